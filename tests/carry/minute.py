@@ -19,7 +19,7 @@ async def expire(relay: Relay) -> None:
 async def sweep_until_now(relay: Relay) -> None:
     """Sweep as if the relay had run since the last sweep; otherwise it would distrust its clock."""
     mark = await relay.mail.read(last_sweep)
-    while mark is not None and mark.is_ahead(relay.clock.now()):
+    while mark is not None and mark.is_clock_ahead(relay.clock.now()):
         then = mark.at + CLOCK_TOLERANCE
         await expire_due(as_of(then, relay))
         mark = await relay.mail.read(last_sweep)

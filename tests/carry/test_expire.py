@@ -13,7 +13,7 @@ from entrenous.base.identifiers import DeviceId, EnvelopeId, MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept, acknowledge, list_waiting_envelopes
 from entrenous.carry.blob_upload import upload_blob
-from entrenous.carry.mailbox import add_prekeys, claim_prekeys, create_mailbox
+from entrenous.carry.mailbox import claim_prekeys, create_mailbox, replace_prekeys
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import (
     KEY_FIELDS,
@@ -201,7 +201,7 @@ def test_tokens_and_spent_keys_expire(relay: Relay, clock: WoundClock) -> None:
     until = clock.now() + timedelta(days=10)
     at_once(register_token(post.mailbox, post.owner, post.granted(None, until), relay))
     keys = Prekeys((b"one",), b"fallback", b"xwing")
-    at_once(add_prekeys(post.mailbox, post.owner, DEVICE, keys, relay))
+    at_once(replace_prekeys(post.mailbox, post.owner, DEVICE, keys, relay))
     at_once(claim_prekeys(post.mailbox, post.token, DEVICE, relay))
     assert count(relay, StoredToken, UsedOneTimeKey) == 2
     clock.wind(days=10)

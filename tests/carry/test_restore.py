@@ -9,7 +9,7 @@ from entrenous.base.errors import NoSuchEnvelope, UsedUp
 from entrenous.base.identifiers import BlobId, DeviceId
 from entrenous.carry.accept import accept
 from entrenous.carry.blob_upload import upload_blob
-from entrenous.carry.mailbox import add_prekeys, claim_prekeys, create_mailbox
+from entrenous.carry.mailbox import claim_prekeys, create_mailbox, replace_prekeys
 from entrenous.carry.relay import Relay, restored_at
 from entrenous.carry.relay_rows import (
     OrphanBlob,
@@ -95,7 +95,7 @@ def test_letters_without_a_share_still_arrive(relay: Relay) -> None:
 def test_no_one_time_key_is_handed_out_twice_after_a_restore(relay: Relay) -> None:
     post, device = posted(relay), DeviceId(bytes(16))
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
-    run(add_prekeys(post.mailbox, post.owner, device, keys, relay))
+    run(replace_prekeys(post.mailbox, post.owner, device, keys, relay))
     restore(relay)
     assert count(relay, StoredOneTimeKey) == 0
     bundle = run(claim_prekeys(post.mailbox, post.token, device, relay))

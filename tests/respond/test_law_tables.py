@@ -17,7 +17,7 @@ from entrenous.respond.law.law_tables import (
     shipped_changes,
     shipped_routes,
 )
-from entrenous.respond.law.legal_route import ClockStart, CoveredByLaw, DocumentKind, RouteKind
+from entrenous.respond.law.legal_route import ClockStart, DocumentKind, RouteKind, WhetherCovered
 from entrenous.respond.situation import Spread
 
 SHELF = resources.files("entrenous.respond").joinpath("facts")
@@ -69,9 +69,9 @@ def test_what_kind_of_document_a_route_needs_fits_who_gets_it() -> None:
 def test_where_a_route_reaches_agrees_with_what_was_read_about_chats() -> None:
     for route in shipped_routes():
         in_chats = {Spread.GROUP, Spread.PRIVATE} & set(route.posted)
-        if route.covers_private_sharing is CoveredByLaw.YES:
+        if route.covers_private_sharing is WhetherCovered.YES:
             assert Spread.PRIVATE in route.posted, route.id
-        if route.covers_private_sharing is CoveredByLaw.NO and route.kind is not RouteKind.BANK:
+        if route.covers_private_sharing is WhetherCovered.NO and route.kind is not RouteKind.BANK:
             assert not in_chats, route.id
         assert Spread.GROUP in route.posted or Spread.PRIVATE not in route.posted, route.id
         assert Spread.PUBLIC in route.posted, route.id

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from entrenous.base.identifiers import CaseName
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import (
-    CoveredByLaw,
     RankedRoute,
     RouteChoice,
     RouteId,
     RouteKind,
+    WhetherCovered,
 )
 from entrenous.respond.law.places import Place
 from entrenous.respond.law.routes import UnknownRoute, day_of_event, find_route, routes_for_case
@@ -143,8 +143,8 @@ def test_a_copy_that_is_only_in_a_chat_gets_only_routes_that_may_reach_chats() -
     choice = choose(a_case(lived_in("US", "GB", "DE"), SightingReach.PRIVATE))
     lawful = [ranked for ranked in choice.ranked if ranked.route.kind is not RouteKind.BANK]
     reaches = {ranked.route.covers_private_sharing for ranked in lawful}
-    assert reaches == {CoveredByLaw.YES, CoveredByLaw.UNCLEAR}
-    unclear = [r for r in choice.ranked if r.route.covers_private_sharing is CoveredByLaw.UNCLEAR]
+    assert reaches == {WhetherCovered.YES, WhetherCovered.UNCLEAR}
+    unclear = [r for r in choice.ranked if r.route.covers_private_sharing is WhetherCovered.UNCLEAR]
     assert all(
         "it is unclear whether this reaches a copy inside a chat" in r.notes for r in unclear
     )
@@ -268,6 +268,6 @@ def test_chooser_keeps_its_promises_for_any_case(
     if situation.intimate is False:
         assert not any(route.intimate_only for route in routes)
     if set(reach) == {SightingReach.PRIVATE}:
-        missing_it = [r for r in routes if r.covers_private_sharing is CoveredByLaw.NO]
+        missing_it = [r for r in routes if r.covers_private_sharing is WhetherCovered.NO]
         assert all(route.kind is RouteKind.BANK for route in missing_it)
         assert choice.first is None or choice.first.route not in missing_it

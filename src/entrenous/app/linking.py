@@ -62,8 +62,8 @@ class Linking:
     ``stage`` is None at first. ``short_string`` is set as soon as both devices show it. ``error``
     says why linking ended without a new device.
 
-    ``name`` is the new device's name once it is on the device list. ``has_written`` tells whether
-    the new device has written to this device since then.
+    ``name`` is the new device's name once it is on the device list. ``has_new_device_answered``
+    tells whether the new device has written to this device since then.
     """
 
     is_new = False
@@ -85,7 +85,7 @@ class Linking:
         return self.stage in {LinkState.COMPARING, LinkState.SHOWN} and not self.is_over
 
     @property
-    def has_written(self) -> bool:
+    def has_new_device_answered(self) -> bool:
         return self.stage is LinkState.LINKED
 
     def answer(self, given: LinkingAnswer) -> None:

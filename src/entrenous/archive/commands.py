@@ -23,7 +23,7 @@ from entrenous.device.commands import (
 )
 from entrenous.terminal.output import hint, print_json, print_line, rfc3339_utc
 from entrenous.terminal.progress_bars import step_bar
-from entrenous.terminal.typed_input import Json
+from entrenous.terminal.typed_input import JsonFlag
 
 PassphraseDescriptor = Annotated[
     int | None,
@@ -46,7 +46,7 @@ def export(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder to write to.")],
     descriptor: PassphraseDescriptor = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Export the people you know, what you sent and opened, and your cases into a folder.
 
@@ -90,7 +90,7 @@ def import_(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of an archive.")],
     descriptor: PassphraseDescriptor = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Import an archive. Nothing on this device is replaced, and importing the same archive twice
     adds nothing.

@@ -135,7 +135,7 @@ def _has_same_locks(stored: StoredMailbox, owner_lock: bytes, close_lock: bytes 
 _HOUR: Final = timedelta(hours=1)
 
 
-async def add_prekeys(
+async def replace_prekeys(
     mailbox: MailboxId, token: Secret, device: DeviceId, prekeys: Prekeys, relay: Relay
 ) -> int:
     """Replace all keys of a device, and return how many one-time keys are stored now.

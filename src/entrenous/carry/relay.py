@@ -166,9 +166,10 @@ class WakeUps(Protocol):
     ) -> AbstractContextManager[Callable[[float], Awaitable[bool]]]:
         """Register for wake-ups from now on.
 
-        The context yields a function that waits at most that many seconds, and returns whether a
-        wake-up came. There are limits for one mailbox, for one ``network`` (b"" if unknown), and in
-        total. Above a limit, the oldest listener is dropped: its function returns False at once.
+        The context yields a function that takes a number of seconds, waits at most that long, and
+        returns whether a wake-up came. There are limits for one mailbox, for one ``network`` (b""
+        if unknown), and in total. Above a limit, the oldest listener is dropped: its function
+        returns False at once.
         """
 
     def make_room(self) -> bool:
@@ -227,7 +228,7 @@ def restored_at(view: RowView) -> datetime | None:
 
 
 def record_sweep(tx: RowTransaction, present: datetime) -> ClockMark:
-    """Record this sweep's clock, and return how it relates to the last sweep."""
+    """Record the clock's reading at this sweep, and return the updated clock mark."""
     before = last_sweep(tx)
     mark = before.after_check(present, _SWEEP_INTERVAL) if before else ClockMark(present)
     if mark != before:
@@ -248,6 +249,6 @@ def refuse_clock_ahead(view: RowView, present: datetime) -> None:
 
 
 def refuse_clock_ahead_of(mark: ClockMark, present: datetime) -> None:
-    """Raise RelayClockAhead if ``present`` is too far ahead of the mark."""
-    if mark.is_ahead(present):
+    """Raise RelayClockAhead if ``present`` is too far ahead of the time in ``mark``."""
+    if mark.is_clock_ahead(present):
         raise RelayClockAhead(days=(present - mark.at).days)

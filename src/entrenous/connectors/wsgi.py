@@ -98,7 +98,7 @@ class GateMiddleware:
     def _ask_gate(self, environ: dict[str, Any]) -> GateAnswer | None:
         """Return the answer for the request's uploads; the body can be read again afterwards."""
         body = _ReadableBody(environ)
-        whole = body.read_up_to(body_bytes_limit(self._setting.upload_bytes_max))
+        whole = body.read_whole_within(body_bytes_limit(self._setting.upload_bytes_max))
         environ["wsgi.input"] = io.BufferedReader(body)
         if whole is None:
             return hold_without_asking(GateReason.TOO_LARGE, self._setting)
@@ -129,7 +129,7 @@ class _ReadableBody(io.RawIOBase):
         self._left: int | None = int(declared) if declared.isdecimal() else None
         self._read = io.BytesIO()
 
-    def read_up_to(self, limit: int) -> bytes | None:
+    def read_whole_within(self, limit: int) -> bytes | None:
         """Return the whole body, which can be read again from its start; None if it has more than
         ``limit`` bytes.
         """

@@ -54,7 +54,7 @@ from entrenous.send.recipient_checks import (
     had_media_at_current_trust,
 )
 
-_PERSON_CHECKS: Final[tuple[Callable[[Contact, DraftContext], Iterator[str]], ...]] = (
+_CHECKS_OF_PERSON: Final[tuple[Callable[[Contact, DraftContext], Iterator[str]], ...]] = (
     check_trust,
     check_first_message,
     check_changed_keys,
@@ -67,12 +67,12 @@ _PERSON_CHECKS: Final[tuple[Callable[[Contact, DraftContext], Iterator[str]], ..
 )
 # The checks for each person in a circle. Checks of the name are left out, since nobody typed the
 # name. Membership in the conversation is checked for the circle as a whole.
-_CIRCLE_MEMBER_CHECKS: Final = tuple(
+_CHECKS_OF_CIRCLE_MEMBER: Final = tuple(
     reason
-    for reason in _PERSON_CHECKS
+    for reason in _CHECKS_OF_PERSON
     if reason not in {check_similar_names, check_mixed_alphabets, check_outside_conversation}
 )
-_CIRCLE_CHECKS: Final[tuple[Callable[[Circle, DraftContext], Iterator[str]], ...]] = (
+_CHECKS_OF_CIRCLE: Final[tuple[Callable[[Circle, DraftContext], Iterator[str]], ...]] = (
     check_circle_size,
     check_unknown_members,
     check_new_members,
@@ -143,7 +143,7 @@ def inspect_draft(draft: Draft, device: Device) -> DraftInspection:
         to=context.to,
         doubts=tuple(doubt for doubt in asked if doubt is not None),
         names=tuple(sorted([*(circle.name for circle in context.circles), *people])),
-        answers=_possible_answers(context),
+        answers=_names_that_answer_doubts(context),
     )
 
 
@@ -183,15 +183,18 @@ def _draft_context(draft: Draft, device: Device) -> DraftContext:
 
 
 def _person_doubt(contact: Contact, context: DraftContext) -> RecipientDoubt | None:
-    why = [text for reason in _PERSON_CHECKS for text in reason(contact, context)]
+    why = [text for reason in _CHECKS_OF_PERSON for text in reason(contact, context)]
     return _make_doubt(contact, why, context)
 
 
 def _circle_doubt(circle: Circle, context: DraftContext) -> RecipientDoubt | None:
-    why = [text for reason in _CIRCLE_CHECKS for text in reason(circle, context)]
+    why = [text for reason in _CHECKS_OF_CIRCLE for text in reason(circle, context)]
     present = [contact for contact in context.to if contact.person.id in circle.people]
     each = [
-        text for one in present for reason in _CIRCLE_MEMBER_CHECKS for text in reason(one, context)
+        text
+        for one in present
+        for reason in _CHECKS_OF_CIRCLE_MEMBER
+        for text in reason(one, context)
     ]
     why += each[:_MEMBER_REASONS_SHOWN_MAX]
     if len(each) > _MEMBER_REASONS_SHOWN_MAX:
@@ -217,7 +220,7 @@ def _make_doubt(
     )
 
 
-def _possible_answers(context: DraftContext) -> frozenset[str]:
+def _names_that_answer_doubts(context: DraftContext) -> frozenset[str]:
     """Return every name that would answer a doubt about this draft, normalized."""
     asked: list[Contact | Circle] = [*context.to, *context.circles]
     names = (name for one in asked for name in (one.name, _expected_answer(one, context)))

@@ -169,7 +169,7 @@ class ClockMark:
     odd_at: datetime | None = None
     odd_s: int = 0
 
-    def is_ahead(self, now: datetime) -> bool:
+    def is_clock_ahead(self, now: datetime) -> bool:
         """Return whether the clock is so far ahead that it must not cause any deletion."""
         return now - self.at > CLOCK_TOLERANCE
 

@@ -44,7 +44,7 @@ def _switch_to_english_for_json(as_json: bool) -> bool:
     return as_json
 
 
-Json = Annotated[bool, json_option()]
+JsonFlag = Annotated[bool, json_option()]
 
 
 def read_typed_line(given: str, what: str, context: typer.Context) -> str:

@@ -16,11 +16,11 @@ from entrenous.carry.accept import accept, acknowledge
 from entrenous.carry.blob_upload import find_blob, upload_blob
 from entrenous.carry.device_lock import create_lock
 from entrenous.carry.mailbox import (
-    add_prekeys,
     close_mailbox,
     create_mailbox,
     find_key_bundle,
     replace_key_bundle,
+    replace_prekeys,
 )
 from entrenous.carry.relay import Relay, RowTransaction
 from entrenous.carry.relay_rows import (
@@ -56,7 +56,7 @@ async def arrive(relay: Relay, post: Post) -> None:
     await register_token(post.mailbox, post.owner, post.granted(), relay)
     await create_lock(post.mailbox, post.owner, token_hash(UNLOCK), relay)
     await replace_key_bundle(post.mailbox, post.owner, b"a card", relay)
-    await add_prekeys(
+    await replace_prekeys(
         post.mailbox, post.owner, DEVICE, Prekeys((b"one",), b"fallback", b"xwing"), relay
     )
     await upload_blob(post.deposit(), post.token, stream(post.blob), relay)

@@ -12,7 +12,7 @@ from entrenous.base.errors import DamagedBlob, MailboxFull, TooManyRegistered
 from entrenous.base.identifiers import BlobId, DeviceId
 from entrenous.carry.accept import accept, acknowledge
 from entrenous.carry.blob_upload import upload_blob
-from entrenous.carry.mailbox import add_prekeys, create_mailbox
+from entrenous.carry.mailbox import create_mailbox, replace_prekeys
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import StoredUpload
 from entrenous.carry.release import finish_attempt, release_key_share
@@ -204,9 +204,9 @@ def test_devices_beyond_the_prekey_limit_are_refused(
     first, second = DeviceId(b"1" * 16), DeviceId(b"2" * 16)
     keys = Prekeys((b"one",), b"fallback", b"xwing")
     for _ in range(2):
-        assert run(add_prekeys(post.mailbox, post.owner, first, keys, relay)) == 1
+        assert run(replace_prekeys(post.mailbox, post.owner, first, keys, relay)) == 1
     with pytest.raises(TooManyRegistered, match=r"devices\s+that\s+published\s+keys"):
-        run(add_prekeys(post.mailbox, post.owner, second, keys, relay))
+        run(replace_prekeys(post.mailbox, post.owner, second, keys, relay))
 
 
 def test_limits_match_the_specification() -> None:

@@ -14,11 +14,11 @@ from entrenous.base.limits import (
 from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept
 from entrenous.carry.mailbox import (
-    add_prekeys,
     claim_prekeys,
     create_mailbox,
     find_key_bundle,
     replace_key_bundle,
+    replace_prekeys,
 )
 from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import add_and_drop_tokens, register_token
@@ -145,7 +145,7 @@ def test_one_that_admits_one_envelope_claims_a_few_times_only(
     """A claim whose answer was lost may be repeated; more than that is draining."""
     device = DeviceId(b"D" * 16)
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
-    run(add_prekeys(post.mailbox, post.owner, device, keys, relay))
+    run(replace_prekeys(post.mailbox, post.owner, device, keys, relay))
     told(post, relay, locks(1))
     for _ in range(SINGLE_USE_TOKEN_CLAIMS_PER_HOUR):
         run(claim_prekeys(post.mailbox, token(1), device, relay))

@@ -207,11 +207,11 @@ def test_lock_is_retaken_after_its_connection_is_lost(lazy: Cluster) -> None:
         closing(PostgresConnection(partial(connect_postgres, url), writes=True)) as line,
     ):
         line.wait_for_turn()
-        assert line.is_ready()
+        assert line.can_begin_at_once()
         assert _ask(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
         line._flushing.close()
         line._flushing = None
-        assert not line.is_ready()
+        assert not line.can_begin_at_once()
         tx = line.begin([])
         assert _ask(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
         tx.put(LETTER)

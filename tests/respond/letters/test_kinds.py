@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from entrenous.respond.law.legal_route import CoveredByLaw, DocumentKind, Route
+from entrenous.respond.law.legal_route import DocumentKind, Route, WhetherCovered
 from entrenous.respond.letters.draft import NotYoursToFile, draft_notice
 from entrenous.respond.letters.preview import format_notice_preview
 from entrenous.respond.letters.sightings import NoAccount, NoAddressee
@@ -231,7 +231,7 @@ def test_each_sender_gets_a_letter_of_their_own() -> None:
 
 
 def representative(route: Route) -> bool:
-    return route.representative is CoveredByLaw.NO and route.document in {
+    return route.representative is WhetherCovered.NO and route.document in {
         DocumentKind.LETTER,
         DocumentKind.FORM,
         DocumentKind.COMPLAINT,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.stop.client.uploaded_files import MAIL_PARTS_MAX, MailFile, NotAMail, media_in_mail
+from entrenous.stop.client.uploaded_files import MAIL_PARTS_MAX, FileInMail, NotAMail, media_in_mail
 from tests.connectors.running_gates import FINE, HELD
 
 
@@ -28,7 +28,7 @@ def test_mail_attachments_are_found() -> None:
     mail.add_attachment(FINE, maintype="image", subtype="jpeg", filename="x.jpg")
     mail.add_attachment(b"sound", maintype="audio", subtype="ogg")
     mail.add_attachment(inner)
-    media = [MailFile(data, says_media=True) for data in (FINE, b"sound", HELD)]
+    media = [FileInMail(data, says_media=True) for data in (FINE, b"sound", HELD)]
     assert media_in_mail(mail.as_bytes()) == media
 
 
@@ -36,7 +36,7 @@ def test_mail_picture_of_another_declared_type_is_found() -> None:
     mail = message()
     mail.add_attachment(FINE, maintype="application", subtype="pdf")
     mail.add_attachment(b"%PDF-1.7", maintype="application", subtype="pdf", filename="x.pdf")
-    assert media_in_mail(mail.as_bytes()) == [MailFile(FINE), MailFile(b"%PDF-1.7")]
+    assert media_in_mail(mail.as_bytes()) == [FileInMail(FINE), FileInMail(b"%PDF-1.7")]
 
 
 CODED = base64.encodebytes(FINE)
@@ -51,7 +51,7 @@ def part(coding: bytes, body: bytes, kind: bytes = b"image/jpeg", more: bytes = 
 @pytest.mark.parametrize("coding", [b"base64", b"BASE64", b"base64 ", b"\tBase64\t"])
 def test_mail_base64_is_decoded(coding: bytes) -> None:
     for body in (CODED, CODED.replace(b"\n", b"\r\n") + b"\r\n", CODED[:9] + b" " + CODED[9:]):
-        assert media_in_mail(part(coding, body)) == [MailFile(FINE, says_media=True)]
+        assert media_in_mail(part(coding, body)) == [FileInMail(FINE, says_media=True)]
 
 
 @pytest.mark.parametrize("coding", [b"7bit", b"8bit", b"Binary", b"quoted-printable"])
@@ -100,20 +100,23 @@ def test_ambiguous_mail_encoding_is_not_decoded(
     ],
 )
 def test_ambiguous_mail_parts_are_refused(mail: bytes) -> None:
-    assert MailFile(None) in media_in_mail(b"From: a\r\n" + mail)
+    assert FileInMail(None) in media_in_mail(b"From: a\r\n" + mail)
 
 
 def test_ambiguous_mail_part_hides_no_other() -> None:
     mail = b"From: a\r\nContent-Type: multipart/mixed; boundary=e\r\n\r\n--e\r\n"
     mail += part(b"base64;", CODED) + b"\r\n--e\r\n" + part(b"base64", CODED) + b"\r\n--e--\r\n"
-    assert media_in_mail(mail) == [MailFile(None, says_media=True), MailFile(FINE, says_media=True)]
+    assert media_in_mail(mail) == [
+        FileInMail(None, says_media=True),
+        FileInMail(FINE, says_media=True),
+    ]
 
 
 @given(st.binary(min_size=1, max_size=300))
 def test_mail_of_a_real_program_is_read(data: bytes) -> None:
     mail = message()
     mail.add_attachment(data, maintype="image", subtype="jpeg")
-    assert media_in_mail(mail.as_bytes()) == [MailFile(data, says_media=True)]
+    assert media_in_mail(mail.as_bytes()) == [FileInMail(data, says_media=True)]
 
 
 def test_mail_without_attachments_has_no_files() -> None:

@@ -52,13 +52,13 @@ from entrenous.carry.http.request_handling import (
     token_of,
 )
 from entrenous.carry.mailbox import (
-    add_prekeys,
     claim_prekeys,
     close_mailbox,
     count_prekeys,
     create_mailbox,
     find_key_bundle,
     replace_key_bundle,
+    replace_prekeys,
     set_close_lock,
 )
 from entrenous.carry.relay import Relay, restored_at, wait_timeout
@@ -367,7 +367,7 @@ async def publish_prekeys(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/prekeys/{device}``"""
     prekeys = relay_json.read_prekeys(await _read_owners_body(request, relay, _PREKEYS_BYTES_MAX))
     mailbox, device = mailbox_of(request), device_of(request)
-    count = await add_prekeys(mailbox, token_of(request), device, prekeys, relay)
+    count = await replace_prekeys(mailbox, token_of(request), device, prekeys, relay)
     return Response(relay_json.write_one_time_key_count(count), media_type=JSON_MEDIA_TYPE)
 
 

@@ -30,7 +30,7 @@ class GroupConnection(Protocol):
     def wait_for_turn(self) -> None:
         """Block until no other process writes; requests queue meanwhile."""
 
-    def is_ready(self) -> bool:
+    def can_begin_at_once(self) -> bool:
         """Return whether :meth:`begin` would return without blocking, so that the event loop may
         call it.
         """
@@ -261,7 +261,7 @@ class GroupCommit:
         if not jobs and not reads and not self._closed:
             self._connection.roll_back()  # there is nothing to run
         self._is_exclusive = bool(jobs) and jobs[0].exclusive
-        if self._is_exclusive or not (reads or jobs) or not self._connection.is_ready():
+        if self._is_exclusive or not (reads or jobs) or not self._connection.can_begin_at_once():
             self._groups.put(_Group([*reads, *jobs], None))
             return
         try:

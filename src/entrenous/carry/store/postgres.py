@@ -86,7 +86,7 @@ class PostgresConnection:
         with connection.pipeline():
             self._begin(connection)
 
-    def is_ready(self) -> bool:
+    def can_begin_at_once(self) -> bool:
         """Return whether the database is connected, and the write lock taken if one is needed."""
         return self._is_connected() and (self._begun or not self._writes)
 
@@ -163,7 +163,7 @@ class PostgresConnection:
                     connection.close()
         self._connection = self._flushing = None
 
-    def answer(self, queries: Sequence[Query]) -> list[Any]:
+    def run_queries(self, queries: Sequence[Query]) -> list[Any]:
         of_pages = [query for query in queries if query.how == "letters"]
         others = [query for query in queries if query.how != "letters"]
         with self._pipeline(len(others) + bool(of_pages)) as connection:

@@ -136,7 +136,7 @@ class SqliteConnection:
     def wait_for_turn(self) -> None:
         """Return at once: nobody else writes."""
 
-    def is_ready(self) -> bool:
+    def can_begin_at_once(self) -> bool:
         return True
 
     def begin(self, hints: list[PrefetchRead], *, writes: bool = True) -> UnitOfWork:
@@ -188,7 +188,7 @@ class SqliteConnection:
         self._checkpoints.close()
         self._log.close()
 
-    def answer(self, queries: Sequence[Query]) -> list[Any]:
+    def run_queries(self, queries: Sequence[Query]) -> list[Any]:
         return [query.read(self._statements.rows(query, self._cursor)) for query in queries]
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
@@ -268,7 +268,7 @@ class SqliteReader:
         self._cursor.close()
         self._connection.close()
 
-    def answer(self, queries: Sequence[Query]) -> list[Any]:
+    def run_queries(self, queries: Sequence[Query]) -> list[Any]:
         return [query.read(self._statements.rows(query, self._cursor)) for query in queries]
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:  # noqa: ARG002

@@ -142,7 +142,7 @@ class QueryRecorder:
 class TransactionRows(Protocol):
     """The rows of a transaction, in SQLite or in PostgreSQL."""
 
-    def answer(self, queries: Sequence[Query]) -> list[Any]:
+    def run_queries(self, queries: Sequence[Query]) -> list[Any]:
         """Return each query's result, as :meth:`Query.read` converts it."""
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
@@ -186,7 +186,7 @@ class UnitOfWork:
             hint(recorder)
         queries = recorder.queries()
         for query, answer in zip(
-            queries, self._rows.answer(queries) if queries else (), strict=True
+            queries, self._rows.run_queries(queries) if queries else (), strict=True
         ):
             self._cache_prefetched(query, answer)
 
@@ -342,7 +342,7 @@ class UnitOfWork:
         return list(changed.values())
 
     def _run_query(self, query: Query) -> Any:
-        return self._rows.answer([query])[0]
+        return self._rows.run_queries([query])[0]
 
     def _answer_from_database(self, query: Query) -> Any:
         """Answer from the database alone, after writing pending changes."""

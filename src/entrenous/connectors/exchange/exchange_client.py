@@ -60,7 +60,7 @@ def credential_headers(source: Source, environment: Mapping[str, str]) -> dict[s
     if known is None:
         if source.kind is SourceKind.HMA:
             return {}
-        raise _missing_credentials(source)
+        raise _missing_credentials_error(source)
     return _parse_credentials(source, known.reveal().decode("latin-1"))
 
 
@@ -71,21 +71,21 @@ def check_credentials_file(source: Source) -> None:
     if source.credentials:
         known = _read_credentials_file(source)
         if known is None:
-            raise _missing_credentials(source)
+            raise _missing_credentials_error(source)
         _parse_credentials(source, known.reveal().decode("latin-1"))
 
 
 def _parse_credentials(source: Source, text: str) -> dict[str, str]:
     if not text.isprintable() or not text.isascii():
-        raise _malformed_credentials(source)
+        raise _malformed_credentials_error(source)
     if source.kind is SourceKind.STOPNCII:
         function, comma, subscription = text.partition(",")
         if not (function and comma and subscription):
-            raise _malformed_credentials(source)
+            raise _malformed_credentials_error(source)
         return {"x-functions-key": function, "Ocp-Apim-Subscription-Key": subscription}
     if source.kind is SourceKind.NCMEC:
         if ":" not in text:
-            raise _malformed_credentials(source)
+            raise _malformed_credentials_error(source)
         return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
     return {"Authorization": f"Bearer {text}"}
 
@@ -108,17 +108,17 @@ def _read_credentials_file(source: Source) -> Secret | None:
                 raise CredentialsReadableByOthers(path=path)
             text = file.read(_CREDENTIALS_BYTES_MAX).strip()
     except OSError:
-        raise _missing_credentials(source) from None
+        raise _missing_credentials_error(source) from None
     return Secret(text) if text else None
 
 
-def _malformed_credentials(source: Source) -> MalformedCredentials:
+def _malformed_credentials_error(source: Source) -> MalformedCredentials:
     return MalformedCredentials(
         name=source.name, form=_CREDENTIALS_FORM.get(source.kind, _ANY_CREDENTIALS_FORM)
     )
 
 
-def _missing_credentials(source: Source) -> NoCredentials:
+def _missing_credentials_error(source: Source) -> NoCredentials:
     form = _CREDENTIALS_FORM.get(source.kind, _ANY_CREDENTIALS_FORM)
     return NoCredentials(name=source.name, variable=credentials_variable(source), form=form)
 

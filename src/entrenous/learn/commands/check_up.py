@@ -19,7 +19,12 @@ from entrenous.learn.this_machine import inspect_machine
 from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.output_files import read_file
 from entrenous.terminal.session import EXIT_NO, EXIT_YES, session_of
-from entrenous.terminal.typed_input import STDIN_MARK, STDIN_OPTION_ADVICE, Json, read_typed_text
+from entrenous.terminal.typed_input import (
+    STDIN_MARK,
+    STDIN_OPTION_ADVICE,
+    JsonFlag,
+    read_typed_text,
+)
 
 PATH_STATE_LABELS: Final = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
 _STOP_WORDS: Final = frozenset({"s", "stop", "q", "quit"})
@@ -49,7 +54,7 @@ def check_up(
     questions: Annotated[
         bool, typer.Option("--questions", help="List the questions and end.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Look for ways in which pictures can leak from this machine; nothing is stored or sent.
 

@@ -36,7 +36,7 @@ from entrenous.terminal.media_files import read_media
 from entrenous.terminal.output_files import read_file
 from entrenous.terminal.typed_input import (
     STDIN_OPTION_ADVICE,
-    Json,
+    JsonFlag,
     read_typed_line,
     read_typed_text,
     refuse_two_stdin_options,
@@ -91,7 +91,7 @@ def add(
         str | None,
         typer.Option(metavar="-|TEXT", help=f"What you want to note. {STDIN_OPTION_ADVICE}"),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Add a place where you saw it, a file, or a statement. The address is not opened."""
     refuse_two_stdin_options(

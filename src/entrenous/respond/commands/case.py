@@ -90,7 +90,7 @@ from entrenous.terminal.output_files import FileGroup
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import (
     STDIN_OPTION_ADVICE,
-    Json,
+    JsonFlag,
     read_typed_line,
     refuse_two_stdin_options,
     refuse_unless_agreed,
@@ -168,7 +168,7 @@ def open_(
     aware_at: Annotated[
         datetime | None, time_option("When you became aware of the breach; now if left out.")
     ] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Open a case, from a trace or simply from what you saw."""
     if name is not None and from_trace is not None:
@@ -241,7 +241,7 @@ def about(
     sender: SenderKnownOption = None,
     for_somebody_else: ForSomebodyElseOption = None,
     consent: ConsentOption = "",
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Add details to a case; the choice of legal routes depends on them."""
     refuse_two_stdin_options(platform=platform, consent=consent)
@@ -264,7 +264,7 @@ def about(
         print_case_answer(case, device, as_json=as_json)
 
 
-def list_cases(context: typer.Context, as_json: Json = False) -> None:
+def list_cases(context: typer.Context, as_json: JsonFlag = False) -> None:
     """List your cases, the newest first."""
     with opened_device(context) as device:
         if as_json:
@@ -280,7 +280,7 @@ def list_cases(context: typer.Context, as_json: Json = False) -> None:
         print_line(translated("No cases. Open one with: entrenous case open"))
 
 
-def show(context: typer.Context, name: str, as_json: Json = False) -> None:
+def show(context: typer.Context, name: str, as_json: JsonFlag = False) -> None:
     """Show a case: findings, sightings, evidence, deadlines, and one next step."""
     with opened_device(context) as device:
         print_case_answer(find_case(name, device), device, as_json=as_json)
@@ -341,7 +341,7 @@ def breach(
     notified: Annotated[bool, typer.Option("--notified", help="You told the authority.")] = False,
     told: Annotated[bool, typer.Option("--told", help="You told the people concerned.")] = False,
     at: Annotated[datetime | None, time_option("When you told them; now if left out.")] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Show what your organisation must do after a breach of its own systems, and note what was
     done.

@@ -22,7 +22,7 @@ from entrenous.respond.law.places import Place, parse_place
 from entrenous.respond.law.zones import capital_zone, moment_at_place_in_words
 from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import write_new
-from entrenous.terminal.typed_input import Json, parse_time
+from entrenous.terminal.typed_input import JsonFlag, parse_time
 
 _EXIT_NO_DATE: Final = 1  # exit status: there is no date
 _EVENT_YEAR_MAX: Final = 2200  # holidays and time zones are not known further ahead
@@ -61,7 +61,7 @@ def deadline(
     ics: CalendarFileOption = None,
     plain_titles: PlainTitlesOption = False,
     alarm: AlarmOption = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Work out the date by which somebody has to act under a law, and show each step. Exit status
     1: there is no date.
@@ -90,7 +90,7 @@ def calendar(
     ics: Annotated[Path, typer.Option(metavar="FILE", help="The calendar file (.ics) to write.")],
     plain_titles: PlainTitlesOption = False,
     alarm: AlarmOption = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Write all running deadlines of a case as a file for a calendar. It says "Reminder" and a
     number, so that somebody who sees the calendar learns nothing.

@@ -46,7 +46,7 @@ from entrenous.respond.stamp_authorities import (
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 from entrenous.terminal.output_files import FileGroup, read_file
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_line
+from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, JsonFlag, read_typed_line
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -79,7 +79,7 @@ def capture(
     yes: Annotated[
         bool, typer.Option("--yes", help="You agree to what the site sees, and are not asked.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Capture a page as evidence: what the site sent, its certificate and the time."""
     from entrenous.respond.capture.capture_page import (  # noqa: PLC0415 -- loads warcio
@@ -122,7 +122,7 @@ def stamp(
             metavar="FILE", help="The certificates that you trust for this authority, in PEM."
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Have a case's evidence stamped; the authority sees one hash, never the evidence.
 
@@ -197,7 +197,7 @@ def verify(
             metavar="FILE", help="The certificates that you trust for the authority, in PEM."
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Check a case again: its custody chain, every item, every stamp."""
     given_ca = None if ca is None else read_file(ca)
@@ -271,7 +271,7 @@ def export(
             help=f"The purpose, which is noted in the chain of custody. {STDIN_OPTION_ADVICE}",
         ),
     ] = "taken out of the vault",
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Write an item to a folder as it was stored, with its stamps and proofs, and note that in the
     case.

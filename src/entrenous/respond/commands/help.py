@@ -9,7 +9,7 @@ from entrenous.respond.help_report import help_in_words, help_json
 from entrenous.respond.law.places import parse_place
 from entrenous.respond.who_helps import HelpNeed, find_help
 from entrenous.terminal.output import print_json, print_line
-from entrenous.terminal.typed_input import Json
+from entrenous.terminal.typed_input import JsonFlag
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -35,7 +35,7 @@ def help_(
     watched: Annotated[
         bool, typer.Option("--watched", help="Somebody may watch this device or an account.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Show who helps where you live, and what to do first; nothing leaves this device."""
     typed_country = (" ".join(country),) if country else ()

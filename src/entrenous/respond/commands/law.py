@@ -39,7 +39,7 @@ from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.typed_input import (
     STDIN_MARK,
     STDIN_OPTION_ADVICE,
-    Json,
+    JsonFlag,
     read_typed_line,
     read_typed_text,
 )
@@ -118,7 +118,7 @@ def routes(
     day: _DayOption = "",
     scenario: _ScenarioOption = None,
     in_full: Annotated[bool, typer.Option("--all", help="Show every step in full.")] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """List the routes that may apply, best first, with their sources, and people who help. Without
     a case, describe what happened. This needs no set-up and no passphrase, and nothing is stored.

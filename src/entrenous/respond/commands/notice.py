@@ -25,7 +25,7 @@ from entrenous.respond.letters.sightings import left_out_sightings
 from entrenous.respond.nouns import Case, Notice
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 from entrenous.terminal.output_files import write_new
-from entrenous.terminal.typed_input import STDIN_MARK, Json, read_typed_line, time_option
+from entrenous.terminal.typed_input import STDIN_MARK, JsonFlag, read_typed_line, time_option
 
 _USAGE_ERROR: Final = translatable(
     "give one of --route, --show, --compare, --number-of, or an event: --sent, --received, "
@@ -86,7 +86,7 @@ def notice(
     at: Annotated[
         datetime | None, time_option("When that happened, in UTC; now if left out.")
     ] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """List the notices of a case, draft or show one, or note what became of one. Nothing is sent
     from here.

@@ -20,7 +20,7 @@ from entrenous.respond.packs.make_pack import Pack, make_pack_for_court, make_pa
 from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import FileGroup, read_file
 from entrenous.terminal.session import EXIT_NO, EXIT_YES
-from entrenous.terminal.typed_input import Json
+from entrenous.terminal.typed_input import JsonFlag
 
 _KEY_NEEDED_ERROR: Final = translatable(
     "a pack for a court or the police needs --to with the recipient's public key, "
@@ -66,7 +66,7 @@ def pack(
             help="For a platform: a sighting to name instead of those in the letter.",
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Write a case's evidence to one file that its recipient can check, and note it in the case."""
     if (reader is PackReader.PLATFORM) == (to is not None):
@@ -143,7 +143,7 @@ def check(
             metavar="FILE", help="The root certificates that you trust for stamps, in PEM."
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Check a pack that you were given; no device is needed. Exit status 1: it is not valid."""
     key = None if identity is None else Secret(read_file(identity))

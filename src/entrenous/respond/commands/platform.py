@@ -39,7 +39,7 @@ from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import (
     STDIN_MARK,
     STDIN_OPTION_ADVICE,
-    Json,
+    JsonFlag,
     read_typed_line,
     read_typed_text,
     refuse_unless_agreed,
@@ -75,7 +75,7 @@ def platform(
         str, typer.Option(metavar="URL", help="Address of the lists of RDAP servers (RFC 9224).")
     ] = IANA_LISTS_URL,
     yes: Annotated[bool, typer.Option("--yes", help="Look up without asking first.")] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Show where a picture is reported and what the form asks; needs no vault without --case."""
     today = SystemClock().now().date()

@@ -25,7 +25,7 @@ from entrenous.respond.watch.records import (
 from entrenous.respond.watch.states import WatchedSighting, watched_in_words
 from entrenous.terminal.output import hint, print_json, print_line, rfc3339_utc
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import Json, refuse_unless_agreed
+from entrenous.terminal.typed_input import JsonFlag, refuse_unless_agreed
 
 
 def watch(
@@ -46,7 +46,7 @@ def watch(
     yes: Annotated[
         bool, typer.Option("--yes", help="You agree to what the site sees, and are not asked.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Watch whether the picture is still at the addresses of a case. Off until you use --on."""
     if name is None and (on or off or not once):

@@ -15,11 +15,11 @@ import msgspec
 from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import (
     ClockStart,
-    CoveredByLaw,
     DocumentKind,
     Route,
     RouteId,
     RouteKind,
+    WhetherCovered,
 )
 from entrenous.respond.situation import Spread
 
@@ -42,7 +42,7 @@ class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     provision: str
     scope: str
     intimate_only: bool
-    covers_private_sharing: CoveredByLaw
+    covers_private_sharing: WhetherCovered
     who_may_file: str
     notice_must_contain: tuple[str, ...]
     addressee: str
@@ -54,7 +54,7 @@ class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     verified_by: str
     document: DocumentKind
     posted: tuple[Spread, ...]
-    representative: CoveredByLaw
+    representative: WhetherCovered
     platform_kinds: tuple[str, ...] = ()
     platform: str = ""
     sender_known: bool = False

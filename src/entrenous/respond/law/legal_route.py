@@ -46,7 +46,7 @@ class DocumentKind(StrEnum):
     NONE = translatable("none")  # the person files nothing
 
 
-class CoveredByLaw(StrEnum):
+class WhetherCovered(StrEnum):
     """Whether a law covers something: a copy in a chat, or a request by a representative."""
 
     YES = "yes"
@@ -89,7 +89,7 @@ class Route:
     provision: str
     scope: str
     intimate_only: bool
-    covers_private_sharing: CoveredByLaw
+    covers_private_sharing: WhetherCovered
     who_may_file: str
     elements: tuple[str, ...]
     addressee: str
@@ -113,7 +113,7 @@ class Route:
     second_source: str = ""
     document: DocumentKind = DocumentKind.LETTER
     posted: tuple[Spread, ...] = tuple(Spread)
-    representative: CoveredByLaw = CoveredByLaw.UNCLEAR
+    representative: WhetherCovered = WhetherCovered.UNCLEAR
     platform_kinds: tuple[str, ...] = ()
     platform: str = ""
     sender_known: bool = False

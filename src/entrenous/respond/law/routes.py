@@ -14,12 +14,12 @@ from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.respond.law.deadlines import hours_to_remove
 from entrenous.respond.law.law_tables import shipped_changes, shipped_routes
 from entrenous.respond.law.legal_route import (
-    CoveredByLaw,
     RankedRoute,
     Route,
     RouteChoice,
     RouteId,
     RouteKind,
+    WhetherCovered,
 )
 from entrenous.respond.law.places import WORLDWIDE, law_reaches
 from entrenous.respond.nouns import Case, SightingReach
@@ -342,12 +342,12 @@ def rank_key(route: Route, situation: Situation) -> tuple[object, ...]:
     used by a representative if there is one. Among equal ones, the kind decides, then unanswered
     conditions, the platform, and the hours to removal.
     """
-    representative_may_file = not situation.on_behalf or route.representative is not CoveredByLaw.NO
+    user_may_file = not situation.on_behalf or route.representative is not WhetherCovered.NO
     return (
         not route.verified,
         is_copyright_unsure(route, situation),
         only_prevents_uploads(route, situation),
-        not representative_may_file,
+        not user_may_file,
         kind_rank(route.kind, situation),
         bool(unanswered_conditions(route, situation)),
         bool(situation.platform) and route.platform not in ("", _record_id(situation)),
@@ -397,8 +397,8 @@ _REASON_TEXTS: Final = {
     RouteKind.ESCALATION: translatable("it is for later, when somebody did not act"),
 }
 _CHAT_NOTES: Final = {
-    CoveredByLaw.UNCLEAR: translatable("it is unclear whether this reaches a copy inside a chat"),
-    CoveredByLaw.NO: translatable("this does not reach the copy inside a chat"),
+    WhetherCovered.UNCLEAR: translatable("it is unclear whether this reaches a copy inside a chat"),
+    WhetherCovered.NO: translatable("this does not reach the copy inside a chat"),
 }
 
 
@@ -429,7 +429,7 @@ def is_copyright_unsure(route: Route, situation: Situation) -> bool:
 
 def only_prevents_uploads(route: Route, situation: Situation) -> bool:
     """Return whether the route stops new uploads, but cannot remove the picture from the chat."""
-    return situation.posted in _CHAT_SPREADS and route.covers_private_sharing is CoveredByLaw.NO
+    return situation.posted in _CHAT_SPREADS and route.covers_private_sharing is WhetherCovered.NO
 
 
 def unanswered_conditions(route: Route, situation: Situation) -> tuple[str, ...]:
@@ -476,8 +476,8 @@ def route_notes(
     ]
     if route.maker_only and situation.name_must_stay_hidden:
         texts.append(translated("your name may reach the uploader, which you want to avoid"))
-    if situation.on_behalf and route.representative is not CoveredByLaw.YES:
-        only = route.representative is CoveredByLaw.NO
+    if situation.on_behalf and route.representative is not WhetherCovered.YES:
+        only = route.representative is WhetherCovered.NO
         texts.append(
             translated(
                 _ONLY_DEPICTED_MAY_FILE_NOTE if only else _UNSURE_WHETHER_OTHERS_MAY_FILE_NOTE

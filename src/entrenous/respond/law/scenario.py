@@ -103,13 +103,13 @@ _FIELD_OF_KEY: Final = {"lives_in": "places", "synthetic": "altered"}
 
 def _parse_yes_or_no(key: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise _bad_value(key, value, "true or false")
+        raise _bad_value_error(key, value, "true or false")
     return value
 
 
 def _parse_text(key: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise _bad_value(key, value, "a text that is not empty")
+        raise _bad_value_error(key, value, "a text that is not empty")
     return value.strip()
 
 
@@ -118,7 +118,7 @@ def _enum_parser(words: type[EnumT]) -> Callable[[str, object], EnumT]:
         try:
             return words(_parse_text(key, value))
         except ValueError:
-            raise _bad_value(key, value, "one of " + ", ".join(words)) from None
+            raise _bad_value_error(key, value, "one of " + ", ".join(words)) from None
 
     return parse_enum_member
 
@@ -151,10 +151,10 @@ def _parse_day(key: str, value: object) -> date:
     try:
         return date.fromisoformat(_parse_text(key, value))
     except ValueError:
-        raise _bad_value(key, value, "a day such as 2026-03-01") from None
+        raise _bad_value_error(key, value, "a day such as 2026-03-01") from None
 
 
-def _bad_value(key: str, value: object, allowed: str) -> BadScenarioValue:
+def _bad_value_error(key: str, value: object, allowed: str) -> BadScenarioValue:
     return BadScenarioValue(key=key, value=str(value)[:_SHOWN_CHARS_MAX], allowed=allowed)
 
 

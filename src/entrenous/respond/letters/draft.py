@@ -10,7 +10,7 @@ from entrenous.base.language import ENGLISH, language_of_person, speaking
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case, find_open_case
 from entrenous.respond.law.law_tables import own_letter
-from entrenous.respond.law.legal_route import CoveredByLaw, DocumentKind, Route
+from entrenous.respond.law.legal_route import DocumentKind, Route, WhetherCovered
 from entrenous.respond.law.routes import day_of_event, find_route
 from entrenous.respond.letters.case_lines import (
     SHEET_DOCUMENTS,
@@ -139,7 +139,7 @@ def _refuse_unentitled(case: Case, route: Route) -> None:
     """
     by_representative = case.representative is not None or case.situation.on_behalf
     in_own_name = route.document in SHEET_DOCUMENTS or route.document is DocumentKind.HASH_BANK
-    if by_representative and route.representative is CoveredByLaw.NO and not in_own_name:
+    if by_representative and route.representative is WhetherCovered.NO and not in_own_name:
         raise NotYoursToFile(law=law_name_in(route, "en"), name=case.name)
 
 

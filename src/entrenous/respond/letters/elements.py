@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from entrenous.respond.law.legal_route import CoveredByLaw, DocumentKind, Route
+from entrenous.respond.law.legal_route import DocumentKind, Route, WhetherCovered
 from entrenous.respond.letters.case_lines import CaseLines, DraftContext
 from entrenous.respond.letters.wordings import (
     Wording,
@@ -123,7 +123,7 @@ def speaks_for_somebody(case: Case, route: Route) -> bool:
     Where only the person shown may file, the page speaks in that person's own name.
     """
     acts = case.representative is not None or case.situation.on_behalf
-    return acts and route.representative is not CoveredByLaw.NO
+    return acts and route.representative is not WhetherCovered.NO
 
 
 def _unworded_element(need: str) -> WordedElement:

@@ -6,7 +6,7 @@ from typing import Final
 
 from entrenous.base.language import translatable, translated
 from entrenous.respond.abuse_contacts import explain_how_to_find_host
-from entrenous.respond.law.legal_route import CoveredByLaw, DocumentKind
+from entrenous.respond.law.legal_route import DocumentKind, WhetherCovered
 from entrenous.respond.letters.sightings import addressee_of, left_out_sightings
 from entrenous.respond.letters.wordings import words_in_language
 from entrenous.respond.nouns import Case, Notice, NoticeState, SightingReach
@@ -95,8 +95,8 @@ def _route_notes(notice: Notice, case: Case) -> Iterator[str]:
         yield translated(_LANGUAGE_NOTE).format(name=words_in_language(notice.language).name)
     if case.representative is not None or case.situation.on_behalf:
         note_by_reach = {
-            CoveredByLaw.NO: _ONLY_DEPICTED_NOTE,
-            CoveredByLaw.UNCLEAR: _UNCLEAR_REPRESENTATIVE_NOTE,
+            WhetherCovered.NO: _ONLY_DEPICTED_NOTE,
+            WhetherCovered.UNCLEAR: _UNCLEAR_REPRESENTATIVE_NOTE,
         }
         note = note_by_reach.get(notice.route.representative)
         yield from filter(None, [note and translated(note)])

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from entrenous.base.errors import Refused
-from entrenous.respond.law.legal_route import CoveredByLaw, DocumentKind, Route, RouteKind
+from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind, WhetherCovered
 from entrenous.respond.letters.case_lines import notices_about
 from entrenous.respond.letters.wordings import (
     Wording,
@@ -80,8 +80,13 @@ class Addressee:
     unknown: Sighting | None = None
 
 
-_KINDS_TO_ONE_HOST: Final = frozenset({RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind.DATA})
-_KINDS_THAT_NEED_A_PLACE: Final = _KINDS_TO_ONE_HOST | {RouteKind.SEARCH, RouteKind.HELPER}
+_ROUTE_KINDS_TO_ONE_HOST: Final = frozenset(
+    {RouteKind.COPYRIGHT, RouteKind.PLATFORM, RouteKind.DATA}
+)
+_ROUTE_KINDS_THAT_NEED_A_SIGHTING: Final = _ROUTE_KINDS_TO_ONE_HOST | {
+    RouteKind.SEARCH,
+    RouteKind.HELPER,
+}
 _ADDRESSEE_KEY_BY_DOCUMENT: Final = {
     DocumentKind.POLICE_SHEET: "to_police",
     DocumentKind.COURT_SHEET: "to_court",
@@ -102,15 +107,15 @@ def sightings_to_name(case: Case, route: Route, picked: tuple[int, ...]) -> tupl
     Raises:
         NoSuchCaseEntry: there is no sighting with that number.
         ChatNotReached: a chat was picked, and the route does not cover chats.
-        NoSightingToName, OnlyInChats: the addressee needs a place, and there is none to name.
+        NoSightingToName, OnlyInChats: the document must name a sighting, and there is none to name.
         NoAddressee: the letter goes to a person, and nothing says who that is.
         NoAccount: the letter is about an account, and nothing says which.
     """
     told = sightings_for_notice(case, route, picked) if route_names_places(route) else ()
     if route.family == ACCOUNT_THREAT_ROUTE:
         _refuse_without_account(case, told)
-    elif route.kind in _KINDS_THAT_NEED_A_PLACE and route_names_places(route) and not told:
-        _refuse_without_place(case)
+    elif route.kind in _ROUTE_KINDS_THAT_NEED_A_SIGHTING and route_names_places(route) and not told:
+        _refuse_without_sighting(case)
     elif route.kind is RouteKind.SENDER and not _knows_sender(case):
         raise NoAddressee(name=case.name)
     return told
@@ -134,7 +139,7 @@ def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> t
         return tuple(sighting for sighting in only if sighting.handle == sender)
     if route.kind is RouteKind.ESCALATION and (about := notices_about(case, route)):
         return tuple(dict.fromkeys(sighting for notice in about for sighting in notice.told))
-    if route.kind not in _KINDS_TO_ONE_HOST:
+    if route.kind not in _ROUTE_KINDS_TO_ONE_HOST:
         return public
     host = _next_host(case, route, public)
     return tuple(sighting for sighting in public if _sighting_host(sighting) == host)
@@ -142,7 +147,7 @@ def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> t
 
 def sightings_to_pick_from(case: Case, route: Route) -> tuple[Sighting, ...]:
     """Return the sightings that the person may pick for a document along this route."""
-    no_chats = route.covers_private_sharing is CoveredByLaw.NO
+    no_chats = route.covers_private_sharing is WhetherCovered.NO
     told = case.sightings if route_names_places(route) else ()
     return tuple(one for one in told if one.reach is SightingReach.PUBLIC or not no_chats)
 
@@ -170,7 +175,7 @@ def addressee_of(case: Case, route: Route, named: tuple[Sighting, ...], language
     # this complaint goes to the platform's own complaint system; others go to an authority
     if route.family == "eu-dsa-20":
         return Addressee(next((one.to for one in notices_about(case, route)), ""), office)
-    if route.kind not in _KINDS_THAT_NEED_A_PLACE or route.kind is RouteKind.HELPER:
+    if route.kind not in _ROUTE_KINDS_THAT_NEED_A_SIGHTING or route.kind is RouteKind.HELPER:
         return Addressee(office or route.addressee)
     record = _platform_record(case, route, named)
     if record is not None:
@@ -183,7 +188,7 @@ def _site_addressee(route: Route, named: tuple[Sighting, ...], office: str) -> A
     site = next((seen for seen in named if seen.reach is SightingReach.PUBLIC), None)
     if site is None:
         return Addressee(route.addressee)
-    unknown = site if route.kind in _KINDS_TO_ONE_HOST and host_of(site.where) else None
+    unknown = site if route.kind in _ROUTE_KINDS_TO_ONE_HOST and host_of(site.where) else None
     return Addressee(_sighting_host(site), office, unknown=unknown)
 
 
@@ -216,7 +221,7 @@ def _form_address(record: PlatformRecord, route: Route) -> str:
     return getattr(record, route.form_at) or record.report_url
 
 
-def _refuse_without_place(case: Case) -> None:
+def _refuse_without_sighting(case: Case) -> None:
     chats = [seen.number for seen in case.sightings if seen.reach is SightingReach.PRIVATE]
     if chats:
         raise OnlyInChats(name=case.name, number=chats[0])
@@ -257,7 +262,7 @@ def _picked_sighting(number: int, case: Case, route: Route) -> Sighting:
         if sighting.number == number:
             if (
                 sighting.reach is SightingReach.PRIVATE
-                and route.covers_private_sharing is CoveredByLaw.NO
+                and route.covers_private_sharing is WhetherCovered.NO
             ):
                 raise ChatNotReached(name=case.name, number=number)
             return sighting

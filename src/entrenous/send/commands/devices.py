@@ -40,7 +40,7 @@ from entrenous.send.devices.own_devices import (
 from entrenous.send.set_up import join_relay, normalized_relay_address
 from entrenous.terminal.output import key_fingerprint, print_json, print_line, rfc3339_utc
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import Json, json_option
+from entrenous.terminal.typed_input import JsonFlag, json_option
 
 SheetOption = Annotated[
     Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
@@ -72,7 +72,7 @@ def link_device(
         link_on_old_device(read_optional_sheet(sheet), device, qr=qr, as_json=as_json)
 
 
-def list_devices(context: typer.Context, as_json: Json = False) -> None:
+def list_devices(context: typer.Context, as_json: JsonFlag = False) -> None:
     """List your devices, and what your relay or other people have not been told about them yet."""
     with opened_device(context) as device:
         fetch_and_print_notices(device)
@@ -141,7 +141,7 @@ def move_to_relay(
     context: typer.Context,
     relay: Annotated[str, typer.Option(metavar="URL", help="The relay to move to.")],
     sheet: SheetOption = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Move to another relay with all your devices: people are told, and write there from then on.
 
@@ -220,7 +220,7 @@ def revoke_linked_device(
         bool, typer.Option("--lost", help="It was lost or stolen; also prints what else to do.")
     ] = False,
     sheet: SheetOption = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Revoke a device for good: no passphrase opens its vault any more.
 

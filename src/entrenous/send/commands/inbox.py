@@ -44,7 +44,7 @@ from entrenous.send.people.notices import ask_for_receipts_in_words, no_receipts
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.output_files import FileGroup, require_free_space
 from entrenous.terminal.progress_bars import stage_bars
-from entrenous.terminal.typed_input import Json, ask_yes_or_no
+from entrenous.terminal.typed_input import JsonFlag, ask_yes_or_no
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -80,7 +80,7 @@ def inbox(
             metavar="MESSAGE", help="Remove this message from this device for good; nobody is told."
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Fetch new messages from the relay; list those that wait to be opened, and the newest ones.
 
@@ -169,7 +169,7 @@ def open_received_message(
             "--unchecked", help="Also write files that are not safe pictures, clips or sounds."
         ),
     ] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Open a message: show its text, and write its files to a folder.
 

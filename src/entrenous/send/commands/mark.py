@@ -21,7 +21,7 @@ from entrenous.terminal.media_files import hint_animated, name_file_on_error, re
 from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.progress_bars import step_bar
-from entrenous.terminal.typed_input import Json
+from entrenous.terminal.typed_input import JsonFlag
 
 _DEFAULT_COPIES_FOLDER: Final = Path("copies")
 
@@ -50,7 +50,7 @@ def mark(
         int | None,
         typer.Option(min=64, metavar="PIXELS", help="Longest side of pictures, in pixels."),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Make one marked copy per person, to send by any other channel.
 

@@ -34,7 +34,7 @@ from entrenous.send.tokens.use import may_write_now
 from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.output import rfc3339_utc as when_exactly
 from entrenous.terminal.output_files import write_new
-from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_line
+from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, JsonFlag, read_typed_line
 
 _PROTOCOL_NOTES: Final = {
     "newer": translatable(", cannot read what this Entrenous writes: update it: {update}"),
@@ -80,7 +80,7 @@ def invite(
             min=1, max=INVITE_PEOPLE_MAX, metavar="N", help="Make a link for N people instead of 1."
         ),
     ] = 1,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Make a link with which one person, or more with --uses, can add you.
 
@@ -126,7 +126,7 @@ def add_person_by_link(
         ),
     ],
     name: Annotated[str, typer.Option("--as", metavar="NAME", help="Your name for this person.")],
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Add somebody by the invite link they gave you.
 
@@ -181,7 +181,7 @@ def add_person_by_link(
     )
 
 
-def list_people(context: typer.Context, as_json: Json = False) -> None:
+def list_people(context: typer.Context, as_json: JsonFlag = False) -> None:
     """List everybody you can write to."""
     with opened_device(context) as device:
         fetch_and_print_notices(device)
@@ -374,7 +374,7 @@ PersonOption = Annotated[
 
 
 def add_circle_members(
-    context: typer.Context, name: str, person: PersonOption = None, as_json: Json = False
+    context: typer.Context, name: str, person: PersonOption = None, as_json: JsonFlag = False
 ) -> None:
     """Add people to a circle, creating it if there is none with that name.
 
@@ -396,7 +396,7 @@ def add_circle_members(
     )
 
 
-def list_circles(context: typer.Context, as_json: Json = False) -> None:
+def list_circles(context: typer.Context, as_json: JsonFlag = False) -> None:
     """List your circles, and who is in them."""
     with opened_device(context) as device:
         every = {circle.name: _member_names(circle, device) for circle in circles(device.vault)}
@@ -411,7 +411,7 @@ def list_circles(context: typer.Context, as_json: Json = False) -> None:
 
 
 def remove_circle_members(
-    context: typer.Context, name: str, person: PersonOption = None, as_json: Json = False
+    context: typer.Context, name: str, person: PersonOption = None, as_json: JsonFlag = False
 ) -> None:
     """Remove people from a circle, or delete the whole circle; the people stay."""
     with opened_device(context) as device:

@@ -26,7 +26,7 @@ from entrenous.send.people.contact_history import copies_of_media
 from entrenous.send.recall import recall_in_words, recall_message
 from entrenous.send.status import SentStatus, sealed_copies, sent_messages
 from entrenous.terminal.output import hint_problems, print_json, print_line, rfc3339_utc
-from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_line
+from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, JsonFlag, read_typed_line
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
@@ -36,7 +36,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("react")(react_to_message)
 
 
-def recall(context: typer.Context, message: str, as_json: Json = False) -> None:
+def recall(context: typer.Context, message: str, as_json: JsonFlag = False) -> None:
     """Take a message back from everybody.
 
     Before the first opening of a copy, this is enforced by cryptography: nobody can open it any
@@ -71,7 +71,7 @@ def list_sent_messages(
     ] = None,
     last: LastOption = None,
     everything: AllOption = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """List what you sent and what became of each copy: messages not opened yet, and the newest.
 
@@ -232,7 +232,7 @@ def react_to_message(
         ),
     ] = None,
     none: Annotated[bool, typer.Option("--none", help="Remove your reaction.")] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """React to a message with an emoji; everybody in its conversation whom you know sees it.
 

@@ -37,7 +37,7 @@ from entrenous.terminal.output import (
     print_line,
 )
 from entrenous.terminal.progress_bars import StageBars, stage_bars
-from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_text
+from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, JsonFlag, read_typed_text
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -119,7 +119,7 @@ def send(
     resume: Annotated[
         bool, typer.Option("--resume", help="Only send messages that still wait on this device.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Send pictures, clips, voice notes or a text; each person gets a marked, encrypted copy.
 

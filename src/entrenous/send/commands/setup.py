@@ -43,7 +43,7 @@ from entrenous.send.people.qr_codes import qr_terminal_text
 from entrenous.send.set_up import set_up
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line, rfc3339_utc
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, Json, read_typed_line
+from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, JsonFlag, read_typed_line
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -72,7 +72,7 @@ def setup(
         str | None,
         typer.Option("--as", metavar="NAME", help="With --link: your name for this device."),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Set up this device: make its keys, and an encrypted vault that only your passphrase opens.
 

@@ -29,7 +29,7 @@ from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import Json
+from entrenous.terminal.typed_input import JsonFlag
 
 
 def read_optional_sheet(path: Path | None) -> RecoverySheet | None:
@@ -66,7 +66,7 @@ def allow_offline_opening(
         typer.Option(metavar="N", min=1, max=OFFLINE_UNLOCK_HOURS_MAX, help="Number of hours."),
     ] = None,
     off: Annotated[bool, typer.Option("--off", help="End offline opening now.")] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Let this device open without its relay for some hours.
 
@@ -99,7 +99,7 @@ def write_recovery_sheet(
     old: Annotated[
         Path | None, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")
     ] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Write your recovery sheet, and take the master key off this device.
 
@@ -129,7 +129,7 @@ def write_recovery_sheet(
 def allow_ten_more_tries(
     context: typer.Context,
     sheet: Annotated[Path, typer.Option("--recovery", metavar="FILE", help="Your recovery sheet.")],
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Allow ten more tries, after ten wrong passphrases locked this device.
 
@@ -161,7 +161,7 @@ def choose_new_passphrase(
             "--new-passphrase-fd", metavar="N", help="Read the new one from this file descriptor."
         ),
     ] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Choose a new passphrase, and end offline opening.
 

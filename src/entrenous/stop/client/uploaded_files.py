@@ -325,7 +325,7 @@ class AmbiguousPart(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class MailFile:
+class FileInMail:
     """A file in a message; its bytes are None if the part cannot be decoded with certainty.
 
     ``says_media`` says whether the message declares the file a picture, a video or a sound.
@@ -335,7 +335,7 @@ class MailFile:
     says_media: bool = False
 
 
-def media_in_mail(untrusted_mail: bytes) -> list[MailFile]:
+def media_in_mail(untrusted_mail: bytes) -> list[FileInMail]:
     """Extract from a message the pictures, videos, sounds and attached files, and every part that
     cannot be decoded.
 
@@ -357,16 +357,16 @@ def media_in_mail(untrusted_mail: bytes) -> list[MailFile]:
     return found
 
 
-def _media_in_mail_parts(parts: list[Message]) -> Iterator[MailFile]:
+def _media_in_mail_parts(parts: list[Message]) -> Iterator[FileInMail]:
     for part in parts:
         says_media = part.get_content_maintype() in _MEDIA_MAIN_TYPES
         try:
             data = _content_of_part(part)
         except AmbiguousPart:
-            yield MailFile(None, says_media=says_media)
+            yield FileInMail(None, says_media=says_media)
             continue
         if data and (says_media or part.get_filename() is not None or is_media(data)):
-            yield MailFile(data, says_media=says_media)
+            yield FileInMail(data, says_media=says_media)
 
 
 def _content_of_part(part: Message) -> bytes:

@@ -9,7 +9,7 @@ from entrenous.fingerprint.pdq import fingerprint as fingerprint_of
 from entrenous.media.sandbox.decoders import decode_untrusted
 from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import read_file
-from entrenous.terminal.typed_input import Json
+from entrenous.terminal.typed_input import JsonFlag
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -19,7 +19,7 @@ def add_commands(app: typer.Typer) -> None:
 
 def print_fingerprint(
     file: Path,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Print the picture's PDQ fingerprint, as platforms compare it; nothing leaves this device."""
     found = fingerprint_of(decode_untrusted(read_file(file)))

@@ -27,7 +27,7 @@ from entrenous.stop.client.gate_answer import (
     strictest_answer,
 )
 from entrenous.stop.client.upload_client import GateClient, hold_without_asking
-from entrenous.stop.client.uploaded_files import MailFile, NotAMail, media_in_mail
+from entrenous.stop.client.uploaded_files import FileInMail, NotAMail, media_in_mail
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES, session_of
 from entrenous.terminal.typed_input import parse_host_and_port
@@ -294,7 +294,7 @@ def _ask_about_mail_parts(client: GateClient, account: str) -> NamedAnswers:
     ]
 
 
-def _ask_about_part(part: MailFile, client: GateClient, account: str) -> GateAnswer:
+def _ask_about_part(part: FileInMail, client: GateClient, account: str) -> GateAnswer:
     if part.untrusted_data is None:
         return hold_without_asking(GateReason.UNREADABLE, client.setting)
     return client.ask(part.untrusted_data, account=account, says_media=part.says_media)

@@ -56,7 +56,7 @@ from entrenous.stop.registration import (
 from entrenous.terminal.media_files import name_file_on_error, read_media
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import Json, ask_yes_or_no
+from entrenous.terminal.typed_input import JsonFlag, ask_yes_or_no
 
 
 def ask_if_everybody_adult() -> bool:
@@ -231,7 +231,7 @@ def protect(
     ask: Annotated[
         bool, typer.Option("--ask", help="With --list: ask each platform for the current state.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Ask a platform to stop a picture, video or sound; only its fingerprints leave this device.
 
@@ -291,7 +291,7 @@ def unprotect(
             "--forget", help="Only remove it from the list, if no platform ever confirmed it."
         ),
     ] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Withdraw a registration; this takes effect at once."""
     with opened_device(context) as device:

@@ -322,7 +322,7 @@ class AccountCounter:
         if _is_limit_reached(
             known, self.uploads, self.access.uploads_per_account
         ) or _is_limit_reached(names, self.refused, self.access.refused_per_account):
-            raise self._too_many_uploads(now)
+            raise self._too_many_uploads_error(now)
         _add_one_to_counts(known, self.uploads)
 
     def count_refusal(self, names: CountedNames, now: datetime) -> None:
@@ -337,7 +337,7 @@ class AccountCounter:
             self.uploads.clear()
             self.refused.clear()
 
-    def _too_many_uploads(self, now: datetime) -> TooManyUploads:
+    def _too_many_uploads_error(self, now: datetime) -> TooManyUploads:
         wait_s = _HOUR_S - now.minute * 60 - now.second
         where = f" here: {self.access.appeal_url}" if self.access.appeal_url else ""
         return TooManyUploads(minutes=-(-wait_s // 60), retry_after_s=wait_s, where=where)

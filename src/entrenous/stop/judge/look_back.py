@@ -41,7 +41,7 @@ def record_clock(platform: Platform) -> int:
 def clock_days_ahead(platform: Platform) -> int:
     """Return by how many days the clock is implausibly ahead; 0 if it may be right."""
     mark, now = platform.reviews.clock_mark(), platform.clock.now()
-    return (now - mark.at).days if mark is not None and mark.is_ahead(now) else 0
+    return (now - mark.at).days if mark is not None and mark.is_clock_ahead(now) else 0
 
 
 LEASE_DURATION: Final = timedelta(

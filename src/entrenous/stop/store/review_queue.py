@@ -252,7 +252,9 @@ class ReviewQueue(ReviewerStore):
                 return
             lead = uploads.join_flood(db, self.clock, review, held_per_hash)
             size = len(untrusted_upload)
-            if lead is not None and not uploads.flood_has_room(db, lead, review, held_per_hash):
+            if lead is not None and not uploads.should_store_bytes_in_flood(
+                db, lead, review, held_per_hash
+            ):
                 return
             if self._has_room(db, review, lead, size):
                 uploads.update_upload(db, case, untrusted_upload=kept)
@@ -383,7 +385,9 @@ class ReviewQueue(ReviewerStore):
                 return False
             review = uploads.get_review(db, retroactive_match.case)
             lead = uploads.join_flood(db, self.clock, review, held_per_hash)
-            if lead is not None and not uploads.flood_has_room(db, lead, review, held_per_hash):
+            if lead is not None and not uploads.should_store_bytes_in_flood(
+                db, lead, review, held_per_hash
+            ):
                 retroactive_quarantine.drop_scanned_bytes(db, review)
             append_events(
                 db,

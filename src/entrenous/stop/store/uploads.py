@@ -166,7 +166,9 @@ def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: i
     return lead
 
 
-def flood_has_room(db: sa.Connection, lead: str, review: Review, held_per_hash: int) -> bool:
+def should_store_bytes_in_flood(
+    db: sa.Connection, lead: str, review: Review, held_per_hash: int
+) -> bool:
     """Return whether the bytes of one more upload that waits with ``lead`` should be stored."""
     if was_undecodable(review) or are_similar_hashes(get_review(db, lead).bits, review.bits):
         return False
@@ -251,7 +253,7 @@ def _count_flood(db: sa.Connection) -> None:
 def _existing_lead(db: sa.Connection, review: Review) -> str | None:
     """Return the case that already represents waiting uploads of the same registered hash."""
     query = sa.select(UPLOAD_TABLE.c.lead).where(
-        *_same_kind_condition(review), UPLOAD_TABLE.c.lead.is_not(None)
+        *_same_flood_condition(review), UPLOAD_TABLE.c.lead.is_not(None)
     )
     lead: str | None = db.execute(query.limit(1)).scalar()
     return lead
@@ -260,13 +262,16 @@ def _existing_lead(db: sa.Connection, review: Review) -> str | None:
 def _uploads_without_lead_like(db: sa.Connection, review: Review) -> list[Review]:
     """Return other waiting uploads of the same hash without a lead, oldest first."""
     query = sa.select(*REVIEW_COLUMNS).where(
-        *_same_kind_condition(review), UPLOAD_TABLE.c.lead.is_(None)
+        *_same_flood_condition(review), UPLOAD_TABLE.c.lead.is_(None)
     )
     query = query.where(UPLOAD_TABLE.c.case_number != review.case).order_by(UPLOAD_TABLE.c.number)
     return [review_from_row(row) for row in db.execute(query)]
 
 
-def _same_kind_condition(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
+def _same_flood_condition(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
+    """Select the waiting uploads of the same registered hash, or of the same undecodable file, that
+    were found in the same way.
+    """
     if was_undecodable(review):
         same_file = UPLOAD_TABLE.c.upload_sha256 == review.upload_sha256
         return (

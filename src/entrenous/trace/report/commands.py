@@ -22,7 +22,7 @@ from entrenous.terminal.output import (
 )
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.progress_bars import step_bar
-from entrenous.terminal.typed_input import Json
+from entrenous.terminal.typed_input import JsonFlag
 from entrenous.trace.commands import DISCLOSE_WARNING, signing_account
 from entrenous.trace.explain.wording import (
     NOT_WHO_PASSED_IT_ON,
@@ -73,7 +73,7 @@ def write_disclosure(
         bool,
         typer.Option("--blind", help="Leave out the names of copies that were not identified."),
     ] = False,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Write a report with the mark secrets of one picture, for an expert or a court to check."""
     data = read_file(leak)
@@ -128,7 +128,7 @@ def check(
     copy: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A copy that a recipient still has.")
     ] = None,
-    as_json: Json = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Repeat a disclosed finding from the files, without the sender's vault.
 
