@@ -50,7 +50,7 @@ from entrenous.send.letter.letter_nouns import ContentFile, PersonHead
 from entrenous.send.letter.sessions import ensure_session
 from entrenous.send.letter.write import Addressee, addressees, write_letter
 from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.message.make import DeviceFile, SendingContext, seal_content
+from entrenous.send.message.make import FileForDevice, SendingContext, seal_content
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
@@ -108,7 +108,7 @@ def _seal(ana: Device, wanted: Wanted) -> tuple[float, float]:
     began = time.process_time(), time.perf_counter()
     with ana.vault.transaction():
         for one in to:
-            own = DeviceFile(ContentFile("image/jpeg", data), sha256(data))
+            own = FileForDevice(ContentFile("image/jpeg", data), sha256(data))
             sealed = seal_content((own,), None, one, sending, ana)
             write_letter(sealed.manifest, one, sealed.outer, ana)
     took = time.process_time() - began[0], time.perf_counter() - began[1]

@@ -43,13 +43,13 @@ from entrenous.device.sent_messages import Message, SentPicture
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
-from entrenous.send.guard import record_sent_message
+from entrenous.send.guard import record_message_recipients
 from entrenous.send.message.draft import Draft, Policy, RecipientDoubt
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.circles import Circle, Conversation, circles, store_circle
 from entrenous.send.people.contact_history import record_heard_from
 from entrenous.send.people.keep_contacts import store_contact
-from entrenous.send.recipient_checks import SIMILAR_NAMES
+from entrenous.send.recipient_checks import SIMILAR_NAMES_SENTENCE
 
 TALKS: Final = 700
 MESSAGES: Final = 6  # in one talk
@@ -61,7 +61,8 @@ _CIRCLES: Final = {"family": 6, "friends": 9, "choir": 14, "neighbours": 20}
 
 #: A doubt about two names that are alike; the group is the other name.
 _SIMILAR_NAMES: Final = re.compile(
-    re.escape(SIMILAR_NAMES.partition("{other}")[0]).replace(r"\{name\}", ".+") + r"([^,(]+) \("
+    re.escape(SIMILAR_NAMES_SENTENCE.partition("{other}")[0]).replace(r"\{name\}", ".+")
+    + r"([^,(]+) \("
 )
 
 
@@ -155,7 +156,7 @@ class Year:
         """It has gone out; the conversation that it began or went on with."""
         message = self._message(meant)
         self.device.ledger.store_message(message)
-        record_sent_message(message, meant.draft, self.device)
+        record_message_recipients(message, meant.draft, self.device)
         people = frozenset(one.person.id for one in meant.to)
         return meant.draft.within or Conversation(message.name, people)
 

@@ -58,7 +58,7 @@ from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
-from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE
+from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.stop.protect import PROTECTION_TABLE
 from entrenous.wire.relay_nouns import EnvelopeState
 from entrenous.wire.text import is_name
@@ -121,7 +121,7 @@ def secrets_of(device: Device) -> Iterator[bytes]:
     assert identity.home is not None
     held = [identity.master, identity.home.owner, identity.home.close]
     held += [contact.send_token for contact in contacts(device)]
-    held += [window.seed for window in TOKEN_RANGE_OUT_TABLE.all(device.vault)]
+    held += [window.seed for window in HELD_TOKEN_RANGE_TABLE.all(device.vault)]
     yield from (secret.reveal() for secret in held if secret is not None)
     yield device.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD) or b"no account"
     yield device.vault.get(OWN_RECORDS, SIGNING_SEED_RECORD) or b"no seed"

@@ -28,11 +28,11 @@ from entrenous.send.letter.letter_nouns import (
     ContactRequestNote,
     Header,
     Hello,
-    InviteLinkUsedUp,
     Manifest,
     PersonHead,
     Reaction,
     TokenRangeNote,
+    UsedUpLinkNote,
     XWingKey,
 )
 from entrenous.send.people.people_nouns import Invite
@@ -72,7 +72,7 @@ BODIES: Final = (
     ComparisonStep(bytes(16), 2, b"x" * 32),
     TokenRangeNote(Secret(bytes(32)), 64),
     ContactRequestNote(b"card", "It is Ana"),
-    InviteLinkUsedUp(b"l" * 32),
+    UsedUpLinkNote(b"l" * 32),
 )
 _COPY: Final = Copy(RecipientId("ben"), Secret(b"s" * 32), b"h" * 32, PERSON, DEVICE)
 MESSAGE: Final = Message(

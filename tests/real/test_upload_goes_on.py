@@ -26,7 +26,7 @@ from entrenous.send.flush import FlushResult, flush_outbox
 from entrenous.send.letter.letter_nouns import ContentFile, FileRole, PersonHead
 from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.draft import Policy
-from entrenous.send.message.make import DeviceFile, SendingContext, seal_content
+from entrenous.send.message.make import FileForDevice, SendingContext, seal_content
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.set_up import set_up
@@ -91,7 +91,7 @@ def lay_out(ana: Device) -> None:
         groups=Secret(bytes(32)),
     )
     file = ContentFile("video/mp4", secrets.token_bytes(SIZE), FileRole.CLIP)
-    made = seal_content((DeviceFile(file, bytes(32)),), None, to, sending, ana)
+    made = seal_content((FileForDevice(file, bytes(32)),), None, to, sending, ana)
     write_letter(made.manifest, to, made.outer, ana)
     copy = SealedCopy(
         sending.message,

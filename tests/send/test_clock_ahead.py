@@ -18,13 +18,13 @@ from entrenous.device.identities import MailboxAddress, clear_next_lock, contact
 from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.vault_tables import (
-    AWAITING_DEVICE_LIST,
     EARLY_RECALL,
     INVITE,
-    LAST_SENT,
+    LETTER_AWAITING_LIST,
     MAILBOX_TO_DELETE,
     PREPARED_MAILBOX,
-    TOKEN_RANGE_OLD,
+    RETIRED_TOKEN_RANGE,
+    SENT_RECORD,
     UNCONFIRMED_RECALL,
     peer_key,
 )
@@ -39,7 +39,11 @@ from entrenous.send.devices.old_mailbox import old_mailboxes_due_for_fetch
 from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages, remove_received_message
-from entrenous.send.letter.arrivals import AWAITING_DEVICE_LIST_TABLE, AwaitingLetter, apply_recall
+from entrenous.send.letter.arrivals import (
+    LETTER_AWAITING_LIST_TABLE,
+    LetterAwaitingList,
+    apply_recall,
+)
 from entrenous.send.letter.letter_nouns import (
     OWN_XWING_KEY_TABLE,
     OwnXWingKey,
@@ -52,17 +56,17 @@ from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
 from entrenous.send.people.contact_history import (
     LAST_HEARD_TABLE,
-    LAST_SENT_TABLE,
+    SENT_RECORD_TABLE,
     LastHeard,
 )
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
-from entrenous.send.people.people_nouns import NAMED_LIST_HEAD_TABLE, ListToFetch
+from entrenous.send.people.people_nouns import LIST_TO_FETCH_TABLE, ListToFetch
 from entrenous.send.recall import recall_message
 from entrenous.send.status import sent_messages
 from entrenous.send.tokens.token_ranges import (
-    TOKEN_RANGE_IN_TABLE,
-    TOKEN_RANGE_OLD_TABLE,
+    ISSUED_TOKEN_RANGE_TABLE,
+    RETIRED_TOKEN_RANGE_TABLE,
     IssuedRange,
     RetiredRange,
 )
@@ -225,7 +229,7 @@ def test_a_prekey_with_a_future_date_is_rotated_and_deleted(friends: Room, by: t
 
 
 def window(who: Person, to: Person) -> IssuedRange:
-    found = TOKEN_RANGE_IN_TABLE.load(peer_key(*ids(to)), who.device.vault)
+    found = ISSUED_TOKEN_RANGE_TABLE.load(peer_key(*ids(to)), who.device.vault)
     assert found is not None
     return found
 
@@ -250,7 +254,7 @@ def test_a_clock_that_is_behind_replaces_no_token_range(friends: Room) -> None:
         fetch_messages(ben.device)
     fetch_messages(ben.device)
     assert window(ben, ana).seed == seed
-    assert ben.device.vault.keys(TOKEN_RANGE_OLD) == ()
+    assert ben.device.vault.keys(RETIRED_TOKEN_RANGE) == ()
 
 
 def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
@@ -259,7 +263,7 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
     for made_ahead in (False, True):
         drop_at = friends.clock.moment + timedelta(days=7) + (YEAR if made_ahead else timedelta())
         old = RetiredRange(Secret(bytes(32)), 0, 8, drop_at)
-        TOKEN_RANGE_OLD_TABLE.store(
+        RETIRED_TOKEN_RANGE_TABLE.store(
             old, f"{peer_key(*ids(ana))} {made_ahead:02x}", ben.device.vault
         )
     looks_ahead(friends, ben)
@@ -270,7 +274,7 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
 
 
 def retired(who: Person) -> list[RetiredRange]:
-    return list(TOKEN_RANGE_OLD_TABLE.all(who.device.vault))
+    return list(RETIRED_TOKEN_RANGE_TABLE.all(who.device.vault))
 
 
 def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -> None:
@@ -279,13 +283,13 @@ def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -
         EnvelopeId(bytes(16)), 1, b"x", friends.clock.moment + timedelta(days=20)
     )
     lacks = PersonHead(ana.id, 9, bytes(32))
-    late = AwaitingLetter(letter, lacks, ana.id, friends.clock.moment)
-    AWAITING_DEVICE_LIST_TABLE.store(late, letter.id.hex(), ben.device.vault)
+    late = LetterAwaitingList(letter, lacks, ana.id, friends.clock.moment)
+    LETTER_AWAITING_LIST_TABLE.store(late, letter.id.hex(), ben.device.vault)
     looks_ahead(friends, ben)
-    assert ben.device.vault.keys(AWAITING_DEVICE_LIST)
+    assert ben.device.vault.keys(LETTER_AWAITING_LIST)
     friends.clock.wind(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
     fetch_messages(ben.device)
-    assert not ben.device.vault.keys(AWAITING_DEVICE_LIST)
+    assert not ben.device.vault.keys(LETTER_AWAITING_LIST)
 
 
 def test_an_invite_survives_a_clock_that_was_ahead(room: Room) -> None:
@@ -384,7 +388,7 @@ def test_a_named_list_is_asked_for_after_a_clock_error(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     named = Head(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
     asked = ListToFetch(named, asked_at=friends.clock.moment + YEAR, tries=1)
-    NAMED_LIST_HEAD_TABLE.store(asked, ben.id.hex(), ana.device.vault)
+    LIST_TO_FETCH_TABLE.store(asked, ben.id.hex(), ana.device.vault)
     before = ana.courier.calls["key_bundle"]
     fetch_messages(ana.device)
     fetch_messages(ana.device)
@@ -397,10 +401,10 @@ def test_the_guard_asks_about_a_silent_device_after_a_clock_error(friends: Room)
     then = friends.clock.moment + YEAR
     LAST_HEARD_TABLE.store(LastHeard(then, looked_at=then), peer_key(*ids(ben)), ana.device.vault)
     store_contact(replace(contact_named("ben", ana.device), since=then), ana.device)
-    (key,) = ana.device.vault.keys(LAST_SENT, ben.id.hex())
-    talk = LAST_SENT_TABLE.load(key, ana.device.vault)
+    (key,) = ana.device.vault.keys(SENT_RECORD, ben.id.hex())
+    talk = SENT_RECORD_TABLE.load(key, ana.device.vault)
     assert talk is not None
-    LAST_SENT_TABLE.store(replace(talk, asked_at=then), key, ana.device.vault)
+    SENT_RECORD_TABLE.store(replace(talk, asked_at=then), key, ana.device.vault)
     friends.clock.wind(days=22)
     claims = ana.courier.calls["claim_prekeys"]
     assert "has been silent" in doubts(ana, "ben")["ben"]

@@ -8,7 +8,7 @@ import pytest
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.identity import Trust
-from entrenous.device.vault_tables import LAST_SENT, OWN_RECORDS
+from entrenous.device.vault_tables import OWN_RECORDS, SENT_RECORD
 from entrenous.send.conversations import conversation_of
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.guard import inspect_draft
@@ -178,7 +178,7 @@ def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Room) -
 def test_messages_sent_before_the_index_are_indexed(friends: Room) -> None:
     ana = friends["ana"]
     ana.sends(SMALL, friends["ben"])
-    for drawer, key in ((LAST_SENT, key) for key in ana.device.vault.keys(LAST_SENT)):
+    for drawer, key in ((SENT_RECORD, key) for key in ana.device.vault.keys(SENT_RECORD)):
         ana.device.vault.drop(drawer, key)
     ana.device.vault.drop(OWN_RECORDS, "talks-indexed")
     assert doubts(ana, "ben") == {}

@@ -39,8 +39,8 @@ from entrenous.send.people.block import block_contact
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from entrenous.send.tokens.issue import register_tokens
-from entrenous.send.tokens.token_ranges import TOKEN_RANGE_IN_TABLE
+from entrenous.send.tokens.issue import send_token_changes
+from entrenous.send.tokens.token_ranges import ISSUED_TOKEN_RANGE_TABLE
 from entrenous.terminal.output import join_wrapped_lines
 from entrenous.wire.relay_nouns import Envelope
 from tests.send.room_text import writes
@@ -126,7 +126,7 @@ def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
 
 
 def _unused(who: Person) -> int:
-    (window,) = TOKEN_RANGE_IN_TABLE.all(who.device.vault)
+    (window,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
     return window.handed_out - window.next_unused
 
 
@@ -368,7 +368,7 @@ def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: R
         pytest.raises(PostponedUntilClockIsRight, match="is behind"),
     ):
         add_person(make_invite(lacking.device), "caro", ana.device)
-    register_tokens(ana.device)
+    send_token_changes(ana.device)
     catch_up(ana, lacking, ana)
     assert can_write(ana, lacking)
 

@@ -8,11 +8,11 @@ import pytest
 
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
 from entrenous.device.vault_tables import (
+    HELD_TOKEN_RANGE,
     OUTBOX,
     OWN_RECORDS,
     OWN_XWING_KEY,
     PEER,
-    TOKEN_RANGE_OUT,
 )
 from entrenous.send import send
 from entrenous.send.fetch import fetch_messages
@@ -80,7 +80,7 @@ def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
         send_message(held(ana), ana.device, TransferWatch(wait=changes_her_mind))
     after = records(ana)
     # The ratchet with its keys, and the token, are never moved back.
-    moves = {PEER, OWN_XWING_KEY, TOKEN_RANGE_OUT}
+    moves = {PEER, OWN_XWING_KEY, HELD_TOKEN_RANGE}
     assert {drawer for drawer in before | after if before.get(drawer) != after.get(drawer)} <= {
         *moves,
         OWN_RECORDS,
@@ -100,7 +100,7 @@ def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
 
 
 @pytest.mark.threat("wrong-recipient")
-@pytest.mark.parametrize("step", ["drop_outbox_items", "undo_sent_record"])
+@pytest.mark.parametrize("step", ["drop_outbox_items", "undo_recipient_record"])
 def test_a_second_interrupt_still_undoes_the_message(
     friends: Room, ana: Person, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

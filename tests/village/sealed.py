@@ -11,7 +11,7 @@ from entrenous.send.letter.letter_nouns import ContentFile, PersonHead, ReplyTo
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, write_letter
 from entrenous.send.message.draft import Policy
-from entrenous.send.message.make import DeviceFile, SendingContext, seal_content
+from entrenous.send.message.make import FileForDevice, SendingContext, seal_content
 from entrenous.send.people.keep_contacts import contact_named
 
 
@@ -33,7 +33,7 @@ def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from w
         Secret(secrets.token_bytes(32)),
         reply,
     )
-    own = tuple(DeviceFile(one, None) for one in files)
+    own = tuple(FileForDevice(one, None) for one in files)
     sealed = seal_content(own, text, whom, sending, sender)
     with sender.vault.transaction():
         write_letter(sealed.manifest, whom, sealed.outer, sender)

@@ -18,7 +18,7 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.hpke import SEAL_OVERHEAD_BYTES
 from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.seal import PADDED_SIZES_BYTES
-from entrenous.device.vault_tables import TOKEN_RANGE_IN, TOKEN_RANGE_OLD, Table
+from entrenous.device.vault_tables import ISSUED_TOKEN_RANGE, RETIRED_TOKEN_RANGE, Table
 from entrenous.send.inbox import received_messages
 from entrenous.send.tokens.token_ranges import IssuedRange, RetiredRange
 from tests.village.week import Asked, Week, batch_of, on_disk, unb64
@@ -141,8 +141,8 @@ def promised(people: tuple[Villager, ...]) -> dict[bytes, tuple[str, str]]:
     whose = {}
     for one in people:
         kinds: tuple[tuple[str, type[Any]], ...] = (
-            (TOKEN_RANGE_IN, IssuedRange),
-            (TOKEN_RANGE_OLD, RetiredRange),
+            (ISSUED_TOKEN_RANGE, IssuedRange),
+            (RETIRED_TOKEN_RANGE, RetiredRange),
         )
         for drawer, kind in kinds:
             for key in one.device.vault.keys(drawer):

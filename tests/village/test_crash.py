@@ -134,7 +134,7 @@ def test_sending(ana: Person, ben: Person) -> None:
     assert moments_survived(once) > 15
     assert both_still_write(ana, ben)
     for sent in sent_messages(ana.device):
-        assert all(copy.acknowledged for copy in sent.copies)
+        assert all(copy.is_acknowledged for copy in sent.copies)
 
 
 def test_fetching(ana: Person, ben: Person) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from entrenous.device.identities import own_device
-from entrenous.device.vault_tables import NAMED_LIST_HEAD
+from entrenous.device.vault_tables import LIST_TO_FETCH
 from entrenous.send.devices.device_lists import unfreeze_contact
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.devices.own_key_bundle import seal_key_bundle
@@ -18,7 +18,7 @@ from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
 from entrenous.send.people.people_nouns import (
     DEVICE_LIST_FORK_TABLE,
-    NAMED_LIST_HEAD_TABLE,
+    LIST_TO_FETCH_TABLE,
     Contradiction,
     ContradictoryLists,
 )
@@ -100,7 +100,7 @@ def test_a_newer_list_that_a_letter_names_is_asked_for(home: Room) -> None:
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
     assert contact_named("ana", ben.device).compared
-    assert not list(ben.device.vault.items(NAMED_LIST_HEAD))
+    assert not list(ben.device.vault.items(LIST_TO_FETCH))
 
 
 @pytest.mark.threat("server-adds-device")
@@ -213,14 +213,14 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room)
     ana.sends(SMALL, ben)
     with ben.courier.playing(key_bundle=showing(old, ana)):
         fetch_messages(ben.device)
-    named = NAMED_LIST_HEAD_TABLE.load(ana.id.hex(), ben.device.vault)
+    named = LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault)
     assert named is not None
     assert (named.head.epoch, named.own) == (2, True)
     home.clock.wind(hours=9)
     publish(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
-    assert NAMED_LIST_HEAD_TABLE.load(ana.id.hex(), ben.device.vault) is None
+    assert LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault) is None
 
 
 @pytest.mark.threat("server-adds-device")
@@ -232,7 +232,7 @@ def test_a_newer_list_that_is_shown_is_taken_whatever_was_named(home: Room) -> N
     publish(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
-    named = NAMED_LIST_HEAD_TABLE.load(ana.id.hex(), ben.device.vault)
+    named = LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault)
     assert named is not None
     assert (named.head.epoch, named.tries) == (2**40, 1)
 

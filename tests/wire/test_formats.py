@@ -72,7 +72,6 @@ from entrenous.send.letter.letter_nouns import (
     FrameFile,
     Header,
     Hello,
-    InviteLinkUsedUp,
     KeyBundleNote,
     LetterAddress,
     Manifest,
@@ -85,6 +84,7 @@ from entrenous.send.letter.letter_nouns import (
     SyncTopic,
     TokenRangeNote,
     UnknownBody,
+    UsedUpLinkNote,
     XWingKey,
 )
 from entrenous.send.people.people_nouns import BadInvite, Invite
@@ -557,7 +557,7 @@ BODIES = {
     8: ComparisonStep(bytes(16), 1, b"mac"),
     9: TokenRangeNote(Secret(bytes(32)), 64),
     10: ContactRequestNote(b"card", "It is Ana, from the market"),
-    11: InviteLinkUsedUp(b"l" * 32),
+    11: UsedUpLinkNote(b"l" * 32),
     12: UnknownBody(12, encode([1, "later"])),
 }
 

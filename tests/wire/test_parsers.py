@@ -63,7 +63,6 @@ from entrenous.send.letter.letter_nouns import (
     FrameFile,
     Header,
     Hello,
-    InviteLinkUsedUp,
     KeyBundleNote,
     Manifest,
     MessageFrame,
@@ -75,6 +74,7 @@ from entrenous.send.letter.letter_nouns import (
     SyncTopic,
     TokenRangeNote,
     UnknownBody,
+    UsedUpLinkNote,
     XWingKey,
 )
 from entrenous.send.people.people_nouns import Invite
@@ -263,7 +263,7 @@ bodies = (
     | st.builds(ComparisonStep, ids, st.integers(1, 4), st.binary(max_size=96))
     | st.builds(TokenRangeNote, secrets, indices)
     | st.builds(ContactRequestNote, st.binary(max_size=300), shown)
-    | st.builds(InviteLinkUsedUp, st.binary(min_size=32, max_size=32))
+    | st.builds(UsedUpLinkNote, st.binary(min_size=32, max_size=32))
     | st.builds(UnknownBody, st.integers(12, 65_535), values.map(encode_within_a_body))
 )
 invites = st.builds(Invite, names, urls, ids, hashes, secrets)

@@ -184,7 +184,7 @@ def olm_account_of(device: Device) -> Secret:
 
     Raises DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
     """
-    refuse_unconfirmed(device)
+    refuse_unconfirmed_unlock(device)
     stored = device.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD)
     if stored is None:
         raise DeviceWithoutRelay
@@ -201,7 +201,7 @@ def signer_of(device: Device) -> DeviceSigner:
     return DeviceSigner(account, Secret(seed))
 
 
-def refuse_unconfirmed(device: Device) -> None:
+def refuse_unconfirmed_unlock(device: Device) -> None:
     """Check that this device's ratchets may advance now (device/relay_lock_client.py).
 
     Raises:

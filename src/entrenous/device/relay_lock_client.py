@@ -312,7 +312,7 @@ def _evaluate_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> Re
     """Like :func:`evaluate_at_relay`, for an open vault: the attempt is recorded as this vault's
     own.
     """
-    count_own_tries(device.vault)
+    add_own_tries(device.vault)
     return evaluate_at_relay(lock, stretched, device.courier, device.dice)
 
 
@@ -394,10 +394,10 @@ def mark_unlock_unconfirmed(vault: Vault, used_tries: int = 0) -> None:
     """
     with vault.transaction():
         vault.put(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD, b"")
-        count_own_tries(vault, used_tries)
+        add_own_tries(vault, used_tries)
 
 
-def count_own_tries(vault: Vault, used_tries: int = 1) -> None:
+def add_own_tries(vault: Vault, used_tries: int = 1) -> None:
     """Count attempts that this vault made itself; :func:`failed_attempts_by_others`
     excludes them.
     """
@@ -427,7 +427,7 @@ def confirm_unlock(device: Device) -> None:
     home = mailbox_address(device.vault)
     if home is None or device.vault.get(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD) is None:
         return
-    opening = _new_unlock(device)
+    opening = _make_unlock_report(device)
     try:
         device.courier.report_vault_unlock(home.relay_url, home.mailbox, home.owner, opening)
     except RolledBack:
@@ -439,7 +439,7 @@ def confirm_unlock(device: Device) -> None:
     _record_confirmation(opening, device.vault)
 
 
-def _new_unlock(device: Device) -> VaultUnlock:
+def _make_unlock_report(device: Device) -> VaultUnlock:
     """Store the report of this unlock, and return it. Because the answer may be lost, it is stored
     before it is sent.
 

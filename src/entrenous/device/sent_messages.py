@@ -133,7 +133,7 @@ class SealedCopy:
     ended_at: datetime | None = None
 
     @property
-    def acknowledged(self) -> bool:
+    def is_acknowledged(self) -> bool:
         return self.departure is SendState.ACKNOWLEDGED
 
     @property
@@ -143,7 +143,7 @@ class SealedCopy:
         if ended and self.opened:
             words = translated("opened, then {state}")
             return words.format(state=translated(self.state.value))
-        if self.state is EnvelopeState.TAKEN_BACK or self.acknowledged:
+        if self.state is EnvelopeState.TAKEN_BACK or self.is_acknowledged:
             return translated(self.state.value)
         return translated(self.departure.value)
 

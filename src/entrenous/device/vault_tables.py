@@ -19,16 +19,18 @@ RecordT = TypeVar("RecordT")
 OWN_RECORDS: Final = "self"  # name: records about this device itself
 CONTACT: Final = "contact-2"  # person
 INVITE: Final = "invite"  # token hash: invite links that this device made
-LINK_NOTICE: Final = "link-notice"  # order: what became of invite links, to be shown once
+INVITE_NOTICE: Final = "link-notice"  # order: what became of invite links, to be shown once
 # hash of the last token: tokens to register before a letter hands them out
 TOKEN_REGISTRATION: Final = "chore-2"  # noqa: S105
-TOKEN_CHANGE: Final = "batch"  # noqa: S105 - order: encoded changes of tokens to send to our relay
+# order: encoded changes of tokens to send to our relay
+TOKEN_CHANGE_BATCH: Final = "batch"  # noqa: S105
 TOKEN_REVOCATION: Final = "withdraw-2"  # noqa: S105 - hash of the last token: tokens to revoke
 # hash of the last token: tokens that the relay has revoked
 REVOKED_TOKEN: Final = "withdrawn"  # noqa: S105
-TOKEN_RANGE_IN: Final = "window-in"  # noqa: S105 - PEER: the tokens with which they may write to us
+# PEER: the tokens with which they may write to us
+ISSUED_TOKEN_RANGE: Final = "window-in"  # noqa: S105
 # PEER and token hash: token ranges that were replaced
-TOKEN_RANGE_OLD: Final = "window-old"  # noqa: S105
+RETIRED_TOKEN_RANGE: Final = "window-old"  # noqa: S105
 RECEIPT_COVERAGE: Final = "covered"  # envelope: what a receipt for our copy has to cover
 # relay: when we last asked whether it was restored, and its last restore
 RELAY_RESTORE: Final = "restored"
@@ -38,9 +40,9 @@ RECEIPT: Final = "receipt"  # envelope and event: receipts for our copies
 # head of a list: the key bundle that proves the receipts signed under that list
 RECEIPT_KEY_BUNDLE: Final = "receipt-card"
 # PEER: the tokens with which we may write to them
-TOKEN_RANGE_OUT: Final = "window-out"  # noqa: S105
+HELD_TOKEN_RANGE: Final = "window-out"  # noqa: S105
 # PEER: such a token range that came with a device list that we do not know yet
-TOKEN_RANGE_PENDING: Final = "window-told"  # noqa: S105
+ANNOUNCED_TOKEN_RANGE: Final = "window-told"  # noqa: S105
 PEER: Final = "peer-2"  # person and device: sessions
 OWN_XWING_KEY: Final = "own-key-2"  # X-Wing key id
 DRAFT: Final = "draft"  # draft: messages that have not been sent yet
@@ -68,14 +70,14 @@ UNREPORTED_OPENING: Final = "finish-2"
 # envelope: letters that could not be decrypted, not shown to the user yet
 UNDECRYPTABLE_LETTER: Final = "aside"
 # envelope: letters that wait for a device list that we do not know yet
-AWAITING_DEVICE_LIST: Final = "late"
+LETTER_AWAITING_LIST: Final = "late"
 # envelope: letters of a kind that only newer programs know, not shown to the user yet
 LETTER_FROM_NEWER_PROGRAM: Final = "newer"
 DEVICE_LIST: Final = "list"  # person: the newest verified key bundle, and all verified list heads
 CIRCLE: Final = "circle"  # circle
-LAST_SENT: Final = "talk"  # person, microsecond and message: the newest message that we sent
+SENT_RECORD: Final = "talk"  # person, microsecond and message: the newest message that we sent
 LAST_HEARD: Final = "heard"  # PEER: when a letter from this device last arrived
-KEY_CHANGE: Final = "changed"  # order: changes of keys, not shown to the user yet
+CONTACT_CHANGE: Final = "changed"  # order: changes of keys, not shown to the user yet
 KEY_COMPARISON: Final = "compare"  # person: a key comparison in progress
 REACTION: Final = "reaction"  # sender, message and person
 FIRST_LETTER_TOKEN: Final = "first-token"  # noqa: S105 - PEER: the token of our first letter to a device
@@ -85,7 +87,7 @@ GREETING_SENT: Final = "greeted"
 DEVICE_TO_GREET: Final = "greet-device"
 LINKED_DEVICE: Final = "sibling"  # device: the person's other devices
 # person: the head of a device list that a letter names and that we have not seen
-NAMED_LIST_HEAD: Final = "named"
+LIST_TO_FETCH: Final = "named"
 DEVICE_LIST_FORK: Final = "fork"  # person: two lists that contradict each other, as evidence
 MAILBOX_TO_DELETE: Final = "close"  # mailbox: mailboxes to be deleted
 PREPARED_MAILBOX: Final = "next-home"  # relay: mailboxes prepared for a move to that relay
@@ -104,16 +106,16 @@ RATCHET_TABLES: Final = (
         INVITE_USE_TO_ANSWER,
         UNREPORTED_OPENING,
         INVITE,
-        AWAITING_DEVICE_LIST,
+        LETTER_AWAITING_LIST,
     ),
     *(
         TOKEN_REGISTRATION,
-        TOKEN_CHANGE,
+        TOKEN_CHANGE_BATCH,
         TOKEN_REVOCATION,
-        TOKEN_RANGE_IN,
-        TOKEN_RANGE_OLD,
-        TOKEN_RANGE_OUT,
-        TOKEN_RANGE_PENDING,
+        ISSUED_TOKEN_RANGE,
+        RETIRED_TOKEN_RANGE,
+        HELD_TOKEN_RANGE,
+        ANNOUNCED_TOKEN_RANGE,
     ),
 )
 

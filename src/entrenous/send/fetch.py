@@ -10,12 +10,12 @@ from entrenous.device.identities import (
     AddressOnThisMachine,
     MailboxAddress,
     own_device,
-    refuse_unconfirmed,
+    refuse_unconfirmed_unlock,
 )
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.vault_tables import SEEN_LETTER
 from entrenous.send.clock_sanity import record_clock
-from entrenous.send.devices.ask_for_lists import fetch_named_lists, note_named_list
+from entrenous.send.devices.ask_for_lists import fetch_named_lists, record_named_list
 from entrenous.send.devices.device_lists import freeze_contact
 from entrenous.send.devices.next_mailbox import prepare_to_follow_moves
 from entrenous.send.devices.old_mailbox import (
@@ -27,7 +27,7 @@ from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.arrivals import (
-    AWAITING_DEVICE_LIST_TABLE,
+    LETTER_AWAITING_LIST_TABLE,
     apply_letter,
     keep_letter_until_list_known,
     record_undecryptable_letter,
@@ -74,7 +74,7 @@ def fetch_messages(device: Device) -> FetchResult:
         device is in use, or the relay has not confirmed the unlock.
     """
     me = own_device(device)
-    refuse_unconfirmed(device)
+    refuse_unconfirmed_unlock(device)
     record_clock(device)
     finish_set_up(device)
     send_sync_letters(device)
@@ -171,7 +171,7 @@ def _process_letter(waiting: WaitingEnvelope, device: Device) -> None:
 
 def _mark_letter_as_seen(key: str, device: Device) -> None:
     device.vault.put(SEEN_LETTER, key, b"")
-    AWAITING_DEVICE_LIST_TABLE.drop(key, device.vault)
+    LETTER_AWAITING_LIST_TABLE.drop(key, device.vault)
 
 
 def _record_named_lists(why: EntrenousError, device: Device) -> None:
@@ -182,6 +182,6 @@ def _record_named_lists(why: EntrenousError, device: Device) -> None:
     elif isinstance(missing, PersonHead):
         # in this case the letter is authenticated: our own device wrote it
         ours = missing.person == own_device(device).person.id
-        note_named_list(
+        record_named_list(
             missing.person, Head(missing.epoch, missing.head), device, own=False, authenticated=ours
         )

@@ -48,8 +48,8 @@ from entrenous.send.outbox import (
     add_to_outbox,
     clock_difference_error,
     copy_in_envelope,
+    date_refusal_error,
     drop_outbox_item,
-    explain_date_refusal,
     outbox_items,
     outbox_key,
     record_copy_event,
@@ -252,7 +252,7 @@ def _post_with_accepted_expiry(
     except (TooFarAhead, Expired) as why:
         copy = copy_in_envelope(item.envelope.id, device)
         if copy is not None:
-            raise explain_date_refusal(why, item, copy, device) from None
+            raise date_refusal_error(why, item, copy, device) from None
         updated = with_new_expiry(item, why, device)
         if updated is None or not new_expiries_left:
             raise clock_difference_error(

@@ -95,7 +95,7 @@ class DraftInspection:
     names: tuple[str, ...]
     answers: frozenset[str]
 
-    def confirmed_by(self, typed: Iterable[str]) -> "DraftInspection":
+    def with_typed_names(self, typed: Iterable[str]) -> "DraftInspection":
         """Return this inspection with ``typed`` added to the names that were typed before."""
         return replace(self, draft=replace(self.draft, confirmed=self.draft.confirmed.union(typed)))
 
@@ -239,7 +239,7 @@ def _expected_answer(recipient: Contact | Circle, context: DraftContext) -> str:
     return recipient.name if alike else recipient.first_name
 
 
-def record_sent_message(message: Message, draft: Draft, device: Device) -> None:
+def record_message_recipients(message: Message, draft: Draft, device: Device) -> None:
     """Record who gets a checked message, for the checks of later drafts. Call it in the
     transaction that stores the message.
     """
@@ -256,8 +256,8 @@ def record_sent_message(message: Message, draft: Draft, device: Device) -> None:
         store_circle(updated, device.vault)
 
 
-def undo_sent_record(message: MessageId, device: Device) -> None:
-    """Undo :func:`record_sent_message` for a message that was not sent.
+def undo_recipient_record(message: MessageId, device: Device) -> None:
+    """Undo :func:`record_message_recipients` for a message that was not sent.
 
     People and circle members who were new before the message count as new again.
     """

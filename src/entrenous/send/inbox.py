@@ -23,7 +23,7 @@ from entrenous.device.vault_tables import (
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.letter.letter_nouns import ReplyTo
 from entrenous.send.letter.receipts import owe_opening_receipt
-from entrenous.send.message.blob_transfer import delete_download_parts
+from entrenous.send.message.blob_transfer import delete_partial_downloads
 from entrenous.send.message.draft import CannotOpenOwnMessage
 from entrenous.send.message.states import (
     INBOX_TABLE,
@@ -78,7 +78,7 @@ def find_received_message(name: str, device: Device) -> ReceivedMessage:
     received = received_message_named(name, device)
     if received is not None:
         return received
-    if name in device.ledger.similar_names(name):
+    if name in device.ledger.names_with_same_words(name):
         raise CannotOpenOwnMessage(name=name)
     raise UnknownMessage(name=name)
 
@@ -122,7 +122,7 @@ def store_message_state(
         owe_opening_receipt(received, device)
     if state in ENDED_STATES:
         updated = replace(updated, manifest=None, attempt=None, kept=(), key=None, text=None)
-        delete_download_parts(received, device.vault)
+        delete_partial_downloads(received, device.vault)
         for blob in received.kept:
             # Delete files first: a crash in between leaves a record without a file, never an
             # orphaned file.
@@ -188,7 +188,7 @@ def _names_with_words(name: MessageName, device: Device) -> frozenset[MessageNam
     """Return the names on this device that are equal to ``name`` except for the number."""
     _complete_name_index(device)
     indexed = device.vault.keys(INBOX_NAME, name_index_prefix(name))
-    return device.ledger.similar_names(name) | frozenset(map(name_from_index_key, indexed))
+    return device.ledger.names_with_same_words(name) | frozenset(map(name_from_index_key, indexed))
 
 
 def _complete_name_index(device: Device) -> None:

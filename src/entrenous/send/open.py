@@ -41,7 +41,7 @@ from entrenous.send.letter.letter_nouns import (
     OpenedContent,
 )
 from entrenous.send.letter.receipts import owe_export_receipt
-from entrenous.send.message.blob_transfer import delete_download_parts, download_blobs
+from entrenous.send.message.blob_transfer import delete_partial_downloads, download_blobs
 from entrenous.send.message.states import (
     MESSAGE_EVENT_ERRORS,
     UNREPORTED_OPENING_TABLE,
@@ -336,7 +336,7 @@ def _keep_opened_files(unlocked: _UnlockedMessage, device: Device) -> None:
     received, key = unlocked.received, unlocked.key
     kept = replace(received, kept=unlocked.blobs, key=key, text=unlocked.frame.text)
     with device.vault.transaction():
-        delete_download_parts(received, device.vault, files=False)
+        delete_partial_downloads(received, device.vault, files=False)
         store_message_state(kept, InboxState.OPENED, device)
         _record_finished_opening(received, device)
 
@@ -347,7 +347,7 @@ def _discard_shown_content(unlocked: _UnlockedMessage, device: Device, *, export
     shown = replace(received, views=received.views + 1, attempt=None)
     with device.vault.transaction():
         _record_finished_opening(received, device)
-        delete_download_parts(received, device.vault)
+        delete_partial_downloads(received, device.vault)
         store_message_state(shown, InboxState.OPENED, device)
         if export:
             owe_export_receipt(received, device)

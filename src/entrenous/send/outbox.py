@@ -86,7 +86,7 @@ def drop_outbox_items(envelopes: Collection[EnvelopeId], device: Device) -> None
             drop_outbox_item(item, device)
 
 
-def refuse_outbox_items(peer_prefix: str, device: Device, *, but_recalls: bool = False) -> None:
+def drop_items_for_peers(peer_prefix: str, device: Device, *, but_recalls: bool = False) -> None:
     """Drop the items for a device, given its ``peer_key``, or for a person, given the start of that
     key.
 
@@ -180,7 +180,7 @@ def with_new_expiry(
     return replace(item, envelope=envelope) if is_better else None
 
 
-def explain_date_refusal(
+def date_refusal_error(
     why: TooFarAhead | Expired, item: OutboxItem, copy: SealedCopy, device: Device
 ) -> EntrenousError:
     """Return the reason why the expiry of a copy was refused, as its sender should read it."""

@@ -24,7 +24,7 @@ from entrenous.device.sent_messages import (
 from entrenous.device.vault_tables import UNCONFIRMED_RECALL
 from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
 from entrenous.send.flush import RETRYABLE_ERRORS, FlushResult, flush_outbox
-from entrenous.send.guard import undo_sent_record
+from entrenous.send.guard import undo_recipient_record
 from entrenous.send.inbox import inbox_message_names
 from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.letter.sessions import has_session
@@ -66,7 +66,7 @@ def recall_message(name: str, device: Device) -> tuple[RecallResult, ...]:
     with device.vault.transaction():
         drop_outbox_items({copy.envelope for copy in copies}, device)
         if not any(map(_may_be_at_relay, copies)):
-            undo_sent_record(message.id, device)
+            undo_recipient_record(message.id, device)
     recalled, problems = dict[EnvelopeId, _RecalledCopy](), dict[RecipientId, EntrenousError]()
     for copy, answer in _withdraw_copies(copies, device):
         try:

@@ -153,7 +153,7 @@ def device_silence_to_ask_about(
     return None if asked or silent <= _SILENCE_LIMIT else silent
 
 
-SIMILAR_NAMES: Final = translatable("{name} is easily mistaken for {other} ({hint})")
+SIMILAR_NAMES_SENTENCE: Final = translatable("{name} is easily mistaken for {other} ({hint})")
 _RENAME_HINT: Final = translatable("to tell them apart: entrenous person rename")
 
 
@@ -167,7 +167,7 @@ def check_similar_names(contact: Contact, context: DraftContext) -> Iterator[str
         return
     for other in context.known:
         if other.person.id != contact.person.id and are_names_similar(contact.name, other.name):
-            yield translated(SIMILAR_NAMES).format(
+            yield translated(SIMILAR_NAMES_SENTENCE).format(
                 name=contact.name, other=other.name, hint=translated(_RENAME_HINT)
             )
 

@@ -12,11 +12,11 @@ from entrenous.base.identifiers import ID_BYTES, BlobId, MessageId, MessageName,
 from entrenous.base.identity import EnforcedLimit
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.identities import refuse_unconfirmed
+from entrenous.device.identities import refuse_unconfirmed_unlock
 from entrenous.device.sent_messages import Message, SealedCopy, SendState, UnknownMessage
 from entrenous.device.vault_tables import RECEIPT_COVERAGE, SEALED_COPY
 from entrenous.send.flush import FlushResult, flush_outbox
-from entrenous.send.guard import DraftInspection, inspect_draft, undo_sent_record
+from entrenous.send.guard import DraftInspection, inspect_draft, undo_recipient_record
 from entrenous.send.inbox import new_message_name
 from entrenous.send.letter.letter_nouns import PersonHead
 from entrenous.send.letter.sessions import ensure_sessions
@@ -31,8 +31,8 @@ from entrenous.send.message.draft import (
     UndoWindowStillOpen,
     WaitsInOutbox,
 )
-from entrenous.send.message.file_plan import plan_files
 from entrenous.send.message.make import SendingContext, make_message
+from entrenous.send.message.prepared_files import prepare_files
 from entrenous.send.message.states import can_be_cancelled
 from entrenous.send.message.transfer_progress import (
     NO_WATCH,
@@ -64,7 +64,7 @@ class PostedMessage:
 
 def send_message(draft: Draft, device: Device, watch: TransferWatch = NO_WATCH) -> PostedMessage:
     """Have the guard inspect a draft, and send it as ``send_inspected_draft`` does."""
-    refuse_unconfirmed(device)
+    refuse_unconfirmed_unlock(device)
     return send_inspected_draft(inspect_draft(draft, device), device, watch)
 
 
@@ -80,7 +80,7 @@ def send_inspected_draft(
         GuardHasDoubts, ConfirmedNameNotRecipient, UnknownPerson, ContactIsBlocked,
             ContradictoryLists, OwnProgramTooOld, ContactProgramTooOld,
             LimitNotSupportedByRecipient, DeviceWithoutRelay, RolledBack, UnlockNotConfirmed,
-            TooLarge, and the errors of preparing its files (:func:`.plan_files`).
+            TooLarge, and the errors of preparing its files (:func:`.prepare_files`).
         WaitsInOutbox: the message is sealed, but a relay is unreachable, or the wait for the
             undo window was cut short.
         RefusedForSome: every copy for some person was refused.
@@ -89,25 +89,25 @@ def send_inspected_draft(
         KeyboardInterrupt: sending was interrupted before anything was stored, or after everything
             was sent.
     """
-    refuse_unconfirmed(device)
+    refuse_unconfirmed_unlock(device)
     inspection.require_answers()
     draft = inspection.draft
     all_devices = tuple(one for contact in inspection.to for one in addressees(contact, device))
     _refuse_unenforced_limits(draft, all_devices)
     preparing = ByteCounter(TransferStage.PREPARING, sum(map(len, draft.files)), watch)
     try:
-        plan = plan_files(draft.files, draft.size_px, device, preparing)
+        prepared = prepare_files(draft.files, draft.size_px, device, preparing)
     except KeyboardInterrupt:
         raise SendingUndone from None  # nothing is stored yet
     to = ensure_sessions(all_devices, device)
     sending = _make_sending_context(draft, to, device)
     try:
         with device.vault.transaction():
-            release_at = make_message(draft, plan, to, sending, device, watch)
+            release_at = make_message(draft, prepared, to, sending, device, watch)
         if release_at is not None and watch.wait(release_at) and device.clock.now() < release_at:
             release_message(sending.message, device)
         sent = ByteCounter(TransferStage.SENDING, waiting_upload_bytes(device), watch)
-        left = _copies_at_relays(sending, flush_outbox(device, sent.add), device)
+        left = _require_copies_at_relays(sending, flush_outbox(device, sent.add), device)
     except KeyboardInterrupt:
         cancel_sending(sending.message, device)
         # only after cancel_sending returns is it certain that nothing was sent
@@ -124,7 +124,7 @@ def _refuse_unenforced_limits(draft: Draft, to: tuple[Addressee, ...]) -> None:
         raise LimitNotSupportedByRecipient(names=", ".join(dict.fromkeys(others)))
 
 
-def _copies_at_relays(
+def _require_copies_at_relays(
     sending: SendingContext, flushed: FlushResult, device: Device
 ) -> list[SealedCopy]:
     """Return the copies of this message that their relays have.
@@ -136,7 +136,7 @@ def _copies_at_relays(
         RefusedForSome, MessageNotSentYet, WaitsInOutbox: for some recipient, no copy was sent.
     """
     copies = copies_of_message(sending.message, device.vault)
-    left = [copy for copy in copies if copy.acknowledged]
+    left = [copy for copy in copies if copy.is_acknowledged]
     ended = (*left, *(copy for copy in copies if copy.departure is SendState.REFUSED))
     stayed = [copy for copy in copies if copy not in ended]
     have = {copy.to for copy in (*left, *stayed)}
@@ -223,7 +223,7 @@ def _undo_message(message: MessageId, device: Device) -> None:
                 device.vault.drop(table, copy.envelope.hex())
             drop_copy_from_indexes(copy, sent.sent_at, device.vault)
         device.ledger.delete_message(message)
-        undo_sent_record(message, device)
+        undo_recipient_record(message, device)
         for kept in _ledger_blobs(sent):
             device.vault.delete_file(kept)
 

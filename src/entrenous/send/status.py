@@ -26,7 +26,7 @@ _FINAL_STATES: Final = (
     EnvelopeState.LOST,
 )
 #: States of a copy that may be at its relay.
-_LEFT_STATES: Final = (SendState.TRIED, SendState.ACKNOWLEDGED)
+_DEPARTED_STATES: Final = (SendState.TRIED, SendState.ACKNOWLEDGED)
 #: States at a relay that come before the opening: an opened copy is in none of these, whatever its
 #: relay says.
 _UNOPENED_STATES: Final = (
@@ -77,7 +77,7 @@ def unsent_messages(device: Device) -> tuple[UnsentMessage, ...]:
 
 
 @dataclass(slots=True)
-class _StatusCheck:
+class _StatusCheckResult:
     """Copies with their new status, and the errors for the others."""
 
     changed: dict[EnvelopeId, SealedCopy] = field(default_factory=dict)
@@ -129,7 +129,7 @@ def record_relay_answers(
         copy = SEALED_COPY_TABLE.load(asked.envelope.hex(), device.vault)
         if copy != asked or isinstance(answer, EntrenousError):
             continue
-        if answer is not None or copy.acknowledged:
+        if answer is not None or copy.is_acknowledged:
             _record_status(copy, answer, device)
 
 
@@ -145,7 +145,9 @@ def copies_by_message(device: Device) -> Mapping[MessageId, list[SealedCopy]]:
     return copies
 
 
-def _sent_status(message: Message, copies: list[SealedCopy], check: _StatusCheck) -> SentStatus:
+def _sent_status(
+    message: Message, copies: list[SealedCopy], check: _StatusCheckResult
+) -> SentStatus:
     now = tuple(check.changed.get(copy.envelope, copy) for copy in copies)
     every = (check.problems.get(copy.envelope) for copy in copies)
     return SentStatus(message, now, tuple(problem for problem in every if problem is not None))
@@ -153,8 +155,8 @@ def _sent_status(message: Message, copies: list[SealedCopy], check: _StatusCheck
 
 def _check_statuses(
     messages: tuple[Message, ...], copies: Mapping[MessageId, list[SealedCopy]], device: Device
-) -> _StatusCheck:
-    check, due, now = _StatusCheck(), list[SealedCopy](), trusted_time(device)
+) -> _StatusCheckResult:
+    check, due, now = _StatusCheckResult(), list[SealedCopy](), trusted_time(device)
     to_be_reposted = _waiting_to_be_reposted(copies, device)
     for message in messages:
         rest = [copy for copy in copies[message.id] if copy.envelope not in to_be_reposted]
@@ -168,7 +170,7 @@ def _check_statuses(
     ):
         if isinstance(answer, EntrenousError):
             check.problems[copy.envelope] = answer
-        elif answer is not None or copy.acknowledged:  # otherwise it has possibly not arrived
+        elif answer is not None or copy.is_acknowledged:  # otherwise it has possibly not arrived
             check.changed[copy.envelope] = _record_status(copy, answer, device)
     return check
 
@@ -197,7 +199,7 @@ def _changeable_copies(
     for copy in copies:
         early = copy.state is EnvelopeState.EXPIRED and end is not None and not ended
         settled = copy.state in _FINAL_STATES or (ended and copy.state is EnvelopeState.OPENED)
-        if copy.departure in _LEFT_STATES and (early or not settled):
+        if copy.departure in _DEPARTED_STATES and (early or not settled):
             yield copy
 
 

@@ -147,9 +147,9 @@ def test_names_with_the_same_words_are_found_without_reading_messages(ledger: Va
     other = replace(sent(3), name=MessageName("3-lunar-otters"))
     for message in (sent(1), sent(12), other):
         ledger.store_message(message)
-    assert ledger.similar_names("7-lunar-otter") == {"1-lunar-otter", "12-lunar-otter"}
-    assert ledger.similar_names("7-lunar-otters") == {other.name}
-    assert ledger.similar_names("7-solar-otter") == set()
+    assert ledger.names_with_same_words("7-lunar-otter") == {"1-lunar-otter", "12-lunar-otter"}
+    assert ledger.names_with_same_words("7-lunar-otters") == {other.name}
+    assert ledger.names_with_same_words("7-solar-otter") == set()
 
 
 def test_a_name_whose_message_was_not_recorded_after_all_is_free(
@@ -157,9 +157,9 @@ def test_a_name_whose_message_was_not_recorded_after_all_is_free(
 ) -> None:
     with contextlib.suppress(KeyError), vault.transaction():
         ledger.store_message(sent(1))
-        ledger.similar_names("1-lunar-otter")
+        ledger.names_with_same_words("1-lunar-otter")
         raise KeyError
-    assert ledger.similar_names("1-lunar-otter") == set()
+    assert ledger.names_with_same_words("1-lunar-otter") == set()
 
 
 NUMBERS = st.integers(1, 4)
@@ -182,9 +182,9 @@ def test_names_alike_agrees_with_reading_all_messages(
         elif step == "forget":
             ledger.delete_message(sent(number).id)
         else:
-            assert ledger.similar_names("1-lunar-otter") == alike(ledger, "1-lunar-otter")
+            assert ledger.names_with_same_words("1-lunar-otter") == alike(ledger, "1-lunar-otter")
     for name in ("1-lunar-otter", "1-solar-otter"):
-        assert ledger.similar_names(name) == alike(ledger, name)
+        assert ledger.names_with_same_words(name) == alike(ledger, name)
 
 
 def photo_of(name: str) -> Picture:

@@ -5,7 +5,7 @@ from typing import Any
 
 from entrenous.send.letter.letter_nouns import ContentFile, FileRole
 from entrenous.send.message import make
-from entrenous.send.message.make import DeviceFile, seal_content
+from entrenous.send.message.make import FileForDevice, seal_content
 from tests.send.commands.test_letters import Street
 
 ROLES = {"image": FileRole.PICTURE, "video": FileRole.CLIP, "audio": FileRole.VOICE}
@@ -21,7 +21,7 @@ def seals(
 ) -> str:
     """Send these bytes unchanged from Ana; returns the message's name."""
     changed = tuple(
-        DeviceFile(ContentFile(kind, data, role or ROLES.get(kind[:5], FileRole.PICTURE)), None)
+        FileForDevice(ContentFile(kind, data, role or ROLES.get(kind[:5], FileRole.PICTURE)), None)
         for kind, data in files
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.base.identity import Head
 from entrenous.device.identities import contacts, own_device
-from entrenous.send.devices.ask_for_lists import note_named_list
+from entrenous.send.devices.ask_for_lists import record_named_list
 from entrenous.send.devices.own_key_bundle import seal_key_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
@@ -16,7 +16,7 @@ from entrenous.send.people.block import block_contact, unblock_contact
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.invite import queue_hello
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.people.people_nouns import NAMED_LIST_HEAD_TABLE
+from entrenous.send.people.people_nouns import LIST_TO_FETCH_TABLE
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from tests.send.cards import issue_card
 from tests.send.send_device import SMALL, THERE, Person, Room, made_once
@@ -46,7 +46,7 @@ def shows(who: Person, card: bytes) -> None:
 
 def asked_in_vain(about: Person, by: Person) -> int:
     """Return how often her relay was asked for the named list."""
-    waiting = NAMED_LIST_HEAD_TABLE.load(about.id.hex(), by.device.vault)
+    waiting = LIST_TO_FETCH_TABLE.load(about.id.hex(), by.device.vault)
     return 0 if waiting is None else waiting.tries
 
 
@@ -74,7 +74,7 @@ def test_a_card_of_his_second_self_stops_no_fetch(three: Room) -> None:
         issue_card(other)
     card = read_key_bundle(own_device(other.device).card)
     shows(ben, write_key_bundle(replace(card, lists=card.lists[3:])))
-    note_named_list(ben.id, Head(2, bytes(32)), ana.device, own=True)
+    record_named_list(ben.id, Head(2, bytes(32)), ana.device, own=True)
     for _ in range(2):
         fetch_messages(ana.device)
         three.clock.wind(hours=9)
@@ -112,7 +112,7 @@ def test_nor_is_a_card_at_a_mailbox_of_ours_that_is_not_ours_taken_for_a_contrad
     phone = links(three, ana, "phone", "phone")
     take_contact_changes(ana.device)
     me = own_device(phone.device)
-    note_named_list(ana.id, Head(me.person.epoch + 1, bytes(32)), ana.device, own=True)
+    record_named_list(ana.id, Head(me.person.epoch + 1, bytes(32)), ana.device, own=True)
     forged = seal_key_bundle(own_device(ben.device).card, ana.id, me.home.mailbox)
     with ana.courier.playing(key_bundle=changed(lambda _: forged)):
         fetch_messages(ana.device)

@@ -43,7 +43,7 @@ from entrenous.send.people.circles import Circle, CircleId, circles, store_circl
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.distribute import greet_devices
 from entrenous.send.tokens.issue import issue_range
-from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE
+from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.send.tokens.use import forget_tokens_of
 from entrenous.wire.key_bundle import read_key_bundle
 from tests.send.room_text import writes
@@ -344,7 +344,7 @@ def test_tokens_lent_after_a_move_are_valid(town: Room) -> None:
     some_days(ben, tablet, ana)
     key = peer_key(*ids(tablet))
     spent = held(ana, tablet)
-    TOKEN_RANGE_OUT_TABLE.store(replace(spent, next=spent.until), key, ana.device.vault)
+    HELD_TOKEN_RANGE_TABLE.store(replace(spent, next=spent.until), key, ana.device.vault)
     third = links(town, ana, "third", "third")
     some_days(ben, third, ana, rounds=1)
     gets_ready(ben, tablet)

@@ -27,13 +27,13 @@ from entrenous.send.devices.link_new_device import (
 from entrenous.send.devices.link_nouns import (
     BadLinkCode,
     LinkAnswer,
-    LinkDiffers,
-    LinkDiffersOnNewDevice,
     LinkEnded,
     LinkEndedAfterGrant,
     LinkEndedByOtherDevice,
     LinkGrant,
     LinkNotCompleted,
+    LinkPicturesDiffer,
+    LinkPicturesDifferOnNewDevice,
     LinkRequest,
     LinkReveal,
     LinkStop,
@@ -205,9 +205,9 @@ def test_somebody_in_between_shows_other_pictures(room: Room, ana: Person, phone
     there = poll_new_device(there, phone.device)
     assert here.short_string == facing_the_old.short_string
     assert here.short_string != there.short_string
-    with pytest.raises(LinkDiffers):
+    with pytest.raises(LinkPicturesDiffer):
         reject_on_old_device(here, ana.device)
-    with pytest.raises(LinkDiffersOnNewDevice):
+    with pytest.raises(LinkPicturesDifferOnNewDevice):
         reject_on_new_device(there, phone.device)
     assert devices_of(ana) == 1
     assert is_empty(phone)
@@ -222,7 +222,7 @@ def test_who_says_no_on_the_new_device_alone_is_told_to_look_at_the_list(
     """
     here, there = both(ana.device, phone.device)
     confirm_on_old_device(here, ana.device)
-    with pytest.raises(LinkDiffersOnNewDevice) as told:
+    with pytest.raises(LinkPicturesDifferOnNewDevice) as told:
         reject_on_new_device(there, phone.device)
     assert devices_of(ana) == 2
     words = " ".join(str(told.value).split())
@@ -251,7 +251,7 @@ def test_who_says_no_on_the_new_device_first_keeps_the_list_as_it_is(
     ana: Person, phone: Person
 ) -> None:
     here, there = both(ana.device, phone.device)
-    with pytest.raises(LinkDiffersOnNewDevice):
+    with pytest.raises(LinkPicturesDifferOnNewDevice):
         reject_on_new_device(there, phone.device)
     with pytest.raises(LinkEndedByOtherDevice):
         confirm_on_old_device(here, ana.device)
@@ -273,7 +273,7 @@ def test_new_device_does_not_wait_for_an_ended_old_one(
 ) -> None:
     here, there = both(ana.device, phone.device)
     there = confirm_on_new_device(there) if said == "yes" else there
-    with pytest.raises(LinkDiffers):
+    with pytest.raises(LinkPicturesDiffer):
         reject_on_old_device(here, ana.device)
     with pytest.raises(LinkNotCompleted):
         poll_new_device(there, phone.device)

@@ -8,7 +8,7 @@ import pytest
 from entrenous.base.errors import WrongToken
 from entrenous.base.limits import REPLACED_TOKEN_RANGES_MAX
 from entrenous.device.identities import contacts
-from entrenous.device.vault_tables import DEVICE_TO_GREET, TOKEN_RANGE_OLD, peer_key
+from entrenous.device.vault_tables import DEVICE_TO_GREET, RETIRED_TOKEN_RANGE, peer_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.sessions import repair_sessions
@@ -129,6 +129,6 @@ def test_who_begins_anew_again_and_again_gets_no_more_tokens_for_it(home: Room) 
         flush_outbox(ben.device)
         home.clock.wind(minutes=1)
         fetch_messages(ana.device)
-    assert len(ana.device.vault.keys(TOKEN_RANGE_OLD, whose)) == REPLACED_TOKEN_RANGES_MAX
+    assert len(ana.device.vault.keys(RETIRED_TOKEN_RANGE, whose)) == REPLACED_TOKEN_RANGES_MAX
     talk(home)
     assert all_write(home)

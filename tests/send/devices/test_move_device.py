@@ -43,7 +43,7 @@ from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.tokens.issue import issued_ranges
-from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE
+from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RelayLock, RolledBack, TokenBatch, VaultUnlock
 from tests.send.devices.test_link import sheet_of
@@ -301,7 +301,7 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
     with ana.courier.playing(waiting_envelopes=late):
         catch_up(ana)
     catch_up(ana)
-    held = TOKEN_RANGE_OUT_TABLE.load(theirs, ana.device.vault)
+    held = HELD_TOKEN_RANGE_TABLE.load(theirs, ana.device.vault)
     assert held is not None
     assert held.seed == newest.seed
     assert all_is_well(ana, cleo)

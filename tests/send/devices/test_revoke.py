@@ -12,9 +12,9 @@ from entrenous.device.identities import own_device
 from entrenous.device.recovery_sheet import MasterKeyNotHere, RevocationTokenOutdated
 from entrenous.device.vault_tables import (
     FIRST_LETTER_TOKEN,
+    HELD_TOKEN_RANGE,
+    ISSUED_TOKEN_RANGE,
     PEER,
-    TOKEN_RANGE_IN,
-    TOKEN_RANGE_OUT,
     peer_key,
 )
 from entrenous.send.devices.linked_devices import (
@@ -95,10 +95,10 @@ def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Room) -> None:
     for one in everybody(home):
         held = [
             one.device.vault.get(drawer, whose)
-            for drawer in (PEER, TOKEN_RANGE_OUT, FIRST_LETTER_TOKEN)
+            for drawer in (PEER, HELD_TOKEN_RANGE, FIRST_LETTER_TOKEN)
         ]
         assert held == [None, None, None]
-        assert one.device.vault.get(TOKEN_RANGE_IN, whose) is None
+        assert one.device.vault.get(ISSUED_TOKEN_RANGE, whose) is None
     assert [one.name for one in own_linked_devices(tablet.device)] == ["device 1"]
     said = read_key_bundle(own_device(tablet.device).card).newest.said
     assert [(one.device, one.kind) for one in said.revoked] == [

@@ -8,8 +8,8 @@ import pytest
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.identity import Head
 from entrenous.base.limits import AWAITING_DEVICE_LIST_DAYS_MAX
-from entrenous.device.vault_tables import AWAITING_DEVICE_LIST, OUTBOX, peer_key
-from entrenous.send.devices.ask_for_lists import fetch_named_lists, note_named_list
+from entrenous.device.vault_tables import LETTER_AWAITING_LIST, OUTBOX, peer_key
+from entrenous.send.devices.ask_for_lists import fetch_named_lists, record_named_list
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
@@ -18,7 +18,7 @@ from entrenous.send.message.states import InboxState
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
-from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE
+from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from tests.send.send_device import SMALL, THERE, Person, Room, made_once, town_of_three
 from tests.village.households import bare, catch_up, held, ids, link, links
 from tests.village.malicious_relay import failing
@@ -38,7 +38,7 @@ def town() -> Room:
     tablet = links(room, ana, "tablet", "tablet")
     catch_up(ben, phone, tablet, ana, ben, phone, tablet, ana)
     left = held(ana, phone)
-    TOKEN_RANGE_OUT_TABLE.store(
+    HELD_TOKEN_RANGE_TABLE.store(
         replace(left, next=left.until), peer_key(*ids(phone)), ana.device.vault
     )
     revoke_device("tablet", lost=False, sheet=None, device=ana.device)
@@ -52,7 +52,7 @@ def shows_no_list(who: Person) -> AbstractContextManager[None]:
 
 
 def kept(who: Person) -> int:
-    return len(who.device.vault.keys(AWAITING_DEVICE_LIST))
+    return len(who.device.vault.keys(LETTER_AWAITING_LIST))
 
 
 def test_letter_opens_once_a_relay_shows_the_awaited_list(town: Room) -> None:
@@ -155,7 +155,7 @@ def test_unproven_device_list_claims_have_no_effect(town: Room) -> None:
     ben, phone = town["ben"], town["phone"]
     known = contact_named("ben", phone.device).person
     named = Head(known.epoch + 7, bytes(32))
-    note_named_list(known.id, named, phone.device, own=False, authenticated=False)
+    record_named_list(known.id, named, phone.device, own=False, authenticated=False)
     with phone.courier.playing(key_bundle=failing(WrongToken())):
         for _ in range(5):
             fetch_named_lists(phone.device)

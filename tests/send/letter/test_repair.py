@@ -11,8 +11,8 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.key_derivation import send_token
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy
 from entrenous.device.vault_tables import (
+    ISSUED_TOKEN_RANGE,
     PEER,
-    TOKEN_RANGE_IN,
     TOKEN_REVOCATION,
 )
 from entrenous.send.fetch import fetch_messages
@@ -26,8 +26,8 @@ from entrenous.send.people.keep_contacts import forget_contact
 from entrenous.send.people.people_nouns import ContactIsBlocked
 from entrenous.send.recall import recall_message
 from entrenous.send.tokens.token_ranges import (
-    TOKEN_RANGE_IN_TABLE,
-    TOKEN_RANGE_OUT_TABLE,
+    HELD_TOKEN_RANGE_TABLE,
+    ISSUED_TOKEN_RANGE_TABLE,
     IssuedRange,
 )
 from entrenous.wire.relay_nouns import EnvelopeState, ProtocolVersions, TokenBatch
@@ -136,7 +136,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     """Its backup predates both the removal of Caro and Ana's tokens."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     caro.adds(ben)
-    (of_caro,) = TOKEN_RANGE_OUT_TABLE.all(caro.device.vault)
+    (of_caro,) = HELD_TOKEN_RANGE_TABLE.all(caro.device.vault)
     windows = dict(_windows(ben))
     forget_contact("caro", ben.device)
     fetch_messages(ben.device)
@@ -159,8 +159,8 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
 
 
 def _windows(who: Person) -> list[tuple[str, IssuedRange]]:
-    keys = who.device.vault.keys(TOKEN_RANGE_IN)
-    return list(zip(keys, TOKEN_RANGE_IN_TABLE.all(who.device.vault), strict=True))
+    keys = who.device.vault.keys(ISSUED_TOKEN_RANGE)
+    return list(zip(keys, ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault), strict=True))
 
 
 def _token(windows: dict[str, IssuedRange], of: Person) -> Any:

@@ -16,7 +16,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import name_of_message, received_messages, reference_to_message
 from entrenous.send.letter.letter_nouns import FileRole, OpenedContent
 from entrenous.send.message.draft import LimitNotSupportedByRecipient, SendingUndone
-from entrenous.send.message.file_plan import plan_files
+from entrenous.send.message.prepared_files import prepare_files
 from entrenous.send.message.transfer_progress import NO_WATCH, ByteCounter, TransferStage
 from entrenous.send.people.circle_members import add_to_circle
 from entrenous.send.people.keep_contacts import contact_named, store_contact
@@ -146,8 +146,8 @@ def test_a_message_to_several_circles_names_none() -> None:
 def test_a_clip_without_frames_is_a_voice_note() -> None:
     room = talkers()
     sound = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
-    plan = plan_files((sound,), None, room["ana"].device, unwatched())
-    assert [(shape.media_type, shape.role) for shape in plan.copy_shapes] == [
+    prepared = prepare_files((sound,), None, room["ana"].device, unwatched())
+    assert [(shape.media_type, shape.role) for shape in prepared.copy_formats] == [
         ("audio/mp4", FileRole.VOICE)
     ]
 
@@ -155,9 +155,9 @@ def test_a_clip_without_frames_is_a_voice_note() -> None:
 def test_the_size_option_requires_a_picture() -> None:
     device = talkers()["ana"].device
     with pytest.raises(OnlyPicturesHaveASize):
-        plan_files((note(),), 400, device, unwatched())
+        prepare_files((note(),), 400, device, unwatched())
     assert (
-        plan_files((note(), large()), 400, device, unwatched()).copy_shapes[1].role
+        prepare_files((note(), large()), 400, device, unwatched()).copy_formats[1].role
         is FileRole.PICTURE
     )
 

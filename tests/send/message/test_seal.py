@@ -25,7 +25,7 @@ from entrenous.send.letter.letter_nouns import ContentFile, PersonHead
 from entrenous.send.letter.write import addressees
 from entrenous.send.message import make
 from entrenous.send.message.draft import Policy
-from entrenous.send.message.make import DeviceFile, SealedContent, SendingContext, seal_content
+from entrenous.send.message.make import FileForDevice, SealedContent, SendingContext, seal_content
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import Person, Room
 
@@ -44,7 +44,7 @@ def sealed(ana: Person, *files: bytes) -> tuple[SealedContent, MessageId]:
         heads=(PersonHead(person.id, person.epoch, person.head),),
         groups=Secret(bytes(32)),
     )
-    own = tuple(DeviceFile(ContentFile("video/mp4", data), sha256(data)) for data in files)
+    own = tuple(FileForDevice(ContentFile("video/mp4", data), sha256(data)) for data in files)
     return seal_content(own, "both", to, sending, ana.device), sending.message
 
 

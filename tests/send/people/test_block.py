@@ -6,7 +6,7 @@ import pytest
 
 from entrenous.base.errors import DiskFailed, EntrenousError
 from entrenous.device.identities import contacts
-from entrenous.device.vault_tables import DEVICE_TO_GREET, OUTBOX, TOKEN_RANGE_IN
+from entrenous.device.vault_tables import DEVICE_TO_GREET, ISSUED_TOKEN_RANGE, OUTBOX
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
@@ -120,5 +120,5 @@ def test_blocked_person_is_not_greeted(room: Room) -> None:
     assert contact_named("eve", phone.device).blocked
     room.back(THERE)
     catch_up(phone, eve)
-    assert phone.device.vault.keys(TOKEN_RANGE_IN, eve.id.hex()) == ()
+    assert phone.device.vault.keys(ISSUED_TOKEN_RANGE, eve.id.hex()) == ()
     assert len(contact_named("ana", eve.device).person.devices) == 1

@@ -19,7 +19,7 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.device.identities import contacts, own_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.guard import inspect_draft
-from entrenous.send.letter.letter_nouns import InviteLinkUsedUp
+from entrenous.send.letter.letter_nouns import UsedUpLinkNote
 from entrenous.send.message.draft import Draft, GuardHasDoubts, Policy
 from entrenous.send.people.compare_keys import (
     auth_string_with,
@@ -294,7 +294,7 @@ def test_late_notice_about_another_link_forgets_nobody(party: Party, from_: str)
     known = contact_named("ana", ben.device)
     lock = Secret(bytes(32)) if from_ == "stranger" else known.send_token
 
-    forget_contact_of_used_up_link(InviteLinkUsedUp(token_hash(lock)), known, ben.device)
+    forget_contact_of_used_up_link(UsedUpLinkNote(token_hash(lock)), known, ben.device)
     assert contacts(ben.device) == (known,)
     assert take_invite_notices(ben.device) == ()
 

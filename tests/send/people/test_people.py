@@ -35,7 +35,7 @@ from entrenous.send.people.people_nouns import NameTaken, UnknownPerson
 from entrenous.send.people.similar_names import are_names_similar
 from entrenous.send.send import send_message
 from entrenous.send.status import sent_messages
-from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE, HeldRange
+from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE, HeldRange
 from entrenous.wire.text import append_number, is_name
 from tests.send.send_device import HERE, SMALL, Person, Room
 from tests.send.test_guard import draft
@@ -157,7 +157,7 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
 
 def window_of(who: Person) -> HeldRange:
     """Return the send tokens of somebody for the one device that she knows."""
-    (held,) = TOKEN_RANGE_OUT_TABLE.all(who.device.vault)
+    (held,) = HELD_TOKEN_RANGE_TABLE.all(who.device.vault)
     return held
 
 

@@ -11,7 +11,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import send_token
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE
+from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.wire.relay_nouns import PrekeyBundle
 from tests.send.room_text import writes
 from tests.send.send_device import Person, Room
@@ -28,7 +28,7 @@ def claimed(room: Room, of: Person, token: Secret, key: DeviceId) -> Iterator[Pr
 @pytest.mark.threat("prekey-depletion")
 def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    (held,) = TOKEN_RANGE_OUT_TABLE.all(ana.device.vault)
+    (held,) = HELD_TOKEN_RANGE_TABLE.all(ana.device.vault)
     key = contact_named("ben", ana.device).person.devices[0].device
     url, mailbox, owner = ben.home
     assert held.seed is not None

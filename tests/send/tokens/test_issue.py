@@ -19,10 +19,10 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.key_derivation import send_token
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
-    TOKEN_CHANGE,
-    TOKEN_RANGE_IN,
-    TOKEN_RANGE_OLD,
-    TOKEN_RANGE_OUT,
+    HELD_TOKEN_RANGE,
+    ISSUED_TOKEN_RANGE,
+    RETIRED_TOKEN_RANGE,
+    TOKEN_CHANGE_BATCH,
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
@@ -32,10 +32,10 @@ from entrenous.send.letter.write import addressees, outer_parts_without_content,
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
-from entrenous.send.tokens.issue import note_token_used, queue_registration, register_tokens
+from entrenous.send.tokens.issue import note_token_used, queue_registration, send_token_changes
 from entrenous.send.tokens.token_ranges import (
-    TOKEN_RANGE_IN_TABLE,
-    TOKEN_RANGE_OUT_TABLE,
+    HELD_TOKEN_RANGE_TABLE,
+    ISSUED_TOKEN_RANGE_TABLE,
     HeldRange,
     IssuedRange,
 )
@@ -52,13 +52,13 @@ pytestmark = pytest.mark.slow
 
 def given(who: Person) -> IssuedRange:
     """The token range that she issued to the only device that she knows."""
-    (window,) = TOKEN_RANGE_IN_TABLE.all(who.device.vault)
+    (window,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
     return window
 
 
 def held(who: Person) -> HeldRange:
     """The tokens that she has for the only device that she knows."""
-    (window,) = TOKEN_RANGE_OUT_TABLE.all(who.device.vault)
+    (window,) = HELD_TOKEN_RANGE_TABLE.all(who.device.vault)
     return window
 
 
@@ -145,7 +145,7 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: R
     friends.clock.wind(days=8)
     fetch_messages(ben.device)
     fetch_messages(ben.device)
-    assert ben.device.vault.keys(TOKEN_RANGE_OLD) == ()
+    assert ben.device.vault.keys(RETIRED_TOKEN_RANGE) == ()
     for index in range(before.until):
         with pytest.raises(WrongToken):
             friends.honest.key_bundle(*ben.home[:2], send_token(before.seed, index))
@@ -170,7 +170,9 @@ def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
     now = held(ana)
     assert now.old is not None
     noted = replace(now, old=replace(now.old, lapses_at=now.old.lapses_at + ahead))
-    TOKEN_RANGE_OUT_TABLE.store(noted, ana.device.vault.keys(TOKEN_RANGE_OUT)[0], ana.device.vault)
+    HELD_TOKEN_RANGE_TABLE.store(
+        noted, ana.device.vault.keys(HELD_TOKEN_RANGE)[0], ana.device.vault
+    )
     friends.clock.wind(days=8)
     fetch_messages(ben.device)
     shown, trick = posted()
@@ -211,7 +213,7 @@ def test_an_unacknowledged_batch_is_sent_again_unchanged(room: Room) -> None:
                 add_person(link, "ben", ana.device)
     fetch_messages(ana.device)
     assert told[0] == told[1]
-    assert ana.device.vault.keys(TOKEN_CHANGE) == ()
+    assert ana.device.vault.keys(TOKEN_CHANGE_BATCH) == ()
     assert fetch_messages(ben.device).came >= 1
 
 
@@ -231,14 +233,14 @@ def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Ro
 
 def test_tokens_registered_in_advance_are_limited(friends: Room) -> None:
     ben = friends["ben"]
-    (whose,) = ben.device.vault.keys(TOKEN_RANGE_IN)
+    (whose,) = ben.device.vault.keys(ISSUED_TOKEN_RANGE)
     for number in range(60):
         queue_registration(
             given(ben), range(10_000, 10_001), PersonId(bytes([number] * 32)), ben.device
         )
-        register_tokens(ben.device)
+        send_token_changes(ben.device)
     assert given(ben).until - given(ben).next_unused == TOKEN_RANGE_UNUSED_MAX
-    assert whose in ben.device.vault.keys(TOKEN_RANGE_IN)
+    assert whose in ben.device.vault.keys(ISSUED_TOKEN_RANGE)
 
 
 def test_an_unissued_index_has_no_effect(friends: Room) -> None:

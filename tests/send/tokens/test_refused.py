@@ -13,9 +13,9 @@ from entrenous.base.limits import TOKEN_RANGE_INDEXES_MAX, TOKEN_RANGE_SIZE, TOK
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import send_token
 from entrenous.device.vault_tables import (
-    TOKEN_CHANGE,
-    TOKEN_RANGE_IN,
-    TOKEN_RANGE_OUT,
+    HELD_TOKEN_RANGE,
+    ISSUED_TOKEN_RANGE,
+    TOKEN_CHANGE_BATCH,
     TOKEN_REVOCATION,
 )
 from entrenous.send.fetch import fetch_messages
@@ -24,10 +24,10 @@ from entrenous.send.message.draft import RefusedForSome
 from entrenous.send.people.block import block_contact
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.distribute import top_up_ranges
-from entrenous.send.tokens.issue import note_token_used, queue_registration, register_tokens
+from entrenous.send.tokens.issue import note_token_used, queue_registration, send_token_changes
 from entrenous.send.tokens.token_ranges import (
-    TOKEN_RANGE_IN_TABLE,
-    TOKEN_RANGE_OUT_TABLE,
+    HELD_TOKEN_RANGE_TABLE,
+    ISSUED_TOKEN_RANGE_TABLE,
     TOKEN_REVOCATION_TABLE,
     IssuedRange,
 )
@@ -39,16 +39,16 @@ from tests.village.malicious_relay import Honest, failing
 
 def given(who: Person) -> IssuedRange:
     """The token range that she issued to the only device that she knows."""
-    (window,) = TOKEN_RANGE_IN_TABLE.all(who.device.vault)
+    (window,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
     return window
 
 
 def skips_to_the_last(who: Person) -> None:
     """The next letter uses the last token that she was given."""
-    (key,) = who.device.vault.keys(TOKEN_RANGE_OUT)
-    held = TOKEN_RANGE_OUT_TABLE.load(key, who.device.vault)
+    (key,) = who.device.vault.keys(HELD_TOKEN_RANGE)
+    held = HELD_TOKEN_RANGE_TABLE.load(key, who.device.vault)
     assert held is not None
-    TOKEN_RANGE_OUT_TABLE.store(replace(held, next=held.until - 1), key, who.device.vault)
+    HELD_TOKEN_RANGE_TABLE.store(replace(held, next=held.until - 1), key, who.device.vault)
 
 
 def holds(seed: Secret, index: int, at: Person, room: Room) -> bool:
@@ -96,8 +96,8 @@ def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
     """Tokens withdrawn together can be linked, so one sender's letters must not be."""
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
-    (whose,) = ben.device.vault.keys(TOKEN_RANGE_IN)
-    TOKEN_RANGE_IN_TABLE.store(
+    (whose,) = ben.device.vault.keys(ISSUED_TOKEN_RANGE)
+    ISSUED_TOKEN_RANGE_TABLE.store(
         replace(given(ben), handed_out=400, until=400), whose, ben.device.vault
     )
     for index in (3, 5, 1, 200, 150, 2**63, -1):
@@ -115,10 +115,10 @@ def taken(who: Person) -> list[tuple[int, int]]:
 
 def test_a_long_token_range_is_replaced(friends: Room) -> None:
     ben = friends["ben"]
-    (whose,) = ben.device.vault.keys(TOKEN_RANGE_IN)
+    (whose,) = ben.device.vault.keys(ISSUED_TOKEN_RANGE)
     before, end = given(ben), TOKEN_RANGE_INDEXES_MAX
     used = replace(before, next_unused=end, handed_out=end, until=end)
-    TOKEN_RANGE_IN_TABLE.store(used, whose, ben.device.vault)
+    ISSUED_TOKEN_RANGE_TABLE.store(used, whose, ben.device.vault)
     top_up_ranges(ben.device)
     assert given(ben).seed != before.seed
     assert given(ben).first == end
@@ -137,12 +137,12 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
         writes(ana, "ben")
     problems = fetch_messages(ben.device).problems
     assert [type(problem) for problem in problems] == [TooManyRegistered]
-    assert len(ben.device.vault.keys(TOKEN_CHANGE)) == 1
+    assert len(ben.device.vault.keys(TOKEN_CHANGE_BATCH)) == 1
     assert holds(seed, TOKEN_RANGE_SIZE - 1, ben, friends)
     block_contact("ana", ben.device)
     flush_outbox(ben.device)
     assert ben.device.vault.keys(TOKEN_REVOCATION) == ()
-    assert ben.device.vault.keys(TOKEN_CHANGE) == ()
+    assert ben.device.vault.keys(TOKEN_CHANGE_BATCH) == ()
     until = 2 * TOKEN_RANGE_SIZE + 1
     assert not any(holds(seed, index, ben, friends) for index in range(until))
     flush_outbox(ben.device)
@@ -161,7 +161,7 @@ def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
     queue_registration(given_to(caro, ben), range(5000, 5010), caro.id, ben.device)
     monkeypatch.setattr(relay_room, "TOKENS_PER_MAILBOX_MAX", 1)
     with ben.courier.playing(change_tokens=trick), pytest.raises(TooManyRegistered):
-        register_tokens(ben.device)
+        send_token_changes(ben.device)
     both, dropped, added = told
     assert both.drop == dropped.drop != ()
     assert dropped.add == ()
@@ -169,14 +169,14 @@ def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
     assert added.drop == ()
     monkeypatch.undo()
     with ben.courier.playing(change_tokens=trick):
-        register_tokens(ben.device)
+        send_token_changes(ben.device)
     assert told[3].add == added.add
-    assert ben.device.vault.keys(TOKEN_CHANGE) == ()
+    assert ben.device.vault.keys(TOKEN_CHANGE_BATCH) == ()
 
 
 def given_to(who: Person, by: Person) -> IssuedRange:
-    (key,) = by.device.vault.keys(TOKEN_RANGE_IN, PersonId(who.id).hex())
-    window = TOKEN_RANGE_IN_TABLE.load(key, by.device.vault)
+    (key,) = by.device.vault.keys(ISSUED_TOKEN_RANGE, PersonId(who.id).hex())
+    window = ISSUED_TOKEN_RANGE_TABLE.load(key, by.device.vault)
     assert window is not None
     return window
 
@@ -193,7 +193,7 @@ def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Room) -> None:
     friends.clock.wind(days=130)
     problems = fetch_messages(ben.device).problems
     assert Expired not in {type(problem) for problem in problems}
-    assert ben.device.vault.keys(TOKEN_CHANGE) == ()
+    assert ben.device.vault.keys(TOKEN_CHANGE_BATCH) == ()
     caro = friends.settles("caro")
     caro.adds(ben)
     for who in (ben, caro):
@@ -211,7 +211,7 @@ def test_all_batches_of_a_day_expire_at_the_same_time(friends: Room) -> None:
                 given(ben), range(hour * 1000, hour * 1000 + 1), PersonId(bytes(32)), ben.device
             )
             friends.clock.wind(hours=hour, seconds=7)
-            register_tokens(ben.device)
+            send_token_changes(ben.device)
     ends = {batch.expires_at for batch in told}
     assert len(told) == 2
     assert {(end.hour, end.minute, end.second) for end in ends} == {(0, 0, 0)}

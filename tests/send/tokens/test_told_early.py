@@ -7,7 +7,7 @@ import pytest
 
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.secret import Secret
-from entrenous.device.vault_tables import TOKEN_RANGE_PENDING
+from entrenous.device.vault_tables import ANNOUNCED_TOKEN_RANGE
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
@@ -76,7 +76,7 @@ def test_a_range_from_a_moved_device_waits_for_its_list(town: Room) -> None:
         ben.device.courier.post(*posted)
     fetch_messages(ana.device)
     assert (held(ana, ben).seed, held(ana, ben).place) == (seed, None)
-    assert ana.device.vault.keys(TOKEN_RANGE_PENDING) == ()
+    assert ana.device.vault.keys(ANNOUNCED_TOKEN_RANGE) == ()
     ana.sends(SMALL, ben)
     assert ben.received() == 1
 

@@ -21,7 +21,7 @@ from entrenous.send.letter.write import addressee_of, outer_parts_without_conten
 from entrenous.send.message.draft import RefusedForSome, WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.tokens.token_ranges import TOKEN_RANGE_OUT_TABLE, HeldRange
+from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE, HeldRange
 from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens
 from entrenous.terminal.output import join_wrapped_lines
 from tests.send.send_device import SMALL, THERE, Person, Room, made_once, town_of_three
@@ -45,12 +45,12 @@ def town() -> Room:
 def loses_its_tokens(writer: Person, to: Person) -> HeldRange:
     """As on a device that was linked when the linking device had none to lend."""
     had = held(writer, to)
-    TOKEN_RANGE_OUT_TABLE.store(HeldRange(), peer_key(*ids(to)), writer.device.vault)
+    HELD_TOKEN_RANGE_TABLE.store(HeldRange(), peer_key(*ids(to)), writer.device.vault)
     return had
 
 
 def is_told(writer: Person, to: Person, window: HeldRange) -> None:
-    TOKEN_RANGE_OUT_TABLE.store(window, peer_key(*ids(to)), writer.device.vault)
+    HELD_TOKEN_RANGE_TABLE.store(window, peer_key(*ids(to)), writer.device.vault)
 
 
 def lends(lender: Person, to: Person, of: Person, count: int = 2) -> None:

@@ -23,9 +23,9 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.identities import clear_next_lock, own_device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
 from entrenous.device.vault_tables import (
-    AWAITING_DEVICE_LIST,
+    ANNOUNCED_TOKEN_RANGE,
+    LETTER_AWAITING_LIST,
     OUTBOX,
-    TOKEN_RANGE_PENDING,
     UNDECRYPTABLE_LETTER,
 )
 from entrenous.send.devices.linked_devices import own_linked_devices
@@ -50,8 +50,8 @@ STEPS: Final = 40
 _LINKS_MAX: Final = 2
 _EMPTY_AT_LAST: Final = {
     OUTBOX: "letters that wait",
-    AWAITING_DEVICE_LIST: "letters that wait for a list",
-    TOKEN_RANGE_PENDING: "windows that wait for a list",
+    LETTER_AWAITING_LIST: "letters that wait for a list",
+    ANNOUNCED_TOKEN_RANGE: "windows that wait for a list",
 }
 _ROUNDS: Final = 6  # in which everybody looks in, two hours apart, until all has settled
 
@@ -134,7 +134,7 @@ class Town:
             who.sends(SMALL, self.dice.choice(others) if from_ana else ana)
         except WaitsInOutbox:
             copies = SEALED_COPY_TABLE.all(who.device.vault)
-            self.waited |= {copy.envelope for copy in copies if not copy.acknowledged}
+            self.waited |= {copy.envelope for copy in copies if not copy.is_acknowledged}
             raise
 
     def moves(self, who: Person) -> None:

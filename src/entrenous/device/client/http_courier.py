@@ -438,7 +438,7 @@ def proxy_route_for(
 
 def _tls_context(authorities: Path | None) -> ssl.SSLContext:
     if authorities is None:
-        return _public_authorities()
+        return _public_authorities_context()
     try:
         return ssl.create_default_context(cafile=authorities)
     except OSError:  # ssl.SSLError is an OSError, too
@@ -447,7 +447,7 @@ def _tls_context(authorities: Path | None) -> ssl.SSLContext:
 
 
 @cache
-def _public_authorities() -> ssl.SSLContext:
+def _public_authorities_context() -> ssl.SSLContext:
     """Return one context for all clients, since reading the certificates takes about ten
     milliseconds.
     """

@@ -54,7 +54,7 @@ class Database:
     def close(self) -> None:
         self._connection.close()
 
-    def before_first_change(self, action: Callable[[], object]) -> None:
+    def call_before_first_change(self, action: Callable[[], object]) -> None:
         """Call ``action`` once, before the next change. If it raises an error, the change is not
         made.
         """

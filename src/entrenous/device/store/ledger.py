@@ -146,7 +146,7 @@ class VaultLedger:
             message, _copy_batches_by_file((key, one) for key, one in records if one)
         )
 
-    def similar_names(self, name: str) -> frozenset[MessageName]:
+    def names_with_same_words(self, name: str) -> frozenset[MessageName]:
         """Return the names that equal this one except for the number.
 
         Called for each letter, so it reads no message.

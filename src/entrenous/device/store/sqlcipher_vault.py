@@ -60,8 +60,8 @@ class SqlcipherVault:
         self._database.close()
         os.close(self._lock)
 
-    def before_first_change(self, action: Callable[[], object]) -> None:
-        self._database.before_first_change(action)
+    def call_before_first_change(self, action: Callable[[], object]) -> None:
+        self._database.call_before_first_change(action)
 
     def rekey(self, key: Secret) -> None:
         """Re-encrypt the database in one transaction; durable on return.

@@ -217,7 +217,7 @@ def encrypt_empty_vault(
     """
     home = unlocked.home
     unlocked.vault.rekey(_derive_key(home, terms, unlocked.stretched, part.output))
-    unlocked.vault.before_first_change(lambda: _write_first_vault_head(home, terms))
+    unlocked.vault.call_before_first_change(lambda: _write_first_vault_head(home, terms))
     return replace(unlocked, terms=terms, part=part)
 
 
@@ -234,7 +234,7 @@ def _create_files(home: Path, passphrase: Secret, lock_descriptor: int) -> Unloc
     vault = SqlcipherVault(
         home, _derive_key(home, terms, stretched, NO_RELAY_SHARE), lock_descriptor=lock_descriptor
     )
-    vault.before_first_change(lambda: _write_first_vault_head(home, terms))
+    vault.call_before_first_change(lambda: _write_first_vault_head(home, terms))
     return UnlockedVault(home, vault, terms, stretched, RelayShare())
 
 

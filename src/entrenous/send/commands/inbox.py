@@ -19,6 +19,7 @@ from entrenous.send.commands.message_list import (
     AllOption,
     LastOption,
     current_people_names,
+    messages_as_json,
     print_message,
     print_other_recipients,
     print_reply_and_reactions,
@@ -26,7 +27,6 @@ from entrenous.send.commands.message_list import (
     refuse_last_with_all,
     resolve_person_filter,
     select_messages,
-    shown_messages,
 )
 from entrenous.send.inbox import find_received_message, received_messages, remove_received_message
 from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, FrameFile, MessageFrame
@@ -102,7 +102,7 @@ def inbox(
         every = _filter_by_sender(sender, every, device) if sender else every
         whole = everything or (as_json and last is None)
         found = select_messages(every, _is_unopened, last, everything=whole)
-        shown = list(shown_messages(found.these, device))
+        shown = list(messages_as_json(found.these, device))
     if as_json:
         print_json({"schema": "entrenous/inbox/1", "messages": shown})
         return
@@ -138,7 +138,7 @@ def _remove_message(name: str, device: Device, *, as_json: bool) -> None:
     """Remove a message from this device, which needs no relay."""
     removed = remove_received_message(name, device)
     if as_json:
-        shown = list(shown_messages([removed], device))
+        shown = list(messages_as_json([removed], device))
         print_json({"schema": "entrenous/inbox/1", "messages": shown})
     elif removed.state is InboxState.REMOVED:
         print_line(
@@ -199,7 +199,7 @@ def _show_once(message: str, device: Device) -> None:
     """Show a message in the browser; the web server is imported only here."""
     from entrenous.send.http.view_once import show_once  # noqa: PLC0415
 
-    (about,) = shown_messages([find_received_message(message, device)], device)
+    (about,) = messages_as_json([find_received_message(message, device)], device)
     show_once(message, str(about["from"]), device)
 
 
@@ -210,7 +210,7 @@ def _write_message_files(
     files, arrived = FileGroup(), list[tuple[FrameFile, WriteFile]]()
     printed = opening_begun = False
     before = find_received_message(message, device)
-    (message_json,) = shown_messages([before], device)
+    (message_json,) = messages_as_json([before], device)
 
     def add_file(number: int, file: FrameFile, fill: WriteFile) -> None:
         arrived.append((file, fill))
@@ -242,7 +242,7 @@ def _write_message_files(
             )
     except (AlreadyThere, DiskFull, UnsafeFiles, UnwritableFolder) as why:
         if opening_begun and not isinstance(why, RelayFull):
-            hint(_hint_about_counted_opening(message, before.opens))
+            hint(_counted_opening_hint(message, before.opens))
         raise
     if message_json["opens"] is not None and not json:
         hint(
@@ -289,7 +289,7 @@ def _refuse_unsafe_files(
         raise UnsafeFiles(files=which.format(numbers=numbers), name=message)
 
 
-def _hint_about_counted_opening(message: str, opens: int | None) -> str:
+def _counted_opening_hint(message: str, opens: int | None) -> str:
     """Return the hint about a failed opening that the relay may have counted."""
     counted = translated(
         "{message} counts as opened now, although you have not seen it, because the "

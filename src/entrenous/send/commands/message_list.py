@@ -24,7 +24,7 @@ from entrenous.send.conversations import STRANGER_LABEL, other_recipients, other
 from entrenous.send.inbox import ENDED_STATES, name_of_message
 from entrenous.send.message.react import reactions_to
 from entrenous.send.message.states import InboxState, ReceivedMessage
-from entrenous.send.people.circle_members import people_by_name
+from entrenous.send.people.circle_members import person_ids_named
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.terminal.output import print_line, rfc3339_utc
 
@@ -67,7 +67,7 @@ def resolve_person_filter(
     """
     there, people = {comparable_name(name) for name in listed}, set[PersonId]()
     for name in names:
-        found = people_by_name(name, device)
+        found = person_ids_named(name, device)
         if not found and comparable_name(name) not in there:
             contact_named(name, device)
         people |= found
@@ -115,7 +115,7 @@ def select_messages(
     return MessageList((*before, *messages[start:]), start - len(before))
 
 
-def shown_messages(
+def messages_as_json(
     messages: Iterable[ReceivedMessage], device: Device
 ) -> Iterator[dict[str, object]]:
     """Yield these messages as JSON objects; people's names are read only once."""

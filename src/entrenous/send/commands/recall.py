@@ -50,7 +50,7 @@ def recall(context: typer.Context, message: str, as_json: JsonFlag = False) -> N
         )
     with opened_device(context) as device:
         recalls = recall_message(message, device)
-        who = _current_names(message, device)
+        who = _current_name_by_name_when_sent(message, device)
     if as_json:
         copies = [
             {"to": who[one.to], "opened_before": one.opened, "asked": one.asked} for one in recalls
@@ -150,7 +150,7 @@ def _may_still_be_opened(status: SentStatus) -> bool:
     )
 
 
-def _current_names(name: str, device: Device) -> Mapping[str, str]:
+def _current_name_by_name_when_sent(name: str, device: Device) -> Mapping[str, str]:
     """Map each recipient's name from the time of sending to the current name."""
     name_of, copies = (
         current_name_lookup(device),

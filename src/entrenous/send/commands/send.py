@@ -275,7 +275,7 @@ def _ask_to_confirm_recipients(inspection: DraftInspection) -> DraftInspection:
         answer = typer.prompt(question, default="", err=True).strip()
         if answers_doubt(doubt, [answer]):
             typed.add(answer)
-    return inspection.confirmed_by(typed)
+    return inspection.with_typed_names(typed)
 
 
 _UNDO_POLL_S: Final = 0.1

@@ -147,7 +147,7 @@ def link_on_old_device(
 
     Raises:
         MasterKeyNotHere, SheetOfAnotherPerson, TooManyDevices, DeviceWithoutRelay, LinkEnded,
-        LinkDiffers, LinkEndedByOtherDevice, RelayUnreachable.
+        LinkPicturesDiffer, LinkEndedByOtherDevice, RelayUnreachable.
     """
     side = start_on_old_device(sheet, device)
     try:
@@ -198,7 +198,7 @@ def link_on_new_device(
     has the master key, so that revoking it later really makes the vault unreadable.
 
     Raises:
-        BadLinkCode, BadName, LinkEnded, LinkDiffersOnNewDevice, RelayUnreachable.
+        BadLinkCode, BadName, LinkEnded, LinkPicturesDifferOnNewDevice, RelayUnreachable.
     """
     side = start_on_new_device(code, name, device)
     try:

@@ -176,7 +176,7 @@ def write_clips(
 
     ``reached`` is called, in this thread, with the share of the work that is done.
     """
-    report = progress_by_frame_time(cut, original.camera, reached)
+    report = frame_time_reporter(cut, original.camera, reached)
     workers = pool_size(original.shown.width_px * original.shown.height_px)
     threads = max(1, workers // len(copies))
     made = [
@@ -292,7 +292,7 @@ def _measure_trial_errors(
     ):
         with device.read_clip(original.source, cut) as clip:
             frames = report_frame_times(
-                clip.frames, progress_by_frame_time(cut, original.camera, report_progress)
+                clip.frames, frame_time_reporter(cut, original.camera, report_progress)
             )
             errors.append(mean_squared_copy_error(trial, frames))
     return errors
@@ -394,7 +394,7 @@ def _make_key_frame(frame: Frame) -> KeyFrame:
     return KeyFrame(frame.at_s, frame.width_px, frame.height_px, points.tobytes(), looks.tobytes())
 
 
-def progress_by_frame_time(
+def frame_time_reporter(
     cut: FrameSelection, camera: CameraMotion, reached: ProgressCallback
 ) -> Callable[[float], None]:
     """Return a function that takes the next frame's time in seconds, and reports the progress."""

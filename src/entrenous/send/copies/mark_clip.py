@@ -39,7 +39,7 @@ from entrenous.send.copies.clip_copies import (
 from entrenous.send.copies.mark_file import CopyRecording, MarkedFile
 from entrenous.send.copies.picture_copies import MadeCopy, new_mark_seed
 from entrenous.send.letter.letter_nouns import FileRole
-from entrenous.send.message.file_plan import CopyShape, LedgerEntries
+from entrenous.send.message.prepared_files import CopyFormat, LedgerEntries
 from entrenous.send.message.transfer_progress import (
     ByteCounter,
     ProgressCallback,
@@ -242,8 +242,8 @@ class MessageClip:
     sound: ClipSound | None
 
     @property
-    def copy_shapes(self) -> tuple[CopyShape, ...]:
-        return (CopyShape(MEDIA_TYPE, FileRole.CLIP),)
+    def copy_formats(self) -> tuple[CopyFormat, ...]:
+        return (CopyFormat(MEDIA_TYPE, FileRole.CLIP),)
 
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter

@@ -36,7 +36,7 @@ from entrenous.send.copies.worker_pool import (
     start_in_thread,
 )
 from entrenous.send.letter.letter_nouns import FileRole
-from entrenous.send.message.file_plan import CopyShape, LedgerEntries
+from entrenous.send.message.prepared_files import CopyFormat, LedgerEntries
 from entrenous.send.message.transfer_progress import ByteCounter
 from entrenous.watermark.chip_layout import Shape, dither_bytes, stream_bytes
 from entrenous.watermark.embed import (
@@ -150,7 +150,7 @@ def prepare_original(
         paint_copy(
             prepared,
             separated,
-            _mark_key_stream(picture, _TRIAL_COPY_SEED),
+            _key_stream_of_mark(picture, _TRIAL_COPY_SEED),
             dither_stream,
             onto=trial,
         )
@@ -240,11 +240,11 @@ def _write_copy_on_canvas(original: PictureOriginal, seed: Secret, onto: CopyCan
 
 
 def _paint_copy(original: PictureOriginal, seed: Secret, onto: CopyCanvas) -> None:
-    key_stream = _mark_key_stream(original.picture, seed)
+    key_stream = _key_stream_of_mark(original.picture, seed)
     paint_copy(original.prepared, original.colours, key_stream, original.dither_stream, onto=onto)
 
 
-def _mark_key_stream(picture: Picture, seed: Secret) -> bytes:
+def _key_stream_of_mark(picture: Picture, seed: Secret) -> bytes:
     return derive_key_stream(
         seed, COPY_MARK_KEY_CONTEXT, stream_bytes(picture.width_px, picture.height_px)
     )
@@ -280,9 +280,9 @@ class MessagePictures:
     originals: tuple[PictureOriginal, ...]
 
     @property
-    def copy_shapes(self) -> tuple[CopyShape, ...]:
+    def copy_formats(self) -> tuple[CopyFormat, ...]:
         formats = (original.picture.encoding.format for original in self.originals)
-        return tuple(CopyShape(one.written.media_type, FileRole.PICTURE) for one in formats)
+        return tuple(CopyFormat(one.written.media_type, FileRole.PICTURE) for one in formats)
 
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter

@@ -22,7 +22,7 @@ from entrenous.send.copies.mark_file import CopyRecording, MarkedFile
 from entrenous.send.copies.picture_copies import MadeCopy, new_mark_seed
 from entrenous.send.copies.worker_pool import ordered_results, pool_size
 from entrenous.send.letter.letter_nouns import FileRole
-from entrenous.send.message.file_plan import CopyShape, LedgerEntries
+from entrenous.send.message.prepared_files import CopyFormat, LedgerEntries
 from entrenous.send.message.transfer_progress import ByteCounter, ProgressCallback
 from entrenous.watermark.audio_location import compute_contour
 from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_sound, stream_bytes
@@ -90,8 +90,8 @@ class MessageSound:
     prepared: PreparedSound
 
     @property
-    def copy_shapes(self) -> tuple[CopyShape, ...]:
-        return (CopyShape(written_format(self.sound.encoding).media_type, FileRole.VOICE),)
+    def copy_formats(self) -> tuple[CopyFormat, ...]:
+        return (CopyFormat(written_format(self.sound.encoding).media_type, FileRole.VOICE),)
 
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter

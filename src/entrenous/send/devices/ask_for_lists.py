@@ -25,7 +25,7 @@ from entrenous.send.devices.device_lists import accept_list, accept_own_bundle, 
 from entrenous.send.devices.own_key_bundle import open_key_bundle
 from entrenous.send.people.contact_history import record_contradiction
 from entrenous.send.people.keep_contacts import contact_by_id
-from entrenous.send.people.people_nouns import NAMED_LIST_HEAD_TABLE, Contradiction, ListToFetch
+from entrenous.send.people.people_nouns import LIST_TO_FETCH_TABLE, Contradiction, ListToFetch
 from entrenous.send.tokens.use import has_tokens_for, next_token_for, token_route_to
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RolledBack
@@ -34,7 +34,7 @@ _LIST_FETCH_RETRY_INTERVAL: Final = timedelta(hours=24) / DEVICE_LIST_TRIES
 _ERRORS_OF_THIS_DEVICE: Final = (RolledBack, DeviceWithoutRelay)
 
 
-def note_named_list(
+def record_named_list(
     person: PersonId, named: Head, device: Device, *, own: bool, authenticated: bool = True
 ) -> None:
     """Record the head (the hash) of a device list that a letter names, in the letter's transaction.
@@ -50,10 +50,10 @@ def note_named_list(
     try:
         check_named_head(named, known_list_heads(contact, device))
     except (ForkedDeviceList, WithheldDeviceList):
-        waiting = NAMED_LIST_HEAD_TABLE.load(person.hex(), device.vault)
+        waiting = LIST_TO_FETCH_TABLE.load(person.hex(), device.vault)
         received = ListToFetch(named, own=own, proven=authenticated)
         if waiting is None or waiting.sort_key < received.sort_key:
-            NAMED_LIST_HEAD_TABLE.store(received, person.hex(), device.vault)
+            LIST_TO_FETCH_TABLE.store(received, person.hex(), device.vault)
 
 
 def fetch_named_lists(device: Device) -> None:
@@ -62,11 +62,11 @@ def fetch_named_lists(device: Device) -> None:
     A blocked person's relay is not queried, since that would reveal when and from where this device
     is used. Named lists are kept until the person is unblocked.
     """
-    for key in NAMED_LIST_HEAD_TABLE.keys(device.vault):
-        waiting = NAMED_LIST_HEAD_TABLE.load(key, device.vault)
+    for key in LIST_TO_FETCH_TABLE.keys(device.vault):
+        waiting = LIST_TO_FETCH_TABLE.load(key, device.vault)
         contact = contact_by_id(PersonId(bytes.fromhex(key)), device)
         if waiting is None or contact is None or _is_head_known(waiting.head, contact, device):
-            NAMED_LIST_HEAD_TABLE.drop(key, device.vault)
+            LIST_TO_FETCH_TABLE.drop(key, device.vault)
         elif not contact.blocked and _is_retry_due(waiting, device):
             with suppress(Unreachable):
                 _fetch_named_list(waiting, contact, device)
@@ -92,7 +92,7 @@ def _fetch_named_list(waiting: ListToFetch, contact: Contact, device: Device) ->
     try:
         with device.vault.transaction():
             _compare_with_named_head(
-                waiting, _accept_shown_list(contact, shown, device), contact, device
+                waiting, _accept_published_bundle(contact, shown, device), contact, device
             )
     except ForkedDeviceList as fork:
         _handle_fork(fork, waiting, contact, device)
@@ -103,7 +103,9 @@ def _fetch_named_list(waiting: ListToFetch, contact: Contact, device: Device) ->
         _count_failed_fetch(waiting, contact, device)
 
 
-def _accept_shown_list(contact: Contact, shown: bytes | None, device: Device) -> tuple[Head, ...]:
+def _accept_published_bundle(
+    contact: Contact, shown: bytes | None, device: Device
+) -> tuple[Head, ...]:
     """Accept a newer key bundle. Return all list heads that were known or that the bundle has,
     oldest first.
 
@@ -133,7 +135,7 @@ def _compare_with_named_head(
     except WithheldDeviceList:
         _count_failed_fetch(waiting, contact, device)
     else:
-        NAMED_LIST_HEAD_TABLE.drop(contact.person.id.hex(), device.vault)
+        LIST_TO_FETCH_TABLE.drop(contact.person.id.hex(), device.vault)
 
 
 def _handle_fork(
@@ -145,10 +147,10 @@ def _handle_fork(
     with device.vault.transaction():
         if fork.facts:
             freeze_contact(fork, device)
-            NAMED_LIST_HEAD_TABLE.drop(contact.person.id.hex(), device.vault)
+            LIST_TO_FETCH_TABLE.drop(contact.person.id.hex(), device.vault)
             return
         reported = replace(waiting, asked_at=now_in_whole_seconds(device), tries=DEVICE_LIST_TRIES)
-        NAMED_LIST_HEAD_TABLE.store(reported, contact.person.id.hex(), device.vault)
+        LIST_TO_FETCH_TABLE.store(reported, contact.person.id.hex(), device.vault)
         if waiting.tries < DEVICE_LIST_TRIES and waiting.proven:
             _report_list_problem(Contradiction.SPLIT, contact, device)
 
@@ -182,7 +184,7 @@ def _count_failed_fetch(waiting: ListToFetch, contact: Contact, device: Device) 
     """
     tried = replace(waiting, asked_at=now_in_whole_seconds(device), tries=waiting.tries + 1)
     with device.vault.transaction():
-        NAMED_LIST_HEAD_TABLE.store(tried, contact.person.id.hex(), device.vault)
+        LIST_TO_FETCH_TABLE.store(tried, contact.person.id.hex(), device.vault)
         if tried.tries == DEVICE_LIST_TRIES and waiting.proven:
             claimed = contact.person.id == own_device(device).person.id and not waiting.own
             _report_list_problem(

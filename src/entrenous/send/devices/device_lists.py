@@ -51,14 +51,14 @@ from entrenous.device.identities import (
 )
 from entrenous.device.recovery_sheet import MasterKeyNotHere, RecoverySheet, SheetOfAnotherPerson
 from entrenous.device.vault_tables import (
+    ANNOUNCED_TOKEN_RANGE,
     DEVICE_TO_GREET,
     FIRST_LETTER_TOKEN,
     GREETING_SENT,
+    HELD_TOKEN_RANGE,
     LAST_HEARD,
     OWN_RECORDS,
     PEER,
-    TOKEN_RANGE_OUT,
-    TOKEN_RANGE_PENDING,
     peer_key,
 )
 from entrenous.send.clock_sanity import now_in_whole_seconds
@@ -81,17 +81,17 @@ from entrenous.send.devices.next_mailbox import (
 from entrenous.send.devices.old_mailbox import replace_close_tokens, switch_mailbox
 from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion, sign_bundle
 from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, PEER_TABLE
-from entrenous.send.outbox import refuse_outbox_items
+from entrenous.send.outbox import drop_items_for_peers
 from entrenous.send.people.contact_history import record_contact_change, record_contradiction
 from entrenous.send.people.keep_contacts import compare_key_bundle, contact_by_id, store_contact
 from entrenous.send.people.people_nouns import (
     DEVICE_LIST_FORK_TABLE,
-    NAMED_LIST_HEAD_TABLE,
+    LIST_TO_FETCH_TABLE,
     Contradiction,
     ForkEvidence,
 )
 from entrenous.send.tokens.issue import withdraw_range
-from entrenous.send.tokens.use import receive_waiting_ranges, record_former_mailboxes
+from entrenous.send.tokens.use import record_former_mailboxes, store_announced_ranges
 from entrenous.wire.key_bundle import (
     read_device_list,
     read_key_bundle,
@@ -146,8 +146,8 @@ _TABLES_ABOUT_A_DEVICE = (
     PEER,
     LAST_HEARD,
     FIRST_LETTER_TOKEN,
-    TOKEN_RANGE_OUT,
-    TOKEN_RANGE_PENDING,
+    HELD_TOKEN_RANGE,
+    ANNOUNCED_TOKEN_RANGE,
     GREETING_SENT,
     DEVICE_TO_GREET,
 )
@@ -172,7 +172,7 @@ def forget_devices(person: PersonId, removed: Iterable[DeviceId], device: Device
         for key in () if peer is None else peer.mine:
             OWN_XWING_KEY_TABLE.drop(key.hex(), device.vault)
         withdraw_range(whose, device)
-        refuse_outbox_items(whose, device)
+        drop_items_for_peers(whose, device)
         for table in _TABLES_ABOUT_A_DEVICE:
             device.vault.drop(table, whose)
 
@@ -207,8 +207,8 @@ def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contac
     record_former_mailboxes(known.person, person, device)
     store_contact(after, device)
     store_device_list(person.id, untrusted_card, device)
-    receive_waiting_ranges(person.id, device)
-    NAMED_LIST_HEAD_TABLE.drop(person.id.hex(), device.vault)
+    store_announced_ranges(person.id, device)
+    LIST_TO_FETCH_TABLE.drop(person.id.hex(), device.vault)
     return after
 
 
@@ -316,7 +316,7 @@ def accept_own_bundle(card: KeyBundle, device: Device, *, signed_here: bool = Fa
     if new is not None:
         switch_mailbox(me, new, device, led=signed_here)
         forget_other_prepared_mailboxes(person, device)
-    receive_waiting_ranges(person.id, device)
+    store_announced_ranges(person.id, device)
     _replace_close_tokens(read_key_bundle(me.card).newest.said, card.newest.said, person, device)
     return True
 

@@ -28,11 +28,11 @@ from entrenous.device.identities import MailboxAddress, own_other_devices
 from entrenous.send.devices.link_nouns import (
     LinkAnswer,
     LinkCode,
-    LinkDiffersOnNewDevice,
     LinkEnded,
     LinkGrant,
     LinkNotCompleted,
     LinkNotProven,
+    LinkPicturesDifferOnNewDevice,
     LinkRequest,
     LinkReveal,
     NewDeviceGrant,
@@ -170,10 +170,10 @@ def reject_on_new_device(new: NewDeviceLink, device: Device) -> None:
     on its list.
 
     Raises:
-        LinkDiffersOnNewDevice: always.
+        LinkPicturesDifferOnNewDevice: always.
     """
     end_on_new_device(new, device)
-    raise LinkDiffersOnNewDevice
+    raise LinkPicturesDifferOnNewDevice
 
 
 def end_on_new_device(new: NewDeviceLink, device: Device) -> None:

@@ -147,14 +147,14 @@ class LinkEndedAfterGrant(LinkEnded):
     """
 
 
-class LinkDiffers(Unproven):
+class LinkPicturesDiffer(Unproven):
     """
     You answered that the two devices show different pictures, so nothing was linked: somebody may
     be intercepting the connection. To start again with a new link code: entrenous device add
     """
 
 
-class LinkDiffersOnNewDevice(Unproven):
+class LinkPicturesDifferOnNewDevice(Unproven):
     """
     You answered that the two devices show different pictures, so this device was not linked:
     somebody may be intercepting the connection. If you answered "yes" on your other device, a

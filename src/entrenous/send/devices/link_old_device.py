@@ -12,17 +12,17 @@ from entrenous.crypto.hpke import XWING_PRIVATE_KEY_BYTES, private_key_from_seed
 from entrenous.crypto.nouns import BadKey
 from entrenous.crypto.short_auth_string import ShortAuthString, public_key_of, short_auth_string
 from entrenous.device.device import Device
-from entrenous.device.identities import own_device, refuse_unconfirmed
+from entrenous.device.identities import own_device, refuse_unconfirmed_unlock
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.send.devices.device_lists import find_master_key
 from entrenous.send.devices.link_nouns import (
     LinkAnswer,
     LinkCode,
-    LinkDiffers,
     LinkEnded,
     LinkEndedAfterGrant,
     LinkEndedByOtherDevice,
     LinkInterruptedByMove,
+    LinkPicturesDiffer,
     LinkRequest,
     LinkReveal,
     LinkStop,
@@ -124,7 +124,7 @@ def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDevic
         MasterKeyNotHere, SheetOfAnotherPerson, TooManyDevices, DevicesHaveNotFollowedMove,
         DeviceWithoutRelay, RolledBack, UnlockNotConfirmed, RelayUnreachable.
     """
-    refuse_unconfirmed(device)
+    refuse_unconfirmed_unlock(device)
     master = find_master_key(sheet, device)
     me = own_device(device)
     if len(me.person.devices) >= DEVICES_MAX:
@@ -198,10 +198,10 @@ def reject_on_old_device(old: OldDeviceLink, device: Device) -> None:
     """Record the user's answer that the devices show different pictures.
 
     Raises:
-        LinkDiffers: always.
+        LinkPicturesDiffer: always.
     """
     end_on_old_device(old, device)
-    raise LinkDiffers
+    raise LinkPicturesDiffer
 
 
 def end_on_old_device(old: OldDeviceLink, device: Device) -> None:

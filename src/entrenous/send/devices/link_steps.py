@@ -358,7 +358,7 @@ def _grant_outbox_item(
         master=compared.handed_on,
         name=name,
         siblings=(
-            _introduce_own_devices(window, device),
+            _introduce_this_device(window, device),
             *_introduce_contacts(compared.offer.device, device),
         ),
         proof=agreement_proof(
@@ -377,7 +377,7 @@ def _grant_outbox_item(
     )
 
 
-def _introduce_own_devices(window: IssuedRange, device: Device) -> IntroducedDevice:
+def _introduce_this_device(window: IssuedRange, device: Device) -> IntroducedDevice:
     me = own_device(device)
     indexes = range(window.first, window.first + LENT_TOKENS_PER_DEVICE)
     lent = tuple(LentToken(at, send_token(window.seed, at)) for at in indexes)

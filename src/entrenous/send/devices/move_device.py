@@ -10,7 +10,7 @@ from datetime import datetime
 from entrenous.base.errors import Refused, Unreachable
 from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.device.device import Device
-from entrenous.device.identities import may_advance_ratchets, own_device, refuse_unconfirmed
+from entrenous.device.identities import may_advance_ratchets, own_device, refuse_unconfirmed_unlock
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.device.relay_lock_client import FormerAddress, confirm_unlock, former_addresses
 from entrenous.send.devices.device_lists import accept_own_bundle, find_master_key, sign_list_moving
@@ -84,7 +84,7 @@ def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> 
     if home.relay_url != url:
         master = find_master_key(sheet, device)
         if sheet is None:
-            refuse_unconfirmed(device)
+            refuse_unconfirmed_unlock(device)
         others = own_linked_devices(device)
         if others and not may_advance_ratchets(device):
             raise OtherDevicesMustMoveFirst(names=", ".join(one.name for one in others))

@@ -19,7 +19,7 @@ from entrenous.device.identities import (
     OWN_IDENTITY,
     own_device,
     own_name,
-    refuse_unconfirmed,
+    refuse_unconfirmed_unlock,
     store_identity,
 )
 from entrenous.device.recovery_sheet import (
@@ -174,7 +174,7 @@ def revoke_device(
         UnknownDevice, CannotRevokeThisDevice, MasterKeyNotHere, SheetOfAnotherPerson,
         DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
     """
-    refuse_unconfirmed(device)
+    refuse_unconfirmed_unlock(device)
     if name.strip().casefold() == own_name(device).casefold():
         raise CannotRevokeThisDevice
     one = linked_device_named(name, device)

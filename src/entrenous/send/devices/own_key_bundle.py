@@ -124,14 +124,14 @@ def sign_bundle(
     )
 
 
-_BUNDLE_LENGTH_BYTES: Final = 4
+_BUNDLE_LENGTH_FIELD_BYTES: Final = 4
 # First byte of a bundle in the older, unpadded form (a CBOR map); no length begins with it.
 _UNPADDED_BUNDLE_START: Final = b"\xa7"
 
 
 def seal_key_bundle(card: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
     """Seal a key bundle for publication (docs/spec/identity.md section 4)."""
-    said = len(card).to_bytes(_BUNDLE_LENGTH_BYTES, "big") + card
+    said = len(card).to_bytes(_BUNDLE_LENGTH_FIELD_BYTES, "big") + card
     size = next(one for one in PADDED_CARD_SIZES_BYTES if one >= len(said))
     return seal_file(Secret(person), said.ljust(size, b"\0"), mailbox)
 
@@ -154,10 +154,10 @@ def _unpad_bundle(opened: bytes) -> bytes:
 
     The input is untrusted, since anybody with an invite could have encrypted it.
     """
-    end = _BUNDLE_LENGTH_BYTES + int.from_bytes(opened[:_BUNDLE_LENGTH_BYTES], "big")
+    end = _BUNDLE_LENGTH_FIELD_BYTES + int.from_bytes(opened[:_BUNDLE_LENGTH_FIELD_BYTES], "big")
     if len(opened) not in PADDED_CARD_SIZES_BYTES or end > len(opened) or opened[end:].strip(b"\0"):
         raise InviteKeysDiffer
-    return opened[_BUNDLE_LENGTH_BYTES:end]
+    return opened[_BUNDLE_LENGTH_FIELD_BYTES:end]
 
 
 def sign_batch(

@@ -32,7 +32,6 @@ from entrenous.send.letter.letter_nouns import (
     ContactRequestNote,
     Header,
     Hello,
-    InviteLinkUsedUp,
     KeyBundleNote,
     LetterAddress,
     Manifest,
@@ -42,6 +41,7 @@ from entrenous.send.letter.letter_nouns import (
     SyncTopic,
     TokenRangeNote,
     UnknownBody,
+    UsedUpLinkNote,
     XWingKey,
 )
 from entrenous.send.people.people_nouns import ComparisonSide
@@ -331,9 +331,9 @@ _BODY_KINDS: Final[Mapping[int, _BodyKind]] = {
     9: _BodyKind(TokenRangeNote, lambda one: [one.seed.reveal(), one.first], _parse_token_range),
     10: _BodyKind(ContactRequestNote, lambda one: [one.card, one.note], _parse_request),
     11: _BodyKind(
-        InviteLinkUsedUp,
+        UsedUpLinkNote,
         lambda one: one.invite_lock,
-        lambda value: InviteLinkUsedUp(parse_hash(value)),
+        lambda value: UsedUpLinkNote(parse_hash(value)),
     ),
 }
 

@@ -45,7 +45,7 @@ LINK_CODE_PREFIX: Final = "entrenous-link:2:"
 _VERSION: Final = 2
 _CODE_CHARS_MAX: Final = 1024
 _LINK_MESSAGE_TYPE_BYTE: Final = b"\x4c"
-_MESSAGE_LENGTH_BYTES: Final = 4
+_MESSAGE_LENGTH_FIELD_BYTES: Final = 4
 _LETTER_OVERHEAD_BYTES: Final = 1145  # bytes; docs/spec/letter.md section 1
 _ENVELOPE_SIZES_BYTES: Final = tuple(
     _LETTER_OVERHEAD_BYTES + 1024 * 2**power for power in range(1, 8)
@@ -107,7 +107,11 @@ def pad_link_message(message: bytes) -> bytes:
     Raises:
         ValueError: the message is too long.
     """
-    whole = _LINK_MESSAGE_TYPE_BYTE + len(message).to_bytes(_MESSAGE_LENGTH_BYTES, "big") + message
+    whole = (
+        _LINK_MESSAGE_TYPE_BYTE
+        + len(message).to_bytes(_MESSAGE_LENGTH_FIELD_BYTES, "big")
+        + message
+    )
     size = next((one for one in _ENVELOPE_SIZES_BYTES if one >= len(whole)), None)
     if size is None:
         raise ValueError("a message of a linking fits an envelope")
@@ -120,7 +124,7 @@ def unpad_link_message(untrusted: bytes) -> bytes:
     Raises:
         BadLink: there is none.
     """
-    begin = len(_LINK_MESSAGE_TYPE_BYTE) + _MESSAGE_LENGTH_BYTES
+    begin = len(_LINK_MESSAGE_TYPE_BYTE) + _MESSAGE_LENGTH_FIELD_BYTES
     end = begin + int.from_bytes(untrusted[len(_LINK_MESSAGE_TYPE_BYTE) : begin], "big")
     if not untrusted.startswith(_LINK_MESSAGE_TYPE_BYTE) or len(untrusted) < end:
         raise BadLink

@@ -191,7 +191,7 @@ def _parse_head(entry: object) -> PersonHead:
 
 FRAME_VERSION: Final = 2
 _PADDED_FILE_BYTES_MIN: Final = 4096
-_FRAME_LENGTH_BYTES: Final = 8
+_FRAME_LENGTH_FIELD_BYTES: Final = 8
 
 
 def write_frame(frame: MessageFrame) -> bytes:
@@ -203,7 +203,7 @@ def write_frame(frame: MessageFrame) -> bytes:
     """
     files = [[file.media_type, file.size, int(file.role)] for file in frame.files]
     encoded = encode_checked({1: FRAME_VERSION, 2: files, 3: frame.text}, _parse_frame)
-    return _add_padding(len(encoded).to_bytes(_FRAME_LENGTH_BYTES, "big") + encoded)
+    return _add_padding(len(encoded).to_bytes(_FRAME_LENGTH_FIELD_BYTES, "big") + encoded)
 
 
 def read_frame(untrusted_padded: bytes) -> MessageFrame:
@@ -303,12 +303,12 @@ def _add_padding(data: bytes) -> bytes:
 
 
 def _remove_padding(untrusted: bytes) -> bytes:
-    end = _FRAME_LENGTH_BYTES + int.from_bytes(untrusted[:_FRAME_LENGTH_BYTES], "big")
+    end = _FRAME_LENGTH_FIELD_BYTES + int.from_bytes(untrusted[:_FRAME_LENGTH_FIELD_BYTES], "big")
     if end > len(untrusted) or len(untrusted) != padded_length(end):
         raise BadCbor
     if untrusted.count(0, end) != len(untrusted) - end:
         raise BadCbor
-    return untrusted[_FRAME_LENGTH_BYTES:end]
+    return untrusted[_FRAME_LENGTH_FIELD_BYTES:end]
 
 
 def _parse_file(entry: Any) -> FrameFile:

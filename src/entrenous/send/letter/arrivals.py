@@ -18,16 +18,16 @@ from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
-    AWAITING_DEVICE_LIST,
     EARLY_RECALL,
     INVITE_USE_TO_ANSWER,
+    LETTER_AWAITING_LIST,
     LETTER_FROM_NEWER_PROGRAM,
     UNDECRYPTABLE_LETTER,
     Table,
     inbox_key,
 )
 from entrenous.send.clock_sanity import MAX_TIME_IN_TRANSIT, now_in_whole_seconds, trusted_time
-from entrenous.send.devices.ask_for_lists import note_named_list
+from entrenous.send.devices.ask_for_lists import record_named_list
 from entrenous.send.devices.list_letters import (
     accept_bundle_letter,
     accept_own_device_hello,
@@ -42,7 +42,6 @@ from entrenous.send.inbox import free_message_name, index_message_name, store_me
 from entrenous.send.letter.letter_nouns import (
     ComparisonStep,
     Hello,
-    InviteLinkUsedUp,
     KeyBundleNote,
     Manifest,
     NeedsUpdate,
@@ -51,6 +50,7 @@ from entrenous.send.letter.letter_nouns import (
     RecallNote,
     SyncNote,
     TokenRangeNote,
+    UsedUpLinkNote,
 )
 from entrenous.send.letter.read import Letter
 from entrenous.send.letter.receipts import owe_delivery_receipt, store_receipts
@@ -89,7 +89,7 @@ def apply_letter(letter: Letter, waiting: WaitingEnvelope, device: Device) -> No
     record_heard_from(letter.person.id, letter.header.from_device, device)
     note_token_used(letter.person.id, letter.header.from_device, letter.header.token, device)
     named = Head(letter.header.from_epoch, letter.header.from_head)
-    note_named_list(letter.person.id, named, device, own=True)
+    record_named_list(letter.person.id, named, device, own=True)
     if not is_from_own_device(letter.header, device):
         repeat_greeting(letter.header, device, greets=isinstance(letter.body, Hello))
     handler = ARRIVAL_HANDLERS.get(type(letter.body))
@@ -144,7 +144,7 @@ def _on_message(
     message = letter.header.message
     for one in manifest.heads:
         own = one.person == letter.person.id
-        note_named_list(one.person, Head(one.epoch, one.head), device, own=own)
+        record_named_list(one.person, Head(one.epoch, one.head), device, own=own)
     sender, now = sender_of(letter, device), now_in_whole_seconds(device)
     last = now + MAX_TIME_IN_TRANSIT  # even if a modified program states a later time
     received = ReceivedMessage(
@@ -198,7 +198,7 @@ ARRIVAL_HANDLERS: Final[Mapping[type[Any], ArrivalHandler]] = {
         note, letter.header, sender_of(letter, device), device
     ),
     SyncNote: lambda note, letter, _, device: accept_sync_letter(note, letter.header, device),
-    InviteLinkUsedUp: lambda note, letter, _, device: forget_contact_of_used_up_link(
+    UsedUpLinkNote: lambda note, letter, _, device: forget_contact_of_used_up_link(
         note, sender_of(letter, device), device
     ),
 }
@@ -279,7 +279,7 @@ _KEPT_LETTERS_PER_SENDER_MAX: Final = 16  # letters kept with the same claimed s
 
 
 @dataclass(frozen=True, slots=True)
-class AwaitingLetter:
+class LetterAwaitingList:
     """A letter that is kept until the device list that it refers to is known.
 
     ``lacks`` identifies the list, and ``by`` is the letter's claimed sender.
@@ -291,7 +291,7 @@ class AwaitingLetter:
     since: datetime
 
 
-AWAITING_DEVICE_LIST_TABLE: Final = Table(AWAITING_DEVICE_LIST, AwaitingLetter)
+LETTER_AWAITING_LIST_TABLE: Final = Table(LETTER_AWAITING_LIST, LetterAwaitingList)
 
 
 def keep_letter_until_list_known(
@@ -306,14 +306,14 @@ def keep_letter_until_list_known(
     writer = contact_by_id(by, device)
     if writer is None or writer.blocked or lacks.epoch <= _known_epoch(lacks, device):
         return False
-    kept = list(AWAITING_DEVICE_LIST_TABLE.all(device.vault))
+    kept = list(LETTER_AWAITING_LIST_TABLE.all(device.vault))
     if (
         len(kept) >= _KEPT_LETTERS_MAX
         or sum(waiting_letters.by == by for waiting_letters in kept) >= _KEPT_LETTERS_PER_SENDER_MAX
     ):
         return False
-    waiting_letters = AwaitingLetter(waiting, lacks, by, now_in_whole_seconds(device))
-    AWAITING_DEVICE_LIST_TABLE.store(waiting_letters, waiting.id.hex(), device.vault)
+    waiting_letters = LetterAwaitingList(waiting, lacks, by, now_in_whole_seconds(device))
+    LETTER_AWAITING_LIST_TABLE.store(waiting_letters, waiting.id.hex(), device.vault)
     return True
 
 
@@ -323,14 +323,14 @@ def take_openable_letters(device: Device) -> tuple[WaitingEnvelope, ...]:
     Letters stored for too long are counted as undecryptable.
     """
     now, due = trusted_time(device), list[WaitingEnvelope]()
-    for letters in AWAITING_DEVICE_LIST_TABLE.all(device.vault):
+    for letters in LETTER_AWAITING_LIST_TABLE.all(device.vault):
         key = letters.waiting.id.hex()
         if letters.lacks.epoch <= _known_epoch(letters.lacks, device):
             due.append(letters.waiting)
         elif now - letters.since > timedelta(days=AWAITING_DEVICE_LIST_DAYS_MAX):
             with device.vault.transaction():
                 record_undecryptable_letter(key, device)
-                AWAITING_DEVICE_LIST_TABLE.drop(key, device.vault)
+                LETTER_AWAITING_LIST_TABLE.drop(key, device.vault)
     return tuple(sorted(due, key=lambda waiting: waiting.sequence))
 
 

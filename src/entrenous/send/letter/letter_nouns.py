@@ -198,7 +198,7 @@ class ContactRequestNote:
 
 
 @dataclass(frozen=True, slots=True)
-class InviteLinkUsedUp:
+class UsedUpLinkNote:
     """Tells the recipient that the invite link with this token hash (``lock``, 32 bytes) is used
     up, so they were not added.
     """
@@ -225,7 +225,7 @@ Body = (
     | ComparisonStep
     | TokenRangeNote
     | ContactRequestNote
-    | InviteLinkUsedUp
+    | UsedUpLinkNote
     | UnknownBody
 )
 

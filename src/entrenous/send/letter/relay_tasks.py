@@ -29,7 +29,7 @@ from entrenous.send.devices.own_key_bundle import (
 from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.outbox import clock_difference_error
-from entrenous.send.tokens.issue import issued_ranges, queue_registration, register_tokens
+from entrenous.send.tokens.issue import issued_ranges, queue_registration, send_token_changes
 from entrenous.send.tokens.token_ranges import REVOKED_TOKEN_TABLE, TOKEN_REVOCATION_TABLE
 from entrenous.wire.relay_nouns import EnvelopeState
 
@@ -51,7 +51,7 @@ def do_relay_tasks(device: Device) -> list[EntrenousError]:
     if close_token_changes and device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD) is None:
         send_sync_letters(device)
     try:
-        register_tokens(device)
+        send_token_changes(device)
     except Expired as why:
         home = own_device(device).home
         return [

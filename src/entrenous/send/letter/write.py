@@ -11,7 +11,7 @@ from entrenous.crypto.hashing import sha256, token_hash
 from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.seal import seal_letter
 from entrenous.device.device import Device
-from entrenous.device.identities import OwnIdentity, own_device, refuse_unconfirmed
+from entrenous.device.identities import OwnIdentity, own_device, refuse_unconfirmed_unlock
 from entrenous.device.sent_copies import RECEIPT_COVERAGE_TABLE, ReceiptCoverage
 from entrenous.device.vault_tables import peer_key
 from entrenous.send.clock_sanity import default_letter_expiry
@@ -108,7 +108,7 @@ def write_letter(body: Body, to: Addressee, outer: OuterLetterParts, device: Dev
         LetterTooLong, DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
     """
     me = own_device(device)
-    refuse_unconfirmed(device)
+    refuse_unconfirmed_unlock(device)
     with device.vault.transaction():
         peer_id = peer_key(to.contact.person.id, to.key.device)
         peer = PEER_TABLE.load(peer_id, device.vault)

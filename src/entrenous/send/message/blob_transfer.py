@@ -19,7 +19,7 @@ from entrenous.device.device import Device, Vault
 from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.vault_tables import inbox_key
 from entrenous.send.letter.letter_nouns import Manifest
-from entrenous.send.message.states import PARTIAL_DOWNLOAD_TABLE, DownloadPart, ReceivedMessage
+from entrenous.send.message.states import PARTIAL_DOWNLOAD_TABLE, PartialDownload, ReceivedMessage
 from entrenous.send.message.transfer_progress import ByteCounter, TransferStage, TransferWatch
 from entrenous.send.outbox import OutboxItem
 from entrenous.wire.relay_nouns import BlobDeposit
@@ -160,7 +160,9 @@ def download_blobs(
     )
 
 
-def delete_download_parts(received: ReceivedMessage, vault: Vault, *, files: bool = True) -> None:
+def delete_partial_downloads(
+    received: ReceivedMessage, vault: Vault, *, files: bool = True
+) -> None:
     """Delete the records of a message's downloads, and the downloaded files if ``files`` is
     true.
     """
@@ -175,7 +177,7 @@ def _download_blob(
     ref: BlobRef, key: str, manifest: Manifest, device: Device, counted: ByteCounter
 ) -> BlobId:
     part = PARTIAL_DOWNLOAD_TABLE.load(key, device.vault)
-    present = _downloaded_bytes(part, ref, device.vault)
+    present = _resume_offset(part, ref, device.vault)
     if part is not None and part.whole and present == ref.size:
         counted.add(ref.size)
         return part.kept
@@ -195,7 +197,7 @@ def _download_blob(
     raise BlobChanged
 
 
-def _downloaded_bytes(part: DownloadPart | None, ref: BlobRef, vault: Vault) -> int | None:
+def _resume_offset(part: PartialDownload | None, ref: BlobRef, vault: Vault) -> int | None:
     """Return the number of bytes present; None if the download cannot be continued."""
     try:
         present = None if part is None else vault.sealed_file_size(part.kept)
@@ -204,18 +206,18 @@ def _downloaded_bytes(part: DownloadPart | None, ref: BlobRef, vault: Vault) -> 
     return None if present is None or present > ref.size else present
 
 
-def _begin_download(key: str, before: DownloadPart | None, vault: Vault) -> DownloadPart:
+def _begin_download(key: str, before: PartialDownload | None, vault: Vault) -> PartialDownload:
     """Start an empty part; file and record are created together."""
     with vault.transaction():
         if before is not None:
             vault.delete_file(before.kept)
-        part = DownloadPart(vault.store_sealed_file(b""))
+        part = PartialDownload(vault.store_sealed_file(b""))
         PARTIAL_DOWNLOAD_TABLE.store(part, key, vault)
     return part
 
 
 def _fetch_and_check(  # noqa: PLR0913, PLR0917 - a download needs each of these
-    part: DownloadPart,
+    part: PartialDownload,
     present: int,
     ref: BlobRef,
     manifest: Manifest,
@@ -237,8 +239,8 @@ def _fetch_and_check(  # noqa: PLR0913, PLR0917 - a download needs each of these
     return True
 
 
-def _mark_download_complete(part: DownloadPart, key: str, vault: Vault) -> BlobId:
-    PARTIAL_DOWNLOAD_TABLE.store(DownloadPart(part.kept, whole=True), key, vault)
+def _mark_download_complete(part: PartialDownload, key: str, vault: Vault) -> BlobId:
+    PARTIAL_DOWNLOAD_TABLE.store(PartialDownload(part.kept, whole=True), key, vault)
     return part.kept
 
 

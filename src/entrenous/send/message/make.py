@@ -35,7 +35,7 @@ from entrenous.send.formats.message_format import (
     write_frame,
     write_manifest,
 )
-from entrenous.send.guard import record_sent_message
+from entrenous.send.guard import record_message_recipients
 from entrenous.send.letter.letter_nouns import (
     ContentFile,
     FrameFile,
@@ -46,7 +46,7 @@ from entrenous.send.letter.letter_nouns import (
 )
 from entrenous.send.letter.write import Addressee, OuterLetterParts, write_letter
 from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.message.file_plan import FilePlan
+from entrenous.send.message.prepared_files import PreparedFiles
 from entrenous.send.message.transfer_progress import ByteCounter, TransferStage, TransferWatch
 from entrenous.send.message_index import index_copy
 from entrenous.wire.receipt import write_mark
@@ -95,7 +95,7 @@ class SendingContext:
 
 def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
     draft: Draft,
-    plan: FilePlan,
+    prepared: PreparedFiles,
     to: tuple[Addressee, ...],
     sending: SendingContext,
     device: Device,
@@ -109,7 +109,7 @@ def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
         TooLarge, LetterTooLong, DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
         KeyboardInterrupt: ``watch`` noticed that the person stopped the transfer.
     """
-    making = _MessageInProgress(draft, plan, sending, device)
+    making = _MessageInProgress(draft, prepared, sending, device)
     making.seal_all_copies(to, watch)
     return making.commit()
 
@@ -119,7 +119,7 @@ class _MessageInProgress:
     """The copies of one message that have been made so far; ``commit`` records them."""
 
     draft: Draft
-    plan: FilePlan
+    prepared: PreparedFiles
     sending: SendingContext
     device: Device
     made: list[_SealedDeviceCopies] = field(default_factory=list)
@@ -134,18 +134,18 @@ class _MessageInProgress:
             sealing.add(size)
 
     def _make_copies(self, people: int, marking: ByteCounter) -> Iterator[tuple["MadeCopy", ...]]:
-        with closing(self.plan.make_copies(people, self.device, marking)) as copies:
+        with closing(self.prepared.make_copies(people, self.device, marking)) as copies:
             yield from copies
 
     def _seal_for_device(self, to: Addressee, made: tuple["MadeCopy", ...]) -> _SealedDeviceCopies:
         copies = tuple(_make_ledger_copy(to, one, self.device) for one in made)
         files = tuple(
-            DeviceFile(
+            FileForDevice(
                 ContentFile(shape.media_type, one.data, shape.role),
                 mark_commitment(write_mark(self.sending.message, place, copy)),
             )
             for place, (shape, one, copy) in enumerate(
-                zip(self.plan.copy_shapes, made, copies, strict=True), start=1
+                zip(self.prepared.copy_formats, made, copies, strict=True), start=1
             )
         )
         return _SealedDeviceCopies(
@@ -158,8 +158,8 @@ class _MessageInProgress:
         """Record the message and put its letters into the outbox; return when they may be sent."""
         device, message = self.device, self._ledger_message()
         device.ledger.store_message(message)
-        record_sent_message(message, self.draft, device)
-        self.plan.store_features(message.id, device)
+        record_message_recipients(message, self.draft, device)
+        self.prepared.store_features(message.id, device)
         wait = timedelta(seconds=self.draft.undo_s)
         release_at = device.clock.now() + wait if wait else None
         for one in self.made:
@@ -172,7 +172,7 @@ class _MessageInProgress:
 
     def _ledger_message(self) -> Message:
         by_file = tuple(zip(*(one.copies for one in self.made), strict=True))
-        kept = self.plan.keep_originals(by_file, self.device)
+        kept = self.prepared.keep_originals(by_file, self.device)
         return Message(
             id=self.sending.message,
             name=self.sending.name,
@@ -213,7 +213,7 @@ _CIPHERTEXT_IN_MEMORY_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceFile:
+class FileForDevice:
     """A file for one device, and the commitment to its mark (None: unmarked)."""
 
     file: ContentFile
@@ -221,7 +221,7 @@ class DeviceFile:
 
 
 def seal_content(
-    files: tuple[DeviceFile, ...],
+    files: tuple[FileForDevice, ...],
     text: str | None,
     to: Addressee,
     sending: SendingContext,
@@ -273,7 +273,7 @@ def seal_content(
 
 
 def _padded_blobs(
-    files: tuple[DeviceFile, ...], text: str | None
+    files: tuple[FileForDevice, ...], text: str | None
 ) -> Iterator[tuple[BinaryIO, int]]:
     """Yield the padded frame (the text and the list of files), then the padded files, each with its
     size in bytes.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from entrenous.base.identifiers import MessageId, PersonId
 from entrenous.base.limits import REACTION_BYTES_MAX
 from entrenous.device.device import Device
-from entrenous.device.identities import own_device, refuse_unconfirmed
+from entrenous.device.identities import own_device, refuse_unconfirmed_unlock
 from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.vault_tables import (
     inbox_key,
@@ -53,7 +53,7 @@ def react(name: str, sign: str | None, device: Device) -> ReactionResult:
             DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
         RelayUnreachable: a session with somebody could not be started.
     """
-    refuse_unconfirmed(device)
+    refuse_unconfirmed_unlock(device)
     _require_valid_reaction(sign)
     meant = reference_to_message(name, device)
     reaction = Reaction(meant.sender, meant.message, sign)

@@ -202,14 +202,14 @@ def check_inbox_transition(state: InboxState, reached: InboxState) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class DownloadPart:
+class PartialDownload:
     """A blob being downloaded: ``kept`` holds the bytes so far, all of them once ``whole``."""
 
     kept: BlobId
     whole: bool = False
 
 
-PARTIAL_DOWNLOAD_TABLE: Final = Table(PARTIAL_DOWNLOAD, DownloadPart)
+PARTIAL_DOWNLOAD_TABLE: Final = Table(PARTIAL_DOWNLOAD, PartialDownload)
 
 
 @dataclass(frozen=True, slots=True)

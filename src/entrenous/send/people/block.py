@@ -6,7 +6,7 @@ from entrenous.base.identity import Contact, Trust
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import DEVICE_TO_GREET, INVITE_USE_TO_ANSWER
 from entrenous.send.devices.sync_records import record_change_times
-from entrenous.send.outbox import refuse_outbox_items
+from entrenous.send.outbox import drop_items_for_peers
 from entrenous.send.people.invite import queue_hello
 from entrenous.send.people.keep_contacts import (
     contact_by_id,
@@ -32,7 +32,7 @@ def block_contact(name: str, device: Device) -> Contact:
     with device.vault.transaction():
         withdraw_tokens_of(contact.person.id, device)
         person_key = contact.person.id.hex()
-        refuse_outbox_items(person_key, device, but_recalls=True)
+        drop_items_for_peers(person_key, device, but_recalls=True)
         for key in device.vault.keys(DEVICE_TO_GREET, person_key):
             device.vault.drop(DEVICE_TO_GREET, key)
         device.vault.drop(INVITE_USE_TO_ANSWER, person_key)

@@ -68,7 +68,7 @@ def circle_named(name: str, device: Device) -> Circle:
     return circle
 
 
-def people_by_name(name: str, device: Device) -> frozenset[PersonId]:
+def person_ids_named(name: str, device: Device) -> frozenset[PersonId]:
     """Return the ids of everybody that a person's or circle's name refers to, blocked or not.
 
     The result is empty for an unknown name.

@@ -20,15 +20,15 @@ from entrenous.device.identities import CONTACT_TABLE
 from entrenous.device.sent_messages import Message
 from entrenous.device.vault_tables import (
     LAST_HEARD,
-    LAST_SENT,
     OWN_RECORDS,
+    SENT_RECORD,
     Table,
     peer_key,
 )
 from entrenous.send.clock_sanity import is_recent, now_in_whole_seconds
 from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.send.people.people_nouns import (
-    KEY_CHANGE_TABLE,
+    CONTACT_CHANGE_TABLE,
     ContactChange,
     Contradiction,
     FollowedMoveState,
@@ -53,7 +53,7 @@ class SentRecord:
     asked_at: datetime | None = None
 
 
-LAST_SENT_TABLE: Final = Table(LAST_SENT, SentRecord)
+SENT_RECORD_TABLE: Final = Table(SENT_RECORD, SentRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,8 @@ _OLDER_MESSAGES_INDEXED_KEY: Final = (
 def messages_sent_to(person: PersonId, device: Device) -> tuple[SentRecord, ...]:
     """Return the latest few messages to a person, oldest first."""
     _index_older_messages_once(device)
-    keys = LAST_SENT_TABLE.keys(device.vault, _sent_record_prefix(person))
-    found = (LAST_SENT_TABLE.load(key, device.vault) for key in keys)
+    keys = SENT_RECORD_TABLE.keys(device.vault, _sent_record_prefix(person))
+    found = (SENT_RECORD_TABLE.load(key, device.vault) for key in keys)
     return tuple(talk for talk in found if talk is not None)
 
 
@@ -143,15 +143,15 @@ def add_sent_record(person: PersonId, talk: SentRecord, device: Device) -> None:
 
 def forget_sent_records(person: PersonId, vault: Vault) -> None:
     """Delete the records of messages to a person; if added again, the person counts as new."""
-    for key in LAST_SENT_TABLE.keys(vault, _sent_record_prefix(person)):
-        LAST_SENT_TABLE.drop(key, vault)
+    for key in SENT_RECORD_TABLE.keys(vault, _sent_record_prefix(person)):
+        SENT_RECORD_TABLE.drop(key, vault)
 
 
 def forget_cancelled_message(message: MessageId, device: Device) -> None:
     """Delete the record of a message that was cancelled before any of it was sent."""
-    for key in LAST_SENT_TABLE.keys(device.vault):
+    for key in SENT_RECORD_TABLE.keys(device.vault):
         if key.endswith(message.hex()):
-            LAST_SENT_TABLE.drop(key, device.vault)
+            SENT_RECORD_TABLE.drop(key, device.vault)
 
 
 def copies_of_media(message: Message) -> Iterator[Copy]:
@@ -187,9 +187,9 @@ def _sent_records_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId,
 def _store_sent_record(person: PersonId, talk: SentRecord, vault: Vault) -> None:
     prefix = _sent_record_prefix(person)
     microseconds = (talk.at - _UNIX_EPOCH) // timedelta(microseconds=1)
-    LAST_SENT_TABLE.store(talk, f"{prefix}{microseconds:018d} {talk.message.hex()}", vault)
-    for old in LAST_SENT_TABLE.keys(vault, prefix)[:-_SENT_RECORDS_PER_PERSON_MAX]:
-        LAST_SENT_TABLE.drop(old, vault)
+    SENT_RECORD_TABLE.store(talk, f"{prefix}{microseconds:018d} {talk.message.hex()}", vault)
+    for old in SENT_RECORD_TABLE.keys(vault, prefix)[:-_SENT_RECORDS_PER_PERSON_MAX]:
+        SENT_RECORD_TABLE.drop(old, vault)
 
 
 def _sent_record_prefix(person: PersonId) -> str:
@@ -252,11 +252,11 @@ def record_move_progress(relay_url: str, moving: FollowedMoveState, device: Devi
 
 def take_contact_changes(device: Device) -> tuple[ContactChange, ...]:
     """Return the changes not reported yet, oldest first, and remove them."""
-    return take_all_notices(KEY_CHANGE_TABLE, device)
+    return take_all_notices(CONTACT_CHANGE_TABLE, device)
 
 
 def _store_change(changed: ContactChange, device: Device) -> None:
-    add_notice(changed, KEY_CHANGE_TABLE, device)
+    add_notice(changed, CONTACT_CHANGE_TABLE, device)
 
 
 def add_notice(notice: NoticeT, table: Table[NoticeT], device: Device) -> None:

@@ -46,7 +46,7 @@ from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.devices.sync_send import mark_contact_for_resync
 from entrenous.send.flush import flush_outbox
 from entrenous.send.formats.identity_formats import read_invite, write_invite
-from entrenous.send.letter.letter_nouns import Header, Hello, InviteLinkUsedUp
+from entrenous.send.letter.letter_nouns import Header, Hello, UsedUpLinkNote
 from entrenous.send.letter.sessions import ensure_sessions, replace_session
 from entrenous.send.letter.write import (
     Addressee,
@@ -64,8 +64,8 @@ from entrenous.send.people.keep_contacts import (
     store_contact,
 )
 from entrenous.send.people.people_nouns import (
+    INVITE_NOTICE_TABLE,
     INVITE_TABLE,
-    LINK_NOTICE_TABLE,
     ContradictoryLists,
     Invite,
     InviteEvent,
@@ -79,9 +79,9 @@ from entrenous.send.people.similar_names import are_names_similar
 from entrenous.send.set_up import finish_set_up
 from entrenous.send.tokens.distribute import queue_greeting
 from entrenous.send.tokens.use import (
-    are_tokens_valid,
     forget_tokens_of,
     has_tokens_for,
+    has_valid_ranges_from,
     lacks_token_range,
     receive_range,
     use_invite_token_for,
@@ -100,7 +100,7 @@ def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> 
     if not 1 <= people <= (INVITE_PEOPLE_MAX if name is None else 1):
         raise ValueError("a link is for 1 to 64 people, and one with a name for one")
     if name is not None:
-        _refuse_known_name(name, device)
+        _refuse_bad_or_taken_name(name, device)
     finish_set_up(device)
     me = own_device(device)
     token = Secret(device.dice.token(32))
@@ -139,7 +139,7 @@ def add_person(link: str, name: str, device: Device) -> Contact:
         contact = replace(known, name=name, person=person, send_token=invite.token, trust=trust)
         contact = replace(contact, blocked=False)
     through = _device_of_invite(invite, person)
-    keeps = known is not None and are_tokens_valid(contact, through, device)
+    keeps = known is not None and has_valid_ranges_from(contact, through, device)
     with device.vault.transaction():
         if known is not None:
             forget_devices(person.id, removed_devices(known.person, person), device)
@@ -170,7 +170,7 @@ def _trust_after_readding(known: Contact, standing: HistoryRelation) -> Trust:
     return Trust.BY_LINK
 
 
-def _refuse_known_name(name: str, device: Device) -> None:
+def _refuse_bad_or_taken_name(name: str, device: Device) -> None:
     refuse_bad_name(name)
     if free_contact_name(name, device) != name:
         raise NameTaken(name=name)
@@ -311,7 +311,7 @@ def record_person_joined(
     before = _names_that_used_link(link, device)
     store_invite_link(replace(link, used_by=(*link.used_by, contact.person.id)), device)
     notice = _invite_notice(InviteEvent.JOINED, contact.name, contact.person, device_id, device)
-    add_notice(replace(notice, meant_for=link.name, before=before), LINK_NOTICE_TABLE, device)
+    add_notice(replace(notice, meant_for=link.name, before=before), INVITE_NOTICE_TABLE, device)
 
 
 def refuse_used_up_link(
@@ -332,15 +332,13 @@ def refuse_used_up_link(
     notice = replace(
         notice, meant_for=link.name, before=_names_that_used_link(link, device), alike=()
     )
-    add_notice(replace(notice, for_one=link.uses == 1), LINK_NOTICE_TABLE, device)
+    add_notice(replace(notice, for_one=link.uses == 1), INVITE_NOTICE_TABLE, device)
     with suppress(AddressOnThisMachine):
         refuse_local_address(person.relay_url, device)
         _reply_that_link_is_used_up(hello, person, header, device)
 
 
-def forget_contact_of_used_up_link(
-    note: InviteLinkUsedUp, contact: Contact, device: Device
-) -> None:
+def forget_contact_of_used_up_link(note: UsedUpLinkNote, contact: Contact, device: Device) -> None:
     """Forget a contact whose link was used up before our hello arrived, and record a notice.
 
     The note is ignored if the contact has sent us tokens since.
@@ -352,7 +350,7 @@ def forget_contact_of_used_up_link(
         return
     now, own_name = now_in_whole_seconds(device), contact.person.name
     add_notice(
-        InviteNotice(InviteEvent.TOO_LATE, now, contact.name, own_name), LINK_NOTICE_TABLE, device
+        InviteNotice(InviteEvent.TOO_LATE, now, contact.name, own_name), INVITE_NOTICE_TABLE, device
     )
     forget_contact(contact.name, device)
 
@@ -363,7 +361,7 @@ def record_joined_on_other_device(contact: Contact, device: Device) -> None:
     notice = _invite_notice(
         InviteEvent.ELSEWHERE, contact.name, contact.person, first.device, device
     )
-    add_notice(notice, LINK_NOTICE_TABLE, device)
+    add_notice(notice, INVITE_NOTICE_TABLE, device)
 
 
 def similar_contact_names(name: str, person: PersonId, device: Device) -> tuple[str, ...]:
@@ -374,7 +372,7 @@ def similar_contact_names(name: str, person: PersonId, device: Device) -> tuple[
 
 def take_invite_notices(device: Device) -> tuple[InviteNotice, ...]:
     """Return the notices not shown yet, oldest first, and remove them."""
-    return take_all_notices(LINK_NOTICE_TABLE, device)
+    return take_all_notices(INVITE_NOTICE_TABLE, device)
 
 
 def _invite_notice(
@@ -406,7 +404,7 @@ def _reply_that_link_is_used_up(
     stranger = Contact(person.name, person, first, Trust.UNKNOWN, now)
     key = next(key for key in person.devices if key.device == header.from_device)
     receive_range(header, hello.seed, hello.first, device)
-    note = InviteLinkUsedUp(hello.invite_lock or b"")
+    note = UsedUpLinkNote(hello.invite_lock or b"")
     write_letter(note, Addressee(stranger, key), outer_parts_without_content(device), device)
     forget_tokens_of(person.id, device)
 

@@ -26,13 +26,13 @@ from entrenous.device.vault_tables import (
     FIRST_LETTER_TOKEN,
     GREETING_SENT,
     INVITE_USE_TO_ANSWER,
-    NAMED_LIST_HEAD,
+    LIST_TO_FETCH,
     peer_key,
 )
 from entrenous.send.devices.own_key_bundle import PROTOCOLS_SPOKEN
 from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, PEER_TABLE
-from entrenous.send.outbox import drop_items_with_token, refuse_outbox_items
+from entrenous.send.outbox import drop_items_for_peers, drop_items_with_token
 from entrenous.send.people.circles import circles, remove_from_all_circles
 from entrenous.send.people.contact_history import forget_last_heard, forget_sent_records
 from entrenous.send.people.people_nouns import (
@@ -166,7 +166,7 @@ def forget_contact(name: str, device: Device) -> Contact:
     """
     contact = contact_named(name, device)
     with device.vault.transaction():
-        refuse_outbox_items(contact.person.id.hex(), device, but_recalls=True)
+        drop_items_for_peers(contact.person.id.hex(), device, but_recalls=True)
         for lock in withdraw_tokens_of(contact.person.id, device):
             drop_items_with_token(lock, device)
         device.vault.drop(INVITE_USE_TO_ANSWER, contact.person.id.hex())
@@ -177,7 +177,7 @@ def forget_contact(name: str, device: Device) -> Contact:
         forget_sent_records(contact.person.id, device.vault)
         forget_last_heard(contact.person.id, device.vault)
         delete_device_list(contact.person.id, device)
-        for table in (NAMED_LIST_HEAD, DEVICE_LIST_FORK):
+        for table in (LIST_TO_FETCH, DEVICE_LIST_FORK):
             device.vault.drop(table, contact.person.id.hex())
         for key in contact.person.devices:
             _forget_session(peer_key(contact.person.id, key.device), device)

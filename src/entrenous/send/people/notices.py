@@ -12,14 +12,14 @@ from entrenous.base.identity import Trust
 from entrenous.base.language import day_in_words, moment_in_words, plural, translatable, translated
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import (
-    KEY_CHANGE,
-    LINK_NOTICE,
+    CONTACT_CHANGE,
+    INVITE_NOTICE,
     UNDECRYPTABLE_LETTER,
 )
 from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.people.people_nouns import (
-    KEY_CHANGE_TABLE,
-    LINK_NOTICE_TABLE,
+    CONTACT_CHANGE_TABLE,
+    INVITE_NOTICE_TABLE,
     ContactChange,
     Contradiction,
     FollowedMoveState,
@@ -74,7 +74,7 @@ def _describe_device_changes(changed: ContactChange) -> Iterator[str]:
 def describe_invite_notice(notice: InviteNotice) -> str:
     """Return the notice of a link event: who, when, with which device, and what to do."""
     sentence = fill_message(
-        translated(_LINK_EVENT_SENTENCES[notice.event]),
+        translated(_INVITE_EVENT_SENTENCES[notice.event]),
         at=moment_in_words(notice.at),
         name=notice.name,
         called=notice.called,
@@ -136,7 +136,7 @@ def _describe_device(notice: InviteNotice) -> str:
     )
 
 
-_LINK_EVENT_SENTENCES: Final = {
+_INVITE_EVENT_SENTENCES: Final = {
     InviteEvent.JOINED: translatable(
         'Somebody who calls themselves "{called}" joined by {link} on {at}, with '
         "{device}. You call them {name}, and know them by link only: others may have "
@@ -239,7 +239,7 @@ class UnreadNotice:
 
 def unread_notices(device: Device) -> tuple[UnreadNotice, ...]:
     """Return the notices that were not dismissed, links first; nothing is removed."""
-    return (*_link_notices(device), *_key_change_notices(device), *_letter_notices(device))
+    return (*_invite_notices(device), *_contact_change_notices(device), *_letter_notices(device))
 
 
 def dismiss_notice(number: str, device: Device) -> None:
@@ -248,22 +248,22 @@ def dismiss_notice(number: str, device: Device) -> None:
         take_undecryptable_count(device)
         return
     table, _, key = number.partition(" ")
-    if table in {LINK_NOTICE, KEY_CHANGE}:
+    if table in {INVITE_NOTICE, CONTACT_CHANGE}:
         device.vault.drop(table, key)
 
 
-def _link_notices(device: Device) -> Iterator[UnreadNotice]:
-    for key in LINK_NOTICE_TABLE.keys(device.vault):
-        notice = LINK_NOTICE_TABLE.load(key, device.vault)
+def _invite_notices(device: Device) -> Iterator[UnreadNotice]:
+    for key in INVITE_NOTICE_TABLE.keys(device.vault):
+        notice = INVITE_NOTICE_TABLE.load(key, device.vault)
         if notice is not None:
-            yield UnreadNotice(f"{LINK_NOTICE} {key}", describe_invite_notice(notice))
+            yield UnreadNotice(f"{INVITE_NOTICE} {key}", describe_invite_notice(notice))
 
 
-def _key_change_notices(device: Device) -> Iterator[UnreadNotice]:
-    for key in KEY_CHANGE_TABLE.keys(device.vault):
-        changed = KEY_CHANGE_TABLE.load(key, device.vault)
+def _contact_change_notices(device: Device) -> Iterator[UnreadNotice]:
+    for key in CONTACT_CHANGE_TABLE.keys(device.vault):
+        changed = CONTACT_CHANGE_TABLE.load(key, device.vault)
         if changed is not None:
-            yield UnreadNotice(f"{KEY_CHANGE} {key}", describe_contact_change(changed))
+            yield UnreadNotice(f"{CONTACT_CHANGE} {key}", describe_contact_change(changed))
 
 
 def _letter_notices(device: Device) -> Iterator[UnreadNotice]:

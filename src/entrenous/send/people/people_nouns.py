@@ -10,12 +10,12 @@ from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import Head
 from entrenous.base.secret import Secret
 from entrenous.device.vault_tables import (
+    CONTACT_CHANGE,
     DEVICE_LIST_FORK,
     INVITE,
-    KEY_CHANGE,
+    INVITE_NOTICE,
     KEY_COMPARISON,
-    LINK_NOTICE,
-    NAMED_LIST_HEAD,
+    LIST_TO_FETCH,
     Table,
 )
 from entrenous.wire.relay_nouns import SendToken
@@ -236,7 +236,7 @@ class InviteNotice:
     alike: tuple[str, ...] = ()
 
 
-LINK_NOTICE_TABLE: Final = Table(LINK_NOTICE, InviteNotice)
+INVITE_NOTICE_TABLE: Final = Table(INVITE_NOTICE, InviteNotice)
 
 
 class Contradiction(StrEnum):
@@ -273,7 +273,7 @@ class ContactChange:
     moving: FollowedMoveState | None = None
 
 
-KEY_CHANGE_TABLE: Final = Table(KEY_CHANGE, ContactChange)
+CONTACT_CHANGE_TABLE: Final = Table(CONTACT_CHANGE, ContactChange)
 
 
 class OwnProgramTooOld(Refused):
@@ -311,7 +311,7 @@ class ListToFetch:
         return self.own, self.proven, self.head.epoch
 
 
-NAMED_LIST_HEAD_TABLE: Final = Table(NAMED_LIST_HEAD, ListToFetch)
+LIST_TO_FETCH_TABLE: Final = Table(LIST_TO_FETCH, ListToFetch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,8 @@ from entrenous.send.tokens.issue import (
     withdraw_range,
 )
 from entrenous.send.tokens.token_ranges import (
-    TOKEN_RANGE_IN_TABLE,
-    TOKEN_RANGE_OUT_TABLE,
+    HELD_TOKEN_RANGE_TABLE,
+    ISSUED_TOKEN_RANGE_TABLE,
     IssuedRange,
 )
 from entrenous.send.tokens.use import drop_lent_tokens, drop_refused_token, has_tokens_for
@@ -118,7 +118,7 @@ def _has_lent_tokens_beside_own_range(peer_id: str, device: Device) -> bool:
 
     That device added the person again, who may have withdrawn our range.
     """
-    held = TOKEN_RANGE_OUT_TABLE.load(peer_id, device.vault)
+    held = HELD_TOKEN_RANGE_TABLE.load(peer_id, device.vault)
     return held is not None and held.seed is not None and bool(held.lent)
 
 
@@ -127,7 +127,7 @@ def _invite_lock_to_name(to: Addressee, device: Device) -> bytes | None:
     known to have arrived.
     """
     peer_id = peer_key(to.contact.person.id, to.key.device)
-    held = TOKEN_RANGE_OUT_TABLE.load(peer_id, device.vault)
+    held = HELD_TOKEN_RANGE_TABLE.load(peer_id, device.vault)
     if held is not None and (held.seed is not None or held.lent):
         return None
     token = device.vault.get(FIRST_LETTER_TOKEN, peer_id)
@@ -220,7 +220,7 @@ def _extend_range(issued: IssuedRange, peer_id: str, to: Addressee, device: Devi
         used_count=0,
         told_at=now_in_whole_seconds(device),
     )
-    TOKEN_RANGE_IN_TABLE.store(extended, peer_id, device.vault)
+    ISSUED_TOKEN_RANGE_TABLE.store(extended, peer_id, device.vault)
     _send_tokens(extended, issued.next_unused, to, device)
 
 

@@ -30,9 +30,9 @@ from entrenous.crypto.key_derivation import send_token
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
+    RETIRED_TOKEN_RANGE,
     REVOKED_TOKEN,
-    TOKEN_CHANGE,
-    TOKEN_RANGE_OLD,
+    TOKEN_CHANGE_BATCH,
     TOKEN_REGISTRATION,
     TOKEN_REVOCATION,
     peer_key,
@@ -44,16 +44,16 @@ from entrenous.send.clock_sanity import (
     trusted_time,
 )
 from entrenous.send.tokens.token_ranges import (
+    ISSUED_TOKEN_RANGE_TABLE,
+    RETIRED_TOKEN_RANGE_TABLE,
     REVOKED_TOKEN_TABLE,
-    TOKEN_CHANGE_TABLE,
-    TOKEN_RANGE_IN_TABLE,
-    TOKEN_RANGE_OLD_TABLE,
+    TOKEN_CHANGE_BATCH_TABLE,
     TOKEN_REGISTRATION_TABLE,
     TOKEN_REVOCATION_TABLE,
     IssuedRange,
     QueuedRegistration,
-    RegistrationBatch,
     RetiredRange,
+    TokenChangeBatch,
     TokenWithdrawal,
 )
 from entrenous.wire.relay_nouns import TokenBatch
@@ -68,7 +68,7 @@ def issue_range(person: Person, key: DeviceId, device: Device) -> IssuedRange:
     previous range, so that an index identifies its range.
     """
     peer_id, now = peer_key(person.id, key), now_in_whole_seconds(device)
-    previous = TOKEN_RANGE_IN_TABLE.load(peer_id, device.vault)
+    previous = ISSUED_TOKEN_RANGE_TABLE.load(peer_id, device.vault)
     if previous is not None:
         _retire_range(previous, peer_id, device)
     first = 0 if previous is None else previous.until
@@ -78,7 +78,7 @@ def issue_range(person: Person, key: DeviceId, device: Device) -> IssuedRange:
         *(person.head, own_device(device).person.head),
     )
     queue_registration(issued, range(first, end), person.id, device)
-    TOKEN_RANGE_IN_TABLE.store(issued, peer_id, device.vault)
+    ISSUED_TOKEN_RANGE_TABLE.store(issued, peer_id, device.vault)
     return issued
 
 
@@ -87,7 +87,7 @@ def extend_range(issued: IssuedRange, peer_id: str, until: int, device: Device) 
     person = PersonId(bytes.fromhex(peer_id.split(maxsplit=1)[0]))
     queue_registration(issued, range(issued.until, until), person, device)
     extended = replace(issued, until=max(until, issued.until))
-    TOKEN_RANGE_IN_TABLE.store(extended, peer_id, device.vault)
+    ISSUED_TOKEN_RANGE_TABLE.store(extended, peer_id, device.vault)
     return extended
 
 
@@ -115,13 +115,13 @@ def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: 
     link tokens that are withdrawn together.
     """
     peer_id = peer_key(person, key)
-    issued = TOKEN_RANGE_IN_TABLE.load(peer_id, device.vault)
+    issued = ISSUED_TOKEN_RANGE_TABLE.load(peer_id, device.vault)
     if issued is None or index is None or not issued.first <= index < issued.handed_out:
         return
     if index < issued.next_unused:
         skipped = tuple(one for one in issued.skipped if one != index)
         used = issued.used_count + len(issued.skipped) - len(skipped)
-        TOKEN_RANGE_IN_TABLE.store(
+        ISSUED_TOKEN_RANGE_TABLE.store(
             replace(issued, skipped=skipped, used_count=used), peer_id, device.vault
         )
         return
@@ -134,30 +134,30 @@ def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: 
         used_count=issued.used_count + 1,
         skipped=skipped[-TOKEN_RANGE_SKIPPED_MAX:],
     )
-    TOKEN_RANGE_IN_TABLE.store(noted, peer_id, device.vault)
+    ISSUED_TOKEN_RANGE_TABLE.store(noted, peer_id, device.vault)
 
 
 def withdraw_tokens_of(person: PersonId, device: Device) -> tuple[bytes, ...]:
     """Withdraw all tokens issued to a person; return the token hashes for which outbox items may
     wait. Call it in a transaction; the relay is told with the next relay tasks.
     """
-    keys = TOKEN_RANGE_IN_TABLE.keys(device.vault, person.hex())
+    keys = ISSUED_TOKEN_RANGE_TABLE.keys(device.vault, person.hex())
     needs = []
     for key in keys:
-        issued = TOKEN_RANGE_IN_TABLE.load(key, device.vault)
+        issued = ISSUED_TOKEN_RANGE_TABLE.load(key, device.vault)
         needs.append(last_token_hash(issued) if issued else b"")
         withdraw_range(key, device)
-    for key in TOKEN_RANGE_OLD_TABLE.keys(device.vault, person.hex()):
+    for key in RETIRED_TOKEN_RANGE_TABLE.keys(device.vault, person.hex()):
         _withdraw_retired_range(key, device)
     return tuple(needs)
 
 
 def withdraw_range(peer_id: str, device: Device) -> None:
-    issued = TOKEN_RANGE_IN_TABLE.load(peer_id, device.vault)
+    issued = ISSUED_TOKEN_RANGE_TABLE.load(peer_id, device.vault)
     if issued is not None:
         _withdraw_indexes(issued.seed, range(issued.first, issued.until), device)
-        TOKEN_RANGE_IN_TABLE.drop(peer_id, device.vault)
-    for key in TOKEN_RANGE_OLD_TABLE.keys(device.vault, peer_id):
+        ISSUED_TOKEN_RANGE_TABLE.drop(peer_id, device.vault)
+    for key in RETIRED_TOKEN_RANGE_TABLE.keys(device.vault, peer_id):
         _withdraw_retired_range(key, device)
 
 
@@ -167,8 +167,8 @@ def withdraw_expired_ranges(device: Device) -> None:
     If a range's end was set while the clock was far ahead, its remaining days are counted from now.
     """
     now, trusted_now = device.clock.now(), trusted_time(device)
-    for key in TOKEN_RANGE_OLD_TABLE.keys(device.vault):
-        retired = TOKEN_RANGE_OLD_TABLE.load(key, device.vault)
+    for key in RETIRED_TOKEN_RANGE_TABLE.keys(device.vault):
+        retired = RETIRED_TOKEN_RANGE_TABLE.load(key, device.vault)
         if retired is None:
             continue
         too_far = retired.drop_at - now > _RETIRED_RANGE_VALIDITY + MAX_TIME_IN_TRANSIT
@@ -177,7 +177,7 @@ def withdraw_expired_ranges(device: Device) -> None:
                 _withdraw_retired_range(key, device)
         elif too_far and not is_clock_implausible(device):
             retired = replace(retired, drop_at=now + _RETIRED_RANGE_VALIDITY)
-            TOKEN_RANGE_OLD_TABLE.store(retired, key, device.vault)
+            RETIRED_TOKEN_RANGE_TABLE.store(retired, key, device.vault)
 
 
 def forget_issued_tokens(device: Device) -> None:
@@ -187,44 +187,44 @@ def forget_issued_tokens(device: Device) -> None:
     """
     for table in (
         TOKEN_REGISTRATION,
-        TOKEN_CHANGE,
+        TOKEN_CHANGE_BATCH,
         TOKEN_REVOCATION,
         REVOKED_TOKEN,
-        TOKEN_RANGE_OLD,
+        RETIRED_TOKEN_RANGE,
     ):
         for key in device.vault.keys(table):
             device.vault.drop(table, key)
     for key, issued in list(issued_ranges(device)):
         end = issued.until
         ended = replace(issued, first=end, next_unused=end, handed_out=end, skipped=())
-        TOKEN_RANGE_IN_TABLE.store(ended, key, device.vault)
+        ISSUED_TOKEN_RANGE_TABLE.store(ended, key, device.vault)
 
 
 def issued_ranges(device: Device) -> Iterator[tuple[str, IssuedRange]]:
     """Yield every issued range with the ``peer_key`` of its device."""
-    for key in TOKEN_RANGE_IN_TABLE.keys(device.vault):
-        issued = TOKEN_RANGE_IN_TABLE.load(key, device.vault)
+    for key in ISSUED_TOKEN_RANGE_TABLE.keys(device.vault):
+        issued = ISSUED_TOKEN_RANGE_TABLE.load(key, device.vault)
         if issued is not None:
             yield key, issued
 
 
 def count_replaced_ranges(peer_id: str, device: Device) -> int:
     """Return the number of replaced ranges of one device that are still valid."""
-    return len(TOKEN_RANGE_OLD_TABLE.keys(device.vault, peer_id))
+    return len(RETIRED_TOKEN_RANGE_TABLE.keys(device.vault, peer_id))
 
 
 def _retire_range(issued: IssuedRange, peer_id: str, device: Device) -> None:
     drop_at = now_in_whole_seconds(device) + _RETIRED_RANGE_VALIDITY
     retired = RetiredRange(issued.seed, issued.first, issued.until, drop_at)
     name = token_hash(send_token(issued.seed, issued.first)).hex()
-    TOKEN_RANGE_OLD_TABLE.store(retired, f"{peer_id} {name}", device.vault)
+    RETIRED_TOKEN_RANGE_TABLE.store(retired, f"{peer_id} {name}", device.vault)
 
 
 def _withdraw_retired_range(key: str, device: Device) -> None:
-    retired = TOKEN_RANGE_OLD_TABLE.load(key, device.vault)
+    retired = RETIRED_TOKEN_RANGE_TABLE.load(key, device.vault)
     if retired is not None:
         _withdraw_indexes(retired.seed, range(retired.first, retired.until), device)
-    TOKEN_RANGE_OLD_TABLE.drop(key, device.vault)
+    RETIRED_TOKEN_RANGE_TABLE.drop(key, device.vault)
 
 
 def _withdraw_indexes(seed: Secret, indexes: range, device: Device) -> None:
@@ -272,7 +272,7 @@ _TOKEN_VALIDITY: Final = timedelta(
 )  # the last three days are slack
 
 
-def register_tokens(device: Device) -> None:
+def send_token_changes(device: Device) -> None:
     """Register the queued tokens and withdraw revoked ones.
 
     A batch that is refused, for example because it is too large, is split; withdrawals are sent
@@ -299,7 +299,7 @@ def _may_succeed_later(why: EntrenousError) -> bool:
 
 def _send_batches(device: Device) -> None:
     while True:
-        for key in TOKEN_CHANGE_TABLE.keys(device.vault):
+        for key in TOKEN_CHANGE_BATCH_TABLE.keys(device.vault):
             _send_batch(key, device)
         with device.vault.transaction():
             if not _assemble_batch(device):
@@ -308,7 +308,7 @@ def _send_batches(device: Device) -> None:
 
 def _send_batch(key: str, device: Device) -> None:
     pending, home = (
-        TOKEN_CHANGE_TABLE.load(key, device.vault),
+        TOKEN_CHANGE_BATCH_TABLE.load(key, device.vault),
         own_device(device).home,
     )
     if pending is None:
@@ -319,7 +319,7 @@ def _send_batch(key: str, device: Device) -> None:
             TOKEN_REGISTRATION_TABLE.drop(registration, device.vault)
         for withdrawal in pending.withdrawals:
             _record_withdrawn(withdrawal, device)
-        TOKEN_CHANGE_TABLE.drop(key, device.vault)
+        TOKEN_CHANGE_BATCH_TABLE.drop(key, device.vault)
 
 
 def _record_withdrawn(key: str, device: Device) -> None:
@@ -344,8 +344,8 @@ def _assemble_batch(device: Device) -> bool:
         drop=_pad_token_hashes(withdrawals.values(), 0, device),
         expires_at=_token_expiry(device),
     )
-    TOKEN_CHANGE_TABLE.store(
-        RegistrationBatch(batch, tuple(registrations), tuple(withdrawals)), "0", device.vault
+    TOKEN_CHANGE_BATCH_TABLE.store(
+        TokenChangeBatch(batch, tuple(registrations), tuple(withdrawals)), "0", device.vault
     )
     return True
 
@@ -353,17 +353,18 @@ def _assemble_batch(device: Device) -> bool:
 def _split_batches(device: Device) -> None:
     """Replace the waiting batches: first all withdrawals, then the remaining registrations."""
     refused = [
-        TOKEN_CHANGE_TABLE.load(key, device.vault) for key in TOKEN_CHANGE_TABLE.keys(device.vault)
+        TOKEN_CHANGE_BATCH_TABLE.load(key, device.vault)
+        for key in TOKEN_CHANGE_BATCH_TABLE.keys(device.vault)
     ]
-    for key in TOKEN_CHANGE_TABLE.keys(device.vault):
-        TOKEN_CHANGE_TABLE.drop(key, device.vault)
-    waiting, laid = _queued_withdrawals(device), list[RegistrationBatch]()
+    for key in TOKEN_CHANGE_BATCH_TABLE.keys(device.vault):
+        TOKEN_CHANGE_BATCH_TABLE.drop(key, device.vault)
+    waiting, laid = _queued_withdrawals(device), list[TokenChangeBatch]()
     withdrawn_locks = frozenset(lock for one in waiting.values() for lock in token_hashes(one))
-    until, later = _token_expiry(device), list[RegistrationBatch]()
+    until, later = _token_expiry(device), list[TokenChangeBatch]()
     for one in (one for one in refused if one is not None):
         if one.withdrawals:
             laid.append(
-                RegistrationBatch(TokenBatch((), one.batch.drop, until), (), one.withdrawals)
+                TokenChangeBatch(TokenBatch((), one.batch.drop, until), (), one.withdrawals)
             )
         promises = tuple(
             key for key in one.promises if TOKEN_REGISTRATION_TABLE.has(key, device.vault)
@@ -371,16 +372,16 @@ def _split_batches(device: Device) -> None:
         if promises:
             kept = [lock for lock in one.batch.add if lock not in withdrawn_locks]
             add = _pad_with_random_hashes(kept, 0, device)
-            later.append(RegistrationBatch(TokenBatch(add, (), until), promises, ()))
+            later.append(TokenChangeBatch(TokenBatch(add, (), until), promises, ()))
         for key in one.withdrawals:
             waiting.pop(key, None)
     while waiting:
         withdrawals = _fitting_in_batch(waiting)
         drop = _pad_token_hashes(withdrawals.values(), 0, device)
-        laid.append(RegistrationBatch(TokenBatch((), drop, until), (), tuple(withdrawals)))
+        laid.append(TokenChangeBatch(TokenBatch((), drop, until), (), tuple(withdrawals)))
         waiting = {key: one for key, one in waiting.items() if key not in withdrawals}
     for order, pending in enumerate((*laid, *later)):
-        TOKEN_CHANGE_TABLE.store(pending, f"{order:06d}", device.vault)
+        TOKEN_CHANGE_BATCH_TABLE.store(pending, f"{order:06d}", device.vault)
 
 
 def _token_expiry(device: Device) -> datetime:

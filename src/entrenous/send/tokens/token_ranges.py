@@ -9,12 +9,12 @@ from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import Head
 from entrenous.base.secret import Secret
 from entrenous.device.vault_tables import (
+    ANNOUNCED_TOKEN_RANGE,
+    HELD_TOKEN_RANGE,
+    ISSUED_TOKEN_RANGE,
+    RETIRED_TOKEN_RANGE,
     REVOKED_TOKEN,
-    TOKEN_CHANGE,
-    TOKEN_RANGE_IN,
-    TOKEN_RANGE_OLD,
-    TOKEN_RANGE_OUT,
-    TOKEN_RANGE_PENDING,
+    TOKEN_CHANGE_BATCH,
     TOKEN_REGISTRATION,
     TOKEN_REVOCATION,
     Table,
@@ -48,7 +48,7 @@ class IssuedRange:
     told_at: datetime | None = None
 
 
-TOKEN_RANGE_IN_TABLE: Final = Table(TOKEN_RANGE_IN, IssuedRange)
+ISSUED_TOKEN_RANGE_TABLE: Final = Table(ISSUED_TOKEN_RANGE, IssuedRange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class RetiredRange:
     drop_at: datetime
 
 
-TOKEN_RANGE_OLD_TABLE: Final = Table(TOKEN_RANGE_OLD, RetiredRange)
+RETIRED_TOKEN_RANGE_TABLE: Final = Table(RETIRED_TOKEN_RANGE, RetiredRange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class HeldRange:
     place: TokenMailbox | None = None
 
 
-TOKEN_RANGE_OUT_TABLE: Final = Table(TOKEN_RANGE_OUT, HeldRange)
+HELD_TOKEN_RANGE_TABLE: Final = Table(HELD_TOKEN_RANGE, HeldRange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class AnnouncedRange:
     under: Head
 
 
-TOKEN_RANGE_PENDING_TABLE: Final = Table(TOKEN_RANGE_PENDING, AnnouncedRange)
+ANNOUNCED_TOKEN_RANGE_TABLE: Final = Table(ANNOUNCED_TOKEN_RANGE, AnnouncedRange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ TOKEN_REVOCATION_TABLE: Final = Table(TOKEN_REVOCATION, TokenWithdrawal)
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrationBatch:
+class TokenChangeBatch:
     """A batch for our relay, and the vault keys of the records that it settles."""
 
     batch: TokenBatch
@@ -172,7 +172,7 @@ class RegistrationBatch:
     withdrawals: tuple[str, ...]
 
 
-TOKEN_CHANGE_TABLE: Final = Table(TOKEN_CHANGE, RegistrationBatch)
+TOKEN_CHANGE_BATCH_TABLE: Final = Table(TOKEN_CHANGE_BATCH, TokenChangeBatch)
 
 
 class OutOfTokens(Unreachable):

@@ -25,16 +25,16 @@ from entrenous.device.identities import (
     refuse_local_address,
 )
 from entrenous.device.vault_tables import (
+    ANNOUNCED_TOKEN_RANGE,
     DEVICE_TO_GREET,
     FIRST_LETTER_TOKEN,
-    TOKEN_RANGE_OUT,
-    TOKEN_RANGE_PENDING,
+    HELD_TOKEN_RANGE,
     peer_key,
 )
 from entrenous.send.letter.letter_nouns import Header
 from entrenous.send.tokens.token_ranges import (
-    TOKEN_RANGE_OUT_TABLE,
-    TOKEN_RANGE_PENDING_TABLE,
+    ANNOUNCED_TOKEN_RANGE_TABLE,
+    HELD_TOKEN_RANGE_TABLE,
     AnnouncedRange,
     HeldRange,
     LentToken,
@@ -108,10 +108,10 @@ def use_token(
 def use_range_token(peer_id: str, held: HeldRange, device: Device) -> IndexedToken | None:
     """Use up the next token of a range, or a lent one; None if there is neither."""
     if held.seed is not None:
-        TOKEN_RANGE_OUT_TABLE.store(replace(held, next=held.next + 1), peer_id, device.vault)
+        HELD_TOKEN_RANGE_TABLE.store(replace(held, next=held.next + 1), peer_id, device.vault)
         return IndexedToken(send_token(held.seed, held.next), held.next)
     if held.lent:
-        TOKEN_RANGE_OUT_TABLE.store(replace(held, lent=held.lent[1:]), peer_id, device.vault)
+        HELD_TOKEN_RANGE_TABLE.store(replace(held, lent=held.lent[1:]), peer_id, device.vault)
         return IndexedToken(held.lent[0].token, held.lent[0].index)
     return None
 
@@ -141,19 +141,19 @@ def receive_range(header: Header, seed: Secret, first: int, device: Device) -> N
     if not was_given_under_unknown_list(announced, device):
         _store_range(announced, peer_id, device)
         return
-    waiting = TOKEN_RANGE_PENDING_TABLE.load(peer_id, device.vault)
+    waiting = ANNOUNCED_TOKEN_RANGE_TABLE.load(peer_id, device.vault)
     if waiting is None or waiting.counter < announced.counter:
-        TOKEN_RANGE_PENDING_TABLE.store(announced, peer_id, device.vault)
+        ANNOUNCED_TOKEN_RANGE_TABLE.store(announced, peer_id, device.vault)
 
 
-def receive_waiting_ranges(person: PersonId, device: Device) -> None:
+def store_announced_ranges(person: PersonId, device: Device) -> None:
     """Store waiting ranges whose device list is known now; call it in the transaction that stores
     the list.
     """
-    for peer_id in TOKEN_RANGE_PENDING_TABLE.keys(device.vault, person.hex()):
-        announced = TOKEN_RANGE_PENDING_TABLE.load(peer_id, device.vault)
+    for peer_id in ANNOUNCED_TOKEN_RANGE_TABLE.keys(device.vault, person.hex()):
+        announced = ANNOUNCED_TOKEN_RANGE_TABLE.load(peer_id, device.vault)
         if announced is not None and not was_given_under_unknown_list(announced, device):
-            TOKEN_RANGE_PENDING_TABLE.drop(peer_id, device.vault)
+            ANNOUNCED_TOKEN_RANGE_TABLE.drop(peer_id, device.vault)
             with suppress(AddressOnThisMachine):  # in this case nothing of the range was stored
                 if is_under_known_list(announced, device):
                     _store_range(announced, peer_id, device)
@@ -175,7 +175,7 @@ def _store_range(announced: AnnouncedRange, peer_id: str, device: Device) -> Non
         held = HeldRange(
             announced.seed, announced.first, until, old, told_by=announced.counter, place=place
         )
-    TOKEN_RANGE_OUT_TABLE.store(held, peer_id, device.vault)
+    HELD_TOKEN_RANGE_TABLE.store(held, peer_id, device.vault)
 
 
 def use_invite_token_for(person: PersonId, key: DeviceId, token: Secret, device: Device) -> None:
@@ -185,7 +185,7 @@ def use_invite_token_for(person: PersonId, key: DeviceId, token: Secret, device:
 
 
 def forget_tokens_of(person: PersonId, device: Device) -> None:
-    for table in (TOKEN_RANGE_OUT, TOKEN_RANGE_PENDING, FIRST_LETTER_TOKEN):
+    for table in (HELD_TOKEN_RANGE, ANNOUNCED_TOKEN_RANGE, FIRST_LETTER_TOKEN):
         for key in device.vault.keys(table, person.hex()):
             device.vault.drop(table, key)
 
@@ -204,7 +204,7 @@ def lend_tokens(
         return ()
     until = min(held.next + count, held.until)
     lent = tuple(LentToken(at, send_token(held.seed, at)) for at in range(held.next, until))
-    TOKEN_RANGE_OUT_TABLE.store(replace(held, next=max(until, held.next)), peer_id, device.vault)
+    HELD_TOKEN_RANGE_TABLE.store(replace(held, next=max(until, held.next)), peer_id, device.vault)
     return lent
 
 
@@ -216,7 +216,7 @@ def receive_lent_tokens(
     held = held_range(peer_id, device)
     place = held.place if held.seed is not None or held.lent else None
     kept = (*held.lent, *lent)[-_LENT_TOKENS_MAX:]
-    TOKEN_RANGE_OUT_TABLE.store(replace(held, lent=kept, place=place), peer_id, device.vault)
+    HELD_TOKEN_RANGE_TABLE.store(replace(held, lent=kept, place=place), peer_id, device.vault)
 
 
 def lacks_token_range(person: PersonId, key: DeviceId, device: Device) -> bool:
@@ -235,7 +235,7 @@ def drop_refused_token(peer_id: str, device: Device) -> bool:
         return False
     lent = held.lent if held.seed is not None else held.lent[1:]
     place = None if held.seed is not None else held.place
-    TOKEN_RANGE_OUT_TABLE.store(HeldRange(lent=lent, place=place), peer_id, device.vault)
+    HELD_TOKEN_RANGE_TABLE.store(HeldRange(lent=lent, place=place), peer_id, device.vault)
     return True
 
 
@@ -243,7 +243,7 @@ def drop_lent_tokens(peer_id: str, device: Device) -> None:
     """Drop the lent tokens for a device that has given us a range."""
     held = held_range(peer_id, device)
     if held.seed is not None:
-        TOKEN_RANGE_OUT_TABLE.store(replace(held, lent=()), peer_id, device.vault)
+        HELD_TOKEN_RANGE_TABLE.store(replace(held, lent=()), peer_id, device.vault)
 
 
 def is_only_reserved_token_left(peer_id: str, held: HeldRange, device: Device) -> bool:
@@ -259,8 +259,9 @@ def _as_replaced_range(held: HeldRange, device: Device) -> ReplacedRange | None:
     return ReplacedRange(held.seed, held.until, lapses_at)
 
 
-def are_tokens_valid(contact: Contact, through: DeviceId, device: Device) -> bool:
-    """Return whether ``through`` has given us a range, and all ranges from its owner are valid.
+def has_valid_ranges_from(contact: Contact, invite_device: DeviceId, device: Device) -> bool:
+    """Return whether ``invite_device`` has given us a range, and all ranges from its owner are
+    valid.
 
     A person who forgot us has withdrawn them.
 
@@ -272,7 +273,7 @@ def are_tokens_valid(contact: Contact, through: DeviceId, device: Device) -> boo
         for key in contact.person.devices
     }
     with_range = {key: held for key, held in by_device.items() if held.seed is not None}
-    if through not in {key.device for key in with_range}:
+    if invite_device not in {key.device for key in with_range}:
         return False
     return all(
         _is_token_valid(contact, key, send_token(held.seed, held.next), device)
@@ -305,7 +306,7 @@ def _is_token_valid(contact: Contact, key: DeviceKey, token: Secret, device: Dev
 
 def held_range(peer_id: str, device: Device) -> HeldRange:
     """Return the tokens for a device, given its ``peer_key``."""
-    return TOKEN_RANGE_OUT_TABLE.load(peer_id, device.vault) or HeldRange()
+    return HELD_TOKEN_RANGE_TABLE.load(peer_id, device.vault) or HeldRange()
 
 
 def record_former_mailboxes(before: Person, after: Person, device: Device) -> None:
@@ -324,7 +325,7 @@ def record_former_mailboxes(before: Person, after: Person, device: Device) -> No
             held.seed is not None or held.lent or device.vault.get(FIRST_LETTER_TOKEN, peer_id)
         )
         if was != here and held.place is None and has_some:
-            TOKEN_RANGE_OUT_TABLE.store(
+            HELD_TOKEN_RANGE_TABLE.store(
                 replace(held, place=TokenMailbox(*was, head)), peer_id, device.vault
             )
 

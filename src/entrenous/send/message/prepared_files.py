@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class CopyShape:
+class CopyFormat:
     """The media type and role that all copies of one file share."""
 
     media_type: str
@@ -40,14 +40,14 @@ class LedgerEntries:
 
 class FilesCopiedTogether(Protocol):
     """The pictures, a clip or a sound of a message, copied together. ``places`` are their
-    positions among the message's files, from 0; ``copy_shapes`` have the same order.
+    positions among the message's files, from 0; ``copy_formats`` have the same order.
     """
 
     @property
     def places(self) -> tuple[int, ...]: ...
 
     @property
-    def copy_shapes(self) -> tuple[CopyShape, ...]: ...
+    def copy_formats(self) -> tuple[CopyFormat, ...]: ...
 
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter
@@ -70,15 +70,15 @@ EntryT = TypeVar("EntryT")
 
 
 @dataclass(frozen=True, slots=True)
-class FilePlan:
+class PreparedFiles:
     """The files of a message, prepared once for all recipients and grouped by kind."""
 
     parts: tuple[FilesCopiedTogether, ...]
 
     @property
-    def copy_shapes(self) -> tuple[CopyShape, ...]:
+    def copy_formats(self) -> tuple[CopyFormat, ...]:
         """The shape of each file, in the message's order."""
-        return self._in_message_order([part.copy_shapes for part in self.parts])
+        return self._in_message_order([part.copy_formats for part in self.parts])
 
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter
@@ -119,9 +119,9 @@ class FilePlan:
         return tuple(placed[place] for place in sorted(placed))
 
 
-def plan_files(
+def prepare_files(
     files: Sequence[bytes], size_px: int | None, device: Device, preparing: ByteCounter
-) -> FilePlan:
+) -> PreparedFiles:
     """Prepare each file of a message according to its kind; ``preparing`` counts their bytes.
 
     Raises:
@@ -140,10 +140,10 @@ def plan_files(
         prepare = _lazy_import("entrenous.send.copies.picture_copies:prepare_message_pictures")
         parts.append(prepare(pictures, size_px, device, preparing))
     for place, data in by_kind[MediaKind.CLIP]:
-        parts.append(_plan_clip(place, data, device, preparing.counting_callback(len(data))))
+        parts.append(_prepare_clip(place, data, device, preparing.counting_callback(len(data))))
     for place, data in by_kind[MediaKind.SOUND]:
-        parts.append(_plan_sound(place, data, device, preparing.counting_callback(len(data))))
-    return FilePlan(tuple(parts))
+        parts.append(_prepare_sound(place, data, device, preparing.counting_callback(len(data))))
+    return PreparedFiles(tuple(parts))
 
 
 def _next_copies(part: FilesCopiedTogether, copies: Iterator[EntryT]) -> EntryT:
@@ -152,7 +152,7 @@ def _next_copies(part: FilesCopiedTogether, copies: Iterator[EntryT]) -> EntryT:
         return next(copies)
 
 
-def _plan_clip(
+def _prepare_clip(
     place: int, untrusted_data: bytes, device: Device, reached: ProgressCallback
 ) -> FilesCopiedTogether:
     """Prepare a clip, or a file without frames as a sound."""
@@ -164,10 +164,10 @@ def _plan_clip(
     except UnsupportedVideoCodec:  # it has pictures, so it must not be sent as sound alone
         raise
     except NoVideoFound:
-        return _plan_sound(place, untrusted_data, device, reached)
+        return _prepare_sound(place, untrusted_data, device, reached)
 
 
-def _plan_sound(
+def _prepare_sound(
     place: int, untrusted_data: bytes, device: Device, reached: ProgressCallback
 ) -> FilesCopiedTogether:
     with note_error_file_index(place):
