@@ -49,7 +49,7 @@ def acting() -> Acting:
 def _both(bank: BankStore, index: IndexStore, name: str, bits: bytes) -> tuple[float, float]:
     def matches() -> bool:
         near = index.find_near_hashes([bits], part=False)
-        return bool(bank.claims_on({one.entry for one in near}))
+        return bool(bank.claims_on_pictures({one.entry for one in near}))
 
     def withdraw() -> None:
         bank.apply_event(ClaimId(name), ClaimEvent.WITHDRAW)

@@ -34,7 +34,7 @@ from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, FramePrint, Soun
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.index.maintenance import open_index
 from entrenous.stop.index.memory_indexes import RegisteredSounds
-from entrenous.stop.judge.look_back import look_back_due
+from entrenous.stop.judge.look_back import look_back_for_due_claims
 from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
@@ -149,7 +149,7 @@ def _spent_s(platform: Platform, *claims: Registration) -> float:
     platform.index.find_near_hashes([bytes(32)], part=False)
     began = time.process_time()
     while platform.reviews.count_due_work().look_backs:
-        look_back_due(platform)
+        look_back_for_due_claims(platform)
     return time.process_time() - began
 
 

@@ -19,7 +19,7 @@ from bench.stopping import peers
 from bench.stopping.hashes import queries
 from entrenous.fingerprint.linear_scan import ScanIndex, Words
 from entrenous.fingerprint.multi_index import build_searchable
-from entrenous.stop.index.base_file import IndexBase, read_base, write_base
+from entrenous.stop.index.base_file import MappedBase, read_base, write_base
 
 BATCH: Final = 8  # the orientations of one upload
 _SPENT_S: Final = 0.6  # on each index in each round
@@ -69,7 +69,7 @@ class OnFile:
     """Our index in a file, and what it took to get there."""
 
     path: Path
-    base: IndexBase
+    base: MappedBase
     build_s: float
     write_s: float
     open_s: float
@@ -93,7 +93,7 @@ def on_file(bank: Words) -> Iterator[OnFile]:
 
 
 def look(
-    base: IndexBase, bank: Words, rng: np.random.Generator, rounds: int, *, multi_hash: bool = True
+    base: MappedBase, bank: Words, rng: np.random.Generator, rounds: int, *, multi_hash: bool = True
 ) -> Looked:
     """Rounds of single look-ups, ours and the peers' in turns."""
     wanted = queries(bank, 4096, rng)

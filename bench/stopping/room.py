@@ -79,14 +79,14 @@ def made(count: int, shards: int) -> dict[str, float]:
     with TemporaryDirectory(dir=scratch()) as folder:
         bank = cast("BankStore", Made(count))
         began = time.process_time()
-        for shard in Shard.shards_of(shards):
+        for shard in Shard.all_shards(shards):
             write_base(Path(folder) / shard.file_name, *build_from_bank(bank, shard), shard)
         took = time.process_time() - began
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # before files are mapped
         index = FileIndex(Path(folder), bank, shards)
         rng = np.random.default_rng(9)
         wanted = [[rng.bytes(32) for _ in range(BATCH)] for _ in range(40)]
-        size = index.state().base_bytes
+        size = index.counts().base_bytes
         batch_ms = 1e3 * _median(
             lambda turn: index.find_near_hashes(wanted[turn % 40], part=False), 120
         )

@@ -67,13 +67,13 @@ def _gate_app(
     """
     from entrenous.connectors.exchange.exchange_app import exchange_app
     from entrenous.connectors.hma_app import hma_app
-    from entrenous.stop.exchange_serving import update_marks
+    from entrenous.stop.exchange_serving import update_exchange_state
     from entrenous.stop.gate_settings import GateHttpSettings
     from entrenous.stop.http.access import ForwardedAddressMiddleware, GateAccess
     from entrenous.stop.http.gate_app import BackgroundTasks, gate_app
     from entrenous.stop.register import relist_due_claims
     from entrenous.stop.store.gate_figures import make_figures_counter
-    from entrenous.stop.store.open_gate import open_exchange, platform_listings
+    from entrenous.stop.store.open_gate import claim_listing_store, open_exchange
 
     front = front or GateHttpSettings()
     access = GateAccess(
@@ -84,9 +84,10 @@ def _gate_app(
         uploads_per_account=front.uploads_per_account,
         refused_per_account=front.refused_per_account,
     )
-    exchange, listings = open_exchange(platform), platform_listings(platform)
+    exchange, listings = open_exchange(platform), claim_listing_store(platform)
     chores = BackgroundTasks(
-        (partial(update_marks, exchange),), (partial(relist_due_claims, platform, listings),)
+        (partial(update_exchange_state, exchange),),
+        (partial(relist_due_claims, platform, listings),),
     )
     app = gate_app(
         platform, access, chores, count_rows=make_figures_counter(platform), judges=judges

@@ -287,7 +287,7 @@ def test_idle_senders_keep_nobody_waiting() -> None:
 def test_a_large_body_without_room_is_held(
     monkeypatch: pytest.MonkeyPatch, *, on_hold: str, shadow: bool, status: int, said: list[str]
 ) -> None:
-    monkeypatch.setattr(asgi, "PLACE_WAIT_S_MAX", 0.05)
+    monkeypatch.setattr(asgi, "SLOT_WAIT_S_MAX", 0.05)
     behind, gate = Application(), Scripted(shadow=shadow)
     app = GateMiddleware(behind.app, gate.setting, on_hold=on_hold, client=gate.async_client())
     large = sender(LARGE[:-7], LARGE[-7:])
@@ -332,7 +332,7 @@ async def _until(holds: Any) -> None:
 
 def test_places_are_released(monkeypatch: pytest.MonkeyPatch) -> None:
     """However a request ends: refused, disconnected, too slow, or failed in the application."""
-    monkeypatch.setattr(asgi, "PLACE_WAIT_S_MAX", 0.05)
+    monkeypatch.setattr(asgi, "SLOT_WAIT_S_MAX", 0.05)
     monkeypatch.setattr(asgi, "BODY_ARRIVAL_S_MAX", 0.05)
     gate = Scripted()
 

@@ -94,7 +94,7 @@ NOT_FUZZED = {
     ("media/sandbox/decoders.py", "decode_sound_untrusted"): JAIL,
     ("media/sound_reader.py", "read_sound"): JAIL,
     ("stop/judge/judge_pool.py", "JudgePool.decide"): "hands the bytes to a judge",
-    ("stop/judge/judge_pool.py", "write_judge_request"): "writes the bytes unread",
+    ("stop/judge/judge_pool.py", "encode_judge_request"): "writes the bytes unread",
     ("stop/banks.py", "bank_name_for_list"): "one pattern, of a name that the operator types",
     ("stop/banks.py", "import_hashes"): "read_hashes reads for it",
     ("stop/protect.py", "fingerprint_file"): INSIDE,

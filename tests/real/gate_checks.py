@@ -8,7 +8,7 @@ from typing import Final
 
 from entrenous.stop.audit import audit_rows, verify_audit_log
 from entrenous.stop.index.file_index import FileIndex
-from entrenous.stop.judge.look_back import look_back_due
+from entrenous.stop.judge.look_back import look_back_for_due_claims
 from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import FoundBy, NoSuchReview, ReviewState
 from tests.real.gate_stories import HOLD, Story
@@ -32,7 +32,7 @@ def compare(stories: Sequence[Story], lists: Sequence[Listed], platform: Platfor
     registered = {row.of for row in audit_rows(platform.bank) if row.what == "claim registered"}
     claims = {name: on for story in stories for name, on in story.claims.items()}
     faults = [f"a claim is not in the log: {name}" for name in claims.keys() - registered]
-    matching = {claim.id for _, claim in platform.bank.claims_on(_numbers(platform))}
+    matching = {claim.id for _, claim in platform.bank.claims_on_pictures(_numbers(platform))}
     faults += [f"{name}: {on}" for name, on in claims.items() if (name in matching) is not on]
     for one in lists:
         near = {near.query for near in platform.index.find_near_hashes(one.hashes, part=False)}
@@ -45,7 +45,7 @@ def look_backs(stories: Sequence[Story], platform: Platform) -> Iterator[str]:
     """Whatever was due when a gate was killed, any other process can do."""
     due = [case for story in stories if (case := story.looked_back_at) is not None]
     for _ in range(_DUE_S):
-        while look_back_due(platform):
+        while look_back_for_due_claims(platform):
             pass
         due = [case for case in due if platform.reviews.review(case).found is FoundBy.UPLOAD]
         if not due:

@@ -20,7 +20,7 @@ from entrenous.connectors.exchange.commands import add_commands
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.stop.banks import import_hashes
 from entrenous.stop.exchange_nouns import ExchangeServices
-from entrenous.stop.exchange_serving import add_exchange_partner, update_marks
+from entrenous.stop.exchange_serving import add_exchange_partner, update_exchange_state
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
@@ -98,7 +98,7 @@ def giving(folder: Path) -> Iterator[Giving]:
         key = add_exchange_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
         lines = "\n".join(bits(number).hex() for number in range(COUNT))
         import_hashes(lines, PEOPLE_BANK, platform)
-        update_marks(exchange)
+        update_exchange_state(exchange)
         platform.clock.wind(seconds=15)  # type: ignore[attr-defined]
         pages = Counting(exchange_app(exchange))
         with serving(pages) as port:
@@ -108,7 +108,7 @@ def giving(folder: Path) -> Iterator[Giving]:
 def protected(folder: Path, bank: str) -> set[bytes]:
     with open_platform(folder) as (platform, _):
         known = {entry.number: entry.bits for entry in platform.bank.entries(0)}
-        found = platform.bank.claims_on(known)
+        found = platform.bank.claims_on_pictures(known)
         assert len(found) == len({claim.id for _, claim in found})
         return {known[number] for number, claim in found if claim.bank == BankName(bank)}
 
@@ -117,7 +117,7 @@ def withdrawn(platform: Platform, count: int) -> set[bytes]:
     """Withdraw some, and tell which hashes are left."""
     known = {entry.number: entry.bits for entry in platform.bank.entries(0)}
     claims = dict[ClaimId, bytes]()
-    for number, claim in platform.bank.claims_on(known):
+    for number, claim in platform.bank.claims_on_pictures(known):
         claims[claim.id] = known[number]
     for claim_id in list(claims)[:count]:
         platform.bank.apply_event(claim_id, ClaimEvent.WITHDRAW)
@@ -147,7 +147,7 @@ def test_claims_and_withdrawals_cross_and_kills_lose_nothing(
         gate(ours, "fetch")
         assert protected(ours, "got") == {bits(number) for number in range(COUNT)}
         left = withdrawn(there.platform, 10)
-        update_marks(there.exchange)
+        update_exchange_state(there.exchange)
         time.sleep(2)
         gate(ours, "fetch")
         assert protected(ours, "got") == left

@@ -20,7 +20,7 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.connectors.exchange.exchange_access import PartnerAuth
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.serve_ncmec import STANCE_BY_REASON_GUID, ncmec_app
-from entrenous.stop.exchange_serving import update_marks
+from entrenous.stop.exchange_serving import update_exchange_state
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.ready import done
 from tests.real.exchange_server import BehindClock, leading_to, own_authority, serving
@@ -116,7 +116,7 @@ def test_tx_fetches_matches_and_sees_deletions_in_ncmec_s_form(
     room: Room, home: Path, judged: Callable[[str, int], None]
 ) -> None:
     fill(room)
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=25)  # as far behind as the client asks
     with by_ncmec(room, home) as environment:
         edit = ("config", "collab", "edit", "ncmec", "-C", "NC", "--environment", "test_NGO")
@@ -129,7 +129,7 @@ def test_tx_fetches_matches_and_sees_deletions_in_ncmec_s_form(
         assert confirmed == "pdq 0 (NC) POSITIVE_CLASS confirmed"
         for number in range(10):
             room.feed.withdraw(f"c{number:04}")
-        update_marks(room.exchange)
+        update_exchange_state(room.exchange)
         time.sleep(2)
         tx(home, environment, "fetch")
         assert "pdq: 2490" in tx(home, environment, "dataset")
@@ -159,7 +159,7 @@ def test_opinions_and_hashes_of_stopncii_s_client_arrive(room: Room) -> None:
     [said] = room.exchange.partners.opinions_on([ClaimId("hers")])
     assert (said.partner, said.stance) == ("friends", Stance.DISPUTED)
     known = {entry.bits: entry.number for entry in room.bank.entries(0)}
-    [(_, brought)] = room.bank.claims_on([known[bits(2)]])
+    [(_, brought)] = room.bank.claims_on_pictures([known[bits(2)]])
     assert (brought.bank, brought.state) == ("from-friends", ClaimState.WAITING)
 
 
@@ -196,7 +196,7 @@ def test_opinions_of_ncmec_s_client_arrive_and_local_time_is_refused(
 ) -> None:
     for name, number in (("hers", 1), ("another", 2)):
         registered(room, name, bits(number))
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=25)
     with by_ncmec(room, home) as environment:
         told = child(environment, OPINIONS_NCMEC)

@@ -32,7 +32,7 @@ from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.serve_ncmec import ncmec_app
 from entrenous.stop.banks import import_hashes
 from entrenous.stop.exchange_nouns import ExchangeServices
-from entrenous.stop.exchange_serving import add_exchange_partner, update_marks
+from entrenous.stop.exchange_serving import add_exchange_partner, update_exchange_state
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
@@ -127,12 +127,12 @@ class Ours:
         """As many; their hashes."""
         known = {entry.number: entry.bits for entry in self.platform.bank.entries(0)}
         gone = dict[ClaimId, bytes]()
-        for number, claim in self.platform.bank.claims_on(known):
+        for number, claim in self.platform.bank.claims_on_pictures(known):
             gone[claim.id] = known[number]
         taken = dict(list(gone.items())[:count])
         for claim_id in taken:
             self.platform.bank.apply_event(claim_id, ClaimEvent.WITHDRAW)
-        update_marks(self.exchange)
+        update_exchange_state(self.exchange)
         time.sleep(2)  # its seconds are whole
         return set(taken.values())
 
@@ -147,7 +147,7 @@ def ours(tmp_path: Path) -> Iterator[Ours]:
         for numbers, confirmed in ((range(CONFIRMED), True), (range(CONFIRMED, COUNT), False)):
             lines = "\n".join(bits(number).hex() for number in numbers)
             import_hashes(lines, PEOPLE_BANK, platform, confirmed=confirmed)
-        update_marks(exchange)
+        update_exchange_state(exchange)
         clock.wind(seconds=15)  # as far behind as NCMEC's client asks
         yield Ours(platform, exchange, key)
 
@@ -243,5 +243,5 @@ def protected(folder: Path) -> set[bytes]:
     """What our gate compares with."""
     with open_platform(folder) as (platform, _):
         known = {entry.number: entry.bits for entry in platform.bank.entries(0)}
-        found = platform.bank.claims_on(known)
+        found = platform.bank.claims_on_pictures(known)
         return {known[number] for number, claim in found if claim.bank == BankName("got")}

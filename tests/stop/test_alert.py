@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from entrenous.stop.nouns import Alert, AlertKind, AlertProgramFailed, GateLimits
-from entrenous.stop.review import send_alert
+from entrenous.stop.review import send_due_alerts
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 
 
@@ -43,14 +43,14 @@ def test_a_flood_and_what_waits_are_told_once_an_hour(
     room.protect(hers, parts=False)
     for quality in range(40, 43):
         judge_upload(jpeg(hers, quality), room.platform)
-    assert (send_alert(room.platform), pocket.told) == ((), [])
+    assert (send_due_alerts(room.platform), pocket.told) == ((), [])
     judge_upload(jpeg(hers, 50), room.platform)
     for _ in range(70):  # each minute
-        assert send_alert(room.platform) == ()
+        assert send_due_alerts(room.platform) == ()
         room.clock.wind(minutes=1)
     assert pocket.told == [("flood", 1)]
     for _ in range(120):
-        send_alert(room.platform)
+        send_due_alerts(room.platform)
         room.clock.wind(minutes=1)
     assert pocket.told == [("flood", 1), ("reviews-waiting", 1), ("reviews-waiting", 1)]
 
@@ -60,12 +60,12 @@ def test_failed_alert_is_sent_again_after_an_hour(room: Room, pocket: Pocket, he
     for quality in range(40, 44):
         judge_upload(jpeg(hers, quality), room.platform)
     pocket.broken = True
-    (failed,) = send_alert(room.platform)
+    (failed,) = send_due_alerts(room.platform)
     assert failed.facts["kind"] is AlertKind.FLOOD
     pocket.broken = False
-    assert (send_alert(room.platform), pocket.told) == ((), [])
+    assert (send_due_alerts(room.platform), pocket.told) == ((), [])
     room.clock.wind(hours=1)
-    send_alert(room.platform)
+    send_due_alerts(room.platform)
     assert pocket.told == [("flood", 1)]
 
 
@@ -73,6 +73,6 @@ def test_alerts_stay_due_without_an_alert_program(room: Room, pocket: Pocket, he
     room.protect(hers, parts=False)
     for quality in range(40, 44):
         judge_upload(jpeg(hers, quality), room.platform)
-    send_alert(replace(room.platform, page=None))
-    send_alert(room.platform)
+    send_due_alerts(replace(room.platform, page=None))
+    send_due_alerts(room.platform)
     assert pocket.told == [("flood", 1)]

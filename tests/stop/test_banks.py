@@ -13,7 +13,7 @@ from entrenous.stop.banks import (
     import_hashes,
     read_hashes,
 )
-from entrenous.stop.judge.look_back import look_back_due
+from entrenous.stop.judge.look_back import look_back_for_due_claims
 from entrenous.stop.nouns import (
     PEOPLE_BANK,
     RELEASED_BANK,
@@ -69,7 +69,7 @@ def test_look_back_is_due_for_an_imported_list(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform)
     import_hashes(text, LISTED, room.platform)
     assert room.platform.reviews.count_waiting_items() == 0
-    assert look_back_due(room.platform) == 1
+    assert look_back_for_due_claims(room.platform) == 1
     assert room.platform.reviews.count_waiting_items() == 1
 
 
@@ -77,9 +77,9 @@ def test_no_look_back_is_due_if_the_import_declines_it(room: Room, hers: Any) ->
     text = fingerprint(picture(hers)).hex
     judge_upload(jpeg(hers), room.platform)
     import_hashes(text, LISTED, room.platform, looks_back=False)
-    assert look_back_due(room.platform) == 0
+    assert look_back_for_due_claims(room.platform) == 0
     assert import_hashes(text, LISTED, room.platform, looks_back=True).looked_back == 1
-    assert look_back_due(room.platform) == 0
+    assert look_back_for_due_claims(room.platform) == 0
 
 
 def test_list_without_a_hash_changes_nothing(room: Room) -> None:

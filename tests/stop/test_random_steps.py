@@ -23,7 +23,7 @@ from entrenous.fingerprint.sound_index import make_sound_fingerprint
 from entrenous.stop.banks import suspend_claim
 from entrenous.stop.judge.decide import submit_appeal
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
-from entrenous.stop.judge.look_back import look_back, look_back_due
+from entrenous.stop.judge.look_back import look_back, look_back_for_due_claims
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.register import register_claim, withdraw_claim
@@ -109,7 +109,7 @@ def test_a_confirmed_upload_found_by_a_look_back_confirms_no_more_than_itself(
     earlier = judge_upload(jpeg(cut), room.platform)
     claim = registered(room, made)
     confirm_case(judge_upload(jpeg(cut, 70), room.platform).case, room.platform)
-    assert look_back_due(room.platform) == 1
+    assert look_back_for_due_claims(room.platform) == 1
     review = room.platform.reviews.review(earlier.case)
     assert [match.added for match in review.decision.matches] == [True]
     confirm_case(earlier.case, room.platform)
@@ -170,7 +170,7 @@ def test_look_back_finds_an_upload_with_a_newly_registered_sound(room: Room) -> 
     talk = voice(14.0, seed=3)
     case = judge_upload(coded(talk, 16_000, "aac", "ipod", 48_000), room.platform, "post 1").case
     claim = registered(room, make_sound_fingerprint(talk, 16_000))
-    assert look_back_due(room.platform) == 1
+    assert look_back_for_due_claims(room.platform) == 1
     (found,) = room.platform.reviews.published("", 9)
     assert (found.case, found.found) == (case, FoundBy.LOOK_BACK)
     confirm_case(case, room.platform)
@@ -187,7 +187,7 @@ def test_withdrawing_and_then_appealing_silences_nobody(room: Room, hers: Any) -
     assert refused.secret is not None
     room.clock.wind(hours=1)
     her = room.protect(hers)
-    look_back_due(room.platform)
+    look_back_for_due_claims(room.platform)
     withdraw_claim(mine.id, TOKEN, room.platform)
     submit_appeal(refused.case, refused.secret, upload, room.platform)
     with pytest.raises(UnshownMatches, match="look at the case again"):
@@ -221,7 +221,7 @@ def test_a_claim_that_came_after_the_reviewer_looked_is_not_decided_unseen(
     first = room.protect(hers).claim
     case = judge_upload(jpeg(hers), room.platform).case
     second = room.protect(hers).claim
-    look_back_due(room.platform)
+    look_back_for_due_claims(room.platform)
     for verb in (confirm_case, release_case):
         with pytest.raises(UnshownMatches):
             verb(case, room.platform, "ana", {first})
@@ -236,7 +236,7 @@ def test_waiting_upload_gets_later_claims_even_if_no_uploads_are_kept(hers: Any)
     first = room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform).case
     second = room.protect(hers).claim
-    look_back_due(room.platform)
+    look_back_for_due_claims(room.platform)
     matches = room.platform.reviews.review(case).decision.matches
     assert [match.claim for match in matches] == [first.claim, second]
 
@@ -248,7 +248,7 @@ def test_the_first_of_two_words_is_not_about_a_claim_that_came_after_it(hers: An
     case = judge_upload(jpeg(hers), room.platform).case
     assert confirm_case(case, room.platform, "ada").first_confirmer == "ada"
     second = room.protect(hers).claim
-    look_back_due(room.platform)
+    look_back_for_due_claims(room.platform)
     assert room.platform.reviews.review(case).first_confirmer == ""
     assert confirm_case(case, room.platform, "bob").first_confirmer == "bob"
     confirm_case(case, room.platform, "ada")
@@ -404,12 +404,12 @@ def test_a_claim_is_disputed_once_by_one_upload(room: Room, hers: Any) -> None:
     """Even if others register it again, so that it is reviewed again."""
     first = room.protect(hers, parts=False).claim
     case = judge_upload(jpeg(hers), room.platform).case
-    look_back_due(room.platform)
+    look_back_for_due_claims(room.platform)
     release_case(case, room.platform)
     for _ in range(3):
         room.clock.wind(minutes=5)
         other = room.protect(hers, parts=False).claim
-        look_back_due(room.platform)
+        look_back_for_due_claims(room.platform)
         matches = room.platform.reviews.review(case).decision.matches
         assert [match.claim for match in matches] == [other]
         release_case(case, room.platform)
@@ -422,13 +422,13 @@ def test_look_back_holds_a_released_cut_out_that_is_confirmed_later(room: Room, 
     cut = hers[40:-40, 40:-40]
     first = judge_upload(jpeg(cut), room.platform)
     release_case(first.case, room.platform)
-    look_back_due(room.platform)
+    look_back_for_due_claims(room.platform)
     room.clock.wind(minutes=1)
     room.protect(hers)  # another person's claim, so that the upload is held again
-    look_back_due(room.platform)
+    look_back_for_due_claims(room.platform)
     confirm_case(judge_upload(jpeg(cut, 80), room.platform).case, room.platform)
     assert judge_upload(jpeg(cut), room.platform).outcome is Outcome.REFUSE
-    look_back_due(room.platform)
+    look_back_for_due_claims(room.platform)
     assert room.platform.reviews.review(first.case).state is ReviewState.WAITING
 
 

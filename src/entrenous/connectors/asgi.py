@@ -36,9 +36,9 @@ Receive = Callable[[], Awaitable[Message]]
 # At most this many large bodies are in memory at once. A further one waits after its first 64 kB.
 LARGE_BODIES_MAX: Final = 16
 SMALL_BODY_BYTES_MAX: Final = 64 * 1024
-# Seconds that a large body waits for a place; then it is treated as if the gate were busy.
-PLACE_WAIT_S_MAX: Final = 10
-# Seconds in which a body must arrive, so that a slow sender does not keep a place from others.
+# Seconds that a large body waits for a slot; then it is treated as if the gate were busy.
+SLOT_WAIT_S_MAX: Final = 10
+# Seconds in which a body must arrive, so that a slow sender does not keep a slot from others.
 BODY_ARRIVAL_S_MAX: Final = 60
 
 
@@ -50,8 +50,8 @@ class NoRoom(Exception):
     """Too many large bodies are in memory; internal to the middleware."""
 
 
-class BodyPlace:
-    """A place for a large body, occupied from ``take`` to ``release``."""
+class BodySlot:
+    """A slot for a large body, occupied from ``take`` to ``release``."""
 
     def __init__(self, room: anyio.Semaphore) -> None:
         self._room = room
@@ -69,15 +69,15 @@ class BodyPlace:
         self.release()
 
     async def take(self) -> None:
-        """Wait for a place; raises NoRoom."""
-        with anyio.move_on_after(PLACE_WAIT_S_MAX):
+        """Wait for a slot; raises NoRoom."""
+        with anyio.move_on_after(SLOT_WAIT_S_MAX):
             await self._room.acquire()
             self._is_taken = True
         if not self._is_taken:
             raise NoRoom
 
     def release(self) -> None:
-        """Release the place, if it was taken."""
+        """Release the slot, if it was taken."""
         if self._is_taken:
             self._is_taken = False
             self._room.release()
@@ -89,11 +89,11 @@ class RequestBody:
     ``held`` has the bytes read so far, and ``is_whole`` says whether that is the whole body.
     """
 
-    def __init__(self, receive: Receive, place: BodyPlace) -> None:
+    def __init__(self, receive: Receive, slot: BodySlot) -> None:
         self.held = b""
         self.is_whole = False
         self._receive = receive
-        self._place = place
+        self._slot = slot
         self._has_ended = False
         self._is_given = False
 
@@ -107,7 +107,7 @@ class RequestBody:
         with anyio.fail_after(BODY_ARRIVAL_S_MAX):
             await self._collect_body(SMALL_BODY_BYTES_MAX)
         if not self._has_ended:
-            await self._place.take()
+            await self._slot.take()
             with anyio.fail_after(BODY_ARRIVAL_S_MAX):
                 await self._collect_body(limit)
         self.is_whole = self._has_ended and len(self.held) <= limit
@@ -127,12 +127,12 @@ class RequestBody:
             self.held = b"".join(pieces)
 
     async def receive_again(self) -> Message:
-        """Pass the body to the application in ASGI messages; the first call frees the place."""
+        """Pass the body to the application in ASGI messages; the first call frees the slot."""
         if self._is_given:
             return await self._receive()
         self._is_given = True
         data, self.held = self.held, b""
-        self._place.release()
+        self._slot.release()
         return {"type": "http.request", "body": data, "more_body": not self._has_ended}
 
 
@@ -200,8 +200,8 @@ class GateMiddleware:
     ) -> None:
         name = self._account and self._account({**scope, "headers": headers})
         account = user_or_network(name, (scope.get("client") or [""])[0])
-        async with BodyPlace(self._room) as place:
-            body = RequestBody(receive, place)
+        async with BodySlot(self._room) as slot:
+            body = RequestBody(receive, slot)
             try:
                 answer = await self._ask_gate(body, headers, account)
             except SenderDisconnected:

@@ -13,8 +13,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from entrenous.base.errors import EntrenousError
-from entrenous.connectors.hma_curation import ContentRequests, ExchangeRequests
-from entrenous.connectors.hma_matching import MatchRequests, PictureRequests, json_answer
+from entrenous.connectors.hma_curation import ContentHandlers, ExchangeHandlers
+from entrenous.connectors.hma_matching import MatchHandlers, PictureHasher, json_answer
 from entrenous.connectors.hma_requests import (
     CONTENT_TYPE,
     SIGNAL_TYPE,
@@ -28,7 +28,7 @@ from entrenous.stop.http.answers import PRIVATE_HEADERS, on_disconnect
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.exchange_partners import SourceStore
-from entrenous.stop.store.registration_changes import PlatformListingStore
+from entrenous.stop.store.registration_changes import ClaimListingStore
 
 LIVE_ANSWER = "I-AM-ALIVE"
 INDEX_NOT_LOADED_ANSWER = "INDEX-NOT-LOADED"
@@ -38,7 +38,7 @@ _PDQ_ALWAYS_ENABLED = (
 
 
 @dataclass(frozen=True, slots=True)
-class AboutRequests:
+class AboutHandlers:
     """Handlers about the service itself."""
 
     platform: Platform
@@ -75,17 +75,17 @@ class AboutRequests:
         full = {"db_size": size, "index_size": size, "index_out_of_date": False}
         return json_answer({SIGNAL_TYPE: full | {"newest_db_item": at, "index_built_to": at}})
 
-    async def signal_types(self, _request: Request) -> Response:
+    async def list_signal_types(self, _request: Request) -> Response:
         """Return the signal types: only PDQ, which is always enabled."""
         return json_answer([{"name": SIGNAL_TYPE, "enabled_ratio": 1.0}])
 
-    async def content_types(self, _request: Request) -> Response:
+    async def list_content_types(self, _request: Request) -> Response:
         """Return the content types: only photos, since this API does not compare clips."""
         return json_answer(
             [{"name": CONTENT_TYPE, "enabled": True}, {"name": "video", "enabled": False}]
         )
 
-    async def change_signal_type(self, _request: Request) -> Response:
+    async def refuse_signal_type_change(self, _request: Request) -> Response:
         """Refuse, and say what to do instead."""
         raise NotSupportedHere(instead=_PDQ_ALWAYS_ENABLED)
 
@@ -117,16 +117,16 @@ _BRACES_TO_ANGLE_BRACKETS: Final = str.maketrans("{}", "<>")  # Flask's syntax f
 
 
 def hma_app(
-    platform: Platform, access: GateAccess, listings: PlatformListingStore, sources: SourceStore
+    platform: Platform, access: GateAccess, listings: ClaimListingStore, sources: SourceStore
 ) -> Starlette:
     """Build HMA's API over this platform's banks, for holders of the operator's token."""
-    about = AboutRequests(platform)
-    pictures = PictureRequests.with_gate_limits(platform, access)
+    about = AboutHandlers(platform)
+    pictures = PictureHasher.with_gate_limits(platform, access)
     rows = [
         *_about_routes(about),
-        *_matching_routes(MatchRequests(platform, pictures)),
-        *_curation_routes(ContentRequests(platform, pictures, listings)),
-        *_exchange_routes(ExchangeRequests(sources)),
+        *_matching_routes(MatchHandlers(platform, pictures)),
+        *_curation_routes(ContentHandlers(platform, pictures, listings)),
+        *_exchange_routes(ExchangeHandlers(sources)),
     ]
 
     async def answer_site_map(_request: Request) -> Response:
@@ -158,32 +158,32 @@ def hma_app(
     return app
 
 
-def _about_routes(about: AboutRequests) -> list[RouteRow]:
+def _about_routes(about: AboutHandlers) -> list[RouteRow]:
     return [
         ("GET", "/", about.redirect_to_status),
         ("GET", "/m/index/status", about.index_status),
-        ("GET", "/c/signal_type", about.signal_types),
+        ("GET", "/c/signal_type", about.list_signal_types),
         ("GET", "/c/signal_type/index", about.signal_index),
-        ("PUT", "/c/signal_type/{signal_type}", about.change_signal_type),
-        ("GET", "/c/content_type", about.content_types),
+        ("PUT", "/c/signal_type/{signal_type}", about.refuse_signal_type_change),
+        ("GET", "/c/content_type", about.list_content_types),
     ]
 
 
-def _exchange_routes(exchanges: ExchangeRequests) -> list[RouteRow]:
+def _exchange_routes(exchanges: ExchangeHandlers) -> list[RouteRow]:
     return [
         ("GET", "/c/exchanges", exchanges.list_exchanges),
         (_CHANGING_METHODS, "/c/exchanges", exchanges.refuse_change),
-        ("GET", "/c/exchanges/apis", exchanges.apis),
+        ("GET", "/c/exchanges/apis", exchanges.list_apis),
         (_ALL_METHODS, "/c/exchanges/{rest:path}", exchanges.refuse_change),
         ("GET", "/c/exchange/{exchange}", exchanges.show_exchange),
-        ("GET", "/c/exchange/{exchange}/status", exchanges.status),
+        ("GET", "/c/exchange/{exchange}/status", exchanges.show_fetch_status),
         (_CHANGING_METHODS, "/c/exchange/{rest:path}", exchanges.refuse_change),
     ]
 
 
-def _matching_routes(matching: MatchRequests) -> list[RouteRow]:
+def _matching_routes(matching: MatchHandlers) -> list[RouteRow]:
     return [
-        ("GET", "/h/hash", matching.hash_url),
+        ("GET", "/h/hash", matching.refuse_hashing_url),
         ("POST", "/h/hash", matching.hash_file),
         ("GET", "/m/raw_lookup", matching.raw_lookup),
         ("GET", "/m/lookup", matching.lookup),
@@ -192,16 +192,16 @@ def _matching_routes(matching: MatchRequests) -> list[RouteRow]:
     ]
 
 
-def _curation_routes(curation: ContentRequests) -> list[RouteRow]:
+def _curation_routes(curation: ContentHandlers) -> list[RouteRow]:
     return [
-        ("GET", "/c/banks", curation.banks),
-        ("POST", "/c/banks", curation.make_bank),
-        ("GET", "/c/bank/{bank}", curation.bank),
+        ("GET", "/c/banks", curation.list_banks),
+        ("POST", "/c/banks", curation.create_bank),
+        ("GET", "/c/bank/{bank}", curation.show_bank),
         ("PUT", "/c/bank/{bank}", curation.change_bank),
-        ("DELETE", "/c/bank/{bank}", curation.drop_bank),
+        ("DELETE", "/c/bank/{bank}", curation.refuse_dropping_bank),
         ("POST", "/c/bank/{bank}/signal", curation.add_signal),
         ("POST", "/c/bank/{bank}/content", curation.add_photo),
-        ("GET", "/c/bank/{bank}/content/{content}", curation.content),
+        ("GET", "/c/bank/{bank}/content/{content}", curation.show_content),
         ("PUT", "/c/bank/{bank}/content/{content}", curation.change_content),
         ("DELETE", "/c/bank/{bank}/content/{content}", curation.delete_content),
     ]

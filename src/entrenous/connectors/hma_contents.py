@@ -20,11 +20,11 @@ from entrenous.connectors.hma_requests import (
     hma_name,
     json_member,
 )
-from entrenous.stop.nouns import CONTENT_ID_CHARS_MAX, PEOPLE_BANK, Bank, PlatformListing
+from entrenous.stop.nouns import CONTENT_ID_CHARS_MAX, PEOPLE_BANK, Bank, ClaimListing
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import register_platform_claim, replace_suspended_claims
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState
-from entrenous.stop.store.registration_changes import PlatformListingStore
+from entrenous.stop.store.registration_changes import ClaimListingStore
 
 NOTE_CHARS_MAX: Final = 255
 SWITCHED_OFF_PERIOD_MAX: Final = timedelta(days=5 * 365)
@@ -157,7 +157,7 @@ def get_content(number: int, bank: Bank, platform: Platform) -> HmaContent:
     there = platform.bank.next_content_number(bank.name, number - 1)
     if there != number:
         raise NoSuchContent(next=there)
-    found = platform.bank.claims_on({number})
+    found = platform.bank.claims_on_pictures({number})
     live = tuple(claim for _, claim in found if claim.bank == bank.name)
     bits = _hash_of_claim(number, live[0], platform) if live else _hash_numbered(number, platform)
     if bits is None:
@@ -193,59 +193,57 @@ def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple
 
 
 def switch_off(
-    content: HmaContent, until: datetime | None, platform: Platform, listings: PlatformListingStore
+    content: HmaContent, until: datetime | None, platform: Platform, listings: ClaimListingStore
 ) -> None:
     """Suspend the listed claims, for good or ``until`` that time; raises NotOwnContent.
 
     The time is stored first, so that a crash in between leaves the claims matching.
     """
-    for claim in _require_own(content):
-        listings.set_listing([claim.id], PlatformListing(content_id_of(content, listings), until))
+    for claim in _require_own_claims(content):
+        listings.set_listing([claim.id], ClaimListing(content_id_of(content, listings), until))
         platform.bank.apply_event(claim.id, ClaimEvent.SUSPEND)
 
 
-def switch_on(
-    content: HmaContent, platform: Platform, listings: PlatformListingStore
-) -> Claim | None:
+def switch_on(content: HmaContent, platform: Platform, listings: ClaimListingStore) -> Claim | None:
     """Let a suspended content match again.
 
     Returns:
         The claim that matches now, or None if the content matched already.
     """
-    listed = _require_own(content)
+    listed = _require_own_claims(content)
     return (
         None if content.on else replace_suspended_claims(listed, [content.bits], platform, listings)
     )
 
 
-def set_content_id(content: HmaContent, content_id: str, listings: PlatformListingStore) -> None:
+def set_content_id(content: HmaContent, content_id: str, listings: ClaimListingStore) -> None:
     """Store the platform's own id for the content; it replaces an earlier id."""
-    until = _matches_again_at(content, listings)
+    until = _time_of_matching_again(content, listings)
     listings.set_listing(
-        [claim.id for claim in _require_own(content)], PlatformListing(content_id, until)
+        [claim.id for claim in _require_own_claims(content)], ClaimListing(content_id, until)
     )
 
 
-def content_id_of(content: HmaContent, listings: PlatformListingStore) -> str:
+def content_id_of(content: HmaContent, listings: ClaimListingStore) -> str:
     """Return the platform's own id for the content, or "" if it has none."""
     names = (known.content_id for known in _listing_of(content, listings).values())
     return next((content_id for content_id in names if content_id), "")
 
 
-def replace_note(content: HmaContent, note: str, listings: PlatformListingStore) -> None:
+def replace_note(content: HmaContent, note: str, listings: ClaimListingStore) -> None:
     """Replace the note; raises NotOwnContent."""
-    listings.set_reason([claim.id for claim in _require_own(content)], note)
+    listings.set_reason([claim.id for claim in _require_own_claims(content)], note)
 
 
 def delete_content(content: HmaContent, platform: Platform) -> int:
     """Withdraw the listed claims for good; raises NotOwnContent."""
-    return min(platform.bank.withdraw(*(claim.id for claim in _require_own(content))), 1)
+    return min(platform.bank.withdraw(*(claim.id for claim in _require_own_claims(content))), 1)
 
 
-def describe_content(content: HmaContent, listings: PlatformListingStore) -> dict[str, Any]:
+def describe_content(content: HmaContent, listings: ClaimListingStore) -> dict[str, Any]:
     """Return a content in HMA's form; fields that we do not store are empty."""
     notes = [claim.reason for claim in content.claims_without_person if claim.reason]
-    until = None if content.on else _matches_again_at(content, listings)
+    until = None if content.on else _time_of_matching_again(content, listings)
     return {
         "id": content.number,
         "disable_until_ts": int(until.timestamp()) if until else int(content.on),
@@ -265,28 +263,26 @@ def signals_json(content: HmaContent) -> dict[str, str]:
     return {SIGNAL_TYPE: content.bits.hex()}
 
 
-def _require_own(content: HmaContent) -> tuple[Claim, ...]:
+def _require_own_claims(content: HmaContent) -> tuple[Claim, ...]:
     if not content.claims_without_person:
         raise NotOwnContent(why="A person registered this, so only that person can withdraw it.")
     return content.claims_without_person
 
 
-def _matches_again_at(content: HmaContent, listings: PlatformListingStore) -> datetime | None:
+def _time_of_matching_again(content: HmaContent, listings: ClaimListingStore) -> datetime | None:
     """Return the time at which the last of the content's claims matches again."""
     times = [known.on_at for known in _listing_of(content, listings).values() if known.on_at]
     return max(times, default=None)
 
 
-def _listing_of(
-    content: HmaContent, listings: PlatformListingStore
-) -> Mapping[ClaimId, PlatformListing]:
+def _listing_of(content: HmaContent, listings: ClaimListingStore) -> Mapping[ClaimId, ClaimListing]:
     return listings.listings([claim.id for claim in content.claims_without_person])
 
 
 def _claims_at(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim], ...]:
     """Return matching claims on exactly this hash. (The index may return a deleted number.)"""
     near = platform.index.find_near_hashes([bits], part=False)
-    return platform.bank.claims_on({one.entry for one in near if one.distance == 0})
+    return platform.bank.claims_on_pictures({one.entry for one in near if one.distance == 0})
 
 
 def _hash_of_claim(number: int, claim: Claim, platform: Platform) -> bytes | None:

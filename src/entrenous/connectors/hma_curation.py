@@ -32,7 +32,7 @@ from entrenous.connectors.hma_contents import (
     switch_off,
     switch_on,
 )
-from entrenous.connectors.hma_matching import PictureRequests, json_answer
+from entrenous.connectors.hma_matching import PictureHasher, json_answer
 from entrenous.connectors.hma_requests import (
     NAME_CHARS_MAX,
     SIGNAL_TYPE,
@@ -59,7 +59,7 @@ from entrenous.stop.nouns import Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
 from entrenous.stop.store.exchange_partners import SourceStore
-from entrenous.stop.store.registration_changes import PlatformListingStore
+from entrenous.stop.store.registration_changes import ClaimListingStore
 
 _API_NAMES: Final[Mapping[SourceKind, str]] = {
     SourceKind.THREATEXCHANGE: "fb_threatexchange",
@@ -75,12 +75,12 @@ _HOW_TO_CHANGE_SOURCES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class ExchangeRequests:
+class ExchangeHandlers:
     """Handlers of /c/exchanges and /c/exchange."""
 
     sources: SourceStore
 
-    async def apis(self, _request: Request) -> Response:
+    async def list_apis(self, _request: Request) -> Response:
         """Return the kinds of sources that a gate can fetch from."""
         return json_answer(sorted(_API_NAMES.values()))
 
@@ -95,7 +95,7 @@ class ExchangeRequests:
             {"name": hma_name(source.name), "api": _API_NAMES[source.kind], "enabled": True}
         )
 
-    async def status(self, request: Request) -> Response:
+    async def show_fetch_status(self, request: Request) -> Response:
         """Return how far a source was read. Fetches that are running, or that failed, are not
         recorded.
         """
@@ -112,7 +112,7 @@ class ExchangeRequests:
         whole_at = _unix_seconds(checkpoint.whole_at)
         return {
             "checkpoint_ts": whole_at,
-            "fetched_items": self.sources.count_live(source.name),
+            "fetched_items": self.sources.count_records_with_claim(source.name),
             "last_fetch_complete_ts": whole_at,
             "last_fetch_succeeded": True if checkpoint.was_read_to_end else None,
             "running_fetch_start_ts": None,
@@ -142,19 +142,19 @@ _WHY_NO_RENAMING: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class ContentRequests:
+class ContentHandlers:
     """Handlers of /c/banks and /c/bank."""
 
     platform: Platform
-    pictures: PictureRequests
-    listings: PlatformListingStore
+    pictures: PictureHasher
+    listings: ClaimListingStore
 
-    async def banks(self, _request: Request) -> Response:
+    async def list_banks(self, _request: Request) -> Response:
         """Return all banks except the internal one of released uploads."""
         banks = await run_in_threadpool(visible_banks, self.platform)
         return json_answer([describe_bank(bank) for bank in banks])
 
-    async def make_bank(self, request: Request) -> Response:
+    async def create_bank(self, request: Request) -> Response:
         """Create a bank with the gate's cautious policy."""
         wanted = await json_object(request)
         bank = await run_in_threadpool(
@@ -162,7 +162,7 @@ class ContentRequests:
         )
         return json_answer(describe_bank(bank), 201)
 
-    async def bank(self, request: Request) -> Response:
+    async def show_bank(self, request: Request) -> Response:
         return json_answer(describe_bank(await self._bank_of_request(request)))
 
     async def change_bank(self, request: Request) -> Response:
@@ -174,7 +174,7 @@ class ContentRequests:
         bank = await run_in_threadpool(set_policy, bank.name, change, self.platform)
         return json_answer(describe_bank(bank))
 
-    async def drop_bank(self, request: Request) -> Response:
+    async def refuse_dropping_bank(self, request: Request) -> Response:
         """Refuse, and say what to do instead."""
         await self._bank_of_request(request)
         raise NotSupportedHere(instead=_HOW_TO_DROP_BANK)
@@ -202,7 +202,7 @@ class ContentRequests:
             raise TooFlat(quality=hashed.quality)
         return await self._add_hash(hashed.bits, bank, metadata)
 
-    async def content(self, request: Request) -> Response:
+    async def show_content(self, request: Request) -> Response:
         """Return the content with a number."""
         bank = await self._bank_of_request(request)
         content = await run_in_threadpool(
@@ -291,9 +291,9 @@ class ContentRequests:
         return BackgroundTask(run_after_answer, look_back_for_newest_claims, self.platform)
 
 
-def _with_background(answer: dict[str, Any], run_after_answer: BackgroundTask | None) -> Response:
+def _with_background(answer: dict[str, Any], task: BackgroundTask | None) -> Response:
     response = json_answer(answer)
-    response.background = run_after_answer
+    response.background = task
     return response
 
 

@@ -31,7 +31,7 @@ from entrenous.connectors.hma_requests import (
 )
 from entrenous.fingerprint.nouns import Fingerprint, Match
 from entrenous.fingerprint.pdq import distance, fingerprint
-from entrenous.stop.banks import effective_banks
+from entrenous.stop.banks import banks_with_gate_shadow
 from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.answers import PRIVATE_HEADERS
 from entrenous.stop.http.request_body import (
@@ -42,7 +42,7 @@ from entrenous.stop.http.request_body import (
     read_body,
     too_large_error,
 )
-from entrenous.stop.http.upload_requests import take_place
+from entrenous.stop.http.upload_requests import take_slot
 from entrenous.stop.judge.scan import HashViews, first_scan
 from entrenous.stop.judge.weigh import hit_outcome, is_released, release_from_hit
 from entrenous.stop.nouns import RELEASED_BANK, Bank
@@ -116,8 +116,8 @@ def find_hash_matches(views: HashViews, platform: Platform) -> list[HashMatch]:
     closest: dict[int, int] = {}
     for one in platform.index.find_near_hashes([bits for _, bits in views], part=False):
         closest[one.entry] = min(one.distance, closest.get(one.entry, one.distance))
-    claims = platform.bank.claims_on(closest)
-    banks: dict[BankName, Bank] = {bank.name: bank for bank in effective_banks(platform)}
+    claims = platform.bank.claims_on_pictures(closest)
+    banks: dict[BankName, Bank] = {bank.name: bank for bank in banks_with_gate_shadow(platform)}
     matches = [
         HashMatch(entry, closest[entry], claim, banks[claim.bank]) for entry, claim in claims
     ]
@@ -186,22 +186,22 @@ def _as_match(match: HashMatch) -> Match:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureRequests:
+class PictureHasher:
     """Decodes and hashes pictures, only a limited number at the same time."""
 
     platform: Platform
     limit_bytes: int
-    places: anyio.CapacityLimiter
+    slots: anyio.CapacityLimiter
 
     @classmethod
     def with_gate_limits(cls, platform: Platform, access: GateAccess) -> Self:
-        """Return a :class:`PictureRequests` with the limits that the gate has for uploads."""
-        places = anyio.CapacityLimiter(access.uploads_at_once)
-        return cls(platform, access.upload_bytes_max, places)
+        """Return a :class:`PictureHasher` with the limits that the gate has for uploads."""
+        slots = anyio.CapacityLimiter(access.uploads_at_once)
+        return cls(platform, access.upload_bytes_max, slots)
 
     async def hash_form_picture(self, request: Request) -> tuple[Fingerprint, PhotoForm]:
         """Return the hash of the form's picture at full size, and the form itself."""
-        async with take_place(self.places, request):
+        async with take_slot(self.slots, request):
             form = await read_photo_form(request, self.limit_bytes)
             return await run_in_threadpool(self._hash_picture, form.untrusted_photo), form
 
@@ -209,7 +209,7 @@ class PictureRequests:
         """Return the hashes of the gate's quick scan of the form's picture; none if the picture is
         flat.
         """
-        async with take_place(self.places, request):
+        async with take_slot(self.slots, request):
             form = await read_photo_form(request, self.limit_bytes)
             return await run_in_threadpool(self._scan_picture, form.untrusted_photo)
 
@@ -222,13 +222,13 @@ class PictureRequests:
 
 
 @dataclass(frozen=True, slots=True)
-class MatchRequests:
+class MatchHandlers:
     """Handlers of /h and /m."""
 
     platform: Platform
-    pictures: PictureRequests
+    pictures: PictureHasher
 
-    async def hash_url(self, request: Request) -> Response:
+    async def refuse_hashing_url(self, request: Request) -> Response:
         """Refuse: addresses are never fetched."""
         required_parameter(request, "url")
         raise NoFetching

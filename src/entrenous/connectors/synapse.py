@@ -86,7 +86,7 @@ class GateModule:
         )
         if config.on_hold == "quarantine":
             api.looping_background_call(
-                self._show_again,
+                self._unhide_decided_files,
                 _POLL_INTERVAL_MS,
                 desc="entrenous_show",
                 run_on_all_instances=True,
@@ -114,12 +114,12 @@ class GateModule:
         answer = await self._api.defer_to_thread(
             ask, Path(file_wrapper.path), file_info.file_id, _uploading_user(file_info)
         )
-        if self._is_hidden(answer):
+        if self._should_hide(answer):
             self._hide_soon(file_info.server_name, file_info.file_id, answer.case)
             return NOT_SPAM
         return NOT_SPAM if answer.action is GateVerdict.LET_THROUGH else Codes.FORBIDDEN
 
-    def _is_hidden(self, answer: GateAnswer) -> bool:
+    def _should_hide(self, answer: GateAnswer) -> bool:
         is_held = answer.action is GateVerdict.HOLD and bool(answer.case)
         return is_held and self._setting.on_hold == "quarantine"
 
@@ -149,7 +149,7 @@ class GateModule:
         else:
             _LOG.warning("not hidden, since it has no row: case=%s", case)
 
-    async def _show_again(self) -> None:
+    async def _unhide_decided_files(self) -> None:
         """Show files that a reviewer released or whose claim was withdrawn."""
         if not self._knows_all:
             found = await self._api.run_db_interaction("entrenous_hidden", _select_hidden_cases)

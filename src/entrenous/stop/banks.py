@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.nouns import BadFingerprint
-from entrenous.stop.judge.look_back import look_back_all
+from entrenous.stop.judge.look_back import look_back_in_batches
 from entrenous.stop.nouns import (
     BUILT_IN_BANKS,
     PEOPLE_BANK,
@@ -46,7 +46,7 @@ def create_built_in_banks(bank: BankStore) -> None:
             bank.set_bank(wanted)
 
 
-def effective_banks(platform: Platform) -> tuple[Bank, ...]:
+def banks_with_gate_shadow(platform: Platform) -> tuple[Bank, ...]:
     """Return all banks; if the gate is in shadow mode, every bank is too."""
     banks = platform.bank.banks()
     if not platform.limits.shadow:
@@ -127,7 +127,7 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
         known |= platform.bank.register_new(enough, *batch)
     accepted = [one for one in wanted if one.whole[0] not in known]
     claims = [*known.values(), *(one.claim for one in accepted)] if looks_back else []
-    found = look_back_all([one.id for one in claims], platform)
+    found = look_back_in_batches([one.id for one in claims], platform)
     return ImportResult(len(accepted), refused, found, len(hashes) - len(accepted))
 
 

@@ -34,7 +34,7 @@ GENERATION_RECORD_KEY: Final = b"generation"
 _GENERATION_INCOMPLETE: Final = b"incomplete"
 
 
-def _generation_marker(generation: int, live: int) -> KnownRecord:
+def _make_generation_record(generation: int, live: int) -> KnownRecord:
     """Return the pseudo-record that marks a new generation (one complete reading of the source).
 
     ``live`` is the number of records that had a claim when the generation began.
@@ -77,7 +77,7 @@ def merge_records(
     withdraw = dict[ClaimId, None]()
     for record in records:
         key = record_key_sha256(record.key)
-        before, after = now.get(key), _known_record(source, generation, record)
+        before, after = now.get(key), _make_known_record(source, generation, record)
         if before is not None and _record_rank(after) <= _record_rank(before):
             continue
         now[key] = after = _keep_claim_if_unchanged(before, after)
@@ -119,7 +119,7 @@ def _keep_claim_if_unchanged(before: KnownRecord | None, after: KnownRecord) -> 
     return replace(after, claim=before.claim)
 
 
-def _known_record(source: str, generation: int, record: SourceRecord) -> KnownRecord:
+def _make_known_record(source: str, generation: int, record: SourceRecord) -> KnownRecord:
     key, hashes = record_key_sha256(record.key), tuple(sorted(set(record.hashes)))
     hashes_sha256 = hashlib.sha256(b"".join(hashes)).digest()
     version = f"{generation} {record.version}".encode()
@@ -139,7 +139,7 @@ _REPORTED_REASONS_MAX: Final = (
     10  # the most reasons that are reported; all refused records are counted
 )
 # a source with fewer claims than this may lose any number of them
-_UNGUARDED_CLAIMS_MAX: Final = 20
+_SHRINKING_CHECK_CLAIMS_MIN: Final = 20
 _CLAIMS_PER_TRANSACTION: Final = 1000
 
 
@@ -164,7 +164,9 @@ def fetch_source(
     before = exchange.sources.checkpoint(source.name)
     checkpoint = checkpoint_to_fetch_from(before, fetcher.stale_after, exchange.clock.now())
     if checkpoint.generation != before.generation:
-        note = _generation_marker(checkpoint.generation, exchange.sources.count_live(source.name))
+        note = _make_generation_record(
+            checkpoint.generation, exchange.sources.count_records_with_claim(source.name)
+        )
         exchange.sources.store_page(source.name, [note], checkpoint)
     for page in fetcher.pages(checkpoint.token):
         checkpoint = run.store_page(page, checkpoint)
@@ -235,7 +237,7 @@ class _FetchInProgress:
         # The pseudo-record is stored with the page, so that a fetch that continues later knows that
         # records were unreadable.
         incomplete = (
-            replace(self._generation_record(checkpoint), hashes_sha256=_GENERATION_INCOMPLETE)
+            replace(self._load_generation_record(checkpoint), hashes_sha256=_GENERATION_INCOMPLETE)
             if page.refused
             else None
         )
@@ -245,10 +247,12 @@ class _FetchInProgress:
         self.reasons = [*self.reasons, *page.refused][:_REPORTED_REASONS_MAX]
         return checkpoint
 
-    def _generation_record(self, checkpoint: Checkpoint) -> KnownRecord:
+    def _load_generation_record(self, checkpoint: Checkpoint) -> KnownRecord:
         name, sources = self.source.name, self.exchange.sources
         stored = sources.known_records(name, [GENERATION_RECORD_KEY]).get(GENERATION_RECORD_KEY)
-        return stored or _generation_marker(checkpoint.generation, sources.count_live(name))
+        return stored or _make_generation_record(
+            checkpoint.generation, sources.count_records_with_claim(name)
+        )
 
     def withdraw_missing(self, checkpoint: Checkpoint, *, accept: bool) -> bool:
         """Withdraw the claims that this generation did not contain.
@@ -259,9 +263,9 @@ class _FetchInProgress:
         name, sources = self.source.name, self.exchange.sources
         unseen, note = (
             sources.unseen_records(name, checkpoint.generation),
-            self._generation_record(checkpoint),
+            self._load_generation_record(checkpoint),
         )
-        shrunk = note.version >= _UNGUARDED_CLAIMS_MAX and 2 * len(unseen) > note.version
+        shrunk = note.version >= _SHRINKING_CHECK_CLAIMS_MIN and 2 * len(unseen) > note.version
         incomplete = note.hashes_sha256 == _GENERATION_INCOMPLETE
         if unseen and (shrunk or incomplete) and not accept:
             self.count["kept"] = len(unseen)

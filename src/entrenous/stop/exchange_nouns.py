@@ -16,7 +16,7 @@ from entrenous.stop.registration import ClaimState, Stance
 
 if TYPE_CHECKING:
     from entrenous.base.environment import Clock, RandomSource
-    from entrenous.stop.exchange_serving import PartnerOpinions, PartnerSubmissions
+    from entrenous.stop.exchange_serving import PartnerHashRegistrar, PartnerOpinionRecorder
     from entrenous.stop.store.bank_store import BankStore
     from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
     from entrenous.stop.store.exchange_served import ServedStore
@@ -383,5 +383,5 @@ class ExchangeServices:
     partners: PartnerStore
     served: ServedStore
     sources: SourceStore
-    opinions: PartnerOpinions
-    submissions: PartnerSubmissions
+    opinions: PartnerOpinionRecorder
+    submissions: PartnerHashRegistrar

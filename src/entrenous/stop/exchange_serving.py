@@ -103,7 +103,7 @@ def time_from_seconds(at_s: int) -> datetime:
     return datetime.fromtimestamp(at_s, UTC)
 
 
-def update_marks(exchange: ExchangeServices) -> ChangeMark:
+def update_exchange_state(exchange: ExchangeServices) -> ChangeMark:
     """Return the change mark up to which partners may see changes now.
 
     At most once a second, a mark is set at the newest change. Tombstones are deleted when every
@@ -146,7 +146,7 @@ def settle_marks(to_s: int, seen_mark: ChangeMark, exchange: ExchangeServices) -
 
     Returns:
         The change mark up to which partners may see changes now; ``seen_mark`` is the mark that
-        :func:`update_marks` has just returned.
+        :func:`update_exchange_state` has just returned.
     """
     if to_s <= seen_mark.at_s + 1:  # the next mark will be later anyway
         return seen_mark
@@ -311,7 +311,7 @@ _CLAIM_ID_CONTEXT: Final = b"entrenous/1 exchange claim\x00"
 
 
 @dataclass(frozen=True, slots=True)
-class PartnerOpinions:
+class PartnerOpinionRecorder:
     """Stores partners' opinions, and suspends claims that three partners reject."""
 
     clock: Clock
@@ -352,7 +352,7 @@ def _partners_against(opinions: Iterable[PartnerOpinion]) -> Mapping[ClaimId, se
 
 
 @dataclass(frozen=True, slots=True)
-class PartnerSubmissions:
+class PartnerHashRegistrar:
     """Registers partners' hashes as waiting claims: matching uploads are held, never refused."""
 
     platform: Platform
@@ -425,5 +425,5 @@ def register_missing_claims(
 def _missing_claims(
     claims: Mapping[ClaimId, tuple[bytes, ...]], bank: BankStore
 ) -> dict[ClaimId, tuple[bytes, ...]]:
-    existing = bank.with_hashes(claims)
+    existing = bank.claims_with_hashes(claims)
     return {name: hashes for name, hashes in claims.items() if name not in existing}

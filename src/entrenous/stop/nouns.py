@@ -151,7 +151,7 @@ CONTENT_ID_CHARS_MAX: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
-class PlatformListing:
+class ClaimListing:
     """The platform's own data about a claim.
 
     ``content_id`` is the platform's name for the content, "" if it has none. ``on_at`` is the time

@@ -25,7 +25,7 @@ class IndexStore(Protocol):
     Implementations keep it in files, update it in a thread, or open it at the first look-up.
 
     A look-up finds every hash that any process registered before the call. The look-up may still
-    find withdrawn hashes, so check its results with ``BankStore.claims_on``.
+    find withdrawn hashes, so check its results with ``BankStore.claims_on_pictures``.
     """
 
     def find_near_hashes(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:

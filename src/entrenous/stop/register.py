@@ -24,7 +24,7 @@ from entrenous.fingerprint.nouns import (
     TooFlat,
 )
 from entrenous.fingerprint.sound_index import refuse_too_quiet
-from entrenous.stop.nouns import PEOPLE_BANK, BankUnreachable, PlatformListing
+from entrenous.stop.nouns import PEOPLE_BANK, BankUnreachable, ClaimListing
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import (
     BadClaim,
@@ -40,7 +40,7 @@ from entrenous.stop.registration import (
 )
 
 if TYPE_CHECKING:
-    from entrenous.stop.store.registration_changes import PlatformListingStore
+    from entrenous.stop.store.registration_changes import ClaimListingStore
 
 
 def withdraw_claim(claim: ClaimId, token: Secret, platform: Platform) -> Claim:
@@ -178,7 +178,7 @@ def replace_suspended_claims(
     old: Sequence[Claim],
     hashes: Iterable[bytes],
     platform: Platform,
-    listings: PlatformListingStore,
+    listings: ClaimListingStore,
 ) -> Claim:
     """Replace suspended claims of one bank by a waiting claim on these hashes.
 
@@ -189,18 +189,18 @@ def replace_suspended_claims(
     known = listings.listings([one.id for one in old])
     name = next((known[one.id].content_id for one in old if one.id in known), "")
     if name:
-        listings.set_listing([made.id], PlatformListing(name))
+        listings.set_listing([made.id], ClaimListing(name))
     platform.bank.withdraw(*(one.id for one in old))
     return made
 
 
-def relist_due_claims(platform: Platform, listings: PlatformListingStore) -> int:
+def relist_due_claims(platform: Platform, listings: ClaimListingStore) -> int:
     """Relist claims whose suspension is over; return how many match again."""
     due = listings.claims_to_relist(platform.clock.now())
     return sum(_relist_claim(platform.bank.claim(one), platform, listings) for one in due)
 
 
-def _relist_claim(claim: Claim, platform: Platform, listings: PlatformListingStore) -> bool:
+def _relist_claim(claim: Claim, platform: Platform, listings: ClaimListingStore) -> bool:
     """Relist one suspended claim.
 
     If the claim is not suspended after all, because suspending it was interrupted, only clear its
@@ -211,6 +211,6 @@ def _relist_claim(claim: Claim, platform: Platform, listings: PlatformListingSto
     if claim.state is ClaimState.SUSPENDED and hashes:
         replace_suspended_claims([claim], hashes, platform, listings)
         return True
-    kept = listings.listings([claim.id]).get(claim.id, PlatformListing())
-    listings.set_listing([claim.id], PlatformListing(kept.content_id))
+    kept = listings.listings([claim.id]).get(claim.id, ClaimListing())
+    listings.set_listing([claim.id], ClaimListing(kept.content_id))
     return False

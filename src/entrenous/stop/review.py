@@ -68,7 +68,7 @@ UNDECODABLE_BYTES_MAX: Final = (
     256 * 1024 * 1024
 )  # bytes of all waiting uploads without a hash together
 FLOOD_PERIOD: Final = timedelta(hours=1)
-_FOUND_ON_ARRIVAL: Final = (FoundBy.UPLOAD, FoundBy.PUBLISHED)
+_WAYS_FOUND_ON_ARRIVAL: Final = (FoundBy.UPLOAD, FoundBy.PUBLISHED)
 _DECIDED_TOGETHER_BITS_MAX: Final = {
     ReviewState.RELEASED: RELEASED_RADIUS_BITS,
     ReviewState.CONFIRMED: PDQ_RADIUS_BITS,
@@ -77,7 +77,7 @@ _DECIDED_TOGETHER_BITS_MAX: Final = {
 
 def was_undecodable(review: Review) -> bool:
     """Return whether an upload was held because it could not be decoded, so that it has no hash."""
-    return review.entry is None and review.bits is None and review.found in _FOUND_ON_ARRIVAL
+    return review.entry is None and review.bits is None and review.found in _WAYS_FOUND_ON_ARRIVAL
 
 
 def should_wait_together(review: Review, others: Sequence[Review], held_per_hash: int) -> bool:
@@ -291,17 +291,21 @@ def release_case(
             that was not named in the case. The newer claim is now named there; nothing else is
             changed.
     """
-    recomputed = _recomputed_hash(case, platform)
+    recomputed = _recompute_hash(case, platform)
     _require_newer_claims_shown(case, recomputed, platform)
 
     def dispute_and_release(review: Review, bank: BankStore) -> None:
         facts = bank.claim_facts({match.claim for match in review.decision.matches})
         kinds = {one: fact.claim.kind for one, fact in facts.items()}
-        live = [one for one in _live_matches(review, bank) if one.claim in kinds and not one.part]
+        live = [
+            one
+            for one in _matches_outside_shadow(review, bank)
+            if one.claim in kinds and not one.part
+        ]
         _dispute_claims([one.claim for one in live if _is_unchanged(one, kinds)], bank)
         bits = review.bits or recomputed
         if bits is not None and review.decision.matches:
-            bank.register(_released_hash(bits, platform))
+            bank.register(_registration_of_released_hash(bits, platform))
         elif review.upload_sha256 is not None and not review.decision.matches:
             # The upload could not be decoded or compared, so release these bytes without reference
             # to a claim.
@@ -338,7 +342,7 @@ def _require_shown(review: Review, shown: ShownClaims) -> None:
         raise UnshownMatches(case=review.case)
 
 
-def _recomputed_hash(case: str, platform: Platform) -> bytes | None:
+def _recompute_hash(case: str, platform: Platform) -> bytes | None:
     """Compute the hash of a picture of which only the bytes were stored; return None for others."""
     review = platform.reviews.review(case)
     if review.bits is not None or not review.has_bytes:
@@ -387,7 +391,7 @@ def _confirm_claims(review: Review, bank: BankStore) -> None:
     # stand.
     facts = bank.claim_facts({match.claim for match in review.decision.matches})
     matching = {one for one, fact in facts.items() if fact.claim.state in MATCHING_STATES}
-    live = [match for match in _live_matches(review, bank) if match.claim in matching]
+    live = [match for match in _matches_outside_shadow(review, bank) if match.claim in matching]
     # The reviewer has seen only this upload. It does not confirm a claim that it matches only in
     # part, or only by a hash that a reviewer added.
     kinds = {one: fact.claim.kind for one, fact in facts.items()}
@@ -413,7 +417,7 @@ def _is_unchanged(match: Match, kinds: Mapping[ClaimId, str]) -> bool:
     return near and not (match.part or match.added)
 
 
-def _live_matches(review: Review, bank: BankStore) -> list[Match]:
+def _matches_outside_shadow(review: Review, bank: BankStore) -> list[Match]:
     """Return the matches that the reviewer was asked about: those of banks not in shadow mode."""
     shadows = {one.name for one in bank.banks() if one.shadow}
     return [match for match in review.decision.matches if match.bank not in shadows]
@@ -431,7 +435,7 @@ def _dispute_claims(claims: Sequence[ClaimId], bank: BankStore) -> None:
     bank.apply_event_to_all(ClaimEvent.SUSPEND, *suspended)
 
 
-def _released_hash(bits: bytes, platform: Platform) -> Registration:
+def _registration_of_released_hash(bits: bytes, platform: Platform) -> Registration:
     """Return an entry of the bank "released" for the hash of a released upload."""
     claim = Claim(
         id=new_claim_id(platform),
@@ -448,7 +452,7 @@ ALERT_PROGRAM_TIMEOUT_S: Final = 30.0
 
 
 def run_alert_program(
-    command: Sequence[str], page: Alert, wait_s: float = ALERT_PROGRAM_TIMEOUT_S
+    command: Sequence[str], alert: Alert, wait_s: float = ALERT_PROGRAM_TIMEOUT_S
 ) -> None:
     """Run the alert program, without a shell, with the alert's kind and count as last arguments.
 
@@ -459,7 +463,7 @@ def run_alert_program(
         AlertProgramFailed: the program cannot be started, exits with a status other than 0, or
             takes too long.
     """
-    arguments = [*command, page.kind.value, str(page.count)]
+    arguments = [*command, alert.kind.value, str(alert.count)]
     null = subprocess.DEVNULL
     try:
         done = subprocess.run(  # noqa: S603 -- the operator's command, from the operator's file
@@ -467,15 +471,15 @@ def run_alert_program(
         )
     except subprocess.TimeoutExpired:
         raise AlertProgramFailed(
-            kind=page.kind, why=f"takes longer than {wait_s:g} seconds"
+            kind=alert.kind, why=f"takes longer than {wait_s:g} seconds"
         ) from None
     except (OSError, ValueError, subprocess.SubprocessError):
-        raise AlertProgramFailed(kind=page.kind, why="cannot be started") from None
+        raise AlertProgramFailed(kind=alert.kind, why="cannot be started") from None
     if done.returncode != 0:
-        raise AlertProgramFailed(kind=page.kind, why="reported that it failed")
+        raise AlertProgramFailed(kind=alert.kind, why="reported that it failed")
 
 
-def send_alert(platform: Platform) -> tuple[AlertProgramFailed, ...]:
+def send_due_alerts(platform: Platform) -> tuple[AlertProgramFailed, ...]:
     """Run the alert program for each alert that is due; return the failures.
 
     Raises BankUnreachable.
@@ -484,11 +488,11 @@ def send_alert(platform: Platform) -> tuple[AlertProgramFailed, ...]:
         return ()
     failed = []
     before = platform.clock.now() - timedelta(hours=platform.limits.page_after_hours)
-    for page in platform.reviews.take_due_alerts(before, platform.limits.held_per_hash):
+    for alert in platform.reviews.take_due_alerts(before, platform.limits.held_per_hash):
         try:
-            platform.page(page)
+            platform.page(alert)
         except AlertProgramFailed as why:
             failed.append(why)
         else:
-            platform.reviews.record_alert(page)
+            platform.reviews.record_alert(alert)
     return tuple(failed)

@@ -68,7 +68,7 @@ def test_removing_a_source_needs_keep_or_withdraw(
     with open_platform(tmp_path / "gate") as (platform, _):
         for number in range(3):
             near = platform.index.find_near_hashes([bits(number)], part=False)
-            brought = platform.bank.claims_on({one.entry for one in near})
+            brought = platform.bank.claims_on_pictures({one.entry for one in near})
             assert len(brought) == (2 if choice == "--keep" else 1)
 
 

@@ -37,7 +37,7 @@ from entrenous.stop.exchange_nouns import (
     SourceRefused,
     SourceUnreachable,
 )
-from entrenous.stop.exchange_serving import update_marks
+from entrenous.stop.exchange_serving import update_exchange_state
 from tests.stop.exchange.exchange_for_tests import Room, bits
 from tests.stop.platform_for_tests import WoundClock
 
@@ -112,7 +112,7 @@ def ours(request: pytest.FixtureRequest, room: Room) -> Iterator[tuple[Room, Fet
 
 def protected(room: Room) -> set[bytes]:
     known = {entry.number: entry.bits for entry in room.bank.entries(0)}
-    return {known[number] for number, _ in room.bank.claims_on(known)}
+    return {known[number] for number, _ in room.bank.claims_on_pictures(known)}
 
 
 @pytest.mark.slow
@@ -122,14 +122,14 @@ def test_round_trip_with_withdrawals_over_a_bad_connection(ours: tuple[Room, Fet
     room.exchange.sources.add(source)
     for number in range(2100):
         room.feed.put(f"c{number}", bits(number))
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=20)
     done = fetch_source(source, fetcher, room.exchange, room.platform)
     assert (done.made, done.refused) == (2100, 0)
     for number in range(10):
         room.feed.withdraw(f"c{number}")
     room.feed.put("new", bits(5000))
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=20)
     done = fetch_source(source, fetcher, room.exchange, room.platform)
     assert (done.made, done.withdrawn) == (1, 10)
@@ -140,7 +140,7 @@ def test_fetch_resumes_within_a_page_sequence(ours: tuple[Room, Fetcher]) -> Non
     room, fetcher = ours
     for number in range(2100):
         room.feed.put(f"c{number}", bits(number))
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=20)
     walk = fetcher.pages("")
     first = next(walk)

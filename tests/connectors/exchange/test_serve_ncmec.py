@@ -13,7 +13,7 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.serve_ncmec import STANCE_BY_REASON_GUID
 from entrenous.connectors.exchange.untrusted_pages import Element, read_xml
-from entrenous.stop.exchange_serving import update_marks
+from entrenous.stop.exchange_serving import update_exchange_state
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.connectors.exchange.conftest import URL, Direct
 from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits
@@ -38,9 +38,9 @@ def walk(
     """All entries of a range, over all pages."""
     found, page = list[Element](), ask(web, key, "/v2/entries", **{"from": start, "to": to})
     while True:
-        images = page.child("images")
+        images = page.descendant("images")
         found.extend(images.children if images is not None else ())
-        following = page.child("paging", "next")
+        following = page.descendant("paging", "next")
         if following is None:
             return found
         assert following.text.startswith("/v2/")
@@ -51,7 +51,7 @@ def walk(
 
 
 def names(entries: list[Element]) -> list[tuple[str, str]]:
-    return [(one.name, one.child("id").text) for one in entries]  # type: ignore[union-attr]
+    return [(one.name, one.descendant("id").text) for one in entries]  # type: ignore[union-attr]
 
 
 @pytest.fixture
@@ -62,11 +62,11 @@ def key(room: Room) -> str:
 def test_pages_contain_every_entry_once(room: Room, web: httpx.Client, key: str) -> None:
     for number in range(1010):
         room.feed.put(f"c{number}", bits(number))
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
     found = walk(web, key, BEGINNING, iso(room.clock.now()), size=3)
     assert names(found) == [("image", f"c{number}") for number in range(1010)]
-    prints = {one.child("fingerprints", "pdq").text for one in found}  # type: ignore[union-attr]
+    prints = {one.descendant("fingerprints", "pdq").text for one in found}  # type: ignore[union-attr]
     assert prints == {bits(number).hex() for number in range(1010)}
 
 
@@ -74,11 +74,11 @@ def test_adjacent_ranges_neither_miss_nor_repeat(room: Room, web: httpx.Client, 
     edges = [iso(room.clock.now())]
     for number in range(9):
         room.feed.put(f"c{number}", bits(number))
-        update_marks(room.exchange)
+        update_exchange_state(room.exchange)
         room.clock.wind(seconds=number % 3)
         edges.append(iso(room.clock.now()))
     room.clock.wind(seconds=5)
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     edges.append(iso(room.clock.now()))
     found = [name for a, b in pairwise(edges) for name in names(walk(web, key, a, b))]
     assert sorted(found) == [("image", f"c{number}") for number in range(9)]
@@ -87,13 +87,13 @@ def test_adjacent_ranges_neither_miss_nor_repeat(room: Room, web: httpx.Client, 
 def test_ended_claim_is_a_deleted_image(room: Room, web: httpx.Client, key: str) -> None:
     room.feed.put("hers", bits(1))
     room.feed.put("disputed", bits(2))
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
     since = iso(room.clock.now())
     assert len(walk(web, key, BEGINNING, since)) == 2
     room.feed.withdraw("hers")
     room.feed.apply_event("disputed", ClaimState.SUSPENDED)
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
     found = walk(web, key, since, iso(room.clock.now()))
     assert names(found) == [("deletedImage", "hers"), ("deletedImage", "disputed")]
@@ -103,17 +103,17 @@ def test_ended_claim_is_a_deleted_image(room: Room, web: httpx.Client, key: str)
 def test_ncmec_serves_only_the_partner_s_banks(room: Room, web: httpx.Client, key: str) -> None:
     room.feed.put("hers", bits(1))
     room.feed.put("listed", bits(2), bank=BankName("other"))
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
     assert names(walk(web, key, BEGINNING, iso(room.clock.now()))) == [("image", "hers")]
 
 
 def test_registered_hash_comes_last(room: Room, web: httpx.Client, key: str) -> None:
     room.feed.put("hers", bits(1), bits(2), state=ClaimState.CONFIRMED)
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
     [entry] = walk(web, key, BEGINNING, iso(room.clock.now()))
-    prints = entry.child("fingerprints")
+    prints = entry.descendant("fingerprints")
     assert prints is not None
     assert [one.text for one in prints.children_named("pdq")] == [bits(2).hex(), bits(1).hex()]
 
@@ -134,7 +134,7 @@ def test_range_slightly_ahead_waits_and_misses_nothing(
     room: Room, web: httpx.Client, key: str
 ) -> None:
     room.feed.put("hers", bits(1))
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
     to = iso(room.clock.now() + timedelta(seconds=65))
     query = {"from": BEGINNING, "to": to}
@@ -142,7 +142,7 @@ def test_range_slightly_ahead_waits_and_misses_nothing(
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "65")
     room.clock.wind(seconds=30)
     room.feed.withdraw("hers")
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=35)
     found = walk(web, key, BEGINNING, to)
     room.clock.wind(minutes=10)
@@ -157,13 +157,13 @@ def test_slow_clock_dates_nothing_into_a_served_range(
     """Two processes serve; the one with the slow clock sees the withdrawal first."""
     ahead = replace(room.exchange, clock=WoundClock(room.clock.now() + timedelta(seconds=64)))
     room.feed.put("hers", bits(1))
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=2)
     to = iso(ahead.clock.now())
     with httpx.Client(transport=Direct(exchange_app(ahead)), base_url=URL) as other:
         assert names(walk(other, key, BEGINNING, to)) == [("image", "hers")]
     room.feed.withdraw("hers")
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(minutes=10)
     assert names(walk(web, key, to, iso(room.clock.now()))) == [("deletedImage", "hers")]
 
@@ -197,10 +197,10 @@ def test_members_lists_known_partners(room: Room, web: httpx.Client) -> None:
     known = {one.text for one in ask(web, key, "/v2/members").children}
     assert known == {"our-gate", "giver", "friends"}
     room.feed.put("brought", bits(1), bank=giver.own_bank)
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
     [entry] = walk(web, key, BEGINNING, iso(room.clock.now()))
-    member = entry.child("member")
+    member = entry.descendant("member")
     assert member is not None
     assert (member.text, member.attributes) == ("giver", {"id": str(giver.number)})
 

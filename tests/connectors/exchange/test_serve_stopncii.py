@@ -16,9 +16,9 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.exchange_serving import (
-    PartnerSubmissions,
+    PartnerHashRegistrar,
     unix_seconds,
-    update_marks,
+    update_exchange_state,
 )
 from entrenous.stop.registration import ClaimChange, ClaimEvent, ClaimState, NoSuchClaim, Stance
 from entrenous.stop.store.bank_store import BankStore
@@ -85,7 +85,7 @@ def test_client_killed_between_pages_resumes_anywhere(room: Room, web: httpx.Cli
     _, key = room.partner()
     for number in range(20):
         room.feed.put(f"c{number}", bits(number))
-        update_marks(room.exchange)
+        update_exchange_state(room.exchange)
         room.clock.wind(seconds=1)
     page = fetch(web, key, startTimestamp=10, pageSize=6)
     first = {one["hashValue"] for one in page["hashRecords"]}
@@ -142,13 +142,13 @@ def test_clock_ahead_hides_no_withdrawal(room: Room) -> None:
     _, key = room.partner()
     ahead = replace(room.exchange, clock=WoundClock(room.clock.now() + timedelta(seconds=64)))
     room.feed.put("hers", bits(1))
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=60)
     with httpx.Client(transport=Direct(exchange_app(ahead)), base_url=URL) as other:
         _, start = everything(other, key)
     room.clock.wind(seconds=2)
     room.feed.withdraw("hers")
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(minutes=10)
     with httpx.Client(transport=Direct(exchange_app(room.exchange)), base_url=URL) as web:
         assert everything(web, key, start)[0] == {bits(1).hex(): "Withdrawn"}
@@ -170,10 +170,10 @@ def test_tombstones_expire_after_35_days(room: Room, web: httpx.Client) -> None:
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
     room.clock.wind(days=34)
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     assert room.lies_on_disk(bits(1))
     room.clock.wind(days=2)
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     assert not room.lies_on_disk(bits(1))
 
 
@@ -219,7 +219,7 @@ def test_partner_served_nothing_waits_for_nothing(room: Room, web: httpx.Client)
         db.execute(SERVED_TO_TABLE.delete())
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     assert not room.lies_on_disk(bits(1))
     assert partner.name == "friends"
 
@@ -238,7 +238,7 @@ def test_removed_partner_delays_no_deletion(room: Room, web: httpx.Client) -> No
     everything(web, key)
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.exchange.partners.remove("friends")
     assert not room.lies_on_disk(bits(1))
     assert web.get(FETCH, headers=shown(key)).status_code == 401
@@ -263,12 +263,12 @@ def test_claim_withdrawn_during_a_page_is_followed(room: Room, web: httpx.Client
     other, _ = room.partner("others")
     room.feed.put("another", bits(2))
     room.feed.put("hers", bits(1))
-    seen = update_marks(room.exchange)
+    seen = update_exchange_state(room.exchange)
     page = room.feed.changes(0, 10)
     room.exchange.served.record_served(other, page[:1], seen.number)
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.exchange.served.record_served(partner, page[1:], seen.number)
     room.clock.wind(seconds=5)
     assert everything(web, key)[0][bits(1).hex()] == "Withdrawn"
@@ -489,7 +489,7 @@ def test_concurrent_submissions_of_the_same_hashes_succeed(room: Room) -> None:
     bank = BankStore(room.exchange.served.engine)  # type: ignore[attr-defined]
     create_built_in_banks(bank)
     partner, _ = room.partner("friends", submits=True)
-    submissions = PartnerSubmissions(replace(room.platform, bank=bank))
+    submissions = PartnerHashRegistrar(replace(room.platform, bank=bank))
     submissions.submit(partner, [bits(0)])
     together = Barrier(4)
 
@@ -514,7 +514,7 @@ def test_submitted_hashes_are_waiting_claims_of_that_partner(room: Room, web: ht
         body = {"count": 1, "hashRecords": [record]}
         assert post(web, "SubmitHashes", key, body).json() == {"count": 1}
     [entry] = room.bank.entries(0)
-    [(_, claim)] = room.bank.claims_on([entry.number])
+    [(_, claim)] = room.bank.claims_on_pictures([entry.number])
     assert (entry.bits, claim.bank, claim.state) == (bits(1), partner.own_bank, "waiting")
 
 

@@ -15,11 +15,11 @@ BILLION_LAUGHS = b"""<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><l
 
 def test_xml_names_have_no_namespace() -> None:
     root = read_xml(b'<a xmlns="urn:x" xmlns:y="urn:y"><y:b id="1">t&amp;u</y:b><b/></a>', 1000)
-    inside = root.child("b")
+    inside = root.descendant("b")
     assert inside is not None
     assert (root.name, inside.attributes, inside.text) == ("a", {"id": "1"}, "t&u")
     assert len(list(root.children_named("b"))) == 2
-    assert root.child("b", "c") is None
+    assert root.descendant("b", "c") is None
 
 
 @pytest.mark.parametrize(

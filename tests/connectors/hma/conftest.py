@@ -18,7 +18,7 @@ from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.index.memory_indexes import RegisteredSounds
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.open_gate import open_exchange, platform_listings
+from entrenous.stop.store.open_gate import claim_listing_store, open_exchange
 from entrenous.stop.store.review_queue import ReviewQueue
 from tests.new_bank import engine_at
 from tests.stop.conftest import another, hers  # noqa: F401 - fixtures
@@ -53,7 +53,7 @@ def an_app(
 ) -> Starlette:
     """The API as the gate mounts it; ``kept_beside`` has the database if this platform has none."""
     kept = kept_beside or platform
-    return hma_app(platform, access, platform_listings(kept), open_exchange(kept).sources)
+    return hma_app(platform, access, claim_listing_store(kept), open_exchange(kept).sources)
 
 
 @contextmanager

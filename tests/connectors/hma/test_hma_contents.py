@@ -71,7 +71,7 @@ def test_switching_a_content_off_and_on_keeps_its_number(
     assert hma.put(address, json=OFF).status_code == 200
     assert hma.put(address, json=ON).json()["disable_until_ts"] == 1
     assert raw(hma) == [number]
-    ((_, claim),) = platform.bank.claims_on({number})
+    ((_, claim),) = platform.bank.claims_on_pictures({number})
     assert claim.state is ClaimState.WAITING
 
 
@@ -114,7 +114,7 @@ def test_person_s_claim_is_found_but_not_changeable(
 
 def test_released_picture_is_not_acted_on(hma: httpx.Client, platform: Platform) -> None:
     number = make(hma)
-    ((_, claim),) = platform.bank.claims_on({number})
+    ((_, claim),) = platform.bank.claims_on_pictures({number})
     platform.bank.apply_event(claim.id, ClaimEvent.CONFIRM)
     let_through = replace(claim, id=ClaimId("r"), bank=RELEASED_BANK, state=ClaimState.CONFIRMED)
     platform.bank.register(Registration(let_through, (bytes.fromhex(HEX),)))
@@ -161,7 +161,7 @@ def test_parts_of_pictures_are_no_contents(
 
 def test_suspended_claim_of_a_person_is_shown_as_off(hma: httpx.Client, platform: Platform) -> None:
     import_hashes(HEX, PEOPLE_BANK, platform)
-    ((_, claim),) = platform.bank.claims_on({1})
+    ((_, claim),) = platform.bank.claims_on_pictures({1})
     platform.bank.apply_event(claim.id, ClaimEvent.SUSPEND)
     assert hma.get("/c/bank/PEOPLE/content/1").json()["disable_until_ts"] == 0
 

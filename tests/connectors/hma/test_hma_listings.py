@@ -10,7 +10,7 @@ from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import relist_due_claims
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
-from entrenous.stop.store.open_gate import platform_listings
+from entrenous.stop.store.open_gate import claim_listing_store
 from tests.connectors.hma.conftest import OPERATOR
 from tests.connectors.hma.test_hma_contents import FAR, HEX, OFF, ON, make, raw
 from tests.stop.http.conftest import WoundClock
@@ -73,19 +73,19 @@ def test_content_is_off_until_a_time(
 ) -> None:
     hma.post("/c/banks", json={"name": "TEST"})
     hma.post("/c/bank/TEST/signal", json={"pdq": HEX, "note": "n", "metadata": METADATA})
-    ((_, confirmed),) = platform.bank.claims_on({1})
+    ((_, confirmed),) = platform.bank.claims_on_pictures({1})
     platform.bank.apply_event(confirmed.id, ClaimEvent.CONFIRM)
     until = int(clock.now().timestamp()) + 3600
     off = hma.put(ADDRESS, json={"disable_until_ts": until}).json()
     assert (off["disable_until_ts"], raw(hma)) == (until, [])
-    listings = platform_listings(platform)
+    listings = claim_listing_store(platform)
     clock.wind(seconds=3599)
     assert relist_due_claims(platform, listings) == 0
     clock.wind(seconds=1)
     assert [relist_due_claims(platform, listings) for _ in range(2)] == [1, 0]
     shown = hma.get(ADDRESS).json()
     assert (shown["disable_until_ts"], shown["note"], raw(hma)) == (1, "n", [1])
-    ((_, again),) = platform.bank.claims_on({1})
+    ((_, again),) = platform.bank.claims_on_pictures({1})
     assert again.state is ClaimState.WAITING  # nobody has looked at it since
     assert called(hma) == "upload-7"
 
@@ -99,7 +99,7 @@ def test_switching_by_hand_clears_the_time(
         hma.put(ADDRESS, json=until)
         hma.put(ADDRESS, json=by_hand)
         clock.wind(seconds=120)
-        assert relist_due_claims(platform, platform_listings(platform)) == 0
+        assert relist_due_claims(platform, claim_listing_store(platform)) == 0
         assert hma.get(ADDRESS).json()["disable_until_ts"] == on
         hma.put(ADDRESS, json=ON)
         until = {"disable_until_ts": int(clock.now().timestamp()) + 60}
@@ -120,7 +120,7 @@ def test_crash_before_switching_off_leaves_it_on(
             hma.put(ADDRESS, json=until)
     assert (hma.get(ADDRESS).json()["disable_until_ts"], raw(hma)) == (1, [1])
     clock.wind(seconds=60)
-    listings = platform_listings(platform)
+    listings = claim_listing_store(platform)
     assert relist_due_claims(platform, listings) == 0
     assert listings.claims_to_relist(clock.now()) == ()
 

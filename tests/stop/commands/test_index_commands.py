@@ -81,7 +81,7 @@ def test_lookup_reports_a_frame_once_as_a_part(data: Path) -> None:
 
 def test_lookup_does_not_find_a_withdrawn_claim(data: Path) -> None:
     with open_platform(data) as (platform, _):
-        claim = platform.bank.claims_on({1})[0][1]
+        claim = platform.bank.claims_on_pictures({1})[0][1]
         platform.bank.apply_event(claim.id, ClaimEvent.WITHDRAW)
     assert answer("lookup", ONE.hex(), "--data", str(data))["hashes"][0]["matches"] == []
 
@@ -98,7 +98,7 @@ def test_index_status_and_rebuild(data: Path) -> None:
     assert answer("status", "--data", str(data))["file_was"] == "sound"
     assert not told["withdrawn_waiting"]
     with open_platform(data) as (platform, _):
-        claim = platform.bank.claims_on({1})[0][1]
+        claim = platform.bank.claims_on_pictures({1})[0][1]
         platform.bank.apply_event(claim.id, ClaimEvent.WITHDRAW)
     assert answer("rebuild", "--data", str(data))["whole"] == 0
     told = answer("status", "--data", str(data))

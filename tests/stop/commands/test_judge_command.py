@@ -16,7 +16,7 @@ from entrenous.stop.judge.judge_pool import (
     ANSWER_LENGTH_STRUCT,
     READY_MESSAGE,
     decode_decision_or_raise,
-    write_judge_request,
+    encode_judge_request,
 )
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, Outcome
@@ -98,7 +98,7 @@ def test_a_busy_gate_has_judges_replaces_them_and_takes_them_along(tmp_path: Pat
 def asked(judge: subprocess.Popen[bytes], upload: bytes, reference: str) -> Decision:
     assert judge.stdin is not None
     assert judge.stdout is not None
-    judge.stdin.write(b"".join(write_judge_request(upload, reference)))
+    judge.stdin.write(b"".join(encode_judge_request(upload, reference)))
     judge.stdin.flush()
     (size,) = ANSWER_LENGTH_STRUCT.unpack(judge.stdout.read(ANSWER_LENGTH_STRUCT.size))
     return decode_decision_or_raise(judge.stdout.read(size))

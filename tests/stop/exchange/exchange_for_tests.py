@@ -13,8 +13,8 @@ from entrenous.base.secret import Secret
 from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.exchange_nouns import ExchangePartner, ExchangeServices
 from entrenous.stop.exchange_serving import (
-    PartnerOpinions,
-    PartnerSubmissions,
+    PartnerHashRegistrar,
+    PartnerOpinionRecorder,
     add_exchange_partner,
     authenticate_partner,
 )
@@ -113,8 +113,8 @@ def open_room(folder: Path, clock: WoundClock | None = None) -> Iterator[Room]:
         partners,
         ServedStore(engine),
         SourceStore(engine),
-        PartnerOpinions(clock, partners),
-        PartnerSubmissions(platform),
+        PartnerOpinionRecorder(clock, partners),
+        PartnerHashRegistrar(platform),
     )
     yield Room(clock, feed, bank, platform, exchange, folder / "bank.db")
     engine.dispose()

@@ -61,7 +61,7 @@ def known(room: Room) -> Room:
 
 def protected(room: Room) -> set[bytes]:
     numbers = {entry.number: entry.bits for entry in room.bank.entries(0)}
-    found = room.bank.claims_on(numbers)
+    found = room.bank.claims_on_pictures(numbers)
     return {numbers[number] for number, claim in found if claim.bank == THEIRS}
 
 
@@ -72,7 +72,7 @@ def run(room: Room, fetcher: Script, **more: bool) -> object:
 def test_records_become_waiting_claims_in_a_bank_of_their_own(known: Room) -> None:
     run(known, script(live(1, 2), live(3)))
     assert protected(known) == {bits(1), bits(2), bits(3)}
-    states = {claim.state for _, claim in known.bank.claims_on([1, 2, 3])}
+    states = {claim.state for _, claim in known.bank.claims_on_pictures([1, 2, 3])}
     assert states == {ClaimState.WAITING}
 
 
@@ -80,7 +80,7 @@ def test_fetched_claims_are_confirmed_only_if_the_operator_vouches(room: Room) -
     source = Source("own", SourceKind.FILE, "/list", THEIRS, confirmed=True)
     room.exchange.sources.add(source)
     fetch_source(source, script(live(1)), room.exchange, room.platform)
-    assert [claim.state for _, claim in room.bank.claims_on([1])] == [ClaimState.CONFIRMED]
+    assert [claim.state for _, claim in room.bank.claims_on_pictures([1])] == [ClaimState.CONFIRMED]
 
 
 def test_withdrawal_at_the_source_withdraws_here(known: Room) -> None:
@@ -158,8 +158,8 @@ def test_fetch_killed_anywhere_loses_nothing(
         run(known, script(live(1, 2), news))
     run(known, script(live(1, 2), then, then))
     assert protected(known) == {bits(number) for number in protects}
-    assert known.exchange.sources.count_live("charity") == len(protects)
-    claims = known.bank.claims_on([entry.number for entry in known.bank.entries(0)])
+    assert known.exchange.sources.count_records_with_claim("charity") == len(protects)
+    claims = known.bank.claims_on_pictures([entry.number for entry in known.bank.entries(0)])
     assert len(claims) == len(protects)
 
 
@@ -252,7 +252,7 @@ def test_claim_withdrawn_by_its_holder_stays_withdrawn(known: Room) -> None:
     run(known, script(live(1)))
     from entrenous.stop.registration import ClaimEvent
 
-    claim = known.bank.claims_on([1])[0][1].id
+    claim = known.bank.claims_on_pictures([1])[0][1].id
     known.bank.apply_event(claim, ClaimEvent.WITHDRAW)
     run(known, script(live(1), live(1, version=2)))
     assert protected(known) == set()

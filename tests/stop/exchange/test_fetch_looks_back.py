@@ -16,7 +16,7 @@ from entrenous.stop.exchange_nouns import Source, SourceKind, SourcePage, Source
 from entrenous.stop.exchange_serving import add_exchange_partner, authenticate_partner
 from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.index.memory_indexes import RegisteredSounds
-from entrenous.stop.judge.look_back import look_back_due
+from entrenous.stop.judge.look_back import look_back_for_due_claims
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.open_gate import open_exchange
@@ -42,12 +42,12 @@ def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platfor
 
 def waits(platform: Platform, case: str, bank: str) -> None:
     assert platform.reviews.count_waiting_items() == 0
-    assert look_back_due(platform) == 1
+    assert look_back_for_due_claims(platform) == 1
     review = platform.reviews.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == (case, FoundBy.LOOK_BACK, "post 17")
     assert [match.bank for match in review.decision.matches] == [bank]
-    assert look_back_due(platform) == 0
+    assert look_back_for_due_claims(platform) == 0
 
 
 def test_earlier_upload_waits_after_a_fetch(platform: Platform, hers: Any) -> None:

@@ -13,7 +13,7 @@ from entrenous.stop.exchange_serving import (
     newest_change_number,
     seconds_first_seen,
     unix_seconds,
-    update_marks,
+    update_exchange_state,
 )
 from tests.stop.exchange.exchange_for_tests import MemoryFeed, Room, bits
 from tests.stop.platform_for_tests import WoundClock
@@ -41,36 +41,36 @@ def test_first_mark_has_the_time_of_the_newest_change(room: Room) -> None:
     room.feed.put("a", bits(1))
     made_s = unix_seconds(room.clock.now())
     room.clock.wind(hours=3)
-    assert update_marks(room.exchange) == ChangeMark(made_s, 1)
+    assert update_exchange_state(room.exchange) == ChangeMark(made_s, 1)
 
 
 def test_news_of_a_marked_second_waits_for_the_next(room: Room) -> None:
     room.feed.put("a", bits(1))
-    first = update_marks(room.exchange)
+    first = update_exchange_state(room.exchange)
     room.feed.put("b", bits(2))
-    assert update_marks(room.exchange) == first
+    assert update_exchange_state(room.exchange) == first
     room.clock.wind(seconds=1)
-    assert update_marks(room.exchange) == ChangeMark(first.at_s + 1, 2)
+    assert update_exchange_state(room.exchange) == ChangeMark(first.at_s + 1, 2)
 
 
 def test_late_commit_is_dated_after_queried_times(room: Room) -> None:
     room.feed.put("a", bits(1))
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
     asked_s = unix_seconds(room.clock.now())
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     assert change_number_before(asked_s, room.exchange) == 1
     room.clock.wind(seconds=-9)
     room.feed.put("late", bits(2))  # its own clock is behind
     room.clock.wind(seconds=20)
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     assert change_number_before(asked_s, room.exchange) == 1
     assert seconds_first_seen([2], room.exchange)[0] >= asked_s
 
 
 def test_future_start_time_begins_at_the_beginning(room: Room) -> None:
     room.feed.put("a", bits(1))
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=5)
     now_s = unix_seconds(room.clock.now())
     assert change_number_before(now_s, room.exchange) == 1
@@ -80,7 +80,7 @@ def test_future_start_time_begins_at_the_beginning(room: Room) -> None:
 def test_old_marks_are_dropped_and_lose_nothing(room: Room) -> None:
     for number in range(1, 6):
         room.feed.put(f"c{number}", bits(number))
-        update_marks(room.exchange)
+        update_exchange_state(room.exchange)
         room.clock.wind(days=60)
     oldest = room.exchange.served.marks_over(0, 5)[0]
     assert oldest.number == 3  # the newest of those that are older than 100 days
@@ -92,7 +92,7 @@ def test_concurrent_mark_of_another_process_wins(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room.feed.put("a", bits(1))
-    update_marks(room.exchange)
+    update_exchange_state(room.exchange)
     room.clock.wind(seconds=5)
     room.feed.put("b", bits(2))
     store = type(room.exchange.served)
@@ -109,7 +109,7 @@ def test_concurrent_mark_of_another_process_wins(
         "add_mark",
         lambda self, mark, before: late(self, replace(mark, number=newest), before),
     )
-    seen = update_marks(room.exchange)
+    seen = update_exchange_state(room.exchange)
     assert seen == room.exchange.served.newest_mark() == ChangeMark(seen.at_s, 2)
     assert seconds_first_seen([2], room.exchange) == [seen.at_s]
 

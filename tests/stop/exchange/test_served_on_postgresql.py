@@ -59,6 +59,9 @@ def _sources(engine: sa.Engine) -> None:
     at = Checkpoint(1, anew=True, token="a", begun_at=clock.now())
     for _ in range(2):
         sources.store_page("charity", known, at)
-    assert (sources.checkpoint("charity"), sources.count_live("charity")) == (at, 1200)
+    assert (sources.checkpoint("charity"), sources.count_records_with_claim("charity")) == (
+        at,
+        1200,
+    )
     assert len(sources.known_records("charity", [one.key_sha256 for one in known])) == 1200
     assert len(sources.unseen_records("charity", 2)) == 1200

@@ -96,7 +96,7 @@ def test_long_background_work_runs_one_at_a_time() -> None:
         places = anyio.CapacityLimiter(1)
         async with anyio.create_task_group() as group:
             for number in range(100):
-                group.start_soon(lambda n=number: run_after_answer(long, n, places=places))
+                group.start_soon(lambda n=number: run_after_answer(long, n, limiter=places))
             try:
                 with anyio.fail_after(10):
                     while not begun:  # noqa: ASYNC110 -- a thread does it

@@ -212,7 +212,7 @@ def test_concurrent_judging_is_one_more_than_processors(
 def test_waiting_too_long_for_a_turn_raises_busy(
     platform: Platform, access: GateAccess, another: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.stop.http.upload_requests._TURN_WAIT_S_MAX", 0.05)
+    monkeypatch.setattr("entrenous.stop.http.upload_requests._SLOT_WAIT_S_MAX", 0.05)
     started, go_on = threading.Event(), threading.Event()
 
     def slow(untrusted_data: bytes) -> Picture:

@@ -82,7 +82,7 @@ def test_appeal_secret_is_checked_by_the_store(made: Stores) -> None:
     made.reviews.record_upload(
         replace(review, decision=Decision(Outcome.REFUSE, "b"), secret_sha256=None), None
     )
-    assert made.reviews.may_appeal("a", secret)
+    assert made.reviews.is_appeal_secret("a", secret)
     for case, shown in (
         ("a", bytes(32)),
         ("a", b""),
@@ -90,7 +90,7 @@ def test_appeal_secret_is_checked_by_the_store(made: Stores) -> None:
         ("none", secret),
         ("none", b""),
     ):
-        assert not made.reviews.may_appeal(case, shown)
+        assert not made.reviews.is_appeal_secret(case, shown)
 
 
 def test_database_engines_hide_parameters(made: Stores) -> None:

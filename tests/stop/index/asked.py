@@ -19,7 +19,7 @@ def main() -> None:
         print("ready", flush=True)  # noqa: T201
         for line in sys.stdin:
             near = index.find_near_hashes([bytes.fromhex(line)], part=False)
-            claims = bank.claims_on({one.entry for one in near})
+            claims = bank.claims_on_pictures({one.entry for one in near})
             print(len(claims), flush=True)  # noqa: T201
     engine.dispose()
 

@@ -105,7 +105,7 @@ def compare(folder: Path, seed: int, reported: Reported, shards: int) -> None:
         agrees(index, bank, seed, most=40)
         for name, bits in reported.registered.items():
             near = index.find_near_hashes([bits], part=False)
-            claims = bank.claims_on({one.entry for one in near})
+            claims = bank.claims_on_pictures({one.entry for one in near})
             # The worker may have been killed between withdrawing and reporting it.
             assert name in {claim.id for _, claim in claims} or _is_withdrawn(bank, name)
         if index.has_withdrawn_hashes():

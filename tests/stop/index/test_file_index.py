@@ -41,7 +41,11 @@ def on_disk(folder: Path) -> bytes:
 def test_a_first_index_is_made_from_the_bank(folder: Path, bank: BankStore) -> None:
     index = FileIndex(folder, bank)
     agrees(index, bank)
-    assert (index.state().whole, index.state().parts, index.state().added_since_base) == (30, 40, 0)
+    assert (index.counts().whole, index.counts().parts, index.counts().added_since_base) == (
+        30,
+        40,
+        0,
+    )
 
 
 def test_index_folder_and_files_are_private(folder: Path, bank: BankStore) -> None:
@@ -55,12 +59,12 @@ def test_later_hashes_are_found_before_and_after_a_merge(folder: Path, bank: Ban
     index = FileIndex(folder, bank)
     register(bank, "later", *fresh(5, 3), parts=fresh(6, 4))
     agrees(index, bank)
-    assert index.state().added_since_base == 11
+    assert index.counts().added_since_base == 11
     assert index.merge()
-    assert index.state().added_since_base == 0
+    assert index.counts().added_since_base == 0
     agrees(index, bank)
     again = FileIndex(folder, bank)
-    assert again.state() == index.state()
+    assert again.counts() == index.counts()
     agrees(again, bank)
 
 
@@ -112,11 +116,11 @@ def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: BankStor
     register(bank, "many", *fresh(10_001, 9))
     index = FileIndex(folder, bank)
     assert secret in on_disk(folder)
-    before = index.state()
+    before = index.counts()
     bank.apply_event(claim, ClaimEvent.WITHDRAW)
     index.rebuild()
     assert secret[:8] not in on_disk(folder)
-    assert index.state().in_base == before.in_base - 1  # so no table lists it
+    assert index.counts().in_base == before.in_base - 1  # so no table lists it
     agrees(index, bank, most=33)
 
 
@@ -129,7 +133,9 @@ def test_merge_with_withdrawn_hashes_misses_nothing(folder: Path, bank: BankStor
     register(bank, "two", bits)
     for _ in range(2):
         near = index.find_near_hashes([bits], part=False)
-        assert [found.id for _, found in bank.claims_on({one.entry for one in near})] == ["two"]
+        assert [found.id for _, found in bank.claims_on_pictures({one.entry for one in near})] == [
+            "two"
+        ]
         index.merge()
 
 
@@ -199,9 +205,9 @@ def test_another_process_switches_to_the_newer_base(folder: Path, bank: BankStor
     register(bank, "later", *fresh(5, 3))
     one.merge()
     agrees(other, bank)
-    assert other.state().in_base == 70
+    assert other.counts().in_base == 70
     other.switch_to_newer_bases()
-    assert other.state() == one.state()
+    assert other.counts() == one.counts()
     agrees(other, bank)
 
 
@@ -233,7 +239,7 @@ def test_single_hash_is_found_after_a_restart(folder: Path, copies: int) -> None
         register(bank, name, bits)
     FileIndex(folder, bank)
     near = FileIndex(folder, bank).find_near_hashes([bits], part=False)
-    claims = bank.claims_on({one.entry for one in near})
+    claims = bank.claims_on_pictures({one.entry for one in near})
     assert sorted(claim.id for _, claim in claims) == names
 
 

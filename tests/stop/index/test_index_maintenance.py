@@ -69,7 +69,7 @@ def test_index_far_behind_is_merged_before_the_first_answer(
     register(bank, "later", *fresh(11, 3))
     monkeypatch.setattr(file_index, "_UNMERGED_HASHES_MAX", 10)
     with open_index(folder, bank, round_s=60) as index:
-        assert index.index.state().added_since_base == 0
+        assert index.index.counts().added_since_base == 0
         agrees(index, bank)
 
 
@@ -111,14 +111,14 @@ def test_every_section_is_reread(folder: Path, bank: BankStore) -> None:
         data, _ = sections[section]
         size = (folder / "base").stat().st_size
         steps = 2 + size // 100_000
-        assert not any(index.verify_some_bytes(100_000) for _ in range(2 * steps))
+        assert not any(index.finds_damage(100_000) for _ in range(2 * steps))
         before = sum(one.size for one, _ in sections[:section])
         header = size - sum(one.size for one, _ in sections)
         spoil(folder / "base", header + before + data.size // 2, bytes([data[data.size // 2] ^ 4]))
-        assert any(index.verify_some_bytes(100_000) for _ in range(2 * steps)), section
-        assert index.verify_some_bytes(1)  # until it was repaired, which may fail at first
+        assert any(index.finds_damage(100_000) for _ in range(2 * steps)), section
+        assert index.finds_damage(1)  # until it was repaired, which may fail at first
         index.replace_damaged()
-        assert not any(index.verify_some_bytes(100_000) for _ in range(steps)), section
+        assert not any(index.finds_damage(100_000) for _ in range(steps)), section
     agrees(index, bank, most=33)
 
 
@@ -127,9 +127,9 @@ def test_truncated_file_is_replaced_without_rereading(folder: Path, bank: BankSt
     index = FileIndex(folder, bank)
     with (folder / "base").open("r+b") as file:
         file.truncate(64)
-    assert index.verify_some_bytes(1_000_000)
+    assert index.finds_damage(1_000_000)
     index.replace_damaged()
-    assert not index.verify_some_bytes(1_000_000)
+    assert not index.finds_damage(1_000_000)
     agrees(index, bank)
 
 

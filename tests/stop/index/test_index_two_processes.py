@@ -61,6 +61,6 @@ def test_the_next_look_of_another_process_knows(tmp_path: Path, postgres: Cluste
             assert matches(bits) == 0
             took += [added - began, time.perf_counter() - added]
             near = {one.entry for one in own.find_near_hashes([bits], part=False)}
-            assert bank.claims_on(near) == ()
+            assert bank.claims_on_pictures(near) == ()
     engine.dispose()
     assert median(took) <= WITHIN_S

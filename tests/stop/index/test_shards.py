@@ -49,9 +49,9 @@ def test_it_finds_what_counting_bits_does(
     agrees(index, bank, most=33)
     register(bank, "later", *fresh(30, 3), parts=fresh(30, 4))
     agrees(index, bank, most=33)
-    assert index.state().added_since_base == 60
+    assert index.counts().added_since_base == 60
     assert index.merge()
-    assert index.state().added_since_base == 0
+    assert index.counts().added_since_base == 0
     for one in (index, FileIndex(folder, bank, shards)):
         agrees(one, bank, most=33)
     assert len(files(folder)) == shards
@@ -60,7 +60,7 @@ def test_it_finds_what_counting_bits_does(
 def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: BankStore) -> None:
     FileIndex(folder, bank, 4)
     told = 0
-    for shard in Shard.shards_of(4):
+    for shard in Shard.all_shards(4):
         for kind in read_base(folder / shard.file_name).segments:
             rows = hash_words(kind)
             told += len(rows)
@@ -76,8 +76,8 @@ def test_another_number_of_shards_rewrites_all_files(
     FileIndex(folder, bank, before)
     index = FileIndex(folder, bank, after)
     agrees(index, bank)
-    assert files(folder) == {shard.file_name for shard in Shard.shards_of(after)}
-    assert index.state().in_base == bank.count_claims_and_hashes().hashes
+    assert files(folder) == {shard.file_name for shard in Shard.all_shards(after)}
+    assert index.counts().in_base == bank.count_claims_and_hashes().hashes
 
 
 def test_a_merge_that_was_killed_between_two_shards_misses_nothing(
@@ -98,7 +98,7 @@ def test_a_merge_that_was_killed_between_two_shards_misses_nothing(
         index.merge()
     monkeypatch.undo()
     again = FileIndex(folder, bank, 4)
-    assert 0 < again.state().added_since_base < 80
+    assert 0 < again.counts().added_since_base < 80
     agrees(again, bank)
     agrees(index, bank)
     assert again.merge()
@@ -109,7 +109,7 @@ def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: BankStore) -> Non
     (secret,) = fresh(1, 8)
     claim = register(bank, "private", secret)
     index = FileIndex(folder, bank, 4)
-    mine = folder / Shard.shards_of(4)[shard_of(secret, 4)].file_name
+    mine = folder / Shard.all_shards(4)[shard_of(secret, 4)].file_name
     before = read_base(mine).count
     bank.apply_event(claim, ClaimEvent.WITHDRAW)
     assert index.has_withdrawn_hashes()
@@ -122,7 +122,7 @@ def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: BankStore) -> Non
 @pytest.mark.parametrize("harm", ["gone", "cut", "of another shard"])
 def test_one_damaged_shard_is_detected(folder: Path, bank: BankStore, harm: str) -> None:
     FileIndex(folder, bank, 2)
-    one, other = (folder / shard.file_name for shard in Shard.shards_of(2))
+    one, other = (folder / shard.file_name for shard in Shard.all_shards(2))
     match harm:
         case "gone":
             one.unlink()
@@ -141,7 +141,7 @@ def test_another_process_switches_to_newer_shards(folder: Path, bank: BankStore)
     one.merge()
     agrees(other, bank)
     other.switch_to_newer_bases()
-    assert other.state() == one.state()
+    assert other.counts() == one.counts()
     agrees(other, bank)
 
 
@@ -149,7 +149,7 @@ def test_shard_of_bytes_and_of_words_agree() -> None:
     hashes = fresh(500, 9)
     for of in (1, 2, 3, 64):
         numbers = [shard_of(bits, of) for bits in hashes]
-        mine = np.stack([shard.contains(hashes_as_words(hashes)) for shard in Shard.shards_of(of)])
+        mine = np.stack([shard.contains(hashes_as_words(hashes)) for shard in Shard.all_shards(of)])
         assert (mine.sum(axis=0) == 1).all()
         assert mine.argmax(axis=0).tolist() == numbers
 

@@ -16,8 +16,8 @@ from entrenous.stop.judge.judge_pool import (
     JudgeFailed,
     decode_decision_or_raise,
     encode_decision_or_error,
+    encode_judge_request,
     read_judge_request,
-    write_judge_request,
 )
 from entrenous.stop.nouns import BankUnreachable
 from entrenous.stop.upload_record import Decision, Outcome, PublishedAnyway
@@ -48,7 +48,7 @@ def heard(answer: bytes) -> Decision:
 def test_request_is_read_back_until_the_end_of_input(
     upload: bytes, reference: str, publishes: PublishedAnyway
 ) -> None:
-    said = b"".join(write_judge_request(upload, reference, publishes))
+    said = b"".join(encode_judge_request(upload, reference, publishes))
     stream = io.BytesIO(said)
     assert read_judge_request(stream.read) == (upload, reference, publishes)
     assert read_judge_request(stream.read) is None

@@ -11,7 +11,7 @@ from entrenous.stop.judge.look_back import (
     LEASE_DURATION,
     delete_expired,
     look_back,
-    look_back_due,
+    look_back_for_due_claims,
     record_clock,
     schedule_look_backs,
 )
@@ -182,10 +182,10 @@ def test_look_back_left_by_a_killed_gate_is_done_later(room: Room, hers: Any) ->
     case = judge_upload(jpeg(hers), room.platform).case
     claim = room.protect(hers, parts=False).claim
     assert room.platform.reviews.count_due_work().look_backs == 1
-    assert look_back_due(room.platform) == 1
+    assert look_back_for_due_claims(room.platform) == 1
     assert room.platform.reviews.review(case).decision.matches[0].claim == claim
     assert room.platform.reviews.count_due_work().look_backs == 0
-    assert look_back_due(room.platform) == 0
+    assert look_back_for_due_claims(room.platform) == 0
 
 
 def test_look_back_interrupted_by_a_kill_is_repeated(room: Room, hers: Any) -> None:
@@ -194,15 +194,15 @@ def test_look_back_interrupted_by_a_kill_is_repeated(room: Room, hers: Any) -> N
     assert (
         len(room.platform.reviews.lease_look_backs(room.clock.now() + LEASE_DURATION, 9)) == 1
     )  # and it is killed
-    assert look_back_due(room.platform) == 0
+    assert look_back_for_due_claims(room.platform) == 0
     room.clock.wind(minutes=2)
-    assert look_back_due(room.platform) == 1
+    assert look_back_for_due_claims(room.platform) == 1
 
 
 def test_upload_that_matches_sixty_claims_names_all_of_them(room: Room, hers: Any) -> None:
     cases = [judge_upload(jpeg(hers), room.platform).case for _ in range(2)]
     made = [room.protect(hers, parts=False) for _ in range(60)]
-    look_back_due(room.platform)
+    look_back_for_due_claims(room.platform)
     kept = {one.claim for one in room.platform.reviews.review(cases[0]).decision.matches}
     assert kept == {one.claim for one in made}
     confirm_case(cases[0], room.platform)
@@ -252,12 +252,12 @@ def test_what_a_reviewer_confirmed_is_found_among_what_was_let_through(
     assert earlier.outcome is Outcome.LET_THROUGH
     judge_upload(jpeg(another), room.platform, "post 2")
     room.protect(hers)  # with windows
-    assert look_back_due(room.platform) == 1
+    assert look_back_for_due_claims(room.platform) == 1
     assert room.platform.reviews.count_waiting_items() == 0
     later = judge_upload(jpeg(piece, 60), room.platform, "post 3")
     assert later.outcome is Outcome.HOLD
     confirm_case(later.case, room.platform)
-    assert look_back_due(room.platform) == 1
+    assert look_back_for_due_claims(room.platform) == 1
     (found,) = room.platform.reviews.published("", 9)
     assert (found.case, found.reference, found.found) == (earlier.case, "post 1", FoundBy.LOOK_BACK)
 
@@ -269,13 +269,13 @@ def test_repeated_look_back_does_not_hold_a_released_upload(room: Room, hers: An
     release_case(first.case, room.platform)
     again = judge_upload(jpeg(hers, 60), room.platform)
     assert again.outcome is Outcome.LET_THROUGH
-    look_back_due(room.platform)
+    look_back_for_due_claims(room.platform)
     room.platform.bank.add_upload_hashes([claim], b"\x55" * 32, confirmed=True)
-    assert look_back_due(room.platform) == 1
+    assert look_back_for_due_claims(room.platform) == 1
     assert room.platform.reviews.count_waiting_items() == 0
     room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.REFUSE
-    assert look_back_due(room.platform) == 1
+    assert look_back_for_due_claims(room.platform) == 1
     found = [one.case for one in room.platform.reviews.published("", 9)]
     assert found == [first.case, again.case]
 
@@ -285,11 +285,11 @@ def test_operator_can_repeat_look_backs_for_a_former_shadow_bank(room: Room, her
     case = judge_upload(jpeg(hers), room.platform).case
     protect(room, hers)
     assert schedule_look_backs(shadow, room.platform) == 0
-    look_back_due(room.platform)
+    look_back_for_due_claims(room.platform)
     live = set_policy(PEOPLE_BANK, PolicyChange(shadow=False), room.platform)
     assert room.platform.reviews.count_due_work().look_backs == 0
     assert schedule_look_backs(live, room.platform) == 1
-    assert look_back_due(room.platform) == 1
+    assert look_back_for_due_claims(room.platform) == 1
     assert [one.case for one in room.platform.reviews.published("", 9)] == [case]
 
 
@@ -325,6 +325,6 @@ def test_claim_made_while_the_clock_was_ahead_is_looked_back_for(room: Room, her
     room.clock.wind(days=400)
     room.protect(hers, parts=False)  # no look-back was made meanwhile
     room.clock.moment = right + timedelta(hours=1)
-    assert look_back_due(room.platform, 10) == 1
-    assert look_back_due(room.platform, 10) == 0
+    assert look_back_for_due_claims(room.platform, 10) == 1
+    assert look_back_for_due_claims(room.platform, 10) == 0
     assert room.platform.reviews.count_waiting_items() == 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from entrenous.stop.judge.deferred_scan import run_deferred_scan
-from entrenous.stop.judge.look_back import delete_expired, look_back_due
+from entrenous.stop.judge.look_back import delete_expired, look_back_for_due_claims
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.register import withdraw_claim
 from entrenous.stop.review import confirm_case, next_review, release_case
@@ -87,7 +87,7 @@ def test_what_passed_in_shadow_before_the_claim_is_listed_once_one_is_confirmed(
     room.protect(hers)
     held = judge_upload(jpeg(hers, 60), room.platform)
     confirm_case(held.case, room.platform)
-    while look_back_due(room.platform):
+    while look_back_for_due_claims(room.platform):
         pass
     assert published(room) == {first.case: ReviewState.WAITING}
     assert of(room, first.case).reference == "post 17"
@@ -131,7 +131,7 @@ def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(room: Room, her
     assert (published(room), closed.state) == ({}, ReviewState.CLOSED)
     assert (closed.decision.outcome, closed.has_bytes) == (Outcome.LET_THROUGH, False)
     room.protect(hers)
-    while look_back_due(room.platform):
+    while look_back_for_due_claims(room.platform):
         pass
     assert published(room) == {case: ReviewState.WAITING}
     assert of(room, case).found is FoundBy.LOOK_BACK

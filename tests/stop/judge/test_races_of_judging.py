@@ -183,5 +183,7 @@ def test_deciding_thousands_of_claims_takes_few_statements(
     sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
     decide(case, platform)
     assert len(asked) <= 40
-    assert {claim.disputes for _, claim in bank.claims_on({1})} == {int(decide is release_case)}
+    assert {claim.disputes for _, claim in bank.claims_on_pictures({1})} == {
+        int(decide is release_case)
+    }
     engine.dispose()

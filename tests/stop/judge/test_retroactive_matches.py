@@ -9,7 +9,7 @@ import pytest
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.linear_scan import hashes_as_words
 from entrenous.stop.judge import retroactive_matches
-from entrenous.stop.judge.look_back import look_back, look_back_due
+from entrenous.stop.judge.look_back import look_back, look_back_for_due_claims
 from entrenous.stop.judge.retroactive_matches import (
     SoughtHash,
     StoredUploads,
@@ -118,7 +118,7 @@ def test_accepted_uploads_are_read_once_per_thousand_claims(room: Room) -> None:
             return kept(after, limit)
 
     platform = replace(room.platform, reviews=Counting())  # type: ignore[arg-type]
-    assert [look_back_due(platform) for _ in range(4)] == [1000, 1000, 500, 0]
+    assert [look_back_for_due_claims(platform) for _ in range(4)] == [1000, 1000, 500, 0]
     assert reads.count(0) == 3
     assert room.platform.reviews.count_waiting_items() == 3
     assert look_back([ClaimId("0000")], platform) == 0

@@ -53,7 +53,7 @@ def stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[
     """New stores with the bank "people"."""
     clock = WoundClock()
     engine = engine_of(kind, request, folder)
-    made = Stores(BankStore(engine, clock), ReviewQueue(engine, clock, held=SEALED), clock)
+    made = Stores(BankStore(engine, clock), ReviewQueue(engine, clock, cipher=SEALED), clock)
     made.bank.set_bank(Bank(PEOPLE))
     yield made
     engine.dispose()

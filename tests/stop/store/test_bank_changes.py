@@ -59,7 +59,7 @@ def test_claim_has_the_number_of_the_change_that_confirmed_it(bank: BankStore) -
     bank.add_upload_hashes([A], TWO, confirmed=True)
     bank.apply_event(A, ClaimEvent.CONFIRM)  # it was that already
     (entry,) = [one.number for one in bank.entries(0) if one.bits == ONE]
-    assert {of.id: of.confirmed for _, of in bank.claims_on({entry})} == {"a": 3, "b": 2}
+    assert {of.id: of.confirmed for _, of in bank.claims_on_pictures({entry})} == {"a": 3, "b": 2}
     bank.apply_event(A, ClaimEvent.SUSPEND)
     bank.apply_event_to_all(ClaimEvent.CONFIRM, B, A)
     assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (6, 2)

@@ -52,7 +52,7 @@ def test_frame_is_found_with_all_its_times(made: Stores) -> None:
     made.bank.register(Registration(film("v"), video=FILM), Registration(claim("p"), (ONE,)))
     numbers = {(entry.bits, entry.part): entry.number for entry in made.bank.entries(0)}
     assert set(numbers) == {(ONE, False), (TWO, False), (THREE, True)}
-    places = made.bank.claims_by_hash(numbers.values())
+    places = made.bank.claims_on_pictures_and_frames(numbers.values())
     assert {(number, of.id, at_ms) for number, of, at_ms in places} == {
         (numbers[ONE, False], "v", 0),
         (numbers[ONE, False], "v", 1125),
@@ -62,7 +62,7 @@ def test_frame_is_found_with_all_its_times(made: Stores) -> None:
         (numbers[THREE, True], "v", 500),
     }
     assert len(places) == 6
-    assert made.bank.claims_by_hash([]) == ()
+    assert made.bank.claims_on_pictures_and_frames([]) == ()
     assert made.bank.claim(ClaimId("v")) == film("v")
 
 
@@ -70,7 +70,7 @@ def test_frames_are_not_returned_as_pictures(made: Stores) -> None:
     """Callers that ask for pictures, partners above all, get no frames."""
     made.bank.register(Registration(film("v"), video=FILM), Registration(claim("p"), (ONE,)))
     numbers = [entry.number for entry in made.bank.entries(0)]
-    assert [of.id for _, of in made.bank.claims_on(numbers)] == ["p"]
+    assert [of.id for _, of in made.bank.claims_on_pictures(numbers)] == ["p"]
     assert made.bank.hashes_of(ClaimId("v")) == ()
     assert made.bank.hashes_of(ClaimId("p")) == (ONE,)
     assert {one.claim: one.hashes for one in made.bank.changes(0, 9)} == {"v": (), "p": (ONE,)}
@@ -81,16 +81,16 @@ def test_picture_added_to_a_video_by_a_reviewer_is_a_picture(made: Stores) -> No
     made.bank.add_upload_hashes([ClaimId("v")], THREE, confirmed=True)
     (number,) = [one.number for one in made.bank.entries(0) if (one.bits, one.part) == (THREE, 0)]
     confirmed = replace(film("v"), state=ClaimState.CONFIRMED)  # on this hash
-    assert made.bank.claims_by_hash([number]) == ((number, confirmed, None),)
+    assert made.bank.claims_on_pictures_and_frames([number]) == ((number, confirmed, None),)
     assert made.bank.hashes_of(ClaimId("v")) == (THREE,)
     made.bank.add_upload_hashes(
         [ClaimId("v")], ONE, confirmed=True
     )  # this one is the hash of a frame, too
     made.bank.add_upload_hashes([ClaimId("v")], ONE, confirmed=True)
     (shown,) = [one.number for one in made.bank.entries(0) if one.bits == ONE]
-    times = [at_ms for _, _, at_ms in made.bank.claims_by_hash([shown])]
+    times = [at_ms for _, _, at_ms in made.bank.claims_on_pictures_and_frames([shown])]
     assert sorted(times, key=str) == [0, 1125, None]
-    assert [number for number, _ in made.bank.claims_on([shown])] == [shown]
+    assert [number for number, _ in made.bank.claims_on_pictures([shown])] == [shown]
     assert set(made.bank.hashes_of(ClaimId("v"))) == {ONE, THREE}
     made.bank.withdraw(ClaimId("v"))
     assert made.bank.entries(0) == ()
@@ -107,7 +107,7 @@ def test_withdrawing_a_video_deletes_frames_and_sound_of_no_other_claim(made: St
     made.bank.apply_event(ClaimId("v"), ClaimEvent.WITHDRAW)
     left = made.bank.entries(0)
     assert {(entry.bits, entry.part) for entry in left} == {(ONE, False), (THREE, True)}
-    places = made.bank.claims_by_hash([entry.number for entry in left])
+    places = made.bank.claims_on_pictures_and_frames([entry.number for entry in left])
     assert {(of.id, at_ms) for _, of, at_ms in places} == {("w", 0)}
     ((number, sound),) = made.bank.sounds(0)
     assert sound == song(1)

@@ -58,7 +58,7 @@ def test_one_hash_has_one_entry_for_all_its_claims(bank: BankStore) -> None:
     whole, *parts = bank.entries(0)
     assert (whole.bits, whole.part) == (ONE, False)
     assert [(part.bits, part.part) for part in parts] == [(ONE, True), (TWO, True)]
-    assert {held.id for _, held in bank.claims_on({whole.number})} == {"a", "b", "c"}
+    assert {held.id for _, held in bank.claims_on_pictures({whole.number})} == {"a", "b", "c"}
 
 
 def test_listed_finds_claims_by_hash(bank: BankStore) -> None:
@@ -99,7 +99,7 @@ def test_withdrawing_deletes_hashes_of_no_other_claim(bank: BankStore) -> None:
     numbers = [entry.number for entry in bank.entries(0)]
     assert bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
     assert [entry.bits for entry in bank.entries(0)] == [TWO]
-    assert [held.id for _, held in bank.claims_on(numbers)] == ["b"]
+    assert [held.id for _, held in bank.claims_on_pictures(numbers)] == ["b"]
 
 
 def test_many_claims_are_withdrawn_at_once(bank: BankStore) -> None:
@@ -130,9 +130,11 @@ def test_claim_moves_follow_the_table(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     (entry,) = bank.entries(0)
     assert bank.apply_event(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
-    assert bank.claims_on([entry.number]) == ()
+    assert bank.claims_on_pictures([entry.number]) == ()
     assert bank.apply_event(ClaimId("a"), ClaimEvent.CONFIRM).state is ClaimState.CONFIRMED
-    assert [held.state for _, held in bank.claims_on([entry.number])] == [ClaimState.CONFIRMED]
+    assert [held.state for _, held in bank.claims_on_pictures([entry.number])] == [
+        ClaimState.CONFIRMED
+    ]
     for _ in range(2):
         assert bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
     with pytest.raises(AlreadyWithdrawn):
@@ -142,7 +144,7 @@ def test_claim_moves_follow_the_table(bank: BankStore) -> None:
 def test_confirmed_claim_can_be_suspended(bank: BankStore) -> None:
     bank.register(Registration(claim("a", ClaimState.CONFIRMED), (ONE,)))
     assert bank.apply_event(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
-    assert bank.claims_on([entry.number for entry in bank.entries(0)]) == ()
+    assert bank.claims_on_pictures([entry.number for entry in bank.entries(0)]) == ()
 
 
 def test_hashes_of_excludes_parts(bank: BankStore) -> None:
@@ -156,18 +158,18 @@ def test_hashes_of_excludes_parts(bank: BankStore) -> None:
 def test_with_hashes_returns_claims_and_hashes(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE, TWO), (THREE,)), Registration(claim("b"), (ONE,)))
     bank.apply_event(ClaimId("b"), ClaimEvent.WITHDRAW)
-    told = bank.with_hashes([ClaimId("b"), ClaimId("nobody's"), ClaimId("a")])
+    told = bank.claims_with_hashes([ClaimId("b"), ClaimId("nobody's"), ClaimId("a")])
     assert list(told) == ["b", "a"]
     assert [one.state for one, _ in told.values()] == [ClaimState.WITHDRAWN, ClaimState.WAITING]
     assert [set(hashes) for _, hashes in told.values()] == [set(), {ONE, TWO}]
-    assert dict(bank.with_hashes([])) == {}
+    assert dict(bank.claims_with_hashes([])) == {}
 
 
 def test_with_hashes_includes_frames_on_request(bank: BankStore) -> None:
     shown = (FramePrint(0, ONE, 100, THREE), FramePrint(500, TWO, 100))
     bank.register(Registration(claim("a"), video=VideoPrint(shown)))
-    (plain,) = bank.with_hashes([ClaimId("a")]).values()
-    (with_frames,) = bank.with_hashes([ClaimId("a")], frames=True).values()
+    (plain,) = bank.claims_with_hashes([ClaimId("a")]).values()
+    (with_frames,) = bank.claims_with_hashes([ClaimId("a")], frames=True).values()
     assert (plain[1], set(with_frames[1])) == ((), {ONE, TWO})
 
 
@@ -233,9 +235,9 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
 
     def stands(of: ClaimId) -> dict[bytes, tuple[ClaimState, bool]]:
         bits = {entry.number: entry.bits for entry in bank.entries(0)}
-        found = bank.claims_by_hash(bits)
+        found = bank.claims_on_pictures_and_frames(bits)
         shown = {(number, one.id): (one, one.added) for number, one, _ in found}
-        assert {(n, one.id): (one, one.added) for n, one in bank.claims_on(bits)} == shown
+        assert {(n, one.id): (one, one.added) for n, one in bank.claims_on_pictures(bits)} == shown
         return {bits[number]: (one.state, one.added) for number, one, _ in found if one.id == of}
 
     bank.add_upload_hashes([a, ClaimId("nobody")], ONE, TWO, confirmed=True)
@@ -260,7 +262,7 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
     bank.add_upload_hashes([a], THREE, confirmed=True)
     assert stands(a)[THREE] == (confirmed, True)
     number = next(entry.number for entry in bank.entries(0) if entry.bits == THREE)
-    ((_, on_three),) = bank.claims_on([number])
+    ((_, on_three),) = bank.claims_on_pictures([number])
     assert on_three.confirmed > by_move  # a person said so after that
     bank.withdraw(a)
     assert bank.hashes_added_to([a, b]) == {}
@@ -283,7 +285,7 @@ def test_many_hashes_are_registered_at_once(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (), many))
     entries = bank.entries(0)
     assert len(entries) == 2000
-    assert len(bank.claims_on([entry.number for entry in entries])) == 2000
+    assert len(bank.claims_on_pictures([entry.number for entry in entries])) == 2000
 
 
 def test_missing_claims_and_banks_raise(bank: BankStore) -> None:
@@ -296,7 +298,7 @@ def test_missing_claims_and_banks_raise(bank: BankStore) -> None:
             ask()
     with pytest.raises(NoSuchBank):
         bank.bank(BankName("x"))
-    assert bank.claims_on([]) == ()
+    assert bank.claims_on_pictures([]) == ()
 
 
 def test_sqlite_claims_are_visible_to_other_processes_and_after_restart(tmp_path: Path) -> None:

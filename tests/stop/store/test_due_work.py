@@ -187,7 +187,7 @@ def test_scan_encrypted_by_another_gate_is_left_until_too_many_tries(
 ) -> None:
     with stores(kind, request, tmp_path) as made:
         assert isinstance(made.reviews, ReviewQueue)
-        other = replace(made.reviews, held=UploadCipher((Secret(b"l" * 32),)))
+        other = replace(made.reviews, cipher=UploadCipher((Secret(b"l" * 32),)))
         assert [keep(other, case) for case in "bc"] == [True, True]
         assert keep(made.reviews, "d")
         taken = made.reviews.lease_deferred_scan(LEASE)

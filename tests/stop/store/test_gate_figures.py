@@ -160,7 +160,7 @@ def test_undecryptable_uploads_are_counted(gate: Gate) -> None:
     """Only waiting uploads count; unencrypted ones need no key."""
     old, new = Secret(b"1" * 32), Secret(b"2" * 32)
     for case, keys in (("plain", ()), ("old", (old,)), ("new", (new, old))):
-        queue = ReviewQueue(gate.engine, gate.clock, held=UploadCipher(keys))
+        queue = ReviewQueue(gate.engine, gate.clock, cipher=UploadCipher(keys))
         decision = Decision(Outcome.HOLD, case, ())
         queue.record_upload(Review(decision, gate.clock.now(), ReviewState.WAITING), b"a picture")
     gate.upload("not-kept", Outcome.HOLD)

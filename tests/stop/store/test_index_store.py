@@ -45,7 +45,7 @@ def register(bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...]
 
 def claims_near(bank: BankStore, index: IndexStore, bits: bytes) -> list[str]:
     near = index.find_near_hashes([bits], part=False)
-    return sorted(claim.id for _, claim in bank.claims_on({one.entry for one in near}))
+    return sorted(claim.id for _, claim in bank.claims_on_pictures({one.entry for one in near}))
 
 
 def test_open_index_finds_later_registrations(bank: BankStore, opened: Opened) -> None:

@@ -595,7 +595,7 @@ def test_full_disk_quarantines_without_bytes(made: Stores) -> None:
     """Quarantined, appealed or due for a scan: the rows are written, and the log says so."""
     queue = made.reviews
     assert isinstance(queue, ReviewQueue)
-    full = replace(queue, has_disk=lambda: False)
+    full = replace(queue, has_disk_space=lambda: False)
     full.record_upload(flood("h"), None)
     full.store_review_bytes("h", b"held", 20)
     full.record_upload(refused("r"), None)

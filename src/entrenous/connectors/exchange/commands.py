@@ -26,7 +26,7 @@ from entrenous.stop.exchange_nouns import (
     Source,
     SourceKind,
 )
-from entrenous.stop.exchange_serving import add_exchange_partner, update_marks
+from entrenous.stop.exchange_serving import add_exchange_partner, update_exchange_state
 from entrenous.stop.gate_settings import read_gate_settings
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
@@ -109,7 +109,7 @@ def source_list(data: GateFolderOption, as_json: AsJsonOption = False) -> None:
     with open_existing(data) as (platform, _):
         sources = open_exchange(platform).sources
         known = [
-            (one, sources.count_live(one.name), sources.checkpoint(one.name))
+            (one, sources.count_records_with_claim(one.name), sources.checkpoint(one.name))
             for one in sources.sources()
         ]
     rows = [
@@ -139,7 +139,7 @@ def _source_json(source: Source) -> dict[str, object]:
 
 def add_commands(gate: typer.Typer) -> None:
     """Add this module's commands to the group ``entrenous gate``."""
-    gate.command("follow", hidden=True)(follow_sources)
+    gate.command("follow", hidden=True)(fetch_sources_at_interval)
     exchange = typer.Typer(
         help="Exchange banks of fingerprints with other platforms.", no_args_is_help=True
     )
@@ -242,7 +242,7 @@ def fetch_sources(
     """Fetch from where the last fetch ended; claims withdrawn at the source are withdrawn here."""
     with open_existing(data) as (platform, _), exchange_client() as client:
         exchange = open_exchange(platform)
-        update_marks(exchange)
+        update_exchange_state(exchange)
         chosen = [
             exchange.sources.source(name) for name in names or ()
         ] or exchange.sources.sources()
@@ -307,7 +307,7 @@ _CHECKS_PER_INTERVAL: Final = 10  # how many times per interval to check which s
 _LOG: Final = logging.getLogger("entrenous.gate")
 
 
-def follow_sources(
+def fetch_sources_at_interval(
     data: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the gate.")],
 ) -> None:
     """Fetch each source at the interval in the gate's settings, until standard input ends."""

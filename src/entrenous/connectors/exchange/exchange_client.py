@@ -187,10 +187,10 @@ class ExchangeHttp:
             SourceRefused: the source answered with any other status, such as a redirect.
             BadPage: the answer is too long.
         """
-        there, body = self.get_or_404(path, query, absent_ok=absent_ok)
+        there, body = self.get_allowing_404(path, query, absent_ok=absent_ok)
         return body if there else None
 
-    def get_or_404(
+    def get_allowing_404(
         self, path: str, query: Mapping[str, str] | None = None, *, absent_ok: bool = True
     ) -> tuple[bool, bytes]:
         """Like :meth:`get`, but return the body of a 404 too: (True, body) for 200, (False, body)

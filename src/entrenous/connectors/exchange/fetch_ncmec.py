@@ -82,7 +82,7 @@ class NcmecFetcher:
     def _range_after_page(self, root: Element, place: _RangeCheckpoint) -> _RangeCheckpoint:
         if root.name != "queryResult":
             raise BadPage(name=self.web.name, why="it is not a queryResult")
-        following = root.child("paging", "next")
+        following = root.descendant("paging", "next")
         path = following.text.strip() if following is not None else ""
         if not path:
             return _RangeCheckpoint(place.to)
@@ -97,13 +97,13 @@ def parse_ncmec_entry(entry: Element) -> SourceRecord | None:
     name = entry.name.lower()
     if name not in ("image", "deletedimage"):
         return None
-    member, entry_id = entry.child("member"), entry.child("id")
+    member, entry_id = entry.descendant("member"), entry.descendant("id")
     owner = record_key(member.attributes.get("id") if member is not None else None)
     called = record_key(entry_id.text.strip() if entry_id is not None else None)
-    record = SourceRecord(f"{owner}-{called}", _unix_seconds(entry.child("timestamp")))
+    record = SourceRecord(f"{owner}-{called}", _unix_seconds(entry.descendant("timestamp")))
     if name == "deletedimage":
         return record
-    prints = entry.child("fingerprints")
+    prints = entry.descendant("fingerprints")
     hashes = (
         tuple(parse_pdq_hash(one.text) for one in prints.children_named("pdq"))
         if prints is not None

@@ -294,7 +294,7 @@ class HmaFetcher:
         another bank.
         """
         path = f"/c/bank/{self.bank}/content/{number}"
-        there, body = self.web.get_or_404(path, {"include_signals": "true"})
+        there, body = self.web.get_allowing_404(path, {"include_signals": "true"})
         if not there:
             return parse_missing_content(body)
         try:
@@ -327,11 +327,11 @@ class HmaFetcher:
 class MissingContent:
     """There is no content with this number.
 
-    ``said`` says whether the server named the ``next`` number that exists; None means that there is
-    no higher one.
+    ``has_hint`` says whether the server named the ``next`` number that exists; None means that
+    there is no higher one.
     """
 
-    said: bool = False
+    has_hint: bool = False
     next: int | None = None
 
     def next_number_and_gap(self, number: int, missing: int) -> tuple[int, int]:
@@ -339,7 +339,7 @@ class MissingContent:
 
         The number always increases, since otherwise a server could keep us reading forever.
         """
-        if not self.said or (self.next is not None and self.next <= number):
+        if not self.has_hint or (self.next is not None and self.next <= number):
             return number + 1, missing + 1
         return (number, _MISSING_NUMBERS_MAX) if self.next is None else (self.next, 0)
 
@@ -353,7 +353,7 @@ def parse_missing_content(untrusted_body: bytes) -> MissingContent:
     return (
         MissingContent()
         if hint.next is msgspec.UNSET
-        else MissingContent(said=True, next=hint.next)
+        else MissingContent(has_hint=True, next=hint.next)
     )
 
 
@@ -382,7 +382,7 @@ class HashFileFetcher:
         del token
         try:
             with self.path.open("rb") as file:
-                yield from self._pages(_numbered_lines(self.name, file))
+                yield from self._pages(_decoded_lines(self.name, file))
         except OSError as problem:
             why = problem.strerror or "it cannot be read"
             raise SourceUnreachable(name=self.name, why=why) from None
@@ -411,7 +411,7 @@ def parse_hash_line(untrusted_line: str) -> SourceRecord | None:
     return SourceRecord(bits.hex(), 0, (bits,))
 
 
-def _numbered_lines(name: str, file: Iterable[bytes]) -> Iterator[str]:
+def _decoded_lines(name: str, file: Iterable[bytes]) -> Iterator[str]:
     for line in file:
         if len(line) > _LINE_BYTES_MAX:
             raise BadPage(name=name, why="a line is longer than 4,096 bytes")

@@ -43,7 +43,7 @@ from entrenous.stop.exchange_serving import (
     settle_marks,
     time_from_seconds,
     unix_seconds,
-    update_marks,
+    update_exchange_state,
 )
 from entrenous.stop.registration import (
     MATCHING_STATES,
@@ -276,7 +276,7 @@ class _NcmecApi:
         return {"Warning": _LOCAL_TIME_WARNING}
 
     def _page(self, partner: ExchangePartner, time_range: _TimeRange) -> list[str]:
-        seen = update_marks(self.exchange)
+        seen = update_exchange_state(self.exchange)
         after, upto = time_range.after, time_range.upto
         if after is None:
             seen = settle_marks(time_range.to_s, seen, self.exchange)
@@ -303,9 +303,9 @@ def _paging_element(time_range: _TimeRange, page: ChangePage, upto: int) -> list
 def _parse_stance(root: Element) -> Stance:
     if root.name != "feedbackSubmission":
         raise BadXml(why="it is not a feedbackSubmission")
-    if root.child("affirmative") is not None:
+    if root.descendant("affirmative") is not None:
         return Stance.CONFIRMED
-    reasons = root.child("negative", "reasonIds")
+    reasons = root.descendant("negative", "reasonIds")
     guids = (
         [guid.text.strip() for guid in reasons.children_named("guid")]
         if reasons is not None

@@ -39,7 +39,7 @@ from entrenous.stop.exchange_serving import (
     changes_for_partner,
     group_changes_by_hash,
     seconds_first_seen,
-    update_marks,
+    update_exchange_state,
 )
 from entrenous.stop.http.answers import PRIVATE_HEADERS
 from entrenous.stop.registration import MATCHING_STATES, STANCES_AGAINST, ClaimState, Stance
@@ -157,7 +157,7 @@ class _StopNciiApi:
     def _page(
         self, partner: ExchangePartner, start_s: int, size: int, token: str
     ) -> dict[str, Any]:
-        seen = update_marks(self.exchange)
+        seen = update_exchange_state(self.exchange)
         if token:
             after, upto = _parse_token(token)
         # A page token does not prove that the client has stored the page before, since it may have

@@ -30,7 +30,7 @@ class Element:
     def children_named(self, name: str) -> Iterator["Element"]:
         return (child for child in self.children if child.name == name)
 
-    def child(self, *names: str) -> "Element | None":
+    def descendant(self, *names: str) -> "Element | None":
         """Follow these names downwards, each to the first child of that name, and return the last
         element reached; None if one is missing.
         """

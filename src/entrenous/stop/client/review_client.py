@@ -112,7 +112,7 @@ class ReviewClient:
     called: str = ""
 
     @property
-    def _error_name(self) -> str:
+    def _gate_name_in_errors(self) -> str:
         return self.called or self.url
 
     def next_waiting(self, after: str = "") -> ShownQueue:
@@ -158,7 +158,7 @@ class ReviewClient:
             ) as answer:
                 said = self._read_answer(answer)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
-            raise GateUnreachable(url=self._error_name) from problem
+            raise GateUnreachable(url=self._gate_name_in_errors) from problem
         if answer.status_code != HTTPStatus.OK:
             raise self._error_from_answer(answer, said, case)
         return said
@@ -168,18 +168,18 @@ class ReviewClient:
         for chunk in answer.iter_bytes():
             received += chunk
             if len(received) > self.answer_bytes_max:
-                raise BadAnswer(url=self._error_name)
+                raise BadAnswer(url=self._gate_name_in_errors)
         return bytes(received)
 
     def _error_from_answer(
         self, answer: httpx.Response, untrusted_body: bytes, case: str
     ) -> EntrenousError:
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
-            return WrongReviewToken(url=self._error_name)
+            return WrongReviewToken(url=self._gate_name_in_errors)
         if answer.status_code in _BUSY_STATUSES:
             return GateBusy()
         if not 400 <= answer.status_code < 500:
-            return GateUnreachable(url=self._error_name)
+            return GateUnreachable(url=self._gate_name_in_errors)
         problem = _Problem()
         if answer.headers.get("content-type", "").startswith(PROBLEM_MEDIA_TYPE):
             problem = self._parse_form(untrusted_body, _Problem)
@@ -187,10 +187,10 @@ class ReviewClient:
             return _CASE_ERRORS[problem.type](case=case)
         said = problem.detail or f"status {answer.status_code}"
         shown = "".join(letter for letter in " ".join(said.split()) if letter.isprintable())
-        return GateRefused(url=self._error_name, detail=shown[:_DETAIL_CHARS_MAX])
+        return GateRefused(url=self._gate_name_in_errors, detail=shown[:_DETAIL_CHARS_MAX])
 
     def _parse_form(self, untrusted_body: bytes, form: type[FormT]) -> FormT:
         try:
             return msgspec.json.decode(untrusted_body, type=form)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise BadAnswer(url=self._error_name) from None
+            raise BadAnswer(url=self._gate_name_in_errors) from None

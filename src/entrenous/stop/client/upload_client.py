@@ -160,10 +160,11 @@ class GateClient:
         outgoing = OutgoingUpload(chunks, self.setting.upload_bytes_max, left)
         headers = _request_headers(self.setting, untrusted, reference, account)
         headers |= _publish_header(self.setting, held=publishes_held)
-        answer = self._exchange(outgoing, left, headers)
-        may_show = says_media or is_media(outgoing.start)
+        answer = self._send_upload(outgoing, left, headers)
+        looks_like_media = says_media or is_media(outgoing.start)
         return _log_answer(
-            _with_operator_choice(answer, self.setting, may_show=may_show), self.setting
+            _with_choice_for_unreadable(answer, self.setting, looks_like_media=looks_like_media),
+            self.setting,
         )
 
     def ask_file(
@@ -199,7 +200,7 @@ class GateClient:
     def close(self) -> None:
         self._http.close()
 
-    def _exchange(
+    def _send_upload(
         self, outgoing: OutgoingUpload, left: TimeLeft, headers: dict[str, str]
     ) -> GateAnswer:
         try:
@@ -262,17 +263,18 @@ class AsyncGateClient:
         publishes = _publish_header(setting, held=publishes_held)
         try:
             with anyio.fail_after(left.get("")):
-                answer = await self._exchange(untrusted_data, account, publishes)
+                answer = await self._send_upload(untrusted_data, account, publishes)
         except TimeoutError:
             answer = held_answer(GateReason.SLOW)
         return _log_answer(
-            _with_operator_choice(answer, setting, may_show=is_media(untrusted_data)), setting
+            _with_choice_for_unreadable(answer, setting, looks_like_media=is_media(untrusted_data)),
+            setting,
         )
 
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def _exchange(
+    async def _send_upload(
         self, untrusted_data: bytes, account: str, publishes: dict[str, str]
     ) -> GateAnswer:
         headers = _request_headers(self.setting, untrusted_data, account=account)
@@ -348,13 +350,13 @@ def _held_answer_for(problem: Exception) -> GateAnswer:
     return held_answer(GateReason.AWAY)
 
 
-def _with_operator_choice(
-    answer: GateAnswer, setting: ClientSettings, *, may_show: bool
+def _with_choice_for_unreadable(
+    answer: GateAnswer, setting: ClientSettings, *, looks_like_media: bool
 ) -> GateAnswer:
     """Apply the operator's choice to uploads that the gate cannot read."""
     if answer.reason is not GateReason.OTHER_MEDIA:
         return answer
-    why = GateReason.OTHER_MEDIA if may_show else GateReason.OTHER_FILE
+    why = GateReason.OTHER_MEDIA if looks_like_media else GateReason.OTHER_FILE
     choice = setting.other_media if why is GateReason.OTHER_MEDIA else setting.other_files
     return GateAnswer(GateVerdict.LET_THROUGH if choice == "pass" else GateVerdict.HOLD, why)
 

@@ -77,26 +77,28 @@ def print_index_status(data: GateFolderOption, as_json: AsJsonOption = False) ->
         condition = index_condition(folder, shards)
     with open_existing(data) as (platform, _), translate_folder_errors(folder):
         index = FileIndex(folder, platform.bank, shards)
-        state, withdrawn = index.state(), index.has_withdrawn_hashes()
+        counts, withdrawn = index.counts(), index.has_withdrawn_hashes()
         age = max(timedelta(), platform.clock.now() - index_written_at(folder, shards))
     if as_json:
         print_json(
             {
                 "schema": "entrenous/index/1",
                 "file_was": condition,
-                "whole": state.whole,
-                "parts": state.parts,
-                "in_base": state.in_base,
-                "later": state.added_since_base,
+                "whole": counts.whole,
+                "parts": counts.parts,
+                "in_base": counts.in_base,
+                "later": counts.added_since_base,
                 "withdrawn_waiting": withdrawn,
-                "bytes": state.base_bytes,
+                "bytes": counts.base_bytes,
                 "age_s": round(age.total_seconds()),
                 "shards": shards,
             }
         )
         return
-    print_line(f"{state.whole} fingerprints of pictures and {state.parts} of parts.")
-    print_line(f"  The file was {condition}; it holds {state.in_base} in {state.base_bytes} bytes.")
+    print_line(f"{counts.whole} fingerprints of pictures and {counts.parts} of parts.")
+    print_line(
+        f"  The file was {condition}; it holds {counts.in_base} in {counts.base_bytes} bytes."
+    )
     if withdrawn:
         print_line("  It still has withdrawn ones, which match nothing, until the next rebuild.")
 
@@ -107,11 +109,11 @@ def rebuild_index(data: GateFolderOption, as_json: AsJsonOption = False) -> None
     with open_existing(data) as (platform, _), translate_folder_errors(folder):
         index = FileIndex(folder, platform.bank, read_gate_settings(data).index_shards)
         index.rebuild()
-        state = index.state()
+        counts = index.counts()
     if as_json:
-        print_json({"schema": "entrenous/index/1", "whole": state.whole, "parts": state.parts})
+        print_json({"schema": "entrenous/index/1", "whole": counts.whole, "parts": counts.parts})
         return
-    print_line(f"The index was rebuilt: {state.whole} of pictures, {state.parts} of parts.")
+    print_line(f"The index was rebuilt: {counts.whole} of pictures, {counts.parts} of parts.")
 
 
 def _find_claims_near(
@@ -120,7 +122,9 @@ def _find_claims_near(
     """Return, for each fingerprint, the claims within 31 bits, nearest first."""
     near = platform.index.find_near_hashes(wanted, part=part)
     claims: dict[int, dict[tuple[ClaimId, bool], Claim]] = defaultdict(dict)
-    for entry, claim, at_ms in platform.bank.claims_by_hash({one.entry for one in near}):
+    for entry, claim, at_ms in platform.bank.claims_on_pictures_and_frames(
+        {one.entry for one in near}
+    ):
         claims[entry][claim.id, part or at_ms is not None] = claim  # a frame is a part of its video
     found: list[list[FoundClaim]] = [[] for _ in wanted]
     for one in sorted(near, key=lambda near: near.distance):

@@ -306,12 +306,12 @@ def unprotect(
                 delete_protection(protection, device)
                 _print_forgotten_registration(protection, as_json=as_json)
                 return
-            _hint_after_failure(protection, why)
+            _hint_after_failed_withdrawal(protection, why)
             raise
     _print_protection(protection, as_json=as_json)
 
 
-def _hint_after_failure(protection: Protection, why: EntrenousError) -> None:
+def _hint_after_failed_withdrawal(protection: Protection, why: EntrenousError) -> None:
     """Say what to do after a failed withdrawal."""
     claim = protection.claim
     if protection.state is None:
@@ -356,7 +356,11 @@ def _print_forgotten_registration(protection: Protection, *, as_json: bool) -> N
 def _list_protections(context: typer.Context, *, ask: bool, as_json: bool) -> None:
     with opened_device(context) as device:
         noted = all_protections(device)
-        known = _current_states(noted, session_of(context).settings.proxy, device) if ask else noted
+        known = (
+            _refreshed_protections(noted, session_of(context).settings.proxy, device)
+            if ask
+            else noted
+        )
     if as_json:
         _print_protections(known, as_json=True)
         return
@@ -368,7 +372,7 @@ def _list_protections(context: typer.Context, *, ask: bool, as_json: bool) -> No
         print_line(translated("Nothing registered yet."))
 
 
-def _current_states(
+def _refreshed_protections(
     known: Sequence[Protection], proxy: Proxy | None, device: Device
 ) -> Sequence[Protection]:
     """Ask for the current state of each registration; without an answer, show the last known one.

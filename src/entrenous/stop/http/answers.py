@@ -205,15 +205,15 @@ def _problem_headers(status: int, error: EntrenousError) -> dict[str, str]:
 
 
 async def run_after_answer(
-    work: Callable[..., object], *args: object, places: anyio.CapacityLimiter | None = None
+    work: Callable[..., object], *args: object, limiter: anyio.CapacityLimiter | None = None
 ) -> object:
     """Run ``work`` in a thread, after the answer was sent.
 
-    Long work gets its own limiter, ``places``, so that requests keep their threads. After a failure
+    Long work gets its own ``limiter``, so that requests keep their threads. After a failure
     the result is None, and only the error's class is logged, since its message may mention people.
     """
     try:
-        return await anyio.to_thread.run_sync(partial(work, *args), limiter=places)
+        return await anyio.to_thread.run_sync(partial(work, *args), limiter=limiter)
     except EntrenousError as why:
         log_fields = {"event": "afterwards", "kind": type(why).__name__}
         _LOG.error("after an answer: %(kind)s", log_fields, extra={"said": log_fields})

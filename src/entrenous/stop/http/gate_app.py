@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from entrenous.base.errors import EntrenousError
 from entrenous.base.program import this_program
-from entrenous.stop.banks import effective_banks
+from entrenous.stop.banks import banks_with_gate_shadow
 from entrenous.stop.http.access import GateAccess, require_metrics_token, require_operator
 from entrenous.stop.http.answers import (
     PRIVATE_HEADERS,
@@ -37,15 +37,15 @@ from entrenous.stop.http.metrics import (
     GateMetrics,
     MetricsMiddleware,
 )
-from entrenous.stop.http.registration_requests import ClaimRequests
-from entrenous.stop.http.review_requests import ReviewRequests
-from entrenous.stop.http.upload_requests import UploadRequests
+from entrenous.stop.http.registration_requests import ClaimHandlers
+from entrenous.stop.http.review_requests import ReviewHandlers
+from entrenous.stop.http.upload_requests import UploadHandlers
 from entrenous.stop.judge.deferred_scan import skip_deferred_scans
 from entrenous.stop.judge.judge_pool import JudgePool
-from entrenous.stop.judge.look_back import look_back_due, record_clock
+from entrenous.stop.judge.look_back import look_back_for_due_claims, record_clock
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import accepted_embedding_model
-from entrenous.stop.review import send_alert
+from entrenous.stop.review import send_due_alerts
 
 _LOG: Final = logging.getLogger("entrenous.gate")
 HOURLY_INTERVAL_S: Final = 3600.0
@@ -81,11 +81,11 @@ def gate_app(
     """
     meters = GateMetrics(count_rows)
     uploads, claims = (
-        UploadRequests.create(platform, access, judges),
-        ClaimRequests.create(platform),
+        UploadHandlers.create(platform, access, judges),
+        ClaimHandlers.create(platform),
     )
-    uploads.judged = partial(meters.count_decision, banks=partial(effective_banks, platform))
-    reviews = ReviewRequests(platform, access, meters.count_review)
+    uploads.judged = partial(meters.count_decision, banks=partial(banks_with_gate_shadow, platform))
+    reviews = ReviewHandlers(platform, access, meters.count_review)
 
     async def answer_status(request: Request) -> Response:
         """Answer the health check, which queries the database. Only the operator is shown
@@ -153,7 +153,7 @@ async def _run_background(
         run_recurring(tasks.hourly, HOURLY_INTERVAL_S),
         run_recurring((*minutely_tasks(platform), *tasks.minutely), MINUTELY_INTERVAL_S),
         run_in_pieces(look_back_task(platform), MINUTELY_INTERVAL_S),
-        run_recurring((partial(send_due_alerts, platform),), MINUTELY_INTERVAL_S),
+        run_recurring((partial(send_and_log_due_alerts, platform),), MINUTELY_INTERVAL_S),
         judges or nullcontext(),
     ):
         yield
@@ -213,12 +213,12 @@ def look_back_task(platform: Platform) -> Callable[[], object]:
     A look-back is due for each claim that came from a list, a fetch or a partner, and after a
     crash.
     """
-    return partial(look_back_due, platform)
+    return partial(look_back_for_due_claims, platform)
 
 
-def send_due_alerts(platform: Platform) -> None:
+def send_and_log_due_alerts(platform: Platform) -> None:
     """Send due alerts. This is a task of its own, since the alert program may take a while."""
-    for failed in send_alert(platform):
+    for failed in send_due_alerts(platform):
         log_fields = {"event": "page-failed", **failed.facts}
         _LOG.error("page failed: %(kind)s", log_fields, extra={"said": log_fields})
 

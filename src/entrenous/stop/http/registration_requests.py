@@ -79,7 +79,7 @@ def parse_opinion(untrusted_data: bytes, claim: ClaimId) -> tuple[Opinion, bytes
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimRequests:
+class ClaimHandlers:
     """Handlers of /v1/claims.
 
     A look-back (the search of earlier uploads for a new claim) reads the uploads of several weeks,
@@ -106,7 +106,7 @@ class ClaimRequests:
             run_after_answer,
             look_back_for_newest_claims,
             self.platform,
-            places=self.look_back_limiter,
+            limiter=self.look_back_limiter,
         )
         return _claim_response(claim, 201, looking)
 

@@ -131,7 +131,7 @@ def _long_form_error() -> LongForm:
 
 _FILE_FIELD: Final = b"file"
 _MEDIA_TYPE_PREFIXES: Final = ("image/", "video/", "audio/")
-# Seconds in which a body must arrive, so that a slow sender does not keep a place from others.
+# Seconds in which a body must arrive, so that a slow sender does not keep a slot from others.
 BODY_ARRIVAL_S_MAX: Final = 60
 
 

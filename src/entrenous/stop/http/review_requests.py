@@ -57,7 +57,7 @@ class _VerdictForm(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewRequests:
+class ReviewHandlers:
     """Handlers of /v1/reviews; ``reviewed`` is called with each decision."""
 
     platform: Platform

@@ -45,11 +45,11 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import Decision, NoSuchReview, Outcome, PublishedAnyway
 
 _ACCOUNT_KEY_BYTES: Final = 32
-_TURN_WAIT_S_MAX: Final = 10  # seconds that a received upload waits for its turn
+_SLOT_WAIT_S_MAX: Final = 10  # seconds that a received upload waits for its turn
 
 
 @dataclass(slots=True)
-class UploadRequests:
+class UploadHandlers:
     """Handlers of /v1/uploads, and the limits on concurrent work.
 
     ``deciding`` limits how many pictures are judged at once: one for each of ``judges`` (processes
@@ -100,7 +100,7 @@ class UploadRequests:
         """
         role = token_role(request, self.access)
         names = self.accounts.counted_names(request, role)
-        async with take_place(self.bodies[role], request):
+        async with take_slot(self.bodies[role], request):
             publishes = declared_publishing(request, role)
             if self._may_answer_reveal(publishes):
                 self.accounts.count(names, self.platform.clock.now())
@@ -112,10 +112,10 @@ class UploadRequests:
                 if self.judges is not None and self.deciding.borrowed_tokens:
                     # This is a second concurrent picture, so start the judges.
                     self.judges.start_missing()
-                async with _wait_for_place(self.deciding):
+                async with _wait_for_slot(self.deciding):
                     decision = await self._decide_in_judge_process(data, reference, publishes)
             else:
-                async with _wait_for_place(self.clips):
+                async with _wait_for_slot(self.clips):
                     decision = await self._decide_in_thread(data, reference, publishes)
         if decision.outcome is Outcome.REFUSE and not decision.listed:
             self.accounts.count_refusal(names, self.platform.clock.now())
@@ -133,7 +133,7 @@ class UploadRequests:
         if not request.headers.get("content-type"):
             await run_in_threadpool(submit_appeal, case, secret, None, self.platform)
             return JSONResponse(appeal_json(case), headers=PRIVATE_HEADERS)
-        async with take_place(self.appeals, case):
+        async with take_slot(self.appeals, case):
             received = await read_upload(request, self.access.upload_bytes_max)
             data = received.untrusted_data or None
             await run_in_threadpool(submit_appeal, case, secret, data, self.platform)
@@ -166,7 +166,7 @@ class UploadRequests:
 
     async def _require_secret(self, case: str, secret: Secret) -> None:
         """Check the secret before reading an untrusted body; raises NoSuchReview."""
-        may = self.platform.reviews.may_appeal
+        may = self.platform.reviews.is_appeal_secret
         if not await run_in_threadpool(may, case, hash_appeal_secret(secret)):
             raise NoSuchReview(case=case)
 
@@ -185,39 +185,39 @@ class UploadRequests:
 
 
 @asynccontextmanager
-async def take_place(places: anyio.CapacityLimiter, of: Hashable) -> AsyncIterator[None]:
-    """Take one of the places, at most one for each value of ``of``; raises GateBusy if none is
+async def take_slot(slots: anyio.CapacityLimiter, of: Hashable) -> AsyncIterator[None]:
+    """Take one of the slots, at most one for each value of ``of``; raises GateBusy if none is
     free.
     """
     try:
-        places.acquire_on_behalf_of_nowait(of)
+        slots.acquire_on_behalf_of_nowait(of)
     except (
         anyio.WouldBlock,
         RuntimeError,
-    ) as problem:  # RuntimeError: this value of ``of`` has a place already
+    ) as problem:  # RuntimeError: this value of ``of`` has a slot already
         raise GateBusy from problem
     try:
         yield
     finally:
-        places.release_on_behalf_of(of)
+        slots.release_on_behalf_of(of)
 
 
 @asynccontextmanager
-async def _wait_for_place(places: anyio.CapacityLimiter) -> AsyncIterator[None]:
-    """Wait for one of the places; raise GateBusy after ten seconds."""
+async def _wait_for_slot(slots: anyio.CapacityLimiter) -> AsyncIterator[None]:
+    """Wait for one of the slots; raise GateBusy after ten seconds."""
     try:
-        places.acquire_nowait()
+        slots.acquire_nowait()
     except anyio.WouldBlock:
-        await _acquire(places)
+        await _acquire_in_time(slots)
     try:
         yield
     finally:
-        places.release()
+        slots.release()
 
 
-async def _acquire(places: anyio.CapacityLimiter) -> None:
+async def _acquire_in_time(slots: anyio.CapacityLimiter) -> None:
     try:
-        with anyio.fail_after(_TURN_WAIT_S_MAX):
-            await places.acquire()
+        with anyio.fail_after(_SLOT_WAIT_S_MAX):
+            await slots.acquire()
     except TimeoutError as problem:
         raise GateBusy from problem

@@ -59,8 +59,8 @@ class Shard:
             raise ValueError(f"an index has 1 to {SHARDS_MAX} shards")
 
     @classmethod
-    def shards_of(cls, of: int) -> tuple[Self, ...]:
-        return tuple(cls(number, of) for number in range(of))
+    def all_shards(cls, count: int) -> tuple[Self, ...]:
+        return tuple(cls(number, count) for number in range(count))
 
     @property
     def file_name(self) -> str:
@@ -129,7 +129,7 @@ def read_entry_pages(bank: BankStore, after: int) -> Iterator[Sequence[HashEntry
 def build_from_bank(bank: BankStore, shard: Shard = SINGLE_SHARD) -> tuple[Searchable, Searchable]:
     """Read a shard from the bank: whole pictures, and parts."""
     pages = [
-        tuple(shard.select(*_rows_of_entries(new_entries, part=part)) for part in (False, True))
+        tuple(shard.select(*_numbered_hashes(new_entries, part=part)) for part in (False, True))
         for new_entries in read_entry_pages(bank, 0)
     ]
     whole, parts = ([page[kind] for page in pages] for kind in (0, 1))
@@ -138,7 +138,7 @@ def build_from_bank(bank: BankStore, shard: Shard = SINGLE_SHARD) -> tuple[Searc
     )
 
 
-def _rows_of_entries(new_entries: Sequence[HashEntry], *, part: bool) -> NumberedHashes:
+def _numbered_hashes(new_entries: Sequence[HashEntry], *, part: bool) -> NumberedHashes:
     entries = [entry for entry in new_entries if entry.part is part]
     numbers = np.asarray([entry.number for entry in entries], dtype=np.int64)
     return numbers, hashes_as_words([entry.bits for entry in entries])
@@ -206,7 +206,7 @@ class DamagedBase(Malformed):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class IndexBase:
+class MappedBase:
     """Hashes of whole pictures and of parts that were registered up to some time.
 
     ``file`` identifies its file by (device, inode); a file that replaces it is a different base.
@@ -266,7 +266,7 @@ def write_base(
     write_private_with(path, write_content)
 
 
-def read_base(path: Path) -> IndexBase:
+def read_base(path: Path) -> MappedBase:
     """Map the base at ``path`` and check every byte of it; about 0.4 s for a gigabyte.
 
     Raises:
@@ -283,7 +283,9 @@ def read_base(path: Path) -> IndexBase:
         raise DamagedBase(path=path)
     whole, parts, shard, sections = content
     at = datetime.fromtimestamp(about.st_mtime, UTC)
-    return IndexBase(whole, parts, (about.st_dev, about.st_ino), about.st_size, at, shard, sections)
+    return MappedBase(
+        whole, parts, (about.st_dev, about.st_ino), about.st_size, at, shard, sections
+    )
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:
@@ -401,7 +403,7 @@ def _section_checksum(section: Array) -> int:
     return zlib.crc32(_padding(section.nbytes), zlib.crc32(section.data))
 
 
-def was_truncated(path: Path, base: IndexBase) -> bool:
+def was_truncated(path: Path, base: MappedBase) -> bool:
     """Return whether the file that ``base`` maps changed its length, so that reading it is not
     safe.
 
@@ -419,7 +421,7 @@ class BaseVerifier:
 
     __slots__ = ("_at", "_crc", "_left", "_sound", "bases")
 
-    def __init__(self, bases: Sequence[IndexBase]) -> None:
+    def __init__(self, bases: Sequence[MappedBase]) -> None:
         self.bases = bases
         self._left = [one for base in bases for one in base.sections]
         self._at, self._crc, self._sound = 0, 0, True

@@ -25,7 +25,7 @@ from entrenous.stop.index.base_file import (
     SINGLE_SHARD,
     BaseVerifier,
     DamagedBase,
-    IndexBase,
+    MappedBase,
     Shard,
     build_from_bank,
     entries_not_in_base,
@@ -175,11 +175,11 @@ _UNMERGED_HASHES_MAX: Final = 32_768  # hashes in memory; a search through them 
 _UNMERGED_SHARE_DIVISOR: Final = 100
 _RECOUNTS_MAX: Final = 5  # a bank that grows while it is counted is counted at most this often
 WholesAndParts = tuple[Searchable, Searchable]  # whole pictures, and parts
-Bases = tuple[IndexBase, ...]  # one for each shard
+Bases = tuple[MappedBase, ...]  # one for each shard
 
 
 @dataclass(frozen=True, slots=True)
-class IndexState:
+class IndexCounts:
     """The size of an index: how many hashes it knows, and how many of them are in the base."""
 
     whole: int
@@ -203,7 +203,7 @@ class FileIndex:
 
     def __init__(self, folder: Path, bank: BankStore, shards: int = 1) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder, self._shards, self._bank = folder, Shard.shards_of(shards), bank
+        self._folder, self._shards, self._bank = folder, Shard.all_shards(shards), bank
         self._lock = threading.Lock()  # held while ``_known`` changes, never during a search
         self._map: MapSearch = map if shards == 1 else ThreadPoolExecutor(shards, "shard").map
         remove_leftovers(folder)
@@ -233,7 +233,7 @@ class FileIndex:
         else:
             self._switch_to_bases(bases)
 
-    def verify_some_bytes(self, most_bytes: int) -> bool:
+    def finds_damage(self, most_bytes: int) -> bool:
         """Verify at most ``most_bytes`` more bytes of the bases in use; return whether any have
         changed.
 
@@ -292,17 +292,17 @@ class FileIndex:
                 return in_bank != after
         return in_bank < after
 
-    def state(self) -> IndexState:
+    def counts(self) -> IndexCounts:
         known = self._catch_up()
         count = sum(base.count for base in self._bases)
         size = sum(base.size_bytes for base in self._bases)
-        return IndexState(known.whole.count, known.parts.count, count, size)
+        return IndexCounts(known.whole.count, known.parts.count, count, size)
 
     def size(self) -> IndexSize:
         """Return the present state for a gate's figures."""
-        state = self.state()
+        counts = self.counts()
         at = min(base.written_at for base in self._bases)
-        return IndexSize(state.in_base, state.added_since_base, state.base_bytes, at)
+        return IndexSize(counts.in_base, counts.added_since_base, counts.base_bytes, at)
 
     def _catch_up(self) -> IndexSnapshot:
         with self._lock:
@@ -343,7 +343,7 @@ class FileIndex:
         usable = tuple(base for base in bases if base is not None)
         return usable if len(usable) == len(bases) else None
 
-    def _usable_base(self, shard: Shard) -> IndexBase | None:
+    def _usable_base(self, shard: Shard) -> MappedBase | None:
         try:
             base = read_base(self._folder / shard.file_name)
         except (FileNotFoundError, DamagedBase):
@@ -354,7 +354,7 @@ class FileIndex:
 def index_condition(folder: Path, shards: int = 1) -> str:
     """Check the bases in ``folder``: "sound", "damaged" or "missing". Changes nothing."""
     try:
-        for shard in Shard.shards_of(shards):
+        for shard in Shard.all_shards(shards):
             read_base(folder / shard.file_name)
     except FileNotFoundError:
         return "missing"
@@ -365,11 +365,11 @@ def index_condition(folder: Path, shards: int = 1) -> str:
 
 def index_written_at(folder: Path, shards: int = 1) -> datetime:
     """Return when the oldest base in ``folder`` was written."""
-    first = min((folder / shard.file_name).stat().st_mtime for shard in Shard.shards_of(shards))
+    first = min((folder / shard.file_name).stat().st_mtime for shard in Shard.all_shards(shards))
     return datetime.fromtimestamp(first, UTC)
 
 
-def _belongs_to_bank(base: IndexBase, bank: BankStore) -> bool:
+def _belongs_to_bank(base: MappedBase, bank: BankStore) -> bool:
     """Return whether the last entry in the base is in the bank, with the same number and bits.
 
     If that entry was withdrawn, the base has to be rewritten anyway. If an older bank was restored,

@@ -82,7 +82,7 @@ class MaintainedIndex:
 
     def _maintain_once(self, *, withdrawn_too: bool) -> None:
         self.index.switch_to_newer_bases()
-        if self.index.verify_some_bytes(_REREAD_BYTES_PER_ROUND):
+        if self.index.finds_damage(_REREAD_BYTES_PER_ROUND):
             _LOG.warning("index-damaged", extra={"said": {"event": "index-damaged"}})
             self.index.replace_damaged()
         elif withdrawn_too and self.index.has_withdrawn_hashes():

@@ -155,7 +155,7 @@ def sound_to_store(clip: ScannedClip) -> SoundPrint | None:
 def claims_near_frames(frames: Sequence[bytes], platform: Platform) -> set[ClaimId]:
     """Return the claims on hashes near these frames; this is quicker than a full comparison."""
     entries = {one.entry for one in _near_hashes(frames, platform, part=False)}
-    return {claim.id for _, claim, _ in platform.bank.claims_by_hash(entries)}
+    return {claim.id for _, claim, _ in platform.bank.claims_on_pictures_and_frames(entries)}
 
 
 def _hash_video(untrusted_data: bytes, platform: Platform) -> VideoViews:
@@ -203,7 +203,7 @@ def _claims_by_entry(entries: Collection[int], platform: Platform) -> ClaimsByEn
     The decision about a still picture does not apply to a clip that shows it.
     """
     claims_by_entry: ClaimsByEntry = {}
-    for entry, claim, at_ms in platform.bank.claims_by_hash(entries):
+    for entry, claim, at_ms in platform.bank.claims_on_pictures_and_frames(entries):
         if claim.bank != RELEASED_BANK and not claim.added:
             claims_by_entry.setdefault(entry, []).append((claim, at_ms))
     return claims_by_entry

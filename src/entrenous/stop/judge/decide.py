@@ -29,9 +29,9 @@ from entrenous.stop.judge.weigh import (
     Hit,
     as_shadow_decision,
     decision_of,
-    describe_match,
     entry_to_count_floods_by,
     matches_to_review,
+    with_larger_picture_note,
 )
 from entrenous.stop.nouns import Bank
 from entrenous.stop.platform import Platform
@@ -311,7 +311,7 @@ def _hits_within_radius(
     Banks are read after the claims, so that the newest claim's bank is included.
     """
     places: dict[int, list[ClaimFrame]] = {}
-    for entry, claim, at_ms in platform.bank.claims_by_hash(
+    for entry, claim, at_ms in platform.bank.claims_on_pictures_and_frames(
         {near.entry for near, _, _ in near_views}
     ):
         places.setdefault(entry, []).append((claim, at_ms))
@@ -327,7 +327,9 @@ def _hits_within_radius(
 
 
 def _make_match(near: NearHash, how: str, claim: Claim, *, part: bool) -> Match:
-    return Match(claim.bank, claim.id, near.distance, describe_match(how, claim), part, claim.added)
+    return Match(
+        claim.bank, claim.id, near.distance, with_larger_picture_note(how, claim), part, claim.added
+    )
 
 
 def new_case_number(platform: Platform) -> str:

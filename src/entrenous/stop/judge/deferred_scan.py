@@ -243,7 +243,7 @@ WINDOW_COSINE_MIN: Final = 0.6
 # the share of flat steps between its neighbouring blocks is above this limit. The limit was chosen
 # on the pairs of gate.md section 9: whole photographs are below it; pieces of plain sky are above
 # it, and so are pieces of two drawings that were confused with each other.
-FLAT_SHARE_MAX: Final = 0.85
+PHOTO_FLAT_SHARE_MAX: Final = 0.85
 FLAT_COSINE_MIN: Final = 0.7
 # Angles are counted in 256ths of a half turn. Opposite vectors are half a turn apart, and would be
 # separated by all of 256 random hyperplanes (Charikar 2002).
@@ -265,7 +265,10 @@ def find_lookalike_hits(
     if bank.embedding_count() == 0:
         return []
     near = _near_embeddings(picture, likeness)
-    claims = {(entry, claim.id): claim for entry, claim in bank.claims_on({n.entry for n in near})}
+    claims = {
+        (entry, claim.id): claim
+        for entry, claim in bank.claims_on_pictures({n.entry for n in near})
+    }
     with_claims = ((one, claims.get((one.entry, one.claim))) for one in near)
     return [
         (one.entry, (_embedding_match(one, claim), claim))
@@ -287,7 +290,7 @@ def least_cosine_of_squares(squares: Sequence[bytes]) -> tuple[float, ...]:
     """
     usual = (WHOLE_COSINE_MIN, *(WINDOW_COSINE_MIN for _ in squares[1:]))
     return tuple(
-        FLAT_COSINE_MIN if flat_step_share(one) > FLAT_SHARE_MAX else least
+        FLAT_COSINE_MIN if flat_step_share(one) > PHOTO_FLAT_SHARE_MAX else least
         for one, least in zip(squares, usual, strict=True)
     )
 

@@ -109,7 +109,7 @@ class JudgeFailed(RuntimeError):
     """A judge failed with a bug; only the exception's type is given, as its text may be private."""
 
 
-def write_judge_request(
+def encode_judge_request(
     untrusted_data: bytes, reference: str, publishes: PublishedAnyway = PublishedAnyway.NOTHING
 ) -> tuple[bytes, bytes]:
     """Return the request in two pieces, so that the upload is not copied."""
@@ -142,7 +142,7 @@ def encode_decision_or_error(decide: Callable[[], Decision]) -> bytes:
 
 def _decision_or_failure(decide: Callable[[], Decision]) -> dict[str, Any]:
     try:
-        return _write_decision(decide())
+        return _decision_to_dict(decide())
     except EntrenousError as failure:
         return {"failure": _error_class_name(type(failure)), "facts": failure.facts}
 
@@ -151,7 +151,7 @@ def decode_decision_or_raise(answer: bytes) -> Decision:
     """Decode a decision; raises the error that deciding raised, or JudgeFailed."""
     form = msgspec.json.decode(answer)
     if "case" in form:
-        return _read_decision(form)
+        return _decision_from_dict(form)
     errors = {_error_class_name(kind): kind for kind in _class_and_subclasses(EntrenousError)}
     kind = errors.get(form.get("failure", ""))
     if kind is None:
@@ -159,7 +159,7 @@ def decode_decision_or_raise(answer: bytes) -> Decision:
     raise kind(**form["facts"])
 
 
-def _write_decision(decision: Decision) -> dict[str, Any]:
+def _decision_to_dict(decision: Decision) -> dict[str, Any]:
     return {
         "outcome": decision.outcome,
         "case": decision.case,
@@ -170,7 +170,7 @@ def _write_decision(decision: Decision) -> dict[str, Any]:
     }
 
 
-def _read_decision(form: dict[str, Any]) -> Decision:
+def _decision_from_dict(form: dict[str, Any]) -> Decision:
     return Decision(
         Outcome(form["outcome"]),
         form["case"],
@@ -314,7 +314,7 @@ async def _ask_process(
 ) -> bytes:
     if judge.stdin is None:
         raise EOFError
-    judge.stdin.writelines(write_judge_request(untrusted_data, reference, publishes))
+    judge.stdin.writelines(encode_judge_request(untrusted_data, reference, publishes))
     await judge.stdin.drain()
     (size,) = ANSWER_LENGTH_STRUCT.unpack(await _read_exactly(judge, ANSWER_LENGTH_STRUCT.size))
     return await _read_exactly(judge, size)

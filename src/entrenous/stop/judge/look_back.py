@@ -78,7 +78,7 @@ def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
     )
 
 
-def look_back_all(claims: Sequence[ClaimId], platform: Platform) -> int:
+def look_back_in_batches(claims: Sequence[ClaimId], platform: Platform) -> int:
     """Look back for any number of claims; return the number of uploads held."""
     starts = range(0, len(claims), CLAIMS_PER_LOOK_BACK)
     return sum(
@@ -86,7 +86,7 @@ def look_back_all(claims: Sequence[ClaimId], platform: Platform) -> int:
     )
 
 
-def look_back_due(platform: Platform, most: int = CLAIMS_PER_LOOK_BACK) -> int:
+def look_back_for_due_claims(platform: Platform, most: int = CLAIMS_PER_LOOK_BACK) -> int:
     """Look back for claims that are due and not leased to others, the newest first.
 
     If the look-back takes longer than :data:`LEASE_DURATION`, another process may repeat it, which
@@ -121,7 +121,7 @@ def look_back_for_newest_claims(platform: Platform) -> None:
 
     The rest, such as an imported list of a million, is left to background work.
     """
-    look_back_due(platform, _CLAIMS_PER_REGISTRATION)
+    look_back_for_due_claims(platform, _CLAIMS_PER_REGISTRATION)
 
 
 def delete_expired(platform: Platform) -> None:
@@ -143,7 +143,7 @@ def _hashes_to_search(
     wanted_hashes, wanted_sounds = list[SoughtHash](), SoughtSounds()
     banks = {bank.name: bank for bank in platform.bank.banks()}
     sounds, added = platform.bank.sounds_of(claims), platform.bank.hashes_added_to(claims)
-    for claim, hashes in platform.bank.with_hashes(claims, frames=True).values():
+    for claim, hashes in platform.bank.claims_with_hashes(claims, frames=True).values():
         bank, on_added = banks[claim.bank], added.get(claim.id, {})
         if claim.state not in MATCHING_STATES:
             continue

@@ -29,7 +29,7 @@ from entrenous.fingerprint.sound_index import (
 )
 from entrenous.stop.judge.clips import sound_hits
 from entrenous.stop.judge.scan import COLOURS_INVERTED_EDIT, describe_edits
-from entrenous.stop.judge.weigh import describe_match
+from entrenous.stop.judge.weigh import with_larger_picture_note
 from entrenous.stop.registration import Claim
 from entrenous.stop.upload_record import StoredSound
 
@@ -200,7 +200,7 @@ def matching_uploads(sought: Sequence[SoughtHash], kept: StoredUploads) -> Itera
             one = sought[number]
             if distance <= one.radius and one.claim.id not in matches:
                 part = kept.clips or one.claim.kind == VIDEO_KIND
-                how, added = describe_match(hows[orientation], one.claim), one.claim.added
+                how, added = with_larger_picture_note(hows[orientation], one.claim), one.claim.added
                 match = Match(one.claim.bank, one.claim.id, distance, how, part, added)
                 matches[one.claim.id] = match, one.bits, position
         if matches:

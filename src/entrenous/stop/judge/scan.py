@@ -63,16 +63,16 @@ class FirstScanHashes:
         return self.quality < UPLOAD_PART_QUALITY_MIN
 
 
-def hash_parts(picture: Picture, fast: FirstScanHashes) -> HashViews:
+def hash_parts(picture: Picture, first_views: FirstScanHashes) -> HashViews:
     """Return the hashes of the second scan: windows of the picture, with and without each border.
 
-    A flat upload has none. ``fast`` is the result of :func:`hash_whole_picture`.
+    A flat upload has none. ``first_views`` is the result of :func:`hash_whole_picture`.
     """
-    if fast.is_flat:
+    if first_views.is_flat:
         return ()
     pixels = pixels_or_luma(picture)
     grey = thumbnail(pixels)
-    inside = without_borders(pixels, grey) if fast.has_border else ()
+    inside = without_borders(pixels, grey) if first_views.has_border else ()
     frames = ((grey, ""), *((thumbnail(inner), BORDER_REMOVED_EDIT) for inner in inside))
     return tuple(chain.from_iterable(_part_hashes(frame, how) for frame, how in frames))
 
@@ -100,15 +100,15 @@ def split_hashes(how: str, hashes: bytes) -> Iterator[tuple[str, bytes]]:
 def _hash_orientations_and_borders(
     turned: OrientedFingerprints, inside: tuple[Pixels, ...], shrunk_by: int
 ) -> FirstScanHashes:
-    whole = [*_whole_hash(turned, "")]
+    whole = [*_whole_hashes(turned, "")]
     for inner in inside:
         high, wide = (shrunk_by * side for side in inner.shape[:2])
         full = OriginalSize(wide, high)
-        whole += _whole_hash(pixel_orientations(inner, full, shrunk_by), BORDER_REMOVED_EDIT)
+        whole += _whole_hashes(pixel_orientations(inner, full, shrunk_by), BORDER_REMOVED_EDIT)
     return FirstScanHashes(whole[0][1], tuple(whole), turned[UNCHANGED_ORIENTATION_NAME].quality)
 
 
-def _whole_hash(turned: OrientedFingerprints, frame: str) -> Iterator[tuple[str, bytes]]:
+def _whole_hashes(turned: OrientedFingerprints, frame: str) -> Iterator[tuple[str, bytes]]:
     for how, view in turned.items():
         yield describe_edits(how, frame), view.bits
         yield describe_edits(how, frame, COLOURS_INVERTED_EDIT), inverted_hash(view.bits)
@@ -158,7 +158,7 @@ def scan_whole_picture(
 
 
 def second_scan(
-    untrusted_data: bytes, picture: Picture, fast: FirstScanHashes, platform: Platform
+    untrusted_data: bytes, picture: Picture, first_views: FirstScanHashes, platform: Platform
 ) -> HashViews:
     """Return the hashes to look up among parts before the answer.
 
@@ -172,7 +172,7 @@ def second_scan(
         return ()
     if not _has_enough_pixels_for_parts(picture):
         picture = decode_for_hashing(untrusted_data, PART_COMPARISON_SIDE_PX_MIN, platform)
-    return hash_parts(picture, fast)
+    return hash_parts(picture, first_views)
 
 
 def _scans_for_parts(platform: Platform) -> bool:

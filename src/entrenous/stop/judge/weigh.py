@@ -16,7 +16,7 @@ _OUTCOMES_BY_STRICTNESS: Final = (Outcome.LET_THROUGH, Outcome.HOLD, Outcome.REF
 Hit = tuple[Match, Claim]
 
 
-def describe_match(how: str, claim: Claim) -> str:
+def with_larger_picture_note(how: str, claim: Claim) -> str:
     """Return ``how``, with a note if the hash was added by a reviewer who confirmed a larger
     picture.
 

@@ -51,7 +51,7 @@ from entrenous.stop.store.schema import (
     PARTNER_TABLE,
     RELEASED_FILE_TABLE,
     SOUND_TABLE,
-    STILL_AT_MS,
+    STILL_PICTURE_AT_MS,
     read_time,
 )
 from entrenous.stop.upload_record import Release
@@ -93,7 +93,7 @@ _SELECT_CLAIMS_BY_FEW_HASH_NUMBERS: Final = PreparedSelect(
     )
 )
 _SELECT_PICTURE_CLAIMS_BY_HASH_NUMBER: Final = _SELECT_CLAIMS_BY_HASH_NUMBER.where(
-    sa.or_(FRAME_TABLE.c.at_ms.is_(None), FRAME_TABLE.c.at_ms == STILL_AT_MS)
+    sa.or_(FRAME_TABLE.c.at_ms.is_(None), FRAME_TABLE.c.at_ms == STILL_PICTURE_AT_MS)
 )
 
 
@@ -180,7 +180,7 @@ class BankQueries:
         with snapshot_read(self.engine) as db:
             return whole_hashes_of(db, [claim]).get(claim, ())
 
-    def with_hashes(
+    def claims_with_hashes(
         self, claims: Collection[ClaimId], *, frames: bool = False
     ) -> dict[ClaimId, ClaimHashes]:
         """Return the claims that exist, in the order given, with the hashes of :meth:`hashes_of`.
@@ -222,7 +222,7 @@ class BankQueries:
             rows = _SELECT_ENTRIES_AFTER.rows(db, {"after": after})
             return tuple(HashEntry(row.number, row.bits, row.part) for row in rows)
 
-    def claims_on(self, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
+    def claims_on_pictures(self, entries: Collection[int]) -> tuple[tuple[int, Claim], ...]:
         """Return matching (waiting or confirmed) claims on these picture hashes.
 
         Each comes with the number of its hash. Frames of videos are left out.
@@ -249,7 +249,7 @@ class BankQueries:
         with snapshot_read(self.engine) as db:
             return db.execute(query.order_by(CLAIM_HASH_TABLE.c.number).limit(1)).scalar()
 
-    def claims_by_hash(self, entries: Collection[int]) -> tuple[ClaimOnHash, ...]:
+    def claims_on_pictures_and_frames(self, entries: Collection[int]) -> tuple[ClaimOnHash, ...]:
         """Return matching claims on these hashes of pictures and of frames of videos.
 
         Each comes with the number of its hash, and with the time at which its video shows it (ms;
@@ -405,9 +405,9 @@ def _claims_by_number(rows: Iterable[Any]) -> tuple[ClaimOnHash, ...]:
         (
             row.number,
             claim_on_hash(
-                claim_from_row(row), row.added if row.at_ms in (None, STILL_AT_MS) else None
+                claim_from_row(row), row.added if row.at_ms in (None, STILL_PICTURE_AT_MS) else None
             ),
-            None if row.at_ms == STILL_AT_MS else row.at_ms,
+            None if row.at_ms == STILL_PICTURE_AT_MS else row.at_ms,
         )
         for row in rows
     )

@@ -33,7 +33,7 @@ from entrenous.stop.store.registrations import (
     insert_registrations,
     next_change_number,
 )
-from entrenous.stop.store.retroactive_quarantine import forget_claims
+from entrenous.stop.store.retroactive_quarantine import remove_claims_from_matches
 from entrenous.stop.store.schema import (
     BANK_TABLE,
     OPINION_TABLE,
@@ -122,7 +122,7 @@ class BankStore(BankQueries):
                 raise AlreadyWithdrawn(claim=claim)
             is_gone = moved[0].state is ClaimState.WITHDRAWN and moved[0] is not before
             if is_gone:
-                forget_claims(db, {claim})
+                remove_claims_from_matches(db, {claim})
         if is_gone:
             overwrite_deleted_data(self.engine)
         return moved[0]
@@ -150,7 +150,7 @@ class BankStore(BankQueries):
             live = [claim for claim in existing if claim.state is not ClaimState.WITHDRAWN]
             registration_changes.apply_event_to_all(db, self.clock, live, ClaimEvent.WITHDRAW)
             if live:
-                forget_claims(db, {claim.id for claim in live})
+                remove_claims_from_matches(db, {claim.id for claim in live})
         if live:
             overwrite_deleted_data(self.engine)
         return len(live)

@@ -68,14 +68,14 @@ class DueWorkStore:
     """Stores due deferred scans and look-backs in the tables of ``engine``.
 
     Taking a row skips those locked by other transactions, so that processes never wait for each
-    other. Bytes are stored only if ``has_disk()``.
+    other. Bytes are stored only if ``has_disk_space()``.
     """
 
     engine: sa.Engine
     clock: Clock = field(default_factory=SystemClock)
     slow_bytes_max: int = DEFERRED_SCAN_BYTES_MAX
-    held: UploadCipher = field(default_factory=UploadCipher)
-    has_disk: Callable[[], bool] = lambda: True
+    cipher: UploadCipher = field(default_factory=UploadCipher)
+    has_disk_space: Callable[[], bool] = lambda: True
 
     def record_clock(self, interval: timedelta) -> None:
         """Record the clock's time, which all processes share; call this at the interval
@@ -102,7 +102,7 @@ class DueWorkStore:
 
     def has_room_for_bytes(self) -> bool:
         """Return whether the disk has room for bytes of uploads; without it, no bytes are kept."""
-        return self.has_disk()
+        return self.has_disk_space()
 
     def store_for_deferred_scan(self, case: str, untrusted_upload: bytes, most: int) -> bool:
         """Keep an upload's bytes until its deferred scan.
@@ -112,14 +112,14 @@ class DueWorkStore:
 
         Concurrent calls may exceed the limits by one upload each.
         """
-        if not self.has_disk():
+        if not self.has_disk_space():
             return False
         size = sa.func.coalesce(sa.func.sum(sa.func.length(UPLOAD_TABLE.c.untrusted_upload)), 0)
         kept = {
             "slow_look": "kept",
             "slow_look_at": 0,
             "slow_looks_taken": 0,
-            "untrusted_upload": self.held.encrypt(case, untrusted_upload),
+            "untrusted_upload": self.cipher.encrypt(case, untrusted_upload),
         }
         with concurrent_write(self.engine) as db:
             count, held = db.execute(sa.select(sa.func.count(), size).where(_SCAN_HAS_BYTES)).one()
@@ -159,7 +159,7 @@ class DueWorkStore:
                 db.execute(is_it.values(taken))
             # Another gate may have the key; after SCAN_ATTEMPTS_MAX attempts the scan is skipped.
             with suppress(UploadKeyMissing):
-                data = self.held.decrypt(row.case_number, bytes(row.untrusted_upload))
+                data = self.cipher.decrypt(row.case_number, bytes(row.untrusted_upload))
                 return DeferredScan(row.case_number, data)
 
     def finish_deferred_scan(self, case: str) -> None:

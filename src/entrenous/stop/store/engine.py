@@ -244,7 +244,7 @@ def concurrent_write(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
     if isinstance(engine, sa.Connection):
         yield engine
         return
-    with _bank_errors(), engine.connect() as db, db.begin():
+    with _translate_database_errors(), engine.connect() as db, db.begin():
         if db.dialect.name == "sqlite":
             _begin_writing(db)
         yield db
@@ -256,7 +256,7 @@ def snapshot_read(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
     if isinstance(engine, sa.Connection):
         yield engine
         return
-    with _bank_errors(), engine.connect() as db, db.begin():
+    with _translate_database_errors(), engine.connect() as db, db.begin():
         db.exec_driver_sql("BEGIN" if db.dialect.name == "sqlite" else _BEGIN_SNAPSHOT)
         yield db
 
@@ -269,7 +269,7 @@ def single_read(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
         return
     pool = engine.pool
     assert isinstance(pool, PinnedConnectionPool)  # noqa: S101 -- both openers of engines use it
-    with _bank_errors(), pool.pinned(engine) as db:
+    with _translate_database_errors(), pool.pinned(engine) as db:
         yield db
 
 
@@ -281,7 +281,7 @@ def single_insert(engine: sa.Engine) -> Iterator[sa.Connection]:
     """
     pool = engine.pool
     assert isinstance(pool, PinnedConnectionPool)  # noqa: S101 -- as above
-    with _bank_errors(), pool.pinned(engine) as db:
+    with _translate_database_errors(), pool.pinned(engine) as db:
         if db.dialect.name != "sqlite":
             # The pinned connection commits by itself; any other one needs a transaction.
             with nullcontext() if db.in_transaction() else db.begin():
@@ -339,10 +339,10 @@ def overwrite_deleted_data(engine: EngineOrTransaction) -> None:
     if isinstance(engine, sa.Connection):
         return
     if engine.dialect.name == "postgresql":
-        with _bank_errors(), engine.connect() as db:
+        with _translate_database_errors(), engine.connect() as db:
             db.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(_VACUUM)
         return
-    with _bank_errors(), closing(engine.raw_connection()) as file:
+    with _translate_database_errors(), closing(engine.raw_connection()) as file:
         cursor = file.cursor()
         pages, page_bytes = (
             cursor.execute(f"PRAGMA {of}").fetchone()[0] for of in ("page_count", "page_size")
@@ -355,7 +355,7 @@ def overwrite_deleted_data(engine: EngineOrTransaction) -> None:
 
 
 @contextmanager
-def _bank_errors() -> Iterator[None]:
+def _translate_database_errors() -> Iterator[None]:
     """Turn errors of the database into BankUnreachable.
 
     Only the first line of an error's message is kept, since the other lines may quote values.

@@ -205,7 +205,7 @@ class SourceStore:
         source = self.source(name)
         with exclusive_write(self.engine) as db:
             generation = _current_generation(db, name)
-            db.execute(_delete_records(name))
+            db.execute(_delete_records_statement(name))
             db.execute(CHECKPOINT_TABLE.delete().where(CHECKPOINT_TABLE.c.source == name))
             db.execute(SOURCE_TABLE.delete().where(SOURCE_TABLE.c.name == name))
             details = {**_audit_details(source), "generation": generation}
@@ -256,7 +256,11 @@ class SourceStore:
         with exclusive_write(self.engine) as db:
             for batch in statement_batches(known):
                 keys = [one.key_sha256 for one in batch]
-                db.execute(_delete_records(name).where(FETCHED_RECORD_TABLE.c.key_sha256.in_(keys)))
+                db.execute(
+                    _delete_records_statement(name).where(
+                        FETCHED_RECORD_TABLE.c.key_sha256.in_(keys)
+                    )
+                )
                 db.execute(
                     FETCHED_RECORD_TABLE.insert(),
                     [{"source": name, **asdict(one)} for one in batch],
@@ -275,7 +279,7 @@ class SourceStore:
             rows = db.execute(query.where(FETCHED_RECORD_TABLE.c.generation < generation))
             return tuple(map(_record_from_row, rows))
 
-    def count_live(self, name: str) -> int:
+    def count_records_with_claim(self, name: str) -> int:
         """Count the source's records that have a claim."""
         query = sa.select(sa.func.count()).select_from(FETCHED_RECORD_TABLE)
         with snapshot_read(self.engine) as db:
@@ -303,7 +307,7 @@ def _last_generation(db: sa.Connection, name: str) -> int:
     return max((int(row.details["generation"]) for row in db.execute(rows)), default=0)
 
 
-def _delete_records(name: str) -> sa.Delete:
+def _delete_records_statement(name: str) -> sa.Delete:
     return FETCHED_RECORD_TABLE.delete().where(FETCHED_RECORD_TABLE.c.source == name)
 
 

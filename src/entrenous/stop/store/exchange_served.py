@@ -68,8 +68,8 @@ SETTLED_TABLE: Final = sa.Table(
     sa.Column("one", sa.Integer, primary_key=True),
     sa.Column("before_s", sa.BigInteger, nullable=False),
 )
-# Claims that were served with their hashes, and the change that withdrew each. FOLLOWED_TABLE has
-# one row: the number of the last change that was applied to SERVED_TABLE.
+# Claims that were served with their hashes, and the change that withdrew each. APPLIED_CHANGE_TABLE
+# has one row: the number of the last change that was applied to SERVED_TABLE.
 SERVED_TABLE: Final = sa.Table(
     "exchange_served",
     EXCHANGE_METADATA,
@@ -91,7 +91,7 @@ SERVED_TO_TABLE: Final = sa.Table(
     sa.Column("claim", sa.ForeignKey("exchange_served.claim"), primary_key=True),
     sa.Column("partner", sa.ForeignKey("exchange_partner.number"), primary_key=True, index=True),
 )
-FOLLOWED_TABLE: Final = sa.Table(
+APPLIED_CHANGE_TABLE: Final = sa.Table(
     "exchange_followed",
     EXCHANGE_METADATA,
     sa.Column("one", sa.Integer, primary_key=True),
@@ -143,7 +143,7 @@ def prepare_tables(engine: sa.Engine) -> None:
             return
         EXCHANGE_METADATA.create_all(db)
         db.execute(EXCHANGE_VERSION_TABLE.insert().values(version=EXCHANGE_SCHEMA_VERSION))
-        db.execute(FOLLOWED_TABLE.insert().values(one=1, number=0))
+        db.execute(APPLIED_CHANGE_TABLE.insert().values(one=1, number=0))
 
 
 _CHANGES_PER_READ: Final = 1000
@@ -248,8 +248,8 @@ class ServedStore:
         if not fresh:
             return
         with exclusive_write(self.engine) as db:
-            if _followed_number(db) > seen or not _is_anything_served(db):
-                _set_followed_number(db, seen)
+            if _last_applied_change(db) > seen or not _is_anything_served(db):
+                _set_last_applied_change(db, seen)
             for claims in statement_batches(fresh):
                 _replace_served(db, partner, [fresh[claim] for claim in claims])
 
@@ -292,7 +292,7 @@ class ServedStore:
         Tombstones that no partner still has to read are deleted and overwritten.
         """
         with snapshot_read(self.engine) as db:
-            after, any_served = _followed_number(db), _is_anything_served(db)
+            after, any_served = _last_applied_change(db), _is_anything_served(db)
         for _ in range(_READS_PER_CALL_MAX if any_served else 0):
             news = [one for one in feed.changes(after, _CHANGES_PER_READ) if one.number <= upto]
             if not news or not self._apply_changes(news, after):
@@ -341,13 +341,13 @@ class ServedStore:
         newest = {change.claim: change for change in news}
         gone = 0
         with exclusive_write(self.engine) as db:
-            if _followed_number(db) != after:
+            if _last_applied_change(db) != after:
                 return False
             for claims in statement_batches(newest):
                 wanted = sa.select(SERVED_TABLE.c.claim).where(SERVED_TABLE.c.claim.in_(claims))
                 for claim in db.execute(wanted).scalars().all():
                     _update_served(db, newest[ClaimId(claim)])
-            _set_followed_number(db, news[-1].number)
+            _set_last_applied_change(db, news[-1].number)
             if any(change.state is ClaimState.WITHDRAWN for change in news):
                 gone = delete_withdrawals_known_to_all(db)
         if gone:
@@ -367,17 +367,19 @@ def overwrite_deleted_served(engine: sa.Engine) -> None:
 def delete_withdrawals_known_to_all(db: sa.Connection) -> int:
     """Delete withdrawn claims whose withdrawal every partner has read; return the number."""
     waited_for = sa.select(SERVED_TO_TABLE.c.claim)
-    return _delete_where(
+    return _delete_served_claims(
         db, SERVED_TABLE.c.ended_number.is_not(None), SERVED_TABLE.c.claim.not_in(waited_for)
     )
 
 
 def delete_unserved_claims(db: sa.Connection) -> int:
     """Delete claims that were served to no present partner; return how many."""
-    return _delete_where(db, SERVED_TABLE.c.claim.not_in(sa.select(SERVED_TO_TABLE.c.claim)))
+    return _delete_served_claims(
+        db, SERVED_TABLE.c.claim.not_in(sa.select(SERVED_TO_TABLE.c.claim))
+    )
 
 
-def _delete_where(db: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
+def _delete_served_claims(db: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
     gone = db.execute(sa.select(SERVED_TABLE.c.claim).where(*which)).scalars().all()
     for batch in statement_batches(gone):
         db.execute(SERVED_HASH_TABLE.delete().where(SERVED_HASH_TABLE.c.claim.in_(batch)))
@@ -422,12 +424,12 @@ def _settled_second(db: sa.Connection) -> int:
     return db.execute(sa.select(sa.func.max(SETTLED_TABLE.c.before_s))).scalar() or 0
 
 
-def _followed_number(db: sa.Connection) -> int:
-    return int(db.execute(sa.select(FOLLOWED_TABLE.c.number)).scalar_one())
+def _last_applied_change(db: sa.Connection) -> int:
+    return int(db.execute(sa.select(APPLIED_CHANGE_TABLE.c.number)).scalar_one())
 
 
-def _set_followed_number(db: sa.Connection, number: int) -> None:
-    db.execute(FOLLOWED_TABLE.update().values(number=number))
+def _set_last_applied_change(db: sa.Connection, number: int) -> None:
+    db.execute(APPLIED_CHANGE_TABLE.update().values(number=number))
 
 
 def _select_served() -> sa.Select[Any]:

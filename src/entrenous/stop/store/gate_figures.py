@@ -73,7 +73,7 @@ def count_figures(
         )
 
 
-def count_undecryptable(engine: sa.Engine, held: UploadCipher) -> int:
+def count_undecryptable(engine: sa.Engine, cipher: UploadCipher) -> int:
     """Count the longest waiting uploads that are encrypted with a missing key.
 
     At most 200 are checked, since SQLite reads a whole upload for its first bytes.
@@ -91,7 +91,7 @@ def count_undecryptable(engine: sa.Engine, held: UploadCipher) -> int:
     query = sa.select(head).where(UPLOAD_TABLE.c.number.in_(oldest))
     query = query.where(UPLOAD_TABLE.c.untrusted_upload.is_not(None))
     with snapshot_read(engine) as db:
-        return sum(not held.can_decrypt(bytes(one)) for one in db.execute(query).scalars())
+        return sum(not cipher.can_decrypt(bytes(one)) for one in db.execute(query).scalars())
 
 
 def _count_claims(db: sa.Connection) -> dict[tuple[str, str], int]:
@@ -171,7 +171,7 @@ def count_platform_figures(platform: Platform, *, with_shadow: bool = False) -> 
 
 def count_undecryptable_of_platform(platform: Platform) -> int:
     """Count a platform's waiting uploads whose key is missing (see :func:`count_undecryptable`)."""
-    return count_undecryptable(platform.reviews.engine, platform.reviews.held)
+    return count_undecryptable(platform.reviews.engine, platform.reviews.cipher)
 
 
 def make_figures_counter(platform: Platform) -> Callable[[], tuple[GateFigures, IndexSize | None]]:

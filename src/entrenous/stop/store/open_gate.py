@@ -24,7 +24,7 @@ from entrenous.serving.host_checks import free_bytes
 from entrenous.stop.banks import create_built_in_banks
 from entrenous.stop.exchange_fetch import RemovalResult, remove_source_from_bank
 from entrenous.stop.exchange_nouns import ExchangeServices
-from entrenous.stop.exchange_serving import PartnerOpinions, PartnerSubmissions
+from entrenous.stop.exchange_serving import PartnerHashRegistrar, PartnerOpinionRecorder
 from entrenous.stop.gate_settings import (
     SETTINGS_FILE,
     GateHttpSettings,
@@ -41,7 +41,7 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine, open_postgres_engine
 from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore, hold_source_lock
 from entrenous.stop.store.exchange_served import ServedStore, prepare_tables
-from entrenous.stop.store.registration_changes import PlatformListingStore
+from entrenous.stop.store.registration_changes import ClaimListingStore
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.upload_encryption import (
     UploadCipher,
@@ -68,8 +68,8 @@ def open_exchange(platform: Platform, name: str = "entrenous gate") -> ExchangeS
         partners,
         ServedStore(engine),
         SourceStore(engine, platform.clock),
-        PartnerOpinions(platform.clock, partners),
-        PartnerSubmissions(platform),
+        PartnerOpinionRecorder(platform.clock, partners),
+        PartnerHashRegistrar(platform),
     )
 
 
@@ -84,11 +84,11 @@ def remove_source(
         return remove_source_from_bank(name, exchange, platform, withdraw=withdraw)
 
 
-def platform_listings(platform: Platform) -> PlatformListingStore:
-    """Return the store of the platform's own data about claims (:class:`PlatformListing`), in the
+def claim_listing_store(platform: Platform) -> ClaimListingStore:
+    """Return the store of the platform's own data about claims (:class:`ClaimListing`), in the
     same database as its banks.
     """
-    return PlatformListingStore(engine_of(platform), platform.clock)
+    return ClaimListingStore(engine_of(platform), platform.clock)
 
 
 def engine_of(platform: Platform) -> sa.Engine:
@@ -160,7 +160,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
             *(read_or_create_token(token_path(folder, role)) for role in TOKEN_ROLES)
         )
         settings = read_gate_settings(folder)
-        held = _open_upload_cipher(folder, settings)
+        cipher = _open_upload_cipher(folder, settings)
     with ExitStack() as opened:
         engine = (
             open_engine(folder / _DATABASE_FILE)
@@ -176,8 +176,8 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         if serves:
             index.get_open_index()
         jails = opened.enter_context(DecoderPool(pictures_per_child=_PICTURES_PER_DECODER))
-        has_disk = partial(_has_free_disk_space, folder, settings)
-        yield _build_platform(engine, bank, index, jails, settings, held, has_disk), tokens
+        has_disk_space = partial(_has_free_disk_space, folder, settings)
+        yield _build_platform(engine, bank, index, jails, settings, cipher, has_disk_space), tokens
 
 
 @contextmanager
@@ -256,8 +256,8 @@ def _build_platform(  # noqa: PLR0913, PLR0917 (a gate has this many parts)
     index: IndexStore,
     jails: DecoderPool,
     settings: GateSettings,
-    held: UploadCipher,
-    has_disk: Callable[[], bool],
+    cipher: UploadCipher,
+    has_disk_space: Callable[[], bool],
 ) -> Platform:
     clock = SystemClock()
     return Platform(
@@ -265,7 +265,7 @@ def _build_platform(  # noqa: PLR0913, PLR0917 (a gate has this many parts)
         dice=SystemRandomSource(),
         bank=bank,
         index=index,
-        reviews=ReviewQueue(engine, clock, held=held, has_disk=has_disk),
+        reviews=ReviewQueue(engine, clock, cipher=cipher, has_disk_space=has_disk_space),
         read_picture=partial(jails.read, at_least_px=PART_COMPARISON_SIDE_PX_MIN),
         read_luma=partial(jails.read, luma=True),
         read_clip=partial(decode_clip_untrusted, limits=_CLIP_LIMITS),

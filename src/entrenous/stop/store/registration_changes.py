@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from entrenous.base.environment import Clock
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import VIDEO_KIND
-from entrenous.stop.nouns import PlatformListing
+from entrenous.stop.nouns import ClaimListing
 from entrenous.stop.registration import (
     CLAIM_TRANSITIONS,
     MATCHING_STATES,
@@ -44,7 +44,7 @@ from entrenous.stop.store.schema import (
     HOLD_ONLY_ADDED_NUMBER,
     PLATFORM_CONTENT_TABLE,
     SOUND_TABLE,
-    STILL_AT_MS,
+    STILL_PICTURE_AT_MS,
     read_optional_time,
     stored_time,
 )
@@ -159,7 +159,9 @@ def _mark_frames_as_pictures(
     db: sa.Connection, videos: Iterable[ClaimId], hash_numbers: Mapping[bytes, int]
 ) -> None:
     """Mark those frames of these videos as pictures too whose hashes a reviewer added."""
-    shown = sa.select(FRAME_TABLE.c.claim, FRAME_TABLE.c.number, sa.literal(STILL_AT_MS)).distinct()
+    shown = sa.select(
+        FRAME_TABLE.c.claim, FRAME_TABLE.c.number, sa.literal(STILL_PICTURE_AT_MS)
+    ).distinct()
     shown = shown.where(FRAME_TABLE.c.number.in_(hash_numbers.values()))
     insertion = insert_on_conflict(db, FRAME_TABLE)
     for batch in statement_batches(videos):
@@ -237,7 +239,7 @@ def _schedule_look_back(db: sa.Connection, clock: Clock, claims: Iterable[Claim]
 
 
 @dataclass(frozen=True, slots=True)
-class PlatformListingStore:
+class ClaimListingStore:
     """Stores the platform's own data about claims in the tables of ``engine`` (see
     :func:`open_engine`).
     """
@@ -245,7 +247,7 @@ class PlatformListingStore:
     engine: sa.Engine
     clock: Clock
 
-    def set_listing(self, claims: Collection[ClaimId], listing: PlatformListing) -> None:
+    def set_listing(self, claims: Collection[ClaimId], listing: ClaimListing) -> None:
         """Set the listing of these claims; skip those that are withdrawn or missing."""
         at = None if listing.on_at is None else stored_time(listing.on_at)
         values = {"content_id": listing.content_id, "on_at": at}
@@ -261,11 +263,11 @@ class PlatformListingStore:
                         insertion.on_conflict_do_update(index_elements=["claim"], set_=values), rows
                     )
 
-    def listings(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, PlatformListing]:
+    def listings(self, claims: Collection[ClaimId]) -> Mapping[ClaimId, ClaimListing]:
         """Return the listings of those claims that have one."""
         with snapshot_read(self.engine) as db:
             return {
-                ClaimId(row.claim): PlatformListing(row.content_id, read_optional_time(row.on_at))
+                ClaimId(row.claim): ClaimListing(row.content_id, read_optional_time(row.on_at))
                 for batch in statement_batches(claims)
                 for row in db.execute(
                     sa.select(PLATFORM_CONTENT_TABLE).where(

@@ -35,7 +35,7 @@ from entrenous.stop.store.schema import (
     HOLD_ONLY_ADDED_NUMBER,
     OPINION_TABLE,
     SOUND_TABLE,
-    STILL_AT_MS,
+    STILL_PICTURE_AT_MS,
     read_time,
     stored_time,
 )
@@ -49,7 +49,8 @@ IS_FRAME: Final = (
 )
 # The condition that the claim's hash belongs to a picture, not only to frames of a video.
 IS_PICTURE: Final = sa.or_(
-    ~sa.exists().where(*IS_FRAME), sa.exists().where(*IS_FRAME, FRAME_TABLE.c.at_ms == STILL_AT_MS)
+    ~sa.exists().where(*IS_FRAME),
+    sa.exists().where(*IS_FRAME, FRAME_TABLE.c.at_ms == STILL_PICTURE_AT_MS),
 )
 
 

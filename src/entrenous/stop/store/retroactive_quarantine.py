@@ -12,7 +12,7 @@ from entrenous.base.environment import Clock
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import Match
 from entrenous.stop.store.schema import (
-    IS_COMPARED,
+    HAS_FINGERPRINT,
     IS_LET_THROUGH,
     IS_PUBLISHED_AND_WAITING,
     IS_RELEASED,
@@ -55,7 +55,7 @@ def quarantine_retroactively(
         "waits_since": stored_time(clock.now()),
     }
     is_it: tuple[sa.ColumnElement[bool], ...]
-    is_it = (sa.or_(sa.and_(*IS_LET_THROUGH), IS_RELEASED), IS_COMPARED)
+    is_it = (sa.or_(sa.and_(*IS_LET_THROUGH), IS_RELEASED), HAS_FINGERPRINT)
     if retroactive_match.found is FoundBy.SLOW_LOOK:
         now |= {
             "bits": retroactive_match.bits,
@@ -103,7 +103,7 @@ def published_uploads(db: sa.Connection, after: str, limit: int) -> tuple[Review
     return tuple(review_from_row(row) for row in db.execute(seen))
 
 
-def forget_claims(db: sa.Connection, claims: Collection[ClaimId]) -> int:
+def remove_claims_from_matches(db: sa.Connection, claims: Collection[ClaimId]) -> int:
     """Remove claims from retroactive matches, and accept uploads again that match no other.
 
     Returns:

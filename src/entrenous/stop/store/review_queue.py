@@ -147,16 +147,18 @@ class ReviewerStore(DueWorkStore):
         Whether an alert is due is read first, since usually there is nothing to write.
         """
         with snapshot_read(self.engine) as db:
-            pages = [
-                page for page in (_flood_alert(db, most), _waiting_alert(db, before)) if page.count
+            alerts = [
+                alert
+                for alert in (_flood_alert(db, most), _waiting_alert(db, before))
+                if alert.count
             ]
-        return tuple(page for page in pages if self._reserve_alert(page.kind))
+        return tuple(alert for alert in alerts if self._reserve_alert(alert.kind))
 
-    def record_alert(self, page: Alert) -> None:
+    def record_alert(self, alert: Alert) -> None:
         """Record that this alert was sent."""
-        told = ALERT_TABLE.update().where(ALERT_TABLE.c.kind == page.kind)
+        told = ALERT_TABLE.update().where(ALERT_TABLE.c.kind == alert.kind)
         with concurrent_write(self.engine) as db:
-            db.execute(told.values(untold=ALERT_TABLE.c.untold - page.reported_floods))
+            db.execute(told.values(untold=ALERT_TABLE.c.untold - alert.reported_floods))
 
     def _reserve_alert(self, kind: AlertKind) -> bool:
         """Return whether this process may send the alert: none was sent within the hour.
@@ -293,7 +295,7 @@ class ReviewQueue(ReviewerStore):
             if data is None:
                 uploads.get_review(db, case)
                 raise UploadNotKept(case=case)
-        return self.held.decrypt(case, bytes(data))
+        return self.cipher.decrypt(case, bytes(data))
 
     def decide_case(
         self,
@@ -413,7 +415,7 @@ class ReviewQueue(ReviewerStore):
         old = UPLOAD_TABLE.update().where(UPLOAD_TABLE.c.at < stored_time(before))
         old = old.values(bits=None, upload_sha256=None, reference="")
         with exclusive_write(self.engine) as db:
-            clips = uploads.forget_clips(db, before)
+            clips = uploads.delete_clip_fingerprints(db, before)
             pictures = (
                 db.execute(old.where(*those)) for those in (IS_ACCEPTED, IS_RELEASED_WITH_HASH)
             )
@@ -431,7 +433,7 @@ class ReviewQueue(ReviewerStore):
         with exclusive_write(self.engine) as db:
             return db.execute(over.values(listed_until=None, reference="")).rowcount
 
-    def may_appeal(self, case: str, secret_sha256: bytes) -> bool:
+    def is_appeal_secret(self, case: str, secret_sha256: bytes) -> bool:
         """Return whether this is the hash of that case's secret. This only reads, and takes the
         same time whatever the result.
         """
@@ -447,7 +449,7 @@ class ReviewQueue(ReviewerStore):
 
         The bytes are encrypted before the transaction, since that blocks others.
         """
-        brought = untrusted_upload if self.has_disk() else None
+        brought = untrusted_upload if self.has_disk_space() else None
         kept = self._encrypt_upload(appeal.case, brought)
         with exclusive_write(self.engine) as db:
             review, appealed = uploads.get_review_and_appealed(db, appeal.case)
@@ -471,14 +473,14 @@ class ReviewQueue(ReviewerStore):
             append_events(db, self.clock, ("case appealed", appeal.case, {}))
 
     def _encrypt_upload(self, case: str, untrusted_upload: bytes | None) -> bytes | None:
-        return None if untrusted_upload is None else self.held.encrypt(case, untrusted_upload)
+        return None if untrusted_upload is None else self.cipher.encrypt(case, untrusted_upload)
 
     def _has_room(self, db: sa.Connection, review: Review, lead: str | None, size: int) -> bool:
         """Return whether there is room for the bytes of one more upload.
 
         The disk has to have room, and unreadable uploads together have a limit.
         """
-        if not self.has_disk():
+        if not self.has_disk_space():
             return False
         unread = lead is None and was_undecodable(review)
-        return not unread or uploads.undecodable_bytes(db) + size <= self.unread_bytes_max
+        return not unread or uploads.count_undecodable_bytes(db) + size <= self.unread_bytes_max

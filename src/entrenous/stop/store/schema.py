@@ -74,9 +74,9 @@ CLAIM_HASH_TABLE: Final = sa.Table(
     sa.Index("claims_of_hash", "number"),
     sqlite_with_rowid=False,
 )
-# The times at which a claim's video shows the frame with this hash; STILL_AT_MS if the claim has
-# the hash as a picture too. A claim's hash without a row here belongs to a picture.
-STILL_AT_MS: Final = -1
+# The times at which a claim's video shows the frame with this hash; STILL_PICTURE_AT_MS if the
+# claim has the hash as a picture too. A claim's hash without a row here belongs to a picture.
+STILL_PICTURE_AT_MS: Final = -1
 FRAME_TABLE: Final = sa.Table(
     "frame",
     METADATA,
@@ -275,7 +275,7 @@ _HAS_PICTURE_HASH: Final = UPLOAD_TABLE.c.bits.is_not(None)
 IS_ACCEPTED: Final = (*IS_LET_THROUGH, _HAS_PICTURE_HASH)
 IS_RELEASED_WITH_HASH: Final = (IS_RELEASED, _HAS_PICTURE_HASH)
 # The condition that a hash or the fingerprint of a clip is stored.
-IS_COMPARED: Final = sa.or_(
+HAS_FINGERPRINT: Final = sa.or_(
     _HAS_PICTURE_HASH, sa.exists().where(UPLOAD_FRAMES_TABLE.c.number == UPLOAD_TABLE.c.number)
 )
 # The condition that an upload was found after it was published: not on its arrival, and not by an

@@ -22,8 +22,8 @@ from entrenous.stop.store.registrations import statement_batches
 from entrenous.stop.store.schema import (
     ALERT_TABLE,
     BIG_INTEGER,
+    HAS_FINGERPRINT,
     IS_ACCEPTED,
-    IS_COMPARED,
     IS_RELEASED_WITH_HASH,
     IS_WAITING,
     UPLOAD_FRAMES_TABLE,
@@ -135,7 +135,7 @@ def delete_decided_data(
     gone: dict[str, Any] = {"bits": None, "reference": reference}
     if state is ReviewState.RELEASED:
         gone["upload_sha256"] = None
-    forgotten = sa.and_(mine, ~IS_COMPARED) if keeps else mine
+    forgotten = sa.and_(mine, ~HAS_FINGERPRINT) if keeps else mine
     db.execute(UPLOAD_TABLE.update().where(forgotten).values(gone), those)
     if not keeps:
         numbers = sa.select(UPLOAD_TABLE.c.number).where(mine)
@@ -161,7 +161,7 @@ def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: i
         _set_lead(db, lead, [one.case for one in single[1:]])
         append_events(db, clock, cases_gathered_event(lead, len(single) + 1))
         if len(single) + 1 > held_per_hash:  # does not apply to repetitions of one unreadable file
-            _count_flood(db)
+            _count_unreported_flood(db)
     _set_lead(db, lead, [review.case])
     return lead
 
@@ -178,7 +178,7 @@ def should_store_bytes_in_flood(
     return db.execute(kept).scalar_one() < held_per_hash
 
 
-def undecodable_bytes(db: sa.Connection) -> int:
+def count_undecodable_bytes(db: sa.Connection) -> int:
     """Return the total size of waiting uploads without a hash.
 
     Columns are read in table order and only by length, so that SQLite reads no upload's bytes.
@@ -243,7 +243,7 @@ def review_from_row(row: Any) -> Review:
     )
 
 
-def _count_flood(db: sa.Connection) -> None:
+def _count_unreported_flood(db: sa.Connection) -> None:
     """Count one more flood that has not been reported."""
     insertion = insert_on_conflict(db, ALERT_TABLE).values(kind=AlertKind.FLOOD, untold=1)
     more = {"untold": ALERT_TABLE.c.untold + 1}
@@ -352,7 +352,7 @@ def _clip_prints(
     return []
 
 
-def forget_clips(db: sa.Connection, before: datetime) -> int:
+def delete_clip_fingerprints(db: sa.Connection, before: datetime) -> int:
     """Delete fingerprints of clips that were let through ``before``; return how many."""
     old = sa.select(UPLOAD_FRAMES_TABLE.c.number).where(
         UPLOAD_FRAMES_TABLE.c.at < stored_time(before)
