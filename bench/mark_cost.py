@@ -31,7 +31,7 @@ from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
-from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.media.sandbox.decoders import decode_picture_untrusted
 from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.send.copies.worker_pool import pool_size
 
@@ -78,7 +78,7 @@ def _mark(data: bytes, copies: int, folder: Path) -> tuple[float, float, bytes]:
         vault,
         VaultLedger(vault),
         HttpCourier(new_relay_client(), 1.0),
-        decode_untrusted,
+        decode_picture_untrusted,
     )
     to = [RecipientId(f"person {number}") for number in range(copies)]
     began_s, first_s, written = time.perf_counter(), 0.0, b""

@@ -43,7 +43,7 @@ from entrenous.device.device import Device, Vault
 from entrenous.device.identities import contacts
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
-from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.media.sandbox.decoders import decode_picture_untrusted
 from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.letter_nouns import ContentFile, PersonHead
@@ -175,7 +175,7 @@ def _device(home: Path) -> Iterator[Device]:
 
 def _a_device(vault: Vault, courier: HttpCourier) -> Device:
     clock, dice = SystemClock(), SystemRandomSource()
-    return Device(clock, dice, vault, VaultLedger(vault), courier, decode_untrusted)
+    return Device(clock, dice, vault, VaultLedger(vault), courier, decode_picture_untrusted)
 
 
 @contextmanager

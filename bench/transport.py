@@ -37,7 +37,7 @@ from entrenous.device.device import Device, Vault
 from entrenous.device.identities import contacts
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
-from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.media.sandbox.decoders import decode_picture_untrusted
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.message.draft import Draft, Policy
 from entrenous.send.people.invite import add_person, make_invite
@@ -124,7 +124,7 @@ def _prepare(folder: Path, url: str, people: int) -> None:
 def _device(vault: Vault, cert: Path) -> Iterator[Device]:
     with new_relay_client(cert) as client:
         clock, dice, courier = SystemClock(), SystemRandomSource(), HttpCourier(client, 20.0)
-        device = Device(clock, dice, vault, VaultLedger(vault), courier, decode_untrusted)
+        device = Device(clock, dice, vault, VaultLedger(vault), courier, decode_picture_untrusted)
         if isinstance(vault, SqlcipherVault):
             with closing(vault):
                 yield device

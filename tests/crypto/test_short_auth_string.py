@@ -28,7 +28,7 @@ def test_vodozemac_shows_the_same(private: Secret, transcript: bytes) -> None:
         vodozemac.Curve25519PublicKey.from_bytes(public_key_of(private))
     ).bytes(info)
     ours = short_auth_string(private, theirs, transcript)
-    assert [SAS_EMOJI.index(sign) for sign in ours.signs] == list(shown.emoji_indices)
+    assert [SAS_EMOJI.index(sign) for sign in ours.named_emoji] == list(shown.emoji_indices)
     assert ours.numbers == tuple(shown.decimals)
 
 

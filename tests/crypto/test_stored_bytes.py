@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.secret import Secret
-from entrenous.crypto.encryption_at_rest import open_stored, seal_stored, stored_key_name
+from entrenous.crypto.encryption_at_rest import seal_stored, stored_key_name, unseal_stored
 from entrenous.crypto.nouns import DecryptionFailed
 
 KEY, OTHER = Secret(b"k" * 32), Secret(b"o" * 32)
@@ -15,7 +15,7 @@ CASE = b"3f9a-70c2-b11e"
 @given(st.binary(max_size=2000))
 def test_stored_value_opens(data: bytes) -> None:
     sealed = seal_stored(KEY, data, CASE)
-    assert open_stored(KEY, sealed, CASE) == data
+    assert unseal_stored(KEY, sealed, CASE) == data
     assert len(sealed) == len(data) + 12 + 16
     assert seal_stored(KEY, data, CASE) != sealed
 
@@ -25,7 +25,7 @@ def test_changed_bit_in_stored_value_is_refused(at: int) -> None:
     sealed = bytearray(seal_stored(KEY, b"a picture of somebody", CASE))
     sealed[at] ^= 1
     with pytest.raises(DecryptionFailed):
-        open_stored(KEY, bytes(sealed), CASE)
+        unseal_stored(KEY, bytes(sealed), CASE)
 
 
 def test_wrong_key_context_or_truncation_is_refused() -> None:
@@ -38,7 +38,7 @@ def test_wrong_key_context_or_truncation_is_refused() -> None:
         (KEY, b"", CASE),
     ):
         with pytest.raises(DecryptionFailed):
-            open_stored(key, shown, about)
+            unseal_stored(key, shown, about)
 
 
 def test_key_name_does_not_reveal_the_key() -> None:

@@ -7,7 +7,7 @@ import skimage.data
 
 from entrenous.base.picture import IncompletePicture
 from entrenous.device.open_device import with_fast_picture_decoding
-from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.media.sandbox.decoders import decode_picture_untrusted
 from tests.stop.platform_for_tests import png
 from tests.trace.offline_device import offline_device
 
@@ -28,9 +28,11 @@ def test_one_decoder_process_reads_all_pictures_and_ends_with_the_block() -> Non
     before = servers()
     with with_fast_picture_decoding(offline_device()) as device:
         assert servers() == before  # nobody waits for it who reads nothing
-        assert [device.read_picture(one) for one in files] == [decode_untrusted(o) for o in files]
+        assert [device.read_picture(one) for one in files] == [
+            decode_picture_untrusted(o) for o in files
+        ]
         with pytest.raises(IncompletePicture):
             device.read_picture(files[0][:-100])
-        assert device.read_picture(files[1]) == decode_untrusted(files[1])
+        assert device.read_picture(files[1]) == decode_picture_untrusted(files[1])
         assert len(servers()) == len(before) + 1
     assert servers() == before

@@ -22,7 +22,7 @@ STRANGERS = 250
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
-    return Vocabulary.shipped()
+    return Vocabulary.load_shipped()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from entrenous.fingerprint.keypoints import VOCABULARY_WORDS, Vocabulary
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
-    return Vocabulary.shipped()
+    return Vocabulary.load_shipped()
 
 
 def test_rotation_is_orthogonal(vocabulary: Vocabulary) -> None:

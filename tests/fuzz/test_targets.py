@@ -84,7 +84,7 @@ NOT_FUZZED = {
     ("media/copies/tracks.py", "decode"): JAIL,
     ("media/picture_reader.py", "encoding_of"): JAIL,
     ("media/sandbox/decoders.py", "PictureDecoder.read"): JAIL,
-    ("media/sandbox/decoders.py", "decode_untrusted"): JAIL,
+    ("media/sandbox/decoders.py", "decode_picture_untrusted"): JAIL,
     ("media/sandbox/picture_child.py", "answer_request"): JAIL,
     ("media/sandbox/decoder_pool.py", "DecoderPool.read"): JAIL,
     ("media/sandbox/decoder_pool.py", "DecoderPool.start_reading"): JAIL,

@@ -15,7 +15,7 @@ from entrenous.base.picture import NotAPicture
 from entrenous.media.icc_profile import MatrixProfile, parse_profile, write_profile
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.picture_writer import write_picture
-from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.media.sandbox.decoders import decode_picture_untrusted
 
 pytestmark = pytest.mark.real
 
@@ -171,7 +171,7 @@ def test_nothing_of_what_was_planted_is_in_the_copy(
     assert len(left_over(original)) > 20
 
     copy = tmp_path / f"copy{planted.suffix}"
-    copy.write_bytes(write_picture(decode_untrusted(planted.read_bytes())))
+    copy.write_bytes(write_picture(decode_picture_untrusted(planted.read_bytes())))
     found = tags_of(exiftool, copy)
     assert left_over(found) == {}
     assert found["ICC_Profile:ProfileDescription"] == "Colour numbers"
@@ -200,7 +200,7 @@ def test_planted_in_pictures_that_change_their_format(
         data = write(photo, kind, exif=exif_with_everything())
         assert MARKER in data
         copy = tmp_path / f"{kind}.{suffix}"
-        copy.write_bytes(write_picture(decode_untrusted(data + MARKER)))
+        copy.write_bytes(write_picture(decode_picture_untrusted(data + MARKER)))
         assert left_over(tags_of(exiftool, copy)) == {}
         assert MARKER not in copy.read_bytes()
 
@@ -212,7 +212,7 @@ def test_dirty_files_of_others_come_out_clean(suffix: str, exiftool: str, tmp_pa
     if not path.is_file():
         pytest.skip(f"no public test data: ../shared/judges/metadata/dirty.{suffix} is not there")
     data = path.read_bytes()
-    picture = decode_untrusted(data)
+    picture = decode_picture_untrusted(data)
     assert picture == read_picture(data)
     copy = tmp_path / f"copy{picture.encoding.format.written.suffix}"
     copy.write_bytes(write_picture(picture))
@@ -225,4 +225,4 @@ def test_dirty_files_that_are_no_pictures_are_refused(suffix: str) -> None:
     if not path.is_file():
         pytest.skip(f"no public test data: ../shared/judges/metadata/dirty.{suffix} is not there")
     with pytest.raises(NotAPicture):
-        decode_untrusted(path.read_bytes())
+        decode_picture_untrusted(path.read_bytes())

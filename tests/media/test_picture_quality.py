@@ -11,7 +11,7 @@ from PIL import Image
 
 from entrenous.base.picture import Picture, PictureFormat
 from entrenous.media.picture_reader import read_picture
-from entrenous.media.picture_writer import QUALITY_STEPS, quality_steps_needed, write_picture
+from entrenous.media.picture_writer import QUALITY_STEP_COUNTS, quality_steps_needed, write_picture
 from entrenous.media.resize import resize
 from tests.media.conftest import Write
 
@@ -41,7 +41,7 @@ def test_same_picture_needs_the_same_step(name: str, files: dict[str, bytes]) ->
     picture = read_picture(files[name])
     finer = quality_steps_needed(picture, marked(picture))
     assert finer == quality_steps_needed(read_picture(files[name]), marked(picture))
-    assert finer < QUALITY_STEPS.get(picture.encoding.format.written, 1)
+    assert finer < QUALITY_STEP_COUNTS.get(picture.encoding.format.written, 1)
 
 
 @pytest.mark.parametrize("quality", [76, 88, 95])
@@ -65,7 +65,7 @@ def test_a_jpeg_made_smaller_is_written_finer(astronaut: NDArray[np.uint8], writ
 def test_every_step_is_finer_or_sharper(files: dict[str, bytes]) -> None:
     for name in ("heic", "webp"):
         picture = read_picture(files[name])
-        steps = range(QUALITY_STEPS[picture.encoding.format.written])
+        steps = range(QUALITY_STEP_COUNTS[picture.encoding.format.written])
         nearness = [psnr_db(picture, write_picture(picture, finer=finer)) for finer in steps]
         assert nearness == sorted(nearness)
         assert nearness[-1] > 48.0
@@ -88,7 +88,7 @@ def test_alpha_is_seen_on_white(photo: Image.Image, write: Write) -> None:
     picture = read_picture(write(image, "WEBP", quality=80))
     assert picture.alpha is not None
     finer = quality_steps_needed(picture, marked(picture))
-    assert 0 <= finer < QUALITY_STEPS[PictureFormat.WEBP]
+    assert 0 <= finer < QUALITY_STEP_COUNTS[PictureFormat.WEBP]
     opaque = replace(picture, alpha=None)
     assert psnr_db(opaque, write_picture(opaque, marked(opaque), finer=3)) > 42.0
 

@@ -12,7 +12,7 @@ from entrenous.base.limits import WHOLE_COMPARISON_SIDE_PX_MIN
 from entrenous.base.picture import IncompletePicture
 from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.media.picture_reader import read_picture
-from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.media.sandbox.decoders import decode_picture_untrusted
 
 NEEDED_PX = 512
 TURNED = 6  # EXIF: a quarter turn
@@ -104,7 +104,7 @@ def test_the_luma_alone_is_a_third_and_fingerprints_alike(
     data = saved(photo(1300, 1100), **options)
     whole = read_picture(data, at_least_px=at_least_px)
     luma = read_picture(data, at_least_px=at_least_px, luma=True)
-    assert (luma.luma_alone, whole.luma_alone) == (True, False)
+    assert (luma.has_only_luma, whole.has_only_luma) == (True, False)
     assert len(luma.samples) * 3 == len(whole.samples)
     assert np.asarray(luma).shape == np.asarray(whole).shape
     brightness = np.asarray(whole) @ np.array([0.299, 0.587, 0.114])
@@ -128,7 +128,7 @@ def test_a_turned_luma_is_upright_and_a_cut_one_is_refused() -> None:
     exif[0x0112] = TURNED
     data = saved(photo(700, 600), exif=exif)
     luma = read_picture(data, luma=True)
-    assert (luma.width_px, luma.height_px, luma.luma_alone) == (600, 700, True)
+    assert (luma.width_px, luma.height_px, luma.has_only_luma) == (600, 700, True)
     with pytest.raises(IncompletePicture):
         read_picture(data[: len(data) // 2] + b"\xff\xd9", luma=True)
 
@@ -147,7 +147,7 @@ def test_other_formats_come_whole() -> None:
 @pytest.mark.slow
 def test_sandboxed_child_shrinks_equally() -> None:
     data = saved(photo(2048, 1536))
-    assert decode_untrusted(data, at_least_px=NEEDED_PX) == read_picture(
+    assert decode_picture_untrusted(data, at_least_px=NEEDED_PX) == read_picture(
         data, at_least_px=NEEDED_PX
     )
-    assert decode_untrusted(data).width_px == 2048
+    assert decode_picture_untrusted(data).width_px == 2048

@@ -25,7 +25,7 @@ def looks(candidates: list[PictureCandidate]) -> list[list[int]]:
 def test_likely_pictures_are_tried_first_then_the_next_few_then_thoroughly() -> None:
     candidates = [one(0, agreeing=40, fresh=40), *(one(look, agreeing=4) for look in range(1, 20))]
     assert looks(candidates) == [[0], [1, 2, 3, 4], [0, 1]]
-    assert [some.patient for some in candidate_rounds(candidates)] == [False, False, True]
+    assert [some.thorough for some in candidate_rounds(candidates)] == [False, False, True]
 
 
 def test_without_likely_pictures_the_first_few_are_tried() -> None:

@@ -12,7 +12,7 @@ from entrenous.watermark.audio_detector import (
 from entrenous.watermark.audio_location import compute_contour, locate_sound, read_contour
 from entrenous.watermark.detector import (
     ChipEvidence,
-    coding_evidence,
+    coefficient_evidence,
     combine_partial_evidence,
     octave_evidence,
 )
@@ -32,7 +32,7 @@ def detect_mark(
     """
     octaves = octave_evidence(laid, covered, prepared)
     return combine_partial_evidence(
-        octaves, None if laid_recoded is None else coding_evidence(laid_recoded, prepared)
+        octaves, None if laid_recoded is None else coefficient_evidence(laid_recoded, prepared)
     )
 
 

@@ -24,7 +24,7 @@ from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
 from entrenous.watermark.chip_layout import chips_of_stream
 from entrenous.watermark.detector import ChipEvidence, copy_scores
 from entrenous.watermark.embed import PreparedPicture, embed_mark, enlarge_mark
-from entrenous.watermark.jpeg_evidence import coding_evidence_of, luma_table_for
+from entrenous.watermark.jpeg_evidence import coefficient_evidence_of, luma_table_for
 from entrenous.watermark.likelihood import upper_tail
 from entrenous.watermark.pyramid import Plane
 from entrenous.watermark.verdict import Finding, name_by_scores
@@ -107,7 +107,7 @@ def heard_in(leak: Leak, sent: Any) -> ChipEvidence:
         under, inside = warp_to_found(sent.pixels, registration)
         trial, _ = warp_to_found(full_size_trial(sent.prepared), registration)
         again, _ = warp_to_sent(
-            coding_evidence_of(found, under, inside, read_by, trial), registration
+            coefficient_evidence_of(found, under, inside, read_by, trial), registration
         )
     return detect_mark(laid, covered, sent.prepared, again)
 
@@ -118,7 +118,9 @@ def heard_in_place(leak: Leak, sent: Any) -> ChipEvidence:
     covered = np.ones(found.shape[:2], np.bool_)
     if table is None:
         return detect_mark(found, covered, sent.prepared)
-    coded = coding_evidence_of(found, sent.pixels, covered, table, full_size_trial(sent.prepared))
+    coded = coefficient_evidence_of(
+        found, sent.pixels, covered, table, full_size_trial(sent.prepared)
+    )
     return detect_mark(found, covered, sent.prepared, coded)
 
 

@@ -15,8 +15,8 @@ from entrenous.watermark.jpeg_evidence import (
     fit_model,
     initial_model,
     inverse_block_transform,
-    limit_spread,
     local_mean,
+    raise_low_spread,
     rounding_intervals,
     score_function,
 )
@@ -105,9 +105,9 @@ def test_gain_and_scale_are_found_under_rounding() -> None:
 
 def test_area_with_less_than_a_mark_gains_no_weight() -> None:
     shape = (64, 3, 3)
-    quiet = limit_spread(law(shape, scale=0.1))
+    quiet = raise_low_spread(law(shape, scale=0.1))
     assert (quiet.scale > 0.5).all()
-    assert (limit_spread(law(shape, scale=5.0)).scale == 5.0).all()
+    assert (raise_low_spread(law(shape, scale=5.0)).scale == 5.0).all()
 
 
 def test_local_mean_is_a_mean() -> None:

@@ -11,7 +11,7 @@ from entrenous.watermark.chip_layout import lay_out_chips
 from entrenous.watermark.jpeg_evidence import (
     PIXELS_MAX,
     UNIT_TABLE,
-    coding_evidence_of,
+    coefficient_evidence_of,
     luma_table_for,
 )
 
@@ -44,7 +44,7 @@ def test_evidence_has_the_sign_of_the_added_mark(quality: int, alike: float) -> 
     covered = np.ones(grey.shape, np.bool_)
     covered[:, :64] = False
     trial = np.random.default_rng(3).normal(0.0, 2.0, grey.shape).astype(np.float32)
-    said, would = np.moveaxis(coding_evidence_of(found, sent, covered, table, trial), 2, 0)
+    said, would = np.moveaxis(coefficient_evidence_of(found, sent, covered, table, trial), 2, 0)
     assert not said[:, :64].any()
     inside = np.s_[:, 64:]
     assert np.corrcoef(said[inside].ravel(), added[inside].ravel())[0, 1] > alike
@@ -58,4 +58,7 @@ def test_without_a_trial_there_is_one_plane() -> None:
     grey = skimage.data.camera()[:64, :80]
     found, table = coded(grey, 60)
     sent = np.stack([grey] * 3, axis=2)
-    assert coding_evidence_of(found, sent, np.ones(grey.shape, np.bool_), table).shape == grey.shape
+    assert (
+        coefficient_evidence_of(found, sent, np.ones(grey.shape, np.bool_), table).shape
+        == grey.shape
+    )

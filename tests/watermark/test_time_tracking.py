@@ -22,7 +22,7 @@ START, STOP = 5.13, 12.13
 def laid(attack: Attack) -> TimePath:
     leak, rate_hz = attack(SENT[int(START * 16_000) : int(STOP * 16_000)], 16_000)
     found = prepare_found(leak, rate_hz)
-    path = audio_tracking.follow_sound(
+    path = audio_tracking.find_time_path(
         found.samples, SENT, audio_location.locate_sound(found.contour, CONTOUR)
     )
     assert path is not None
@@ -46,7 +46,7 @@ def test_speed_is_measured_to_a_hundred_thousandth(
     path = laid(attack)
     assert path.speed == pytest.approx(speed, abs=2e-5)
     assert path.pitch == pytest.approx(pitch, abs=2e-5)
-    found = path.place(np.arange(6.0, 11.0) * 16_000) * path.speed / 16_000
+    found = path.found_position(np.arange(6.0, 11.0) * 16_000) * path.speed / 16_000
     late = found - (np.arange(6.0, 11.0) - START)
     assert np.ptp(late) < 1e-4
     assert np.abs(late).max() < 0.01
@@ -63,7 +63,7 @@ def test_tempo_with_preserved_pitch_differs_from_speed(speed: float) -> None:
 @pytest.mark.slow
 def test_room_recording_is_aligned_to_some_hundredths_of_a_second() -> None:
     path = laid(room())
-    found = path.place(np.arange(6.0, 11.0) * 16_000) / 16_000
+    found = path.found_position(np.arange(6.0, 11.0) * 16_000) / 16_000
     assert np.abs(found - (np.arange(6.0, 11.0) - START)).max() < 0.03
 
 

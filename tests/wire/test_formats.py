@@ -90,7 +90,7 @@ from entrenous.send.letter.letter_nouns import (
 from entrenous.send.people.people_nouns import BadInvite, Invite
 from entrenous.wire.cbor import decode, encode
 from entrenous.wire.key_bundle import (
-    newest_lists,
+    newest_lists_that_fit,
     read_certificate,
     read_device_list,
     read_key_bundle,
@@ -313,7 +313,7 @@ def test_the_largest_card_fits_a_letter_and_older_lists_make_room() -> None:
         for n in range(16)
     )
     revoked = tuple(replace(GONE, device=DeviceId(bytes([99, n]) * 8)) for n in range(64))
-    lists = newest_lists(following(70, devices=devices, revoked=revoked))
+    lists = newest_lists_that_fit(following(70, devices=devices, revoked=revoked))
     certificates = tuple(replace(CERTIFICATE, device=one.device) for one in devices)
     signed = tuple(
         SignedCertificate(one, write_certificate(one), SIGNATURE) for one in certificates
@@ -322,7 +322,7 @@ def test_the_largest_card_fits_a_letter_and_older_lists_make_room() -> None:
     assert read_key_bundle(card).newest.said.epoch == 71
     assert sum(len(one.statement) for one in lists) <= 32_768 < 12 * len(lists[0].statement)
     assert len(write_body(Hello(card, Secret(bytes(32)), 0, None))) < 131_072 - 2048
-    assert newest_lists(following(70)) == following(70)[-64:]
+    assert newest_lists_that_fit(following(70)) == following(70)[-64:]
 
 
 # --- prekeys, invites ----------------------------------------------------------------------------

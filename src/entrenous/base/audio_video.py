@@ -139,7 +139,7 @@ class Clip:
     frames: Iterator[Frame]
 
 
-def refuse_clip(_untrusted_data: bytes, _cut: FrameSelection) -> AbstractContextManager[Clip]:
+def refuse_clip(_untrusted_data: bytes, _selection: FrameSelection) -> AbstractContextManager[Clip]:
     """Refuse to open any clip: this device has no decoder for clips."""
     raise DecoderDidNotStart
 

@@ -94,9 +94,10 @@ class Picture:
 
     ``samples`` are 8-bit R, G, B interleaved, row by row, so ``height_px * width_px * 3`` bytes.
     Their colour space is that of ``profile``, an ICC profile reduced to its colour numbers; None
-    means sRGB. A grey picture has one byte per pixel (``luma_alone``) if its reader requested that.
-    ``alpha`` has ``height_px * width_px`` bytes, or is None without transparency. ``original_size``
-    is the size in the file if the decoder reduced the picture by the factor ``shrunk_by``.
+    means sRGB. A grey picture has one byte per pixel (``has_only_luma``) if its reader requested
+    that. ``alpha`` has ``height_px * width_px`` bytes, or is None without transparency.
+    ``original_size`` is the size in the file if the decoder reduced the picture by the factor
+    ``shrunk_by``.
     ``numpy.asarray(picture)`` is a read-only (H, W, 3) uint8 view, without a copy.
     """
 
@@ -113,7 +114,7 @@ class Picture:
             raise ValueError("a decoder reduces a picture by 1, 2, 4 or 8")
         if self.width_px < 1 or self.height_px < 1:
             raise ValueError("a picture has at least one pixel")
-        if len(self.samples) != self.pixels * (1 if self.luma_alone else 3):
+        if len(self.samples) != self.pixels * (1 if self.has_only_luma else 3):
             raise ValueError("samples must be height x width x 3 bytes")
         if self.alpha is not None and len(self.alpha) != self.width_px * self.height_px:
             raise ValueError("alpha must be height x width bytes")
@@ -126,7 +127,7 @@ class Picture:
             "shape": (self.height_px, self.width_px, 3),
             "typestr": "|u1",
             "data": self.samples,
-            "strides": (self.width_px, 1, 0) if self.luma_alone else None,
+            "strides": (self.width_px, 1, 0) if self.has_only_luma else None,
         }
 
     @property
@@ -143,7 +144,7 @@ class Picture:
         return next(fits, 0)
 
     @property
-    def luma_alone(self) -> bool:
+    def has_only_luma(self) -> bool:
         """Whether each pixel has a single sample, the luma, in place of three."""
         return self.encoding.grey and len(self.samples) == self.pixels
 

@@ -45,7 +45,7 @@ class BlobEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Backup:
+class BackupContents:
     """The contents of a backup; ``missing`` names the blobs that were deleted while the backup was
     made.
     """
@@ -57,15 +57,15 @@ class Backup:
 
 
 @dataclass(frozen=True, slots=True)
-class RestoredRelay:
-    """A restored relay.
+class RestoreResult:
+    """The result of restoring a relay.
 
     ``lost`` is the number of copies that their senders have to send again. ``damaged`` is the
     number of blobs that were missing from the backup or altered. The envelopes that name these
     blobs count as lost.
     """
 
-    backup: Backup
+    backup: BackupContents
     lost: int
     damaged: int = 0
 
@@ -97,7 +97,7 @@ class _BackupContentsJson(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     missing: list[str]
 
 
-def save_backup(data: Path, out: Path, at: datetime) -> Backup:
+def save_backup(data: Path, out: Path, at: datetime) -> BackupContents:
     """Copy the relay in ``data`` into the folder ``out``; the relay may be running.
 
     Raises:
@@ -114,7 +114,7 @@ def save_backup(data: Path, out: Path, at: datetime) -> Backup:
         raise
 
 
-def _save_backup_into(data: Path, out: Path, at: datetime) -> Backup:
+def _save_backup_into(data: Path, out: Path, at: datetime) -> BackupContents:
     _copy_rows(data / DATABASE_NAME, out / DATABASE_NAME)
     (out / BLOBS_FOLDER).mkdir(mode=0o700)
     saved, missing = list[BlobEntry](), list[str]()
@@ -126,12 +126,12 @@ def _save_backup_into(data: Path, out: Path, at: datetime) -> Backup:
         else:
             missing.append(entry.name)
     sync_folder(out / BLOBS_FOLDER)
-    backup = Backup(at, _file_sha256(out / DATABASE_NAME), tuple(saved), tuple(missing))
+    backup = BackupContents(at, _file_sha256(out / DATABASE_NAME), tuple(saved), tuple(missing))
     write_private(out / _CONTENTS_FILE, _encode_contents(backup))
     return backup
 
 
-def read_backup(folder: Path) -> Backup:
+def read_backup(folder: Path) -> BackupContents:
     """Read the list of a backup's contents; raises BackupNotFound, DamagedBackup."""
     try:
         untrusted_text = (folder / _CONTENTS_FILE).read_bytes()
@@ -145,10 +145,10 @@ def read_backup(folder: Path) -> Backup:
     blobs = tuple(BlobEntry(*one) for one in read.blobs)
     if read.schema != _BACKUP_SCHEMA or not all(_is_hexadecimal_name(one.name) for one in blobs):
         raise DamagedBackup(path=folder, name=_CONTENTS_FILE)
-    return Backup(made_at, read.mail_sha256, blobs, tuple(read.missing))
+    return BackupContents(made_at, read.mail_sha256, blobs, tuple(read.missing))
 
 
-def restore_files(folder: Path, backup: Backup, into: Path) -> frozenset[str]:
+def restore_files(folder: Path, backup: BackupContents, into: Path) -> frozenset[str]:
     """Copy a backup's files into a new folder, and verify each copy.
 
     Returns:
@@ -251,7 +251,7 @@ def _is_hexadecimal_name(untrusted_name: str) -> bool:
     return bool(untrusted_name) and set(untrusted_name) <= set("0123456789abcdef")
 
 
-def _encode_contents(backup: Backup) -> bytes:
+def _encode_contents(backup: BackupContents) -> bytes:
     rows = [(one.name, one.size, one.sha256) for one in backup.blobs]
     made_at = int(backup.made_at.timestamp())
     contents = _BackupContentsJson(
@@ -263,7 +263,7 @@ def _encode_contents(backup: Backup) -> bytes:
 _RESTORING_FOLDER: Final = ".restoring"
 
 
-def back_up_relay(data: Path, out: Path) -> Backup:
+def back_up_relay(data: Path, out: Path) -> BackupContents:
     """Save the relay in ``data``, which may be running, into a new or empty folder.
 
     Raises:
@@ -281,7 +281,7 @@ def back_up_relay(data: Path, out: Path) -> Backup:
             raise translate_sqlite_error(why) from None
 
 
-def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRelay:
+def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoreResult:
     """Restore a backup into a new or empty folder, which may be the root of a separate disk.
 
     Everything is prepared and verified in a subfolder. The database is moved out of the subfolder
@@ -309,10 +309,12 @@ def restore_relay(folder: Path, data: Path, *, with_shares: bool) -> RestoredRel
                 sync_folder(data)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-    return RestoredRelay(backup, lost, len(damaged))
+    return RestoreResult(backup, lost, len(damaged))
 
 
-def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, int]:
+def delete_untrusted_after_restore(
+    settings: RelaySettings, *, with_shares: bool
+) -> tuple[int, int]:
     """Delete what may have been used up or taken back since the backup, as :func:`restore_relay`
     does.
 
@@ -334,10 +336,12 @@ def mark_restored(settings: RelaySettings, *, with_shares: bool) -> tuple[int, i
     if is_relay_at(host.strip("[]"), int(port), tls=settings.tls_cert is not None):
         raise RelayStillRuns(listen=settings.listen)
     with open_relay(settings.data, database=settings.database, blobs=settings.blobs) as relay:
-        return asyncio.run(_close_restored_relay(relay, with_shares=with_shares))
+        return asyncio.run(_delete_untrusted_and_count_missing(relay, with_shares=with_shares))
 
 
-async def _close_restored_relay(relay: Relay, *, with_shares: bool) -> tuple[int, int]:
+async def _delete_untrusted_and_count_missing(
+    relay: Relay, *, with_shares: bool
+) -> tuple[int, int]:
     stored_blobs = await relay.mail.read(lambda view: view.find(StoredBlob))
     missing = frozenset(
         [blob.name for blob in stored_blobs if not await _is_blob_readable(blob, relay)]

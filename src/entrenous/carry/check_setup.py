@@ -49,7 +49,7 @@ class SetupFinding:
     words: str
 
 
-_CERTIFICATE_RENEWAL_PERIOD: Final = timedelta(days=14)
+_CERTIFICATE_WARNING_PERIOD: Final = timedelta(days=14)
 _CLOCK_TOLERANCE: Final = timedelta(minutes=2)
 _WILDCARD_ADDRESSES: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 -- compared, not listened to
 
@@ -177,7 +177,7 @@ def _check_tls(settings: RelaySettings, now: datetime) -> SetupFinding:
         return _failed_finding(
             "tls", f"the certificate holds from {since:%Y-%m-%d} to {until:%Y-%m-%d}"
         )
-    if until - now < _CERTIFICATE_RENEWAL_PERIOD:
+    if until - now < _CERTIFICATE_WARNING_PERIOD:
         return _failed_finding("tls", f"the certificate ends on {until:%Y-%m-%d}: renew it")
     return _passed_finding("tls", f"the certificate holds until {until:%Y-%m-%d}")
 

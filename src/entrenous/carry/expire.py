@@ -178,7 +178,7 @@ def empty_deleted_mailbox_batch(
     """
     if deleted_mailbox.due_at != NOT_EMPTIED_DUE_AT:
         return False
-    for kind, limit, end in _ENDERS_OF_MAILBOX_ROWS:
+    for kind, limit, end in _HANDLERS_OF_DELETED_MAILBOX_ROWS:
         if rows := tx.find(kind, limit, mailbox=deleted_mailbox.mailbox):
             for row in rows:
                 end(tx, row, present)
@@ -223,9 +223,9 @@ def _expire_envelope_row(tx: RowTransaction, stored: StoredEnvelope, present: da
         tx.drop(StoredEnvelope, stored.envelope)
 
 
-_RowEnder = Callable[[RowTransaction, Any, datetime], None]
+_RowHandler = Callable[[RowTransaction, Any, datetime], None]
 #: How a row of each kind ends when it is due.
-_ENDERS_OF_DUE_ROWS: Final[Mapping[type[Any], _RowEnder]] = {
+_HANDLERS_OF_DUE_ROWS: Final[Mapping[type[Any], _RowHandler]] = {
     StoredEnvelope: _expire_envelope_row,
     StoredBlob: delete_blob_row,
     StoredToken: drop_row,
@@ -236,7 +236,7 @@ _ENDERS_OF_DUE_ROWS: Final[Mapping[type[Any], _RowEnder]] = {
 }
 #: What to do with the rows of each kind when their mailbox is deleted, and with how many in one
 #: transaction. Uploads precede the blobs that they become.
-_ENDERS_OF_MAILBOX_ROWS: Final[tuple[tuple[type[Any], int, _RowEnder], ...]] = (
+_HANDLERS_OF_DELETED_MAILBOX_ROWS: Final[tuple[tuple[type[Any], int, _RowHandler], ...]] = (
     (StoredShare, _ENVELOPES_PER_BATCH, _revoke_envelope),
     (StoredLetter, _ENVELOPES_PER_BATCH, _revoke_envelope),
     (StoredUpload, _ROWS_PER_BATCH, delete_upload_row),
@@ -252,7 +252,7 @@ def _expire_batch(tx: RowTransaction, present: datetime) -> int:
     """Expire a batch of each kind of row; return the number of rows."""
     due = [
         (row, end)
-        for kind, end in _ENDERS_OF_DUE_ROWS.items()
+        for kind, end in _HANDLERS_OF_DUE_ROWS.items()
         for row in tx.find_due(kind, present, _EXPIRED_ROWS_PER_BATCH)
     ]
     for row, end in due:

@@ -46,7 +46,7 @@ from entrenous.carry.relay_rows import (
 from entrenous.carry.send_tokens import (
     require_close_token,
     require_owner,
-    require_reader,
+    require_owner_or_sender,
     require_room_for_device,
     require_sender,
 )
@@ -117,7 +117,7 @@ async def find_key_bundle(mailbox: MailboxId, token: Secret, relay: Relay) -> by
     present = now(relay)
 
     def read_card(view: RowView) -> bytes:
-        require_reader(view, mailbox, token, present)
+        require_owner_or_sender(view, mailbox, token, present)
         stored = view.get(StoredKeyBundle, mailbox)
         if stored is None:
             raise NoSuchMailbox

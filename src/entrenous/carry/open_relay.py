@@ -182,7 +182,7 @@ def read_database_contents(view: RowView) -> DatabaseContents:
     return DatabaseContents(stored.name if stored else None, bool(view.find(StoredMailbox, 1)))
 
 
-async def relay_id(relay: Relay) -> bytes:
+async def read_or_generate_relay_id(relay: Relay) -> bytes:
     """Return the 16 bytes that identify this relay's database.
 
     They are generated at the relay's first start. Copies of a database have the same id.
@@ -271,7 +271,7 @@ def record_database_note(relay: Relay, settings: RelaySettings) -> None:
     Raises:
         UnusableFolder, DiskFull; and the errors of the database.
     """
-    note = DatabaseNote(asyncio.run(relay_id(relay)), _database_address(settings))
+    note = DatabaseNote(asyncio.run(read_or_generate_relay_id(relay)), _database_address(settings))
     if note != read_database_note(settings.data):
         with translate_folder_errors(settings.data):
             write_database_note(note, settings.data)

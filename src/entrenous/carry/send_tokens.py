@@ -177,7 +177,9 @@ def require_sender(
     return stored
 
 
-def require_reader(view: RowView, mailbox: MailboxId, token: Secret, present: datetime) -> None:
+def require_owner_or_sender(
+    view: RowView, mailbox: MailboxId, token: Secret, present: datetime
+) -> None:
     """Accept the owner or a holder of a send token; raises NoSuchMailbox, WrongToken."""
     if not equal_in_constant_time(_require_mailbox(view, mailbox).owner_lock, token_hash(token)):
         require_sender(view, mailbox, token, present)

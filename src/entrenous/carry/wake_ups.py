@@ -76,7 +76,7 @@ class LocalWakeUps:
         for listener in self._all:
             listener.wake()
 
-    def listening_mailboxes(self) -> int:
+    def count_listening_mailboxes(self) -> int:
         """Return the number of mailboxes that have a listener."""
         return len(self._at)
 

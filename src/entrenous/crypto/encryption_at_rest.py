@@ -412,7 +412,7 @@ def seal_stored(key: Secret, data: bytes, about: bytes) -> bytes:
     return nonce + _aes_gcm_cipher(key).encrypt(nonce, data, about)
 
 
-def open_stored(key: Secret, sealed: bytes, about: bytes) -> bytes:
+def unseal_stored(key: Secret, sealed: bytes, about: bytes) -> bytes:
     """Decrypt what :func:`seal_stored` wrote.
 
     Raises DecryptionFailed if the key or ``about`` is wrong, or the bytes were changed.

@@ -25,7 +25,7 @@ class NamedEmoji(NamedTuple):
 class ShortAuthString:
     """The string that both people compare, in two forms: seven emoji, and three numbers."""
 
-    signs: tuple[NamedEmoji, ...]
+    named_emoji: tuple[NamedEmoji, ...]
     numbers: tuple[int, int, int]
 
 

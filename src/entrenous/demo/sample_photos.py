@@ -10,7 +10,7 @@ import pillow_heif
 from PIL import Image
 
 from entrenous.base.errors import NotFound
-from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.media.sandbox.decoders import decode_picture_untrusted
 from entrenous.terminal.output_files import read_file
 
 
@@ -45,7 +45,8 @@ def prepare_main_photo(given: Path | None) -> bytes:
     if given is None:
         return add_position(_load_from_scikit_image("astronaut"))
     untrusted_photo = read_file(given)
-    decode_untrusted(untrusted_photo)  # a bad file is reported here, before anything is started
+    # a bad file is reported here, before anything is started
+    decode_picture_untrusted(untrusted_photo)
     return add_position(untrusted_photo)
 
 

@@ -43,8 +43,8 @@ from entrenous.media.copies.copy_checker import CopyChecker
 from entrenous.media.sandbox.decoder_pool import DecoderPool
 from entrenous.media.sandbox.decoders import (
     decode_clip_untrusted,
+    decode_picture_untrusted,
     decode_sound_untrusted,
-    decode_untrusted,
 )
 from entrenous.wire.relay_nouns import Locked
 
@@ -163,7 +163,7 @@ def _make_device(vault: SqlcipherVault, courier: Courier, settings: Settings) ->
         vault=vault,
         ledger=VaultLedger(vault),
         courier=courier,
-        read_picture=decode_untrusted,
+        read_picture=decode_picture_untrusted,
         read_clip=decode_clip_untrusted,
         read_sound=decode_sound_untrusted,
         receipts=settings.receipts,

@@ -22,7 +22,7 @@ from entrenous.fingerprint.pdq import (
     low_frequencies,
     pixels_on_white,
     qualities,
-    window_axes,
+    window_axis_matrices,
 )
 
 WindowEdges = NDArray[np.float64]
@@ -79,11 +79,11 @@ def is_registered_window(down: WindowEdges, across: WindowEdges) -> NDArray[np.b
 def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
     """Yield the blocks (K, 64, 64) of registered windows, for each pair of top and bottom edges."""
     edges = grid_edges()
-    across = window_axes(grey.shape[1], edges)
+    across = window_axis_matrices(grey.shape[1], edges)
     length = edges[:, 1] - edges[:, 0]
     tall, broad = (length * side >= BLOCKS_PER_SIDE for side in sides_px)
     wanted = is_registered_window(edges, edges) & tall[:, None] & broad
-    for chosen, down in zip(wanted, window_axes(grey.shape[0], edges), strict=True):
+    for chosen, down in zip(wanted, window_axis_matrices(grey.shape[0], edges), strict=True):
         columns = across[chosen]
         blocks = np.matmul(np.matmul(down, grey), columns.reshape(-1, grey.shape[1]).T)
         yield blocks.reshape(BLOCKS_PER_SIDE, len(columns), BLOCKS_PER_SIDE).transpose(1, 0, 2)
@@ -123,9 +123,9 @@ def box_spectra(grey: Floats, boxes: NDArray[np.float64], quality_min: int) -> F
         return np.zeros((0, FREQUENCIES, FREQUENCIES), dtype=np.float32)
     blocks = np.stack(
         [
-            window_axes(height_px, box[None, :2] / height_px)[0]
+            window_axis_matrices(height_px, box[None, :2] / height_px)[0]
             @ grey
-            @ window_axes(width_px, box[None, 2:] / width_px)[0].T
+            @ window_axis_matrices(width_px, box[None, 2:] / width_px)[0].T
             for box in boxes
         ]
     )
@@ -136,7 +136,9 @@ def cosine_basis(length_px: int, edges: WindowEdges) -> Floats:
     """Return the matrix (K * 16, length_px) that maps an axis's pixels to 16 frequencies of each
     window.
     """
-    waves = np.tensordot(window_axes(length_px, edges), cosine_transform_rows(), axes=([1], [1]))
+    waves = np.tensordot(
+        window_axis_matrices(length_px, edges), cosine_transform_rows(), axes=([1], [1])
+    )
     return np.asarray(waves.transpose(0, 2, 1).reshape(-1, length_px), dtype=np.float32)
 
 

@@ -135,14 +135,14 @@ class Vocabulary:
     rotation: Floats
 
     @classmethod
-    def shipped(cls) -> Self:
+    def load_shipped(cls) -> Self:
         stored = files(__package__).joinpath("words.bin").read_bytes()
         numbers = np.frombuffer(stored, np.uint8).reshape(VOCABULARY_WORDS, _DESCRIPTOR_NUMBERS)
         return cls(numbers.astype(np.float32) / np.float32(_WORD_UNITS), _rotation())
 
-    def nearest(self, looks: Floats, count: int) -> NDArray[np.uint16]:
+    def nearest(self, descriptors: Floats, count: int) -> NDArray[np.uint16]:
         """Return (N, count): the ``count`` words nearest to each row, nearest first."""
-        near = looks @ self.words.T
+        near = descriptors @ self.words.T
         np.subtract(np.square(self.words).sum(axis=1) / 2, near, out=near)
         nearest = np.empty((len(near), count), np.uint16)
         all_rows = np.arange(len(near))
@@ -151,9 +151,11 @@ class Vocabulary:
             near[all_rows, nearest[:, place]] = np.inf
         return nearest
 
-    def descriptor_signs(self, looks: Floats, words: NDArray[np.uint16]) -> NDArray[np.uint64]:
+    def descriptor_signs(
+        self, descriptors: Floats, words: NDArray[np.uint16]
+    ) -> NDArray[np.uint64]:
         """Return (N,): the 64 signs of each row, relative to its word, as one number."""
-        rotated = (looks - self.words[words]) @ self.rotation
+        rotated = (descriptors - self.words[words]) @ self.rotation
         return np.packbits(rotated > 0, axis=1).view("<u8").ravel()
 
 

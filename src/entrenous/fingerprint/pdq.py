@@ -36,7 +36,7 @@ def cosine_transform_rows() -> Floats:
     return made
 
 
-def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False) -> Floats:
+def reference_axis_matrix(length_px: int, shrunk_by: int = 1, *, from_end: bool = False) -> Floats:
     """Return Meta's two box filters and decimation of an axis as a matrix (64, length_px).
 
     If a decoder averaged every ``shrunk_by`` pixels to one, the shape is (64, remaining pixels),
@@ -44,11 +44,11 @@ def reference_axis(length_px: int, shrunk_by: int = 1, *, from_end: bool = False
     averaging began at the other end. On an axis of exactly 64 pixels, the filters have a window of
     1, which changes nothing.
     """
-    made = _cached_axis if length_px <= _CACHED_AXIS_PX_MAX else _compute_axis
+    made = _cached_axis_matrix if length_px <= _CACHED_AXIS_PX_MAX else _compute_axis_matrix
     return made(length_px, shrunk_by, from_end=from_end)
 
 
-def _compute_axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
+def _compute_axis_matrix(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
     window = -(-length_px // (2 * BLOCKS_PER_SIDE))
     # number of pixels to the right of the centre that the window covers
     ahead = (window + 2) // 2 - 1
@@ -73,8 +73,8 @@ def _compute_axis(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
     return axis
 
 
-_cached_axis = lru_cache(maxsize=32)(
-    _compute_axis
+_cached_axis_matrix = lru_cache(maxsize=32)(
+    _compute_axis_matrix
 )  # cached, because some sizes are common in uploads
 
 
@@ -82,13 +82,13 @@ _cached_axis = lru_cache(maxsize=32)(
 def reference_spans(
     length_px: int, shrunk_by: int = 1, *, from_end: bool = False
 ) -> tuple[tuple[int, int], ...]:
-    """Return the range of pixels that have a weight in each row of :func:`reference_axis`."""
-    axis = reference_axis(length_px, shrunk_by, from_end=from_end)
+    """Return the range of pixels with a weight in each row of :func:`reference_axis_matrix`."""
+    axis = reference_axis_matrix(length_px, shrunk_by, from_end=from_end)
     used = [np.flatnonzero(row) for row in axis]
     return tuple((int(block_rows[0]), int(block_rows[-1]) + 1) for block_rows in used)
 
 
-def window_axes(length_px: int, edges: NDArray[np.float64]) -> Floats:
+def window_axis_matrices(length_px: int, edges: NDArray[np.float64]) -> Floats:
     """Return the tent filters and decimations of many windows of one axis at once.
 
     Args:
@@ -160,7 +160,7 @@ def pixels_on_white(picture: Picture) -> Pixels:
 
 def pixels_or_luma(picture: Picture) -> Pixels:
     """Return :func:`pixels_on_white`, or the (H, W) luma if the picture has only luma."""
-    if picture.luma_alone and picture.alpha is None:
+    if picture.has_only_luma and picture.alpha is None:
         return np.asarray(picture)[:, :, 0]
     return pixels_on_white(picture)
 
@@ -182,7 +182,7 @@ def shrink_to_blocks(
         pixels = pixels[::down, ::across_px]
     height_px, width_px = pixels.shape[:2]
     wide, high, from_right, from_below = full or OriginalSize(width_px, height_px)
-    axis = reference_axis(high, shrunk_by, from_end=from_below)
+    axis = reference_axis_matrix(high, shrunk_by, from_end=from_below)
     spans = reference_spans(high, shrunk_by, from_end=from_below)
     at_once = _BLOCKS_AT_ONCE if pixels.size <= _SMALL_PICTURE_SAMPLES_MAX else 1
     rows = []
@@ -190,7 +190,7 @@ def shrink_to_blocks(
         block_rows = slice(first, first + at_once)
         pixel_rows = slice(spans[block_rows][0][0], spans[block_rows][-1][1])
         rows.append(_sum_weighted_rows(pixels[pixel_rows], axis[block_rows, pixel_rows]))
-    across = reference_axis(wide, shrunk_by, from_end=from_right)
+    across = reference_axis_matrix(wide, shrunk_by, from_end=from_right)
     return np.asarray(np.matmul(np.concatenate(rows), across.T), dtype=np.float32)
 
 

@@ -255,7 +255,7 @@ def make_picture_record(picture: Picture) -> bytes:
     bits, pixels = fingerprint(picture).bits or bytes(PDQ_BYTES), pixels_on_white(picture)
     cells = compute_colour_layout(pixels)
     layout = bytes(cells.shape[:_SHAPE_BYTES]) + cells.tobytes()
-    return _RECORD_VERSION + bits + layout + pack_points(pixels, Vocabulary.shipped())
+    return _RECORD_VERSION + bits + layout + pack_points(pixels, Vocabulary.load_shipped())
 
 
 def read_picture_record(record: bytes) -> PictureRecord | None:

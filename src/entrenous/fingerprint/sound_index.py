@@ -44,7 +44,7 @@ STRETCH_WORDS: Final = 19  # words in a stretch of five seconds
 # most 1.9 for noise, and at least 3.7 for speech
 DISTINCTIVENESS_MIN: Final = 2.5
 # if a larger share of a stretch's bits differs, no alignment is tried
-SCREEN_ERRORS_MAX: Final = 0.30
+PREFILTER_ERRORS_MAX: Final = 0.30
 # a word that occurs at more places than this is not used
 WORD_OCCURRENCES_MAX: Final = 1000
 # words within two bits of a queried word may together occur at no more than this many places
@@ -132,7 +132,7 @@ class SoundIndex:
         span = len(self.words) + len(words)
         offsets, votes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for at in range(0, len(queried), _QUERIES_AT_ONCE):
-            query, place = self._screen_pairs(
+            query, place = self._prefilter_pairs(
                 words, *self._close_words(words, queried[at : at + _QUERIES_AT_ONCE])
             )
             sound = np.searchsorted(self.ends, place, side="right")
@@ -163,7 +163,7 @@ class SoundIndex:
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         return query, self.places[np.repeat(first, count) + within]
 
-    def _screen_pairs(self, words: Words, query: Places, place: Places) -> tuple[Places, Places]:
+    def _prefilter_pairs(self, words: Words, query: Places, place: Places) -> tuple[Places, Places]:
         """Keep the pairs around which both sounds have a stretch that differs little."""
         sound = np.searchsorted(self.ends, place, side="right")
         start = np.where(sound > 0, self.ends[sound - 1], 0)
@@ -176,7 +176,7 @@ class SoundIndex:
         difference = (
             words[(query - before)[:, None] + along] ^ self.words[(place - before)[:, None] + along]
         )
-        near = np.bitwise_count(difference).sum(axis=1) <= SCREEN_ERRORS_MAX * 32 * STRETCH_WORDS
+        near = np.bitwise_count(difference).sum(axis=1) <= PREFILTER_ERRORS_MAX * 32 * STRETCH_WORDS
         return query[near], place[near]
 
     def _best_match(self, words: Words, shift: int, sound: int) -> tuple[int, int, float] | None:

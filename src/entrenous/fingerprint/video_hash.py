@@ -37,7 +37,7 @@ from entrenous.fingerprint.pdq import (
     hash_spectra,
     low_frequencies,
     quality,
-    reference_axis,
+    reference_axis_matrix,
     spectrum_orientations,
 )
 from entrenous.fingerprint.pdq import SIDE_PX_MIN as PDQ_SIDE_PX_MIN
@@ -81,17 +81,17 @@ def blocks_of_luma(luma: Luma) -> Floats:
     height_px, width_px = luma.shape
     if min(height_px, width_px) < PDQ_SIDE_PX_MIN:
         return np.zeros((BLOCKS_PER_SIDE, BLOCKS_PER_SIDE), dtype=np.float32)
-    rows = np.matmul(_cached_reference_axis(height_px), luma.astype(np.float32))
-    blocks = np.matmul(rows, _cached_reference_axis(width_px).T)
+    rows = np.matmul(_cached_axis_matrix(height_px), luma.astype(np.float32))
+    blocks = np.matmul(rows, _cached_axis_matrix(width_px).T)
     return np.asarray(
         np.clip((blocks - _BLACK_LUMA) * _RANGE_STRETCH, 0.0, 255.0), dtype=np.float32
     )
 
 
 @lru_cache(maxsize=8)
-def _cached_reference_axis(length_px: int) -> Floats:
+def _cached_axis_matrix(length_px: int) -> Floats:
     """Return the matrix of an axis; it is cached, because all frames of a video have one size."""
-    axis = reference_axis(length_px)
+    axis = reference_axis_matrix(length_px)
     axis.flags.writeable = False
     return axis
 
@@ -178,7 +178,7 @@ def _cut_cosine_basis(length_px: int, edges: tuple[EdgeCuts, ...]) -> Floats:
     for first, last in edges:
         start, stop = round(first * length_px), round((1 - last) * length_px)
         axis = np.zeros((BLOCKS_PER_SIDE, length_px), dtype=np.float32)
-        axis[:, start:stop] = reference_axis(stop - start)
+        axis[:, start:stop] = reference_axis_matrix(stop - start)
         waves.append(cosine_transform_rows() @ axis)
     return np.concatenate(waves)
 

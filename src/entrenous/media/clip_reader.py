@@ -48,7 +48,7 @@ _DECODER_OPTIONS: Final = {"err_detect": "careful"}
 
 
 @contextmanager
-def read_clip(untrusted_data: bytes, cut: FrameSelection = _ALL_FRAMES) -> Iterator[Clip]:
+def read_clip(untrusted_data: bytes, selection: FrameSelection = _ALL_FRAMES) -> Iterator[Clip]:
     """Open a clip; its frames are decoded while the caller iterates.
 
     Raises:
@@ -66,8 +66,8 @@ def read_clip(untrusted_data: bytes, cut: FrameSelection = _ALL_FRAMES) -> Itera
         raise DamagedClip from error
     with container:
         stream = video_stream_of(container)
-        shown = _clip_format(container, stream, cut)
-        yield Clip(shown, _frames(container, stream, shown, cut))
+        shown = _clip_format(container, stream, selection)
+        yield Clip(shown, _frames(container, stream, shown, selection))
 
 
 def video_stream_of(container: Any) -> Any:
@@ -89,7 +89,7 @@ def video_stream_of(container: Any) -> Any:
     raise UnsupportedVideoCodec if unknown else NoVideoFound
 
 
-def _clip_format(container: Any, stream: Any, cut: FrameSelection) -> ClipFormat:
+def _clip_format(container: Any, stream: Any, selection: FrameSelection) -> ClipFormat:
     """Return the properties of the video.
 
     This decodes the first frame, because only frames state the rotation.
@@ -101,7 +101,7 @@ def _clip_format(container: Any, stream: Any, cut: FrameSelection) -> ClipFormat
         raise UnsupportedVideoCodec
     _check_size(first.width, first.height)
     container.seek(stream.start_time or 0, stream=stream)
-    width, height = _reduced_size(first.width, first.height, cut.side_px)
+    width, height = _reduced_size(first.width, first.height, selection.side_px)
     aspect = stream.sample_aspect_ratio or Fraction(1)
     if _quarter_turns(first) % 2:
         width, height, aspect = height, width, 1 / aspect
@@ -116,7 +116,7 @@ def _clip_format(container: Any, stream: Any, cut: FrameSelection) -> ClipFormat
 
 
 def _frames(
-    container: Any, stream: Any, clip_format: ClipFormat, cut: FrameSelection
+    container: Any, stream: Any, clip_format: ClipFormat, selection: FrameSelection
 ) -> Iterator[Frame]:
     base = stream.time_base
     kinds = (
@@ -125,18 +125,20 @@ def _frames(
         else {}
     )
     start = (stream.start_time or 0) * base
-    if cut.start_s > 0.0:
-        container.seek(int((start + Fraction(cut.start_s)) / base), stream=stream, backward=True)
-    pace, before = cut.sampler_for_length(clip_format.length_s), -math.inf
+    if selection.start_s > 0.0:
+        container.seek(
+            int((start + Fraction(selection.start_s)) / base), stream=stream, backward=True
+        )
+    pace, before = selection.sampler_for_length(clip_format.length_s), -math.inf
     for number, raw in enumerate(_decode_frames(container, stream)):
         at = float(number / clip_format.rate if raw.pts is None else raw.pts * base - start)
         if at > CLIP_LENGTH_S_MAX:
             raise ClipTooLong(limit_minutes=round(CLIP_LENGTH_S_MAX / 60))
-        if cut.apart_s > 0.0:
+        if selection.apart_s > 0.0:
             before = _require_increasing_time(max(at, 0.0), before)
-        if at >= cut.stop_s:
+        if at >= selection.stop_s:
             return
-        if at < cut.start_s - 1e-6 or round(at * float(clip_format.rate)) % cut.each:
+        if at < selection.start_s - 1e-6 or round(at * float(clip_format.rate)) % selection.each:
             continue
         if not pace.selects(max(at, 0.0)):
             continue

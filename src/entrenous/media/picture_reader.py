@@ -135,7 +135,7 @@ def _read_kind(kind: PictureFormat, untrusted_data: bytes, request: _JpegRequest
     image.load()
     _check_size(image.size)
     turn = None if kind is PictureFormat.TIFF else upright_turn_of(image)
-    encoding = encoding_of(kind, image, untrusted_data, axes_swapped=turn in AXES_SWAPPED)
+    encoding = encoding_of(kind, image, untrusted_data, axes_swapped=turn in _AXIS_SWAPPING_TURNS)
     if turn is not None:
         image = image.transpose(turn)
     colour = colour_conversion_of(image, grey=encoding.grey)
@@ -200,16 +200,22 @@ _TURN_BY_ORIENTATION: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-AXES_SWAPPED: Final = frozenset(_TURN_BY_ORIENTATION[orientation] for orientation in (5, 6, 7, 8))
+_AXIS_SWAPPING_TURNS: Final = frozenset(
+    _TURN_BY_ORIENTATION[orientation] for orientation in (5, 6, 7, 8)
+)
 # orientations that move the left edge to the right, or the top edge to the bottom
-_FROM_RIGHT: Final = frozenset(_TURN_BY_ORIENTATION[orientation] for orientation in (2, 3, 6, 7))
-_FROM_BELOW: Final = frozenset(_TURN_BY_ORIENTATION[orientation] for orientation in (3, 4, 7, 8))
+_TURNS_FROM_RIGHT: Final = frozenset(
+    _TURN_BY_ORIENTATION[orientation] for orientation in (2, 3, 6, 7)
+)
+_TURNS_FROM_BELOW: Final = frozenset(
+    _TURN_BY_ORIENTATION[orientation] for orientation in (3, 4, 7, 8)
+)
 
 
 def full_size(width_px: int, height_px: int, turn: Image.Transpose | None) -> OriginalSize:
     """Return the full size of a picture that was decoded at a reduced size and then turned."""
-    wide, high = (height_px, width_px) if turn in AXES_SWAPPED else (width_px, height_px)
-    return OriginalSize(wide, high, turn in _FROM_RIGHT, turn in _FROM_BELOW)
+    wide, high = (height_px, width_px) if turn in _AXIS_SWAPPING_TURNS else (width_px, height_px)
+    return OriginalSize(wide, high, turn in _TURNS_FROM_RIGHT, turn in _TURNS_FROM_BELOW)
 
 
 def upright_turn_of(image: Image.Image) -> Image.Transpose | None:
@@ -242,7 +248,7 @@ def _orientation(tiff: bytes) -> int:
 
 
 _GREY_MODES: Final = frozenset({"1", "L", "LA", "La"})
-_PNG_GREY: Final = frozenset({0, 4})  # the colour types for grey (W3C PNG, 11.2.1)
+_PNG_GREY_COLOUR_TYPES: Final = frozenset({0, 4})  # the colour types for grey (W3C PNG, 11.2.1)
 _SUBSAMPLING_BY_LAYERS: Final[dict[tuple[tuple[int, int], ...], str]] = {
     ((1, 1), (1, 1), (1, 1)): "4:4:4",
     ((2, 1), (1, 1), (1, 1)): "4:2:2",
@@ -263,7 +269,7 @@ def encoding_of(
     if kind is PictureFormat.JPEG:
         return _jpeg_encoding(image, grey=grey, axes_swapped=axes_swapped)
     if kind is PictureFormat.PNG:
-        return Encoding(kind, grey=untrusted_data[25] in _PNG_GREY)
+        return Encoding(kind, grey=untrusted_data[25] in _PNG_GREY_COLOUR_TYPES)
     if kind is PictureFormat.WEBP:
         return Encoding(kind, lossless=_is_lossless_webp(untrusted_data))
     if kind is PictureFormat.HEIC:

@@ -111,7 +111,7 @@ PSNR_DB_MIN: Final = 42.2  # over red, green and blue; the documentation promise
 FALLBACK_QUALITY: Final = 92  # used if the original's tables are unknown, or too coarse for a copy
 # Sum of the luma table of ITU-T T.81, table K.1, scaled to libjpeg's quality 75. Coarser tables
 # would remove the mark: with the tables of quality 50, a copy's score is halved.
-_LUMA_SUM_MAX: Final = 1860
+_LUMA_TABLE_SUM_MAX: Final = 1860
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +137,16 @@ _WEBP_STEPS: Final = (
     QualityStep(100),
     QualityStep(100, sharp=True),
 )
-QUALITY_STEPS: Final = {PictureFormat.JPEG: len(_JPEG_STEPS), PictureFormat.WEBP: len(_WEBP_STEPS)}
+QUALITY_STEP_COUNTS: Final = {
+    PictureFormat.JPEG: len(_JPEG_STEPS),
+    PictureFormat.WEBP: len(_WEBP_STEPS),
+}
 
 
 def jpeg_options(encoding: Encoding, finer: int) -> dict[str, Any]:
     """Return Pillow's options for a JPEG that is ``finer`` steps better than the original."""
     own = encoding.subsampling or "4:4:4"
-    if finer == 0 and encoding.tables and sum(encoding.tables[0]) <= _LUMA_SUM_MAX:
+    if finer == 0 and encoding.tables and sum(encoding.tables[0]) <= _LUMA_TABLE_SUM_MAX:
         tables = [list(table) for _, table in sorted(encoding.tables.items())]
         return {"qtables": tables, "subsampling": own}
     step = _JPEG_STEPS[min(finer, len(_JPEG_STEPS) - 1)]
@@ -174,7 +177,7 @@ def quality_steps_needed(picture: Picture, trial: Pixels) -> int:
         picture: the original.
         trial: (H, W, 3 or 4) uint8, a copy with a trial mark, which is as strong as other marks.
     """
-    steps = QUALITY_STEPS.get(picture.encoding.format.written, 1)
+    steps = QUALITY_STEP_COUNTS.get(picture.encoding.format.written, 1)
     if steps == 1 or picture.encoding.lossless:
         return 0
     sample, marked = _sample_bands(picture, trial)

@@ -102,7 +102,7 @@ def _print_block(pdf: _TaggedPdf, block: PdfBlock) -> None:
     )
     lines = _wrap_lines(pdf, block, height)
     pdf.set_y(pdf.get_y() + _SPACE_BEFORE_MM[block.tag])
-    if _room_left(pdf) < height * min(len(lines), 3) + _printable_text(block):
+    if _room_left(pdf) < height * min(len(lines), 3) + _height_kept_with_next(block):
         pdf.add_page()
     if block.tag in _BOOKMARK_LEVELS:
         pdf.start_section(block.text, level=_BOOKMARK_LEVELS[block.tag])
@@ -134,5 +134,5 @@ def _room_left(pdf: _TaggedPdf) -> float:
     return float(pdf.h - _FOOT_MARGIN_MM - pdf.get_y())
 
 
-def _printable_text(block: PdfBlock) -> float:
+def _height_kept_with_next(block: PdfBlock) -> float:
     return _KEEP_WITH_NEXT_MM if block.tag in _BOOKMARK_LEVELS else 0.0

@@ -78,7 +78,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if transport.get_extra_info("sslcontext") is not None:
             transport = self._portions = PortionedWriter(transport, lambda: self.flow.write_paused)
         super().connection_made(transport)
-        if self._connections and not self._connections.has_room(self):
+        if self._connections and not self._connections.admit(self):
             self.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -200,7 +200,7 @@ class LimitedConnections(ServerState):
         #: no such request.
         self.make_room: Callable[[], bool] = lambda: False
 
-    def has_room(self, newcomer: LimitedProtocol) -> bool:
+    def admit(self, newcomer: LimitedProtocol) -> bool:
         """Return whether a new connection may stay, after ending the longest waiting ones if
         necessary.
 

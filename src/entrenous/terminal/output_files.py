@@ -66,7 +66,7 @@ def write_new(path: Path, data: bytes) -> None:
         try:
             create_private(path, data)
         except FileExistsError:
-            if not _is_copy(path, data):
+            if not _has_content(path, data):
                 raise
 
 
@@ -99,7 +99,7 @@ def _new_file(path: Path) -> Iterator[None]:
         raise UnwritableFolder(path=path.parent) from None
 
 
-def _is_copy(path: Path, data: bytes) -> bool:
+def _has_content(path: Path, data: bytes) -> bool:
     """Check whether ``path`` is a file (not a link) whose content is ``data``."""
     with suppress(OSError):
         return path.is_file() and not path.is_symlink() and path.read_bytes() == data

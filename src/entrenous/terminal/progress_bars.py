@@ -80,7 +80,7 @@ def _make_progress_display() -> "Progress":
     from rich import progress  # noqa: PLC0415 - slow to load, and needed only on a terminal
     from rich.console import Console  # noqa: PLC0415 - as above
 
-    class Amount(progress.ProgressColumn):
+    class AmountColumn(progress.ProgressColumn):
         """A column that shows bytes or a count, whichever the row's task has."""
 
         def __init__(self) -> None:
@@ -96,7 +96,7 @@ def _make_progress_display() -> "Progress":
     return progress.Progress(
         progress.TextColumn("  {task.description:<9}"),
         progress.BarColumn(bar_width=20),
-        Amount(),
+        AmountColumn(),
         console=shown,
         transient=False,
         disable=not shown.is_terminal,

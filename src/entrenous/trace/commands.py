@@ -343,7 +343,7 @@ def trace(
     wanted = explanation_options(explain, blind=blind, veiled=veil, disclosed=disclose)
     found = list_traced_files(files or [])
     alone = read_media(found[0]) if len(found) == 1 and files == found else None
-    with DecoderPool() as decoders, _opened_meanwhile(context, alone, decoders) as device:
+    with DecoderPool() as decoders, _unlock_while_decoding(context, alone, decoders) as device:
         if learn:
             _learn_pictures(device)
         if alone is not None:
@@ -353,7 +353,7 @@ def trace(
 
 
 @contextmanager
-def _opened_meanwhile(
+def _unlock_while_decoding(
     context: typer.Context, data: bytes | None, decoders: DecoderPool
 ) -> Iterator[Device]:
     """Unlock the device, and meanwhile decode a picture and load what tracing needs.

@@ -154,7 +154,7 @@ def _align_in_rounds(
         for same in one_round.pictures:
             sent = _group_by_original(same, read)
             aligned += align_with_originals(
-                found, sent, originals, device, lost=lost, patient=one_round.patient
+                found, sent, originals, device, lost=lost, thorough=one_round.thorough
             )
         if aligned:
             break
@@ -186,11 +186,11 @@ CandidatesOfOnePicture = tuple[PictureCandidate, ...]
 class CandidateRound:
     """Pictures to try before the next check for a match, each with all messages it was sent in.
 
-    If ``patient``, slow methods are tried too.
+    If ``thorough``, slow methods are tried too.
     """
 
     pictures: tuple[CandidatesOfOnePicture, ...]
-    patient: bool = False
+    thorough: bool = False
 
 
 def candidate_rounds(candidates: Sequence[PictureCandidate]) -> Iterator[CandidateRound]:
@@ -207,7 +207,7 @@ def candidate_rounds(candidates: Sequence[PictureCandidate]) -> Iterator[Candida
     ]
     if rest:
         yield CandidateRound(tuple(rest))
-    yield CandidateRound(tuple([*likely, *rest][:THOROUGHLY_TRIED_PICTURES]), patient=True)
+    yield CandidateRound(tuple([*likely, *rest][:THOROUGHLY_TRIED_PICTURES]), thorough=True)
 
 
 def candidates_of_rounds(rounds_: Iterable[CandidateRound]) -> tuple[PictureCandidate, ...]:

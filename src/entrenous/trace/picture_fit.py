@@ -25,14 +25,14 @@ from entrenous.watermark.chip_layout import ChipLayout, stream_bytes
 from entrenous.watermark.detector import (
     ChipEvidence,
     PartialEvidence,
-    coding_evidence,
+    coefficient_evidence,
     combine_partial_evidence,
     copy_scores,
     octave_evidence,
     remove_copies,
 )
 from entrenous.watermark.embed import PreparedPicture
-from entrenous.watermark.jpeg_evidence import coding_evidence_of, luma_table_for
+from entrenous.watermark.jpeg_evidence import coefficient_evidence_of, luma_table_for
 from entrenous.watermark.pyramid import luma
 from entrenous.watermark.verdict import ScoreCopies, Verdict, name_in_rounds
 
@@ -42,13 +42,13 @@ def detect_evidence(
 ) -> ChipEvidence:
     """Return the evidence of marks in a picture that is registered to the original ``prepared``."""
     with ThreadPoolExecutor(1) as executor:
-        coding = executor.submit(_coefficient_evidence, found, registration, prepared)
+        coefficients = executor.submit(_jpeg_evidence, found, registration, prepared)
         warped, covered = warp_to_sent(luma(np.asarray(found)), registration)
         octaves = octave_evidence(warped, covered, prepared)
-        return combine_partial_evidence(octaves, coding.result())
+        return combine_partial_evidence(octaves, coefficients.result())
 
 
-def _coefficient_evidence(
+def _jpeg_evidence(
     found: Picture, registration: Registration, prepared: PreparedPicture
 ) -> PartialEvidence | None:
     """Return the evidence in the leak's JPEG coefficients; None if they would add nothing."""
@@ -58,10 +58,10 @@ def _coefficient_evidence(
     at_work = _registration_at_working_size(registration, prepared.layout)
     under, inside = warp_to_found(prepared.pixels_rgb, registration)
     trial, _ = warp_to_found(prepared.trial_pattern, at_work)
-    plane = coding_evidence_of(np.asarray(found), under, inside, table, trial)
+    plane = coefficient_evidence_of(np.asarray(found), under, inside, table, trial)
     warped, covered = warp_to_sent(plane, at_work)
     warped[~covered] = 0  # outside the leak, interpolated border pixels must not count as evidence
-    return coding_evidence(warped, prepared)
+    return coefficient_evidence(warped, prepared)
 
 
 def _registration_at_working_size(registration: Registration, layout: ChipLayout) -> Registration:
@@ -118,12 +118,12 @@ def align_with_originals(  # noqa: PLR0913 - the picture, its candidates, and ho
     device: Device,
     *,
     lost: MissingFiles,
-    patient: bool,
+    thorough: bool,
 ) -> Iterator[AlignedPicture]:
     """Register the found picture on each sent one, and yield those where that succeeds.
 
     Equal originals are registered once. Originals that cannot be read are noted in ``lost``.
-    ``patient`` also tries methods that take seconds, for pictures with few features.
+    ``thorough`` also tries methods that take seconds, for pictures with few features.
     """
     for (source, size_px), same in _group_readable_by_original(sent, device, lost).items():
         original = originals.original_for(source, size_px)
@@ -131,7 +131,7 @@ def align_with_originals(  # noqa: PLR0913 - the picture, its candidates, and ho
             # prepared ahead, because a picture that resembles the found one usually matches
             preparing = executor.submit(original.prepared)
             registration = register(
-                found.features, np.asarray(original.picture), original.features(), thorough=patient
+                found.features, np.asarray(original.picture), original.features(), thorough=thorough
             )
             prepared = preparing.result()
         if registration is not None:

@@ -36,7 +36,7 @@ from entrenous.watermark.audio_mark import (
     to_frames,
     to_working_rate,
 )
-from entrenous.watermark.audio_tracking import TimePath, follow_sound
+from entrenous.watermark.audio_tracking import TimePath, find_time_path
 from entrenous.watermark.chip_layout import chips_of_stream
 from entrenous.watermark.verdict import MatchedSpan
 
@@ -46,7 +46,7 @@ _CELLS_PER_TILE: Final = 2
 _ECHO_LAG_CELLS: Final = range(-2, 12)
 _ROUNDS: Final = 3
 _RELATIVE_POWER_ERROR_MAX: Final = 1.5  # errors of a cell's relative power are clipped at this
-_REST_FRAMES: Final = 9
+_SMOOTHING_FRAMES: Final = 9
 _DIVISION_EPSILON: Final = 1e-12
 
 
@@ -187,7 +187,9 @@ def _smoothed_power(
     residual: NDArray[np.float32], sent_power: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the smoothed power of the residual, which is always positive."""
-    smooth = uniform_filter1d(residual.astype(np.float64), _REST_FRAMES, axis=0, mode="nearest")
+    smooth = uniform_filter1d(
+        residual.astype(np.float64), _SMOOTHING_FRAMES, axis=0, mode="nearest"
+    )
     least: NDArray[np.float64] = (
         1e-9 * sent_power.mean(0) + 1e-6 * residual.mean(0) + _DIVISION_EPSILON
     )
@@ -318,7 +320,7 @@ def detect_sound_at(
     found: FoundSound, prepared: PreparedSound, places: Sequence[SoundPlace]
 ) -> DetectedSound | None:
     """Align at the best of the places where contours match, and detect there."""
-    path = follow_sound(found.samples, prepared.mono, places)
+    path = find_time_path(found.samples, prepared.mono, places)
     if path is None:
         return None
     first, count = _tiles_under(path, found.samples.length, len(prepared.strength))
@@ -359,7 +361,7 @@ def _tiles_under(path: TimePath, length: int, tiles: int) -> tuple[int, int]:
     A tile lies inside if all its frame centres do.
     """
     centres = np.arange(tiles * TILE_FRAMES, dtype=np.float64) * HOP_SAMPLES
-    at = path.place(centres)
+    at = path.found_position(centres)
     inside = ((at >= 0.0) & (at < length)).reshape(tiles, TILE_FRAMES).all(1)
     under = np.flatnonzero(inside)
     return (int(under[0]), int(under[-1] - under[0] + 1)) if len(under) else (0, 0)
@@ -384,7 +386,9 @@ def _aligned_frames(
     # At pitch 1, a change of tempo has only moved whole stretches of the sound, so each frame is
     # read at its original speed.
     if path.pitch == 1.0:
-        centres = path.place(np.arange(first, first + count, dtype=np.float64) * HOP_SAMPLES)
+        centres = path.found_position(
+            np.arange(first, first + count, dtype=np.float64) * HOP_SAMPLES
+        )
         return found_samples.read(
             centres[:, None] + np.arange(-HALF_WINDOW_SAMPLES, HALF_WINDOW_SAMPLES)
         )
@@ -392,7 +396,7 @@ def _aligned_frames(
     places = np.arange(
         start, start + (count - 1) * HOP_SAMPLES + 2 * HALF_WINDOW_SAMPLES, dtype=np.float64
     )
-    signal = found_samples.read(path.place(places))
+    signal = found_samples.read(path.found_position(places))
     return np.lib.stride_tricks.sliding_window_view(signal, 2 * HALF_WINDOW_SAMPLES)[::HOP_SAMPLES]
 
 

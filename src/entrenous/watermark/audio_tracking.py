@@ -96,20 +96,20 @@ class TimePath:
     """Maps positions in the sent sound to positions in the found one.
 
     ``sent`` and ``found`` are the positions of knots, in samples at 16 kHz; both ascend. The found
-    sound is ``pitch`` times as high. ``sure`` is the number of windows that agreed.
+    sound is ``pitch`` times as high. ``windows`` is the number of windows that agreed.
     """
 
     sent: NDArray[np.float64]
     found: NDArray[np.float64]
     pitch: float
-    sure: int
+    windows: int
 
     @property
     def speed(self) -> float:
         """The speed, as seconds of the sent sound per second of the found one."""
         return float((self.sent[-1] - self.sent[0]) / (self.found[-1] - self.found[0]))
 
-    def place(self, sent: NDArray[np.float64]) -> NDArray[np.float64]:
+    def found_position(self, sent: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return positions in the found sound for positions in the sent one, even beyond knots."""
         inside = np.interp(sent, self.sent, self.found)
         before = np.minimum(sent - self.sent[0], 0.0) / self.speed
@@ -118,7 +118,7 @@ class TimePath:
         return placed
 
 
-def follow_sound(
+def find_time_path(
     found_samples: FractionalSamples, sent: NDArray[np.float32], places: Sequence[SoundPlace]
 ) -> TimePath | None:
     """Return the time path of a found sound, starting from the best of ``places``.

@@ -44,12 +44,12 @@ class ClipLayout:
     """The layout of marks that all frames and copies of one clip share.
 
     ``plan`` is for the *working size*, to which frames are scaled down. ``masks`` has each band's
-    gain as a plane. ``loudness`` is the mean square of a node's pattern.
+    gain as a plane. ``power`` is the mean square of a node's pattern.
     """
 
     plan: ChipLayout
     masks: tuple[Plane, ...]
-    loudness: float
+    power: float
 
     @property
     def working_size(self) -> tuple[int, int]:
@@ -132,7 +132,7 @@ def pattern_amplitude(working: Plane, clip: ClipLayout) -> Plane:
     wide = cv2.resize(coarse, (fine.shape[1], fine.shape[0]), interpolation=cv2.INTER_LINEAR)
     hidden = np.sqrt(fine * np.float32(1.0 / 1.3) * wide)
     allowed = 255.0**2 / 10.0 ** (_PSNR_DB / 10.0) - _DITHER_ERROR
-    power = float(np.mean(hidden * hidden)) * clip.loudness
+    power = float(np.mean(hidden * hidden)) * clip.power
     return np.asarray(hidden * np.float32(min(1.0, math.sqrt(allowed / power))), np.float32)
 
 

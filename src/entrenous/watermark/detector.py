@@ -22,7 +22,7 @@ from entrenous.watermark.embed import PreparedPicture, mark_pattern, pattern_adj
 from entrenous.watermark.pyramid import Pixels, Plane, detail_adjoint, detail_pyramid, luma, shrink
 
 # weight of the evidence in JPEG coefficients, relative to the evidence in the octaves
-_CODING_WEIGHT: Final = 2.0
+_COEFFICIENT_WEIGHT: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,13 +50,15 @@ class PartialEvidence:
 
 
 def combine_partial_evidence(
-    octaves: PartialEvidence, coding: PartialEvidence | None
+    octaves: PartialEvidence, coefficients: PartialEvidence | None
 ) -> ChipEvidence:
-    """Combine the evidence in the leak's detail with that in its coding.
+    """Combine the evidence in the leak's detail with that in its JPEG coefficients.
 
     One of them may be useful where the other is not.
     """
-    sources = [(1.0, octaves)] + ([] if coding is None else [(_CODING_WEIGHT, coding)])
+    sources = [(1.0, octaves)] + (
+        [] if coefficients is None else [(_COEFFICIENT_WEIGHT, coefficients)]
+    )
     per_chip = np.zeros_like(octaves.per_chip)
     for weight, source in sources:
         per_chip += np.float32(weight) * source.per_chip
@@ -90,7 +92,7 @@ def _luma_of(warped: Pixels | Plane) -> Plane:
     )
 
 
-def coding_evidence(warped: Plane, prepared: PreparedPicture) -> PartialEvidence:
+def coefficient_evidence(warped: Plane, prepared: PreparedPicture) -> PartialEvidence:
     """Return the evidence in the leak's JPEG coefficients (see ``jpeg_evidence``)."""
     plan = prepared.layout
     sized = _resize_to(warped, plan.working_size)

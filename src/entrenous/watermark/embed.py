@@ -44,7 +44,7 @@ def mark_pattern(signs: Plane, layout: ChipLayout, masks: Sequence[Plane]) -> Pl
     """
     return sum_pyramid(
         [
-            interleave(signs[band.start : band.stop].reshape(band.cells), mask)
+            band_pattern(signs[band.start : band.stop].reshape(band.cells), mask)
             for band, mask in zip(layout.bands, masks, strict=True)
         ]
     )
@@ -54,7 +54,7 @@ def pattern_adjoint(evidence: Plane, layout: ChipLayout, masks: Sequence[Plane])
     """Apply the adjoint of :func:`mark_pattern`; return one number per chip, band by band."""
     levels = sum_pyramid_adjoint(evidence, len(layout.bands))
     return [
-        interleave_adjoint(level, mask, band.cells).ravel()
+        band_pattern_adjoint(level, mask, band.cells).ravel()
         for level, mask, band in zip(levels, masks, layout.bands, strict=True)
     ]
 
@@ -67,7 +67,7 @@ def enlarge_mark(mark: Plane, shape: Shape) -> Plane:
     return np.asarray(large, np.float32)
 
 
-def interleave(cells: Plane, mask: Plane) -> Plane:
+def band_pattern(cells: Plane, mask: Plane) -> Plane:
     """Return the pattern of one band, in grey levels.
 
     Args:
@@ -83,8 +83,8 @@ def interleave(cells: Plane, mask: Plane) -> Plane:
     return np.multiply(fine, mask, out=fine, dtype=np.float32)
 
 
-def interleave_adjoint(evidence: Plane, mask: Plane, cells: Shape) -> Plane:
-    """Apply the adjoint of :func:`interleave`: the inner product <pattern, e> equals <cells,
+def band_pattern_adjoint(evidence: Plane, mask: Plane, cells: Shape) -> Plane:
+    """Apply the adjoint of :func:`band_pattern`: the inner product <pattern, e> equals <cells,
     result>.
     """
     rows, columns = mask.shape

@@ -115,12 +115,12 @@ class Intervals:
     high: Planes
     free: Planes
 
-    def ends(self, sent: Planes, law: CoefficientModel) -> tuple[Planes, Planes, Planes]:
+    def ends(self, sent: Planes, model: CoefficientModel) -> tuple[Planes, Planes, Planes]:
         """Return the intervals' lower ends, upper ends, and the factor 1 / (2 x scale).
 
         The ends are relative to the centre, and multiplied by the factor.
         """
-        centre, inverse = law.gain * sent, np.float32(0.5) / law.scale
+        centre, inverse = model.gain * sent, np.float32(0.5) / model.scale
         return (self.low - centre) * inverse, (self.high - centre) * inverse, inverse
 
     def outside(self, sent: Planes) -> Planes:
@@ -162,12 +162,12 @@ def initial_model(observed: Intervals, sent: Planes, trial: Planes) -> Coefficie
     )
 
 
-def score_function(observed: Intervals, sent: Planes, law: CoefficientModel) -> Planes:
+def score_function(observed: Intervals, sent: Planes, model: CoefficientModel) -> Planes:
     """Return the derivative of the log-likelihood with respect to a shift of each coefficient.
 
     This uses the identity 2 * logistic(x) - 1 = tanh(x / 2).
     """
-    low, high, inverse = observed.ends(sent, law)
+    low, high, inverse = observed.ends(sent, model)
     force = np.tanh(np.minimum(low, _TANH_ARGUMENT_MAX)) + np.tanh(
         np.maximum(high, -_TANH_ARGUMENT_MAX)
     )
@@ -175,41 +175,41 @@ def score_function(observed: Intervals, sent: Planes, law: CoefficientModel) -> 
     return force
 
 
-def fit_model(observed: Intervals, sent: Planes, law: CoefficientModel) -> CoefficientModel:
+def fit_model(observed: Intervals, sent: Planes, model: CoefficientModel) -> CoefficientModel:
     """Fit gain and scale by maximum likelihood, with Fisher scoring in windows of blocks."""
     for _ in range(_FIT_ROUNDS):
-        law = _refit_gain(observed, sent, _refit_scale(observed, sent, law))
-    return law
+        model = _refit_gain(observed, sent, _refit_scale(observed, sent, model))
+    return model
 
 
-def limit_spread(law: CoefficientModel) -> CoefficientModel:
+def raise_low_spread(model: CoefficientModel) -> CoefficientModel:
     """Raise the spread to at least the combined spread of a full-strength mark and of rounding.
 
     Where the spread is smaller, marks were removed, so these places must not get more weight.
     """
-    least = np.sqrt(law.gain**2 * law.mark + np.float32(_ROUNDING_VARIANCE)) * np.float32(
+    least = np.sqrt(model.gain**2 * model.mark + np.float32(_ROUNDING_VARIANCE)) * np.float32(
         _LOGISTIC_SCALE_PER_DEVIATION
     )
-    return replace(law, scale=np.maximum(law.scale, least))
+    return replace(model, scale=np.maximum(model.scale, least))
 
 
-def _refit_scale(observed: Intervals, sent: Planes, law: CoefficientModel) -> CoefficientModel:
-    low, high, _ = observed.ends(sent, law)
+def _refit_scale(observed: Intervals, sent: Planes, model: CoefficientModel) -> CoefficientModel:
+    low, high, _ = observed.ends(sent, model)
     np.clip(low, -_TANH_ARGUMENT_MAX, _TANH_ARGUMENT_MAX, out=low)
     np.clip(high, -_TANH_ARGUMENT_MAX, _TANH_ARGUMENT_MAX, out=high)
     at_low, at_high = np.tanh(low), np.tanh(high)
     mass = np.maximum(at_high - at_low, np.float32(2e-7))
     slope = (low * (1 - at_low * at_low) - high * (1 - at_high * at_high)) / mass
     step = np.clip(local_mean(slope) / np.float32(_SCALE_INFORMATION), -_STEP_MAX, _STEP_MAX)
-    return replace(law, scale=np.clip(law.scale * np.exp(step), *_SCALE_RANGE))
+    return replace(model, scale=np.clip(model.scale * np.exp(step), *_SCALE_RANGE))
 
 
-def _refit_gain(observed: Intervals, sent: Planes, law: CoefficientModel) -> CoefficientModel:
-    force = score_function(observed, sent, law)
-    known = np.square(sent / law.scale) * np.float32(_CENTRE_INFORMATION)
-    part = _sum_around(sent * force) + _GAIN_PRIOR * (1 - law.gain)
+def _refit_gain(observed: Intervals, sent: Planes, model: CoefficientModel) -> CoefficientModel:
+    force = score_function(observed, sent, model)
+    known = np.square(sent / model.scale) * np.float32(_CENTRE_INFORMATION)
+    part = _sum_around(sent * force) + _GAIN_PRIOR * (1 - model.gain)
     step = part / (_sum_around(known) + _GAIN_PRIOR) * observed.free
-    return replace(law, gain=np.clip(law.gain + step, 0.0, _GAIN_MAX))
+    return replace(model, gain=np.clip(model.gain + step, 0.0, _GAIN_MAX))
 
 
 def _sum_around(planes: Planes) -> Planes:
@@ -225,7 +225,7 @@ _CODED_PIXELS_ALWAYS_USED: Final = 2_000_000
 # stands for the quantisation table if a leak has none: samples are whole grey levels
 UNIT_TABLE: Final = (1,) * 64
 # a leak with at most this share of the pixels at the working size is used even without a table
-_UNTABLED_PIXELS_SHARE_MAX: Final = 0.5
+_PIXELS_SHARE_WITHOUT_TABLE_MAX: Final = 0.5
 _JPEG_LEVEL_SHIFT: Final = np.float32(128.0)
 # a coefficient's likeliest shift is about this factor times the squared scale times the derivative
 # of the log-likelihood
@@ -249,11 +249,11 @@ def luma_table_for(
         return None
     if tables and 0 in tables:
         return tables[0]
-    small = found_pixels <= _UNTABLED_PIXELS_SHARE_MAX * working
+    small = found_pixels <= _PIXELS_SHARE_WITHOUT_TABLE_MAX * working
     return UNIT_TABLE if small else None
 
 
-def coding_evidence_of(
+def coefficient_evidence_of(
     found_rgb: Pixels,
     sent_rgb: Pixels,
     covered: NDArray[np.bool_],
@@ -345,8 +345,8 @@ def _map_frequencies(
 
 
 def _fit_most_likely(observed: Intervals, sent: Planes, marked: Planes) -> Planes:
-    law = initial_model(observed, sent, marked)
-    added = _SECOND_MOMENT * np.square(law.scale) * score_function(observed, sent, law)
+    model = initial_model(observed, sent, marked)
+    added = _SECOND_MOMENT * np.square(model.scale) * score_function(observed, sent, model)
     return (sent + added)[None]
 
 
@@ -355,6 +355,6 @@ def _evidence_of(observed: Intervals, sent: Planes, remaining: Planes) -> Planes
 
     ``remaining`` went through the same changes as the leak.
     """
-    law = limit_spread(fit_model(observed, sent, initial_model(observed, sent, remaining)))
-    force = score_function(observed, sent, law) * law.gain
+    model = raise_low_spread(fit_model(observed, sent, initial_model(observed, sent, remaining)))
+    force = score_function(observed, sent, model) * model.gain
     return np.stack([force, local_mean(force * force) * remaining])

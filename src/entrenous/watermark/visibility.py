@@ -43,7 +43,7 @@ _EDGE_FACTOR: Final = 3.0
 _EDGE_ACTIVITY_MIN: Final = 0.5  # grey levels
 # lower in pure black and white, where half of a mark is clipped and the rest changes the mean
 _LUMA_KNOTS: Final = (0.0, 12.0, 110.0, 243.0, 255.0)
-_LUMA_FACTOR: Final = (0.5, 1.2, 1.0, 1.3, 0.6)
+_LUMA_FACTORS: Final = (0.5, 1.2, 1.0, 1.3, 0.6)
 # finest band first; most energy is where it is least visible, but coarse bands have enough for
 # thumbnails
 _BAND_GAINS: Final = (1.2, 1.0, 0.7, 0.45, 0.35, 0.35)
@@ -54,7 +54,7 @@ _SAMPLING_STEP_PX: Final = 8  # SSIM is estimated from every eighth pixel of eve
 # Variance of a band's pattern within SSIM's window, where its mask is 1, finest band first. A whole
 # pattern has a variance of 0.41, but detail that is coarser than the window only shifts the
 # window's mean.
-_CHIP_POWER: Final = (0.40, 0.30, 0.13, 0.04)
+_CHIP_POWERS: Final = (0.40, 0.30, 0.13, 0.04)
 _BAND_POWER: Final = 0.41  # variance of a whole pattern
 # dithered rounding adds this many squared grey levels, on average over marks
 _DITHER_POWER: Final = 1.0 / 6.0
@@ -96,7 +96,7 @@ class _Octave:
         # an exactly flat place hides nothing, so its floor is never above the usual one
         local = np.minimum(floor, _AMPLITUDE_FLOOR + self.activity)
         amplitude = local * (1.0 + self.activity / local) ** _ACTIVITY_EXPONENT
-        amplitude *= np.interp(self.light, _LUMA_KNOTS, _LUMA_FACTOR)
+        amplitude *= np.interp(self.light, _LUMA_KNOTS, _LUMA_FACTORS)
         return np.asarray(self.gain * np.minimum(amplitude, _AMPLITUDE_CEILING), np.float32)
 
     def subsampled(self, step: int) -> "_Octave":
@@ -139,7 +139,7 @@ def _expected_ssim(contrast: Plane, octaves: list[_Octave], floor: float) -> flo
     """Return the expected SSIM; the mark is independent of the picture and has mean zero."""
     shape = (contrast.shape[1], contrast.shape[0])
     power = np.full(contrast.shape, _DITHER_POWER, np.float32)
-    for octave, share in zip(octaves, _CHIP_POWER, strict=False):
+    for octave, share in zip(octaves, _CHIP_POWERS, strict=False):
         mask = octave.mask(floor)
         power += share * cv2.resize(mask * mask, shape, interpolation=cv2.INTER_NEAREST)
     likeness = 2.0 * contrast + _SSIM_CONSTANT

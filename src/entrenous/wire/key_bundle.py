@@ -263,7 +263,7 @@ def read_key_bundle(untrusted: bytes) -> KeyBundle:
         return card
 
 
-def newest_lists(lists: tuple[ListStatement, ...]) -> tuple[ListStatement, ...]:
+def newest_lists_that_fit(lists: tuple[ListStatement, ...]) -> tuple[ListStatement, ...]:
     """Return as many of these lists as fit into a key bundle: the newest ones."""
     kept, size = list[ListStatement](), 0
     for one in reversed(lists[-KEY_BUNDLE_LISTS_MAX:]):

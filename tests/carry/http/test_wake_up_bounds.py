@@ -117,5 +117,5 @@ def test_client_that_hangs_up_frees_its_place_at_once() -> None:
                 f"Authorization: Bearer {to_base64url(post.owner.reveal())}\r\n"
                 "Entrenous-Protocol: 2\r\n\r\n".encode()
             )
-            assert wait_until(lambda: bell.listening_mailboxes() == 1, 20)
-        assert wait_until(lambda: bell.listening_mailboxes() == 0, 20)
+            assert wait_until(lambda: bell.count_listening_mailboxes() == 1, 20)
+        assert wait_until(lambda: bell.count_listening_mailboxes() == 0, 20)

@@ -41,7 +41,7 @@ def told(story: Story, relay: Relay | None = None) -> Any:
             url = f"{box(post)}/tokens/{to_base64url(token_hash(post.token))}"
             await web.put(url, json=terms, headers=bearer(post.owner))
             answer = await story(web, post, bell)
-            assert bell.listening_mailboxes() == 0
+            assert bell.count_listening_mailboxes() == 0
             return answer
 
     return asyncio.run(run())
@@ -62,7 +62,7 @@ async def posts(web: httpx.AsyncClient, post: Post, letter: Envelope) -> None:
 
 
 async def listens(bell: LocalWakeUps) -> None:
-    while not bell.listening_mailboxes():  # noqa: ASYNC110 -- only to see that somebody listens
+    while not bell.count_listening_mailboxes():  # noqa: ASYNC110 -- only to see that somebody listens
         await asyncio.sleep(0)
 
 

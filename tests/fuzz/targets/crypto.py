@@ -98,7 +98,7 @@ def _compared(untrusted: bytes) -> bool:
     )
     seen = write_comparison_transcript(bytes(16), (PERSON, mine), (PERSON, theirs))
     agreement_proof(_KEY, untrusted, seen, PERSON)
-    return len(short_auth_string(_KEY, untrusted, seen).signs) == 7
+    return len(short_auth_string(_KEY, untrusted, seen).named_emoji) == 7
 
 
 def _publics() -> Iterable[bytes]:

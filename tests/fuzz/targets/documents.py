@@ -13,7 +13,7 @@ from python_multipart.multipart import parse_options_header
 from entrenous.base.errors import Malformed, Refused, Unproven
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
-from entrenous.carry.backup import Backup, BlobEntry, _encode_contents, read_backup
+from entrenous.carry.backup import BackupContents, BlobEntry, _encode_contents, read_backup
 from entrenous.carry.relay_settings import RelaySettings, read_relay_settings
 from entrenous.crypto.vault_key import Argon2Cost
 from entrenous.device.store.vault_folder import (
@@ -56,13 +56,13 @@ from entrenous.stop.registration_format import (
 )
 from entrenous.stop.review import confirm_case, release_case
 from entrenous.trace.report.nouns import (
+    CommonReportFacts,
     DisclosedCopy,
-    Disclosure,
     ExaminedEvidence,
     Report,
     Signature,
 )
-from entrenous.trace.report.report_format import read_report, report_fields_and_digest, seal_report
+from entrenous.trace.report.report_format import read_report, report_fields_and_digest, write_report
 from entrenous.watermark.verdict import Finding
 from entrenous.wire.encodings import canonical_json
 from entrenous.wire.relay_nouns import RelayLock
@@ -122,7 +122,7 @@ def _of_a_report(untrusted: bytes) -> tuple[Report, bytes, Signature | None]:
 def _sealed_again(read: tuple[Report, bytes, Signature | None]) -> bytes:
     report, _, signed = read
     plain, digest = report_fields_and_digest(report, _sha256)
-    return seal_report(plain, digest, signed)
+    return write_report(plain, digest, signed)
 
 
 def _report() -> bytes:
@@ -130,7 +130,7 @@ def _report() -> bytes:
         DisclosedCopy(name, Secret(seed * 32), b"h" * 32, 9.5, 0, 9.5, 1e-9, 1e7)
         for name, seed in (("ben", b"s"), ("caro", b"t"))
     )
-    given = Disclosure(b"l" * 32, b"o" * 32, None, 0, Secret(b"d" * 32), 3)
+    given = CommonReportFacts(b"l" * 32, b"o" * 32, None, 0, Secret(b"d" * 32), 3)
     examined = ExaminedEvidence(
         (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), 40, 0.25, 100, b"e" * 32
     )
@@ -311,7 +311,9 @@ TARGETS: Final = (
         "relay-backup",
         one_noun(_from_file(read_backup), _encode_contents, (Unproven,)),
         lambda: [
-            _encode_contents(Backup(NOON, "0a" * 32, (BlobEntry("0b", 7, "0c" * 32),), ("0d",)))
+            _encode_contents(
+                BackupContents(NOON, "0a" * 32, (BlobEntry("0b", 7, "0c" * 32),), ("0d",))
+            )
         ],
         change_json,
         longest=1024,

@@ -27,7 +27,7 @@ from entrenous.base.picture import (
 )
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.sandbox.confinement import Confinement, Limits
-from entrenous.media.sandbox.decoders import PictureDecoder, decode_untrusted
+from entrenous.media.sandbox.decoders import PictureDecoder, decode_picture_untrusted
 
 pytestmark = pytest.mark.real
 
@@ -52,7 +52,7 @@ def test_every_file_decodes_as_without_a_sandbox(files: Files) -> None:
 
 @pytest.mark.parametrize("kind", PictureFormat)
 def test_a_child_of_its_own_for_one_file(kind: PictureFormat, files: Files) -> None:
-    assert decode_untrusted(files[kind]) == read_picture(files[kind])
+    assert decode_picture_untrusted(files[kind]) == read_picture(files[kind])
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
@@ -65,7 +65,7 @@ def test_late_pillow_imports_are_loaded_in_time(
     exif[0x010F] = "maker"
     image = photo.convert("CMYK") if kind == "JPEG" else photo
     data = write(image, kind, exif=exif.tobytes(), icc_profile=b"x" * 300)
-    assert decode_untrusted(data) == read_picture(data)
+    assert decode_picture_untrusted(data) == read_picture(data)
 
 
 def test_child_reports_errors(files: Files) -> None:
@@ -203,7 +203,7 @@ def test_child_that_cannot_start_raises_decoder_did_not_start(code: str, files: 
 def test_memory_runs_out_inside_and_nowhere_else(photo: Image.Image, write: Write) -> None:
     data = write(photo.resize((4000, 3000)), "PNG", compress_level=1)
     with pytest.raises(PictureDecodingFailed):
-        decode_untrusted(data, limits=Limits(memory_bytes=60 << 20))
+        decode_picture_untrusted(data, limits=Limits(memory_bytes=60 << 20))
 
 
 def test_decompression_bomb_uses_little_memory() -> None:
@@ -219,7 +219,7 @@ def test_decompression_bomb_uses_little_memory() -> None:
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(10**6), 9))
     )
     with pytest.raises(TooManyPixels):
-        decode_untrusted(data + chunk(b"IEND", b""), limits=Limits(memory_bytes=100 << 20))
+        decode_picture_untrusted(data + chunk(b"IEND", b""), limits=Limits(memory_bytes=100 << 20))
     assert sum(os.times()[:4]) - began_s < 10.0
 
 

@@ -92,7 +92,7 @@ class Street:
         self.monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
         make_vaults_open_quickly(self.monkeypatch)
         self.monkeypatch.setattr(http_courier, "HttpCourier", self._no_network)
-        self.monkeypatch.setattr(wiring, "decode_untrusted", read_picture)
+        self.monkeypatch.setattr(wiring, "decode_picture_untrusted", read_picture)
         self.monkeypatch.setattr(wiring, "CopyChecker", SameProcess)
 
     def copied(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> "Street":

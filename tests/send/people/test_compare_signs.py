@@ -103,7 +103,7 @@ def test_whoever_stands_in_between_is_seen(room: Room) -> None:
     shown = [auth_string_with("ben", ana.device)]
     compared(ben, mallory, theirs="ana", ours="ben")
     shown.append(auth_string_with("ana", ben.device))
-    assert shown[0].signs != shown[1].signs
+    assert shown[0].named_emoji != shown[1].named_emoji
     assert shown[0].numbers != shown[1].numbers
     assert not report_mismatch("ben", ana.device).compared
     with pytest.raises(NothingToCompare):

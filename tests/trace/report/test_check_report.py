@@ -21,7 +21,7 @@ from entrenous.trace.explain.sections import ReportOptions, report_content_of_tr
 from entrenous.trace.picture import trace_picture
 from entrenous.trace.report.check_report import ReportInputs, check_report
 from entrenous.trace.report.disclose import WrittenReport, write_disclosure
-from entrenous.trace.report.examine import Examination, examine_found_picture
+from entrenous.trace.report.examine import ExaminationResult, examine_found_picture
 from entrenous.trace.report.nouns import (
     BadReport,
     NothingToDisclose,
@@ -48,7 +48,7 @@ from tests.trace.report_desk import Desk, as_jpeg, desk, device_with_nothing, op
 pytestmark = pytest.mark.slow
 
 Change = Callable[[dict[str, Any]], object]
-Known = dict[tuple[bytes, bytes], Examination | None]
+Known = dict[tuple[bytes, bytes], ExaminationResult | None]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def disclosed(caro_leaked: Desk) -> WrittenReport:
 def remembered(monkeypatch: pytest.MonkeyPatch, known: Known) -> None:
     """Cache examinations, because many changes are tried on one pair of files."""
 
-    def examined(found: Picture, original: Picture) -> Examination | None:
+    def examined(found: Picture, original: Picture) -> ExaminationResult | None:
         key = found.samples, original.samples
         if key not in known:
             known[key] = examine_found_picture(found, original)

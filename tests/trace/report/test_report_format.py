@@ -15,15 +15,15 @@ from entrenous.base.identifiers import DeviceId, MessageId, PersonId
 from entrenous.base.secret import Secret
 from entrenous.trace.report.nouns import (
     BadReport,
+    CommonReportFacts,
     DisclosedCopy,
-    Disclosure,
     ExaminedEvidence,
     NewerReport,
     OlderReport,
     Report,
     Signature,
 )
-from entrenous.trace.report.report_format import read_report, report_fields_and_digest, seal_report
+from entrenous.trace.report.report_format import read_report, report_fields_and_digest, write_report
 from entrenous.watermark.verdict import Finding
 from entrenous.wire.encodings import canonical_json
 
@@ -88,7 +88,7 @@ def reports(draw: st.DrawFn) -> Report:
         made_with={"numpy": draw(labels), "simd": ""},
         trace=draw(st.integers(1, 10**6)),
         message=draw(labels),
-        given=Disclosure(
+        given=CommonReportFacts(
             draw(hashes),
             draw(hashes),
             draw(size),
@@ -113,7 +113,7 @@ def reports(draw: st.DrawFn) -> Report:
 
 def written(report: Report, signed: Signature | None = None) -> bytes:
     plain, digest = report_fields_and_digest(report, sha256)
-    return seal_report(plain, digest, signed)
+    return write_report(plain, digest, signed)
 
 
 @pytest.mark.slow
@@ -129,7 +129,7 @@ def test_written_report_is_read_back(report: Report, signed: Signature | None) -
 
 def example() -> dict[str, Any]:
     copies = (DisclosedCopy("ben", Secret(b"s" * 32), b"h" * 32, 9.5, 0, 9.5, 1e-9, 1e7),)
-    given = Disclosure(b"l" * 32, b"o" * 32, None, 0, Secret(b"d" * 32), 3)
+    given = CommonReportFacts(b"l" * 32, b"o" * 32, None, 0, Secret(b"d" * 32), 3)
     examined = ExaminedEvidence(
         (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0), 40, 0.25, 100, b"e" * 32
     )

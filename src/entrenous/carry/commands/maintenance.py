@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from entrenous.carry.backup import back_up_relay, mark_restored, restore_relay
+from entrenous.carry.backup import back_up_relay, delete_untrusted_after_restore, restore_relay
 from entrenous.carry.check_setup import check_relay, collect_stats
-from entrenous.carry.commands.settings_file import AsJson, DataFolder, SettingsFile, settings_of
+from entrenous.carry.commands.settings_file import DataFolder, JsonFlag, SettingsFile, settings_of
 from entrenous.carry.open_relay import open_existing_relay
 from entrenous.carry.relay_settings import MEGABYTE, BackupNeedsLocalStorage, RelaySettings
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
@@ -33,7 +33,7 @@ def check(
             metavar="HOST:PORT", help="The address to check, instead of the one in the settings."
         ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Check settings, folder, disk, database, clock, TLS and address; the relay may be running.
 
@@ -50,7 +50,9 @@ def check(
     raise typer.Exit(EXIT_YES if all_ok else EXIT_NO)
 
 
-def stats(settings: SettingsFile = None, data: DataFolder = None, as_json: AsJson = False) -> None:
+def stats(
+    settings: SettingsFile = None, data: DataFolder = None, as_json: JsonFlag = False
+) -> None:
     """Show how much a relay stores, in numbers without names; it may be running."""
     relay_settings = settings_of(settings, data)
     with open_existing_relay(
@@ -93,7 +95,7 @@ def backup(
     out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder to write to.")],
     settings: SettingsFile = None,
     data: DataFolder = None,
-    as_json: AsJson = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Save a snapshot of a relay, which may be running."""
     saved = back_up_relay(_require_local_relay(settings_of(settings, data)), out)
@@ -114,7 +116,7 @@ def restore(
     settings: SettingsFile = None,
     data: DataFolder = None,
     with_shares: WithShares = False,
-    as_json: AsJson = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Restore a backup into a new or empty folder. Messages that nobody had opened are lost.
 
@@ -142,12 +144,14 @@ def restored(
     settings: SettingsFile = None,
     data: DataFolder = None,
     with_shares: WithShares = False,
-    as_json: AsJson = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Tell a relay, before it starts, that its PostgreSQL, bucket or folder was restored by other
     tools. Messages that nobody had opened are lost, as after `relay restore`.
     """
-    lost, missing = mark_restored(settings_of(settings, data), with_shares=with_shares)
+    lost, missing = delete_untrusted_after_restore(
+        settings_of(settings, data), with_shares=with_shares
+    )
     if as_json:
         document = {"lost": lost, "missing": missing, "with_shares": with_shares}
         print_json({"schema": "entrenous/relay-restored/1", **document})

@@ -23,7 +23,7 @@ DataFolder = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder for the database and the blobs."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def settings_of(file: Path | None, data: Path | None, listen: str | None = None) -> RelaySettings:
@@ -55,7 +55,7 @@ def init(
             metavar="FILE", help="File to write the settings to; never overwrites a file."
         ),
     ] = Path("relay.toml"),
-    as_json: AsJson = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Write a relay's default settings, each with an explanation."""
     write_new(out, default_settings())

@@ -21,11 +21,11 @@ GROUP_JOBS_MAX: Final = 256
 class GroupConnection(Protocol):
     """A connection to SQLite or PostgreSQL, used by one thread at a time.
 
-    ``shared`` says whether other processes write too, so that each group waits for a lock.
+    ``is_shared`` says whether other processes write too, so that each group waits for a lock.
     """
 
     errors: tuple[type[Exception], ...]
-    shared: bool
+    is_shared: bool
 
     def wait_for_turn(self) -> None:
         """Block until no other process writes; requests queue meanwhile."""
@@ -240,7 +240,7 @@ class GroupCommit:
         with self._lock:
             among.append(job)
             starts, self._busy = not self._busy, True
-        if starts and self._connection.shared:
+        if starts and self._connection.is_shared:
             self._groups.put(_Group([], None))
         elif starts:
             job.loop.call_soon(self._run_when_quiet)
@@ -279,7 +279,7 @@ class GroupCommit:
 
     def _finish_group(self, jobs: list[QueuedJob], outcomes: list[JobOutcome]) -> None:
         """Let the thread wait for the disk, if that is necessary."""
-        if jobs or self._connection.shared:
+        if jobs or self._connection.is_shared:
             self._groups.put(_Group(jobs, outcomes))
         else:
             self._start_next()
@@ -344,7 +344,7 @@ class GroupCommit:
 
     def _next_group_starter(self, first: QueuedJob) -> Callable[[], None]:
         """Return the function that starts the next group; a shared database is locked first."""
-        if not self._connection.shared:
+        if not self._connection.is_shared:
             return self._run_when_quiet
         if not first.exclusive:
             try:

@@ -62,7 +62,7 @@ class PostgresConnection:
 
     def __init__(self, connect: OpenConnection, *, writes: bool) -> None:
         self._connect = connect
-        self._writes = self.shared = writes
+        self._writes = self.is_shared = writes
         self._statements = PostgresStatements()
         self._connection: psycopg.Connection[Any] | None = None
         self._flushing: psycopg.Connection[Any] | None = None
@@ -176,7 +176,7 @@ class PostgresConnection:
         found = iter(split_by_query(paged.fetchall() if paged else (), len(of_pages)))
         told = iter(asked)
         return [
-            query.read(next(found) if query.how == "letters" else next(told).fetchall())
+            query.convert_rows(next(found) if query.how == "letters" else next(told).fetchall())
             for query in queries
         ]
 
@@ -267,12 +267,12 @@ _TIMEOUT_OPTIONS: Final[dict[str, Any]] = {
 }
 #: Store a letter inside its row, which halves the number of pages, and uncompressed, since sealed
 #: bytes cannot be compressed.
-_STORAGE_TUNING: Final = (
+_STORAGE_STATEMENTS: Final = (
     f"ALTER TABLE {table_name(StoredLetter)} SET (toast_tuple_target = 8160)",
     f"ALTER TABLE {table_name(StoredLetter)} ALTER COLUMN sealed SET STORAGE EXTERNAL",
 )
 #: The table for the schema's version, which SQLite stores in the header of its file.
-_VERSION_TABLE: Final = (
+_VERSION_TABLE_STATEMENTS: Final = (
     "CREATE TABLE held_schema (version bigint NOT NULL)",
     f"INSERT INTO held_schema VALUES ({SCHEMA_VERSION})",  # noqa: S608 -- the number is a constant of ours
 )
@@ -349,7 +349,7 @@ def _ensure_schema(connect: Callable[[], psycopg.Connection[Any]], *, create: bo
         connection.exec_driver_sql(BEGIN_STATEMENT)
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({RELAY_WRITE_LOCK_ID})")
         if create_if_empty(connection, _schema_version(connection), create=create):
-            for statement in (*_VERSION_TABLE, *_STORAGE_TUNING):
+            for statement in (*_VERSION_TABLE_STATEMENTS, *_STORAGE_STATEMENTS):
                 connection.exec_driver_sql(statement)
         connection.exec_driver_sql("COMMIT")
 

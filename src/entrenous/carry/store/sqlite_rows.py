@@ -120,7 +120,7 @@ class SqliteConnection:
     """
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
-    shared = False
+    is_shared = False
 
     def __init__(
         self, connection: sqlite3.Connection, log: Path, checkpoints: WalCheckpointer
@@ -189,7 +189,7 @@ class SqliteConnection:
         self._log.close()
 
     def run_queries(self, queries: Sequence[Query]) -> list[Any]:
-        return [query.read(self._statements.rows(query, self._cursor)) for query in queries]
+        return [query.convert_rows(self._statements.rows(query, self._cursor)) for query in queries]
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
         for text, given in (
@@ -269,7 +269,7 @@ class SqliteReader:
         self._connection.close()
 
     def run_queries(self, queries: Sequence[Query]) -> list[Any]:
-        return [query.read(self._statements.rows(query, self._cursor)) for query in queries]
+        return [query.convert_rows(self._statements.rows(query, self._cursor)) for query in queries]
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:  # noqa: ARG002
         raise TypeError("a reader cannot write")

@@ -48,7 +48,7 @@ class Query(NamedTuple):
     names: tuple[str, ...]
     given: tuple[Any, ...]
 
-    def read(self, answer: Iterable[Sequence[Any]]) -> Any:
+    def convert_rows(self, answer: Iterable[Sequence[Any]]) -> Any:
         """Convert the database's rows to the query's result."""
         if self.how == "counts":
             return {self._values(row): row[-1] for row in answer}
@@ -147,60 +147,63 @@ class PostgresStatements:
         )
 
 
-def _single_statement(query: Query, mark: str, bytewise: str) -> Statement:
+def _single_statement(query: Query, placeholder: str, bytewise: str) -> Statement:
     """Return the statement for a query that cannot be merged with others."""
     kind, names, given = query.kind, query.names, query.given
     if query.how == "letters":
         # The limit in bytes is unused here: the reader stops fetching when the page is full.
         mailbox, after, at, limit, _ = given
         values = [mailbox, after, encode_value(StoredLetter, "expires_at", at), limit]
-        return _select_letters(mark), values
+        return _select_letters(placeholder), values
     if query.how == "due":
-        return _select_due(kind, mark, bytewise), [encode_value(kind, "due_at", given[0]), given[1]]
+        return _select_due(kind, placeholder, bytewise), [
+            encode_value(kind, "due_at", given[0]),
+            given[1],
+        ]
     if query.how == "count_and_sum":
         what, *values = given
         lacking = tuple(value is None for value in values)
         wanted = [
             encode_value(kind, n, v) for n, v in zip(names, values, strict=True) if v is not None
         ]
-        return _count_and_sum(kind, what, names, lacking, mark), wanted
+        return _count_and_sum(kind, what, names, lacking, placeholder), wanted
     *values, limit = given
     wanted = [encode_value(kind, name, value) for name, value in zip(names, values, strict=True)]
-    return _select_equal(kind, names, mark, bytewise), [*wanted, limit]
+    return _select_equal(kind, names, placeholder, bytewise), [*wanted, limit]
 
 
 @cache
-def _select_letters(mark: str) -> str:
+def _select_letters(placeholder: str) -> str:
     return (
         f"SELECT {_column_list(StoredLetter)} FROM {table_name(StoredLetter)} "  # noqa: S608 -- names of our own classes
-        f"WHERE mailbox = {mark} AND sequence > {mark} AND expires_at > {mark} "
-        f"ORDER BY sequence LIMIT {mark}"
+        f"WHERE mailbox = {placeholder} AND sequence > {placeholder} "
+        f"AND expires_at > {placeholder} ORDER BY sequence LIMIT {placeholder}"
     )
 
 
 @cache
-def _select_due(kind: type, mark: str, bytewise: str) -> str:
+def _select_due(kind: type, placeholder: str, bytewise: str) -> str:
     return (
-        f"SELECT {_column_list(kind)} FROM {table_name(kind)} WHERE due_at <= {mark} "  # noqa: S608 -- names of our own classes
-        f"ORDER BY due_at, {_order_columns(kind, bytewise)} LIMIT {mark}"
+        f"SELECT {_column_list(kind)} FROM {table_name(kind)} WHERE due_at <= {placeholder} "  # noqa: S608 -- names of our own classes
+        f"ORDER BY due_at, {_order_columns(kind, bytewise)} LIMIT {placeholder}"
     )
 
 
 @cache
-def _select_equal(kind: type, names: tuple[str, ...], mark: str, bytewise: str) -> str:
-    where = " AND ".join(f'"{name}" = {mark}' for name in names) or "1 = 1"
+def _select_equal(kind: type, names: tuple[str, ...], placeholder: str, bytewise: str) -> str:
+    where = " AND ".join(f'"{name}" = {placeholder}' for name in names) or "1 = 1"
     return (
         f"SELECT {_column_list(kind)} FROM {table_name(kind)} WHERE {where} "  # noqa: S608 -- names of our own classes
-        f"ORDER BY {_order_columns(kind, bytewise)} LIMIT {mark}"
+        f"ORDER BY {_order_columns(kind, bytewise)} LIMIT {placeholder}"
     )
 
 
 @cache
 def _count_and_sum(
-    kind: type, what: str, names: tuple[str, ...], lacking: tuple[bool, ...], mark: str
+    kind: type, what: str, names: tuple[str, ...], lacking: tuple[bool, ...], placeholder: str
 ) -> str:
     tests = [
-        f'"{name}" IS NULL' if lacks else f'"{name}" = {mark}'
+        f'"{name}" IS NULL' if lacks else f'"{name}" = {placeholder}'
         for name, lacks in zip(names, lacking, strict=True)
     ]
     total = f'CAST(coalesce(sum("{what}"), 0) AS BIGINT)'

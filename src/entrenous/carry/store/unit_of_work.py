@@ -143,7 +143,7 @@ class TransactionRows(Protocol):
     """The rows of a transaction, in SQLite or in PostgreSQL."""
 
     def run_queries(self, queries: Sequence[Query]) -> list[Any]:
-        """Return each query's result, as :meth:`Query.read` converts it."""
+        """Return each query's result, as :meth:`Query.convert_rows` converts it."""
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
         """Store or replace rows, and delete those with these keys."""

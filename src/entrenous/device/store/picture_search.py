@@ -74,7 +74,7 @@ class PictureRecords:
         bits = nearest_hamming_distances(self.hashes, found)
         worth = np.maximum(_UNRELATED_HASH_DISTANCE_BITS - bits, 0) * _KEYPOINT_WEIGHT_PER_HASH_BIT
         where: dict[int, frozenset[int]] = {}
-        for vote in self.gallery.vote(pixels_on_white(found), Vocabulary.shipped()):
+        for vote in self.gallery.vote(pixels_on_white(found), Vocabulary.load_shipped()):
             worth[vote.row] += vote.weight
             where[vote.row] = vote.where
         order = np.lexsort((bits, -worth))

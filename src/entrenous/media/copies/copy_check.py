@@ -12,11 +12,11 @@ from entrenous.media.copies.cursor import NotACopy
 
 #: Request: the media type's index in ``STRUCTURE_CHECKS``, and the length of the file.
 CHECK_REQUEST: Final = struct.Struct(">BQ")
-#: Answer: any number of heartbeats, which show that the child is working, then IS_COPY or
-#: IS_NO_COPY.
+#: Answer: any number of heartbeats, which show that the child is working, then COPY_ANSWER or
+#: NO_COPY_ANSWER.
 HEARTBEAT: Final = b"."
-IS_COPY: Final = b"Y"
-IS_NO_COPY: Final = b"N"
+COPY_ANSWER: Final = b"Y"
+NO_COPY_ANSWER: Final = b"N"
 Heartbeat = Iterator[None]
 
 

@@ -7,8 +7,8 @@ from typing import BinaryIO, Final, Self, cast
 
 from entrenous.media.copies.copy_check import (
     CHECK_REQUEST,
+    COPY_ANSWER,
     HEARTBEAT,
-    IS_COPY,
     STRUCTURE_CHECKS,
     DecoderKind,
 )
@@ -61,7 +61,7 @@ class CopyChecker:
         server = self._server(decoders)
         child = server.ready_child(limits.wall_s)
         try:
-            to_child = _ToChild(child, limits.wall_s)
+            to_child = _PipeToChild(child, limits.wall_s)
             to_child.write(CHECK_REQUEST.pack(list(STRUCTURE_CHECKS).index(media_type), size))
             fill(cast("BinaryIO", to_child))
             _wait_for_verdict(child, limits.wall_s)
@@ -85,7 +85,7 @@ class CopyChecker:
         return self._servers[decoders]
 
 
-class _ToChild(io.RawIOBase):
+class _PipeToChild(io.RawIOBase):
     """A file object that writes to a child; if the child stops reading, the file is not a copy."""
 
     def __init__(self, child: ForkedChild, wall_s: float) -> None:
@@ -114,7 +114,7 @@ def _wait_for_verdict(child: ForkedChild, wall_s: float) -> None:
         while True:
             child.set_deadline(wall_s)
             word = child.read(1)
-            if word == IS_COPY:
+            if word == COPY_ANSWER:
                 return
             if word != HEARTBEAT:
                 raise NotACopy

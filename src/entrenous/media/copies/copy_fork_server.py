@@ -7,9 +7,9 @@ from typing import Final
 from entrenous.base.picture import PictureFormat
 from entrenous.media.copies.copy_check import (
     CHECK_REQUEST,
+    COPY_ANSWER,
     HEARTBEAT,
-    IS_COPY,
-    IS_NO_COPY,
+    NO_COPY_ANSWER,
     STRUCTURE_CHECKS,
     DecoderKind,
     check_copy,
@@ -20,14 +20,14 @@ from entrenous.media.sandbox.confinement import REQUEST_FD, import_late_modules,
 from entrenous.media.sandbox.fork_server import serve_forks
 from entrenous.media.sandbox.picture_child import load_decoders
 
-_STILLS: Final = (PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.WEBP)
+_STILL_FORMATS: Final = (PictureFormat.JPEG, PictureFormat.PNG, PictureFormat.WEBP)
 
 
 def main(memory_bytes: int, cpu_s: int, decoders: DecoderKind) -> None:
     warnings.simplefilter("ignore")  # an untrusted file must not cause warnings to be printed
     load_decoder_module(decoders)
     if decoders is DecoderKind.STILL:
-        for kind in _STILLS:
+        for kind in _STILL_FORMATS:
             load_decoders(kind)
     else:
         import_late_modules()
@@ -41,9 +41,9 @@ def _answer_request(answers: int) -> None:
         for _ in check_copy(read_from(REQUEST_FD, size), media_type):
             write_to(answers, HEARTBEAT)
     except NotACopy:
-        write_to(answers, IS_NO_COPY)
+        write_to(answers, NO_COPY_ANSWER)
     else:
-        write_to(answers, IS_COPY)
+        write_to(answers, COPY_ANSWER)
 
 
 if __name__ == "__main__":

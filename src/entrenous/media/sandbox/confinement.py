@@ -222,12 +222,12 @@ def seccomp_program(column: int, architecture: int, *, threads: bool) -> bytes:
             _bpf_instruction(_BPF_RETURN, _SECCOMP_ALLOW),
         ]
     for numbers in (_MMAP, _MPROTECT):
-        code += _check_argument_bits(
-            numbers[column], 2, _PROT_EXEC, bits_set=_refuse_call(), bits_clear=_SECCOMP_ALLOW
+        code += _argument_bits_filter(
+            numbers[column], 2, _PROT_EXEC, bits_set=_refusal_code(), bits_clear=_SECCOMP_ALLOW
         )
     if threads:
-        code += _check_argument_bits(
-            _CLONE[column], 0, _CLONE_THREAD, bits_set=_SECCOMP_ALLOW, bits_clear=_refuse_call()
+        code += _argument_bits_filter(
+            _CLONE[column], 0, _CLONE_THREAD, bits_set=_SECCOMP_ALLOW, bits_clear=_refusal_code()
         )
         # A filter cannot read the flags of clone3, which are in memory. On ENOSYS, libc uses clone
         # instead.
@@ -235,10 +235,10 @@ def seccomp_program(column: int, architecture: int, *, threads: bool) -> bytes:
             _bpf_instruction(_BPF_JUMP_IF_EQUAL, _CLONE3[column], no=1),
             _bpf_instruction(_BPF_RETURN, _SECCOMP_RETURN_ERRNO | errno.ENOSYS),
         ]
-    return b"".join([*code, _bpf_instruction(_BPF_RETURN, _refuse_call())])
+    return b"".join([*code, _bpf_instruction(_BPF_RETURN, _refusal_code())])
 
 
-def _check_argument_bits(
+def _argument_bits_filter(
     number: int, argument: int, bits: int, *, bits_set: int, bits_clear: int
 ) -> list[bytes]:
     """Return instructions that allow or refuse a call by bits of one argument.
@@ -255,7 +255,7 @@ def _check_argument_bits(
     ]
 
 
-def _refuse_call() -> int:
+def _refusal_code() -> int:
     return _SECCOMP_RETURN_ERRNO | errno.EPERM
 
 

@@ -115,7 +115,7 @@ def write_picture_answer(picture: Picture) -> Iterable[bytes]:
         picture.height_px,
         *(picture.original_size or _NOT_SHRUNK_SIZE),
         _PICTURE_FORMATS.index(encoding.format),
-        _ONLY_LUMA_CODE if picture.luma_alone else encoding.grey,
+        _ONLY_LUMA_CODE if picture.has_only_luma else encoding.grey,
         encoding.lossless,
         picture.alpha is not None,
         _SUBSAMPLINGS.index(encoding.subsampling),
@@ -207,10 +207,17 @@ _CLIP_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
 _END_OF_CLIP: Final = b"E"
 
 
-def write_clip_request(untrusted_data: bytes, cut: FrameSelection) -> bytes:
+def write_clip_request(untrusted_data: bytes, selection: FrameSelection) -> bytes:
     """Return the header of a request; the file follows it."""
-    format_index = cut.start_s, cut.stop_s, cut.each, cut.side_px, cut.apart_s, cut.frames_max
-    return CLIP_REQUEST.pack(len(untrusted_data), *format_index)
+    fields = (
+        selection.start_s,
+        selection.stop_s,
+        selection.each,
+        selection.side_px,
+        selection.apart_s,
+        selection.frames_max,
+    )
+    return CLIP_REQUEST.pack(len(untrusted_data), *fields)
 
 
 def write_clip_answer(clip: Clip) -> Iterator[bytes]:

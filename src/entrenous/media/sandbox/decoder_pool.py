@@ -62,7 +62,7 @@ class ForkServer:
             DecoderDidNotStart: the server did not send a child in time, or sent something else.
         """
         child = self._child
-        if child is None or child.pictures >= self._pictures_per_child or not child.is_quiet():
+        if child is None or child.pictures >= self._pictures_per_child or not child.is_idle():
             self.drop_child()
             child = self._child = self._fork(wall_s)
         child.pictures += 1
@@ -115,7 +115,7 @@ class ForkedChild(Pipes):
                 if _SET_PIPE_SIZE is not None:
                     fcntl.fcntl(pipe, _SET_PIPE_SIZE, PIPE_CAPACITY_BYTES)
 
-    def is_quiet(self) -> bool:
+    def is_idle(self) -> bool:
         """Return whether the child is alive and has written nothing unasked."""
         return not self.has_unread_bytes()
 

@@ -22,11 +22,17 @@ from entrenous.media.sandbox.decoder_messages import (
     write_clip_request,
 )
 
-_PICTURE_CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.picture_child")
+_PICTURE_CHILD_COMMAND: Final = (
+    sys.executable,
+    "-I",
+    "-B",
+    "-m",
+    "entrenous.media.sandbox.picture_child",
+)
 _PICTURE_LIMITS: Final = Limits()
 
 
-def decode_untrusted(
+def decode_picture_untrusted(
     untrusted_data: bytes, *, limits: Limits = _PICTURE_LIMITS, at_least_px: int = 0
 ) -> Picture:
     """Do the same as :func:`.picture_reader.read_picture`, in a child that exits after one answer.
@@ -55,7 +61,7 @@ class PictureDecoder:
         limits: Limits = _PICTURE_LIMITS,
         kinds: Sequence[PictureFormat] = tuple(PictureFormat),
         pictures_per_child: int = 32,
-        command: Sequence[str] = _PICTURE_CHILD,
+        command: Sequence[str] = _PICTURE_CHILD_COMMAND,
     ) -> None:
         self._limits = limits
         self._pictures_per_child = pictures_per_child
@@ -83,7 +89,7 @@ class PictureDecoder:
         return self._start_child().confinement
 
     def read(self, untrusted_data: bytes, *, at_least_px: int = 0) -> Picture:
-        """Do the same as :func:`decode_untrusted`, with the current child or a new one.
+        """Do the same as :func:`decode_picture_untrusted`, with the current child or a new one.
 
         Raises:
             NotAPicture: the file is not a picture, or its format is not in ``kinds``.
@@ -119,19 +125,25 @@ class PictureDecoder:
         return self._child
 
 
-_TRACK_CHILD: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.track_child")
+_TRACK_CHILD_COMMAND: Final = (
+    sys.executable,
+    "-I",
+    "-B",
+    "-m",
+    "entrenous.media.sandbox.track_child",
+)
 _CLIP_LIMITS: Final = Limits(memory_bytes=3 << 30, cpu_s=3600, wall_s=30.0)
 _ALL_FRAMES: Final = FrameSelection()
-_CHILD_FAILED: Final = (OSError, EOFError, ValueError, MemoryError)
+_CHILD_FAILURES: Final = (OSError, EOFError, ValueError, MemoryError)
 
 
 @contextmanager
 def decode_clip_untrusted(
     untrusted_data: bytes,
-    cut: FrameSelection = _ALL_FRAMES,
+    selection: FrameSelection = _ALL_FRAMES,
     *,
     limits: Limits = _CLIP_LIMITS,
-    command: Sequence[str] = (*_TRACK_CHILD, "clip"),
+    command: Sequence[str] = (*_TRACK_CHILD_COMMAND, "clip"),
 ) -> Iterator[Clip]:
     """Do the same as :func:`.clip_reader.read_clip`, in a child process.
 
@@ -148,19 +160,21 @@ def decode_clip_untrusted(
     full_command = (*command, str(limits.memory_bytes), str(limits.cpu_s))
     child = start_child(full_command, limits.wall_s)
     try:
-        clip = _request_clip(child, untrusted_data, cut, limits.wall_s)
+        clip = _request_clip(child, untrusted_data, selection, limits.wall_s)
         yield Clip(clip.shown, _with_deadlines(child, clip.frames, limits.wall_s))
     finally:
         child.end()
 
 
-def _request_clip(child: Child, untrusted_data: bytes, cut: FrameSelection, wall_s: float) -> Clip:
+def _request_clip(
+    child: Child, untrusted_data: bytes, selection: FrameSelection, wall_s: float
+) -> Clip:
     child.set_deadline(wall_s)
     try:
-        child.write(write_clip_request(untrusted_data, cut))
+        child.write(write_clip_request(untrusted_data, selection))
         child.write(untrusted_data)
         return read_clip_answer(child.read)
-    except _CHILD_FAILED as error:
+    except _CHILD_FAILURES as error:
         raise DamagedClip from error
 
 
@@ -169,7 +183,7 @@ def _with_deadlines(child: Child, frames: Iterator[Frame], wall_s: float) -> Ite
         child.set_deadline(wall_s)
         try:
             frame = next(frames, None)
-        except _CHILD_FAILED as error:
+        except _CHILD_FAILURES as error:
             raise DamagedClip from error
         if frame is None:
             return
@@ -184,7 +198,7 @@ def decode_sound_untrusted(
     mono_hz: int = 0,
     *,
     limits: Limits = _SOUND_LIMITS,
-    command: Sequence[str] = (*_TRACK_CHILD, "sound"),
+    command: Sequence[str] = (*_TRACK_CHILD_COMMAND, "sound"),
 ) -> Sound:
     """Do the same as :func:`.sound_reader.read_sound`, in a child that exits after one answer.
 

@@ -309,10 +309,10 @@ def _ask_whether_same(shown: ShortAuthString, question: str, *, as_json: bool) -
     """Ask whether both devices show the same; any answer but yes means no."""
     numbers = " ".join(map(str, shown.numbers))
     if as_json:
-        signs = [sign.name for sign in shown.signs]
+        signs = [sign.name for sign in shown.named_emoji]
         print_json({"schema": "entrenous/compare/1", "signs": signs, "numbers": shown.numbers})
     else:
-        print_line("  ".join(f"{sign.emoji} {translated(sign.name)}" for sign in shown.signs))
+        print_line("  ".join(f"{sign.emoji} {translated(sign.name)}" for sign in shown.named_emoji))
         print_line(translated("or in numbers: {numbers}").format(numbers=numbers))
     hint(translated(question))
     typed = sys.stdin.readline()

@@ -180,6 +180,6 @@ def _print_comparison(name: str, comparing: KeyComparison, device: Device) -> No
 
 
 def _print_short_string(shown: ShortAuthString) -> None:
-    print_line("  ".join(f"{sign.emoji} {translated(sign.name)}" for sign in shown.signs))
+    print_line("  ".join(f"{sign.emoji} {translated(sign.name)}" for sign in shown.named_emoji))
     numbers = " ".join(map(str, shown.numbers))
     print_line(translated("or in numbers: {numbers}").format(numbers=numbers))

@@ -61,7 +61,7 @@ from entrenous.send.devices.linked_devices import (
 )
 from entrenous.send.people.people_nouns import InviteKeysDiffer
 from entrenous.wire.key_bundle import (
-    newest_lists,
+    newest_lists_that_fit,
     read_device_list,
     write_batch,
     write_certificate,
@@ -118,7 +118,7 @@ def sign_bundle(
     newest = lists[-1]
     return KeyBundle(
         master=public_master_keys(master),
-        lists=newest_lists(lists),
+        lists=newest_lists_that_fit(lists),
         signature=sign_device_list(master, newest.statement),
         certificates=tuple(by_device[one.device] for one in newest.said.devices),
     )

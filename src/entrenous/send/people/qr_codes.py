@@ -5,7 +5,7 @@ from typing import Final
 
 import segno
 
-from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.media.sandbox.decoders import decode_picture_untrusted
 from entrenous.send.people.people_nouns import NoCodeInPicture
 
 _PIXELS_PER_SQUARE: Final = 8  # pixels for each square of the code
@@ -34,7 +34,7 @@ def read_qr_code(untrusted_data: bytes) -> str:
     import cv2  # noqa: PLC0415 - only a code in a picture needs it
     import numpy as np  # noqa: PLC0415 - only a code in a picture needs it
 
-    pixels = np.asarray(decode_untrusted(untrusted_data))
+    pixels = np.asarray(decode_picture_untrusted(untrusted_data))
     for side_px in _SEARCH_SIDES_PX:
         factor = min(1.0, side_px / max(pixels.shape[:2]))
         smaller = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)

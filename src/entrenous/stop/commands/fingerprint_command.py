@@ -6,7 +6,7 @@ import typer
 
 from entrenous.base.language import translated
 from entrenous.fingerprint.pdq import fingerprint as fingerprint_of
-from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.media.sandbox.decoders import decode_picture_untrusted
 from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.output_files import read_file
 from entrenous.terminal.typed_input import JsonFlag
@@ -22,7 +22,7 @@ def print_fingerprint(
     as_json: JsonFlag = False,
 ) -> None:
     """Print the picture's PDQ fingerprint, as platforms compare it; nothing leaves this device."""
-    found = fingerprint_of(decode_untrusted(read_file(file)))
+    found = fingerprint_of(decode_picture_untrusted(read_file(file)))
     if as_json:
         print_json(
             {

@@ -14,9 +14,9 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import (
     STORED_KEY_BYTES,
     STORED_KEY_NAME_BYTES,
-    open_stored,
     seal_stored,
     stored_key_name,
+    unseal_stored,
 )
 from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.stop.nouns import BadUploadKeys
@@ -67,7 +67,7 @@ class UploadCipher:
         for key in self.keys:
             if stored_key_name(key) == name:
                 try:
-                    return open_stored(key, sealed, case.encode())
+                    return unseal_stored(key, sealed, case.encode())
                 except DecryptionFailed:
                     break
         raise UploadKeyMissing(case=case)

@@ -66,7 +66,7 @@ class PdfSheet:
     def start_page(self) -> None:
         self.pdf.add_page()
 
-    def require_height(self, height_mm: float) -> None:
+    def ensure_height_left(self, height_mm: float) -> None:
         """Start a new page unless this much height is left."""
         if self.pdf.will_page_break(height_mm):
             self.pdf.add_page()
@@ -91,7 +91,7 @@ class PdfSheet:
 
     def print_heading(self, words: str) -> None:
         """Print a section heading, on a new page if too little space is left for what follows."""
-        self.require_height(34.0)
+        self.ensure_height_left(34.0)
         self.add_gap(7.0)
         self.print_text(words, 13.0, bold=True)
         self.add_gap(2.0)
@@ -148,7 +148,7 @@ class PdfSheet:
         scale = width_mm / drawing.width
         height = drawing.height * scale
         if left_mm == MARGIN_MM:
-            self.require_height(height)
+            self.ensure_height_left(height)
         top = self.pdf.get_y()
         for shape in drawing.shapes:
             if isinstance(shape, DrawnPath):
@@ -337,7 +337,7 @@ def _print_scores(sheet: PdfSheet, account: ReportContent, plot: Drawing) -> Non
         "by 1e30, a 1 with 30 zeros."
     )
     further = f"{account.unlisted[:1].upper()}{account.unlisted[1:]} " if account.unlisted else ""
-    sheet.require_height(16.0)
+    sheet.ensure_height_left(16.0)
     sheet.print_caption(further + note, MARGIN_MM, TEXT_WIDTH_MM)
 
 
@@ -349,7 +349,7 @@ def _print_undone_changes(sheet: PdfSheet, account: ReportContent) -> None:
         )
         return
     tall = account.tone.height * _TONE_PLOT_WIDTH_MM / account.tone.width
-    sheet.require_height(tall + 24.0)
+    sheet.ensure_height_left(tall + 24.0)
     sheet.print_heading(translated("How the file was changed"))
     top = sheet.pdf.get_y()
     sheet.draw(account.tone, _TONE_PLOT_WIDTH_MM, MARGIN_MM + TEXT_WIDTH_MM - _TONE_PLOT_WIDTH_MM)
@@ -366,7 +366,7 @@ def _print_undone_changes(sheet: PdfSheet, account: ReportContent) -> None:
 def _print_limits(sheet: PdfSheet) -> None:
     sheet.print_heading(translated("What this does not say"))
     for term, words in translated_limits():
-        sheet.require_height(16.0)
+        sheet.ensure_height_left(16.0)
         sheet.print_text(term, bold=True)
         sheet.print_text(words)
         sheet.add_gap(2.1)

@@ -117,7 +117,7 @@ def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float)
         *_axis_frame(axis),
         *_curve_caption(len(scores), axis, as_dots=as_dots),
         *_threshold_line(needed, axis),
-        *_named_and_labels(scores, named, axis),
+        *_named_dots_and_labels(scores, named, axis),
     )
     texts_last = tuple(sorted(shapes, key=lambda shape: isinstance(shape, Words)))
     return Drawing(SCORE_PLOT_WIDTH, _PLOT_HEIGHT, texts_last, _alt_text(scores, named, needed))
@@ -238,7 +238,7 @@ def _column_height(count: int, copies: int, wide: float, axis: _Axis) -> float:
     return min(_COLUMN_HEIGHT_RATIO_MAX, count / expected_at_peak) * _CURVE_HEIGHT_WITH_COLUMNS
 
 
-def _named_and_labels(
+def _named_dots_and_labels(
     scores: Mapping[str, float], named: Sequence[str], axis: _Axis
 ) -> Iterator[Shape]:
     """Yield dots for the named copies, then labels.

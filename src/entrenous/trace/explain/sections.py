@@ -48,7 +48,7 @@ _SCORE_ROWS_MAX: Final = 20
 _FIRST_ROUND_ALPHA: Final = FALSE_NAMING_CHANCE_MAX / 2
 _REPORTED_BEND_PX_MIN: Final = 0.5  # a smaller distortion is not a deliberate change
 # sum of the luma table in ITU-T T.81, table K.1, which is libjpeg's quality 50
-_JPEG_LUMA_SUM_AT_50: Final = 3679
+_LUMA_TABLE_SUM_AT_QUALITY_50: Final = 3679
 LabelledFacts = tuple[tuple[str, str], ...]
 
 
@@ -109,7 +109,7 @@ class PictureReportDetails:
     undone: LabelledFacts = ()
     files: LabelledFacts = ()
     tone: Drawing | None = None
-    plotted: ReportPictures | None = None
+    pictures: ReportPictures | None = None
     chips: int | None = None
     forecast: float | None = None
 
@@ -154,7 +154,7 @@ def report_content_of_picture(
         warp_onto_sent(picture_trace.found, fit),
     )
     curve = tone_curve(np.asarray(original), *warped)
-    plotted = make_report_pictures(
+    pictures = make_report_pictures(
         np.asarray(original),
         np.asarray(picture_trace.found),
         warped,
@@ -169,7 +169,7 @@ def report_content_of_picture(
         ),
         files=_file_facts(untrusted_data, picture_trace.found, source, original),
         tone=tone_plot(curve),
-        plotted=plotted,
+        pictures=pictures,
         chips=fit.evidence.per_chip.size,
         forecast=fit.evidence.forecast,
     )
@@ -203,13 +203,13 @@ def report_content_of_trace(
         named=tuple(named_lines(verdict, [labels[who] for who in verdict.named])),
         remarks=(*remarks, *further_message_lines(trace.others)),
         rows=tuple(_copy_score_row(who, labels[who], verdict) for who in listed[:_SCORE_ROWS_MAX]),
-        unlisted=_count_unlisted([verdict.score[who] for who in listed[_SCORE_ROWS_MAX:]]),
+        unlisted=_unlisted_copies_line([verdict.score[who] for who in listed[_SCORE_ROWS_MAX:]]),
         plot=score_plot(plotted, [labels[who] for who in verdict.named], needed)
         if plotted
         else None,
         undone=extra.undone,
         tone=extra.tone,
-        pictures=extra.plotted,
+        pictures=extra.pictures,
         method=tuple(describe_method(extra.chips, compared, needed)),
         identity=(*_identity_facts(trace), *extra.files),
         versions=_program_versions(),
@@ -247,7 +247,7 @@ def _copy_score_row(who: RecipientId, label: str, verdict: Verdict) -> CopyScore
     )
 
 
-def _count_unlisted(scores: Sequence[float]) -> str:
+def _unlisted_copies_line(scores: Sequence[float]) -> str:
     if not scores:
         return ""
     return plural(
@@ -299,7 +299,7 @@ def _undone_changes(fit: PictureFit, picture_trace: TraceWithEvidence) -> Labell
 
 def _jpeg_quality(table: Sequence[int]) -> int:
     """Estimate libjpeg's quality from a luma table's sum: the inverse of jcparam.c's scaling."""
-    scale = 100.0 * sum(table) / _JPEG_LUMA_SUM_AT_50
+    scale = 100.0 * sum(table) / _LUMA_TABLE_SUM_AT_QUALITY_50
     quality = (200.0 - scale) / 2.0 if scale <= 100.0 else 5000.0 / scale
     return min(100, max(1, round(quality)))
 

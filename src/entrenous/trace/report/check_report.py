@@ -52,7 +52,7 @@ def proof_for(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
             fits = (
                 place
                 for place in places
-                if _opened_commitment(proof, place, copy) == _commitment_at(proof, place)
+                if _recomputed_commitment(proof, place, copy) == _commitment_at(proof, place)
             )
             return replace(proof, place=next(fits, 1), nonce=copy.nonce)
     return None
@@ -120,14 +120,14 @@ def _check_commitment(copy: DisclosedCopy, proof: CopyProof) -> None:
     made = Copy(
         RecipientId(copy.to), copy.seed, copy.sha256, proof.person, proof.device, proof.nonce
     )
-    found = _opened_commitment(proof, proof.place, made)
+    found = _recomputed_commitment(proof, proof.place, made)
     if found != said:
         raise _receipt_error(
             copy, f"commitment {said.hex()}", f"{found.hex()} for this mark and file"
         )
 
 
-def _opened_commitment(proof: CopyProof, place: int, copy: Copy) -> bytes:
+def _recomputed_commitment(proof: CopyProof, place: int, copy: Copy) -> bytes:
     return mark_commitment(write_mark(proof.message, place, copy))
 
 
@@ -161,7 +161,7 @@ def _signing_key(
         if person.id != statement.recipient or listed is None:
             continue
         for key, now in zip(person.devices, card.newest.said.devices, strict=True):
-            if key.device == statement.device and _lists_device(now, listed):
+            if key.device == statement.device and _is_on_device_list(now, listed):
                 return key
     raise _receipt_error(copy, "a device of its recipient's list", "no card with that list")
 
@@ -171,7 +171,7 @@ def _device_lists(card: KeyBundle) -> Mapping[bytes, DeviceList]:
     return {device_list_head(one.statement): one.said for one in card.lists}
 
 
-def _lists_device(now: ListedDevice, listed: DeviceList) -> bool:
+def _is_on_device_list(now: ListedDevice, listed: DeviceList) -> bool:
     """Return whether a list has the device with its current certificate."""
     return (now.device, now.proof) in {(one.device, one.proof) for one in listed.devices}
 

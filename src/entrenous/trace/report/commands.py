@@ -12,7 +12,7 @@ from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.device.identities import current_name_lookup
 from entrenous.device.sent_copies import receipt_proofs
-from entrenous.media.sandbox.decoders import decode_untrusted
+from entrenous.media.sandbox.decoders import decode_picture_untrusted
 from entrenous.terminal.output import (
     key_fingerprint,
     print_json,
@@ -138,14 +138,14 @@ def check(
         read_file(report), read_file(leak), read_file(original), read_file(copy) if copy else None
     )
     with step_bar(translated("Checking"), 1) as steps:
-        repeated = check_report(files, decode_untrusted, steps.set_progress)
+        repeated = check_report(files, decode_picture_untrusted, steps.set_progress)
     if as_json:
-        print_json(_check_json(repeated))
+        print_json(_checked_report_json(repeated))
     else:
         _print_check(repeated)
 
 
-def _check_json(repeated: CheckedReport) -> dict[str, object]:
+def _checked_report_json(repeated: CheckedReport) -> dict[str, object]:
     report = repeated.report
     return {
         "schema": "entrenous/verdict-check/1",

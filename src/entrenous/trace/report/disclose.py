@@ -16,10 +16,14 @@ from entrenous.device.sent_copies import current_labels, name_when_sent, pseudon
 from entrenous.device.sent_messages import Message, SentPicture
 from entrenous.trace.originals import decode_original_of
 from entrenous.trace.report.check_report import SIGNATURE_CONTEXT, cards_for, proof_for
-from entrenous.trace.report.examine import Examination, examine_found_picture, program_versions
+from entrenous.trace.report.examine import (
+    ExaminationResult,
+    examine_found_picture,
+    program_versions,
+)
 from entrenous.trace.report.nouns import (
+    CommonReportFacts,
     DisclosedCopy,
-    Disclosure,
     NothingToDisclose,
     OnlyPictureTracesDisclosed,
     Report,
@@ -28,7 +32,7 @@ from entrenous.trace.report.nouns import (
     TraceTooOldToDisclose,
 )
 from entrenous.trace.report.recompute import finding_and_named, score_copies
-from entrenous.trace.report.report_format import report_fields_and_digest, seal_report
+from entrenous.trace.report.report_format import report_fields_and_digest, write_report
 from entrenous.watermark.verdict import NoSuchTrace, Trace
 
 NO_PROOFS: Final = Proofs()
@@ -94,7 +98,7 @@ def write_disclosure(  # noqa: PLR0913 - each argument is one part of a report
     plain, digest = report_fields_and_digest(report, sha256)
     signed = None if account is None else _sign_report(account, digest)
     source = device.vault.read_stored_file(sent.original)
-    return WrittenReport(seal_report(plain, digest, signed), digest, report, source)
+    return WrittenReport(write_report(plain, digest, signed), digest, report, source)
 
 
 def recorded_trace(number: int, device: Device) -> Trace:
@@ -107,7 +111,7 @@ def recorded_trace(number: int, device: Device) -> Trace:
 
 def _best_registered_picture(
     found: Picture, message: Message, trace: Trace, device: Device
-) -> tuple[SentPicture, Examination]:
+) -> tuple[SentPicture, ExaminationResult]:
     """Return the picture of the message that matches the found one best.
 
     Raises:
@@ -124,7 +128,7 @@ def _best_registered_picture(
 
 
 def _make_report(
-    trace: Trace, sent: SentPicture, evidence: Examination, name_of: NameOf, device: Device
+    trace: Trace, sent: SentPicture, evidence: ExaminationResult, name_of: NameOf, device: Device
 ) -> Report:
     if trace.compared < len(sent.copies):
         raise TraceTooOldToDisclose(number=trace.number)
@@ -142,7 +146,7 @@ def _make_report(
         made_with=program_versions(),
         trace=trace.number,
         message=str(trace.message),
-        given=Disclosure(
+        given=CommonReportFacts(
             leak_sha256=trace.leak_sha256,
             original_sha256=sha256(device.vault.read_stored_file(sent.original)),
             size_px=sent.size_px,

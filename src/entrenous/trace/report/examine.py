@@ -28,7 +28,7 @@ _OPENCV_SEED: Final = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Examination:
+class ExaminationResult:
     """The result of an examination.
 
     ``per_chip`` has one number per chip; ``prepared`` is the original, prepared for marking.
@@ -39,7 +39,7 @@ class Examination:
     prepared: PreparedPicture
 
 
-def examine_found_picture(found: Picture, original: Picture) -> Examination | None:
+def examine_found_picture(found: Picture, original: Picture) -> ExaminationResult | None:
     """Compute the evidence in a found picture; None if it cannot be registered to the original.
 
     This runs on one thread. So the same versions give the same bits on the same kind of processor.
@@ -62,7 +62,7 @@ def examine_found_picture(found: Picture, original: Picture) -> Examination | No
         chips=per_chip.size,
         evidence_sha256=sha256(per_chip.tobytes()),
     )
-    return Examination(figures, per_chip, prepared)
+    return ExaminationResult(figures, per_chip, prepared)
 
 
 def _register_found(
@@ -70,8 +70,8 @@ def _register_found(
 ) -> Registration | None:
     """Register the found picture with quick methods, as a trace does, else with slow ones."""
     views = feature_views(found_rgb)
-    for patient in (False, True):
-        registration = register(views, original_rgb, thorough=patient)
+    for thorough in (False, True):
+        registration = register(views, original_rgb, thorough=thorough)
         if registration is not None:
             return registration
     return None

@@ -30,7 +30,7 @@ class DisclosedCopy:
 
 
 @dataclass(frozen=True, slots=True)
-class Disclosure:
+class CommonReportFacts:
     """The facts in a report that do not belong to one copy: the two files, and shared settings.
 
     ``size_px`` and ``finer`` are as in SentPicture. ``compared`` is the number of copies that the
@@ -68,7 +68,7 @@ class Report:
     made_with: Mapping[str, str]
     trace: int
     message: str
-    given: Disclosure
+    given: CommonReportFacts
     examined: ExaminedEvidence
     alpha: float
     copies: tuple[DisclosedCopy, ...]

@@ -14,7 +14,7 @@ from entrenous.base.picture import Picture
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.media.picture_writer import write_picture
-from entrenous.trace.report.nouns import DisclosedCopy, Disclosure
+from entrenous.trace.report.nouns import CommonReportFacts, DisclosedCopy
 from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
 from entrenous.watermark.embed import PreparedPicture, embed_mark
 from entrenous.watermark.verdict import Finding
@@ -144,7 +144,7 @@ def finding_and_named(
 
 
 def remake_copy(
-    disclosure: Disclosure, original: Picture, prepared: PreparedPicture, seed: Secret
+    disclosure: CommonReportFacts, original: Picture, prepared: PreparedPicture, seed: Secret
 ) -> bytes:
     """Make a copy's file again from the original and the copy's seed."""
     size = original.width_px, original.height_px

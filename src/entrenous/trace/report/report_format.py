@@ -19,8 +19,8 @@ from entrenous.base.limits import (
 from entrenous.base.secret import Secret
 from entrenous.trace.report.nouns import (
     BadReport,
+    CommonReportFacts,
     DisclosedCopy,
-    Disclosure,
     ExaminedEvidence,
     NewerReport,
     OlderReport,
@@ -183,7 +183,7 @@ def report_fields_and_digest(
     return plain, hashed(canonical_json(plain))
 
 
-def seal_report(plain: Mapping[str, Any], digest: bytes, signed: Signature | None) -> bytes:
+def write_report(plain: Mapping[str, Any], digest: bytes, signed: Signature | None) -> bytes:
     whole = {
         **plain,
         "digest": digest.hex(),
@@ -208,14 +208,14 @@ def read_report(
     if len(untrusted_data) > _REPORT_BYTES_MAX:
         raise BadReport(why="it is larger than any report")
     try:
-        _refuse_other_versions(_decode_unique(untrusted_data))
+        _refuse_other_versions(_decode_without_duplicates(untrusted_data))
         form = msgspec.json.decode(untrusted_data, type=ReportForm)
         return _parse_report(form, hashed)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as problem:
         raise BadReport(why=_validation_message(problem)) from None
 
 
-def _decode_unique(untrusted_data: bytes) -> object:
+def _decode_without_duplicates(untrusted_data: bytes) -> object:
     """Decode JSON, but refuse duplicate member names, because programs read those differently."""
 
     def refuse_duplicates(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -250,7 +250,7 @@ def _parse_report(
         made_with=parse_short_texts(form.made_with),
         trace=require_number_within(form.trace, 1, 2**53 - 1),
         message=parse_label(form.message),
-        given=_parse_disclosure(form),
+        given=_parse_common_facts(form),
         examined=_parse_examined(form),
         alpha=parse_canonical_float(form.alpha, 0.0, 1.0),
         copies=tuple(_parse_copy(one) for one in form.copies),
@@ -289,8 +289,8 @@ def _parse_signature(form: ReportForm) -> Signature | None:
     return Signature(parse_hex(form.device), parse_hex(form.signature, 64))
 
 
-def _parse_disclosure(form: ReportForm) -> Disclosure:
-    return Disclosure(
+def _parse_common_facts(form: ReportForm) -> CommonReportFacts:
+    return CommonReportFacts(
         leak_sha256=parse_hex(form.leak_sha256),
         original_sha256=parse_hex(form.original_sha256),
         size_px=None

@@ -161,7 +161,7 @@ def upright_freedom() -> Freedom:
     return np.asarray(np.eye(8)[:, [0, 1, 3, 5]], np.float64)
 
 
-def similar_freedom() -> Freedom:
+def similarity_freedom() -> Freedom:
     """Return the freedom for translation, uniform scaling and rotation."""
     free = np.zeros((8, 4))
     free[0, 0] = free[3, 1] = free[1, 2] = free[5, 2] = free[4, 3] = 1.0

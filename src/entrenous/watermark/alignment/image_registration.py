@@ -24,7 +24,12 @@ from entrenous.watermark.alignment.features import (
     to_grey,
 )
 from entrenous.watermark.alignment.misfit import PicturePairWithVisibleBox
-from entrenous.watermark.alignment.refine import MatchedStart, Refined, agrees_when_blurred, refine
+from entrenous.watermark.alignment.refine import (
+    MatchedStart,
+    RefinedPose,
+    agrees_when_blurred,
+    refine,
+)
 from entrenous.watermark.alignment.template_search import (
     search_all_poses,
     search_upright,
@@ -187,7 +192,7 @@ def _may_end_search(candidate: Registration) -> bool:
 
 
 def _registration_of(
-    refined: Refined, start: _StartingPoint, sent: Size, found: Size
+    refined: RefinedPose, start: _StartingPoint, sent: Size, found: Size
 ) -> Registration:
     homography, bent_px = _nearest_homography(refined.pose, sent, found)
     return Registration(

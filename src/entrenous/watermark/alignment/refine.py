@@ -26,7 +26,7 @@ from entrenous.watermark.alignment.gauss_newton import (
     optimise_pose,
     position_error_px,
     prepare_level,
-    similar_freedom,
+    similarity_freedom,
     upright_freedom,
 )
 from entrenous.watermark.alignment.misfit import (
@@ -90,7 +90,7 @@ _THREADS: Final = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Refined:
+class RefinedPose:
     """The refined pose, its misfit, and the standard error of a position in found pixels."""
 
     pose: Pose
@@ -109,7 +109,7 @@ class MatchedStart:
 
 def refine(
     found_grey: Pixels, sent_grey: Pixels, start: MatchedStart, *, certain: bool
-) -> Refined | None:
+) -> RefinedPose | None:
     """Refine one starting point, and return the simplest pose that fits well.
 
     Poses with and without a bend or a lens are tried, and exact mappings near them.
@@ -161,7 +161,7 @@ class _Refinement:
         for one in (nearest_similarity(start, self._visible_corners()), start):
             pose = Pose(one)
             for side_px in (*_SMALL_SIDES_PX, _REFINEMENT_SIDES_PX[0]):
-                pose = self._optimise_at_size(side_px, pose, similar_freedom()) or pose
+                pose = self._optimise_at_size(side_px, pose, similarity_freedom()) or pose
             tried += [pose, self._optimise_at_size(_REFINEMENT_SIDES_PX[0], pose) or pose]
         small = self._comparison_level(_REFINEMENT_SIDES_PX[0]).scaled
         large = make_scaled_pair(self._pair, scale=self._scale, side_px=_BLURRED_SIDE_PX)
@@ -173,7 +173,7 @@ class _Refinement:
         fine, blurred, best = min(scored, key=lambda one: one[0] + one[1], default=(1, 1, start))
         return best if fine <= _HOPEFUL_MISFIT_MAX or blurred <= _BLURRED_MISFIT_MAX else None
 
-    def refine(self) -> Refined:
+    def refine(self) -> RefinedPose:
         """Return the simplest pose that fits nearly as well as the best one.
 
         Exact poses, and poses without bend and lens, count as simpler.
@@ -201,7 +201,7 @@ class _Refinement:
                     list(self._nearby_homographies(best)), best, best_misfit, _EXACT_MISFIT_FACTOR
                 )
         error = 0.0 if any(best is one for one in exact) else self._error_px(best)
-        return Refined(best, min(best_misfit, 1.0), error)
+        return RefinedPose(best, min(best_misfit, 1.0), error)
 
     def _pixel_aligned_poses_near(
         self, simple: list[Pose], straight: Pose, error: float
@@ -246,7 +246,7 @@ class _Refinement:
     def _with_fewer_parameters(self) -> Iterator[Pose]:
         """Yield the starting point optimised with fewer parameters, for smooth pictures."""
         homography, frame = self._start.homography, self._visible_corners()
-        variants = [(nearest_similarity(homography, frame), similar_freedom())]
+        variants = [(nearest_similarity(homography, frame), similarity_freedom())]
         box = nearest_upright_box(apply_homography(homography, frame), skew_max=_BOX_SKEW_SHARE_MAX)
         if box is not None:
             variants.append((homography_between(frame, box), upright_freedom()))

@@ -159,7 +159,7 @@ def centre_of(size: Size) -> Points:
 Field = NDArray[np.float32]  # rows x columns x 2, x and y
 _INVERSION_STEPS: Final = 40
 # in units of ``reach``; a radius of 1 is the corner of the picture
-_RADIUS_MAX_REACHES: Final = 8.0
+_RADIUS_MAX_IN_REACHES: Final = 8.0
 _SETTLED_PX: Final = 1e-4
 
 
@@ -259,11 +259,11 @@ class Lens:
         """Undistort N points, by fixed-point iteration.
 
         Where the lens folds the picture, there is no solution. Such points end up at
-        ``_RADIUS_MAX_REACHES`` times the reach, which is out of view.
+        ``_RADIUS_MAX_IN_REACHES`` times the reach, which is out of view.
         """
         source = points
         low, high = (
-            np.array(self.centre) + side * _RADIUS_MAX_REACHES * self.reach for side in (-1, 1)
+            np.array(self.centre) + side * _RADIUS_MAX_IN_REACHES * self.reach for side in (-1, 1)
         )
         for _ in range(_INVERSION_STEPS):
             step = points - self.distort(source)

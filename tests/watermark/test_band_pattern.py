@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from entrenous.watermark.chip_layout import lay_out_chips
-from entrenous.watermark.embed import interleave, interleave_adjoint, mark_pattern, pattern_adjoint
+from entrenous.watermark.embed import (
+    band_pattern,
+    band_pattern_adjoint,
+    mark_pattern,
+    pattern_adjoint,
+)
 from entrenous.watermark.pyramid import (
     detail_adjoint,
     detail_pyramid,
@@ -35,11 +40,11 @@ def close(left: float, right: float, size: int) -> bool:
 
 @settings(max_examples=40)
 @given(sides, sides, seeds)
-def test_unweave_is_the_adjoint_of_weave(rows: int, columns: int, seed: int) -> None:
+def test_band_pattern_has_an_exact_adjoint(rows: int, columns: int, seed: int) -> None:
     cells = drawn(seed, (rows + 1) // 2, (columns + 1) // 2)
     mask, evidence = np.abs(drawn(seed + 1, rows, columns)), drawn(seed + 2, rows, columns)
-    forth = inner(interleave(cells, mask), evidence)
-    back = inner(cells, interleave_adjoint(evidence, mask, cells.shape))
+    forth = inner(band_pattern(cells, mask), evidence)
+    back = inner(cells, band_pattern_adjoint(evidence, mask, cells.shape))
     assert close(forth, back, rows * columns)
 
 
