@@ -4,7 +4,7 @@ import io
 from contextlib import nullcontext
 
 from entrenous.archive.archive_format import ImportReport
-from entrenous.archive.read_archive import read_archive
+from entrenous.archive.read_archive import import_opened_archive
 from entrenous.archive.write_archive import write_archive
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
@@ -30,7 +30,7 @@ def exported(device: Device) -> bytes:
 
 def imported(tar: bytes, device: Device) -> ImportReport:
     """Import a tar into a device."""
-    return read_archive(nullcontext(io.BytesIO(tar)), device, nobody_watches)
+    return import_opened_archive(nullcontext(io.BytesIO(tar)), device, nobody_watches)
 
 
 def fresh_device(room: Room, name: str = "ana anew") -> Device:

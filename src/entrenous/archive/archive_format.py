@@ -236,7 +236,7 @@ def _decrypt_into_pipe(key: Secret, untrusted_reader: BinaryIO, sink: int) -> No
         decrypt_stream(key, untrusted_reader, writer)
 
 
-SCHEMA: Final = "entrenous/archive/1"
+ARCHIVE_SCHEMA: Final = "entrenous/archive/1"
 INDEX_FILE_NAME: Final = "index.json"
 FILES_PREFIX: Final = "files/"
 INDEX_BYTES_MAX: Final = 64 * 1024**2
@@ -276,7 +276,7 @@ def write_index(index: ArchiveIndex) -> bytes:
         raise TooMuchForArchive
     parts = [(part.name, part.size, part.sha256.hex()) for part in index.parts]
     person = None if index.person is None else index.person.hex()
-    shape = _IndexJson(SCHEMA, int(index.made_at.timestamp()), person, parts)
+    shape = _IndexJson(ARCHIVE_SCHEMA, int(index.made_at.timestamp()), person, parts)
     written = msgspec.json.encode(shape)
     if len(written) > INDEX_BYTES_MAX:
         raise TooMuchForArchive
@@ -293,7 +293,7 @@ def read_index(untrusted_text: bytes) -> ArchiveIndex:
         read = msgspec.json.decode(untrusted_text, type=_IndexJson)
     except (msgspec.MsgspecError, RecursionError, ValueError):
         raise BadArchive from None
-    if read.schema != SCHEMA or not 0 <= read.made_at <= _UNIX_SECONDS_MAX:
+    if read.schema != ARCHIVE_SCHEMA or not 0 <= read.made_at <= _UNIX_SECONDS_MAX:
         raise BadArchive
     parts = tuple(
         ArchivePart(name, size, _parse_sha256(sha256)) for name, size, sha256 in read.parts

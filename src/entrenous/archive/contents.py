@@ -62,13 +62,13 @@ RAW_FOLDERS: Final = (FILE_KEYS_FOLDER, PICTURE_RECORDS_FOLDER, RECEIPT_CARDS_FO
 
 @dataclass(frozen=True, slots=True)
 class ArchiveRecord:
-    """One record of an archive, called ``folder/key``. ``noun`` is ``data``, decoded into an
+    """One record of an archive, called ``folder/key``. ``decoded`` is ``data``, decoded into an
     instance of the record's class.
     """
 
     folder: str
     key: str
-    noun: Any
+    decoded: Any
     data: bytes
 
 
@@ -77,20 +77,22 @@ def records_in(folder: str, items: Sequence[ArchiveRecord]) -> Iterator[ArchiveR
     return (item for item in items if item.folder == folder)
 
 
-def archived_files_of(noun: object) -> Iterator[BlobId]:
+def archived_files_of(decoded: object) -> Iterator[BlobId]:
     """Yield those files of a record that are archived.
 
     All files are, with one exception: if somebody in a case was, or may have been, under 18, only
     the case's written notes are archived.
     """
-    if isinstance(noun, Message):
-        yield from (picture.original for picture in noun.pictures)
-        for clip in noun.clips:
+    if isinstance(decoded, Message):
+        yield from (picture.original for picture in decoded.pictures)
+        for clip in decoded.clips:
             yield from (clip.original, clip.survey)
-        for sound in noun.sounds:
+        for sound in decoded.sounds:
             yield from (sound.original, sound.contour)
-    elif isinstance(noun, ReceivedMessage):
-        yield from noun.kept
-    elif isinstance(noun, Case):
-        every = noun.age is AgeAnswer.ADULTS
-        yield from (item.blob for item in noun.evidence if every or item.level is EvidenceLevel.A0)
+    elif isinstance(decoded, ReceivedMessage):
+        yield from decoded.kept
+    elif isinstance(decoded, Case):
+        every = decoded.age is AgeAnswer.ADULTS
+        yield from (
+            item.blob for item in decoded.evidence if every or item.level is EvidenceLevel.A0
+        )

@@ -17,7 +17,7 @@ from entrenous.archive.archive_format import (
     encrypt_key,
     encrypting_writer,
 )
-from entrenous.archive.read_archive import read_archive
+from entrenous.archive.read_archive import import_opened_archive
 from entrenous.archive.write_archive import ReportProgress, write_archive
 from entrenous.base.files import (
     ensure_empty_folder,
@@ -72,10 +72,12 @@ def import_archive(
             changed.
     """
     with translate_folder_errors(folder):
-        key = decrypt_key(_key_file(folder), passphrase)
+        key = decrypt_key(_read_key_file(folder), passphrase)
         try:
             with (folder / TAR_FILE_NAME).open("rb") as untrusted_file:
-                return read_archive(decrypting_reader(key, untrusted_file), device, progress)
+                return import_opened_archive(
+                    decrypting_reader(key, untrusted_file), device, progress
+                )
         except DecryptionFailed:
             raise DamagedArchive(name=TAR_FILE_NAME) from None
         except FileNotFoundError:
@@ -129,7 +131,7 @@ def import_from_file(
             with zip_file.open(KEY_FILE_NAME) as part:
                 key = decrypt_key(part.read(_KEY_FILE_BYTES_MAX + 1), passphrase)
             with zip_file.open(TAR_FILE_NAME) as part:
-                return read_archive(
+                return import_opened_archive(
                     decrypting_reader(key, cast("BinaryIO", part)), device, progress
                 )
     except DecryptionFailed:
@@ -151,7 +153,7 @@ def _write_to_folder(
     return reports[0]
 
 
-def _key_file(folder: Path) -> bytes:
+def _read_key_file(folder: Path) -> bytes:
     try:
         with (folder / KEY_FILE_NAME).open("rb") as file:
             return file.read(_KEY_FILE_BYTES_MAX + 1)

@@ -41,7 +41,7 @@ from entrenous.archive.take_records import (
     import_sent_copies,
     import_traces,
 )
-from entrenous.archive.write_archive import ReportProgress, own_person
+from entrenous.archive.write_archive import ReportProgress, own_person_id
 from entrenous.base.errors import BadRecord
 from entrenous.base.identifiers import ID_BYTES, BlobId, PersonId
 from entrenous.crypto.hashing import HashingReader, sha256
@@ -101,9 +101,11 @@ def _import_people(items: Sequence[ArchiveRecord], device: Device) -> int:
 
     Because the history is stored, no relay can later present an older list as current.
     """
-    known = {contact.person.id for contact in contacts(device)} | {own_person(device)}
+    known = {contact.person.id for contact in contacts(device)} | {own_person_id(device)}
     fresh = [
-        item.noun for item in records_in(CONTACTS_FOLDER, items) if item.noun.person.id not in known
+        item.decoded
+        for item in records_in(CONTACTS_FOLDER, items)
+        if item.decoded.person.id not in known
     ]
     taken = taken_names(device)
     for contact in fresh:
@@ -123,9 +125,9 @@ def _import_people(items: Sequence[ArchiveRecord], device: Device) -> int:
 
 def _import_circles(items: Sequence[ArchiveRecord], device: Device) -> int:
     fresh: list[Circle] = [
-        item.noun
+        item.decoded
         for item in records_in(CIRCLES_FOLDER, items)
-        if not CIRCLE_TABLE.has(item.noun.id.hex(), device.vault)
+        if not CIRCLE_TABLE.has(item.decoded.id.hex(), device.vault)
     ]
     for circle in fresh:
         store_circle(
@@ -144,14 +146,14 @@ def _import_protections(items: Sequence[ArchiveRecord], device: Device) -> int:
     fresh = [
         item
         for item in records_in(PROTECTIONS_FOLDER, items)
-        if device.vault.get(PROTECTION_TABLE, item.noun.claim) is None
+        if device.vault.get(PROTECTION_TABLE, item.decoded.claim) is None
     ]
     for item in fresh:
-        device.vault.put(PROTECTION_TABLE, item.noun.claim, item.data)
+        device.vault.put(PROTECTION_TABLE, item.decoded.claim, item.data)
     return len(fresh)
 
 
-def read_archive(
+def import_opened_archive(
     opened: AbstractContextManager[BinaryIO], device: Device, progress: ReportProgress
 ) -> ImportReport:
     """Import everything in an archive that is not yet on this device.

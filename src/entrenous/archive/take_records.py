@@ -69,7 +69,7 @@ def import_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
     cards = {item.key: item.data for item in records_in(RECEIPT_CARDS_FOLDER, items)}
     people = _verified_people(cards)
     for item in records_in(RECEIPTS_FOLDER, items):
-        key, receipt = item.key.replace("/", " "), item.noun
+        key, receipt = item.key.replace("/", " "), item.decoded
         if not RECEIPT_TABLE.has(key, device.vault) and _is_valid_receipt(
             key, receipt, people, device
         ):
@@ -134,7 +134,7 @@ def import_ledger(items: Sequence[ArchiveRecord], device: Device) -> ImportedSen
     taken = {*here.values(), *inbox_message_names(device)}
     names, new = dict[MessageName, MessageName](), list[Message]()
     for item in records_in(LEDGER_FOLDER, items):
-        message: Message = item.noun
+        message: Message = item.decoded
         if message.id in here:
             names[message.name] = here[message.id]
             continue
@@ -174,7 +174,7 @@ def import_sent_copies(items: Sequence[ArchiveRecord], device: Device) -> None:
     """
     known = {message.id: message.sent_at for message in device.ledger.messages()}
     for item in records_in(SENT_COPIES_FOLDER, items):
-        copy: SealedCopy = item.noun
+        copy: SealedCopy = item.decoded
         key = copy.envelope.hex()
         if copy.message in known and not SEALED_COPY_TABLE.has(key, device.vault):
             device.vault.put(SEALED_COPY, key, item.data)
@@ -187,7 +187,7 @@ def import_received(items: Sequence[ArchiveRecord], device: Device) -> tuple[Rec
     taken = {message.name for message in device.ledger.messages()} | inbox_message_names(device)
     new = list[ReceivedMessage]()
     for item in records_in(RECEIVED_FOLDER, items):
-        received: ReceivedMessage = item.noun
+        received: ReceivedMessage = item.decoded
         key = inbox_key(received.sender, received.id)
         if INBOX_TABLE.has(key, device.vault):
             continue
@@ -214,7 +214,7 @@ def import_traces(
     numbers = {trace.number for trace in device.ledger.traces()}
     new = 0
     for item in records_in(TRACES_FOLDER, items):
-        trace: Trace = item.noun
+        trace: Trace = item.decoded
         if (trace.at, trace.leak_sha256) in here:
             continue
         number = trace.number if trace.number not in numbers else max(numbers) + 1
@@ -255,7 +255,7 @@ def import_cases(items: Sequence[ArchiveRecord], device: Device) -> ImportedCase
     chains = _custody_chains(items)
     new, others, erased = list[Case](), list[str](), list[str]()
     for item in records_in(CASES_FOLDER, items):
-        case: Case = item.noun
+        case: Case = item.decoded
         if item.key != case.name:
             raise BadArchive
         links = chains.get(case.name, [])
@@ -273,7 +273,7 @@ def _custody_chains(items: Sequence[ArchiveRecord]) -> dict[str, list[ArchiveRec
     chains = dict[str, list[ArchiveRecord]]()
     for item in records_in(CUSTODY_FOLDER, items):
         name, _, number = item.key.partition("/")
-        if number != f"{item.noun.number:010d}":
+        if number != f"{item.decoded.number:010d}":
             raise BadArchive
         chains.setdefault(name, []).append(item)
     return chains
@@ -305,7 +305,7 @@ def _store_case_if_newer(
 
     Return the case, or an empty tuple if this device's version is at least as new.
     """
-    case: Case = item.noun
+    case: Case = item.decoded
     here = device.vault.get(CASES_FOLDER, case.name)
     if here is not None and unpack(Case, here).links >= case.links:
         return ()

@@ -68,13 +68,13 @@ def iterate_archive_records(device: Device) -> Iterator[NamedRecord]:
     """Yield all records, in the order of the archive."""
     return chain(
         _people_records(device),
-        _unchanged_records(CIRCLES_FOLDER, CIRCLE, device),
+        _records_as_stored(CIRCLES_FOLDER, CIRCLE, device),
         _ledger_records(device),
         _sent_copy_and_proof_records(device),
         _trace_records(device),
         _received_records(device),
         _case_records(device),
-        _unchanged_records(PROTECTIONS_FOLDER, PROTECTION_TABLE, device),
+        _records_as_stored(PROTECTIONS_FOLDER, PROTECTION_TABLE, device),
     )
 
 
@@ -105,7 +105,7 @@ def _people_records(device: Device) -> Iterator[NamedRecord]:
     for contact in CONTACT_TABLE.all(device.vault):
         without = replace(contact, send_token=PLACEHOLDER_SEND_TOKEN)
         yield f"{CONTACTS_FOLDER}/{contact.person.id.hex()}", pack(without)
-    yield from _unchanged_records(DEVICE_LISTS_FOLDER, DEVICE_LIST, device)
+    yield from _records_as_stored(DEVICE_LISTS_FOLDER, DEVICE_LIST, device)
 
 
 def _ledger_records(device: Device) -> Iterator[NamedRecord]:
@@ -122,7 +122,7 @@ def _sent_copy_and_proof_records(device: Device) -> Iterator[NamedRecord]:
         if copy.departure is not SendState.WAITING:
             yield f"{SENT_COPIES_FOLDER}/{copy.envelope.hex()}", pack(copy)
     for folder, table in PROOF_TABLES_BY_FOLDER.items():
-        yield from _unchanged_records(folder, table, device)
+        yield from _records_as_stored(folder, table, device)
 
 
 def _trace_records(device: Device) -> Iterator[NamedRecord]:
@@ -159,11 +159,11 @@ def _archivable_received(device: Device) -> Iterator[ReceivedMessage]:
 
 def _case_records(device: Device) -> Iterator[NamedRecord]:
     """Yield cases in exactly the form that their custody chains hash, and these chains."""
-    yield from _unchanged_records(CASES_FOLDER, CASES_FOLDER, device)
-    yield from _unchanged_records(CUSTODY_FOLDER, CUSTODY_FOLDER, device)
+    yield from _records_as_stored(CASES_FOLDER, CASES_FOLDER, device)
+    yield from _records_as_stored(CUSTODY_FOLDER, CUSTODY_FOLDER, device)
 
 
-def _unchanged_records(folder: str, table: str, device: Device) -> Iterator[NamedRecord]:
+def _records_as_stored(folder: str, table: str, device: Device) -> Iterator[NamedRecord]:
     items = device.vault.items(table)
     return ((f"{folder}/{key.replace(' ', '/')}", record) for key, record in items)
 
@@ -187,7 +187,7 @@ def write_archive(writer: BinaryIO, device: Device, progress: ReportProgress) ->
         *(ArchivePart(name, len(data), sha256(data)) for name, data in every),
         *present.values(),
     )
-    index = ArchiveIndex(now_in_whole_seconds(device), own_person(device), parts)
+    index = ArchiveIndex(now_in_whole_seconds(device), own_person_id(device), parts)
     out = _ProgressWriter(writer, index.size, progress)
     _write_entry(INDEX_FILE_NAME, write_index(index), writer)
     for name, data in every:
@@ -200,7 +200,7 @@ def write_archive(writer: BinaryIO, device: Device, progress: ReportProgress) ->
     )
 
 
-def own_person(device: Device) -> PersonId | None:
+def own_person_id(device: Device) -> PersonId | None:
     """Return the id of this device's owner; None on a device without a relay."""
     identity = OWN_IDENTITY.load(device.vault)
     return None if identity is None or identity.person is None else identity.person.id

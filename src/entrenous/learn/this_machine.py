@@ -106,7 +106,7 @@ def inspect_machine(home: Path) -> MachineFacts:
         disk_encrypted=is_disk_encrypted(home) if system == "Linux" else None,
         version=system_version(system),
         program=this_program(),
-        updated_on=_newest_file(Path(entrenous.__file__).parent),
+        updated_on=_day_of_newest_file(Path(entrenous.__file__).parent),
         synced=synced_places(home, Path.home(), os.environ, shipped_sync_services().service),
     )
 
@@ -136,7 +136,7 @@ def _linux_version(os_release: dict[str, str]) -> SystemVersion | None:
     return SystemVersion(os_release["ID"], os_release["VERSION_ID"], shown)
 
 
-def _newest_file(package: Path) -> date | None:
+def _day_of_newest_file(package: Path) -> date | None:
     """Return the day of the newest source file, on which this program was last updated here."""
     with suppress(OSError):
         newest = max(file.stat().st_mtime for file in package.rglob("*.py"))
