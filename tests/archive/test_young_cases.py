@@ -12,7 +12,12 @@ from entrenous.respond.case_file import all_cases, find_case
 from entrenous.respond.case_status import erase_case
 from entrenous.respond.custody import ERASED_CASES_TABLE, verify_chain
 from entrenous.respond.nouns import AgeAnswer, Case
-from entrenous.respond.open_case import add_file, add_sighting, add_statement, record_minor
+from entrenous.respond.open_case import (
+    add_file,
+    add_sighting,
+    add_statement,
+    record_somebody_under_18,
+)
 from tests.archive.boxes import exported, imported, nobody_watches
 from tests.respond.room import Room, lived_in, seen
 
@@ -34,7 +39,7 @@ def kept(room: Room) -> Case:
 
 def young(case: Case, room: Room) -> Case:
     with pytest.raises(NotAllAdults):
-        record_minor(case.name, lived_in("GB"), room.device)
+        record_somebody_under_18(case.name, lived_in("GB"), room.device)
     return find_case(case.name, room.device)
 
 

@@ -13,7 +13,7 @@ from entrenous.respond.case_status import erase_case
 from entrenous.respond.custody import CASES_TABLE, verify_chain
 from entrenous.respond.evidence import read_evidence, stamp_evidence
 from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Stamp
-from entrenous.respond.open_case import add_file, open_case, record_minor
+from entrenous.respond.open_case import add_file, open_case, record_somebody_under_18
 from entrenous.watermark.verdict import Finding, Trace, Verdict
 from tests.respond.room import START, Room, lived_in
 
@@ -22,7 +22,7 @@ FOUND = Trace(7, START, b"x" * 32, Verdict(Finding.NOBODY, (), {}, {}))
 
 def young(room: Room, case: Case) -> Case:
     with pytest.raises(NotAllAdults, match="Childline"):
-        record_minor(case.name, lived_in("GB"), room.device)
+        record_somebody_under_18(case.name, lived_in("GB"), room.device)
     return find_case(case.name, room.device)
 
 

@@ -93,7 +93,7 @@ def test_every_law_with_a_date_is_counted_and_shows_its_working() -> None:
         if read_period(route.deadline_rule) and route.is_in_force(datetime(2026, 11, 25).date()):  # noqa: DTZ001
             found = count_deadline(route.id, start, Place("US-CA"))
             assert found.due_at is not None, route.id
-            assert any("They have until" in line for line in found.working), route.id
+            assert any("They have until" in line for line in found.calculation), route.id
 
 
 def _ends(order: str, row: dict[str, Any]) -> datetime | None:

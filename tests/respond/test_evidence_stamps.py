@@ -15,10 +15,10 @@ from entrenous.respond.evidence import (
     NothingToStamp,
     evidence_commitment,
     evidence_level_in_words,
+    item_history_in_words,
     make_manifest,
     read_evidence,
     stamp_evidence,
-    storage_in_words,
     verify_case,
 )
 from entrenous.respond.manifest_format import read_manifest
@@ -87,13 +87,13 @@ def test_levels_say_what_is_proven_and_since_when(
 def test_a_person_reads_since_when_an_item_is_kept_without_codes(
     room: Room, case: Case, authority: HttpTimestampAuthority
 ) -> None:
-    said = storage_in_words(case.evidence[0], case)
+    said = item_history_in_words(case.evidence[0], case)
     assert said.startswith("Kept ")
     assert said.endswith(
         "Unchanged since then. You added it yourself. No outside proof of time yet."
     )
     stamped = stamp_evidence(case.name, authority.stamp, room.device)
-    later = storage_in_words(stamped.evidence[0], stamped)
+    later = item_history_in_words(stamped.evidence[0], stamped)
     assert "An outside service confirms that it existed on" in later
     assert not re.search(r"A[0-4]|hash", said + later)
 

@@ -15,7 +15,7 @@ from entrenous.respond.law.routes import UnknownRoute
 from entrenous.respond.letters.draft import draft_and_store_notice, draft_notice
 from entrenous.respond.letters.elements import is_stated_by_law
 from entrenous.respond.letters.preview import format_notice_preview
-from entrenous.respond.letters.sightings import ChatNotReached, NoSightingToName, OnlyInChats
+from entrenous.respond.letters.sightings import ChatNotCovered, NoSightingToName, OnlyInChats
 from entrenous.respond.nouns import (
     AgeAnswer,
     Case,
@@ -139,7 +139,7 @@ def test_a_chat_is_named_only_when_she_picks_it_and_the_route_reaches_chats() ->
         assert CHAT.where not in draft_notice(sender_known, route, START).letter
     told = draft_notice(TWO_HOSTS, ROUTES["us-tida-removal"], START, (3,))  # type: ignore[index]
     assert CHAT.where in told.letter
-    with pytest.raises(ChatNotReached, match="Sighting 3"):
+    with pytest.raises(ChatNotCovered, match="Sighting 3"):
         draft_notice(TWO_HOSTS, ROUTES["us-dmca-512c"], START, (3,))  # type: ignore[index]
     with pytest.raises(NoSuchCaseEntry, match="no sighting number 5"):
         draft_notice(TWO_HOSTS, ROUTES["us-tida-removal"], START, (5,))  # type: ignore[index]

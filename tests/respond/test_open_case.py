@@ -11,7 +11,7 @@ from entrenous.respond.nouns import AgeAnswer, CaseState, Representative, Repres
 from entrenous.respond.open_case import (
     ADVICE_BEFORE_CAPTURE,
     NoConsent,
-    describe_case,
+    add_facts_to_case,
     open_case,
     record_representative,
     representative_with_consent,
@@ -90,7 +90,7 @@ def test_consent_can_be_noted_later_and_is_a_link_of_custody(room: Room) -> None
 
 def test_saying_more_about_a_case_keeps_who_acts(room: Room) -> None:
     case = open_case(None, lived_in("GB"), AgeAnswer.ADULTS, room.device, FRIEND)
-    described = describe_case(case.name, lived_in("DE"), room.device)
+    described = add_facts_to_case(case.name, lived_in("DE"), room.device)
     assert described.situation.on_behalf
     assert described.situation.places == ("GB", "DE")
 

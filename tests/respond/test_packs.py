@@ -19,11 +19,16 @@ from entrenous.respond.client.stamp_authority import HttpTimestampAuthority, ver
 from entrenous.respond.custody import CustodyAct, verify_chain
 from entrenous.respond.evidence import EvidenceChanged, stamp_evidence
 from entrenous.respond.letters.draft import draft_and_store_notice
-from entrenous.respond.open_case import add_file, add_sighting, add_statement, record_minor
+from entrenous.respond.open_case import (
+    add_file,
+    add_sighting,
+    add_statement,
+    record_somebody_under_18,
+)
 from entrenous.respond.packs import verify_pack
 from entrenous.respond.packs.hand_over import (
-    NotAnIdentity,
-    NotARecipient,
+    NotAPrivateKey,
+    NotAPublicKey,
     PackDoesNotOpen,
     PackIsEncrypted,
     check_received_pack,
@@ -325,7 +330,7 @@ def test_only_the_recipient_opens_a_pack_for_a_court(packed: Pack, tmp_path: Pat
         check_received_pack(sealed, Secret(str(other).encode()))
     with pytest.raises(PackDoesNotOpen):
         check_received_pack(sealed[:-1], key)
-    with pytest.raises(NotAnIdentity):
+    with pytest.raises(NotAPrivateKey):
         check_received_pack(sealed, Secret(b"AGE-SECRET-KEY-1NO"))
     (tmp_path / "key").write_text(str(court_key))
     (tmp_path / "sealed").write_bytes(sealed)
@@ -344,7 +349,7 @@ def test_a_recipient_is_a_key_or_a_file_with_one(tmp_path: Path) -> None:
         checked = check_received_pack(opened, Secret((tmp_path / "ssh").read_bytes()))
         assert not checked.holds
     for wrong in ("age1nonsense", "ssh-ed25519 AAAA", "me@example.org", str(tmp_path / "none")):
-        with pytest.raises(NotARecipient):
+        with pytest.raises(NotAPublicKey):
             read_recipient_key(wrong)
 
 
@@ -365,7 +370,7 @@ def test_what_cannot_be_packed_is_refused_in_plain_words() -> None:
     with pytest.raises(EvidenceChanged):
         court(room)
     with pytest.raises(NotAllAdults):
-        record_minor(name, Situation(()), room.device)
+        record_somebody_under_18(name, Situation(()), room.device)
     with pytest.raises(NotAllAdults):
         court(room)
 

@@ -20,7 +20,7 @@ from entrenous.respond.evidence import (
     stamp_evidence,
     verify_case,
 )
-from entrenous.respond.nouns import Case, Evidence, EvidenceLevel, Stamp
+from entrenous.respond.nouns import Case, EvidenceItem, EvidenceLevel, Stamp
 from entrenous.respond.open_case import add_statement
 from tests.respond.room import START, Room, in_step, stamp_authority
 
@@ -45,7 +45,7 @@ def room() -> Room:
     ],
 )
 def test_an_item_is_told_as_it_was_stamped(
-    change: Callable[[Evidence], Evidence],
+    change: Callable[[EvidenceItem], EvidenceItem],
     told: str,
     room: Room,
     authority: HttpTimestampAuthority,

@@ -13,7 +13,7 @@ from entrenous.respond.law.places import Place
 from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case, Sighting, SightingReach, Stamp
-from entrenous.respond.open_case import add_sighting, add_statement, describe_case
+from entrenous.respond.open_case import add_facts_to_case, add_sighting, add_statement
 from entrenous.respond.situation import Demand, Situation, Spread
 from entrenous.respond.threat import is_threat_only
 from tests.respond.room import START, Room, seen
@@ -93,7 +93,7 @@ def test_a_chat_in_which_somebody_threatens_is_no_leak(room: Room, case: Case) -
 
 
 def test_once_it_is_posted_the_case_goes_on_as_a_leak(room: Room, case: Case) -> None:
-    describe_case(case.name, Situation((), posted=Spread.PUBLIC), room.device)
+    add_facts_to_case(case.name, Situation((), posted=Spread.PUBLIC), room.device)
     assert "Add where you saw it" in step(case, room)
     add_sighting(case.name, seen(), room.device)
     assert not is_threat_only(find_case(case.name, room.device))
@@ -132,7 +132,7 @@ def test_once_it_is_public_the_next_step_is_where_not_to_wait_for_an_answer_to_t
     for route in ("hash-stopncii", "ng-cybercrimes-24"):
         files(case, route, room)
     assert "--platform NAME" not in step(case, room)  # it is known: no need to say it twice
-    describe_case(case.name, Situation((), posted=Spread.PUBLIC), room.device)
+    add_facts_to_case(case.name, Situation((), posted=Spread.PUBLIC), room.device)
     assert step(case, room).startswith("Add where you saw it")
     add_sighting(case.name, seen("https://www.instagram.com/p/abc/"), room.device)
     assert "No letter yet asks to remove it from place 1 (Instagram)" in step(case, room)

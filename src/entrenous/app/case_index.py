@@ -66,11 +66,11 @@ class CaseIndex:
 def _first_deadline_of(case: Case, now: datetime) -> CaseDeadline:
     settled = {one.number for one in case.notices if one.state in _SETTLED_NOTICE_STATES}
     ends = [
-        clock.due_at
-        for clock in deadlines_of_case(case, now)
-        if clock.due_at
-        and clock.state in _DEADLINE_STATES_WITH_DATE
-        and clock.notice not in settled
+        deadline.due_at
+        for deadline in deadlines_of_case(case, now)
+        if deadline.due_at
+        and deadline.state in _DEADLINE_STATES_WITH_DATE
+        and deadline.notice not in settled
     ]
     is_open = case.state is CaseState.OPEN
     return CaseDeadline(case.name, case.opened_at, is_open, min(ends, default=None))

@@ -6,7 +6,7 @@ import typer
 
 from entrenous.app.login import Login
 from entrenous.app.menu import add_to_menu, remove_from_menu
-from entrenous.app.server import person_pages
+from entrenous.app.server import make_browser_app
 from entrenous.base.language import translated
 from entrenous.serving.http_server import bind_socket, serve_on
 from entrenous.serving.private_pages import open_browser
@@ -70,7 +70,7 @@ def open_app(
         hint(translated("The link works once. Stop with Ctrl-C."))
 
     with bind_socket(host, port) as listening:
-        serve_on(listening, person_pages(settings, login, listening), print_and_open_link)
+        serve_on(listening, make_browser_app(settings, login, listening), print_and_open_link)
 
 
 def _change_menu(*, add: bool, quiet: bool) -> None:

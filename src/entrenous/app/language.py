@@ -23,7 +23,7 @@ from entrenous.base.language import (
 
 __all__ = ["LANGUAGES", "Language", "language_for"]
 
-_FORM_TAG_WITHOUT_STORING: Final = '<form autocomplete="off" '
+_FORM_TAG_WITHOUT_AUTOCOMPLETE: Final = '<form autocomplete="off" '
 _PASSWORD_ATTRIBUTE_PATTERN: Final = re.compile(r'autocomplete="(?:new|current)-password"')
 
 
@@ -105,5 +105,5 @@ def _read_template(name: str) -> str:
     """
     text = files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
     return _PASSWORD_ATTRIBUTE_PATTERN.sub(
-        'autocomplete="one-time-code"', text.replace("<form ", _FORM_TAG_WITHOUT_STORING)
+        'autocomplete="one-time-code"', text.replace("<form ", _FORM_TAG_WITHOUT_AUTOCOMPLETE)
     )

@@ -40,7 +40,7 @@ from entrenous.send.devices.link_steps import LinkState
 from entrenous.send.devices.linked_devices import linked_device_by_id
 from entrenous.send.fetch import fetch_messages
 
-_LETTER_LONG_POLL_S: Final = 5  # a stop is noticed after this time at most
+_MESSAGE_LONG_POLL_S: Final = 5  # a stop is noticed after this time at most
 _POLL_INTERVAL_S: Final = 1.0
 _ANSWER_EFFECT_WAIT_S: Final = 2
 T = TypeVar("T")
@@ -149,9 +149,9 @@ class LinkingOnOld(Linking):
             self._set_stage(side.state)
             side = self._confirm_or_reject(side)
             self._set_stage(side.state)
-            self._await_first_letter(side)
+            self._await_first_message(side)
         except EntrenousError as why:
-            self._end_at_other_device(side)
+            self._tell_other_device_of_end(side)
             self._mark_ended(why)
         else:
             self._mark_ended()
@@ -173,7 +173,7 @@ class LinkingOnOld(Linking):
 
         return self._run_in_vault(confirm_new_device)
 
-    def _await_first_letter(self, side: OldDeviceLink) -> None:
+    def _await_first_message(self, side: OldDeviceLink) -> None:
         """Wait until the new device, which is on the list now, has sent its first message. That
         message is fetched like any other.
         """
@@ -197,7 +197,7 @@ class LinkingOnOld(Linking):
                             side.box.relay_url,
                             side.box.mailbox,
                             side.box.owner,
-                            _LETTER_LONG_POLL_S,
+                            _MESSAGE_LONG_POLL_S,
                         )
                 self._set_stage(side.state)
         return side
@@ -206,7 +206,7 @@ class LinkingOnOld(Linking):
         self._vault.touch()  # counts as activity, because the person is at the other device
         return self._vault.run(work).result()
 
-    def _end_at_other_device(self, side: OldDeviceLink | None) -> None:
+    def _tell_other_device_of_end(self, side: OldDeviceLink | None) -> None:
         """Tell the other device that linking ended, unless the vault is locked or the other device
         is already on the list.
         """
@@ -278,7 +278,7 @@ class LinkingOnNew(Linking):
                 before, side = side, poll_new_device(side, device)
                 if side == before:
                     device.courier.wait_for_letter(
-                        box.relay_url, box.mailbox, box.owner, _LETTER_LONG_POLL_S
+                        box.relay_url, box.mailbox, box.owner, _MESSAGE_LONG_POLL_S
                     )
         self._set_stage(side.state)
         return side

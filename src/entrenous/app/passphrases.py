@@ -57,7 +57,7 @@ def chosen_passphrase(form: FormData) -> Secret:
     return words
 
 
-def passphrase_fields(why: EntrenousError | None) -> dict[str, object]:
+def new_passphrase_variables(why: EntrenousError | None) -> dict[str, object]:
     """Return the variables of ``new_passphrase.html``: a suggestion, and why the form is shown
     again.
     """

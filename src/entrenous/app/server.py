@@ -57,7 +57,7 @@ def all_routes() -> list[Route]:
     return [route for page in found if hasattr(page, "routes") for route in page.routes()]
 
 
-def person_pages(settings: Settings, login: Login, listening: socket.socket) -> ASGIApp:
+def make_browser_app(settings: Settings, login: Login, listening: socket.socket) -> ASGIApp:
     """Return the application for one browser on the socket ``listening``.
 
     ``login.link`` is the last part of the one-time address: ``/enter/LINK``.

@@ -140,7 +140,9 @@ def contacts_in_text(untrusted_text: str) -> tuple[AbuseContact, ...]:
     text = untrusted_text[:PASTED_CHARS_MAX]
     answer = _decode_json_object(text.encode(errors="replace"))
     if answer is not None:
-        role = _ROLE_OF_OBJECT.get(str(answer.get("objectClassName"))[:40], ContactRole.UNKNOWN)
+        role = _ROLE_BY_RDAP_OBJECT_CLASS.get(
+            str(answer.get("objectClassName"))[:40], ContactRole.UNKNOWN
+        )
         entities = _abuse_entities(answer)
         contacts = (_parse_contact(entity, parent, role) for entity, parent in entities)
         return sort_host_first(dict.fromkeys(filter(None, contacts)))[:ABUSE_CONTACTS_MAX]
@@ -165,7 +167,7 @@ _EMAIL_PATTERN: Final = re.compile(
     r"(?<![\w.+-])[A-Za-z0-9_.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6}"
 )
 _PHONE_PATTERN: Final = re.compile(r"\+?[0-9][0-9 ().;=extEXT-]{4,40}")
-_ROLE_OF_OBJECT: Final[Mapping[str, ContactRole]] = {
+_ROLE_BY_RDAP_OBJECT_CLASS: Final[Mapping[str, ContactRole]] = {
     "domain": ContactRole.REGISTRAR,
     "ip network": ContactRole.HOST,
 }

@@ -122,7 +122,7 @@ def breach_duties_in_words(case: Case, now: datetime) -> tuple[str, ...]:
     """Return the organisation's duties, line by line; empty if the case has no breach."""
     if case.breach is None:
         return ()
-    own_deadlines = [clock for clock in deadlines_of_case(case, now) if clock.yours]
+    own_deadlines = [deadline for deadline in deadlines_of_case(case, now) if deadline.yours]
     return tuple(_breach_lines(case.breach, own_deadlines))
 
 
@@ -132,8 +132,8 @@ def _breach_lines(breach: Breach, own_deadlines: list[Deadline]) -> Iterator[str
     yield translated("You became aware of it on {when}. The time runs from then.").format(
         when=aware
     )
-    for clock in own_deadlines:
-        words = deadline_in_words(clock)
+    for deadline in own_deadlines:
+        words = deadline_in_words(deadline)
         yield f"{words[:1].upper()}{words[1:]}."
     yield translated("Tell {addressee}:").format(addressee=translated(route.addressee))
     for element in route.elements:
@@ -163,8 +163,8 @@ def breach_next_step(case: Case, now: datetime) -> str:
     breach = case.breach
     if breach is None or breach.notified_at is not None:
         return ""
-    clock = next(one for one in deadlines_of_case(case, now) if one.yours and one.due_at)
-    late = clock.state is DeadlineState.MISSED
+    deadline = next(one for one in deadlines_of_case(case, now) if one.yours and one.due_at)
+    late = deadline.state is DeadlineState.MISSED
     reasons = translated("Say why it is later: the law asks for the reasons.") if late else ""
     return " ".join(
         filter(
@@ -173,7 +173,8 @@ def breach_next_step(case: Case, now: datetime) -> str:
                 translated(
                     "Tell {addressee}, unless a risk to people is unlikely: {deadline}."
                 ).format(
-                    addressee=translated(breach.route.addressee), deadline=deadline_in_words(clock)
+                    addressee=translated(breach.route.addressee),
+                    deadline=deadline_in_words(deadline),
                 ),
                 reasons,
                 translated(

@@ -65,23 +65,29 @@ def format_calendar_file(
     return bytes(calendar.to_ical())
 
 
-def running_deadline_entries(case: Case, clocks: tuple[Deadline, ...]) -> tuple[CalendarEntry, ...]:
+def running_deadline_entries(
+    case: Case, deadlines: tuple[Deadline, ...]
+) -> tuple[CalendarEntry, ...]:
     """Return an entry for each running deadline of a case, earliest first; raises
     NoRunningDeadline.
 
     The same deadline keeps its uid, so that a calendar updates it instead of adding another.
     """
-    running = [clock for clock in clocks if clock.state is DeadlineState.RUNNING and clock.due_at]
+    running = [
+        deadline
+        for deadline in deadlines
+        if deadline.state is DeadlineState.RUNNING and deadline.due_at
+    ]
     if not running:
         raise NoRunningDeadline(name=case.name)
-    dated = ((clock.due_at, clock) for clock in running if clock.due_at)
+    dated = ((deadline.due_at, deadline) for deadline in running if deadline.due_at)
     return tuple(
         CalendarEntry(
             at,
-            deadline_in_words(clock),
-            calendar_entry_uid(case.opened_at, clock.notice, clock.rule),
+            deadline_in_words(deadline),
+            calendar_entry_uid(case.opened_at, deadline.notice, deadline.rule),
         )
-        for at, clock in sorted(dated, key=lambda pair: pair[0])
+        for at, deadline in sorted(dated, key=lambda pair: pair[0])
     )
 
 

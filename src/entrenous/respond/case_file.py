@@ -30,7 +30,7 @@ from entrenous.respond.nouns import (
     Case,
     CaseState,
     CaseStep,
-    Evidence,
+    EvidenceItem,
     NoSuchCase,
     NoSuchCaseEntry,
     Notice,
@@ -100,7 +100,7 @@ def save_case(
     device: Device,
     act: CustodyAct,
     purpose: str,
-    item: Evidence | None = None,
+    item: EvidenceItem | None = None,
 ) -> Case:
     """Store a case file and a custody link for the change, atomically; returns the case as stored.
 
@@ -154,7 +154,7 @@ def refuse_file_of_minor(digest: bytes, device: Device) -> None:
             refuse_unless_adults(case, device.clock.now().date())
 
 
-def find_item(case: Case, number: int) -> Evidence:
+def find_item(case: Case, number: int) -> EvidenceItem:
     """Return one item of evidence; raises NoSuchCaseEntry."""
     for item in case.evidence:
         if item.number == number:

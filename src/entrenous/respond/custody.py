@@ -15,7 +15,7 @@ from entrenous.base.identifiers import CaseName
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import pack, unpack
-from entrenous.respond.nouns import SHA256_BYTES, Case, Evidence, NoSuchCase
+from entrenous.respond.nouns import SHA256_BYTES, Case, EvidenceItem, NoSuchCase
 from entrenous.wire.encodings import canonical_json, write_time
 
 
@@ -72,7 +72,7 @@ def next_custody_link(
     at: datetime,
     act: tuple[str, CustodyAct, str],
     after: bytes,
-    item: Evidence | None = None,
+    item: EvidenceItem | None = None,
 ) -> CustodyLink:
     """Return the next link. ``act`` says who did what and why; ``after`` is the case file's new
     SHA-256.

@@ -31,7 +31,7 @@ from entrenous.respond.manifest_format import (
     read_manifest,
     write_manifest,
 )
-from entrenous.respond.nouns import Case, CaseState, Evidence, EvidenceLevel, Stamp
+from entrenous.respond.nouns import Case, CaseState, EvidenceItem, EvidenceLevel, Stamp
 from entrenous.wire.encodings import write_time
 
 
@@ -102,7 +102,7 @@ class ExportedItem:
     case, counted from 1.
     """
 
-    item: Evidence
+    item: EvidenceItem
     data: bytes
     stamps: Mapping[int, Stamp]
 
@@ -260,7 +260,7 @@ def verification_in_words(case: Case) -> tuple[str, ...]:
     )
 
 
-def evidence_level_in_words(item: Evidence, case: Case) -> str:
+def evidence_level_in_words(item: EvidenceItem, case: Case) -> str:
     """Describe what one item proves, and the time of its earliest stamp."""
     stamps = stamps_over_item(item, case)
     since = (
@@ -271,7 +271,7 @@ def evidence_level_in_words(item: Evidence, case: Case) -> str:
     return f"{item.level.value}, {item.level.proves}{since}"
 
 
-def storage_in_words(item: Evidence, case: Case) -> str:
+def item_history_in_words(item: EvidenceItem, case: Case) -> str:
     """Tell the person how long an item has been kept and who confirms that.
 
     The item's evidence level is left out.
@@ -299,7 +299,7 @@ _ORIGIN_TEXTS: Final[Mapping[EvidenceLevel, str]] = {
 }
 
 
-def stamps_over_item(item: Evidence, case: Case) -> tuple[Stamp, ...]:
+def stamps_over_item(item: EvidenceItem, case: Case) -> tuple[Stamp, ...]:
     """Return the stamps over one item, earliest first, without those whose time is implausible."""
     read = ((stamp, read_manifest(stamp.manifest)) for stamp in case.stamps)
     over = [
@@ -311,7 +311,7 @@ def stamps_over_item(item: Evidence, case: Case) -> tuple[Stamp, ...]:
     return tuple(sorted(over, key=lambda stamp: stamp.at))
 
 
-def read_verified_bytes(case: Case, item: Evidence, device: Device) -> bytes:
+def read_verified_bytes(case: Case, item: EvidenceItem, device: Device) -> bytes:
     """Return an item's bytes; raises EvidenceChanged if they changed or are missing."""
     try:
         data = device.vault.read_stored_file(item.blob)
@@ -340,14 +340,14 @@ def _verify_stamp(case: Case, stamp: Stamp, links: tuple[CustodyLink, ...], devi
             item.salt, read_verified_bytes(case, item, device)
         ):
             raise EvidenceChanged(name=case.name, number=item.number)
-        stamped, told = _item_label(line), _item_label(item)
+        stamped, told = _level_and_time_added(line), _level_and_time_added(item)
         if stamped != told:
             raise ItemDiffersFromStamp(
                 name=case.name, number=item.number, stamped=stamped, told=told
             )
 
 
-def _item_label(item: Evidence | ManifestItem) -> str:
+def _level_and_time_added(item: EvidenceItem | ManifestItem) -> str:
     """Return the data about an item, besides its bytes, that a stamped manifest commits to."""
     return f"{item.level.value}, added at {write_time(item.added_at)}"
 

@@ -98,7 +98,7 @@ _NO_ANSWER_NEXT_STEP_TEXT: Final = translatable(
 
 
 def next_step(
-    case: Case, now: datetime, says: Callable[[Deadline], str] = deadline_in_words
+    case: Case, now: datetime, describe_deadline: Callable[[Deadline], str] = deadline_in_words
 ) -> str:
     """Return the next step of a case as one sentence. Every step is optional, and the person may
     stop at any time.
@@ -106,7 +106,7 @@ def next_step(
     Args:
         case: as stored.
         now: aware, UTC.
-        says: puts a deadline into words.
+        describe_deadline: puts a deadline into words.
     """
     if case.age is not AgeAnswer.ADULTS:
         return translated("These people can help: {child_help_text}.").format(
@@ -116,26 +116,26 @@ def next_step(
         return translated(
             "This case is closed. Open it again at any time: entrenous case open {name}"
         ).format(name=case.name)
-    clocks = _first_deadlines(case, now)
+    deadlines = _first_deadlines(case, now)
     return (
         breach_next_step(case, now)
-        or _step_that_person_must_take(case, clocks, now)
+        or _step_that_person_must_take(case, deadlines, now)
         or (threat_step(case, now) if is_threat_only(case) else "")
         or _unreported_page_or_sighting_step(case)
         or _newest_step_text(_draft_steps(case, _DOCUMENTS_WITHOUT_ADDRESSEE))
-        or _waiting_step(case, clocks, says)
+        or _waiting_step(case, deadlines, describe_deadline)
         or _removal_step(case)
         or _evidence_step(case)
     )
 
 
-def _step_that_person_must_take(case: Case, clocks: dict[int, Deadline], now: datetime) -> str:
+def _step_that_person_must_take(case: Case, deadlines: dict[int, Deadline], now: datetime) -> str:
     """Return the step for the latest event that the person has to react to, e.g. a missed deadline,
     a refusal, a question, or a picture that came back.
     """
     all_kinds = frozenset(DocumentKind)
     dated_steps = [
-        *_escalation_steps(case, clocks, now),
+        *_escalation_steps(case, deadlines, now),
         *_question_steps(case),
         *_draft_steps(
             case, all_kinds if is_threat_only(case) else all_kinds - _DOCUMENTS_WITHOUT_ADDRESSEE
@@ -150,11 +150,11 @@ def _newest_step_text(dated_steps: Iterable[tuple[datetime, str]]) -> str:
 
 
 def _escalation_steps(
-    case: Case, clocks: dict[int, Deadline], now: datetime
+    case: Case, deadlines: dict[int, Deadline], now: datetime
 ) -> Iterator[tuple[datetime, str]]:
     late = list[tuple[datetime, Notice]]()
     for notice in case.notices:
-        since = _time_of_setback(notice, clocks.get(notice.number))
+        since = _time_of_setback(notice, deadlines.get(notice.number))
         if since is None or _was_escalated(notice, since, case):
             continue
         if notice.state in _SETBACK_TEXTS:
@@ -198,7 +198,7 @@ def next_applicable_route(notice: Notice, case: Case, now: datetime) -> Route | 
     return None
 
 
-def _time_of_setback(notice: Notice, clock: Deadline | None) -> datetime | None:
+def _time_of_setback(notice: Notice, deadline: Deadline | None) -> datetime | None:
     """Return when the notice was refused or partly fulfilled, or its deadline was missed; None if
     none of these happened.
     """
@@ -206,7 +206,7 @@ def _time_of_setback(notice: Notice, clock: Deadline | None) -> datetime | None:
         return notice.refused_at
     if notice.state is NoticeState.PARTLY:
         return notice.partly_at
-    return clock.due_at if clock and clock.state is DeadlineState.MISSED else None
+    return deadline.due_at if deadline and deadline.state is DeadlineState.MISSED else None
 
 
 def _first_deadlines(case: Case, now: datetime) -> dict[int, Deadline]:
@@ -215,9 +215,9 @@ def _first_deadlines(case: Case, now: datetime) -> dict[int, Deadline]:
     """
     settled = {notice.number for notice in case.notices if notice.state in SETTLED_NOTICE_STATES}
     first: dict[int, Deadline] = {}
-    for clock in deadlines_of_case(case, now):
-        if clock.notice not in settled:
-            first.setdefault(clock.notice, clock)
+    for deadline in deadlines_of_case(case, now):
+        if deadline.notice not in settled:
+            first.setdefault(deadline.notice, deadline)
     return first
 
 
@@ -274,14 +274,18 @@ def _draft_step(draft: Notice, case: Case) -> str:
     return words.format(number=number, command=command)
 
 
-def _waiting_step(case: Case, clocks: dict[int, Deadline], says: Callable[[Deadline], str]) -> str:
+def _waiting_step(
+    case: Case, deadlines: dict[int, Deadline], describe_deadline: Callable[[Deadline], str]
+) -> str:
     """Say that there is nothing to do now, and name the most urgent deadline of a sent notice that
     was not missed; one with a date is preferred to one without. Return "" if there is none.
     """
     sent = {notice.number for notice in case.notices if notice.sent_at is not None}
-    for number, clock in clocks.items():
-        if number in sent and clock.state is not DeadlineState.MISSED:
-            return translated("Nothing to do now: {deadline}.").format(deadline=says(clock))
+    for number, deadline in deadlines.items():
+        if number in sent and deadline.state is not DeadlineState.MISSED:
+            return translated("Nothing to do now: {deadline}.").format(
+                deadline=describe_deadline(deadline)
+            )
     return ""
 
 
@@ -290,8 +294,8 @@ def step_if_deadline_passes(case: Case, now: datetime, notice: int = 0) -> str:
     ``notice``, or, if ``notice`` is 0, of any sent notice. Return "" if none runs.
     """
     sent = {one.number: one for one in case.notices if one.sent_at and notice in (0, one.number)}
-    for number, clock in _first_deadlines(case, now).items():
-        if number in sent and clock.state is DeadlineState.RUNNING:
+    for number, deadline in _first_deadlines(case, now).items():
+        if number in sent and deadline.state is DeadlineState.RUNNING:
             ready = next_applicable_route(sent[number], case, now)
             if ready is None:
                 return translated(_NO_ANSWER_TEXT)

@@ -67,7 +67,7 @@ class Stamp:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class EvidenceItem:
     """One stored item. ``sha256`` never leaves the vault: shared hashes are salted with
     ``salt``.
     """
@@ -285,7 +285,7 @@ class Case:
     state: CaseState = CaseState.OPEN
     trace: Trace | None = None
     sightings: tuple[Sighting, ...] = ()
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[EvidenceItem, ...] = ()
     stamps: tuple[Stamp, ...] = ()
     notices: tuple[Notice, ...] = ()
     steps: tuple[CaseStep, ...] = ()

@@ -29,7 +29,7 @@ from entrenous.respond.nouns import (
     AgeAnswer,
     Case,
     CaseState,
-    Evidence,
+    EvidenceItem,
     EvidenceLevel,
     ImpossibleTime,
     NoSuchCaseEntry,
@@ -119,7 +119,7 @@ def _new_case_name(device: Device) -> CaseName:
     return CaseName(f"case-{generate_message_name(device.dice.token(3), taken)}")
 
 
-def describe_case(name: str, more: Situation, device: Device) -> Case:
+def add_facts_to_case(name: str, more: Situation, device: Device) -> Case:
     """Add facts to a case's situation; what ``more`` leaves unanswered stays as it was.
 
     Raises NoSuchCase, NotAllAdults, CaseClosed.
@@ -131,7 +131,7 @@ def describe_case(name: str, more: Situation, device: Device) -> Case:
     return edit_case(name, device, add_facts, "said more about it")
 
 
-def record_minor(name: str, more: Situation, device: Device) -> NoReturn:
+def record_somebody_under_18(name: str, more: Situation, device: Device) -> NoReturn:
     """Record that somebody was or may have been under 18, and close the case for good.
 
     Works for open and closed cases; other facts are recorded too (docs/spec/case.md section 1).
@@ -282,9 +282,9 @@ def store_evidence_item(
 
 def _make_evidence(
     case: Case, data: bytes, about: tuple[EvidenceLevel, str, int | None], device: Device
-) -> Evidence:
+) -> EvidenceItem:
     level, what, sighting = about
-    return Evidence(
+    return EvidenceItem(
         number=len(case.evidence) + 1,
         level=level,
         what=what,

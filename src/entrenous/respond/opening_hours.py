@@ -79,7 +79,7 @@ def opening_state_at(hours: OpeningHours, now: datetime, is_holiday: IsHoliday) 
     """
     if hours.always:
         return OpeningState(is_open=True, changes_at=None)
-    for start, end in _spans_from(hours, now, is_holiday):
+    for start, end in _opening_spans(hours, now, is_holiday):
         if start <= now < end:
             return OpeningState(is_open=True, changes_at=end.astimezone(ZoneInfo(hours.zone)))
         if now < start:
@@ -111,7 +111,7 @@ def opening_state_in_words(opening: OpeningState, now: datetime, person_zone: tz
     )
 
 
-def _spans_from(
+def _opening_spans(
     hours: OpeningHours, now: datetime, is_holiday: IsHoliday
 ) -> Iterator[tuple[datetime, datetime]]:
     """Yield opening spans as UTC times, from the day before ``now`` on."""

@@ -63,7 +63,7 @@ def names_to_query(host: str) -> tuple[str, ...]:
     person. A public suffix such as "co.uk" is not a registered name, so the next longer name is
     queried. A numeric address has no names.
     """
-    if is_address(host):
+    if is_ip_address(host):
         return ()
     labels = host.split(".")
     return tuple(".".join(labels[-count:]) for count in range(2, len(labels) + 1))[
@@ -71,7 +71,7 @@ def names_to_query(host: str) -> tuple[str, ...]:
     ]
 
 
-def is_address(host: str) -> bool:
+def is_ip_address(host: str) -> bool:
     """Return whether a host is a numeric address."""
     try:
         ipaddress.ip_address(host)

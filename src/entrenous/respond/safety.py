@@ -102,16 +102,16 @@ def read_yes_or_no(typed: str) -> bool | NonAnswer:
         return True
     if word in NO_WORDS:
         return False
-    return NonAnswer.UNSURE if word in _UNSURE_WORDS else _parse_no_answer(word)
+    return NonAnswer.UNSURE if word in _UNSURE_WORDS else _parse_non_answer(word)
 
 
 def read_spread(typed: str) -> Spread | NonAnswer:
     """Parse how far the picture has spread."""
     word = typed.strip().casefold()
-    return _SPREAD_OF_WORD.get(word) or _parse_no_answer(word)
+    return _SPREAD_OF_WORD.get(word) or _parse_non_answer(word)
 
 
-def _parse_no_answer(word: str) -> NonAnswer:
+def _parse_non_answer(word: str) -> NonAnswer:
     if word in _STOP_WORDS:
         return NonAnswer.STOP
     return NonAnswer.SKIP if word in _SKIP_WORDS else NonAnswer.UNCLEAR

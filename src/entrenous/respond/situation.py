@@ -121,12 +121,12 @@ def situation_in_words(situation: Situation) -> str:
 def _situation_facts(situation: Situation) -> Iterator[str]:
     language = language_of_person()
     yield ", ".join(place_name(place, language) for place in situation.places)
-    yield from _known_answers(
+    yield from _translated_answers(
         _SPREAD_TEXTS.get(situation.posted), _DEMAND_TEXTS.get(situation.demand)
     )
     record = find_platform(situation.platform) if situation.platform else None
     yield record.name if record else situation.platform
-    yield from _known_answers(
+    yield from _translated_answers(
         _INTIMATE_TEXTS.get(situation.intimate),
         _ALTERED_TEXTS.get(situation.altered),
         _TAKEN_BY_TEXTS.get(situation.taken_by),
@@ -135,5 +135,5 @@ def _situation_facts(situation: Situation) -> Iterator[str]:
     )
 
 
-def _known_answers(*facts: str | None) -> Iterator[str]:
+def _translated_answers(*facts: str | None) -> Iterator[str]:
     yield from (translated(fact) for fact in facts if fact)

@@ -127,7 +127,8 @@ def find_help_lines(places: tuple[Place, ...], need: HelpNeed) -> tuple[HelpLine
         kept = [
             line
             for line in near
-            if line.kind is not HelpKind.CHILDREN or _substitutes_for_adults(line, covered)
+            if line.kind is not HelpKind.CHILDREN
+            or _is_childrens_line_shown_to_adults(line, covered)
         ]
     return tuple(sorted(kept, key=lambda line: _help_line_rank(line, need)))
 
@@ -199,7 +200,7 @@ def _serves_any_of(where: Place, places: tuple[Place, ...]) -> bool:
     return law_reaches(where, places) or where.partition("-")[0] in places
 
 
-def _substitutes_for_adults(line: HelpLine, covered: set[Place]) -> bool:
+def _is_childrens_line_shown_to_adults(line: HelpLine, covered: set[Place]) -> bool:
     """Return whether a line for children is shown to adults, because their place has no line about
     pictures.
     """

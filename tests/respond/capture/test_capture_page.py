@@ -27,7 +27,7 @@ from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.custody import verify_chain
 from entrenous.respond.evidence import make_manifest
 from entrenous.respond.nouns import EvidenceLevel, NoSuchCaseEntry, SightingReach
-from entrenous.respond.open_case import add_sighting, record_minor
+from entrenous.respond.open_case import add_sighting, record_somebody_under_18
 from entrenous.respond.watch.polite_web import NotOnTheWeb, SiteDidNotAnswer
 from tests.respond.capture.chain import chain
 from tests.respond.room import Room, lived_in, seen
@@ -304,7 +304,7 @@ def test_nothing_is_asked_or_written_for_a_case_that_takes_nothing(room: Room, s
     with pytest.raises(CaseClosed):
         capture_page(name, 1, "", asking, room.device)
     with pytest.raises(NotAllAdults):
-        record_minor(name, lived_in("US"), room.device)
+        record_somebody_under_18(name, lived_in("US"), room.device)
     before = (dict(room.vault._drawers), dict(room.vault._files))
     with pytest.raises(NotAllAdults):
         capture_page(name, 1, "", asking, room.device)

@@ -6,15 +6,15 @@ from typing import Final
 
 from entrenous.base.identifiers import BlobId, CaseName
 from entrenous.base.secret import Secret
-from entrenous.respond.law.law_tables import shipped_letters, shipped_routes
+from entrenous.respond.law.law_tables import shipped_own_letters, shipped_routes
 from entrenous.respond.law.legal_route import Route, RouteId, RouteKind
 from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.letters.wordings import wording_keys_for
-from entrenous.respond.nouns import Case, Evidence, EvidenceLevel, NoticeState, Sighting
+from entrenous.respond.nouns import Case, EvidenceItem, EvidenceLevel, NoticeState, Sighting
 from entrenous.respond.situation import PictureMaker, Spread
 from tests.respond.room import PAGE, START, lived_in, seen
 
-ROUTES: Final = {route.id: route for route in (*shipped_routes(), *shipped_letters())}
+ROUTES: Final = {route.id: route for route in (*shipped_routes(), *shipped_own_letters())}
 FILED: Final = tuple(
     route
     for route in ROUTES.values()
@@ -24,7 +24,7 @@ FILED: Final = tuple(
 _SAID: Final = replace(
     lived_in("US", "DE"), posted=Spread.PUBLIC, recipient_known=True, platform="instagram"
 )
-_SHOT: Final = Evidence(
+_SHOT: Final = EvidenceItem(
     1, EvidenceLevel.A1, "the kitchen wall", START, b"h" * 32, 3, Secret(b"s" * 32), BlobId("blob")
 )
 #: Nothing sent, nothing kept, nothing said but where.

@@ -10,7 +10,7 @@ from entrenous.respond.case_status import NoticeEvent, close_case, record_notice
 from entrenous.respond.custody import custody_chain, verify_chain
 from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.next_step import next_step
-from entrenous.respond.open_case import record_minor
+from entrenous.respond.open_case import record_somebody_under_18
 from entrenous.respond.watch.polite_web import HOST_PAUSE_S
 from entrenous.respond.watch.records import WatchingNotAgreed, load_watched, watched_in_case
 from entrenous.respond.watch.states import CHECK_INTERVAL, RARE_CHECK_INTERVAL
@@ -273,7 +273,7 @@ def test_nothing_is_asked_about_anybody_under_18(watching: Watching) -> None:
     shows(watching)
     watching.opens("/post")
     with pytest.raises(NotAllAdults):
-        record_minor(watching.case, lived_in("US"), watching.room.device)
+        record_somebody_under_18(watching.case, lived_in("US"), watching.room.device)
     assert watching.looks() == []
     assert watching.site.asked == []
     assert watched_in_case(watching.case, watching.room.device) == ()

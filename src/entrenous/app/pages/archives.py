@@ -15,7 +15,7 @@ from entrenous.app.jobs import ReportProgress
 from entrenous.app.pages.copies import NothingChosen
 from entrenous.app.passphrases import (
     chosen_passphrase,
-    passphrase_fields,
+    new_passphrase_variables,
     passphrase_in,
 )
 from entrenous.app.web import (
@@ -80,7 +80,7 @@ async def show_archive_form(
         request,
         "archive.html",
         status=status,
-        **passphrase_fields(why),
+        **new_passphrase_variables(why),
     )
 
 

@@ -39,7 +39,7 @@ from entrenous.respond.case_status import (
 )
 from entrenous.respond.client.stamp_authority import verify_stamp
 from entrenous.respond.nouns import AgeAnswer, Case
-from entrenous.respond.open_case import DEFAULT_CAPTURE_PURPOSE, record_minor
+from entrenous.respond.open_case import DEFAULT_CAPTURE_PURPOSE, record_somebody_under_18
 from entrenous.respond.packs.hand_over import encrypt_pack_for, first_recipient_key
 from entrenous.respond.packs.make_pack import Pack, make_pack_for_court, make_pack_for_platform
 from entrenous.respond.situation import Situation
@@ -289,11 +289,11 @@ async def show_under_18_later(request: Request) -> Response:
 async def record_under_18(request: Request) -> Response:
     """Record that somebody was under 18, which closes the case for good."""
 
-    def record_minor_in_case(name: str, device: Device) -> None:
-        record_minor(name, Situation(()), device)
+    def record_under_18_in_case(name: str, device: Device) -> None:
+        record_somebody_under_18(name, Situation(()), device)
 
     try:
-        await run_in_case(request, record_minor_in_case)
+        await run_in_case(request, record_under_18_in_case)
     except NotAllAdults:
         return redirect_to(request, "under_18_later", case=case_handle(request))
     return redirect_to(request, "cases")

@@ -52,11 +52,11 @@ from entrenous.respond.evidence import (
     explain_how_to_check_stamp,
     export_item,
     exported_files,
+    item_history_in_words,
     read_evidence,
     read_verified_bytes,
     stamp_evidence_or_postpone,
     stamps_over_item,
-    storage_in_words,
     verification_in_words,
     verify_case,
 )
@@ -65,7 +65,7 @@ from entrenous.respond.open_case import ADVICE_BEFORE_CAPTURE, add_file, add_sta
 from entrenous.respond.packs.make_pack import zip_files
 from entrenous.respond.stamp_authorities import stored_roots_trust_text
 
-_EVIDENCE_PREVIEW: Final = "evidence"
+_EVIDENCE_CACHE_NAME: Final = "evidence"
 _EVIDENCE_PREVIEW_PX: Final = 480
 _NO_PREVIEW: Final = PageFile(b"", "")
 
@@ -89,7 +89,7 @@ class JobOutcome:
     save: str = ""
 
     @property
-    def parts(self) -> dict[str, str]:
+    def page_path_params(self) -> dict[str, str]:
         """The parts of the address of ``page``."""
         return {"case": self.case} if self.case else {}
 
@@ -118,7 +118,7 @@ async def show_evidence(request: Request, words: str = "") -> Response:
     """Show the stored evidence and what each item proves, and what to know before adding more."""
     case, page_files = await run_in_case(request, find_case), state_of(request).page_files
     small = {
-        one.number: page_files.find((_EVIDENCE_PREVIEW, case.name, one.number))
+        one.number: page_files.find((_EVIDENCE_CACHE_NAME, case.name, one.number))
         for one in case.evidence
     }
     return show(
@@ -131,7 +131,8 @@ async def show_evidence(request: Request, words: str = "") -> Response:
         before=[translated(line) for line in ADVICE_BEFORE_CAPTURE],
         authority_sees=translated(STAMP_AUTHORITY_SEES_NOTE),
         items=[
-            (one, storage_in_words(one, case), stamps_over_item(one, case)) for one in case.evidence
+            (one, item_history_in_words(one, case), stamps_over_item(one, case))
+            for one in case.evidence
         ],
         described=description_in_words,
         shown={number for number, made in small.items() if made and made.data},
@@ -213,9 +214,9 @@ async def start_small_pictures(request: Request) -> Response:
         items = [one for one in case.evidence if one.level is not EvidenceLevel.A0]
         for done, one in enumerate(items):
             report(say("Making the pictures small"), done, len(items))
-            if page_files.find((_EVIDENCE_PREVIEW, name, one.number)) is None:
+            if page_files.find((_EVIDENCE_CACHE_NAME, name, one.number)) is None:
                 made = _make_small_version(read_verified_bytes(case, one, device), page_files)
-                page_files.keep((_EVIDENCE_PREVIEW, name, one.number), made)
+                page_files.keep((_EVIDENCE_CACHE_NAME, name, one.number), made)
                 if made.data:
                     read_evidence(name, one.number, "shown small in the app", device)
         return JobOutcome("", (), handle, "evidence")
@@ -240,7 +241,7 @@ async def serve_small_picture(request: Request) -> Response:
     """Show the small version of an item, if it was made since the app was unlocked."""
     number, page_files = request.path_params["number"], state_of(request).page_files
     name = await find_case_name(request)
-    made = page_files.find((_EVIDENCE_PREVIEW, name, number))
+    made = page_files.find((_EVIDENCE_CACHE_NAME, name, number))
     if made is None or not made.data:
         raise ResultGone
     return response_for_page(request, made.data, made.media_type)
@@ -250,7 +251,7 @@ async def show_outcome(request: Request) -> Response:
     """Show the result of long work; if it has no words, show the page that it links back to."""
     found = job_result(request, JobOutcome)
     if not found.words:
-        return redirect_to(request, found.page, **found.parts)
+        return redirect_to(request, found.page, **found.page_path_params)
     return show(request, "outcome.html", it=found, handle=request.path_params["handle"])
 
 

@@ -20,7 +20,7 @@ from entrenous.respond.case_file import find_case, find_notice
 from entrenous.respond.case_status import NOTICE_TRANSITIONS, NoticeEvent, record_notice_event
 from entrenous.respond.law.deadlines import (
     DeadlineState,
-    deadline_for_person,
+    deadline_in_words_for_person,
     deadlines_of_case,
     law_of_deadline,
 )
@@ -81,7 +81,7 @@ async def show_letter(request: Request, words: str = "") -> Response:
         brought=notice.route.document in _DOCUMENTS_HANDED_IN_PERSON,
         on_site=notice.route.document is DocumentKind.HASH_BANK,
         if_nothing=step_if_deadline_passes(case, now, number),
-        clocks=_running_deadlines(case, notice, now),
+        deadlines=_running_deadlines(case, notice, now),
         claims=claim_sentences_by_gap(notice, case),
         events=[event for state, event in NOTICE_TRANSITIONS if state is notice.state],
         earlier=_number_of_earlier_version(case, notice),
@@ -151,7 +151,7 @@ def _typed_gap_values(
 def _running_deadlines(case: Case, notice: Notice, now: datetime) -> list[tuple[str, str]]:
     """Return the deadlines that run for this letter, each in words and with its law."""
     return [
-        (deadline_for_person(one), law_of_deadline(one))
+        (deadline_in_words_for_person(one), law_of_deadline(one))
         for one in deadlines_of_case(case, now)
         if one.notice == notice.number and one.state is DeadlineState.RUNNING
     ]

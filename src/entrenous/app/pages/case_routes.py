@@ -87,7 +87,7 @@ def show_plan(
         refused=refused,
         more=more,
         not_advice=translated(NOT_ADVICE_NOTE),
-        to_send=_suggested_words(),
+        to_send=_suggested_messages_by_step(),
         letters={step.route: _route_to_draft(step) for step in plan.steps},
         platforms={
             step.platform: login.lasting_handle_for("platform", step.platform)
@@ -204,7 +204,7 @@ def make_plan_of_case(name: str, device: Device) -> Plan:
     return make_plan(situation_of(case), day_of_event(case), today)
 
 
-def _suggested_words() -> dict[str, str]:
+def _suggested_messages_by_step() -> dict[str, str]:
     ladders = (shipped_ladder(CHAT_LADDER), shipped_ladder(THREAT_LADDER))
     return {step.id: step.words for one in ladders for step in one.steps if step.words}
 

@@ -44,7 +44,7 @@ from entrenous.respond.evidence import pending_stamp_text
 from entrenous.respond.law.deadlines import (
     Deadline,
     DeadlineState,
-    deadline_for_person,
+    deadline_in_words_for_person,
     deadlines_of_case,
     law_of_deadline,
 )
@@ -60,8 +60,8 @@ from entrenous.respond.nouns import (
     SightingReach,
 )
 from entrenous.respond.open_case import (
+    add_facts_to_case,
     add_sighting,
-    describe_case,
     record_representative,
     representative_in_words,
     representative_with_consent,
@@ -111,7 +111,7 @@ class CasePage:
     if_nothing: str
     step_document: str
     said: tuple[str, ...]
-    clocks: tuple[tuple[str, str], ...]
+    deadlines: tuple[tuple[str, str], ...]
     law: str
     has_dates: bool
     under_18: bool
@@ -139,7 +139,7 @@ def _list_cases(request: Request, page: int, device: Device) -> tuple[int, list[
             state.login.lasting_handle_for("case", due.name),
             due,
             page_for_step(
-                next_step(find_case(due.name, device), now, deadline_for_person), due.name
+                next_step(find_case(due.name, device), now, deadline_in_words_for_person), due.name
             ).words,
         )
         for due in shown
@@ -175,8 +175,8 @@ def _make_case_page(name: str, device: Device) -> CasePage:
         *(reappearance_text(back) for back in case.returned),
         pending_stamp_text(case),
     )
-    clocks = deadlines_of_case(case, now)
-    step = page_for_step(next_step(case, now, deadline_for_person), case.name)
+    deadlines = deadlines_of_case(case, now)
+    step = page_for_step(next_step(case, now, deadline_in_words_for_person), case.name)
     begun = bool(case.notices or step.route or is_threat_only(case))
     return CasePage(
         case,
@@ -184,22 +184,29 @@ def _make_case_page(name: str, device: Device) -> CasePage:
         step_if_deadline_passes(case, now),
         document_kind_of_route(step.route) if step.route else "",
         without_command_texts(said),
-        _deadlines_in_words(clocks, step),
+        _deadlines_in_words(deadlines, step),
         next(
-            (law_of_deadline(one) for one in clocks if deadline_for_person(one) in step.words), ""
+            (
+                law_of_deadline(one)
+                for one in deadlines
+                if deadline_in_words_for_person(one) in step.words
+            ),
+            "",
         ),
-        any(one.state is DeadlineState.RUNNING for one in clocks),
+        any(one.state is DeadlineState.RUNNING for one in deadlines),
         case.age is not AgeAnswer.ADULTS,
         None if begun or case.state is CaseState.CLOSED else find_first_letter(name, device),
     )
 
 
-def _deadlines_in_words(clocks: Sequence[Deadline], step: NextPage) -> tuple[tuple[str, str], ...]:
+def _deadlines_in_words(
+    deadlines: Sequence[Deadline], step: NextPage
+) -> tuple[tuple[str, str], ...]:
     """Return the addressees' deadlines, each in words and with its law, without those that the next
     step names.
     """
-    shown = (one for one in clocks if not (one.yours or one.sets_no_time_limit))
-    said = ((deadline_for_person(one), law_of_deadline(one)) for one in shown)
+    shown = (one for one in deadlines if not (one.yours or one.sets_no_time_limit))
+    said = ((deadline_in_words_for_person(one), law_of_deadline(one)) for one in shown)
     return tuple((words, law) for words, law in said if words not in step.words)
 
 
@@ -278,7 +285,7 @@ async def add_typed_situation(request: Request) -> Response:
 
     def add_situation_to_case(name: str, device: Device) -> Case:
         with device.vault.transaction():
-            case = describe_case(name, more, device)
+            case = add_facts_to_case(name, more, device)
             if typed_text(form, "role"):
                 who = role_from_answers({"role": typed_text(form, "role")})
                 acting = representative_with_consent(

@@ -14,7 +14,7 @@ from entrenous.app.forms import chosen_files, read_form, typed_text
 from entrenous.app.linking import Linking, LinkingAnswer, LinkingOnNew, LinkingOnOld
 from entrenous.app.passphrases import (
     chosen_passphrase,
-    passphrase_fields,
+    new_passphrase_variables,
 )
 from entrenous.app.web import (
     ResultGone,
@@ -200,7 +200,7 @@ async def show_new_device_passphrase_form(
         "link_lock.html",
         status=status,
         form=form,
-        **passphrase_fields(why),
+        **new_passphrase_variables(why),
     )
 
 

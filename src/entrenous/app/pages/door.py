@@ -13,7 +13,7 @@ from entrenous.app.pages.joining import LinkButMessenger, prefill_person_form, r
 from entrenous.app.passphrases import (
     chosen_passphrase,
     is_weak,
-    passphrase_fields,
+    new_passphrase_variables,
     passphrase_in,
 )
 from entrenous.app.web import error_words, posted_or_kept_form, redirect_to, show, state_of
@@ -35,7 +35,7 @@ def routes() -> list[Route]:
         Route("/2", lock, name="lock", methods=["POST"]),
         Route("/3", leave_quickly, name="leave", methods=["POST"]),
         Route("/7", dismiss_warnings, name="warnings_read", methods=["POST"]),
-        Route("/6", serve_strength, name="strength", methods=["POST"]),
+        Route("/6", serve_passphrase_strength, name="strength", methods=["POST"]),
     ]
 
 
@@ -64,7 +64,7 @@ async def show_set_up_form(
         "setup.html",
         status=status,
         form=form,
-        **passphrase_fields(why),
+        **new_passphrase_variables(why),
     )
 
 
@@ -92,7 +92,7 @@ async def set_up(request: Request) -> Response:
     return _redirect_to_wanted(request)
 
 
-async def serve_strength(request: Request) -> Response:
+async def serve_passphrase_strength(request: Request) -> Response:
     """Return how strong the passphrase being typed is."""
     words = passphrase_in(await read_form(request), "passphrase")
     return show(

@@ -16,7 +16,7 @@ from entrenous.app.jobs import ReportProgress
 from entrenous.app.pages.devices import RevocationOutcome, describe_checklist, sheet_from_form
 from entrenous.app.passphrases import (
     chosen_passphrase,
-    passphrase_fields,
+    new_passphrase_variables,
     passphrase_in,
 )
 from entrenous.app.vault_session import VaultLocked, VaultSession
@@ -249,7 +249,7 @@ async def show_passphrase_form(
         request,
         "passphrase.html",
         status=status,
-        **passphrase_fields(why),
+        **new_passphrase_variables(why),
     )
 
 

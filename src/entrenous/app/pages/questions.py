@@ -73,7 +73,7 @@ _ALLOWED_ANSWERS: Final[Mapping[str, frozenset[str]]] = {
     "maker": frozenset(PictureMaker) - {PictureMaker.UNSAID},
     "demand": frozenset(Demand),
 }
-_QUESTIONS_WORDED_BY_RULES: Final = frozenset({"safe", "watched", "age", "posted"})
+_QUESTIONS_IN_SAFETY_TABLE: Final = frozenset({"safe", "watched", "age", "posted"})
 _CASE_PATH, _LEGAL_PATH = "case", "legal"
 
 
@@ -181,7 +181,7 @@ def _show_question(
     if name not in asked:
         return redirect_to(request, way if way == _LEGAL_PATH else "cases")
     before = asked[: asked.index(name)]
-    question = safety_questions()[name] if name in _QUESTIONS_WORDED_BY_RULES else None
+    question = safety_questions()[name] if name in _QUESTIONS_IN_SAFETY_TABLE else None
     if form is None:  # input from before the app was locked is shown again after unlocking
         form = FormData() if login.has_hidden_answers else kept_form(request)
     return show(

@@ -37,7 +37,7 @@ from entrenous.respond.platforms import host_of
 from entrenous.respond.rdap_services import (
     IANA_LISTS_URL,
     describe_what_look_up_reveals,
-    is_address,
+    is_ip_address,
 )
 
 _NO_WEB_ADDRESS_MESSAGE: Final = translatable(
@@ -56,7 +56,9 @@ def routes() -> list[Route]:
     return [
         Route("/75", show_site_form, name="who_hosts", methods=["GET"]),
         Route("/75", look_up_typed_site, methods=["POST"]),
-        Route("/96/{case}/{number:int}", show_page_form, name="case_host", methods=["GET"]),
+        Route(
+            "/96/{case}/{number:int}", show_sighting_host_form, name="case_host", methods=["GET"]
+        ),
         Route("/96/{case}/{number:int}", look_up_site_of_sighting, methods=["POST"]),
     ]
 
@@ -95,7 +97,7 @@ def _site_from_form(request: Request) -> SiteToLookUp:
     return SiteToLookUp(host_of(state_of(request).login.answers.get("site", "")), "who_hosts")
 
 
-async def show_page_form(request: Request) -> Response:
+async def show_sighting_host_form(request: Request) -> Response:
     """Explain who learns what if the host of a sighting is looked up."""
     return _show_explanation(request, await _site_of_sighting(request))
 
@@ -118,7 +120,7 @@ async def _site_of_sighting(request: Request) -> SiteToLookUp:
 
 
 def _show_explanation(request: Request, it: SiteToLookUp, words: str = "") -> Response:
-    proxy, lists = state_of(request).settings.proxy, _location_of_lists()
+    proxy, lists = state_of(request).settings.proxy, _rdap_lists_url()
     sees = describe_what_look_up_reveals(it.host, proxy, "", lists) if it.host else ()
     with_address = (
         describe_what_look_up_reveals(it.host, proxy, _PLACEHOLDER_ADDRESS, lists)
@@ -133,7 +135,7 @@ def _show_explanation(request: Request, it: SiteToLookUp, words: str = "") -> Re
         it=it,
         sees=sees,
         sees_besides=[line for line in with_address if line not in sees],
-        is_number=is_address(it.host),
+        is_number=is_ip_address(it.host),
         about=without_command_texts([translated(WRITE_TO_HOST_ADVICE)]),
         form=posted_or_kept_form(request),
         host_record=state_of(request).login.lasting_handle_for("platform", _WEB_HOST_PLATFORM_ID),
@@ -144,7 +146,7 @@ def _start_look_up(request: Request, form: FormData, it: SiteToLookUp) -> Respon
     """Query the registries, or read the pasted answer, which never leaves the device."""
     say, proxy = language_of(request).sentences.gettext, state_of(request).settings.proxy
     address, pasted = typed_text(form, "address"), typed_text(form, "pasted")
-    if address and not is_address(address):
+    if address and not is_ip_address(address):
         return _show_explanation(request, it, translated(_NO_NETWORK_ADDRESS_MESSAGE))
     if not it.host:
         return redirect_to(request, it.back)
@@ -154,7 +156,7 @@ def _start_look_up(request: Request, form: FormData, it: SiteToLookUp) -> Respon
             return _make_outcome(say("What is in it"), look_up_contacts_in_text(pasted), it)
         from entrenous.respond.client.rdap import look_up_site  # noqa: PLC0415 - loads httpx
 
-        found = look_up_site(it.host, address, proxy, _location_of_lists())
+        found = look_up_site(it.host, address, proxy, _rdap_lists_url())
         return _make_outcome(say("Who hosts it"), found, it)
 
     return start_job_without_vault(request, say("Asking the registries"), query_or_read, "outcome")
@@ -167,7 +169,7 @@ def _make_outcome(heading: str, found: AbuseLookUp, it: SiteToLookUp) -> JobOutc
     return JobOutcome(heading, (it.host, *words), it.case, it.back, note=note)
 
 
-def _location_of_lists() -> str:
+def _rdap_lists_url() -> str:
     """Return the address of the lists of RDAP servers: that in the environment variable, which the
     command reads too, or else IANA's.
     """

@@ -109,7 +109,7 @@ def capture_page(name: str, number: int, why: str, context: CaptureContext, devi
         "url_final": page.url,
         "started_at": write_time(started),
         "ended_at": write_time(device.clock.now()),
-        "local_time": _on_local_clock(started, context.local_offset),
+        "local_time": _format_local_time(started, context.local_offset),
         "tool": str(this_program()),
         "who": CUSTODY_ACTOR,
         "why": why,
@@ -149,7 +149,7 @@ def _is_html(answer: WebAnswer) -> bool:
     return "html" in answer.content_type and not answer.is_encoded
 
 
-def _on_local_clock(at: datetime, offset: timedelta) -> str:
+def _format_local_time(at: datetime, offset: timedelta) -> str:
     """Return a time as the person's own clock showed it, with its offset from UTC."""
     minutes = int(offset.total_seconds()) // 60
     sign = "-" if minutes < 0 else "+"

@@ -19,7 +19,7 @@ from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_open_case
 from entrenous.respond.evidence import read_evidence
-from entrenous.respond.nouns import Case, Evidence, EvidenceLevel
+from entrenous.respond.nouns import Case, EvidenceItem, EvidenceLevel
 from entrenous.respond.open_case import store_evidence_item
 
 UNPACKED_BYTES_MAX: Final = 256 * 1024 * 1024  # bytes of all records together
@@ -62,11 +62,11 @@ def add_second_capture(name: str, untrusted_wacz: bytes, who: str, device: Devic
         shared = [
             (_count_shared_addresses(case, one, theirs, device), one.number) for one in own_captures
         ]
-        level, what = _describe_capture(who, *max(shared, default=(0, 0)))
+        level, what = _level_and_description(who, *max(shared, default=(0, 0)))
         return store_evidence_item(name, untrusted_wacz, (level, what, None), device)
 
 
-def _describe_capture(who: str, shared: int, number: int) -> tuple[EvidenceLevel, str]:
+def _level_and_description(who: str, shared: int, number: int) -> tuple[EvidenceLevel, str]:
     by = f"a web archive by {' '.join(who.split())}"
     if not shared:
         return EvidenceLevel.A1, f"{by}; no content in it is the same as in a capture here"
@@ -75,7 +75,7 @@ def _describe_capture(who: str, shared: int, number: int) -> tuple[EvidenceLevel
 
 
 def _count_shared_addresses(
-    case: Case, item: Evidence, theirs: Mapping[str, bytes], device: Device
+    case: Case, item: EvidenceItem, theirs: Mapping[str, bytes], device: Device
 ) -> int:
     """Return how many addresses have the same content in an item and in the other capture."""
     ours = content_hashes_by_address(read_evidence(case.name, item.number, _READ_PURPOSE, device))

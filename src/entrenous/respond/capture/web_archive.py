@@ -115,7 +115,7 @@ def _write_warc(capture: Capture, created: datetime, dice: RandomSource) -> tupl
     for one in capture.exchanges:
         start = buffer.tell()
         response = writer.write_exchange(one)
-        lines.append(_index_line(one, start, response.end - start))
+        lines.append(_cdxj_line(one, start, response.end - start))
     writer.write_record(
         "metadata",
         created,
@@ -206,7 +206,7 @@ def http_payload_of(message: bytes) -> bytes:
     return body if end and b"HTTP/" in head.partition(b"\r\n")[0] else message
 
 
-def _index_line(exchange: Exchange, offset: int, length: int) -> str:
+def _cdxj_line(exchange: Exchange, offset: int, length: int) -> str:
     """Return a line of CDXJ: a sortable key, the time, and where the record is."""
     about: dict[str, Any] = {
         "url": exchange.url,

@@ -69,7 +69,9 @@ class PublicWeb:
             minimum_rate_for_requests(MinimumRate(sys.maxsize, each_s=self.time_max_s)),
         ):
             address = httpx.URL(url)
-            network = _RecordingNetwork(self._network(address, allow_loopback=allow_loopback))
+            network = _RecordingNetwork(
+                self._checked_network(address, allow_loopback=allow_loopback)
+            )
             route = proxy_route_for(address, self.proxy)
             with (
                 RateLimitedTransport(self.context, route, network) as transport,
@@ -87,14 +89,15 @@ class PublicWeb:
             ):
                 return self._read_answer(answer, network, bytes_max)
 
-    def _network(self, url: httpx.URL, *, allow_loopback: bool) -> RateCheckedNetwork:
+    def _checked_network(self, url: httpx.URL, *, allow_loopback: bool) -> RateCheckedNetwork:
         """Return a network that refuses private addresses. With a proxy, which resolves names
         itself, the resolved addresses are not checked here.
         """
         if self.proxy is not None and not is_loopback(url.host):
             return RateCheckedNetwork(self.proxy)
         return RateCheckedNetwork(
-            None, _require_loopback if allow_loopback and is_loopback(url.host) else _require_public
+            None,
+            _is_loopback_address if allow_loopback and is_loopback(url.host) else _require_public,
         )
 
     def _read_answer(
@@ -133,7 +136,7 @@ def _require_public(address: str) -> bool:
     return True
 
 
-def _require_loopback(address: str) -> bool:
+def _is_loopback_address(address: str) -> bool:
     return is_loopback(address.partition("%")[0])
 
 

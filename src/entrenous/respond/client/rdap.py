@@ -38,7 +38,7 @@ from entrenous.respond.abuse_contacts import (
 from entrenous.respond.rdap_services import (
     IANA_LISTS_URL,
     RdapServices,
-    is_address,
+    is_ip_address,
     names_to_query,
     parse_rdap_services,
     rdap_server_for_address,
@@ -64,7 +64,7 @@ def look_up_site(
     ``address`` is what the person typed as the site's network address, or "". If a proxy is used,
     no name is resolved here. Raises RdapFailed, BadRdapAnswer.
     """
-    typed = address or (host if is_address(host) else "")
+    typed = address or (host if is_ip_address(host) else "")
     known = (typed,) if typed else () if proxy is not None else resolve_host(host)
     with open_rdap_client(proxy, lists) as client:
         return client.look_up(host, known)

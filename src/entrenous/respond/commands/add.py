@@ -21,7 +21,7 @@ from entrenous.respond.capture.saved_page import (
     refers_to_folder,
 )
 from entrenous.respond.case_file import find_case
-from entrenous.respond.commands.case_view import print_case_answer
+from entrenous.respond.commands.case_view import print_case_or_json
 from entrenous.respond.nouns import Sighting, SightingReach
 from entrenous.respond.open_case import (
     EVIDENCE_ITEM_BYTES_MAX,
@@ -137,7 +137,7 @@ def add(
             elif data is not None:
                 add_file(name, data, what or kind, device)
         # Outside the transaction, so that a closed output does not undo the addition.
-        print_case_answer(find_case(name, device), device, as_json=as_json, steps_for=platforms)
+        print_case_or_json(find_case(name, device), device, as_json=as_json, steps_for=platforms)
 
 
 def _add_second_capture(name: str, data: bytes, who: str, device: Device) -> None:

@@ -38,7 +38,7 @@ from entrenous.respond.commands.case_view import (
     advice_to_name_place,
     case_json,
     next_step_in_words,
-    print_case_answer,
+    print_case_or_json,
 )
 from entrenous.respond.commands.deadline import calendar
 from entrenous.respond.commands.notice import notice
@@ -75,11 +75,11 @@ from entrenous.respond.nouns import (
 )
 from entrenous.respond.open_case import (
     ADVICE_BEFORE_CAPTURE,
-    describe_case,
+    add_facts_to_case,
     find_trace,
     open_case,
-    record_minor,
     record_representative,
+    record_somebody_under_18,
     representative_with_consent,
 )
 from entrenous.respond.safety import SafetyAnswers
@@ -203,7 +203,7 @@ def open_(
     situation = replace(
         situation, platform=read_typed_line(platform, translated("The platform"), context)
     )
-    representative = _representative(for_somebody_else, consent, context)
+    representative = _representative_from_options(for_somebody_else, consent, context)
     with opened_device(context) as device:
         since = (aware_at or device.clock.now()) if breach_ else None
         if name is None:
@@ -215,7 +215,7 @@ def open_(
             case = _reopen_with_facts(name, situation, device, under_18=under_18)
             case = record_representative(name, representative, device) if representative else case
             case = record_breach(name, since, device) if since else case
-        print_case_answer(case, device, as_json=as_json)
+        print_case_or_json(case, device, as_json=as_json)
     if not as_json:
         if not case.situation.places:
             print_line(f"  {advice_to_name_place(case)}")
@@ -254,14 +254,16 @@ def about(
         depicts_me=shows_me,
         recipient_known=sender,
     )
-    representative = None if under_18 else _representative(for_somebody_else, consent, context)
+    representative = (
+        None if under_18 else _representative_from_options(for_somebody_else, consent, context)
+    )
     with opened_device(context) as device:
         if under_18:
-            record_minor(name, more, device)
+            record_somebody_under_18(name, more, device)
         with device.vault.transaction():
-            case = describe_case(name, more, device)
+            case = add_facts_to_case(name, more, device)
             case = record_representative(name, representative, device) if representative else case
-        print_case_answer(case, device, as_json=as_json)
+        print_case_or_json(case, device, as_json=as_json)
 
 
 def list_cases(context: typer.Context, as_json: JsonFlag = False) -> None:
@@ -283,7 +285,7 @@ def list_cases(context: typer.Context, as_json: JsonFlag = False) -> None:
 def show(context: typer.Context, name: str, as_json: JsonFlag = False) -> None:
     """Show a case: findings, sightings, evidence, deadlines, and one next step."""
     with opened_device(context) as device:
-        print_case_answer(find_case(name, device), device, as_json=as_json)
+        print_case_or_json(find_case(name, device), device, as_json=as_json)
 
 
 def close(context: typer.Context, name: str) -> None:
@@ -389,7 +391,7 @@ def _ask_safety_questions(
     ), age
 
 
-def _representative(
+def _representative_from_options(
     role: RepresentativeRole | None, consent: str, context: typer.Context
 ) -> Representative | None:
     """Return who acts for the person shown, or None; raises NoConsent."""
@@ -404,10 +406,10 @@ def _representative(
 def _reopen_with_facts(name: str, more: Situation, device: Device, *, under_18: bool) -> Case:
     """Reopen a case and record the facts given with its name."""
     if under_18:
-        record_minor(name, more, device)
+        record_somebody_under_18(name, more, device)
     with device.vault.transaction():
         case = reopen_case(name, device)
-        return case if more == Situation(()) else describe_case(name, more, device)
+        return case if more == Situation(()) else add_facts_to_case(name, more, device)
 
 
 def _situation_from_options(

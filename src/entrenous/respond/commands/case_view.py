@@ -64,7 +64,7 @@ def case_json(case: Case, device: Device) -> dict[str, object]:
             for one in case.notices
         ],
         "breach": _breach_json(case.breach),
-        "deadlines": [_deadline_json(clock) for clock in deadlines_of_case(case, now)],
+        "deadlines": [_deadline_json(deadline) for deadline in deadlines_of_case(case, now)],
         "next": next_step(case, now),
     }
 
@@ -74,7 +74,7 @@ def _platform_id(sighting: Sighting, case: Case) -> str | None:
     return None if record is None else record.id
 
 
-def print_case_answer(
+def print_case_or_json(
     case: Case, device: Device, *, as_json: bool, steps_for: tuple[PlatformRecord, ...] = ()
 ) -> None:
     if as_json:
@@ -108,9 +108,9 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
         print_line(f"  {pending_stamp}")
     for one in case.notices:
         print_line(f"  {_notice_in_words(one)}")
-    for clock in deadlines_of_case(case, now):
-        if not clock.sets_no_time_limit:
-            print_line(f"  {_deadline_in_words(clock)}")
+    for deadline in deadlines_of_case(case, now):
+        if not deadline.sets_no_time_limit:
+            print_line(f"  {_deadline_in_words(deadline)}")
     for record in steps_for:
         _print_steps(report_steps(record, case, now.date()))
     print_line(next_step_in_words(case, now))
@@ -129,11 +129,11 @@ def _notice_in_words(notice: Notice) -> str:
     return text.format(number=notice.number, to=translated(notice.to), law=law, state=state)
 
 
-def _deadline_in_words(clock: Deadline) -> str:
+def _deadline_in_words(deadline: Deadline) -> str:
     text = translated("Clock of notice {number}: {deadline}")
-    if not clock.notice:
+    if not deadline.notice:
         text = translated("Clock: {deadline}")
-    return text.format(number=clock.notice, deadline=deadline_in_words(clock))
+    return text.format(number=deadline.notice, deadline=deadline_in_words(deadline))
 
 
 def _print_sightings(case: Case) -> None:
@@ -165,17 +165,17 @@ def _breach_json(breach: Breach | None) -> dict[str, object] | None:
     }
 
 
-def _deadline_json(clock: Deadline) -> dict[str, object]:
+def _deadline_json(deadline: Deadline) -> dict[str, object]:
     return {
-        "notice": clock.notice,
-        "law": clock.law,
-        "provision": clock.provision,
-        "rule": clock.rule,
-        "state": clock.state.value,
-        "due_at": None if clock.due_at is None else rfc3339_utc(clock.due_at),
-        "in_words": deadline_in_words(clock),
-        "source": clock.source,
-        "read_on": clock.read_on.isoformat(),
+        "notice": deadline.notice,
+        "law": deadline.law,
+        "provision": deadline.provision,
+        "rule": deadline.rule,
+        "state": deadline.state.value,
+        "due_at": None if deadline.due_at is None else rfc3339_utc(deadline.due_at),
+        "in_words": deadline_in_words(deadline),
+        "source": deadline.source,
+        "read_on": deadline.read_on.isoformat(),
     }
 
 

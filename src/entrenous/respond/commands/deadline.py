@@ -72,13 +72,13 @@ def deadline(
         words = f"{result.route.law}, {result.route.provision}: {result.rule}"
         entry = CalendarEntry(result.due_at, words, calendar_entry_uid(now, words))
         shown = format_calendar_file(
-            [entry], now, plain_titles=plain_titles, alarm=_alarm_before(alarm)
+            [entry], now, plain_titles=plain_titles, alarm=_alarm_lead_time(alarm)
         )
         write_new(ics, shown)
     if as_json:
         print_json(_deadline_json(result))
     else:
-        for line in result.working:
+        for line in result.calculation:
             print_line(f"  {line}")
         print_line(_deadline_in_words(result))
     raise typer.Exit(0 if result.due_at else _EXIT_NO_DATE)
@@ -103,7 +103,9 @@ def calendar(
         entries = running_deadline_entries(case, deadlines_of_case(case, now))
     write_new(
         ics,
-        format_calendar_file(entries, now, plain_titles=plain_titles, alarm=_alarm_before(alarm)),
+        format_calendar_file(
+            entries, now, plain_titles=plain_titles, alarm=_alarm_lead_time(alarm)
+        ),
     )
     if as_json:
         print_json({"schema": "entrenous/calendar/1", "file": str(ics), "entries": len(entries)})
@@ -146,7 +148,7 @@ def _parse_place(country: str, region: str | None) -> Place:
     return parse_place(part if part.upper().startswith(f"{place}-") else f"{place}-{part}")
 
 
-def _alarm_before(hours: int | None) -> timedelta | None:
+def _alarm_lead_time(hours: int | None) -> timedelta | None:
     return None if hours is None else timedelta(hours=hours)
 
 
@@ -167,7 +169,7 @@ def _deadline_json(result: CountedDeadline) -> dict[str, object]:
         "due_at": _local_time(result.due_at, result.place),
         "in_force": result.in_force,
         "rule": result.rule,
-        "working": list(result.working),
+        "working": list(result.calculation),
         "source": result.route.source,
         "place": result.place,
         "read_on": result.route.read_on.isoformat(),

@@ -22,7 +22,7 @@ from entrenous.respond.client.stamp_authority import (
     open_timestamp_authority,
     verify_stamp,
 )
-from entrenous.respond.commands.case_view import print_case_answer
+from entrenous.respond.commands.case_view import print_case_or_json
 from entrenous.respond.commands.packs import check, pack
 from entrenous.respond.commands.watch import require_watching_agreement
 from entrenous.respond.evidence import (
@@ -100,7 +100,7 @@ def capture(
             web, time.monotonic, time.sleep, _local_offset(device), by_proxy
         )
         case = capture_page(name, sighting, why, capture_context, device)
-        print_case_answer(case, device, as_json=as_json)
+        print_case_or_json(case, device, as_json=as_json)
 
 
 def _local_offset(device: Device) -> timedelta:

@@ -56,7 +56,7 @@ def add_commands(app: typer.Typer) -> None:
 _USAGE_ERROR: Final = translatable(
     "give a case, or say where you live and what happened: --place GB --what public"
 )
-_ALONE_ERROR: Final = translatable("a case or --scenario goes without other options")
+_NO_OTHER_OPTIONS_ERROR: Final = translatable("a case or --scenario goes without other options")
 # help lines beside a case's routes; ``entrenous help`` shows all of them
 _HELP_LINES_MAX: Final = 6
 _SpreadOption = Annotated[
@@ -141,7 +141,9 @@ def routes(
     }
     given = {key: value for key, value in options.items() if value not in (None, "")}
     if (name is not None) + (scenario is not None) + bool(given or hide_my_name) != 1:
-        raise typer.BadParameter(translated(_ALONE_ERROR if name or scenario else _USAGE_ERROR))
+        raise typer.BadParameter(
+            translated(_NO_OTHER_OPTIONS_ERROR if name or scenario else _USAGE_ERROR)
+        )
     if name is not None:
         _print_routes_of_case(context, name, as_json=as_json, in_full=in_full)
         return

@@ -12,7 +12,7 @@ from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case, find_notice
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
-from entrenous.respond.commands.case_view import print_case_answer
+from entrenous.respond.commands.case_view import print_case_or_json
 from entrenous.respond.letters.draft import draft_and_store_notice, render_notice_pdf
 from entrenous.respond.letters.drafted_notices import (
     compare_notices,
@@ -123,13 +123,13 @@ def notice(
         elif compare_two is not None:
             _print_comparison(find_case(name, device), *compare_two, as_json=as_json)
         elif number_of is not None:
-            print_case_answer(
+            print_case_or_json(
                 store_reference_number(name, number_of, reference, device), device, as_json=as_json
             )
         elif happened:
             ((event, number),) = happened
             moment = at or device.clock.now()
-            print_case_answer(
+            print_case_or_json(
                 record_notice_event(name, number, event, moment, device), device, as_json=as_json
             )
         else:

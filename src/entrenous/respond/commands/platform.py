@@ -91,7 +91,9 @@ def platform(
     if look_up:
         found = _look_up_contacts(context, host, address, lists, yes=yes)
     steps = report_steps(
-        record or platform_by_id(GENERIC_SITE_RECORD_ID), _load_case_or_blank(context, case), today
+        record or platform_by_id(GENERIC_SITE_RECORD_ID),
+        _case_or_empty_situation(context, case),
+        today,
     )
     if as_json:
         print_json(_report_steps_json(steps, found, known=record is not None))
@@ -137,7 +139,7 @@ def _print_contacts(looked_up: AbuseLookUp | None, typed: str, *, known: bool) -
         print_line(single_line(line))
 
 
-def _load_case_or_blank(context: typer.Context, case: str | None) -> Case | Situation:
+def _case_or_empty_situation(context: typer.Context, case: str | None) -> Case | Situation:
     if case is None:
         return Situation(())
     with opened_device(context) as device:
@@ -149,7 +151,7 @@ def _load_case_or_blank(context: typer.Context, case: str | None) -> Case | Situ
 def _list_platforms(today: date, *, as_json: bool) -> None:
     records = shipped_platforms()
     if as_json:
-        shown = [_record_facts(record, today) for record in records]
+        shown = [_platform_record_json(record, today) for record in records]
         print_json({"schema": "entrenous/platforms/1", "platforms": shown})
         return
     for record in records:
@@ -157,7 +159,7 @@ def _list_platforms(today: date, *, as_json: bool) -> None:
     print_line(translated("One of them, with what its form asks: entrenous case platform NAME"))
 
 
-def _record_facts(record: PlatformRecord, today: date) -> dict[str, object]:
+def _platform_record_json(record: PlatformRecord, today: date) -> dict[str, object]:
     """Return every column of a record, with the source and day of reading beside them."""
     columns = {name: value if value != "" else None for name, value in asdict(record).items()}
     cautions = list(record.cautions(today))
@@ -170,7 +172,7 @@ def _report_steps_json(
     return {
         "schema": "entrenous/platform/1",
         "known": known,
-        **_record_facts(steps.platform, SystemClock().now().date()),
+        **_platform_record_json(steps.platform, SystemClock().now().date()),
         "steps": {
             "answers": [asdict(answer) for answer in steps.answers],
             "answers_known": steps.answers_known,

@@ -74,7 +74,7 @@ class PeriodEnd:
     """
 
     due_at: datetime | None
-    working: tuple[str, ...]
+    calculation: tuple[str, ...]
 
 
 @lru_cache(maxsize=1024)
@@ -106,7 +106,7 @@ def count_period(start: datetime, period: Period, rule: CountingRule, place: Pla
     if period.unit is PeriodUnit.HOURS and rule.hours is HoursRule.ELAPSED:
         zones = zones[:1]  # elapsed hours are the same in every time zone
     ends = [
-        _TimeCount(start.astimezone(zone), zone, period, rule, place).compute_end()
+        _ZonePeriodCounter(start.astimezone(zone), zone, period, rule, place).compute_end()
         for zone in zones
     ]
     end = max(ends, key=lambda one: one.due_at or start)
@@ -114,12 +114,12 @@ def count_period(start: datetime, period: Period, rule: CountingRule, place: Pla
         sentence = translated(
             "There are several time zones in {place}: the latest end is taken."
         ).format(place=place_in_words(place))
-        return PeriodEnd(end.due_at, (*end.working, sentence))
+        return PeriodEnd(end.due_at, (*end.calculation, sentence))
     return end
 
 
 @dataclass(frozen=True, slots=True)
-class _TimeCount:
+class _ZonePeriodCounter:
     """The calculation for one time zone; ``start`` is the time of the event in that zone."""
 
     start: datetime
@@ -131,10 +131,12 @@ class _TimeCount:
     def compute_end(self) -> PeriodEnd:
         if self.period.unit is PeriodUnit.HOURS:
             return self._end_of_hours()
-        last, working = _end_of_days(
+        last, calculation = _end_of_days(
             self.start.date(), self.period, self.rule, self.place, language_of_person()
         )
-        return PeriodEnd(datetime.combine(last, _LAST_SECOND, self.zone).astimezone(UTC), working)
+        return PeriodEnd(
+            datetime.combine(last, _LAST_SECOND, self.zone).astimezone(UTC), calculation
+        )
 
     def _end_of_hours(self) -> PeriodEnd:
         start, cited = self.start.astimezone(UTC), self.rule.citation_of(self.rule.cite_hours)
@@ -185,11 +187,11 @@ def _end_of_days(
 ) -> tuple[date, tuple[str, ...]]:
     """Return the last day of a period in days or longer units, and the calculation."""
     del language  # only a cache key: the calculation is worded in this language
-    return _DayCount(event, period, rule, place).compute_end()
+    return _DayPeriodCounter(event, period, rule, place).compute_end()
 
 
 @dataclass(frozen=True, slots=True)
-class _DayCount:
+class _DayPeriodCounter:
     """The calculation for periods of days or longer units; ``event`` is the event's day in local
     time.
     """
@@ -200,12 +202,12 @@ class _DayCount:
     place: Place
 
     def compute_end(self) -> tuple[date, tuple[str, ...]]:
-        last, working = self._last_day()
+        last, calculation = self._last_day()
         moved, moves = self._roll_to_working_day(last)
         sentence = translated("The last day counts to its end, 24:00{cited}.").format(
             cited=self.rule.citation_of(self.rule.cite_end)
         )
-        return moved, (*working, *moves, *self._note_unknown_holidays(moved), sentence)
+        return moved, (*calculation, *moves, *self._note_unknown_holidays(moved), sentence)
 
     def _last_day(self) -> tuple[date, tuple[str, ...]]:
         event, rule = self.event, self.rule
@@ -285,20 +287,20 @@ class _DayCount:
         return last, (sentence,)
 
     def _with_enough_working_days(
-        self, last: date, working: tuple[str, ...]
+        self, last: date, calculation: tuple[str, ...]
     ) -> tuple[date, tuple[str, ...]]:
         least, rule = self.rule.least_working_days, self.rule
         short = self.period.unit is PeriodUnit.DAYS and self.period.number < least
         if not least or short:
-            return last, working
+            return last, calculation
         *_, enough = self._next_working_days(self.event, least)
         if enough <= last:
-            return last, working
+            return last, calculation
         cited = rule.citation_of(rule.cite_least)
         sentence = translated(
             "The time must have at least {least} working days{cited}, so it ends on {day}."
         ).format(least=least, cited=cited, day=_format_day(enough))
-        return enough, (*working, sentence)
+        return enough, (*calculation, sentence)
 
     def _roll_to_working_day(self, last: date) -> tuple[date, tuple[str, ...]]:
         moved, why = last, []

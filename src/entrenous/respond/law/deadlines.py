@@ -69,9 +69,9 @@ RECEIPT_TEXT: Final = translatable("receipt")
 _RULES_WITHOUT_LIMIT: Final = frozenset({"none", "none published", "authority"})
 # a semicolon inside brackets does not end a clause
 _CLAUSE_SEPARATOR: Final = re.compile(r";(?![^()]*\))")
-_CONFIRM_PATTERN: Final = re.compile(r"\bconfirm")
-_REPORT_PATTERN: Final = re.compile(r"\bstatus\b")
-_ANSWER_PATTERN: Final = re.compile(r"\b(answer|decision|notify)\b")
+_CONFIRM_CLAUSE_PATTERN: Final = re.compile(r"\bconfirm")
+_REPORT_CLAUSE_PATTERN: Final = re.compile(r"\bstatus\b")
+_ANSWER_CLAUSE_PATTERN: Final = re.compile(r"\b(answer|decision|notify)\b")
 _URGENCY_ORDER: Final = (
     DeadlineState.RUNNING,
     DeadlineState.MISSED,
@@ -99,15 +99,15 @@ def deadlines_of_case(case: Case, now: datetime) -> tuple[Deadline, ...]:
         case: its notices contain the law as it was when they were drafted.
         now: aware, UTC.
     """
-    clocks = [
+    deadlines = [
         _make_deadline(notice, clause, case.situation, now)
         for notice in case.notices
         if notice.state is not NoticeState.WITHDRAWN
         for clause in deadline_clauses_of(notice.route)
     ]
     if case.breach is not None:
-        clocks += _breach_deadlines(case.breach, case.situation, now)
-    return tuple(sorted(clocks, key=_urgency_key))
+        deadlines += _breach_deadlines(case.breach, case.situation, now)
+    return tuple(sorted(deadlines, key=_urgency_key))
 
 
 def deadline_clauses_of(route: Route) -> tuple[str, ...]:
@@ -212,7 +212,7 @@ def deadline_in_words(deadline: Deadline) -> str:
     return f"{_until_in_words(deadline, until or '')} ({law_of_deadline(deadline)})"
 
 
-def deadline_for_person(deadline: Deadline) -> str:
+def deadline_in_words_for_person(deadline: Deadline) -> str:
     """Describe one deadline in a sentence, in this machine's local time (the person's), without
     naming the law.
     """
@@ -381,11 +381,11 @@ def _fulfilled_at(notice: Notice, clause: str) -> datetime | None:
 
 def required_act(route: Route, clause: str) -> RequiredAct:
     """Return what the addressee has to do within a clause's time."""
-    if _CONFIRM_PATTERN.search(clause):
+    if _CONFIRM_CLAUSE_PATTERN.search(clause):
         return RequiredAct.CONFIRM
-    if _REPORT_PATTERN.search(clause):
+    if _REPORT_CLAUSE_PATTERN.search(clause):
         return RequiredAct.REPORT
-    if route.kind in _KINDS_THAT_REQUIRE_ANSWER or _ANSWER_PATTERN.search(clause):
+    if route.kind in _KINDS_THAT_REQUIRE_ANSWER or _ANSWER_CLAUSE_PATTERN.search(clause):
         return RequiredAct.ANSWER
     return RequiredAct.REMOVE
 

@@ -104,7 +104,7 @@ class _StepRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     routes: tuple[str, ...] = ()
 
 
-class _Head(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _LadderRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     title: str
     principle: str
     stop_if_minor: str
@@ -112,10 +112,10 @@ class _Head(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     order: tuple[str, ...]
 
 
-class _Table(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _LadderTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     read_on: date
-    ladder: _Head
+    ladder: _LadderRow
     step: dict[str, _StepRow]
     police: dict[str, str] = {}
 
@@ -133,7 +133,7 @@ def read_ladder(name: str, data: bytes) -> Ladder:
     once and each step has a source.
     """
     file = f"{name}-ladder.toml"
-    table = read_table(_Table, data, file)
+    table = read_table(_LadderTable, data, file)
     if sorted(table.ladder.order) != sorted(table.step):
         raise BadTable(table=file, entry="order")
     without_source = [

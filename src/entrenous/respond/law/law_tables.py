@@ -238,17 +238,17 @@ def _parse_change(id_: str, row: _UpdateRow, name: str, tables: dict[str, _LawTa
     )
 
 
-_OWN_LETTERS: Final = "own-letters.toml"
+_OWN_LETTERS_FILE: Final = "own-letters.toml"
 
 
 @cache
-def shipped_letters() -> tuple[Route, ...]:
+def shipped_own_letters() -> tuple[Route, ...]:
     """Return the program's own letters, described like routes."""
-    return read_routes({_OWN_LETTERS: shipped_table(_OWN_LETTERS)})
+    return read_routes({_OWN_LETTERS_FILE: shipped_table(_OWN_LETTERS_FILE)})
 
 
 def own_letter(name: str) -> Route | None:
     """Return one of the program's own letters by name, e.g. "account-threat"; None if there is
     none.
     """
-    return next((route for route in shipped_letters() if route.id == name), None)
+    return next((route for route in shipped_own_letters() if route.id == name), None)

@@ -77,7 +77,7 @@ class CountedDeadline:
     in_force: bool
     due_at: datetime | None
     clauses: tuple[ClauseDue, ...]
-    working: tuple[str, ...]
+    calculation: tuple[str, ...]
 
     @property
     def rule(self) -> str:
@@ -116,7 +116,7 @@ def count_deadline(
     day = start.astimezone(capital_zone(where)).date()
     in_force = [one for one in versions if one.is_in_force(day)]
     if not in_force:
-        return _note_not_in_force(_next_or_last_version(versions, day), day, where)
+        return _deadline_when_not_in_force(_next_or_last_version(versions, day), day, where)
     counted = _count_clauses(in_force[0], events, where, day)
     if where == place:
         return counted
@@ -124,7 +124,7 @@ def count_deadline(
     elsewhere = translated(
         "The clocks and holidays of {own} count, whose law it is, not those of {asked}."
     ).format(own=law_place, asked=named_place)
-    return replace(counted, working=(elsewhere, *counted.working))
+    return replace(counted, calculation=(elsewhere, *counted.calculation))
 
 
 def _starting_time(events: Mapping[RequestEvent, datetime]) -> datetime:
@@ -150,7 +150,7 @@ def _next_or_last_version(versions: list[Route], day: date) -> Route:
     return min(later, key=lambda one: one.in_force_from or day) if later else versions[-1]
 
 
-def _note_not_in_force(route: Route, day: date, place: Place) -> CountedDeadline:
+def _deadline_when_not_in_force(route: Route, day: date, place: Place) -> CountedDeadline:
     first, last = route.in_force_from, route.in_force_until
     not_then = [translated("{law} was not in force on that day.").format(law=_cite_route(route))]
     if first and first > day:
@@ -177,11 +177,11 @@ def _count_clauses(
         in_force=True,
         due_at=due_at,
         clauses=tuple(ClauseDue(clause, end.due_at if end else None) for clause, end in endings),
-        working=(
+        calculation=(
             *_note_start(route, rule, events, place, day),
             *(line for one in endings for line in _note_clause(*one, place, len(endings) > 1)),
-            *_note_answers(route, rule, events, place, due_at),
-            *_note_silences(clauses, rule),
+            *_note_requests_for_more(route, rule, events, place, due_at),
+            *_note_silence_of_law(clauses, rule),
             _note_counting_rule(rule),
         ),
     )
@@ -257,14 +257,14 @@ def _note_clause(clause: str, end: PeriodEnd | None, place: Place, several: bool
         return
     if several:
         yield translated("Clause: {clause}.").format(clause=translated(clause))
-    yield from end.working
+    yield from end.calculation
     if end.due_at:
         yield translated("They have until {moment}.").format(
             moment=moment_at_place_in_words(end.due_at, place)
         )
 
 
-def _note_answers(
+def _note_requests_for_more(
     route: Route,
     rule: CountingRule,
     events: Mapping[RequestEvent, datetime],
@@ -297,7 +297,7 @@ def _note_answers(
         )
 
 
-def _note_silences(clauses: tuple[str, ...], rule: CountingRule) -> Iterator[str]:
+def _note_silence_of_law(clauses: tuple[str, ...], rule: CountingRule) -> Iterator[str]:
     periods = [period for period in map(read_period, clauses) if period]
     if rule.silent_hours and any(one.unit is PeriodUnit.HOURS for one in periods):
         yield translated(rule.silent_hours)

@@ -75,14 +75,14 @@ LANGUAGES_SEARCHED_FIRST: Final = (
     *("hu", "pt_PT", "zh_Hant", "sr_Latn"),
 )
 # characters with at least this combining class of Unicode are accents
-_ACCENT_CLASS_MIN: Final = 200
+_ACCENT_COMBINING_CLASS_MIN: Final = 200
 # categories that are kept: vowel signs, and letters newer than this Python's Unicode
 _KEPT_UNICODE_CATEGORIES: Final = ("Mn", "Mc", "Cn")
 _LETTER_REPLACEMENTS: Final = str.maketrans(
     {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "æ": "ae", "&": " and "}  # \u0131: Turkish i
 )
-_CLOSE_RATIO_MIN: Final = 0.75  # difflib's ratio: "Germny" for "Germany" has 0.92
-_SLIP_RATIO_MIN: Final = 0.9  # "Nigera" for "Nigeria" has 0.92
+_SUGGESTION_RATIO_MIN: Final = 0.75  # difflib's ratio: "Germny" for "Germany" has 0.92
+_TYPO_RATIO_MIN: Final = 0.9  # "Nigera" for "Nigeria" has 0.92
 # this many letters of a name are enough to compare: "Trin" for "Trinidad"
 _PREFIX_LETTERS_MIN: Final = 4
 _SUGGESTIONS_MAX: Final = 3
@@ -237,7 +237,7 @@ def place_codes_nearly_named(name: str) -> frozenset[str]:
     """
     all_names = {*_names_in_table()}.union(*map(_names_in, LANGUAGES_SEARCHED_FIRST))
     close = get_close_matches(
-        fold_name(name), all_names, n=2 * _SUGGESTIONS_MAX, cutoff=_SLIP_RATIO_MIN
+        fold_name(name), all_names, n=2 * _SUGGESTIONS_MAX, cutoff=_TYPO_RATIO_MIN
     )
     return frozenset(chain.from_iterable(map(place_codes_named, close)))
 
@@ -249,7 +249,9 @@ def closest_place_codes(name: str) -> tuple[str, ...]:
         {*_names_in_table()}.union(*map(_names_in, LANGUAGES_SEARCHED_FIRST)),
     )
     longer = [known for known in sorted(all_names) if known.startswith(folded)]
-    close = get_close_matches(folded, all_names, n=2 * _SUGGESTIONS_MAX, cutoff=_CLOSE_RATIO_MIN)
+    close = get_close_matches(
+        folded, all_names, n=2 * _SUGGESTIONS_MAX, cutoff=_SUGGESTION_RATIO_MIN
+    )
     beginning = longer if len(folded) >= _PREFIX_LETTERS_MIN else []
     codes = chain.from_iterable(sorted(place_codes_named(found)) for found in (*close, *beginning))
     return tuple(dict.fromkeys(codes))[:_SUGGESTIONS_MAX]
@@ -280,7 +282,7 @@ def fold_name(name: str) -> str:
     kept = "".join(
         char if char.isalnum() or unicodedata.category(char) in _KEPT_UNICODE_CATEGORIES else " "
         for char in plain
-        if unicodedata.combining(char) < _ACCENT_CLASS_MIN
+        if unicodedata.combining(char) < _ACCENT_COMBINING_CLASS_MIN
     )
     words = ["saint" if word == "st" else word for word in kept.split()]
     return "".join(words[1:] if words[:1] == ["the"] else words)

@@ -38,11 +38,11 @@ def plan_json(plan: Plan) -> dict[str, object]:
             for step in plan.steps
         ],
         "refused": [{"route": one.route, "why": one.why} for one in plan.refused],
-        "hand_over": None if plan.hand_over is None else _hand_over_json(plan.hand_over),
+        "hand_over": None if plan.hand_over is None else _child_referral_json(plan.hand_over),
     }
 
 
-def _hand_over_json(hand_over: ChildHelpReferral) -> dict[str, object]:
+def _child_referral_json(hand_over: ChildHelpReferral) -> dict[str, object]:
     return {
         "why": hand_over.why,
         "contacts": [

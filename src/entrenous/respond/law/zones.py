@@ -19,7 +19,9 @@ from entrenous.base.language import (
 from entrenous.respond.fact_tables import read_table, shipped_table
 from entrenous.respond.law.places import WORLDWIDE, Place, place_name
 
-_PLACES_WITH_ARTICLE: Final = re.compile("AE|BS|CD|CF|CG|DO|EU|GB|GM|KM|MH|MV|NL|PH|SB|SC|TC|US|VA")
+_PLACES_WITH_ARTICLE_PATTERN: Final = re.compile(
+    "AE|BS|CD|CF|CG|DO|EU|GB|GM|KM|MH|MV|NL|PH|SB|SC|TC|US|VA"
+)
 _ENGLAND_AND_WALES: Final = "GB-EAW"
 
 
@@ -83,8 +85,8 @@ def moment_at_place_in_words(moment: datetime, place: Place, home: Place | None 
     local = moment.astimezone(zone or UTC)
     if not local.utcoffset():
         return f"{long_day_in_words(local)}, {local:%H:%M} UTC"
-    beside, name = _time_at_home(moment, local, home)
-    aside = f"{beside:%H:%M} {name}{_other_day(beside.date(), local.date())}"
+    beside, name = _time_for_comparison(moment, local, home)
+    aside = f"{beside:%H:%M} {name}{_day_difference_in_words(beside.date(), local.date())}"
     return translated("{day}, {time} in {place} ({beside})").format(
         day=long_day_in_words(local),
         time=f"{local:%H:%M}",
@@ -99,22 +101,24 @@ def place_in_words(place: Place) -> str:
     >>> place_in_words(Place("US")), place_in_words(Place("US-CA")), place_in_words(Place("DE-BY"))
     ('the United States', 'California', 'Germany (BY)')
     """
-    return _place_words(place, language_of_person())
+    return _place_in_language(place, language_of_person())
 
 
 @lru_cache(maxsize=512)
-def _place_words(place: Place, language: str) -> str:
+def _place_in_language(place: Place, language: str) -> str:
     if place == _ENGLAND_AND_WALES:
         return translated("England and Wales")
     country, _, part = place.partition("-")
     name = place_name(place, language)
     if part and name == place:
-        return f"{_place_words(Place(country), language)} ({part})"
-    with_article = language == ENGLISH and _PLACES_WITH_ARTICLE.fullmatch(place)
+        return f"{_place_in_language(Place(country), language)} ({part})"
+    with_article = language == ENGLISH and _PLACES_WITH_ARTICLE_PATTERN.fullmatch(place)
     return f"the {name}" if with_article else name
 
 
-def _time_at_home(moment: datetime, local: datetime, home: Place | None) -> tuple[datetime, str]:
+def _time_for_comparison(
+    moment: datetime, local: datetime, home: Place | None
+) -> tuple[datetime, str]:
     """Return the time where the person is if it differs from ``local``, otherwise UTC; and that
     zone's name.
     """
@@ -124,7 +128,7 @@ def _time_at_home(moment: datetime, local: datetime, home: Place | None) -> tupl
     return moment.astimezone(UTC), "UTC"
 
 
-def _other_day(beside: date, local: date) -> str:
+def _day_difference_in_words(beside: date, local: date) -> str:
     if beside == local:
         return ""
     before = beside == local - timedelta(days=1)

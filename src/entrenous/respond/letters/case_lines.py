@@ -16,7 +16,7 @@ from entrenous.respond.letters.wordings import law_name_in, without_own_notes, w
 from entrenous.respond.nouns import (
     SETTLED_NOTICE_STATES,
     Case,
-    Evidence,
+    EvidenceItem,
     Notice,
     NoticeState,
     Sighting,
@@ -231,7 +231,7 @@ def _sender_accounts(draft: DraftContext) -> Iterable[str]:
     return (draft.frame["account_line"].format(account=handle) for handle in handles)
 
 
-def _evidence_line(item: Evidence, case: Case, frame: dict[str, str]) -> str:
+def _evidence_line(item: EvidenceItem, case: Case, frame: dict[str, str]) -> str:
     stamped = "".join(
         frame["stamped"].format(at=_format_time(stamp.at), authority=stamp.authority_url)
         for stamp in stamps_over_item(item, case)[:1]
@@ -296,10 +296,12 @@ def notice_history(case: Case, notice: Notice, now: datetime) -> tuple[HistoryLi
     """
     if notice.sent_at is None:
         return ()
-    clocks = [clock for clock in deadlines_of_case(case, now) if clock.notice == notice.number]
+    deadlines = [
+        deadline for deadline in deadlines_of_case(case, now) if deadline.notice == notice.number
+    ]
     lines = [
         *_notice_events(notice),
-        *(line for clock in clocks for line in _deadline_lines(clock, now)),
+        *(line for deadline in deadlines for line in _deadline_lines(deadline, now)),
     ]
     return tuple(sorted(lines, key=lambda line: (line.at, _EVENT_ORDER.index(line.event))))
 
@@ -321,12 +323,12 @@ def _notice_events(notice: Notice) -> Iterator[HistoryLine]:
             yield HistoryLine(at, event)
 
 
-def _deadline_lines(clock: Deadline, now: datetime) -> Iterator[HistoryLine]:
-    if clock.due_at is None or clock.due_at > now:
+def _deadline_lines(deadline: Deadline, now: datetime) -> Iterator[HistoryLine]:
+    if deadline.due_at is None or deadline.due_at > now:
         return
-    yield HistoryLine(clock.due_at, HistoryEvent.DUE)
-    if clock.state is DeadlineState.MISSED:
-        at = clock.done_at or now
+    yield HistoryLine(deadline.due_at, HistoryEvent.DUE)
+    if deadline.state is DeadlineState.MISSED:
+        at = deadline.done_at or now
         yield HistoryLine(
-            at, HistoryEvent.MISSED, late=at - clock.due_at, open=clock.done_at is None
+            at, HistoryEvent.MISSED, late=at - deadline.due_at, open=deadline.done_at is None
         )

@@ -84,7 +84,7 @@ def draft_notice(
     Raises:
         NoSuchLanguage: there are no letters in that language.
         NotYoursToFile: somebody acts for the person shown, which the law does not permit.
-        NoSuchCaseEntry, ChatNotReached, NoSightingToName, OnlyInChats, NoAddressee, NoAccount: the
+        NoSuchCaseEntry, ChatNotCovered, NoSightingToName, OnlyInChats, NoAddressee, NoAccount: the
             letter would point at nothing, or have no addressee.
     """
     _refuse_unentitled(case, route)

@@ -20,7 +20,7 @@ from entrenous.respond.situation import PictureMaker, Situation, Spread
 _DOCUMENTS_AS_ONE_TEXT: Final = frozenset(
     {DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT}
 )
-_NAME_KEYS: Final = ("signature", "name_email", "person")
+_NAME_PLACEHOLDER_KEYS: Final = ("signature", "name_email", "person")
 #: The gap that is written if the case lacks a fact.
 _PLACEHOLDER_KEY_OF_MISSING_FACT: Final = {
     "places": "gap_places",
@@ -189,7 +189,9 @@ def claim_sentences_by_gap(notice: Notice, case: Case) -> dict[str, str]:
 def lacks_person_name(notice: Notice) -> bool:
     """Return whether the person's name or signature is among the gaps of a draft."""
     element = words_in_language(notice.language).element
-    gaps = {gap for key in _NAME_KEYS for gap in (element[key].gap, element[key].gap_for)}
+    gaps = {
+        gap for key in _NAME_PLACEHOLDER_KEYS for gap in (element[key].gap, element[key].gap_for)
+    }
     return not gaps.isdisjoint(notice.missing)
 
 

@@ -22,7 +22,7 @@ from entrenous.respond.platforms import PlatformRecord, host_of, platform_by_id
 from entrenous.respond.report_steps import platform_of_sighting
 
 
-class ChatNotReached(Refused):
+class ChatNotCovered(Refused):
     """
     Sighting {number} of case {name} is in a chat, and this route does not cover chats, so nothing
     was drafted. Run the command again without --sighting {number}, or see which routes cover chats:
@@ -106,7 +106,7 @@ def sightings_to_name(case: Case, route: Route, picked: tuple[int, ...]) -> tupl
 
     Raises:
         NoSuchCaseEntry: there is no sighting with that number.
-        ChatNotReached: a chat was picked, and the route does not cover chats.
+        ChatNotCovered: a chat was picked, and the route does not cover chats.
         NoSightingToName, OnlyInChats: the document must name a sighting, and there is none to name.
         NoAddressee: the letter goes to a person, and nothing says who that is.
         NoAccount: the letter is about an account, and nothing says which.
@@ -124,7 +124,7 @@ def sightings_to_name(case: Case, route: Route, picked: tuple[int, ...]) -> tupl
 def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> tuple[Sighting, ...]:
     """Return the sightings that the person picked, or else those that this addressee needs.
 
-    Arguments as for :func:`sightings_to_name`; raises NoSuchCaseEntry, ChatNotReached.
+    Arguments as for :func:`sightings_to_name`; raises NoSuchCaseEntry, ChatNotCovered.
     """
     if picked:
         return tuple(_picked_sighting(number, case, route) for number in dict.fromkeys(picked))
@@ -135,7 +135,7 @@ def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> t
     )
     if route.kind is RouteKind.SENDER:
         only = case.sightings if len(case.sightings) == 1 else public
-        sender = _next_sender(case, route)
+        sender = _next_account_to_address(case, route)
         return tuple(sighting for sighting in only if sighting.handle == sender)
     if route.kind is RouteKind.ESCALATION and (about := notices_about(case, route)):
         return tuple(dict.fromkeys(sighting for notice in about for sighting in notice.told))
@@ -171,7 +171,7 @@ def addressee_of(case: Case, route: Route, named: tuple[Sighting, ...], language
         return Addressee(frame[_ADDRESSEE_KEY_BY_DOCUMENT[route.document]])
     if route.kind is RouteKind.SENDER:
         handles = [seen.handle for seen in named if seen.handle]
-        return Addressee(handles[0] if handles else _next_sender(case, route))
+        return Addressee(handles[0] if handles else _next_account_to_address(case, route))
     # this complaint goes to the platform's own complaint system; others go to an authority
     if route.family == "eu-dsa-20":
         return Addressee(next((one.to for one in notices_about(case, route)), ""), office)
@@ -242,7 +242,7 @@ def _knows_sender(case: Case) -> bool:
     return known is True or any(seen.handle for seen in case.sightings)
 
 
-def _next_sender(case: Case, route: Route) -> str:
+def _next_account_to_address(case: Case, route: Route) -> str:
     """Return the first account to which no letter along this route was addressed, else the first
     account.
 
@@ -264,7 +264,7 @@ def _picked_sighting(number: int, case: Case, route: Route) -> Sighting:
                 sighting.reach is SightingReach.PRIVATE
                 and route.covers_private_sharing is WhetherCovered.NO
             ):
-                raise ChatNotReached(name=case.name, number=number)
+                raise ChatNotCovered(name=case.name, number=number)
             return sighting
     raise NoSuchCaseEntry(name=case.name, what="sighting", number=number)
 

@@ -119,7 +119,7 @@ def standard_sections_of(document: DocumentKind) -> tuple[str, ...]:
     return row.sections if row else ()
 
 
-_NOTE_PATTERN: Final = re.compile(
+_OWN_NOTE_PATTERN: Final = re.compile(
     r"\s*[(;][^();]*(?:re-verify|re-read|general knowledge)[^();]*(?:\)|$)"
 )
 #: The language that an addressee in this jurisdiction reads, if there are letters in it.
@@ -174,7 +174,7 @@ def without_own_notes(fact: str) -> str:
     >>> without_own_notes("s.162.1; 164.1 removal warrant (re-verify)")
     's.162.1; 164.1 removal warrant'
     """
-    return _NOTE_PATTERN.sub("", fact)
+    return _OWN_NOTE_PATTERN.sub("", fact)
 
 
 def addressee_office_in(route: Route, language: str) -> str:

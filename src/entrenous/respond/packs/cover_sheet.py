@@ -13,7 +13,7 @@ from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Final
 
 from entrenous import base
-from entrenous.respond.nouns import Evidence, Stamp
+from entrenous.respond.nouns import EvidenceItem, Stamp
 
 if TYPE_CHECKING:
     from fpdf import FPDF
@@ -28,7 +28,7 @@ class PackSummary:
     case: str
     for_court: bool
     packed_at: datetime
-    items: tuple[Evidence, ...]
+    items: tuple[EvidenceItem, ...]
     stamps: tuple[Stamp, ...]
     letters: int
     sightings: int

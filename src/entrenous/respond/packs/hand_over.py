@@ -13,7 +13,7 @@ from entrenous.crypto.hashing import sha256
 from entrenous.crypto.nouns import BadKey, DecryptionFailed
 
 
-class NotARecipient(Malformed):
+class NotAPublicKey(Malformed):
     """
     This is not a public key that a pack can be encrypted to. Ask the person who gets the pack for
     their public key: either a key for the encryption program “age”, which begins with age1, or an
@@ -25,7 +25,7 @@ class PackIsEncrypted(Refused):
     """This pack is encrypted. Provide the private key that belongs to it: --identity FILE"""
 
 
-class NotAnIdentity(Malformed):
+class NotAPrivateKey(Malformed):
     """
     This file contains no private key that can open a pack. A private key for the encryption program
     “age” begins with AGE-SECRET-KEY-1; an SSH key must not be protected by a passphrase.
@@ -45,7 +45,7 @@ _KEY_CHARS_MAX: Final = 4096
 def read_recipient_key(typed: str) -> str:
     """Return the public key that was typed, or the first key in the file whose path was typed.
 
-    Raises NotARecipient if there is no usable key.
+    Raises NotAPublicKey if there is no usable key.
     """
     path = Path(typed)
     text = typed
@@ -55,20 +55,20 @@ def read_recipient_key(typed: str) -> str:
 
 
 def first_recipient_key(text: str) -> str:
-    """Return the first public key in a text; raises NotARecipient if there is no usable key."""
+    """Return the first public key in a text; raises NotAPublicKey if there is no usable key."""
     keys = [line.strip() for line in text.splitlines() if line.strip().startswith(("age1", "ssh-"))]
     if not keys:
-        raise NotARecipient
+        raise NotAPublicKey
     encrypt_pack_for(keys[0], b"")
     return keys[0]
 
 
 def encrypt_pack_for(recipient: str, zipped: bytes) -> bytes:
-    """Encrypt a pack to an age file for one recipient; raises NotARecipient."""
+    """Encrypt a pack to an age file for one recipient; raises NotAPublicKey."""
     try:
         return encrypt_to_recipient(recipient, zipped)
     except ValueError:
-        raise NotARecipient from None
+        raise NotAPublicKey from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def check_received_pack(
         identity: the private key for an encrypted pack.
         ca: trusted root certificates in PEM, instead of those in the pack.
 
-    Raises PackIsEncrypted, NotAnIdentity, PackDoesNotOpen.
+    Raises PackIsEncrypted, NotAPrivateKey, PackDoesNotOpen.
     """
     from entrenous.respond.packs import verify_pack  # noqa: PLC0415 - loads cryptography
 
@@ -140,6 +140,6 @@ def _decrypt_pack(sealed: bytes, identity: Secret | None) -> bytes:
     try:
         return decrypt_as_recipient(identity, sealed)
     except BadKey:
-        raise NotAnIdentity from None
+        raise NotAPrivateKey from None
     except DecryptionFailed:
         raise PackDoesNotOpen from None

@@ -26,7 +26,7 @@ from entrenous.respond.evidence import (
     stamp_certificates_pem,
     verify_case,
 )
-from entrenous.respond.nouns import Case, Evidence, Notice, Sighting, Stamp
+from entrenous.respond.nouns import Case, EvidenceItem, Notice, Sighting, Stamp
 from entrenous.respond.packs.cover_sheet import PackSummary, readme_text, render_cover_sheet
 from entrenous.wire.encodings import canonical_json, write_time
 
@@ -274,7 +274,7 @@ def _pack_summary(case: Case, contents: _PackContents, now: datetime) -> PackSum
     )
 
 
-def _item_row(item: Evidence, data: bytes) -> dict[str, object]:
+def _item_row(item: EvidenceItem, data: bytes) -> dict[str, object]:
     """Return an item's row, with the same names and values as in a stamped manifest
     (docs/spec/case.md section 3).
     """

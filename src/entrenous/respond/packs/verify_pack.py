@@ -179,7 +179,7 @@ def check_stamp(row: Any, items: Any, links: list[Any], files: Files, ca: bytes 
     return {**row, "items": covered, "root_sha256": proven}
 
 
-def parts_of(data: bytes) -> list[Part]:
+def der_parts(data: bytes) -> list[Part]:
     """Split DER, or BER with definite lengths, into its parts."""
     found, at = [], 0
     while at < len(data):
@@ -193,31 +193,31 @@ def parts_of(data: bytes) -> list[Part]:
     return found
 
 
-def first_of(data: bytes) -> bytes:
-    return parts_of(data)[0][1]
+def first_content(data: bytes) -> bytes:
+    return der_parts(data)[0][1]
 
 
 def verify_token(token: bytes, stamped: bytes, trusted: Certificates) -> tuple[datetime, str]:
     """Verify an RFC 3161 answer over ``stamped``; return its time, and its root's SHA-256."""
-    status, content = parts_of(first_of(token))
-    need(first_of(status[1]) == b"\0", "it was not granted")
-    kind, wrapped = parts_of(content[1])
-    fields = parts_of(first_of(wrapped[1]))
-    inner, signed = parts_of(fields[2][1])
+    status, content = der_parts(first_content(token))
+    need(first_content(status[1]) == b"\0", "it was not granted")
+    kind, wrapped = der_parts(content[1])
+    fields = der_parts(first_content(wrapped[1]))
+    inner, signed = der_parts(fields[2][1])
     need((kind[1].hex(), inner[1].hex()) == (SIGNED_DATA, TST_INFO), "it is no time stamp")
-    info, (signer,) = first_of(signed[1]), parts_of(fields[-1][1])
-    sent = [one for tag, part, _ in fields if tag == 0xA0 for one in parts_of(part)]
+    info, (signer,) = first_content(signed[1]), der_parts(fields[-1][1])
+    sent = [one for tag, part, _ in fields if tag == 0xA0 for one in der_parts(part)]
     known = [*trusted, *(x509.load_der_x509_certificate(whole) for _, _, whole in sent)]
-    leaf = check_signer(parts_of(signer[1]), info, known)
-    fields_of_info = parts_of(first_of(info))
-    algorithm, imprint = parts_of(fields_of_info[2][1])
-    hashed = hashlib.new(HASH_BY_OID[first_of(algorithm[1]).hex()].name, stamped)
+    leaf = check_signer(der_parts(signer[1]), info, known)
+    fields_of_info = der_parts(first_content(info))
+    algorithm, imprint = der_parts(fields_of_info[2][1])
+    hashed = hashlib.new(HASH_BY_OID[first_content(algorithm[1]).hex()].name, stamped)
     need(hashed.digest() == imprint[1], "it is over other bytes")
     text, _, fraction = fields_of_info[4][1].decode().rstrip("Z").partition(".")
     at = datetime.strptime(f"{text}.{fraction or '0'}", "%Y%m%d%H%M%S.%f").replace(tzinfo=UTC)
     use = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
     need(use.critical and list(use.value) == [ExtendedKeyUsageOID.TIME_STAMPING], NOT_FOR_TIME)
-    roots = [one for one in trusted_roots_of(leaf, known, at) if one in trusted]
+    roots = [one for one in roots_reached_from(leaf, known, at) if one in trusted]
     need(roots, "its signature does not lead to a root that is trusted here")
     return at, roots[0].fingerprint(SHA256()).hex()
 
@@ -225,22 +225,22 @@ def verify_token(token: bytes, stamped: bytes, trusted: Certificates) -> tuple[d
 def check_signer(signer: list[Part], info: bytes, known: Certificates) -> x509.Certificate:
     """Verify the signed attributes and the signature over them; return the signer's certificate."""
     _, named, algorithm, attributes, signature_algorithm, signature = signer[:6]
-    pairs = (parts_of(one[1]) for one in parts_of(attributes[1]))
-    stated = {name[1].hex(): first_of(values[1]) for name, values in pairs}
-    hashed = first_of(algorithm[1]).hex()
+    pairs = (der_parts(one[1]) for one in der_parts(attributes[1]))
+    stated = {name[1].hex(): first_content(values[1]) for name, values in pairs}
+    hashed = first_content(algorithm[1]).hex()
     need(stated[CONTENT_TYPE].hex() == TST_INFO, "its signature is over something else")
     same = hashlib.new(HASH_BY_OID[hashed].name, info).digest() == stated[DIGEST]
     need(same, "its signature is over another time")
-    issuer, serial = parts_of(named[1])
+    issuer, serial = der_parts(named[1])
     number = int.from_bytes(serial[1], "big", signed=True)
     ours = [one for one in known if one.serial_number == number]
     ours = [one for one in ours if one.issuer.public_bytes() == issuer[2] and is_named(stated, one)]
     need(ours, "the certificate of its signer is missing")
-    key, kind = ours[0].public_key(), first_of(signature_algorithm[1]).hex()
+    key, kind = ours[0].public_key(), first_content(signature_algorithm[1]).hex()
     scheme = HASH_BY_OID.get(kind, HASH_BY_OID[hashed])()  # "RSA" alone names no hash
     # The signature is over the attributes as a SET OF in DER: with its own tag, and sorted.
     header = b"\x31" + attributes[2][1 : len(attributes[2]) - len(attributes[1])]
-    whole = header + b"".join(sorted(one[2] for one in parts_of(attributes[1])))
+    whole = header + b"".join(sorted(one[2] for one in der_parts(attributes[1])))
     if isinstance(key, rsa.RSAPublicKey):
         key.verify(signature[1], whole, padding.PKCS1v15(), scheme)
     elif isinstance(key, ec.EllipticCurvePublicKey):
@@ -252,14 +252,14 @@ def check_signer(signer: list[Part], info: bytes, known: Certificates) -> x509.C
 
 def is_named(stated: dict[str, bytes], one: x509.Certificate) -> bool:
     """Return whether the signed attributes name this very certificate (RFC 5035, RFC 5816)."""
-    name = parts_of(first_of(first_of(stated.get(SIGNER_V2) or stated[SIGNER_V1])))
+    name = der_parts(first_content(first_content(stated.get(SIGNER_V2) or stated[SIGNER_V1])))
     kind: HashAlgorithm = SHA256() if SIGNER_V2 in stated else SHA1()  # noqa: S303 -- by RFC 2634
     if SIGNER_V2 in stated and name[0][0] == 0x30:
-        kind = HASH_BY_OID[first_of(name[0][1]).hex()]()
+        kind = HASH_BY_OID[first_content(name[0][1]).hex()]()
     return one.fingerprint(kind) == next(part for tag, part, _ in name if tag == 0x04)
 
 
-def trusted_roots_of(leaf: x509.Certificate, known: Certificates, at: datetime) -> Certificates:
+def roots_reached_from(leaf: x509.Certificate, known: Certificates, at: datetime) -> Certificates:
     """Return the roots that a certificate leads to, through issuers that were all valid then."""
     roots, chain = [], [leaf]
     for one in chain:  # the list grows; each certificate is visited once
