@@ -58,7 +58,7 @@ nightly: .venv/.dev .venv-synapse/.done system
 	$(BIN)/python bench/trace.py --quick
 	$(MAKE) house
 
-# The figures of the house beside what is wanted of them: sizes, walks, and times. The last one needs
+# The measured figures of the house beside their targets: sizes, walks, and times. The last one needs
 # Debian's budgie-backgrounds, and is left out without them.
 house: .venv/.dev
 	@$(BIN)/python -m tests.house.figures

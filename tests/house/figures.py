@@ -1,10 +1,10 @@
-"""The figures of the house, each beside what is wanted of it: ``make house`` prints them.
+"""The measured figures of the house, each beside its target: ``make house`` prints them.
 
     python -m tests.house.figures [--no-walks]
 
 Sizes are counted in src/entrenous. A walk counts the source files of which a function runs while a
 command does its work: ``send photo --to ben`` on the device and in the relay, and an upload in the
-gate; what only an import runs is not counted. What is wanted of walks was set for a count by
+gate; what only an import runs is not counted. The targets of walks were set for a count by
 hand, which found a quarter to three quarters of these files (docs/decisions/0046).
 """
 
@@ -51,7 +51,7 @@ main()
 
 
 def sizes() -> Iterator[tuple[str, object, str]]:
-    """Figures of the source files: their name, what they are, what is wanted."""
+    """Figures of the source files: their name, what they are, their target."""
     files = sorted(SOURCE.rglob("*.py"))
     lines = {file: len(file.read_text().splitlines()) for file in files}
     yield "files in src/entrenous", len(files), "<= 450"
@@ -174,14 +174,14 @@ def _server(data: Path, noun: str) -> Iterator[tuple[str, subprocess.Popen[str]]
 
 
 def main() -> None:
-    """Print each figure beside what is wanted."""
+    """Print each figure beside its target."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--no-walks", action="store_true", help="Count files and lines only.")
     figures = list(sizes())
     if not parser.parse_args().no_walks:
         figures += walks()
-    for name, value, wanted in figures:
-        sys.stdout.write(f"{name:60} {value:>8}   {wanted}\n")
+    for name, value, target in figures:
+        sys.stdout.write(f"{name:60} {value:>8}   {target}\n")
 
 
 if __name__ == "__main__":
