@@ -62,8 +62,9 @@ def _gate_app(
     judges: JudgePool | None = None,
     front: GateHttpSettings | None = None,
 ) -> Starlette:
-    """Return the gate, with the partners' exchange (docs/spec/exchange.md) below /exchange, and the
-    same banks in the format of Meta's HMA (docs/spec/hma.md) below /hma.
+    """Return the gate's application. The exchange with partners (docs/spec/exchange.md) is below
+    /exchange; below /hma, the gate's banks can be used in the format of Meta's HMA
+    (docs/spec/hma.md).
     """
     from entrenous.connectors.exchange.exchange_app import exchange_app
     from entrenous.connectors.hma_app import hma_app
@@ -127,8 +128,8 @@ def _received_files(message: str, device: Device) -> Iterator[bytes]:
         yield file.data
 
 
-#: Functions that commands get by name: they make an application to serve, or do the work of another
-#: verb.
+#: Functions that commands get by name: each makes an application to serve, or does work that
+#: belongs to another feature package.
 APPS: Final[Apps] = {
     "relay": _relay_app,
     "metered relay": _relay_and_metrics_apps,

@@ -22,7 +22,7 @@ from entrenous.send.status import copies_to_query, query_relays, record_relay_an
 _RETRY_WAIT_S_MIN: Final = 1
 _RETRY_WAIT_S_MAX: Final = 20
 # only this many of the newest messages have their states queried; older ones rely on receipts
-_MESSAGES_QUERIED_MAX: Final = 100
+_STATE_QUERIED_MESSAGES_MAX: Final = 100
 # After this many requests without news, fetch all the same, which also sends the outbox. If a
 # message waits for a relay that was unreachable, fetch after the first request.
 _REQUESTS_BETWEEN_FETCHES: Final = 6
@@ -85,7 +85,7 @@ class MailWatch:
         """Query the states of the newest sent messages. Pages can use the vault while relays
         answer.
         """
-        due = self._vault.run(partial(copies_to_query, _MESSAGES_QUERIED_MAX)).result()
+        due = self._vault.run(partial(copies_to_query, _STATE_QUERIED_MESSAGES_MAX)).result()
         answers = tuple(query_relays(due, courier))
         self._vault.run(partial(record_relay_answers, answers)).result()
         self._events.publish()

@@ -26,7 +26,8 @@ from entrenous.device.store.vault_folder import UnlockedVault
 
 _POLL_INTERVAL_S: Final = 0.5
 T = TypeVar("T")
-#: Gives a new vault its lock at a mailbox.
+#: Locks a new vault: gives the relay of this mailbox a share of the vault's key, so that the vault
+#: opens only with that relay.
 LockAtMailbox = Callable[[MailboxAddress], None]
 
 
@@ -50,7 +51,7 @@ class VaultSession:
     been opened and closed, and ``on_lock`` as soon as the session accepts no more work. The session
     locks by itself after ``settings.lock_after_s`` without :meth:`touch`. New ``settings`` take
     effect at the next opening. ``unlocked`` has the parts of the vault's key, for work in the
-    vault's thread that changes the lock of the vault.
+    vault's thread that changes the passphrase or the relay's share of this key.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -80,8 +81,9 @@ class VaultSession:
     ) -> Future[None]:
         """Make a device, let ``fill`` set it up, and open it.
 
-        ``fill`` also receives a function that gives the device its lock at a mailbox. The future
-        raises the errors of :func:`.create_lockable_device` and of ``fill``.
+        ``fill`` also receives a function that locks the device: it gives the relay of the device's
+        mailbox a share of the vault's key. The future raises the errors of
+        :func:`.create_lockable_device` and of ``fill``.
         """
 
         def make_and_open() -> AbstractContextManager[tuple[Device, UnlockedVault]]:

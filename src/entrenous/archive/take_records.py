@@ -129,7 +129,9 @@ class ImportedSentMessages:
 
 
 def import_ledger(items: Sequence[ArchiveRecord], device: Device) -> ImportedSentMessages:
-    """Import sent and marked messages, and the features of their pictures."""
+    """Import messages that were sent, or only marked to be sent by other means, and the features of
+    their pictures.
+    """
     here = {message.id: message.name for message in device.ledger.messages()}
     taken = {*here.values(), *inbox_message_names(device)}
     names, new = dict[MessageName, MessageName](), list[Message]()

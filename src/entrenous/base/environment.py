@@ -172,11 +172,11 @@ def _read_proxy_setting(home: Path, written: str) -> Proxy | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError):
-        raise BadSetting(name=place, wanted=_PROXY_ADDRESS_FORM) from None
+        raise BadSetting(name=place, wanted=_PROXY_ADDRESS_FORM_IN_WORDS) from None
     return parse_proxy(str(place), stored)
 
 
-_PROXY_ADDRESS_FORM: Final = "socks5h://HOST:PORT, such as socks5h://127.0.0.1:9050"
+_PROXY_ADDRESS_FORM_IN_WORDS: Final = "socks5h://HOST:PORT, such as socks5h://127.0.0.1:9050"
 
 
 def parse_proxy(name: str, written: str) -> Proxy | None:
@@ -193,7 +193,7 @@ def parse_proxy(name: str, written: str) -> Proxy | None:
     except ValueError:
         host = port = None
     if not host or not port or written.lower() != f"socks5h://{Proxy(host, port)}":
-        raise BadSetting(name=name, wanted=_PROXY_ADDRESS_FORM)
+        raise BadSetting(name=name, wanted=_PROXY_ADDRESS_FORM_IN_WORDS)
     return Proxy(host, port)
 
 

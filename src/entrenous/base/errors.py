@@ -168,8 +168,8 @@ class TooManyRegistered(TooMany):
     """
     Your mailbox at the relay already has {limit} entries of one kind (permissions to write to you,
     or devices that published keys), and the relay accepts no more of that kind. Nothing was added,
-    and nothing was lost. To make room for permissions, remove people you no longer write to:
-    entrenous person forget NAME. Unused invites expire by themselves.
+    and nothing was lost. To make room for permissions, forget people who no longer need to write to
+    you: entrenous person forget NAME. Unused invites expire by themselves.
     """
 
 

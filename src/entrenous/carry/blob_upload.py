@@ -105,8 +105,8 @@ async def upload_blob(
 
 
 async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> StoredBlob:
-    """Return the row of a blob. Its bytes are read with ``relay.blobs.read(name, ...)``; reading is
-    never counted.
+    """Return the row of a blob. Its bytes are read with ``relay.blobs.read(name, ...)``; the relay
+    does not count downloads, and deletes nothing after one.
 
     Raises:
         NoSuchBlob: the blob is no longer stored.

@@ -155,8 +155,8 @@ class RelayStillRuns(Refused):
 
 class NoSettingsFile(NotFound):
     """
-    There are no relay settings at {path}. Nothing was started. To create a file with the default
-    settings and comments, which you can then edit: entrenous relay init
+    There are no relay settings at {path}. Nothing was started or changed. To create a file with
+    the default settings and comments, which you can then edit: entrenous relay init --out FILE
     """
 
 
@@ -169,23 +169,23 @@ class RelayNotFound(NotFound):
 
 class UnreadableSettings(Malformed):
     """
-    The relay's settings in {path} cannot be read: {why}. The relay did not start. Correct the file,
-    or write new settings: entrenous relay init
+    The relay's settings in {path} cannot be read: {why}. Nothing was started or changed. Correct
+    the file, or write new settings to another file: entrenous relay init --out FILE
     """
 
 
 class BadRelaySetting(Refused):
     """
-    In {path}, {name} should be {wanted}. The relay did not start. Correct the setting, or put a #
-    in front of its line to use the default.
+    In {path}, {name} should be {wanted}. Nothing was started or changed. Correct the setting, or
+    put a # in front of its line to use the default.
     """
 
 
 class UnknownRelaySetting(Refused):
     """
-    In {path}, {name} is not a relay setting. The relay did not start, because a misspelled setting
-    would be ignored without notice. To see the names of all settings, write a file with the default
-    settings: entrenous relay init
+    In {path}, {name} is not a relay setting. Nothing was started or changed, because the relay
+    would otherwise ignore a misspelled setting. To see the names of all settings, write a file with
+    the default settings: entrenous relay init --out FILE
     """
 
 

@@ -62,7 +62,7 @@ class AboutHandlers:
     async def index_status(self, request: Request) -> Response:
         """Return the number of hashes, and the time of the latest change."""
         require_pdq(request)
-        size, at = await run_in_threadpool(self._index_size)
+        size, at = await run_in_threadpool(self._index_size_and_change_time)
         return json_answer({SIGNAL_TYPE: {"present": True, "built_to": at, "size": size}})
 
     async def signal_index(self, request: Request) -> Response:
@@ -71,7 +71,7 @@ class AboutHandlers:
         Both sizes are equal, because every stored hash is indexed.
         """
         require_pdq(request)
-        size, at = await run_in_threadpool(self._index_size)
+        size, at = await run_in_threadpool(self._index_size_and_change_time)
         full = {"db_size": size, "index_size": size, "index_out_of_date": False}
         return json_answer({SIGNAL_TYPE: full | {"newest_db_item": at, "index_built_to": at}})
 
@@ -89,7 +89,7 @@ class AboutHandlers:
         """Refuse, and say what to do instead."""
         raise NotSupportedHere(instead=_PDQ_ALWAYS_ENABLED)
 
-    def _index_size(self) -> tuple[int, int]:
+    def _index_size_and_change_time(self) -> tuple[int, int]:
         head = self.platform.bank.audit_log_head()
         newest = self.platform.bank.log(head.number - 1, 1)
         at = int(newest[0].at.timestamp()) if newest else -1

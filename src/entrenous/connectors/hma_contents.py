@@ -1,5 +1,5 @@
-"""HMA's contents: each is a number for the claims of one bank on one distinct hash
-(docs/spec/hma.md, 2.2).
+"""HMA's contents: a content is all claims of one bank on one hash, and its number is the number of
+that hash (docs/spec/hma.md, 2.2).
 """
 
 import json

@@ -155,7 +155,7 @@ def _folded_cells(flips: Keys, width: int) -> Keys:
 
 
 _HASH_BITS: Final = 256
-_HIGHEST_BIT_INDEX: Final = np.uint64(63)
+_TOP_BIT_SHIFT: Final = np.uint64(63)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,7 +173,7 @@ class FoldedQueries:
 
     @classmethod
     def without_duplicates(cls, queries: Words) -> Self:
-        is_complement = queries[:, 0] >> _HIGHEST_BIT_INDEX
+        is_complement = queries[:, 0] >> _TOP_BIT_SHIFT
         upright = np.where(is_complement[:, None], ~queries, queries)
         rows: dict[bytes, int] = {}
         keys = [

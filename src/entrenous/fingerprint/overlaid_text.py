@@ -49,7 +49,8 @@ Mask = NDArray[np.bool_]
 def spectra_without_text(grey: Floats, quality_min: int) -> Floats:
     """Return spectra (N, 16, 16) of a picture (H, W) whose light or dark letters were removed.
 
-    There are at most four, since spectra with a PDQ quality below ``quality_min`` are left out.
+    There are at most four: for light and for dark letters, at two brightness limits each. Spectra
+    with a PDQ quality below ``quality_min`` are left out.
     """
     level = grey.astype(np.uint8)
     blocks = [shrink_to_blocks(shown) for shown in _paint_over_letters(level)]

@@ -119,7 +119,9 @@ class CheckUpQuestion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     verified_by: str
 
 
-class OrderedCheck(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class CheckOrderEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A check or question, and the reason for its place in the order of all."""
+
     id: str
     reason: str
 
@@ -146,7 +148,7 @@ class _QuestionsTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class _OrderTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: int
-    check: tuple[OrderedCheck, ...]
+    check: tuple[CheckOrderEntry, ...]
 
 
 class _AnswersFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -173,8 +175,8 @@ def shipped_questions() -> _QuestionsTable:
 
 
 @cache
-def shipped_check_order() -> tuple[OrderedCheck, ...]:
-    """Return the names of all checks and questions, those with the most effective steps first."""
+def shipped_check_order() -> tuple[CheckOrderEntry, ...]:
+    """Return the ids of all checks and questions, those with the most effective steps first."""
     return _read_shipped_table("facts/order.toml", _OrderTable).check
 
 

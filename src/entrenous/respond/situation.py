@@ -114,11 +114,11 @@ def situation_in_words(situation: Situation) -> str:
     >>> situation_in_words(said)
     'You said: nothing was shared yet; Instagram; it is intimate.'
     """
-    facts = "; ".join(filter(None, _situation_facts(situation)))
+    facts = "; ".join(filter(None, _situation_phrases(situation)))
     return translated("You said: {facts}.").format(facts=facts) if facts else ""
 
 
-def _situation_facts(situation: Situation) -> Iterator[str]:
+def _situation_phrases(situation: Situation) -> Iterator[str]:
     language = language_of_person()
     yield ", ".join(place_name(place, language) for place in situation.places)
     yield from _translated_answers(

@@ -121,8 +121,9 @@ def flush_outbox(device: Device, on_sent: SentBytesCallback = ignore_sent_bytes)
     A relay that does not answer delays only its own items. An item that a relay does not understand
     delays items for the same mailbox, since letters must arrive in order. An item that a relay
     refuses is dropped, so that it never blocks the ones behind it, and its copy is marked as
-    refused. A letter without content that is refused for its expiry waits until this clock and the
-    relay's agree. Errors are returned, not raised.
+    refused. A letter without content (no message, but for example a hello or a recall) that is
+    refused for its expiry waits until this clock and the relay's agree. Errors are returned, not
+    raised.
     """
     try:
         finish_set_up(device)
@@ -236,8 +237,8 @@ def _post_with_accepted_expiry(
     device: Device,
     new_expiries_left: int = _NEW_EXPIRIES_PER_LETTER_MAX,
 ) -> None:
-    """Post one item. If it is a letter without content and the relay refuses its expiry, post it
-    again with a new one.
+    """Post one item. If it is a letter without content (see :func:`flush_outbox`) and the relay
+    refuses its expiry, post it again with a new one.
 
     Nothing in a letter without content depends on its expiry, and a relay that refuses the expiry
     does not store the letter.
@@ -322,9 +323,10 @@ _RESERVED_TOKENS_PER_RANGE: Final = 16
 def _with_accepted_token(item: OutboxItem, device: Device) -> OutboxItem | None:
     """Return the item with a token that its relay accepts; None if there is no such token yet.
 
-    An item whose range was replaced and has expired, or that was written without a token, gets
-    another token. If that token is valid at another mailbox, the item goes there, unless it has
-    files, whose location is fixed in the letter. Call it in the transaction that stores the item.
+    An item gets a new token if it was written without one, or if the range of its token was
+    replaced and has expired. If the new token is valid at another mailbox, the item goes there,
+    unless it has files, whose location is fixed in the letter. Call it in the transaction that
+    stores the item.
 
     Raises:
         WaitedTooLong: no relay would accept it any more.

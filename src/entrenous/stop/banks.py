@@ -99,8 +99,8 @@ def import_hashes(  # noqa: PLR0913 - all but three have a default
         shadow: if the bank is created, it is in shadow mode from its first hash on.
 
     Raises:
-        NoHashes: no line has a hash, or the list is empty, with not even a comment; nothing was
-            changed.
+        NoHashes: there is no hash, only bad lines, or the text is blank; nothing was changed. (A
+            list of only comments is valid, and adds nothing.)
         BankAlreadyActive: ``shadow`` is True, but the bank exists and is not in shadow mode;
             nothing was changed.
     """

@@ -179,8 +179,10 @@ def change_number_before(at_s: int, exchange: ExchangeServices) -> int:
     return exchange.served.last_number_before(at_s)
 
 
-def seconds_first_seen(numbers: Sequence[int], exchange: ExchangeServices) -> list[int]:
-    """Return, for each of these ascending numbers, the second at which it was first seen."""
+def unix_seconds_of_changes(numbers: Sequence[int], exchange: ExchangeServices) -> list[int]:
+    """Return, for each of these ascending numbers of changes, the Unix second at which the exchange
+    first saw the change.
+    """
     if not numbers:
         return []
     marks = exchange.served.marks_over(numbers[0] - 1, numbers[-1])
@@ -291,7 +293,7 @@ def _second_of_newest_change_by_hash(
     served_claims = exchange.served.served_to(partner, ended)
     hashes = {one.claim: one.hashes for one in page.changes if one.state in MATCHING_STATES}
     hashes |= {claim: served.hashes for claim, served in served_claims.items()}
-    times = seconds_first_seen([one.number for one in page.changes], exchange)
+    times = unix_seconds_of_changes([one.number for one in page.changes], exchange)
     touched = dict[bytes, int]()
     for change, at_s in zip(page.changes, times, strict=True):
         touched |= dict.fromkeys(hashes.get(change.claim, ()), at_s)

@@ -137,15 +137,12 @@ class FileGroup:
             self.places.append(place)
 
     @contextmanager
-    def remove_on_failure(self, is_only_copy: Callable[[], bool]) -> Iterator[None]:
-        """If the block fails, remove the created files unless they are the only copy.
-
-        ``is_only_copy`` returns True if the message cannot be opened again.
-        """
+    def remove_on_failure(self, must_files_stay: Callable[[], bool]) -> Iterator[None]:
+        """If the block fails, remove the created files, unless ``must_files_stay`` returns True."""
         try:
             yield
         except BaseException:
-            if not is_only_copy():
+            if not must_files_stay():
                 self._remove_created()
             raise
 

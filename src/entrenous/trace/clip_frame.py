@@ -163,9 +163,9 @@ def _thumbnail_likenesses_and_times(
 def _thumbnails_of_anchor(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bool_]:
     """Return the mask (N,) of the thumbnails that this anchor is responsible for.
 
-    It is responsible for a thumbnail within ``_ANCHOR_RANGE_S`` if it is the nearest of the clip's
-    anchors in time, or the one with the most matches of those within that range. So the work grows
-    with the length of the clip, not with the number of anchors.
+    Of the clip's anchors within ``_ANCHOR_RANGE_S`` of a thumbnail, two are responsible for it: the
+    nearest one in time, and the one with the most matches (these may be the same). So the work
+    grows with the length of the clip, not with the number of anchors.
     """
     times = anchor.candidate.thumb_times
     time_distance = np.abs(times[:, None] - np.array([one.key.at_s for one in likely]))

@@ -246,7 +246,7 @@ def _half_log_likelihood_ratios(
     for first in range(0, BANDS, _BANDS_PER_GROUP):
         part = np.s_[:, first : first + _BANDS_PER_GROUP]
         here = inside[part]
-        found, value = _grouped_by_strength(
+        found, value = _clipped_and_weighted_by_class(
             estimate.change[part][here], estimate.information[part][here]
         )
         ratio[part][here] = found
@@ -256,9 +256,13 @@ def _half_log_likelihood_ratios(
     return ratio, precision
 
 
-def _grouped_by_strength(
+def _clipped_and_weighted_by_class(
     change: NDArray[np.float64], information: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the values, clipped and divided by the noise of their class, and 1 / noise.
+
+    The values of a class have similar information.
+    """
     ratio, value = np.zeros(change.shape), np.zeros(change.shape)
     for members in np.array_split(np.argsort(information, kind="stable"), _TILE_CLASSES):
         if len(members) == 0:
@@ -285,7 +289,8 @@ _TILES_MIN: Final = 8  # a found sound must cover at least this many tiles, half
 _BLOCK_FRAMES: Final = 512  # frames processed at a time
 _VOLUME_TILES: Final = 6  # the volume is smoothed with this standard deviation in tiles: 0.4 s
 _LOUDNESS_EXPONENT: Final = 0.3
-_CORRELATION_EXPONENT: Final = 12  # a band's weight is its correlation raised to this power
+# a band's weight is the correlation of its loudness in both sounds, raised to this power
+_CORRELATION_EXPONENT: Final = 12
 
 
 @dataclass(frozen=True, slots=True)

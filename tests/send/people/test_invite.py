@@ -31,8 +31,8 @@ from entrenous.send.people.people_nouns import (
     BadName,
     ContradictoryLists,
     InviteKeysDiffer,
+    InviteLinkIsYourOwn,
     NameTaken,
-    OwnInviteLink,
 )
 from entrenous.send.set_up import set_up
 from entrenous.send.tokens.use import lend_tokens, may_write_now, next_token_for, store_first_token
@@ -111,7 +111,7 @@ def test_a_link_may_be_pasted_with_space_around_it(room: Room) -> None:
 
 def test_own_invite_link_is_refused(room: Room) -> None:
     ana = room["ana"]
-    with pytest.raises(OwnInviteLink):
+    with pytest.raises(InviteLinkIsYourOwn):
         add_person(make_invite(ana.device), "me", ana.device)
     assert nobody_was_added(ana)
 

@@ -11,8 +11,8 @@ from entrenous.stop.exchange_nouns import ChangeMark
 from entrenous.stop.exchange_serving import (
     change_number_before,
     newest_change_number,
-    seconds_first_seen,
     unix_seconds,
+    unix_seconds_of_changes,
     update_exchange_state,
 )
 from tests.stop.exchange.exchange_for_tests import MemoryFeed, Room, bits
@@ -65,7 +65,7 @@ def test_late_commit_is_dated_after_queried_times(room: Room) -> None:
     room.clock.wind(seconds=20)
     update_exchange_state(room.exchange)
     assert change_number_before(asked_s, room.exchange) == 1
-    assert seconds_first_seen([2], room.exchange)[0] >= asked_s
+    assert unix_seconds_of_changes([2], room.exchange)[0] >= asked_s
 
 
 def test_future_start_time_begins_at_the_beginning(room: Room) -> None:
@@ -111,7 +111,7 @@ def test_concurrent_mark_of_another_process_wins(
     )
     seen = update_exchange_state(room.exchange)
     assert seen == room.exchange.served.newest_mark() == ChangeMark(seen.at_s, 2)
-    assert seconds_first_seen([2], room.exchange) == [seen.at_s]
+    assert unix_seconds_of_changes([2], room.exchange) == [seen.at_s]
 
 
 def test_marks_that_do_not_increase_are_ignored(room: Room) -> None:

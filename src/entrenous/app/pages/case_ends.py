@@ -97,7 +97,9 @@ async def show_watching(request: Request, words: str = "") -> Response:
 
 
 async def change_watching(request: Request) -> Response:
-    """Switch watching on or off, check now, or capture a page; each needs the person's consent."""
+    """Switch watching on or off, check now, or capture a page; everything but switching off needs
+    the person's consent.
+    """
     form, by_proxy = await read_form(request), _uses_proxy(request)
     on, off = typed_text(form, "on"), typed_text(form, "off")
 

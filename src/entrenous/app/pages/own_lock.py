@@ -55,7 +55,7 @@ from entrenous.device.store.vault_folder import (
     is_current_passphrase,
 )
 from entrenous.send.devices.device_wording import (
-    ADVICE_AFTER_WRONG_TRIES,
+    ADVICE_AFTER_WRONG_PASSPHRASES,
     describe_move,
     describe_passphrase_change,
     describe_revocation_by_sheet,
@@ -229,7 +229,7 @@ async def _allow_more_attempts(request: Request, given: RecoverySheet) -> Respon
         request,
         "told.html",
         heading=say("Ten more tries"),
-        said=[without_commands(translated(ADVICE_AFTER_WRONG_TRIES))],
+        said=[without_commands(translated(ADVICE_AFTER_WRONG_PASSPHRASES))],
         back="unlock",
     )
 

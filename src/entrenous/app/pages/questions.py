@@ -43,7 +43,8 @@ from entrenous.respond.platforms import PLATFORM_KIND_NAMES, PlatformKind, find_
 from entrenous.respond.safety import STOPPED_NOTE
 from entrenous.respond.situation import Demand, PictureMaker, Spread
 
-#: The number of a question in its address, since a browser's history shows addresses.
+#: The number that stands for a question in its page's address. The name is not used there, since a
+#: browser's history shows addresses.
 QUESTION_NUMBERS: Final = {
     "safe": 1,
     "watched": 2,
@@ -136,7 +137,7 @@ async def store_country(request: Request) -> Response:
 
 
 async def show_first_steps(request: Request, words: str = "", tried: str = "") -> Response:
-    """Show what is needed before anything else: in danger, watched, or under threat."""
+    """Show what to do first if the person is in danger, is being watched, or is threatened."""
     name = _question_name(request)
     answers, now = state_of(request).login.answers, SystemClock().now()
     ids = {"safe": (FirstStepsId.DANGER,), "watched": (FirstStepsId.WATCHED,)}

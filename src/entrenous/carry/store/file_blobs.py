@@ -221,7 +221,8 @@ class FileBlobs:
                     part.discard()
                 raise
             finally:
-                # Not in a thread, because a cancelled request cannot await; closing never blocks.
+                # Not in a thread, because a cancelled request cannot await. It waits only for a
+                # call on this file that is still running in a thread.
                 part.close()
             await asyncio.to_thread(sync_folder, self._folder)
 

@@ -39,10 +39,10 @@ from entrenous.stop.exchange_serving import (
     ChangePage,
     change_number_before,
     changes_for_partner,
-    seconds_first_seen,
     settle_marks,
     time_from_seconds,
     unix_seconds,
+    unix_seconds_of_changes,
     update_exchange_state,
 )
 from entrenous.stop.registration import (
@@ -285,7 +285,7 @@ class _NcmecApi:
         page = changes_for_partner(
             partner, after, min(upto, seen.number), time_range.size, self.exchange.feed
         )
-        times = seconds_first_seen([one.number for one in page.changes], self.exchange)
+        times = unix_seconds_of_changes([one.number for one in page.changes], self.exchange)
         numbers = MemberNumbers.visible_to(partner, self.exchange) if page.changes else None
         inside = [] if numbers is None else [entries_element(page, times, numbers, self.exchange)]
         return [*inside, *_paging_element(time_range, page, upto)]

@@ -38,7 +38,7 @@ from entrenous.stop.exchange_serving import (
     change_number_before,
     changes_for_partner,
     group_changes_by_hash,
-    seconds_first_seen,
+    unix_seconds_of_changes,
     update_exchange_state,
 )
 from entrenous.stop.http.answers import PRIVATE_HEADERS
@@ -48,7 +48,8 @@ FormT = TypeVar("FormT")
 ItemT = TypeVar("ItemT")
 REQUEST_BODY_BYTES_MAX: Final = 1_000_000
 DEFAULT_PAGE_SIZE: Final = 800
-_CASES_MAX: Final = 100  # one record names at most this many cases; all are counted
+# One record names at most this many cases; its status and its feedback take all cases into account.
+_CASES_MAX: Final = 100
 # The names of PDQ that are accepted; the client in PyPI's threatexchange sends the second one by
 # mistake.
 _PDQ_SIGNAL_NAMES: Final = frozenset({"ImagePDQ", "StopNCIISignalType.ImagePDQ"})
@@ -183,11 +184,15 @@ class _StopNciiApi:
         page.
         """
         if page.more:
-            return seconds_first_seen([page.reached], self.exchange)[0] if page.reached else start_s
+            return (
+                unix_seconds_of_changes([page.reached], self.exchange)[0]
+                if page.reached
+                else start_s
+            )
         if upto >= seen_mark.number:
             # A process with a slower clock may still date changes to the present second.
             return seen_mark.at_s + 1
-        return seconds_first_seen([upto], self.exchange)[0] + 1
+        return unix_seconds_of_changes([upto], self.exchange)[0] + 1
 
     def _record_opinions(
         self, partner: ExchangePartner, stances: Mapping[bytes, Stance | None]

@@ -285,7 +285,7 @@ class RateCheckedNetwork(httpcore.NetworkBackend):
             for address in filter(self._may_reach, _resolve_host(host, port)):
                 left_s = _limited_timeout(timeout, httpcore.ConnectTimeout)
                 try:
-                    return _track_stream(
+                    return _tracked_and_rate_checked(
                         self._real.connect_tcp(address, port, left_s, local_address, socket_options)
                     )
                 except (httpcore.ConnectError, httpcore.ConnectTimeout) as why:
@@ -331,7 +331,7 @@ class _RateCheckedStream(httpcore.NetworkStream):
         return self._real.get_extra_info(info)
 
 
-def _track_stream(stream: httpcore.NetworkStream) -> _RateCheckedStream:
+def _tracked_and_rate_checked(stream: httpcore.NetworkStream) -> _RateCheckedStream:
     opened = _OPENED_STREAMS.get()
     if opened is not None:
         opened.append(stream)

@@ -22,8 +22,8 @@ from entrenous.fingerprint.picture_record import ColourLayouts, PictureRecord, r
 _UNRELATED_HASH_DISTANCE_BITS: Final = (
     100  # hashes that differ in more bits than this do not count at all
 )
-# Weight of each bit by which the difference of a hash is below _UNRELATED_HASH_DISTANCE_BITS, in
-# units of a keypoint's weight
+# a record gains this share of a keypoint's weight for each bit by which the distance of its hash
+# from the found picture's is below _UNRELATED_HASH_DISTANCE_BITS
 _KEYPOINT_WEIGHT_PER_HASH_BIT: Final = 0.5
 # if at least this many keypoints agree, colour layouts are not compared
 _SUFFICIENT_MATCHING_KEYPOINTS: Final = 12

@@ -277,9 +277,10 @@ class VaultHead:
 
 
 def _finish_key_change(unlocked: UnlockedVault, head: VaultHead) -> UnlockedVault:
-    """Remove from the head the key that is no longer used.
+    """Remove from the head the terms of the key that is no longer used.
 
-    If the vault's first registration with a relay did not finish, its token is kept.
+    If the vault's first registration with a relay did not finish, the pending terms, which have the
+    registration's token, are kept.
     """
     first_lock = head.now.lock is None and head.next is not None and head.next.lock is not None
     if unlocked.terms is head.now and first_lock:

@@ -9,7 +9,7 @@ from entrenous.media.copies.cursor import FileCursor, require
 _OPUS_HEAD: Final = re.compile(rb"OpusHead\x01[\x01\x02].{2}.{4}\0{3}", re.DOTALL)
 _OPUS_TAGS: Final = b"OpusTags\x06\0\0\0ffmpeg\0\0\0\0"
 _REVERSED_BITS: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-# bytes of a frame of each type, with the first byte (3GPP TS 26.101)
+# size in bytes of a frame of each type, including its first byte (3GPP TS 26.101)
 _AMR_FRAME_BYTES: Final = (13, 14, 16, 18, 20, 21, 27, 32, 6)
 _AMR_NO_DATA_TYPE: Final = 15
 # ISO/IEC 11172-3 and 13818-3, layer III: kbit/s by index, and Hz by index for MPEG-1

@@ -126,7 +126,7 @@ class ForkedChild(Pipes):
 
 _SERVER_COMMAND: Final = (sys.executable, "-I", "-B", "-m", "entrenous.media.sandbox.fork_server")
 _LIMITS: Final = Limits()
-# a child that had more bytes of samples in memory is replaced
+# a child that had more than this many bytes of samples in memory is replaced
 _REUSED_SAMPLE_BYTES_MAX: Final = 16 << 20
 # after this many children, a server is replaced by one with a different memory layout
 _CHILDREN_MAX: Final = 1000

@@ -134,7 +134,7 @@ _TRACK_CHILD_COMMAND: Final = (
 )
 _CLIP_LIMITS: Final = Limits(memory_bytes=3 << 30, cpu_s=3600, wall_s=30.0)
 _ALL_FRAMES: Final = FrameSelection()
-_CHILD_FAILURES: Final = (OSError, EOFError, ValueError, MemoryError)
+_CHILD_FAILURE_EXCEPTIONS: Final = (OSError, EOFError, ValueError, MemoryError)
 
 
 @contextmanager
@@ -174,7 +174,7 @@ def _request_clip(
         child.write(write_clip_request(untrusted_data, selection))
         child.write(untrusted_data)
         return read_clip_answer(child.read)
-    except _CHILD_FAILURES as error:
+    except _CHILD_FAILURE_EXCEPTIONS as error:
         raise DamagedClip from error
 
 
@@ -183,7 +183,7 @@ def _with_deadlines(child: Child, frames: Iterator[Frame], wall_s: float) -> Ite
         child.set_deadline(wall_s)
         try:
             frame = next(frames, None)
-        except _CHILD_FAILURES as error:
+        except _CHILD_FAILURE_EXCEPTIONS as error:
             raise DamagedClip from error
         if frame is None:
             return

@@ -104,7 +104,9 @@ class _StepRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     routes: tuple[str, ...] = ()
 
 
-class _LadderRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _LadderHead(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a ladder has besides its steps."""
+
     title: str
     principle: str
     stop_if_minor: str
@@ -115,7 +117,7 @@ class _LadderRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class _LadderTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     read_on: date
-    ladder: _LadderRow
+    ladder: _LadderHead
     step: dict[str, _StepRow]
     police: dict[str, str] = {}
 

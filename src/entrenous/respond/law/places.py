@@ -228,7 +228,7 @@ def country_codes_named_anywhere(name: str) -> frozenset[str]:
     """Return the codes of the countries with this name in any language of CLDR. This takes a
     second.
     """
-    return _names_anywhere().get(fold_name(name), frozenset())
+    return _names_in_every_language().get(fold_name(name), frozenset())
 
 
 def place_codes_nearly_named(name: str) -> frozenset[str]:
@@ -314,7 +314,7 @@ def _names_in(language: str) -> PlaceCodesByName:
 
 
 @cache
-def _names_anywhere() -> PlaceCodesByName:
+def _names_in_every_language() -> PlaceCodesByName:
     from babel.localedata import load, locale_identifiers  # noqa: PLC0415 -- slow, rarely needed
 
     names = {

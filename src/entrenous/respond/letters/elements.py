@@ -100,8 +100,8 @@ def fill_wording(key: str, draft: DraftContext, lines: CaseLines) -> FilledWordi
 
 
 def _gap_for(name: str, draft: DraftContext) -> str:
-    """Return the gap that is written for a fact which the case lacks, or which is named only if the
-    person asks for it.
+    """Return the gap that is written in place of a fact: one that the case lacks, or a chat, which
+    a letter names only if the person wants that.
     """
     in_chat = any(seen.reach is SightingReach.PRIVATE for seen in draft.case.sightings)
     if name == "places" and in_chat:

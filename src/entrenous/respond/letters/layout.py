@@ -189,7 +189,7 @@ def _form_parts(draft: DraftContext, addressee: Addressee) -> Iterator[DocumentP
         yield _form_fields(draft, addressee.platform)
 
 
-_ANSWERS_IN_ANY_LANGUAGE: Final = frozenset(
+_ANSWER_KINDS_IN_ANY_LANGUAGE: Final = frozenset(
     {
         FormAnswerKind.LINKS,
         FormAnswerKind.ACCOUNT,
@@ -198,7 +198,7 @@ _ANSWERS_IN_ANY_LANGUAGE: Final = frozenset(
         FormAnswerKind.COUNTRY,
     }
 )
-_ANSWERS_TO_CHOOSE: Final = frozenset(
+_CHOSEN_ANSWER_KINDS: Final = frozenset(
     {FormAnswerKind.CHOOSE, FormAnswerKind.CONFIRM, FormAnswerKind.KIND}
 )
 
@@ -231,13 +231,13 @@ def _text_to_paste(answer: FormAnswer, paste: FormAnswerKind, language: str) -> 
     frame = words_in_language(language).frame
     if answer.gap:
         return frame["field_gap"].format(field=answer.asks)
-    if language == "en" or paste in _ANSWERS_IN_ANY_LANGUAGE:
+    if language == "en" or paste in _ANSWER_KINDS_IN_ANY_LANGUAGE:
         return (
             f"\n{answer.paste}"
-            if "\n" in answer.paste or paste in _ANSWERS_IN_ANY_LANGUAGE
+            if "\n" in answer.paste or paste in _ANSWER_KINDS_IN_ANY_LANGUAGE
             else answer.paste
         )
-    return frame["field_choose" if paste in _ANSWERS_TO_CHOOSE else "field_text"]
+    return frame["field_choose" if paste in _CHOSEN_ANSWER_KINDS else "field_text"]
 
 
 def _element_sections(element: WordedElement, language: str) -> tuple[DocumentPart, ...]:

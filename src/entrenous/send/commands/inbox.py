@@ -229,13 +229,15 @@ def _write_message_files(
         _print_opened(frame.text, files.places, message_json, as_json=json)
         printed = True
 
-    def is_shown_for_good() -> bool:
-        """Return whether the message was shown completely, and cannot be opened again."""
+    def must_files_stay() -> bool:
+        """Return whether the files stay after an error: the message was shown completely, and its
+        openings are unlimited or this one was counted.
+        """
         kept = before.opens is None
         return printed and (kept or find_received_message(message, device).views > before.views)
 
     try:
-        with stage_bars() as shown, files.remove_on_failure(is_shown_for_good):
+        with stage_bars() as shown, files.remove_on_failure(must_files_stay):
             watch = TransferWatch(shown.report_bytes)
             show_received_message(
                 message, add_file, device, watch, write_and_print, begin_opening, export=export

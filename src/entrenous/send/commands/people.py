@@ -84,8 +84,8 @@ def invite(
 ) -> None:
     """Make a link with which one person, or more with --uses, can add you.
 
-    You are told who uses it, when, and with which device. Anybody who uses it after that is not
-    added, and you are told of that too.
+    You are told who uses it, when, and with which device. Once the link is used up, anybody else
+    who uses it is not added, and you are told of that too.
     """
     if name is not None and uses > 1:
         raise typer.BadParameter(

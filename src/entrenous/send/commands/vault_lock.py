@@ -20,7 +20,7 @@ from entrenous.device.relay_lock_client import (
 )
 from entrenous.send.commands.catch_up import fetch_and_print_notices
 from entrenous.send.devices.device_wording import (
-    ADVICE_AFTER_WRONG_TRIES,
+    ADVICE_AFTER_WRONG_PASSPHRASES,
     are_older_copies_locked_out,
     describe_passphrase_change,
 )
@@ -150,7 +150,7 @@ def allow_ten_more_tries(
             "The relay allows ten more tries for the device that this sheet was written on."
         )
     )
-    print_line(translated(ADVICE_AFTER_WRONG_TRIES))
+    print_line(translated(ADVICE_AFTER_WRONG_PASSPHRASES))
 
 
 def choose_new_passphrase(

@@ -191,7 +191,7 @@ def _older_copies_in_words(before: UnlockedVault, after: UnlockedVault) -> str:
     )
 
 
-ADVICE_AFTER_WRONG_TRIES: Final = translatable(
+ADVICE_AFTER_WRONG_PASSPHRASES: Final = translatable(
     "If the wrong tries were not yours, somebody may have a copy of the device's "
     "folder. Once the device is open, change its passphrase, which locks all older "
     "copies for good: entrenous passphrase change"

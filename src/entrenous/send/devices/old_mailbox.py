@@ -148,8 +148,8 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
         return
     home, key = old.home, old.home.mailbox.hex()
     if not old.overtaken:
-        # The highest possible generation locks out copies of this device from before the move. A
-        # mailbox that is unknown right after a fetch has no lock.
+        # The highest possible generation locks out copies of this device from before the move. The
+        # fetch has shown that the mailbox exists, so NoSuchMailbox means that it has no lock.
         with suppress(RolledBack, NoLock, NoSuchMailbox):
             report_unlock_to_relay_of(home, VAULT_GENERATION_MAX, device)
         FORMER_ADDRESS_TABLE.store(replace(old, ask_after=None, overtaken=True), key, device.vault)

@@ -1,5 +1,6 @@
 """This device's own key bundle: certify devices, sign lists and batches. Also tell our relay about
-changes: a newer bundle, a new close token, mailboxes to be deleted.
+changes: a newer bundle, a new close token (with which our other devices can delete our mailbox),
+mailboxes to be deleted.
 """
 
 from collections.abc import Callable, Sequence
@@ -239,7 +240,9 @@ def record_mailbox_deletion(closing: MailboxDeletion, device: Device) -> None:
 
 
 def pending_mailbox_deletions(device: Device) -> tuple[MailboxDeletion, ...]:
-    """Return the deletions still to be made of mailboxes at which a device receives."""
+    """Return the pending deletions of mailboxes at which a device receives (``name``), not of
+    mailboxes that were made for a linking.
+    """
     every = MAILBOX_TO_DELETE_TABLE.all(device.vault)
     return tuple(one for one in every if one.name is not None)
 

@@ -142,7 +142,9 @@ def _delete_old_prekeys(device: Device) -> None:
 
 
 def make_own_xwing_key(peer: str | None, me: OwnIdentity, device: Device) -> XWingKey:
-    """Make and store an X-Wing key pair for one ``peer``, or a public one (None)."""
+    """Make and store an X-Wing key pair: for letters from one ``peer``, or (None) a prekey to
+    publish for everybody.
+    """
     private = private_key_from_seed(device.dice.token(XWING_PRIVATE_KEY_BYTES))
     key_id = device.dice.token(PREKEY_ID_BYTES)
     own = OwnXWingKey(key_id, private, me.person.epoch, me.person.head, device.clock.now(), peer)

@@ -110,7 +110,9 @@ def _relays_with_recent_requests(device: Device) -> set[str]:
     # If a copy has no recall date of ours, only its relay said that it was recalled. Such a
     # copy alone is no reason to ask that relay for ever.
     taken_back = {copy.relay_url for copy in _recent_recalls(device) if copy.ended_at is not None}
-    return taken_back | relays_with_mailbox_deletions(_repeat_period_start(device), device)
+    return taken_back | relays_with_mailbox_deletions(
+        _earliest_repeated_request_time(device), device
+    )
 
 
 def _is_restore_check_due(record: bytes | None, device: Device) -> bool:
@@ -138,7 +140,7 @@ def _repeat_if_restored(url: str, home: str, device: Device) -> None:
     if seen not in (b"", known):
         _repeat_recalls(url, device)
         with device.vault.transaction():
-            repeat_mailbox_deletions(url, _repeat_period_start(device), device)
+            repeat_mailbox_deletions(url, _earliest_repeated_request_time(device), device)
         if url == home:
             _repeat_requests_to_own_relay(device)
     device.vault.put(RELAY_RESTORE, url, b"%d %s" % (now, seen))
@@ -154,15 +156,15 @@ def _repeat_recalls(url: str, device: Device) -> None:
 
 def _recent_recalls(device: Device) -> Iterator[SealedCopy]:
     """Yield the copies recalled recently or at an unknown time, except those that never left."""
-    since = _repeat_period_start(device)
+    since = _earliest_repeated_request_time(device)
     for copy in SEALED_COPY_TABLE.all(device.vault):
         ended = copy.state is EnvelopeState.TAKEN_BACK and copy.departure is not SendState.WAITING
         if ended and (copy.ended_at is None or copy.ended_at >= since):
             yield copy
 
 
-def _repeat_period_start(device: Device) -> datetime:
-    """Return the start of the period whose requests are to be repeated.
+def _earliest_repeated_request_time(device: Device) -> datetime:
+    """Return the time of the earliest requests that are repeated.
 
     A restore is noticed only once, so with an implausible clock older requests are repeated too.
     """
@@ -177,7 +179,7 @@ def _repeat_requests_to_own_relay(device: Device) -> None:
     """Repeat to our own relay: recent withdrawals, valid registrations, the mailbox's deletion
     token and prekeys.
     """
-    since = _repeat_period_start(device)
+    since = _earliest_repeated_request_time(device)
     with device.vault.transaction():
         resend_close_token(device)
         for key in REVOKED_TOKEN_TABLE.keys(device.vault):

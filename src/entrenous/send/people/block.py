@@ -69,7 +69,7 @@ def is_blocked(person: bytes, device: Device) -> bool:
 def rename_contact(name: str, new_name: str, device: Device) -> Contact:
     """Rename a contact.
 
-    The ledger keeps the old name for earlier messages, which are shown under the new name.
+    Earlier messages keep the old name in the ledger, but are displayed with the new one.
 
     Raises:
         UnknownPerson, BadName, NameTaken.

@@ -71,9 +71,9 @@ from entrenous.send.people.people_nouns import (
     InviteEvent,
     InviteKeysDiffer,
     InviteLink,
+    InviteLinkIsYourOwn,
     InviteNotice,
     NameTaken,
-    OwnInviteLink,
 )
 from entrenous.send.people.similar_names import are_names_similar
 from entrenous.send.set_up import finish_set_up
@@ -117,7 +117,7 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     keys), and send them our tokens.
 
     Raises:
-        BadInvite, BadName, NameTaken, OwnInviteLink, InviteKeysDiffer, OutdatedDeviceList,
+        BadInvite, BadName, NameTaken, InviteLinkIsYourOwn, InviteKeysDiffer, OutdatedDeviceList,
         ForkedDeviceList, BadSignature, WrongToken, AddressOnThisMachine, RelayUnreachable.
         ContradictoryLists: the person is a contact whose device lists contradict each other, so the
             link could lead to the wrong list. The user must compare keys or forget the contact.
@@ -125,7 +125,7 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     invite = read_invite(link.strip())
     refuse_bad_name(name)
     if equal_in_constant_time(invite.person, own_device(device).person.id):
-        raise OwnInviteLink
+        raise InviteLinkIsYourOwn
     known = contact_by_id(invite.person, device)
     if known is not None and known.forked:
         raise ContradictoryLists(name=known.name)

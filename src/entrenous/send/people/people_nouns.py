@@ -93,7 +93,7 @@ class NotInvited(Refused):
     """
 
 
-class OwnInviteLink(Refused):
+class InviteLinkIsYourOwn(Refused):
     """
     This is your own invite link, so nobody was added. Give it to the people whom you allow to write
     to you. To add somebody, ask for their link.

@@ -103,7 +103,9 @@ def queue_registration(
 
 
 def last_token_hash(issued: IssuedRange) -> bytes:
-    """Return the hash that the relay stores of the last token that the range's letter hands out."""
+    """Return the hash of the last token of this range that was handed out; the relay stores tokens
+    as hashes.
+    """
     return token_hash(send_token(issued.seed, issued.handed_out - 1))
 
 
@@ -138,8 +140,10 @@ def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: 
 
 
 def withdraw_tokens_of(person: PersonId, device: Device) -> tuple[bytes, ...]:
-    """Withdraw all tokens issued to a person; return the token hashes for which outbox items may
-    wait. Call it in a transaction; the relay is told with the next relay tasks.
+    """Withdraw all tokens issued to a person. Return the hash of the last token of each range: it
+    identifies the letters in the outbox that hand out these tokens (``needs``).
+
+    Call it in a transaction; the relay is told with the next relay tasks.
     """
     keys = ISSUED_TOKEN_RANGE_TABLE.keys(device.vault, person.hex())
     needs = []

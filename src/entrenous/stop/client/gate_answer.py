@@ -33,8 +33,8 @@ class ClientSettings:
             quarantined.
         budget_s: an upload that gets no answer within this many seconds is held.
         upload_bytes_max: larger uploads are held without asking.
-        other_media: what to do with video, sound and pictures that the gate cannot read: "hold" or
-            "pass". The default is "hold", since nobody has checked them.
+        other_media: what to do with media (pictures, video or sound) of a kind that the gate cannot
+            read: "hold" or "pass". The default is "hold", since nobody has checked them.
         other_files: the same choice for documents, archives, ciphertext and everything else that is
             not media. The default is "pass", since a gate cannot judge them.
         shadow: ask the gate and log its answers, but let every upload through.
@@ -195,7 +195,7 @@ class GateReason(StrEnum):
     MALFORMED = "answer not understood"
     WRONG_TOKEN = "wrong token"  # noqa: S105 -- unknown, or an uploader's, which hides decisions
     TOO_LARGE = "too large"  # above the limit of the hook or of the gate
-    OTHER_MEDIA = "not a picture"  # video, sound, or a picture of a kind that the gate can't read
+    OTHER_MEDIA = "not a picture"  # a picture, video or sound of a kind that the gate can't read
     OTHER_FILE = "not media"  # by its first bytes: a document, an archive, ciphertext
     UNREADABLE = "not readable"  # a form that could be parsed in different ways
     TOO_MANY = "too many files"  # in one request, more files than the hook asks about

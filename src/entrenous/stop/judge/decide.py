@@ -355,10 +355,11 @@ def _store_decision(
 ) -> Decision:
     """Store the decision in one row, and return it.
 
-    A refused upload is stored with its SHA-256, for an appeal. Other uploads are stored with their
-    hash too (clips with the hashes of their frames and the fingerprint of their sound). The
-    reviewer needs it, and so do look-backs, which search stored uploads for newer claims. Uploads
-    that are published against the decision wait for review.
+    A refused upload is stored with its SHA-256, for an appeal. A picture that waits for review, or
+    that look-backs (searches of stored uploads for newer claims) may find, is stored with its
+    perceptual hash too. For look-backs, clips and sounds are stored with the hashes of their frames
+    and the fingerprint of their sound. Uploads that are published against the decision wait for
+    review.
     """
     answered = as_shadow_decision(decision) if platform.limits.shadow else decision
     answered = replace(answered, listed=_is_published_against_decision(decision, upload.publishes))

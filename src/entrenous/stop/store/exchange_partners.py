@@ -193,7 +193,7 @@ class SourceStore:
             ).first():
                 raise SourceKnown(name=source.name)
             db.execute(SOURCE_TABLE.insert().values(asdict(source)))
-            if generation := _last_generation(db, source.name):
+            if generation := _last_generation_of_removed(db, source.name):
                 goes_on = _stored_checkpoint(Checkpoint(generation))
                 db.execute(CHECKPOINT_TABLE.insert().values(source=source.name, **goes_on))
             append_events(
@@ -295,8 +295,8 @@ def _current_generation(db: sa.Connection, name: str) -> int:
     return int(db.execute(query).scalar() or 0)
 
 
-def _last_generation(db: sa.Connection, name: str) -> int:
-    """Return the last generation of removed sources of this name, or 0.
+def _last_generation_of_removed(db: sa.Connection, name: str) -> int:
+    """Return the highest generation of the removed sources of this name, or 0.
 
     Claim ids are derived from it, so that a new source of the same name cannot repeat the id of a
     withdrawn claim.

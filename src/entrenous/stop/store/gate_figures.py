@@ -74,9 +74,10 @@ def count_figures(
 
 
 def count_undecryptable(engine: sa.Engine, cipher: UploadCipher) -> int:
-    """Count the longest waiting uploads that are encrypted with a missing key.
+    """Of the 200 oldest items of the review queue, count those that are encrypted with a missing
+    key.
 
-    At most 200 are checked, since SQLite reads a whole upload for its first bytes.
+    No more are checked, since SQLite reads a whole upload for its first bytes.
 
     Raises:
         BankUnreachable.

@@ -88,8 +88,8 @@ def claim_from_row(row: Any) -> Claim:
 
 
 def claim_on_hash(claim: Claim, added: int | None) -> Claim:
-    """Return the claim as it applies to one of its hashes; ``added`` is that hash's column
-    (schema.py), None if no reviewer added the hash.
+    """Return the claim as it applies to one of its hashes; ``added`` is the value of the column
+    ``added`` (schema.py) for that hash: None if no reviewer added it.
     """
     if added is None:
         return claim

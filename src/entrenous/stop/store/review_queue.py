@@ -311,8 +311,8 @@ class ReviewQueue(ReviewerStore):
         Uploads of the same item that are similar enough are decided too, and are named in the
         result; the others stay one item. ``apply_decision`` changes the bank in the same
         transaction, so that both changes take effect or neither. The log says who decided (``by``).
-        With ``keeps``, the data of a released upload that a look-back needs stays until
-        :meth:`delete_accepted_data`; otherwise it is deleted.
+        With ``keeps``, the data that look-backs (searches of stored uploads for newer claims) need
+        is kept for a released upload until :meth:`delete_accepted_data`; otherwise it is deleted.
 
         Raises NoSuchReview, AlreadyDecided, and what ``apply_decision`` raises.
 
@@ -350,7 +350,8 @@ class ReviewQueue(ReviewerStore):
             return uploads.kept_pictures(db, after, limit)
 
     def kept_clips(self, after: int, limit: int) -> tuple[StoredClip, ...]:
-        """Return, by number, once accepted clips whose frame hashes are kept.
+        """Return, by number, the clips that were accepted at some time and whose frame hashes are
+        kept.
 
         Clips that wait now, or were decided later, are included.
         """
@@ -358,7 +359,9 @@ class ReviewQueue(ReviewerStore):
             return uploads.kept_clips(db, after, limit)
 
     def kept_sounds(self, after: int, limit: int) -> tuple[StoredSound, ...]:
-        """Return, by number, once accepted clips and sounds whose sound fingerprint is kept."""
+        """Return, by number, the clips and sounds that were accepted at some time and whose sound
+        fingerprint is kept.
+        """
         with snapshot_read(self.engine) as db:
             return uploads.kept_sounds(db, after, limit)
 

@@ -284,7 +284,7 @@ _QUARANTINED_AFTER_PUBLISHING: Final = (
     UPLOAD_TABLE.c.found != sa.literal_column("'upload'"),
     UPLOAD_TABLE.c.found != sa.literal_column("'appeal'"),
 )
-WAS_PUBLISHED: Final = sa.and_(*_QUARANTINED_AFTER_PUBLISHING)
+WAS_QUARANTINED_AFTER_PUBLISHING: Final = sa.and_(*_QUARANTINED_AFTER_PUBLISHING)
 IS_PUBLISHED_AND_WAITING: Final = (IS_WAITING, *_QUARANTINED_AFTER_PUBLISHING)
 IS_TO_BE_REMOVED: Final = UPLOAD_TABLE.c.listed_until.is_not(None)
 _IS_QUEUE_ITEM: Final = sa.and_(*IS_QUEUE_ITEM)

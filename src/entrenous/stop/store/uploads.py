@@ -28,7 +28,7 @@ from entrenous.stop.store.schema import (
     IS_WAITING,
     UPLOAD_FRAMES_TABLE,
     UPLOAD_TABLE,
-    WAS_PUBLISHED,
+    WAS_QUARANTINED_AFTER_PUBLISHING,
     read_time,
     stored_time,
 )
@@ -125,7 +125,9 @@ def delete_decided_data(
     those = [{"case": case} for case in cases]
     decided = UPLOAD_TABLE.update().where(mine).values(
         state=state, untrusted_upload=None, lead=None, slow_look=None, first_confirmer=None,
-        listed_until=sa.case((WAS_PUBLISHED, sa.bindparam("until", type_=BIG_INTEGER))),
+        listed_until=sa.case(
+            (WAS_QUARANTINED_AFTER_PUBLISHING, sa.bindparam("until", type_=BIG_INTEGER))
+        ),
     )  # fmt: skip
     to_remove = stored_time(until) if state is ReviewState.CONFIRMED else None
     db.execute(decided, [one | {"until": to_remove} for one in those])

@@ -60,7 +60,9 @@ def chance_bound(s: float, compared: int, round_: int) -> float:
 
 
 def likelihood_ratio(s: float) -> float:
-    """Return how many times likelier ``s`` is if the copy was used than if it was not."""
+    """Return how many times likelier the score ``s`` is if the found file was made from this copy
+    than if it was not.
+    """
     strengths = range(1, 301)
     weights = math.fsum(1.0 / t for t in strengths)
     survived = math.fsum(

@@ -307,8 +307,8 @@ class _Refinement:
     ) -> tuple[Pose, float]:
         """Return a pose with a lens, a bend or both if that fits clearly better, else ``best``."""
         with ThreadPoolExecutor(1) as executor:
-            # The bends of the straight pose are fitted while the lens is: usually no lens fits
-            # better, and then these bends are used.
+            # The bends are fitted to the straight pose at the same time as the lens: usually no
+            # lens fits better, and then these bends are used.
             fitting = executor.submit(self._fit_needed_bends, straight)
             lens = self._fit_lens(straight)
             at = np.inf if lens is None else self._misfit(lens)
