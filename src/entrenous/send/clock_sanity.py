@@ -20,8 +20,8 @@ def now_in_whole_seconds(device: Device) -> datetime:
 
 
 def default_letter_expiry(device: Device, keep_days: int = EXPIRY_DAYS_MAX) -> datetime:
-    """Return the expiry of a letter without content at a relay that keeps letters for
-    ``keep_days``.
+    """Return the expiry of a letter without content (no message, but for example a hello) at a
+    relay that keeps letters for ``keep_days``.
 
     It is before the relay's limit, by one day or by half of ``keep_days`` if that is shorter, so
     that a clock that is off by a few hours does not matter.

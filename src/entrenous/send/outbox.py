@@ -164,7 +164,8 @@ ClockErrorT = TypeVar("ClockErrorT", bound=ClocksDiffer)
 def with_new_expiry(
     item: OutboxItem, why: TooFarAhead | Expired, device: Device
 ) -> OutboxItem | None:
-    """Return a letter without content with a new expiry, after its relay refused the old one.
+    """Return a letter without content (no message, but for example a hello) with a new expiry,
+    after its relay refused the old one.
 
     Returns:
         None if the old expiry is valid by our clock.
