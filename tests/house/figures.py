@@ -4,8 +4,8 @@
 
 Sizes are counted in src/entrenous. A walk counts the source files of which a function runs while a
 command does its work: ``send photo --to ben`` on the device and in the relay, and an upload in the
-gate; what only an import runs is not counted. The targets of walks were set for a count by
-hand, which found a quarter to three quarters of these files (docs/decisions/0046).
+gate; what only an import runs is not counted. The targets of walks were set for an earlier count,
+which found a quarter to three quarters of these files (docs/decisions/0046).
 """
 
 import argparse
