@@ -56,6 +56,7 @@ def sizes() -> Iterator[tuple[str, object, str]]:
     lines = {file: len(file.read_text().splitlines()) for file in files}
     yield "files in src/entrenous", len(files), "<= 450"
     yield "lines in src/entrenous", sum(lines.values()), "<= 65,000"
+    yield "lines of code among them", sum(map(_code_lines, files)), "no target of their own"
     tests = sum(len(file.read_text().splitlines()) for file in (ROOT / "tests").rglob("*.py"))
     yield "lines in tests", tests, "whatever is needed"
     names = Counter(file.stem for file in files)
@@ -72,6 +73,21 @@ def sizes() -> Iterator[tuple[str, object, str]]:
     ]
     protocols = sum(any(ast.unparse(base) == "Protocol" for base in one.bases) for one in classes)
     yield "protocols", protocols, "each with two implementations, or for the simulated world"
+
+
+def _code_lines(file: Path) -> int:
+    """Count the lines that are not empty, and in no docstring, comment or import."""
+    text = file.read_text()
+    other = {
+        number
+        for number, line in enumerate(text.splitlines(), 1)
+        if not line.strip() or line.lstrip().startswith("#")
+    }
+    for node in ast.walk(ast.parse(text)):
+        is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if is_text or isinstance(node, ast.Import | ast.ImportFrom):
+            other |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return len(text.splitlines()) - len(other)
 
 
 def walks() -> Iterator[tuple[str, object, str]]:
