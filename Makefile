@@ -23,7 +23,7 @@ COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes 
 # Tests start the program some thousand times: what is compiled once is not compiled at each start.
 unexport PYTHONDONTWRITEBYTECODE
 # What tests meet for real, from Debian: the program that proves it is there, and its package.
-SYSTEM := exiftool:libimage-exiftool-perl openssl:openssl chromium:chromium age:age node:nodejs npm:npm ffmpeg:ffmpeg fpcalc:libchromaprint-tools pdftotext:poppler-utils nginx:nginx-light desktop-file-validate:desktop-file-utils pg_ctlcluster:postgresql strace:strace \
+SYSTEM := exiftool:libimage-exiftool-perl openssl:openssl chromium:chromium chromium-headless-shell:chromium-headless-shell age:age node:nodejs npm:npm ffmpeg:ffmpeg fpcalc:libchromaprint-tools pdftotext:poppler-utils nginx:nginx-light desktop-file-validate:desktop-file-utils pg_ctlcluster:postgresql strace:strace \
   swift-proxy-server:swift-proxy swift-account-server:swift-account swift-container-server:swift-container swift-object-server:swift-object
 
 demo: .venv/.run

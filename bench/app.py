@@ -151,7 +151,7 @@ def measure_paint(
 ) -> dict[str, tuple[float, int]]:
     """Return when each page is first painted, and its bytes before pictures."""
     found = {}
-    with chromium() as browser, browser.new_context(viewport=PHONE) as context:
+    with chromium(whole=True) as browser, browser.new_context(viewport=PHONE) as context:
         context.add_cookies(
             [{"name": name, "value": value, "url": address} for name, value in cookies.items()]
         )

@@ -58,7 +58,7 @@ def draw(chosen: Collection[str], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as place,
-        chromium() as browser,
+        chromium(whole=True) as browser,
         a_world(browser, Path(place)) as world,
     ):
         page = world.ana.page

@@ -9,7 +9,6 @@ and the pages are laid out from right to left, like Arabic.
 import os
 import re
 import secrets
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -19,14 +18,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
-import pytest
 from playwright.sync_api import Browser, BrowserType, Page
 
 from entrenous.base.language import PSEUDO_LANGUAGE
 from tests.app.axe import load_axe_with_each_page
 from tests.app.page_walker import Walker, fetched, walked
 from tests.app.presentations import PRESENTATIONS, faults_of, present
-from tests.app.served import PHONE, is_here, served_app
+from tests.app.served import PHONE, chromium_program, is_here, served_app
 from tests.app.states import Words, World, all_states, ben_at_a_relay, photograph
 from tests.house.brackets import kept_names, names_of_facts, outside
 from tests.real.stage import wait_until
@@ -176,9 +174,7 @@ def _another_site() -> Iterator[str]:
 @contextmanager
 def _chromium_with(profile: Path, kind: BrowserType) -> Iterator[Browser]:
     """Run Chromium as a person does, with this profile; at the end it closes and writes all."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.skip("needs Debian's chromium")
+    program = chromium_program(whole=True)
     (profile / "tmp").mkdir(parents=True)
     arguments = [f"--user-data-dir={profile}", "--remote-debugging-port=0", "--headless=new"]
     arguments += ["--no-sandbox", "--no-first-run", "--disable-gpu", "about:blank"]

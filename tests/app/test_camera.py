@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from tests.app.friends import a_relay, an_app, enter, made_device
-from tests.app.served import no_violations, opened_page, served_app
+from tests.app.served import chromium_program, no_violations, opened_page, served_app
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 _HAS_A_PICTURE = """video => new Promise(done => {
@@ -32,7 +32,7 @@ def seeing(browser: Browser, picture: Path) -> Iterator[Browser]:
     reads = [program, "-v", "error", "-loop", "1", "-i", str(picture)]
     subprocess.run([*reads, "-vf", pad, "-t", "1", "-r", "10", str(film)], check=True)
     sees = browser.browser_type.launch(
-        executable_path=shutil.which("chromium"),
+        executable_path=chromium_program(),
         args=[
             "--no-sandbox",
             "--use-fake-ui-for-media-stream",

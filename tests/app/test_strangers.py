@@ -16,7 +16,7 @@ from playwright.sync_api import Browser
 from playwright.sync_api import Error as PageError
 
 from tests.app.client import entered
-from tests.app.served import served_app
+from tests.app.served import chromium_program, served_app
 from tests.app.walker import set_up_at_once
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -94,12 +94,13 @@ def test_another_site_can_neither_frame_nor_read_nor_post(browser: Browser, tmp_
 @pytest.mark.threat("page-other-site")
 def test_a_name_that_leads_here_is_refused(browser: Browser, tmp_path: Path) -> None:
     """DNS rebinding, in a browser that resolves a stranger's name to this machine."""
-    program = shutil.which("chromium")
     rules = "--host-resolver-rules=MAP pages.example 127.0.0.1"
     arguments = ["--no-sandbox", rules]
     with (
         served_app(tmp_path / "device") as app,
-        closing(browser.browser_type.launch(executable_path=program, args=arguments)) as fooled,
+        closing(
+            browser.browser_type.launch(executable_path=chromium_program(), args=arguments)
+        ) as fooled,
     ):
         port = app.address.rpartition(":")[2]
         for path in ("/", f"/enter/{app.link.rpartition('/')[2]}", "/static/house.js"):
