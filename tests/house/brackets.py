@@ -8,7 +8,7 @@ from msgspec.structs import asdict
 
 from entrenous.respond.help_lines import shipped_help_lines
 from entrenous.respond.law.counting_rules import counting_rules
-from entrenous.respond.law.law_tables import shipped_own_letters, shipped_routes
+from entrenous.respond.law.law_tables import builtin_letter_routes, shipped_routes
 from entrenous.respond.platforms import shipped_platforms
 
 _BRACKETED: Final = re.compile(r"\[[^\[\]]*\]")
@@ -31,7 +31,7 @@ def names_of_facts() -> Iterator[str]:
     """Yield the names of organisations, platforms and laws, which are never translated."""
     for one in (*shipped_help_lines(), *shipped_platforms()):
         yield from (one.id, one.name)
-    for route in (*shipped_routes(), *shipped_own_letters()):
+    for route in (*shipped_routes(), *builtin_letter_routes()):
         yield from (route.id, route.family, route.law, route.provision)
     for rule in counting_rules().values():
         yield from (rule.law, rule.receipt_source)

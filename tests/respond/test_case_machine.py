@@ -34,7 +34,7 @@ from entrenous.respond.custody import (
 )
 from entrenous.respond.evidence import EvidenceChanged, read_evidence, stamp_evidence, verify_case
 from entrenous.respond.law.deadlines import DeadlineState, deadlines_of_case
-from entrenous.respond.law.routes import UnknownRoute
+from entrenous.respond.law.routes import RouteNotApplicable
 from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.letters.sightings import NoSightingToName
 from entrenous.respond.next_step import next_step
@@ -111,7 +111,7 @@ class CaseLife(RuleBasedStateMachine):
     def drafts(self, route: str) -> None:
         try:
             draft_and_store_notice(self.name, route, self.room.device)
-        except UnknownRoute:
+        except RouteNotApplicable:
             return
         except NoSightingToName:
             assert not self.case.sightings

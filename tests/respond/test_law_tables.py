@@ -17,7 +17,7 @@ from entrenous.respond.law.law_tables import (
     shipped_changes,
     shipped_routes,
 )
-from entrenous.respond.law.legal_route import ClockStart, DocumentKind, RouteKind, WhetherCovered
+from entrenous.respond.law.legal_route import DeadlineStart, DocumentKind, RouteKind, WhetherCovered
 from entrenous.respond.situation import Spread
 
 SHELF = resources.files("entrenous.respond").joinpath("facts")
@@ -122,7 +122,7 @@ def test_a_month_is_never_given_in_hours() -> None:
 
 def test_a_clock_has_a_rule_and_a_rule_has_a_clock() -> None:
     for route in shipped_routes():
-        assert (route.clock is ClockStart.NONE) == (not clause_duration(route.deadline_rule)), (
+        assert (route.clock is DeadlineStart.NONE) == (not clause_duration(route.deadline_rule)), (
             route.id
         )
 

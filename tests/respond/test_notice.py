@@ -11,9 +11,9 @@ from entrenous.respond.case_file import CaseClosed, find_case
 from entrenous.respond.case_status import NoticeEvent, close_case, record_notice_event
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import DocumentKind
-from entrenous.respond.law.routes import UnknownRoute
+from entrenous.respond.law.routes import RouteNotApplicable
 from entrenous.respond.letters.draft import draft_and_store_notice, draft_notice
-from entrenous.respond.letters.elements import is_stated_by_law
+from entrenous.respond.letters.elements import lacks_source_notes
 from entrenous.respond.letters.preview import format_notice_preview
 from entrenous.respond.letters.sightings import ChatNotCovered, NoSightingToName, OnlyInChats
 from entrenous.respond.nouns import (
@@ -41,7 +41,9 @@ def test_every_element_the_law_wants_is_there_or_marked_as_missing(id_: str) -> 
     notice = draft_notice(KNOWN, route, START, language="en")
     assert [element.required for element in notice.elements] == list(route.elements)
     for element in notice.elements:
-        is_law = route.document is not DocumentKind.HASH_BANK and is_stated_by_law(element.required)
+        is_law = route.document is not DocumentKind.HASH_BANK and lacks_source_notes(
+            element.required
+        )
         assert element.required in notice.letter or not is_law
         assert element.text in notice.letter
         assert element.text
@@ -243,7 +245,7 @@ def test_a_draft_needs_a_case_that_is_open_and_a_route_that_reaches_it() -> None
     room, case = traced_room()
     with pytest.raises(NoSuchCase):
         draft_and_store_notice("case-9-no-one", "us-tida-removal", room.device)
-    with pytest.raises(UnknownRoute):
+    with pytest.raises(RouteNotApplicable):
         draft_and_store_notice(case.name, "uk-osa-20a", room.device)
     close_case(case.name, room.device)
     with pytest.raises(CaseClosed):

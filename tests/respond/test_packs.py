@@ -36,9 +36,9 @@ from entrenous.respond.packs.hand_over import (
     read_recipient_key,
 )
 from entrenous.respond.packs.make_pack import (
+    LettersNotChosen,
     NothingToPack,
     Pack,
-    SeveralLetters,
     make_pack_for_court,
     make_pack_for_platform,
     verifier_source,
@@ -364,7 +364,7 @@ def test_what_cannot_be_packed_is_refused_in_plain_words() -> None:
     case = add_file(name, SHOT, "a shot", room.device)
     for _ in range(2):
         draft_and_store_notice(name, "us-tida-removal", room.device, (1,))
-    with pytest.raises(SeveralLetters):
+    with pytest.raises(LettersNotChosen):
         make_pack_for_platform(name, (), (), room.device, lambda _: None)
     room.vault._files[case.evidence[0].blob] = SHOT + b" "
     with pytest.raises(EvidenceChanged):

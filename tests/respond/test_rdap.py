@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.base.environment import Proxy
 from entrenous.base.errors import EntrenousError, ProxyUnreachable
-from entrenous.respond.abuse_contacts import AbuseLookUp, BadRdapAnswer, ContactRole
+from entrenous.respond.abuse_contacts import AbuseLookUpResult, BadRdapAnswer, ContactRole
 from entrenous.respond.client.rdap import (
     NO_ADDRESS_NOTE,
     REDIRECTS_MAX,
@@ -36,7 +36,7 @@ def played() -> Iterator[Registry]:
         yield one
 
 
-def look_up(played: Registry, host: str = SITE, *addresses: str) -> AbuseLookUp:
+def look_up(played: Registry, host: str = SITE, *addresses: str) -> AbuseLookUpResult:
     with open_rdap_client(bootstrap=played.url) as client:
         return client.look_up(host, addresses)
 

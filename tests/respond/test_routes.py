@@ -11,13 +11,18 @@ from entrenous.base.identifiers import CaseName
 from entrenous.respond.law.law_tables import shipped_routes
 from entrenous.respond.law.legal_route import (
     RankedRoute,
-    RouteChoice,
     RouteId,
     RouteKind,
+    RouteRanking,
     WhetherCovered,
 )
 from entrenous.respond.law.places import Place
-from entrenous.respond.law.routes import UnknownRoute, day_of_event, find_route, routes_for_case
+from entrenous.respond.law.routes import (
+    RouteNotApplicable,
+    day_of_event,
+    find_route,
+    routes_for_case,
+)
 from entrenous.respond.nouns import Case, SightingReach
 from entrenous.respond.situation import PictureMaker, Situation
 from tests.respond.room import START, lived_in, seen
@@ -31,15 +36,15 @@ def a_case(situation: Situation, *reach: SightingReach) -> Case:
     return Case(CaseName("case-1-calm-otter"), START, situation, sightings=sightings)
 
 
-def ids(choice: RouteChoice) -> list[RouteId]:
+def ids(choice: RouteRanking) -> list[RouteId]:
     return [ranked.route.id for ranked in choice.ranked]
 
 
-def choose(case: Case, on: date = TODAY, today: date | None = None) -> RouteChoice:
+def choose(case: Case, on: date = TODAY, today: date | None = None) -> RouteRanking:
     return routes_for_case(case, on, today or on, ROUTES)
 
 
-def named(choice: RouteChoice, id_: str) -> RankedRoute:
+def named(choice: RouteRanking, id_: str) -> RankedRoute:
     return next(one for one in choice.ranked if one.route.id == id_)
 
 
@@ -232,7 +237,7 @@ def test_the_day_of_the_event_is_that_of_the_first_sighting() -> None:
 
 
 def test_a_route_that_does_not_reach_the_case_is_not_found() -> None:
-    with pytest.raises(UnknownRoute, match="uk-osa-20a"):
+    with pytest.raises(RouteNotApplicable, match="uk-osa-20a"):
         find_route("uk-osa-20a", a_case(lived_in("US"), SightingReach.PUBLIC), TODAY, TODAY, ROUTES)
 
 

@@ -55,7 +55,7 @@ class AbuseContact:
 
 
 @dataclass(frozen=True, slots=True)
-class AbuseLookUp:
+class AbuseLookUpResult:
     """The result of a look-up: abuse contacts, the host's first, and the queries that failed."""
 
     contacts: tuple[AbuseContact, ...]
@@ -75,10 +75,10 @@ def sort_host_first(contacts: Iterable[AbuseContact]) -> tuple[AbuseContact, ...
     return tuple(sorted(contacts, key=lambda one: list(CONTACT_ROLE_NAMES).index(one.role)))
 
 
-def look_up_contacts_in_text(untrusted_text: str) -> AbuseLookUp:
+def look_up_contacts_in_text(untrusted_text: str) -> AbuseLookUpResult:
     """Return the contacts in a pasted answer, or a note that there are none."""
     contacts = contacts_in_text(untrusted_text)
-    return AbuseLookUp(contacts, () if contacts else (translated(NO_ABUSE_ADDRESS_NOTE),))
+    return AbuseLookUpResult(contacts, () if contacts else (translated(NO_ABUSE_ADDRESS_NOTE),))
 
 
 def explain_how_to_find_host(typed: str) -> str:

@@ -40,7 +40,7 @@ def help_line_text(line: HelpLine, today: date) -> str:
     """Format one help line with its cautions."""
     parts = [
         line.name,
-        line.phone_in_words,
+        line.translated_phone,
         translated(line.hours),
         line.web,
         *line.cautions(today),

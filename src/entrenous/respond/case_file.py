@@ -178,7 +178,7 @@ def find_notice(case: Case, number: int) -> Notice:
     raise NoSuchCaseEntry(name=case.name, what="notice", number=number)
 
 
-def case_with_notice(case: Case, changed: Notice) -> Case:
+def case_with_replaced_notice(case: Case, changed: Notice) -> Case:
     """Return the case with one notice replaced by a changed one with the same number."""
     notices = tuple(changed if one.number == changed.number else one for one in case.notices)
     return replace(case, notices=notices)

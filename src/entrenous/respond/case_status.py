@@ -11,7 +11,7 @@ from entrenous.base.language import translatable
 from entrenous.device.device import Device
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.case_file import (
-    case_with_notice,
+    case_with_replaced_notice,
     edit_case,
     find_case,
     find_notice,
@@ -107,7 +107,7 @@ def record_notice_event(
     def add_event(case: Case) -> Case:
         notice = find_notice(case, number)
         _refuse_impossible_time(notice, event, at, now)
-        return case_with_notice(case, _notice_after_event(notice, event, at, case))
+        return case_with_replaced_notice(case, _notice_after_event(notice, event, at, case))
 
     return edit_case(name, device, add_event, f"notice {number}: {event.value}")
 

@@ -226,7 +226,7 @@ def verify_case(name: str, device: Device, check: Callable[[Stamp], object] | No
     for item in case.evidence:
         read_verified_bytes(case, item, device)
     for stamp in case.stamps:
-        _verify_stamp(case, stamp, links, device)
+        _verify_stamped_manifest(case, stamp, links, device)
         if check is not None:
             check(stamp)
     return case
@@ -322,7 +322,9 @@ def read_verified_bytes(case: Case, item: EvidenceItem, device: Device) -> bytes
     return data
 
 
-def _verify_stamp(case: Case, stamp: Stamp, links: tuple[CustodyLink, ...], device: Device) -> None:
+def _verify_stamped_manifest(
+    case: Case, stamp: Stamp, links: tuple[CustodyLink, ...], device: Device
+) -> None:
     """Check that the manifest describes this case: its chain, and its items as they are now."""
     try:
         manifest = read_manifest(stamp.manifest)

@@ -26,7 +26,7 @@ STALE_CAUTION: Final = translatable("read more than {days} days ago: it may have
 UNVERIFIED_CAUTION: Final = translatable("check with a help line")
 UNVERIFIED_CONTACT_CAUTION: Final = translatable("check first that this is still right")
 _PARSE_ERRORS: Final = (msgspec.ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError)
-Table = TypeVar("Table")
+TableT = TypeVar("TableT")
 
 
 def shipped_table(name: str) -> bytes:
@@ -34,7 +34,7 @@ def shipped_table(name: str) -> bytes:
     return resources.files("entrenous.respond").joinpath("facts", name).read_bytes()
 
 
-def read_table(kind: type[Table], data: bytes, name: str) -> Table:
+def read_table(kind: type[TableT], data: bytes, name: str) -> TableT:
     """Parse a table named ``name`` as ``kind``, a msgspec struct; raises BadTable."""
     try:
         return msgspec.convert(tomllib.loads(data.decode()), kind, builtin_types=(date,))

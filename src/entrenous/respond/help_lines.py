@@ -107,7 +107,7 @@ class HelpLine:
     not_in: tuple[Place, ...] = ()
 
     @property
-    def phone_in_words(self) -> str:
+    def translated_phone(self) -> str:
         """The telephone numbers, with the words between them in the person's language."""
         return translated(self.phone)
 
@@ -139,7 +139,7 @@ class EmergencyNumbers:
         return (*texts, *fact_cautions(self.read_on, today, verified=True))
 
 
-class _HelpRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _HelpLineRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     place: str
     kind: HelpKind
     for_children: bool
@@ -165,13 +165,13 @@ class _HelpRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     not_in: tuple[Place, ...] = ()
 
 
-class _HelpTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _HelpLinesTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     read_on: date
-    contact: dict[str, _HelpRow]
+    contact: dict[str, _HelpLineRow]
 
 
-class _NumbersRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _EmergencyNumbersRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     any: tuple[str, ...] = ()
     police: tuple[str, ...] = ()
     source: str = ""
@@ -179,12 +179,12 @@ class _NumbersRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     verified_by: str = ""
 
 
-class _NumbersTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _EmergencyNumbersTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     read_on: date
     source: str
     verified_by: str
-    number: dict[str, _NumbersRow]
+    number: dict[str, _EmergencyNumbersRow]
 
 
 @cache
@@ -205,13 +205,13 @@ def shipped_emergency_numbers() -> tuple[EmergencyNumbers, ...]:
 
 def read_help_lines(data: bytes, name: str = "a table of help lines") -> tuple[HelpLine, ...]:
     """Parse a table of help lines, in its order; raises BadTable."""
-    table = read_table(_HelpTable, data, name)
+    table = read_table(_HelpLinesTable, data, name)
     return tuple(_parse_help_line(id_, row, table, name) for id_, row in table.contact.items())
 
 
 def read_emergency_numbers(data: bytes) -> tuple[EmergencyNumbers, ...]:
     """Parse the table of emergency numbers, in its order; raises BadTable."""
-    table = read_table(_NumbersTable, data, "help/emergency.toml")
+    table = read_table(_EmergencyNumbersTable, data, "help/emergency.toml")
     return tuple(
         EmergencyNumbers(
             place=Place(place),
@@ -226,7 +226,7 @@ def read_emergency_numbers(data: bytes) -> tuple[EmergencyNumbers, ...]:
     )
 
 
-def _parse_help_line(id_: str, row: _HelpRow, table: _HelpTable, name: str) -> HelpLine:
+def _parse_help_line(id_: str, row: _HelpLineRow, table: _HelpLinesTable, name: str) -> HelpLine:
     if not (row.phone or row.web or row.chat or row.email):
         raise BadTable(table=name, entry=f"{id_}: no way to reach them")
     if row.open and not row.hours:
@@ -242,7 +242,7 @@ def _parse_help_line(id_: str, row: _HelpRow, table: _HelpTable, name: str) -> H
     )
 
 
-def _parse_opening_hours(id_: str, row: _HelpRow, name: str) -> OpeningHours | None:
+def _parse_opening_hours(id_: str, row: _HelpLineRow, name: str) -> OpeningHours | None:
     try:
         return (
             parse_opening_hours(row.open, row.zone, row.closed_on_holidays_of) if row.open else None

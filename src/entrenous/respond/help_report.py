@@ -99,7 +99,7 @@ def help_line_in_words(
 
     The arguments are those of :func:`help_line_facts`.
     """
-    reach = dict.fromkeys(filter(None, [line.phone_in_words, line.chat, line.web, line.email]))
+    reach = dict.fromkeys(filter(None, [line.translated_phone, line.chat, line.web, line.email]))
     where = "" if line.place == WORLDWIDE else f" ({place_name(line.place, language_of_person())})"
     facts = help_line_facts(line, now, person_zone, under_18=under_18)
     about = "; ".join(filter(None, (facts.who, *facts.terms, facts.hours, facts.languages)))
@@ -137,7 +137,7 @@ def help_line_facts(
         who=translated(line.who),
         terms=tuple(filter(None, (free, confidential))),
         hours=hours,
-        languages=_language_names(line),
+        languages=_languages_in_words(line),
         notes=tuple(filter(None, (translated(line.note), cautions, read))),
     )
 
@@ -156,7 +156,7 @@ def help_json(shown_help: HelpForNeed, now: datetime) -> dict[str, object]:
         "place": shown_help.places[0] if shown_help.places else None,
         "places": list(shown_help.places),
         "emergency": [_emergency_json(numbers, now.date()) for numbers in shown_help.emergency],
-        "contacts": [_contact_json(line, now) for line in shown_help.contacts],
+        "contacts": [_help_line_json(line, now) for line in shown_help.contacts],
         "steps": [step for one in shown_help.advice for step in one.steps],
         "advice": [_first_steps_json(one, now.date()) for one in shown_help.advice],
         "notes": list(shown_help.notes),
@@ -177,7 +177,7 @@ def _emergency_json(numbers: EmergencyNumbers, today: date) -> dict[str, object]
     }
 
 
-def _contact_json(line: HelpLine, now: datetime) -> dict[str, object]:
+def _help_line_json(line: HelpLine, now: datetime) -> dict[str, object]:
     state = opening_state_of(line, now)
     return {
         "id": line.id,
@@ -229,7 +229,7 @@ def _iso_time(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
 
 
-def _language_names(line: HelpLine) -> str:
+def _languages_in_words(line: HelpLine) -> str:
     from babel.core import Locale  # noqa: PLC0415 -- slow to load
 
     known = Locale(language_of_person().partition("-")[0]).languages

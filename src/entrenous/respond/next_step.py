@@ -84,7 +84,7 @@ _UNDELIVERED_DOCUMENT_TEXTS: Final = {
 }
 # documents that are not sent as letters: pages to take to the police or a court, and the steps on a
 # hash bank's page
-_DOCUMENTS_WITHOUT_ADDRESSEE: Final = frozenset(_UNDELIVERED_DOCUMENT_TEXTS)
+_DOCUMENT_KINDS_NOT_SENT: Final = frozenset(_UNDELIVERED_DOCUMENT_TEXTS)
 _UNSENT_LETTER_TEXT: Final = translatable(
     "You have not sent letter {number} yet. Fill in what is missing, send it yourself, then note"
     " the day: {command}"
@@ -119,17 +119,17 @@ def next_step(
     deadlines = _first_deadlines(case, now)
     return (
         breach_next_step(case, now)
-        or _step_that_person_must_take(case, deadlines, now)
+        or _step_for_latest_event(case, deadlines, now)
         or (threat_step(case, now) if is_threat_only(case) else "")
-        or _unreported_page_or_sighting_step(case)
-        or _newest_step_text(_draft_steps(case, _DOCUMENTS_WITHOUT_ADDRESSEE))
+        or _missing_sighting_or_letter_step(case)
+        or _newest_step_text(_draft_steps(case, _DOCUMENT_KINDS_NOT_SENT))
         or _waiting_step(case, deadlines, describe_deadline)
-        or _removal_step(case)
-        or _evidence_step(case)
+        or _step_after_removal(case)
+        or _preparation_step(case)
     )
 
 
-def _step_that_person_must_take(case: Case, deadlines: dict[int, Deadline], now: datetime) -> str:
+def _step_for_latest_event(case: Case, deadlines: dict[int, Deadline], now: datetime) -> str:
     """Return the step for the latest event that the person has to react to, e.g. a missed deadline,
     a refusal, a question, or a picture that came back.
     """
@@ -138,7 +138,7 @@ def _step_that_person_must_take(case: Case, deadlines: dict[int, Deadline], now:
         *_escalation_steps(case, deadlines, now),
         *_question_steps(case),
         *_draft_steps(
-            case, all_kinds if is_threat_only(case) else all_kinds - _DOCUMENTS_WITHOUT_ADDRESSEE
+            case, all_kinds if is_threat_only(case) else all_kinds - _DOCUMENT_KINDS_NOT_SENT
         ),
         *reappearance_steps(case),
     ]
@@ -303,16 +303,16 @@ def step_if_deadline_passes(case: Case, now: datetime, notice: int = 0) -> str:
     return ""
 
 
-def _unreported_page_or_sighting_step(case: Case) -> str:
+def _missing_sighting_or_letter_step(case: Case) -> str:
     """Return the step for a page that nobody was asked to remove, or for a case without a
     sighting.
     """
     if case.notices and not case.sightings and situation_of(case).posted is not None:
-        return _evidence_step(case)
-    return _first_unreported_page_step(case)
+        return _preparation_step(case)
+    return _step_for_page_without_notice(case)
 
 
-def _unreported_pages(case: Case) -> tuple[Sighting, ...]:
+def _pages_without_removal_notice(case: Case) -> tuple[Sighting, ...]:
     """Return the pages from which no notice asks to remove the picture.
 
     A notice to a search engine or to the police does not count, because the page stays online.
@@ -322,11 +322,11 @@ def _unreported_pages(case: Case) -> tuple[Sighting, ...]:
     return tuple(seen for seen in public if seen.number not in named)
 
 
-def _first_unreported_page_step(case: Case) -> str:
+def _step_for_page_without_notice(case: Case) -> str:
     """Return the step for the first unreported page; "" if there is none, or if no notice was
     drafted.
     """
-    pages = _unreported_pages(case)
+    pages = _pages_without_removal_notice(case)
     if not case.notices or not pages:
         return ""
     seen, route = pages[0], _route_to_repeat(case)
@@ -360,7 +360,7 @@ def _place_in_words(sighting: Sighting, case: Case) -> str:
     return record.name if record else host_of(sighting.where) or sighting.where
 
 
-def _removal_step(case: Case) -> str:
+def _step_after_removal(case: Case) -> str:
     if any(notice.state is NoticeState.REMOVED for notice in case.notices):
         words = translated(
             "They removed it. Look once more in a few days, then close the case if you like:"
@@ -370,7 +370,7 @@ def _removal_step(case: Case) -> str:
     return ""
 
 
-def _evidence_step(case: Case) -> str:
+def _preparation_step(case: Case) -> str:
     name = case.name
     if not case.sightings:
         if situation_of(case).posted in _CHAT_SPREADS:

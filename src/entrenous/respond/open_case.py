@@ -270,7 +270,7 @@ def store_evidence_item(
         case = find_open_case(name, device)
         refuse_file_of_minor(sha256(data), device)
         _refuse_unknown_sighting(case, about[2])
-        item = _make_evidence(case, data, about, device)
+        item = _store_file_as_item(case, data, about, device)
         try:
             kept = replace(case, evidence=(*case.evidence, item))
             step = f"kept item {item.number}: {item.what}"
@@ -280,7 +280,7 @@ def store_evidence_item(
             raise
 
 
-def _make_evidence(
+def _store_file_as_item(
     case: Case, data: bytes, about: tuple[EvidenceLevel, str, int | None], device: Device
 ) -> EvidenceItem:
     level, what, sighting = about

@@ -106,7 +106,7 @@ def opening_state_in_words(opening: OpeningState, now: datetime, person_zone: tz
         )
     if opening.is_open:
         return translated("open now, until {time}").format(time=at)
-    return _opening_time_in_words(there, now).format(
+    return _opening_time_template(there, now).format(
         time=at, weekday=weekday_in_words(there), day=month_day_in_words(there)
     )
 
@@ -127,7 +127,7 @@ def _opening_spans(
             yield start, datetime.combine(end_day, last, zone).astimezone(UTC)
 
 
-def _opening_time_in_words(there: datetime, now: datetime) -> str:
+def _opening_time_template(there: datetime, now: datetime) -> str:
     """Return a sentence that says when a line opens, with the placeholders {time}, {weekday} and
     {day}.
     """

@@ -144,7 +144,7 @@ class PlatformRecord:
             raise ValueError("every question of a form needs its answer in paste")
 
     @property
-    def name_in_words(self) -> str:
+    def display_name(self) -> str:
         """The name. A generic record (any site or web host) has a name in the person's language."""
         return translated(self.name) if self.kind is PlatformKind.GENERIC else self.name
 

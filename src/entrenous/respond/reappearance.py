@@ -28,7 +28,7 @@ def find_reappearance(
         return None
     ends = [
         watched_before.gone_at,
-        *(_removals_of(case, watched_before.sighting) if compared else ()),
+        *(_removal_times_of(case, watched_before.sighting) if compared else ()),
     ]
     known = [end for end in ends if end is not None]
     if not known or _was_already_reported(case, watched_before.sighting, max(known)):
@@ -36,7 +36,7 @@ def find_reappearance(
     return Reappearance(watched_before.sighting, now, compared)
 
 
-def _removals_of(case: Case, sighting: int) -> Iterator[datetime]:
+def _removal_times_of(case: Case, sighting: int) -> Iterator[datetime]:
     for notice in case.notices:
         if notice.removed_at is not None and _names_sighting(notice, sighting):
             yield notice.removed_at
@@ -57,7 +57,7 @@ def reappearance_steps(case: Case) -> Iterator[tuple[datetime, str]]:
     newest = {one.sighting: one for one in case.returned}
     for one in newest.values():
         if not _has_new_notice(case, one):
-            yield one.at, _reappearance_in_words(case, one)
+            yield one.at, _reappearance_with_advice(case, one)
 
 
 def _has_new_notice(case: Case, reappearance: Reappearance) -> bool:
@@ -83,9 +83,9 @@ def reappearance_text(reappearance: Reappearance) -> str:
     ).format(sighting=reappearance.sighting, day=day)
 
 
-def _reappearance_in_words(case: Case, reappearance: Reappearance) -> str:
+def _reappearance_with_advice(case: Case, reappearance: Reappearance) -> str:
     first = reappearance_text(reappearance)
-    route = _last_route_for_sighting(case, reappearance.sighting)
+    route = _route_id_to_use_again(case, reappearance.sighting)
     if route is None:
         words = translated("To ask for its removal, choose a route: entrenous law routes {name}")
         return f"{first} {words.format(name=case.name)}"
@@ -94,7 +94,7 @@ def _reappearance_in_words(case: Case, reappearance: Reappearance) -> str:
     return f"{first} {words.format(command=again)}"
 
 
-def _last_route_for_sighting(case: Case, sighting: int) -> str | None:
+def _route_id_to_use_again(case: Case, sighting: int) -> str | None:
     """Return the route of the newest notice about a sighting, preferring one that led to
     removal.
     """

@@ -90,7 +90,7 @@ class ReportSteps:
             else WHAT_TO_HAVE_READY_HEADING
         )
         return (
-            translated("{name}: how to report it").format(name=record.name_in_words),
+            translated("{name}: how to report it").format(name=record.display_name),
             f"  {translated('First: {step}').format(step=self.first)}",
             *_indent(
                 form,

@@ -98,7 +98,7 @@ def known_stamp_authorities(settings: Settings) -> tuple[StampAuthority, ...]:
             if one.verified
         )
     name = "ENTRENOUS_STAMP_AUTHORITIES"
-    return read_stamp_authorities(_read_certificate_file(settings.stamp_authorities, name))
+    return read_stamp_authorities(_read_file_of_setting(settings.stamp_authorities, name))
 
 
 def read_certificate_bundle(settings: Settings) -> bytes:
@@ -111,7 +111,7 @@ def read_certificate_bundle(settings: Settings) -> bytes:
         import certifi  # noqa: PLC0415 - only a stamp needs it
 
         return Path(certifi.where()).read_bytes()
-    return _read_certificate_file(settings.ca_bundle, "ENTRENOUS_CA_BUNDLE")
+    return _read_file_of_setting(settings.ca_bundle, "ENTRENOUS_CA_BUNDLE")
 
 
 def root_in_bundle(authority: StampAuthority, bundle: bytes) -> bytes | None:
@@ -153,7 +153,7 @@ def _parse_authority(id_: str, row: _AuthorityRow, read_on: date) -> StampAuthor
     return StampAuthority(id=id_, **columns)
 
 
-def _read_certificate_file(path: Path, name: str) -> bytes:
+def _read_file_of_setting(path: Path, name: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from entrenous.base.language import translatable, translated
-from entrenous.respond.law.law_tables import own_letter
+from entrenous.respond.law.law_tables import builtin_letter_route
 from entrenous.respond.law.legal_route import Route, RouteKind
 from entrenous.respond.law.routes import day_of_event, routes_for_case, situation_of
 from entrenous.respond.letters.sightings import ACCOUNT_THREAT_ROUTE
@@ -87,7 +87,7 @@ def _threat_steps(case: Case, now: datetime) -> Iterator[tuple[str, Route]]:
     """
     choice = routes_for_case(case, day_of_event(case), now.date())
     first = {one.route.kind: one.route for one in reversed(choice.ranked)}
-    letter = own_letter(ACCOUNT_THREAT_ROUTE)
+    letter = builtin_letter_route(ACCOUNT_THREAT_ROUTE)
     knows_account = any(seen.handle for seen in case.sightings)
     if RouteKind.BANK in first:
         yield _HASH_BANK_TEXT, first[RouteKind.BANK]

@@ -19,7 +19,7 @@ from warcio.archiveiterator import ArchiveIterator
 from warcio.checker import Checker
 
 from entrenous.respond.age_gate import NotAllAdults
-from entrenous.respond.capture.capture_page import CaptureContext, NotCapturable, capture_page
+from entrenous.respond.capture.capture_page import CaptureEnvironment, NotCapturable, capture_page
 from entrenous.respond.capture.web_archive import surt_sort_key
 from entrenous.respond.case_file import CaseClosed, find_case
 from entrenous.respond.case_status import close_case
@@ -66,7 +66,9 @@ def captures(
     if context is not None:
         web.context = context
     pauses = Pauses()
-    asking = CaptureContext(web, lambda: pauses.now_s, pauses.sleep, timedelta(hours=5, minutes=30))
+    asking = CaptureEnvironment(
+        web, lambda: pauses.now_s, pauses.sleep, timedelta(hours=5, minutes=30)
+    )
     case = capture_page(name, 1, "for the police", asking, room.device)
     (item,) = case.evidence
     assert (item.level, item.sighting) == (EvidenceLevel.A2, 1)
@@ -296,7 +298,7 @@ def test_nothing_is_asked_or_written_for_a_case_that_takes_nothing(room: Room, s
     name = room.opens().name
     add_sighting(name, seen(f"{site.url}/post"), room.device)
     add_sighting(name, seen("a chat", SightingReach.PRIVATE), room.device)
-    asking = CaptureContext(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
+    asking = CaptureEnvironment(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
     for number, error in ((2, NotCapturable), (3, NoSuchCaseEntry)):
         with pytest.raises(error):
             capture_page(name, number, "", asking, room.device)

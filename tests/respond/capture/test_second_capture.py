@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.respond.capture.capture_page import CaptureContext, capture_page
+from entrenous.respond.capture.capture_page import CaptureEnvironment, capture_page
 from entrenous.respond.capture.second_capture import (
     NotAWebArchive,
     add_second_capture,
@@ -39,7 +39,7 @@ def captured(room: Room, site: Site) -> tuple[str, bytes]:
     """A case with a capture of the page, and that capture."""
     name = room.opens().name
     add_sighting(name, seen(f"{site.url}/post"), room.device)
-    asking = CaptureContext(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
+    asking = CaptureEnvironment(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
     case = capture_page(name, 1, "", asking, room.device)
     return name, room.vault.read_stored_file(case.evidence[0].blob)
 

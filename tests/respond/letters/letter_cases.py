@@ -6,7 +6,7 @@ from typing import Final
 
 from entrenous.base.identifiers import BlobId, CaseName
 from entrenous.base.secret import Secret
-from entrenous.respond.law.law_tables import shipped_own_letters, shipped_routes
+from entrenous.respond.law.law_tables import builtin_letter_routes, shipped_routes
 from entrenous.respond.law.legal_route import Route, RouteId, RouteKind
 from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.letters.wordings import wording_keys_for
@@ -14,7 +14,7 @@ from entrenous.respond.nouns import Case, EvidenceItem, EvidenceLevel, NoticeSta
 from entrenous.respond.situation import PictureMaker, Spread
 from tests.respond.room import PAGE, START, lived_in, seen
 
-ROUTES: Final = {route.id: route for route in (*shipped_routes(), *shipped_own_letters())}
+ROUTES: Final = {route.id: route for route in (*shipped_routes(), *builtin_letter_routes())}
 FILED: Final = tuple(
     route
     for route in ROUTES.values()

@@ -8,7 +8,7 @@ from entrenous.respond.case_file import find_case, find_notice
 from entrenous.respond.case_status import NoticeEvent, record_notice_event
 from entrenous.respond.letters.draft import draft_and_store_notice
 from entrenous.respond.letters.drafted_notices import (
-    AlreadySent,
+    NoLongerDraft,
     compare_notices,
     fill_gaps,
     notice_list_lines,
@@ -107,5 +107,5 @@ def test_what_was_sent_stays_as_it_was() -> None:
     add_sighting(case.name, seen(), room.device)
     drafted = draft_and_store_notice(case.name, "us-tida-removal", room.device)
     record_notice_event(case.name, 1, NoticeEvent.SEND, room.clock.now(), room.device)
-    with pytest.raises(AlreadySent):
+    with pytest.raises(NoLongerDraft):
         fill_gaps(case.name, 1, {drafted.missing[0]: "Ana"}, room.device)

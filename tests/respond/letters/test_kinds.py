@@ -8,7 +8,7 @@ import pytest
 from entrenous.respond.law.legal_route import DocumentKind, Route, WhetherCovered
 from entrenous.respond.letters.draft import NotYoursToFile, draft_notice
 from entrenous.respond.letters.preview import format_notice_preview
-from entrenous.respond.letters.sightings import NoAccount, NoAddressee
+from entrenous.respond.letters.sightings import NoAddressee, NoThreateningAccount
 from entrenous.respond.nouns import (
     Case,
     Notice,
@@ -194,7 +194,7 @@ def test_a_threat_goes_to_the_platform_with_the_account_and_no_chat_words() -> N
     assert "money was demanded" in letter
     assert "message of Monday" not in letter
     nobody = replace(THREAT, sightings=(replace(THREAT.sightings[0], handle=""),))
-    with pytest.raises(NoAccount, match="account that makes threats"):
+    with pytest.raises(NoThreateningAccount, match="account that makes threats"):
         drafted(nobody, "account-threat")
 
 

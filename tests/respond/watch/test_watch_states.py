@@ -24,8 +24,8 @@ from entrenous.respond.watch.states import (
     WatchReason,
     WatchState,
     parse_retry_after,
+    watch_state_in_words,
     watched_after_check,
-    watched_in_words,
 )
 
 MACHINE = Path(__file__).parents[3] / "docs" / "machines" / "watch.md"
@@ -71,7 +71,7 @@ def test_gone_is_said_only_when_the_site_said_so() -> None:
 
 def test_every_reason_has_words() -> None:
     assert set(WATCH_REASON_TEXTS) == set(WatchReason)
-    assert watched_in_words(RECORD) == "unknown: nobody has looked yet"
+    assert watch_state_in_words(RECORD) == "unknown: nobody has looked yet"
 
 
 @given(

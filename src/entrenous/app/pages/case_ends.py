@@ -28,7 +28,7 @@ from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.device.open_device import with_fast_picture_decoding
 from entrenous.respond.age_gate import NotAllAdults
-from entrenous.respond.capture.saved_page import description_in_words
+from entrenous.respond.capture.saved_page import translated_file_description
 from entrenous.respond.case_file import find_case, find_open_case
 from entrenous.respond.case_status import (
     ARCHIVE_KEEPS_CASE_NOTE,
@@ -52,7 +52,7 @@ from entrenous.respond.watch.records import (
     store_watching_agreement,
     watched_in_case,
 )
-from entrenous.respond.watch.states import WatchedSighting, watched_in_words
+from entrenous.respond.watch.states import WatchedSighting, watch_state_in_words
 from entrenous.respond.who_helps import HelpNeed, find_help_lines
 from entrenous.wire.encodings import canonical_json
 
@@ -90,7 +90,7 @@ async def show_watching(request: Request, words: str = "") -> Response:
         words=words,
         case=case_handle(request),
         pages=[seen for seen in case.sightings if host_and_port_of(seen.where)],
-        watched={number: watched_in_words(one) for number, one in watched.items()},
+        watched={number: watch_state_in_words(one) for number, one in watched.items()},
         agreed=agreed,
         sees=group_list_items(describe_what_site_sees(by_proxy=by_proxy)),
     )
@@ -140,7 +140,7 @@ async def _start_checking_pages(request: Request) -> Response:
         web, lines = PoliteWeb(PublicWeb(proxy), time.monotonic, time.sleep), list[str]()
         with with_fast_picture_decoding(device) as decoding:
             for one in check_due_sightings(decoding, web, by_proxy=proxy is not None, name=name):
-                lines.append(watched_in_words(one.record))
+                lines.append(watch_state_in_words(one.record))
                 report(say("Looking at the pages"), len(lines), 0)
         words = tuple(lines) or (say("Nothing is due to be looked at yet."),)
         return JobOutcome(say("What was seen"), words, handle, "watching")
@@ -150,7 +150,7 @@ async def _start_checking_pages(request: Request) -> Response:
 
 async def _start_capture(request: Request, sighting: int) -> Response:
     from entrenous.respond.capture.capture_page import (  # noqa: PLC0415 -- loads warcio
-        CaptureContext,
+        CaptureEnvironment,
         capture_page,
     )
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
@@ -162,11 +162,11 @@ async def _start_capture(request: Request, sighting: int) -> Response:
         report(say("Fetching the page"), 0, 0)
         web = PublicWeb(proxy, records=True)
         offset = device.clock.now().astimezone().utcoffset() or timedelta()
-        asking = CaptureContext(web, time.monotonic, time.sleep, offset, proxy is not None)
+        asking = CaptureEnvironment(web, time.monotonic, time.sleep, offset, proxy is not None)
         case = capture_page(name, sighting, DEFAULT_CAPTURE_PURPOSE, asking, device)
         return JobOutcome(
             say("The page is kept"),
-            (description_in_words(case.evidence[-1].what),),
+            (translated_file_description(case.evidence[-1].what),),
             handle,
             "evidence",
         )

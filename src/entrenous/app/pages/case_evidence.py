@@ -39,8 +39,8 @@ from entrenous.device.device import Device
 from entrenous.media.file_kind import media_kind_of
 from entrenous.respond.capture.saved_page import (
     describe_file,
-    description_in_words,
     file_suffix,
+    translated_file_description,
 )
 from entrenous.respond.case_file import find_case, find_open_case
 from entrenous.respond.client.stamp_authority import open_known_authorities, verify_stamp
@@ -134,7 +134,7 @@ async def show_evidence(request: Request, words: str = "") -> Response:
             (one, item_history_in_words(one, case), stamps_over_item(one, case))
             for one in case.evidence
         ],
-        described=description_in_words,
+        described=translated_file_description,
         shown={number for number, made in small.items() if made and made.data},
         unseen=any(
             small[one.number] is None for one in case.evidence if one.level is not EvidenceLevel.A0

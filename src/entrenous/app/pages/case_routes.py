@@ -20,7 +20,7 @@ from entrenous.base.language import translated
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_open_case
 from entrenous.respond.law.ladders import CHAT_LADDER, THREAT_LADDER, shipped_ladder
-from entrenous.respond.law.law_tables import own_letter
+from entrenous.respond.law.law_tables import builtin_letter_route
 from entrenous.respond.law.legal_route import DocumentKind, RouteId
 from entrenous.respond.law.plan import HELP_LINE_KIND, Plan, PlanStep, make_plan
 from entrenous.respond.law.plan_view import NOT_ADVICE_NOTE
@@ -193,7 +193,7 @@ def document_kind_of_route(family: str) -> DocumentKind:
     """Return which kind of document is drafted for a route, given the id that all versions of the
     route share, or the name of one of the program's own letters.
     """
-    own = own_letter(family)
+    own = builtin_letter_route(family)
     versions = (own,) if own else versions_of(RouteId(family))
     return versions[0].document if versions else DocumentKind.NONE
 
@@ -218,7 +218,7 @@ def _route_to_draft(step: PlanStep) -> str:
 
 
 def _platform_name(step: PlanStep) -> str:
-    return platform_by_id(step.platform).name_in_words if step.platform else ""
+    return platform_by_id(step.platform).display_name if step.platform else ""
 
 
 def _find_platform(request: Request) -> PlatformRecord:

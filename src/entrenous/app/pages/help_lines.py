@@ -195,7 +195,9 @@ def nearest_help_lines(request: Request, now: datetime) -> list[ShownHelpLine]:
     found = find_help_lines(
         _named_or_guessed_place(request), need_from_answers(state_of(request).login.answers)
     )
-    found = tuple(sorted(found, key=lambda line: not parse_telephone_numbers(line.phone_in_words)))
+    found = tuple(
+        sorted(found, key=lambda line: not parse_telephone_numbers(line.translated_phone))
+    )
     return present_help_lines(found[:_LINES_SHOWN_AT_ONCE], now)
 
 
@@ -215,7 +217,7 @@ def present_help_lines(
     return [
         ShownHelpLine(
             one,
-            parse_telephone_numbers(one.phone_in_words),
+            parse_telephone_numbers(one.translated_phone),
             help_line_facts(one, now, None, under_18=under_18),
         )
         for one in lines

@@ -29,7 +29,7 @@ from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.respond.abuse_contacts import (
     WRITE_TO_HOST_ADVICE,
-    AbuseLookUp,
+    AbuseLookUpResult,
     look_up_contacts_in_text,
 )
 from entrenous.respond.case_file import find_open_case
@@ -162,7 +162,7 @@ def _start_look_up(request: Request, form: FormData, it: SiteToLookUp) -> Respon
     return start_job_without_vault(request, say("Asking the registries"), query_or_read, "outcome")
 
 
-def _make_outcome(heading: str, found: AbuseLookUp, it: SiteToLookUp) -> JobOutcome:
+def _make_outcome(heading: str, found: AbuseLookUpResult, it: SiteToLookUp) -> JobOutcome:
     words = without_command_texts(found.lines)
     kept = "\n".join((it.host, *(one.text for one in found.contacts)))
     note = kept if it.case and found.contacts else ""

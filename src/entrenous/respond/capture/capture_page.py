@@ -14,7 +14,7 @@ from entrenous.base.environment import Clock
 from entrenous.base.errors import Refused
 from entrenous.base.program import this_program
 from entrenous.device.device import Device
-from entrenous.respond.capture.web_archive import Capture, Exchange, write_wacz
+from entrenous.respond.capture.web_archive import Capture, HttpExchange, write_wacz
 from entrenous.respond.case_file import CUSTODY_ACTOR, find_open_case, find_sighting
 from entrenous.respond.nouns import Case, EvidenceLevel, SightingReach
 from entrenous.respond.open_case import store_evidence_item
@@ -28,7 +28,7 @@ from entrenous.respond.watch.polite_web import (
     SiteDidNotAnswer,
     WebAccess,
     WebAnswer,
-    is_local_url,
+    is_loopback_url,
 )
 from entrenous.respond.watch.records import host_and_port_of
 from entrenous.wire.encodings import write_time
@@ -52,7 +52,7 @@ class RecordingWeb:
 
     web: WebAccess
     clock: Clock
-    exchanges: list[Exchange] = field(default_factory=list)
+    exchanges: list[HttpExchange] = field(default_factory=list)
 
     def get(
         self, url: str, headers: Mapping[str, str], bytes_max: int, *, allow_loopback: bool
@@ -60,12 +60,14 @@ class RecordingWeb:
         """Call :meth:`Web.get` of ``web``, and keep the exchange."""
         at = self.clock.now()
         answer = self.web.get(url, headers, bytes_max, allow_loopback=allow_loopback)
-        self.exchanges.append(Exchange(at, url, answer, answer.wire or RecordedTransfer(b"", b"")))
+        self.exchanges.append(
+            HttpExchange(at, url, answer, answer.wire or RecordedTransfer(b"", b""))
+        )
         return answer
 
 
 @dataclass(frozen=True, slots=True)
-class CaptureContext:
+class CaptureEnvironment:
     """Settings of a capture: access to the web, functions for time and pauses, and the offset of
     local time from UTC.
     """
@@ -77,14 +79,16 @@ class CaptureContext:
     by_proxy: bool = False
 
 
-def capture_page(name: str, number: int, why: str, context: CaptureContext, device: Device) -> Case:
+def capture_page(
+    name: str, number: int, why: str, environment: CaptureEnvironment, device: Device
+) -> Case:
     """Capture the page of a sighting with its pictures, and store it in the case as level A2.
 
     Args:
         name: the case.
         number: the sighting, which has a web address.
         why: the reason for the capture, in one line; it is stored in the capture.
-        context: the web and the settings of the capture.
+        environment: the web and the settings of the capture.
         device: its vault stores the capture, encrypted.
 
     Raises:
@@ -94,26 +98,32 @@ def capture_page(name: str, number: int, why: str, context: CaptureContext, devi
     seen = find_sighting(find_open_case(name, device), number)
     if seen.reach is not SightingReach.PUBLIC or not host_and_port_of(seen.where):
         raise NotCapturable(name=name, number=number)
-    recording = RecordingWeb(context.web, device.clock)
+    recording = RecordingWeb(environment.web, device.clock)
     polite = PoliteWeb(
-        recording, context.now_s, context.sleep_s, heeds_robots=False, pause_s=CAPTURE_HOST_PAUSE_S
+        recording,
+        environment.now_s,
+        environment.sleep_s,
+        heeds_robots=False,
+        pause_s=CAPTURE_HOST_PAUSE_S,
     )
     started = device.clock.now()
     page = polite.fetch(
-        seen.where, CAPTURED_FILE_BYTES_MAX, allow_loopback=is_local_url(seen.where)
+        seen.where, CAPTURED_FILE_BYTES_MAX, allow_loopback=is_loopback_url(seen.where)
     )
-    missing = _fetch_pictures(polite, page, recording, allow_loopback=is_local_url(seen.where))
+    missing = _fetch_pictures_and_count_missing(
+        polite, page, recording, allow_loopback=is_loopback_url(seen.where)
+    )
     facts = {
         "schema": CAPTURE_SCHEMA,
         "url_typed": seen.where,
         "url_final": page.url,
         "started_at": write_time(started),
         "ended_at": write_time(device.clock.now()),
-        "local_time": _format_local_time(started, context.local_offset),
+        "local_time": _format_local_time(started, environment.local_offset),
         "tool": str(this_program()),
         "who": CUSTODY_ACTOR,
         "why": why,
-        "by_proxy": context.by_proxy,
+        "by_proxy": environment.by_proxy,
         "pictures_missing": missing,
         "whole": not any(one.answer.is_cut for one in recording.exchanges),
     }
@@ -124,7 +134,7 @@ def capture_page(name: str, number: int, why: str, context: CaptureContext, devi
     return store_evidence_item(name, data, (EvidenceLevel.A2, what, number), device)
 
 
-def _fetch_pictures(
+def _fetch_pictures_and_count_missing(
     polite: PoliteWeb, page: FetchedPage, recording: RecordingWeb, *, allow_loopback: bool
 ) -> int:
     """Fetch the pictures that a page shows, within limits. Return how many of them failed."""

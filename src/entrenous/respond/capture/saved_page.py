@@ -47,19 +47,19 @@ def describe_file(untrusted_data: bytes) -> str:
     return description or _describe_media(untrusted_data)
 
 
-_PICTURE_PATTERN: Final = re.compile(r"a screenshot or picture \((\w+)\)")
+_PICTURE_DESCRIPTION_PATTERN: Final = re.compile(r"a screenshot or picture \((\w+)\)")
 
 
-def description_in_words(description: str) -> str:
+def translated_file_description(description: str) -> str:
     """Return a stored description in the person's language. Descriptions that somebody typed stay
     as they are.
 
-    >>> description_in_words("a PDF"), description_in_words("what Ana saved")
+    >>> translated_file_description("a PDF"), translated_file_description("what Ana saved")
     ('a PDF', 'what Ana saved')
     """
-    if picture := _PICTURE_PATTERN.fullmatch(description):
+    if picture := _PICTURE_DESCRIPTION_PATTERN.fullmatch(description):
         return translated("a screenshot or picture ({kind})").format(kind=picture[1])
-    return translated(description) if description in _DESCRIPTIONS else description
+    return translated(description) if description in _TRANSLATABLE_DESCRIPTIONS else description
 
 
 _SUFFIX_OF_DESCRIPTION: Final[Mapping[str, str]] = {
@@ -71,7 +71,7 @@ _SUFFIX_OF_DESCRIPTION: Final[Mapping[str, str]] = {
     "a screenshot or picture (JPEG)": ".jpg",
     "a screenshot or picture (PNG)": ".png",
 }
-_DESCRIPTIONS: Final = frozenset(
+_TRANSLATABLE_DESCRIPTIONS: Final = frozenset(
     {
         STATEMENT_DESCRIPTION,
         UNKNOWN_FILE_DESCRIPTION,
@@ -121,6 +121,6 @@ def refers_to_folder(untrusted_page: bytes, folder: str) -> bool:
     return any(f"{name}/".encode() in untrusted_page for name in written)
 
 
-def complete_page_in_words(files: int) -> str:
+def describe_complete_page(file_count: int) -> str:
     """Describe a page that was saved with its files."""
-    return f"a saved page with {files} files (ZIP)"
+    return f"a saved page with {file_count} files (ZIP)"

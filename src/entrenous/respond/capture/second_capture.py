@@ -60,7 +60,8 @@ def add_second_capture(name: str, untrusted_wacz: bytes, who: str, device: Devic
     own_captures = [item for item in case.evidence if item.level is EvidenceLevel.A2]
     with device.vault.transaction():
         shared = [
-            (_count_shared_addresses(case, one, theirs, device), one.number) for one in own_captures
+            (_count_addresses_with_same_content(case, one, theirs, device), one.number)
+            for one in own_captures
         ]
         level, what = _level_and_description(who, *max(shared, default=(0, 0)))
         return store_evidence_item(name, untrusted_wacz, (level, what, None), device)
@@ -74,7 +75,7 @@ def _level_and_description(who: str, shared: int, number: int) -> tuple[Evidence
     return EvidenceLevel.A3, f"{by}; {count} the same as in item {number}"
 
 
-def _count_shared_addresses(
+def _count_addresses_with_same_content(
     case: Case, item: EvidenceItem, theirs: Mapping[str, bytes], device: Device
 ) -> int:
     """Return how many addresses have the same content in an item and in the other capture."""

@@ -32,7 +32,7 @@ _UUID_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class HttpExchange:
     """One request and its answer, with its address and the time when it began (aware, UTC)."""
 
     at: datetime
@@ -52,7 +52,7 @@ class Capture:
     title: str
     software: str
     url: str
-    exchanges: Sequence[Exchange]
+    exchanges: Sequence[HttpExchange]
     facts: Mapping[str, object]
 
 
@@ -70,10 +70,10 @@ def write_wacz(capture: Capture, created: datetime, dice: RandomSource) -> bytes
             "profile": "data-package",
             "wacz_version": WACZ_VERSION,
             "title": capture.title,
-            "created": _format_seconds(created),
+            "created": _format_time_to_seconds(created),
             "software": capture.software,
             "mainPageUrl": page.url,
-            "mainPageDate": _format_seconds(page.at),
+            "mainPageDate": _format_time_to_seconds(page.at),
             "resources": [_resource_entry(path, data) for path, data in files.items()],
         }
     )
@@ -99,9 +99,14 @@ def _resource_entry(path: str, data: bytes) -> dict[str, object]:
     return {"name": name, "path": path, "hash": _sha256_digest(data), "bytes": len(data)}
 
 
-def _pages_file(capture: Capture, page: Exchange) -> bytes:
+def _pages_file(capture: Capture, page: HttpExchange) -> bytes:
     head = {"format": "json-pages-1.0", "id": "pages", "title": "All Pages"}
-    line = {"id": "page", "url": page.url, "ts": _format_seconds(page.at), "title": capture.title}
+    line = {
+        "id": "page",
+        "url": page.url,
+        "ts": _format_time_to_seconds(page.at),
+        "title": capture.title,
+    }
     return b"".join(json.dumps(each).encode() + b"\n" for each in (head, line))
 
 
@@ -140,7 +145,7 @@ class _WarcWriter:
         self._dice = dice
         self._writer = WARCWriter(buffer, gzip=True, warc_version="1.1")
 
-    def write_exchange(self, exchange: Exchange) -> _WrittenRecord:
+    def write_exchange(self, exchange: HttpExchange) -> _WrittenRecord:
         """Write the response, the request and the certificates; return the response's record."""
         uri_header = {"WARC-Target-URI": exchange.url}
         ip_header = {"WARC-IP-Address": exchange.wire.ip} if exchange.wire.ip else {}
@@ -206,7 +211,7 @@ def http_payload_of(message: bytes) -> bytes:
     return body if end and b"HTTP/" in head.partition(b"\r\n")[0] else message
 
 
-def _cdxj_line(exchange: Exchange, offset: int, length: int) -> str:
+def _cdxj_line(exchange: HttpExchange, offset: int, length: int) -> str:
     """Return a line of CDXJ: a sortable key, the time, and where the record is."""
     about: dict[str, Any] = {
         "url": exchange.url,
@@ -244,5 +249,5 @@ def _sha256_digest(data: bytes) -> str:
     return f"sha256:{sha256(data).hex()}"
 
 
-def _format_seconds(at: datetime) -> str:
+def _format_time_to_seconds(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

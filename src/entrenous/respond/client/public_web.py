@@ -70,7 +70,7 @@ class PublicWeb:
         ):
             address = httpx.URL(url)
             network = _RecordingNetwork(
-                self._checked_network(address, allow_loopback=allow_loopback)
+                self._address_checking_network(address, allow_loopback=allow_loopback)
             )
             route = proxy_route_for(address, self.proxy)
             with (
@@ -89,7 +89,9 @@ class PublicWeb:
             ):
                 return self._read_answer(answer, network, bytes_max)
 
-    def _checked_network(self, url: httpx.URL, *, allow_loopback: bool) -> RateCheckedNetwork:
+    def _address_checking_network(
+        self, url: httpx.URL, *, allow_loopback: bool
+    ) -> RateCheckedNetwork:
         """Return a network that refuses private addresses. With a proxy, which resolves names
         itself, the resolved addresses are not checked here.
         """
@@ -113,7 +115,7 @@ class PublicWeb:
                 break
         wire = RecordedTransfer(
             bytes(network.written),
-            _final_response(network.read),
+            _without_interim_responses(network.read),
             certificates,
             str(server[0]) if server else "",
         )
@@ -140,7 +142,7 @@ def _is_loopback_address(address: str) -> bool:
     return is_loopback(address.partition("%")[0])
 
 
-def _final_response(received: bytearray) -> bytes:
+def _without_interim_responses(received: bytearray) -> bytes:
     """Return a response without the interim responses (1xx, RFC 9110 section 15.2) before it."""
     rest = bytes(received)
     while rest[:5] == b"HTTP/" and rest[9:10] == b"1" and b"\r\n\r\n" in rest:

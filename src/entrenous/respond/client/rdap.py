@@ -29,7 +29,7 @@ from entrenous.device.client.http_courier import proxy_route_for
 from entrenous.respond.abuse_contacts import (
     RDAP_ANSWER_BYTES_MAX,
     AbuseContact,
-    AbuseLookUp,
+    AbuseLookUpResult,
     BadRdapAnswer,
     ContactRole,
     contacts_in_rdap,
@@ -56,7 +56,7 @@ class RdapFailed(Unreachable):
 
 def look_up_site(
     host: str, address: str, proxy: Proxy | None, lists: str = IANA_LISTS_URL
-) -> AbuseLookUp:
+) -> AbuseLookUpResult:
     """Ask the registries who registered and who hosts a site.
 
     :func:`.describe_what_look_up_reveals` says who learns what from these queries.
@@ -117,7 +117,7 @@ class RdapClient:
         self._bootstrap = httpx.URL(bootstrap)
         self._local = is_loopback(self._bootstrap.host)  # the lists come from this machine
 
-    def look_up(self, host: str, addresses: Iterable[str]) -> AbuseLookUp:
+    def look_up(self, host: str, addresses: Iterable[str]) -> AbuseLookUpResult:
         """Look up the registrar of a name and the network of an address.
 
         Args:
@@ -140,15 +140,15 @@ class RdapClient:
             raise failed[0]
         notes = [" ".join(str(why).split()) for why in failed]
         missing = () if public else (translated(NO_ADDRESS_NOTE),)
-        return AbuseLookUp(sort_host_first(contacts), (*notes, *missing))
+        return AbuseLookUpResult(sort_host_first(contacts), (*notes, *missing))
 
     def _look_up_registrar(self, host: str) -> tuple[AbuseContact, ...]:
         if not names_to_query(host):
             return ()
-        server = rdap_server_for_name(host, self._service_list("dns.json"))
+        server = rdap_server_for_name(host, self._fetch_service_list("dns.json"))
         if server is None:
             raise RdapFailed(server=self._bootstrap.host, asked=host, why=NO_SERVER_REASON)
-        base = _query_url(server, host)
+        base = _parse_server_url(server, host)
         for name in names_to_query(host):
             answer = self._get(base.join(f"domain/{name}"), name, RDAP_ANSWER_BYTES_MAX)
             if answer is not None:
@@ -158,17 +158,17 @@ class RdapClient:
     def _look_up_network(self, address: str) -> tuple[AbuseContact, ...]:
         if not address:
             return ()
-        listed = self._service_list("ipv6.json" if ":" in address else "ipv4.json")
+        listed = self._fetch_service_list("ipv6.json" if ":" in address else "ipv4.json")
         server = rdap_server_for_address(address, listed)
         if server is None:
             raise RdapFailed(server=self._bootstrap.host, asked=address, why=NO_SERVER_REASON)
-        url = _query_url(server, address).join(f"ip/{address}")
+        url = _parse_server_url(server, address).join(f"ip/{address}")
         answer = self._get(url, address, RDAP_ANSWER_BYTES_MAX)
         if answer is None:
             raise RdapFailed(server=url.host, asked=address, why="it has no such network")
         return contacts_in_rdap(answer, ContactRole.HOST, url.host)
 
-    def _service_list(self, name: str) -> RdapServices:
+    def _fetch_service_list(self, name: str) -> RdapServices:
         listed = self._get(self._bootstrap.join(name), name, SERVER_LIST_BYTES_MAX)
         if listed is None:
             raise RdapFailed(server=self._bootstrap.host, asked=name, why="it has no such list")
@@ -231,7 +231,7 @@ def _read_body(answer: httpx.Response, subject: str, bytes_max: int) -> bytes:
     return data
 
 
-def _query_url(server: str, subject: str) -> httpx.URL:
+def _parse_server_url(server: str, subject: str) -> httpx.URL:
     try:
         return httpx.URL(server)
     except httpx.InvalidURL:

@@ -16,7 +16,7 @@ from entrenous.base.language import translated
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.respond.capture.saved_page import (
-    complete_page_in_words,
+    describe_complete_page,
     describe_file,
     refers_to_folder,
 )
@@ -43,7 +43,7 @@ from entrenous.terminal.typed_input import (
     time_option,
 )
 
-_FILES_MAX: Final = 5000
+_SAVED_PAGE_FILES_MAX: Final = 5000
 _BYTES_PER_MB: Final = 1024 * 1024
 _ZIP_ENTRY_TIME: Final = datetime(
     1980, 1, 1, tzinfo=UTC
@@ -162,7 +162,7 @@ def read_file_or_saved_page(path: Path) -> tuple[bytes, str]:
 
     files = dict(_files_below(folder, len(data)))
     page = uncompressed_zip({path.name: data, **files}, _ZIP_ENTRY_TIME)
-    return page, complete_page_in_words(len(files))
+    return page, describe_complete_page(len(files))
 
 
 def _folder_of_saved_page(path: Path, page: bytes) -> Path | None:
@@ -182,7 +182,7 @@ def _files_below(folder: Path, total_bytes: int) -> Iterator[tuple[str, bytes]]:
     for number, file in enumerate(files):
         data = read_file(file)
         total_bytes += len(data)
-        if total_bytes > EVIDENCE_ITEM_BYTES_MAX or number >= _FILES_MAX:
+        if total_bytes > EVIDENCE_ITEM_BYTES_MAX or number >= _SAVED_PAGE_FILES_MAX:
             raise TooLargeToKeep(
                 size_mb=total_bytes // _BYTES_PER_MB,
                 limit_mb=EVIDENCE_ITEM_BYTES_MAX // _BYTES_PER_MB,

@@ -111,7 +111,7 @@ ConsentOption = Annotated[
         metavar="-|TEXT", help=f"Who agreed that you act, how, and to what. {STDIN_OPTION_ADVICE}"
     ),
 ]
-_MAKER_OF_ANSWER: Final = {
+_PICTURE_MAKER_BY_ANSWER: Final = {
     True: PictureMaker.ME,
     False: PictureMaker.SOMEBODY_ELSE,
     None: PictureMaker.UNSAID,
@@ -384,7 +384,7 @@ def _ask_safety_questions(
     """
     ask = sys.stdin.isatty()
     answers, places = ask_about_safety(answers, situation.places, ask=ask)
-    age = _age_answer(adults=adults, under_18=under_18)
+    age = _ask_age_unless_given(adults=adults, under_18=under_18)
     check_age_answer(age, places, SystemClock().now().date())
     return replace(
         situation, places=places, posted=ask_spread(answers.posted, places, ask=ask)
@@ -424,7 +424,7 @@ def _situation_from_options(
         places=tuple(parse_place(typed) for typed in place or ()),
         intimate=intimate,
         altered=altered,
-        taken_by=_MAKER_OF_ANSWER[taken_by_me],
+        taken_by=_PICTURE_MAKER_BY_ANSWER[taken_by_me],
         name_must_stay_hidden=hide_my_name,
     )
 
@@ -433,7 +433,7 @@ def _place_or_none(typed: str) -> Place | None:
     return parse_place(typed) if typed else None
 
 
-def _age_answer(*, adults: bool, under_18: bool) -> AgeAnswer:
+def _ask_age_unless_given(*, adults: bool, under_18: bool) -> AgeAnswer:
     if under_18:
         return AgeAnswer.CHILD
     if adults:

@@ -5,7 +5,7 @@ from datetime import datetime
 from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import day_in_words, moment_in_words, translated
 from entrenous.device.device import Device
-from entrenous.respond.capture.saved_page import description_in_words
+from entrenous.respond.capture.saved_page import translated_file_description
 from entrenous.respond.case_file import describe_named_copies, trace_and_named_recipients
 from entrenous.respond.evidence import evidence_level_in_words, pending_stamp_text
 from entrenous.respond.law.deadlines import Deadline, deadline_in_words, deadlines_of_case
@@ -102,7 +102,7 @@ def print_case(case: Case, device: Device, steps_for: tuple[PlatformRecord, ...]
     _print_sightings(case)
     for item in case.evidence:
         kept = translated("Kept, item {number}: {what} ({level})")
-        what, level = description_in_words(item.what), evidence_level_in_words(item, case)
+        what, level = translated_file_description(item.what), evidence_level_in_words(item, case)
         print_line(f"  {kept.format(number=item.number, what=what, level=level)}")
     if pending_stamp := pending_stamp_text(case):
         print_line(f"  {pending_stamp}")

@@ -24,7 +24,7 @@ from entrenous.respond.client.stamp_authority import (
 )
 from entrenous.respond.commands.case_view import print_case_or_json
 from entrenous.respond.commands.packs import check, pack
-from entrenous.respond.commands.watch import require_watching_agreement
+from entrenous.respond.commands.watch import obtain_watching_agreement
 from entrenous.respond.evidence import (
     STAMP_PROVES_NOTE,
     ExportedItem,
@@ -83,7 +83,7 @@ def capture(
 ) -> None:
     """Capture a page as evidence: what the site sent, its certificate and the time."""
     from entrenous.respond.capture.capture_page import (  # noqa: PLC0415 -- loads warcio
-        CaptureContext,
+        CaptureEnvironment,
         capture_page,
     )
     from entrenous.respond.client.public_web import PublicWeb  # noqa: PLC0415 -- loads httpx
@@ -94,12 +94,12 @@ def capture(
     with opened_device(context) as device:
         # raises if somebody was under 18, before anything is requested
         find_open_case(name, device)
-        require_watching_agreement(device, by_proxy=by_proxy, yes=yes)
+        obtain_watching_agreement(device, by_proxy=by_proxy, yes=yes)
         web = PublicWeb(proxy, records=True)
-        capture_context = CaptureContext(
+        environment = CaptureEnvironment(
             web, time.monotonic, time.sleep, _local_offset(device), by_proxy
         )
-        case = capture_page(name, sighting, why, capture_context, device)
+        case = capture_page(name, sighting, why, environment, device)
         print_case_or_json(case, device, as_json=as_json)
 
 
@@ -138,9 +138,9 @@ def stamp(
     with _open_stamp_authority(context, authority, ca) as stamper, opened_device(context) as device:
         for one in cases_to_stamp(device) if name is None else (name,):
             case = stamp_evidence_or_postpone(one, stamper, device)
-            shown.append(_stamp_json(case))
+            shown.append(_newest_stamp_json(case))
             if not as_json:
-                _print_stamped(case)
+                _print_newest_stamp(case)
     if as_json:
         print_json(shown[0] if name else {"schema": "entrenous/stamps/1", "stamped": shown})
     elif not shown:
@@ -162,7 +162,7 @@ def _open_stamp_authority(
         yield chosen.stamp
 
 
-def _stamp_json(case: Case) -> dict[str, object]:
+def _newest_stamp_json(case: Case) -> dict[str, object]:
     newest = case.stamps[-1]
     return {
         "schema": "entrenous/stamp/1",
@@ -173,7 +173,7 @@ def _stamp_json(case: Case) -> dict[str, object]:
     }
 
 
-def _print_stamped(case: Case) -> None:
+def _print_newest_stamp(case: Case) -> None:
     newest = case.stamps[-1]
     at = _format_time_with_seconds(newest.at)
     print_line(
@@ -230,7 +230,7 @@ def verify(
                 at=at, authority_url=stamp.authority_url
             )
         )
-        for root in _trusted_roots(stamp, given_ca):
+        for root in _trusted_root_fingerprints(stamp, given_ca):
             sha256 = root.hex(":").upper()
             print_line(
                 "    "
@@ -239,14 +239,14 @@ def verify(
                 )
             )
     if case.stamps and given_ca is None:
-        roots = (root for one in case.stamps for root in _trusted_roots(one, None))
+        roots = (root for one in case.stamps for root in _trusted_root_fingerprints(one, None))
         print_line(f"  {stored_roots_trust_text(case.name, roots, session_of(context).settings)}")
 
 
 def _stamp_json_with_roots(
     stamp: Stamp, given_ca: bytes | None, bundled: Mapping[str, bytes]
 ) -> dict[str, object]:
-    roots = [root.hex() for root in _trusted_roots(stamp, given_ca)]
+    roots = [root.hex() for root in _trusted_root_fingerprints(stamp, given_ca)]
     return {
         "at": rfc3339_utc(stamp.at),
         "authority": stamp.authority_url,
@@ -255,7 +255,7 @@ def _stamp_json_with_roots(
     }
 
 
-def _trusted_roots(stamp: Stamp, given_ca: bytes | None) -> tuple[bytes, ...]:
+def _trusted_root_fingerprints(stamp: Stamp, given_ca: bytes | None) -> tuple[bytes, ...]:
     return root_certificate_fingerprints(stamp.authorities if given_ca is None else given_ca)
 
 

@@ -30,7 +30,7 @@ _KEY_NEEDED_ERROR: Final = translatable(
 )
 
 
-class PackReader(StrEnum):
+class PackRecipientKind(StrEnum):
     """Who gets a pack."""
 
     PLATFORM = "platform"
@@ -41,8 +41,8 @@ class PackReader(StrEnum):
 def pack(
     context: typer.Context,
     name: str,
-    reader: Annotated[
-        PackReader,
+    recipient_kind: Annotated[
+        PackRecipientKind,
         typer.Option(
             "--for", help="Who gets it: a platform (no pictures), or a court or the police."
         ),
@@ -69,7 +69,7 @@ def pack(
     as_json: JsonFlag = False,
 ) -> None:
     """Write a case's evidence to one file that its recipient can check, and note it in the case."""
-    if (reader is PackReader.PLATFORM) == (to is not None):
+    if (recipient_kind is PackRecipientKind.PLATFORM) == (to is not None):
         raise typer.BadParameter(translated(_KEY_NEEDED_ERROR))
     if to is not None and (notice or sighting):
         raise typer.BadParameter(
@@ -82,9 +82,9 @@ def pack(
     with opened_device(context) as device, written.remove_on_failure(lambda: False):
         if to is not None:
             key = read_recipient_key(to)
-            place = out / f"{name}-for-{reader}.zip.age"
+            place = out / f"{name}-for-{recipient_kind}.zip.age"
             made_pack = make_pack_for_court(
-                name, key, device, verify_stamp, partial(_encrypt_pack, written, place, key)
+                name, key, device, verify_stamp, partial(_write_encrypted_pack, written, place, key)
             )
         else:
             place = out / f"{name}-for-platform.zip"
@@ -95,7 +95,7 @@ def pack(
     fingerprint = made_pack.fingerprint.hex()
     if as_json:
         shown = {"file": str(place), "files": sorted(made_pack.files), "fingerprint": fingerprint}
-        print_json({"schema": "entrenous/evidence-pack/1", "for": reader.value, **shown})
+        print_json({"schema": "entrenous/evidence-pack/1", "for": recipient_kind.value, **shown})
         return
     print_line(translated("wrote {place}").format(place=place))
     print_line(
@@ -113,15 +113,15 @@ def pack(
         print_line(translated("No picture is in it. README.txt in it says what it proves."))
 
 
-def _encrypt_pack(written: FileGroup, path: Path, key: str, made_pack: Pack) -> None:
-    _store_file(written, path, encrypt_pack_for(key, made_pack.zipped()))
+def _write_encrypted_pack(written: FileGroup, path: Path, key: str, made_pack: Pack) -> None:
+    _write_pack_file(written, path, encrypt_pack_for(key, made_pack.zipped()))
 
 
 def _write_pack(written: FileGroup, path: Path, made_pack: Pack) -> None:
-    _store_file(written, path, made_pack.zipped())
+    _write_pack_file(written, path, made_pack.zipped())
 
 
-def _store_file(written: FileGroup, path: Path, data: bytes) -> None:
+def _write_pack_file(written: FileGroup, path: Path, data: bytes) -> None:
     def write_pack_bytes(file: BinaryIO) -> None:
         file.write(data)
 

@@ -11,7 +11,7 @@ from entrenous.base.environment import SystemClock
 from entrenous.base.language import translated
 from entrenous.device.commands import opened_device
 from entrenous.respond.abuse_contacts import (
-    AbuseLookUp,
+    AbuseLookUpResult,
     explain_how_to_find_host,
     look_up_contacts_in_text,
 )
@@ -82,7 +82,7 @@ def platform(
     if platform is None:
         _list_platforms(today, as_json=as_json)
         return
-    typed, pasted = _read_platform_option(context, platform, pasted)
+    typed, pasted = _read_platform_and_pasted(context, platform, pasted)
     record = find_platform(typed)
     host = host_of(typed)
     if "." not in host and (record is None or look_up):
@@ -103,7 +103,7 @@ def platform(
     _print_contacts(found, typed, known=record is not None)
 
 
-def _read_platform_option(
+def _read_platform_and_pasted(
     context: typer.Context, platform: str, pasted: str | None
 ) -> tuple[str, str | None]:
     if platform == STDIN_MARK and pasted == STDIN_MARK:
@@ -116,7 +116,7 @@ def _read_platform_option(
 
 def _look_up_contacts(
     context: typer.Context, host: str, address: str, lists: str, *, yes: bool
-) -> AbuseLookUp:
+) -> AbuseLookUpResult:
     """Explain who will learn what, and query the registries."""
     from entrenous.respond.client.rdap import look_up_site  # noqa: PLC0415 - loads httpx
 
@@ -129,7 +129,7 @@ def _look_up_contacts(
     return look_up_site(host, address, proxy, lists)
 
 
-def _print_contacts(looked_up: AbuseLookUp | None, typed: str, *, known: bool) -> None:
+def _print_contacts(looked_up: AbuseLookUpResult | None, typed: str, *, known: bool) -> None:
     if looked_up is None:
         if not known:
             print_line(explain_how_to_find_host(typed))
@@ -155,7 +155,7 @@ def _list_platforms(today: date, *, as_json: bool) -> None:
         print_json({"schema": "entrenous/platforms/1", "platforms": shown})
         return
     for record in records:
-        print_line(f"{record.id}: {'; '.join((record.name_in_words, *record.cautions(today)))}")
+        print_line(f"{record.id}: {'; '.join((record.display_name, *record.cautions(today)))}")
     print_line(translated("One of them, with what its form asks: entrenous case platform NAME"))
 
 
@@ -167,7 +167,7 @@ def _platform_record_json(record: PlatformRecord, today: date) -> dict[str, obje
 
 
 def _report_steps_json(
-    steps: ReportSteps, looked_up: AbuseLookUp | None, *, known: bool
+    steps: ReportSteps, looked_up: AbuseLookUpResult | None, *, known: bool
 ) -> dict[str, object]:
     return {
         "schema": "entrenous/platform/1",

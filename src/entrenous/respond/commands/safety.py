@@ -103,7 +103,7 @@ def ask_spread(posted: Spread | None, places: tuple[Place, ...], *, ask: bool) -
         hint(question.why)
         hint(". ".join(f"{word}: {means}" for word, means in question.answers.items()) + ".")
         words = ", ".join(question.answers)
-        reply = _ask_until_understood(read_spread, f"{question.asks} ({words}, skip, stop)")
+        reply = _ask_again_if_unclear(read_spread, f"{question.asks} ({words}, skip, stop)")
         posted = reply if isinstance(reply, Spread) else None
     if posted is Spread.THREAT:
         _print_lines(threat_advice(places, SystemClock().now()))
@@ -116,7 +116,7 @@ def ask_age() -> AgeAnswer:
     Raises typer.Exit on "stop".
     """
     question = safety_questions()["age"].asks
-    reply = _ask_until_understood(read_yes_or_no, f"{question} {translated(YES_NO_UNSURE_CHOICES)}")
+    reply = _ask_again_if_unclear(read_yes_or_no, f"{question} {translated(YES_NO_UNSURE_CHOICES)}")
     known = {True: AgeAnswer.ADULTS, False: AgeAnswer.CHILD}
     return known[reply] if isinstance(reply, bool) else AgeAnswer.UNSURE
 
@@ -124,13 +124,13 @@ def ask_age() -> AgeAnswer:
 def _ask_yes_or_no(name: str) -> bool | None:
     question = safety_questions()[name]
     hint(question.asks)
-    reply = _ask_until_understood(read_yes_or_no, f"{question.why} {translated(YES_NO_CHOICES)}")
+    reply = _ask_again_if_unclear(read_yes_or_no, f"{question.why} {translated(YES_NO_CHOICES)}")
     if reply is NonAnswer.UNSURE:
         return cautious_answer(name)
     return reply if isinstance(reply, bool) else None
 
 
-def _ask_until_understood(read: Callable[[str], AnswerT], question: str) -> AnswerT:
+def _ask_again_if_unclear(read: Callable[[str], AnswerT], question: str) -> AnswerT:
     """Ask a question, and repeat it a few times if the answer is not understood; raises typer.Exit
     on "stop".
     """

@@ -22,7 +22,7 @@ from entrenous.respond.watch.records import (
     store_watching_agreement,
     watched_in_case,
 )
-from entrenous.respond.watch.states import WatchedSighting, watched_in_words
+from entrenous.respond.watch.states import WatchedSighting, watch_state_in_words
 from entrenous.terminal.output import hint, print_json, print_line, rfc3339_utc
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import JsonFlag, refuse_unless_agreed
@@ -66,14 +66,14 @@ def _switch_watching(
     name: str, on: list[int], off: list[int], device: Device, *, by_proxy: bool, yes: bool
 ) -> None:
     if on:
-        require_watching_agreement(device, by_proxy=by_proxy, yes=yes)
+        obtain_watching_agreement(device, by_proxy=by_proxy, yes=yes)
     for number in on:
         start_watching(name, number, device, by_proxy=by_proxy)
     for number in off:
         stop_watching(name, number, device)
 
 
-def require_watching_agreement(device: Device, *, by_proxy: bool, yes: bool) -> None:
+def obtain_watching_agreement(device: Device, *, by_proxy: bool, yes: bool) -> None:
     """Explain what a site sees and ask for consent, unless the person agreed before."""
     if has_agreed_to_watching(device, by_proxy=by_proxy):
         return
@@ -146,7 +146,7 @@ def _show_watched(name: str, watched: tuple[WatchedSighting, ...], *, as_json: b
 
 def _watched_in_words(record: WatchedSighting) -> str:
     return translated("{case}, sighting {sighting}: {state}").format(
-        case=record.case, sighting=record.sighting, state=watched_in_words(record)
+        case=record.case, sighting=record.sighting, state=watch_state_in_words(record)
     )
 
 
@@ -156,7 +156,7 @@ def _watched_json(record: WatchedSighting) -> dict[str, object]:
         "sighting": record.sighting,
         "state": record.state.value,
         "why": record.why.value,
-        "in_words": watched_in_words(record),
+        "in_words": watch_state_in_words(record),
         "looked_at": None if record.looked_at is None else rfc3339_utc(record.looked_at),
         "next_at": rfc3339_utc(record.due_at),
     }

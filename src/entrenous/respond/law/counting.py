@@ -130,22 +130,22 @@ class _ZonePeriodCounter:
 
     def compute_end(self) -> PeriodEnd:
         if self.period.unit is PeriodUnit.HOURS:
-            return self._end_of_hours()
-        last, calculation = _end_of_days(
+            return self._end_of_period_in_hours()
+        last, calculation = _end_of_period_in_days(
             self.start.date(), self.period, self.rule, self.place, language_of_person()
         )
         return PeriodEnd(
             datetime.combine(last, _LAST_SECOND, self.zone).astimezone(UTC), calculation
         )
 
-    def _end_of_hours(self) -> PeriodEnd:
+    def _end_of_period_in_hours(self) -> PeriodEnd:
         start, cited = self.start.astimezone(UTC), self.rule.citation_of(self.rule.cite_hours)
         length = self.period.number * _HOUR
         if self.rule.hours is HoursRule.WORKING:
             sentence = translated("Only the hours of working days count{cited}.").format(
                 cited=cited
             )
-            return PeriodEnd(self._count_working_hours(length).astimezone(UTC), (sentence,))
+            return PeriodEnd(self._add_working_hours(length).astimezone(UTC), (sentence,))
         if self.rule.hours is HoursRule.ELAPSED:
             sentence = translated(
                 "{period} without a break, weekends and holidays too{cited}."
@@ -165,7 +165,7 @@ class _ZonePeriodCounter:
             first + length, (sentence, translated("Hours run on weekends and holidays too."))
         )
 
-    def _count_working_hours(self, left: timedelta) -> datetime:
+    def _add_working_hours(self, left: timedelta) -> datetime:
         moment = self.start
         while True:
             if day_off_reason(moment.date(), self.place, self.rule.off):
@@ -182,7 +182,7 @@ class _ZonePeriodCounter:
 
 
 @lru_cache(maxsize=8192)
-def _end_of_days(
+def _end_of_period_in_days(
     event: date, period: Period, rule: CountingRule, place: Place, language: str
 ) -> tuple[date, tuple[str, ...]]:
     """Return the last day of a period in days or longer units, and the calculation."""
@@ -202,14 +202,14 @@ class _DayPeriodCounter:
     place: Place
 
     def compute_end(self) -> tuple[date, tuple[str, ...]]:
-        last, calculation = self._last_day()
+        last, calculation = self._last_day_before_rolling()
         moved, moves = self._roll_to_working_day(last)
         sentence = translated("The last day counts to its end, 24:00{cited}.").format(
             cited=self.rule.citation_of(self.rule.cite_end)
         )
         return moved, (*calculation, *moves, *self._note_unknown_holidays(moved), sentence)
 
-    def _last_day(self) -> tuple[date, tuple[str, ...]]:
+    def _last_day_before_rolling(self) -> tuple[date, tuple[str, ...]]:
         event, rule = self.event, self.rule
         first = translated("The day of the event, {said}, does not count{cited}.").format(
             said=_format_day(event), cited=rule.citation_of(rule.cite_day)
@@ -222,7 +222,7 @@ class _DayPeriodCounter:
                 period=_capitalized_period(self.period), day=_format_day(last)
             )
             return self._with_enough_working_days(last, (first, sentence))
-        return self._with_enough_working_days(*self._end_of_months())
+        return self._with_enough_working_days(*self._end_of_period_in_months())
 
     def _counts_working_days(self) -> bool:
         unit, short = self.period.unit, self.period.number <= self.rule.short_days
@@ -258,7 +258,7 @@ class _DayPeriodCounter:
                 day += _DAY
             yield day
 
-    def _end_of_months(self) -> tuple[date, tuple[str, ...]]:
+    def _end_of_period_in_months(self) -> tuple[date, tuple[str, ...]]:
         event, rule = self.event, self.rule
         number = self.period.number * (12 if self.period.unit is PeriodUnit.YEARS else 1)
         cited = rule.citation_of(rule.cite_months)

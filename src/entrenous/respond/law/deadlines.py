@@ -19,7 +19,7 @@ from entrenous.respond.law.counting_rules import (
     counting_rule_for,
     counting_rules,
 )
-from entrenous.respond.law.legal_route import ClockStart, Route, RouteKind
+from entrenous.respond.law.legal_route import DeadlineStart, Route, RouteKind
 from entrenous.respond.law.places import WORLDWIDE, Place, law_reaches
 from entrenous.respond.law.zones import moment_at_place_in_words
 from entrenous.respond.nouns import Breach, Case, Notice, NoticeState
@@ -149,11 +149,11 @@ def addressee_place(route: Route, situation: Situation) -> Place:
     that, else the law's own place.
     """
     named = tuple(filter(None, (situation.platform_in, *situation.places)))
-    return counting_place(route.jurisdiction, named)
+    return place_whose_clocks_count(route.jurisdiction, named)
 
 
 @lru_cache(maxsize=1024)
-def counting_place(jurisdiction: str, named: tuple[Place, ...]) -> Place:
+def place_whose_clocks_count(jurisdiction: str, named: tuple[Place, ...]) -> Place:
     """Return the first of the named places that a jurisdiction's law covers, or its own place."""
     if jurisdiction == WORLDWIDE:
         return next(iter(named), WORLDWIDE)
@@ -177,7 +177,7 @@ def time_allowed(route: Route, act: RequiredAct) -> str:
     """Return how much time an addressee has from receipt for ``act``, in words; "" if the law sets
     no time, or if the deadline starts with the act of an authority.
     """
-    if route.clock is not ClockStart.RECEIPT:
+    if route.clock is not DeadlineStart.RECEIPT:
         return ""
     timed = (one for one in deadline_clauses_of(route) if clause_duration(one))
     return next((clause_duration(one) for one in timed if required_act(route, one) is act), "")
@@ -209,7 +209,7 @@ def deadline_in_words(deadline: Deadline) -> str:
     until = deadline.due_at and moment_at_place_in_words(
         deadline.due_at, deadline.place, deadline.person_place
     )
-    return f"{_until_in_words(deadline, until or '')} ({law_of_deadline(deadline)})"
+    return f"{_deadline_state_in_words(deadline, until or '')} ({law_of_deadline(deadline)})"
 
 
 def deadline_in_words_for_person(deadline: Deadline) -> str:
@@ -220,7 +220,7 @@ def deadline_in_words_for_person(deadline: Deadline) -> str:
     until = mine and translated("{day}, {time} your time").format(
         day=long_day_in_words(mine), time=f"{mine:%H:%M}"
     )
-    return _until_in_words(deadline, until or "")
+    return _deadline_state_in_words(deadline, until or "")
 
 
 def law_of_deadline(deadline: Deadline) -> str:
@@ -228,7 +228,7 @@ def law_of_deadline(deadline: Deadline) -> str:
     return f"{deadline.law}, {deadline.provision}"
 
 
-def _until_in_words(deadline: Deadline, until: str) -> str:
+def _deadline_state_in_words(deadline: Deadline, until: str) -> str:
     if deadline.state is DeadlineState.NOT_STARTED:
         return deadline.starts
     words = _ORGANISATION_TEXTS if deadline.yours else _ADDRESSEE_TEXTS
@@ -281,7 +281,7 @@ def _breach_deadlines(breach: Breach, situation: Situation, now: datetime) -> li
                 provision=route.provision,
                 rule=clause,
                 starts="",
-                state=_breach_state(breach, due_at, now),
+                state=_breach_deadline_state(breach, due_at, now),
                 source=route.source,
                 read_on=route.read_on,
                 started_at=breach.aware_at if due_at else None,
@@ -295,7 +295,7 @@ def _breach_deadlines(breach: Breach, situation: Situation, now: datetime) -> li
     return found
 
 
-def _breach_state(breach: Breach, due_at: datetime | None, now: datetime) -> DeadlineState:
+def _breach_deadline_state(breach: Breach, due_at: datetime | None, now: datetime) -> DeadlineState:
     if due_at is None:
         return DeadlineState.NO_FIXED_TIME
     if breach.notified_at is not None:
@@ -309,7 +309,7 @@ def _start_time(notice: Notice, clause: str) -> datetime | None:
 
     Return None before sending, or if somebody else's act starts the time.
     """
-    if notice.route.clock is not ClockStart.RECEIPT:
+    if notice.route.clock is not DeadlineStart.RECEIPT:
         return None
     if (
         required_act(notice.route, clause) is RequiredAct.CONFIRM
@@ -343,7 +343,7 @@ def _start_in_words(notice: Notice, clause: str) -> str:
     since = translated(notice.route.deadline_from or RECEIPT_TEXT)
     if not clause_duration(clause):
         return ""
-    if notice.route.clock is ClockStart.RECEIPT:
+    if notice.route.clock is DeadlineStart.RECEIPT:
         return translated("starts when you send it: {span} after {since}").format(
             span=clause_duration(clause), since=since
         )

@@ -14,7 +14,7 @@ import msgspec
 
 from entrenous.respond.fact_tables import BadTable, read_table, shipped_table
 from entrenous.respond.law.legal_route import (
-    ClockStart,
+    DeadlineStart,
     DocumentKind,
     Route,
     RouteId,
@@ -36,7 +36,7 @@ _COPIED_COLUMNS: Final = (
 
 class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     kind: RouteKind
-    clock: ClockStart
+    clock: DeadlineStart
     jurisdiction: str
     law: str
     provision: str
@@ -77,12 +77,12 @@ class _RouteRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     next_routes: tuple[str, ...] = ()
 
 
-class _LaterWords(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _DatedSentence(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     since: date
     says: str
 
 
-class _UpdateRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _LawChangeRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     what_changed: str
     since: date
     source: str
@@ -90,7 +90,7 @@ class _UpdateRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     verified_by: str
     law: bool
     route: str = ""
-    tell: tuple[_LaterWords, ...] = ()
+    tell: tuple[_DatedSentence, ...] = ()
     since_note: str = ""
     source2: str = ""
 
@@ -99,7 +99,7 @@ class _LawTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     read_on: date
     route: dict[str, _RouteRow]
-    update: dict[str, _UpdateRow] = {}
+    update: dict[str, _LawChangeRow] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,9 @@ def _referenced_route(texts: tuple[str, ...], rows: dict[str, _RowInFile]) -> st
     return id_ if id_ in rows else None
 
 
-def _parse_change(id_: str, row: _UpdateRow, name: str, tables: dict[str, _LawTable]) -> LawChange:
+def _parse_change(
+    id_: str, row: _LawChangeRow, name: str, tables: dict[str, _LawTable]
+) -> LawChange:
     if row.route and not any(row.route in table.route for table in tables.values()):
         raise BadTable(table=name, entry=f"{id_}: there is no route {row.route}")
     return LawChange(
@@ -242,13 +244,13 @@ _OWN_LETTERS_FILE: Final = "own-letters.toml"
 
 
 @cache
-def shipped_own_letters() -> tuple[Route, ...]:
+def builtin_letter_routes() -> tuple[Route, ...]:
     """Return the program's own letters, described like routes."""
     return read_routes({_OWN_LETTERS_FILE: shipped_table(_OWN_LETTERS_FILE)})
 
 
-def own_letter(name: str) -> Route | None:
+def builtin_letter_route(name: str) -> Route | None:
     """Return one of the program's own letters by name, e.g. "account-threat"; None if there is
     none.
     """
-    return next((route for route in shipped_own_letters() if route.id == name), None)
+    return next((route for route in builtin_letter_routes() if route.id == name), None)

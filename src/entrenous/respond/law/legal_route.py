@@ -54,7 +54,7 @@ class WhetherCovered(StrEnum):
     UNCLEAR = "unclear"
 
 
-class ClockStart(StrEnum):
+class DeadlineStart(StrEnum):
     """The event that starts an addressee's deadline."""
 
     RECEIPT = "receipt"  # the addressee receives what the person sends
@@ -94,7 +94,7 @@ class Route:
     elements: tuple[str, ...]
     addressee: str
     deadline_rule: str
-    clock: ClockStart
+    clock: DeadlineStart
     escalation: str
     source: str
     read_on: date
@@ -169,7 +169,7 @@ class RankedRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class RouteChoice:
+class RouteRanking:
     """The routes for one case, best first.
 
     ``first`` is None if no route can be recommended, e.g. because none is verified. In that case a

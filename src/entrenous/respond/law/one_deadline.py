@@ -13,9 +13,9 @@ from entrenous.respond.law.counting import PeriodEnd, PeriodUnit, count_period, 
 from entrenous.respond.law.counting_rules import CountingRule, counting_rule_for
 from entrenous.respond.law.deadlines import (
     RequiredAct,
-    counting_place,
     deadline_clauses_of,
     pauses_while_waiting,
+    place_whose_clocks_count,
     required_act,
 )
 from entrenous.respond.law.law_tables import shipped_routes
@@ -56,7 +56,7 @@ class EventsOutOfOrder(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class ClauseDue:
+class ClauseDueTime:
     """One clause of a rule. ``due_at`` is None if the clause names no duration or gives no date."""
 
     clause: str
@@ -76,7 +76,7 @@ class CountedDeadline:
     place: Place
     in_force: bool
     due_at: datetime | None
-    clauses: tuple[ClauseDue, ...]
+    clauses: tuple[ClauseDueTime, ...]
     calculation: tuple[str, ...]
 
     @property
@@ -112,7 +112,7 @@ def count_deadline(
     if not versions:
         raise NoSuchRoute(route=route_id)
     start = _starting_time(events)
-    where = counting_place(versions[0].jurisdiction, (place,))
+    where = place_whose_clocks_count(versions[0].jurisdiction, (place,))
     day = start.astimezone(capital_zone(where)).date()
     in_force = [one for one in versions if one.is_in_force(day)]
     if not in_force:
@@ -160,7 +160,7 @@ def _deadline_when_not_in_force(route: Route, day: date, place: Place) -> Counte
     there = translated("The event was on {day} in {place}.").format(
         day=long_day_in_words(day), place=place_in_words(place)
     )
-    clauses = tuple(ClauseDue(clause, None) for clause in deadline_clauses_of(route))
+    clauses = tuple(ClauseDueTime(clause, None) for clause in deadline_clauses_of(route))
     return CountedDeadline(route, place, False, None, clauses, (there, " ".join(not_then)))
 
 
@@ -176,7 +176,9 @@ def _count_clauses(
         place=place,
         in_force=True,
         due_at=due_at,
-        clauses=tuple(ClauseDue(clause, end.due_at if end else None) for clause, end in endings),
+        clauses=tuple(
+            ClauseDueTime(clause, end.due_at if end else None) for clause, end in endings
+        ),
         calculation=(
             *_note_start(route, rule, events, place, day),
             *(line for one in endings for line in _note_clause(*one, place, len(endings) > 1)),

@@ -81,8 +81,8 @@ _KEPT_UNICODE_CATEGORIES: Final = ("Mn", "Mc", "Cn")
 _LETTER_REPLACEMENTS: Final = str.maketrans(
     {"ł": "l", "đ": "d", "ø": "o", "\u0131": "i", "æ": "ae", "&": " and "}  # \u0131: Turkish i
 )
-_SUGGESTION_RATIO_MIN: Final = 0.75  # difflib's ratio: "Germny" for "Germany" has 0.92
-_TYPO_RATIO_MIN: Final = 0.9  # "Nigera" for "Nigeria" has 0.92
+_SUGGESTION_SIMILARITY_MIN: Final = 0.75  # difflib's ratio: "Germny" for "Germany" has 0.92
+_TYPO_SIMILARITY_MIN: Final = 0.9  # "Nigera" for "Nigeria" has 0.92
 # this many letters of a name are enough to compare: "Trin" for "Trinidad"
 _PREFIX_LETTERS_MIN: Final = 4
 _SUGGESTIONS_MAX: Final = 3
@@ -112,11 +112,11 @@ def parse_place(typed: str) -> Place:
     """
     text = typed.strip()
     found = (
-        _place_of_code(text)
+        _places_with_code(text)
         or _places_of_known_codes(place_codes_named(text))
-        or _places_of_known_codes(code_of_three_letters(text))
+        or _places_of_known_codes(two_letter_codes_for(text))
     )
-    found = found or _place_with_country(text) or _places_named_anywhere(text)
+    found = found or _places_typed_with_country(text) or _places_named_in_any_language(text)
     if not found:
         closest = _places_of_known_codes(closest_place_codes(text))
         if closest:
@@ -164,9 +164,9 @@ def _choices_in_words(places: tuple[Place, ...]) -> str:
     return f" {translated('or')} ".join(filter(None, [", ".join(named[:-1]), named[-1]]))
 
 
-def _place_of_code(text: str) -> tuple[Place, ...]:
+def _places_with_code(text: str) -> tuple[Place, ...]:
     """Return the place that has this code; an empty tuple if there is none."""
-    code = _canonical_place(text.upper().replace(".", ""))  # U.K.
+    code = _resolve_country_alias(text.upper().replace(".", ""))  # U.K.
     if code in ("EU", WORLDWIDE):
         return (Place(code),)
     country, dash, part = code.partition("-")
@@ -177,30 +177,34 @@ def _place_of_code(text: str) -> tuple[Place, ...]:
 
 def _places_of_known_codes(codes: Iterable[str]) -> tuple[Place, ...]:
     kept = {*COUNTRIES, "EU"}
-    return tuple(Place(code) for code in _sorted_places(codes) if code.partition("-")[0] in kept)
+    return tuple(
+        Place(code) for code in _sort_codes_unless_ordered(codes) if code.partition("-")[0] in kept
+    )
 
 
-def _places_named_anywhere(text: str) -> tuple[Place, ...]:
+def _places_named_in_any_language(text: str) -> tuple[Place, ...]:
     """Return the places with this name in any language, and those whose name differs by a typing
     error.
 
     Both are needed: "Nigera" is Niger in one language, but a typing error for Nigeria in others.
     """
-    found = country_codes_named_anywhere(text)
+    found = country_codes_named_in_any_language(text)
     return _places_of_known_codes(found | place_codes_nearly_named(text)) if found else ()
 
 
-def _sorted_places(codes: Iterable[str]) -> Iterable[str]:
+def _sort_codes_unless_ordered(codes: Iterable[str]) -> Iterable[str]:
     return codes if isinstance(codes, tuple) else sorted(codes)
 
 
-def _place_with_country(text: str) -> tuple[Place, ...]:
+def _places_typed_with_country(text: str) -> tuple[Place, ...]:
     """Return the part of a country that is typed as in "Georgia, USA"; if only the country is
     known, as in "Lagos, Nigeria", return the country.
     """
     before, comma, last = map(str.strip, text.rpartition(","))
     countries = (
-        (_place_of_code(last) or _places_of_known_codes(place_codes_named(last))) if comma else ()
+        (_places_with_code(last) or _places_of_known_codes(place_codes_named(last)))
+        if comma
+        else ()
     )
     if len(countries) != 1:
         return ()
@@ -208,7 +212,7 @@ def _place_with_country(text: str) -> tuple[Place, ...]:
     return _places_of_known_codes(parts) or countries
 
 
-def _canonical_place(code: str) -> str:
+def _resolve_country_alias(code: str) -> str:
     country, dash, part = code.partition("-")
     return f"{_ALIASES.get(country, country)}{dash}{part}"
 
@@ -224,7 +228,7 @@ def place_codes_named(name: str) -> frozenset[str]:
     return frozenset()
 
 
-def country_codes_named_anywhere(name: str) -> frozenset[str]:
+def country_codes_named_in_any_language(name: str) -> frozenset[str]:
     """Return the codes of the countries with this name in any language of CLDR. This takes a
     second.
     """
@@ -237,7 +241,7 @@ def place_codes_nearly_named(name: str) -> frozenset[str]:
     """
     all_names = {*_names_in_table()}.union(*map(_names_in, LANGUAGES_SEARCHED_FIRST))
     close = get_close_matches(
-        fold_name(name), all_names, n=2 * _SUGGESTIONS_MAX, cutoff=_TYPO_RATIO_MIN
+        fold_name(name), all_names, n=2 * _SUGGESTIONS_MAX, cutoff=_TYPO_SIMILARITY_MIN
     )
     return frozenset(chain.from_iterable(map(place_codes_named, close)))
 
@@ -250,7 +254,7 @@ def closest_place_codes(name: str) -> tuple[str, ...]:
     )
     longer = [known for known in sorted(all_names) if known.startswith(folded)]
     close = get_close_matches(
-        folded, all_names, n=2 * _SUGGESTIONS_MAX, cutoff=_SUGGESTION_RATIO_MIN
+        folded, all_names, n=2 * _SUGGESTIONS_MAX, cutoff=_SUGGESTION_SIMILARITY_MIN
     )
     beginning = longer if len(folded) >= _PREFIX_LETTERS_MIN else []
     codes = chain.from_iterable(sorted(place_codes_named(found)) for found in (*close, *beginning))
@@ -262,7 +266,7 @@ def parts_of(country: str) -> frozenset[str]:
     return frozenset(_places_table().parts.get(country, ()))
 
 
-def code_of_three_letters(letters: str) -> frozenset[str]:
+def two_letter_codes_for(letters: str) -> frozenset[str]:
     """Return the two-letter code for a three-letter code of ISO 3166-1 such as DEU; empty if there
     is none.
     """

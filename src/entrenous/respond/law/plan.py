@@ -20,7 +20,7 @@ from entrenous.respond.law.ladders import (
     shipped_ladder,
 )
 from entrenous.respond.law.legal_route import (
-    ClockStart,
+    DeadlineStart,
     DocumentKind,
     RankedRoute,
     Route,
@@ -254,7 +254,7 @@ def _help_line_steps(situation: Situation, today: date) -> Iterator[PlanStep]:
             kind=HELP_LINE_KIND,
             title=line.name,
             why=". ".join([translated(line.who), *line.cautions(today)]),
-            to=", ".join(filter(None, [line.phone_in_words, line.web])),
+            to=", ".join(filter(None, [line.translated_phone, line.web])),
             expected=translated(line.hours),
             verified=line.verified,
             source=line.source,
@@ -311,12 +311,12 @@ _REPORT_ACCOUNT_TEXT: Final = translatable(
 
 def _platform_step(record: PlatformRecord, situation: Situation, today: date) -> PlanStep:
     form = record.report_url if situation.posted in (None, Spread.PUBLIC) else ""
-    to = form or translated(record.in_app) or record.report_url or record.name_in_words
+    to = form or translated(record.in_app) or record.report_url or record.display_name
     why = [*_what_to_report(record, situation), *record.cautions(today)]
     return PlanStep(
         route=f"platform-{record.id}",
         kind=DocumentKind.FORM if to.startswith("https://") else PLAIN_STEP_KIND,
-        title=record.name_in_words,
+        title=record.display_name,
         why=". ".join(why),
         to=to,
         expected="; ".join(filter(None, map(translated, [record.receipt, record.time]))),
@@ -416,7 +416,7 @@ def expected_answer(route: Route) -> str:
     if time := time_allowed(route, RequiredAct.CONFIRM):
         return translated("a confirmation within {time} of {since}").format(time=time, since=since)
     what = translated(_EXPECTED_ANSWER_TEXTS[route.document])
-    if route.clock is ClockStart.ELSEWHERE and (time := clause_duration(route.deadline_rule)):
+    if route.clock is DeadlineStart.ELSEWHERE and (time := clause_duration(route.deadline_rule)):
         return translated("{what}; the law gives {time} from: {deadline_from}").format(
             what=what, time=time, deadline_from=translated(route.deadline_from)
         )

@@ -71,7 +71,7 @@ def plan_text(plan: Plan, *, case: str = "", in_full: bool = False) -> Iterator[
         yield plan.hand_over.why
         for line in plan.hand_over.contacts:
             yield "  " + ", ".join(
-                filter(None, [line.name, line.phone_in_words, translated(line.hours), line.web])
+                filter(None, [line.name, line.translated_phone, translated(line.hours), line.web])
             )
     for number, step in enumerate(plan.steps, start=1):
         if in_full or number <= _STEPS_SHOWN_IN_FULL:

@@ -16,9 +16,9 @@ from entrenous.respond.law.law_tables import shipped_changes, shipped_routes
 from entrenous.respond.law.legal_route import (
     RankedRoute,
     Route,
-    RouteChoice,
     RouteId,
     RouteKind,
+    RouteRanking,
     WhetherCovered,
 )
 from entrenous.respond.law.places import WORLDWIDE, law_reaches
@@ -28,7 +28,7 @@ from entrenous.respond.report_steps import platform_of_sighting
 from entrenous.respond.situation import PictureMaker, Situation, Spread
 
 
-class UnknownRoute(NotFound):
+class RouteNotApplicable(NotFound):
     """
     No legal route called {route} applies to this case on {on}, so nothing was drafted. To list the
     routes that apply: entrenous law routes {name}. A report to a platform needs no letter:
@@ -85,7 +85,7 @@ def routes_for(
     routes: tuple[Route, ...] | None = None,
     *,
     also_in_chats: bool = False,
-) -> RouteChoice:
+) -> RouteRanking:
     """Return every route that may apply, best first, each in its applicable version.
 
     Args:
@@ -110,16 +110,16 @@ def routes_for(
         for route in sorted(fitting, key=lambda route: rank_key(route, situation))
     )
     if not ranked:
-        return RouteChoice(None, (), translated(_NO_ROUTE_TEXT))
-    if not ranked[0].route.verified or only_prevents_uploads(ranked[0].route, situation):
-        return RouteChoice(None, ranked, translated(_NONE_VERIFIED_TEXT))
+        return RouteRanking(None, (), translated(_NO_ROUTE_TEXT))
+    if not ranked[0].route.verified or cannot_reach_chat_copy(ranked[0].route, situation):
+        return RouteRanking(None, ranked, translated(_NONE_VERIFIED_TEXT))
     if is_copyright_unsure(ranked[0].route, situation):
-        return RouteChoice(None, ranked, translated(_ONLY_COPYRIGHT_TEXT))
+        return RouteRanking(None, ranked, translated(_ONLY_COPYRIGHT_TEXT))
     first = ranked[0]
     why = translated("{law} ({provision}) comes first because {why}.").format(
         law=first.route.law, provision=first.route.provision, why=first.why
     )
-    return RouteChoice(first, ranked[1:], why)
+    return RouteRanking(first, ranked[1:], why)
 
 
 def inapplicable_routes(
@@ -159,7 +159,7 @@ def situation_of(case: Case) -> Situation:
     person to person. In a case about a threat, a chat is where the threat was made. If all
     sightings are on one platform, that is the case's platform.
     """
-    said = replace(case.situation, platform=case.situation.platform or _only_platform(case))
+    said = replace(case.situation, platform=case.situation.platform or _common_platform_id(case))
     if any(sighting.reach is SightingReach.PUBLIC for sighting in case.sightings):
         return replace(said, posted=Spread.PUBLIC)
     if case.sightings and said.posted not in _SPREADS_NOT_OVERRIDDEN_BY_CHAT:
@@ -167,7 +167,7 @@ def situation_of(case: Case) -> Situation:
     return said
 
 
-def _only_platform(case: Case) -> str:
+def _common_platform_id(case: Case) -> str:
     """Return the id of the platform if all sightings are on the same one, else ""."""
     records = {platform_of_sighting(sighting, case.situation) for sighting in case.sightings}
     (record,) = records if len(records) == 1 else (None,)
@@ -176,7 +176,7 @@ def _only_platform(case: Case) -> str:
 
 def routes_for_case(
     case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
-) -> RouteChoice:
+) -> RouteRanking:
     """Return the routes for a case; arguments as for :func:`routes_for`."""
     in_chats = any(sighting.reach is SightingReach.PRIVATE for sighting in case.sightings)
     return routes_for(situation_of(case), on_date, today, routes, also_in_chats=in_chats)
@@ -186,12 +186,12 @@ def find_route(
     id_: str, case: Case, on_date: date, today: date, routes: tuple[Route, ...] | None = None
 ) -> Route:
     """Return a route by name, in its applicable version; arguments as for :func:`routes_for`.
-    Raises UnknownRoute if no such route applies to this case today.
+    Raises RouteNotApplicable if no such route applies to this case today.
     """
     for ranked in routes_for_case(case, on_date, today, routes).ranked:
         if RouteId(id_) in (ranked.route.id, ranked.route.family):
             return ranked.route
-    raise UnknownRoute(route=id_, on=today.isoformat(), name=case.name)
+    raise RouteNotApplicable(route=id_, on=today.isoformat(), name=case.name)
 
 
 @cache
@@ -267,7 +267,7 @@ def _why_not_by_maker(route: Route, situation: Situation) -> str:
     return translated("only for whoever took the picture") if other else ""
 
 
-def _why_not_by_subject(route: Route, situation: Situation) -> str:
+def _why_not_by_person_shown(route: Route, situation: Situation) -> str:
     stranger = route.depicted_only and situation.depicts_me is False and not situation.on_behalf
     return (
         translated("only for the person in the picture, or who acts for them") if stranger else ""
@@ -315,7 +315,7 @@ _APPLICABILITY_RULES: Final[tuple[Callable[[Route, Situation], str], ...]] = (
     _why_not_by_age,
     _why_not_by_picture,
     _why_not_by_maker,
-    _why_not_by_subject,
+    _why_not_by_person_shown,
     _why_not_by_where_posted,
     _why_not_by_platform_kind,
     _why_not_by_sender,
@@ -346,11 +346,11 @@ def rank_key(route: Route, situation: Situation) -> tuple[object, ...]:
     return (
         not route.verified,
         is_copyright_unsure(route, situation),
-        only_prevents_uploads(route, situation),
+        cannot_reach_chat_copy(route, situation),
         not user_may_file,
         kind_rank(route.kind, situation),
         bool(unanswered_conditions(route, situation)),
-        bool(situation.platform) and route.platform not in ("", _record_id(situation)),
+        bool(situation.platform) and route.platform not in ("", _platform_record_id(situation)),
         hours_to_remove(route) or _HOURS_IF_NO_DEADLINE,
         route.id,
     )
@@ -363,7 +363,7 @@ def kind_rank(kind: RouteKind, situation: Situation) -> int:
     return _KIND_ORDER.index(kind)
 
 
-def _record_id(situation: Situation) -> str:
+def _platform_record_id(situation: Situation) -> str:
     record = platform_record(situation)
     return record.id if record else ""
 
@@ -427,7 +427,7 @@ def is_copyright_unsure(route: Route, situation: Situation) -> bool:
     return route.maker_only and not free
 
 
-def only_prevents_uploads(route: Route, situation: Situation) -> bool:
+def cannot_reach_chat_copy(route: Route, situation: Situation) -> bool:
     """Return whether the route stops new uploads, but cannot remove the picture from the chat."""
     return situation.posted in _CHAT_SPREADS and route.covers_private_sharing is WhetherCovered.NO
 
@@ -472,7 +472,7 @@ def route_notes(
     texts = [
         *route.cautions(today),
         *unanswered_conditions(route, situation),
-        *later_changes(route, today),
+        *law_change_notes(route, today),
     ]
     if route.maker_only and situation.name_must_stay_hidden:
         texts.append(translated("your name may reach the uploader, which you want to avoid"))
@@ -488,7 +488,7 @@ def route_notes(
     return (*texts, *filter(None, [translated(route.caution)]))
 
 
-def later_changes(route: Route, day: date) -> tuple[str, ...]:
+def law_change_notes(route: Route, day: date) -> tuple[str, ...]:
     """Return sentences about changes to this route, or to the law around it, up to that day."""
     return tuple(
         translated(says)

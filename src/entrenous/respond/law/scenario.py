@@ -81,7 +81,7 @@ def parse_scenario(
     read: dict[str, Any] = {key: _PARSER_OF_KEY[key](key, value) for key, value in given.items()}
     if "platform_kind" not in read:
         _refuse_unknown_platform(read.get("platform", ""))
-    taken_by = _MAKER_OF_ANSWER[read.pop("made_by_me", None)]
+    taken_by = _PICTURE_MAKER_BY_ANSWER[read.pop("made_by_me", None)]
     day, under_18 = read.pop("day", today), read.pop("under_18", False)
     answers = {_FIELD_OF_KEY.get(key, key): value for key, value in read.items()}
     fields: dict[str, Any] = {
@@ -93,7 +93,7 @@ def parse_scenario(
     return Scenario(situation, under_18, day)
 
 
-_MAKER_OF_ANSWER: Final = {
+_PICTURE_MAKER_BY_ANSWER: Final = {
     True: PictureMaker.ME,
     False: PictureMaker.SOMEBODY_ELSE,
     None: PictureMaker.UNSAID,

@@ -33,7 +33,7 @@ class DayOff(StrEnum):
     HOLIDAY = "holiday"
 
 
-class _Holiday(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _AdditionalHoliday(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     place: str
     name: str
     month: int
@@ -44,10 +44,10 @@ class _Holiday(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     observed: bool = False
 
 
-class _HolidaysTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _AdditionalHolidaysTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: Literal[1]
     read_on: date
-    holiday: tuple[_Holiday, ...]
+    holiday: tuple[_AdditionalHoliday, ...]
 
 
 def day_off_reason(day: date, place: Place, kinds: frozenset[DayOff]) -> str:
@@ -124,12 +124,12 @@ def _library_holidays(country: str, part: str | None, year: int) -> dict[date, s
 
 def _additional_holidays(place: str, year: int) -> Iterator[tuple[date, str]]:
     """Yield further holidays of a place from facts/holidays.toml."""
-    for one in _holidays_table().holiday:
+    for one in _additional_holidays_table().holiday:
         if one.place == place:
             yield _holiday_date(one, year), one.name
 
 
-def _holiday_date(holiday: _Holiday, year: int) -> date:
+def _holiday_date(holiday: _AdditionalHoliday, year: int) -> date:
     if holiday.nth:
         first = date(year, holiday.month, 1)
         ahead = (_WEEKDAY_NAMES.index(holiday.weekday) - first.weekday()) % len(_WEEKDAY_NAMES)
@@ -140,8 +140,8 @@ def _holiday_date(holiday: _Holiday, year: int) -> date:
 
 
 @cache
-def _holidays_table() -> _HolidaysTable:
-    return read_table(_HolidaysTable, shipped_table("holidays.toml"), "holidays.toml")
+def _additional_holidays_table() -> _AdditionalHolidaysTable:
+    return read_table(_AdditionalHolidaysTable, shipped_table("holidays.toml"), "holidays.toml")
 
 
 @cache

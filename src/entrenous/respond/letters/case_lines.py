@@ -12,7 +12,7 @@ from typing import Final
 from entrenous.respond.evidence import stamps_over_item
 from entrenous.respond.law.deadlines import Deadline, DeadlineState, deadlines_of_case
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind
-from entrenous.respond.letters.wordings import law_name_in, without_own_notes, words_in_language
+from entrenous.respond.letters.wordings import law_name_in, without_source_notes, words_in_language
 from entrenous.respond.nouns import (
     SETTLED_NOTICE_STATES,
     Case,
@@ -101,7 +101,7 @@ class HistoryLine:
 
 
 _EVENT_ORDER: Final = tuple(HistoryEvent)
-SHEET_DOCUMENTS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
+SHEET_DOCUMENT_KINDS: Final = frozenset({DocumentKind.POLICE_SHEET, DocumentKind.COURT_SHEET})
 _FRAME_KEY_OF_DEMAND: Final = {
     Demand.MONEY: "demand_money",
     Demand.PICTURES: "demand_pictures",
@@ -113,14 +113,14 @@ _UNCHECKED_FACT_PATTERN: Final = re.compile(r"re-verify|not read|general knowled
 def make_case_lines(draft: DraftContext) -> CaseLines:
     """Put the facts of a case into words, in the draft's language."""
     case, frame = draft.case, draft.frame
-    about = notices_about(case, draft.route)
+    about = notices_to_refer_to(case, draft.route)
     return CaseLines(
         places="\n".join(
-            f"{_sighting_place(sighting, frame)}{_reappearance_line(sighting, case, frame)}"
+            f"{_sighting_line(sighting, frame)}{_reappearance_line(sighting, case, frame)}"
             for sighting in draft.told
         ),
         timeline="\n".join((*_timeline_lines(draft), *_demand_lines(case, frame))),
-        sender="\n".join(_sender_accounts(draft)),
+        sender="\n".join(_sender_account_lines(draft)),
         kept="\n".join(_evidence_line(item, case, frame) for item in case.evidence),
         history="\n".join(_notice_history_lines(draft, about, requests=True)),
         answers="\n".join(_answer_lines(draft, about)),
@@ -134,7 +134,7 @@ def make_case_lines(draft: DraftContext) -> CaseLines:
     )
 
 
-def notices_about(case: Case, route: Route) -> tuple[Notice, ...]:
+def notices_to_refer_to(case: Case, route: Route) -> tuple[Notice, ...]:
     """Return the sent notices that a document along this route is about.
 
     A complaint is about the notices to one addressee under the same law: the first addressee whom
@@ -166,7 +166,7 @@ def _format_time(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC" if at else ""
 
 
-def _sighting_place(sighting: Sighting, frame: dict[str, str]) -> str:
+def _sighting_line(sighting: Sighting, frame: dict[str, str]) -> str:
     return frame["place"].format(
         where=sighting.where,
         chat=frame["in_chat"] if sighting.reach is SightingReach.PRIVATE else "",
@@ -196,7 +196,7 @@ def _timeline_lines(draft: DraftContext) -> Iterable[str]:
     """
     frame, case = draft.frame, draft.case
     events: list[tuple[datetime, str]] = []
-    at_desk = draft.route.document in SHEET_DOCUMENTS
+    at_desk = draft.route.document in SHEET_DOCUMENT_KINDS
     for sighting in draft.told:
         key = "seen_in_chat" if sighting.reach is SightingReach.PRIVATE else "seen"
         at, where = sighting.first_seen_at, sighting.where
@@ -221,7 +221,7 @@ def _demand_lines(case: Case, frame: dict[str, str]) -> Iterator[str]:
         yield frame[_FRAME_KEY_OF_DEMAND[case.situation.demand]]
 
 
-def _sender_accounts(draft: DraftContext) -> Iterable[str]:
+def _sender_account_lines(draft: DraftContext) -> Iterable[str]:
     """Return the accounts that showed the picture. A letter about a threat that names no sightings
     lists the accounts of all sightings.
     """
@@ -281,7 +281,7 @@ def _law_lines(route: Route, language: str) -> Iterator[str]:
     frame = words_in_language(language).frame
     yield f"- {law_name_in(route, language)}"
     if language == "en":
-        yield frame["law_scope"].format(scope=without_own_notes(route.scope.strip()))
+        yield frame["law_scope"].format(scope=without_source_notes(route.scope.strip()))
         if route.penalty and not _UNCHECKED_FACT_PATTERN.search(route.penalty):
             yield frame["law_penalty"].format(penalty=route.penalty, on=route.read_on)
 

@@ -9,11 +9,11 @@ from entrenous.base.errors import Refused
 from entrenous.base.language import ENGLISH, language_of_person, speaking
 from entrenous.device.device import Device
 from entrenous.respond.case_file import edit_case, find_open_case
-from entrenous.respond.law.law_tables import own_letter
+from entrenous.respond.law.law_tables import builtin_letter_route
 from entrenous.respond.law.legal_route import DocumentKind, Route, WhetherCovered
 from entrenous.respond.law.routes import day_of_event, find_route
 from entrenous.respond.letters.case_lines import (
-    SHEET_DOCUMENTS,
+    SHEET_DOCUMENT_KINDS,
     CaseLines,
     DraftContext,
     make_case_lines,
@@ -52,11 +52,13 @@ def draft_and_store_notice(
 
     Raises:
         NoSuchCase, CaseClosed, and the errors of :func:`draft_notice`.
-        UnknownRoute: no such route applies to this case today.
+        RouteNotApplicable: no such route applies to this case today.
     """
     case = find_open_case(name, device)
     now = device.clock.now()
-    route = own_letter(route_id) or find_route(route_id, case, day_of_event(case), now.date())
+    route = builtin_letter_route(route_id) or find_route(
+        route_id, case, day_of_event(case), now.date()
+    )
 
     def append_draft(fresh: Case) -> Case:
         drafted = draft_notice(fresh, route, now, sightings, language)
@@ -84,8 +86,8 @@ def draft_notice(
     Raises:
         NoSuchLanguage: there are no letters in that language.
         NotYoursToFile: somebody acts for the person shown, which the law does not permit.
-        NoSuchCaseEntry, ChatNotCovered, NoSightingToName, OnlyInChats, NoAddressee, NoAccount: the
-            letter would point at nothing, or have no addressee.
+        NoSuchCaseEntry, ChatNotCovered, NoSightingToName, OnlyInChats, NoAddressee,
+            NoThreateningAccount: the letter would point at nothing, or have no addressee.
     """
     _refuse_unentitled(case, route)
     person_language = case.situation.language or language_of_person()
@@ -138,7 +140,7 @@ def _refuse_unentitled(case: Case, route: Route) -> None:
     shown.
     """
     by_representative = case.representative is not None or case.situation.on_behalf
-    in_own_name = route.document in SHEET_DOCUMENTS or route.document is DocumentKind.HASH_BANK
+    in_own_name = route.document in SHEET_DOCUMENT_KINDS or route.document is DocumentKind.HASH_BANK
     if by_representative and route.representative is WhetherCovered.NO and not in_own_name:
         raise NotYoursToFile(law=law_name_in(route, "en"), name=case.name)
 
@@ -157,7 +159,7 @@ def _other_gaps(
 def _document_parts(
     draft: DraftContext, worded: tuple[WordedElement, ...], lines: CaseLines
 ) -> tuple[DocumentPart, ...]:
-    if draft.route.document in SHEET_DOCUMENTS:
+    if draft.route.document in SHEET_DOCUMENT_KINDS:
         return sheet_parts(draft, worded, lines)
     if draft.route.document is DocumentKind.HASH_BANK:
         return hash_bank_parts(draft, worded, lines)

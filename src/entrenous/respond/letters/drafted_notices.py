@@ -10,7 +10,7 @@ from typing import Final
 from entrenous.base.errors import Refused
 from entrenous.base.language import day_in_words, translatable, translated
 from entrenous.device.device import Device
-from entrenous.respond.case_file import case_with_notice, edit_case, find_notice
+from entrenous.respond.case_file import case_with_replaced_notice, edit_case, find_notice
 from entrenous.respond.letters.wordings import words_in_language
 from entrenous.respond.nouns import (
     Case,
@@ -29,7 +29,7 @@ _HOW_TO_SHOW_TEXT: Final = translatable(
 )
 
 
-class AlreadySent(Refused):
+class NoLongerDraft(Refused):
     """Notice {number} of case {name} is no longer a draft, so it was not changed. To write
     something else, draft a new notice.
     """
@@ -102,7 +102,9 @@ def store_reference_number(name: str, number: int, reference: str, device: Devic
     """
 
     def set_reference(case: Case) -> Case:
-        return case_with_notice(case, replace(find_notice(case, number), reference=reference))
+        return case_with_replaced_notice(
+            case, replace(find_notice(case, number), reference=reference)
+        )
 
     return edit_case(
         name, device, set_reference, f"notice {number}: kept the number that they gave"
@@ -120,14 +122,14 @@ def fill_gaps(name: str, number: int, texts: Mapping[str, str], device: Device) 
 
     Raises:
         NoSuchCase, NotAllAdults, CaseClosed, NoSuchCaseEntry.
-        AlreadySent: the notice was sent or withdrawn.
+        NoLongerDraft: the notice was sent or withdrawn.
     """
 
     def fill_notice_gaps(case: Case) -> Case:
         notice = find_notice(case, number)
         if notice.state is not NoticeState.DRAFTED:
-            raise AlreadySent(name=name, number=number)
-        return case_with_notice(case, with_gaps_filled(notice, texts))
+            raise NoLongerDraft(name=name, number=number)
+        return case_with_replaced_notice(case, with_gaps_filled(notice, texts))
 
     return edit_case(name, device, fill_notice_gaps, f"notice {number}: filled in what was missing")
 

@@ -20,9 +20,9 @@ from entrenous.respond.situation import PictureMaker, Situation, Spread
 _DOCUMENTS_AS_ONE_TEXT: Final = frozenset(
     {DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT}
 )
-_NAME_PLACEHOLDER_KEYS: Final = ("signature", "name_email", "person")
+_NAME_WORDING_KEYS: Final = ("signature", "name_email", "person")
 #: The gap that is written if the case lacks a fact.
-_PLACEHOLDER_KEY_OF_MISSING_FACT: Final = {
+_GAP_KEY_OF_MISSING_FACT: Final = {
     "places": "gap_places",
     "timeline": "gap_timeline",
     "sender": "gap_sender",
@@ -51,11 +51,11 @@ class WordedElement:
     """One element of the law, and the wordings that it consists of."""
 
     element: NoticeElement
-    keys: tuple[FilledWording, ...]
+    wordings: tuple[FilledWording, ...]
 
     @property
     def title(self) -> str:
-        return "; ".join(one.title for one in self.keys)
+        return "; ".join(one.title for one in self.wordings)
 
 
 def word_elements(draft: DraftContext, lines: CaseLines) -> tuple[WordedElement, ...]:
@@ -106,15 +106,15 @@ def _gap_for(name: str, draft: DraftContext) -> str:
     in_chat = any(seen.reach is SightingReach.PRIVATE for seen in draft.case.sightings)
     if name == "places" and in_chat:
         return draft.frame["gap_chat"]
-    return draft.frame[_PLACEHOLDER_KEY_OF_MISSING_FACT[name]]
+    return draft.frame[_GAP_KEY_OF_MISSING_FACT[name]]
 
 
-_OWN_NOTE_PATTERN: Final = re.compile(r"re-verify|per one|press:")
+_SOURCE_NOTE_PATTERN: Final = re.compile(r"re-verify|per one|press:")
 
 
-def is_stated_by_law(fact: str) -> bool:
+def lacks_source_notes(fact: str) -> bool:
     """Return whether a text is only what the law states, without a note of ours on its source."""
-    return _OWN_NOTE_PATTERN.search(fact) is None
+    return _SOURCE_NOTE_PATTERN.search(fact) is None
 
 
 def speaks_for_somebody(case: Case, route: Route) -> bool:
@@ -131,14 +131,16 @@ def _unworded_element(need: str) -> WordedElement:
     return WordedElement(NoticeElement(need, gap, (gap,)), (FilledWording("", need, gap, (gap,)),))
 
 
-def _join_wordings(need: str, keys: tuple[FilledWording, ...], *, headed: bool) -> WordedElement:
+def _join_wordings(
+    need: str, wordings: tuple[FilledWording, ...], *, headed: bool
+) -> WordedElement:
     """Join the wordings of one element: under headings of their own on a page, as one text in a
     letter.
     """
-    rest = (f"\n{one.title}\n{one.text}" if headed else one.text for one in keys[1:])
-    text = "\n".join((keys[0].text, *rest))
-    gaps = tuple(gap for one in keys for gap in one.gaps)
-    return WordedElement(NoticeElement(need, text, gaps), keys)
+    rest = (f"\n{one.title}\n{one.text}" if headed else one.text for one in wordings[1:])
+    text = "\n".join((wordings[0].text, *rest))
+    gaps = tuple(gap for one in wordings for gap in one.gaps)
+    return WordedElement(NoticeElement(need, text, gaps), wordings)
 
 
 def _choose_wording(key: str, draft: DraftContext) -> tuple[str, str]:
@@ -189,9 +191,7 @@ def claim_sentences_by_gap(notice: Notice, case: Case) -> dict[str, str]:
 def lacks_person_name(notice: Notice) -> bool:
     """Return whether the person's name or signature is among the gaps of a draft."""
     element = words_in_language(notice.language).element
-    gaps = {
-        gap for key in _NAME_PLACEHOLDER_KEYS for gap in (element[key].gap, element[key].gap_for)
-    }
+    gaps = {gap for key in _NAME_WORDING_KEYS for gap in (element[key].gap, element[key].gap_for)}
     return not gaps.isdisjoint(notice.missing)
 
 

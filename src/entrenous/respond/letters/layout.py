@@ -15,7 +15,7 @@ from entrenous.respond.letters.elements import (
     WordedElement,
     applicable_wording_keys,
     fill_wording,
-    is_stated_by_law,
+    lacks_source_notes,
     speaks_for_somebody,
 )
 from entrenous.respond.letters.sightings import ACCOUNT_THREAT_ROUTE, Addressee, addressee_of
@@ -37,7 +37,7 @@ _REQUEST_TEXT_KEYS: Final = {
 }
 # the elements of such a letter already contain the demands
 _KINDS_WITHOUT_REQUEST: Final = frozenset({RouteKind.SENDER})
-_KINDS_WITH_NO_PICTURE_NOTE: Final = frozenset({RouteKind.PLATFORM, RouteKind.SEARCH})
+_KINDS_STATING_NO_PICTURE: Final = frozenset({RouteKind.PLATFORM, RouteKind.SEARCH})
 _FRAME_PREFIXES: Final = {DocumentKind.POLICE_SHEET: "police", DocumentKind.COURT_SHEET: "court"}
 # elements with the person's request, which come near the top
 _REQUEST_ELEMENT_KEYS: Final = ("complaint", "claim", "unilateral")
@@ -66,7 +66,7 @@ def letter_parts(
     closing = tuple(_closing_lines(route, draft.language))
     closing_parts = (DocumentPart(frame["request"], closing),) if closing else ()
     return (
-        DocumentPart(title, tuple(_letter_head(draft, addressee))),
+        DocumentPart(title, tuple(_letter_opening_lines(draft, addressee))),
         *_form_parts(draft, addressee),
         *body,
         *closing_parts,
@@ -82,13 +82,13 @@ def sheet_parts(
     title = frame[f"{kind}_page"].format(law=law_name_in(route, draft.language))
     opening = (frame[f"{kind}_purpose"], *representative_lines(draft))
     standard = standard_sections_of(route.document)
-    required_keys = {one.key for element in worded for one in element.keys}
+    required_keys = {one.key for element in worded for one in element.wordings}
     other_keys = tuple(key for key in standard if key not in required_keys)
     other_sections = [
         fill_wording(key, draft, lines) for key in applicable_wording_keys(other_keys, draft)
     ]
     placed = [
-        (_section_position(one.keys, standard), _element_sections(one, draft.language))
+        (_section_position(one.wordings, standard), _element_sections(one, draft.language))
         for one in worded
     ]
     placed += [
@@ -112,7 +112,7 @@ def hash_bank_parts(
     step_sections = [fill_wording(key, draft, lines) for key in keys]
     title = frame["bank_page"].format(law=law_name_in(route, draft.language))
     where = frame["bank_where"].format(address=lines.address)
-    hashed = (_document_part(one) for element in worded for one in element.keys)
+    hashed = (_document_part(one) for element in worded for one in element.wordings)
     return (DocumentPart(title, (where,)), *hashed, *map(_document_part, step_sections))
 
 
@@ -127,7 +127,7 @@ def representative_lines(draft: DraftContext) -> Iterator[str]:
     yield draft.frame["behalf"].format(role=role)
 
 
-def _letter_head(draft: DraftContext, addressee: Addressee) -> Iterator[str]:
+def _letter_opening_lines(draft: DraftContext, addressee: Addressee) -> Iterator[str]:
     yield draft.frame["to"].format(addressee=_addressee_name(addressee, draft))
     if addressee.form:
         yield draft.frame["form_address"].format(address=addressee.form)
@@ -139,7 +139,7 @@ def _addressee_name(addressee: Addressee, draft: DraftContext) -> str:
 
 
 def _element_heading(element: WordedElement, language: str) -> str:
-    own_words = language == "en" and is_stated_by_law(element.element.required)
+    own_words = language == "en" and lacks_source_notes(element.element.required)
     return element.element.required if own_words else element.title
 
 
@@ -148,14 +148,14 @@ def _closing_lines(route: Route, language: str) -> Iterator[str]:
     if route.kind in _KINDS_WITHOUT_REQUEST or route.family == ACCOUNT_THREAT_ROUTE:
         return
     yield frame[_REQUEST_TEXT_KEYS.get(route.kind, "ask_other")]
-    if route.kind in _KINDS_WITH_NO_PICTURE_NOTE:
+    if route.kind in _KINDS_STATING_NO_PICTURE:
         yield frame["no_picture"]
     yield from _deadline_lines(route, language)
 
 
 def _deadline_lines(route: Route, language: str) -> Iterator[str]:
     frame = words_in_language(language).frame
-    own_words = language == "en" and is_stated_by_law(route.deadline_from)
+    own_words = language == "en" and lacks_source_notes(route.deadline_from)
     since = (route.deadline_from if own_words else "") or frame["since_receipt"]
     for due, key in ((RequiredAct.REMOVE, "time_remove"), (RequiredAct.ANSWER, "time_answer")):
         if time := _translate_duration(time_allowed(route, due), language):
@@ -244,8 +244,8 @@ def _element_sections(element: WordedElement, language: str) -> tuple[DocumentPa
     """Return the sections for an element of the law. In English, the first begins with the law's
     words.
     """
-    first, *others = map(_document_part, element.keys)
-    if language != "en" or not is_stated_by_law(element.element.required):
+    first, *others = map(_document_part, element.wordings)
+    if language != "en" or not lacks_source_notes(element.element.required):
         return (first, *others)
     asks = words_in_language("en").frame["law_asks"].format(required=element.element.required)
     return (replace(first, lines=(asks, *first.lines)), *others)
@@ -255,11 +255,11 @@ def _document_part(wording: FilledWording) -> DocumentPart:
     return DocumentPart(wording.title, tuple(wording.text.splitlines()))
 
 
-def _section_position(keys: tuple[FilledWording, ...], sections: tuple[str, ...]) -> float:
+def _section_position(wordings: tuple[FilledWording, ...], sections: tuple[str, ...]) -> float:
     """Return a sort key for a section. A section with the person's request comes near the top, one
     with a standard section takes that section's place, and any other comes just before the law.
     """
-    places = [sections.index(one.key) for one in keys if one.key in sections]
-    if any(one.key in _REQUEST_ELEMENT_KEYS for one in keys):
+    places = [sections.index(one.key) for one in wordings if one.key in sections]
+    if any(one.key in _REQUEST_ELEMENT_KEYS for one in wordings):
         return 0.5
     return float(min(places)) if places else sections.index("law") - 0.5

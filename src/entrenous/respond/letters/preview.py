@@ -68,7 +68,7 @@ def notes_before_sending(notice: Notice, case: Case, today: date) -> tuple[str, 
     lines = (
         _sent_note(notice),
         _missing_parts_note(notice),
-        _named_accounts_note(notice),
+        _who_is_named_note(notice),
         *_route_notes(notice, case),
     )
     return (*lines, *_titled_line(translated("Know first"), know))
@@ -144,7 +144,7 @@ def _missing_parts_note(notice: Notice) -> str:
     return missing.format(gaps=" ".join(notice.missing))
 
 
-def _named_accounts_note(notice: Notice) -> str:
+def _who_is_named_note(notice: Notice) -> str:
     what = []
     if any(sighting.reach is SightingReach.PRIVATE for sighting in notice.told):
         what.append(translated("your own words for a chat"))

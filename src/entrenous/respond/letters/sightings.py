@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from entrenous.base.errors import Refused
 from entrenous.respond.law.legal_route import DocumentKind, Route, RouteKind, WhetherCovered
-from entrenous.respond.letters.case_lines import notices_about
+from entrenous.respond.letters.case_lines import notices_to_refer_to
 from entrenous.respond.letters.wordings import (
     Wording,
     addressee_office_in,
@@ -57,7 +57,7 @@ class NoAddressee(Refused):
     """
 
 
-class NoAccount(Refused):
+class NoThreateningAccount(Refused):
     """Nothing was drafted: this letter tells a platform about an account that makes threats, and
     case {name} does not name the account. Name the platform and the account, for example: entrenous
     case add {name} --chat "message on Instagram" --handle -
@@ -109,9 +109,9 @@ def sightings_to_name(case: Case, route: Route, picked: tuple[int, ...]) -> tupl
         ChatNotCovered: a chat was picked, and the route does not cover chats.
         NoSightingToName, OnlyInChats: the document must name a sighting, and there is none to name.
         NoAddressee: the letter goes to a person, and nothing says who that is.
-        NoAccount: the letter is about an account, and nothing says which.
+        NoThreateningAccount: the letter is about an account, and nothing says which.
     """
-    told = sightings_for_notice(case, route, picked) if route_names_places(route) else ()
+    told = picked_or_needed_sightings(case, route, picked) if route_names_places(route) else ()
     if route.family == ACCOUNT_THREAT_ROUTE:
         _refuse_without_account(case, told)
     elif route.kind in _ROUTE_KINDS_THAT_NEED_A_SIGHTING and route_names_places(route) and not told:
@@ -121,7 +121,9 @@ def sightings_to_name(case: Case, route: Route, picked: tuple[int, ...]) -> tupl
     return told
 
 
-def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> tuple[Sighting, ...]:
+def picked_or_needed_sightings(
+    case: Case, route: Route, picked: tuple[int, ...]
+) -> tuple[Sighting, ...]:
     """Return the sightings that the person picked, or else those that this addressee needs.
 
     Arguments as for :func:`sightings_to_name`; raises NoSuchCaseEntry, ChatNotCovered.
@@ -137,7 +139,7 @@ def sightings_for_notice(case: Case, route: Route, picked: tuple[int, ...]) -> t
         only = case.sightings if len(case.sightings) == 1 else public
         sender = _next_account_to_address(case, route)
         return tuple(sighting for sighting in only if sighting.handle == sender)
-    if route.kind is RouteKind.ESCALATION and (about := notices_about(case, route)):
+    if route.kind is RouteKind.ESCALATION and (about := notices_to_refer_to(case, route)):
         return tuple(dict.fromkeys(sighting for notice in about for sighting in notice.told))
     if route.kind not in _ROUTE_KINDS_TO_ONE_HOST:
         return public
@@ -174,7 +176,7 @@ def addressee_of(case: Case, route: Route, named: tuple[Sighting, ...], language
         return Addressee(handles[0] if handles else _next_account_to_address(case, route))
     # this complaint goes to the platform's own complaint system; others go to an authority
     if route.family == "eu-dsa-20":
-        return Addressee(next((one.to for one in notices_about(case, route)), ""), office)
+        return Addressee(next((one.to for one in notices_to_refer_to(case, route)), ""), office)
     if route.kind not in _ROUTE_KINDS_THAT_NEED_A_SIGHTING or route.kind is RouteKind.HELPER:
         return Addressee(office or route.addressee)
     record = _platform_record(case, route, named)
@@ -234,7 +236,7 @@ def _refuse_without_account(case: Case, named: tuple[Sighting, ...]) -> None:
         platform_of_sighting(seen, case.situation) for seen in case.sightings
     )
     if not handles or not known:
-        raise NoAccount(name=case.name)
+        raise NoThreateningAccount(name=case.name)
 
 
 def _knows_sender(case: Case) -> bool:

@@ -51,7 +51,7 @@ class LanguageWords(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     element: dict[str, Wording]
 
 
-class _PlanRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _RouteDocumentRow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     says: tuple[str, ...]
     to: dict[str, str] = {}
     cited: dict[str, str] = {}
@@ -66,7 +66,7 @@ class DocumentPlans(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     schema: Literal[1]
     document: dict[DocumentKind, _Sections]
-    route: dict[str, _PlanRow]
+    route: dict[str, _RouteDocumentRow]
 
 
 @cache
@@ -119,7 +119,7 @@ def standard_sections_of(document: DocumentKind) -> tuple[str, ...]:
     return row.sections if row else ()
 
 
-_OWN_NOTE_PATTERN: Final = re.compile(
+_SOURCE_NOTE_PATTERN: Final = re.compile(
     r"\s*[(;][^();]*(?:re-verify|re-read|general knowledge)[^();]*(?:\)|$)"
 )
 #: The language that an addressee in this jurisdiction reads, if there are letters in it.
@@ -159,7 +159,9 @@ def law_name_in(route: Route, language: str) -> str:
     """Return the name of the law for a letter: as readers of that language cite it, or else as in
     the tables in laws/.
     """
-    return law_citation_in(route, language) or without_own_notes(f"{route.law}, {route.provision}")
+    return law_citation_in(route, language) or without_source_notes(
+        f"{route.law}, {route.provision}"
+    )
 
 
 def law_citation_in(route: Route, language: str) -> str:
@@ -168,13 +170,13 @@ def law_citation_in(route: Route, language: str) -> str:
     return row.cited.get(language, "") if row else ""
 
 
-def without_own_notes(fact: str) -> str:
+def without_source_notes(fact: str) -> str:
     """Return a fact without our own notes on its source, such as "(re-verify)".
 
-    >>> without_own_notes("s.162.1; 164.1 removal warrant (re-verify)")
+    >>> without_source_notes("s.162.1; 164.1 removal warrant (re-verify)")
     's.162.1; 164.1 removal warrant'
     """
-    return _OWN_NOTE_PATTERN.sub("", fact)
+    return _SOURCE_NOTE_PATTERN.sub("", fact)
 
 
 def addressee_office_in(route: Route, language: str) -> str:

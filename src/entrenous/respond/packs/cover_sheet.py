@@ -92,8 +92,8 @@ def _paragraphs(text: str) -> tuple[str, ...]:
 
 
 def cover_title(summary: PackSummary) -> str:
-    reader = "a court or the police" if summary.for_court else "a platform"
-    return f"Evidence of {summary.case}, for {reader}"
+    recipient = "a court or the police" if summary.for_court else "a platform"
+    return f"Evidence of {summary.case}, for {recipient}"
 
 
 def readme_text(summary: PackSummary) -> str:

@@ -72,7 +72,7 @@ def encrypt_pack_for(recipient: str, zipped: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedPack:
+class PackCheckResult:
     """The verifier's result: each check in words, and the statement of each stamp."""
 
     fingerprint: str | None
@@ -110,7 +110,7 @@ class CheckedPack:
 
 def check_received_pack(
     untrusted_place: Path | bytes, identity: Secret | None = None, ca: bytes | None = None
-) -> CheckedPack:
+) -> PackCheckResult:
     """Check a pack with the verifier that every pack contains.
 
     Args:
@@ -131,7 +131,7 @@ def check_received_pack(
         report = verify_pack.check_pack(files, ca)
     sums = (files or {}).get(verify_pack.SUMS)
     fingerprint = None if sums is None else sha256(sums).hex()
-    return CheckedPack(fingerprint, tuple(report.checks), tuple(report.stamps))
+    return PackCheckResult(fingerprint, tuple(report.checks), tuple(report.stamps))
 
 
 def _decrypt_pack(sealed: bytes, identity: Secret | None) -> bytes:

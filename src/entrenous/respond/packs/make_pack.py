@@ -37,7 +37,7 @@ class NothingToPack(Refused):
     """
 
 
-class SeveralLetters(Refused):
+class LettersNotChosen(Refused):
     """
     Case {name} has several letters, and a platform needs only the letters addressed to it. Give the
     numbers of those: entrenous evidence pack {name} --for platform --notice NUMBER --out DIR
@@ -138,7 +138,7 @@ def make_pack_for_platform(
         device: its vault has the case.
         write: writes the pack.
 
-    Raises NoSuchCase, NotAllAdults, NoSuchCaseEntry, NothingToPack, SeveralLetters,
+    Raises NoSuchCase, NotAllAdults, NoSuchCaseEntry, NothingToPack, LettersNotChosen,
     EvidenceChanged.
     """
     with device.vault.transaction():
@@ -168,7 +168,7 @@ def _letters_to_pack(case: Case, numbers: Sequence[int]) -> list[Notice]:
     if not case.notices:
         raise NothingToPack(name=case.name)
     if not numbers and len(case.notices) > 1:
-        raise SeveralLetters(name=case.name)
+        raise LettersNotChosen(name=case.name)
     wanted = [find_notice(case, number) for number in numbers]
     return wanted or [*case.notices]
 
@@ -180,11 +180,11 @@ def _record_pack(case: Case, purpose: str, pack: Pack, device: Device) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _PackContents:
-    """The contents for one kind of recipient (``reader``). ``tree`` has the length, the last hash
-    and the Merkle root of the custody chain, or is None.
+    """The contents for one kind of recipient (``recipient_kind``). ``tree`` has the length, the
+    last hash and the Merkle root of the custody chain, or is None.
     """
 
-    reader: str
+    recipient_kind: str
     items: list[dict[str, object]]
     files: PackFiles
     letters: Sequence[Notice]
@@ -235,7 +235,7 @@ def _build_pack(case: Case, contents: _PackContents, now: datetime) -> Pack:
 def _describe_pack(case: Case, contents: _PackContents, now: datetime) -> dict[str, object]:
     return {
         "schema": PACK_SCHEMA,
-        "for": contents.reader,
+        "for": contents.recipient_kind,
         "case": case.name,
         "packed_at": write_time(now),
         "custody": contents.tree,

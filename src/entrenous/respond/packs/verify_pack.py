@@ -34,9 +34,9 @@ HASH_BY_OID: dict[str, type[SHA256 | SHA384 | SHA512]] = {  # alone, with RSA, w
     **dict.fromkeys(("608648016503040202", "2a864886f70d01010c", "2a8648ce3d040303"), SHA384),
     **dict.fromkeys(("608648016503040203", "2a864886f70d01010d", "2a8648ce3d040304"), SHA512),
 }
-STAMP_FILES = (".json", ".tsr", ".pem")  # the manifest, its stamp, and the certificates
+STAMP_FILE_SUFFIXES = (".json", ".tsr", ".pem")  # the manifest, its stamp, and the certificates
 NOT_FOR_TIME = "its signer may not make time stamps"
-Part = tuple[int, bytes, bytes]  # tag, content, and both with their length
+DerPart = tuple[int, bytes, bytes]  # tag, content, and both with their length
 Certificates = list[x509.Certificate]
 Files = dict[str, bytes]
 
@@ -94,11 +94,11 @@ def check_pack(files: Files, ca: bytes | None = None) -> CheckReport:
     """Check everything in a pack; ``ca`` are trusted roots, PEM, instead of the pack's own."""
     report = CheckReport()
     report.run("the list of files", check_file_hashes, files)
-    report.run("the description of the pack", check_described, report, files, ca)
+    report.run("the description of the pack", check_description, report, files, ca)
     return report
 
 
-def check_described(report: CheckReport, files: Files, ca: bytes | None) -> None:
+def check_description(report: CheckReport, files: Files, ca: bytes | None) -> None:
     pack = read_json(files[PACK])
     need(pack["schema"] == "entrenous/pack/1", "it is of another version")
     items = {item["item"]: item for item in pack["items"]}
@@ -163,7 +163,7 @@ def check_item(item: Any, links: list[Any], files: Files) -> None:
 
 def check_stamp(row: Any, items: Any, links: list[Any], files: Files, ca: bytes | None) -> Any:
     """Check a stamp, and its manifest against the pack; return what the stamp states."""
-    manifest, token, pem = (files[f"stamps/{row['stamp']}{end}"] for end in STAMP_FILES)
+    manifest, token, pem = (files[f"stamps/{row['stamp']}{end}"] for end in STAMP_FILE_SUFFIXES)
     stamped = read_json(manifest)
     head = stamped["custody_head"]
     need(not links or head in {link["hash"] for link in links}, "it is over another chain")
@@ -179,7 +179,7 @@ def check_stamp(row: Any, items: Any, links: list[Any], files: Files, ca: bytes 
     return {**row, "items": covered, "root_sha256": proven}
 
 
-def der_parts(data: bytes) -> list[Part]:
+def der_parts(data: bytes) -> list[DerPart]:
     """Split DER, or BER with definite lengths, into its parts."""
     found, at = [], 0
     while at < len(data):
@@ -222,7 +222,7 @@ def verify_token(token: bytes, stamped: bytes, trusted: Certificates) -> tuple[d
     return at, roots[0].fingerprint(SHA256()).hex()
 
 
-def check_signer(signer: list[Part], info: bytes, known: Certificates) -> x509.Certificate:
+def check_signer(signer: list[DerPart], info: bytes, known: Certificates) -> x509.Certificate:
     """Verify the signed attributes and the signature over them; return the signer's certificate."""
     _, named, algorithm, attributes, signature_algorithm, signature = signer[:6]
     pairs = (der_parts(one[1]) for one in der_parts(attributes[1]))

@@ -41,24 +41,24 @@ class CaseHashes:
     items: tuple[int, ...] = ()
 
 
-_CASE_HASHES: Final = Table(CASE_HASHES_TABLE, CaseHashes)
+_TYPED_CASE_HASHES_TABLE: Final = Table(CASE_HASHES_TABLE, CaseHashes)
 
 
-def case_hashes(case: Case, device: Device) -> CaseHashes:
+def hash_case_pictures(case: Case, device: Device) -> CaseHashes:
     """Return the fingerprints of every picture stored in a case, and of the pictures in the message
     to which its trace led.
 
     Reading an item for the first time is recorded in the chain of custody. Items that are not
     pictures, or have too little detail, have no fingerprint.
     """
-    known = _CASE_HASHES.load(case.name, device.vault) or CaseHashes()
+    known = _TYPED_CASE_HASHES_TABLE.load(case.name, device.vault) or CaseHashes()
     hashes = dict.fromkeys((*known.hashes, *_traced_picture_hashes(case, device)))
     fresh = [item.number for item in case.evidence if item.number not in known.items]
     for number in fresh:
         hashes |= dict.fromkeys(_item_hashes(case, number, device))
     updated = CaseHashes(tuple(hashes), (*known.items, *fresh))
     if updated != known:
-        _CASE_HASHES.store(updated, case.name, device.vault)
+        _TYPED_CASE_HASHES_TABLE.store(updated, case.name, device.vault)
     return updated
 
 
@@ -86,7 +86,7 @@ def _item_hashes(case: Case, number: int, device: Device) -> Iterator[bytes]:
         picture = device.read_picture(data)
     except EntrenousError:
         return
-    for orientations in _view_hashes(picture):
+    for orientations in _hashes_with_and_without_borders(picture):
         if orientations[UNCHANGED_ORIENTATION_NAME].quality >= PDQ_QUALITY_MIN:
             yield orientations[UNCHANGED_ORIENTATION_NAME].bits
 
@@ -115,7 +115,7 @@ def shows_case_picture(
         return False
     return any(
         _matches_case_hash(view, references)
-        for orientations in _view_hashes(picture)
+        for orientations in _hashes_with_and_without_borders(picture)
         for view in orientations.values()
     )
 
@@ -123,7 +123,7 @@ def shows_case_picture(
 HashesByOrientation = dict[str, Fingerprint]
 
 
-def _view_hashes(picture: Picture) -> Iterator[HashesByOrientation]:
+def _hashes_with_and_without_borders(picture: Picture) -> Iterator[HashesByOrientation]:
     """Yield the hashes of a picture in eight orientations, then those of the area inside each plain
     border.
     """
@@ -138,6 +138,6 @@ def _matches_case_hash(view: Fingerprint, references: CaseHashes) -> bool:
         return False
     bits = int.from_bytes(view.bits, "big")
     return any(
-        (bits ^ int.from_bytes(references, "big")).bit_count() <= PDQ_RADIUS_BITS
-        for references in references.hashes
+        (bits ^ int.from_bytes(known, "big")).bit_count() <= PDQ_RADIUS_BITS
+        for known in references.hashes
     )

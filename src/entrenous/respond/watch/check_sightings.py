@@ -18,8 +18,8 @@ from entrenous.respond.nouns import AgeAnswer, Case, CaseState, Reappearance
 from entrenous.respond.reappearance import find_reappearance
 from entrenous.respond.watch.case_hashes import (
     CaseHashes,
-    case_hashes,
     has_picture_format,
+    hash_case_pictures,
     shows_case_picture,
 )
 from entrenous.respond.watch.page_pictures import picture_urls
@@ -30,7 +30,7 @@ from entrenous.respond.watch.polite_web import (
     RobotsForbid,
     SiteDidNotAnswer,
     WebAnswer,
-    is_local_url,
+    is_loopback_url,
     is_same_page,
 )
 from entrenous.respond.watch.records import (
@@ -92,13 +92,13 @@ def check_due_sightings(
             return
         if not has_agreed_to_watching(device, by_proxy=by_proxy):
             raise WatchingNotAgreed(name=record.case, number=record.sighting)
-        case = _case_to_check(record, device)
+        case = _load_case_or_defer_check(record, device)
         if case is not None:
             left -= 1
             yield _check_sighting(record, case, device, web)
 
 
-def _case_to_check(record: WatchedSighting, device: Device) -> Case | None:
+def _load_case_or_defer_check(record: WatchedSighting, device: Device) -> Case | None:
     """Return the case of a watched sighting; None if the sighting is not to be checked now, or is
     never to be checked again.
     """
@@ -125,7 +125,7 @@ def _check_sighting(
     record: WatchedSighting, case: Case, device: Device, web: PoliteWeb
 ) -> CheckedSighting:
     where = find_sighting(case, record.sighting).where
-    checker = PageChecker(web, case_hashes(case, device), device.read_picture)
+    checker = PageChecker(web, hash_case_pictures(case, device), device.read_picture)
     check = checker.check(record, where, device.clock.now())
     return _store_outcome(record, check, host_and_port_of(where), device)
 
@@ -174,7 +174,7 @@ class PageChecker:
                 where,
                 COMPARED_PICTURE_BYTES_MAX,
                 condition_headers,
-                allow_loopback=is_local_url(where),
+                allow_loopback=is_loopback_url(where),
             )
         except RobotsForbid:
             return WatchCheckOutcome(WatchEvent.UNCLEAR, WatchReason.ROBOTS)
@@ -195,14 +195,14 @@ class PageChecker:
         kept = (record.etag, record.last_modified, record.picture_url)
         if not self.case_hashes.hashes:
             return WatchCheckOutcome(WatchEvent.SEEN, WatchReason.ANSWERS, *kept)
-        if record.picture_url == where or self._shows_case_picture(record.picture_url, where):
+        if record.picture_url == where or self._is_case_picture_at(record.picture_url, where):
             return WatchCheckOutcome(WatchEvent.SEEN, WatchReason.PICTURE, *kept)
         return WatchCheckOutcome(WatchEvent.UNCLEAR, WatchReason.NO_PICTURE)
 
     def _check_content(self, fetched: FetchedPage, where: str) -> WatchCheckOutcome:
         answer, moved = fetched.answer, not is_same_page(fetched.url, where)
         readable = not answer.is_encoded and (_is_page(answer) or has_picture_format(answer.body))
-        picture = self._find_picture(answer, fetched.url, where) if readable else None
+        picture = self._find_picture_url(answer, fetched.url, where) if readable else None
         found = None if not self.case_hashes.hashes else picture is not None
         event, why = meaning_of_content(shows_picture=found, readable=readable, moved=moved)
         if event is not WatchEvent.SEEN:
@@ -212,7 +212,7 @@ class PageChecker:
             event, why, headers.get("etag", ""), headers.get("last-modified", ""), picture or ""
         )
 
-    def _find_picture(self, answer: WebAnswer, url: str, where: str) -> str | None:
+    def _find_picture_url(self, answer: WebAnswer, url: str, where: str) -> str | None:
         """Return the address of the case's picture, if the answer is that picture or a page showing
         it.
         """
@@ -220,9 +220,9 @@ class PageChecker:
             return where if self._is_case_picture(answer) else None
         if not self.case_hashes.hashes:
             return None
-        return next(self._find_picture_on_page(answer, url, where), None)
+        return next(self._find_picture_urls_on_page(answer, url, where), None)
 
-    def _find_picture_on_page(self, page: WebAnswer, url: str, where: str) -> Iterator[str]:
+    def _find_picture_urls_on_page(self, page: WebAnswer, url: str, where: str) -> Iterator[str]:
         start_s, left = self.web.now_s(), PAGE_PICTURES_BYTES_MAX
         for picture in picture_urls(page.body, url):
             if left <= 0 or self.web.now_s() - start_s > PAGE_PICTURES_TIME_MAX_S:
@@ -233,17 +233,17 @@ class PageChecker:
                 if self._is_case_picture(answer):
                     yield picture
 
-    def _shows_case_picture(self, picture: str, where: str) -> bool:
-        answer = self._fetch_picture(picture, where)
+    def _is_case_picture_at(self, picture_url: str, where: str) -> bool:
+        answer = self._fetch_picture(picture_url, where)
         return answer is not None and self._is_case_picture(answer)
 
-    def _fetch_picture(self, picture: str, where: str) -> WebAnswer | None:
+    def _fetch_picture(self, picture_url: str, where: str) -> WebAnswer | None:
         """Return the answer from a picture's address, or None. Addresses on this machine are
         allowed only if the sighting's address, ``where``, is on this machine too.
         """
         try:
             return self.web.fetch(
-                picture, COMPARED_PICTURE_BYTES_MAX, allow_loopback=is_local_url(where)
+                picture_url, COMPARED_PICTURE_BYTES_MAX, allow_loopback=is_loopback_url(where)
             ).answer
         except _FETCH_ERRORS:
             return None

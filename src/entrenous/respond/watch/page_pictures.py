@@ -39,7 +39,7 @@ def picture_urls(untrusted_page: bytes, url: str) -> tuple[str, ...]:
     ]
     base = _base_url(tags, url)
     found: dict[str, None] = {}
-    for reference in (*_declared_pictures(tags), *_shown_pictures(tags)):
+    for reference in (*_declared_picture_urls(tags), *_shown_picture_urls(tags)):
         absolute = _absolute_url(reference, base)
         if absolute:
             found[absolute] = None
@@ -71,7 +71,7 @@ def _base_url(tags: HtmlTags, url: str) -> str:
     return _absolute_url(next(references, ""), url) or url
 
 
-def _declared_pictures(tags: HtmlTags) -> Iterator[str]:
+def _declared_picture_urls(tags: HtmlTags) -> Iterator[str]:
     for name, attributes in tags:
         if (
             name == "meta"
@@ -83,15 +83,15 @@ def _declared_pictures(tags: HtmlTags) -> Iterator[str]:
             yield attributes.get("href", "")
 
 
-def _shown_pictures(tags: HtmlTags) -> Iterator[str]:
+def _shown_picture_urls(tags: HtmlTags) -> Iterator[str]:
     for name, attributes in tags:
         if name in {"img", "video"}:
             yield from (attributes[key] for key in _SOURCE_ATTRIBUTES if key in attributes)
         if name in {"img", "source"}:
-            yield _largest_in_srcset(attributes.get("srcset", ""))
+            yield _last_url_in_srcset(attributes.get("srcset", ""))
 
 
-def _largest_in_srcset(srcset: str) -> str:
+def _last_url_in_srcset(srcset: str) -> str:
     """Return the last address of a srcset, which is usually the largest."""
     last = srcset.rpartition(", ")[2].split()
     return last[0] if last else ""

@@ -148,7 +148,7 @@ class PoliteWeb:
         """
         current = normalize_web_address(url)
         for _ in range(REDIRECTS_MAX + 1):
-            if self.heeds_robots and not self._site_rules(
+            if self.heeds_robots and not self._robots_rules_for(
                 current, allow_loopback=allow_loopback
             ).allows(current):
                 raise RobotsForbid
@@ -173,24 +173,28 @@ class PoliteWeb:
         finally:
             self._asked_s[host] = self.now_s()
 
-    def _site_rules(self, url: str, *, allow_loopback: bool) -> RobotsRules:
+    def _robots_rules_for(self, url: str, *, allow_loopback: bool) -> RobotsRules:
         """Return a site's rules, requested once (RFC 9309 section 2.3); raises SiteDidNotAnswer."""
         site = _origin_of_url(url)
         if site not in self._robots:
-            self._robots[site] = self._read_rules(site + ROBOTS_PATH, allow_loopback=allow_loopback)
+            self._robots[site] = self._fetch_robots_rules(
+                site + ROBOTS_PATH, allow_loopback=allow_loopback
+            )
         known = self._robots[site]
         if isinstance(known, SiteDidNotAnswer):
             raise known
         return known
 
-    def _read_rules(self, url: str, *, allow_loopback: bool) -> RobotsRules | SiteDidNotAnswer:
+    def _fetch_robots_rules(
+        self, url: str, *, allow_loopback: bool
+    ) -> RobotsRules | SiteDidNotAnswer:
         current = url
         try:
             for _ in range(REDIRECTS_MAX + 1):
                 answer = self._get(current, {}, ROBOTS_BYTES_MAX, allow_loopback=allow_loopback)
                 target = _redirect_target(answer, current)
                 if not target:
-                    return _parse_rules(answer)
+                    return _parse_robots_rules(answer)
                 current = normalize_web_address(target)
         except SiteDidNotAnswer as error:
             return error
@@ -201,7 +205,7 @@ class PoliteWeb:
         return EVERYTHING_ALLOWED
 
 
-def _parse_rules(answer: WebAnswer) -> RobotsRules | SiteDidNotAnswer:
+def _parse_robots_rules(answer: WebAnswer) -> RobotsRules | SiteDidNotAnswer:
     if answer.status in _CLIENT_ERROR_STATUSES and answer.status != _TOO_MANY_REQUESTS_STATUS:
         return EVERYTHING_ALLOWED
     if answer.status >= 500 or answer.status == _TOO_MANY_REQUESTS_STATUS:
@@ -278,7 +282,7 @@ def is_public_ip(address: str) -> bool:
     return ip.is_global and not ip.is_multicast
 
 
-def is_local_url(url: str) -> bool:
+def is_loopback_url(url: str) -> bool:
     """Return whether an address is on this machine."""
     return is_loopback(_host_of_url(url))
 

@@ -51,13 +51,13 @@ class WatchingAgreement:
 
 
 @dataclass(frozen=True, slots=True)
-class HostPause:
+class HostPostponement:
     """The time until which a host is not contacted, because it asked for that or did not answer."""
 
     until: datetime
 
 
-HOST_PAUSE_TABLE: Final = Table("watch-host", HostPause)  # key: host and port
+HOST_POSTPONEMENT_TABLE: Final = Table("watch-host", HostPostponement)  # key: host and port
 AGREEMENT_TABLE: Final = Table("watch-agreed", WatchingAgreement)  # the only key is "watch"
 _SITE_SEES_TEXT: Final = translatable(
     "To look at a page, the app asks its site for it, as your browser does. The site, and other "
@@ -194,16 +194,16 @@ def forget_watching(name: str, device: Device) -> None:
 
 def host_postponed_until(host: str, device: Device) -> datetime | None:
     """Return the time until which a host is not contacted, or None."""
-    known = HOST_PAUSE_TABLE.load(host, device.vault)
+    known = HOST_POSTPONEMENT_TABLE.load(host, device.vault)
     return None if known is None else known.until
 
 
 def postpone_host(host: str, until: datetime | None, device: Device) -> None:
     """Store the time until which a host is not contacted. None means that the host answered."""
     if until is None:
-        HOST_PAUSE_TABLE.drop(host, device.vault)
+        HOST_POSTPONEMENT_TABLE.drop(host, device.vault)
     else:
-        HOST_PAUSE_TABLE.store(HostPause(until), host, device.vault)
+        HOST_POSTPONEMENT_TABLE.store(HostPostponement(until), host, device.vault)
 
 
 def _drop_record(record: WatchedSighting, device: Device) -> None:

@@ -161,7 +161,7 @@ FIRST_RETRY_WAIT: Final = timedelta(hours=1)  # doubled after each check without
 # longest pause, even if a site asks for a longer one
 LONGEST_RETRY_WAIT: Final = timedelta(days=30)
 # up to an eighth of the wait is added at random, so that checks come at no fixed hour
-_RANDOM_SHARE_DIVISOR: Final = 8
+_RANDOM_DELAY_DIVISOR: Final = 8
 _RANDOM_BYTES: Final = 2
 _COUNTED_FAILURES_MAX: Final = 20
 _REASONS_FOR_RARE_CHECKS: Final = frozenset({WatchReason.ROBOTS, WatchReason.NOT_PUBLIC})
@@ -179,7 +179,9 @@ def watched_after_check(
         sighting=record.sighting,
         since=record.since,
         due_at=now
-        + _randomize_interval(_wait_until_next_check(record, check, failures, now), random),
+        + _lengthen_interval_at_random(
+            _wait_until_next_check(record, check, failures, now), random
+        ),
         state=WATCH_TRANSITIONS[record.state, event],
         why=check.why,
         looked_at=now,
@@ -211,9 +213,9 @@ def _wait_until_next_check(
     )
 
 
-def _randomize_interval(interval: timedelta, random: bytes) -> timedelta:
+def _lengthen_interval_at_random(interval: timedelta, random: bytes) -> timedelta:
     share = int.from_bytes(random[:_RANDOM_BYTES], "big") / 256**_RANDOM_BYTES
-    return interval + interval * share / _RANDOM_SHARE_DIVISOR
+    return interval + interval * share / _RANDOM_DELAY_DIVISOR
 
 
 def parse_retry_after(untrusted_value: str, now: datetime) -> timedelta | None:
@@ -286,7 +288,7 @@ def meaning_of_content(
     )
 
 
-def watched_in_words(record: WatchedSighting) -> str:
+def watch_state_in_words(record: WatchedSighting) -> str:
     """Say what is known about a watched sighting, and why; never its address."""
     when = "" if record.looked_at is None else f" ({moment_in_words(record.looked_at)})"
     state, why = translated(_STATE_TEXTS[record.state]), translated(WATCH_REASON_TEXTS[record.why])
