@@ -28,7 +28,12 @@ from bench.sounds.material import music, spoken, voice
 from bench.sounds.perceived import judge
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.watermark.audio_detector import key_scores
-from entrenous.watermark.audio_mark import WINDOW_SAMPLES, PreparedSound, embed_sound, prepare_sound
+from entrenous.watermark.audio_mark import (
+    WINDOW_SAMPLES,
+    PreparedSound,
+    embed_sound_mark,
+    prepare_sound,
+)
 from entrenous.watermark.likelihood import chance_that_any_scores, upper_tail
 from tests.watermark.detect import detect_sound
 
@@ -77,7 +82,7 @@ def attacked(
     """One marked copy through every attack."""
     prepared = prepare_sound(samples, rate_hz)
     streams = _streams(prepared, _RECIPIENTS, seed)
-    marked = embed_sound(prepared, streams[0])[:, 0]
+    marked = embed_sound_mark(prepared, streams[0])[:, 0]
     results = []
     for name in names:
         length = _LONG_S if name.startswith("amr") else _LEAK_S
@@ -95,7 +100,7 @@ def merged(samples: Samples, rate_hz: int, count: int, seed: int) -> tuple[int, 
     """How many of ``count`` copies, averaged and sent as Opus 24k, are named; the best z."""
     prepared = prepare_sound(samples, rate_hz)
     streams = _streams(prepared, count, seed)
-    average = np.mean([embed_sound(prepared, one)[:, 0] for one in streams], axis=0)
+    average = np.mean([embed_sound_mark(prepared, one)[:, 0] for one in streams], axis=0)
     leak, leak_hz = OPUS_24(average.astype(np.float32), rate_hz)
     heard = detect_sound(leak, leak_hz, prepared)
     found = np.zeros(count) if heard is None else key_scores(heard.evidence, streams)
@@ -121,7 +126,7 @@ class Heard:
 def heard_of_mark(samples: Samples, rate_hz: int, seed: int, *, speech: bool) -> Heard:
     """Of one copy, before it is encoded."""
     prepared = prepare_sound(samples, rate_hz)
-    marked = embed_sound(prepared, _streams(prepared, 1, seed)[0])[:, 0]
+    marked = embed_sound_mark(prepared, _streams(prepared, 1, seed)[0])[:, 0]
     own, other = _powers(samples, rate_hz), _powers(marked - samples, rate_hz)
     audible = own > 1e-6 * own.max()
     each = 10 * np.log10(own[audible] / (other[audible] + 1e-12))
@@ -144,7 +149,9 @@ def _powers(samples: Samples, rate_hz: int) -> NDArray[np.float64]:
 def innocent_scores(samples: Samples, rate_hz: int, seed: int) -> NDArray[np.float64]:
     """A thousand fresh keys against an unmarked leak and two strangers' copies."""
     prepared = prepare_sound(samples, rate_hz)
-    leaks = [samples] + [embed_sound(prepared, one)[:, 0] for one in _streams(prepared, 2, seed)]
+    leaks = [samples] + [
+        embed_sound_mark(prepared, one)[:, 0] for one in _streams(prepared, 2, seed)
+    ]
     fresh = _streams(prepared, 1000, seed + 1)
     heard = [detect_sound(*OPUS_24(leak, rate_hz), prepared) for leak in leaks]
     return np.concatenate([key_scores(one.evidence, fresh) for one in heard if one is not None])
@@ -152,7 +159,7 @@ def innocent_scores(samples: Samples, rate_hz: int, seed: int) -> NDArray[np.flo
 
 def _streams(prepared: PreparedSound, count: int, seed: int) -> list[bytes]:
     rng = np.random.default_rng(seed)
-    return [rng.bytes(-(-prepared.chips // 8)) for _ in range(count)]
+    return [rng.bytes(-(-prepared.chip_count // 8)) for _ in range(count)]
 
 
 def measured(names: tuple[str, ...]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from entrenous.fingerprint.embedding import quantise_embedding
-from entrenous.fingerprint.nouns import SQUARE_PX, Embedding
+from entrenous.fingerprint.nouns import EMBEDDING_SQUARE_SIDE_PX, Embedding
 
 
 class FineEmbedder:
@@ -18,7 +18,9 @@ class FineEmbedder:
 
 
 def _fine(square: bytes) -> Embedding:
-    pixels = np.frombuffer(square, np.uint8).reshape(SQUARE_PX, SQUARE_PX, 3)
+    pixels = np.frombuffer(square, np.uint8).reshape(
+        EMBEDDING_SQUARE_SIDE_PX, EMBEDDING_SQUARE_SIDE_PX, 3
+    )
     grey = pixels.mean(axis=2, dtype=np.float32)
     small = np.asarray(cv2.resize(grey, (32, 16), interpolation=cv2.INTER_AREA), np.float32)
     fine = (small - cv2.GaussianBlur(small, (0, 0), 1.5)).reshape(-1)

@@ -14,11 +14,11 @@ from bench.tracing.grid import Row
 from bench.tracing.house import RECIPIENTS
 from bench.tracing.null import POWERS
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
-from entrenous.watermark.verdict import naming_score_min
+from entrenous.watermark.verdict import lowest_naming_score
 
 mpl.use("Agg")
 _DPI: Final = 90
-_NAMED_FROM: Final = naming_score_min(
+_NAMED_FROM: Final = lowest_naming_score(
     RECIPIENTS, alpha=FALSE_NAMING_CHANCE_MAX / 2
 )  # the first round spends half
 _MARKS: Final = {"XS": "v", "S": "o", "M": "s", "L": "^"}

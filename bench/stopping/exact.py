@@ -13,7 +13,7 @@ import numpy as np
 from bench.stopping import peers
 from bench.stopping.hashes import changes, random_hashes
 from entrenous.fingerprint.linear_scan import HashPairs, Words
-from entrenous.fingerprint.multi_index import IndexSegment, Searchable, substring_plan
+from entrenous.fingerprint.multi_index import HashIndex, IndexSegment, substring_plan
 
 DISTANCES: Final = 33
 _AT_ONCE: Final = 2048
@@ -44,7 +44,7 @@ def asked_at_every_distance(bank: Words, each: int, rng: np.random.Generator) ->
     return bank[rng.integers(0, len(bank), len(distances))] ^ changes(distances, rng)
 
 
-def compared(indexes: Sequence[Searchable], bank: Words, wanted: Words) -> Wrong:
+def compared(indexes: Sequence[HashIndex], bank: Words, wanted: Words) -> Wrong:
     """All queries of all indexes; entry numbers are rows, counted from 1."""
     judge = peers.flat(bank)
     total = Wrong.none()

@@ -18,7 +18,7 @@ import numpy as np
 from bench.stopping import peers
 from bench.stopping.hashes import queries
 from entrenous.fingerprint.linear_scan import ScanIndex, Words
-from entrenous.fingerprint.multi_index import build_searchable
+from entrenous.fingerprint.multi_index import build_hash_index
 from entrenous.stop.index.base_file import MappedBase, read_base, write_base
 
 BATCH: Final = 8  # the orientations of one upload
@@ -81,7 +81,7 @@ def on_file(bank: Words) -> Iterator[OnFile]:
     with TemporaryDirectory(dir=scratch()) as made:
         path = Path(made) / "base"
         began = time.perf_counter()
-        index = build_searchable(np.arange(1, len(bank) + 1), bank, inverted=True)
+        index = build_hash_index(np.arange(1, len(bank) + 1), bank, inverted=True)
         built = time.perf_counter()
         write_base(path, index, ScanIndex.empty())
         written = time.perf_counter()

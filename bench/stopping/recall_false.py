@@ -22,7 +22,7 @@ from bench.stopping.recall_looks import (
 )
 from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS_BITS
 from entrenous.fingerprint.crops import window_hashes
-from entrenous.fingerprint.multi_index import Searchable, build_searchable
+from entrenous.fingerprint.multi_index import HashIndex, build_hash_index
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.judge.scan import hash_whole_picture
 
@@ -56,7 +56,7 @@ class Pieces:
 
     hashes: Words
     owner: NDArray[np.int64]
-    windows: Searchable
+    windows: HashIndex
     window_of: NDArray[np.int64]
 
     @classmethod
@@ -72,7 +72,7 @@ class Pieces:
                     windows += parts
                     wholes.append(whole.bits)
                     owner.append(place)
-        index = build_searchable(np.arange(len(windows)), words(b"".join(windows)))
+        index = build_hash_index(np.arange(len(windows)), words(b"".join(windows)))
         return cls(words(b"".join(wholes)), np.array(owner), index, np.array(window_of))
 
     def fitting(self, place: int, views: Words) -> Counted:

@@ -35,11 +35,11 @@ from entrenous.base.audio_video import FrameSelection
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.linear_scan import ScanIndex
 from entrenous.fingerprint.nouns import VIDEO_KIND, VideoPrint, VideoViews
-from entrenous.fingerprint.pdq import orientations
+from entrenous.fingerprint.pdq import orientation_fingerprints
 from entrenous.fingerprint.sound_index import SoundIndex, make_sound_fingerprint, sound_views
 from entrenous.fingerprint.video_hash import (
-    REGISTERED_FRAMES,
-    UPLOAD_FRAMES,
+    REGISTERED_FRAME_SELECTION,
+    UPLOAD_FRAME_SELECTION,
     make_video_fingerprint,
     video_views,
 )
@@ -128,13 +128,13 @@ def clips(count: int, seconds: float) -> Iterator[tuple[str, bytes]]:
 
 def registered(data: bytes) -> VideoPrint:
     """As a person's device does it."""
-    with read_clip(data, REGISTERED_FRAMES) as clip:
+    with read_clip(data, REGISTERED_FRAME_SELECTION) as clip:
         return make_video_fingerprint(clip.frames, clip.shown.length_s, parts=True)
 
 
 def looked_at(data: bytes) -> VideoViews:
     """As the gate does it."""
-    with read_clip(data, UPLOAD_FRAMES) as clip:
+    with read_clip(data, UPLOAD_FRAME_SELECTION) as clip:
         return video_views(clip.frames, clip.shown.length_s)
 
 
@@ -190,7 +190,7 @@ def _screenshots(
                 pixels[:, :, ::-1], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA
             )
             _, file = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 70])
-            views = orientations(read_picture(file.tobytes()))
+            views = orientation_fingerprints(read_picture(file.tobytes()))
             near = bank.index.find_near_hashes([view.bits for view in views.values()])
             hits = {str(claim.id): False for one in near for claim, _ in bank.places[one.entry]}
             _count(tally, name, hits, len(found))
@@ -227,8 +227,12 @@ def speed(data: bytes) -> dict[str, float]:
     decoding_s = time.process_time() - start
     rates = {}
     for name, work, apart_s in (
-        ("registered", partial(make_video_fingerprint, parts=True), REGISTERED_FRAMES.apart_s),
-        ("looked_at", video_views, UPLOAD_FRAMES.apart_s),
+        (
+            "registered",
+            partial(make_video_fingerprint, parts=True),
+            REGISTERED_FRAME_SELECTION.apart_s,
+        ),
+        ("looked_at", video_views, UPLOAD_FRAME_SELECTION.apart_s),
     ):
         start = time.process_time()
         _repeated(work, frames)

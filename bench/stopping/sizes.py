@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.stopping.hashes import clustered_hashes, queries, random_hashes
 from entrenous.fingerprint.linear_scan import ScanIndex, Words
-from entrenous.fingerprint.multi_index import IndexSegment, Searchable, substring_plan
+from entrenous.fingerprint.multi_index import HashIndex, IndexSegment, substring_plan
 
 _COUNTS: Final = (1_000, 10_000, 50_000, 300_000, 1_000_000, 2_000_000, 4_000_000)
 _SCANNED_MAX: Final = 300_000
@@ -29,7 +29,7 @@ def told_by_size() -> Iterator[str]:
                 yield f"{count:>9,} {kind:9} {name:>4}: {single:.3f} ms, {together:.3f} by eight"
 
 
-def _ways(bank: Words) -> Iterator[tuple[str, Searchable]]:
+def _ways(bank: Words) -> Iterator[tuple[str, HashIndex]]:
     numbers = np.arange(len(bank))
     if len(bank) <= _SCANNED_MAX:
         yield "scan", ScanIndex(numbers, np.ascontiguousarray(bank.T))
@@ -37,7 +37,7 @@ def _ways(bank: Words) -> Iterator[tuple[str, Searchable]]:
         yield str(substrings), IndexSegment.built(substring_plan(substrings), numbers, bank)
 
 
-def _ms(index: Searchable, wanted: Words, batch: int) -> float:
+def _ms(index: HashIndex, wanted: Words, batch: int) -> float:
     """The best of three, for each query."""
     taken = []
     for _ in range(3):

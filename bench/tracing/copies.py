@@ -23,7 +23,7 @@ from entrenous.send.copies.picture_copies import (
     prepare_original,
     write_picture_copy,
 )
-from entrenous.watermark.chip_layout import stream_bytes
+from entrenous.watermark.chip_layout import key_stream_bytes
 from entrenous.watermark.embed import embed_mark
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
@@ -86,7 +86,7 @@ def marked_samples(original: PictureOriginal, key: Secret) -> Rgb:
     Raises:
         AssertionError: written, they would not be the file that it writes.
     """
-    size = stream_bytes(original.picture.width_px, original.picture.height_px)
+    size = key_stream_bytes(original.picture.width_px, original.picture.height_px)
     key_stream = derive_key_stream(key, COPY_MARK_KEY_CONTEXT, size)
     marked = embed_mark(original.prepared, key_stream, original.dither_stream)
     written = write_picture(original.picture, marked, finer=original.finer_quality_steps)

@@ -9,7 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.fingerprint import borders
-from entrenous.fingerprint.borders import boxes_inside_frames, thumbnail, without_borders
+from entrenous.fingerprint.borders import (
+    boxes_inside_frames,
+    luma_thumbnail,
+    pictures_inside_frames,
+)
 
 
 def framed(pixels: Any, *, sides: tuple[int, int, int, int], level: int) -> Any:
@@ -29,7 +33,7 @@ def test_a_frame_is_found_through_jpeg(
 ) -> None:
     for name in ("astronaut", "cat", "coffee", "rocket"):
         pixels = photographs[name]
-        inner = without_borders(as_jpeg(framed(pixels, sides=sides, level=level), 50))
+        inner = pictures_inside_frames(as_jpeg(framed(pixels, sides=sides, level=level), 50))
         assert inner, name
         assert abs(inner[0].shape[0] - pixels.shape[0]) <= 4, name
         assert abs(inner[0].shape[1] - pixels.shape[1]) <= 4, name
@@ -47,7 +51,7 @@ def test_a_frame_narrower_than_jpegs_blocks_is_found_on_all_sides(
         pixels = cv2.resize(photo, (width_px, high), interpolation=cv2.INTER_AREA)
         down, across = round(0.02 * high), round(0.02 * width_px)
         saved = as_jpeg(framed(pixels, sides=(down, down, across, across), level=level), 60)
-        found = boxes_inside_frames(thumbnail(saved))
+        found = boxes_inside_frames(luma_thumbnail(saved))
         box = (down, down + high, across, across + width_px)
         assert any(np.abs(np.subtract(one, box)).max() <= 3 for one in found), (name, found)
 
@@ -55,7 +59,7 @@ def test_a_frame_narrower_than_jpegs_blocks_is_found_on_all_sides(
 def test_a_letterbox_inside_a_frame_and_the_frame_alone(photographs: dict[str, Any]) -> None:
     pixels = photographs["coffee"]
     boxed = framed(pixels, sides=(60, 60, 0, 0), level=0)
-    first, second, *_ = without_borders(framed(boxed, sides=(30, 30, 30, 30), level=255))
+    first, second, *_ = pictures_inside_frames(framed(boxed, sides=(30, 30, 30, 30), level=255))
     assert np.abs(np.subtract(first.shape, boxed.shape)).max() <= 2
     assert np.abs(np.subtract(second.shape, pixels.shape)).max() <= 2
 
@@ -63,13 +67,13 @@ def test_a_letterbox_inside_a_frame_and_the_frame_alone(photographs: dict[str, A
 def test_a_plain_sky_inside_a_frame_stays_in_the_first_view(photographs: dict[str, Any]) -> None:
     pixels = photographs["astronaut"].copy()
     pixels[:120] = 90
-    first, *_ = without_borders(framed(pixels, sides=(20, 20, 20, 20), level=230))
+    first, *_ = pictures_inside_frames(framed(pixels, sides=(20, 20, 20, 20), level=230))
     assert np.abs(np.subtract(first.shape, pixels.shape)).max() <= 2
 
 
 def test_pictures_without_a_frame(photographs: dict[str, Any]) -> None:
     for name in ("astronaut", "cat", "coffee", "rocket", "china", "flower"):
-        assert without_borders(photographs[name]) == (), name
+        assert pictures_inside_frames(photographs[name]) == (), name
 
 
 def test_plain_picture_has_no_frame() -> None:
@@ -118,7 +122,10 @@ def test_quick_test_of_outermost_pixels_misses_no_frame(
     pixels = (pixels * 0.9 + slope).astype(np.uint8)
     if grey:
         pixels = np.ascontiguousarray(pixels[:, :, 0])
-    with_it, without = without_borders(pixels, thumbnail(pixels)), without_borders(pixels)
+    with_it, without = (
+        pictures_inside_frames(pixels, luma_thumbnail(pixels)),
+        pictures_inside_frames(pixels),
+    )
     assert [one.shape for one in without] == [one.shape for one in with_it]
     assert all(np.array_equal(one, other) for one, other in zip(without, with_it, strict=True))
 
@@ -127,14 +134,14 @@ def test_a_frame_whose_slope_is_just_what_rounding_hides() -> None:
     pixels = np.random.default_rng(3).integers(0, 2, (400, 683), dtype=np.uint8) * 255
     stripes = np.where(np.arange(48)[:, None] % 2, [[76, 85]], [[78, 87]]).astype(np.uint8)
     pixels[:48] = np.repeat(stripes, [255, 683 - 255], axis=1)
-    (inner, *_) = boxes_inside_frames(thumbnail(pixels))
+    (inner, *_) = boxes_inside_frames(luma_thumbnail(pixels))
     assert inner[0] > 0
-    assert without_borders(pixels)
+    assert pictures_inside_frames(pixels)
 
 
 def test_a_picture_without_a_frame_costs_no_thumbnail(
     photographs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels = cv2.resize(photographs["coffee"], (1200, 800))
-    monkeypatch.setattr(borders, "thumbnail", pytest.fail)
-    assert without_borders(pixels) == ()
+    monkeypatch.setattr(borders, "luma_thumbnail", pytest.fail)
+    assert pictures_inside_frames(pixels) == ()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from entrenous.base.picture import Picture
-from entrenous.fingerprint.borders import thumbnail
+from entrenous.fingerprint.borders import luma_thumbnail
 from entrenous.fingerprint.crops import (
     FAR_ENLARGEMENT_COUNT,
     enlarged_spectra,
@@ -18,7 +18,7 @@ from entrenous.fingerprint.crops import (
     window_hashes,
 )
 from entrenous.fingerprint.linear_scan import ScanIndex
-from entrenous.fingerprint.pdq import fingerprint, hash_spectra, spectrum_orientations
+from entrenous.fingerprint.pdq import fingerprint, hash_spectra, orientation_spectra
 
 pytestmark = pytest.mark.slow
 
@@ -47,9 +47,7 @@ def one_by_one(hashes: bytes) -> list[bytes]:
 
 
 def queries(spectra: Any) -> list[bytes]:
-    return one_by_one(
-        b"".join(hash_spectra(one) for one in spectrum_orientations(spectra).values())
-    )
+    return one_by_one(b"".join(hash_spectra(one) for one in orientation_spectra(spectra).values()))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +64,8 @@ def test_cut_outs_are_found_and_strangers_are_not(
 ) -> None:
     rng = np.random.default_rng(70)
     uploads = {
-        name: queries(trimmed_spectra(thumbnail(leak(photographs[name], rng)))) for name in SUBJECTS
+        name: queries(trimmed_spectra(luma_thumbnail(leak(photographs[name], rng))))
+        for name in SUBJECTS
     }
     for name in SUBJECTS:
         assert windows[name].find_near_hashes(uploads[name]), name
@@ -80,7 +79,7 @@ def test_a_mirrored_cut_out_says_so(
     cut = np.ascontiguousarray(np.fliplr(photographs["coffee"][30:370, 60:570]))
     found = {
         how: windows["coffee"].find_near_hashes(one_by_one(hash_spectra(spectra)))
-        for how, spectra in spectrum_orientations(trimmed_spectra(thumbnail(cut))).items()
+        for how, spectra in orientation_spectra(trimmed_spectra(luma_thumbnail(cut))).items()
     }
     assert found["mirror"]
     assert not found["as it is"]
@@ -95,7 +94,7 @@ def test_narrow_cut_matches_the_whole_hash(
         height, width, _ = pixels.shape
         cut = pixels[int(off * height) :, : int((1 - off) * width)]
         index = ScanIndex.empty().with_added([1], [fingerprint(picture_of(pixels)).bits])
-        upload = one_by_one(hash_spectra(enlarged_spectra(thumbnail(small_jpeg(cut, 1.0)))))
+        upload = one_by_one(hash_spectra(enlarged_spectra(luma_thumbnail(small_jpeg(cut, 1.0)))))
         assert index.find_near_hashes(upload), name
 
 
@@ -107,13 +106,13 @@ def test_a_window_beside_a_sticker_is_the_registered_one(
         height, width, _ = covered.shape
         covered[int(0.75 * height) :, int(0.1 * width) : int(0.6 * width)] = (255, 210, 40)
         near = windows[name].find_near_hashes(
-            one_by_one(hash_spectra(registered_window_spectra(thumbnail(covered))))
+            one_by_one(hash_spectra(registered_window_spectra(luma_thumbnail(covered))))
         )
         assert min(one.distance for one in near) == 0, name
 
 
 def test_number_of_spectra(photographs: dict[str, Any]) -> None:
-    grey = thumbnail(photographs["cat"])
+    grey = luma_thumbnail(photographs["cat"])
     assert [
         len(family(grey))
         for family in (trimmed_spectra, enlarged_spectra, registered_window_spectra)

@@ -13,7 +13,7 @@ from entrenous.fingerprint.embedding import (
     resize_to_square,
     window_squares,
 )
-from entrenous.fingerprint.nouns import SQUARE_PX
+from entrenous.fingerprint.nouns import EMBEDDING_SQUARE_SIDE_PX
 
 
 def levels(one: bytes) -> Any:
@@ -46,7 +46,9 @@ def test_windows_are_few_and_of_one_size(shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
     seen = window_squares(noise)
     assert len(seen) <= WINDOWS_MAX
-    assert {len(one) for one in (resize_to_square(noise), *seen)} == {3 * SQUARE_PX**2}
+    assert {len(one) for one in (resize_to_square(noise), *seen)} == {
+        3 * EMBEDDING_SQUARE_SIDE_PX**2
+    }
     if min(shape) < 32:
         assert not seen
 
@@ -58,4 +60,4 @@ def test_a_flat_drawing_is_level_and_photographs_are_not() -> None:
     assert flat_step_share(resize_to_square(drawing)) > 0.85
     for photograph in (skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea()):
         assert flat_step_share(resize_to_square(photograph)) < 0.5
-    assert flat_step_share(bytes(SQUARE_PX * SQUARE_PX * 3)) == 1.0
+    assert flat_step_share(bytes(EMBEDDING_SQUARE_SIDE_PX * EMBEDDING_SQUARE_SIDE_PX * 3)) == 1.0

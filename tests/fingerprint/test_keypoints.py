@@ -26,7 +26,7 @@ def met(one: FeaturePoints, other: FeaturePoints) -> float:
     ("change", "known"),
     [
         (lambda pixels: pixels[:, ::-1], FeaturePoints.mirrored),
-        (lambda pixels: 255 - pixels, FeaturePoints.inverted),
+        (lambda pixels: 255 - pixels, FeaturePoints.with_inverted_colours),
     ],
 )
 def test_mirrored_and_inverted_pictures_have_the_predicted_points(
@@ -57,7 +57,7 @@ def test_a_crop_keeps_its_share_of_the_points(photographs: dict[str, Any]) -> No
 def test_flat_pictures_have_no_points(shape: tuple[int, ...]) -> None:
     points = find_feature_points(np.full(shape, 90, np.uint8), 400)
     assert points.descriptors.shape == (0, 128)
-    assert points.mirrored().places.shape == points.inverted().places.shape == (0, 2)
+    assert points.mirrored().places.shape == points.with_inverted_colours().places.shape == (0, 2)
 
 
 def test_never_more_points_than_asked_for(photographs: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from entrenous.fingerprint import multi_index
 from entrenous.fingerprint.linear_scan import ScanIndex, hashes_as_words
-from entrenous.fingerprint.multi_index import IndexSegment, build_searchable, substring_plan
+from entrenous.fingerprint.multi_index import IndexSegment, build_hash_index, substring_plan
 from tests.stop.index.brute_force import at_distance, brute_force, odd_bank, told
 
 PLANS = (11, 12, 13, 16)
@@ -145,6 +145,6 @@ def test_the_size_decides_how_a_bank_is_searched() -> None:
     rng = np.random.default_rng(2)
     for count, kind in ((10_000, ScanIndex), (10_001, IndexSegment)):
         words = rng.integers(0, 2**64, size=(count, 4), dtype=np.uint64)
-        index = build_searchable(np.arange(count), words)
+        index = build_hash_index(np.arange(count), words)
         assert isinstance(index, kind)
         assert index.pairs(words[77:78], 31).to_near_hashes()[0].entry == 77

@@ -8,7 +8,7 @@ import pdqhash
 import pytest
 
 from entrenous.base.picture import Picture
-from entrenous.fingerprint.pdq import distance, fingerprint, inverted_hash, orientations
+from entrenous.fingerprint.pdq import distance, fingerprint, inverted_hash, orientation_fingerprints
 
 MakePicture = Callable[[Any], Picture]
 # The reference's order: original, turned 90, 180, 270, flipped by x, y, diagonal, antidiagonal.
@@ -39,7 +39,7 @@ def test_all_eight_equal_the_reference(
 ) -> None:
     for name, pixels in photographs.items():
         vectors, _ = pdqhash.compute_dihedral(np.ascontiguousarray(pixels))
-        ours = orientations(picture_of(pixels))
+        ours = orientation_fingerprints(picture_of(pixels))
         assert len(ours) == 8
         for how, vector in zip(REFERENCE_ORDER, vectors, strict=True):
             assert ours[how].bits == np.packbits(vector.astype(np.uint8)).tobytes(), (name, how)
@@ -60,7 +60,7 @@ def test_sixty_pictures_of_many_sizes_equal_the_reference(
             )
             cut = np.ascontiguousarray(pixels[top : top + rows, left : left + columns])
             vectors, quality = pdqhash.compute_dihedral(cut)
-            ours = orientations(picture_of(cut))
+            ours = orientation_fingerprints(picture_of(cut))
             for how, vector in zip(REFERENCE_ORDER, vectors, strict=True):
                 assert ours[how].bits == np.packbits(vector.astype(np.uint8)).tobytes(), how
                 assert abs(ours[how].quality - quality) <= 1
@@ -74,7 +74,7 @@ def test_a_turned_upload_has_the_registered_hash(
 ) -> None:
     pixels = photographs["rocket"]
     registered = fingerprint(picture_of(pixels))
-    upload = orientations(picture_of(EDITS[how](pixels)))
+    upload = orientation_fingerprints(picture_of(EDITS[how](pixels)))
     distances = {name: distance(registered, view) for name, view in upload.items()}
     assert min(distances, key=distances.__getitem__) == how
     assert distances[how] <= 20  # the reference's windows are half a pixel off when turned

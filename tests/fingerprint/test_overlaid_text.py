@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS_BITS
-from entrenous.fingerprint.borders import thumbnail
+from entrenous.fingerprint.borders import luma_thumbnail
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.overlaid_text import BLOBS_MAX, letter_mask, spectra_without_text
 from entrenous.fingerprint.pdq import (
@@ -57,7 +57,7 @@ def test_picture_without_text_is_nearly_the_original(
     for name in ("cat", "rocket", "china", "flower"):
         pixels = photographs[name]
         upload = written(pixels, fill, around)
-        seen = spectra_without_text(thumbnail(upload), PDQ_QUALITY_MIN)
+        seen = spectra_without_text(luma_thumbnail(upload), PDQ_QUALITY_MIN)
         moved.append(bits_apart(of(pixels), of(upload)))
         left.append(min(bits_apart(of(pixels), one) for one in seen))
     assert sum(bits <= PDQ_RADIUS_BITS for bits in left) >= 3, (moved, left)
@@ -80,7 +80,7 @@ def test_a_page_of_text_leaves_nothing_to_hash() -> None:
     page = np.full((512, 512, 3), 255, np.uint8)
     for row in range(30, 512, 30):
         cv2.putText(page, "WORDS WORDS WORDS WORDS", (8, row), 0, 1.0, BLACK, 2)
-    assert len(spectra_without_text(thumbnail(page), PDQ_QUALITY_MIN)) == 0
+    assert len(spectra_without_text(luma_thumbnail(page), PDQ_QUALITY_MIN)) == 0
 
 
 def test_a_texture_is_no_writing() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.base.limits import REGISTERED_PARTS_MAX
 from entrenous.base.picture import Picture
-from entrenous.fingerprint.crops import grid_edges, is_registered_window, window_hashes
+from entrenous.fingerprint.crops import grid_window_edges, registered_window_mask, window_hashes
 from entrenous.fingerprint.linear_scan import ScanIndex
 from entrenous.fingerprint.pdq import fingerprint
 
@@ -17,13 +17,13 @@ MakePicture = Callable[[Any], Picture]
 
 
 def test_claim_can_carry_window_hashes() -> None:
-    edges = grid_edges()
-    assert is_registered_window(edges, edges).sum() == 525
+    edges = grid_window_edges()
+    assert registered_window_mask(edges, edges).sum() == 525
     assert REGISTERED_PARTS_MAX >= 525
 
 
 def test_every_cut_out_of_two_thirds_has_a_window_inside_within_a_step() -> None:
-    edges = grid_edges()
+    edges = grid_window_edges()
     long_enough = edges[edges[:, 1] - edges[:, 0] >= 7 / 12 - 1e-9]
     for length, place in product(np.linspace(2 / 3, 1, 40), np.linspace(0, 1, 80)):
         first = place * (1 - length)
@@ -61,8 +61,8 @@ def test_windows_of_too_few_pixels_are_left_out(picture_of: MakePicture) -> None
     """PDQ would divide a side of less than 64 pixels into 64 blocks."""
     noise = np.random.default_rng(1).integers(0, 256, (96, 600, 3), dtype=np.uint8)
     assert len(window_hashes(picture_of(noise[:63]))) == 0
-    edges = grid_edges()
+    edges = grid_window_edges()
     tall = 96 * (edges[:, 1] - edges[:, 0]) >= 64
-    expected = int((is_registered_window(edges, edges) & tall[:, None]).sum())
+    expected = int((registered_window_mask(edges, edges) & tall[:, None]).sum())
     assert 0 < expected < 525
     assert len(window_hashes(picture_of(noise))) == expected

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from entrenous.fingerprint.keypoints import VOCABULARY_WORDS, Vocabulary
 from entrenous.fingerprint.picture_gallery import PointGallery
-from entrenous.fingerprint.picture_record import ENTRY_DTYPE, pack_points
+from entrenous.fingerprint.picture_record import POINT_ENTRY_DTYPE, find_and_pack_points
 from tests.sizes import size
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> PointGallery
     """The wanted photographs, then unrelated ones with shuffled points."""
     rng = np.random.default_rng(7)
     others = [
-        np.frombuffer(pack_points(photographs[name], vocabulary), ENTRY_DTYPE)
+        np.frombuffer(find_and_pack_points(photographs[name], vocabulary), POINT_ENTRY_DTYPE)
         for name in ("camera", "coins", "moon", "retina", "hubble_deep_field")
     ]
     pool = np.concatenate(others)
@@ -41,7 +41,7 @@ def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> PointGallery
         some["signs"] ^= flips
         strangers.append(some.tobytes())
     return PointGallery.of(
-        [pack_points(photographs[name], vocabulary) for name in ASKED] + strangers
+        [find_and_pack_points(photographs[name], vocabulary) for name in ASKED] + strangers
     )
 
 
@@ -110,12 +110,12 @@ def test_an_empty_gallery_and_a_flat_picture_have_no_votes(vocabulary: Vocabular
     noise = np.random.default_rng(1).integers(0, 256, (100, 100, 3), np.uint8)
     assert PointGallery.of([]).vote(noise, vocabulary) == []
     assert PointGallery.of([b"", b""]).vote(noise, vocabulary) == []
-    some = PointGallery.of([pack_points(noise, vocabulary)])
+    some = PointGallery.of([find_and_pack_points(noise, vocabulary)])
     assert some.vote(flat, vocabulary) == []
 
 
 def test_a_word_that_does_not_exist_breaks_nothing() -> None:
-    entries = np.zeros(3, ENTRY_DTYPE)
+    entries = np.zeros(3, POINT_ENTRY_DTYPE)
     entries["word"] = (0, VOCABULARY_WORDS, 65535)
     gallery = PointGallery.of([entries.tobytes()])
     assert gallery.starts[-1] == 3

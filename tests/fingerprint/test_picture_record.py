@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from entrenous.fingerprint.pdq import fingerprint, pixels_on_white
 from entrenous.fingerprint.picture_record import (
-    ENTRY_DTYPE,
-    POINTS_KEPT,
+    POINT_ENTRY_DTYPE,
+    STORED_POINTS_MAX,
     compute_colour_layout,
     make_picture_record,
     read_picture_record,
@@ -27,7 +27,7 @@ def test_a_record_holds_the_fingerprint_and_the_points_in_little_room(
     kept = read_picture_record(record)
     assert kept is not None
     assert kept.bits == fingerprint(picture).bits
-    assert len(kept.points) == POINTS_KEPT * ENTRY_DTYPE.itemsize
+    assert len(kept.points) == STORED_POINTS_MAX * POINT_ENTRY_DTYPE.itemsize
     assert np.array_equal(kept.cells, compute_colour_layout(pixels_on_white(picture)))
     assert len(record) < 8000
     assert make_picture_record(picture) == record
@@ -62,5 +62,5 @@ def test_damaged_record_is_read_as_none(
 )
 def test_no_bytes_break_the_reader(record: bytes) -> None:
     kept = read_picture_record(b"\x02" + record)
-    assert kept is None or len(kept.points) % ENTRY_DTYPE.itemsize == 0
+    assert kept is None or len(kept.points) % POINT_ENTRY_DTYPE.itemsize == 0
     assert kept is None or kept.cells.size == len(kept.layout) - 2

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from entrenous.fingerprint.borders import thumbnail
+from entrenous.fingerprint.borders import luma_thumbnail
 from entrenous.fingerprint.crops import ANGLES_DEG, rotations
 
 
 @pytest.mark.parametrize("degrees", ANGLES_DEG)
 def test_one_angle_undoes_the_rotation(photographs: dict[str, Any], degrees: float) -> None:
-    grey = thumbnail(photographs["astronaut"])
+    grey = luma_thumbnail(photographs["astronaut"])
     height, width = grey.shape
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -degrees, 1.0)
     back = rotations(cv2.warpAffine(grey, matrix, (width, height)))

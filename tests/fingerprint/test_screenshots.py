@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.fingerprint.borders import thumbnail
-from entrenous.fingerprint.screenshots import BOXES_MAX, find_picture_boxes, usual_tile_boxes
+from entrenous.fingerprint.borders import luma_thumbnail
+from entrenous.fingerprint.screenshots import BOXES_MAX, find_picture_boxes, usual_layout_boxes
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ def test_on_a_page_with_words_through_jpeg(photographs: dict[str, Any]) -> None:
         for row in (40, 80, 380, 420, 470):
             cv2.putText(page, "some words here", (30, row), cv2.FONT_HERSHEY_SIMPLEX, 0.8, ink, 2)
         _, data = cv2.imencode(".jpg", page, [cv2.IMWRITE_JPEG_QUALITY, 70])
-        grey = thumbnail(cv2.imdecode(data, cv2.IMREAD_COLOR))
+        grey = luma_thumbnail(cv2.imdecode(data, cv2.IMREAD_COLOR))
         assert nearest(find_picture_boxes(grey), (130, 330, 20, 320)) <= 1, name
 
 
@@ -45,7 +45,7 @@ def test_in_a_collage_of_uneven_cells(photographs: dict[str, Any]) -> None:
     }
     for name, (top, bottom, left, right) in cells.items():
         page[top:bottom, left:right] = cv2.resize(photographs[name], (right - left, bottom - top))
-    found = find_picture_boxes(thumbnail(page))
+    found = find_picture_boxes(luma_thumbnail(page))
     for name, cell in cells.items():
         assert nearest(found, cell) <= 1, name
 
@@ -99,7 +99,7 @@ def test_a_plain_page_has_no_boxes() -> None:
 
 
 def test_the_usual_boxes_of_a_square() -> None:
-    found = usual_tile_boxes(noise(120, 120))
+    found = usual_layout_boxes(noise(120, 120))
     assert (0, 60, 60, 120) in found  # a quarter
     assert (40, 80, 0, 120) in found  # a third
     assert (26, 94, 0, 120) in found  # 16 : 9 between bars
@@ -124,7 +124,7 @@ def test_even_parts_between_seams_are_found_where_the_picture_is_as_light(
         cell[: 2 * high // 3, :20], cell[high // 3 :, -20:] = 255, 255
         page[top : top + high, left : left + wide] = cell
         wanted.append((top, top + high, left, left + wide))
-    found = usual_tile_boxes(page)
+    found = usual_layout_boxes(page)
     assert all(nearest(found, box) <= 1 for box in wanted)
 
 
@@ -140,7 +140,7 @@ def test_usual_boxes_lie_in_the_picture(
     grey = np.random.default_rng(seed).uniform(0, 255, (height, width)).astype(np.float32)
     grey[[one for one in plain if one < height]] = 255
     grey[:, [one for one in plain if one < width]] = 255
-    found = usual_tile_boxes(grey)
+    found = usual_layout_boxes(grey)
     assert len(found) <= 37
     for top, bottom, left, right in found:
         assert 0 <= top < bottom <= height

@@ -19,7 +19,7 @@ from entrenous.fingerprint.sound_index import (
     STRETCH_WORDS,
     SoundIndex,
     SoundView,
-    is_distinctive,
+    distinctive_word_mask,
     make_sound_fingerprint,
     sound_views,
     words_of_sound,
@@ -204,7 +204,7 @@ def test_too_frequent_word_is_ignored() -> None:
 
 @given(arrays(np.uint32, st.integers(0, 80)))
 def test_distinctive_words_come_in_whole_stretches(words: NDArray[np.uint32]) -> None:
-    awake = is_distinctive(words)
+    awake = distinctive_word_mask(words)
     assert awake.shape == words.shape
     runs = np.diff(np.concatenate([[0], awake.astype(int), [0]]))
     lengths = np.flatnonzero(runs == -1) - np.flatnonzero(runs == 1)

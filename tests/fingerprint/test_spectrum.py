@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.fingerprint.pdq import BLOCKS_PER_SIDE, reference_axis_matrix, reference_spans
+from entrenous.fingerprint.pdq import BLOCKS_PER_SIDE, downsampling_matrix, downsampling_spans
 
 
 @given(
@@ -22,17 +22,17 @@ def test_averaged_pixels_weigh_as_much_as_their_originals(
     means = np.random.default_rng(seed).uniform(0, 255, left)
     every = np.repeat(means, by)
     every = every[-length:] if from_end else every[:length]
-    axis = reference_axis_matrix(length, by, from_end=from_end)
+    axis = downsampling_matrix(length, by, from_end=from_end)
     assert axis.shape == (BLOCKS_PER_SIDE, left)
-    assert axis @ means == pytest.approx(reference_axis_matrix(length) @ every, abs=1e-2)
+    assert axis @ means == pytest.approx(downsampling_matrix(length) @ every, abs=1e-2)
 
 
 @pytest.mark.slow
 @given(length=st.integers(5, 3000), by=st.sampled_from([1, 2, 4, 8]), from_end=st.booleans())
 def test_spans_contain_every_weight(length: int, by: int, *, from_end: bool) -> None:
-    axis = reference_axis_matrix(length, by, from_end=from_end)
+    axis = downsampling_matrix(length, by, from_end=from_end)
     for row, (first, stop) in zip(
-        axis, reference_spans(length, by, from_end=from_end), strict=True
+        axis, downsampling_spans(length, by, from_end=from_end), strict=True
     ):
         assert row[first:stop].sum() == pytest.approx(1.0, abs=1e-5)
         assert not row[:first].any()

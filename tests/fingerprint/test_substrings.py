@@ -40,8 +40,8 @@ def test_every_bit_is_in_one_substring(substrings: int) -> None:
 def test_tables_lie_side_by_side_and_probes_stay_inside_their_own(substrings: int) -> None:
     plan = substring_plan(substrings)
     ends = [*plan.first[1:].tolist(), plan.buckets]
-    assert list(plan.sizes) == np.diff([0, *ends]).tolist()
-    assert all(first % size == 0 for first, size in zip(plan.first, plan.sizes, strict=True))
+    assert list(plan.table_sizes) == np.diff([0, *ends]).tolist()
+    assert all(first % size == 0 for first, size in zip(plan.first, plan.table_sizes, strict=True))
     full = plan.cells_to_probe(plan.cells(hashes_as_words([b"\xff" * 32, bytes(32)])))
     assert (full >= plan.first[plan.which]).all()
     assert (full < np.asarray(ends)[plan.which]).all()

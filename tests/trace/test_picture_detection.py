@@ -12,7 +12,7 @@ from PIL import Image
 from entrenous.media.picture_reader import read_picture
 from entrenous.trace.picture_fit import detect_evidence
 from entrenous.watermark.alignment.image_registration import register
-from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
+from entrenous.watermark.chip_layout import dither_stream_bytes, key_stream_bytes
 from entrenous.watermark.detector import ChipEvidence
 from entrenous.watermark.embed import PreparedPicture, embed_mark, prepare_picture
 
@@ -31,7 +31,9 @@ def sent() -> PreparedPicture:
 def heard_of_a_cut_out(sent: PreparedPicture) -> ChipEvidence:
     height, width = sent.layout.full
     marked = embed_mark(
-        sent, drawn("copy", stream_bytes(width, height)), drawn("d", dither_bytes(width, height))
+        sent,
+        drawn("copy", key_stream_bytes(width, height)),
+        drawn("d", dither_stream_bytes(width, height)),
     )
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(marked[_CUT])).save(file, "JPEG", quality=70)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
+from entrenous.watermark.chip_layout import dither_stream_bytes, key_stream_bytes
 from entrenous.watermark.embed import PreparedPicture, embed_mark, prepare_picture
 
 Pixels = NDArray[np.uint8]
@@ -39,8 +39,8 @@ class Leak:
 def sent(pixels: Pixels, number: int = 1) -> Sent:
     height, width = pixels.shape[:2]
     dice = np.random.default_rng(number)
-    streams = [dice.bytes(stream_bytes(width, height)) for _ in range(CANDIDATES)]
-    dither = dice.bytes(dither_bytes(width, height))
+    streams = [dice.bytes(key_stream_bytes(width, height)) for _ in range(CANDIDATES)]
+    dither = dice.bytes(dither_stream_bytes(width, height))
     prepared = prepare_picture(pixels)
     return Sent(pixels, prepared, streams, dither, embed_mark(prepared, streams[0], dither))
 

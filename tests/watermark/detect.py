@@ -4,17 +4,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.watermark.audio_detector import (
-    DetectedSound,
     PreparedSound,
-    detect_sound_at,
-    prepare_found,
+    SoundEvidence,
+    detect_mark_at_best_place,
+    prepare_found_sound,
 )
 from entrenous.watermark.audio_location import compute_contour, locate_sound, read_contour
 from entrenous.watermark.detector import (
     ChipEvidence,
-    coefficient_evidence,
+    coefficient_evidence_per_chip,
     combine_partial_evidence,
-    octave_evidence,
+    octave_evidence_per_chip,
 )
 from entrenous.watermark.embed import PreparedPicture
 from entrenous.watermark.pyramid import Pixels, Plane
@@ -30,16 +30,17 @@ def detect_mark(
 
     ``laid_recoded`` is the result of ``jpeg_evidence.recoded`` on the same grid, if there is one.
     """
-    octaves = octave_evidence(laid, covered, prepared)
+    octaves = octave_evidence_per_chip(laid, covered, prepared)
     return combine_partial_evidence(
-        octaves, None if laid_recoded is None else coefficient_evidence(laid_recoded, prepared)
+        octaves,
+        None if laid_recoded is None else coefficient_evidence_per_chip(laid_recoded, prepared),
     )
 
 
 def detect_sound(
     samples: NDArray[np.float32], rate_hz: int, prepared: PreparedSound
-) -> DetectedSound | None:
+) -> SoundEvidence | None:
     """Locate, align and detect a sound; None when it matches nowhere on the sent one."""
-    found = prepare_found(samples, rate_hz)
+    found = prepare_found_sound(samples, rate_hz)
     sent = read_contour(compute_contour(prepared.mono))
-    return detect_sound_at(found, prepared, locate_sound(found.contour, sent))
+    return detect_mark_at_best_place(found, prepared, locate_sound(found.contour, sent))

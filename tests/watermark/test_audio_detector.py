@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bench.sounds.attacks import AMR_NB, ATTACKS, OPUS_24, cut, one_after_another, through
 from bench.sounds.material import Samples, music, voice
 from entrenous.watermark.audio_detector import key_scores
-from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_sound
+from entrenous.watermark.audio_mark import PreparedSound, embed_sound_mark, prepare_sound
 from tests.watermark.detect import detect_sound
 
 pytestmark = pytest.mark.slow
@@ -24,7 +24,7 @@ def sent(seconds: float) -> PreparedSound:
 
 def keys(prepared: PreparedSound, count: int, seed: int = 1) -> list[bytes]:
     rng = np.random.default_rng(seed)
-    return [rng.bytes(-(-prepared.chips // 8)) for _ in range(count)]
+    return [rng.bytes(-(-prepared.chip_count // 8)) for _ in range(count)]
 
 
 def found(
@@ -42,7 +42,7 @@ def found(
 def test_ten_seconds_name_the_copy(attack: str) -> None:
     prepared = sent(20.0)
     streams = keys(prepared, 24)
-    marked = embed_sound(prepared, streams[3])[32_000:192_000, 0]
+    marked = embed_sound_mark(prepared, streams[3])[32_000:192_000, 0]
     found_scores = found(*ATTACKS[attack](marked, 16_000), prepared, streams)
     assert found_scores[3] > 1.3 * NAMES
     assert np.delete(found_scores, 3).max() < 4.5
@@ -52,7 +52,7 @@ def test_a_phone_call_names_the_copy() -> None:
     prepared = sent(20.0)
     streams = keys(prepared, 5)
     found_scores = found(
-        *AMR_NB(embed_sound(prepared, streams[2])[:, 0], 16_000), prepared, streams
+        *AMR_NB(embed_sound_mark(prepared, streams[2])[:, 0], 16_000), prepared, streams
     )
     assert found_scores[2] > 1.5 * NAMES
 
@@ -62,7 +62,7 @@ def test_mark_in_stereo_music_is_detected_in_mono() -> None:
     both = np.stack([music(6.0, 22_050, 1), music(6.0, 22_050, 2)], axis=1)
     prepared = prepare_sound(both, 22_050)
     streams = keys(prepared, 5)
-    marked = embed_sound(prepared, streams[0]).mean(1)[8000:]
+    marked = embed_sound_mark(prepared, streams[0]).mean(1)[8000:]
     attack = through("libmp3lame", "mp3", 64_000)
     assert found(*attack(marked, 22_050), prepared, streams)[0] > 2 * NAMES
 
@@ -70,7 +70,7 @@ def test_mark_in_stereo_music_is_detected_in_mono() -> None:
 def test_of_five_averaged_copies_all_are_named_and_nobody_else() -> None:
     prepared = sent(20.0)
     streams = keys(prepared, 10)
-    average = np.mean([embed_sound(prepared, one)[:, 0] for one in streams[:5]], axis=0)
+    average = np.mean([embed_sound_mark(prepared, one)[:, 0] for one in streams[:5]], axis=0)
     found_scores = found(*OPUS_24(average.astype(np.float32), 16_000), prepared, streams)
     assert found_scores[:5].min() > NAMES
     assert found_scores[5:].max() < 4.5
@@ -78,7 +78,7 @@ def test_of_five_averaged_copies_all_are_named_and_nobody_else() -> None:
 
 def test_position_in_the_sent_sound_is_reported() -> None:
     prepared = sent(20.0)
-    marked = embed_sound(prepared, keys(prepared, 1)[0])[:, 0]
+    marked = embed_sound_mark(prepared, keys(prepared, 1)[0])[:, 0]
     leak, rate_hz = one_after_another(cut(0.4, 0.7), OPUS_24)(marked, 16_000)
     heard = detect_sound(leak, rate_hz, prepared)
     assert heard is not None
@@ -103,7 +103,7 @@ def test_position_in_the_sent_sound_is_reported() -> None:
 )
 def test_innocent_scores_are_standard_normal(attack: str, marked: bool) -> None:  # noqa: FBT001
     prepared = sent(20.0)
-    strangers = embed_sound(prepared, keys(prepared, 1, 9)[0])[:, 0]
+    strangers = embed_sound_mark(prepared, keys(prepared, 1, 9)[0])[:, 0]
     leak = strangers if marked else prepared.mono
     innocent = found(*ATTACKS[attack](leak, 16_000), prepared, keys(prepared, 2000, 10))
     assert abs(innocent.mean()) < 4 / 2000**0.5

@@ -11,15 +11,15 @@ from entrenous.watermark.audio_mark import (
     BANDS,
     PreparedSound,
     chips_needed,
-    embed_sound,
+    embed_sound_mark,
+    key_stream_bytes,
     prepare_sound,
-    stream_bytes,
 )
 from entrenous.watermark.chip_layout import chips_of_stream
 
 
 def key(prepared: PreparedSound, seed: int) -> bytes:
-    return np.random.default_rng(seed).bytes(-(-prepared.chips // 8))
+    return np.random.default_rng(seed).bytes(-(-prepared.chip_count // 8))
 
 
 def level(samples: Samples) -> float:
@@ -30,7 +30,7 @@ def level(samples: Samples) -> float:
 def test_a_copy_differs_by_little_and_has_the_sounds_own_shape(rate_hz: int) -> None:
     sound = voice(2.0, rate_hz)
     prepared = prepare_sound(sound, rate_hz)
-    marked = embed_sound(prepared, key(prepared, 1))
+    marked = embed_sound_mark(prepared, key(prepared, 1))
     assert marked.shape == (len(sound), 1)
     assert marked.dtype == np.float32
     assert 20.0 < level(sound) - level(marked[:, 0] - sound) < 32.0
@@ -43,7 +43,9 @@ def test_a_held_tone_is_marked_less_than_a_voice() -> None:
     gaps = []
     for sound in (tone, voice(2.0)):
         prepared = prepare_sound(sound, 16_000)
-        gaps.append(level(sound) - level(embed_sound(prepared, key(prepared, 1))[:, 0] - sound))
+        gaps.append(
+            level(sound) - level(embed_sound_mark(prepared, key(prepared, 1))[:, 0] - sound)
+        )
     assert gaps[0] > gaps[1] + 4.0
 
 
@@ -51,7 +53,7 @@ def test_silence_and_frequencies_outside_the_band_are_unchanged() -> None:
     sound = voice(3.0, 48_000)
     sound[48_000:96_000] = 0.0
     prepared = prepare_sound(sound, 48_000)
-    change = embed_sound(prepared, key(prepared, 2))[:, 0] - sound
+    change = embed_sound_mark(prepared, key(prepared, 2))[:, 0] - sound
     assert np.abs(change[53_000:91_000]).max() < 1e-6
     spectrum = np.abs(np.fft.rfft(change)) ** 2
     hertz = np.fft.rfftfreq(len(change), 1 / 48_000)
@@ -62,9 +64,9 @@ def test_both_channels_carry_the_same_mark_in_their_own_sound() -> None:
     left, right = voice(2.0, seed=3), music(2.0, seed=3)
     both = prepare_sound(np.stack([left, right], axis=1), 16_000)
     stream = key(both, 4)
-    change = embed_sound(both, stream) - both.samples
+    change = embed_sound_mark(both, stream) - both.samples
     mixed = PreparedSound(both.mono[:, None], 16_000, both.mono[:, None], both.mono, both.strength)
-    assert np.allclose(change.mean(1), embed_sound(mixed, stream)[:, 0] - both.mono, atol=2e-6)
+    assert np.allclose(change.mean(1), embed_sound_mark(mixed, stream)[:, 0] - both.mono, atol=2e-6)
 
 
 @settings(max_examples=5)
@@ -74,15 +76,15 @@ def test_the_mark_is_linear_in_its_chips(seed: int) -> None:
     prepared = prepare_sound(voice(1.5), 16_000)
     stream = key(prepared, seed)
     opposite = bytes(255 - byte for byte in stream)
-    mean = 0.5 * (embed_sound(prepared, stream) + embed_sound(prepared, opposite))
+    mean = 0.5 * (embed_sound_mark(prepared, stream) + embed_sound_mark(prepared, opposite))
     assert np.allclose(mean[:, 0], prepared.samples[:, 0], atol=2e-6)
 
 
 def test_the_layout_depends_on_the_length_alone() -> None:
     for count, rate_hz in ((16_000, 16_000), (48_000 * 7 + 5, 48_000), (44_100 * 3 - 1, 44_100)):
         prepared = prepare_sound(np.resize(voice(1.0), count), rate_hz)
-        assert prepared.chips == chips_needed(count, rate_hz) == prepared.strength.size
-        assert stream_bytes(count, rate_hz) == -(-prepared.chips // 8)
+        assert prepared.chip_count == chips_needed(count, rate_hz) == prepared.strength.size
+        assert key_stream_bytes(count, rate_hz) == -(-prepared.chip_count // 8)
         assert prepared.strength.shape[1] == BANDS
     assert chips_of_stream(b"\xa0", 4).tolist() == [1.0, -1.0, 1.0, -1.0]
     with pytest.raises(ValueError, match="key stream"):

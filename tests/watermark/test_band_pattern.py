@@ -12,11 +12,11 @@ from entrenous.watermark.embed import (
     band_pattern,
     band_pattern_adjoint,
     mark_pattern,
-    pattern_adjoint,
+    mark_pattern_adjoint,
 )
 from entrenous.watermark.pyramid import (
-    detail_adjoint,
     detail_pyramid,
+    detail_pyramid_adjoint,
     gaussian_pyramid,
     sum_pyramid,
     sum_pyramid_adjoint,
@@ -55,7 +55,7 @@ def test_pyramids_have_exact_adjoints(rows: int, columns: int, seed: int, levels
     details = detail_pyramid(plane, levels)
     others = [drawn(seed + k, *detail.shape) for k, detail in enumerate(details)]
     forth = sum(inner(one, other) for one, other in zip(details, others, strict=True))
-    assert close(forth, inner(plane, detail_adjoint(others)), rows * columns)
+    assert close(forth, inner(plane, detail_pyramid_adjoint(others)), rows * columns)
     back = sum_pyramid_adjoint(plane, levels)
     whole = sum(inner(one, other) for one, other in zip(back, others, strict=True))
     assert close(inner(sum_pyramid(others), plane), whole, 4 * rows * columns)
@@ -65,16 +65,16 @@ def test_pyramids_have_exact_adjoints(rows: int, columns: int, seed: int, levels
 def test_pattern_has_an_exact_adjoint(size: tuple[int, int]) -> None:
     plan = lay_out_chips(*size)
     masks = [np.abs(drawn(k, *band.pixels)) for k, band in enumerate(plan.bands)]
-    signs, evidence = drawn(7, plan.chips), drawn(8, *plan.working_size)
+    signs, evidence = drawn(7, plan.chip_count), drawn(8, *plan.working_size)
     forth = inner(mark_pattern(signs, plan, masks), evidence)
-    back = inner(signs, np.concatenate(pattern_adjoint(evidence, plan, masks)))
-    assert close(forth, back, plan.chips)
+    back = inner(signs, np.concatenate(mark_pattern_adjoint(evidence, plan, masks)))
+    assert close(forth, back, plan.chip_count)
 
 
 def test_pattern_is_linear() -> None:
     plan = lay_out_chips(150, 100)
     masks = [np.ones(band.pixels, np.float32) for band in plan.bands]
-    one, other = drawn(1, plan.chips), drawn(2, plan.chips)
+    one, other = drawn(1, plan.chip_count), drawn(2, plan.chip_count)
     both = mark_pattern(2 * one - other, plan, masks)
     apart = 2 * mark_pattern(one, plan, masks) - mark_pattern(other, plan, masks)
     assert np.abs(both - apart).max() < 1e-4

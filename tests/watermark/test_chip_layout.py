@@ -9,9 +9,9 @@ from entrenous.base.picture import TooSmallToMark
 from entrenous.watermark.chip_layout import (
     chips_needed,
     chips_of_stream,
-    dither_bytes,
+    dither_stream_bytes,
+    key_stream_bytes,
     lay_out_chips,
-    stream_bytes,
 )
 
 sides = st.integers(64, 6000)
@@ -33,7 +33,7 @@ def test_bands_halve_and_follow_each_other_without_a_gap(width: int, height: int
     plan = lay_out_chips(width, height)
     assert max(plan.working_size) <= 2000
     assert plan.bands[0].start == 0
-    assert plan.chips == sum(band.cells[0] * band.cells[1] for band in plan.bands)
+    assert plan.chip_count == sum(band.cells[0] * band.cells[1] for band in plan.bands)
     for fine, coarse in zip(plan.bands, plan.bands[1:], strict=False):
         assert coarse.start == fine.stop
         assert coarse.cells == tuple((side + 1) // 2 for side in fine.cells)
@@ -53,8 +53,8 @@ def test_too_small_picture_is_refused_with_its_size() -> None:
 
 
 def test_streams_are_long_enough_and_no_longer() -> None:
-    assert stream_bytes(600, 400) == 9963
-    assert dither_bytes(600, 400) == 240_000
+    assert key_stream_bytes(600, 400) == 9963
+    assert dither_stream_bytes(600, 400) == 240_000
 
 
 def test_bits_become_signs_from_the_highest_on() -> None:

@@ -14,11 +14,11 @@ from entrenous.watermark import clip_mark, detector
 from entrenous.watermark.clip_mark import (
     lay_out_clip,
     mark_luma,
-    node_stream_bytes,
+    node_key_stream_bytes,
     nodes_at,
     pattern_amplitude,
-    warp_back,
     warp_pattern,
+    warp_pattern_adjoint,
     working_luma,
 )
 
@@ -29,7 +29,7 @@ NONE = np.zeros((240, 320), np.int16) + 128
 
 
 def stream(number: int) -> bytes:
-    return np.random.default_rng(number).bytes(node_stream_bytes(ON))
+    return np.random.default_rng(number).bytes(node_key_stream_bytes(ON))
 
 
 def copy_of(who: int, at_s: float) -> np.ndarray:
@@ -64,26 +64,26 @@ def test_a_mark_is_47_db_below_the_picture() -> None:
 def test_warp_back_is_the_adjoint_of_the_warp(
     scale: float, turn: float, x: float, y: float
 ) -> None:
-    """For any camera motion <warp(p), warp(p)> is about <p, warp_back(warp(p))>, up to scale."""
+    """For any camera motion <warp(p), warp(p)> is about <p, adjoint(warp(p))>, up to scale."""
     c, s = scale * math.cos(turn), scale * math.sin(turn)
     way = np.array([[c, -s, x], [s, c, y]])
     pattern = ON.pattern(stream(1), stream(2))
     laid = warp_pattern(pattern, way)
-    back = warp_back(laid, way)
+    back = warp_pattern_adjoint(laid, way)
     alike = float((pattern * back).sum() / np.sqrt((pattern**2).sum() * (back**2).sum()))
     assert alike > 0.5
 
 
-def heard_of(who: int) -> detector.CombinedEvidence:
+def heard_of(who: int) -> detector.ClipEvidence:
     ear, still = detector.FrameEvidenceAccumulator(ON), np.eye(2, 3)
     for at_s in (0.2, 0.6, 1.4):
         found = working_luma(copy_of(who, at_s), ON)
         nodes = {node: (share, still) for node, share in nodes_at(at_s)}
         ear.add_frame(found, np.ones(found.shape, np.bool_), WORKING, nodes)
-    return detector.combine_evidence(ear, {node: stream(node) for node in ear.planes})
+    return detector.combine_frame_evidence(ear, {node: stream(node) for node in ear.planes})
 
 
-def score(heard: detector.CombinedEvidence, who: int) -> float:
+def score(heard: detector.ClipEvidence, who: int) -> float:
     said = sum(heard.agreement(node, stream(1000 * who + node)) for node in heard.per_chip)
     return said / heard.strength
 
@@ -100,14 +100,14 @@ def test_copy_scores_high_and_innocents_are_standard_normal() -> None:
 def test_the_pilot_takes_no_part_in_a_score() -> None:
     heard = heard_of(1)
     for numbers in heard.per_chip.values():
-        assert not numbers[~ON.own_chips].any()
+        assert not numbers[~ON.copy_chip_mask].any()
 
 
 def test_nothing_before_the_score_takes_a_key() -> None:
     """Alignment, accumulation and weighing may use the pilot, but no copy's stream."""
     for function in (
         detector.FrameEvidenceAccumulator.add_frame,
-        detector.combine_evidence,
+        detector.combine_frame_evidence,
         clip_mark.pattern_amplitude,
     ):
         names = set(inspect.signature(function).parameters)

@@ -24,7 +24,10 @@ from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
 from entrenous.watermark.chip_layout import chips_of_stream
 from entrenous.watermark.detector import ChipEvidence, copy_scores
 from entrenous.watermark.embed import PreparedPicture, embed_mark, enlarge_mark
-from entrenous.watermark.jpeg_evidence import coefficient_evidence_of, luma_table_for
+from entrenous.watermark.jpeg_evidence import (
+    coefficient_evidence_per_pixel,
+    luma_quantisation_table_for,
+)
 from entrenous.watermark.likelihood import upper_tail
 from entrenous.watermark.pyramid import Plane
 from entrenous.watermark.verdict import Finding, name_by_scores
@@ -102,12 +105,14 @@ def heard_in(leak: Leak, sent: Any) -> ChipEvidence:
     laid, covered = warp_to_sent(found, registration)
     again = None
     tables = None if table is None else {0: table}
-    read_by = luma_table_for(tables, found.shape[0] * found.shape[1], sent.prepared.layout)
+    read_by = luma_quantisation_table_for(
+        tables, found.shape[0] * found.shape[1], sent.prepared.layout
+    )
     if read_by is not None:
         under, inside = warp_to_found(sent.pixels, registration)
         trial, _ = warp_to_found(full_size_trial(sent.prepared), registration)
         again, _ = warp_to_sent(
-            coefficient_evidence_of(found, under, inside, read_by, trial), registration
+            coefficient_evidence_per_pixel(found, under, inside, read_by, trial), registration
         )
     return detect_mark(laid, covered, sent.prepared, again)
 
@@ -118,7 +123,7 @@ def heard_in_place(leak: Leak, sent: Any) -> ChipEvidence:
     covered = np.ones(found.shape[:2], np.bool_)
     if table is None:
         return detect_mark(found, covered, sent.prepared)
-    coded = coefficient_evidence_of(
+    coded = coefficient_evidence_per_pixel(
         found, sent.pixels, covered, table, full_size_trial(sent.prepared)
     )
     return detect_mark(found, covered, sent.prepared, coded)
@@ -181,7 +186,7 @@ def test_innocent_scores_have_mean_0_variance_1_and_stay_under_the_bound(
     chelsea: Any, photographs: dict[str, Any]
 ) -> None:
     dice = np.random.default_rng(11)
-    count, size = 2000, -(-chelsea.prepared.layout.chips // 8)
+    count, size = 2000, -(-chelsea.prepared.layout.chip_count // 8)
     everything = []
     for leak in innocent_leaks(chelsea, photographs).values():
         drawn = copy_scores(heard_as_is(leak, chelsea), (dice.bytes(size) for _ in range(count)))
@@ -200,7 +205,9 @@ def test_innocent_scores_have_mean_0_variance_1_and_stay_under_the_bound(
 
 def test_the_score_is_the_chips_along_the_evidence(chelsea: Any) -> None:
     heard = heard_as_is(jpeg(chelsea.copy, 70)[0], chelsea)
-    signs = chips_of_stream(chelsea.streams[0], chelsea.prepared.layout.chips).astype(np.float64)
+    signs = chips_of_stream(chelsea.streams[0], chelsea.prepared.layout.chip_count).astype(
+        np.float64
+    )
     expected = float(signs @ heard.per_chip) / float(np.linalg.norm(heard.per_chip))
     assert copy_scores(heard, chelsea.streams[:1])[0] == pytest.approx(expected, rel=1e-4)
 
@@ -208,7 +215,7 @@ def test_the_score_is_the_chips_along_the_evidence(chelsea: Any) -> None:
 @pytest.mark.parametrize("quality", [85, 50, 20])
 def test_weighted_bands_reach_nearly_the_best_score(quality: int, chelsea: Any) -> None:
     heard = heard_as_is(jpeg(chelsea.copy, quality)[0], chelsea)
-    signs = chips_of_stream(chelsea.streams[0], chelsea.prepared.layout.chips)
+    signs = chips_of_stream(chelsea.streams[0], chelsea.prepared.layout.chip_count)
     alone = [
         float(signs[band.start : band.stop] @ heard.per_chip[band.start : band.stop])
         / float(np.linalg.norm(heard.per_chip[band.start : band.stop]))
@@ -299,7 +306,7 @@ SECRET = re.compile(r"(?<![a-z])(key|stream|streams|recipient|recipients|seed|se
 # What may take a stream: chips, making a copy, the score, and what is weighed after it; and the
 # bytes of a stored contour.
 MAY_KNOW = {
-    *{"audio_location.read_contour", "audio_mark.embed_sound", "chip_layout.chips_of_stream"},
+    *{"audio_location.read_contour", "audio_mark.embed_sound_mark", "chip_layout.chips_of_stream"},
     *{"embed.embed_mark", "embed.paint_copy", "audio_detector.key_scores", "detector.copy_scores"},
     *{"detector.remove_copies", "likelihood.likelihood_ratio", "likelihood.upper_tail"},
     *{

@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from entrenous.watermark.chip_layout import dither_bytes, lay_out_chips, stream_bytes
+from entrenous.watermark.chip_layout import dither_stream_bytes, key_stream_bytes, lay_out_chips
 from entrenous.watermark.detector import copy_scores
 from entrenous.watermark.embed import embed_mark, prepare_picture
 from entrenous.watermark.visibility import flat_area_mask, zero_in_flat_areas
@@ -38,11 +38,11 @@ def chat(scale: int) -> Pixels:
 
 def streams(pixels: Pixels) -> list[bytes]:
     dice = np.random.default_rng(5)
-    return [dice.bytes(stream_bytes(*_size(pixels))) for _ in range(COPIES)]
+    return [dice.bytes(key_stream_bytes(*_size(pixels))) for _ in range(COPIES)]
 
 
 def copy_of(pixels: Pixels, who: int) -> Pixels:
-    dither = np.random.default_rng(6).bytes(dither_bytes(*_size(pixels)))
+    dither = np.random.default_rng(6).bytes(dither_stream_bytes(*_size(pixels)))
     return embed_mark(prepare_picture(pixels), streams(pixels)[who], dither)
 
 

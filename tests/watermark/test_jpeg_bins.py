@@ -10,13 +10,13 @@ from scipy.fft import dctn
 
 from entrenous.watermark.jpeg_evidence import (
     CoefficientModel,
-    Intervals,
+    RoundingIntervals,
     block_transform,
     fit_model,
     initial_model,
     inverse_block_transform,
-    local_mean,
     raise_low_spread,
+    regularised_local_mean,
     rounding_intervals,
     score_function,
 )
@@ -31,9 +31,11 @@ def law(shape: tuple[int, ...], gain: float = 1.0, scale: float = 1.0) -> Coeffi
     return CoefficientModel(ones * np.float32(gain), ones * np.float32(scale), ones)
 
 
-def lain(low: np.ndarray, high: np.ndarray) -> Intervals:
+def lain(low: np.ndarray, high: np.ndarray) -> RoundingIntervals:
     free = np.arange(len(low)).reshape(-1, 1, 1) > 0
-    return Intervals(low.astype(np.float32), high.astype(np.float32), free.astype(np.float32))
+    return RoundingIntervals(
+        low.astype(np.float32), high.astype(np.float32), free.astype(np.float32)
+    )
 
 
 def test_blocks_are_those_of_the_cosine_transform() -> None:
@@ -61,9 +63,9 @@ def test_coefficients_lie_in_their_intervals(quality: int) -> None:
     seen = rounding_intervals(
         block_transform(leak - np.float32(128)), np.asarray(table, np.float32)
     )
-    away = seen.outside(block_transform(grey.astype(np.float32) - np.float32(128)))
+    away = seen.distance_outside(block_transform(grey.astype(np.float32) - np.float32(128)))
     assert np.mean(away < 0.6) > 0.98
-    moved = seen.outside(
+    moved = seen.distance_outside(
         block_transform(np.roll(grey, 3, axis=1).astype(np.float32) - np.float32(128))
     )
     assert np.mean(moved) > 10 * np.mean(away)
@@ -76,7 +78,7 @@ def test_the_pull_is_the_slope_of_the_log_likelihood() -> None:
     sent, kind = drawn(5, *shape), law(shape, gain=0.8, scale=1.3)
 
     def likelihood(added: float) -> np.ndarray:
-        low, high, _ = seen.ends(sent + np.float32(added / 0.8), kind)
+        low, high, _ = seen.scaled_ends(sent + np.float32(added / 0.8), kind)
         return np.log(np.tanh(high.astype(np.float64)) - np.tanh(low.astype(np.float64)))
 
     step = 0.02
@@ -111,9 +113,9 @@ def test_area_with_less_than_a_mark_gains_no_weight() -> None:
 
 
 def test_local_mean_is_a_mean() -> None:
-    assert np.allclose(local_mean(np.full((64, 5, 7), 2.5, np.float32)), 2.5)
+    assert np.allclose(regularised_local_mean(np.full((64, 5, 7), 2.5, np.float32)), 2.5)
     spike = np.zeros((64, 15, 15), np.float32)
     spike[19, 7, 7] = 1.0
-    spread = local_mean(spike)
+    spread = regularised_local_mean(spike)
     assert spread[19, 7, 7] > spread[19, 0, 0] > 0.0
     assert not spread[26].any()

@@ -10,9 +10,9 @@ from PIL import Image
 from entrenous.watermark.chip_layout import lay_out_chips
 from entrenous.watermark.jpeg_evidence import (
     PIXELS_MAX,
-    UNIT_TABLE,
-    coefficient_evidence_of,
-    luma_table_for,
+    UNIT_QUANTISATION_TABLE,
+    coefficient_evidence_per_pixel,
+    luma_quantisation_table_for,
 )
 
 PLAN = lay_out_chips(600, 400)
@@ -20,11 +20,13 @@ TABLE = tuple(range(1, 65))
 
 
 def test_coded_leak_uses_its_table_and_a_small_one_works_without() -> None:
-    assert luma_table_for({0: TABLE}, 240_000, PLAN) == TABLE
-    assert luma_table_for({0: TABLE, 1: UNIT_TABLE}, 10_000, PLAN) == TABLE
-    assert luma_table_for({0: TABLE}, PIXELS_MAX + 1, PLAN) is None
-    assert luma_table_for(None, 120_000, PLAN) == UNIT_TABLE
-    assert luma_table_for({}, 120_001, PLAN) is None
+    assert luma_quantisation_table_for({0: TABLE}, 240_000, PLAN) == TABLE
+    assert (
+        luma_quantisation_table_for({0: TABLE, 1: UNIT_QUANTISATION_TABLE}, 10_000, PLAN) == TABLE
+    )
+    assert luma_quantisation_table_for({0: TABLE}, PIXELS_MAX + 1, PLAN) is None
+    assert luma_quantisation_table_for(None, 120_000, PLAN) == UNIT_QUANTISATION_TABLE
+    assert luma_quantisation_table_for({}, 120_001, PLAN) is None
 
 
 def coded(grey: np.ndarray, quality: int) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -44,7 +46,9 @@ def test_evidence_has_the_sign_of_the_added_mark(quality: int, alike: float) -> 
     covered = np.ones(grey.shape, np.bool_)
     covered[:, :64] = False
     trial = np.random.default_rng(3).normal(0.0, 2.0, grey.shape).astype(np.float32)
-    said, would = np.moveaxis(coefficient_evidence_of(found, sent, covered, table, trial), 2, 0)
+    said, would = np.moveaxis(
+        coefficient_evidence_per_pixel(found, sent, covered, table, trial), 2, 0
+    )
     assert not said[:, :64].any()
     inside = np.s_[:, 64:]
     assert np.corrcoef(said[inside].ravel(), added[inside].ravel())[0, 1] > alike
@@ -59,6 +63,6 @@ def test_without_a_trial_there_is_one_plane() -> None:
     found, table = coded(grey, 60)
     sent = np.stack([grey] * 3, axis=2)
     assert (
-        coefficient_evidence_of(found, sent, np.ones(grey.shape, np.bool_), table).shape
+        coefficient_evidence_per_pixel(found, sent, np.ones(grey.shape, np.bool_), table).shape
         == grey.shape
     )

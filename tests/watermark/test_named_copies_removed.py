@@ -51,5 +51,5 @@ def test_the_same_copy_twice_is_one_direction(pair: ChipEvidence, chelsea: Any) 
 
 
 def test_all_evidence_can_be_removed(chelsea: Any) -> None:
-    silent = ChipEvidence(np.zeros(chelsea.prepared.layout.chips, np.float32), 0.0)
+    silent = ChipEvidence(np.zeros(chelsea.prepared.layout.chip_count, np.float32), 0.0)
     assert remove_copies(silent, chelsea.streams[:2]).strength == 0.0

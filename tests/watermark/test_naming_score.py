@@ -6,22 +6,22 @@ from hypothesis import strategies as st
 
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.watermark.likelihood import CHANCE_MIN, chance_that_any_scores, upper_tail
-from entrenous.watermark.verdict import naming_score_min
+from entrenous.watermark.verdict import lowest_naming_score
 
 
 @given(st.integers(1, 10**9))
 def test_naming_score_names_and_slightly_less_does_not(compared: int) -> None:
-    score = naming_score_min(compared)
+    score = lowest_naming_score(compared)
     assert chance_that_any_scores(compared, upper_tail(score)) <= FALSE_NAMING_CHANCE_MAX
     assert chance_that_any_scores(compared, upper_tail(score - 1e-6)) > FALSE_NAMING_CHANCE_MAX
 
 
 def test_the_smallest_chance_there_is_can_be_asked_for() -> None:
-    assert 0.0 < naming_score_min(1, alpha=CHANCE_MIN) <= 64.0
+    assert 0.0 < lowest_naming_score(1, alpha=CHANCE_MIN) <= 64.0
     with pytest.raises(ValueError, match="no score"):
-        naming_score_min(1, alpha=CHANCE_MIN / 2.0)
+        lowest_naming_score(1, alpha=CHANCE_MIN / 2.0)
 
 
 def test_nobody_compared_is_refused() -> None:
     with pytest.raises(ValueError, match="no score"):
-        naming_score_min(0)
+        lowest_naming_score(0)

@@ -9,7 +9,7 @@ import pytest
 from bench.sounds.attacks import AMR_NB, Attack, cut, faster, noisy, room, tempo
 from bench.sounds.material import voice
 from entrenous.watermark import audio_detector, audio_location, audio_tracking
-from entrenous.watermark.audio_detector import prepare_found
+from entrenous.watermark.audio_detector import prepare_found_sound
 from entrenous.watermark.audio_location import read_contour
 from entrenous.watermark.audio_mark import FractionalSamples
 from entrenous.watermark.audio_tracking import TimePath
@@ -21,7 +21,7 @@ START, STOP = 5.13, 12.13
 
 def laid(attack: Attack) -> TimePath:
     leak, rate_hz = attack(SENT[int(START * 16_000) : int(STOP * 16_000)], 16_000)
-    found = prepare_found(leak, rate_hz)
+    found = prepare_found_sound(leak, rate_hz)
     path = audio_tracking.find_time_path(
         found.samples, SENT, audio_location.locate_sound(found.contour, CONTOUR)
     )
@@ -68,8 +68,8 @@ def test_room_recording_is_aligned_to_some_hundredths_of_a_second() -> None:
 
 
 def test_another_sound_is_less_like_it_than_a_part_of_itself() -> None:
-    other = prepare_found(voice(7.0, seed=99), 16_000)
-    own = prepare_found(cut(0.2, 0.5)(SENT, 16_000)[0], 16_000)
+    other = prepare_found_sound(voice(7.0, seed=99), 16_000)
+    own = prepare_found_sound(cut(0.2, 0.5)(SENT, 16_000)[0], 16_000)
     fits = [audio_location.locate_sound(one.contour, CONTOUR)[0].fit for one in (other, own)]
     assert fits[0] < 0.4
     assert fits[1] > 0.8

@@ -8,7 +8,7 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-from entrenous.watermark.chip_layout import dither_bytes, lay_out_chips, stream_bytes
+from entrenous.watermark.chip_layout import dither_stream_bytes, key_stream_bytes, lay_out_chips
 from entrenous.watermark.embed import embed_mark, mark_pattern, prepare_picture, trial_chips
 from entrenous.watermark.visibility import reduce_where_visible
 
@@ -83,7 +83,9 @@ def test_visibility_of_smooth_pictures_is_equal_at_every_scale(name: str, tmp_pa
     dice = np.random.default_rng(1)
     size = picture.size
     copy = embed_mark(
-        prepare_picture(sent), dice.bytes(stream_bytes(*size)), dice.bytes(dither_bytes(*size))
+        prepare_picture(sent),
+        dice.bytes(key_stream_bytes(*size)),
+        dice.bytes(dither_stream_bytes(*size)),
     )
     paths = [str(tmp_path / one) for one in ("sent.png", "copy.png")]
     for path, pixels in zip(paths, (sent, copy), strict=True):

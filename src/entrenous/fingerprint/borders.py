@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from entrenous.fingerprint.pdq import LUMA_WEIGHTS, Floats, Pixels
 
 # brightness levels; a row is plain if its brightest and darkest pixels differ by at most this
-PLAIN_SPREAD_LEVELS: Final = 16.0
+PLAIN_SPREAD_LEVELS_MAX: Final = 16.0
 # A narrow bar shares JPEG blocks with the picture, so a few of its pixels may deviate far. These
 # two limits apply instead: to a row's standard deviation, and to the difference between the means
 # of its eighths. The second one distinguishes a bar from a sky.
@@ -29,16 +29,16 @@ Box = tuple[int, int, int, int]
 """First and last row, first and last column; each last one is not included."""
 
 
-def without_borders(pixels: Pixels, grey: Floats | None = None) -> tuple[Pixels, ...]:
+def pictures_inside_frames(pixels: Pixels, grey: Floats | None = None) -> tuple[Pixels, ...]:
     """Return the pictures inside the nested plain frames of (H, W, 3) or (H, W) pixels.
 
-    ``grey`` is the :func:`thumbnail` of these pixels, if it has been made already. There are at
-    most three pictures, the largest first, and none if there is no frame.
+    ``grey`` is the :func:`luma_thumbnail` of these pixels, if it has been made already. There are
+    at most three pictures, the largest first, and none if there is no frame.
     """
     if grey is None:
         if not _may_be_framed(pixels):
             return ()
-        grey = thumbnail(pixels)
+        grey = luma_thumbnail(pixels)
     down, across = pixels.shape[0] / grey.shape[0], pixels.shape[1] / grey.shape[1]
     return tuple(
         np.ascontiguousarray(
@@ -57,7 +57,7 @@ def _may_be_framed(pixels: Pixels) -> bool:
     Most pictures have no frame. Finding that out here saves making a thumbnail.
     """
     ends = (pixels, pixels[::-1], pixels.swapaxes(0, 1), pixels.swapaxes(0, 1)[::-1])
-    return any(_may_be_plain(_first_row(end)) for end in ends)
+    return any(_may_be_plain(_first_thumbnail_row(end)) for end in ends)
 
 
 def _may_be_plain(row: Floats) -> bool:
@@ -68,10 +68,10 @@ def _may_be_plain(row: Floats) -> bool:
     off = row[0] - row.sum() / np.float32(row.size)
     if off @ off > row.size * (PLAIN_DEVIATION_MAX + 2 * _ROUNDING_SLACK_LEVELS) ** 2:
         return False
-    return bool(plain_rows(row, _ROUNDING_SLACK_LEVELS)[0])
+    return bool(plain_row_mask(row, _ROUNDING_SLACK_LEVELS)[0])
 
 
-def _first_row(pixels: Pixels) -> Floats:
+def _first_thumbnail_row(pixels: Pixels) -> Floats:
     """Return the thumbnail's first row (1, W), before rounding."""
     high, wide = pixels.shape[:2]
     shrinking = min(1.0, THUMBNAIL_SIDE_PX / max(high, wide))
@@ -126,10 +126,12 @@ def _between_plain_ends(grey: Floats) -> tuple[int, int]:
     """Return the range of rows between the plain rows at both ends; all rows if all are plain."""
     if min(grey.shape) < 2:
         return 0, len(grey)
-    plain = plain_rows(grey)
+    plain = plain_row_mask(grey)
     middle = grey.mean(axis=1)
-    start = _initial_run(plain & (np.abs(middle - middle[0]) <= PLAIN_SPREAD_LEVELS))
-    end = _initial_run((plain & (np.abs(middle - middle[-1]) <= PLAIN_SPREAD_LEVELS))[::-1])
+    start = _initial_run_length(plain & (np.abs(middle - middle[0]) <= PLAIN_SPREAD_LEVELS_MAX))
+    end = _initial_run_length(
+        (plain & (np.abs(middle - middle[-1]) <= PLAIN_SPREAD_LEVELS_MAX))[::-1]
+    )
     if start + end >= len(grey):
         return 0, len(grey)
     changes = np.abs(np.diff(grey, axis=0)).mean(axis=1)
@@ -138,13 +140,14 @@ def _between_plain_ends(grey: Floats) -> tuple[int, int]:
     return (first, last) if first < last else (0, len(grey))
 
 
-def plain_rows(rows: Floats, more: float = 0.0) -> NDArray[np.bool_]:
+def plain_row_mask(rows: Floats, slack_levels: float = 0.0) -> NDArray[np.bool_]:
     """Return which of (N, W) rows have one brightness, apart from JPEG's ripples."""
     ends = np.linspace(0, rows.shape[1], min(_PARTS_PER_ROW, rows.shape[1]) + 1).astype(np.int64)
     parts = np.add.reduceat(rows, ends[:-1], axis=1) / np.diff(ends).astype(np.float32)
     slope = parts.max(axis=1) - parts.min(axis=1)
     return np.asarray(
-        (rows.std(axis=1) <= PLAIN_DEVIATION_MAX + more) & (slope <= PLAIN_SLOPE_MAX + more)
+        (rows.std(axis=1) <= PLAIN_DEVIATION_MAX + slack_levels)
+        & (slope <= PLAIN_SLOPE_MAX + slack_levels)
     )
 
 
@@ -157,7 +160,7 @@ def _sharpest_boundary(changes: Floats, place: int) -> int:
     return first + 1 + int(np.argmax(changes[first : place + BOUNDARY_SEARCH_PX]))
 
 
-def _initial_run(plain: NDArray[np.bool_]) -> int:
+def _initial_run_length(plain: NDArray[np.bool_]) -> int:
     """Return the length of the initial run of True."""
     return len(plain) if bool(plain.all()) else int(np.argmin(plain))
 
@@ -166,7 +169,7 @@ def _initial_run(plain: NDArray[np.bool_]) -> int:
 THUMBNAIL_SIDE_PX: Final = 512
 
 
-def thumbnail(pixels: Pixels) -> Floats:
+def luma_thumbnail(pixels: Pixels) -> Floats:
     """Return the luma, 0 to 255, of (H, W, 3) or (H, W) pixels, at most 512 on the longer side."""
     height_px, width_px = pixels.shape[:2]
     shrinking = THUMBNAIL_SIDE_PX / max(height_px, width_px)

@@ -60,14 +60,14 @@ def _frame_note_energies(samples: Samples) -> Chroma:
 
 
 def _note_energies(frames: Samples) -> Chroma:
-    first, notes = _note_of_bin()
+    first, notes = _first_bin_and_note_matrix()
     window = (np.hamming(FRAME_SAMPLES) / 32767.0).astype(np.float32)
     spectrum = np.fft.rfft(frames * window)[:, first : first + len(notes)]
     return np.asarray((np.abs(spectrum) ** 2) @ notes, dtype=np.float64)
 
 
 @lru_cache(maxsize=1)
-def _note_of_bin() -> tuple[int, Chroma]:
+def _first_bin_and_note_matrix() -> tuple[int, Chroma]:
     """Return the first frequency bin used, and a (bins, 12) matrix that maps bins to notes.
 
     Each row has a single 1, at the note of its bin.
@@ -80,7 +80,7 @@ def _note_of_bin() -> tuple[int, Chroma]:
 
 
 Words = NDArray[np.uint32]
-WORD_ROWS: Final = 16  # each word covers this many rows of chroma
+ROWS_PER_WORD: Final = 16  # each word covers this many rows of chroma
 _GRAY_CODE: Final = np.array([0, 1, 3, 2], dtype=np.uint32)  # neighbouring levels differ in one bit
 
 
@@ -122,19 +122,19 @@ def chromaprint_words(rows: Chroma) -> Words:
 
     The shape is (max(0, T - 15),).
     """
-    count = len(rows) - WORD_ROWS + 1
+    count = len(rows) - ROWS_PER_WORD + 1
     if count < 1:
         return np.zeros(0, dtype=np.uint32)
     total = np.zeros((len(rows) + 1, NOTE_COUNT + 1))
     total[1:, 1:] = rows.cumsum(axis=0).cumsum(axis=1)
     words = np.zeros(count, dtype=np.uint32)
     for one in _CHROMA_FILTERS:
-        level = np.searchsorted(one.levels, _filter_value(total, count, one), side="right")
+        level = np.searchsorted(one.levels, _filter_values(total, count, one), side="right")
         words = (words << np.uint32(2)) | _GRAY_CODE[level]
     return words
 
 
-def _filter_value(total: Chroma, count: int, comparison: _ChromaFilter) -> NDArray[np.float64]:
+def _filter_values(total: Chroma, count: int, chroma_filter: _ChromaFilter) -> NDArray[np.float64]:
     """Return the filter's value at each position in time.
 
     The value is log((1 + sum of the bright areas) / (1 + sum of the dark areas)).
@@ -148,7 +148,7 @@ def _filter_value(total: Chroma, count: int, comparison: _ChromaFilter) -> NDArr
 
     bright, dark = (
         sum((area_sums(*corners) for corners in areas), np.zeros(count))
-        for areas in _filter_areas(comparison)
+        for areas in _filter_areas(chroma_filter)
     )
     return np.asarray(np.log((1.0 + bright) / (1.0 + dark)))
 
@@ -156,14 +156,20 @@ def _filter_value(total: Chroma, count: int, comparison: _ChromaFilter) -> NDArr
 _Corners = tuple[int, int, int, int]
 
 
-def _filter_areas(comparison: _ChromaFilter) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]]:
+def _filter_areas(
+    chroma_filter: _ChromaFilter,
+) -> tuple[tuple[_Corners, ...], tuple[_Corners, ...]]:
     """Return the bright and the dark areas of a filter.
 
     An area is given by its first row and note, and its last row and note.
     """
-    low, high, width = comparison.note, comparison.note + comparison.height, comparison.width
-    half, across = low + comparison.height // 2, width // 2
-    third, along = comparison.height // 3, width // 3
+    low, high, width = (
+        chroma_filter.note,
+        chroma_filter.note + chroma_filter.height,
+        chroma_filter.width,
+    )
+    half, across = low + chroma_filter.height // 2, width // 2
+    third, along = chroma_filter.height // 3, width // 3
     all_areas: tuple[tuple[tuple[_Corners, ...], tuple[_Corners, ...]], ...] = (
         (((0, low, width, high),), ()),
         (((0, half, width, high),), ((0, low, width, half),)),
@@ -178,4 +184,4 @@ def _filter_areas(comparison: _ChromaFilter) -> tuple[tuple[_Corners, ...], tupl
         ),
         (((along, low, 2 * along, high),), ((0, low, along, high), (2 * along, low, width, high))),
     )
-    return all_areas[comparison.shape]
+    return all_areas[chroma_filter.shape]

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 
 from entrenous.base.limits import PDQ_BYTES, REGISTERED_PART_QUALITY_MIN
 from entrenous.base.picture import Picture
-from entrenous.fingerprint.borders import thumbnail
+from entrenous.fingerprint.borders import luma_thumbnail
 from entrenous.fingerprint.pdq import (
     BLOCKS_PER_SIDE,
-    FREQUENCIES,
+    FREQUENCIES_PER_AXIS,
     Floats,
     cosine_transform_rows,
     hash_spectra,
     low_frequencies,
     pixels_on_white,
     qualities,
-    window_axis_matrices,
+    window_downsampling_matrices,
 )
 
 WindowEdges = NDArray[np.float64]
@@ -31,8 +31,8 @@ GRID_STEPS: Final = 12  # a picture's sides are divided into this many grid step
 # than one is lost at each end.
 WINDOW_SIDE_STEPS_MIN: Final = 7
 # short side, in grid steps, of windows of half a picture; such parts stay visible beside a sticker
-HALF_WINDOW_STEPS: Final = 6
-HALF_WINDOW_LONG_STEPS_MIN: Final = 10  # minimum long side of such a window, in grid steps
+HALF_PICTURE_WINDOW_SHORT_STEPS: Final = 6
+HALF_PICTURE_WINDOW_LONG_STEPS_MIN: Final = 10  # minimum long side of such a window, in grid steps
 
 
 def window_hashes(picture: Picture) -> tuple[bytes, ...]:
@@ -43,7 +43,9 @@ def window_hashes(picture: Picture) -> tuple[bytes, ...]:
     """
     found: dict[bytes, None] = {}
     pixels = pixels_on_white(picture)
-    for blocks in _windows(thumbnail(pixels), (pixels.shape[0], pixels.shape[1])):
+    for blocks in _registered_window_blocks(
+        luma_thumbnail(pixels), (pixels.shape[0], pixels.shape[1])
+    ):
         detailed = blocks[qualities(blocks) >= REGISTERED_PART_QUALITY_MIN]
         hashes = hash_spectra(low_frequencies(detailed))
         found |= dict.fromkeys(
@@ -52,17 +54,17 @@ def window_hashes(picture: Picture) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def grid_edges() -> WindowEdges:
+def grid_window_edges() -> WindowEdges:
     """Return (K, 2): first and last edge of each window along an axis, as shares of the axis."""
     pairs = [
         (first, last)
         for first in range(GRID_STEPS)
-        for last in range(first + HALF_WINDOW_STEPS, GRID_STEPS + 1)
+        for last in range(first + HALF_PICTURE_WINDOW_SHORT_STEPS, GRID_STEPS + 1)
     ]
     return np.array(pairs, dtype=np.float64) / GRID_STEPS
 
 
-def is_registered_window(down: WindowEdges, across: WindowEdges) -> NDArray[np.bool_]:
+def registered_window_mask(down: WindowEdges, across: WindowEdges) -> NDArray[np.bool_]:
     """Return a mask (K, M) of the windows to register, of those with these rows and columns.
 
     Rows are (K, 2), and columns are (M, 2).
@@ -72,60 +74,67 @@ def is_registered_window(down: WindowEdges, across: WindowEdges) -> NDArray[np.b
     longer = np.maximum(high[:, None], wide[None, :])
     return np.asarray(
         (shorter >= WINDOW_SIDE_STEPS_MIN)
-        | ((shorter == HALF_WINDOW_STEPS) & (longer >= HALF_WINDOW_LONG_STEPS_MIN))
+        | (
+            (shorter == HALF_PICTURE_WINDOW_SHORT_STEPS)
+            & (longer >= HALF_PICTURE_WINDOW_LONG_STEPS_MIN)
+        )
     )
 
 
-def _windows(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
+def _registered_window_blocks(grey: Floats, sides_px: tuple[int, int]) -> Iterator[Floats]:
     """Yield the blocks (K, 64, 64) of registered windows, for each pair of top and bottom edges."""
-    edges = grid_edges()
-    across = window_axis_matrices(grey.shape[1], edges)
+    edges = grid_window_edges()
+    across = window_downsampling_matrices(grey.shape[1], edges)
     length = edges[:, 1] - edges[:, 0]
     tall, broad = (length * side >= BLOCKS_PER_SIDE for side in sides_px)
-    wanted = is_registered_window(edges, edges) & tall[:, None] & broad
-    for chosen, down in zip(wanted, window_axis_matrices(grey.shape[0], edges), strict=True):
+    wanted = registered_window_mask(edges, edges) & tall[:, None] & broad
+    for chosen, down in zip(
+        wanted, window_downsampling_matrices(grey.shape[0], edges), strict=True
+    ):
         columns = across[chosen]
         blocks = np.matmul(np.matmul(down, grey), columns.reshape(-1, grey.shape[1]).T)
         yield blocks.reshape(BLOCKS_PER_SIDE, len(columns), BLOCKS_PER_SIDE).transpose(1, 0, 2)
 
 
-def spectra(grey: Floats, rows: WindowEdges, columns: WindowEdges) -> Floats:
+def window_spectra(grey: Floats, rows: WindowEdges, columns: WindowEdges) -> Floats:
     """Return the spectra (..., K, M, 16, 16) of windows with rows (K, 2) and columns (M, 2).
 
     Edges are shares of the sides, in [0, 1]. ``grey`` is one picture (H, W), or several of the same
     size.
     """
-    return window_spectra(
+    return window_spectra_from_bases(
         grey, cosine_basis(grey.shape[-2], rows), cosine_basis(grey.shape[-1], columns)
     )
 
 
-def window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
-    """Return the same as :func:`spectra`, given the :func:`cosine_basis` of rows and columns."""
+def window_spectra_from_bases(grey: Floats, down: Floats, across: Floats) -> Floats:
+    """Return the same as :func:`window_spectra`, given the :func:`cosine_basis` of rows and
+    columns.
+    """
     found = np.matmul(np.matmul(down, grey), across.T)
     found = found.reshape(
         *grey.shape[:-2],
-        len(down) // FREQUENCIES,
-        FREQUENCIES,
-        len(across) // FREQUENCIES,
-        FREQUENCIES,
+        len(down) // FREQUENCIES_PER_AXIS,
+        FREQUENCIES_PER_AXIS,
+        len(across) // FREQUENCIES_PER_AXIS,
+        FREQUENCIES_PER_AXIS,
     )
     return np.swapaxes(found, -3, -2)
 
 
-def box_spectra(grey: Floats, boxes: NDArray[np.float64], quality_min: int) -> Floats:
+def detailed_box_spectra(grey: Floats, boxes: NDArray[np.float64], quality_min: int) -> Floats:
     """Return the spectra (N, 16, 16) of those boxes whose PDQ quality is at least ``quality_min``.
 
     Boxes are (B, 4): first and last row, first and last column, in pixels.
     """
     height_px, width_px = grey.shape
     if not len(boxes):
-        return np.zeros((0, FREQUENCIES, FREQUENCIES), dtype=np.float32)
+        return np.zeros((0, FREQUENCIES_PER_AXIS, FREQUENCIES_PER_AXIS), dtype=np.float32)
     blocks = np.stack(
         [
-            window_axis_matrices(height_px, box[None, :2] / height_px)[0]
+            window_downsampling_matrices(height_px, box[None, :2] / height_px)[0]
             @ grey
-            @ window_axis_matrices(width_px, box[None, 2:] / width_px)[0].T
+            @ window_downsampling_matrices(width_px, box[None, 2:] / width_px)[0].T
             for box in boxes
         ]
     )
@@ -137,7 +146,7 @@ def cosine_basis(length_px: int, edges: WindowEdges) -> Floats:
     window.
     """
     waves = np.tensordot(
-        window_axis_matrices(length_px, edges), cosine_transform_rows(), axes=([1], [1])
+        window_downsampling_matrices(length_px, edges), cosine_transform_rows(), axes=([1], [1])
     )
     return np.asarray(waves.transpose(0, 2, 1).reshape(-1, length_px), dtype=np.float32)
 
@@ -175,8 +184,8 @@ def enlarged_spectra(grey: Floats, steps: int = ENLARGEMENT_COUNT) -> Floats:
 
 def registered_window_spectra(grey: Floats) -> Floats:
     """Return the spectra (525, 16, 16) of the windows that are registered for a picture."""
-    edges = grid_edges()
-    return spectra(grey, edges, edges)[is_registered_window(edges, edges)]
+    edges = grid_window_edges()
+    return window_spectra(grey, edges, edges)[registered_window_mask(edges, edges)]
 
 
 def _spectra_with_edges_cut(grey: Floats, cut: NDArray[np.float64]) -> Floats:
@@ -188,7 +197,7 @@ def _spectra_with_edges_cut(grey: Floats, cut: NDArray[np.float64]) -> Floats:
     place = np.add.outer(np.arange(len(cut)), np.arange(len(cut))).reshape(-1) % 2
     same_parity = [np.flatnonzero(place == parity) for parity in (0, 1)]
     halves = [
-        _window_spectra(grey, down[chosen_places], across[chosen_places])
+        _flat_window_spectra(grey, down[chosen_places], across[chosen_places])
         for chosen_places in same_parity
     ]
     number = np.arange(place.size**2).reshape(place.size, -1)
@@ -200,18 +209,20 @@ def _spectra_with_edges_cut(grey: Floats, cut: NDArray[np.float64]) -> Floats:
             ]
         )
     )
-    return np.concatenate(halves, axis=-3)[..., order, :, :].reshape(-1, FREQUENCIES, FREQUENCIES)
+    return np.concatenate(halves, axis=-3)[..., order, :, :].reshape(
+        -1, FREQUENCIES_PER_AXIS, FREQUENCIES_PER_AXIS
+    )
 
 
-def _window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
+def _flat_window_spectra(grey: Floats, down: Floats, across: Floats) -> Floats:
     """Return the spectra (..., K * M, 16, 16) of windows, given the cosine bases of their axes.
 
     The bases are (K, 16, H) for rows and (M, 16, W) for columns.
     """
-    found = window_spectra(
+    found = window_spectra_from_bases(
         grey, down.reshape(-1, grey.shape[-2]), across.reshape(-1, grey.shape[-1])
     )
-    return found.reshape(*grey.shape[:-2], -1, FREQUENCIES, FREQUENCIES)
+    return found.reshape(*grey.shape[:-2], -1, FREQUENCIES_PER_AXIS, FREQUENCIES_PER_AXIS)
 
 
 @lru_cache(maxsize=16)  # cached, since an upload's longer side is nearly always 512 pixels
@@ -219,7 +230,7 @@ def _cut_cosine_basis(length_px: int, cut: tuple[float, ...]) -> Floats:
     """Return (K, 16, length_px): frequencies of an axis with one of these shares cut per end."""
     first, last = np.broadcast_arrays(np.array(cut)[:, None], 1 - np.array(cut)[None, :])
     edges: WindowEdges = np.stack([first, last], axis=-1).reshape(-1, 2)
-    made = cosine_basis(length_px, edges).reshape(-1, FREQUENCIES, length_px)
+    made = cosine_basis(length_px, edges).reshape(-1, FREQUENCIES_PER_AXIS, length_px)
     made.flags.writeable = False
     return made
 

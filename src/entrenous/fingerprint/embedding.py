@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.fingerprint.borders import Box, boxes_inside_frames, thumbnail
+from entrenous.fingerprint.borders import Box, boxes_inside_frames, luma_thumbnail
 from entrenous.fingerprint.nouns import (
     EMBEDDING_NUMBER_MAX,
     EMBEDDING_NUMBERS,
-    SQUARE_PX,
+    EMBEDDING_SQUARE_SIDE_PX,
     Embedding,
     EmbeddingModelMissing,
 )
@@ -68,7 +68,7 @@ def _vector_lengths(numbers: Floats) -> Floats:
 
 
 WINDOWS_MAX: Final = 14
-_FLAT_STEP_LEVELS: Final = 2.55  # 1 % of full brightness
+_FLAT_STEP_LEVELS_MAX: Final = 2.55  # 1 % of full brightness
 WINDOW_SIDE_PX_MIN: Final = 32  # a window with a smaller side is hardly a picture
 _FIXED_BOX_SHARES: Final = (  # top, bottom, left and right of halves, quarters and the middle
     (0.0, 0.5, 0.0, 1.0),
@@ -85,7 +85,7 @@ _FIXED_BOX_SHARES: Final = (  # top, bottom, left and right of halves, quarters 
 
 def resize_to_square(pixels: Pixels) -> bytes:
     """Return (H, W, 3) pixels of any shape, resized to 224 x 224, as rows of RGB samples."""
-    size = (SQUARE_PX, SQUARE_PX)
+    size = (EMBEDDING_SQUARE_SIDE_PX, EMBEDDING_SQUARE_SIDE_PX)
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8).tobytes()
 
 
@@ -97,12 +97,14 @@ def flat_step_share(square: bytes) -> float:
     A step between neighbouring blocks is flat if it is below 1 % of full brightness. The share is
     near 1 in a drawing with plain areas, and about a half in most photographs.
     """
-    rgb = np.frombuffer(square, np.uint8).reshape(SQUARE_PX, SQUARE_PX, 3)
+    rgb = np.frombuffer(square, np.uint8).reshape(
+        EMBEDDING_SQUARE_SIDE_PX, EMBEDDING_SQUARE_SIDE_PX, 3
+    )
     blocks = (
         cv2.resize(rgb, (BLOCKS_PER_SIDE, BLOCKS_PER_SIDE), interpolation=cv2.INTER_AREA)
         @ LUMA_WEIGHTS
     )
-    level = [np.mean(np.abs(np.diff(blocks, axis=axis)) < _FLAT_STEP_LEVELS) for axis in (0, 1)]
+    level = [np.mean(np.abs(np.diff(blocks, axis=axis)) < _FLAT_STEP_LEVELS_MAX) for axis in (0, 1)]
     return float(np.mean(level))
 
 
@@ -111,11 +113,11 @@ def window_squares(pixels: Pixels) -> tuple[bytes, ...]:
 
     Parts that are too small are left out.
     """
-    grey = thumbnail(pixels)
+    grey = luma_thumbnail(pixels)
     down, across = pixels.shape[0] / grey.shape[0], pixels.shape[1] / grey.shape[1]
     scaled = (
         (round(top * down), round(bottom * down), round(left * across), round(right * across))
-        for top, bottom, left, right in _likeliest_boxes(grey)
+        for top, bottom, left, right in _boxes_to_embed(grey)
     )
     return tuple(
         resize_to_square(pixels[top:bottom, left:right])
@@ -124,7 +126,7 @@ def window_squares(pixels: Pixels) -> tuple[bytes, ...]:
     )
 
 
-def _likeliest_boxes(grey: PdqFloats) -> list[Box]:
+def _boxes_to_embed(grey: PdqFloats) -> list[Box]:
     """Return boxes that may be pictures, the likeliest first, then those of ``_FIXED_BOX_SHARES``.
 
     There are at most ``WINDOWS_MAX`` in all.
@@ -162,7 +164,9 @@ class OnnxEmbedder:
             return tuple(self._embed(one) for one in squares)
 
     def _embed(self, square: bytes) -> Embedding:
-        image = np.frombuffer(square, np.uint8).reshape(1, SQUARE_PX, SQUARE_PX, 3)
+        image = np.frombuffer(square, np.uint8).reshape(
+            1, EMBEDDING_SQUARE_SIDE_PX, EMBEDDING_SQUARE_SIDE_PX, 3
+        )
         (numbers,) = self._session.run(["embedding"], {"image": image})
         return quantise_embedding(np.asarray(numbers[0], np.float32))
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from entrenous.fingerprint.pdq import Pixels
 
 Floats = NDArray[np.float32]
-SIDE_PX: Final = 800  # finer detail seldom survives a leak
-_SIDE_PX_MIN: Final = 400  # a smaller picture is enlarged to this longest side
+DETECTION_SIDE_PX_MAX: Final = 800  # finer detail seldom survives a leak
+_DETECTION_SIDE_PX_MIN: Final = 400  # a smaller picture is enlarged to this longest side
 # Contrast is equalised first (CLAHE), and SIFT's contrast threshold is low (Lowe's is 0.04).
 # Otherwise skies, skin and soft backgrounds would have no points, and a crop may consist of them.
 _SIFT_CONTRAST_THRESHOLD: Final = 0.005
@@ -32,7 +32,7 @@ _DIAMETER_MIN_PX: Final = 4.0  # diameter of the finest points that SIFT finds
 # SIFT's 128 numbers are 4 x 4 cells with 8 directions each
 _DESCRIPTOR_INDICES: Final = np.arange(128).reshape(4, 4, 8)
 _MIRRORED_INDICES: Final = _DESCRIPTOR_INDICES[::-1, :, (8 - np.arange(8)) % 8].ravel()
-_INVERTED_INDICES: Final = _DESCRIPTOR_INDICES[::-1, ::-1, :].ravel()
+_INVERTED_COLOUR_INDICES: Final = _DESCRIPTOR_INDICES[::-1, ::-1, :].ravel()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,10 +59,14 @@ class FeaturePoints:
             places, self.sizes, angles, self.descriptors[:, _MIRRORED_INDICES], self.shape
         )
 
-    def inverted(self) -> "FeaturePoints":
+    def with_inverted_colours(self) -> "FeaturePoints":
         angles = np.mod(self.angles + 0.5, 1.0).astype(np.float32)
         return FeaturePoints(
-            self.places, self.sizes, angles, self.descriptors[:, _INVERTED_INDICES], self.shape
+            self.places,
+            self.sizes,
+            angles,
+            self.descriptors[:, _INVERTED_COLOUR_INDICES],
+            self.shape,
         )
 
 
@@ -72,7 +76,7 @@ def find_feature_points(pixels: Pixels, limit: int) -> FeaturePoints:
     height, width = grey.shape
     longest = max(height, width)
     sift = cv2.SIFT.create(contrastThreshold=_SIFT_CONTRAST_THRESHOLD)
-    chosen = _spread_points(list(sift.detect(grey, None)), width, height, limit)
+    chosen = _select_spread_points(list(sift.detect(grey, None)), width, height, limit)
     computed: tuple[Any, Any] = sift.compute(grey, chosen) if chosen else ((), None)
     keypoints, numbers = computed
     if numbers is None:
@@ -92,7 +96,7 @@ def _prepare_luma(pixels: Pixels) -> Pixels:
     """Return the luma at the size at which points are sought, with equalised contrast."""
     height, width = pixels.shape[:2]
     longest = max(height, width)
-    factor = min(max(longest, _SIDE_PX_MIN), SIDE_PX) / longest
+    factor = min(max(longest, _DETECTION_SIDE_PX_MIN), DETECTION_SIDE_PX_MAX) / longest
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     how = cv2.INTER_AREA if factor < 1.0 else cv2.INTER_CUBIC
     small = pixels if factor == 1.0 else cv2.resize(pixels, size, interpolation=how)
@@ -100,7 +104,7 @@ def _prepare_luma(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.createCLAHE(_CLAHE_LIMIT, _CLAHE_TILES).apply(grey), np.uint8)
 
 
-def _spread_points(found: list[Any], width: int, height: int, limit: int) -> list[Any]:
+def _select_spread_points(found: list[Any], width: int, height: int, limit: int) -> list[Any]:
     """Return at most ``limit`` points, spread over cells and size classes.
 
     The strongest point of each cell and size class comes first, then the second strongest of each,
@@ -122,7 +126,7 @@ def _spread_points(found: list[Any], width: int, height: int, limit: int) -> lis
 
 VOCABULARY_WORDS: Final = 4096
 _DESCRIPTOR_NUMBERS: Final = 128
-_WORD_UNITS: Final = 512.0  # this number in words.bin stands for 1
+_STORED_WORD_SCALE: Final = 512.0  # this number in words.bin stands for 1
 _SIGNS_PER_POINT: Final = 64
 _ROTATION_SEED: Final = b"entrenous/landmarks/1"
 
@@ -138,7 +142,9 @@ class Vocabulary:
     def load_shipped(cls) -> Self:
         stored = files(__package__).joinpath("words.bin").read_bytes()
         numbers = np.frombuffer(stored, np.uint8).reshape(VOCABULARY_WORDS, _DESCRIPTOR_NUMBERS)
-        return cls(numbers.astype(np.float32) / np.float32(_WORD_UNITS), _rotation())
+        return cls(
+            numbers.astype(np.float32) / np.float32(_STORED_WORD_SCALE), _rotation_for_signs()
+        )
 
     def nearest(self, descriptors: Floats, count: int) -> NDArray[np.uint16]:
         """Return (N, count): the ``count`` words nearest to each row, nearest first."""
@@ -160,7 +166,7 @@ class Vocabulary:
 
 
 @cache
-def _rotation() -> Floats:
+def _rotation_for_signs() -> Floats:
     """Return 64 columns of an orthogonal matrix.
 
     The matrix is a product of Hadamard matrices, with fixed signs before and between them.

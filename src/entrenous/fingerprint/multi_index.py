@@ -19,7 +19,7 @@ from entrenous.base.limits import PDQ_BYTES, PDQ_RADIUS_BITS
 from entrenous.fingerprint.linear_scan import HashPairs, Numbers, ScanIndex, Words
 
 Keys = NDArray[np.int64]
-_BITS: Final = 8 * PDQ_BYTES
+_HASH_BITS: Final = 8 * PDQ_BYTES
 _WORD_BITS: Final = 64
 # The largest set of hashes for each plan, measured on random hashes (python -m bench.stop --sizes).
 _LINEAR_SCAN_HASHES_MAX: Final = 10_000
@@ -51,7 +51,7 @@ class SubstringPlan:
 
     @classmethod
     def of(cls, substrings: int, radius: int = PDQ_RADIUS_BITS, *, folded: bool = False) -> Self:
-        width, longer = divmod(_BITS, substrings)
+        width, longer = divmod(_HASH_BITS, substrings)
         widths = [width + (place < longer) for place in range(substrings)]
         starts = np.cumsum([0, *widths[:-1]])
         radii = _substring_radii(substrings, radius)
@@ -77,7 +77,7 @@ class SubstringPlan:
         return bool(self.high[0])
 
     @property
-    def sizes(self) -> tuple[int, ...]:
+    def table_sizes(self) -> tuple[int, ...]:
         return tuple(int(mask) + 1 >> self.is_folded for mask in self.mask)
 
     def cells(self, words: Words) -> Keys:
@@ -154,7 +154,6 @@ def _folded_cells(flips: Keys, width: int) -> Keys:
     return np.sort(np.where(flips & high, flips ^ mask, flips))
 
 
-_HASH_BITS: Final = 256
 _TOP_BIT_SHIFT: Final = np.uint64(63)
 
 
@@ -237,9 +236,9 @@ class IndexSegment:
             raise ValueError("too many hashes for one index")
         starts = np.zeros(plan.buckets + 1, dtype=np.uint32)
         order = np.empty(plan.substrings * count, dtype=np.uint32)
-        for place, (first, size) in enumerate(_table_ranges(plan)):
+        for place, (first, size) in enumerate(_table_starts_and_sizes(plan)):
             listed = slice(place * count, (place + 1) * count)
-            ends, order[listed] = _sort_buckets(plan.substring_column(words, place), size)
+            ends, order[listed] = _sort_rows_by_cell(plan.substring_column(words, place), size)
             starts[first + 1 : first + size + 1] = ends + np.uint32(place * count)
         return cls(plan, entries, words, starts, order)
 
@@ -283,7 +282,7 @@ class IndexSegment:
         rows = self.order.take(places, mode="clip")
         changed = self.words.take(rows, axis=0, mode="clip")
         changed ^= queries if len(queries) == 1 else queries.take(query, axis=0)
-        bits = _count_bits(changed)
+        bits = _count_bits_modulo_256(changed)
         # an entry is near the query or its complement if the distance modulo 256 is from -31 to 31
         if self.plan.is_folded:
             kept = np.flatnonzero((bits + np.uint32(radius)) & _LOW_BYTE_MASK <= 2 * radius)
@@ -295,7 +294,7 @@ class IndexSegment:
         return HashPairs(query[kept], self.entries[rows[kept]], distance)
 
 
-def _count_bits(changed: Words) -> NDArray[np.uint32]:
+def _count_bits_modulo_256(changed: Words) -> NDArray[np.uint32]:
     """Return the number of set bits in each row: (N, 4) -> (N,).
 
     A result of 0 may also mean 256, because the sum is kept in one byte. Without folding, it always
@@ -332,11 +331,11 @@ def _candidate_batches(
         yield query, places
 
 
-def _table_ranges(plan: SubstringPlan) -> list[tuple[int, int]]:
-    return list(zip(map(int, plan.first), plan.sizes, strict=True))
+def _table_starts_and_sizes(plan: SubstringPlan) -> list[tuple[int, int]]:
+    return list(zip(map(int, plan.first), plan.table_sizes, strict=True))
 
 
-def _sort_buckets(
+def _sort_rows_by_cell(
     column: NDArray[np.uint64], size: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     """Return where each cell of a table ends, and the rows sorted by cell.
@@ -349,10 +348,10 @@ def _sort_buckets(
     joined.sort()
     rows = joined.astype(np.uint32)  # the lower half of each number is the row
     joined >>= _ROW_BITS
-    return _bucket_ends(joined.view(np.int64), size), rows
+    return _cell_ends(joined.view(np.int64), size), rows
 
 
-def _bucket_ends(cells: Keys, size: int) -> NDArray[np.uint32]:
+def _cell_ends(cells: Keys, size: int) -> NDArray[np.uint32]:
     """Return, for each of ``size`` cells, how many of the sorted ``cells`` are at most its number.
 
     Only the last row of each cell is written, and then spread over the empty cells that follow.
@@ -365,12 +364,12 @@ def _bucket_ends(cells: Keys, size: int) -> NDArray[np.uint32]:
     return np.maximum.accumulate(ends, out=ends)
 
 
-Searchable = ScanIndex | IndexSegment
+HashIndex = ScanIndex | IndexSegment
 
 
-def build_searchable(
+def build_hash_index(
     entries: NDArray[np.int64], words: Words, *, inverted: bool = False
-) -> Searchable:
+) -> HashIndex:
     """Return an index of distinct ``entries`` (N,) and their hashes, (N, 4) words.
 
     ``inverted`` is as in :func:`substring_count_for`. For large sets, this takes about 0.8 s per

@@ -127,7 +127,7 @@ REGISTERED_FRAMES_MAX: Final = 1200  # frames of one video: 150 seconds at eight
 UPLOAD_FRAMES_MAX: Final = 2400  # frames of one upload: ten minutes at four per second
 SOUND_WORDS_MAX: Final = 10_000  # 32-bit words of one sound: twenty minutes
 # to be registered, a sound needs this many seconds that can be told from other sounds
-SOUND_S_MIN: Final = 5
+DISTINCTIVE_SOUND_S_MIN: Final = 5
 HALF_SECOND_MS: Final = 500  # an upload's matching frames are counted by half seconds
 CLIP_MS_MAX: Final = 3_600_000  # length of the longest clip that is accepted
 
@@ -335,7 +335,7 @@ class SoundTooQuiet(Refused):
 
 EMBEDDING_NUMBERS: Final = 512
 EMBEDDING_NUMBER_MAX: Final = 127
-SQUARE_PX: Final = 224  # side of the network's input in pixels
+EMBEDDING_SQUARE_SIDE_PX: Final = 224  # side of the network's input in pixels
 EMBEDDINGS_MAX: Final = 100_000  # embeddings at one gate, which take 51 MB
 
 
@@ -383,8 +383,8 @@ class PictureCandidate:
     @property
     def is_likely(self) -> bool:
         """Whether so much resemblance is unlikely to be chance."""
-        return self.agreeing >= _LIKELY_AGREEING_POINTS_MIN or self.has_same_hash
+        return self.agreeing >= _LIKELY_AGREEING_POINTS_MIN or self.has_similar_hash
 
     @property
-    def has_same_hash(self) -> bool:
+    def has_similar_hash(self) -> bool:
         return self.bits <= _LIKELY_DIFFERING_BITS_MAX

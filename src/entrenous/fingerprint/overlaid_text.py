@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.fingerprint.pdq import (
-    FREQUENCIES,
+    FREQUENCIES_PER_AXIS,
     Floats,
     low_frequencies,
     qualities,
@@ -27,18 +27,18 @@ LETTER_HEIGHT_SHARE_MAX: Final = 0.2
 LETTER_WIDTH_SHARE_MAX: Final = 0.25
 WIDTH_TO_HEIGHT_MAX: Final = 6  # largest ratio of width to height
 HEIGHT_TO_WIDTH_MAX: Final = 12  # largest ratio of height to width, for a letter like l
-AREA_MIN_PX: Final = 5
+LETTER_AREA_PX_MIN: Final = 5
 BLOBS_MAX: Final = 1_500  # more blobs than this are a texture
 LINE_NEIGHBOURS_MIN: Final = 3  # a letter needs this many further letters on its line
 # the further letters must be within this distance, in letter heights
-NEIGHBOUR_DISTANCE_HEIGHTS: Final = 6.0
+NEIGHBOUR_DISTANCE_HEIGHTS_MAX: Final = 6.0
 # minimum ratio of the smaller to the larger height of two letters in a line
 HEIGHT_RATIO_MIN: Final = 0.5
 # largest difference between the bottoms of two letters, in letter heights; a p reaches lower than
 # an a
 BASELINE_OFFSET_HEIGHTS_MAX: Final = 0.25
 # width of the margin around each letter that is painted over too, as a share of the picture height
-OUTLINE_SHARE: Final = 0.012
+LETTER_MARGIN_SHARE: Final = 0.012
 # if letters cover a larger share of the picture, too little of it is left
 COVERED_SHARE_MAX: Final = 0.4
 _INPAINT_RADIUS_PX: Final = 3  # gaps are filled from pixels within this radius
@@ -55,7 +55,7 @@ def spectra_without_text(grey: Floats, quality_min: int) -> Floats:
     level = grey.astype(np.uint8)
     blocks = [shrink_to_blocks(shown) for shown in _paint_over_letters(level)]
     if not blocks:
-        return np.zeros((0, FREQUENCIES, FREQUENCIES), dtype=np.float32)
+        return np.zeros((0, FREQUENCIES_PER_AXIS, FREQUENCIES_PER_AXIS), dtype=np.float32)
     found = np.stack(blocks)
     return low_frequencies(found[qualities(found) >= quality_min])
 
@@ -74,7 +74,7 @@ def letter_mask(level: Grey, at_least: int) -> Mask:
         & (wide <= WIDTH_TO_HEIGHT_MAX * high)
         & (high <= HEIGHT_TO_WIDTH_MAX * wide)
     )
-    is_letter &= statistics[:, cv2.CC_STAT_AREA] >= AREA_MIN_PX
+    is_letter &= statistics[:, cv2.CC_STAT_AREA] >= LETTER_AREA_PX_MIN
     is_letter[0] = False  # the background
     blobs = np.flatnonzero(is_letter)
     is_letter[:] = False
@@ -91,7 +91,9 @@ def _are_in_text_line(statistics: NDArray[Any]) -> Mask:
     left, top, wide, high = statistics[:, :4].T.astype(np.float32)
     higher = np.maximum.outer(high, high)
     middle, foot = left + wide / 2, top + high
-    neighbours = np.abs(np.subtract.outer(middle, middle)) <= NEIGHBOUR_DISTANCE_HEIGHTS * higher
+    neighbours = (
+        np.abs(np.subtract.outer(middle, middle)) <= NEIGHBOUR_DISTANCE_HEIGHTS_MAX * higher
+    )
     neighbours &= np.minimum.outer(high, high) >= HEIGHT_RATIO_MIN * higher
     neighbours &= np.abs(np.subtract.outer(foot, foot)) <= BASELINE_OFFSET_HEIGHTS_MAX * higher
     # each blob counts itself
@@ -100,7 +102,7 @@ def _are_in_text_line(statistics: NDArray[Any]) -> Mask:
 
 def _paint_over_letters(level: Grey) -> Iterator[Grey]:
     """For each kind of letters in the picture, yield the picture with them painted over."""
-    around = max(2, round(OUTLINE_SHARE * len(level)))
+    around = max(2, round(LETTER_MARGIN_SHARE * len(level)))
     brush = np.ones((2 * around + 1, 2 * around + 1), dtype=np.uint8)
     for shown in (level, 255 - level):
         for at_least in LETTER_LEVELS_MIN:

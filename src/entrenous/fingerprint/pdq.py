@@ -22,13 +22,13 @@ _CACHED_AXIS_PX_MAX: Final = 8192  # longer axes are not cached, because the lon
 # weights below this are rounding errors and should be 0; real weights are far larger
 _ROUNDING_ERROR_MAX: Final = 1e-12
 # frequencies 1 to 16 of each axis are used; frequency 0, the brightness, is left out
-FREQUENCIES: Final = 16
+FREQUENCIES_PER_AXIS: Final = 16
 
 
 @cache
 def cosine_transform_rows() -> Floats:
     """Return the read-only (16, 64) part of the orthonormal cosine transform that PDQ keeps."""
-    frequency = np.arange(1, FREQUENCIES + 1)[:, None]
+    frequency = np.arange(1, FREQUENCIES_PER_AXIS + 1)[:, None]
     place = 2 * np.arange(BLOCKS_PER_SIDE)[None, :] + 1
     wave = np.cos(math.pi / 2 / BLOCKS_PER_SIDE * frequency * place)
     made = np.asarray(math.sqrt(2 / BLOCKS_PER_SIDE) * wave, dtype=np.float32)
@@ -36,7 +36,7 @@ def cosine_transform_rows() -> Floats:
     return made
 
 
-def reference_axis_matrix(length_px: int, shrunk_by: int = 1, *, from_end: bool = False) -> Floats:
+def downsampling_matrix(length_px: int, shrunk_by: int = 1, *, from_end: bool = False) -> Floats:
     """Return Meta's two box filters and decimation of an axis as a matrix (64, length_px).
 
     If a decoder averaged every ``shrunk_by`` pixels to one, the shape is (64, remaining pixels),
@@ -44,11 +44,15 @@ def reference_axis_matrix(length_px: int, shrunk_by: int = 1, *, from_end: bool 
     averaging began at the other end. On an axis of exactly 64 pixels, the filters have a window of
     1, which changes nothing.
     """
-    made = _cached_axis_matrix if length_px <= _CACHED_AXIS_PX_MAX else _compute_axis_matrix
+    made = (
+        _cached_downsampling_matrix
+        if length_px <= _CACHED_AXIS_PX_MAX
+        else _compute_downsampling_matrix
+    )
     return made(length_px, shrunk_by, from_end=from_end)
 
 
-def _compute_axis_matrix(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
+def _compute_downsampling_matrix(length_px: int, shrunk_by: int, *, from_end: bool) -> Floats:
     window = -(-length_px // (2 * BLOCKS_PER_SIDE))
     # number of pixels to the right of the centre that the window covers
     ahead = (window + 2) // 2 - 1
@@ -73,22 +77,22 @@ def _compute_axis_matrix(length_px: int, shrunk_by: int, *, from_end: bool) -> F
     return axis
 
 
-_cached_axis_matrix = lru_cache(maxsize=32)(
-    _compute_axis_matrix
+_cached_downsampling_matrix = lru_cache(maxsize=32)(
+    _compute_downsampling_matrix
 )  # cached, because some sizes are common in uploads
 
 
 @lru_cache(maxsize=32)
-def reference_spans(
+def downsampling_spans(
     length_px: int, shrunk_by: int = 1, *, from_end: bool = False
 ) -> tuple[tuple[int, int], ...]:
-    """Return the range of pixels with a weight in each row of :func:`reference_axis_matrix`."""
-    axis = reference_axis_matrix(length_px, shrunk_by, from_end=from_end)
+    """Return the range of pixels with a weight in each row of :func:`downsampling_matrix`."""
+    axis = downsampling_matrix(length_px, shrunk_by, from_end=from_end)
     used = [np.flatnonzero(row) for row in axis]
     return tuple((int(block_rows[0]), int(block_rows[-1]) + 1) for block_rows in used)
 
 
-def window_axis_matrices(length_px: int, edges: NDArray[np.float64]) -> Floats:
+def window_downsampling_matrices(length_px: int, edges: NDArray[np.float64]) -> Floats:
     """Return the tent filters and decimations of many windows of one axis at once.
 
     Args:
@@ -130,7 +134,7 @@ LUMA_WEIGHTS: Final = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R
 SIDE_PX_MIN: Final = 5  # the reference implementation does not hash smaller pictures
 # longer sides are subsampled, because a file of a kilobyte may have millions of pixels
 SIDE_PX_MAX: Final = 65_536
-_BLOCKS_AT_ONCE: Final = 8
+_BLOCK_ROWS_AT_ONCE: Final = 8
 # up to this number of samples, a picture is processed in eight strips of eight rows of blocks
 _SMALL_PICTURE_SAMPLES_MAX: Final = 1 << 20
 # PDQ divides the sum of gradients, in per cent, by this to get the quality
@@ -182,15 +186,15 @@ def shrink_to_blocks(
         pixels = pixels[::down, ::across_px]
     height_px, width_px = pixels.shape[:2]
     wide, high, from_right, from_below = full or OriginalSize(width_px, height_px)
-    axis = reference_axis_matrix(high, shrunk_by, from_end=from_below)
-    spans = reference_spans(high, shrunk_by, from_end=from_below)
-    at_once = _BLOCKS_AT_ONCE if pixels.size <= _SMALL_PICTURE_SAMPLES_MAX else 1
+    axis = downsampling_matrix(high, shrunk_by, from_end=from_below)
+    spans = downsampling_spans(high, shrunk_by, from_end=from_below)
+    at_once = _BLOCK_ROWS_AT_ONCE if pixels.size <= _SMALL_PICTURE_SAMPLES_MAX else 1
     rows = []
     for first in range(0, BLOCKS_PER_SIDE, at_once):
         block_rows = slice(first, first + at_once)
         pixel_rows = slice(spans[block_rows][0][0], spans[block_rows][-1][1])
         rows.append(_sum_weighted_rows(pixels[pixel_rows], axis[block_rows, pixel_rows]))
-    across = reference_axis_matrix(wide, shrunk_by, from_end=from_right)
+    across = downsampling_matrix(wide, shrunk_by, from_end=from_right)
     return np.asarray(np.matmul(np.concatenate(rows), across.T), dtype=np.float32)
 
 
@@ -245,29 +249,33 @@ def distance(one: Fingerprint, other: Fingerprint) -> int:
 
 UNCHANGED_ORIENTATION_NAME: Final = "as it is"
 # element i is for frequency i + 1
-_FLIP_SIGNS: Final = np.where(np.arange(FREQUENCIES) % 2 == 0, -1.0, 1.0).astype(np.float32)
+_FLIP_SIGNS: Final = np.where(np.arange(FREQUENCIES_PER_AXIS) % 2 == 0, -1.0, 1.0).astype(
+    np.float32
+)
 _ALL_BITS_SET: Final = (1 << 8 * PDQ_BYTES) - 1
 
 
-def orientations(picture: Picture) -> Mapping[str, Fingerprint]:
+def orientation_fingerprints(picture: Picture) -> Mapping[str, Fingerprint]:
     """Return fingerprints of an upload for eight changes that it may have undergone.
 
-    Each undoes one change: ``orientations(mirrored)["mirror"]`` is the fingerprint of the picture
-    before mirroring.
+    Each undoes one change: ``orientation_fingerprints(mirrored)["mirror"]`` is the fingerprint of
+    the picture before mirroring.
     """
-    return pixel_orientations(pixels_on_white(picture), picture.original_size, picture.shrunk_by)
+    return orientation_fingerprints_of_pixels(
+        pixels_on_white(picture), picture.original_size, picture.shrunk_by
+    )
 
 
-def pixel_orientations(
+def orientation_fingerprints_of_pixels(
     pixels: Pixels, full: OriginalSize | None = None, shrunk_by: int = 1
 ) -> Mapping[str, Fingerprint]:
-    """Return the :func:`orientations` of pixels.
+    """Return the :func:`orientation_fingerprints` of pixels.
 
     The arguments are those of :func:`shrink_to_blocks`.
     """
     blocks = shrink_to_blocks(pixels, full, shrunk_by)
     detail = quality(blocks)
-    turned = spectrum_orientations(low_frequencies(blocks))
+    turned = orientation_spectra(low_frequencies(blocks))
     hashes = hash_spectra(np.stack(list(turned.values())))
     return {
         how: Fingerprint(PDQ_KIND, hashes[start : start + PDQ_BYTES], detail)
@@ -275,7 +283,7 @@ def pixel_orientations(
     }
 
 
-def spectrum_orientations(spectrum: Floats) -> Mapping[str, Floats]:
+def orientation_spectra(spectrum: Floats) -> Mapping[str, Floats]:
     """Return the spectra (..., 16, 16) of all eight orientations, given the spectrum of one."""
     down, across = _FLIP_SIGNS[:, None], _FLIP_SIGNS[None, :]
     swapped = np.swapaxes(spectrum, -1, -2)
@@ -292,7 +300,7 @@ def spectrum_orientations(spectrum: Floats) -> Mapping[str, Floats]:
 
 
 ORIENTATION_NAMES: Final = tuple(
-    spectrum_orientations(np.zeros((FREQUENCIES, FREQUENCIES), np.float32))
+    orientation_spectra(np.zeros((FREQUENCIES_PER_AXIS, FREQUENCIES_PER_AXIS), np.float32))
 )
 """The names of all eight orientations."""
 

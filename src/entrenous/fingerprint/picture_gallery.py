@@ -20,10 +20,10 @@ from entrenous.fingerprint.keypoints import (
 from entrenous.fingerprint.pdq import Pixels
 from entrenous.fingerprint.picture_record import (
     ANGLE_STEPS_PER_TURN,
-    ENTRY_DTYPE,
+    POINT_ENTRY_DTYPE,
     SIZE_STEPS_PER_OCTAVE,
     PointEntries,
-    write_point_places,
+    write_point_geometry,
 )
 
 _PAIRS_MAX: Final = 100
@@ -82,7 +82,7 @@ def agreeing_cells(pairs: PointPairs, weight: NDArray[np.float32]) -> tuple[froz
     at_sent = _places_of(pairs.sent_entries[pairs.sent])
     agree = _agreement_matrix(pairs, at_found, at_sent)
     leading = np.argsort(-(agree @ weight))[:_HYPOTHESES_TRIED]
-    groups = [_distinct_pairs(at_found, at_sent, weight, agree[one]) for one in leading]
+    groups = [_distinct_cells_and_weight(at_found, at_sent, weight, agree[one]) for one in leading]
     return max(groups, key=lambda one: one[1], default=(frozenset(), 0.0))
 
 
@@ -100,7 +100,7 @@ def _agreement_matrix(pairs: PointPairs, at_found: Places, at_sent: Places) -> N
     )
 
 
-def _distinct_pairs(
+def _distinct_cells_and_weight(
     at_found: Places, at_sent: Places, weight: NDArray[np.float32], which: NDArray[np.bool_]
 ) -> tuple[frozenset[int], float]:
     kept = np.flatnonzero(which)
@@ -165,15 +165,17 @@ class PointGallery:
 
         Pictures are numbered in this order.
         """
-        entries = np.frombuffer(b"".join(kept), ENTRY_DTYPE)
-        sizes = [len(one) // ENTRY_DTYPE.itemsize for one in kept]
+        entries = np.frombuffer(b"".join(kept), POINT_ENTRY_DTYPE)
+        sizes = [len(one) // POINT_ENTRY_DTYPE.itemsize for one in kept]
         rows = np.repeat(np.arange(len(kept), dtype=np.int32), sizes)
         words = np.minimum(entries["word"], VOCABULARY_WORDS - 1)
         order = np.argsort(words, kind="stable")
         starts = np.zeros(VOCABULARY_WORDS + 1, np.int64)
         np.cumsum(np.bincount(words, minlength=VOCABULARY_WORDS), out=starts[1:])
         # copied as bytes, which is eight times faster than copying records with unaligned fields
-        entries = np.take(entries.view(f"V{ENTRY_DTYPE.itemsize}"), order).view(ENTRY_DTYPE)
+        entries = np.take(entries.view(f"V{POINT_ENTRY_DTYPE.itemsize}"), order).view(
+            POINT_ENTRY_DTYPE
+        )
         return cls(entries, np.ascontiguousarray(entries["signs"]), rows[order], starts, len(kept))
 
     def vote(self, pixels: Pixels, vocabulary: Vocabulary) -> list[PictureVote]:
@@ -184,7 +186,7 @@ class PointGallery:
         points = find_feature_points(pixels, FOUND_POINTS_MAX)
         votes = self._votes_both_ways(points, vocabulary)
         if all(len(vote.where) < _SHARED_POINTS_MIN for vote in votes):
-            votes += self._votes_both_ways(points.inverted(), vocabulary)
+            votes += self._votes_both_ways(points.with_inverted_colours(), vocabulary)
         best: dict[int, PictureVote] = {}
         for vote in sorted(votes, key=lambda one: -one.weight):
             best.setdefault(vote.row, vote)
@@ -201,7 +203,7 @@ class PointGallery:
             return []
         pairs, weight = self._matching_pairs(points, vocabulary)
         rows = self.rows[pairs.sent]
-        strongest = _consistent_pictures(rows, pairs, weight, self.count)
+        strongest = _most_consistent_pictures(rows, pairs, weight, self.count)
         order = np.argsort(rows, kind="stable")
         edges = np.searchsorted(rows[order], [strongest, strongest + 1])
         return [
@@ -235,12 +237,12 @@ class PointGallery:
         far = np.concatenate(differ).astype(np.float32) / np.float32(_DIFFERING_SIGNS_SPREAD)
         common = np.bincount(at_found, minlength=len(points.descriptors)).astype(np.float32)
         rare = np.log1p(np.float32(self.count) / common[at_found])
-        own = np.zeros(len(points.descriptors), ENTRY_DTYPE)
-        write_point_places(own, points)
+        own = np.zeros(len(points.descriptors), POINT_ENTRY_DTYPE)
+        write_point_geometry(own, points)
         return PointPairs(own, self.entries, at_found, at_sent), np.exp(-np.square(far)) * rare
 
 
-def _consistent_pictures(
+def _most_consistent_pictures(
     rows: NDArray[np.int32], pairs: PointPairs, weight: NDArray[np.float32], count: int
 ) -> NDArray[np.int64]:
     """Return the pictures with most weight in any one class of rotation and scale, best first."""

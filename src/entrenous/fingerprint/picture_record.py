@@ -25,10 +25,10 @@ _LAYOUT_SIDE_CELLS_MIN: Final = 4
 _LAYOUT_SIDE_CELLS_MAX: Final = 48
 # minimum share of the sent picture's width that a found one covers; a crop to 30 % of the area
 # covers 0.55
-_VIEW_SIDE_SHARE_MIN: Final = 0.4
-_VIEW_AREA_SHARE_MIN: Final = 0.15
+_COVERED_WIDTH_SHARE_MIN: Final = 0.4
+_COVERED_AREA_SHARE_MIN: Final = 0.15
 # longest side to which a found picture is scaled down, for removing text
-_VIEW_SIDE_PX: Final = 160
+_SMALL_VIEW_SIDE_PX_MAX: Final = 160
 _REMOVED_STROKE_PX_MAX: Final = 9  # thinner strokes are removed
 # largest difference in brightness levels within a plain bar, after JPEG and smoothing
 _BAR_SPREAD_LEVELS_MAX: Final = 10
@@ -98,7 +98,10 @@ class ColourLayouts:
 
         The differences are in brightness levels, and infinite if no part has a similar shape.
         """
-        views, differences = small_views(pixels), np.full(self.count, np.inf, np.float32)
+        views, differences = (
+            small_views_without_text(pixels),
+            np.full(self.count, np.inf, np.float32),
+        )
         for group in self.shapes:
             differences[group.rows] = group.differences(views)
         return differences
@@ -120,14 +123,15 @@ def compute_colour_layout(pixels: Pixels) -> Cells:
     return _resized(pixels, across, down)
 
 
-def small_views(pixels: Pixels) -> list[Pixels]:
+def small_views_without_text(pixels: Pixels) -> list[Pixels]:
     """Return up to four small views of a found picture without text.
 
     These are the whole picture and the part inside its bars, both as they are and mirrored.
     """
     longest = max(pixels.shape[:2])
     high, wide = (
-        max(1, round(side * min(1.0, _VIEW_SIDE_PX / longest))) for side in pixels.shape[:2]
+        max(1, round(side * min(1.0, _SMALL_VIEW_SIDE_PX_MAX / longest)))
+        for side in pixels.shape[:2]
     )
     small = _resized(pixels, wide, high)
     smooth = np.asarray(cv2.medianBlur(small, _REMOVED_STROKE_PX_MAX), np.uint8)
@@ -151,12 +155,12 @@ def _rows_inside_bars(pixels: Pixels) -> tuple[int, int]:
         colours = np.median(plain, axis=1)[[0, -1], None, None]
         near = np.abs(plain - colours).max(axis=3) <= _BAR_SPREAD_LEVELS_MAX
         above, below = near.mean(axis=2) >= _BAR_ROW_SHARE_MIN
-        runs.append((_initial_plain_rows(above), _initial_plain_rows(below[::-1])))
+        runs.append((_bar_row_count(above), _bar_row_count(below[::-1])))
     above, below = (max(group) for group in zip(*runs, strict=True))
     return above, len(pixels) - below
 
 
-def _initial_plain_rows(plain: NDArray[np.bool_]) -> int:
+def _bar_row_count(plain: NDArray[np.bool_]) -> int:
     """Return the number of initial plain rows, plus one for the row where bar and picture mix."""
     limit = int(_BAR_HEIGHT_SHARE_MAX * len(plain))
     run = limit if bool(plain[:limit].all()) else int(np.argmin(plain[:limit]))
@@ -169,9 +173,9 @@ def _place_view(view: Pixels, shape: tuple[int, int]) -> Iterator[tuple[NDArray[
     Yield for each the mask of the cells that the view covers, and its colours there.
     """
     high, wide = shape
-    for across in range(max(1, round(_VIEW_SIDE_SHARE_MIN * wide)), wide + 1):
+    for across in range(max(1, round(_COVERED_WIDTH_SHARE_MIN * wide)), wide + 1):
         down = min(round(across * view.shape[0] / view.shape[1]), high + 1)
-        if not 1 <= down <= high or across * down < _VIEW_AREA_SHARE_MIN * wide * high:
+        if not 1 <= down <= high or across * down < _COVERED_AREA_SHARE_MIN * wide * high:
             continue
         small = _resized(view, across, down)
         for top in range(high - down + 1):
@@ -187,8 +191,8 @@ def _resized(pixels: Pixels, wide: int, high: int) -> Pixels:
 
 
 PointEntries = NDArray[Any]
-POINTS_KEPT: Final = 500  # points that are stored for each sent picture
-ENTRY_DTYPE: Final = np.dtype(
+STORED_POINTS_MAX: Final = 500  # points that are stored for each sent picture
+POINT_ENTRY_DTYPE: Final = np.dtype(
     [
         ("word", "<u2"),
         ("signs", "<u8"),
@@ -203,23 +207,23 @@ ANGLE_STEPS_PER_TURN: Final = 256
 _POSITION_STEPS: Final = 255
 
 
-def pack_points(pixels: Pixels, vocabulary: Vocabulary) -> bytes:
+def find_and_pack_points(pixels: Pixels, vocabulary: Vocabulary) -> bytes:
     """Return the points of (H, W, 3) pixels to store: at most 500 entries of 14 bytes."""
-    return point_entries(find_feature_points(pixels, POINTS_KEPT), vocabulary).tobytes()
+    return point_entries(find_feature_points(pixels, STORED_POINTS_MAX), vocabulary).tobytes()
 
 
 def point_entries(points: FeaturePoints, vocabulary: Vocabulary) -> PointEntries:
-    entries = np.empty(len(points.descriptors), ENTRY_DTYPE)
+    entries = np.empty(len(points.descriptors), POINT_ENTRY_DTYPE)
     words = vocabulary.nearest(points.descriptors, 1)[:, 0]
     entries["word"], entries["signs"] = (
         words,
         vocabulary.descriptor_signs(points.descriptors, words),
     )
-    write_point_places(entries, points)
+    write_point_geometry(entries, points)
     return entries
 
 
-def write_point_places(entries: PointEntries, points: FeaturePoints) -> None:
+def write_point_geometry(entries: PointEntries, points: FeaturePoints) -> None:
     placed = np.clip(np.rint(points.places * _POSITION_STEPS), 0, _POSITION_STEPS)
     entries["x"], entries["y"] = placed[:, 0], placed[:, 1]
     entries["size"] = np.clip(np.rint(-points.sizes * SIZE_STEPS_PER_OCTAVE), 0, 255)
@@ -255,7 +259,7 @@ def make_picture_record(picture: Picture) -> bytes:
     bits, pixels = fingerprint(picture).bits or bytes(PDQ_BYTES), pixels_on_white(picture)
     cells = compute_colour_layout(pixels)
     layout = bytes(cells.shape[:_SHAPE_BYTES]) + cells.tobytes()
-    return _RECORD_VERSION + bits + layout + pack_points(pixels, Vocabulary.load_shipped())
+    return _RECORD_VERSION + bits + layout + find_and_pack_points(pixels, Vocabulary.load_shipped())
 
 
 def read_picture_record(record: bytes) -> PictureRecord | None:
@@ -264,7 +268,11 @@ def read_picture_record(record: bytes) -> PictureRecord | None:
         return None
     down, across = record[_HEADER_BYTES : _HEADER_BYTES + _SHAPE_BYTES]
     points = _HEADER_BYTES + _SHAPE_BYTES + CHANNELS * down * across
-    if not down * across or len(record) < points or (len(record) - points) % ENTRY_DTYPE.itemsize:
+    if (
+        not down * across
+        or len(record) < points
+        or (len(record) - points) % POINT_ENTRY_DTYPE.itemsize
+    ):
         return None
     return PictureRecord(
         record[len(_RECORD_VERSION) : _HEADER_BYTES], record[_HEADER_BYTES:points], record[points:]

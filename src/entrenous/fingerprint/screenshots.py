@@ -8,7 +8,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.fingerprint.borders import PLAIN_SPREAD_LEVELS, Box, plain_rows
+from entrenous.fingerprint.borders import PLAIN_SPREAD_LEVELS_MAX, Box, plain_row_mask
 from entrenous.fingerprint.pdq import Floats
 
 # minimum jump in brightness levels at an edge of a picture; JPEG adds less to a plain page
@@ -17,7 +17,7 @@ JUMP_LEVELS_MIN: Final = 12.0
 # a dark page
 JUMP_SHARE_MIN: Final = 0.55
 LINES_MAX: Final = 6  # at most this many lines are used across each range of rows or columns
-LINES_APART_PX: Final = 4
+LINE_DISTANCE_PX_MIN: Final = 4
 # a line's score falls by this much for each pixel between it and the end of a plain part
 DISTANCE_PENALTY_PER_PX: Final = 0.01
 BOX_SIDE_SHARE_MIN: Final = 0.1  # minimum side of a box, as a share of the upload
@@ -25,7 +25,7 @@ BOX_SIDE_SHARE_MIN: Final = 0.1  # minimum side of a box, as a share of the uplo
 BOX_SIDE_PX_MIN: Final = 24
 SEAM_SHARE_MAX: Final = 0.05  # largest width of a seam, as a share of the upload
 BOXES_MAX: Final = 64
-COLLAGE_GRIDS: Final = (
+COLLAGE_ROWS_AND_COLUMNS: Final = (
     (1, 2),
     (2, 1),
     (1, 3),
@@ -64,16 +64,17 @@ class _JumpMap:
             return 1.0
         return float(self.jumps[line, stop] - self.jumps[line, start]) / (stop - start)
 
-    def lines(self, start: int, stop: int) -> dict[int, float]:
+    def strongest_lines(self, start: int, stop: int) -> dict[int, float]:
         """Return the strongest lines across these columns, at most six, and the page's edges.
 
         They are in order of position. Each has a score: 1 where a plain part of the page ends, and
         otherwise the share of the columns that have a jump.
         """
         strength = (self.jumps[:, stop] - self.jumps[:, start]) / (stop - start)
-        for end, share in self._block_ends(start, stop):
+        for end, share in self._ends_of_nonplain_parts(start, stop):
             near = np.arange(
-                max(0, end - LINES_APART_PX), min(len(strength), end + LINES_APART_PX + 1)
+                max(0, end - LINE_DISTANCE_PX_MIN),
+                min(len(strength), end + LINE_DISTANCE_PX_MIN + 1),
             )
             sharpest = near[
                 np.argmax(strength[near] - DISTANCE_PENALTY_PER_PX * np.abs(near - end))
@@ -86,14 +87,14 @@ class _JumpMap:
         for line in np.argsort(-strength, kind="stable").tolist():
             if len(chosen) == LINES_MAX or strength[line] < JUMP_SHARE_MIN:
                 break
-            if all(abs(line - not_plain) >= LINES_APART_PX for not_plain in chosen):
+            if all(abs(line - not_plain) >= LINE_DISTANCE_PX_MIN for not_plain in chosen):
                 chosen[line] = min(1.0, float(strength[line]))
         return dict(sorted({**chosen, 0: 1.0, len(self.grey): 1.0}.items()))
 
-    def _block_ends(self, start: int, stop: int) -> Iterator[tuple[int, float]]:
+    def _ends_of_nonplain_parts(self, start: int, stop: int) -> Iterator[tuple[int, float]]:
         """Yield where each part that is not plain begins and ends, with its share of the height."""
         strip = self.grey[:, start:stop]
-        has_ink = strip.max(axis=1) - strip.min(axis=1) > PLAIN_SPREAD_LEVELS
+        has_ink = strip.max(axis=1) - strip.min(axis=1) > PLAIN_SPREAD_LEVELS_MAX
         ends = np.flatnonzero(np.diff(has_ink, prepend=False, append=False)).tolist()
         for first, last in zip(ends[::2], ends[1::2], strict=True):
             yield first, (last - first) / len(has_ink)
@@ -122,11 +123,13 @@ def _box_area(box: Box) -> int:
 def _filled_share(grey: Floats, box: Box) -> float:
     """Return the share of rows that are not plain times the share of columns that are not plain."""
     inner = grey[box[0] : box[1], box[2] : box[3]]
-    has_ink = (inner.max(axis=axis) - inner.min(axis=axis) > PLAIN_SPREAD_LEVELS for axis in (0, 1))
+    has_ink = (
+        inner.max(axis=axis) - inner.min(axis=axis) > PLAIN_SPREAD_LEVELS_MAX for axis in (0, 1)
+    )
     return float(np.prod([one.mean() for one in has_ink]))
 
 
-def usual_tile_boxes(grey: Floats) -> list[Box]:
+def usual_layout_boxes(grey: Floats) -> list[Box]:
     """Return the tiles of usual collages, with and without seams, and boxes of usual shapes.
 
     There are at most 37 boxes.
@@ -135,8 +138,8 @@ def usual_tile_boxes(grey: Floats) -> list[Box]:
     none = np.zeros(1, dtype=np.bool_)
     found = [
         (*_tile_range(row, rows, height_px, down), *_tile_range(column, columns, width_px, across))
-        for down, across in ((none, none), (plain_rows(grey), plain_rows(grey.T)))
-        for rows, columns in COLLAGE_GRIDS
+        for down, across in ((none, none), (plain_row_mask(grey), plain_row_mask(grey.T)))
+        for rows, columns in COLLAGE_ROWS_AND_COLUMNS
         for row in range(rows)
         for column in range(columns)
     ]
@@ -155,14 +158,14 @@ def _tile_range(
 
     There are seams between the tiles, and equal margins outside.
     """
-    seam = _plain_run_at(plain, length_px // shares) if shares > 1 else 0
-    margin = min(seam or length_px, _plain_run_at(plain, 0))
+    seam = _seam_length_at(plain, length_px // shares) if shares > 1 else 0
+    margin = min(seam or length_px, _seam_length_at(plain, 0))
     each = (length_px - 2 * margin - (shares - 1) * seam) / shares
     first = margin + place * (each + seam)
     return round(first), round(first + each)
 
 
-def _plain_run_at(plain: NDArray[np.bool_], place: int) -> int:
+def _seam_length_at(plain: NDArray[np.bool_], place: int) -> int:
     """Return the number of plain lines around ``place``, or 0 if they are too many for a seam."""
     if place >= len(plain) or not plain[place]:
         return 0
@@ -176,9 +179,9 @@ def _plain_run_at(plain: NDArray[np.bool_], place: int) -> int:
 def _boxes_between_lines(page: _JumpMap, across: _JumpMap) -> Iterator[tuple[Box, float]]:
     """Yield the boxes between lines and crossing lines, each with its weakest side's score."""
     high, wide = page.grey.shape
-    rows = page.lines(0, wide)
+    rows = page.strongest_lines(0, wide)
     for top, bottom in _line_pairs(rows, high):
-        columns = across.lines(top, bottom)
+        columns = across.strongest_lines(top, bottom)
         for left, right in _line_pairs(columns, wide):
             ends = (1.0 if rows[e] == 1 else page.jump_share(e, left, right) for e in (top, bottom))
             yield (top, bottom, left, right), min(columns[left], columns[right], *ends)

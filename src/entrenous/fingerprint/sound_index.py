@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from entrenous.fingerprint.chromaprint import (
     FRAME_SAMPLES,
     RATE_HZ,
+    ROWS_PER_WORD,
     SMOOTHING_WEIGHTS,
     STEP_SAMPLES,
-    WORD_ROWS,
     Samples,
     Words,
     chroma_rows,
@@ -26,7 +26,7 @@ from entrenous.fingerprint.chromaprint import (
     resample_to_rate,
 )
 from entrenous.fingerprint.nouns import (
-    SOUND_S_MIN,
+    DISTINCTIVE_SOUND_S_MIN,
     SOUND_WORDS_MAX,
     SoundMatch,
     SoundPrint,
@@ -35,20 +35,20 @@ from entrenous.fingerprint.nouns import (
 
 Places = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-WORD_S: Final = STEP_SAMPLES / RATE_HZ
+WORD_STEP_S: Final = STEP_SAMPLES / RATE_HZ
 _WORD_SPAN_S: Final = (
-    (len(SMOOTHING_WEIGHTS) + WORD_ROWS - 2) * STEP_SAMPLES + FRAME_SAMPLES
+    (len(SMOOTHING_WEIGHTS) + ROWS_PER_WORD - 2) * STEP_SAMPLES + FRAME_SAMPLES
 ) / RATE_HZ  # one word covers this many seconds
 STRETCH_WORDS: Final = 19  # words in a stretch of five seconds
 # minimum mean number of bits that change from word to word in a distinctive stretch; the mean is at
 # most 1.9 for noise, and at least 3.7 for speech
 DISTINCTIVENESS_MIN: Final = 2.5
 # if a larger share of a stretch's bits differs, no alignment is tried
-PREFILTER_ERRORS_MAX: Final = 0.30
+PREFILTER_ERROR_SHARE_MAX: Final = 0.30
 # a word that occurs at more places than this is not used
 WORD_OCCURRENCES_MAX: Final = 1000
 # words within two bits of a queried word may together occur at no more than this many places
-COMMON_CLOSE_WORDS_MAX: Final = 4 * WORD_OCCURRENCES_MAX
+CLOSE_WORD_OCCURRENCES_MAX: Final = 4 * WORD_OCCURRENCES_MAX
 # at most this many alignments are tried for each sound; a sound that repeats itself would have
 # thousands
 ALIGNMENTS_MAX: Final = 32
@@ -103,7 +103,7 @@ class SoundIndex:
         sounds = [words_of_sound(one) for one in prints]
         words = np.concatenate([np.zeros(0, np.uint32), *sounds])
         distinctive = np.concatenate(
-            [np.zeros(0, np.bool_), *(is_distinctive(one) for one in sounds)]
+            [np.zeros(0, np.bool_), *(distinctive_word_mask(one) for one in sounds)]
         )
         places = np.flatnonzero(distinctive)
         order = np.argsort(words[places], kind="stable")
@@ -114,26 +114,26 @@ class SoundIndex:
         """Return the registered sounds that the upload resembles, each with its best view."""
         best: dict[int, SoundMatch] = {}
         for view in views:
-            for one in self._find_in_view(view):
+            for one in self._find_sounds_in_upload_view(view):
                 known = best.get(one.sound)
                 if known is None or (one.length_s, -one.errors) > (known.length_s, -known.errors):
                     best[one.sound] = one
         return sorted(best.values(), key=lambda one: (-one.length_s, one.errors))
 
-    def _find_in_view(self, view: SoundView) -> Iterator[SoundMatch]:
-        for sound, shift in self._aligned_offsets(view.words):
-            found = self._best_match(view.words, shift, sound)
+    def _find_sounds_in_upload_view(self, view: SoundView) -> Iterator[SoundMatch]:
+        for sound, shift in self._likeliest_alignments(view.words):
+            found = self._longest_match(view.words, shift, sound)
             if found is not None:
                 yield _as_sound_match(found, shift - self._start_of_sound(sound), sound, view)
 
-    def _aligned_offsets(self, words: Words) -> Iterator[tuple[int, int]]:
+    def _likeliest_alignments(self, words: Words) -> Iterator[tuple[int, int]]:
         """Yield the likeliest alignments: a sound, and the offset from an upload's words to it."""
-        queried = np.flatnonzero(is_distinctive(words))
+        queried = np.flatnonzero(distinctive_word_mask(words))
         span = len(self.words) + len(words)
         offsets, votes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for at in range(0, len(queried), _QUERIES_AT_ONCE):
             query, place = self._prefilter_pairs(
-                words, *self._close_words(words, queried[at : at + _QUERIES_AT_ONCE])
+                words, *self._close_word_pairs(words, queried[at : at + _QUERIES_AT_ONCE])
             )
             sound = np.searchsorted(self.ends, place, side="right")
             keys, count = np.unique(sound * span + place - query + len(words), return_counts=True)
@@ -147,7 +147,7 @@ class SoundIndex:
     def _start_of_sound(self, sound: int) -> int:
         return int(self.ends[sound - 1]) if sound else 0
 
-    def _close_words(self, words: Words, queried: Places) -> tuple[Places, Places]:
+    def _close_word_pairs(self, words: Words, queried: Places) -> tuple[Places, Places]:
         """Return pairs of a queried word and a place with a word that differs in at most 2 bits."""
         probes = (words[queried, None] ^ _FLIP_PATTERNS).reshape(-1)
         first = np.searchsorted(self.values, probes, side="left")
@@ -155,7 +155,7 @@ class SoundIndex:
         count[count > WORD_OCCURRENCES_MAX] = 0
         count[
             np.repeat(
-                count.reshape(len(queried), -1).sum(axis=1) > COMMON_CLOSE_WORDS_MAX,
+                count.reshape(len(queried), -1).sum(axis=1) > CLOSE_WORD_OCCURRENCES_MAX,
                 len(_FLIP_PATTERNS),
             )
         ] = 0
@@ -176,17 +176,25 @@ class SoundIndex:
         difference = (
             words[(query - before)[:, None] + along] ^ self.words[(place - before)[:, None] + along]
         )
-        near = np.bitwise_count(difference).sum(axis=1) <= PREFILTER_ERRORS_MAX * 32 * STRETCH_WORDS
+        near = (
+            np.bitwise_count(difference).sum(axis=1)
+            <= PREFILTER_ERROR_SHARE_MAX * 32 * STRETCH_WORDS
+        )
         return query[near], place[near]
 
-    def _best_match(self, words: Words, shift: int, sound: int) -> tuple[int, int, float] | None:
+    def _longest_match(self, words: Words, shift: int, sound: int) -> tuple[int, int, float] | None:
         """Return the longest match: its first word, number of words, and share of errors."""
         first = max(0, self._start_of_sound(sound) - shift)
         stop = min(len(words), int(self.ends[sound]) - shift)
         mine, theirs = words[first:stop], self.words[first + shift : stop + shift]
         wrong = np.concatenate([[0], np.cumsum(np.bitwise_count(mine ^ theirs), dtype=np.int64)])
         distinctive = np.concatenate(
-            [[0], np.cumsum(is_distinctive(mine) & is_distinctive(theirs), dtype=np.int64)]
+            [
+                [0],
+                np.cumsum(
+                    distinctive_word_mask(mine) & distinctive_word_mask(theirs), dtype=np.int64
+                ),
+            ]
         )
         for length, most in MATCH_LIMITS:
             if length > len(mine):
@@ -203,7 +211,7 @@ def words_of_sound(sound: SoundPrint) -> Words:
     return np.frombuffer(sound.words, dtype=">u4").astype(np.uint32)
 
 
-def is_distinctive(words: Words) -> Flags:
+def distinctive_word_mask(words: Words) -> Flags:
     """Return the mask (N,) of the words in a distinctive stretch (``DISTINCTIVENESS_MIN``)."""
     if len(words) < STRETCH_WORDS:
         return np.zeros(len(words), dtype=np.bool_)
@@ -244,8 +252,10 @@ def _as_sound_match(
     found: tuple[int, int, float], shift: int, sound: int, view: SoundView
 ) -> SoundMatch:
     at, length, errors = found
-    length_s = (length - 1) * WORD_S + _WORD_SPAN_S
-    return SoundMatch(sound, errors, length_s, at * WORD_S, (at + shift) * WORD_S, view.how)
+    length_s = (length - 1) * WORD_STEP_S + _WORD_SPAN_S
+    return SoundMatch(
+        sound, errors, length_s, at * WORD_STEP_S, (at + shift) * WORD_STEP_S, view.how
+    )
 
 
 UNCHANGED_VIEW_NAME: Final = "as it is"
@@ -297,21 +307,21 @@ def make_sound_fingerprint(samples: Samples, rate_hz: int) -> SoundPrint:
         SoundTooQuiet: the sound has less than five distinctive seconds.
     """
     words = chromaprint_words(chroma_rows(resample_to_rate(samples, rate_hz)))[:SOUND_WORDS_MAX]
-    if not is_distinctive(words).any():
-        raise SoundTooQuiet(needed_s=SOUND_S_MIN)
+    if not distinctive_word_mask(words).any():
+        raise SoundTooQuiet(needed_s=DISTINCTIVE_SOUND_S_MIN)
     return SoundPrint(np.asarray(words, dtype=">u4").tobytes())
 
 
-def is_too_quiet(sound: SoundPrint) -> bool:
+def is_too_indistinct(sound: SoundPrint) -> bool:
     """Return whether the sound has less than five distinctive seconds."""
-    return not is_distinctive(words_of_sound(sound)).any()
+    return not distinctive_word_mask(words_of_sound(sound)).any()
 
 
-def refuse_too_quiet(sound: SoundPrint) -> None:
+def refuse_too_indistinct(sound: SoundPrint) -> None:
     """Check a sound whose fingerprint another program made, as a platform must.
 
     Raises:
         SoundTooQuiet: the sound has less than five distinctive seconds.
     """
-    if is_too_quiet(sound):
-        raise SoundTooQuiet(needed_s=SOUND_S_MIN)
+    if is_too_indistinct(sound):
+        raise SoundTooQuiet(needed_s=DISTINCTIVE_SOUND_S_MIN)

@@ -30,24 +30,24 @@ from entrenous.fingerprint.nouns import (
 )
 from entrenous.fingerprint.pdq import (
     BLOCKS_PER_SIDE,
-    FREQUENCIES,
+    FREQUENCIES_PER_AXIS,
     UNCHANGED_ORIENTATION_NAME,
     Floats,
     cosine_transform_rows,
+    downsampling_matrix,
     hash_spectra,
     low_frequencies,
+    orientation_spectra,
     quality,
-    reference_axis_matrix,
-    spectrum_orientations,
 )
 from entrenous.fingerprint.pdq import SIDE_PX_MIN as PDQ_SIDE_PX_MIN
 
-DECODED_SIDE_PX: Final = 1024
-REGISTERED_FRAMES: Final = FrameSelection(
-    side_px=DECODED_SIDE_PX, apart_s=0.125, frames_max=REGISTERED_FRAMES_MAX
+DECODED_SIDE_PX_MAX: Final = 1024
+REGISTERED_FRAME_SELECTION: Final = FrameSelection(
+    side_px=DECODED_SIDE_PX_MAX, apart_s=0.125, frames_max=REGISTERED_FRAMES_MAX
 )
-UPLOAD_FRAMES: Final = FrameSelection(
-    side_px=DECODED_SIDE_PX, apart_s=0.25, frames_max=UPLOAD_FRAMES_MAX
+UPLOAD_FRAME_SELECTION: Final = FrameSelection(
+    side_px=DECODED_SIDE_PX_MAX, apart_s=0.25, frames_max=UPLOAD_FRAMES_MAX
 )
 
 
@@ -57,13 +57,15 @@ def frames_to_register(frames: Iterable[Frame], length_s: float) -> Iterator[Fra
     ``length_s`` is the length that the file announces. If it is 0, the first 150 seconds are used.
     """
     return select_frames(
-        frames, REGISTERED_FRAMES.sampler_for_length(length_s), REGISTERED_FRAMES_MAX
+        frames, REGISTERED_FRAME_SELECTION.sampler_for_length(length_s), REGISTERED_FRAMES_MAX
     )
 
 
 def frames_to_scan(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
     """Return an upload's frames to hash: four per second, or fewer if it exceeds 10 minutes."""
-    return select_frames(frames, UPLOAD_FRAMES.sampler_for_length(length_s), UPLOAD_FRAMES_MAX)
+    return select_frames(
+        frames, UPLOAD_FRAME_SELECTION.sampler_for_length(length_s), UPLOAD_FRAMES_MAX
+    )
 
 
 def select_frames(frames: Iterable[Frame], pace: FrameSampler, limit: int) -> Iterator[Frame]:
@@ -81,32 +83,32 @@ def blocks_of_luma(luma: Luma) -> Floats:
     height_px, width_px = luma.shape
     if min(height_px, width_px) < PDQ_SIDE_PX_MIN:
         return np.zeros((BLOCKS_PER_SIDE, BLOCKS_PER_SIDE), dtype=np.float32)
-    rows = np.matmul(_cached_axis_matrix(height_px), luma.astype(np.float32))
-    blocks = np.matmul(rows, _cached_axis_matrix(width_px).T)
+    rows = np.matmul(_cached_downsampling_matrix(height_px), luma.astype(np.float32))
+    blocks = np.matmul(rows, _cached_downsampling_matrix(width_px).T)
     return np.asarray(
         np.clip((blocks - _BLACK_LUMA) * _RANGE_STRETCH, 0.0, 255.0), dtype=np.float32
     )
 
 
 @lru_cache(maxsize=8)
-def _cached_axis_matrix(length_px: int) -> Floats:
+def _cached_downsampling_matrix(length_px: int) -> Floats:
     """Return the matrix of an axis; it is cached, because all frames of a video have one size."""
-    axis = reference_axis_matrix(length_px)
+    axis = downsampling_matrix(length_px)
     axis.flags.writeable = False
     return axis
 
 
 # at each edge of a registered frame, this share of the side is cut off
-INNER_CUT_SHARE: Final = 0.04
+REGISTERED_EDGE_CUT_SHARE: Final = 0.04
 # at an edge of an uploaded frame, one of these shares of the side is cut off
-TRIED_CUT_SHARES: Final = (0.007, 0.02, 0.033)
+TRIED_EDGE_CUT_SHARES: Final = (0.007, 0.02, 0.033)
 TRIMMED_TIMES_MAX: Final = 8  # half seconds of an upload in which a frame is hashed without edges
 # minimum side of a frame; with a smaller side, one per cent is hardly a pixel
-FRAME_SIDE_PX_MIN: Final = 32
+TRIMMED_FRAME_SIDE_PX_MIN: Final = 32
 EDGES_CUT_VIEW_NAME: Final = "edges cut"
 EdgeCuts = tuple[float, float]
-_EDGE_CUTS: Final = tuple(product(TRIED_CUT_SHARES, TRIED_CUT_SHARES))
-_BALANCED_EDGES: Final = tuple(
+_EDGE_CUTS: Final = tuple(product(TRIED_EDGE_CUT_SHARES, TRIED_EDGE_CUT_SHARES))
+_BALANCED_EDGE_CUT_INDICES: Final = tuple(
     (down, across)
     for down, across in product(range(len(_EDGE_CUTS)), repeat=2)
     if abs(sum(_EDGE_CUTS[down]) - sum(_EDGE_CUTS[across])) < 1e-6
@@ -115,9 +117,13 @@ _BALANCED_EDGES: Final = tuple(
 
 def hash_without_edges(luma: Luma) -> bytes | None:
     """Return the hash of an (H, W) frame without its edges; None for a tiny frame."""
-    if min(luma.shape) < FRAME_SIDE_PX_MIN:
+    if min(luma.shape) < TRIMMED_FRAME_SIDE_PX_MIN:
         return None
-    return hash_spectra(_spectra(luma, ((INNER_CUT_SHARE, INNER_CUT_SHARE),))[0, 0])
+    return hash_spectra(
+        _spectra_with_edges_cut(luma, ((REGISTERED_EDGE_CUT_SHARE, REGISTERED_EDGE_CUT_SHARE),))[
+            0, 0
+        ]
+    )
 
 
 @dataclass(slots=True)
@@ -136,17 +142,17 @@ class TrimmedViewCollector:
         """
         return cls(max(HALF_SECOND_MS, round(1000 * length_s / TRIMMED_TIMES_MAX)))
 
-    def add_frame(self, luma: Luma, at_ms: int) -> None:
+    def add_frame_if_due(self, luma: Luma, at_ms: int) -> None:
         """Hash this frame if it is at one of the collector's times."""
         moment = at_ms // HALF_SECOND_MS
-        if at_ms % self.apart_ms >= HALF_SECOND_MS or min(luma.shape) < FRAME_SIDE_PX_MIN:
+        if at_ms % self.apart_ms >= HALF_SECOND_MS or min(luma.shape) < TRIMMED_FRAME_SIDE_PX_MIN:
             return
         if len(self._moments | {moment}) > TRIMMED_TIMES_MAX:
             return
         self._moments.add(moment)
-        down, across = zip(*_BALANCED_EDGES, strict=True)
-        spectra = _spectra(luma, _EDGE_CUTS)[list(down), list(across)]
-        for how, turned in spectrum_orientations(spectra).items():
+        down, across = zip(*_BALANCED_EDGE_CUT_INDICES, strict=True)
+        spectra = _spectra_with_edges_cut(luma, _EDGE_CUTS)[list(down), list(across)]
+        for how, turned in orientation_spectra(spectra).items():
             done = (
                 EDGES_CUT_VIEW_NAME
                 if how == UNCHANGED_ORIENTATION_NAME
@@ -159,7 +165,7 @@ class TrimmedViewCollector:
             ]
 
 
-def _spectra(luma: Luma, edges: tuple[EdgeCuts, ...]) -> Floats:
+def _spectra_with_edges_cut(luma: Luma, edges: tuple[EdgeCuts, ...]) -> Floats:
     """Return (K, K, 16, 16): spectra with one of K cuts at top and bottom, and one at the sides.
 
     The scale and offset of limited-range luma change no bit of a hash.
@@ -167,7 +173,9 @@ def _spectra(luma: Luma, edges: tuple[EdgeCuts, ...]) -> Floats:
     down, across = _cut_cosine_basis(luma.shape[0], edges), _cut_cosine_basis(luma.shape[1], edges)
     spectra = np.matmul(np.matmul(down, luma.astype(np.float32)), across.T)
     count = len(edges)
-    windows = spectra.reshape(count, FREQUENCIES, count, FREQUENCIES).transpose(0, 2, 1, 3)
+    windows = spectra.reshape(count, FREQUENCIES_PER_AXIS, count, FREQUENCIES_PER_AXIS).transpose(
+        0, 2, 1, 3
+    )
     return np.asarray(windows, dtype=np.float32)
 
 
@@ -178,7 +186,7 @@ def _cut_cosine_basis(length_px: int, edges: tuple[EdgeCuts, ...]) -> Floats:
     for first, last in edges:
         start, stop = round(first * length_px), round((1 - last) * length_px)
         axis = np.zeros((BLOCKS_PER_SIDE, length_px), dtype=np.float32)
-        axis[:, start:stop] = reference_axis_matrix(stop - start)
+        axis[:, start:stop] = downsampling_matrix(stop - start)
         waves.append(cosine_transform_rows() @ axis)
     return np.concatenate(waves)
 
@@ -204,7 +212,9 @@ def make_video_fingerprint(
         VideoTooFlat: no frame has enough detail.
     """
     kept = tuple(
-        drop_repeated(_frame_fingerprints(frames_to_register(frames, length_s), parts=parts))
+        drop_repeated(
+            _detailed_frame_fingerprints(frames_to_register(frames, length_s), parts=parts)
+        )
     )
     if not kept:
         raise VideoTooFlat
@@ -225,7 +235,7 @@ def differing_bits(one: bytes, other: bytes) -> int:
     return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
 
-def _frame_fingerprints(frames: Iterable[Frame], *, parts: bool) -> Iterator[FramePrint]:
+def _detailed_frame_fingerprints(frames: Iterable[Frame], *, parts: bool) -> Iterator[FramePrint]:
     for frame in frames:
         luma = np.asarray(frame)
         blocks = blocks_of_luma(luma)
@@ -238,7 +248,7 @@ def _frame_fingerprints(frames: Iterable[Frame], *, parts: bool) -> Iterator[Fra
             yield FramePrint(round(1000 * frame.at_s), bits, detail, inner)
 
 
-BAR_SPREAD_LEVELS: Final = 16  # brightness levels, as in borders.py
+BAR_SPREAD_LEVELS_MAX: Final = 16  # brightness levels, as in borders.py
 # if less than this share of a side is inside the bars, they are part of the picture
 REMAINING_SHARE_MIN: Final = 0.3
 
@@ -250,7 +260,7 @@ class BarDetector:
     darkest: Luma | None = None
     brightest: Luma | None = None
 
-    def remove_bars(self, luma: Luma) -> Luma | None:
+    def update_and_remove_bars(self, luma: Luma) -> Luma | None:
         """Update with this frame, and return the luma (H, W) inside the bars; None without bars.
 
         All frames must have the same size.
@@ -284,14 +294,17 @@ def box_inside_bars(darkest: Luma, brightest: Luma) -> tuple[int, int, int, int]
 
 def _between_plain_ends(low: Luma, high: Luma) -> tuple[int, int]:
     """Return the range of lines between the plain lines at both ends; all if all are plain."""
-    first, last = _initial_run(low, high), len(low) - _initial_run(low[::-1], high[::-1])
+    first, last = (
+        _initial_plain_run_length(low, high),
+        len(low) - _initial_plain_run_length(low[::-1], high[::-1]),
+    )
     return (first, last) if first < last else (0, len(low))
 
 
-def _initial_run(low: Luma, high: Luma) -> int:
+def _initial_plain_run_length(low: Luma, high: Luma) -> int:
     """Return the number of initial lines that are plain and as bright as the first one."""
     darkest, brightest = np.minimum.accumulate(low), np.maximum.accumulate(high)
-    plain: NDArray[np.bool_] = brightest.astype(np.int16) - darkest <= BAR_SPREAD_LEVELS
+    plain: NDArray[np.bool_] = brightest.astype(np.int16) - darkest <= BAR_SPREAD_LEVELS_MAX
     return len(plain) if bool(plain.all()) else int(np.argmin(plain))
 
 
@@ -336,12 +349,12 @@ def video_views(frames: Iterable[Frame], length_s: float = 0.0) -> VideoViews:
     for frame in frames_to_scan(frames, length_s):
         luma = np.asarray(frame)
         blocks = blocks_of_luma(luma)
-        cut = bars.remove_bars(luma)
+        cut = bars.update_and_remove_bars(luma)
         inner = blocks if cut is None else blocks_of_luma(cut)
         has_bars |= cut is not None
         if quality(inner) < PDQ_QUALITY_MIN:
             continue
-        trims.add_frame(luma if cut is None else cut, round(1000 * frame.at_s))
+        trims.add_frame_if_due(luma if cut is None else cut, round(1000 * frame.at_s))
         spectrum = low_frequencies(inner)
         bits = hash_spectra(spectrum)
         if not kept or differing_bits(bits, kept[-1].bits) > SAME_FRAME_BITS_MAX:
@@ -359,7 +372,7 @@ def _orientation_views(spectra: list[Floats], transformation: str) -> list[Video
     if not spectra:
         return []
     views = []
-    for how, turned in spectrum_orientations(np.stack(spectra)).items():
+    for how, turned in orientation_spectra(np.stack(spectra)).items():
         hashes = hash_spectra(turned)
         cut = tuple(hashes[at : at + PDQ_BYTES] for at in range(0, len(hashes), PDQ_BYTES))
         views.append(VideoView(_view_name(how, transformation), cut))

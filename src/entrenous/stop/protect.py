@@ -45,7 +45,7 @@ from entrenous.fingerprint.nouns import (
 )
 from entrenous.fingerprint.pdq import fingerprint, pixels_on_white
 from entrenous.fingerprint.sound_index import make_sound_fingerprint
-from entrenous.fingerprint.video_hash import REGISTERED_FRAMES, make_video_fingerprint
+from entrenous.fingerprint.video_hash import REGISTERED_FRAME_SELECTION, make_video_fingerprint
 from entrenous.media.file_kind import media_kind_of
 from entrenous.stop.nouns import BadAnswer, GateUnreachable, NoConnection
 from entrenous.stop.registration import (
@@ -157,7 +157,7 @@ def _fingerprint_clip(
 
 
 def _fingerprint_video(untrusted_data: bytes, consent: Consent, device: Device) -> VideoPrint:
-    with device.read_clip(untrusted_data, REGISTERED_FRAMES) as clip:
+    with device.read_clip(untrusted_data, REGISTERED_FRAME_SELECTION) as clip:
         return make_video_fingerprint(clip.frames, clip.shown.length_s, parts=consent.parts)
 
 

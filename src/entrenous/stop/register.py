@@ -23,7 +23,7 @@ from entrenous.fingerprint.nouns import (
     SoundPrint,
     TooFlat,
 )
-from entrenous.fingerprint.sound_index import refuse_too_quiet
+from entrenous.fingerprint.sound_index import refuse_too_indistinct
 from entrenous.stop.nouns import PEOPLE_BANK, BankUnreachable, ClaimListing
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import (
@@ -151,7 +151,7 @@ def _refuse_indistinct(fingerprint: MediaFingerprint) -> None:
         case ClipPrint() if fingerprint.quality < PDQ_QUALITY_MIN:
             raise BadClaim(why=f"a frame has a quality below {PDQ_QUALITY_MIN}")
         case ClipPrint(sound=SoundPrint() as sound) | (SoundPrint() as sound):
-            refuse_too_quiet(sound)
+            refuse_too_indistinct(sound)
 
 
 QUALITY_UNKNOWN: Final = 100  # the quality of a hash from a list, whose picture is unknown

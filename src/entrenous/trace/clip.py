@@ -42,15 +42,15 @@ from entrenous.watermark.alignment.clip_timing import (
     thumbnail_rows,
     warp_to_thumbnail,
 )
-from entrenous.watermark.alignment.features import FeatureViews, feature_views
+from entrenous.watermark.alignment.features import FoundPictureFeatures, wrap_found_picture
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.alignment.resample import warp_to_sent
 from entrenous.watermark.alignment.transforms import Homography, describe_warp, resizing
-from entrenous.watermark.clip_mark import node_stream_bytes, nodes_at, working_luma
+from entrenous.watermark.clip_mark import node_key_stream_bytes, nodes_at, working_luma
 from entrenous.watermark.detector import (
-    CombinedEvidence,
+    ClipEvidence,
     FrameEvidenceAccumulator,
-    combine_evidence,
+    combine_frame_evidence,
 )
 from entrenous.watermark.verdict import (
     MatchedSpan,
@@ -87,11 +87,11 @@ class _ProbeFrame:
     """A found frame that anchors refer to, with its features."""
 
     frame: Frame
-    features: FeatureViews
+    features: FoundPictureFeatures
 
     @classmethod
     def of(cls, frame: Frame) -> Self:
-        return cls(frame, feature_views(luma_to_rgb(np.asarray(frame))))
+        return cls(frame, wrap_found_picture(luma_to_rgb(np.asarray(frame))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,7 +208,9 @@ def _register_frames(
     key = (hypothesis.anchor.key.width_px, hypothesis.anchor.key.height_px)
     rough = hypothesis.homography @ resizing(size, key)
     shape = shrink_for_timing(np.asarray(sent[0])).shape
-    timing = _build_strips(sampled, rough, size, shape, (strip, _frame_times(sent))).refine(timing)
+    timing = _build_strips(sampled, rough, size, shape, (strip, _frame_times(sent))).refine_timing(
+        timing
+    )
     registration = None
     for _ in range(_REGISTRATION_ROUNDS_MAX):
         shown = sent[_index_of_shown_frame(sent, timing, probe.frame)]
@@ -352,31 +354,31 @@ def _accumulate_evidence(
 
 def _combined_evidence(
     detector: FrameEvidenceAccumulator, candidate: ClipCandidate
-) -> CombinedEvidence | None:
+) -> ClipEvidence | None:
     """Combine the evidence, weighted by how clearly the message's pilot is detected.
 
     The pilot is a known pattern in all copies of a message, so this uses no copy's key.
 
     Returns: None when there is no evidence at all.
     """
-    size = node_stream_bytes(candidate.layout)
+    size = node_key_stream_bytes(candidate.layout)
     pilots = {
         node: derive_key_stream(
             candidate.clip.dither, PILOT_KEY_CONTEXT + node.to_bytes(4, "big"), size
         )
         for node in detector.planes
     }
-    evidence = combine_evidence(detector, pilots)
+    evidence = combine_frame_evidence(detector, pilots)
     return evidence if evidence.strength > 0.0 else None
 
 
-def _clip_verdict(evidence: CombinedEvidence, candidate: ClipCandidate, compared: int) -> Verdict:
+def _clip_verdict(evidence: ClipEvidence, candidate: ClipCandidate, compared: int) -> Verdict:
     """Return the verdict on a clip's copies; chances are corrected for ``compared`` copies."""
-    scores = _copy_scores(evidence, candidate.clip, node_stream_bytes(candidate.layout))
+    scores = _copy_scores(evidence, candidate.clip, node_key_stream_bytes(candidate.layout))
     return name_by_scores(values_by_label(candidate.clip.copies, scores), compared=compared)
 
 
-def _copy_scores(evidence: CombinedEvidence, clip: SentClip, size: int) -> list[float]:
+def _copy_scores(evidence: ClipEvidence, clip: SentClip, size: int) -> list[float]:
     """Return one score per copy; the unit is the standard deviation of an innocent copy's score."""
     scores = []
     for copy in clip.copies:

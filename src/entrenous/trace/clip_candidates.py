@@ -17,12 +17,12 @@ from entrenous.trace.outcome import MissingFiles
 from entrenous.watermark.alignment.clip_timing import CameraMotion
 from entrenous.watermark.alignment.features import (
     Features,
-    extract_from_luma,
+    extract_features_from_luma,
     flip_descriptors,
     match_features,
 )
 from entrenous.watermark.alignment.transforms import Homography, is_plausible
-from entrenous.watermark.clip_mark import SIDE_PX_MAX, ClipLayout, lay_out_clip
+from entrenous.watermark.clip_mark import WORKING_SIDE_PX_MAX, ClipLayout, lay_out_clip
 
 Grey = NDArray[np.uint8]
 _FEATURES_SIDE_PX: Final = 1000
@@ -61,7 +61,7 @@ class ClipCandidate:
         source = lost.read_file(self.clip.original, self.message, device)
         if source is None:
             return []
-        cut = FrameSelection(max(0.0, start_s), max(0.0, stop_s), side_px=SIDE_PX_MAX)
+        cut = FrameSelection(max(0.0, start_s), max(0.0, stop_s), side_px=WORKING_SIDE_PX_MAX)
         with device.read_clip(source, cut) as clip:
             return list(clip.frames)
 
@@ -172,7 +172,7 @@ def luma_to_rgb(luma: Grey) -> Grey:
 
 
 def _luma_features(luma: Grey) -> Features:
-    return extract_from_luma(
+    return extract_features_from_luma(
         np.ascontiguousarray(luma), side_px=_FEATURES_SIDE_PX, limit=_FEATURES_MAX
     )
 

@@ -27,7 +27,7 @@ from entrenous.watermark.alignment.clip_timing import (
     frame_correlation,
     warp_to_thumbnail,
 )
-from entrenous.watermark.alignment.features import FeatureViews, feature_views, to_grey
+from entrenous.watermark.alignment.features import FoundPictureFeatures, to_grey, wrap_found_picture
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.alignment.transforms import Homography, invert_homography, visible_share
 from entrenous.watermark.verdict import MatchedSpan, Trace
@@ -80,7 +80,7 @@ def trace_frame(
 
 def _best_frame_match(luma: Pixels, device: Device, lost: MissingFiles) -> _FrameMatch | None:
     candidates = clip_candidates(device, lost)
-    found = feature_views(luma_to_rgb(luma))
+    found = wrap_found_picture(luma_to_rgb(luma))
     best: _FrameMatch | None = None
     for anchor, at_s in _likely_times(luma, find_anchors([luma], candidates, _ANCHORS_MAX)):
         sent = anchor.candidate.frames(
@@ -176,7 +176,7 @@ def _thumbnails_of_anchor(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bo
 
 
 def _best_frame(
-    found: FeatureViews, candidate: ClipCandidate, sent: list[Frame], at_s: float
+    found: FoundPictureFeatures, candidate: ClipCandidate, sent: list[Frame], at_s: float
 ) -> _FrameMatch | None:
     """Return the frame near this time that matches best, with the picture's registration on it."""
     frame = min(sent, key=lambda one: abs(one.at_s - at_s), default=None)

@@ -43,7 +43,7 @@ from entrenous.trace.explain.wording import (
 )
 from entrenous.watermark.verdict import (
     Finding,
-    FurtherMessage,
+    FurtherMessageVerdict,
     MatchedSpan,
     PictureWarp,
     Trace,
@@ -176,7 +176,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _further_message_json(part: FurtherMessage) -> dict[str, object]:
+def _further_message_json(part: FurtherMessageVerdict) -> dict[str, object]:
     warp = None if part.warp is None else _warp_json(part.warp)
     return {"message": part.message, **_verdict_json(part.verdict), "warp": warp}
 

@@ -12,7 +12,7 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message
 from entrenous.watermark.verdict import (
     Finding,
-    FurtherMessage,
+    FurtherMessageVerdict,
     MatchedSpan,
     PictureWarp,
     Trace,
@@ -86,7 +86,7 @@ def build_trace(  # noqa: PLR0913 - each argument is one part of a trace
         span=span,
         compared=compared,
         others=tuple(
-            FurtherMessage(one.message, one.verdict, one.warp)
+            FurtherMessageVerdict(one.message, one.verdict, one.warp)
             for one in ordered[1:]
             if one.verdict.named
         ),

@@ -221,7 +221,7 @@ def _likely_pictures(pictures: list[CandidatesOfOnePicture]) -> list[CandidatesO
     strong = (
         same
         for same in likely
-        if same[0].has_same_hash
+        if same[0].has_similar_hash
         or same[0].agreeing >= _LIKELY_MATCHES_SHARE_MIN * most
         or same[0].fresh >= _FRESH_MATCHES_MIN
     )

@@ -17,22 +17,25 @@ from entrenous.device.sent_copies import values_by_label
 from entrenous.device.sent_messages import Message, SentPicture
 from entrenous.trace.originals import OriginalsCache
 from entrenous.trace.outcome import MissingFiles
-from entrenous.watermark.alignment.features import FeatureViews, feature_views
+from entrenous.watermark.alignment.features import FoundPictureFeatures, wrap_found_picture
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
 from entrenous.watermark.alignment.transforms import resizing
-from entrenous.watermark.chip_layout import ChipLayout, stream_bytes
+from entrenous.watermark.chip_layout import ChipLayout, key_stream_bytes
 from entrenous.watermark.detector import (
     ChipEvidence,
     PartialEvidence,
-    coefficient_evidence,
+    coefficient_evidence_per_chip,
     combine_partial_evidence,
     copy_scores,
-    octave_evidence,
+    octave_evidence_per_chip,
     remove_copies,
 )
 from entrenous.watermark.embed import PreparedPicture
-from entrenous.watermark.jpeg_evidence import coefficient_evidence_of, luma_table_for
+from entrenous.watermark.jpeg_evidence import (
+    coefficient_evidence_per_pixel,
+    luma_quantisation_table_for,
+)
 from entrenous.watermark.pyramid import luma
 from entrenous.watermark.verdict import ScoreCopies, Verdict, name_in_rounds
 
@@ -44,7 +47,7 @@ def detect_evidence(
     with ThreadPoolExecutor(1) as executor:
         coefficients = executor.submit(_jpeg_evidence, found, registration, prepared)
         warped, covered = warp_to_sent(luma(np.asarray(found)), registration)
-        octaves = octave_evidence(warped, covered, prepared)
+        octaves = octave_evidence_per_chip(warped, covered, prepared)
         return combine_partial_evidence(octaves, coefficients.result())
 
 
@@ -52,16 +55,16 @@ def _jpeg_evidence(
     found: Picture, registration: Registration, prepared: PreparedPicture
 ) -> PartialEvidence | None:
     """Return the evidence in the leak's JPEG coefficients; None if they would add nothing."""
-    table = luma_table_for(found.encoding.tables, found.pixels, prepared.layout)
+    table = luma_quantisation_table_for(found.encoding.tables, found.pixels, prepared.layout)
     if table is None:
         return None
     at_work = _registration_at_working_size(registration, prepared.layout)
     under, inside = warp_to_found(prepared.pixels_rgb, registration)
     trial, _ = warp_to_found(prepared.trial_pattern, at_work)
-    plane = coefficient_evidence_of(np.asarray(found), under, inside, table, trial)
+    plane = coefficient_evidence_per_pixel(np.asarray(found), under, inside, table, trial)
     warped, covered = warp_to_sent(plane, at_work)
     warped[~covered] = 0  # outside the leak, interpolated border pixels must not count as evidence
-    return coefficient_evidence(warped, prepared)
+    return coefficient_evidence_per_chip(warped, prepared)
 
 
 def _registration_at_working_size(registration: Registration, layout: ChipLayout) -> Registration:
@@ -80,11 +83,11 @@ class FoundPicture:
     """A found picture, and its local features, which are computed when first needed."""
 
     picture: Picture
-    features: FeatureViews
+    features: FoundPictureFeatures
 
     @classmethod
     def of(cls, picture: Picture) -> Self:
-        return cls(picture, feature_views(np.asarray(picture)))
+        return cls(picture, wrap_found_picture(np.asarray(picture)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +157,7 @@ def _score_function(aligned: AlignedPicture, picture: SentPicture) -> ScoreCopie
     The function's argument is the labels of the copies named so far, whose evidence is removed
     first.
     """
-    size = stream_bytes(*aligned.size)
+    size = key_stream_bytes(*aligned.size)
     seeds = values_by_label(picture.copies, (copy.seed for copy in picture.copies))
 
     def chip_streams(labels: Collection[RecipientId]) -> Iterator[bytes]:

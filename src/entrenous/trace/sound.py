@@ -14,11 +14,11 @@ from entrenous.device.sent_copies import values_by_label
 from entrenous.device.sent_messages import Message, SentSound
 from entrenous.trace.outcome import MessageVerdict, MissingFiles, build_trace, count_all_sent_copies
 from entrenous.watermark.audio_detector import (
-    DetectedSound,
     FoundSound,
-    detect_sound_at,
+    SoundEvidence,
+    detect_mark_at_best_place,
     key_scores,
-    prepare_found,
+    prepare_found_sound,
 )
 from entrenous.watermark.audio_location import SoundPlace, locate_sound, read_contour
 from entrenous.watermark.audio_mark import prepare_sound
@@ -52,7 +52,7 @@ def trace_sound(untrusted_data: bytes, device: Device) -> Trace:
         NoSoundFound, SoundTooLong, DamagedSound.
     """
     sound = device.read_sound(untrusted_data)
-    found = prepare_found(np.asarray(sound), sound.rate_hz)
+    found = prepare_found_sound(np.asarray(sound), sound.rate_hz)
     compared, lost = count_all_sent_copies(device), MissingFiles()
     likely = _group_best_by_original(_find_candidates(found, device, lost), device, lost)
     fit = _best_fit(found, likely, compared, device)
@@ -118,7 +118,7 @@ def _fit_candidates(
 ) -> _SoundFit | None:
     original = device.read_sound(device.vault.read_stored_file(candidates_of_one[0].sent.original))
     prepared = prepare_sound(np.asarray(original), original.rate_hz)
-    detected = detect_sound_at(found, prepared, candidates_of_one[0].places)
+    detected = detect_mark_at_best_place(found, prepared, candidates_of_one[0].places)
     if detected is None:
         return None
     verdicts = (_sound_verdict(detected, one, compared) for one in candidates_of_one)
@@ -126,7 +126,7 @@ def _fit_candidates(
 
 
 def _sound_verdict(
-    detected: DetectedSound, candidate: _SoundCandidate, compared: int
+    detected: SoundEvidence, candidate: _SoundCandidate, compared: int
 ) -> MessageVerdict:
     copies = candidate.sent.copies
     verdict = name_by_scores(
@@ -135,7 +135,7 @@ def _sound_verdict(
     return MessageVerdict(candidate.message.name, verdict)
 
 
-def _copy_scores(detected: DetectedSound, sent: SentSound) -> list[float]:
+def _copy_scores(detected: SoundEvidence, sent: SentSound) -> list[float]:
     size = -(-detected.evidence.size // 8)
     streams = (derive_key_stream(copy.seed, SOUND_MARK_KEY_CONTEXT, size) for copy in sent.copies)
     return [float(score) for score in key_scores(detected.evidence, streams)]

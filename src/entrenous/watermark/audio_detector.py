@@ -15,9 +15,9 @@ from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 from scipy.optimize import nnls
 
 from entrenous.watermark.audio_location import (
-    FoundContour,
+    FoundContours,
     SoundPlace,
-    found_contour,
+    compute_found_contours,
 )
 from entrenous.watermark.audio_mark import (
     BANDS,
@@ -29,10 +29,10 @@ from entrenous.watermark.audio_mark import (
     TILE_FRAMES,
     FractionalSamples,
     PreparedSound,
-    band_power,
+    bin_powers,
     frame_spectra,
-    sum_bands,
-    sum_tiles,
+    sum_bins_per_band,
+    sum_frames_per_tile,
     to_frames,
     to_working_rate,
 )
@@ -51,7 +51,7 @@ _DIVISION_EPSILON: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class TileEstimates:
+class TileChangeEstimates:
     """Estimates for each tile; both arrays are (tiles, BANDS).
 
     ``change`` is the relative change of the tile's loudness, in units of the mark's strength.
@@ -62,37 +62,37 @@ class TileEstimates:
     information: NDArray[np.float64]
 
 
-def estimate_by_phase(
+def estimate_changes_by_phase(
     sent: NDArray[np.complex64], found: NDArray[np.complex64], strength: NDArray[np.float32]
-) -> TileEstimates:
+) -> TileChangeEstimates:
     """Estimate the changes from aligned spectra (frames, BINS) of both sounds.
 
     ``strength`` is (tiles, BANDS).
     """
-    sent_power = sum_bands(band_power(sent)).astype(np.float64)
-    cross = _sum_bands(np.conj(sent) * found)
+    sent_power = sum_bins_per_band(bin_powers(sent)).astype(np.float64)
+    cross = _sum_complex_bins_per_band(np.conj(sent) * found)
     gain = cross.sum(0) / (sent_power.sum(0) + _DIVISION_EPSILON)
     for _ in range(_ROUNDS):
-        residual = sum_bands(
-            band_power(found - sent * np.repeat(gain, TILE_BINS).astype(np.complex64))
+        residual = sum_bins_per_band(
+            bin_powers(found - sent * np.repeat(gain, TILE_BINS).astype(np.complex64))
         )
         weight = 1.0 / _smoothed_power(residual, sent_power)
         gain = (cross * weight).sum(0) / ((sent_power * weight).sum(0) + _DIVISION_EPSILON)
     correlation = np.real(np.conj(gain) * (cross - gain * sent_power)) * weight
     loud = np.abs(gain) ** 2 * sent_power * weight
-    information = sum_tiles(loud).astype(np.float64) * strength**2
-    change = sum_tiles(correlation) * strength / (information + _DIVISION_EPSILON)
-    return TileEstimates(change, information)
+    information = sum_frames_per_tile(loud).astype(np.float64) * strength**2
+    change = sum_frames_per_tile(correlation) * strength / (information + _DIVISION_EPSILON)
+    return TileChangeEstimates(change, information)
 
 
-def estimate_by_power(
+def estimate_changes_by_power(
     sent: NDArray[np.float32], found: NDArray[np.float32], strength: NDArray[np.float32]
-) -> TileEstimates:
+) -> TileChangeEstimates:
     """Estimate the changes from powers (frames, BANDS) of both sounds.
 
     ``strength`` is (tiles, BANDS).
     """
-    sent_power, found_power = _cells_of_bands(sent), _cells_of_bands(found)
+    sent_power, found_power = _sum_frames_per_cell(sent), _sum_frames_per_cell(found)
     strong = np.repeat(strength, _CELLS_PER_TILE, axis=0)
     evidence, information = np.zeros(sent_power.shape), np.zeros(sent_power.shape)
     for band in range(BANDS):
@@ -111,12 +111,12 @@ def estimate_by_power(
             evidence[:, band] += _shift_cells(residual, -lag) * response
             information[:, band] += response**2
     whole = information.reshape(-1, _CELLS_PER_TILE, BANDS).sum(1)
-    return TileEstimates(
+    return TileChangeEstimates(
         evidence.reshape(-1, _CELLS_PER_TILE, BANDS).sum(1) / (whole + _DIVISION_EPSILON), whole
     )
 
 
-def _cells_of_bands(bands: NDArray[np.float32]) -> NDArray[np.float64]:
+def _sum_frames_per_cell(bands: NDArray[np.float32]) -> NDArray[np.float64]:
     cells: NDArray[np.float64] = bands.reshape(-1, TILE_FRAMES // _CELLS_PER_TILE, BANDS).sum(
         1, dtype=np.float64
     )
@@ -176,7 +176,7 @@ def _shift_cells(one: NDArray[np.float64], lag: int) -> NDArray[np.float64]:
     return result
 
 
-def _sum_bands(bins: NDArray[np.complex64]) -> NDArray[np.complex128]:
+def _sum_complex_bins_per_band(bins: NDArray[np.complex64]) -> NDArray[np.complex128]:
     banded: NDArray[np.complex128] = bins.reshape(len(bins), BANDS, TILE_BINS).sum(
         2, dtype=np.complex128
     )
@@ -205,7 +205,7 @@ _SPREAD_MIN: Final = 0.05
 
 
 def chip_evidence(
-    estimates: Iterable[TileEstimates], covered: NDArray[np.bool_]
+    estimates: Iterable[TileChangeEstimates], covered: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Return the evidence (tiles, BANDS) in the found sound for every chip, from -1 to 1.
 
@@ -237,7 +237,7 @@ def key_scores(evidence: NDArray[np.float64], streams: Iterable[bytes]) -> NDArr
 
 
 def _half_log_likelihood_ratios(
-    estimate: TileEstimates, covered: NDArray[np.bool_]
+    estimate: TileChangeEstimates, covered: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return half the log-likelihood ratios (tiles, BANDS), and mean precisions (BANDS,)."""
     ratio = np.zeros(estimate.change.shape)
@@ -287,7 +287,9 @@ def _winsorise(change: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]
 
 _TILES_MIN: Final = 8  # a found sound must cover at least this many tiles, half a second
 _BLOCK_FRAMES: Final = 512  # frames processed at a time
-_VOLUME_TILES: Final = 6  # the volume is smoothed with this standard deviation in tiles: 0.4 s
+_VOLUME_SMOOTHING_TILES: Final = (
+    6  # the volume is smoothed with this standard deviation in tiles: 0.4 s
+)
 _LOUDNESS_EXPONENT: Final = 0.3
 # a band's weight is the correlation of its loudness in both sounds, raised to this power
 _CORRELATION_EXPONENT: Final = 12
@@ -298,11 +300,11 @@ class FoundSound:
     """A found sound, prepared once for comparison with all sent sounds."""
 
     samples: FractionalSamples
-    contour: FoundContour
+    contour: FoundContours
 
 
 @dataclass(frozen=True, slots=True)
-class DetectedSound:
+class SoundEvidence:
     """The result of detection.
 
     ``evidence`` (chips,) is the expected value of each chip, from -1 to 1. ``span`` is the part of
@@ -313,28 +315,28 @@ class DetectedSound:
     span: MatchedSpan
 
 
-def prepare_found(samples: NDArray[np.float32], rate_hz: int) -> FoundSound:
+def prepare_found_sound(samples: NDArray[np.float32], rate_hz: int) -> FoundSound:
     """Prepare (n,) or (n, channels) samples, whose channels are averaged."""
     shaped = np.asarray(samples, np.float32)
     mono = (shaped if shaped.ndim == 1 else shaped.mean(1))[:, None]
     working = to_working_rate(mono, rate_hz)[:, 0]
-    return FoundSound(FractionalSamples(working), found_contour(working))
+    return FoundSound(FractionalSamples(working), compute_found_contours(working))
 
 
-def detect_sound_at(
+def detect_mark_at_best_place(
     found: FoundSound, prepared: PreparedSound, places: Sequence[SoundPlace]
-) -> DetectedSound | None:
+) -> SoundEvidence | None:
     """Align at the best of the places where contours match, and detect there."""
     path = find_time_path(found.samples, prepared.mono, places)
     if path is None:
         return None
-    first, count = _tiles_under(path, found.samples.length, len(prepared.strength))
+    first, count = _covered_tile_range(path, found.samples.length, len(prepared.strength))
     if count < _TILES_MIN:
         return None
     chips = np.zeros((len(prepared.strength), BANDS))
     chips[first : first + count] = _evidence_on_path(found.samples, prepared, path, first, count)
     tile = TILE_FRAMES * HOP_SAMPLES / RATE_HZ
-    return DetectedSound(chips.ravel(), MatchedSpan(first * tile, count * tile, path.speed))
+    return SoundEvidence(chips.ravel(), MatchedSpan(first * tile, count * tile, path.speed))
 
 
 def _evidence_on_path(
@@ -348,19 +350,19 @@ def _evidence_on_path(
     sent = frame_spectra(to_frames(prepared.mono, first * TILE_FRAMES, frames))
     aligned = _aligned_spectra(found_samples, path, first * TILE_FRAMES, frames)
     strength = prepared.strength[first : first + count]
-    sent_power = sum_bands(band_power(sent))
-    aligned /= _relative_volume(sum_tiles(sent_power), sum_tiles(sum_bands(band_power(aligned))))[
-        :, None
-    ]
-    found_power = sum_bands(band_power(aligned))
+    sent_power = sum_bins_per_band(bin_powers(sent))
+    aligned /= _relative_volume(
+        sum_frames_per_tile(sent_power), sum_frames_per_tile(sum_bins_per_band(bin_powers(aligned)))
+    )[:, None]
+    found_power = sum_bins_per_band(bin_powers(aligned))
     estimates = (
-        estimate_by_phase(sent, aligned, strength),
-        estimate_by_power(sent_power, found_power, strength),
+        estimate_changes_by_phase(sent, aligned, strength),
+        estimate_changes_by_power(sent_power, found_power, strength),
     )
-    return chip_evidence(estimates, sum_tiles(found_power).sum(1) > 0.0)
+    return chip_evidence(estimates, sum_frames_per_tile(found_power).sum(1) > 0.0)
 
 
-def _tiles_under(path: TimePath, length: int, tiles: int) -> tuple[int, int]:
+def _covered_tile_range(path: TimePath, length: int, tiles: int) -> tuple[int, int]:
     """Return the first tile that lies inside the found sound, and the number of such tiles.
 
     A tile lies inside if all its frame centres do.
@@ -420,10 +422,10 @@ def _relative_volume(
     correlation = covariance / (sent_power.std(0) * found_power.std(0) + _DIVISION_EPSILON)
     weight = np.maximum(correlation, 0.0) ** _CORRELATION_EXPONENT
     cross = gaussian_filter1d(
-        (weight * found_power * sent_power).sum(1), _VOLUME_TILES, mode="nearest"
+        (weight * found_power * sent_power).sum(1), _VOLUME_SMOOTHING_TILES, mode="nearest"
     )
     square = gaussian_filter1d(
-        (weight * sent_power * sent_power).sum(1), _VOLUME_TILES, mode="nearest"
+        (weight * sent_power * sent_power).sum(1), _VOLUME_SMOOTHING_TILES, mode="nearest"
     )
     loudness = (cross + _DIVISION_EPSILON) / (
         square + 0.01 * float(square.max()) + _DIVISION_EPSILON

@@ -15,7 +15,7 @@ from entrenous.watermark.audio_mark import (
     HOP_SAMPLES,
     RATE_HZ,
     WINDOW_SAMPLES,
-    band_power,
+    bin_powers,
     to_frames,
     whole_spectra,
 )
@@ -58,7 +58,7 @@ def step_powers(mono: NDArray[np.float32]) -> NDArray[np.float32]:
     for first in range(0, steps, _BLOCK_STEPS):
         size = min(_BLOCK_STEPS, steps - first)
         frames = to_frames(mono, 2 * first, 2 * size - 1)[::2]
-        powers[first : first + size] = band_power(whole_spectra(frames))
+        powers[first : first + size] = bin_powers(whole_spectra(frames))
     return powers
 
 
@@ -92,8 +92,8 @@ def _bin_shares(pitch: float) -> NDArray[np.float32]:
 _TEMPOS_TRIED: Final = tuple(round(0.90 + 0.01 * step, 2) for step in range(21))
 _PIECE_STEPS: Final = 160  # 5 s
 _PIECES_MAX: Final = 12
-_TEMPO_STEP: Final = 0.005  # half the difference between successive tempos that are tried
-_SIMILAR_FIT_SHARE: Final = 0.75
+_TEMPO_HALF_STEP: Final = 0.005  # half the difference between successive tempos that are tried
+_SIMILAR_FIT_SHARE_MIN: Final = 0.75
 _PLACES_MAX: Final = 4
 _PLACE_DISTANCE_S_MIN: Final = 0.15
 _OVERLAP_STEPS_MIN: Final = 24  # a piece must overlap the sent sound by this many steps: 0.8 s
@@ -116,19 +116,19 @@ class SoundPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundContour:
+class FoundContours:
     """The contours of a found sound: one (steps, CONTOUR_BANDS) array for each pitch."""
 
     levels: dict[float, NDArray[np.float32]]
 
 
-def found_contour(mono: NDArray[np.float32]) -> FoundContour:
+def compute_found_contours(mono: NDArray[np.float32]) -> FoundContours:
     """Return the contours of a found sound (16 kHz), one for each pitch shift that is tried."""
     powers = step_powers(mono)
-    return FoundContour({pitch: band_levels(powers, pitch) for pitch in _TEMPOS_TRIED})
+    return FoundContours({pitch: band_levels(powers, pitch) for pitch in _TEMPOS_TRIED})
 
 
-def locate_sound(found: FoundContour, sent: NDArray[np.float32]) -> tuple[SoundPlace, ...]:
+def locate_sound(found: FoundContours, sent: NDArray[np.float32]) -> tuple[SoundPlace, ...]:
     """Return the best places of a found sound on a sent one's contour (steps, CONTOUR_BANDS).
 
     The best place is first. Other places, such as further refrains, follow only if they match
@@ -147,7 +147,7 @@ def locate_sound(found: FoundContour, sent: NDArray[np.float32]) -> tuple[SoundP
 def _distinct_places(places: list[SoundPlace]) -> tuple[SoundPlace, ...]:
     kept: list[SoundPlace] = []
     for place in places:
-        if place.fit < _SIMILAR_FIT_SHARE * places[0].fit or len(kept) == _PLACES_MAX:
+        if place.fit < _SIMILAR_FIT_SHARE_MIN * places[0].fit or len(kept) == _PLACES_MAX:
             break
         if all(abs(place.middle_s - other.middle_s) > _PLACE_DISTANCE_S_MIN for other in kept):
             kept.append(place)
@@ -179,12 +179,12 @@ def _vote_on_starts(
         low, high = 0, 1
     total = np.zeros(high - low)
     for start in starts:
-        correlation = _correlation(found[start : start + size], sent)
-        slack = round(_TEMPO_STEP * abs(start + size / 2 - len(found) / 2))
+        correlation = _correlations_at_offsets(found[start : start + size], sent)
+        slack = round(_TEMPO_HALF_STEP * abs(start + size / 2 - len(found) / 2))
         wide = maximum_filter1d(correlation, 2 * slack + 1) if slack else correlation
         total += zero_padded_slice(wide, low + start + size - 1, high + start + size - 1)
     top = maximum_filter1d(total, 2 * round(_PLACE_DISTANCE_S_MIN / STEP_S) + 1)
-    peaks = np.flatnonzero((total == top) & (total >= _SIMILAR_FIT_SHARE * total.max()))
+    peaks = np.flatnonzero((total == top) & (total >= _SIMILAR_FIT_SHARE_MIN * total.max()))
     best = peaks[np.argsort(total[peaks])[::-1][:_PLACES_MAX]]
     return [
         (low + one + peak_offset(total, int(one)), float(total[one]) / len(starts)) for one in best
@@ -198,7 +198,9 @@ def _piece_starts(length: int) -> list[int]:
     return [round(one) for one in np.linspace(0, length - _PIECE_STEPS, count)]
 
 
-def _correlation(piece: NDArray[np.float32], sent: NDArray[np.float32]) -> NDArray[np.float64]:
+def _correlations_at_offsets(
+    piece: NDArray[np.float32], sent: NDArray[np.float32]
+) -> NDArray[np.float64]:
     """Return the correlations of a piece with the sent contour at all offsets.
 
     With n = ``len(piece)``, entry n - 1 + k is the correlation with the part of the sent contour

@@ -40,7 +40,7 @@ def chips_needed(count: int, rate_hz: int) -> int:
     return tile_count(count, rate_hz) * BANDS
 
 
-def stream_bytes(count: int, rate_hz: int) -> int:
+def key_stream_bytes(count: int, rate_hz: int) -> int:
     """Return the length of one copy's key stream in bytes."""
     return -(-chips_needed(count, rate_hz) // 8)
 
@@ -146,13 +146,13 @@ def invert_spectra(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
     return summed.reshape(-1)
 
 
-def sum_bands(bins: NDArray[np.float32]) -> NDArray[np.float32]:
+def sum_bins_per_band(bins: NDArray[np.float32]) -> NDArray[np.float32]:
     """Sum the bins of each band: (frames, BINS) -> (frames, BANDS)."""
     bands: NDArray[np.float32] = bins.reshape(len(bins), BANDS, TILE_BINS).sum(2)
     return bands
 
 
-def sum_tiles(bands: NDArray[np.float32]) -> NDArray[np.float32]:
+def sum_frames_per_tile(bands: NDArray[np.float32]) -> NDArray[np.float32]:
     """Sum the frames of each tile: (frames, bands) -> (tiles, bands).
 
     The last tile may have fewer frames.
@@ -163,7 +163,7 @@ def sum_tiles(bands: NDArray[np.float32]) -> NDArray[np.float32]:
     return tiles
 
 
-def band_power(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
+def bin_powers(bins: NDArray[np.complex64]) -> NDArray[np.float32]:
     squares: NDArray[np.float32] = bins.real**2 + bins.imag**2
     return squares
 
@@ -173,7 +173,7 @@ LENGTH_S_MIN: Final = 1.0
 MARK_STRENGTH: Final = 0.1
 STEADY_TONE_STRENGTH_SHARE: Final = 0.4  # a steady tone gets this share of MARK_STRENGTH
 # a band changes quickly if its level varies by at least this much around a tile
-_VARIATION_DB: Final = 4.0
+_FULL_STRENGTH_VARIATION_DB: Final = 4.0
 _NEIGHBOURHOOD_TILES: Final = 9  # number of tiles around a tile: 0.6 s
 _SILENCE_MEAN_SQUARE: Final = 1e-8  # -80 dB relative to full scale, which is 1
 _BLOCK_FRAMES: Final = 1024  # frames processed at a time, to save memory
@@ -195,7 +195,7 @@ class PreparedSound:
     strength: NDArray[np.float32]
 
     @property
-    def chips(self) -> int:
+    def chip_count(self) -> int:
         return self.strength.size
 
 
@@ -227,7 +227,9 @@ def tile_power(mono: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     frames = count * TILE_FRAMES
     for first in range(0, frames, _BLOCK_FRAMES):
         size = min(_BLOCK_FRAMES, frames - first)
-        block = sum_tiles(sum_bands(band_power(frame_spectra(to_frames(mono, first, size)))))
+        block = sum_frames_per_tile(
+            sum_bins_per_band(bin_powers(frame_spectra(to_frames(mono, first, size))))
+        )
         level[first // TILE_FRAMES : first // TILE_FRAMES + len(block)] = block
     return level
 
@@ -237,7 +239,7 @@ def _mark_strength(level: NDArray[np.float32]) -> NDArray[np.float32]:
     mean = uniform_filter1d(decibels, _NEIGHBOURHOOD_TILES, axis=0, mode="nearest")
     square = uniform_filter1d(decibels**2, _NEIGHBOURHOOD_TILES, axis=0, mode="nearest")
     spread = np.sqrt(np.maximum(square - mean**2, 0.0))
-    variation = np.minimum(spread / _VARIATION_DB, 1.0)
+    variation = np.minimum(spread / _FULL_STRENGTH_VARIATION_DB, 1.0)
     # A tile has TILE_FRAMES Hann windows; the power of each is 3/8 WINDOW^2 / 2 for a full-scale
     # tone.
     audible = level > _SILENCE_MEAN_SQUARE * TILE_FRAMES * 0.1875 * WINDOW_SAMPLES**2
@@ -256,20 +258,20 @@ TILE_SMOOTHING_KERNEL: Final = (
 )  # smooths the edges of tiles in time and in frequency
 
 
-def embed_sound(prepared: PreparedSound, stream: bytes) -> NDArray[np.float32]:
+def embed_sound_mark(prepared: PreparedSound, stream: bytes) -> NDArray[np.float32]:
     """Return the marked samples, (n, channels) at the sound's own rate.
 
     The mark is linear in the chips, and changes the sound of every channel by the same share.
     """
-    signs = chips_of_stream(stream, prepared.chips).reshape(-1, BANDS)
+    signs = chips_of_stream(stream, prepared.chip_count).reshape(-1, BANDS)
     wanted = signs * prepared.strength
-    mark = np.stack([_mark_channel(channel, wanted) for channel in prepared.working.T], axis=1)
+    mark = np.stack([_channel_mark(channel, wanted) for channel in prepared.working.T], axis=1)
     added = from_working_rate(mark, prepared.rate_hz, len(prepared.samples))
     marked: NDArray[np.float32] = np.clip(prepared.samples + added, -1.0, 1.0)
     return marked
 
 
-def _mark_channel(
+def _channel_mark(
     channel: NDArray[np.float32], tile_changes: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     frames = len(tile_changes) * TILE_FRAMES

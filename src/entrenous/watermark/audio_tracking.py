@@ -75,13 +75,13 @@ _CORRELATION_PEAK_MIN: Final = (
 _PROBES_MAX: Final = 6
 # probes are at most this many seconds from the middle of the found sound
 _PROBE_DISTANCE_S_MAX: Final = 4.0
-_PITCH_STEP: Final = 5e-4
-_PITCH_STEPS: Final = 24
+_TEMPO_STEP: Final = 5e-4
+_TEMPO_STEPS_EACH_WAY: Final = 24
 _SLACK_S: Final = 0.05
 # at constant speed, windows deviate from their neighbours by at most this many samples
-_JITTER_SAMPLES: Final = 16.0
+_JITTER_SAMPLES_MAX: Final = 16.0
 # the same for a changed tempo with preserved pitch, which shifts pieces of the sound: 25 ms
-_JITTER_SAMPLES_PITCH_KEPT: Final = 400.0
+_JITTER_SAMPLES_MAX_PITCH_KEPT: Final = 400.0
 _UNCHANGED_TEMPO_TOLERANCE: Final = 0.015
 # weight of the hypothesis of unchanged speed; recording a played sound blurs the difference between
 # it and others
@@ -134,7 +134,7 @@ def find_time_path(
     for _ in range(0 if line.pitch_kept else 2):
         if path is None or abs(path.speed / path.pitch - 1.0) < 1e-6:
             break
-        line = _refine_through(path, found_samples)
+        line = _line_through_path(path, found_samples)
         path = _track_from_middle(found_samples, sent, line) or path
     return path
 
@@ -169,7 +169,10 @@ def _line_hypotheses(found_samples: FractionalSamples, place: SoundPlace) -> lis
     """
     middle = found_samples.length / 2
     centre = place.start_s * RATE_HZ + place.tempo * middle
-    tempos = [place.tempo + _PITCH_STEP * step for step in range(-_PITCH_STEPS, _PITCH_STEPS + 1)]
+    tempos = [
+        place.tempo + _TEMPO_STEP * step
+        for step in range(-_TEMPO_STEPS_EACH_WAY, _TEMPO_STEPS_EACH_WAY + 1)
+    ]
     lines = [_LineHypothesis(middle, centre, tempo, tempo) for tempo in tempos]
     lines += [
         _LineHypothesis(middle, centre, tempo, 1.0)
@@ -181,7 +184,7 @@ def _line_hypotheses(found_samples: FractionalSamples, place: SoundPlace) -> lis
     return lines
 
 
-def _refine_through(path: TimePath, found_samples: FractionalSamples) -> _LineHypothesis:
+def _line_through_path(path: TimePath, found_samples: FractionalSamples) -> _LineHypothesis:
     middle, speed = found_samples.length / 2, path.speed
     centre = float(path.sent[0] + speed * (middle - path.found[0]))
     return _LineHypothesis(middle, centre, speed, speed)
@@ -225,7 +228,7 @@ def _track_from_middle(
     knots = []
     for direction in (range(steps + 1), range(-1, -steps - 1, -1)):
         tracker = _Tracker(
-            line, _JITTER_SAMPLES_PITCH_KEPT if line.pitch_kept else _JITTER_SAMPLES * 4
+            line, _JITTER_SAMPLES_MAX_PITCH_KEPT if line.pitch_kept else _JITTER_SAMPLES_MAX * 4
         )
         for step in direction:
             centre = line.middle + step * hop
@@ -292,7 +295,7 @@ def _path_from_knots(knots: NDArray[np.float64], line: _LineHypothesis) -> TimeP
     found, sent = knots.T
     residual = sent - line.tempo * found
     deviation = np.abs(residual - median_filter(residual, 5, mode="nearest"))
-    good = deviation <= (_JITTER_SAMPLES_PITCH_KEPT if line.pitch_kept else _JITTER_SAMPLES)
+    good = deviation <= (_JITTER_SAMPLES_MAX_PITCH_KEPT if line.pitch_kept else _JITTER_SAMPLES_MAX)
     found, sent = found[good], sent[good]
     if len(found) < 2:
         return None
@@ -311,19 +314,19 @@ def _smooth_knots(
     They are on a straight line if most knots lie on one. Otherwise they follow a running mean or,
     where echoes scatter the knots, a line with the expected tempo.
     """
-    slope, offset = _line_through(found, sent)
+    slope, offset = _fit_robust_line(found, sent)
     deviation = sent - slope * found - offset
     scatter = float(np.percentile(np.abs(deviation), 80))
     if scatter <= _STRAIGHT_DEVIATION_MAX:
         return slope * found + offset
     jumps = float(np.median(np.abs(np.diff(deviation)))) if len(deviation) > 2 else scatter
-    if scatter > _JITTER_SAMPLES or jumps > 0.5 * scatter:
+    if scatter > _JITTER_SAMPLES_MAX or jumps > 0.5 * scatter:
         return tempo * found + float(np.median(sent - tempo * found))
     smooth: NDArray[np.float64] = sent - deviation + uniform_filter1d(deviation, 3, mode="nearest")
     return smooth
 
 
-def _line_through(found: NDArray[np.float64], sent: NDArray[np.float64]) -> tuple[float, float]:
+def _fit_robust_line(found: NDArray[np.float64], sent: NDArray[np.float64]) -> tuple[float, float]:
     """Return the slope and offset of a line fitted by least squares.
 
     It is fitted again three times, each time to the nearest four fifths of the knots.

@@ -86,7 +86,7 @@ def _local_linear_regression(
     overall = _overall_slope(weight, mean, leak_mean)
     # the prior keeps rare levels and flat tones from getting random slopes
     slope = cross / weight_or_one - mean * leak_mean + _SLOPE_PRIOR * overall
-    slope = _with_sign(slope / (spread + _SLOPE_PRIOR), overall)
+    slope = _with_overall_sign_and_minimum(slope / (spread + _SLOPE_PRIOR), overall)
     known = weight * _KERNEL_SIGMA_LEVELS * np.sqrt(2.0 * np.pi) >= _KERNEL_WEIGHT_MIN
     if not known.any():
         return levels, np.ones(_GREY_LEVELS)
@@ -110,7 +110,9 @@ def _overall_slope(
     return float(share @ (centred * leak)) / spread if spread > 1.0 else 1.0
 
 
-def _with_sign(slope: NDArray[np.float64], overall: float) -> NDArray[np.float64]:
+def _with_overall_sign_and_minimum(
+    slope: NDArray[np.float64], overall: float
+) -> NDArray[np.float64]:
     """Give all slopes the sign of the overall slope; a slope of the other sign is noise."""
     sign = -1.0 if overall < 0.0 else 1.0
     return sign * np.maximum(sign * slope, _SLOPE_SHARE_MIN * abs(overall))
@@ -172,7 +174,7 @@ def fit_channel_filter(leak: Plane, expected: Plane, covered: NDArray[np.bool_])
     found = dctn(_high_frequencies(leak) * weight, norm="ortho").ravel()
     sent = dctn(highs * weight, norm="ortho").ravel()
     at = _frequency_rings(shape_of(leak))
-    curve = _regress_ring(np.rint(at).astype(np.intp).ravel(), found, sent)
+    curve = _ring_gains(np.rint(at).astype(np.intp).ravel(), found, sent)
     if np.abs(curve - 1.0).max() < _UNCHANGED_GAIN_TOLERANCE:
         return ChannelFilter(None)
     fine = np.interp(
@@ -181,7 +183,7 @@ def fit_channel_filter(leak: Plane, expected: Plane, covered: NDArray[np.bool_])
     return ChannelFilter(fine.astype(np.float32)[(at * _RING_STEPS).astype(np.intp)])
 
 
-def _regress_ring(ring: NDArray[np.intp], found: Plane, sent: Plane) -> NDArray[np.float64]:
+def _ring_gains(ring: NDArray[np.intp], found: Plane, sent: Plane) -> NDArray[np.float64]:
     """Return one gain per ring; a ring without power in the sent picture gets the gain below it."""
     cross = np.bincount(ring, found * sent, _RING_COUNT)
     power = np.bincount(ring, sent * sent, _RING_COUNT)
@@ -213,18 +215,18 @@ def _frequency_rings(shape: Shape) -> NDArray[np.float32]:
     return np.asarray(radius * np.float32(_RING_COUNT - 1), np.float32)
 
 
-_CLIP_SD: Final = 3.0
+_CLIPPING_DEVIATIONS: Final = 3.0
 # squared grey levels; a window with less power gets mostly the gain of its class
 _WINDOW_POWER_PRIOR: Final = 0.5
 _CONTRAST_CLASSES: Final = 24  # windows are divided into this many classes by contrast
 # squared grey levels; a class with less power gets the gain of the next stronger one
 _SILENT_CLASS_POWER: Final = 0.01
-_KNOWN_SHARE_MIN: Final = 0.5  # the leak must cover this share of a window
+_WINDOW_COVERED_SHARE_MIN: Final = 0.5  # the leak must cover this share of a window
 _SAMPLED_WINDOWS_MAX: Final = 200_000
 _INTERPOLATION_STEPS: Final = 1000  # gains are interpolated between classes at this many steps
 _WINDOW_GAIN_MAX: Final = 2.0
 _VARIANCE_MIN: Final = 0.03  # squared grey levels; less than rounding to 8 bits adds
-_COVERED_SHARE_MIN: Final = 0.98
+_PIXEL_COVERED_SHARE_MIN: Final = 0.98
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -265,7 +267,7 @@ def gather_evidence(
 def _octave_evidence(
     found: Plane, sent: Plane, slope: Plane, coverage: Plane, trial: Plane
 ) -> OctaveEvidence:
-    weight = (coverage > _COVERED_SHARE_MIN).astype(np.float32)
+    weight = (coverage > _PIXEL_COVERED_SHARE_MIN).astype(np.float32)
     amount = np.maximum(_local_mean(weight), 1e-6)
     gain = _local_gain(found, sent, weight, amount)
     residual, variance = _clipped_residual(found, sent, gain, weight, amount)
@@ -285,7 +287,7 @@ def _clipped_residual(
     """Return the clipped residual of the regression, and its variance around each pixel."""
     residual = (found - gain * sent) * weight
     spread = np.sqrt(np.maximum(_local_mean(residual * residual) / amount, 0.0))
-    residual = np.clip(residual, -_CLIP_SD * spread, _CLIP_SD * spread)
+    residual = np.clip(residual, -_CLIPPING_DEVIATIONS * spread, _CLIPPING_DEVIATIONS * spread)
     return residual, np.maximum(_local_mean(residual * residual) / amount, 0.0) + np.float32(
         _VARIANCE_MIN
     )
@@ -309,7 +311,7 @@ def _gain_by_contrast(cross: Plane, power: Plane, amount: Plane) -> Plane:
     Codecs and denoisers keep edges and erase faint detail. So the gain of a mark is estimated from
     detail of the sent picture that is as faint as a mark.
     """
-    known = np.flatnonzero(amount.ravel() > _KNOWN_SHARE_MIN)
+    known = np.flatnonzero(amount.ravel() > _WINDOW_COVERED_SHARE_MIN)
     if known.size < _CONTRAST_CLASSES * _WINDOW_PX:
         return np.full_like(power, float(cross.sum()) / max(float(power.sum()), 1e-6))
     known = known[:: max(1, known.size // _SAMPLED_WINDOWS_MAX)]

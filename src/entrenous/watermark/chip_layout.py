@@ -16,10 +16,10 @@ from entrenous.base.picture import TooSmallToMark
 # for a larger picture, the mark is made at this size and then enlarged
 WORKING_SIDE_PX_MAX: Final = 2000
 # cells along the longest side; finer detail does not survive a phone's screen
-CELLS_MAX: Final = 800
+CELLS_PER_SIDE_MAX: Final = 800
 CELL_PX_MIN: Final = 2  # smaller cells do not survive even mild JPEG compression
 # a band with fewer cells along the longest side is too visible for so few chips
-CELLS_MIN: Final = 24
+CELLS_PER_SIDE_MIN: Final = 24
 Shape = tuple[int, int]  # rows, columns
 
 
@@ -54,7 +54,7 @@ class ChipLayout:
         return self.bands[0].pixels
 
     @property
-    def chips(self) -> int:
+    def chip_count(self) -> int:
         return self.bands[-1].stop
 
 
@@ -67,11 +67,11 @@ def lay_out_chips(width_px: int, height_px: int) -> ChipLayout:
     if min(width_px, height_px) < MARK_SIDE_PX_MIN:
         raise TooSmallToMark(width_px=width_px, height_px=height_px, limit_px=MARK_SIDE_PX_MIN)
     pixels = _working_size((height_px, width_px))
-    finest = min(CELLS_MAX, max(pixels) // CELL_PX_MIN)
+    finest = min(CELLS_PER_SIDE_MAX, max(pixels) // CELL_PX_MIN)
     cells = _scale_shape(pixels, finest / max(pixels))
     bands: list[ChipBand] = []
     start = 0
-    while max(cells) >= CELLS_MIN:
+    while max(cells) >= CELLS_PER_SIDE_MIN:
         bands.append(ChipBand(cells, pixels, start))
         start = bands[-1].stop
         cells, pixels = _halve_shape(cells), _halve_shape(pixels)
@@ -79,15 +79,15 @@ def lay_out_chips(width_px: int, height_px: int) -> ChipLayout:
 
 
 def chips_needed(width_px: int, height_px: int) -> int:
-    return lay_out_chips(width_px, height_px).chips
+    return lay_out_chips(width_px, height_px).chip_count
 
 
-def stream_bytes(width_px: int, height_px: int) -> int:
+def key_stream_bytes(width_px: int, height_px: int) -> int:
     """Return the length of one copy's key stream in bytes."""
     return -(-chips_needed(width_px, height_px) // 8)
 
 
-def dither_bytes(width_px: int, height_px: int) -> int:
+def dither_stream_bytes(width_px: int, height_px: int) -> int:
     """Return the length in bytes of the dither stream, which has one byte per pixel.
 
     All copies of a message share it.

@@ -20,12 +20,12 @@ from entrenous.watermark.pyramid import Pixels, Plane, shape_of
 from entrenous.watermark.visibility import band_masks
 
 NODE_INTERVAL_S: Final = 1.0
-SIDE_PX_MAX: Final = 960  # finer detail would not survive the encoder of a messenger
+WORKING_SIDE_PX_MAX: Final = 960  # finer detail would not survive the encoder of a messenger
 # Finest band first. Coarse bands have higher gains than in pictures, since video encoders keep
 # coarse detail.
 _BAND_GAINS: Final = (1.0, 1.0, 1.0, 0.7, 0.4, 0.25)
 _CHIPS_PER_PILOT_CHIP: Final = 8  # one chip in this many belongs to the pilot
-_PSNR_DB: Final = 47.0
+_PSNR_DB_MIN: Final = 47.0
 _LIMITED_RANGE_SHARE: Final = np.float32(219.0 / 255.0)  # ITU-R BT.601: luma ranges from 16 to 235
 # the dither has this many steps in a grey level
 _DITHER_STEPS_PER_LEVEL: Final = float(256.0 * _LIMITED_RANGE_SHARE)
@@ -58,9 +58,9 @@ class ClipLayout:
         return columns, rows
 
     @property
-    def own_chips(self) -> NDArray[np.bool_]:
+    def copy_chip_mask(self) -> NDArray[np.bool_]:
         """The mask of the chips that differ between copies; the others belong to the pilot."""
-        own = np.ones(self.plan.chips, np.bool_)
+        own = np.ones(self.plan.chip_count, np.bool_)
         own[::_CHIPS_PER_PILOT_CHIP] = False
         return own
 
@@ -68,12 +68,12 @@ class ClipLayout:
         """Return one node's pattern at the working size, before it is scaled for a frame.
 
         Args:
-            copy_stream: ``node_stream_bytes`` uniform bytes, unique to this copy and node.
+            copy_stream: ``node_key_stream_bytes`` uniform bytes, unique to this copy and node.
             pilot_stream: the same for the pilot. Its score shows which bands have survived, without
                 the key of any copy.
         """
-        signs = chips_of_stream(copy_stream, self.plan.chips)
-        signs[::_CHIPS_PER_PILOT_CHIP] = chips_of_stream(pilot_stream, self.plan.chips)[
+        signs = chips_of_stream(copy_stream, self.plan.chip_count)
+        signs[::_CHIPS_PER_PILOT_CHIP] = chips_of_stream(pilot_stream, self.plan.chip_count)[
             ::_CHIPS_PER_PILOT_CHIP
         ]
         return mark_pattern(signs, self.plan, self.masks)
@@ -85,7 +85,7 @@ def lay_out_clip(width_px: int, height_px: int) -> ClipLayout:
     Raises:
         TooSmallToMark: the shorter side is below ``MARK_SIDE_PX_MIN``.
     """
-    factor = min(1.0, SIDE_PX_MAX / max(width_px, height_px))
+    factor = min(1.0, WORKING_SIDE_PX_MAX / max(width_px, height_px))
     plan = lay_out_chips(round(width_px * factor), round(height_px * factor))
     gains = _BAND_GAINS + _BAND_GAINS[-1:] * len(plan.bands)
     planes = tuple(
@@ -96,9 +96,9 @@ def lay_out_clip(width_px: int, height_px: int) -> ClipLayout:
     return ClipLayout(plan, planes, float(np.mean(trial * trial)))
 
 
-def node_stream_bytes(clip: ClipLayout) -> int:
+def node_key_stream_bytes(clip: ClipLayout) -> int:
     """Return the length of one node's key stream."""
-    return -(-clip.plan.chips // 8)
+    return -(-clip.plan.chip_count // 8)
 
 
 def nodes_at(at_s: float) -> tuple[tuple[int, float], tuple[int, float]]:
@@ -131,7 +131,7 @@ def pattern_amplitude(working: Plane, clip: ClipLayout) -> Plane:
     fine, coarse = band_masks(working, 2)
     wide = cv2.resize(coarse, (fine.shape[1], fine.shape[0]), interpolation=cv2.INTER_LINEAR)
     hidden = np.sqrt(fine * np.float32(1.0 / 1.3) * wide)
-    allowed = 255.0**2 / 10.0 ** (_PSNR_DB / 10.0) - _DITHER_ERROR
+    allowed = 255.0**2 / 10.0 ** (_PSNR_DB_MIN / 10.0) - _DITHER_ERROR
     power = float(np.mean(hidden * hidden)) * clip.power
     return np.asarray(hidden * np.float32(min(1.0, math.sqrt(allowed / power))), np.float32)
 
@@ -150,7 +150,7 @@ def warp_pattern(node_pattern: Plane, motion: Motion) -> Plane:
     return np.asarray(warped, np.float32)
 
 
-def warp_back(evidence: Plane, motion: Motion) -> Plane:
+def warp_pattern_adjoint(evidence: Plane, motion: Motion) -> Plane:
     """Apply the adjoint of :func:`warp_pattern`, up to a factor.
 
     Return a frame's evidence on the node's grid. Where the pattern repeats, the evidence is added

@@ -17,9 +17,26 @@ from entrenous.watermark.channel import (
     gather_evidence,
 )
 from entrenous.watermark.chip_layout import ChipLayout, Shape, chips_of_stream
-from entrenous.watermark.clip_mark import ClipLayout, Motion, pattern_amplitude, warp_back
-from entrenous.watermark.embed import PreparedPicture, mark_pattern, pattern_adjoint, trial_chips
-from entrenous.watermark.pyramid import Pixels, Plane, detail_adjoint, detail_pyramid, luma, shrink
+from entrenous.watermark.clip_mark import (
+    ClipLayout,
+    Motion,
+    pattern_amplitude,
+    warp_pattern_adjoint,
+)
+from entrenous.watermark.embed import (
+    PreparedPicture,
+    mark_pattern,
+    mark_pattern_adjoint,
+    trial_chips,
+)
+from entrenous.watermark.pyramid import (
+    Pixels,
+    Plane,
+    detail_pyramid,
+    detail_pyramid_adjoint,
+    luma,
+    shrink,
+)
 
 # weight of the evidence in JPEG coefficients, relative to the evidence in the octaves
 _COEFFICIENT_WEIGHT: Final = 2.0
@@ -67,7 +84,7 @@ def combine_partial_evidence(
     return ChipEvidence(per_chip, strength, forecast / strength if strength > 0.0 else 0.0)
 
 
-def octave_evidence(
+def octave_evidence_per_chip(
     warped: Pixels | Plane, covered: NDArray[np.bool_], prepared: PreparedPicture
 ) -> PartialEvidence:
     """Return the evidence in the leak's detail at the working size, octave by octave."""
@@ -92,13 +109,13 @@ def _luma_of(warped: Pixels | Plane) -> Plane:
     )
 
 
-def coefficient_evidence(warped: Plane, prepared: PreparedPicture) -> PartialEvidence:
+def coefficient_evidence_per_chip(warped: Plane, prepared: PreparedPicture) -> PartialEvidence:
     """Return the evidence in the leak's JPEG coefficients (see ``jpeg_evidence``)."""
     plan = prepared.layout
     sized = _resize_to(warped, plan.working_size)
     planes = [sized] if sized.ndim == 2 else [sized[:, :, 0], sized[:, :, 1]]
     evidence, *trial_response = (
-        pattern_adjoint(np.ascontiguousarray(plane), plan, prepared.masks) for plane in planes
+        mark_pattern_adjoint(np.ascontiguousarray(plane), plan, prepared.masks) for plane in planes
     )
     return _normalise(evidence, trial_response[0] if trial_response else None, plan)
 
@@ -118,8 +135,8 @@ def copy_scores(evidence: ChipEvidence, streams: Iterable[bytes]) -> NDArray[np.
 def _evidence_per_chip(
     details: list[Plane], channel: ChannelFilter, prepared: PreparedPicture
 ) -> list[Plane]:
-    plane = channel.filtered(detail_adjoint(details))
-    return pattern_adjoint(plane, prepared.layout, prepared.masks)
+    plane = channel.filtered(detail_pyramid_adjoint(details))
+    return mark_pattern_adjoint(plane, prepared.layout, prepared.masks)
 
 
 def _weigh_bands(
@@ -251,14 +268,14 @@ class FrameEvidenceAccumulator:
         tone = fit_tone(found, np.asarray(cv2.merge([grey] * 3), np.uint8), covered)
         trial = detail_pyramid(self._trial * strength, len(self.layout.plan.bands))
         octaves = gather_evidence(found, tone, covered.astype(np.float32), trial)
-        evidence = detail_adjoint([octave.rho for octave in octaves]) * strength
+        evidence = detail_pyramid_adjoint([octave.rho for octave in octaves]) * strength
         for node, (share, motion) in nodes.items():
-            own = warp_back(evidence, motion) * np.float32(share)
+            own = warp_pattern_adjoint(evidence, motion) * np.float32(share)
             self.planes[node] = self.planes[node] + own if node in self.planes else own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CombinedEvidence:
+class ClipEvidence:
     """Evidence for the chips of all nodes: one signed number per chip.
 
     The sign of a number is the sign that the found frames suggest for the chip, and its magnitude
@@ -278,26 +295,28 @@ class CombinedEvidence:
         return float(np.dot(chips_of_stream(copy_stream, numbers.size), numbers))
 
 
-def combine_evidence(
-    detector: FrameEvidenceAccumulator, pilots: Mapping[int, bytes]
-) -> CombinedEvidence:
+def combine_frame_evidence(
+    accumulated: FrameEvidenceAccumulator, pilots: Mapping[int, bytes]
+) -> ClipEvidence:
     """Combine the accumulated evidence; each band is weighted by the pilot's score in it.
 
     Args:
-        detector: the accumulated frames.
-        pilots: the pilot's key stream for every node in ``detector``.
+        accumulated: the accumulated frames.
+        pilots: the pilot's key stream for every node in ``accumulated``.
     """
-    layout = detector.layout
+    layout = accumulated.layout
     nodes = {
-        node: np.concatenate(pattern_adjoint(plane, layout.plan, layout.masks))
-        for node, plane in detector.planes.items()
+        node: np.concatenate(mark_pattern_adjoint(plane, layout.plan, layout.masks))
+        for node, plane in accumulated.planes.items()
     }
-    pilot = {node: chips_of_stream(stream, layout.plan.chips) for node, stream in pilots.items()}
+    pilot = {
+        node: chips_of_stream(stream, layout.plan.chip_count) for node, stream in pilots.items()
+    }
     weights = _chip_weights(nodes, pilot, layout)
-    own = layout.own_chips.astype(np.float32) * weights
+    own = layout.copy_chip_mask.astype(np.float32) * weights
     weighed = {node: numbers * own for node, numbers in nodes.items()}
     power = sum(float(np.dot(one.astype(np.float64), one)) for one in weighed.values())
-    return CombinedEvidence(weighed, math.sqrt(power))
+    return ClipEvidence(weighed, math.sqrt(power))
 
 
 def _chip_weights(
@@ -308,8 +327,8 @@ def _chip_weights(
     It is z divided by the norm of the band's evidence, if the pilot scores z standard deviations in
     that band.
     """
-    weights = np.zeros(layout.plan.chips, np.float32)
-    shared = ~layout.own_chips
+    weights = np.zeros(layout.plan.chip_count, np.float32)
+    shared = ~layout.copy_chip_mask
     for band in layout.plan.bands:
         part = slice(band.start, band.stop)
         on = shared[part]

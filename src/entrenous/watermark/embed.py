@@ -50,7 +50,9 @@ def mark_pattern(signs: Plane, layout: ChipLayout, masks: Sequence[Plane]) -> Pl
     )
 
 
-def pattern_adjoint(evidence: Plane, layout: ChipLayout, masks: Sequence[Plane]) -> list[Plane]:
+def mark_pattern_adjoint(
+    evidence: Plane, layout: ChipLayout, masks: Sequence[Plane]
+) -> list[Plane]:
     """Apply the adjoint of :func:`mark_pattern`; return one number per chip, band by band."""
     levels = sum_pyramid_adjoint(evidence, len(layout.bands))
     return [
@@ -171,14 +173,14 @@ def prepare_picture(pixels_rgb: Pixels) -> PreparedPicture:
     uncapped = band_masks(luma(shrink(pixels_rgb, plan.working_size)), len(plan.bands))
     strongest = zero_in_flat_areas(uncapped, pixels_rgb, plan.working_size)
     trial = enlarge_mark(mark_pattern(trial_chips(plan), plan, strongest), plan.full)
-    factor = np.float32(_strength_cap(trial, copy_psnr_db_min(max(plan.full))))
+    factor = np.float32(_strength_cap(trial, lowest_copy_psnr_db(max(plan.full))))
     capped = [mask * factor for mask in strongest]
     return PreparedPicture(
         pixels_rgb, plan, reduce_where_visible(capped, pixels_rgb, trial * factor)
     )
 
 
-def copy_psnr_db_min(longest_side_px: int) -> float:
+def lowest_copy_psnr_db(longest_side_px: int) -> float:
     """Return the minimum PSNR, in dB, of a marked picture of this size."""
     wanted = _PSNR_DB_AT_600_PX + _PSNR_DB_PER_OCTAVE * math.log2(longest_side_px / 600.0)
     return min(max(wanted, _PSNR_DB_RANGE[0]), _PSNR_DB_RANGE[1])
@@ -186,7 +188,9 @@ def copy_psnr_db_min(longest_side_px: int) -> float:
 
 def trial_chips(plan: ChipLayout) -> Plane:
     """Return chips that no copy has, for measuring the effect of a mark; always the same ones."""
-    return chips_of_stream(hashlib.shake_256(_TRIAL_SEED).digest(-(-plan.chips // 8)), plan.chips)
+    return chips_of_stream(
+        hashlib.shake_256(_TRIAL_SEED).digest(-(-plan.chip_count // 8)), plan.chip_count
+    )
 
 
 def _strength_cap(trial: Plane, psnr_db: float) -> float:
@@ -282,8 +286,8 @@ def embed_mark(prepared: PreparedPicture, copy_stream: bytes, dither_stream: byt
 
     Args:
         prepared: the picture.
-        copy_stream: ``stream_bytes`` uniform bytes, unique to this copy.
-        dither_stream: ``dither_bytes`` uniform bytes, unique to this message.
+        copy_stream: ``key_stream_bytes`` uniform bytes, unique to this copy.
+        dither_stream: ``dither_stream_bytes`` uniform bytes, unique to this message.
 
     Raises:
         ValueError: a stream is too short.
@@ -317,6 +321,6 @@ def paint_copy(
     rows, columns = prepared.layout.full
     if len(dither_stream) < rows * columns:
         raise ValueError(f"this picture needs {rows * columns} bytes of dither")
-    mark = prepared.pattern(chips_of_stream(copy_stream, prepared.layout.chips))
+    mark = prepared.pattern(chips_of_stream(copy_stream, prepared.layout.chip_count))
     dither = np.frombuffer(dither_stream, np.uint8, rows * columns).reshape(rows, columns)
     add_mark(planes, mark, dither, onto)

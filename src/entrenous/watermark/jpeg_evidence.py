@@ -31,7 +31,7 @@ _LOGISTIC_SCALE_PER_DEVIATION: Final = float(
 _SCALE_INFORMATION: Final = 1.43
 # Fisher information about the centre for scale 1, without rounding
 _CENTRE_INFORMATION: Final = 1.0 / 3.0
-_STEP_MAX: Final = 0.7  # log s changes by at most this in a round
+_LOG_SCALE_STEP_MAX: Final = 0.7  # log s changes by at most this in a round
 _SCALE_RANGE: Final = (0.05, 100.0)  # allowed scales in grey levels
 _FIT_ROUNDS: Final = 3  # with more rounds, the model would adapt to the mark itself
 _GAIN_PRIOR: Final = 30.0
@@ -89,7 +89,7 @@ def _cosines() -> Planes:
     return np.asarray(waves, np.float32)
 
 
-def local_mean(planes: Planes) -> Planes:
+def regularised_local_mean(planes: Planes) -> Planes:
     """Return each frequency's mean over the surrounding blocks, mixed with its overall mean."""
     rows, columns = planes.shape[1:]
     window = (min(_WINDOW_BLOCKS, columns | 1), min(_WINDOW_BLOCKS, rows | 1))
@@ -104,7 +104,7 @@ def local_mean(planes: Planes) -> Planes:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Intervals:
+class RoundingIntervals:
     """The interval in which each coefficient of a JPEG's luma was before rounding.
 
     ``free`` (F, 1, 1) says for which frequencies a gain is fitted. It is 0 for the blocks' means,
@@ -115,7 +115,7 @@ class Intervals:
     high: Planes
     free: Planes
 
-    def ends(self, sent: Planes, model: CoefficientModel) -> tuple[Planes, Planes, Planes]:
+    def scaled_ends(self, sent: Planes, model: CoefficientModel) -> tuple[Planes, Planes, Planes]:
         """Return the intervals' lower ends, upper ends, and the factor 1 / (2 x scale).
 
         The ends are relative to the centre, and multiplied by the factor.
@@ -123,13 +123,15 @@ class Intervals:
         centre, inverse = model.gain * sent, np.float32(0.5) / model.scale
         return (self.low - centre) * inverse, (self.high - centre) * inverse, inverse
 
-    def outside(self, sent: Planes) -> Planes:
+    def distance_outside(self, sent: Planes) -> Planes:
         """Return how far the sent picture's coefficients are outside the intervals."""
         distance = np.maximum(self.low - sent, sent - self.high)
         return np.asarray(np.maximum(distance, np.float32(0)), np.float32)
 
 
-def rounding_intervals(leak: Planes, steps: NDArray[np.float32], first: int = 0) -> Intervals:
+def rounding_intervals(
+    leak: Planes, steps: NDArray[np.float32], first: int = 0
+) -> RoundingIntervals:
     """Return the intervals whose values are rounded to the leak's coefficients.
 
     Args:
@@ -142,32 +144,32 @@ def rounding_intervals(leak: Planes, steps: NDArray[np.float32], first: int = 0)
     low -= np.float32(0.5)
     low *= steps
     free = np.arange(first, first + len(steps)).reshape(steps.shape) > 0
-    return Intervals(low, low + steps, free.astype(np.float32))
+    return RoundingIntervals(low, low + steps, free.astype(np.float32))
 
 
-def initial_model(observed: Intervals, sent: Planes, trial: Planes) -> CoefficientModel:
+def initial_model(observed: RoundingIntervals, sent: Planes, trial: Planes) -> CoefficientModel:
     """Return the initial model of the coefficients.
 
     The variance is the sum of the mark's power, the rounding variance, and the mean square of how
     far coefficients are outside their intervals.
     """
-    mark = local_mean(trial * trial)
+    mark = regularised_local_mean(trial * trial)
     spread = (
         mark * np.float32(1.5)
         + np.float32(_ROUNDING_VARIANCE)
-        + 2 * local_mean(observed.outside(sent) ** 2)
+        + 2 * regularised_local_mean(observed.distance_outside(sent) ** 2)
     )
     return CoefficientModel(
         np.ones_like(mark), np.sqrt(spread) * np.float32(_LOGISTIC_SCALE_PER_DEVIATION), mark
     )
 
 
-def score_function(observed: Intervals, sent: Planes, model: CoefficientModel) -> Planes:
+def score_function(observed: RoundingIntervals, sent: Planes, model: CoefficientModel) -> Planes:
     """Return the derivative of the log-likelihood with respect to a shift of each coefficient.
 
     This uses the identity 2 * logistic(x) - 1 = tanh(x / 2).
     """
-    low, high, inverse = observed.ends(sent, model)
+    low, high, inverse = observed.scaled_ends(sent, model)
     force = np.tanh(np.minimum(low, _TANH_ARGUMENT_MAX)) + np.tanh(
         np.maximum(high, -_TANH_ARGUMENT_MAX)
     )
@@ -175,7 +177,9 @@ def score_function(observed: Intervals, sent: Planes, model: CoefficientModel) -
     return force
 
 
-def fit_model(observed: Intervals, sent: Planes, model: CoefficientModel) -> CoefficientModel:
+def fit_model(
+    observed: RoundingIntervals, sent: Planes, model: CoefficientModel
+) -> CoefficientModel:
     """Fit gain and scale by maximum likelihood, with Fisher scoring in windows of blocks."""
     for _ in range(_FIT_ROUNDS):
         model = _refit_gain(observed, sent, _refit_scale(observed, sent, model))
@@ -193,18 +197,26 @@ def raise_low_spread(model: CoefficientModel) -> CoefficientModel:
     return replace(model, scale=np.maximum(model.scale, least))
 
 
-def _refit_scale(observed: Intervals, sent: Planes, model: CoefficientModel) -> CoefficientModel:
-    low, high, _ = observed.ends(sent, model)
+def _refit_scale(
+    observed: RoundingIntervals, sent: Planes, model: CoefficientModel
+) -> CoefficientModel:
+    low, high, _ = observed.scaled_ends(sent, model)
     np.clip(low, -_TANH_ARGUMENT_MAX, _TANH_ARGUMENT_MAX, out=low)
     np.clip(high, -_TANH_ARGUMENT_MAX, _TANH_ARGUMENT_MAX, out=high)
     at_low, at_high = np.tanh(low), np.tanh(high)
     mass = np.maximum(at_high - at_low, np.float32(2e-7))
     slope = (low * (1 - at_low * at_low) - high * (1 - at_high * at_high)) / mass
-    step = np.clip(local_mean(slope) / np.float32(_SCALE_INFORMATION), -_STEP_MAX, _STEP_MAX)
+    step = np.clip(
+        regularised_local_mean(slope) / np.float32(_SCALE_INFORMATION),
+        -_LOG_SCALE_STEP_MAX,
+        _LOG_SCALE_STEP_MAX,
+    )
     return replace(model, scale=np.clip(model.scale * np.exp(step), *_SCALE_RANGE))
 
 
-def _refit_gain(observed: Intervals, sent: Planes, model: CoefficientModel) -> CoefficientModel:
+def _refit_gain(
+    observed: RoundingIntervals, sent: Planes, model: CoefficientModel
+) -> CoefficientModel:
     force = score_function(observed, sent, model)
     known = np.square(sent / model.scale) * np.float32(_CENTRE_INFORMATION)
     part = _sum_around(sent * force) + _GAIN_PRIOR * (1 - model.gain)
@@ -213,7 +225,7 @@ def _refit_gain(observed: Intervals, sent: Planes, model: CoefficientModel) -> C
 
 
 def _sum_around(planes: Planes) -> Planes:
-    return local_mean(planes) * np.float32(_WINDOW_BLOCKS**2 + _GLOBAL_MEAN_BLOCKS)
+    return regularised_local_mean(planes) * np.float32(_WINDOW_BLOCKS**2 + _GLOBAL_MEAN_BLOCKS)
 
 
 PIXELS_MAX: Final = 4_000_000  # with more pixels, a leak takes seconds and gains little
@@ -221,21 +233,21 @@ PIXELS_MAX: Final = 4_000_000  # with more pixels, a leak takes seconds and gain
 # details that are finer than the mark's finest chips.
 _CODED_PIXELS_RATIO_MAX: Final = 2.4
 # a leak with fewer pixels is always used, because that is cheap
-_CODED_PIXELS_ALWAYS_USED: Final = 2_000_000
+_ALWAYS_USED_PIXELS_MAX: Final = 2_000_000
 # stands for the quantisation table if a leak has none: samples are whole grey levels
-UNIT_TABLE: Final = (1,) * 64
+UNIT_QUANTISATION_TABLE: Final = (1,) * 64
 # a leak with at most this share of the pixels at the working size is used even without a table
 _PIXELS_SHARE_WITHOUT_TABLE_MAX: Final = 0.5
 _JPEG_LEVEL_SHIFT: Final = np.float32(128.0)
 # a coefficient's likeliest shift is about this factor times the squared scale times the derivative
 # of the log-likelihood
-_SECOND_MOMENT: Final = np.float32(2.0)
-_CHUNK_FREQUENCIES: Final = 4  # this many frequencies at a time fit into the processor's cache
+_LIKELIEST_SHIFT_FACTOR: Final = np.float32(2.0)
+_FREQUENCIES_AT_ONCE: Final = 4  # this many frequencies at a time fit into the processor's cache
 # frequencies are independent, so the number of threads does not change the result
 _FREQUENCY_THREADS: Final = 2
 
 
-def luma_table_for(
+def luma_quantisation_table_for(
     tables: Mapping[int, Sequence[int]] | None, found_pixels: int, plan: ChipLayout
 ) -> Sequence[int] | None:
     """Return the luma table for reading a leak.
@@ -244,20 +256,20 @@ def luma_table_for(
     """
     working = plan.working_size[0] * plan.working_size[1]
     if found_pixels > min(
-        PIXELS_MAX, max(_CODED_PIXELS_ALWAYS_USED, _CODED_PIXELS_RATIO_MAX * working)
+        PIXELS_MAX, max(_ALWAYS_USED_PIXELS_MAX, _CODED_PIXELS_RATIO_MAX * working)
     ):
         return None
     if tables and 0 in tables:
         return tables[0]
     small = found_pixels <= _PIXELS_SHARE_WITHOUT_TABLE_MAX * working
-    return UNIT_TABLE if small else None
+    return UNIT_QUANTISATION_TABLE if small else None
 
 
-def coefficient_evidence_of(
+def coefficient_evidence_per_pixel(
     found_rgb: Pixels,
     sent_rgb: Pixels,
     covered: NDArray[np.bool_],
-    table: Sequence[int] = UNIT_TABLE,
+    table: Sequence[int] = UNIT_QUANTISATION_TABLE,
     trial: Plane | None = None,
 ) -> Plane:
     """Return the evidence at each pixel of the leak's grid, (h, w), or (h, w, 2) with a trial mark.
@@ -302,7 +314,7 @@ def _evidence_and_signal(
     coded = block_transform(found - _JPEG_LEVEL_SHIFT)
     expected = np.where(covered, tone.expected, found)
     before = _map_frequencies(
-        _fit_most_likely,
+        _likeliest_coefficients,
         coded,
         block_transform(expected - _JPEG_LEVEL_SHIFT),
         block_transform(marked),
@@ -316,7 +328,7 @@ def _evidence_and_signal(
         block_transform(kept - _JPEG_LEVEL_SHIFT),
         block_transform(channel.filtered(marked)),
     )
-    results = _map_frequencies(_evidence_of, coded, sent, remaining, steps)
+    results = _map_frequencies(_coefficient_evidence_and_signal, coded, sent, remaining, steps)
     slope_back = np.where(covered, tone.slope, np.float32(0))
     return [
         channel.filtered(inverse_block_transform(planes, shape)) * slope_back for planes in results
@@ -324,7 +336,7 @@ def _evidence_and_signal(
 
 
 def _map_frequencies(
-    work: Callable[[Intervals, Planes, Planes], Planes],
+    work: Callable[[RoundingIntervals, Planes, Planes], Planes],
     coded: Planes,
     sent: Planes,
     marked: Planes,
@@ -333,28 +345,31 @@ def _map_frequencies(
     """Apply ``work`` to all frequencies, a few at a time; return (n, 64, rows, columns)."""
 
     def map_frequency_chunk(first: int) -> Planes:
-        which = slice(first, first + _CHUNK_FREQUENCIES)
+        which = slice(first, first + _FREQUENCIES_AT_ONCE)
         return work(
             rounding_intervals(coded[which], steps[which], first), sent[which], marked[which]
         )
 
     with ThreadPoolExecutor(_FREQUENCY_THREADS) as threads:
         return np.concatenate(
-            list(threads.map(map_frequency_chunk, range(0, len(coded), _CHUNK_FREQUENCIES))), axis=1
+            list(threads.map(map_frequency_chunk, range(0, len(coded), _FREQUENCIES_AT_ONCE))),
+            axis=1,
         )
 
 
-def _fit_most_likely(observed: Intervals, sent: Planes, marked: Planes) -> Planes:
+def _likeliest_coefficients(observed: RoundingIntervals, sent: Planes, marked: Planes) -> Planes:
     model = initial_model(observed, sent, marked)
-    added = _SECOND_MOMENT * np.square(model.scale) * score_function(observed, sent, model)
+    added = _LIKELIEST_SHIFT_FACTOR * np.square(model.scale) * score_function(observed, sent, model)
     return (sent + added)[None]
 
 
-def _evidence_of(observed: Intervals, sent: Planes, remaining: Planes) -> Planes:
+def _coefficient_evidence_and_signal(
+    observed: RoundingIntervals, sent: Planes, remaining: Planes
+) -> Planes:
     """Return the evidence, and what the ``remaining`` mark would add to it.
 
     ``remaining`` went through the same changes as the leak.
     """
     model = raise_low_spread(fit_model(observed, sent, initial_model(observed, sent, remaining)))
     force = score_function(observed, sent, model) * model.gain
-    return np.stack([force, local_mean(force * force) * remaining])
+    return np.stack([force, regularised_local_mean(force * force) * remaining])

@@ -75,7 +75,7 @@ def detail_pyramid(plane: Plane, levels: int) -> list[Plane]:
     ]
 
 
-def detail_adjoint(details: list[Plane]) -> Plane:
+def detail_pyramid_adjoint(details: list[Plane]) -> Plane:
     upper = -_upsample_adjoint(details[-1])
     for level in range(len(details) - 1, 0, -1):
         own = details[level] - _upsample_adjoint(details[level - 1])
@@ -105,11 +105,13 @@ def _upsample(plane: Plane, shape: Shape) -> Plane:
 
 def _upsample_adjoint(plane: Plane) -> Plane:
     rows, columns = plane.shape
-    return _filter_both_axes(_up_matrix(rows).T, _up_matrix(columns).T, plane)
+    return _filter_both_axes(_upsampling_matrix(rows).T, _upsampling_matrix(columns).T, plane)
 
 
 def _downsample_adjoint(plane: Plane, shape: Shape) -> Plane:
-    return _filter_both_axes(_down_matrix(shape[0]).T, _down_matrix(shape[1]).T, plane)
+    return _filter_both_axes(
+        _downsampling_matrix(shape[0]).T, _downsampling_matrix(shape[1]).T, plane
+    )
 
 
 def _filter_both_axes(down: sparse.csr_array, across: sparse.csr_array, plane: Plane) -> Plane:
@@ -117,7 +119,7 @@ def _filter_both_axes(down: sparse.csr_array, across: sparse.csr_array, plane: P
     return np.ascontiguousarray((across @ half).T, np.float32)
 
 
-def _down_matrix(size: int) -> sparse.csr_array:
+def _downsampling_matrix(size: int) -> sparse.csr_array:
     """Return ``cv2.pyrDown`` along one axis as a matrix ((size + 1) // 2, size).
 
     The border is mirrored.
@@ -127,7 +129,7 @@ def _down_matrix(size: int) -> sparse.csr_array:
     return _filter_matrix(taps, np.tile(_BINOMIAL_WEIGHTS, (half, 1)), size)
 
 
-def _up_matrix(size: int) -> sparse.csr_array:
+def _upsampling_matrix(size: int) -> sparse.csr_array:
     """Return ``cv2.pyrUp`` along one axis as a matrix (size, (size + 1) // 2)."""
     half = (size + 1) // 2
     at = np.arange(size)

@@ -87,7 +87,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class FurtherMessage:
+class FurtherMessageVerdict:
     """The result of a trace for one further message; ``warp`` is None for a sound."""
 
     message: MessageName
@@ -115,7 +115,7 @@ class Trace:
     warp: PictureWarp | None = None
     span: MatchedSpan | None = None
     compared: int = 0
-    others: tuple[FurtherMessage, ...] = ()
+    others: tuple[FurtherMessageVerdict, ...] = ()
     lost: tuple[MessageId, ...] = ()
 
 
@@ -245,13 +245,13 @@ _SCORE_MAX: Final = 64.0
 _BISECTION_STEPS: Final = 60
 
 
-def naming_score_min(compared: int, *, alpha: float = FALSE_NAMING_CHANCE_MAX) -> float:
+def lowest_naming_score(compared: int, *, alpha: float = FALSE_NAMING_CHANCE_MAX) -> float:
     """Return the lowest score whose chance among ``compared`` copies is at most ``alpha``.
 
     Raises:
         ValueError: nobody was compared, or no score has so small a chance.
 
-    >>> round(naming_score_min(1000), 1)
+    >>> round(lowest_naming_score(1000), 1)
     6.2
     """
     if compared < 1 or chance_that_any_scores(compared, upper_tail(_SCORE_MAX)) > alpha:

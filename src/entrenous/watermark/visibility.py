@@ -24,7 +24,7 @@ from entrenous.watermark.pyramid import (
 )
 
 # grey levels; less than a rounding step, so invisible even on a flat wall
-_AMPLITUDE_FLOOR: Final = 0.4
+_USUAL_AMPLITUDE_FLOOR: Final = 0.4
 _AMPLITUDE_FLOOR_MIN: Final = 0.2
 # grey levels; for smooth pictures, in which a mark would otherwise be too weak
 _AMPLITUDE_FLOOR_MAX: Final = 0.6
@@ -54,8 +54,8 @@ _SAMPLING_STEP_PX: Final = 8  # SSIM is estimated from every eighth pixel of eve
 # Variance of a band's pattern within SSIM's window, where its mask is 1, finest band first. A whole
 # pattern has a variance of 0.41, but detail that is coarser than the window only shifts the
 # window's mean.
-_CHIP_POWERS: Final = (0.40, 0.30, 0.13, 0.04)
-_BAND_POWER: Final = 0.41  # variance of a whole pattern
+_BAND_POWERS_IN_SSIM_WINDOW: Final = (0.40, 0.30, 0.13, 0.04)
+_WHOLE_PATTERN_POWER: Final = 0.41  # variance of a whole pattern
 # dithered rounding adds this many squared grey levels, on average over marks
 _DITHER_POWER: Final = 1.0 / 6.0
 
@@ -94,7 +94,7 @@ class _Octave:
 
     def mask(self, floor: float) -> Plane:
         # an exactly flat place hides nothing, so its floor is never above the usual one
-        local = np.minimum(floor, _AMPLITUDE_FLOOR + self.activity)
+        local = np.minimum(floor, _USUAL_AMPLITUDE_FLOOR + self.activity)
         amplitude = local * (1.0 + self.activity / local) ** _ACTIVITY_EXPONENT
         amplitude *= np.interp(self.light, _LUMA_KNOTS, _LUMA_FACTORS)
         return np.asarray(self.gain * np.minimum(amplitude, _AMPLITUDE_CEILING), np.float32)
@@ -109,7 +109,7 @@ def _band_gains(bands: int) -> tuple[float, ...]:
 
 def _highest_floor(luma: Plane, octaves: list[_Octave]) -> float:
     """Return the highest floor with enough SSIM; above 0.4, the PSNR must be enough too."""
-    contrast = _sample_variance(luma)[::_SAMPLING_STEP_PX, ::_SAMPLING_STEP_PX]
+    contrast = _local_variance_for_ssim(luma)[::_SAMPLING_STEP_PX, ::_SAMPLING_STEP_PX]
     sampled = [
         one.subsampled(max(1, _SAMPLING_STEP_PX >> level)) for level, one in enumerate(octaves)
     ]
@@ -117,7 +117,7 @@ def _highest_floor(luma: Plane, octaves: list[_Octave]) -> float:
     smooth_db = _SMOOTH_PSNR_DB_AT_600_PX + _SMOOTH_PSNR_DB_PER_OCTAVE * octaves_above
 
     def is_acceptable(floor: float) -> bool:
-        smooth = floor <= _AMPLITUDE_FLOOR or _expected_psnr_db(sampled, floor) >= smooth_db
+        smooth = floor <= _USUAL_AMPLITUDE_FLOOR or _expected_psnr_db(sampled, floor) >= smooth_db
         return smooth and _expected_ssim(contrast, sampled, floor) >= _SSIM_MIN
 
     low, high = _AMPLITUDE_FLOOR_MIN, _AMPLITUDE_FLOOR_MAX
@@ -132,21 +132,21 @@ def _highest_floor(luma: Plane, octaves: list[_Octave]) -> float:
 def _expected_psnr_db(octaves: list[_Octave], floor: float) -> float:
     """Return the expected PSNR before the overall cap, including the effect of rounding."""
     power = sum(float(np.mean(octave.mask(floor) ** 2)) for octave in octaves)
-    return 10.0 * math.log10(255.0**2 / (_DITHER_POWER + _BAND_POWER * power))
+    return 10.0 * math.log10(255.0**2 / (_DITHER_POWER + _WHOLE_PATTERN_POWER * power))
 
 
 def _expected_ssim(contrast: Plane, octaves: list[_Octave], floor: float) -> float:
     """Return the expected SSIM; the mark is independent of the picture and has mean zero."""
     shape = (contrast.shape[1], contrast.shape[0])
     power = np.full(contrast.shape, _DITHER_POWER, np.float32)
-    for octave, share in zip(octaves, _CHIP_POWERS, strict=False):
+    for octave, share in zip(octaves, _BAND_POWERS_IN_SSIM_WINDOW, strict=False):
         mask = octave.mask(floor)
         power += share * cv2.resize(mask * mask, shape, interpolation=cv2.INTER_NEAREST)
     likeness = 2.0 * contrast + _SSIM_CONSTANT
     return float(np.mean(likeness / (likeness + power)))
 
 
-def _sample_variance(luma: Plane) -> Plane:
+def _local_variance_for_ssim(luma: Plane) -> Plane:
     mean, square = (
         cv2.GaussianBlur(plane, (0, 0), _SSIM_SIGMA_PX) for plane in (luma, luma * luma)
     )
@@ -230,7 +230,7 @@ _VISIBILITY_MAX: Final = 0.63
 # SSIMULACRA2's weights for a quarter and an eighth of the size
 _SCALE_WEIGHTS: Final = (225.205, 176.393)
 _SSIMULACRA2_C2: Final = 0.0009  # C2 in SSIMULACRA2
-_SIGMA_PX: Final = 1.5
+_SSIMULACRA2_SIGMA_PX: Final = 1.5
 # weights of red, green and blue in the responses of long and middle cones, and the responses' bias
 # (ISO/IEC 18181-1, JPEG XL)
 _LONG_CONE_WEIGHTS: Final = (0.30, 0.622, 0.078)
@@ -266,7 +266,7 @@ def reduce_where_visible(
         pixels_rgb: (H, W, 3) uint8.
         trial: (H, W), the mark of trial chips with these masks, in grey levels.
     """
-    scales = _visibility_scales(pixels_rgb, trial)
+    scales = _visibility_at_both_scales(pixels_rgb, trial)
     reduction = _smallest_reduction(scales)
     if reduction == 0.0:
         return tuple(strongest)
@@ -293,7 +293,7 @@ def _total_visibility(scales: Sequence[_VisibilityAtScale], reduction: float) ->
     return sum(scale.visibility(reduction) for scale in scales)
 
 
-def _visibility_scales(pixels_rgb: Pixels, trial: Plane) -> list[_VisibilityAtScale]:
+def _visibility_at_both_scales(pixels_rgb: Pixels, trial: Plane) -> list[_VisibilityAtScale]:
     quarter = _downsample(pixels_rgb, 4), _downsample(trial, 4)
     eighth = _downsample(quarter[0], 2), _downsample(quarter[1], 2)
     return [
@@ -337,7 +337,9 @@ def _linear_light_table() -> Plane:
 
 
 def _local_variance(plane: Plane) -> Plane:
-    mean, square = (cv2.GaussianBlur(one, (0, 0), _SIGMA_PX) for one in (plane, plane * plane))
+    mean, square = (
+        cv2.GaussianBlur(one, (0, 0), _SSIMULACRA2_SIGMA_PX) for one in (plane, plane * plane)
+    )
     return np.maximum(square - mean * mean, 0.0, dtype=np.float32)
 
 

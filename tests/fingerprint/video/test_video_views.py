@@ -83,7 +83,10 @@ def test_a_dark_frame_does_not_widen_the_bars(scene: Any, frames_of: MakeFrames)
     dark = barred.copy()
     dark[:180] = 0
     bars = BarDetector()
-    left = [bars.remove_bars(np.asarray(one)) for one in frames_of([dark, barred, dark], 12.0)]
+    left = [
+        bars.update_and_remove_bars(np.asarray(one))
+        for one in frames_of([dark, barred, dark], 12.0)
+    ]
     assert [None if one is None else one.shape for one in left] == [
         (100, 320),
         (240, 320),
@@ -93,8 +96,10 @@ def test_a_dark_frame_does_not_widen_the_bars(scene: Any, frames_of: MakeFrames)
 
 def test_a_video_without_bars_has_none(scene: Any, frames_of: MakeFrames) -> None:
     bars = BarDetector()
-    assert all(bars.remove_bars(np.asarray(one)) is None for one in frames_of(scene[:12], 12.0))
-    assert BarDetector().remove_bars(np.zeros((90, 160), np.uint8)) is None
+    assert all(
+        bars.update_and_remove_bars(np.asarray(one)) is None for one in frames_of(scene[:12], 12.0)
+    )
+    assert BarDetector().update_and_remove_bars(np.zeros((90, 160), np.uint8)) is None
 
 
 @given(st.binary(min_size=96, max_size=96), st.sampled_from([(8, 8), (16, 4), (4, 16), (2, 32)]))

@@ -14,8 +14,8 @@ from entrenous.base.audio_video import (
     UnsupportedVideoCodec,
 )
 from entrenous.fingerprint.video_hash import (
-    REGISTERED_FRAMES,
-    UPLOAD_FRAMES,
+    REGISTERED_FRAME_SELECTION,
+    UPLOAD_FRAME_SELECTION,
     frames_to_register,
     frames_to_scan,
 )
@@ -45,7 +45,8 @@ def test_text_track_does_not_disturb_decoding(container: str, codec: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("cut", "paced"), [(UPLOAD_FRAMES, frames_to_scan), (REGISTERED_FRAMES, frames_to_register)]
+    ("cut", "paced"),
+    [(UPLOAD_FRAME_SELECTION, frames_to_scan), (REGISTERED_FRAME_SELECTION, frames_to_register)],
 )
 def test_child_sends_only_the_frames_of_the_cut(cut: FrameSelection, paced: Any) -> None:
     data = written(wander(size=(1600, 240), seconds=2.0), fps=12)
@@ -68,7 +69,7 @@ def test_frames_out_of_time_order_are_refused() -> None:
     second = data.index(b"ctts") + 20  # ISO/IEC 14496-12, 8.6.1.3
     many, later = struct.unpack(">II", data[second : second + 8])
     data[second : second + 8] = struct.pack(">II", many, later + 40 * 512)
-    for cut in (FrameSelection(), UPLOAD_FRAMES):
+    for cut in (FrameSelection(), UPLOAD_FRAME_SELECTION):
         with (
             pytest.raises(DamagedClip),
             decode_clip_untrusted(bytes(data), cut) as clip,

@@ -10,7 +10,7 @@ from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.media.picture_writer import write_picture
 from entrenous.media.resize import resize
 from entrenous.send.copies.mark_file import mark_picture_copies
-from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
+from entrenous.watermark.chip_layout import dither_stream_bytes, key_stream_bytes
 from entrenous.watermark.embed import embed_mark, prepare_picture
 from tests.send.send_device import Room
 from tests.village.world import photo
@@ -136,12 +136,12 @@ def test_copies_can_be_made_again_bit_for_bit(room: Room) -> None:
     picture = resize(ana.device.read_picture(ana.device.vault.read_stored_file(sent.original)), 120)
     prepared = prepare_picture(np.asarray(picture))
     size = (picture.width_px, picture.height_px)
-    dither = derive_key_stream(sent.dither, DITHER_KEY_CONTEXT, dither_bytes(*size))
+    dither = derive_key_stream(sent.dither, DITHER_KEY_CONTEXT, dither_stream_bytes(*size))
     assert sent.finer > 0  # a JPEG that was reduced
     for copy, data in zip(sent.copies, made, strict=True):
         marked = embed_mark(
             prepared,
-            derive_key_stream(copy.seed, COPY_MARK_KEY_CONTEXT, stream_bytes(*size)),
+            derive_key_stream(copy.seed, COPY_MARK_KEY_CONTEXT, key_stream_bytes(*size)),
             dither,
         )
         assert write_picture(picture, marked, finer=sent.finer) == data

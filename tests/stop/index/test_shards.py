@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.fingerprint import multi_index
 from entrenous.fingerprint.linear_scan import hashes_as_words
-from entrenous.fingerprint.multi_index import Searchable
+from entrenous.fingerprint.multi_index import HashIndex
 from entrenous.stop.index import file_index
 from entrenous.stop.index.base_file import Shard, hash_words, read_base, shard_of, write_base
 from entrenous.stop.index.file_index import FileIndex, index_condition
@@ -87,7 +87,7 @@ def test_a_merge_that_was_killed_between_two_shards_misses_nothing(
     register(bank, "later", *fresh(40, 5), parts=fresh(40, 6))
     left = [2]
 
-    def write_two(path: Path, whole: Searchable, parts: Searchable, shard: Shard) -> None:
+    def write_two(path: Path, whole: HashIndex, parts: HashIndex, shard: Shard) -> None:
         if not left[0]:
             raise KeyboardInterrupt
         left[0] -= 1

@@ -19,8 +19,8 @@ from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, FramePrint, Soun
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.sound_index import make_sound_fingerprint
 from entrenous.fingerprint.video_hash import (
-    REGISTERED_FRAMES,
-    UPLOAD_FRAMES,
+    REGISTERED_FRAME_SELECTION,
+    UPLOAD_FRAME_SELECTION,
     differing_bits,
     make_video_fingerprint,
 )
@@ -106,7 +106,7 @@ def register(
     claim = Claim(ClaimId(name), PEOPLE_BANK, state, kind, 100, room.clock.now())
     video = None
     if film is not None:
-        with read_clip(film, REGISTERED_FRAMES) as clip:
+        with read_clip(film, REGISTERED_FRAME_SELECTION) as clip:
             video = make_video_fingerprint(clip.frames, clip.shown.length_s, parts=True)
     room.platform.bank.register(Registration(claim, video=video, sound=sound))
     return claim.id
@@ -515,7 +515,12 @@ def test_decoding_stops_at_the_scanned_length(room: Room, film: bytes) -> None:
     judge_upload(film, replace(room.platform, read_clip=read, read_sound=hear))
     device = replace(a_device(), read_clip=read, read_sound=hear)
     fingerprint_file(film, Consent(adult=True, parts=True), device)
-    assert asked == [UPLOAD_FRAMES, chromaprint.RATE_HZ, REGISTERED_FRAMES, chromaprint.RATE_HZ]
+    assert asked == [
+        UPLOAD_FRAME_SELECTION,
+        chromaprint.RATE_HZ,
+        REGISTERED_FRAME_SELECTION,
+        chromaprint.RATE_HZ,
+    ]
 
 
 def test_clip_that_takes_too_long_to_decode_is_held(room: Room, film: bytes) -> None:
@@ -562,7 +567,7 @@ def test_a_confirmed_still_confirms_no_film(
     """A claim of another's video with an added frame that every reviewer refuses."""
     nasty = skimage.data.rocket()
     extra = fingerprint(picture(nasty)).bits
-    with read_clip(film, REGISTERED_FRAMES) as clip:
+    with read_clip(film, REGISTERED_FRAME_SELECTION) as clip:
         video = make_video_fingerprint(clip.frames, clip.shown.length_s, parts=False)
     last = FramePrint(video.frames[-1].at_ms + 500, extra, 100)
     claim = Claim(

@@ -7,7 +7,7 @@ import skimage.data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.fingerprint.pdq import UNCHANGED_ORIENTATION_NAME, orientations
+from entrenous.fingerprint.pdq import UNCHANGED_ORIENTATION_NAME, orientation_fingerprints
 from entrenous.stop.judge.retroactive_matches import hash_orientations, undone_orientations
 from tests.stop.platform_for_tests import picture
 
@@ -20,7 +20,7 @@ def apart(one: bytes, other: bytes) -> int:
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_rotated_hash_is_close_to_the_hash_of_the_rotated_picture(name: str) -> None:
-    true = orientations(picture(getattr(skimage.data, name)()))
+    true = orientation_fingerprints(picture(getattr(skimage.data, name)()))
     nearly = hash_orientations(true[UNCHANGED_ORIENTATION_NAME].bits)
     assert nearly.keys() == true.keys()
     assert max(apart(nearly[how], true[how].bits) for how in true) <= 18
@@ -34,6 +34,8 @@ def test_rotating_back_restores_the_hash(bits: bytes) -> None:
 
 def test_orientations_of_a_hash_are_far_apart(hers: Any) -> None:
     ways = list(
-        hash_orientations(orientations(picture(hers))[UNCHANGED_ORIENTATION_NAME].bits).values()
+        hash_orientations(
+            orientation_fingerprints(picture(hers))[UNCHANGED_ORIENTATION_NAME].bits
+        ).values()
     )
     assert min(apart(a, b) for n, a in enumerate(ways) for b in ways[:n]) > 60

@@ -15,7 +15,7 @@ from entrenous.trace.explain.sections import (
 )
 from entrenous.watermark.verdict import (
     Finding,
-    FurtherMessage,
+    FurtherMessageVerdict,
     MatchedSpan,
     PictureWarp,
     Trace,
@@ -91,7 +91,7 @@ def test_each_named_copy_has_its_sentence(named: int) -> None:
 
 
 def test_further_messages_are_mentioned() -> None:
-    other = FurtherMessage(
+    other = FurtherMessageVerdict(
         MessageName("8-heron"),
         name_by_scores({RecipientId("eva"): 30.0}, compared=1000),
         PictureWarp(SQUARE, 1.0, 0.0, mirrored=False, scale=1.0),

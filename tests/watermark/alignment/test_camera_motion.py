@@ -76,7 +76,7 @@ def test_start_and_speed_are_found(start_s: float, speed: float) -> None:
     strips = FrameRows(
         noisy.astype(np.float32), found_times, sent, sent_times, np.ones(sent.shape[1], np.bool_)
     )
-    moment = strips.refine(strips.best_timing_anywhere())
+    moment = strips.refine_timing(strips.best_timing_anywhere())
     assert moment.start_s == pytest.approx(start_s, abs=0.06)
     assert moment.speed == pytest.approx(speed, abs=0.03)
     assert moment.likeness > 1.5

@@ -11,9 +11,9 @@ from PIL import Image
 from entrenous.watermark.alignment.features import (
     Features,
     extract_features,
-    feature_views,
     flip_descriptors,
     match_features,
+    wrap_found_picture,
 )
 from entrenous.watermark.alignment.image_registration import FoundBy, Registration, register
 from entrenous.watermark.alignment.resample import warp_to_found, warp_to_sent
@@ -226,7 +226,7 @@ def test_registration_without_features_says_how_it_was_found(cat: Pixels) -> Non
 def test_quick_registration_refuses_unrelated_pictures_and_reuses_features(
     cat: Pixels, rocket: Pixels
 ) -> None:
-    seen = feature_views(coded(cat[40:260, 60:400]))
+    seen = wrap_found_picture(coded(cat[40:260, 60:400]))
     assert register(seen, rocket, thorough=False) is None
     found = register(seen, cat, thorough=False)
     assert found is not None

@@ -15,7 +15,7 @@ from entrenous.base.picture import Picture
 from entrenous.fingerprint.keypoints import Vocabulary
 from entrenous.fingerprint.linear_scan import Words, hashes_as_words
 from entrenous.fingerprint.nouns import PictureCandidate
-from entrenous.fingerprint.pdq import orientations, pixels_on_white
+from entrenous.fingerprint.pdq import orientation_fingerprints, pixels_on_white
 from entrenous.fingerprint.picture_gallery import PointGallery
 from entrenous.fingerprint.picture_record import ColourLayouts, PictureRecord, read_picture_record
 
@@ -104,7 +104,7 @@ def _interleave_orders(first: IntegerArray, second: IntegerArray) -> IntegerArra
 
 def nearest_hamming_distances(hashes: Words, found: Picture) -> IntegerArray:
     """Return the Hamming distance of each hash to the nearest orientation of the found picture."""
-    leak_hashes = [one.bits for one in orientations(found).values() if one.bits]
+    leak_hashes = [one.bits for one in orientation_fingerprints(found).values() if one.bits]
     if not leak_hashes:
         return np.full(len(hashes), 256, np.int64)
     distances = np.bitwise_count(hashes[:, None] ^ hashes_as_words(leak_hashes)[None]).sum(

@@ -14,12 +14,12 @@ from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS_BITS
 from entrenous.base.picture import NotAPicture, Picture
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import Table
-from entrenous.fingerprint.borders import without_borders
+from entrenous.fingerprint.borders import pictures_inside_frames
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import (
     UNCHANGED_ORIENTATION_NAME,
     Pixels,
-    pixel_orientations,
+    orientation_fingerprints_of_pixels,
     pixels_on_white,
 )
 from entrenous.fingerprint.picture_record import read_picture_record
@@ -128,9 +128,9 @@ def _hashes_with_and_without_borders(picture: Picture) -> Iterator[HashesByOrien
     border.
     """
     pixels: Pixels = pixels_on_white(picture)
-    yield dict(pixel_orientations(pixels, picture.original_size, picture.shrunk_by))
-    for inner in without_borders(pixels):
-        yield dict(pixel_orientations(inner))
+    yield dict(orientation_fingerprints_of_pixels(pixels, picture.original_size, picture.shrunk_by))
+    for inner in pictures_inside_frames(pixels):
+        yield dict(orientation_fingerprints_of_pixels(inner))
 
 
 def _matches_case_hash(view: Fingerprint, references: CaseHashes) -> bool:

@@ -57,11 +57,11 @@ from entrenous.watermark.alignment.clip_timing import (
 )
 from entrenous.watermark.alignment.features import extract_features
 from entrenous.watermark.clip_mark import (
-    SIDE_PX_MAX,
+    WORKING_SIDE_PX_MAX,
     ClipLayout,
     lay_out_clip,
     mark_luma,
-    node_stream_bytes,
+    node_key_stream_bytes,
     nodes_at,
     pattern_amplitude,
     warp_pattern,
@@ -245,7 +245,7 @@ def _update_patterns(
     original: ClipOriginal, seed: Secret, patterns: dict[int, Plane], nodes: Sequence[int]
 ) -> None:
     """Make the mark's patterns for these nodes, and discard the patterns of all other nodes."""
-    size = node_stream_bytes(original.layout)
+    size = node_key_stream_bytes(original.layout)
     for node in nodes:
         if node not in patterns:
             number = node.to_bytes(4, "big")
@@ -360,7 +360,7 @@ def survey_clip(
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip.
     """
     seen, follower = _UnpackedMeasurements(), CameraTracker()
-    cut = FrameSelection(side_px=SIDE_PX_MAX)
+    cut = FrameSelection(side_px=WORKING_SIDE_PX_MAX)
     with ThreadPoolExecutor(1) as crew, device.read_clip(untrusted_data, cut) as clip:
         longer = max(1.0, clip.shown.length_s / _KEY_FRAMES_MAX)
         for frame in clip.frames:

@@ -47,7 +47,12 @@ from entrenous.send.message.transfer_progress import (
     progress_range,
 )
 from entrenous.watermark.audio_location import compute_contour
-from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_sound, stream_bytes
+from entrenous.watermark.audio_mark import (
+    PreparedSound,
+    embed_sound_mark,
+    key_stream_bytes,
+    prepare_sound,
+)
 
 # bytes of all copies in one batch, estimated from the original's size
 _COPY_BATCH_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -97,8 +102,10 @@ class ClipSound:
         sound = self.sound
         if self.prepared is None:
             return ClipSoundTrack(np.asarray(sound), sound.rate_hz, sound.timing)
-        size = stream_bytes(len(sound), sound.rate_hz)
-        samples = embed_sound(self.prepared, derive_key_stream(seed, SOUND_MARK_KEY_CONTEXT, size))
+        size = key_stream_bytes(len(sound), sound.rate_hz)
+        samples = embed_sound_mark(
+            self.prepared, derive_key_stream(seed, SOUND_MARK_KEY_CONTEXT, size)
+        )
         return ClipSoundTrack(np.asarray(samples, np.float32), sound.rate_hz, sound.timing)
 
 

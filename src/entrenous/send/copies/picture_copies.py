@@ -38,7 +38,7 @@ from entrenous.send.copies.worker_pool import (
 from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.prepared_files import CopyFormat, LedgerEntries
 from entrenous.send.message.transfer_progress import ByteCounter
-from entrenous.watermark.chip_layout import Shape, dither_bytes, stream_bytes
+from entrenous.watermark.chip_layout import Shape, dither_stream_bytes, key_stream_bytes
 from entrenous.watermark.embed import (
     CopyCanvas,
     PreparedPicture,
@@ -141,7 +141,7 @@ def prepare_original(
         lambda: make_picture_record(picture)
     )
     dither = Secret(device.dice.token(MARK_SEED_BYTES))
-    size = dither_bytes(picture.width_px, picture.height_px)
+    size = dither_stream_bytes(picture.width_px, picture.height_px)
     dither_stream = derive_key_stream(dither, DITHER_KEY_CONTEXT, size)
     prepared = prepare_picture(np.asarray(picture))
     separated = split_colours(prepared)
@@ -246,7 +246,7 @@ def _paint_copy(original: PictureOriginal, seed: Secret, onto: CopyCanvas) -> No
 
 def _key_stream_of_mark(picture: Picture, seed: Secret) -> bytes:
     return derive_key_stream(
-        seed, COPY_MARK_KEY_CONTEXT, stream_bytes(picture.width_px, picture.height_px)
+        seed, COPY_MARK_KEY_CONTEXT, key_stream_bytes(picture.width_px, picture.height_px)
     )
 
 

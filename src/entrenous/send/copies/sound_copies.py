@@ -25,7 +25,12 @@ from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.prepared_files import CopyFormat, LedgerEntries
 from entrenous.send.message.transfer_progress import ByteCounter, ProgressCallback
 from entrenous.watermark.audio_location import compute_contour
-from entrenous.watermark.audio_mark import PreparedSound, embed_sound, prepare_sound, stream_bytes
+from entrenous.watermark.audio_mark import (
+    PreparedSound,
+    embed_sound_mark,
+    key_stream_bytes,
+    prepare_sound,
+)
 
 _PIXELS_OF_MEMORY_PER_SAMPLE: Final = (
     2  # a sample in progress takes as much memory as this many pixels
@@ -74,9 +79,9 @@ def write_sound_copy(sound: Sound, prepared: PreparedSound, seed: Secret) -> byt
     """Return one marked copy as a file: without metadata, in the original's codec and at roughly
     its bit rate.
     """
-    size = stream_bytes(len(sound), sound.rate_hz)
+    size = key_stream_bytes(len(sound), sound.rate_hz)
     return write_sound(
-        sound, embed_sound(prepared, derive_key_stream(seed, SOUND_MARK_KEY_CONTEXT, size))
+        sound, embed_sound_mark(prepared, derive_key_stream(seed, SOUND_MARK_KEY_CONTEXT, size))
     )
 
 

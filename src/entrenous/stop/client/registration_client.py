@@ -19,7 +19,7 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
 from entrenous.device.client.http_courier import new_relay_client
-from entrenous.fingerprint.nouns import SOUND_S_MIN, SoundTooQuiet, TooFlat
+from entrenous.fingerprint.nouns import DISTINCTIVE_SOUND_S_MIN, SoundTooQuiet, TooFlat
 from entrenous.stop.nouns import (
     BadAnswer,
     GateBusy,
@@ -109,7 +109,7 @@ class RegistrationClient:
         if _is_problem(answer, TooFlat):
             raise TooFlat(quality=request.print.quality)
         if _is_problem(answer, SoundTooQuiet):
-            raise SoundTooQuiet(needed_s=SOUND_S_MIN)
+            raise SoundTooQuiet(needed_s=DISTINCTIVE_SOUND_S_MIN)
         return self._parse_claim(answer)
 
     def status(self, claim: ClaimId) -> ClaimStatus:

@@ -29,9 +29,9 @@ from entrenous.base.files import write_private_with
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.linear_scan import ScanIndex, Words, hashes_as_words
 from entrenous.fingerprint.multi_index import (
+    HashIndex,
     IndexSegment,
-    Searchable,
-    build_searchable,
+    build_hash_index,
     substring_plan,
 )
 from entrenous.stop.nouns import HashEntry
@@ -126,14 +126,14 @@ def read_entry_pages(bank: BankStore, after: int) -> Iterator[Sequence[HashEntry
         after = new_entries[-1].number
 
 
-def build_from_bank(bank: BankStore, shard: Shard = SINGLE_SHARD) -> tuple[Searchable, Searchable]:
+def build_from_bank(bank: BankStore, shard: Shard = SINGLE_SHARD) -> tuple[HashIndex, HashIndex]:
     """Read a shard from the bank: whole pictures, and parts."""
     pages = [
         tuple(shard.select(*_numbered_hashes(new_entries, part=part)) for part in (False, True))
         for new_entries in read_entry_pages(bank, 0)
     ]
     whole, parts = ([page[kind] for page in pages] for kind in (0, 1))
-    return build_searchable(*_join_pages(whole), inverted=True), build_searchable(
+    return build_hash_index(*_join_pages(whole), inverted=True), build_hash_index(
         *_join_pages(parts)
     )
 
@@ -213,8 +213,8 @@ class MappedBase:
     ``sections`` has the mapped bytes of each section with their CRC-32.
     """
 
-    whole: Searchable
-    parts: Searchable
+    whole: HashIndex
+    parts: HashIndex
     file: tuple[int, int]
     size_bytes: int
     written_at: datetime
@@ -237,7 +237,7 @@ class MappedBase:
         return max(ends, key=lambda entry: entry.number, default=None)
 
     @property
-    def segments(self) -> tuple[Searchable, Searchable]:
+    def segments(self) -> tuple[HashIndex, HashIndex]:
         return self.whole, self.parts
 
     @property
@@ -245,14 +245,12 @@ class MappedBase:
         return self.whole.entries.size + self.parts.entries.size
 
 
-def highest_entry_number(kinds: Iterable[Searchable]) -> int:
+def highest_entry_number(kinds: Iterable[HashIndex]) -> int:
     """Return the highest entry number in these indexes; 0 if they are empty."""
     return max((int(one.entries[-1]) for one in kinds if one.entries.size), default=0)
 
 
-def write_base(
-    path: Path, whole: Searchable, parts: Searchable, shard: Shard = SINGLE_SHARD
-) -> None:
+def write_base(path: Path, whole: HashIndex, parts: HashIndex, shard: Shard = SINGLE_SHARD) -> None:
     """Write a base atomically, mode 0600: a crash leaves the old or the new one."""
     sections = [section for one in (whole, parts) for section in _sections_of(one)]
     header = _encode_header(whole, parts, [_section_checksum(one) for one in sections], shard)
@@ -297,21 +295,19 @@ def file_identity(path: Path) -> tuple[int, int] | None:
     return about.st_dev, about.st_ino
 
 
-def hash_words(index: Searchable) -> Array:
+def hash_words(index: HashIndex) -> Array:
     """Return the hashes of this index as words, shape (N, 4)."""
     return index.words.T if isinstance(index, ScanIndex) else index.words
 
 
-def _sections_of(index: Searchable) -> list[Array]:
+def _sections_of(index: HashIndex) -> list[Array]:
     none = np.zeros(0, dtype=np.uint32)
     tables = [none, none] if isinstance(index, ScanIndex) else [index.starts, index.order]
     made = zip(_SECTION_TYPES, [hash_words(index), index.entries, *tables], strict=True)
     return [np.ascontiguousarray(array, dtype=kind) for kind, array in made]
 
 
-def _encode_header(
-    whole: Searchable, parts: Searchable, sums: Sequence[int], shard: Shard
-) -> bytes:
+def _encode_header(whole: HashIndex, parts: HashIndex, sums: Sequence[int], shard: Shard) -> bytes:
     shape = [
         number
         for one in (whole, parts)
@@ -324,7 +320,7 @@ def _encode_header(
 
 def _map_content(
     handle: int, size: int
-) -> tuple[Searchable, Searchable, Shard, ChecksummedRanges] | None:
+) -> tuple[HashIndex, HashIndex, Shard, ChecksummedRanges] | None:
     """Map whole pictures, parts, shard, and all sections; None if the file is damaged."""
     if size < _HEADER_BYTES:
         return None
@@ -373,7 +369,7 @@ def _map_sections(
 
 def _build_segment(
     substrings: int, words: Array, entries: Array, starts: Array, order: Array
-) -> Searchable:
+) -> HashIndex:
     rows = words.reshape(-1, PDQ_BYTES // 8)
     if not substrings:
         return ScanIndex(entries, np.ascontiguousarray(rows.T))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from entrenous.base.limits import PDQ_RADIUS_BITS
 from entrenous.fingerprint.linear_scan import HashPairs, ScanIndex, Words, hashes_as_words
-from entrenous.fingerprint.multi_index import Searchable, build_searchable
+from entrenous.fingerprint.multi_index import HashIndex, build_hash_index
 from entrenous.fingerprint.nouns import NearHash
 from entrenous.stop.index.base_file import (
     SINGLE_SHARD,
@@ -45,7 +45,7 @@ from entrenous.stop.nouns import HashEntry, IndexSize
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
 
-MapSearch = Callable[[Callable[[Searchable], HashPairs], Iterable[Searchable]], Iterable[HashPairs]]
+MapSearch = Callable[[Callable[[HashIndex], HashPairs], Iterable[HashIndex]], Iterable[HashPairs]]
 # The number of cached results; it must exceed the number of uploads judged at once.
 _CACHED_RESULTS_MAX: Final = 32
 
@@ -56,11 +56,11 @@ class HashesOfKind:
     later ones.
     """
 
-    bases: tuple[Searchable, ...]
+    bases: tuple[HashIndex, ...]
     later: ScanIndex
 
     @classmethod
-    def from_bases(cls, *bases: Searchable) -> Self:
+    def from_bases(cls, *bases: HashIndex) -> Self:
         return cls(bases, ScanIndex.empty())
 
     @property
@@ -107,7 +107,7 @@ class IndexSnapshot:
     )
 
     @classmethod
-    def from_bases(cls, *bases: tuple[Searchable, Searchable]) -> Self:
+    def from_bases(cls, *bases: tuple[HashIndex, HashIndex]) -> Self:
         """Make a snapshot of these bases, one for each shard; each has the hashes of whole pictures
         and of parts.
         """
@@ -154,7 +154,7 @@ class IndexSnapshot:
         parts = self.parts.with_added_entries([one for one in unknown if one.part])
         return replace(self, whole=whole, parts=parts, seen=new_entries[-1].number)
 
-    def sorted_shard(self, shard: Shard = SINGLE_SHARD) -> tuple[Searchable, Searchable]:
+    def sorted_shard(self, shard: Shard = SINGLE_SHARD) -> tuple[HashIndex, HashIndex]:
         """Return all hashes of a shard, of whole pictures and of parts, ready to be written as a
         base.
         """
@@ -162,10 +162,10 @@ class IndexSnapshot:
             self.whole.sorted_entries_of_shard(shard),
             self.parts.sorted_entries_of_shard(shard),
         )
-        return build_searchable(*whole, inverted=True), build_searchable(*parts)
+        return build_hash_index(*whole, inverted=True), build_hash_index(*parts)
 
 
-def _find_pairs(queries: Words, index: Searchable) -> HashPairs:
+def _find_pairs(queries: Words, index: HashIndex) -> HashPairs:
     return index.pairs(queries, PDQ_RADIUS_BITS)
 
 
@@ -174,7 +174,7 @@ _UNMERGED_HASHES_MAX: Final = 32_768  # hashes in memory; a search through them 
 # rewritten too often.
 _UNMERGED_SHARE_DIVISOR: Final = 100
 _RECOUNTS_MAX: Final = 5  # a bank that grows while it is counted is counted at most this often
-WholesAndParts = tuple[Searchable, Searchable]  # whole pictures, and parts
+WholesAndParts = tuple[HashIndex, HashIndex]  # whole pictures, and parts
 Bases = tuple[MappedBase, ...]  # one for each shard
 
 

@@ -37,11 +37,11 @@ from entrenous.fingerprint.nouns import (
     VideoViews,
 )
 from entrenous.fingerprint.pdq import UNCHANGED_ORIENTATION_NAME
-from entrenous.fingerprint.sound_index import UNCHANGED_VIEW_NAME, is_too_quiet, sound_views
+from entrenous.fingerprint.sound_index import UNCHANGED_VIEW_NAME, is_too_indistinct, sound_views
 from entrenous.fingerprint.video_hash import (
     BARS_REMOVED_VIEW_NAME,
     SAME_SCENE_BITS_MAX,
-    UPLOAD_FRAMES,
+    UPLOAD_FRAME_SELECTION,
     differing_bits,
     video_views,
 )
@@ -147,7 +147,7 @@ def sound_to_store(clip: ScannedClip) -> SoundPrint | None:
         (one.words for one in clip.sound_variants if one.how == UNCHANGED_VIEW_NAME), b""
     )
     words = as_it_is[: 4 * SOUND_WORDS_MAX]
-    if not words or is_too_quiet(sound := SoundPrint(words)):
+    if not words or is_too_indistinct(sound := SoundPrint(words)):
         return None
     return sound
 
@@ -159,7 +159,7 @@ def claims_near_frames(frames: Sequence[bytes], platform: Platform) -> set[Claim
 
 
 def _hash_video(untrusted_data: bytes, platform: Platform) -> VideoViews:
-    with platform.read_clip(untrusted_data, UPLOAD_FRAMES) as clip:
+    with platform.read_clip(untrusted_data, UPLOAD_FRAME_SELECTION) as clip:
         frames = _frames_within_time(clip, platform)
         look = video_views(frames, clip.shown.length_s)
         _refuse_frames_after_declared_end(frames, clip.shown.length_s)
@@ -177,7 +177,7 @@ def _frames_within_time(clip: Clip, platform: Platform) -> Iterator[Frame]:
 
 def _refuse_frames_after_declared_end(frames: Iterator[Frame], length_s: float) -> None:
     """Raise ClipTooLong if frames follow after the length that the file declares."""
-    seen_s = max(length_s, UPLOAD_FRAMES_MAX * UPLOAD_FRAMES.apart_s)
+    seen_s = max(length_s, UPLOAD_FRAMES_MAX * UPLOAD_FRAME_SELECTION.apart_s)
     if any(frame.at_s > seen_s + _DECLARED_LENGTH_TOLERANCE_S for frame in frames):
         raise ClipTooLong(limit_minutes=CLIP_MS_MAX // 60_000)
 

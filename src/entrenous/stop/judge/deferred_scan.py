@@ -17,11 +17,11 @@ import numpy as np
 
 from entrenous.base.limits import PDQ_QUALITY_MIN, UPLOAD_PART_QUALITY_MIN
 from entrenous.base.picture import Picture
-from entrenous.fingerprint.borders import boxes_inside_frames, thumbnail
+from entrenous.fingerprint.borders import boxes_inside_frames, luma_thumbnail
 from entrenous.fingerprint.crops import (
     FAR_ENLARGEMENT_COUNT,
     SLIGHT_ANGLES_DEG,
-    box_spectra,
+    detailed_box_spectra,
     enlarged_spectra,
     registered_window_spectra,
     rotations,
@@ -35,10 +35,14 @@ from entrenous.fingerprint.pdq import (
     UNCHANGED_ORIENTATION_NAME,
     Floats,
     hash_spectra,
+    orientation_spectra,
     pixels_on_white,
-    spectrum_orientations,
 )
-from entrenous.fingerprint.screenshots import BOX_SIDE_PX_MIN, find_picture_boxes, usual_tile_boxes
+from entrenous.fingerprint.screenshots import (
+    BOX_SIDE_PX_MIN,
+    find_picture_boxes,
+    usual_layout_boxes,
+)
 from entrenous.stop.judge.decide import find_numbered_hits, releases_of_file
 from entrenous.stop.judge.look_back import LEASE_DURATION, clock_days_ahead
 from entrenous.stop.judge.scan import (
@@ -130,11 +134,11 @@ def views_for_deferred_scan(
     ``has_parts`` is called after the views of whole pictures have been looked up, because looking
     them up updates the index.
     """
-    grey = thumbnail(pixels_on_white(picture))
+    grey = luma_thumbnail(pixels_on_white(picture))
     if min(grey.shape) < BOX_SIDE_PX_MIN:
         return
     found = find_picture_boxes(grey)
-    inside = [*found, *usual_tile_boxes(grey)]
+    inside = [*found, *usual_layout_boxes(grey)]
     yield _make_views([(IN_LARGER_PICTURE_EDIT, _spectra_in_boxes(grey, inside))], part=False)
     frames = [("", grey)]
     frames += [(BORDER_REMOVED_EDIT, grey[a:b, c:d]) for a, b, c, d in boxes_inside_frames(grey)]
@@ -220,7 +224,7 @@ def views_for_deferred_scan(
 
 def _spectra_in_boxes(grey: Floats, found: list[tuple[int, int, int, int]]) -> Floats:
     both = np.array(found, dtype=np.float64).reshape(-1, 1, 4) + _BOX_INSETS_PX
-    return box_spectra(grey, both.reshape(-1, 4), UPLOAD_PART_QUALITY_MIN)
+    return detailed_box_spectra(grey, both.reshape(-1, 4), UPLOAD_PART_QUALITY_MIN)
 
 
 def _make_views(
@@ -229,7 +233,7 @@ def _make_views(
     seen = [
         view
         for done, some in spectra
-        for how, spectrum in spectrum_orientations(some).items()
+        for how, spectrum in orientation_spectra(some).items()
         if turns is None or how in turns
         for view in split_hashes(describe_edits(how, done), hash_spectra(spectrum))
     ]

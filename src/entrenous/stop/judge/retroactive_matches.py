@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.limits import PDQ_BYTES, PDQ_RADIUS_BITS
 from entrenous.fingerprint.linear_scan import HashPairs, ScanIndex, Words, hashes_as_words
-from entrenous.fingerprint.multi_index import Searchable, build_searchable
+from entrenous.fingerprint.multi_index import HashIndex, build_hash_index
 from entrenous.fingerprint.nouns import VIDEO_KIND, Match, SoundMatch, SoundPrint
 from entrenous.fingerprint.pdq import inverted_hash
 from entrenous.fingerprint.sound_index import (
@@ -133,12 +133,12 @@ class StoredUploads:
         firsts = [at == 0 or case != self.cases[at - 1] for at, case in enumerate(self.cases)]
         return np.cumsum(firsts)[positions]
 
-    def index_for(self, queries: int) -> Searchable:
+    def index_for(self, queries: int) -> HashIndex:
         """Build an index of the hashes, numbered by position, that suits this many queries."""
         positions = np.arange(len(self.words))
         if queries < _INDEX_QUERIES_MIN:
             return ScanIndex(positions, np.ascontiguousarray(self.words.T))
-        return build_searchable(positions, self.words)
+        return build_hash_index(positions, self.words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from entrenous.base.limits import (
     WHOLE_COMPARISON_SIDE_PX_MIN,
 )
 from entrenous.base.picture import OriginalSize, Picture
-from entrenous.fingerprint.borders import thumbnail, without_borders
+from entrenous.fingerprint.borders import luma_thumbnail, pictures_inside_frames
 from entrenous.fingerprint.crops import trimmed_spectra
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import (
@@ -25,9 +25,9 @@ from entrenous.fingerprint.pdq import (
     Pixels,
     hash_spectra,
     inverted_hash,
-    pixel_orientations,
+    orientation_fingerprints_of_pixels,
+    orientation_spectra,
     pixels_or_luma,
-    spectrum_orientations,
 )
 from entrenous.stop.platform import Platform
 
@@ -71,17 +71,17 @@ def hash_parts(picture: Picture, first_views: FirstScanHashes) -> HashViews:
     if first_views.is_flat:
         return ()
     pixels = pixels_or_luma(picture)
-    grey = thumbnail(pixels)
-    inside = without_borders(pixels, grey) if first_views.has_border else ()
-    frames = ((grey, ""), *((thumbnail(inner), BORDER_REMOVED_EDIT) for inner in inside))
+    grey = luma_thumbnail(pixels)
+    inside = pictures_inside_frames(pixels, grey) if first_views.has_border else ()
+    frames = ((grey, ""), *((luma_thumbnail(inner), BORDER_REMOVED_EDIT) for inner in inside))
     return tuple(chain.from_iterable(_part_hashes(frame, how) for frame, how in frames))
 
 
 def hash_whole_picture(picture: Picture) -> FirstScanHashes:
     """Return the hashes of the first scan: 16, and 16 more for each of at most three borders."""
     pixels, by = pixels_or_luma(picture), picture.shrunk_by
-    turned = pixel_orientations(pixels, picture.original_size, by)
-    return _hash_orientations_and_borders(turned, without_borders(pixels), by)
+    turned = orientation_fingerprints_of_pixels(pixels, picture.original_size, by)
+    return _hash_orientations_and_borders(turned, pictures_inside_frames(pixels), by)
 
 
 @lru_cache(maxsize=256)  # there are fewer combinations
@@ -104,7 +104,9 @@ def _hash_orientations_and_borders(
     for inner in inside:
         high, wide = (shrunk_by * side for side in inner.shape[:2])
         full = OriginalSize(wide, high)
-        whole += _whole_hashes(pixel_orientations(inner, full, shrunk_by), BORDER_REMOVED_EDIT)
+        whole += _whole_hashes(
+            orientation_fingerprints_of_pixels(inner, full, shrunk_by), BORDER_REMOVED_EDIT
+        )
     return FirstScanHashes(whole[0][1], tuple(whole), turned[UNCHANGED_ORIENTATION_NAME].quality)
 
 
@@ -115,7 +117,7 @@ def _whole_hashes(turned: OrientedFingerprints, frame: str) -> Iterator[tuple[st
 
 
 def _part_hashes(grey: Floats, frame: str) -> Iterator[tuple[str, bytes]]:
-    turned = spectrum_orientations(trimmed_spectra(grey)).items()
+    turned = orientation_spectra(trimmed_spectra(grey)).items()
     return chain.from_iterable(
         split_hashes(describe_edits(how, frame, CUT_OUT_EDIT), hash_spectra(spectrum))
         for how, spectrum in turned

@@ -41,7 +41,7 @@ from entrenous.trace.picture import TraceWithEvidence, warp_onto_sent
 from entrenous.trace.picture_fit import PictureFit
 from entrenous.trace.report.examine import program_versions
 from entrenous.trace.trace_file import TracedFile
-from entrenous.watermark.verdict import Finding, Trace, Verdict, naming_score_min
+from entrenous.watermark.verdict import Finding, Trace, Verdict, lowest_naming_score
 
 _SCORE_ROWS_MAX: Final = 20
 # accepted chance of naming an innocent copy in a picture's first round; see watermark/verdict.py
@@ -187,7 +187,7 @@ def report_content_of_trace(
     labels = _shown_labels(verdict, blind=choices.blind)
     compared = max(1, trace.compared or len(verdict.score))
     alpha = FALSE_NAMING_CHANCE_MAX if extra.chips is None else _FIRST_ROUND_ALPHA
-    needed = naming_score_min(compared, alpha=alpha)
+    needed = lowest_naming_score(compared, alpha=alpha)
     plotted = {labels[who]: score for who, score in verdict.score.items()}
     remarks = (
         nobody_named_lines(extra.forecast, needed) if verdict.finding is Finding.NOBODY else []

@@ -6,7 +6,13 @@ from typing import Final
 
 from entrenous.base.copies import join_names
 from entrenous.base.language import plural, translatable, translated
-from entrenous.watermark.verdict import Finding, FurtherMessage, MatchedSpan, PictureWarp, Verdict
+from entrenous.watermark.verdict import (
+    Finding,
+    FurtherMessageVerdict,
+    MatchedSpan,
+    PictureWarp,
+    Verdict,
+)
 
 _STRAIGHT_DEG_MAX: Final = 0.5
 _WHOLE_SHARE_MIN: Final = 0.985
@@ -303,7 +309,7 @@ def _evidence_in_short(chance: float, ratio: float) -> list[str]:
     ]
 
 
-def further_message_lines(others: Sequence[FurtherMessage]) -> list[str]:
+def further_message_lines(others: Sequence[FurtherMessageVerdict]) -> list[str]:
     """Return sentences about further messages whose pictures the file shows, as in a collage."""
     return [
         translated(

@@ -19,7 +19,7 @@ from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import sha256
 from entrenous.trace.picture_fit import detect_evidence
 from entrenous.trace.report.nouns import ExaminedEvidence
-from entrenous.watermark.alignment.features import feature_views
+from entrenous.watermark.alignment.features import wrap_found_picture
 from entrenous.watermark.alignment.image_registration import Registration, register
 from entrenous.watermark.embed import PreparedPicture, prepare_picture
 
@@ -69,7 +69,7 @@ def _register_found(
     found_rgb: NDArray[np.uint8], original_rgb: NDArray[np.uint8]
 ) -> Registration | None:
     """Register the found picture with quick methods, as a trace does, else with slow ones."""
-    views = feature_views(found_rgb)
+    views = wrap_found_picture(found_rgb)
     for thorough in (False, True):
         registration = register(views, original_rgb, thorough=thorough)
         if registration is not None:

@@ -15,7 +15,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.media.picture_writer import write_picture
 from entrenous.trace.report.nouns import CommonReportFacts, DisclosedCopy
-from entrenous.watermark.chip_layout import dither_bytes, stream_bytes
+from entrenous.watermark.chip_layout import dither_stream_bytes, key_stream_bytes
 from entrenous.watermark.embed import PreparedPicture, embed_mark
 from entrenous.watermark.verdict import Finding
 
@@ -35,7 +35,7 @@ def score(signs: NDArray[np.float64], evidence: NDArray[np.float64]) -> float:
 def copy_signs(seed: Secret, picture: Picture, chips: int) -> NDArray[np.float64]:
     """Return one copy's random signs, +1 or -1, in the order of the bits of its key stream."""
     key_stream = derive_key_stream(
-        seed, COPY_MARK_KEY_CONTEXT, stream_bytes(picture.width_px, picture.height_px)
+        seed, COPY_MARK_KEY_CONTEXT, key_stream_bytes(picture.width_px, picture.height_px)
     )
     bits = np.unpackbits(np.frombuffer(key_stream, np.uint8), count=chips)
     return 2.0 * bits.astype(np.float64) - 1.0
@@ -152,7 +152,7 @@ def remake_copy(
     size = original.width_px, original.height_px
     marked = embed_mark(
         prepared,
-        derive_key_stream(seed, COPY_MARK_KEY_CONTEXT, stream_bytes(*size)),
-        derive_key_stream(disclosure.dither, DITHER_KEY_CONTEXT, dither_bytes(*size)),
+        derive_key_stream(seed, COPY_MARK_KEY_CONTEXT, key_stream_bytes(*size)),
+        derive_key_stream(disclosure.dither, DITHER_KEY_CONTEXT, dither_stream_bytes(*size)),
     )
     return write_picture(original, marked, finer=disclosure.finer)

@@ -16,7 +16,7 @@ from entrenous.watermark.alignment.transforms import Homography, resizing, scale
 Grey = NDArray[np.uint8]
 Rows = NDArray[np.float32]  # each row is a flattened picture
 Times = NDArray[np.float64]
-_SIDE_PX: Final = 160
+_TIMING_SIDE_PX: Final = 160
 _SPEED_RANGE: Final = (0.7, 1.45)
 _ROUGH_SPEEDS: Final = 75
 _FINE_SPEEDS: Final = 41
@@ -38,7 +38,7 @@ class Timing:
     likeness: float
 
 
-def shrink_for_timing(luma: Grey, side_px: int = _SIDE_PX) -> Grey:
+def shrink_for_timing(luma: Grey, side_px: int = _TIMING_SIDE_PX) -> Grey:
     """Scale a frame down to the size at which timings are compared."""
     factor = side_px / max(luma.shape)
     if factor >= 1.0:
@@ -101,7 +101,7 @@ class FrameRows:
         )
         return self._best_timing(middles - speed * float(np.mean(self.found_times)), speed)
 
-    def refine(self, near: Timing) -> Timing:
+    def refine_timing(self, near: Timing) -> Timing:
         """Return the best timing within a few frames and a few per cent of ``near``."""
         frame_s = self._seconds_per_frame()
         middle = float(np.mean(self.found_times))
@@ -112,8 +112,8 @@ class FrameRows:
 
     def _best_timing(self, starts: Times, speeds: Times) -> Timing:
         wanted = starts[:, None] + speeds[:, None] * self.found_times[None, :]
-        likeness = _Likeness.of(self.found, self.sent, self.covered)
-        scores = likeness.of_hypotheses(nearest_indices(self.sent_times, wanted))
+        likeness = _FrameInnerProducts.of(self.found, self.sent, self.covered)
+        scores = likeness.likeness_of_hypotheses(nearest_indices(self.sent_times, wanted))
         frame_s = self._seconds_per_frame()
         outside = (wanted < self.sent_times[0] - frame_s) | (wanted > self.sent_times[-1] + frame_s)
         scores -= outside.mean(axis=1)
@@ -140,7 +140,7 @@ def nearest_indices(times: Times, wanted_times: Times) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Likeness:
+class _FrameInnerProducts:
     """Inner products of frames: ``cross`` (P, N), sent frames (N, N), found frames (P, P)."""
 
     cross: NDArray[np.float64]
@@ -148,11 +148,14 @@ class _Likeness:
     found: NDArray[np.float64]
 
     @classmethod
-    def of(cls, found: Rows, sent: Rows, covered: NDArray[np.bool_]) -> "_Likeness":
-        x, y = _normalize_brightness(found[:, covered]), _normalize_brightness(sent[:, covered])
+    def of(cls, found: Rows, sent: Rows, covered: NDArray[np.bool_]) -> "_FrameInnerProducts":
+        x, y = (
+            _normalise_brightness_and_contrast(found[:, covered]),
+            _normalise_brightness_and_contrast(sent[:, covered]),
+        )
         return cls(*(np.asarray(one, np.float64) for one in (x @ y.T, y @ y.T, x @ x.T)))
 
-    def of_hypotheses(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+    def likeness_of_hypotheses(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the likeness of K hypotheses.
 
         ``places`` (K, P) says for each hypothesis which sent frame each found frame shows.
@@ -182,7 +185,7 @@ class _Likeness:
         return np.asarray(product / np.sqrt(np.maximum(power, _POWER_MIN)), np.float64)
 
 
-def _normalize_brightness(rows: Rows) -> Rows:
+def _normalise_brightness_and_contrast(rows: Rows) -> Rows:
     """Normalise all pictures to the same brightness and contrast."""
     if rows.shape[1] == 0:
         return np.zeros((len(rows), 1), np.float32)
@@ -193,7 +196,7 @@ def _normalize_brightness(rows: Rows) -> Rows:
 
 def frame_correlation(one: Rows, other: Rows, covered: NDArray[np.bool_]) -> float:
     """Return the correlation of two flattened frames in the covered area."""
-    x, y = (_normalize_brightness(rows[None, covered])[0] for rows in (one, other))
+    x, y = (_normalise_brightness_and_contrast(rows[None, covered])[0] for rows in (one, other))
     return float(np.dot(x, y) / max(float(np.linalg.norm(x) * np.linalg.norm(y)), _POWER_MIN))
 
 
@@ -308,10 +311,14 @@ def _estimate_motion(before: Grey, after: Grey) -> NDArray[np.float64]:
     )
     if affine is None or int(agree.sum()) < max(_AGREEING_POINTS_MIN, keep.sum() // 3):
         return np.eye(3)
-    return _without_drift(affine, max(before.shape), (before.shape[1], before.shape[0]))
+    return _motion_or_identity_if_still(
+        affine, max(before.shape), (before.shape[1], before.shape[0])
+    )
 
 
-def _without_drift(affine: AffineMatrix, side: int, size: tuple[int, int]) -> NDArray[np.float64]:
+def _motion_or_identity_if_still(
+    affine: AffineMatrix, side: int, size: tuple[int, int]
+) -> NDArray[np.float64]:
     """Return the identity if the camera is still, so that noise does not add up to drift."""
     corners = np.array([[0.0, 0.0, 1.0], [size[0], 0.0, 1.0], [0.0, size[1], 1.0], [*size, 1.0]])
     displacement = np.abs(corners @ affine.T - corners[:, :2]).max()

@@ -12,7 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from entrenous.watermark.alignment.gauss_newton import BLOCK_PX, Equations, Level, gauss_newton_step
+from entrenous.watermark.alignment.gauss_newton import (
+    BLOCK_PX,
+    DisplacementEquations,
+    Level,
+    gauss_newton_step,
+)
 from entrenous.watermark.alignment.transforms import (
     Bend,
     Lens,
@@ -28,7 +33,7 @@ from entrenous.watermark.alignment.transforms import (
 _MATCH_TOLERANCE_SHARES: Final = (0.05, 0.03, 0.02, 0.01, 0.005, 0.003, 0.002, 0.002)
 _STEP_PX_MAX: Final = 4.0
 _SETTLED_PX: Final = 0.01
-_SQUARE_BLOCKS: Final = 4  # side of a chequerboard square, in blocks
+_CHEQUERBOARD_SQUARE_BLOCKS: Final = 4  # side of a chequerboard square, in blocks
 # spans along each side of the trial bend, which shows whether the pair needs a bend
 _TEST_BEND_SPANS: Final = 6
 # a bend is significant if it predicts better than noise by this many standard deviations
@@ -45,7 +50,9 @@ _BEND_DEVIATION_EXPONENT: Final = 1.5
 Box = tuple[float, float, float, float]
 
 
-def fit_lens(pose: Pose, at_sent: Points, at_found: Points, sent: Size, found: Size) -> Pose | None:
+def fit_lens_to_matches(
+    pose: Pose, at_sent: Points, at_found: Points, sent: Size, found: Size
+) -> Pose | None:
     """Fit a homography and a lens to matched points, most of which are right."""
     lens = Lens(((found[0] - 1) / 2, (found[1] - 1) / 2), float(np.hypot(*found)) / 2)
     pose = Pose(pose.homography, None, lens)
@@ -58,7 +65,7 @@ def fit_lens(pose: Pose, at_sent: Points, at_found: Points, sent: Size, found: S
         )
         near = reach * max(sent)
         trust = near**2 / ((offsets**2).sum(axis=1) + near**2) ** 2
-        flow = Equations(
+        flow = DisplacementEquations(
             at_sent, trust[:, None] * np.array([1.0, 0.0, 1.0]), trust[:, None] * offsets
         )
         stepped = gauss_newton_step(flow, pose, sent, step_px_max=np.inf)
@@ -87,7 +94,7 @@ def fit_bend_to_matches(
         offsets = straight - at_sent - Bend(lattice, box).displacement_at(at_sent)
         near = reach * longest
         trust = near**2 / ((offsets**2).sum(axis=1) + near**2) ** 2
-        flow = Equations(
+        flow = DisplacementEquations(
             at_sent, trust[:, None] * np.array([1.0, 0.0, 1.0]), trust[:, None] * offsets
         )
         lattice = lattice + _lattice_step(flow, box, lattice - anchor, stiff, np.inf)[0]
@@ -98,7 +105,9 @@ def _undistort_points(pose: Pose, at_found: Points) -> Points:
     return at_found if pose.lens is None else pose.lens.undistort(at_found)
 
 
-def fit_bend(level: Level, pose: Pose, base: Pose, spans: tuple[int, int], *, steps: int) -> Pose:
+def fit_bend_to_pixels(
+    level: Level, pose: Pose, base: Pose, spans: tuple[int, int], *, steps: int
+) -> Pose:
     """Fit a bend with ``spans`` (rows, columns) to the pixels, starting from the bend of ``pose``.
 
     The result is regularised towards the bend of ``base``, which has the same homography and lens.
@@ -117,7 +126,7 @@ def fit_bend(level: Level, pose: Pose, base: Pose, spans: tuple[int, int], *, st
 
 
 def _lattice_step(
-    flow: Equations,
+    flow: DisplacementEquations,
     box: Box,
     offsets: NDArray[np.float64],
     stiff: NDArray[np.float64],
@@ -155,12 +164,12 @@ def needs_bend(level: Level, pose: Pose) -> bool:
     flow = level.equations_at(level.scaled.to_scaled(pose))
     width, height = level.scaled.size
     box = (-0.5, -0.5, width - 0.5, height - 0.5)
-    squares = np.floor(flow.centres / (_SQUARE_BLOCKS * BLOCK_PX)).sum(axis=1) % 2 == 0
+    squares = np.floor(flow.centres / (_CHEQUERBOARD_SQUARE_BLOCKS * BLOCK_PX)).sum(axis=1) % 2 == 0
     flat = np.zeros((_TEST_BEND_SPANS + 3, _TEST_BEND_SPANS + 3, 2))
     stiff = _stiffness_matrix(flat, max(level.scaled.size), (_TEST_BEND_SPANS, _TEST_BEND_SPANS))
     gain = noise = information_sum = 0.0
     for predicting in (squares, ~squares):
-        part = Equations(
+        part = DisplacementEquations(
             flow.centres, flow.information * predicting[:, None], flow.pull * predicting[:, None]
         )
         step, _ = _lattice_step(part, box, flat, stiff, np.inf)

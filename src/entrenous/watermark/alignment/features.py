@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from entrenous.watermark.alignment.transforms import Points, Size, apply_homography, resizing
 
 Pixels = NDArray[np.uint8]
-SIDE_PX: Final = 1200
-_SIDE_PX_MIN: Final = 1000  # smaller pictures are enlarged, because SIFT finds little in few pixels
+FEATURE_SIDE_PX_MAX: Final = 1200
+_FEATURE_SIDE_PX_MIN: Final = (
+    1000  # smaller pictures are enlarged, because SIFT finds little in few pixels
+)
 _POINTS_MAX: Final = 3000
 _ENOUGH_POINTS: Final = 1500
 # if the darkest and the brightest hundredth differ by fewer grey levels, contrast is stretched
@@ -26,7 +28,7 @@ _SIFT_EDGE_THRESHOLD_POOR: Final = 30.0
 # The mean difference, in grey levels, between a picture at half its size and the same picture
 # blurred. Below this, few points reach the strict thresholds.
 _LITTLE_DETAIL_LEVELS_MAX: Final = 3.0
-_SIDE_PX_BLURRED: Final = 500
+_LARGE_SHAPES_SIDE_PX: Final = 500
 _DISTANCE_RATIO_MAX: Final = 0.85
 
 
@@ -44,30 +46,32 @@ class Features:
 
 
 def extract_features(
-    pixels_rgb: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS_MAX
+    pixels_rgb: Pixels, *, side_px: int = FEATURE_SIDE_PX_MAX, limit: int = _POINTS_MAX
 ) -> Features:
     """Return the ``limit`` strongest features of a picture.
 
     Its longest side is resized to ``side_px`` pixels first.
     """
-    return extract_from_luma(to_grey(pixels_rgb), side_px=side_px, limit=limit)
+    return extract_features_from_luma(to_grey(pixels_rgb), side_px=side_px, limit=limit)
 
 
-def extract_from_luma(
-    grey: Pixels, *, side_px: int = SIDE_PX, limit: int = _POINTS_MAX
+def extract_features_from_luma(
+    grey: Pixels, *, side_px: int = FEATURE_SIDE_PX_MAX, limit: int = _POINTS_MAX
 ) -> Features:
     """Do the same as :func:`extract_features`, from luma (h, w)."""
     height, width = grey.shape
-    found = stretch_contrast(resize_to_side(grey, analysed_side_px(max(width, height), side_px)))
+    found = stretch_low_contrast(
+        resize_to_side(grey, analysed_side_px(max(width, height), side_px))
+    )
     points, descriptors, _ = _find_points(found, limit)
     to_full_size = resizing((found.shape[1], found.shape[0]), (width, height))
     return Features((width, height), apply_homography(to_full_size, points), descriptors)
 
 
-def extract_large_shapes(grey: Pixels, *, limit: int = _POINTS_MAX) -> Features:
+def extract_large_shape_features(grey: Pixels, *, limit: int = _POINTS_MAX) -> Features:
     """Return features of large shapes only, which flat graphics and very noisy pictures need."""
     height, width = grey.shape
-    small = stretch_contrast(resize_to_side(grey, _SIDE_PX_BLURRED))
+    small = stretch_low_contrast(resize_to_side(grey, _LARGE_SHAPES_SIDE_PX))
     points, descriptors, _ = _run_sift(
         cv2.GaussianBlur(small, (0, 0), 1.0),
         limit,
@@ -95,7 +99,7 @@ def flip_descriptors(found: Features, *, mirrored: bool, inverted: bool) -> Feat
 
 def analysed_side_px(longest_px: int, side_px: int) -> int:
     """Return the longest side that a picture has when its features are computed."""
-    return min(side_px, max(longest_px, _SIDE_PX_MIN))
+    return min(side_px, max(longest_px, _FEATURE_SIDE_PX_MIN))
 
 
 def select_strongest(found: Features, count: int) -> Features:
@@ -137,7 +141,7 @@ def resize_to_side(grey: Pixels, side_px: int) -> Pixels:
     return np.asarray(cv2.resize(grey, size, interpolation=how), np.uint8)
 
 
-def stretch_contrast(grey: Pixels) -> Pixels:
+def stretch_low_contrast(grey: Pixels) -> Pixels:
     """If contrast is low, stretch it, so that points reach SIFT's fixed threshold."""
     dark, bright = np.percentile(grey[::4, ::4], [1, 99])
     if bright - dark >= _CONTRAST_LEVELS_MIN or bright <= dark:
@@ -145,11 +149,11 @@ def stretch_contrast(grey: Pixels) -> Pixels:
     return np.asarray(np.clip((grey - dark) * (255.0 / (bright - dark)), 0, 255), np.uint8)
 
 
-FoundPoints = tuple[Points, NDArray[np.float32], NDArray[np.float64]]
+DetectedPoints = tuple[Points, NDArray[np.float32], NDArray[np.float64]]
 """Points N x 2, descriptors N x 128 and contrasts N, in SIFT's unit, strongest first."""
 
 
-def _find_points(grey: Pixels, limit: int) -> FoundPoints:
+def _find_points(grey: Pixels, limit: int) -> DetectedPoints:
     """Return the points with strict thresholds, or with low ones if the strict ones admit few.
 
     In a picture with little detail, the low thresholds are used first. Their points include those
@@ -169,11 +173,11 @@ def _has_little_detail(grey: Pixels) -> bool:
     return bool(detail.mean() < _LITTLE_DETAIL_LEVELS_MAX)
 
 
-def _run_faint_sift(grey: Pixels, limit: int) -> FoundPoints:
+def _run_faint_sift(grey: Pixels, limit: int) -> DetectedPoints:
     return _run_sift(grey, limit, _SIFT_CONTRAST_THRESHOLD_POOR, _SIFT_EDGE_THRESHOLD_POOR)
 
 
-def _run_sift(grey: Any, limit: int, contrast: float, edge: float) -> FoundPoints:
+def _run_sift(grey: Any, limit: int, contrast: float, edge: float) -> DetectedPoints:
     sift = cv2.SIFT.create(nfeatures=limit, contrastThreshold=contrast, edgeThreshold=edge)
     found: tuple[Any, Any] = sift.detectAndCompute(grey, None)
     keypoints, descriptors = found
@@ -191,7 +195,7 @@ def _run_sift(grey: Any, limit: int, contrast: float, edge: float) -> FoundPoint
 FIRST_TRIED_SIDE_PX: Final = 1000
 
 
-class FeatureViews:
+class FoundPictureFeatures:
     """One found picture with its features at several sizes, cached for many candidates."""
 
     __slots__ = ("_cache", "grey")
@@ -215,13 +219,17 @@ class FeatureViews:
         looked_at = analysed_side_px(max(self.size), side_px) if side_px else 0
         if looked_at not in self._cache:
             self._cache[looked_at] = (
-                extract_from_luma(self.grey, side_px=looked_at)
+                extract_features_from_luma(self.grey, side_px=looked_at)
                 if looked_at
-                else extract_large_shapes(self.grey)
+                else extract_large_shape_features(self.grey)
             )
         return flip_descriptors(self._cache[looked_at], mirrored=mirrored, inverted=inverted)
 
 
-def feature_views(found: Pixels | FeatureViews) -> FeatureViews:
+def wrap_found_picture(found: Pixels | FoundPictureFeatures) -> FoundPictureFeatures:
     """Wrap a found picture, (h, w, 3) uint8, unless it is wrapped already."""
-    return FeatureViews(np.asarray(found, np.uint8)) if isinstance(found, np.ndarray) else found
+    return (
+        FoundPictureFeatures(np.asarray(found, np.uint8))
+        if isinstance(found, np.ndarray)
+        else found
+    )

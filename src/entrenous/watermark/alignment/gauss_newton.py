@@ -45,7 +45,7 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Equations:
+class DisplacementEquations:
     """A linear system for each block's displacement: information x displacement = pull.
 
     ``information`` has the elements xx, xy and yy of a symmetric 2 x 2 matrix, in 1 / px^2: the
@@ -75,7 +75,7 @@ def band_pass(grey: Grey) -> Grey:
     return np.asarray(fine - cv2.GaussianBlur(grey, (0, 0), _COARSE_SIGMA), np.float32)
 
 
-def displacement_equations(sent: Template, warped: Grey, inside: Grey) -> Equations:
+def displacement_equations(sent: Template, warped: Grey, inside: Grey) -> DisplacementEquations:
     """Return equations for the displacement of each block.
 
     Args:
@@ -94,14 +94,14 @@ def displacement_equations(sent: Template, warped: Grey, inside: Grey) -> Equati
     sums = [weighted_across * across, weighted_across * down, weighted_down * down]
     pulls = [weighted_across * -residual, weighted_down * -residual]
     blocks = [_block_sums(np.asarray(plane, np.float32)) for plane in (*sums, *pulls)]
-    return Equations(
+    return DisplacementEquations(
         _block_centres(warped.shape, blocks[0].shape),
         np.stack(blocks[:3], axis=-1).reshape(-1, 3) / _CORRELATED_PIXELS,
         np.stack(blocks[3:], axis=-1).reshape(-1, 2) / _CORRELATED_PIXELS,
     )
 
 
-def merge_equations(levels: list[tuple[Equations, Size]]) -> Equations:
+def merge_equations(levels: list[tuple[DisplacementEquations, Size]]) -> DisplacementEquations:
     """Merge equations from several sizes of the same pictures, in pixels of the first size."""
     top = levels[0][1]
     parts = []
@@ -109,7 +109,7 @@ def merge_equations(levels: list[tuple[Equations, Size]]) -> Equations:
         ratio = max(size) / max(top)
         centres = (flow.centres + 0.5) * (np.array(top) / np.array(size)) - 0.5
         parts.append((centres, flow.information * ratio**2, flow.pull * ratio))
-    return Equations(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    return DisplacementEquations(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def _without_border(inside: Grey) -> Grey:
@@ -141,11 +141,13 @@ def _local_mean(plane: Grey) -> Grey:
     return np.asarray(cv2.blur(plane, (_WINDOW_PX, _WINDOW_PX)), np.float32)
 
 
-_CHANGE_MAX: Final = 0.02  # a change by a larger share of the longest side means divergence
+_CHANGE_SHARE_MAX: Final = 0.02  # a change by a larger share of the longest side means divergence
 _SETTLED_PX: Final = 0.004  # a step below this many pixels is the last one
 _STEP_PX_MAX: Final = 4.0  # the largest Gauss-Newton step that is reliable
 _RIDGE: Final = 0.1  # in 1 / px^2; keeps steps short in smooth pictures
-_LENS_MAX: Final = 0.6  # with a larger lens coefficient, no picture would be recognisable
+_LENS_COEFFICIENT_MAX: Final = (
+    0.6  # with a larger lens coefficient, no picture would be recognisable
+)
 
 
 Freedom = NDArray[np.float64]
@@ -177,7 +179,7 @@ class Level:
     sent: Template
     found: Grey
 
-    def equations_at(self, pose: Pose) -> Equations:
+    def equations_at(self, pose: Pose) -> DisplacementEquations:
         """Return equations for the blocks' displacements under a pose, in pixels of this level."""
         size = self.scaled.size
         return displacement_equations(
@@ -223,7 +225,7 @@ def optimise_pose(
     full_size = level.scaled.from_scaled(at_scaled)
     frame = picture_corners(level.scaled.size_found)
     change = np.abs(full_size.sent_to_found(pose.found_to_sent(frame)) - frame).max()
-    return full_size if change <= _CHANGE_MAX * max(level.scaled.size_found) else None
+    return full_size if change <= _CHANGE_SHARE_MAX * max(level.scaled.size_found) else None
 
 
 def position_error_px(on: Level, pose: Pose, coarser: tuple[Level, ...] = ()) -> float:
@@ -241,7 +243,7 @@ def position_error_px(on: Level, pose: Pose, coarser: tuple[Level, ...] = ()) ->
         flow.centres, (np.array(size) - 1.0) / 2.0, max(size) / 2.0
     )
     try:
-        spread = np.linalg.inv(_normal_equations(flow, across, down))
+        spread = np.linalg.inv(_normal_matrix(flow, across, down))
     except np.linalg.LinAlgError:
         return float(max(size))
     square = (across @ spread * across).sum(axis=1) + (down @ spread * down).sum(axis=1)
@@ -249,7 +251,7 @@ def position_error_px(on: Level, pose: Pose, coarser: tuple[Level, ...] = ()) ->
 
 
 def gauss_newton_step(
-    flow: Equations,
+    flow: DisplacementEquations,
     pose: Pose,
     size: Size,
     *,
@@ -267,7 +269,7 @@ def gauss_newton_step(
         )
     if freedom is not None:
         across, down = across @ freedom, down @ freedom
-    solution = _solve_displacements(flow, across, down)
+    solution = _solve_for_parameters(flow, across, down)
     if solution is None or not np.isfinite(solution).all():
         return None
     solution = solution if freedom is None else freedom @ solution
@@ -315,22 +317,24 @@ def _lens_displacement(homography: Homography, lens: Lens, at: Points) -> NDArra
 
 
 def _lens_step(lens: Lens, more: NDArray[np.float64]) -> Lens:
-    k1, k2 = np.clip([lens.k1 + more[0], lens.k2 + more[1]], -_LENS_MAX, _LENS_MAX)
+    k1, k2 = np.clip(
+        [lens.k1 + more[0], lens.k2 + more[1]], -_LENS_COEFFICIENT_MAX, _LENS_COEFFICIENT_MAX
+    )
     return replace(lens, k1=float(k1), k2=float(k2))
 
 
-def _solve_displacements(
-    flow: Equations, across: NDArray[np.float64], down: NDArray[np.float64]
+def _solve_for_parameters(
+    flow: DisplacementEquations, across: NDArray[np.float64], down: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
     pull = across.T @ flow.pull[:, 0] + down.T @ flow.pull[:, 1]
     try:
-        return np.asarray(np.linalg.solve(_normal_equations(flow, across, down), pull), np.float64)
+        return np.asarray(np.linalg.solve(_normal_matrix(flow, across, down), pull), np.float64)
     except np.linalg.LinAlgError:
         return None
 
 
-def _normal_equations(
-    flow: Equations, across: NDArray[np.float64], down: NDArray[np.float64]
+def _normal_matrix(
+    flow: DisplacementEquations, across: NDArray[np.float64], down: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     xx, xy, yy = flow.information.T
     mixed = (across * xy[:, None]).T @ down

@@ -14,14 +14,14 @@ import numpy as np
 from entrenous.watermark.alignment.features import (
     FIRST_TRIED_SIDE_PX,
     Features,
-    FeatureViews,
+    FoundPictureFeatures,
     Pixels,
-    extract_from_luma,
-    extract_large_shapes,
-    feature_views,
+    extract_features_from_luma,
+    extract_large_shape_features,
     match_features,
     select_strongest,
     to_grey,
+    wrap_found_picture,
 )
 from entrenous.watermark.alignment.misfit import PicturePairWithVisibleBox
 from entrenous.watermark.alignment.refine import (
@@ -104,7 +104,7 @@ class _StartingPoint:
 
 
 def register(
-    found: Pixels | FeatureViews,
+    found: Pixels | FoundPictureFeatures,
     sent_rgb: Pixels,
     sent_features: Features | None = None,
     *,
@@ -113,15 +113,17 @@ def register(
     """Register a found picture on a sent one; None if it does not seem to show the sent picture.
 
     Args:
-        found: (h, w, 3) uint8, or ``feature_views(found_rgb)`` for several comparisons.
+        found: (h, w, 3) uint8, or ``wrap_found_picture(found_rgb)`` for several comparisons.
         sent_rgb: (H, W, 3) uint8.
         sent_features: features of ``sent_rgb``, if they have been computed already.
         thorough: if few points match, try more points and then a search without features, which
             takes seconds. Otherwise None is returned in a fraction of a second.
     """
-    found, sent_grey = feature_views(found), to_grey(sent_rgb)
+    found, sent_grey = wrap_found_picture(found), to_grey(sent_rgb)
     estimates = estimates_from_features(
-        found, sent_features or extract_from_luma(sent_grey), sent_grey if thorough else None
+        found,
+        sent_features or extract_features_from_luma(sent_grey),
+        sent_grey if thorough else None,
     )
     best = _refine_best(found, sent_grey, (_start_from_features(rough) for rough in estimates))
     if best is not None or not thorough:
@@ -129,7 +131,9 @@ def register(
     return _refine_best(found, sent_grey, _starts_without_features(found, sent_grey))
 
 
-def _starts_without_features(found: FeatureViews, sent_grey: Pixels) -> Iterator[_StartingPoint]:
+def _starts_without_features(
+    found: FoundPictureFeatures, sent_grey: Pixels
+) -> Iterator[_StartingPoint]:
     """Yield starting points, the likeliest and cheapest first.
 
     The caller asks for the next one only if those before it failed.
@@ -162,7 +166,7 @@ def _start_without_matches(homography: Homography, found_by: FoundBy) -> _Starti
 
 
 def _refine_best(
-    found: FeatureViews, sent_grey: Pixels, starts: Iterator[_StartingPoint]
+    found: FoundPictureFeatures, sent_grey: Pixels, starts: Iterator[_StartingPoint]
 ) -> Registration | None:
     """Refine starting points, and return the result with the least misfit if it is credible."""
     best: Registration | None = None
@@ -258,7 +262,7 @@ _SAMPLE_MATCHES_MIN: Final = 24
 
 
 def estimates_from_features(
-    found: FeatureViews, sent: Features, sent_grey: Pixels | None
+    found: FoundPictureFeatures, sent: Features, sent_grey: Pixels | None
 ) -> list[HomographyEstimate]:
     """Return homographies from matched features, most inliers first; at most three.
 
@@ -279,7 +283,7 @@ def estimates_from_features(
 
 
 def _estimate_all(
-    found: FeatureViews, sent: Features, sent_grey: Pixels | None
+    found: FoundPictureFeatures, sent: Features, sent_grey: Pixels | None
 ) -> Iterator[HomographyEstimate]:
     sample = select_strongest(sent, _QUICK_SAMPLE_POINTS)
     for mirrored, inverted in _MIRRORED_AND_INVERTED:
@@ -296,10 +300,10 @@ def _estimate_all(
         )
     if sent_grey is None:
         return
-    dense = extract_from_luma(
+    dense = extract_features_from_luma(
         sent_grey, side_px=_DETAIL_SEARCH_SIDE_PX, limit=_DETAIL_SEARCH_POINTS
     )
-    large = extract_large_shapes(sent_grey)
+    large = extract_large_shape_features(sent_grey)
     for mirrored, inverted in _MIRRORED_AND_INVERTED:
         for side_px, points in (*((side_px, dense) for side_px in _FURTHER_SIDES_PX), (0, large)):
             yield from _estimate_at_size(
@@ -308,7 +312,7 @@ def _estimate_all(
 
 
 def _estimate_at_size(
-    found: FeatureViews, side_px: int, sent: Features, *, mirrored: bool, inverted: bool
+    found: FoundPictureFeatures, side_px: int, sent: Features, *, mirrored: bool, inverted: bool
 ) -> Iterator[HomographyEstimate]:
     view = found.features(side_px, mirrored=mirrored, inverted=inverted)
     at_sent, at_found = match_features(view, sent)

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 
 from entrenous.watermark.alignment.elastic import (
-    fit_bend,
     fit_bend_to_matches,
-    fit_lens,
+    fit_bend_to_pixels,
+    fit_lens_to_matches,
     needs_bend,
 )
 from entrenous.watermark.alignment.features import Pixels
@@ -62,7 +62,7 @@ _REFINEMENT_SIDES_PX: Final = (250, 500, 1000)
 _OPTIMISER_STEPS: Final = 6
 _FINEST_SIDE_PX: Final = 1500
 # an exact mapping may have a misfit this many times larger, because inexact ones smooth noise
-_EXACT_MISFIT_FACTOR: Final = 1.02
+_EXACT_MISFIT_FACTOR_MAX: Final = 1.02
 _BLURRED_SIDE_PX: Final = 75
 # unrelated photographs have a misfit of 0.9 or more, in fine detail and blurred
 _BLURRED_MISFIT_MAX: Final = 0.4
@@ -71,18 +71,18 @@ _HOPEFUL_MISFIT_MAX: Final = 0.8
 _EXACT_TOLERANCE_PX: Final = 0.05
 _EXACT_TOLERANCE_STANDARD_ERRORS: Final = 8.0
 _SAME_POSITION_PX: Final = 1e-3
-_SIMPLE_MISFIT_FACTOR: Final = 1.01
+_SIMPLE_MISFIT_FACTOR_MAX: Final = 1.01
 _MISFIT_SLACK: Final = 0.0003
 # if the standard error is more than this many pixels of the sent picture, fewer parameters are
 # tried
 _UNCERTAIN_ERROR_PX: Final = 0.05
 # a box is made upright if no corner then moves by more than this share of the diagonal
 _BOX_SKEW_SHARE_MAX: Final = 0.03
-_MISFIT_PERFECT: Final = 0.002  # with a smaller misfit, no bend is tried
+_PERFECT_MISFIT_MAX: Final = 0.002  # with a smaller misfit, no bend is tried
 _LENS_MISFIT_FACTOR_MAX: Final = 0.995  # a lens must lower the misfit to this share
 _BEND_MISFIT_FACTOR_MAX: Final = 0.985
 _LENS_MATCHES_MIN: Final = 60  # fitting a lens needs this many matches
-_LATTICE_MATCHES_MIN: Final = 150  # fitting a bend to matches needs this many of them
+_BEND_MATCHES_MIN: Final = 150  # fitting a bend to matches needs this many of them
 # a bend is measured at a grid with this many points along each side
 _GRID_POINTS_PER_SIDE: Final = 15
 _BEND_SPANS: Final = 8
@@ -186,19 +186,22 @@ class _Refinement:
         if error > _UNCERTAIN_ERROR_PX * self._scale:
             simple += self._with_fewer_parameters()
             best, best_misfit = self._simplest_good_enough(
-                simple[1:], best, best_misfit, _SIMPLE_MISFIT_FACTOR
+                simple[1:], best, best_misfit, _SIMPLE_MISFIT_FACTOR_MAX
             )
         exact = self._pixel_aligned_poses_near(simple, straight, error)
         best, best_misfit = self._simplest_good_enough(
-            exact, best, best_misfit, _EXACT_MISFIT_FACTOR
+            exact, best, best_misfit, _EXACT_MISFIT_FACTOR_MAX
         )
-        if least > _MISFIT_PERFECT and needs_bend(
+        if least > _PERFECT_MISFIT_MAX and needs_bend(
             self._comparison_level(_REFINEMENT_SIDES_PX[1]), best
         ):
             best, best_misfit = self._with_distortion(straight, best, best_misfit)
             if not (best.is_straight or self._certain):
                 best, best_misfit = self._simplest_good_enough(
-                    list(self._nearby_homographies(best)), best, best_misfit, _EXACT_MISFIT_FACTOR
+                    list(self._nearby_homographies(best)),
+                    best,
+                    best_misfit,
+                    _EXACT_MISFIT_FACTOR_MAX,
                 )
         error = 0.0 if any(best is one for one in exact) else self._error_px(best)
         return RefinedPose(best, min(best_misfit, 1.0), error)
@@ -346,7 +349,7 @@ class _Refinement:
 
     def _fit_lens(self, straight: Pose) -> Pose | None:
         start = self._start
-        pose = fit_lens(
+        pose = fit_lens_to_matches(
             straight,
             *(
                 (start.at_sent, start.at_found)
@@ -364,12 +367,12 @@ class _Refinement:
     def _fit_bends(self, base: Pose) -> Iterator[Pose]:
         start = self._start
         pose = base
-        if len(start.at_sent) >= _LATTICE_MATCHES_MIN:
+        if len(start.at_sent) >= _BEND_MATCHES_MIN:
             pose = fit_bend_to_matches(
                 base, start.at_sent, start.at_found, self._pair.seen, self._lattice_spans(8)
             )
         for side_px, spans in ((250, 8), (500, 8), (500, 16), (1000, 16)):
-            pose = fit_bend(
+            pose = fit_bend_to_pixels(
                 self._comparison_level(side_px),
                 pose,
                 base,

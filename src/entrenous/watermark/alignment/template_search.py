@@ -76,7 +76,7 @@ class _SpectralSearch:
         self.shape: tuple[int, int] = (sent.shape[0], sent.shape[1])
         self._spectra: dict[tuple[int, int], Spectra] = {}
 
-    def best(self, found: Plane, mask: Plane) -> tuple[float, tuple[int, int]]:
+    def best_shift(self, found: Plane, mask: Plane) -> tuple[float, tuple[int, int]]:
         """Return the highest confidence that ``found`` matches the sent picture.
 
         The second result is where it matches: (row, column).
@@ -145,7 +145,7 @@ def _best_places(search: _SpectralSearch, found: Plane) -> Iterator[_SearchResul
                     continue
                 onto, size = grid
                 warped, mask = _warp_onto(found, onto, size)
-                confidence, (row, column) = search.best(warped, mask)
+                confidence, (row, column) = search.best_shift(warped, mask)
                 back = np.array([[1.0, 0.0, -column], [0.0, 1.0, -row], [0.0, 0.0, 1.0]])
                 yield _SearchResult(invert_homography(onto) @ back, confidence)
 

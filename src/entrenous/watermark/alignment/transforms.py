@@ -204,10 +204,11 @@ class Bend:
                 break
         return source
 
-    def resized(self, sent: Homography) -> "Bend":
+    def resized(self, sent_resizing: Homography) -> "Bend":
         """Return the same deformation after resizing and cropping the sent picture."""
-        scale = np.array([sent[0, 0], sent[1, 1]])
-        left, top, right, bottom = np.array(self.box) * np.tile(scale, 2) + np.tile(sent[:2, 2], 2)
+        scale = np.array([sent_resizing[0, 0], sent_resizing[1, 1]])
+        shift = np.tile(sent_resizing[:2, 2], 2)
+        left, top, right, bottom = np.array(self.box) * np.tile(scale, 2) + shift
         return Bend(self.lattice * scale, (float(left), float(top), float(right), float(bottom)))
 
 
@@ -279,10 +280,10 @@ class Lens:
         factor = square * (np.float32(self.k1) + np.float32(self.k2) * square)
         return np.stack([x + across * factor, y + down * factor], axis=-1)
 
-    def resized(self, found: Homography) -> "Lens":
+    def resized(self, found_resizing: Homography) -> "Lens":
         """Return the same lens for a resized found picture of nearly the same proportions."""
-        centre = apply_homography(found, np.array([self.centre]))[0]
-        reach = self.reach * math.sqrt(abs(found[0, 0] * found[1, 1]))
+        centre = apply_homography(found_resizing, np.array([self.centre]))[0]
+        reach = self.reach * math.sqrt(abs(found_resizing[0, 0] * found_resizing[1, 1]))
         return Lens((float(centre[0]), float(centre[1])), reach, self.k1, self.k2)
 
 
@@ -312,14 +313,15 @@ class Pose:
         straight = apply_homography(invert_homography(self.homography), undistorted_points)
         return straight if self.bend is None else self.bend.undistort(straight)
 
-    def resized(self, sent: Homography, found: Homography) -> "Pose":
+    def resized(self, sent_resizing: Homography, found_resizing: Homography) -> "Pose":
         """Return the same pose between resized pictures.
 
-        ``sent`` and ``found`` map each picture's pixels before resizing to those after it.
+        ``sent_resizing`` and ``found_resizing`` map each picture's pixels before resizing to those
+        after it.
         """
-        bend = None if self.bend is None else self.bend.resized(sent)
-        lens = None if self.lens is None else self.lens.resized(found)
-        return Pose(found @ self.homography @ invert_homography(sent), bend, lens)
+        bend = None if self.bend is None else self.bend.resized(sent_resizing)
+        lens = None if self.lens is None else self.lens.resized(found_resizing)
+        return Pose(found_resizing @ self.homography @ invert_homography(sent_resizing), bend, lens)
 
     def map_grid(self, x: NDArray[Any], y: NDArray[Any]) -> Field:
         """Map a grid of columns and rows of the sent picture; the result is for ``cv2.remap``."""
