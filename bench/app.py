@@ -38,8 +38,8 @@ from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
-from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.message.draft import Draft, MessagePolicy
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from tests.app.client import Client, entered
@@ -76,7 +76,7 @@ _PAINT: Final = """() => {
 
 def fill(ana: Device, ben: Device, messages: int) -> None:
     """Let them write to each other: Ben nine texts of ten."""
-    add_person(make_invite(ben), "Ben", ana)
+    add_person(make_invite_link(ben), "Ben", ana)
     flush_outbox(ana)
     for device in (ben, ana, ben):
         fetch_messages(device)
@@ -92,7 +92,7 @@ def fill(ana: Device, ben: Device, messages: int) -> None:
 def _write(text: str, device: Device) -> None:
     to = (contacts(device)[0].name,)
     until = device.clock.now() + timedelta(days=20)
-    send_message(Draft((), to, Policy(until), text=text, confirmed=frozenset(to)), device)
+    send_message(Draft((), to, MessagePolicy(until), text=text, confirmed=frozenset(to)), device)
 
 
 def crawl(ana: Client, first: str) -> dict[str, str]:

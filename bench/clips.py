@@ -41,7 +41,7 @@ from entrenous.device.device import Device
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.sound_reader import read_sound
-from entrenous.send.copies.clip_copies import frame_format, prepare_clip
+from entrenous.send.copies.clip_copies import prepare_clip, read_clip_format
 from entrenous.send.copies.mark_clip import mark_clip_copies
 from entrenous.trace.clip import trace_clip
 from entrenous.trace.clip_frame import trace_frame
@@ -131,7 +131,7 @@ def _document(marked: dict[str, dict[str, float]], results: list[Result]) -> dic
 def _marked(data: bytes, device: Device) -> tuple[bytes, dict[str, float]]:
     """The first copy, and what marking it cost and left to see."""
     start = time.process_time()
-    original = prepare_clip(data, frame_format(data, device), device)
+    original = prepare_clip(data, read_clip_format(data, device), device)
     shared_s = time.process_time() - start
     start = time.process_time()
     copies = [copy.data for _, copy in mark_clip_copies(data, _PEOPLE, device)]

@@ -51,11 +51,11 @@ from entrenous.send.inbox import (
     received_messages,
     store_message_state,
 )
-from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.message_index import index_copy
 from entrenous.send.open import open_message
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -92,7 +92,7 @@ def fill(home: Path, url: str, messages: int, people: int = _PEOPLE) -> None:
         friends = [_a_device(MemoryVault(), HttpCourier(client, 20.0)) for _ in range(people)]
         for number, friend in enumerate(friends):
             set_up(f"Friend {number}", url, friend)
-            add_person(make_invite(friend), f"Friend {number}", ana)
+            add_person(make_invite_link(friend), f"Friend {number}", ana)
         fetch_messages(ana)
         if not messages:
             return
@@ -160,7 +160,8 @@ def _text(device: Device, to: str, number: int) -> None:
     until = device.clock.now() + timedelta(days=7)
     words = f"message number {number}"
     send_message(
-        Draft((), (RecipientId(to),), Policy(until), confirmed=frozenset({to}), text=words), device
+        Draft((), (RecipientId(to),), MessagePolicy(until), confirmed=frozenset({to}), text=words),
+        device,
     )
 
 

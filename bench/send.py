@@ -46,12 +46,12 @@ from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.media.sandbox.decoders import decode_picture_untrusted
 from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.letter.letter_nouns import ContentFile, PersonHead
+from entrenous.send.letter.letter_nouns import ContentFile, PersonListHead
 from entrenous.send.letter.sessions import ensure_session
 from entrenous.send.letter.write import Addressee, addressees, write_letter
-from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.message.make import FileForDevice, SendingContext, seal_content
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from tests.in_memory.vault import MemoryVault
@@ -123,9 +123,9 @@ def _sending(to: tuple[Addressee, ...], ana: Device) -> SendingContext:
         message=MessageId(ana.dice.token(ID_BYTES)),
         name=MessageName("1-lunar-otter"),
         sent_at=now_in_whole_seconds(ana),
-        policy=Policy(now_in_whole_seconds(ana) + timedelta(days=1)),
+        policy=MessagePolicy(now_in_whole_seconds(ana) + timedelta(days=1)),
         audience=tuple(sorted((one.contact.person.id, one.key.device) for one in to)),
-        heads=tuple(PersonHead(who, person.epoch, person.head) for who, person in people),
+        heads=tuple(PersonListHead(who, person.epoch, person.head) for who, person in people),
         groups=Secret(ana.dice.token(32)),
     )
 
@@ -135,7 +135,7 @@ def send(home: Path, file: Path, people: int) -> dict[str, Any]:
     began = time.perf_counter()
     with _device(home) as ana:
         names = tuple(RecipientId(one.name) for one in contacts(ana))[:people]
-        policy = Policy(ana.clock.now() + timedelta(days=1))
+        policy = MessagePolicy(ana.clock.now() + timedelta(days=1))
         draft = Draft((file.read_bytes(),), names, policy, confirmed=frozenset(map(str, names)))
         sent = send_message(draft, ana)
     return {
@@ -162,7 +162,7 @@ def _prepare(home: Path, url: str, people: int) -> None:
         for number in range(people):
             friend = _a_device(MemoryVault(), HttpCourier(client, 1.0))
             set_up(f"friend {number}", url, friend)
-            add_person(make_invite(friend), f"friend {number}", ana)
+            add_person(make_invite_link(friend), f"friend {number}", ana)
         fetch_messages(ana)
 
 

@@ -39,8 +39,8 @@ from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.media.sandbox.decoders import decode_picture_untrusted
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.message.draft import Draft, MessagePolicy
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from tests.in_memory.vault import MemoryVault
@@ -89,7 +89,7 @@ def send(folder: Path) -> dict[str, Any]:
     photo = folder / "photo"
     with _device(SqlcipherVault(folder / "ana", _KEY), folder / "cert.pem") as ana:
         names = tuple(one.name for one in contacts(ana))
-        policy = Policy(ana.clock.now() + timedelta(days=1))
+        policy = MessagePolicy(ana.clock.now() + timedelta(days=1))
         typed = frozenset(map(str, names))
         what: dict[str, Any] = (
             {"files": (photo.read_bytes(),)}
@@ -115,7 +115,7 @@ def _prepare(folder: Path, url: str, people: int) -> None:
         for number in range(people):
             with _device(MemoryVault(), cert) as friend:
                 set_up(f"friend {number}", url, friend)
-                add_person(make_invite(friend), f"friend {number}", ana)
+                add_person(make_invite_link(friend), f"friend {number}", ana)
                 fetch_messages(friend)
         fetch_messages(ana)
 

@@ -20,7 +20,7 @@ from entrenous.device.identities import CONTACT_TABLE, comparable_name, contacts
 from entrenous.device.vault_tables import peer_key
 from entrenous.send.guard import inspect_draft
 from entrenous.send.message.draft import Draft
-from entrenous.send.people.circles import Circle, Conversation, circles
+from entrenous.send.people.circles import Circle, MessageParticipants, circles
 from entrenous.send.people.contact_history import LAST_HEARD_TABLE, LastHeard
 from entrenous.send.people.keep_contacts import store_contact
 
@@ -171,15 +171,17 @@ def _one_slip_from(name: str, year: Year) -> str:
     return free[int(year.rng.integers(len(free)))]
 
 
-def _talk_of(*people: Contact) -> Conversation:
-    return Conversation(MessageName("1-any-talk"), frozenset(one.person.id for one in people))
+def _talk_of(*people: Contact) -> MessageParticipants:
+    return MessageParticipants(
+        MessageName("1-any-talk"), frozenset(one.person.id for one in people)
+    )
 
 
-def _perhaps(year: Year, within: Conversation) -> Conversation | None:
+def _perhaps(year: Year, within: MessageParticipants) -> MessageParticipants | None:
     return within if year.rng.random() < 0.5 else None
 
 
 def _picture(
-    year: Year, to: list[Contact], circle: Circle | None, within: Conversation | None
+    year: Year, to: list[Contact], circle: Circle | None, within: MessageParticipants | None
 ) -> Draft:
     return year.draft(int(year.rng.integers(40)), None, to, circle, within)

@@ -44,9 +44,9 @@ from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.guard import record_message_recipients
-from entrenous.send.message.draft import Draft, Policy, RecipientDoubt
+from entrenous.send.message.draft import Draft, MessagePolicy, RecipientDoubt
 from entrenous.send.people.block import rename_contact
-from entrenous.send.people.circles import Circle, Conversation, circles, store_circle
+from entrenous.send.people.circles import Circle, MessageParticipants, circles, store_circle
 from entrenous.send.people.contact_history import record_heard_from
 from entrenous.send.people.keep_contacts import store_contact
 from entrenous.send.recipient_checks import SIMILAR_NAMES_SENTENCE
@@ -122,7 +122,9 @@ class Year:
             self._lives(number)
             yield from self._talk()
 
-    def meant(self, to: list[Contact], circle: Circle | None, within: Conversation | None) -> Meant:
+    def meant(
+        self, to: list[Contact], circle: Circle | None, within: MessageParticipants | None
+    ) -> Meant:
         """A message of one picture to these people.
 
         Four of five pictures are new ones: in the ledger these look like nothing else.
@@ -140,25 +142,25 @@ class Year:
         caption: str | None,
         to: list[Contact],
         circle: Circle | None,
-        within: Conversation | None,
+        within: MessageParticipants | None,
     ) -> Draft:
         """A draft of one picture."""
         return Draft(
             (self.files[file],),
             tuple(RecipientId(one.name) for one in to),
-            Policy(self.clock.now() + timedelta(days=30)),
+            MessagePolicy(self.clock.now() + timedelta(days=30)),
             caption,
             circles=() if circle is None else (circle.id,),
             within=within,
         )
 
-    def sent(self, meant: Meant) -> Conversation:
+    def sent(self, meant: Meant) -> MessageParticipants:
         """It has gone out; the conversation that it began or went on with."""
         message = self._message(meant)
         self.device.ledger.store_message(message)
         record_message_recipients(message, meant.draft, self.device)
         people = frozenset(one.person.id for one in meant.to)
-        return meant.draft.within or Conversation(message.name, people)
+        return meant.draft.within or MessageParticipants(message.name, people)
 
     def talk_partners(self) -> tuple[list[Contact], Circle | None]:
         """Whom a talk is with."""
@@ -183,7 +185,7 @@ class Year:
         people = frozenset(one.person.id for one in to)
         hers = self.rng.random() < (0.5 if circle is None else 0.25)
         begun_by = to[int(self.rng.integers(len(to)))].person.id
-        within = None if hers else Conversation(self._name(), people, begun_by)
+        within = None if hers else MessageParticipants(self._name(), people, begun_by)
         for one in to:
             if circle is None or self.rng.random() < 0.5:
                 record_heard_from(one.person.id, one.person.devices[0].device, self.device)

@@ -12,7 +12,7 @@ from entrenous.base.environment import Settings
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.send.flush import flush_outbox
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.set_up import set_up as set_up_device
 from tests.app.served import PASSPHRASE, PATIENCE_S, opened_page, served_app, set_up, unlock
 from tests.real.stage import Server
@@ -98,7 +98,7 @@ def acquainted(
 def make_acquainted(folder: Path, relay_of_ana: str, relay_of_ben: str) -> None:
     """Make the devices of both by rules, without pages; Ben has used a link of Ana's."""
     with made_device(folder / "ana", "Ana", relay_of_ana) as ana:
-        link = make_invite(ana, name="Ben")
+        link = make_invite_link(ana, name="Ben")
     with made_device(folder / "ben", "Ben", relay_of_ben) as ben:
         add_person(link, "Ana", ben)
         flush_outbox(ben)

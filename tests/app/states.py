@@ -24,9 +24,9 @@ from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
-from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.people.compare_keys import compare_keys, confirm_match
-from entrenous.send.people.invite import make_invite
+from entrenous.send.message.draft import Draft, MessagePolicy
+from entrenous.send.people.compare_keys import begin_or_answer_comparison, confirm_match
+from entrenous.send.people.invite import make_invite_link
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from tests.app.page_walker import Walker, fetched
@@ -241,7 +241,7 @@ class World:
         until = self.ben.clock.now() + timedelta(days=7)
         photo = (self.photo.read_bytes(),)
         send_message(
-            Draft(photo, to, Policy(until, opens), text, confirmed=frozenset(to)), self.ben
+            Draft(photo, to, MessagePolicy(until, opens), text, confirmed=frozenset(to)), self.ben
         )
         flush_outbox(self.ben)
 
@@ -405,7 +405,7 @@ def _people(world: World) -> Iterator[str]:
     ana.send("invite", **{"for": words.caro})
     ana.wait_for("invited")
     yield "invited"
-    link = make_invite(ben)
+    link = make_invite_link(ben)
     ana.go("people")
     ana.send("add_person", link=link, name=words.ben)
     yield "person"
@@ -414,7 +414,7 @@ def _people(world: World) -> Iterator[str]:
     yield "compare"
     ana.send("compare")
     yield "compare-waiting"
-    _until_ben(ben, lambda: compare_keys(contacts(ben)[0].name, ben))
+    _until_ben(ben, lambda: begin_or_answer_comparison(contacts(ben)[0].name, ben))
     ana.page.locator('button[value="same"]').wait_for()
     yield "compare-signs"
     ana.send("compare", "same")

@@ -32,7 +32,7 @@ from tests.real.stage import wait_until
 _MARKUP: Final = "{}<img src=x onerror=hit=1 data-hit>"
 _WATCH: Final = """
 addEventListener("securitypolicyviolation", (broken) => console.error(
-  `Content Security Policy: ${broken.violatedDirective}, line ${broken.lineNumber}`));
+  `Content Security MessagePolicy: ${broken.violatedDirective}, line ${broken.lineNumber}`));
 """
 _ELSEWHERE: Final = "/another-site"
 #: What another site leaves in the profile.
@@ -204,7 +204,7 @@ def _watched(browser: Browser, address: str, told: Told) -> Page:
             faults.append(url)
 
     def say(text: str) -> None:
-        if "Policy" in text:
+        if "MessagePolicy" in text:
             faults.append(text)
 
     page.on("pageerror", lambda why: faults.append(str(why)))

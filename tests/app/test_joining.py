@@ -13,8 +13,8 @@ from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
-from entrenous.send.people.compare_keys import compare_keys, comparison_with
-from entrenous.send.people.invite import make_invite
+from entrenous.send.people.compare_keys import begin_or_answer_comparison, comparison_with
+from entrenous.send.people.invite import make_invite_link
 from entrenous.send.people.qr_codes import qr_picture
 from tests.app.friends import a_relay, an_app, made_device, start
 from tests.app.presentations import for_everybody
@@ -56,7 +56,7 @@ def test_an_invite_link_is_all_that_somebody_new_needs_and_different_pictures_ar
         page.get_by_label("A passphrase that only you know").fill(PASSPHRASE)
         page.get_by_label("Repeat the passphrase").fill(PASSPHRASE)
         page.get_by_label("With this app").check()
-        link = make_invite(ben.device)
+        link = make_invite_link(ben.device)
         page.get_by_label("Paste their invite link").fill(f"{link[:40]} {link[40:]}")
         page.get_by_role("button", name="Set up").click()
         _added(page)
@@ -81,7 +81,7 @@ def _compares(device: Device) -> None:
         return ana is not None and comparison_with(ana.person.id, device) is not None
 
     assert wait_until(is_asked, PATIENCE_S)
-    compare_keys("Ana", device)
+    begin_or_answer_comparison("Ana", device)
     flush_outbox(device)
 
 
@@ -95,7 +95,7 @@ def test_a_device_that_works_alone_is_connected_by_a_photographed_link(
         page.get_by_role("button", name="Connect").click()
         page.get_by_role("alert").wait_for()
         code = tmp_path / "code.png"
-        code.write_bytes(qr_picture(make_invite(ben.device)))
+        code.write_bytes(qr_picture(make_invite_link(ben.device)))
         page.get_by_label("Or a photo of the code").set_input_files(code)
         page.get_by_role("button", name="Connect").click()
         page.get_by_role("heading", name="You are connected").wait_for()

@@ -21,7 +21,7 @@ from starlette.types import Message
 
 from entrenous.app import forms
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.people.invite import make_invite
+from entrenous.send.people.invite import make_invite_link
 from tests.app.client import Client, ended, entered
 from tests.app.served import served_app
 from tests.app.states import Words, ben_at_a_relay
@@ -79,7 +79,7 @@ def ana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         entered(app) as client,
     ):
         client.set_up(relay.url)
-        client.post("/52", {"link": make_invite(ben), "name": "Ben"})
+        client.post("/52", {"link": make_invite_link(ben), "name": "Ben"})
         assert wait_until(lambda: bool(fetch_messages(ben)), 60)
         yield client
 

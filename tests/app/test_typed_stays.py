@@ -11,7 +11,7 @@ from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
-from entrenous.send.people.invite import make_invite
+from entrenous.send.people.invite import make_invite_link
 from tests.app.client import Client, ended, entered
 from tests.app.served import PASSPHRASE, served_app
 from tests.app.states import Words, ben_at_a_relay, photograph
@@ -74,7 +74,7 @@ def test_a_form_with_an_unknown_change_is_refused_as_incomplete(tmp_path: Path) 
         entered(app) as ana,
     ):
         ana.set_up(relay.url)
-        page = ana.post("/52", {"link": make_invite(ben), "name": "Ben"}).url.path
+        page = ana.post("/52", {"link": make_invite_link(ben), "name": "Ben"}).url.path
         refused = ana.post(page, {"do": "rotate"})
         assert refused.status_code == 400
         assert "The form that your browser sent is incomplete." in refused.text
@@ -90,7 +90,7 @@ def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) 
         entered(app) as ana,
     ):
         ana.set_up(relay.url)
-        ana.post("/52", {"link": make_invite(ben), "name": "Ben"})
+        ana.post("/52", {"link": make_invite_link(ben), "name": "Ben"})
         assert wait_until(lambda: bool(fetch_messages(ben)) and bool(contacts(ben)), 90)
         flush_outbox(ben)
         relay.stop()

@@ -52,12 +52,12 @@ from entrenous.send.message.draft import NothingToRecall, WaitsInOutbox
 from entrenous.send.message.states import INBOX_TABLE, InboxState
 from entrenous.send.open import open_message
 from entrenous.send.people.block import block_contact, rename_contact
-from entrenous.send.people.circle_members import add_to_circle, circle_named, members_of
+from entrenous.send.people.circle_members import circle_named, create_or_extend_circle, members_of
 from entrenous.send.people.circles import circles, store_circle
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared
 from entrenous.send.recall import recall_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.stop.protect import PROTECTION_TABLE
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -108,7 +108,7 @@ def told() -> Told:
     recall_message(back, ben.device)
     fetch_messages(ana.device)
     list(mark_picture_copies(SMALL, [RecipientId("mum"), RecipientId("dad")], None, ana.device))
-    add_to_circle("family", ["ben"], ana.device)
+    create_or_extend_circle("family", ["ben"], ana.device)
     return Told(room, exported(ana.device), sent, kept, back)
 
 
@@ -177,7 +177,9 @@ def test_archive_holds_no_identity_keys(told: Told) -> None:
     every = list(secrets_of(told.ana))
     assert len(every) > 6
     assert [secret for secret in every if secret in told.tar] == []
-    withdraws = [copy.withdraw_token for one in sent_messages(told.ana) for copy in one.copies]
+    withdraws = [
+        copy.withdraw_token for one in query_sent_messages(told.ana) for copy in one.copies
+    ]
     assert withdraws[0].reveal() in told.tar  # the same search finds what the archive does hold
 
 
@@ -231,7 +233,9 @@ def test_copies_can_be_taken_back_from_the_new_device(told: Told) -> None:
     new = told.room.settles("ana who takes back")
     imported(told.tar, new.device)
     recall_message(told.sent, new.device)
-    (copy,) = next(one.copies for one in sent_messages(told.ana) if one.message.name == told.sent)
+    (copy,) = next(
+        one.copies for one in query_sent_messages(told.ana) if one.message.name == told.sent
+    )
     assert copy.state is EnvelopeState.TAKEN_BACK
 
 
@@ -254,8 +258,8 @@ def test_imported_people_keep_their_keys_and_need_a_new_link(told: Told) -> None
 
 def test_taken_names_are_numbered_on_import(told: Told) -> None:
     dan, other = told.room.settles("dan"), told.room.settles("other")
-    add_person(make_invite(dan.device), "Ben", other.device)
-    add_to_circle("Family", ["Ben"], other.device)
+    add_person(make_invite_link(dan.device), "Ben", other.device)
+    create_or_extend_circle("Family", ["Ben"], other.device)
     list(mark_picture_copies(SMALL, [RecipientId("x")], None, other.device))
     (here,) = other.device.ledger.messages()
     other.device.ledger.store_message(replace(here, name=told.sent))
@@ -435,7 +439,7 @@ def test_later_archive_adds_what_the_earlier_one_lacked() -> None:
     fetch_messages(ana.device)
     second, anew = exported(ana.device), fresh_device(room)
     imported(first, anew)
-    (sent,) = sent_messages(anew)
+    (sent,) = query_sent_messages(anew)
     with pytest.raises(NothingToRecall):
         recall_message(sent.message.name, anew)
     assert imported(second, anew).sent == 0

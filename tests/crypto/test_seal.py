@@ -49,7 +49,13 @@ from entrenous.send.formats.letter_format import (
     write_header,
     write_hpke_info,
 )
-from entrenous.send.letter.letter_nouns import Header, LetterAddress, Manifest, PersonHead, XWingKey
+from entrenous.send.letter.letter_nouns import (
+    Header,
+    LetterAddress,
+    Manifest,
+    PersonListHead,
+    PublicXWingKey,
+)
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ANA, ANAS = PersonId(b"a" * 32), DeviceId(b"A" * 16)
@@ -66,7 +72,7 @@ BODY = write_body(
         fetch_token=Secret(b"f" * 32),
         open_token=Secret(b"o" * 32),
         relay_url="https://relay.example",
-        heads=(PersonHead(BEN, 1, b"2" * 32),),
+        heads=(PersonListHead(BEN, 1, b"2" * 32),),
     )
 )
 ADDRESS = LetterAddress(BEN, BENS, b"k" * 8, 1, b"2" * 32, ANA, ANAS)
@@ -80,7 +86,7 @@ HEADER = Header(
     prekey=b"p" * 8,
     message=MessageId(b"m" * 16),
     counter=1,
-    next_key=XWingKey(b"n" * 8, xwing_public_key(private_key_from_seed(bytes(32)))),
+    next_key=PublicXWingKey(b"n" * 8, xwing_public_key(private_key_from_seed(bytes(32)))),
     curve25519=b"c" * 32,
     envelope=EnvelopeId(b"e" * 16),
     body_sha256=sha256(BODY),
@@ -142,8 +148,8 @@ def another(value: Any) -> Any:
         return type(value)(bytes([value[0] ^ 1]) + value[1:])
     if isinstance(value, int):
         return value + 1
-    if isinstance(value, XWingKey):
-        return XWingKey(value.id, another(value.public))
+    if isinstance(value, PublicXWingKey):
+        return PublicXWingKey(value.id, another(value.public))
     raise TypeError(type(value))
 
 
@@ -362,12 +368,12 @@ class End:
     keys: dict[bytes, Secret] = field(default_factory=dict)
     made: int = 0
 
-    def fresh_key(self, salt: bytes) -> XWingKey:
+    def fresh_key(self, salt: bytes) -> PublicXWingKey:
         self.made += 1
         private = private_key_from_seed(sha256(salt + self.made.to_bytes(4, "big")))
         key_id = self.made.to_bytes(8, "big")
         self.keys[key_id] = private
-        return XWingKey(key_id, xwing_public_key(private))
+        return PublicXWingKey(key_id, xwing_public_key(private))
 
     def write(self, salt: bytes, body: bytes) -> tuple[bytes, bytes]:
         header = write_header(
@@ -391,7 +397,7 @@ class End:
 
 
 def two_ends() -> tuple[End, End]:
-    bens_first = XWingKey(bytes(8), xwing_public_key(BENS_KEY))
+    bens_first = PublicXWingKey(bytes(8), xwing_public_key(BENS_KEY))
     ana = End(ANAS_SESSION, (bens_first.id, bens_first.public))
     ben = End(first(AROUND).session, (b"", b""), {bens_first.id: BENS_KEY})
     _, ana.session = seal_letter(ANAS_SESSION, bens_first.public, INFO, HEAD, BODY)

@@ -30,9 +30,9 @@ from entrenous.device.vault_tables import OUTBOX, OWN_RECORDS, OWN_XWING_KEY, PE
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.open import open_message
-from entrenous.send.people.invite import make_invite
+from entrenous.send.people.invite import make_invite_link
 from entrenous.send.recall import recall_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import RelayLock, RolledBack
 from tests.in_memory.vault import MemoryVault
 from tests.send.send_device import HERE, SMALL, Person, Room, made_once
@@ -86,7 +86,7 @@ def test_whoever_opens_second_goes_on_no_more(room: Room, first: str) -> None:
     for forbidden in (
         lambda: sends(loser, ben),
         lambda: fetch_messages(loser),
-        lambda: make_invite(loser),
+        lambda: make_invite_link(loser),
     ):
         with pytest.raises(RolledBack, match="older copy"):
             forbidden()
@@ -111,7 +111,7 @@ def test_rolled_back_copy_deletes_its_ratchets_only(room: Room) -> None:
         assert list(other.vault.items(drawer)) == []
     assert other.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD) is None
     assert other.vault.get(OWN_RECORDS, SIGNING_SEED_RECORD) is None
-    assert [one.message.name for one in sent_messages(other)] == [sent]
+    assert [one.message.name for one in query_sent_messages(other)] == [sent]
     assert [one.name for one in received_messages(other)] == [name]
     assert open_message(name, other).files
     (taken,) = recall_message(sent, other)

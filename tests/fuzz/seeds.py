@@ -29,11 +29,11 @@ from entrenous.send.letter.letter_nouns import (
     Header,
     Hello,
     Manifest,
-    PersonHead,
+    PersonListHead,
+    PublicXWingKey,
     Reaction,
     TokenRangeNote,
     UsedUpLinkNote,
-    XWingKey,
 )
 from entrenous.send.people.people_nouns import Invite
 from entrenous.wire.key_bundle import write_batch
@@ -52,12 +52,20 @@ SHEET: Final = RecoverySheet(
 )
 HEADER: Final = Header(
     *(PERSON, DEVICE, PersonId(b"q" * 32), DEVICE, 1, 2, b"k" * 8, MessageId(b"m" * 16), 1),
-    *(XWingKey(b"n" * 8, b"x" * 1216), b"c" * 32, ENVELOPE, b"b" * 32, b"1" * 32, b"2" * 32, 7),
+    *(
+        PublicXWingKey(b"n" * 8, b"x" * 1216),
+        b"c" * 32,
+        ENVELOPE,
+        b"b" * 32,
+        b"1" * 32,
+        b"2" * 32,
+        7,
+    ),
 )
 MANIFEST: Final = Manifest(
     *(MessageName("7-otter"), NOON, None, 1, ((PERSON, DEVICE),), Secret(b"s" * 32)),
     (BlobRef(BlobId(b"0" * 16), 4096, b"h" * 32), BlobRef(BlobId(b"1" * 16), 5000, b"i" * 32)),
-    *(Secret(b"f" * 32), Secret(b"o" * 32), URL, (PersonHead(PERSON, 3, b"H" * 32),)),
+    *(Secret(b"f" * 32), Secret(b"o" * 32), URL, (PersonListHead(PERSON, 3, b"H" * 32),)),
     marks=(b"k" * 32,),
 )
 _BATCH: Final = Batch(DEVICE, None, 1, b"r" * 32)

@@ -21,16 +21,16 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.media.sound_reader import read_sound
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.message.react import react
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import mark_keys_compared
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.in_memory.vault import MemoryVault
 from tests.media.test_no_metadata_left import MARKER, exif_with_everything
@@ -77,7 +77,7 @@ class Day:
         """Send something to people, an hour after the last; the message's name."""
         self.clock.ahead += timedelta(hours=1)
         device = self.devices[who]
-        policy = Policy(device.clock.now() + timedelta(days=2), said.pop("opens", None))
+        policy = MessagePolicy(device.clock.now() + timedelta(days=2), said.pop("opens", None))
         names, files = tuple(map(RecipientId, to)), said.pop("files", ())
         draft = Draft(files, names, policy, confirmed=frozenset(to), **said)
         return str(send_message(draft, device).name)
@@ -136,7 +136,7 @@ def lives_through(day: Day) -> None:
 
 def meet(one: str, other: str, day: Day) -> None:
     first, second = day.devices[one], day.devices[other]
-    add_person(make_invite(second), other, first)
+    add_person(make_invite_link(second), other, first)
     day.looks(other, one)
     mark_keys_compared(one, second)
     mark_keys_compared(other, first)
@@ -146,7 +146,7 @@ def sends_from_a_shell(photo: Path, day: Day) -> None:
     """Ana's program is a process of its own, and reads a file that has a name."""
     ana = Shell(ANA, day.folder / "ana")
     ana.does("setup", "--name", ANA, "--relay", day.wire.url)
-    ana.does("person", "add", make_invite(day.devices[BEN]), "--as", BEN, "--json")
+    ana.does("person", "add", make_invite_link(day.devices[BEN]), "--as", BEN, "--json")
     day.looks(BEN)
     to = ("--to", BEN, "--confirm", BEN.split()[0], "--caption", WORDS[0], "--json")
     ana.does("send", str(photo), *to)
@@ -160,7 +160,7 @@ def state(day: Day, who: str, name: str) -> InboxState:
 
 
 def sent_state(day: Day, who: str, name: str) -> EnvelopeState | None:
-    (sent,) = [one for one in sent_messages(day.devices[who]) if one.message.name == name]
+    (sent,) = [one for one in query_sent_messages(day.devices[who]) if one.message.name == name]
     return sent.copies[0].state
 
 

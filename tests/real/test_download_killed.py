@@ -19,7 +19,7 @@ from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.letter_nouns import ContentFile, FileRole
-from entrenous.send.message.draft import Policy
+from entrenous.send.message.draft import MessagePolicy
 from entrenous.send.people.invite import add_person
 from entrenous.send.set_up import set_up
 from tests.real.counting import Counting
@@ -75,7 +75,7 @@ def test_killed_at_half_a_download_goes_on_where_it_was(way: Counting, tmp_path:
         fetch_messages(ana)
         whole = ContentFile("video/mp4", data, FileRole.CLIP)
         until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
-        sends_as_it_is((whole,), None, Policy(until), "ben", ana)
+        sends_as_it_is((whole,), None, MessagePolicy(until), "ben", ana)
     ((name, state),) = ben.inbox().items()
     assert state == "waiting"
 

@@ -32,10 +32,10 @@ from entrenous.device.vault_tables import (
     Table,
     unpack,
 )
-from entrenous.send.formats.identity_formats import read_invite
+from entrenous.send.formats.identity_formats import read_invite_link
 from entrenous.send.letter.letter_nouns import OwnXWingKey, PeerDevice
 from entrenous.send.message.states import ReceivedMessage
-from entrenous.send.people.people_nouns import InviteLink
+from entrenous.send.people.people_nouns import IssuedInviteLink
 from entrenous.stop.registration import Protection
 from tests.media.test_no_metadata_left import MARKER, spellings
 from tests.real.evening import ANA, BEN, CAPTION, Evening
@@ -48,7 +48,7 @@ WINDOW = 24  # bytes of a picture that are nowhere by chance
 DRAWERS: dict[str, type] = {
     CONTACT: Contact,
     INBOX: ReceivedMessage,
-    INVITE: InviteLink,
+    INVITE: IssuedInviteLink,
     OWN_XWING_KEY: OwnXWingKey,
     PEER: PeerDevice,
     SEALED_COPY: SealedCopy,
@@ -98,7 +98,7 @@ def unlocked(who: Shell) -> set[bytes]:
 @pytest.fixture(scope="module")
 def keys(told: Evening) -> set[bytes]:
     """All keys and tokens that Ana and Ben have."""
-    found = unlocked(told.ana) | unlocked(told.ben) | {read_invite(told.link).token.reveal()}
+    found = unlocked(told.ana) | unlocked(told.ben) | {read_invite_link(told.link).token.reveal()}
     assert len(found) > 40
     assert all(len(key) >= 16 for key in found)
     return found

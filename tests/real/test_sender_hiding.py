@@ -33,11 +33,11 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter import prekeys
-from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.open import open_message
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_nouns import RelayLock, VaultUnlock
 from tests.in_memory.courier import memory_courier
@@ -170,12 +170,12 @@ def does(device: Device, other: Person, number: int) -> None:
     until = device.clock.now() + timedelta(days=7)
     to = RecipientId(other.name)
     named = frozenset({str(to)})
-    send_message(Draft((), (to,), Policy(until), text=f"{number}", confirmed=named), device)
+    send_message(Draft((), (to,), MessagePolicy(until), text=f"{number}", confirmed=named), device)
     if number % 25 == 0:
         fetch_messages(device)
         for received in received_messages(device)[-1:]:
             open_message(received.name, device)
-        sent_messages(device)
+        query_sent_messages(device)
 
 
 def values(seen: Seen) -> frozenset[str]:

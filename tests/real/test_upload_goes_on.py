@@ -23,11 +23,11 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import FlushResult, flush_outbox
-from entrenous.send.letter.letter_nouns import ContentFile, FileRole, PersonHead
+from entrenous.send.letter.letter_nouns import ContentFile, FileRole, PersonListHead
 from entrenous.send.letter.write import addressees, write_letter
-from entrenous.send.message.draft import Policy
+from entrenous.send.message.draft import MessagePolicy
 from entrenous.send.message.make import FileForDevice, SendingContext, seal_content
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.set_up import set_up
 from tests.in_memory.vault import MemoryVault
@@ -85,9 +85,9 @@ def lay_out(ana: Device) -> None:
         message=MessageId(ana.dice.token(ID_BYTES)),
         name=MessageName("1-lunar-otter"),
         sent_at=now_in_whole_seconds(ana),
-        policy=Policy(now_in_whole_seconds(ana) + timedelta(days=1)),
+        policy=MessagePolicy(now_in_whole_seconds(ana) + timedelta(days=1)),
         audience=((person.id, to.key.device),),
-        heads=(PersonHead(person.id, person.epoch, person.head),),
+        heads=(PersonListHead(person.id, person.epoch, person.head),),
         groups=Secret(bytes(32)),
     )
     file = ContentFile("video/mp4", secrets.token_bytes(SIZE), FileRole.CLIP)
@@ -117,7 +117,7 @@ def test_a_relay_killed_half_way_is_sent_the_rest_alone(relay: Server) -> None:
         ana, ben = device(courier), device(courier)
         for name, one in (("ana", ana), ("ben", ben)):
             set_up(name, relay.url, one)
-        add_person(make_invite(ben), "ben", ana)
+        add_person(make_invite_link(ben), "ben", ana)
         for one in (ben, ana):
             fetch_messages(one)
         lay_out(ana)
@@ -133,6 +133,6 @@ def test_a_relay_killed_half_way_is_sent_the_rest_alone(relay: Server) -> None:
         assert SIZE // 2 < kept < SIZE
         relay.start()
         sending.join(120)
-    assert [flushed.left for flushed in done] == [1]
+    assert [flushed.posted_count for flushed in done] == [1]
     assert counting.sent - before <= 0.52 * SIZE
     assert counting.sent <= SIZE + IN_FLIGHT

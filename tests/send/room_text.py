@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from entrenous.base.identifiers import RecipientId
-from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.send import PostedMessage, send_message
 from tests.village.world import Villager
 
@@ -17,6 +17,6 @@ def writes(
 ) -> PostedMessage:
     """Send a text, with the guard's questions answered."""
     names = tuple(RecipientId(name) for name in to)
-    policy = Policy(who.device.clock.now() + timedelta(days=7), opens, may_export)
+    policy = MessagePolicy(who.device.clock.now() + timedelta(days=7), opens, may_export)
     typed = frozenset(str(name) for name in names)
     return send_message(Draft((), names, policy, text=text, confirmed=typed), who.device)

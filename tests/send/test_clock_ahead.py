@@ -20,7 +20,7 @@ from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.vault_tables import (
     EARLY_RECALL,
     INVITE,
-    LETTER_AWAITING_LIST,
+    LETTER_AWAITING_DEVICE_LIST,
     MAILBOX_TO_DELETE,
     PREPARED_MAILBOX,
     RETIRED_TOKEN_RANGE,
@@ -40,14 +40,14 @@ from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages, remove_received_message
 from entrenous.send.letter.arrivals import (
-    LETTER_AWAITING_LIST_TABLE,
-    LetterAwaitingList,
+    LETTER_AWAITING_DEVICE_LIST_TABLE,
+    LetterAwaitingDeviceList,
     apply_recall,
 )
 from entrenous.send.letter.letter_nouns import (
     OWN_XWING_KEY_TABLE,
     OwnXWingKey,
-    PersonHead,
+    PersonListHead,
     RecallNote,
 )
 from entrenous.send.letter.receipts import OWED_RECEIPT_TABLE, OwedReceipt
@@ -59,11 +59,11 @@ from entrenous.send.people.contact_history import (
     SENT_RECORD_TABLE,
     LastHeard,
 )
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
-from entrenous.send.people.people_nouns import LIST_TO_FETCH_TABLE, ListToFetch
+from entrenous.send.people.people_nouns import DEVICE_LIST_TO_FETCH_TABLE, DeviceListToFetch
 from entrenous.send.recall import recall_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from entrenous.send.tokens.token_ranges import (
     ISSUED_TOKEN_RANGE_TABLE,
     RETIRED_TOKEN_RANGE_TABLE,
@@ -107,7 +107,7 @@ def is_believed(room: Room, who: Person) -> None:
 
 
 def state(ana: Person) -> EnvelopeState:
-    ((copy,),) = (one.copies for one in sent_messages(ana.device))
+    ((copy,),) = (one.copies for one in query_sent_messages(ana.device))
     return copy.state
 
 
@@ -193,7 +193,7 @@ def test_an_old_mailbox_survives_a_clock_that_was_ahead(friends: Room, *, silent
 
 def test_a_replaced_prekey_survives_a_clock_that_was_ahead(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     with (
         ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
         suppress(EntrenousError),
@@ -282,19 +282,19 @@ def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -
     letter = WaitingEnvelope(
         EnvelopeId(bytes(16)), 1, b"x", friends.clock.moment + timedelta(days=20)
     )
-    lacks = PersonHead(ana.id, 9, bytes(32))
-    late = LetterAwaitingList(letter, lacks, ana.id, friends.clock.moment)
-    LETTER_AWAITING_LIST_TABLE.store(late, letter.id.hex(), ben.device.vault)
+    lacks = PersonListHead(ana.id, 9, bytes(32))
+    late = LetterAwaitingDeviceList(letter, lacks, ana.id, friends.clock.moment)
+    LETTER_AWAITING_DEVICE_LIST_TABLE.store(late, letter.id.hex(), ben.device.vault)
     looks_ahead(friends, ben)
-    assert ben.device.vault.keys(LETTER_AWAITING_LIST)
+    assert ben.device.vault.keys(LETTER_AWAITING_DEVICE_LIST)
     friends.clock.wind(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
     fetch_messages(ben.device)
-    assert not ben.device.vault.keys(LETTER_AWAITING_LIST)
+    assert not ben.device.vault.keys(LETTER_AWAITING_DEVICE_LIST)
 
 
 def test_an_invite_survives_a_clock_that_was_ahead(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     add_person(link, "ben", ana.device)
     with ahead(room, ben):
         fetch_messages(ben.device)
@@ -304,10 +304,10 @@ def test_an_invite_survives_a_clock_that_was_ahead(room: Room) -> None:
 
 def test_a_new_invite_with_a_wrong_clock_deletes_no_other(room: Room) -> None:
     ben = room["ben"]
-    make_invite(ben.device)
+    make_invite_link(ben.device)
     (lock,) = ben.device.vault.keys(INVITE)
     with ahead(room, ben):
-        make_invite(ben.device)
+        make_invite_link(ben.device)
     assert lock in ben.device.vault.keys(INVITE)
 
 
@@ -387,8 +387,8 @@ def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Room) -> Non
 def test_a_named_list_is_asked_for_after_a_clock_error(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     named = Head(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
-    asked = ListToFetch(named, asked_at=friends.clock.moment + YEAR, tries=1)
-    LIST_TO_FETCH_TABLE.store(asked, ben.id.hex(), ana.device.vault)
+    asked = DeviceListToFetch(named, asked_at=friends.clock.moment + YEAR, tries=1)
+    DEVICE_LIST_TO_FETCH_TABLE.store(asked, ben.id.hex(), ana.device.vault)
     before = ana.courier.calls["key_bundle"]
     fetch_messages(ana.device)
     fetch_messages(ana.device)

@@ -11,10 +11,10 @@ from entrenous.base.secret import Secret
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import PersonHead
+from entrenous.send.letter.letter_nouns import PersonListHead
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, write_letter
-from entrenous.send.message.draft import Policy
+from entrenous.send.message.draft import MessagePolicy
 from entrenous.send.message.make import SendingContext, seal_content
 from entrenous.send.message.states import ImplausibleClock, InboxState, MessageNotAtRelay
 from entrenous.send.open import open_message
@@ -89,9 +89,9 @@ def test_a_message_dated_in_the_far_future_expires_normally(
         MessageId(bytes(16)),
         MessageName("7-lunar-otter"),
         FAR,
-        Policy(friends.clock.now() + timedelta(hours=1)),
+        MessagePolicy(friends.clock.now() + timedelta(hours=1)),
         ((ben.id, to.key.device),),
-        (PersonHead(ben.id, knows.person.epoch, knows.person.head),),
+        (PersonListHead(ben.id, knows.person.epoch, knows.person.head),),
         Secret(bytes(32)),
     )
     sealed = seal_content((), "hello", to, sending, ana.device)

@@ -9,18 +9,18 @@ from entrenous.base.errors import RelayUnreachable
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.identity import Trust
 from entrenous.device.vault_tables import OWN_RECORDS, SENT_RECORD
-from entrenous.send.conversations import conversation_of
+from entrenous.send.conversations import participants_of_message
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.guard import inspect_draft
 from entrenous.send.message.draft import (
     ConfirmedNameNotRecipient,
     Draft,
     GuardHasDoubts,
-    Policy,
+    MessagePolicy,
     WaitsInOutbox,
 )
 from entrenous.send.people.block import block_contact, rename_contact
-from entrenous.send.people.contact_history import forget_cancelled_message
+from entrenous.send.people.contact_history import forget_sent_records_of_message
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
 from entrenous.send.people.people_nouns import ContactIsBlocked, UnknownPerson
 from entrenous.send.send import send_message
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 
 def draft(sender: Person, *to: str, confirmed: tuple[str, ...] = ()) -> Draft:
-    policy = Policy(sender.device.clock.now() + timedelta(days=1))
+    policy = MessagePolicy(sender.device.clock.now() + timedelta(days=1))
     names = tuple(RecipientId(name) for name in to)
     return Draft((SMALL,), names, policy, confirmed=frozenset(confirmed))
 
@@ -121,7 +121,7 @@ def test_the_guard_asks_about_a_name_in_two_alphabets(friends: Room) -> None:
     store_contact(replace(contact_named("ben", ana.device), name="Z\u043e\u0435"), ana.device)
     (doubt,) = inspect_draft(draft(ana, "Z\u043e\u0435"), ana.device).doubts
     assert doubt.why.startswith("Z\u043e\u0435 is written in letters of two alphabets (")
-    within = conversation_of(sent.name, ana.device)
+    within = participants_of_message(sent.name, ana.device)
     assert (
         inspect_draft(replace(draft(ana, "Z\u043e\u0435"), within=within), ana.device).doubts == ()
     )
@@ -131,7 +131,7 @@ def test_similar_names_are_no_doubt_within_a_conversation(friends: Room) -> None
     ana = friends["ana"]
     sent = ana.sends(SMALL, friends["ben"])
     called("bet", friends)
-    within = conversation_of(sent.name, ana.device)
+    within = participants_of_message(sent.name, ana.device)
     assert inspect_draft(replace(draft(ana, "ben"), within=within), ana.device).doubts == ()
     (doubt,) = inspect_draft(replace(draft(ana, "bet"), within=within), ana.device).doubts
     assert "easily mistaken for ben" in doubt.why
@@ -171,7 +171,7 @@ def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Room) -
         (message,) = ana.device.ledger.messages()
         assert doubts(ana, "ben") == {}
         with ana.device.vault.transaction():
-            forget_cancelled_message(message.id, ana.device)
+            forget_sent_records_of_message(message.id, ana.device)
     assert "first message" in doubts(ana, "ben")["ben"]
 
 

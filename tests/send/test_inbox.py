@@ -40,9 +40,9 @@ from entrenous.send.message.states import (
     ReceivedMessage,
 )
 from entrenous.send.open import open_message
-from entrenous.send.people.contact_history import messages_sent_to
+from entrenous.send.people.contact_history import latest_messages_sent_to
 from entrenous.send.recall import recall_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from tests.carry.relays import fetched
 from tests.send.room_text import writes
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
@@ -132,8 +132,8 @@ def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) ->
     assert len({one.sent_at for one in received}) == 1
     assert [one.name for one in received] == sent
     assert [one.name for one in ana.device.ledger.messages()] == sent
-    assert [one.message.name for one in sent_messages(ana.device)] == sent
-    talks = messages_sent_to(ben.id, ana.device)
+    assert [one.message.name for one in query_sent_messages(ana.device)] == sent
+    talks = latest_messages_sent_to(ben.id, ana.device)
     newest_ids = [one.id for one in ana.device.ledger.messages()][-len(talks) :]
     assert [talk.message for talk in talks] == newest_ids
 
@@ -220,7 +220,7 @@ def test_a_message_lost_by_its_relay_opens_once_posted_again(
     with pytest.raises(MessageNotAtRelay):
         ben.opens_newest()
     flush_outbox(ana.device)
-    assert sent_messages(ana.device)[0].copies[0].is_acknowledged
+    assert query_sent_messages(ana.device)[0].copies[0].is_acknowledged
     assert fetch_messages(ben.device).came == 0  # its letter is known
     assert ben.opens_newest().files
 
@@ -241,7 +241,9 @@ def test_recall_reaches_every_relay_that_answers(room: Room) -> None:
     recall_message(posted.name, ana.device)
     with pytest.raises(TakenBack):
         caro.opens_newest()
-    assert {copy.state.value for copy in sent_messages(ana.device)[0].copies} == {"taken back"}
+    assert {copy.state.value for copy in query_sent_messages(ana.device)[0].copies} == {
+        "taken back"
+    }
 
 
 @pytest.mark.parametrize("elsewhere", [THERE, "https://tracker.example"])

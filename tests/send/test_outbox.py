@@ -25,9 +25,9 @@ from entrenous.device.vault_tables import OUTBOX, TOKEN_REGISTRATION
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import FlushResult, flush_outbox
 from entrenous.send.message.draft import CopyRefused, RefusedForSome, WaitsInOutbox
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.recall import recall_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from entrenous.terminal.output import join_wrapped_lines
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 from tests.send.room_text import writes
@@ -91,7 +91,7 @@ def test_a_partly_refused_message_reports_who_has_it(three: Room) -> None:
         pytest.raises(RefusedForSome) as told,
     ):
         ana.sends(SMALL, ben, caro)
-    (sent,) = sent_messages(ana.device)
+    (sent,) = query_sent_messages(ana.device)
     said = join_wrapped_lines(str(told.value))
     assert f"The relay refused message {sent.message.name} for ben." in said
     assert "Already on its way to: caro." in said
@@ -103,7 +103,7 @@ def test_a_partly_refused_message_reports_who_has_it(three: Room) -> None:
     }
     assert list(ana.vault._files.values()) == [SMALL]  # nothing of the refused copy is kept
     recall_message(sent.message.name, ana.device)
-    (sent,) = sent_messages(ana.device)
+    (sent,) = query_sent_messages(ana.device)
     assert [copy.describe_state for copy in sent.copies] == ["taken back"] * 2
     assert three["caro"].received() == 0
 
@@ -114,7 +114,7 @@ def test_a_later_refusal_names_the_message_and_the_person(friends: Room) -> None
     with pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     friends.back(HERE)
-    (sent,) = sent_messages(ana.device)
+    (sent,) = query_sent_messages(ana.device)
     with ana.courier.playing(post=failing(WrongToken())):
         (problem,) = fetch_messages(ana.device).problems
     assert isinstance(problem, CopyRefused)
@@ -172,7 +172,7 @@ def test_a_request_not_understood_blocks_only_its_mailbox(
     assert len(tried) == 3
     assert len(set(tried)) == 1
     assert (caro.received(), waiting(ana)) == (1, 2)
-    assert flush_outbox(ana.device).left == 2
+    assert flush_outbox(ana.device).posted_count == 2
     assert ben.received() == 2
 
 
@@ -240,7 +240,7 @@ def test_items_that_cannot_leave_now_stay_in_the_outbox(
         with ana.courier.playing(**{call: failing(error)}), pytest.raises(WaitsInOutbox):
             ana.sends(SMALL, ben)
     assert ben.received() == 0
-    assert flush_outbox(ana.device).left == 2
+    assert flush_outbox(ana.device).posted_count == 2
     assert ben.received() == 2
     assert ben.opens_newest().files
 
@@ -281,7 +281,7 @@ def test_nothing_overtakes_an_item_that_is_still_waiting(friends: Room) -> None:
     ):
         ana.sends(SMALL, ben)
     assert (waiting(ana), ben.received()) == (2, 0)
-    assert flush_outbox(ana.device).left == 2
+    assert flush_outbox(ana.device).posted_count == 2
 
 
 @pytest.mark.slow
@@ -292,7 +292,7 @@ def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
     full = failing(RelayFull())
     with ana.courier.playing(change_tokens=full):
         with pytest.raises(RelayFull):
-            add_person(make_invite(dan.device), "dan", ana.device)
+            add_person(make_invite_link(dan.device), "dan", ana.device)
         ana.sends(SMALL, ben)
         with pytest.raises(WaitsInOutbox):
             ana.sends(SMALL, dan)
@@ -320,7 +320,7 @@ def test_items_leave_in_the_order_of_sealing(three: Room) -> None:
         honest(url, token, envelope)
 
     with ana.courier.playing(post=noted):
-        assert flush_outbox(ana.device).left == 4
+        assert flush_outbox(ana.device).posted_count == 4
     assert left[0] == left[2] == left[3] != left[1]
 
 
@@ -342,8 +342,8 @@ def test_a_waiting_message_that_is_recalled_never_leaves(friends: Room) -> None:
         ana.sends(SMALL, ben)
     name = next(ana.device.ledger.messages()).name
     recall_message(name, ana.device)
-    assert flush_outbox(ana.device).left == 0
+    assert flush_outbox(ana.device).posted_count == 0
     assert ben.received() == 0
     assert list(ana.vault._files.values()) == [SMALL]
-    (copy,) = sent_messages(ana.device)[0].copies
+    (copy,) = query_sent_messages(ana.device)[0].copies
     assert (copy.state, copy.describe_state) == (EnvelopeState.TAKEN_BACK, "taken back")

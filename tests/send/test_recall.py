@@ -17,7 +17,7 @@ from entrenous.base.identifiers import MessageId
 from entrenous.base.limits import LETTERS_WAITING_MAX
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, RecallResult
 from entrenous.device.vault_tables import EARLY_RECALL, UNCONFIRMED_RECALL
-from entrenous.send.conversations import conversation_of
+from entrenous.send.conversations import participants_of_message
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import inbox_message_names
 from entrenous.send.letter.arrivals import apply_recall
@@ -34,7 +34,7 @@ from entrenous.send.people.block import block_contact
 from entrenous.send.people.keep_contacts import forget_contact, mark_keys_compared
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 from tests.send.send_device import HERE, SMALL, Person, Room
 from tests.send.test_guard import doubts, draft
@@ -62,9 +62,9 @@ def test_a_recalled_copy_known_as_opened_stays_opened(friends: Room, *, again: b
     if again:
         recall_message(name, ana.device)
     else:
-        sent_messages(ana.device)
+        query_sent_messages(ana.device)
     with ana.courier.playing(envelope_status=GONE, withdraw=GONE):
-        assert sent_messages(ana.device)[0].copies[0].describe_state == (
+        assert query_sent_messages(ana.device)[0].copies[0].describe_state == (
             "opened, then taken back" if again else "opened"
         )
         assert recall_message(name, ana.device) == (RecallResult("ben", opened=True, asked=True),)
@@ -78,7 +78,7 @@ def test_a_copy_that_never_arrived_is_reported_unopened(
     lost = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(**{call: lost}), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
-    (sent,) = sent_messages(ana.device)
+    (sent,) = query_sent_messages(ana.device)
     # If the unanswered post still arrives, its relay refuses it.
     assert recall_message(sent.message.name, ana.device) == (
         RecallResult("ben", opened=False, asked=asked),
@@ -96,7 +96,7 @@ def test_a_copy_its_relay_may_have_forgotten_is_not_reported_unopened(
         pytest.raises(WaitsInOutbox),
     ):
         ana.sends(SMALL, ben)
-    (sent,) = sent_messages(ana.device)
+    (sent,) = query_sent_messages(ana.device)
     friends.clock.wind(days=days)
     (recall,) = recall_message(sent.message.name, ana.device)
     assert recall.opened is (False if days < 30 else None)
@@ -113,7 +113,7 @@ def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Room) -> None
 
     with ana.courier.playing(post=slow), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
-    (sent,) = sent_messages(ana.device)
+    (sent,) = query_sent_messages(ana.device)
     recall_message(sent.message.name, ana.device)
     for honest, arguments in late:
         with pytest.raises(TakenBack):
@@ -138,7 +138,7 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
 
     with ana.courier.playing(post=slow), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
-    (sent,) = sent_messages(ana.device)
+    (sent,) = query_sent_messages(ana.device)
     with ana.courier.playing(withdraw=GONE):
         assert recall_message(sent.message.name, ana.device)[0].opened is None
         friends.clock.wind(minutes=minutes)
@@ -160,7 +160,7 @@ def test_a_copy_that_its_relay_falsely_called_refused_never_opens(friends: Room)
 
     with ana.courier.playing(post=liar), pytest.raises(RefusedForSome):
         ana.sends(SMALL, ben)
-    (sent,) = sent_messages(ana.device)
+    (sent,) = query_sent_messages(ana.device)
     with ana.courier.playing(withdraw=failing(WrongToken())):
         recall_message(sent.message.name, ana.device)
     with pytest.raises(TakenBack):
@@ -173,9 +173,9 @@ def test_a_copy_that_never_left_is_recalled_without_its_relay(friends: Room) -> 
     with ana.courier.playing(upload_blob=away, post=away, withdraw=away):
         with pytest.raises(WaitsInOutbox):
             ana.sends(SMALL, ben)
-        (sent,) = sent_messages(ana.device)
+        (sent,) = query_sent_messages(ana.device)
         assert recall_message(sent.message.name, ana.device) == (RecallResult("ben", opened=False),)
-        assert sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
+        assert query_sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
     assert ben.received() == 0
 
 
@@ -185,7 +185,7 @@ def test_a_recall_reports_an_unreachable_relay(friends: Room) -> None:
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(withdraw=away), pytest.raises(RecallIncomplete, match="ben can still"):
         recall_message(name, ana.device)
-    assert sent_messages(ana.device)[0].copies[0].describe_state == "waiting"
+    assert query_sent_messages(ana.device)[0].copies[0].describe_state == "waiting"
     assert recall_message(name, ana.device) == (RecallResult("ben", opened=False, asked=True),)
 
 
@@ -200,7 +200,7 @@ def test_a_recall_is_repeated_at_an_unreachable_relay(friends: Room) -> None:
         fetch_messages(ana.device)  # still unreachable
         assert ana.device.vault.keys(UNCONFIRMED_RECALL)
     fetch_messages(ana.device)
-    assert sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
+    assert query_sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
     assert not ana.device.vault.keys(UNCONFIRMED_RECALL)
     assert ben.received() == 0
 
@@ -243,7 +243,7 @@ def test_a_recalled_copy_that_may_have_left_is_not_reported_unopened(
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(withdraw=away), pytest.raises(RecallIncomplete):
         recall_message(name, ana.device)
-    assert sent_messages(ana.device)[0].copies[0].describe_state == "opened"
+    assert query_sent_messages(ana.device)[0].copies[0].describe_state == "opened"
     assert recall_message(name, ana.device)[0].opened
 
 
@@ -254,8 +254,8 @@ def test_status_asks_about_a_copy_that_may_have_left(friends: Room) -> None:
     with ana.courier.playing(withdraw=away), pytest.raises(RecallIncomplete):
         recall_message(name, ana.device)
     with ana.courier.playing(envelope_status=GONE):
-        assert sent_messages(ana.device)[0].copies[0].describe_state == "not confirmed yet"
-    assert sent_messages(ana.device)[0].copies[0].describe_state == "waiting"
+        assert query_sent_messages(ana.device)[0].copies[0].describe_state == "not confirmed yet"
+    assert query_sent_messages(ana.device)[0].copies[0].describe_state == "waiting"
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -272,10 +272,10 @@ def test_an_opened_copy_stays_opened_after_its_relay_is_restored(
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     if not signed:
-        sent_messages(ana.device)
+        query_sent_messages(ana.device)
     earlier = changed(lambda _: EnvelopeStatus(EnvelopeState[state], 0))
     with ana.courier.playing(envelope_status=earlier, withdraw=earlier):
-        assert sent_messages(ana.device)[0].copies[0].describe_state == "opened"
+        assert query_sent_messages(ana.device)[0].copies[0].describe_state == "opened"
         (outcome,) = recall_message(name, ana.device)
     assert outcome.opened
 
@@ -302,7 +302,7 @@ def test_recipients_who_never_saw_a_message_are_in_no_conversation(
     if opened:
         ben.opens_newest()
     recall_message(name, ana.device)
-    assert conversation_of(name, ana.device).people == ({ben.id} if opened else set())
+    assert participants_of_message(name, ana.device).people == ({ben.id} if opened else set())
 
 
 def test_recall_notes_of_messages_that_never_arrive_are_deleted(friends: Room) -> None:
@@ -347,11 +347,11 @@ def test_a_refused_copy_is_recalled_with_the_others(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with ana.courier.playing(post=failing(NoSuchMailbox())), pytest.raises(RefusedForSome):
         ana.sends(SMALL, ben)
-    (sent,) = sent_messages(ana.device)
+    (sent,) = query_sent_messages(ana.device)
     assert recall_message(sent.message.name, ana.device) == (
         RecallResult("ben", opened=False, asked=True),
     )
-    assert sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
+    assert query_sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
 
 
 @pytest.mark.parametrize("error", [TooMany(retry_after_s=9), WrongToken()], ids=type)
@@ -360,9 +360,9 @@ def test_a_status_refusal_leaves_the_last_known_status(
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
-    before = sent_messages(ana.device)
+    before = query_sent_messages(ana.device)
     with ana.courier.playing(envelope_status=failing(error)):
-        (sent,) = sent_messages(ana.device)
+        (sent,) = query_sent_messages(ana.device)
     assert (sent.copies, sent.problems) == (before[0].copies, (error,))
 
 
@@ -377,7 +377,7 @@ def test_listing_sent_messages_posts_nothing(friends: Room) -> None:
         raise AssertionError("looking must not post")
 
     with ana.courier.playing(post=never, upload_blob=never):
-        assert sent_messages(ana.device)[0].copies[0].describe_state == "not sent yet"
+        assert query_sent_messages(ana.device)[0].copies[0].describe_state == "not sent yet"
 
 
 def test_a_received_message_cannot_be_recalled(friends: Room) -> None:

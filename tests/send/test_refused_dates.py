@@ -31,12 +31,12 @@ from entrenous.send.message.draft import (
     CopyRefused,
     Draft,
     MessageNotSentYet,
-    Policy,
+    MessagePolicy,
     RefusedForSome,
 )
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.block import block_contact
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.tokens.issue import send_token_changes
@@ -81,7 +81,7 @@ def noted(tried: list[Envelope]) -> Trick:
 
 def draft(who: Person, days: int) -> Draft:
     """A text to Ben with this many days, as the command line would make it."""
-    policy = Policy(rounded_expiry(days, who.device))
+    policy = MessagePolicy(rounded_expiry(days, who.device))
     names = (RecipientId("ben"),)
     return Draft((), names, policy, text="hello", confirmed=frozenset({"ben"}))
 
@@ -93,7 +93,7 @@ def test_a_hello_refused_for_its_date_waits_until_the_clock_is_right(
     ana, ben = room["ana"], room["ben"]
     clock = off(ana, room, by)
     with pytest.raises(PostponedUntilClockIsRight, match="Check"):
-        add_person(make_invite(ben.device), "ben", ana.device)
+        add_person(make_invite_link(ben.device), "ben", ana.device)
     clock.moment = room.clock.moment
     catch_up(ana, ben, ana)
     assert in_touch(ana, ben)
@@ -165,7 +165,7 @@ def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(ro
     ana, ben = room["ana"], room["ben"]
     clock = off(ana, room, timedelta(days=2))
     with pytest.raises(PostponedUntilClockIsRight):
-        add_person(make_invite(ben.device), "ben", ana.device)
+        add_person(make_invite_link(ben.device), "ben", ana.device)
     tried = list[Envelope]()
     with ana.courier.playing(post=noted(tried)):
         for rounds in (1, 2, 3):
@@ -192,7 +192,7 @@ def test_an_item_refused_for_its_date_delays_no_other(room: Room) -> None:
     caro = room.settles("caro")
     off(ana, room, timedelta(days=2))
     with pytest.raises(PostponedUntilClockIsRight):
-        add_person(make_invite(caro.device), "caro", ana.device)
+        add_person(make_invite_link(caro.device), "caro", ana.device)
     writes(ana, "ben")
     assert ben.received() == 1
 
@@ -367,7 +367,7 @@ def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: R
         ana.courier.playing(change_tokens=failing(refused)),
         pytest.raises(PostponedUntilClockIsRight, match="is behind"),
     ):
-        add_person(make_invite(lacking.device), "caro", ana.device)
+        add_person(make_invite_link(lacking.device), "caro", ana.device)
     send_token_changes(ana.device)
     catch_up(ana, lacking, ana)
     assert can_write(ana, lacking)

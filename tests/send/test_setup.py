@@ -6,7 +6,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import BadRelayAddress, has_relay, own_device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
-from entrenous.send.people.invite import make_invite
+from entrenous.send.people.invite import make_invite_link
 from entrenous.send.people.people_nouns import BadName
 from entrenous.send.set_up import finish_set_up, join_relay, set_up
 from tests.in_memory.vault import MemoryVault
@@ -36,7 +36,7 @@ def test_a_set_up_that_was_killed_is_finished_by_the_next_command(room: Room, ca
     device, courier = newcomer(room)
     with courier.playing(**{call: killed}), pytest.raises(Killed):
         set_up("caro", HERE, device)
-    make_invite(device)
+    make_invite_link(device)
     caro = Villager("caro", device, device.vault)  # type: ignore[arg-type]
     room["ana"].adds(caro)
     assert own_device(device).name == "caro"

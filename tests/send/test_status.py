@@ -12,7 +12,7 @@ from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.vault_tables import SEALED_COPY
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.recall import recall_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.send.send_device import SMALL, Person, Room
 from tests.sizes import size
@@ -29,7 +29,7 @@ ENDED = tuple(state for state in EnvelopeState if state not in LIVING)
 def asked(ana: Person) -> int:
     """How many copies a status check asks about."""
     before = ana.courier.calls["envelope_status"]
-    sent_messages(ana.device)
+    query_sent_messages(ana.device)
     return ana.courier.calls["envelope_status"] - before
 
 
@@ -62,7 +62,7 @@ def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(frie
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     with ana.courier.playing(envelope_status=failing(RelayUnreachable(host="x"))):
-        end = sent_messages(ana.device)[0].message.expires_at
+        end = query_sent_messages(ana.device)[0].message.expires_at
         assert end is not None
         friends.clock.moment = end + timedelta(days=30)
         assert [asked(ana), asked(ana)] == [1, 1]
@@ -97,7 +97,7 @@ def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
             yield key, record
 
     monkeypatch.setattr(ana.vault, "items", counted)
-    shown = sent_messages(ana.device)
+    shown = query_sent_messages(ana.device)
     assert (len(shown), sum(len(one.copies) for one in shown)) == (MESSAGES, MESSAGES)
     assert reads.count(SEALED_COPY) == MESSAGES
     assert ana.courier.calls["envelope_status"] == 1 + MESSAGES // 100

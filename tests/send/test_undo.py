@@ -22,7 +22,7 @@ from entrenous.send.message.draft import SendingUndone, UndoWindowStillOpen, Wai
 from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.send.room_text import writes
 from tests.send.send_device import Person, Room
@@ -203,7 +203,7 @@ def test_later_letters_do_not_overtake_an_undo_window(friends: Room, ana: Person
         send_message(held(ana, undo_s=0), ana.device)
     assert nothing_left(friends)
     friends.clock.wind(seconds=10)
-    assert flush_outbox(ana.device).left == 2
+    assert flush_outbox(ana.device).posted_count == 2
     assert friends["ben"].received() == 2
 
 
@@ -226,7 +226,7 @@ def test_a_message_recalled_in_its_undo_window_never_leaves(friends: Room, ana: 
     friends.clock.wind(hours=1)
     fetch_messages(ana.device)
     assert nothing_left(friends)
-    (sent,) = sent_messages(ana.device)
+    (sent,) = query_sent_messages(ana.device)
     assert sent.copies[0].state is EnvelopeState.TAKEN_BACK
 
 

@@ -27,8 +27,8 @@ from entrenous.send.devices.link_steps import LinkState
 from entrenous.send.devices.move_device import move_device
 from entrenous.send.devices.next_mailbox import WaitsForDevices
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.tokens.token_ranges import HeldRange
-from entrenous.send.tokens.use import held_range
+from entrenous.send.tokens.token_ranges import HeldTokens
+from entrenous.send.tokens.use import held_tokens
 from tests.in_memory.vault import MemoryVault
 from tests.send.send_device import THERE, Person, Room
 from tests.village.malicious_relay import MaliciousCourier
@@ -80,9 +80,9 @@ def ids(who: Person) -> tuple[PersonId, DeviceId]:
     return me.person.id, me.key.device
 
 
-def held(writer: Person, reader: Person) -> HeldRange:
+def held(writer: Person, reader: Person) -> HeldTokens:
     """What one device may write to another with."""
-    return held_range(peer_key(*ids(reader)), writer.device)
+    return held_tokens(peer_key(*ids(reader)), writer.device)
 
 
 def can_write(writer: Person, reader: Person) -> bool:

@@ -7,10 +7,10 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.flush import flush_outbox
-from entrenous.send.letter.letter_nouns import ContentFile, PersonHead, ReplyTo
+from entrenous.send.letter.letter_nouns import ContentFile, MessageReference, PersonListHead
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, write_letter
-from entrenous.send.message.draft import Policy
+from entrenous.send.message.draft import MessagePolicy
 from entrenous.send.message.make import FileForDevice, SendingContext, seal_content
 from entrenous.send.people.keep_contacts import contact_named
 
@@ -18,10 +18,10 @@ from entrenous.send.people.keep_contacts import contact_named
 def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from whom to whom
     files: tuple[ContentFile, ...],
     text: str | None,
-    policy: Policy,
+    policy: MessagePolicy,
     to: str,
     sender: Device,
-    reply: ReplyTo | None = None,
+    reply: MessageReference | None = None,
 ) -> MessageId:
     """Send files and a text, nothing of which is marked or looked at, to one device of a person."""
     contact, message = contact_named(to, sender), MessageId(secrets.token_bytes(16))
@@ -29,7 +29,7 @@ def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from w
     sending = SendingContext(
         *(message, MessageName("7-large-whale"), now_in_whole_seconds(sender), policy),
         ((contact.person.id, whom.key.device),),
-        (PersonHead(contact.person.id, contact.person.epoch, contact.person.head),),
+        (PersonListHead(contact.person.id, contact.person.epoch, contact.person.head),),
         Secret(secrets.token_bytes(32)),
         reply,
     )

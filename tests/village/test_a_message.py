@@ -9,12 +9,12 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.message.draft import Draft, GuardHasDoubts, Policy
+from entrenous.send.message.draft import Draft, GuardHasDoubts, MessagePolicy
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.village.world import Village, Villager, photo
 
@@ -36,7 +36,7 @@ def arrived(who: Villager) -> str:
 
 
 def state_at_sender(who: Villager) -> EnvelopeState:
-    return sent_messages(who.device)[-1].copies[0].state
+    return query_sent_messages(who.device)[-1].copies[0].state
 
 
 def test_a_photo_arrives_as_its_recipients_own_copy(village: Village) -> None:
@@ -151,7 +151,7 @@ def test_view_once_hands_its_key_out_once(village: Village) -> None:
 @pytest.mark.threat("wrong-recipient")
 def test_the_guard_stops_a_first_message_until_the_name_is_typed(village: Village) -> None:
     ana = village.people["ana"]
-    policy = Policy(ana.device.clock.now() + timedelta(days=1))
+    policy = MessagePolicy(ana.device.clock.now() + timedelta(days=1))
     draft = Draft((photo(),), (RecipientId("ben"),), policy)
     with pytest.raises(GuardHasDoubts) as stopped:
         send_message(draft, ana.device)
@@ -162,6 +162,6 @@ def test_the_guard_stops_a_first_message_until_the_name_is_typed(village: Villag
 def test_a_later_message_to_the_same_person_is_not_asked_about(village: Village) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
     ana.sends(photo(), ben)
-    policy = Policy(ana.device.clock.now() + timedelta(days=1))
+    policy = MessagePolicy(ana.device.clock.now() + timedelta(days=1))
     draft = Draft((photo("chelsea"),), (RecipientId("ben"),), policy)
     assert send_message(draft, ana.device).devices == {"ben": 1}

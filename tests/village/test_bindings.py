@@ -18,7 +18,7 @@ from entrenous.crypto.nouns import BlobChanged, DecryptionFailed
 from entrenous.device.vault_tables import INBOX, inbox_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import index_message_name, received_messages, store_message_state
-from entrenous.send.letter.letter_nouns import Manifest, PersonHead, ReplyTo
+from entrenous.send.letter.letter_nouns import Manifest, MessageReference, PersonListHead
 from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.open import open_message
 from tests.send.send_device import SMALL, Person, Room, made_once
@@ -26,7 +26,7 @@ from tests.send.send_device import SMALL, Person, Room, made_once
 pytestmark = pytest.mark.slow
 
 OTHER = Secret(bytes(32))
-HEAD = PersonHead(PersonId(bytes(32)), 1, bytes(32))
+HEAD = PersonListHead(PersonId(bytes(32)), 1, bytes(32))
 Change = Callable[[Manifest], dict[str, Any]]
 
 CHANGES: dict[str, tuple[Change, type[EntrenousError]]] = {
@@ -42,7 +42,10 @@ CHANGES: dict[str, tuple[Change, type[EntrenousError]]] = {
     "open_token": (lambda _: {"open_token": OTHER}, WrongToken),
     "heads": (lambda m: {"heads": (HEAD, *m.heads[1:])}, DecryptionFailed),
     "marks": (lambda _: {"marks": (bytes(32),)}, DecryptionFailed),
-    "reply": (lambda _: {"reply": ReplyTo(HEAD.person, MessageId(bytes(16)))}, DecryptionFailed),
+    "reply": (
+        lambda _: {"reply": MessageReference(HEAD.person, MessageId(bytes(16)))},
+        DecryptionFailed,
+    ),
     "circle": (lambda _: {"circle": bytes(16)}, DecryptionFailed),
 }
 

@@ -30,14 +30,14 @@ from entrenous.device.vault_tables import (
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import find_received_message, received_messages
 from entrenous.send.letter.letter_nouns import FrameFile
-from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.open import WriteFile, open_message, show_received_message
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.sizes import size
@@ -91,7 +91,7 @@ def nothing_is_left_over(*people: Person) -> bool:
 
 
 def draft(*, opens: int | None = None, after: Device) -> Draft:
-    policy = Policy(after.clock.now() + timedelta(days=7), opens)
+    policy = MessagePolicy(after.clock.now() + timedelta(days=7), opens)
     name = RecipientId("ben")
     return Draft((SMALL,), (name,), policy, confirmed=frozenset([name]))
 
@@ -133,7 +133,7 @@ def test_sending(ana: Person, ben: Person) -> None:
 
     assert moments_survived(once) > 15
     assert both_still_write(ana, ben)
-    for sent in sent_messages(ana.device):
+    for sent in query_sent_messages(ana.device):
         assert all(copy.is_acknowledged for copy in sent.copies)
 
 
@@ -176,7 +176,7 @@ def test_opening_what_may_be_opened_once(ana: Person, ben: Person) -> None:
         fetch_messages(ben.device)
         copy = next(
             copy
-            for sent in sent_messages(ana.device)
+            for sent in query_sent_messages(ana.device)
             for copy in sent.copies
             if sent.message.name == name
         )
@@ -208,7 +208,7 @@ def test_taking_back(ana: Person, ben: Person, *, opened: bool) -> None:
         fetch_messages(ana.device)
         if any(
             copy.state is EnvelopeState.TAKEN_BACK
-            for sent in sent_messages(ana.device)
+            for sent in query_sent_messages(ana.device)
             for copy in sent.copies
             if sent.message.name == name
         ):
@@ -258,7 +258,7 @@ def test_obeying(ana: Person, ben: Person) -> None:
 def test_adding_somebody(friends: Room, ana: Person, ben: Person) -> None:
     def once(moments: int) -> bool:
         dan = friends.settles(f"dan {moments}")
-        link = make_invite(dan.device)
+        link = make_invite_link(dan.device)
         lived = survived(lambda device: add_person(link, dan.name, device), ana.device, moments)
         known = [contact.name for contact in contacts(ana.device)]
         add_person(link, dan.name, ana.device)
@@ -282,7 +282,7 @@ def test_being_added(friends: Room, ana: Person, ben: Person) -> None:
 
     def once(moments: int) -> bool:
         dan = friends.settles(f"dan {moments}")
-        add_person(make_invite(ben.device), "ben", dan.device)
+        add_person(make_invite_link(ben.device), "ben", dan.device)
         lived = survived(fetch_messages, ben.device, moments)
         for one in (ben, dan, ben, dan):
             fetch_messages(one.device)

@@ -21,9 +21,9 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import ContentFile, FileRole
-from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.open import open_message
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
@@ -60,7 +60,7 @@ def ben(village: Village, folder: Path) -> Iterator[Device]:
     ledger = VaultLedger(vault)
     device = Device(village.clock, LoadedDice("ben"), vault, ledger, village.courier, read_picture)
     set_up("ben", RELAY, device)
-    add_person(make_invite(device), "ben", ana.device)
+    add_person(make_invite_link(device), "ben", ana.device)
     fetch_messages(device)
     fetch_messages(ana.device)
     yield device
@@ -93,7 +93,7 @@ def test_a_view_leaves_only_sealed_files_and_a_recall_none(
     village: Village, ben: Device, folder: Path
 ) -> None:
     ana = village.people["ana"].device
-    policy = Policy(village.clock.now() + timedelta(days=1))
+    policy = MessagePolicy(village.clock.now() + timedelta(days=1))
     to = (RecipientId("ben"),)
     posted = send_message(Draft((photo(),), to, policy, confirmed=frozenset(to)), ana)
     fetch_messages(ben)
@@ -127,7 +127,7 @@ def test_what_opens_once_leaves_no_file_at_all(
 ) -> None:
     """Not sealed either; and the two records that change hold neither half of its key."""
     sent, ana = KINDS[kind], village.people["ana"].device
-    policy = Policy(village.clock.now() + timedelta(days=1), opens=1)
+    policy = MessagePolicy(village.clock.now() + timedelta(days=1), opens=1)
     sends_as_it_is((sent,), "only for your eyes", policy, "ben", ana)
     fetch_messages(ben)
     (received,) = received_messages(ben)
@@ -149,7 +149,7 @@ def test_what_may_be_opened_again_stays_sealed(
     village: Village, ben: Device, folder: Path, kind: str
 ) -> None:
     sent, ana = KINDS[kind], village.people["ana"].device
-    policy = Policy(village.clock.now() + timedelta(days=1))
+    policy = MessagePolicy(village.clock.now() + timedelta(days=1))
     sends_as_it_is((sent,), None, policy, "ben", ana)
     fetch_messages(ben)
     (received,) = received_messages(ben)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from entrenous.device.identities import own_device
-from entrenous.device.vault_tables import LIST_TO_FETCH
+from entrenous.device.vault_tables import DEVICE_LIST_TO_FETCH
 from entrenous.send.devices.device_lists import unfreeze_contact
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.devices.own_key_bundle import seal_key_bundle
@@ -18,12 +18,12 @@ from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
 from entrenous.send.people.people_nouns import (
     DEVICE_LIST_FORK_TABLE,
-    LIST_TO_FETCH_TABLE,
-    Contradiction,
+    DEVICE_LIST_TO_FETCH_TABLE,
     ContradictoryLists,
+    DeviceListContradiction,
 )
 from entrenous.send.send import send_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from tests.send.cards import another_device, becomes, identity_of, issue_card
 from tests.send.send_device import SMALL, Person, Room, made_once
@@ -51,7 +51,7 @@ def devices(of: str, by: Person) -> int:
     return len(contact_named(of, by.device).person.devices)
 
 
-def contradictions(who: Person) -> list[tuple[str, Contradiction | None]]:
+def contradictions(who: Person) -> list[tuple[str, DeviceListContradiction | None]]:
     return [(one.name, one.lists) for one in take_contact_changes(who.device) if one.lists]
 
 
@@ -100,7 +100,7 @@ def test_a_newer_list_that_a_letter_names_is_asked_for(home: Room) -> None:
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
     assert contact_named("ana", ben.device).compared
-    assert not list(ben.device.vault.items(LIST_TO_FETCH))
+    assert not list(ben.device.vault.items(DEVICE_LIST_TO_FETCH))
 
 
 @pytest.mark.threat("server-adds-device")
@@ -116,7 +116,7 @@ def test_a_list_that_is_held_back_is_told_after_three_tries_in_a_day(home: Room)
             fetch_messages(ben.device)
             told.append(contradictions(ben))
             home.clock.wind(hours=4)
-    assert told == [[], [], [], [], [("ana", Contradiction.HELD_BACK)], []]
+    assert told == [[], [], [], [], [("ana", DeviceListContradiction.HELD_BACK)], []]
     assert contact_named("ana", ben.device).person.epoch == 1
 
 
@@ -127,7 +127,7 @@ def test_two_lists_of_one_epoch_freeze_the_person(home: Room) -> None:
     fork(ana, ben)
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
-    assert contradictions(ben) == [("ana", Contradiction.FORKED)]
+    assert contradictions(ben) == [("ana", DeviceListContradiction.FORKED)]
     frozen = contact_named("ana", ben.device)
     assert (frozen.forked, frozen.compared) == (True, False)
     with pytest.raises(ContradictoryLists):
@@ -169,7 +169,7 @@ def test_a_view_that_is_split_between_two_people_is_found_by_what_they_write(hom
     assert contradictions(ben) == []
     caro.sends(SMALL, ana, ben)
     assert ben.received() == 2
-    assert contradictions(ben) == [("ana", Contradiction.FORKED)]
+    assert contradictions(ben) == [("ana", DeviceListContradiction.FORKED)]
     assert contact_named("ana", ben.device).forked
 
 
@@ -184,7 +184,7 @@ def test_who_only_claims_another_list_freezes_nobody(home: Room) -> None:
     for _ in range(3):
         fetch_messages(ben.device)
         home.clock.wind(hours=9)
-    assert contradictions(ben) == [("ana", Contradiction.SPLIT)]
+    assert contradictions(ben) == [("ana", DeviceListContradiction.SPLIT)]
     assert not contact_named("ana", ben.device).forked
     assert ben.sends(SMALL, ana).devices == {"ana": 1}
 
@@ -207,20 +207,20 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room)
     for _ in range(3):
         fetch_messages(ben.device)
         home.clock.wind(hours=9)
-    assert contradictions(ben) == [("ana", Contradiction.HELD_BACK)]
+    assert contradictions(ben) == [("ana", DeviceListContradiction.HELD_BACK)]
     old = own_device(ana.device).card
     issue_card(ana)
     ana.sends(SMALL, ben)
     with ben.courier.playing(key_bundle=showing(old, ana)):
         fetch_messages(ben.device)
-    named = LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault)
+    named = DEVICE_LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault)
     assert named is not None
     assert (named.head.epoch, named.own) == (2, True)
     home.clock.wind(hours=9)
     publish(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
-    assert LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault) is None
+    assert DEVICE_LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault) is None
 
 
 @pytest.mark.threat("server-adds-device")
@@ -232,7 +232,7 @@ def test_a_newer_list_that_is_shown_is_taken_whatever_was_named(home: Room) -> N
     publish(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
-    named = LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault)
+    named = DEVICE_LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault)
     assert named is not None
     assert (named.head.epoch, named.tries) == (2**40, 1)
 
@@ -246,7 +246,7 @@ def test_a_claim_of_a_newer_list_of_ours_is_told_as_a_claim(home: Room) -> None:
     for _ in range(4):
         fetch_messages(ana.device)
         home.clock.wind(hours=9)
-    assert contradictions(ana) == [("", Contradiction.SPLIT)]
+    assert contradictions(ana) == [("", DeviceListContradiction.SPLIT)]
 
 
 def publish(ana: Person) -> None:
@@ -264,7 +264,7 @@ def test_a_list_of_ours_that_we_did_not_make_is_told(home: Room) -> None:
     ben.sends(SMALL, ana)
     for _ in range(2):
         fetch_messages(ana.device)
-    assert contradictions(ana) == [("", Contradiction.SPLIT)]
+    assert contradictions(ana) == [("", DeviceListContradiction.SPLIT)]
 
 
 @pytest.mark.threat("server-adds-device")
@@ -302,7 +302,7 @@ def test_two_devices_that_change_the_list_at_once_are_told(home: Room) -> None:
     revoke_device("watch", lost=False, sheet=None, device=phone.device)
     revoke_device("watch", lost=True, sheet=None, device=ana.device)
     catch_up(ana, phone)
-    assert contradictions(ana) == contradictions(phone) == [("", Contradiction.FORKED)]
+    assert contradictions(ana) == contradictions(phone) == [("", DeviceListContradiction.FORKED)]
     assert own_device(ana.device).person.epoch == own_device(phone.device).person.epoch == 4
 
 
@@ -320,10 +320,10 @@ def test_a_message_that_waits_for_somebody_frozen_does_not_leave(home: Room) -> 
     (why,) = flush_outbox(ben.device).stayed.values()
     assert isinstance(why, ContradictoryLists)
     assert ana.received() == before
-    (sent,) = sent_messages(ben.device)
+    (sent,) = query_sent_messages(ben.device)
     assert [copy.describe_state for copy in sent.copies] == ["not sent yet"]
     with ben.device.vault.transaction():
         store_contact(unfreeze_contact(contact_named("ana", ben.device), ben.device), ben.device)
     assert not flush_outbox(ben.device).stayed
-    (sent,) = sent_messages(ben.device)
+    (sent,) = query_sent_messages(ben.device)
     assert [copy.describe_state for copy in sent.copies] == ["waiting"]

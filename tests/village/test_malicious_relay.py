@@ -33,10 +33,10 @@ from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, OpenedConten
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus, SendToken, WaitingEnvelope
 from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
@@ -302,7 +302,7 @@ def test_what_was_acknowledged_and_thrown_away_is_the_relays_to_lose(
         ana.sends(SMALL, ben)
     ana.sends(SMALL, ben)
     assert len(opened(ben)) == 1
-    lost, _ = sorted(sent_messages(ana.device), key=lambda sent: sent.copies[0].state.value)
+    lost, _ = sorted(query_sent_messages(ana.device), key=lambda sent: sent.copies[0].state.value)
     assert lost.copies[0].state is EnvelopeState.EXPIRED  # "the relay holds no such message"
 
 
@@ -352,7 +352,7 @@ def test_keys_that_are_not_of_that_device_are_not_sealed_to(room: Room, swap: st
     def swapped(honest: Honest, url: str, *arguments: Any) -> Any:
         return SWAPS[swap](honest(url, *arguments), bundle_of(honest, mallory, url))
 
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     with (
         dan.courier.playing(claim_prekeys=swapped),
         pytest.raises((BadSignature, BadPrekey)),
@@ -372,7 +372,7 @@ def test_keys_that_are_not_of_that_device_are_not_sealed_to(room: Room, swap: st
 )
 def test_nobody_is_half_added_by_a_relay_that_refuses(room: Room, error: EntrenousError) -> None:
     ben, dan = room["ben"], room.settles("dan")
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     for call in ("key_bundle", "claim_prekeys"):
         with dan.courier.playing(**{call: failing(error)}), pytest.raises(type(error)):
             add_person(link, "ben", dan.device)
@@ -429,7 +429,7 @@ def test_a_wrong_half_of_the_key_opens_nothing_and_uses_nothing_up(
             opened(ben)
     assert received_messages(ben.device)[0].state is InboxState.WAITING
     assert len(opened(ben)) == 1
-    assert sent_messages(ana.device)[0].copies[0].state is EnvelopeState.OPENED
+    assert query_sent_messages(ana.device)[0].copies[0].state is EnvelopeState.OPENED
 
 
 def test_a_file_that_is_kept_back_is_there_later(ana: Person, ben: Person) -> None:
@@ -461,7 +461,7 @@ def test_an_opening_that_breaks_off_anywhere_counts_once(
         assert open_message(name, ben.device).files
     with pytest.raises(UsedUp):
         open_message(name, ben.device)
-    copy = sent_messages(ana.device)[0].copies[0]
+    copy = query_sent_messages(ana.device)[0].copies[0]
     assert (
         ana.device.courier.envelope_status(
             copy.relay_url, copy.envelope, copy.withdraw_token
@@ -480,7 +480,7 @@ def test_a_lie_about_a_state_does_not_keep_a_message_from_being_taken_back(
     posted = ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     with ana.courier.playing(envelope_status=lambda *_: EnvelopeStatus(lie, opened=0)):
-        sent_messages(ana.device)
+        query_sent_messages(ana.device)
     recall_message(posted.name, ana.device)
     with pytest.raises(TakenBack):
         opened(ben)

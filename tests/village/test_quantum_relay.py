@@ -22,9 +22,9 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.letter.prekeys import publish_prekeys
-from entrenous.send.letter.receipts import OWED_RECEIPT_TABLE, send_receipts
-from entrenous.send.people.contact_history import last_heard_at, query_prekey_date
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.letter.receipts import OWED_RECEIPT_TABLE, queue_due_receipts
+from entrenous.send.people.contact_history import last_heard_at, update_last_heard_from_prekey
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared
 from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
 from tests.in_memory.vault import MemoryVault
@@ -116,7 +116,7 @@ def test_a_prekey_that_is_signed_without_mldsa_is_refused(
     room: Room, names: tuple[str, ...]
 ) -> None:
     ana, ben = room["ana"], room["ben"]
-    forged, link = published(thief_of(ben, room), reaches=False), make_invite(ben.device)
+    forged, link = published(thief_of(ben, room), reaches=False), make_invite_link(ben.device)
     assert refuses(ana, link, lambda true: swapped(true, forged, names))
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)
@@ -128,7 +128,7 @@ def test_a_prekey_that_is_signed_without_mldsa_is_refused(
 def test_a_prekey_of_another_batch_is_refused(room: Room, names: tuple[str, ...]) -> None:
     """All of it is honest: the relay kept what it was brought before."""
     ana, ben = room["ana"], room["ben"]
-    earlier, link = published(ben.device), make_invite(ben.device)
+    earlier, link = published(ben.device), make_invite_link(ben.device)
     publish_prekeys(ben.device)
     assert refuses(ana, link, lambda true: swapped(true, earlier, names))
     add_person(link, "ben", ana.device)
@@ -139,7 +139,7 @@ def test_a_prekey_of_another_batch_is_refused(room: Room, names: tuple[str, ...]
 def test_a_prekey_of_another_device_of_hers_is_refused(room: Room, names: tuple[str, ...]) -> None:
     ana, ben = room["ana"], room["ben"]
     phones = published(links(room, ben, "phone").device)
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     assert refuses(ana, link, lambda true: swapped(true, phones, names))
 
 
@@ -149,7 +149,7 @@ def test_a_batch_of_the_mailbox_before_a_move_is_refused(room: Room) -> None:
     earlier = published(ben.device)
     move_device(THERE, None, ben.device)
     flush_outbox(ben.device)
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     assert refuses(ana, link, lambda true: swapped(true, earlier, EVERY_SWAP[-1]))
     add_person(link, "ben", ana.device)
 
@@ -165,7 +165,7 @@ def test_a_device_that_is_silent_is_not_heard_of_by_a_forged_prekey(room: Room) 
     room.clock.wind(days=30)
     forged = published(thief_of(ben, room), reaches=False)
     with handing_out(ana, lambda true: swapped(true, forged, EVERY_SWAP[-1])):
-        query_prekey_date(contact, key, ana.device)
+        update_last_heard_from_prekey(contact, key, ana.device)
     assert ana.courier.calls["claim_prekeys"] > 1
     assert last_heard_at(contact, key, ana.device) == before
 
@@ -183,7 +183,7 @@ def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(room: Room) -
     assert owed is not None
     OWED_RECEIPT_TABLE.store(replace(owed, event=ReceiptEvent.OPENED), key, thief.vault)
     room.clock.wind(minutes=16)
-    send_receipts(thief)
+    queue_due_receipts(thief)
     flush_outbox(thief)
     fetch_messages(ana.device)
     assert take_undecryptable_count(ana.device) == 1

@@ -33,7 +33,7 @@ from entrenous.send.letter.write import addressee_of, outer_parts_without_conten
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from tests.send.send_device import SMALL, THERE, Person, Room, made_once
 from tests.village.households import bare, catch_up, ids, in_touch, link, links
 
@@ -94,7 +94,7 @@ def test_one_device_that_takes_nothing_more_is_no_refusal(home: Room) -> None:
     catch_up(ana, phone, ben, ana)
     revoke_device("phone", lost=False, sheet=None, device=ben.device)
     assert ana.sends(SMALL, ben).devices == {"ben": 1}
-    (sent,) = sent_messages(ana.device)
+    (sent,) = query_sent_messages(ana.device)
     assert sorted(copy.describe_state for copy in sent.copies) == ["refused", "waiting"]
     assert ben.received() == 1
 

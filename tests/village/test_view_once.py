@@ -21,7 +21,7 @@ from entrenous.send.letter.letter_nouns import FrameFile, MessageFrame
 from entrenous.send.message.states import InboxState, OpenedElsewhere, ReceivedMessage
 from entrenous.send.open import WriteFile, open_message, show_received_message
 from entrenous.send.recall import recall_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, served
 from tests.carry.test_expire import arrive
@@ -140,7 +140,7 @@ def test_nothing_of_it_is_kept_and_it_opens_once(friends: Room, ben: Person) -> 
     with pytest.raises(UsedUp) as refused:
         open_message(name, ben.device)
     assert not isinstance(refused.value, OpenedElsewhere)
-    assert sent_messages(friends["ana"].device)[0].copies[0].state is EnvelopeState.OPENED
+    assert query_sent_messages(friends["ana"].device)[0].copies[0].state is EnvelopeState.OPENED
 
 
 @pytest.mark.threat("n-plus-one-views")
@@ -185,7 +185,7 @@ def test_a_view_that_was_broken_off_may_be_repeated_and_counts_once(
         open_message(name, ben.device).files[0].data
         == shown.getvalue()[: len(shown.getvalue()) // 3]
     )
-    copy = sent_messages(friends["ana"].device)[0].copies[0]
+    copy = query_sent_messages(friends["ana"].device)[0].copies[0]
     told = friends["ana"].device.courier.envelope_status(
         copy.relay_url, copy.envelope, copy.withdraw_token
     )
@@ -224,7 +224,9 @@ def test_the_other_device_is_told_that_it_was_opened_elsewhere(ben: Person) -> N
 
 @pytest.mark.threat("view-once-bypass")
 def test_taken_back_before_the_first_view_it_never_opens(friends: Room, ben: Person) -> None:
-    recall_message(sent_messages(friends["ana"].device)[0].message.name, friends["ana"].device)
+    recall_message(
+        query_sent_messages(friends["ana"].device)[0].message.name, friends["ana"].device
+    )
     with pytest.raises(TakenBack):
         open_message(newest(ben).name, ben.device)
     assert newest(ben).state is InboxState.TAKEN_BACK

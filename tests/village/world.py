@@ -19,9 +19,9 @@ from entrenous.device.identities import own_device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.people.compare_keys import safety_number
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_by_id, mark_keys_compared
 from entrenous.send.send import PostedMessage, send_message
 from entrenous.send.set_up import set_up
@@ -66,7 +66,7 @@ class Villager:
 
     def adds(self, other: "Villager") -> None:
         """Add another person by her invite; both have then heard of each other."""
-        add_person(make_invite(other.device), other.name, self.device)
+        add_person(make_invite_link(other.device), other.name, self.device)
         fetch_messages(other.device)
         fetch_messages(self.device)
         self.compares(other)
@@ -84,7 +84,7 @@ class Villager:
     ) -> PostedMessage:
         """Send one photo, with the guard's questions answered."""
         names = tuple(RecipientId(one.name) for one in to)
-        policy = Policy(self.device.clock.now() + timedelta(days=days), opens)
+        policy = MessagePolicy(self.device.clock.now() + timedelta(days=days), opens)
         draft = Draft((photo,), names, policy, confirmed=frozenset(str(name) for name in names))
         return send_message(draft, self.device)
 

@@ -41,9 +41,9 @@ from entrenous.base.limits import PREKEY_BYTES_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BadLetter, BlobRef
 from entrenous.send.formats.identity_formats import (
-    read_invite,
+    read_invite_link,
     read_prekey,
-    write_invite,
+    write_invite_link,
     write_prekey,
     write_prekey_statement,
 )
@@ -76,16 +76,16 @@ from entrenous.send.letter.letter_nouns import (
     LetterAddress,
     Manifest,
     MessageFrame,
-    PersonHead,
+    MessageReference,
+    PersonListHead,
+    PublicXWingKey,
     Reaction,
     RecallNote,
-    ReplyTo,
     SyncNote,
     SyncTopic,
     TokenRangeNote,
     UnknownBody,
     UsedUpLinkNote,
-    XWingKey,
 )
 from entrenous.send.people.people_nouns import BadInvite, Invite
 from entrenous.wire.cbor import decode, encode
@@ -139,7 +139,7 @@ MANIFEST = Manifest(
     fetch_token=Secret(b"f" * 32),
     open_token=Secret(b"o" * 32),
     relay_url="https://relay.example",
-    heads=(PersonHead(ANA, 1, b"1" * 32), PersonHead(BEN, 2, b"2" * 32)),
+    heads=(PersonListHead(ANA, 1, b"1" * 32), PersonListHead(BEN, 2, b"2" * 32)),
 )
 HEADER = Header(
     from_person=ANA,
@@ -151,7 +151,7 @@ HEADER = Header(
     prekey=None,
     message=MessageId(b"m" * 16),
     counter=1,
-    next_key=XWingKey(b"n" * 8, b"x" * 1216),
+    next_key=PublicXWingKey(b"n" * 8, b"x" * 1216),
     curve25519=b"c" * 32,
     envelope=EnvelopeId(b"e" * 16),
     body_sha256=b"h" * 32,
@@ -391,13 +391,13 @@ def test_the_longest_prekeys_and_proofs_keep_within_their_limits() -> None:
     assert len(write_body(Receipts((RECEIPT,) * 5, SIGNED_BATCH))) < 8192 - 2048
 
 
-LINK = write_invite(INVITE)
+LINK = write_invite_link(INVITE)
 
 
 def test_an_invite_is_a_short_link() -> None:
     assert LINK.startswith("entrenous:1:")
     assert len(LINK) < 200
-    assert read_invite(LINK) == INVITE
+    assert read_invite_link(LINK) == INVITE
 
 
 @pytest.mark.parametrize(
@@ -420,7 +420,7 @@ def test_an_invite_is_a_short_link() -> None:
 )
 def test_malformed_invite_is_refused(bad: str) -> None:
     with pytest.raises(BadInvite):
-        read_invite(bad)
+        read_invite_link(bad)
 
 
 # --- letters -------------------------------------------------------------------------------------
@@ -626,7 +626,11 @@ def test_the_manifest_is_what_a_key_is_bound_to() -> None:
     for differs in (
         *({"opens": 2}, {"audience": ((ANA, ANAS),)}, {"expires_at": None}, {"circle": bytes(16)}),
         {"may_export": True},
-        *({"heads": ()}, {"marks": (None,)}, {"reply": ReplyTo(ANA, MessageId(bytes(16)))}),
+        *(
+            {"heads": ()},
+            {"marks": (None,)},
+            {"reply": MessageReference(ANA, MessageId(bytes(16)))},
+        ),
     ):
         assert write_manifest(replace(MANIFEST, **differs)) != write_manifest(MANIFEST)  # type: ignore[arg-type]
 

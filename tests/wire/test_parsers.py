@@ -41,9 +41,9 @@ from entrenous.base.screen_text import is_terminal_control
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BlobRef
 from entrenous.send.formats.identity_formats import (
-    read_invite,
+    read_invite_link,
     read_prekey,
-    write_invite,
+    write_invite_link,
     write_prekey,
     write_prekey_statement,
 )
@@ -66,16 +66,16 @@ from entrenous.send.letter.letter_nouns import (
     KeyBundleNote,
     Manifest,
     MessageFrame,
-    PersonHead,
+    MessageReference,
+    PersonListHead,
+    PublicXWingKey,
     Reaction,
     RecallNote,
-    ReplyTo,
     SyncNote,
     SyncTopic,
     TokenRangeNote,
     UnknownBody,
     UsedUpLinkNote,
-    XWingKey,
 )
 from entrenous.send.people.people_nouns import Invite
 from entrenous.wire.cbor import decode, encode
@@ -202,7 +202,7 @@ headers = st.builds(
     st.none() | key_ids,
     ids,
     counts,
-    st.builds(XWingKey, key_ids, exactly(1216)),
+    st.builds(PublicXWingKey, key_ids, exactly(1216)),
     hashes,
     ids,
     hashes,
@@ -217,7 +217,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
     """Manifests with heads of exactly their audience, and a mark or none for each file."""
     body = draw(_manifests)
     people = sorted({person for person, _ in body.audience})
-    heads = tuple(PersonHead(person, draw(counts), draw(hashes)) for person in people)
+    heads = tuple(PersonListHead(person, draw(counts), draw(hashes)) for person in people)
     marks = tuple(draw(st.none() | hashes) for _ in body.blobs[1:])
     return replace(body, heads=heads, marks=marks)
 
@@ -238,7 +238,7 @@ _manifests = st.builds(
     relay_url=urls,
     heads=st.just(()),
     marks=st.just(()),
-    reply=st.none() | st.builds(ReplyTo, hashes, ids),
+    reply=st.none() | st.builds(MessageReference, hashes, ids),
     circle=st.none() | ids,
 )
 shown = st.text(max_size=100).filter(lambda text: not any(map(is_terminal_control, text)))
@@ -287,7 +287,7 @@ class Parser:
 
 def invite_from(untrusted: bytes) -> Invite:
     """Decode any bytes as a link's text."""
-    return read_invite(untrusted.decode("latin-1"))
+    return read_invite_link(untrusted.decode("latin-1"))
 
 
 PARSERS = {
@@ -306,7 +306,7 @@ PARSERS = {
         read_sealed_letter,
     ),
     "frame": Parser(frames, write_frame, read_frame),
-    "invite": Parser(invites, lambda invite: write_invite(invite).encode(), invite_from),
+    "invite": Parser(invites, lambda invite: write_invite_link(invite).encode(), invite_from),
 }
 every_parser = pytest.mark.parametrize("name", PARSERS)
 

@@ -8,9 +8,9 @@ import pytest
 
 from entrenous.base.errors import Malformed
 from entrenous.send.formats.identity_formats import (
-    read_invite,
+    read_invite_link,
     read_prekey,
-    write_invite,
+    write_invite_link,
     write_prekey,
 )
 from entrenous.send.formats.letter_format import read_body, read_header, write_body, write_header
@@ -32,7 +32,10 @@ FORMATS: dict[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
     "frame": (read_frame, write_frame),
     "header": (read_header, write_header),
     "list": (lambda untrusted: read_device_list(untrusted).said, write_device_list),
-    "invite": (lambda link: read_invite(link.decode()), lambda one: write_invite(one).encode()),
+    "invite": (
+        lambda link: read_invite_link(link.decode()),
+        lambda one: write_invite_link(one).encode(),
+    ),
     "prekey": (read_prekey, lambda key: write_prekey(key.statement, key.place, key.batch)),
 }
 

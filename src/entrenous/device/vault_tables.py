@@ -24,9 +24,9 @@ INVITE_NOTICE: Final = "link-notice"  # order: what became of invite links, to b
 TOKEN_REGISTRATION: Final = "chore-2"  # noqa: S105
 # order: encoded changes of tokens to send to our relay
 TOKEN_CHANGE_BATCH: Final = "batch"  # noqa: S105
-TOKEN_REVOCATION: Final = "withdraw-2"  # noqa: S105 - hash of the last token: tokens to revoke
+TOKEN_WITHDRAWAL: Final = "withdraw-2"  # noqa: S105 - hash of the last token: tokens to revoke
 # hash of the last token: tokens that the relay has revoked
-REVOKED_TOKEN: Final = "withdrawn"  # noqa: S105
+WITHDRAWN_TOKEN: Final = "withdrawn"  # noqa: S105
 # PEER: the tokens with which they may write to us
 ISSUED_TOKEN_RANGE: Final = "window-in"  # noqa: S105
 # PEER and token hash: token ranges that were replaced
@@ -70,7 +70,7 @@ UNREPORTED_OPENING: Final = "finish-2"
 # envelope: letters that could not be decrypted, not shown to the user yet
 UNDECRYPTABLE_LETTER: Final = "aside"
 # envelope: letters that wait for a device list that we do not know yet
-LETTER_AWAITING_LIST: Final = "late"
+LETTER_AWAITING_DEVICE_LIST: Final = "late"
 # envelope: letters of a kind that only newer programs know, not shown to the user yet
 LETTER_FROM_NEWER_PROGRAM: Final = "newer"
 DEVICE_LIST: Final = "list"  # person: the newest verified key bundle, and all verified list heads
@@ -87,7 +87,7 @@ GREETING_SENT: Final = "greeted"
 DEVICE_TO_GREET: Final = "greet-device"
 LINKED_DEVICE: Final = "sibling"  # device: the person's other devices
 # person: the head of a device list that a letter names and that we have not seen
-LIST_TO_FETCH: Final = "named"
+DEVICE_LIST_TO_FETCH: Final = "named"
 DEVICE_LIST_FORK: Final = "fork"  # person: two lists that contradict each other, as evidence
 MAILBOX_TO_DELETE: Final = "close"  # mailbox: mailboxes to be deleted
 PREPARED_MAILBOX: Final = "next-home"  # relay: mailboxes prepared for a move to that relay
@@ -106,12 +106,12 @@ RATCHET_TABLES: Final = (
         INVITE_USE_TO_ANSWER,
         UNREPORTED_OPENING,
         INVITE,
-        LETTER_AWAITING_LIST,
+        LETTER_AWAITING_DEVICE_LIST,
     ),
     *(
         TOKEN_REGISTRATION,
         TOKEN_CHANGE_BATCH,
-        TOKEN_REVOCATION,
+        TOKEN_WITHDRAWAL,
         ISSUED_TOKEN_RANGE,
         RETIRED_TOKEN_RANGE,
         HELD_TOKEN_RANGE,

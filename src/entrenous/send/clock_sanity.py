@@ -19,7 +19,7 @@ def now_in_whole_seconds(device: Device) -> datetime:
     return device.clock.now().replace(microsecond=0)
 
 
-def default_letter_expiry(device: Device, keep_days: int = EXPIRY_DAYS_MAX) -> datetime:
+def contentless_letter_expiry(device: Device, keep_days: int = EXPIRY_DAYS_MAX) -> datetime:
     """Return the expiry of a letter without content (no message, but for example a hello) at a
     relay that keeps letters for ``keep_days``.
 

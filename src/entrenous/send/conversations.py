@@ -11,13 +11,13 @@ from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_messages import SealedCopy, SendState, UnknownMessage
 from entrenous.send.inbox import received_message_named
 from entrenous.send.message.states import ReceivedMessage
-from entrenous.send.people.circles import Conversation
+from entrenous.send.people.circles import MessageParticipants
 from entrenous.send.status import sealed_copies
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
-def conversation_of(name: str, device: Device) -> Conversation:
-    """Return the conversation of a message that we sent or received.
+def participants_of_message(name: str, device: Device) -> MessageParticipants:
+    """Return the people in the conversation of a message that we sent or received.
 
     Once a received message can no longer be opened, only its sender is still known.
 
@@ -27,17 +27,19 @@ def conversation_of(name: str, device: Device) -> Conversation:
     received = received_message_named(name, device)
     if received is not None:
         people = recipients_of_received(received) - {own_device(device).person.id}
-        return Conversation(received.name, people | {received.sender}, received.sender)
+        return MessageParticipants(received.name, people | {received.sender}, received.sender)
     sent = device.ledger.message_named(name)
     copies = sealed_copies(sent, device)
     if not copies:  # marked for another channel, so it has no conversation
         raise UnknownMessage(name=name)
-    return Conversation(sent.name, frozenset(one.person for one in copies if _has_or_may_get(one)))
+    return MessageParticipants(
+        sent.name, frozenset(one.person for one in copies if _has_or_may_get(one))
+    )
 
 
-def contact_names_in(conversation: Conversation | None, device: Device) -> list[str]:
-    """Return the names of the people in a conversation who are our contacts and not blocked."""
-    people = frozenset[PersonId]() if conversation is None else conversation.people
+def contact_names_among(participants: MessageParticipants | None, device: Device) -> list[str]:
+    """Return the names of the participants who are our contacts and not blocked."""
+    people = frozenset[PersonId]() if participants is None else participants.people
     known = [one for one in contacts(device) if one.person.id in people]
     return [one.name for one in known if not one.blocked]
 

@@ -27,24 +27,24 @@ from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.arrivals import (
-    LETTER_AWAITING_LIST_TABLE,
+    LETTER_AWAITING_DEVICE_LIST_TABLE,
     apply_letter,
-    keep_letter_until_list_known,
+    keep_letter_awaiting_device_list,
+    openable_kept_letters,
     record_undecryptable_letter,
-    take_openable_letters,
     take_update_notice,
 )
-from entrenous.send.letter.letter_nouns import PersonHead
-from entrenous.send.letter.prekeys import top_up_prekeys
+from entrenous.send.letter.letter_nouns import PersonListHead
+from entrenous.send.letter.prekeys import top_up_and_rotate_prekeys
 from entrenous.send.letter.read import read_letter
-from entrenous.send.letter.receipts import send_receipts
+from entrenous.send.letter.receipts import queue_due_receipts
 from entrenous.send.letter.relay_tasks import repeat_requests_after_restore
 from entrenous.send.open import report_finished_openings
-from entrenous.send.people.invite import answer_greetings
+from entrenous.send.people.invite import greet_invited_people
 from entrenous.send.people.people_nouns import NotInvited
 from entrenous.send.recall import retry_recalls
 from entrenous.send.set_up import finish_set_up
-from entrenous.send.tokens.distribute import greet_devices, top_up_ranges
+from entrenous.send.tokens.distribute import greet_devices, maintain_issued_ranges
 from entrenous.wire.relay_nouns import RolledBack, WaitingEnvelope
 
 # Errors caused by this device, its disk or a relay, not by the letter. The letter stays at the
@@ -80,8 +80,10 @@ def fetch_messages(device: Device) -> FetchResult:
     send_sync_letters(device)
     problems = list[EntrenousError]()
     try:
-        count = _fetch_all_mailboxes(me.home, problems, device)
-        top_up_prekeys(device)  # our own housekeeping, before letters leave (relay.md section 14)
+        count = _fetch_and_queue_answers(me.home, problems, device)
+        top_up_and_rotate_prekeys(
+            device
+        )  # our own housekeeping, before letters leave (relay.md section 14)
     except EntrenousError:
         flush_outbox(device)
         raise
@@ -94,7 +96,7 @@ def fetch_messages(device: Device) -> FetchResult:
     )
 
 
-def _fetch_all_mailboxes(
+def _fetch_and_queue_answers(
     home: MailboxAddress, problems: list[EntrenousError], device: Device
 ) -> int:
     """Fetch letters from all our mailboxes, and queue the answers to them; return the number of
@@ -102,17 +104,17 @@ def _fetch_all_mailboxes(
     """
     count = _fetch_mailbox(home, device) + _fetch_former_mailboxes(problems, device)
     report_finished_openings(device)
-    answer_greetings(device)
+    greet_invited_people(device)
     fetch_named_lists(device)
-    for waiting in take_openable_letters(device):
+    for waiting in openable_kept_letters(device):
         _process_letter(waiting, device)
     greet_devices(device)
     problems.extend(prepare_to_follow_moves(device))
     send_sync_letters(device)
     repeat_requests_after_restore(device)
     retry_recalls(device)
-    top_up_ranges(device)
-    send_receipts(device)
+    maintain_issued_ranges(device)
+    queue_due_receipts(device)
     return count
 
 
@@ -164,22 +166,22 @@ def _process_letter(waiting: WaitingEnvelope, device: Device) -> None:
         # A bad letter must not block the letters after it, and must not be fetched again and again.
         with device.vault.transaction():
             _mark_letter_as_seen(key, device)
-            if not keep_letter_until_list_known(waiting, why, device):
+            if not keep_letter_awaiting_device_list(waiting, why, device):
                 record_undecryptable_letter(key, device)
-            _record_named_lists(why, device)
+            _record_unknown_or_forked_list(why, device)
 
 
 def _mark_letter_as_seen(key: str, device: Device) -> None:
     device.vault.put(SEEN_LETTER, key, b"")
-    LETTER_AWAITING_LIST_TABLE.drop(key, device.vault)
+    LETTER_AWAITING_DEVICE_LIST_TABLE.drop(key, device.vault)
 
 
-def _record_named_lists(why: EntrenousError, device: Device) -> None:
+def _record_unknown_or_forked_list(why: EntrenousError, device: Device) -> None:
     """Record the device lists that a rejected letter names."""
     missing = why.facts.get("lacks")
     if isinstance(why, ForkedDeviceList):
         freeze_contact(why, device)
-    elif isinstance(missing, PersonHead):
+    elif isinstance(missing, PersonListHead):
         # in this case the letter is authenticated: our own device wrote it
         ours = missing.person == own_device(device).person.id
         record_named_list(

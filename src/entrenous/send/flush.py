@@ -33,7 +33,7 @@ from entrenous.device.relay_lock_client import format_local_time
 from entrenous.device.sent_messages import SealedCopy, SendState, UnknownMessage
 from entrenous.device.vault_tables import TOKEN_REGISTRATION
 from entrenous.send.clock_sanity import trusted_time
-from entrenous.send.letter.relay_tasks import do_relay_tasks
+from entrenous.send.letter.relay_tasks import send_pending_relay_changes
 from entrenous.send.message.blob_transfer import (
     SentBytesCallback,
     ignore_sent_bytes,
@@ -45,26 +45,26 @@ from entrenous.send.message.states import CopyEvent
 from entrenous.send.outbox import (
     OUTBOX_TABLE,
     OutboxItem,
-    add_to_outbox,
     clock_difference_error,
     copy_in_envelope,
-    date_refusal_error,
     drop_outbox_item,
+    expiry_refusal_error,
     outbox_items,
     outbox_key,
     record_copy_event,
+    store_outbox_item,
     with_new_expiry,
 )
 from entrenous.send.people.people_nouns import DEVICE_LIST_FORK_TABLE, ContradictoryLists
 from entrenous.send.set_up import finish_set_up
-from entrenous.send.tokens.token_ranges import HeldRange, OutOfTokens
+from entrenous.send.tokens.token_ranges import HeldTokens, OutOfTokens
 from entrenous.send.tokens.use import (
     IndexedToken,
     first_token_for,
-    held_range,
+    held_tokens,
     is_only_reserved_token_left,
     token_mailbox,
-    use_range_token,
+    use_range_or_lent_token,
 )
 
 # After one of these errors an item stays in the outbox: the relay is unreachable, busy or newer,
@@ -98,7 +98,7 @@ class FlushResult:
     problems.
     """
 
-    left: int
+    posted_count: int
     stayed: Mapping[EnvelopeId, EntrenousError]
     problems: tuple[EntrenousError, ...]
 
@@ -109,7 +109,7 @@ class _FlushPass:
 
     problems: list[EntrenousError]
     on_sent: SentBytesCallback
-    left: int = 0
+    posted_count: int = 0
     held_up: dict[str, EntrenousError] = field(default_factory=dict)
     stayed: dict[EnvelopeId, EntrenousError] = field(default_factory=dict)
 
@@ -130,17 +130,17 @@ def flush_outbox(device: Device, on_sent: SentBytesCallback = ignore_sent_bytes)
     except EntrenousError as error:
         stayed = {item.envelope.id: error for item in outbox_items(device)}
         return FlushResult(0, stayed, (error,))
-    task_problems = do_relay_tasks(device)
+    task_problems = send_pending_relay_changes(device)
     current_pass = _FlushPass(list(task_problems), on_sent)
     for item in outbox_items(device):
         why = _reason_to_wait(item, current_pass, task_problems, device) or _try_to_post(
             item, current_pass, device
         )
         if why is None:
-            current_pass.left += 1
+            current_pass.posted_count += 1
         else:
             current_pass.stayed[item.envelope.id] = why
-    return FlushResult(current_pass.left, current_pass.stayed, tuple(current_pass.problems))
+    return FlushResult(current_pass.posted_count, current_pass.stayed, tuple(current_pass.problems))
 
 
 def _reason_to_wait(
@@ -215,7 +215,7 @@ def _try_to_post(
         if updated is None:
             current_pass.problems.append(_drop_refused(item, why, device))
             return why
-        add_to_outbox(updated, device)
+        store_outbox_item(updated, device)
         return OutOfTokens()
     except EntrenousError as why:
         current_pass.problems.append(_drop_refused(item, why, device))
@@ -227,7 +227,7 @@ def _store_with_accepted_token(item: OutboxItem, device: Device) -> OutboxItem |
     with device.vault.transaction():
         ready = _with_accepted_token(item, device)
         if ready is not None and ready is not item:
-            add_to_outbox(ready, device)
+            store_outbox_item(ready, device)
     return ready
 
 
@@ -253,13 +253,13 @@ def _post_with_accepted_expiry(
     except (TooFarAhead, Expired) as why:
         copy = copy_in_envelope(item.envelope.id, device)
         if copy is not None:
-            raise date_refusal_error(why, item, copy, device) from None
+            raise expiry_refusal_error(why, item, copy, device) from None
         updated = with_new_expiry(item, why, device)
         if updated is None or not new_expiries_left:
             raise clock_difference_error(
                 PostponedUntilClockIsRight, why, item.relay_url, device
             ) from None
-        add_to_outbox(updated, device)
+        store_outbox_item(updated, device)
         _post_with_accepted_expiry(updated, on_sent, device, new_expiries_left - 1)
 
 
@@ -291,7 +291,7 @@ def _upload_blobs_of(item: OutboxItem, on_sent: SentBytesCallback, device: Devic
     if is_worth_resuming(item) and not item.begun:
         # Recorded before the first byte leaves, so that after a crash the relay is asked how much
         # arrived.
-        add_to_outbox(replace(item, begun=True), device)
+        store_outbox_item(replace(item, begun=True), device)
     upload_blobs(item, device, on_sent)
 
 
@@ -334,7 +334,7 @@ def _with_accepted_token(item: OutboxItem, device: Device) -> OutboxItem | None:
     """
     if item.peer is None:
         return item
-    held = held_range(item.peer, device)
+    held = held_tokens(item.peer, device)
     if _has_no_token(item):
         return _with_first_token(item, item.peer, held, device)
     if item.index is None or held.seed is None:
@@ -358,14 +358,14 @@ def _without_refused_token(item: OutboxItem, device: Device) -> OutboxItem | Non
     """
     if item.peer is None or item.index is None:
         return None
-    held = held_range(item.peer, device)
+    held = held_tokens(item.peer, device)
     if held.seed is not None or held.old is not None:
         return None
     return replace(item, token=NO_TOKEN, index=None)
 
 
 def _with_first_token(
-    item: OutboxItem, peer_id: str, held: HeldRange, device: Device
+    item: OutboxItem, peer_id: str, held: HeldTokens, device: Device
 ) -> OutboxItem | None:
     if item.envelope.expires_at <= trusted_time(device):
         raise WaitedTooLong
@@ -378,20 +378,20 @@ def _with_first_token(
         return None
     if is_only_reserved_token_left(peer_id, held, device):
         return None
-    token = use_range_token(peer_id, held, device) or _first_token(peer_id, device)
+    token = use_range_or_lent_token(peer_id, held, device) or _first_token(peer_id, device)
     return None if token.token == NO_TOKEN else _with_mailbox_and_token(valid_at, item, token)
 
 
 def _with_next_token(
-    item: OutboxItem, peer_id: str, held: HeldRange, device: Device
+    item: OutboxItem, peer_id: str, held: HeldTokens, device: Device
 ) -> OutboxItem | None:
     valid_at = token_mailbox(peer_id, held, device)
     is_there = valid_at == _mailbox_of(item)
     if valid_at is None or (item.blobs and not is_there):
         return item
-    if _is_item_token_valid(item, held, device, is_there=is_there):
+    if _is_replaced_range_token_valid(item, held, device, is_there=is_there):
         return item
-    token = use_range_token(peer_id, held, device) if held.next < held.until else None
+    token = use_range_or_lent_token(peer_id, held, device) if held.next < held.until else None
     return None if token is None else _with_mailbox_and_token(valid_at, item, token)
 
 
@@ -415,8 +415,8 @@ def _mailbox_of(item: OutboxItem) -> tuple[str, MailboxId]:
     return item.relay_url, item.envelope.mailbox
 
 
-def _is_item_token_valid(
-    item: OutboxItem, held: HeldRange, device: Device, *, is_there: bool
+def _is_replaced_range_token_valid(
+    item: OutboxItem, held: HeldTokens, device: Device, *, is_there: bool
 ) -> bool:
     """Return whether a token that is not in the current range is still accepted.
 

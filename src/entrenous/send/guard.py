@@ -25,8 +25,8 @@ from entrenous.send.people.circles import Circle, circles, circles_by_id, store_
 from entrenous.send.people.contact_history import (
     SentRecord,
     add_sent_record,
-    forget_cancelled_message,
-    messages_sent_to,
+    forget_sent_records_of_message,
+    latest_messages_sent_to,
 )
 from entrenous.send.people.keep_contacts import (
     contacts_named,
@@ -38,20 +38,20 @@ from entrenous.send.recipient_checks import (
     DraftContext,
     check_changed_keys,
     check_circle_size,
-    check_claimed_recipients,
     check_first_message,
     check_mixed_alphabets,
-    check_named_in_text,
     check_new_members,
+    check_others_named_in_text,
     check_outside_conversation,
+    check_sender_claimed_recipients,
     check_silent_devices,
     check_similar_names,
     check_trust,
     check_unknown_members,
-    claimed_recipients,
     device_silence_to_ask_about,
     former_recipients_named,
     had_media_at_current_trust,
+    sender_claimed_recipients,
 )
 
 _CHECKS_OF_PERSON: Final[tuple[Callable[[Contact, DraftContext], Iterator[str]], ...]] = (
@@ -61,9 +61,9 @@ _CHECKS_OF_PERSON: Final[tuple[Callable[[Contact, DraftContext], Iterator[str]],
     check_similar_names,
     check_mixed_alphabets,
     check_outside_conversation,
-    check_claimed_recipients,
+    check_sender_claimed_recipients,
     check_silent_devices,
-    check_named_in_text,
+    check_others_named_in_text,
 )
 # The checks for each person in a circle. Checks of the name are left out, since nobody typed the
 # name. Membership in the conversation is checked for the circle as a whole.
@@ -174,9 +174,11 @@ def _draft_context(draft: Draft, device: Device) -> DraftContext:
         to=recipients,
         known=known,
         circles=circles_by_id(draft.circles, device.vault),
-        talks={one.person.id: messages_sent_to(one.person.id, device) for one in recipients},
+        sent_records={
+            one.person.id: latest_messages_sent_to(one.person.id, device) for one in recipients
+        },
         named_in_text=former_recipients_named(draft, recipients, known, device),
-        claimed=claimed_recipients(draft, recipients, device),
+        claimed=sender_claimed_recipients(draft, recipients, device),
         now=device.clock.now(),
         device=device,
     )
@@ -261,7 +263,7 @@ def undo_recipient_record(message: MessageId, device: Device) -> None:
 
     People and circle members who were new before the message count as new again.
     """
-    forget_cancelled_message(message, device)
+    forget_sent_records_of_message(message, device)
     for circle in circles(device.vault):
         if circle.sent_last == message:
             restored = replace(circle, sent_to=circle.sent_before, sent_last=None)
@@ -271,15 +273,15 @@ def undo_recipient_record(message: MessageId, device: Device) -> None:
 def _make_sent_record(
     message: Message, draft: Draft, contact: Contact, device: Device
 ) -> SentRecord:
-    talks, now = messages_sent_to(contact.person.id, device), device.clock.now()
-    before = talks[-1].asked_at if talks else None
-    asked = device_silence_to_ask_about(contact, talks, now, device) is not None
+    sent_records, now = latest_messages_sent_to(contact.person.id, device), device.clock.now()
+    before = sent_records[-1].asked_at if sent_records else None
+    asked = device_silence_to_ask_about(contact, sent_records, now, device) is not None
     devices = frozenset(key.device for key in contact.person.devices)
     return SentRecord(
         at=message.sent_at,
         message=message.id,
         devices=devices,
         trust=contact.trust,
-        media=bool(draft.files) or had_media_at_current_trust(contact, talks),
+        media=bool(draft.files) or had_media_at_current_trust(contact, sent_records),
         asked_at=now if asked else before,
     )

@@ -21,7 +21,7 @@ from entrenous.device.vault_tables import (
     inbox_key,
 )
 from entrenous.send.clock_sanity import trusted_time
-from entrenous.send.letter.letter_nouns import ReplyTo
+from entrenous.send.letter.letter_nouns import MessageReference
 from entrenous.send.letter.receipts import owe_opening_receipt
 from entrenous.send.message.blob_transfer import delete_partial_downloads
 from entrenous.send.message.draft import CannotOpenOwnMessage
@@ -64,7 +64,7 @@ def received_message_by_key(key: str, device: Device) -> ReceivedMessage | None:
 def _with_expiry_applied(
     now: datetime, received: ReceivedMessage, device: Device
 ) -> ReceivedMessage:
-    if received.state in ENDED_STATES or not _has_ended_by(now, received):
+    if received.state in ENDED_STATES or not _has_expired_by(now, received):
         return received
     return store_message_state(received, InboxState.EXPIRED, device)
 
@@ -138,10 +138,10 @@ def inbox_message_names(device: Device) -> frozenset[MessageName]:
 
 def has_expired(received: ReceivedMessage, device: Device) -> bool:
     """Return whether a message has expired by this device's clock, which may be wrong."""
-    return _has_ended_by(device.clock.now(), received)
+    return _has_expired_by(device.clock.now(), received)
 
 
-def _has_ended_by(now: datetime, received: ReceivedMessage) -> bool:
+def _has_expired_by(now: datetime, received: ReceivedMessage) -> bool:
     return received.expires_at is not None and received.expires_at <= now
 
 
@@ -153,7 +153,7 @@ def new_message_name(device: Device) -> MessageName:
     """Return a new message name such as "7-lunar-otter"."""
     randomness = device.dice.token(3)
     return generate_message_name(
-        randomness, _names_with_words(generate_message_name(randomness, ()), device)
+        randomness, _names_with_same_words(generate_message_name(randomness, ()), device)
     )
 
 
@@ -171,7 +171,7 @@ def free_message_name(wanted: MessageName, device: Device) -> MessageName:
     usual = _NAME_PATTERN.fullmatch(wanted)
     if usual is None:
         return new_message_name(device)
-    taken, number, name = _names_with_words(wanted, device), int(usual[1]), wanted
+    taken, number, name = _names_with_same_words(wanted, device), int(usual[1]), wanted
     while name in taken:
         number += 1
         name = MessageName(f"{number}-{usual[2]}")
@@ -184,7 +184,7 @@ def index_message_name(received: ReceivedMessage, device: Device) -> None:
     device.vault.put(INBOX_NAME, name_index_key(received.name, holder), b"")
 
 
-def _names_with_words(name: MessageName, device: Device) -> frozenset[MessageName]:
+def _names_with_same_words(name: MessageName, device: Device) -> frozenset[MessageName]:
     """Return the names on this device that are equal to ``name`` except for the number."""
     _complete_name_index(device)
     indexed = device.vault.keys(INBOX_NAME, name_index_prefix(name))
@@ -201,7 +201,7 @@ def _complete_name_index(device: Device) -> None:
         device.vault.put(OWN_RECORDS, _NAME_INDEX_COMPLETE_KEY, b"")
 
 
-def reference_to_message(name: str, device: Device) -> ReplyTo:
+def reference_to_message(name: str, device: Device) -> MessageReference:
     """Return the id of the message with this name that we sent or received.
 
     Raises:
@@ -209,11 +209,11 @@ def reference_to_message(name: str, device: Device) -> ReplyTo:
     """
     received = received_message_named(name, device)
     if received is not None:
-        return ReplyTo(received.sender, received.id)
-    return ReplyTo(own_device(device).person.id, device.ledger.message_named(name).id)
+        return MessageReference(received.sender, received.id)
+    return MessageReference(own_device(device).person.id, device.ledger.message_named(name).id)
 
 
-def name_of_message(meant: ReplyTo, device: Device) -> MessageName | None:
+def name_of_message(meant: MessageReference, device: Device) -> MessageName | None:
     """Return the name of a message on this device; None if it is not here."""
     key = inbox_key(meant.sender, meant.message)
     if (received := INBOX_TABLE.load(key, device.vault)) is not None:

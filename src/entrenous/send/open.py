@@ -232,7 +232,7 @@ def _unlock_message(
     if received.key is not None:
         frame = _read_frame(received.kept[0], received.key, device)
         return _UnlockedMessage(received, received.kept, received.key, frame)
-    received = _with_opening_attempt(received, device)
+    received = _ensure_opening_attempt(received, device)
     try:
         return _download_and_unlock(received, device, watch, ready)
     except TakenBack:
@@ -261,7 +261,7 @@ def _record_openings_used_up(received: ReceivedMessage, device: Device) -> None:
     raise OpenedElsewhere(name=received.name) from None
 
 
-def _with_opening_attempt(received: ReceivedMessage, device: Device) -> ReceivedMessage:
+def _ensure_opening_attempt(received: ReceivedMessage, device: Device) -> ReceivedMessage:
     """Store an attempt id before asking for the share, so that a crash costs no second opening."""
     if received.attempt is not None:
         return received
@@ -375,7 +375,11 @@ class _FrameBuffer(io.BytesIO):
         return super().write(data)
 
 
-_MEDIA_KINDS: Final = {FileRole.PICTURE: "image", FileRole.CLIP: "video", FileRole.VOICE: "audio"}
+_MEDIA_TYPE_PREFIX_BY_ROLE: Final = {
+    FileRole.PICTURE: "image",
+    FileRole.CLIP: "video",
+    FileRole.VOICE: "audio",
+}
 
 
 def find_unsafe_files(
@@ -393,7 +397,7 @@ def find_unsafe_files(
 
 
 def _has_our_format(file: FrameFile, fill: Callable[[BinaryIO], None], device: Device) -> bool:
-    if file.media_type.partition("/")[0] != _MEDIA_KINDS[file.role]:
+    if file.media_type.partition("/")[0] != _MEDIA_TYPE_PREFIX_BY_ROLE[file.role]:
         return False
     try:
         device.check_copy(file.media_type, file.size, fill)

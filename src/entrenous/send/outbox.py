@@ -14,7 +14,7 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy, SendState, UnknownMessage
 from entrenous.device.vault_tables import OUTBOX, Table
-from entrenous.send.clock_sanity import default_letter_expiry
+from entrenous.send.clock_sanity import contentless_letter_expiry
 from entrenous.send.message.states import CopyEvent, next_send_state
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope
 
@@ -52,7 +52,7 @@ class OutboxItem:
 OUTBOX_TABLE: Final = Table(OUTBOX, OutboxItem)
 
 
-def add_to_outbox(item: OutboxItem, device: Device) -> None:
+def store_outbox_item(item: OutboxItem, device: Device) -> None:
     """Add or replace an item; call it in the transaction that moves the ratchet."""
     OUTBOX_TABLE.store(item, outbox_key(item), device.vault)
 
@@ -76,7 +76,7 @@ def release_message(message: MessageId, device: Device) -> None:
         for item in outbox_items(device):
             copy = copy_in_envelope(item.envelope.id, device)
             if copy is not None and copy.message == message:
-                add_to_outbox(replace(item, release_at=None), device)
+                store_outbox_item(replace(item, release_at=None), device)
 
 
 def drop_outbox_items(envelopes: Collection[EnvelopeId], device: Device) -> None:
@@ -101,14 +101,14 @@ def drop_items_for_peers(peer_prefix: str, device: Device, *, but_recalls: bool 
             drop_outbox_item(item, device)
 
 
-def drop_items_with_token(lock: bytes, device: Device) -> None:
+def drop_items_handing_out_token(last_hash: bytes, device: Device) -> None:
     """Drop the items that would hand out the token with this hash."""
     for item in outbox_items(device):
-        if item.needs == lock:
+        if item.needs == last_hash:
             drop_outbox_item(item, device)
 
 
-def drop_items_with_any_token(device: Device) -> None:
+def drop_items_handing_out_any_token(device: Device) -> None:
     """Drop all items that would hand out tokens, since these are no longer valid."""
     for item in outbox_items(device):
         if item.needs is not None:
@@ -172,16 +172,16 @@ def with_new_expiry(
     """
     had = item.envelope.expires_at
     if isinstance(why, Expired):
-        until = default_letter_expiry(device)
+        until = contentless_letter_expiry(device)
         is_better = had <= device.clock.now()
     else:
-        until = default_letter_expiry(device, _days_relay_keeps_letters(why))
+        until = contentless_letter_expiry(device, _days_relay_keeps_letters(why))
         is_better = until < had
     envelope = replace(item.envelope, expires_at=until)
     return replace(item, envelope=envelope) if is_better else None
 
 
-def date_refusal_error(
+def expiry_refusal_error(
     why: TooFarAhead | Expired, item: OutboxItem, copy: SealedCopy, device: Device
 ) -> EntrenousError:
     """Return the reason why the expiry of a copy was refused, as its sender should read it."""

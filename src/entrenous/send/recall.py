@@ -70,7 +70,7 @@ def recall_message(name: str, device: Device) -> tuple[RecallResult, ...]:
     recalled, problems = dict[EnvelopeId, _RecalledCopy](), dict[RecipientId, EntrenousError]()
     for copy, answer in _withdraw_copies(copies, device):
         try:
-            recalled[copy.envelope] = _recall_copy(message, copy, answer, device)
+            recalled[copy.envelope] = _record_recall_and_queue_note(message, copy, answer, device)
         except EntrenousError as error:
             problems[copy.to] = error
             # retried at the next fetch
@@ -147,7 +147,7 @@ def _may_be_at_relay(copy: SealedCopy) -> bool:
     return copy.departure is not SendState.WAITING
 
 
-def _recall_copy(
+def _record_recall_and_queue_note(
     message: Message, copy: SealedCopy, status: RelayAnswer, device: Device
 ) -> _RecalledCopy:
     if isinstance(status, EntrenousError):
@@ -169,7 +169,7 @@ def _recall_copy(
         # This includes copies that the relay says it never got or refused: relays can lie, and such
         # a copy may still be in transit.
         tell = may_advance_ratchets(device) and (left or opened is not False)
-        note = _send_recall_note(message, copy, device) if tell else None
+        note = _queue_recall_note(message, copy, device) if tell else None
     return _RecalledCopy(copy.to, opened, note)
 
 
@@ -191,12 +191,12 @@ def retry_recalls(device: Device) -> None:
     ):
         with suppress(Unreachable, Refused), device.vault.transaction():
             if copy.state is not EnvelopeState.TAKEN_BACK:
-                _retry_recall(copy, answer, device)
+                _process_retried_recall(copy, answer, device)
             elif not isinstance(answer, EntrenousError):
                 _record_late_status(copy, answer, device)
 
 
-def _retry_recall(copy: SealedCopy, answer: RelayAnswer, device: Device) -> None:
+def _process_retried_recall(copy: SealedCopy, answer: RelayAnswer, device: Device) -> None:
     try:
         message = device.ledger.message(copy.message)
     except UnknownMessage:  # its sending was cancelled
@@ -207,7 +207,7 @@ def _retry_recall(copy: SealedCopy, answer: RelayAnswer, device: Device) -> None
     if not unreachable or trusted_time(device) >= end + _RELAY_REMEMBERS_ENDED_FOR:
         device.vault.drop(UNCONFIRMED_RECALL, copy.envelope.hex())
     if not unreachable:
-        _recall_copy(message, copy, answer, device)
+        _record_recall_and_queue_note(message, copy, answer, device)
 
 
 def _record_late_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> None:
@@ -243,7 +243,7 @@ def _was_opened(copy: SealedCopy, status: EnvelopeStatus | None) -> bool | None:
     return False if known else None
 
 
-def _send_recall_note(message: Message, copy: SealedCopy, device: Device) -> EnvelopeId | None:
+def _queue_recall_note(message: Message, copy: SealedCopy, device: Device) -> EnvelopeId | None:
     """Ask the recipient's device to delete the message; None if we can no longer reach it."""
     to = addressee_of(copy.person, copy.device, device)
     if to is None or not has_session(to, device):

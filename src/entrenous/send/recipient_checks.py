@@ -28,8 +28,8 @@ from entrenous.send.people.circles import Circle, circles
 from entrenous.send.people.contact_history import (
     SentRecord,
     last_heard_at,
-    messages_sent_to,
-    query_prekey_date,
+    latest_messages_sent_to,
+    update_last_heard_from_prekey,
 )
 from entrenous.send.people.similar_names import are_names_similar, mixes_alphabets
 
@@ -38,7 +38,8 @@ from entrenous.send.people.similar_names import are_names_similar, mixes_alphabe
 class DraftContext:
     """A draft, and the data that its checks need.
 
-    ``known`` are all contacts; ``talks`` are the latest messages to each recipient, oldest first.
+    ``known`` are all contacts; ``sent_records`` are the latest messages to each recipient, oldest
+    first.
     ``named_in_text`` are people who are not recipients, but are named in the text and got one of
     the pictures before. ``claimed`` are recipients of whom we know only from the sender of the
     answered message that they have it.
@@ -48,18 +49,18 @@ class DraftContext:
     to: tuple[Contact, ...]
     known: tuple[Contact, ...]
     circles: tuple[Circle, ...]
-    talks: Mapping[PersonId, tuple[SentRecord, ...]]
+    sent_records: Mapping[PersonId, tuple[SentRecord, ...]]
     named_in_text: tuple[Contact, ...]
     claimed: tuple[Contact, ...]
     now: datetime
     device: Device
 
-    def messages_sent_to_contact(self, contact: Contact) -> tuple[SentRecord, ...]:
-        return self.talks[contact.person.id]
+    def latest_messages_to_contact(self, contact: Contact) -> tuple[SentRecord, ...]:
+        return self.sent_records[contact.person.id]
 
 
 def check_first_message(contact: Contact, context: DraftContext) -> Iterator[str]:
-    if not context.messages_sent_to_contact(contact):
+    if not context.latest_messages_to_contact(contact):
         yield translated("this is the first message to {name}").format(name=contact.name)
 
 
@@ -76,7 +77,7 @@ def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
             "{name}'s keys are unknown: compare them before you send anything private"
         ).format(name=name)
     is_first = bool(context.draft.files) and not had_media_at_current_trust(
-        contact, context.messages_sent_to_contact(contact)
+        contact, context.latest_messages_to_contact(contact)
     )
     if contact.trust is Trust.BY_LINK and is_first:
         yield (
@@ -87,24 +88,24 @@ def check_trust(contact: Contact, context: DraftContext) -> Iterator[str]:
         )
 
 
-def had_media_at_current_trust(contact: Contact, talks: Sequence[SentRecord]) -> bool:
+def had_media_at_current_trust(contact: Contact, sent_records: Sequence[SentRecord]) -> bool:
     """Return whether a picture, clip or voice note was sent to them at their present trust
     level.
     """
     latest = [
-        talk for talk in talks if talk.at == talks[-1].at
+        sent_record for sent_record in sent_records if sent_record.at == sent_records[-1].at
     ]  # several messages may have been sent in one second
-    return any(talk.media and talk.trust is contact.trust for talk in latest)
+    return any(sent_record.media and sent_record.trust is contact.trust for sent_record in latest)
 
 
 def check_changed_keys(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield a doubt for new devices or lost trust: somebody else may have the device, or be an
     attacker in the middle.
     """
-    talks = context.messages_sent_to_contact(contact)
-    if not talks:
+    sent_records = context.latest_messages_to_contact(contact)
+    if not sent_records:
         return
-    last = talks[-1]
+    last = sent_records[-1]
     if {key.device for key in contact.person.devices} - last.devices:
         yield translated("{name} has a device that you have not sent anything to").format(
             name=contact.name
@@ -122,16 +123,16 @@ def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[st
     """
     if (
         device_silence_to_ask_about(
-            contact, context.messages_sent_to_contact(contact), context.now, context.device
+            contact, context.latest_messages_to_contact(contact), context.now, context.device
         )
         is None
     ):
         return
     for key in contact.person.devices:
         if context.now - last_heard_at(contact, key, context.device) > _SILENCE_LIMIT:
-            query_prekey_date(contact, key, context.device)
+            update_last_heard_from_prekey(contact, key, context.device)
     silent = device_silence_to_ask_about(
-        contact, context.messages_sent_to_contact(contact), context.now, context.device
+        contact, context.latest_messages_to_contact(contact), context.now, context.device
     )
     if silent is not None:
         yield translated("a device of {name} has been silent for {days} days").format(
@@ -140,14 +141,14 @@ def check_silent_devices(contact: Contact, context: DraftContext) -> Iterator[st
 
 
 def device_silence_to_ask_about(
-    contact: Contact, talks: tuple[SentRecord, ...], now: datetime, device: Device
+    contact: Contact, sent_records: tuple[SentRecord, ...], now: datetime, device: Device
 ) -> timedelta | None:
     """Return how long the contact's most silent device has been silent, for the guard to ask about.
 
     Return None if no device is silent, or the guard has asked about it already.
     """
     silent = max(now - last_heard_at(contact, key, device) for key in contact.person.devices)
-    asked_at = talks[-1].asked_at if talks else None
+    asked_at = sent_records[-1].asked_at if sent_records else None
     # If the clock was ahead when the guard asked, it asks again.
     asked = asked_at is not None and timedelta() <= now - asked_at <= _SILENCE_LIMIT
     return None if asked or silent <= _SILENCE_LIMIT else silent
@@ -182,7 +183,7 @@ def check_mixed_alphabets(contact: Contact, context: DraftContext) -> Iterator[s
 
 def _had_message_in_conversation(contact: Contact, context: DraftContext) -> bool:
     within = context.draft.within
-    if not context.messages_sent_to_contact(contact):
+    if not context.latest_messages_to_contact(contact):
         return False  # a new person may have chosen this name and begun the conversation
     return within is not None and contact.person.id in within.people
 
@@ -241,7 +242,7 @@ def check_outside_conversation(contact: Contact, context: DraftContext) -> Itera
         )
 
 
-def check_claimed_recipients(contact: Contact, context: DraftContext) -> Iterator[str]:
+def check_sender_claimed_recipients(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield one doubt for all recipients of whom only the sender of the answered message says that
     they have it too.
     """
@@ -258,7 +259,9 @@ def check_claimed_recipients(contact: Contact, context: DraftContext) -> Iterato
     ).format(shown=shown, message=within.message, sender=sender)
 
 
-def claimed_recipients(draft: Draft, to: Sequence[Contact], device: Device) -> tuple[Contact, ...]:
+def sender_claimed_recipients(
+    draft: Draft, to: Sequence[Contact], device: Device
+) -> tuple[Contact, ...]:
     """Return the recipients of whom we know only from the sender of the answered message that they
     have it.
 
@@ -269,18 +272,20 @@ def claimed_recipients(draft: Draft, to: Sequence[Contact], device: Device) -> t
     if within is None or within.told_by is None:
         return ()
     sender = within.told_by
-    ours = {talk.message for talk in messages_sent_to(sender, device)}
+    ours = {sent_record.message for sent_record in latest_messages_sent_to(sender, device)}
     around = [set(one.people) for one in circles(device.vault) if sender in one.people]
     return tuple(
         one
         for one in to
         if one.person.id in within.people - {sender}
         and not any(one.person.id in people for people in around)
-        and ours.isdisjoint(talk.message for talk in messages_sent_to(one.person.id, device))
+        and ours.isdisjoint(
+            sent_record.message for sent_record in latest_messages_sent_to(one.person.id, device)
+        )
     )
 
 
-def check_named_in_text(contact: Contact, context: DraftContext) -> Iterator[str]:
+def check_others_named_in_text(contact: Contact, context: DraftContext) -> Iterator[str]:
     """Yield a doubt if the text names a person who got this picture, and it now goes to somebody
     else.
     """

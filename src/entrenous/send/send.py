@@ -18,7 +18,7 @@ from entrenous.device.vault_tables import RECEIPT_COVERAGE, SEALED_COPY
 from entrenous.send.flush import FlushResult, flush_outbox
 from entrenous.send.guard import DraftInspection, inspect_draft, undo_recipient_record
 from entrenous.send.inbox import new_message_name
-from entrenous.send.letter.letter_nouns import PersonHead
+from entrenous.send.letter.letter_nouns import PersonListHead
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import Addressee, addressees
 from entrenous.send.message.draft import (
@@ -31,7 +31,7 @@ from entrenous.send.message.draft import (
     UndoWindowStillOpen,
     WaitsInOutbox,
 )
-from entrenous.send.message.make import SendingContext, make_message
+from entrenous.send.message.make import SendingContext, seal_and_queue_message
 from entrenous.send.message.prepared_files import prepare_files
 from entrenous.send.message.states import can_be_cancelled
 from entrenous.send.message.transfer_progress import (
@@ -103,7 +103,7 @@ def send_inspected_draft(
     sending = _make_sending_context(draft, to, device)
     try:
         with device.vault.transaction():
-            release_at = make_message(draft, prepared, to, sending, device, watch)
+            release_at = seal_and_queue_message(draft, prepared, to, sending, device, watch)
         if release_at is not None and watch.wait(release_at) and device.clock.now() < release_at:
             release_message(sending.message, device)
         sent = ByteCounter(TransferStage.SENDING, waiting_upload_bytes(device), watch)
@@ -178,7 +178,7 @@ def _make_sending_context(
     )
 
 
-def _known_list_heads(to: tuple[Addressee, ...]) -> tuple[PersonHead, ...]:
+def _known_list_heads(to: tuple[Addressee, ...]) -> tuple[PersonListHead, ...]:
     """Return the head of the device list known for each recipient, sorted.
 
     If a person has moved to another relay and one of their devices has not yet, use the head of the
@@ -186,7 +186,7 @@ def _known_list_heads(to: tuple[Addressee, ...]) -> tuple[PersonHead, ...]:
     """
     newest_first = sorted(to, key=lambda one: one.contact.person.epoch, reverse=True)
     people = {one.contact.person.id: one.contact.person for one in newest_first}
-    return tuple(PersonHead(who, people[who].epoch, people[who].head) for who in sorted(people))
+    return tuple(PersonListHead(who, people[who].epoch, people[who].head) for who in sorted(people))
 
 
 def cancel_sending(message: MessageId, device: Device) -> None:

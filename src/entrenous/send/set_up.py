@@ -50,7 +50,7 @@ def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
         identity = Identity(name, _new_device_id(device), now_in_whole_seconds(device))
         store_identity(identity, device)
         return identity
-    home = _new_mailbox(normalized_relay_address(relay_url), device)
+    home = _new_mailbox_address(normalized_relay_address(relay_url), device)
     identity = _make_and_store_keys(name, _new_device_id(device), home, device)
     finish_set_up(device)
     return identity
@@ -71,7 +71,7 @@ def join_relay(relay_url: str, device: Device) -> Identity:
         raise UnfinishedDevice
     if before.home is not None:
         return before
-    home = _new_mailbox(normalized_relay_address(relay_url), device)
+    home = _new_mailbox_address(normalized_relay_address(relay_url), device)
     device.courier.create_mailbox(home.relay_url, home.mailbox, home.owner, home.close)
     identity = _make_and_store_keys(before.name, before.device, home, device)
     finish_set_up(device)
@@ -86,7 +86,7 @@ def normalized_relay_address(relay_url: str) -> str:
         raise BadRelayAddress from None
 
 
-def _new_mailbox(relay_url: str, device: Device) -> MailboxAddress:
+def _new_mailbox_address(relay_url: str, device: Device) -> MailboxAddress:
     tokens = (Secret(device.dice.token(32)) for _ in ("owner", "close"))
     return MailboxAddress(relay_url, MailboxId(device.dice.token(ID_BYTES)), *tokens)
 

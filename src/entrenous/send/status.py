@@ -38,7 +38,7 @@ _RELAY_FORGETS_AFTER: Final = timedelta(days=TOMBSTONE_DAYS + 1)
 
 
 @dataclass(frozen=True, slots=True)
-class SentStatus:
+class SentMessageStatus:
     """A message and the status of each copy that went through a relay. ``problems`` are the errors
     of relays that gave no status; their copies keep the last known one.
     """
@@ -57,14 +57,14 @@ def send_states_of(name: str, device: Device) -> frozenset[SendState]:
 
 
 @dataclass(frozen=True, slots=True)
-class UnsentMessage:
+class MessageInOutbox:
     """A message with a copy that still waits on this device, and the recipients of these copies."""
 
     message: Message
-    to: tuple[PersonId, ...]
+    waiting_for: tuple[PersonId, ...]
 
 
-def unsent_messages(device: Device) -> tuple[UnsentMessage, ...]:
+def messages_in_outbox(device: Device) -> tuple[MessageInOutbox, ...]:
     """Return the messages in the outbox; each is sent automatically once its relay answers."""
     waiting = dict[MessageId, dict[PersonId, None]]()
     for item in outbox_items(device):
@@ -72,7 +72,7 @@ def unsent_messages(device: Device) -> tuple[UnsentMessage, ...]:
         if copy is not None:
             waiting.setdefault(copy.message, {})[copy.person] = None
     return tuple(
-        UnsentMessage(device.ledger.message(one), tuple(to)) for one, to in waiting.items()
+        MessageInOutbox(device.ledger.message(one), tuple(to)) for one, to in waiting.items()
     )
 
 
@@ -84,7 +84,7 @@ class _StatusCheckResult:
     problems: dict[EnvelopeId, EntrenousError] = field(default_factory=dict)
 
 
-def sent_messages(device: Device) -> tuple[SentStatus, ...]:
+def query_sent_messages(device: Device) -> tuple[SentMessageStatus, ...]:
     """Return all messages, oldest first, with the current status of their copies; no letter is
     posted.
 
@@ -107,7 +107,9 @@ def copies_to_query(newest: int, device: Device) -> tuple[SealedCopy, ...]:
     return tuple(
         copy
         for message in recent
-        for copy in _changeable_copies(device.ledger.message(message), copies[message], device)
+        for copy in _copies_with_unsettled_status(
+            device.ledger.message(message), copies[message], device
+        )
         if copy.envelope not in reposted
     )
 
@@ -147,10 +149,12 @@ def copies_by_message(device: Device) -> Mapping[MessageId, list[SealedCopy]]:
 
 def _sent_status(
     message: Message, copies: list[SealedCopy], check: _StatusCheckResult
-) -> SentStatus:
+) -> SentMessageStatus:
     now = tuple(check.changed.get(copy.envelope, copy) for copy in copies)
     every = (check.problems.get(copy.envelope) for copy in copies)
-    return SentStatus(message, now, tuple(problem for problem in every if problem is not None))
+    return SentMessageStatus(
+        message, now, tuple(problem for problem in every if problem is not None)
+    )
 
 
 def _check_statuses(
@@ -160,7 +164,7 @@ def _check_statuses(
     to_be_reposted = _waiting_to_be_reposted(copies, device)
     for message in messages:
         rest = [copy for copy in copies[message.id] if copy.envelope not in to_be_reposted]
-        for copy in _changeable_copies(message, rest, device):
+        for copy in _copies_with_unsettled_status(message, rest, device):
             if message.expires_at is not None and now >= message.expires_at + _RELAY_FORGETS_AFTER:
                 check.changed[copy.envelope] = _record_status(copy, None, device)
             else:
@@ -185,7 +189,7 @@ def _waiting_to_be_reposted(
     return frozenset(item.envelope.id for item in outbox_items(device))
 
 
-def _changeable_copies(
+def _copies_with_unsettled_status(
     message: Message, copies: list[SealedCopy], device: Device
 ) -> Iterator[SealedCopy]:
     """Yield the copies whose status can still change.

@@ -28,10 +28,10 @@ from entrenous.send.devices.linked_devices import (
 from entrenous.send.formats.identity_formats import (
     INVITE_PREFIX,
     _checksum,
-    read_invite,
+    read_invite_link,
     read_prekey,
     read_sheet,
-    write_invite,
+    write_invite_link,
     write_prekey,
     write_sheet,
 )
@@ -187,8 +187,8 @@ TARGETS: Final = (
     ),
     Target(
         "invite",
-        one_form(_text(read_invite), lambda invite: write_invite(invite).encode()),
-        lambda: [*encoded("invite"), write_invite(INVITE).encode()],
+        one_form(_text(read_invite_link), lambda invite: write_invite_link(invite).encode()),
+        lambda: [*encoded("invite"), write_invite_link(INVITE).encode()],
         text_after(INVITE_PREFIX.encode()),
         longest=1100,
     ),

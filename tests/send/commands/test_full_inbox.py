@@ -24,7 +24,7 @@ from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.vault_tables import inbox_key
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, MESSAGES_DISCLAIMER
 from entrenous.send.inbox import find_received_message, received_messages
-from entrenous.send.letter.letter_nouns import ReplyTo
+from entrenous.send.letter.letter_nouns import MessageReference
 from entrenous.send.message.states import INBOX_TABLE, InboxState, ReceivedMessage
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY
@@ -97,7 +97,7 @@ def _lay(many: int, like: str | None, device: Device) -> None:
 def _more(last: ReceivedMessage, many: int) -> Iterator[ReceivedMessage]:
     for _ in range(many):
         number = int(last.name.split("-")[0]) + 1
-        answers = ReplyTo(last.sender, last.id)
+        answers = MessageReference(last.sender, last.id)
         last = replace(
             last,
             id=MessageId(number.to_bytes(16, "big")),

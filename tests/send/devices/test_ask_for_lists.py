@@ -14,9 +14,9 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.people.block import block_contact, unblock_contact
 from entrenous.send.people.contact_history import take_contact_changes
-from entrenous.send.people.invite import queue_hello
+from entrenous.send.people.invite import queue_hellos
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.people.people_nouns import LIST_TO_FETCH_TABLE
+from entrenous.send.people.people_nouns import DEVICE_LIST_TO_FETCH_TABLE
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from tests.send.cards import issue_card
 from tests.send.send_device import SMALL, THERE, Person, Room, made_once
@@ -46,7 +46,7 @@ def shows(who: Person, card: bytes) -> None:
 
 def asked_in_vain(about: Person, by: Person) -> int:
     """Return how often her relay was asked for the named list."""
-    waiting = LIST_TO_FETCH_TABLE.load(about.id.hex(), by.device.vault)
+    waiting = DEVICE_LIST_TO_FETCH_TABLE.load(about.id.hex(), by.device.vault)
     return 0 if waiting is None else waiting.tries
 
 
@@ -89,7 +89,7 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> 
     block_contact("ben", ana.device)
     issue_card(ben)
     shows(ben, own_device(ben.device).card)
-    queue_hello(contact_named("cleo", ben.device), None, ben.device)
+    queue_hellos(contact_named("cleo", ben.device), None, ben.device)
     flush_outbox(ben.device)
     fetch_messages(cleo.device)
     cleo.sends(SMALL, ana, ben)

@@ -44,7 +44,7 @@ from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.distribute import greet_devices
 from entrenous.send.tokens.issue import issue_range
 from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
-from entrenous.send.tokens.use import forget_tokens_of
+from entrenous.send.tokens.use import forget_held_tokens
 from entrenous.wire.key_bundle import read_key_bundle
 from tests.send.room_text import writes
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once, town_of_three
@@ -359,7 +359,7 @@ def test_unreachable_contact_does_not_delay_a_move(town: Room) -> None:
     """A contact that an archive brought comes without tokens."""
     ana, phone = town["ana"], town["phone"]
     known = contact_named("ben", ana.device)
-    forget_tokens_of(known.person.id, ana.device)
+    forget_held_tokens(known.person.id, ana.device)
     CONTACT_TABLE.store(
         replace(known, send_token=NO_TOKEN), known.person.id.hex(), ana.device.vault
     )

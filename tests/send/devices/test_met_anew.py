@@ -13,7 +13,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.sessions import repair_sessions
 from entrenous.send.people.block import rename_contact
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from tests.send.room_text import writes
 from tests.send.send_device import THERE, Person, Room, made_once
@@ -57,11 +57,11 @@ def all_write(room: Room) -> bool:
 
 
 def his_link(by: Person, ben: Person) -> None:
-    add_person(make_invite(ben.device), "ben", by.device)
+    add_person(make_invite_link(ben.device), "ben", by.device)
 
 
 def her_link(by: Person, ben: Person) -> None:
-    add_person(make_invite(by.device), "ana", ben.device)
+    add_person(make_invite_link(by.device), "ana", ben.device)
 
 
 Add = Callable[[Person, Person], None]

@@ -39,7 +39,7 @@ from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
 from entrenous.send.people.block import block_contact, unblock_contact
 from entrenous.send.people.contact_history import take_contact_changes
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.tokens.issue import issued_ranges
@@ -188,7 +188,7 @@ def test_lying_old_relay_delays_nobody(town: Room) -> None:
 
 def test_earlier_link_works_through_the_old_relay(town: Room) -> None:
     ana, dora = town["ana"], town.settles("dora", THERE)
-    link = make_invite(ana.device)
+    link = make_invite_link(ana.device)
     moves(ana)
     add_person(link, "ana", dora.device)
     catch_up(ana)
@@ -242,7 +242,7 @@ def test_uninformed_contact_is_told_again_once_a_day(town: Room) -> None:
 
 def test_queued_hello_is_repeated_with_its_invite(town: Room) -> None:
     ana, dora = town["ana"], town.settles("dora", THERE)
-    link = make_invite(dora.device)
+    link = make_invite_link(dora.device)
     silent = failing(RelayUnreachable(relay=THERE))
     with ana.courier.playing(post=silent), pytest.raises(RelayUnreachable):
         add_person(link, "dora", ana.device)

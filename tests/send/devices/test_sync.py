@@ -20,14 +20,14 @@ from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
 from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
 from entrenous.send.people.block import block_contact, rename_contact, unblock_contact
 from entrenous.send.people.circle_members import (
-    add_to_circle,
     circle_named,
+    create_or_extend_circle,
     members_of,
-    remove_from_circle,
+    remove_from_circle_or_delete,
 )
 from entrenous.send.people.circles import circles
 from entrenous.send.people.contact_history import take_contact_changes
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, forget_contact, mark_keys_compared
 from entrenous.send.people.people_nouns import UnknownPerson
 from tests.archive.boxes import exported, imported
@@ -80,7 +80,7 @@ def test_names_circles_blocks_and_forgetting_are_synced(home: Room) -> None:
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     home.clock.wind(seconds=1)
     rename_contact("ben", "Benedict", phone.device)
-    add_to_circle("friends", ["Benedict"], phone.device)
+    create_or_extend_circle("friends", ["Benedict"], phone.device)
     talk(phone, ana)
     assert names(ana) == ["Benedict"]
     assert [circle.name for circle in circles(ana.device.vault)] == ["friends"]
@@ -90,7 +90,7 @@ def test_names_circles_blocks_and_forgetting_are_synced(home: Room) -> None:
     assert contact_named("Benedict", phone.device).blocked
     home.clock.wind(seconds=1)
     unblock_contact("Benedict", phone.device)
-    remove_from_circle("friends", [], phone.device)
+    remove_from_circle_or_delete("friends", [], phone.device)
     talk(phone, ana, ben, phone, ana)
     assert not contact_named("Benedict", ana.device).blocked
     assert circles(ana.device.vault) == ()
@@ -314,12 +314,12 @@ def test_earlier_change_sent_late_undoes_nothing(home: Room) -> None:
     ana, phone = home["ana"], home["phone"]
     for name in ("cleo", "dan"):
         ana.adds(home.settles(name, THERE))
-    add_to_circle("family", ["ben", "cleo"], ana.device)
+    create_or_extend_circle("family", ["ben", "cleo"], ana.device)
     talk(ana, phone)
     assert of_family(phone) == ["ben", "cleo"]
-    add_to_circle("family", ["dan"], ana.device)
+    create_or_extend_circle("family", ["dan"], ana.device)
     home.clock.wind(days=2)
-    remove_from_circle("family", ["cleo"], phone.device)
+    remove_from_circle_or_delete("family", ["cleo"], phone.device)
     catch_up(phone)
     home.clock.wind(days=2)
     talk(ana, phone)
@@ -327,7 +327,7 @@ def test_earlier_change_sent_late_undoes_nothing(home: Room) -> None:
 
 
 def adds_again(who: Person, room: Room) -> None:
-    add_person(make_invite(room["ben"].device), "Benno", who.device)
+    add_person(make_invite_link(room["ben"].device), "Benno", who.device)
 
 
 CHANGES: list[Callable[[Person, Room], object]] = [
@@ -390,7 +390,7 @@ def test_imported_records_are_dated_at_import(home: Room) -> None:
 
 def test_changes_by_letters_are_dated_even_if_the_relay_fails(home: Room) -> None:
     ana, caro = home["ana"], home["caro"]
-    add_person(make_invite(ana.device), "ana", caro.device)
+    add_person(make_invite_link(ana.device), "ana", caro.device)
     silent = failing(RelayUnreachable(host=HERE))
     with ana.courier.playing(acknowledge=silent), pytest.raises(RelayUnreachable):
         fetch_messages(ana.device)
@@ -408,7 +408,7 @@ def test_a_circle_never_gets_the_name_of_a_person(home: Room) -> None:
     arrive.
     """
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
-    add_to_circle("Family", ["ben"], phone.device)
+    create_or_extend_circle("Family", ["ben"], phone.device)
     rename_contact("ben", "Family", ana.device)
     for _ in range(3):
         home.clock.wind(seconds=1)

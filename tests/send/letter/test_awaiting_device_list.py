@@ -8,7 +8,7 @@ import pytest
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.identity import Head
 from entrenous.base.limits import AWAITING_DEVICE_LIST_DAYS_MAX
-from entrenous.device.vault_tables import LETTER_AWAITING_LIST, OUTBOX, peer_key
+from entrenous.device.vault_tables import LETTER_AWAITING_DEVICE_LIST, OUTBOX, peer_key
 from entrenous.send.devices.ask_for_lists import fetch_named_lists, record_named_list
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.fetch import fetch_messages
@@ -52,7 +52,7 @@ def shows_no_list(who: Person) -> AbstractContextManager[None]:
 
 
 def kept(who: Person) -> int:
-    return len(who.device.vault.keys(LETTER_AWAITING_LIST))
+    return len(who.device.vault.keys(LETTER_AWAITING_DEVICE_LIST))
 
 
 def test_letter_opens_once_a_relay_shows_the_awaited_list(town: Room) -> None:

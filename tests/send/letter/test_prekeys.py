@@ -15,7 +15,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE
 from entrenous.send.letter.prekeys import publish_prekeys
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_nouns import Prekeys
 from tests.in_memory.courier import at_once
@@ -94,7 +94,7 @@ def test_a_top_up_keeps_the_lasting_keys_under_a_new_signature(
 def test_letters_arrive_when_all_one_time_keys_are_used_up(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     with ana.courier.playing(claim_prekeys=on_the_fallback):
-        add_person(make_invite(ben.device), "ben", ana.device)
+        add_person(make_invite_link(ben.device), "ben", ana.device)
     assert was_reached(ben)
 
 
@@ -128,7 +128,7 @@ def test_a_letter_to_a_key_claimed_just_before_rotation_opens(
 ) -> None:
     """Caro's relay was unreachable for a fortnight, so her letter uses an old key."""
     ben, caro = room["ben"], room.settles("caro", THERE)
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     room.clock.wind(days=6)
     with (
         caro.courier.playing(change_tokens=failing(RelayUnreachable(host="x"))),
@@ -148,7 +148,7 @@ def test_a_session_begun_before_a_rotation_is_read_after_it(room: Room, begins: 
     ana, ben = room["ana"], room["ben"]
     tricks = {"claim_prekeys": on_the_fallback} if begins == "fallback" else {}
     with ana.courier.playing(**tricks):
-        add_person(make_invite(ben.device), "ben", ana.device)
+        add_person(make_invite_link(ben.device), "ben", ana.device)
     publish_prekeys(ben.device)
     assert was_reached(ben)
 
@@ -157,7 +157,7 @@ def test_a_session_begun_before_a_rotation_is_read_after_it(room: Room, begins: 
 def test_a_refused_prekey_set_is_published_again(room: Room, error: Exception) -> None:
     """The fallback key that the relay still hands out is not deleted here."""
     ana, ben = room["ana"], room["ben"]
-    link = make_invite(ben.device, people=2)
+    link = make_invite_link(ben.device, people=2)
     for _ in range(4):
         with ben.courier.playing(publish_prekeys=failing(error)), pytest.raises(type(error)):
             publish_prekeys(ben.device)
@@ -186,7 +186,7 @@ def test_a_prekey_set_without_acknowledgement_is_published_again(room: Room) -> 
         ):
             publish_prekeys(ben.device)
     with ana.courier.playing(claim_prekeys=on_the_fallback):
-        add_person(make_invite(ben.device), "ben", ana.device)
+        add_person(make_invite_link(ben.device), "ben", ana.device)
     assert was_reached(ben)
 
 
@@ -194,7 +194,7 @@ def test_prekeys_are_topped_up_before_letters_are_posted() -> None:
     """So one pause separates them, not two (relay.md section 14)."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
-    add_person(make_invite(ben.device), "ben", ana.device)
+    add_person(make_invite_link(ben.device), "ben", ana.device)
     tap = Tap(room.apps, at_once)
     courier = HttpCourier(httpx.Client(transport=tap))
     fetch_messages(replace(ben.device, courier=courier))  # her hello came, and he answers

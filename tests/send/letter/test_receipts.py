@@ -27,7 +27,7 @@ from entrenous.send.open import open_message, show_received_message
 from entrenous.send.people.block import block_contact, sender_without_receipt_choice, set_receipts
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
 from entrenous.send.recall import recall_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from tests.send.room_text import writes
 from tests.send.send_device import Person, Room
 from tests.village.households import catch_up, links
@@ -43,7 +43,7 @@ def both(friends: Room) -> Room:
 def fates(who: Person) -> list[CopyState]:
     return [
         copy_state(copy, one.message, who.device)
-        for one in sent_messages(who.device)
+        for one in query_sent_messages(who.device)
         for copy in one.copies
     ]
 
@@ -135,7 +135,7 @@ def unverify(who: Person) -> None:
 
 def changed_receipt(**fields: Any) -> Any:
     """A receipt of Ben's whose fields differ from what he signed."""
-    honest = receipts._sign_receipts
+    honest = receipts._make_receipt
 
     def lying(*arguments: Any) -> Any:
         return replace(honest(*arguments), **fields)
@@ -159,7 +159,7 @@ def test_a_receipt_signed_for_something_else_is_refused(
     ana, ben = both["ana"], both["ben"]
     writes(ana, "ben")
     fetch_messages(ben.device)
-    monkeypatch.setattr(receipts, "_sign_receipts", changed_receipt(**fields))
+    monkeypatch.setattr(receipts, "_make_receipt", changed_receipt(**fields))
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)

@@ -13,7 +13,7 @@ from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy
 from entrenous.device.vault_tables import (
     ISSUED_TOKEN_RANGE,
     PEER,
-    TOKEN_REVOCATION,
+    TOKEN_WITHDRAWAL,
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
@@ -149,7 +149,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     with ben.courier.playing(status=restored(friends.clock.now())):
         fetch_messages(ben.device)
     flush_outbox(ben.device)
-    assert ben.device.vault.keys(TOKEN_REVOCATION) == ()
+    assert ben.device.vault.keys(TOKEN_WITHDRAWAL) == ()
     friends.honest.key_bundle(url, mailbox, _token(windows, ana))
     assert of_caro.seed is not None
     with pytest.raises(WrongToken):

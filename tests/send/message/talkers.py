@@ -10,7 +10,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.device.device import Device
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sound_reader import read_sound
-from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.draft import Draft, MessagePolicy
 from tests.clips import wander, written
 from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.village.world import photo
@@ -39,7 +39,7 @@ def all_kinds(device: Device) -> Device:
 def to_friends(ana: Person, *files: bytes, **said: object) -> Draft:
     """A draft to both, with the guard's questions answered."""
     people = tuple(map(RecipientId, FRIENDS))
-    policy = Policy(ana.device.clock.now() + timedelta(days=7))
+    policy = MessagePolicy(ana.device.clock.now() + timedelta(days=7))
     return replace(Draft(files or (SMALL,), people, policy, confirmed=frozenset(FRIENDS)), **said)
 
 

@@ -18,7 +18,7 @@ from entrenous.send.letter.letter_nouns import FileRole, OpenedContent
 from entrenous.send.message.draft import LimitNotSupportedByRecipient, SendingUndone
 from entrenous.send.message.prepared_files import prepare_files
 from entrenous.send.message.transfer_progress import NO_WATCH, ByteCounter, TransferStage
-from entrenous.send.people.circle_members import add_to_circle
+from entrenous.send.people.circle_members import create_or_extend_circle
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.send.send import send_message
 from entrenous.trace.trace_file import trace_file
@@ -118,7 +118,7 @@ def test_replies_name_their_message_and_circle_messages_their_circle() -> None:
     ana, ben = room["ana"], room["ben"]
     first, _ = sent(room)
     room.clock.wind(seconds=1)
-    circle = add_to_circle("both", list(FRIENDS), ana.device)
+    circle = create_or_extend_circle("both", list(FRIENDS), ana.device)
     reply = reference_to_message(first.name, ana.device)
     draft = to_friends(ana, reply=reply, circles=(circle.id,), confirmed=frozenset(["both"]))
     send_message(draft, ana.device)
@@ -134,7 +134,7 @@ def test_replies_name_their_message_and_circle_messages_their_circle() -> None:
 def test_a_message_to_several_circles_names_none() -> None:
     room = talkers()
     ana, ben = room["ana"], room["ben"]
-    ids = tuple(add_to_circle(f"with {name}", [name], ana.device).id for name in FRIENDS)
+    ids = tuple(create_or_extend_circle(f"with {name}", [name], ana.device).id for name in FRIENDS)
     names = frozenset(f"with {name}" for name in FRIENDS)
     send_message(to_friends(ana, circles=ids, confirmed=names), ana.device)
     fetch_messages(ben.device)

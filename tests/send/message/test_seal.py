@@ -21,10 +21,10 @@ from entrenous.send.formats.message_format import (
     read_frame,
     write_manifest,
 )
-from entrenous.send.letter.letter_nouns import ContentFile, PersonHead
+from entrenous.send.letter.letter_nouns import ContentFile, PersonListHead
 from entrenous.send.letter.write import addressees
 from entrenous.send.message import make
-from entrenous.send.message.draft import Policy
+from entrenous.send.message.draft import MessagePolicy
 from entrenous.send.message.make import FileForDevice, SealedContent, SendingContext, seal_content
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import Person, Room
@@ -39,9 +39,9 @@ def sealed(ana: Person, *files: bytes) -> tuple[SealedContent, MessageId]:
         message=MessageId(ana.device.dice.token(ID_BYTES)),
         name=MessageName("1-lunar-otter"),
         sent_at=now_in_whole_seconds(ana.device),
-        policy=Policy(now_in_whole_seconds(ana.device) + timedelta(days=1)),
+        policy=MessagePolicy(now_in_whole_seconds(ana.device) + timedelta(days=1)),
         audience=((person.id, to.key.device),),
-        heads=(PersonHead(person.id, person.epoch, person.head),),
+        heads=(PersonListHead(person.id, person.epoch, person.head),),
         groups=Secret(bytes(32)),
     )
     own = tuple(FileForDevice(ContentFile("video/mp4", data), sha256(data)) for data in files)

@@ -18,7 +18,7 @@ from entrenous.carry.blob_upload import upload_blob
 from entrenous.carry.relay import Relay
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.message.draft import Draft, Policy, SendingUndone, WaitsInOutbox
+from entrenous.send.message.draft import Draft, MessagePolicy, SendingUndone, WaitsInOutbox
 from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
@@ -100,7 +100,7 @@ class Talk:
     def sends(self, picture: bytes) -> None:
         ana = self.village.people["ana"].device
         ben = RecipientId("ben")
-        policy = Policy(ana.clock.now().replace(year=ana.clock.now().year, day=28))
+        policy = MessagePolicy(ana.clock.now().replace(year=ana.clock.now().year, day=28))
         draft = Draft((picture,), (ben,), policy, confirmed=frozenset(["ben"]))
         send_message(draft, replace(ana, courier=self.line))
 

@@ -14,8 +14,8 @@ from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
 from entrenous.send.message.draft import RefusedForSome
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.block import block_contact, unblock_contact
-from entrenous.send.people.compare_keys import compare_keys, comparison_with
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.compare_keys import begin_or_answer_comparison, comparison_with
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from entrenous.send.people.people_nouns import ContactIsBlocked
 from entrenous.send.recall import recall_message
@@ -28,7 +28,7 @@ from tests.village.malicious_relay import failing
 def test_what_was_on_its_way_has_no_effect(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
-    compare_keys("ben", ana.device)
+    begin_or_answer_comparison("ben", ana.device)
     flush_outbox(ana.device)
     assert block_contact("ANA", ben.device).name == "ana"
     assert fetch_messages(ben.device).came == 2
@@ -52,7 +52,7 @@ def test_blocking_stops_their_letters_and_unblocking_allows_them(friends: Room) 
 
 def test_invite_link_does_not_admit_a_blocked_person(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     block_contact("ana", ben.device)
     flush_outbox(ben.device)
     forget_contact("ben", ana.device)
@@ -78,15 +78,15 @@ def test_blocked_person_cannot_be_compared_and_their_link_unblocks(friends: Room
     ana, ben = friends["ana"], friends["ben"]
     block_contact("ben", ana.device)
     with pytest.raises(ContactIsBlocked):
-        compare_keys("ben", ana.device)
-    assert not add_person(make_invite(ben.device), "ben", ana.device).blocked
+        begin_or_answer_comparison("ben", ana.device)
+    assert not add_person(make_invite_link(ben.device), "ben", ana.device).blocked
 
 
 def test_unblocking_an_unblocked_person_changes_nothing(friends: Room) -> None:
     ana = friends["ana"]
     before = contact_named("ben", ana.device)
     assert unblock_contact("ben", ana.device) == before
-    assert flush_outbox(ana.device).left == 0
+    assert flush_outbox(ana.device).posted_count == 0
 
 
 def test_only_queued_recalls_go_to_a_blocked_person(friends: Room) -> None:

@@ -9,9 +9,9 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.carry.relay_rows import StoredBlob
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter import prekeys
-from entrenous.send.message.draft import Draft, Policy
-from entrenous.send.people.circle_members import add_to_circle, resolve_recipients
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.message.draft import Draft, MessagePolicy
+from entrenous.send.people.circle_members import create_or_extend_circle, resolve_recipients
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.send import send_message
 from tests.in_memory.courier import at_once
 from tests.send.send_device import HERE, Person, Room
@@ -26,9 +26,9 @@ def city() -> tuple[Room, Person, list[Person]]:
     ana = room.settles("ana")
     people = [room.settles(f"friend {number}") for number in range(PEOPLE)]
     for one in people:
-        add_person(make_invite(one.device), one.name, ana.device)
+        add_person(make_invite_link(one.device), one.name, ana.device)
     fetch_messages(ana.device)
-    add_to_circle("city", [one.name for one in people], ana.device)
+    create_or_extend_circle("city", [one.name for one in people], ana.device)
     return room, ana, people
 
 
@@ -43,7 +43,9 @@ def test_each_of_many_people_gets_a_copy_of_her_own(monkeypatch: pytest.MonkeyPa
         resolve_recipients(["city"], ana.device),
         ana.device.clock.now() + timedelta(days=1),
     )
-    draft = Draft((), going.people, Policy(until), text="hello", confirmed=frozenset({"city"}))
+    draft = Draft(
+        (), going.people, MessagePolicy(until), text="hello", confirmed=frozenset({"city"})
+    )
     sent = send_message(replace(draft, circles=going.circles), ana.device)
     assert sent.devices == {RecipientId(one.name): 1 for one in people}
 

@@ -9,7 +9,7 @@ import pytest
 from entrenous.base.identity import Trust
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.compare_keys import accept_qr_code, qr_code_text_for
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.send.people.people_nouns import CodeDoesNotMatch, CodeOfOwnDevice, NoCodeInPicture
 from tests.send.send_device import Person, Room
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
 @pytest.fixture
 def by_link(room: Room) -> Room:
     """Ana and Ben, who know each other by a link."""
-    add_person(make_invite(room["ben"].device), "ben", room["ana"].device)
+    add_person(make_invite_link(room["ben"].device), "ben", room["ana"].device)
     fetch_messages(room["ben"].device)
     return room
 
@@ -64,7 +64,7 @@ def test_a_code_of_other_keys_never_compares_and_makes_who_is_known_by_link_unkn
 ) -> None:
     """Mallory is in the middle: to Ana she is Ben, and Ben shows what he knows."""
     ana, mallory = by_link["ana"], by_link.settles("mallory")
-    add_person(make_invite(ana.device), "ana", mallory.device)
+    add_person(make_invite_link(ana.device), "ana", mallory.device)
     shown = qr_code_text_for("ana", mallory.device)
     store_contact(replace(contact_named("ben", ana.device), trust=before), ana.device)
     with pytest.raises(CodeDoesNotMatch):

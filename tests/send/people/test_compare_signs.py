@@ -15,10 +15,10 @@ from entrenous.send.letter.write import addressees, outer_parts_without_content,
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.compare_keys import (
     auth_string_with,
-    compare_keys,
+    begin_or_answer_comparison,
     comparison_with,
     confirm_match,
-    report_mismatch,
+    record_mismatch,
     store_comparison,
 )
 from entrenous.send.people.keep_contacts import contact_named, store_contact
@@ -36,7 +36,7 @@ def looks(*people: Person) -> None:
 
 
 def stage(of: Person, name: str) -> ComparisonStage:
-    found = compare_keys(name, of.device)
+    found = begin_or_answer_comparison(name, of.device)
     flush_outbox(of.device)
     return found.stage
 
@@ -105,7 +105,7 @@ def test_whoever_stands_in_between_is_seen(room: Room) -> None:
     shown.append(auth_string_with("ana", ben.device))
     assert shown[0].named_emoji != shown[1].named_emoji
     assert shown[0].numbers != shown[1].numbers
-    assert not report_mismatch("ben", ana.device).compared
+    assert not record_mismatch("ben", ana.device).compared
     with pytest.raises(NothingToCompare):
         confirm_match("ben", ana.device)
 

@@ -24,7 +24,7 @@ from entrenous.send.devices.own_key_bundle import open_key_bundle, seal_key_bund
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.people.contact_history import take_contact_changes
-from entrenous.send.people.invite import add_person, make_invite, queue_hello
+from entrenous.send.people.invite import add_person, make_invite_link, queue_hellos
 from entrenous.send.people.keep_contacts import contact_named, forget_contact, store_contact
 from entrenous.send.people.people_nouns import (
     BadInvite,
@@ -67,7 +67,7 @@ def nobody_was_added(who: Person) -> bool:
 
 def test_invite_makes_both_known_by_link(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
-    add_person(make_invite(ben.device), "ben", ana.device)
+    add_person(make_invite_link(ben.device), "ben", ana.device)
     fetch_messages(ben.device)
     (of_ana,), (of_ben,) = contacts(ana.device), contacts(ben.device)
     assert (of_ana.name, of_ana.trust, of_ana.person.id) == ("ben", Trust.BY_LINK, ben.id)
@@ -89,7 +89,7 @@ def test_after_greeting_neither_uses_the_invite_token(friends: Room) -> None:
 @pytest.mark.parametrize("place", [0, 10, 13, 40, 80, -3, -1])
 def test_a_link_with_a_wrong_letter_adds_nobody(room: Room, place: int) -> None:
     ana = room["ana"]
-    link = make_invite(room["ben"].device)
+    link = make_invite_link(room["ben"].device)
     wrong = "A" if link[place] != "A" else "B"
     spoiled = link[:place] + wrong + link[place:][1:]
     with pytest.raises(EntrenousError):
@@ -105,21 +105,21 @@ def test_pasted_text_is_a_link_or_is_refused(room: Room, pasted: str) -> None:
 
 
 def test_a_link_may_be_pasted_with_space_around_it(room: Room) -> None:
-    add_person(f"  {make_invite(room['ben'].device)}\n", "ben", room["ana"].device)
+    add_person(f"  {make_invite_link(room['ben'].device)}\n", "ben", room["ana"].device)
     assert not nobody_was_added(room["ana"])
 
 
 def test_own_invite_link_is_refused(room: Room) -> None:
     ana = room["ana"]
     with pytest.raises(InviteLinkIsYourOwn):
-        add_person(make_invite(ana.device), "me", ana.device)
+        add_person(make_invite_link(ana.device), "me", ana.device)
     assert nobody_was_added(ana)
 
 
 @pytest.mark.parametrize("name", ["", " ben", "ben\n", "b\u202en", "x" * 65, "-b"])
 def test_invalid_name_is_refused(room: Room, name: str) -> None:
     with pytest.raises(BadName):
-        add_person(make_invite(room["ben"].device), name, room["ana"].device)
+        add_person(make_invite_link(room["ben"].device), name, room["ana"].device)
     assert nobody_was_added(room["ana"])
 
 
@@ -127,7 +127,7 @@ def test_invalid_name_is_refused(room: Room, name: str) -> None:
 def test_a_name_that_is_taken_is_refused_and_the_first_keeps_it(friends: Room, name: str) -> None:
     ana, caro = friends["ana"], friends.settles("caro")
     with pytest.raises(NameTaken):
-        add_person(make_invite(caro.device), name, ana.device)
+        add_person(make_invite_link(caro.device), name, ana.device)
     assert [(one.name, one.person.id) for one in contacts(ana.device)] == [
         ("ben", friends["ben"].id)
     ]
@@ -144,7 +144,7 @@ def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
         ana.courier.playing(key_bundle=showing(ben, lambda _: hers)),
         pytest.raises(InviteKeysDiffer),
     ):
-        add_person(make_invite(ben.device), "ben", ana.device)
+        add_person(make_invite_link(ben.device), "ben", ana.device)
     assert nobody_was_added(ana)
     assert ana.courier.calls["claim_prekeys"] == 0
 
@@ -159,7 +159,7 @@ def test_key_bundle_with_a_flipped_bit_is_refused(room: Room, place: int) -> Non
             ana.courier.playing(key_bundle=spoiled),
             pytest.raises((BadKeyBundle, InviteKeysDiffer)),
         ):
-            add_person(make_invite(ben.device), "ben", ana.device)
+            add_person(make_invite_link(ben.device), "ben", ana.device)
     assert nobody_was_added(ana)
 
 
@@ -182,14 +182,14 @@ def test_key_bundle_with_one_bad_signature_is_refused(room: Room) -> None:
             ana.courier.playing(key_bundle=showing(ben, lambda _, forged=forged: forged)),
             pytest.raises(InviteKeysDiffer),
         ):
-            add_person(make_invite(ben.device), "ben", ana.device)
+            add_person(make_invite_link(ben.device), "ben", ana.device)
     assert nobody_was_added(ana)
 
 
 def test_an_invite_admits_only_so_many_letters(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
     ana, ben, caro = room["ana"], room["ben"], room.settles("caro")
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     add_person(link, "ben", ana.device)
     with pytest.raises(WrongToken):
         add_person(link, "ben", caro.device)
@@ -207,7 +207,7 @@ def test_person_added_again_keeps_valid_tokens(
     """And it uses up no place of a stranger's."""
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     for _ in range(2):
         add_person(link, "ben", ana.device)
         ana.sends(SMALL, ben)
@@ -219,7 +219,7 @@ def test_new_invite_reaches_a_person_who_forgot_us(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
     fetch_messages(ben.device)
-    add_person(make_invite(ben.device), "ben", ana.device)
+    add_person(make_invite_link(ben.device), "ben", ana.device)
     ana.sends(SMALL, ben)
     assert ben.received() == 1
     fetch_messages(ana.device)
@@ -232,7 +232,7 @@ def test_last_user_of_an_invite_can_write_once_greeted(
 ) -> None:
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
     ana, ben, caro = room["ana"], room["ben"], room.settles("caro")
-    link = make_invite(ben.device, people=2)
+    link = make_invite_link(ben.device, people=2)
     of_ana = add_person(link, "ben", ana.device)
     assert may_write_now(of_ana, ana.device)
     of_caro = add_person(link, "ben", caro.device)
@@ -247,7 +247,7 @@ def test_last_user_of_an_invite_can_write_once_greeted(
 @pytest.mark.parametrize(("days", "holds"), [(29, True), (30, False)])
 def test_an_invite_ends_after_thirty_days(room: Room, days: int, *, holds: bool) -> None:
     ana, ben = room["ana"], room["ben"]
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     room.clock.wind(days=days)
     if holds:
         add_person(link, "ben", ana.device)
@@ -259,7 +259,7 @@ def test_an_invite_ends_after_thirty_days(room: Room, days: int, *, holds: bool)
 
 def test_nobody_is_added_when_the_relay_is_unreachable(room: Room) -> None:
     ana = room["ana"]
-    link = make_invite(room["ben"].device)
+    link = make_invite_link(room["ben"].device)
     room.silence(HERE)
     with pytest.raises(RelayUnreachable):
         add_person(link, "ben", ana.device)
@@ -270,7 +270,7 @@ def test_nobody_is_added_when_the_relay_is_unreachable(room: Room) -> None:
 
 def test_adding_a_person_again_renames_them(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    add_person(make_invite(ben.device), "benjamin", ana.device)
+    add_person(make_invite_link(ben.device), "benjamin", ana.device)
     (contact,) = contacts(ana.device)
     assert contact.name == "benjamin"
     fetch_messages(ben.device)
@@ -283,13 +283,13 @@ def test_adding_again_keeps_compared_keys(
     friends: Room,
 ) -> None:
     ben, ana = friends["ben"], friends["ana"]
-    add_person(make_invite(ana.device), "ana", ben.device)
+    add_person(make_invite_link(ana.device), "ana", ben.device)
     assert contact_named("ana", ben.device).trust is Trust.BY_LINK
-    add_person(make_invite(ben.device), "ben", ana.device)
+    add_person(make_invite_link(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).trust is Trust.COMPARED
     forgotten = replace(contact_named("ana", ben.device), trust=Trust.UNKNOWN)
     store_contact(forgotten, ben.device)
-    assert add_person(make_invite(ana.device), "ana", ben.device).trust is Trust.BY_LINK
+    assert add_person(make_invite_link(ana.device), "ana", ben.device).trust is Trust.BY_LINK
 
 
 @pytest.mark.slow
@@ -337,13 +337,13 @@ def test_who_was_forgotten_is_not_known_again_by_greeting(friends: Room) -> None
     of_ben = contact_named("ben", ana.device)
     forget_contact("ben", ana.device)
     store_contact(of_ben, ana.device)
-    queue_hello(of_ben, None, ana.device)
+    queue_hellos(of_ben, None, ana.device)
     fetch_messages(ana.device)
     with ben.courier.playing(withdraw_token=lambda *_: None):
         assert fetch_messages(ben.device).came == 1
     assert contacts(ben.device) == ()
     assert take_undecryptable_count(ben.device) == 0  # nothing of Ben's was lost
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)
     assert [contact.name for contact in contacts(ben.device)] == ["ana"]
@@ -370,7 +370,7 @@ def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(room: Room, 
     room.apps[far] = room.apps[HERE]
     moves_to(far, ben)
     issue_card(mallory, same_epoch=True, relay_url=url)
-    add_person(make_invite(ben.device), "ben", mallory.device)
+    add_person(make_invite_link(ben.device), "ben", mallory.device)
     asked: list[str] = []
 
     def noted(honest: Honest, where: str, *arguments: Any) -> Any:
@@ -391,7 +391,7 @@ def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
     ana, ben = room["ana"], room["ben"]
     far = "https://relay.example"
     room.apps[far] = room.apps[url] = room.apps[HERE]
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     moves_to(far, ana)
     with pytest.raises(AddressOnThisMachine):
         add_person(link, "ben", ana.device)
@@ -402,7 +402,7 @@ def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
         ana.courier.playing(key_bundle=showing(ben, lambda _: lured)),
         pytest.raises(AddressOnThisMachine),
     ):
-        add_person(make_invite(ben.device), "ben", ana.device)
+        add_person(make_invite_link(ben.device), "ben", ana.device)
     assert nobody_was_added(ana)
     assert ana.courier.calls["claim_prekeys"] == 0
 
@@ -428,13 +428,13 @@ def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(frien
     old = own_device(ben.device).card
     new = issue_card(ben, name="Benjamin")
     with ana.courier.playing(key_bundle=showing(ben, lambda _: new)):
-        add_person(make_invite(ben.device), "ben", ana.device)
+        add_person(make_invite_link(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.epoch == 2
     with (
         ana.courier.playing(key_bundle=showing(ben, lambda _: old)),
         pytest.raises(OutdatedDeviceList),
     ):
-        add_person(make_invite(ben.device), "ben", ana.device)
+        add_person(make_invite_link(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.name == "Benjamin"
 
 
@@ -445,7 +445,7 @@ def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Room) -> Non
     for forked in (other, further):
         with ana.courier.playing(key_bundle=showing(ben, lambda _, now=forked: now)):  # noqa: SIM117
             with pytest.raises(ForkedDeviceList):
-                add_person(make_invite(ben.device), "ben", ana.device)
+                add_person(make_invite_link(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.name == "ben"
 
 
@@ -461,7 +461,7 @@ def test_no_link_leads_to_another_list_of_whose_lists_contradict_each_other(frie
     """Until they compared, or she is forgotten; nor does it change her name."""
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     freeze_ben(friends)
     frozen = contact_named("ben", ana.device)
     issue_card(ben)
@@ -478,7 +478,7 @@ def test_nor_is_she_greeted_when_she_uses_a_link_of_ours_before_they_agree(frien
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     freeze_ben(friends)
-    add_person(make_invite(ana.device), "ana", ben.device)
+    add_person(make_invite_link(ana.device), "ana", ben.device)
     fetch_messages(ana.device)
     assert fetch_messages(ben.device).came == 0
     store_contact(unfreeze_contact(contact_named("ben", ana.device), ana.device), ana.device)
@@ -492,13 +492,13 @@ def test_hello_with_an_old_key_bundle_changes_nothing(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     first = identity_of(ben)
     issue_card(ben)
-    queue_hello(contact_named("ana", ben.device), None, ben.device)
+    queue_hellos(contact_named("ana", ben.device), None, ben.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     known = contact_named("ben", ana.device)
     assert known.person.epoch == 2
     becomes(ben, first)
-    queue_hello(contact_named("ana", ben.device), None, ben.device)
+    queue_hellos(contact_named("ana", ben.device), None, ben.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert contact_named("ben", ana.device) == known
@@ -507,8 +507,8 @@ def test_hello_with_an_old_key_bundle_changes_nothing(friends: Room) -> None:
 @pytest.mark.slow
 def test_guest_with_an_unreachable_relay_delays_nobody(room: Room) -> None:
     ana, ben, caro = room["ana"], room["ben"], room.settles("caro", THERE)
-    add_person(make_invite(ben.device), "ben", caro.device)
-    add_person(make_invite(ben.device), "ben", ana.device)
+    add_person(make_invite_link(ben.device), "ben", caro.device)
+    add_person(make_invite_link(ben.device), "ben", ana.device)
     ana.sends(SMALL, ben)
     room.silence(THERE)
     assert ben.received() == 1
@@ -530,9 +530,9 @@ def test_guest_with_a_missing_relay_is_greeted_later(room: Room) -> None:
     """Her key bundle names a device that can only be reached through an unreachable relay."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory", THERE)
     issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
-    add_person(make_invite(ben.device), "ben", mallory.device)
+    add_person(make_invite_link(ben.device), "ben", mallory.device)
     with_a_way_to(another_device(mallory).certificate.device, mallory, ben)
-    add_person(make_invite(ben.device), "ben", ana.device)
+    add_person(make_invite_link(ben.device), "ben", ana.device)
     ana.sends(SMALL, ben)
     room.silence(THERE)
     assert ben.received() == 1
@@ -546,7 +546,7 @@ def test_guest_with_a_missing_relay_is_greeted_later(room: Room) -> None:
 def test_guest_with_invalid_keys_is_given_up(room: Room) -> None:
     ben, mallory = room["ben"], room.settles("mallory", THERE)
     issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
-    add_person(make_invite(ben.device), "ben", mallory.device)
+    add_person(make_invite_link(ben.device), "ben", mallory.device)
     with_a_way_to(another_device(mallory).certificate.device, mallory, ben)
 
     def of_the_first_device(honest: Honest, *arguments: Any) -> Any:
@@ -572,7 +572,7 @@ def test_a_token_is_registered_before_the_letter_that_carries_it_leaves(room: Ro
         return trick
 
     with ana.courier.playing(change_tokens=noting("token"), post=noting("letter")):
-        add_person(make_invite(ben.device), "ben", ana.device)
+        add_person(make_invite_link(ben.device), "ben", ana.device)
     assert order == ["token", "letter"]
 
 
@@ -580,14 +580,14 @@ def test_unregistered_invite_is_not_shown(room: Room) -> None:
     ben = room["ben"]
     down = failing(RelayUnreachable(host="x"))
     with ben.courier.playing(register_token=down), pytest.raises(RelayUnreachable):
-        make_invite(ben.device)
+        make_invite_link(ben.device)
     assert list(ben.device.vault.items(INVITE)) == []
 
 
 def test_offline_device_cannot_invite(room: Room) -> None:
     device = replace(room["ana"].device, vault=MemoryVault())
     set_up("ana", None, device)
-    for what in (lambda: make_invite(device), lambda: fetch_messages(device)):
+    for what in (lambda: make_invite_link(device), lambda: fetch_messages(device)):
         with pytest.raises(DeviceWithoutRelay):
             what()
 
@@ -598,7 +598,7 @@ def test_expired_invite_admits_nobody(friends: Room) -> None:
     """
     ana, ben, eve = friends["ana"], friends["ben"], friends.settles("eve", THERE)
     catch_up(ben, ana, ben)
-    old, lock = make_invite(ana.device), ana.device.vault.keys(INVITE)
+    old, lock = make_invite_link(ana.device), ana.device.vault.keys(INVITE)
     catch_up(ana)
     friends.clock.wind(days=INVITE_DAYS + EXPIRY_DAYS_MAX + 1)
     catch_up(ana, ben, ana, ben)
@@ -619,5 +619,5 @@ def test_expired_invite_admits_nobody(friends: Room) -> None:
         add_person(old, "ana", eve.device)
     fetch_messages(ana.device)
     assert [one.name for one in contacts(ana.device)] == ["ben"]
-    make_invite(ana.device)
+    make_invite_link(ana.device)
     assert not set(lock) & set(ana.device.vault.keys(INVITE)), "it is forgotten"

@@ -20,17 +20,17 @@ from entrenous.device.identities import contacts, own_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.guard import inspect_draft
 from entrenous.send.letter.letter_nouns import UsedUpLinkNote
-from entrenous.send.message.draft import Draft, GuardHasDoubts, Policy
+from entrenous.send.message.draft import Draft, GuardHasDoubts, MessagePolicy
 from entrenous.send.people.compare_keys import (
     auth_string_with,
-    compare_keys,
+    begin_or_answer_comparison,
     confirm_match,
     safety_number,
 )
 from entrenous.send.people.invite import (
     add_person,
     forget_contact_of_used_up_link,
-    make_invite,
+    make_invite_link,
     take_invite_notices,
 )
 from entrenous.send.people.keep_contacts import (
@@ -85,7 +85,7 @@ def party() -> Party:
 
 
 def draft(to: str, who: Person, confirmed: Sequence[str] = ()) -> Draft:
-    policy = Policy(who.device.clock.now() + timedelta(days=1))
+    policy = MessagePolicy(who.device.clock.now() + timedelta(days=1))
     return Draft((SMALL,), (RecipientId(to),), policy, confirmed=frozenset(confirmed))
 
 
@@ -103,7 +103,7 @@ def nobody_is_compared(*who: Person) -> bool:
 def test_second_user_of_a_single_link_is_refused_and_all_are_told(
     party: Party, order: tuple[str, str], *, at_once: bool
 ) -> None:
-    link = make_invite(party.ana.device, name="Ben")
+    link = make_invite_link(party.ana.device, name="Ben")
     first = party.comes(order[0], link)
     told = [] if at_once else party.hears()
     second = party.comes(order[1], link)
@@ -135,7 +135,7 @@ def test_second_user_of_a_single_link_is_refused_and_all_are_told(
 @pytest.mark.slow
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
 def test_guard_keeps_asking_about_a_doubly_used_link(party: Party, order: tuple[str, str]) -> None:
-    link = make_invite(party.ana.device, name="ben")
+    link = make_invite_link(party.ana.device, name="ben")
     first = party.comes(order[0], link)
     party.hears()
     for _ in range(5):
@@ -156,7 +156,7 @@ def test_guard_asks_once_about_a_singly_used_link(
     party: Party,
 ) -> None:
     """The stranger used the link, and Ben never tries."""
-    party.comes("mallory", make_invite(party.ana.device, name="ben"))
+    party.comes("mallory", make_invite_link(party.ana.device, name="ben"))
     (joined,) = party.hears()
     assert (joined.name, joined.called) == ("ben", "mallory")
     assert "you know ben by link only" in guard_speaks("ben", party.ana)
@@ -167,7 +167,7 @@ def test_guard_asks_once_about_a_singly_used_link(
 @pytest.mark.parametrize("place", [0, 1, 2, 3])
 def test_link_for_several_admits_and_reports_each(party: Party, people: int, place: int) -> None:
     """The stranger comes first, among them, or last."""
-    link = make_invite(party.ana.device, people=people)
+    link = make_invite_link(party.ana.device, people=people)
     guests = [f"guest{number}" for number in range(people)]
     guests.insert(place, "mallory")
     for name in guests:
@@ -191,7 +191,7 @@ def test_similar_names_are_reported_on_joining_and_before_the_first_picture(
     party: Party,
 ) -> None:
     """The stranger calls herself Ben too, and came first."""
-    link = make_invite(party.ana.device, people=2)
+    link = make_invite_link(party.ana.device, people=2)
     for seat in ("seat 1", "seat 2"):
         guest = party.room.settles("Ben")
         party.guests[seat] = guest
@@ -207,7 +207,7 @@ def test_similar_names_are_reported_on_joining_and_before_the_first_picture(
 def test_linked_device_reports_joins_and_doubts(party: Party, order: tuple[str, str]) -> None:
     phone = links(party.room, party.ana, "phone")
     party.room.clock.wind(minutes=1)
-    link = make_invite(party.ana.device, name="ben")
+    link = make_invite_link(party.ana.device, name="ben")
     first = party.comes(order[0], link)
     party.hears()
     catch_up(phone, party.ana, phone)
@@ -228,7 +228,7 @@ def test_linked_device_reports_joins_and_doubts(party: Party, order: tuple[str, 
 
 
 def test_newly_linked_device_does_not_report_old_contacts(party: Party) -> None:
-    party.comes("ben", make_invite(party.ana.device))
+    party.comes("ben", make_invite_link(party.ana.device))
     party.hears()
     party.room.clock.wind(minutes=1)
     phone = links(party.room, party.ana, "phone")
@@ -242,8 +242,8 @@ def swapped(party: Party) -> tuple[Person, Person]:
     Returns Ben and Mallory.
     """
     ben, mallory = party.room["ben"], party.room.settles("ben")
-    bens = make_invite(ben.device, name="ana")
-    hers = make_invite(mallory.device, name="ana")
+    bens = make_invite_link(ben.device, name="ana")
+    hers = make_invite_link(mallory.device, name="ana")
     add_person(hers, "ben", party.ana.device)
     add_person(bens, "ben", mallory.device)
     for one in (ben, mallory, party.ana):
@@ -267,14 +267,14 @@ def test_swapped_link_is_reported_and_asked_about(
 def test_every_way_of_comparing_finds_a_swapped_link(party: Party) -> None:
     ben, mallory = swapped(party)
     assert safety_number("ben", party.ana.device) != safety_number("ana", ben.device)
-    compare_keys("ben", party.ana.device)
-    compare_keys("ana", ben.device)
+    begin_or_answer_comparison("ben", party.ana.device)
+    begin_or_answer_comparison("ana", ben.device)
     catch_up(party.ana, ben, mallory)
     ours = own_device(party.ana.device).person.id
     of_mallory = contact_by_id(ours, mallory.device)
     assert of_mallory is not None
     for name in (of_mallory.name, "ben"):
-        compare_keys(name, mallory.device)
+        begin_or_answer_comparison(name, mallory.device)
     catch_up(mallory, party.ana, ben, mallory)
     assert auth_string_with("ben", party.ana.device) != auth_string_with("ana", ben.device)
     confirm_match("ben", mallory.device)
@@ -286,7 +286,7 @@ def test_every_way_of_comparing_finds_a_swapped_link(party: Party) -> None:
 @pytest.mark.parametrize("from_", ["relay", "stranger"])
 def test_late_notice_about_another_link_forgets_nobody(party: Party, from_: str) -> None:
     """A contact cannot make her forget a third person, nor himself once greeted."""
-    link = make_invite(party.ana.device)
+    link = make_invite_link(party.ana.device)
     ben = party.comes("ben", link)
     party.hears()
     fetch_messages(ben.device)
@@ -300,7 +300,7 @@ def test_late_notice_about_another_link_forgets_nobody(party: Party, from_: str)
 
 
 def test_repeated_refused_stranger_is_reported_once(party: Party) -> None:
-    link = make_invite(party.ana.device, name="ben")
+    link = make_invite_link(party.ana.device, name="ben")
     party.comes("ben", link)
     party.hears()
     for _ in range(3):
@@ -313,7 +313,7 @@ def test_repeated_refused_stranger_is_reported_once(party: Party) -> None:
 
 def test_forgotten_person_cannot_reuse_the_link(party: Party) -> None:
     """Ana found the stranger out, and makes a new link, by which Ben joins."""
-    link = make_invite(party.ana.device, name="ben")
+    link = make_invite_link(party.ana.device, name="ben")
     mallory = party.comes("mallory", link)
     ben = party.comes("ben", link)
     party.hears()
@@ -323,7 +323,7 @@ def test_forgotten_person_cannot_reuse_the_link(party: Party) -> None:
     party.comes("mallory", link)
     assert InviteEvent.JOINED not in {one.event for one in party.hears()}
     assert contacts(party.ana.device) == ()
-    party.comes("ben", make_invite(party.ana.device, name="ben"))
+    party.comes("ben", make_invite_link(party.ana.device, name="ben"))
     (joined,) = party.hears()
     assert (joined.event, joined.called) == (InviteEvent.JOINED, "ben")
     fetch_messages(ben.device)
@@ -332,7 +332,7 @@ def test_forgotten_person_cannot_reuse_the_link(party: Party) -> None:
 
 
 def test_compared_keys_stay_compared_when_the_link_is_reused(party: Party) -> None:
-    link = make_invite(party.ana.device, name="ben")
+    link = make_invite_link(party.ana.device, name="ben")
     party.comes("ben", link)
     party.hears()
     mark_keys_compared("ben", party.ana.device)
@@ -343,18 +343,18 @@ def test_compared_keys_stay_compared_when_the_link_is_reused(party: Party) -> No
 
 
 def test_link_for_a_taken_name_is_refused(party: Party) -> None:
-    party.comes("ben", make_invite(party.ana.device))
+    party.comes("ben", make_invite_link(party.ana.device))
     party.hears()
     for name in ("ben", "BEN"):
         with pytest.raises(NameTaken):
-            make_invite(party.ana.device, name=name)
+            make_invite_link(party.ana.device, name=name)
 
 
 def test_name_taken_meanwhile_is_numbered_and_reported_as_similar(
     party: Party,
 ) -> None:
-    link = make_invite(party.ana.device, name="ben")
-    party.comes("ben", make_invite(party.ana.device))
+    link = make_invite_link(party.ana.device, name="ben")
+    party.comes("ben", make_invite_link(party.ana.device))
     party.hears()
     party.comes("mallory", link)
     (joined,) = party.hears()
@@ -369,14 +369,14 @@ def refuses(make: Callable[[], str]) -> bool:
 
 def test_a_link_is_for_one_to_64_people_and_with_a_name_for_one(party: Party) -> None:
     device = party.ana.device
-    assert refuses(lambda: make_invite(device, people=0))
-    assert refuses(lambda: make_invite(device, people=65))
-    assert refuses(lambda: make_invite(device, name="ben", people=2))
+    assert refuses(lambda: make_invite_link(device, people=0))
+    assert refuses(lambda: make_invite_link(device, people=65))
+    assert refuses(lambda: make_invite_link(device, name="ben", people=2))
 
 
 def test_relay_refuses_a_used_up_link(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
-    link = make_invite(party.ana.device)
+    link = make_invite_link(party.ana.device)
     party.comes("ben", link)
     with pytest.raises(WrongToken, match="expired or been used"):
         party.comes("mallory", link)

@@ -6,7 +6,7 @@ import pytest
 
 from entrenous.base.identifiers import PersonId
 from entrenous.device.vault_tables import CONTACT
-from entrenous.send.conversations import conversation_of
+from entrenous.send.conversations import participants_of_message
 from entrenous.send.guard import inspect_draft
 from entrenous.send.message.draft import (
     ConfirmedNameNotRecipient,
@@ -17,10 +17,10 @@ from entrenous.send.message.draft import (
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.people.block import block_contact
 from entrenous.send.people.circle_members import (
-    add_to_circle,
     circle_named,
+    create_or_extend_circle,
     members_of,
-    remove_from_circle,
+    remove_from_circle_or_delete,
     resolve_recipients,
 )
 from entrenous.send.people.circles import (
@@ -53,7 +53,7 @@ def family(friends: Room) -> Room:
     """Ana, who knows Ben and Caro, and calls both her family."""
     ana = friends["ana"]
     ana.adds(friends.settles("caro"))
-    add_to_circle("family", ["ben", "caro"], ana.device)
+    create_or_extend_circle("family", ["ben", "caro"], ana.device)
     return friends
 
 
@@ -80,24 +80,24 @@ def test_circle_name_resolves_to_its_people(family: Room) -> None:
 def test_people_and_circles_cannot_share_a_name(family: Room) -> None:
     ana = family["ana"]
     with pytest.raises(NameTaken):
-        add_to_circle("BEN", ["caro"], ana.device)
+        create_or_extend_circle("BEN", ["caro"], ana.device)
     with pytest.raises(NameTaken):
         store_contact(replace(contact_named("ben", ana.device), name="Family"), ana.device)
     assert free_contact_name("family", ana.device) == "family 2", (
         "so a stranger can't call herself that"
     )
     with pytest.raises(BadName):
-        add_to_circle(" ", ["caro"], ana.device)
+        create_or_extend_circle(" ", ["caro"], ana.device)
 
 
 def test_people_are_added_and_removed(family: Room) -> None:
     ana = family["ana"]
-    assert remove_from_circle("family", ["ben"], ana.device) is not None
+    assert remove_from_circle_or_delete("family", ["ben"], ana.device) is not None
     with pytest.raises(NotInCircle, match="ben is not in the circle family"):
-        remove_from_circle("family", ["ben"], ana.device)
+        remove_from_circle_or_delete("family", ["ben"], ana.device)
     with pytest.raises(EmptyCircle):
-        remove_from_circle("family", ["caro"], ana.device)
-    add_to_circle("family", ["ben"], ana.device)
+        remove_from_circle_or_delete("family", ["caro"], ana.device)
+    create_or_extend_circle("family", ["ben"], ana.device)
     assert [one.name for one in members_of(circle_named("family", ana.device), ana.device)] == [
         "ben",
         "caro",
@@ -137,10 +137,10 @@ def test_guard_asks_about_a_circle_once_by_its_name(family: Room) -> None:
 
 def test_guard_does_not_ask_within_the_circles_conversation(family: Room) -> None:
     ana = family["ana"]
-    of_all = conversation_of(sends(ana).name, ana.device)
+    of_all = participants_of_message(sends(ana).name, ana.device)
     assert inspect_draft(replace(to_family(ana), within=of_all), ana.device).doubts == ()
     alone = send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
-    of_ben = conversation_of(alone.name, ana.device)
+    of_ben = participants_of_message(alone.name, ana.device)
     (doubt,) = inspect_draft(replace(to_family(ana), within=of_ben), ana.device).doubts
     assert f"family is not the circle of the conversation of {alone.name}" in doubt.why
 
@@ -149,7 +149,7 @@ def test_guard_names_new_circle_members(family: Room) -> None:
     ana = family["ana"]
     sends(ana)
     ana.adds(family.settles("zoe"))
-    add_to_circle("family", ["zoe"], ana.device)
+    create_or_extend_circle("family", ["zoe"], ana.device)
     (doubt,) = inspect_draft(to_family(ana), ana.device).doubts
     assert "zoe is new in family" in doubt.why
     sends(ana)
@@ -170,7 +170,7 @@ def test_who_is_new_in_a_circle_still_is_when_a_message_was_called_off(friends: 
     ana, caro = friends["ana"], friends.settles("caro")
     ana.adds(caro)
     ana.sends(SMALL, friends["ben"], caro)
-    add_to_circle("family", ["ben"], ana.device)
+    create_or_extend_circle("family", ["ben"], ana.device)
 
     def to_family(undo_s: int = 0) -> Draft:
         going = resolve_recipients(["family"], ana.device)
@@ -182,7 +182,7 @@ def test_who_is_new_in_a_circle_still_is_when_a_message_was_called_off(friends: 
         return "caro is new in family" in doubt.why
 
     send_message(to_family(), ana.device)
-    add_to_circle("family", ["caro"], ana.device)
+    create_or_extend_circle("family", ["caro"], ana.device)
     assert says_so()
 
     def stops(_until: object) -> None:
@@ -208,7 +208,7 @@ def test_unknown_circle_members_are_counted(family: Room) -> None:
     (doubt,) = inspect_draft(to_family(ana), ana.device).doubts
     assert "this goes to 1 person" in doubt.why
     assert "1 person in it is not known on this device yet, and will get nothing" in doubt.why
-    of_ben = conversation_of(
+    of_ben = participants_of_message(
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device).name, ana.device
     )
     (doubt,) = inspect_draft(replace(to_family(ana), within=of_ben), ana.device).doubts

@@ -8,7 +8,7 @@ from entrenous.send.devices.device_lists import removed_devices
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.people.contact_history import record_contact_change, take_contact_changes
-from entrenous.send.people.invite import add_person, make_invite, queue_hello
+from entrenous.send.people.invite import add_person, make_invite_link, queue_hellos
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.notices import dismiss_notice, unread_notices
 from tests.send.cards import another_device, issue_card
@@ -18,7 +18,7 @@ from tests.send.send_device import Room
 def test_key_bundle_with_a_new_device_is_reported(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     issue_card(ana, further=(another_device(ana),))
-    queue_hello(contact_named("ben", ana.device), None, ana.device)
+    queue_hellos(contact_named("ben", ana.device), None, ana.device)
     flush_outbox(ana.device)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).changed_at == friends.clock.now()
@@ -30,7 +30,7 @@ def test_key_bundle_with_a_new_device_is_reported(friends: Room) -> None:
 
 def test_unchanged_key_bundle_is_not_reported(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    queue_hello(contact_named("ben", ana.device), None, ana.device)
+    queue_hellos(contact_named("ben", ana.device), None, ana.device)
     flush_outbox(ana.device)
     fetch_messages(ben.device)
     assert take_contact_changes(ben.device) == ()
@@ -68,7 +68,7 @@ def test_removed_devices_and_doubts_are_reported(friends: Room) -> None:
 def test_a_notice_stays_until_it_is_dismissed() -> None:
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
-    add_person(make_invite(ana.device), "ana", ben.device)
+    add_person(make_invite_link(ana.device), "ana", ben.device)
     fetch_messages(ana.device)
     for _ in range(2):
         (notice,) = unread_notices(ana.device)

@@ -22,7 +22,7 @@ from entrenous.send.flush import FlushResult, flush_outbox
 from entrenous.send.letter.letter_nouns import PEER_TABLE
 from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
 from entrenous.send.message.draft import RefusedForSome, WaitsInOutbox
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import (
     contact_by_id,
     contact_named,
@@ -34,8 +34,8 @@ from entrenous.send.people.keep_contacts import (
 from entrenous.send.people.people_nouns import NameTaken, UnknownPerson
 from entrenous.send.people.similar_names import are_names_similar
 from entrenous.send.send import send_message
-from entrenous.send.status import sent_messages
-from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE, HeldRange
+from entrenous.send.status import query_sent_messages
+from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE, HeldTokens
 from entrenous.wire.text import append_number, is_name
 from tests.send.send_device import HERE, SMALL, Person, Room
 from tests.send.test_guard import draft
@@ -155,7 +155,7 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
         forget_contact("ben", ana.device)
 
 
-def window_of(who: Person) -> HeldRange:
+def window_of(who: Person) -> HeldTokens:
     """Return the send tokens of somebody for the one device that she knows."""
     (held,) = HELD_TOKEN_RANGE_TABLE.all(who.device.vault)
     return held
@@ -204,7 +204,7 @@ def test_pending_tokens_are_not_given_to_a_forgotten_person(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(post=away, change_tokens=away), pytest.raises(RelayUnreachable):
-        add_person(make_invite(ben.device), "ben", ana.device)
+        add_person(make_invite_link(ben.device), "ben", ana.device)
     forget_contact("ben", ana.device)
     assert flush_outbox(ana.device) == FlushResult(0, {}, ())
     assert fetch_messages(ben.device).came == 0
@@ -224,7 +224,7 @@ def test_what_waits_for_somebody_forgotten_does_not_leave(friends: Room) -> None
     friends.clock.wind(seconds=11)
     fetch_messages(ana.device)
     assert ben.received() == 0
-    assert sent_messages(ana.device)[0].copies[0].describe_state == "refused"
+    assert query_sent_messages(ana.device)[0].copies[0].describe_state == "refused"
 
 
 UNSEEN = ["͏", "ᅟ", "᠋", "឴", "⠀", "ㅤ", "️", "󠄁"]

@@ -13,7 +13,7 @@ import zxingcpp
 
 from entrenous.base.identifiers import MailboxId, PersonId
 from entrenous.base.secret import Secret
-from entrenous.send.formats.identity_formats import write_invite
+from entrenous.send.formats.identity_formats import write_invite_link
 from entrenous.send.people.people_nouns import Invite, NoCodeInPicture
 from entrenous.send.people.qr_codes import qr_picture, qr_terminal_text, read_qr_code
 from tests.sizes import size
@@ -23,7 +23,7 @@ SEEDS = range(size(5, 12))
 
 
 def link(url: str) -> str:
-    return write_invite(
+    return write_invite_link(
         Invite("Ana", url, MailboxId(b"m" * 16), PersonId(b"p" * 32), Secret(b"t" * 32))
     )
 

@@ -10,17 +10,17 @@ from entrenous.base.secret import Secret
 from entrenous.device.identities import own_device
 from entrenous.device.sent_messages import UnknownMessage
 from entrenous.send.clock_sanity import now_in_whole_seconds
-from entrenous.send.conversations import contact_names_in, conversation_of
+from entrenous.send.conversations import contact_names_among, participants_of_message
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.guard import inspect_draft
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import PersonHead
+from entrenous.send.letter.letter_nouns import PersonListHead
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import addressees, write_letter
-from entrenous.send.message.draft import Draft, GuardHasDoubts, Policy
+from entrenous.send.message.draft import Draft, GuardHasDoubts, MessagePolicy
 from entrenous.send.message.make import SendingContext, seal_content
-from entrenous.send.people.circle_members import add_to_circle
+from entrenous.send.people.circle_members import create_or_extend_circle
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
@@ -34,13 +34,16 @@ def test_a_conversation_is_everybody_else_who_has_the_message(friends: Room) -> 
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     ana.adds(caro)
     sent = ana.sends(SMALL, ben, caro)
-    assert conversation_of(sent.name, ana.device).people == {ben.id, caro.id}
-    assert contact_names_in(conversation_of(sent.name, ana.device), ana.device) == ["ben", "caro"]
+    assert participants_of_message(sent.name, ana.device).people == {ben.id, caro.id}
+    assert contact_names_among(participants_of_message(sent.name, ana.device), ana.device) == [
+        "ben",
+        "caro",
+    ]
     fetch_messages(ben.device)
     (received,) = received_messages(ben.device)
-    conversation = conversation_of(received.name, ben.device)
+    conversation = participants_of_message(received.name, ben.device)
     assert conversation.people == {ana.id, caro.id}
-    assert contact_names_in(conversation, ben.device) == ["ana"], "Ben does not know Caro"
+    assert contact_names_among(conversation, ben.device) == ["ana"], "Ben does not know Caro"
 
 
 def test_the_conversation_of_a_recalled_message_is_its_sender(friends: Room) -> None:
@@ -50,12 +53,12 @@ def test_the_conversation_of_a_recalled_message_is_its_sender(friends: Room) -> 
     recall_message(sent.name, ana.device)
     fetch_messages(ben.device)
     (received,) = received_messages(ben.device)
-    assert conversation_of(received.name, ben.device).people == {ana.id}
+    assert participants_of_message(received.name, ben.device).people == {ana.id}
 
 
 def test_an_unknown_message_has_no_conversation(friends: Room) -> None:
     with pytest.raises(UnknownMessage):
-        conversation_of("7-lunar-otter", friends["ana"].device)
+        participants_of_message("7-lunar-otter", friends["ana"].device)
 
 
 def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> str:
@@ -63,12 +66,12 @@ def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> s
     knows = contact_named(reader.name, sender.device)
     (to,) = ensure_sessions(addressees(knows, sender.device), sender.device)
     people = [knows.person, *(own_device(one.device).person for one in others)]
-    heads = [PersonHead(one.id, one.epoch, one.head) for one in people]
+    heads = [PersonListHead(one.id, one.epoch, one.head) for one in people]
     sending = SendingContext(
         MessageId(sender.device.dice.token(16)),
         MessageName("7-lunar-otter"),
         now_in_whole_seconds(sender.device),
-        Policy(sender.device.clock.now() + timedelta(days=1)),
+        MessagePolicy(sender.device.clock.now() + timedelta(days=1)),
         tuple(sorted((one.id, one.devices[0].device) for one in people)),
         tuple(sorted(heads, key=lambda head: head.person)),
         Secret(bytes(32)),
@@ -83,8 +86,8 @@ def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> s
 
 def answer(sender: Person, name: str) -> Draft:
     """A reply to all who have that message, as ``--reply`` without ``--to``."""
-    belongs = conversation_of(name, sender.device)
-    return replace(draft(sender, *contact_names_in(belongs, sender.device)), within=belongs)
+    belongs = participants_of_message(name, sender.device)
+    return replace(draft(sender, *contact_names_among(belongs, sender.device)), within=belongs)
 
 
 @pytest.fixture
@@ -112,7 +115,7 @@ def test_the_guard_asks_about_recipients_claimed_by_a_sender(three: Room) -> Non
     with pytest.raises(GuardHasDoubts):
         send_message(answer(ana, name), ana.device)
     assert boss.received() == before
-    to_cleo = replace(draft(ana, "cleo"), within=conversation_of(name, ana.device))
+    to_cleo = replace(draft(ana, "cleo"), within=participants_of_message(name, ana.device))
     assert not inspect_draft(to_cleo, ana.device).doubts
 
 
@@ -144,7 +147,7 @@ def test_the_guard_asks_once_about_many_claimed_recipients(three: Room) -> None:
 def test_the_guard_does_not_ask_about_people_we_wrote_to_together(three: Room) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
     name = says_that_they_have_it(cleo, ana, boss)
-    add_to_circle("office", ["boss", "cleo"], ana.device)
+    create_or_extend_circle("office", ["boss", "cleo"], ana.device)
     assert not inspect_draft(answer(ana, name), ana.device).doubts
 
 
@@ -160,5 +163,5 @@ def test_the_guard_does_not_ask_about_claimed_recipients_again(three: Room) -> N
 def test_the_recipients_of_our_own_message_are_not_in_doubt(three: Room) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
     sent = ana.sends(SMALL, boss, cleo)
-    assert conversation_of(sent.name, ana.device).told_by is None
+    assert participants_of_message(sent.name, ana.device).told_by is None
     assert not inspect_draft(answer(ana, sent.name), ana.device).doubts

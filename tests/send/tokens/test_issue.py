@@ -30,13 +30,13 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import KeyBundleNote, TokenRangeNote
 from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
 from entrenous.send.message.draft import WaitsInOutbox
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
 from entrenous.send.tokens.issue import note_token_used, queue_registration, send_token_changes
 from entrenous.send.tokens.token_ranges import (
     HELD_TOKEN_RANGE_TABLE,
     ISSUED_TOKEN_RANGE_TABLE,
-    HeldRange,
+    HeldTokens,
     IssuedRange,
 )
 from entrenous.send.tokens.use import lend_tokens, next_token_for, receive_lent_tokens
@@ -56,7 +56,7 @@ def given(who: Person) -> IssuedRange:
     return window
 
 
-def held(who: Person) -> HeldRange:
+def held(who: Person) -> HeldTokens:
     """The tokens that she has for the only device that she knows."""
     (window,) = HELD_TOKEN_RANGE_TABLE.all(who.device.vault)
     return window
@@ -188,7 +188,7 @@ def test_a_person_added_again_is_written_to_by_the_new_invite(friends: Room) -> 
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
     flush_outbox(ben.device)
-    add_person(make_invite(ben.device), "ben", ana.device)
+    add_person(make_invite_link(ben.device), "ben", ana.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     writes(ana, "ben")
@@ -206,7 +206,7 @@ def test_an_unacknowledged_batch_is_sent_again_unchanged(room: Room) -> None:
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
-    link = make_invite(ben.device)
+    link = make_invite_link(ben.device)
     with ana.courier.playing(change_tokens=heard_and_lost):
         for _ in range(2):
             with pytest.raises(RelayUnreachable):

@@ -16,19 +16,19 @@ from entrenous.device.vault_tables import (
     HELD_TOKEN_RANGE,
     ISSUED_TOKEN_RANGE,
     TOKEN_CHANGE_BATCH,
-    TOKEN_REVOCATION,
+    TOKEN_WITHDRAWAL,
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.message.draft import RefusedForSome
 from entrenous.send.people.block import block_contact
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.tokens.distribute import top_up_ranges
+from entrenous.send.tokens.distribute import maintain_issued_ranges
 from entrenous.send.tokens.issue import note_token_used, queue_registration, send_token_changes
 from entrenous.send.tokens.token_ranges import (
     HELD_TOKEN_RANGE_TABLE,
     ISSUED_TOKEN_RANGE_TABLE,
-    TOKEN_REVOCATION_TABLE,
+    TOKEN_WITHDRAWAL_TABLE,
     IssuedRange,
 )
 from entrenous.wire.relay_nouns import TokenBatch
@@ -110,7 +110,7 @@ def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
 
 
 def taken(who: Person) -> list[tuple[int, int]]:
-    return [(one.first, one.until) for one in TOKEN_REVOCATION_TABLE.all(who.device.vault)]
+    return [(one.first, one.until) for one in TOKEN_WITHDRAWAL_TABLE.all(who.device.vault)]
 
 
 def test_a_long_token_range_is_replaced(friends: Room) -> None:
@@ -119,7 +119,7 @@ def test_a_long_token_range_is_replaced(friends: Room) -> None:
     before, end = given(ben), TOKEN_RANGE_INDEXES_MAX
     used = replace(before, next_unused=end, handed_out=end, until=end)
     ISSUED_TOKEN_RANGE_TABLE.store(used, whose, ben.device.vault)
-    top_up_ranges(ben.device)
+    maintain_issued_ranges(ben.device)
     assert given(ben).seed != before.seed
     assert given(ben).first == end
 
@@ -141,7 +141,7 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
     assert holds(seed, TOKEN_RANGE_SIZE - 1, ben, friends)
     block_contact("ana", ben.device)
     flush_outbox(ben.device)
-    assert ben.device.vault.keys(TOKEN_REVOCATION) == ()
+    assert ben.device.vault.keys(TOKEN_WITHDRAWAL) == ()
     assert ben.device.vault.keys(TOKEN_CHANGE_BATCH) == ()
     until = 2 * TOKEN_RANGE_SIZE + 1
     assert not any(holds(seed, index, ben, friends) for index in range(until))

@@ -19,9 +19,9 @@ from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
 from entrenous.send.message.draft import RefusedForSome, WaitsInOutbox
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE, HeldRange
+from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE, HeldTokens
 from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens
 from entrenous.terminal.output import join_wrapped_lines
 from tests.send.send_device import SMALL, THERE, Person, Room, made_once, town_of_three
@@ -42,14 +42,14 @@ def town() -> Room:
     return room
 
 
-def loses_its_tokens(writer: Person, to: Person) -> HeldRange:
+def loses_its_tokens(writer: Person, to: Person) -> HeldTokens:
     """As on a device that was linked when the linking device had none to lend."""
     had = held(writer, to)
-    HELD_TOKEN_RANGE_TABLE.store(HeldRange(), peer_key(*ids(to)), writer.device.vault)
+    HELD_TOKEN_RANGE_TABLE.store(HeldTokens(), peer_key(*ids(to)), writer.device.vault)
     return had
 
 
-def is_told(writer: Person, to: Person, window: HeldRange) -> None:
+def is_told(writer: Person, to: Person, window: HeldTokens) -> None:
     HELD_TOKEN_RANGE_TABLE.store(window, peer_key(*ids(to)), writer.device.vault)
 
 
@@ -118,7 +118,7 @@ def test_a_new_invite_is_not_delayed_by_a_message_without_a_token(town: Room) ->
     loses_its_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben)
-    add_person(make_invite(ben.device), "ben", tablet.device)
+    add_person(make_invite_link(ben.device), "ben", tablet.device)
     catch_up(ben, tablet, ben)
     assert waiting(tablet) == 0
     assert ben.received() == 1
@@ -188,7 +188,7 @@ def test_an_expired_lent_token_loses_no_message(town: Room) -> None:
     had = loses_its_tokens(tablet, ben)
     lends(ana, tablet, ben)
     spoiled = tuple(replace(one, token=Secret(bytes(range(32)))) for one in held(tablet, ben).lent)
-    is_told(tablet, ben, HeldRange(lent=spoiled))
+    is_told(tablet, ben, HeldTokens(lent=spoiled))
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben)
     is_told(tablet, ben, had)
@@ -253,7 +253,7 @@ def test_a_crash_loses_no_token(town: Room, monkeypatch: pytest.MonkeyPatch) -> 
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr(flushing, "add_to_outbox", dies)
+        patched.setattr(flushing, "store_outbox_item", dies)
         with pytest.raises(MemoryError):
             flush_outbox(tablet.device)
     flush_outbox(tablet.device)

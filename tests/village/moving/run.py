@@ -24,7 +24,7 @@ from entrenous.device.identities import clear_next_lock, own_device
 from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
 from entrenous.device.vault_tables import (
     ANNOUNCED_TOKEN_RANGE,
-    LETTER_AWAITING_LIST,
+    LETTER_AWAITING_DEVICE_LIST,
     OUTBOX,
     UNDECRYPTABLE_LETTER,
 )
@@ -50,7 +50,7 @@ STEPS: Final = 40
 _LINKS_MAX: Final = 2
 _EMPTY_AT_LAST: Final = {
     OUTBOX: "letters that wait",
-    LETTER_AWAITING_LIST: "letters that wait for a list",
+    LETTER_AWAITING_DEVICE_LIST: "letters that wait for a list",
     ANNOUNCED_TOKEN_RANGE: "windows that wait for a list",
 }
 _ROUNDS: Final = 6  # in which everybody looks in, two hours apart, until all has settled

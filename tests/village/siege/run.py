@@ -28,14 +28,14 @@ from entrenous.device.sent_messages import Message
 from entrenous.send.devices.own_key_bundle import seal_key_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.open import open_message
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import forget_contact, mark_keys_compared
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from tests.send.cards import issue_card
 from tests.village.adversary import PATIENCE, NeverEnds
 from tests.village.siege.oracle import Oracle
@@ -154,7 +154,7 @@ class Siege:
         opens = self.dice.choice((None, 1, 1, 2))
         until = self.village.clock.now() + timedelta(hours=self.dice.choice((2, 48, 168)))
         caption = f"number {self.sends_left} of {who.name}"
-        draft = Draft((PICTURE,), to, Policy(until, opens), caption, confirmed=frozenset(to))
+        draft = Draft((PICTURE,), to, MessagePolicy(until, opens), caption, confirmed=frozenset(to))
         before = {message.id for message in who.device.ledger.messages()}
         self._do("sends", who, lambda: send_message(draft, who.device))
         for message in who.device.ledger.messages():
@@ -197,13 +197,13 @@ class Siege:
             self._do("takes back", who, lambda: recall_message(name, who.device))
 
     def looks_after_them(self, who: Villager) -> None:
-        self._do("looks", who, lambda: sent_messages(who.device))
+        self._do("looks", who, lambda: query_sent_messages(who.device))
 
     def meets(self, who: Villager) -> None:
         """Adds somebody by an invite, for the first time or anew."""
         most = self._everybody() if self.dice.random() < 0.5 else self._everybody()[:2]
         other = self.dice.choice([one for one in most if one is not who])
-        link = self._do("invites", other, lambda: make_invite(other.device))
+        link = self._do("invites", other, lambda: make_invite_link(other.device))
         if link is not None:
             name = f"{other.name} of {who.name}"
             self._do("adds", who, lambda: _adds(link, name, who))

@@ -13,14 +13,14 @@ from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import ENDED_STATES
 from entrenous.send.letter.letter_nouns import FrameFile, MessageFrame
-from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.message.react import react
 from entrenous.send.message.states import INBOX_TABLE, ReceivedMessage
 from entrenous.send.message.transfer_progress import NO_WATCH
 from entrenous.send.open import WriteFile, show_received_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
-from entrenous.send.status import sent_messages
+from entrenous.send.status import query_sent_messages
 from tests.village.sim.oracle import Begun, Oracle
 from tests.village.sim.world import Host
 from tests.village.world import photo
@@ -51,7 +51,7 @@ class Life:
         """Send a text, or now and then a picture, with the guard's questions answered."""
         self.said += 1
         device = self.host.device
-        policy = Policy(device.clock.now() + timedelta(hours=hours), opens)
+        policy = MessagePolicy(device.clock.now() + timedelta(hours=hours), opens)
         words, typed = f"number {self.said} of {self.host.name}", frozenset(to)
         names = tuple(map(RecipientId, to))
         if self.pictures_left and self.dice.random() < 0.2:
@@ -109,7 +109,7 @@ class Life:
         self.begun.discard(name)
 
     def looks_after_them(self) -> None:
-        sent_messages(self.host.device)
+        query_sent_messages(self.host.device)
 
     def reacts(self) -> None:
         every = sorted(INBOX_TABLE.all(self.host.vault), key=lambda one: one.name)

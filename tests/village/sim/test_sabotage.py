@@ -55,7 +55,7 @@ def not_counted(patch: pytest.MonkeyPatch) -> None:
 def attempts_not_written_down(patch: pytest.MonkeyPatch) -> None:
     """A device that names an opening anew after it died in the middle of it."""
     patch.setattr(
-        "entrenous.send.open._with_opening_attempt",
+        "entrenous.send.open._ensure_opening_attempt",
         lambda received, device: replace(received, attempt=device.dice.token(ID_BYTES)),
     )
 

@@ -16,7 +16,7 @@ from entrenous.device.identities import OwnIdentity, own_device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import mark_keys_compared
 from entrenous.send.set_up import set_up
 from tests.carry.minute import expire
@@ -216,7 +216,7 @@ def settled(people: int, *, phone: bool) -> Disks:
 
 
 def _add(one: Device, other: Device, name: str) -> None:
-    add_person(make_invite(other), name, one)
+    add_person(make_invite_link(other), name, one)
     fetch_messages(other)
     fetch_messages(one)
     mark_keys_compared(name, one)

@@ -32,7 +32,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import has_relay
 from entrenous.device.relay_lock_client import make_first_lock
 from entrenous.send.devices.device_wording import describe_joining_relay
-from entrenous.send.formats.identity_formats import read_invite
+from entrenous.send.formats.identity_formats import read_invite_link
 from entrenous.send.people.qr_codes import read_qr_code
 from entrenous.send.set_up import join_relay
 
@@ -86,7 +86,7 @@ def read_invitation(text: str) -> Invitation:
     if not pasted:
         raise NoAddressGiven
     if pasted.startswith(_INVITE_LINK_PREFIX):
-        invite = read_invite(pasted)
+        invite = read_invite_link(pasted)
         return Invitation(invite.relay_url, pasted, invite.name)
     return Invitation(pasted if "://" in pasted else f"https://{pasted}")
 

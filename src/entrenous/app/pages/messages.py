@@ -35,7 +35,7 @@ from entrenous.send.message.react import react
 from entrenous.send.open import stored_frame
 from entrenous.send.people.notices import dismiss_notice, unread_notices
 from entrenous.send.recall import recall_in_words, recall_message
-from entrenous.send.status import UnsentMessage, unsent_messages
+from entrenous.send.status import MessageInOutbox, messages_in_outbox
 from entrenous.send.timeline import (
     Correspondent,
     TimelinePage,
@@ -60,7 +60,7 @@ class InboxPage:
 
     people: tuple[Correspondent, ...]
     names: Mapping[PersonId, str]
-    unsent: tuple[UnsentMessage, ...]
+    unsent: tuple[MessageInOutbox, ...]
     notices: tuple[tuple[str, str], ...]
 
 
@@ -91,7 +91,7 @@ async def show_inbox(request: Request) -> Response:
         return InboxPage(
             correspondents(device),
             _names_of_people(device),
-            unsent_messages(device),
+            messages_in_outbox(device),
             current_notices(state, device),
         )
 

@@ -39,7 +39,7 @@ from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
 from entrenous.send.open import download_message, show_received_message, stored_file
 from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
-from entrenous.send.people.notices import ask_for_receipts_in_words, no_receipts_in_words
+from entrenous.send.people.notices import no_receipts_in_words, receipts_question
 
 CONVERSATION_PICTURE_PX: Final = 1080  # a conversation is 700 CSS pixels wide
 
@@ -123,7 +123,7 @@ async def _ask_about_receipts(request: Request) -> Response | None:
         request,
         "receipts.html",
         known=no_receipts_in_words(sender.name),
-        question=ask_for_receipts_in_words(sender.name),
+        question=receipts_question(sender.name),
         person=state_of(request).login.handle_for("person", sender.person.id.hex()),
     )
 
@@ -220,7 +220,7 @@ def _end_view_if_opening_failed(look: ViewSession, opening: Future[None]) -> Non
 
 
 async def serve_view_once_file(request: Request) -> Response:
-    found = _find_view_once(request).look.file_at(int(request.path_params["number"]) - 1)
+    found = _find_view_once(request).look.hand_out_file(int(request.path_params["number"]) - 1)
     if found is None:
         raise ShownAlready
     return response_for_page(request, found.data, found.media_type)

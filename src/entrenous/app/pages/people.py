@@ -33,21 +33,25 @@ from entrenous.crypto.short_auth_string import ShortAuthString
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.send.flush import flush_outbox
-from entrenous.send.formats.identity_formats import read_invite
+from entrenous.send.formats.identity_formats import read_invite_link
 from entrenous.send.people.block import block_contact, rename_contact, set_receipts, unblock_contact
-from entrenous.send.people.circle_members import add_to_circle, members_of, remove_from_circle
+from entrenous.send.people.circle_members import (
+    create_or_extend_circle,
+    members_of,
+    remove_from_circle_or_delete,
+)
 from entrenous.send.people.circles import circles
 from entrenous.send.people.compare_keys import (
     accept_qr_code,
     auth_string_of,
-    compare_keys,
+    begin_or_answer_comparison,
     comparison_with,
     confirm_match,
     qr_code_text_for,
-    report_mismatch,
+    record_mismatch,
     safety_number,
 )
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_by_id, forget_contact, mark_keys_compared
 from entrenous.send.people.people_nouns import ComparisonStage
 from entrenous.send.people.qr_codes import qr_picture, read_qr_code
@@ -125,7 +129,7 @@ async def start_invite(request: Request) -> Response:
     say = language_of(request).sentences.gettext
 
     def make_link(device: Device, _: object) -> MadeInviteLink:
-        return MadeInviteLink(make_invite(device, name=name), name or "")
+        return MadeInviteLink(make_invite_link(device, name=name), name or "")
 
     return start_job(request, say("Making a link"), make_link, "invited")
 
@@ -153,7 +157,7 @@ async def add_by_link(request: Request) -> Response:
             link = await asyncio.to_thread(read_qr_code, photos[0].data)
         if not link:
             raise NoLinkGiven
-        name = typed_text(form, "name") or read_invite(link).name
+        name = typed_text(form, "name") or read_invite_link(link).name
         added = await run_in_vault(request, lambda device: add_person(link, name, device))
     except EntrenousError as why:
         return await _show_people_again(request, why)
@@ -260,7 +264,9 @@ async def take_comparison_step(request: Request) -> Response:
 
     def take_step_and_flush(device: Device) -> None:
         name = _find_contact(request, device).name
-        {"same": confirm_match, "differs": report_mismatch}.get(what, compare_keys)(name, device)
+        {"same": confirm_match, "differs": record_mismatch}.get(what, begin_or_answer_comparison)(
+            name, device
+        )
         flush_outbox(device)
 
     await run_in_vault(request, take_step_and_flush)
@@ -316,9 +322,13 @@ async def change_circle(request: Request) -> Response:
     people = [one for one in form.getlist("person") if isinstance(one, str)]
     try:
         if remove:
-            await run_in_vault(request, lambda device: remove_from_circle(remove, [], device))
+            await run_in_vault(
+                request, lambda device: remove_from_circle_or_delete(remove, [], device)
+            )
         else:
-            await run_in_vault(request, lambda device: add_to_circle(name, people, device))
+            await run_in_vault(
+                request, lambda device: create_or_extend_circle(name, people, device)
+            )
     except EntrenousError as why:
         return await _show_people_again(request, why)
     return redirect_to(request, "people")

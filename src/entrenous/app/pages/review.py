@@ -36,13 +36,13 @@ from entrenous.device.identities import contacts
 from entrenous.media.file_kind import is_voice_recording, media_kind_of
 from entrenous.media.metadata import Metadata, read_metadata
 from entrenous.send.clock_sanity import rounded_expiry
-from entrenous.send.conversations import contact_names_in, conversation_of
+from entrenous.send.conversations import contact_names_among, participants_of_message
 from entrenous.send.guard import inspect_draft
 from entrenous.send.inbox import received_message_named, reference_to_message
 from entrenous.send.message.draft import (
     Draft,
+    MessagePolicy,
     NoSuchDraft,
-    Policy,
     RecipientDoubt,
     StoredDraft,
     discard_draft,
@@ -50,7 +50,7 @@ from entrenous.send.message.draft import (
     remove_draft_file,
 )
 from entrenous.send.people.circle_members import resolve_recipients
-from entrenous.send.people.contact_history import messages_sent_to
+from entrenous.send.people.contact_history import latest_messages_sent_to
 
 if TYPE_CHECKING:
     from entrenous.send.copies.picture_copies import CopyPreview
@@ -154,7 +154,7 @@ async def show_review(request: Request, words: str = "", status: int = 200) -> R
 
 
 def _describe_recipient(contact: Contact, device: Device) -> Recipient:
-    sent = messages_sent_to(contact.person.id, device)
+    sent = latest_messages_sent_to(contact.person.id, device)
     return Recipient(contact, sent[-1].at if sent else None)
 
 
@@ -216,7 +216,7 @@ async def make_preview(request: Request) -> Response:
     draft = request.path_params["draft"]
 
     def make_marked_preview(device: Device, _: ReportProgress) -> RecipientCopyPreview:
-        from entrenous.send.copies.picture_copies import DIFFERENCE_FACTOR, preview_copy  # noqa: PLC0415 - loads OpenCV
+        from entrenous.send.copies.picture_copies import DIFFERENCE_AMPLIFICATION, preview_copy  # noqa: PLC0415 - loads OpenCV
 
         kept = draft_at_address(request, device)
         if not 0 <= place < len(kept.files):
@@ -224,7 +224,7 @@ async def make_preview(request: Request) -> Response:
         made = preview_copy(
             device.vault.read_stored_file(kept.files[place]), _COPY_PREVIEW_PX, device
         )
-        return RecipientCopyPreview(draft, DIFFERENCE_FACTOR, made)
+        return RecipientCopyPreview(draft, DIFFERENCE_AMPLIFICATION, made)
 
     return start_job(request, say("Marking a copy to look at"), make_marked_preview, "their_copy")
 
@@ -263,13 +263,13 @@ def sendable_draft_of(kept: StoredDraft, confirmed: frozenset[str], device: Devi
 
     Raises UnknownPerson, UnknownMessage and the errors of an invalid draft.
     """
-    within = conversation_of(kept.reply, device) if kept.reply else None
-    going = resolve_recipients(list(kept.to) or contact_names_in(within, device), device)
+    within = participants_of_message(kept.reply, device) if kept.reply else None
+    going = resolve_recipients(list(kept.to) or contact_names_among(within, device), device)
     files = tuple(device.vault.read_stored_file(blob) for blob in kept.files)
     return Draft(
         files=files,
         to=going.people,
-        policy=Policy(
+        policy=MessagePolicy(
             rounded_expiry(kept.days, device),
             1 if kept.once else None,
             may_export=kept.may_export,

@@ -15,7 +15,7 @@ from entrenous.send.people.invite import take_invite_notices
 from entrenous.send.people.notices import (
     describe_contact_change,
     describe_invite_notice,
-    describe_undecryptable,
+    describe_undecryptable_letters,
 )
 from entrenous.terminal.output import hint, hint_problems
 
@@ -44,7 +44,7 @@ def fetch_and_print_notices(device: Device) -> EntrenousError | None:
 
 def _hint_about_undecryptable_letters(count: int) -> None:
     if count:
-        hint(describe_undecryptable(count))
+        hint(describe_undecryptable_letters(count))
 
 
 #: Printed after a message was sent, and below a list of sent messages.

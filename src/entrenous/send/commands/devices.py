@@ -250,7 +250,7 @@ def revoke_linked_device(
     except VaultNotFound as why:
         raise NoDeviceToRevokeFrom(home=why.facts["home"], name=name) from None
     if as_json:
-        to_do = _revoke_as_json(LOST_DEVICE_CHECKLIST) if lost else []
+        to_do = _checklist_json(LOST_DEVICE_CHECKLIST) if lost else []
         shut = {"shut": revoked.shut is RevocationState.DONE, "how": revoked.shut.value}
         print_json(
             {"schema": "entrenous/revoked/1", "device": revoked.name, **shut, "to_do": to_do}
@@ -270,7 +270,7 @@ def _revoke_by_sheet(context: typer.Context, sheet: Path, *, as_json: bool) -> N
         told = {
             "shut": True,
             "people_told": False,
-            "to_do": _revoke_as_json(LOST_ONLY_DEVICE_CHECKLIST),
+            "to_do": _checklist_json(LOST_ONLY_DEVICE_CHECKLIST),
         }
         print_json({"schema": "entrenous/shut-by-sheet/1", **told})
         return
@@ -285,5 +285,5 @@ def _checklist_lines(items: tuple[ChecklistItem, ...]) -> Iterator[str]:
         yield f"{number}. {translated(item.what)} {translated(item.why)}"
 
 
-def _revoke_as_json(items: tuple[ChecklistItem, ...]) -> list[dict[str, str]]:
+def _checklist_json(items: tuple[ChecklistItem, ...]) -> list[dict[str, str]]:
     return [{"what": item.what, "why": item.why} for item in items]

@@ -40,7 +40,7 @@ from entrenous.send.message.states import (
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import WriteFile, find_unsafe_files, show_received_message
 from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
-from entrenous.send.people.notices import ask_for_receipts_in_words, no_receipts_in_words
+from entrenous.send.people.notices import no_receipts_in_words, receipts_question
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.output_files import FileGroup, require_free_space
 from entrenous.terminal.progress_bars import stage_bars
@@ -276,7 +276,7 @@ def _ask_about_receipts(message: ReceivedMessage, device: Device) -> None:
         hint(f"{known} {how}")
         return
     hint(f"{known} {translated('You are asked this only once.')}")
-    wanted = ask_yes_or_no(ask_for_receipts_in_words(sender.name))
+    wanted = ask_yes_or_no(receipts_question(sender.name))
     set_receipts(sender.name, device, wanted=wanted)
 
 

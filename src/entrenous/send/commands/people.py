@@ -19,13 +19,13 @@ from entrenous.send.letter.relay_tasks import has_tokens_to_withdraw
 from entrenous.send.letter.sessions import repair_sessions
 from entrenous.send.people.block import block_contact, rename_contact, set_receipts, unblock_contact
 from entrenous.send.people.circle_members import (
-    add_to_circle,
+    create_or_extend_circle,
     members_of,
     names_of_circles_with,
-    remove_from_circle,
+    remove_from_circle_or_delete,
 )
 from entrenous.send.people.circles import Circle, circles
-from entrenous.send.people.invite import add_person, make_invite
+from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import forget_contact, protocol_mismatch_error
 from entrenous.send.people.notices import TRUST_WORDS
 from entrenous.send.people.people_nouns import ContactProgramTooOld, OwnProgramTooOld
@@ -46,7 +46,7 @@ def add_commands(app: typer.Typer) -> None:
     group = typer.Typer(help="Groups of people to whom you send together.", no_args_is_help=True)
     group.command("add")(add_circle_members)
     group.command("list")(list_circles)
-    group.command("remove")(remove_circle_members)
+    group.command("remove")(remove_members_or_circle)
     app.add_typer(group, name="circle")
     app.command("invite")(invite)
     people = typer.Typer(help="The people you write to.", no_args_is_help=True)
@@ -92,7 +92,7 @@ def invite(
             translated("a link --for somebody is for one person: leave out --uses")
         )
     with opened_device(context) as device:
-        link = make_invite(device, name=name, people=uses)
+        link = make_invite_link(device, name=name, people=uses)
     if qr is not None and qr != "-":
         write_new(Path(qr), qr_picture(link))
     if as_json:
@@ -383,7 +383,7 @@ def add_circle_members(
     that two messages went to the same circle.
     """
     with opened_device(context) as device:
-        circle = add_to_circle(name, person or [], device)
+        circle = create_or_extend_circle(name, person or [], device)
         people = _member_names(circle, device)
     if as_json:
         print_json({"schema": "entrenous/circle/1", "name": circle.name, "people": people})
@@ -410,12 +410,12 @@ def list_circles(context: typer.Context, as_json: JsonFlag = False) -> None:
         print_line(translated("None yet. Make one: entrenous circle add NAME --person NAME"))
 
 
-def remove_circle_members(
+def remove_members_or_circle(
     context: typer.Context, name: str, person: PersonOption = None, as_json: JsonFlag = False
 ) -> None:
     """Remove people from a circle, or delete the whole circle; the people stay."""
     with opened_device(context) as device:
-        left = remove_from_circle(name, person or [], device)
+        left = remove_from_circle_or_delete(name, person or [], device)
         people = [] if left is None else _member_names(left, device)
     if as_json:
         print_json({"schema": "entrenous/circle/1", "name": name, "people": people})

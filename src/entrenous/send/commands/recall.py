@@ -24,7 +24,7 @@ from entrenous.send.commands.message_list import (
 from entrenous.send.message.react import ReactionResult, react, reactions_to
 from entrenous.send.people.contact_history import copies_of_media
 from entrenous.send.recall import recall_in_words, recall_message
-from entrenous.send.status import SentStatus, sealed_copies, sent_messages
+from entrenous.send.status import SentMessageStatus, query_sent_messages, sealed_copies
 from entrenous.terminal.output import hint_problems, print_json, print_line, rfc3339_utc
 from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, JsonFlag, read_typed_line
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -82,7 +82,7 @@ def list_sent_messages(
     """
     refuse_last_with_all(last, everything=everything)
     with opened_device(context) as device:
-        every, call = sent_messages(device), current_name_lookup(device)
+        every, call = query_sent_messages(device), current_name_lookup(device)
         messages = _filter_by_recipient(to, every, call, device) if to else every
         whole = everything or (as_json and last is None)
         found = select_messages(messages, _may_still_be_opened, last, everything=whole)
@@ -110,7 +110,7 @@ def list_sent_messages(
 
 
 def _print_sent(
-    status: SentStatus, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]
+    status: SentMessageStatus, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]
 ) -> None:
     words = ", ".join(f"{who} ({describe_copy_state(fate)})" for who, fate in copies)
     print_line(f"{status.message.name}  {rfc3339_utc(status.message.sent_at)}  {words}")
@@ -119,8 +119,8 @@ def _print_sent(
 
 
 def _filter_by_recipient(
-    names: list[str], statuses: tuple[SentStatus, ...], name_of: NameOf, device: Device
-) -> tuple[SentStatus, ...]:
+    names: list[str], statuses: tuple[SentMessageStatus, ...], name_of: NameOf, device: Device
+) -> tuple[SentMessageStatus, ...]:
     recipients = [tuple(_recipients(status, name_of)) for status in statuses]
     wanted = resolve_person_filter(
         names, {name for people in recipients for _, name in people}, device
@@ -132,7 +132,9 @@ def _filter_by_recipient(
     )
 
 
-def _recipients(status: SentStatus, name_of: NameOf) -> Iterator[tuple[PersonId | None, str]]:
+def _recipients(
+    status: SentMessageStatus, name_of: NameOf
+) -> Iterator[tuple[PersonId | None, str]]:
     """Yield each recipient, with the name under which the recipient is listed."""
     if status.copies:
         yield from ((copy.person, name_of(copy.person, copy.to)) for copy in status.copies)
@@ -140,7 +142,7 @@ def _recipients(status: SentStatus, name_of: NameOf) -> Iterator[tuple[PersonId 
         yield from ((None, copy.to) for copy in copies_of_media(status.message))
 
 
-def _may_still_be_opened(status: SentStatus) -> bool:
+def _may_still_be_opened(status: SentMessageStatus) -> bool:
     """Check whether a copy may still be opened for the first time."""
     return any(
         copy.state in (EnvelopeState.WAITING, EnvelopeState.DELIVERED)
@@ -160,7 +162,7 @@ def _current_name_by_name_when_sent(name: str, device: Device) -> Mapping[str, s
 
 
 def _sent_json(
-    status: SentStatus, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]
+    status: SentMessageStatus, copies: list[tuple[str, CopyState]], answers: list[tuple[str, str]]
 ) -> dict[str, object]:
     return {
         "message": status.message.name,
@@ -199,7 +201,7 @@ def _time_precision_s(fate: CopyState) -> int | None:
 
 
 def _copy_states(
-    status: SentStatus, name_of: NameOf, device: Device
+    status: SentMessageStatus, name_of: NameOf, device: Device
 ) -> list[tuple[str, CopyState]]:
     if status.copies:
         fates = ((copy, copy_state(copy, status.message, device)) for copy in status.copies)
@@ -210,7 +212,7 @@ def _copy_states(
 
 
 def _reactions_with_names(
-    status: SentStatus, us: PersonId | None, name_of: NameOf, device: Device
+    status: SentMessageStatus, us: PersonId | None, name_of: NameOf, device: Device
 ) -> list[tuple[str, str]]:
     """Return the reactions to a message. A message marked for another channel has none."""
     if us is None or not status.copies:

@@ -18,11 +18,11 @@ from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.send.clock_sanity import rounded_expiry
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, fetch_and_print_notices
-from entrenous.send.conversations import contact_names_in, conversation_of
+from entrenous.send.conversations import contact_names_among, participants_of_message
 from entrenous.send.flush import flush_outbox
 from entrenous.send.guard import DraftInspection, answers_doubt, inspect_draft
 from entrenous.send.inbox import reference_to_message
-from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.message.transfer_progress import ByteCounter, TransferStage, TransferWatch
 from entrenous.send.outbox import waiting_upload_bytes
 from entrenous.send.people.circle_members import resolve_recipients
@@ -132,7 +132,7 @@ def send(
         with opened_device(context) as device:
             _resume_sending(device, as_json=as_json)
         return
-    _refuse_empty_message(files, text, caption)
+    _check_content_options(files, text, caption)
     if allow_export and not once:
         raise typer.BadParameter(
             translated(
@@ -150,8 +150,10 @@ def send(
     written = _MessageContent(tuple(map(read_media, files or ())), text, caption, size, undo)
     with name_file_on_error(files or ()), opened_device(context) as device:
         fetch_and_print_notices(device)  # sealing does not need our relay
-        policy = Policy(rounded_expiry(days, device), 1 if once else None, may_export=allow_export)
-        draft = _add_recipients(written, to or [], within, reply, policy, device)
+        policy = MessagePolicy(
+            rounded_expiry(days, device), 1 if once else None, may_export=allow_export
+        )
+        draft = _make_draft(written, to or [], within, reply, policy, device)
         stills = hint_animated(zip(files or (), written.files, strict=True))
         draft = replace(draft, confirmed=frozenset(confirm or ()))
         inspection = _ask_to_confirm_recipients(inspect_draft(draft, device))
@@ -179,24 +181,24 @@ class _MessageContent:
     undo_s: int
 
 
-def _refuse_empty_message(files: list[Path] | None, text: str | None, caption: str | None) -> None:
+def _check_content_options(files: list[Path] | None, text: str | None, caption: str | None) -> None:
     if not files and not text:
         raise typer.BadParameter(translated("give at least one file, or --text -"))
     if caption and text:
         raise typer.BadParameter(translated("a message has one text: --caption or --text"))
 
 
-def _add_recipients(
+def _make_draft(
     written: _MessageContent,
     to: list[str],
     within: str | None,
     reply: str | None,
-    policy: Policy,
+    policy: MessagePolicy,
     device: Device,
 ) -> Draft:
     named = within or reply
-    belongs = None if named is None else conversation_of(named, device)
-    going = resolve_recipients(to or contact_names_in(belongs, device), device)
+    belongs = None if named is None else participants_of_message(named, device)
+    going = resolve_recipients(to or contact_names_among(belongs, device), device)
     for blocked in going.passed_over:
         hint(
             translated(
@@ -251,7 +253,7 @@ def _resume_sending(device: Device, *, as_json: bool) -> None:
         first = min(flushed.problems, key=lambda problem: isinstance(problem, Unreachable))
         hint_problems(problem for problem in flushed.problems if problem is not first)
         raise first
-    left = flushed.left
+    left = flushed.posted_count
     if as_json:
         print_json({"schema": "entrenous/resume/1", "left": left})
     else:

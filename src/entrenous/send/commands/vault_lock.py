@@ -48,7 +48,7 @@ def device_command_group() -> typer.Typer:
     """Return the group ``entrenous device`` with the commands of the lock; devices.py adds more."""
     device = typer.Typer(help="Your devices and their locks.", no_args_is_help=True)
     device.command("offline")(allow_offline_opening)
-    device.command("recovery")(write_recovery_sheet)
+    device.command("recovery")(move_master_key_to_sheet)
     device.command("unlock")(allow_ten_more_tries)
     return device
 
@@ -93,7 +93,7 @@ def allow_offline_opening(
         print_line(translated("This device opens only with its relay."))
 
 
-def write_recovery_sheet(
+def move_master_key_to_sheet(
     context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the sheet.")],
     old: Annotated[

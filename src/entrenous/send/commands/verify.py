@@ -15,14 +15,14 @@ from entrenous.send.flush import flush_outbox
 from entrenous.send.people.compare_keys import (
     accept_qr_code,
     auth_string_with,
-    compare_keys,
+    begin_or_answer_comparison,
     confirm_match,
     qr_code_text_for,
-    report_mismatch,
+    record_mismatch,
     safety_number,
 )
 from entrenous.send.people.keep_contacts import mark_keys_compared
-from entrenous.send.people.people_nouns import ComparisonStage, KeyComparison
+from entrenous.send.people.people_nouns import ComparisonStage, KeyComparisonInProgress
 from entrenous.send.people.qr_codes import qr_picture, qr_terminal_text, read_qr_code
 from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.output_files import read_file, write_new
@@ -76,7 +76,7 @@ def verify(
         if by_code:
             _verify_by_code(name, device, qr, scan)
         elif sas:
-            _verify_by_signs(name, device, same=same, differs=differs)
+            _verify_by_short_auth_string(name, device, same=same, differs=differs)
         else:
             _verify_by_number(name, device, same=same)
 
@@ -126,10 +126,10 @@ def _verify_by_number(name: str, device: Device, *, same: bool) -> None:
         )
 
 
-def _verify_by_signs(name: str, device: Device, *, same: bool, differs: bool) -> None:
+def _verify_by_short_auth_string(name: str, device: Device, *, same: bool, differs: bool) -> None:
     fetch_and_print_notices(device)
     if differs:
-        report_mismatch(name, device)
+        record_mismatch(name, device)
         print_line(
             translated(
                 "Noted: {name}'s keys count as unknown. Somebody may stand between you."
@@ -142,7 +142,7 @@ def _verify_by_signs(name: str, device: Device, *, same: bool, differs: bool) ->
     if same:
         _confirm_match(name, device)
     else:
-        _print_comparison(name, compare_keys(name, device), device)
+        _print_comparison(name, begin_or_answer_comparison(name, device), device)
     flush_outbox(device)
 
 
@@ -157,7 +157,7 @@ def _confirm_match(name: str, device: Device) -> None:
         )
 
 
-def _print_comparison(name: str, comparing: KeyComparison, device: Device) -> None:
+def _print_comparison(name: str, comparing: KeyComparisonInProgress, device: Device) -> None:
     if comparing.stage in _COMPARISON_STAGE_SENTENCES:
         print_line(translated(_COMPARISON_STAGE_SENTENCES[comparing.stage]).format(name=name))
         print_line(
@@ -166,7 +166,7 @@ def _print_comparison(name: str, comparing: KeyComparison, device: Device) -> No
             )
         )
         return
-    _print_short_string(auth_string_with(name, device))
+    _print_short_auth_string(auth_string_with(name, device))
     hint(
         translated(
             "If {name}'s device shows the same: entrenous person verify {typed} --sas --same"
@@ -179,7 +179,7 @@ def _print_comparison(name: str, comparing: KeyComparison, device: Device) -> No
     )
 
 
-def _print_short_string(shown: ShortAuthString) -> None:
+def _print_short_auth_string(shown: ShortAuthString) -> None:
     print_line("  ".join(f"{sign.emoji} {translated(sign.name)}" for sign in shown.named_emoji))
     numbers = " ".join(map(str, shown.numbers))
     print_line(translated("or in numbers: {numbers}").format(numbers=numbers))

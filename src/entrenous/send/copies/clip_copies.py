@@ -76,9 +76,9 @@ _TRIAL_COPY_SEED: Final = Secret(
 _TRIAL_FRAMES_MAX: Final = 360
 _FRAMES_PER_STEP: Final = 8  # frames given to each copy's encoder at a time
 # the survey's share of the time for preparing a clip, measured on 3 s of 720p
-_SURVEY_TIME_SHARE: Final = 0.2
+_SURVEY_SHARE_OF_PREPARING_TIME: Final = 0.2
 # encoding's share of the time for trying two qualities; comparing both takes the rest
-_TRIAL_ENCODING_TIME_SHARE: Final = 0.8
+_ENCODING_SHARE_OF_TRIAL_TIME: Final = 0.8
 # seconds for which a mark's strength is reused; each pixel's strength is the minimum over its
 # neighbourhood, so a little motion does no harm
 _MARK_STRENGTH_REUSE_S: Final = 0.05
@@ -99,7 +99,7 @@ class ClipOriginal:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _SharedFrame:
+class _FrameForAllCopies:
     """A frame, and the data that all copies of it share.
 
     A node is a point in time at which a new pattern of the mark begins. A frame lies between two
@@ -142,12 +142,15 @@ def prepare_clip(
 ) -> ClipOriginal:
     """Survey a clip, lay out its marks, and measure the quality that its copies need.
 
-    ``shown`` comes from :func:`frame_format`; ``reached`` is called with the progress, from 0 to 1.
+    ``shown`` comes from :func:`read_clip_format`; ``reached`` is called with the progress, from 0
+    to 1.
 
     Raises:
         NoVideoFound, IncompleteClip, FramesTooLarge, ClipTooLong, DamagedClip, ClipTooSmallToMark.
     """
-    surveyed = survey_clip(untrusted_data, device, progress_range(reached, 0.0, _SURVEY_TIME_SHARE))
+    surveyed = survey_clip(
+        untrusted_data, device, progress_range(reached, 0.0, _SURVEY_SHARE_OF_PREPARING_TIME)
+    )
     dither = Secret(device.dice.token(MARK_SEED_BYTES))
     sides = (shown.height_px, shown.width_px)
     noise = np.frombuffer(
@@ -162,10 +165,12 @@ def prepare_clip(
         CameraMotion.of(surveyed),
         noise.reshape(sides).astype(np.int16),
     )
-    return _choose_rate_factor(original, device, progress_range(reached, _SURVEY_TIME_SHARE, 1.0))
+    return _choose_rate_factor(
+        original, device, progress_range(reached, _SURVEY_SHARE_OF_PREPARING_TIME, 1.0)
+    )
 
 
-def write_clips(
+def write_clip_copies(
     original: ClipOriginal,
     copies: Sequence[ClipCopySpec],
     device: Device,
@@ -184,7 +189,7 @@ def write_clips(
         for one in copies
     ]
     with ThreadPoolExecutor(workers) as crew, device.read_clip(original.source, cut) as clip:
-        shots = _shared_frames(clip.frames, original)
+        shots = _frames_for_all_copies(clip.frames, original)
         work: list[Future[None]] = []
         while few := tuple(islice(shots, _FRAMES_PER_STEP)):
             _wait_for_all(work)  # limits the frames in memory
@@ -197,7 +202,7 @@ def write_clips(
 
 
 def _encode_frames_for_copy(
-    original: ClipOriginal, copy: _CopyInProgress, shots: Sequence[_SharedFrame]
+    original: ClipOriginal, copy: _CopyInProgress, shots: Sequence[_FrameForAllCopies]
 ) -> None:
     for shot in shots:
         luma, frame = _mark_frame(original, copy.seed, copy.patterns, shot), shot.frame
@@ -210,7 +215,9 @@ def _wait_for_all(work: Iterable[Future[None]]) -> None:
         each.result()
 
 
-def _shared_frames(frames: Iterable[Frame], original: ClipOriginal) -> Iterator[_SharedFrame]:
+def _frames_for_all_copies(
+    frames: Iterable[Frame], original: ClipOriginal
+) -> Iterator[_FrameForAllCopies]:
     on, camera = original.layout, original.camera
     made: tuple[float, Plane] | None = None
     for frame in frames:
@@ -220,7 +227,7 @@ def _shared_frames(frames: Iterable[Frame], original: ClipOriginal) -> Iterator[
             (node, share, camera.motion_between(node, frame.at_s, on.working_size))
             for node, share in nodes_at(frame.at_s)
         )
-        yield _SharedFrame(frame, made[1], nodes)
+        yield _FrameForAllCopies(frame, made[1], nodes)
 
 
 def _lay_out_marks(shown: ClipFormat) -> ClipLayout:
@@ -234,7 +241,7 @@ def _mark_frame(
     original: ClipOriginal,
     seed: Secret,
     patterns: dict[int, Plane],
-    shot: _SharedFrame,
+    shot: _FrameForAllCopies,
 ) -> NDArray[np.uint8]:
     _update_patterns(original, seed, patterns, [node for node, _, _ in shot.nodes])
     shown = [(warp_pattern(patterns[node], way), share) for node, share, way in shot.nodes]
@@ -277,17 +284,17 @@ def _measure_trial_errors(
     device: Device,
     reached: ProgressCallback,
 ) -> list[float]:
-    trials = write_clips(
+    trials = write_clip_copies(
         original,
         trial_orders,
         device,
         cut,
-        progress_range(reached, 0.0, _TRIAL_ENCODING_TIME_SHARE),
+        progress_range(reached, 0.0, _ENCODING_SHARE_OF_TRIAL_TIME),
     )
     errors = []
     for trial, report_progress in zip(
         trials,
-        split_progress(progress_range(reached, _TRIAL_ENCODING_TIME_SHARE, 1.0), len(trials)),
+        split_progress(progress_range(reached, _ENCODING_SHARE_OF_TRIAL_TIME, 1.0), len(trials)),
         strict=True,
     ):
         with device.read_clip(original.source, cut) as clip:
@@ -340,7 +347,7 @@ class _UnpackedMeasurements:
         )
 
 
-def frame_format(untrusted_data: bytes, device: Device) -> ClipFormat:
+def read_clip_format(untrusted_data: bytes, device: Device) -> ClipFormat:
     """Return the full frame size and the other properties that all frames share, without decoding a
     frame.
 

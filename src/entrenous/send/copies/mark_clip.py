@@ -32,11 +32,11 @@ from entrenous.media.clip_writer import MEDIA_TYPE, SUFFIX, ClipSoundTrack
 from entrenous.send.copies.clip_copies import (
     ClipCopySpec,
     ClipOriginal,
-    frame_format,
     prepare_clip,
-    write_clips,
+    read_clip_format,
+    write_clip_copies,
 )
-from entrenous.send.copies.mark_file import CopyRecording, MarkedFile
+from entrenous.send.copies.mark_file import CopyRecorder, MarkedFile
 from entrenous.send.copies.picture_copies import MadeCopy, new_mark_seed
 from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.prepared_files import CopyFormat, LedgerEntries
@@ -57,12 +57,12 @@ from entrenous.watermark.audio_mark import (
 # bytes of all copies in one batch, estimated from the original's size
 _COPY_BATCH_BYTES_MAX: Final = 256 * 1024 * 1024
 _COPIES_PER_BATCH_MAX: Final = 12
-_SOUND_PROGRESS_SHARE: Final = 0.05  # the sound's share of the time for preparing a clip
+_SOUND_SHARE_OF_PREPARING_TIME: Final = 0.05  # the sound's share of the time for preparing a clip
 _FRAMES_MEDIA_INDEX: Final = 0  # index of the frames among the message's media
 _SOUND_MEDIA_INDEX: Final = 1
 _NOT_STORED_BLOB: Final = BlobId(b"")  # stands for a stored file until the first copy is made
 # Limit for the pixels of one frame, summed over all encoders. Each pixel takes 105 bytes of memory.
-_ENCODER_PIXELS_MAX: Final = 8_000_000
+_PIXELS_IN_ALL_ENCODERS_MAX: Final = 8_000_000
 
 
 def mark_clip_copies(
@@ -80,11 +80,11 @@ def mark_clip_copies(
         UnsupportedSoundCodec, DamagedSound: its sound track cannot be read.
     """
     original, sound = prepare_clip_with_sound(untrusted_data, device)
-    recording = _begin_recording(original, sound, device)
+    recording = _make_copy_recorder(original, sound, device)
     with closing(make_clip_copies(original, sound, len(to), device)) as copies:
         for person, made in zip(to, copies, strict=True):
             copy = Copy(person, made.seed, made.sha256)
-            yield from recording.hand_over(copy, MarkedFile(person, made.data, SUFFIX))
+            yield from recording.record_and_yield(copy, MarkedFile(person, made.data, SUFFIX))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +97,7 @@ class ClipSound:
     prepared: PreparedSound | None
     contour: bytes
 
-    def marked_track(self, seed: Secret) -> ClipSoundTrack:
+    def track_for_copy(self, seed: Secret) -> ClipSoundTrack:
         """Return one copy's sound track, with the original's timing."""
         sound = self.sound
         if self.prepared is None:
@@ -122,10 +122,10 @@ def prepare_clip_with_sound(
         NoVideoFound: the file is not a clip; raised before its sound is read.
         The errors of :func:`.read_clip_sound` and :func:`.prepare_clip`.
     """
-    shown = frame_format(untrusted_data, device)
+    shown = read_clip_format(untrusted_data, device)
     sound = read_clip_sound(untrusted_data, device)
-    reached(_SOUND_PROGRESS_SHARE)
-    seen = progress_range(reached, _SOUND_PROGRESS_SHARE, 1.0)
+    reached(_SOUND_SHARE_OF_PREPARING_TIME)
+    seen = progress_range(reached, _SOUND_SHARE_OF_PREPARING_TIME, 1.0)
     return prepare_clip(untrusted_data, shown, device, seen), sound
 
 
@@ -145,18 +145,18 @@ def make_clip_copies(  # noqa: PLR0913, PLR0917 - the material, the limits and o
     size = _copies_per_batch(original, room_bytes)
     for first in range(0, people, size):
         seeds = [new_mark_seed(device) for _ in range(min(size, people - first))]
-        tracks = (None if sound is None else sound.marked_track(seed) for seed in seeds)
+        tracks = (None if sound is None else sound.track_for_copy(seed) for seed in seeds)
         wanted = [
             ClipCopySpec(seed, track, original.crf)
             for seed, track in zip(seeds, tracks, strict=True)
         ]
-        files = write_clips(original, wanted, device, reached=begun(len(seeds)))[::-1]
+        files = write_clip_copies(original, wanted, device, reached=begun(len(seeds)))[::-1]
         for seed in seeds:
             data = files.pop()
             yield MadeCopy(seed, data, sha256(data))
 
 
-def clip_ledger_entry(original: ClipOriginal) -> SentClip:
+def clip_ledger_entry_without_files(original: ClipOriginal) -> SentClip:
     """Return the ledger's entry for a clip, before any file of it is stored or copied."""
     return SentClip(
         original=_NOT_STORED_BLOB,
@@ -169,9 +169,9 @@ def clip_ledger_entry(original: ClipOriginal) -> SentClip:
     )
 
 
-def _begin_recording(
+def _make_copy_recorder(
     original: ClipOriginal, sound: ClipSound | None, device: Device
-) -> CopyRecording:
+) -> CopyRecorder:
     marked_sound = sound if sound is not None and sound.contour else None
 
     def store_originals(id_: MessageId, name: MessageName, at: datetime) -> Message:
@@ -179,14 +179,14 @@ def _begin_recording(
             device.vault.store_file(original.source),
             device.vault.store_file(pack(original.survey)),
         )
-        clip = replace(clip_ledger_entry(original), original=source, survey=survey)
+        clip = replace(clip_ledger_entry_without_files(original), original=source, survey=survey)
         sounds: tuple[SentSound, ...] = ()
         if marked_sound is not None:  # so that the sound can be traced without its picture
             kept = device.vault.store_file(marked_sound.contour)
             sounds = (SentSound(source, kept, marked_sound.sound.length_s, ()),)
         return Message(id_, name, at, (), clips=(clip,), sounds=sounds)
 
-    return CopyRecording(
+    return CopyRecorder(
         device,
         (_FRAMES_MEDIA_INDEX,)
         if marked_sound is None
@@ -197,7 +197,7 @@ def _begin_recording(
 
 def _copies_per_batch(original: ClipOriginal, room_bytes: int) -> int:
     pixels = original.shown.width_px * original.shown.height_px
-    room = min(room_bytes // max(1, len(original.source)), _ENCODER_PIXELS_MAX // pixels)
+    room = min(room_bytes // max(1, len(original.source)), _PIXELS_IN_ALL_ENCODERS_MAX // pixels)
     return min(max(room, 1), _COPIES_PER_BATCH_MAX)
 
 
@@ -277,18 +277,20 @@ class MessageClip:
         kept = device.vault.store_file(self.original.source)
         surveyed = device.vault.store_file(pack(self.original.survey))
         clip = replace(
-            clip_ledger_entry(self.original),
+            clip_ledger_entry_without_files(self.original),
             original=kept,
             survey=surveyed,
             copies=made,
             place=self.places[0] + 1,
         )
-        return LedgerEntries(clips=(clip,), sounds=self._sent_sound(kept, made, device))
+        return LedgerEntries(
+            clips=(clip,), sounds=self._store_sound_for_tracing(kept, made, device)
+        )
 
     def store_features(self, message: MessageId, device: Device) -> None:
         """Do nothing: a trace finds a clip by its measurements, which ``keep_originals`` stores."""
 
-    def _sent_sound(
+    def _store_sound_for_tracing(
         self, original_blob: BlobId, made: tuple[Copy, ...], device: Device
     ) -> tuple[SentSound, ...]:
         if self.sound is None or not self.sound.contour:

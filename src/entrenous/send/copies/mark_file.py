@@ -52,7 +52,7 @@ def mark_picture_copies(
     """
     original = prepare_original(untrusted_data, size_px, device)
     message = MessageId(device.dice.token(ID_BYTES))
-    marking = _PictureMarking(
+    marking = _PictureCopyRecorder(
         original, message, new_message_name(device), device.clock.now(), device
     )
     suffix = original.picture.encoding.format.written.suffix
@@ -74,7 +74,7 @@ def mark_picture_copies(
 
 
 @dataclass(slots=True)
-class _PictureMarking:
+class _PictureCopyRecorder:
     """A message whose copies are being made.
 
     ``batch`` is the batch of copies that was recorded last; its first copy has number ``start``.
@@ -131,10 +131,10 @@ def mark_file(
         The errors of :func:`mark_picture_copies`, mark_clip_copies and mark_sound_copies.
     """
     with note_error_file_index(0):
-        yield from _mark_picture(untrusted_data, to, size_px, device)
+        yield from _mark_by_kind(untrusted_data, to, size_px, device)
 
 
-def _mark_picture(
+def _mark_by_kind(
     untrusted_data: bytes, to: Sequence[RecipientId], size_px: int | None, device: Device
 ) -> MarkedFiles:
     medium = media_kind_of(untrusted_data)
@@ -143,13 +143,15 @@ def _mark_picture(
     if size_px is not None:
         raise OnlyPicturesHaveASize
     if medium is MediaKind.CLIP:
-        return _mark_clip(untrusted_data, to, device)
+        return _mark_clip_or_sound(untrusted_data, to, device)
     return _lazy_import("entrenous.send.copies.sound_copies:mark_sound_copies")(
         untrusted_data, to, device
     )
 
 
-def _mark_clip(untrusted_data: bytes, to: Sequence[RecipientId], device: Device) -> MarkedFiles:
+def _mark_clip_or_sound(
+    untrusted_data: bytes, to: Sequence[RecipientId], device: Device
+) -> MarkedFiles:
     """Mark a clip; if it has no frames, mark its sound."""
     try:
         yield from _lazy_import("entrenous.send.copies.mark_clip:mark_clip_copies")(
@@ -178,7 +180,7 @@ class CopyNotWritten(Exception):
     """
 
 
-class CopyRecording:
+class CopyRecorder:
     """A new message whose copies enter the ledger one by one. Each copy is added to the message's
     files at ``positions``.
 
@@ -197,7 +199,7 @@ class CopyRecording:
         self._name, self._at = new_message_name(device), device.clock.now()
         self._made = 0
 
-    def hand_over(self, copy: Copy, file: MarkedFile) -> MarkedFiles:
+    def record_and_yield(self, copy: Copy, file: MarkedFile) -> MarkedFiles:
         """Add a copy to the ledger and yield its file; CopyNotWritten removes it from the
         ledger.
         """

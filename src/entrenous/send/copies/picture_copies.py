@@ -327,13 +327,13 @@ def _prepare_picture(
     return original
 
 
-DIFFERENCE_FACTOR: Final = 20  # a mark changes most pixels by one to three of 255 levels
+DIFFERENCE_AMPLIFICATION: Final = 20  # a mark changes most pixels by one to three of 255 levels
 
 
 @dataclass(frozen=True, slots=True)
 class CopyPreview:
     """JPEGs of one size: the original, a copy with a real mark, and their difference multiplied by
-    :data:`DIFFERENCE_FACTOR`.
+    :data:`DIFFERENCE_AMPLIFICATION`.
     """
 
     width_px: int
@@ -351,7 +351,9 @@ def preview_copy(untrusted_data: bytes, longest_side_px: int, device: Device) ->
     """
     original = prepare_original(untrusted_data, longest_side_px, device)
     copy = device.read_picture(write_picture_copy(original, new_mark_seed(device)))
-    apart = amplified_difference(np.asarray(original.picture), np.asarray(copy), DIFFERENCE_FACTOR)
+    apart = amplified_difference(
+        np.asarray(original.picture), np.asarray(copy), DIFFERENCE_AMPLIFICATION
+    )
     return CopyPreview(
         copy.width_px,
         copy.height_px,

@@ -18,7 +18,7 @@ from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentSound
 from entrenous.media.sound_writer import write_sound, written_format
-from entrenous.send.copies.mark_file import CopyRecording, MarkedFile
+from entrenous.send.copies.mark_file import CopyRecorder, MarkedFile
 from entrenous.send.copies.picture_copies import MadeCopy, new_mark_seed
 from entrenous.send.copies.worker_pool import ordered_results, pool_size
 from entrenous.send.letter.letter_nouns import FileRole
@@ -61,13 +61,13 @@ def mark_sound_copies(
         data = write_sound_copy(sound, prepared, job[1])
         return Copy(*job, sha256(data)), data
 
-    recording = CopyRecording(device, (0,), store_original)
+    recording = CopyRecorder(device, (0,), store_original)
     workers = sound_pool_size(sound)
     jobs = ((recipient, new_mark_seed(device)) for recipient in to)
     suffix = written_format(sound.encoding).suffix
     with closing(ordered_results(make_copy, jobs, workers)) as finished:
         for copy, data in finished:
-            yield from recording.hand_over(copy, MarkedFile(copy.to, data, suffix))
+            yield from recording.record_and_yield(copy, MarkedFile(copy.to, data, suffix))
 
 
 def sound_pool_size(sound: Sound) -> int:

@@ -65,7 +65,7 @@ def ordered_batches(
             waiting.extend(pool.submit(work, job) for job in ahead)
             if not waiting:
                 return
-            yield _take_finished(waiting, batch)
+            yield _take_next_results(waiting, batch)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -79,7 +79,7 @@ def ordered_results(
             yield from batch
 
 
-def _take_finished(waiting: deque[Future[ResultT]], batch: int) -> tuple[ResultT, ...]:
+def _take_next_results(waiting: deque[Future[ResultT]], batch: int) -> tuple[ResultT, ...]:
     """Return the next result together with those after it that are finished already."""
     made = [waiting.popleft().result()]
     while waiting and len(made) < batch and waiting[0].done() and not waiting[0].exception():

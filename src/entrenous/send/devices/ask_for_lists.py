@@ -23,9 +23,13 @@ from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.clock_sanity import is_recent, now_in_whole_seconds
 from entrenous.send.devices.device_lists import accept_list, accept_own_bundle, freeze_contact
 from entrenous.send.devices.own_key_bundle import open_key_bundle
-from entrenous.send.people.contact_history import record_contradiction
+from entrenous.send.people.contact_history import record_device_list_contradiction
 from entrenous.send.people.keep_contacts import contact_by_id
-from entrenous.send.people.people_nouns import LIST_TO_FETCH_TABLE, Contradiction, ListToFetch
+from entrenous.send.people.people_nouns import (
+    DEVICE_LIST_TO_FETCH_TABLE,
+    DeviceListContradiction,
+    DeviceListToFetch,
+)
 from entrenous.send.tokens.use import has_tokens_for, next_token_for, token_route_to
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RolledBack
@@ -50,10 +54,10 @@ def record_named_list(
     try:
         check_named_head(named, known_list_heads(contact, device))
     except (ForkedDeviceList, WithheldDeviceList):
-        waiting = LIST_TO_FETCH_TABLE.load(person.hex(), device.vault)
-        received = ListToFetch(named, own=own, proven=authenticated)
-        if waiting is None or waiting.sort_key < received.sort_key:
-            LIST_TO_FETCH_TABLE.store(received, person.hex(), device.vault)
+        waiting = DEVICE_LIST_TO_FETCH_TABLE.load(person.hex(), device.vault)
+        received = DeviceListToFetch(named, own=own, proven=authenticated)
+        if waiting is None or waiting.fetch_priority < received.fetch_priority:
+            DEVICE_LIST_TO_FETCH_TABLE.store(received, person.hex(), device.vault)
 
 
 def fetch_named_lists(device: Device) -> None:
@@ -62,17 +66,17 @@ def fetch_named_lists(device: Device) -> None:
     A blocked person's relay is not queried, since that would reveal when and from where this device
     is used. Named lists are kept until the person is unblocked.
     """
-    for key in LIST_TO_FETCH_TABLE.keys(device.vault):
-        waiting = LIST_TO_FETCH_TABLE.load(key, device.vault)
+    for key in DEVICE_LIST_TO_FETCH_TABLE.keys(device.vault):
+        waiting = DEVICE_LIST_TO_FETCH_TABLE.load(key, device.vault)
         contact = contact_by_id(PersonId(bytes.fromhex(key)), device)
         if waiting is None or contact is None or _is_head_known(waiting.head, contact, device):
-            LIST_TO_FETCH_TABLE.drop(key, device.vault)
+            DEVICE_LIST_TO_FETCH_TABLE.drop(key, device.vault)
         elif not contact.blocked and _is_retry_due(waiting, device):
             with suppress(Unreachable):
                 _fetch_named_list(waiting, contact, device)
 
 
-def _is_retry_due(waiting: ListToFetch, device: Device) -> bool:
+def _is_retry_due(waiting: DeviceListToFetch, device: Device) -> bool:
     return waiting.asked_at is None or not is_recent(
         waiting.asked_at, _LIST_FETCH_RETRY_INTERVAL, device
     )
@@ -87,7 +91,7 @@ def _is_head_known(named: Head, contact: Contact, device: Device) -> bool:
     return True
 
 
-def _fetch_named_list(waiting: ListToFetch, contact: Contact, device: Device) -> None:
+def _fetch_named_list(waiting: DeviceListToFetch, contact: Contact, device: Device) -> None:
     shown = _fetch_bundle(contact, device)
     try:
         with device.vault.transaction():
@@ -126,7 +130,7 @@ def _accept_published_bundle(
 
 
 def _compare_with_named_head(
-    waiting: ListToFetch, heads: Sequence[Head], contact: Contact, device: Device
+    waiting: DeviceListToFetch, heads: Sequence[Head], contact: Contact, device: Device
 ) -> None:
     try:
         check_named_head(waiting.head, heads)
@@ -135,11 +139,11 @@ def _compare_with_named_head(
     except WithheldDeviceList:
         _count_failed_fetch(waiting, contact, device)
     else:
-        LIST_TO_FETCH_TABLE.drop(contact.person.id.hex(), device.vault)
+        DEVICE_LIST_TO_FETCH_TABLE.drop(contact.person.id.hex(), device.vault)
 
 
 def _handle_fork(
-    fork: ForkedDeviceList, waiting: ListToFetch, contact: Contact, device: Device
+    fork: ForkedDeviceList, waiting: DeviceListToFetch, contact: Contact, device: Device
 ) -> None:
     """Stop sending to the contact if the contact signed both contradictory lists. If a letter only
     named the other list, report it once.
@@ -147,12 +151,12 @@ def _handle_fork(
     with device.vault.transaction():
         if fork.facts:
             freeze_contact(fork, device)
-            LIST_TO_FETCH_TABLE.drop(contact.person.id.hex(), device.vault)
+            DEVICE_LIST_TO_FETCH_TABLE.drop(contact.person.id.hex(), device.vault)
             return
         reported = replace(waiting, asked_at=now_in_whole_seconds(device), tries=DEVICE_LIST_TRIES)
-        LIST_TO_FETCH_TABLE.store(reported, contact.person.id.hex(), device.vault)
+        DEVICE_LIST_TO_FETCH_TABLE.store(reported, contact.person.id.hex(), device.vault)
         if waiting.tries < DEVICE_LIST_TRIES and waiting.proven:
-            _report_list_problem(Contradiction.SPLIT, contact, device)
+            _report_list_problem(DeviceListContradiction.SPLIT, contact, device)
 
 
 def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
@@ -176,7 +180,7 @@ def _fetch_bundle(contact: Contact, device: Device) -> bytes | None:
     return None
 
 
-def _count_failed_fetch(waiting: ListToFetch, contact: Contact, device: Device) -> None:
+def _count_failed_fetch(waiting: DeviceListToFetch, contact: Contact, device: Device) -> None:
     """Count a failed attempt to get a list.
 
     The last failure is reported; the person's next letter starts the count again. For our own list,
@@ -184,14 +188,16 @@ def _count_failed_fetch(waiting: ListToFetch, contact: Contact, device: Device) 
     """
     tried = replace(waiting, asked_at=now_in_whole_seconds(device), tries=waiting.tries + 1)
     with device.vault.transaction():
-        LIST_TO_FETCH_TABLE.store(tried, contact.person.id.hex(), device.vault)
+        DEVICE_LIST_TO_FETCH_TABLE.store(tried, contact.person.id.hex(), device.vault)
         if tried.tries == DEVICE_LIST_TRIES and waiting.proven:
             claimed = contact.person.id == own_device(device).person.id and not waiting.own
             _report_list_problem(
-                Contradiction.SPLIT if claimed else Contradiction.HELD_BACK, contact, device
+                DeviceListContradiction.SPLIT if claimed else DeviceListContradiction.HELD_BACK,
+                contact,
+                device,
             )
 
 
-def _report_list_problem(lists: Contradiction, contact: Contact, device: Device) -> None:
+def _report_list_problem(lists: DeviceListContradiction, contact: Contact, device: Device) -> None:
     ours = contact.person.id == own_device(device).person.id
-    record_contradiction(None if ours else contact.name, lists, device)
+    record_device_list_contradiction(None if ours else contact.name, lists, device)

@@ -82,13 +82,16 @@ from entrenous.send.devices.old_mailbox import replace_close_tokens, switch_mail
 from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion, sign_bundle
 from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, PEER_TABLE
 from entrenous.send.outbox import drop_items_for_peers
-from entrenous.send.people.contact_history import record_contact_change, record_contradiction
+from entrenous.send.people.contact_history import (
+    record_contact_change,
+    record_device_list_contradiction,
+)
 from entrenous.send.people.keep_contacts import compare_key_bundle, contact_by_id, store_contact
 from entrenous.send.people.people_nouns import (
     DEVICE_LIST_FORK_TABLE,
-    LIST_TO_FETCH_TABLE,
-    Contradiction,
-    ForkEvidence,
+    DEVICE_LIST_TO_FETCH_TABLE,
+    DeviceListContradiction,
+    DeviceListForkEvidence,
 )
 from entrenous.send.tokens.issue import withdraw_range
 from entrenous.send.tokens.use import record_former_mailboxes, store_announced_ranges
@@ -121,14 +124,16 @@ def freeze_contact(fork: ForkedDeviceList, device: Device) -> None:
         return
     card = fork.facts.get("card")
     shown = card if isinstance(card, bytes) else None
-    kept = ForkEvidence(
+    kept = DeviceListForkEvidence(
         now_in_whole_seconds(device), _known_key_bundle(contact, device), head, shown
     )
     DEVICE_LIST_FORK_TABLE.store(kept, whose, device.vault)
     ours = person == own_device(device).person.id
     if not ours:
         CONTACT_TABLE.store(replace(contact, forked=True, trust=Trust.UNKNOWN), whose, device.vault)
-    record_contradiction(None if ours else contact.name, Contradiction.FORKED, device)
+    record_device_list_contradiction(
+        None if ours else contact.name, DeviceListContradiction.FORKED, device
+    )
 
 
 def unfreeze_contact(contact: Contact, device: Device) -> Contact:
@@ -208,7 +213,7 @@ def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contac
     store_contact(after, device)
     store_device_list(person.id, untrusted_card, device)
     store_announced_ranges(person.id, device)
-    LIST_TO_FETCH_TABLE.drop(person.id.hex(), device.vault)
+    DEVICE_LIST_TO_FETCH_TABLE.drop(person.id.hex(), device.vault)
     return after
 
 

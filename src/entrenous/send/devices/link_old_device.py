@@ -58,7 +58,7 @@ from entrenous.send.formats.linking import (
     write_link_message,
 )
 from entrenous.send.set_up import finish_set_up
-from entrenous.send.tokens.use import mailbox_for_token
+from entrenous.send.tokens.use import former_token_mailbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def _refuse_if_devices_lag(device: Device) -> None:
     lagging = [
         one.name
         for one in own_linked_devices(device)
-        if mailbox_for_token(me, one.device, device) is not None
+        if former_token_mailbox(me, one.device, device) is not None
     ]
     if lagging:
         raise DevicesHaveNotFollowedMove(names=", ".join(lagging))

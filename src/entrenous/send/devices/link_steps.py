@@ -73,11 +73,11 @@ from entrenous.send.formats.linking import (
 )
 from entrenous.send.outbox import (
     OutboxItem,
-    add_to_outbox,
     clock_difference_error,
     next_outbox_order,
+    store_outbox_item,
 )
-from entrenous.send.tokens.issue import issue_range, last_token_hash
+from entrenous.send.tokens.issue import issue_range, last_handed_out_token_hash
 from entrenous.send.tokens.token_ranges import IssuedRange, LentToken
 from entrenous.send.tokens.use import lend_tokens, receive_lent_tokens
 from entrenous.wire.key_bundle import read_key_bundle, write_certificate, write_key_bundle
@@ -329,7 +329,7 @@ def add_new_device_to_list(compared: ConfirmedLink, device: Device) -> None:
         accept_own_bundle(card, device)
         send_bundle_to_own_devices({offer.device}, device)
         window = issue_range(own_device(device).person, offer.device, device)
-        add_to_outbox(_grant_outbox_item(compared, card, name, window, device), device)
+        store_outbox_item(_grant_outbox_item(compared, card, name, window, device), device)
         send_bundle_to_contacts(device)
 
 
@@ -373,7 +373,7 @@ def _grant_outbox_item(
         relay_url=own_device(device).home.relay_url,
         token=compared.ask.token,
         envelope=envelope,
-        needs=last_token_hash(window),
+        needs=last_handed_out_token_hash(window),
     )
 
 

@@ -29,7 +29,7 @@ from entrenous.send.letter.write import (
     outer_parts_without_content,
     write_letter,
 )
-from entrenous.send.tokens.issue import count_replaced_ranges
+from entrenous.send.tokens.issue import count_retired_ranges
 from entrenous.send.tokens.use import has_tokens_for, receive_range
 from entrenous.wire.key_bundle import read_key_bundle
 
@@ -98,7 +98,7 @@ def queue_greeting_back(header: Header, device: Device) -> None:
     """
     whose = peer_key(header.from_person, header.from_device)
     starts_new_session = header.prekey is not None and header.counter > 1
-    had_many_ranges = count_replaced_ranges(whose, device) >= REPLACED_TOKEN_RANGES_MAX
+    had_many_ranges = count_retired_ranges(whose, device) >= REPLACED_TOKEN_RANGES_MAX
     if device.vault.get(GREETING_SENT, whose) is None or (
         starts_new_session and not had_many_ranges
     ):

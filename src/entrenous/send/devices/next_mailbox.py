@@ -42,7 +42,7 @@ from entrenous.send.devices.linked_devices import (
 from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion
 from entrenous.send.people.contact_history import record_move_progress
 from entrenous.send.people.people_nouns import FollowedMoveState
-from entrenous.send.tokens.use import mailbox_for_token
+from entrenous.send.tokens.use import former_token_mailbox
 from entrenous.wire.relay_nouns import RelayLock
 
 
@@ -247,7 +247,7 @@ def mailbox_deletions_for(
     told = [_mailbox_deletion(home, revoked, device) for home in revoked.homes]
     if key.mailbox in {closing.mailbox for closing in told} or revoked.close is None:
         return tuple(told)
-    if mailbox_for_token(own_device(device).person.id, key.device, device) is not None:
+    if former_token_mailbox(own_device(device).person.id, key.device, device) is not None:
         return tuple(told)  # our token is for the mailbox that the device had before the move
     return (MailboxDeletion(relay_url, key.mailbox, revoked.close, name=revoked.name), *told)
 

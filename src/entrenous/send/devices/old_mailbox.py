@@ -42,7 +42,7 @@ from entrenous.send.devices.own_key_bundle import record_mailbox_deletion
 from entrenous.send.letter.prekeys import discard_unpublished_prekeys
 from entrenous.send.letter.sessions import has_session
 from entrenous.send.letter.write import addressees
-from entrenous.send.outbox import drop_items_with_any_token
+from entrenous.send.outbox import drop_items_handing_out_any_token
 from entrenous.send.people.contact_history import record_move_progress
 from entrenous.send.people.people_nouns import FollowedMoveState
 from entrenous.send.tokens.distribute import queue_greeting
@@ -196,7 +196,7 @@ def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *,
         before.home, device, silent=not may_advance_ratchets(device), next_close=next_close
     )
     store_next_lock(lock_for_prepared_mailbox(new), device)
-    drop_items_with_any_token(device)
+    drop_items_handing_out_any_token(device)
     forget_issued_tokens(device)
     discard_unpublished_prekeys(device)
     for name in (NEXT_CLOSE_TOKEN_RECORD, KEY_BUNDLE_TO_PUBLISH_RECORD):

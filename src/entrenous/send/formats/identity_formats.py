@@ -44,7 +44,7 @@ from entrenous.wire.key_bundle import (
 )
 from entrenous.wire.text import as_name, as_url
 
-_PUBLIC_KEY_BYTES: Final = {
+_PUBLIC_KEY_BYTES_BY_KIND: Final = {
     PrekeyKind.ONE_TIME: 32,
     PrekeyKind.FALLBACK: 32,
     PrekeyKind.XWING: 1216,
@@ -108,7 +108,7 @@ def _parse_prekey_statement(encoded: bytes) -> Prekey:
         epoch=as_uint(epoch, least=1),
         head=as_bytes(head, 32),
         made_at=as_time(made_at),
-        public=as_bytes(public, _PUBLIC_KEY_BYTES[known]),
+        public=as_bytes(public, _PUBLIC_KEY_BYTES_BY_KIND[known]),
     )
 
 
@@ -117,7 +117,7 @@ INVITE_LINK_CHARS_MAX: Final = 1024
 _INVITE_VERSION: Final = 1
 
 
-def write_invite(invite: Invite) -> str:
+def write_invite_link(invite: Invite) -> str:
     """Encode an invite link. It holds a token, so only the invited person may see it.
 
     Raises:
@@ -125,11 +125,11 @@ def write_invite(invite: Invite) -> str:
     """
     fields = [invite.name, invite.relay_url, invite.mailbox, invite.person, invite.token.reveal()]
     return checked_encoded_text(
-        INVITE_PREFIX + to_base64url(encode([_INVITE_VERSION, *fields])), read_invite
+        INVITE_PREFIX + to_base64url(encode([_INVITE_VERSION, *fields])), read_invite_link
     )
 
 
-def read_invite(untrusted_link: str) -> Invite:
+def read_invite_link(untrusted_link: str) -> Invite:
     """Decode an invite link.
 
     Raises:

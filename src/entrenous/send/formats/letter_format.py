@@ -35,6 +35,7 @@ from entrenous.send.letter.letter_nouns import (
     KeyBundleNote,
     LetterAddress,
     Manifest,
+    PublicXWingKey,
     Reaction,
     RecallNote,
     SyncNote,
@@ -42,7 +43,6 @@ from entrenous.send.letter.letter_nouns import (
     TokenRangeNote,
     UnknownBody,
     UsedUpLinkNote,
-    XWingKey,
 )
 from entrenous.send.people.people_nouns import ComparisonSide
 from entrenous.wire.cbor import (
@@ -71,7 +71,7 @@ _COMPARISON_STEP_BYTES_MAX: Final = 96
 def _parse_hello(value: object) -> Hello:
     card, seed, first, invite_lock = as_list(value, 4, 4)
     return Hello(
-        _parse_key_bundle(card),
+        _parse_encoded_key_bundle(card),
         parse_secret(seed),
         _parse_first_index(first),
         parse_optional(invite_lock, parse_hash),
@@ -102,7 +102,7 @@ def _parse_reaction(value: object) -> Reaction:
     sender, message, text = as_list(value, 3, 3)
     return Reaction(
         PersonId(parse_hash(sender)),
-        _parse_message(message),
+        _parse_message_id(message),
         parse_optional(text, _parse_reaction_text),
     )
 
@@ -123,7 +123,8 @@ def _parse_token_range(value: object) -> TokenRangeNote:
 def _parse_request(value: object) -> ContactRequestNote:
     card, note = as_list(value, 2, 2)
     return ContactRequestNote(
-        _parse_key_bundle(card), _parse_visible_text(as_text(note, REQUEST_NOTE_CHARS_MAX))
+        _parse_encoded_key_bundle(card),
+        _require_no_terminal_controls(as_text(note, REQUEST_NOTE_CHARS_MAX)),
     )
 
 
@@ -131,7 +132,7 @@ def _parse_receipt(entry: Any) -> Receipt:
     event, message, envelope, at, marks, leaf = as_list(entry, 6, 6)
     return Receipt(
         event=ReceiptEvent(as_uint(event, max(ReceiptEvent), min(ReceiptEvent))),
-        message=_parse_message(message),
+        message=_parse_message_id(message),
         envelope=EnvelopeId(as_bytes(envelope, ID_BYTES)),
         at=as_time(at),
         marks=parse_hash(marks),
@@ -140,23 +141,23 @@ def _parse_receipt(entry: Any) -> Receipt:
 
 
 def _parse_reaction_text(value: object) -> str:
-    text = _parse_visible_text(as_text(value, REACTION_BYTES_MAX))
+    text = _require_no_terminal_controls(as_text(value, REACTION_BYTES_MAX))
     if not 1 <= len(text.encode()) <= REACTION_BYTES_MAX:
         raise BadCbor
     return text
 
 
-def _parse_visible_text(text: str) -> str:
+def _require_no_terminal_controls(text: str) -> str:
     if any(map(is_terminal_control, text)):
         raise BadCbor
     return text
 
 
-def _parse_key_bundle(value: object) -> bytes:
+def _parse_encoded_key_bundle(value: object) -> bytes:
     return as_bytes_up_to(value, PLAIN_CARD_BYTES_MAX)
 
 
-def _parse_message(value: object) -> MessageId:
+def _parse_message_id(value: object) -> MessageId:
     return MessageId(as_bytes(value, ID_BYTES))
 
 
@@ -191,16 +192,16 @@ def write_hpke_info(address: LetterAddress) -> bytes:
     return encode_checked(fields, _read_hpke_info)
 
 
-def write_sealed_letter(key: bytes, around: bytes) -> bytes:
+def write_sealed_letter(key_id: bytes, sealed: bytes) -> bytes:
     """Encode an envelope's content: the version, the recipient's key id (8 bytes), the sealed
     bytes.
 
     Raises:
         ValueError: the key id has the wrong length.
     """
-    if len(key) != PREKEY_ID_BYTES:
+    if len(key_id) != PREKEY_ID_BYTES:
         raise ValueError("a key id has 8 bytes")
-    return bytes([LETTER_VERSION]) + key + around
+    return bytes([LETTER_VERSION]) + key_id + sealed
 
 
 def read_sealed_letter(untrusted: bytes) -> tuple[bytes, bytes]:
@@ -295,42 +296,44 @@ def _parse_key_id(value: object) -> bytes:
     return as_bytes(value, PREKEY_ID_BYTES)
 
 
-def _parse_xwing_key(value: Any) -> XWingKey:
+def _parse_xwing_key(value: Any) -> PublicXWingKey:
     key_id, public = as_list(value, 2, 2)
-    return XWingKey(_parse_key_id(key_id), as_bytes(public, 1216))
+    return PublicXWingKey(_parse_key_id(key_id), as_bytes(public, 1216))
 
 
 _BODY_KIND_MAX: Final = 2**16 - 1
 
 
-class _BodyKind(NamedTuple):
+class _BodyCodec(NamedTuple):
     """A kind of body: its class, its CBOR value, and how that is read."""
 
-    noun: type[Any]
-    plain: Callable[[Any], object]
+    body_type: type[Any]
+    to_fields: Callable[[Any], object]
     read: Callable[[object], Body]
 
 
-_BODY_KINDS: Final[Mapping[int, _BodyKind]] = {
-    1: _BodyKind(
+_BODY_CODECS: Final[Mapping[int, _BodyCodec]] = {
+    1: _BodyCodec(
         Hello, lambda one: [one.card, one.seed.reveal(), one.first, one.invite_lock], _parse_hello
     ),
-    2: _BodyKind(Manifest, message_fields, parse_message),
-    3: _BodyKind(
-        RecallNote, lambda one: one.message, lambda value: RecallNote(_parse_message(value))
+    2: _BodyCodec(Manifest, message_fields, parse_message),
+    3: _BodyCodec(
+        RecallNote, lambda one: one.message, lambda value: RecallNote(_parse_message_id(value))
     ),
-    4: _BodyKind(
-        KeyBundleNote, lambda one: one.card, lambda value: KeyBundleNote(_parse_key_bundle(value))
+    4: _BodyCodec(
+        KeyBundleNote,
+        lambda one: one.card,
+        lambda value: KeyBundleNote(_parse_encoded_key_bundle(value)),
     ),
-    5: _BodyKind(SyncNote, lambda one: [int(one.topic), one.data], _parse_sync),
-    6: _BodyKind(Receipts, _receipt_fields, _parse_receipts),
-    7: _BodyKind(Reaction, lambda one: [one.sender, one.message, one.text], _parse_reaction),
-    8: _BodyKind(
+    5: _BodyCodec(SyncNote, lambda one: [int(one.topic), one.data], _parse_sync),
+    6: _BodyCodec(Receipts, _receipt_fields, _parse_receipts),
+    7: _BodyCodec(Reaction, lambda one: [one.sender, one.message, one.text], _parse_reaction),
+    8: _BodyCodec(
         ComparisonStep, lambda one: [one.transaction, one.step, one.data], _parse_comparison_step
     ),
-    9: _BodyKind(TokenRangeNote, lambda one: [one.seed.reveal(), one.first], _parse_token_range),
-    10: _BodyKind(ContactRequestNote, lambda one: [one.card, one.note], _parse_request),
-    11: _BodyKind(
+    9: _BodyCodec(TokenRangeNote, lambda one: [one.seed.reveal(), one.first], _parse_token_range),
+    10: _BodyCodec(ContactRequestNote, lambda one: [one.card, one.note], _parse_request),
+    11: _BodyCodec(
         UsedUpLinkNote,
         lambda one: one.invite_lock,
         lambda value: UsedUpLinkNote(parse_hash(value)),
@@ -356,15 +359,15 @@ def read_body(untrusted: bytes) -> Body:
     """
     with bad_cbor_as(BadLetter):
         number, value = as_list(decode(untrusted), 2, 2)
-        kind = _BODY_KINDS.get(as_uint(number, _BODY_KIND_MAX, 1))
+        kind = _BODY_CODECS.get(as_uint(number, _BODY_KIND_MAX, 1))
         return UnknownBody(number, encode(value)) if kind is None else kind.read(value)
 
 
 def _body_fields(body: Body) -> list[object]:
     if isinstance(body, UnknownBody):
         return [body.kind, decode(body.value)]
-    number = next(number for number, kind in _BODY_KINDS.items() if kind.noun is type(body))
-    return [number, _BODY_KINDS[number].plain(body)]
+    number = next(number for number, kind in _BODY_CODECS.items() if kind.body_type is type(body))
+    return [number, _BODY_CODECS[number].to_fields(body)]
 
 
 def write_comparison_transcript(

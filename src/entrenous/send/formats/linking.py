@@ -42,8 +42,8 @@ from entrenous.wire.encodings import to_base64url
 from entrenous.wire.text import as_name, as_url
 
 LINK_CODE_PREFIX: Final = "entrenous-link:2:"
-_VERSION: Final = 2
-_CODE_CHARS_MAX: Final = 1024
+_LINK_CODE_VERSION: Final = 2
+_LINK_CODE_CHARS_MAX: Final = 1024
 _LINK_MESSAGE_TYPE_BYTE: Final = b"\x4c"
 _MESSAGE_LENGTH_FIELD_BYTES: Final = 4
 _LETTER_OVERHEAD_BYTES: Final = 1145  # bytes; docs/spec/letter.md section 1
@@ -60,7 +60,7 @@ def write_link_code(code: LinkCode) -> str:
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    fields = [_VERSION, code.relay_url, code.mailbox, code.token.reveal()]
+    fields = [_LINK_CODE_VERSION, code.relay_url, code.mailbox, code.token.reveal()]
     return checked_encoded_text(LINK_CODE_PREFIX + to_base64url(encode(fields)), read_link_code)
 
 
@@ -71,9 +71,9 @@ def read_link_code(untrusted_code: str) -> LinkCode:
         BadLinkCode: not a complete code of this version.
     """
     with bad_cbor_as(BadLinkCode):
-        fields = read_prefixed_code(untrusted_code, LINK_CODE_PREFIX, _CODE_CHARS_MAX)
+        fields = read_prefixed_code(untrusted_code, LINK_CODE_PREFIX, _LINK_CODE_CHARS_MAX)
         version, relay_url, mailbox, token = as_list(fields, 4, 4)
-        as_uint(version, _VERSION, _VERSION)
+        as_uint(version, _LINK_CODE_VERSION, _LINK_CODE_VERSION)
         return LinkCode(
             relay_url=as_url(relay_url),
             mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
@@ -98,7 +98,7 @@ def read_link_message(untrusted: bytes) -> LinkMessage:
     """
     with bad_cbor_as(BadLink):
         step, *fields = as_list(decode(untrusted), 2, 4)
-        return _PARSERS[as_uint(step, len(_PARSERS), 1) - 1](fields)
+        return _LINK_MESSAGE_PARSERS[as_uint(step, len(_LINK_MESSAGE_PARSERS), 1) - 1](fields)
 
 
 def pad_link_message(message: bytes) -> bytes:
@@ -177,12 +177,18 @@ def _parse_stop(fields: list[Any]) -> LinkStop:
     return LinkStop(as_bytes(promise, 32))
 
 
-_PARSERS: Final = (_parse_request, _parse_answer, _parse_reveal, _parse_grant, _parse_stop)
+_LINK_MESSAGE_PARSERS: Final = (
+    _parse_request,
+    _parse_answer,
+    _parse_reveal,
+    _parse_grant,
+    _parse_stop,
+)
 
 
 _MASTER_KEY_BYTES: Final = 64
-_ENFORCES_MAX: Final = 16
-_LENT_TOKENS_MAX: Final = 8
+_ENFORCED_LIMITS_MAX: Final = 16
+_LENT_TOKENS_SENT_MAX: Final = 8
 
 
 def write_offer(offer: NewDeviceOffer) -> bytes:
@@ -231,7 +237,7 @@ def write_grant(grant: NewDeviceGrant) -> bytes:
         ValueError: a field is not what the specification allows.
     """
     master = None if grant.master is None else grant.master.reveal()
-    siblings = [_introduced_fields(one) for one in grant.siblings]
+    siblings = [_introduced_device_fields(one) for one in grant.siblings]
     return encode_checked([grant.card, master, grant.name, siblings, grant.proof], read_grant)
 
 
@@ -247,7 +253,7 @@ def read_grant(untrusted: bytes) -> NewDeviceGrant:
             card=as_bytes_up_to(card, PLAIN_CARD_BYTES_MAX),
             master=parse_optional(master, _parse_master_key),
             name=as_name(name),
-            siblings=tuple(map(_parse_introduced, as_list(siblings, 1, DEVICES_MAX))),
+            siblings=tuple(map(_parse_introduced_device, as_list(siblings, 1, DEVICES_MAX))),
             proof=as_bytes(proof, 32),
         )
 
@@ -258,11 +264,11 @@ def lent_token_fields(lent: tuple[LentToken, ...]) -> list[object]:
 
 def parse_lent_tokens(value: object) -> tuple[LentToken, ...]:
     """Read tokens lent by another device of ours."""
-    pairs = (as_list(entry, 2, 2) for entry in as_list(value, 0, _LENT_TOKENS_MAX))
+    pairs = (as_list(entry, 2, 2) for entry in as_list(value, 0, _LENT_TOKENS_SENT_MAX))
     return tuple(LentToken(as_uint(index), _parse_token(token)) for index, token in pairs)
 
 
-def _introduced_fields(introduced: IntroducedDevice) -> list[object]:
+def _introduced_device_fields(introduced: IntroducedDevice) -> list[object]:
     close = None if introduced.sibling.close is None else introduced.sibling.close.reveal()
     return [
         introduced.sibling.device,
@@ -272,7 +278,7 @@ def _introduced_fields(introduced: IntroducedDevice) -> list[object]:
     ]
 
 
-def _parse_introduced(entry: Any) -> IntroducedDevice:
+def _parse_introduced_device(entry: Any) -> IntroducedDevice:
     device, name, close, lent = as_list(entry, 4, 4)
     sibling = LinkedDevice(
         device=DeviceId(as_bytes(device, ID_BYTES)),
@@ -283,7 +289,7 @@ def _parse_introduced(entry: Any) -> IntroducedDevice:
 
 
 def _parse_enforced_limits(value: object) -> tuple[int, ...]:
-    numbers = tuple(map(as_uint, as_list(value, 0, _ENFORCES_MAX)))
+    numbers = tuple(map(as_uint, as_list(value, 0, _ENFORCED_LIMITS_MAX)))
     if any(one >= after for one, after in pairwise(numbers)):
         raise BadCbor
     return numbers

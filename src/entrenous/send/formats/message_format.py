@@ -20,8 +20,8 @@ from entrenous.send.letter.letter_nouns import (
     FrameFile,
     Manifest,
     MessageFrame,
-    PersonHead,
-    ReplyTo,
+    MessageReference,
+    PersonListHead,
 )
 from entrenous.wire.cbor import (
     BadCbor,
@@ -42,7 +42,7 @@ from entrenous.wire.receipt import write_commitments
 from entrenous.wire.text import as_media_type, as_name, as_url
 
 _FIELD_NUMBER_MAX: Final = 15
-_MANIFEST_FIELDS: Final = (*range(1, 6), *range(11, 16))
+_MANIFEST_FIELD_NUMBERS: Final = (*range(1, 6), *range(11, 16))
 
 
 def write_manifest(manifest: Manifest) -> bytes:
@@ -51,7 +51,7 @@ def write_manifest(manifest: Manifest) -> bytes:
     It is a CBOR list of fields 1 to 5 and 11 to 15.
     """
     fields = message_fields(manifest)
-    return encode([fields[key] for key in _MANIFEST_FIELDS])
+    return encode([fields[key] for key in _MANIFEST_FIELD_NUMBERS])
 
 
 def write_marks_hash_input(manifest: Manifest) -> bytes:
@@ -111,9 +111,9 @@ def _parse_marks(value: object, files: int) -> tuple[bytes | None, ...]:
     return tuple(parse_optional(one, parse_hash) for one in as_list(value, files, files))
 
 
-def _parse_reply(value: object) -> ReplyTo:
+def _parse_reply(value: object) -> MessageReference:
     sender, message = as_list(value, 2, 2)
-    return ReplyTo(PersonId(parse_hash(sender)), MessageId(_parse_id(message)))
+    return MessageReference(PersonId(parse_hash(sender)), MessageId(_parse_id(message)))
 
 
 def _parse_blob(entry: Any) -> BlobRef:
@@ -165,7 +165,7 @@ def _parse_audience(value: object) -> _Audience:
     return found
 
 
-def _parse_heads(value: object, audience: _Audience) -> tuple[PersonHead, ...]:
+def _parse_heads(value: object, audience: _Audience) -> tuple[PersonListHead, ...]:
     """Read one head for each person of the audience, sorted."""
     found = tuple(map(_parse_head, as_list(value, 1, _AUDIENCE_DEVICES_MAX)))
     _check_ascending([one.person for one in found])
@@ -184,9 +184,9 @@ def _parse_recipient(entry: object) -> tuple[PersonId, DeviceId]:
     return parse_person_id(person), parse_device_id(device)
 
 
-def _parse_head(entry: object) -> PersonHead:
+def _parse_head(entry: object) -> PersonListHead:
     person, epoch, head = as_list(entry, 3, 3)
-    return PersonHead(parse_person_id(person), as_uint(epoch, least=1), parse_hash(head))
+    return PersonListHead(parse_person_id(person), as_uint(epoch, least=1), parse_hash(head))
 
 
 FRAME_VERSION: Final = 2

@@ -133,7 +133,7 @@ def write_sync_note(shared: SharedRecord) -> SyncNote:
     Raises:
         ValueError: a field is not what the specification allows.
     """
-    topic = _TOPICS[type(shared)]
+    topic = _TOPIC_BY_RECORD_TYPE[type(shared)]
     data = encode_checked(
         _record_fields(shared), lambda encoded: read_sync_note(SyncNote(topic, encoded))
     )
@@ -147,7 +147,7 @@ def read_sync_note(untrusted: SyncNote) -> SharedRecord:
         BadSync: the note has an invalid form.
     """
     with bad_cbor_as(BadSync):
-        return _PARSERS[untrusted.topic](decode(untrusted.data))
+        return _PARSER_BY_TOPIC[untrusted.topic](decode(untrusted.data))
 
 
 def comparable_form(shared: SharedRecord) -> bytes:
@@ -159,7 +159,7 @@ def comparable_form(shared: SharedRecord) -> bytes:
     timeless = replace(shared, at=_ZERO_TIME)
     if isinstance(timeless, SharedContact):
         timeless = replace(timeless, card=b"", lent=())
-    return bytes([_TOPICS[type(timeless)]]) + encode(_record_fields(timeless))
+    return bytes([_TOPIC_BY_RECORD_TYPE[type(timeless)]]) + encode(_record_fields(timeless))
 
 
 def _record_fields(shared: SharedRecord) -> list[object]:
@@ -271,7 +271,7 @@ def _parse_flag(value: object) -> bool:
     return bool(as_uint(value, 1))
 
 
-_TOPICS: Final[Mapping[type[SharedRecord], SyncTopic]] = {
+_TOPIC_BY_RECORD_TYPE: Final[Mapping[type[SharedRecord], SyncTopic]] = {
     SharedContact: SyncTopic.CONTACT,
     SharedForgottenContact: SyncTopic.CONTACT_GONE,
     SharedCircle: SyncTopic.CIRCLE,
@@ -279,7 +279,7 @@ _TOPICS: Final[Mapping[type[SharedRecord], SyncTopic]] = {
     SharedBlock: SyncTopic.BLOCKED,
     SharedMailboxes: SyncTopic.HOMES,
 }
-_PARSERS: Final[Mapping[SyncTopic, Callable[[Any], SharedRecord]]] = {
+_PARSER_BY_TOPIC: Final[Mapping[SyncTopic, Callable[[Any], SharedRecord]]] = {
     SyncTopic.CONTACT: _parse_contact,
     SyncTopic.CONTACT_GONE: _parse_forgotten_contact,
     SyncTopic.CIRCLE: _parse_circle,

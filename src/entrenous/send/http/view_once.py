@@ -111,7 +111,7 @@ class ViewSession:
         if not self.answer.done():
             self.answer.set_exception(why)
 
-    def file_at(self, index: int) -> ContentFile | None:
+    def hand_out_file(self, index: int) -> ContentFile | None:
         """Return a file by its index, while the content may be viewed."""
         shown = self._shown
         if shown is None or self.over.is_set() or not 0 <= index < len(shown.files):
@@ -177,7 +177,7 @@ class _ViewOncePages:
 
     async def serve_file(self, request: Request) -> Response:
         """Return a file, or the range that a player requests (RFC 9110, 14.2)."""
-        file = self._look.file_at(request.path_params["number"] - 1)
+        file = self._look.hand_out_file(request.path_params["number"] - 1)
         if file is None:
             return Response(status_code=404)
         size = len(file.data)

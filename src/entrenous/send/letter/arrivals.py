@@ -20,7 +20,7 @@ from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
     EARLY_RECALL,
     INVITE_USE_TO_ANSWER,
-    LETTER_AWAITING_LIST,
+    LETTER_AWAITING_DEVICE_LIST,
     LETTER_FROM_NEWER_PROGRAM,
     UNDECRYPTABLE_LETTER,
     Table,
@@ -45,7 +45,7 @@ from entrenous.send.letter.letter_nouns import (
     KeyBundleNote,
     Manifest,
     NeedsUpdate,
-    PersonHead,
+    PersonListHead,
     Reaction,
     RecallNote,
     SyncNote,
@@ -53,7 +53,7 @@ from entrenous.send.letter.letter_nouns import (
     UsedUpLinkNote,
 )
 from entrenous.send.letter.read import Letter
-from entrenous.send.letter.receipts import owe_delivery_receipt, store_receipts
+from entrenous.send.letter.receipts import owe_delivery_receipt, verify_and_store_receipts
 from entrenous.send.message.react import accept_reaction
 from entrenous.send.message.states import INBOX_TABLE, InboxState, ReceivedMessage
 from entrenous.send.people.block import is_blocked
@@ -188,7 +188,7 @@ ARRIVAL_HANDLERS: Final[Mapping[type[Any], ArrivalHandler]] = {
         step, letter.header, sender_of(letter, device), device
     ),
     TokenRangeNote: _on_more_tokens,
-    Receipts: lambda several, letter, _, device: store_receipts(
+    Receipts: lambda several, letter, _, device: verify_and_store_receipts(
         several, letter.header, sender_of(letter, device), device
     ),
     Reaction: lambda reaction, letter, _, device: accept_reaction(
@@ -279,62 +279,64 @@ _KEPT_LETTERS_PER_SENDER_MAX: Final = 16  # letters kept with the same claimed s
 
 
 @dataclass(frozen=True, slots=True)
-class LetterAwaitingList:
+class LetterAwaitingDeviceList:
     """A letter that is kept until the device list that it refers to is known.
 
     ``lacks`` identifies the list, and ``by`` is the letter's claimed sender.
     """
 
     waiting: WaitingEnvelope
-    lacks: PersonHead
+    lacks: PersonListHead
     by: bytes
     since: datetime
 
 
-LETTER_AWAITING_LIST_TABLE: Final = Table(LETTER_AWAITING_LIST, LetterAwaitingList)
+LETTER_AWAITING_DEVICE_LIST_TABLE: Final = Table(
+    LETTER_AWAITING_DEVICE_LIST, LetterAwaitingDeviceList
+)
 
 
-def keep_letter_until_list_known(
+def keep_letter_awaiting_device_list(
     waiting: WaitingEnvelope, why: EntrenousError, device: Device
 ) -> bool:
     """Keep a rejected letter if the list that it names may still arrive; return whether it is kept.
     Only letters from contacts are kept. Call it in a transaction.
     """
     lacks, by = why.facts.get("lacks"), why.facts.get("by")
-    if not isinstance(lacks, PersonHead) or not isinstance(by, bytes):
+    if not isinstance(lacks, PersonListHead) or not isinstance(by, bytes):
         return False
     writer = contact_by_id(by, device)
     if writer is None or writer.blocked or lacks.epoch <= _known_epoch(lacks, device):
         return False
-    kept = list(LETTER_AWAITING_LIST_TABLE.all(device.vault))
+    kept = list(LETTER_AWAITING_DEVICE_LIST_TABLE.all(device.vault))
     if (
         len(kept) >= _KEPT_LETTERS_MAX
         or sum(waiting_letters.by == by for waiting_letters in kept) >= _KEPT_LETTERS_PER_SENDER_MAX
     ):
         return False
-    waiting_letters = LetterAwaitingList(waiting, lacks, by, now_in_whole_seconds(device))
-    LETTER_AWAITING_LIST_TABLE.store(waiting_letters, waiting.id.hex(), device.vault)
+    waiting_letters = LetterAwaitingDeviceList(waiting, lacks, by, now_in_whole_seconds(device))
+    LETTER_AWAITING_DEVICE_LIST_TABLE.store(waiting_letters, waiting.id.hex(), device.vault)
     return True
 
 
-def take_openable_letters(device: Device) -> tuple[WaitingEnvelope, ...]:
+def openable_kept_letters(device: Device) -> tuple[WaitingEnvelope, ...]:
     """Return the stored letters that can be opened now, in order of arrival at their mailbox.
 
     Letters stored for too long are counted as undecryptable.
     """
     now, due = trusted_time(device), list[WaitingEnvelope]()
-    for letters in LETTER_AWAITING_LIST_TABLE.all(device.vault):
+    for letters in LETTER_AWAITING_DEVICE_LIST_TABLE.all(device.vault):
         key = letters.waiting.id.hex()
         if letters.lacks.epoch <= _known_epoch(letters.lacks, device):
             due.append(letters.waiting)
         elif now - letters.since > timedelta(days=AWAITING_DEVICE_LIST_DAYS_MAX):
             with device.vault.transaction():
                 record_undecryptable_letter(key, device)
-                LETTER_AWAITING_LIST_TABLE.drop(key, device.vault)
+                LETTER_AWAITING_DEVICE_LIST_TABLE.drop(key, device.vault)
     return tuple(sorted(due, key=lambda waiting: waiting.sequence))
 
 
-def _known_epoch(lacks: PersonHead, device: Device) -> int:
+def _known_epoch(lacks: PersonListHead, device: Device) -> int:
     me = own_device(device)
     if lacks.person == me.person.id:
         return me.person.epoch

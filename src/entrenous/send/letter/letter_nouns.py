@@ -15,7 +15,7 @@ from entrenous.device.vault_tables import OWN_XWING_KEY, PEER, REACTION, Table
 
 
 @dataclass(frozen=True, slots=True)
-class XWingKey:
+class PublicXWingKey:
     """A public X-Wing key (1,216 bytes) and the 8 random bytes that identify it."""
 
     id: bytes
@@ -59,7 +59,7 @@ class Header:
     prekey: bytes | None
     message: MessageId
     counter: int
-    next_key: XWingKey
+    next_key: PublicXWingKey
     curve25519: bytes
     envelope: EnvelopeId
     body_sha256: bytes
@@ -69,7 +69,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class PersonHead:
+class PersonListHead:
     """The device list of a person as the sender of a message knew it; its ``head`` has 32 bytes."""
 
     person: PersonId
@@ -78,7 +78,7 @@ class PersonHead:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplyTo:
+class MessageReference:
     """A reference to the message being answered: its author and its id."""
 
     sender: PersonId
@@ -106,9 +106,9 @@ class Manifest:
     fetch_token: Secret
     open_token: Secret
     relay_url: str
-    heads: tuple[PersonHead, ...]
+    heads: tuple[PersonListHead, ...]
     marks: tuple[bytes | None, ...] = ()
-    reply: ReplyTo | None = None
+    reply: MessageReference | None = None
     circle: bytes | None = None
     may_export: bool = False
 
@@ -351,7 +351,7 @@ class PeerDevice:
     device: DeviceId
     person: PersonId
     sessions: tuple[Secret, ...]
-    seal_to: XWingKey
+    seal_to: PublicXWingKey
     made_for_me: bool
     key_epoch: int
     key_head: bytes

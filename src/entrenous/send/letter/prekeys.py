@@ -23,7 +23,7 @@ from entrenous.send.clock_sanity import (
 )
 from entrenous.send.devices.own_key_bundle import batch_positions, sign_batch
 from entrenous.send.formats.identity_formats import write_prekey, write_prekey_statement
-from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, OwnXWingKey, XWingKey
+from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, OwnXWingKey, PublicXWingKey
 from entrenous.wire.relay_nouns import Prekeys
 
 _TOP_UP_BELOW_ONE_TIME_KEYS: Final = ONE_TIME_KEYS_MAX // 2
@@ -48,9 +48,9 @@ class ReusableKeyStatements:
 _REUSABLE_STATEMENTS_RECORD: Final = OwnRecord("lasting-prekeys", ReusableKeyStatements)
 
 
-def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
-    """Publish a set of prekeys with fresh one-time keys and, if ``lasting`` is true, with a fresh
-    fallback key and a fresh X-Wing key.
+def publish_prekeys(device: Device, *, renew_reusable: bool = True) -> None:
+    """Publish a set of prekeys with fresh one-time keys and, if ``renew_reusable`` is true, with a
+    fresh fallback key and a fresh X-Wing key.
 
     One signature covers a set. When the relay gets a set, it discards the previous one. Private
     keys are stored before the public ones are sent. A set that the relay did not accept is sent
@@ -60,16 +60,16 @@ def publish_prekeys(device: Device, *, lasting: bool = True) -> None:
     """
     me = own_device(device)
     prekeys = _UNPUBLISHED_PREKEYS_RECORD.load(device.vault)
-    prekeys = prekeys or _new_prekey_set(me, device, lasting=lasting)
+    prekeys = prekeys or _new_prekey_set(me, device, renew_reusable=renew_reusable)
     device.courier.publish_prekeys(
         me.home.relay_url, me.home.mailbox, me.home.owner, me.key.device, prekeys
     )
     _UNPUBLISHED_PREKEYS_RECORD.drop(device.vault)
 
 
-def _new_prekey_set(me: OwnIdentity, device: Device, *, lasting: bool) -> Prekeys:
+def _new_prekey_set(me: OwnIdentity, device: Device, *, renew_reusable: bool) -> Prekeys:
     with device.vault.transaction():
-        current = None if lasting else _REUSABLE_STATEMENTS_RECORD.load(device.vault)
+        current = None if renew_reusable else _REUSABLE_STATEMENTS_RECORD.load(device.vault)
         account, one_time = add_one_time_keys(olm_account_of(device), ONE_TIME_KEYS_MAX)
         store_olm_account(account, device)
         kept = current or _new_reusable_keys(me, device)
@@ -99,7 +99,7 @@ def discard_unpublished_prekeys(device: Device) -> None:
     _UNPUBLISHED_PREKEYS_RECORD.drop(device.vault)
 
 
-def top_up_prekeys(device: Device) -> None:
+def top_up_and_rotate_prekeys(device: Device) -> None:
     """Publish prekeys if few one-time keys are left or the X-Wing prekey is due for rotation."""
     me = own_device(device)
     home = me.home
@@ -111,7 +111,7 @@ def top_up_prekeys(device: Device) -> None:
         is_recent(key.made_at, _PREKEY_ROTATED_AFTER, device) for key in _own_xwing_prekeys(device)
     )
     if left_at_relay < _TOP_UP_BELOW_ONE_TIME_KEYS or not is_fresh:
-        publish_prekeys(device, lasting=not is_fresh)
+        publish_prekeys(device, renew_reusable=not is_fresh)
     _delete_old_prekeys(device)
 
 
@@ -141,7 +141,7 @@ def _delete_old_prekeys(device: Device) -> None:
             OWN_XWING_KEY_TABLE.drop(key.id.hex(), device.vault)
 
 
-def make_own_xwing_key(peer: str | None, me: OwnIdentity, device: Device) -> XWingKey:
+def make_own_xwing_key(peer: str | None, me: OwnIdentity, device: Device) -> PublicXWingKey:
     """Make and store an X-Wing key pair: for letters from one ``peer``, or (None) a prekey to
     publish for everybody.
     """
@@ -149,7 +149,7 @@ def make_own_xwing_key(peer: str | None, me: OwnIdentity, device: Device) -> XWi
     key_id = device.dice.token(PREKEY_ID_BYTES)
     own = OwnXWingKey(key_id, private, me.person.epoch, me.person.head, device.clock.now(), peer)
     OWN_XWING_KEY_TABLE.store(own, key_id.hex(), device.vault)
-    return XWingKey(key_id, xwing_public_key(private))
+    return PublicXWingKey(key_id, xwing_public_key(private))
 
 
 def _prekey_statement(

@@ -47,7 +47,7 @@ from entrenous.send.letter.letter_nouns import (
     LetterAddress,
     OwnXWingKey,
     PeerDevice,
-    PersonHead,
+    PersonListHead,
 )
 from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.wire.key_bundle import read_key_bundle
@@ -86,7 +86,7 @@ def read_letter(waiting: WaitingEnvelope, me: OwnIdentity, device: Device) -> Le
     body = read_body(opened.body)
     person = _authenticated_sender(body, header, device)
     _check_device_lists(header, person, me, device)
-    _check_letter_counter(header, peer, device)
+    _refuse_repeat_or_mark_seen(header, peer, device)
     _check_next_key(header)
     _store_ratchet_state(header, own, peer, sessions, device)
     return Letter(header, body, person)
@@ -159,7 +159,7 @@ def _authenticated_sender(body: Body, header: Header, device: Device) -> Person:
         person = contact.person
     keys = [key for key in person.devices if key.device == header.from_device]
     if person.id != header.from_person or not keys:
-        lacks = PersonHead(header.from_person, header.from_epoch, header.from_head)
+        lacks = PersonListHead(header.from_person, header.from_epoch, header.from_head)
         raise NotForThisMailbox(
             what="it names a device that its sender does not have",
             lacks=lacks,
@@ -212,7 +212,7 @@ def _check_recipient_list(header: Header, me: OwnIdentity) -> None:
         # if the list is too old for our key bundle, accept the head that the letter names
         head = heads.get(header.to_epoch, header.to_head)
     if header.to_epoch > me.person.epoch or not equal_in_constant_time(head, header.to_head):
-        lacks = PersonHead(me.person.id, header.to_epoch, header.to_head)
+        lacks = PersonListHead(me.person.id, header.to_epoch, header.to_head)
         raise NotForThisMailbox(
             what="it names a list of your devices that this device does not have",
             lacks=lacks,
@@ -230,7 +230,7 @@ def _check_own_device_list(header: Header) -> None:
         raise NotForThisMailbox(what="it names two different lists of your devices")
 
 
-def _check_letter_counter(header: Header, peer: PeerDevice | None, device: Device) -> None:
+def _refuse_repeat_or_mark_seen(header: Header, peer: PeerDevice | None, device: Device) -> None:
     seen = frozenset[int]() if peer is None else peer.seen
     if (
         header.counter in seen

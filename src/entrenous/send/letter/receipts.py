@@ -72,7 +72,7 @@ def owe_delivery_receipt(header: Header, received: ReceivedMessage, device: Devi
     """
     key = inbox_key(received.sender, received.id)
     device.vault.put(SENDING_DEVICE, key, header.from_device)
-    _store_owed_receipt(ReceiptEvent.DELIVERED, received, device)
+    _store_owed_receipt_if_allowed(ReceiptEvent.DELIVERED, received, device)
 
 
 def owe_opening_receipt(received: ReceivedMessage, device: Device) -> None:
@@ -80,12 +80,12 @@ def owe_opening_receipt(received: ReceivedMessage, device: Device) -> None:
 
     Call it in the transaction that records the opening, while the manifest is still stored.
     """
-    _store_owed_receipt(ReceiptEvent.OPENED, received, device)
+    _store_owed_receipt_if_allowed(ReceiptEvent.OPENED, received, device)
 
 
 def owe_export_receipt(received: ReceivedMessage, device: Device) -> None:
     """Record that a receipt is owed for an export; call it like :func:`owe_opening_receipt`."""
-    _store_owed_receipt(ReceiptEvent.EXPORTED, received, device)
+    _store_owed_receipt_if_allowed(ReceiptEvent.EXPORTED, received, device)
 
 
 def may_get_receipts(person: PersonId, device: Device) -> bool:
@@ -100,7 +100,9 @@ def may_get_receipts(person: PersonId, device: Device) -> bool:
     return contact.gets_receipts
 
 
-def _store_owed_receipt(event: ReceiptEvent, received: ReceivedMessage, device: Device) -> None:
+def _store_owed_receipt_if_allowed(
+    event: ReceiptEvent, received: ReceivedMessage, device: Device
+) -> None:
     sent_from = device.vault.get(SENDING_DEVICE, inbox_key(received.sender, received.id))
     manifest = received.manifest
     if not device.receipts or sent_from is None or manifest is None:
@@ -136,7 +138,7 @@ def _next_due_time(peer_id: str, device: Device) -> datetime:
     return now_in_whole_seconds(device) + timedelta(seconds=_RECEIPT_DELAY_S_MIN + delay_s)
 
 
-def send_receipts(device: Device) -> None:
+def queue_due_receipts(device: Device) -> None:
     """Put the receipts that are due into the outbox.
 
     Receipts for devices that cannot be reached now are sent next time. Receipts for people who may
@@ -144,10 +146,10 @@ def send_receipts(device: Device) -> None:
     """
     for peer_id in sorted({key.rsplit(" ", 2)[0] for key in OWED_RECEIPT_TABLE.keys(device.vault)}):
         with suppress(EntrenousError), device.vault.transaction():
-            _send_receipts_to(peer_id, device)
+            _queue_receipts_to(peer_id, device)
 
 
-def _send_receipts_to(peer_id: str, device: Device) -> None:
+def _queue_receipts_to(peer_id: str, device: Device) -> None:
     keys = OWED_RECEIPT_TABLE.keys(device.vault, peer_id)[:RECEIPTS_PER_LETTER_MAX]
     owed = [one for key in keys if (one := OWED_RECEIPT_TABLE.load(key, device.vault))]
     person, key = (bytes.fromhex(part) for part in peer_id.split())
@@ -158,14 +160,14 @@ def _send_receipts_to(peer_id: str, device: Device) -> None:
         return
     if to is not None and is_wanted:
         ensure_session(to, device)
-        receipts = tuple(_sign_receipts(one, PersonId(person), device) for one in owed)
+        receipts = tuple(_make_receipt(one, PersonId(person), device) for one in owed)
         batch = sign_batch([one.leaf for one in receipts], None, sign_receipts, device)
         write_letter(Receipts(receipts, batch), to, outer_parts_without_content(device), device)
     for one_key in keys:
         OWED_RECEIPT_TABLE.drop(one_key, device.vault)
 
 
-def _sign_receipts(owed: OwedReceipt, sender: PersonId, device: Device) -> Receipt:
+def _make_receipt(owed: OwedReceipt, sender: PersonId, device: Device) -> Receipt:
     me = own_device(device)
     statement = ReceiptStatement(
         sender=sender,
@@ -183,7 +185,9 @@ def _sign_receipts(owed: OwedReceipt, sender: PersonId, device: Device) -> Recei
     return Receipt(owed.event, owed.message, owed.envelope, owed.at, owed.marks, leaf)
 
 
-def store_receipts(receipts: Receipts, header: Header, sender: Contact, device: Device) -> None:
+def verify_and_store_receipts(
+    receipts: Receipts, header: Header, sender: Contact, device: Device
+) -> None:
     """Store a device's receipts for our copies; receipts for unknown copies are ignored.
 
     Raises:
@@ -199,12 +203,12 @@ def store_receipts(receipts: Receipts, header: Header, sender: Contact, device: 
         expected = RECEIPT_COVERAGE_TABLE.load(one.envelope.hex(), device.vault)
         if copy is not None and expected is not None:
             proof = write_receipt_proof(ReceiptProof(place, receipts.batch))
-            _store_receipt(
+            _verify_and_store_receipt(
                 (one, proof), copy, expected, (sender.person, key, header.from_head), device
             )
 
 
-def _store_receipt(
+def _verify_and_store_receipt(
     proven_by: tuple[Receipt, bytes],
     copy: SealedCopy,
     expected: ReceiptCoverage,

@@ -16,8 +16,8 @@ from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy, SendSt
 from entrenous.device.vault_tables import (
     OWN_RECORDS,
     RELAY_RESTORE,
-    REVOKED_TOKEN,
-    TOKEN_REVOCATION,
+    TOKEN_WITHDRAWAL,
+    WITHDRAWN_TOKEN,
 )
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.devices.own_key_bundle import (
@@ -30,16 +30,16 @@ from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.outbox import clock_difference_error
 from entrenous.send.tokens.issue import issued_ranges, queue_registration, send_token_changes
-from entrenous.send.tokens.token_ranges import REVOKED_TOKEN_TABLE, TOKEN_REVOCATION_TABLE
+from entrenous.send.tokens.token_ranges import TOKEN_WITHDRAWAL_TABLE, WITHDRAWN_TOKEN_TABLE
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
 def has_tokens_to_withdraw(device: Device) -> bool:
     """Return whether a withdrawal of tokens still has to be sent to our relay."""
-    return bool(TOKEN_REVOCATION_TABLE.keys(device.vault))
+    return bool(TOKEN_WITHDRAWAL_TABLE.keys(device.vault))
 
 
-def do_relay_tasks(device: Device) -> list[EntrenousError]:
+def send_pending_relay_changes(device: Device) -> list[EntrenousError]:
     """Register the tokens that outbox items hand out, and withdraw revoked ones.
 
     Tasks that our relay refuses or does not answer are repeated next time; their errors are
@@ -78,7 +78,7 @@ def wait_for_letter(seconds: int, device: Device) -> bool:
     return False
 
 
-_REPEAT_PERIOD: Final = timedelta(days=EXPIRY_DAYS_MAX)
+_REPEATED_REQUESTS_AGE_MAX: Final = timedelta(days=EXPIRY_DAYS_MAX)
 _RESTORE_CHECK_INTERVAL_S: Final = 6 * 3600
 # an attempt to reach a relay that does not answer keeps the vault in use for a minute
 _RESTORE_CHECK_INTERVAL_AFTER_FAILURE_S: Final = 3600
@@ -109,7 +109,9 @@ def repeat_requests_after_restore(device: Device) -> None:
 def _relays_with_recent_requests(device: Device) -> set[str]:
     # If a copy has no recall date of ours, only its relay said that it was recalled. Such a
     # copy alone is no reason to ask that relay for ever.
-    taken_back = {copy.relay_url for copy in _recent_recalls(device) if copy.ended_at is not None}
+    taken_back = {
+        copy.relay_url for copy in _recently_recalled_copies(device) if copy.ended_at is not None
+    }
     return taken_back | relays_with_mailbox_deletions(
         _earliest_repeated_request_time(device), device
     )
@@ -148,13 +150,13 @@ def _repeat_if_restored(url: str, home: str, device: Device) -> None:
 
 def _repeat_recalls(url: str, device: Device) -> None:
     """Repeat the recent recalls at this relay."""
-    for copy in list(_recent_recalls(device)):
+    for copy in list(_recently_recalled_copies(device)):
         if copy.relay_url == url:
             with suppress(EntrenousError):
                 device.courier.withdraw(url, copy.envelope, copy.withdraw_token)
 
 
-def _recent_recalls(device: Device) -> Iterator[SealedCopy]:
+def _recently_recalled_copies(device: Device) -> Iterator[SealedCopy]:
     """Yield the copies recalled recently or at an unknown time, except those that never left."""
     since = _earliest_repeated_request_time(device)
     for copy in SEALED_COPY_TABLE.all(device.vault):
@@ -168,7 +170,7 @@ def _earliest_repeated_request_time(device: Device) -> datetime:
 
     A restore is noticed only once, so with an implausible clock older requests are repeated too.
     """
-    return trusted_time(device) - _REPEAT_PERIOD
+    return trusted_time(device) - _REPEATED_REQUESTS_AGE_MAX
 
 
 def _unix_seconds_now(device: Device) -> int:
@@ -182,10 +184,12 @@ def _repeat_requests_to_own_relay(device: Device) -> None:
     since = _earliest_repeated_request_time(device)
     with device.vault.transaction():
         resend_close_token(device)
-        for key in REVOKED_TOKEN_TABLE.keys(device.vault):
-            done = REVOKED_TOKEN_TABLE.load(key, device.vault)
+        for key in WITHDRAWN_TOKEN_TABLE.keys(device.vault):
+            done = WITHDRAWN_TOKEN_TABLE.load(key, device.vault)
             if done is not None and done.told_at is not None and done.told_at >= since:
-                device.vault.put(TOKEN_REVOCATION, key, device.vault.get(REVOKED_TOKEN, key) or b"")
+                device.vault.put(
+                    TOKEN_WITHDRAWAL, key, device.vault.get(WITHDRAWN_TOKEN, key) or b""
+                )
         for peer_id, issued in list(issued_ranges(device)):
             person = PersonId(bytes.fromhex(peer_id.split()[0]))
             queue_registration(issued, range(issued.next_unused, issued.until), person, device)

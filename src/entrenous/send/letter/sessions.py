@@ -16,7 +16,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import check_list_head, olm_account_of, own_device
 from entrenous.device.vault_tables import peer_key
 from entrenous.send.formats.identity_formats import read_prekey
-from entrenous.send.letter.letter_nouns import PEER_TABLE, Hello, PeerDevice, XWingKey
+from entrenous.send.letter.letter_nouns import PEER_TABLE, Hello, PeerDevice, PublicXWingKey
 from entrenous.send.letter.write import (
     Addressee,
     addressees,
@@ -82,7 +82,7 @@ def ensure_sessions(targets: Iterable[Addressee], device: Device) -> tuple[Addre
     return tuple(reached)
 
 
-def replace_session(to: Addressee, device: Device) -> None:
+def begin_new_session(to: Addressee, device: Device) -> None:
     """Begin a new session with this device on fresh prekeys, keeping the old ones for letters in
     transit. Counters continue, since the peer refuses used numbers.
 
@@ -113,7 +113,7 @@ def _new_peer(bundle: PrekeyBundle, to: Addressee, device: Device) -> PeerDevice
         device=to.key.device,
         person=to.contact.person.id,
         sessions=(session,),
-        seal_to=XWingKey(xwing.prekey.id, xwing.prekey.public),
+        seal_to=PublicXWingKey(xwing.prekey.id, xwing.prekey.public),
         made_for_me=False,
         key_epoch=xwing.prekey.epoch,
         key_head=xwing.prekey.head,
@@ -163,7 +163,7 @@ def repair_sessions(name: str, device: Device) -> Contact:
 
 
 def _greet_in_new_session(to: Addressee, device: Device) -> None:
-    replace_session(to, device)
+    begin_new_session(to, device)
     issued = issue_range(to.contact.person, to.key.device, device)
     hello = Hello(own_device(device).card, issued.seed, issued.first, None)
     write_letter(hello, to, outer_parts_without_content(device), device)

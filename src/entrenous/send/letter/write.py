@@ -14,7 +14,7 @@ from entrenous.device.device import Device
 from entrenous.device.identities import OwnIdentity, own_device, refuse_unconfirmed_unlock
 from entrenous.device.sent_copies import RECEIPT_COVERAGE_TABLE, ReceiptCoverage
 from entrenous.device.vault_tables import peer_key
-from entrenous.send.clock_sanity import default_letter_expiry
+from entrenous.send.clock_sanity import contentless_letter_expiry
 from entrenous.send.formats.letter_format import (
     write_body,
     write_header,
@@ -31,14 +31,14 @@ from entrenous.send.letter.letter_nouns import (
     LetterAddress,
     Manifest,
     PeerDevice,
+    PublicXWingKey,
     RecallNote,
     TokenRangeNote,
-    XWingKey,
 )
 from entrenous.send.letter.prekeys import make_own_xwing_key
-from entrenous.send.outbox import OutboxItem, add_to_outbox, next_outbox_order
+from entrenous.send.outbox import OutboxItem, next_outbox_order, store_outbox_item
 from entrenous.send.people.keep_contacts import contact_by_id
-from entrenous.send.tokens.use import IndexedToken, mailbox_for_token, use_token
+from entrenous.send.tokens.use import IndexedToken, former_token_mailbox, use_token
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, ShareDeposit
 
 
@@ -74,7 +74,7 @@ def addressees(contact: Contact, device: Device) -> tuple[Addressee, ...]:
 
 
 def _make_addressee(contact: Contact, key: DeviceKey, device: Device) -> Addressee:
-    place = mailbox_for_token(contact.person.id, key.device, device)
+    place = former_token_mailbox(contact.person.id, key.device, device)
     if place is None:
         return Addressee(contact, key)
     person = replace(contact.person, relay_url=place.relay_url)
@@ -94,7 +94,7 @@ def outer_parts_without_content(device: Device) -> OuterLetterParts:
     """Return the outer parts of a letter without content, such as a hello or a recall."""
     return OuterLetterParts(
         envelope=EnvelopeId(device.dice.token(ID_BYTES)),
-        expires_at=default_letter_expiry(device),
+        expires_at=contentless_letter_expiry(device),
         withdraw_token=Secret(device.dice.token(32)),
         message=MessageId(device.dice.token(ID_BYTES)),
     )
@@ -123,10 +123,10 @@ def write_letter(body: Body, to: Addressee, outer: OuterLetterParts, device: Dev
         sealed, session = seal_letter(
             peer.sessions[0], peer.seal_to.public, info, encoded_header, encoded
         )
-        _store_peer(peer, session, next_key, device)
+        _store_advanced_peer(peer, session, next_key, device)
         item = _outbox_item(write_sealed_letter(peer.seal_to.id, sealed), to, outer, token, device)
         item = replace(item, needs=_last_token_hash_in(body), release_at=outer.release_at)
-        add_to_outbox(replace(item, recalls=isinstance(body, RecallNote)), device)
+        store_outbox_item(replace(item, recalls=isinstance(body, RecallNote)), device)
         if isinstance(body, Manifest):
             _record_receipt_coverage(body, outer.envelope, device)
 
@@ -165,7 +165,7 @@ def _letter_header(  # noqa: PLR0913, PLR0917 - a header binds this many things
     to: Addressee,
     outer: OuterLetterParts,
     me: OwnIdentity,
-    next_key: XWingKey,
+    next_key: PublicXWingKey,
 ) -> Header:
     return Header(
         from_person=me.person.id,
@@ -187,7 +187,9 @@ def _letter_header(  # noqa: PLR0913, PLR0917 - a header binds this many things
     )
 
 
-def _store_peer(peer: PeerDevice, session: Secret, next_key: XWingKey, device: Device) -> None:
+def _store_advanced_peer(
+    peer: PeerDevice, session: Secret, next_key: PublicXWingKey, device: Device
+) -> None:
     mine = (*peer.mine, next_key.id)
     for forgotten in mine[:-XWING_KEYS_PER_PEER_MAX]:
         OWN_XWING_KEY_TABLE.drop(forgotten.hex(), device.vault)

@@ -70,7 +70,7 @@ class _BlobUpload:
         with self.device.vault.open_sealed_file(self.kept) as file:
             counted, best, idle = _CountedReader(file, on_sent), start, 0
             while True:
-                reader = counted.starting_at(start, once=self.withdraw is not None)
+                reader = counted.prepare_upload_from(start, once=self.withdraw is not None)
                 try:
                     self.device.courier.upload_blob(
                         self.item.relay_url, self.item.token, self.deposit, reader, start
@@ -111,7 +111,7 @@ class _CountedReader(io.BufferedIOBase):
         self._file, self._on_sent, self._reported = file, on_sent, 0
         self._seeks_left: int | None = None
 
-    def starting_at(self, start: int, *, once: bool) -> BinaryIO:
+    def prepare_upload_from(self, start: int, *, once: bool) -> BinaryIO:
         self._seeks_left = 1 if once else None
         self.report_progress(start)
         return cast("BinaryIO", self)

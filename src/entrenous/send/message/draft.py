@@ -14,12 +14,12 @@ from entrenous.base.limits import DEFAULT_EXPIRY_DAYS, FILES_PER_MESSAGE_MAX, UN
 from entrenous.base.screen_text import check_caption, check_message_text
 from entrenous.device.device import Device
 from entrenous.device.vault_tables import DRAFT, Table
-from entrenous.send.letter.letter_nouns import ReplyTo
-from entrenous.send.people.circles import CircleId, Conversation
+from entrenous.send.letter.letter_nouns import MessageReference
+from entrenous.send.people.circles import CircleId, MessageParticipants
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class MessagePolicy:
     """When a message expires and how many times it may be opened (None: any number).
 
     ``may_export`` says whether its files may be kept although openings are limited.
@@ -46,14 +46,14 @@ class Draft:
 
     files: tuple[bytes, ...]
     to: tuple[RecipientId, ...]
-    policy: Policy
+    policy: MessagePolicy
     caption: str | None = None
     size_px: int | None = None
     confirmed: frozenset[str] = frozenset()
     circles: tuple[CircleId, ...] = ()
-    within: Conversation | None = None
+    within: MessageParticipants | None = None
     text: str | None = None
-    reply: ReplyTo | None = None
+    reply: MessageReference | None = None
     undo_s: int = 0
 
     def __post_init__(self) -> None:

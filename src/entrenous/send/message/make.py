@@ -41,11 +41,11 @@ from entrenous.send.letter.letter_nouns import (
     FrameFile,
     Manifest,
     MessageFrame,
-    PersonHead,
-    ReplyTo,
+    MessageReference,
+    PersonListHead,
 )
 from entrenous.send.letter.write import Addressee, OuterLetterParts, write_letter
-from entrenous.send.message.draft import Draft, Policy
+from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.message.prepared_files import PreparedFiles
 from entrenous.send.message.transfer_progress import ByteCounter, TransferStage, TransferWatch
 from entrenous.send.message_index import index_copy
@@ -85,15 +85,15 @@ class SendingContext:
     message: MessageId
     name: MessageName
     sent_at: datetime
-    policy: Policy
+    policy: MessagePolicy
     audience: tuple[tuple[PersonId, DeviceId], ...]
-    heads: tuple[PersonHead, ...]
+    heads: tuple[PersonListHead, ...]
     groups: Secret
-    reply: ReplyTo | None = None
+    reply: MessageReference | None = None
     circle: bytes | None = None
 
 
-def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
+def seal_and_queue_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
     draft: Draft,
     prepared: PreparedFiles,
     to: tuple[Addressee, ...],
@@ -111,12 +111,12 @@ def make_message(  # noqa: PLR0913, PLR0917 - all that a message is made of
     """
     making = _MessageInProgress(draft, prepared, sending, device)
     making.seal_all_copies(to, watch)
-    return making.commit()
+    return making.record_and_queue()
 
 
 @dataclass(slots=True)
 class _MessageInProgress:
-    """The copies of one message that have been made so far; ``commit`` records them."""
+    """The copies of one message that have been made so far; ``record_and_queue`` records them."""
 
     draft: Draft
     prepared: PreparedFiles
@@ -154,9 +154,9 @@ class _MessageInProgress:
             copies,
         )
 
-    def commit(self) -> datetime | None:
+    def record_and_queue(self) -> datetime | None:
         """Record the message and put its letters into the outbox; return when they may be sent."""
-        device, message = self.device, self._ledger_message()
+        device, message = self.device, self._ledger_message_with_stored_originals()
         device.ledger.store_message(message)
         record_message_recipients(message, self.draft, device)
         self.prepared.store_features(message.id, device)
@@ -170,7 +170,7 @@ class _MessageInProgress:
             index_copy(copy, message.sent_at, device.vault)
         return release_at
 
-    def _ledger_message(self) -> Message:
+    def _ledger_message_with_stored_originals(self) -> Message:
         by_file = tuple(zip(*(one.copies for one in self.made), strict=True))
         kept = self.prepared.keep_originals(by_file, self.device)
         return Message(

@@ -140,7 +140,9 @@ def prepare_files(
         prepare = _lazy_import("entrenous.send.copies.picture_copies:prepare_message_pictures")
         parts.append(prepare(pictures, size_px, device, preparing))
     for place, data in by_kind[MediaKind.CLIP]:
-        parts.append(_prepare_clip(place, data, device, preparing.counting_callback(len(data))))
+        parts.append(
+            _prepare_clip_or_sound(place, data, device, preparing.counting_callback(len(data)))
+        )
     for place, data in by_kind[MediaKind.SOUND]:
         parts.append(_prepare_sound(place, data, device, preparing.counting_callback(len(data))))
     return PreparedFiles(tuple(parts))
@@ -152,7 +154,7 @@ def _next_copies(part: FilesCopiedTogether, copies: Iterator[EntryT]) -> EntryT:
         return next(copies)
 
 
-def _prepare_clip(
+def _prepare_clip_or_sound(
     place: int, untrusted_data: bytes, device: Device, reached: ProgressCallback
 ) -> FilesCopiedTogether:
     """Prepare a clip, or a file without frames as a sound."""

@@ -12,15 +12,15 @@ from entrenous.device.sent_messages import SEALED_COPY_TABLE
 from entrenous.device.vault_tables import (
     inbox_key,
 )
-from entrenous.send.conversations import contact_names_in, conversation_of
+from entrenous.send.conversations import contact_names_among, participants_of_message
 from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import reference_to_message
 from entrenous.send.letter.letter_nouns import (
     REACTION_TABLE,
     BadReaction,
+    MessageReference,
     NobodyToReactTo,
     Reaction,
-    ReplyTo,
     StoredReaction,
     is_valid_reaction,
 )
@@ -42,8 +42,8 @@ class ReactionResult:
     waits: tuple[str, ...]
 
 
-def react(name: str, sign: str | None, device: Device) -> ReactionResult:
-    """Send a reaction to a message, or withdraw it (``sign`` None).
+def react(name: str, emoji: str | None, device: Device) -> ReactionResult:
+    """Send a reaction to a message, or withdraw it (``emoji`` None).
 
     Each contact in its conversation gets a letter, except people with conflicting device lists or
     without a common protocol version.
@@ -54,10 +54,12 @@ def react(name: str, sign: str | None, device: Device) -> ReactionResult:
         RelayUnreachable: a session with somebody could not be started.
     """
     refuse_unconfirmed_unlock(device)
-    _require_valid_reaction(sign)
+    _require_valid_reaction(emoji)
     meant = reference_to_message(name, device)
-    reaction = Reaction(meant.sender, meant.message, sign)
-    known = contacts_named(contact_names_in(conversation_of(name, device), device), device)
+    reaction = Reaction(meant.sender, meant.message, emoji)
+    known = contacts_named(
+        contact_names_among(participants_of_message(name, device), device), device
+    )
     readers = [one for one in known if not one.forked]
     people = [one for one in readers if protocol_mismatch_error(one, device) is None]
     if not people:
@@ -84,7 +86,7 @@ def accept_reaction(reaction: Reaction, by: PersonId, device: Device) -> None:
         # Only a modified program sends an invalid reaction. Line breaks in it could fake further
         # lines in a list.
         return
-    if by in _people_with_message(ReplyTo(reaction.sender, reaction.message), device):
+    if by in _people_with_message(MessageReference(reaction.sender, reaction.message), device):
         store_reaction(reaction, by, device)
 
 
@@ -106,7 +108,7 @@ def reactions_to(
     return tuple(sorted((one for one in found if one is not None), key=lambda one: one.at))
 
 
-def _people_with_message(meant: ReplyTo, device: Device) -> set[PersonId]:
+def _people_with_message(meant: MessageReference, device: Device) -> set[PersonId]:
     """Return the people who are known to have a message; empty if this device does not have it."""
     if meant.sender == own_device(device).person.id:
         sent = SEALED_COPY_TABLE.all(device.vault)
@@ -119,12 +121,12 @@ def _people_with_message(meant: ReplyTo, device: Device) -> set[PersonId]:
     return {received.sender, *(person for person, _ in audience)}
 
 
-def _require_valid_reaction(sign: str | None) -> None:
-    if sign is None:
+def _require_valid_reaction(emoji: str | None) -> None:
+    if emoji is None:
         return
     try:
-        size = len(sign.encode())
+        size = len(emoji.encode())
     except UnicodeEncodeError:
         raise BadReaction(limit=REACTION_BYTES_MAX) from None
-    if not 1 <= size <= REACTION_BYTES_MAX or not is_valid_reaction(sign):
+    if not 1 <= size <= REACTION_BYTES_MAX or not is_valid_reaction(emoji):
         raise BadReaction(limit=REACTION_BYTES_MAX)

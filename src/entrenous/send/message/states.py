@@ -22,7 +22,7 @@ from entrenous.base.language import translatable
 from entrenous.base.secret import Secret
 from entrenous.device.sent_messages import SendState
 from entrenous.device.vault_tables import INBOX, PARTIAL_DOWNLOAD, UNREPORTED_OPENING, Table
-from entrenous.send.letter.letter_nouns import Manifest, ReplyTo
+from entrenous.send.letter.letter_nouns import Manifest, MessageReference
 from entrenous.send.message.draft import StoppedWhileSending
 
 
@@ -65,7 +65,7 @@ class ReceivedMessage:
     key: Secret | None = None
     text: str | None = None
     views: int = 0
-    reply: ReplyTo | None = None
+    reply: MessageReference | None = None
     circle: bytes | None = None
     sequence: int = 0
 

@@ -7,7 +7,7 @@ from entrenous.device.device import Device
 from entrenous.device.vault_tables import DEVICE_TO_GREET, INVITE_USE_TO_ANSWER
 from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.outbox import drop_items_for_peers
-from entrenous.send.people.invite import queue_hello
+from entrenous.send.people.invite import queue_hellos
 from entrenous.send.people.keep_contacts import (
     contact_by_id,
     contact_named,
@@ -56,7 +56,7 @@ def unblock_contact(name: str, device: Device) -> Contact:
     unblocked = replace(contact, blocked=False)
     with device.vault.transaction():
         store_contact(unblocked, device)
-        queue_hello(unblocked, None, device)
+        queue_hellos(unblocked, None, device)
         record_change_times(device)
     return unblocked
 

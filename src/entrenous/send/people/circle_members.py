@@ -90,7 +90,7 @@ def names_of_circles_with(name: str, device: Device) -> tuple[str, ...]:
     return tuple(one.name for one in circles(device.vault) if contact.person.id in one.people)
 
 
-def add_to_circle(name: str, people: list[str], device: Device) -> Circle:
+def create_or_extend_circle(name: str, people: list[str], device: Device) -> Circle:
     """Add people to a circle, creating it if there is none with that name.
 
     Raises:
@@ -113,7 +113,7 @@ def add_to_circle(name: str, people: list[str], device: Device) -> Circle:
     return circle
 
 
-def remove_from_circle(name: str, people: list[str], device: Device) -> Circle | None:
+def remove_from_circle_or_delete(name: str, people: list[str], device: Device) -> Circle | None:
     """Remove people from a circle, or delete the circle (and return None) if none are named.
 
     Raises:

@@ -51,7 +51,7 @@ CIRCLE_TABLE: Final = Table(CIRCLE, Circle)
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class MessageParticipants:
     """The sender and recipients, except us, of the message that a draft replies to or forwards.
 
     ``told_by`` is the sender, whose word is our only source for the other recipients; None for a

@@ -44,13 +44,13 @@ from entrenous.send.people.people_nouns import (
     ComparisonSide,
     ComparisonStage,
     ContactIsBlocked,
-    KeyComparison,
+    KeyComparisonInProgress,
     NoCodeInPicture,
     NothingToCompare,
 )
 
 
-def comparison_with(person: PersonId, device: Device) -> KeyComparison | None:
+def comparison_with(person: PersonId, device: Device) -> KeyComparisonInProgress | None:
     """Return the comparison in progress with a person; None if there is none or it expired."""
     found = KEY_COMPARISON_TABLE.load(person.hex(), device.vault)
     if found is None or device.clock.now() - found.began_at > timedelta(
@@ -60,7 +60,7 @@ def comparison_with(person: PersonId, device: Device) -> KeyComparison | None:
     return found
 
 
-def store_comparison(person: PersonId, comparing: KeyComparison, device: Device) -> None:
+def store_comparison(person: PersonId, comparing: KeyComparisonInProgress, device: Device) -> None:
     KEY_COMPARISON_TABLE.store(comparing, person.hex(), device.vault)
 
 
@@ -68,7 +68,9 @@ def delete_comparison(person: PersonId, device: Device) -> None:
     KEY_COMPARISON_TABLE.drop(person.hex(), device.vault)
 
 
-def auth_string_of(comparing: KeyComparison, person: PersonId, device: Device) -> ShortAuthString:
+def auth_string_of(
+    comparing: KeyComparisonInProgress, person: PersonId, device: Device
+) -> ShortAuthString:
     """Return the short authentication string that both people should see; raises BadKey."""
     return short_auth_string(
         comparing.private,
@@ -77,14 +79,14 @@ def auth_string_of(comparing: KeyComparison, person: PersonId, device: Device) -
     )
 
 
-def _their_public_key(comparing: KeyComparison) -> bytes:
+def _their_public_key(comparing: KeyComparisonInProgress) -> bytes:
     if comparing.theirs is None:
         raise LookupError("their public key has not arrived")
     return comparing.theirs.public
 
 
 def _confirmation_proof(
-    comparing: KeyComparison, person: PersonId, by: PersonId, device: Device
+    comparing: KeyComparisonInProgress, person: PersonId, by: PersonId, device: Device
 ) -> bytes:
     """Return the 32-byte confirmation, by either of the two people, that the strings match.
 
@@ -95,7 +97,9 @@ def _confirmation_proof(
     return agreement_proof(comparing.private, _their_public_key(comparing), transcript, by)
 
 
-def _comparison_transcript(comparing: KeyComparison, person: PersonId, device: Device) -> bytes:
+def _comparison_transcript(
+    comparing: KeyComparisonInProgress, person: PersonId, device: Device
+) -> bytes:
     if comparing.mine is None or comparing.theirs is None:
         raise LookupError("both public keys are needed for the transcript")
     ours, theirs = (own_device(device).person.id, comparing.mine), (person, comparing.theirs)
@@ -103,7 +107,7 @@ def _comparison_transcript(comparing: KeyComparison, person: PersonId, device: D
     return write_comparison_transcript(comparing.transaction, starter, other)
 
 
-def compare_keys(name: str, device: Device) -> KeyComparison:
+def begin_or_answer_comparison(name: str, device: Device) -> KeyComparisonInProgress:
     """Take our next step: begin a comparison or answer theirs; return the current state.
 
     The letters leave when the outbox is next sent (send/flush.py).
@@ -147,12 +151,12 @@ def confirm_match(name: str, device: Device) -> Contact:
                 ready, contact.person.id, own_device(device).person.id, device
             )
             step = ComparisonStep(ready.transaction, 4, proof)
-            _write_step(step, contact, ready.their_device, device)
+            _queue_step(step, contact, ready.their_device, device)
         store_comparison(contact.person.id, replace(ready, stage=ComparisonStage.AGREED), device)
         return finish_if_both_agree(contact, device)
 
 
-def report_mismatch(name: str, device: Device) -> Contact:
+def record_mismatch(name: str, device: Device) -> Contact:
     """Record that the strings differ; trust becomes "unknown".
 
     Raises:
@@ -181,16 +185,18 @@ def finish_if_both_agree(contact: Contact, device: Device) -> Contact:
     return compared
 
 
-def send_public_key(comparing: KeyComparison, step: int, contact: Contact, device: Device) -> None:
+def queue_public_key(
+    comparing: KeyComparisonInProgress, step: int, contact: Contact, device: Device
+) -> None:
     """Send our public key to their device."""
     if comparing.their_device is not None:
         note = ComparisonStep(comparing.transaction, step, public_key_of(comparing.private))
-        _write_step(note, contact, comparing.their_device, device)
+        _queue_step(note, contact, comparing.their_device, device)
 
 
-def _begin_comparison(contact: Contact, device: Device) -> KeyComparison:
+def _begin_comparison(contact: Contact, device: Device) -> KeyComparisonInProgress:
     private = Secret(device.dice.token(32))
-    begun = KeyComparison(
+    begun = KeyComparisonInProgress(
         transaction=device.dice.token(ID_BYTES),
         began_at=now_in_whole_seconds(device),
         stage=ComparisonStage.BEGUN,
@@ -207,9 +213,11 @@ def _begin_comparison(contact: Contact, device: Device) -> KeyComparison:
     return begun
 
 
-def _answer_comparison(comparing: KeyComparison, contact: Contact, device: Device) -> KeyComparison:
+def _answer_comparison(
+    comparing: KeyComparisonInProgress, contact: Contact, device: Device
+) -> KeyComparisonInProgress:
     with device.vault.transaction():
-        send_public_key(comparing, 2, contact, device)
+        queue_public_key(comparing, 2, contact, device)
         mine = _our_comparison_side(comparing.private, device)
         answered = replace(comparing, stage=ComparisonStage.ANSWERED, mine=mine)
         store_comparison(contact.person.id, answered, device)
@@ -224,7 +232,7 @@ def _our_comparison_side(private: Secret, device: Device) -> ComparisonSide:
     return ComparisonSide(me.key.device, me.person.head, public_key_of(private))
 
 
-def _require_ready_comparison(contact: Contact, device: Device) -> KeyComparison:
+def _require_ready_comparison(contact: Contact, device: Device) -> KeyComparisonInProgress:
     found = comparison_with(contact.person.id, device)
     if found is None:
         raise NothingToCompare(name=contact.name)
@@ -233,7 +241,7 @@ def _require_ready_comparison(contact: Contact, device: Device) -> KeyComparison
     return found
 
 
-def _write_step(step: ComparisonStep, contact: Contact, to: DeviceId, device: Device) -> None:
+def _queue_step(step: ComparisonStep, contact: Contact, to: DeviceId, device: Device) -> None:
     key = next((key for key in contact.person.devices if key.device == to), None)
     if key is not None:  # the device may have left their list meanwhile
         addressee = Addressee(contact, key)
@@ -276,7 +284,7 @@ def _on_comparison_begun(
     )
     if busy or (known is not None and known.transaction < step.transaction and known.starter):
         return
-    asked = KeyComparison(
+    asked = KeyComparisonInProgress(
         transaction=step.transaction,
         began_at=now_in_whole_seconds(device),
         stage=ComparisonStage.ASKED,
@@ -290,19 +298,27 @@ def _on_comparison_begun(
 
 
 def _on_key_shown(
-    known: KeyComparison, step: ComparisonStep, header: Header, contact: Contact, device: Device
+    known: KeyComparisonInProgress,
+    step: ComparisonStep,
+    header: Header,
+    contact: Contact,
+    device: Device,
 ) -> None:
     """Step 2: they showed their key, so we may reveal ours, to which we had committed."""
     if known.stage is not ComparisonStage.BEGUN:
         return
     theirs = ComparisonSide(header.from_device, header.from_head, step.data)
     met = replace(known, their_device=header.from_device, theirs=theirs)
-    send_public_key(met, 3, contact, device)
+    queue_public_key(met, 3, contact, device)
     _store_as_ready(met, contact, device)
 
 
 def _on_key_revealed(
-    known: KeyComparison, step: ComparisonStep, header: Header, contact: Contact, device: Device
+    known: KeyComparisonInProgress,
+    step: ComparisonStep,
+    header: Header,
+    contact: Contact,
+    device: Device,
 ) -> None:
     """Step 3: they revealed the key to which they had committed before they saw ours.
 
@@ -319,7 +335,11 @@ def _on_key_revealed(
 
 
 def _on_match_confirmed(
-    known: KeyComparison, step: ComparisonStep, _header: Header, contact: Contact, device: Device
+    known: KeyComparisonInProgress,
+    step: ComparisonStep,
+    _header: Header,
+    contact: Contact,
+    device: Device,
 ) -> None:
     """Step 4: they say that the strings match."""
     if known.stage not in {ComparisonStage.READY, ComparisonStage.AGREED}:
@@ -332,14 +352,14 @@ def _on_match_confirmed(
     finish_if_both_agree(contact, device)
 
 
-def _store_as_ready(met: KeyComparison, contact: Contact, device: Device) -> None:
+def _store_as_ready(met: KeyComparisonInProgress, contact: Contact, device: Device) -> None:
     ready = replace(met, stage=ComparisonStage.READY)
     auth_string_of(ready, contact.person.id, device)  # raises BadKey before anything is shown
     store_comparison(contact.person.id, ready, device)
 
 
 _STEP_HANDLERS: Final[
-    Mapping[int, Callable[[KeyComparison, ComparisonStep, Header, Contact, Device], None]]
+    Mapping[int, Callable[[KeyComparisonInProgress, ComparisonStep, Header, Contact, Device], None]]
 ] = {
     2: _on_key_shown,
     3: _on_key_revealed,

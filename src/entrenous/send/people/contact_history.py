@@ -30,7 +30,7 @@ from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.send.people.people_nouns import (
     CONTACT_CHANGE_TABLE,
     ContactChange,
-    Contradiction,
+    DeviceListContradiction,
     FollowedMoveState,
 )
 from entrenous.send.tokens.use import next_token_for, token_route_to
@@ -86,7 +86,7 @@ def last_heard_at(contact: Contact, key: DeviceKey, device: Device) -> datetime:
     return max(past, default=max(times))
 
 
-def query_prekey_date(contact: Contact, key: DeviceKey, device: Device) -> None:
+def update_last_heard_from_prekey(contact: Contact, key: DeviceKey, device: Device) -> None:
     """Ask their relay when the device's newest X-Wing prekey was made, and record the answer.
 
     A running device replaces that prekey every week (docs/spec/identity.md section 5). Nothing
@@ -99,7 +99,7 @@ def query_prekey_date(contact: Contact, key: DeviceKey, device: Device) -> None:
         return
     at = last_heard_at(contact, key, device)
     with suppress(EntrenousError):
-        at = max(at, min(now, _newest_prekey_made_at(contact, key, device)))
+        at = max(at, min(now, _claim_newest_prekey_date(contact, key, device)))
     LAST_HEARD_TABLE.store(LastHeard(at, now), whose, device.vault)
 
 
@@ -108,7 +108,7 @@ def forget_last_heard(person: PersonId, vault: Vault) -> None:
         LAST_HEARD_TABLE.drop(key, vault)
 
 
-def _newest_prekey_made_at(contact: Contact, key: DeviceKey, device: Device) -> datetime:
+def _claim_newest_prekey_date(contact: Contact, key: DeviceKey, device: Device) -> datetime:
     token = next_token_for(contact, key.device, device)
     url, mailbox = token_route_to(contact.person, key, device)
     bundle = device.courier.claim_prekeys(url, mailbox, token, key.device)
@@ -127,18 +127,18 @@ _OLDER_MESSAGES_INDEXED_KEY: Final = (
 )
 
 
-def messages_sent_to(person: PersonId, device: Device) -> tuple[SentRecord, ...]:
+def latest_messages_sent_to(person: PersonId, device: Device) -> tuple[SentRecord, ...]:
     """Return the latest few messages to a person, oldest first."""
     _index_older_messages_once(device)
     keys = SENT_RECORD_TABLE.keys(device.vault, _sent_record_prefix(person))
     found = (SENT_RECORD_TABLE.load(key, device.vault) for key in keys)
-    return tuple(talk for talk in found if talk is not None)
+    return tuple(sent_record for sent_record in found if sent_record is not None)
 
 
-def add_sent_record(person: PersonId, talk: SentRecord, device: Device) -> None:
+def add_sent_record(person: PersonId, sent_record: SentRecord, device: Device) -> None:
     """Record a message to a person, in the transaction that records the message."""
     _index_older_messages_once(device)
-    _store_sent_record(person, talk, device.vault)
+    _store_sent_record(person, sent_record, device.vault)
 
 
 def forget_sent_records(person: PersonId, vault: Vault) -> None:
@@ -147,7 +147,7 @@ def forget_sent_records(person: PersonId, vault: Vault) -> None:
         SENT_RECORD_TABLE.drop(key, vault)
 
 
-def forget_cancelled_message(message: MessageId, device: Device) -> None:
+def forget_sent_records_of_message(message: MessageId, device: Device) -> None:
     """Delete the record of a message that was cancelled before any of it was sent."""
     for key in SENT_RECORD_TABLE.keys(device.vault):
         if key.endswith(message.hex()):
@@ -169,8 +169,8 @@ def _index_older_messages_once(device: Device) -> None:
     if device.vault.get(OWN_RECORDS, _OLDER_MESSAGES_INDEXED_KEY) is not None:
         return
     for message in device.ledger.messages():
-        for person, talk in _sent_records_of(message, device.vault):
-            _store_sent_record(person, talk, device.vault)
+        for person, sent_record in _sent_records_of(message, device.vault):
+            _store_sent_record(person, sent_record, device.vault)
         device.vault.put(OWN_RECORDS, _OLDER_MESSAGES_INDEXED_KEY, b"")
 
 
@@ -184,10 +184,12 @@ def _sent_records_of(message: Message, vault: Vault) -> Iterator[tuple[PersonId,
         yield person, SentRecord(message.sent_at, message.id, known, trust, media=True)
 
 
-def _store_sent_record(person: PersonId, talk: SentRecord, vault: Vault) -> None:
+def _store_sent_record(person: PersonId, sent_record: SentRecord, vault: Vault) -> None:
     prefix = _sent_record_prefix(person)
-    microseconds = (talk.at - _UNIX_EPOCH) // timedelta(microseconds=1)
-    SENT_RECORD_TABLE.store(talk, f"{prefix}{microseconds:018d} {talk.message.hex()}", vault)
+    microseconds = (sent_record.at - _UNIX_EPOCH) // timedelta(microseconds=1)
+    SENT_RECORD_TABLE.store(
+        sent_record, f"{prefix}{microseconds:018d} {sent_record.message.hex()}", vault
+    )
     for old in SENT_RECORD_TABLE.keys(vault, prefix)[:-_SENT_RECORDS_PER_PERSON_MAX]:
         SENT_RECORD_TABLE.drop(old, vault)
 
@@ -217,7 +219,9 @@ def record_contact_change(before: Contact, after: Contact, device: Device) -> Co
     return replace(after, changed_at=now)
 
 
-def record_contradiction(name: str | None, lists: Contradiction, device: Device) -> None:
+def record_device_list_contradiction(
+    name: str | None, lists: DeviceListContradiction, device: Device
+) -> None:
     """Record, to be reported once, that a contact's lists contradict each other.
 
     They are our own lists if the name is None.
@@ -256,10 +260,10 @@ def take_contact_changes(device: Device) -> tuple[ContactChange, ...]:
 
 
 def _store_change(changed: ContactChange, device: Device) -> None:
-    add_notice(changed, CONTACT_CHANGE_TABLE, device)
+    add_notice_unless_full(changed, CONTACT_CHANGE_TABLE, device)
 
 
-def add_notice(notice: NoticeT, table: Table[NoticeT], device: Device) -> None:
+def add_notice_unless_full(notice: NoticeT, table: Table[NoticeT], device: Device) -> None:
     """Store a notice until it is shown, unless there are too many."""
     unreported = table.keys(device.vault)
     if len(unreported) < _UNREPORTED_NOTICES_MAX:

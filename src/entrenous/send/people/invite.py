@@ -45,16 +45,16 @@ from entrenous.send.devices.own_key_bundle import open_key_bundle
 from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.devices.sync_send import mark_contact_for_resync
 from entrenous.send.flush import flush_outbox
-from entrenous.send.formats.identity_formats import read_invite, write_invite
+from entrenous.send.formats.identity_formats import read_invite_link, write_invite_link
 from entrenous.send.letter.letter_nouns import Header, Hello, UsedUpLinkNote
-from entrenous.send.letter.sessions import ensure_sessions, replace_session
+from entrenous.send.letter.sessions import begin_new_session, ensure_sessions
 from entrenous.send.letter.write import (
     Addressee,
     addressees,
     outer_parts_without_content,
     write_letter,
 )
-from entrenous.send.people.contact_history import add_notice, take_all_notices
+from entrenous.send.people.contact_history import add_notice_unless_full, take_all_notices
 from entrenous.send.people.keep_contacts import (
     compare_key_bundle,
     contact_by_id,
@@ -70,16 +70,16 @@ from entrenous.send.people.people_nouns import (
     Invite,
     InviteEvent,
     InviteKeysDiffer,
-    InviteLink,
     InviteLinkIsYourOwn,
     InviteNotice,
+    IssuedInviteLink,
     NameTaken,
 )
 from entrenous.send.people.similar_names import are_names_similar
 from entrenous.send.set_up import finish_set_up
 from entrenous.send.tokens.distribute import queue_greeting
 from entrenous.send.tokens.use import (
-    forget_tokens_of,
+    forget_held_tokens,
     has_tokens_for,
     has_valid_ranges_from,
     lacks_token_range,
@@ -90,7 +90,7 @@ from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import SendToken
 
 
-def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> str:
+def make_invite_link(device: Device, *, name: str | None = None, people: int = 1) -> str:
     """Make a link that lets up to ``people`` (1 to 64) people write to us
     (docs/spec/identity.md 6). With a ``name``, it is for one person, who will be called that.
 
@@ -108,8 +108,10 @@ def make_invite(device: Device, *, name: str | None = None, people: int = 1) -> 
     registered = SendToken(token_hash(token), INVITE_USES_PER_PERSON * people, expires_at)
     device.courier.register_token(me.home.relay_url, me.home.mailbox, me.home.owner, registered)
     delete_expired_invite_links(device)
-    store_invite_link(InviteLink(registered, people, name), device)
-    return write_invite(Invite(me.name, me.home.relay_url, me.home.mailbox, me.person.id, token))
+    store_invite_link(IssuedInviteLink(registered, people, name), device)
+    return write_invite_link(
+        Invite(me.name, me.home.relay_url, me.home.mailbox, me.person.id, token)
+    )
 
 
 def add_person(link: str, name: str, device: Device) -> Contact:
@@ -122,7 +124,7 @@ def add_person(link: str, name: str, device: Device) -> Contact:
         ContradictoryLists: the person is a contact whose device lists contradict each other, so the
             link could lead to the wrong list. The user must compare keys or forget the contact.
     """
-    invite = read_invite(link.strip())
+    invite = read_invite_link(link.strip())
     refuse_bad_name(name)
     if equal_in_constant_time(invite.person, own_device(device).person.id):
         raise InviteLinkIsYourOwn
@@ -148,9 +150,9 @@ def add_person(link: str, name: str, device: Device) -> Contact:
         store_contact(contact, device)
         store_device_list(person.id, card, device)
         if known is not None:
-            _replace_all_sessions(contact, device)
+            _begin_new_sessions(contact, device)
             mark_contact_for_resync(person.id, device)
-        hellos = queue_hello(contact, token_hash(invite.token), device)
+        hellos = queue_hellos(contact, token_hash(invite.token), device)
         record_change_times(device)
     stayed = flush_outbox(device).stayed
     for hello in hellos:
@@ -176,7 +178,7 @@ def _refuse_bad_or_taken_name(name: str, device: Device) -> None:
         raise NameTaken(name=name)
 
 
-def queue_hello(
+def queue_hellos(
     contact: Contact, invite_lock: bytes | None, device: Device
 ) -> tuple[EnvelopeId, ...]:
     """Queue a hello, with tokens, for each device of a contact for which we have a token."""
@@ -188,14 +190,16 @@ def queue_hello(
     )
 
 
-def _replace_all_sessions(contact: Contact, device: Device) -> None:
+def _begin_new_sessions(contact: Contact, device: Device) -> None:
     """Replace all sessions, since a person who forgot us has deleted theirs."""
     for to in addressees(contact, device):
         if has_tokens_for(contact, to.key.device, device):
-            replace_session(to, device)
+            begin_new_session(to, device)
 
 
-def accept_hello(hello: Hello, person: Person, link: InviteLink | None, device: Device) -> Contact:
+def accept_hello(
+    hello: Hello, person: Person, link: IssuedInviteLink | None, device: Device
+) -> Contact:
     """Accept a hello: store the sender's newest key bundle. Its tokens are handled elsewhere.
 
     A new sender counts as known by link. They get the name that our link was made for or, if it has
@@ -224,7 +228,7 @@ def accept_hello(hello: Hello, person: Person, link: InviteLink | None, device: 
     return contact
 
 
-def answer_greetings(device: Device) -> None:
+def greet_invited_people(device: Device) -> None:
     """Greet the people who used an invite of ours; retry next time if their relay is unavailable.
 
     This runs outside the transaction that accepts a hello, so that a wrong relay address in the
@@ -232,17 +236,17 @@ def answer_greetings(device: Device) -> None:
     """
     for person, _ in list(device.vault.items(INVITE_USE_TO_ANSWER)):
         with suppress(Unreachable, TooMany, NoPrekeys):
-            _greet_invited(person, device)
+            _greet_invited_person(person, device)
 
 
-def _greet_invited(person: str, device: Device) -> None:
+def _greet_invited_person(person: str, device: Device) -> None:
     contact = CONTACT_TABLE.load(person, device.vault)
     if contact is not None and contact.forked:
         return  # retried when their lists agree again
     try:
         with device.vault.transaction():
             if contact is not None:
-                queue_hello(contact, None, device)
+                queue_hellos(contact, None, device)
             device.vault.drop(INVITE_USE_TO_ANSWER, person)
     except (Unreachable, TooMany, NoPrekeys):
         raise
@@ -285,11 +289,11 @@ _LETTER_LIFETIME: Final = timedelta(days=EXPIRY_DAYS_MAX)  # how long a relay ke
 _REFUSALS_PER_LINK_MAX: Final = 64  # per link; an honest relay admits only a few letters
 
 
-def store_invite_link(link: InviteLink, device: Device) -> None:
+def store_invite_link(link: IssuedInviteLink, device: Device) -> None:
     INVITE_TABLE.store(link, link.token.lock.hex(), device.vault)
 
 
-def invite_link_by_token_hash(lock: bytes, device: Device) -> InviteLink | None:
+def invite_link_by_token_hash(lock: bytes, device: Device) -> IssuedInviteLink | None:
     """Return this device's link with that token hash; None if there is none, or if no hello that
     was sent in time can still arrive.
     """
@@ -305,17 +309,19 @@ def delete_expired_invite_links(device: Device) -> None:
 
 
 def record_person_joined(
-    link: InviteLink, contact: Contact, device_id: DeviceId, device: Device
+    link: IssuedInviteLink, contact: Contact, device_id: DeviceId, device: Device
 ) -> None:
     """Count a use, and record a notice, in the transaction that accepts the person."""
     before = _names_that_used_link(link, device)
     store_invite_link(replace(link, used_by=(*link.used_by, contact.person.id)), device)
     notice = _invite_notice(InviteEvent.JOINED, contact.name, contact.person, device_id, device)
-    add_notice(replace(notice, meant_for=link.name, before=before), INVITE_NOTICE_TABLE, device)
+    add_notice_unless_full(
+        replace(notice, meant_for=link.name, before=before), INVITE_NOTICE_TABLE, device
+    )
 
 
 def refuse_used_up_link(
-    link: InviteLink, hello: Hello, person: Person, header: Header, device: Device
+    link: IssuedInviteLink, hello: Hello, person: Person, header: Header, device: Device
 ) -> None:
     """Refuse a person whose link was used up, with one notice to each side.
 
@@ -332,7 +338,7 @@ def refuse_used_up_link(
     notice = replace(
         notice, meant_for=link.name, before=_names_that_used_link(link, device), alike=()
     )
-    add_notice(replace(notice, for_one=link.uses == 1), INVITE_NOTICE_TABLE, device)
+    add_notice_unless_full(replace(notice, for_one=link.uses == 1), INVITE_NOTICE_TABLE, device)
     with suppress(AddressOnThisMachine):
         refuse_local_address(person.relay_url, device)
         _reply_that_link_is_used_up(hello, person, header, device)
@@ -349,7 +355,7 @@ def forget_contact_of_used_up_link(note: UsedUpLinkNote, contact: Contact, devic
     if knows_us or not equal_in_constant_time(note.invite_lock, token_hash(contact.send_token)):
         return
     now, own_name = now_in_whole_seconds(device), contact.person.name
-    add_notice(
+    add_notice_unless_full(
         InviteNotice(InviteEvent.TOO_LATE, now, contact.name, own_name), INVITE_NOTICE_TABLE, device
     )
     forget_contact(contact.name, device)
@@ -361,7 +367,7 @@ def record_joined_on_other_device(contact: Contact, device: Device) -> None:
     notice = _invite_notice(
         InviteEvent.ELSEWHERE, contact.name, contact.person, first.device, device
     )
-    add_notice(notice, INVITE_NOTICE_TABLE, device)
+    add_notice_unless_full(notice, INVITE_NOTICE_TABLE, device)
 
 
 def similar_contact_names(name: str, person: PersonId, device: Device) -> tuple[str, ...]:
@@ -406,14 +412,14 @@ def _reply_that_link_is_used_up(
     receive_range(header, hello.seed, hello.first, device)
     note = UsedUpLinkNote(hello.invite_lock or b"")
     write_letter(note, Addressee(stranger, key), outer_parts_without_content(device), device)
-    forget_tokens_of(person.id, device)
+    forget_held_tokens(person.id, device)
 
 
-def _names_that_used_link(link: InviteLink, device: Device) -> tuple[str, ...]:
+def _names_that_used_link(link: IssuedInviteLink, device: Device) -> tuple[str, ...]:
     known = (contact_by_id(person, device) for person in link.used_by)
     return tuple(one.name for one in known if one is not None)
 
 
-def _has_link_expired(link: InviteLink, device: Device) -> bool:
+def _has_link_expired(link: IssuedInviteLink, device: Device) -> bool:
     over = link.token.expires_at
     return over is not None and trusted_time(device) > over + _LETTER_LIFETIME

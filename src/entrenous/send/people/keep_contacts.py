@@ -22,17 +22,17 @@ from entrenous.device.identities import (
 )
 from entrenous.device.vault_tables import (
     DEVICE_LIST_FORK,
+    DEVICE_LIST_TO_FETCH,
     DEVICE_TO_GREET,
     FIRST_LETTER_TOKEN,
     GREETING_SENT,
     INVITE_USE_TO_ANSWER,
-    LIST_TO_FETCH,
     peer_key,
 )
 from entrenous.send.devices.own_key_bundle import PROTOCOLS_SPOKEN
 from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, PEER_TABLE
-from entrenous.send.outbox import drop_items_for_peers, drop_items_with_token
+from entrenous.send.outbox import drop_items_for_peers, drop_items_handing_out_token
 from entrenous.send.people.circles import circles, remove_from_all_circles
 from entrenous.send.people.contact_history import forget_last_heard, forget_sent_records
 from entrenous.send.people.people_nouns import (
@@ -44,7 +44,7 @@ from entrenous.send.people.people_nouns import (
     UnknownPerson,
 )
 from entrenous.send.tokens.issue import withdraw_tokens_of
-from entrenous.send.tokens.use import forget_tokens_of
+from entrenous.send.tokens.use import forget_held_tokens
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.text import append_number, is_name
 
@@ -168,16 +168,16 @@ def forget_contact(name: str, device: Device) -> Contact:
     with device.vault.transaction():
         drop_items_for_peers(contact.person.id.hex(), device, but_recalls=True)
         for lock in withdraw_tokens_of(contact.person.id, device):
-            drop_items_with_token(lock, device)
+            drop_items_handing_out_token(lock, device)
         device.vault.drop(INVITE_USE_TO_ANSWER, contact.person.id.hex())
         CONTACT_TABLE.drop(contact.person.id.hex(), device.vault)
         KEY_COMPARISON_TABLE.drop(contact.person.id.hex(), device.vault)
-        forget_tokens_of(contact.person.id, device)
+        forget_held_tokens(contact.person.id, device)
         remove_from_all_circles(contact.person.id, device.vault)
         forget_sent_records(contact.person.id, device.vault)
         forget_last_heard(contact.person.id, device.vault)
         delete_device_list(contact.person.id, device)
-        for table in (LIST_TO_FETCH, DEVICE_LIST_FORK):
+        for table in (DEVICE_LIST_TO_FETCH, DEVICE_LIST_FORK):
             device.vault.drop(table, contact.person.id.hex())
         for key in contact.person.devices:
             _forget_session(peer_key(contact.person.id, key.device), device)

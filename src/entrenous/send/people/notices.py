@@ -21,7 +21,7 @@ from entrenous.send.people.people_nouns import (
     CONTACT_CHANGE_TABLE,
     INVITE_NOTICE_TABLE,
     ContactChange,
-    Contradiction,
+    DeviceListContradiction,
     FollowedMoveState,
     InviteEvent,
     InviteNotice,
@@ -38,7 +38,7 @@ TRUST_WORDS: Final = {
 def describe_contact_change(changed: ContactChange) -> str:
     """Return the notice of one change, in a few sentences."""
     if changed.lists is not None:
-        words = _CONTACT_LIST_SENTENCES if changed.name else _OWN_LIST_SENTENCES
+        words = _CONTACT_DEVICE_LIST_SENTENCES if changed.name else _OWN_DEVICE_LIST_SENTENCES
         return fill_message(translated(words[changed.lists]), name=changed.name)
     if changed.moving is not None:
         return fill_message(translated(_MOVE_SENTENCES[changed.moving]), relay=changed.name)
@@ -94,7 +94,7 @@ def describe_invite_notice(notice: InviteNotice) -> str:
     return sentence
 
 
-def describe_undecryptable(count: int) -> str:
+def describe_undecryptable_letters(count: int) -> str:
     """Return the notice of letters that could not be opened."""
     return plural(
         "1 letter could not be opened. If you miss something, ask its sender to send it again.",
@@ -106,7 +106,7 @@ def describe_undecryptable(count: int) -> str:
 
 def no_receipts_in_words(name: str) -> str:
     """Return the sentence that says that somebody gets no receipts, because their keys were not
-    compared. It is shown before :func:`ask_for_receipts_in_words`.
+    compared. It is shown before :func:`receipts_question`.
     """
     return translated(
         "You know {name} by a link only, so {name}'s program is not told when you get and open "
@@ -114,7 +114,7 @@ def no_receipts_in_words(name: str) -> str:
     ).format(name=name)
 
 
-def ask_for_receipts_in_words(name: str) -> str:
+def receipts_question(name: str) -> str:
     """Ask whether somebody should get receipts."""
     return translated("Tell {name} when you open what they send?").format(name=name)
 
@@ -184,41 +184,41 @@ _MOVE_SENTENCES: Final = {
         "one: entrenous device recovery --out FILE"
     ),
 }
-_CONTACT_LIST_SENTENCES: Final = {
-    Contradiction.FORKED: translatable(
+_CONTACT_DEVICE_LIST_SENTENCES: Final = {
+    DeviceListContradiction.FORKED: translatable(
         "There are two lists of {name}'s devices that contradict each other, so nothing "
         "more is sent to {name}. Either somebody is intercepting the connection, or a "
         "stranger has {name}'s keys. Meet, or call a number that you know, and compare: "
         "entrenous person verify {name} --sas"
     ),
-    Contradiction.SPLIT: translatable(
+    DeviceListContradiction.SPLIT: translatable(
         "Somebody who wrote to you has a list of {name}'s devices that differs from "
         "yours, and {name}'s relay does not show that list. Either one of you was shown "
         "a false list, or that person claims something false. Ask {name}, and compare: "
         "entrenous person verify {name} --sas"
     ),
-    Contradiction.HELD_BACK: translatable(
+    DeviceListContradiction.HELD_BACK: translatable(
         "Three messages have named a newer list of {name}'s devices than the one that "
         "{name}'s relay shows. The relay may be slow, or it may be hiding the list. If "
         "{name} has lost a device, do not send anything private before you have asked "
         "{name} over another channel."
     ),
 }
-_OWN_LIST_SENTENCES: Final = {
-    Contradiction.FORKED: translatable(
+_OWN_DEVICE_LIST_SENTENCES: Final = {
+    DeviceListContradiction.FORKED: translatable(
         "There is a second list of your own devices that contradicts the one here. If "
         "you did not link or revoke devices on two of them at once, whoever made the "
         "second list has your master key. Tell the people you write to over another "
         "channel, and start again in another folder: ENTRENOUS_HOME=DIR entrenous setup "
         "--name YOU --relay URL"
     ),
-    Contradiction.SPLIT: translatable(
+    DeviceListContradiction.SPLIT: translatable(
         "Somebody who wrote to you has a list of your devices that differs from the one "
         "here. If you did not make that list, their program has an error, or somebody "
         "has your master key. Compare keys with them: entrenous person verify NAME "
         "--sas"
     ),
-    Contradiction.HELD_BACK: translatable(
+    DeviceListContradiction.HELD_BACK: translatable(
         "A message names a newer list of your devices than this device knows. If you "
         "linked or revoked a device on another one, the new list is on its way here. If "
         "you did not, look at the list on your other devices: entrenous device list"
@@ -239,7 +239,11 @@ class UnreadNotice:
 
 def unread_notices(device: Device) -> tuple[UnreadNotice, ...]:
     """Return the notices that were not dismissed, links first; nothing is removed."""
-    return (*_invite_notices(device), *_contact_change_notices(device), *_letter_notices(device))
+    return (
+        *_invite_notices(device),
+        *_contact_change_notices(device),
+        *_undecryptable_letters_notice(device),
+    )
 
 
 def dismiss_notice(number: str, device: Device) -> None:
@@ -266,7 +270,7 @@ def _contact_change_notices(device: Device) -> Iterator[UnreadNotice]:
             yield UnreadNotice(f"{CONTACT_CHANGE} {key}", describe_contact_change(changed))
 
 
-def _letter_notices(device: Device) -> Iterator[UnreadNotice]:
+def _undecryptable_letters_notice(device: Device) -> Iterator[UnreadNotice]:
     count = len(device.vault.keys(UNDECRYPTABLE_LETTER))
     if count:
-        yield UnreadNotice(_UNDECRYPTABLE_LETTERS_NOTICE_ID, describe_undecryptable(count))
+        yield UnreadNotice(_UNDECRYPTABLE_LETTERS_NOTICE_ID, describe_undecryptable_letters(count))

@@ -12,10 +12,10 @@ from entrenous.base.secret import Secret
 from entrenous.device.vault_tables import (
     CONTACT_CHANGE,
     DEVICE_LIST_FORK,
+    DEVICE_LIST_TO_FETCH,
     INVITE,
     INVITE_NOTICE,
     KEY_COMPARISON,
-    LIST_TO_FETCH,
     Table,
 )
 from entrenous.wire.relay_nouns import SendToken
@@ -122,7 +122,7 @@ class ComparisonSide:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyComparison:
+class KeyComparisonInProgress:
     """A key comparison with one person.
 
     ``commitment`` is the starter's commitment to their key, ``their_head`` the list head in the
@@ -142,7 +142,7 @@ class KeyComparison:
     they_agree: bool = False
 
 
-KEY_COMPARISON_TABLE: Final = Table(KEY_COMPARISON, KeyComparison)
+KEY_COMPARISON_TABLE: Final = Table(KEY_COMPARISON, KeyComparisonInProgress)
 
 
 class NothingToCompare(NotFound):
@@ -183,7 +183,7 @@ class ComparisonNotReady(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class InviteLink:
+class IssuedInviteLink:
     """A link that this device made (docs/spec/identity.md section 6).
 
     ``uses`` is how many people it lets in, and ``name`` what we call the person it is for.
@@ -202,7 +202,7 @@ class InviteLink:
         return len(self.used_by) >= self.uses
 
 
-INVITE_TABLE: Final = Table(INVITE, InviteLink)
+INVITE_TABLE: Final = Table(INVITE, IssuedInviteLink)
 
 
 class InviteEvent(StrEnum):
@@ -239,7 +239,7 @@ class InviteNotice:
 INVITE_NOTICE_TABLE: Final = Table(INVITE_NOTICE, InviteNotice)
 
 
-class Contradiction(StrEnum):
+class DeviceListContradiction(StrEnum):
     """The kind of contradiction in a device list."""
 
     FORKED = "forked"  # it contradicts the list that we know
@@ -268,7 +268,7 @@ class ContactChange:
     came: int
     went: int
     in_doubt: bool
-    lists: Contradiction | None = None
+    lists: DeviceListContradiction | None = None
     was: str | None = None
     moving: FollowedMoveState | None = None
 
@@ -291,7 +291,7 @@ class ContactProgramTooOld(Refused):
 
 
 @dataclass(frozen=True, slots=True)
-class ListToFetch:
+class DeviceListToFetch:
     """The newest head (hash) that a letter gave for a person's device list which this device does
     not have, and our attempts to fetch that list.
 
@@ -306,16 +306,16 @@ class ListToFetch:
     proven: bool = True
 
     @property
-    def sort_key(self) -> tuple[bool, bool, int]:
+    def fetch_priority(self) -> tuple[bool, bool, int]:
         """Return a sort key: of two named lists, the one with the greater key is fetched."""
         return self.own, self.proven, self.head.epoch
 
 
-LIST_TO_FETCH_TABLE: Final = Table(LIST_TO_FETCH, ListToFetch)
+DEVICE_LIST_TO_FETCH_TABLE: Final = Table(DEVICE_LIST_TO_FETCH, DeviceListToFetch)
 
 
 @dataclass(frozen=True, slots=True)
-class ForkEvidence:
+class DeviceListForkEvidence:
     """The evidence of two contradictory lists: the key bundle that this device had, and the list
     head named elsewhere.
 
@@ -328,4 +328,4 @@ class ForkEvidence:
     shown: bytes | None = None
 
 
-DEVICE_LIST_FORK_TABLE: Final = Table(DEVICE_LIST_FORK, ForkEvidence)
+DEVICE_LIST_FORK_TABLE: Final = Table(DEVICE_LIST_FORK, DeviceListForkEvidence)

@@ -9,7 +9,7 @@ from typing import Final
 from entrenous.device.identities import comparable_name
 
 # Look-alikes of each small letter, after accents have been removed.
-_SMALL_LOOK_ALIKES: Final = {
+_LOWERCASE_LOOK_ALIKES: Final = {
     "a": "ɑαа",
     "b": "ƅьвʙ",
     "c": "ᴄсϲ",
@@ -93,7 +93,7 @@ def look_alike_forms(name: str) -> tuple[str, str, str]:
     bare = "".join(char for char in drawn if not unicodedata.combining(char))
     return (
         comparable_name(name),
-        _look_alike_skeleton(bare, _SMALL_SKELETON_TABLE),
+        _look_alike_skeleton(bare, _LOWERCASE_SKELETON_TABLE),
         _look_alike_skeleton(bare, _CAPITAL_SKELETON_TABLE),
     )
 
@@ -165,5 +165,7 @@ def _edit_distance(a: str, b: str) -> int:
     return rows[-1][-1]
 
 
-_SMALL_SKELETON_TABLE: Final = _translation_table(_SMALL_LOOK_ALIKES)
-_CAPITAL_SKELETON_TABLE: Final = _SMALL_SKELETON_TABLE | _translation_table(_CAPITAL_LOOK_ALIKES)
+_LOWERCASE_SKELETON_TABLE: Final = _translation_table(_LOWERCASE_LOOK_ALIKES)
+_CAPITAL_SKELETON_TABLE: Final = _LOWERCASE_SKELETON_TABLE | _translation_table(
+    _CAPITAL_LOOK_ALIKES
+)

@@ -34,7 +34,7 @@ from entrenous.send.clock_sanity import (
     now_in_whole_seconds,
 )
 from entrenous.send.letter.letter_nouns import Hello, TokenRangeNote
-from entrenous.send.letter.sessions import ensure_session, replace_session
+from entrenous.send.letter.sessions import begin_new_session, ensure_session
 from entrenous.send.letter.write import (
     Addressee,
     addressee_of,
@@ -53,7 +53,11 @@ from entrenous.send.tokens.token_ranges import (
     ISSUED_TOKEN_RANGE_TABLE,
     IssuedRange,
 )
-from entrenous.send.tokens.use import drop_lent_tokens, drop_refused_token, has_tokens_for
+from entrenous.send.tokens.use import (
+    drop_refused_token,
+    drop_superseded_lent_tokens,
+    has_tokens_for,
+)
 
 _RETRYABLE_ERRORS = (Unreachable, TooMany, NoPrekeys)
 
@@ -96,9 +100,9 @@ def _greet_device(peer_id: str, device: Device, *, in_new_session: bool = False)
                 if not has_tokens_for(to.contact, to.key.device, device):
                     return  # waits until that device, or another one of ours, gives us tokens
                 if in_new_session:
-                    replace_session(to, device)
-                queue_greeting(to, _invite_lock_to_name(to, device), device)
-                drop_lent_tokens(peer_id, device)
+                    begin_new_session(to, device)
+                queue_greeting(to, _invite_token_hash_for_hello(to, device), device)
+                drop_superseded_lent_tokens(peer_id, device)
             device.vault.drop(DEVICE_TO_GREET, peer_id)
     except _RETRYABLE_ERRORS:
         raise
@@ -122,7 +126,7 @@ def _has_lent_tokens_beside_own_range(peer_id: str, device: Device) -> bool:
     return held is not None and held.seed is not None and bool(held.lent)
 
 
-def _invite_lock_to_name(to: Addressee, device: Device) -> bytes | None:
+def _invite_token_hash_for_hello(to: Addressee, device: Device) -> bytes | None:
     """Return the token hash of the invite that the hello has to name; None if an earlier hello is
     known to have arrived.
     """
@@ -151,7 +155,7 @@ _RANGE_REPLACED_AFTER: Final = timedelta(days=TOKEN_RANGE_DAYS)
 _TOP_UP_INTERVAL: Final = timedelta(hours=TOKEN_RANGE_TOP_UP_HOURS)
 
 
-def top_up_ranges(device: Device) -> None:
+def maintain_issued_ranges(device: Device) -> None:
     """Extend ranges that are nearly used up, and replace those that are old or whose device list
     changed.
 
@@ -209,7 +213,9 @@ def _is_top_up_earned(issued: IssuedRange, device: Device) -> bool:
 
 
 def _replace_range(issued: IssuedRange, _: str, to: Addressee, device: Device) -> None:
-    _send_tokens(issue_range(to.contact.person, to.key.device, device), issued.until, to, device)
+    _queue_token_range_note(
+        issue_range(to.contact.person, to.key.device, device), issued.until, to, device
+    )
 
 
 def _extend_range(issued: IssuedRange, peer_id: str, to: Addressee, device: Device) -> None:
@@ -221,10 +227,10 @@ def _extend_range(issued: IssuedRange, peer_id: str, to: Addressee, device: Devi
         told_at=now_in_whole_seconds(device),
     )
     ISSUED_TOKEN_RANGE_TABLE.store(extended, peer_id, device.vault)
-    _send_tokens(extended, issued.next_unused, to, device)
+    _queue_token_range_note(extended, issued.next_unused, to, device)
 
 
-def _send_tokens(issued: IssuedRange, first: int, to: Addressee, device: Device) -> None:
+def _queue_token_range_note(issued: IssuedRange, first: int, to: Addressee, device: Device) -> None:
     ensure_session(to, device)
     write_letter(
         TokenRangeNote(issued.seed, first), to, outer_parts_without_content(device), device

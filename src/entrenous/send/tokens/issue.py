@@ -31,10 +31,10 @@ from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
     RETIRED_TOKEN_RANGE,
-    REVOKED_TOKEN,
     TOKEN_CHANGE_BATCH,
     TOKEN_REGISTRATION,
-    TOKEN_REVOCATION,
+    TOKEN_WITHDRAWAL,
+    WITHDRAWN_TOKEN,
     peer_key,
 )
 from entrenous.send.clock_sanity import (
@@ -46,10 +46,10 @@ from entrenous.send.clock_sanity import (
 from entrenous.send.tokens.token_ranges import (
     ISSUED_TOKEN_RANGE_TABLE,
     RETIRED_TOKEN_RANGE_TABLE,
-    REVOKED_TOKEN_TABLE,
     TOKEN_CHANGE_BATCH_TABLE,
     TOKEN_REGISTRATION_TABLE,
-    TOKEN_REVOCATION_TABLE,
+    TOKEN_WITHDRAWAL_TABLE,
+    WITHDRAWN_TOKEN_TABLE,
     IssuedRange,
     QueuedRegistration,
     RetiredRange,
@@ -102,7 +102,7 @@ def queue_registration(
         )
 
 
-def last_token_hash(issued: IssuedRange) -> bytes:
+def last_handed_out_token_hash(issued: IssuedRange) -> bytes:
     """Return the hash of the last token of this range that was handed out; the relay stores tokens
     as hashes.
     """
@@ -149,7 +149,7 @@ def withdraw_tokens_of(person: PersonId, device: Device) -> tuple[bytes, ...]:
     needs = []
     for key in keys:
         issued = ISSUED_TOKEN_RANGE_TABLE.load(key, device.vault)
-        needs.append(last_token_hash(issued) if issued else b"")
+        needs.append(last_handed_out_token_hash(issued) if issued else b"")
         withdraw_range(key, device)
     for key in RETIRED_TOKEN_RANGE_TABLE.keys(device.vault, person.hex()):
         _withdraw_retired_range(key, device)
@@ -192,8 +192,8 @@ def forget_issued_tokens(device: Device) -> None:
     for table in (
         TOKEN_REGISTRATION,
         TOKEN_CHANGE_BATCH,
-        TOKEN_REVOCATION,
-        REVOKED_TOKEN,
+        TOKEN_WITHDRAWAL,
+        WITHDRAWN_TOKEN,
         RETIRED_TOKEN_RANGE,
     ):
         for key in device.vault.keys(table):
@@ -212,7 +212,7 @@ def issued_ranges(device: Device) -> Iterator[tuple[str, IssuedRange]]:
             yield key, issued
 
 
-def count_replaced_ranges(peer_id: str, device: Device) -> int:
+def count_retired_ranges(peer_id: str, device: Device) -> int:
     """Return the number of replaced ranges of one device that are still valid."""
     return len(RETIRED_TOKEN_RANGE_TABLE.keys(device.vault, peer_id))
 
@@ -242,7 +242,7 @@ def _withdraw_indexes(seed: Secret, indexes: range, device: Device) -> None:
 
 def _queue_withdrawal_of_run(seed: Secret, part: range, device: Device) -> None:
     withdrawal = TokenWithdrawal(seed, part.start, part.stop)
-    TOKEN_REVOCATION_TABLE.store(withdrawal, _last_token_hash_of(seed, part).hex(), device.vault)
+    TOKEN_WITHDRAWAL_TABLE.store(withdrawal, _last_token_hash_of(seed, part).hex(), device.vault)
 
 
 def _split_into_runs(indexes: Sequence[int]) -> Iterator[range]:
@@ -327,10 +327,10 @@ def _send_batch(key: str, device: Device) -> None:
 
 
 def _record_withdrawn(key: str, device: Device) -> None:
-    done = TOKEN_REVOCATION_TABLE.load(key, device.vault)
+    done = TOKEN_WITHDRAWAL_TABLE.load(key, device.vault)
     if done is not None:
-        REVOKED_TOKEN_TABLE.store(replace(done, told_at=device.clock.now()), key, device.vault)
-    TOKEN_REVOCATION_TABLE.drop(key, device.vault)
+        WITHDRAWN_TOKEN_TABLE.store(replace(done, told_at=device.clock.now()), key, device.vault)
+    TOKEN_WITHDRAWAL_TABLE.drop(key, device.vault)
 
 
 def _assemble_batch(device: Device) -> bool:
@@ -405,8 +405,8 @@ def _queued_registrations(device: Device) -> dict[str, QueuedRegistration]:
 
 
 def _queued_withdrawals(device: Device) -> dict[str, TokenWithdrawal]:
-    keys = TOKEN_REVOCATION_TABLE.keys(device.vault)
-    found = ((key, TOKEN_REVOCATION_TABLE.load(key, device.vault)) for key in keys)
+    keys = TOKEN_WITHDRAWAL_TABLE.keys(device.vault)
+    found = ((key, TOKEN_WITHDRAWAL_TABLE.load(key, device.vault)) for key in keys)
     return {key: one for key, one in found if one is not None}
 
 

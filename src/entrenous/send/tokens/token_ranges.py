@@ -13,10 +13,10 @@ from entrenous.device.vault_tables import (
     HELD_TOKEN_RANGE,
     ISSUED_TOKEN_RANGE,
     RETIRED_TOKEN_RANGE,
-    REVOKED_TOKEN,
     TOKEN_CHANGE_BATCH,
     TOKEN_REGISTRATION,
-    TOKEN_REVOCATION,
+    TOKEN_WITHDRAWAL,
+    WITHDRAWN_TOKEN,
     Table,
 )
 from entrenous.wire.relay_nouns import TokenBatch
@@ -95,7 +95,7 @@ class TokenMailbox:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldRange:
+class HeldTokens:
     """The tokens for writing to one device of another person.
 
     ``next`` is the index of the next token of ``seed``; those below ``until`` are registered.
@@ -114,7 +114,7 @@ class HeldRange:
     place: TokenMailbox | None = None
 
 
-HELD_TOKEN_RANGE_TABLE: Final = Table(HELD_TOKEN_RANGE, HeldRange)
+HELD_TOKEN_RANGE_TABLE: Final = Table(HELD_TOKEN_RANGE, HeldTokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +157,10 @@ class TokenWithdrawal:
     told_at: datetime | None = None
 
 
-REVOKED_TOKEN_TABLE: Final = Table(REVOKED_TOKEN, TokenWithdrawal)
+WITHDRAWN_TOKEN_TABLE: Final = Table(WITHDRAWN_TOKEN, TokenWithdrawal)
 
 
-TOKEN_REVOCATION_TABLE: Final = Table(TOKEN_REVOCATION, TokenWithdrawal)
+TOKEN_WITHDRAWAL_TABLE: Final = Table(TOKEN_WITHDRAWAL, TokenWithdrawal)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from entrenous.send.tokens.token_ranges import (
     ANNOUNCED_TOKEN_RANGE_TABLE,
     HELD_TOKEN_RANGE_TABLE,
     AnnouncedRange,
-    HeldRange,
+    HeldTokens,
     LentToken,
     ReplacedRange,
     TokenMailbox,
@@ -61,7 +61,7 @@ def store_first_token(person: PersonId, of: DeviceId, token: Secret, device: Dev
     device.vault.put(FIRST_LETTER_TOKEN, peer_key(person, of), token.reveal())
 
 
-_LENT_TOKENS_MAX: Final = (
+_LENT_TOKENS_KEPT_MAX: Final = (
     16  # the most lent tokens kept for one device, from the devices that lent last
 )
 
@@ -80,7 +80,7 @@ def next_token_for(contact: Contact, key: DeviceId, device: Device) -> Secret:
     Raises:
         WrongToken: we have no token; the relay is not asked.
     """
-    held = held_range(peer_key(contact.person.id, key), device)
+    held = held_tokens(peer_key(contact.person.id, key), device)
     if held.seed is not None:
         return send_token(held.seed, held.next)
     token = held.lent[0].token if held.lent else first_token_for(contact, key, device)
@@ -97,15 +97,15 @@ def use_token(
     ``greets``: the answer to it brings a range.
     """
     peer_id = peer_key(contact.person.id, key)
-    held = held_range(peer_id, device)
+    held = held_tokens(peer_id, device)
     if is_only_reserved_token_left(peer_id, held, device) and not greets:
         return IndexedToken(NO_TOKEN, None)
-    return use_range_token(peer_id, held, device) or IndexedToken(
+    return use_range_or_lent_token(peer_id, held, device) or IndexedToken(
         first_token_for(contact, key, device), None
     )
 
 
-def use_range_token(peer_id: str, held: HeldRange, device: Device) -> IndexedToken | None:
+def use_range_or_lent_token(peer_id: str, held: HeldTokens, device: Device) -> IndexedToken | None:
     """Use up the next token of a range, or a lent one; None if there is neither."""
     if held.seed is not None:
         HELD_TOKEN_RANGE_TABLE.store(replace(held, next=held.next + 1), peer_id, device.vault)
@@ -117,7 +117,7 @@ def use_range_token(peer_id: str, held: HeldRange, device: Device) -> IndexedTok
 
 
 def has_tokens_for(contact: Contact, key: DeviceId, device: Device) -> bool:
-    held = held_range(peer_key(contact.person.id, key), device)
+    held = held_tokens(peer_key(contact.person.id, key), device)
     has_held = held.seed is not None or bool(held.lent)
     return has_held or first_token_for(contact, key, device) != NO_TOKEN
 
@@ -138,7 +138,7 @@ def receive_range(header: Header, seed: Secret, first: int, device: Device) -> N
         header.from_person, header.from_device, seed, first, header.counter, under
     )
     peer_id = peer_key(announced.person, announced.device)
-    if not was_given_under_unknown_list(announced, device):
+    if not was_given_under_newer_list(announced, device):
         _store_range(announced, peer_id, device)
         return
     waiting = ANNOUNCED_TOKEN_RANGE_TABLE.load(peer_id, device.vault)
@@ -152,7 +152,7 @@ def store_announced_ranges(person: PersonId, device: Device) -> None:
     """
     for peer_id in ANNOUNCED_TOKEN_RANGE_TABLE.keys(device.vault, person.hex()):
         announced = ANNOUNCED_TOKEN_RANGE_TABLE.load(peer_id, device.vault)
-        if announced is not None and not was_given_under_unknown_list(announced, device):
+        if announced is not None and not was_given_under_newer_list(announced, device):
             ANNOUNCED_TOKEN_RANGE_TABLE.drop(peer_id, device.vault)
             with suppress(AddressOnThisMachine):  # in this case nothing of the range was stored
                 if is_under_known_list(announced, device):
@@ -160,7 +160,7 @@ def store_announced_ranges(person: PersonId, device: Device) -> None:
 
 
 def _store_range(announced: AnnouncedRange, peer_id: str, device: Device) -> None:
-    held, until = held_range(peer_id, device), announced.first + TOKEN_RANGE_SIZE
+    held, until = held_tokens(peer_id, device), announced.first + TOKEN_RANGE_SIZE
     if held.seed == announced.seed:
         # If the two ranges do not meet, the indexes between them are not registered.
         next_index = held.next if announced.first <= held.until else max(held.next, announced.first)
@@ -172,7 +172,7 @@ def _store_range(announced: AnnouncedRange, peer_id: str, device: Device) -> Non
             _as_replaced_range(held, device),
             mailbox_under_list(announced, held.place, device),
         )
-        held = HeldRange(
+        held = HeldTokens(
             announced.seed, announced.first, until, old, told_by=announced.counter, place=place
         )
     HELD_TOKEN_RANGE_TABLE.store(held, peer_id, device.vault)
@@ -180,11 +180,11 @@ def _store_range(announced: AnnouncedRange, peer_id: str, device: Device) -> Non
 
 def use_invite_token_for(person: PersonId, key: DeviceId, token: Secret, device: Device) -> None:
     """Use an invite's token for this person from now on, until they give us a range."""
-    forget_tokens_of(person, device)
+    forget_held_tokens(person, device)
     store_first_token(person, key, token, device)
 
 
-def forget_tokens_of(person: PersonId, device: Device) -> None:
+def forget_held_tokens(person: PersonId, device: Device) -> None:
     for table in (HELD_TOKEN_RANGE, ANNOUNCED_TOKEN_RANGE, FIRST_LETTER_TOKEN):
         for key in device.vault.keys(table, person.hex()):
             device.vault.drop(table, key)
@@ -199,7 +199,7 @@ def lend_tokens(
     We no longer use them ourselves.
     """
     peer_id = peer_key(person, key)
-    held = held_range(peer_id, device)
+    held = held_tokens(peer_id, device)
     if held.seed is None or held.place:
         return ()
     until = min(held.next + count, held.until)
@@ -213,15 +213,15 @@ def receive_lent_tokens(
 ) -> None:
     """Store tokens lent by another device of ours, valid where the device is listed."""
     peer_id = peer_key(person, key)
-    held = held_range(peer_id, device)
+    held = held_tokens(peer_id, device)
     place = held.place if held.seed is not None or held.lent else None
-    kept = (*held.lent, *lent)[-_LENT_TOKENS_MAX:]
+    kept = (*held.lent, *lent)[-_LENT_TOKENS_KEPT_MAX:]
     HELD_TOKEN_RANGE_TABLE.store(replace(held, lent=kept, place=place), peer_id, device.vault)
 
 
 def lacks_token_range(person: PersonId, key: DeviceId, device: Device) -> bool:
     """Return whether a device has not given us a range yet; lent tokens may not suffice."""
-    return held_range(peer_key(person, key), device).seed is None
+    return held_tokens(peer_key(person, key), device).seed is None
 
 
 def drop_refused_token(peer_id: str, device: Device) -> bool:
@@ -230,29 +230,29 @@ def drop_refused_token(peer_id: str, device: Device) -> bool:
     The device that lent it may be lost. If tokens were lent since a range was given, the range is
     dropped instead: its issuer may have forgotten us.
     """
-    held = held_range(peer_id, device)
+    held = held_tokens(peer_id, device)
     if not held.lent:
         return False
     lent = held.lent if held.seed is not None else held.lent[1:]
     place = None if held.seed is not None else held.place
-    HELD_TOKEN_RANGE_TABLE.store(HeldRange(lent=lent, place=place), peer_id, device.vault)
+    HELD_TOKEN_RANGE_TABLE.store(HeldTokens(lent=lent, place=place), peer_id, device.vault)
     return True
 
 
-def drop_lent_tokens(peer_id: str, device: Device) -> None:
+def drop_superseded_lent_tokens(peer_id: str, device: Device) -> None:
     """Drop the lent tokens for a device that has given us a range."""
-    held = held_range(peer_id, device)
+    held = held_tokens(peer_id, device)
     if held.seed is not None:
         HELD_TOKEN_RANGE_TABLE.store(replace(held, lent=()), peer_id, device.vault)
 
 
-def is_only_reserved_token_left(peer_id: str, held: HeldRange, device: Device) -> bool:
+def is_only_reserved_token_left(peer_id: str, held: HeldTokens, device: Device) -> bool:
     """Return whether the only token left is a lent one that is reserved for the first hello."""
     is_last = held.seed is None and len(held.lent) == 1
     return is_last and device.vault.get(DEVICE_TO_GREET, peer_id) is not None
 
 
-def _as_replaced_range(held: HeldRange, device: Device) -> ReplacedRange | None:
+def _as_replaced_range(held: HeldTokens, device: Device) -> ReplacedRange | None:
     if held.seed is None:
         return None
     lapses_at = device.clock.now() + timedelta(days=REPLACED_TOKEN_RANGE_DAYS)
@@ -269,14 +269,14 @@ def has_valid_ranges_from(contact: Contact, invite_device: DeviceId, device: Dev
         RelayUnreachable.
     """
     by_device = {
-        key: held_range(peer_key(contact.person.id, key.device), device)
+        key: held_tokens(peer_key(contact.person.id, key.device), device)
         for key in contact.person.devices
     }
     with_range = {key: held for key, held in by_device.items() if held.seed is not None}
     if invite_device not in {key.device for key in with_range}:
         return False
     return all(
-        _is_token_valid(contact, key, send_token(held.seed, held.next), device)
+        _does_relay_accept_token(contact, key, send_token(held.seed, held.next), device)
         for key, held in with_range.items()
         if held.seed is not None
     )
@@ -292,11 +292,13 @@ def may_write_now(contact: Contact, device: Device) -> bool:
     ]
     with suppress(EntrenousError):
         tokens = [(key, next_token_for(contact, key.device, device)) for key in reachable]
-        return any(_is_token_valid(contact, key, token, device) for key, token in tokens)
+        return any(_does_relay_accept_token(contact, key, token, device) for key, token in tokens)
     return True
 
 
-def _is_token_valid(contact: Contact, key: DeviceKey, token: Secret, device: Device) -> bool:
+def _does_relay_accept_token(
+    contact: Contact, key: DeviceKey, token: Secret, device: Device
+) -> bool:
     try:
         device.courier.key_bundle(*token_route_to(contact.person, key, device), token)
     except (WrongToken, NoSuchMailbox):
@@ -304,9 +306,9 @@ def _is_token_valid(contact: Contact, key: DeviceKey, token: Secret, device: Dev
     return True
 
 
-def held_range(peer_id: str, device: Device) -> HeldRange:
+def held_tokens(peer_id: str, device: Device) -> HeldTokens:
     """Return the tokens for a device, given its ``peer_key``."""
-    return HELD_TOKEN_RANGE_TABLE.load(peer_id, device.vault) or HeldRange()
+    return HELD_TOKEN_RANGE_TABLE.load(peer_id, device.vault) or HeldTokens()
 
 
 def record_former_mailboxes(before: Person, after: Person, device: Device) -> None:
@@ -320,7 +322,7 @@ def record_former_mailboxes(before: Person, after: Person, device: Device) -> No
         here = after.relay_url, key.mailbox
         was = there.get(key.device, here)
         peer_id = peer_key(after.id, key.device)
-        held = held_range(peer_id, device)
+        held = held_tokens(peer_id, device)
         has_some = (
             held.seed is not None or held.lent or device.vault.get(FIRST_LETTER_TOKEN, peer_id)
         )
@@ -330,18 +332,18 @@ def record_former_mailboxes(before: Person, after: Person, device: Device) -> No
             )
 
 
-def mailbox_for_token(person: PersonId, key: DeviceId, device: Device) -> TokenMailbox | None:
+def former_token_mailbox(person: PersonId, key: DeviceId, device: Device) -> TokenMailbox | None:
     """Return where our tokens for a device are valid; None means where the device is listed."""
-    return held_range(peer_key(person, key), device).place
+    return held_tokens(peer_key(person, key), device).place
 
 
 def token_route_to(person: Person, key: DeviceKey, device: Device) -> tuple[str, MailboxId]:
     """Return the relay and the mailbox at which our tokens for a device are valid."""
-    place = mailbox_for_token(person.id, key.device, device)
+    place = former_token_mailbox(person.id, key.device, device)
     return (person.relay_url, key.mailbox) if place is None else (place.relay_url, place.mailbox)
 
 
-def token_mailbox(peer_id: str, held: HeldRange, device: Device) -> tuple[str, MailboxId] | None:
+def token_mailbox(peer_id: str, held: HeldTokens, device: Device) -> tuple[str, MailboxId] | None:
     """Return the relay and the mailbox; None if the device is no longer listed."""
     if held.place is not None:
         return held.place.relay_url, held.place.mailbox
@@ -353,7 +355,7 @@ def token_mailbox(peer_id: str, held: HeldRange, device: Device) -> tuple[str, M
     return next(((known.relay_url, key.mailbox) for key in keys if key.device == one), None)
 
 
-def was_given_under_unknown_list(announced: AnnouncedRange, device: Device) -> bool:
+def was_given_under_newer_list(announced: AnnouncedRange, device: Device) -> bool:
     """Return whether a range was given under a list that we do not know yet.
 
     The mailbox at which its tokens are valid is then unknown too.

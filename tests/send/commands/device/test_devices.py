@@ -26,7 +26,7 @@ from entrenous.send.devices.own_devices import (
     RevokedDeviceResult,
 )
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.people.people_nouns import ContactChange, Contradiction
+from entrenous.send.people.people_nouns import ContactChange, DeviceListContradiction
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR, EXIT_YES
 from tests.carry.relays import WoundClock, disk_relay, served
 from tests.send.commands.device.conftest import Town
@@ -211,8 +211,8 @@ def test_setup_refuses_conflicting_options(
     assert not (home / "../other/vault.json").exists()
 
 
-@pytest.mark.parametrize("lists", list(Contradiction))
-def test_contradictory_lists_are_reported(lists: Contradiction) -> None:
+@pytest.mark.parametrize("lists", list(DeviceListContradiction))
+def test_contradictory_lists_are_reported(lists: DeviceListContradiction) -> None:
     now = Clock().now()
     others = describe_contact_change(ContactChange("Ben", now, 0, 0, in_doubt=False, lists=lists))
     ours = describe_contact_change(ContactChange("", now, 0, 0, in_doubt=False, lists=lists))
