@@ -46,9 +46,9 @@ from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.media.sandbox.decoders import decode_picture_untrusted
 from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.fetch import fetch_messages
-from entrenous.send.letter.letter_nouns import ContentFile, PersonListHead
+from entrenous.send.letter.letter_nouns import ContentFile, PersonDeviceListHead
 from entrenous.send.letter.sessions import ensure_session
-from entrenous.send.letter.write import Addressee, addressees, write_letter
+from entrenous.send.letter.write import Addressee, addressees, seal_and_queue_letter
 from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.message.make import FileForDevice, SendingContext, seal_content
 from entrenous.send.people.invite import add_person, make_invite_link
@@ -110,7 +110,7 @@ def _seal(ana: Device, wanted: Wanted) -> tuple[float, float]:
         for one in to:
             own = FileForDevice(ContentFile("image/jpeg", data), sha256(data))
             sealed = seal_content((own,), None, one, sending, ana)
-            write_letter(sealed.manifest, one, sealed.outer, ana)
+            seal_and_queue_letter(sealed.manifest, one, sealed.outer, ana)
     took = time.process_time() - began[0], time.perf_counter() - began[1]
     for key in ana.vault.keys("outbox"):
         ana.vault.drop("outbox", key)  # nobody is to get these
@@ -125,7 +125,7 @@ def _sending(to: tuple[Addressee, ...], ana: Device) -> SendingContext:
         sent_at=now_in_whole_seconds(ana),
         policy=MessagePolicy(now_in_whole_seconds(ana) + timedelta(days=1)),
         audience=tuple(sorted((one.contact.person.id, one.key.device) for one in to)),
-        heads=tuple(PersonListHead(who, person.epoch, person.head) for who, person in people),
+        heads=tuple(PersonDeviceListHead(who, person.epoch, person.head) for who, person in people),
         groups=Secret(ana.dice.token(32)),
     )
 

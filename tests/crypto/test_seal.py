@@ -53,7 +53,7 @@ from entrenous.send.letter.letter_nouns import (
     Header,
     LetterAddress,
     Manifest,
-    PersonListHead,
+    PersonDeviceListHead,
     PublicXWingKey,
 )
 
@@ -72,7 +72,7 @@ BODY = write_body(
         fetch_token=Secret(b"f" * 32),
         open_token=Secret(b"o" * 32),
         relay_url="https://relay.example",
-        heads=(PersonListHead(BEN, 1, b"2" * 32),),
+        heads=(PersonDeviceListHead(BEN, 1, b"2" * 32),),
     )
 )
 ADDRESS = LetterAddress(BEN, BENS, b"k" * 8, 1, b"2" * 32, ANA, ANAS)

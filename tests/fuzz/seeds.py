@@ -29,7 +29,7 @@ from entrenous.send.letter.letter_nouns import (
     Header,
     Hello,
     Manifest,
-    PersonListHead,
+    PersonDeviceListHead,
     PublicXWingKey,
     Reaction,
     TokenRangeNote,
@@ -65,7 +65,7 @@ HEADER: Final = Header(
 MANIFEST: Final = Manifest(
     *(MessageName("7-otter"), NOON, None, 1, ((PERSON, DEVICE),), Secret(b"s" * 32)),
     (BlobRef(BlobId(b"0" * 16), 4096, b"h" * 32), BlobRef(BlobId(b"1" * 16), 5000, b"i" * 32)),
-    *(Secret(b"f" * 32), Secret(b"o" * 32), URL, (PersonListHead(PERSON, 3, b"H" * 32),)),
+    *(Secret(b"f" * 32), Secret(b"o" * 32), URL, (PersonDeviceListHead(PERSON, 3, b"H" * 32),)),
     marks=(b"k" * 32,),
 )
 _BATCH: Final = Batch(DEVICE, None, 1, b"r" * 32)

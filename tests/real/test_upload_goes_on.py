@@ -23,8 +23,8 @@ from entrenous.media.picture_reader import read_picture
 from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import FlushResult, flush_outbox
-from entrenous.send.letter.letter_nouns import ContentFile, FileRole, PersonListHead
-from entrenous.send.letter.write import addressees, write_letter
+from entrenous.send.letter.letter_nouns import ContentFile, FileRole, PersonDeviceListHead
+from entrenous.send.letter.write import addressees, seal_and_queue_letter
 from entrenous.send.message.draft import MessagePolicy
 from entrenous.send.message.make import FileForDevice, SendingContext, seal_content
 from entrenous.send.people.invite import add_person, make_invite_link
@@ -87,12 +87,12 @@ def lay_out(ana: Device) -> None:
         sent_at=now_in_whole_seconds(ana),
         policy=MessagePolicy(now_in_whole_seconds(ana) + timedelta(days=1)),
         audience=((person.id, to.key.device),),
-        heads=(PersonListHead(person.id, person.epoch, person.head),),
+        heads=(PersonDeviceListHead(person.id, person.epoch, person.head),),
         groups=Secret(bytes(32)),
     )
     file = ContentFile("video/mp4", secrets.token_bytes(SIZE), FileRole.CLIP)
     made = seal_content((FileForDevice(file, bytes(32)),), None, to, sending, ana)
-    write_letter(made.manifest, to, made.outer, ana)
+    seal_and_queue_letter(made.manifest, to, made.outer, ana)
     copy = SealedCopy(
         sending.message,
         RecipientId("ben"),

@@ -47,7 +47,7 @@ from entrenous.send.letter.arrivals import (
 from entrenous.send.letter.letter_nouns import (
     OWN_XWING_KEY_TABLE,
     OwnXWingKey,
-    PersonListHead,
+    PersonDeviceListHead,
     RecallNote,
 )
 from entrenous.send.letter.receipts import OWED_RECEIPT_TABLE, OwedReceipt
@@ -68,7 +68,7 @@ from entrenous.send.tokens.token_ranges import (
     ISSUED_TOKEN_RANGE_TABLE,
     RETIRED_TOKEN_RANGE_TABLE,
     IssuedRange,
-    RetiredRange,
+    RetiredIssuedRange,
 )
 from entrenous.wire.relay_nouns import EnvelopeState, WaitingEnvelope
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
@@ -262,7 +262,7 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
     fetch_messages(ben.device)
     for made_ahead in (False, True):
         drop_at = friends.clock.moment + timedelta(days=7) + (YEAR if made_ahead else timedelta())
-        old = RetiredRange(Secret(bytes(32)), 0, 8, drop_at)
+        old = RetiredIssuedRange(Secret(bytes(32)), 0, 8, drop_at)
         RETIRED_TOKEN_RANGE_TABLE.store(
             old, f"{peer_key(*ids(ana))} {made_ahead:02x}", ben.device.vault
         )
@@ -273,7 +273,7 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
     assert all(one.seed != old.seed for one in retired(ben))
 
 
-def retired(who: Person) -> list[RetiredRange]:
+def retired(who: Person) -> list[RetiredIssuedRange]:
     return list(RETIRED_TOKEN_RANGE_TABLE.all(who.device.vault))
 
 
@@ -282,7 +282,7 @@ def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -
     letter = WaitingEnvelope(
         EnvelopeId(bytes(16)), 1, b"x", friends.clock.moment + timedelta(days=20)
     )
-    lacks = PersonListHead(ana.id, 9, bytes(32))
+    lacks = PersonDeviceListHead(ana.id, 9, bytes(32))
     late = LetterAwaitingDeviceList(letter, lacks, ana.id, friends.clock.moment)
     LETTER_AWAITING_DEVICE_LIST_TABLE.store(late, letter.id.hex(), ben.device.vault)
     looks_ahead(friends, ben)

@@ -11,9 +11,9 @@ from entrenous.base.secret import Secret
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import PersonListHead
+from entrenous.send.letter.letter_nouns import PersonDeviceListHead
 from entrenous.send.letter.sessions import ensure_sessions
-from entrenous.send.letter.write import addressees, write_letter
+from entrenous.send.letter.write import addressees, seal_and_queue_letter
 from entrenous.send.message.draft import MessagePolicy
 from entrenous.send.message.make import SendingContext, seal_content
 from entrenous.send.message.states import ImplausibleClock, InboxState, MessageNotAtRelay
@@ -91,12 +91,14 @@ def test_a_message_dated_in_the_far_future_expires_normally(
         FAR,
         MessagePolicy(friends.clock.now() + timedelta(hours=1)),
         ((ben.id, to.key.device),),
-        (PersonListHead(ben.id, knows.person.epoch, knows.person.head),),
+        (PersonDeviceListHead(ben.id, knows.person.epoch, knows.person.head),),
         Secret(bytes(32)),
     )
     sealed = seal_content((), "hello", to, sending, ana.device)
     with ana.device.vault.transaction():
-        write_letter(replace(sealed.manifest, expires_at=end), to, sealed.outer, ana.device)
+        seal_and_queue_letter(
+            replace(sealed.manifest, expires_at=end), to, sealed.outer, ana.device
+        )
     flush_outbox(ana.device)
     fetch_messages(ben.device)
     (one,) = received_messages(ben.device)

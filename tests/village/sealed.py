@@ -7,9 +7,9 @@ from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.flush import flush_outbox
-from entrenous.send.letter.letter_nouns import ContentFile, MessageReference, PersonListHead
+from entrenous.send.letter.letter_nouns import ContentFile, MessageReference, PersonDeviceListHead
 from entrenous.send.letter.sessions import ensure_sessions
-from entrenous.send.letter.write import addressees, write_letter
+from entrenous.send.letter.write import addressees, seal_and_queue_letter
 from entrenous.send.message.draft import MessagePolicy
 from entrenous.send.message.make import FileForDevice, SendingContext, seal_content
 from entrenous.send.people.keep_contacts import contact_named
@@ -29,13 +29,13 @@ def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from w
     sending = SendingContext(
         *(message, MessageName("7-large-whale"), now_in_whole_seconds(sender), policy),
         ((contact.person.id, whom.key.device),),
-        (PersonListHead(contact.person.id, contact.person.epoch, contact.person.head),),
+        (PersonDeviceListHead(contact.person.id, contact.person.epoch, contact.person.head),),
         Secret(secrets.token_bytes(32)),
         reply,
     )
     own = tuple(FileForDevice(one, None) for one in files)
     sealed = seal_content(own, text, whom, sending, sender)
     with sender.vault.transaction():
-        write_letter(sealed.manifest, whom, sealed.outer, sender)
+        seal_and_queue_letter(sealed.manifest, whom, sealed.outer, sender)
     assert not flush_outbox(sender).problems
     return message

@@ -20,7 +20,7 @@ from entrenous.crypto.key_derivation import send_token
 from entrenous.crypto.seal import PADDED_SIZES_BYTES
 from entrenous.device.vault_tables import ISSUED_TOKEN_RANGE, RETIRED_TOKEN_RANGE, Table
 from entrenous.send.inbox import received_messages
-from entrenous.send.tokens.token_ranges import IssuedRange, RetiredRange
+from entrenous.send.tokens.token_ranges import IssuedRange, RetiredIssuedRange
 from tests.village.week import Asked, Week, batch_of, on_disk, unb64
 from tests.village.world import Villager
 
@@ -142,7 +142,7 @@ def promised(people: tuple[Villager, ...]) -> dict[bytes, tuple[str, str]]:
     for one in people:
         kinds: tuple[tuple[str, type[Any]], ...] = (
             (ISSUED_TOKEN_RANGE, IssuedRange),
-            (RETIRED_TOKEN_RANGE, RetiredRange),
+            (RETIRED_TOKEN_RANGE, RetiredIssuedRange),
         )
         for drawer, kind in kinds:
             for key in one.device.vault.keys(drawer):

@@ -18,7 +18,7 @@ from entrenous.crypto.nouns import BlobChanged, DecryptionFailed
 from entrenous.device.vault_tables import INBOX, inbox_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import index_message_name, received_messages, store_message_state
-from entrenous.send.letter.letter_nouns import Manifest, MessageReference, PersonListHead
+from entrenous.send.letter.letter_nouns import Manifest, MessageReference, PersonDeviceListHead
 from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.open import open_message
 from tests.send.send_device import SMALL, Person, Room, made_once
@@ -26,7 +26,7 @@ from tests.send.send_device import SMALL, Person, Room, made_once
 pytestmark = pytest.mark.slow
 
 OTHER = Secret(bytes(32))
-HEAD = PersonListHead(PersonId(bytes(32)), 1, bytes(32))
+HEAD = PersonDeviceListHead(PersonId(bytes(32)), 1, bytes(32))
 Change = Callable[[Manifest], dict[str, Any]]
 
 CHANGES: dict[str, tuple[Change, type[EntrenousError]]] = {

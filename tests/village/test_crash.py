@@ -29,7 +29,7 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import find_received_message, received_messages
-from entrenous.send.letter.letter_nouns import FrameFile
+from entrenous.send.letter.letter_nouns import FrameFileEntry
 from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.open import WriteFile, open_message, show_received_message
@@ -159,7 +159,7 @@ def test_opening_what_may_be_opened_once(ana: Person, ben: Person) -> None:
         fetch_messages(ben.device)
         before, shown = called(name, ben), list[int]()
 
-        def show(_number: int, _file: FrameFile, fill: WriteFile) -> None:
+        def show(_number: int, _file: FrameFileEntry, fill: WriteFile) -> None:
             fill(writer := io.BytesIO())
             shown.append(len(writer.getvalue()))
 

@@ -29,7 +29,11 @@ from entrenous.send.formats.sync_format import (
 )
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import take_undecryptable_count
-from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
+from entrenous.send.letter.write import (
+    addressee_of,
+    outer_parts_without_content,
+    seal_and_queue_letter,
+)
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.keep_contacts import contact_named
@@ -156,7 +160,7 @@ def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: ty
     for to in (ana, phone):
         found = addressee_of(*ids(to), watch.device)
         assert found is not None
-        write_letter(
+        seal_and_queue_letter(
             write_sync_note(said), found, outer_parts_without_content(watch.device), watch.device
         )
     flush_outbox(watch.device)
@@ -176,7 +180,7 @@ def test_a_date_at_the_end_of_time_does_not_stop_a_later_change(home: Room) -> N
     said = SharedContact(ben.person.id, at, "benny", trust=Trust.COMPARED, since=at, card=b"")
     found = addressee_of(*ids(ana), phone.device)
     assert found is not None
-    write_letter(
+    seal_and_queue_letter(
         write_sync_note(said), found, outer_parts_without_content(phone.device), phone.device
     )
     flush_outbox(phone.device)

@@ -69,7 +69,7 @@ from entrenous.send.letter.letter_nouns import (
     ComparisonStep,
     ContactRequestNote,
     FileRole,
-    FrameFile,
+    FrameFileEntry,
     Header,
     Hello,
     KeyBundleNote,
@@ -77,7 +77,7 @@ from entrenous.send.letter.letter_nouns import (
     Manifest,
     MessageFrame,
     MessageReference,
-    PersonListHead,
+    PersonDeviceListHead,
     PublicXWingKey,
     Reaction,
     RecallNote,
@@ -139,7 +139,7 @@ MANIFEST = Manifest(
     fetch_token=Secret(b"f" * 32),
     open_token=Secret(b"o" * 32),
     relay_url="https://relay.example",
-    heads=(PersonListHead(ANA, 1, b"1" * 32), PersonListHead(BEN, 2, b"2" * 32)),
+    heads=(PersonDeviceListHead(ANA, 1, b"1" * 32), PersonDeviceListHead(BEN, 2, b"2" * 32)),
 )
 HEADER = Header(
     from_person=ANA,
@@ -165,7 +165,7 @@ SIGNED_BATCH = SignedBatch(BATCH, write_batch(BATCH), b"q" * 1952, SIGNATURE)
 BATCH_FIELDS = signed_batch_fields(SIGNED_BATCH)
 PLACE = BatchPosition(51, (b"1" * 32, b"2" * 32, b"3" * 32))
 PREKEY = Prekey(PrekeyKind.XWING, b"k" * 8, ANAS, 1, b"1" * 32, NOON, b"x" * 1216)
-FRAME = MessageFrame((FrameFile("image/jpeg", 7, FileRole.PICTURE),), "For you")
+FRAME = MessageFrame((FrameFileEntry("image/jpeg", 7, FileRole.PICTURE),), "For you")
 
 
 def changed(encoded: bytes, key: int, value: object) -> bytes:

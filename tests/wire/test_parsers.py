@@ -60,14 +60,14 @@ from entrenous.send.letter.letter_nouns import (
     ComparisonStep,
     ContactRequestNote,
     FileRole,
-    FrameFile,
+    FrameFileEntry,
     Header,
     Hello,
     KeyBundleNote,
     Manifest,
     MessageFrame,
     MessageReference,
-    PersonListHead,
+    PersonDeviceListHead,
     PublicXWingKey,
     Reaction,
     RecallNote,
@@ -217,7 +217,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
     """Manifests with heads of exactly their audience, and a mark or none for each file."""
     body = draw(_manifests)
     people = sorted({person for person, _ in body.audience})
-    heads = tuple(PersonListHead(person, draw(counts), draw(hashes)) for person in people)
+    heads = tuple(PersonDeviceListHead(person, draw(counts), draw(hashes)) for person in people)
     marks = tuple(draw(st.none() | hashes) for _ in body.blobs[1:])
     return replace(body, heads=heads, marks=marks)
 
@@ -269,9 +269,9 @@ bodies = (
 invites = st.builds(Invite, names, urls, ids, hashes, secrets)
 frames = st.builds(
     MessageFrame,
-    st.lists(st.builds(FrameFile, media_types, counts, st.sampled_from(FileRole)), max_size=3).map(
-        tuple
-    ),
+    st.lists(
+        st.builds(FrameFileEntry, media_types, counts, st.sampled_from(FileRole)), max_size=3
+    ).map(tuple),
     st.none() | shown.filter(bool),
 ).filter(lambda frame: frame.files or frame.text is not None)
 

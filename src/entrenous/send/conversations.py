@@ -33,7 +33,7 @@ def participants_of_message(name: str, device: Device) -> MessageParticipants:
     if not copies:  # marked for another channel, so it has no conversation
         raise UnknownMessage(name=name)
     return MessageParticipants(
-        sent.name, frozenset(one.person for one in copies if _has_or_may_get(one))
+        sent.name, frozenset(one.person for one in copies if _recipient_has_or_may_get(one))
     )
 
 
@@ -44,7 +44,7 @@ def contact_names_among(participants: MessageParticipants | None, device: Device
     return [one.name for one in known if not one.blocked]
 
 
-def _has_or_may_get(copy: SealedCopy) -> bool:
+def _recipient_has_or_may_get(copy: SealedCopy) -> bool:
     """Return whether the recipient has a copy or may still get it: the relay did not refuse it, and
     it was not recalled before it was opened.
     """

@@ -34,7 +34,7 @@ from entrenous.send.letter.arrivals import (
     record_undecryptable_letter,
     take_update_notice,
 )
-from entrenous.send.letter.letter_nouns import PersonListHead
+from entrenous.send.letter.letter_nouns import PersonDeviceListHead
 from entrenous.send.letter.prekeys import top_up_and_rotate_prekeys
 from entrenous.send.letter.read import read_letter
 from entrenous.send.letter.receipts import queue_due_receipts
@@ -181,7 +181,7 @@ def _record_unknown_or_forked_list(why: EntrenousError, device: Device) -> None:
     missing = why.facts.get("lacks")
     if isinstance(why, ForkedDeviceList):
         freeze_contact(why, device)
-    elif isinstance(missing, PersonListHead):
+    elif isinstance(missing, PersonDeviceListHead):
         # in this case the letter is authenticated: our own device wrote it
         ours = missing.person == own_device(device).person.id
         record_named_list(

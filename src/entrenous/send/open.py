@@ -35,7 +35,7 @@ from entrenous.send.letter.letter_nouns import (
     BadContent,
     ContentFile,
     FileRole,
-    FrameFile,
+    FrameFileEntry,
     Manifest,
     MessageFrame,
     OpenedContent,
@@ -62,7 +62,7 @@ _FRAME_BYTES_MAX: Final = 256 * 1024  # bytes; 64 files and the longest text nee
 WriteFile = Callable[[BinaryIO], None]
 #: Shows one file, numbered from 1. An exception from it undoes the opening as far as possible. The
 #: :data:`WriteFile` stays usable until the text is shown.
-ShowFile = Callable[[int, FrameFile, WriteFile], None]
+ShowFile = Callable[[int, FrameFileEntry, WriteFile], None]
 #: Shows the text, after all files. An exception from it also undoes the opening.
 ShowText = Callable[[MessageFrame], None]
 #: Receives the maximum total size of the files in bytes, if there are any, before the relay is
@@ -133,7 +133,7 @@ def open_message(name: str, device: Device) -> OpenedContent:
     """Like :func:`show_received_message`, but return all files in memory."""
     files: list[ContentFile] = []
 
-    def keep_in_memory(_number: int, file: FrameFile, fill: WriteFile) -> None:
+    def keep_in_memory(_number: int, file: FrameFileEntry, fill: WriteFile) -> None:
         buffer = io.BytesIO()
         fill(buffer)
         files.append(ContentFile(file.media_type, buffer.getvalue(), file.role))
@@ -281,13 +281,13 @@ def _download_and_unlock(
         blobs = download_blobs(received, manifest, device, watch)
     except NoSuchBlob:
         # The relay deletes blob and share together; asking for the share tells the reason.
-        _request_share(received, manifest, device)
+        _request_key_share(received, manifest, device)
         raise
     if len(manifest.blobs) > 1:
         ready(sum(ref.size for ref in manifest.blobs[1:]))
     key = content_key(
         manifest.secret,
-        _request_share(received, manifest, device),
+        _request_key_share(received, manifest, device),
         message=received.id,
         envelope=received.envelope,
         manifest=write_manifest(manifest),
@@ -298,7 +298,7 @@ def _download_and_unlock(
     return _UnlockedMessage(received, blobs, key, frame)
 
 
-def _request_share(received: ReceivedMessage, manifest: Manifest, device: Device) -> Secret:
+def _request_key_share(received: ReceivedMessage, manifest: Manifest, device: Device) -> Secret:
     if received.attempt is None:
         raise UnknownMessage(name=received.name)
     return device.courier.open_share(
@@ -383,7 +383,7 @@ _MEDIA_TYPE_PREFIX_BY_ROLE: Final = {
 
 
 def find_unsafe_files(
-    files: Sequence[tuple[FrameFile, Callable[[BinaryIO], None]]], device: Device
+    files: Sequence[tuple[FrameFileEntry, Callable[[BinaryIO], None]]], device: Device
 ) -> tuple[int, ...]:
     """Return the numbers, from 1, of the files that Entrenous would not have written.
 
@@ -396,7 +396,7 @@ def find_unsafe_files(
     return tuple(number for number, one in enumerate(files, 1) if not _has_our_format(*one, device))
 
 
-def _has_our_format(file: FrameFile, fill: Callable[[BinaryIO], None], device: Device) -> bool:
+def _has_our_format(file: FrameFileEntry, fill: Callable[[BinaryIO], None], device: Device) -> bool:
     if file.media_type.partition("/")[0] != _MEDIA_TYPE_PREFIX_BY_ROLE[file.role]:
         return False
     try:

@@ -28,7 +28,11 @@ from entrenous.send.guard import undo_recipient_record
 from entrenous.send.inbox import inbox_message_names
 from entrenous.send.letter.letter_nouns import RecallNote
 from entrenous.send.letter.sessions import has_session
-from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
+from entrenous.send.letter.write import (
+    addressee_of,
+    outer_parts_without_content,
+    seal_and_queue_letter,
+)
 from entrenous.send.message.draft import (
     CannotRecallReceivedMessage,
     NothingToRecall,
@@ -249,5 +253,5 @@ def _queue_recall_note(message: Message, copy: SealedCopy, device: Device) -> En
     if to is None or not has_session(to, device):
         return None
     outer = outer_parts_without_content(device)
-    write_letter(RecallNote(message.id), to, outer, device)
+    seal_and_queue_letter(RecallNote(message.id), to, outer, device)
     return outer.envelope

@@ -18,7 +18,7 @@ from entrenous.device.vault_tables import RECEIPT_COVERAGE, SEALED_COPY
 from entrenous.send.flush import FlushResult, flush_outbox
 from entrenous.send.guard import DraftInspection, inspect_draft, undo_recipient_record
 from entrenous.send.inbox import new_message_name
-from entrenous.send.letter.letter_nouns import PersonListHead
+from entrenous.send.letter.letter_nouns import PersonDeviceListHead
 from entrenous.send.letter.sessions import ensure_sessions
 from entrenous.send.letter.write import Addressee, addressees
 from entrenous.send.message.draft import (
@@ -178,7 +178,7 @@ def _make_sending_context(
     )
 
 
-def _known_list_heads(to: tuple[Addressee, ...]) -> tuple[PersonListHead, ...]:
+def _known_list_heads(to: tuple[Addressee, ...]) -> tuple[PersonDeviceListHead, ...]:
     """Return the head of the device list known for each recipient, sorted.
 
     If a person has moved to another relay and one of their devices has not yet, use the head of the
@@ -186,7 +186,9 @@ def _known_list_heads(to: tuple[Addressee, ...]) -> tuple[PersonListHead, ...]:
     """
     newest_first = sorted(to, key=lambda one: one.contact.person.epoch, reverse=True)
     people = {one.contact.person.id: one.contact.person for one in newest_first}
-    return tuple(PersonListHead(who, people[who].epoch, people[who].head) for who in sorted(people))
+    return tuple(
+        PersonDeviceListHead(who, people[who].epoch, people[who].head) for who in sorted(people)
+    )
 
 
 def cancel_sending(message: MessageId, device: Device) -> None:

@@ -37,7 +37,11 @@ from entrenous.send.flush import flush_outbox
 from entrenous.send.letter import write
 from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.letter.letter_nouns import TokenRangeNote
-from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
+from entrenous.send.letter.write import (
+    addressee_of,
+    outer_parts_without_content,
+    seal_and_queue_letter,
+)
 from entrenous.send.people.block import block_contact, unblock_contact
 from entrenous.send.people.circles import Circle, CircleId, circles, store_circle
 from entrenous.send.people.keep_contacts import contact_named
@@ -409,7 +413,7 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
         window = issue_range(to.contact.person, to.key.device, mallory.device)
         note = TokenRangeNote(window.seed, window.first)
         monkeypatch.setattr(write, "own_device", lambda _: before)
-        write_letter(note, to, outer_parts_without_content(mallory.device), mallory.device)
+        seal_and_queue_letter(note, to, outer_parts_without_content(mallory.device), mallory.device)
     monkeypatch.undo()
     flush_outbox(mallory.device)
     catch_up(ana)

@@ -17,7 +17,11 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.sync_format import SharedBlock, SharedForgottenContact, write_sync_note
 from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.letter.letter_nouns import SyncNote, SyncTopic
-from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
+from entrenous.send.letter.write import (
+    addressees,
+    outer_parts_without_content,
+    seal_and_queue_letter,
+)
 from entrenous.send.people.block import block_contact, rename_contact, unblock_contact
 from entrenous.send.people.circle_members import (
     circle_named,
@@ -152,7 +156,7 @@ def test_sync_record_from_another_person_is_refused(home: Room, what: str) -> No
         "broken": SyncNote(SyncTopic.CIRCLE, b"\x80"),
     }
     for to in addressees(contact_named("ana", ben.device), ben.device):
-        write_letter(notes[what], to, outer_parts_without_content(ben.device), ben.device)
+        seal_and_queue_letter(notes[what], to, outer_parts_without_content(ben.device), ben.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert take_undecryptable_count(ana.device) == 1

@@ -26,7 +26,11 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import KeyBundleNote, NobodyToReactTo
-from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
+from entrenous.send.letter.write import (
+    addressees,
+    outer_parts_without_content,
+    seal_and_queue_letter,
+)
 from entrenous.send.message.react import react
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
@@ -128,7 +132,7 @@ def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPa
     with pytest.raises(AddressOnThisMachine):
         accept_list(known, own_device(ana.device).card, ben.device)
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
-    write_letter(
+    seal_and_queue_letter(
         KeyBundleNote(own_device(ana.device).card),
         to,
         outer_parts_without_content(ana.device),

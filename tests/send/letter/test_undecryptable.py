@@ -16,7 +16,11 @@ from entrenous.send.letter.arrivals import (
     take_undecryptable_count,
 )
 from entrenous.send.letter.letter_nouns import RecallNote
-from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
+from entrenous.send.letter.write import (
+    addressees,
+    outer_parts_without_content,
+    seal_and_queue_letter,
+)
 from entrenous.send.people.circles import CircleFull
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import NameTaken, UnknownPerson
@@ -63,7 +67,7 @@ def fails_on_recalls(friends: Room, why: EntrenousError, monkeypatch: pytest.Mon
 
     monkeypatch.setitem(ARRIVAL_HANDLERS, RecallNote, failing)  # type: ignore[arg-type]
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
-    write_letter(
+    seal_and_queue_letter(
         RecallNote(MessageId(bytes(16))), to, outer_parts_without_content(ana.device), ana.device
     )
     fetch_messages(ana.device)

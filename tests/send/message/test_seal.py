@@ -21,18 +21,23 @@ from entrenous.send.formats.message_format import (
     read_frame,
     write_manifest,
 )
-from entrenous.send.letter.letter_nouns import ContentFile, PersonListHead
+from entrenous.send.letter.letter_nouns import ContentFile, PersonDeviceListHead
 from entrenous.send.letter.write import addressees
 from entrenous.send.message import make
 from entrenous.send.message.draft import MessagePolicy
-from entrenous.send.message.make import FileForDevice, SealedContent, SendingContext, seal_content
+from entrenous.send.message.make import (
+    FileForDevice,
+    MessageLetterParts,
+    SendingContext,
+    seal_content,
+)
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import Person, Room
 
 LARGE = bytes(range(256)) * 68_000  # larger than one encrypted chunk
 
 
-def sealed(ana: Person, *files: bytes) -> tuple[SealedContent, MessageId]:
+def sealed(ana: Person, *files: bytes) -> tuple[MessageLetterParts, MessageId]:
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
     person = to.contact.person
     sending = SendingContext(
@@ -41,7 +46,7 @@ def sealed(ana: Person, *files: bytes) -> tuple[SealedContent, MessageId]:
         sent_at=now_in_whole_seconds(ana.device),
         policy=MessagePolicy(now_in_whole_seconds(ana.device) + timedelta(days=1)),
         audience=((person.id, to.key.device),),
-        heads=(PersonListHead(person.id, person.epoch, person.head),),
+        heads=(PersonDeviceListHead(person.id, person.epoch, person.head),),
         groups=Secret(bytes(32)),
     )
     own = tuple(FileForDevice(ContentFile("video/mp4", data), sha256(data)) for data in files)

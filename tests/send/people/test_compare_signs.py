@@ -11,7 +11,11 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.letter_nouns import ComparisonStep
 from entrenous.send.letter.sessions import ensure_session
-from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
+from entrenous.send.letter.write import (
+    addressees,
+    outer_parts_without_content,
+    seal_and_queue_letter,
+)
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.compare_keys import (
     auth_string_with,
@@ -114,7 +118,7 @@ def says(who: Person, name: str, step: ComparisonStep) -> None:
     """Let their device write a step that their program would not."""
     (to,) = addressees(contact_named(name, who.device), who.device)
     ensure_session(to, who.device)
-    write_letter(step, to, outer_parts_without_content(who.device), who.device)
+    seal_and_queue_letter(step, to, outer_parts_without_content(who.device), who.device)
     flush_outbox(who.device)
 
 

@@ -15,9 +15,9 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.guard import inspect_draft
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import PersonListHead
+from entrenous.send.letter.letter_nouns import PersonDeviceListHead
 from entrenous.send.letter.sessions import ensure_sessions
-from entrenous.send.letter.write import addressees, write_letter
+from entrenous.send.letter.write import addressees, seal_and_queue_letter
 from entrenous.send.message.draft import Draft, GuardHasDoubts, MessagePolicy
 from entrenous.send.message.make import SendingContext, seal_content
 from entrenous.send.people.circle_members import create_or_extend_circle
@@ -66,7 +66,7 @@ def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> s
     knows = contact_named(reader.name, sender.device)
     (to,) = ensure_sessions(addressees(knows, sender.device), sender.device)
     people = [knows.person, *(own_device(one.device).person for one in others)]
-    heads = [PersonListHead(one.id, one.epoch, one.head) for one in people]
+    heads = [PersonDeviceListHead(one.id, one.epoch, one.head) for one in people]
     sending = SendingContext(
         MessageId(sender.device.dice.token(16)),
         MessageName("7-lunar-otter"),
@@ -78,7 +78,7 @@ def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> s
     )
     sealed = seal_content((), "How do I look?", to, sending, sender.device)
     with sender.device.vault.transaction():
-        write_letter(sealed.manifest, to, sealed.outer, sender.device)
+        seal_and_queue_letter(sealed.manifest, to, sealed.outer, sender.device)
     flush_outbox(sender.device)
     fetch_messages(reader.device)
     return received_messages(reader.device)[-1].name

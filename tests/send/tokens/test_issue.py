@@ -28,7 +28,11 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import KeyBundleNote, TokenRangeNote
-from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
+from entrenous.send.letter.write import (
+    addressees,
+    outer_parts_without_content,
+    seal_and_queue_letter,
+)
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
@@ -275,11 +279,11 @@ def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> No
     catch_up(eve, ana, eve)
     (to,) = addressees(contact_named("ana", eve.device), eve.device)
     last = TokenRangeNote(Secret(b"s" * 32), TOKEN_RANGE_FIRST_MAX)
-    write_letter(last, to, outer_parts_without_content(eve.device), eve.device)
+    seal_and_queue_letter(last, to, outer_parts_without_content(eve.device), eve.device)
     for _ in range(3):
         issue_card(eve)
         card = KeyBundleNote(own_device(eve.device).card)
-        write_letter(card, to, outer_parts_without_content(eve.device), eve.device)
+        seal_and_queue_letter(card, to, outer_parts_without_content(eve.device), eve.device)
         flush_outbox(eve.device)
         fetch_messages(ana.device)
     assert TOKEN_RANGE_FIRST_MAX < held(ana).next < TOKEN_RANGE_FIRST_MAX + TOKEN_RANGE_SIZE

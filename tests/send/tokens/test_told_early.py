@@ -12,7 +12,11 @@ from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.letter_nouns import TokenRangeNote
-from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
+from entrenous.send.letter.write import (
+    addressee_of,
+    outer_parts_without_content,
+    seal_and_queue_letter,
+)
 from entrenous.send.tokens.issue import issue_range
 from entrenous.wire.relay_nouns import Envelope
 from tests.send.send_device import SMALL, THERE, Person, Room, made_once, town_of_three
@@ -52,7 +56,7 @@ def tells_of_a_window(giver: Person, to: Person) -> Secret:
     assert found is not None
     with giver.device.vault.transaction():
         window = issue_range(found.contact.person, found.key.device, giver.device)
-        write_letter(
+        seal_and_queue_letter(
             TokenRangeNote(window.seed, window.first),
             found,
             outer_parts_without_content(giver.device),

@@ -17,7 +17,11 @@ from entrenous.send.devices.move_device import move_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.letter_nouns import RecallNote
-from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
+from entrenous.send.letter.write import (
+    addressee_of,
+    outer_parts_without_content,
+    seal_and_queue_letter,
+)
 from entrenous.send.message.draft import RefusedForSome, WaitsInOutbox
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named
@@ -62,7 +66,7 @@ def writes_a_little(writer: Person, to: Person) -> None:
     found = addressee_of(*ids(to), writer.device)
     assert found is not None
     note = RecallNote(MessageId(writer.device.dice.token(ID_BYTES)))
-    write_letter(note, found, outer_parts_without_content(writer.device), writer.device)
+    seal_and_queue_letter(note, found, outer_parts_without_content(writer.device), writer.device)
 
 
 def waiting(who: Person) -> int:

@@ -29,7 +29,11 @@ from entrenous.send.commands.message_list import (
     select_messages,
 )
 from entrenous.send.inbox import find_received_message, received_messages, remove_received_message
-from entrenous.send.letter.letter_nouns import FILE_SUFFIX_BY_MEDIA_TYPE, FrameFile, MessageFrame
+from entrenous.send.letter.letter_nouns import (
+    FILE_SUFFIX_BY_MEDIA_TYPE,
+    FrameFileEntry,
+    MessageFrame,
+)
 from entrenous.send.letter.relay_tasks import wait_for_letter
 from entrenous.send.message.states import (
     InboxState,
@@ -207,12 +211,12 @@ def _write_message_files(
     message: str, out: Path, device: Device, *, export: bool, checked: bool, json: bool
 ) -> None:
     """Show a message's text, and write its files to a folder."""
-    files, arrived = FileGroup(), list[tuple[FrameFile, WriteFile]]()
+    files, arrived = FileGroup(), list[tuple[FrameFileEntry, WriteFile]]()
     printed = opening_begun = False
     before = find_received_message(message, device)
     (message_json,) = messages_as_json([before], device)
 
-    def add_file(number: int, file: FrameFile, fill: WriteFile) -> None:
+    def add_file(number: int, file: FrameFileEntry, fill: WriteFile) -> None:
         arrived.append((file, fill))
         files.add(message_file_path(message, number, file.media_type, out), file.size, fill)
 
@@ -281,7 +285,7 @@ def _ask_about_receipts(message: ReceivedMessage, device: Device) -> None:
 
 
 def _refuse_unsafe_files(
-    message: str, files: list[tuple[FrameFile, WriteFile]], device: Device
+    message: str, files: list[tuple[FrameFileEntry, WriteFile]], device: Device
 ) -> None:
     """Raise UnsafeFiles or DecoderDidNotStart if a file is unsafe to write."""
     unsafe = find_unsafe_files(files, device)

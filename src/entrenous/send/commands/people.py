@@ -30,7 +30,7 @@ from entrenous.send.people.keep_contacts import forget_contact, protocol_mismatc
 from entrenous.send.people.notices import TRUST_WORDS
 from entrenous.send.people.people_nouns import ContactProgramTooOld, OwnProgramTooOld
 from entrenous.send.people.qr_codes import qr_picture, qr_terminal_text
-from entrenous.send.tokens.use import may_write_now
+from entrenous.send.tokens.use import would_relay_accept_next_letter
 from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.output import rfc3339_utc as when_exactly
 from entrenous.terminal.output_files import write_new
@@ -137,7 +137,7 @@ def add_person_by_link(
     with opened_device(context) as device:
         before = {one.person.id: one.name for one in contacts(device)}
         contact = add_person(link, name, device)
-        waits = not may_write_now(contact, device)
+        waits = not would_relay_accept_next_letter(contact, device)
     if waits:
         hint(
             translated(

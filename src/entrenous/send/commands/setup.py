@@ -132,10 +132,10 @@ def _link_this_device(
 
 DeviceLinkSide = TypeVar("DeviceLinkSide", OldDeviceLink, NewDeviceLink)
 _YES_ANSWERS: Final = frozenset({*YES_WORDS, "same"})
-_OTHER_DEVICE_QUESTION: Final = translatable(
+_NEW_DEVICE_SHOWS_SAME_QUESTION: Final = translatable(
     "Does the other device show exactly the same? Type yes or no:"
 )
-_YOUR_OTHER_DEVICE_QUESTION: Final = translatable(
+_OLD_DEVICE_SHOWS_SAME_QUESTION: Final = translatable(
     "Does your other device show exactly the same? Type yes or no:"
 )
 
@@ -155,7 +155,9 @@ def link_on_old_device(
         side = _poll_until_state(
             LinkState.COMPARING, side, lambda now: poll_old_device(now, device), device
         )
-        same = _ask_whether_same(side.short_string, _OTHER_DEVICE_QUESTION, as_json=as_json)
+        same = _ask_whether_same(
+            side.short_string, _NEW_DEVICE_SHOWS_SAME_QUESTION, as_json=as_json
+        )
     except BaseException:
         end_on_old_device(side, device)
         raise
@@ -206,7 +208,9 @@ def link_on_new_device(
         side = _poll_until_state(
             LinkState.SHOWN, side, lambda now: poll_new_device(now, device), device
         )
-        if not _ask_whether_same(side.short_string, _YOUR_OTHER_DEVICE_QUESTION, as_json=as_json):
+        if not _ask_whether_same(
+            side.short_string, _OLD_DEVICE_SHOWS_SAME_QUESTION, as_json=as_json
+        ):
             reject_on_new_device(side, device)
         side = confirm_on_new_device(side)
         hint(

@@ -37,7 +37,7 @@ from entrenous.send.copies.clip_copies import (
     write_clip_copies,
 )
 from entrenous.send.copies.mark_file import CopyRecorder, MarkedFile
-from entrenous.send.copies.picture_copies import MadeCopy, new_mark_seed
+from entrenous.send.copies.picture_copies import MarkedCopy, new_mark_seed
 from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.prepared_files import CopyFormat, LedgerEntries
 from entrenous.send.message.transfer_progress import (
@@ -136,7 +136,7 @@ def make_clip_copies(  # noqa: PLR0913, PLR0917 - the material, the limits and o
     device: Device,
     room_bytes: int = _COPY_BATCH_BYTES_MAX,
     begun: Callable[[int], ProgressCallback] = lambda _copies: ignore_progress,
-) -> Generator[MadeCopy, None, None]:
+) -> Generator[MarkedCopy, None, None]:
     """Yield ``people`` copies. One batch of them, about ``room_bytes``, is in memory at a time.
 
     ``begun`` is called before each pass with its number of copies, and returns the function that
@@ -153,7 +153,7 @@ def make_clip_copies(  # noqa: PLR0913, PLR0917 - the material, the limits and o
         files = write_clip_copies(original, wanted, device, reached=begun(len(seeds)))[::-1]
         for seed in seeds:
             data = files.pop()
-            yield MadeCopy(seed, data, sha256(data))
+            yield MarkedCopy(seed, data, sha256(data))
 
 
 def clip_ledger_entry_without_files(original: ClipOriginal) -> SentClip:
@@ -254,7 +254,7 @@ class MessageClip:
 
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter
-    ) -> Generator[tuple[MadeCopy, ...], None, None]:
+    ) -> Generator[tuple[MarkedCopy, ...], None, None]:
         """Yield the copies for each recipient in turn. Each pass through the clip makes several
         copies.
         """

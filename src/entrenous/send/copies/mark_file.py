@@ -18,7 +18,7 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message
 from entrenous.media.file_kind import media_kind_of
 from entrenous.send.copies.picture_copies import (
-    MadeCopy,
+    MarkedCopy,
     PictureOriginal,
     new_mark_seed,
     picture_ledger_entry,
@@ -91,7 +91,7 @@ class _PictureCopyRecorder:
     handed: int = 0
     kept: BlobId | None = None
 
-    def record(self, names: Sequence[RecipientId], made: Sequence[MadeCopy]) -> None:
+    def record(self, names: Sequence[RecipientId], made: Sequence[MarkedCopy]) -> None:
         """Add the next copies to the ledger, and the message itself before the first."""
         copies = tuple(
             Copy(name, copy.seed, copy.sha256) for name, copy in zip(names, made, strict=True)

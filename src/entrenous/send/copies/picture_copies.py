@@ -115,7 +115,7 @@ class TrialCopy:
 
 
 @dataclass(frozen=True, slots=True)
-class MadeCopy:
+class MarkedCopy:
     """One recipient's copy as a file, and the seed of its mark."""
 
     seed: Secret
@@ -173,7 +173,7 @@ def write_picture_copy(original: PictureOriginal, seed: Secret) -> bytes:
 
 def write_picture_copies(
     original: PictureOriginal, seeds: Iterable[Secret]
-) -> Generator[tuple[MadeCopy, ...], None, None]:
+) -> Generator[tuple[MarkedCopy, ...], None, None]:
     """Make copies in the order of their seeds, on all processors; yield batches of finished ones.
 
     A seed is taken when a worker is free, and workers wait for the caller, so memory does not grow
@@ -184,13 +184,13 @@ def write_picture_copies(
     for _ in range(workers):
         free_canvases.put(new_copy_canvas(*original.prepared.layout.full))
 
-    def make_copy(seed: Secret) -> MadeCopy:
+    def make_copy(seed: Secret) -> MarkedCopy:
         canvas = free_canvases.get()
         try:
             data = _write_copy_on_canvas(original, seed, canvas)
         finally:
             free_canvases.put(canvas)
-        return MadeCopy(seed, data, sha256(data))
+        return MarkedCopy(seed, data, sha256(data))
 
     return ordered_batches(make_copy, seeds, workers)
 
@@ -199,7 +199,7 @@ def write_copies_per_recipient(
     originals: Sequence[PictureOriginal],
     seeds: Sequence[tuple[Secret, ...]],
     done: Callable[[PictureOriginal], None],
-) -> Generator[tuple[MadeCopy, ...], None, None]:
+) -> Generator[tuple[MarkedCopy, ...], None, None]:
     """For each recipient, yield their copies of all pictures, made on all processors.
 
     ``seeds`` has one seed per picture for each recipient. Apart from the originals, memory holds
@@ -207,9 +207,9 @@ def write_copies_per_recipient(
     each finished copy.
     """
 
-    def make_copy(job: tuple[PictureOriginal, Secret]) -> MadeCopy:
+    def make_copy(job: tuple[PictureOriginal, Secret]) -> MarkedCopy:
         data = write_picture_copy(*job)
-        return MadeCopy(job[1], data, sha256(data))
+        return MarkedCopy(job[1], data, sha256(data))
 
     jobs = (job for own in seeds for job in zip(originals, own, strict=True))
     workers = pool_size(max(original.picture.pixels for original in originals), sparing=True)
@@ -225,9 +225,9 @@ def write_copies_per_recipient(
 
 def _report_each_copy(
     originals: Sequence[PictureOriginal],
-    made: Iterator[MadeCopy],
+    made: Iterator[MarkedCopy],
     done: Callable[[PictureOriginal], None],
-) -> Iterator[MadeCopy]:
+) -> Iterator[MarkedCopy]:
     for original, copy in zip(originals, made, strict=False):
         done(original)
         yield copy
@@ -286,7 +286,7 @@ class MessagePictures:
 
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter
-    ) -> Generator[tuple[MadeCopy, ...], None, None]:
+    ) -> Generator[tuple[MarkedCopy, ...], None, None]:
         marking.add(0)  # shows the progress bar before the first is done
         seeds = [tuple(new_mark_seed(device) for _ in self.originals) for _ in range(people)]
         return write_copies_per_recipient(

@@ -19,7 +19,7 @@ from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentSound
 from entrenous.media.sound_writer import write_sound, written_format
 from entrenous.send.copies.mark_file import CopyRecorder, MarkedFile
-from entrenous.send.copies.picture_copies import MadeCopy, new_mark_seed
+from entrenous.send.copies.picture_copies import MarkedCopy, new_mark_seed
 from entrenous.send.copies.worker_pool import ordered_results, pool_size
 from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.prepared_files import CopyFormat, LedgerEntries
@@ -100,10 +100,10 @@ class MessageSound:
 
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter
-    ) -> Generator[tuple[MadeCopy, ...], None, None]:
-        def make_copy(seed: Secret) -> tuple[MadeCopy, ...]:
+    ) -> Generator[tuple[MarkedCopy, ...], None, None]:
+        def make_copy(seed: Secret) -> tuple[MarkedCopy, ...]:
             data = write_sound_copy(self.sound, self.prepared, seed)
-            return (MadeCopy(seed, data, sha256(data)),)
+            return (MarkedCopy(seed, data, sha256(data)),)
 
         seeds = (new_mark_seed(device) for _ in range(people))
         marking.add(0)  # shows the progress bar before the first is done

@@ -27,7 +27,7 @@ from entrenous.send.letter.write import (
     Addressee,
     addressees,
     outer_parts_without_content,
-    write_letter,
+    seal_and_queue_letter,
 )
 from entrenous.send.tokens.issue import count_retired_ranges
 from entrenous.send.tokens.use import has_tokens_for, receive_range
@@ -62,7 +62,7 @@ def _write_bundle_letter(to: Addressee, device: Device) -> None:
     person = to.contact.person.id
     peer = PEER_TABLE.load(peer_key(person, to.key.device), device.vault)
     if peer is not None and peer.sessions and has_tokens_for(to.contact, to.key.device, device):
-        write_letter(
+        seal_and_queue_letter(
             KeyBundleNote(own_device(device).card), to, outer_parts_without_content(device), device
         )
 

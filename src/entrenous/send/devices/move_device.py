@@ -26,7 +26,7 @@ from entrenous.send.devices.sync_send import send_sync_letters
 from entrenous.send.flush import flush_outbox
 from entrenous.send.outbox import OUTBOX_TABLE
 from entrenous.send.set_up import normalized_relay_address
-from entrenous.send.tokens.distribute import count_devices_to_greet, greet_devices
+from entrenous.send.tokens.distribute import count_greetable_devices, greet_devices
 
 
 class OtherDevicesMustMoveFirst(Refused):
@@ -126,5 +126,5 @@ def _notify_everybody(old: FormerAddress, device: Device) -> MoveResult:
         confirm_unlock(device)
     greet_devices(device)
     flush_outbox(device)
-    waiting = len(OUTBOX_TABLE.keys(device.vault)) + count_devices_to_greet(device)
+    waiting = len(OUTBOX_TABLE.keys(device.vault)) + count_greetable_devices(device)
     return MoveResult(old.home.relay_url, own_device(device).home.relay_url, old.until, waiting)

@@ -27,7 +27,7 @@ from entrenous.send.letter.write import (
     Addressee,
     addressee_of,
     outer_parts_without_content,
-    write_letter,
+    seal_and_queue_letter,
 )
 from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.send.tokens.token_ranges import LentToken
@@ -113,7 +113,9 @@ def _write_changed_records(
         lent = [who for who, _ in said.lent] if isinstance(said, SharedContact) else []
         if lacked and not lent and (knows or told is None):
             continue  # we have no tokens yet for this contact
-        write_letter(write_sync_note(said), to, outer_parts_without_content(device), device)
+        seal_and_queue_letter(
+            write_sync_note(said), to, outer_parts_without_content(device), device
+        )
         record_synced_version(
             linked.device, key, device, [who for who in lacked if who not in lent]
         )

@@ -17,11 +17,11 @@ from entrenous.crypto.nouns import BlobRef
 from entrenous.send.letter.letter_nouns import (
     BadContent,
     FileRole,
-    FrameFile,
+    FrameFileEntry,
     Manifest,
     MessageFrame,
     MessageReference,
-    PersonListHead,
+    PersonDeviceListHead,
 )
 from entrenous.wire.cbor import (
     BadCbor,
@@ -100,14 +100,14 @@ def parse_message(value: object) -> Manifest:
         open_token=parse_secret(fields[9]),
         relay_url=as_url(fields[10]),
         heads=_parse_heads(fields[11], audience),
-        marks=_parse_marks(fields[12], len(blobs) - 1),
+        marks=_parse_mark_commitments(fields[12], len(blobs) - 1),
         reply=parse_optional(fields[13], _parse_reply),
         circle=parse_optional(fields[14], _parse_id),
         may_export=_parse_may_export(fields[15], fields[4]),
     )
 
 
-def _parse_marks(value: object, files: int) -> tuple[bytes | None, ...]:
+def _parse_mark_commitments(value: object, files: int) -> tuple[bytes | None, ...]:
     return tuple(parse_optional(one, parse_hash) for one in as_list(value, files, files))
 
 
@@ -165,7 +165,7 @@ def _parse_audience(value: object) -> _Audience:
     return found
 
 
-def _parse_heads(value: object, audience: _Audience) -> tuple[PersonListHead, ...]:
+def _parse_heads(value: object, audience: _Audience) -> tuple[PersonDeviceListHead, ...]:
     """Read one head for each person of the audience, sorted."""
     found = tuple(map(_parse_head, as_list(value, 1, _AUDIENCE_DEVICES_MAX)))
     _check_ascending([one.person for one in found])
@@ -184,9 +184,9 @@ def _parse_recipient(entry: object) -> tuple[PersonId, DeviceId]:
     return parse_person_id(person), parse_device_id(device)
 
 
-def _parse_head(entry: object) -> PersonListHead:
+def _parse_head(entry: object) -> PersonDeviceListHead:
     person, epoch, head = as_list(entry, 3, 3)
-    return PersonListHead(parse_person_id(person), as_uint(epoch, least=1), parse_hash(head))
+    return PersonDeviceListHead(parse_person_id(person), as_uint(epoch, least=1), parse_hash(head))
 
 
 FRAME_VERSION: Final = 2
@@ -311,10 +311,10 @@ def _remove_padding(untrusted: bytes) -> bytes:
     return untrusted[_FRAME_LENGTH_FIELD_BYTES:end]
 
 
-def _parse_file(entry: Any) -> FrameFile:
+def _parse_file(entry: Any) -> FrameFileEntry:
     media_type, size, role = as_list(entry, 3, 3)
     file_role = FileRole(as_uint(role, max(FileRole), min(FileRole)))
-    return FrameFile(as_media_type(media_type), as_uint(size, least=1), file_role)
+    return FrameFileEntry(as_media_type(media_type), as_uint(size, least=1), file_role)
 
 
 def _parse_text(value: object) -> str:

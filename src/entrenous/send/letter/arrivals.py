@@ -45,7 +45,7 @@ from entrenous.send.letter.letter_nouns import (
     KeyBundleNote,
     Manifest,
     NeedsUpdate,
-    PersonListHead,
+    PersonDeviceListHead,
     Reaction,
     RecallNote,
     SyncNote,
@@ -286,7 +286,7 @@ class LetterAwaitingDeviceList:
     """
 
     waiting: WaitingEnvelope
-    lacks: PersonListHead
+    lacks: PersonDeviceListHead
     by: bytes
     since: datetime
 
@@ -303,10 +303,10 @@ def keep_letter_awaiting_device_list(
     Only letters from contacts are kept. Call it in a transaction.
     """
     lacks, by = why.facts.get("lacks"), why.facts.get("by")
-    if not isinstance(lacks, PersonListHead) or not isinstance(by, bytes):
+    if not isinstance(lacks, PersonDeviceListHead) or not isinstance(by, bytes):
         return False
     writer = contact_by_id(by, device)
-    if writer is None or writer.blocked or lacks.epoch <= _known_epoch(lacks, device):
+    if writer is None or writer.blocked or lacks.epoch <= _known_list_epoch(lacks, device):
         return False
     kept = list(LETTER_AWAITING_DEVICE_LIST_TABLE.all(device.vault))
     if (
@@ -327,7 +327,7 @@ def openable_kept_letters(device: Device) -> tuple[WaitingEnvelope, ...]:
     now, due = trusted_time(device), list[WaitingEnvelope]()
     for letters in LETTER_AWAITING_DEVICE_LIST_TABLE.all(device.vault):
         key = letters.waiting.id.hex()
-        if letters.lacks.epoch <= _known_epoch(letters.lacks, device):
+        if letters.lacks.epoch <= _known_list_epoch(letters.lacks, device):
             due.append(letters.waiting)
         elif now - letters.since > timedelta(days=AWAITING_DEVICE_LIST_DAYS_MAX):
             with device.vault.transaction():
@@ -336,7 +336,7 @@ def openable_kept_letters(device: Device) -> tuple[WaitingEnvelope, ...]:
     return tuple(sorted(due, key=lambda waiting: waiting.sequence))
 
 
-def _known_epoch(lacks: PersonListHead, device: Device) -> int:
+def _known_list_epoch(lacks: PersonDeviceListHead, device: Device) -> int:
     me = own_device(device)
     if lacks.person == me.person.id:
         return me.person.epoch

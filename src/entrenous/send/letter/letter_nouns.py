@@ -69,7 +69,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class PersonListHead:
+class PersonDeviceListHead:
     """The device list of a person as the sender of a message knew it; its ``head`` has 32 bytes."""
 
     person: PersonId
@@ -106,7 +106,7 @@ class Manifest:
     fetch_token: Secret
     open_token: Secret
     relay_url: str
-    heads: tuple[PersonListHead, ...]
+    heads: tuple[PersonDeviceListHead, ...]
     marks: tuple[bytes | None, ...] = ()
     reply: MessageReference | None = None
     circle: bytes | None = None
@@ -254,7 +254,7 @@ FILE_SUFFIX_BY_MEDIA_TYPE: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class FrameFile:
+class FrameFileEntry:
     """A frame's entry for one file; ``size`` in bytes before padding. File names are not sent."""
 
     media_type: str
@@ -266,7 +266,7 @@ class FrameFile:
 class MessageFrame:
     """Blob 0 of a message: the list of its files, and its text (docs/spec/content.md section 1)."""
 
-    files: tuple[FrameFile, ...]
+    files: tuple[FrameFileEntry, ...]
     text: str | None = None
 
 

@@ -47,7 +47,7 @@ from entrenous.send.letter.letter_nouns import (
     LetterAddress,
     OwnXWingKey,
     PeerDevice,
-    PersonListHead,
+    PersonDeviceListHead,
 )
 from entrenous.send.people.keep_contacts import contact_by_id
 from entrenous.wire.key_bundle import read_key_bundle
@@ -159,7 +159,7 @@ def _authenticated_sender(body: Body, header: Header, device: Device) -> Person:
         person = contact.person
     keys = [key for key in person.devices if key.device == header.from_device]
     if person.id != header.from_person or not keys:
-        lacks = PersonListHead(header.from_person, header.from_epoch, header.from_head)
+        lacks = PersonDeviceListHead(header.from_person, header.from_epoch, header.from_head)
         raise NotForThisMailbox(
             what="it names a device that its sender does not have",
             lacks=lacks,
@@ -199,10 +199,10 @@ def _check_device_lists(header: Header, person: Person, me: OwnIdentity, device:
         raise NotForThisMailbox(
             what="it names a list of its sender's devices that is too old to check"
         )
-    _check_recipient_list(header, me)
+    _check_recipient_device_list(header, me)
 
 
-def _check_recipient_list(header: Header, me: OwnIdentity) -> None:
+def _check_recipient_device_list(header: Header, me: OwnIdentity) -> None:
     if header.from_person == me.person.id:
         _check_own_device_list(header)
         return
@@ -212,7 +212,7 @@ def _check_recipient_list(header: Header, me: OwnIdentity) -> None:
         # if the list is too old for our key bundle, accept the head that the letter names
         head = heads.get(header.to_epoch, header.to_head)
     if header.to_epoch > me.person.epoch or not equal_in_constant_time(head, header.to_head):
-        lacks = PersonListHead(me.person.id, header.to_epoch, header.to_head)
+        lacks = PersonDeviceListHead(me.person.id, header.to_epoch, header.to_head)
         raise NotForThisMailbox(
             what="it names a list of your devices that this device does not have",
             lacks=lacks,

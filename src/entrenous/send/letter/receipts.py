@@ -37,7 +37,11 @@ from entrenous.send.devices.own_key_bundle import batch_positions, sign_batch
 from entrenous.send.formats.message_format import write_manifest, write_marks_hash_input
 from entrenous.send.letter.letter_nouns import Header
 from entrenous.send.letter.sessions import ensure_session
-from entrenous.send.letter.write import addressee_of, outer_parts_without_content, write_letter
+from entrenous.send.letter.write import (
+    addressee_of,
+    outer_parts_without_content,
+    seal_and_queue_letter,
+)
 from entrenous.send.message.states import ReceivedMessage
 from entrenous.wire.receipt import write_commitments, write_receipt_proof, write_receipt_statement
 from entrenous.wire.relay_nouns import EnvelopeState
@@ -162,7 +166,9 @@ def _queue_receipts_to(peer_id: str, device: Device) -> None:
         ensure_session(to, device)
         receipts = tuple(_make_receipt(one, PersonId(person), device) for one in owed)
         batch = sign_batch([one.leaf for one in receipts], None, sign_receipts, device)
-        write_letter(Receipts(receipts, batch), to, outer_parts_without_content(device), device)
+        seal_and_queue_letter(
+            Receipts(receipts, batch), to, outer_parts_without_content(device), device
+        )
     for one_key in keys:
         OWED_RECEIPT_TABLE.drop(one_key, device.vault)
 

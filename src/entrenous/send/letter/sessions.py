@@ -21,7 +21,7 @@ from entrenous.send.letter.write import (
     Addressee,
     addressees,
     outer_parts_without_content,
-    write_letter,
+    seal_and_queue_letter,
 )
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import ContactIsBlocked
@@ -166,4 +166,4 @@ def _greet_in_new_session(to: Addressee, device: Device) -> None:
     begin_new_session(to, device)
     issued = issue_range(to.contact.person, to.key.device, device)
     hello = Hello(own_device(device).card, issued.seed, issued.first, None)
-    write_letter(hello, to, outer_parts_without_content(device), device)
+    seal_and_queue_letter(hello, to, outer_parts_without_content(device), device)

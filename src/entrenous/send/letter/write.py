@@ -100,7 +100,9 @@ def outer_parts_without_content(device: Device) -> OuterLetterParts:
     )
 
 
-def write_letter(body: Body, to: Addressee, outer: OuterLetterParts, device: Device) -> None:
+def seal_and_queue_letter(
+    body: Body, to: Addressee, outer: OuterLetterParts, device: Device
+) -> None:
     """Seal a letter and put it into the outbox, in one transaction. A session with the addressee
     must exist (send/letter/sessions.py).
 

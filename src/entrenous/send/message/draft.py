@@ -252,9 +252,9 @@ def store_draft(draft: StoredDraft, files: tuple[bytes, ...], device: Device) ->
     """
     with device.vault.transaction():
         blobs = (*draft.files, *(device.vault.store_file(data) for data in files))
-        number = draft.id or device.dice.token(ID_BYTES)
-        kept = replace(draft, id=number, files=blobs)
-        DRAFT_TABLE.store(kept, number.hex(), device.vault)
+        draft_id = draft.id or device.dice.token(ID_BYTES)
+        kept = replace(draft, id=draft_id, files=blobs)
+        DRAFT_TABLE.store(kept, draft_id.hex(), device.vault)
     return kept
 
 
@@ -264,20 +264,20 @@ def stored_drafts(device: Device) -> tuple[StoredDraft, ...]:
     return tuple(sorted(found, key=lambda draft: draft.written_at, reverse=True))
 
 
-def find_draft(number: bytes, device: Device) -> StoredDraft:
+def find_draft(draft_id: bytes, device: Device) -> StoredDraft:
     """Return a draft; raises NoSuchDraft."""
-    draft = DRAFT_TABLE.load(number.hex(), device.vault)
+    draft = DRAFT_TABLE.load(draft_id.hex(), device.vault)
     if draft is None:
         raise NoSuchDraft
     return draft
 
 
-def remove_draft_file(number: bytes, number_in_draft: int, device: Device) -> StoredDraft:
+def remove_draft_file(draft_id: bytes, number_in_draft: int, device: Device) -> StoredDraft:
     """Delete a draft's file ``number_in_draft``, counted from 0; a missing file is no error.
 
     Raises NoSuchDraft.
     """
-    draft = find_draft(number, device)
+    draft = find_draft(draft_id, device)
     if not 0 <= number_in_draft < len(draft.files):
         return draft
     rest = replace(
@@ -286,7 +286,7 @@ def remove_draft_file(number: bytes, number_in_draft: int, device: Device) -> St
         names=_without_element_at(draft.names, number_in_draft),
     )
     with device.vault.transaction():
-        DRAFT_TABLE.store(rest, number.hex(), device.vault)
+        DRAFT_TABLE.store(rest, draft_id.hex(), device.vault)
         device.vault.delete_file(draft.files[number_in_draft])
     return rest
 
@@ -295,12 +295,12 @@ def _without_element_at(several: tuple[ItemT, ...], place: int) -> tuple[ItemT, 
     return (*several[:place], *several[place + 1 :])
 
 
-def discard_draft(number: bytes, device: Device) -> None:
+def discard_draft(draft_id: bytes, device: Device) -> None:
     """Delete a draft and its files; a missing one is no error."""
-    draft = DRAFT_TABLE.load(number.hex(), device.vault)
+    draft = DRAFT_TABLE.load(draft_id.hex(), device.vault)
     if draft is None:
         return
     with device.vault.transaction():
-        DRAFT_TABLE.drop(number.hex(), device.vault)
+        DRAFT_TABLE.drop(draft_id.hex(), device.vault)
         for blob in draft.files:
             device.vault.delete_file(blob)

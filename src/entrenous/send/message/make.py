@@ -38,13 +38,13 @@ from entrenous.send.formats.message_format import (
 from entrenous.send.guard import record_message_recipients
 from entrenous.send.letter.letter_nouns import (
     ContentFile,
-    FrameFile,
+    FrameFileEntry,
     Manifest,
     MessageFrame,
     MessageReference,
-    PersonListHead,
+    PersonDeviceListHead,
 )
-from entrenous.send.letter.write import Addressee, OuterLetterParts, write_letter
+from entrenous.send.letter.write import Addressee, OuterLetterParts, seal_and_queue_letter
 from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.message.prepared_files import PreparedFiles
 from entrenous.send.message.transfer_progress import ByteCounter, TransferStage, TransferWatch
@@ -53,11 +53,11 @@ from entrenous.wire.receipt import write_mark
 from entrenous.wire.relay_nouns import BlobDeposit, ShareDeposit
 
 if TYPE_CHECKING:
-    from entrenous.send.copies.picture_copies import MadeCopy
+    from entrenous.send.copies.picture_copies import MarkedCopy
 
 
 @dataclass(frozen=True, slots=True)
-class SealedContent:
+class MessageLetterParts:
     manifest: Manifest
     outer: OuterLetterParts
 
@@ -67,7 +67,7 @@ class _SealedDeviceCopies:
     """One device's sealed copies, in the order of the draft's files."""
 
     to: Addressee
-    sealed: SealedContent
+    sealed: MessageLetterParts
     copies: tuple[Copy, ...]
 
 
@@ -87,7 +87,7 @@ class SendingContext:
     sent_at: datetime
     policy: MessagePolicy
     audience: tuple[tuple[PersonId, DeviceId], ...]
-    heads: tuple[PersonListHead, ...]
+    heads: tuple[PersonDeviceListHead, ...]
     groups: Secret
     reply: MessageReference | None = None
     circle: bytes | None = None
@@ -133,11 +133,13 @@ class _MessageInProgress:
             self.made.append(self._seal_for_device(one, copies))
             sealing.add(size)
 
-    def _make_copies(self, people: int, marking: ByteCounter) -> Iterator[tuple["MadeCopy", ...]]:
+    def _make_copies(self, people: int, marking: ByteCounter) -> Iterator[tuple["MarkedCopy", ...]]:
         with closing(self.prepared.make_copies(people, self.device, marking)) as copies:
             yield from copies
 
-    def _seal_for_device(self, to: Addressee, made: tuple["MadeCopy", ...]) -> _SealedDeviceCopies:
+    def _seal_for_device(
+        self, to: Addressee, made: tuple["MarkedCopy", ...]
+    ) -> _SealedDeviceCopies:
         copies = tuple(_make_ledger_copy(to, one, self.device) for one in made)
         files = tuple(
             FileForDevice(
@@ -164,7 +166,7 @@ class _MessageInProgress:
         release_at = device.clock.now() + wait if wait else None
         for one in self.made:
             outer = replace(one.sealed.outer, release_at=release_at)
-            write_letter(one.sealed.manifest, one.to, outer, device)
+            seal_and_queue_letter(one.sealed.manifest, one.to, outer, device)
             copy = _make_sealed_copy(one, self.sending)
             SEALED_COPY_TABLE.store(copy, outer.envelope.hex(), device.vault)
             index_copy(copy, message.sent_at, device.vault)
@@ -185,7 +187,7 @@ class _MessageInProgress:
         )
 
 
-def _make_ledger_copy(to: Addressee, made: "MadeCopy", device: Device) -> Copy:
+def _make_ledger_copy(to: Addressee, made: "MarkedCopy", device: Device) -> Copy:
     return Copy(
         to=RecipientId(to.contact.name),
         seed=made.seed,
@@ -226,7 +228,7 @@ def seal_content(
     to: Addressee,
     sending: SendingContext,
     device: Device,
-) -> SealedContent:
+) -> MessageLetterParts:
     """Encrypt each file for one device; the key is split between its letter and its relay.
 
     Raises:
@@ -269,7 +271,7 @@ def seal_content(
         blobs=blobs,
     )
     refs = tuple(BlobRef(deposit.id, deposit.size, deposit.sha256) for deposit, _ in blobs)
-    return SealedContent(replace(manifest, blobs=refs), outer)
+    return MessageLetterParts(replace(manifest, blobs=refs), outer)
 
 
 def _padded_blobs(
@@ -279,7 +281,7 @@ def _padded_blobs(
     size in bytes.
     """
     frame_files = tuple(
-        FrameFile(one.file.media_type, len(one.file.data), one.file.role) for one in files
+        FrameFileEntry(one.file.media_type, len(one.file.data), one.file.role) for one in files
     )
     frame = write_frame(MessageFrame(frame_files, text or None))
     yield io.BytesIO(frame), len(frame)

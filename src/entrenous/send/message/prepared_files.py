@@ -18,7 +18,7 @@ from entrenous.send.letter.letter_nouns import FileRole
 from entrenous.send.message.transfer_progress import ByteCounter, ProgressCallback
 
 if TYPE_CHECKING:
-    from entrenous.send.copies.picture_copies import MadeCopy
+    from entrenous.send.copies.picture_copies import MarkedCopy
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class FilesCopiedTogether(Protocol):
 
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter
-    ) -> Generator[tuple["MadeCopy", ...], None, None]:
+    ) -> Generator[tuple["MarkedCopy", ...], None, None]:
         """For each recipient in turn, yield one copy of each file; a few copies are made ahead.
         ``marking`` counts each file's bytes once per recipient.
         """
@@ -82,7 +82,7 @@ class PreparedFiles:
 
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter
-    ) -> Generator[tuple["MadeCopy", ...], None, None]:
+    ) -> Generator[tuple["MarkedCopy", ...], None, None]:
         """For each recipient in turn, yield a copy of every file, in the message's order. The
         copies of each group of files are made ahead independently, and kept until they are needed.
         """

@@ -25,7 +25,11 @@ from entrenous.send.letter.letter_nouns import (
     is_valid_reaction,
 )
 from entrenous.send.letter.sessions import ensure_sessions
-from entrenous.send.letter.write import addressees, outer_parts_without_content, write_letter
+from entrenous.send.letter.write import (
+    addressees,
+    outer_parts_without_content,
+    seal_and_queue_letter,
+)
 from entrenous.send.message.states import INBOX_TABLE
 from entrenous.send.people.keep_contacts import (
     contacts_named,
@@ -70,7 +74,7 @@ def react(name: str, emoji: str | None, device: Device) -> ReactionResult:
     with device.vault.transaction():
         store_reaction(reaction, own_device(device).person.id, device)
         for one, outer in zip(to, outers, strict=True):
-            write_letter(reaction, one, outer, device)
+            seal_and_queue_letter(reaction, one, outer, device)
     stayed = flush_outbox(device).stayed
     waits = (
         one.contact.name for one, outer in zip(to, outers, strict=True) if outer.envelope in stayed

@@ -33,7 +33,7 @@ from entrenous.send.letter.write import (
     Addressee,
     addressees,
     outer_parts_without_content,
-    write_letter,
+    seal_and_queue_letter,
 )
 from entrenous.send.people.keep_contacts import contact_named, mark_keys_compared, store_contact
 from entrenous.send.people.people_nouns import (
@@ -208,7 +208,7 @@ def _begin_comparison(contact: Contact, device: Device) -> KeyComparisonInProgre
     with device.vault.transaction():
         for to in addressees(contact, device):
             ensure_session(to, device)
-            write_letter(commitment, to, outer_parts_without_content(device), device)
+            seal_and_queue_letter(commitment, to, outer_parts_without_content(device), device)
         store_comparison(contact.person.id, begun, device)
     return begun
 
@@ -246,7 +246,7 @@ def _queue_step(step: ComparisonStep, contact: Contact, to: DeviceId, device: De
     if key is not None:  # the device may have left their list meanwhile
         addressee = Addressee(contact, key)
         ensure_session(addressee, device)
-        write_letter(step, addressee, outer_parts_without_content(device), device)
+        seal_and_queue_letter(step, addressee, outer_parts_without_content(device), device)
 
 
 def process_comparison_step(

@@ -52,7 +52,7 @@ from entrenous.send.letter.write import (
     Addressee,
     addressees,
     outer_parts_without_content,
-    write_letter,
+    seal_and_queue_letter,
 )
 from entrenous.send.people.contact_history import add_notice_unless_full, take_all_notices
 from entrenous.send.people.keep_contacts import (
@@ -411,7 +411,9 @@ def _reply_that_link_is_used_up(
     key = next(key for key in person.devices if key.device == header.from_device)
     receive_range(header, hello.seed, hello.first, device)
     note = UsedUpLinkNote(hello.invite_lock or b"")
-    write_letter(note, Addressee(stranger, key), outer_parts_without_content(device), device)
+    seal_and_queue_letter(
+        note, Addressee(stranger, key), outer_parts_without_content(device), device
+    )
     forget_held_tokens(person.id, device)
 
 

@@ -246,12 +246,12 @@ def unread_notices(device: Device) -> tuple[UnreadNotice, ...]:
     )
 
 
-def dismiss_notice(number: str, device: Device) -> None:
+def dismiss_notice(notice_id: str, device: Device) -> None:
     """Remove a notice that the user has read; a missing one is no error."""
-    if number == _UNDECRYPTABLE_LETTERS_NOTICE_ID:
+    if notice_id == _UNDECRYPTABLE_LETTERS_NOTICE_ID:
         take_undecryptable_count(device)
         return
-    table, _, key = number.partition(" ")
+    table, _, key = notice_id.partition(" ")
     if table in {INVITE_NOTICE, CONTACT_CHANGE}:
         device.vault.drop(table, key)
 

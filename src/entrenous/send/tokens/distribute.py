@@ -39,7 +39,7 @@ from entrenous.send.letter.write import (
     Addressee,
     addressee_of,
     outer_parts_without_content,
-    write_letter,
+    seal_and_queue_letter,
 )
 from entrenous.send.tokens.issue import (
     extend_range,
@@ -72,7 +72,7 @@ def greet_devices(device: Device) -> None:
             _greet_device(peer_id, device)
 
 
-def count_devices_to_greet(device: Device) -> int:
+def count_greetable_devices(device: Device) -> int:
     """Return the number of devices still to be greeted that we can write to."""
     count = 0
     for peer_id in device.vault.keys(DEVICE_TO_GREET):
@@ -144,7 +144,7 @@ def queue_greeting(to: Addressee, invite_lock: bytes | None, device: Device) -> 
     issued = issue_range(to.contact.person, to.key.device, device)
     hello = Hello(own_device(device).card, issued.seed, issued.first, invite_lock)
     outer = outer_parts_without_content(device)
-    write_letter(hello, to, outer, device)
+    seal_and_queue_letter(hello, to, outer, device)
     peer_id, now = peer_key(to.contact.person.id, to.key.device), device.clock.now()
     device.vault.put(GREETING_SENT, peer_id, b"%d" % int(now.timestamp()))
     device.vault.drop(DEVICE_TO_GREET, peer_id)
@@ -232,6 +232,6 @@ def _extend_range(issued: IssuedRange, peer_id: str, to: Addressee, device: Devi
 
 def _queue_token_range_note(issued: IssuedRange, first: int, to: Addressee, device: Device) -> None:
     ensure_session(to, device)
-    write_letter(
+    seal_and_queue_letter(
         TokenRangeNote(issued.seed, first), to, outer_parts_without_content(device), device
     )

@@ -52,7 +52,7 @@ from entrenous.send.tokens.token_ranges import (
     WITHDRAWN_TOKEN_TABLE,
     IssuedRange,
     QueuedRegistration,
-    RetiredRange,
+    RetiredIssuedRange,
     TokenChangeBatch,
     TokenWithdrawal,
 )
@@ -219,7 +219,7 @@ def count_retired_ranges(peer_id: str, device: Device) -> int:
 
 def _retire_range(issued: IssuedRange, peer_id: str, device: Device) -> None:
     drop_at = now_in_whole_seconds(device) + _RETIRED_RANGE_VALIDITY
-    retired = RetiredRange(issued.seed, issued.first, issued.until, drop_at)
+    retired = RetiredIssuedRange(issued.seed, issued.first, issued.until, drop_at)
     name = token_hash(send_token(issued.seed, issued.first)).hex()
     RETIRED_TOKEN_RANGE_TABLE.store(retired, f"{peer_id} {name}", device.vault)
 

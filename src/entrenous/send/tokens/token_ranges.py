@@ -52,7 +52,7 @@ ISSUED_TOKEN_RANGE_TABLE: Final = Table(ISSUED_TOKEN_RANGE, IssuedRange)
 
 
 @dataclass(frozen=True, slots=True)
-class RetiredRange:
+class RetiredIssuedRange:
     """A replaced range that we issued; its remaining tokens are withdrawn at ``drop_at``."""
 
     seed: Secret
@@ -61,11 +61,11 @@ class RetiredRange:
     drop_at: datetime
 
 
-RETIRED_TOKEN_RANGE_TABLE: Final = Table(RETIRED_TOKEN_RANGE, RetiredRange)
+RETIRED_TOKEN_RANGE_TABLE: Final = Table(RETIRED_TOKEN_RANGE, RetiredIssuedRange)
 
 
 @dataclass(frozen=True, slots=True)
-class ReplacedRange:
+class ReplacedHeldRange:
     """A replaced range that we received, valid until ``lapses_at``."""
 
     seed: Secret
@@ -108,7 +108,7 @@ class HeldTokens:
     seed: Secret | None = None
     next: int = 0
     until: int = 0
-    old: ReplacedRange | None = None
+    old: ReplacedHeldRange | None = None
     lent: tuple[LentToken, ...] = ()
     told_by: int = 0
     place: TokenMailbox | None = None

@@ -38,7 +38,7 @@ from entrenous.send.tokens.token_ranges import (
     AnnouncedRange,
     HeldTokens,
     LentToken,
-    ReplacedRange,
+    ReplacedHeldRange,
     TokenMailbox,
 )
 from entrenous.wire.key_bundle import read_key_bundle
@@ -169,7 +169,7 @@ def _store_range(announced: AnnouncedRange, peer_id: str, device: Device) -> Non
         return
     else:
         old, place = (
-            _as_replaced_range(held, device),
+            _as_replaced_held_range(held, device),
             mailbox_under_list(announced, held.place, device),
         )
         held = HeldTokens(
@@ -252,11 +252,11 @@ def is_only_reserved_token_left(peer_id: str, held: HeldTokens, device: Device) 
     return is_last and device.vault.get(DEVICE_TO_GREET, peer_id) is not None
 
 
-def _as_replaced_range(held: HeldTokens, device: Device) -> ReplacedRange | None:
+def _as_replaced_held_range(held: HeldTokens, device: Device) -> ReplacedHeldRange | None:
     if held.seed is None:
         return None
     lapses_at = device.clock.now() + timedelta(days=REPLACED_TOKEN_RANGE_DAYS)
-    return ReplacedRange(held.seed, held.until, lapses_at)
+    return ReplacedHeldRange(held.seed, held.until, lapses_at)
 
 
 def has_valid_ranges_from(contact: Contact, invite_device: DeviceId, device: Device) -> bool:
@@ -282,7 +282,7 @@ def has_valid_ranges_from(contact: Contact, invite_device: DeviceId, device: Dev
     )
 
 
-def may_write_now(contact: Contact, device: Device) -> bool:
+def would_relay_accept_next_letter(contact: Contact, device: Device) -> bool:
     """Return whether the relay accepts the next letter for one of a person's devices.
 
     The result is True if the relay does not say.
