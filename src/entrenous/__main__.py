@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrenous.base.environment import hide_memory
 from entrenous.cli import run
-from entrenous.terminal.session import Apps
+from entrenous.terminal.session import FeatureFunctions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +38,7 @@ def main() -> None:
     hide_memory()
     # Before NumPy is loaded: our matrices are small, and threads slow them down.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    sys.exit(run(sys.argv[1:], APPS))
+    sys.exit(run(sys.argv[1:], FEATURE_FUNCTIONS))
 
 
 def _relay_app(relay: Relay) -> ASGIApp:
@@ -60,7 +60,7 @@ def _gate_app(
     platform: Platform,
     tokens: GateTokens,
     judges: JudgePool | None = None,
-    front: GateHttpSettings | None = None,
+    http_settings: GateHttpSettings | None = None,
 ) -> Starlette:
     """Return the gate's application. The exchange with partners (docs/spec/exchange.md) is below
     /exchange; below /hma, the gate's banks can be used in the format of Meta's HMA
@@ -76,14 +76,14 @@ def _gate_app(
     from entrenous.stop.store.gate_figures import make_figures_counter
     from entrenous.stop.store.open_gate import claim_listing_store, open_exchange
 
-    front = front or GateHttpSettings()
+    http_settings = http_settings or GateHttpSettings()
     access = GateAccess(
         tokens.operator,
         tokens.uploader,
         tokens.metrics,
-        appeal_url=front.appeal_url,
-        uploads_per_account=front.uploads_per_account,
-        refused_per_account=front.refused_per_account,
+        appeal_url=http_settings.appeal_url,
+        uploads_per_account=http_settings.uploads_per_account,
+        refused_per_account=http_settings.refused_per_account,
     )
     exchange, listings = open_exchange(platform), claim_listing_store(platform)
     chores = BackgroundTasks(
@@ -95,8 +95,8 @@ def _gate_app(
     )
     app.mount("/exchange", exchange_app(exchange))
     app.mount("/hma", hma_app(platform, access, listings, exchange.sources))
-    if front.trusted_proxies:
-        app.add_middleware(ForwardedAddressMiddleware, trusted=front.trusted_proxies)
+    if http_settings.trusted_proxies:
+        app.add_middleware(ForwardedAddressMiddleware, trusted=http_settings.trusted_proxies)
     return app
 
 
@@ -130,7 +130,7 @@ def _received_files(message: str, device: Device) -> Iterator[bytes]:
 
 #: Functions that commands get by name: each makes an application to serve, or does work that
 #: belongs to another feature package.
-APPS: Final[Apps] = {
+FEATURE_FUNCTIONS: Final[FeatureFunctions] = {
     "relay": _relay_app,
     "metered relay": _relay_and_metrics_apps,
     "gate": _gate_app,

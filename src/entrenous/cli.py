@@ -18,14 +18,14 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.files import disk_fault
 from entrenous.base.language import language_of_person, speaking, translated
 from entrenous.base.program import this_program
-from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand, with_translated_help
+from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand, add_help_translation
 from entrenous.terminal.output import hint, join_wrapped_lines, print_line
 from entrenous.terminal.session import (
     EXIT_BUG,
     EXIT_INTERRUPTED,
     EXIT_USAGE_ERROR,
     EXIT_YES,
-    Apps,
+    FeatureFunctions,
     Session,
     exit_status_of,
 )
@@ -146,11 +146,11 @@ _CONTEXT_SETTINGS: Final = {
 }
 
 
-def run(arguments: list[str], apps: Apps) -> int:
+def run(arguments: list[str], feature_functions: FeatureFunctions) -> int:
     """Run one command, and return its exit status (terminal/session.py)."""
     try:
         with _translate_disk_errors(), speaking(language_of_person()):
-            return _run_command(arguments, apps)
+            return _run_command(arguments, feature_functions)
     except EntrenousError as error:
         _flush_stdout()
         hint(join_wrapped_lines(str(error)))
@@ -209,9 +209,9 @@ def _discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run_command(arguments: list[str], apps: Apps) -> int:
+def _run_command(arguments: list[str], feature_functions: FeatureFunctions) -> int:
     descriptor, rest = _take_passphrase_fd(arguments)
-    session = Session(descriptor, apps)
+    session = Session(descriptor, feature_functions)
     answer: Any = build_command_line().main(
         rest, prog_name="entrenous", standalone_mode=False, obj=session
     )
@@ -233,7 +233,7 @@ def build_command_line() -> Any:
         rich_markup_mode=None,
     )
     app.callback()(_declare_global_options)
-    return with_translated_help(typer.main.get_command(app))
+    return add_help_translation(typer.main.get_command(app))
 
 
 class _TopLevelGroup(LazyGroup):

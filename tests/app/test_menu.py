@@ -23,7 +23,7 @@ def test_the_entry_is_valid_and_starts_the_app(
     name: str, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.executable", f"/opt/{name}")
-    text = add_to_menu(quiet=True).read_text()
+    text = add_to_menu(neutral_name=True).read_text()
     assert "Name=Page\n" in text
     assert "Entrenous" not in text
     assert _arguments(text) == [f"/opt/{name}", "-m", "entrenous", "app"]
@@ -36,14 +36,14 @@ def test_freedesktops_own_program_accepts_the_entry(data: Path) -> None:
     if program is None:
         pytest.skip("needs Debian's desktop-file-utils")
     checked = subprocess.run(
-        [program, str(add_to_menu(quiet=False))], capture_output=True, text=True, check=False
+        [program, str(add_to_menu(neutral_name=False))], capture_output=True, text=True, check=False
     )
     assert (checked.returncode, checked.stdout) == (0, "")
     assert data.exists()
 
 
 def test_removing_leaves_nothing(data: Path) -> None:
-    add_to_menu(quiet=False)
+    add_to_menu(neutral_name=False)
     assert remove_from_menu()
     assert [
         place for place in data.rglob("*") if place.is_file() and "cache" not in place.name

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from skimage import data
 
-from entrenous.demo.sample_photos import add_position
+from entrenous.demo.sample_photos import add_position_if_jpeg
 from tests.app.friends import (
     Friends,
     a_relay,
@@ -35,7 +35,7 @@ def photo(tmp_path: Path) -> Path:
     file = io.BytesIO()
     Image.fromarray(data.astronaut()).resize((900, 900)).save(file, "JPEG", quality=92)
     place = tmp_path / "IMG_2026_at_home.jpg"
-    place.write_bytes(add_position(file.getvalue()))
+    place.write_bytes(add_position_if_jpeg(file.getvalue()))
     return place
 
 

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 
 from entrenous.archive.archive_format import ImportReport
 from entrenous.archive.read_archive import import_opened_archive
-from entrenous.archive.write_archive import write_archive
+from entrenous.archive.write_archive import write_archive_tar
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
@@ -24,7 +24,7 @@ def nobody_watches(_done: int, _total: int) -> None:
 def exported(device: Device) -> bytes:
     """Return the tar of what an export writes."""
     out = io.BytesIO()
-    write_archive(out, device, nobody_watches)
+    write_archive_tar(out, device, nobody_watches)
     return out.getvalue()
 
 

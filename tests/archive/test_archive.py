@@ -21,7 +21,7 @@ from entrenous.archive.archive_format import (
     read_index,
     tar_entries,
 )
-from entrenous.archive.write_archive import PLACEHOLDER_SEND_TOKEN, write_archive
+from entrenous.archive.write_archive import PLACEHOLDER_SEND_TOKEN, write_archive_tar
 from entrenous.base.errors import WrongToken
 from entrenous.base.identifiers import MessageName, RecipientId
 from entrenous.base.secret import Secret
@@ -184,7 +184,7 @@ def test_archive_holds_no_identity_keys(told: Told) -> None:
 
 
 def test_unopened_messages_are_not_archived(told: Told) -> None:
-    assert write_archive(io.BytesIO(), told.ana, nobody_watches).unopened == 2
+    assert write_archive_tar(io.BytesIO(), told.ana, nobody_watches).unopened == 2
     anew = told.anew
     imported(told.tar, anew)
     assert {one.name for one in received_messages(anew)} == {told.kept, told.taken_back}
@@ -312,7 +312,7 @@ def test_export_leaves_out_missing_files(told: Told) -> None:
     imported(told.tar, old)
     gone = next(iter(old.ledger.messages())).pictures[0].original
     old.vault.delete_file(gone)
-    assert write_archive(io.BytesIO(), old, nobody_watches).lost == 1
+    assert write_archive_tar(io.BytesIO(), old, nobody_watches).lost == 1
     assert imported(exported(old), anew).sent == 2
 
 
@@ -364,7 +364,7 @@ def test_export_refuses_what_could_not_be_imported(
     out = io.BytesIO()
     monkeypatch.setattr(f"entrenous.archive.archive_format.{limit}", 100)
     with pytest.raises(TooMuchForArchive):
-        write_archive(out, told.ana, nobody_watches)
+        write_archive_tar(out, told.ana, nobody_watches)
     assert out.getvalue() == b""
 
 

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from entrenous.archive import contents
-from entrenous.archive.write_archive import write_archive
+from entrenous.archive.write_archive import write_archive_tar
 from entrenous.base.identifiers import BlobId
 from entrenous.respond.age_gate import NotAllAdults
 from entrenous.respond.case_file import all_cases, find_case
@@ -50,7 +50,7 @@ def files(room: Room) -> set[BlobId]:
 def test_cases_under_18_export_words_but_no_pictures(room: Room) -> None:
     case, anew = young(kept(room), room), Room()
     statement, picture = case.evidence
-    written = write_archive(io.BytesIO(), room.device, nobody_watches)
+    written = write_archive_tar(io.BytesIO(), room.device, nobody_watches)
     assert (written.lost, written.left_of_cases) == (0, 1)
     tar = exported(room.device)
     assert PICTURE not in tar

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from entrenous.base.program import Program
 from entrenous.base.secret import Secret
 from entrenous.learn.check_up import (
-    CheckUp,
     CheckUpFinding,
     CheckUpInput,
+    CheckUpResult,
     LeakPathState,
     _limit_steps,
     passphrase_guesses_log10,
@@ -27,7 +27,7 @@ from entrenous.learn.facts import (
     shipped_questions,
 )
 from entrenous.learn.picture_places import PicturesFound
-from entrenous.learn.this_machine import MachineFacts, SyncedPlace, SystemVersion
+from entrenous.learn.this_machine import MachineFacts, SyncedVaultOrExport, SystemVersion
 
 TODAY = date(2026, 11, 30)
 DEBIAN = SystemVersion("debian", "13", "Debian GNU/Linux 13 (trixie)")
@@ -52,7 +52,7 @@ def looked(
     answers: Mapping[str, str] | None = None,
     pictures: PicturesFound | None = None,
     today: date = TODAY,
-) -> CheckUp:
+) -> CheckUpResult:
     return run_check_up(CheckUpInput(facts, today, passphrase, pictures, answers or {}))
 
 
@@ -60,7 +60,7 @@ def paths(facts: MachineFacts, passphrase: Secret | None = GOOD) -> dict[str, Le
     return {one.check: one.path for one in looked(facts, passphrase).advice}
 
 
-def said_of(check: str, found: CheckUp) -> CheckUpFinding:
+def said_of(check: str, found: CheckUpResult) -> CheckUpFinding:
     return next(one for one in found.advice if one.check == check)
 
 
@@ -91,7 +91,9 @@ def test_nothing_open_needs_no_step() -> None:
         ),
         (replace(FINE, updated_on=TODAY - timedelta(days=181)), "program", LeakPathState.OPEN),
         (
-            replace(FINE, synced=(SyncedPlace("Dropbox", "the vault", "/home/ana/Dropbox/e"),)),
+            replace(
+                FINE, synced=(SyncedVaultOrExport("Dropbox", "the vault", "/home/ana/Dropbox/e"),)
+            ),
             "synced folders",
             LeakPathState.OPEN,
         ),

@@ -10,7 +10,11 @@ from PIL import Image
 from entrenous.archive.export import KEY_FILE_NAME
 from entrenous.learn.facts import shipped_sync_services
 from entrenous.learn.picture_places import NoSuchFolder, find_pictures_with_place
-from entrenous.learn.this_machine import EXPORT_KIND_OF_NAME, SyncedPlace, synced_places
+from entrenous.learn.this_machine import (
+    EXPORT_KIND_BY_NAME_PATTERN,
+    SyncedVaultOrExport,
+    find_synced_vault_and_exports,
+)
 
 SERVICES = shipped_sync_services().service
 
@@ -24,7 +28,10 @@ def home(tmp_path: Path) -> Path:
 
 def seen(vault: Path, home: Path, environment: dict[str, str] | None = None) -> set[str]:
     vault.mkdir(parents=True, exist_ok=True)
-    return {one.service for one in synced_places(vault, home, environment or {}, SERVICES)}
+    return {
+        one.service
+        for one in find_synced_vault_and_exports(vault, home, environment or {}, SERVICES)
+    }
 
 
 def written(file: Path, text: str) -> Path:
@@ -113,15 +120,15 @@ def test_exports_in_a_synchronized_folder_are_named(home: Path) -> None:
     kept = written(home / "iCloudDrive/of ana/archive.key.age", "age")
     item = written(home / "iCloudDrive/case-7-lunar-otter-item-1.png", "x")
     written(home / "iCloudDrive/holiday.png", "x")
-    found = synced_places(home / "entrenous", home, {}, SERVICES)
+    found = find_synced_vault_and_exports(home / "entrenous", home, {}, SERVICES)
     assert set(found) == {
-        SyncedPlace("iCloud Drive", "an archive", str(kept)),
-        SyncedPlace("iCloud Drive", "an exported item of a case", str(item)),
+        SyncedVaultOrExport("iCloud Drive", "an archive", str(kept)),
+        SyncedVaultOrExport("iCloud Drive", "an exported item of a case", str(item)),
     }
 
 
 def test_exports_are_called_as_the_archive_calls_them() -> None:
-    assert KEY_FILE_NAME in EXPORT_KIND_OF_NAME
+    assert KEY_FILE_NAME in EXPORT_KIND_BY_NAME_PATTERN
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"personal": {"path": 7}}', "\0" * 50])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from entrenous.demo.sample_photos import add_position
+from entrenous.demo.sample_photos import add_position_if_jpeg
 from entrenous.media.metadata import FieldKind, Metadata, Place, format_degrees, read_metadata
 
 
@@ -37,7 +37,7 @@ def test_exif_is_read_by_name_in_each_format(form: str) -> None:
 
 
 def test_a_place_comes_first_and_is_rounded() -> None:
-    told = read_metadata(add_position(_picture("JPEG")))
+    told = read_metadata(add_position_if_jpeg(_picture("JPEG")))
     assert told.place is not None
     assert told.place.longitude == pytest.approx(-40.0158, abs=1e-3)
     assert told.fields[0] == (FieldKind.PLACE, "30.00° N, 40.02° W")

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from entrenous.terminal.interrupts import checked_interrupts
+from entrenous.terminal.interrupts import lost_interrupt_check
 
 
 class _Deaf:
@@ -17,7 +17,7 @@ class _Deaf:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_that_was_dropped_is_raised_at_the_next_check() -> None:
-    with checked_interrupts() as check:
+    with lost_interrupt_check() as check:
         check()
         _Deaf()  # dropped here: nothing is raised
         with pytest.raises(KeyboardInterrupt):
@@ -25,13 +25,13 @@ def test_an_interrupt_that_was_dropped_is_raised_at_the_next_check() -> None:
 
 
 def test_an_interrupt_is_raised_at_once_where_it_can_be() -> None:
-    with checked_interrupts(), pytest.raises(KeyboardInterrupt):
+    with lost_interrupt_check(), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
 
 def test_second_interrupt_does_not_stop_the_undoing() -> None:
     undone = []
-    with checked_interrupts(once=True) as check:
+    with lost_interrupt_check(once=True) as check:
         try:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
@@ -44,7 +44,7 @@ def test_second_interrupt_does_not_stop_the_undoing() -> None:
 
 def test_previous_handler_is_restored() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with checked_interrupts():
+    with lost_interrupt_check():
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -54,7 +54,7 @@ def test_other_threads_are_not_interrupted() -> None:
     seen = []
 
     def elsewhere() -> None:
-        with checked_interrupts() as check:
+        with lost_interrupt_check() as check:
             check()
             seen.append(signal.getsignal(signal.SIGINT))
 

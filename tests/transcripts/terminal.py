@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from unittest.mock import patch
 
-from entrenous.__main__ import APPS
+from entrenous.__main__ import FEATURE_FUNCTIONS
 from entrenous.cli import run
 
 NAME = re.compile(r"\b[1-9][0-9]*-[a-z]+-[a-z]+\b")  # a message's name, like 7-lunar-otter
@@ -113,7 +113,7 @@ def run_here(
         redirect_stdout(out),
         redirect_stderr(err),
     ):
-        status = run([*words], APPS)
+        status = run([*words], FEATURE_FUNCTIONS)
     return Printed(status, _written_to(out), _written_to(err))
 
 

@@ -18,7 +18,7 @@ _SETTLED_NOTICE_STATES: Final = (NoticeState.REMOVED, NoticeState.WITHDRAWN)
 
 
 @dataclass(frozen=True, slots=True)
-class CaseDeadline:
+class CaseIndexEntry:
     """A case, and the time at which its earliest unsettled deadline ends or ended (None without
     one).
     """
@@ -43,18 +43,16 @@ class CaseIndex:
     locked.
     """
 
-    _known: dict[str, tuple[int, CaseDeadline]] = field(default_factory=dict)
+    _known: dict[str, tuple[int, CaseIndexEntry]] = field(default_factory=dict)
 
-    def cases_by_deadline(self, device: Device) -> list[CaseDeadline]:
+    def cases_by_deadline(self, device: Device) -> list[CaseIndexEntry]:
         """Return all cases, the earliest deadline first."""
-        now, found = device.clock.now(), dict[str, tuple[int, CaseDeadline]]()
+        now, found = device.clock.now(), dict[str, tuple[int, CaseIndexEntry]]()
         for name, record in device.vault.items(CASES_TABLE):
             mark, known = hash(record), self._known.get(name)
             is_same = known is not None and known[0] == mark
             found[name] = (
-                known
-                if known and is_same
-                else (mark, _first_deadline_of(unpack(Case, record), now))
+                known if known and is_same else (mark, _make_index_entry(unpack(Case, record), now))
             )
         self._known = found
         return sorted((due for _, due in found.values()), key=lambda due: due.sort_key)
@@ -63,7 +61,7 @@ class CaseIndex:
         self._known.clear()
 
 
-def _first_deadline_of(case: Case, now: datetime) -> CaseDeadline:
+def _make_index_entry(case: Case, now: datetime) -> CaseIndexEntry:
     settled = {one.number for one in case.notices if one.state in _SETTLED_NOTICE_STATES}
     ends = [
         deadline.due_at
@@ -73,4 +71,4 @@ def _first_deadline_of(case: Case, now: datetime) -> CaseDeadline:
         and deadline.notice not in settled
     ]
     is_open = case.state is CaseState.OPEN
-    return CaseDeadline(case.name, case.opened_at, is_open, min(ends, default=None))
+    return CaseIndexEntry(case.name, case.opened_at, is_open, min(ends, default=None))

@@ -47,7 +47,7 @@ def open_app(
     The link works once, in one browser. Stop it with Ctrl-C.
     """
     if to_menu or from_menu:
-        _change_menu(add=to_menu, quiet=quiet)
+        _change_menu(add=to_menu, neutral_name=quiet)
         return
     settings = session_of(context).settings
     host, port = parse_host_and_port(listen)
@@ -73,10 +73,12 @@ def open_app(
         serve_on(listening, make_browser_app(settings, login, listening), print_and_open_link)
 
 
-def _change_menu(*, add: bool, quiet: bool) -> None:
+def _change_menu(*, add: bool, neutral_name: bool) -> None:
     if add:
         print_line(
-            translated("It is in your menu now: {path}").format(path=add_to_menu(quiet=quiet))
+            translated("It is in your menu now: {path}").format(
+                path=add_to_menu(neutral_name=neutral_name)
+            )
         )
         print_line(translated("To take it out again: entrenous app --remove-from-menu"))
     elif remove_from_menu():

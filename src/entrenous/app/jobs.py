@@ -59,9 +59,9 @@ class Job:
     """One piece of work. ``stage`` says in words what it is doing; ``done`` of ``total`` steps are
     complete. A ``total`` of 0 means that the number of steps is unknown.
 
-    ``page`` is the route name of the page that shows the result. Work that runs ``beside`` the
-    vault does not use the vault. It continues when the vault is locked, but the job and its result
-    are then forgotten.
+    ``page`` is the route name of the page that shows the result. Work that runs
+    ``without_vault`` continues when the vault is locked, but the job and its result are then
+    forgotten.
     """
 
     title: str
@@ -73,7 +73,7 @@ class Job:
     future: "Future[Any]" = field(default_factory=Future)
     form: FormData | None = None  # the form that started the job, and its page
     form_page: str = "/"
-    beside: bool = False
+    without_vault: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -103,7 +103,7 @@ class Jobs:
         job = Job(title, page)
 
         def report_progress(stage: str, done: int, total: int) -> None:
-            self._vault.stop_if_locked()
+            self._vault.raise_if_locked()
             self._vault.touch()
             job.stage, job.done, job.total = stage, done, total
             self._events.publish()
@@ -116,18 +116,20 @@ class Jobs:
 
     def start_without_vault(self, title: str, work: Callable[[], object], page: str) -> Job:
         """Begin work that needs no vault, in a thread of its own and in the caller's language."""
-        job = Job(title, page, beside=True)
+        job = Job(title, page, without_vault=True)
         job.future.add_done_callback(lambda _: self._events.publish())
         self._jobs[job.handle] = job
         run = contextvars.copy_context().run
-        Thread(target=_run_into_future, args=(job.future, lambda: run(work)), daemon=True).start()
+        Thread(
+            target=_run_and_complete_future, args=(job.future, lambda: run(work)), daemon=True
+        ).start()
         self._forget_oldest_ended()
         return job
 
     def find_job(self, handle: str) -> Job | None:
         return self._jobs.get(handle)
 
-    def newest_finished_job(self, page: str) -> Job | None:
+    def newest_successful_job(self, page: str) -> Job | None:
         """Return the newest finished job whose result ``page`` shows, or None."""
         done = (job for job in reversed(self._jobs.values()) if job.page == page)
         return next((job for job in done if job.is_over and job.error is None), None)
@@ -135,12 +137,14 @@ class Jobs:
     def running_jobs(self) -> tuple[Job, ...]:
         return tuple(job for job in self._jobs.values() if not job.is_over)
 
-    def forget_results(self) -> None:
+    def keep_only_running_vault_jobs(self) -> None:
         """Forget finished jobs, and jobs that do not use the vault. Call this when the app is
         locked or left.
         """
         self._jobs = {
-            handle: job for handle, job in self._jobs.items() if not (job.is_over or job.beside)
+            handle: job
+            for handle, job in self._jobs.items()
+            if not (job.is_over or job.without_vault)
         }
 
     def forget_job(self, handle: str) -> None:
@@ -153,7 +157,7 @@ class Jobs:
             del self._jobs[handle]
 
 
-def _run_into_future(future: "Future[Any]", work: Callable[[], object]) -> None:
+def _run_and_complete_future(future: "Future[Any]", work: Callable[[], object]) -> None:
     try:
         future.set_result(work())
     except BaseException as why:  # noqa: BLE001 - handed to the page that shows the job

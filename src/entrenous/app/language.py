@@ -24,7 +24,7 @@ from entrenous.base.language import (
 __all__ = ["LANGUAGES", "Language", "language_for"]
 
 _FORM_TAG_WITHOUT_AUTOCOMPLETE: Final = '<form autocomplete="off" '
-_PASSWORD_ATTRIBUTE_PATTERN: Final = re.compile(r'autocomplete="(?:new|current)-password"')
+_PASSWORD_AUTOCOMPLETE_PATTERN: Final = re.compile(r'autocomplete="(?:new|current)-password"')
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +84,7 @@ def _make_language(tag: str) -> Language:
 @cache
 def _template_environment(language: Language) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_read_template),
+        loader=jinja2.FunctionLoader(_read_template_without_autofill),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         extensions=["jinja2.ext.i18n"],
@@ -95,7 +95,7 @@ def _template_environment(language: Language) -> jinja2.Environment:
     return environment
 
 
-def _read_template(name: str) -> str:
+def _read_template_without_autofill(name: str) -> str:
     """Return a template's source, with attributes that stop browsers from storing typed text.
 
     Browsers store the fields of a form in their profile, so that they can fill in the form again or
@@ -104,6 +104,6 @@ def _read_template(name: str) -> str:
     person declines. They do not if the password field is marked as a one-time code.
     """
     text = files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
-    return _PASSWORD_ATTRIBUTE_PATTERN.sub(
+    return _PASSWORD_AUTOCOMPLETE_PATTERN.sub(
         'autocomplete="one-time-code"', text.replace("<form ", _FORM_TAG_WITHOUT_AUTOCOMPLETE)
     )

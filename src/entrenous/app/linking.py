@@ -42,7 +42,7 @@ from entrenous.send.fetch import fetch_messages
 
 _MESSAGE_LONG_POLL_S: Final = 5  # a stop is noticed after this time at most
 _POLL_INTERVAL_S: Final = 1.0
-_ANSWER_EFFECT_WAIT_S: Final = 2
+_ANSWER_EFFECT_WAIT_S_MAX: Final = 2
 T = TypeVar("T")
 
 
@@ -66,7 +66,7 @@ class Linking:
     tells whether the new device has written to this device since then.
     """
 
-    is_new = False
+    is_on_new_device = False
 
     def __init__(self, vault: VaultSession, events: ChangeEvents) -> None:
         self._vault, self._events = vault, events
@@ -88,19 +88,19 @@ class Linking:
     def has_new_device_answered(self) -> bool:
         return self.stage is LinkState.LINKED
 
-    def answer(self, given: LinkingAnswer) -> None:
+    def accept_answer(self, given: LinkingAnswer) -> None:
         """Accept the person's answer, or their request to stop."""
         if given is LinkingAnswer.STOP:
             self._stopped = True
         self._answers.put(given)
 
     def stop(self) -> None:
-        self.answer(LinkingAnswer.STOP)
+        self.accept_answer(LinkingAnswer.STOP)
 
-    async def wait_for_effect(self) -> None:
+    async def wait_for_answer_effect(self) -> None:
         """Wait up to two seconds for the effect of the answer, so that the next page shows it."""
         before = (self.stage, self.is_over)
-        for _ in range(_ANSWER_EFFECT_WAIT_S * 20):
+        for _ in range(_ANSWER_EFFECT_WAIT_S_MAX * 20):
             if (self.stage, self.is_over) != before:
                 return
             await asyncio.sleep(0.05)
@@ -149,7 +149,7 @@ class LinkingOnOld(Linking):
             self._set_stage(side.state)
             side = self._confirm_or_reject(side)
             self._set_stage(side.state)
-            self._await_first_message(side)
+            self._await_first_message_and_close(side)
         except EntrenousError as why:
             self._tell_other_device_of_end(side)
             self._mark_ended(why)
@@ -158,7 +158,7 @@ class LinkingOnOld(Linking):
 
     def _confirm_or_reject(self, side: OldDeviceLink) -> OldDeviceLink:
         def poll_other_device() -> None:
-            with _retry_later_if_unreachable():
+            with _pause_if_unreachable():
                 # the other device may end the linking in the meantime
                 self._run_in_vault(partial(_poll_unless_timed_out, side))
 
@@ -173,7 +173,7 @@ class LinkingOnOld(Linking):
 
         return self._run_in_vault(confirm_new_device)
 
-    def _await_first_message(self, side: OldDeviceLink) -> None:
+    def _await_first_message_and_close(self, side: OldDeviceLink) -> None:
         """Wait until the new device, which is on the list now, has sent its first message. That
         message is fetched like any other.
         """
@@ -190,7 +190,7 @@ class LinkingOnOld(Linking):
             while side.state is not state:
                 self._raise_if_stopped()
                 before = side
-                with _retry_later_if_unreachable():
+                with _pause_if_unreachable():
                     side = self._run_in_vault(partial(_poll_unless_timed_out, side))
                     if side == before:
                         courier.wait_for_letter(
@@ -220,7 +220,7 @@ class LinkingOnOld(Linking):
 
 
 @contextlib.contextmanager
-def _retry_later_if_unreachable() -> Iterator[None]:
+def _pause_if_unreachable() -> Iterator[None]:
     """If a relay does not answer, wait briefly instead of failing. The caller asks again until the
     linking times out.
     """
@@ -243,7 +243,7 @@ def _name_of_new_device(side: OldDeviceLink, device: Device) -> str:
 class LinkingOnNew(Linking):
     """The new device's side: this device becomes one of the person's devices."""
 
-    is_new = True
+    is_on_new_device = True
 
     def start(self, code: str, name: str | None, passphrase: Secret) -> None:
         """Start linking. ``name`` is the person's name for this device."""
@@ -274,7 +274,7 @@ class LinkingOnNew(Linking):
         while side.state is not state:
             self._raise_if_stopped()
             self._set_stage(side.state)
-            with _retry_later_if_unreachable():
+            with _pause_if_unreachable():
                 before, side = side, poll_new_device(side, device)
                 if side == before:
                     device.courier.wait_for_letter(

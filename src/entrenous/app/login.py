@@ -29,7 +29,7 @@ class Login:
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(_LOGIN_TOKEN_BYTES))
     #: The answers about what happened, by question. A case, once opened, stores them instead.
     answers: dict[str, str] = field(default_factory=dict)
-    _set_aside: dict[str, str] = field(default_factory=dict)
+    _hidden_answers: dict[str, str] = field(default_factory=dict)
 
     def redeem_link(self, link: str) -> str | None:
         """Return the session cookie if ``link`` is correct and has not been used before."""
@@ -81,24 +81,24 @@ class Login:
         """Hide the answers until :meth:`restore_answers` is called. Call this when the app is
         locked.
         """
-        self._set_aside |= self.answers
+        self._hidden_answers |= self.answers
         self.answers.clear()
 
     @property
     def has_hidden_answers(self) -> bool:
-        return bool(self._set_aside)
+        return bool(self._hidden_answers)
 
     def restore_answers(self) -> None:
         """Restore the hidden answers; newer answers take precedence."""
-        for question, answer in self._set_aside.items():
+        for question, answer in self._hidden_answers.items():
             self.answers.setdefault(question, answer)
-        self._set_aside.clear()
+        self._hidden_answers.clear()
 
     def forget_answers(self) -> None:
         self.answers.clear()
-        self._set_aside.clear()
+        self._hidden_answers.clear()
 
-    def forget_all(self) -> None:
+    def forget_input_and_handles(self) -> None:
         """Forget everything typed and every handle."""
         self.forget_answers()
         self._key = secrets.token_bytes(_LOGIN_TOKEN_BYTES)

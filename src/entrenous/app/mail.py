@@ -30,7 +30,7 @@ _REQUESTS_BETWEEN_FETCHES: Final = 6
 
 class MailWatch:
     """Keeps the inbox up to date. ``problem`` is the error of the last fetch, if it failed;
-    ``others`` are the errors met when messages were sent to other people's relays.
+    ``other_relay_problems`` are the errors met when messages were sent to other people's relays.
     """
 
     def __init__(self, settings: Settings, vault: VaultSession, events: ChangeEvents) -> None:
@@ -38,7 +38,7 @@ class MailWatch:
         self.settings = settings
         self._closed = threading.Event()
         self.problem: EntrenousError | None = None
-        self.others: tuple[EntrenousError, ...] = ()
+        self.other_relay_problems: tuple[EntrenousError, ...] = ()
 
     def start(self) -> None:
         """Start watching, once the vault is unlocked."""
@@ -49,14 +49,14 @@ class MailWatch:
         """Stop watching. A running request is not interrupted."""
         self._closed.set()
 
-    def fetch_after(self, seconds: float) -> None:
+    def send_and_fetch_after(self, seconds: float) -> None:
         """After this many seconds, send waiting messages and fetch new ones, if the vault is
         unlocked then.
         """
 
         def fetch_if_unlocked() -> None:
             with contextlib.suppress(VaultLocked):
-                self._vault.run(self._fetch)
+                self._vault.run(self._fetch_and_record_problems)
 
         timer = threading.Timer(seconds, fetch_if_unlocked)
         timer.daemon = True
@@ -67,13 +67,13 @@ class MailWatch:
             home = self._vault.run(_own_mailbox).result()
             with open_courier(self.settings) as courier:
                 while not closed.is_set():
-                    self._vault.run(self._fetch).result()
+                    self._vault.run(self._fetch_and_record_problems).result()
                     self._query_copy_states(courier)
                     self._wait_for_news(home, courier, closed)
 
-    def _fetch(self, device: Device) -> None:
+    def _fetch_and_record_problems(self, device: Device) -> None:
         try:
-            self.others = fetch_messages(device).problems
+            self.other_relay_problems = fetch_messages(device).problems
             self.problem = None
         except DeviceWithoutRelay:
             raise
@@ -94,7 +94,7 @@ class MailWatch:
         self, home: MailboxAddress, courier: Courier, closed: threading.Event
     ) -> None:
         requests, seconds = _REQUESTS_BETWEEN_FETCHES, WAKE_REQUEST_S
-        if self.others:
+        if self.other_relay_problems:
             requests, seconds = 1, min(WAKE_REQUEST_S, self._retry_wait_s())
         for _ in range(requests):
             if closed.is_set():

@@ -36,8 +36,8 @@ class NoDesktopMenu(Refused):
     """
 
 
-def add_to_menu(*, quiet: bool) -> Path:
-    """Write the entry and its icon for this user; ``quiet`` gives the entry a neutral name.
+def add_to_menu(*, neutral_name: bool) -> Path:
+    """Write the entry and its icon for this user; ``neutral_name`` gives the entry a neutral name.
 
     Returns the entry's path. Raises NoDesktopMenu, OSError.
     """
@@ -45,7 +45,7 @@ def add_to_menu(*, quiet: bool) -> Path:
     icon = files("entrenous.app").joinpath("static", "icon.svg").read_bytes()
     for place, data in (
         (_MENU_ICON_PATH, icon),
-        (_MENU_ENTRY_PATH, _menu_entry_text(quiet=quiet).encode()),
+        (_MENU_ENTRY_PATH, _menu_entry_text(neutral_name=neutral_name).encode()),
     ):
         (folder / place).parent.mkdir(parents=True, exist_ok=True)
         (folder / place).write_bytes(data)
@@ -63,13 +63,14 @@ def remove_from_menu() -> bool:
     return was_there
 
 
-def _menu_entry_text(*, quiet: bool) -> str:
+def _menu_entry_text(*, neutral_name: bool) -> str:
     words = [sys.executable, "-m", "entrenous", "app"]
     command = " ".join(f'"{word.translate(_EXEC_ESCAPES)}"' for word in words).replace("%", "%%")
     # Escape backslashes again: Exec has its own quoting within the value (Desktop Entry 1.5,
     # section 4).
     return _MENU_ENTRY_TEMPLATE.format(
-        name=_NEUTRAL_ENTRY_NAME if quiet else _ENTRY_NAME, command=command.replace("\\", "\\\\")
+        name=_NEUTRAL_ENTRY_NAME if neutral_name else _ENTRY_NAME,
+        command=command.replace("\\", "\\\\"),
     )
 
 

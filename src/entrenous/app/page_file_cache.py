@@ -33,11 +33,12 @@ class PageFile:
 class PageFileCache:
     """A cache of files for pages. When it is full, the least recently used files are dropped.
 
-    ``kinds`` maps the name of each message that a page has shown to the kinds of its files.
+    ``kinds_by_message`` maps the name of each message that a page has shown to the kinds of its
+    files.
     """
 
     def __init__(self) -> None:
-        self.kinds = dict[str, tuple[str, ...]]()
+        self.kinds_by_message = dict[str, tuple[str, ...]]()
         self._kept: OrderedDict[PageFileKey, PageFile] = OrderedDict()
         self._pool: DecoderPool | None = None
         self._lock = threading.Lock()
@@ -64,17 +65,17 @@ class PageFileCache:
             while sum(len(one.data) for one in self._kept.values()) > _PAGE_FILE_CACHE_BYTES_MAX:
                 self._kept.popitem(last=False)
 
-    def forget_message(self, message: str) -> None:
-        """Forget the files of one message."""
+    def forget_files_of(self, owner: str) -> None:
+        """Forget the files of a message, case or draft file, given its id."""
         with self._lock:
-            self.kinds.pop(message, None)
-            for key in [one for one in self._kept if one[1] == message]:
+            self.kinds_by_message.pop(owner, None)
+            for key in [one for one in self._kept if one[1] == owner]:
                 del self._kept[key]
 
     def forget_all(self) -> None:
         """Forget every file, and end the decoder processes. Call this when the app is locked."""
         with self._lock:
-            self.kinds.clear()
+            self.kinds_by_message.clear()
             self._kept.clear()
             pool, self._pool = self._pool, None
         if pool is not None:

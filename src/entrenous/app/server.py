@@ -22,7 +22,7 @@ from entrenous.app.jobs import ChangeEvents, Jobs
 from entrenous.app.login import Login
 from entrenous.app.mail import MailWatch
 from entrenous.app.page_file_cache import PageFileCache
-from entrenous.app.pages.archives import ARCHIVE_FILE, delete_archive
+from entrenous.app.pages.archives import ARCHIVE_FILE_NAME, delete_archive
 from entrenous.app.preferences import ICON_NAMES, read_preferences
 from entrenous.app.vault_session import VaultSession
 from entrenous.app.web import (
@@ -95,7 +95,7 @@ def _make_state(settings: Settings, login: Login, events: ChangeEvents) -> AppSt
         state.warnings.clear()
         login.forget_handles()
         index.clear()
-        jobs.forget_results()
+        jobs.keep_only_running_vault_jobs()
         events.publish()
 
     # The answers are hidden at once. The rest is cleared later, when no running work can add to it.
@@ -105,7 +105,9 @@ def _make_state(settings: Settings, login: Login, events: ChangeEvents) -> AppSt
         clear_after_lock,
     )
     preferences = read_preferences(settings.home)
-    delete_archive(settings.home / ARCHIVE_FILE)  # a process that was killed may have left the file
+    delete_archive(
+        settings.home / ARCHIVE_FILE_NAME
+    )  # a process that was killed may have left the file
     state = AppState(
         settings, vault, login, events, jobs, mail, preferences, page_files=page_files, cases=index
     )

@@ -63,10 +63,10 @@ class VaultSession:
         self._work: queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]] | None = None
         self._thread: threading.Thread | None = None
         self._touched_at = 0.0
-        self._ends: list[Callable[[], None]] = []
+        self._lock_callbacks: list[Callable[[], None]] = []
         self._guard = threading.Lock()
         # number of times locked; if it grows during an unlock, the vault is not opened
-        self._locks = 0
+        self._lock_count = 0
 
     @property
     def is_open(self) -> bool:
@@ -110,21 +110,21 @@ class VaultSession:
         """Restart the idle timer."""
         self._touched_at = time.monotonic()
 
-    def stop_if_locked(self) -> None:
+    def raise_if_locked(self) -> None:
         """Raise StoppedByLock if the vault was locked; long work calls this between its steps."""
         if self._work is None:
             raise StoppedByLock
 
     def call_at_lock(self, end: Callable[[], None]) -> None:
         """Register ``end`` to be called on locking, so that work that waits for something ends."""
-        self._ends.append(end)
+        self._lock_callbacks.append(end)
 
     def lock(self, *, wait: bool = False) -> None:
         """Accept no more work, and close the vault as soon as running work releases it."""
         with self._guard:
             was_open, self._work = self._work is not None, None
-            self._locks += 1
-            ends, self._ends = self._ends, []
+            self._lock_count += 1
+            ends, self._lock_callbacks = self._lock_callbacks, []
         if was_open:
             self.on_lock()
         for end in ends:
@@ -137,12 +137,12 @@ class VaultSession:
         self, enter: Callable[[], AbstractContextManager[tuple[Device, UnlockedVault]]]
     ) -> Future[None]:
         opened: Future[None] = Future()
-        before, locks = self._thread, self._locks
+        before, lock_count = self._thread, self._lock_count
 
         def wait_then_open() -> None:
             if before is not None:
                 before.join()  # the thread before this one may still be closing the vault
-            self._open_and_serve(enter, opened, locks)
+            self._open_and_serve(enter, opened, lock_count)
 
         self._thread = threading.Thread(target=wait_then_open, daemon=True)
         self._thread.start()
@@ -152,12 +152,12 @@ class VaultSession:
         self,
         enter: Callable[[], AbstractContextManager[tuple[Device, UnlockedVault]]],
         opened: Future[None],
-        locks: int,
+        lock_count: int,
     ) -> None:
         work = queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]()
         try:
             with enter() as (device, self.unlocked):
-                self._accept_work(work, locks)
+                self._start_accepting_work(work, lock_count)
                 self.on_open()
                 opened.set_result(None)
                 self._serve_until_locked(work, device)
@@ -166,14 +166,16 @@ class VaultSession:
                 opened.set_exception(why)
         finally:
             self.unlocked = None
-            self._refuse_remaining_work(work)
+            self._refuse_rest_and_notify_close(work)
 
-    def _accept_work(
-        self, work: "queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]", locks: int
+    def _start_accepting_work(
+        self,
+        work: "queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]",
+        lock_count: int,
     ) -> None:
         """Accept work; raises VaultLocked if the session was locked during the unlock."""
         with self._guard:
-            if self._locks != locks:
+            if self._lock_count != lock_count:
                 raise VaultLocked
             self._work = work
         self.touch()
@@ -187,9 +189,9 @@ class VaultSession:
                 return
             with contextlib.suppress(queue.Empty):
                 work_of_page, future = work.get(timeout=_POLL_INTERVAL_S)
-                _run_into_future(work_of_page, future, device)
+                _run_and_complete_future(work_of_page, future, device)
 
-    def _refuse_remaining_work(
+    def _refuse_rest_and_notify_close(
         self, work: "queue.SimpleQueue[tuple[Callable[[Device], Any], Future[Any]]]"
     ) -> None:
         with self._guard:
@@ -210,7 +212,9 @@ def _call_in_context(
     return context.run(work, device)
 
 
-def _run_into_future(work: Callable[[Device], Any], future: Future[Any], device: Device) -> None:
+def _run_and_complete_future(
+    work: Callable[[Device], Any], future: Future[Any], device: Device
+) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:

@@ -133,14 +133,14 @@ def job_result(request: Request, kind: type[T]) -> T:
     return result
 
 
-def kept_form(request: Request) -> FormData:
+def take_kept_form(request: Request) -> FormData:
     """Return the input of this page from before the vault locked, or an empty form."""
     return state_of(request).login.take_form(request.url.path) or FormData()
 
 
 def posted_or_kept_form(request: Request) -> FormData:
-    """Return the form that this request posted, or else what :func:`kept_form` returns."""
-    return posted_form(request) or kept_form(request)
+    """Return the form that this request posted, or else what :func:`take_kept_form` returns."""
+    return posted_form(request) or take_kept_form(request)
 
 
 def redirect_to(request: Request, name: str, **parts: object) -> Response:

@@ -49,7 +49,7 @@ _SENTENCE_WORDS_MIN: Final = 3
 _PURPOSE_PATTERN: Final = re.compile(r"(?:To|For|Para|Um|Für) [^,;:]*$")
 
 
-def without_command_texts(texts: Iterable[str]) -> tuple[str, ...]:
+def texts_without_commands(texts: Iterable[str]) -> tuple[str, ...]:
     """Return texts without commands, and leave out texts that consist only of commands."""
     cut = map(without_commands, filter(None, texts))
     return tuple(text for text in cut if not _COMMAND_PATTERN.search(text))
@@ -84,7 +84,7 @@ _WHOLE_COMMAND_PATTERN: Final = re.compile(r"\bentrenous [a-z].*?(?=\.(?:\s|$)|;
 
 
 @dataclass(frozen=True, slots=True)
-class NextPage:
+class NextStepPage:
     """The next step in words, and the route name of its page, or "".
 
     ``number`` is the number of a notice, ``route`` is the legal route for which to draft a notice,
@@ -116,7 +116,7 @@ _NOTICE_OPTION_PATTERN: Final = re.compile(r"--(?:sent|supplied) (\d+)")
 _SIGHTING_OPTION_PATTERN: Final = re.compile(r"--sighting (\d+)")
 
 
-def page_for_step(step: str, case: CaseName) -> NextPage:
+def page_for_step(step: str, case: CaseName) -> NextStepPage:
     """Return the page for a step, which may name a command.
 
     >>> page_for_step("Note it: entrenous case notice case-owl --sent 2", "case-owl").number
@@ -124,11 +124,11 @@ def page_for_step(step: str, case: CaseName) -> NextPage:
     """
     words, command = without_commands(step), first_command_in(step)
     if notice := _NOTICE_OPTION_PATTERN.search(command):
-        return NextPage(words, "letter", number=int(notice[1]))
+        return NextStepPage(words, "letter", number=int(notice[1]))
     if route := _ROUTE_OPTION_PATTERN.search(command):
         told = _SIGHTING_OPTION_PATTERN.search(command)
         sighting = int(told[1]) if told else 0
-        return NextPage(words, "case_routes", route=route[1], sighting=sighting)
+        return NextStepPage(words, "case_routes", route=route[1], sighting=sighting)
     typed = command.removeprefix("entrenous ").replace(f" {case}", "")
     page = next((page for begin, page in _PAGE_BY_COMMAND_START if typed.startswith(begin)), "")
-    return NextPage(words, page)
+    return NextStepPage(words, page)

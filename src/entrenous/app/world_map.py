@@ -12,14 +12,14 @@ from typing import Any, Final
 import msgspec
 
 Point = tuple[float, float]
-Ring = tuple[Point, ...]
+Polyline = tuple[Point, ...]
 _HALF_WIDTH_DEGREES, _HALF_HEIGHT_DEGREES = 36.0, 22.0  # degrees around the place
 # the land is drawn three times with these offsets, so that it continues on both sides
 _LONGITUDE_OFFSETS: Final = (-360.0, 0.0, 360.0)
-_UNITS_PER_DEGREE: Final = 10.0  # drawing units per degree
+_SVG_UNITS_PER_DEGREE: Final = 10.0  # drawing units per degree
 
 
-def map_around(latitude: float, longitude: float) -> str:
+def svg_land_path_around(latitude: float, longitude: float) -> str:
     """Return the SVG path data of the land around a place, for ``viewBox="0 0 720 440"``. The place
     is in the middle; near a pole, the part of the map beyond the pole stays empty.
     """
@@ -35,11 +35,13 @@ def map_around(latitude: float, longitude: float) -> str:
 
 def _svg_path(ring: Sequence[Point]) -> str:
     from_corner = ((x + _HALF_WIDTH_DEGREES, y + _HALF_HEIGHT_DEGREES) for x, y in ring)
-    points = (f"{x * _UNITS_PER_DEGREE:.0f} {y * _UNITS_PER_DEGREE:.0f}" for x, y in from_corner)
+    points = (
+        f"{x * _SVG_UNITS_PER_DEGREE:.0f} {y * _SVG_UNITS_PER_DEGREE:.0f}" for x, y in from_corner
+    )
     return f"M{'L'.join(points)}Z"
 
 
-def _clip_to_map(ring: Ring) -> Sequence[Point]:
+def _clip_to_map(ring: Polyline) -> Sequence[Point]:
     """Return the part of a polygon inside the map. The polygon is clipped at each side in turn
     (Sutherland and Hodgman, 1974).
     """
@@ -69,7 +71,7 @@ def _clip_at_side(ring: Sequence[Point], axis: int, limit: float, sign: float) -
 
 
 @cache
-def _land_outlines() -> tuple[Ring, ...]:
+def _land_outlines() -> tuple[Polyline, ...]:
     """Return the outlines of all land, as longitude and latitude in degrees."""
     data = files(__package__).joinpath("land", "land-110m.json").read_bytes()
     topology: dict[str, Any] = msgspec.json.decode(data)
@@ -82,7 +84,7 @@ def _land_outlines() -> tuple[Ring, ...]:
     return tuple(_join_arcs(outline, arcs) for polygon in polygons for outline in polygon)
 
 
-def _decode_arcs(topology: dict[str, Any]) -> list[Ring]:
+def _decode_arcs(topology: dict[str, Any]) -> list[Polyline]:
     """Decode the arcs, which are stored as differences of whole numbers (TopoJSON 1.0, 2.1.3)."""
     (across, along), (left, low) = (
         topology["transform"]["scale"],
@@ -99,7 +101,7 @@ def _decode_arcs(topology: dict[str, Any]) -> list[Ring]:
     return found
 
 
-def _join_arcs(outline: Sequence[int], arcs: Sequence[Ring]) -> Ring:
+def _join_arcs(outline: Sequence[int], arcs: Sequence[Polyline]) -> Polyline:
     """Join arcs to a ring. A negative number means an arc in reverse; consecutive arcs share a
     point.
     """

@@ -242,9 +242,11 @@ FILES_PREFIX: Final = "files/"
 INDEX_BYTES_MAX: Final = 64 * 1024**2
 RECORD_BYTES_MAX: Final = 128 * 1024**2
 FILE_BYTES_MAX: Final = 8 * 1024**3 - 1
-_BLOCK_BYTES: Final = 512
-_SEGMENT_PATTERN: Final = r"(?!\.)[A-Za-z0-9._-]{1,80}"
-_NAME_PATTERN: Final = re.compile(rf"{_SEGMENT_PATTERN}/{_SEGMENT_PATTERN}(?:/{_SEGMENT_PATTERN})?")
+_TAR_BLOCK_BYTES: Final = 512
+_NAME_SEGMENT_PATTERN: Final = r"(?!\.)[A-Za-z0-9._-]{1,80}"
+_PART_NAME_PATTERN: Final = re.compile(
+    rf"{_NAME_SEGMENT_PATTERN}/{_NAME_SEGMENT_PATTERN}(?:/{_NAME_SEGMENT_PATTERN})?"
+)
 _SHA256_HEX_PATTERN: Final = re.compile(r"[0-9a-f]{64}")
 _UNIX_SECONDS_MAX: Final = 253_402_300_799  # the last second of the year 9999
 
@@ -272,7 +274,7 @@ def write_index(index: ArchiveIndex) -> bytes:
         TooMuchForArchive: a part, or the index itself, is larger than readers accept.
         ValueError: a field has a value that readers refuse.
     """
-    if any(part.size > _part_bytes_max(part.name) for part in index.parts):
+    if any(part.size > _size_limit_of_part(part.name) for part in index.parts):
         raise TooMuchForArchive
     parts = [(part.name, part.size, part.sha256.hex()) for part in index.parts]
     person = None if index.person is None else index.person.hex()
@@ -314,12 +316,12 @@ def tar_header(name: str, size: int) -> bytes:
 
 def tar_padding(size: int) -> bytes:
     """Return the padding after a file of this size."""
-    return bytes(-size % _BLOCK_BYTES)
+    return bytes(-size % _TAR_BLOCK_BYTES)
 
 
 def tar_end() -> bytes:
     """Return the end mark after the last file."""
-    return bytes(2 * _BLOCK_BYTES)
+    return bytes(2 * _TAR_BLOCK_BYTES)
 
 
 def tar_entries(untrusted_reader: BinaryIO) -> Iterator[TarEntry]:
@@ -330,7 +332,7 @@ def tar_entries(untrusted_reader: BinaryIO) -> Iterator[TarEntry]:
         BadArchive: something is not a regular file or a folder, a header is damaged, or the tar
             ends early.
     """
-    while any(block := _read_exactly(untrusted_reader, _BLOCK_BYTES)):
+    while any(block := _read_exactly(untrusted_reader, _TAR_BLOCK_BYTES)):
         info = _parse_tar_header(block)
         if info.type == tarfile.DIRTYPE and not info.size:
             continue
@@ -342,7 +344,7 @@ def tar_entries(untrusted_reader: BinaryIO) -> Iterator[TarEntry]:
             pass
         if content.left:
             raise BadArchive
-        _read_exactly(untrusted_reader, -info.size % _BLOCK_BYTES)
+        _read_exactly(untrusted_reader, -info.size % _TAR_BLOCK_BYTES)
 
 
 def _parse_tar_header(block: bytes) -> tarfile.TarInfo:
@@ -372,13 +374,13 @@ def _refuse_invalid_parts(parts: tuple[ArchivePart, ...]) -> None:
     if files != sorted(files):  # records come first, so that the files they name are known
         raise BadArchive
     for part in parts:
-        if not _NAME_PATTERN.fullmatch(part.name) or not 0 <= part.size <= _part_bytes_max(
+        if not _PART_NAME_PATTERN.fullmatch(part.name) or not 0 <= part.size <= _size_limit_of_part(
             part.name
         ):
             raise BadArchive
 
 
-def _part_bytes_max(name: str) -> int:
+def _size_limit_of_part(name: str) -> int:
     """Return the maximum size in bytes of a part with this name."""
     return FILE_BYTES_MAX if name.startswith(FILES_PREFIX) else RECORD_BYTES_MAX
 

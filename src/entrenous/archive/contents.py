@@ -34,15 +34,15 @@ PROTECTIONS_FOLDER: Final = "protections"
 PROTECTION_TABLE: Final = "protection"
 RECEIPT_COVERAGE_FOLDER: Final = "covered"
 RECEIPTS_FOLDER: Final = "receipts"
-RECEIPT_CARDS_FOLDER: Final = "receipt-cards"
+RECEIPT_KEY_BUNDLES_FOLDER: Final = "receipt-cards"
 #: Tables of the vault that prove whose copy has which mark, by folder of the archive. They are
 #: copied unchanged.
 PROOF_TABLES_BY_FOLDER: Final[Mapping[str, str]] = {
     RECEIPT_COVERAGE_FOLDER: RECEIPT_COVERAGE,
     RECEIPTS_FOLDER: RECEIPT,
-    RECEIPT_CARDS_FOLDER: RECEIPT_KEY_BUNDLE,
+    RECEIPT_KEY_BUNDLES_FOLDER: RECEIPT_KEY_BUNDLE,
 }
-RECORD_TYPES: Final[Mapping[str, type[Any]]] = {
+RECORD_TYPE_BY_FOLDER: Final[Mapping[str, type[Any]]] = {
     CONTACTS_FOLDER: Contact,
     DEVICE_LISTS_FOLDER: KnownList,
     CIRCLES_FOLDER: Circle,
@@ -57,7 +57,7 @@ RECORD_TYPES: Final[Mapping[str, type[Any]]] = {
     RECEIPTS_FOLDER: ProvenReceipt,
 }
 # folders whose records are not instances of a class, but bytes in other formats
-RAW_FOLDERS: Final = (FILE_KEYS_FOLDER, PICTURE_RECORDS_FOLDER, RECEIPT_CARDS_FOLDER)
+RAW_RECORD_FOLDERS: Final = (FILE_KEYS_FOLDER, PICTURE_RECORDS_FOLDER, RECEIPT_KEY_BUNDLES_FOLDER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from entrenous.archive.archive_format import (
     encrypting_writer,
 )
 from entrenous.archive.read_archive import import_opened_archive
-from entrenous.archive.write_archive import ReportProgress, write_archive
+from entrenous.archive.write_archive import ReportBytesDone, write_archive_tar
 from entrenous.base.files import (
     ensure_empty_folder,
     translate_folder_errors,
@@ -40,7 +40,7 @@ _KEY_FILE_BYTES_MAX: Final = 128 * 1024
 
 
 def export_archive(
-    out: Path, passphrase: Secret, device: Device, progress: ReportProgress
+    out: Path, passphrase: Secret, device: Device, progress: ReportBytesDone
 ) -> ExportReport:
     """Write this device's archive into a new or empty folder.
 
@@ -53,7 +53,7 @@ def export_archive(
     with translate_folder_errors(out):
         ensure_empty_folder(out)
         try:
-            written = _write_to_folder(out / TAR_FILE_NAME, key, device, progress)
+            written = _write_encrypted_tar(out / TAR_FILE_NAME, key, device, progress)
             noise = device.dice.token(PASSPHRASE_FILE_RANDOM_BYTES)
             write_private(out / KEY_FILE_NAME, encrypt_key(key, passphrase, noise))
         except BaseException:
@@ -63,7 +63,7 @@ def export_archive(
 
 
 def import_archive(
-    folder: Path, passphrase: Secret, device: Device, progress: ReportProgress
+    folder: Path, passphrase: Secret, device: Device, progress: ReportBytesDone
 ) -> ImportReport:
     """Import what is in an archive and not yet on this device.
 
@@ -84,8 +84,8 @@ def import_archive(
             raise ArchiveNotFound(path=folder) from None
 
 
-def export_to_file(
-    path: Path, passphrase: Secret, device: Device, progress: ReportProgress
+def export_archive_to_zip(
+    path: Path, passphrase: Secret, device: Device, progress: ReportBytesDone
 ) -> ExportReport:
     """Write this device's archive into one ZIP file, for a browser to save.
 
@@ -103,7 +103,7 @@ def export_to_file(
                 zip_file.open(ZipInfo(TAR_FILE_NAME), "w", force_zip64=True) as part,
                 encrypting_writer(key, cast("BinaryIO", part)) as sealed,
             ):
-                reports.append(write_archive(sealed, device, progress))
+                reports.append(write_archive_tar(sealed, device, progress))
             noise = device.dice.token(PASSPHRASE_FILE_RANDOM_BYTES)
             zip_file.writestr(ZipInfo(KEY_FILE_NAME), encrypt_key(key, passphrase, noise))
 
@@ -112,10 +112,10 @@ def export_to_file(
     return reports[0]
 
 
-def import_from_file(
-    untrusted_file: BinaryIO, passphrase: Secret, device: Device, progress: ReportProgress
+def import_archive_from_zip(
+    untrusted_file: BinaryIO, passphrase: Secret, device: Device, progress: ReportBytesDone
 ) -> ImportReport:
-    """Import an archive in one file, as :func:`export_to_file` makes it.
+    """Import an archive in one file, as :func:`export_archive_to_zip` makes it.
 
     Raises:
         NotAnArchive, WrongArchivePassphrase, BadArchive, DamagedArchive, DiskFull: nothing was
@@ -140,14 +140,14 @@ def import_from_file(
         raise NotAnArchive from None
 
 
-def _write_to_folder(
-    path: Path, key: Secret, device: Device, progress: ReportProgress
+def _write_encrypted_tar(
+    path: Path, key: Secret, device: Device, progress: ReportBytesDone
 ) -> ExportReport:
     reports: list[ExportReport] = []
 
     def write_tar(file: object) -> None:
         with encrypting_writer(key, file) as sealed:  # type: ignore[arg-type]
-            reports.append(write_archive(sealed, device, progress))
+            reports.append(write_archive_tar(sealed, device, progress))
 
     write_private_with(path, write_tar)
     return reports[0]

@@ -27,8 +27,8 @@ from entrenous.archive.contents import (
     DEVICE_LISTS_FOLDER,
     PROTECTION_TABLE,
     PROTECTIONS_FOLDER,
-    RAW_FOLDERS,
-    RECORD_TYPES,
+    RAW_RECORD_FOLDERS,
+    RECORD_TYPE_BY_FOLDER,
     ArchiveRecord,
     archived_files_of,
     records_in,
@@ -36,12 +36,12 @@ from entrenous.archive.contents import (
 from entrenous.archive.take_records import (
     PLACEHOLDER_NAME,
     import_cases,
-    import_ledger,
-    import_received,
-    import_sent_copies,
+    import_received_messages,
+    import_sent_copies_and_receipts,
+    import_sent_messages,
     import_traces,
 )
-from entrenous.archive.write_archive import ReportProgress, own_person_id
+from entrenous.archive.write_archive import ReportBytesDone, own_person_id
 from entrenous.base.errors import BadRecord
 from entrenous.base.identifiers import ID_BYTES, BlobId, PersonId
 from entrenous.crypto.hashing import HashingReader, sha256
@@ -75,9 +75,9 @@ def import_records(
         BadArchive: two records contradict each other.
     """
     people, in_circles = _import_people(items, device), _import_circles(items, device)
-    ledger = import_ledger(items, device)
-    import_sent_copies(items, device)
-    received, cases = import_received(items, device), import_cases(items, device)
+    ledger = import_sent_messages(items, device)
+    import_sent_copies_and_receipts(items, device)
+    received, cases = import_received_messages(items, device), import_cases(items, device)
     report = ImportReport(
         made_at,
         people=people,
@@ -154,7 +154,7 @@ def _import_protections(items: Sequence[ArchiveRecord], device: Device) -> int:
 
 
 def import_opened_archive(
-    opened: AbstractContextManager[BinaryIO], device: Device, progress: ReportProgress
+    opened: AbstractContextManager[BinaryIO], device: Device, progress: ReportBytesDone
 ) -> ImportReport:
     """Import everything in an archive that is not yet on this device.
 
@@ -180,7 +180,7 @@ class _ArchiveImport:
     """One pass over a tar: records first, then the files that the new records name."""
 
     device: Device
-    progress: ReportProgress
+    progress: ReportBytesDone
     done: int = 0
     stored_files: list[BlobId] = field(default_factory=list)
 
@@ -194,18 +194,20 @@ class _ArchiveImport:
             self._report_progress(part, index)
         # looked up before the import adds these people
         made_by = _name_of_maker(index.person, self.device)
-        taken = import_records(items, index.made_at, self.device)
+        imported = import_records(items, index.made_at, self.device)
         for part in index.parts[len(named) :]:
-            self._import_file(_expect_entry(entries, part), part, taken)
+            self._check_file_and_import_if_new(_expect_entry(entries, part), part, imported)
             self._report_progress(part, index)
         if next(entries, None) is not None:
             raise BadArchive
-        return replace(taken.report, person=index.person, made_by=made_by)
+        return replace(imported.report, person=index.person, made_by=made_by)
 
-    def _import_file(self, entry: TarEntry, part: ArchivePart, taken: ImportedRecords) -> None:
+    def _check_file_and_import_if_new(
+        self, entry: TarEntry, part: ArchivePart, imported: ImportedRecords
+    ) -> None:
         blob, hashing = _parse_blob_id(part.name), HashingReader(entry.content)
-        reader, sealed = cast("BinaryIO", hashing), blob in taken.sealed
-        if blob in taken.files and self.device.vault.store_file_as(blob, reader, sealed=sealed):
+        reader, sealed = cast("BinaryIO", hashing), blob in imported.sealed
+        if blob in imported.files and self.device.vault.store_file_as(blob, reader, sealed=sealed):
             self.stored_files.append(blob)
         if hashing.hash_to_end() != part.sha256:
             raise DamagedArchive(name=part.name)
@@ -242,15 +244,15 @@ def _parse_record_entry(entry: TarEntry, part: ArchivePart) -> ArchiveRecord:
         raise DamagedArchive(name=part.name)
     folder, _, key = part.name.partition("/")
     return ArchiveRecord(
-        folder, key, data if folder in RAW_FOLDERS else _parse_record(folder, data), data
+        folder, key, data if folder in RAW_RECORD_FOLDERS else _parse_record(folder, data), data
     )
 
 
 def _parse_record(folder: str, data: bytes) -> Any:
-    if folder not in RECORD_TYPES:
+    if folder not in RECORD_TYPE_BY_FOLDER:
         raise BadArchive
     try:
-        return unpack(RECORD_TYPES[folder], data)
+        return unpack(RECORD_TYPE_BY_FOLDER[folder], data)
     except BadRecord:
         raise BadArchive from None
 

@@ -16,8 +16,8 @@ from entrenous.archive.contents import (
     ERASED_CASE_TABLE,
     LEDGER_FOLDER,
     PICTURE_RECORDS_FOLDER,
-    RECEIPT_CARDS_FOLDER,
     RECEIPT_COVERAGE_FOLDER,
+    RECEIPT_KEY_BUNDLES_FOLDER,
     RECEIPTS_FOLDER,
     RECEIVED_FOLDER,
     SENT_COPIES_FOLDER,
@@ -66,23 +66,25 @@ def import_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
         known = SEALED_COPY_TABLE.has(item.key, device.vault)
         if known and not RECEIPT_COVERAGE_TABLE.has(item.key, device.vault):
             device.vault.put(RECEIPT_COVERAGE, item.key, item.data)
-    cards = {item.key: item.data for item in records_in(RECEIPT_CARDS_FOLDER, items)}
-    people = _verified_people(cards)
+    key_bundles = {item.key: item.data for item in records_in(RECEIPT_KEY_BUNDLES_FOLDER, items)}
+    people = _verified_people_by_head(key_bundles)
     for item in records_in(RECEIPTS_FOLDER, items):
         key, receipt = item.key.replace("/", " "), item.decoded
         if not RECEIPT_TABLE.has(key, device.vault) and _is_valid_receipt(
             key, receipt, people, device
         ):
             device.vault.put(RECEIPT, key, item.data)
-            device.vault.put(RECEIPT_KEY_BUNDLE, receipt.head.hex(), cards[receipt.head.hex()])
+            device.vault.put(
+                RECEIPT_KEY_BUNDLE, receipt.head.hex(), key_bundles[receipt.head.hex()]
+            )
 
 
-def _verified_people(cards: Mapping[str, bytes]) -> Mapping[bytes, Person]:
+def _verified_people_by_head(key_bundles: Mapping[str, bytes]) -> Mapping[bytes, Person]:
     """Return the people whose devices may have signed receipts, by the head of their device
     list.
     """
     people = dict[bytes, Person]()
-    for head, untrusted in cards.items():
+    for head, untrusted in key_bundles.items():
         with suppress(EntrenousError):
             person = verify_key_bundle(read_key_bundle(untrusted))
             if person.head.hex() == head:
@@ -117,7 +119,7 @@ def _is_valid_receipt(
 
 
 PLACEHOLDER_NAME: Final = "somebody"  # replaces a name that is not valid
-_PICTURE_RECORD_KEY: Final = re.compile(r"([0-9a-f]{32})/([0-9]{4})")
+_PICTURE_RECORD_KEY_PATTERN: Final = re.compile(r"([0-9a-f]{32})/([0-9]{4})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class ImportedSentMessages:
     names: Mapping[MessageName, MessageName]
 
 
-def import_ledger(items: Sequence[ArchiveRecord], device: Device) -> ImportedSentMessages:
+def import_sent_messages(items: Sequence[ArchiveRecord], device: Device) -> ImportedSentMessages:
     """Import messages that were sent, or only marked to be sent by other means, and the features of
     their pictures.
     """
@@ -160,7 +162,7 @@ def _import_picture_records(
     """
     pictures = {message.id: len(message.pictures) for message in new}
     for item in records_in(PICTURE_RECORDS_FOLDER, items):
-        match = _PICTURE_RECORD_KEY.fullmatch(item.key)
+        match = _PICTURE_RECORD_KEY_PATTERN.fullmatch(item.key)
         if match is None:
             continue
         message, position = MessageId(bytes.fromhex(match[1])), int(match[2])
@@ -168,7 +170,7 @@ def _import_picture_records(
             device.ledger.store_existing_picture_record(message, position, item.data)
 
 
-def import_sent_copies(items: Sequence[ArchiveRecord], device: Device) -> None:
+def import_sent_copies_and_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
     """Import the records needed to recall copies and to ask for their status.
 
     The message of a copy may be here already, from an archive that was made before the copy was
@@ -184,7 +186,9 @@ def import_sent_copies(items: Sequence[ArchiveRecord], device: Device) -> None:
     import_receipts(items, device)
 
 
-def import_received(items: Sequence[ArchiveRecord], device: Device) -> tuple[ReceivedMessage, ...]:
+def import_received_messages(
+    items: Sequence[ArchiveRecord], device: Device
+) -> tuple[ReceivedMessage, ...]:
     """Import received messages; returns the new ones."""
     taken = {message.name for message in device.ledger.messages()} | inbox_message_names(device)
     new = list[ReceivedMessage]()

@@ -93,7 +93,7 @@ def count_excluded_case_files(device: Device) -> int:
     return sum(len(case.evidence) - len(tuple(archived_files_of(case))) for case in cases)
 
 
-def count_unopened(device: Device) -> int:
+def count_messages_still_openable(device: Device) -> int:
     """Return the number of received messages left out because they can still be opened on this
     device.
     """
@@ -168,10 +168,10 @@ def _records_as_stored(folder: str, table: str, device: Device) -> Iterator[Name
     return ((f"{folder}/{key.replace(' ', '/')}", record) for key, record in items)
 
 
-ReportProgress = Callable[[int, int], None]  # bytes done, and bytes in total
+ReportBytesDone = Callable[[int, int], None]  # bytes done, and bytes in total
 
 
-def write_archive(writer: BinaryIO, device: Device, progress: ReportProgress) -> ExportReport:
+def write_archive_tar(writer: BinaryIO, device: Device, progress: ReportBytesDone) -> ExportReport:
     """Write everything that may leave this device into ``writer``, as a tar.
 
     Raises:
@@ -182,7 +182,9 @@ def write_archive(writer: BinaryIO, device: Device, progress: ReportProgress) ->
     # marks expired messages as ended, so that they are not archived as open
     received_messages(device)
     every, wanted = list(iterate_archive_records(device)), list_archive_files(device)
-    present = {blob: part for blob in wanted if (part := _measure_file(blob, device)) is not None}
+    present = {
+        blob: part for blob in wanted if (part := _archive_part_of_file(blob, device)) is not None
+    }
     parts = (
         *(ArchivePart(name, len(data), sha256(data)) for name, data in every),
         *present.values(),
@@ -196,7 +198,10 @@ def write_archive(writer: BinaryIO, device: Device, progress: ReportProgress) ->
         _write_file_entry(blob, part, out, device)
     writer.write(tar_end())
     return ExportReport(
-        index, len(wanted) - len(present), count_unopened(device), count_excluded_case_files(device)
+        index,
+        len(wanted) - len(present),
+        count_messages_still_openable(device),
+        count_excluded_case_files(device),
     )
 
 
@@ -206,7 +211,7 @@ def own_person_id(device: Device) -> PersonId | None:
     return None if identity is None or identity.person is None else identity.person.id
 
 
-def _measure_file(blob: BlobId, device: Device) -> ArchivePart | None:
+def _archive_part_of_file(blob: BlobId, device: Device) -> ArchivePart | None:
     """Return a file's entry in the archive's index; None if the file is missing or damaged."""
     measured = HashingWriter(cast("BinaryIO", _NullWriter()))
     try:
@@ -242,7 +247,7 @@ class _NullWriter:
 class _ProgressWriter:
     """A writer that passes everything on to another one, and reports the progress."""
 
-    def __init__(self, writer: BinaryIO, total: int, progress: ReportProgress) -> None:
+    def __init__(self, writer: BinaryIO, total: int, progress: ReportBytesDone) -> None:
         self._writer, self._total, self._progress = writer, total, progress
         self._done = 0
 

@@ -50,12 +50,12 @@ def prepare_empty_folder(out: Path) -> None:
             raise NotADemoFolder(path=out)
         (out / MARKER_FILE_NAME).write_text(_MARKER_TEXT, encoding="utf-8")
         for place in left:
-            _remove_entry(place)
+            _remove_unless_marker(place)
     except OSError:
         raise UnwritableFolder(path=out) from None
 
 
-def _remove_entry(place: Path) -> None:
+def _remove_unless_marker(place: Path) -> None:
     """Remove a file, folder or link; keep the marker file, in case the removal is interrupted."""
     if place.name == MARKER_FILE_NAME:
         return
@@ -118,7 +118,7 @@ def demo(
         if ok:
             finished.append(_run_step(9, "summary", write_page, story))
             ok = finished[-1].ok
-    _print_summary(out, finished, ok=ok)
+    _write_and_print_summary(out, finished, ok=ok)
     raise typer.Exit(EXIT_YES if ok else EXIT_NO)
 
 
@@ -144,7 +144,7 @@ def _run_step(
     return FinishedStep(number, name, outcome, ok, seconds)
 
 
-def _print_summary(out: Path, finished: list[FinishedStep], *, ok: bool) -> None:
+def _write_and_print_summary(out: Path, finished: list[FinishedStep], *, ok: bool) -> None:
     summary = {
         "schema": "entrenous/demo/1",
         "ok": ok,

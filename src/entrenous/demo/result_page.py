@@ -16,7 +16,7 @@ from entrenous.demo.sample_photos import file_metadata, open_picture
 from entrenous.demo.stage import DemoState, StepOutcome
 from entrenous.trace.explain.wording import chance_in_digits, chance_in_words
 
-PAGE_PICTURE_SIDE_PX: Final = 900
+PAGE_PICTURE_SIDE_PX_MAX: Final = 900
 DIFFERENCE_GAIN: Final = 24  # factor that makes the difference between two copies visible
 _FADE_TO_WHITE_SHARE: Final = 0.35
 _OUTLINE_COLOUR: Final = (79, 157, 222)
@@ -51,20 +51,20 @@ def draw_leak_over_original(
         _FADE_TO_WHITE_SHARE,
     )
     faded.paste(placed, mask=inside)
-    _draw_outline(faded, inside)
+    _draw_bounding_box(faded, inside)
     return faded
 
 
 def picture_data_url(picture: Image.Image) -> str:
-    """Encode a picture as a data URL, at most ``PAGE_PICTURE_SIDE_PX`` on its longest side."""
+    """Encode a picture as a data URL, at most ``PAGE_PICTURE_SIDE_PX_MAX`` on its longest side."""
     small = picture.copy()
-    small.thumbnail((PAGE_PICTURE_SIDE_PX, PAGE_PICTURE_SIDE_PX), Image.Resampling.LANCZOS)
+    small.thumbnail((PAGE_PICTURE_SIDE_PX_MAX, PAGE_PICTURE_SIDE_PX_MAX), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     small.save(file, "JPEG", quality=86, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def _draw_outline(picture: Image.Image, inside: Image.Image) -> None:
+def _draw_bounding_box(picture: Image.Image, inside: Image.Image) -> None:
     box = inside.getbbox()
     if box is not None:
         width = max(2, max(picture.size) // 200)
@@ -72,7 +72,7 @@ def _draw_outline(picture: Image.Image, inside: Image.Image) -> None:
 
 
 # the plot's scale reaches at least this score, in standard deviations
-_SCORE_SCALE_MIN: Final = 60.0
+_SCORE_SCALE_END_MIN: Final = 60.0
 # The lowest score, in standard deviations, at which one of two copies is named; docs/spec/mark.md.
 _NAMING_SCORE_MIN: Final = 5.9
 
@@ -118,7 +118,7 @@ def _picture_data_urls(story: DemoState) -> dict[str, str]:
 
 def _verdict_figures(story: DemoState) -> dict[str, Any]:
     chance, score = story.trace["chance"], story.trace["score"]
-    scale_max = max(_SCORE_SCALE_MIN, *score.values())
+    scale_max = max(_SCORE_SCALE_END_MIN, *score.values())
     rows = [
         {
             "who": who.capitalize(),

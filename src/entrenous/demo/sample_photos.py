@@ -43,11 +43,11 @@ def prepare_main_photo(given: Path | None) -> bytes:
     Raises NoSuchFile, NotAPicture, IncompletePicture, TooManyPixels, PhotoMissing.
     """
     if given is None:
-        return add_position(_load_from_scikit_image("astronaut"))
+        return add_position_if_jpeg(_load_from_scikit_image("astronaut"))
     untrusted_photo = read_file(given)
     # a bad file is reported here, before anything is started
     decode_picture_untrusted(untrusted_photo)
-    return add_position(untrusted_photo)
+    return add_position_if_jpeg(untrusted_photo)
 
 
 def open_picture(photo: bytes) -> Image.Image:
@@ -66,7 +66,7 @@ def load_unrelated_photo() -> bytes:
     return _load_from_scikit_image("coffee")
 
 
-def add_position(photo: bytes) -> bytes:
+def add_position_if_jpeg(photo: bytes) -> bytes:
     """Add GPS metadata to a JPEG without changing its pixels; return other formats unchanged."""
     if not photo.startswith(_JPEG_START):
         return photo

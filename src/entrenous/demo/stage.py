@@ -19,7 +19,7 @@ from typing import Any, Final, Self, TypeVar
 from entrenous.base.errors import Unreachable
 
 
-class DidNotStart(Unreachable):
+class ServerDidNotStart(Unreachable):
     """The {what} of the demonstration did not start. For the reason, {why}."""
 
 
@@ -99,8 +99,11 @@ class DemoServers:
         """Create a person with a random passphrase that is never shown."""
         return DemoPerson(name, self.folder / "people" / name, secrets.token_urlsafe(24))
 
-    def serve(self, what: str, *module_and_arguments: str) -> Mapping[str, Any]:
-        """Start a server, and return the JSON object it prints when ready; raises DidNotStart."""
+    def start_server(self, what: str, *module_and_arguments: str) -> Mapping[str, Any]:
+        """Start a server, and return the JSON object it prints when ready.
+
+        Raises ServerDidNotStart.
+        """
         log = (self.folder / f"{what.replace(' ', '-')}.log").open("wb")
         server = subprocess.Popen(  # noqa: S603 - our own program, arguments as a list
             [sys.executable, "-m", *module_and_arguments],
@@ -112,7 +115,7 @@ class DemoServers:
         self._servers.append(server)
         line = _read_first_line(server)
         if not line:
-            raise DidNotStart(
+            raise ServerDidNotStart(
                 what=what, why=f"see {what.replace(' ', '-')}.log in the output folder"
             )
         announced: dict[str, Any] = json.loads(line)
@@ -174,10 +177,10 @@ class DemoState:
     recall_words: str = ""
 
 
-def require_outcome(step: int, *, hold: bool, what: str) -> None:
-    """Raise StepFailed unless ``hold`` is true; ``what`` says what went wrong."""
-    if not hold:
-        raise StepFailed(step=step, what=what)
+def require_outcome(step: int, *, holds: bool, failure: str) -> None:
+    """Raise StepFailed unless ``holds`` is true; ``failure`` says what went wrong."""
+    if not holds:
+        raise StepFailed(step=step, what=failure)
 
 
 def require_status(step: int, result: CommandResult, *, status: int = 0) -> Mapping[str, Any]:
@@ -186,6 +189,6 @@ def require_status(step: int, result: CommandResult, *, status: int = 0) -> Mapp
     Otherwise raise StepFailed, whose message includes the command's standard error.
     """
     require_outcome(
-        step, hold=result.status == status, what=f"exit status {result.status}. {result.words}"
+        step, holds=result.status == status, failure=f"exit status {result.status}. {result.words}"
     )
     return result.answer

@@ -51,10 +51,10 @@ def upload_to_gate(data: bytes, gate: Mapping[str, Any]) -> Mapping[str, Any]:
     return decision
 
 
-CROPPED_AREA_SHARE: Final = 0.70  # the share of the photo's area that the leaked crop keeps
+KEPT_AREA_SHARE: Final = 0.70  # the share of the photo's area that the leaked crop keeps
 # The share of the removed width that lies to the left of the crop, and of the removed height that
 # lies above it.
-_CROP_OFFSET: Final = (0.55, 0.30)
+_CROP_OFFSET_SHARES: Final = (0.55, 0.30)
 _RESIZE_FACTOR: Final = 0.8
 _JPEG_QUALITY: Final = 50
 
@@ -63,10 +63,10 @@ def make_leak(copy: bytes) -> bytes:
     """Return a leak of a copy: like a screenshot, cropped to 70 % of the area, resized, a JPEG."""
     with open_picture(copy) as opened:
         picture = opened.convert("RGB")
-    side = CROPPED_AREA_SHARE**0.5
+    side = KEPT_AREA_SHARE**0.5
     width, height = round(side * picture.width), round(side * picture.height)
-    left = round(_CROP_OFFSET[0] * (picture.width - width))
-    top = round(_CROP_OFFSET[1] * (picture.height - height))
+    left = round(_CROP_OFFSET_SHARES[0] * (picture.width - width))
+    top = round(_CROP_OFFSET_SHARES[1] * (picture.height - height))
     cut = picture.crop((left, top, left + width, top + height))
     size = (round(_RESIZE_FACTOR * width), round(_RESIZE_FACTOR * height))
     file = io.BytesIO()
@@ -86,9 +86,9 @@ def start_servers(story: DemoState) -> StepOutcome:
     gate = ("entrenous", "gate", "run", "--data", str(folder / "gate"), *listen, "--json")
     tsa = ("entrenous.demo.stamp_authority", "--dir", str(folder / "tsa"), *listen)
     relay_server, story.gate, story.authority = run_concurrently(
-        partial(story.stage.serve, "relay", *relay),
-        partial(story.stage.serve, "gate", *gate),
-        partial(story.stage.serve, "stamp authority", *tsa),
+        partial(story.stage.start_server, "relay", *relay),
+        partial(story.stage.start_server, "gate", *gate),
+        partial(story.stage.start_server, "stamp authority", *tsa),
     )
     story.relay_url = str(relay_server["url"])
     return StepOutcome(
@@ -120,7 +120,7 @@ def set_up_people(story: DemoState) -> StepOutcome:
         )
     vaults = [(person.home / "vault.db").read_bytes() for person in (story.ana, story.ben)]
     sealed = all(not vault.startswith(b"SQLite format 3") for vault in vaults)
-    require_outcome(2, hold=sealed, what="a vault is not encrypted")
+    require_outcome(2, holds=sealed, failure="a vault is not encrypted")
     return StepOutcome("Ana, Ben and Caro have a vault each; Ana knows both by their links.")
 
 
@@ -138,9 +138,11 @@ def send_photo(story: DemoState) -> StepOutcome:
         story.copies[person.name] = file
     metadata_before = dict(file_metadata(story.photo.read_bytes()))
     metadata_after = [file_metadata(copy.read_bytes()) for copy in story.copies.values()]
-    require_outcome(3, hold=not any(metadata_after), what=f"a copy still carries {metadata_after}")
+    require_outcome(
+        3, holds=not any(metadata_after), failure=f"a copy still carries {metadata_after}"
+    )
     different = len({copy.read_bytes() for copy in story.copies.values()}) == len(story.copies)
-    require_outcome(3, hold=different, what="two people got the same copy")
+    require_outcome(3, holds=different, failure="two people got the same copy")
     position_note = (
         "its GPS position is gone" if "Place" in metadata_before else "it carried no GPS position"
     )
@@ -173,16 +175,16 @@ def leak_a_copy(story: DemoState) -> StepOutcome:
     other = upload_to_gate(load_unrelated_photo(), story.gate)
     require_outcome(
         5,
-        hold=story.decision["decision"] in STOPPING_DECISIONS,
-        what="the leak went through the gate",
+        holds=story.decision["decision"] in STOPPING_DECISIONS,
+        failure="the leak went through the gate",
     )
     require_outcome(
-        5, hold=other["decision"] == "let through", what="an unrelated photo was stopped"
+        5, holds=other["decision"] == "let through", failure="an unrelated photo was stopped"
     )
     match = story.decision["matches"][0]
     verb = {"hold": "holds it for a person to look at", "refuse": "refuses it"}
     return StepOutcome(
-        f"Caro's copy, cropped to {100 * CROPPED_AREA_SHARE:.0f} %, is uploaded: the gate "
+        f"Caro's copy, cropped to {100 * KEPT_AREA_SHARE:.0f} %, is uploaded: the gate "
         f"{verb[story.decision['decision']]} (bank {match['bank']}, distance {match['distance']}, "
         f"{match['how']}); an unrelated photo passes.",
         {"decision": story.decision["decision"], "match": match, "unrelated": other["decision"]},
@@ -209,11 +211,13 @@ def trace_leak(story: DemoState) -> StepOutcome:
     """
     story.trace = require_status(6, story.ana.run("trace", str(story.leak), "--json"))
     chance = story.trace["chance"]
-    require_outcome(6, hold=story.trace["named"] == ["caro"], what=f"named {story.trace['named']}")
+    require_outcome(
+        6, holds=story.trace["named"] == ["caro"], failure=f"named {story.trace['named']}"
+    )
     require_outcome(
         6,
-        hold=chance["caro"] <= FALSE_NAMING_CHANCE_MAX < chance["ben"],
-        what="the chances do not fit",
+        holds=chance["caro"] <= FALSE_NAMING_CHANCE_MAX < chance["ben"],
+        failure="the chances do not fit",
     )
     return StepOutcome(
         "Ana traces the leak: it is Caro's copy. The chance that an innocent copy fits at least as "
@@ -231,14 +235,14 @@ def recall_second_message(story: DemoState) -> StepOutcome:
     second = str(sent["message"])
     waiting = require_status(7, story.ben.run("inbox", "--json"))["messages"]
     arrived = any(m["message"] == second and m["state"] == "waiting" for m in waiting)
-    require_outcome(7, hold=arrived, what="the second message did not arrive")
+    require_outcome(7, holds=arrived, failure="the second message did not arrive")
     require_status(7, story.ana.run("recall", second, "--json"))
     out = str(story.out / "never")
     first = story.ben.run("open", second, "--out", out, "--json")
     again = story.ben.run("open", second, "--out", out, "--json")
     require_status(7, first, status=_EXIT_REFUSED)
     require_status(7, again, status=_EXIT_REFUSED)
-    require_outcome(7, hold=not (story.out / "never").exists(), what="something was written")
+    require_outcome(7, holds=not (story.out / "never").exists(), failure="something was written")
     story.recall_words = first.words
     return StepOutcome(
         f"Ana took {second} back before Ben opened it; it cannot be opened any more.",
@@ -288,6 +292,8 @@ def _check_case(drafted: object, story: DemoState) -> None:
     clock = story.case["deadlines"][0]
     due_at = datetime.fromisoformat(str(clock["due_at"])).astimezone(UTC)
     hours = (due_at - SystemClock().now()).total_seconds() / 3600
-    require_outcome(8, hold=47 < hours <= 48, what=f"the platform's clock shows {hours:.1f} hours")
-    require_outcome(8, hold=story.case["stamps"] != [], what="the evidence has no stamp")
-    require_outcome(8, hold=bool(drafted), what="the case cannot be shown")
+    require_outcome(
+        8, holds=47 < hours <= 48, failure=f"the platform's clock shows {hours:.1f} hours"
+    )
+    require_outcome(8, holds=story.case["stamps"] != [], failure="the evidence has no stamp")
+    require_outcome(8, holds=bool(drafted), failure="the case cannot be shown")

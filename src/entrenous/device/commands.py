@@ -23,7 +23,7 @@ from entrenous.device.open_device import (
 )
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.device.store.vault_folder import UnlockedVault
-from entrenous.terminal.interrupts import terminate_like_interrupt
+from entrenous.terminal.interrupts import termination_signals_as_interrupt
 from entrenous.terminal.output import hint
 from entrenous.terminal.session import session_of
 
@@ -78,7 +78,7 @@ def new_lockable_device(
     """
     session = session_of(context)
     ask = partial(ask_new_passphrase, session.passphrase_fd)
-    with terminate_like_interrupt(), create_lockable_device(session.settings, ask) as new:
+    with termination_signals_as_interrupt(), create_lockable_device(session.settings, ask) as new:
         yield new
 
 

@@ -80,7 +80,7 @@ class CheckUpInput:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckUp:
+class CheckUpResult:
     """Findings, those with next steps first. ``help`` is a command to run before any next step."""
 
     advice: tuple[CheckUpFinding, ...]
@@ -99,7 +99,7 @@ _ZXCVBN_CHARS_MAX: Final = 72
 _SHOWN_NAMES_MAX: Final = 3
 
 
-def run_check_up(given: CheckUpInput) -> CheckUp:
+def run_check_up(given: CheckUpInput) -> CheckUpResult:
     """Return the findings about the input. Open paths come first, sorted by how much it helps to
     close them.
 
@@ -118,13 +118,14 @@ def run_check_up(given: CheckUpInput) -> CheckUp:
     found = [one for check in machine_checks if (one := check(given))]
     found += [one for question in all_questions() if (one := _finding_from_answer(question, given))]
     ranked = sorted(
-        found, key=lambda one: (_LEAK_PATH_ORDER.index(one.path), _position_of_check(one.check))
+        found,
+        key=lambda one: (_LEAK_PATH_STATE_ORDER.index(one.path), _position_of_check(one.check)),
     )
     if is_threatened(given.answers):
-        return CheckUp(
+        return CheckUpResult(
             tuple(replace(one, next_step=None, undo=None) for one in ranked), THREAT_HELP_COMMAND
         )
-    return CheckUp(tuple(_limit_steps(ranked)))
+    return CheckUpResult(tuple(_limit_steps(ranked)))
 
 
 def passphrase_guesses_log10(passphrase: Secret) -> float:
@@ -133,7 +134,7 @@ def passphrase_guesses_log10(passphrase: Secret) -> float:
     return float(zxcvbn(words)["guesses_log10"]) if words else 0.0
 
 
-_LEAK_PATH_ORDER: Final = (LeakPathState.OPEN, LeakPathState.UNKNOWN, LeakPathState.CLOSED)
+_LEAK_PATH_STATE_ORDER: Final = (LeakPathState.OPEN, LeakPathState.UNKNOWN, LeakPathState.CLOSED)
 
 
 def _position_of_check(check: str) -> int:
@@ -252,7 +253,7 @@ def _support_end(
     return next((one for one in ends if (one.system, one.version) == key), None)
 
 
-def _shown_path(path: str) -> str:
+def _path_with_tilde(path: str) -> str:
     """Return a path as a person writes it: with ``~`` for their own folder."""
     person = str(Path.home())
     return f"~{path.removeprefix(person)}" if path.startswith(f"{person}{os.sep}") else path
@@ -265,14 +266,14 @@ def _check_permissions(given: CheckUpInput) -> CheckUpFinding:
     open_names, home = given.facts.open_to_others, given.facts.home
     if open_names is None:
         step = translated("Look at who may open the folder of this app: {home}").format(
-            home=_shown_path(home)
+            home=_path_with_tilde(home)
         )
         found = translated("Who may read the vault's files cannot be seen here.")
         return make_finding(LeakPathState.UNKNOWN, found, step)
     if open_names:
         return make_finding(
             LeakPathState.OPEN,
-            translated("Others may open: {named}.").format(named=_join_names(open_names)),
+            translated("Others may open: {named}.").format(named=_join_first_names(open_names)),
             translated('Close them: chmod -R go-rwx "{home}"').format(home=home),
             translated('Open them again: chmod -R go+rX "{home}"').format(home=home),
         )
@@ -306,7 +307,7 @@ def _check_synced_folders(given: CheckUpInput) -> CheckUpFinding:
     return make_finding(
         LeakPathState.OPEN,
         translated("In a folder of {service} there is {named}.").format(
-            service=first.service, named=_join_names(tuple(one.at for one in places))
+            service=first.service, named=_join_first_names(tuple(one.at for one in places))
         ),
         translated(
             "Take it out of what {service} copies, or move it to a folder of your own. Move "
@@ -398,7 +399,7 @@ def _finding_from_answer(question: CheckUpQuestion, given: CheckUpInput) -> Chec
     )
 
 
-def _join_names(names: tuple[str, ...]) -> str:
+def _join_first_names(names: tuple[str, ...]) -> str:
     shown = ", ".join(names[:_SHOWN_NAMES_MAX])
     if len(names) <= _SHOWN_NAMES_MAX:
         return shown

@@ -35,7 +35,7 @@ _FONT_FAMILY: Final = "sans"
 _FONT_FILES: Final = {"": "LiberationSans-Regular.ttf", "B": "LiberationSans-Bold.ttf"}
 _MARGIN_MM: Final = 18.0
 _INDENT_MM: Final = 6.0
-_POINT_MM: Final = 25.4 / 72.0
+_MM_PER_POINT: Final = 25.4 / 72.0
 _LINE_HEIGHT_FACTOR: Final = 1.32  # times the font size
 # the largest size at which a lesson fits on a page is used
 _FONT_SIZES_PT: Final = (11.5, 11.0, 10.5, 10.0, 9.5, 9.0, 8.5, 8.0)
@@ -61,16 +61,16 @@ def site_files(lessons: Sequence[Lesson]) -> Iterator[tuple[str, bytes]]:
                 "lesson.html.j2",
                 lesson=lesson,
                 body=markdown_as_html(lesson.text),
-                sheets={paper.name.title(): sheet_name(lesson, paper) for paper in PaperSize},
+                sheets={paper.name.title(): sheet_file_name(lesson, paper) for paper in PaperSize},
                 before=lessons[position - 1] if position else None,
                 after=lessons[position + 1] if position + 1 < len(lessons) else None,
             ),
         )
         for paper in PaperSize:
-            yield sheet_name(lesson, paper), render_lesson_sheet(lesson, paper)
+            yield sheet_file_name(lesson, paper), render_lesson_sheet(lesson, paper)
 
 
-def sheet_name(lesson: Lesson, paper: PaperSize) -> str:
+def sheet_file_name(lesson: Lesson, paper: PaperSize) -> str:
     return f"{lesson.name}-{paper.value}.pdf"
 
 
@@ -111,7 +111,7 @@ def _read_asset(name: str) -> str:
 def render_lesson_sheet(lesson: Lesson, paper: PaperSize) -> bytes:
     """Render a lesson on one page. The same lesson gives the same bytes. Raises LessonTooLong."""
     for size in _FONT_SIZES_PT:
-        sheet = _Sheet(lesson, paper, size)
+        sheet = _LessonSheet(lesson, paper, size)
         try:
             if sheet.pdf.pages_count == 1:
                 return bytes(sheet.pdf.output())
@@ -120,14 +120,14 @@ def render_lesson_sheet(lesson: Lesson, paper: PaperSize) -> bytes:
     raise LessonTooLong(lesson.name)
 
 
-class _Sheet:
+class _LessonSheet:
     """One lesson typeset at one size, on as many pages as it needs."""
 
     def __init__(self, lesson: Lesson, paper: PaperSize, size: float) -> None:
         self.pdf = _empty_pdf(lesson, paper)
         self._size = size
-        self._add_line(lesson.title, size * 1.6, bold=True)
-        self._add_line(
+        self._add_text(lesson.title, size * 1.6, bold=True)
+        self._add_text(
             translated("This closes: {closes}.").format(closes=lesson.closes),
             size,
             colour=_SECONDARY_COLOUR,
@@ -137,13 +137,13 @@ class _Sheet:
             if before is not None and _needs_gap_between(before, block):
                 self._add_gap(0.3)
             self._add_block(block)
-        self._add_part(translated("One thing to try"), lesson.try_now)
-        self._add_line(
+        self._add_section(translated("One thing to try"), lesson.try_now)
+        self._add_text(
             translated("To undo it: {undo}").format(undo=lesson.undo),
             size,
             colour=_SECONDARY_COLOUR,
         )
-        self._add_part(translated("One question"), lesson.question.ask)
+        self._add_section(translated("One question"), lesson.question.ask)
         for number, choice in enumerate(lesson.question.choices, 1):
             self._add_block(Block(BlockKind.NUMBERED, (TextSpan(choice),), number))
         self._add_sources(lesson)
@@ -151,7 +151,7 @@ class _Sheet:
             right=lesson.question.right, why=lesson.question.why
         )
         self._add_gap(0.4)
-        self._add_line(answer, size * _SMALL_FONT_FACTOR, colour=_SECONDARY_COLOUR)
+        self._add_text(answer, size * _SMALL_FONT_FACTOR, colour=_SECONDARY_COLOUR)
 
     def _add_sources(self, lesson: Lesson) -> None:
         self._add_gap(0.6)
@@ -159,7 +159,7 @@ class _Sheet:
             words = translated("{title}. {url} (read on {day})").format(
                 title=one.title, url=one.url, day=day_in_words(one.read_on)
             )
-            self._add_line(words, self._size * _SMALL_FONT_FACTOR * 0.9, colour=_SECONDARY_COLOUR)
+            self._add_text(words, self._size * _SMALL_FONT_FACTOR * 0.9, colour=_SECONDARY_COLOUR)
 
     def close(self) -> None:
         """Close the font files, which the library leaves open."""
@@ -167,24 +167,24 @@ class _Sheet:
             if isinstance(face, TTFFont):
                 face.ttfont.close()
 
-    def _add_part(self, heading: str, text: str) -> None:
+    def _add_section(self, heading: str, text: str) -> None:
         self._add_block(Block(BlockKind.HEADING, (TextSpan(heading),)))
-        self._add_line(text, self._size)
+        self._add_text(text, self._size)
 
     def _add_block(self, block: Block) -> None:
         if block.kind is BlockKind.HEADING:
             self._add_gap(0.45)
-            self._add_line(block.text, self._size * 1.12, bold=True, colour=_HEADING_COLOUR)
+            self._add_text(block.text, self._size * 1.12, bold=True, colour=_HEADING_COLOUR)
         elif block.kind is BlockKind.PARAGRAPH:
             self._add_spans(block)
         else:
-            mark = f"{block.number}." if block.kind is BlockKind.NUMBERED else "\u2022"
-            self._add_list_item(mark, block)
+            bullet = f"{block.number}." if block.kind is BlockKind.NUMBERED else "\u2022"
+            self._add_list_item(bullet, block)
 
-    def _add_list_item(self, mark: str, block: Block) -> None:
+    def _add_list_item(self, bullet: str, block: Block) -> None:
         self._set_font(self._size)
         self.pdf.set_x(_MARGIN_MM)
-        self.pdf.cell(_INDENT_MM, self._line_height_mm(self._size), mark)
+        self.pdf.cell(_INDENT_MM, self._line_height_mm(self._size), bullet)
         self.pdf.set_left_margin(_MARGIN_MM + _INDENT_MM)
         self._add_spans(block)
         self.pdf.set_left_margin(_MARGIN_MM)
@@ -194,21 +194,21 @@ class _Sheet:
         """Typeset words line by line. Lines break only at spaces, never inside a word."""
         height, room = self._line_height_mm(self._size), self.pdf.w - self.pdf.r_margin
         for pieces in _words_of_block(block):
-            wide = sum(self._span_width_mm(piece) for piece in pieces)
+            wide = sum(self._select_font_and_measure(piece) for piece in pieces)
             if self.pdf.get_x() + wide > room and self.pdf.get_x() > self.pdf.l_margin:
                 self.pdf.ln(height)
             for piece in pieces:
-                self.pdf.cell(self._span_width_mm(piece), height, piece.text)
+                self.pdf.cell(self._select_font_and_measure(piece), height, piece.text)
             self._set_font(self._size)
             self.pdf.cell(self.pdf.get_string_width(" "), height, " ")
         self.pdf.ln(height)
 
-    def _span_width_mm(self, piece: TextSpan) -> float:
+    def _select_font_and_measure(self, piece: TextSpan) -> float:
         """Return the width of a piece in mm. The font of the piece remains selected."""
         self._set_font(self._size, bold=piece.strong or piece.code)
         return float(self.pdf.get_string_width(piece.text))
 
-    def _add_line(
+    def _add_text(
         self,
         words: str,
         size: float,
@@ -232,7 +232,7 @@ class _Sheet:
 
     @staticmethod
     def _line_height_mm(size: float) -> float:
-        return size * _LINE_HEIGHT_FACTOR * _POINT_MM
+        return size * _LINE_HEIGHT_FACTOR * _MM_PER_POINT
 
 
 def _needs_gap_between(before: Block, block: Block) -> bool:

@@ -132,7 +132,7 @@ class _SystemsTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     system: tuple[SystemSupportEnd, ...]
 
 
-class _SyncedTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _SyncServicesTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: int
     read_on: date
     service: tuple[SyncService, ...]
@@ -146,7 +146,7 @@ class _QuestionsTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ]
 
 
-class _OrderTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _CheckOrderTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: int
     check: tuple[CheckOrderEntry, ...]
 
@@ -165,8 +165,8 @@ def shipped_support_ends() -> _SystemsTable:
 
 
 @cache
-def shipped_sync_services() -> _SyncedTable:
-    return _read_shipped_table("facts/synced.toml", _SyncedTable)
+def shipped_sync_services() -> _SyncServicesTable:
+    return _read_shipped_table("facts/synced.toml", _SyncServicesTable)
 
 
 @cache
@@ -177,7 +177,7 @@ def shipped_questions() -> _QuestionsTable:
 @cache
 def shipped_check_order() -> tuple[CheckOrderEntry, ...]:
     """Return the ids of all checks and questions, those with the most effective steps first."""
-    return _read_shipped_table("facts/order.toml", _OrderTable).check
+    return _read_shipped_table("facts/order.toml", _CheckOrderTable).check
 
 
 def read_facts_table(name: str, data: bytes, kind: type[_Table]) -> _Table:

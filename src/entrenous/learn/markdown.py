@@ -48,7 +48,7 @@ class Block:
         return "".join(span.text for span in self.spans)
 
 
-_BLOCK_TOKENS: Final = frozenset(
+_ALLOWED_BLOCK_TOKENS: Final = frozenset(
     {
         *("paragraph_open", "paragraph_close", "heading_open", "heading_close", "inline"),
         *("bullet_list_open", "bullet_list_close", "ordered_list_open", "ordered_list_close"),
@@ -122,7 +122,7 @@ def _parse_blocks(tokens: Sequence[Token]) -> Iterator[Block]:
 
 
 def _refuse_unsupported_token(token: Token, *, nested: bool) -> None:
-    if token.type not in _BLOCK_TOKENS or (nested and token.type in _KIND_OF_LIST_TOKEN):
+    if token.type not in _ALLOWED_BLOCK_TOKENS or (nested and token.type in _KIND_OF_LIST_TOKEN):
         raise UnsupportedMarkdown(
             "a list in a list" if nested else token.type.removesuffix("_open")
         )

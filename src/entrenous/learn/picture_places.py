@@ -50,7 +50,7 @@ def find_pictures_with_place(folder: Path) -> PicturesFound:
     for seen, file in enumerate(_files_below(folder), 1):
         if seen > EXAMINED_FILES_MAX:
             break
-        finding = _read_picture_place(file)
+        finding = _classify_by_place(file)
         read += finding is not None
         unread += finding is None
         if finding == _HAS_PLACE:
@@ -64,7 +64,7 @@ _NO_PLACE: Final = "no place"
 _NOT_A_PICTURE: Final = "no picture"
 
 
-def _read_picture_place(file: Path) -> str | None:
+def _classify_by_place(file: Path) -> str | None:
     """Return whether a file is a picture, and whether its metadata names a place; None for a
     picture that cannot be read completely.
     """

@@ -29,7 +29,7 @@ from entrenous.learn.facts import SyncService, shipped_sync_services
 
 
 @dataclass(frozen=True, slots=True)
-class SyncedPlace:
+class SyncedVaultOrExport:
     """A vault or an export in a synchronized folder. ``holds`` says what was found, and ``at``
     where.
     """
@@ -55,7 +55,7 @@ class MachineFacts:
     version: SystemVersion | None = None
     program: Program = Program()  # noqa: RUF009 -- Program is immutable
     updated_on: date | None = None
-    synced: tuple[SyncedPlace, ...] | None = None
+    synced: tuple[SyncedVaultOrExport, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ _ENCRYPTING_FILE_SYSTEMS: Final = (
     "fuse.securefs",
 )
 #: The names of exports; tests/learn checks that exports still have these names.
-EXPORT_KIND_OF_NAME: Final = {
+EXPORT_KIND_BY_NAME_PATTERN: Final = {
     "archive.key.age": "an archive",
     "case-*-item-*": "an exported item of a case",
 }
@@ -107,7 +107,9 @@ def inspect_machine(home: Path) -> MachineFacts:
         version=system_version(system),
         program=this_program(),
         updated_on=_day_of_newest_file(Path(entrenous.__file__).parent),
-        synced=synced_places(home, Path.home(), os.environ, shipped_sync_services().service),
+        synced=find_synced_vault_and_exports(
+            home, Path.home(), os.environ, shipped_sync_services().service
+        ),
     )
 
 
@@ -224,12 +226,12 @@ def _is_encrypted_device(disk: Path) -> bool:
     return uuid.is_file() and uuid.read_text().startswith("CRYPT-")
 
 
-def synced_places(
+def find_synced_vault_and_exports(
     vault: Path,
     person_home: Path,
     environment: Mapping[str, str],
     services: Sequence[SyncService],
-) -> tuple[SyncedPlace, ...]:
+) -> tuple[SyncedVaultOrExport, ...]:
     """Return the vault, if it is in a synchronized folder, and the exports in such folders.
 
     Args:
@@ -238,14 +240,14 @@ def synced_places(
         environment: the environment variables.
         services: the programs to recognize.
     """
-    found = dict[str, SyncedPlace]()
+    found = dict[str, SyncedVaultOrExport]()
     for service in services:
         roots = tuple(_synced_roots(service, person_home, environment))
         if _is_below(vault, roots) or _has_marker_above(vault, service):
-            found[service.name] = SyncedPlace(service.name, "the vault", str(vault))
+            found[service.name] = SyncedVaultOrExport(service.name, "the vault", str(vault))
         for root in roots:
             for holds, at in _find_exports(root):
-                found[at] = SyncedPlace(service.name, holds, at)
+                found[at] = SyncedVaultOrExport(service.name, holds, at)
     return tuple(found.values())
 
 
@@ -307,7 +309,7 @@ def _find_exports(root: Path) -> Iterator[tuple[str, str]]:
     SYNCED_FILES_EXAMINED_MAX files below a folder.
     """
     for place in islice(_files_below(root), SYNCED_FILES_EXAMINED_MAX):
-        for pattern, holds in EXPORT_KIND_OF_NAME.items():
+        for pattern, holds in EXPORT_KIND_BY_NAME_PATTERN.items():
             if fnmatch(place.name, pattern):
                 yield holds, str(place)
 

@@ -36,7 +36,7 @@ class PdfBlock:
 
 _MARGIN_MM: Final = 22.0
 _FOOT_MARGIN_MM: Final = 20.0
-_POINT_MM: Final = 25.4 / 72.0
+_MM_PER_POINT: Final = 25.4 / 72.0
 _LINE_HEIGHT_FACTOR: Final = 1.4  # times the font size
 _FONT_SIZES_PT: Final = {BlockTag.TITLE: 17.0, BlockTag.HEADING: 12.5, BlockTag.PARAGRAPH: 11.0}
 _SPACE_BEFORE_MM: Final = {BlockTag.TITLE: 0.0, BlockTag.HEADING: 4.5, BlockTag.PARAGRAPH: 1.5}
@@ -96,7 +96,7 @@ def _print_block(pdf: _TaggedPdf, block: PdfBlock) -> None:
 
     A block that does not fit on the page is continued on the next one, as a new block of its kind.
     """
-    height = _FONT_SIZES_PT[block.tag] * _LINE_HEIGHT_FACTOR * _POINT_MM
+    height = _FONT_SIZES_PT[block.tag] * _LINE_HEIGHT_FACTOR * _MM_PER_POINT
     pdf.set_font(
         FONT_FAMILY, "" if block.tag is BlockTag.PARAGRAPH else "B", _FONT_SIZES_PT[block.tag]
     )

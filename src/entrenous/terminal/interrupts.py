@@ -14,7 +14,7 @@ _INTERRUPTING_SIGNALS: Final = (
 
 
 @contextmanager
-def terminate_like_interrupt() -> Iterator[None]:
+def termination_signals_as_interrupt() -> Iterator[None]:
     """Turn SIGTERM and SIGHUP into KeyboardInterrupt, so that the program can clean up.
 
     A signal that is ignored stays ignored, as under nohup.
@@ -41,7 +41,7 @@ def _raise_keyboard_interrupt(*_: object) -> None:
 
 
 @contextmanager
-def checked_interrupts(*, once: bool = False) -> Iterator[Callable[[], None]]:
+def lost_interrupt_check(*, once: bool = False) -> Iterator[Callable[[], None]]:
     """Yield a function that raises KeyboardInterrupt if an earlier Ctrl-C had no effect.
 
     Call that function in long loops. Python drops a KeyboardInterrupt that is raised in a finalizer

@@ -63,10 +63,10 @@ def load_command(name: str, entry: ListedCommand) -> Any:
     app.callback()(lambda: None)  # makes Typer build a group even if there is only one command
     importlib.import_module(entry.module).add_commands(app)
     command = typer.main.get_group(app).commands[name]
-    return command if entry.english else with_translated_help(command)
+    return command if entry.english else add_help_translation(command)
 
 
-def with_translated_help(command: Any) -> Any:
+def add_help_translation(command: Any) -> Any:
     """Make a command and all its subcommands print their help in the person's language.
 
     Return the same command. The help of functions and options is translated when it is printed.
@@ -81,7 +81,7 @@ def with_translated_help(command: Any) -> Any:
 
     command.format_help = format_help
     for one in getattr(command, "commands", {}).values():
-        with_translated_help(one)
+        add_help_translation(one)
     return command
 
 
@@ -98,7 +98,7 @@ def _translate_help(command: Any, ctx: Any) -> None:
 
 
 #: Headings and options that Click itself prints.
-_CLICK_HEADINGS: Final = (
+_CLICK_TEXTS: Final = (
     *(translatable("Options"), translatable("Arguments"), translatable("Commands")),
     translatable("Show this message and exit."),
 )

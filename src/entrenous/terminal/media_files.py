@@ -18,7 +18,7 @@ from entrenous.terminal.output_files import read_file
 _UNSUPPORTED_KIND_ERRORS: Final = (NotAPicture, NoVideoFound, NoSoundFound)
 
 
-def read_media(path: Path) -> bytes:
+def read_nonempty_file(path: Path) -> bytes:
     """Return a file's content.
 
     Raises EmptyFile, and what :func:`.output_files.read_file` raises.
@@ -29,7 +29,7 @@ def read_media(path: Path) -> bytes:
     return data
 
 
-def hint_animated(files: Iterable[tuple[Path, bytes]]) -> list[str]:
+def hint_animated_pictures(files: Iterable[tuple[Path, bytes]]) -> list[str]:
     """For each animated picture, print a hint that only its first frame will be sent.
 
     Returns: the paths of these pictures as they were typed, for the member ``first_picture_only``
@@ -46,7 +46,7 @@ def hint_animated(files: Iterable[tuple[Path, bytes]]) -> list[str]:
 
 
 @contextmanager
-def require_supported_kind(path: Path) -> Iterator[None]:
+def translate_unsupported_kind_errors(path: Path) -> Iterator[None]:
     """Raise NoMediaFound if the block finds that the file is not a picture, clip or sound.
 
     Raises:

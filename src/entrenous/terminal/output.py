@@ -32,7 +32,7 @@ def _write_line(text: str, stream: TextIO) -> None:
     stream.flush()
 
 
-def hint_problems(problems: Iterable[EntrenousError]) -> None:
+def hint_problems_except_unreachable(problems: Iterable[EntrenousError]) -> None:
     """Print each distinct problem once.
 
     Unreachable relays are left out, since they are tried again later.

@@ -62,11 +62,11 @@ def write_new(path: Path, data: bytes) -> None:
         DiskFull, DiskFailed: nothing was written.
         UnwritableFolder: the folder cannot be created or written to.
     """
-    with _new_file(path):
+    with _create_folder_and_translate_errors(path):
         try:
             create_private(path, data)
         except FileExistsError:
-            if not _has_content(path, data):
+            if not _is_file_with_content(path, data):
                 raise
 
 
@@ -79,12 +79,12 @@ def write_new_with(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
         AlreadyThere, DiskFull, DiskFailed, UnwritableFolder, and the errors of ``fill``: nothing
             was written.
     """
-    with _new_file(path):
+    with _create_folder_and_translate_errors(path):
         return create_private_with(path, fill)
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[None]:
+def _create_folder_and_translate_errors(path: Path) -> Iterator[None]:
     """Create the folder of a new file, and translate errors of writing the file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def _new_file(path: Path) -> Iterator[None]:
         raise UnwritableFolder(path=path.parent) from None
 
 
-def _has_content(path: Path, data: bytes) -> bool:
+def _is_file_with_content(path: Path, data: bytes) -> bool:
     """Check whether ``path`` is a file (not a link) whose content is ``data``."""
     with suppress(OSError):
         return path.is_file() and not path.is_symlink() and path.read_bytes() == data

@@ -12,18 +12,18 @@ import typer
 from entrenous.base.environment import Settings, read_settings
 from entrenous.base.errors import EntrenousError
 
-Apps = Mapping[str, Callable[..., Any]]
+FeatureFunctions = Mapping[str, Callable[..., Any]]
 
 
 @dataclass(frozen=True)
 class Session:
     """What every command can use: the file descriptor of the passphrase, and functions by name.
 
-    The functions are those of entrenous.__main__.APPS.
+    The functions are those of entrenous.__main__.FEATURE_FUNCTIONS.
     """
 
     passphrase_fd: int | None
-    apps: Apps
+    feature_functions: FeatureFunctions
 
     @cached_property
     def settings(self) -> Settings:

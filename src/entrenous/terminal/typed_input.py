@@ -172,7 +172,7 @@ def ask_yes_or_no(question: str) -> bool:
         hint(translated("Type yes or no."))
 
 
-def refuse_unless_agreed(question: str) -> None:
+def ask_and_abort_unless_yes(question: str) -> None:
     """Ask, and end the command (raising Abort) unless the answer is yes."""
     if not ask_yes_or_no(question):
         raise typer.Abort

@@ -27,7 +27,11 @@ from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.sent_copies import receipt_proofs
 from entrenous.media.file_kind import media_kind_of
 from entrenous.media.sandbox.decoder_pool import DecoderPool
-from entrenous.terminal.media_files import name_file_on_error, read_media, require_supported_kind
+from entrenous.terminal.media_files import (
+    name_file_on_error,
+    read_nonempty_file,
+    translate_unsupported_kind_errors,
+)
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.output_files import write_new
 from entrenous.terminal.progress_bars import step_bar
@@ -342,7 +346,7 @@ def trace(
         raise typer.BadParameter(translated("name a file or a folder"), param_hint="FILE...")
     wanted = explanation_options(explain, blind=blind, veiled=veil, disclosed=disclose)
     found = list_traced_files(files or [])
-    alone = read_media(found[0]) if len(found) == 1 and files == found else None
+    alone = read_nonempty_file(found[0]) if len(found) == 1 and files == found else None
     with DecoderPool() as decoders, _unlock_while_decoding(context, alone, decoders) as device:
         if learn:
             _learn_pictures(device)
@@ -403,8 +407,8 @@ def _trace_many(
     with step_bar(translated("Tracing"), len(files)) as steps:
         for file in files:
             try:
-                data = read_media(file)
-                with require_supported_kind(file):
+                data = read_nonempty_file(file)
+                with translate_unsupported_kind_errors(file):
                     traced = with_current_names(trace_file(data, device, originals), device)
                 if wanted is not None:
                     own = wanted.in_subfolder(f"trace-{traced.trace.number}")

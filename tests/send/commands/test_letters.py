@@ -19,7 +19,7 @@ import pytest
 
 import entrenous.device.open_device as wiring
 import entrenous.send.send as send_verb
-from entrenous.__main__ import APPS
+from entrenous.__main__ import FEATURE_FUNCTIONS
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import NotUnderstood, TooMany, UsedUp, WrongToken
 from entrenous.carry.http.relay_app import relay_app
@@ -112,7 +112,7 @@ class Street:
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
-            status = run(list(words), APPS)
+            status = run(list(words), FEATURE_FUNCTIONS)
         return Said(status, out.getvalue(), err.getvalue())
 
     def does(self, who: str, *words: str) -> Any:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from entrenous.app.forms import chosen_files, read_form, typed_text
 from entrenous.app.jobs import ReportProgress
-from entrenous.app.pages.copies import NothingChosen
+from entrenous.app.pages.copies import NoFileChosen
 from entrenous.app.passphrases import (
     chosen_passphrase,
     new_passphrase_variables,
@@ -32,16 +32,16 @@ from entrenous.archive.export import (
     describe_import,
     describe_omissions,
     describe_omitted_cases,
-    export_to_file,
+    export_archive_to_zip,
     import_archive,
-    import_from_file,
+    import_archive_from_zip,
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.device.device import Device
 
 #: The name of a new archive. It stays in the device's folder until the app is locked, since a
 #: browser may download it in several requests.
-ARCHIVE_FILE: Final = "archive.zip"
+ARCHIVE_FILE_NAME: Final = "archive.zip"
 _BYTES_PER_MB: Final = 1 << 20
 
 
@@ -63,11 +63,11 @@ class ArchiveImportResult:
 def routes() -> list[Route]:
     return [
         Route("/112", show_archive_form, name="archive", methods=["GET"]),
-        Route("/112", make_archive, methods=["POST"]),
+        Route("/112", start_making_archive, methods=["POST"]),
         Route("/112/{handle}", show_made_archive, name="archive_made"),
         Route("/112/{handle}/file", serve_archive, name="archive_file"),
         Route("/113", show_import_form, name="take_archive", methods=["GET"]),
-        Route("/113", import_typed_or_uploaded_archive, methods=["POST"]),
+        Route("/113", import_uploaded_or_local_archive, methods=["POST"]),
         Route("/113/{handle}", show_imported, name="archive_taken"),
     ]
 
@@ -84,7 +84,7 @@ async def show_archive_form(
     )
 
 
-async def make_archive(request: Request) -> Response:
+async def start_making_archive(request: Request) -> Response:
     """Write an encrypted archive into the device's folder, for the browser to save."""
     try:
         words = chosen_passphrase(await read_form(request))
@@ -98,7 +98,7 @@ async def make_archive(request: Request) -> Response:
             report(say("Writing"), done // _BYTES_PER_MB, max(1, total // _BYTES_PER_MB))
 
         vault.call_at_lock(lambda: delete_archive(place))
-        written = export_to_file(place, words, device, report_bytes)
+        written = export_archive_to_zip(place, words, device, report_bytes)
         return MadeArchive(place.stat().st_size, tuple(describe_omissions(written)))
 
     return start_job(request, say("Making the archive"), write_archive, "archive_made")
@@ -124,20 +124,20 @@ async def show_import_form(request: Request, words: str = "", status: int = 200)
     return show(request, "take_archive.html", status=status, words=words, folder=folder)
 
 
-async def import_typed_or_uploaded_archive(request: Request) -> Response:
+async def import_uploaded_or_local_archive(request: Request) -> Response:
     """Import an archive: an uploaded file, or a folder on this machine."""
     form = await read_form(request)
     files, folder = await chosen_files(form, "file"), typed_text(form, "folder")
     words, say = passphrase_in(form, "passphrase"), language_of(request).sentences.gettext
     if not files and not folder:
-        return await show_import_form(request, error_words(NothingChosen()), 409)
+        return await show_import_form(request, error_words(NoFileChosen()), 409)
 
     def import_chosen_archive(device: Device, report: ReportProgress) -> ArchiveImportResult:
         def report_bytes(done: int, total: int) -> None:
             report(say("Reading"), done // _BYTES_PER_MB, max(1, total // _BYTES_PER_MB))
 
         if files:
-            told = import_from_file(io.BytesIO(files[0].data), words, device, report_bytes)
+            told = import_archive_from_zip(io.BytesIO(files[0].data), words, device, report_bytes)
         else:
             told = import_archive(Path(folder), words, device, report_bytes)
         return ArchiveImportResult((*describe_import(told), *describe_omitted_cases(told)))
@@ -158,4 +158,4 @@ def delete_archive(place: Path) -> None:
 
 
 def _archive_path(request: Request) -> Path:
-    return state_of(request).settings.home / ARCHIVE_FILE
+    return state_of(request).settings.home / ARCHIVE_FILE_NAME

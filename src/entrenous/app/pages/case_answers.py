@@ -97,7 +97,7 @@ def _representative_from_answers(answers: dict[str, str], device: Device) -> Rep
     )
 
 
-def complete_address(typed: str) -> str:
+def web_address_or_empty(typed: str) -> str:
     """Return a typed web address, with https:// added if it is missing; "" if it is not valid."""
     address = typed if "://" in typed else f"https://{typed}"
     host = host_of(address)

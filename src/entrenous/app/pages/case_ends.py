@@ -60,13 +60,13 @@ from entrenous.wire.encodings import canonical_json
 def routes() -> list[Route]:
     return [
         Route("/92/{case}", show_watching, name="watching", methods=["GET"]),
-        Route("/92/{case}", change_watching, methods=["POST"]),
+        Route("/92/{case}", watch_check_or_capture_page, methods=["POST"]),
         Route("/93/{case}", show_pack_choices, name="packs", methods=["GET"]),
-        Route("/93/{case}", start_pack, methods=["POST"]),
-        Route("/94/{case}", show_ending, name="ending", methods=["GET"]),
+        Route("/93/{case}", start_making_pack, methods=["POST"]),
+        Route("/94/{case}", show_ending_choices, name="ending", methods=["GET"]),
         Route("/94/{case}", close_reopen_or_erase_case, methods=["POST"]),
-        Route("/95/{case}", show_under_18_later, name="under_18_later", methods=["GET"]),
-        Route("/95/{case}", record_under_18, methods=["POST"]),
+        Route("/95/{case}", show_under_18_help_in_case, name="under_18_later", methods=["GET"]),
+        Route("/95/{case}", record_under_18_and_close, methods=["POST"]),
     ]
 
 
@@ -96,7 +96,7 @@ async def show_watching(request: Request, words: str = "") -> Response:
     )
 
 
-async def change_watching(request: Request) -> Response:
+async def watch_check_or_capture_page(request: Request) -> Response:
     """Switch watching on or off, check now, or capture a page; everything but switching off needs
     the person's consent.
     """
@@ -190,7 +190,7 @@ async def show_pack_choices(request: Request, words: str = "") -> Response:
     )
 
 
-async def start_pack(request: Request) -> Response:
+async def start_making_pack(request: Request) -> Response:
     form = await read_form(request)
     name, handle = await find_case_name(request), case_handle(request)
     say = language_of(request).sentences.gettext
@@ -228,7 +228,7 @@ def _make_requested_pack(
     return made, kept[0], "pack.zip"
 
 
-async def show_ending(request: Request) -> Response:
+async def show_ending_choices(request: Request) -> Response:
     """Ask whether to close, reopen, or erase the case, and explain each."""
     return show(
         request,
@@ -258,7 +258,7 @@ async def _start_erasing_case(request: Request) -> Response:
         report(say("Erasing the case"), 0, 0)
         receipt = canonical_json(erasure_receipt(device)) + b"\n"
         erase_case(name, device)
-        page_files.forget_message(name)
+        page_files.forget_files_of(name)
         words = (say("Nothing of it is left on this device."), translated(ARCHIVE_KEEPS_CASE_NOTE))
         told = say(
             "If somebody may ask whether you erased something, save the receipt. It has the time"
@@ -271,7 +271,7 @@ async def _start_erasing_case(request: Request) -> Response:
     return start_job(request, say("Erasing the case"), erase_with_receipt, "outcome")
 
 
-async def show_under_18_later(request: Request) -> Response:
+async def show_under_18_help_in_case(request: Request) -> Response:
     """Show who helps, before the case records that somebody was under 18."""
     case = await run_in_case(request, find_case)
 
@@ -288,7 +288,7 @@ async def show_under_18_later(request: Request) -> Response:
     )
 
 
-async def record_under_18(request: Request) -> Response:
+async def record_under_18_and_close(request: Request) -> Response:
     """Record that somebody was under 18, which closes the case for good."""
 
     def record_under_18_in_case(name: str, device: Device) -> None:

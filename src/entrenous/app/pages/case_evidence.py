@@ -10,10 +10,10 @@ from starlette.routing import Route
 from entrenous.app.forms import chosen_files, read_form, typed_text
 from entrenous.app.jobs import ReportProgress
 from entrenous.app.page_file_cache import PageFile, PageFileCache
-from entrenous.app.pages.copies import NothingChosen
+from entrenous.app.pages.copies import NoFileChosen
 from entrenous.app.pages.one_case import (
     case_handle,
-    change_or_show_refusal,
+    change_case_or_show_refusal,
     find_case_name,
     run_in_case,
 )
@@ -30,7 +30,7 @@ from entrenous.app.web import (
     start_job,
     state_of,
 )
-from entrenous.app.wording import without_command_texts
+from entrenous.app.wording import texts_without_commands
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
 from entrenous.base.picture import MediaKind
@@ -66,7 +66,7 @@ from entrenous.respond.packs.make_pack import zip_files
 from entrenous.respond.stamp_authorities import stored_roots_trust_text
 
 _EVIDENCE_CACHE_NAME: Final = "evidence"
-_EVIDENCE_PREVIEW_PX: Final = 480
+_EVIDENCE_PREVIEW_SIDE_PX_MAX: Final = 480
 _NO_PREVIEW: Final = PageFile(b"", "")
 
 
@@ -100,7 +100,9 @@ def routes() -> list[Route]:
         Route("/90/{case}", store_evidence, methods=["POST"]),
         Route("/90/{case}/stamp", stamp_evidence, name="stamp", methods=["POST"]),
         Route("/90/{case}/check", check_evidence, name="check_case", methods=["POST"]),
-        Route("/90/{case}/pictures", start_small_pictures, name="show_small", methods=["POST"]),
+        Route(
+            "/90/{case}/pictures", start_making_small_pictures, name="show_small", methods=["POST"]
+        ),
         Route("/90/{case}/{number:int}", serve_item, name="item", methods=["POST"]),
         Route(
             "/90/{case}/{number:int}/proofs",
@@ -149,7 +151,7 @@ async def store_evidence(request: Request) -> Response:
     form = await read_form(request)
     files, note = await chosen_files(form, "file"), typed_text(form, "note")
     if not files and not note:
-        return await show_evidence(request, str(NothingChosen()))
+        return await show_evidence(request, str(NoFileChosen()))
 
     def add_files_and_note(name: str, device: Device) -> None:
         find_open_case(name, device)
@@ -159,7 +161,7 @@ async def store_evidence(request: Request) -> Response:
             if note:
                 add_statement(name, note, device)
 
-    done = await change_or_show_refusal(request, add_files_and_note, show_evidence)
+    done = await change_case_or_show_refusal(request, add_files_and_note, show_evidence)
     return done or redirect_to(request, "evidence", case=case_handle(request))
 
 
@@ -198,13 +200,13 @@ async def check_evidence(request: Request) -> Response:
         case = verify_case(name, device, verify_stamp)
         roots = [one for at in case.stamps for one in root_certificate_fingerprints(at.authorities)]
         worth = stored_roots_trust_text(name, roots, settings) if roots else ""
-        words = (*verification_in_words(case), *without_command_texts([worth]))
+        words = (*verification_in_words(case), *texts_without_commands([worth]))
         return JobOutcome(say("Everything holds"), words, handle, "evidence")
 
     return start_job(request, say("Checking everything that was kept"), verify_evidence, "outcome")
 
 
-async def start_small_pictures(request: Request) -> Response:
+async def start_making_small_pictures(request: Request) -> Response:
     """Make small versions of the pictures, shown veiled; the case records that they were viewed."""
     name, handle = await find_case_name(request), case_handle(request)
     say, page_files = language_of(request).sentences.gettext, state_of(request).page_files
@@ -231,7 +233,7 @@ def _make_small_version(untrusted_data: bytes, page_files: PageFileCache) -> Pag
     if media_kind_of(untrusted_data) is MediaKind.SOUND:
         return _NO_PREVIEW
     try:
-        made = page_files.make_preview(untrusted_data, _EVIDENCE_PREVIEW_PX)
+        made = page_files.make_preview(untrusted_data, _EVIDENCE_PREVIEW_SIDE_PX_MAX)
     except EntrenousError:
         return _NO_PREVIEW
     return made if made.media_type == "image/jpeg" else _NO_PREVIEW

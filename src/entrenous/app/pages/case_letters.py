@@ -12,9 +12,9 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed_text, typed_texts
 from entrenous.app.pages.cases import parse_moment
-from entrenous.app.pages.one_case import case_handle, change_or_show_refusal, run_in_case
+from entrenous.app.pages.one_case import case_handle, change_case_or_show_refusal, run_in_case
 from entrenous.app.web import download_response, posted_or_kept_form, redirect_to, show, state_of
-from entrenous.app.wording import without_command_texts
+from entrenous.app.wording import texts_without_commands
 from entrenous.device.device import Device
 from entrenous.respond.case_file import find_case, find_notice
 from entrenous.respond.case_status import NOTICE_TRANSITIONS, NoticeEvent, record_notice_event
@@ -48,7 +48,7 @@ _DOCUMENTS_HANDED_IN_PERSON: Final = frozenset(
 def routes() -> list[Route]:
     return [
         Route("/85/{case}/{number:int}", show_letter, name="letter", methods=["GET"]),
-        Route("/85/{case}/{number:int}", change_letter, methods=["POST"]),
+        Route("/85/{case}/{number:int}", change_letter_or_record_event, methods=["POST"]),
         Route("/85/{case}/{number:int}/pdf", serve_letter_pdf, name="letter_pdf"),
         Route("/85/{case}/{number:int}/text", serve_letter_text, name="letter_text"),
         Route("/87/{case}/{first:int}/{second:int}", show_version_changes, name="letters_compared"),
@@ -73,18 +73,18 @@ async def show_letter(request: Request, words: str = "") -> Response:
         words=words,
         it=notice,
         case=case_handle(request),
-        know=without_command_texts(notes_before_sending(notice, case, now.date())[2:]),
-        after=without_command_texts(notes_after_draft(notice)),
+        know=texts_without_commands(notes_before_sending(notice, case, now.date())[2:]),
+        after=texts_without_commands(notes_after_draft(notice)),
         gaps=list(dict.fromkeys(notice.missing)),
         lacks_name=lacks_person_name(notice),
         is_draft=notice.state is NoticeState.DRAFTED,
         brought=notice.route.document in _DOCUMENTS_HANDED_IN_PERSON,
         on_site=notice.route.document is DocumentKind.HASH_BANK,
         if_nothing=step_if_deadline_passes(case, now, number),
-        deadlines=_running_deadlines(case, notice, now),
+        deadlines=_running_deadlines_in_words(case, notice, now),
         claims=claim_sentences_by_gap(notice, case),
         events=[event for state, event in NOTICE_TRANSITIONS if state is notice.state],
-        earlier=_number_of_earlier_version(case, notice),
+        earlier=_number_of_previous_version(case, notice),
         languages=[(one, words_in_language(one).name) for one in LETTER_LANGUAGES],
         platform=to.platform
         and state_of(request).login.lasting_handle_for("platform", to.platform.id),
@@ -96,7 +96,7 @@ async def show_letter(request: Request, words: str = "") -> Response:
     )
 
 
-async def change_letter(request: Request) -> Response:
+async def change_letter_or_record_event(request: Request) -> Response:
     """Fill in gaps of a letter, draft it again in another language or with other sightings, store
     the addressee's reference number, or record an event.
     """
@@ -106,7 +106,7 @@ async def change_letter(request: Request) -> Response:
     def apply_letter_change(name: str, device: Device) -> None:
         notice = find_notice(find_case(name, device), number)
         if act == "fill":
-            given = _typed_gap_values(
+            given = _gap_values_from_form(
                 form, notice, claim_sentences_by_gap(notice, find_case(name, device))
             )
             fill_gaps(name, number, given, device)
@@ -130,14 +130,14 @@ async def change_letter(request: Request) -> Response:
         return len(find_case(name, device).notices)
 
     if (
-        answer := await change_or_show_refusal(request, apply_letter_change, show_letter)
+        answer := await change_case_or_show_refusal(request, apply_letter_change, show_letter)
     ) is not None:
         return answer
     shown = await run_in_case(request, count_notices) if act in _REDRAFTING_ACTS else number
     return redirect_to(request, "letter", case=case_handle(request), number=shown)
 
 
-def _typed_gap_values(
+def _gap_values_from_form(
     form: FormData, notice: Notice, sentences: Mapping[str, str]
 ) -> dict[str, str]:
     """Return what to write into each gap: what was typed, or the sentence that was ticked."""
@@ -148,7 +148,7 @@ def _typed_gap_values(
     }
 
 
-def _running_deadlines(case: Case, notice: Notice, now: datetime) -> list[tuple[str, str]]:
+def _running_deadlines_in_words(case: Case, notice: Notice, now: datetime) -> list[tuple[str, str]]:
     """Return the deadlines that run for this letter, each in words and with its law."""
     return [
         (deadline_in_words_for_person(one), law_of_deadline(one))
@@ -196,7 +196,7 @@ def _find_notice(request: Request, name: str, device: Device) -> Notice:
     return find_notice(find_case(name, device), request.path_params["number"])
 
 
-def _number_of_earlier_version(case: Case, notice: Notice) -> int | None:
+def _number_of_previous_version(case: Case, notice: Notice) -> int | None:
     """Return the number of the version before this one, or None."""
     key = (notice.route.family, notice.to)
     same = [

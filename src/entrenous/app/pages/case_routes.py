@@ -13,7 +13,7 @@ from entrenous.app.forms import read_form, typed_text, typed_texts
 from entrenous.app.pages.case_answers import situation_from_answers
 from entrenous.app.pages.one_case import case_handle, run_in_case
 from entrenous.app.web import ResultGone, error_words, redirect_to, show, state_of
-from entrenous.app.wording import without_command_texts
+from entrenous.app.wording import texts_without_commands
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import translated
@@ -165,12 +165,12 @@ def _show_report_steps(request: Request, steps: ReportSteps, case: str, words: s
         words=words,
         no_picture=translated(NO_PICTURE_NEEDED_NOTE),
         is_unknown=steps.platform.id == GENERIC_SITE_RECORD_ID,
-        others=without_command_texts(other_report_channels(steps.platform)),
+        others=texts_without_commands(other_report_channels(steps.platform)),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class FirstLetter:
+class FirstLetterToDraft:
     """The first letter that a plan leads to: its route, its step, and the platform's name."""
 
     route: str
@@ -178,14 +178,14 @@ class FirstLetter:
     name: str
 
 
-def find_first_letter(name: str, device: Device) -> FirstLetter | None:
+def find_first_letter_to_draft(name: str, device: Device) -> FirstLetterToDraft | None:
     """Return the first verified step that has a letter.
 
     Raises the errors of :func:`make_plan_of_case`.
     """
     for step in make_plan_of_case(name, device).steps:
         if step.verified and (route := _route_to_draft(step)):
-            return FirstLetter(route, step, _platform_name(step))
+            return FirstLetterToDraft(route, step, _platform_name(step))
     return None
 
 

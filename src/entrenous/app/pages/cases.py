@@ -13,12 +13,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.app.case_index import CaseDeadline
+from entrenous.app.case_index import CaseIndexEntry
 from entrenous.app.forms import read_form, typed_text
-from entrenous.app.pages.case_answers import complete_address, role_from_answers
-from entrenous.app.pages.case_routes import FirstLetter, document_kind_of_route, find_first_letter
+from entrenous.app.pages.case_answers import role_from_answers, web_address_or_empty
+from entrenous.app.pages.case_routes import (
+    FirstLetterToDraft,
+    document_kind_of_route,
+    find_first_letter_to_draft,
+)
 from entrenous.app.pages.help_lines import parse_typed_place, suggest_places
-from entrenous.app.pages.one_case import case_handle, change_or_show_refusal, run_in_case
+from entrenous.app.pages.one_case import case_handle, change_case_or_show_refusal, run_in_case
 from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import (
     download_response,
@@ -29,7 +33,12 @@ from entrenous.app.web import (
     show,
     state_of,
 )
-from entrenous.app.wording import NextPage, group_list_items, page_for_step, without_command_texts
+from entrenous.app.wording import (
+    NextStepPage,
+    group_list_items,
+    page_for_step,
+    texts_without_commands,
+)
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.respond.breach import breach_duties_in_words, record_breach, record_breach_notified
@@ -98,16 +107,16 @@ class ListedCase:
     """One case in the list, with its next step in words."""
 
     handle: str
-    due: CaseDeadline
+    due: CaseIndexEntry
     step: str
 
 
 @dataclass(frozen=True, slots=True)
-class CasePage:
+class CasePageContents:
     """A case as its page shows it."""
 
     case: Case
-    next: NextPage
+    next: NextStepPage
     if_nothing: str
     step_document: str
     said: tuple[str, ...]
@@ -115,7 +124,7 @@ class CasePage:
     law: str
     has_dates: bool
     under_18: bool
-    letter: FirstLetter | None
+    letter: FirstLetterToDraft | None
 
 
 async def show_cases(request: Request) -> Response:
@@ -123,13 +132,15 @@ async def show_cases(request: Request) -> Response:
     page, total, lines = request.path_params.get("page", 0), 0, list[ListedCase]()
     with suppress(VaultLocked):
         total, lines = await run_in_vault(
-            request, lambda device: _list_cases(request, page, device)
+            request, lambda device: _count_cases_and_list_page(request, page, device)
         )
     more = page + 1 if total > (page + 1) * _CASES_PER_PAGE else None
     return show(request, "cases.html", cases=lines, page=page, more=more)
 
 
-def _list_cases(request: Request, page: int, device: Device) -> tuple[int, list[ListedCase]]:
+def _count_cases_and_list_page(
+    request: Request, page: int, device: Device
+) -> tuple[int, list[ListedCase]]:
     """Return the number of cases, and one page of them."""
     state, now = state_of(request), device.clock.now()
     found = state.cases.cases_by_deadline(device)
@@ -148,7 +159,7 @@ def _list_cases(request: Request, page: int, device: Device) -> tuple[int, list[
 
 async def show_case(request: Request) -> Response:
     """Show one case, with one next step."""
-    found = await run_in_case(request, _make_case_page)
+    found = await run_in_case(request, _read_case_page_contents)
     login = state_of(request).login
     goes_to = [
         (record, login.lasting_handle_for("platform", record.id))
@@ -165,7 +176,7 @@ async def show_case(request: Request) -> Response:
     )
 
 
-def _make_case_page(name: str, device: Device) -> CasePage:
+def _read_case_page_contents(name: str, device: Device) -> CasePageContents:
     case, now = find_case(name, device), device.clock.now()
     acting = case.representative
     _, named = trace_and_named_recipients(case, device)
@@ -178,13 +189,13 @@ def _make_case_page(name: str, device: Device) -> CasePage:
     deadlines = deadlines_of_case(case, now)
     step = page_for_step(next_step(case, now, deadline_in_words_for_person), case.name)
     begun = bool(case.notices or step.route or is_threat_only(case))
-    return CasePage(
+    return CasePageContents(
         case,
         step,
         step_if_deadline_passes(case, now),
         document_kind_of_route(step.route) if step.route else "",
-        without_command_texts(said),
-        _deadlines_in_words(deadlines, step),
+        texts_without_commands(said),
+        _addressee_deadlines_in_words(deadlines, step),
         next(
             (
                 law_of_deadline(one)
@@ -195,12 +206,14 @@ def _make_case_page(name: str, device: Device) -> CasePage:
         ),
         any(one.state is DeadlineState.RUNNING for one in deadlines),
         case.age is not AgeAnswer.ADULTS,
-        None if begun or case.state is CaseState.CLOSED else find_first_letter(name, device),
+        None
+        if begun or case.state is CaseState.CLOSED
+        else find_first_letter_to_draft(name, device),
     )
 
 
-def _deadlines_in_words(
-    deadlines: Sequence[Deadline], step: NextPage
+def _addressee_deadlines_in_words(
+    deadlines: Sequence[Deadline], step: NextStepPage
 ) -> tuple[tuple[str, str], ...]:
     """Return the addressees' deadlines, each in words and with its law, without those that the next
     step names.
@@ -240,16 +253,16 @@ async def show_sighting_form(request: Request, words: str = "") -> Response:
 async def add_typed_sighting(request: Request) -> Response:
     form = await read_form(request)
     where, in_chat = typed_text(form, "where"), typed_text(form, "kind") == "chat"
-    address = where if in_chat else complete_address(where) if where else ""
+    address = where if in_chat else web_address_or_empty(where) if where else ""
     if not address:
         return await show_sighting_form(request, translated(_NO_WEB_ADDRESS_MESSAGE))
     reach = SightingReach.PRIVATE if in_chat else SightingReach.PUBLIC
 
     def add_sighting_to_case(name: str, device: Device) -> Case:
-        at = _noon_of_day(typed_text(form, "day"), device.clock.now())
+        at = _moment_on_typed_day(typed_text(form, "day"), device.clock.now())
         return add_sighting(name, Sighting(address, reach, at, typed_text(form, "account")), device)
 
-    done = await change_or_show_refusal(request, add_sighting_to_case, show_sighting_form)
+    done = await change_case_or_show_refusal(request, add_sighting_to_case, show_sighting_form)
     return done or redirect_to(request, "case", case=case_handle(request))
 
 
@@ -294,7 +307,7 @@ async def add_typed_situation(request: Request) -> Response:
                 case = record_representative(name, acting, device)
             return case
 
-    done = await change_or_show_refusal(request, add_situation_to_case, show_situation_form)
+    done = await change_case_or_show_refusal(request, add_situation_to_case, show_situation_form)
     return done or redirect_to(request, "case", case=case_handle(request))
 
 
@@ -320,7 +333,7 @@ def _situation_from_form(said: dict[str, str], place: Place | None) -> Situation
     )
 
 
-def _noon_of_day(text: str, now: datetime) -> datetime:
+def _moment_on_typed_day(text: str, now: datetime) -> datetime:
     """Return noon of the typed day in the machine's time zone; if that day is today, the present
     time.
     """
@@ -373,5 +386,5 @@ async def record_breach_note(request: Request) -> Response:
             notified, told = act == "notified", act == "told"
             record_breach_notified(name, at, device, notified=notified, told=told)
 
-    done = await change_or_show_refusal(request, record_typed_breach, show_breach)
+    done = await change_case_or_show_refusal(request, record_typed_breach, show_breach)
     return done or redirect_to(request, "breach", case=case_handle(request))

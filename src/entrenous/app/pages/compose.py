@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.forms import chosen_files, read_form, typed_text, typed_texts
-from entrenous.app.pages.review import DRAFT_PREVIEW_PX, beginning_of_answered_message
+from entrenous.app.pages.review import DRAFT_PREVIEW_SIDE_PX_MAX, beginning_of_answered_message
 from entrenous.app.web import (
     error_words,
     posted_or_kept_form,
@@ -34,12 +34,12 @@ class NothingWritten(Refused):
     """There is nothing to send yet. Choose a picture, a clip or a recording, or write something."""
 
 
-class NobodyChosen(Refused):
+class NoRecipientChosen(Refused):
     """You have not chosen anybody, so nothing was sent. Choose who gets this message."""
 
 
 @dataclass(frozen=True, slots=True)
-class ComposeChoices:
+class ComposeFormContents:
     """Possible recipients, the draft being changed, and the person or message being answered."""
 
     people: tuple[str, ...]
@@ -67,7 +67,7 @@ async def show_compose_form(
         return redirect_to(request, "copies")
     draft = draft or typed_text(form, "draft") or request.query_params.get("draft", "")
     choices = await run_in_vault(
-        request, lambda device: _make_choices(request, form, draft, device)
+        request, lambda device: _read_compose_form_contents(request, form, draft, device)
     )
     kept = choices.draft
     return show(
@@ -86,7 +86,9 @@ async def show_compose_form(
     )
 
 
-def _make_choices(request: Request, form: FormData, handle: str, device: Device) -> ComposeChoices:
+def _read_compose_form_contents(
+    request: Request, form: FormData, handle: str, device: Device
+) -> ComposeFormContents:
     login, asked = state_of(request).login, request.query_params
     known = {one.person.id.hex(): one.name for one in contacts(device) if not one.blocked}
     named = login.name_of_handle("draft", handle)
@@ -96,7 +98,7 @@ def _make_choices(request: Request, form: FormData, handle: str, device: Device)
     )
     person = login.name_of_handle("person", asked.get("with", "")) or ""
     to = (known[person],) if person in known else ()
-    return ComposeChoices(
+    return ComposeFormContents(
         tuple(known.values()),
         tuple(one.name for one in circles(device.vault)),
         draft,
@@ -135,7 +137,7 @@ async def store_draft_for_review(request: Request) -> Response:
         # raises if the vault is locked, so that nothing is decoded then
         await run_in_vault(request, lambda _: None)
         small = [
-            await asyncio.to_thread(page_files.make_preview, one.data, DRAFT_PREVIEW_PX)
+            await asyncio.to_thread(page_files.make_preview, one.data, DRAFT_PREVIEW_SIDE_PX_MAX)
             for one in chosen
         ]
         draft = await run_in_vault(request, store_written_draft)
@@ -145,7 +147,7 @@ async def store_draft_for_review(request: Request) -> Response:
         page_files.keep(("draft", blob.hex(), 0), made)
     handle = login.handle_for("draft", draft.id.hex())
     if not draft.to:  # the files are kept, since a browser cannot choose them again
-        return await show_compose_form(request, str(NobodyChosen()), 409, handle)
+        return await show_compose_form(request, str(NoRecipientChosen()), 409, handle)
     return redirect_to(request, "review", draft=handle)
 
 

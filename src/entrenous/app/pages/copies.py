@@ -16,11 +16,11 @@ from entrenous.app.jobs import ReportProgress
 from entrenous.app.web import (
     download_response,
     job_result,
-    kept_form,
     language_of,
     run_in_vault,
     show,
     start_job,
+    take_kept_form,
 )
 from entrenous.base.copies import parse_labels
 from entrenous.base.errors import Refused
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from entrenous.send.copies.mark_file import MarkedFile
 
 
-class NothingChosen(Refused):
+class NoFileChosen(Refused):
     """No file was chosen. Go back, and choose a picture, a clip or a recording first."""
 
 
-class NobodyChosen(Refused):
+class NobodyNamed(Refused):
     """
     You did not name anybody, so no copies were made. Go back and type who gets a copy, one name on
     each line.
@@ -61,7 +61,7 @@ def routes() -> list[Route]:
 
 async def show_copies_form(request: Request) -> Response:
     await run_in_vault(request, lambda _: None)
-    return show(request, "copies.html", form=kept_form(request))
+    return show(request, "copies.html", form=take_kept_form(request))
 
 
 async def start_making_copies(request: Request) -> Response:
@@ -69,9 +69,9 @@ async def start_making_copies(request: Request) -> Response:
     people = parse_labels(line for line in typed_text(form, "names").splitlines() if line.strip())
     files = await chosen_files(form, "file")
     if not files:
-        raise NothingChosen
+        raise NoFileChosen
     if not people:
-        raise NobodyChosen
+        raise NobodyNamed
     say = language_of(request).sentences.gettext
     stage = say("Marking")
 
@@ -108,6 +108,6 @@ async def serve_copy(request: Request) -> Response:
     """Serve one copy as a download under a neutral name."""
     made, number = job_result(request, MadeCopies), request.path_params["number"]
     if not 0 < number <= len(made.copies):
-        raise NothingChosen
+        raise NoFileChosen
     copy = made.copies[number - 1]
     return download_response(request, copy.data, f"{made.message}-{number}{copy.suffix}")

@@ -62,17 +62,17 @@ class RevocationOutcome:
 def routes() -> list[Route]:
     return [
         Route("/60", show_devices, name="devices"),
-        Route("/61", begin_linking, name="link_another", methods=["POST"]),
-        Route("/61", show_linking, name="linking", methods=["GET"]),
-        Route("/61/answer", answer_comparison, name="link_answer", methods=["POST"]),
+        Route("/61", begin_linking_on_old_device, name="link_another", methods=["POST"]),
+        Route("/61", show_linking_on_old_device, name="linking", methods=["GET"]),
+        Route("/61/answer", answer_comparison_on_old_device, name="link_answer", methods=["POST"]),
         Route("/61/code", serve_link_code, name="link_code"),
         Route("/62", show_link_form, name="link_here", methods=["GET"]),
         Route("/62", accept_link_code, methods=["POST"]),
         Route("/62/{handle}", show_new_device_passphrase_form, name="link_lock", methods=["GET"]),
-        Route("/62/{handle}", begin_linking_here, methods=["POST"]),
-        Route("/63", show_linking_here, name="linking_here", methods=["GET"]),
-        Route("/63", answer_comparison_here, methods=["POST"]),
-        Route("/64/{device}", show_lost_form, name="lost", methods=["GET"]),
+        Route("/62/{handle}", begin_linking_on_new_device, methods=["POST"]),
+        Route("/63", show_linking_on_new_device, name="linking_here", methods=["GET"]),
+        Route("/63", answer_comparison_on_new_device, methods=["POST"]),
+        Route("/64/{device}", show_revoke_form, name="lost", methods=["GET"]),
         Route("/64/{device}", start_revoking, methods=["POST"]),
         Route("/65/{handle}", show_revoked, name="revoked"),
     ]
@@ -114,7 +114,7 @@ async def sheet_from_form(form: FormData) -> RecoverySheet | None:
     return read_sheet(await asyncio.to_thread(read_qr_code, photos[0].data))
 
 
-async def begin_linking(request: Request) -> Response:
+async def begin_linking_on_old_device(request: Request) -> Response:
     """Begin linking: a code is shown as soon as the relay has created a mailbox for it."""
     sheet = await sheet_from_form(await read_form(request))
     state = state_of(request)
@@ -126,10 +126,10 @@ async def begin_linking(request: Request) -> Response:
     return redirect_to(request, "linking")
 
 
-async def show_linking(request: Request) -> Response:
+async def show_linking_on_old_device(request: Request) -> Response:
     await run_in_vault(request, lambda _: None)
     side = state_of(request).linking
-    if side is None or side.is_new:
+    if side is None or side.is_on_new_device:
         return redirect_to(request, "devices")
     return _show_linking_side(request, side)
 
@@ -137,14 +137,14 @@ async def show_linking(request: Request) -> Response:
 def _show_linking_side(request: Request, side: Linking) -> Response:
     return show(
         request,
-        "linking_here.html" if side.is_new else "linking.html",
+        "linking_here.html" if side.is_on_new_device else "linking.html",
         side=side,
         words="" if side.error is None else error_words(side.error),
         minutes=LINKING_MINUTES_MAX,
     )
 
 
-async def answer_comparison(request: Request) -> Response:
+async def answer_comparison_on_old_device(request: Request) -> Response:
     """Process the person's answer: the same on both devices, different, or stop."""
     await _submit_comparison_answer(request)
     return redirect_to(request, "linking")
@@ -153,8 +153,8 @@ async def answer_comparison(request: Request) -> Response:
 async def _submit_comparison_answer(request: Request) -> None:
     given, side = typed_text(await read_form(request), "do"), state_of(request).linking
     if side is not None and given in set(LinkingAnswer):
-        side.answer(LinkingAnswer(given))
-        await side.wait_for_effect()
+        side.accept_answer(LinkingAnswer(given))
+        await side.wait_for_answer_effect()
 
 
 async def serve_link_code(request: Request) -> Response:
@@ -193,7 +193,7 @@ async def show_new_device_passphrase_form(
     request: Request, why: EntrenousError | None = None, status: int = 200
 ) -> Response:
     """Ask for the passphrase of this new device."""
-    _read_link_code(request)
+    _link_code_of_handle(request)
     form = posted_form(request) or FormData()
     return show(
         request,
@@ -204,15 +204,15 @@ async def show_new_device_passphrase_form(
     )
 
 
-def _read_link_code(request: Request) -> str:
+def _link_code_of_handle(request: Request) -> str:
     code = state_of(request).login.name_of_handle("link", request.path_params["handle"])
     if code is None:
         raise ResultGone
     return code
 
 
-async def begin_linking_here(request: Request) -> Response:
-    state, form, code = state_of(request), await read_form(request), _read_link_code(request)
+async def begin_linking_on_new_device(request: Request) -> Response:
+    state, form, code = state_of(request), await read_form(request), _link_code_of_handle(request)
     try:
         passphrase = chosen_passphrase(form)
     except EntrenousError as why:
@@ -224,19 +224,19 @@ async def begin_linking_here(request: Request) -> Response:
     return redirect_to(request, "linking_here")
 
 
-async def show_linking_here(request: Request) -> Response:
+async def show_linking_on_new_device(request: Request) -> Response:
     side = state_of(request).linking
-    if side is None or not side.is_new:
+    if side is None or not side.is_on_new_device:
         return redirect_to(request, "home")
     return _show_linking_side(request, side)
 
 
-async def answer_comparison_here(request: Request) -> Response:
+async def answer_comparison_on_new_device(request: Request) -> Response:
     await _submit_comparison_answer(request)
     return redirect_to(request, "linking_here")
 
 
-async def show_lost_form(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_revoke_form(request: Request, words: str = "", status: int = 200) -> Response:
     """Explain what revoking does, and ask whether the device was lost."""
     name = _device_name(request)
     shown = await run_in_vault(request, device_overview)
@@ -257,7 +257,7 @@ async def start_revoking(request: Request) -> Response:
     try:
         sheet = await sheet_from_form(form)
     except EntrenousError as why:
-        return await show_lost_form(request, error_words(why), 409)
+        return await show_revoke_form(request, error_words(why), 409)
     say = language_of(request).sentences.gettext
 
     def revoke(device: Device, _: object) -> RevocationOutcome:

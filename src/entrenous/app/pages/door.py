@@ -9,7 +9,11 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed_text
 from entrenous.app.login import SESSION_COOKIE_NAME
-from entrenous.app.pages.joining import LinkButMessenger, prefill_person_form, read_invitation
+from entrenous.app.pages.joining import (
+    LinkGivenButMessengerChosen,
+    prefill_person_form,
+    read_link_or_relay_address,
+)
 from entrenous.app.passphrases import (
     chosen_passphrase,
     is_weak,
@@ -77,8 +81,8 @@ async def set_up(request: Request) -> Response:
     try:
         by_relay = typed_text(form, "where") == "relay"
         if typed_text(form, "relay") and not by_relay:
-            raise LinkButMessenger
-        invitation = read_invitation(typed_text(form, "relay")) if by_relay else None
+            raise LinkGivenButMessengerChosen
+        invitation = read_link_or_relay_address(typed_text(form, "relay")) if by_relay else None
         url = invitation.relay_url if invitation else None
         opening = state_of(request).vault.create(
             chosen_passphrase(form), lambda device, _: set_up_device(name, url, device)
@@ -149,6 +153,6 @@ async def leave_quickly(request: Request) -> Response:
     state = state_of(request)
     state.wanted = "/"
     state.vault.lock()
-    state.jobs.forget_results()
-    state.login.forget_all()
+    state.jobs.keep_only_running_vault_jobs()
+    state.login.forget_input_and_handles()
     return HTMLResponse(_BLANK_PAGE_HTML)

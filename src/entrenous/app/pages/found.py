@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from entrenous.app.forms import ChosenFile, chosen_files, read_form
 from entrenous.app.jobs import ReportProgress
-from entrenous.app.pages.copies import NothingChosen
+from entrenous.app.pages.copies import NoFileChosen
 from entrenous.app.web import (
     ResultGone,
     download_response,
@@ -49,7 +49,7 @@ class TracedFile:
     """A found file: its report, or the reason why there is no report."""
 
     name: str
-    account: ReportContent | None = None
+    report: ReportContent | None = None
     error: str = ""
     data: bytes = b""
 
@@ -76,14 +76,14 @@ async def show_found_form(request: Request) -> Response:
     """Ask for the files; a device that has made no copies yet shows where to begin instead."""
     if state_of(request).has_device:
         await run_in_vault(request, lambda _: None)
-    newest = state_of(request).jobs.newest_finished_job("verdicts")
+    newest = state_of(request).jobs.newest_successful_job("verdicts")
     return show(request, "found.html", newest=newest.handle if newest else "")
 
 
 async def start_tracing(request: Request) -> Response:
     files = await chosen_files(await read_form(request), "file")
     if not files:
-        raise NothingChosen
+        raise NoFileChosen
     say = language_of(request).sentences.gettext
     stage = say("Looking at file {number} of {total}, and comparing it with all your copies")
 
@@ -130,17 +130,17 @@ async def show_verdicts(request: Request) -> Response:
 
 async def show_explanation(request: Request) -> Response:
     """Show how the verdict was reached: scores, changes, method, and limits."""
-    account = _find_report_content(request)
+    report = _find_report_content(request)
     return show(
         request,
         "how.html",
-        it=account,
+        it=report,
         handle=request.path_params["handle"],
         number=request.path_params["number"],
-        plot=Markup(drawing_as_svg(account.plot)) if account.plot else "",  # noqa: S704 - escapes its texts
+        plot=Markup(drawing_as_svg(report.plot)) if report.plot else "",  # noqa: S704 - escapes its texts
         limits=translated_limits(),
         not_who=translated(NOT_WHO_PASSED_IT_ON),
-        check=how_to_check_trace(account.number),
+        check=how_to_check_trace(report.number),
     )
 
 
@@ -148,9 +148,9 @@ async def serve_report_pdf(request: Request) -> Response:
     """Serve the report as a PDF under a neutral name."""
     from entrenous.trace.explain.pdf import write_pdf  # noqa: PLC0415 - slow to load
 
-    account = _find_report_content(request)
-    data = await asyncio.to_thread(write_pdf, account)
-    return download_response(request, data, f"page-{account.number}.pdf")
+    report = _find_report_content(request)
+    data = await asyncio.to_thread(write_pdf, report)
+    return download_response(request, data, f"page-{report.number}.pdf")
 
 
 async def serve_report_picture(request: Request) -> Response:
@@ -162,7 +162,7 @@ async def serve_report_picture(request: Request) -> Response:
     return response_for_page(request, getattr(pictures, name).jpeg, "image/jpeg")
 
 
-def find_traced_file(request: Request, handle: str, number: int) -> bytes:
+def find_traced_file_data(request: Request, handle: str, number: int) -> bytes:
     """Return a found file by the job that traced it; raises ResultGone."""
     job = state_of(request).jobs.find_job(handle)
     result = job.future.result() if job is not None and job.is_over else None
@@ -173,7 +173,7 @@ def find_traced_file(request: Request, handle: str, number: int) -> bytes:
 
 def _find_report_content(request: Request) -> ReportContent:
     files, number = job_result(request, TracedFiles).files, int(request.path_params["number"])
-    account = files[number - 1].account if 0 < number <= len(files) else None
-    if account is None:
+    report = files[number - 1].report if 0 < number <= len(files) else None
+    if report is None:
         raise ResultGone
-    return account
+    return report

@@ -39,7 +39,7 @@ from entrenous.respond.who_helps import HelpNeed, emergency_numbers, find_help, 
 
 _SUGGESTED_COUNTRIES_MAX: Final = 2
 _PLACE_CODE_PATTERN: Final = re.compile(r"\(([A-Z]{2}(?:-[A-Z0-9]{1,3})?)\)")
-_LINES_SHOWN_AT_ONCE: Final = 4
+_HELP_LINES_SHOWN_AT_ONCE: Final = 4
 
 
 def routes() -> list[Route]:
@@ -60,7 +60,7 @@ class ShownHelpLine:
     facts: HelpLineFacts
 
     @property
-    def can_talk(self) -> bool:
+    def has_phone_or_chat(self) -> bool:
         """Whether somebody answers, by telephone or in a chat; otherwise it is a website."""
         return bool(self.phones or self.line.chat)
 
@@ -79,7 +79,7 @@ class ShownFirstSteps:
 
     title: str
     steps: tuple[str, ...]
-    read: tuple[str, ...]
+    sources: tuple[str, ...]
 
 
 async def show_help_lines(request: Request, words: str = "", tried: str = "") -> Response:
@@ -103,8 +103,8 @@ async def show_help_lines(request: Request, words: str = "", tried: str = "") ->
         emergency=present_emergency_numbers(found.emergency, now.date()),
         steps=[present_first_steps(one, now.date()) for one in found.advice],
         lines=present_help_lines(found.contacts, now),
-        at_once=_LINES_SHOWN_AT_ONCE,
-        notes=_notes_without_commands(found.notes),
+        at_once=_HELP_LINES_SHOWN_AT_ONCE,
+        notes=_notes_naming_no_command(found.notes),
     )
 
 
@@ -115,7 +115,7 @@ async def store_help_choices(request: Request) -> Response:
     form, answers = await read_form(request), state_of(request).login.answers
     place, words = await parse_typed_place(typed_text(form, "guess") or typed_text(form, "place"))
     if typed_text(form, "under_18"):
-        return await _show_under_18_page(request, place, words)
+        return await _show_under_18_and_forget_answers(request, place, words)
     if words:
         return await show_help_lines(request, words, typed_text(form, "place"))
     answers["place"] = place or ("" if typed_text(form, "asked") else answers.get("place", ""))
@@ -132,16 +132,18 @@ async def store_help_choices(request: Request) -> Response:
 async def show_under_18_help(request: Request) -> Response:
     """Show who helps somebody under 18, and delete earlier answers."""
     place = state_of(request).login.answers.get("place", "")
-    return await _show_under_18_page(request, Place(place) if place else None, "")
+    return await _show_under_18_and_forget_answers(request, Place(place) if place else None, "")
 
 
 async def show_under_18_help_for_place(request: Request) -> Response:
     form = await read_form(request)
     place, words = await parse_typed_place(typed_text(form, "guess") or typed_text(form, "place"))
-    return await _show_under_18_page(request, place, words)
+    return await _show_under_18_and_forget_answers(request, place, words)
 
 
-async def _show_under_18_page(request: Request, place: Place | None, words: str) -> Response:
+async def _show_under_18_and_forget_answers(
+    request: Request, place: Place | None, words: str
+) -> Response:
     state_of(request).login.forget_answers()
     places = (place,) if place else ()
     now = SystemClock().now()
@@ -156,8 +158,8 @@ async def _show_under_18_page(request: Request, place: Place | None, words: str)
         emergency=present_emergency_numbers(found.emergency, now.date()),
         steps=[present_first_steps(one, now.date()) for one in found.advice],
         lines=present_help_lines(found.contacts, now, under_18=True),
-        at_once=_LINES_SHOWN_AT_ONCE,
-        notes=_notes_without_commands(found.notes),
+        at_once=_HELP_LINES_SHOWN_AT_ONCE,
+        notes=_notes_naming_no_command(found.notes),
     )
 
 
@@ -190,22 +192,22 @@ def need_from_answers(answers: dict[str, str]) -> HelpNeed:
     ).need()
 
 
-def nearest_help_lines(request: Request, now: datetime) -> list[ShownHelpLine]:
+def first_help_lines_nearby(request: Request, now: datetime) -> list[ShownHelpLine]:
     """Return the first people to turn to; those who can be telephoned come first."""
     found = find_help_lines(
-        _named_or_guessed_place(request), need_from_answers(state_of(request).login.answers)
+        _named_or_guessed_places(request), need_from_answers(state_of(request).login.answers)
     )
     found = tuple(
         sorted(found, key=lambda line: not parse_telephone_numbers(line.translated_phone))
     )
-    return present_help_lines(found[:_LINES_SHOWN_AT_ONCE], now)
+    return present_help_lines(found[:_HELP_LINES_SHOWN_AT_ONCE], now)
 
 
 def emergency_numbers_nearby(request: Request, today: date) -> list[ShownEmergencyNumbers]:
-    return present_emergency_numbers(emergency_numbers(_named_or_guessed_place(request)), today)
+    return present_emergency_numbers(emergency_numbers(_named_or_guessed_places(request)), today)
 
 
-def _named_or_guessed_place(request: Request) -> tuple[Place, ...]:
+def _named_or_guessed_places(request: Request) -> tuple[Place, ...]:
     """Return the places that the person named, or else the first country that can be guessed."""
     guessed = tuple(Place(code) for code, _ in suggest_places(request)[:1])
     return places_from_answers(state_of(request).login.answers) or guessed
@@ -236,7 +238,7 @@ def present_emergency_numbers(
     ]
 
 
-def _notes_without_commands(notes: Sequence[str]) -> list[str]:
+def _notes_naming_no_command(notes: Sequence[str]) -> list[str]:
     """Return the notes that mention no command, since the page itself offers what commands do."""
     return [note for note in notes if "entrenous " not in note]
 

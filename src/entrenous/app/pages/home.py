@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from entrenous.app.pages.messages import current_notices
+from entrenous.app.pages.messages import undismissed_notices
 from entrenous.app.vault_session import VaultLocked
 from entrenous.app.web import (
     AppState,
@@ -65,7 +65,7 @@ async def show_home(request: Request) -> Response:
 def _read_home_page_contents(state: AppState, device: Device) -> HomePageContents:
     drafts = tuple(draft.id for draft in stored_drafts(device))
     to_open = count_unopened(device).total()
-    return HomePageContents(has_relay(device), drafts, current_notices(state, device), to_open)
+    return HomePageContents(has_relay(device), drafts, undismissed_notices(state, device), to_open)
 
 
 async def show_progress(request: Request) -> Response:

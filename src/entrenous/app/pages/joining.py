@@ -26,7 +26,7 @@ from entrenous.app.web import (
     start_job,
     state_of,
 )
-from entrenous.app.wording import without_command_texts
+from entrenous.app.wording import texts_without_commands
 from entrenous.base.errors import EntrenousError, Refused, Unreachable
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay
@@ -46,7 +46,7 @@ class NoAddressGiven(Refused):
     """
 
 
-class LinkButMessenger(Refused):
+class LinkGivenButMessengerChosen(Refused):
     """
     You pasted a link, but chose a messenger. To use the link, choose “With this app”. To use the
     messenger, delete the link from the field. Nothing was changed.
@@ -63,7 +63,7 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
-class JoinedRelay:
+class RelayJoinOutcome:
     """What the person reads afterwards, and the invitation that was used."""
 
     said: tuple[str, ...]
@@ -73,12 +73,12 @@ class JoinedRelay:
 def routes() -> list[Route]:
     return [
         Route("/116", show_join_form, name="join", methods=["GET"]),
-        Route("/116", start_connecting, methods=["POST"]),
+        Route("/116", start_joining_relay, methods=["POST"]),
         Route("/116/{handle}", show_joined, name="joined"),
     ]
 
 
-def read_invitation(text: str) -> Invitation:
+def read_link_or_relay_address(text: str) -> Invitation:
     """Read an invite link or a relay's address, as it was pasted; raises NoAddressGiven,
     BadInvite.
     """
@@ -108,31 +108,33 @@ async def show_join_form(request: Request, words: str = "", status: int = 200) -
     return show(request, "join.html", status=status, words=words, form=form)
 
 
-async def start_connecting(request: Request) -> Response:
+async def start_joining_relay(request: Request) -> Response:
     form, state = await read_form(request), state_of(request)
     say = language_of(request).sentences.gettext
     try:
         photos, text = await chosen_files(form, "photo"), typed_text(form, "relay")
         if photos and not text:
             text = await asyncio.to_thread(read_qr_code, photos[0].data)
-        invitation = read_invitation(text)
+        invitation = read_link_or_relay_address(text)
     except EntrenousError as why:
         return await show_join_form(request, error_words(why), 409)
 
-    def join_and_lock(device: Device, _: ReportProgress) -> JoinedRelay:
+    def join_and_lock(device: Device, _: ReportProgress) -> RelayJoinOutcome:
         identity = join_relay(invitation.relay_url, device)
         if state.vault.unlocked is None:
             raise VaultLocked
         with suppress(Unreachable):  # otherwise the lock is made at the next unlock
             state.vault.unlocked = make_first_lock(state.vault.unlocked, device)
         state.mail.start()
-        return JoinedRelay(without_command_texts(describe_joining_relay(identity)), invitation)
+        return RelayJoinOutcome(
+            texts_without_commands(describe_joining_relay(identity)), invitation
+        )
 
     return start_job(request, say("Connecting"), join_and_lock, "joined")
 
 
 async def show_joined(request: Request) -> Response:
-    done, say = job_result(request, JoinedRelay), language_of(request).sentences.gettext
+    done, say = job_result(request, RelayJoinOutcome), language_of(request).sentences.gettext
     prefill_person_form(done.invitation, request)
     return show(
         request, "told.html", heading=say("You are connected"), said=done.said, back="people"

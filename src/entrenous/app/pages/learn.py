@@ -14,7 +14,7 @@ from entrenous.app.pages.help_lines import present_first_steps
 from entrenous.app.web import ResultGone, download_response, show, state_of
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import SystemClock
-from entrenous.learn.check_up import CheckUp, CheckUpInput, run_check_up
+from entrenous.learn.check_up import CheckUpInput, CheckUpResult, run_check_up
 from entrenous.learn.facts import all_questions
 from entrenous.learn.lesson import (
     Lesson,
@@ -33,9 +33,9 @@ def routes() -> list[Route]:
     return [
         Route("/100", show_lessons, name="lessons"),
         Route("/101/{lesson}", show_lesson, name="lesson", methods=["GET"]),
-        Route("/101/{lesson}", answer_question, methods=["POST"]),
-        Route("/101/{lesson}/{paper}", serve_sheet, name="lesson_sheet"),
-        Route("/102", begin_check_up, name="check_up", methods=["GET"]),
+        Route("/101/{lesson}", check_lesson_answer, methods=["POST"]),
+        Route("/101/{lesson}/{paper}", serve_lesson_sheet, name="lesson_sheet"),
+        Route("/102", show_check_up_start, name="check_up", methods=["GET"]),
         Route("/102", continue_check_up, methods=["POST"]),
     ]
 
@@ -50,7 +50,7 @@ async def show_lesson(request: Request) -> Response:
     return _show_lesson(request, _find_lesson(request))
 
 
-async def answer_question(request: Request) -> Response:
+async def check_lesson_answer(request: Request) -> Response:
     """Show whether the answer to the lesson's question is right, and why; nothing is stored."""
     found, chosen = _find_lesson(request), typed_text(await read_form(request), "choice")
     number = int(chosen) if chosen.isdigit() else 0
@@ -77,7 +77,7 @@ def _show_lesson(
     )
 
 
-async def serve_sheet(request: Request) -> Response:
+async def serve_lesson_sheet(request: Request) -> Response:
     """Serve the lesson's sheet: one page, A4 or Letter."""
     from entrenous.learn.export import PaperSize, render_lesson_sheet  # noqa: PLC0415 - slow to load
 
@@ -96,7 +96,7 @@ def _find_lesson(request: Request) -> Lesson:
     return find_lesson(name)
 
 
-async def begin_check_up(request: Request) -> Response:
+async def show_check_up_start(request: Request) -> Response:
     return show(request, "check_up.html", count=len(all_questions()))
 
 
@@ -129,7 +129,9 @@ async def _show_check_up_result(request: Request, form: FormData) -> Response:
             pictures = await asyncio.to_thread(find_pictures_with_place, Path(folder))
         except NoSuchFolder as why:
             words = str(why)
-    found = await asyncio.to_thread(_make_check_up, request, pictures, _read_answers(form))
+    found = await asyncio.to_thread(
+        _inspect_and_run_check_up, request, pictures, _read_answers(form)
+    )
     steps = (
         [present_first_steps(shipped_first_steps(FirstStepsId.THREAT), SystemClock().now().date())]
         if found.help
@@ -140,9 +142,9 @@ async def _show_check_up_result(request: Request, form: FormData) -> Response:
     )
 
 
-def _make_check_up(
+def _inspect_and_run_check_up(
     request: Request, pictures: PicturesFound | None, answers: dict[str, str]
-) -> CheckUp:
+) -> CheckUpResult:
     facts = inspect_machine(state_of(request).settings.home)
     return run_check_up(CheckUpInput(facts, SystemClock().now().date(), None, pictures, answers))
 

@@ -46,7 +46,7 @@ from entrenous.send.timeline import (
 
 _REACTION_EMOJI: Final = ("❤️", "👍", "😂", "😮", "😢")
 _ENTRIES_PER_PAGE: Final = 40  # number of entries of a conversation on one page
-_PEOPLE_PER_PAGE: Final = 100  # number of people on one page of the inbox
+_INBOX_PEOPLE_SHOWN_MAX: Final = 100  # number of people on one page of the inbox
 _KIND_BY_FILE_ROLE: Final = {
     FileRole.PICTURE: "picture",
     FileRole.CLIP: "clip",
@@ -55,7 +55,7 @@ _KIND_BY_FILE_ROLE: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class InboxPage:
+class InboxPageContents:
     """The content of the messages page: people, their names, and unsent messages."""
 
     people: tuple[Correspondent, ...]
@@ -65,7 +65,7 @@ class InboxPage:
 
 
 @dataclass(frozen=True, slots=True)
-class ConversationPage:
+class ConversationPageContents:
     """A page of a conversation; ``kinds`` are those of the files stored here."""
 
     name: str
@@ -87,16 +87,16 @@ async def show_inbox(request: Request) -> Response:
     """List everybody with whom messages were exchanged, the newest first."""
     state = state_of(request)
 
-    def read_inbox(device: Device) -> InboxPage:
-        return InboxPage(
+    def read_inbox(device: Device) -> InboxPageContents:
+        return InboxPageContents(
             correspondents(device),
             _names_of_people(device),
             messages_in_outbox(device),
-            current_notices(state, device),
+            undismissed_notices(state, device),
         )
 
     found = await run_in_vault(request, read_inbox)
-    problem, others = state.mail.problem, state.mail.others
+    problem, others = state.mail.problem, state.mail.other_relay_problems
     if problem is not None and not isinstance(problem, Unreachable):
         others = (problem, *others)
     return show(
@@ -104,14 +104,15 @@ async def show_inbox(request: Request) -> Response:
         "inbox.html",
         found=found,
         people=[
-            (_handle_of_person(request, one.person), one) for one in found.people[:_PEOPLE_PER_PAGE]
+            (_handle_of_person(request, one.person), one)
+            for one in found.people[:_INBOX_PEOPLE_SHOWN_MAX]
         ],
         is_silent=isinstance(problem, Unreachable),
         others=[error_words(why) for why in others],
     )
 
 
-def current_notices(state: AppState, device: Device) -> tuple[tuple[str, str], ...]:
+def undismissed_notices(state: AppState, device: Device) -> tuple[tuple[str, str], ...]:
     """Return the handles and words of the notices that were not dismissed."""
     return tuple(
         (state.login.handle_for("notice", one.id), without_commands(one.words))
@@ -133,14 +134,14 @@ async def show_conversation(request: Request) -> Response:
     person, skip = _find_person(request), int(request.path_params.get("skip", 0))
     state = state_of(request)
 
-    def read_conversation(device: Device) -> ConversationPage:
+    def read_conversation(device: Device) -> ConversationPageContents:
         page = timeline_page(person, device, skip, _ENTRIES_PER_PAGE)
         kinds = {
             one.name: _kinds_of_files(one.name, state, device)
             for one in page.entries
             if one.can_show
         }
-        return ConversationPage(_names_of_people(device).get(person, ""), page, kinds)
+        return ConversationPageContents(_names_of_people(device).get(person, ""), page, kinds)
 
     found = await run_in_vault(request, read_conversation)
     entries = found.page.entries
@@ -162,10 +163,10 @@ async def show_conversation(request: Request) -> Response:
 
 def _kinds_of_files(name: MessageName, state: AppState, device: Device) -> tuple[str, ...]:
     """Return the kind of each stored file of a message: picture, clip or voice."""
-    found = state.page_files.kinds.get(name)
+    found = state.page_files.kinds_by_message.get(name)
     if found is None:
         found = tuple(_KIND_BY_FILE_ROLE[one.role] for one in stored_frame(name, device).files)
-        state.page_files.kinds[name] = found
+        state.page_files.kinds_by_message[name] = found
     return found
 
 
@@ -192,7 +193,7 @@ async def act_on_message(request: Request) -> Response:
         return ()
 
     recalls = await run_in_vault(request, apply_action)
-    state_of(request).page_files.forget_message(name)
+    state_of(request).page_files.forget_files_of(name)
     if recalls:
         outcomes = [recall_in_words(one.to, one) for one in recalls]
         return show(request, "recalled.html", outcomes=outcomes, person=handle)

@@ -30,7 +30,7 @@ async def run_in_case(request: Request, work: Callable[[str, Device], T]) -> T:
     return await run_in_vault(request, call_with_case_name)
 
 
-async def change_or_show_refusal(
+async def change_case_or_show_refusal(
     request: Request,
     change: Callable[[str, Device], object],
     again: Callable[[Request, str], Awaitable[Response]],

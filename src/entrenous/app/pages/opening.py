@@ -41,7 +41,7 @@ from entrenous.send.open import download_message, show_received_message, stored_
 from entrenous.send.people.block import sender_without_receipt_choice, set_receipts
 from entrenous.send.people.notices import no_receipts_in_words, receipts_question
 
-CONVERSATION_PICTURE_PX: Final = 1080  # a conversation is 700 CSS pixels wide
+CONVERSATION_PICTURE_SIDE_PX_MAX: Final = 1080  # a conversation is 700 CSS pixels wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class ViewOnceMessage:
 
     name: str
     person: str
-    look: ViewSession
+    view_session: ViewSession
 
 
 class ShownAlready(Refused):
@@ -75,8 +75,8 @@ def routes() -> list[Route]:
         Route("/43/{message}/{number:int}", serve_file, name="file"),
         Route("/43/{message}/{number:int}/save", serve_file_to_save, name="save_file"),
         Route("/44/{message}", fetch_view_once, name="see_once", methods=["POST"]),
-        Route("/45/{handle}", show_view_once_page, name="seen", methods=["GET"]),
-        Route("/45/{handle}", show_view_once, methods=["POST"]),
+        Route("/45/{handle}", offer_view_once, name="seen", methods=["GET"]),
+        Route("/45/{handle}", open_and_show_view_once, methods=["POST"]),
         Route("/45/{handle}/{number:int}", serve_view_once_file, name="seen_file"),
         Route("/45/{handle}/end", end_view_once, name="end_seen", methods=["POST"]),
     ]
@@ -84,7 +84,7 @@ def routes() -> list[Route]:
 
 async def start_opening(request: Request) -> Response:
     """Open a message: the relay is asked for its half of the key."""
-    question = await _ask_about_receipts(request)
+    question = await _ask_or_store_receipt_choice(request)
     if question is not None:
         return question
     name, say = find_message_name(request), language_of(request).sentences.gettext
@@ -92,7 +92,7 @@ async def start_opening(request: Request) -> Response:
 
     def download_and_open(device: Device, report: ReportProgress) -> OpenedMessage:
         received = find_received_message(name, device)
-        download_message(name, device, TransferWatch(_make_step_reporter(report, say)))
+        download_message(name, device, TransferWatch(_make_stage_reporter(report, say)))
         show_received_message(name, _leave_encrypted, device)
         return OpenedMessage(name, login.handle_for("person", received.sender.hex()))
 
@@ -103,7 +103,7 @@ def _leave_encrypted(_number: int, _file: object, _fill: object) -> None:
     """Leave the files encrypted; the page requests each one."""
 
 
-async def _ask_about_receipts(request: Request) -> Response | None:
+async def _ask_or_store_receipt_choice(request: Request) -> Response | None:
     """Ask once, before the first opening, whether somebody known by link gets receipts; store the
     answer. Return the question, or None once it is answered.
     """
@@ -141,7 +141,7 @@ async def serve_file(request: Request) -> Response:
 
     def read_unless_cached(device: Device) -> ContentFile | None:
         if find_received_message(name, device).key is None:  # it can no longer be opened
-            page_files.forget_message(name)
+            page_files.forget_files_of(name)
         return None if page_files.find(key) else stored_file(name, number, device)
 
     kept = await run_in_vault(request, read_unless_cached)
@@ -155,9 +155,9 @@ async def serve_file(request: Request) -> Response:
     return response_for_page(request, found.data, found.media_type)
 
 
-def _prepare_for_page(kept: ContentFile, small: Callable[[bytes, int], PageFile]) -> PageFile:
+def _prepare_for_page(kept: ContentFile, make_small: Callable[[bytes, int], PageFile]) -> PageFile:
     if kept.role is FileRole.PICTURE:
-        return small(kept.data, CONVERSATION_PICTURE_PX)
+        return make_small(kept.data, CONVERSATION_PICTURE_SIDE_PX_MAX)
     return PageFile(kept.data, kept.media_type)
 
 
@@ -174,7 +174,7 @@ async def serve_file_to_save(request: Request) -> Response:
 
 async def fetch_view_once(request: Request) -> Response:
     """Fetch a message that opens once, without opening it yet."""
-    question = await _ask_about_receipts(request)
+    question = await _ask_or_store_receipt_choice(request)
     if question is not None:
         return question
     name, say = find_message_name(request), language_of(request).sentences.gettext
@@ -182,14 +182,14 @@ async def fetch_view_once(request: Request) -> Response:
 
     def download_only(device: Device, report: ReportProgress) -> ViewOnceMessage:
         received: ReceivedMessage = find_received_message(name, device)
-        download_message(name, device, TransferWatch(_make_step_reporter(report, say)))
+        download_message(name, device, TransferWatch(_make_stage_reporter(report, say)))
         person = login.handle_for("person", received.sender.hex())
         return ViewOnceMessage(name, person, ViewSession(received.sender_name))
 
     return start_job(request, say("Fetching it"), download_only, "seen")
 
 
-async def show_view_once_page(request: Request) -> Response:
+async def offer_view_once(request: Request) -> Response:
     return show(
         request,
         "see_once.html",
@@ -199,28 +199,30 @@ async def show_view_once_page(request: Request) -> Response:
     )
 
 
-async def show_view_once(request: Request) -> Response:
+async def open_and_show_view_once(request: Request) -> Response:
     """Open and show the message; it counts as opened once the page has loaded all of it."""
     once = _find_view_once(request)
-    if not once.look.request_opening():
+    if not once.view_session.request_opening():
         raise ShownAlready
-    opening = state_of(request).vault.run(partial(open_for_view, once.name, once.look))
-    state_of(request).vault.call_at_lock(once.look.end_view)
-    opening.add_done_callback(lambda done: _end_view_if_opening_failed(once.look, done))
-    shown = await asyncio.wrap_future(once.look.answer)
+    opening = state_of(request).vault.run(partial(open_for_view, once.name, once.view_session))
+    state_of(request).vault.call_at_lock(once.view_session.end_view)
+    opening.add_done_callback(lambda done: _end_view_if_opening_failed(once.view_session, done))
+    shown = await asyncio.wrap_future(once.view_session.answer)
     return show(
         request, "see_once.html", once=once, handle=_handle_in_address(request), shown=shown
     )
 
 
-def _end_view_if_opening_failed(look: ViewSession, opening: Future[None]) -> None:
+def _end_view_if_opening_failed(view_session: ViewSession, opening: Future[None]) -> None:
     why = opening.exception()
     if why is not None:
-        look.report_failure(why if isinstance(why, EntrenousError) else ShownAlready())
+        view_session.report_failure(why if isinstance(why, EntrenousError) else ShownAlready())
 
 
 async def serve_view_once_file(request: Request) -> Response:
-    found = _find_view_once(request).look.hand_out_file(int(request.path_params["number"]) - 1)
+    found = _find_view_once(request).view_session.hand_out_file(
+        int(request.path_params["number"]) - 1
+    )
     if found is None:
         raise ShownAlready
     return response_for_page(request, found.data, found.media_type)
@@ -228,11 +230,11 @@ async def serve_view_once_file(request: Request) -> Response:
 
 async def end_view_once(request: Request) -> Response:
     once = _find_view_once(request)
-    once.look.end_view()
+    once.view_session.end_view()
     return redirect_to(request, "conversation", person=once.person)
 
 
-def _make_step_reporter(
+def _make_stage_reporter(
     report: ReportProgress, say: Callable[[str], str]
 ) -> Callable[[TransferStage, int, int], None]:
     return lambda stage, done, total: report(say(stage.value), done, total)

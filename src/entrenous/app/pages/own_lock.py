@@ -122,19 +122,19 @@ class ChangeResult:
 def routes() -> list[Route]:
     return [
         Route("/66", show_sheet_form, name="sheet", methods=["GET"]),
-        Route("/66", make_sheet, methods=["POST"]),
+        Route("/66", start_making_sheet, methods=["POST"]),
         Route("/66/{handle}", show_sheet, name="sheet_made", methods=["GET"]),
-        Route("/66/{handle}", confirm_sheet_on_paper, methods=["POST"]),
+        Route("/66/{handle}", confirm_sheet_and_delete_key, methods=["POST"]),
         Route("/66/{handle}/code", serve_sheet_code, name="sheet_code"),
         Route("/67", show_use_sheet_form, name="use_sheet", methods=["GET"]),
         Route("/67", act_by_sheet, methods=["POST"]),
-        Route("/68", show_passphrase_form, name="passphrase", methods=["GET"]),
+        Route("/68", show_passphrase_change_form, name="passphrase", methods=["GET"]),
         Route("/68", start_passphrase_change, methods=["POST"]),
-        Route("/68/hours", show_offline_form, name="offline", methods=["GET"]),
-        Route("/68/hours", set_offline, methods=["POST"]),
+        Route("/68/hours", show_offline_unlock_form, name="offline", methods=["GET"]),
+        Route("/68/hours", set_offline_unlock, methods=["POST"]),
         Route("/68/{handle}", show_result_words, name="told"),
         Route("/69", show_move_form, name="move", methods=["GET"]),
-        Route("/69", continue_move, methods=["POST"]),
+        Route("/69", start_or_cancel_move, methods=["POST"]),
     ]
 
 
@@ -146,7 +146,7 @@ async def show_sheet_form(request: Request, words: str = "", status: int = 200) 
     )
 
 
-async def make_sheet(request: Request) -> Response:
+async def start_making_sheet(request: Request) -> Response:
     try:
         old = await sheet_from_form(await read_form(request))
     except EntrenousError as why:
@@ -158,7 +158,7 @@ async def make_sheet(request: Request) -> Response:
             # a waiting message may report a lost device, and the new sheet must take that into
             # account
             fetch_messages(device)
-        made = make_recovery_sheet(_unlocked_parts(vault).part.output, old, device)
+        made = make_recovery_sheet(_require_unlocked(vault).part.output, old, device)
         return MadeRecoverySheet(write_sheet(made), device_overview(device).devices[0].name)
 
     return start_job(request, say("Making the sheet"), make_sheet_after_fetching, "sheet_made")
@@ -175,7 +175,7 @@ async def serve_sheet_code(request: Request) -> Response:
     )
 
 
-async def confirm_sheet_on_paper(request: Request) -> Response:
+async def confirm_sheet_and_delete_key(request: Request) -> Response:
     """The person has the sheet on paper: delete the master key from this device, and the sheet from
     memory.
     """
@@ -241,7 +241,7 @@ async def _revoke_by_sheet(request: Request, given: RecoverySheet) -> Response:
     return show(request, "revoked.html", said=done.said, to_do=to_do)
 
 
-async def show_passphrase_form(
+async def show_passphrase_change_form(
     request: Request, why: EntrenousError | None = None, status: int = 200
 ) -> Response:
     await run_in_vault(request, lambda _: None)
@@ -262,7 +262,7 @@ async def start_passphrase_change(request: Request) -> Response:
     now = passphrase_in(form, "now")
 
     def refuse_wrong_passphrase(_: Device) -> None:
-        if not is_current_passphrase(now, _unlocked_parts(vault)):
+        if not is_current_passphrase(now, _require_unlocked(vault)):
             raise NotThePassphrase
 
     try:
@@ -271,10 +271,10 @@ async def start_passphrase_change(request: Request) -> Response:
     except VaultLocked:
         raise
     except EntrenousError as why:
-        return await show_passphrase_form(request, why, 409)
+        return await show_passphrase_change_form(request, why, 409)
 
     def set_new_passphrase(device: Device, _: ReportProgress) -> ChangeResult:
-        before = _unlocked_parts(vault)
+        before = _require_unlocked(vault)
         vault.unlocked = change_passphrase(before, words, device)
         said = tuple(describe_passphrase_change(before, vault.unlocked))
         return ChangeResult(say("Your passphrase was changed"), said)
@@ -290,7 +290,9 @@ async def show_result_words(request: Request) -> Response:
     return show(request, "told.html", heading=done.heading, said=said, back="devices")
 
 
-async def show_offline_form(request: Request, words: str = "", status: int = 200) -> Response:
+async def show_offline_unlock_form(
+    request: Request, words: str = "", status: int = 200
+) -> Response:
     home = state_of(request).settings.home
     is_open = await run_in_vault(request, lambda _: has_offline_window(home))
     return show(
@@ -303,7 +305,7 @@ async def show_offline_form(request: Request, words: str = "", status: int = 200
     )
 
 
-async def set_offline(request: Request) -> Response:
+async def set_offline_unlock(request: Request) -> Response:
     """Let this device unlock without its relay for some hours, or stop allowing that."""
     form, vault = await read_form(request), state_of(request).vault
     hours = max(1, min(OFFLINE_UNLOCK_HOURS_MAX, int(typed_text(form, "hours") or 1)))
@@ -311,9 +313,9 @@ async def set_offline(request: Request) -> Response:
 
     def change_offline_window(device: Device) -> str:
         if typed_text(form, "do") == "off":
-            forbid_offline_unlock(_unlocked_parts(vault))
+            forbid_offline_unlock(_require_unlocked(vault))
             return say("This device opens only with its relay.")
-        until = moment_in_words(allow_offline_unlock(_unlocked_parts(vault), hours, device.clock))
+        until = moment_in_words(allow_offline_unlock(_require_unlocked(vault), hours, device.clock))
         return say("Until {time} this device opens without its relay.").format(time=until)
 
     try:
@@ -321,7 +323,7 @@ async def set_offline(request: Request) -> Response:
     except VaultLocked:
         raise
     except EntrenousError as why:
-        return await show_offline_form(request, error_words(why), 409)
+        return await show_offline_unlock_form(request, error_words(why), 409)
     return show(
         request, "told.html", heading=say("Open without the relay"), said=[said], back="devices"
     )
@@ -346,7 +348,7 @@ async def show_move_form(request: Request, words: str = "", status: int = 200) -
     )
 
 
-async def continue_move(request: Request) -> Response:
+async def start_or_cancel_move(request: Request) -> Response:
     """Begin, continue or cancel a move to another relay."""
     form, vault = await read_form(request), state_of(request).vault
     say = language_of(request).sentences.gettext
@@ -368,13 +370,13 @@ async def continue_move(request: Request) -> Response:
             fetch_messages(device)
         moved = move_device(url, paper, device)
         with suppress(Unreachable):  # the next unlock completes this
-            vault.unlocked = lock_at_new_relay(_unlocked_parts(vault), device)
+            vault.unlocked = lock_at_new_relay(_require_unlocked(vault), device)
         return ChangeResult(say("You moved"), tuple(describe_move(moved)))
 
     return start_job(request, say("Moving to the other relay"), move_to_relay, "told")
 
 
-def _unlocked_parts(vault: VaultSession) -> UnlockedVault:
+def _require_unlocked(vault: VaultSession) -> UnlockedVault:
     """Return the parts of the vault's key; raises VaultLocked."""
     if vault.unlocked is None:
         raise VaultLocked

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.forms import BrokenForm, chosen_files, read_form, typed_text
-from entrenous.app.pages.copies import NothingChosen
+from entrenous.app.pages.copies import NoFileChosen
 from entrenous.app.web import (
     ConfirmationQuestion,
     error_words,
@@ -99,7 +99,7 @@ def routes() -> list[Route]:
         Route("/55/{person}", show_face_to_face, name="face_to_face", methods=["GET"]),
         Route("/55/{person}", scan_code, methods=["POST"]),
         Route("/55/{person}/qr", serve_own_code, name="own_code"),
-        Route("/56", change_circle, name="circle", methods=["POST"]),
+        Route("/56", extend_or_remove_circle, name="circle", methods=["POST"]),
     ]
 
 
@@ -298,7 +298,7 @@ async def scan_code(request: Request) -> Response:
     """Read a photograph of the code on the other person's screen."""
     photos = await chosen_files(await read_form(request), "photo")
     if not photos:
-        raise NothingChosen
+        raise NoFileChosen
 
     def accept_photographed_code(device: Device) -> Contact:
         return accept_qr_code(
@@ -309,7 +309,7 @@ async def scan_code(request: Request) -> Response:
     return redirect_to(request, "person", person=_handle_of_contact(request, contact))
 
 
-async def change_circle(request: Request) -> Response:
+async def extend_or_remove_circle(request: Request) -> Response:
     """Add people to a circle, or remove it."""
     form, say = await read_form(request), language_of(request).sentences.gettext
     name, remove = typed_text(form, "circle"), typed_text(form, "remove")

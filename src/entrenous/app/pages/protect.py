@@ -10,8 +10,8 @@ from starlette.routing import Route
 
 from entrenous.app.forms import chosen_files, read_form, typed_text
 from entrenous.app.jobs import ReportProgress
-from entrenous.app.pages.copies import NothingChosen
-from entrenous.app.pages.found import find_traced_file
+from entrenous.app.pages.copies import NoFileChosen
+from entrenous.app.pages.found import find_traced_file_data
 from entrenous.app.web import (
     ResultGone,
     error_words,
@@ -50,7 +50,7 @@ from entrenous.stop.registration import (
 
 
 @dataclass(frozen=True, slots=True)
-class ChosenMedium:
+class FileToRegister:
     """A file to register; it is kept in memory until it is registered or the app is locked."""
 
     data: bytes
@@ -69,14 +69,14 @@ def routes() -> list[Route]:
     return [
         Route("/36", ask_age, name="protect", methods=["GET"]),
         Route("/36", confirm_ages, methods=["POST"]),
-        Route("/37", store_chosen_file, name="protect_file", methods=["POST"]),
+        Route("/37", keep_chosen_file_in_memory, name="protect_file", methods=["POST"]),
         Route("/38/{handle}", show_platform_question, name="protect_this", methods=["GET"]),
         Route("/38/{handle}", start_registering, methods=["POST"]),
         Route("/38/{handle}/done", show_registered, name="protected"),
         Route("/39", show_registrations, name="protections", methods=["GET"]),
         Route("/39", refresh_registrations, methods=["POST"]),
-        Route("/39/{claim}", start_withdrawing, name="unprotect", methods=["POST"]),
-        Route("/39/{handle}/withdrawn", show_withdrawn, name="unprotected"),
+        Route("/39/{claim}", start_withdrawing_or_forgetting, name="unprotect", methods=["POST"]),
+        Route("/39/{handle}/withdrawn", show_registrations_after_job, name="unprotected"),
     ]
 
 
@@ -97,15 +97,15 @@ async def confirm_ages(request: Request) -> Response:
     if typed_text(form, "found"):
         number = int(typed_text(form, "number") or 0)
         return _keep_file_in_memory(
-            request, find_traced_file(request, typed_text(form, "found"), number)
+            request, find_traced_file_data(request, typed_text(form, "found"), number)
         )
     return show(request, "protect_file.html")
 
 
-async def store_chosen_file(request: Request) -> Response:
+async def keep_chosen_file_in_memory(request: Request) -> Response:
     files = await chosen_files(await read_form(request), "file")
     if not files:
-        raise NothingChosen
+        raise NoFileChosen
     return _keep_file_in_memory(request, files[0].data)
 
 
@@ -114,13 +114,13 @@ def _keep_file_in_memory(request: Request, data: bytes) -> Response:
     say = language_of(request).sentences.gettext
     medium = media_kind_of(data)
     return start_job(
-        request, say("One moment"), lambda _, __: ChosenMedium(data, medium), "protect_this"
+        request, say("One moment"), lambda _, __: FileToRegister(data, medium), "protect_this"
     )
 
 
 async def show_platform_question(request: Request, words: str = "", status: int = 200) -> Response:
     """Explain what would be sent, and ask which platform should get it."""
-    chosen = job_result(request, ChosenMedium)
+    chosen = job_result(request, FileToRegister)
     whole = Consent(adult=True, parts=True)
     form = posted_form(request)
     return show(
@@ -137,7 +137,7 @@ async def show_platform_question(request: Request, words: str = "", status: int 
 
 async def start_registering(request: Request) -> Response:
     """Register the fingerprints with the named platform."""
-    form, chosen = await read_form(request), job_result(request, ChosenMedium)
+    form, chosen = await read_form(request), job_result(request, FileToRegister)
     url, proxy = typed_text(form, "platform"), state_of(request).settings.proxy
     say = language_of(request).sentences.gettext
     consent = Consent(
@@ -207,7 +207,7 @@ async def refresh_registrations(request: Request) -> Response:
     return start_job(request, say("Asking each platform"), refresh_all, "unprotected")
 
 
-async def start_withdrawing(request: Request) -> Response:
+async def start_withdrawing_or_forgetting(request: Request) -> Response:
     """Withdraw a registration; if no platform ever confirmed it, remove it from the list."""
     claim = state_of(request).login.name_of_handle("claim", request.path_params["claim"])
     if claim is None:
@@ -230,5 +230,5 @@ async def start_withdrawing(request: Request) -> Response:
     return start_job(request, say("Withdrawing it"), withdraw_or_forget, "unprotected")
 
 
-async def show_withdrawn(request: Request) -> Response:
+async def show_registrations_after_job(request: Request) -> Response:
     return await show_registrations(request, job_result(request, str))

@@ -15,22 +15,22 @@ from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed_text
 from entrenous.app.pages.case_answers import (
-    complete_address,
     open_case_from_answers,
     role_from_answers,
     situation_from_answers,
+    web_address_or_empty,
 )
 from entrenous.app.pages.case_routes import show_plan
 from entrenous.app.pages.help_lines import (
     emergency_numbers_nearby,
-    nearest_help_lines,
+    first_help_lines_nearby,
     parse_typed_place,
     places_from_answers,
     present_first_steps,
     suggest_places,
 )
 from entrenous.app.vault_session import VaultLocked
-from entrenous.app.web import error_words, kept_form, redirect_to, run_in_vault, show, state_of
+from entrenous.app.web import error_words, redirect_to, run_in_vault, show, state_of, take_kept_form
 from entrenous.app.wording import without_commands
 from entrenous.base.environment import SystemClock
 from entrenous.base.errors import EntrenousError
@@ -81,12 +81,12 @@ _CASE_PATH, _LEGAL_PATH = "case", "legal"
 def routes() -> list[Route]:
     return [
         Route("/72", go_to_legal_questions, name="legal"),
-        Route("/72/{number:int}", ask_legal, name="legal_question", methods=["GET"]),
-        Route("/72/{number:int}", answer_legal, methods=["POST"]),
+        Route("/72/{number:int}", ask_legal_question, name="legal_question", methods=["GET"]),
+        Route("/72/{number:int}", store_legal_answer, methods=["POST"]),
         Route("/73", show_legal_routes, name="legal_routes"),
         Route("/81", begin_case_questions, name="begin_case", methods=["POST"]),
-        Route("/81/{number:int}", ask_case, name="case_question", methods=["GET"]),
-        Route("/81/{number:int}", answer_case, methods=["POST"]),
+        Route("/81/{number:int}", ask_case_question, name="case_question", methods=["GET"]),
+        Route("/81/{number:int}", store_case_answer, methods=["POST"]),
         Route("/82/{number:int}", show_first_steps, name="first", methods=["GET"]),
         Route("/82/{number:int}", store_country, methods=["POST"]),
         Route("/82", delete_answers, name="stop", methods=["POST"]),
@@ -95,30 +95,30 @@ def routes() -> list[Route]:
 
 async def go_to_legal_questions(request: Request) -> Response:
     """Go on to the first unanswered question, or to the routes."""
-    return _show_next_question(request, _LEGAL_PATH, "")
+    return _go_to_next_question(request, _LEGAL_PATH, "")
 
 
-async def ask_legal(request: Request) -> Response:
+async def ask_legal_question(request: Request) -> Response:
     return _show_question(request, _LEGAL_PATH)
 
 
-async def answer_legal(request: Request) -> Response:
-    return await _store_posted_answer(request, _LEGAL_PATH)
+async def store_legal_answer(request: Request) -> Response:
+    return await _store_answer_and_go_on(request, _LEGAL_PATH)
 
 
-async def ask_case(request: Request) -> Response:
+async def ask_case_question(request: Request) -> Response:
     return _show_question(request, _CASE_PATH)
 
 
-async def answer_case(request: Request) -> Response:
-    return await _store_posted_answer(request, _CASE_PATH)
+async def store_case_answer(request: Request) -> Response:
+    return await _store_answer_and_go_on(request, _CASE_PATH)
 
 
 async def begin_case_questions(request: Request) -> Response:
     """Begin the questions that lead to a case; a page with a verdict passes the trace's number."""
     form, answers = await read_form(request), state_of(request).login.answers
     answers.update({name: typed_text(form, name) for name in ("trace", "for")})
-    return _show_next_question(request, _CASE_PATH, "")
+    return _go_to_next_question(request, _CASE_PATH, "")
 
 
 async def delete_answers(request: Request) -> Response:
@@ -153,7 +153,7 @@ async def show_first_steps(request: Request, words: str = "", tried: str = "") -
         name=name,
         steps=[present_first_steps(shipped_first_steps(one), now.date()) for one in steps],
         emergency=emergency_numbers_nearby(request, now.date()) if name == "safe" else (),
-        lines=nearest_help_lines(request, now) if name == "safe" else (),
+        lines=first_help_lines_nearby(request, now) if name == "safe" else (),
         onward=request.app.url_path_for(
             "case_question", number=_number_of_next_question(name, answers)
         ),
@@ -167,7 +167,7 @@ async def show_legal_routes(request: Request) -> Response:
         return redirect_to(request, "legal_question", number=QUESTION_NUMBERS["age"])
     today = SystemClock().now().date()
     plan = make_plan(situation_from_answers(answers), today, today)
-    asked = _questions_asked(_LEGAL_PATH, answers)
+    asked = _questions_of_path(_LEGAL_PATH, answers)
     unasked = [one for one in asked if answers.get(one, "skip") == "skip"]
     more = QUESTION_NUMBERS[unasked[0]] if unasked else None
     return show_plan(request, plan, more=more)
@@ -178,13 +178,13 @@ def _show_question(
 ) -> Response:
     name, login = _question_name(request), state_of(request).login
     answers = login.answers
-    asked = _questions_asked(way, answers)
+    asked = _questions_of_path(way, answers)
     if name not in asked:
         return redirect_to(request, way if way == _LEGAL_PATH else "cases")
     before = asked[: asked.index(name)]
     question = safety_questions()[name] if name in _QUESTIONS_IN_SAFETY_TABLE else None
     if form is None:  # input from before the app was locked is shown again after unlocking
-        form = FormData() if login.has_hidden_answers else kept_form(request)
+        form = FormData() if login.has_hidden_answers else take_kept_form(request)
     return show(
         request,
         "what_happened.html",
@@ -205,7 +205,7 @@ def _show_question(
     )
 
 
-async def _store_posted_answer(request: Request, way: str) -> Response:
+async def _store_answer_and_go_on(request: Request, way: str) -> Response:
     name, login = _question_name(request), state_of(request).login
     form, answers = await read_form(request), login.answers
     opens_case = way == _CASE_PATH and name == _CASE_QUESTIONS[-1]
@@ -221,7 +221,7 @@ async def _store_posted_answer(request: Request, way: str) -> Response:
         return redirect_to(request, "first", number=QUESTION_NUMBERS[name])
     if opens_case:
         return await _open_case(request, form)
-    return _show_next_question(request, way, name)
+    return _go_to_next_question(request, way, name)
 
 
 async def _open_case(request: Request, form: FormData) -> Response:
@@ -280,10 +280,10 @@ async def _store_consent(form: FormData, answers: dict[str, str]) -> str:
     return ""
 
 
-async def _store_where(form: FormData, answers: dict[str, str]) -> str:
+async def _store_where_seen(form: FormData, answers: dict[str, str]) -> str:
     where = typed_text(form, "where")
     public = answers.get("posted") not in (Spread.GROUP, Spread.PRIVATE, Spread.THREAT)
-    address = complete_address(where) if where and public else where
+    address = web_address_or_empty(where) if where and public else where
     answers["where"], answers["account"] = address or "skip", typed_text(form, "account")
     answers["told_platform"] = typed_text(form, "told_platform")
     return translated(_NO_WEB_ADDRESS_MESSAGE) if where and not address else ""
@@ -293,7 +293,7 @@ _STORE_BY_QUESTION: Final = {
     "place": _store_place,
     "platform": _store_platform,
     "consent": _store_consent,
-    "where": _store_where,
+    "where": _store_where_seen,
 }
 _NO_WEB_ADDRESS_MESSAGE: Final = translatable(
     "This is no web address. Copy it from the top of the browser: it begins with https. If it is in"
@@ -309,7 +309,7 @@ def _leads_to_first_steps(name: str, answers: dict[str, str]) -> bool:
     return said in (("safe", "no"), ("watched", "yes"), ("posted", Spread.THREAT))
 
 
-def _questions_asked(way: str, answers: dict[str, str]) -> list[str]:
+def _questions_of_path(way: str, answers: dict[str, str]) -> list[str]:
     """Return the questions of this path, in order; some are asked only after certain answers."""
     posted = answers.get("posted")
     left_out = set()
@@ -326,10 +326,10 @@ def _questions_asked(way: str, answers: dict[str, str]) -> list[str]:
     ]
 
 
-def _show_next_question(request: Request, way: str, name: str) -> Response:
+def _go_to_next_question(request: Request, way: str, name: str) -> Response:
     """Show the first unanswered question after this one, or the end of the path."""
     answers = state_of(request).login.answers
-    asked = _questions_asked(way, answers)
+    asked = _questions_of_path(way, answers)
     rest = asked[asked.index(name) + 1 :] if name in asked else asked
     open_ = [one for one in rest if not answers.get(one) or one == "where"]
     if open_:
@@ -339,7 +339,7 @@ def _show_next_question(request: Request, way: str, name: str) -> Response:
 
 
 def _number_of_next_question(name: str, answers: dict[str, str]) -> int:
-    asked = _questions_asked(_CASE_PATH, answers)
+    asked = _questions_of_path(_CASE_PATH, answers)
     rest = asked[asked.index(name) + 1 :]
     return QUESTION_NUMBERS[next((one for one in rest if not answers.get(one)), rest[-1])]
 

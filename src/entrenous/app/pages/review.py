@@ -27,7 +27,7 @@ from entrenous.app.web import (
     start_job,
     state_of,
 )
-from entrenous.app.world_map import map_around
+from entrenous.app.world_map import svg_land_path_around
 from entrenous.base.environment import SystemClock
 from entrenous.base.identity import Contact
 from entrenous.base.picture import MediaKind
@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from entrenous.send.copies.picture_copies import CopyPreview
 
 _QUOTED_CHARS_MAX: Final = 120  # number of characters shown of an answered message
-DRAFT_PREVIEW_PX: Final = 480
-_COPY_PREVIEW_PX: Final = 900
+DRAFT_PREVIEW_SIDE_PX_MAX: Final = 480
+_COPY_PREVIEW_SIDE_PX_MAX: Final = 900
 _WORD_BY_MEDIA_KIND: Final = {
     MediaKind.PICTURE: "picture",
     MediaKind.CLIP: "clip",
@@ -86,7 +86,7 @@ class DraftFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewContents:
+class ReviewPageContents:
     """What the review page shows: recipients, files, and the doubts of the guard, which looks for a
     wrong recipient.
     """
@@ -110,11 +110,18 @@ class RecipientCopyPreview:
 def routes() -> list[Route]:
     return [
         Route("/11/{draft}", show_review, name="review", methods=["GET"]),
-        Route("/14/{draft}/{number:int}", serve_small_file, name="draft_file", methods=["GET"]),
+        Route(
+            "/14/{draft}/{number:int}", serve_draft_file_preview, name="draft_file", methods=["GET"]
+        ),
         Route("/14/{draft}/{number:int}", remove_one_file, methods=["POST"]),
-        Route("/15/{draft}/{number:int}", make_preview, name="make_copy", methods=["POST"]),
-        Route("/16/{handle}", show_their_copy, name="their_copy"),
-        Route("/16/{handle}/{picture}", serve_copy_picture, name="copy_picture"),
+        Route(
+            "/15/{draft}/{number:int}",
+            start_making_copy_preview,
+            name="make_copy",
+            methods=["POST"],
+        ),
+        Route("/16/{handle}", show_copy_preview, name="their_copy"),
+        Route("/16/{handle}/{picture}", serve_copy_preview_picture, name="copy_picture"),
     ]
 
 
@@ -123,7 +130,7 @@ async def show_review(request: Request, words: str = "", status: int = 200) -> R
     recipient, return to the form in which it was written.
     """
 
-    def read_draft_to_review(device: Device) -> ReviewContents | None:
+    def read_draft_to_review(device: Device) -> ReviewPageContents | None:
         kept = draft_at_address(request, device)
         if not kept.to:
             return None
@@ -134,7 +141,7 @@ async def show_review(request: Request, words: str = "", status: int = 200) -> R
             _inspect_file(name, data) for name, data in zip_longest(kept.names, draft.files)
         )
         doubts = inspect_draft(draft, device).unanswered
-        return ReviewContents(
+        return ReviewPageContents(
             kept, people, files, doubts, beginning_of_answered_message(kept.reply, device)
         )
 
@@ -161,12 +168,12 @@ def _describe_recipient(contact: Contact, device: Device) -> Recipient:
 def _inspect_file(name: str | None, data: bytes) -> DraftFile:
     """Read the kind and the metadata of a file. Like its metadata, its name is not sent."""
     told = read_metadata(data)
-    land = map_around(told.place.latitude, told.place.longitude) if told.place else ""
+    land = svg_land_path_around(told.place.latitude, told.place.longitude) if told.place else ""
     kind = MediaKind.SOUND if is_voice_recording(data) else media_kind_of(data)
     return DraftFile(name or "", _WORD_BY_MEDIA_KIND[kind], told, land)
 
 
-async def serve_small_file(request: Request) -> Response:
+async def serve_draft_file_preview(request: Request) -> Response:
     """Serve a small version of a draft's file, made from its decoded pixels or samples."""
     number, page_files = int(request.path_params["number"]), state_of(request).page_files
 
@@ -180,7 +187,7 @@ async def serve_small_file(request: Request) -> Response:
 
     blob, data = await run_in_vault(request, find_blob_and_data)
     made = await page_files.get_or_make(
-        ("draft", blob, 0), lambda: page_files.make_preview(data or b"", DRAFT_PREVIEW_PX)
+        ("draft", blob, 0), lambda: page_files.make_preview(data or b"", DRAFT_PREVIEW_SIDE_PX_MAX)
     )
     return response_for_page(request, made.data, made.media_type)
 
@@ -210,7 +217,7 @@ async def remove_one_file(request: Request) -> Response:
     return redirect_to(request, "send")
 
 
-async def make_preview(request: Request) -> Response:
+async def start_making_copy_preview(request: Request) -> Response:
     """Make a preview of a recipient's copy, in memory."""
     say, place = language_of(request).sentences.gettext, int(request.path_params["number"]) - 1
     draft = request.path_params["draft"]
@@ -222,19 +229,19 @@ async def make_preview(request: Request) -> Response:
         if not 0 <= place < len(kept.files):
             raise NoSuchDraft
         made = preview_copy(
-            device.vault.read_stored_file(kept.files[place]), _COPY_PREVIEW_PX, device
+            device.vault.read_stored_file(kept.files[place]), _COPY_PREVIEW_SIDE_PX_MAX, device
         )
         return RecipientCopyPreview(draft, DIFFERENCE_AMPLIFICATION, made)
 
     return start_job(request, say("Marking a copy to look at"), make_marked_preview, "their_copy")
 
 
-async def show_their_copy(request: Request) -> Response:
+async def show_copy_preview(request: Request) -> Response:
     made = job_result(request, RecipientCopyPreview)
     return show(request, "their_copy.html", made=made, handle=request.path_params["handle"])
 
 
-async def serve_copy_picture(request: Request) -> Response:
+async def serve_copy_preview_picture(request: Request) -> Response:
     made = job_result(request, RecipientCopyPreview).preview
     pictures = {"original": made.original, "copy": made.copy, "difference": made.difference}
     found = pictures.get(request.path_params["picture"])

@@ -49,7 +49,7 @@ _FETCH_DELAY_AFTER_UNDO_S: Final = 1  # counted from the end of the time to undo
 
 
 @dataclass(frozen=True, slots=True)
-class SealedMessage:
+class OutgoingMessage:
     """An encrypted message; no part of it is sent before ``leaves_at``."""
 
     name: MessageName
@@ -60,14 +60,14 @@ class SealedMessage:
 
 def routes() -> list[Route]:
     return [
-        Route("/11/{draft}", start_sealing, methods=["POST"]),
+        Route("/11/{draft}", start_sending, methods=["POST"]),
         Route("/12/{draft}", discard_shown_draft, name="discard", methods=["POST"]),
         Route("/13/{handle}", show_sending_progress, name="sealed", methods=["GET"]),
         Route("/13/{handle}", undo_sending, methods=["POST"]),
     ]
 
 
-async def start_sealing(request: Request) -> Response:
+async def start_sending(request: Request) -> Response:
     """Mark and encrypt the copies; they are sent when the time to undo is over."""
     confirmed = frozenset(typed_texts(await read_form(request), "confirm"))
     say = language_of(request).sentences.gettext
@@ -83,12 +83,12 @@ async def start_sealing(request: Request) -> Response:
         return await show_review(request, error_words(why), 409)
     mail, undo_s = state_of(request).mail, state_of(request).settings.undo_s
 
-    def seal_and_discard_draft(device: Device, report: ReportProgress) -> SealedMessage:
+    def seal_and_discard_draft(device: Device, report: ReportProgress) -> OutgoingMessage:
         kept = draft_at_address(request, device)
         draft = replace(sendable_draft_of(kept, confirmed, device), undo_s=undo_s)
-        made = _seal_draft(draft, device, report, say)
+        made = _send_or_queue_draft(draft, device, report, say)
         discard_draft(kept.id, device)
-        mail.fetch_after(undo_s + _FETCH_DELAY_AFTER_UNDO_S)
+        mail.send_and_fetch_after(undo_s + _FETCH_DELAY_AFTER_UNDO_S)
         return made
 
     return start_job(
@@ -103,9 +103,9 @@ class NameNotTyped(Refused):
     """
 
 
-def _seal_draft(
+def _send_or_queue_draft(
     draft: Draft, device: Device, report: ReportProgress, say: Callable[[str], str]
-) -> SealedMessage:
+) -> OutgoingMessage:
     def report_stage(stage: TransferStage, done: int, total: int) -> None:
         report(say(stage.value), done, total)
 
@@ -115,8 +115,8 @@ def _seal_draft(
         held, name = why.facts["why"], why.facts["name"]
         waits = "" if isinstance(held, UndoWindowStillOpen) else error_words(why)
         leaves_at = device.clock.now() + timedelta(seconds=draft.undo_s)
-        return SealedMessage(MessageName(str(name)), draft.to, leaves_at, waits)
-    return SealedMessage(sent.name, draft.to, device.clock.now())
+        return OutgoingMessage(MessageName(str(name)), draft.to, leaves_at, waits)
+    return OutgoingMessage(sent.name, draft.to, device.clock.now())
 
 
 async def discard_shown_draft(request: Request) -> Response:
@@ -139,10 +139,10 @@ async def discard_shown_draft(request: Request) -> Response:
 
 async def show_sending_progress(request: Request) -> Response:
     """Show how long sending can be undone, and then whether it has been sent, or why not."""
-    found, state = job_result(request, SealedMessage), state_of(request)
+    found, state = job_result(request, OutgoingMessage), state_of(request)
     departures = await run_in_vault(request, lambda device: send_states_of(found.name, device))
     left_s = max(0, round((found.leaves_at - SystemClock().now()).total_seconds()))
-    problems = [state.mail.problem] if state.mail.problem else state.mail.others
+    problems = [state.mail.problem] if state.mail.problem else state.mail.other_relay_problems
     return show(
         request,
         "sealed.html",
@@ -158,7 +158,7 @@ async def undo_sending(request: Request) -> Response:
     """Undo sending. If no part was sent, it is as if the message had never been written; otherwise
     the message is recalled.
     """
-    found = job_result(request, SealedMessage)
+    found = job_result(request, OutgoingMessage)
 
     def cancel_or_recall(device: Device) -> tuple[RecallResult, ...]:
         try:

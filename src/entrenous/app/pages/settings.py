@@ -45,7 +45,7 @@ def routes() -> list[Route]:
         Route("/110", show_settings, name="settings", methods=["GET"]),
         Route("/110", save_settings, methods=["POST"]),
         Route("/111", show_proxy_form, name="proxy", methods=["GET"]),
-        Route("/111", save_proxy, methods=["POST"]),
+        Route("/111", save_proxy_and_lock, methods=["POST"]),
         Route("/114", show_erase_form, name="erase", methods=["GET"]),
         Route("/114", erase_everything, methods=["POST"]),
         Route("/115", show_close_page, name="close", methods=["GET"]),
@@ -62,19 +62,19 @@ async def show_settings(request: Request) -> Response:
         languages=[(tag, Locale.parse(tag).get_display_name(tag)) for tag in LANGUAGES],
         sizes=TEXT_SIZES_PERCENT,
         icons=ICON_NAMES,
-        folder=_folder_in_words(state.settings.home),
+        folder=_folder_with_tilde(state.settings.home),
         proxy=state.settings.proxy,
-        relay=await _relay_of_device(request),
+        relay=await _relay_url_or_empty(request),
     )
 
 
-def _folder_in_words(folder: Path) -> str:
+def _folder_with_tilde(folder: Path) -> str:
     """Return a folder as people write it, with "~" for their own."""
     own = Path.home()
     return f"~/{folder.relative_to(own)}" if folder.is_relative_to(own) else str(folder)
 
 
-async def _relay_of_device(request: Request) -> str:
+async def _relay_url_or_empty(request: Request) -> str:
     def read_relay_url(device: Device) -> str:
         return own_device(device).home.relay_url if has_relay(device) else ""
 
@@ -118,7 +118,7 @@ async def show_proxy_form(request: Request, words: str = "", status: int = 200) 
     )
 
 
-async def save_proxy(request: Request) -> Response:
+async def save_proxy_and_lock(request: Request) -> Response:
     """Store a proxy in the device's folder, or none. The app then locks, so that no connection
     bypasses the proxy.
     """
@@ -149,7 +149,7 @@ async def show_erase_form(request: Request, words: str = "", status: int = 200) 
         status=status,
         words=words,
         word=say("erase"),
-        folder=_folder_in_words(state_of(request).settings.home),
+        folder=_folder_with_tilde(state_of(request).settings.home),
     )
 
 
@@ -176,8 +176,8 @@ async def erase_everything(request: Request) -> Response:
     except VaultLocked:
         gone = None
     await asyncio.to_thread(lambda: state.vault.lock(wait=True))
-    state.login.forget_all()
-    state.jobs.forget_results()
+    state.login.forget_input_and_handles()
+    state.jobs.keep_only_running_vault_jobs()
     state.linking = None
     left = await asyncio.to_thread(erase_folder, state.settings.home)
     state.reread_preferences()

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from entrenous.app.forms import read_form, typed_text
-from entrenous.app.pages.case_answers import complete_address
+from entrenous.app.pages.case_answers import web_address_or_empty
 from entrenous.app.pages.case_evidence import JobOutcome
 from entrenous.app.pages.one_case import case_handle, run_in_case
 from entrenous.app.web import (
@@ -24,7 +24,7 @@ from entrenous.app.web import (
     start_job_without_vault,
     state_of,
 )
-from entrenous.app.wording import without_command_texts
+from entrenous.app.wording import texts_without_commands
 from entrenous.base.language import translatable, translated
 from entrenous.device.device import Device
 from entrenous.respond.abuse_contacts import (
@@ -76,24 +76,24 @@ async def show_site_form(request: Request) -> Response:
     """Ask for the address of a page, then explain who learns what from looking it up; needs no
     vault.
     """
-    return _show_explanation(request, _site_from_form(request))
+    return _show_explanation(request, _site_from_answers(request))
 
 
 async def look_up_typed_site(request: Request) -> Response:
     """Keep the typed address in memory and explain the look-up; once the person agrees, do it."""
     form, state = await read_form(request), state_of(request)
     if not typed_text(form, "act"):
-        address = complete_address(typed_text(form, "where"))
+        address = web_address_or_empty(typed_text(form, "where"))
         if not address:
             return _show_explanation(
                 request, SiteToLookUp("", "who_hosts"), translated(_NO_WEB_ADDRESS_MESSAGE)
             )
         state.login.answers["site"] = address
         return redirect_to(request, "who_hosts")
-    return _start_look_up(request, form, _site_from_form(request))
+    return _start_look_up(request, form, _site_from_answers(request))
 
 
-def _site_from_form(request: Request) -> SiteToLookUp:
+def _site_from_answers(request: Request) -> SiteToLookUp:
     return SiteToLookUp(host_of(state_of(request).login.answers.get("site", "")), "who_hosts")
 
 
@@ -136,7 +136,7 @@ def _show_explanation(request: Request, it: SiteToLookUp, words: str = "") -> Re
         sees=sees,
         sees_besides=[line for line in with_address if line not in sees],
         is_number=is_ip_address(it.host),
-        about=without_command_texts([translated(WRITE_TO_HOST_ADVICE)]),
+        about=texts_without_commands([translated(WRITE_TO_HOST_ADVICE)]),
         form=posted_or_kept_form(request),
         host_record=state_of(request).login.lasting_handle_for("platform", _WEB_HOST_PLATFORM_ID),
     )
@@ -163,7 +163,7 @@ def _start_look_up(request: Request, form: FormData, it: SiteToLookUp) -> Respon
 
 
 def _make_outcome(heading: str, found: AbuseLookUpResult, it: SiteToLookUp) -> JobOutcome:
-    words = without_command_texts(found.lines)
+    words = texts_without_commands(found.lines)
     kept = "\n".join((it.host, *(one.text for one in found.contacts)))
     note = kept if it.case and found.contacts else ""
     return JobOutcome(heading, (it.host, *words), it.case, it.back, note=note)

@@ -18,7 +18,7 @@ from entrenous.serving.http_server import SecondApp, ServeOptions, serve
 from entrenous.serving.server_process import start_log
 from entrenous.serving.tls import Certificate
 from entrenous.terminal.output import print_json, print_line
-from entrenous.terminal.session import Apps, Session
+from entrenous.terminal.session import FeatureFunctions, Session
 from entrenous.terminal.typed_input import parse_host_and_port
 
 
@@ -66,7 +66,7 @@ def run(
         relay_settings.data, limits, database=relay_settings.database, blobs=relay_settings.blobs
     ) as relay:
         record_database_note(relay, relay_settings)
-        app, second = _build_apps(relay_settings, relay, _load_served_apps(context))
+        app, second = _build_apps(relay_settings, relay, _feature_functions_of(context))
         with _name_address_in_use(second):
             serve(app, host, port, announce, _serve_options(certificate, second, relay))
 
@@ -100,14 +100,14 @@ def _serve_options(
     return ServeOptions(certificate, second, relay.wake_ups.stop_waiting, relay.wake_ups.make_room)
 
 
-def _load_served_apps(context: typer.Context) -> Apps:
+def _feature_functions_of(context: typer.Context) -> FeatureFunctions:
     """Return the applications that can be served, without loading the code of a device: its vault
     and picture decoders would double the memory that a relay uses.
     """
     session = context.find_root().obj
     if not isinstance(session, Session):
         raise TypeError("a command runs inside cli.run")
-    return session.apps
+    return session.feature_functions
 
 
 def _certificate_from_settings(relay_settings: RelaySettings) -> Certificate | None:
@@ -117,10 +117,10 @@ def _certificate_from_settings(relay_settings: RelaySettings) -> Certificate | N
 
 
 def _build_apps(
-    relay_settings: RelaySettings, relay: Relay, apps: Apps
+    relay_settings: RelaySettings, relay: Relay, feature_functions: FeatureFunctions
 ) -> tuple[Any, SecondApp | None]:
     """Return the relay's application, and the one that serves its metrics if they are wanted."""
     if relay_settings.metrics_listen is None:
-        return apps["relay"](relay), None
-    app, metrics = apps["metered relay"](relay)
+        return feature_functions["relay"](relay), None
+    app, metrics = feature_functions["metered relay"](relay)
     return app, SecondApp(metrics, *parse_host_and_port(relay_settings.metrics_listen))

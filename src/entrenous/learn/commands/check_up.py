@@ -12,7 +12,7 @@ from entrenous.base.program import this_program
 from entrenous.base.secret import Secret
 from entrenous.device.commands import ask_passphrase
 from entrenous.device.lock_errors import NoPassphrase
-from entrenous.learn.check_up import CheckUp, CheckUpFinding, CheckUpInput, run_check_up
+from entrenous.learn.check_up import CheckUpFinding, CheckUpInput, CheckUpResult, run_check_up
 from entrenous.learn.facts import CheckUpQuestion, all_questions, read_answers, threat_help_text
 from entrenous.learn.picture_places import PicturesFound, find_pictures_with_place
 from entrenous.learn.this_machine import inspect_machine
@@ -26,7 +26,7 @@ from entrenous.terminal.typed_input import (
     read_typed_text,
 )
 
-PATH_STATE_LABELS: Final = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
+LEAK_PATH_STATE_LABELS: Final = {"open": "open   ", "closed": "closed ", "unknown": "unseen "}
 _STOP_WORDS: Final = frozenset({"s", "stop", "q", "quit"})
 
 
@@ -61,10 +61,10 @@ def check_up(
     Exit status 0: there is a step to advise; 1: there is none.
     """
     if questions:
-        _list_questions(as_json=as_json)
+        _print_questions(as_json=as_json)
         return
     session = session_of(context)
-    given = None if answers is None else read_answers(_collect_answers(answers, context))
+    given = None if answers is None else read_answers(_read_answers_option(answers, context))
     pictures = None if folder is None else find_pictures_with_place(folder)
     facts = inspect_machine(session.settings.home)
     passphrase = _ask_passphrase(session.passphrase_fd)
@@ -80,7 +80,7 @@ def check_up(
     raise typer.Exit(EXIT_YES if found.has_step else EXIT_NO)
 
 
-def _collect_answers(typed: str, context: typer.Context) -> bytes:
+def _read_answers_option(typed: str, context: typer.Context) -> bytes:
     if typed == STDIN_MARK:
         return (read_typed_text(typed, translated("Your answers in JSON"), context) or "").encode()
     return read_file(Path(typed))
@@ -140,13 +140,13 @@ def _ask_question(question: CheckUpQuestion, position: str) -> str | None:
         )
 
 
-def _print_check_up(result: CheckUp, named: tuple[str, ...] | None) -> None:
+def _print_check_up(result: CheckUpResult, named: tuple[str, ...] | None) -> None:
     if result.help is not None:
         for line in threat_help_text():
             print_line(line)
         return
     for one in result.advice:
-        print_line(f"{PATH_STATE_LABELS[one.path.value]} {one.closes}")
+        print_line(f"{LEAK_PATH_STATE_LABELS[one.path.value]} {one.closes}")
         print_line(f"        {one.found}")
         if one.next_step:
             step = translated("next: {step}").format(step=one.next_step)
@@ -158,7 +158,7 @@ def _print_check_up(result: CheckUp, named: tuple[str, ...] | None) -> None:
 
 
 def _check_up_json(
-    result: CheckUp,
+    result: CheckUpResult,
     pictures: PicturesFound | None,
     named: tuple[str, ...] | None,
     answers: dict[str, str],
@@ -198,7 +198,7 @@ def _finding_json(advice: CheckUpFinding) -> dict[str, object]:
     }
 
 
-def _list_questions(*, as_json: bool) -> None:
+def _print_questions(*, as_json: bool) -> None:
     if as_json:
         print_json(
             {

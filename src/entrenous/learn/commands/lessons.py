@@ -23,7 +23,7 @@ from entrenous.terminal.output_files import write_new
 from entrenous.terminal.session import EXIT_NO, EXIT_YES
 
 _TEXT_COLUMNS_MAX: Final = 88  # width of the text in columns; longer lines are hard to read
-QuizOption = Annotated[bool, typer.Option("--quiz", help="Ask the lesson's question at the end.")]
+QuizFlag = Annotated[bool, typer.Option("--quiz", help="Ask the lesson's question at the end.")]
 
 
 class _LessonGroup(TyperGroup):
@@ -80,7 +80,7 @@ def export(
 
 
 def _make_show_command(lesson: Lesson) -> Callable[[bool], None]:
-    def show_lesson(quiz: QuizOption = False) -> None:
+    def show_lesson(quiz: QuizFlag = False) -> None:
         width = min(shutil.get_terminal_size().columns, _TEXT_COLUMNS_MAX)
         print_line(lesson_as_text(lesson, width))
         if quiz:

@@ -32,7 +32,7 @@ from entrenous.respond.open_case import (
 )
 from entrenous.respond.platforms import PlatformRecord
 from entrenous.respond.report_steps import report_destinations
-from entrenous.terminal.media_files import read_media
+from entrenous.terminal.media_files import read_nonempty_file
 from entrenous.terminal.output_files import read_file
 from entrenous.terminal.typed_input import (
     STDIN_OPTION_ADVICE,
@@ -153,7 +153,7 @@ def read_file_or_saved_page(path: Path) -> tuple[bytes, str]:
     Raises:
         EmptyFile, TooLargeToKeep, and the errors of :func:`.output_files.read_file`.
     """
-    data = read_media(path)
+    data = read_nonempty_file(path)
     what = describe_file(data)
     folder = _folder_of_saved_page(path, data) if "HTML" in what else None
     if folder is None:

@@ -91,9 +91,9 @@ from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import (
     STDIN_OPTION_ADVICE,
     JsonFlag,
+    ask_and_abort_unless_yes,
     read_typed_line,
     refuse_two_stdin_options,
-    refuse_unless_agreed,
     time_option,
 )
 from entrenous.wire.encodings import canonical_json
@@ -320,7 +320,7 @@ def erase(
             question = translated("Erase {name} and all that is kept in it, for good?").format(
                 name=name
             )
-            refuse_unless_agreed(question)
+            ask_and_abort_unless_yes(question)
         if receipt is not None:
             _write_receipt(written, receipt, canonical_json(erasure_receipt(device)) + b"\n")
         erase_case(name, device)

@@ -40,9 +40,9 @@ from entrenous.terminal.typed_input import (
     STDIN_MARK,
     STDIN_OPTION_ADVICE,
     JsonFlag,
+    ask_and_abort_unless_yes,
     read_typed_line,
     read_typed_text,
-    refuse_unless_agreed,
 )
 
 
@@ -125,7 +125,7 @@ def _look_up_contacts(
     for line in describe_what_look_up_reveals(host, proxy, address, lists):
         hint(f"  {line}")
     if not yes and sys.stdin.isatty():
-        refuse_unless_agreed(translated("Ask them now?"))
+        ask_and_abort_unless_yes(translated("Ask them now?"))
     return look_up_site(host, address, proxy, lists)
 
 

@@ -25,7 +25,7 @@ from entrenous.respond.watch.records import (
 from entrenous.respond.watch.states import WatchedSighting, watch_state_in_words
 from entrenous.terminal.output import hint, print_json, print_line, rfc3339_utc
 from entrenous.terminal.session import session_of
-from entrenous.terminal.typed_input import JsonFlag, refuse_unless_agreed
+from entrenous.terminal.typed_input import JsonFlag, ask_and_abort_unless_yes
 
 
 def watch(
@@ -89,7 +89,7 @@ def _ask_agreement() -> None:
         raise typer.BadParameter(
             translated("there is no terminal to ask you at: if you agree, say --yes")
         )
-    refuse_unless_agreed(translated("Do you agree to that?"))
+    ask_and_abort_unless_yes(translated("Do you agree to that?"))
 
 
 def _check_due_sightings(

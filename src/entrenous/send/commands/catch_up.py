@@ -17,7 +17,7 @@ from entrenous.send.people.notices import (
     describe_invite_notice,
     describe_undecryptable_letters,
 )
-from entrenous.terminal.output import hint, hint_problems
+from entrenous.terminal.output import hint, hint_problems_except_unreachable
 
 
 def fetch_and_print_notices(device: Device) -> EntrenousError | None:
@@ -27,11 +27,11 @@ def fetch_and_print_notices(device: Device) -> EntrenousError | None:
         DeviceWithoutRelay.
     """
     try:
-        hint_problems(fetch_messages(device).problems)
+        hint_problems_except_unreachable(fetch_messages(device).problems)
     except DeviceWithoutRelay:
         raise
     except EntrenousError as error:
-        hint_problems([error])
+        hint_problems_except_unreachable([error])
         return error
     finally:
         _hint_about_undecryptable_letters(take_undecryptable_count(device))

@@ -16,8 +16,12 @@ from entrenous.base.picture import AlreadyThere
 from entrenous.device.commands import opened_device
 from entrenous.send.copies.mark_file import CopyNotWritten, MarkedFiles, mark_file
 from entrenous.send.message.draft import NoRoomForAllCopies, StoppedWhileMarking
-from entrenous.terminal.interrupts import checked_interrupts
-from entrenous.terminal.media_files import hint_animated, name_file_on_error, read_media
+from entrenous.terminal.interrupts import lost_interrupt_check
+from entrenous.terminal.media_files import (
+    hint_animated_pictures,
+    name_file_on_error,
+    read_nonempty_file,
+)
 from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.progress_bars import step_bar
@@ -58,14 +62,14 @@ def mark(
     in your vault and is printed here.
     """
     labels = _labels_from_options(to or [], to_file)
-    data = read_media(photo)
-    tell = partial(_print_marked, stills=hint_animated([(photo, data)]), as_json=as_json)
+    data = read_nonempty_file(photo)
+    tell = partial(_print_marked, stills=hint_animated_pictures([(photo, data)]), as_json=as_json)
     written: list[dict[str, str]] = []
     message: MessageName | None = None
     try:
         with (
             name_file_on_error([photo]),
-            checked_interrupts() as check,
+            lost_interrupt_check() as check,
             opened_device(context) as device,
             step_bar(translated("Marking"), len(labels)) as steps,
             closing(mark_file(data, labels, size, device)) as copies,

@@ -25,7 +25,12 @@ from entrenous.send.message.react import ReactionResult, react, reactions_to
 from entrenous.send.people.contact_history import copies_of_media
 from entrenous.send.recall import recall_in_words, recall_message
 from entrenous.send.status import SentMessageStatus, query_sent_messages, sealed_copies
-from entrenous.terminal.output import hint_problems, print_json, print_line, rfc3339_utc
+from entrenous.terminal.output import (
+    hint_problems_except_unreachable,
+    print_json,
+    print_line,
+    rfc3339_utc,
+)
 from entrenous.terminal.typed_input import STDIN_OPTION_ADVICE, JsonFlag, read_typed_line
 from entrenous.wire.relay_nouns import EnvelopeState
 
@@ -91,7 +96,7 @@ def list_sent_messages(
             (one, _copy_states(one, call, device), _reactions_with_names(one, us, call, device))
             for one in found.these
         ]
-    hint_problems(problem for one in every for problem in one.problems)
+    hint_problems_except_unreachable(problem for one in every for problem in one.problems)
     if as_json:
         shown = [_sent_json(*each) for each in told]
         print_json({"schema": "entrenous/sent/1", "messages": shown})

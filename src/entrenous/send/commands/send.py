@@ -27,11 +27,15 @@ from entrenous.send.message.transfer_progress import ByteCounter, TransferStage,
 from entrenous.send.outbox import waiting_upload_bytes
 from entrenous.send.people.circle_members import resolve_recipients
 from entrenous.send.send import PostedMessage, send_inspected_draft
-from entrenous.terminal.interrupts import checked_interrupts
-from entrenous.terminal.media_files import hint_animated, name_file_on_error, read_media
+from entrenous.terminal.interrupts import lost_interrupt_check
+from entrenous.terminal.media_files import (
+    hint_animated_pictures,
+    name_file_on_error,
+    read_nonempty_file,
+)
 from entrenous.terminal.output import (
     hint,
-    hint_problems,
+    hint_problems_except_unreachable,
     join_wrapped_lines,
     print_json,
     print_line,
@@ -147,17 +151,19 @@ def send(
         read_typed_text(text, "Text", context),
         read_typed_text(caption, "Caption", context),
     )
-    written = _MessageContent(tuple(map(read_media, files or ())), text, caption, size, undo)
+    written = _MessageContent(
+        tuple(map(read_nonempty_file, files or ())), text, caption, size, undo
+    )
     with name_file_on_error(files or ()), opened_device(context) as device:
         fetch_and_print_notices(device)  # sealing does not need our relay
         policy = MessagePolicy(
             rounded_expiry(days, device), 1 if once else None, may_export=allow_export
         )
         draft = _make_draft(written, to or [], within, reply, policy, device)
-        stills = hint_animated(zip(files or (), written.files, strict=True))
+        stills = hint_animated_pictures(zip(files or (), written.files, strict=True))
         draft = replace(draft, confirmed=frozenset(confirm or ()))
         inspection = _ask_to_confirm_recipients(inspect_draft(draft, device))
-        with checked_interrupts(once=True) as check, stage_bars() as shown:
+        with lost_interrupt_check(once=True) as check, stage_bars() as shown:
             sent = send_inspected_draft(inspection, device, _progress_watch(shown, check, device))
     _print_sent(sent, draft, stills, as_json=as_json)
 
@@ -251,7 +257,9 @@ def _resume_sending(device: Device, *, as_json: bool) -> None:
         # A refusal is reported only now; an unreachable relay will be reported again by the next
         # command.
         first = min(flushed.problems, key=lambda problem: isinstance(problem, Unreachable))
-        hint_problems(problem for problem in flushed.problems if problem is not first)
+        hint_problems_except_unreachable(
+            problem for problem in flushed.problems if problem is not first
+        )
         raise first
     left = flushed.posted_count
     if as_json:

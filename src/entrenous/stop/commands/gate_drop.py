@@ -91,7 +91,9 @@ def run_proxy(
     setting = client_settings_from_options(gate, token_file, other_media=other_media, **options)
     start_gate_client_log(sys.stderr)
     where = [path.strip() for path in paths.split(",") if path.strip()]
-    app = session_of(context).apps["gate proxy"](upstream, setting, where, on_hold, account_header)
+    app = session_of(context).feature_functions["gate proxy"](
+        upstream, setting, where, on_hold, account_header
+    )
 
     def announce(url: str) -> None:
         if as_json:

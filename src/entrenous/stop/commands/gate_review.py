@@ -172,7 +172,7 @@ def _open_review_client(
         return
     token = None if token_file is None else Secret(read_file(token_file).strip())
     with open_existing(data) as (platform, tokens):
-        app = session_of(context).apps["gate"](platform, tokens)
+        app = session_of(context).feature_functions["gate"](platform, tokens)
         with asgi_client(app) as client:
             yield ReviewClient(_LOCAL_URL, token or tokens.operator, client, called=str(data))
 

@@ -133,7 +133,7 @@ def run_gate(
                 print_line(f"  {name}: {token}")
 
         beside = _open_judge_pool(data, judges, slow_look=slow_look)
-        app = session_of(context).apps["gate"](platform, tokens, beside, front)
+        app = session_of(context).feature_functions["gate"](platform, tokens, beside, front)
         serve(app, host, port, announce, options)
 
 

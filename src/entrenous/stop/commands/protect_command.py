@@ -53,7 +53,7 @@ from entrenous.stop.registration import (
     NothingToProtect,
     Protection,
 )
-from entrenous.terminal.media_files import name_file_on_error, read_media
+from entrenous.terminal.media_files import name_file_on_error, read_nonempty_file
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.session import session_of
 from entrenous.terminal.typed_input import JsonFlag, ask_yes_or_no
@@ -246,7 +246,7 @@ def protect(
         raise NotEverybodyAdult
     if (file is None) == (message is None) or gate is None:
         raise typer.BadParameter(translated("give a file, or --message NAME, and --gate URL"))
-    data = None if file is None else read_media(file)
+    data = None if file is None else read_nonempty_file(file)
     looks = embedding and ask_to_send_embedding()
     consent = Consent(adult=True, parts=parts, sound=sound, embedding=looks)
     proxy = session_of(context).settings.proxy
@@ -260,7 +260,7 @@ def protect(
             _protect_message(
                 message,
                 registrar,
-                session_of(context).apps["received files"],
+                session_of(context).feature_functions["received files"],
                 as_json=as_json,
             )
 

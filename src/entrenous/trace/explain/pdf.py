@@ -26,7 +26,7 @@ MARGIN_MM: Final = 23.0
 TEXT_WIDTH_MM: Final = 210.0 - 2 * MARGIN_MM
 _FOOT_MARGIN_MM: Final = 20.0
 _LINE_HEIGHT_FACTOR: Final = 1.42  # times the font size
-_POINT_MM: Final = 25.4 / 72.0
+_MM_PER_POINT: Final = 25.4 / 72.0
 Colour = tuple[int, int, int]
 _PAPER_COLOUR: Final[Colour] = (255, 255, 255)
 _INK_COLOUR: Final[Colour] = (34, 38, 43)
@@ -84,7 +84,7 @@ class PdfSheet:
     ) -> None:
         """Print a paragraph without space after it."""
         self._set_font(size, bold=bold, tone=tone)
-        height = size * _LINE_HEIGHT_FACTOR * _POINT_MM
+        height = size * _LINE_HEIGHT_FACTOR * _MM_PER_POINT
         self.pdf.multi_cell(
             0, height, in_drawable_order(self.pdf, words), align="L", new_x="LMARGIN", new_y="NEXT"
         )
@@ -127,7 +127,7 @@ class PdfSheet:
             borders_layout=TableBordersLayout.HORIZONTAL_LINES if table.header else "NONE",
             first_row_as_headings=bool(table.header),
             headings_style=FontFace(emphasis="BOLD", color=_SOFT_COLOUR),
-            line_height=_TABLE_FONT_PT * _LINE_HEIGHT_FACTOR * _POINT_MM,
+            line_height=_TABLE_FONT_PT * _LINE_HEIGHT_FACTOR * _MM_PER_POINT,
             padding=(0.9, 2.4, 0.9, 0),
             v_align="TOP",
         ) as set_table:
@@ -178,7 +178,7 @@ class PdfSheet:
     def print_caption(self, words: str, left_mm: float, width_mm: float) -> None:
         self._set_font(8.6, tone=ColourRole.SOFT)
         self.pdf.set_x(left_mm)
-        height = 8.6 * _LINE_HEIGHT_FACTOR * _POINT_MM
+        height = 8.6 * _LINE_HEIGHT_FACTOR * _MM_PER_POINT
         self.pdf.multi_cell(
             width_mm,
             height,
@@ -224,13 +224,15 @@ class PdfSheet:
         self.pdf.circle(x, y, dot.radius * scale, style="F")
 
     def _draw_words(self, words: Words, left: float, top: float, scale: float) -> None:
-        size = words.size * scale / _POINT_MM
+        size = words.size * scale / _MM_PER_POINT
         self._set_font(size, bold=words.tone is ColourRole.NAMED, tone=words.tone)
         text = in_drawable_order(self.pdf, words.text)
         wide = self.pdf.get_string_width(text)
         x = left + words.at[0] * scale - _ANCHOR_SHIFT[words.anchor] * wide
-        self.pdf.set_xy(x - self.pdf.c_margin, top + words.at[1] * scale - 0.8 * size * _POINT_MM)
-        self.pdf.cell(wide + 2 * self.pdf.c_margin, size * _POINT_MM, text)
+        self.pdf.set_xy(
+            x - self.pdf.c_margin, top + words.at[1] * scale - 0.8 * size * _MM_PER_POINT
+        )
+        self.pdf.cell(wide + 2 * self.pdf.c_margin, size * _MM_PER_POINT, text)
 
 
 def new_pdf_sheet(title: str, at: datetime, texts: str) -> PdfSheet:
