@@ -34,7 +34,7 @@ from bench.attacks.save import jpeg, load
 from bench.attacks.screens import screenshot
 from bench.photographs import PHOTOGRAPHS, Kind, Size, TooSmall
 from entrenous.base.identifiers import MessageId
-from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.device.store.ledger import VaultLedger
 from tests.in_memory.vault import MemoryVault
 
@@ -149,7 +149,9 @@ def _cut(rgb: Rgb) -> list[Rgb]:
 
 def _picture(rgb: Rgb) -> Picture:
     high, wide = rgb.shape[:2]
-    return Picture(wide, high, np.ascontiguousarray(rgb).tobytes(), Encoding(PictureFormat.PNG))
+    return Picture(
+        wide, high, np.ascontiguousarray(rgb).tobytes(), PictureEncoding(PictureFormat.PNG)
+    )
 
 
 def _message(number: int) -> MessageId:

@@ -11,10 +11,10 @@ import numpy as np
 
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import (
-    Batch,
     BatchPosition,
+    BatchRoot,
+    CertifiedDevice,
     Contact,
-    DeviceKey,
     MasterPublicKeys,
     Person,
     Prekey,
@@ -104,7 +104,7 @@ class Shelf:
         made_at = made_at.replace(microsecond=0)
         prekey = Prekey(PrekeyKind.XWING, bytes(8), device, 1, bytes(32), made_at, bytes(1216))
         statement = write_prekey_statement(prekey)
-        signer, batch = self._signers[device], Batch(device, mailbox, 1, prekey_leaf(statement))
+        signer, batch = self._signers[device], BatchRoot(device, mailbox, 1, prekey_leaf(statement))
         said = write_batch(batch)
         signed = SignedBatch(batch, said, mldsa65_public_key(signer), sign_prekeys(signer, said))
         return PrekeyBundle(
@@ -159,12 +159,12 @@ def with_new_phone(contact: Contact, device: Device, shelf: Shelf) -> Contact:
     return replace(contact, person=moved, changed_at=device.clock.now())
 
 
-def a_device(device: Device, shelf: Shelf) -> DeviceKey:
+def a_device(device: Device, shelf: Shelf) -> CertifiedDevice:
     """A device that nobody has heard of."""
     name, now = DeviceId(device.dice.token(16)), device.clock.now().replace(microsecond=0)
     mailbox = MailboxId(device.dice.token(16))
     ed25519, mldsa65 = shelf.add(name, device.dice.token(32))
-    return DeviceKey(name, mailbox, ed25519, bytes(32), mldsa65, now)
+    return CertifiedDevice(name, mailbox, ed25519, bytes(32), mldsa65, now)
 
 
 def circle_of(name: str, people: list[Contact], rng: Rng) -> Circle:

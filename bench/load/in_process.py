@@ -21,7 +21,7 @@ from entrenous.base.secret import Secret
 from entrenous.carry.accept import accept, acknowledge, list_waiting_envelopes
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
-from entrenous.carry.send_tokens import register_token
+from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.carry.store.sqlite_rows import open_sqlite
 from entrenous.crypto.hashing import token_hash
@@ -61,7 +61,7 @@ async def _line(relay: Relay, until: float) -> int:
     mailbox = MailboxId(os.urandom(16))
     owner, token, withdraw = (Secret(os.urandom(32)) for _ in range(3))
     await create_mailbox(mailbox, token_hash(owner), relay)
-    await register_token(mailbox, owner, SendToken(token_hash(token), None, None), relay)
+    await register_send_token(mailbox, owner, SendToken(token_hash(token), None, None), relay)
     sealed, lock = os.urandom(LETTER_BYTES), token_hash(withdraw)
     tomorrow, count = relay.clock.now() + timedelta(days=1), 0
     while time.perf_counter() < until:

@@ -16,7 +16,7 @@ from entrenous.base.limits import (
     PDQ_QUALITY_MIN,
     WHOLE_COMPARISON_SIDE_PX_MIN,
 )
-from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.fingerprint.crops import window_hashes
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
@@ -97,7 +97,9 @@ def words(hashes: bytes) -> Words:
 def picture_of(rgb: Rgb) -> Picture:
     """As the decoder would give it."""
     high, wide = rgb.shape[:2]
-    return Picture(wide, high, np.ascontiguousarray(rgb).tobytes(), Encoding(PictureFormat.PNG))
+    return Picture(
+        wide, high, np.ascontiguousarray(rgb).tobytes(), PictureEncoding(PictureFormat.PNG)
+    )
 
 
 def bits_of(views: HashViews | Iterator[tuple[str, bytes]]) -> Words:

@@ -64,7 +64,7 @@ def cost(photo: str, size: Size, copies: int, seed: int, *, tracing: bool = True
     return Cost(
         photo=photo,
         size=size.value,
-        megapixels=picture.pixels / 1e6,
+        megapixels=picture.pixel_count / 1e6,
         copies=copies,
         mark_s=mark_s,
         encode_s=encode_s,

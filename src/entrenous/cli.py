@@ -17,7 +17,7 @@ from entrenous.base.environment import BadSetting
 from entrenous.base.errors import EntrenousError
 from entrenous.base.files import disk_fault
 from entrenous.base.language import language_of_person, speaking, translated
-from entrenous.base.program import this_program
+from entrenous.base.program import this_program_version
 from entrenous.terminal.lazy_commands import LazyGroup, ListedCommand, add_help_translation
 from entrenous.terminal.output import hint, join_wrapped_lines, print_line
 from entrenous.terminal.session import (
@@ -242,7 +242,7 @@ class _TopLevelGroup(LazyGroup):
 
 def _show_version(is_asked: bool) -> None:
     if is_asked:
-        print_line(str(this_program()))
+        print_line(str(this_program_version()))
         raise typer.Exit
 
 

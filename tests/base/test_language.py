@@ -13,8 +13,8 @@ from entrenous.base.language import (
     catalogue_of,
     day_in_words,
     language_of_person,
+    localized_number,
     moment_in_words,
-    number_in_words,
     plural,
     speaking,
     translated,
@@ -93,10 +93,10 @@ def test_english_reads_no_catalogue() -> None:
 
 def test_days_times_and_numbers_are_written_as_people_write_them() -> None:
     day, at = date(2026, 6, 5), datetime(2026, 6, 5, 14, 30, tzinfo=UTC)
-    assert (day_in_words(day), number_in_words(12345)) == ("5 June 2026", "12345")
+    assert (day_in_words(day), localized_number(12345)) == ("5 June 2026", "12345")
     assert moment_in_words(at) == "5 June 2026, 14:30 UTC"
     with speaking("de"):
-        assert (day_in_words(day), number_in_words(12345)) == ("5. Juni 2026", "12.345")
+        assert (day_in_words(day), localized_number(12345)) == ("5. Juni 2026", "12.345")
         assert moment_in_words(at) == "5. Juni 2026, 14:30 UTC"
     with speaking("es"):
         assert day_in_words(day) == "5 de junio de 2026"

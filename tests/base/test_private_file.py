@@ -9,12 +9,16 @@ from typing import Any, BinaryIO
 import pytest
 
 from entrenous.base import files
-from entrenous.base.files import create_private, create_private_with, write_private
+from entrenous.base.files import (
+    create_private_file,
+    create_private_file_unless_same,
+    write_private_file,
+)
 from entrenous.stop.nouns import BadTokenFile
 from entrenous.stop.store.open_gate import read_or_create_token
 
 Write = Callable[[Path, bytes], None]
-both = pytest.mark.parametrize("write", [write_private, create_private])
+both = pytest.mark.parametrize("write", [write_private_file, create_private_file])
 
 
 @both
@@ -48,7 +52,7 @@ def test_temporary_name_differs_each_time(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "open", watched)
     for _ in range(2):
-        write_private(tmp_path / "file", b"data")
+        write_private_file(tmp_path / "file", b"data")
     made = [(name, flags) for name, flags in seen if flags & os.O_CREAT]
     assert len({name for name, _ in made}) == len(made) == 2
     assert all(flags & os.O_EXCL and flags & os.O_NOFOLLOW for _, flags in made)
@@ -58,7 +62,7 @@ def test_a_link_in_its_place_is_replaced_and_not_followed(tmp_path: Path) -> Non
     victim = tmp_path / "victim"
     victim.write_bytes(b"theirs")
     (tmp_path / "file").symlink_to(victim)
-    write_private(tmp_path / "file", b"data")
+    write_private_file(tmp_path / "file", b"data")
     assert victim.read_bytes() == b"theirs"
     assert (tmp_path / "file").read_bytes() == b"data"
 
@@ -73,14 +77,14 @@ def test_existing_file_is_not_overwritten(
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for name in ("file", "link"):
         with pytest.raises(FileExistsError):
-            create_private(tmp_path / name, b"data")
+            create_private_file(tmp_path / name, b"data")
     assert (tmp_path / "file").read_bytes() == b"theirs"
     assert sorted(place.name for place in tmp_path.iterdir()) == ["file", "link"]
 
 
 def test_file_is_added_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", no_links)
-    create_private(tmp_path / "file", b"data")
+    create_private_file(tmp_path / "file", b"data")
     assert [place.name for place in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"data"
 
@@ -121,16 +125,16 @@ def test_filled_file_is_complete_or_absent_and_may_exist(tmp_path: Path) -> None
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        create_private_with(place, breaks)
+        create_private_file_unless_same(place, breaks)
     assert list(tmp_path.iterdir()) == []
     for _ in range(2):
-        create_private_with(place, lambda file: file.write(b"data"))
+        create_private_file_unless_same(place, lambda file: file.write(b"data"))
     with pytest.raises(FileExistsError):
-        create_private_with(place, lambda file: file.write(b"date"))
+        create_private_file_unless_same(place, lambda file: file.write(b"date"))
     link = tmp_path / "link"
     link.symlink_to(place)
     with pytest.raises(FileExistsError):
-        create_private_with(link, lambda file: file.write(b"data"))
+        create_private_file_unless_same(link, lambda file: file.write(b"data"))
     assert place.read_bytes() == b"data"
     assert {one.name for one in tmp_path.iterdir()} == {"file", "link"}
 
@@ -146,14 +150,14 @@ def test_file_is_removed_after_a_late_failure(
     place = tmp_path / "file"
     monkeypatch.setattr(files, "sync_folder", full)
     with pytest.raises(OSError, match="full"):
-        create_private_with(place, lambda file: file.write(b"data"))
+        create_private_file_unless_same(place, lambda file: file.write(b"data"))
     assert list(tmp_path.iterdir()) == []
     monkeypatch.undo()
-    assert create_private_with(place, lambda file: file.write(b"data"))
-    assert not create_private_with(place, lambda file: file.write(b"data"))
+    assert create_private_file_unless_same(place, lambda file: file.write(b"data"))
+    assert not create_private_file_unless_same(place, lambda file: file.write(b"data"))
     monkeypatch.setattr(files, "sync_folder", full)
     with pytest.raises(OSError, match="full"):
-        create_private_with(place, lambda file: file.write(b"data"))
+        create_private_file_unless_same(place, lambda file: file.write(b"data"))
     assert place.read_bytes() == b"data"
 
 
@@ -181,5 +185,5 @@ def test_ctrl_c_at_any_moment_leaves_no_unfinished_file(
         else:
             patch.setattr(Path, "unlink", be_interrupted)
         with pytest.raises(KeyboardInterrupt):
-            create_private(tmp_path / "photo.jpg", b"whole")
+            create_private_file(tmp_path / "photo.jpg", b"whole")
     assert [place.name for place in tmp_path.iterdir() if place.name != "photo.jpg"] == []

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.base.program import COMMIT_FILE, UNKNOWN_VERSION, commit_of, this_program
+from entrenous.base.program import COMMIT_FILE, UNKNOWN_VERSION, commit_of, this_program_version
 from entrenous.cli import run
 
 ROOT = Path(__file__).parents[2]
@@ -109,7 +109,7 @@ def test_version_command_prints_version_and_commit(
         return
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert status == 0
-    assert said.out == f"entrenous {declared}, commit {this_program().commit}\n"
+    assert said.out == f"entrenous {declared}, commit {this_program_version().commit}\n"
 
 
 def test_environment_variable_does_not_print_the_version(

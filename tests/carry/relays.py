@@ -24,8 +24,8 @@ from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.carry.store.sqlite_rows import SqliteRows, open_sqlite
 from entrenous.crypto.hashing import sha256, token_hash
 from entrenous.device.device import Courier
-from entrenous.serving.http_server import bind_socket, make_server, url_of
-from entrenous.serving.tls import Certificate
+from entrenous.serving.http_server import listening_socket, make_server, url_of
+from entrenous.serving.tls import TlsCertificate
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, SendToken, ShareDeposit
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.mail import MemoryMail
@@ -155,13 +155,17 @@ def _empty_database() -> bytes:
 
 @contextmanager
 def served(
-    app: Starlette, certificate: Certificate | None = None, *, send_buffer: int = 0, port: int = 0
+    app: Starlette,
+    certificate: TlsCertificate | None = None,
+    *,
+    send_buffer: int = 0,
+    port: int = 0,
 ) -> Iterator[str]:
     """Serve the app on loopback; return its URL. ``send_buffer`` limits the system's buffer for
     answers; ``port`` is any free one unless given.
     """
     server, ready = make_server(app, certificate), threading.Event()
-    with bind_socket("127.0.0.1", port) as taken:
+    with listening_socket("127.0.0.1", port) as taken:
         if send_buffer:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
 

@@ -32,7 +32,7 @@ from entrenous.carry.relay_rows import (
     UsedOneTimeKey,
 )
 from entrenous.carry.release import finish_attempt, release_key_share
-from entrenous.carry.send_tokens import register_token
+from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
@@ -51,7 +51,7 @@ DEVICE = DeviceId(b"D" * 16)
 
 async def arrive(relay: Relay, post: Post, opens: int | None = None) -> None:
     await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-    await register_token(post.mailbox, post.owner, post.granted(), relay)
+    await register_send_token(post.mailbox, post.owner, post.granted(), relay)
     await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
     await accept(post.envelope(opens), post.token, relay)
 
@@ -159,7 +159,7 @@ def test_unfinished_opening_expires_with_its_envelope(relay: Relay, clock: Wound
 def test_loose_blob_expires_after_a_day(relay: Relay, clock: WoundClock) -> None:
     post = Post()
     at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
+    at_once(register_send_token(post.mailbox, post.owner, post.granted(), relay))
     at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
     clock.wind(hours=24, seconds=-1)
     at_once(expire(relay))
@@ -174,7 +174,7 @@ def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClo
     """Its name was stored before its first byte, so its bytes are found without a listing."""
     post = Post()
     at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
+    at_once(register_send_token(post.mailbox, post.owner, post.granted(), relay))
 
     class Crash(BaseException):
         pass
@@ -199,7 +199,7 @@ def test_tokens_and_spent_keys_expire(relay: Relay, clock: WoundClock) -> None:
     post = Post()
     at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     until = clock.now() + timedelta(days=10)
-    at_once(register_token(post.mailbox, post.owner, post.granted(None, until), relay))
+    at_once(register_send_token(post.mailbox, post.owner, post.granted(None, until), relay))
     keys = Prekeys((b"one",), b"fallback", b"xwing")
     at_once(replace_prekeys(post.mailbox, post.owner, DEVICE, keys, relay))
     at_once(claim_prekeys(post.mailbox, post.token, DEVICE, relay))
@@ -215,7 +215,7 @@ def test_tokens_and_spent_keys_expire(relay: Relay, clock: WoundClock) -> None:
 def test_sweep_deletes_more_rows_than_one_batch(relay: Relay, clock: WoundClock) -> None:
     post = Post()
     at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
+    at_once(register_send_token(post.mailbox, post.owner, post.granted(), relay))
     for _ in range(250):
         at_once(accept(post.letter(), post.token, relay))
     clock.wind(days=7)
@@ -327,7 +327,7 @@ def test_id_withdrawn_before_its_post_is_refused_for_an_hour(
 ) -> None:
     post = Post()
     at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    at_once(register_token(post.mailbox, post.owner, post.granted(), relay))
+    at_once(register_send_token(post.mailbox, post.owner, post.granted(), relay))
     with pytest.raises(NoSuchEnvelope, check=lambda why: "refused_until" in why.facts):
         at_once(withdraw(post.id, post.withdraw, relay))
     clock.wind(minutes=59)

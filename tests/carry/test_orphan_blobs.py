@@ -14,7 +14,7 @@ from entrenous.base.errors import DiskFailed, Expired
 from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
 from entrenous.carry.expire import remove_orphan_blobs
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.carry.mailbox import close_mailbox, create_mailbox
+from entrenous.carry.mailbox import create_mailbox, delete_mailbox_with_contents
 from entrenous.carry.relay import Relay, RowStore
 from entrenous.carry.relay_rows import OrphanBlob, StoredLetter, StoredUpload
 from entrenous.carry.release import finish_attempt, release_key_share
@@ -202,7 +202,7 @@ async def by_time(relay: Relay, post: Post) -> None:
 
 
 async def by_closing(relay: Relay, post: Post) -> None:
-    await close_mailbox(post.mailbox, post.owner, relay)
+    await delete_mailbox_with_contents(post.mailbox, post.owner, relay)
 
 
 Ending = Callable[[Relay, Post], Awaitable[None]]
@@ -273,7 +273,7 @@ def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
             for n in range(3000)
         ]
         await relay.mail.transact(lambda tx: [tx.put(one) for one in many])
-        await asyncio.wait_for(close_mailbox(post.mailbox, post.owner, relay), 1.5)
+        await asyncio.wait_for(delete_mailbox_with_contents(post.mailbox, post.owner, relay), 1.5)
         assert len(await left(relay)) == 3000
 
     asyncio.run(story())

@@ -10,7 +10,7 @@ from entrenous.base.identifiers import BlobId, DeviceId
 from entrenous.carry.accept import accept
 from entrenous.carry.blob_upload import upload_blob
 from entrenous.carry.mailbox import claim_prekeys, create_mailbox, replace_prekeys
-from entrenous.carry.relay import Relay, restored_at
+from entrenous.carry.relay import Relay, time_of_last_restore
 from entrenous.carry.relay_rows import (
     OrphanBlob,
     StoredAttempt,
@@ -24,7 +24,7 @@ from entrenous.carry.relay_rows import (
 )
 from entrenous.carry.release import release_key_share
 from entrenous.carry.restore import delete_untrusted_rows
-from entrenous.carry.send_tokens import register_token
+from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
@@ -45,7 +45,7 @@ def relay() -> Relay:
 def posted(relay: Relay, dice: int = 0, opens: int | None = 2) -> Post:
     post = Post(dice=CountingDice(dice))
     run(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    run(register_token(post.mailbox, post.owner, post.granted(), relay))
+    run(register_send_token(post.mailbox, post.owner, post.granted(), relay))
     run(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
     run(accept(post.envelope(opens), post.token, relay))
     return post
@@ -116,7 +116,7 @@ def test_a_copy_for_another_device_that_comes_later_opens_no_more(
         run(release_key_share(first.id, first.open, first.attempt(), relay))
     restore(relay)
     run(create_mailbox(second.mailbox, token_hash(second.owner), relay))
-    run(register_token(second.mailbox, second.owner, second.granted(), relay))
+    run(register_send_token(second.mailbox, second.owner, second.granted(), relay))
     run(accept(second.envelope(1, blobs=False), second.token, relay))
     with pytest.raises(UsedUp):
         run(release_key_share(second.id, second.open, second.attempt(), relay))
@@ -193,11 +193,11 @@ def test_incomplete_uploads_restart_after_a_restore(relay: Relay) -> None:
 def test_restore_is_recorded_and_can_be_repeated(relay: Relay) -> None:
     clock = relay.clock
     assert isinstance(clock, WoundClock)
-    assert run(relay.mail.read(restored_at)) is None
+    assert run(relay.mail.read(time_of_last_restore)) is None
     for _ in range(2):
         clock.wind(days=1)
         restore(relay)
-        assert run(relay.mail.read(restored_at)) == clock.now()
+        assert run(relay.mail.read(time_of_last_restore)) == clock.now()
 
 
 def test_envelopes_are_closed_in_several_batches(

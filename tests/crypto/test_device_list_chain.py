@@ -20,11 +20,11 @@ from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import (
     BadSignature,
     DeviceList,
+    DeviceListHead,
+    DeviceListHistoryRelation,
+    DeviceListStatement,
     ForkedDeviceList,
-    Head,
-    HistoryRelation,
     ListedDevice,
-    ListStatement,
     OutdatedDeviceList,
     ProtocolRange,
     RevocationReason,
@@ -54,7 +54,7 @@ def device(number: int) -> ListedDevice:
     return ListedDevice(DeviceId(name), name * 2, MailboxId(name))
 
 
-def said(said: DeviceList) -> ListStatement:
+def said(said: DeviceList) -> DeviceListStatement:
     return read_device_list(write_device_list(said))
 
 
@@ -73,17 +73,17 @@ FIRST = said(
 )
 
 
-def after(newest: ListStatement, **fields: Any) -> ListStatement:
+def after(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
     epoch, previous = newest.said.epoch + 1, device_list_head(newest.statement)
     return said(replace(newest.said, epoch=epoch, previous=previous, **fields))
 
 
-def grown(newest: ListStatement, number: int) -> ListStatement:
+def grown(newest: DeviceListStatement, number: int) -> DeviceListStatement:
     devices = sorted((*newest.said.devices, device(number)), key=lambda one: one.device)
     return after(newest, devices=tuple(devices))
 
 
-def without(newest: ListStatement, number: int) -> ListStatement:
+def without(newest: DeviceListStatement, number: int) -> DeviceListStatement:
     gone = RevokedDevice(device(number).device, NOON, RevocationReason.LOST)
     return after(
         newest,
@@ -92,7 +92,7 @@ def without(newest: ListStatement, number: int) -> ListStatement:
     )
 
 
-def proven(lists: tuple[ListStatement, ...]) -> tuple[Head, ...]:
+def proven(lists: tuple[DeviceListStatement, ...]) -> tuple[DeviceListHead, ...]:
     return verify_device_lists(lists, sign_device_list(MASTER, lists[-1].statement), KEYS)
 
 
@@ -109,7 +109,7 @@ def test_an_honest_history_is_proven_by_its_newest_signature() -> None:
     assert proven(CHAIN[2:]) == HEADS[2:]
 
 
-def recertified(newest: ListStatement, epoch: int) -> ListStatement:
+def recertified(newest: DeviceListStatement, epoch: int) -> DeviceListStatement:
     """A later list, whose first device has another certificate."""
     first, *others = newest.said.devices
     devices = (replace(first, proof=b"another certificate".ljust(32)), *others)
@@ -143,7 +143,7 @@ def test_a_device_keeps_its_keys_across_lists_that_nobody_shows() -> None:
     """Where it receives may be another place meanwhile."""
     elsewhere = tuple(replace(one, mailbox=MailboxId(bytes(16))) for one in TWO.said.devices[:1])
     moved = said(replace(TWO.said, epoch=7, previous=bytes(32), devices=elsewhere))
-    assert compare_later_lists(TWO, (moved,)) is HistoryRelation.NEWER_UNPROVEN
+    assert compare_later_lists(TWO, (moved,)) is DeviceListHistoryRelation.NEWER_UNPROVEN
     taken = recertified(TWO, 7)
     for shown in ((taken,), (moved, after(moved, devices=taken.said.devices))):
         with pytest.raises(BadSignature, match="device list"):
@@ -151,7 +151,7 @@ def test_a_device_keeps_its_keys_across_lists_that_nobody_shows() -> None:
 
 
 def test_the_very_next_list_is_proven_by_naming_the_known_one() -> None:
-    assert compare_later_lists(TWO, (THREE, FOUR)) is HistoryRelation.NEWER
+    assert compare_later_lists(TWO, (THREE, FOUR)) is DeviceListHistoryRelation.NEWER
     for previous in (bytes(32), None):
         forked = replace(THREE, said=replace(THREE.said, previous=previous))
         with pytest.raises(ForkedDeviceList):
@@ -197,15 +197,17 @@ def test_a_revoked_device_that_made_room_is_still_not_taken_back() -> None:
 @pytest.mark.parametrize(
     ("known", "shown", "standing"),
     [
-        (HEADS[:1], HEADS[:1], HistoryRelation.SAME),
-        (HEADS, HEADS[3:], HistoryRelation.SAME),
-        (HEADS[:1], HEADS, HistoryRelation.NEWER),
-        (HEADS[:2], HEADS[1:], HistoryRelation.NEWER),
-        (HEADS[:1], HEADS[1:], HistoryRelation.NEWER_UNPROVEN),
+        (HEADS[:1], HEADS[:1], DeviceListHistoryRelation.SAME),
+        (HEADS, HEADS[3:], DeviceListHistoryRelation.SAME),
+        (HEADS[:1], HEADS, DeviceListHistoryRelation.NEWER),
+        (HEADS[:2], HEADS[1:], DeviceListHistoryRelation.NEWER),
+        (HEADS[:1], HEADS[1:], DeviceListHistoryRelation.NEWER_UNPROVEN),
     ],
 )
 def test_honest_histories_are_accepted(
-    known: tuple[Head, ...], shown: tuple[Head, ...], standing: HistoryRelation
+    known: tuple[DeviceListHead, ...],
+    shown: tuple[DeviceListHead, ...],
+    standing: DeviceListHistoryRelation,
 ) -> None:
     assert compare_heads(known, shown) is standing
 
@@ -226,7 +228,7 @@ FORK = device_list_heads((FIRST, OTHER_TWO, grown(OTHER_TWO, 9)))
     ],
 )
 def test_dishonest_histories_are_refused(
-    known: tuple[Head, ...], shown: tuple[Head, ...], error: type[Exception]
+    known: tuple[DeviceListHead, ...], shown: tuple[DeviceListHead, ...], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         compare_heads(known, shown)
@@ -246,7 +248,7 @@ class Chains(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.lists: tuple[ListStatement, ...] = (FIRST,)
+        self.lists: tuple[DeviceListStatement, ...] = (FIRST,)
         self.known = device_list_heads(self.lists)
         self.fresh = 2
 
@@ -273,8 +275,8 @@ class Chains(RuleBasedStateMachine):
         before = self.known[-1].epoch
         shown = device_list_heads(newest_lists_that_fit(self.lists))
         standing = compare_heads(self.known, shown)
-        assert (standing is HistoryRelation.SAME) == (before == shown[-1].epoch)
-        assert standing is not HistoryRelation.NEWER_UNPROVEN
+        assert (standing is DeviceListHistoryRelation.SAME) == (before == shown[-1].epoch)
+        assert standing is not DeviceListHistoryRelation.NEWER_UNPROVEN
         self.known = shown
 
     @rule(data=st.data())

@@ -10,18 +10,18 @@ from entrenous.base.copies import ReceiptEvent, ReceiptProof, ReceiptStatement
 from entrenous.base.identifiers import DeviceId, EnvelopeId, MailboxId, MessageId, PersonId
 from entrenous.base.identity import (
     BadSignature,
-    Batch,
     BatchPosition,
-    Certificate,
+    BatchRoot,
+    DeviceCertificate,
     DeviceList,
+    DeviceListStatement,
     KeyBundle,
     ListedDevice,
-    ListStatement,
     Prekey,
     PrekeyKind,
     ProtocolRange,
     SignedBatch,
-    SignedCertificate,
+    SignedDeviceCertificate,
     SignedPrekey,
 )
 from entrenous.base.secret import Secret
@@ -83,8 +83,8 @@ def certified(
     device: bytes = b"d",
     person: PersonId | None = None,
     signer: DeviceSigner = SIGNER,
-) -> SignedCertificate:
-    certificate = Certificate(
+) -> SignedDeviceCertificate:
+    certificate = DeviceCertificate(
         person or who(master),
         DeviceId(device * 16),
         ed25519_public_key(signer.account),
@@ -94,10 +94,10 @@ def certified(
         (1, 2, 3),
     )
     statement = write_certificate(certificate)
-    return SignedCertificate(certificate, statement, sign_certificate(master, statement))
+    return SignedDeviceCertificate(certificate, statement, sign_certificate(master, statement))
 
 
-def listing(*certificates: SignedCertificate, person: PersonId) -> DeviceList:
+def listing(*certificates: SignedDeviceCertificate, person: PersonId) -> DeviceList:
     return DeviceList(
         person=person,
         epoch=1,
@@ -116,12 +116,15 @@ def listing(*certificates: SignedCertificate, person: PersonId) -> DeviceList:
     )
 
 
-def listed(said: DeviceList) -> ListStatement:
+def listed(said: DeviceList) -> DeviceListStatement:
     return read_device_list(write_device_list(said))
 
 
 def carded(
-    said: DeviceList, *certificates: SignedCertificate, by: Secret = MASTER, keys: Secret = MASTER
+    said: DeviceList,
+    *certificates: SignedDeviceCertificate,
+    by: Secret = MASTER,
+    keys: Secret = MASTER,
 ) -> KeyBundle:
     """A card as it arrives: a list signed by ``by``, under the public half of ``keys``."""
     one = listed(said)
@@ -194,7 +197,9 @@ def test_master_keys_that_are_not_the_named_person_are_refused() -> None:
     ],
     ids=["of another person", "by another person", "for another person"],
 )
-def test_a_device_that_the_master_key_did_not_certify_is_refused(added: SignedCertificate) -> None:
+def test_a_device_that_the_master_key_did_not_certify_is_refused(
+    added: SignedDeviceCertificate,
+) -> None:
     """Even if it got onto a list that she signed."""
     both = listing(OURS, added, person=who(MASTER))
     with pytest.raises(BadSignature, match="device certificate"):
@@ -240,7 +245,7 @@ def signed_by(
     device: bytes = b"d",
     sign: Callable[[DeviceSigner, bytes], bytes] = sign_prekeys,
 ) -> SignedBatch:
-    batch = Batch(DeviceId(device * 16), mailbox, len(leaves), merkle_root(leaves))
+    batch = BatchRoot(DeviceId(device * 16), mailbox, len(leaves), merkle_root(leaves))
     encoded = write_batch(batch)
     return SignedBatch(batch, encoded, mldsa65_public_key(signer), sign(signer, encoded))
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.errors import BadRecord, Malformed
-from entrenous.base.identity import Contact, DeviceKey, MasterPublicKeys, Person, Trust
+from entrenous.base.identity import CertifiedDevice, Contact, MasterPublicKeys, Person, Trust
 from entrenous.base.secret import Secret
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.watermark.verdict import Finding, PictureWarp, Trace, Verdict
@@ -88,7 +88,7 @@ MOMENT = datetime(2026, 11, 25, 13, 0, 0, 123456, tzinfo=UTC)
 
 
 def ana() -> Contact:
-    device = DeviceKey(b"d" * 16, b"m" * 16, b"e" * 32, b"c" * 32, b"q" * 32, MOMENT, (1, 2))  # type: ignore[arg-type]
+    device = CertifiedDevice(b"d" * 16, b"m" * 16, b"e" * 32, b"c" * 32, b"q" * 32, MOMENT, (1, 2))  # type: ignore[arg-type]
     person = Person(
         b"p" * 32,  # type: ignore[arg-type]
         "Ana",

@@ -8,7 +8,7 @@ import skimage.data
 from numpy.typing import NDArray
 from sklearn.datasets import load_sample_image
 
-from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 
 Pixels = NDArray[np.uint8]
 
@@ -33,7 +33,10 @@ def picture_of() -> Callable[[Pixels], Picture]:
     def make(pixels: Pixels) -> Picture:
         height, width, _ = pixels.shape
         return Picture(
-            width, height, np.ascontiguousarray(pixels).tobytes(), Encoding(PictureFormat.PNG)
+            width,
+            height,
+            np.ascontiguousarray(pixels).tobytes(),
+            PictureEncoding(PictureFormat.PNG),
         )
 
     return make

@@ -10,7 +10,7 @@ import pdqhash
 import pytest
 from PIL import Image
 
-from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.fingerprint.pdq import distance, fingerprint
 
@@ -91,7 +91,7 @@ def test_transparent_parts_count_as_white(
     alpha[:200] = 0
     height, width = alpha.shape
     with_alpha = Picture(
-        width, height, hidden.tobytes(), Encoding(PictureFormat.PNG), alpha=alpha.tobytes()
+        width, height, hidden.tobytes(), PictureEncoding(PictureFormat.PNG), alpha=alpha.tobytes()
     )
     assert fingerprint(with_alpha).bits == fingerprint(picture_of(shown)).bits
 

@@ -17,7 +17,7 @@ from entrenous.base.identifiers import (
     PersonId,
     RecipientId,
 )
-from entrenous.base.identity import Batch, SignedBatch
+from entrenous.base.identity import BatchRoot, SignedBatch
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BlobRef
 from entrenous.device.recovery_sheet import RecoverySheet
@@ -68,7 +68,7 @@ MANIFEST: Final = Manifest(
     *(Secret(b"f" * 32), Secret(b"o" * 32), URL, (PersonDeviceListHead(PERSON, 3, b"H" * 32),)),
     marks=(b"k" * 32,),
 )
-_BATCH: Final = Batch(DEVICE, None, 1, b"r" * 32)
+_BATCH: Final = BatchRoot(DEVICE, None, 1, b"r" * 32)
 SIGNED: Final = SignedBatch(_BATCH, write_batch(_BATCH), bytes(1952), bytes(3373))
 BODIES: Final = (
     MANIFEST,

@@ -49,7 +49,9 @@ def test_what_was_built_knows_its_commit(built: tuple[Path, str], tmp_path: Path
     with zipfile.ZipFile(wheel) as files:
         assert len(files.namelist()) == len(set(files.namelist()))
         files.extractall(tmp_path)
-    program = "from entrenous.base.program import this_program; print(this_program().commit)"
+    program = (
+        "from entrenous.base.program import this_program_version as ours; print(ours().commit)"
+    )
     shown = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},

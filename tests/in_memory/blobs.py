@@ -49,7 +49,7 @@ class MemoryBlobs:
         self._blobs[name] = bytes(mine)
         self._parts.pop(name, None)
 
-    async def size(self, name: str) -> int:
+    async def partial_size(self, name: str) -> int:
         """How much of an unfinished one is here."""
         return len(self._parts.get(name, b""))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.base.program import Program
+from entrenous.base.program import ProgramVersion
 from entrenous.base.secret import Secret
 from entrenous.learn.check_up import (
     CheckUpFinding,
@@ -37,7 +37,7 @@ FINE = MachineFacts(
     (),
     disk_encrypted=True,
     version=DEBIAN,
-    program=Program("0.1.0", "0123456789ab"),
+    program=ProgramVersion("0.1.0", "0123456789ab"),
     updated_on=TODAY,
     synced=(),
 )

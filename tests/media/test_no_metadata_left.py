@@ -214,7 +214,7 @@ def test_dirty_files_of_others_come_out_clean(suffix: str, exiftool: str, tmp_pa
     data = path.read_bytes()
     picture = decode_picture_untrusted(data)
     assert picture == read_picture(data)
-    copy = tmp_path / f"copy{picture.encoding.format.written.suffix}"
+    copy = tmp_path / f"copy{picture.encoding.format.copy_format.suffix}"
     copy.write_bytes(write_picture(picture))
     assert left_over(tags_of(exiftool, copy)) == {}
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.media.icc_profile import MatrixProfile, write_profile
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.picture_writer import FALLBACK_QUALITY, write_picture
@@ -44,7 +44,7 @@ WIDE = write_profile(
 def test_copy_looks_alike_and_has_the_promised_format(name: str, files: dict[str, bytes]) -> None:
     picture = read_picture(files[name])
     copy = read_picture(write_picture(picture))
-    assert copy.encoding.format is picture.encoding.format.written
+    assert copy.encoding.format is picture.encoding.format.copy_format
     assert (copy.width_px, copy.height_px) == (picture.width_px, picture.height_px)
     assert copy.encoding.grey == picture.encoding.grey
     distance = np.abs(np.asarray(copy).astype(int) - np.asarray(picture)).mean()
@@ -76,7 +76,9 @@ def test_coarse_jpeg_tables_are_not(photo: Image.Image, write: Write) -> None:
 def test_extreme_jpeg_tables_are_handled(photo: Image.Image) -> None:
     """An untrusted file may have them; up to 65,535 is legal in T.81."""
     for table in ((65_535,) * 64, (1,) * 63 + (1_700,), (1,) * 64):
-        encoding = Encoding(PictureFormat.JPEG, tables={0: table, 1: table}, subsampling="4:2:0")
+        encoding = PictureEncoding(
+            PictureFormat.JPEG, tables={0: table, 1: table}, subsampling="4:2:0"
+        )
         picture = Picture(photo.width, photo.height, photo.tobytes(), encoding)
         assert read_picture(write_picture(picture)).width_px == photo.width
 

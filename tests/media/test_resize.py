@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.resize import resize
 
-PNG = Encoding(PictureFormat.PNG)
+PNG = PictureEncoding(PictureFormat.PNG)
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 80))

@@ -13,7 +13,7 @@ from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.carry.accept import accept
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
-from entrenous.carry.send_tokens import register_token
+from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.store.postgres import open_postgres
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import Envelope, ShareDeposit
@@ -75,7 +75,7 @@ async def _copy(relay: Relay, number: int) -> tuple[str, str]:
     post = Post(until=datetime.now(UTC) + timedelta(days=1))
     post.mailbox, post.id = dice.token(16), dice.token(16)  # type: ignore[assignment]
     await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-    await register_token(post.mailbox, post.owner, post.granted(), relay)
+    await register_send_token(post.mailbox, post.owner, post.granted(), relay)
     share = ShareDeposit(post.share, token_hash(post.open), 1, number.to_bytes(16, "big"))
     letter = Envelope(
         post.id, post.mailbox, post.sealed, post.until, token_hash(post.withdraw), share

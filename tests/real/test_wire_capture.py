@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from entrenous.base.limits import PADDED_CARD_SIZES_BYTES
-from entrenous.base.program import this_program
+from entrenous.base.limits import PADDED_KEY_BUNDLE_SIZES_BYTES
+from entrenous.base.program import this_program_version
 from entrenous.crypto.hpke import SEAL_OVERHEAD_BYTES
 from entrenous.crypto.seal import PADDED_SIZES_BYTES
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
@@ -40,7 +40,7 @@ LENGTHS = {
     "fallback": {313},
     "xwing": {6905},
 }
-PROGRAM = this_program()
+PROGRAM = this_program_version()
 SAID_BY_RELAYS = {"entrenous/relay-status/1", PROGRAM.version, PROGRAM.commit}
 SAID_BY_RELAYS |= set(map(str, EnvelopeState))
 AGE_NONCE, AGE_CHUNK, AGE_TAG = 16, 65_536, 16
@@ -157,7 +157,7 @@ def test_whatever_is_asked_or_answered_has_a_length_that_tells_nothing(day: Day)
             if body.startswith(b"age-"):
                 size = plain_size(body)
                 assert (
-                    size in PADDED_CARD_SIZES_BYTES
+                    size in PADDED_KEY_BUNDLE_SIZES_BYTES
                     if kind == "card"
                     else size == padded_length(size)
                 )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from entrenous.base.identifiers import DeviceId, MailboxId
-from entrenous.base.identity import ListedDevice, ListStatement, SignedCertificate
+from entrenous.base.identity import DeviceListStatement, ListedDevice, SignedDeviceCertificate
 from entrenous.crypto.identity_keys import DeviceSigner, new_device_signer
 from entrenous.crypto.statements import certificate_hash, device_list_head, verify_key_bundle
 from entrenous.device.identities import OWN_IDENTITY, Identity
@@ -32,7 +32,7 @@ def becomes(who: Person, identity: Identity) -> None:
     OWN_IDENTITY.store(identity, who.device.vault)
 
 
-def after(newest: ListStatement, **fields: Any) -> ListStatement:
+def after(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
     """The link to this list from its successor."""
     said = newest.said
     following = replace(
@@ -41,7 +41,7 @@ def after(newest: ListStatement, **fields: Any) -> ListStatement:
     return read_device_list(write_device_list(following))
 
 
-def instead(newest: ListStatement, **fields: Any) -> ListStatement:
+def instead(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
     """The link from another list of the same epoch."""
     return read_device_list(write_device_list(replace(newest.said, **fields)))
 
@@ -50,7 +50,7 @@ def issue_card(
     who: Person,
     *,
     same_epoch: bool = False,
-    further: tuple[SignedCertificate, ...] = (),
+    further: tuple[SignedDeviceCertificate, ...] = (),
     **fields: Any,
 ) -> bytes:
     """Issue her next device list, or a conflicting one of the same epoch, and make it hers.
@@ -74,7 +74,7 @@ def issue_card(
     return write_key_bundle(issued)
 
 
-def another_device(who: Person, signer: DeviceSigner | None = None) -> SignedCertificate:
+def another_device(who: Person, signer: DeviceSigner | None = None) -> SignedDeviceCertificate:
     """A device certified by her, without a session, prekeys or a mailbox."""
     identity = identity_of(who)
     assert identity.master is not None

@@ -11,7 +11,7 @@ import pytest
 
 from entrenous.base.errors import EntrenousError, RelayUnreachable
 from entrenous.base.identifiers import EnvelopeId, MailboxId, MessageId
-from entrenous.base.identity import Head
+from entrenous.base.identity import DeviceListHead
 from entrenous.base.limits import AWAITING_DEVICE_LIST_DAYS_MAX
 from entrenous.base.secret import Secret
 from entrenous.device.identities import MailboxAddress, clear_next_lock, contacts
@@ -386,7 +386,7 @@ def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Room) -> Non
 
 def test_a_named_list_is_asked_for_after_a_clock_error(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    named = Head(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
+    named = DeviceListHead(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
     asked = DeviceListToFetch(named, asked_at=friends.clock.moment + YEAR, tries=1)
     DEVICE_LIST_TO_FETCH_TABLE.store(asked, ben.id.hex(), ana.device.vault)
     before = ana.courier.calls["key_bundle"]

@@ -16,7 +16,7 @@ from entrenous.base.errors import (
     WaitedTooLong,
 )
 from entrenous.base.identifiers import RecipientId
-from entrenous.base.limits import DEFAULT_EXPIRY_DAYS, EXPIRY_DAYS_MAX, TOKENS_LEFT_LOW
+from entrenous.base.limits import DEFAULT_EXPIRY_DAYS, EXPIRY_DAYS_MAX, TOKENS_LEFT_MIN
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay_settings import RelayLimits
 from entrenous.device.identities import contacts
@@ -111,7 +111,7 @@ def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
     """It is the fetch that would send Ben further tokens."""
     ana, ben = friends["ana"], friends["ben"]
     clock = off(ana, friends, timedelta(0))
-    while _unused(ana) > TOKENS_LEFT_LOW + 1:
+    while _unused(ana) > TOKENS_LEFT_MIN + 1:
         writes(ben, "ana")
         catch_up(ana, ben)
     writes(ben, "ana")
@@ -120,7 +120,7 @@ def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
     (problem, *_) = fetch_messages(ana.device).problems
     assert isinstance(problem, PostponedUntilClockIsRight)
     clock.moment -= by
-    for _ in range(3 * TOKENS_LEFT_LOW):
+    for _ in range(3 * TOKENS_LEFT_MIN):
         catch_up(ana, ben)
         writes(ben, "ana")
 

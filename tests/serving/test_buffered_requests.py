@@ -16,7 +16,7 @@ from entrenous.serving.buffered_requests import (
     BufferedProtocol,
     BufferedRequest,
     SendAnswer,
-    parse_buffered,
+    parse_buffered_request,
 )
 from tests.fuzz.targets.web import read_alike
 
@@ -82,10 +82,10 @@ def test_buffered_requests_match_the_real_parser(data: bytes) -> None:
 
 
 def test_plain_requests_are_taken() -> None:
-    assert parse_buffered(PUT) == BufferedRequest(
+    assert parse_buffered_request(PUT) == BufferedRequest(
         "PUT", "/held", "", {"host": "a", "content-length": "4"}, b"body"
     )
-    taken = parse_buffered(GET)
+    taken = parse_buffered_request(GET)
     assert taken is not None
     assert (taken.query, taken.headers["authorization"]) == ("after=3", "Bearer x")
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from entrenous.serving.buffered_requests import BufferedProtocol
-from entrenous.serving.connection_limits import LimitedConnections, connections_max
+from entrenous.serving.connection_limits import LimitedConnections, raise_file_limit_for_connections
 from tests.serving.test_buffered_requests import GET, OTHER, PUT, App, Socket
 
 # The event loop's wake-up channel is a socket pair.
@@ -346,5 +346,5 @@ def test_half_of_the_open_file_limit_is_for_connections(
     raised: list[tuple[int, int]],
 ) -> None:
     asked = files(soft, hard)
-    assert connections_max() == most
+    assert raise_file_limit_for_connections() == most
     assert asked == raised

@@ -11,8 +11,8 @@ import pytest
 import uvloop
 
 from entrenous.serving.connection_limits import WRITE_PORTION_BYTES, PortionedWriter
-from entrenous.serving.http_server import bind_socket
-from entrenous.serving.tls import Certificate
+from entrenous.serving.http_server import listening_socket
+from entrenous.serving.tls import TlsCertificate
 from tests.carry.relays import CountingDice
 from tests.serving.certificates import Pair, certificate
 
@@ -107,9 +107,9 @@ def test_tls_connection_reports_its_unread_bytes(
 
     async def story() -> None:
         server = Server()
-        with bind_socket("127.0.0.1", 0) as taken:
+        with listening_socket("127.0.0.1", 0) as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-            context = Certificate(pair.cert, pair.key).context
+            context = TlsCertificate(pair.cert, pair.key).context
             serving = await asyncio.get_running_loop().create_server(
                 lambda: server, sock=taken, ssl=context
             )

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.trace import originals as rooms
 from entrenous.trace.originals import OriginalsCache
 
-GREY = Picture(300, 200, bytes(300 * 200 * 3), Encoding(PictureFormat.PNG))
+GREY = Picture(300, 200, bytes(300 * 200 * 3), PictureEncoding(PictureFormat.PNG))
 
 
 class Reader:
@@ -38,13 +38,13 @@ def test_a_file_is_read_once_for_each_size_that_it_was_sent_in() -> None:
 def test_oldest_originals_are_evicted_and_a_too_large_one_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rooms, "_CACHED_PX_MAX", 2 * GREY.pixels)
+    monkeypatch.setattr(rooms, "_CACHED_PX_MAX", 2 * GREY.pixel_count)
     reader = Reader()
     originals = OriginalsCache(reader)
     for source in (b"1", b"22", b"1", b"333", b"1", b"22"):
         originals.original_for(source, None)
     assert reader.read == [b"1", b"22", b"333", b"22"]
-    monkeypatch.setattr(rooms, "_CACHED_PX_MAX", GREY.pixels - 1)
+    monkeypatch.setattr(rooms, "_CACHED_PX_MAX", GREY.pixel_count - 1)
     originals.original_for(b"333", None)
     originals.original_for(b"333", None)
     assert reader.read[4:] == [b"333", b"333"]

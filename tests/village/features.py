@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.fingerprint.picture_record import make_picture_record
 from entrenous.send.copies import picture_copies
 
-_ANY = Encoding(PictureFormat.PNG)
+_ANY = PictureEncoding(PictureFormat.PNG)
 _records: dict[Picture, bytes] = {}
 
 

@@ -21,13 +21,13 @@ from entrenous.base.identifiers import (
 from entrenous.base.identity import (
     BadKeyBundle,
     BadPrekey,
-    Batch,
     BatchPosition,
-    Certificate,
+    BatchRoot,
+    DeviceCertificate,
     DeviceList,
+    DeviceListStatement,
     KeyBundle,
     ListedDevice,
-    ListStatement,
     MasterPublicKeys,
     Prekey,
     PrekeyKind,
@@ -35,7 +35,7 @@ from entrenous.base.identity import (
     RevocationReason,
     RevokedDevice,
     SignedBatch,
-    SignedCertificate,
+    SignedDeviceCertificate,
 )
 from entrenous.base.limits import PREKEY_BYTES_MAX
 from entrenous.base.secret import Secret
@@ -106,8 +106,8 @@ NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ANA, BEN = PersonId(b"a" * 32), PersonId(b"b" * 32)
 ANAS, BENS = DeviceId(b"A" * 16), DeviceId(b"B" * 16)
 SIGNATURE = bytes(3373)
-CERTIFICATE = Certificate(ANA, ANAS, b"e" * 32, b"c" * 32, b"q" * 32, NOON, (1, 2, 3))
-SIGNED = SignedCertificate(CERTIFICATE, write_certificate(CERTIFICATE), SIGNATURE)
+CERTIFICATE = DeviceCertificate(ANA, ANAS, b"e" * 32, b"c" * 32, b"q" * 32, NOON, (1, 2, 3))
+SIGNED = SignedDeviceCertificate(CERTIFICATE, write_certificate(CERTIFICATE), SIGNATURE)
 GONE = RevokedDevice(DeviceId(b"Z" * 16), NOON, RevocationReason.LOST)
 LIST = DeviceList(
     person=ANA,
@@ -122,7 +122,7 @@ LIST = DeviceList(
 )
 
 
-def listed(devices: DeviceList = LIST) -> ListStatement:
+def listed(devices: DeviceList = LIST) -> DeviceListStatement:
     return read_device_list(write_device_list(devices))
 
 
@@ -160,7 +160,7 @@ HEADER = Header(
     token=None,
 )
 ADDRESS = LetterAddress(BEN, BENS, b"k" * 8, 2, b"2" * 32)
-BATCH = Batch(ANAS, MailboxId(b"m" * 16), 52, b"r" * 32)
+BATCH = BatchRoot(ANAS, MailboxId(b"m" * 16), 52, b"r" * 32)
 SIGNED_BATCH = SignedBatch(BATCH, write_batch(BATCH), b"q" * 1952, SIGNATURE)
 BATCH_FIELDS = signed_batch_fields(SIGNED_BATCH)
 PLACE = BatchPosition(51, (b"1" * 32, b"2" * 32, b"3" * 32))
@@ -267,7 +267,7 @@ def test_a_card_holds_the_exact_bytes_that_were_signed() -> None:
     assert card.certificates[0].statement == write_certificate(CERTIFICATE)
 
 
-def following(count: int, **fields: Any) -> tuple[ListStatement, ...]:
+def following(count: int, **fields: Any) -> tuple[DeviceListStatement, ...]:
     return tuple(listed(replace(LIST, epoch=2 + n, **fields)) for n in range(count))
 
 
@@ -316,7 +316,7 @@ def test_the_largest_card_fits_a_letter_and_older_lists_make_room() -> None:
     lists = newest_lists_that_fit(following(70, devices=devices, revoked=revoked))
     certificates = tuple(replace(CERTIFICATE, device=one.device) for one in devices)
     signed = tuple(
-        SignedCertificate(one, write_certificate(one), SIGNATURE) for one in certificates
+        SignedDeviceCertificate(one, write_certificate(one), SIGNATURE) for one in certificates
     )
     card = write_key_bundle(replace(CARD, lists=lists, certificates=signed))
     assert read_key_bundle(card).newest.said.epoch == 71

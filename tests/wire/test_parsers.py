@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from entrenous.base.copies import Receipt, ReceiptEvent, Receipts
 from entrenous.base.errors import Malformed
 from entrenous.base.identity import (
-    Batch,
     BatchPosition,
-    Certificate,
+    BatchRoot,
+    DeviceCertificate,
     DeviceList,
+    DeviceListStatement,
     KeyBundle,
     ListedDevice,
-    ListStatement,
     MasterPublicKeys,
     Prekey,
     PrekeyKind,
@@ -33,10 +33,10 @@ from entrenous.base.identity import (
     RevocationReason,
     RevokedDevice,
     SignedBatch,
-    SignedCertificate,
+    SignedDeviceCertificate,
     SignedPrekey,
 )
-from entrenous.base.limits import TOKEN_RANGE_FIRST_MAX
+from entrenous.base.limits import TOKEN_RANGE_FIRST_INDEX_MAX
 from entrenous.base.screen_text import is_terminal_control
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BlobRef
@@ -123,7 +123,7 @@ urls = st.text(string.ascii_letters + string.digits + ".:/-_~%", max_size=200).m
 )
 media_types = st.sampled_from(["image/jpeg", "image/png", "image/webp", "application/vnd.x+json"])
 enforced = st.lists(st.integers(0, UINT_MAX), max_size=3, unique=True).map(sorted).map(tuple)
-certificates = st.builds(Certificate, hashes, ids, hashes, hashes, hashes, times, enforced)
+certificates = st.builds(DeviceCertificate, hashes, ids, hashes, hashes, hashes, times, enforced)
 signatures = exactly(3373)
 
 
@@ -165,17 +165,18 @@ def cards(draw: st.DrawFn) -> KeyBundle:
     ]
     return KeyBundle(
         master=MasterPublicKeys(draw(hashes), draw(exactly(1952))),
-        lists=tuple(map(ListStatement, history, statements)),
+        lists=tuple(map(DeviceListStatement, history, statements)),
         signature=draw(signatures),
         certificates=tuple(
-            SignedCertificate(one, write_certificate(one), draw(signatures)) for one in certified
+            SignedDeviceCertificate(one, write_certificate(one), draw(signatures))
+            for one in certified
         ),
     )
 
 
 @st.composite
 def batches(draw: st.DrawFn) -> SignedBatch:
-    batch = Batch(draw(ids), draw(st.none() | ids), draw(st.integers(1, 64)), draw(hashes))  # type: ignore[arg-type]
+    batch = BatchRoot(draw(ids), draw(st.none() | ids), draw(st.integers(1, 64)), draw(hashes))  # type: ignore[arg-type]
     return SignedBatch(batch, write_batch(batch), draw(exactly(1952)), draw(signatures))
 
 
@@ -251,7 +252,7 @@ values = st.recursive(
     ),
     max_leaves=12,
 )
-indices = st.integers(0, TOKEN_RANGE_FIRST_MAX)
+indices = st.integers(0, TOKEN_RANGE_FIRST_INDEX_MAX)
 bodies = (
     st.builds(Hello, st.binary(max_size=300), secrets, indices, st.none() | hashes)
     | manifests()

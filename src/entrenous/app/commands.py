@@ -8,7 +8,7 @@ from entrenous.app.login import Login
 from entrenous.app.menu import add_to_menu, remove_from_menu
 from entrenous.app.server import make_browser_app
 from entrenous.base.language import translated
-from entrenous.serving.http_server import bind_socket, serve_on
+from entrenous.serving.http_server import listening_socket, serve_on
 from entrenous.serving.private_pages import open_browser
 from entrenous.terminal.output import hint, print_json, print_line
 from entrenous.terminal.session import session_of
@@ -69,7 +69,7 @@ def open_app(
         print_line(text.format(link=link))
         hint(translated("The link works once. Stop with Ctrl-C."))
 
-    with bind_socket(host, port) as listening:
+    with listening_socket(host, port) as listening:
         serve_on(listening, make_browser_app(settings, login, listening), print_and_open_link)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from entrenous.base.files import write_private
+from entrenous.base.files import write_private_file
 
 _PREFERENCES_FILE_NAME: Final = "app.json"
 ICON_NAMES: Final = ("icon", "icon-lines", "icon-dot")
@@ -42,5 +42,5 @@ def change_preferences(home: Path, **changes: object) -> Preferences:
     """Change and store preferences; raises OSError."""
     changed = replace(read_preferences(home), **changes)  # type: ignore[arg-type]
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(home / _PREFERENCES_FILE_NAME, msgspec.json.encode(asdict(changed)))
+    write_private_file(home / _PREFERENCES_FILE_NAME, msgspec.json.encode(asdict(changed)))
     return changed

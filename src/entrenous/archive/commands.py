@@ -15,7 +15,7 @@ from entrenous.archive.export import (
     import_archive,
 )
 from entrenous.base.errors import quote_for_shell
-from entrenous.base.language import number_in_words, plural, translated
+from entrenous.base.language import localized_number, plural, translated
 from entrenous.device.commands import (
     ask_archive_passphrase,
     ask_replacement_passphrase,
@@ -74,7 +74,7 @@ def export(
     parts = plural("{count} part", "{count} parts", len(index.parts))
     print_line(
         translated("Your archive is in {folder}: {parts}, {bytes} bytes.").format(
-            folder=out, parts=parts, bytes=number_in_words(index.size)
+            folder=out, parts=parts, bytes=localized_number(index.size)
         )
     )
     for line in describe_omissions(report):

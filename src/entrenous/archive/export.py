@@ -22,8 +22,8 @@ from entrenous.archive.write_archive import ReportBytesDone, write_archive_tar
 from entrenous.base.files import (
     ensure_empty_folder,
     translate_folder_errors,
-    write_private,
-    write_private_with,
+    write_private_file,
+    write_private_file_with,
 )
 from entrenous.base.identifiers import PersonId
 from entrenous.base.language import plural, translated
@@ -55,7 +55,7 @@ def export_archive(
         try:
             written = _write_encrypted_tar(out / TAR_FILE_NAME, key, device, progress)
             noise = device.dice.token(PASSPHRASE_FILE_RANDOM_BYTES)
-            write_private(out / KEY_FILE_NAME, encrypt_key(key, passphrase, noise))
+            write_private_file(out / KEY_FILE_NAME, encrypt_key(key, passphrase, noise))
         except BaseException:
             (out / TAR_FILE_NAME).unlink(missing_ok=True)
             raise
@@ -108,7 +108,7 @@ def export_archive_to_zip(
             zip_file.writestr(ZipInfo(KEY_FILE_NAME), encrypt_key(key, passphrase, noise))
 
     with translate_folder_errors(path.parent):
-        write_private_with(path, write_zip)
+        write_private_file_with(path, write_zip)
     return reports[0]
 
 
@@ -149,7 +149,7 @@ def _write_encrypted_tar(
         with encrypting_writer(key, file) as sealed:  # type: ignore[arg-type]
             reports.append(write_archive_tar(sealed, device, progress))
 
-    write_private_with(path, write_tar)
+    write_private_file_with(path, write_tar)
     return reports[0]
 
 

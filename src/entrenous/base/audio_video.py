@@ -50,7 +50,7 @@ class FrameSelection:
 
 
 @dataclass(frozen=True, slots=True)
-class Colours:
+class ColourSpace:
     """A clip's colour space, as code points of ITU-T H.273; 2 means unknown."""
 
     matrix: int = 2
@@ -75,7 +75,7 @@ class ClipFormat:
     height_px: int
     rate: Fraction
     length_s: float
-    colours: Colours = Colours()
+    colours: ColourSpace = ColourSpace()
     pixel_aspect: Fraction = Fraction(1)
 
     def __post_init__(self) -> None:
@@ -305,7 +305,7 @@ class FrameSampler:
     apart_s: float
     due_s: float = 0.0
 
-    def selects(self, at_s: float) -> bool:
+    def select_if_due(self, at_s: float) -> bool:
         """Return whether to select the frame shown at that time."""
         if at_s < self.due_s - _TIME_TOLERANCE_S:
             return False
@@ -315,7 +315,7 @@ class FrameSampler:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyFrame:
+class FrameKeypoints:
     """The keypoints of one frame of a sent clip, for recognising the clip in a leak.
 
     ``points`` are float32 x and y in a frame of ``width_px`` x ``height_px`` pixels.
@@ -345,7 +345,7 @@ class ClipMeasurements:
 
     times: bytes
     motions: bytes
-    keys: tuple[KeyFrame, ...]
+    keys: tuple[FrameKeypoints, ...]
     thumbs: bytes
     thumb_times: bytes
     thumb_px: tuple[int, int]

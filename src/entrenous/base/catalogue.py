@@ -14,15 +14,15 @@ from typing import Final
 GETTEXT_DOMAIN: Final = "entrenous"
 CONTEXT_SEPARATOR: Final = "\x04"  # separates context and sentence in a key, as in gettext
 _PO_STRING_PATTERN: Final = r'"(?:[^"\\\n]|\\.)*"(?:\n"(?:[^"\\\n]|\\.)*")*'
-_SKIPPED_PATTERN: Final = r"(?:(?:#[^\n]*)?\n)*+"  # comments and empty lines
+_SKIPPED_LINES_PATTERN: Final = r"(?:(?:#[^\n]*)?\n)*+"  # comments and empty lines
 _ENTRY_PATTERN: Final = re.compile(
-    rf"{_SKIPPED_PATTERN}(?:msgctxt (?P<context>{_PO_STRING_PATTERN})\n)?"
+    rf"{_SKIPPED_LINES_PATTERN}(?:msgctxt (?P<context>{_PO_STRING_PATTERN})\n)?"
     rf"msgid (?P<one>{_PO_STRING_PATTERN})\n"
     rf"(?:msgstr (?P<said>{_PO_STRING_PATTERN})\n"
     rf"|msgid_plural {_PO_STRING_PATTERN}\n"
     rf"msgstr\[0\] (?P<first>{_PO_STRING_PATTERN})\nmsgstr\[1\] (?P<second>{_PO_STRING_PATTERN})\n)"
 )
-_END_PATTERN: Final = re.compile(rf"{_SKIPPED_PATTERN}\Z")
+_END_PATTERN: Final = re.compile(rf"{_SKIPPED_LINES_PATTERN}\Z")
 _ESCAPE_PATTERN: Final = re.compile(r"\\(.)")
 _CHAR_BY_ESCAPE: Final = {"n": "\n", "t": "\t"}
 
@@ -97,7 +97,7 @@ _ACCENT_TABLE: Final = str.maketrans(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
     "åƀçđéƒĝĥîĵķļɱñöþǫŕšţûṽŵẋýžÅƁÇĐÉƑĜĤÎĴĶĻṀÑÖÞǪŔŠŢÛṼŴẊÝŽ",
 )
-_PLACEHOLDER_PATTERN: Final = re.compile(
+_UNCHANGED_PARTS_PATTERN: Final = re.compile(
     r"\{[^{}]*\}|%\([a-z_]+\)[sd]|%%|<[^<>]*>|&\w+;|https?://\S+|entrenous(?: [\w-]+)*|--[\w-]+"
 )
 
@@ -127,7 +127,7 @@ def pseudo_text(text: str) -> str:
     """
     if not text.strip():
         return text
-    kept = _PLACEHOLDER_PATTERN.findall(text)
-    pieces = [piece.translate(_ACCENT_TABLE) for piece in _PLACEHOLDER_PATTERN.split(text)]
+    kept = _UNCHANGED_PARTS_PATTERN.findall(text)
+    pieces = [piece.translate(_ACCENT_TABLE) for piece in _UNCHANGED_PARTS_PATTERN.split(text)]
     said = "".join(piece + mark for piece, mark in zip(pieces, [*kept, ""], strict=True))
     return f"[{said} {'~' * (len(text) // 3)}]"

@@ -66,7 +66,7 @@ class CopyProof:
 
 
 @dataclass(frozen=True, slots=True)
-class Proofs:
+class MessageProofs:
     """What a message's recipients received and signed.
 
     ``cards`` are the recipients' key bundles, which prove their identity.
@@ -91,8 +91,7 @@ def parse_labels(names: Iterable[str]) -> tuple[RecipientId, ...]:
     """
     labels = tuple(
         dict.fromkeys(
-            _normalized_label(name, name.strip()[:40] or translated("An empty text"))
-            for name in names
+            _parse_label(name, name.strip()[:40] or translated("An empty text")) for name in names
         )
     )
     if len(labels) > LABELS_MAX:
@@ -114,7 +113,7 @@ def parse_label_file(text: bytes) -> tuple[RecipientId, ...]:
     for line, words in enumerate(_split_label_lines(text), start=1):
         if not words.strip():
             continue
-        label = _normalized_label(words, translated("The text on line {line}").format(line=line))
+        label = _parse_label(words, translated("The text on line {line}").format(line=line))
         if label in first_line:
             raise DuplicateLabel(label=label, line=line, before=first_line[label])
         first_line[label] = line
@@ -135,7 +134,7 @@ def _split_label_lines(text: bytes) -> list[str]:
     return words.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def _normalized_label(words: str, where: str) -> RecipientId:
+def _parse_label(words: str, where: str) -> RecipientId:
     """Return one label in Unicode normal form C (UAX #15), so labels that look equal are equal."""
     label = unicodedata.normalize("NFC", words.strip())
     if not label or len(label) > LABEL_CHARS_MAX or any(map(is_line_end_or_control, label)):

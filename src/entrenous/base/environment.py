@@ -20,7 +20,7 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from entrenous.base.errors import Refused, Unreachable
-from entrenous.base.limits import REQUEST_PAUSE_S_MAX, UNDO_WINDOW_S, UNDO_WINDOW_S_MAX
+from entrenous.base.limits import DEFAULT_UNDO_WINDOW_S, REQUEST_PAUSE_S_MAX, UNDO_WINDOW_S_MAX
 
 
 class Clock(Protocol):
@@ -103,7 +103,7 @@ class Settings:
     ca_bundle: Path | None = None
     stamp_authorities: Path | None = None
     lock_after_s: float = 120.0
-    undo_s: int = UNDO_WINDOW_S
+    undo_s: int = DEFAULT_UNDO_WINDOW_S
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -134,7 +134,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         lock_after_s=_parse_seconds(
             "ENTRENOUS_LOCKAFTER", environment.get("ENTRENOUS_LOCKAFTER", "120")
         ),
-        undo_s=_parse_undo_window(environment.get("ENTRENOUS_UNDO", str(UNDO_WINDOW_S))),
+        undo_s=_parse_undo_window(environment.get("ENTRENOUS_UNDO", str(DEFAULT_UNDO_WINDOW_S))),
     )
 
 

@@ -70,7 +70,7 @@ _UNFINISHED_NAME_PATTERN: Final = re.compile(r"\.entrenous-[0-9a-f]{32}")
 _GROUP_AND_OTHERS_BITS: Final = 0o077  # the permission bits of the group and of all others
 
 
-def write_private(place: Path, data: bytes) -> None:
+def write_private_file(place: Path, data: bytes) -> None:
     """Write ``data`` to ``place``, mode 0600, durably.
 
     After a crash there is the old file or the whole new one. A link at ``place`` is replaced, not
@@ -81,12 +81,12 @@ def write_private(place: Path, data: bytes) -> None:
     )
 
 
-def write_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> None:
-    """Like :func:`write_private`, but ``fill`` writes the content into the open file."""
+def write_private_file_with(place: Path, fill: Callable[[BinaryIO], object]) -> None:
+    """Like :func:`write_private_file`, but ``fill`` writes the content into the open file."""
     _write_and_publish(place, fill, lambda temporary_file: temporary_file.replace(place))
 
 
-def create_private(place: Path, data: bytes) -> None:
+def create_private_file(place: Path, data: bytes) -> None:
     """Write ``data`` as a new file at ``place``, mode 0600, durably.
 
     Raises:
@@ -99,8 +99,8 @@ def create_private(place: Path, data: bytes) -> None:
     )
 
 
-def create_private_with(place: Path, fill: Callable[[BinaryIO], object]) -> bool:
-    """Like :func:`create_private`, but ``fill`` writes the content into the open file.
+def create_private_file_unless_same(place: Path, fill: Callable[[BinaryIO], object]) -> bool:
+    """Like :func:`create_private_file`, but ``fill`` writes the content into the open file.
 
     Returns:
         True if the file was created, False if a file with the same content was there already.
@@ -161,7 +161,7 @@ def make_file_private(place: Path) -> None:
             place.chmod(stat.S_IMODE(seen.st_mode) & ~_GROUP_AND_OTHERS_BITS)
 
 
-def files_readable_by_others(folder: Path) -> tuple[Path, ...]:
+def files_accessible_to_others(folder: Path) -> tuple[Path, ...]:
     """Return the files below ``folder`` that group or others may read, write or execute."""
     found = (place for place in sorted(folder.rglob("*")) if place.is_file())
     return tuple(place for place in found if _is_accessible_to_others(place))

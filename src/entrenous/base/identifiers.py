@@ -62,8 +62,8 @@ def name_index_prefix(name: str) -> str:
     return f"{name.partition('-')[2]} "
 
 
-def name_from_index_key(place: str) -> MessageName:
-    words, number = place.split(" ")[:2]
+def name_from_index_key(key: str) -> MessageName:
+    words, number = key.split(" ")[:2]
     return MessageName(f"{number}-{words}")
 
 

@@ -35,7 +35,7 @@ class MasterPublicKeys:
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceKey:
+class CertifiedDevice:
     """One device on its owner's list: its public keys, certified by the owner's master key.
 
     ``mldsa65_hash`` (32 bytes) identifies the device's ML-DSA-65 key; the key itself is sent with
@@ -52,7 +52,7 @@ class DeviceKey:
     enforces: tuple[int, ...] = ()
 
     @property
-    def keys(self) -> tuple[DeviceId, bytes, bytes, bytes]:
+    def id_and_keys(self) -> tuple[DeviceId, bytes, bytes, bytes]:
         """Return what identifies the device: its id and its keys.
 
         A device that moves to another mailbox stays the same device; with a different key it would
@@ -75,7 +75,7 @@ class Person:
     relay_url: str
     epoch: int
     head: bytes
-    devices: tuple[DeviceKey, ...]
+    devices: tuple[CertifiedDevice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class DeviceList:
 
 
 @dataclass(frozen=True, slots=True)
-class ListStatement:
+class DeviceListStatement:
     """A device list and its exact encoded bytes, whose hash is its head."""
 
     said: DeviceList
@@ -186,14 +186,14 @@ class ListStatement:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class DeviceListHead:
     """Identifies one list of a person: its epoch, and its hash (32 bytes)."""
 
     epoch: int
     digest: bytes
 
 
-class HistoryRelation(Enum):
+class DeviceListHistoryRelation(Enum):
     """How the history of lists that a relay shows relates to a list that this device knows."""
 
     SAME = auto()
@@ -239,7 +239,7 @@ class EnforcedLimit(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
+class DeviceCertificate:
     """What a person's master key certifies about one of their devices.
 
     ``mldsa65_hash`` (32 bytes) identifies the device's ML-DSA-65 key. ``enforces`` are numbers of
@@ -256,14 +256,14 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
-class SignedCertificate:
+class SignedDeviceCertificate:
     """A parsed certificate that is not verified yet.
 
     ``statement`` is the exact byte string that was signed. ``signature`` has both signatures on it
     (Ed25519, then ML-DSA-65).
     """
 
-    certificate: Certificate
+    certificate: DeviceCertificate
     statement: bytes
     signature: bytes
 
@@ -277,12 +277,12 @@ class KeyBundle:
     """
 
     master: MasterPublicKeys
-    lists: tuple[ListStatement, ...]
+    lists: tuple[DeviceListStatement, ...]
     signature: bytes
-    certificates: tuple[SignedCertificate, ...]
+    certificates: tuple[SignedDeviceCertificate, ...]
 
     @property
-    def newest(self) -> ListStatement:
+    def newest(self) -> DeviceListStatement:
         return self.lists[-1]
 
 
@@ -312,7 +312,7 @@ class Prekey:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class BatchRoot:
     """What a device signs about a batch: its ``size``, and its Merkle ``root`` (32 bytes).
 
     ``mailbox`` is where prekeys are published; it is None for a batch of receipts.
@@ -337,7 +337,7 @@ class SignedBatch:
     signatures, 3,373 bytes (Ed25519, then ML-DSA-65).
     """
 
-    batch: Batch
+    batch: BatchRoot
     statement: bytes
     mldsa65: bytes
     signature: bytes

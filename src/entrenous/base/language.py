@@ -89,7 +89,7 @@ def plural(one: str, many: str, count: int) -> str:
         said = one if count == 1 else many
     else:
         said = catalogue_of(tag).ngettext(one, many, count)
-    return said.replace("{count}", number_in_words(count))
+    return said.replace("{count}", localized_number(count))
 
 
 def translatable(text: str) -> str:
@@ -146,7 +146,7 @@ def moment_in_words(at: datetime) -> str:
     return f"{day_in_words(at)}, {format_time(at, 'HH:mm', locale=current_locale())} {at:%Z}"
 
 
-def number_in_words(value: float) -> str:
+def localized_number(value: float) -> str:
     """Return a number with the language's separators; English keeps Python's plain digits."""
     if language_of_person() == ENGLISH or (isinstance(value, int) and abs(value) < 1000):
         return str(value)

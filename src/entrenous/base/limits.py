@@ -8,12 +8,12 @@ from typing import Final
 # --- pictures: docs/spec/pictures.md -----------------------------------------------------------
 # pixels of a decoded picture, which then takes at most 360 MB
 PICTURE_PIXELS_MAX: Final = 120_000_000
-CLIP_PIXELS_MAX: Final = 9_437_184  # pixels of one frame, 4,096 x 2,304; docs/spec/clip.md
+CLIP_FRAME_PIXELS_MAX: Final = 9_437_184  # pixels of one frame, 4,096 x 2,304; docs/spec/clip.md
 CLIP_LENGTH_S_MAX: Final = 3600.0
 SOUND_LENGTH_S_MAX: Final = 1200.0  # seconds; docs/spec/sound.md
 SOUND_RATE_HZ_MAX: Final = 96_000
 # the shortest side of a picture that is marked; on a smaller one, no mark would be detected
-MARK_SIDE_PX_MIN: Final = 64
+MARKED_PICTURE_SIDE_PX_MIN: Final = 64
 # --- trace: docs/spec/mark.md ------------------------------------------------------------------
 # accepted probability that a trace names an innocent copy; docs/decisions/0002
 FALSE_NAMING_CHANCE_MAX: Final = 1e-6
@@ -58,7 +58,7 @@ CLAIM_BYTES_MAX: Final = 64 * 1024  # a request with the hashes of 525 parts tak
 VIDEO_CLAIM_BYTES_MAX: Final = 320 * 1024
 # a request with 10,000 words of a sound's fingerprint takes 81 kB
 SOUND_CLAIM_BYTES_MAX: Final = 96 * 1024
-UPLOAD_BYTES_MAX: Final = 32 * 1024 * 1024
+GATE_UPLOAD_BYTES_MAX: Final = 32 * 1024 * 1024
 # --- send: docs/spec/letter.md, content.md, relay.md ----------------------------------------------
 PROTOCOL_VERSION: Final = 2
 # By default, an unopened message expires after this many days. Relays accept one day more, so a
@@ -68,7 +68,7 @@ FILES_PER_MESSAGE_MAX: Final = 64  # files of one message; content.md section 1
 TEXT_CHARS_MAX: Final = 16_384
 # A message is sent after this many seconds, unless the person chose otherwise. Until then it can be
 # undone.
-UNDO_WINDOW_S: Final = 10
+DEFAULT_UNDO_WINDOW_S: Final = 10
 UNDO_WINDOW_S_MAX: Final = 3600
 # a smaller upload starts again from the beginning after an interruption
 RESUMABLE_UPLOAD_BYTES_MIN: Final = 1024 * 1024
@@ -79,11 +79,11 @@ RECEIPTS_PER_LETTER_MAX: Final = 64  # receipts in one letter
 BATCH_SIZE_MAX: Final = 64
 DEVICES_MAX: Final = 16  # devices of one person; identity.md section 3
 REVOKED_DEVICES_MAX: Final = 64
-KEY_BUNDLE_LIST_BYTES_MAX: Final = 32 * 1024  # bytes of all device lists in a key bundle
+KEY_BUNDLE_LISTS_BYTES_MAX: Final = 32 * 1024  # bytes of all device lists in a key bundle
 KEY_BUNDLE_LISTS_MAX: Final = 64
-PLAIN_CARD_BYTES_MAX: Final = 96 * 1024
+PLAIN_KEY_BUNDLE_BYTES_MAX: Final = 96 * 1024
 # before it is encrypted, a key bundle is padded to the first of these sizes in which it fits
-PADDED_CARD_SIZES_BYTES: Final = tuple(size * 1024 for size in (16, 32, 64, 100))
+PADDED_KEY_BUNDLE_SIZES_BYTES: Final = tuple(size * 1024 for size in (16, 32, 64, 100))
 CAPTION_CHARS_MAX: Final = 4096
 # an invite admits this many first letters for each person that it is for
 INVITE_USES_PER_PERSON: Final = 10
@@ -101,7 +101,7 @@ LETTER_COUNTER_WINDOW_SIZE: Final = 64
 SESSIONS_PER_DEVICE_MAX: Final = 4
 # send tokens that are issued to one device at a time; letter.md section 9
 TOKEN_RANGE_SIZE: Final = 64
-TOKENS_LEFT_LOW: Final = 32  # when fewer tokens than this are left, more are issued
+TOKENS_LEFT_MIN: Final = 32  # when fewer tokens than this are left, more are issued
 TOKEN_RANGE_UNUSED_MAX: Final = 256  # unused tokens that are registered for one device
 TOKEN_RANGE_SKIPPED_MAX: Final = 64  # older, skipped tokens that stay valid
 # a token range is replaced once this many tokens have been derived from its seed
@@ -109,7 +109,7 @@ TOKEN_RANGE_INDEXES_MAX: Final = 4096
 # a device that used few of its tokens gets more only after this many hours
 TOKEN_RANGE_TOP_UP_HOURS: Final = 24
 TOKEN_RANGE_DAYS: Final = 90  # a token range is replaced after this many days
-TOKEN_RANGE_FIRST_MAX: Final = 1 << 53  # the highest first index of a token range
+TOKEN_RANGE_FIRST_INDEX_MAX: Final = 1 << 53  # the highest first index of a token range
 # a device with this many replaced token ranges that are still valid gets no new one
 REPLACED_TOKEN_RANGES_MAX: Final = 4
 REPLACED_TOKEN_RANGE_DAYS: Final = 7  # a replaced token range stays valid for this many days
@@ -117,18 +117,18 @@ REPLACED_TOKEN_RANGE_DAYS: Final = 7  # a replaced token range stays valid for t
 PROTOCOL_FLOOR: Final = 2  # the oldest protocol version that a relay still speaks
 PROTOCOL_NEWEST: Final = 2
 TOKEN_BYTES: Final = 32
-LOCK_BYTES: Final = 32
+TOKEN_HASH_BYTES: Final = 32
 SHARE_BYTES: Final = 32  # content.md section 3
 OPENING_ATTEMPT_BYTES: Final = 16
-SEALED_BYTES_MAX: Final = 160 * 1024
-CARD_BYTES_MAX: Final = 128 * 1024
+SEALED_LETTER_BYTES_MAX: Final = 160 * 1024
+ENCRYPTED_KEY_BUNDLE_BYTES_MAX: Final = 128 * 1024
 # an X-Wing prekey takes 7 kB, since it includes the signature on its batch
 PREKEY_BYTES_MAX: Final = 8 * 1024
 BLOB_BYTES_MAX: Final = 4 * 1024**3
 BLOBS_PER_ENVELOPE_MAX: Final = 65  # 64 files, and one blob that lists them (the message's frame)
-PREKEY_CLAIMS_PER_HOUR: Final = 20
+PREKEY_CLAIMS_PER_HOUR_MAX: Final = 20
 # requests for prekeys in an hour with a token that admits a single envelope
-SINGLE_USE_TOKEN_CLAIMS_PER_HOUR: Final = 4
+SINGLE_USE_TOKEN_CLAIMS_PER_HOUR_MAX: Final = 4
 OPENINGS_PER_SHARE_MAX: Final = 1000
 WAKE_REQUEST_S_MAX: Final = 60  # a request may wait for a letter at most this many seconds
 # Our devices' requests wait for a letter this long, which is less than the timeout of their HTTP
@@ -142,7 +142,7 @@ TRANSFER_INTERVAL_S: Final = 60.0
 # others (relay.md section 14).
 REQUEST_PAUSE_S_MAX: Final = 3.0
 # a page of envelopes is full once their sealed bytes reach this size
-PAGE_FULL_BYTES: Final = 512 * 1024
+ENVELOPE_PAGE_FULL_BYTES: Final = 512 * 1024
 # --- limits of one mailbox: docs/spec/relay.md section 9, carry/send_tokens.py -------------------
 # waiting letters of one mailbox, enough for 66 a day for a month; they take up to 313 MiB
 LETTERS_WAITING_MAX: Final = 2000
@@ -155,14 +155,14 @@ SHARES_PER_GROUP_MAX: Final = 32
 # blobs that no envelope refers to yet, including unfinished uploads
 UNREFERENCED_BLOBS_MAX: Final = 1000
 # bytes of these blobs, enough for two of the largest files
-UNREFERENCED_BYTES_MAX: Final = 8 * 1024**3
+UNREFERENCED_BLOB_BYTES_MAX: Final = 8 * 1024**3
 MAILBOX_BLOBS_MAX: Final = 10_000
 MAILBOX_BYTES_MAX: Final = 16 * 1024**3
 # tokens registered at one mailbox: for devices that may write to it, for open invites, as padding
 TOKENS_PER_MAILBOX_MAX: Final = 65_536
 TOKEN_BATCH_MAX: Final = 4096  # hashes of tokens that one request adds or drops
 # bytes that are being uploaded with one token at the same time
-TOKEN_UPLOAD_BYTES_MAX: Final = 8 * 1024**3
+UPLOAD_BYTES_PER_TOKEN_MAX: Final = 8 * 1024**3
 # more than the 16 devices of a key bundle, because the keys of replaced devices stay
 PREKEY_DEVICES_MAX: Final = 64
 # --- what the relay keeps: docs/spec/relay.md section 8, carry/expire.py -----------------------
@@ -171,9 +171,9 @@ TOMBSTONE_DAYS: Final = 30
 USED_KEY_KEPT_DAYS: Final = 30
 UNREFERENCED_BLOB_HOURS: Final = 24
 # a request cannot arrive later than this many hours after it was sent
-REQUEST_IN_TRANSIT_HOURS: Final = 1
+REQUEST_IN_TRANSIT_HOURS_MAX: Final = 1
 # if the clock is more than this many days ahead of the last clean-up, nothing is deleted for now
-CLOCK_JUMP_DAYS: Final = 2
+CLOCK_JUMP_DAYS_MAX: Final = 2
 # a clock that jumped is trusted after it has run this many minutes without another jump
 CLOCK_TRUSTED_AFTER_MINUTES: Final = 60
 # --- the lock of a vault: docs/spec/lock.md ------------------------------------------------------
@@ -209,7 +209,7 @@ KEY_COMPARISON_HOURS_MAX: Final = (
 LINKING_MINUTES_MAX: Final = 10  # linking a device may take at most this many minutes
 LINK_TOKEN_USES_MAX: Final = 3  # the token in a link code admits this many letters
 # within 24 hours, a device list that a letter names is requested at most this often
-DEVICE_LIST_TRIES: Final = 3
+DEVICE_LIST_REQUESTS_PER_DAY_MAX: Final = 3
 # a new device borrows this many of another device's send tokens for its first letters to each
 # device of a contact
 LENT_TOKENS_PER_DEVICE: Final = 2

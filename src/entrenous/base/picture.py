@@ -24,7 +24,7 @@ class PictureFormat(StrEnum):
     BMP = "bmp"
 
     @property
-    def written(self) -> "PictureFormat":
+    def copy_format(self) -> "PictureFormat":
         """The format in which a copy is written.
 
         JPEG, PNG and WebP stay the same; HEIC and AVIF become JPEG, and all others become PNG.
@@ -47,7 +47,7 @@ class PictureFormat(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Encoding:
+class PictureEncoding:
     """How a picture was encoded, so that a copy can be encoded in the same way.
 
     ``tables`` are JPEG quantisation tables (ITU-T T.81, B.2.4.1): luma in slot 0 and chroma in slot
@@ -104,7 +104,7 @@ class Picture:
     width_px: int
     height_px: int
     samples: bytes
-    encoding: Encoding
+    encoding: PictureEncoding
     alpha: bytes | None = None
     profile: bytes | None = None
     original_size: OriginalSize | None = None
@@ -114,7 +114,7 @@ class Picture:
             raise ValueError("a decoder reduces a picture by 1, 2, 4 or 8")
         if self.width_px < 1 or self.height_px < 1:
             raise ValueError("a picture has at least one pixel")
-        if len(self.samples) != self.pixels * (1 if self.has_only_luma else 3):
+        if len(self.samples) != self.pixel_count * (1 if self.has_only_luma else 3):
             raise ValueError("samples must be height x width x 3 bytes")
         if self.alpha is not None and len(self.alpha) != self.width_px * self.height_px:
             raise ValueError("alpha must be height x width bytes")
@@ -146,10 +146,10 @@ class Picture:
     @property
     def has_only_luma(self) -> bool:
         """Whether each pixel has a single sample, the luma, in place of three."""
-        return self.encoding.grey and len(self.samples) == self.pixels
+        return self.encoding.grey and len(self.samples) == self.pixel_count
 
     @property
-    def pixels(self) -> int:
+    def pixel_count(self) -> int:
         return self.width_px * self.height_px
 
 

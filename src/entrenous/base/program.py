@@ -15,7 +15,7 @@ UNKNOWN_VERSION: Final = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class ProgramVersion:
     """The version of this program, and the commit that it was built from.
 
     A version looks like "0.1.0". A commit has twelve hexadecimal digits, followed by "-dirty" if
@@ -41,7 +41,7 @@ _DESCRIBE_ARGUMENTS: Final = ("describe", "--always", "--dirty", "--abbrev=12", 
 
 
 @cache
-def this_program() -> Program:
+def this_program_version() -> ProgramVersion:
     """Return the version and the commit of the running program; they are determined once."""
     from importlib import metadata  # noqa: PLC0415 -- its email parser takes 15 ms to import
 
@@ -50,7 +50,7 @@ def this_program() -> Program:
     # the program runs from its folder without being installed
     except metadata.PackageNotFoundError:
         installed = UNKNOWN_VERSION
-    return Program(installed, commit_of(_PACKAGE_FOLDER))
+    return ProgramVersion(installed, commit_of(_PACKAGE_FOLDER))
 
 
 def commit_of(package: Path) -> str:

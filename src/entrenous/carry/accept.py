@@ -19,9 +19,13 @@ from entrenous.base.errors import (
     TooLarge,
 )
 from entrenous.base.identifiers import BlobId, EnvelopeId, MailboxId
-from entrenous.base.limits import ENVELOPES_PER_PAGE_MAX, PAGE_FULL_BYTES, SEALED_BYTES_MAX
+from entrenous.base.limits import (
+    ENVELOPE_PAGE_FULL_BYTES,
+    ENVELOPES_PER_PAGE_MAX,
+    SEALED_LETTER_BYTES_MAX,
+)
 from entrenous.base.secret import Secret
-from entrenous.carry.expire import leave_tombstone
+from entrenous.carry.expire import reduce_to_tombstone
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now, refuse_clock_ahead
 from entrenous.carry.relay_rows import (
     EnvelopeEvent,
@@ -36,14 +40,14 @@ from entrenous.carry.relay_rows import (
     next_envelope_state,
 )
 from entrenous.carry.relay_settings import RelayLimits
-from entrenous.carry.release import count_in_share_group
+from entrenous.carry.release import join_share_group
 from entrenous.carry.send_tokens import (
     count_token_use,
-    require_owner,
+    require_owner_token,
     require_room_for_letter,
     require_room_for_share,
     require_room_in_group,
-    require_sender,
+    require_send_token,
 )
 from entrenous.carry.withdraw import was_never_posted
 from entrenous.crypto.hashing import equal_in_constant_time, sha256, token_hash
@@ -76,8 +80,8 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         RelayClockAhead: the relay's clock may be wrong, so it is unknown whether the envelope or
             its token has expired.
     """
-    if len(envelope.sealed) > SEALED_BYTES_MAX:
-        raise TooLarge(limit_bytes=SEALED_BYTES_MAX)
+    if len(envelope.sealed) > SEALED_LETTER_BYTES_MAX:
+        raise TooLarge(limit_bytes=SEALED_LETTER_BYTES_MAX)
     present = now(relay)
     if envelope.expires_at.microsecond:
         envelope = dataclasses.replace(
@@ -89,7 +93,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
         stored = tx.get(StoredEnvelope, envelope.id)
         if stored is not None and equal_in_constant_time(stored.digest, digest):
             return False
-        granted = require_sender(tx, envelope.mailbox, token, present)
+        granted = require_send_token(tx, envelope.mailbox, token, present)
         if stored is not None:
             raise _duplicate_error(stored, envelope)
         if envelope.expires_at <= present:
@@ -108,7 +112,7 @@ async def accept(envelope: Envelope, token: Secret, relay: Relay) -> bool:
     return new
 
 
-async def check_sender(
+async def check_send_token(
     envelope: EnvelopeId, mailbox: MailboxId, token: Secret, relay: Relay
 ) -> None:
     """Check the sender's token before the body is read; :func:`accept` checks it again.
@@ -121,7 +125,7 @@ async def check_sender(
 
     def require_valid_token(view: RowView) -> None:
         if view.get(StoredEnvelope, envelope) is None:
-            require_sender(view, mailbox, token, now(relay))
+            require_send_token(view, mailbox, token, now(relay))
 
     await relay.mail.read(require_valid_token)
 
@@ -191,17 +195,17 @@ def _store_envelope(
             *(expires_at, None, None, None, expires_at),
         )
     )
-    sequence = _next_sequence(tx, envelope)
+    sequence = _allocate_sequence(tx, envelope)
     tx.put(StoredLetter(envelope.id, envelope.mailbox, sequence, envelope.sealed, expires_at))
     if share:
         counted = (share.opens, envelope.mailbox, share.group)
         tx.put(StoredShare(envelope.id, share.value, *counted))
     for blob in envelope.blobs:
         _link_blob(tx, blob, envelope, present)
-    count_in_share_group(tx, envelope, present)
+    join_share_group(tx, envelope, present)
 
 
-def _next_sequence(tx: RowTransaction, envelope: Envelope) -> int:
+def _allocate_sequence(tx: RowTransaction, envelope: Envelope) -> int:
     stored = tx.get(StoredMailbox, envelope.mailbox)
     if stored is None:
         raise NoSuchMailbox
@@ -241,11 +245,11 @@ async def list_waiting_envelopes(
 
     def waiting_letters(view: RowView) -> list[StoredLetter]:
         return view.find_letters(
-            mailbox, after, present, min(limit, ENVELOPES_PER_PAGE_MAX), PAGE_FULL_BYTES
+            mailbox, after, present, min(limit, ENVELOPES_PER_PAGE_MAX), ENVELOPE_PAGE_FULL_BYTES
         )
 
     def list_envelopes_for_owner(view: RowView) -> list[WaitingEnvelope]:
-        require_owner(view, mailbox, token)
+        require_owner_token(view, mailbox, token)
         return [
             WaitingEnvelope(one.envelope, one.sequence, one.sealed, one.expires_at)
             for one in waiting_letters(view)
@@ -268,7 +272,7 @@ async def acknowledge(
     present = now(relay)
 
     def delete_sealed_bytes(tx: RowTransaction) -> None:
-        require_owner(tx, mailbox, token)
+        require_owner_token(tx, mailbox, token)
         letter = tx.get(StoredLetter, envelope)
         stored = tx.get(StoredEnvelope, envelope)
         if letter is not None and letter.mailbox == mailbox and stored is not None:
@@ -297,4 +301,4 @@ def _mark_delivered(tx: RowTransaction, stored: StoredEnvelope, present: datetim
     if has_share or tx.find(StoredBlob, envelope=stored.envelope):
         tx.put(delivered)
     else:
-        leave_tombstone(tx, delivered, present)
+        reduce_to_tombstone(tx, delivered, present)

@@ -19,13 +19,13 @@ from entrenous.base.files import (
     ensure_empty_folder,
     sync_folder,
     translate_folder_errors,
-    write_private,
+    write_private_file,
 )
 from entrenous.carry.open_relay import (
     DATABASE_NAME,
-    check_database_note,
     explain_disk_failure,
     open_relay,
+    refuse_folder_of_other_database,
 )
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import BrokenDatabase, StoredBlob
@@ -115,7 +115,7 @@ def save_backup(data: Path, out: Path, at: datetime) -> BackupContents:
 
 
 def _save_backup_into(data: Path, out: Path, at: datetime) -> BackupContents:
-    _copy_rows(data / DATABASE_NAME, out / DATABASE_NAME)
+    _copy_database(data / DATABASE_NAME, out / DATABASE_NAME)
     (out / BLOBS_FOLDER).mkdir(mode=0o700)
     saved, missing = list[BlobEntry](), list[str]()
     for entry in _list_blobs(out / DATABASE_NAME):
@@ -127,7 +127,7 @@ def _save_backup_into(data: Path, out: Path, at: datetime) -> BackupContents:
             missing.append(entry.name)
     sync_folder(out / BLOBS_FOLDER)
     backup = BackupContents(at, _file_sha256(out / DATABASE_NAME), tuple(saved), tuple(missing))
-    write_private(out / _CONTENTS_FILE, _encode_contents(backup))
+    write_private_file(out / _CONTENTS_FILE, _encode_contents(backup))
     return backup
 
 
@@ -184,7 +184,7 @@ def _empty_folder_again(out: Path) -> None:
             path.unlink()
 
 
-def _copy_rows(source: Path, target: Path) -> None:
+def _copy_database(source: Path, target: Path) -> None:
     """Copy a snapshot of all rows without stopping writers."""
     os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     with open_read_only(source) as old, contextlib.closing(sqlite3.connect(target)) as new:
@@ -331,7 +331,7 @@ def delete_untrusted_after_restore(
     """
     if settings.database is None and not (settings.data / DATABASE_NAME).is_file():
         raise RelayNotFound(path=settings.data)
-    check_database_note(settings)
+    refuse_folder_of_other_database(settings)
     host, _, port = settings.listen.rpartition(":")
     if is_relay_at(host.strip("[]"), int(port), tls=settings.tls_cert is not None):
         raise RelayStillRuns(listen=settings.listen)
@@ -344,12 +344,12 @@ async def _delete_untrusted_and_count_missing(
 ) -> tuple[int, int]:
     stored_blobs = await relay.mail.read(lambda view: view.find(StoredBlob))
     missing = frozenset(
-        [blob.name for blob in stored_blobs if not await _is_blob_readable(blob, relay)]
+        [blob.name for blob in stored_blobs if not await _is_blob_end_readable(blob, relay)]
     )
     return await delete_untrusted_rows(relay, missing, with_shares=with_shares), len(missing)
 
 
-async def _is_blob_readable(blob: StoredBlob, relay: Relay) -> bool:
+async def _is_blob_end_readable(blob: StoredBlob, relay: Relay) -> bool:
     """Return whether the last byte of a blob can be read.
 
     Verifying its hash would be slower, since every byte would have to be read.

@@ -32,7 +32,7 @@ from entrenous.carry.expire import (
 )
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now
 from entrenous.carry.relay_rows import OrphanBlob, StoredBlob, StoredUpload
-from entrenous.carry.send_tokens import require_room_for_blob, require_sender
+from entrenous.carry.send_tokens import require_room_for_blob, require_send_token
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import BlobDeposit
 
@@ -86,7 +86,7 @@ async def upload_blob(
     upload = await relay.mail.transact(begin)
     if upload is None:
         return False
-    if start > await relay.blobs.size(upload.name):
+    if start > await relay.blobs.partial_size(upload.name):
         raise WrongOffset
     try:
         checked = _yield_exact_size(
@@ -125,7 +125,7 @@ async def find_blob(blob: BlobId, token: Secret, relay: Relay) -> StoredBlob:
     return await relay.mail.read(find_row)
 
 
-async def count_uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tuple[int, int]:
+async def find_upload_progress(blob: BlobId, token: Secret, relay: Relay) -> tuple[int, int]:
     """Return how many bytes of a blob are stored, and its full size in bytes.
 
     Only the blob's uploader, who has the withdraw token, may ask.
@@ -146,7 +146,7 @@ async def count_uploaded_bytes(blob: BlobId, token: Secret, relay: Relay) -> tup
 
     stored = await relay.mail.read(find_row)
     whole = isinstance(stored, StoredBlob)
-    return stored.size if whole else await relay.blobs.size(stored.name), stored.size
+    return stored.size if whole else await relay.blobs.partial_size(stored.name), stored.size
 
 
 def _would_use_reserved_space(size: int, relay: Relay) -> bool:
@@ -176,11 +176,11 @@ def _begin_upload(
         stored = None
     if stored is not None and _is_same_upload(stored, new):
         return None
-    require_sender(tx, new.mailbox, token, present)
+    require_send_token(tx, new.mailbox, token, present)
     if stored is not None:
         raise IdInUse
     refuse_invalid_expiry(deposit.expires_at, present, relay.limits)
-    upload = _existing_upload(tx, new, present)
+    upload = _find_resumable_upload(tx, new, present)
     if upload is None:
         require_room_for_blob(tx, new.mailbox, new.size, relay.limits)
         upload = new
@@ -190,7 +190,7 @@ def _begin_upload(
     return upload
 
 
-def _existing_upload(
+def _find_resumable_upload(
     tx: RowTransaction, new: StoredUpload, present: datetime
 ) -> StoredUpload | None:
     """Return the existing upload of this blob, if it can still be resumed."""

@@ -8,8 +8,12 @@ from typing import Final
 
 from entrenous.base.environment import SystemClock, is_loopback
 from entrenous.base.errors import EntrenousError
-from entrenous.carry.open_relay import DATABASE_NAME, check_database_note, find_postgres_fault
-from entrenous.carry.relay import Relay, RowView, last_sweep, restored_at
+from entrenous.carry.open_relay import (
+    DATABASE_NAME,
+    find_postgres_fault,
+    refuse_folder_of_other_database,
+)
+from entrenous.carry.relay import Relay, RowView, last_sweep, time_of_last_restore
 from entrenous.carry.relay_rows import (
     StoredBlob,
     StoredEnvelope,
@@ -34,7 +38,7 @@ from entrenous.serving.host_checks import (
     is_writable,
     nearest_existing,
 )
-from entrenous.serving.tls import BadCertificate, Certificate
+from entrenous.serving.tls import BadCertificate, TlsCertificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ def _check_database(settings: RelaySettings, _: datetime) -> SetupFinding:
     if not found.ok:
         return found
     try:
-        check_database_note(settings)
+        refuse_folder_of_other_database(settings)
     except EntrenousError as why:
         return _failed_finding("database", " ".join(str(why).split()))
     return found
@@ -166,7 +170,7 @@ def _check_tls(settings: RelaySettings, now: datetime) -> SetupFinding:
     if settings.tls_cert is None or settings.tls_key is None:
         return _check_missing_tls(settings)
     try:
-        since, until = Certificate(settings.tls_cert, settings.tls_key).validity()
+        since, until = TlsCertificate(settings.tls_cert, settings.tls_key).validity()
     except BadCertificate as bad:
         return _failed_finding("tls", " ".join(str(bad).split()))
     if not is_private(settings.tls_key, others=0o007):
@@ -280,6 +284,6 @@ def _stats_of_rows(view: RowView, free_bytes: int | None) -> RelayStats:
         uploads=uploads,
         upload_bytes=upload_bytes,
         free_bytes=free_bytes,
-        restored_at=restored_at(view),
+        restored_at=time_of_last_restore(view),
         swept_at=swept.at if swept else None,
     )

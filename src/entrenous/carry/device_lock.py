@@ -16,7 +16,7 @@ from entrenous.base.limits import UNLOCK_TRIES_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay, RowTransaction, RowView
 from entrenous.carry.relay_rows import DeletedMailbox, StoredLock
-from entrenous.carry.send_tokens import require_close_token, require_owner
+from entrenous.carry.send_tokens import require_close_token, require_owner_token
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.crypto.oprf import UNIFORM_BYTES, check_element, evaluate, scalar_from_random
 from entrenous.wire.relay_nouns import (
@@ -117,7 +117,7 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
     key = scalar_from_random(relay.dice.token(UNIFORM_BYTES))
 
     def store_new_lock(tx: RowTransaction) -> bool:
-        require_owner(tx, mailbox, token)
+        require_owner_token(tx, mailbox, token)
         stored = tx.get(StoredLock, mailbox)
         if stored is None:
             tx.put(StoredLock(mailbox, key, unlock_lock, UNLOCK_TRIES_MAX))
@@ -128,7 +128,7 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
     return await relay.mail.transact(store_new_lock)
 
 
-async def evaluate_blinded(
+async def count_try_and_evaluate(
     mailbox: MailboxId, token: Secret, untrusted_blinded: bytes, relay: Relay
 ) -> Evaluation:
     """Evaluate a blinded element with the lock's key, and count one attempt.
@@ -157,7 +157,7 @@ async def evaluate_blinded(
     return Evaluation(evaluate(stored.key, untrusted_blinded), stored.tries)
 
 
-async def record_vault_unlock(
+async def record_unlock_and_restore_tries(
     mailbox: MailboxId, token: Secret, opening: VaultUnlock, relay: Relay
 ) -> None:
     """Restore all attempts after the vault was unlocked, and detect whether another copy of the
@@ -177,7 +177,7 @@ async def record_vault_unlock(
 
     def restore_tries(tx: RowTransaction) -> bool:
         _refuse_deleted_lock(tx, mailbox)
-        require_owner(tx, mailbox, token)
+        require_owner_token(tx, mailbox, token)
         stored = _lock_with_all_tries(tx, mailbox, LockEvent.OPENED)
         continues = _is_next_unlock(opening, stored)
         noted = replace(stored, generation=opening.generation, opening=opening.number)
@@ -188,7 +188,7 @@ async def record_vault_unlock(
         raise RolledBack
 
 
-async def allow_more_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
+async def restore_all_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
     """Restore all attempts; ``token`` is the close token, which may also delete the mailbox.
 
     Raises:
@@ -216,7 +216,7 @@ async def replace_unlock_token_hash(
 
     def store_unlock_lock(tx: RowTransaction) -> None:
         _refuse_deleted_lock(tx, mailbox)
-        require_owner(tx, mailbox, token)
+        require_owner_token(tx, mailbox, token)
         stored = _require_lock(tx, mailbox)
         next_lock_state(lock_state(stored), LockEvent.RENEW)
         tx.put(replace(stored, unlock_lock=unlock_lock))

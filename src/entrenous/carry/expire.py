@@ -77,7 +77,7 @@ async def expire_due(relay: Relay) -> None:
     await relay.mail.overwrite_deleted()
 
 
-async def expire_envelope(envelope: EnvelopeId, relay: Relay) -> None:
+async def expire_envelope_if_due(envelope: EnvelopeId, relay: Relay) -> None:
     """Delete one envelope's content if it is due; called when somebody asks for the envelope.
 
     Raises:
@@ -114,10 +114,10 @@ def close_envelope(
 ) -> StoredEnvelope:
     """Delete an envelope's content after ``event``, and leave a tombstone."""
     ended = replace(stored, state=next_envelope_state(stored.state, event, stored.expires_at))
-    return leave_tombstone(tx, ended, present)
+    return reduce_to_tombstone(tx, ended, present)
 
 
-def use_up_share(tx: RowTransaction, stored: StoredEnvelope, present: datetime) -> None:
+def drop_used_up_share(tx: RowTransaction, stored: StoredEnvelope, present: datetime) -> None:
     """Delete a share that may no longer be released.
 
     A letter that has not been fetched yet is kept, so that the device can tell its user that the
@@ -129,7 +129,7 @@ def use_up_share(tx: RowTransaction, stored: StoredEnvelope, present: datetime) 
         close_envelope(tx, stored, EnvelopeEvent.USE_UP, present)
 
 
-def leave_tombstone(
+def reduce_to_tombstone(
     tx: RowTransaction, stored: StoredEnvelope, present: datetime
 ) -> StoredEnvelope:
     """Delete what is left of an envelope, except a tombstone.

@@ -18,11 +18,11 @@ from entrenous.base.errors import (
 )
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
 from entrenous.base.limits import (
-    CARD_BYTES_MAX,
+    ENCRYPTED_KEY_BUNDLE_BYTES_MAX,
     ONE_TIME_KEYS_MAX,
     PREKEY_BYTES_MAX,
-    PREKEY_CLAIMS_PER_HOUR,
-    SINGLE_USE_TOKEN_CLAIMS_PER_HOUR,
+    PREKEY_CLAIMS_PER_HOUR_MAX,
+    SINGLE_USE_TOKEN_CLAIMS_PER_HOUR_MAX,
     USED_KEY_KEPT_DAYS,
 )
 from entrenous.base.secret import Secret
@@ -45,10 +45,10 @@ from entrenous.carry.relay_rows import (
 )
 from entrenous.carry.send_tokens import (
     require_close_token,
-    require_owner,
-    require_owner_or_sender,
+    require_owner_or_send_token,
+    require_owner_token,
     require_room_for_device,
-    require_sender,
+    require_send_token,
 )
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.wire.relay_nouns import PrekeyBundle, Prekeys
@@ -97,11 +97,11 @@ async def replace_key_bundle(mailbox: MailboxId, token: Secret, card: bytes, rel
         NoSuchMailbox, WrongToken: the token is not the owner's.
         TooLarge: the card has more than 128 KiB.
     """
-    if len(card) > CARD_BYTES_MAX:
-        raise TooLarge(limit_bytes=CARD_BYTES_MAX)
+    if len(card) > ENCRYPTED_KEY_BUNDLE_BYTES_MAX:
+        raise TooLarge(limit_bytes=ENCRYPTED_KEY_BUNDLE_BYTES_MAX)
 
     def store_card(tx: RowTransaction) -> None:
-        require_owner(tx, mailbox, token)
+        require_owner_token(tx, mailbox, token)
         tx.put(StoredKeyBundle(mailbox, card))
 
     await relay.mail.transact(store_card)
@@ -117,7 +117,7 @@ async def find_key_bundle(mailbox: MailboxId, token: Secret, relay: Relay) -> by
     present = now(relay)
 
     def read_card(view: RowView) -> bytes:
-        require_owner_or_sender(view, mailbox, token, present)
+        require_owner_or_send_token(view, mailbox, token, present)
         stored = view.get(StoredKeyBundle, mailbox)
         if stored is None:
             raise NoSuchMailbox
@@ -152,27 +152,31 @@ async def replace_prekeys(
     _refuse_large_prekeys(prekeys)
 
     def replace_keys(tx: RowTransaction) -> int:
-        require_owner(tx, mailbox, token)
+        require_owner_token(tx, mailbox, token)
         stored = tx.get(ReusableKeys, mailbox, device)
         if stored is None:
             require_room_for_device(tx, mailbox)
-        _drop_replaced_prekeys(tx, mailbox, device, prekeys)
+        _drop_replaced_one_time_keys(tx, mailbox, device, prekeys)
         for signed in prekeys.one_time:
-            _add_one_time_key(tx, StoredOneTimeKey(mailbox, device, sha256(signed), signed))
+            _add_one_time_key_if_allowed(
+                tx, StoredOneTimeKey(mailbox, device, sha256(signed), signed)
+            )
         tx.put(ReusableKeys(mailbox, device, prekeys.fallback, prekeys.xwing))
         return tx.count(StoredOneTimeKey, mailbox=mailbox, device=device)
 
     return await relay.mail.transact(replace_keys)
 
 
-async def count_prekeys(mailbox: MailboxId, token: Secret, device: DeviceId, relay: Relay) -> int:
+async def count_one_time_keys(
+    mailbox: MailboxId, token: Secret, device: DeviceId, relay: Relay
+) -> int:
     """Return how many one-time keys of a device are left; only the owner may ask.
 
     Raises NoSuchMailbox, WrongToken.
     """
 
     def count_keys(view: RowView) -> int:
-        require_owner(view, mailbox, token)
+        require_owner_token(view, mailbox, token)
         return view.count(StoredOneTimeKey, mailbox=mailbox, device=device)
 
     return await relay.mail.read(count_keys)
@@ -192,7 +196,7 @@ async def claim_prekeys(
     present = now(relay)
 
     def take_keys(tx: RowTransaction) -> PrekeyBundle:
-        tx.put(_with_claim_counted(require_sender(tx, mailbox, token, present), present))
+        tx.put(_token_after_claim(require_send_token(tx, mailbox, token, present), present))
         lasting = tx.get(ReusableKeys, mailbox, device)
         if lasting is None or lasting.fallback is None or lasting.xwing is None:
             raise NoPrekeys
@@ -208,7 +212,7 @@ def _refuse_large_prekeys(prekeys: Prekeys) -> None:
         raise TooLarge(limit_bytes=PREKEY_BYTES_MAX)
 
 
-def _drop_replaced_prekeys(
+def _drop_replaced_one_time_keys(
     tx: RowTransaction, mailbox: MailboxId, device: DeviceId, prekeys: Prekeys
 ) -> None:
     kept = {sha256(signed) for signed in prekeys.one_time}
@@ -217,19 +221,19 @@ def _drop_replaced_prekeys(
             tx.drop(StoredOneTimeKey, mailbox, device, held.digest)
 
 
-def _add_one_time_key(tx: RowTransaction, key: StoredOneTimeKey) -> None:
+def _add_one_time_key_if_allowed(tx: RowTransaction, key: StoredOneTimeKey) -> None:
     spent = tx.get(UsedOneTimeKey, key.mailbox, key.device, key.digest)
     held = tx.count(StoredOneTimeKey, mailbox=key.mailbox, device=key.device)
     if spent is None and held < ONE_TIME_KEYS_MAX:
         tx.put(key)
 
 
-def _with_claim_counted(stored: StoredToken, present: datetime) -> StoredToken:
+def _token_after_claim(stored: StoredToken, present: datetime) -> StoredToken:
     over_at = stored.claims_since + _HOUR
     if stored.claims == 0 or present >= over_at:
         return replace(stored, claims=1, claims_since=present)
     if stored.claims >= (
-        SINGLE_USE_TOKEN_CLAIMS_PER_HOUR if stored.uses == 1 else PREKEY_CLAIMS_PER_HOUR
+        SINGLE_USE_TOKEN_CLAIMS_PER_HOUR_MAX if stored.uses == 1 else PREKEY_CLAIMS_PER_HOUR_MAX
     ):
         raise TooMany(retry_after_s=int((over_at - present).total_seconds()))
     return replace(stored, claims=stored.claims + 1)
@@ -246,18 +250,18 @@ def _take_one_time_key(
     return keys[0].signed if keys else None
 
 
-async def set_close_lock(
+async def replace_close_token_hash(
     mailbox: MailboxId, token: Secret, close_lock: bytes, relay: Relay
 ) -> None:
     """Replace the token that may delete this mailbox; raises NoSuchMailbox, WrongToken."""
 
     def store_close_lock(tx: RowTransaction) -> None:
-        tx.put(replace(require_owner(tx, mailbox, token), close_lock=close_lock))
+        tx.put(replace(require_owner_token(tx, mailbox, token), close_lock=close_lock))
 
     await relay.mail.transact(store_close_lock)
 
 
-async def close_mailbox(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
+async def delete_mailbox_with_contents(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
     """Delete a mailbox; repeating this is harmless.
 
     When this returns, everything is deleted except the name, which cannot be used for 30 days, and

@@ -19,7 +19,7 @@ import msgspec
 
 from entrenous.base.environment import SystemClock, SystemRandomSource, UnusableFolder
 from entrenous.base.errors import DiskFailed, EntrenousError
-from entrenous.base.files import translate_folder_errors, write_private
+from entrenous.base.files import translate_folder_errors, write_private_file
 from entrenous.carry.relay import BlobStore, Relay, RowStore, RowTransaction, RowView, WakeUps
 from entrenous.carry.relay_rows import BrokenDatabase, StoredMailbox, StoredRelayId, UnusedDatabase
 from entrenous.carry.relay_settings import (
@@ -167,7 +167,7 @@ _RELAY_ID_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class DatabaseContents:
+class DatabaseSummary:
     """The relay id in a database, and whether the database has mailboxes.
 
     The id is None until a relay has been started with the database.
@@ -177,9 +177,9 @@ class DatabaseContents:
     is_filled: bool
 
 
-def read_database_contents(view: RowView) -> DatabaseContents:
+def read_database_summary(view: RowView) -> DatabaseSummary:
     stored = view.get(StoredRelayId, _ONLY_ROW_KEY)
-    return DatabaseContents(stored.name if stored else None, bool(view.find(StoredMailbox, 1)))
+    return DatabaseSummary(stored.name if stored else None, bool(view.find(StoredMailbox, 1)))
 
 
 async def read_or_generate_relay_id(relay: Relay) -> bytes:
@@ -226,16 +226,16 @@ def read_database_note(folder: Path) -> DatabaseNote | None:
 
 
 def write_database_note(note: DatabaseNote, folder: Path) -> None:
-    write_private(
+    write_private_file(
         folder / _NOTE_FILE,
         msgspec.json.encode(_DatabaseNoteJson(_NOTE_SCHEMA, note.relay.hex(), note.address)),
     )
 
 
-_EMPTY_DATABASE_CONTENTS = DatabaseContents(None, is_filled=False)
+_EMPTY_DATABASE_SUMMARY = DatabaseSummary(None, is_filled=False)
 
 
-def check_database_note(settings: RelaySettings) -> None:
+def refuse_folder_of_other_database(settings: RelaySettings) -> None:
     """Check, before a relay starts, that the folder belongs to this database; change nothing.
 
     Raises:
@@ -244,16 +244,16 @@ def check_database_note(settings: RelaySettings) -> None:
         DatabaseAway, BadDatabaseAddress, PostgresqlLibraryMissing, NewerDatabase, OlderDatabase.
     """
     if settings.database is None:
-        found = _database_in_folder(settings)
+        found = _summarize_database_in_folder(settings)
     else:
-        found = _database_in_postgresql(settings.database)
+        found = _summarize_postgresql_database(settings.database)
     note = read_database_note(settings.data)
     if found is None:
         return
     if note is not None and note.relay != found.relay:
         before = note.address
     elif note is None and settings.database is not None and not found.is_filled:
-        beside = _database_in_folder(settings)
+        beside = _summarize_database_in_folder(settings)
         if beside is None or not beside.is_filled:
             return
         before = str(settings.data / DATABASE_NAME)
@@ -277,7 +277,7 @@ def record_database_note(relay: Relay, settings: RelaySettings) -> None:
             write_database_note(note, settings.data)
 
 
-def _database_in_folder(settings: RelaySettings) -> DatabaseContents | None:
+def _summarize_database_in_folder(settings: RelaySettings) -> DatabaseSummary | None:
     """Return what the database in the folder contains; None if it cannot be read.
 
     Opening the relay then reports what is wrong.
@@ -285,25 +285,25 @@ def _database_in_folder(settings: RelaySettings) -> DatabaseContents | None:
     mail = settings.data / DATABASE_NAME
     try:
         if not mail.is_file():
-            return _EMPTY_DATABASE_CONTENTS
+            return _EMPTY_DATABASE_SUMMARY
         with open_read_only(mail) as rows:
             is_filled = bool(rows.execute("SELECT 1 FROM stored_mailbox LIMIT 1").fetchone())
             found = rows.execute("SELECT name FROM stored_relay_id").fetchone()
     except (OSError, sqlite3.Error):
         return None
-    return DatabaseContents(found[0] if found else None, is_filled)
+    return DatabaseSummary(found[0] if found else None, is_filled)
 
 
-def _database_in_postgresql(url: str) -> DatabaseContents:
+def _summarize_postgresql_database(url: str) -> DatabaseSummary:
     try:
         from entrenous.carry.store.postgres import open_postgres  # noqa: PLC0415
     except ImportError:
         raise PostgresqlLibraryMissing from None
     try:
         with closing(open_postgres(url, create=False)) as mail:
-            return asyncio.run(mail.read(read_database_contents))
+            return asyncio.run(mail.read(read_database_summary))
     except UnusedDatabase:
-        return _EMPTY_DATABASE_CONTENTS
+        return _EMPTY_DATABASE_SUMMARY
 
 
 def _database_address(settings: RelaySettings) -> str:

@@ -122,9 +122,9 @@ class BlobStore(Protocol):
     ) -> None:
         """Store a stream of bytes; when this returns, the blob is complete and durable.
 
-        If it raises, the bytes so far remain as an incomplete blob. :meth:`size` returns the length
-        of this blob, a later ``store`` resumes at any ``start`` up to that length, and :meth:`drop`
-        removes the blob. Storing a complete blob again is not an error.
+        If it raises, the bytes so far remain as an incomplete blob. :meth:`partial_size` returns
+        the length of this blob, a later ``store`` resumes at any ``start`` up to that length, and
+        :meth:`drop` removes the blob. Storing a complete blob again is not an error.
 
         ``chunks`` are the bytes from ``start`` to the end, ``sha256`` is the hash of the whole
         blob, and ``owner`` is its mailbox. A store with few upload slots gives each owner only some
@@ -139,7 +139,7 @@ class BlobStore(Protocol):
             Exception: the error that ``chunks`` raised.
         """
 
-    async def size(self, name: str) -> int:
+    async def partial_size(self, name: str) -> int:
         """Return how many bytes of an incomplete blob are stored; 0 if there is none."""
 
     def free_bytes(self) -> int | None:
@@ -221,7 +221,7 @@ def last_sweep(view: RowView) -> ClockMark | None:
     return ClockMark(stored.swept_at, stored.odd_at, stored.odd_s) if stored else None
 
 
-def restored_at(view: RowView) -> datetime | None:
+def time_of_last_restore(view: RowView) -> datetime | None:
     """Return when this relay was last restored from a backup; None if it never was."""
     stored = view.get(StoredRestore, _ONLY_ROW_KEY)
     return stored.restored_at if stored else None

@@ -18,8 +18,8 @@ from entrenous.base.limits import (
     MAILBOX_BYTES_MAX,
     PROTOCOL_FLOOR,
     PROTOCOL_NEWEST,
-    TOKEN_UPLOAD_BYTES_MAX,
-    UNREFERENCED_BYTES_MAX,
+    UNREFERENCED_BLOB_BYTES_MAX,
+    UPLOAD_BYTES_PER_TOKEN_MAX,
 )
 from entrenous.serving.server_process import LogKind
 
@@ -65,7 +65,7 @@ class RelayLimits:
     keep_days: int = EXPIRY_DAYS_MAX
     letters: int = LETTERS_WAITING_MAX
     mailbox_bytes: int = MAILBOX_BYTES_MAX
-    coming_bytes: int = TOKEN_UPLOAD_BYTES_MAX
+    coming_bytes: int = UPLOAD_BYTES_PER_TOKEN_MAX
     free_bytes_min: int = 0
     floor: int = PROTOCOL_FLOOR
     mailbox_open: bool = True
@@ -82,7 +82,7 @@ class RelayLimits:
     @property
     def unclaimed_blob_bytes_max(self) -> int:
         """The maximum bytes of all blobs of a mailbox that no envelope names yet."""
-        return min(UNREFERENCED_BYTES_MAX, self.mailbox_bytes)
+        return min(UNREFERENCED_BLOB_BYTES_MAX, self.mailbox_bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.limits import OPENINGS_PER_SHARE_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.expire import (
-    expire_envelope,
+    drop_used_up_share,
+    expire_envelope_if_due,
     remove_request_orphans,
-    use_up_share,
     with_orphan_names,
 )
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now
@@ -49,7 +49,7 @@ async def release_key_share(
             lambda view: _prefetch_release(view, envelope, attempt),
         )
     except Expired:
-        await expire_envelope(envelope, relay)
+        await expire_envelope_if_due(envelope, relay)
         raise
 
 
@@ -141,7 +141,7 @@ def _record_attempt(
     tx.put(replace(stored, opened=stored.opened + 1, opened_at=stored.opened_at or present))
 
 
-def count_in_share_group(tx: RowTransaction, envelope: Envelope, present: datetime) -> None:
+def join_share_group(tx: RowTransaction, envelope: Envelope, present: datetime) -> None:
     """Count a posted share with the others of its group.
 
     Raises:
@@ -180,4 +180,4 @@ def close_used_up_group(tx: RowTransaction, group: bytes | None, present: dateti
     for one in envelopes:
         envelope = tx.get(StoredEnvelope, one)
         if envelope is not None:
-            use_up_share(tx, envelope, present)
+            drop_used_up_share(tx, envelope, present)

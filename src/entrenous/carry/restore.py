@@ -11,7 +11,7 @@ from entrenous.carry.expire import (
     delete_blob_row,
     delete_upload_row,
     drop_row,
-    leave_tombstone,
+    reduce_to_tombstone,
     remove_orphan_blobs,
 )
 from entrenous.carry.relay import Relay, RowTransaction, now
@@ -44,7 +44,7 @@ async def delete_untrusted_rows(relay: Relay, missing: frozenset[str], *, with_s
         The number of lost copies.
     """
     present, lost = now(relay), 0
-    while await relay.mail.transact(lambda tx: _drop_uploads(tx, present)):
+    while await relay.mail.transact(lambda tx: _drop_upload_batch(tx, present)):
         pass
     while not with_shares and (
         ended := await relay.mail.transact(lambda d: _close_envelopes_with_shares(d, present))
@@ -65,7 +65,7 @@ async def delete_untrusted_rows(relay: Relay, missing: frozenset[str], *, with_s
     return lost
 
 
-def _drop_uploads(tx: RowTransaction, present: datetime) -> int:
+def _drop_upload_batch(tx: RowTransaction, present: datetime) -> int:
     """Delete a batch of incomplete uploads, whose bytes are in no backup."""
     uploads = tx.find(StoredUpload, _ROWS_PER_BATCH)
     for upload in uploads:
@@ -100,11 +100,11 @@ async def _use_up_groups(relay: Relay) -> None:
     groups = await relay.mail.read(lambda view: view.find(StoredShareGroup))
     for start in range(0, len(groups), _ROWS_PER_BATCH):
         await relay.mail.transact(
-            partial(_use_up_batch, groups=groups[start : start + _ROWS_PER_BATCH])
+            partial(_use_up_group_batch, groups=groups[start : start + _ROWS_PER_BATCH])
         )
 
 
-def _use_up_batch(tx: RowTransaction, groups: list[StoredShareGroup]) -> None:
+def _use_up_group_batch(tx: RowTransaction, groups: list[StoredShareGroup]) -> None:
     for group in groups:
         tx.put(replace(group, opened=group.opens))
 
@@ -125,5 +125,5 @@ def _close_envelopes_without_blobs(
             close_envelope(tx, stored, EnvelopeEvent.RESTORE, present)
             ended += 1
         else:
-            leave_tombstone(tx, stored, present)
+            reduce_to_tombstone(tx, stored, present)
     return ended

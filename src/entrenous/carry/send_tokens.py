@@ -27,8 +27,8 @@ from entrenous.base.limits import (
     SHARES_PER_GROUP_MAX,
     SHARES_PER_MAILBOX_MAX,
     TOKENS_PER_MAILBOX_MAX,
+    UNREFERENCED_BLOB_BYTES_MAX,
     UNREFERENCED_BLOBS_MAX,
-    UNREFERENCED_BYTES_MAX,
 )
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay, RowTransaction, RowView, now, refuse_clock_ahead
@@ -46,7 +46,7 @@ from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import SendToken, TokenBatch
 
 
-async def register_token(
+async def register_send_token(
     mailbox: MailboxId, token: Secret, granted: SendToken, relay: Relay
 ) -> bool:
     """Allow holders of the token ``granted`` to write to this mailbox.
@@ -63,7 +63,7 @@ async def register_token(
     present = now(relay)
 
     def store_token(tx: RowTransaction) -> bool:
-        require_owner(tx, mailbox, token)
+        require_owner_token(tx, mailbox, token)
         stored = tx.get(StoredToken, mailbox, granted.lock)
         if stored is None:
             require_room_for_tokens(tx.count(StoredToken, mailbox=mailbox), 1)
@@ -74,7 +74,7 @@ async def register_token(
     return await relay.mail.transact(store_token)
 
 
-async def add_and_drop_tokens(
+async def add_and_drop_send_tokens(
     mailbox: MailboxId, token: Secret, batch: TokenBatch, relay: Relay
 ) -> int:
     """Add many single-use tokens and drop others, in one transaction.
@@ -97,7 +97,7 @@ async def add_and_drop_tokens(
         raise Expired(when=batch.expires_at)
 
     def replace_tokens(tx: RowTransaction) -> int:
-        require_owner(tx, mailbox, token)
+        require_owner_token(tx, mailbox, token)
         for lock in batch.drop:
             tx.drop(StoredToken, mailbox, lock)
         registered = tx.count(StoredToken, mailbox=mailbox)
@@ -116,31 +116,33 @@ async def add_and_drop_tokens(
     return await relay.mail.transact(replace_tokens, prefetch_tokens)
 
 
-async def withdraw_token(mailbox: MailboxId, token: Secret, lock: bytes, relay: Relay) -> None:
-    """Withdraw a token, if it is registered, so that its holders can no longer write.
+async def drop_send_token(
+    mailbox: MailboxId, owner_token: Secret, send_token_hash: bytes, relay: Relay
+) -> None:
+    """Drop a send token, if it is registered, so that its holders can no longer write.
 
     Raises:
-        NoSuchMailbox, WrongToken: the token is not the owner's.
+        NoSuchMailbox, WrongToken: ``owner_token`` is not the owner's.
     """
 
     def drop_token(tx: RowTransaction) -> None:
-        require_owner(tx, mailbox, token)
-        tx.drop(StoredToken, mailbox, lock)
+        require_owner_token(tx, mailbox, owner_token)
+        tx.drop(StoredToken, mailbox, send_token_hash)
 
     await relay.mail.transact(drop_token)
 
 
-async def check_owner(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
+async def check_owner_token(mailbox: MailboxId, token: Secret, relay: Relay) -> None:
     """Check the owner's token before a large body is read; the rule that handles the request checks
     it again.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's.
     """
-    await relay.mail.read(lambda view: require_owner(view, mailbox, token))
+    await relay.mail.read(lambda view: require_owner_token(view, mailbox, token))
 
 
-def require_owner(view: RowView, mailbox: MailboxId, token: Secret) -> StoredMailbox:
+def require_owner_token(view: RowView, mailbox: MailboxId, token: Secret) -> StoredMailbox:
     """Return the mailbox, if ``token`` is its owner's; raises NoSuchMailbox, WrongToken."""
     stored = _require_mailbox(view, mailbox)
     if not equal_in_constant_time(stored.owner_lock, token_hash(token)):
@@ -163,7 +165,7 @@ def require_close_token(view: RowView, mailbox: MailboxId, token: Secret) -> Sto
     return stored
 
 
-def require_sender(
+def require_send_token(
     view: RowView, mailbox: MailboxId, token: Secret, present: datetime
 ) -> StoredToken:
     """Return the send token if it is valid; raises NoSuchMailbox, WrongToken, RelayClockAhead."""
@@ -177,12 +179,12 @@ def require_sender(
     return stored
 
 
-def require_owner_or_sender(
+def require_owner_or_send_token(
     view: RowView, mailbox: MailboxId, token: Secret, present: datetime
 ) -> None:
     """Accept the owner or a holder of a send token; raises NoSuchMailbox, WrongToken."""
     if not equal_in_constant_time(_require_mailbox(view, mailbox).owner_lock, token_hash(token)):
-        require_sender(view, mailbox, token, present)
+        require_send_token(view, mailbox, token, present)
 
 
 def count_token_use(tx: RowTransaction, stored: StoredToken) -> None:
@@ -248,7 +250,10 @@ def require_room_for_blob(
     for (rows, total), (rows_max, bytes_max) in (
         (
             loose,
-            (UNREFERENCED_BLOBS_MAX, min(limits.unclaimed_blob_bytes_max, UNREFERENCED_BYTES_MAX)),
+            (
+                UNREFERENCED_BLOBS_MAX,
+                min(limits.unclaimed_blob_bytes_max, UNREFERENCED_BLOB_BYTES_MAX),
+            ),
         ),
         (every, (MAILBOX_BLOBS_MAX, min(limits.mailbox_bytes, MAILBOX_BYTES_MAX))),
     ):
@@ -279,22 +284,22 @@ class UploadsInProgress:
         self._bytes: Counter[bytes] = Counter()
 
     @contextmanager
-    def count_upload(self, lock: bytes, size: int) -> Iterator[None]:
+    def admit_upload(self, token_hash: bytes, size: int) -> Iterator[None]:
         """Count ``size`` bytes as being uploaded inside the block. An upload is always admitted if
         the token has no other upload in progress.
 
         Raises:
             TooMany: the token would upload too much at once.
         """
-        if self._bytes[lock] and self._bytes[lock] + size > self._bytes_max:
+        if self._bytes[token_hash] and self._bytes[token_hash] + size > self._bytes_max:
             raise TooMany(retry_after_s=_UPLOAD_QUOTA_RETRY_S)
-        self._bytes[lock] += size
+        self._bytes[token_hash] += size
         try:
             yield
         finally:
-            self._bytes[lock] -= size
-            if not self._bytes[lock]:
-                del self._bytes[lock]
+            self._bytes[token_hash] -= size
+            if not self._bytes[token_hash]:
+                del self._bytes[token_hash]
 
     def __len__(self) -> int:
         return len(self._bytes)

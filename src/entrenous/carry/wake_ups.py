@@ -10,7 +10,7 @@ from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay, RowView, now
 from entrenous.carry.relay_settings import WakeLimits
-from entrenous.carry.send_tokens import require_owner
+from entrenous.carry.send_tokens import require_owner_token
 
 
 class _Listener:
@@ -134,7 +134,7 @@ async def _has_letter(mailbox: MailboxId, token: Secret, relay: Relay) -> bool:
     present = now(relay)
 
     def find_letter(view: RowView) -> bool:
-        require_owner(view, mailbox, token)
+        require_owner_token(view, mailbox, token)
         return bool(view.find_letters(mailbox, 0, present, 1, 1))
 
     return await relay.mail.read(find_letter)

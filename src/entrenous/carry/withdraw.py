@@ -5,7 +5,7 @@ from typing import Final
 
 from entrenous.base.errors import NoSuchEnvelope, RelayClockAhead, WrongToken
 from entrenous.base.identifiers import EnvelopeId
-from entrenous.base.limits import REQUEST_IN_TRANSIT_HOURS, TOMBSTONE_DAYS
+from entrenous.base.limits import REQUEST_IN_TRANSIT_HOURS_MAX, TOMBSTONE_DAYS
 from entrenous.base.secret import Secret
 from entrenous.carry.expire import (
     close_envelope,
@@ -13,12 +13,12 @@ from entrenous.carry.expire import (
     remove_request_orphans,
     with_orphan_names,
 )
-from entrenous.carry.relay import Relay, RowTransaction, now, restored_at
+from entrenous.carry.relay import Relay, RowTransaction, now, time_of_last_restore
 from entrenous.carry.relay_rows import EnvelopeEvent, StoredEnvelope
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
-_IN_TRANSIT_PERIOD: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
+_IN_TRANSIT_PERIOD: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS_MAX)
 _TOMBSTONE_PERIOD: Final = timedelta(days=TOMBSTONE_DAYS)
 _NEVER_POSTED_DIGEST: Final = b""  # used as the digest if nothing was posted
 
@@ -49,7 +49,9 @@ async def withdraw(envelope: EnvelopeId, token: Secret, relay: Relay) -> Envelop
         if was_never_posted(stored):
             return _posting_refused_until(stored, tx, present)
         return _envelope_status(
-            close_envelope(tx, _expire_if_due(tx, stored, present), EnvelopeEvent.WITHDRAW, present)
+            close_envelope(
+                tx, _expire_unless_clock_ahead(tx, stored, present), EnvelopeEvent.WITHDRAW, present
+            )
         )
 
     status, orphans = await relay.mail.transact(with_orphan_names(delete_content))
@@ -77,7 +79,9 @@ async def envelope_status(envelope: EnvelopeId, token: Secret, relay: Relay) -> 
     return status
 
 
-def _expire_if_due(tx: RowTransaction, stored: StoredEnvelope, present: datetime) -> StoredEnvelope:
+def _expire_unless_clock_ahead(
+    tx: RowTransaction, stored: StoredEnvelope, present: datetime
+) -> StoredEnvelope:
     """Expire the envelope if it is due. An implausible clock does not prevent a withdrawal."""
     try:
         return expire_if_due(tx, stored, present)
@@ -108,7 +112,7 @@ def was_never_posted(stored: StoredEnvelope) -> bool:
 def _posting_refused_until(
     stored: StoredEnvelope, tx: RowTransaction, present: datetime
 ) -> datetime | None:
-    restored = restored_at(tx)
+    restored = time_of_last_restore(tx)
     forgot = restored is not None and present < restored + _TOMBSTONE_PERIOD
     return None if forgot else stored.expires_at
 

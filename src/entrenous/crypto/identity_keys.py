@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
 
 from entrenous.base.identifiers import PersonId
-from entrenous.base.identity import BadSignature, DeviceKey, MasterPublicKeys, SignedBatch
+from entrenous.base.identity import BadSignature, CertifiedDevice, MasterPublicKeys, SignedBatch
 from entrenous.base.limits import ONE_TIME_KEYS_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
@@ -186,7 +186,7 @@ def sign_with_device_keys(signer: DeviceSigner, context: bytes, statement: bytes
     return ed25519 + _mldsa65_private_key(signer).sign(context + b"\x00" + statement)
 
 
-def verify_batch(signed: SignedBatch, by: DeviceKey, context: bytes, *, what: str) -> None:
+def verify_batch(signed: SignedBatch, by: CertifiedDevice, context: bytes, *, what: str) -> None:
     """Verify a signed batch with both signing keys that the device's certificate names.
 
     Raises BadSignature if a signature is not valid or a different device signed the batch.

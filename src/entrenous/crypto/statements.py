@@ -12,20 +12,20 @@ from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.base.identity import (
     BadSignature,
     BatchPosition,
-    DeviceKey,
+    CertifiedDevice,
     DeviceList,
+    DeviceListHead,
+    DeviceListHistoryRelation,
+    DeviceListStatement,
     ForkedDeviceList,
-    Head,
-    HistoryRelation,
     KeyBundle,
     ListedDevice,
-    ListStatement,
     MasterPublicKeys,
     OutdatedDeviceList,
     Person,
     RevokedDevice,
     SignedBatch,
-    SignedCertificate,
+    SignedDeviceCertificate,
     SignedPrekey,
     WithheldDeviceList,
 )
@@ -61,14 +61,14 @@ def sign_device_list(master: Secret, statement: bytes) -> bytes:
     return sign_with_master_keys(master, _LIST_CONTEXT, statement)
 
 
-def device_list_heads(lists: Sequence[ListStatement]) -> tuple[Head, ...]:
+def device_list_heads(lists: Sequence[DeviceListStatement]) -> tuple[DeviceListHead, ...]:
     """Return the heads of consecutive lists, oldest first."""
-    return tuple(Head(one.said.epoch, device_list_head(one.statement)) for one in lists)
+    return tuple(DeviceListHead(one.said.epoch, device_list_head(one.statement)) for one in lists)
 
 
 def verify_device_lists(
-    lists: Sequence[ListStatement], signature: bytes, master: MasterPublicKeys
-) -> tuple[Head, ...]:
+    lists: Sequence[DeviceListStatement], signature: bytes, master: MasterPublicKeys
+) -> tuple[DeviceListHead, ...]:
     """Verify consecutive lists and return their heads.
 
     Raises:
@@ -139,7 +139,9 @@ def _were_dropped_for_room(missing: list[RevokedDevice], after: DeviceList) -> b
     return full and max(was.at for was in missing) <= min(now.at for now in after.revoked)
 
 
-def compare_heads(known: Sequence[Head], shown: Sequence[Head]) -> HistoryRelation:
+def compare_heads(
+    known: Sequence[DeviceListHead], shown: Sequence[DeviceListHead]
+) -> DeviceListHistoryRelation:
     """Compare the list heads shown to us against the heads that we know.
 
     Both arguments are sorted, oldest first, and neither is empty.
@@ -153,13 +155,17 @@ def compare_heads(known: Sequence[Head], shown: Sequence[Head]) -> HistoryRelati
     if offered.epoch < newest.epoch:
         raise OutdatedDeviceList
     if offered.epoch == newest.epoch:
-        return HistoryRelation.SAME
+        return DeviceListHistoryRelation.SAME
     return (
-        HistoryRelation.NEWER if shown[0].epoch <= newest.epoch else HistoryRelation.NEWER_UNPROVEN
+        DeviceListHistoryRelation.NEWER
+        if shown[0].epoch <= newest.epoch
+        else DeviceListHistoryRelation.NEWER_UNPROVEN
     )
 
 
-def compare_later_lists(known: ListStatement, shown: Sequence[ListStatement]) -> HistoryRelation:
+def compare_later_lists(
+    known: DeviceListStatement, shown: Sequence[DeviceListStatement]
+) -> DeviceListHistoryRelation:
     """Compare the lists shown to us against the newest list that we know, which is older than they.
 
     The history proves what happened in between only if it begins with the direct successor of the
@@ -186,10 +192,10 @@ def compare_later_lists(known: ListStatement, shown: Sequence[ListStatement]) ->
     alike = all(_same_certificates(known.said, one.said) for one in shown)
     if older or not alike or _relists_revoked([known, *shown]):
         raise BadSignature(what="device list")
-    return HistoryRelation.NEWER if is_next else HistoryRelation.NEWER_UNPROVEN
+    return DeviceListHistoryRelation.NEWER if is_next else DeviceListHistoryRelation.NEWER_UNPROVEN
 
 
-def check_heads_agree(known: Sequence[Head], named: Sequence[Head]) -> None:
+def check_heads_agree(known: Sequence[DeviceListHead], named: Sequence[DeviceListHead]) -> None:
     """Raise ForkedDeviceList if two different heads have the same epoch."""
     heads = {head.epoch: head.digest for head in known}
     for head in named:
@@ -197,7 +203,7 @@ def check_heads_agree(known: Sequence[Head], named: Sequence[Head]) -> None:
             raise ForkedDeviceList
 
 
-def check_named_head(named: Head, shown: Sequence[Head]) -> None:
+def check_named_head(named: DeviceListHead, shown: Sequence[DeviceListHead]) -> None:
     """Check that a head named in a letter is in the history that the relay shows.
 
     Raises:
@@ -209,7 +215,7 @@ def check_named_head(named: Head, shown: Sequence[Head]) -> None:
         raise WithheldDeviceList
 
 
-def _relists_revoked(lists: Sequence[ListStatement]) -> bool:
+def _relists_revoked(lists: Sequence[DeviceListStatement]) -> bool:
     """Return whether a newer list contains a device that an older one revoked."""
     revoked = set[DeviceId]()
     for one in lists:
@@ -252,7 +258,7 @@ def sign_receipts(signer: DeviceSigner, batch: bytes) -> bytes:
     return sign_with_device_keys(signer, _RECEIPT_BATCH_CONTEXT, batch)
 
 
-def certificate_hash(signed: SignedCertificate) -> bytes:
+def certificate_hash(signed: SignedDeviceCertificate) -> bytes:
     """Return the hash, 32 bytes, that identifies a certificate in device lists.
 
     See docs/spec/identity.md section 3.
@@ -289,7 +295,7 @@ def verify_key_bundle(card: KeyBundle) -> Person:
     )
 
 
-def verify_certificate(signed: SignedCertificate, master: MasterPublicKeys) -> None:
+def verify_certificate(signed: SignedDeviceCertificate, master: MasterPublicKeys) -> None:
     """Verify that the owner of these master keys certified this device; raises BadSignature."""
     if not equal_in_constant_time(person_id(master), signed.certificate.person):
         raise BadSignature(what="device certificate")
@@ -299,7 +305,7 @@ def verify_certificate(signed: SignedCertificate, master: MasterPublicKeys) -> N
 
 
 def verify_prekey(
-    signed: SignedPrekey, batch: SignedBatch, by: DeviceKey, mailbox: MailboxId
+    signed: SignedPrekey, batch: SignedBatch, by: CertifiedDevice, mailbox: MailboxId
 ) -> None:
     """Verify a prekey and its batch; raises BadSignature.
 
@@ -315,7 +321,7 @@ def verify_prekey(
     _verify_inclusion(prekey_leaf(signed.statement), signed.place, batch, what="message key")
 
 
-def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) -> None:
+def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: CertifiedDevice) -> None:
     """Verify that the device ``by`` signed a batch of exactly these leaves, in this order.
 
     Raises BadSignature.
@@ -330,7 +336,7 @@ def verify_receipts(leaves: Sequence[bytes], batch: SignedBatch, by: DeviceKey) 
         raise BadSignature(what="receipt for a copy")
 
 
-def verify_receipt(statement: bytes, proof: ReceiptProof, by: DeviceKey) -> None:
+def verify_receipt(statement: bytes, proof: ReceiptProof, by: CertifiedDevice) -> None:
     """Verify that the device ``by`` signed this receipt; raises BadSignature."""
     if proof.batch.batch.mailbox is not None:
         raise BadSignature(what="receipt for a copy")
@@ -345,8 +351,11 @@ def _verify_inclusion(leaf: bytes, place: BatchPosition, signed: SignedBatch, *,
 
 
 def _verified_device_key(
-    signed: SignedCertificate, listed: ListedDevice, said: DeviceList, master: MasterPublicKeys
-) -> DeviceKey:
+    signed: SignedDeviceCertificate,
+    listed: ListedDevice,
+    said: DeviceList,
+    master: MasterPublicKeys,
+) -> CertifiedDevice:
     verify_certificate(signed, master)
     certificate = signed.certificate
     named = (certificate.person, certificate.device)
@@ -354,7 +363,7 @@ def _verified_device_key(
         certificate_hash(signed), listed.proof
     ):
         raise BadSignature(what="device certificate")
-    return DeviceKey(
+    return CertifiedDevice(
         device=certificate.device,
         mailbox=listed.mailbox,
         ed25519=certificate.ed25519,

@@ -12,7 +12,14 @@ from typing import Final
 
 from entrenous.base.errors import Refused
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
-from entrenous.base.identity import Contact, DeviceKey, Head, Person, ProtocolRange, Trust
+from entrenous.base.identity import (
+    CertifiedDevice,
+    Contact,
+    DeviceListHead,
+    Person,
+    ProtocolRange,
+    Trust,
+)
 from entrenous.base.language import translatable, translated
 from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.screen_text import visible_text
@@ -152,7 +159,7 @@ class OwnIdentity:
     person: Person
     home: MailboxAddress
     card: bytes
-    key: DeviceKey
+    key: CertifiedDevice
 
 
 def own_device(device: Device) -> OwnIdentity:
@@ -272,13 +279,13 @@ class KnownList:
     """A person's newest verified key bundle, and the verified heads of all lists, oldest first."""
 
     card: bytes
-    heads: tuple[Head, ...]
+    heads: tuple[DeviceListHead, ...]
 
 
 DEVICE_LIST_TABLE: Final = Table(DEVICE_LIST, KnownList)
 
 
-def known_list_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
+def known_list_heads(contact: Contact, device: Device) -> tuple[DeviceListHead, ...]:
     """Return the known heads (hashes) of a person's device lists, oldest first; our own are read
     from our key bundle.
     """
@@ -286,7 +293,7 @@ def known_list_heads(contact: Contact, device: Device) -> tuple[Head, ...]:
     if contact.person.id == me.person.id:
         return device_list_heads(read_key_bundle(me.card).lists)
     known = DEVICE_LIST_TABLE.load(contact.person.id.hex(), device.vault)
-    newest = Head(contact.person.epoch, contact.person.head)
+    newest = DeviceListHead(contact.person.epoch, contact.person.head)
     older = () if known is None else known.heads
     return (*(head for head in older if head.epoch < newest.epoch), newest)
 
@@ -328,7 +335,7 @@ def store_device_list(person: PersonId, card: bytes, device: Device) -> None:
     DEVICE_LIST_TABLE.store(KnownList(card, ordered), person.hex(), device.vault)
 
 
-def check_list_head(contact: Contact, named: Head, device: Device) -> None:
+def check_list_head(contact: Contact, named: DeviceListHead, device: Device) -> None:
     """Check that the head of a device list, as named by somebody, agrees with the known heads;
     raises ForkedDeviceList.
     """

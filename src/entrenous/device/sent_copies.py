@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from entrenous.base.copies import (
     Copy,
     CopyProof,
-    Proofs,
+    MessageProofs,
     ReceiptEvent,
     SignedReceipt,
     is_line_end_or_control,
@@ -238,7 +238,7 @@ def copy_state(copy: SealedCopy, message: Message, device: Device) -> CopyState:
     return CopyState(copy.describe_state, copy.delivered_at, signed=False)
 
 
-def receipt_proofs(message: MessageId, device: Device) -> Proofs:
+def receipt_proofs(message: MessageId, device: Device) -> MessageProofs:
     """Return the receipts for all copies of a message, and the data that these receipts cover.
 
     A receipt is omitted if no stored key bundle proves its device list.
@@ -255,7 +255,7 @@ def receipt_proofs(message: MessageId, device: Device) -> Proofs:
         receipts = [one for one in receipts if one.head in cards]
         said = tuple(SignedReceipt(one.statement, one.proof) for one in receipts)
         proofs.append(CopyProof(message, copy.person, copy.device, covered.marks, said))
-    return Proofs(tuple(proofs), tuple(sorted(set(cards.values()))))
+    return MessageProofs(tuple(proofs), tuple(sorted(set(cards.values()))))
 
 
 def _proving_bundle(person: PersonId, head: bytes, device: Device) -> bytes | None:

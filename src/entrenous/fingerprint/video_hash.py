@@ -70,7 +70,7 @@ def frames_to_scan(frames: Iterable[Frame], length_s: float) -> Iterator[Frame]:
 
 def select_frames(frames: Iterable[Frame], pace: FrameSampler, limit: int) -> Iterator[Frame]:
     """Return at most ``limit`` of the frames, chosen by ``pace``; they must be in time order."""
-    return islice((frame for frame in frames if pace.selects(frame.at_s)), limit)
+    return islice((frame for frame in frames if pace.select_if_due(frame.at_s)), limit)
 
 
 Luma = NDArray[np.uint8]

@@ -24,7 +24,7 @@ from typing import Final, NamedTuple
 
 import entrenous
 from entrenous.base.language import translated
-from entrenous.base.program import Program, this_program
+from entrenous.base.program import ProgramVersion, this_program_version
 from entrenous.learn.facts import SyncService, shipped_sync_services
 
 
@@ -53,7 +53,7 @@ class MachineFacts:
     open_to_others: tuple[str, ...] | None = None
     disk_encrypted: bool | None = None
     version: SystemVersion | None = None
-    program: Program = Program()  # noqa: RUF009 -- Program is immutable
+    program: ProgramVersion = ProgramVersion()  # noqa: RUF009 -- ProgramVersion is immutable
     updated_on: date | None = None
     synced: tuple[SyncedVaultOrExport, ...] | None = None
 
@@ -105,7 +105,7 @@ def inspect_machine(home: Path) -> MachineFacts:
         open_to_others=names_open_to_others(home) if os.name == "posix" else None,
         disk_encrypted=is_disk_encrypted(home) if system == "Linux" else None,
         version=system_version(system),
-        program=this_program(),
+        program=this_program_version(),
         updated_on=_day_of_newest_file(Path(entrenous.__file__).parent),
         synced=find_synced_vault_and_exports(
             home, Path.home(), os.environ, shipped_sync_services().service

@@ -17,7 +17,7 @@ from entrenous.base.audio_video import (
     Clip,
     ClipFormat,
     ClipTooLong,
-    Colours,
+    ColourSpace,
     DamagedClip,
     Frame,
     FramePrediction,
@@ -27,7 +27,7 @@ from entrenous.base.audio_video import (
     UnsupportedVideoCodec,
 )
 from entrenous.base.errors import EntrenousError
-from entrenous.base.limits import CLIP_LENGTH_S_MAX, CLIP_PIXELS_MAX
+from entrenous.base.limits import CLIP_FRAME_PIXELS_MAX, CLIP_LENGTH_S_MAX
 from entrenous.media.completeness import clip_container_of
 
 VIDEO_CODECS: Final = frozenset(
@@ -55,8 +55,8 @@ def read_clip(untrusted_data: bytes, selection: FrameSelection = _ALL_FRAMES) ->
         NoVideoFound: the file has no video.
         UnsupportedVideoCodec: the file has video, but in no supported codec.
         IncompleteClip: the file ends too early.
-        FramesTooLarge, ClipTooLong: a frame has more than ``CLIP_PIXELS_MAX`` pixels, or the clip
-            is longer than ``CLIP_LENGTH_S_MAX``.
+        FramesTooLarge, ClipTooLong: a frame has more than ``CLIP_FRAME_PIXELS_MAX`` pixels, or the
+            clip is longer than ``CLIP_LENGTH_S_MAX``.
         DamagedClip: the data is damaged. This and ClipTooLong may be raised during iteration.
     """
     kind = clip_container_of(untrusted_data)
@@ -105,7 +105,7 @@ def _clip_format(container: Any, stream: Any, selection: FrameSelection) -> Clip
     aspect = stream.sample_aspect_ratio or Fraction(1)
     if _quarter_turns(first) % 2:
         width, height, aspect = height, width, 1 / aspect
-    colours = Colours(
+    colours = ColourSpace(
         _code_point_or_unknown(first.colorspace),
         _code_point_or_unknown(first.color_primaries),
         _code_point_or_unknown(first.color_trc),
@@ -140,7 +140,7 @@ def _frames(
             return
         if at < selection.start_s - 1e-6 or round(at * float(clip_format.rate)) % selection.each:
             continue
-        if not pace.selects(max(at, 0.0)):
+        if not pace.select_if_due(max(at, 0.0)):
             continue
         coded = kinds.get(raw.pict_type, FramePrediction.UNKNOWN)
         yield Frame(
@@ -210,8 +210,8 @@ def _reduced_size(width: int, height: int, side_px: int) -> tuple[int, int]:
 
 
 def _check_size(width: int, height: int) -> None:
-    if width * height > CLIP_PIXELS_MAX:
-        limit_mp = round(CLIP_PIXELS_MAX / 1e6)
+    if width * height > CLIP_FRAME_PIXELS_MAX:
+        limit_mp = round(CLIP_FRAME_PIXELS_MAX / 1e6)
         raise FramesTooLarge(width_px=width, height_px=height, limit_mp=limit_mp)
 
 

@@ -16,12 +16,12 @@ from PIL import Image, ImageCms
 from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import PICTURE_PIXELS_MAX
 from entrenous.base.picture import (
-    Encoding,
     IncompletePicture,
     NotAPicture,
     OriginalSize,
     Picture,
     PictureDecodingFailed,
+    PictureEncoding,
     PictureFormat,
     TooManyPixels,
 )
@@ -260,7 +260,7 @@ _TRANSPOSED_TABLE_ORDER: Final = tuple(8 * column + row for row in range(8) for 
 
 def encoding_of(
     kind: PictureFormat, image: Any, untrusted_data: bytes, *, axes_swapped: bool
-) -> Encoding:
+) -> PictureEncoding:
     """Return the encoding of a loaded Pillow image.
 
     ``axes_swapped`` means that the image will be turned by 90 degrees.
@@ -269,15 +269,17 @@ def encoding_of(
     if kind is PictureFormat.JPEG:
         return _jpeg_encoding(image, grey=grey, axes_swapped=axes_swapped)
     if kind is PictureFormat.PNG:
-        return Encoding(kind, grey=untrusted_data[25] in _PNG_GREY_COLOUR_TYPES)
+        return PictureEncoding(kind, grey=untrusted_data[25] in _PNG_GREY_COLOUR_TYPES)
     if kind is PictureFormat.WEBP:
-        return Encoding(kind, lossless=_is_lossless_webp(untrusted_data))
+        return PictureEncoding(kind, lossless=_is_lossless_webp(untrusted_data))
     if kind is PictureFormat.HEIC:
-        return Encoding(kind, grey=grey, subsampling=_HEIF_CHROMA.get(image.info.get("chroma")))
-    return Encoding(kind, grey=grey)
+        return PictureEncoding(
+            kind, grey=grey, subsampling=_HEIF_CHROMA.get(image.info.get("chroma"))
+        )
+    return PictureEncoding(kind, grey=grey)
 
 
-def _jpeg_encoding(image: Any, *, grey: bool, axes_swapped: bool) -> Encoding:
+def _jpeg_encoding(image: Any, *, grey: bool, axes_swapped: bool) -> PictureEncoding:
     """Return the encoding of a JPEG.
 
     In the file, each component names its sampling factors and its table (ITU-T T.81, B.2.2). In the
@@ -286,7 +288,7 @@ def _jpeg_encoding(image: Any, *, grey: bool, axes_swapped: bool) -> Encoding:
     """
     layers = image.layer
     if len(layers) not in (1, 3):
-        return Encoding(PictureFormat.JPEG, grey=grey)
+        return PictureEncoding(PictureFormat.JPEG, grey=grey)
     tables = {
         slot: _turn_table(image.quantization[layer[3]], axes_swapped=axes_swapped)
         for slot, layer in enumerate(layers[:2])
@@ -294,7 +296,7 @@ def _jpeg_encoding(image: Any, *, grey: bool, axes_swapped: bool) -> Encoding:
     subsampling = _SUBSAMPLING_BY_LAYERS.get(tuple((layer[1], layer[2]) for layer in layers))
     if subsampling == "4:2:2" and axes_swapped:
         subsampling = None
-    return Encoding(PictureFormat.JPEG, grey, tables, subsampling)
+    return PictureEncoding(PictureFormat.JPEG, grey, tables, subsampling)
 
 
 def _turn_table(table: list[int], *, axes_swapped: bool) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 
 _MODE_BY_CHANNELS: Final = {3: "RGB", 4: "RGBX"}
 
@@ -23,7 +23,7 @@ _MODE_BY_CHANNELS: Final = {3: "RGB", 4: "RGBX"}
 def write_picture(
     picture: Picture, pixels: NDArray[np.uint8] | None = None, *, finer: int = 0
 ) -> bytes:
-    """Encode a file in ``picture.encoding.format.written``. Several threads may write at once.
+    """Encode a file in ``picture.encoding.format.copy_format``. Several threads may write at once.
 
     Args:
         picture: the picture; its alpha, profile and encoding are kept.
@@ -39,7 +39,7 @@ def write_picture(
     image = image_of(picture, pixels)
     options = _encoder_options(picture.encoding, finer)
     with _new_memory_file() as out:
-        image.save(out, picture.encoding.format.written, icc_profile=picture.profile, **options)
+        image.save(out, picture.encoding.format.copy_format, icc_profile=picture.profile, **options)
         out.seek(0)
         return out.read()
 
@@ -55,7 +55,7 @@ def image_of(picture: Picture, pixels: NDArray[np.uint8] | None = None) -> Image
     image = _colour_samples(picture, pixels)
     if picture.encoding.grey and picture.profile is None:
         image = image.convert("L")
-    if picture.alpha is None and picture.encoding.format.written is PictureFormat.JPEG:
+    if picture.alpha is None and picture.encoding.format.copy_format is PictureFormat.JPEG:
         return image
     if image.mode == "RGBX":
         image = image.convert("RGB")
@@ -63,7 +63,7 @@ def image_of(picture: Picture, pixels: NDArray[np.uint8] | None = None) -> Image
         return image
     size = (picture.width_px, picture.height_px)
     alpha = Image.frombuffer("L", size, picture.alpha, "raw", "L", 0, 1)
-    if picture.encoding.format.written is PictureFormat.JPEG:
+    if picture.encoding.format.copy_format is PictureFormat.JPEG:
         return _on_white(image, alpha)
     image.putalpha(alpha)
     return image
@@ -88,10 +88,10 @@ def _on_white(image: Image.Image, alpha: Image.Image) -> Image.Image:
     return white
 
 
-def _encoder_options(encoding: Encoding, finer: int) -> dict[str, Any]:
-    if encoding.format.written is PictureFormat.JPEG:
+def _encoder_options(encoding: PictureEncoding, finer: int) -> dict[str, Any]:
+    if encoding.format.copy_format is PictureFormat.JPEG:
         return jpeg_options(encoding, finer)
-    if encoding.format.written is PictureFormat.WEBP:
+    if encoding.format.copy_format is PictureFormat.WEBP:
         return webp_options(encoding, finer)
     return {"compress_level": 6}
 
@@ -143,7 +143,7 @@ QUALITY_STEP_COUNTS: Final = {
 }
 
 
-def jpeg_options(encoding: Encoding, finer: int) -> dict[str, Any]:
+def jpeg_options(encoding: PictureEncoding, finer: int) -> dict[str, Any]:
     """Return Pillow's options for a JPEG that is ``finer`` steps better than the original."""
     own = encoding.subsampling or "4:4:4"
     if finer == 0 and encoding.tables and sum(encoding.tables[0]) <= _LUMA_TABLE_SUM_MAX:
@@ -153,7 +153,7 @@ def jpeg_options(encoding: Encoding, finer: int) -> dict[str, Any]:
     return {"quality": step.quality, "subsampling": "4:4:4" if step.sharp else own}
 
 
-def webp_options(encoding: Encoding, finer: int) -> dict[str, Any]:
+def webp_options(encoding: PictureEncoding, finer: int) -> dict[str, Any]:
     step = _WEBP_STEPS[min(finer, len(_WEBP_STEPS) - 1)]
     if encoding.lossless or step.sharp:
         return {"lossless": True, "exact": True, "quality": 50, "method": 4}
@@ -177,7 +177,7 @@ def quality_steps_needed(picture: Picture, trial: Pixels) -> int:
         picture: the original.
         trial: (H, W, 3 or 4) uint8, a copy with a trial mark, which is as strong as other marks.
     """
-    steps = QUALITY_STEP_COUNTS.get(picture.encoding.format.written, 1)
+    steps = QUALITY_STEP_COUNTS.get(picture.encoding.format.copy_format, 1)
     if steps == 1 or picture.encoding.lossless:
         return 0
     sample, marked = _sample_bands(picture, trial)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from entrenous.base.errors import EntrenousError, Malformed, NotFound, Refused, Unproven
-from entrenous.base.identity import ForkedDeviceList, Head
+from entrenous.base.identity import DeviceListHead, ForkedDeviceList
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     AddressOnThisMachine,
@@ -185,5 +185,9 @@ def _record_unknown_or_forked_list(why: EntrenousError, device: Device) -> None:
         # in this case the letter is authenticated: our own device wrote it
         ours = missing.person == own_device(device).person.id
         record_named_list(
-            missing.person, Head(missing.epoch, missing.head), device, own=False, authenticated=ours
+            missing.person,
+            DeviceListHead(missing.epoch, missing.head),
+            device,
+            own=False,
+            authenticated=ours,
         )

@@ -10,7 +10,7 @@ from typing import Final
 from entrenous.base.errors import EntrenousError, NoSuchEnvelope, Refused, Unreachable
 from entrenous.base.identifiers import EnvelopeId, RecipientId
 from entrenous.base.language import translatable, translated
-from entrenous.base.limits import REQUEST_IN_TRANSIT_HOURS, TOMBSTONE_DAYS
+from entrenous.base.limits import REQUEST_IN_TRANSIT_HOURS_MAX, TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
 from entrenous.device.identities import may_advance_ratchets
 from entrenous.device.sent_messages import (
@@ -42,7 +42,7 @@ from entrenous.send.outbox import drop_outbox_items
 from entrenous.send.status import RelayAnswer, ask_relays_about, sealed_copies
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
-_REQUEST_TRANSIT_TIME: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS)
+_REQUEST_TRANSIT_TIME: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS_MAX)
 _RELAY_REMEMBERS_ENDED_FOR: Final = timedelta(
     days=TOMBSTONE_DAYS
 )  # how long a relay remembers ended envelopes

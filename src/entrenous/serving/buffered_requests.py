@@ -42,14 +42,14 @@ class BufferedRequest(NamedTuple):
 class BufferedHandler(Protocol):
     """An application that answers complete requests: the relay, which serving must not import."""
 
-    def answer_buffered(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
-        """Answer the request by calling ``tell`` once, now or later in this thread.
+    def answer_buffered(self, request: BufferedRequest, send_answer: SendAnswer) -> bool:
+        """Answer the request by calling ``send_answer`` once, now or later in this thread.
 
         Return False to leave the request to ASGI.
         """
 
 
-def parse_buffered(untrusted: bytes) -> BufferedRequest | None:
+def parse_buffered_request(untrusted: bytes) -> BufferedRequest | None:
     """Parse a request; return None unless the bytes are exactly one complete, simple request."""
     end = untrusted.find(b"\r\n\r\n", 0, _HEAD_BYTES_MAX)
     found = _HEAD_PATTERN.fullmatch(untrusted[:end].decode("latin-1")) if end > 0 else None
@@ -89,7 +89,7 @@ class BufferedProtocol(LimitedProtocol):
         Data that arrives before the previous request is answered waits.
         """
         if self._is_asked:
-            self._queue_for_parser(data)
+            self._hold_until_answered(data)
         elif (
             self._answer_whole is None
             or not self._may_offer_request()
@@ -112,7 +112,7 @@ class BufferedProtocol(LimitedProtocol):
         """
         left = self._answered_at + self.timeout_keep_alive - self.loop.time()
         if self._is_asked or left > 0:
-            self._start_timer(max(left, 1))
+            self._start_keep_alive_timer(max(left, 1))
         else:
             super().timeout_keep_alive_handler()
 
@@ -125,7 +125,7 @@ class BufferedProtocol(LimitedProtocol):
         )
 
     def _offer_to_application(self, data: bytes) -> bool:
-        whole = parse_buffered(data)
+        whole = parse_buffered_request(data)
         if whole is None or self._answer_whole is None:
             return False
         self._is_asked = True
@@ -134,7 +134,7 @@ class BufferedProtocol(LimitedProtocol):
         self._is_asked = False
         return False
 
-    def _queue_for_parser(self, data: bytes) -> None:
+    def _hold_until_answered(self, data: bytes) -> None:
         self._pending += data
         if len(self._pending) > _PENDING_BYTES_MAX:
             self.flow.pause_reading()
@@ -151,22 +151,22 @@ class BufferedProtocol(LimitedProtocol):
         ]
         lines = [b"%b: %b\r\n" % one for one in every]
         self.transport.write(b"".join((STATUS_LINE[status], *lines, b"\r\n", body)))
-        self._next_request()
+        self._proceed_to_next_request()
 
-    def _next_request(self) -> None:
+    def _proceed_to_next_request(self) -> None:
         """Wait for the next request, or process data that has already arrived."""
         if self._is_stopping:
             self.transport.close()
             return
         self._answered_at = self.loop.time()
         if self.timeout_keep_alive_task is None:
-            self._start_timer(self.timeout_keep_alive)
+            self._start_keep_alive_timer(self.timeout_keep_alive)
         if self._pending:
             data, self._pending = self._pending, b""
             self.flow.resume_reading()
             self.data_received(data)
 
-    def _start_timer(self, seconds: float) -> None:
+    def _start_keep_alive_timer(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(
             seconds, self.timeout_keep_alive_handler
         )

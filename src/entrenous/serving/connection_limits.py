@@ -250,7 +250,9 @@ class LimitedServer(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.server_state: LimitedConnections = LimitedConnections(connections_max())
+        self.server_state: LimitedConnections = LimitedConnections(
+            raise_file_limit_for_connections()
+        )
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TICKS_PER_SECOND == 0:
@@ -258,11 +260,12 @@ class LimitedServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def connections_max() -> int:
-    """Return how many connections may be open: half of the files that this process may open.
+def raise_file_limit_for_connections() -> int:
+    """Raise this process's limit on open files, as far as the maximum number of connections
+    requires.
 
-    The other half is for blobs. Also raise this process's limit, as far as the maximum number of
-    connections requires.
+    Return how many connections may be open: half of the files that this process may then open. The
+    other half is for blobs.
     """
     if sys.platform == "win32":
         return _CONNECTIONS_MAX

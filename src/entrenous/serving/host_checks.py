@@ -19,11 +19,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from entrenous.base.limits import CLOCK_JUMP_DAYS, CLOCK_TRUSTED_AFTER_MINUTES
+from entrenous.base.limits import CLOCK_JUMP_DAYS_MAX, CLOCK_TRUSTED_AFTER_MINUTES
 
 _HTTP_TIMEOUT_S: Final = 5.0
 _METRICS_BYTES_MAX: Final = 1 << 20
-_BIND_ERRORS: Final = {
+_BIND_ERROR_WORDS: Final = {
     errno.EADDRINUSE: "is taken by something else",
     errno.EACCES: "is not for this account: ports below 1024 need CAP_NET_BIND_SERVICE",
 }
@@ -91,7 +91,7 @@ def describe_listen_fault(host: str, port: int) -> str:
             probe.bind((host, port))
         except (OSError, UnicodeError, OverflowError) as why:
             code = why.errno if isinstance(why, OSError) else None
-            return _BIND_ERRORS.get(code or 0, "is none of this machine's addresses")
+            return _BIND_ERROR_WORDS.get(code or 0, "is none of this machine's addresses")
     return ""
 
 
@@ -149,7 +149,7 @@ def open_read_only(database_file: Path) -> Iterator[sqlite3.Connection]:
         yield rows
 
 
-CLOCK_TOLERANCE: Final = timedelta(days=CLOCK_JUMP_DAYS)
+CLOCK_TOLERANCE: Final = timedelta(days=CLOCK_JUMP_DAYS_MAX)
 _CLOCK_TRUSTED_AFTER: Final = timedelta(minutes=CLOCK_TRUSTED_AFTER_MINUTES)
 # Due rows are deleted every minute, but the time of the last deletion is stored only this often.
 _CLOCK_MARK_WRITE_INTERVAL: Final = timedelta(hours=1)

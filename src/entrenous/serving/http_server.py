@@ -17,7 +17,7 @@ from entrenous.base.environment import AddressTaken
 from entrenous.serving.buffered_requests import BufferedProtocol
 from entrenous.serving.connection_limits import LimitedServer
 from entrenous.serving.server_process import tune_garbage_collection
-from entrenous.serving.tls import Certificate, install_sighup
+from entrenous.serving.tls import TlsCertificate, install_sighup_handler
 
 _LISTEN_BACKLOG: Final = 2048
 _POLL_INTERVAL_S: Final = 0.1
@@ -43,7 +43,7 @@ class ServeOptions:
     connections. It ends one waiting request, or returns False.
     """
 
-    certificate: Certificate | None = None
+    certificate: TlsCertificate | None = None
     second_app: SecondApp | None = None
     on_stopping: Callable[[], None] | None = None
     make_room: Callable[[], bool] | None = None
@@ -65,7 +65,7 @@ def serve(
     Raises:
         AddressTaken: the address of one of the applications is not available.
     """
-    with bind_socket(host, port) as listener:
+    with listening_socket(host, port) as listener:
         serve_on(listener, app, announce, options)
 
 
@@ -104,7 +104,7 @@ def _second_server(
     if beside is None:
         yield None
         return
-    with bind_socket(beside.host, beside.port) as listener:
+    with listening_socket(beside.host, beside.port) as listener:
         yield make_server(beside.app), listener
 
 
@@ -116,15 +116,15 @@ async def _serve_all(
     options: ServeOptions,
 ) -> None:
     """Serve both applications; when the first one stops, so does the second."""
-    install_sighup(server, options.certificate)
+    install_sighup_handler(server, options.certificate)
     stop_watcher = asyncio.create_task(_call_when_stopping(server, options.on_stopping))
     if second is None:
-        await _serve(server, listener, announce)
+        await _serve_and_announce(server, listener, announce)
     else:
         second_server, second_listener = second
         serving = asyncio.create_task(second_server.serve(sockets=[second_listener]))
         await _wait_until_started(second_server, serving)
-        await _serve(server, listener, announce)
+        await _serve_and_announce(server, listener, announce)
         second_server.should_exit = True
         await serving
     stop_watcher.cancel()
@@ -138,7 +138,7 @@ async def _call_when_stopping(server: uvicorn.Server, stopping: Callable[[], Non
 
 
 @contextmanager
-def bind_socket(host: str, port: int) -> Iterator[socket.socket]:
+def listening_socket(host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is given because asyncio sets TCP_NODELAY only on sockets whose protocol is set;
     # without that option, every answer with a body waits 40 ms for an acknowledgement.
@@ -153,7 +153,7 @@ def bind_socket(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def make_server(app: ASGIApp, certificate: Certificate | None = None) -> LimitedServer:
+def make_server(app: ASGIApp, certificate: TlsCertificate | None = None) -> LimitedServer:
     """Return a server that logs no requests and does not name itself in its answers."""
     config = uvicorn.Config(
         app,
@@ -179,7 +179,7 @@ def url_of(listener: socket.socket, scheme: str = "http") -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-async def _serve(
+async def _serve_and_announce(
     server: uvicorn.Server, listener: socket.socket, announce: Callable[[str], None]
 ) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listener]))

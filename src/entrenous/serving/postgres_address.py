@@ -18,7 +18,7 @@ class BadDatabaseAddress(Refused):
 
 
 _PORT_MAX: Final = 65535
-_PORT_DIGITS: Final = 5
+_PORT_DIGITS_MAX: Final = 5
 
 
 def refuse_invalid_address(url: str) -> None:
@@ -51,5 +51,5 @@ def address_without_credentials(url: str) -> str:
 
 def _is_valid_port(text: str) -> bool:
     """Return whether this text is a valid port; "" stands for the default port."""
-    digits = text.isascii() and text.isdigit() and len(text) <= _PORT_DIGITS
+    digits = text.isascii() and text.isdigit() and len(text) <= _PORT_DIGITS_MAX
     return not text or (digits and 0 < int(text) <= _PORT_MAX)

@@ -26,7 +26,7 @@ class BadCertificate(Refused):
     """
 
 
-class Certificate:
+class TlsCertificate:
     """A server's certificate and key, both PEM files.
 
     Raises:
@@ -69,7 +69,7 @@ def _refuse_password() -> str:
 _LOG: Final = logging.getLogger(RELAY_LOGGER)
 
 
-def install_sighup(server: uvicorn.Server, certificate: Certificate | None) -> None:
+def install_sighup_handler(server: uvicorn.Server, certificate: TlsCertificate | None) -> None:
     """Reload the certificate on SIGHUP, in the running event loop.
 
     If the new certificate cannot be used, the old one is kept, and an error is logged.
@@ -92,7 +92,7 @@ def install_sighup(server: uvicorn.Server, certificate: Certificate | None) -> N
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_sighup)
 
 
-def _reload_certificate(certificate: Certificate) -> None:
+def _reload_certificate(certificate: TlsCertificate) -> None:
     try:
         certificate.load()
     except BadCertificate:

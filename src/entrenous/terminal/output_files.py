@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from entrenous.base.errors import DiskFull
-from entrenous.base.files import create_private, create_private_with, disk_fault, sync_folder
+from entrenous.base.files import (
+    create_private_file,
+    create_private_file_unless_same,
+    disk_fault,
+    sync_folder,
+)
 from entrenous.base.language import translated
 from entrenous.base.picture import (
     AlreadyThere,
@@ -64,7 +69,7 @@ def write_new(path: Path, data: bytes) -> None:
     """
     with _create_folder_and_translate_errors(path):
         try:
-            create_private(path, data)
+            create_private_file(path, data)
         except FileExistsError:
             if not _is_file_with_content(path, data):
                 raise
@@ -80,7 +85,7 @@ def write_new_with(path: Path, fill: Callable[[BinaryIO], object]) -> bool:
             was written.
     """
     with _create_folder_and_translate_errors(path):
-        return create_private_with(path, fill)
+        return create_private_file_unless_same(path, fill)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.base.audio_video import ClipMeasurements, Frame, FrameSelection, KeyFrame
+from entrenous.base.audio_video import ClipMeasurements, Frame, FrameKeypoints, FrameSelection
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message, SentClip
@@ -43,7 +43,7 @@ class ClipCandidate:
 
     message: Message
     clip: SentClip
-    keys: tuple[KeyFrame, ...]
+    keys: tuple[FrameKeypoints, ...]
     thumbs: Grey
     thumb_times: NDArray[np.float64]
     camera: CameraMotion
@@ -76,7 +76,7 @@ class Anchor:
 
     candidate: ClipCandidate
     probe: int
-    key: KeyFrame
+    key: FrameKeypoints
     homography: Homography
     agreeing: int
 
@@ -149,7 +149,7 @@ def find_anchors(
 
 
 def _match_probe_with_key_frame(
-    candidate: ClipCandidate, key: KeyFrame, sent: Features, view: tuple[int, Features]
+    candidate: ClipCandidate, key: FrameKeypoints, sent: Features, view: tuple[int, Features]
 ) -> Anchor | None:
     number, features_seen = view
     at_sent, at_found = match_features(features_seen, sent)
@@ -177,7 +177,7 @@ def _luma_features(luma: Grey) -> Features:
     )
 
 
-def _stored_features(key: KeyFrame) -> Features:
+def _stored_features(key: FrameKeypoints) -> Features:
     points = np.frombuffer(key.points, np.float32).reshape(-1, 2).astype(np.float64)
     descriptors = np.frombuffer(key.descriptors, np.uint8).reshape(-1, 128).astype(np.float32)
     norms = np.maximum(np.linalg.norm(descriptors, axis=1, keepdims=True), 1e-6)

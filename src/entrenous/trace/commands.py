@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from entrenous.base.copies import Proofs
+from entrenous.base.copies import MessageProofs
 from entrenous.base.errors import EntrenousError, note_error_file_index
 from entrenous.base.identifiers import MessageName
 from entrenous.base.language import translatable, translated
@@ -271,7 +271,9 @@ def write_explanation(
     if wanted.disclosed:
         keys, of = signing_account(device), traced.trace.message
         proofs = (
-            Proofs() if of is None else receipt_proofs(device.ledger.message_named(of).id, device)
+            MessageProofs()
+            if of is None
+            else receipt_proofs(device.ledger.message_named(of).id, device)
         )
         disclose = import_module("entrenous.trace.report.disclose").write_disclosure
         blind, name_of = wanted.blind, current_name_lookup(device)

@@ -91,7 +91,7 @@ class OriginalsCache:
 
         A picture that exceeds the limit alone is not kept.
         """
-        while sum(one.picture.pixels for one in self._cache.values()) > _CACHED_PX_MAX:
+        while sum(one.picture.pixel_count for one in self._cache.values()) > _CACHED_PX_MAX:
             del self._cache[next(iter(self._cache))]
 
 

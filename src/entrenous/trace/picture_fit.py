@@ -55,7 +55,7 @@ def _jpeg_evidence(
     found: Picture, registration: Registration, prepared: PreparedPicture
 ) -> PartialEvidence | None:
     """Return the evidence in the leak's JPEG coefficients; None if they would add nothing."""
-    table = luma_quantisation_table_for(found.encoding.tables, found.pixels, prepared.layout)
+    table = luma_quantisation_table_for(found.encoding.tables, found.pixel_count, prepared.layout)
     if table is None:
         return None
     at_work = _registration_at_working_size(registration, prepared.layout)

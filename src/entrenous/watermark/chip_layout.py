@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from entrenous.base.limits import MARK_SIDE_PX_MIN
+from entrenous.base.limits import MARKED_PICTURE_SIDE_PX_MIN
 from entrenous.base.picture import TooSmallToMark
 
 # for a larger picture, the mark is made at this size and then enlarged
@@ -62,10 +62,12 @@ def lay_out_chips(width_px: int, height_px: int) -> ChipLayout:
     """Lay out the bands of a picture.
 
     Raises:
-        TooSmallToMark: the shorter side is below ``MARK_SIDE_PX_MIN``.
+        TooSmallToMark: the shorter side is below ``MARKED_PICTURE_SIDE_PX_MIN``.
     """
-    if min(width_px, height_px) < MARK_SIDE_PX_MIN:
-        raise TooSmallToMark(width_px=width_px, height_px=height_px, limit_px=MARK_SIDE_PX_MIN)
+    if min(width_px, height_px) < MARKED_PICTURE_SIDE_PX_MIN:
+        raise TooSmallToMark(
+            width_px=width_px, height_px=height_px, limit_px=MARKED_PICTURE_SIDE_PX_MIN
+        )
     pixels = _working_size((height_px, width_px))
     finest = min(CELLS_PER_SIDE_MAX, max(pixels) // CELL_PX_MIN)
     cells = _scale_shape(pixels, finest / max(pixels))

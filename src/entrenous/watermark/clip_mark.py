@@ -83,7 +83,7 @@ def lay_out_clip(width_px: int, height_px: int) -> ClipLayout:
     """Lay out the marks of a clip.
 
     Raises:
-        TooSmallToMark: the shorter side is below ``MARK_SIDE_PX_MIN``.
+        TooSmallToMark: the shorter side is below ``MARKED_PICTURE_SIDE_PX_MIN``.
     """
     factor = min(1.0, WORKING_SIDE_PX_MAX / max(width_px, height_px))
     plan = lay_out_chips(round(width_px * factor), round(height_px * factor))

@@ -166,7 +166,7 @@ def prepare_picture(pixels_rgb: Pixels) -> PreparedPicture:
         pixels_rgb: (H, W, 3) uint8, which is neither copied nor changed.
 
     Raises:
-        TooSmallToMark: the shorter side is below ``MARK_SIDE_PX_MIN``.
+        TooSmallToMark: the shorter side is below ``MARKED_PICTURE_SIDE_PX_MIN``.
     """
     height_px, width_px = pixels_rgb.shape[:2]
     plan = lay_out_chips(width_px, height_px)

@@ -9,26 +9,26 @@ from typing import Any, Final
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId, PersonId
 from entrenous.base.identity import (
     BadKeyBundle,
-    Batch,
     BatchPosition,
-    Certificate,
+    BatchRoot,
+    DeviceCertificate,
     DeviceList,
+    DeviceListStatement,
     KeyBundle,
     ListedDevice,
-    ListStatement,
     MasterPublicKeys,
     ProtocolRange,
     RevocationReason,
     RevokedDevice,
     SignedBatch,
-    SignedCertificate,
+    SignedDeviceCertificate,
 )
 from entrenous.base.limits import (
     BATCH_SIZE_MAX,
     DEVICES_MAX,
-    KEY_BUNDLE_LIST_BYTES_MAX,
+    KEY_BUNDLE_LISTS_BYTES_MAX,
     KEY_BUNDLE_LISTS_MAX,
-    PLAIN_CARD_BYTES_MAX,
+    PLAIN_KEY_BUNDLE_BYTES_MAX,
     REVOKED_DEVICES_MAX,
 )
 from entrenous.wire.cbor import (
@@ -54,7 +54,7 @@ _CERTIFICATE_BYTES_MAX: Final = 512  # certificates of the current version have 
 _ENFORCED_LIMITS_MAX: Final = 16
 
 
-def write_certificate(certificate: Certificate) -> bytes:
+def write_certificate(certificate: DeviceCertificate) -> bytes:
     """Return the bytes that a master key signs for a device.
 
     Raises:
@@ -75,7 +75,7 @@ def write_certificate(certificate: Certificate) -> bytes:
     )
 
 
-def read_certificate(untrusted: bytes) -> Certificate:
+def read_certificate(untrusted: bytes) -> DeviceCertificate:
     """Parse a device certificate, without verifying it.
 
     Raises:
@@ -84,7 +84,7 @@ def read_certificate(untrusted: bytes) -> Certificate:
     with bad_cbor_as(BadKeyBundle):
         fields = as_map(decode(untrusted), 8)
         as_uint(fields[1], _KEY_BUNDLE_VERSION, _KEY_BUNDLE_VERSION)
-        return Certificate(
+        return DeviceCertificate(
             person=PersonId(as_bytes(fields[2], 32)),
             device=DeviceId(as_bytes(fields[3], ID_BYTES)),
             ed25519=as_bytes(fields[4], 32),
@@ -95,16 +95,16 @@ def read_certificate(untrusted: bytes) -> Certificate:
         )
 
 
-def certificate_fields(signed: SignedCertificate) -> list[object]:
+def certificate_fields(signed: SignedDeviceCertificate) -> list[object]:
     """Return a signed certificate as CBOR fields, for a key bundle or a letter."""
     return [signed.statement, *split_signature(signed.signature)]
 
 
-def as_signed_certificate(entry: Any) -> SignedCertificate:
+def as_signed_certificate(entry: Any) -> SignedDeviceCertificate:
     """Parse a signed certificate in a key bundle or a letter, without verifying it."""
     untrusted_certificate, ed25519, mldsa65 = as_list(entry, 3, 3)
     statement = as_bytes_up_to(untrusted_certificate, _CERTIFICATE_BYTES_MAX)
-    return SignedCertificate(
+    return SignedDeviceCertificate(
         read_certificate(statement), statement, joined_signature(ed25519, mldsa65)
     )
 
@@ -152,7 +152,7 @@ def write_device_list(devices: DeviceList) -> bytes:
     )
 
 
-def read_device_list(untrusted: bytes) -> ListStatement:
+def read_device_list(untrusted: bytes) -> DeviceListStatement:
     """Parse a device list, without verifying it.
 
     Raises:
@@ -173,7 +173,7 @@ def read_device_list(untrusted: bytes) -> ListStatement:
             relay_url=as_url(fields[10]),
         )
         _check_device_list(said)
-        return ListStatement(said, untrusted)
+        return DeviceListStatement(said, untrusted)
 
 
 def _check_device_list(device_list: DeviceList) -> None:
@@ -247,7 +247,7 @@ def read_key_bundle(untrusted: bytes) -> KeyBundle:
             one person, or its certificates do not match the devices of the newest list.
     """
     with bad_cbor_as(BadKeyBundle):
-        if len(untrusted) > PLAIN_CARD_BYTES_MAX:
+        if len(untrusted) > PLAIN_KEY_BUNDLE_BYTES_MAX:
             raise BadCbor
         fields = as_map(decode(untrusted), 7)
         as_uint(fields[1], _KEY_BUNDLE_VERSION, _KEY_BUNDLE_VERSION)
@@ -263,23 +263,25 @@ def read_key_bundle(untrusted: bytes) -> KeyBundle:
         return card
 
 
-def newest_lists_that_fit(lists: tuple[ListStatement, ...]) -> tuple[ListStatement, ...]:
+def newest_lists_that_fit(
+    lists: tuple[DeviceListStatement, ...],
+) -> tuple[DeviceListStatement, ...]:
     """Return as many of these lists as fit into a key bundle: the newest ones."""
-    kept, size = list[ListStatement](), 0
+    kept, size = list[DeviceListStatement](), 0
     for one in reversed(lists[-KEY_BUNDLE_LISTS_MAX:]):
         size += len(one.statement)
-        if size > KEY_BUNDLE_LIST_BYTES_MAX:
+        if size > KEY_BUNDLE_LISTS_BYTES_MAX:
             break
         kept.append(one)
     return tuple(reversed(kept))
 
 
-def _parse_device_lists(value: Any) -> tuple[ListStatement, ...]:
+def _parse_device_lists(value: Any) -> tuple[DeviceListStatement, ...]:
     statements = [
-        as_bytes_up_to(one, KEY_BUNDLE_LIST_BYTES_MAX)
+        as_bytes_up_to(one, KEY_BUNDLE_LISTS_BYTES_MAX)
         for one in as_list(value, 1, KEY_BUNDLE_LISTS_MAX)
     ]
-    if sum(map(len, statements)) > KEY_BUNDLE_LIST_BYTES_MAX:
+    if sum(map(len, statements)) > KEY_BUNDLE_LISTS_BYTES_MAX:
         raise BadCbor
     lists = tuple(map(read_device_list, statements))
     for one, after in pairwise(lists):
@@ -293,7 +295,7 @@ _PATH_HASHES_MAX: Final = (BATCH_SIZE_MAX - 1).bit_length()
 _MLDSA65_KEY_BYTES: Final = 1952
 
 
-def write_batch(batch: Batch) -> bytes:
+def write_batch(batch: BatchRoot) -> bytes:
     """Return the statement about a batch that a device signs.
 
     Raises:
@@ -344,9 +346,9 @@ def as_position(index: object, path: object) -> BatchPosition:
     return BatchPosition(as_uint(as_bytes(index, 1)[0], BATCH_SIZE_MAX - 1), hashes)
 
 
-def _read_batch(encoded: bytes) -> Batch:
+def _read_batch(encoded: bytes) -> BatchRoot:
     device, mailbox, size, root = as_list(decode(encoded), 4, 4)
-    return Batch(
+    return BatchRoot(
         device=DeviceId(as_bytes(device, ID_BYTES)),
         mailbox=parse_optional(mailbox, _parse_mailbox_id),
         size=as_uint(size, BATCH_SIZE_MAX, 1),

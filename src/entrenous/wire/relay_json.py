@@ -12,17 +12,17 @@ import msgspec
 from entrenous.base.errors import NotUnderstood
 from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, MailboxId
 from entrenous.base.limits import (
-    LOCK_BYTES,
     ONE_TIME_KEYS_MAX,
     OPENING_ATTEMPT_BYTES,
     SHARE_BYTES,
     TOKEN_BATCH_MAX,
+    TOKEN_HASH_BYTES,
     UNANSWERED_UNLOCKS_MAX,
     UNLOCK_NUMBER_BYTES,
     UNLOCK_TRIES_MAX,
     VAULT_GENERATION_MAX,
 )
-from entrenous.base.program import UNKNOWN_VERSION, Program
+from entrenous.base.program import UNKNOWN_VERSION, ProgramVersion
 from entrenous.base.secret import Secret
 from entrenous.wire.encodings import (
     JsonCount,
@@ -56,7 +56,7 @@ from entrenous.wire.relay_nouns import (
 )
 
 STATUS_SCHEMA: Final = "entrenous/relay-status/1"
-_UNKNOWN_PROGRAM: Final = Program()
+_UNKNOWN_PROGRAM: Final = ProgramVersion()
 _TokenHashes = Annotated[list[str], msgspec.Meta(max_length=TOKEN_BATCH_MAX)]
 
 
@@ -120,8 +120,10 @@ def read_mailbox_locks(untrusted_body: bytes) -> tuple[bytes, bytes | None]:
     The second hash is None if the mailbox has no close token.
     """
     read = from_json(_MailboxLocksJson, untrusted_body)
-    close_lock = None if read.close_lock is None else from_base64url(read.close_lock, LOCK_BYTES)
-    return from_base64url(read.owner_lock, LOCK_BYTES), close_lock
+    close_lock = (
+        None if read.close_lock is None else from_base64url(read.close_lock, TOKEN_HASH_BYTES)
+    )
+    return from_base64url(read.owner_lock, TOKEN_HASH_BYTES), close_lock
 
 
 def write_prekeys(prekeys: Prekeys) -> bytes:
@@ -178,7 +180,8 @@ def write_token_batch(batch: TokenBatch) -> bytes:
 def read_token_batch(untrusted_body: bytes) -> TokenBatch:
     read = from_json(_TokenBatchJson, untrusted_body)
     add, drop = (
-        tuple(from_base64url(lock, LOCK_BYTES) for lock in locks) for locks in (read.add, read.drop)
+        tuple(from_base64url(lock, TOKEN_HASH_BYTES) for lock in locks)
+        for locks in (read.add, read.drop)
     )
     return construct(TokenBatch, add, drop, from_seconds(read.expires_at))
 
@@ -205,7 +208,9 @@ def read_status(untrusted_body: bytes) -> tuple[ProtocolVersions, datetime | Non
 
 
 def write_status(
-    protocol: ProtocolVersions, restored_at: datetime | None, program: Program = _UNKNOWN_PROGRAM
+    protocol: ProtocolVersions,
+    restored_at: datetime | None,
+    program: ProgramVersion = _UNKNOWN_PROGRAM,
 ) -> bytes:
     """Encode a relay's protocol versions, its last restore, and its program.
 
@@ -276,7 +281,7 @@ def read_envelope(untrusted_body: bytes, envelope: EnvelopeId, mailbox: MailboxI
         Envelope,
         *(envelope, mailbox, from_base64url(read.sealed), from_seconds(read.expires_at)),
         *(
-            from_base64url(read.withdraw_lock, LOCK_BYTES),
+            from_base64url(read.withdraw_lock, TOKEN_HASH_BYTES),
             None if read.share is None else _parse_share_deposit(read.share),
         ),
         tuple(BlobId(from_base64url(blob, ID_BYTES)) for blob in read.blobs),
@@ -345,7 +350,7 @@ def _parse_share_deposit(read: _ShareDepositJson) -> ShareDeposit:
     value = Secret(from_base64url(read.value, SHARE_BYTES))
     group = None if read.group is None else from_base64url(read.group, ID_BYTES)
     return construct(
-        ShareDeposit, value, from_base64url(read.open_lock, LOCK_BYTES), read.opens, group
+        ShareDeposit, value, from_base64url(read.open_lock, TOKEN_HASH_BYTES), read.opens, group
     )
 
 
@@ -402,7 +407,9 @@ def write_unlock_lock(lock: bytes) -> bytes:
 
 
 def read_unlock_lock(untrusted_body: bytes) -> bytes:
-    return from_base64url(from_json(_UnlockTokenHashJson, untrusted_body).unlock_lock, LOCK_BYTES)
+    return from_base64url(
+        from_json(_UnlockTokenHashJson, untrusted_body).unlock_lock, TOKEN_HASH_BYTES
+    )
 
 
 def write_close_lock(lock: bytes) -> bytes:
@@ -410,7 +417,9 @@ def write_close_lock(lock: bytes) -> bytes:
 
 
 def read_close_lock(untrusted_body: bytes) -> bytes:
-    return from_base64url(from_json(_CloseTokenHashJson, untrusted_body).close_lock, LOCK_BYTES)
+    return from_base64url(
+        from_json(_CloseTokenHashJson, untrusted_body).close_lock, TOKEN_HASH_BYTES
+    )
 
 
 def write_blinded_element(blinded: bytes) -> bytes:

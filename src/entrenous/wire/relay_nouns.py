@@ -13,10 +13,10 @@ from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, M
 from entrenous.base.language import translatable
 from entrenous.base.limits import (
     BLOBS_PER_ENVELOPE_MAX,
-    LOCK_BYTES,
     OPENINGS_PER_SHARE_MAX,
     SHARE_BYTES,
     TOKEN_BATCH_MAX,
+    TOKEN_HASH_BYTES,
     UNANSWERED_UNLOCKS_MAX,
     UNLOCK_NUMBER_BYTES,
     UNLOCK_TOKENS_KEPT,
@@ -138,7 +138,7 @@ class ShareDeposit:
 
     def __post_init__(self) -> None:
         _check_sizes(
-            value=(len(self.value), SHARE_BYTES), open_lock=(len(self.open_lock), LOCK_BYTES)
+            value=(len(self.value), SHARE_BYTES), open_lock=(len(self.open_lock), TOKEN_HASH_BYTES)
         )
         if self.group is not None:
             _check_sizes(group=(len(self.group), ID_BYTES))
@@ -164,7 +164,7 @@ class Envelope:
 
     def __post_init__(self) -> None:
         _check_sizes(id=(len(self.id), ID_BYTES), mailbox=(len(self.mailbox), ID_BYTES))
-        _check_sizes(withdraw_lock=(len(self.withdraw_lock), LOCK_BYTES))
+        _check_sizes(withdraw_lock=(len(self.withdraw_lock), TOKEN_HASH_BYTES))
         _require_aware_time(self.expires_at)
         if not self.sealed or len(set(self.blobs)) != len(self.blobs):
             raise ValueError("an envelope holds sealed bytes and names each blob once")
@@ -199,8 +199,10 @@ class BlobDeposit:
 
     def __post_init__(self) -> None:
         _check_sizes(id=(len(self.id), ID_BYTES), mailbox=(len(self.mailbox), ID_BYTES))
-        _check_sizes(fetch_lock=(len(self.fetch_lock), LOCK_BYTES), sha256=(len(self.sha256), 32))
-        _check_sizes(withdraw_lock=(len(self.withdraw_lock), LOCK_BYTES))
+        _check_sizes(
+            fetch_lock=(len(self.fetch_lock), TOKEN_HASH_BYTES), sha256=(len(self.sha256), 32)
+        )
+        _check_sizes(withdraw_lock=(len(self.withdraw_lock), TOKEN_HASH_BYTES))
         _require_aware_time(self.expires_at)
         if self.size < 1:
             raise ValueError("a blob has at least one byte")
@@ -252,7 +254,7 @@ class SendToken:
     expires_at: datetime | None
 
     def __post_init__(self) -> None:
-        _check_sizes(lock=(len(self.lock), LOCK_BYTES))
+        _check_sizes(lock=(len(self.lock), TOKEN_HASH_BYTES))
         if self.uses is not None and self.uses < 1:
             raise ValueError("a token admits at least one envelope")
         if self.expires_at is not None:
@@ -274,7 +276,7 @@ class TokenBatch:
     def __post_init__(self) -> None:
         for locks in (self.add, self.drop):
             _check_sizes(
-                **{f"lock {place}": (len(one), LOCK_BYTES) for place, one in enumerate(locks)}
+                **{f"lock {place}": (len(one), TOKEN_HASH_BYTES) for place, one in enumerate(locks)}
             )
             if len(locks) > TOKEN_BATCH_MAX or len(set(locks)) != len(locks):
                 raise ValueError(f"a batch names {TOKEN_BATCH_MAX} locks at most, each once")

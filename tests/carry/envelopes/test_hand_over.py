@@ -2,11 +2,15 @@
 
 import pytest
 
-from entrenous.base.limits import ENVELOPES_PER_PAGE_MAX, PAGE_FULL_BYTES, SEALED_BYTES_MAX
+from entrenous.base.limits import (
+    ENVELOPE_PAGE_FULL_BYTES,
+    ENVELOPES_PER_PAGE_MAX,
+    SEALED_LETTER_BYTES_MAX,
+)
 from entrenous.carry.accept import accept, list_waiting_envelopes
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
-from entrenous.carry.send_tokens import register_token
+from entrenous.carry.send_tokens import register_send_token
 from entrenous.crypto.hashing import token_hash
 from tests.carry.relays import Post, new_relay, run
 
@@ -27,7 +31,7 @@ def relay_with(post: Post, *sizes: int) -> Relay:
     """Return a relay with waiting letters of these sizes."""
     relay = new_relay()
     run(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    run(register_token(post.mailbox, post.owner, post.granted(), relay))
+    run(register_send_token(post.mailbox, post.owner, post.granted(), relay))
     for size in sizes:
         post.sealed = bytes(size)
         run(accept(post.letter(), post.token, relay))
@@ -37,10 +41,13 @@ def relay_with(post: Post, *sizes: int) -> Relay:
 @pytest.mark.parametrize(
     ("sizes", "expected"),
     [
-        ([SEALED_BYTES_MAX] * 9, [[1, 2, 3, 4], [5, 6, 7, 8], [9]]),
-        ([1, SEALED_BYTES_MAX, SEALED_BYTES_MAX, SEALED_BYTES_MAX, 2, 3], [[1, 2, 3, 4, 5, 6]]),
-        ([SEALED_BYTES_MAX // 2] * 7, [[1, 2, 3, 4, 5, 6, 7]]),
-        ([PAGE_FULL_BYTES // 4] * 5, [[1, 2, 3, 4], [5]]),
+        ([SEALED_LETTER_BYTES_MAX] * 9, [[1, 2, 3, 4], [5, 6, 7, 8], [9]]),
+        (
+            [1, SEALED_LETTER_BYTES_MAX, SEALED_LETTER_BYTES_MAX, SEALED_LETTER_BYTES_MAX, 2, 3],
+            [[1, 2, 3, 4, 5, 6]],
+        ),
+        ([SEALED_LETTER_BYTES_MAX // 2] * 7, [[1, 2, 3, 4, 5, 6, 7]]),
+        ([ENVELOPE_PAGE_FULL_BYTES // 4] * 5, [[1, 2, 3, 4], [5]]),
     ],
     ids=["largest", "mixed", "seven", "exactly full"],
 )

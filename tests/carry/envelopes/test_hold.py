@@ -22,12 +22,12 @@ from entrenous.base.errors import (
     WrongToken,
 )
 from entrenous.carry.accept import accept
-from entrenous.carry.blob_upload import count_uploaded_bytes, find_blob, upload_blob
-from entrenous.carry.mailbox import close_mailbox, create_mailbox
+from entrenous.carry.blob_upload import find_blob, find_upload_progress, upload_blob
+from entrenous.carry.mailbox import create_mailbox, delete_mailbox_with_contents
 from entrenous.carry.relay import Relay, RowStore
 from entrenous.carry.relay_rows import OrphanBlob, StoredBlob, StoredUpload
 from entrenous.carry.relay_settings import RelayLimits
-from entrenous.carry.send_tokens import register_token
+from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.crypto.hashing import token_hash
 from tests.carry.minute import expire
@@ -71,7 +71,7 @@ def relay() -> Relay:
 
 async def ready(relay: Relay, post: Post) -> None:
     await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-    await register_token(post.mailbox, post.owner, post.granted(), relay)
+    await register_send_token(post.mailbox, post.owner, post.granted(), relay)
 
 
 async def read(relay: Relay, post: Post) -> bytes:
@@ -119,14 +119,14 @@ def test_interrupted_upload_can_be_resumed(relay: Relay) -> None:
         await ready(relay, post)
         with pytest.raises(ConnectionError):
             await upload_blob(post.deposit(), post.token, breaks(), relay)
-        assert await count_uploaded_bytes(post.blob_id, post.withdraw, relay) == (1000, 5000)
+        assert await find_upload_progress(post.blob_id, post.withdraw, relay) == (1000, 5000)
         with pytest.raises(WrongToken):
-            await count_uploaded_bytes(post.blob_id, post.token, relay)
+            await find_upload_progress(post.blob_id, post.token, relay)
         with pytest.raises(WrongOffset):
             await upload_blob(post.deposit(), post.token, stream(post.blob[1001:]), relay, 1001)
         rest = stream(post.blob[1000:])
         assert await upload_blob(post.deposit(), post.token, rest, relay, 1000)
-        assert await count_uploaded_bytes(post.blob_id, post.withdraw, relay) == (5000, 5000)
+        assert await find_upload_progress(post.blob_id, post.withdraw, relay) == (5000, 5000)
         assert await read(relay, post) == post.blob
         assert await read(relay, post) == post.blob
 
@@ -164,7 +164,7 @@ def test_resumed_bytes_with_a_wrong_hash_end_the_upload(relay: Relay) -> None:
         with pytest.raises(DamagedBlob):
             await upload_blob(post.deposit(), post.token, stream(bytes(4000)), relay, 1000)
         with pytest.raises(NoSuchBlob):
-            await count_uploaded_bytes(post.blob_id, post.withdraw, relay)
+            await find_upload_progress(post.blob_id, post.withdraw, relay)
 
     asyncio.run(story())
     assert (rows(relay, StoredBlob), rows(relay, OrphanBlob), rows(relay, StoredUpload)) == (
@@ -193,7 +193,7 @@ def test_upload_cannot_be_resumed_after_a_day() -> None:
     clock.wind(hours=24)
     run(expire(relay))
     with pytest.raises(NoSuchBlob):
-        run(count_uploaded_bytes(post.blob_id, post.withdraw, relay))
+        run(find_upload_progress(post.blob_id, post.withdraw, relay))
     with pytest.raises(WrongOffset):
         run(upload_blob(post.deposit(), post.token, stream(post.blob[9:]), relay, 9))
     assert run(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
@@ -214,7 +214,7 @@ def test_upload_interrupted_anywhere_arrives_unchanged(
         rest = broken(post.blob[start : max(start, stop)])
         with pytest.raises(ConnectionError):
             at_once(upload_blob(post.deposit(), post.token, rest, relay, start))
-        came, _ = at_once(count_uploaded_bytes(post.blob_id, post.withdraw, relay))
+        came, _ = at_once(find_upload_progress(post.blob_id, post.withdraw, relay))
         assert came >= start
     assert at_once(upload_blob(post.deposit(), post.token, stream(post.blob[came:]), relay, came))
     assert at_once(read(relay, post)) == post.blob
@@ -257,8 +257,8 @@ class LikeABucket(FileBlobs):
         try:
             await super().store(name, *what)
         except BaseException:
-            if not self._part(name).exists():
-                self._part(name).write_bytes(b"the rest")
+            if not self._partial_path(name).exists():
+                self._partial_path(name).write_bytes(b"the rest")
             raise
 
 
@@ -271,7 +271,7 @@ def test_upload_to_a_deleted_mailbox_leaves_no_bytes(
 
     async def deleted() -> AsyncIterator[bytes]:
         yield post.blob[:1000]
-        await close_mailbox(post.mailbox, post.owner, relay)
+        await delete_mailbox_with_contents(post.mailbox, post.owner, relay)
         yield post.blob[1000:2000]
         raise why
 
@@ -292,7 +292,7 @@ def test_unwanted_upload_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     async def deleted() -> AsyncIterator[bytes]:
         for start in range(0, 5000, 1000):
             if start == 1000:
-                await close_mailbox(post.mailbox, post.owner, relay)
+                await delete_mailbox_with_contents(post.mailbox, post.owner, relay)
             given.append(start)
             yield post.blob[start : start + 1000]
 
@@ -332,7 +332,7 @@ def test_slow_unwanted_upload_ends_within_a_minute() -> None:
     async def deleted() -> AsyncIterator[bytes]:
         for start in range(0, 5000, 10):
             if start == 1000:
-                await close_mailbox(post.mailbox, post.owner, relay)
+                await delete_mailbox_with_contents(post.mailbox, post.owner, relay)
             given.append(start)
             clock.wind(seconds=9)
             yield post.blob[start : start + 10]

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.serving.tls import Certificate
+from entrenous.serving.tls import TlsCertificate
 from tests.carry.relays import memory_relay, served
 from tests.ready import begun
 from tests.serving.certificates import certificate
@@ -107,7 +107,7 @@ def test_strangers_leave_no_line_in_the_log(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sealed", [False, True], ids=["plain", "tls"])
 def test_a_head_without_end_is_refused(tmp_path: Path, *, sealed: bool) -> None:
     pair = certificate(tmp_path) if sealed else None
-    shown = Certificate(pair.cert, pair.key) if pair else None
+    shown = TlsCertificate(pair.cert, pair.key) if pair else None
     with served(relay_app(memory_relay()), shown) as url:
         assert_refuses_endless_heads(url, pair)
         with connected(url, pair) as device:

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 
 from entrenous.base.errors import WrongToken
 from entrenous.base.identifiers import MailboxId
-from entrenous.base.program import this_program
+from entrenous.base.program import this_program_version
 from entrenous.carry.expire import expire_due
 from entrenous.carry.http.metrics import RelayMetrics, metrics_app
 from entrenous.carry.http.relay_app import relay_app
@@ -61,7 +61,7 @@ def scraped(app: Starlette) -> str:
 
 @pytest.mark.usefixtures("post")
 def test_metrics_count_answers_and_stored_rows(relay: Relay, meters: RelayMetrics) -> None:
-    told, ours = scraped(metrics_app(meters, relay)), this_program()
+    told, ours = scraped(metrics_app(meters, relay)), this_program_version()
     for line in (
         'entrenous_answers_total{event="put_blob",status="201"} 1.0',
         'entrenous_answers_total{event="get_blob",status="401"} 1.0',
@@ -99,11 +99,11 @@ def test_nothing_in_them_is_of_one_person(relay: Relay, meters: RelayMetrics, po
 @pytest.mark.usefixtures("post")
 def test_stored_rows_are_counted_once_a_minute(relay: Relay, meters: RelayMetrics) -> None:
     async def twice() -> tuple[bytes, bytes]:
-        first = await meters.text(relay)
+        first = await meters.prometheus_text(relay)
         courier = memory_courier({URL: relay_app(relay)})
         other = Post()
         courier.create_mailbox(URL, MailboxId(b"N" * 16), other.owner)
-        return first, await meters.text(relay)
+        return first, await meters.prometheus_text(relay)
 
     first, second = asyncio.run(twice())
     assert b"entrenous_mailboxes 1.0" in first

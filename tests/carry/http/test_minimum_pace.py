@@ -12,8 +12,8 @@ from starlette.requests import ClientDisconnect
 from entrenous.base.identifiers import BlobId
 from entrenous.base.limits import TRANSFER_BYTES_MIN_PER_INTERVAL, TRANSFER_INTERVAL_S
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.carry.http.routes import require_minimum_pace
-from entrenous.carry.store.s3_blobs import OWNER_UPLOADS_MAX, S3Blobs
+from entrenous.carry.http.routes import yield_while_fast_enough
+from entrenous.carry.store.s3_blobs import UPLOADS_PER_OWNER_MAX, S3Blobs
 from tests.carry.http.test_relay_app import URL
 from tests.carry.http.test_resumed_uploads import address, said
 from tests.carry.relays import CountingDice, Post, memory_relay
@@ -29,7 +29,7 @@ async def passed(sizes: Sequence[int], each_s: float, stored_s: float) -> int:
             clock[0] += each_s
             yield bytes(size)
 
-    async for chunk in require_minimum_pace(pieces(), lambda: clock[0]):
+    async for chunk in yield_while_fast_enough(pieces(), lambda: clock[0]):
         clock[0] += stored_s
         came += len(chunk)
     return came
@@ -56,7 +56,7 @@ def test_early_bytes_are_no_credit_for_a_later_pause(monkeypatch: pytest.MonkeyP
             yield b"x"
 
     async def story() -> None:
-        async for _ in require_minimum_pace(pieces()):
+        async for _ in yield_while_fast_enough(pieces()):
             pass
 
     with pytest.raises(ClientDisconnect):
@@ -87,13 +87,13 @@ def test_stalled_uploads_free_their_bucket_slots() -> None:
             return (await web.put(address(post), content=content, headers=length)).status_code
 
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as web:
-            some = [asyncio.create_task(put(theirs, slow())) for _ in range(OWNER_UPLOADS_MAX)]
+            some = [asyncio.create_task(put(theirs, slow())) for _ in range(UPLOADS_PER_OWNER_MAX)]
             for _ in some:
                 await begun.acquire()
             assert await put(theirs, theirs.blob) == 429
             assert await put(hers, hers.blob) == 201
             go_on.set()
-            assert await asyncio.gather(*some) == [201] * OWNER_UPLOADS_MAX
+            assert await asyncio.gather(*some) == [201] * UPLOADS_PER_OWNER_MAX
             assert await put(theirs, theirs.blob) == 201
 
     asyncio.run(story())

@@ -6,7 +6,7 @@ import httpx
 import msgspec
 import pytest
 
-from entrenous.base.program import this_program
+from entrenous.base.program import this_program_version
 from entrenous.carry.expire import expire_due
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
@@ -255,8 +255,8 @@ def test_status_names_the_supported_protocols(web: httpx.Client) -> None:
         "schema": "entrenous/relay-status/1",
         "protocol": {"floor": 2, "newest": 2},
         "restored_at": None,
-        "version": this_program().version,
-        "commit": this_program().commit,
+        "version": this_program_version().version,
+        "commit": this_program_version().commit,
     }
 
 

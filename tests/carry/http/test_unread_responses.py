@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from entrenous.base.limits import SEALED_BYTES_MAX
+from entrenous.base.limits import SEALED_LETTER_BYTES_MAX
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.serving.connection_limits import LimitedProtocol
-from entrenous.serving.tls import Certificate
+from entrenous.serving.tls import TlsCertificate
 from entrenous.wire.encodings import to_base64url
 from tests.carry.relays import NOON, Post, memory_relay, served
 from tests.ready import begun
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.real
 
 def post_with(letters: int, courier: HttpCourier, url: str, until: datetime) -> Post:
     """Fill a mailbox with that many of the largest letters."""
-    post = Post(until=until, sealed=secrets.token_bytes(SEALED_BYTES_MAX))
+    post = Post(until=until, sealed=secrets.token_bytes(SEALED_LETTER_BYTES_MAX))
     courier.create_mailbox(url, post.mailbox, post.owner)
     courier.register_token(url, post.mailbox, post.owner, post.granted())
     for _ in range(letters):
@@ -79,7 +79,7 @@ def test_when_too_much_waits_some_are_let_go_and_devices_are_answered(
     ended, end = list[LimitedProtocol](), LimitedProtocol.abort
     monkeypatch.setattr(LimitedProtocol, "abort", lambda one: (ended.append(one), end(one)))
     pair = certificate(tmp_path) if sealed else None
-    shown = Certificate(pair.cert, pair.key) if pair else None
+    shown = TlsCertificate(pair.cert, pair.key) if pair else None
     with (
         served(relay_app(memory_relay()), shown, send_buffer=65536) as url,
         ExitStack() as strangers,

@@ -16,8 +16,8 @@ from entrenous.carry.accept import accept, acknowledge
 from entrenous.carry.blob_upload import find_blob, upload_blob
 from entrenous.carry.device_lock import create_lock
 from entrenous.carry.mailbox import (
-    close_mailbox,
     create_mailbox,
+    delete_mailbox_with_contents,
     find_key_bundle,
     replace_key_bundle,
     replace_prekeys,
@@ -33,7 +33,7 @@ from entrenous.carry.relay_rows import (
     StoredUpload,
 )
 from entrenous.carry.release import finish_attempt, release_key_share
-from entrenous.carry.send_tokens import add_and_drop_tokens, register_token
+from entrenous.carry.send_tokens import add_and_drop_send_tokens, register_send_token
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, TokenBatch
@@ -53,7 +53,7 @@ CLOSE, UNLOCK = Secret(b"c" * 32), Secret(b"u" * 32)
 async def arrive(relay: Relay, post: Post) -> None:
     """Post one copy to a mailbox that has everything a mailbox can have."""
     await create_mailbox(post.mailbox, token_hash(post.owner), relay, token_hash(CLOSE))
-    await register_token(post.mailbox, post.owner, post.granted(), relay)
+    await register_send_token(post.mailbox, post.owner, post.granted(), relay)
     await create_lock(post.mailbox, post.owner, token_hash(UNLOCK), relay)
     await replace_key_bundle(post.mailbox, post.owner, b"a card", relay)
     await replace_prekeys(
@@ -84,7 +84,7 @@ def test_every_envelope_ends_and_its_sender_is_told(relay: Relay, before: str) -
         at_once(release_key_share(post.id, post.open, attempt, relay))
     if before == "opened":
         at_once(finish_attempt(post.id, post.open, attempt, relay))
-    at_once(close_mailbox(post.mailbox, CLOSE, relay))
+    at_once(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
     status = at_once(envelope_status(post.id, post.withdraw, relay))
     assert status.state is EnvelopeState.REVOKED
     assert status.opened == ("opened" in before)
@@ -100,7 +100,7 @@ def test_every_envelope_ends_and_its_sender_is_told(relay: Relay, before: str) -
 def test_closed_mailbox_leaves_only_its_name_and_tombstones(relay: Relay) -> None:
     post = Post()
     at_once(arrive(relay, post))
-    at_once(close_mailbox(post.mailbox, post.owner, relay))
+    at_once(delete_mailbox_with_contents(post.mailbox, post.owner, relay))
     assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox, StoredEnvelope) == 2
     with pytest.raises(NoSuchMailbox):
         at_once(find_key_bundle(post.mailbox, post.token, relay))
@@ -134,7 +134,7 @@ def crowded(post: Post) -> tuple[InParts, Relay]:
     at_once(arrive(relay, post))
     locks = tuple(number.to_bytes(32, "big") for number in range(1000))
     batch = TokenBatch(locks, (), NOON + timedelta(days=1))
-    at_once(add_and_drop_tokens(post.mailbox, post.owner, batch, relay))
+    at_once(add_and_drop_send_tokens(post.mailbox, post.owner, batch, relay))
     mail.sizes.clear()
     return mail, relay
 
@@ -142,7 +142,7 @@ def crowded(post: Post) -> tuple[InParts, Relay]:
 def test_large_mailbox_is_deleted_in_batches() -> None:
     post = Post()
     mail, relay = crowded(post)
-    at_once(close_mailbox(post.mailbox, post.owner, relay))
+    at_once(delete_mailbox_with_contents(post.mailbox, post.owner, relay))
     assert max(mail.sizes) == 500
     assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox, StoredEnvelope) == 2
 
@@ -154,7 +154,7 @@ def test_what_a_crash_left_of_it_is_nobodys_and_goes_with_the_next_sweep(parts: 
     mail, relay = crowded(post)
     mail.breaks = parts
     with pytest.raises(DiskFailed):
-        at_once(close_mailbox(post.mailbox, CLOSE, relay))
+        at_once(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
     mail.breaks = 10**9
     assert count(relay, StoredMailbox, StoredLock) == 0
     with pytest.raises(NoSuchMailbox):
@@ -174,9 +174,9 @@ def test_closing_a_mailbox_can_be_repeated() -> None:
     mail, relay = crowded(post)
     mail.breaks = 1
     with pytest.raises(DiskFailed):
-        at_once(close_mailbox(post.mailbox, CLOSE, relay))
+        at_once(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
     mail.breaks = 10**9
-    at_once(close_mailbox(post.mailbox, CLOSE, relay))
+    at_once(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
     assert count(relay, *OF_PEOPLE) == 2
 
 
@@ -186,8 +186,8 @@ def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
     at_once(arrive(relay, mine))
     at_once(arrive(relay, others))
     before = count(relay, *OF_PEOPLE)
-    at_once(close_mailbox(mine.mailbox, CLOSE, relay))
-    at_once(close_mailbox(mine.mailbox, CLOSE, relay))
+    at_once(delete_mailbox_with_contents(mine.mailbox, CLOSE, relay))
+    at_once(delete_mailbox_with_contents(mine.mailbox, CLOSE, relay))
     assert (
         at_once(release_key_share(others.id, others.open, others.attempt(), relay)) == others.share
     )
@@ -202,12 +202,12 @@ def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
 
     async def cut_short() -> AsyncIterator[bytes]:
         yield post.blob[:1000]
-        await close_mailbox(post.mailbox, CLOSE, relay)
+        await delete_mailbox_with_contents(post.mailbox, CLOSE, relay)
         yield post.blob[1000:]
 
     async def story() -> None:
         await create_mailbox(post.mailbox, token_hash(post.owner), relay, token_hash(CLOSE))
-        await register_token(post.mailbox, post.owner, post.granted(), relay)
+        await register_send_token(post.mailbox, post.owner, post.granted(), relay)
         await upload_blob(post.deposit(), post.token, cut_short(), relay)
 
     with pytest.raises(NoSuchBlob):
@@ -222,7 +222,7 @@ def test_closing_a_mailbox_deletes_incomplete_blobs(relay: Relay) -> None:
     until = NOON + timedelta(hours=1)
     upload = StoredUpload(BlobId(b"B" * 16), "name", post.mailbox, 9, b"", b"", b"", until)
     at_once(relay.mail.transact(lambda tx: tx.put(upload)))
-    at_once(close_mailbox(post.mailbox, post.owner, relay))
+    at_once(delete_mailbox_with_contents(post.mailbox, post.owner, relay))
     assert count(relay, StoredUpload, OrphanBlob) == 0
 
 
@@ -231,10 +231,10 @@ def test_closing_a_mailbox_deletes_blobs_that_no_letter_came_for(relay: Relay) -
 
     async def story() -> None:
         await create_mailbox(post.mailbox, token_hash(post.owner), relay, token_hash(CLOSE))
-        await register_token(post.mailbox, post.owner, post.granted(), relay)
+        await register_send_token(post.mailbox, post.owner, post.granted(), relay)
         await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
         assert (count(relay, StoredBlob), blobs_in(relay)) == (1, 1)
-        await close_mailbox(post.mailbox, CLOSE, relay)
+        await delete_mailbox_with_contents(post.mailbox, CLOSE, relay)
 
     at_once(story())
     assert (count(relay, StoredBlob), blobs_in(relay)) == (0, 0)
@@ -250,6 +250,6 @@ def test_the_key_is_not_on_the_medium_any_more(tmp_path: Path) -> None:
         assert held is not None
         planted = [*parts_of(post), held.key.reveal(), b"a card", token_hash(UNLOCK)]
         assert found_in(tmp_path, planted) == len(planted)
-        asyncio.run(close_mailbox(post.mailbox, CLOSE, relay))
+        asyncio.run(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
         asyncio.run(expire(relay))
         assert found_in(tmp_path, planted) == 0

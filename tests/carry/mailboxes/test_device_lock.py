@@ -19,15 +19,19 @@ from entrenous.carry.device_lock import (
     LOCK_TRANSITIONS,
     LockEvent,
     LockState,
-    allow_more_tries,
+    count_try_and_evaluate,
     create_lock,
-    evaluate_blinded,
     lock_state,
     next_lock_state,
-    record_vault_unlock,
+    record_unlock_and_restore_tries,
     replace_unlock_token_hash,
+    restore_all_tries,
 )
-from entrenous.carry.mailbox import close_mailbox, create_mailbox, set_close_lock
+from entrenous.carry.mailbox import (
+    create_mailbox,
+    delete_mailbox_with_contents,
+    replace_close_token_hash,
+)
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import StoredLock
 from entrenous.crypto.hashing import token_hash
@@ -77,13 +81,15 @@ def relay() -> Relay:
 
 
 def ask(relay: Relay, number: int) -> Evaluation:
-    return at_once(evaluate_blinded(BOX, UNLOCK, QUESTIONS[number], relay))
+    return at_once(count_try_and_evaluate(BOX, UNLOCK, QUESTIONS[number], relay))
 
 
 def test_answers_to_one_passphrase_unblind_to_one_value(relay: Relay) -> None:
     untold = Secret(b"a passphrase, stretched")
     blinds = [scalar_from_random(number.to_bytes(64, "big")) for number in (1, 2)]
-    answers = [at_once(evaluate_blinded(BOX, UNLOCK, blind(untold, one), relay)) for one in blinds]
+    answers = [
+        at_once(count_try_and_evaluate(BOX, UNLOCK, blind(untold, one), relay)) for one in blinds
+    ]
     values = [finalize(untold, *pair) for pair in zip(blinds, (a.evaluated for a in answers))]  # noqa: B905
     assert values[0] == values[1]
     assert [one.tries for one in answers] == [9, 8]
@@ -108,27 +114,27 @@ def test_repeated_unlock_request_is_not_counted_again(relay: Relay) -> None:
 
 def test_invalid_unlock_request_is_not_counted(relay: Relay) -> None:
     with pytest.raises(NotAPoint):
-        at_once(evaluate_blinded(BOX, UNLOCK, bytes(32), relay))
+        at_once(count_try_and_evaluate(BOX, UNLOCK, bytes(32), relay))
     assert ask(relay, 0).tries == 9
 
 
 def test_nobody_does_what_is_another_ones(relay: Relay) -> None:
     for wrong in (OWNER, CLOSE, OTHER):
         with pytest.raises(WrongToken):
-            at_once(evaluate_blinded(BOX, wrong, QUESTIONS[0], relay))
+            at_once(count_try_and_evaluate(BOX, wrong, QUESTIONS[0], relay))
     for wrong in (UNLOCK, OTHER):
         with pytest.raises(WrongToken):
-            at_once(record_vault_unlock(BOX, wrong, opened(1, 1), relay))
+            at_once(record_unlock_and_restore_tries(BOX, wrong, opened(1, 1), relay))
         with pytest.raises(WrongToken):
-            at_once(allow_more_tries(BOX, wrong, relay))
+            at_once(restore_all_tries(BOX, wrong, relay))
         with pytest.raises(WrongToken):
-            at_once(close_mailbox(BOX, wrong, relay))
+            at_once(delete_mailbox_with_contents(BOX, wrong, relay))
         with pytest.raises(WrongToken):
-            at_once(set_close_lock(BOX, wrong, token_hash(OTHER), relay))
+            at_once(replace_close_token_hash(BOX, wrong, token_hash(OTHER), relay))
     with pytest.raises(WrongToken):
-        at_once(record_vault_unlock(BOX, CLOSE, opened(1, 1), relay))
+        at_once(record_unlock_and_restore_tries(BOX, CLOSE, opened(1, 1), relay))
     with pytest.raises(WrongToken):
-        at_once(set_close_lock(BOX, CLOSE, token_hash(OTHER), relay))
+        at_once(replace_close_token_hash(BOX, CLOSE, token_hash(OTHER), relay))
     assert ask(relay, 0).tries == 9
 
 
@@ -144,22 +150,24 @@ def test_two_locks_have_different_keys(relay: Relay) -> None:
     other = MailboxId(DICE.token(16))
     at_once(create_mailbox(other, token_hash(OWNER), relay))
     with pytest.raises(NoSuchMailbox):
-        at_once(evaluate_blinded(other, UNLOCK, QUESTIONS[0], relay))
+        at_once(count_try_and_evaluate(other, UNLOCK, QUESTIONS[0], relay))
     assert at_once(create_lock(other, OWNER, token_hash(UNLOCK), relay)) is True
-    told = at_once(evaluate_blinded(other, UNLOCK, QUESTIONS[0], relay))
+    told = at_once(count_try_and_evaluate(other, UNLOCK, QUESTIONS[0], relay))
     assert told.evaluated != ask(relay, 0).evaluated
 
 
 def test_opening_restores_tries_and_requires_a_later_generation(relay: Relay) -> None:
     ask(relay, 0)
     for taken in (opened(5, 1), opened(5, 1), opened(5, 2, 1), opened(5, 3, 1, 2)):
-        at_once(record_vault_unlock(BOX, OWNER, taken, relay))  # the answer before was lost
+        at_once(
+            record_unlock_and_restore_tries(BOX, OWNER, taken, relay)
+        )  # the answer before was lost
     assert ask(relay, 1).tries == 9
     for refused in (opened(5, 4), opened(5, 2, 1), opened(4, 3), opened(4, 5, 3), opened(1, 6)):
         with pytest.raises(RolledBack):
-            at_once(record_vault_unlock(BOX, OWNER, refused, relay))
+            at_once(record_unlock_and_restore_tries(BOX, OWNER, refused, relay))
     assert ask(relay, 2).tries == 9  # who was refused had opened the vault all the same
-    at_once(record_vault_unlock(BOX, OWNER, opened(6, 4), relay))
+    at_once(record_unlock_and_restore_tries(BOX, OWNER, opened(6, 4), relay))
 
 
 @pytest.mark.threat("stolen-device")
@@ -172,10 +180,10 @@ def test_after_another_passphrase_another_token_asks_and_all_else_stays(relay: R
         at_once(replace_unlock_token_hash(BOX, OWNER, token_hash(OTHER), relay))
     with pytest.raises(WrongToken):
         ask(relay, 0)
-    again = at_once(evaluate_blinded(BOX, OTHER, QUESTIONS[0], relay))
+    again = at_once(count_try_and_evaluate(BOX, OTHER, QUESTIONS[0], relay))
     assert again == told  # the same key, and a question that was counted
-    assert at_once(evaluate_blinded(BOX, OTHER, QUESTIONS[1], relay)).tries == 8
-    at_once(close_mailbox(BOX, CLOSE, relay))
+    assert at_once(count_try_and_evaluate(BOX, OTHER, QUESTIONS[1], relay)).tries == 8
+    at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
     with pytest.raises(NoLock):
         at_once(replace_unlock_token_hash(BOX, OWNER, token_hash(UNLOCK), relay))
 
@@ -193,11 +201,11 @@ def test_only_what_was_deleted_is_said_to_be(relay: Relay) -> None:
     other = MailboxId(DICE.token(16))
     for box, said in ((other, NoSuchMailbox), (BOX, NoLock)):
         if box == BOX:
-            at_once(close_mailbox(BOX, CLOSE, relay))
+            at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
         for asked in (
-            evaluate_blinded(box, UNLOCK, QUESTIONS[0], relay),
-            record_vault_unlock(box, OWNER, opened(1, 1), relay),
-            allow_more_tries(box, CLOSE, relay),
+            count_try_and_evaluate(box, UNLOCK, QUESTIONS[0], relay),
+            record_unlock_and_restore_tries(box, OWNER, opened(1, 1), relay),
+            restore_all_tries(box, CLOSE, relay),
             replace_unlock_token_hash(box, OWNER, token_hash(UNLOCK), relay),
         ):
             with pytest.raises(said):
@@ -207,20 +215,20 @@ def test_only_what_was_deleted_is_said_to_be(relay: Relay) -> None:
 def test_close_token_restores_tries(relay: Relay) -> None:
     for number in range(10):
         ask(relay, number)
-    at_once(allow_more_tries(BOX, CLOSE, relay))
+    at_once(restore_all_tries(BOX, CLOSE, relay))
     assert ask(relay, 10).tries == 9
 
 
 def test_replaced_close_token_is_no_longer_valid(relay: Relay) -> None:
-    at_once(set_close_lock(BOX, OWNER, token_hash(OTHER), relay))
+    at_once(replace_close_token_hash(BOX, OWNER, token_hash(OTHER), relay))
     with pytest.raises(WrongToken):
-        at_once(close_mailbox(BOX, CLOSE, relay))
-    at_once(close_mailbox(BOX, OTHER, relay))
+        at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
+    at_once(delete_mailbox_with_contents(BOX, OTHER, relay))
 
 
 def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> None:
-    at_once(close_mailbox(BOX, CLOSE, relay))
-    at_once(close_mailbox(BOX, CLOSE, relay))
+    at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
+    at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
     with pytest.raises(NoLock):
         ask(relay, 0)
     with pytest.raises(IdInUse):
@@ -228,7 +236,7 @@ def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> No
     with pytest.raises(NoSuchMailbox):
         at_once(create_lock(BOX, OWNER, token_hash(UNLOCK), relay))
     with pytest.raises(NoLock):
-        at_once(record_vault_unlock(BOX, OWNER, opened(9, 1), relay))
+        at_once(record_unlock_and_restore_tries(BOX, OWNER, opened(9, 1), relay))
 
 
 @pytest.mark.threat("stolen-device")
@@ -236,7 +244,7 @@ def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> No
 def test_of_fifty_that_race_ten_are_answered(tmp_path: Path) -> None:
     async def race(relay: Relay) -> list[object]:
         await settle(relay)
-        asked = (evaluate_blinded(BOX, UNLOCK, one, relay) for one in QUESTIONS[:50])
+        asked = (count_try_and_evaluate(BOX, UNLOCK, one, relay) for one in QUESTIONS[:50])
         return list(await asyncio.gather(*asked, return_exceptions=True))
 
     with disk_relay(tmp_path, WoundClock()) as relay:
@@ -273,11 +281,11 @@ class Tries(RuleBasedStateMachine):
         repeat = asked == self.last
         if self.shut or (self.left == 0 and not repeat):
             with pytest.raises(NoLock if self.shut else Locked):
-                self.run(evaluate_blinded(BOX, self.token, asked, self.relay))
+                self.run(count_try_and_evaluate(BOX, self.token, asked, self.relay))
             return
         self.left -= not repeat
         self.last = asked
-        told = self.run(evaluate_blinded(BOX, self.token, asked, self.relay))
+        told = self.run(count_try_and_evaluate(BOX, self.token, asked, self.relay))
         assert isinstance(told, Evaluation)
         assert told.tries == self.left
 
@@ -286,24 +294,28 @@ class Tries(RuleBasedStateMachine):
         told = max(1, self.generation + by)
         if self.shut:
             with pytest.raises(NoLock):
-                self.run(record_vault_unlock(BOX, OWNER, opened(told, number), self.relay))
+                self.run(
+                    record_unlock_and_restore_tries(BOX, OWNER, opened(told, number), self.relay)
+                )
             return
         self.left = 10
         if told > self.generation:
             self.generation = told
-            self.run(record_vault_unlock(BOX, OWNER, opened(told, 100 + told), self.relay))
+            self.run(
+                record_unlock_and_restore_tries(BOX, OWNER, opened(told, 100 + told), self.relay)
+            )
             return
         with pytest.raises(RolledBack):
-            self.run(record_vault_unlock(BOX, OWNER, opened(told, number), self.relay))
+            self.run(record_unlock_and_restore_tries(BOX, OWNER, opened(told, number), self.relay))
 
     @rule()
     def reset(self) -> None:
         if self.shut:
             with pytest.raises(NoLock):
-                self.run(allow_more_tries(BOX, CLOSE, self.relay))
+                self.run(restore_all_tries(BOX, CLOSE, self.relay))
             return
         self.left = 10
-        self.run(allow_more_tries(BOX, CLOSE, self.relay))
+        self.run(restore_all_tries(BOX, CLOSE, self.relay))
 
     @rule()
     def renew(self) -> None:
@@ -315,7 +327,7 @@ class Tries(RuleBasedStateMachine):
     def close(self, sure: int) -> None:
         if sure == 0:
             self.shut = True
-            self.run(close_mailbox(BOX, CLOSE, self.relay))
+            self.run(delete_mailbox_with_contents(BOX, CLOSE, self.relay))
 
     @invariant()
     def the_row_says_the_same(self) -> None:

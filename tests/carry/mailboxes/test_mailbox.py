@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from entrenous.base.errors import IdInUse, NoSuchMailbox
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
-from entrenous.carry.mailbox import close_mailbox, create_mailbox
+from entrenous.carry.mailbox import create_mailbox, delete_mailbox_with_contents
 from entrenous.carry.relay_rows import StoredMailbox, StoredShare
 from entrenous.carry.release import release_key_share
 from entrenous.crypto.hashing import token_hash
@@ -30,7 +30,7 @@ def test_reserved_mailbox_id_cannot_be_created() -> None:
     with pytest.raises(IdInUse):
         run(create_mailbox(NOBODY, token_hash(stranger), relay))
     with pytest.raises(NoSuchMailbox):
-        run(close_mailbox(NOBODY, stranger, relay))
+        run(delete_mailbox_with_contents(NOBODY, stranger, relay))
     assert count(relay, StoredMailbox) == 1
     assert run(release_key_share(post.id, post.open, post.attempt(), relay)) == post.share
 

@@ -16,7 +16,7 @@ from entrenous.carry.mailbox import create_mailbox, replace_prekeys
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import StoredUpload
 from entrenous.carry.release import finish_attempt, release_key_share
-from entrenous.carry.send_tokens import register_token, withdraw_token
+from entrenous.carry.send_tokens import drop_send_token, register_send_token
 from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, Prekeys, SendToken, ShareDeposit
@@ -44,7 +44,7 @@ def relay(clock: WoundClock) -> Relay:
 def post(relay: Relay) -> Post:
     post = Post()
     run(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    run(register_token(post.mailbox, post.owner, post.granted(), relay))
+    run(register_send_token(post.mailbox, post.owner, post.granted(), relay))
     return post
 
 
@@ -62,7 +62,7 @@ def bring(relay: Relay, post: Post, deposit: BlobDeposit) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("UNREFERENCED_BYTES_MAX", 10_000), ("UNREFERENCED_BLOBS_MAX", 2)]
+    ("name", "value"), [("UNREFERENCED_BLOB_BYTES_MAX", 10_000), ("UNREFERENCED_BLOBS_MAX", 2)]
 )
 def test_loose_blobs_count_against_a_mailboxs_limit(
     relay: Relay, post: Post, limit: Limit, name: str, value: int
@@ -81,11 +81,11 @@ def test_loose_blobs_count_against_a_mailboxs_limit(
 def test_full_mailbox_blocks_no_other_and_loose_blobs_expire_in_a_day(
     relay: Relay, clock: WoundClock, post: Post, limit: Limit
 ) -> None:
-    limit("UNREFERENCED_BYTES_MAX", 5000)
+    limit("UNREFERENCED_BLOB_BYTES_MAX", 5000)
     bring(relay, post, post.deposit())
     ben = Post(dice=post.dice)
     run(create_mailbox(ben.mailbox, token_hash(ben.owner), relay))
-    run(register_token(ben.mailbox, ben.owner, ben.granted(), relay))
+    run(register_send_token(ben.mailbox, ben.owner, ben.granted(), relay))
     assert bring(relay, ben, ben.deposit())
     clock.wind(days=1)
     run(expire(relay))
@@ -96,7 +96,7 @@ def test_what_is_on_its_way_counts_and_gives_its_room_back(
     relay: Relay, post: Post, limit: Limit
 ) -> None:
     """Many uploads that begin and never end must not pass where one could not."""
-    limit("UNREFERENCED_BYTES_MAX", 9999)
+    limit("UNREFERENCED_BLOB_BYTES_MAX", 9999)
 
     async def meanwhile() -> AsyncIterator[bytes]:
         yield post.blob[:1]
@@ -178,7 +178,7 @@ def test_shares_beyond_a_groups_limit_are_refused(relay: Relay, post: Post, limi
 
 def test_refused_letter_spends_no_token(relay: Relay, post: Post, limit: Limit) -> None:
     limit("LETTERS_WAITING_MAX", 0)
-    run(register_token(post.mailbox, post.owner, post.granted(uses=1), relay))
+    run(register_send_token(post.mailbox, post.owner, post.granted(uses=1), relay))
     letter = post.letter()
     with pytest.raises(MailboxFull):
         run(accept(letter, post.token, relay))
@@ -189,12 +189,12 @@ def test_refused_letter_spends_no_token(relay: Relay, post: Post, limit: Limit) 
 def test_tokens_beyond_the_limit_are_refused(relay: Relay, post: Post, limit: Limit) -> None:
     limit("TOKENS_PER_MAILBOX_MAX", 2)
     second, third = (SendToken(post.dice.token(32), None, None) for _ in range(2))
-    assert run(register_token(post.mailbox, post.owner, second, relay))
+    assert run(register_send_token(post.mailbox, post.owner, second, relay))
     with pytest.raises(TooManyRegistered, match=r"entrenous\s+person\s+forget"):
-        run(register_token(post.mailbox, post.owner, third, relay))
-    assert not run(register_token(post.mailbox, post.owner, second, relay))
-    run(withdraw_token(post.mailbox, post.owner, second.lock, relay))
-    assert run(register_token(post.mailbox, post.owner, third, relay))
+        run(register_send_token(post.mailbox, post.owner, third, relay))
+    assert not run(register_send_token(post.mailbox, post.owner, second, relay))
+    run(drop_send_token(post.mailbox, post.owner, second.lock, relay))
+    assert run(register_send_token(post.mailbox, post.owner, third, relay))
 
 
 def test_devices_beyond_the_prekey_limit_are_refused(
@@ -213,7 +213,7 @@ def test_limits_match_the_specification() -> None:
     section = RELAY_MD.read_text().partition("\n## 9.")[2].partition("\n## ")[0]
     found = {int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", section)}
     counts = (limits.LETTERS_WAITING_MAX, limits.UNREFERENCED_BLOBS_MAX, limits.MAILBOX_BLOBS_MAX)
-    sizes = (limits.UNREFERENCED_BYTES_MAX // 2**30, limits.MAILBOX_BYTES_MAX // 2**30)
+    sizes = (limits.UNREFERENCED_BLOB_BYTES_MAX // 2**30, limits.MAILBOX_BYTES_MAX // 2**30)
     shares = (limits.SHARES_PER_MAILBOX_MAX, limits.SHARES_PER_GROUP_MAX)
     assert {
         *counts,

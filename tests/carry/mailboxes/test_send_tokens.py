@@ -7,7 +7,7 @@ import pytest
 from entrenous.base.errors import Expired, TooMany, TooManyRegistered, WrongToken
 from entrenous.base.identifiers import DeviceId
 from entrenous.base.limits import (
-    SINGLE_USE_TOKEN_CLAIMS_PER_HOUR,
+    SINGLE_USE_TOKEN_CLAIMS_PER_HOUR_MAX,
     TOKEN_BATCH_MAX,
     TOKENS_PER_MAILBOX_MAX,
 )
@@ -21,7 +21,7 @@ from entrenous.carry.mailbox import (
     replace_prekeys,
 )
 from entrenous.carry.relay import Relay
-from entrenous.carry.send_tokens import add_and_drop_tokens, register_token
+from entrenous.carry.send_tokens import add_and_drop_send_tokens, register_send_token
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import Prekeys, TokenBatch
 from tests.carry.relays import NOON, Post, WoundClock, new_relay, run
@@ -63,7 +63,9 @@ async def made(post: Post, relay: Relay) -> None:
 
 
 def told(post: Post, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ...] = ()) -> int:
-    return run(add_and_drop_tokens(post.mailbox, post.owner, TokenBatch(add, drop, UNTIL), relay))
+    return run(
+        add_and_drop_send_tokens(post.mailbox, post.owner, TokenBatch(add, drop, UNTIL), relay)
+    )
 
 
 def works(post: Post, number: int, relay: Relay) -> bool:
@@ -95,10 +97,10 @@ def test_only_the_owner_adds_tokens_and_expired_ones_are_refused(
 ) -> None:
     batch = TokenBatch(locks(1), (), UNTIL)
     with pytest.raises(WrongToken):
-        run(add_and_drop_tokens(post.mailbox, post.token, batch, relay))
+        run(add_and_drop_send_tokens(post.mailbox, post.token, batch, relay))
     clock.wind(days=100)
     with pytest.raises(Expired):
-        run(add_and_drop_tokens(post.mailbox, post.owner, batch, relay))
+        run(add_and_drop_send_tokens(post.mailbox, post.owner, batch, relay))
     assert not works(post, 1, relay)
 
 
@@ -111,9 +113,9 @@ def test_batch_tokens_expire(post: Post, relay: Relay, clock: WoundClock) -> Non
 
 
 def test_envelopes_are_counted_only_for_a_limited_token(post: Post, relay: Relay) -> None:
-    run(register_token(post.mailbox, post.owner, post.granted(uses=None), relay))
+    run(register_send_token(post.mailbox, post.owner, post.granted(uses=None), relay))
     assert run(accept(post.letter(), post.token, relay))
-    run(register_token(post.mailbox, post.owner, post.granted(uses=1), relay))
+    run(register_send_token(post.mailbox, post.owner, post.granted(uses=1), relay))
     assert run(accept(post.letter(), post.token, relay))
     with pytest.raises(WrongToken):
         run(accept(post.letter(), post.token, relay))
@@ -147,7 +149,7 @@ def test_one_that_admits_one_envelope_claims_a_few_times_only(
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     run(replace_prekeys(post.mailbox, post.owner, device, keys, relay))
     told(post, relay, locks(1))
-    for _ in range(SINGLE_USE_TOKEN_CLAIMS_PER_HOUR):
+    for _ in range(SINGLE_USE_TOKEN_CLAIMS_PER_HOUR_MAX):
         run(claim_prekeys(post.mailbox, token(1), device, relay))
     with pytest.raises(TooMany):
         run(claim_prekeys(post.mailbox, token(1), device, relay))

@@ -10,25 +10,25 @@ from entrenous.carry.send_tokens import UploadsInProgress
 
 def test_upload_limit_applies_to_each_token_alone() -> None:
     coming = UploadsInProgress(100)
-    with coming.count_upload(b"a", 60):
-        with pytest.raises(TooMany) as told, coming.count_upload(b"a", 41):
+    with coming.admit_upload(b"a", 60):
+        with pytest.raises(TooMany) as told, coming.admit_upload(b"a", 41):
             pass
         assert told.value.facts == {"retry_after_s": 60}
-        with coming.count_upload(b"a", 40), coming.count_upload(b"b", 100):
+        with coming.admit_upload(b"a", 40), coming.admit_upload(b"b", 100):
             assert len(coming) == 2
-    with coming.count_upload(b"a", 100):
+    with coming.admit_upload(b"a", 100):
         pass
     assert len(coming) == 0
 
 
 def test_only_upload_of_a_token_is_admitted_whatever_its_size() -> None:
-    with UploadsInProgress(100).count_upload(b"a", 10_000):
+    with UploadsInProgress(100).admit_upload(b"a", 10_000):
         pass
 
 
 def test_failed_upload_frees_its_share_of_the_limit() -> None:
     coming = UploadsInProgress(100)
-    with pytest.raises(ConnectionError), coming.count_upload(b"a", 100):
+    with pytest.raises(ConnectionError), coming.admit_upload(b"a", 100):
         raise ConnectionError
     assert len(coming) == 0
 
@@ -37,7 +37,7 @@ def test_failed_upload_frees_its_share_of_the_limit() -> None:
 def test_concurrent_uploads_never_exceed_the_limit(sizes: list[int]) -> None:
     coming, taken, held = UploadsInProgress(100), 0, []
     for size in sizes:
-        one = coming.count_upload(b"a", size)
+        one = coming.admit_upload(b"a", size)
         try:
             one.__enter__()
         except TooMany:

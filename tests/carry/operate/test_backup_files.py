@@ -21,7 +21,7 @@ from entrenous.carry.blob_upload import upload_blob
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import StoredBlob, StoredEnvelope, StoredLetter
-from entrenous.carry.send_tokens import register_token
+from entrenous.carry.send_tokens import register_send_token
 from entrenous.crypto.hashing import sha256, token_hash
 from tests.carry.relays import NOON, Post, WoundClock, disk_relay, stream
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 async def fill(relay: Relay, post: Post) -> None:
     await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-    await register_token(post.mailbox, post.owner, post.granted(), relay)
+    await register_send_token(post.mailbox, post.owner, post.granted(), relay)
     await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
     await accept(post.envelope(1), post.token, relay)
 

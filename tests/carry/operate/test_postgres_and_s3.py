@@ -11,7 +11,7 @@ from entrenous.carry.blob_upload import find_blob, upload_blob
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.open_relay import open_relay
 from entrenous.carry.relay import Relay
-from entrenous.carry.send_tokens import register_token
+from entrenous.carry.send_tokens import register_send_token
 from entrenous.crypto.hashing import token_hash
 from tests.carry.relays import Post, stream
 from tests.postgres import Cluster
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 async def brought(relay: Relay, post: Post) -> None:
     await create_mailbox(post.mailbox, token_hash(post.owner), relay)
-    await register_token(post.mailbox, post.owner, post.granted(), relay)
+    await register_send_token(post.mailbox, post.owner, post.granted(), relay)
     await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
 
 

@@ -17,7 +17,7 @@ from obstore.store import MemoryStore
 from entrenous.base.errors import DamagedBlob, DiskFull, NoSuchBlob, TooMany
 from entrenous.carry.relay import BlobStore
 from entrenous.carry.store.file_blobs import FileBlobs, PartialBlob
-from entrenous.carry.store.s3_blobs import OWNER_UPLOADS_MAX, UPLOADS_MAX, S3Blobs
+from entrenous.carry.store.s3_blobs import UPLOADS_MAX, UPLOADS_PER_OWNER_MAX, S3Blobs
 from tests.carry.relays import CountingDice, stream
 from tests.in_memory.blobs import MemoryBlobs
 from tests.swift import Swift
@@ -49,7 +49,7 @@ class Bench:
             self.runner.run(self.store.store(name, broken(), b"", 0))
 
     def size(self, name: str) -> int:
-        return self.runner.run(self.store.size(name))
+        return self.runner.run(self.store.partial_size(name))
 
     def read(self, name: str, start: int, stop: int) -> bytes:
         async def whole() -> bytes:
@@ -193,7 +193,7 @@ def test_bucket_limits_concurrent_uploads_of_one_mailbox() -> None:
         go.set()
         await asyncio.wait(tasks)
         refused = [one for one in tasks if isinstance(one.exception(), TooMany)]
-        assert len(tasks) - len(refused) == OWNER_UPLOADS_MAX
+        assert len(tasks) - len(refused) == UPLOADS_PER_OWNER_MAX
         assert done <= set(refused)
         await store.store("n8", stream(b"data"), sha256, 0, b"her")
 
@@ -310,7 +310,7 @@ def test_a_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> Non
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            came = await store.size(f"name{waits}")
+            came = await store.partial_size(f"name{waits}")
             await store.store(f"name{waits}", stream(DATA[came:]), SHA, came)
             assert (tmp_path / f"name{waits}").read_bytes() == DATA
 

@@ -265,7 +265,7 @@ def test_large_database_is_rewritten_only_occasionally(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_DATABASE_BYTES_MAX", 0)
-    monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SCRUBS_PER_LARGE_REWRITE", 3)
+    monkeypatch.setattr("entrenous.carry.store.sqlite_rows._OVERWRITES_PER_LARGE_REWRITE", 3)
     store, asked = open_sqlite(tmp_path / "mail.db"), []
     submit_exclusive = store._writer.submit_exclusive
 
@@ -291,7 +291,7 @@ def test_failed_rewrite_is_retried_later(
 ) -> None:
     """A large rewrite blocks all writers, here in vain: not every minute."""
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_DATABASE_BYTES_MAX", small_bytes)
-    monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SCRUBS_PER_LARGE_REWRITE", 3)
+    monkeypatch.setattr("entrenous.carry.store.sqlite_rows._OVERWRITES_PER_LARGE_REWRITE", 3)
     store, asked = open_sqlite(tmp_path / "mail.db"), []
     submit_exclusive = store._writer.submit_exclusive
 

@@ -175,7 +175,7 @@ def test_a_ring_is_heard_in_another_process(postgres: Cluster, run: Run) -> None
             here.wake(HERE)
             return await both(one(20), other(0.2))
 
-    assert there.is_listening(20)
+    assert there.wait_until_listening(20)
     assert run(story()) == [True, False]
     here.close()
     there.close()
@@ -188,7 +188,7 @@ def test_wake_ups_survive_a_database_restart(run: Run) -> None:
         here, there = (
             PostgresWakeUps(partial(connect_postgres, own.url("ours"))) for _ in range(2)
         )
-        assert there.is_listening(20)
+        assert there.wait_until_listening(20)
         own.stop()
 
         async def story() -> bool:

@@ -31,7 +31,11 @@ from entrenous.base.errors import (
     WrongToken,
 )
 from entrenous.base.identifiers import BlobId, DeviceId, EnvelopeId, MailboxId
-from entrenous.base.limits import BLOB_BYTES_MAX, CARD_BYTES_MAX, SEALED_BYTES_MAX
+from entrenous.base.limits import (
+    BLOB_BYTES_MAX,
+    ENCRYPTED_KEY_BUNDLE_BYTES_MAX,
+    SEALED_LETTER_BYTES_MAX,
+)
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.crypto.hashing import sha256, token_hash
@@ -355,11 +359,15 @@ def test_a_blob_that_is_not_what_was_announced_is_not_stored(town: Town) -> None
 
 def test_what_is_too_large_or_too_late_is_refused(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.opened()
-    with pytest.raises(TooLarge, match=str(SEALED_BYTES_MAX)):
-        courier.post(url, post.token, replace(post.letter(), sealed=b"x" * (SEALED_BYTES_MAX + 1)))
-    courier.post(url, post.token, replace(post.letter(), sealed=b"x" * SEALED_BYTES_MAX))
-    with pytest.raises(TooLarge, match=str(CARD_BYTES_MAX)):
-        courier.publish_key_bundle(url, post.mailbox, post.owner, b"x" * (CARD_BYTES_MAX + 1))
+    with pytest.raises(TooLarge, match=str(SEALED_LETTER_BYTES_MAX)):
+        courier.post(
+            url, post.token, replace(post.letter(), sealed=b"x" * (SEALED_LETTER_BYTES_MAX + 1))
+        )
+    courier.post(url, post.token, replace(post.letter(), sealed=b"x" * SEALED_LETTER_BYTES_MAX))
+    with pytest.raises(TooLarge, match=str(ENCRYPTED_KEY_BUNDLE_BYTES_MAX)):
+        courier.publish_key_bundle(
+            url, post.mailbox, post.owner, b"x" * (ENCRYPTED_KEY_BUNDLE_BYTES_MAX + 1)
+        )
     with pytest.raises(Expired):
         courier.post(url, post.token, replace(post.letter(), expires_at=NOON))
     late = replace(post.letter(), expires_at=NOON + timedelta(days=31))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.copies import Copy
 from entrenous.base.identifiers import BlobId, MessageId, MessageName, RecipientId
-from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.base.secret import Secret
 from entrenous.device.device import Vault
 from entrenous.device.sent_messages import Message, SentClip, SentPicture, UnknownMessage
@@ -190,13 +190,13 @@ def test_names_alike_agrees_with_reading_all_messages(
 def photo_of(name: str) -> Picture:
     pixels = np.asarray(getattr(skimage.data, name)())[:300, :300]
     height, width, _ = pixels.shape
-    return Picture(width, height, pixels.tobytes(), Encoding(PictureFormat.PNG))
+    return Picture(width, height, pixels.tobytes(), PictureEncoding(PictureFormat.PNG))
 
 
 def piece_of(whole: Picture) -> Picture:
     """Less than half of it, flipped left to right."""
     pixels = np.ascontiguousarray(np.asarray(whole)[60:260, 80:290][:, ::-1])
-    return Picture(210, 200, pixels.tobytes(), Encoding(PictureFormat.PNG))
+    return Picture(210, 200, pixels.tobytes(), PictureEncoding(PictureFormat.PNG))
 
 
 NAMES = ("astronaut", "coffee", "cat")

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from entrenous.base.identifiers import MessageId
-from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.device.store.picture_search import PictureRecords
 from entrenous.fingerprint.picture_record import make_picture_record
 
@@ -24,7 +24,7 @@ def soft(seed: int) -> NDArray[np.uint8]:
 def picture(pixels: NDArray[np.uint8]) -> Picture:
     high, wide = pixels.shape[:2]
     held = np.ascontiguousarray(pixels).tobytes()
-    return Picture(wide, high, held, Encoding(PictureFormat.PNG))
+    return Picture(wide, high, held, PictureEncoding(PictureFormat.PNG))
 
 
 def message(number: int) -> MessageId:

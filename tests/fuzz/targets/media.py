@@ -25,7 +25,7 @@ from entrenous.base.audio_video import (
     SoundTiming,
 )
 from entrenous.base.errors import Malformed
-from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.media.completeness import clip_container_of as clip_container
 from entrenous.media.completeness import (
     complete_jpeg_outline_of,
@@ -175,14 +175,14 @@ def _clips() -> Iterable[bytes]:
 
 def _picture_answers() -> Iterable[bytes]:
     table = (tuple(range(1, 65)), (1,) * 64)
-    jpeg = Encoding(PictureFormat.JPEG, tables=dict(enumerate(table)), subsampling="4:2:0")
+    jpeg = PictureEncoding(PictureFormat.JPEG, tables=dict(enumerate(table)), subsampling="4:2:0")
     profile = write_profile(_numbers())
     png, jpg = PictureFormat.PNG, PictureFormat.JPEG
     for kind, alpha, icc in ((png, bytes(4), profile), (jpg, None, None)):
-        encoding = jpeg if kind is jpg else Encoding(kind)
+        encoding = jpeg if kind is jpg else PictureEncoding(kind)
         picture = Picture(2, 2, bytes(12), encoding, alpha, icc)
         yield bytes([_FORMATS.index(kind)]) + b"".join(write_picture_answer(picture))
-    luma = Picture(2, 2, bytes(4), Encoding(jpg, grey=True))
+    luma = Picture(2, 2, bytes(4), PictureEncoding(jpg, grey=True))
     yield bytes([_FORMATS.index(jpg)]) + b"".join(write_picture_answer(luma))
     yield from (b"\0N", b"\0M" + bytes(8), b"\0G")
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import httptools
 
-from entrenous.serving.buffered_requests import BufferedRequest, parse_buffered
+from entrenous.serving.buffered_requests import BufferedRequest, parse_buffered_request
 from tests.fuzz.target import Target, holds
 
 
@@ -37,7 +37,7 @@ class Parsed:
 
 def read_alike(untrusted: bytes) -> bool:
     """Whether what is taken past the parser is one request, as the parser reads it."""
-    whole = parse_buffered(untrusted)
+    whole = parse_buffered_request(untrusted)
     return whole is None or _is_said(whole, Parsed(untrusted))
 
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from entrenous.base.audio_video import (
     ClipFormat,
-    Colours,
+    ColourSpace,
     FramePrediction,
     Silence,
     Sound,
@@ -18,7 +18,7 @@ from entrenous.base.audio_video import (
     SoundFormat,
     SoundTiming,
 )
-from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.media.clip_writer import ClipSoundTrack, ClipWriter
 from entrenous.media.copies.copy_check import STRUCTURE_CHECKS, check_copy
 from entrenous.media.copies.cursor import NotACopy
@@ -81,14 +81,14 @@ def test_every_picture_of_ours_passes(saved: str) -> None:
                 picture = read_picture(file.getvalue())
                 for finer in (0, 5):
                     copy = write_picture(picture, finer=finer)
-                    if not passes(copy, picture.encoding.format.written.media_type):
+                    if not passes(copy, picture.encoding.format.copy_format.media_type):
                         failed.append((size, what, mode, finer))
     assert failed == []
 
 
 def test_a_picture_whose_tables_need_two_bytes_passes() -> None:
     table = (1,) * 63 + (1_700,)
-    encoding = Encoding(PictureFormat.JPEG, tables={0: table, 1: table}, subsampling="4:2:0")
+    encoding = PictureEncoding(PictureFormat.JPEG, tables={0: table, 1: table}, subsampling="4:2:0")
     noise = pixels(100, 75)["noise"]
     copy = write_picture(Picture(100, 75, noise.tobytes(), encoding))
     assert b"\xff\xc1" in copy[:400]
@@ -140,7 +140,7 @@ def test_every_clip_of_ours_passes(track: str) -> None:
         "whole": (FramePrediction.WHOLE,),
     }
     failed = list[object]()
-    for colours in (Colours(), Colours(1, 1, 1), Colours(9, 9, 16)):
+    for colours in (ColourSpace(), ColourSpace(1, 1, 1), ColourSpace(9, 9, 16)):
         for aspect in (Fraction(1), Fraction(4, 3)):
             for order, coded in orders.items():
                 shown = ClipFormat(64, 34, Fraction(30_000, 1001), 1.0, colours, aspect)

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from entrenous.base.errors import EntrenousError, Malformed
 from entrenous.base.picture import (
-    Encoding,
     IncompletePicture,
     NotAPicture,
     OriginalSize,
     Picture,
     PictureDecodingFailed,
+    PictureEncoding,
     PictureFormat,
     TooManyPixels,
 )
@@ -36,7 +36,7 @@ tables = st.binary(min_size=128, max_size=128).map(
     lambda noise: tuple(number or 1 for number in struct.unpack(">64H", noise))
 )
 encodings = st.builds(
-    Encoding,
+    PictureEncoding,
     st.sampled_from(PictureFormat),
     st.booleans(),
     st.none() | st.fixed_dictionaries({0: tables}) | st.fixed_dictionaries({0: tables, 1: tables}),
@@ -103,20 +103,20 @@ def test_noise_is_refused(noise: bytes) -> None:
 
 
 def test_luma_alone_arrives_where_it_was_enough_and_is_refused_elsewhere() -> None:
-    luma = Picture(2, 2, b"abcd", Encoding(PictureFormat.JPEG, grey=True))
+    luma = Picture(2, 2, b"abcd", PictureEncoding(PictureFormat.JPEG, grey=True))
     said = b"".join(write_picture_answer(luma))
     assert read_picture_answer(io.BytesIO(said).read, PictureFormat.JPEG, luma=True) == luma
     with pytest.raises(ValueError, match="a flag is neither 0 nor 1"):
         read_picture_answer(io.BytesIO(said).read, PictureFormat.JPEG)
     other = b"".join(
-        write_picture_answer(replace(luma, encoding=Encoding(PictureFormat.PNG, grey=True)))
+        write_picture_answer(replace(luma, encoding=PictureEncoding(PictureFormat.PNG, grey=True)))
     )
     with pytest.raises(ValueError, match="a flag is neither 0 nor 1"):
         read_picture_answer(io.BytesIO(other).read, PictureFormat.PNG, luma=True)
 
 
 def test_what_it_was_shrunk_from_arrives_and_has_to_be_possible() -> None:
-    encoding = Encoding(PictureFormat.JPEG)
+    encoding = PictureEncoding(PictureFormat.JPEG)
     shrunk = Picture(2, 1, b"abcdef", encoding, original_size=OriginalSize(7, 4, from_below=True))
     data = bytearray(b"".join(write_picture_answer(shrunk)))
     assert read_from(bytes(data), PictureFormat.JPEG) == shrunk
@@ -128,20 +128,20 @@ def test_what_it_was_shrunk_from_arrives_and_has_to_be_possible() -> None:
         with pytest.raises(ValueError, match=why):
             read_from(bytes(lied), PictureFormat.JPEG)
     png = replace(
-        Picture(1, 1, b"abc", Encoding(PictureFormat.PNG)), original_size=OriginalSize(2, 2)
+        Picture(1, 1, b"abc", PictureEncoding(PictureFormat.PNG)), original_size=OriginalSize(2, 2)
     )
     with pytest.raises(ValueError, match="only a JPEG"):
         read_from(b"".join(write_picture_answer(png)), PictureFormat.PNG)
 
 
 def test_a_picture_of_another_kind_is_refused() -> None:
-    picture = Picture(1, 1, b"abc", Encoding(PictureFormat.PNG))
+    picture = Picture(1, 1, b"abc", PictureEncoding(PictureFormat.PNG))
     with pytest.raises(ValueError, match="another format"):
         read_from(b"".join(write_picture_answer(picture)), PictureFormat.JPEG)
 
 
 def test_profile_with_text_is_refused() -> None:
-    encoding = Encoding(PictureFormat.PNG)
+    encoding = PictureEncoding(PictureFormat.PNG)
     for profile in (PROFILE + b"SPY!", PROFILE.replace(b"C\0C\x000", b"S\0P\0Y"), b"SPY"):
         picture = replace(Picture(1, 1, b"abc", encoding), profile=profile)
         with pytest.raises(ValueError, match="more than its colour numbers"):
@@ -150,7 +150,7 @@ def test_profile_with_text_is_refused() -> None:
 
 def test_a_picture_that_is_too_large_is_refused_before_it_is_read() -> None:
     data = bytearray(
-        b"".join(write_picture_answer(Picture(1, 1, b"abc", Encoding(PictureFormat.PNG))))
+        b"".join(write_picture_answer(Picture(1, 1, b"abc", PictureEncoding(PictureFormat.PNG))))
     )
     data[1:9] = b"\0\1\0\0\0\1\0\0"
     with pytest.raises(ValueError, match="impossible size"):

@@ -14,7 +14,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from entrenous.base.audio_video import ClipFormat, Colours, Sound, SoundEncoding, SoundFormat
+from entrenous.base.audio_video import ClipFormat, ColourSpace, Sound, SoundEncoding, SoundFormat
 from entrenous.media.clip_writer import ClipSoundTrack, ClipWriter
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.picture_writer import write_picture
@@ -78,7 +78,7 @@ def _saved(picture: Image.Image, kind: str) -> bytes:
 def _clip() -> bytes:
     rng = np.random.default_rng(3)
     wave = np.sin(np.arange(32_000) * 0.1)[:, None].astype(np.float32) * 0.3
-    shown = ClipFormat(64, 48, Fraction(25), 1.0, Colours(1, 1, 1), Fraction(1))
+    shown = ClipFormat(64, 48, Fraction(25), 1.0, ColourSpace(1, 1, 1), Fraction(1))
     writer = ClipWriter(shown, 19.0, ClipSoundTrack(wave, 16_000))
     grey = np.full(64 * 48 // 2, 128, np.uint8)
     for place in range(25):

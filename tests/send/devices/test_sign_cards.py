@@ -5,7 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.identifiers import MailboxId, PersonId
-from entrenous.base.limits import CARD_BYTES_MAX, PADDED_CARD_SIZES_BYTES, PLAIN_CARD_BYTES_MAX
+from entrenous.base.limits import (
+    ENCRYPTED_KEY_BUNDLE_BYTES_MAX,
+    PADDED_KEY_BUNDLE_SIZES_BYTES,
+    PLAIN_KEY_BUNDLE_BYTES_MAX,
+)
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, unseal_file
 from entrenous.device.identities import contacts, own_device
@@ -25,13 +29,13 @@ def inside(card: bytes) -> int:
     return len(unseal_file(KEY, seal_key_bundle(card, WHO, WHERE), WHERE))
 
 
-@given(st.integers(0, PLAIN_CARD_BYTES_MAX))
+@given(st.integers(0, PLAIN_KEY_BUNDLE_BYTES_MAX))
 def test_published_bundle_is_padded_and_read_back(size: int) -> None:
     card = b"\xa7" + bytes(size - 1) if size else b""
     shown = seal_key_bundle(card, WHO, WHERE)
     assert open_key_bundle(shown, WHO, WHERE) == card
-    assert inside(card) in PADDED_CARD_SIZES_BYTES
-    assert len(shown) <= CARD_BYTES_MAX
+    assert inside(card) in PADDED_KEY_BUNDLE_SIZES_BYTES
+    assert len(shown) <= ENCRYPTED_KEY_BUNDLE_BYTES_MAX
 
 
 @pytest.mark.threat("hostile-network")
@@ -42,7 +46,7 @@ def test_neither_a_name_nor_a_second_device_shows(room: Room) -> None:
     cards = [own_device(one.device).card for one in people]
     assert len({len(card) for card in cards}) == 3
     assert [len(read_key_bundle(card).certificates) for card in cards] == [1, 1, 2]
-    assert {inside(card) for card in cards} == {PADDED_CARD_SIZES_BYTES[0]}
+    assert {inside(card) for card in cards} == {PADDED_KEY_BUNDLE_SIZES_BYTES[0]}
 
 
 def test_unpadded_bundle_is_still_read(room: Room) -> None:
@@ -61,9 +65,11 @@ def test_unpadded_bundle_is_still_read(room: Room) -> None:
         b"",
         b"\0\0",
         (5).to_bytes(4, "big") + b"\xa7card",
-        ((5).to_bytes(4, "big") + b"\xa7card!").ljust(PADDED_CARD_SIZES_BYTES[0], b"\0"),
-        (PADDED_CARD_SIZES_BYTES[0]).to_bytes(4, "big").ljust(PADDED_CARD_SIZES_BYTES[0], b"\0"),
-        ((5).to_bytes(4, "big") + b"\xa7card").ljust(PADDED_CARD_SIZES_BYTES[0] + 1, b"\0"),
+        ((5).to_bytes(4, "big") + b"\xa7card!").ljust(PADDED_KEY_BUNDLE_SIZES_BYTES[0], b"\0"),
+        (PADDED_KEY_BUNDLE_SIZES_BYTES[0])
+        .to_bytes(4, "big")
+        .ljust(PADDED_KEY_BUNDLE_SIZES_BYTES[0], b"\0"),
+        ((5).to_bytes(4, "big") + b"\xa7card").ljust(PADDED_KEY_BUNDLE_SIZES_BYTES[0] + 1, b"\0"),
     ],
     ids=["nothing", "half a length", "no padding", "a word behind it", "too long", "another size"],
 )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from entrenous.base.errors import RelayUnreachable
-from entrenous.base.identity import Head, Trust
+from entrenous.base.identity import DeviceListHead, Trust
 from entrenous.device.identities import CONTACT_TABLE, contacts, own_device
 from entrenous.send.devices.device_lists import fork_error, freeze_contact
 from entrenous.send.devices.linked_devices import own_linked_devices
@@ -122,7 +122,7 @@ def test_frozen_contact_is_not_verified_by_another_device(
 ) -> None:
     """The other device does not know the second list, and changes something else about her."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
-    freeze_contact(fork_error(ben.id, Head(1, bytes(32))), ana.device)
+    freeze_contact(fork_error(ben.id, DeviceListHead(1, bytes(32))), ana.device)
     catch_up(ana)
     home.clock.wind(hours=1)
     rename_contact("ben", "Benjamin", phone.device)

@@ -7,10 +7,10 @@ import pytest
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.identity import (
     BadSignature,
+    DeviceListStatement,
     ForkedDeviceList,
     KeyBundle,
     ListedDevice,
-    ListStatement,
     ProtocolRange,
     Trust,
 )
@@ -47,7 +47,7 @@ def newest(household: Person) -> KeyBundle:
     return read_key_bundle(own_device(household.device).card)
 
 
-def signed(by: Person, said: ListStatement, card: KeyBundle) -> bytes:
+def signed(by: Person, said: DeviceListStatement, card: KeyBundle) -> bytes:
     """Return a key bundle with one list alone, signed with the master key."""
     master = identity_of(by).master
     assert master is not None

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from entrenous.base.errors import RelayUnreachable, WrongToken
-from entrenous.base.identity import Head
+from entrenous.base.identity import DeviceListHead
 from entrenous.base.limits import AWAITING_DEVICE_LIST_DAYS_MAX
 from entrenous.device.vault_tables import LETTER_AWAITING_DEVICE_LIST, OUTBOX, peer_key
 from entrenous.send.devices.ask_for_lists import fetch_named_lists, record_named_list
@@ -154,7 +154,7 @@ def test_unproven_device_list_claims_have_no_effect(town: Room) -> None:
     """A stranger, or the thief of a revoked device, claims to be a new device of Ben's."""
     ben, phone = town["ben"], town["phone"]
     known = contact_named("ben", phone.device).person
-    named = Head(known.epoch + 7, bytes(32))
+    named = DeviceListHead(known.epoch + 7, bytes(32))
     record_named_list(known.id, named, phone.device, own=False, authenticated=False)
     with phone.courier.playing(key_bundle=failing(WrongToken())):
         for _ in range(5):

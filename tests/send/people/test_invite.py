@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from entrenous.base.errors import EntrenousError, RelayUnreachable, TooMany, WrongToken
 from entrenous.base.identifiers import DeviceId
-from entrenous.base.identity import BadKeyBundle, ForkedDeviceList, Head, OutdatedDeviceList, Trust
+from entrenous.base.identity import (
+    BadKeyBundle,
+    DeviceListHead,
+    ForkedDeviceList,
+    OutdatedDeviceList,
+    Trust,
+)
 from entrenous.base.limits import EXPIRY_DAYS_MAX, INVITE_DAYS
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
@@ -457,7 +463,7 @@ def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Room) -> Non
 def freeze_ben(friends: Room) -> None:
     """Ana learned of another list of Ben's than the one that she knows."""
     ana, ben = friends["ana"], friends["ben"]
-    freeze_contact(fork_error(ben.id, Head(1, bytes(32))), ana.device)
+    freeze_contact(fork_error(ben.id, DeviceListHead(1, bytes(32))), ana.device)
     take_contact_changes(ana.device)
 
 

@@ -9,10 +9,10 @@ import pytest
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.identifiers import PersonId
 from entrenous.base.limits import (
-    TOKEN_RANGE_FIRST_MAX,
+    TOKEN_RANGE_FIRST_INDEX_MAX,
     TOKEN_RANGE_SIZE,
     TOKEN_RANGE_UNUSED_MAX,
-    TOKENS_LEFT_LOW,
+    TOKENS_LEFT_MIN,
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
@@ -116,7 +116,7 @@ def test_ranges_are_extended_before_they_run_out(friends: Room) -> None:
     assert len(received_messages(ben.device)) == 3 * (TOKEN_RANGE_SIZE - 1)
     assert len(told) == 3
     assert {len(batch.add) for batch in told} == {128}  # of one person, so it could be of two
-    assert given(ben).handed_out - given(ben).next_unused >= TOKENS_LEFT_LOW
+    assert given(ben).handed_out - given(ben).next_unused >= TOKENS_LEFT_MIN
 
 
 def test_a_sender_without_tokens_waits_until_the_recipient_fetches(friends: Room) -> None:
@@ -278,7 +278,7 @@ def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> No
     ana, eve = friends["ana"], friends["ben"]
     catch_up(eve, ana, eve)
     (to,) = addressees(contact_named("ana", eve.device), eve.device)
-    last = TokenRangeNote(Secret(b"s" * 32), TOKEN_RANGE_FIRST_MAX)
+    last = TokenRangeNote(Secret(b"s" * 32), TOKEN_RANGE_FIRST_INDEX_MAX)
     seal_and_queue_letter(last, to, outer_parts_without_content(eve.device), eve.device)
     for _ in range(3):
         issue_card(eve)
@@ -286,4 +286,8 @@ def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> No
         seal_and_queue_letter(card, to, outer_parts_without_content(eve.device), eve.device)
         flush_outbox(eve.device)
         fetch_messages(ana.device)
-    assert TOKEN_RANGE_FIRST_MAX < held(ana).next < TOKEN_RANGE_FIRST_MAX + TOKEN_RANGE_SIZE
+    assert (
+        TOKEN_RANGE_FIRST_INDEX_MAX
+        < held(ana).next
+        < TOKEN_RANGE_FIRST_INDEX_MAX + TOKEN_RANGE_SIZE
+    )

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from entrenous.base.identifiers import BankName
-from entrenous.base.program import this_program
+from entrenous.base.program import this_program_version
 from entrenous.base.secret import Secret
 from entrenous.stop.banks import import_hashes
 from entrenous.stop.client.registration_client import RegistrationClient
@@ -203,7 +203,7 @@ def test_metrics_reveal_no_person(
 
 
 def test_metrics_name_the_program(web: httpx.Client) -> None:
-    assert figure(figures(web), "build_info", **asdict(this_program())) == 1
+    assert figure(figures(web), "build_info", **asdict(this_program_version())) == 1
 
 
 def test_answer_is_counted_once_despite_a_later_failure(look: Any) -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from entrenous.base.identifiers import ClaimId
-from entrenous.base.program import this_program
+from entrenous.base.program import this_program_version
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.nouns import PEOPLE_BANK
@@ -166,8 +166,8 @@ def test_gate_status(web: httpx.Client, case: str) -> None:
         "schema": "entrenous/gate-status/1",
         "state": "serving",
         "embedding": None,
-        "version": this_program().version,
-        "commit": this_program().commit,
+        "version": this_program_version().version,
+        "commit": this_program_version().commit,
     }
     counts = web.get("/v1/status", headers=OPERATOR).json()
     assert (counts["claims"], counts["hashes"], counts["reviews"]) == (1, 1, 1)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.base.picture import Encoding, Picture, PictureFormat
+from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.fingerprint.nouns import (
     VIDEO_KIND,
     Match,
@@ -142,7 +142,7 @@ def test_registered_picture_in_a_video_matches_as_a_part(hers: list[Rgb]) -> Non
     upload = written(hers)
     pixels = decoded(upload)[50]
     height, width, _ = pixels.shape
-    picture = Picture(width, height, pixels.tobytes(), Encoding(PictureFormat.PNG))
+    picture = Picture(width, height, pixels.tobytes(), PictureEncoding(PictureFormat.PNG))
     with decode_clip_untrusted(upload) as clip:
         look = video_views(clip.frames)
     near = near_all(look, [fingerprint(picture).bits])

@@ -22,7 +22,7 @@ from entrenous.carry.mailbox import create_mailbox
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import StoredEnvelope
 from entrenous.carry.release import finish_attempt, release_key_share
-from entrenous.carry.send_tokens import register_token
+from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
@@ -131,7 +131,7 @@ class Explored:
         relay = Relay(MemoryMail(), MemoryBlobs(), WoundClock(), CountingDice())
         for post in self.posts:
             at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-            at_once(register_token(post.mailbox, post.owner, post.granted(uses=1), relay))
+            at_once(register_send_token(post.mailbox, post.owner, post.granted(uses=1), relay))
             at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
         self._names = list(relay.blobs._blobs)
         return Disk(self.rows.number(relay.mail._desk._rows), (True, True))

@@ -147,7 +147,7 @@ def waits_for_nobody(desk: RowTransaction, group_id: bytes | None, present: Any)
         for share in desk.find(StoredShare, group=group_id):
             envelope = desk.get(StoredEnvelope, share.envelope)
             if envelope is not None:
-                release.use_up_share(desk, envelope, present)
+                release.drop_used_up_share(desk, envelope, present)
 
 
 def knows_no_repeat() -> Callable[[Any], bytes]:
@@ -167,7 +167,13 @@ def knows_no_repeat() -> Callable[[Any], bytes]:
             1,
             "a copy that was taken back is given out",
         ),
-        (release, "use_up_share", buries_the_letter_too, 1, "an acknowledged letter is nowhere"),
+        (
+            release,
+            "drop_used_up_share",
+            buries_the_letter_too,
+            1,
+            "an acknowledged letter is nowhere",
+        ),
         (release, "close_used_up_group", waits_for_nobody, 2, "opened by nobody any more"),
         (accept, "envelope_digest", knows_no_repeat(), 1, "that was posted is refused"),
     ],

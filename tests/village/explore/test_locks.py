@@ -19,13 +19,13 @@ from entrenous.carry.device_lock import (
     LOCK_TRANSITIONS,
     LockEvent,
     LockState,
-    allow_more_tries,
-    evaluate_blinded,
+    count_try_and_evaluate,
     lock_state,
-    record_vault_unlock,
+    record_unlock_and_restore_tries,
     replace_unlock_token_hash,
+    restore_all_tries,
 )
-from entrenous.carry.mailbox import close_mailbox
+from entrenous.carry.mailbox import delete_mailbox_with_contents
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import StoredLock
 from entrenous.crypto.hashing import token_hash
@@ -153,16 +153,16 @@ def _event(what: str, held: StoredLock | None) -> LockEvent:
 def _work(what: str, relay: Relay) -> Coroutine[Any, Any, object]:
     if what.startswith("guess"):
         _, token, guess = what.split()
-        return evaluate_blinded(BOX, TOKENS[int(token)], GUESSES[int(guess)], relay)
+        return count_try_and_evaluate(BOX, TOKENS[int(token)], GUESSES[int(guess)], relay)
     if what == "reset":
-        return allow_more_tries(BOX, CLOSE, relay)
+        return restore_all_tries(BOX, CLOSE, relay)
     if what.startswith("renew"):
         return replace_unlock_token_hash(BOX, OWNER, token_hash(TOKENS[int(what[-1])]), relay)
     if what == "close":
-        return close_mailbox(BOX, OWNER, relay)
+        return delete_mailbox_with_contents(BOX, OWNER, relay)
     name, _, generation = what.partition(" ")
     number = name.encode().ljust(16, b"\0")
-    return record_vault_unlock(BOX, OWNER, VaultUnlock(int(generation), number), relay)
+    return record_unlock_and_restore_tries(BOX, OWNER, VaultUnlock(int(generation), number), relay)
 
 
 def _relay(mail: MemoryMail) -> Relay:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from entrenous.base.identifiers import MessageId
-from entrenous.base.identity import HistoryRelation
+from entrenous.base.identity import DeviceListHistoryRelation
 from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.send.inbox import received_messages, store_message_state
 from entrenous.send.message.states import InboxState
@@ -30,7 +30,7 @@ SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "has an older list": (
         "lists",
         "send.people.invite.compare_key_bundle",
-        lambda *_: HistoryRelation.NEWER,
+        lambda *_: DeviceListHistoryRelation.NEWER,
     ),
     "are sealed to": (
         "keys",

@@ -195,7 +195,7 @@ class SimBlobs:
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
         return await self.inner.read(name, start, stop)
 
-    async def size(self, name: str) -> int:
+    async def partial_size(self, name: str) -> int:
         return await self.inner.size(name)
 
     def free_bytes(self) -> int | None:

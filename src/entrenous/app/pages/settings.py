@@ -28,7 +28,7 @@ from entrenous.app.web import (
 )
 from entrenous.base.environment import PROXY_FILE_NAME, parse_proxy
 from entrenous.base.errors import EntrenousError, Refused
-from entrenous.base.files import translate_folder_errors, write_private
+from entrenous.base.files import translate_folder_errors, write_private_file
 from entrenous.device.device import Device
 from entrenous.device.erase_device import close_own_mailboxes, erase_folder
 from entrenous.device.identities import has_relay, own_device
@@ -135,7 +135,7 @@ async def save_proxy_and_lock(request: Request) -> Response:
         if chosen is None:
             (home / PROXY_FILE_NAME).unlink(missing_ok=True)
         else:
-            write_private(home / PROXY_FILE_NAME, f"{address}\n".encode())
+            write_private_file(home / PROXY_FILE_NAME, f"{address}\n".encode())
     await asyncio.to_thread(lambda: state.vault.lock(wait=True))
     state.use_settings(replace(state.settings, proxy=chosen))
     return redirect_to(request, "settings")

@@ -42,8 +42,8 @@ COMMANDS: Final = {
 
 def add_commands(app: typer.Typer) -> None:
     help_ = "Carry encrypted messages for others."
-    app.add_typer(typer.Typer(cls=_Relay, help=help_, no_args_is_help=True), name="relay")
+    app.add_typer(typer.Typer(cls=_RelayGroup, help=help_, no_args_is_help=True), name="relay")
 
 
-class _Relay(LazyGroup):
+class _RelayGroup(LazyGroup):
     listed = COMMANDS

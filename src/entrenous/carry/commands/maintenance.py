@@ -132,7 +132,7 @@ def restore(
         print_json({"schema": "entrenous/relay-restore/1", **document, "with_shares": with_shares})
         return
     print_line(f"The relay of {rfc3339_utc(done.backup.made_at)} is in {into}.")
-    _print_lost_blobs(done.lost)
+    _print_lost_copies(done.lost)
     if done.damaged:
         print_line(
             f"  {done.damaged:,} blobs in the backup were missing or altered; they are left out."
@@ -157,13 +157,13 @@ def restored(
         print_json({"schema": "entrenous/relay-restored/1", **document})
         return
     print_line("The relay knows that it was restored, and may be started.")
-    _print_lost_blobs(lost)
+    _print_lost_copies(lost)
     if missing:
         print_line(f"  {missing:,} blobs are missing; the copies that need them are lost too.")
     _print_advice_after_restore()
 
 
-def _print_lost_blobs(lost: int) -> None:
+def _print_lost_copies(lost: int) -> None:
     print_line(f"  {lost:,} copies that nobody had opened are lost; `entrenous sent` shows which.")
 
 

@@ -10,13 +10,17 @@ import typer
 
 from entrenous.base.environment import AddressTaken
 from entrenous.carry.commands.settings_file import DataFolder, SettingsFile, settings_of
-from entrenous.carry.open_relay import check_database_note, open_relay, record_database_note
+from entrenous.carry.open_relay import (
+    open_relay,
+    record_database_note,
+    refuse_folder_of_other_database,
+)
 from entrenous.carry.relay import Relay
 from entrenous.carry.relay_settings import MetricsAddressTaken, RelaySettings, wake_limits
-from entrenous.serving.connection_limits import connections_max
+from entrenous.serving.connection_limits import raise_file_limit_for_connections
 from entrenous.serving.http_server import SecondApp, ServeOptions, serve
 from entrenous.serving.server_process import start_log
-from entrenous.serving.tls import Certificate
+from entrenous.serving.tls import TlsCertificate
 from entrenous.terminal.output import print_json, print_line
 from entrenous.terminal.session import FeatureFunctions, Session
 from entrenous.terminal.typed_input import parse_host_and_port
@@ -59,8 +63,10 @@ def run(
             print_line(f"The relay serves at {url}. Stop it with Ctrl-C.")
 
     if not other_database:
-        check_database_note(relay_settings)
-    wakes = wake_limits(connections_max(), behind_proxy=relay_settings.behind_proxy)
+        refuse_folder_of_other_database(relay_settings)
+    wakes = wake_limits(
+        raise_file_limit_for_connections(), behind_proxy=relay_settings.behind_proxy
+    )
     limits = replace(relay_settings.limits, wakes=wakes)
     with open_relay(
         relay_settings.data, limits, database=relay_settings.database, blobs=relay_settings.blobs
@@ -88,7 +94,7 @@ def _name_address_in_use(second: SecondApp | None) -> Iterator[None]:
 
 
 def _serve_options(
-    certificate: Certificate | None, second: SecondApp | None, relay: Relay
+    certificate: TlsCertificate | None, second: SecondApp | None, relay: Relay
 ) -> ServeOptions:
     """Return options for serving.
 
@@ -110,10 +116,10 @@ def _feature_functions_of(context: typer.Context) -> FeatureFunctions:
     return session.feature_functions
 
 
-def _certificate_from_settings(relay_settings: RelaySettings) -> Certificate | None:
+def _certificate_from_settings(relay_settings: RelaySettings) -> TlsCertificate | None:
     if relay_settings.tls_cert is None or relay_settings.tls_key is None:
         return None
-    return Certificate(relay_settings.tls_cert, relay_settings.tls_key)
+    return TlsCertificate(relay_settings.tls_cert, relay_settings.tls_key)
 
 
 def _build_apps(

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from entrenous.base.program import this_program
+from entrenous.base.program import this_program_version
 from entrenous.carry.check_setup import collect_stats
 from entrenous.carry.relay import Relay
 
@@ -41,7 +41,7 @@ class RelayMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        about = asdict(this_program())
+        about = asdict(this_program_version())
         Info("entrenous_build", "Which program answers.", registry=self.registry).info(about)
         self._answers = Counter(
             "entrenous_answers", "Answers.", ("event", "status"), registry=self.registry
@@ -61,7 +61,7 @@ class RelayMetrics:
         self._answers.labels(event, str(status)).inc()
         self._seconds.labels(event).observe(took_s)
 
-    async def text(self, relay: Relay) -> bytes:
+    async def prometheus_text(self, relay: Relay) -> bytes:
         """Return all metrics in Prometheus' text format; row counts are at most a minute old."""
         present = asyncio.get_running_loop().time()
         if present - self._counted_at >= _ROW_COUNTS_VALID_S:
@@ -82,7 +82,7 @@ def metrics_app(meters: RelayMetrics, relay: Relay) -> Starlette:
     """Serve ``GET /metrics`` and nothing else."""
 
     async def show_metrics(_: Request) -> Response:
-        return Response(await meters.text(relay), media_type=CONTENT_TYPE_LATEST)
+        return Response(await meters.prometheus_text(relay), media_type=CONTENT_TYPE_LATEST)
 
     app = Starlette(routes=[Route("/metrics", show_metrics)])
     app.router.redirect_slashes = False

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from entrenous.base.errors import RelayClockAhead
-from entrenous.base.program import this_program
+from entrenous.base.program import this_program_version
 from entrenous.carry.expire import expire_due, remove_orphan_blobs
 from entrenous.carry.http import routes
 from entrenous.carry.http.request_handling import (
@@ -114,7 +114,7 @@ class FastPath:
         self._watch = watch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        params = _path_params(scope["path"]) if scope["type"] == "http" else None
+        params = _envelope_path_params(scope["path"]) if scope["type"] == "http" else None
         handler = params and _FAST_PATH_HANDLERS.get((scope["method"], "envelope" in params))
         if not params or not handler:
             await self._app(scope, receive, send)
@@ -123,11 +123,11 @@ class FastPath:
         response = await answer_request(handler, self._relay, self._watch, scope["path"], request)
         await response(scope, receive, send)
 
-    def answer_buffered(self, request: BufferedRequest, on_result: SendAnswer) -> bool:
+    def answer_buffered(self, request: BufferedRequest, send_answer: SendAnswer) -> bool:
         """Answer a completely received request; return False if it is not one of the three fast
         ones.
         """
-        params = _path_params(request.path)
+        params = _envelope_path_params(request.path)
         handler = params and _FAST_PATH_HANDLERS.get((request.method, "envelope" in params))
         if not params or not handler:
             return False
@@ -135,14 +135,14 @@ class FastPath:
         answering = answer_request(handler, self._relay, self._watch, request.path, brought)
         EagerCoroutine(
             answering,
-            lambda log_fields: on_result(
-                log_fields.status_code, log_fields.raw_headers, bytes(log_fields.body)
+            lambda response: send_answer(
+                response.status_code, response.raw_headers, bytes(response.body)
             ),
         )
         return True
 
 
-def _path_params(path: str) -> Mapping[str, str] | None:
+def _envelope_path_params(path: str) -> Mapping[str, str] | None:
     """Parse ``/v1/mailboxes/{mailbox}/envelopes[/{envelope}]``; return None for any other path."""
     parts = path.split("/")
     if len(parts) not in (5, 6) or not all(parts[1:]):
@@ -192,7 +192,7 @@ def relay_app(relay: Relay, watch: AnswerObserver = ignore_metrics) -> ASGIApp:
 
     ``watch`` is called for each response.
     """
-    this_program()  # runs git, so do it now and not while requests wait
+    this_program_version()  # runs git, so do it now and not while requests wait
     app_routes = [
         Route(path, endpoint_for(handler, relay, watch), methods=[method])
         for method, path, handler in _ROUTES
@@ -219,7 +219,7 @@ def relay_app(relay: Relay, watch: AnswerObserver = ignore_metrics) -> ASGIApp:
     return FastPath(app, relay, watch)
 
 
-async def _sweep_every_minute(forget: Callable[[Relay], Awaitable[None]], relay: Relay) -> None:
+async def _sweep_every_minute(sweep: Callable[[Relay], Awaitable[None]], relay: Relay) -> None:
     """Delete expired data every minute, even if the previous attempt failed.
 
     One task deletes rows, and a second one the bytes of blobs, since a request to an unreachable
@@ -228,7 +228,7 @@ async def _sweep_every_minute(forget: Callable[[Relay], Awaitable[None]], relay:
     while True:
         log = logging.getLogger("entrenous.relay")
         try:
-            await forget(relay)
+            await sweep(relay)
         except RelayClockAhead as why:
             log_fields = {"event": "clock-ahead", **why.facts}
             log.warning("clock ahead by %(days)d days", log_fields, extra={"said": log_fields})

@@ -28,7 +28,7 @@ from entrenous.base.errors import (
     WrongToken,
 )
 from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, MailboxId
-from entrenous.base.limits import LOCK_BYTES, PROTOCOL_NEWEST, TOKEN_BYTES
+from entrenous.base.limits import PROTOCOL_NEWEST, TOKEN_BYTES, TOKEN_HASH_BYTES
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay, wait_timeout
 from entrenous.wire.encodings import from_base64url
@@ -117,7 +117,7 @@ def blob_of(request: RelayRequest) -> BlobId:
 
 def token_hash_of(request: RelayRequest) -> bytes:
     """Return the lock in the path: the hash of a token, 32 bytes."""
-    return from_base64url(request.path_params["lock"], LOCK_BYTES)
+    return from_base64url(request.path_params["lock"], TOKEN_HASH_BYTES)
 
 
 def parse_number(untrusted_text: str, most: int) -> int:
@@ -223,7 +223,7 @@ def ignore_metrics(event: str, status: int, took_s: float) -> None:
 async def answer_http_error(_: Request, why: Exception) -> Response:
     """Answer a request for an unknown path or method."""
     status = why.status_code if isinstance(why, HTTPException) else 500
-    response = _blank_problem(status)
+    response = _blank_problem_response(status)
     response.raw_headers.append(_PROTOCOL_HEADER)
     return response
 
@@ -238,12 +238,14 @@ async def answer_request(
     """Run a handler and return its response, or the problem document of its error."""
     began_s = time.perf_counter()
     try:
-        _refuse_old_protocol(request.headers.get("entrenous-protocol"), path, relay.limits.floor)
+        _refuse_unsupported_protocol(
+            request.headers.get("entrenous-protocol"), path, relay.limits.floor
+        )
         response = await handler(request, relay)
     except EntrenousError as why:
         response = _problem_response(why)
     except ClientDisconnect:
-        response = _blank_problem(HTTPStatus.REQUEST_TIMEOUT)
+        response = _blank_problem_response(HTTPStatus.REQUEST_TIMEOUT)
         response.raw_headers.append(_CLOSE_HEADER)  # the rest of the body is not read
     except Exception as why:  # noqa: BLE001 -- a bug must not end in a page that shows secrets
         _log_bug(handler, why)
@@ -254,14 +256,14 @@ async def answer_request(
     return response
 
 
-def _blank_problem(status: int) -> Response:
+def _blank_problem_response(status: int) -> Response:
     """Return a problem document without a message."""
     body = b'{"type":"about:blank","title":"%s","status":%d}'
     title = HTTPStatus(status).phrase.encode()
     return Response(body % (title, status), status, media_type=PROBLEM_MEDIA_TYPE)
 
 
-def _refuse_old_protocol(stated_version: str | None, path: str, floor: int) -> None:
+def _refuse_unsupported_protocol(stated_version: str | None, path: str, floor: int) -> None:
     """Raise ProtocolTooOld unless this relay supports the client's protocol version."""
     version = _ASSUMED_PROTOCOLS.get(path, "1") if stated_version is None else stated_version
     if version not in _supported_versions(floor):

@@ -14,27 +14,27 @@ from starlette.responses import Response, StreamingResponse
 from entrenous.base.errors import NotUnderstood, TooLarge
 from entrenous.base.limits import (
     BLOB_BYTES_MAX,
-    CARD_BYTES_MAX,
+    ENCRYPTED_KEY_BUNDLE_BYTES_MAX,
     ENVELOPES_PER_PAGE_MAX,
-    LOCK_BYTES,
     ONE_TIME_KEYS_MAX,
     PREKEY_BYTES_MAX,
     PROTOCOL_NEWEST,
-    SEALED_BYTES_MAX,
+    SEALED_LETTER_BYTES_MAX,
     TOKEN_BATCH_MAX,
+    TOKEN_HASH_BYTES,
     TRANSFER_BYTES_MIN_PER_INTERVAL,
     TRANSFER_INTERVAL_S,
     WAKE_REQUEST_S_MAX,
 )
-from entrenous.base.program import this_program
-from entrenous.carry.accept import accept, acknowledge, check_sender, list_waiting_envelopes
-from entrenous.carry.blob_upload import count_uploaded_bytes, find_blob, upload_blob
+from entrenous.base.program import this_program_version
+from entrenous.carry.accept import accept, acknowledge, check_send_token, list_waiting_envelopes
+from entrenous.carry.blob_upload import find_blob, find_upload_progress, upload_blob
 from entrenous.carry.device_lock import (
-    allow_more_tries,
+    count_try_and_evaluate,
     create_lock,
-    evaluate_blinded,
-    record_vault_unlock,
+    record_unlock_and_restore_tries,
     replace_unlock_token_hash,
+    restore_all_tries,
 )
 from entrenous.carry.http.request_handling import (
     SMALL_BODY_BYTES_MAX,
@@ -53,21 +53,21 @@ from entrenous.carry.http.request_handling import (
 )
 from entrenous.carry.mailbox import (
     claim_prekeys,
-    close_mailbox,
-    count_prekeys,
+    count_one_time_keys,
     create_mailbox,
+    delete_mailbox_with_contents,
     find_key_bundle,
+    replace_close_token_hash,
     replace_key_bundle,
     replace_prekeys,
-    set_close_lock,
 )
-from entrenous.carry.relay import Relay, restored_at, wait_timeout
+from entrenous.carry.relay import Relay, time_of_last_restore, wait_timeout
 from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.send_tokens import (
-    add_and_drop_tokens,
-    check_owner,
-    register_token,
-    withdraw_token,
+    add_and_drop_send_tokens,
+    check_owner_token,
+    drop_send_token,
+    register_send_token,
 )
 from entrenous.carry.wake_ups import wait_for_envelope
 from entrenous.carry.withdraw import envelope_status, withdraw
@@ -112,7 +112,7 @@ def _suffix_byte_range(count: int, size: int) -> tuple[int, int]:
     return max(0, size - count), size
 
 
-async def require_minimum_pace(
+async def yield_while_fast_enough(
     chunks: AsyncIterator[bytes], now_s: Callable[[], float] = time.monotonic
 ) -> AsyncIterator[bytes]:
     """Yield the bytes of a body while its sender is fast enough.
@@ -151,8 +151,8 @@ async def put_blob(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/blobs/{blob}``"""
     start = parse_number(request.headers.get("entrenous-offset", "0"), BLOB_BYTES_MAX)
     deposit, token = _parse_blob_deposit(request, start), token_of(request)
-    chunks = require_minimum_pace(read_body_chunks(request, BLOB_BYTES_MAX))
-    with request.app.state.coming.count_upload(token_hash(token), deposit.size - start):
+    chunks = yield_while_fast_enough(read_body_chunks(request, BLOB_BYTES_MAX))
+    with request.app.state.coming.admit_upload(token_hash(token), deposit.size - start):
         is_new = await upload_blob(deposit, token, chunks, relay, start)
     return Response(status_code=201 if is_new else 200)
 
@@ -161,7 +161,7 @@ async def show_upload(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/blobs/{blob}``: tell the uploader how much of the blob is
     stored.
     """
-    received_bytes, size = await count_uploaded_bytes(blob_of(request), token_of(request), relay)
+    received_bytes, size = await find_upload_progress(blob_of(request), token_of(request), relay)
     return Response(
         relay_json.write_upload_progress(received_bytes, size), media_type=JSON_MEDIA_TYPE
     )
@@ -204,13 +204,13 @@ def _parse_blob_deposit(request: Request, start: int) -> BlobDeposit:
         raise NotUnderstood
     if size > BLOB_BYTES_MAX:
         raise TooLarge(limit_bytes=BLOB_BYTES_MAX)
-    locks = (from_base64url(fetch, LOCK_BYTES), from_base64url(withdraw, LOCK_BYTES))
+    locks = (from_base64url(fetch, TOKEN_HASH_BYTES), from_base64url(withdraw, TOKEN_HASH_BYTES))
     expires_at = datetime.fromtimestamp(seconds, UTC)
     return BlobDeposit(blob_of(request), mailbox_of(request), size, sha256, *locks, expires_at)
 
 
 # Base64url adds a third to the sealed bytes, and the other members take at most 4 KiB.
-_ENVELOPE_BODY_BYTES_MAX: Final = 2 * SEALED_BYTES_MAX
+_ENVELOPE_BODY_BYTES_MAX: Final = 2 * SEALED_LETTER_BYTES_MAX
 _SEQUENCE_MAX: Final = 2**53 - 1
 
 
@@ -218,7 +218,7 @@ async def post_envelope(request: RelayRequest, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/envelopes/{envelope}``"""
     name, mailbox, token = envelope_of(request), mailbox_of(request), token_of(request)
     if has_large_body(request):
-        await check_sender(name, mailbox, token, relay)
+        await check_send_token(name, mailbox, token, relay)
     envelope = relay_json.read_envelope(
         await read_body(request, _ENVELOPE_BODY_BYTES_MAX), name, mailbox
     )
@@ -335,9 +335,10 @@ _PREKEYS_BYTES_MAX: Final = (
 async def show_status(_: Request, relay: Relay) -> Response:
     """``GET /v1/status``"""
     protocol = ProtocolVersions(relay.limits.floor, PROTOCOL_NEWEST)
-    restored = await relay.mail.read(restored_at)
+    restored = await relay.mail.read(time_of_last_restore)
     return Response(
-        relay_json.write_status(protocol, restored, this_program()), media_type=JSON_MEDIA_TYPE
+        relay_json.write_status(protocol, restored, this_program_version()),
+        media_type=JSON_MEDIA_TYPE,
     )
 
 
@@ -352,7 +353,7 @@ async def put_mailbox(request: Request, relay: Relay) -> Response:
 
 async def publish_card(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/card``"""
-    card = await _read_owners_body(request, relay, CARD_BYTES_MAX)
+    card = await _read_owners_body(request, relay, ENCRYPTED_KEY_BUNDLE_BYTES_MAX)
     await replace_key_bundle(mailbox_of(request), token_of(request), card, relay)
     return Response(status_code=204)
 
@@ -374,7 +375,7 @@ async def publish_prekeys(request: Request, relay: Relay) -> Response:
 async def show_prekeys(request: Request, relay: Relay) -> Response:
     """``GET /v1/mailboxes/{mailbox}/prekeys/{device}``"""
     mailbox, device = mailbox_of(request), device_of(request)
-    count = await count_prekeys(mailbox, token_of(request), device, relay)
+    count = await count_one_time_keys(mailbox, token_of(request), device, relay)
     return Response(relay_json.write_one_time_key_count(count), media_type=JSON_MEDIA_TYPE)
 
 
@@ -390,7 +391,7 @@ async def grant_token(request: Request, relay: Relay) -> Response:
     granted = relay_json.read_send_token(
         await read_body(request, SMALL_BODY_BYTES_MAX), token_hash_of(request)
     )
-    is_new = await register_token(mailbox_of(request), token_of(request), granted, relay)
+    is_new = await register_send_token(mailbox_of(request), token_of(request), granted, relay)
     return Response(status_code=201 if is_new else 200)
 
 
@@ -399,13 +400,15 @@ async def change_tokens(request: Request, relay: Relay) -> Response:
     batch = relay_json.read_token_batch(
         await _read_owners_body(request, relay, _TOKEN_BATCH_BYTES_MAX)
     )
-    registered = await add_and_drop_tokens(mailbox_of(request), token_of(request), batch, relay)
+    registered = await add_and_drop_send_tokens(
+        mailbox_of(request), token_of(request), batch, relay
+    )
     return Response(relay_json.write_token_count(registered), media_type=JSON_MEDIA_TYPE)
 
 
 async def revoke_token(request: Request, relay: Relay) -> Response:
     """``DELETE /v1/mailboxes/{mailbox}/tokens/{lock}``"""
-    await withdraw_token(mailbox_of(request), token_of(request), token_hash_of(request), relay)
+    await drop_send_token(mailbox_of(request), token_of(request), token_hash_of(request), relay)
     return Response(status_code=204)
 
 
@@ -413,7 +416,7 @@ async def _read_owners_body(request: Request, relay: Relay, limit: int) -> bytes
     """Return the whole body; check the owner's token before reading a large one."""
     mailbox, token = mailbox_of(request), token_of(request)
     if has_large_body(request):
-        await check_owner(mailbox, token, relay)
+        await check_owner_token(mailbox, token, relay)
     return await read_body(request, limit)
 
 
@@ -427,20 +430,22 @@ async def put_lock(request: Request, relay: Relay) -> Response:
 async def evaluate_question(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/evaluate``"""
     blinded = relay_json.read_blinded_element(await read_body(request, SMALL_BODY_BYTES_MAX))
-    evaluation = await evaluate_blinded(mailbox_of(request), token_of(request), blinded, relay)
+    evaluation = await count_try_and_evaluate(
+        mailbox_of(request), token_of(request), blinded, relay
+    )
     return Response(relay_json.write_evaluation(evaluation), media_type=JSON_MEDIA_TYPE)
 
 
 async def confirm_unlock(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/opened``"""
     opening = relay_json.read_vault_unlock(await read_body(request, SMALL_BODY_BYTES_MAX))
-    await record_vault_unlock(mailbox_of(request), token_of(request), opening, relay)
+    await record_unlock_and_restore_tries(mailbox_of(request), token_of(request), opening, relay)
     return Response(status_code=204)
 
 
 async def reset_lock(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/reset``"""
-    await allow_more_tries(mailbox_of(request), token_of(request), relay)
+    await restore_all_tries(mailbox_of(request), token_of(request), relay)
     return Response(status_code=204)
 
 
@@ -454,11 +459,11 @@ async def confirm_renewal(request: Request, relay: Relay) -> Response:
 async def put_close_lock(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/close-lock``"""
     close_lock = relay_json.read_close_lock(await read_body(request, SMALL_BODY_BYTES_MAX))
-    await set_close_lock(mailbox_of(request), token_of(request), close_lock, relay)
+    await replace_close_token_hash(mailbox_of(request), token_of(request), close_lock, relay)
     return Response(status_code=204)
 
 
 async def delete_mailbox(request: Request, relay: Relay) -> Response:
     """``DELETE /v1/mailboxes/{mailbox}``"""
-    await close_mailbox(mailbox_of(request), token_of(request), relay)
+    await delete_mailbox_with_contents(mailbox_of(request), token_of(request), relay)
     return Response(status_code=204)

@@ -145,7 +145,7 @@ class PartialBlob:
             self._path.rename(target)
             self._file.close()
 
-    def discard(self) -> None:
+    def truncate(self) -> None:
         """Truncate the file: the disk is full, and the database needs room to delete the row."""
         with self._lock:
             if not self._file.closed:
@@ -211,14 +211,14 @@ class FileBlobs:
         with _translate_disk_errors():
             # This does not run in a thread, and neither does close. Otherwise a cancelled request
             # would leave the file locked for a while.
-            part = PartialBlob(self._part(name))
+            part = PartialBlob(self._partial_path(name))
             try:
                 await asyncio.to_thread(part.hash_until, start)
                 await _write_stream(part, chunks)
                 await asyncio.to_thread(part.publish, sha256, self._folder / name)
             except OSError as why:
                 if why.errno in _DISK_FULL_ERRNOS:
-                    part.discard()
+                    part.truncate()
                 raise
             finally:
                 # Not in a thread, because a cancelled request cannot await. It waits only for a
@@ -226,9 +226,9 @@ class FileBlobs:
                 part.close()
             await asyncio.to_thread(sync_folder, self._folder)
 
-    async def size(self, name: str) -> int:
+    async def partial_size(self, name: str) -> int:
         try:
-            return self._part(name).stat().st_size
+            return self._partial_path(name).stat().st_size
         except FileNotFoundError:
             return 0
 
@@ -247,11 +247,11 @@ class FileBlobs:
         return shutil.disk_usage(self._folder).free
 
     def _remove(self, name: str) -> None:
-        self._part(name).unlink(missing_ok=True)
+        self._partial_path(name).unlink(missing_ok=True)
         (self._folder / name).unlink(missing_ok=True)
         sync_folder(self._folder)
 
-    def _part(self, name: str) -> Path:
+    def _partial_path(self, name: str) -> Path:
         return self._folder / f"{name}.part"
 
 

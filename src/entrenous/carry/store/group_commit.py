@@ -44,7 +44,7 @@ class GroupConnection(Protocol):
     def commit(self, tx: UnitOfWork) -> None:
         """Write the unit of work and commit; the commit need not be durable yet."""
 
-    def sync_ticket(self) -> object:
+    def take_sync_ticket(self) -> object:
         """Return what :meth:`sync` needs in order to flush all commits since the last ticket."""
 
     def sync(self, ticket: Any) -> None:
@@ -186,7 +186,7 @@ class GroupCommit:
         self._sync_error: Exception | None = None  # a failed sync is final (WriteAheadLog)
         self._groups: queue.SimpleQueue[_Group | None] = queue.SimpleQueue()
         self._closed = False
-        self._thread = threading.Thread(target=self._wait_for_disk, daemon=True)
+        self._thread = threading.Thread(target=self._run_sync_thread, daemon=True)
         self._thread.start()
 
     def submit(
@@ -306,22 +306,22 @@ class GroupCommit:
                     break
         return group
 
-    def _wait_for_disk(self) -> None:
+    def _run_sync_thread(self) -> None:
         while (group := self._groups.get()) is not None:
             jobs, outcomes = group
             if jobs and jobs[0].exclusive:
                 deliver_outcomes(jobs, [run_exclusive_job(self._connection, job) for job in jobs])
             elif jobs:
-                self._sync(
+                self._sync_and_deliver(
                     jobs, run_group(self._connection, jobs) if outcomes is None else outcomes
                 )
                 self._connection.checkpoint()
             self._start_next()
 
-    def _sync(self, jobs: list[QueuedJob], outcomes: list[JobOutcome]) -> None:
+    def _sync_and_deliver(self, jobs: list[QueuedJob], outcomes: list[JobOutcome]) -> None:
         """Wait until a group is durable, then deliver its outcomes."""
         *outcomes, seen = sync_outcomes(
-            self._connection, [*outcomes, JobOutcome()], self._connection.sync_ticket()
+            self._connection, [*outcomes, JobOutcome()], self._connection.take_sync_ticket()
         )
         self._sync_error = seen.error or self._sync_error
         deliver_outcomes(jobs, outcomes)

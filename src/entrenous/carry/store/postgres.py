@@ -26,7 +26,7 @@ from entrenous.carry.store.statements import (
     combine_letter_queries,
     split_by_query,
 )
-from entrenous.carry.store.tables import SCHEMA_VERSION, create_if_empty, table_name
+from entrenous.carry.store.tables import SCHEMA_VERSION, create_tables_if_empty, table_name
 from entrenous.carry.store.unit_of_work import Key, UnitOfWork
 from entrenous.carry.wake_ups import LocalWakeUps
 from entrenous.serving.postgres_address import refuse_invalid_address
@@ -52,7 +52,7 @@ _FLUSH_LOG_UNTIL_STATEMENT: Final = (
 #: A connection that flushes, and the position in the log up to which it flushes; None means the
 #: whole log.
 _PendingFlush = tuple[psycopg.Connection[Any], str | None]
-OpenConnection = Callable[[], psycopg.Connection[Any]]
+ConnectFunction = Callable[[], psycopg.Connection[Any]]
 
 
 class PostgresConnection:
@@ -60,7 +60,7 @@ class PostgresConnection:
 
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
 
-    def __init__(self, connect: OpenConnection, *, writes: bool) -> None:
+    def __init__(self, connect: ConnectFunction, *, writes: bool) -> None:
         self._connect = connect
         self._writes = self.is_shared = writes
         self._statements = PostgresStatements()
@@ -73,7 +73,7 @@ class PostgresConnection:
         self._connect_both()
 
     def begin(self, hints: list[PrefetchRead], *, writes: bool = True) -> UnitOfWork:  # noqa: ARG002 -- fixed for each connection
-        connection, tx = self._reconnected(), UnitOfWork(self, pages_ahead=True)
+        connection, tx = self._ensure_connected(), UnitOfWork(self, pages_ahead=True)
         with connection.pipeline():
             if not self._begun:
                 self._begin(connection)
@@ -82,7 +82,7 @@ class PostgresConnection:
 
     def wait_for_turn(self) -> None:
         """Take the write lock; requests queue while another process has it."""
-        connection = self._reconnected()
+        connection = self._ensure_connected()
         with connection.pipeline():
             self._begin(connection)
 
@@ -110,7 +110,7 @@ class PostgresConnection:
         if self._flushing is not None:
             self._flushes.add((self._flushing, seen[0] if seen else None))
 
-    def sync_ticket(self) -> frozenset[_PendingFlush]:
+    def take_sync_ticket(self) -> frozenset[_PendingFlush]:
         ticket, self._flushes = frozenset(self._flushes), set()
         return ticket
 
@@ -137,7 +137,7 @@ class PostgresConnection:
         self.close()
 
     def execute_alone(self, statement: str) -> list[Any]:
-        answer = self._reconnected().execute(statement)
+        answer = self._ensure_connected().execute(statement)
         return answer.fetchall() if answer.description else []
 
     def translate_error(self, why: Exception) -> Exception:
@@ -210,7 +210,7 @@ class PostgresConnection:
             raise psycopg.OperationalError("the connection was lost in the middle of a group")
         return self._connection
 
-    def _reconnected(self) -> psycopg.Connection[Any]:
+    def _ensure_connected(self) -> psycopg.Connection[Any]:
         """Return the connection, reconnecting if it was lost.
 
         This waits for a database that is restarting, so call it in the worker thread, or when the
@@ -348,7 +348,7 @@ def _ensure_schema(connect: Callable[[], psycopg.Connection[Any]], *, create: bo
     with engine.connect() as connection:
         connection.exec_driver_sql(BEGIN_STATEMENT)
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({RELAY_WRITE_LOCK_ID})")
-        if create_if_empty(connection, _schema_version(connection), create=create):
+        if create_tables_if_empty(connection, _schema_version(connection), create=create):
             for statement in (*_VERSION_TABLE_STATEMENTS, *_STORAGE_STATEMENTS):
                 connection.exec_driver_sql(statement)
         connection.exec_driver_sql("COMMIT")
@@ -371,7 +371,7 @@ _UNSENT_WAKE_UPS_MAX: Final = (
 class PostgresWakeUps:
     """Implements :class:`.relay.WakeUps`; ``connect`` opens an autocommitting connection."""
 
-    def __init__(self, connect: OpenConnection, bounds: WakeLimits | None = None) -> None:
+    def __init__(self, connect: ConnectFunction, bounds: WakeLimits | None = None) -> None:
         self._connect = connect
         self._local = LocalWakeUps(bounds)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -405,7 +405,7 @@ class PostgresWakeUps:
         """Wake all listeners of this process only, because other processes are not stopping."""
         self._local.stop_waiting()
 
-    def is_listening(self, seconds: float) -> bool:
+    def wait_until_listening(self, seconds: float) -> bool:
         """Wait at most that long; return whether this process is listening to the database."""
         return self._listening.wait(seconds)
 

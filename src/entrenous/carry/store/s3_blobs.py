@@ -19,14 +19,14 @@ from entrenous.carry.store.file_blobs import AdaptiveReadSize, ExclusiveUploads
 
 BLOB_PIECE_BYTES: Final = 16 << 20
 UPLOADS_MAX: Final = 16  # uploads at the same time, since each keeps a piece in memory
-OWNER_UPLOADS_MAX: Final = 4  # uploads at the same time into one mailbox
+UPLOADS_PER_OWNER_MAX: Final = 4  # uploads at the same time into one mailbox
 _COMPLETE_MARKER: Final = "whole"
 _PIECE_NAME_PATTERN: Final = re.compile(
     r"(?P<number>[0-9]{5})(?P<writer>-[0-9a-f]+)(?:\.(?P<rest>[0-9]+))?"
 )
 
 
-class _StoredParts(NamedTuple):
+class _StoredPieces(NamedTuple):
     """The stored parts of an incomplete blob: its complete pieces, and the longest partial one."""
 
     pieces: list[str]
@@ -55,7 +55,7 @@ class S3Blobs:
     def __init__(self, store: S3Store, piece_bytes: int = BLOB_PIECE_BYTES) -> None:
         self._store = store
         self._piece = piece_bytes
-        self._writer = ExclusiveUploads(UPLOADS_MAX, OWNER_UPLOADS_MAX)
+        self._writer = ExclusiveUploads(UPLOADS_MAX, UPLOADS_PER_OWNER_MAX)
 
     async def store(
         self,
@@ -79,16 +79,16 @@ class S3Blobs:
                 raise
             await self._complete_blob(writing, bytes(held), sha256)
 
-    async def size(self, name: str) -> int:
+    async def partial_size(self, name: str) -> int:
         with _translate_s3_errors():
-            if await self._complete_pieces(name) is not None:
+            if await self._pieces_of_complete_blob(name) is not None:
                 return 0
-            came = await self._list_stored_parts(name)
+            came = await self._list_stored_pieces(name)
         return len(came.pieces) * self._piece + came.rest_bytes
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
         with _translate_s3_errors():
-            pieces = await self._complete_pieces(name)
+            pieces = await self._pieces_of_complete_blob(name)
         if pieces is None:
             raise NoSuchBlob
         return self._read_pieces(pieces, start, stop)
@@ -100,7 +100,7 @@ class S3Blobs:
         listing.
         """
         with _translate_s3_errors():
-            pieces = await self._complete_pieces(name) or []
+            pieces = await self._pieces_of_complete_blob(name) or []
             await self._delete_objects([f"{name}/{_COMPLETE_MARKER}"])
             listed = [path for path, _ in await self._list_objects(name)]
             await self._delete_objects([*listed, *pieces])
@@ -114,7 +114,10 @@ class S3Blobs:
         """
         if not start:
             return bytearray()
-        came, (full, more) = await self._list_stored_parts(writing.name), divmod(start, self._piece)
+        came, (full, more) = (
+            await self._list_stored_pieces(writing.name),
+            divmod(start, self._piece),
+        )
         if full > len(came.pieces):
             raise DamagedBlob
         for path in came.pieces[:full]:
@@ -187,7 +190,7 @@ class S3Blobs:
             yield bytes(data)
             read_size.note_piece_requested()
 
-    async def _complete_pieces(self, name: str) -> list[str] | None:
+    async def _pieces_of_complete_blob(self, name: str) -> list[str] | None:
         """Return the names of a complete blob's pieces; None if the blob is incomplete."""
         try:
             found = await obstore.get_async(self._store, f"{name}/{_COMPLETE_MARKER}")
@@ -196,7 +199,7 @@ class S3Blobs:
         named = bytes(await found.bytes_async()).decode().split("\n")
         return [f"{name}/{one}" for one in named]
 
-    async def _list_stored_parts(self, name: str) -> _StoredParts:
+    async def _list_stored_pieces(self, name: str) -> _StoredPieces:
         """List the stored pieces of an incomplete blob.
 
         If a piece was uploaded twice, one of the two is used, since the hash of the whole is
@@ -211,7 +214,7 @@ class S3Blobs:
                 whole.setdefault(int(found["number"]), path)
         pieces = [whole[at] for at in itertools.takewhile(whole.__contains__, itertools.count())]
         rest_bytes, rest = max(rests.get(len(pieces), []), default=(0, ""))
-        return _StoredParts(pieces, rest, rest_bytes)
+        return _StoredPieces(pieces, rest, rest_bytes)
 
     async def _list_objects(self, name: str) -> list[tuple[str, int]]:
         found = obstore.list(self._store, prefix=f"{name}/")

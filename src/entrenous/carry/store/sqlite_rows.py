@@ -21,7 +21,7 @@ from entrenous.carry.relay import RowTransaction, RowView
 from entrenous.carry.relay_rows import StoredEnvelope, StoredLetter, StoredMailbox, StoredToken
 from entrenous.carry.store.group_commit import GroupCommit, PrefetchRead
 from entrenous.carry.store.statements import Query, SqliteStatements
-from entrenous.carry.store.tables import SCHEMA_VERSION, create_if_empty
+from entrenous.carry.store.tables import SCHEMA_VERSION, create_tables_if_empty
 from entrenous.carry.store.unit_of_work import Key, ReadOnlyView, UnitOfWork
 
 
@@ -76,7 +76,7 @@ class WalCheckpointer:
         self._copying: threading.Thread | None = None
         self._is_rest_due = False
 
-    def count(self, pages: int) -> None:
+    def count_written_pages(self, pages: int) -> None:
         """Count pages that the writer wrote, and start a checkpoint if it is time."""
         self._written += pages
         if self._written >= self._pages and self._copying is None:
@@ -84,7 +84,7 @@ class WalCheckpointer:
             self._copying = threading.Thread(target=self._copy_most, daemon=True)
             self._copying.start()
 
-    def finish(self) -> None:
+    def finish_checkpoint(self) -> None:
         """Copy the rest of the log after a checkpoint; call this only while nobody writes."""
         if self._is_rest_due:
             self._is_rest_due = False
@@ -108,7 +108,7 @@ class WalCheckpointer:
 
 _CACHED_ROWS_MAX: Final = 4096  # cached between groups
 _CACHED_SEALED_BYTES_MAX: Final = 8192
-_PAGE_BITS: Final = 12
+_PAGE_BYTES_LOG2: Final = 12
 
 
 class SqliteConnection:
@@ -156,14 +156,14 @@ class SqliteConnection:
         self._cursor.execute("COMMIT")
         tx.drop_cache(_CACHED_KINDS)
 
-    def sync_ticket(self) -> None:
+    def take_sync_ticket(self) -> None:
         """Return None: :meth:`sync` needs no ticket, since it always flushes the one log."""
 
     def sync(self, _: object) -> None:
         self._log.sync()
 
     def checkpoint(self) -> None:
-        self._checkpoints.finish()
+        self._checkpoints.finish_checkpoint()
 
     def roll_back(self) -> None:
         self._work_unit = UnitOfWork(self, pages_ahead=False)
@@ -175,7 +175,7 @@ class SqliteConnection:
         with self._checkpoints.lock:
             return self._cursor.execute(statement).fetchall()
 
-    def changes(self) -> int:
+    def count_changes(self) -> int:
         """Return how many rows were written or deleted since the connection was opened."""
         return self._connection.total_changes
 
@@ -189,7 +189,10 @@ class SqliteConnection:
         self._log.close()
 
     def run_queries(self, queries: Sequence[Query]) -> list[Any]:
-        return [query.convert_rows(self._statements.rows(query, self._cursor)) for query in queries]
+        return [
+            query.convert_rows(self._statements.fetch_rows(query, self._cursor))
+            for query in queries
+        ]
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:
         for text, given in (
@@ -197,7 +200,7 @@ class SqliteConnection:
             *self._statements.puts(kind, puts),
         ):
             self._cursor.execute(text, given)
-        self._checkpoints.count(len(puts) + len(drops) + _extra_pages(kind, puts))
+        self._checkpoints.count_written_pages(len(puts) + len(drops) + _extra_pages(kind, puts))
 
 
 def _extra_pages(kind: type, rows: Sequence[Any]) -> int:
@@ -205,7 +208,7 @@ def _extra_pages(kind: type, rows: Sequence[Any]) -> int:
 
     Only letters are counted, because rows of every other kind are few or small.
     """
-    return sum(len(row.sealed) >> _PAGE_BITS for row in rows) if kind is StoredLetter else 0
+    return sum(len(row.sealed) >> _PAGE_BYTES_LOG2 for row in rows) if kind is StoredLetter else 0
 
 
 def _is_small(letter: Any) -> bool:
@@ -241,8 +244,9 @@ AnswerT = TypeVar("AnswerT")
 
 
 class SqliteReader:
-    """Reads snapshots while the writer works; implements :class:`.unit_of_work.Rows` for reading
-    only.
+    """Reads snapshots while the writer works.
+
+    Implements :class:`.unit_of_work.TransactionRows` for reading only.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -269,7 +273,10 @@ class SqliteReader:
         self._connection.close()
 
     def run_queries(self, queries: Sequence[Query]) -> list[Any]:
-        return [query.convert_rows(self._statements.rows(query, self._cursor)) for query in queries]
+        return [
+            query.convert_rows(self._statements.fetch_rows(query, self._cursor))
+            for query in queries
+        ]
 
     def write(self, kind: type, puts: Sequence[Any], drops: Sequence[Key]) -> None:  # noqa: ARG002
         raise TypeError("a reader cannot write")
@@ -282,7 +289,7 @@ _CHECKPOINT_PAGES: Final = (
     16_384  # 64 MiB; with a small log, a page that is written often is copied again and again
 )
 _SMALL_DATABASE_BYTES_MAX: Final = 64 * 1024**2  # a database of this size is rewritten in 0.25 s
-_SCRUBS_PER_LARGE_REWRITE: Final = (
+_OVERWRITES_PER_LARGE_REWRITE: Final = (
     60  # a larger database is rewritten at every 60th call of overwrite_deleted, once an hour
 )
 #: Free space that a rewrite needs, as a multiple of the file's size (measured). One part is for the
@@ -326,19 +333,19 @@ class SqliteRows:
                 file, only a call an hour later does, because all writers wait during a rewrite.
         """
         try:
-            await self._rewrite()
+            await self._rewrite_if_due()
         finally:
             await self._writer.submit_exclusive("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    async def _rewrite(self) -> None:
-        changes = self._writing.changes()
+    async def _rewrite_if_due(self) -> None:
+        changes = self._writing.count_changes()
         if changes == self._rewritten_at:
             return
         ((pages,),) = await self._writer.submit_exclusive("PRAGMA page_count")
         self._skipped += 1
         if (
             pages * _PAGE_BYTES > _SMALL_DATABASE_BYTES_MAX
-            and self._skipped < _SCRUBS_PER_LARGE_REWRITE
+            and self._skipped < _OVERWRITES_PER_LARGE_REWRITE
         ):
             return
         self._skipped = 0
@@ -417,7 +424,7 @@ def _create_tables(connection: sql.Connection, *, create: bool) -> None:
     """Create all tables in one transaction, so that a killed process leaves none."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     # Read the version again: another process may have created them meanwhile.
-    if create_if_empty(connection, _schema_version(connection), create=create):
+    if create_tables_if_empty(connection, _schema_version(connection), create=create):
         connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.exec_driver_sql("COMMIT")
 

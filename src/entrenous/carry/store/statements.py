@@ -77,7 +77,7 @@ class SqliteStatements:
                 sqlite_values(given),
             )
 
-    def rows(self, query: Query, cursor: sqlite3.Cursor) -> Iterable[Any]:
+    def fetch_rows(self, query: Query, cursor: sqlite3.Cursor) -> Iterable[Any]:
         """Return the rows of one query.
 
         All rows are fetched at once, except letters: these are fetched one by one, since the first
@@ -166,7 +166,7 @@ def _single_statement(query: Query, placeholder: str, bytewise: str) -> Statemen
         wanted = [
             encode_value(kind, n, v) for n, v in zip(names, values, strict=True) if v is not None
         ]
-        return _count_and_sum(kind, what, names, lacking, placeholder), wanted
+        return _select_count_and_sum(kind, what, names, lacking, placeholder), wanted
     *values, limit = given
     wanted = [encode_value(kind, name, value) for name, value in zip(names, values, strict=True)]
     return _select_equal(kind, names, placeholder, bytewise), [*wanted, limit]
@@ -199,7 +199,7 @@ def _select_equal(kind: type, names: tuple[str, ...], placeholder: str, bytewise
 
 
 @cache
-def _count_and_sum(
+def _select_count_and_sum(
     kind: type, what: str, names: tuple[str, ...], lacking: tuple[bool, ...], placeholder: str
 ) -> str:
     tests = [

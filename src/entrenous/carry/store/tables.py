@@ -132,7 +132,7 @@ def build_schema() -> sql.MetaData:
     return metadata
 
 
-def create_if_empty(connection: sql.Connection, found_version: int, *, create: bool) -> bool:
+def create_tables_if_empty(connection: sql.Connection, found_version: int, *, create: bool) -> bool:
     """Create all tables in an empty database; the connection's transaction excludes other writers.
 
     ``found_version`` is the schema version in the database, 0 if it has none. With ``create`` False

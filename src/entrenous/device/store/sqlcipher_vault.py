@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
-from entrenous.base.files import write_private_with
+from entrenous.base.files import write_private_file_with
 from entrenous.base.identifiers import ID_BYTES, BlobId
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, seal_stream, unseal_file, unseal_stream
@@ -202,7 +202,7 @@ class SqlcipherVault:
 
     def _write_file(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
         with translate_disk_errors():
-            write_private_with(self._folder / "files" / name, fill)
+            write_private_file_with(self._folder / "files" / name, fill)
         self._database.execute("INSERT INTO file VALUES (?)", name)
         self._forgotten = [one for one in self._forgotten if one != name]
 

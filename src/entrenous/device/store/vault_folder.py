@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from entrenous.base.errors import BadRecord
-from entrenous.base.files import remove_unfinished_files, sync_folder, write_private
+from entrenous.base.files import remove_unfinished_files, sync_folder, write_private_file
 from entrenous.base.identifiers import ID_BYTES, MailboxId
 from entrenous.base.limits import TOKEN_BYTES, UNLOCK_TOKENS_KEPT
 from entrenous.base.secret import Secret
@@ -226,7 +226,7 @@ def _create_files(home: Path, passphrase: Secret, lock_descriptor: int) -> Unloc
         raise VaultExists(home=home)
     remove_unfinished_files(home)
     terms = new_key_terms(None)
-    write_private(home / "device.key", secrets.token_bytes(DEVICE_SECRET_BYTES))
+    write_private_file(home / "device.key", secrets.token_bytes(DEVICE_SECRET_BYTES))
     # left by a set-up that was interrupted before its head was written
     for left_over in home.glob("vault.db*"):
         left_over.unlink()
@@ -361,7 +361,7 @@ def write_vault_head(home: Path, head: VaultHead) -> None:
     cost = (now.memory_kib, now.passes, now.lanes)
     schema = FIRST_VAULT_HEAD_SCHEMA if head.now.first else VAULT_HEAD_SCHEMA
     shape = _VaultHeadJson(schema, now.salt, *cost, now.lock, after)
-    write_private(home / _VAULT_HEAD_FILE_NAME, msgspec.json.encode(shape))
+    write_private_file(home / _VAULT_HEAD_FILE_NAME, msgspec.json.encode(shape))
 
 
 def _decode_terms(
@@ -404,7 +404,9 @@ def has_offline_window(home: Path) -> bool:
 def write_offline_window(home: Path, stretched: Secret, output: Secret, until: datetime) -> None:
     """Let the passphrase open the vault without the relay until ``until``."""
     plain = encode([int(until.timestamp()), output.reveal()])
-    write_private(home / _OFFLINE_WINDOW_FILE_NAME, encrypt_blob(offline_key(stretched), plain))
+    write_private_file(
+        home / _OFFLINE_WINDOW_FILE_NAME, encrypt_blob(offline_key(stretched), plain)
+    )
 
 
 def read_offline_window(home: Path, stretched: Secret) -> tuple[datetime, Secret] | None:
@@ -434,7 +436,7 @@ _TRIES_ALLOWED_FILE_NAME: Final = "unlocked-by-sheet"
 
 def record_tries_allowed(home: Path) -> None:
     """Record that a recovery sheet allowed more attempts; durable on return, raises OSError."""
-    write_private(home / _TRIES_ALLOWED_FILE_NAME, b"")
+    write_private_file(home / _TRIES_ALLOWED_FILE_NAME, b"")
 
 
 def has_unreported_allowed_tries(home: Path) -> bool:

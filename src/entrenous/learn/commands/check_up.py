@@ -8,7 +8,7 @@ import typer
 
 from entrenous.base.environment import SystemClock
 from entrenous.base.language import translated
-from entrenous.base.program import this_program
+from entrenous.base.program import this_program_version
 from entrenous.base.secret import Secret
 from entrenous.device.commands import ask_passphrase
 from entrenous.device.lock_errors import NoPassphrase
@@ -163,7 +163,7 @@ def _check_up_json(
     named: tuple[str, ...] | None,
     answers: dict[str, str],
 ) -> dict[str, object]:
-    program = this_program()
+    program = this_program_version()
     return {
         "schema": "entrenous/check-up/1",
         "advice": [_finding_json(one) for one in result.advice],

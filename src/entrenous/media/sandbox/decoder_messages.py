@@ -14,7 +14,7 @@ from entrenous.base.audio_video import (
     Clip,
     ClipFormat,
     ClipTooLong,
-    Colours,
+    ColourSpace,
     DamagedClip,
     DamagedSound,
     Frame,
@@ -35,19 +35,19 @@ from entrenous.base.audio_video import (
 )
 from entrenous.base.errors import EntrenousError
 from entrenous.base.limits import (
+    CLIP_FRAME_PIXELS_MAX,
     CLIP_LENGTH_S_MAX,
-    CLIP_PIXELS_MAX,
     PICTURE_PIXELS_MAX,
     SOUND_LENGTH_S_MAX,
     SOUND_RATE_HZ_MAX,
 )
 from entrenous.base.picture import (
-    Encoding,
     IncompletePicture,
     NotAPicture,
     OriginalSize,
     Picture,
     PictureDecodingFailed,
+    PictureEncoding,
     PictureFormat,
     TooManyPixels,
 )
@@ -165,7 +165,7 @@ def _read_picture(read: ReadExactly, kind: PictureFormat, *, luma: bool) -> Pict
     if subsampling >= len(_SUBSAMPLINGS) or profile_bytes > _PROFILE_BYTES_MAX:
         raise ValueError("a number out of range")
     read_tables = {slot: _read_table(read) for slot in range(tables)}
-    encoding = Encoding(
+    encoding = PictureEncoding(
         kind, bool(grey), read_tables or None, _SUBSAMPLINGS[subsampling], bool(lossless)
     )
     profile = _read_profile(read, profile_bytes)
@@ -265,12 +265,12 @@ def read_clip_answer(read: ReadExactly) -> Clip:
     width, height, up, down, length, *codes, across, along = _CLIP_FORMAT.unpack(
         read(_CLIP_FORMAT.size)
     )
-    if not 0 < width * height <= CLIP_PIXELS_MAX or 0 in (up, down, across, along):
+    if not 0 < width * height <= CLIP_FRAME_PIXELS_MAX or 0 in (up, down, across, along):
         raise ValueError("frames of impossible size, rate or shape")
     if not 0.0 <= length <= CLIP_LENGTH_S_MAX:
         raise ValueError("a clip of impossible length")
     rate, aspect = Fraction(up, down), Fraction(across, along)
-    shown = ClipFormat(width, height, rate, length, Colours(*codes), aspect)
+    shown = ClipFormat(width, height, rate, length, ColourSpace(*codes), aspect)
     return Clip(shown, _read_frames(read, shown))
 
 
@@ -293,7 +293,7 @@ def _read_clip_failure(word: bytes, read: ReadExactly) -> EntrenousError:
     if word == b"M":
         width, height = _SIZE_FIELDS.unpack(read(_SIZE_FIELDS.size))
         return FramesTooLarge(
-            width_px=width, height_px=height, limit_mp=round(CLIP_PIXELS_MAX / 1e6)
+            width_px=width, height_px=height, limit_mp=round(CLIP_FRAME_PIXELS_MAX / 1e6)
         )
     if word == b"L":
         return ClipTooLong(limit_minutes=round(CLIP_LENGTH_S_MAX / 60))

@@ -12,7 +12,7 @@ from typing import Final
 
 from entrenous.base.environment import Clock
 from entrenous.base.errors import Refused
-from entrenous.base.program import this_program
+from entrenous.base.program import this_program_version
 from entrenous.device.device import Device
 from entrenous.respond.capture.web_archive import Capture, HttpExchange, write_wacz
 from entrenous.respond.case_file import CUSTODY_ACTOR, find_open_case, find_sighting
@@ -120,7 +120,7 @@ def capture_page(
         "started_at": write_time(started),
         "ended_at": write_time(device.clock.now()),
         "local_time": _format_local_time(started, environment.local_offset),
-        "tool": str(this_program()),
+        "tool": str(this_program_version()),
         "who": CUSTODY_ACTOR,
         "why": why,
         "by_proxy": environment.by_proxy,
@@ -128,7 +128,7 @@ def capture_page(
         "whole": not any(one.answer.is_cut for one in recording.exchanges),
     }
     title = f"Capture of sighting {number}"
-    capture = Capture(title, str(this_program()), page.url, recording.exchanges, facts)
+    capture = Capture(title, str(this_program_version()), page.url, recording.exchanges, facts)
     data = write_wacz(capture, device.clock.now(), device.dice)
     what = f"capture of sighting {number}, HTTP status {page.answer.status}"
     return store_evidence_item(name, data, (EvidenceLevel.A2, what, number), device)

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Generic, TypeVar
 import typer
 
 from entrenous.base.identifiers import PersonId
-from entrenous.base.language import ENGLISH, language_of_person, number_in_words, translated
+from entrenous.base.language import ENGLISH, language_of_person, localized_number, translated
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     NameOf,
@@ -87,7 +87,7 @@ class MessageList(Generic[ListedT]):
             asked = "".join(f"{option} {shlex.quote(name)} " for name in names)
             older = translated("{count} older: {command}")
             english = language_of_person() == ENGLISH
-            count = f"{self.older:,}" if english else number_in_words(self.older)
+            count = f"{self.older:,}" if english else localized_number(self.older)
             print_line(older.format(count=count, command=f"entrenous {command} {asked}--all"))
 
 

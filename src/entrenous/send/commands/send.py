@@ -13,7 +13,7 @@ import typer
 from entrenous.base.copies import join_names
 from entrenous.base.errors import Unreachable
 from entrenous.base.language import plural, translatable, translated
-from entrenous.base.limits import DEFAULT_EXPIRY_DAYS, UNDO_WINDOW_S, UNDO_WINDOW_S_MAX
+from entrenous.base.limits import DEFAULT_EXPIRY_DAYS, DEFAULT_UNDO_WINDOW_S, UNDO_WINDOW_S_MAX
 from entrenous.device.commands import opened_device
 from entrenous.device.device import Device
 from entrenous.send.clock_sanity import rounded_expiry
@@ -119,7 +119,7 @@ def send(
             envvar="ENTRENOUS_UNDO",
             help="Seconds in which nothing leaves, so that Ctrl-C can undo it.",
         ),
-    ] = UNDO_WINDOW_S,
+    ] = DEFAULT_UNDO_WINDOW_S,
     resume: Annotated[
         bool, typer.Option("--resume", help="Only send messages that still wait on this device.")
     ] = False,

@@ -19,8 +19,8 @@ from entrenous.base.audio_video import (
     ClipMeasurements,
     ClipTooSmallToMark,
     Frame,
+    FrameKeypoints,
     FrameSelection,
-    KeyFrame,
     NoVideoFound,
 )
 from entrenous.base.limits import (
@@ -330,7 +330,7 @@ _DESCRIPTOR_SCALE: Final = 512.0
 class _UnpackedMeasurements:
     times: list[float] = field(default_factory=list)
     motions: list[CameraMotionRow] = field(default_factory=list)
-    keys: list[Future[KeyFrame]] = field(default_factory=list)
+    keys: list[Future[FrameKeypoints]] = field(default_factory=list)
     key_times: list[float] = field(default_factory=list)
     thumbs: list[NDArray[np.uint8]] = field(default_factory=list)
     thumb_times: list[float] = field(default_factory=list)
@@ -389,7 +389,7 @@ def survey_clip(
     return seen.pack()
 
 
-def _make_key_frame(frame: Frame) -> KeyFrame:
+def _make_key_frame(frame: Frame) -> FrameKeypoints:
     luma: NDArray[np.uint8] = np.asarray(frame)
     seen = extract_features(
         np.asarray(cv2.merge([luma] * 3)),
@@ -398,7 +398,9 @@ def _make_key_frame(frame: Frame) -> KeyFrame:
     )
     looks = np.clip(np.rint(seen.descriptors * _DESCRIPTOR_SCALE), 0, 255).astype(np.uint8)
     points = seen.points.astype(np.float32)
-    return KeyFrame(frame.at_s, frame.width_px, frame.height_px, points.tobytes(), looks.tobytes())
+    return FrameKeypoints(
+        frame.at_s, frame.width_px, frame.height_px, points.tobytes(), looks.tobytes()
+    )
 
 
 def frame_time_reporter(

@@ -55,7 +55,7 @@ def mark_picture_copies(
     marking = _PictureCopyRecorder(
         original, message, new_message_name(device), device.clock.now(), device
     )
-    suffix = original.picture.encoding.format.written.suffix
+    suffix = original.picture.encoding.format.copy_format.suffix
     people = iter(to)
     with (
         closing(write_picture_copies(original, (new_mark_seed(device) for _ in to))) as made,

@@ -179,7 +179,7 @@ def write_picture_copies(
     A seed is taken when a worker is free, and workers wait for the caller, so memory does not grow
     with the number of copies.
     """
-    workers = pool_size(original.picture.pixels)
+    workers = pool_size(original.picture.pixel_count)
     free_canvases = SimpleQueue[CopyCanvas]()  # one canvas per worker, reused
     for _ in range(workers):
         free_canvases.put(new_copy_canvas(*original.prepared.layout.full))
@@ -212,7 +212,7 @@ def write_copies_per_recipient(
         return MarkedCopy(job[1], data, sha256(data))
 
     jobs = (job for own in seeds for job in zip(originals, own, strict=True))
-    workers = pool_size(max(original.picture.pixels for original in originals), sparing=True)
+    workers = pool_size(max(original.picture.pixel_count for original in originals), sparing=True)
     making = (
         ordered_results(make_copy, jobs, workers)
         if workers > 1
@@ -282,7 +282,7 @@ class MessagePictures:
     @property
     def copy_formats(self) -> tuple[CopyFormat, ...]:
         formats = (original.picture.encoding.format for original in self.originals)
-        return tuple(CopyFormat(one.written.media_type, FileRole.PICTURE) for one in formats)
+        return tuple(CopyFormat(one.copy_format.media_type, FileRole.PICTURE) for one in formats)
 
     def make_copies(
         self, people: int, device: Device, marking: ByteCounter

@@ -10,12 +10,12 @@ from entrenous.base.errors import EntrenousError, Malformed, Refused, Unproven, 
 from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import (
     Contact,
+    DeviceListHead,
     ForkedDeviceList,
-    Head,
     OutdatedDeviceList,
     WithheldDeviceList,
 )
-from entrenous.base.limits import DEVICE_LIST_TRIES
+from entrenous.base.limits import DEVICE_LIST_REQUESTS_PER_DAY_MAX
 from entrenous.crypto.statements import check_named_head, device_list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import known_list_heads, own_device
@@ -34,12 +34,17 @@ from entrenous.send.tokens.use import has_tokens_for, next_token_for, token_rout
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RolledBack
 
-_LIST_FETCH_RETRY_INTERVAL: Final = timedelta(hours=24) / DEVICE_LIST_TRIES
+_LIST_FETCH_RETRY_INTERVAL: Final = timedelta(hours=24) / DEVICE_LIST_REQUESTS_PER_DAY_MAX
 _ERRORS_OF_THIS_DEVICE: Final = (RolledBack, DeviceWithoutRelay)
 
 
 def record_named_list(
-    person: PersonId, named: Head, device: Device, *, own: bool, authenticated: bool = True
+    person: PersonId,
+    named: DeviceListHead,
+    device: Device,
+    *,
+    own: bool,
+    authenticated: bool = True,
 ) -> None:
     """Record the head (the hash) of a device list that a letter names, in the letter's transaction.
 
@@ -82,7 +87,7 @@ def _is_retry_due(waiting: DeviceListToFetch, device: Device) -> bool:
     )
 
 
-def _is_head_known(named: Head, contact: Contact, device: Device) -> bool:
+def _is_head_known(named: DeviceListHead, contact: Contact, device: Device) -> bool:
     """Return whether a named head is known, or older than the oldest known one."""
     try:
         check_named_head(named, known_list_heads(contact, device))
@@ -109,7 +114,7 @@ def _fetch_named_list(waiting: DeviceListToFetch, contact: Contact, device: Devi
 
 def _accept_published_bundle(
     contact: Contact, shown: bytes | None, device: Device
-) -> tuple[Head, ...]:
+) -> tuple[DeviceListHead, ...]:
     """Accept a newer key bundle. Return all list heads that were known or that the bundle has,
     oldest first.
 
@@ -130,7 +135,7 @@ def _accept_published_bundle(
 
 
 def _compare_with_named_head(
-    waiting: DeviceListToFetch, heads: Sequence[Head], contact: Contact, device: Device
+    waiting: DeviceListToFetch, heads: Sequence[DeviceListHead], contact: Contact, device: Device
 ) -> None:
     try:
         check_named_head(waiting.head, heads)
@@ -153,9 +158,11 @@ def _handle_fork(
             freeze_contact(fork, device)
             DEVICE_LIST_TO_FETCH_TABLE.drop(contact.person.id.hex(), device.vault)
             return
-        reported = replace(waiting, asked_at=now_in_whole_seconds(device), tries=DEVICE_LIST_TRIES)
+        reported = replace(
+            waiting, asked_at=now_in_whole_seconds(device), tries=DEVICE_LIST_REQUESTS_PER_DAY_MAX
+        )
         DEVICE_LIST_TO_FETCH_TABLE.store(reported, contact.person.id.hex(), device.vault)
-        if waiting.tries < DEVICE_LIST_TRIES and waiting.proven:
+        if waiting.tries < DEVICE_LIST_REQUESTS_PER_DAY_MAX and waiting.proven:
             _report_list_problem(DeviceListContradiction.SPLIT, contact, device)
 
 
@@ -189,7 +196,7 @@ def _count_failed_fetch(waiting: DeviceListToFetch, contact: Contact, device: De
     tried = replace(waiting, asked_at=now_in_whole_seconds(device), tries=waiting.tries + 1)
     with device.vault.transaction():
         DEVICE_LIST_TO_FETCH_TABLE.store(tried, contact.person.id.hex(), device.vault)
-        if tried.tries == DEVICE_LIST_TRIES and waiting.proven:
+        if tried.tries == DEVICE_LIST_REQUESTS_PER_DAY_MAX and waiting.proven:
             claimed = contact.person.id == own_device(device).person.id and not waiting.own
             _report_list_problem(
                 DeviceListContradiction.SPLIT if claimed else DeviceListContradiction.HELD_BACK,

@@ -13,15 +13,15 @@ from entrenous.base.identity import (
     BadSignature,
     Contact,
     DeviceList,
+    DeviceListHead,
+    DeviceListHistoryRelation,
     ForkedDeviceList,
-    Head,
-    HistoryRelation,
     KeyBundle,
     ListedDevice,
     Person,
     RevocationReason,
     RevokedDevice,
-    SignedCertificate,
+    SignedDeviceCertificate,
     Trust,
 )
 from entrenous.base.limits import DEVICES_MAX, REVOKED_DEVICES_MAX, TOKEN_BYTES
@@ -103,7 +103,9 @@ from entrenous.wire.key_bundle import (
 )
 
 
-def fork_error(person: PersonId, head: Head, card: bytes | None = None) -> ForkedDeviceList:
+def fork_error(
+    person: PersonId, head: DeviceListHead, card: bytes | None = None
+) -> ForkedDeviceList:
     """Return the ForkedDeviceList error with the facts that :func:`freeze_contact` needs."""
     return ForkedDeviceList(person=person, head=head, card=card)
 
@@ -116,7 +118,7 @@ def freeze_contact(fork: ForkedDeviceList, device: Device) -> None:
     is only reported.
     """
     person, head = fork.facts.get("person"), fork.facts.get("head")
-    if not isinstance(person, bytes) or not isinstance(head, Head):
+    if not isinstance(person, bytes) or not isinstance(head, DeviceListHead):
         return
     whose = person.hex()
     contact = contact_by_id(person, device)
@@ -160,8 +162,8 @@ _TABLES_ABOUT_A_DEVICE = (
 
 def removed_devices(before: Person, after: Person) -> tuple[DeviceId, ...]:
     """Return the devices whose keys are no longer in a person's newer list."""
-    listed = {key.keys for key in after.devices}
-    return tuple(key.device for key in before.devices if key.keys not in listed)
+    listed = {key.id_and_keys for key in after.devices}
+    return tuple(key.device for key in before.devices if key.id_and_keys not in listed)
 
 
 def forget_devices(person: PersonId, removed: Iterable[DeviceId], device: Device) -> None:
@@ -204,9 +206,9 @@ def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contac
     try:
         standing = compare_key_bundle(card, known, device)
     except ForkedDeviceList:
-        head = Head(person.epoch, device_list_head(card.newest.statement))
+        head = DeviceListHead(person.epoch, device_list_head(card.newest.statement))
         raise fork_error(person.id, head, untrusted_card) from None
-    trust = Trust.UNKNOWN if standing is HistoryRelation.NEWER_UNPROVEN else known.trust
+    trust = Trust.UNKNOWN if standing is DeviceListHistoryRelation.NEWER_UNPROVEN else known.trust
     after = record_contact_change(known, replace(known, person=person, trust=trust), device)
     forget_devices(person.id, removed_devices(known.person, person), device)
     record_former_mailboxes(known.person, person, device)
@@ -238,7 +240,7 @@ def find_master_key(sheet: RecoverySheet | None, device: Device) -> Secret:
 
 
 def sign_list_adding(
-    master: Secret, signed: SignedCertificate, mailbox: MailboxId, device: Device
+    master: Secret, signed: SignedDeviceCertificate, mailbox: MailboxId, device: Device
 ) -> KeyBundle:
     """Sign a list with one more device; returns the new key bundle.
 
@@ -298,7 +300,7 @@ def accept_own_bundle(card: KeyBundle, device: Device, *, signed_here: bool = Fa
     me, person = own_device(device), verify_key_bundle(card)
     if not equal_in_constant_time(person.id, me.person.id):
         raise BadSignature(what="key bundle")
-    if _compare_with_own_bundle(card, me) is HistoryRelation.SAME:
+    if _compare_with_own_bundle(card, me) is DeviceListHistoryRelation.SAME:
         return False
     identity = OWN_IDENTITY.load(device.vault)
     if identity is None or not _is_device_listed(person, me):
@@ -331,11 +333,11 @@ def _is_device_listed(person: Person, me: OwnIdentity) -> bool:
     return me.key in keys
 
 
-def _compare_with_own_bundle(card: KeyBundle, me: OwnIdentity) -> HistoryRelation:
+def _compare_with_own_bundle(card: KeyBundle, me: OwnIdentity) -> DeviceListHistoryRelation:
     known = read_key_bundle(me.card)
     try:
         standing = compare_heads(device_list_heads(known.lists), device_list_heads(card.lists))
-        unproven = standing is HistoryRelation.NEWER_UNPROVEN
+        unproven = standing is DeviceListHistoryRelation.NEWER_UNPROVEN
         return compare_later_lists(known.newest, card.lists) if unproven else standing
     except ForkedDeviceList:
         raise fork_error(
@@ -390,7 +392,7 @@ def _sign_next_list(
     master: Secret,
     card: KeyBundle,
     following: DeviceList,
-    certificates: tuple[SignedCertificate, ...],
+    certificates: tuple[SignedDeviceCertificate, ...],
     device: Device,
 ) -> KeyBundle:
     said = replace(

@@ -17,7 +17,13 @@ from entrenous.base.errors import (
     WrongToken,
 )
 from entrenous.base.identifiers import ID_BYTES, DeviceId, EnvelopeId, MailboxId
-from entrenous.base.identity import Certificate, DeviceKey, KeyBundle, Person, SignedCertificate
+from entrenous.base.identity import (
+    CertifiedDevice,
+    DeviceCertificate,
+    KeyBundle,
+    Person,
+    SignedDeviceCertificate,
+)
 from entrenous.base.limits import (
     LENT_TOKENS_PER_DEVICE,
     LINK_TOKEN_USES_MAX,
@@ -257,10 +263,10 @@ def store_new_identity(
         _store_other_devices(grant, person, device)
 
 
-def _listed_key(person: Person, offer: NewDeviceOffer) -> DeviceKey:
+def _listed_key(person: Person, offer: NewDeviceOffer) -> CertifiedDevice:
     for key in person.devices:
         offered = (offer.device, offer.ed25519, offer.curve25519, offer.mldsa65_hash)
-        if key.keys == offered and key.mailbox == offer.mailbox:
+        if key.id_and_keys == offered and key.mailbox == offer.mailbox:
             return key
     raise LinkNotProven
 
@@ -335,8 +341,8 @@ def add_new_device_to_list(compared: ConfirmedLink, device: Device) -> None:
 
 def _certify_new_device(
     compared: ConfirmedLink, me: OwnIdentity, device: Device
-) -> SignedCertificate:
-    certificate = Certificate(
+) -> SignedDeviceCertificate:
+    certificate = DeviceCertificate(
         person=me.person.id,
         device=compared.offer.device,
         ed25519=compared.offer.ed25519,
@@ -347,7 +353,7 @@ def _certify_new_device(
     )
     statement = write_certificate(certificate)
     signature = sign_certificate(compared.master, statement)
-    return SignedCertificate(certificate, statement, signature)
+    return SignedDeviceCertificate(certificate, statement, signature)
 
 
 def _grant_outbox_item(

@@ -10,7 +10,7 @@ from typing import Final
 
 from entrenous.base.errors import EntrenousError, Refused, Unreachable
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
-from entrenous.base.identity import DeviceKey, Person
+from entrenous.base.identity import CertifiedDevice, Person
 from entrenous.base.limits import (
     FORMER_MAILBOX_DAYS,
     MAILBOXES_PER_DEVICE_MAX,
@@ -241,7 +241,7 @@ def delete_prepared_mailboxes(kept: PreparedMailbox | None, device: Device) -> N
 
 
 def mailbox_deletions_for(
-    revoked: LinkedDevice, relay_url: str, key: DeviceKey, device: Device
+    revoked: LinkedDevice, relay_url: str, key: CertifiedDevice, device: Device
 ) -> tuple[MailboxDeletion, ...]:
     """Return the deletions for all mailboxes that a revoked device has announced to us."""
     told = [_mailbox_deletion(home, revoked, device) for home in revoked.homes]

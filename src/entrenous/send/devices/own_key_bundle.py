@@ -13,19 +13,23 @@ from typing import Final
 from entrenous.base.errors import EntrenousError, NoSuchMailbox, Unreachable, WrongToken
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import (
-    Batch,
     BatchPosition,
-    Certificate,
+    BatchRoot,
+    DeviceCertificate,
     DeviceList,
+    DeviceListStatement,
     EnforcedLimit,
     KeyBundle,
     ListedDevice,
-    ListStatement,
     ProtocolRange,
     SignedBatch,
-    SignedCertificate,
+    SignedDeviceCertificate,
 )
-from entrenous.base.limits import DELETED_MAILBOX_DAYS, PADDED_CARD_SIZES_BYTES, PROTOCOL_VERSION
+from entrenous.base.limits import (
+    DELETED_MAILBOX_DAYS,
+    PADDED_KEY_BUNDLE_SIZES_BYTES,
+    PROTOCOL_VERSION,
+)
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import seal_file, unseal_file
 from entrenous.crypto.hashing import inclusion_proofs, merkle_root
@@ -76,9 +80,9 @@ ENFORCED_LIMITS: Final = tuple(int(one) for one in EnforcedLimit)
 
 def certify_device(
     master: Secret, signer: DeviceSigner, device: DeviceId, created_at: datetime
-) -> SignedCertificate:
+) -> SignedDeviceCertificate:
     """Return the master key's certificate for the device with these keys."""
-    certificate = Certificate(
+    certificate = DeviceCertificate(
         person=person_id(public_master_keys(master)),
         device=device,
         ed25519=ed25519_public_key(signer.account),
@@ -88,12 +92,12 @@ def certify_device(
         enforces=ENFORCED_LIMITS,
     )
     statement = write_certificate(certificate)
-    return SignedCertificate(certificate, statement, sign_certificate(master, statement))
+    return SignedDeviceCertificate(certificate, statement, sign_certificate(master, statement))
 
 
 def make_first_list(
-    name: str, home: MailboxAddress, signed: SignedCertificate, issued_at: datetime
-) -> ListStatement:
+    name: str, home: MailboxAddress, signed: SignedDeviceCertificate, issued_at: datetime
+) -> DeviceListStatement:
     """Return a person's first device list, with one device. Its number (epoch) is 1."""
     said = DeviceList(
         person=signed.certificate.person,
@@ -110,7 +114,9 @@ def make_first_list(
 
 
 def sign_bundle(
-    master: Secret, lists: tuple[ListStatement, ...], certificates: tuple[SignedCertificate, ...]
+    master: Secret,
+    lists: tuple[DeviceListStatement, ...],
+    certificates: tuple[SignedDeviceCertificate, ...],
 ) -> KeyBundle:
     """Return the signed key bundle of these lists, newest last, with its devices' certificates
     (given in any order).
@@ -133,7 +139,7 @@ _UNPADDED_BUNDLE_START: Final = b"\xa7"
 def seal_key_bundle(card: bytes, person: PersonId, mailbox: MailboxId) -> bytes:
     """Seal a key bundle for publication (docs/spec/identity.md section 4)."""
     said = len(card).to_bytes(_BUNDLE_LENGTH_FIELD_BYTES, "big") + card
-    size = next(one for one in PADDED_CARD_SIZES_BYTES if one >= len(said))
+    size = next(one for one in PADDED_KEY_BUNDLE_SIZES_BYTES if one >= len(said))
     return seal_file(Secret(person), said.ljust(size, b"\0"), mailbox)
 
 
@@ -156,7 +162,11 @@ def _unpad_bundle(opened: bytes) -> bytes:
     The input is untrusted, since anybody with an invite could have encrypted it.
     """
     end = _BUNDLE_LENGTH_FIELD_BYTES + int.from_bytes(opened[:_BUNDLE_LENGTH_FIELD_BYTES], "big")
-    if len(opened) not in PADDED_CARD_SIZES_BYTES or end > len(opened) or opened[end:].strip(b"\0"):
+    if (
+        len(opened) not in PADDED_KEY_BUNDLE_SIZES_BYTES
+        or end > len(opened)
+        or opened[end:].strip(b"\0")
+    ):
         raise InviteKeysDiffer
     return opened[_BUNDLE_LENGTH_FIELD_BYTES:end]
 
@@ -176,7 +186,7 @@ def sign_batch(
         DeviceWithoutRelay, RolledBack, UnlockNotConfirmed.
     """
     signer = signer_of(device)
-    batch = Batch(own_device(device).key.device, mailbox, len(leaves), merkle_root(leaves))
+    batch = BatchRoot(own_device(device).key.device, mailbox, len(leaves), merkle_root(leaves))
     statement = write_batch(batch)
     return SignedBatch(batch, statement, mldsa65_public_key(signer), sign(signer, statement))
 

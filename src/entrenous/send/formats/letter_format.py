@@ -8,13 +8,13 @@ from typing import Any, Final, NamedTuple
 from entrenous.base.copies import Receipt, ReceiptEvent, Receipts
 from entrenous.base.identifiers import ID_BYTES, EnvelopeId, MessageId, PersonId
 from entrenous.base.limits import (
-    PLAIN_CARD_BYTES_MAX,
+    PLAIN_KEY_BUNDLE_BYTES_MAX,
     PREKEY_ID_BYTES,
     REACTION_BYTES_MAX,
     RECEIPTS_PER_LETTER_MAX,
     REQUEST_NOTE_CHARS_MAX,
-    SEALED_BYTES_MAX,
-    TOKEN_RANGE_FIRST_MAX,
+    SEALED_LETTER_BYTES_MAX,
+    TOKEN_RANGE_FIRST_INDEX_MAX,
 )
 from entrenous.base.screen_text import is_terminal_control
 from entrenous.crypto.nouns import BadLetter
@@ -154,7 +154,7 @@ def _require_no_terminal_controls(text: str) -> str:
 
 
 def _parse_encoded_key_bundle(value: object) -> bytes:
-    return as_bytes_up_to(value, PLAIN_CARD_BYTES_MAX)
+    return as_bytes_up_to(value, PLAIN_KEY_BUNDLE_BYTES_MAX)
 
 
 def _parse_message_id(value: object) -> MessageId:
@@ -163,7 +163,7 @@ def _parse_message_id(value: object) -> MessageId:
 
 def _parse_first_index(value: object) -> int:
     """Read the first index, limited so that every index of the range can be encoded."""
-    return as_uint(value, TOKEN_RANGE_FIRST_MAX)
+    return as_uint(value, TOKEN_RANGE_FIRST_INDEX_MAX)
 
 
 LETTER_VERSION: Final = 2
@@ -211,7 +211,7 @@ def read_sealed_letter(untrusted: bytes) -> tuple[bytes, bytes]:
         BadLetter: the version is not supported, or the length is impossible.
     """
     if (
-        not 1 + PREKEY_ID_BYTES < len(untrusted) <= SEALED_BYTES_MAX
+        not 1 + PREKEY_ID_BYTES < len(untrusted) <= SEALED_LETTER_BYTES_MAX
         or untrusted[0] != LETTER_VERSION
     ):
         raise BadLetter

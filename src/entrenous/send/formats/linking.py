@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
-from entrenous.base.limits import DEVICES_MAX, PLAIN_CARD_BYTES_MAX, TOKEN_BYTES
+from entrenous.base.limits import DEVICES_MAX, PLAIN_KEY_BUNDLE_BYTES_MAX, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.hpke import open_sealed, seal_to
@@ -250,7 +250,7 @@ def read_grant(untrusted: bytes) -> NewDeviceGrant:
     with bad_cbor_as(BadLink):
         card, master, name, siblings, proof = as_list(decode(untrusted), 5, 5)
         return NewDeviceGrant(
-            card=as_bytes_up_to(card, PLAIN_CARD_BYTES_MAX),
+            card=as_bytes_up_to(card, PLAIN_KEY_BUNDLE_BYTES_MAX),
             master=parse_optional(master, _parse_master_key),
             name=as_name(name),
             siblings=tuple(map(_parse_introduced_device, as_list(siblings, 1, DEVICES_MAX))),

@@ -13,7 +13,7 @@ from entrenous.base.limits import (
     CIRCLE_PEOPLE_MAX,
     DEVICES_MAX,
     MAILBOXES_PER_DEVICE_MAX,
-    PLAIN_CARD_BYTES_MAX,
+    PLAIN_KEY_BUNDLE_BYTES_MAX,
     TOKEN_BYTES,
 )
 from entrenous.base.secret import Secret
@@ -207,7 +207,7 @@ def _parse_contact(value: Any) -> SharedContact:
         name=as_name(name),
         trust=_TRUST_BY_NUMBER[as_uint(trust, len(_TRUST_BY_NUMBER) - 1)],
         since=as_time(since),
-        card=as_bytes_up_to(card, PLAIN_CARD_BYTES_MAX),
+        card=as_bytes_up_to(card, PLAIN_KEY_BUNDLE_BYTES_MAX),
         receipts=parse_optional(receipts, _parse_flag),
         lent=tuple(map(_parse_lent_tokens, as_list(lent, 0, DEVICES_MAX))),
     )

@@ -37,7 +37,7 @@ from entrenous.send.open import (
     find_unsafe_files,
     show_received_message,
 )
-from entrenous.serving.http_server import bind_socket, make_server, url_of
+from entrenous.serving.http_server import listening_socket, make_server, url_of
 from entrenous.serving.private_pages import PrivatePages, open_browser
 from entrenous.terminal.output import hint, print_line
 from entrenous.terminal.progress_bars import stage_bars
@@ -228,7 +228,7 @@ def serve_view(look: ViewSession) -> Iterator[str]:
     Raises:
         AddressTaken: the program cannot listen on the loopback interface.
     """
-    with bind_socket("127.0.0.1", 0) as taken:
+    with listening_socket("127.0.0.1", 0) as taken:
         server = make_server(view_app(look, taken))
         thread = threading.Thread(target=server.run, args=([taken],), daemon=True)
         thread.start()

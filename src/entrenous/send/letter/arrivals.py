@@ -12,7 +12,7 @@ from typing import Any, Final
 from entrenous.base.copies import Receipts
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import PersonId
-from entrenous.base.identity import Contact, Head
+from entrenous.base.identity import Contact, DeviceListHead
 from entrenous.base.limits import AWAITING_DEVICE_LIST_DAYS_MAX, LETTERS_WAITING_MAX
 from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.device.device import Device
@@ -88,7 +88,7 @@ def apply_letter(letter: Letter, waiting: WaitingEnvelope, device: Device) -> No
         return
     record_heard_from(letter.person.id, letter.header.from_device, device)
     note_token_used(letter.person.id, letter.header.from_device, letter.header.token, device)
-    named = Head(letter.header.from_epoch, letter.header.from_head)
+    named = DeviceListHead(letter.header.from_epoch, letter.header.from_head)
     record_named_list(letter.person.id, named, device, own=True)
     if not is_from_own_device(letter.header, device):
         repeat_greeting(letter.header, device, greets=isinstance(letter.body, Hello))
@@ -144,7 +144,7 @@ def _on_message(
     message = letter.header.message
     for one in manifest.heads:
         own = one.person == letter.person.id
-        record_named_list(one.person, Head(one.epoch, one.head), device, own=own)
+        record_named_list(one.person, DeviceListHead(one.epoch, one.head), device, own=own)
     sender, now = sender_of(letter, device), now_in_whole_seconds(device)
     last = now + MAX_TIME_IN_TRANSIT  # even if a modified program states a later time
     received = ReceivedMessage(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from entrenous.base.identity import Contact, ForkedDeviceList, Head, Person
+from entrenous.base.identity import Contact, DeviceListHead, ForkedDeviceList, Person
 from entrenous.base.limits import LETTER_COUNTER_WINDOW_SIZE, SESSIONS_PER_DEVICE_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
@@ -186,9 +186,9 @@ def _check_device_lists(header: Header, person: Person, me: OwnIdentity, device:
     membership in the newest list is checked by :func:`_authenticated_sender`.
     """
     contact = contact_by_id(person.id, device)
-    shown = Head(person.epoch, person.head)
+    shown = DeviceListHead(person.epoch, person.head)
     known = (shown,) if contact is None else known_list_heads(contact, device)
-    named = Head(header.from_epoch, header.from_head)
+    named = DeviceListHead(header.from_epoch, header.from_head)
     try:
         check_heads_agree(known, (shown, named))
         check_heads_agree((shown,), (named,))

@@ -10,7 +10,7 @@ from typing import Final
 from entrenous.base.copies import Receipt, ReceiptEvent, ReceiptProof, Receipts, ReceiptStatement
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import DeviceId, EnvelopeId, MessageId, PersonId
-from entrenous.base.identity import BadSignature, Contact, DeviceKey, Person
+from entrenous.base.identity import BadSignature, CertifiedDevice, Contact, Person
 from entrenous.base.limits import RECEIPTS_PER_LETTER_MAX
 from entrenous.crypto.hashing import equal_in_constant_time, marks_hash, sha256
 from entrenous.crypto.nouns import NotForThisMailbox
@@ -218,7 +218,7 @@ def _verify_and_store_receipt(
     proven_by: tuple[Receipt, bytes],
     copy: SealedCopy,
     expected: ReceiptCoverage,
-    signer: tuple[Person, DeviceKey, bytes],
+    signer: tuple[Person, CertifiedDevice, bytes],
     device: Device,
 ) -> None:
     (one, proof), (person, key, head) = proven_by, signer

@@ -8,7 +8,14 @@ from typing import Final
 
 from entrenous.base.errors import EntrenousError, NoPrekeys, NoSuchMailbox, WrongToken
 from entrenous.base.identifiers import PersonId
-from entrenous.base.identity import BadPrekey, Contact, Head, PrekeyKind, SignedBatch, SignedPrekey
+from entrenous.base.identity import (
+    BadPrekey,
+    Contact,
+    DeviceListHead,
+    PrekeyKind,
+    SignedBatch,
+    SignedPrekey,
+)
 from entrenous.base.limits import SESSIONS_PER_DEVICE_MAX
 from entrenous.crypto.seal import begin_session
 from entrenous.crypto.statements import verify_prekey
@@ -140,7 +147,7 @@ def _verified_prekey(
     verify_prekey(signed, batch, to.key, to.key.mailbox)
     if signed.prekey.kind is not kind:
         raise BadPrekey
-    check_list_head(to.contact, Head(signed.prekey.epoch, signed.prekey.head), device)
+    check_list_head(to.contact, DeviceListHead(signed.prekey.epoch, signed.prekey.head), device)
     return signed
 
 

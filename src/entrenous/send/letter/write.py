@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from entrenous.base.identifiers import ID_BYTES, BlobId, DeviceId, EnvelopeId, MessageId, PersonId
-from entrenous.base.identity import Contact, DeviceKey
+from entrenous.base.identity import CertifiedDevice, Contact
 from entrenous.base.limits import TOKEN_RANGE_SIZE, XWING_KEYS_PER_PEER_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256, token_hash
@@ -51,7 +51,7 @@ class Addressee:
     """
 
     contact: Contact
-    key: DeviceKey
+    key: CertifiedDevice
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def addressees(contact: Contact, device: Device) -> tuple[Addressee, ...]:
     return tuple(_make_addressee(contact, key, device) for key in contact.person.devices)
 
 
-def _make_addressee(contact: Contact, key: DeviceKey, device: Device) -> Addressee:
+def _make_addressee(contact: Contact, key: CertifiedDevice, device: Device) -> Addressee:
     place = former_token_mailbox(contact.person.id, key.device, device)
     if place is None:
         return Addressee(contact, key)

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from entrenous.base.copies import Copy
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import DeviceId, MessageId, PersonId
-from entrenous.base.identity import BadPrekey, Contact, DeviceKey, Trust
+from entrenous.base.identity import BadPrekey, CertifiedDevice, Contact, Trust
 from entrenous.crypto.statements import verify_prekey
 from entrenous.device.device import Device, Vault
 from entrenous.device.identities import CONTACT_TABLE
@@ -74,7 +74,7 @@ def record_heard_from(person: PersonId, key: DeviceId, device: Device) -> None:
     LAST_HEARD_TABLE.store(LastHeard(device.clock.now()), peer_key(person, key), device.vault)
 
 
-def last_heard_at(contact: Contact, key: DeviceKey, device: Device) -> datetime:
+def last_heard_at(contact: Contact, key: CertifiedDevice, device: Device) -> datetime:
     """Return when a device was last heard from, by letter or by prekey. If it never was, return
     when it was first known.
     """
@@ -86,7 +86,7 @@ def last_heard_at(contact: Contact, key: DeviceKey, device: Device) -> datetime:
     return max(past, default=max(times))
 
 
-def update_last_heard_from_prekey(contact: Contact, key: DeviceKey, device: Device) -> None:
+def update_last_heard_from_prekey(contact: Contact, key: CertifiedDevice, device: Device) -> None:
     """Ask their relay when the device's newest X-Wing prekey was made, and record the answer.
 
     A running device replaces that prekey every week (docs/spec/identity.md section 5). Nothing
@@ -108,7 +108,7 @@ def forget_last_heard(person: PersonId, vault: Vault) -> None:
         LAST_HEARD_TABLE.drop(key, vault)
 
 
-def _claim_newest_prekey_date(contact: Contact, key: DeviceKey, device: Device) -> datetime:
+def _claim_newest_prekey_date(contact: Contact, key: CertifiedDevice, device: Device) -> datetime:
     token = next_token_for(contact, key.device, device)
     url, mailbox = token_route_to(contact.person, key, device)
     bundle = device.courier.claim_prekeys(url, mailbox, token, key.device)
@@ -208,8 +208,8 @@ def record_contact_change(before: Contact, after: Contact, device: Device) -> Co
 
     Returns: ``after``, with ``changed_at`` set if there was a change.
     """
-    old = {key.keys for key in before.person.devices}
-    new = {key.keys for key in after.person.devices}
+    old = {key.id_and_keys for key in before.person.devices}
+    new = {key.id_and_keys for key in after.person.devices}
     in_doubt = before.trust is not Trust.UNKNOWN and after.trust is Trust.UNKNOWN
     if old == new and not in_doubt:
         return after

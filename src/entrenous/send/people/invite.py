@@ -12,7 +12,7 @@ from entrenous.base.identifiers import DeviceId, EnvelopeId, PersonId
 from entrenous.base.identity import (
     BadSignature,
     Contact,
-    HistoryRelation,
+    DeviceListHistoryRelation,
     OutdatedDeviceList,
     Person,
     Trust,
@@ -161,13 +161,13 @@ def add_person(link: str, name: str, device: Device) -> Contact:
     return contact
 
 
-def _trust_after_readding(known: Contact, standing: HistoryRelation) -> Trust:
+def _trust_after_readding(known: Contact, standing: DeviceListHistoryRelation) -> Trust:
     """Return the trust of a contact who is added again.
 
     The link names the same master key, so compared keys stay compared, unless the history of device
     lists that the relay shows begins after the known list.
     """
-    if known.compared and standing is not HistoryRelation.NEWER_UNPROVEN:
+    if known.compared and standing is not DeviceListHistoryRelation.NEWER_UNPROVEN:
         return Trust.COMPARED
     return Trust.BY_LINK
 

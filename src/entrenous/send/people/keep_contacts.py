@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from entrenous.base.copies import NAMES_SHOWN_MAX, join_names
-from entrenous.base.identity import Contact, HistoryRelation, KeyBundle, Trust
+from entrenous.base.identity import Contact, DeviceListHistoryRelation, KeyBundle, Trust
 from entrenous.base.language import translated
 from entrenous.crypto.statements import compare_heads, compare_later_lists, device_list_heads
 from entrenous.device.device import Device
@@ -132,7 +132,9 @@ def taken_names(device: Device, except_owner: bytes | None = None) -> set[str]:
     }
 
 
-def compare_key_bundle(shown: KeyBundle, known: Contact, device: Device) -> HistoryRelation:
+def compare_key_bundle(
+    shown: KeyBundle, known: Contact, device: Device
+) -> DeviceListHistoryRelation:
     """Compare a verified key bundle with the one we know (docs/spec/identity.md section 3).
 
     Raises:
@@ -140,7 +142,7 @@ def compare_key_bundle(shown: KeyBundle, known: Contact, device: Device) -> Hist
     """
     standing = compare_heads(known_list_heads(known, device), device_list_heads(shown.lists))
     card = known_key_bundle(known.person.id, device)
-    if standing is not HistoryRelation.NEWER_UNPROVEN or card is None:
+    if standing is not DeviceListHistoryRelation.NEWER_UNPROVEN or card is None:
         return standing
     return compare_later_lists(read_key_bundle(card).newest, shown.lists)
 

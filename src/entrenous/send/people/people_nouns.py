@@ -7,7 +7,7 @@ from typing import Final
 
 from entrenous.base.errors import Malformed, NotFound, Refused, Unproven
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
-from entrenous.base.identity import Head
+from entrenous.base.identity import DeviceListHead
 from entrenous.base.secret import Secret
 from entrenous.device.vault_tables import (
     CONTACT_CHANGE,
@@ -299,7 +299,7 @@ class DeviceListToFetch:
     letter's author is authenticated.
     """
 
-    head: Head
+    head: DeviceListHead
     asked_at: datetime | None = None
     tries: int = 0
     own: bool = False
@@ -324,7 +324,7 @@ class DeviceListForkEvidence:
 
     at: datetime
     known: bytes
-    other: Head
+    other: DeviceListHead
     shown: bytes | None = None
 
 

@@ -15,7 +15,7 @@ from entrenous.base.limits import (
     TOKEN_RANGE_INDEXES_MAX,
     TOKEN_RANGE_SIZE,
     TOKEN_RANGE_TOP_UP_HOURS,
-    TOKENS_LEFT_LOW,
+    TOKENS_LEFT_MIN,
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
@@ -187,7 +187,7 @@ def _due_range_task(issued: IssuedRange, to: Addressee, device: Device) -> Range
     too_long = issued.until - issued.first >= TOKEN_RANGE_INDEXES_MAX
     if too_old or too_long or heads != (issued.theirs, issued.ours):
         return _replace_range
-    is_low = issued.handed_out - issued.next_unused < TOKENS_LEFT_LOW
+    is_low = issued.handed_out - issued.next_unused < TOKENS_LEFT_MIN
     return _extend_range if is_low and _is_top_up_earned(issued, device) else None
 
 
@@ -209,7 +209,7 @@ def _is_top_up_earned(issued: IssuedRange, device: Device) -> bool:
     them.
     """
     told_at = issued.told_at or issued.made_at
-    return issued.used_count >= TOKENS_LEFT_LOW or not is_recent(told_at, _TOP_UP_INTERVAL, device)
+    return issued.used_count >= TOKENS_LEFT_MIN or not is_recent(told_at, _TOP_UP_INTERVAL, device)
 
 
 def _replace_range(issued: IssuedRange, _: str, to: Addressee, device: Device) -> None:

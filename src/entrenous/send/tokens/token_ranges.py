@@ -6,7 +6,7 @@ from typing import Final
 
 from entrenous.base.errors import Unreachable
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
-from entrenous.base.identity import Head
+from entrenous.base.identity import DeviceListHead
 from entrenous.base.secret import Secret
 from entrenous.device.vault_tables import (
     ANNOUNCED_TOKEN_RANGE,
@@ -91,7 +91,7 @@ class TokenMailbox:
 
     relay_url: str
     mailbox: MailboxId
-    head: Head | None
+    head: DeviceListHead | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class AnnouncedRange:
     seed: Secret
     first: int
     counter: int
-    under: Head
+    under: DeviceListHead
 
 
 ANNOUNCED_TOKEN_RANGE_TABLE: Final = Table(ANNOUNCED_TOKEN_RANGE, AnnouncedRange)

@@ -9,7 +9,7 @@ from typing import Final
 
 from entrenous.base.errors import EntrenousError, NoSuchMailbox, WrongToken
 from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
-from entrenous.base.identity import Contact, DeviceKey, DeviceList, Head, Person
+from entrenous.base.identity import CertifiedDevice, Contact, DeviceList, DeviceListHead, Person
 from entrenous.base.limits import REPLACED_TOKEN_RANGE_DAYS, TOKEN_RANGE_SIZE
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import send_token
@@ -133,7 +133,7 @@ def receive_range(header: Header, seed: Secret, first: int, device: Device) -> N
     Raises:
         AddressOnThisMachine: the device was on this machine.
     """
-    under = Head(header.from_epoch, header.from_head)
+    under = DeviceListHead(header.from_epoch, header.from_head)
     announced = AnnouncedRange(
         header.from_person, header.from_device, seed, first, header.counter, under
     )
@@ -297,7 +297,7 @@ def would_relay_accept_next_letter(contact: Contact, device: Device) -> bool:
 
 
 def _does_relay_accept_token(
-    contact: Contact, key: DeviceKey, token: Secret, device: Device
+    contact: Contact, key: CertifiedDevice, token: Secret, device: Device
 ) -> bool:
     try:
         device.courier.key_bundle(*token_route_to(contact.person, key, device), token)
@@ -316,7 +316,7 @@ def record_former_mailboxes(before: Person, after: Person, device: Device) -> No
 
     Our tokens are valid there. Call it in the transaction that stores the list.
     """
-    head = None if _is_own_person(after.id, device) else Head(before.epoch, before.head)
+    head = None if _is_own_person(after.id, device) else DeviceListHead(before.epoch, before.head)
     there = {key.device: (before.relay_url, key.mailbox) for key in before.devices}
     for key in after.devices:
         here = after.relay_url, key.mailbox
@@ -337,7 +337,7 @@ def former_token_mailbox(person: PersonId, key: DeviceId, device: Device) -> Tok
     return held_tokens(peer_key(person, key), device).place
 
 
-def token_route_to(person: Person, key: DeviceKey, device: Device) -> tuple[str, MailboxId]:
+def token_route_to(person: Person, key: CertifiedDevice, device: Device) -> tuple[str, MailboxId]:
     """Return the relay and the mailbox at which our tokens for a device are valid."""
     place = former_token_mailbox(person.id, key.device, device)
     return (person.relay_url, key.mailbox) if place is None else (place.relay_url, place.mailbox)
@@ -402,7 +402,7 @@ def _device_list_of(person: PersonId, epoch: int, device: Device) -> DeviceList 
     return next((one.said for one in lists if one.said.epoch == epoch), None)
 
 
-def _known_heads_of(person: PersonId, device: Device) -> tuple[Head, ...]:
+def _known_heads_of(person: PersonId, device: Device) -> tuple[DeviceListHead, ...]:
     own = _own_key_bundle(person, device)
     if own is not None:
         return device_list_heads(read_key_bundle(own).lists)

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from entrenous.base.environment import BadSetting, is_loopback
-from entrenous.base.limits import UPLOAD_BYTES_MAX
+from entrenous.base.limits import GATE_UPLOAD_BYTES_MAX
 from entrenous.base.secret import Secret
 
 TOKEN_VARIABLE: Final = "ENTRENOUS_GATE_TOKEN"  # noqa: S105 -- the name of a variable, not a token
@@ -48,7 +48,7 @@ class ClientSettings:
     gate: str
     token: Secret
     budget_s: float = 5.0
-    upload_bytes_max: int = UPLOAD_BYTES_MAX
+    upload_bytes_max: int = GATE_UPLOAD_BYTES_MAX
     other_media: str = "hold"
     other_files: str = "pass"
     shadow: bool = False

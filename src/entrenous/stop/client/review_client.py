@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from entrenous.base.errors import EntrenousError
-from entrenous.base.limits import UPLOAD_BYTES_MAX
+from entrenous.base.limits import GATE_UPLOAD_BYTES_MAX
 from entrenous.base.secret import Secret
 from entrenous.stop.nouns import BadAnswer, GateBusy, GateRefused, GateUnreachable
 from entrenous.stop.upload_record import NoSuchReview, NoView, UploadNotKept, WrongReviewToken
@@ -108,7 +108,7 @@ class ReviewClient:
     url: str
     token: Secret = field(repr=False)
     client: httpx.Client = field(repr=False)
-    answer_bytes_max: int = 2 * UPLOAD_BYTES_MAX
+    answer_bytes_max: int = 2 * GATE_UPLOAD_BYTES_MAX
     called: str = ""
 
     @property

@@ -22,7 +22,7 @@ from entrenous.media.sandbox.confinement import (
 )
 from entrenous.serving.http_server import ServeOptions, serve
 from entrenous.serving.server_process import LogKind, start_log, tune_garbage_collection
-from entrenous.serving.tls import Certificate
+from entrenous.serving.tls import TlsCertificate
 from entrenous.stop.commands.gate_status import NO_APPEAL_WARNING
 from entrenous.stop.gate_settings import (
     SLOW_LOOK_PROCESSES_MAX,
@@ -137,10 +137,10 @@ def run_gate(
         serve(app, host, port, announce, options)
 
 
-def _certificate_from_settings(front: GateHttpSettings) -> Certificate | None:
+def _certificate_from_settings(front: GateHttpSettings) -> TlsCertificate | None:
     if front.tls_cert is None or front.tls_key is None:
         return None
-    return Certificate(front.tls_cert, front.tls_key)
+    return TlsCertificate(front.tls_cert, front.tls_key)
 
 
 def _open_judge_pool(data: Path, wanted: int | None, *, slow_look: bool) -> JudgePool | None:

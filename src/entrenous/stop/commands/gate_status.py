@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from entrenous.base.copies import join_names
-from entrenous.base.files import files_readable_by_others, translate_folder_errors
+from entrenous.base.files import files_accessible_to_others, translate_folder_errors
 from entrenous.serving.host_checks import is_private
 from entrenous.stop.audit import AuditHead, AuditRow, audit_rows, verify_audit_log
 from entrenous.stop.commands.gate_bank import AsJsonOption, GateFolderOption
@@ -141,7 +141,7 @@ def _exposed_files_warnings(data: Path) -> Iterator[str]:
     is_plain = read_gate_settings(data).database is None
     files = [
         file
-        for file in files_readable_by_others(data)
+        for file in files_accessible_to_others(data)
         if not (is_plain and file == data / SETTINGS_FILE)
     ]
     if files:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Send
 
 from entrenous.base.errors import Malformed, NotUnderstood, Unproven, Unreachable
 from entrenous.base.identifiers import ClaimId
-from entrenous.base.limits import HOLDER_TOKEN_BYTES, UPLOAD_BYTES_MAX
+from entrenous.base.limits import GATE_UPLOAD_BYTES_MAX, HOLDER_TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.stop.gate_settings import GateHttpSettings, IpNetwork
 from entrenous.stop.judge.decide import APPEAL_SECRET_BYTES
@@ -82,7 +82,7 @@ class GateAccess:
     operator: Secret
     uploader: Secret | None = None
     metrics: Secret | None = None
-    upload_bytes_max: int = UPLOAD_BYTES_MAX
+    upload_bytes_max: int = GATE_UPLOAD_BYTES_MAX
     uploads_at_once: int = 8
     appeal_url: str = ""
     uploads_per_account: int = GateHttpSettings().uploads_per_account

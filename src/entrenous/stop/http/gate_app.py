@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from entrenous.base.errors import EntrenousError
-from entrenous.base.program import this_program
+from entrenous.base.program import this_program_version
 from entrenous.stop.banks import banks_with_gate_shadow
 from entrenous.stop.http.access import GateAccess, require_metrics_token, require_operator
 from entrenous.stop.http.answers import (
@@ -94,7 +94,7 @@ def gate_app(
         waiting = await run_in_threadpool(platform.reviews.count_waiting_items)
         embedding = await run_in_threadpool(accepted_embedding_model, platform)
         answer: dict[str, Any] = {"schema": "entrenous/gate-status/1", "state": "serving"}
-        answer |= {"embedding": embedding, **asdict(this_program())}
+        answer |= {"embedding": embedding, **asdict(this_program_version())}
         if request.headers.get("authorization"):
             require_operator(request, access)
             counts = await run_in_threadpool(platform.bank.count_claims_and_hashes)

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from entrenous.base.identifiers import BankName
-from entrenous.base.program import this_program
+from entrenous.base.program import this_program_version
 from entrenous.stop.nouns import Bank, GateFigures, IndexSize, round_down_to_even
 from entrenous.stop.upload_record import Decision, Review, ReviewState
 
@@ -53,7 +53,7 @@ class GateMetrics:
     def __init__(self, count_rows: Callable[[], FiguresAndIndexSize] | None = None) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        about = asdict(this_program())
+        about = asdict(this_program_version())
         Info("entrenous_gate_build", "Which program answers.", registry=self.registry).info(about)
         self._uploads = self._make_counter("uploads", "Uploads that were answered.", "decision")
         self._shadow = self._make_counter(

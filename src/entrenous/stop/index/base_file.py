@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from entrenous.base.errors import Malformed
-from entrenous.base.files import write_private_with
+from entrenous.base.files import write_private_file_with
 from entrenous.base.limits import PDQ_BYTES
 from entrenous.fingerprint.linear_scan import ScanIndex, Words, hashes_as_words
 from entrenous.fingerprint.multi_index import (
@@ -261,7 +261,7 @@ def write_base(path: Path, whole: HashIndex, parts: HashIndex, shard: Shard = SI
             file.write(section.data)
             file.write(_padding(section.nbytes))
 
-    write_private_with(path, write_content)
+    write_private_file_with(path, write_content)
 
 
 def read_base(path: Path) -> MappedBase:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.errors import NotUnderstood
-from entrenous.base.files import create_private, translate_folder_errors
+from entrenous.base.files import create_private_file, translate_folder_errors
 from entrenous.base.limits import PART_COMPARISON_SIDE_PX_MIN, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.embedding import OnnxEmbedder
@@ -107,7 +107,7 @@ def read_or_create_token(path: Path) -> Secret:
     """
     if not path.exists():
         with suppress(FileExistsError):  # another process created it first; use its token
-            create_private(path, to_base64url(secrets.token_bytes(TOKEN_BYTES)).encode())
+            create_private_file(path, to_base64url(secrets.token_bytes(TOKEN_BYTES)).encode())
     token = path.read_bytes().strip()
     try:
         from_base64url(token.decode("latin-1"), TOKEN_BYTES)
@@ -155,7 +155,7 @@ def open_platform(folder: Path, *, serves: bool = False) -> Iterator[tuple[Platf
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not is_gate(folder):
             with suppress(FileExistsError):  # another process created it first
-                create_private(folder / SETTINGS_FILE, default_gate_toml())
+                create_private_file(folder / SETTINGS_FILE, default_gate_toml())
         tokens = GateTokens(
             *(read_or_create_token(token_path(folder, role)) for role in TOKEN_ROLES)
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from entrenous.base.files import create_private, make_file_private
+from entrenous.base.files import create_private_file, make_file_private
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import (
     STORED_KEY_BYTES,
@@ -84,7 +84,7 @@ def read_or_create_upload_keys(path: Path) -> tuple[Secret, ...]:
     """
     if not path.exists():
         with suppress(FileExistsError):  # another process created it first; use its key
-            create_private(path, binascii.b2a_base64(secrets.token_bytes(STORED_KEY_BYTES)))
+            create_private_file(path, binascii.b2a_base64(secrets.token_bytes(STORED_KEY_BYTES)))
     with suppress(OSError):  # read_upload_keys will report the problem
         make_file_private(path)
     return read_upload_keys(path)

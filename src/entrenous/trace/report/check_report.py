@@ -13,7 +13,7 @@ import numpy as np
 
 from entrenous.base.copies import Copy, CopyProof, ReceiptEvent, ReceiptStatement, SignedReceipt
 from entrenous.base.identifiers import PersonId, RecipientId
-from entrenous.base.identity import DeviceKey, DeviceList, KeyBundle, ListedDevice, Person
+from entrenous.base.identity import CertifiedDevice, DeviceList, KeyBundle, ListedDevice, Person
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import mark_commitment, marks_hash, sha256
@@ -155,7 +155,7 @@ def _check_receipt(
 
 def _signing_key(
     statement: ReceiptStatement, copy: DisclosedCopy, people: Iterable[tuple[Person, KeyBundle]]
-) -> DeviceKey:
+) -> CertifiedDevice:
     for person, card in people:
         listed = _device_lists(card).get(statement.head)
         if person.id != statement.recipient or listed is None:

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from entrenous.base.copies import Proofs, ReceiptEvent
+from entrenous.base.copies import MessageProofs, ReceiptEvent
 from entrenous.base.errors import quote_for_shell
 from entrenous.base.language import moment_in_words, translatable, translated
 from entrenous.device.commands import opened_device
@@ -113,11 +113,13 @@ def write_disclosure(
     )
 
 
-def _receipt_proofs(number: int, device: Device) -> Proofs:
+def _receipt_proofs(number: int, device: Device) -> MessageProofs:
     """Return the receipts that the recipients of the traced message signed."""
     name = recorded_trace(number, device).message
     return (
-        Proofs() if name is None else receipt_proofs(device.ledger.message_named(name).id, device)
+        MessageProofs()
+        if name is None
+        else receipt_proofs(device.ledger.message_named(name).id, device)
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from entrenous.base.copies import CopyProof, Proofs
+from entrenous.base.copies import CopyProof, MessageProofs
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.base.picture import Picture
 from entrenous.base.secret import Secret
@@ -35,7 +35,7 @@ from entrenous.trace.report.recompute import finding_and_named, score_copies
 from entrenous.trace.report.report_format import report_fields_and_digest, write_report
 from entrenous.watermark.verdict import NoSuchTrace, Trace
 
-NO_PROOFS: Final = Proofs()
+NO_PROOFS: Final = MessageProofs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def write_disclosure(  # noqa: PLR0913 - each argument is one part of a report
     account: Secret | None,
     *,
     blind: bool,
-    proofs: Proofs = NO_PROOFS,
+    proofs: MessageProofs = NO_PROOFS,
     name_of: NameOf = name_when_sent,
 ) -> WrittenReport:
     """Write the report of a trace.

@@ -14,7 +14,7 @@ from entrenous.base.limits import (
     FILES_PER_MESSAGE_MAX,
     LABEL_CHARS_MAX,
     MARK_SEED_BYTES,
-    PLAIN_CARD_BYTES_MAX,
+    PLAIN_KEY_BUNDLE_BYTES_MAX,
 )
 from entrenous.base.secret import Secret
 from entrenous.trace.report.nouns import (
@@ -166,7 +166,7 @@ REPORT_WARNING: Final = (
 _REPORT_BYTES_MAX: Final = 64 * 1024 * 1024
 _COPIES_MAX: Final = 100_000
 _SIDE_PX_MAX: Final = 1_000_000
-_CARD_BYTES_MAX: Final = PLAIN_CARD_BYTES_MAX
+_CARD_BYTES_MAX: Final = PLAIN_KEY_BUNDLE_BYTES_MAX
 _STATEMENT_BYTES_MAX: Final = 1024
 _RECEIPTS_MAX: Final = 2  # each device signs one for delivery and one for opening
 
