@@ -21,7 +21,7 @@ from entrenous.fingerprint.embedding import (
     resize_to_square,
     window_squares,
 )
-from entrenous.stop.judge.deferred_scan import least_cosine_of_squares
+from entrenous.stop.judge.deferred_scan import cosine_thresholds_of_squares
 
 Bools = NDArray[np.bool_]
 
@@ -57,7 +57,7 @@ class Alike:
         """Which of the registered photographs it is like."""
         squares = (resize_to_square(upload), *window_squares(upload))
         near = cosines(embedding_rows(self.embedder.embed(squares)), self.bank)
-        enough = near >= np.array(least_cosine_of_squares(squares))[:, None]
+        enough = near >= np.array(cosine_thresholds_of_squares(squares))[:, None]
         return np.asarray(enough.any(axis=0), np.bool_)
 
     def recall(self, edit: str, *held_out: bool) -> tuple[float, float]:

@@ -41,7 +41,7 @@ from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from entrenous.stop.store.review_queue import ReviewQueue
-from entrenous.stop.store.schema import UPLOAD_FRAMES_TABLE, UPLOAD_TABLE
+from entrenous.stop.store.schema import UPLOAD_CLIP_PRINT_TABLE, UPLOAD_TABLE
 
 _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
 _ROWS: Final = 10_000
@@ -109,7 +109,7 @@ def _let_clips_through(engine: sa.Engine, count: int) -> bytes:
                 }
                 for number in db.execute(numbered).scalars()
             ]
-            db.execute(UPLOAD_FRAMES_TABLE.insert(), kept)
+            db.execute(UPLOAD_CLIP_PRINT_TABLE.insert(), kept)
         part = part or kept[0]["words"][: 4 * 80]
     return part
 

@@ -31,7 +31,7 @@ from bench.stopping.recall_pictures import Subject, later_subjects, subjects
 from entrenous.base.limits import PDQ_QUALITY_MIN
 from entrenous.fingerprint.embedding import cosines, embedding_rows, resize_to_square
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.stop.judge.deferred_scan import least_cosine_of_squares
+from entrenous.stop.judge.deferred_scan import cosine_thresholds_of_squares
 
 # Two drawings among the photographs. Named after they were seen to be most of the false pairs: so
 # both counts are told, with and without them.
@@ -59,7 +59,7 @@ def false_pieces(some: Sequence[Subject], alike: Alike) -> Mapping[str, int]:
     pieces = [(place, tile) for place, one in enumerate(some) for tile in tiles(one.rgb)]
     squares = [resize_to_square(tile) for _, tile in pieces]
     seen = embedding_rows(alike.embedder.embed(squares))
-    wanted = np.array([least_cosine_of_squares((one,))[0] for one in squares])
+    wanted = np.array([cosine_thresholds_of_squares((one,))[0] for one in squares])
     owner = np.array([place for place, _ in pieces])
     drawn = np.array([some[place].name in DRAWN for place in owner])
     fine = np.array([_detailed(tile) for _, tile in pieces])

@@ -45,7 +45,7 @@ from entrenous.fingerprint.video_hash import (
 )
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.picture_reader import read_picture
-from entrenous.stop.judge.clips import ClaimFrame, trimmed_hits, video_hits
+from entrenous.stop.judge.clips import ClaimWithFrameTime, trimmed_hits, video_hits
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState
 
@@ -83,8 +83,8 @@ class Bank:
 
     index: ScanIndex
     parts: ScanIndex
-    places: Mapping[int, tuple[ClaimFrame, ...]]
-    part_places: Mapping[int, tuple[ClaimFrame, ...]]
+    places: Mapping[int, tuple[ClaimWithFrameTime, ...]]
+    part_places: Mapping[int, tuple[ClaimWithFrameTime, ...]]
 
     def found(self, look: VideoViews) -> dict[str, bool]:
         """The names of claims that fit, and whether it is the video itself."""
@@ -98,8 +98,8 @@ class Bank:
 def bank_of(prints: Mapping[str, VideoPrint]) -> Bank:
     """One claim per video; equal hashes are one entry, as in the gate's store."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    whole: list[tuple[bytes, ClaimFrame]] = []
-    parts: list[tuple[bytes, ClaimFrame]] = []
+    whole: list[tuple[bytes, ClaimWithFrameTime]] = []
+    parts: list[tuple[bytes, ClaimWithFrameTime]] = []
     for name, one in prints.items():
         claim = Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, VIDEO_KIND, 100, at)
         whole += [(frame.bits, (claim, frame.at_ms)) for frame in one.frames]
@@ -109,10 +109,10 @@ def bank_of(prints: Mapping[str, VideoPrint]) -> Bank:
 
 
 def _indexed(
-    hashes: Sequence[tuple[bytes, ClaimFrame]],
-) -> tuple[ScanIndex, Mapping[int, tuple[ClaimFrame, ...]]]:
+    hashes: Sequence[tuple[bytes, ClaimWithFrameTime]],
+) -> tuple[ScanIndex, Mapping[int, tuple[ClaimWithFrameTime, ...]]]:
     entries: dict[bytes, int] = {}
-    places: dict[int, tuple[ClaimFrame, ...]] = {}
+    places: dict[int, tuple[ClaimWithFrameTime, ...]] = {}
     for bits, place in hashes:
         entry = entries.setdefault(bits, len(entries))
         places[entry] = (*places.get(entry, ()), place)

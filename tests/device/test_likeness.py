@@ -12,7 +12,7 @@ import skimage.data
 from entrenous.fingerprint.embedding import OnnxEmbedder, resize_to_square
 from entrenous.fingerprint.nouns import PicturePrint
 from entrenous.fingerprint.pdq import fingerprint
-from entrenous.stop.judge.deferred_scan import best_deferred_hits, run_deferred_scan
+from entrenous.stop.judge.deferred_scan import best_deferred_hits, run_next_deferred_scan
 from entrenous.stop.register import accepted_embedding_model, register_claim
 from entrenous.stop.registration import ClaimRequest
 from entrenous.stop.store.open_gate import open_platform
@@ -46,7 +46,7 @@ def test_merely_similar_upload_is_held_after_the_answer(tmp_path: Path) -> None:
     with open_platform(tmp_path / "gate") as (platform, _):
         claim = register_claim(request(hers), platform)
         assert judge_upload(upload, platform).outcome is Outcome.LET_THROUGH
-        assert run_deferred_scan(platform)
+        assert run_next_deferred_scan(platform)
         held = platform.reviews.next_waiting_upload()
         assert held is not None
         (match,) = held.decision.matches

@@ -44,7 +44,9 @@ from entrenous.stop.store import open_gate
 
 look_back.LEASE_DURATION = timedelta(seconds=2)
 file_index._UNMERGED_HASHES_MAX = 10
-open_gate.open_index = partial(open_gate.open_index, round_s=0.05, withdrawn_s=0.3)
+open_gate.open_index = partial(
+    open_gate.open_index, round_interval_s=0.05, withdrawn_check_interval_s=0.3
+)
 words = ["--data", sys.argv[1], "--listen", "127.0.0.1:0", "--json", sys.argv[2]]
 sys.argv = ["entrenous", "gate", "run", *words]
 main()

@@ -19,7 +19,7 @@ from entrenous.media.clip_reader import read_clip
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.sound_reader import read_sound
 from entrenous.stop.index.memory_indexes import RegisteredSounds
-from entrenous.stop.judge.decide import Decision, decide_upload, store_upload_bytes
+from entrenous.stop.judge.decide import Decision, decide_upload, store_upload_bytes_if_needed
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.platform import Platform
 from entrenous.stop.protect import fingerprint_picture, register_fingerprints
@@ -171,7 +171,7 @@ def judge_upload(
 ) -> Decision:
     """Decide about an upload and keep its bytes, as the gate does before and after its answer."""
     decision = decide_upload(untrusted_data, platform, reference, publishes)
-    store_upload_bytes(decision, untrusted_data, platform)
+    store_upload_bytes_if_needed(decision, untrusted_data, platform)
     return decision
 
 

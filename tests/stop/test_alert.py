@@ -31,7 +31,7 @@ def pocket() -> Pocket:
 @pytest.fixture
 def room(pocket: Pocket) -> Room:
     made = Room(limits=GateLimits(held_per_hash=3, page_after_hours=2))
-    made.platform = replace(made.platform, page=pocket.page)
+    made.platform = replace(made.platform, send_alert=pocket.page)
     return made
 
 
@@ -73,6 +73,6 @@ def test_alerts_stay_due_without_an_alert_program(room: Room, pocket: Pocket, he
     room.protect(hers, parts=False)
     for quality in range(40, 44):
         judge_upload(jpeg(hers, quality), room.platform)
-    send_due_alerts(replace(room.platform, page=None))
+    send_due_alerts(replace(room.platform, send_alert=None))
     send_due_alerts(room.platform)
     assert pocket.told == [("flood", 1)]

@@ -48,7 +48,7 @@ def test_a_flood_of_one_picture_does_not_hide_another(room: Room, hers: Any, ano
         judge_upload(jpeg(hers, quality), room.platform)
     case = judge_upload(jpeg(another), room.platform).case
     assert room.platform.reviews.count_waiting_items() == 2
-    assert room.platform.reviews.upload(case) == jpeg(another)
+    assert room.platform.reviews.upload_bytes(case) == jpeg(another)
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ def test_settings_of_the_public_side_are_read(tmp_path: Path) -> None:
         'trusted_proxies = ["127.0.0.1", "2001:db8::/64"]\n'
         "uploads_per_account = 0\nrefused_per_account = 7\n"
     )
-    assert read_gate_settings(tmp_path).front == GateHttpSettings(
+    assert read_gate_settings(tmp_path).http == GateHttpSettings(
         tls_cert=tmp_path / "cert.pem",
         tls_key=Path("/etc/key.pem"),
         trusted_proxies=(ip_network("127.0.0.1"), ip_network("2001:db8::/64")),
@@ -79,7 +79,7 @@ def test_settings_of_the_public_side_are_read(tmp_path: Path) -> None:
     "url", ["http://127.0.0.1:8000/x", "http://localhost/", "https://a.example"]
 )
 def test_valid_appeal_urls_are_accepted(url: str) -> None:
-    assert parse_gate_settings(f'appeal_url = "{url}"'.encode()).front.appeal_url == url
+    assert parse_gate_settings(f'appeal_url = "{url}"'.encode()).http.appeal_url == url
 
 
 def test_the_file_of_a_new_gate_explains_every_setting_and_sets_none(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_the_file_of_a_new_gate_explains_every_setting_and_sets_none(tmp_path: P
     names = [line.split(" ")[0] for line in named]
     assert sorted(names) == sorted(one.name for one in msgspec.structs.fields(SettingsForm))
     assert sorted(names) == sorted(_told_known())
-    assert parse_gate_settings("\n".join(named).encode()).front.appeal_url
+    assert parse_gate_settings("\n".join(named).encode()).http.appeal_url
     usual = "\n".join(line for line in named if not line.startswith(EXAMPLES))
     assert parse_gate_settings(usual.encode()) == GateSettings()
     with open_platform(tmp_path / "gate"):

@@ -22,7 +22,7 @@ from entrenous.fingerprint.pdq import distance, fingerprint
 from entrenous.fingerprint.sound_index import make_sound_fingerprint
 from entrenous.stop.banks import suspend_claim
 from entrenous.stop.judge.decide import submit_appeal
-from entrenous.stop.judge.deferred_scan import run_deferred_scan
+from entrenous.stop.judge.deferred_scan import run_next_deferred_scan
 from entrenous.stop.judge.look_back import look_back, look_back_for_due_claims
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.protect import withdraw_protection
@@ -70,7 +70,7 @@ def test_who_confirms_a_collage_confirms_nothing_that_is_in_it(
     """Somebody registers a famous picture and uploads it beside one that every reviewer refuses."""
     claim = room.protect(another, parts=False).claim
     case = judge_upload(jpeg(beside(hers, another)), room.platform).case
-    assert run_deferred_scan(room.platform)
+    assert run_next_deferred_scan(room.platform)
     confirm_case(case, room.platform)
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
     assert judge_upload(jpeg(another), room.platform).outcome is Outcome.HOLD
@@ -171,7 +171,7 @@ def test_look_back_finds_an_upload_with_a_newly_registered_sound(room: Room) -> 
     case = judge_upload(coded(talk, 16_000, "aac", "ipod", 48_000), room.platform, "post 1").case
     claim = registered(room, make_sound_fingerprint(talk, 16_000))
     assert look_back_for_due_claims(room.platform) == 1
-    (found,) = room.platform.reviews.published("", 9)
+    (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
     assert (found.case, found.found) == (case, FoundBy.LOOK_BACK)
     confirm_case(case, room.platform)
     assert room.platform.bank.claim(claim.id).state is ClaimState.CONFIRMED
@@ -294,7 +294,7 @@ def test_reference_is_deleted_once_it_is_not_needed(hers: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
     case = judge_upload(jpeg(hers), room.platform, "post 17").case
     assert room.platform.reviews.review(case).reference == "post 17"  # a deferred scan is due
-    run_deferred_scan(room.platform)
+    run_next_deferred_scan(room.platform)
     assert room.platform.reviews.review(case).reference == ""
     without = Room(limits=GateLimits(look_back_days=0, slow_looks=0))
     case = judge_upload(jpeg(hers), without.platform, "post 17").case
@@ -381,7 +381,7 @@ def test_a_collage_is_held_each_time_however_often_it_is_confirmed(
     room.protect(another, parts=False)
     upload = jpeg(beside(hers, another))
     case = judge_upload(upload, room.platform).case
-    assert run_deferred_scan(room.platform)
+    assert run_next_deferred_scan(room.platform)
     for _ in range(3):
         confirm_case(case, room.platform)
         held = judge_upload(upload, room.platform)

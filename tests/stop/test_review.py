@@ -26,7 +26,7 @@ def test_reviews_come_in_the_order_of_arrival(room: Room, hers: Any) -> None:
         review = next_review(room.platform)
         assert review is not None
         assert review.case == case
-        assert room.platform.reviews.upload(case)
+        assert room.platform.reviews.upload_bytes(case)
         confirm_case(case, room.platform)
     assert next_review(room.platform) is None
 
@@ -96,7 +96,7 @@ def test_upload_is_decided_once_and_its_bytes_are_deleted(hers: Any, days: int) 
     with pytest.raises(AlreadyDecided):
         confirm_case(case, room.platform)
     with pytest.raises(NoSuchReview):
-        room.platform.reviews.upload(case)
+        room.platform.reviews.upload_bytes(case)
     kept = room.platform.reviews.review(case)
     assert (kept.bits is None, kept.upload_sha256 is None) == (days == 0, days == 0)
     assert kept.reference == ("" if days == 0 else "post 1")

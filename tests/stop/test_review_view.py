@@ -15,7 +15,7 @@ from PIL import Image
 
 from entrenous.base.audio_video import Clip, DamagedClip, FrameSelection
 from entrenous.media.resize import blurred_preview
-from entrenous.stop.review import blurred_view
+from entrenous.stop.review import make_blurred_view_and_log
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, NoView, Outcome, Review, ReviewState
 from tests.clips import wander, written
@@ -41,7 +41,7 @@ def film() -> bytes:
 
 @pytest.mark.threat("reviewer-harm")
 def test_of_a_clip_a_frame_is_shown_that_has_something_in_it(room: Room, film: bytes) -> None:
-    view = pixels(blurred_view(held(room, film), "ana", room.platform))
+    view = pixels(make_blurred_view_and_log(held(room, film), "ana", room.platform))
     assert view.shape == (192, 256)
     assert view.std() > 20
 
@@ -55,7 +55,7 @@ def test_view_shows_the_decoded_frames_of_a_broken_clip(room: Room, film: bytes)
             yield replace(clip, frames=itertools.chain(itertools.islice(clip.frames, 3), broken()))
 
     room.platform = replace(room.platform, read_clip=breaking)
-    assert pixels(blurred_view(held(room, film), "ana", room.platform)).std() > 20
+    assert pixels(make_blurred_view_and_log(held(room, film), "ana", room.platform)).std() > 20
 
     @contextmanager
     def broken_at_once(data: bytes, cut: FrameSelection) -> Iterator[Clip]:
@@ -64,7 +64,7 @@ def test_view_shows_the_decoded_frames_of_a_broken_clip(room: Room, film: bytes)
 
     room.platform = replace(room.platform, read_clip=broken_at_once)
     with pytest.raises(NoView):
-        blurred_view("c", "ana", room.platform)
+        make_blurred_view_and_log("c", "ana", room.platform)
 
 
 def broken() -> Any:
@@ -104,5 +104,5 @@ def test_it_is_decoded_in_a_jailed_child(
             with monkeypatch.context() as here:
                 here.setattr(Image, "open", None)
                 here.setattr(av, "open", None)
-                view = blurred_view(case, "ana", platform)
+                view = make_blurred_view_and_log(case, "ana", platform)
             assert max(pixels(view).shape) == 256

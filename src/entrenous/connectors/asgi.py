@@ -24,9 +24,9 @@ from entrenous.stop.client.gate_answer import (
     GateAnswer,
     GateReason,
     GateVerdict,
+    account_of_user_or_network,
     read_client_settings,
     strictest_answer,
-    user_or_network,
 )
 from entrenous.stop.client.upload_client import AsyncGateClient, TimeLeft, hold_without_asking
 from entrenous.stop.client.uploaded_files import Unreadable
@@ -199,7 +199,7 @@ class GateMiddleware:
         send: Send,
     ) -> None:
         name = self._account and self._account({**scope, "headers": headers})
-        account = user_or_network(name, (scope.get("client") or [""])[0])
+        account = account_of_user_or_network(name, (scope.get("client") or [""])[0])
         async with BodySlot(self._room) as slot:
             body = RequestBody(receive, slot)
             try:

@@ -18,8 +18,8 @@ from entrenous.stop.client.gate_answer import (
     GateAnswer,
     GateReason,
     GateVerdict,
+    account_of_user_or_network,
     read_client_settings,
-    user_or_network,
 )
 from entrenous.stop.client.upload_client import GateClient, hold_without_asking
 
@@ -112,7 +112,7 @@ def _account_of_request(request: Any) -> str:
     except SynchronousOnlyOperation:
         key = None
     address = getattr(request, "META", {}).get("REMOTE_ADDR", "")
-    return user_or_network("" if key is None else str(key), address)
+    return account_of_user_or_network("" if key is None else str(key), address)
 
 
 class GateUploadHandler(FileUploadHandler):  # type: ignore[misc]

@@ -154,7 +154,7 @@ def get_content(number: int, bank: Bank, platform: Platform) -> HmaContent:
     A few look-ups are enough if the content is on, or does not exist. If it is off, all claims are
     read.
     """
-    there = platform.bank.next_content_number(bank.name, number - 1)
+    there = platform.bank.next_picture_hash_number(bank.name, number - 1)
     if there != number:
         raise NoSuchContent(next=there)
     found = platform.bank.claims_on_pictures({number})
@@ -287,7 +287,7 @@ def _claims_at(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim], ...]
 
 def _hash_of_claim(number: int, claim: Claim, platform: Platform) -> bytes | None:
     """Return the claim's hash with that number; return None for the hash of a part of a picture."""
-    hashes = platform.bank.hashes_of(claim.id)
+    hashes = platform.bank.whole_picture_hashes_of(claim.id)
     near = platform.index.find_near_hashes(hashes, part=False) if hashes else ()
     exact = (one for one in near if (one.entry, one.distance) == (number, 0))
     return next((hashes[one.query] for one in exact), None)

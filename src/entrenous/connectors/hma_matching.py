@@ -44,7 +44,7 @@ from entrenous.stop.http.request_body import (
 )
 from entrenous.stop.http.upload_requests import take_slot
 from entrenous.stop.judge.scan import HashViews, first_scan
-from entrenous.stop.judge.weigh import hit_outcome, is_released, release_from_hit
+from entrenous.stop.judge.weigh import hit_outcome, is_overruled_by_release, release_from_hit
 from entrenous.stop.nouns import RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim
@@ -83,7 +83,7 @@ async def read_photo_form(request: Request, limit_bytes: int) -> PhotoForm:
 def parse_photo_form(untrusted_form: bytes, boundary: bytes) -> PhotoForm:
     """Parse a form; raises TwoFiles, or NoPhoto if there is no photo or a limit is exceeded."""
     try:
-        fields = parse_form(untrusted_form, boundary, file=_PHOTO_FIELD)
+        fields = parse_form(untrusted_form, boundary, file_field=_PHOTO_FIELD)
     except (BrokenForm, LongForm) as problem:
         raise NoPhoto from problem
     photo = fields.pop(_PHOTO_FIELD, b"")
@@ -155,7 +155,7 @@ def matches_acted_on(
     answer: dict[str, list[dict[str, Any]]] = {}
     for match in _matches_of_banks(matches, bank_names):
         outcome = hit_outcome(_as_match(match), match.claim, match.bank)
-        is_answered = outcome is not Outcome.LET_THROUGH and is_released(
+        is_answered = outcome is not Outcome.LET_THROUGH and is_overruled_by_release(
             outcome, _as_match(match), match.claim, released
         )
         if match.bank.shadow or is_answered:

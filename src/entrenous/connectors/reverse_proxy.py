@@ -21,7 +21,7 @@ from entrenous.connectors.asgi import (
     send_reply,
 )
 from entrenous.connectors.upload_rules import problem_document
-from entrenous.stop.client.gate_answer import ClientSettings, refuse_invalid_address
+from entrenous.stop.client.gate_answer import ClientSettings, refuse_invalid_setting_url
 
 # Headers that are not forwarded: those for one hop only (RFC 9110, section 7.6.1), and those about
 # the connection to this proxy.
@@ -96,7 +96,7 @@ class UpstreamServer:
     """Forwards each request to the server and returns its answer. Creating it raises BadSetting."""
 
     def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        refuse_invalid_address("upstream", url)
+        refuse_invalid_setting_url("upstream", url)
         self._base = httpx.URL(url.rstrip("/"))
         self._http = httpx.AsyncClient(
             transport=transport,

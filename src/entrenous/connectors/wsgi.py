@@ -24,8 +24,8 @@ from entrenous.stop.client.gate_answer import (
     ClientSettings,
     GateAnswer,
     GateReason,
+    account_of_user_or_network,
     read_client_settings,
-    user_or_network,
 )
 from entrenous.stop.client.upload_client import (
     CHUNK_BYTES,
@@ -113,7 +113,7 @@ class GateMiddleware:
         if len(files) > FILES_MAX:
             return hold_without_asking(GateReason.TOO_MANY, self._setting)
         left = TimeLeft(self._setting.budget_s)  # one budget of time for all files of the request
-        account = user_or_network(self._account(environ), environ.get("REMOTE_ADDR", ""))
+        account = account_of_user_or_network(self._account(environ), environ.get("REMOTE_ADDR", ""))
         held = self._rules.publishes_held
         ask = partial(self._client.ask, left=left, account=account, publishes_held=held)
         return ask_about_files(files, ask)

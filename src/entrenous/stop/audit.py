@@ -36,7 +36,7 @@ class AuditHead:
         return f"{self.number}:{self.hash.hex()}"
 
     @classmethod
-    def read(cls, untrusted_text: str) -> Self:
+    def parse(cls, untrusted_text: str) -> Self:
         """Parse text such as "12:ab34..."; raises BadHead."""
         number, _, digits = untrusted_text.strip().partition(":")
         try:

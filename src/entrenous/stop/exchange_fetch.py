@@ -31,7 +31,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimState
 
 GENERATION_RECORD_KEY: Final = b"generation"
-_GENERATION_INCOMPLETE: Final = b"incomplete"
+_INCOMPLETE_HASHES_SHA256: Final = b"incomplete"
 
 
 def _make_generation_record(generation: int, live: int) -> KnownRecord:
@@ -39,7 +39,7 @@ def _make_generation_record(generation: int, live: int) -> KnownRecord:
 
     ``live`` is the number of records that had a claim when the generation began.
 
-    The pseudo-record's ``hashes_sha256`` becomes ``_GENERATION_INCOMPLETE`` when a record of the
+    The pseudo-record's ``hashes_sha256`` becomes ``_INCOMPLETE_HASHES_SHA256`` when a record of the
     generation is unreadable.
     """
     return KnownRecord(GENERATION_RECORD_KEY, generation, live, b"", None)
@@ -55,8 +55,8 @@ class MergeResult:
     the record states to store.
     """
 
-    make: Mapping[ClaimId, tuple[bytes, ...]]
-    withdraw: tuple[ClaimId, ...]
+    to_make: Mapping[ClaimId, tuple[bytes, ...]]
+    to_withdraw: tuple[ClaimId, ...]
     known: tuple[KnownRecord, ...]
 
 
@@ -171,7 +171,9 @@ def fetch_source(
     for page in fetcher.pages(checkpoint.token):
         checkpoint = run.store_page(page, checkpoint)
     whole = replace(checkpoint, whole_at=exchange.clock.now())
-    done = not checkpoint.anew or run.withdraw_missing(checkpoint, accept=accept_shrinking)
+    done = not checkpoint.anew or run.withdraw_missing_if_plausible(
+        checkpoint, accept=accept_shrinking
+    )
     exchange.sources.store_page(source.name, (), replace(whole, anew=not done))
     return FetchResult(**run.count, reasons=tuple(run.reasons))
 
@@ -224,20 +226,22 @@ class _FetchInProgress:
             name, {record_key_sha256(record.key) for record in page.records}
         )
         merged = merge_records(name, checkpoint.generation, page.records, known)
-        withdrawn = self.platform.bank.withdraw(*merged.withdraw)
-        if merged.make:
+        withdrawn = self.platform.bank.withdraw(*merged.to_withdraw)
+        if merged.to_make:
             sources.store_page(
                 name,
-                [pending_record(one) for one in merged.known if one.claim in merged.make],
+                [pending_record(one) for one in merged.known if one.claim in merged.to_make],
                 checkpoint,
             )
         state = ClaimState.CONFIRMED if self.source.confirmed else ClaimState.WAITING
-        made = register_missing_claims(merged.make, self.source.bank, state, self.platform)
+        made = register_missing_claims(merged.to_make, self.source.bank, state, self.platform)
         checkpoint = replace(checkpoint, token=page.checkpoint)
         # The pseudo-record is stored with the page, so that a fetch that continues later knows that
         # records were unreadable.
         incomplete = (
-            replace(self._load_generation_record(checkpoint), hashes_sha256=_GENERATION_INCOMPLETE)
+            replace(
+                self._load_generation_record(checkpoint), hashes_sha256=_INCOMPLETE_HASHES_SHA256
+            )
             if page.refused
             else None
         )
@@ -254,7 +258,7 @@ class _FetchInProgress:
             checkpoint.generation, sources.count_records_with_claim(name)
         )
 
-    def withdraw_missing(self, checkpoint: Checkpoint, *, accept: bool) -> bool:
+    def withdraw_missing_if_plausible(self, checkpoint: Checkpoint, *, accept: bool) -> bool:
         """Withdraw the claims that this generation did not contain.
 
         Return False, and withdraw none, if they are implausibly many, or if unreadable records may
@@ -262,11 +266,11 @@ class _FetchInProgress:
         """
         name, sources = self.source.name, self.exchange.sources
         unseen, note = (
-            sources.unseen_records(name, checkpoint.generation),
+            sources.unseen_records_with_claim(name, checkpoint.generation),
             self._load_generation_record(checkpoint),
         )
         shrunk = note.version >= _SHRINKING_CHECK_CLAIMS_MIN and 2 * len(unseen) > note.version
-        incomplete = note.hashes_sha256 == _GENERATION_INCOMPLETE
+        incomplete = note.hashes_sha256 == _INCOMPLETE_HASHES_SHA256
         if unseen and (shrunk or incomplete) and not accept:
             self.count["kept"] = len(unseen)
             return False
@@ -328,7 +332,7 @@ class FetchSchedule:
 
 
 @dataclass(frozen=True, slots=True)
-class RemovalResult:
+class SourceRemovalResult:
     """The number of claims of a removed source that were withdrawn, and of those that were kept."""
 
     withdrawn: int = 0
@@ -337,7 +341,7 @@ class RemovalResult:
 
 def remove_source_from_bank(
     name: str, exchange: ExchangeServices, platform: Platform, *, withdraw: bool | None
-) -> RemovalResult:
+) -> SourceRemovalResult:
     """Remove a source, and withdraw or keep its claims.
 
     ``withdraw`` may be None only if the source has no claims.
@@ -347,7 +351,7 @@ def remove_source_from_bank(
     """
     exchange.sources.source(name)
     newest = exchange.sources.checkpoint(name).generation
-    records = exchange.sources.unseen_records(name, newest + 1)
+    records = exchange.sources.unseen_records_with_claim(name, newest + 1)
     claims = [one.claim for one in records if one.claim is not None]
     if claims and withdraw is None:
         raise SourceHasClaims(name=name, claims=f"{len(claims):,}")
@@ -357,4 +361,4 @@ def remove_source_from_bank(
         for start in range(0, len(claims), _CLAIMS_PER_TRANSACTION):
             withdrawn += platform.bank.withdraw(*claims[start : start + _CLAIMS_PER_TRANSACTION])
     exchange.sources.remove(name)
-    return RemovalResult(withdrawn, 0 if withdraw else len(claims))
+    return SourceRemovalResult(withdrawn, 0 if withdraw else len(claims))

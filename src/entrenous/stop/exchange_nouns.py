@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from entrenous.base.environment import Clock, RandomSource
     from entrenous.stop.exchange_serving import PartnerHashRegistrar, PartnerOpinionRecorder
     from entrenous.stop.store.bank_store import BankStore
-    from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
-    from entrenous.stop.store.exchange_served import ServedStore
+    from entrenous.stop.store.exchange_partners import ExchangePartnerStore, SourceStore
+    from entrenous.stop.store.exchange_served import ServedClaimStore
 
 PAGE_RECORDS_MAX: Final = 1000  # records per page in both protocols; section 1.3
 OWN_MEMBER_NUMBER: Final = 1  # this platform's number among NCMEC's members
@@ -47,14 +47,15 @@ class ExchangePartner:
             raise ValueError("partners are numbered from 2")
 
     @property
-    def own_bank(self) -> BankName:
+    def submission_bank(self) -> BankName:
         """Return the name of the bank for hashes that this partner submits."""
         return BankName(f"from-{self.name}")
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeMark:
-    """The number of a change, and the time at which that change was the newest one.
+class ChangeTime:
+    """The number of a change, and the time at which that change was the newest one: a "mark" in
+    docs/spec/exchange.md.
 
     ``at_s`` is in whole seconds since 1970 (section 2.1).
     """
@@ -380,8 +381,8 @@ class ExchangeServices:
     clock: Clock
     dice: RandomSource
     feed: BankStore
-    partners: PartnerStore
-    served: ServedStore
+    partners: ExchangePartnerStore
+    served: ServedClaimStore
     sources: SourceStore
     opinions: PartnerOpinionRecorder
     submissions: PartnerHashRegistrar

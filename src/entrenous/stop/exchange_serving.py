@@ -4,7 +4,7 @@ Identify a partner by its key, make a page of the claims that it may see (1.1, 1
 when it sees a change and when the change is deleted (2, 5.2), and accept its opinions and hashes
 (3.4, 3.5, 5.1).
 
-A change mark (ChangeMark) is the number of a change, with the second at which that change was the
+A change time (ChangeTime) is the number of a change, with the second at which that change was the
 newest. A tombstone is a withdrawn claim that is kept until partners have read of its withdrawal.
 """
 
@@ -26,7 +26,7 @@ from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.base.limits import CLAIM_ID_BYTES
 from entrenous.base.secret import Secret
 from entrenous.stop.exchange_nouns import (
-    ChangeMark,
+    ChangeTime,
     ExchangePartner,
     ExchangeServices,
     PartnerOpinion,
@@ -51,7 +51,7 @@ from entrenous.wire.encodings import to_base64url
 
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
-    from entrenous.stop.store.exchange_partners import PartnerStore
+    from entrenous.stop.store.exchange_partners import ExchangePartnerStore
 
 PARTNER_KEY_BYTES: Final = 32
 
@@ -64,7 +64,7 @@ def add_exchange_partner(
     Raises BadPartnerName, PartnerKnown.
     """
     key = Secret(to_base64url(exchange.dice.token(PARTNER_KEY_BYTES)).encode())
-    exchange.partners.add(name, banks, submits=submits, key=_partner_key_sha256(key))
+    exchange.partners.add(name, banks, submits=submits, key_sha256=_partner_key_sha256(key))
     return key
 
 
@@ -88,9 +88,9 @@ def _partner_key_sha256(key: Secret) -> bytes:
     return hashlib.sha256(key.reveal()).digest()
 
 
-TOMBSTONE_DAYS: Final = 35  # days; a client of StopNCII starts over after 30
-_MARK_RETENTION_S: Final = 100 * 24 * 3600
-_NO_MARK: Final = ChangeMark(0, 0)
+EXCHANGE_TOMBSTONE_DAYS: Final = 35  # days; a client of StopNCII starts over after 30
+_CHANGE_TIME_RETENTION_S: Final = 100 * 24 * 3600
+_NO_CHANGE_TIME: Final = ChangeTime(0, 0)
 
 
 def unix_seconds(at: datetime) -> int:
@@ -103,12 +103,12 @@ def time_from_seconds(at_s: int) -> datetime:
     return datetime.fromtimestamp(at_s, UTC)
 
 
-def update_exchange_state(exchange: ExchangeServices) -> ChangeMark:
-    """Return the change mark up to which partners may see changes now.
+def update_exchange_state(exchange: ExchangeServices) -> ChangeTime:
+    """Return the change time up to which partners may see changes now.
 
-    At most once a second, a mark is set at the newest change. Tombstones are deleted when every
-    partner has read them, or when they are too old. Every request and fetch calls this; a gate
-    without requests has to call it too.
+    At most once a second, a change time is recorded for the newest change. Tombstones are deleted
+    when every partner has read them, or when they are too old. Every request and fetch calls this;
+    a gate without requests has to call it too.
     """
     seen = update_served_claims(exchange)
     delete_old_tombstones(exchange)
@@ -120,38 +120,42 @@ def delete_old_tombstones(exchange: ExchangeServices) -> int:
 
     Return the number.
     """
-    return exchange.served.delete_tombstones(exchange.clock.now() - timedelta(days=TOMBSTONE_DAYS))
+    return exchange.served.delete_tombstones(
+        exchange.clock.now() - timedelta(days=EXCHANGE_TOMBSTONE_DAYS)
+    )
 
 
-def update_served_claims(exchange: ExchangeServices) -> ChangeMark:
-    """Update the served claims; return the change mark up to which partners may see changes now."""
-    last = exchange.served.newest_mark()
-    known = last or _NO_MARK
+def update_served_claims(exchange: ExchangeServices) -> ChangeTime:
+    """Update the served claims; return the change time up to which partners may see changes now."""
+    last = exchange.served.newest_change_time()
+    known = last or _NO_CHANGE_TIME
     now_s = unix_seconds(exchange.clock.now())
     newest = newest_change_number(exchange.feed, known.number)
     if newest > known.number and now_s > known.at_s:
-        at_s = now_s if last else _first_mark_second(exchange.feed, newest, now_s)
-        exchange.served.add_mark(ChangeMark(at_s, newest), at_s - _MARK_RETENTION_S)
-        # Another process may have added a newer mark.
-        known = exchange.served.newest_mark() or known
-    exchange.served.apply_changes_up_to(exchange.feed, known.number)
+        at_s = now_s if last else _first_change_second(exchange.feed, newest, now_s)
+        exchange.served.add_change_time(ChangeTime(at_s, newest), at_s - _CHANGE_TIME_RETENTION_S)
+        # Another process may have added a newer change time.
+        known = exchange.served.newest_change_time() or known
+    exchange.served.apply_next_changes(exchange.feed, known.number)
     return known
 
 
-def settle_marks(to_s: int, seen_mark: ChangeMark, exchange: ExchangeServices) -> ChangeMark:
+def finalize_changes_before(
+    to_s: int, seen_change_time: ChangeTime, exchange: ExchangeServices
+) -> ChangeTime:
     """From now on, keep all processes from dating a change before ``to_s``, even if their clocks
     are behind.
 
     Call this before answering a partner about the time up to that second.
 
     Returns:
-        The change mark up to which partners may see changes now; ``seen_mark`` is the mark that
-        :func:`update_exchange_state` has just returned.
+        The change time up to which partners may see changes now; ``seen_change_time`` is the one
+        that :func:`update_exchange_state` has just returned.
     """
-    if to_s <= seen_mark.at_s + 1:  # the next mark will be later anyway
-        return seen_mark
-    exchange.served.settle_before(to_s)
-    # The new mark includes changes for which another process has meanwhile set a mark.
+    if to_s <= seen_change_time.at_s + 1:  # the next one will be later anyway
+        return seen_change_time
+    exchange.served.stop_dating_changes_before(to_s)
+    # The new change time includes changes that another process has meanwhile dated.
     return update_served_claims(exchange)
 
 
@@ -176,7 +180,7 @@ def change_number_before(at_s: int, exchange: ExchangeServices) -> int:
     """
     if at_s > unix_seconds(exchange.clock.now()) + 1:
         return 0
-    return exchange.served.last_number_before(at_s)
+    return exchange.served.last_change_number_before(at_s)
 
 
 def unix_seconds_of_changes(numbers: Sequence[int], exchange: ExchangeServices) -> list[int]:
@@ -185,13 +189,15 @@ def unix_seconds_of_changes(numbers: Sequence[int], exchange: ExchangeServices) 
     """
     if not numbers:
         return []
-    marks = exchange.served.marks_over(numbers[0] - 1, numbers[-1])
-    tops = [mark.number for mark in marks]
-    return [marks[min(bisect_left(tops, one), len(marks) - 1)].at_s for one in numbers]
+    change_times = exchange.served.change_times_over(numbers[0] - 1, numbers[-1])
+    tops = [one.number for one in change_times]
+    return [
+        change_times[min(bisect_left(tops, one), len(change_times) - 1)].at_s for one in numbers
+    ]
 
 
-def _first_mark_second(feed: BankStore, newest: int, now_s: int) -> int:
-    """Return the time of the first change mark, in seconds: when its change was made.
+def _first_change_second(feed: BankStore, newest: int, now_s: int) -> int:
+    """Return the first change time, in seconds: when its change was made.
 
     This may be in the past. No partner has asked before, so none can have missed the change.
     """
@@ -219,22 +225,22 @@ class HashStatus:
 
     bits: bytes
     at_s: int
-    cases: tuple[ServedClaim, ...]
+    claims: tuple[ServedClaim, ...]
 
     @property
     def is_live(self) -> bool:
         """Return whether any claim on the hash is waiting or confirmed."""
-        return any(case.state in MATCHING_STATES for case in self.cases)
+        return any(case.state in MATCHING_STATES for case in self.claims)
 
     @property
     def is_confirmed(self) -> bool:
         """Return whether any claim on the hash was confirmed."""
-        return any(case.state is ClaimState.CONFIRMED for case in self.cases)
+        return any(case.state is ClaimState.CONFIRMED for case in self.claims)
 
     @property
     def is_withdrawn(self) -> bool:
         """Return whether the hash was withdrawn, and not only suspended."""
-        return not self.is_live and any(case.state is ClaimState.WITHDRAWN for case in self.cases)
+        return not self.is_live and any(case.state is ClaimState.WITHDRAWN for case in self.claims)
 
 
 def changes_for_partner(
@@ -257,7 +263,7 @@ def changes_for_partner(
     return ChangePage(tuple(found), after, more=after < upto and bool(feed.changes(after, 1)))
 
 
-def group_changes_by_hash(
+def record_and_group_by_hash(
     partner: ExchangePartner, page: ChangePage, newest_number_seen: int, exchange: ExchangeServices
 ) -> tuple[HashStatus, ...]:
     """Group a page of changes by hash, for protocols that have hashes instead of claims.
@@ -308,7 +314,9 @@ def _visible_change_filter(partner: ExchangePartner) -> Callable[[ClaimChange], 
     return is_visible
 
 
-_PARTNERS_TO_SUSPEND: Final = 3  # a claim is suspended when this many partners are against it
+_PARTNERS_AGAINST_TO_SUSPEND: Final = (
+    3  # a claim is suspended when this many partners are against it
+)
 _CLAIM_ID_CONTEXT: Final = b"entrenous/1 exchange claim\x00"
 
 
@@ -317,7 +325,7 @@ class PartnerOpinionRecorder:
     """Stores partners' opinions, and suspends claims that three partners reject."""
 
     clock: Clock
-    partners: PartnerStore
+    partners: ExchangePartnerStore
 
     def record(self, partner: ExchangePartner, stances: Mapping[ClaimId, Stance]) -> None:
         """Count these opinions in one transaction.
@@ -338,7 +346,7 @@ class PartnerOpinionRecorder:
                     raise NoSuchClaim(claim=claim)
             old, against = _partners_against(before), _partners_against(now)
             new = [claim for claim in stances if partner.number in against[claim] - old[claim]]
-            enough = [claim for claim in new if len(against[claim]) >= _PARTNERS_TO_SUSPEND]
+            enough = [claim for claim in new if len(against[claim]) >= _PARTNERS_AGAINST_TO_SUSPEND]
             bank.apply_event_to_all(ClaimEvent.SUSPEND, *enough)
 
         self.partners.record_opinions(partner, stances, self.clock.now(), suspend_if_rejected)
@@ -366,8 +374,8 @@ class PartnerHashRegistrar:
         since.
         """
         claims = {derive_claim_id(partner.name.encode(), bits): (bits,) for bits in hashes}
-        create_bank_if_missing(partner.own_bank, self.platform.bank)
-        register_missing_claims(claims, partner.own_bank, ClaimState.WAITING, self.platform)
+        create_bank_if_missing(partner.submission_bank, self.platform.bank)
+        register_missing_claims(claims, partner.submission_bank, ClaimState.WAITING, self.platform)
 
 
 def derive_claim_id(*origin: bytes) -> ClaimId:

@@ -51,7 +51,7 @@ class GateHttpSettings:
             )
 
 
-_TOO_LONG_OR_DEEP: Final = "a number is too long, or values are nested too deeply"
+_TOO_LONG_OR_DEEP_REASON: Final = "a number is too long, or values are nested too deeply"
 
 
 class SettingsForm(msgspec.Struct, forbid_unknown_fields=True):
@@ -82,7 +82,7 @@ class SettingsForm(msgspec.Struct, forbid_unknown_fields=True):
 
 
 #: The expected values, in words, of the settings that are not whole numbers.
-_EXPECTED_VALUES: Final[Mapping[str, str]] = {
+_EXPECTED_VALUES_IN_WORDS: Final[Mapping[str, str]] = {
     "database": "the address of a PostgreSQL database, postgresql://...",
     "page": 'a list of a program and its arguments, such as ["/usr/local/bin/tell-us"]',
     "fetch_minutes": "a number of minutes",
@@ -112,7 +112,7 @@ def parse_settings_form(toml: bytes, file: Path) -> SettingsForm:
         try:
             msgspec.convert(value, kinds[name])
         except msgspec.ValidationError:
-            wanted = _EXPECTED_VALUES.get(name, "a whole number")
+            wanted = _EXPECTED_VALUES_IN_WORDS.get(name, "a whole number")
             raise BadGateSettings(file=file, why=f"{name} should be {wanted}") from None
     return msgspec.convert(table, SettingsForm)
 
@@ -125,7 +125,7 @@ def _parse_toml(toml: bytes, file: Path) -> Mapping[str, Any]:
     except UnicodeDecodeError:
         why = "it is not UTF-8 text"
     except (ValueError, RecursionError):  # tomllib lets these escape
-        why = _TOO_LONG_OR_DEEP
+        why = _TOO_LONG_OR_DEEP_REASON
     raise UnreadableGateSettings(file=file, why=why)
 
 
@@ -152,7 +152,7 @@ class GateSettings:
     limits: GateLimits = field(default_factory=GateLimits)
     index_shards: int = 1
     fetch_minutes: float = 0.0
-    front: GateHttpSettings = field(default_factory=GateHttpSettings)
+    http: GateHttpSettings = field(default_factory=GateHttpSettings)
     page: tuple[str, ...] = ()
     slow_look_processes: int | None = None
     held_key: Path | None = None
@@ -209,7 +209,7 @@ def parse_gate_settings(toml: bytes, folder: Path = Path()) -> GateSettings:
             limits=GateLimits(**{one.name: getattr(form, one.name) for one in fields(GateLimits)}),
             index_shards=form.index_shards,
             fetch_minutes=form.fetch_minutes,
-            front=_http_settings(form, folder),
+            http=_http_settings(form, folder),
             page=form.page,
             slow_look_processes=form.slow_look_processes,
             held_key=None if form.held_key is None else Path(form.held_key),

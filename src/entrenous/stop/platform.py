@@ -58,8 +58,8 @@ class Platform:
     only brightness. A JPEG is then decoded at a reduced size with at least ``at_least_px`` pixels
     per side. ``read_clip`` decodes frame by frame while its context is open. ``read_sound``
     decodes a sound file, or the sound of a clip. ``sounds`` finds registered sounds. ``limits`` say
-    how much the gate accepts and stores. ``likeness`` is None without the extra `embedding`.
-    ``page`` alerts a person (None: nobody), and raises AlertProgramFailed.
+    how much the gate accepts and stores. ``embedding_comparison`` is None without the extra
+    `embedding`. ``send_alert`` alerts a person (None: nobody), and raises AlertProgramFailed.
     """
 
     clock: Clock
@@ -72,6 +72,6 @@ class Platform:
     read_clip: Callable[[bytes, FrameSelection], AbstractContextManager[Clip]] = refuse_clip
     read_sound: ReadSound = refuse_sound
     sounds: RegisteredSounds = field(kw_only=True)
-    likeness: EmbeddingComparison | None = None
+    embedding_comparison: EmbeddingComparison | None = None
     read_luma: Callable[..., Picture] | None = None
-    page: Callable[[Alert], object] | None = None
+    send_alert: Callable[[Alert], object] | None = None

@@ -149,11 +149,13 @@ def _fingerprint_clip(
     try:
         video = _fingerprint_video(untrusted_data, consent, device)
     except VideoTooFlat:
-        sound = _sound_of_video(untrusted_data, device) if consent.sound else None
+        sound = _fingerprint_sound_of_video(untrusted_data, device) if consent.sound else None
         if sound is None:
             raise
         return sound
-    return ClipPrint(video, _sound_of_video(untrusted_data, device) if consent.sound else None)
+    return ClipPrint(
+        video, _fingerprint_sound_of_video(untrusted_data, device) if consent.sound else None
+    )
 
 
 def _fingerprint_video(untrusted_data: bytes, consent: Consent, device: Device) -> VideoPrint:
@@ -161,7 +163,7 @@ def _fingerprint_video(untrusted_data: bytes, consent: Consent, device: Device) 
         return make_video_fingerprint(clip.frames, clip.shown.length_s, parts=consent.parts)
 
 
-def _sound_of_video(untrusted_data: bytes, device: Device) -> SoundPrint | None:
+def _fingerprint_sound_of_video(untrusted_data: bytes, device: Device) -> SoundPrint | None:
     """Return the fingerprint of a video's sound, or None if it has none that is usable."""
     try:
         return _fingerprint_sound(untrusted_data, device)
@@ -190,7 +192,9 @@ def find_protection(claim: str, device: Device) -> Protection:
     return found
 
 
-def find_unanswered(sent_sha256: bytes, gate_url: str, device: Device) -> Protection | None:
+def find_unanswered_protection(
+    sent_sha256: bytes, gate_url: str, device: Device
+) -> Protection | None:
     """Return the registration of these fingerprints that the platform has not answered, or None."""
     for one in all_protections(device):
         if one.state is None and (one.sent_sha256, one.gate_url) == (sent_sha256, gate_url):
@@ -245,7 +249,7 @@ def register_fingerprints(
     """
     _refuse_unused_embedding(fingerprint, gate)
     sent_sha256 = _request_digest(fingerprint)
-    before = find_unanswered(sent_sha256, gate.url, device)
+    before = find_unanswered_protection(sent_sha256, gate.url, device)
     asked = before or _create_protection(fingerprint.kind, sent_sha256, gate, device)
     try:
         status = gate.register(ClaimRequest(fingerprint, holder_token_hash(asked.token)))

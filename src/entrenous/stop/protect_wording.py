@@ -70,7 +70,7 @@ def describe_what_is_sent(medium: MediaKind, consent: Consent) -> str:
     return " ".join(map(translated, said))
 
 
-def describe_video(fingerprint: MediaFingerprint) -> str:
+def describe_video_fingerprints(fingerprint: MediaFingerprint) -> str:
     """Return in words what was found in a video to register."""
     match fingerprint:
         case ClipPrint(video, None):

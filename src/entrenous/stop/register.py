@@ -89,7 +89,7 @@ def accepted_embedding_model(platform: Platform) -> str | None:
 
     Return None if none are compared, or if the bank has no room for further embeddings.
     """
-    if platform.likeness is None or platform.bank.embedding_count() >= EMBEDDINGS_MAX:
+    if platform.embedding_comparison is None or platform.bank.embedding_count() >= EMBEDDINGS_MAX:
         return None
     return EMBEDDING_MODEL
 
@@ -207,7 +207,7 @@ def _relist_claim(claim: Claim, platform: Platform, listings: ClaimListingStore)
     time of relisting and return False.
     """
     added = platform.bank.hashes_added_to([claim.id]).get(claim.id, {})
-    hashes = [bits for bits in platform.bank.hashes_of(claim.id) if bits not in added]
+    hashes = [bits for bits in platform.bank.whole_picture_hashes_of(claim.id) if bits not in added]
     if claim.state is ClaimState.SUSPENDED and hashes:
         replace_suspended_claims([claim], hashes, platform, listings)
         return True

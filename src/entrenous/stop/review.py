@@ -30,11 +30,11 @@ from entrenous.stop.judge.decide import (
     releases_of_file,
     unreadable_release_key,
 )
-from entrenous.stop.judge.retroactive_matches import all_orientations
+from entrenous.stop.judge.retroactive_matches import orientation_and_inversion_hashes
 from entrenous.stop.judge.scan import decode_for_hashing, first_scan
 from entrenous.stop.judge.weigh import (
     IN_LARGER_PICTURE_EDIT,
-    is_released,
+    is_overruled_by_release,
     matches_to_review,
     policy_outcome,
     release_from_hit,
@@ -53,7 +53,7 @@ from entrenous.stop.upload_record import (
     OPERATOR_NAME,
     FoundBy,
     NoView,
-    RetroactiveMatch,
+    RetroactiveMatches,
     Review,
     ReviewState,
     SecondPersonNeeded,
@@ -155,14 +155,14 @@ _NO_VIEW_ERRORS: Final = (
 )
 
 
-def blurred_view(case: str, by: str, platform: Platform) -> bytes:
+def make_blurred_view_and_log(case: str, by: str, platform: Platform) -> bytes:
     """Make a small, grey, blurred PNG of a held upload, and log that this person saw it.
 
     Raises:
         NoSuchReview, UploadNotKept.
         NoView: the upload has no picture, or cannot be decoded.
     """
-    upload = platform.reviews.upload(case)
+    upload = platform.reviews.upload_bytes(case)
     try:
         view = blurred_preview(_decode_pixels(upload, platform))
     except _NO_VIEW_ERRORS:
@@ -171,12 +171,12 @@ def blurred_view(case: str, by: str, platform: Platform) -> bytes:
     return view
 
 
-def unblurred_upload(case: str, by: str, platform: Platform) -> bytes:
+def read_upload_bytes_and_log(case: str, by: str, platform: Platform) -> bytes:
     """Return the bytes of a held upload (untrusted), and log that this person saw it.
 
     Raises NoSuchReview, UploadNotKept.
     """
-    upload = platform.reviews.upload(case)
+    upload = platform.reviews.upload_bytes(case)
     _log_view(case, by, "bytes", platform)
     return upload
 
@@ -302,7 +302,7 @@ def release_case(
             for one in _matches_outside_shadow(review, bank)
             if one.claim in kinds and not one.part
         ]
-        _dispute_claims([one.claim for one in live if _is_unchanged(one, kinds)], bank)
+        _dispute_and_suspend_claims([one.claim for one in live if _is_unchanged(one, kinds)], bank)
         bits = review.bits or recomputed
         if bits is not None and review.decision.matches:
             bank.register(_registration_of_released_hash(bits, platform))
@@ -348,7 +348,7 @@ def _recompute_hash(case: str, platform: Platform) -> bytes | None:
     if review.bits is not None or not review.has_bytes:
         return None
     try:
-        upload = platform.reviews.upload(case)
+        upload = platform.reviews.upload_bytes(case)
         if media_kind_of(upload) is MediaKind.PICTURE:
             return first_scan(upload, platform)[1].bits
     except (*UNREADABLE_ERRORS, NotAPicture, TooManyPixels, UploadNotKept):
@@ -368,7 +368,7 @@ def _require_newer_claims_shown(case: str, recomputed: bytes | None, platform: P
     if bits is None or review.state is not ReviewState.WAITING:
         return
     known = {match.claim for match in review.decision.matches}
-    found = find_numbered_hits(all_orientations(bits), platform, part=False)
+    found = find_numbered_hits(orientation_and_inversion_hashes(bits), platform, part=False)
     banks = {bank.name: bank for bank in platform.bank.banks()}
     releases = [release_from_hit(*hit) for _, hit in found if hit[0].bank == RELEASED_BANK]
     if review.upload_sha256 is not None:
@@ -377,11 +377,13 @@ def _require_newer_claims_shown(case: str, recomputed: bytes | None, platform: P
         (entry, (match, claim))
         for entry, (match, claim) in found
         if claim.id not in known
-        and not is_released(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
+        and not is_overruled_by_release(
+            policy_outcome(claim, banks[claim.bank]), match, claim, releases
+        )
     ]
     if (shown := matches_to_review(new, banks)) is not None:
         platform.reviews.hold_retroactively(
-            RetroactiveMatch(case, *shown), platform.limits.held_per_hash
+            RetroactiveMatches(case, *shown), platform.limits.held_per_hash
         )
         raise UnshownMatches(case=case)
 
@@ -423,7 +425,7 @@ def _matches_outside_shadow(review: Review, bank: BankStore) -> list[Match]:
     return [match for match in review.decision.matches if match.bank not in shadows]
 
 
-def _dispute_claims(claims: Sequence[ClaimId], bank: BankStore) -> None:
+def _dispute_and_suspend_claims(claims: Sequence[ClaimId], bank: BankStore) -> None:
     """Dispute claims, and suspend those with enough disputes.
 
     All are written at once, since one hash may have thousands of claims, and uploads have to wait
@@ -484,15 +486,15 @@ def send_due_alerts(platform: Platform) -> tuple[AlertProgramFailed, ...]:
 
     Raises BankUnreachable.
     """
-    if platform.page is None:
+    if platform.send_alert is None:
         return ()
     failed = []
     before = platform.clock.now() - timedelta(hours=platform.limits.page_after_hours)
     for alert in platform.reviews.take_due_alerts(before, platform.limits.held_per_hash):
         try:
-            platform.page(alert)
+            platform.send_alert(alert)
         except AlertProgramFailed as why:
             failed.append(why)
         else:
-            platform.reviews.record_alert(alert)
+            platform.reviews.record_alert_sent(alert)
     return tuple(failed)

@@ -125,7 +125,7 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredPicture:
+class StoredPictureHash:
     """An accepted or waiting upload whose hash is kept for later claims."""
 
     number: int
@@ -134,7 +134,7 @@ class StoredPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredClip:
+class StoredClipHashes:
     """A clip that was accepted at first, with the hashes of its frames (32 bytes each)."""
 
     number: int
@@ -143,7 +143,7 @@ class StoredClip:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredSound:
+class StoredSoundPrint:
     """A clip or sound that was accepted at first, with the fingerprint of its sound."""
 
     number: int
@@ -165,7 +165,7 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
-class DeferredScan:
+class UploadForDeferredScan:
     """An accepted upload whose deferred scan is due, with its bytes."""
 
     case: str
@@ -173,7 +173,7 @@ class DeferredScan:
 
 
 @dataclass(frozen=True, slots=True)
-class RetroactiveMatch:
+class RetroactiveMatches:
     """Matches of an upload that were found after it was accepted.
 
     ``entry`` is the number of the registered hash that it matches best. ``bits`` (32 bytes) and

@@ -193,10 +193,10 @@ def test_ncmec_needs_name_and_key(room: Room, web: httpx.Client, key: str) -> No
 def test_members_lists_known_partners(room: Room, web: httpx.Client) -> None:
     giver, _ = room.partner("giver", submits=True)
     room.partner("stranger")
-    _, key = room.partner("friends", PEOPLE_BANK, giver.own_bank)
+    _, key = room.partner("friends", PEOPLE_BANK, giver.submission_bank)
     known = {one.text for one in ask(web, key, "/v2/members").children}
     assert known == {"our-gate", "giver", "friends"}
-    room.feed.put("brought", bits(1), bank=giver.own_bank)
+    room.feed.put("brought", bits(1), bank=giver.submission_bank)
     update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
     [entry] = walk(web, key, BEGINNING, iso(room.clock.now()))

@@ -304,9 +304,9 @@ def test_concurrent_remember_and_follow_miss_no_withdrawal(
         return changes(after, limit)
 
     monkeypatch.setattr(room.feed, "changes", interleaved)
-    served.apply_changes_up_to(room.feed, 4)
+    served.apply_next_changes(room.feed, 4)
     monkeypatch.setattr(room.feed, "changes", changes)
-    served.apply_changes_up_to(room.feed, 4)
+    served.apply_next_changes(room.feed, 4)
     assert served.served_to(partner, [hers])[hers].state is ClaimState.WITHDRAWN
 
 
@@ -515,7 +515,7 @@ def test_submitted_hashes_are_waiting_claims_of_that_partner(room: Room, web: ht
         assert post(web, "SubmitHashes", key, body).json() == {"count": 1}
     [entry] = room.bank.entries(0)
     [(_, claim)] = room.bank.claims_on_pictures([entry.number])
-    assert (entry.bits, claim.bank, claim.state) == (bits(1), partner.own_bank, "waiting")
+    assert (entry.bits, claim.bank, claim.state) == (bits(1), partner.submission_bank, "waiting")
 
 
 def test_submission_is_stored_all_or_none(room: Room, web: httpx.Client) -> None:

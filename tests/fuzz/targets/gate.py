@@ -72,7 +72,7 @@ TARGETS: Final = (
     Target(
         "log-head",
         one_noun(
-            lambda untrusted: AuditHead.read(untrusted.decode(errors="replace")),
+            lambda untrusted: AuditHead.parse(untrusted.decode(errors="replace")),
             lambda head: str(head).encode(),
         ),
         lambda: [str(AuditHead()).encode(), str(AuditHead(12, b"\xab" * 32)).encode()],

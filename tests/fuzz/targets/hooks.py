@@ -10,7 +10,7 @@ from entrenous.stop.client.gate_answer import (
     parse_decision_reply,
     parse_review_state,
 )
-from entrenous.stop.client.uploaded_files import extract_uploads, media_in_mail
+from entrenous.stop.client.uploaded_files import extract_uploads, files_in_mail
 from tests.connectors.form_readings import COVERED, java_like, leads_there, python_like
 from tests.fuzz.mutate import change_json
 from tests.fuzz.target import Target, holds
@@ -78,7 +78,7 @@ TARGETS: Final = (
     ),
     Target(
         "hook-mail",
-        holds(media_in_mail, lambda files: all(one.untrusted_data != b"" for one in files)),
+        holds(files_in_mail, lambda files: all(one.untrusted_data != b"" for one in files)),
         lambda: [_MAIL, _MAIL.replace(b"base64", b"quoted-printable"), b"A: b\r\n\r\nhello"],
         longest=2048,
     ),

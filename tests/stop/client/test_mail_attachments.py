@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.stop.client.uploaded_files import MAIL_PARTS_MAX, FileInMail, NotAMail, media_in_mail
+from entrenous.stop.client.uploaded_files import MAIL_PARTS_MAX, FileInMail, NotAMail, files_in_mail
 from tests.connectors.running_gates import FINE, HELD
 
 
@@ -29,14 +29,14 @@ def test_mail_attachments_are_found() -> None:
     mail.add_attachment(b"sound", maintype="audio", subtype="ogg")
     mail.add_attachment(inner)
     media = [FileInMail(data, says_media=True) for data in (FINE, b"sound", HELD)]
-    assert media_in_mail(mail.as_bytes()) == media
+    assert files_in_mail(mail.as_bytes()) == media
 
 
 def test_mail_picture_of_another_declared_type_is_found() -> None:
     mail = message()
     mail.add_attachment(FINE, maintype="application", subtype="pdf")
     mail.add_attachment(b"%PDF-1.7", maintype="application", subtype="pdf", filename="x.pdf")
-    assert media_in_mail(mail.as_bytes()) == [FileInMail(FINE), FileInMail(b"%PDF-1.7")]
+    assert files_in_mail(mail.as_bytes()) == [FileInMail(FINE), FileInMail(b"%PDF-1.7")]
 
 
 CODED = base64.encodebytes(FINE)
@@ -51,13 +51,13 @@ def part(coding: bytes, body: bytes, kind: bytes = b"image/jpeg", more: bytes = 
 @pytest.mark.parametrize("coding", [b"base64", b"BASE64", b"base64 ", b"\tBase64\t"])
 def test_mail_base64_is_decoded(coding: bytes) -> None:
     for body in (CODED, CODED.replace(b"\n", b"\r\n") + b"\r\n", CODED[:9] + b" " + CODED[9:]):
-        assert media_in_mail(part(coding, body)) == [FileInMail(FINE, says_media=True)]
+        assert files_in_mail(part(coding, body)) == [FileInMail(FINE, says_media=True)]
 
 
 @pytest.mark.parametrize("coding", [b"7bit", b"8bit", b"Binary", b"quoted-printable"])
 def test_mail_other_encodings_are_decoded(coding: bytes) -> None:
     body = quopri.encodestring(FINE) if coding == b"quoted-printable" else FINE
-    ((file),) = media_in_mail(part(coding, body))
+    ((file),) = files_in_mail(part(coding, body))
     assert file.untrusted_data is not None
     assert file.untrusted_data.startswith(FINE[:7])
 
@@ -84,7 +84,7 @@ def test_mail_other_encodings_are_decoded(coding: bytes) -> None:
 def test_ambiguous_mail_encoding_is_not_decoded(
     kind: bytes, coding: bytes, body: bytes, more: bytes
 ) -> None:
-    (file,) = media_in_mail(part(coding, body, kind, more))
+    (file,) = files_in_mail(part(coding, body, kind, more))
     assert file.untrusted_data is None
 
 
@@ -100,13 +100,13 @@ def test_ambiguous_mail_encoding_is_not_decoded(
     ],
 )
 def test_ambiguous_mail_parts_are_refused(mail: bytes) -> None:
-    assert FileInMail(None) in media_in_mail(b"From: a\r\n" + mail)
+    assert FileInMail(None) in files_in_mail(b"From: a\r\n" + mail)
 
 
 def test_ambiguous_mail_part_hides_no_other() -> None:
     mail = b"From: a\r\nContent-Type: multipart/mixed; boundary=e\r\n\r\n--e\r\n"
     mail += part(b"base64;", CODED) + b"\r\n--e\r\n" + part(b"base64", CODED) + b"\r\n--e--\r\n"
-    assert media_in_mail(mail) == [
+    assert files_in_mail(mail) == [
         FileInMail(None, says_media=True),
         FileInMail(FINE, says_media=True),
     ]
@@ -116,17 +116,17 @@ def test_ambiguous_mail_part_hides_no_other() -> None:
 def test_mail_of_a_real_program_is_read(data: bytes) -> None:
     mail = message()
     mail.add_attachment(data, maintype="image", subtype="jpeg")
-    assert media_in_mail(mail.as_bytes()) == [FileInMail(data, says_media=True)]
+    assert files_in_mail(mail.as_bytes()) == [FileInMail(data, says_media=True)]
 
 
 def test_mail_without_attachments_has_no_files() -> None:
-    assert media_in_mail(message().as_bytes()) == []
+    assert files_in_mail(message().as_bytes()) == []
 
 
 @pytest.mark.parametrize("data", [b"", b"\r\n\r\nwords", FINE])
 def test_data_that_is_no_mail_is_refused(data: bytes) -> None:
     with pytest.raises(NotAMail):
-        media_in_mail(data)
+        files_in_mail(data)
 
 
 def test_mail_with_too_many_parts_is_refused() -> None:
@@ -135,11 +135,11 @@ def test_mail_with_too_many_parts_is_refused() -> None:
     for _ in range(MAIL_PARTS_MAX + 1):
         mail.attach(EmailMessage())
     with pytest.raises(NotAMail):
-        media_in_mail(mail.as_bytes())
+        files_in_mail(mail.as_bytes())
 
 
 @given(st.binary(max_size=500))
 def test_random_bytes_as_mail(data: bytes) -> None:
     for mail in (data, b"Content-Type: multipart/mixed; boundary=e\r\n\r\n--e\r\n" + data):
         with contextlib.suppress(NotAMail):
-            media_in_mail(mail)
+            files_in_mail(mail)

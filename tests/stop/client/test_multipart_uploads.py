@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.stop.client.uploaded_files import FORM_PARTS_MAX, Unreadable, extract_uploads
+from entrenous.stop.client.uploaded_files import (
+    PLATFORM_FORM_PARTS_MAX,
+    Unreadable,
+    extract_uploads,
+)
 from tests.connectors.running_gates import FINE
 
 FORM = "multipart/form-data; boundary=edge"
@@ -94,7 +98,7 @@ def test_compressed_or_huge_form_is_unreadable() -> None:
         extract_uploads(FINE, "image/jpeg", "gzip")
     assert extract_uploads(FINE, "image/jpeg", "identity") == [FINE]
     with pytest.raises(Unreadable):
-        extract_uploads(form(*[(FIELD, b"x")] * (FORM_PARTS_MAX + 1)), FORM)
+        extract_uploads(form(*[(FIELD, b"x")] * (PLATFORM_FORM_PARTS_MAX + 1)), FORM)
 
 
 @given(st.lists(st.binary(max_size=200).filter(lambda one: b"--edge" not in one), max_size=5))

@@ -22,9 +22,9 @@ from entrenous.stop.client.gate_answer import (
     GateAnswer,
     GateReason,
     GateVerdict,
+    account_of_user_or_network,
     parse_decision_reply,
     strictest_answer,
-    user_or_network,
 )
 from entrenous.stop.client.upload_client import AsyncGateClient, GateClient
 from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, Scripted, decided, setting
@@ -235,7 +235,7 @@ def test_unknown_account_counts_by_address(
     name: str | None, address: str | None, whose: str
 ) -> None:
     """But not the address of a proxy in front, which everybody shares."""
-    assert user_or_network(name, address) == whose
+    assert account_of_user_or_network(name, address) == whose
 
 
 def test_state_of_a_case() -> None:

@@ -236,7 +236,7 @@ def test_embedding_is_sent_only_if_the_gate_takes_it(
     (street.folder / "beach.png").write_bytes(png(skimage.data.astronaut()))
     said = street.types("ana", "protect", "beach.png", *GATE, "--embedding", "--json")
     assert "fuller likeness can be guessed" in " ".join(said.err.split())
-    if platform.likeness is None:  # without the extra
+    if platform.embedding_comparison is None:  # without the extra
         assert (said.status, said.out) == (3, "")
         assert "pip install -e '.[embedding]'" in said.err
         assert platform.bank.count_claims_and_hashes().claims == 0

@@ -64,5 +64,5 @@ def test_slow_look_command_makes_due_scans(tmp_path: Path) -> None:
     ended = done(program, text=True)
     assert (ended.returncode, ended.stdout) == (0, "Uploads searched: 1.\n")
     with open_platform(data) as (platform, _):
-        assert [one.case for one in platform.reviews.published("", 9)] == [case]
+        assert [one.case for one in platform.reviews.published_to_review_or_remove("", 9)] == [case]
         assert platform.reviews.count_due_work().slow_looks == 0

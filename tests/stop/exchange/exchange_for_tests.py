@@ -23,8 +23,8 @@ from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimChange, ClaimState
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
-from entrenous.stop.store.exchange_served import ServedStore, prepare_tables
+from entrenous.stop.store.exchange_partners import ExchangePartnerStore, SourceStore
+from entrenous.stop.store.exchange_served import ServedClaimStore, prepare_exchange_tables
 from tests.new_bank import engine_at
 from tests.stop.platform_for_tests import WoundClock
 
@@ -98,20 +98,20 @@ class Room:
 def open_room(folder: Path, clock: WoundClock | None = None) -> Iterator[Room]:
     clock = clock or WoundClock()
     engine = engine_at(folder / "bank.db")
-    prepare_tables(engine)
+    prepare_exchange_tables(engine)
     bank, feed = BankStore(engine, clock), MemoryFeed(clock)
     create_built_in_banks(bank)
     platform = Platform(
         clock, SystemRandomSource(), bank, *_unused(), sounds=RegisteredSounds(bank)
     )
-    partners = PartnerStore(engine)
+    partners = ExchangePartnerStore(engine)
     exchange = ExchangeServices(
         "our-gate",
         clock,
         SystemRandomSource(),
         feed,
         partners,
-        ServedStore(engine),
+        ServedClaimStore(engine),
         SourceStore(engine),
         PartnerOpinionRecorder(clock, partners),
         PartnerHashRegistrar(platform),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.stop.exchange_nouns import ChangeMark
+from entrenous.stop.exchange_nouns import ChangeTime
 from entrenous.stop.exchange_serving import (
     change_number_before,
     newest_change_number,
@@ -41,7 +41,7 @@ def test_first_mark_has_the_time_of_the_newest_change(room: Room) -> None:
     room.feed.put("a", bits(1))
     made_s = unix_seconds(room.clock.now())
     room.clock.wind(hours=3)
-    assert update_exchange_state(room.exchange) == ChangeMark(made_s, 1)
+    assert update_exchange_state(room.exchange) == ChangeTime(made_s, 1)
 
 
 def test_news_of_a_marked_second_waits_for_the_next(room: Room) -> None:
@@ -50,7 +50,7 @@ def test_news_of_a_marked_second_waits_for_the_next(room: Room) -> None:
     room.feed.put("b", bits(2))
     assert update_exchange_state(room.exchange) == first
     room.clock.wind(seconds=1)
-    assert update_exchange_state(room.exchange) == ChangeMark(first.at_s + 1, 2)
+    assert update_exchange_state(room.exchange) == ChangeTime(first.at_s + 1, 2)
 
 
 def test_late_commit_is_dated_after_queried_times(room: Room) -> None:
@@ -82,7 +82,7 @@ def test_old_marks_are_dropped_and_lose_nothing(room: Room) -> None:
         room.feed.put(f"c{number}", bits(number))
         update_exchange_state(room.exchange)
         room.clock.wind(days=60)
-    oldest = room.exchange.served.marks_over(0, 5)[0]
+    oldest = room.exchange.served.change_times_over(0, 5)[0]
     assert oldest.number == 3  # the newest of those that are older than 100 days
     assert change_number_before(oldest.at_s, room.exchange) == 0
     assert change_number_before(oldest.at_s + 1, room.exchange) == 3
@@ -96,27 +96,27 @@ def test_concurrent_mark_of_another_process_wins(
     room.clock.wind(seconds=5)
     room.feed.put("b", bits(2))
     store = type(room.exchange.served)
-    add_mark = store.add_mark
+    add_change_time = store.add_change_time
 
-    def late(self: Any, mark: ChangeMark, drop_before_s: int) -> None:
-        add_mark(self, mark, drop_before_s)  # the other one, who did not see the newest yet
-        add_mark(self, replace(mark, number=3), drop_before_s)
+    def late(self: Any, mark: ChangeTime, drop_before_s: int) -> None:
+        add_change_time(self, mark, drop_before_s)  # the other one, who did not see the newest yet
+        add_change_time(self, replace(mark, number=3), drop_before_s)
 
     newest = newest_change_number(room.feed, 1)
     room.feed.put("c", bits(3))
     monkeypatch.setattr(
         store,
-        "add_mark",
+        "add_change_time",
         lambda self, mark, before: late(self, replace(mark, number=newest), before),
     )
     seen = update_exchange_state(room.exchange)
-    assert seen == room.exchange.served.newest_mark() == ChangeMark(seen.at_s, 2)
+    assert seen == room.exchange.served.newest_change_time() == ChangeTime(seen.at_s, 2)
     assert unix_seconds_of_changes([2], room.exchange) == [seen.at_s]
 
 
 def test_marks_that_do_not_increase_are_ignored(room: Room) -> None:
     served = room.exchange.served
-    served.add_mark(ChangeMark(100, 5), 0)
-    for late in (ChangeMark(100, 6), ChangeMark(99, 7), ChangeMark(101, 5)):
-        served.add_mark(late, 0)
-    assert served.newest_mark() == ChangeMark(100, 5)
+    served.add_change_time(ChangeTime(100, 5), 0)
+    for late in (ChangeTime(100, 6), ChangeTime(99, 7), ChangeTime(101, 5)):
+        served.add_change_time(late, 0)
+    assert served.newest_change_time() == ChangeTime(100, 5)

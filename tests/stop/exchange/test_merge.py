@@ -29,9 +29,9 @@ class Banked:
 
     def take(self, page: Iterable[SourceRecord], generation: int = 1) -> None:
         merged = merge_records("source", generation, page, self.known)
-        for claim, hashes in merged.make.items():
+        for claim, hashes in merged.to_make.items():
             self.claims.setdefault(claim, hashes)
-        for claim in merged.withdraw:
+        for claim in merged.to_withdraw:
             del self.claims[claim]
         self.known |= {one.key_sha256: one for one in merged.known}
 
@@ -80,7 +80,7 @@ def test_repeated_record_changes_nothing(pages: list[list[SourceRecord]]) -> Non
         bank.take(page)
     for page in pages:
         again = merge_records("source", 1, page, bank.known)
-        assert (dict(again.make), again.withdraw, again.known) == ({}, (), ())
+        assert (dict(again.to_make), again.to_withdraw, again.known) == ({}, (), ())
 
 
 def test_later_generation_wins_over_versions() -> None:
@@ -105,7 +105,7 @@ def test_record_added_and_withdrawn_in_one_page_is_not_created() -> None:
     merged = merge_records(
         "source", 1, [SourceRecord("a", 1, (bits(1),)), SourceRecord("a", 2)], {}
     )
-    assert (dict(merged.make), merged.withdraw) == ({}, ())
+    assert (dict(merged.to_make), merged.to_withdraw) == ({}, ())
     assert merged.known[0].claim is None
 
 
@@ -119,8 +119,8 @@ def test_record_table_contains_no_plain_hash() -> None:
 def test_two_sources_make_two_claims_of_one_hash() -> None:
     record = SourceRecord("a", 1, (bits(1),))
     assert (
-        not merge_records("one", 1, [record], {}).make.keys()
-        & merge_records("two", 1, [record], {}).make.keys()
+        not merge_records("one", 1, [record], {}).to_make.keys()
+        & merge_records("two", 1, [record], {}).to_make.keys()
     )
 
 

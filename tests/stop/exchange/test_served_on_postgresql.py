@@ -4,11 +4,15 @@ import pytest
 import sqlalchemy as sa
 
 from entrenous.base.identifiers import BankName, ClaimId
-from entrenous.stop.exchange_nouns import ChangeMark, Checkpoint, KnownRecord, Source, SourceKind
+from entrenous.stop.exchange_nouns import ChangeTime, Checkpoint, KnownRecord, Source, SourceKind
 from entrenous.stop.registration import Stance
 from entrenous.stop.store.engine import open_postgres_engine
-from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore
-from entrenous.stop.store.exchange_served import SERVED_HASH_TABLE, ServedStore, prepare_tables
+from entrenous.stop.store.exchange_partners import ExchangePartnerStore, SourceStore
+from entrenous.stop.store.exchange_served import (
+    SERVED_HASH_TABLE,
+    ServedClaimStore,
+    prepare_exchange_tables,
+)
 from tests.postgres import Cluster
 from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, MemoryFeed, bits
 from tests.stop.platform_for_tests import WoundClock
@@ -20,7 +24,7 @@ def test_partners_tombstones_and_sources(postgres: Cluster) -> None:
     engine = open_postgres_engine(postgres.fresh())
     try:
         for _ in range(2):
-            prepare_tables(engine)
+            prepare_exchange_tables(engine)
         _tombstones(engine)
         _sources(engine)
     finally:
@@ -29,25 +33,29 @@ def test_partners_tombstones_and_sources(postgres: Cluster) -> None:
 
 def _tombstones(engine: sa.Engine) -> None:
     clock = WoundClock()
-    feed, partners, served = MemoryFeed(clock), PartnerStore(engine), ServedStore(engine)
-    partners.add("friends", [PEOPLE_BANK], submits=False, key=bytes(32))
+    feed, partners, served = (
+        MemoryFeed(clock),
+        ExchangePartnerStore(engine),
+        ServedClaimStore(engine),
+    )
+    partners.add("friends", [PEOPLE_BANK], submits=False, key_sha256=bytes(32))
     partner = partners.partner_with_key_hash(bytes(32))
     assert partner is not None
     claim = feed.put("hers", bits(1))
-    for mark in (ChangeMark(5, 1), ChangeMark(5, 9), ChangeMark(9, 2)):
-        served.add_mark(mark, 0)
-    assert [mark.number for mark in served.marks_over(0, 2)] == [1, 2]
+    for mark in (ChangeTime(5, 1), ChangeTime(5, 9), ChangeTime(9, 2)):
+        served.add_change_time(mark, 0)
+    assert [mark.number for mark in served.change_times_over(0, 2)] == [1, 2]
     for before_s in (50, 40):
-        served.settle_before(before_s)
-    served.add_mark(ChangeMark(20, 3), 0)
-    assert served.newest_mark() == ChangeMark(50, 3)
+        served.stop_dating_changes_before(before_s)
+    served.add_change_time(ChangeTime(20, 3), 0)
+    assert served.newest_change_time() == ChangeTime(50, 3)
     served.record_served(partner, feed.changes(0, 9), 1)
     partners.record_opinions(partner, {claim: Stance.DISPUTED}, clock.now())
     assert [one.stance for one in partners.opinions_on([claim])] == [Stance.DISPUTED]
     feed.withdraw("hers")
-    served.apply_changes_up_to(feed, 2)
+    served.apply_next_changes(feed, 2)
     assert served.served_to(partner, [claim])[claim].hashes == (bits(1),)
-    served.record_read_position(partner, 2)
+    served.delete_tombstones_read_by(partner, 2)
     with engine.connect() as db:
         assert db.execute(sa.select(SERVED_HASH_TABLE)).all() == []
 
@@ -64,4 +72,4 @@ def _sources(engine: sa.Engine) -> None:
         1200,
     )
     assert len(sources.known_records("charity", [one.key_sha256 for one in known])) == 1200
-    assert len(sources.unseen_records("charity", 2)) == 1200
+    assert len(sources.unseen_records_with_claim("charity", 2)) == 1200

@@ -69,7 +69,7 @@ def access() -> GateAccess:
         operator=Secret(b"operator-token"),
         uploader=Secret(b"uploader-token"),
         upload_bytes_max=1_000_000,
-        appeal_url=parse_gate_settings(SETTINGS).front.appeal_url,
+        appeal_url=parse_gate_settings(SETTINGS).http.appeal_url,
     )
 
 

@@ -169,13 +169,13 @@ def test_account_name_is_neither_stored_nor_logged(
         for each in (one, other)
     ]
     assert names[0] != names[1]  # what is known of one process is of no use with another
-    one.count(names[0], NOON)
+    one.count_or_refuse(names[0], NOON)
     one.count_refusal(names[0], NOON)
     kept = repr((one.uploads, one.refused))
     assert "ana" not in kept
     assert [len(name) for name in one.uploads] == [16]
     assert "ana" not in caplog.text
-    one.count((), NOON + timedelta(hours=1))
+    one.count_or_refuse((), NOON + timedelta(hours=1))
     assert (one.uploads, one.refused) == ({}, {})
 
 
@@ -187,11 +187,11 @@ def test_number_of_remembered_accounts_is_limited(
     names = [((bytes([number]), 1),) for number in range(5)]
     for _ in range(4):
         for each in names:
-            one.count(each, NOON)
+            one.count_or_refuse(each, NOON)
     assert len(one.uploads) == 3
     with pytest.raises(TooManyUploads):
-        one.count(names[0], NOON)
-    one.count(names[4], NOON)
+        one.count_or_refuse(names[0], NOON)
+    one.count_or_refuse(names[4], NOON)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8:1:2::7"])
@@ -201,21 +201,23 @@ def test_limit_of_zero_accepts_all(access: GateAccess, address: str) -> None:
     )
     names = one.counted_names(_request(b"", address), TokenRole.UPLOADER)
     for _ in range(1000):
-        one.count(names, NOON)
+        one.count_or_refuse(names, NOON)
         one.count_refusal(names, NOON)
 
 
 def test_ipv6_household_counts_as_one_account(access: GateAccess) -> None:
     one = AccountCounter(access, Secret(bytes(32)))
     for number in range(4):
-        one.count(
+        one.count_or_refuse(
             one.counted_names(_request(b"", f"2001:db8:1:2::{number}"), TokenRole.UPLOADER), NOON
         )
     with pytest.raises(TooManyUploads):
-        one.count(
+        one.count_or_refuse(
             one.counted_names(_request(b"", "2001:db8:1:2:ffff::9"), TokenRole.UPLOADER), NOON
         )
-    one.count(one.counted_names(_request(b"", "2001:db8:1:3::9"), TokenRole.UPLOADER), NOON)
+    one.count_or_refuse(
+        one.counted_names(_request(b"", "2001:db8:1:3::9"), TokenRole.UPLOADER), NOON
+    )
 
 
 def _request(account: bytes, address: str = "192.0.2.1") -> Any:

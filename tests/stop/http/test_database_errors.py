@@ -70,7 +70,7 @@ def test_failure_after_the_answer_logs_only_its_class(
     def full(*_args: object) -> None:
         raise BankUnreachable(why="disk is full at [SQL: her hash]")
 
-    monkeypatch.setattr("entrenous.stop.http.upload_requests.store_upload_bytes", full)
+    monkeypatch.setattr("entrenous.stop.http.upload_requests.store_upload_bytes_if_needed", full)
     monkeypatch.setattr(
         "entrenous.stop.http.registration_requests.look_back_for_newest_claims", full
     )

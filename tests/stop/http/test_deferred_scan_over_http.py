@@ -16,10 +16,10 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app, minutely_tasks
 from entrenous.stop.http.review_requests import PUBLISHED_PER_PAGE_MAX
 from entrenous.stop.judge.decide import decide_upload
-from entrenous.stop.judge.deferred_scan import run_deferred_scan
+from entrenous.stop.judge.deferred_scan import run_next_deferred_scan
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
-from entrenous.stop.upload_record import Decision, Outcome, RetroactiveMatch, Review, ReviewState
+from entrenous.stop.upload_record import Decision, Outcome, RetroactiveMatches, Review, ReviewState
 from tests.stop.http.conftest import WoundClock
 from tests.stop.judge.test_deferred_views import on_a_page
 from tests.stop.platform_for_tests import a_device, jpeg, judge_upload, picture, protect_picture
@@ -52,7 +52,7 @@ def test_published_list_has_references(
     assert web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"] == []
     counts = web.get("/v1/status", headers=OPERATOR).json()
     assert counts["slow_looks"] == {"waiting": 1, "skipped": 0}
-    assert run_deferred_scan(platform)
+    assert run_next_deferred_scan(platform)
     listed = web.get("/v1/reviews/published", headers=OPERATOR).json()
     (shown,) = listed["cases"]
     assert (shown["case"], shown["found"], shown["reference"], listed["more"]) == (
@@ -75,7 +75,7 @@ def test_case_tells_why_it_left_the_published_list(
     """Released and withdrawn cases leave the list; a confirmed one has to be removed."""
     claim = protect(device_gate, hers)
     case = upload(web, jpeg(on_a_page(hers)), OPERATOR)["case"]
-    assert run_deferred_scan(platform)
+    assert run_next_deferred_scan(platform)
     address = f"/v1/reviews/{case}"
     assert web.get(address, headers=OPERATOR).json()["state"] == "waiting"
     word = {"confirmed": "confirm", "released": "release"}.get(became)
@@ -102,7 +102,7 @@ def test_published_list_is_paged(
         decision = Decision(Outcome.LET_THROUGH, f"{number:04}")
         at = platform.clock.now()
         platform.reviews.record_upload(Review(decision, at, ReviewState.CLOSED, bytes(32)), None)
-        platform.reviews.hold_retroactively(RetroactiveMatch(decision.case, (match,), 1), 5)
+        platform.reviews.hold_retroactively(RetroactiveMatches(decision.case, (match,), 1), 5)
     first = web.get("/v1/reviews/published", headers=OPERATOR).json()
     assert (len(first["cases"]), first["more"]) == (PUBLISHED_PER_PAGE_MAX, True)
     last = {"after": first["cases"][-1]["case"]}

@@ -14,7 +14,7 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.http.request_body import (
     FORM_BYTES_BESIDE_FILE_MAX,
-    FORM_PARTS_MAX,
+    UPLOAD_FORM_PARTS_MAX,
     LongForm,
     NoFile,
     ReceivedUpload,
@@ -49,9 +49,12 @@ def test_random_bytes_are_no_form(noise: bytes) -> None:
 
 def test_number_of_form_parts_is_limited() -> None:
     file = field(b"file", b"x")
-    assert parse_upload_form(EMPTY * (FORM_PARTS_MAX - 1) + file + END, b"b").untrusted_data == b"x"
+    assert (
+        parse_upload_form(EMPTY * (UPLOAD_FORM_PARTS_MAX - 1) + file + END, b"b").untrusted_data
+        == b"x"
+    )
     with pytest.raises(LongForm):
-        parse_upload_form(EMPTY * FORM_PARTS_MAX + file + END, b"b")
+        parse_upload_form(EMPTY * UPLOAD_FORM_PARTS_MAX + file + END, b"b")
 
 
 @pytest.mark.parametrize("large", [100_000, 1_000_000])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.stop.http.access import HourlyLimit, client_networks
+from entrenous.stop.http.access import HourlyLimit, client_names_with_factors
 from entrenous.stop.nouns import GateBusy, GateLimits
 from tests.stop.http.conftest import WoundClock
 
@@ -18,7 +18,7 @@ NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 def taken(limit: HourlyLimit, client: str, now: datetime = NOON) -> bool:
     try:
-        limit.count(client, now)
+        limit.count_or_refuse(client, now)
     except GateBusy:
         return False
     return True
@@ -45,7 +45,7 @@ def test_claims_of_all_devices_share_a_limit() -> None:
 
 def test_ipv6_network_is_one_household() -> None:
     def household(client: str) -> str:
-        return client_networks(client)[0][0]
+        return client_names_with_factors(client)[0][0]
 
     assert household("2001:db8:1:2::7") == household("2001:db8:1:2:ffff::9")
     assert household("2001:db8:1:2::7") != household("2001:db8:1:3::7")
@@ -72,9 +72,9 @@ def test_many_networks_do_not_exhaust_the_total_limit(network: str, most: int) -
 def test_limit_error_says_how_long_to_wait(minute: int, second: int, wait: int) -> None:
     limit = HourlyLimit(1, 2000)
     now = NOON.replace(minute=minute, second=second, microsecond=999_999)
-    limit.count("192.0.2.1", now)
+    limit.count_or_refuse("192.0.2.1", now)
     with pytest.raises(GateBusy) as refused:
-        limit.count("192.0.2.1", now)
+        limit.count_or_refuse("192.0.2.1", now)
     assert refused.value.facts == {"retry_after_s": wait}
 
 
@@ -87,10 +87,10 @@ def test_limit_answer_has_retry_after(web: httpx.Client, clock: WoundClock) -> N
 
 @given(st.ip_addresses().map(str) | st.text())
 def test_any_client_has_a_network(client: str) -> None:
-    names = [name for name, _ in client_networks(client)]
+    names = [name for name, _ in client_names_with_factors(client)]
     assert len(set(names)) == len(names)
     if len(names) > 1:
         inside = ipaddress.ip_network(names[0])[7]
-        assert [name for name, _ in client_networks(str(inside))] == names
+        assert [name for name, _ in client_names_with_factors(str(inside))] == names
     else:
-        assert client_networks(names[0]) == ((names[0], 1),)
+        assert client_names_with_factors(names[0]) == ((names[0], 1),)

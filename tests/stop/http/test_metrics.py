@@ -172,7 +172,7 @@ def test_shadow_metrics_are_by_bank_and_distance(
     platform.bank.set_bank(replace(platform.bank.bank(PEOPLE_BANK), shadow=True))
     bits = bring(web, hers)
     assert bits["matches"] == []
-    (accepted,) = platform.reviews.kept_pictures(0, 10)
+    (accepted,) = platform.reviews.stored_picture_hashes(0, 10)
     near = int.from_bytes(accepted.bits, "big") ^ 0b10101
     import_hashes(near.to_bytes(32, "big").hex(), trial, platform, confirmed=True, looks_back=False)
     protect(device_gate, hers)
@@ -194,7 +194,7 @@ def test_metrics_reveal_no_person(
     web.get(f"/v1/claims/{claim.claim}")
     web.get(f"/v1/reviews/{held['case']}/upload", headers=OPERATOR)
     told = scraped(web)
-    bits = platform.bank.hashes_of(claim.claim)[0].hex()
+    bits = platform.bank.whole_picture_hashes_of(claim.claim)[0].hex()
     for name in (claim.claim, held["case"], held["secret"], REFERENCE, bits, "127.0.0.1"):
         assert name not in told
     labels = set(re.findall(r"(\w+)=\"", told))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from entrenous.stop.index import file_index
-from entrenous.stop.index.base_file import read_base, write_lock
+from entrenous.stop.index.base_file import lock_and_clean_folder, read_base
 from entrenous.stop.index.file_index import FileIndex, IndexSnapshot
 from entrenous.stop.nouns import BankCounts, HashEntry
 from entrenous.stop.registration import ClaimEvent
@@ -213,7 +213,7 @@ def test_another_process_switches_to_the_newer_base(folder: Path, bank: BankStor
 
 def test_two_processes_never_write_at_once(folder: Path, bank: BankStore) -> None:
     index = FileIndex(folder, bank)
-    with write_lock(folder, wait=False) as mine:
+    with lock_and_clean_folder(folder, wait=False) as mine:
         assert mine
         assert not index.merge()
     assert index.merge()

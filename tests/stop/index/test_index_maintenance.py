@@ -39,7 +39,7 @@ def test_index_merges_automatically(
     folder: Path, bank: BankStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_index, "_UNMERGED_HASHES_MAX", 10)
-    with open_index(folder, bank, round_s=ROUND_S) as index:
+    with open_index(folder, bank, round_interval_s=ROUND_S) as index:
         register(bank, "later", *fresh(11, 3))
         agrees(index, bank)
         soon(lambda: read_base(folder / "base").count == 51)
@@ -52,8 +52,10 @@ def test_withdrawn_hashes_are_removed_automatically_in_every_process(
     secret = fresh(1, 5)[0]
     claim = register(bank, "private", secret)
     with (
-        open_index(folder, bank, round_s=ROUND_S, withdrawn_s=ROUND_S) as one,
-        open_index(folder, bank, round_s=ROUND_S, withdrawn_s=60) as other,
+        open_index(
+            folder, bank, round_interval_s=ROUND_S, withdrawn_check_interval_s=ROUND_S
+        ) as one,
+        open_index(folder, bank, round_interval_s=ROUND_S, withdrawn_check_interval_s=60) as other,
     ):
         bank.apply_event(claim, ClaimEvent.WITHDRAW)
         soon(lambda: secret[:8] not in (folder / "base").read_bytes())
@@ -68,7 +70,7 @@ def test_index_far_behind_is_merged_before_the_first_answer(
     open_index(folder, bank).close()
     register(bank, "later", *fresh(11, 3))
     monkeypatch.setattr(file_index, "_UNMERGED_HASHES_MAX", 10)
-    with open_index(folder, bank, round_s=60) as index:
+    with open_index(folder, bank, round_interval_s=60) as index:
         assert index.index.counts().added_since_base == 0
         agrees(index, bank)
 
@@ -87,8 +89,8 @@ def test_damage_in_use_is_detected_and_repaired(
     hashes = fresh(10_100, 5)
     register(bank, "many", *hashes)
     with (
-        open_index(folder, bank, shards=shards, round_s=ROUND_S) as one,
-        open_index(folder, bank, shards=shards, round_s=ROUND_S) as other,
+        open_index(folder, bank, shards=shards, round_interval_s=ROUND_S) as one,
+        open_index(folder, bank, shards=shards, round_interval_s=ROUND_S) as other,
     ):
         (file,) = [path for path in folder.glob("base*") if hashes[77] in path.read_bytes()]
         spoil(file, file.read_bytes().index(hashes[77]), bytes(32))
@@ -117,7 +119,7 @@ def test_every_section_is_reread(folder: Path, bank: BankStore) -> None:
         spoil(folder / "base", header + before + data.size // 2, bytes([data[data.size // 2] ^ 4]))
         assert any(index.finds_damage(100_000) for _ in range(2 * steps)), section
         assert index.finds_damage(1)  # until it was repaired, which may fail at first
-        index.replace_damaged()
+        index.replace_damaged_bases()
         assert not any(index.finds_damage(100_000) for _ in range(steps)), section
     agrees(index, bank, most=33)
 
@@ -128,7 +130,7 @@ def test_truncated_file_is_replaced_without_rereading(folder: Path, bank: BankSt
     with (folder / "base").open("r+b") as file:
         file.truncate(64)
     assert index.finds_damage(1_000_000)
-    index.replace_damaged()
+    index.replace_damaged_bases()
     assert not index.finds_damage(1_000_000)
     agrees(index, bank)
 
@@ -137,14 +139,14 @@ def test_base_repaired_by_another_process_is_used(folder: Path, bank: BankStore)
     one, other = FileIndex(folder, bank), FileIndex(folder, bank)
     one.rebuild()
     written = read_base(folder / "base").file
-    other.replace_damaged()
+    other.replace_damaged_bases()
     assert read_base(folder / "base").file == written
     agrees(other, bank)
 
 
 def test_closing_does_not_wait_for_the_next_round(folder: Path, bank: BankStore) -> None:
     began = time.monotonic()
-    open_index(folder, bank, round_s=60).close()
+    open_index(folder, bank, round_interval_s=60).close()
     assert time.monotonic() - began < 5
 
 
@@ -169,7 +171,9 @@ def test_maintenance_continues_after_the_bank_was_unreachable(
     folder: Path, bank: BankStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     away = AwayAtTimes(bank)
-    with open_index(folder, away, round_s=ROUND_S, withdrawn_s=ROUND_S) as index:  # type: ignore[arg-type]
+    with open_index(
+        folder, away, round_interval_s=ROUND_S, withdrawn_check_interval_s=ROUND_S
+    ) as index:  # type: ignore[arg-type]
         soon(lambda: away.asked > 5)
         agrees(index, bank)
     waits: Sequence[str] = [record.message for record in caplog.records]

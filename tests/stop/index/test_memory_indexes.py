@@ -63,7 +63,7 @@ def test_withdrawn_embeddings_leave_memory(bank: BankStore) -> None:
     assert len(found(index, embedding(0), at_least=-1.0)) == 3
     bank.apply_event(ClaimId("b"), ClaimEvent.WITHDRAW)
     assert found(index, embedding(1), at_least=-1.0) == ["0 a", "0 c"]
-    assert embedding(1).numbers not in index.kept.tobytes()
+    assert embedding(1).numbers not in index.rows.tobytes()
     bank.register(Registration(claim("d"), (ONE,), embedding=embedding(3)))
     assert found(index, embedding(3)) == ["0 d"]
 

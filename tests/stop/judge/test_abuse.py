@@ -77,7 +77,7 @@ def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
     decision = judge_upload(png(made), room.platform)
     assert decision.outcome is Outcome.HOLD
     assert [match.distance for match in decision.matches] == [apart]
-    assert room.platform.reviews.upload(decision.case) == png(
+    assert room.platform.reviews.upload_bytes(decision.case) == png(
         made
     )  # not of the claim: the gate has no picture of it
     release_case(decision.case, room.platform)
@@ -99,7 +99,7 @@ def test_one_with_what_a_person_confirmed_is_refused_and_an_appeal_brings_a_pers
     assert decision.outcome is Outcome.REFUSE
     assert decision.secret is not None
     submit_appeal(decision.case, decision.secret, made, room.platform)
-    assert room.platform.reviews.upload(decision.case) == made
+    assert room.platform.reviews.upload_bytes(decision.case) == made
     release_case(decision.case, room.platform)
     assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE

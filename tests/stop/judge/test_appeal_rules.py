@@ -7,7 +7,7 @@ import pytest
 from entrenous.base.identifiers import ClaimId
 from entrenous.base.secret import Secret
 from entrenous.stop.judge.decide import submit_appeal
-from entrenous.stop.judge.deferred_scan import run_deferred_scan
+from entrenous.stop.judge.deferred_scan import run_next_deferred_scan
 from entrenous.stop.judge.dry_run import dry_run
 from entrenous.stop.nouns import RELEASED_BANK
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Registration
@@ -43,7 +43,7 @@ def test_appealed_refusal_is_reviewed_with_the_file(room: Room, hers: Any) -> No
     review = room.platform.reviews.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found) == (decision.case, FoundBy.APPEAL)
-    assert room.platform.reviews.upload(decision.case) == jpeg(hers)
+    assert room.platform.reviews.upload_bytes(decision.case) == jpeg(hers)
     with pytest.raises(AlreadyAppealed):
         submit_appeal(decision.case, secret, None, room.platform)
     release_case(decision.case, room.platform)
@@ -56,7 +56,7 @@ def test_only_the_sha256_of_a_refused_upload_is_kept(room: Room, hers: Any) -> N
     kept = room.platform.reviews.review(decision.case)
     assert kept.bits is None
     with pytest.raises(NoSuchReview):
-        room.platform.reviews.upload(decision.case)
+        room.platform.reviews.upload_bytes(decision.case)
     with pytest.raises(UploadFileDiffers):
         submit_appeal(decision.case, secret, jpeg(hers, 51), room.platform)
     submit_appeal(decision.case, secret, None, room.platform)
@@ -118,7 +118,7 @@ def test_release_after_an_appeal_without_the_file_covers_that_file_only(
     release_case(decision.case, room.platform)
     assert dry_run(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
     assert judged(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
-    assert run_deferred_scan(room.platform)
+    assert run_next_deferred_scan(room.platform)
     assert room.platform.reviews.count_waiting_items() == 0
     assert judged(room, jpeg(hers, 51))[0].outcome is Outcome.REFUSE
 
@@ -138,7 +138,7 @@ def test_confirmation_after_a_release_prevails(room: Room, hers: Any) -> None:
 
 def test_releasing_a_look_alike_does_not_release_the_picture(room: Room, hers: Any) -> None:
     decision, _ = refused(room, hers)
-    bits = room.platform.bank.hashes_of(decision.matches[0].claim)[0]
+    bits = room.platform.bank.whole_picture_hashes_of(decision.matches[0].claim)[0]
     alike = bytes([bits[0] ^ 0xFF]) + bits[1:]  # 8 of its bits differ
     entry = Claim(ClaimId("r"), RELEASED_BANK, ClaimState.CONFIRMED, "pdq", 100, room.clock.now())
     room.platform.bank.register(Registration(entry, (alike,)))

@@ -28,7 +28,7 @@ from entrenous.media.clip_reader import read_clip
 from entrenous.media.sound_reader import read_sound
 from entrenous.stop.judge.decide import submit_appeal
 from entrenous.stop.judge.dry_run import dry_run
-from entrenous.stop.judge.look_back import delete_expired, look_back
+from entrenous.stop.judge.look_back import delete_expired_upload_data, look_back
 from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.protect import fingerprint_file
 from entrenous.stop.registration import Claim, ClaimEvent, ClaimState, Consent, Registration
@@ -134,7 +134,7 @@ def test_a_registered_video_is_held_and_refused_when_confirmed(
     (match,) = decision.matches
     assert (match.bank, match.claim, match.part) == (PEOPLE_BANK, claim, False)
     assert match.how.startswith("as it is; ")
-    assert room.platform.reviews.upload(decision.case) == upload
+    assert room.platform.reviews.upload_bytes(decision.case) == upload
     confirm_case(decision.case, room.platform)
     assert judged(room, small(scene, 136, 34)).outcome is Outcome.REFUSE
 
@@ -186,16 +186,16 @@ def test_frames_of_an_accepted_video_are_kept_for_a_time(
     decision = judge_upload(other_posted, room.platform, "post 7")
     assert (decision.outcome, decision.matches) == (Outcome.LET_THROUGH, ())
     reviews = room.platform.reviews
-    (clip,) = reviews.kept_clips(0, 9)
+    (clip,) = reviews.stored_clip_hashes(0, 9)
     assert clip.case == decision.case
     assert 3 <= len(clip.frames) <= 240
     assert all(differing_bits(*pair) > 10 for pair in itertools.pairwise(clip.frames))
-    assert reviews.kept_pictures(0, 9) == ()
+    assert reviews.stored_picture_hashes(0, 9) == ()
     room.clock.wind(days=31)
-    delete_expired(room.platform)
+    delete_expired_upload_data(room.platform)
     kept = reviews.review(decision.case)
     assert (kept.bits, kept.upload_sha256, kept.reference) == (None, None, "")
-    assert reviews.kept_clips(0, 9) == ()
+    assert reviews.stored_clip_hashes(0, 9) == ()
 
 
 def let_through(room: Room, upload: bytes, reference: str) -> str:
@@ -215,7 +215,7 @@ def test_new_video_claim_finds_an_accepted_upload(
     let_through(room, other_posted, "post 3")
     claim = register(room, film)
     look_back([claim], room.platform)
-    found = room.platform.reviews.published("", 9)
+    found = room.platform.reviews.published_to_review_or_remove("", 9)
     assert {one.case for one in found} == {clip, still}
     for one in found:
         assert (one.found, one.state) == (FoundBy.LOOK_BACK, ReviewState.WAITING)
@@ -223,8 +223,8 @@ def test_new_video_claim_finds_an_accepted_upload(
     review = room.platform.reviews.review(clip)
     assert (review.reference, review.decision.matches[0].how) == ("post 1", how)
     room.platform.bank.withdraw(claim)
-    assert room.platform.reviews.published("", 9) == ()
-    assert {one.case for one in room.platform.reviews.kept_clips(0, 9)} >= {clip}
+    assert room.platform.reviews.published_to_review_or_remove("", 9) == ()
+    assert {one.case for one in room.platform.reviews.stored_clip_hashes(0, 9)} >= {clip}
 
 
 def test_new_picture_claim_finds_an_accepted_video_that_shows_it(
@@ -235,7 +235,7 @@ def test_new_picture_claim_finds_an_accepted_video_that_shows_it(
     case = let_through(room, upload, "post 1")
     claim = room.protect(other_scene[0], parts=False).claim
     look_back([claim], room.platform)
-    (found,) = room.platform.reviews.published("", 9)
+    (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
     assert (found.case, found.reference) == (case, "post 1")
     assert [(match.claim, match.part) for match in found.decision.matches] == [(claim, True)]
     release_case(case, room.platform)
@@ -258,7 +258,7 @@ def test_claim_made_while_a_video_is_judged_holds_it(
     with monkeypatch.context() as patch:
         patch.setattr(type(room.platform.reviews), "record_upload", late)
         case = let_through(room, posted, "post 1")
-    (found,) = room.platform.reviews.published("", 9)
+    (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
     assert found.case == case
 
 
@@ -317,7 +317,7 @@ def test_new_sound_claim_finds_an_accepted_upload(
     shown = film if what == "a film with its sound" else None
     claim = register(room, shown, sound=make_sound_fingerprint(talk, RATE_HZ))
     assert look_back([claim], room.platform) == 2
-    found = {one.case: one for one in room.platform.reviews.published("", 9)}
+    found = {one.case: one for one in room.platform.reviews.published_to_review_or_remove("", 9)}
     assert set(found) == {note, under}
     for one in found.values():
         (match,) = one.decision.matches
@@ -332,7 +332,7 @@ def test_new_sound_claim_finds_an_accepted_upload(
     release_case(note, room.platform)
     assert room.platform.bank.claim(claim).disputes == 0
     confirm_case(under, room.platform)
-    kept = {one.case for one in room.platform.reviews.kept_sounds(0, 9)}
+    kept = {one.case for one in room.platform.reviews.stored_sound_prints(0, 9)}
     assert kept & {note, under} == {note}
 
 
@@ -350,7 +350,7 @@ def test_upload_with_frames_and_sound_of_two_claims_matches_both(
 def test_no_fingerprint_of_a_quiet_sound_is_kept(room: Room) -> None:
     silence = coded(np.zeros(8 * RATE_HZ, np.float32), RATE_HZ, "aac", "ipod", 48_000)
     case = let_through(room, silence, "post 1")
-    assert room.platform.reviews.kept_sounds(0, 9) == ()
+    assert room.platform.reviews.stored_sound_prints(0, 9) == ()
     kept = room.platform.reviews.review(case)
     assert (kept.upload_sha256, kept.reference) == (None, "")
 
@@ -368,7 +368,7 @@ def test_sound_claim_made_while_an_upload_is_judged_holds_it(
     with monkeypatch.context() as patch:
         patch.setattr(type(room.platform.reviews), "record_upload", late)
         case = let_through(room, upload, "post 1")
-    (found,) = room.platform.reviews.published("", 9)
+    (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
     assert found.case == case
 
 
@@ -415,7 +415,10 @@ def test_released_clip_is_not_held_by_a_repeated_look_back(
     assert look_back([claim], room.platform) == 0
     room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert look_back([claim], room.platform) == 2
-    assert {one.case for one in room.platform.reviews.published("", 9)} == {first, again}
+    assert {one.case for one in room.platform.reviews.published_to_review_or_remove("", 9)} == {
+        first,
+        again,
+    }
 
 
 def test_held_clip_gets_a_later_claim_and_is_looked_back_at_once_released(
@@ -432,10 +435,14 @@ def test_held_clip_gets_a_later_claim_and_is_looked_back_at_once_released(
     room.clock.wind(days=1)
     third = register(room, film, name="third")
     assert look_back([third], room.platform) == 1
-    (found,) = room.platform.reviews.published("", 9)
+    (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
     assert (found.case, [match.claim for match in found.decision.matches]) == (case, [third])
     confirm_case(case, room.platform)
-    assert room.platform.reviews.kept_clips(0, 9) == room.platform.reviews.kept_sounds(0, 9) == ()
+    assert (
+        room.platform.reviews.stored_clip_hashes(0, 9)
+        == room.platform.reviews.stored_sound_prints(0, 9)
+        == ()
+    )
 
 
 def test_clip_released_after_an_appeal_is_not_refused_again(
@@ -498,7 +505,7 @@ def test_clip_that_cannot_be_decoded_to_its_end_is_held(room: Room, film: bytes,
     ):
         decision = judged(room, upload)
         assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
-        assert room.platform.reviews.upload(decision.case) == upload
+        assert room.platform.reviews.upload_bytes(decision.case) == upload
 
 
 def test_decoding_stops_at_the_scanned_length(room: Room, film: bytes) -> None:

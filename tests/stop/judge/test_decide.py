@@ -12,7 +12,7 @@ from entrenous.base.picture import NotAPicture, Picture
 from entrenous.fingerprint.nouns import NearHash
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.judge.decide import needs_upload_bytes
-from entrenous.stop.judge.deferred_scan import run_deferred_scan
+from entrenous.stop.judge.deferred_scan import run_next_deferred_scan
 from entrenous.stop.nouns import PEOPLE_BANK, Bank, GateLimits
 from entrenous.stop.platform import IndexStore
 from entrenous.stop.registration import ClaimEvent
@@ -106,8 +106,8 @@ def test_deferred_scan_finds_a_cut_out_if_the_bank_has_too_many_parts(hers: Any)
     room.protect(hers, parts=True)
     decision = judge_upload(screenshot_crop(hers), room.platform)
     assert decision.outcome is Outcome.LET_THROUGH
-    assert run_deferred_scan(room.platform)
-    (review,) = room.platform.reviews.published("", 9)
+    assert run_next_deferred_scan(room.platform)
+    (review,) = room.platform.reviews.published_to_review_or_remove("", 9)
     assert (review.case, review.found) == (decision.case, FoundBy.SLOW_LOOK)
 
 
@@ -146,7 +146,7 @@ def test_two_claims_on_one_picture_give_two_matches(room: Room, hers: Any) -> No
 def test_unreadable_upload_is_held(room: Room, hers: Any) -> None:
     decision = judge_upload(jpeg(hers)[:9000], room.platform)
     assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
-    assert room.platform.reviews.upload(decision.case) == jpeg(hers)[:9000]
+    assert room.platform.reviews.upload_bytes(decision.case) == jpeg(hers)[:9000]
 
 
 def test_file_that_is_not_a_picture_raises(room: Room) -> None:

@@ -10,10 +10,10 @@ from entrenous.base.picture import Picture, PictureDecodingFailed
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.banks import PolicyChange, set_policy
-from entrenous.stop.judge.decide import decide_upload, store_upload_bytes
-from entrenous.stop.judge.deferred_scan import run_deferred_scan, skip_deferred_scans
+from entrenous.stop.judge.decide import decide_upload, store_upload_bytes_if_needed
+from entrenous.stop.judge.deferred_scan import run_next_deferred_scan, skip_overdue_deferred_scans
 from entrenous.stop.judge.dry_run import dry_run
-from entrenous.stop.judge.look_back import delete_expired, record_clock
+from entrenous.stop.judge.look_back import delete_expired_upload_data, record_clock
 from entrenous.stop.nouns import PEOPLE_BANK, GateLimits
 from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import ClaimState
@@ -36,8 +36,8 @@ def test_upload_found_by_the_deferred_scan_waits_with_its_bytes(
     judge_upload(jpeg(another), room.platform, "post 18")
     assert decision.outcome is Outcome.LET_THROUGH
     assert room.platform.reviews.count_due_work() == DueCounts(slow_looks=2, look_backs=1)
-    assert [run_deferred_scan(room.platform) for _ in range(3)] == [True, True, False]
-    (review,) = room.platform.reviews.published("", 9)
+    assert [run_next_deferred_scan(room.platform) for _ in range(3)] == [True, True, False]
+    (review,) = room.platform.reviews.published_to_review_or_remove("", 9)
     assert (review.case, review.found, review.reference) == (
         decision.case,
         FoundBy.SLOW_LOOK,
@@ -46,7 +46,7 @@ def test_upload_found_by_the_deferred_scan_waits_with_its_bytes(
     (match,) = review.decision.matches
     assert (match.claim, match.how, match.part) == (protection.claim, "in a larger picture", True)
     assert review.bits == fingerprint(read_picture(page)).bits
-    assert room.platform.reviews.upload(decision.case) == page
+    assert room.platform.reviews.upload_bytes(decision.case) == page
     assert room.platform.reviews.count_due_work() == DueCounts(look_backs=1)
 
 
@@ -57,7 +57,7 @@ def test_parts_are_scanned_only_if_the_bank_has_some(room: Room, hers: Any, part
     platform = replace(room.platform, index=index)
     page = jpeg(on_a_page(hers))
     judge_upload(page, room.platform)
-    assert run_deferred_scan(platform)
+    assert run_next_deferred_scan(platform)
     assert (True in index.asked) is parts
     index.asked.clear()
     assert dry_run(page, platform, deep=True).outcome is Outcome.HOLD
@@ -66,7 +66,7 @@ def test_parts_are_scanned_only_if_the_bank_has_some(room: Room, hers: Any, part
 
 def found(room: Room, pixels: Any) -> str:
     case = judge_upload(jpeg(on_a_page(pixels)), room.platform).case
-    assert run_deferred_scan(room.platform)
+    assert run_next_deferred_scan(room.platform)
     return case
 
 
@@ -119,7 +119,7 @@ def test_deferred_scan_holds_nothing_for_a_shadow_or_permissive_bank(
 def test_deferred_scan_finds_a_claim_made_after_the_answer(room: Room, hers: Any) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
     protection = room.protect(hers, parts=False)
-    assert run_deferred_scan(room.platform)
+    assert run_next_deferred_scan(room.platform)
     (match,) = room.platform.reviews.review(case).decision.matches
     assert (match.claim, match.how, match.part) == (protection.claim, "as it is", False)
 
@@ -130,14 +130,14 @@ def test_deferred_scan_gathers_a_flood_into_one_item(hers: Any) -> None:
     for _ in range(4):
         found(room, hers)
     assert room.platform.reviews.count_waiting_items() == 1
-    assert len(room.platform.reviews.published("", 9)) == 4
+    assert len(room.platform.reviews.published_to_review_or_remove("", 9)) == 4
 
 
 def test_only_accepted_uploads_get_a_deferred_scan(room: Room, hers: Any) -> None:
     room.protect(hers, parts=False)
     for data in (jpeg(hers), jpeg(hers)[:400]):  # held: one matches, one is truncated
         assert judge_upload(data, room.platform).outcome is Outcome.HOLD
-    assert not run_deferred_scan(room.platform)
+    assert not run_next_deferred_scan(room.platform)
     assert room.platform.reviews.count_due_work().slow_looks == 0
 
 
@@ -145,23 +145,23 @@ def test_deferred_scans_can_be_turned_off(hers: Any) -> None:
     room = Room(limits=GateLimits(slow_looks=0))
     judge_upload(jpeg(hers), room.platform)
     room.clock.wind(hours=1)
-    assert not run_deferred_scan(room.platform)
-    assert skip_deferred_scans(room.platform) == 0
+    assert not run_next_deferred_scan(room.platform)
+    assert skip_overdue_deferred_scans(room.platform) == 0
     assert room.platform.reviews.count_due_work() == DueCounts()
 
 
 def test_scans_without_room_or_bytes_are_skipped_and_counted(hers: Any) -> None:
     room = Room(limits=GateLimits(slow_looks=1))
     first = decide_upload(jpeg(hers), room.platform)
-    store_upload_bytes(first, jpeg(hers), room.platform)
+    store_upload_bytes_if_needed(first, jpeg(hers), room.platform)
     second = decide_upload(jpeg(hers), room.platform)
-    store_upload_bytes(second, jpeg(hers), room.platform)  # no room
+    store_upload_bytes_if_needed(second, jpeg(hers), room.platform)  # no room
     decide_upload(jpeg(hers), room.platform)  # the gate is killed here
-    assert skip_deferred_scans(room.platform) == 0
+    assert skip_overdue_deferred_scans(room.platform) == 0
     room.clock.wind(seconds=61)
-    assert skip_deferred_scans(room.platform) == 2
+    assert skip_overdue_deferred_scans(room.platform) == 2
     assert room.platform.reviews.count_due_work() == DueCounts(1, 2)
-    assert run_deferred_scan(room.platform)
+    assert run_next_deferred_scan(room.platform)
     assert room.platform.reviews.count_due_work() == DueCounts(0, 2)
 
 
@@ -173,21 +173,21 @@ def test_deferred_scan_is_tried_three_times_if_decoding_fails(room: Room, hers: 
     tired = replace(room.platform, read_picture=gives_up)
     for _ in range(3):
         with pytest.raises(PictureDecodingFailed):
-            run_deferred_scan(tired)
-        assert not run_deferred_scan(tired)
+            run_next_deferred_scan(tired)
+        assert not run_next_deferred_scan(tired)
         room.clock.wind(minutes=2)
-    assert not run_deferred_scan(tired)
-    assert skip_deferred_scans(room.platform) == 1
+    assert not run_next_deferred_scan(tired)
+    assert skip_overdue_deferred_scans(room.platform) == 1
 
 
 def test_hash_is_stored_once_the_deferred_scan_finds_a_match(hers: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
     room.protect(hers, parts=False)
     case = judge_upload(jpeg(on_a_page(hers)), room.platform, "post 17").case
-    delete_expired(room.platform)
+    delete_expired_upload_data(room.platform)
     before = room.platform.reviews.review(case)
     assert (before.bits, before.upload_sha256, before.reference) == (None, None, "post 17")
-    assert run_deferred_scan(room.platform)
+    assert run_next_deferred_scan(room.platform)
     after = room.platform.reviews.review(case)
     assert after.bits is not None
     assert after.upload_sha256 is not None
@@ -220,6 +220,6 @@ def test_no_scan_is_given_up_while_the_clock_is_ahead(room: Room, hers: Any) -> 
     record_clock(room.platform)
     room.clock.wind(days=400)
     assert record_clock(room.platform) == 400
-    assert skip_deferred_scans(room.platform) == 0
+    assert skip_overdue_deferred_scans(room.platform) == 0
     room.clock.wind(days=-400)
-    assert run_deferred_scan(room.platform)
+    assert run_next_deferred_scan(room.platform)

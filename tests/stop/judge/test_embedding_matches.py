@@ -19,9 +19,9 @@ from entrenous.fingerprint.nouns import (
 from entrenous.stop.index.memory_indexes import RegisteredEmbeddings
 from entrenous.stop.judge.deferred_scan import (
     best_deferred_hits,
+    cosine_thresholds_of_squares,
     cosine_to_angle_units,
     find_lookalike_hits,
-    least_cosine_of_squares,
 )
 from entrenous.stop.platform import EmbeddingComparison
 from entrenous.stop.protect import fingerprint_picture, register_fingerprints
@@ -50,7 +50,7 @@ def another() -> Any:
 def room(room: Room) -> Room:
     """Return a platform and a device that both have a network."""
     likeness = EmbeddingComparison(FineEmbedder(), RegisteredEmbeddings(room.bank))
-    room.platform = replace(room.platform, likeness=likeness)
+    room.platform = replace(room.platform, embedding_comparison=likeness)
     room.gate = NearGate(room.platform)
     room.device = replace(room.device, embedder=FineEmbedder())
     return room
@@ -70,8 +70,8 @@ def lit_by(other: Any, pixels: Any) -> Any:
 
 
 def likeness_of(room: Room) -> EmbeddingComparison:
-    assert room.platform.likeness is not None
-    return room.platform.likeness
+    assert room.platform.embedding_comparison is not None
+    return room.platform.embedding_comparison
 
 
 def test_look_alike_upload_is_found_as_a_part(room: Room, hers: Any) -> None:
@@ -90,14 +90,14 @@ def test_flat_squares_need_a_higher_cosine() -> None:
         resize_to_square(skimage.data.coffee()),
         bytes(len(resize_to_square(skimage.data.coffee()))),
     )
-    assert least_cosine_of_squares((photograph, photograph, photograph)) == (0.5, 0.6, 0.6)
-    assert least_cosine_of_squares((flat, photograph, flat)) == (0.7, 0.6, 0.7)
+    assert cosine_thresholds_of_squares((photograph, photograph, photograph)) == (0.5, 0.6, 0.6)
+    assert cosine_thresholds_of_squares((flat, photograph, flat)) == (0.7, 0.6, 0.7)
 
 
 def test_deferred_scan_finds_a_look_alike(room: Room, hers: Any, another: Any) -> None:
     asked = register(hers, room)
     upload = picture(lit_by(another, hers))
-    plain = replace(room.platform, likeness=None)
+    plain = replace(room.platform, embedding_comparison=None)
     assert best_deferred_hits(upload, plain) == []
     ((match, _),) = best_deferred_hits(upload, room.platform)
     assert (match.claim, match.how, match.part) == (asked.claim, "looks alike", True)
@@ -143,7 +143,7 @@ def test_inactive_claim_is_not_found_by_its_embedding(
 
 
 def test_nothing_is_sent_to_a_gate_that_compares_none(room: Room, hers: Any) -> None:
-    room.gate = NearGate(replace(room.platform, likeness=None))
+    room.gate = NearGate(replace(room.platform, embedding_comparison=None))
     with pytest.raises(PlatformTakesNoEmbedding, match="without --embedding"):
         register(hers, room)
     assert room.gate.sent == []
@@ -161,7 +161,7 @@ def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, hers: Any
 
     asked = register_fingerprints(other, Unasked(room.platform), room.device)
     assert room.bank.embedding_count() == 0
-    assert room.bank.hashes_of(asked.claim) == (what.whole.bits,)
+    assert room.bank.whole_picture_hashes_of(asked.claim) == (what.whole.bits,)
 
 
 def test_a_device_without_a_network_makes_none(room: Room, hers: Any) -> None:
@@ -176,7 +176,7 @@ def test_a_device_without_a_network_makes_none(room: Room, hers: Any) -> None:
 
 def test_gate_names_the_network_that_it_uses(room: Room) -> None:
     assert accepted_embedding_model(room.platform) == EMBEDDING_MODEL
-    assert accepted_embedding_model(replace(room.platform, likeness=None)) is None
+    assert accepted_embedding_model(replace(room.platform, embedding_comparison=None)) is None
 
 
 def test_angle_maps_cosines_to_256ths_of_a_half_turn() -> None:

@@ -14,8 +14,8 @@ from entrenous.fingerprint.nouns import Match
 from entrenous.stop.judge.judge_pool import (
     ANSWER_LENGTH_STRUCT,
     JudgeFailed,
+    decide_and_encode_answer,
     decode_decision_or_raise,
-    encode_decision_or_error,
     encode_judge_request,
     read_judge_request,
 )
@@ -57,7 +57,7 @@ def test_request_is_read_back_until_the_end_of_input(
 
 @given(decisions)
 def test_decision_is_read_back_with_its_secret(decision: Decision) -> None:
-    found = heard(encode_decision_or_error(lambda: decision))
+    found = heard(decide_and_encode_answer(lambda: decision))
     assert found == decision
     assert found.secret == decision.secret  # not part of the comparison of decisions
 
@@ -75,7 +75,7 @@ def test_error_is_read_back_as_the_same_error(failure: EntrenousError) -> None:
         raise failure
 
     with pytest.raises(type(failure)) as raised:
-        heard(encode_decision_or_error(fails))
+        heard(decide_and_encode_answer(fails))
     assert raised.value.facts == failure.facts
 
 
@@ -84,7 +84,7 @@ def test_only_the_type_of_a_bug_is_sent() -> None:
         raise KeyError("hers.jpg")
 
     with pytest.raises(JudgeFailed) as raised:
-        heard(encode_decision_or_error(fails))
+        heard(decide_and_encode_answer(fails))
     assert str(raised.value) == "KeyError"
 
 

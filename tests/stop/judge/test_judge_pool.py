@@ -25,7 +25,7 @@ import os, sys, time
 from functools import partial
 from entrenous.stop.judge.judge_pool import (
     READY_MESSAGE,
-    encode_decision_or_error,
+    decide_and_encode_answer,
     read_judge_request,
 )
 from entrenous.stop.upload_record import Decision, Outcome
@@ -44,7 +44,7 @@ out = sys.stdout.buffer
 out.write(READY_MESSAGE)
 out.flush()
 while (asked := read_judge_request(sys.stdin.buffer.read)) is not None:
-    out.write(encode_decision_or_error(partial(decide, *asked)))
+    out.write(decide_and_encode_answer(partial(decide, *asked)))
     out.flush()
 """
 

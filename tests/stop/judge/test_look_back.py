@@ -9,7 +9,7 @@ import pytest
 from entrenous.stop.banks import PolicyChange, set_policy
 from entrenous.stop.judge.look_back import (
     LEASE_DURATION,
-    delete_expired,
+    delete_expired_upload_data,
     look_back,
     look_back_for_due_claims,
     record_clock,
@@ -70,7 +70,7 @@ def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
     kept = room.platform.reviews.review(case)
     assert (kept.state, kept.bits, kept.reference) == (ReviewState.CONFIRMED, None, "post 17")
     room.clock.moment += PUBLISHED_LISTING_PERIOD  # until then the platform is told to remove it
-    delete_expired(room.platform)
+    delete_expired_upload_data(room.platform)
     assert room.platform.reviews.review(case).reference == ""
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
 
@@ -117,7 +117,7 @@ def test_released_upload_is_kept_for_a_time_only(room: Room, hers: Any) -> None:
     protect(room, hers)
     release_case(case, room.platform)
     room.clock.wind(days=31)
-    delete_expired(room.platform)
+    delete_expired_upload_data(room.platform)
     kept = room.platform.reviews.review(case)
     assert (kept.state, kept.bits, kept.upload_sha256) == (ReviewState.RELEASED, None, None)
     protect(room, hers)
@@ -138,11 +138,11 @@ def test_withdrawing_forgets_it_and_the_next_claim_finds_it(room: Room, hers: An
 def test_hashes_of_accepted_uploads_are_kept_for_a_time_only(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform)
     room.clock.wind(days=29)
-    delete_expired(room.platform)
-    assert len(room.platform.reviews.kept_pictures(0, 9)) == 1
+    delete_expired_upload_data(room.platform)
+    assert len(room.platform.reviews.stored_picture_hashes(0, 9)) == 1
     room.clock.wind(days=2)
-    delete_expired(room.platform)
-    assert room.platform.reviews.kept_pictures(0, 9) == ()
+    delete_expired_upload_data(room.platform)
+    assert room.platform.reviews.stored_picture_hashes(0, 9) == ()
     protect(room, hers)
     assert room.platform.reviews.count_waiting_items() == 0
 
@@ -225,7 +225,9 @@ def test_who_claims_second_loses_nothing_when_the_first_withdraws(room: Room, he
     review = room.platform.reviews.review(case)
     assert review.state is ReviewState.WAITING
     assert [match.claim for match in review.decision.matches] == [second.claim]
-    assert [one.case for one in room.platform.reviews.published("", 9)] == [case]
+    assert [one.case for one in room.platform.reviews.published_to_review_or_remove("", 9)] == [
+        case
+    ]
 
 
 def test_waiting_upload_gets_a_later_claim(room: Room, hers: Any) -> None:
@@ -258,7 +260,7 @@ def test_what_a_reviewer_confirmed_is_found_among_what_was_let_through(
     assert later.outcome is Outcome.HOLD
     confirm_case(later.case, room.platform)
     assert look_back_for_due_claims(room.platform) == 1
-    (found,) = room.platform.reviews.published("", 9)
+    (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
     assert (found.case, found.reference, found.found) == (earlier.case, "post 1", FoundBy.LOOK_BACK)
 
 
@@ -276,7 +278,7 @@ def test_repeated_look_back_does_not_hold_a_released_upload(room: Room, hers: An
     room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.REFUSE
     assert look_back_for_due_claims(room.platform) == 1
-    found = [one.case for one in room.platform.reviews.published("", 9)]
+    found = [one.case for one in room.platform.reviews.published_to_review_or_remove("", 9)]
     assert found == [first.case, again.case]
 
 
@@ -290,7 +292,9 @@ def test_operator_can_repeat_look_backs_for_a_former_shadow_bank(room: Room, her
     assert room.platform.reviews.count_due_work().look_backs == 0
     assert schedule_look_backs(live, room.platform) == 1
     assert look_back_for_due_claims(room.platform) == 1
-    assert [one.case for one in room.platform.reviews.published("", 9)] == [case]
+    assert [one.case for one in room.platform.reviews.published_to_review_or_remove("", 9)] == [
+        case
+    ]
 
 
 def test_nothing_expires_while_the_clock_is_ahead(room: Room, hers: Any) -> None:
@@ -300,7 +304,7 @@ def test_nothing_expires_while_the_clock_is_ahead(room: Room, hers: Any) -> None
     room.clock.wind(days=400)
     for _ in range(59):
         assert record_clock(room.platform) == 400
-        delete_expired(room.platform)
+        delete_expired_upload_data(room.platform)
         room.clock.wind(minutes=1)
     room.clock.moment = right + timedelta(hours=1)
     assert record_clock(room.platform) == 0
@@ -315,8 +319,8 @@ def test_data_expires_an_hour_after_a_long_downtime(room: Room, hers: Any) -> No
     for _ in range(62):
         record_clock(room.platform)
         room.clock.wind(minutes=1)
-    delete_expired(room.platform)
-    assert room.platform.reviews.kept_pictures(0, 9) == ()
+    delete_expired_upload_data(room.platform)
+    assert room.platform.reviews.stored_picture_hashes(0, 9) == ()
 
 
 def test_claim_made_while_the_clock_was_ahead_is_looked_back_for(room: Room, hers: Any) -> None:

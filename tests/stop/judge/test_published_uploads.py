@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from entrenous.stop.judge.deferred_scan import run_deferred_scan
-from entrenous.stop.judge.look_back import delete_expired, look_back_for_due_claims
+from entrenous.stop.judge.deferred_scan import run_next_deferred_scan
+from entrenous.stop.judge.look_back import delete_expired_upload_data, look_back_for_due_claims
 from entrenous.stop.nouns import GateLimits
 from entrenous.stop.register import withdraw_claim
 from entrenous.stop.review import confirm_case, next_review, release_case
@@ -29,7 +29,9 @@ from tests.stop.platform_for_tests import Room, jpeg, judge_upload, screenshot_c
 
 def published(room: Room) -> dict[str, ReviewState]:
     """Return the platform's list: cases and their states."""
-    return {one.case: one.state for one in room.platform.reviews.published("", 99)}
+    return {
+        one.case: one.state for one in room.platform.reviews.published_to_review_or_remove("", 99)
+    }
 
 
 def in_shadow(room: Room, data: bytes, reference: str = "") -> Decision:
@@ -58,7 +60,7 @@ def test_what_is_published_while_it_should_wait_is_listed_until_it_is_removed(
     assert published(room) == {decision.case: ReviewState.CONFIRMED}  # remove it
     assert (of(room, decision.case).reference, of(room, decision.case).bits) == ("post 17", None)
     room.clock.moment += PUBLISHED_LISTING_PERIOD
-    delete_expired(room.platform)
+    delete_expired_upload_data(room.platform)
     assert (published(room), of(room, decision.case).reference) == ({}, "")
 
 
@@ -149,9 +151,9 @@ def test_whoever_registers_the_page_around_hers_gets_no_slow_look_less(
     his = room.protect(page, parts=False)
     case = judge_upload(jpeg(page), room.platform, "post 17", PublishedAnyway.HELD).case
     assert {match.claim for match in of(room, case).decision.matches} == {his.claim}
-    assert run_deferred_scan(room.platform)
+    assert run_next_deferred_scan(room.platform)
     assert len(of(room, case).decision.matches) == 2
-    assert room.platform.reviews.upload(case) == jpeg(page)  # still there for the reviewer
+    assert room.platform.reviews.upload_bytes(case) == jpeg(page)  # still there for the reviewer
     withdraw_claim(his.claim, his.token, room.platform)
     assert published(room) == {case: ReviewState.WAITING}
 

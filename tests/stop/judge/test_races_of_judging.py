@@ -125,7 +125,7 @@ def test_refusal_after_a_look_back_can_be_appealed_with_the_file(room: Room, her
     confirm_case(decision.case, room.platform)
     assert decision.secret is not None
     submit_appeal(decision.case, decision.secret, jpeg(hers), room.platform)
-    assert room.platform.reviews.upload(decision.case) == jpeg(hers)
+    assert room.platform.reviews.upload_bytes(decision.case) == jpeg(hers)
 
 
 class Overtaken(BankStore):

@@ -12,10 +12,10 @@ from entrenous.stop.judge import retroactive_matches
 from entrenous.stop.judge.look_back import look_back, look_back_for_due_claims
 from entrenous.stop.judge.retroactive_matches import (
     SoughtHash,
-    StoredUploads,
+    StoredUploadHashes,
+    hashes_of_reoriented_uploads,
     matching_uploads,
-    read_stored_uploads,
-    undone_orientations,
+    read_stored_upload_hashes,
 )
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState, Registration
@@ -36,12 +36,14 @@ def near(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
     return bytes(np.frombuffer(bits, dtype=np.uint8) ^ np.packbits(flipped))
 
 
-def brute_force(sought: list[SoughtHash], kept: StoredUploads) -> dict[str, list[tuple[str, int]]]:
+def brute_force(
+    sought: list[SoughtHash], kept: StoredUploadHashes
+) -> dict[str, list[tuple[str, int]]]:
     """Return the matches of each upload with distances, by comparing every pair."""
     found = dict[str, list[tuple[str, int]]]()
     for case, upload in zip(kept.cases, kept.words, strict=True):
         for one in sought:
-            ways = hashes_as_words(list(undone_orientations(one.bits).values()))
+            ways = hashes_as_words(list(hashes_of_reoriented_uploads(one.bits).values()))
             apart = np.bitwise_count(ways ^ upload).sum(axis=1, dtype=np.int64)
             distance = int(min(*apart, *(256 - apart)))
             if distance <= one.radius:
@@ -54,13 +56,13 @@ def brute_force(sought: list[SoughtHash], kept: StoredUploads) -> dict[str, list
 def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
     rng = np.random.default_rng(uploads + hashes)
     sought = [SoughtHash(claim(f"{at}"), rng.bytes(32), 31 - at % 3) for at in range(hashes)]
-    ways = [list(undone_orientations(one.bits).values()) for one in sought]
+    ways = [list(hashes_of_reoriented_uploads(one.bits).values()) for one in sought]
     bits = [rng.bytes(32) for _ in range(uploads)]
     for at in range(min(uploads, 60)):
         turned = near(ways[at % hashes][at % 8], at % 36, rng)
         bits[-1 - at] = bytes(255 - one for one in turned) if at % 5 == 0 else turned
-    kept = StoredUploads([f"case {at}" for at in range(uploads)], hashes_as_words(bits))
-    few = StoredUploads(kept.cases[-60:], kept.words[-60:])  # the rest is far from all of them
+    kept = StoredUploadHashes([f"case {at}" for at in range(uploads)], hashes_as_words(bits))
+    few = StoredUploadHashes(kept.cases[-60:], kept.words[-60:])  # the rest is far from all of them
     found = list(matching_uploads(sought, kept))
     told = {one.case: sorted((m.claim, m.distance) for m in one.matches) for one in found}
     assert told == brute_force(sought, few)
@@ -71,7 +73,7 @@ def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
 
 
 def test_no_hashes_give_no_matches() -> None:
-    kept = StoredUploads(["a"], hashes_as_words([bytes(32)]))
+    kept = StoredUploadHashes(["a"], hashes_as_words([bytes(32)]))
     assert list(matching_uploads([], kept)) == []
 
 
@@ -79,7 +81,7 @@ def test_claim_with_several_hashes_gives_one_match_by_the_nearest() -> None:
     rng = np.random.default_rng(5)
     upload = rng.bytes(32)
     sought = [SoughtHash(claim("a"), near(upload, apart, rng), 31) for apart in (20, 4, 30)]
-    (found,) = matching_uploads(sought, StoredUploads(["case"], hashes_as_words([upload])))
+    (found,) = matching_uploads(sought, StoredUploadHashes(["case"], hashes_as_words([upload])))
     assert [match.distance for match in found.matches] == [4]
     assert found.nearest == sought[1].bits
 
@@ -88,7 +90,7 @@ def test_kept_uploads_are_read_in_batches(room: Room, monkeypatch: pytest.Monkey
     monkeypatch.setattr(retroactive_matches, "_PICTURES_PER_READ", 3)
     monkeypatch.setattr(retroactive_matches, "_UPLOADS_PER_INDEX", 5)
     _let_through(room, [bytes([at]) * 32 for at in range(14)])
-    pieces = list(read_stored_uploads(room.platform.reviews))
+    pieces = list(read_stored_upload_hashes(room.platform.reviews))
     assert [len(piece.cases) for piece in pieces] == [6, 6, 2]
     assert [case for piece in pieces for case in piece.cases] == [f"{at:03}" for at in range(14)]
     assert [row.tobytes()[0] for piece in pieces for row in piece.words] == list(range(14))
@@ -107,13 +109,13 @@ def test_accepted_uploads_are_read_once_per_thousand_claims(room: Room) -> None:
         )
     )
     reads = list[int]()
-    kept = room.platform.reviews.kept_pictures
+    kept = room.platform.reviews.stored_picture_hashes
 
     class Counting:
         def __getattr__(self, name: str) -> object:
             return getattr(room.platform.reviews, name)
 
-        def kept_pictures(self, after: int, limit: int) -> object:
+        def stored_picture_hashes(self, after: int, limit: int) -> object:
             reads.append(after)
             return kept(after, limit)
 

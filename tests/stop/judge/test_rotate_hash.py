@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.fingerprint.pdq import UNCHANGED_ORIENTATION_NAME, orientation_fingerprints
-from entrenous.stop.judge.retroactive_matches import hash_orientations, undone_orientations
+from entrenous.stop.judge.retroactive_matches import hash_orientations, hashes_of_reoriented_uploads
 from tests.stop.platform_for_tests import picture
 
 PICTURES = ["astronaut", "coffee", "chelsea", "rocket", "retina", "immunohistochemistry"]
@@ -29,7 +29,7 @@ def test_rotated_hash_is_close_to_the_hash_of_the_rotated_picture(name: str) -> 
 @given(st.binary(min_size=32, max_size=32))
 def test_rotating_back_restores_the_hash(bits: bytes) -> None:
     for how, turn in hash_orientations(bits).items():
-        assert undone_orientations(turn)[how] == bits
+        assert hashes_of_reoriented_uploads(turn)[how] == bits
 
 
 def test_orientations_of_a_hash_are_far_apart(hers: Any) -> None:

@@ -16,10 +16,14 @@ from entrenous.fingerprint.sound_index import (
     words_of_sound,
 )
 from entrenous.stop.judge import retroactive_matches
-from entrenous.stop.judge.retroactive_matches import SoughtSounds, matching_sounds, read_kept_sounds
+from entrenous.stop.judge.retroactive_matches import (
+    SoughtSounds,
+    read_stored_sound_prints,
+    uploads_with_matching_sounds,
+)
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState
-from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState, StoredSound
+from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState, StoredSoundPrint
 from tests.stop.platform_for_tests import Room
 
 pytestmark = pytest.mark.slow
@@ -66,8 +70,8 @@ def test_retroactive_sounds_match_as_uploads_would_have(
             first, length = int(rng.integers(0, len(one) - 59)), 60
             place = int(rng.integers(0, len(mine) - length))
             mine[place : place + length] = noisy(one[first : first + length], share, rng)
-        kept.append(StoredSound(at + 1, f"case {at}", printed(mine)))
-    found = {one.case: one for one in matching_sounds(sought, kept)}
+        kept.append(StoredSoundPrint(at + 1, f"case {at}", printed(mine)))
+    found = {one.case: one for one in uploads_with_matching_sounds(sought, kept)}
     assert len(found) == (uploads + 1) // 2
     registered = SoundIndex.of([printed(one) for one in sounds])
     for upload in kept:
@@ -92,7 +96,7 @@ def test_position_of_a_match_is_in_the_upload() -> None:
     sought = SoughtSounds()
     sought.add(claim("a"), 7, printed(sound))
     upload = np.concatenate([words(rng, 162), sound[40:]])
-    (found,) = matching_sounds(sought, [StoredSound(1, "case", printed(upload))])
+    (found,) = uploads_with_matching_sounds(sought, [StoredSoundPrint(1, "case", printed(upload))])
     assert (found.case, found.sound) == ("case", 7)
     assert found.matches[0].how.endswith("from 20.1 s")  # 162 words
 
@@ -100,14 +104,14 @@ def test_position_of_a_match_is_in_the_upload() -> None:
 def test_kept_sounds_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retroactive_matches, "_SOUNDS_PER_READ", 3)
     monkeypatch.setattr(retroactive_matches, "_WORDS_PER_INDEX", 50)
-    assert list(read_kept_sounds(room.platform.reviews)) == []
+    assert list(read_stored_sound_prints(room.platform.reviews)) == []
     for at in range(8):
         review = Review(
             Decision(Outcome.LET_THROUGH, f"{at}"), AT, ReviewState.CLOSED,
             sound=printed(np.full(10 + at, at, dtype=np.uint32)),
         )  # fmt: skip
         room.platform.reviews.record_upload(review, None)
-    pieces = list(read_kept_sounds(room.platform.reviews))
+    pieces = list(read_stored_sound_prints(room.platform.reviews))
     assert [[one.case for one in piece] for piece in pieces] == [
         ["0", "1", "2", "3", "4"],
         ["5", "6", "7"],

@@ -24,7 +24,7 @@ from entrenous.fingerprint.nouns import (
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.video_hash import differing_bits, make_video_fingerprint, video_views
 from entrenous.media.sandbox.decoders import decode_clip_untrusted
-from entrenous.stop.judge.clips import ClaimFrame, trimmed_hits, video_hits
+from entrenous.stop.judge.clips import ClaimWithFrameTime, trimmed_hits, video_hits
 from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.registration import Claim, ClaimState
 from tests.clips import decoded, wander, written
@@ -55,7 +55,7 @@ def judged(upload: bytes, **registered: VideoPrint) -> dict[str, Match]:
     with decode_clip_untrusted(upload) as clip:
         look = video_views(clip.frames, clip.shown.length_s)
     frames = [(claim(name), one) for name, video in registered.items() for one in video.frames]
-    places: dict[int, list[ClaimFrame]] = {
+    places: dict[int, list[ClaimWithFrameTime]] = {
         entry: [(of, one.at_ms)] for entry, (of, one) in enumerate(frames)
     }
     hits = video_hits(look, near_all(look, [one.bits for _, one in frames]), places, RADIUS)

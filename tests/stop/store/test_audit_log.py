@@ -187,19 +187,19 @@ def test_any_log_verifies_and_any_change_is_detected(
 @given(st.integers(0, 2**60), st.binary(min_size=32, max_size=32))
 def test_printed_log_head_is_parsed(number: int, digest: bytes) -> None:
     head = AuditHead(number, digest)
-    assert AuditHead.read(f" {head}\n") == head
+    assert AuditHead.parse(f" {head}\n") == head
 
 
 @pytest.mark.parametrize("text", ["", "1", "1:", ":ab", f"-1:{'a' * 64}", f"1:{'A' * 64}", "1:ab"])
 def test_malformed_log_head_is_refused(text: str) -> None:
     with pytest.raises(BadHead):
-        AuditHead.read(text)
+        AuditHead.parse(text)
 
 
 @given(st.text())
 def test_any_text_is_a_log_head_or_refused(text: str) -> None:
     try:
-        head = AuditHead.read(text)
+        head = AuditHead.parse(text)
     except BadHead:
         return
     assert str(head) == text.strip()

@@ -71,8 +71,8 @@ def test_frames_are_not_returned_as_pictures(made: Stores) -> None:
     made.bank.register(Registration(film("v"), video=FILM), Registration(claim("p"), (ONE,)))
     numbers = [entry.number for entry in made.bank.entries(0)]
     assert [of.id for _, of in made.bank.claims_on_pictures(numbers)] == ["p"]
-    assert made.bank.hashes_of(ClaimId("v")) == ()
-    assert made.bank.hashes_of(ClaimId("p")) == (ONE,)
+    assert made.bank.whole_picture_hashes_of(ClaimId("v")) == ()
+    assert made.bank.whole_picture_hashes_of(ClaimId("p")) == (ONE,)
     assert {one.claim: one.hashes for one in made.bank.changes(0, 9)} == {"v": (), "p": (ONE,)}
 
 
@@ -82,7 +82,7 @@ def test_picture_added_to_a_video_by_a_reviewer_is_a_picture(made: Stores) -> No
     (number,) = [one.number for one in made.bank.entries(0) if (one.bits, one.part) == (THREE, 0)]
     confirmed = replace(film("v"), state=ClaimState.CONFIRMED)  # on this hash
     assert made.bank.claims_on_pictures_and_frames([number]) == ((number, confirmed, None),)
-    assert made.bank.hashes_of(ClaimId("v")) == (THREE,)
+    assert made.bank.whole_picture_hashes_of(ClaimId("v")) == (THREE,)
     made.bank.add_upload_hashes(
         [ClaimId("v")], ONE, confirmed=True
     )  # this one is the hash of a frame, too
@@ -91,7 +91,7 @@ def test_picture_added_to_a_video_by_a_reviewer_is_a_picture(made: Stores) -> No
     times = [at_ms for _, _, at_ms in made.bank.claims_on_pictures_and_frames([shown])]
     assert sorted(times, key=str) == [0, 1125, None]
     assert [number for number, _ in made.bank.claims_on_pictures([shown])] == [shown]
-    assert set(made.bank.hashes_of(ClaimId("v"))) == {ONE, THREE}
+    assert set(made.bank.whole_picture_hashes_of(ClaimId("v"))) == {ONE, THREE}
     made.bank.withdraw(ClaimId("v"))
     assert made.bank.entries(0) == ()
 

@@ -149,10 +149,10 @@ def test_confirmed_claim_can_be_suspended(bank: BankStore) -> None:
 
 def test_hashes_of_excludes_parts(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (TWO, ONE), (THREE,)), Registration(claim("b"), (ONE,)))
-    assert set(bank.hashes_of(ClaimId("a"))) == {ONE, TWO}
+    assert set(bank.whole_picture_hashes_of(ClaimId("a"))) == {ONE, TWO}
     bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
-    assert bank.hashes_of(ClaimId("a")) == ()
-    assert bank.hashes_of(ClaimId("b")) == (ONE,)
+    assert bank.whole_picture_hashes_of(ClaimId("a")) == ()
+    assert bank.whole_picture_hashes_of(ClaimId("b")) == (ONE,)
 
 
 def test_with_hashes_returns_claims_and_hashes(bank: BankStore) -> None:
@@ -179,13 +179,13 @@ def test_next_content_skips_hashes_that_are_no_content_of_the_bank(bank: BankSto
     bank.register(Registration(claim("a"), (TWO,), (THREE,)))
     bank.register(Registration(replace(claim("b"), bank=BankName("other")), (THREE,)))
     numbers = [entry.number for entry in bank.entries(0)]
-    assert bank.next_content_number(PEOPLE, 0) == numbers[1]
-    assert bank.next_content_number(PEOPLE, numbers[1]) is None
+    assert bank.next_picture_hash_number(PEOPLE, 0) == numbers[1]
+    assert bank.next_picture_hash_number(PEOPLE, numbers[1]) is None
     bank.apply_event(ClaimId("a"), ClaimEvent.SUSPEND)
-    assert bank.next_content_number(PEOPLE, 0) == numbers[1]
+    assert bank.next_picture_hash_number(PEOPLE, 0) == numbers[1]
     bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
-    assert bank.next_content_number(PEOPLE, 0) is None
-    assert bank.next_content_number(BankName("other"), 0) == numbers[-1]
+    assert bank.next_picture_hash_number(PEOPLE, 0) is None
+    assert bank.next_picture_hash_number(BankName("other"), 0) == numbers[-1]
 
 
 def test_disputes_are_counted(bank: BankStore) -> None:
@@ -210,11 +210,11 @@ def test_many_claims_are_moved_and_extended_at_once(bank: BankStore) -> None:
     assert [one.claim for one in bank.changes(before, 10)] == ["c", "a"]  # "b" was that already
     bank.add_upload_hashes(names, TWO, confirmed=True)
     assert [one.claim for one in bank.changes(before + 2, 10)] == ["c", "a", "b"]
-    assert bank.hashes_of(ClaimId("b")) == (ONE, TWO)
-    assert TWO not in bank.hashes_of(ClaimId("d"))
+    assert bank.whole_picture_hashes_of(ClaimId("b")) == (ONE, TWO)
+    assert TWO not in bank.whole_picture_hashes_of(ClaimId("d"))
     gone = bank.apply_event_to_all(ClaimEvent.WITHDRAW, *names[:2])
     assert {one.state for one in gone} == {ClaimState.WITHDRAWN}
-    assert bank.hashes_of(ClaimId("a")) == ()
+    assert bank.whole_picture_hashes_of(ClaimId("a")) == ()
     assert bank.apply_event_to_all(ClaimEvent.CONFIRM) == ()
 
 
@@ -249,7 +249,7 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
     assert bank.claim(a).state is waiting
     (told,) = [one for one in bank.changes(0, 9) if one.claim == a]
     assert set(told.hashes) == {ONE, TWO}
-    assert set(bank.hashes_of(a)) == {ONE, TWO, THREE}
+    assert set(bank.whole_picture_hashes_of(a)) == {ONE, TWO, THREE}
     added = bank.hashes_added_to([a, b])
     assert {one: set(bits) for one, bits in added.items()} == {a: {TWO, THREE}}
     assert [(added[a][bits].state, added[a][bits].added) for bits in (TWO, THREE)] == [

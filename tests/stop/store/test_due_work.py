@@ -28,14 +28,14 @@ from entrenous.stop.upload_record import (
     PUBLISHED_LISTING_PERIOD,
     Appeal,
     Decision,
-    DeferredScan,
     DueCounts,
     FoundBy,
     NoSuchReview,
     Outcome,
-    RetroactiveMatch,
+    RetroactiveMatches,
     Review,
     ReviewState,
+    UploadForDeferredScan,
 )
 from tests.stop.store.bank_stores import (
     AT,
@@ -73,16 +73,16 @@ def keep(queue: ReviewQueue, case: str, at: timedelta = timedelta(), most: int =
     return queue.store_for_deferred_scan(case, case.encode() * 100, most)
 
 
-def find(case: str, entry: int = 1, bits: bytes = TWO) -> RetroactiveMatch:
-    return RetroactiveMatch(case, (MATCH,), entry, FoundBy.SLOW_LOOK, bits, b"\x07" * 32)
+def find(case: str, entry: int = 1, bits: bytes = TWO) -> RetroactiveMatches:
+    return RetroactiveMatches(case, (MATCH,), entry, FoundBy.SLOW_LOOK, bits, b"\x07" * 32)
 
 
 def test_oldest_deferred_scan_is_taken_once(queue: ReviewQueue) -> None:
     assert keep(queue, "b", timedelta(seconds=1))
     assert keep(queue, "c", timedelta(seconds=2))
     assert queue.count_due_work() == DueCounts(slow_looks=2)
-    assert queue.lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
-    assert queue.lease_deferred_scan(LEASE) == DeferredScan("c", b"c" * 100)
+    assert queue.lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
+    assert queue.lease_deferred_scan(LEASE) == UploadForDeferredScan("c", b"c" * 100)
     assert queue.lease_deferred_scan(LEASE) is None
     queue.finish_deferred_scan("b")
     queue.finish_deferred_scan("c")
@@ -128,21 +128,21 @@ def test_scan_of_a_killed_process_is_taken_three_times_in_all(made: Stores) -> N
     queue = made.reviews
     keep(queue, "b")
     for _ in range(3):
-        assert queue.lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
+        assert queue.lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
         made.clock.wind(seconds=119)
         assert queue.lease_deferred_scan(LEASE) is None
-        assert queue.skip_deferred_scans(AT) == 0
+        assert queue.skip_overdue_deferred_scans(AT) == 0
         made.clock.wind(seconds=1)
     assert queue.lease_deferred_scan(LEASE) is None
-    assert queue.skip_deferred_scans(AT) == 1
+    assert queue.skip_overdue_deferred_scans(AT) == 1
     assert queue.count_due_work() == DueCounts(slow_looks_skipped=1)
 
 
 def test_deferred_scans_are_limited_in_number(queue: ReviewQueue) -> None:
     assert [keep(queue, case, most=2) for case in "bcd"] == [True, True, False]
     assert queue.count_due_work().slow_looks == 2
-    assert queue.skip_deferred_scans(AT) == 0
-    assert queue.skip_deferred_scans(AT + timedelta(seconds=1)) == 1  # its bytes never came
+    assert queue.skip_overdue_deferred_scans(AT) == 0
+    assert queue.skip_overdue_deferred_scans(AT + timedelta(seconds=1)) == 1  # its bytes never came
     assert queue.count_due_work() == DueCounts(2, 1)
     assert not queue.store_for_deferred_scan("d", b"too late", 9)
     queue.finish_deferred_scan("b")
@@ -153,15 +153,15 @@ def test_bytes_for_a_deferred_scan_are_kept_for_a_day(queue: ReviewQueue) -> Non
     """For example, deferred scans were turned off while some were due."""
     keep(queue, "b")
     day = AT + timedelta(days=1)
-    assert queue.skip_deferred_scans(day) == 0
-    assert queue.skip_deferred_scans(day + timedelta(seconds=1)) == 1
+    assert queue.skip_overdue_deferred_scans(day) == 0
+    assert queue.skip_overdue_deferred_scans(day + timedelta(seconds=1)) == 1
     assert queue.lease_deferred_scan(LEASE) is None
     assert queue.count_due_work().slow_looks == 0
 
 
 def test_skipped_scans_are_counted_for_a_day(made: Stores) -> None:
     made.reviews.record_upload(let_through("b"), None)
-    made.reviews.skip_deferred_scans(AT + timedelta(seconds=1))
+    made.reviews.skip_overdue_deferred_scans(AT + timedelta(seconds=1))
     made.clock.wind(hours=23)
     assert made.reviews.count_due_work().slow_looks_skipped == 1
     made.clock.wind(hours=2)
@@ -176,7 +176,7 @@ def test_deferred_scans_are_limited_in_bytes(
         made.reviews = ReviewQueue(
             made.reviews.engine,  # type: ignore[attr-defined]
             made.clock,
-            slow_bytes_max=250,
+            deferred_scans_bytes_max=250,
         )
         assert [keep(made.reviews, case) for case in "bcd"] == [True, True, False]
 
@@ -191,16 +191,16 @@ def test_scan_encrypted_by_another_gate_is_left_until_too_many_tries(
         assert [keep(other, case) for case in "bc"] == [True, True]
         assert keep(made.reviews, "d")
         taken = made.reviews.lease_deferred_scan(LEASE)
-        assert taken == DeferredScan("d", b"d" * 100)
+        assert taken == UploadForDeferredScan("d", b"d" * 100)
         made.reviews.finish_deferred_scan("d")
         assert made.reviews.lease_deferred_scan(LEASE) is None
         made.clock.wind(minutes=2)
-        assert other.lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
+        assert other.lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
         other.finish_deferred_scan("b")
         for _ in range(2):
             assert made.reviews.lease_deferred_scan(LEASE) is None
             made.clock.wind(minutes=2)
-        assert made.reviews.skip_deferred_scans(AT) == 1
+        assert made.reviews.skip_overdue_deferred_scans(AT) == 1
         assert made.reviews.count_due_work().slow_looks_skipped == 1
 
 
@@ -209,14 +209,14 @@ def test_uploads_without_a_due_scan_keep_no_bytes(queue: ReviewQueue) -> None:
     assert not queue.store_for_deferred_scan("b", b"bytes", 9)
     assert not queue.store_for_deferred_scan("nothing", b"bytes", 9)
     assert queue.lease_deferred_scan(LEASE) is None
-    assert queue.skip_deferred_scans(AT + timedelta(days=1)) == 0
+    assert queue.skip_overdue_deferred_scans(AT + timedelta(days=1)) == 0
 
 
 def test_bytes_kept_for_a_scan_are_not_shown_to_reviewers(queue: ReviewQueue) -> None:
     keep(queue, "b")
     assert not queue.review("b").has_bytes
     with pytest.raises(NoSuchReview):
-        queue.upload("b")
+        queue.upload_bytes("b")
 
 
 def test_upload_found_by_a_scan_waits_with_its_bytes(made: Stores) -> None:
@@ -231,13 +231,13 @@ def test_upload_found_by_a_scan_waits_with_its_bytes(made: Stores) -> None:
     assert (review.case, review.found, review.reference) == ("b", FoundBy.SLOW_LOOK, "post b")
     assert (review.state, review.decision.outcome) == (ReviewState.WAITING, Outcome.HOLD)
     assert (review.decision.matches, review.bits, review.has_bytes) == ((MATCH,), TWO, True)
-    assert (review.upload_sha256, queue.upload("b")) == (b"\x07" * 32, b"b" * 100)
+    assert (review.upload_sha256, queue.upload_bytes("b")) == (b"\x07" * 32, b"b" * 100)
     assert queue.count_due_work() == DueCounts()
     assert made.bank.log(0, 9)[-1].what == "case found slowly"
     queue.decide_case("b", ReviewState.CONFIRMED, nothing_else)
     assert not queue.review("b").has_bytes
     with pytest.raises(NoSuchReview):
-        queue.upload("b")
+        queue.upload_bytes("b")
 
 
 @pytest.mark.threat("withdrawal-ignored")
@@ -251,7 +251,7 @@ def test_withdrawing_deletes_a_found_upload_s_bytes(made: Stores) -> None:
     assert (queue.review("b").state, queue.count_waiting_items()) == (ReviewState.CLOSED, 0)
     assert queue.review("b").decision == Decision(Outcome.LET_THROUGH, "b")
     with pytest.raises(NoSuchReview):
-        queue.upload("b")
+        queue.upload_bytes("b")
     assert not queue.hold_retroactively(find("c"), 9)  # it comes after the withdrawal
     assert queue.count_due_work() == DueCounts(slow_looks=1)
 
@@ -259,16 +259,16 @@ def test_withdrawing_deletes_a_found_upload_s_bytes(made: Stores) -> None:
 def test_withdrawing_after_a_look_back_leaves_the_scan_due(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
-    assert queue.hold_retroactively(RetroactiveMatch("b", (MATCH,), 1), 9)
+    assert queue.hold_retroactively(RetroactiveMatches("b", (MATCH,), 1), 9)
     assert not queue.hold_retroactively(find("b"), 9)
     made.bank.withdraw(MATCH.claim)
-    assert queue.lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
+    assert queue.lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
 
 
 def test_upload_decided_after_a_look_back_is_not_scanned(made: Stores) -> None:
     queue = made.reviews
     keep(queue, "b")
-    queue.hold_retroactively(RetroactiveMatch("b", (MATCH,), 1), 9)
+    queue.hold_retroactively(RetroactiveMatches("b", (MATCH,), 1), 9)
     queue.decide_case("b", ReviewState.RELEASED, nothing_else)
     assert queue.lease_deferred_scan(LEASE) is None
     assert queue.count_due_work() == DueCounts()
@@ -282,7 +282,7 @@ def test_flood_of_found_uploads_is_one_item_with_some_bytes(queue: ReviewQueue) 
     assert (queue.count_waiting_items(), queue.review("b").gathered) == (1, 6)
     kept = [case for case in "bcdefgh" if queue.review(case).has_bytes]
     assert kept == ["b", "c", "d", "e"]  # single ones, then one that is unlike the first
-    assert [one.case for one in queue.published("", 9)] == list("bcdefgh")
+    assert [one.case for one in queue.published_to_review_or_remove("", 9)] == list("bcdefgh")
 
 
 def test_published_uploads_are_listed_in_pages(made: Stores) -> None:
@@ -292,14 +292,14 @@ def test_published_uploads_are_listed_in_pages(made: Stores) -> None:
     for case in "bcd":
         keep(queue, case)
         queue.hold_retroactively(
-            find(case) if case != "c" else RetroactiveMatch("c", (MATCH,), 1), 9
+            find(case) if case != "c" else RetroactiveMatches("c", (MATCH,), 1), 9
         )
     keep(queue, "e")
-    page = queue.published("", 2)
+    page = queue.published_to_review_or_remove("", 2)
     assert [(one.case, one.reference) for one in page] == [("b", "post b"), ("c", "post c")]
-    assert [one.case for one in queue.published("c", 2)] == ["d"]
+    assert [one.case for one in queue.published_to_review_or_remove("c", 2)] == ["d"]
     queue.decide_case("b", ReviewState.RELEASED, nothing_else)
-    assert [one.case for one in queue.published("", 9)] == ["c", "d"]
+    assert [one.case for one in queue.published_to_review_or_remove("", 9)] == ["c", "d"]
 
 
 def published_although(case: str, **more: Any) -> Review:
@@ -319,15 +319,15 @@ def test_published_match_is_scanned_and_stays_for_its_reviewer(
         queue.record_upload(published_although(case), None)
         queue.store_review_bytes(case, b"bytes of " + case.encode(), 9)
         assert queue.store_for_deferred_scan(case, b"bytes of " + case.encode(), 9)
-    assert [one.case for one in queue.published("", 9)] == ["b", "c"]
+    assert [one.case for one in queue.published_to_review_or_remove("", 9)] == ["b", "c"]
     taken = queue.lease_deferred_scan(LEASE)
-    assert taken == DeferredScan("b", b"bytes of b")
+    assert taken == UploadForDeferredScan("b", b"bytes of b")
     queue.finish_deferred_scan("b")
-    assert (queue.upload("b"), queue.count_due_work().slow_looks) == (b"bytes of b", 1)
+    assert (queue.upload_bytes("b"), queue.count_due_work().slow_looks) == (b"bytes of b", 1)
     made.bank.withdraw(MATCH.claim)  # it is let through again, and the other look is still due
     assert [queue.review(case).state for case in "bc"] == [ReviewState.CLOSED] * 2
     assert [queue.review(case).has_bytes for case in "bc"] == [False] * 2
-    assert queue.lease_deferred_scan(LEASE) == DeferredScan("c", b"bytes of c")
+    assert queue.lease_deferred_scan(LEASE) == UploadForDeferredScan("c", b"bytes of c")
     queue.finish_deferred_scan("c")
     assert queue.count_due_work() == DueCounts()
 
@@ -352,18 +352,18 @@ def test_confirmed_published_upload_is_listed_for_removal(made: Stores) -> None:
     assert queue.hold_retroactively(find("d"), 9)
     for case in "bcd":
         queue.decide_case(case, ReviewState.CONFIRMED, nothing_else)
-    listed = queue.published("", 9)
+    listed = queue.published_to_review_or_remove("", 9)
     assert [(one.case, one.state, one.reference) for one in listed] == [
         ("b", ReviewState.CONFIRMED, "post b"),
         ("d", ReviewState.CONFIRMED, "post d"),
     ]
-    assert [one.case for one in queue.published("b", 9)] == ["d"]
+    assert [one.case for one in queue.published_to_review_or_remove("b", 9)] == ["d"]
     assert [one.bits for one in listed] == [None, None]
-    assert (queue.review("c").reference, queue.delete_removed_data(made.clock.now())) == ("", 0)
+    assert (queue.review("c").reference, queue.delist_removed_uploads(made.clock.now())) == ("", 0)
     queue.record_appeal(Appeal("b", ONE, AT), None)  # who asks for a person waits hidden
-    assert [one.case for one in queue.published("", 9)] == ["d"]
-    assert queue.delete_removed_data(made.clock.now() + PUBLISHED_LISTING_PERIOD) == 1
-    assert (queue.published("", 9), queue.review("d").reference) == ((), "")
+    assert [one.case for one in queue.published_to_review_or_remove("", 9)] == ["d"]
+    assert queue.delist_removed_uploads(made.clock.now() + PUBLISHED_LISTING_PERIOD) == 1
+    assert (queue.published_to_review_or_remove("", 9), queue.review("d").reference) == ((), "")
 
 
 def test_look_back_becomes_due_with_the_claim(made: Stores) -> None:
@@ -412,7 +412,7 @@ def test_scan_taken_by_a_clock_ahead_is_due(made: Stores) -> None:
     made.clock.wind(days=400)
     assert made.reviews.lease_deferred_scan(LEASE) is not None
     made.clock.moment = right
-    assert made.reviews.lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
+    assert made.reviews.lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
     assert made.reviews.lease_deferred_scan(LEASE) is None
 
 
@@ -520,7 +520,7 @@ def test_due_work_survives_a_restart(
     engine.dispose()
     if kind == "sqlite":
         engine = open_engine(tmp_path / "gate.sqlite")
-    assert ReviewQueue(engine).lease_deferred_scan(LEASE) == DeferredScan("b", b"b" * 100)
+    assert ReviewQueue(engine).lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
     engine.dispose()
 
 
@@ -532,9 +532,9 @@ def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     asked: list[tuple[str, Any]] = []
     sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
-    queue.published("", 9)
+    queue.published_to_review_or_remove("", 9)
     queue.lease_deferred_scan(LEASE)
-    queue.skip_deferred_scans(AT)
+    queue.skip_overdue_deferred_scans(AT)
     queue.count_due_work()
     bank.withdraw(ClaimId("a"))
     with engine.connect() as db:
@@ -558,7 +558,7 @@ def test_sqlite_finding_nothing_due_does_not_wait_for_a_writer(tmp_path: Path) -
     with concurrent_write(engine):
         assert queue.lease_deferred_scan(LEASE) is None
         assert queue.lease_look_backs(AT, 9) == {}
-        assert queue.skip_deferred_scans(AT) == 0
+        assert queue.skip_overdue_deferred_scans(AT) == 0
     engine.dispose()
 
 
@@ -571,4 +571,4 @@ def test_postgres_taking_skips_locked_rows(request: pytest.FixtureRequest, tmp_p
         engine = made.reviews.engine  # type: ignore[attr-defined]
         with engine.begin() as other:
             other.exec_driver_sql("SELECT 1 FROM upload WHERE case_number = 'b' FOR UPDATE")
-            assert made.reviews.lease_deferred_scan(LEASE) == DeferredScan("c", b"c" * 100)
+            assert made.reviews.lease_deferred_scan(LEASE) == UploadForDeferredScan("c", b"c" * 100)

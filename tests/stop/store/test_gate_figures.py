@@ -14,7 +14,7 @@ from entrenous.fingerprint.nouns import Match
 from entrenous.stop.nouns import Bank, GateFigures, ShadowOutcome
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
-from entrenous.stop.store.gate_figures import count_figures, count_undecryptable
+from entrenous.stop.store.gate_figures import count_figures, count_oldest_undecryptable
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.schema import UPLOAD_TABLE
 from entrenous.stop.store.upload_encryption import UploadCipher
@@ -165,4 +165,4 @@ def test_undecryptable_uploads_are_counted(gate: Gate) -> None:
         queue.record_upload(Review(decision, gate.clock.now(), ReviewState.WAITING), b"a picture")
     gate.upload("not-kept", Outcome.HOLD)
     for keys, gone in (((), 2), ((old,), 1), ((new,), 1), ((new, old), 0)):
-        assert count_undecryptable(gate.engine, UploadCipher(keys)) == gone
+        assert count_oldest_undecryptable(gate.engine, UploadCipher(keys)) == gone

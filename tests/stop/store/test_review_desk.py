@@ -21,7 +21,7 @@ from entrenous.stop.upload_record import (
     NoSuchReview,
     NoSuchReviewer,
     Outcome,
-    RetroactiveMatch,
+    RetroactiveMatches,
     Review,
     ReviewerKnown,
     ReviewState,
@@ -88,7 +88,7 @@ def test_first_confirmer_cannot_confirm_again(made: Stores) -> None:
     assert queue.record_first_confirmation("a", "ana")
     review = queue.review("a")
     assert (review.state, review.first_confirmer) == (ReviewState.WAITING, "ana")
-    assert queue.upload("a") == b"bytes"
+    assert queue.upload_bytes("a") == b"bytes"
     with pytest.raises(
         SecondPersonNeeded, match="confirm case a, and ana is already the first one"
     ):
@@ -160,7 +160,7 @@ def test_appeal_and_withdrawal_clear_the_first_confirmation(made: Stores) -> Non
     made.bank.register(Registration(claim("c"), (ONE,)))
     passed = Decision(Outcome.LET_THROUGH, "p")
     queue.record_upload(Review(passed, AT, ReviewState.CLOSED, ONE), None)
-    find = RetroactiveMatch(
+    find = RetroactiveMatches(
         "p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK
     )
     assert queue.hold_retroactively(find, 20)
@@ -187,7 +187,7 @@ def test_flood_alert_is_sent_once_and_at_most_hourly(made: Stores) -> None:
     assert pages() == ()  # another process has taken it
     made.clock.wind(hours=1)
     (page,) = pages()  # and could not tell
-    made.reviews.record_alert(page)
+    made.reviews.record_alert_sent(page)
     made.clock.wind(hours=1)
     assert pages() == ()
     for name, entry in (("c", 9), ("d", 10)):
@@ -247,7 +247,7 @@ def test_late_match_waits_from_when_found(made: Stores) -> None:
     passed = Decision(Outcome.LET_THROUGH, "p")
     made.reviews.record_upload(Review(passed, AT, ReviewState.CLOSED, ONE), None)
     made.clock.wind(hours=30)
-    find = RetroactiveMatch(
+    find = RetroactiveMatches(
         "p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK
     )
     assert made.reviews.hold_retroactively(find, 20)

@@ -24,7 +24,7 @@ from entrenous.stop.upload_record import (
     FoundBy,
     NoSuchReview,
     Outcome,
-    RetroactiveMatch,
+    RetroactiveMatches,
     Review,
     ReviewState,
     UploadFileDiffers,
@@ -51,7 +51,7 @@ def test_oldest_upload_is_reviewed_first(queue: ReviewQueue) -> None:
     queue.record_upload(Review(Decision(Outcome.LET_THROUGH, "c"), AT, ReviewState.CLOSED), None)
     assert queue.count_waiting_items() == 2
     assert queue.next_waiting_upload() == held("b")
-    assert queue.upload("b") == b"b"
+    assert queue.upload_bytes("b") == b"b"
     assert queue.decide_case("b", ReviewState.RELEASED, nothing_else) == held("b")
     assert queue.next_waiting_upload() == held("a")
     queue.decide_case("a", ReviewState.CONFIRMED, nothing_else)
@@ -82,7 +82,7 @@ def test_decided_upload_is_deleted_and_not_decided_again(queue: ReviewQueue) -> 
         held("a").decision,
     )
     with pytest.raises(UploadNotKept, match="after the decision"):
-        queue.upload("a")
+        queue.upload_bytes("a")
     with pytest.raises(AlreadyDecided, match="confirmed"):
         queue.decide_case("a", ReviewState.RELEASED, nothing_else)
     assert queue.review("a").state is ReviewState.CONFIRMED
@@ -97,12 +97,12 @@ def test_released_upload_keeps_its_hash_on_request(claimed: Stores) -> None:
     refused_later = replace(held("r"), reference="post r")
     for one in (picture, clip, unread, refused_later):
         queue.record_upload(one, b"bytes" if one.state is ReviewState.WAITING else None)
-    assert queue.hold_retroactively(RetroactiveMatch("c", MATCHES[:1], 1), 20)
+    assert queue.hold_retroactively(RetroactiveMatches("c", MATCHES[:1], 1), 20)
     for case in "pcu":
         queue.decide_case(case, ReviewState.RELEASED, nothing_else, keeps=True)
     queue.decide_case("r", ReviewState.CONFIRMED, nothing_else, keeps=True)
-    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p"]
-    assert [one.case for one in queue.kept_clips(0, 9)] == ["c"]
+    assert [one.case for one in queue.stored_picture_hashes(0, 9)] == ["p"]
+    assert [one.case for one in queue.stored_clip_hashes(0, 9)] == ["c"]
     left = {case: queue.review(case) for case in "pcur"}
     assert {case: one.reference for case, one in left.items()} == {
         "p": "post p",
@@ -111,17 +111,17 @@ def test_released_upload_keeps_its_hash_on_request(claimed: Stores) -> None:
         "r": "",
     }
     assert (left["u"].upload_sha256, left["r"].bits, left["p"].has_bytes) == (None, None, False)
-    assert queue.hold_retroactively(RetroactiveMatch("p", MATCHES[1:], 2), 20)
-    assert queue.hold_retroactively(RetroactiveMatch("c", MATCHES[1:], 2), 20)
-    assert not queue.hold_retroactively(RetroactiveMatch("u", MATCHES[1:], 2), 20)
-    assert not queue.hold_retroactively(RetroactiveMatch("r", MATCHES[1:], 2), 20)
-    assert [one.case for one in queue.published("", 9)] == ["p", "c"]
+    assert queue.hold_retroactively(RetroactiveMatches("p", MATCHES[1:], 2), 20)
+    assert queue.hold_retroactively(RetroactiveMatches("c", MATCHES[1:], 2), 20)
+    assert not queue.hold_retroactively(RetroactiveMatches("u", MATCHES[1:], 2), 20)
+    assert not queue.hold_retroactively(RetroactiveMatches("r", MATCHES[1:], 2), 20)
+    assert [one.case for one in queue.published_to_review_or_remove("", 9)] == ["p", "c"]
     assert queue.review("p").decision.matches == MATCHES[1:]
     queue.decide_case("c", ReviewState.RELEASED, nothing_else, keeps=True)
     bank.withdraw(MATCHES[1].claim)
     assert queue.review("p").state is ReviewState.CLOSED
     assert queue.delete_accepted_data(AT + timedelta(days=1)) == 2
-    assert (queue.kept_pictures(0, 9), queue.kept_clips(0, 9)) == ((), ())
+    assert (queue.stored_picture_hashes(0, 9), queue.stored_clip_hashes(0, 9)) == ((), ())
     assert (queue.review("c").reference, queue.review("c").upload_sha256) == ("", None)
 
 
@@ -156,7 +156,7 @@ def test_decision_and_its_effect_are_one_transaction(queue: ReviewQueue) -> None
     with pytest.raises(BankUnreachable):
         queue.decide_case("a", ReviewState.CONFIRMED, breaks)
     assert queue.review("a") == held("a")
-    assert queue.upload("a") == b"bytes of the upload"
+    assert queue.upload_bytes("a") == b"bytes of the upload"
     seen: list[Bank] = []
     queue.decide_case("a", ReviewState.RELEASED, lambda _review, bank: seen.extend(bank.banks()))
     assert name not in {bank.name for bank in seen}
@@ -193,13 +193,13 @@ def hold(queue: ReviewQueue, review: Review, data: bytes | None = None, limit: i
 def test_bytes_can_be_stored_after_the_answer(queue: ReviewQueue) -> None:
     queue.record_upload(held("a"), None)
     with pytest.raises(NoSuchReview):
-        queue.upload("a")
+        queue.upload_bytes("a")
     queue.store_review_bytes("a", b"bytes", 20)
-    assert queue.upload("a") == b"bytes"
+    assert queue.upload_bytes("a") == b"bytes"
     queue.decide_case("a", ReviewState.CONFIRMED, nothing_else)
     queue.store_review_bytes("a", b"too late", 20)
     with pytest.raises(NoSuchReview):
-        queue.upload("a")
+        queue.upload_bytes("a")
 
 
 def test_stored_review_is_returned_unchanged(queue: ReviewQueue) -> None:
@@ -226,9 +226,9 @@ def test_flood_of_one_picture_is_one_item(queue: ReviewQueue) -> None:
     assert (first.case, first.gathered) == ("c0", count - 1)
     every = [f"c{number}" for number in range(count)]
     assert {queue.review(case).state for case in every} == {ReviewState.WAITING}
-    assert queue.upload("c0") == b"c0"
+    assert queue.upload_bytes("c0") == b"c0"
     with pytest.raises(NoSuchReview):
-        queue.upload(every[-1])  # it is like the first, which is there to be looked at
+        queue.upload_bytes(every[-1])  # it is like the first, which is there to be looked at
     closed = queue.decide_case("c0", ReviewState.RELEASED, nothing_else)
     assert sorted(closed.also) == sorted(every[1:])
     assert queue.count_waiting_items() == 0
@@ -257,7 +257,7 @@ def test_releasing_a_flood_releases_only_similar_uploads(queue: ReviewQueue) -> 
     left = queue.next_waiting_upload()
     assert left is not None
     assert (left.case, left.gathered, queue.count_waiting_items()) == ("c2", 1, 1)
-    assert queue.upload("c2") == b"c2"
+    assert queue.upload_bytes("c2") == b"c2"
     assert queue.decide_case("c2", ReviewState.CONFIRMED, nothing_else).also == ("c3",)
     assert queue.count_waiting_items() == 0
 
@@ -269,7 +269,7 @@ def test_flood_keeps_bytes_of_some_uploads_only(queue: ReviewQueue) -> None:
     kept = 0
     for number in range(12):
         try:
-            queue.upload(f"c{number}")
+            queue.upload_bytes(f"c{number}")
         except NoSuchReview:
             continue
         kept += 1
@@ -286,7 +286,7 @@ def unread(queue: ReviewQueue, case: str, data: bytes) -> None:
 
 def has_bytes(queue: ReviewQueue, case: str) -> bool:
     try:
-        return bool(queue.upload(case))
+        return bool(queue.upload_bytes(case))
     except NoSuchReview:
         return False
 
@@ -313,7 +313,7 @@ def test_bytes_of_unreadable_uploads_are_limited(made: Stores) -> None:
     """Beyond the limit the upload still waits, and the log says that its bytes are missing."""
     queue = made.reviews
     assert isinstance(queue, ReviewQueue)
-    queue = replace(queue, unread_bytes_max=290)  # what seals them counts, too
+    queue = replace(queue, undecodable_bytes_max=290)  # what seals them counts, too
     for number in range(4):
         unread(queue, f"c{number}", bytes([number]) * 100)
     assert queue.count_waiting_items() == 4
@@ -358,14 +358,14 @@ def test_accepted_uploads_are_paged_and_expire(queue: ReviewQueue) -> None:
         queue.record_upload(replace(review, upload_sha256=OTHER), None)
     queue.record_upload(replace(passed("q", b""), bits=None), None)
     hold(queue, held("h"))
-    first = queue.kept_pictures(0, 3)
-    rest = queue.kept_pictures(first[-1].number, 3)
+    first = queue.stored_picture_hashes(0, 3)
+    rest = queue.stored_picture_hashes(first[-1].number, 3)
     assert [one.case for one in (*first, *rest)] == ["p0", "p1", "p2", "p3", "p4", "h"]
     assert (rest[0].bits, rest[2].bits) == (b"\x03" * 32, held("h").bits)
     assert queue.delete_accepted_data(AT + timedelta(days=3)) == 3
-    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p3", "p4", "h"]
+    assert [one.case for one in queue.stored_picture_hashes(0, 9)] == ["p3", "p4", "h"]
     queue.decide_case("h", ReviewState.RELEASED, nothing_else)
-    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p3", "p4"]
+    assert [one.case for one in queue.stored_picture_hashes(0, 9)] == ["p3", "p4"]
     assert (queue.review("p0").bits, queue.review("p0").reference) == (None, "")
     assert (queue.review("p0").upload_sha256, queue.review("p3").upload_sha256) == (None, OTHER)
 
@@ -377,22 +377,22 @@ def test_frame_hashes_are_deleted_on_decision_and_expiry(claimed: Stores) -> Non
         clip = replace(passed(case, b"", AT + timedelta(days=day)), bits=None, upload_sha256=OTHER)
         queue.record_upload(replace(clip, frames=frames[case]), None)
     queue.record_upload(passed("p", b"\x01" * 32), None)
-    first = queue.kept_clips(0, 2)
-    rest = queue.kept_clips(first[-1].number, 9)
+    first = queue.stored_clip_hashes(0, 2)
+    rest = queue.stored_clip_hashes(first[-1].number, 9)
     assert {one.case: one.frames for one in (*first, *rest)} == frames
-    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p"]
-    assert queue.hold_retroactively(RetroactiveMatch("u", MATCHES[:1], 1), 20)
-    assert queue.hold_retroactively(RetroactiveMatch("v", MATCHES[:1], 1), 20)
-    assert [one.case for one in queue.kept_clips(0, 9)] == ["s", "t", "u", "v"]
-    assert [one.case for one in queue.kept_clips(first[-1].number, 1)] == ["u"]
+    assert [one.case for one in queue.stored_picture_hashes(0, 9)] == ["p"]
+    assert queue.hold_retroactively(RetroactiveMatches("u", MATCHES[:1], 1), 20)
+    assert queue.hold_retroactively(RetroactiveMatches("v", MATCHES[:1], 1), 20)
+    assert [one.case for one in queue.stored_clip_hashes(0, 9)] == ["s", "t", "u", "v"]
+    assert [one.case for one in queue.stored_clip_hashes(first[-1].number, 1)] == ["u"]
     queue.decide_case("u", ReviewState.RELEASED, nothing_else)
     assert claimed.bank.withdraw(MATCHES[0].claim) == 1
-    assert [one.case for one in queue.kept_clips(0, 9)] == ["s", "t", "v"]
-    assert [one.case for one in queue.kept_clips(first[-1].number, 1)] == ["v"]
+    assert [one.case for one in queue.stored_clip_hashes(0, 9)] == ["s", "t", "v"]
+    assert [one.case for one in queue.stored_clip_hashes(first[-1].number, 1)] == ["v"]
     assert queue.delete_accepted_data(AT + timedelta(hours=25)) == 3  # with the picture
     assert (queue.review("t").upload_sha256, queue.review("t").reference) == (None, "")
-    assert [one.case for one in queue.kept_clips(0, 9)] == ["v"]
-    assert not queue.hold_retroactively(RetroactiveMatch("t", MATCHES[1:], 1), 20)
+    assert [one.case for one in queue.stored_clip_hashes(0, 9)] == ["v"]
+    assert not queue.hold_retroactively(RetroactiveMatches("t", MATCHES[1:], 1), 20)
 
 
 def test_sound_fingerprints_are_deleted_likewise(claimed: Stores) -> None:
@@ -406,20 +406,20 @@ def test_sound_fingerprints_are_deleted_likewise(claimed: Stores) -> None:
     for day, (case, kept) in enumerate(clips.items()):
         clip = replace(passed(case, b"", AT + timedelta(days=day)), bits=None, upload_sha256=OTHER)
         queue.record_upload(replace(clip, **kept), None)
-    assert [one.case for one in queue.kept_clips(0, 9)] == ["s", "u"]
-    first = queue.kept_sounds(0, 1)
-    rest = queue.kept_sounds(first[-1].number, 9)
+    assert [one.case for one in queue.stored_clip_hashes(0, 9)] == ["s", "u"]
+    first = queue.stored_sound_prints(0, 1)
+    rest = queue.stored_sound_prints(first[-1].number, 9)
     assert {one.case: one.sound for one in (*first, *rest)} == {
         "s": words,
         "t": SoundPrint(words.words[:8]),
     }
-    assert queue.hold_retroactively(RetroactiveMatch("t", MATCHES[:1], -1), 20)
-    assert [one.case for one in queue.kept_sounds(0, 9)] == ["s", "t"]
+    assert queue.hold_retroactively(RetroactiveMatches("t", MATCHES[:1], -1), 20)
+    assert [one.case for one in queue.stored_sound_prints(0, 9)] == ["s", "t"]
     assert queue.delete_accepted_data(AT + timedelta(days=2)) == 1  # that one waits
-    assert [one.case for one in queue.kept_sounds(0, 9)] == ["t"]
+    assert [one.case for one in queue.stored_sound_prints(0, 9)] == ["t"]
     queue.decide_case("t", ReviewState.CONFIRMED, nothing_else)
-    assert queue.kept_sounds(0, 9) == ()
-    assert not queue.hold_retroactively(RetroactiveMatch("s", MATCHES[1:], -1), 20)
+    assert queue.stored_sound_prints(0, 9) == ()
+    assert not queue.hold_retroactively(RetroactiveMatches("s", MATCHES[1:], -1), 20)
 
 
 @pytest.fixture
@@ -435,10 +435,10 @@ def test_look_back_quarantines_and_expires(claimed: Stores) -> None:
     a, b = MATCHES
     queue.record_upload(passed("p", b"\x01" * 32), None)
     queue.record_upload(passed("q", b"\x02" * 32), None)
-    assert queue.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)
-    assert queue.hold_retroactively(RetroactiveMatch("q", MATCHES, 1), 20)
-    assert not queue.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)  # it waits already
-    assert not queue.hold_retroactively(RetroactiveMatch("nothing", (a,), 1), 20)
+    assert queue.hold_retroactively(RetroactiveMatches("p", (a,), 1), 20)
+    assert queue.hold_retroactively(RetroactiveMatches("q", MATCHES, 1), 20)
+    assert not queue.hold_retroactively(RetroactiveMatches("p", (a,), 1), 20)  # it waits already
+    assert not queue.hold_retroactively(RetroactiveMatches("nothing", (a,), 1), 20)
     review = queue.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == ("p", FoundBy.LOOK_BACK, "post p")
@@ -448,7 +448,7 @@ def test_look_back_quarantines_and_expires(claimed: Stores) -> None:
     assert queue.review("q").decision.matches == (b,)
     assert queue.count_waiting_items() == 1
     queue.decide_case("q", ReviewState.RELEASED, nothing_else)
-    assert [one.case for one in queue.kept_pictures(0, 9)] == ["p"]
+    assert [one.case for one in queue.stored_picture_hashes(0, 9)] == ["p"]
 
 
 @pytest.mark.threat("released-first")
@@ -459,7 +459,7 @@ def test_waiting_upload_gets_matches_of_new_claims(claimed: Stores, found: str) 
     a, b = MATCHES
     if found == "late":
         queue.record_upload(passed("p", b"\x01" * 32), None)
-        assert queue.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)
+        assert queue.hold_retroactively(RetroactiveMatches("p", (a,), 1), 20)
     else:
         review = held("p")
         queue.record_upload(
@@ -467,27 +467,27 @@ def test_waiting_upload_gets_matches_of_new_claims(claimed: Stores, found: str) 
         )
     before = queue.review("p")
     nearer = replace(a, distance=0)
-    assert not queue.hold_retroactively(RetroactiveMatch("p", (nearer, b), 2), 20)
+    assert not queue.hold_retroactively(RetroactiveMatches("p", (nearer, b), 2), 20)
     both = replace(before.decision, matches=(a, b))
     assert queue.review("p") == replace(before, decision=both)
     assert bank.log(0, 99)[-1].what == "case fits more"
     rows = len(bank.log(0, 99))
-    assert not queue.hold_retroactively(RetroactiveMatch("p", (b,), 2), 20)
+    assert not queue.hold_retroactively(RetroactiveMatches("p", (b,), 2), 20)
     assert len(bank.log(0, 99)) == rows
     if found == "late":
         bank.withdraw(a.claim)
         assert queue.review("p").decision.matches == (b,)
         assert (queue.review("p").state, queue.count_waiting_items()) == (ReviewState.WAITING, 1)
     queue.decide_case("p", ReviewState.CONFIRMED, nothing_else)
-    assert not queue.hold_retroactively(RetroactiveMatch("p", (b,), 2), 20)
+    assert not queue.hold_retroactively(RetroactiveMatches("p", (b,), 2), 20)
 
 
 def test_waiting_upload_gets_no_match_of_a_withdrawn_claim(claimed: Stores) -> None:
     a, b = MATCHES
     claimed.reviews.record_upload(passed("p", b"\x01" * 32), None)
-    assert claimed.reviews.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)
+    assert claimed.reviews.hold_retroactively(RetroactiveMatches("p", (a,), 1), 20)
     claimed.bank.withdraw(b.claim)
-    assert not claimed.reviews.hold_retroactively(RetroactiveMatch("p", (b,), 2), 20)
+    assert not claimed.reviews.hold_retroactively(RetroactiveMatches("p", (b,), 2), 20)
     assert claimed.reviews.review("p").decision.matches == (a,)
 
 
@@ -499,7 +499,7 @@ def test_withdrawing_releases_retroactive_matches(claimed: Stores, how: str) -> 
     before = {case: passed(case, b"\x01" * 32) for case in "pq"}
     for case, matches in (("p", (a,)), ("q", (a, b))):
         queue.record_upload(before[case], None)
-        assert queue.hold_retroactively(RetroactiveMatch(case, matches, 1), 20)
+        assert queue.hold_retroactively(RetroactiveMatches(case, matches, 1), 20)
     if how == "move":
         bank.apply_event(a.claim, ClaimEvent.WITHDRAW)
     else:
@@ -517,23 +517,23 @@ def test_look_back_after_the_withdrawal_quarantines_nothing(claimed: Stores) -> 
     for case in "pq":
         queue.record_upload(passed(case, b"\x01" * 32), None)
     bank.apply_event(a.claim, ClaimEvent.WITHDRAW)
-    assert not queue.hold_retroactively(RetroactiveMatch("p", (a,), 1), 20)
+    assert not queue.hold_retroactively(RetroactiveMatches("p", (a,), 1), 20)
     assert queue.review("p") == passed("p", b"\x01" * 32)
-    assert queue.hold_retroactively(RetroactiveMatch("q", (a, b), 1), 20)
+    assert queue.hold_retroactively(RetroactiveMatches("q", (a, b), 1), 20)
     assert queue.review("q").decision.matches == (b,)
     bank.apply_event(b.claim, ClaimEvent.SUSPEND)
-    assert not queue.hold_retroactively(RetroactiveMatch("p", (a, b), 1), 20)
+    assert not queue.hold_retroactively(RetroactiveMatches("p", (a, b), 1), 20)
 
 
 def test_many_retroactive_matches_of_one_hash_are_one_item(claimed: Stores) -> None:
     queue = claimed.reviews
     for number in range(6):
         queue.record_upload(passed(f"p{number}", b"\x01" * 32, AT + timedelta(days=number)), None)
-        assert queue.hold_retroactively(RetroactiveMatch(f"p{number}", MATCHES[:1], 1), 3)
+        assert queue.hold_retroactively(RetroactiveMatches(f"p{number}", MATCHES[:1], 1), 3)
     assert queue.count_waiting_items() == 1
     assert claimed.bank.withdraw(MATCHES[0].claim) == 1
     assert queue.count_waiting_items() == 0
-    assert len(queue.kept_pictures(0, 9)) == 6
+    assert len(queue.stored_picture_hashes(0, 9)) == 6
 
 
 def refused(case: str) -> Review:
@@ -550,7 +550,7 @@ def test_case_is_appealed_once(queue: ReviewQueue) -> None:
     review = queue.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.at) == ("r", FoundBy.APPEAL, later)
-    assert queue.upload("r") == b"the same file"
+    assert queue.upload_bytes("r") == b"the same file"
     with pytest.raises(AlreadyAppealed):
         queue.record_appeal(Appeal("r", SECRET, later), None)
     queue.decide_case("r", ReviewState.RELEASED, nothing_else)
@@ -581,7 +581,7 @@ def test_appeal_of_an_unrefused_upload_changes_nothing(queue: ReviewQueue) -> No
         with pytest.raises(AlreadyAppealed):
             queue.record_appeal(Appeal(case, SECRET, AT, OTHER), b"another file")
     assert (queue.review("p"), queue.review("h")) == (kept, waits)
-    assert queue.upload("h") == b"bytes"
+    assert queue.upload_bytes("h") == b"bytes"
 
 
 def test_upload_refused_by_a_reviewer_can_be_appealed(queue: ReviewQueue) -> None:

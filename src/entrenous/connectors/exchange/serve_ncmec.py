@@ -39,7 +39,7 @@ from entrenous.stop.exchange_serving import (
     ChangePage,
     change_number_before,
     changes_for_partner,
-    settle_marks,
+    finalize_changes_before,
     time_from_seconds,
     unix_seconds,
     unix_seconds_of_changes,
@@ -69,7 +69,7 @@ class MemberNumbers:
         """Return the numbers and names that ``partner`` may know: those of another partner only if
         ``partner`` may fetch that one's bank.
         """
-        others = {one.own_bank: one for one in exchange.partners.partners()}
+        others = {one.submission_bank: one for one in exchange.partners.partners()}
         shown = {bank: others[bank] for bank in partner.banks if bank in others}
         return cls(exchange.name, partner, shown)
 
@@ -279,9 +279,9 @@ class _NcmecApi:
         seen = update_exchange_state(self.exchange)
         after, upto = time_range.after, time_range.upto
         if after is None:
-            seen = settle_marks(time_range.to_s, seen, self.exchange)
+            seen = finalize_changes_before(time_range.to_s, seen, self.exchange)
             after = change_number_before(time_range.from_s, self.exchange)
-            upto = self.exchange.served.last_number_before(time_range.to_s)
+            upto = self.exchange.served.last_change_number_before(time_range.to_s)
         page = changes_for_partner(
             partner, after, min(upto, seen.number), time_range.size, self.exchange.feed
         )

@@ -24,7 +24,7 @@ from entrenous.connectors.exchange.exchange_access import (
 from entrenous.stop.exchange_nouns import (
     PAGE_RECORDS_MAX,
     BadQuery,
-    ChangeMark,
+    ChangeTime,
     ExchangePartner,
     ExchangeServices,
     MayNotSubmit,
@@ -37,7 +37,7 @@ from entrenous.stop.exchange_serving import (
     HashStatus,
     change_number_before,
     changes_for_partner,
-    group_changes_by_hash,
+    record_and_group_by_hash,
     unix_seconds_of_changes,
     update_exchange_state,
 )
@@ -165,9 +165,9 @@ class _StopNciiApi:
         # crashed between pages; only a start time proves this.
         else:
             after, upto = change_number_before(start_s, self.exchange), seen.number
-            self.exchange.served.record_read_position(partner, after)
+            self.exchange.served.delete_tombstones_read_by(partner, after)
         page = changes_for_partner(partner, after, min(upto, seen.number), size, self.exchange.feed)
-        hashes = group_changes_by_hash(partner, page, seen.number, self.exchange)
+        hashes = record_and_group_by_hash(partner, page, seen.number, self.exchange)
         records = _records_json(hashes, self.exchange)
         return {
             "count": len(records),
@@ -178,7 +178,7 @@ class _StopNciiApi:
         }
 
     def _next_start_second(
-        self, page: ChangePage, upto: int, seen_mark: ChangeMark, start_s: int
+        self, page: ChangePage, upto: int, seen_change_time: ChangeTime, start_s: int
     ) -> int:
         """Return a start time that misses nothing, even for a client that stores it after every
         page.
@@ -189,9 +189,9 @@ class _StopNciiApi:
                 if page.reached
                 else start_s
             )
-        if upto >= seen_mark.number:
+        if upto >= seen_change_time.number:
             # A process with a slower clock may still date changes to the present second.
-            return seen_mark.at_s + 1
+            return seen_change_time.at_s + 1
         return unix_seconds_of_changes([upto], self.exchange)[0] + 1
 
     def _record_opinions(
@@ -214,7 +214,7 @@ class _StopNciiApi:
 
 
 def _records_json(hashes: Sequence[HashStatus], exchange: ExchangeServices) -> list[dict[str, Any]]:
-    claims = {case.claim for one in hashes for case in one.cases}
+    claims = {case.claim for one in hashes for case in one.claims}
     opinions = dict[ClaimId, list[PartnerOpinion]]()
     for opinion in exchange.partners.opinions_on(claims):
         opinions.setdefault(opinion.claim, []).append(opinion)
@@ -231,7 +231,7 @@ def _record_json(
         "hashValue": one.bits.hex(),
         "hashStatus": "Active" if one.is_live else ended,
         "caseNumbers": {
-            case.claim: _STATUS_BY_STATE[case.state] for case in _first_cases_live_first(one.cases)
+            case.claim: _STATUS_BY_STATE[case.state] for case in _first_cases_live_first(one.claims)
         },
         "CSPFeedbacks": _feedbacks_json(one, opinions, ours),
     }
@@ -253,7 +253,7 @@ def _feedbacks_json(
     if not one.is_live:
         tag = "withdrawn" if one.is_withdrawn else "suspended"
         return [{"feedbackValue": "NotBlocked", "tags": [tag], "source": ours}]
-    about = [opinion for case in one.cases for opinion in opinions.get(case.claim, ())]
+    about = [opinion for case in one.claims for opinion in opinions.get(case.claim, ())]
     by_partner = {opinion.partner: _feedback_json(opinion) for opinion in about}
     own = [{"feedbackValue": "Blocked", "tags": [], "source": ours}] if one.is_confirmed else []
     return [*own, *by_partner.values()]

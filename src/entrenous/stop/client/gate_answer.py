@@ -56,7 +56,7 @@ class ClientSettings:
     ca_file: str = ""
 
     def __post_init__(self) -> None:
-        refuse_invalid_address("gate", self.gate)
+        refuse_invalid_setting_url("gate", self.gate)
         for name in ("budget_s", "upload_bytes_max"):
             _require_setting(name, _is_positive(getattr(self, name)), "a number above 0")
         for name in ("other_media", "other_files"):
@@ -124,7 +124,7 @@ def _is_positive(value: object) -> bool:
     return type(value) in (int, float) and 0 < cast("float", value) < float("inf")
 
 
-def refuse_invalid_address(name: str, url: str) -> None:
+def refuse_invalid_setting_url(name: str, url: str) -> None:
     """Raise BadSetting for an invalid web address, or one that uses http to another machine."""
     try:
         address = urlsplit(url)
@@ -145,10 +145,10 @@ def refuse_invalid_address(name: str, url: str) -> None:
 
 ACCOUNT_HEADER: Final = "Entrenous-Account"
 _ACCOUNT_HASH_BYTES: Final = 16
-_HOUSEHOLD_BITS: Final = 64  # bits of an IPv6 address that all devices of a household share
+_HOUSEHOLD_PREFIX_BITS: Final = 64  # bits of an IPv6 address that all devices of a household share
 
 
-def user_or_network(name: str | None, address: object) -> str:
+def account_of_user_or_network(name: str | None, address: object) -> str:
     """Return the account for an upload: the user's ``name`` if signed in, else the network of the
     ``address``.
 
@@ -163,7 +163,7 @@ def user_or_network(name: str | None, address: object) -> str:
     ip_address = getattr(ip_address, "ipv4_mapped", None) or ip_address
     if not ip_address.is_global:  # the address of the platform's own proxy, which all users share
         return ""
-    bits = ip_address.max_prefixlen if ip_address.version == 4 else _HOUSEHOLD_BITS
+    bits = ip_address.max_prefixlen if ip_address.version == 4 else _HOUSEHOLD_PREFIX_BITS
     return f"network\0{ipaddress.ip_network((ip_address, bits), strict=False)}"
 
 

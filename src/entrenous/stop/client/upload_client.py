@@ -162,8 +162,8 @@ class GateClient:
         headers |= _publish_header(self.setting, held=publishes_held)
         answer = self._send_upload(outgoing, left, headers)
         looks_like_media = says_media or is_media(outgoing.start)
-        return _log_answer(
-            _with_choice_for_unreadable(answer, self.setting, looks_like_media=looks_like_media),
+        return _set_shadow_and_log(
+            _apply_choice_for_unreadable(answer, self.setting, looks_like_media=looks_like_media),
             self.setting,
         )
 
@@ -259,15 +259,17 @@ class AsyncGateClient:
         setting = self.setting
         left = TimeLeft(setting.budget_s) if left is None else left
         if len(untrusted_data) > setting.upload_bytes_max:
-            return _log_answer(held_answer(GateReason.TOO_LARGE), setting)
+            return _set_shadow_and_log(held_answer(GateReason.TOO_LARGE), setting)
         publishes = _publish_header(setting, held=publishes_held)
         try:
             with anyio.fail_after(left.get("")):
                 answer = await self._send_upload(untrusted_data, account, publishes)
         except TimeoutError:
             answer = held_answer(GateReason.SLOW)
-        return _log_answer(
-            _with_choice_for_unreadable(answer, setting, looks_like_media=is_media(untrusted_data)),
+        return _set_shadow_and_log(
+            _apply_choice_for_unreadable(
+                answer, setting, looks_like_media=is_media(untrusted_data)
+            ),
             setting,
         )
 
@@ -296,7 +298,7 @@ class AsyncGateClient:
 
 def hold_without_asking(why: GateReason, setting: ClientSettings) -> GateAnswer:
     """Hold an upload without asking the gate, and log that."""
-    return _log_answer(held_answer(why), setting)
+    return _set_shadow_and_log(held_answer(why), setting)
 
 
 def _uploads_address(setting: ClientSettings) -> str:
@@ -350,7 +352,7 @@ def _held_answer_for(problem: Exception) -> GateAnswer:
     return held_answer(GateReason.AWAY)
 
 
-def _with_choice_for_unreadable(
+def _apply_choice_for_unreadable(
     answer: GateAnswer, setting: ClientSettings, *, looks_like_media: bool
 ) -> GateAnswer:
     """Apply the operator's choice to uploads that the gate cannot read."""
@@ -361,7 +363,7 @@ def _with_choice_for_unreadable(
     return GateAnswer(GateVerdict.LET_THROUGH if choice == "pass" else GateVerdict.HOLD, why)
 
 
-def _log_answer(answer: GateAnswer, setting: ClientSettings) -> GateAnswer:
+def _set_shadow_and_log(answer: GateAnswer, setting: ClientSettings) -> GateAnswer:
     """Log the decision and its case number, but nothing from the upload."""
     answer = replace(answer, shadow=setting.shadow)
     log_fields: dict[str, object] = {

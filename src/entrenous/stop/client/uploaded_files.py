@@ -149,7 +149,7 @@ def _is_transport_stream(start: bytes) -> bool:
     return any(sync in (b"GG", b"GGG") for sync in syncs)
 
 
-FORM_PARTS_MAX: Final = 1000
+PLATFORM_FORM_PARTS_MAX: Final = 1000
 _FORM_TYPE: Final = "multipart/form-data"
 _TEXT_TYPES: Final = ("application/json", "application/x-www-form-urlencoded", "text/")
 _FORM_IDENTITY_ENCODINGS: Final = (
@@ -205,7 +205,7 @@ def extract_uploads(
 
 
 @dataclass(slots=True)
-class _Part:
+class _FormPart:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     data: bytearray = field(default_factory=bytearray)
 
@@ -217,11 +217,11 @@ class _Part:
         return values[0].decode("latin-1").strip() if values else ""
 
 
-def _contents_of_files(parts: list[_Part]) -> list[bytes]:
+def _contents_of_files(parts: list[_FormPart]) -> list[bytes]:
     return [bytes(part.data) for part in parts if _is_file(part)]
 
 
-def _is_file(part: _Part) -> bool:
+def _is_file(part: _FormPart) -> bool:
     if part.header(b"content-transfer-encoding").lower() not in _FORM_IDENTITY_ENCODINGS:
         raise Unreadable
     kind = part.header(b"content-type").lower()
@@ -237,7 +237,7 @@ def _is_file(part: _Part) -> bool:
     )
 
 
-def _split_parts(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
+def _split_parts(untrusted_body: bytes, boundary: bytes) -> list[_FormPart]:
     """Split a form into its parts.
 
     Parsers differ: some accept a delimiter within a line, some continue to read after the last one.
@@ -254,7 +254,7 @@ def _split_parts(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
     return parts
 
 
-def _parse_form(untrusted_body: bytes, boundary: bytes) -> list[_Part]:
+def _parse_form(untrusted_body: bytes, boundary: bytes) -> list[_FormPart]:
     found = _PartCollector()
     try:
         parser = MultipartParser(boundary, found.callbacks())
@@ -271,27 +271,27 @@ class _PartCollector:
     """Collects parts from the parser's callbacks."""
 
     def __init__(self) -> None:
-        self.parts: list[_Part] = []
+        self.parts: list[_FormPart] = []
         self.ended = False
         self._name = bytearray()
         self._value = bytearray()
 
     def callbacks(self) -> MultipartCallbacks:
         return {
-            "on_part_begin": self._begin,
+            "on_part_begin": self._begin_part,
             "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
             "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
-            "on_header_end": self._header,
+            "on_header_end": self._end_header,
             "on_part_data": lambda data, start, end: self.parts[-1].data.extend(data[start:end]),
-            "on_end": self._end,
+            "on_end": self._end_form,
         }
 
-    def _begin(self) -> None:
-        if len(self.parts) >= FORM_PARTS_MAX:
+    def _begin_part(self) -> None:
+        if len(self.parts) >= PLATFORM_FORM_PARTS_MAX:
             raise Unreadable
-        self.parts.append(_Part())
+        self.parts.append(_FormPart())
 
-    def _header(self) -> None:
+    def _end_header(self) -> None:
         if _HEADER_NAME_PATTERN.fullmatch(
             self._name
         ) is None or not _HEADER_ENDING_BYTES.isdisjoint(self._value):
@@ -300,7 +300,7 @@ class _PartCollector:
         self._name.clear()
         self._value.clear()
 
-    def _end(self) -> None:
+    def _end_form(self) -> None:
         self.ended = True
 
 
@@ -335,7 +335,7 @@ class FileInMail:
     says_media: bool = False
 
 
-def media_in_mail(untrusted_mail: bytes) -> list[FileInMail]:
+def files_in_mail(untrusted_mail: bytes) -> list[FileInMail]:
     """Extract from a message the pictures, videos, sounds and attached files, and every part that
     cannot be decoded.
 
@@ -347,7 +347,7 @@ def media_in_mail(untrusted_mail: bytes) -> list[FileInMail]:
     try:
         message = email.message_from_bytes(untrusted_mail, policy=email.policy.compat32)
         parts = list(message.walk())
-        found = list(_media_in_mail_parts(parts[: 2 * MAIL_PARTS_MAX + 1]))
+        found = list(_files_in_mail_parts(parts[: 2 * MAIL_PARTS_MAX + 1]))
     except (RecursionError, ValueError, LookupError):
         raise NotAMail from None
     if not message.keys() or sum(not part.is_multipart() for part in parts) > MAIL_PARTS_MAX:
@@ -357,7 +357,7 @@ def media_in_mail(untrusted_mail: bytes) -> list[FileInMail]:
     return found
 
 
-def _media_in_mail_parts(parts: list[Message]) -> Iterator[FileInMail]:
+def _files_in_mail_parts(parts: list[Message]) -> Iterator[FileInMail]:
     for part in parts:
         says_media = part.get_content_maintype() in _MEDIA_MAIN_TYPES
         try:

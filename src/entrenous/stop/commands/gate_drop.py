@@ -27,7 +27,7 @@ from entrenous.stop.client.gate_answer import (
     strictest_answer,
 )
 from entrenous.stop.client.upload_client import GateClient, hold_without_asking
-from entrenous.stop.client.uploaded_files import FileInMail, NotAMail, media_in_mail
+from entrenous.stop.client.uploaded_files import FileInMail, NotAMail, files_in_mail
 from entrenous.terminal.output import hint, join_wrapped_lines, print_json, print_line
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES, session_of
 from entrenous.terminal.typed_input import parse_host_and_port
@@ -287,7 +287,7 @@ def _ask_about_mail_parts(client: GateClient, account: str) -> NamedAnswers:
     if len(untrusted_mail) > MAIL_BYTES_MAX:
         return [("message", hold_without_asking(GateReason.TOO_LARGE, client.setting))]
     try:
-        parts = media_in_mail(untrusted_mail)
+        parts = files_in_mail(untrusted_mail)
     except NotAMail:
         return [("message", hold_without_asking(GateReason.UNREADABLE, client.setting))]
     return [

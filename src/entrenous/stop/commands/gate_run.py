@@ -30,12 +30,12 @@ from entrenous.stop.gate_settings import (
     read_gate_settings,
 )
 from entrenous.stop.judge.decide import decide_upload
-from entrenous.stop.judge.deferred_scan import run_deferred_scan
+from entrenous.stop.judge.deferred_scan import run_next_deferred_scan
 from entrenous.stop.judge.judge_pool import (
     READY_MESSAGE,
     JudgePool,
+    decide_and_encode_answer,
     disable_vfork,
-    encode_decision_or_error,
     keep_running,
     processor_count,
     read_judge_request,
@@ -101,9 +101,9 @@ def run_gate(
     The gate's tokens are files in its data folder; only the account that runs it can read them.
     """
     host, port = parse_host_and_port(listen)
-    front = read_gate_http_settings(data)
-    options = ServeOptions(_certificate_from_settings(front))
-    if not front.appeal_url:
+    http_settings = read_gate_http_settings(data)
+    options = ServeOptions(_certificate_from_settings(http_settings))
+    if not http_settings.appeal_url:
         hint(NO_APPEAL_WARNING)
     start_log(LogKind.ERRORS, sys.stderr)
     keep_freed_memory()
@@ -119,10 +119,10 @@ def run_gate(
             opened.enter_context(keep_running(exchange_fetch_command(data)))
 
         def announce(url: str) -> None:
-            shown = _shown_tokens(tokens) if show_tokens else {}
+            shown = _tokens_as_text(tokens) if show_tokens else {}
             if as_json:
                 print_json(
-                    {"schema": "entrenous/gate/1", "url": url, **_token_files(data), **shown}
+                    {"schema": "entrenous/gate/1", "url": url, **_token_file_paths(data), **shown}
                 )
                 return
             print_line(f"The gate serves at {url}. Stop it with Ctrl-C.")
@@ -133,14 +133,14 @@ def run_gate(
                 print_line(f"  {name}: {token}")
 
         beside = _open_judge_pool(data, judges, slow_look=slow_look)
-        app = session_of(context).feature_functions["gate"](platform, tokens, beside, front)
+        app = session_of(context).feature_functions["gate"](platform, tokens, beside, http_settings)
         serve(app, host, port, announce, options)
 
 
-def _certificate_from_settings(front: GateHttpSettings) -> TlsCertificate | None:
-    if front.tls_cert is None or front.tls_key is None:
+def _certificate_from_settings(http_settings: GateHttpSettings) -> TlsCertificate | None:
+    if http_settings.tls_cert is None or http_settings.tls_key is None:
         return None
-    return TlsCertificate(front.tls_cert, front.tls_key)
+    return TlsCertificate(http_settings.tls_cert, http_settings.tls_key)
 
 
 def _open_judge_pool(data: Path, wanted: int | None, *, slow_look: bool) -> JudgePool | None:
@@ -183,7 +183,7 @@ def _deferred_scan_process_count(data: Path) -> int:
     return wanted or min(max(1, processor_count() // 2), SLOW_LOOK_PROCESSES_MAX)
 
 
-def _token_files(data: Path) -> dict[str, str]:
+def _token_file_paths(data: Path) -> dict[str, str]:
     """Return the paths of the token files.
 
     The tokens themselves are not printed, since other people may read the log.
@@ -191,7 +191,7 @@ def _token_files(data: Path) -> dict[str, str]:
     return {f"{role}_token_file": str(token_path(data.absolute(), role)) for role in TOKEN_ROLES}
 
 
-def _shown_tokens(tokens: GateTokens) -> dict[str, str]:
+def _tokens_as_text(tokens: GateTokens) -> dict[str, str]:
     return {f"{role}_token": getattr(tokens, role).reveal().decode() for role in TOKEN_ROLES}
 
 
@@ -223,7 +223,7 @@ def _judge_one(platform: Platform, answers: int) -> bool:
         return False
     upload, reference, publishes = judge_request
     decide = partial(decide_upload, upload, platform, reference, publishes)
-    write_to(answers, encode_decision_or_error(decide))
+    write_to(answers, decide_and_encode_answer(decide))
     return True
 
 
@@ -251,7 +251,7 @@ def make_deferred_scans(
             _scan_until_end(platform)
             return
         made = 0
-        while run_deferred_scan(platform):
+        while run_next_deferred_scan(platform):
             made += 1
         print_line(f"Uploads searched: {made}.")
 
@@ -270,7 +270,7 @@ def _scan_once(platform: Platform) -> bool:
     If it fails, only the error's class is printed, since its message may be about an upload.
     """
     try:
-        return run_deferred_scan(platform)
+        return run_next_deferred_scan(platform)
     except EntrenousError as why:
         hint(f"slow look: {type(why).__name__}")
         return False

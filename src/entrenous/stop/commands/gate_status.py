@@ -20,8 +20,8 @@ from entrenous.stop.index.file_index import index_condition, index_written_at
 from entrenous.stop.nouns import GateFigures, ShadowOutcome
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.gate_figures import (
+    count_oldest_undecryptable_of_platform,
     count_platform_figures,
-    count_undecryptable_of_platform,
 )
 from entrenous.stop.store.open_gate import INDEX_FOLDER, open_existing, read_gate_http_settings
 from entrenous.terminal.output import print_json, print_line, rfc3339_utc
@@ -37,7 +37,7 @@ _HOUR_S: Final = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class _IndexFile:
+class _IndexFileState:
     """The index's file: "sound", "damaged" or "missing", and when it was written."""
 
     condition: str
@@ -55,7 +55,7 @@ def add_commands(gate: typer.Typer) -> None:
 
 def print_gate_status(data: GateFolderOption, as_json: AsJsonOption = False) -> None:
     """Count registrations and waiting work, and say what is wrong, if anything is."""
-    file = _index_file(data)  # read this before opening the gate, which repairs the file
+    file = _index_file_state(data)  # read this before opening the gate, which repairs the file
     with open_existing(data) as (platform, _):
         figures = count_platform_figures(platform, with_shadow=True)
         wrong = [
@@ -79,17 +79,17 @@ def print_gate_status(data: GateFolderOption, as_json: AsJsonOption = False) -> 
         print_line(line)
 
 
-def _index_file(data: Path) -> _IndexFile:
+def _index_file_state(data: Path) -> _IndexFileState:
     folder, shards = data / INDEX_FOLDER, read_gate_settings(data).index_shards
     with translate_folder_errors(folder):
         condition = index_condition(folder, shards)
         try:
-            return _IndexFile(condition, index_written_at(folder, shards))
+            return _IndexFileState(condition, index_written_at(folder, shards))
         except FileNotFoundError:  # this also happens while a gate changes its number of shards
-            return _IndexFile("missing", None)
+            return _IndexFileState("missing", None)
 
 
-def _figure_warnings(figures: GateFigures, file: _IndexFile) -> Iterator[str]:
+def _figure_warnings(figures: GateFigures, file: _IndexFileState) -> Iterator[str]:
     if figures.is_overdue:
         waited = f"{_whole_hours(figures.oldest_wait)} hours"
         yield f"The oldest review has waited {waited}; look at it before 48 are over."
@@ -122,7 +122,7 @@ def _low_disk_warning(platform: Platform) -> Iterator[str]:
 
 
 def _undecryptable_warning(platform: Platform) -> Iterator[str]:
-    count = count_undecryptable_of_platform(platform)
+    count = count_oldest_undecryptable_of_platform(platform)
     if count:
         yield (
             f"{count:,} of the uploads that have waited longest cannot be decrypted: their key is"
@@ -162,7 +162,7 @@ def _unencrypted_warning(data: Path) -> Iterator[str]:
         )
 
 
-def _status_in_words(figures: GateFigures, file: _IndexFile) -> Iterator[str]:
+def _status_in_words(figures: GateFigures, file: _IndexFileState) -> Iterator[str]:
     kinds: dict[str, list[str]] = defaultdict(list)
     for (kind, state), count in sorted(figures.claims.items()):
         kinds[kind].append(f"{count:,} {state}")
@@ -193,7 +193,7 @@ def _shadow_in_words(figures: GateFigures) -> Iterator[str]:
         yield f"In shadow, {bank} would have done this in 30 days: {would} {total:,} ({each})."
 
 
-def _status_json(figures: GateFigures, file: _IndexFile) -> dict[str, object]:
+def _status_json(figures: GateFigures, file: _IndexFileState) -> dict[str, object]:
     age_s = None if file.written_at is None else (figures.at - file.written_at).total_seconds()
     return {
         "schema": "entrenous/gate-standing/1",
@@ -239,7 +239,7 @@ def verify_log(
     as_json: AsJsonOption = False,
 ) -> None:
     """Check the whole log: a row that was changed, dropped or moved is found."""
-    noted = None if head is None else AuditHead.read(head)
+    noted = None if head is None else AuditHead.parse(head)
     with open_existing(data) as (platform, _):
         found = verify_audit_log(platform.bank, noted)
     if as_json:

@@ -38,7 +38,7 @@ from entrenous.stop.protect import (
 )
 from entrenous.stop.protect_wording import (
     WHAT_EMBEDDINGS_REVEAL,
-    describe_video,
+    describe_video_fingerprints,
     describe_what_is_sent,
     kind_in_words,
     state_in_words,
@@ -101,7 +101,7 @@ def message_files(
         FilesNotOnDevice: the message was received, and its files are not in the vault.
         NothingToProtect: the message is a text.
     """
-    files = _message_files(message, device, received)
+    files = _sent_or_received_files(message, device, received)
     first = next(files, None)
     if first is None:
         raise NothingToProtect(name=message)
@@ -109,7 +109,7 @@ def message_files(
     yield from files
 
 
-def _message_files(
+def _sent_or_received_files(
     message: str, device: Device, received: Callable[[str, Device], Iterator[bytes]]
 ) -> Iterator[bytes]:
     try:
@@ -159,7 +159,7 @@ class FileRegistrar:
         with note_error_file_index(0):
             what = fingerprint_file(untrusted_data, self.consent, self.device)
         if medium is MediaKind.CLIP:
-            hint(describe_video(what))
+            hint(describe_video_fingerprints(what))
         before = find_active_registration(what, self.gate, self.device)
         if before is not None:
             hint(

@@ -195,7 +195,7 @@ def _base64url_secret(request: Request, size: int) -> Secret:
         raise WrongToken from problem
 
 
-def client_networks(client: str) -> tuple[tuple[str, int], ...]:
+def client_names_with_factors(client: str) -> tuple[tuple[str, int], ...]:
     """Return the names under which a client is counted, each with a multiple of a household's
     limit.
 
@@ -224,33 +224,33 @@ def _mask_address(address: ipaddress.IPv6Address, bits: int) -> str:
 class HourlyLimit:
     """Counts requests in each hour of the clock, per household and in total, in memory only.
 
-    Requests refused for their household's limit do not count towards the total. At most ``of_all``
-    addresses are remembered.
+    Requests refused for their household's limit do not count towards the total. At most
+    ``total_limit`` addresses are remembered.
     """
 
-    per_hour: int
-    of_all: int
+    household_limit: int
+    total_limit: int
     hour: datetime | None = None
-    every: int = 0
+    total: int = 0
     counts: dict[str, int] = field(default_factory=dict)
 
-    def count(self, client: str, now: datetime) -> None:
+    def count_or_refuse(self, client: str, now: datetime) -> None:
         """Count one request; above a limit, raise GateBusy with the number of seconds until the
         next hour.
         """
         hour = now.replace(minute=0, second=0, microsecond=0)
         if hour != self.hour:
-            self.hour, self.every = hour, 0
+            self.hour, self.total = hour, 0
             self.counts.clear()
-        counted = client_networks(client)
-        if self.every >= self.of_all or any(self._has_reached_limit(*one) for one in counted):
+        counted = client_names_with_factors(client)
+        if self.total >= self.total_limit or any(self._has_reached_limit(*one) for one in counted):
             raise GateBusy(retry_after_s=_HOUR_S - int((now - hour).total_seconds()))
-        self.every += 1
+        self.total += 1
         for name, _ in counted:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def _has_reached_limit(self, name: str, times: int) -> bool:
-        return self.counts.get(name, 0) >= times * self.per_hour
+        return self.counts.get(name, 0) >= times * self.household_limit
 
 
 ACCOUNT_HEADER: Final = "Entrenous-Account"
@@ -309,15 +309,16 @@ class AccountCounter:
                 return self._anonymous_name()
             if not _ACCOUNT_PATTERN.fullmatch(account):
                 raise BadAccount
-            return ((self._hash_account("account", account), 1),)
+            return ((self._hash_name("account", account), 1),)
         client = request.client.host if request.client else ""
         return tuple(
-            (self._hash_account("network", name), times) for name, times in client_networks(client)
+            (self._hash_name("network", name), times)
+            for name, times in client_names_with_factors(client)
         )
 
-    def count(self, names: CountedNames, now: datetime) -> None:
+    def count_or_refuse(self, names: CountedNames, now: datetime) -> None:
         """Count one more upload; raises TooManyUploads."""
-        self._start_hour(now)
+        self._start_hour_if_new(now)
         known = () if names == self._anonymous_name() else names
         if _is_limit_reached(
             known, self.uploads, self.access.uploads_per_account
@@ -327,10 +328,10 @@ class AccountCounter:
 
     def count_refusal(self, names: CountedNames, now: datetime) -> None:
         """Count one more refusal, of an upload that was counted."""
-        self._start_hour(now)
+        self._start_hour_if_new(now)
         _add_one_to_counts(names, self.refused)
 
-    def _start_hour(self, now: datetime) -> None:
+    def _start_hour_if_new(self, now: datetime) -> None:
         hour = now.replace(minute=0, second=0, microsecond=0)
         if hour != self.hour:
             self.hour = hour
@@ -343,9 +344,9 @@ class AccountCounter:
         return TooManyUploads(minutes=-(-wait_s // 60), retry_after_s=wait_s, where=where)
 
     def _anonymous_name(self) -> CountedNames:
-        return ((self._hash_account("nobody", ""), _ANONYMOUS_LIMIT_FACTOR),)
+        return ((self._hash_name("nobody", ""), _ANONYMOUS_LIMIT_FACTOR),)
 
-    def _hash_account(self, kind: str, text: str) -> bytes:
+    def _hash_name(self, kind: str, text: str) -> bytes:
         text_with_kind = f"{kind}\0{text}".encode()
         return hmac.digest(self.key.reveal(), text_with_kind, "sha256")[:_ACCOUNT_HASH_BYTES]
 
@@ -363,9 +364,9 @@ def _add_one_to_counts(names: CountedNames, counts: dict[bytes, int]) -> None:
 _FORWARDED_HEADER: Final = b"x-forwarded-for"
 # Matches a node of RFC 7239, section 6, without quotes, or IPv6 without brackets, as proxies write
 # it. Neither "unknown" nor obfuscated names match.
-_FORWARDED_PORT: Final = r"(?::(?:\d{1,5}|_[\w.-]+))?"
+_FORWARDED_PORT_REGEX: Final = r"(?::(?:\d{1,5}|_[\w.-]+))?"
 _FORWARDED_HOP_PATTERN: Final = re.compile(
-    rf"(?P<four>[\d.]+){_FORWARDED_PORT}|\[(?P<six>[\da-f:.]+)\]{_FORWARDED_PORT}|(?P<bare>[\da-f:.]+)",
+    rf"(?P<four>[\d.]+){_FORWARDED_PORT_REGEX}|\[(?P<six>[\da-f:.]+)\]{_FORWARDED_PORT_REGEX}|(?P<bare>[\da-f:.]+)",
     re.IGNORECASE | re.ASCII,
 )
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -409,14 +410,14 @@ def forwarded_client(peer: str, forwarded: Iterable[str], trusted: Sequence[IpNe
     rest = ",".join(forwarded)
     while rest and any(at in network for network in trusted):
         rest, _, hop = rest.rpartition(",")
-        before = _parse_ip_address(_forwarded_node(hop))
+        before = _parse_ip_address(_address_in_hop(hop))
         if before is None:
             break
         at = before
     return str(at)
 
 
-def _forwarded_node(untrusted_hop: str) -> str:
+def _address_in_hop(untrusted_hop: str) -> str:
     """Return the address without brackets and port; "" if it is malformed."""
     found = _FORWARDED_HOP_PATTERN.fullmatch(untrusted_hop.strip(" \t"))
     return "" if found is None else found["four"] or found["six"] or found["bare"]

@@ -32,7 +32,7 @@ from entrenous.stop.http.answers import (
     run_after_answer,
 )
 from entrenous.stop.http.metrics import (
-    CONTENT_TYPE,
+    METRICS_CONTENT_TYPE,
     FiguresAndIndexSize,
     GateMetrics,
     MetricsMiddleware,
@@ -40,7 +40,7 @@ from entrenous.stop.http.metrics import (
 from entrenous.stop.http.registration_requests import ClaimHandlers
 from entrenous.stop.http.review_requests import ReviewHandlers
 from entrenous.stop.http.upload_requests import UploadHandlers
-from entrenous.stop.judge.deferred_scan import skip_deferred_scans
+from entrenous.stop.judge.deferred_scan import skip_overdue_deferred_scans
 from entrenous.stop.judge.judge_pool import JudgePool
 from entrenous.stop.judge.look_back import look_back_for_due_claims, record_clock
 from entrenous.stop.platform import Platform
@@ -84,7 +84,9 @@ def gate_app(
         UploadHandlers.create(platform, access, judges),
         ClaimHandlers.create(platform),
     )
-    uploads.judged = partial(meters.count_decision, banks=partial(banks_with_gate_shadow, platform))
+    uploads.on_judged = partial(
+        meters.count_decision, banks=partial(banks_with_gate_shadow, platform)
+    )
     reviews = ReviewHandlers(platform, access, meters.count_review)
 
     async def answer_status(request: Request) -> Response:
@@ -109,7 +111,7 @@ def gate_app(
         """Return the metrics for Prometheus. There is a token that permits only this."""
         require_metrics_token(request, access)
         metrics_text = await run_in_threadpool(meters.prometheus_text)
-        return Response(metrics_text, media_type=CONTENT_TYPE, headers=PRIVATE_HEADERS)
+        return Response(metrics_text, media_type=METRICS_CONTENT_TYPE, headers=PRIVATE_HEADERS)
 
     routes = [
         Route("/v1/status", answer_status),
@@ -231,7 +233,7 @@ def _record_clock(platform: Platform) -> None:
 
 
 def _skip_overdue_scans(platform: Platform) -> None:
-    skipped = skip_deferred_scans(platform)
+    skipped = skip_overdue_deferred_scans(platform)
     if skipped and platform.limits.slow_looks > 0:  # otherwise the operator turned them off
         log_fields = {"event": "slow-look-skipped", "uploads": skipped}
         _LOG.warning(

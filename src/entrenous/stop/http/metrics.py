@@ -40,8 +40,8 @@ _ANSWERS_KEPT_MAX: Final = (
 _QUANTILES: Final = (0.5, 0.95, 0.99)
 # Seconds for which a count is used, since counting rows takes a while in a large database.
 _COUNT_VALID_S: Final = 60.0
-UPLOAD_EVENT: Final = "upload"
-CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+UPLOAD_REQUEST_KIND: Final = "upload"
+METRICS_CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 FiguresAndIndexSize = tuple[GateFigures, IndexSize | None]
 
 
@@ -75,7 +75,7 @@ class GateMetrics:
     def count_answer(self, event: str, status: int, took_s: float) -> None:
         self._answers.labels(event, str(status)).inc()
         self._seconds.labels(event).observe(took_s)
-        if event == UPLOAD_EVENT and status == 200:
+        if event == UPLOAD_REQUEST_KIND and status == 200:
             self._newest.append(took_s)
 
     def count_decision(self, decision: Decision, banks: Callable[[], tuple[Bank, ...]]) -> None:
@@ -141,7 +141,7 @@ def request_kind(method: str, path: str) -> str:
     """Return the kind of request, without any id in it."""
     match path.strip("/").split("/"):
         case ["v1", ("uploads" | "claims" | "reviews" | "status" | "metrics") as what]:
-            return UPLOAD_EVENT if what == "uploads" else what
+            return UPLOAD_REQUEST_KIND if what == "uploads" else what
         case ["v1", "claims", _]:
             return "withdraw" if method == "DELETE" else "claim"
         case ["v1", "reviews", _]:
@@ -199,7 +199,7 @@ class _DatabaseCollector(Collector):
         yield _make_gauge("reviews_waiting", "Items that wait for a person.", figures.waiting)
         waited_s = figures.oldest_wait.total_seconds()
         yield _make_gauge("review_oldest_seconds", "How long the oldest item has waited.", waited_s)
-        yield _median_gauge(figures)
+        yield _median_review_metric(figures)
         yield _make_gauge("slow_looks_due", "Uploads that wait for a slow scan.", due.slow_looks)
         skipped = due.slow_looks_skipped
         yield _make_gauge(
@@ -217,7 +217,7 @@ def _claim_gauges(figures: GateFigures) -> Metric:
     return claims
 
 
-def _median_gauge(figures: GateFigures) -> Metric:
+def _median_review_metric(figures: GateFigures) -> Metric:
     name = "entrenous_gate_review_seconds"
     metric = SummaryMetricFamily(name, "From the beginning of the wait to a person's decision.")
     value = math.nan if figures.review_s is None else figures.review_s

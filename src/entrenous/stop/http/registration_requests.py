@@ -87,19 +87,19 @@ class ClaimHandlers:
     """
 
     platform: Platform
-    per_hour: HourlyLimit
+    hourly_limit: HourlyLimit
     look_back_limiter: anyio.CapacityLimiter
 
     @classmethod
     def create(cls, platform: Platform) -> Self:
         limits = platform.limits
-        per_hour = HourlyLimit(limits.claims_per_hour, limits.claims_of_all)
-        return cls(platform, per_hour, anyio.CapacityLimiter(1))
+        hourly_limit = HourlyLimit(limits.claims_per_hour, limits.claims_of_all)
+        return cls(platform, hourly_limit, anyio.CapacityLimiter(1))
 
     async def register(self, request: Request) -> Response:
         """Register a claim, within the client's hourly limit; then run its look-back."""
         client = request.client.host if request.client else ""
-        self.per_hour.count(client, self.platform.clock.now())
+        self.hourly_limit.count_or_refuse(client, self.platform.clock.now())
         body = await read_body(request, VIDEO_CLAIM_BYTES_MAX)
         claim = await run_in_threadpool(self._register_body, body)
         looking = BackgroundTask(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 FORM_BYTES_BESIDE_FILE_MAX: Final = 16 * 1024  # bytes of headers and other fields
-FORM_PARTS_MAX: Final = 20
+UPLOAD_FORM_PARTS_MAX: Final = 20
 _CHUNK_BYTES: Final = 64 * 1024  # bytes that are parsed between two checks of the limits
 
 
@@ -47,24 +47,24 @@ class TwoFiles(Malformed):
     """
 
 
-def parse_form(untrusted_form: bytes, boundary: bytes, file: bytes) -> dict[bytes, bytes]:
+def parse_form(untrusted_form: bytes, boundary: bytes, file_field: bytes) -> dict[bytes, bytes]:
     """Parse a form; keep the first field of each name.
 
-    The field ``file`` may be large, and must not be repeated: a server that stores the last one
-    would publish it unchecked.
+    The field ``file_field`` may be large, and must not be repeated: a server that stores the last
+    one would publish it unchecked.
 
     Raises:
-        TwoFiles: ``file`` is repeated, even if empty.
+        TwoFiles: ``file_field`` is repeated, even if empty.
         BrokenForm: the form is malformed or incomplete.
         LongForm: as soon as a limit is exceeded; the rest is not parsed.
     """
-    fields = _FieldCollector(file)
+    fields = _FieldCollector(file_field)
     try:
         parser = MultipartParser(boundary, fields.callbacks())
         for start in range(0, len(untrusted_form), _CHUNK_BYTES):
             piece = untrusted_form[start : start + _CHUNK_BYTES]
             parser.write(piece)
-            fields.check(start + len(piece))
+            fields.check_size(start + len(piece))
         parser.finalize()
     except FormParserError as problem:
         raise BrokenForm from problem
@@ -76,10 +76,10 @@ def parse_form(untrusted_form: bytes, boundary: bytes, file: bytes) -> dict[byte
 class _FieldCollector:
     """Collects the first field of each name from the parser's callbacks."""
 
-    def __init__(self, file: bytes) -> None:
+    def __init__(self, file_field: bytes) -> None:
         self.found = dict[bytes, bytearray]()
         self.ended = False
-        self._file = file
+        self._file_field = file_field
         self._parts = 0
         self._value_of_field: bytearray | None = None
         self._name = bytearray()
@@ -87,46 +87,46 @@ class _FieldCollector:
 
     def callbacks(self) -> MultipartCallbacks:
         return {
-            "on_part_begin": self._begin,
+            "on_part_begin": self._begin_part,
             "on_header_field": lambda data, start, end: self._name.extend(data[start:end]),
             "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
-            "on_header_end": self._header,
-            "on_part_data": self._data,
-            "on_end": self._end,
+            "on_header_end": self._end_header,
+            "on_part_data": self._add_data,
+            "on_end": self._end_form,
         }
 
-    def check(self, read_bytes: int) -> None:
+    def check_size(self, read_bytes: int) -> None:
         """Raise LongForm if more bytes than the limit were read besides the file."""
-        if read_bytes - len(self.found.get(self._file, b"")) > FORM_BYTES_BESIDE_FILE_MAX:
+        if read_bytes - len(self.found.get(self._file_field, b"")) > FORM_BYTES_BESIDE_FILE_MAX:
             raise _long_form_error()
 
-    def _begin(self) -> None:
+    def _begin_part(self) -> None:
         self._value_of_field = None
         self._parts += 1
-        if self._parts > FORM_PARTS_MAX:
+        if self._parts > UPLOAD_FORM_PARTS_MAX:
             raise _long_form_error()
 
-    def _header(self) -> None:
+    def _end_header(self) -> None:
         if bytes(self._name).lower() == b"content-disposition":
             _, options = parse_options_header(bytes(self._value))
             name = options.get(b"name", b"")
-            if name == self._file and name in self.found:
+            if name == self._file_field and name in self.found:
                 raise TwoFiles(field=name.decode())
             if name not in self.found:
                 self._value_of_field = self.found.setdefault(name, bytearray())
         self._name.clear()
         self._value.clear()
 
-    def _data(self, data: bytes, start: int, end: int) -> None:
+    def _add_data(self, data: bytes, start: int, end: int) -> None:
         if self._value_of_field is not None:
             self._value_of_field.extend(data[start:end])
 
-    def _end(self) -> None:
+    def _end_form(self) -> None:
         self.ended = True
 
 
 def _long_form_error() -> LongForm:
-    return LongForm(parts=FORM_PARTS_MAX, limit_kb=FORM_BYTES_BESIDE_FILE_MAX // 1024)
+    return LongForm(parts=UPLOAD_FORM_PARTS_MAX, limit_kb=FORM_BYTES_BESIDE_FILE_MAX // 1024)
 
 
 _FILE_FIELD: Final = b"file"
@@ -238,7 +238,7 @@ def parse_upload_form(untrusted_form: bytes, boundary: bytes) -> ReceivedUpload:
         LongForm: as soon as a limit is exceeded; the rest is not parsed.
     """
     try:
-        fields = parse_form(untrusted_form, boundary, file=_FILE_FIELD)
+        fields = parse_form(untrusted_form, boundary, file_field=_FILE_FIELD)
     except BrokenForm as problem:
         raise NoFile from problem
     if not fields.get(_FILE_FIELD):

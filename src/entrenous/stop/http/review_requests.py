@@ -26,11 +26,11 @@ from entrenous.stop.http.request_body import read_body
 from entrenous.stop.platform import Platform
 from entrenous.stop.review import (
     ShownClaims,
-    blurred_view,
     confirm_case,
+    make_blurred_view_and_log,
     next_review,
+    read_upload_bytes_and_log,
     release_case,
-    unblurred_upload,
 )
 from entrenous.stop.upload_record import Review, ReviewState
 
@@ -58,12 +58,12 @@ class _VerdictForm(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class ReviewHandlers:
-    """Handlers of /v1/reviews; ``reviewed`` is called with each decision."""
+    """Handlers of /v1/reviews; ``on_review_decided`` is called with each decision."""
 
     platform: Platform
     access: GateAccess
-    reviewed: Callable[[Review, ReviewState], object] = lambda *_: None
-    views: anyio.CapacityLimiter = field(
+    on_review_decided: Callable[[Review, ReviewState], object] = lambda *_: None
+    view_slots: anyio.CapacityLimiter = field(
         default_factory=partial(anyio.CapacityLimiter, _CONCURRENT_VIEWS_MAX)
     )
 
@@ -85,7 +85,7 @@ class ReviewHandlers:
         """
         require_operator(request, self.access)
         after = request.query_params.get("after", "")
-        page = self.platform.reviews.published
+        page = self.platform.reviews.published_to_review_or_remove
         found = await run_in_threadpool(page, check_case_number(after), PUBLISHED_PER_PAGE_MAX + 1)
         answer = {
             "schema": "entrenous/published/1",
@@ -108,22 +108,24 @@ class ReviewHandlers:
         case = case_number_in_path(request)
         review: Review = await run_in_threadpool(verb, case, self.platform, by, shown)
         if review.state is state:  # otherwise a second person has to confirm first
-            self.reviewed(review, state)
+            self.on_review_decided(review, state)
         (answer,) = await self._reviews_as_json(review)
         return JSONResponse(answer | {"also": review.also}, headers=PRIVATE_HEADERS)
 
     async def get_blurred_view(self, request: Request) -> Response:
         """Return the picture of a case as a small, grey, blurred PNG."""
         by = await self._reviewer(request)
-        make_view = partial(blurred_view, case_number_in_path(request), by, self.platform)
-        data = await anyio.to_thread.run_sync(make_view, limiter=self.views)
+        make_view = partial(
+            make_blurred_view_and_log, case_number_in_path(request), by, self.platform
+        )
+        data = await anyio.to_thread.run_sync(make_view, limiter=self.view_slots)
         return Response(data, media_type="image/png", headers=_UPLOAD_HEADERS)
 
     async def get_original_bytes(self, request: Request) -> Response:
         """Return the original bytes of the upload."""
         by = await self._reviewer(request)
         data = await run_in_threadpool(
-            unblurred_upload, case_number_in_path(request), by, self.platform
+            read_upload_bytes_and_log, case_number_in_path(request), by, self.platform
         )
         return Response(data, media_type="application/octet-stream", headers=_UPLOAD_HEADERS)
 

@@ -35,11 +35,11 @@ from entrenous.stop.judge.decide import (
     decide_upload,
     hash_appeal_secret,
     needs_upload_bytes,
-    store_upload_bytes,
+    store_upload_bytes_if_needed,
     submit_appeal,
 )
 from entrenous.stop.judge.judge_pool import JudgePool, processor_count
-from entrenous.stop.judge.look_back import delete_expired
+from entrenous.stop.judge.look_back import delete_expired_upload_data
 from entrenous.stop.nouns import GateBusy
 from entrenous.stop.platform import Platform
 from entrenous.stop.upload_record import Decision, NoSuchReview, Outcome, PublishedAnyway
@@ -52,24 +52,24 @@ _SLOT_WAIT_S_MAX: Final = 10  # seconds that a received upload waits for its tur
 class UploadHandlers:
     """Handlers of /v1/uploads, and the limits on concurrent work.
 
-    ``deciding`` limits how many pictures are judged at once: one for each of ``judges`` (processes
-    that judge). A gate without judges uses one thread per processor plus one, since more threads
-    would only compete for the interpreter. ``clips`` limits clips and sounds, which need more time
-    and memory, so that they block no picture. ``bodies`` and ``appeals`` limit request bodies in
-    memory. They are separate, so that slow senders of one kind do not block the other. ``judged``
-    is called after each answer.
+    ``picture_slots`` limits how many pictures are judged at once: one for each of ``judges``
+    (processes that judge). A gate without judges uses one thread per processor plus one, since more
+    threads would only compete for the interpreter. ``clip_slots`` limits clips and sounds, which
+    need more time and memory, so that they block no picture. ``body_slots`` and ``appeal_slots``
+    limit request bodies in memory. They are separate, so that slow senders of one kind do not block
+    the other. ``on_judged`` is called after each answer.
     """
 
     platform: Platform
     access: GateAccess
-    deciding: anyio.CapacityLimiter
-    bodies: Mapping[TokenRole, anyio.CapacityLimiter]
-    appeals: anyio.CapacityLimiter
-    clips: anyio.CapacityLimiter
+    picture_slots: anyio.CapacityLimiter
+    body_slots: Mapping[TokenRole, anyio.CapacityLimiter]
+    appeal_slots: anyio.CapacityLimiter
+    clip_slots: anyio.CapacityLimiter
     accounts: AccountCounter
     judges: JudgePool | None = None
-    tidied: datetime | None = None
-    judged: Callable[[Decision], object] = lambda _: None
+    last_deletion_hour: datetime | None = None
+    on_judged: Callable[[Decision], object] = lambda _: None
 
     @classmethod
     def create(
@@ -86,12 +86,14 @@ class UploadHandlers:
             # With two request bodies in memory for each judge, no judge has to wait for the next
             # upload.
             at_once, waiting = judges.most, max(most, 2 * judges.most)
-        deciding = anyio.CapacityLimiter(at_once)
-        bodies = {role: anyio.CapacityLimiter(waiting) for role in TokenRole}
-        appeals = anyio.CapacityLimiter(max(1, most // 2))
-        clips = anyio.CapacityLimiter(max(1, most // 4))
+        picture_slots = anyio.CapacityLimiter(at_once)
+        body_slots = {role: anyio.CapacityLimiter(waiting) for role in TokenRole}
+        appeal_slots = anyio.CapacityLimiter(max(1, most // 2))
+        clip_slots = anyio.CapacityLimiter(max(1, most // 4))
         accounts = AccountCounter(access, Secret(platform.dice.token(_ACCOUNT_KEY_BYTES)))
-        return cls(platform, access, deciding, bodies, appeals, clips, accounts, judges)
+        return cls(
+            platform, access, picture_slots, body_slots, appeal_slots, clip_slots, accounts, judges
+        )
 
     async def judge_upload(self, request: Request) -> Response:
         """Judge one upload; raises GateBusy when there are too many at once.
@@ -100,22 +102,22 @@ class UploadHandlers:
         """
         role = token_role(request, self.access)
         names = self.accounts.counted_names(request, role)
-        async with take_slot(self.bodies[role], request):
+        async with take_slot(self.body_slots[role], request):
             publishes = declared_publishing(request, role)
             if self._may_answer_reveal(publishes):
-                self.accounts.count(names, self.platform.clock.now())
+                self.accounts.count_or_refuse(names, self.platform.clock.now())
             received = await read_upload(request, self.access.upload_bytes_max)
             if role is not TokenRole.OPERATOR:
                 received = replace(received, reference="")
             data, reference = received.untrusted_data, received.reference
             if media_kind_of(data) is MediaKind.PICTURE:
-                if self.judges is not None and self.deciding.borrowed_tokens:
+                if self.judges is not None and self.picture_slots.borrowed_tokens:
                     # This is a second concurrent picture, so start the judges.
                     self.judges.start_missing()
-                async with _wait_for_slot(self.deciding):
-                    decision = await self._decide_in_judge_process(data, reference, publishes)
+                async with _wait_for_slot(self.picture_slots):
+                    decision = await self._decide_in_process_or_thread(data, reference, publishes)
             else:
-                async with _wait_for_slot(self.clips):
+                async with _wait_for_slot(self.clip_slots):
                     decision = await self._decide_in_thread(data, reference, publishes)
         if decision.outcome is Outcome.REFUSE and not decision.listed:
             self.accounts.count_refusal(names, self.platform.clock.now())
@@ -133,7 +135,7 @@ class UploadHandlers:
         if not request.headers.get("content-type"):
             await run_in_threadpool(submit_appeal, case, secret, None, self.platform)
             return JSONResponse(appeal_json(case), headers=PRIVATE_HEADERS)
-        async with take_slot(self.appeals, case):
+        async with take_slot(self.appeal_slots, case):
             received = await read_upload(request, self.access.upload_bytes_max)
             data = received.untrusted_data or None
             await run_in_threadpool(submit_appeal, case, secret, data, self.platform)
@@ -147,7 +149,7 @@ class UploadHandlers:
         """
         return publishes is not PublishedAnyway.ALL and not self.platform.limits.shadow
 
-    async def _decide_in_judge_process(
+    async def _decide_in_process_or_thread(
         self, untrusted_picture: bytes, reference: str, publishes: PublishedAnyway
     ) -> Decision:
         """Judge in a judge process if one is free, else in a thread."""
@@ -172,16 +174,18 @@ class UploadHandlers:
 
     async def _after_answer(self, decision: Decision, untrusted_data: bytes) -> None:
         if decision.would is None:
-            self.judged(decision)
+            self.on_judged(decision)
         else:
-            # For the metrics, ``judged`` may ask the database which banks are in shadow mode.
-            await run_after_answer(self.judged, decision)
+            # For the metrics, ``on_judged`` may ask the database which banks are in shadow mode.
+            await run_after_answer(self.on_judged, decision)
         if needs_upload_bytes(decision, self.platform):
-            await run_after_answer(store_upload_bytes, decision, untrusted_data, self.platform)
+            await run_after_answer(
+                store_upload_bytes_if_needed, decision, untrusted_data, self.platform
+            )
         hour = self.platform.clock.now().replace(minute=0, second=0, microsecond=0)
-        if hour != self.tidied:
-            self.tidied = hour
-            await run_after_answer(delete_expired, self.platform)
+        if hour != self.last_deletion_hour:
+            self.last_deletion_hour = hour
+            await run_after_answer(delete_expired_upload_data, self.platform)
 
 
 @asynccontextmanager

@@ -129,7 +129,10 @@ def read_entry_pages(bank: BankStore, after: int) -> Iterator[Sequence[HashEntry
 def build_from_bank(bank: BankStore, shard: Shard = SINGLE_SHARD) -> tuple[HashIndex, HashIndex]:
     """Read a shard from the bank: whole pictures, and parts."""
     pages = [
-        tuple(shard.select(*_numbered_hashes(new_entries, part=part)) for part in (False, True))
+        tuple(
+            shard.select(*_entry_numbers_and_hashes(new_entries, part=part))
+            for part in (False, True)
+        )
         for new_entries in read_entry_pages(bank, 0)
     ]
     whole, parts = ([page[kind] for page in pages] for kind in (0, 1))
@@ -138,7 +141,7 @@ def build_from_bank(bank: BankStore, shard: Shard = SINGLE_SHARD) -> tuple[HashI
     )
 
 
-def _numbered_hashes(new_entries: Sequence[HashEntry], *, part: bool) -> NumberedHashes:
+def _entry_numbers_and_hashes(new_entries: Sequence[HashEntry], *, part: bool) -> NumberedHashes:
     entries = [entry for entry in new_entries if entry.part is part]
     numbers = np.asarray([entry.number for entry in entries], dtype=np.int64)
     return numbers, hashes_as_words([entry.bits for entry in entries])
@@ -154,7 +157,7 @@ _UNFINISHED_FILE_PATTERN: Final = ".entrenous-*"  # as base/files.py names them
 
 
 @contextmanager
-def write_lock(folder: Path, *, wait: bool) -> Iterator[bool]:
+def lock_and_clean_folder(folder: Path, *, wait: bool) -> Iterator[bool]:
     """Lock ``folder`` for writing; yield False if another process or thread has the lock.
 
     The lock is on an open file (flock), so it ends with the process, even after a crash.
@@ -174,7 +177,7 @@ def write_lock(folder: Path, *, wait: bool) -> Iterator[bool]:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the files of a killed process, unless another process is writing now."""
-    with write_lock(folder, wait=False):
+    with lock_and_clean_folder(folder, wait=False):
         pass
 
 
@@ -192,7 +195,7 @@ _ALIGNMENT_BYTES: Final = 64
 _HEADER_STRUCT: Final = struct.Struct("<8sI4x QI4x QI4x 8I 2H 40x")
 _HEADER_BYTES: Final = _HEADER_STRUCT.size + 4
 _CRC_STRUCT: Final = struct.Struct("<I")
-_SUBSTRING_COUNTS: Final = frozenset({0, 11, 12, 13, 16})
+_ALLOWED_SUBSTRING_COUNTS: Final = frozenset({0, 11, 12, 13, 16})
 # NumPy types of the sections: hashes, entry numbers, starts, order.
 _SECTION_TYPES: Final = ("<u8", "<i8", "<u4", "<u4")
 Array = NDArray[Any]
@@ -332,7 +335,7 @@ def _map_content(
     ):
         return None
     shapes, sums, shard = (numbers[:2], numbers[2:4]), numbers[4:12], _parse_shard(*numbers[12:])
-    if shard is None or not _SUBSTRING_COUNTS.issuperset(cut for _, cut in shapes):
+    if shard is None or not _ALLOWED_SUBSTRING_COUNTS.issuperset(cut for _, cut in shapes):
         return None
     lengths = [length for count, cut in shapes for length in _section_lengths(count, cut)]
     offsets = list(_section_offsets(lengths))
@@ -399,7 +402,7 @@ def _section_checksum(section: Array) -> int:
     return zlib.crc32(_padding(section.nbytes), zlib.crc32(section.data))
 
 
-def was_truncated(path: Path, base: MappedBase) -> bool:
+def has_file_size_changed(path: Path, base: MappedBase) -> bool:
     """Return whether the file that ``base`` maps changed its length, so that reading it is not
     safe.
 
@@ -415,12 +418,12 @@ def was_truncated(path: Path, base: MappedBase) -> bool:
 class BaseVerifier:
     """Verifies bases again while they are in use, some bytes at a time."""
 
-    __slots__ = ("_at", "_crc", "_left", "_sound", "bases")
+    __slots__ = ("_at", "_crc", "_is_intact", "_left", "bases")
 
     def __init__(self, bases: Sequence[MappedBase]) -> None:
         self.bases = bases
         self._left = [one for base in bases for one in base.sections]
-        self._at, self._crc, self._sound = 0, 0, True
+        self._at, self._crc, self._is_intact = 0, 0, True
 
     def verify_some(self, most_bytes: int) -> bool:
         """Verify at most ``most_bytes`` more bytes; after the end, the next call starts over.
@@ -428,16 +431,16 @@ class BaseVerifier:
         Return whether all verified bytes are unchanged. Once any have changed, this and all later
         calls return False.
         """
-        while self._sound and self._left and most_bytes > 0:
+        while self._is_intact and self._left and most_bytes > 0:
             data, wanted = self._left[0]
             piece = data[self._at : self._at + most_bytes]
             self._crc = zlib.crc32(piece.data, self._crc)
             self._at += piece.size
             most_bytes -= piece.size
             if self._at == data.size:
-                self._sound = self._crc == wanted
+                self._is_intact = self._crc == wanted
                 self._at, self._crc = 0, 0
                 del self._left[0]
         if not self._left:
             self._left = [one for base in self.bases for one in base.sections]
-        return self._sound
+        return self._is_intact

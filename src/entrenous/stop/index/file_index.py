@@ -30,15 +30,15 @@ from entrenous.stop.index.base_file import (
     build_from_bank,
     entries_not_in_base,
     file_identity,
+    has_file_size_changed,
     hash_words,
     highest_entry_number,
+    lock_and_clean_folder,
     read_base,
     read_entry_pages,
     remove_files_of_other_shard_counts,
     remove_leftovers,
-    was_truncated,
     write_base,
-    write_lock,
 )
 from entrenous.stop.nouns import HashEntry, IndexSize
 
@@ -207,7 +207,7 @@ class FileIndex:
         self._lock = threading.Lock()  # held while ``_known`` changes, never during a search
         self._map: MapSearch = map if shards == 1 else ThreadPoolExecutor(shards, "shard").map
         remove_leftovers(folder)
-        self._bases = self._usable_bases() or self._make_bases()
+        self._bases = self._usable_bases() or self._find_or_make_bases()
         self._known, self._reread = IndexSnapshot.empty_snapshot(), BaseVerifier(self._bases)
         self._switch_to_bases(self._bases)
 
@@ -242,14 +242,14 @@ class FileIndex:
         if self._reread.bases is not self._bases:
             self._reread = BaseVerifier(self._bases)
         paths = (self._folder / shard.file_name for shard in self._shards)
-        if any(was_truncated(*one) for one in zip(paths, self._bases, strict=True)):
+        if any(has_file_size_changed(*one) for one in zip(paths, self._bases, strict=True)):
             return True
         return not self._reread.verify_some(most_bytes)
 
-    def replace_damaged(self) -> None:
+    def replace_damaged_bases(self) -> None:
         """Replace the present bases by those of another process, or by new ones from the bank."""
         before = [base.file for base in self._bases]
-        with write_lock(self._folder, wait=True):
+        with lock_and_clean_folder(self._folder, wait=True):
             bases = self._usable_bases()
             if bases is None or [base.file for base in bases] == before:
                 self._write_and_use(self._base_from_bank)
@@ -264,7 +264,7 @@ class FileIndex:
 
     def merge(self) -> bool:
         """Write a base with all known hashes; return False if another process is writing one."""
-        with write_lock(self._folder, wait=False) as locked:
+        with lock_and_clean_folder(self._folder, wait=False) as locked:
             if locked:
                 # Read the bases again, since damage must not be copied.
                 bases = self._usable_bases()
@@ -277,7 +277,7 @@ class FileIndex:
 
     def rebuild(self) -> None:
         """Write a base from the bank alone."""
-        with write_lock(self._folder, wait=True):
+        with lock_and_clean_folder(self._folder, wait=True):
             self._write_and_use(self._base_from_bank)
 
     def has_withdrawn_hashes(self) -> bool:
@@ -332,9 +332,9 @@ class FileIndex:
     def _base_from_bank(self, shard: Shard) -> WholesAndParts:
         return build_from_bank(self._bank, shard)
 
-    def _make_bases(self) -> Bases:
+    def _find_or_make_bases(self) -> Bases:
         """Make bases, unless another process has just made them."""
-        with write_lock(self._folder, wait=True):
+        with lock_and_clean_folder(self._folder, wait=True):
             return self._usable_bases() or self._write_shards(self._base_from_bank)
 
     def _usable_bases(self) -> Bases | None:

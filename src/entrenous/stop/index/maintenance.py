@@ -33,11 +33,16 @@ class MaintainedIndex:
 
     __slots__ = ("_closing", "_thread", "index")
 
-    def __init__(self, index: FileIndex, round_s: float, withdrawn_s: float) -> None:
+    def __init__(
+        self, index: FileIndex, round_interval_s: float, withdrawn_check_interval_s: float
+    ) -> None:
         self.index = index
         self._closing = threading.Event()
         self._thread = threading.Thread(
-            target=self._maintain, args=(round_s, withdrawn_s), name="index", daemon=True
+            target=self._maintain,
+            args=(round_interval_s, withdrawn_check_interval_s),
+            name="index",
+            daemon=True,
         )
         self._thread.start()
 
@@ -66,9 +71,9 @@ class MaintainedIndex:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _maintain(self, round_s: float, withdrawn_s: float) -> None:
-        due = time.monotonic() + withdrawn_s
-        while not self._closing.wait(round_s):
+    def _maintain(self, round_interval_s: float, withdrawn_check_interval_s: float) -> None:
+        due = time.monotonic() + withdrawn_check_interval_s
+        while not self._closing.wait(round_interval_s):
             began = time.monotonic()
             try:
                 self._maintain_once(withdrawn_too=began >= due)
@@ -78,13 +83,13 @@ class MaintainedIndex:
                 _LOG.warning("index-waits %s", event["kind"], extra={"said": event})
             if began >= due:
                 now = time.monotonic()
-                due = now + max(withdrawn_s, _PAUSE_PER_CHECK_TIME * (now - began))
+                due = now + max(withdrawn_check_interval_s, _PAUSE_PER_CHECK_TIME * (now - began))
 
     def _maintain_once(self, *, withdrawn_too: bool) -> None:
         self.index.switch_to_newer_bases()
         if self.index.finds_damage(_REREAD_BYTES_PER_ROUND):
             _LOG.warning("index-damaged", extra={"said": {"event": "index-damaged"}})
-            self.index.replace_damaged()
+            self.index.replace_damaged_bases()
         elif withdrawn_too and self.index.has_withdrawn_hashes():
             self.index.rebuild()
         elif self.index.is_merge_due():
@@ -96,19 +101,20 @@ def open_index(
     bank: BankStore,
     *,
     shards: int = 1,
-    round_s: float = _ROUND_INTERVAL_S,
-    withdrawn_s: float = _WITHDRAWN_CHECK_INTERVAL_S,
+    round_interval_s: float = _ROUND_INTERVAL_S,
+    withdrawn_check_interval_s: float = _WITHDRAWN_CHECK_INTERVAL_S,
 ) -> MaintainedIndex:
     """Open the index in ``folder``, or make it from the bank if there is none that can be used.
 
-    The index is divided into ``shards``. Every ``round_s`` seconds it maintains itself and rereads
-    4 MiB of its files. Every ``withdrawn_s`` seconds it checks for withdrawn hashes, less often if
-    the check is slow. Close it before the bank. Raises BankUnreachable, OSError.
+    The index is divided into ``shards``. Every ``round_interval_s`` seconds it maintains itself and
+    rereads 4 MiB of its files. Every ``withdrawn_check_interval_s`` seconds it checks for withdrawn
+    hashes, less often if the check is slow. Close it before the bank. Raises BankUnreachable,
+    OSError.
     """
     index = FileIndex(folder, bank, shards)
     if index.is_merge_due():
         index.merge()
-    return MaintainedIndex(index, round_s, withdrawn_s)
+    return MaintainedIndex(index, round_interval_s, withdrawn_check_interval_s)
 
 
 class LazyIndex:

@@ -129,10 +129,10 @@ class RegisteredEmbeddings:
     """The bank's embeddings; may be used by several threads, one look-up at a time."""
 
     bank: BankStore
-    last: int = 0
-    read: int = 0
-    owners: list[tuple[int, ClaimId]] = field(default_factory=list)
-    kept: Rows = field(default_factory=lambda: embedding_rows(()))
+    last_number: int = 0
+    read_count: int = 0
+    entries_and_claims: list[tuple[int, ClaimId]] = field(default_factory=list)
+    rows: Rows = field(default_factory=lambda: embedding_rows(()))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find_similar(
@@ -145,27 +145,32 @@ class RegisteredEmbeddings:
         """
         with self.lock:
             self._catch_up()
-            found = cosines(embedding_rows(queries), self.kept)
+            found = cosines(embedding_rows(queries), self.rows)
             wanted = np.asarray(at_least, np.float32)[:, None]
             return [
-                NearEmbedding(query, *self.owners[place], float(found[query, place]))
+                NearEmbedding(query, *self.entries_and_claims[place], float(found[query, place]))
                 for query, place in np.argwhere(found >= wanted).tolist()
             ]
 
     def _catch_up(self) -> None:
         self._add(self._new_rows())
-        if self.bank.embedding_count() < self.read:
-            self.last, self.read, self.owners, self.kept = 0, 0, [], embedding_rows(())
+        if self.bank.embedding_count() < self.read_count:
+            self.last_number, self.read_count, self.entries_and_claims, self.rows = (
+                0,
+                0,
+                [],
+                embedding_rows(()),
+            )
             self._add(self._new_rows())
 
     def _new_rows(self) -> Iterator[RegisteredEmbedding]:
-        while new_rows := self.bank.embeddings(self.last):
-            self.last, self.read = new_rows[-1].number, self.read + len(new_rows)
+        while new_rows := self.bank.embeddings(self.last_number):
+            self.last_number, self.read_count = new_rows[-1].number, self.read_count + len(new_rows)
             yield from new_rows
 
     def _add(self, new_rows: Iterator[RegisteredEmbedding]) -> None:
         ours = (one for one in new_rows if one.embedding.model == EMBEDDING_MODEL)
-        new = list(islice(ours, EMBEDDINGS_MAX - len(self.owners)))
+        new = list(islice(ours, EMBEDDINGS_MAX - len(self.entries_and_claims)))
         if new:
-            self.owners += [(one.entry, one.claim) for one in new]
-            self.kept = np.concatenate([self.kept, embedding_rows([one.embedding for one in new])])
+            self.entries_and_claims += [(one.entry, one.claim) for one in new]
+            self.rows = np.concatenate([self.rows, embedding_rows([one.embedding for one in new])])

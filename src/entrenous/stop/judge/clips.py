@@ -57,9 +57,9 @@ _HASHES_PER_LOOK_UP: Final = 1000
 # Tolerated difference between the length that a file declares and the time of its last frame.
 _DECLARED_LENGTH_TOLERANCE_S: Final = 1.0
 _NO_VIDEO: Final = VideoViews((), ())
-ClaimFrame = tuple[Claim, int | None]
+ClaimWithFrameTime = tuple[Claim, int | None]
 """A claim on a registered hash, and the time of the frame with it (ms; None: a still picture)."""
-ClaimsByEntry = dict[int, list[ClaimFrame]]
+ClaimsByEntry = dict[int, list[ClaimWithFrameTime]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def scan_clip(untrusted_data: bytes, platform: Platform) -> ScannedClip:
         return ScannedClip(video)
 
 
-def find_clip_matches(
+def find_clip_hits_and_banks(
     clip: ScannedClip, platform: Platform
 ) -> tuple[list[tuple[int, Hit]], dict[BankName, Bank]]:
     """Return the claims that a clip matches, and the banks, which are read after the claims.
@@ -118,7 +118,7 @@ def find_clip_matches(
     return [(entries[claim.id], (match, claim)) for match, claim in hits], banks
 
 
-def frames_to_store(clip: ScannedClip) -> tuple[bytes, ...]:
+def frame_hashes_to_store(clip: ScannedClip) -> tuple[bytes, ...]:
     """Return hashes of a clip's frames, upright and without bars, to store for later claims.
 
     Successive hashes differ at least as much as those of registered videos. There are at most
@@ -137,7 +137,7 @@ def frames_to_store(clip: ScannedClip) -> tuple[bytes, ...]:
     return tuple(kept[::step])
 
 
-def sound_to_store(clip: ScannedClip) -> SoundPrint | None:
+def sound_print_to_store(clip: ScannedClip) -> SoundPrint | None:
     """Return the fingerprint of a clip's sound at its own speed, to store for later claims.
 
     It is cut to the length that can be registered. Return None if no five seconds of the sound are
@@ -240,7 +240,7 @@ def _entry_of_each_claim(
 
 
 # The share of an upload's half seconds that must match; measured in bench/stopping/recall_reel.py.
-MATCHING_SHARE_MIN: Final = 0.5
+MATCHING_HALF_SECONDS_SHARE_MIN: Final = 0.5
 MATCHING_HALF_SECONDS_MIN: Final = (
     # The least number of half seconds of the upload, and of frames of the claim, that must match.
     # Fewer matches prove no more than a still picture would.
@@ -293,7 +293,7 @@ class _ViewMatches:
 def video_hits(
     video: VideoViews,
     near: Iterable[NearHash],
-    claims_by_entry: Mapping[int, Sequence[ClaimFrame]],
+    claims_by_entry: Mapping[int, Sequence[ClaimWithFrameTime]],
     radius: Mapping[BankName, int],
 ) -> list[Hit]:
     """Return the claims that an uploaded video matches, by the best view of each, nearest first.
@@ -321,7 +321,7 @@ def video_hits(
 def trimmed_hits(
     video: VideoViews,
     near: Iterable[NearHash],
-    claims_by_entry: Mapping[int, Sequence[ClaimFrame]],
+    claims_by_entry: Mapping[int, Sequence[ClaimWithFrameTime]],
     radius: Mapping[BankName, int],
 ) -> list[Hit]:
     """Return the claims whose frames an uploaded video may show with their edges cut off; ``part``
@@ -360,7 +360,7 @@ def trimmed_hits(
 def _group_by_view(
     video: VideoViews,
     near: Iterable[NearHash],
-    claims_by_entry: Mapping[int, Sequence[ClaimFrame]],
+    claims_by_entry: Mapping[int, Sequence[ClaimWithFrameTime]],
     radius: Mapping[BankName, int],
 ) -> list[_ViewMatches]:
     groups: dict[tuple[ClaimId, int], _ViewMatches] = {}
@@ -381,7 +381,9 @@ def _match_rank(pairs: _ViewMatches) -> tuple[int, int, float]:
 
 
 def _video_match(pairs: _ViewMatches, video: VideoViews) -> Match:
-    in_order_min = max(MATCHING_HALF_SECONDS_MIN, MATCHING_SHARE_MIN * video.half_second_count)
+    in_order_min = max(
+        MATCHING_HALF_SECONDS_MIN, MATCHING_HALF_SECONDS_SHARE_MIN * video.half_second_count
+    )
     is_whole = (
         pairs.count_half_seconds_in_order() >= in_order_min
         and pairs.count_distinct_claim_frames() >= MATCHING_HALF_SECONDS_MIN

@@ -23,7 +23,7 @@ from entrenous.base.picture import IncompletePicture, MediaKind, Picture, Pictur
 from entrenous.base.secret import Secret
 from entrenous.fingerprint.nouns import Match, NearHash, SoundPrint
 from entrenous.media.file_kind import media_kind_of
-from entrenous.stop.judge.clips import ClaimFrame
+from entrenous.stop.judge.clips import ClaimWithFrameTime
 from entrenous.stop.judge.scan import FirstScanHashes, HashViews, first_scan, second_scan
 from entrenous.stop.judge.weigh import (
     Hit,
@@ -43,7 +43,7 @@ from entrenous.stop.upload_record import (
     Outcome,
     PublishedAnyway,
     Release,
-    RetroactiveMatch,
+    RetroactiveMatches,
     Review,
     ReviewState,
 )
@@ -145,7 +145,9 @@ def decide_upload(
     return _decide_picture(picture, first_views, upload, platform)
 
 
-def store_upload_bytes(decision: Decision, untrusted_data: bytes, platform: Platform) -> None:
+def store_upload_bytes_if_needed(
+    decision: Decision, untrusted_data: bytes, platform: Platform
+) -> None:
     """Store the bytes of an upload, if there is room, for the reviewer or for the deferred scan.
 
     Many waiting uploads that match one registered hash (a flood) become one item of the review
@@ -159,7 +161,7 @@ def store_upload_bytes(decision: Decision, untrusted_data: bytes, platform: Plat
 
 
 def needs_upload_bytes(decision: Decision, platform: Platform) -> bool:
-    """Return whether :func:`store_upload_bytes` has anything to do."""
+    """Return whether :func:`store_upload_bytes_if_needed` has anything to do."""
     return _waits_for_review(decision) or (
         _is_published(decision) and platform.limits.slow_looks > 0
     )
@@ -179,7 +181,7 @@ def _decide_picture(
     second = partial(_second_scan, upload.untrusted_data, picture, first_views, platform)
     whole = _find_near_views(first_views.whole, platform, part=False)
     parts = second()
-    found, banks = _hits_within_radius(
+    found, banks = _hits_within_radius_and_banks(
         [*whole, *_find_near_views(parts, platform, part=True)], platform
     )
     decided = _make_decision(found, banks, upload, platform)
@@ -212,16 +214,16 @@ def _decide_clip(upload: _UploadInput, platform: Platform) -> Decision:
     # Imported here: judging pictures need not load the libraries for clips and sounds.
     from entrenous.stop.judge.clips import (  # noqa: PLC0415
         claims_near_frames,
-        find_clip_matches,
-        frames_to_store,
+        find_clip_hits_and_banks,
+        frame_hashes_to_store,
         scan_clip,
-        sound_to_store,
+        sound_print_to_store,
     )
 
     clip = scan_clip(upload.untrusted_data, platform)
-    frames, sound = frames_to_store(clip), sound_to_store(clip)
+    frames, sound = frame_hashes_to_store(clip), sound_print_to_store(clip)
     known, newest = claims_near_frames(frames, platform), platform.sounds.newest_sound_number()
-    found, banks = find_clip_matches(clip, platform)
+    found, banks = find_clip_hits_and_banks(clip, platform)
     decided = _make_decision(found, banks, upload, platform)
     kept = _StorableData(entry=entry_to_count_floods_by(found), frames=frames, sound=sound)
     decision = _store_decision(decided, upload, platform, kept)
@@ -229,9 +231,9 @@ def _decide_clip(upload: _UploadInput, platform: Platform) -> Decision:
         claims_near_frames(frames, platform) - known
         or platform.sounds.newest_sound_number() != newest
     ):
-        found, banks = find_clip_matches(clip, platform)
-        if _weigh_found(found, banks, upload, platform).outcome is not Outcome.LET_THROUGH:
-            _hold_accepted(decision, found, banks, platform)
+        found, banks = find_clip_hits_and_banks(clip, platform)
+        if _weigh_hits(found, banks, upload, platform).outcome is not Outcome.LET_THROUGH:
+            _hold_retroactively_if_published(decision, found, banks, platform)
     return decision
 
 
@@ -241,11 +243,11 @@ def _make_decision(
     upload: _UploadInput,
     platform: Platform,
 ) -> Decision:
-    weighed = _weigh_found(found, banks, upload, platform)
+    weighed = _weigh_hits(found, banks, upload, platform)
     return replace(weighed, case=new_case_number(platform), secret=_new_appeal_secret(platform))
 
 
-def _weigh_found(
+def _weigh_hits(
     found: list[tuple[int, Hit]],
     banks: dict[BankName, Bank],
     upload: _UploadInput,
@@ -266,18 +268,20 @@ def _hold_for_newer_claims(
     """
     new = [view for view in near_views if view[0].entry not in known]
     if new and _is_published(decision):
-        _hold_accepted(decision, *_hits_within_radius(new, platform), platform)
+        _hold_retroactively_if_published(
+            decision, *_hits_within_radius_and_banks(new, platform), platform
+        )
 
 
-def _hold_accepted(
+def _hold_retroactively_if_published(
     decision: Decision,
     found: list[tuple[int, Hit]],
     banks: dict[BankName, Bank],
     platform: Platform,
 ) -> None:
     if _is_published(decision) and (shown := matches_to_review(found, banks)) is not None:
-        retroactive_match = RetroactiveMatch(decision.case, *shown)
-        platform.reviews.hold_retroactively(retroactive_match, platform.limits.held_per_hash)
+        retroactive_matches = RetroactiveMatches(decision.case, *shown)
+        platform.reviews.hold_retroactively(retroactive_matches, platform.limits.held_per_hash)
 
 
 def find_hits(views_of_upload: HashViews, platform: Platform, *, part: bool) -> Iterator[Hit]:
@@ -290,7 +294,7 @@ def find_numbered_hits(
 ) -> list[tuple[int, Hit]]:
     """Return the matches of an upload, each with the number of the registered hash."""
     near_views = _find_near_views(views_of_upload, platform, part=part)
-    return _hits_within_radius(near_views, platform)[0] if near_views else []
+    return _hits_within_radius_and_banks(near_views, platform)[0] if near_views else []
 
 
 def _find_near_views(
@@ -302,7 +306,7 @@ def _find_near_views(
     return [(one, views_of_upload[one.query][0], part) for one in near]
 
 
-def _hits_within_radius(
+def _hits_within_radius_and_banks(
     near_views: list[_NearView], platform: Platform
 ) -> tuple[list[tuple[int, Hit]], dict[BankName, Bank]]:
     """Return the matches within each bank's radius, each with the number of its registered hash.
@@ -310,7 +314,7 @@ def _hits_within_radius(
 
     Banks are read after the claims, so that the newest claim's bank is included.
     """
-    places: dict[int, list[ClaimFrame]] = {}
+    places: dict[int, list[ClaimWithFrameTime]] = {}
     for entry, claim, at_ms in platform.bank.claims_on_pictures_and_frames(
         {near.entry for near, _, _ in near_views}
     ):

@@ -63,7 +63,7 @@ from entrenous.stop.judge.weigh import (
 from entrenous.stop.nouns import RELEASED_BANK
 from entrenous.stop.platform import EmbeddingComparison, Platform
 from entrenous.stop.registration import Claim
-from entrenous.stop.upload_record import DeferredScan, FoundBy, Outcome, RetroactiveMatch
+from entrenous.stop.upload_record import FoundBy, Outcome, RetroactiveMatches, UploadForDeferredScan
 
 if TYPE_CHECKING:
     from entrenous.stop.store.bank_store import BankStore
@@ -119,9 +119,9 @@ def find_deferred_hits(picture: Picture, platform: Platform) -> list[tuple[int, 
         for entry, (match, claim) in find_numbered_hits(some.views, platform, part=some.part)
         if claim.bank != RELEASED_BANK
     ]
-    if platform.likeness is None:
+    if platform.embedding_comparison is None:
         return found
-    return found + find_lookalike_hits(picture, platform.likeness, platform.bank)
+    return found + find_lookalike_hits(picture, platform.embedding_comparison, platform.bank)
 
 
 def views_for_deferred_scan(
@@ -247,7 +247,7 @@ WINDOW_COSINE_MIN: Final = 0.6
 # the share of flat steps between its neighbouring blocks is above this limit. The limit was chosen
 # on the pairs of gate.md section 9: whole photographs are below it; pieces of plain sky are above
 # it, and so are pieces of two drawings that were confused with each other.
-PHOTO_FLAT_SHARE_MAX: Final = 0.85
+PHOTO_FLAT_STEP_SHARE_MAX: Final = 0.85
 FLAT_COSINE_MIN: Final = 0.7
 # Angles are counted in 256ths of a half turn. Opposite vectors are half a turn apart, and would be
 # separated by all of 256 random hyperplanes (Charikar 2002).
@@ -255,7 +255,7 @@ _HALF_TURN_UNITS: Final = 256
 
 
 def find_lookalike_hits(
-    picture: Picture, likeness: EmbeddingComparison, bank: BankStore
+    picture: Picture, embedding_comparison: EmbeddingComparison, bank: BankStore
 ) -> list[tuple[int, Hit]]:
     """Return hits by embedding, each with the number of the registered hash.
 
@@ -268,7 +268,7 @@ def find_lookalike_hits(
     """
     if bank.embedding_count() == 0:
         return []
-    near = _near_embeddings(picture, likeness)
+    near = _near_embeddings(picture, embedding_comparison)
     claims = {
         (entry, claim.id): claim
         for entry, claim in bank.claims_on_pictures({n.entry for n in near})
@@ -286,7 +286,7 @@ def cosine_to_angle_units(cosine: float) -> int:
     return round(_HALF_TURN_UNITS * acos(min(1.0, max(-1.0, cosine))) / pi)
 
 
-def least_cosine_of_squares(squares: Sequence[bytes]) -> tuple[float, ...]:
+def cosine_thresholds_of_squares(squares: Sequence[bytes]) -> tuple[float, ...]:
     """Return the least cosine that counts for each square of an upload.
 
     The first square is the whole upload. A square that consists mostly of flat areas (such as plain
@@ -294,16 +294,18 @@ def least_cosine_of_squares(squares: Sequence[bytes]) -> tuple[float, ...]:
     """
     usual = (WHOLE_COSINE_MIN, *(WINDOW_COSINE_MIN for _ in squares[1:]))
     return tuple(
-        FLAT_COSINE_MIN if flat_step_share(one) > PHOTO_FLAT_SHARE_MAX else least
+        FLAT_COSINE_MIN if flat_step_share(one) > PHOTO_FLAT_STEP_SHARE_MAX else least
         for one, least in zip(squares, usual, strict=True)
     )
 
 
-def _near_embeddings(picture: Picture, likeness: EmbeddingComparison) -> list[NearEmbedding]:
+def _near_embeddings(
+    picture: Picture, embedding_comparison: EmbeddingComparison
+) -> list[NearEmbedding]:
     pixels = pixels_on_white(picture)
     squares = (resize_to_square(pixels), *window_squares(pixels))
-    seen = likeness.embedder.embed(squares)
-    found = likeness.index.find_similar(seen, least_cosine_of_squares(squares))
+    seen = embedding_comparison.embedder.embed(squares)
+    found = embedding_comparison.index.find_similar(seen, cosine_thresholds_of_squares(squares))
     return sorted(found, key=lambda one: -one.cosine)
 
 
@@ -318,7 +320,7 @@ def _embedding_match(near: NearEmbedding, claim: Claim) -> Match:
 BYTES_ARRIVAL_TIME_MAX: Final = timedelta(minutes=1)
 
 
-def run_deferred_scan(platform: Platform) -> bool:
+def run_next_deferred_scan(platform: Platform) -> bool:
     """Make the deferred scan that has been due for the longest time.
 
     Return False if none is due.
@@ -330,17 +332,17 @@ def run_deferred_scan(platform: Platform) -> bool:
     upload = platform.reviews.lease_deferred_scan(LEASE_DURATION)
     if upload is None:
         return False
-    retroactive_match = _find_reviewable(
+    retroactive_matches = _find_matches_to_review(
         upload, platform.read_picture(upload.untrusted_upload), platform
     )
-    if retroactive_match is None or not platform.reviews.hold_retroactively(
-        retroactive_match, platform.limits.held_per_hash
+    if retroactive_matches is None or not platform.reviews.hold_retroactively(
+        retroactive_matches, platform.limits.held_per_hash
     ):
         platform.reviews.finish_deferred_scan(upload.case)
     return True
 
 
-def skip_deferred_scans(platform: Platform) -> int:
+def skip_overdue_deferred_scans(platform: Platform) -> int:
     """Give up deferred scans that cannot be made, and return how many.
 
     There was no room for the bytes of these uploads, or scanning them crashed the process.
@@ -349,12 +351,14 @@ def skip_deferred_scans(platform: Platform) -> int:
     """
     if clock_days_ahead(platform):
         return 0
-    return platform.reviews.skip_deferred_scans(platform.clock.now() - BYTES_ARRIVAL_TIME_MAX)
+    return platform.reviews.skip_overdue_deferred_scans(
+        platform.clock.now() - BYTES_ARRIVAL_TIME_MAX
+    )
 
 
-def _find_reviewable(
-    upload: DeferredScan, picture: Picture, platform: Platform
-) -> RetroactiveMatch | None:
+def _find_matches_to_review(
+    upload: UploadForDeferredScan, picture: Picture, platform: Platform
+) -> RetroactiveMatches | None:
     """Return the matches that a person should review, or None.
 
     These matches are weighed together with those of the whole upload, which show whether a release
@@ -374,4 +378,4 @@ def _find_reviewable(
     shown = matches_to_review(found, banks)
     if shown is None:
         return None
-    return RetroactiveMatch(upload.case, *shown, FoundBy.SLOW_LOOK, seen.bits, sha256)
+    return RetroactiveMatches(upload.case, *shown, FoundBy.SLOW_LOOK, seen.bits, sha256)

@@ -52,6 +52,8 @@ def _find_picture_hits(untrusted_data: bytes, platform: Platform, *, deep: bool)
 
 def _find_clip_hits(untrusted_data: bytes, platform: Platform) -> list[Hit]:
     # Imported here: trying a picture need not load the libraries for clips and sounds.
-    from entrenous.stop.judge.clips import find_clip_matches, scan_clip  # noqa: PLC0415
+    from entrenous.stop.judge.clips import find_clip_hits_and_banks, scan_clip  # noqa: PLC0415
 
-    return [hit for _, hit in find_clip_matches(scan_clip(untrusted_data, platform), platform)[0]]
+    return [
+        hit for _, hit in find_clip_hits_and_banks(scan_clip(untrusted_data, platform), platform)[0]
+    ]

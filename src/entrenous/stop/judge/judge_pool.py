@@ -131,7 +131,7 @@ def read_judge_request(read: Callable[[int], bytes]) -> tuple[bytes, str, Publis
     return (data, name.decode(), _PUBLISHES_BY_NUMBER[which]) if is_whole else None
 
 
-def encode_decision_or_error(decide: Callable[[], Decision]) -> bytes:
+def decide_and_encode_answer(decide: Callable[[], Decision]) -> bytes:
     """Encode a decision, or the error that deciding raised."""
     try:
         answer = msgspec.json.encode(_decision_or_failure(decide))
@@ -255,14 +255,14 @@ class JudgePool:
             GateBusy: the judge ended or took too long; whether it stored a decision is unknown.
             JudgeFailed: the judge failed with a bug.
         """
-        judge = self._idle_process()
+        judge = self._take_idle_process()
         if judge is None:
             return None
         try:
             async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 answer = await _ask_process(judge, untrusted_data, reference, publishes)
         except BaseException as problem:
-            self._discard_process(
+            self._kill_process(
                 judge
             )  # end the judge: the rest of its answer must not become part of the next one
             if isinstance(problem, _PIPE_ERRORS):
@@ -271,13 +271,13 @@ class JudgePool:
         self._idle.append(judge)
         return decode_decision_or_raise(answer)
 
-    def _idle_process(self) -> Process | None:
+    def _take_idle_process(self) -> Process | None:
         """Return an idle process that is still running; None if there is none."""
         while self._idle:
             judge = self._idle.pop()
             if judge.returncode is None:
                 return judge
-            self._discard_process(judge)
+            self._kill_process(judge)
         return None
 
     async def _start_process(self) -> None:
@@ -298,9 +298,9 @@ class JudgePool:
                 self._running.add(judge)
                 self._idle.append(judge)
             else:
-                self._discard_process(judge)
+                self._kill_process(judge)
 
-    def _discard_process(self, judge: Process) -> None:
+    def _kill_process(self, judge: Process) -> None:
         self._running.discard(judge)
         with suppress(ProcessLookupError):
             judge.kill()

@@ -17,17 +17,22 @@ from entrenous.stop.judge.decide import find_hits, releases_of_file
 from entrenous.stop.judge.retroactive_matches import (
     SoughtHash,
     SoughtSounds,
-    all_orientations,
-    matching_sounds,
     matching_uploads,
-    read_kept_sounds,
-    read_stored_uploads,
+    orientation_and_inversion_hashes,
+    read_stored_sound_prints,
+    read_stored_upload_hashes,
+    uploads_with_matching_sounds,
 )
-from entrenous.stop.judge.weigh import is_released, needs_action, policy_outcome, release_from_hit
+from entrenous.stop.judge.weigh import (
+    is_overruled_by_release,
+    needs_action,
+    policy_outcome,
+    release_from_hit,
+)
 from entrenous.stop.nouns import RELEASED_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import MATCHING_STATES, Claim
-from entrenous.stop.upload_record import RetroactiveMatch, ReviewState
+from entrenous.stop.upload_record import RetroactiveMatches, ReviewState
 
 CLOCK_CHECK_INTERVAL: Final = timedelta(minutes=1)
 
@@ -49,7 +54,7 @@ LEASE_DURATION: Final = timedelta(
 )  # the time in which one process does work that it has leased
 # The number of claims per look-back, which takes a few seconds for each million uploads.
 CLAIMS_PER_LOOK_BACK: Final = 1000
-_CLAIMS_PER_REGISTRATION: Final = 100
+_NEWEST_CLAIMS_MAX: Final = 100
 _HASHES_PER_SEARCH: Final = 20_000  # hashes searched at once; a video has up to 1,200
 
 
@@ -62,7 +67,7 @@ def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
     claims at a time, which limits the memory (measured by ``python -m bench.stopping.late``).
     Claims are skipped if their bank lets uploads through or is in shadow mode.
     """
-    hashes, sounds = _hashes_to_search(claims, platform)
+    hashes, sounds = _hashes_and_sounds_to_search(claims, platform)
     # A claim may occur twice for a hash that a reviewer added: the latest confirmation counts.
     by_confirmation = sorted((one.claim for one in hashes), key=lambda one: one.confirmed)
     every = {(one.id, one.added): one for one in (*sounds.each_claim(), *by_confirmation)}
@@ -70,11 +75,12 @@ def look_back(claims: Collection[ClaimId], platform: Platform) -> int:
     limit = platform.limits.held_per_hash
     left = (
         rest
-        for retroactive_match in finds
-        if (rest := _without_released(retroactive_match, every, platform))
+        for retroactive_matches in finds
+        if (rest := _without_released_or_seen(retroactive_matches, every, platform))
     )
     return sum(
-        platform.reviews.hold_retroactively(retroactive_match, limit) for retroactive_match in left
+        platform.reviews.hold_retroactively(retroactive_matches, limit)
+        for retroactive_matches in left
     )
 
 
@@ -121,10 +127,10 @@ def look_back_for_newest_claims(platform: Platform) -> None:
 
     The rest, such as an imported list of a million, is left to background work.
     """
-    look_back_for_due_claims(platform, _CLAIMS_PER_REGISTRATION)
+    look_back_for_due_claims(platform, _NEWEST_CLAIMS_MAX)
 
 
-def delete_expired(platform: Platform) -> None:
+def delete_expired_upload_data(platform: Platform) -> None:
     """Delete expired data of accepted and removed uploads; call it regularly.
 
     Nothing is deleted while the clock is implausible.
@@ -133,10 +139,10 @@ def delete_expired(platform: Platform) -> None:
         return
     days = timedelta(days=platform.limits.look_back_days)
     platform.reviews.delete_accepted_data(platform.clock.now() - days)
-    platform.reviews.delete_removed_data(platform.clock.now())
+    platform.reviews.delist_removed_uploads(platform.clock.now())
 
 
-def _hashes_to_search(
+def _hashes_and_sounds_to_search(
     claims: Collection[ClaimId], platform: Platform
 ) -> tuple[list[SoughtHash], SoughtSounds]:
     """Return the hashes and sounds of matching claims whose bank holds or refuses uploads."""
@@ -158,17 +164,17 @@ def _hashes_to_search(
 
 def _matches_of_hashes(
     sought: Sequence[SoughtHash], platform: Platform
-) -> Iterator[RetroactiveMatch]:
+) -> Iterator[RetroactiveMatches]:
     if not sought:
         return
-    entry_of = cache(lambda bits: _entry_number(bits, platform))
-    for kept in read_stored_uploads(platform.reviews):
+    entry_of = cache(lambda bits: _nearest_entry_number(bits, platform))
+    for kept in read_stored_upload_hashes(platform.reviews):
         for start in range(0, len(sought), _HASHES_PER_SEARCH):
             for one in matching_uploads(sought[start : start + _HASHES_PER_SEARCH], kept):
-                yield RetroactiveMatch(one.case, one.matches, entry_of(one.nearest))
+                yield RetroactiveMatches(one.case, one.matches, entry_of(one.nearest))
 
 
-def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[RetroactiveMatch]:
+def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[RetroactiveMatches]:
     """Yield the matches of sounds.
 
     Each match has the number by which floods (many uploads that match one hash) are counted; for a
@@ -176,16 +182,16 @@ def _matches_of_sounds(sought: SoughtSounds, platform: Platform) -> Iterator[Ret
     """
     if not sought.sounds:
         return
-    for kept in read_kept_sounds(platform.reviews):
-        for one in matching_sounds(sought, kept):
-            yield RetroactiveMatch(one.case, one.matches, -one.sound)
+    for kept in read_stored_sound_prints(platform.reviews):
+        for one in uploads_with_matching_sounds(sought, kept):
+            yield RetroactiveMatches(one.case, one.matches, -one.sound)
 
 
-def _without_released(
-    retroactive_match: RetroactiveMatch,
+def _without_released_or_seen(
+    retroactive_matches: RetroactiveMatches,
     claims: Mapping[tuple[ClaimId, bool], Claim],
     platform: Platform,
-) -> RetroactiveMatch | None:
+) -> RetroactiveMatches | None:
     """Return the match without the claims that a release overrules or that the reviewer has already
     seen; None if no claim is left.
 
@@ -193,9 +199,13 @@ def _without_released(
     does not ask the reviewer the same question twice. The bank's outcome for whole matches applies
     even if only a frame matches, since the upload may be the whole video.
     """
-    upload = platform.reviews.review(retroactive_match.case)
+    upload = platform.reviews.review(retroactive_matches.case)
     banks = {bank.name: bank for bank in platform.bank.banks()}
-    hits = find_hits(all_orientations(upload.bits), platform, part=False) if upload.bits else ()
+    hits = (
+        find_hits(orientation_and_inversion_hashes(upload.bits), platform, part=False)
+        if upload.bits
+        else ()
+    )
     releases = [release_from_hit(*hit) for hit in hits if hit[0].bank == RELEASED_BANK]
     if upload.upload_sha256 is not None:
         releases += releases_of_file(upload.upload_sha256, platform)
@@ -203,15 +213,17 @@ def _without_released(
     known = {match.claim for match in upload.decision.matches} if waits else set()
     left = tuple(
         match
-        for match in retroactive_match.matches
+        for match in retroactive_matches.matches
         if match.claim not in known
         for claim in [claims[match.claim, match.added]]
-        if not is_released(policy_outcome(claim, banks[claim.bank]), match, claim, releases)
+        if not is_overruled_by_release(
+            policy_outcome(claim, banks[claim.bank]), match, claim, releases
+        )
     )
-    return replace(retroactive_match, matches=left) if left else None
+    return replace(retroactive_matches, matches=left) if left else None
 
 
-def _entry_number(bits: bytes, platform: Platform) -> int:
+def _nearest_entry_number(bits: bytes, platform: Platform) -> int:
     """Return the number of a registered hash; 0 if it was just withdrawn."""
     near = platform.index.find_near_hashes([bits], part=False)
     return min(((one.distance, one.entry) for one in near), default=(0, 0))[1]

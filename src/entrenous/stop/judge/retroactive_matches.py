@@ -31,7 +31,7 @@ from entrenous.stop.judge.clips import sound_hits
 from entrenous.stop.judge.scan import COLOURS_INVERTED_EDIT, describe_edits
 from entrenous.stop.judge.weigh import with_larger_picture_note
 from entrenous.stop.registration import Claim
-from entrenous.stop.upload_record import StoredSound
+from entrenous.stop.upload_record import StoredSoundPrint
 
 if TYPE_CHECKING:
     from entrenous.stop.store.review_queue import ReviewQueue
@@ -64,7 +64,7 @@ def hash_orientations(bits: bytes) -> Mapping[str, bytes]:
     }
 
 
-def undone_orientations(bits: bytes) -> Mapping[str, bytes]:
+def hashes_of_reoriented_uploads(bits: bytes) -> Mapping[str, bytes]:
     """Return the hashes of uploads made from the picture of ``bits``, by how they were made.
 
     A quarter turn is undone by the opposite turn, every other orientation by itself.
@@ -74,7 +74,7 @@ def undone_orientations(bits: bytes) -> Mapping[str, bytes]:
     return {how: turns[undone.get(how, how)] for how in turns}
 
 
-def all_orientations(bits: bytes) -> tuple[tuple[str, bytes], ...]:
+def orientation_and_inversion_hashes(bits: bytes) -> tuple[tuple[str, bytes], ...]:
     """Return approximate hashes of the pictures that an upload with the hash ``bits`` may show.
 
     Each comes with the edits: orientation, and colours inverted or not.
@@ -115,7 +115,7 @@ class SoughtHash:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StoredUploads:
+class StoredUploadHashes:
     """The N hashes of accepted or waiting uploads, as words of shape (N, 4), each with its case
     number.
 
@@ -126,14 +126,14 @@ class StoredUploads:
     words: Words
     clips: bool = False
 
-    def uploads(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    def upload_indexes(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return, for these indexes of hashes, the indexes of the uploads that they belong to."""
         if not self.clips:
             return positions
         firsts = [at == 0 or case != self.cases[at - 1] for at, case in enumerate(self.cases)]
         return np.cumsum(firsts)[positions]
 
-    def index_for(self, queries: int) -> HashIndex:
+    def build_index_for(self, queries: int) -> HashIndex:
         """Build an index of the hashes, numbered by position, that suits this many queries."""
         positions = np.arange(len(self.words))
         if queries < _INDEX_QUERIES_MIN:
@@ -150,47 +150,49 @@ class UploadMatches:
     nearest: bytes
 
 
-def read_stored_uploads(reviews: ReviewQueue) -> Iterator[StoredUploads]:
+def read_stored_upload_hashes(reviews: ReviewQueue) -> Iterator[StoredUploadHashes]:
     """Yield all kept pictures, a quarter of a million at a time, and then the clips.
 
     They are read in pages, so that no writer waits for long.
     """
     cases, words, after = list[str](), list[Words](), 0
-    while page := reviews.kept_pictures(after, _PICTURES_PER_READ):
+    while page := reviews.stored_picture_hashes(after, _PICTURES_PER_READ):
         cases += (one.case for one in page)
         words.append(hashes_as_words([one.bits for one in page]))
         after = page[-1].number
         if len(cases) >= _UPLOADS_PER_INDEX:
-            yield StoredUploads(cases, np.concatenate(words))
+            yield StoredUploadHashes(cases, np.concatenate(words))
             cases, words = [], []
     if cases:
-        yield StoredUploads(cases, np.concatenate(words))
+        yield StoredUploadHashes(cases, np.concatenate(words))
     yield from _stored_clips(reviews)
 
 
-def _stored_clips(reviews: ReviewQueue) -> Iterator[StoredUploads]:
+def _stored_clips(reviews: ReviewQueue) -> Iterator[StoredUploadHashes]:
     after = 0
-    while page := reviews.kept_clips(after, _CLIPS_PER_READ):
+    while page := reviews.stored_clip_hashes(after, _CLIPS_PER_READ):
         cases = [clip.case for clip in page for _ in clip.frames]
-        yield StoredUploads(
+        yield StoredUploadHashes(
             cases, hashes_as_words([bits for clip in page for bits in clip.frames]), clips=True
         )
         after = page[-1].number
 
 
-def matching_uploads(sought: Sequence[SoughtHash], kept: StoredUploads) -> Iterator[UploadMatches]:
+def matching_uploads(
+    sought: Sequence[SoughtHash], kept: StoredUploadHashes
+) -> Iterator[UploadMatches]:
     """Yield the uploads that are within the radius of one of these hashes.
 
     A match of a frame is a match of a part, both for an uploaded and for a registered video.
     """
     if not sought:
         return
-    ways = [undone_orientations(one.bits) for one in sought]
+    ways = [hashes_of_reoriented_uploads(one.bits) for one in sought]
     hows = [
         *(describe_edits(how) for how in ways[0]),
         *(describe_edits(how, COLOURS_INVERTED_EDIT) for how in ways[0]),
     ]
-    found = kept.index_for(_VIEWS_PER_HASH * len(ways)).pairs(
+    found = kept.build_index_for(_VIEWS_PER_HASH * len(ways)).pairs(
         _orientation_words(ways), PDQ_RADIUS_BITS
     )
     for _, near in groupby(_sorted_by_upload(found, kept), key=itemgetter(0)):
@@ -219,12 +221,14 @@ def _orientation_words(ways: Sequence[Mapping[str, bytes]]) -> Words:
     return np.concatenate([words, ~words], axis=1).reshape(-1, 4)
 
 
-def _sorted_by_upload(found: HashPairs, kept: StoredUploads) -> Iterator[tuple[int, int, int, int]]:
+def _sorted_by_upload(
+    found: HashPairs, kept: StoredUploadHashes
+) -> Iterator[tuple[int, int, int, int]]:
     """Yield (upload, distance, query, position), sorted by upload and then by distance.
 
     Of equally near views, the one with the fewest edits comes first.
     """
-    uploads = kept.uploads(found.entry)
+    uploads = kept.upload_indexes(found.entry)
     order = np.lexsort((found.query, found.distance, uploads))
     columns = (uploads, found.distance, found.query, found.entry)
     return zip(*(one[order].tolist() for one in columns), strict=True)
@@ -260,10 +264,10 @@ class UploadSoundMatches:
     sound: int
 
 
-def read_kept_sounds(reviews: ReviewQueue) -> Iterator[Sequence[StoredSound]]:
+def read_stored_sound_prints(reviews: ReviewQueue) -> Iterator[Sequence[StoredSoundPrint]]:
     """Yield all kept sounds, some hours at a time, read in pages so that no writer waits long."""
-    batch, words, after = list[StoredSound](), 0, 0
-    while page := reviews.kept_sounds(after, _SOUNDS_PER_READ):
+    batch, words, after = list[StoredSoundPrint](), 0, 0
+    while page := reviews.stored_sound_prints(after, _SOUNDS_PER_READ):
         for one in page:
             batch.append(one)
             words += len(one.sound)
@@ -275,8 +279,8 @@ def read_kept_sounds(reviews: ReviewQueue) -> Iterator[Sequence[StoredSound]]:
         yield batch
 
 
-def matching_sounds(
-    sought: SoughtSounds, kept: Sequence[StoredSound]
+def uploads_with_matching_sounds(
+    sought: SoughtSounds, kept: Sequence[StoredSoundPrint]
 ) -> Iterator[UploadSoundMatches]:
     """Yield the uploads that contain one of these sounds."""
     index = SoundIndex.of([one.sound for one in kept])

@@ -91,7 +91,7 @@ def strictest_outcome(
         *released,
         *(release_from_hit(*hit) for hit in hits if hit[0].bank == RELEASED_BANK),
     ]
-    outcomes, nearest = [Outcome.LET_THROUGH], _nearest_registered(hits)
+    outcomes, nearest = [Outcome.LET_THROUGH], _least_registered_distances(hits)
     fit_whole = {claim.id for match, claim in hits if not match.part}
     for match, claim in hits:
         if match.part and claim.id in fit_whole:
@@ -101,12 +101,12 @@ def strictest_outcome(
             nearest.get(claim.id, PDQ_RADIUS_BITS), SAME_PICTURE_BITS_MAX
         ):
             outcome = min(outcome, Outcome.HOLD, key=_OUTCOMES_BY_STRICTNESS.index)
-        if not is_released(outcome, match, claim, releases):
+        if not is_overruled_by_release(outcome, match, claim, releases):
             outcomes.append(outcome)
     return max(outcomes, key=_OUTCOMES_BY_STRICTNESS.index)
 
 
-def _nearest_registered(hits: Iterable[Hit]) -> dict[ClaimId, int]:
+def _least_registered_distances(hits: Iterable[Hit]) -> dict[ClaimId, int]:
     """Return, by claim, an upload's distance from the whole pictures that owners registered.
 
     If the upload is nearer to a registered picture than to the hash that a reviewer added, it is
@@ -124,7 +124,9 @@ def release_from_hit(match: Match, claim: Claim) -> Release:
     return Release(claim.made_at, claim.confirmed, match.distance)
 
 
-def is_released(outcome: Outcome, match: Match, claim: Claim, releases: Iterable[Release]) -> bool:
+def is_overruled_by_release(
+    outcome: Outcome, match: Match, claim: Claim, releases: Iterable[Release]
+) -> bool:
     """Return whether a hit's outcome is dropped because a reviewer released the picture.
 
     Releases save reviewers from being asked the same question twice. An outcome "hold" is dropped

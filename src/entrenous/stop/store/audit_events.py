@@ -10,11 +10,11 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.stop.audit import AuditDetails, AuditHead, AuditRow
 from entrenous.stop.nouns import Bank
 from entrenous.stop.registration import Claim, Opinion, Partner
-from entrenous.stop.store.engine import insert_on_conflict
+from entrenous.stop.store.engine import insert_on_conflict_statement
 from entrenous.stop.store.schema import AUDIT_HEAD_TABLE, AUDIT_TABLE, read_time, stored_time
 from entrenous.stop.upload_record import FoundBy, Review, ReviewState
 
-RETROACTIVE_EVENTS: Final = {
+RETROACTIVE_QUARANTINE_EVENTS: Final = {
     FoundBy.LOOK_BACK: "case looked back at",
     FoundBy.SLOW_LOOK: "case found slowly",
 }
@@ -22,7 +22,7 @@ MORE_CLAIMS_MATCH_EVENT: Final = "case fits more"
 AuditEvent = tuple[str, str, AuditDetails]  # event, subject, details
 
 
-def bank_event(bank: Bank) -> AuditEvent:
+def bank_set_event(bank: Bank) -> AuditEvent:
     """Return the log entry for a bank that was created or whose policy was changed."""
     policy: AuditDetails = {
         "radius": bank.radius,
@@ -33,12 +33,12 @@ def bank_event(bank: Bank) -> AuditEvent:
     return "bank set", bank.name, policy
 
 
-def claim_event(claim: Claim) -> AuditEvent:
+def claim_registered_event(claim: Claim) -> AuditEvent:
     """Return the log entry for a registered claim; it omits the fingerprint and holder's token."""
     return "claim registered", claim.id, {"bank": claim.bank, "state": str(claim.state)}
 
 
-def listing_note_event(claim: ClaimId) -> AuditEvent:
+def reason_change_event(claim: ClaimId) -> AuditEvent:
     """Return the log entry for a claim that the platform listed and whose reason it has now
     changed.
     """
@@ -59,7 +59,7 @@ def opinion_event(opinion: Opinion) -> AuditEvent:
     return "opinion", opinion.claim, said
 
 
-def partner_event(partner: Partner) -> AuditEvent:
+def partner_added_event(partner: Partner) -> AuditEvent:
     return "partner added", partner.key.hex(), {"name": partner.name}
 
 
@@ -104,13 +104,13 @@ def reviewer_event(what: str, name: str) -> AuditEvent:
 
 
 def append_events(db: sa.Connection, clock: Clock, *events: AuditEvent) -> None:
-    """Append events to the log; ``db`` is a transaction begun by ``writing``."""
+    """Append events to the log; ``db`` is a transaction begun by ``exclusive_write``."""
     rows = list(_chain_rows(audit_head(db), clock, events))
     if not rows:
         return
     db.execute(AUDIT_TABLE.insert(), [_columns_of(row) for row in rows])
     newest = {"number": rows[-1].number, "hash": rows[-1].hash}
-    wanted = insert_on_conflict(db, AUDIT_HEAD_TABLE).values(id=1, **newest)
+    wanted = insert_on_conflict_statement(db, AUDIT_HEAD_TABLE).values(id=1, **newest)
     db.execute(wanted.on_conflict_do_update(index_elements=["id"], set_=newest))
 
 

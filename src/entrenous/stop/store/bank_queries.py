@@ -26,7 +26,7 @@ from entrenous.stop.store.audit_events import audit_head, audit_rows_after
 from entrenous.stop.store.engine import EngineOrTransaction, single_read, snapshot_read
 from entrenous.stop.store.prepared_statements import PreparedSelect
 from entrenous.stop.store.registrations import (
-    IS_FRAME,
+    FRAME_OF_HASH_CONDITIONS,
     IS_PICTURE,
     bank_from_row,
     claim_from_row,
@@ -59,7 +59,7 @@ from entrenous.stop.upload_record import Release
 _ENTRIES_PER_READ_MAX: Final = 100_000  # entries per read; a new index reads all entries
 _EMBEDDINGS_PER_READ_MAX: Final = 10_000  # embeddings per read, 0.6 kB each
 _SOUNDS_PER_READ_MAX: Final = 500  # sounds per read, 40 kB each
-_HASHES_PER_STATEMENT: Final = (
+_FEW_HASHES_MAX: Final = (
     16  # up to this many hashes are queried with one statement, in constant time
 )
 _SELECT_BANKS: Final = PreparedSelect(sa.select(BANK_TABLE))
@@ -76,7 +76,7 @@ _SELECT_CLAIMS_ON_HASHES: Final = (
     sa.select(CLAIM_HASH_TABLE.c.number, CLAIM_HASH_TABLE.c.added, CLAIM_TABLE, FRAME_TABLE.c.at_ms)
     .select_from(
         CLAIM_HASH_TABLE.join(CLAIM_TABLE, CLAIM_TABLE.c.id == CLAIM_HASH_TABLE.c.claim).outerjoin(
-            FRAME_TABLE, sa.and_(*IS_FRAME)
+            FRAME_TABLE, sa.and_(*FRAME_OF_HASH_CONDITIONS)
         )
     )
     .where(CLAIM_TABLE.c.state.in_([sa.literal(state) for state in sorted(MATCHING_STATES)]))
@@ -84,11 +84,11 @@ _SELECT_CLAIMS_ON_HASHES: Final = (
 _SELECT_CLAIMS_BY_HASH_NUMBER: Final = _SELECT_CLAIMS_ON_HASHES.where(
     CLAIM_HASH_TABLE.c.number.in_(sa.bindparam("numbers", expanding=True))
 )
-_NUMBER_PARAMETERS: Final = [f"n{place}" for place in range(_HASHES_PER_STATEMENT)]
+_NUMBER_PARAMETER_NAMES: Final = [f"n{place}" for place in range(_FEW_HASHES_MAX)]
 _SELECT_CLAIMS_BY_FEW_HASH_NUMBERS: Final = PreparedSelect(
     _SELECT_CLAIMS_ON_HASHES.where(
         CLAIM_HASH_TABLE.c.number.in_(
-            [sa.bindparam(name, 0, type_=BIG_INTEGER) for name in _NUMBER_PARAMETERS]
+            [sa.bindparam(name, 0, type_=BIG_INTEGER) for name in _NUMBER_PARAMETER_NAMES]
         )
     )
 )
@@ -97,7 +97,7 @@ _SELECT_PICTURE_CLAIMS_BY_HASH_NUMBER: Final = _SELECT_CLAIMS_BY_HASH_NUMBER.whe
 )
 
 
-ClaimHashes = tuple[Claim, tuple[bytes, ...]]
+ClaimWithHashes = tuple[Claim, tuple[bytes, ...]]
 ClaimOnHash = tuple[int, Claim, int | None]  # a hash's number, a claim on it, its time in the video
 
 
@@ -172,7 +172,7 @@ class BankQueries:
                 for row in db.execute(query.where(*mine, HASH_TABLE.c.bits.in_(batch)))
             }
 
-    def hashes_of(self, claim: ClaimId) -> tuple[bytes, ...]:
+    def whole_picture_hashes_of(self, claim: ClaimId) -> tuple[bytes, ...]:
         """Return a claim's hashes of whole pictures, 32 bytes each; none if it is withdrawn.
 
         Hashes of frames are left out.
@@ -182,8 +182,9 @@ class BankQueries:
 
     def claims_with_hashes(
         self, claims: Collection[ClaimId], *, frames: bool = False
-    ) -> dict[ClaimId, ClaimHashes]:
-        """Return the claims that exist, in the order given, with the hashes of :meth:`hashes_of`.
+    ) -> dict[ClaimId, ClaimWithHashes]:
+        """Return the claims that exist, in the order given, with the hashes of
+        :meth:`whole_picture_hashes_of`.
 
         With ``frames``, hashes of whole frames are included.
         """
@@ -233,7 +234,7 @@ class BankQueries:
                 (row.number, claim_on_hash(claim_from_row(row), row.added)) for row in rows
             )
 
-    def next_content_number(self, bank: BankName, after: int) -> int | None:
+    def next_picture_hash_number(self, bank: BankName, after: int) -> int | None:
         """Return the lowest number above ``after`` of a whole picture's hash in that bank.
 
         Hashes of matching and of suspended claims count. Returns None if there is no such hash.
@@ -258,11 +259,11 @@ class BankQueries:
         The database is queried even for zero hashes, with the same statement as for up to sixteen,
         so that timing reveals no match.
         """
-        if len(entries) <= _HASHES_PER_STATEMENT:
+        if len(entries) <= _FEW_HASHES_MAX:
             with single_read(self.engine) as db:
                 return _claims_by_number(
                     _SELECT_CLAIMS_BY_FEW_HASH_NUMBERS.rows(
-                        db, dict(zip(_NUMBER_PARAMETERS, entries, strict=False))
+                        db, dict(zip(_NUMBER_PARAMETER_NAMES, entries, strict=False))
                     )
                 )
         with snapshot_read(self.engine) as db:

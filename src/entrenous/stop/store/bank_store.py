@@ -20,12 +20,16 @@ from entrenous.stop.registration import (
 from entrenous.stop.store import registration_changes
 from entrenous.stop.store.audit_events import (
     append_events,
-    bank_event,
+    bank_set_event,
     opinion_event,
-    partner_event,
+    partner_added_event,
 )
 from entrenous.stop.store.bank_queries import BankQueries
-from entrenous.stop.store.engine import exclusive_write, insert_on_conflict, overwrite_deleted_data
+from entrenous.stop.store.engine import (
+    exclusive_write,
+    insert_on_conflict_statement,
+    overwrite_deleted_data,
+)
 from entrenous.stop.store.registrations import (
     existing_claims,
     get_claim,
@@ -56,9 +60,9 @@ class BankStore(BankQueries):
         """Create a bank, or replace the policy of the one with that name."""
         values = asdict(bank)
         with exclusive_write(self.engine) as db:
-            insertion = insert_on_conflict(db, BANK_TABLE).values(values)
+            insertion = insert_on_conflict_statement(db, BANK_TABLE).values(values)
             db.execute(insertion.on_conflict_do_update(index_elements=["name"], set_=values))
-            append_events(db, self.clock, bank_event(bank))
+            append_events(db, self.clock, bank_set_event(bank))
 
     def register(self, *registrations: Registration) -> None:
         """Store claims and their hashes, all or none; raises NoSuchBank."""
@@ -161,7 +165,7 @@ class BankStore(BankQueries):
         Either all are counted or none. Raises NoSuchClaim.
         """
         with exclusive_write(self.engine) as db:
-            return tuple(registration_changes.count_disputes(db, self.clock, claims))
+            return tuple(registration_changes.add_disputes(db, self.clock, claims))
 
     def release_file(self, sha256: bytes, at: datetime) -> None:
         """Record that a reviewer who knew all claims made up to ``at`` released this exact file.
@@ -170,7 +174,9 @@ class BankStore(BankQueries):
         """
         with exclusive_write(self.engine) as db:
             when = {"at": stored_time(at), "number": next_change_number(db)}
-            insertion = insert_on_conflict(db, RELEASED_FILE_TABLE).values(sha256=sha256, **when)
+            insertion = insert_on_conflict_statement(db, RELEASED_FILE_TABLE).values(
+                sha256=sha256, **when
+            )
             db.execute(insertion.on_conflict_do_update(index_elements=["sha256"], set_=when))
 
     def record_opinion(
@@ -197,7 +203,9 @@ class BankStore(BankQueries):
                 is None
             ):
                 raise NoSuchPartner
-            insertion = insert_on_conflict(db, OPINION_TABLE).values(claim=claim, key=key, **values)
+            insertion = insert_on_conflict_statement(db, OPINION_TABLE).values(
+                claim=claim, key=key, **values
+            )
             newer = insertion.on_conflict_do_update(
                 index_elements=["claim", "key"],
                 set_=values,
@@ -214,11 +222,11 @@ class BankStore(BankQueries):
         """Add another platform, or change its name."""
         renamed = {"name": partner.name}
         with exclusive_write(self.engine) as db:
-            insertion = insert_on_conflict(db, PARTNER_TABLE).values(
+            insertion = insert_on_conflict_statement(db, PARTNER_TABLE).values(
                 key=partner.key, name=partner.name
             )
             db.execute(insertion.on_conflict_do_update(index_elements=["key"], set_=renamed))
-            append_events(db, self.clock, partner_event(partner))
+            append_events(db, self.clock, partner_added_event(partner))
 
     def drop_partner(self, key: bytes) -> None:
         """Remove a platform and keep its opinions. Raises NoSuchPartner."""

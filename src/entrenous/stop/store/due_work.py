@@ -32,9 +32,9 @@ from entrenous.stop.store.schema import (
     stored_time,
 )
 from entrenous.stop.store.upload_encryption import UploadCipher
-from entrenous.stop.upload_record import DeferredScan, DueCounts, FoundBy, UploadKeyMissing
+from entrenous.stop.upload_record import DueCounts, FoundBy, UploadForDeferredScan, UploadKeyMissing
 
-DEFERRED_SCAN_BYTES_MAX: Final = (
+DEFERRED_SCANS_TOTAL_BYTES_MAX: Final = (
     256 * 1024 * 1024
 )  # bytes of all uploads stored for deferred scans together
 SCAN_ATTEMPTS_MAX: Final = (
@@ -52,12 +52,12 @@ _REFERENCE_AFTER_SCAN: Final = sa.case(
 )
 # The reviewer needs the bytes of a published upload that waits; of a flood, only the bytes of its
 # lead (the upload that represents it).
-_NEEDS_BYTES: Final = sa.and_(
+_REVIEWER_NEEDS_BYTES: Final = sa.and_(
     IS_WAITING, UPLOAD_TABLE.c.found == FoundBy.PUBLISHED, UPLOAD_TABLE.c.lead.is_(None)
 )
 _COLUMNS_AFTER_SCAN: Final[dict[str, Any]] = {
     "slow_look": None,
-    "untrusted_upload": sa.case((_NEEDS_BYTES, UPLOAD_TABLE.c.untrusted_upload)),
+    "untrusted_upload": sa.case((_REVIEWER_NEEDS_BYTES, UPLOAD_TABLE.c.untrusted_upload)),
     "reference": _REFERENCE_AFTER_SCAN,
 }
 _COLUMNS_AFTER_SKIPPING: Final = _COLUMNS_AFTER_SCAN | {"slow_look": "skipped"}
@@ -73,7 +73,7 @@ class DueWorkStore:
 
     engine: sa.Engine
     clock: Clock = field(default_factory=SystemClock)
-    slow_bytes_max: int = DEFERRED_SCAN_BYTES_MAX
+    deferred_scans_bytes_max: int = DEFERRED_SCANS_TOTAL_BYTES_MAX
     cipher: UploadCipher = field(default_factory=UploadCipher)
     has_disk_space: Callable[[], bool] = lambda: True
 
@@ -123,12 +123,12 @@ class DueWorkStore:
         }
         with concurrent_write(self.engine) as db:
             count, held = db.execute(sa.select(sa.func.count(), size).where(_SCAN_HAS_BYTES)).one()
-            if count >= most or held + len(untrusted_upload) > self.slow_bytes_max:
+            if count >= most or held + len(untrusted_upload) > self.deferred_scans_bytes_max:
                 return False
             is_it = UPLOAD_TABLE.update().where(UPLOAD_TABLE.c.case_number == case, _SCAN_DUE)
             return db.execute(is_it.values(kept)).rowcount > 0
 
-    def lease_deferred_scan(self, lease: timedelta) -> DeferredScan | None:
+    def lease_deferred_scan(self, lease: timedelta) -> UploadForDeferredScan | None:
         """Lease the oldest upload whose deferred scan no other process has leased, or return None.
 
         Whether there is one is read first, since usually there is none.
@@ -160,7 +160,7 @@ class DueWorkStore:
             # Another gate may have the key; after SCAN_ATTEMPTS_MAX attempts the scan is skipped.
             with suppress(UploadKeyMissing):
                 data = self.cipher.decrypt(row.case_number, bytes(row.untrusted_upload))
-                return DeferredScan(row.case_number, data)
+                return UploadForDeferredScan(row.case_number, data)
 
     def finish_deferred_scan(self, case: str) -> None:
         """Delete an upload's bytes after a scan without matches, unless it waits for review."""
@@ -168,7 +168,7 @@ class DueWorkStore:
             is_it = UPLOAD_TABLE.update().where(UPLOAD_TABLE.c.case_number == case, _SCAN_HAS_BYTES)
             db.execute(is_it.values(_COLUMNS_AFTER_SCAN))
 
-    def skip_deferred_scans(self, before: datetime) -> int:
+    def skip_overdue_deferred_scans(self, before: datetime) -> int:
         """Give up deferred scans that cannot be made; return how many.
 
         These are scans of uploads older than ``before`` whose bytes never arrived, scans that were
@@ -205,10 +205,10 @@ class DueWorkStore:
         now = self.clock.now()
         at = CLAIM_TABLE.c.look_back_at
         ranges = (at <= stored_time(now), _is_leased_too_far_ahead(at, now, until - now))
-        each = (self._lease_range(due, until, limit) for due in ranges)
+        each = (self._lease_look_backs_where(due, until, limit) for due in ranges)
         return next((taken for taken in each if taken), {})
 
-    def _lease_range(
+    def _lease_look_backs_where(
         self, due: sa.ColumnElement[bool], until: datetime, limit: int
     ) -> dict[ClaimId, int]:
         """Lease rows in one range of the index, after reading whether there are any."""

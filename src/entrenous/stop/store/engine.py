@@ -29,7 +29,7 @@ from entrenous.stop.nouns import (
 from entrenous.stop.store.schema import METADATA, SCHEMA_VERSION, SCHEMA_VERSION_TABLE
 
 
-def insert_on_conflict(db: sa.Connection, table: sa.Table) -> Any:
+def insert_on_conflict_statement(db: sa.Connection, table: sa.Table) -> Any:
     """Return an INSERT statement with ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
     dialect = postgresql if db.dialect.name == "postgresql" else sqlite
     return dialect.insert(table)
@@ -44,7 +44,7 @@ class PinnedConnectionPool(sa.pool.QueuePool):
         self._pinned: sa.Connection | None = None
 
     @contextmanager
-    def pinned(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+    def pinned_or_pooled(self, engine: sa.Engine) -> Iterator[sa.Connection]:
         """Yield the pinned connection of ``engine``'s pool, or another connection while that one is
         in use.
         """
@@ -137,7 +137,7 @@ def open_engine(path: Path) -> sa.Engine:
     try:
         prepare_database(engine)
     except BankUnreachable as away:
-        why = _PERMANENT_ERRORS.get(_error_code(away.__cause__)) or _access_problem(path)
+        why = _PERMANENT_ERRORS.get(_sqlite_error_code(away.__cause__)) or _access_problem(path)
         if not why:
             raise
         raise UnusableBank(path=path, why=why) from None
@@ -197,13 +197,13 @@ def _create_tables(db: sa.Connection) -> None:
     db.execute(SCHEMA_VERSION_TABLE.insert().values(version=SCHEMA_VERSION))
 
 
-def refuse_other_version(db: sa.Connection, numbered: sa.Table, known: int) -> None:
-    """Check that the version in the table ``numbered`` is ``known``.
+def refuse_other_version(db: sa.Connection, version_table: sa.Table, known: int) -> None:
+    """Check that the version in the table ``version_table`` is ``known``.
 
     Raises:
         NewerBank, OlderBank.
     """
-    stored_version = db.execute(sa.select(sa.func.max(numbered.c.version))).scalar_one()
+    stored_version = db.execute(sa.select(sa.func.max(version_table.c.version))).scalar_one()
     if stored_version != known:
         raise NewerBank if stored_version > known else OlderBank
 
@@ -216,7 +216,7 @@ def _access_problem(path: Path) -> str:
     return ""
 
 
-def _error_code(why: BaseException | None) -> int:
+def _sqlite_error_code(why: BaseException | None) -> int:
     """Return SQLite's primary result code; 0 if the error is not SQLite's."""
     original = why.orig if isinstance(why, DBAPIError) else why
     return getattr(original, "sqlite_errorcode", 0) & 0xFF
@@ -269,7 +269,7 @@ def single_read(engine: EngineOrTransaction) -> Iterator[sa.Connection]:
         return
     pool = engine.pool
     assert isinstance(pool, PinnedConnectionPool)  # noqa: S101 -- both openers of engines use it
-    with _translate_database_errors(), pool.pinned(engine) as db:
+    with _translate_database_errors(), pool.pinned_or_pooled(engine) as db:
         yield db
 
 
@@ -281,7 +281,7 @@ def single_insert(engine: sa.Engine) -> Iterator[sa.Connection]:
     """
     pool = engine.pool
     assert isinstance(pool, PinnedConnectionPool)  # noqa: S101 -- as above
-    with _translate_database_errors(), pool.pinned(engine) as db:
+    with _translate_database_errors(), pool.pinned_or_pooled(engine) as db:
         if db.dialect.name != "sqlite":
             # The pinned connection commits by itself; any other one needs a transaction.
             with nullcontext() if db.in_transaction() else db.begin():
@@ -324,7 +324,7 @@ def _sqlite_connection(db: sa.Connection) -> sqlite3.Connection:
 
 
 def _is_busy(problem: sqlite3.OperationalError) -> bool:
-    return _error_code(problem) == sqlite3.SQLITE_BUSY
+    return _sqlite_error_code(problem) == sqlite3.SQLITE_BUSY
 
 
 def overwrite_deleted_data(engine: EngineOrTransaction) -> None:

@@ -40,9 +40,9 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import exclusive_write, snapshot_read
 from entrenous.stop.store.exchange_served import (
     CHECKPOINT_TABLE,
+    EXCHANGE_OPINION_TABLE,
+    EXCHANGE_PARTNER_TABLE,
     FETCHED_RECORD_TABLE,
-    OPINION_TABLE,
-    PARTNER_TABLE,
     SERVED_TO_TABLE,
     SOURCE_TABLE,
     delete_unserved_claims,
@@ -53,28 +53,37 @@ from entrenous.stop.store.schema import AUDIT_TABLE, read_optional_time, stored_
 
 
 @dataclass(frozen=True, slots=True)
-class PartnerStore:
+class ExchangePartnerStore:
     """Stores partners and their opinions in the tables of ``engine`` (see
-    :func:`prepare_tables`).
+    :func:`prepare_exchange_tables`).
     """
 
     engine: sa.Engine
     clock: Clock = field(default_factory=SystemClock)
 
-    def add(self, name: str, banks: Collection[BankName], *, submits: bool, key: bytes) -> None:
-        """Add a partner; ``key`` is its key's SHA-256. Raises PartnerKnown, BadPartnerName.
+    def add(
+        self, name: str, banks: Collection[BankName], *, submits: bool, key_sha256: bytes
+    ) -> None:
+        """Add a partner; ``key_sha256`` is its key's SHA-256. Raises PartnerKnown, BadPartnerName.
 
         Partners are numbered from 2, since 1 is the number of this gate itself.
         """
         if not EXCHANGE_NAME_PATTERN.fullmatch(name):
             raise BadPartnerName
-        values = {"name": name, "banks": sorted(banks), "submits": submits, "key_sha256": key}
+        values = {
+            "name": name,
+            "banks": sorted(banks),
+            "submits": submits,
+            "key_sha256": key_sha256,
+        }
         with exclusive_write(self.engine) as db:
             if db.execute(
-                sa.select(PARTNER_TABLE.c.number).where(PARTNER_TABLE.c.name == name)
+                sa.select(EXCHANGE_PARTNER_TABLE.c.number).where(
+                    EXCHANGE_PARTNER_TABLE.c.name == name
+                )
             ).first():
                 raise PartnerKnown(name=name)
-            db.execute(PARTNER_TABLE.insert().values(values))
+            db.execute(EXCHANGE_PARTNER_TABLE.insert().values(values))
             details: AuditDetails = {"banks": ", ".join(sorted(banks)), "submits": submits}
             append_events(db, self.clock, ("exchange partner added", name, details))
 
@@ -82,13 +91,17 @@ class PartnerStore:
         """Remove a partner and the record of what it was served; raises NoSuchExchangePartner."""
         with exclusive_write(self.engine) as db:
             number = db.execute(
-                sa.select(PARTNER_TABLE.c.number).where(PARTNER_TABLE.c.name == name)
+                sa.select(EXCHANGE_PARTNER_TABLE.c.number).where(
+                    EXCHANGE_PARTNER_TABLE.c.name == name
+                )
             ).scalar()
             if number is None:
                 raise NoSuchExchangePartner(name=name)
-            for table in (OPINION_TABLE, SERVED_TO_TABLE):
+            for table in (EXCHANGE_OPINION_TABLE, SERVED_TO_TABLE):
                 db.execute(table.delete().where(table.c.partner == number))
-            db.execute(PARTNER_TABLE.delete().where(PARTNER_TABLE.c.number == number))
+            db.execute(
+                EXCHANGE_PARTNER_TABLE.delete().where(EXCHANGE_PARTNER_TABLE.c.number == number)
+            )
             delete_unserved_claims(db)
             append_events(db, self.clock, ("exchange partner removed", name, {}))
         overwrite_deleted_served(self.engine)
@@ -99,7 +112,9 @@ class PartnerStore:
             return tuple(
                 map(
                     _partner_from_row,
-                    db.execute(sa.select(PARTNER_TABLE).order_by(PARTNER_TABLE.c.name)),
+                    db.execute(
+                        sa.select(EXCHANGE_PARTNER_TABLE).order_by(EXCHANGE_PARTNER_TABLE.c.name)
+                    ),
                 )
             )
 
@@ -107,15 +122,15 @@ class PartnerStore:
         """Return the partner whose key has this SHA-256."""
         with snapshot_read(self.engine) as db:
             row = db.execute(
-                sa.select(PARTNER_TABLE).where(PARTNER_TABLE.c.key_sha256 == key)
+                sa.select(EXCHANGE_PARTNER_TABLE).where(EXCHANGE_PARTNER_TABLE.c.key_sha256 == key)
             ).one_or_none()
         return None if row is None else _partner_from_row(row)
 
     def record_request(self, name: str, at: datetime) -> None:
         """Record when this partner last sent a request."""
         asked = (
-            PARTNER_TABLE.update()
-            .where(PARTNER_TABLE.c.name == name)
+            EXCHANGE_PARTNER_TABLE.update()
+            .where(EXCHANGE_PARTNER_TABLE.c.name == name)
             .values(asked_at=stored_time(at))
         )
         with exclusive_write(self.engine) as db:
@@ -139,13 +154,17 @@ class PartnerStore:
         the bank. Raises what ``apply_consequences`` raises.
         """
         of = {"partner": partner.number - OWN_MEMBER_NUMBER, "at": stored_time(at)}
-        mine = OPINION_TABLE.c.partner == of["partner"]
+        mine = EXCHANGE_OPINION_TABLE.c.partner == of["partner"]
         with exclusive_write(self.engine) as db:
             before = _read_opinions(db, stances)
             for batch in statement_batches(stances):
-                db.execute(OPINION_TABLE.delete().where(mine, OPINION_TABLE.c.claim.in_(batch)))
+                db.execute(
+                    EXCHANGE_OPINION_TABLE.delete().where(
+                        mine, EXCHANGE_OPINION_TABLE.c.claim.in_(batch)
+                    )
+                )
                 rows = [{**of, "claim": claim, "stance": stances[claim]} for claim in batch]
-                db.execute(OPINION_TABLE.insert(), rows)
+                db.execute(EXCHANGE_OPINION_TABLE.insert(), rows)
             if apply_consequences is not None:
                 apply_consequences(before, _read_opinions(db, stances), BankStore(db, self.clock))
 
@@ -156,13 +175,15 @@ class PartnerStore:
 
 
 def _read_opinions(db: sa.Connection, claims: Collection[ClaimId]) -> tuple[PartnerOpinion, ...]:
-    query = sa.select(OPINION_TABLE, PARTNER_TABLE.c.name).join(PARTNER_TABLE)
+    query = sa.select(EXCHANGE_OPINION_TABLE, EXCHANGE_PARTNER_TABLE.c.name).join(
+        EXCHANGE_PARTNER_TABLE
+    )
     found = [
         PartnerOpinion(
             row.name, row.partner + OWN_MEMBER_NUMBER, ClaimId(row.claim), Stance(row.stance)
         )
         for batch in statement_batches(claims)
-        for row in db.execute(query.where(OPINION_TABLE.c.claim.in_(batch)))
+        for row in db.execute(query.where(EXCHANGE_OPINION_TABLE.c.claim.in_(batch)))
     ]
     return tuple(sorted(found, key=lambda one: (one.number, one.claim)))
 
@@ -179,7 +200,7 @@ _SOURCE_REMOVED_EVENT: Final = "exchange source removed"
 @dataclass(frozen=True, slots=True)
 class SourceStore:
     """Stores sources and what was read from them in the tables of ``engine`` (see
-    :func:`prepare_tables`).
+    :func:`prepare_exchange_tables`).
     """
 
     engine: sa.Engine
@@ -270,7 +291,7 @@ class SourceStore:
                 CHECKPOINT_TABLE.insert().values(source=name, **_stored_checkpoint(checkpoint))
             )
 
-    def unseen_records(self, name: str, generation: int) -> tuple[KnownRecord, ...]:
+    def unseen_records_with_claim(self, name: str, generation: int) -> tuple[KnownRecord, ...]:
         """Return records with a claim that were not seen in this generation."""
         query = sa.select(FETCHED_RECORD_TABLE).where(
             FETCHED_RECORD_TABLE.c.source == name, FETCHED_RECORD_TABLE.c.claim.is_not(None)

@@ -1,7 +1,8 @@
 """The tables of exchanges, and the record of which hashes were served to which partner.
 
-A mark is the number of a change, with the second at which that change was the newest. A tombstone
-is a withdrawn claim that a partner still has to be told about (docs/spec/exchange.md, 5.2, 5.3).
+A change time is the number of a change, with the second at which that change was the newest. A
+tombstone is a withdrawn claim that a partner still has to be told about (docs/spec/exchange.md,
+5.2, 5.3).
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.exchange_nouns import (
     OWN_MEMBER_NUMBER,
-    ChangeMark,
+    ChangeTime,
     ExchangePartner,
     ServedClaim,
 )
@@ -34,7 +35,7 @@ EXCHANGE_METADATA: Final = sa.MetaData()
 EXCHANGE_VERSION_TABLE: Final = sa.Table(
     "exchange_schema_version", EXCHANGE_METADATA, sa.Column("version", sa.Integer, primary_key=True)
 )
-PARTNER_TABLE: Final = sa.Table(
+EXCHANGE_PARTNER_TABLE: Final = sa.Table(
     "exchange_partner",
     EXCHANGE_METADATA,
     # A number is never reused: what a removed partner said or was served must not be attributed to
@@ -47,7 +48,7 @@ PARTNER_TABLE: Final = sa.Table(
     sa.Column("asked_at", sa.BigInteger),
     sqlite_autoincrement=True,
 )
-OPINION_TABLE: Final = sa.Table(
+EXCHANGE_OPINION_TABLE: Final = sa.Table(
     "exchange_opinion",
     EXCHANGE_METADATA,
     sa.Column("claim", sa.Text, primary_key=True),
@@ -61,8 +62,8 @@ EXCHANGE_CHANGE_TIME_TABLE: Final = sa.Table(
     sa.Column("at_s", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("number", sa.BigInteger, nullable=False, unique=True),
 )
-# A table with one row: no mark added later may be dated before this second.
-SETTLED_TABLE: Final = sa.Table(
+# A table with one row: no change time added later may be dated before this second.
+EARLIEST_NEW_CHANGE_TIME_TABLE: Final = sa.Table(
     "exchange_settled",
     EXCHANGE_METADATA,
     sa.Column("one", sa.Integer, primary_key=True),
@@ -131,7 +132,7 @@ FETCHED_RECORD_TABLE: Final = sa.Table(
 )
 
 
-def prepare_tables(engine: sa.Engine) -> None:
+def prepare_exchange_tables(engine: sa.Engine) -> None:
     """Create the tables if they are missing.
 
     Raises:
@@ -152,34 +153,34 @@ _READS_PER_CALL_MAX: Final = 50  # reads per call; the next call continues
 
 
 @dataclass(frozen=True, slots=True)
-class ServedStore:
+class ServedClaimStore:
     """Records which claims were served to which partner, in the tables of ``engine``.
 
-    :func:`prepare_tables` creates the tables.
+    :func:`prepare_exchange_tables` creates the tables.
     """
 
     engine: sa.Engine
 
-    def newest_mark(self) -> ChangeMark | None:
-        """Return the newest mark."""
+    def newest_change_time(self) -> ChangeTime | None:
+        """Return the newest change time."""
         with snapshot_read(self.engine) as db:
             row = db.execute(
                 sa.select(EXCHANGE_CHANGE_TIME_TABLE)
                 .order_by(EXCHANGE_CHANGE_TIME_TABLE.c.at_s.desc())
                 .limit(1)
             ).one_or_none()
-        return None if row is None else ChangeMark(row.at_s, row.number)
+        return None if row is None else ChangeTime(row.at_s, row.number)
 
-    def last_number_before(self, at_s: int) -> int:
-        """Return the number of the last mark before that second; 0 when there is none."""
+    def last_change_number_before(self, at_s: int) -> int:
+        """Return the number of the last change dated before that second; 0 when there is none."""
         with snapshot_read(self.engine) as db:
             wanted = sa.select(sa.func.max(EXCHANGE_CHANGE_TIME_TABLE.c.number)).where(
                 EXCHANGE_CHANGE_TIME_TABLE.c.at_s < at_s
             )
             return db.execute(wanted).scalar() or 0
 
-    def marks_over(self, after: int, upto: int) -> tuple[ChangeMark, ...]:
-        """Return, in order, the marks that date the changes from ``after`` (excluded) to ``upto``.
+    def change_times_over(self, after: int, upto: int) -> tuple[ChangeTime, ...]:
+        """Return, in order, the times that date the changes from ``after`` (excluded) to ``upto``.
 
         Their seconds and numbers are strictly increasing.
         """
@@ -193,12 +194,13 @@ class ServedStore:
         )
         with snapshot_read(self.engine) as db:
             rows = db.execute(wanted.order_by(EXCHANGE_CHANGE_TIME_TABLE.c.number))
-            return tuple(ChangeMark(row.at_s, row.number) for row in rows)
+            return tuple(ChangeTime(row.at_s, row.number) for row in rows)
 
-    def add_mark(self, mark: ChangeMark, drop_before_s: int) -> None:
-        """Add a mark, dated no earlier than the second given to :meth:`settle_before`.
+    def add_change_time(self, change_time: ChangeTime, drop_before_s: int) -> None:
+        """Add a change time, dated no earlier than the second given to
+        :meth:`stop_dating_changes_before`.
 
-        Of marks before ``drop_before_s`` only the newest is kept. A mark that is not above the
+        Of those before ``drop_before_s`` only the newest is kept. One that is not above the
         newest is ignored, since another process has added a newer one.
         """
         with exclusive_write(self.engine) as db:
@@ -207,10 +209,12 @@ class ServedStore:
                 sa.func.max(EXCHANGE_CHANGE_TIME_TABLE.c.number),
             )
             at_s, number = db.execute(highest).one()
-            dated_s = max(mark.at_s, _settled_second(db))
-            if at_s is not None and (dated_s <= at_s or mark.number <= number):
+            dated_s = max(change_time.at_s, _earliest_new_change_second(db))
+            if at_s is not None and (dated_s <= at_s or change_time.number <= number):
                 return
-            db.execute(EXCHANGE_CHANGE_TIME_TABLE.insert().values(at_s=dated_s, number=mark.number))
+            db.execute(
+                EXCHANGE_CHANGE_TIME_TABLE.insert().values(at_s=dated_s, number=change_time.number)
+            )
             old = sa.select(sa.func.max(EXCHANGE_CHANGE_TIME_TABLE.c.at_s)).where(
                 EXCHANGE_CHANGE_TIME_TABLE.c.at_s < drop_before_s
             )
@@ -220,18 +224,18 @@ class ServedStore:
                 )
             )
 
-    def settle_before(self, before_s: int) -> None:
-        """From now on, date no mark before that second, even if a clock is behind.
+    def stop_dating_changes_before(self, before_s: int) -> None:
+        """From now on, date no change before that second, even if a clock is behind.
 
         Call this before answering a partner about the time up to that second.
         """
         with snapshot_read(self.engine) as db:
-            if _settled_second(db) >= before_s:
+            if _earliest_new_change_second(db) >= before_s:
                 return
         with exclusive_write(self.engine) as db:
-            if _settled_second(db) < before_s:
-                db.execute(SETTLED_TABLE.delete())
-                db.execute(SETTLED_TABLE.insert().values(one=1, before_s=before_s))
+            if _earliest_new_change_second(db) < before_s:
+                db.execute(EARLIEST_NEW_CHANGE_TIME_TABLE.delete())
+                db.execute(EARLIEST_NEW_CHANGE_TIME_TABLE.insert().values(one=1, before_s=before_s))
 
     def record_served(
         self, partner: ExchangePartner, changes: Iterable[ClaimChange], seen: int
@@ -240,7 +244,7 @@ class ServedStore:
         hashes.
 
         ``seen`` is the number of the newest change that was known when these were read;
-        :meth:`apply_changes_up_to` continues from it.
+        :meth:`apply_next_changes` continues from it.
 
         Claims that are recorded already are replaced, with their hashes.
         """
@@ -286,8 +290,8 @@ class ServedStore:
                 for row in db.execute(wanted.where(SERVED_HASH_TABLE.c.bits.in_(batch)))
             )
 
-    def apply_changes_up_to(self, feed: BankStore, upto: int) -> None:
-        """Update served claims to their state at the change ``upto``.
+    def apply_next_changes(self, feed: BankStore, upto: int) -> None:
+        """Update served claims by the next 50,000 changes at most, up to the change ``upto``.
 
         Tombstones that no partner still has to read are deleted and overwritten.
         """
@@ -299,7 +303,7 @@ class ServedStore:
                 return
             after = news[-1].number
 
-    def record_read_position(self, partner: ExchangePartner, upto: int) -> None:
+    def delete_tombstones_read_by(self, partner: ExchangePartner, upto: int) -> None:
         """Record that a partner has read all changes up to this number.
 
         Tombstones up to that number need not be kept for this partner.
@@ -420,8 +424,10 @@ def _is_anything_served(db: sa.Connection) -> bool:
     return db.execute(sa.select(SERVED_TABLE.c.claim).limit(1)).first() is not None
 
 
-def _settled_second(db: sa.Connection) -> int:
-    return db.execute(sa.select(sa.func.max(SETTLED_TABLE.c.before_s))).scalar() or 0
+def _earliest_new_change_second(db: sa.Connection) -> int:
+    return (
+        db.execute(sa.select(sa.func.max(EARLIEST_NEW_CHANGE_TIME_TABLE.c.before_s))).scalar() or 0
+    )
 
 
 def _last_applied_change(db: sa.Connection) -> int:

@@ -19,21 +19,21 @@ from entrenous.stop.store.schema import (
     BANK_TABLE,
     CLAIM_TABLE,
     HASH_TABLE,
-    IS_QUEUE_ITEM,
+    QUEUE_ITEM_CONDITIONS,
     UPLOAD_TABLE,
     WAITS_SINCE,
     read_time,
     stored_time,
 )
-from entrenous.stop.store.upload_encryption import PREFIX_BYTES, UploadCipher
+from entrenous.stop.store.upload_encryption import ENCRYPTION_PREFIX_BYTES, UploadCipher
 from entrenous.stop.upload_record import DueCounts, Outcome, ReviewState
 
 SHADOW_OUTCOMES_PERIOD: Final = timedelta(days=30)
 _DECISIONS_FOR_MEDIAN_MAX: Final = 1_000
 # At most this many rows of the audit log, the newest ones, are searched for decisions.
-_AUDIT_ROWS_MAX: Final = 100_000
+_AUDIT_ROWS_SEARCHED_MAX: Final = 100_000
 # At most this many uploads, the newest ones, are read for the outcomes in shadow mode.
-_SHADOW_UPLOADS_MAX: Final = 100_000
+_SHADOW_UPLOADS_READ_MAX: Final = 100_000
 # For at most this many waiting uploads it is checked whether their key is there.
 _UPLOADS_CHECKED_FOR_KEY_MAX: Final = 200
 _DECISION_EVENTS: Final = [
@@ -73,7 +73,7 @@ def count_figures(
         )
 
 
-def count_undecryptable(engine: sa.Engine, cipher: UploadCipher) -> int:
+def count_oldest_undecryptable(engine: sa.Engine, cipher: UploadCipher) -> int:
     """Of the 200 oldest items of the review queue, count those that are encrypted with a missing
     key.
 
@@ -84,11 +84,11 @@ def count_undecryptable(engine: sa.Engine, cipher: UploadCipher) -> int:
     """
     oldest = (
         sa.select(UPLOAD_TABLE.c.number)
-        .where(*IS_QUEUE_ITEM)
+        .where(*QUEUE_ITEM_CONDITIONS)
         .order_by(UPLOAD_TABLE.c.number)
         .limit(_UPLOADS_CHECKED_FOR_KEY_MAX)
     )
-    head = sa.func.substr(UPLOAD_TABLE.c.untrusted_upload, 1, PREFIX_BYTES)
+    head = sa.func.substr(UPLOAD_TABLE.c.untrusted_upload, 1, ENCRYPTION_PREFIX_BYTES)
     query = sa.select(head).where(UPLOAD_TABLE.c.number.in_(oldest))
     query = query.where(UPLOAD_TABLE.c.untrusted_upload.is_not(None))
     with snapshot_read(engine) as db:
@@ -106,7 +106,7 @@ def _queue_length_and_start(db: sa.Connection) -> tuple[int, datetime | None]:
     query = (
         sa.select(sa.func.count(), sa.func.min(WAITS_SINCE))
         .select_from(UPLOAD_TABLE)
-        .where(*IS_QUEUE_ITEM)
+        .where(*QUEUE_ITEM_CONDITIONS)
     )
     count, oldest = db.execute(query).one()
     return count, None if oldest is None else read_time(oldest)
@@ -120,7 +120,7 @@ def _median_review_s(db: sa.Connection) -> float | None:
     """
     head = db.execute(sa.select(AUDIT_HEAD_TABLE.c.number)).scalar() or 0
     decided = (
-        AUDIT_TABLE.c.number > head - _AUDIT_ROWS_MAX,
+        AUDIT_TABLE.c.number > head - _AUDIT_ROWS_SEARCHED_MAX,
         AUDIT_TABLE.c.what.in_(_DECISION_EVENTS),
     )
     newest = sa.select(AUDIT_TABLE.c.at, AUDIT_TABLE.c.of).where(*decided)
@@ -140,7 +140,7 @@ def _count_shadow_outcomes(
     shadow_banks = set(db.execute(names if every else names.where(BANK_TABLE.c.shadow)).scalars())
     query = sa.select(UPLOAD_TABLE.c.would, UPLOAD_TABLE.c.matches)
     query = query.where(UPLOAD_TABLE.c.would.is_not(None), UPLOAD_TABLE.c.at >= stored_time(since))
-    rows = db.execute(query.order_by(UPLOAD_TABLE.c.at.desc()).limit(_SHADOW_UPLOADS_MAX))
+    rows = db.execute(query.order_by(UPLOAD_TABLE.c.at.desc()).limit(_SHADOW_UPLOADS_READ_MAX))
     return dict(
         Counter(
             cell for row in rows for cell in _shadow_outcomes(row.would, row.matches, shadow_banks)
@@ -170,9 +170,11 @@ def count_platform_figures(platform: Platform, *, with_shadow: bool = False) -> 
     )
 
 
-def count_undecryptable_of_platform(platform: Platform) -> int:
-    """Count a platform's waiting uploads whose key is missing (see :func:`count_undecryptable`)."""
-    return count_undecryptable(platform.reviews.engine, platform.reviews.cipher)
+def count_oldest_undecryptable_of_platform(platform: Platform) -> int:
+    """Count a platform's longest waiting uploads whose key is missing (see
+    :func:`count_oldest_undecryptable`).
+    """
+    return count_oldest_undecryptable(platform.reviews.engine, platform.reviews.cipher)
 
 
 def make_figures_counter(platform: Platform) -> Callable[[], tuple[GateFigures, IndexSize | None]]:

@@ -22,7 +22,7 @@ from entrenous.media.sandbox.decoder_pool import DecoderPool
 from entrenous.media.sandbox.decoders import decode_clip_untrusted, decode_sound_untrusted
 from entrenous.serving.host_checks import free_bytes
 from entrenous.stop.banks import create_built_in_banks
-from entrenous.stop.exchange_fetch import RemovalResult, remove_source_from_bank
+from entrenous.stop.exchange_fetch import SourceRemovalResult, remove_source_from_bank
 from entrenous.stop.exchange_nouns import ExchangeServices
 from entrenous.stop.exchange_serving import PartnerHashRegistrar, PartnerOpinionRecorder
 from entrenous.stop.gate_settings import (
@@ -39,8 +39,12 @@ from entrenous.stop.platform import EmbeddingComparison, IndexStore, Platform
 from entrenous.stop.review import run_alert_program
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine, open_postgres_engine
-from entrenous.stop.store.exchange_partners import PartnerStore, SourceStore, hold_source_lock
-from entrenous.stop.store.exchange_served import ServedStore, prepare_tables
+from entrenous.stop.store.exchange_partners import (
+    ExchangePartnerStore,
+    SourceStore,
+    hold_source_lock,
+)
+from entrenous.stop.store.exchange_served import ServedClaimStore, prepare_exchange_tables
 from entrenous.stop.store.registration_changes import ClaimListingStore
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.upload_encryption import (
@@ -58,15 +62,15 @@ def open_exchange(platform: Platform, name: str = "entrenous gate") -> ExchangeS
         NewerBank, OlderBank.
     """
     engine = engine_of(platform)
-    prepare_tables(engine)
-    partners = PartnerStore(engine, platform.clock)
+    prepare_exchange_tables(engine)
+    partners = ExchangePartnerStore(engine, platform.clock)
     return ExchangeServices(
         name,
         platform.clock,
         platform.dice,
         platform.bank,
         partners,
-        ServedStore(engine),
+        ServedClaimStore(engine),
         SourceStore(engine, platform.clock),
         PartnerOpinionRecorder(platform.clock, partners),
         PartnerHashRegistrar(platform),
@@ -75,7 +79,7 @@ def open_exchange(platform: Platform, name: str = "entrenous gate") -> ExchangeS
 
 def remove_source(
     name: str, exchange: ExchangeServices, platform: Platform, *, withdraw: bool | None
-) -> RemovalResult:
+) -> SourceRemovalResult:
     """Remove a source while nobody fetches from it; raises FetchAlreadyRunning and the errors of
     :func:`remove_source_from_bank`.
     """
@@ -201,7 +205,7 @@ def read_gate_http_settings(folder: Path) -> GateHttpSettings:
         UnusableFolder, BadGateSettings.
     """
     with translate_folder_errors(folder):
-        return read_gate_settings(folder).front
+        return read_gate_settings(folder).http
 
 
 def is_gate(folder: Path) -> bool:
@@ -272,8 +276,8 @@ def _build_platform(  # noqa: PLR0913, PLR0917 (a gate has this many parts)
         read_sound=decode_sound_untrusted,
         sounds=RegisteredSounds(bank),
         limits=settings.limits,
-        likeness=_load_embedding_comparison(bank),
-        page=partial(run_alert_program, settings.page) if settings.page else None,
+        embedding_comparison=_load_embedding_comparison(bank),
+        send_alert=partial(run_alert_program, settings.page) if settings.page else None,
     )
 
 

@@ -41,12 +41,12 @@ class PreparedSelect:
         Raises:
             BankUnreachable: the database failed; the connection is invalidated.
         """
-        compiled, read = self._prepared(db)
+        compiled, read = self._compiled_for(db)
         with _driver_connection(db) as driver:
             found = driver.execute(compiled.text, compiled.parameters(values or {})).fetchall()
         return [self._row_type(*_convert_row(row, read)) for row in found]
 
-    def _prepared(self, db: sa.Connection) -> "tuple[_CompiledStatement, _Converters]":
+    def _compiled_for(self, db: sa.Connection) -> "tuple[_CompiledStatement, _Converters]":
         known = self._compiled.get(db.dialect.name)
         if known is None:
             types = (one.type.dialect_impl(db.dialect) for one in self._select.selected_columns)

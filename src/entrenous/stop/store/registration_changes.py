@@ -22,10 +22,10 @@ from entrenous.stop.store.audit_events import (
     AuditEvent,
     append_events,
     dispute_event,
-    listing_note_event,
+    reason_change_event,
     state_change_event,
 )
-from entrenous.stop.store.engine import exclusive_write, insert_on_conflict, snapshot_read
+from entrenous.stop.store.engine import exclusive_write, insert_on_conflict_statement, snapshot_read
 from entrenous.stop.store.registrations import (
     IS_PICTURE,
     existing_claims,
@@ -36,13 +36,13 @@ from entrenous.stop.store.registrations import (
 )
 from entrenous.stop.store.schema import (
     CLAIM_HASH_TABLE,
+    CLAIM_LISTING_TABLE,
     CLAIM_SOUND_TABLE,
     CLAIM_TABLE,
     EMBEDDING_TABLE,
     FRAME_TABLE,
     HASH_TABLE,
     HOLD_ONLY_ADDED_NUMBER,
-    PLATFORM_CONTENT_TABLE,
     SOUND_TABLE,
     STILL_PICTURE_AT_MS,
     read_optional_time,
@@ -75,7 +75,7 @@ def apply_event_to_all(
     states = [CLAIM_TRANSITIONS[one.state, event] for one in may]
     pairs = list(zip(may, states, strict=True))
     moved = [replace(one, state=to) for one, to in pairs if to is not one.state]
-    after = {one.id: one for one in _set_states(db, clock, moved)}
+    after = {one.id: one for one in _store_state_changes(db, clock, moved)}
     return [after.get(one.id, one) for one, _ in pairs]
 
 
@@ -163,7 +163,7 @@ def _mark_frames_as_pictures(
         FRAME_TABLE.c.claim, FRAME_TABLE.c.number, sa.literal(STILL_PICTURE_AT_MS)
     ).distinct()
     shown = shown.where(FRAME_TABLE.c.number.in_(hash_numbers.values()))
-    insertion = insert_on_conflict(db, FRAME_TABLE)
+    insertion = insert_on_conflict_statement(db, FRAME_TABLE)
     for batch in statement_batches(videos):
         rows = insertion.from_select(
             ["claim", "number", "at_ms"], shown.where(FRAME_TABLE.c.claim.in_(batch))
@@ -171,7 +171,7 @@ def _mark_frames_as_pictures(
         db.execute(rows.on_conflict_do_nothing())
 
 
-def count_disputes(db: sa.Connection, clock: Clock, claims: Sequence[ClaimId]) -> list[Claim]:
+def add_disputes(db: sa.Connection, clock: Clock, claims: Sequence[ClaimId]) -> list[Claim]:
     """Count one more dispute of each claim; raises NoSuchClaim."""
     more = CLAIM_TABLE.update().values(disputes=CLAIM_TABLE.c.disputes + 1)
     for batch in statement_batches(dict.fromkeys(claims)):
@@ -183,10 +183,10 @@ def count_disputes(db: sa.Connection, clock: Clock, claims: Sequence[ClaimId]) -
     return disputed
 
 
-def _set_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> list[Claim]:
+def _store_state_changes(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> list[Claim]:
     for claim in moved:
         if claim.state is ClaimState.WITHDRAWN:
-            _forget_hashes(db, claim.id)
+            _delete_fingerprints_and_listing(db, claim.id)
     if not moved:
         return []
     # number_and_log_changes() below assigns the same numbers.
@@ -203,12 +203,12 @@ def _set_states(db: sa.Connection, clock: Clock, moved: Sequence[Claim]) -> list
     return after
 
 
-def _forget_hashes(db: sa.Connection, claim: ClaimId) -> None:
+def _delete_fingerprints_and_listing(db: sa.Connection, claim: ClaimId) -> None:
     mine = sa.select(CLAIM_HASH_TABLE.c.number).where(CLAIM_HASH_TABLE.c.claim == claim)
     numbers = list(db.execute(mine).scalars())
     _delete_frames_and_sound(db, claim)
     db.execute(EMBEDDING_TABLE.delete().where(EMBEDDING_TABLE.c.claim == claim))
-    db.execute(PLATFORM_CONTENT_TABLE.delete().where(PLATFORM_CONTENT_TABLE.c.claim == claim))
+    db.execute(CLAIM_LISTING_TABLE.delete().where(CLAIM_LISTING_TABLE.c.claim == claim))
     db.execute(CLAIM_HASH_TABLE.delete().where(CLAIM_HASH_TABLE.c.claim == claim))
     for batch in statement_batches(numbers):
         still = sa.select(CLAIM_HASH_TABLE.c.number).where(CLAIM_HASH_TABLE.c.number.in_(batch))
@@ -257,7 +257,7 @@ class ClaimListingStore:
                     CLAIM_TABLE.c.id.in_(batch), _IS_NOT_WITHDRAWN
                 )
                 rows = [{"claim": claim, **values} for claim in db.execute(live).scalars()]
-                insertion = insert_on_conflict(db, PLATFORM_CONTENT_TABLE)
+                insertion = insert_on_conflict_statement(db, CLAIM_LISTING_TABLE)
                 if rows:
                     db.execute(
                         insertion.on_conflict_do_update(index_elements=["claim"], set_=values), rows
@@ -270,20 +270,18 @@ class ClaimListingStore:
                 ClaimId(row.claim): ClaimListing(row.content_id, read_optional_time(row.on_at))
                 for batch in statement_batches(claims)
                 for row in db.execute(
-                    sa.select(PLATFORM_CONTENT_TABLE).where(
-                        PLATFORM_CONTENT_TABLE.c.claim.in_(batch)
-                    )
+                    sa.select(CLAIM_LISTING_TABLE).where(CLAIM_LISTING_TABLE.c.claim.in_(batch))
                 )
             }
 
     def claims_to_relist(self, at: datetime) -> tuple[ClaimId, ...]:
         """Return claims whose ``on_at`` is not after ``at``."""
-        query = sa.select(PLATFORM_CONTENT_TABLE.c.claim).where(
-            PLATFORM_CONTENT_TABLE.c.on_at <= stored_time(at)
+        query = sa.select(CLAIM_LISTING_TABLE.c.claim).where(
+            CLAIM_LISTING_TABLE.c.on_at <= stored_time(at)
         )
         with snapshot_read(self.engine) as db:
             rows = db.execute(
-                query.order_by(PLATFORM_CONTENT_TABLE.c.on_at, PLATFORM_CONTENT_TABLE.c.claim)
+                query.order_by(CLAIM_LISTING_TABLE.c.on_at, CLAIM_LISTING_TABLE.c.claim)
             )
             return tuple(ClaimId(claim) for claim in rows.scalars())
 
@@ -299,7 +297,7 @@ class ClaimListingStore:
                     CLAIM_TABLE.update().where(CLAIM_TABLE.c.id.in_(found)).values(reason=note)
                 )
                 append_events(
-                    db, self.clock, *(listing_note_event(ClaimId(claim)) for claim in found)
+                    db, self.clock, *(reason_change_event(ClaimId(claim)) for claim in found)
                 )
 
 

@@ -22,8 +22,8 @@ from entrenous.stop.registration import (
     Registration,
     Stance,
 )
-from entrenous.stop.store.audit_events import append_events, claim_event
-from entrenous.stop.store.engine import insert_on_conflict
+from entrenous.stop.store.audit_events import append_events, claim_registered_event
+from entrenous.stop.store.engine import insert_on_conflict_statement
 from entrenous.stop.store.schema import (
     BANK_TABLE,
     CLAIM_HASH_TABLE,
@@ -43,14 +43,14 @@ from entrenous.stop.upload_record import Outcome
 
 ItemT = TypeVar("ItemT")
 PARAMETERS_PER_STATEMENT: Final = 500  # parameters per statement; SQLite allows some thousands
-IS_FRAME: Final = (
+FRAME_OF_HASH_CONDITIONS: Final = (
     FRAME_TABLE.c.claim == CLAIM_HASH_TABLE.c.claim,
     FRAME_TABLE.c.number == CLAIM_HASH_TABLE.c.number,
 )
 # The condition that the claim's hash belongs to a picture, not only to frames of a video.
 IS_PICTURE: Final = sa.or_(
-    ~sa.exists().where(*IS_FRAME),
-    sa.exists().where(*IS_FRAME, FRAME_TABLE.c.at_ms == STILL_PICTURE_AT_MS),
+    ~sa.exists().where(*FRAME_OF_HASH_CONDITIONS),
+    sa.exists().where(*FRAME_OF_HASH_CONDITIONS, FRAME_TABLE.c.at_ms == STILL_PICTURE_AT_MS),
 )
 
 
@@ -200,7 +200,7 @@ def insert_registrations(
             model, values = one.embedding.model, one.embedding.numbers
             row = {"claim": one.claim.id, "entry": numbers[one.whole[0]]}
             db.execute(EMBEDDING_TABLE.insert().values(**row, model=model, numbers=values))
-    append_events(db, clock, *(claim_event(one.claim) for one in registrations))
+    append_events(db, clock, *(claim_registered_event(one.claim) for one in registrations))
 
 
 def next_change_number(db: sa.Connection) -> int:
@@ -221,12 +221,14 @@ def link_claims_to_hashes(
     for batch in statement_batches(dict.fromkeys(links)):
         every = list(dict.fromkeys(bits for _, bits in batch))
         rows = [{"bits": bits, "part": part} for bits in every]
-        db.execute(insert_on_conflict(db, HASH_TABLE).on_conflict_do_nothing(), rows)
+        db.execute(insert_on_conflict_statement(db, HASH_TABLE).on_conflict_do_nothing(), rows)
         known = sa.select(HASH_TABLE.c.bits, HASH_TABLE.c.number)
         known = known.where(HASH_TABLE.c.bits.in_(every), HASH_TABLE.c.part == part)
         given |= {bytes(row.bits): row.number for row in db.execute(known)}
         pairs = [{"claim": claim, "number": given[bits]} for claim, bits in batch]
-        db.execute(insert_on_conflict(db, CLAIM_HASH_TABLE).on_conflict_do_nothing(), pairs)
+        db.execute(
+            insert_on_conflict_statement(db, CLAIM_HASH_TABLE).on_conflict_do_nothing(), pairs
+        )
     return given
 
 
@@ -243,7 +245,7 @@ def _add_sound(db: sa.Connection, claim: ClaimId, sound: SoundPrint) -> None:
     """Link the claim to the sound, which is stored if it is new."""
     name = hashlib.sha256(sound.words).digest()
     row = {"words_sha256": name, "words": sound.words}
-    db.execute(insert_on_conflict(db, SOUND_TABLE).on_conflict_do_nothing().values(row))
+    db.execute(insert_on_conflict_statement(db, SOUND_TABLE).on_conflict_do_nothing().values(row))
     known = sa.select(SOUND_TABLE.c.number).where(SOUND_TABLE.c.words_sha256 == name)
     db.execute(
         CLAIM_SOUND_TABLE.insert().values(claim=claim, number=db.execute(known).scalar_one())

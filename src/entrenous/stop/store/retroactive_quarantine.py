@@ -13,11 +13,11 @@ from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import Match
 from entrenous.stop.store.schema import (
     HAS_FINGERPRINT,
-    IS_LET_THROUGH,
-    IS_PUBLISHED_AND_WAITING,
     IS_RELEASED,
     IS_TO_BE_REMOVED,
     IS_WAITING,
+    LET_THROUGH_CONDITIONS,
+    PUBLISHED_AND_WAITING_CONDITIONS,
     UPLOAD_TABLE,
     stored_time,
 )
@@ -33,7 +33,7 @@ from entrenous.stop.store.uploads import (
 from entrenous.stop.upload_record import (
     FoundBy,
     Outcome,
-    RetroactiveMatch,
+    RetroactiveMatches,
     Review,
     ReviewState,
 )
@@ -42,58 +42,60 @@ from entrenous.stop.upload_record import (
 def quarantine_retroactively(
     db: sa.Connection,
     clock: Clock,
-    retroactive_match: RetroactiveMatch,
+    retroactive_matches: RetroactiveMatches,
     new_matches: Sequence[Match],
 ) -> bool:
     """Move an accepted upload into the queue; return False if it is not accepted any more."""
     now: dict[str, Any] = {
         "state": ReviewState.WAITING,
         "outcome": Outcome.HOLD,
-        "found": retroactive_match.found,
+        "found": retroactive_matches.found,
         "matches": matches_to_json(new_matches),
-        "entry": retroactive_match.entry,
+        "entry": retroactive_matches.entry,
         "waits_since": stored_time(clock.now()),
     }
     is_it: tuple[sa.ColumnElement[bool], ...]
-    is_it = (sa.or_(sa.and_(*IS_LET_THROUGH), IS_RELEASED), HAS_FINGERPRINT)
-    if retroactive_match.found is FoundBy.SLOW_LOOK:
+    is_it = (sa.or_(sa.and_(*LET_THROUGH_CONDITIONS), IS_RELEASED), HAS_FINGERPRINT)
+    if retroactive_matches.found is FoundBy.SLOW_LOOK:
         now |= {
-            "bits": retroactive_match.bits,
-            "upload_sha256": retroactive_match.upload_sha256,
+            "bits": retroactive_matches.bits,
+            "upload_sha256": retroactive_matches.upload_sha256,
             "slow_look": None,
         }
-        is_it = IS_LET_THROUGH
+        is_it = LET_THROUGH_CONDITIONS
     waits = (
         UPLOAD_TABLE.update()
-        .where(UPLOAD_TABLE.c.case_number == retroactive_match.case, *is_it)
+        .where(UPLOAD_TABLE.c.case_number == retroactive_matches.case, *is_it)
         .values(now)
     )
     return db.execute(waits).rowcount > 0
 
 
 def add_matches(
-    db: sa.Connection, retroactive_match: RetroactiveMatch, new_matches: Sequence[Match]
+    db: sa.Connection, retroactive_matches: RetroactiveMatches, new_matches: Sequence[Match]
 ) -> bool:
     """Add new matches to a waiting upload; return False if none of them is new.
 
     A first confirmation is taken back, since that reviewer had not seen these matches.
     """
     mine = sa.select(UPLOAD_TABLE.c.matches).where(
-        UPLOAD_TABLE.c.case_number == retroactive_match.case, IS_WAITING
+        UPLOAD_TABLE.c.case_number == retroactive_matches.case, IS_WAITING
     )
     row = db.execute(mine).one_or_none()
     known = {match["claim"] for match in row.matches} if row else set()
     more = [one for one in new_matches if one.claim not in known]
     if row and more:
         more_matches = [*row.matches, *matches_to_json(more)]
-        update_upload(db, retroactive_match.case, matches=more_matches, first_confirmer=None)
+        update_upload(db, retroactive_matches.case, matches=more_matches, first_confirmer=None)
     return bool(row and more)
 
 
-def published_uploads(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
+def published_to_review_or_remove(db: sa.Connection, after: str, limit: int) -> tuple[Review, ...]:
     """Return uploads after that case that were published and now wait, or have to be removed."""
     later = sa.select(UPLOAD_TABLE.c.number).where(is_newer_than_case(after))
-    every = sa.union_all(later.where(*IS_PUBLISHED_AND_WAITING), later.where(IS_TO_BE_REMOVED))
+    every = sa.union_all(
+        later.where(*PUBLISHED_AND_WAITING_CONDITIONS), later.where(IS_TO_BE_REMOVED)
+    )
     numbers = db.execute(every.order_by("number").limit(limit)).scalars().all()
     seen = (
         sa.select(*REVIEW_COLUMNS)
@@ -129,7 +131,7 @@ def accept_upload_again(db: sa.Connection, review: Review) -> None:
     choose_new_lead(db, review.case)
 
 
-def drop_scanned_bytes(db: sa.Connection, review: Review) -> None:
+def drop_bytes_if_scanned(db: sa.Connection, review: Review) -> None:
     """Drop the bytes of an upload found by a deferred scan, if its flood's lead has some."""
     if review.found is FoundBy.SLOW_LOOK:
         update_upload(db, review.case, untrusted_upload=None)
@@ -142,7 +144,7 @@ def _retroactive_reviews(db: sa.Connection, claims: Collection[ClaimId]) -> list
     match.
     """
     late = sa.select(UPLOAD_TABLE.c.number).where(
-        *IS_PUBLISHED_AND_WAITING, UPLOAD_TABLE.c.number > 0
+        *PUBLISHED_AND_WAITING_CONDITIONS, UPLOAD_TABLE.c.number > 0
     )
     query = sa.select(UPLOAD_TABLE.c.case_number, UPLOAD_TABLE.c.matches).where(
         UPLOAD_TABLE.c.number.in_(late)

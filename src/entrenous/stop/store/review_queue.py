@@ -13,7 +13,7 @@ from entrenous.stop.review import UNDECODABLE_BYTES_MAX, find_decided_together, 
 from entrenous.stop.store import retroactive_quarantine, uploads
 from entrenous.stop.store.audit_events import (
     MORE_CLAIMS_MATCH_EVENT,
-    RETROACTIVE_EVENTS,
+    RETROACTIVE_QUARANTINE_EVENTS,
     append_events,
     bytes_not_stored_event,
     first_confirmation_event,
@@ -25,7 +25,7 @@ from entrenous.stop.store.due_work import DueWorkStore
 from entrenous.stop.store.engine import (
     concurrent_write,
     exclusive_write,
-    insert_on_conflict,
+    insert_on_conflict_statement,
     overwrite_deleted_data,
     single_insert,
     single_read,
@@ -35,11 +35,11 @@ from entrenous.stop.store.prepared_statements import BatchInserter, PreparedInse
 from entrenous.stop.store.registrations import matching_claims
 from entrenous.stop.store.schema import (
     ALERT_TABLE,
-    IS_ACCEPTED,
-    IS_QUEUE_ITEM,
-    IS_RELEASED_WITH_HASH,
     IS_TO_BE_REMOVED,
     IS_WAITING,
+    LET_THROUGH_WITH_HASH_CONDITIONS,
+    QUEUE_ITEM_CONDITIONS,
+    RELEASED_WITH_HASH_CONDITIONS,
     REVIEWER_TABLE,
     UPLOAD_TABLE,
     WAITS_SINCE,
@@ -56,15 +56,15 @@ from entrenous.stop.upload_record import (
     FoundBy,
     NoSuchReview,
     NoSuchReviewer,
-    RetroactiveMatch,
+    RetroactiveMatches,
     Review,
     Reviewer,
     ReviewerKnown,
     ReviewState,
     SecondPersonNeeded,
-    StoredClip,
-    StoredPicture,
-    StoredSound,
+    StoredClipHashes,
+    StoredPictureHash,
+    StoredSoundPrint,
     UploadFileDiffers,
     UploadNotKept,
     is_reviewer_name,
@@ -154,7 +154,7 @@ class ReviewerStore(DueWorkStore):
             ]
         return tuple(alert for alert in alerts if self._reserve_alert(alert.kind))
 
-    def record_alert(self, alert: Alert) -> None:
+    def record_alert_sent(self, alert: Alert) -> None:
         """Record that this alert was sent."""
         told = ALERT_TABLE.update().where(ALERT_TABLE.c.kind == alert.kind)
         with concurrent_write(self.engine) as db:
@@ -172,7 +172,7 @@ class ReviewerStore(DueWorkStore):
         )
         free = ALERT_TABLE.c.kind == kind, sa.not_(around)
         with concurrent_write(self.engine) as db:
-            made = insert_on_conflict(db, ALERT_TABLE).values(kind=kind)
+            made = insert_on_conflict_statement(db, ALERT_TABLE).values(kind=kind)
             db.execute(made.on_conflict_do_nothing(index_elements=["kind"]))
             taken = ALERT_TABLE.update().where(*free).values(at=stored_time(now))
             return db.execute(taken).rowcount > 0
@@ -194,12 +194,12 @@ def _flood_alert(db: sa.Connection, most: int) -> Alert:
 def _waiting_alert(db: sa.Connection, before: datetime) -> Alert:
     """Return the alert about items that have waited since ``before``."""
     late = sa.select(sa.func.count()).select_from(UPLOAD_TABLE)
-    late = late.where(*IS_QUEUE_ITEM, stored_time(before) > WAITS_SINCE)
+    late = late.where(*QUEUE_ITEM_CONDITIONS, stored_time(before) > WAITS_SINCE)
     return Alert(AlertKind.WAITING, db.execute(late).scalar_one())
 
 
 _INSERT_UPLOAD: Final = PreparedInsert(
-    UPLOAD_TABLE, [*uploads.INSERTED_COLUMNS, "untrusted_upload"]
+    UPLOAD_TABLE, [*uploads.INSERTED_COLUMN_NAMES, "untrusted_upload"]
 )
 
 
@@ -209,7 +209,7 @@ class ReviewQueue(ReviewerStore):
     :func:`open_engine`).
     """
 
-    unread_bytes_max: int = UNDECODABLE_BYTES_MAX
+    undecodable_bytes_max: int = UNDECODABLE_BYTES_MAX
     _batch: BatchInserter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -263,27 +263,29 @@ class ReviewQueue(ReviewerStore):
             else:
                 append_events(db, self.clock, bytes_not_stored_event(case, size))
 
-    def next_waiting_upload(self, after: str = "", but_confirmed_by: str = "") -> Review | None:
+    def next_waiting_upload(self, after: str = "", except_confirmed_by: str = "") -> Review | None:
         """Return the first waiting upload by arrival after that case, or None.
 
         If there is no such case, start with the first upload. Of uploads that wait as one item, the
-        first counts. Cases whose first confirmation is by ``but_confirmed_by`` are skipped.
+        first counts. Cases whose first confirmation is by ``except_confirmed_by`` are skipped.
         """
-        query = sa.select(UPLOAD_TABLE.c.case_number).where(*IS_QUEUE_ITEM)
-        if but_confirmed_by:
-            query = query.where(UPLOAD_TABLE.c.first_confirmer.is_distinct_from(but_confirmed_by))
+        query = sa.select(UPLOAD_TABLE.c.case_number).where(*QUEUE_ITEM_CONDITIONS)
+        if except_confirmed_by:
+            query = query.where(
+                UPLOAD_TABLE.c.first_confirmer.is_distinct_from(except_confirmed_by)
+            )
         if after:
             query = query.where(uploads.is_newer_than_case(after))
         with snapshot_read(self.engine) as db:
             case = db.execute(query.order_by(UPLOAD_TABLE.c.number).limit(1)).scalar()
-            return None if case is None else uploads.review_with_count(db, case)
+            return None if case is None else uploads.review_with_gathered_count(db, case)
 
     def review(self, case: str) -> Review:
         """Return the upload of that case, even if it was decided; raises NoSuchReview."""
         with snapshot_read(self.engine) as db:
-            return uploads.review_with_count(db, case)
+            return uploads.review_with_gathered_count(db, case)
 
-    def upload(self, case: str) -> bytes:
+    def upload_bytes(self, case: str) -> bytes:
         """Return the bytes of a held upload (untrusted).
 
         Raises NoSuchReview; UploadNotKept if the upload is decided, or if no bytes were kept.
@@ -319,7 +321,7 @@ class ReviewQueue(ReviewerStore):
         All this is one transaction, so that two reviewers cannot both decide.
         """
         with exclusive_write(self.engine) as db:
-            review = uploads.review_with_count(db, case)
+            review = uploads.review_with_gathered_count(db, case)
             if review.state is not ReviewState.WAITING:
                 raise AlreadyDecided(case=case, state=review.state)
             alike = find_decided_together(
@@ -328,7 +330,9 @@ class ReviewQueue(ReviewerStore):
             review = uploads.with_cases_decided_together(review, alike)
             keeps = keeps and state is ReviewState.RELEASED
             until = self.clock.now() + PUBLISHED_LISTING_PERIOD
-            uploads.delete_decided_data(db, (case, *review.also), state, until, keeps=keeps)
+            uploads.record_decision_and_delete_data(
+                db, (case, *review.also), state, until, keeps=keeps
+            )
             uploads.choose_new_lead(db, case)
             append_events(db, self.clock, review_event(review, state, by))
             apply_decision(review, BankStore(db, self.clock))
@@ -337,35 +341,37 @@ class ReviewQueue(ReviewerStore):
 
     def count_waiting_items(self) -> int:
         """Count the waiting items."""
-        query = sa.select(sa.func.count()).select_from(UPLOAD_TABLE).where(*IS_QUEUE_ITEM)
+        query = sa.select(sa.func.count()).select_from(UPLOAD_TABLE).where(*QUEUE_ITEM_CONDITIONS)
         with snapshot_read(self.engine) as db:
             return db.execute(query).scalar_one()
 
-    def kept_pictures(self, after: int, limit: int) -> tuple[StoredPicture, ...]:
+    def stored_picture_hashes(self, after: int, limit: int) -> tuple[StoredPictureHash, ...]:
         """Return, by number, waiting and accepted uploads whose hash is kept.
 
         Uploads that a person released are included.
         """
         with snapshot_read(self.engine) as db:
-            return uploads.kept_pictures(db, after, limit)
+            return uploads.stored_picture_hashes(db, after, limit)
 
-    def kept_clips(self, after: int, limit: int) -> tuple[StoredClip, ...]:
+    def stored_clip_hashes(self, after: int, limit: int) -> tuple[StoredClipHashes, ...]:
         """Return, by number, the clips that were accepted at some time and whose frame hashes are
         kept.
 
         Clips that wait now, or were decided later, are included.
         """
         with snapshot_read(self.engine) as db:
-            return uploads.kept_clips(db, after, limit)
+            return uploads.stored_clip_hashes(db, after, limit)
 
-    def kept_sounds(self, after: int, limit: int) -> tuple[StoredSound, ...]:
+    def stored_sound_prints(self, after: int, limit: int) -> tuple[StoredSoundPrint, ...]:
         """Return, by number, the clips and sounds that were accepted at some time and whose sound
         fingerprint is kept.
         """
         with snapshot_read(self.engine) as db:
-            return uploads.kept_sounds(db, after, limit)
+            return uploads.stored_sound_prints(db, after, limit)
 
-    def hold_retroactively(self, retroactive_match: RetroactiveMatch, held_per_hash: int) -> bool:
+    def hold_retroactively(
+        self, retroactive_matches: RetroactiveMatches, held_per_hash: int
+    ) -> bool:
         """Put an accepted or released upload into the review queue retroactively.
 
         For an upload that waits already, the new claims are added, so that it still waits if the
@@ -378,36 +384,33 @@ class ReviewQueue(ReviewerStore):
             any more.
         """
         with exclusive_write(self.engine) as db:
-            matching = matching_claims(db, [one.claim for one in retroactive_match.matches])
-            left = [one for one in retroactive_match.matches if one.claim in matching]
+            matching = matching_claims(db, [one.claim for one in retroactive_matches.matches])
+            left = [one for one in retroactive_matches.matches if one.claim in matching]
             if not left or not retroactive_quarantine.quarantine_retroactively(
-                db, self.clock, retroactive_match, left
+                db, self.clock, retroactive_matches, left
             ):
-                if retroactive_quarantine.add_matches(db, retroactive_match, left):
+                if retroactive_quarantine.add_matches(db, retroactive_matches, left):
                     append_events(
-                        db, self.clock, (MORE_CLAIMS_MATCH_EVENT, retroactive_match.case, {})
+                        db, self.clock, (MORE_CLAIMS_MATCH_EVENT, retroactive_matches.case, {})
                     )
                 return False
-            review = uploads.get_review(db, retroactive_match.case)
+            review = uploads.get_review(db, retroactive_matches.case)
             lead = uploads.join_flood(db, self.clock, review, held_per_hash)
             if lead is not None and not uploads.should_store_bytes_in_flood(
                 db, lead, review, held_per_hash
             ):
-                retroactive_quarantine.drop_scanned_bytes(db, review)
-            append_events(
-                db,
-                self.clock,
-                (RETROACTIVE_EVENTS[retroactive_match.found], retroactive_match.case, {}),
-            )
+                retroactive_quarantine.drop_bytes_if_scanned(db, review)
+            event = RETROACTIVE_QUARANTINE_EVENTS[retroactive_matches.found]
+            append_events(db, self.clock, (event, retroactive_matches.case, {}))
             return True
 
-    def published(self, after: str, limit: int) -> tuple[Review, ...]:
+    def published_to_review_or_remove(self, after: str, limit: int) -> tuple[Review, ...]:
         """Return published uploads that wait for review, or that have to be removed.
 
         They are ordered by arrival after that case, or from the first if there is no such case.
         """
         with snapshot_read(self.engine) as db:
-            return retroactive_quarantine.published_uploads(db, after, limit)
+            return retroactive_quarantine.published_to_review_or_remove(db, after, limit)
 
     def delete_accepted_data(self, before: datetime) -> int:
         """Delete the hashes, frames, sounds and references of uploads accepted earlier than
@@ -420,11 +423,12 @@ class ReviewQueue(ReviewerStore):
         with exclusive_write(self.engine) as db:
             clips = uploads.delete_clip_fingerprints(db, before)
             pictures = (
-                db.execute(old.where(*those)) for those in (IS_ACCEPTED, IS_RELEASED_WITH_HASH)
+                db.execute(old.where(*those))
+                for those in (LET_THROUGH_WITH_HASH_CONDITIONS, RELEASED_WITH_HASH_CONDITIONS)
             )
             return clips + sum(gone.rowcount for gone in pictures)
 
-    def delete_removed_data(self, now: datetime) -> int:
+    def delist_removed_uploads(self, now: datetime) -> int:
         """Delist uploads confirmed :data:`PUBLISHED_LISTING_PERIOD` ago and delete their
         references.
 
@@ -486,4 +490,6 @@ class ReviewQueue(ReviewerStore):
         if not self.has_disk_space():
             return False
         unread = lead is None and was_undecodable(review)
-        return not unread or uploads.count_undecodable_bytes(db) + size <= self.unread_bytes_max
+        return (
+            not unread or uploads.count_undecodable_bytes(db) + size <= self.undecodable_bytes_max
+        )

@@ -144,7 +144,7 @@ CLOCK_TABLE: Final = sa.Table(
 )
 # The platform's id for content that it listed itself, and when a suspended listing matches again
 # (docs/spec/hma.md section 4).
-PLATFORM_CONTENT_TABLE: Final = sa.Table(
+CLAIM_LISTING_TABLE: Final = sa.Table(
     "listing",
     METADATA,
     sa.Column("claim", sa.ForeignKey("claim.id"), primary_key=True),
@@ -152,7 +152,7 @@ PLATFORM_CONTENT_TABLE: Final = sa.Table(
     sa.Column("on_at", BIG_INTEGER),
 )
 LISTINGS_DUE_INDEX: Final = partial_index(
-    "listings_due", PLATFORM_CONTENT_TABLE.c.on_at.is_not(None), PLATFORM_CONTENT_TABLE.c.on_at
+    "listings_due", CLAIM_LISTING_TABLE.c.on_at.is_not(None), CLAIM_LISTING_TABLE.c.on_at
 )
 # Clips that a reviewer released: the SHA-256 of the file, the time, and the number that the next
 # change had at that time.
@@ -252,7 +252,7 @@ UPLOAD_TABLE: Final = sa.Table(
 )
 # Fingerprints of a clip or a sound for look-backs: concatenated hashes of its frames, or empty, and
 # the words of its sound (or null).
-UPLOAD_FRAMES_TABLE: Final = sa.Table(
+UPLOAD_CLIP_PRINT_TABLE: Final = sa.Table(
     "upload_frames",
     METADATA,
     sa.Column("number", sa.ForeignKey("upload.number"), primary_key=True, autoincrement=False),
@@ -265,31 +265,31 @@ UPLOAD_FRAMES_TABLE: Final = sa.Table(
 IS_WAITING: Final = UPLOAD_TABLE.c.state == sa.literal_column("'waiting'")
 # The time from which a waiting upload has waited.
 WAITS_SINCE: Final = sa.func.coalesce(UPLOAD_TABLE.c.waits_since, UPLOAD_TABLE.c.at)
-IS_QUEUE_ITEM: Final = (IS_WAITING, UPLOAD_TABLE.c.lead.is_(None))
-IS_LET_THROUGH: Final = (
+QUEUE_ITEM_CONDITIONS: Final = (IS_WAITING, UPLOAD_TABLE.c.lead.is_(None))
+LET_THROUGH_CONDITIONS: Final = (
     UPLOAD_TABLE.c.state == sa.literal_column("'closed'"),
     UPLOAD_TABLE.c.outcome == sa.literal_column("'let through'"),
 )
 IS_RELEASED: Final = UPLOAD_TABLE.c.state == sa.literal_column("'released'")
 _HAS_PICTURE_HASH: Final = UPLOAD_TABLE.c.bits.is_not(None)
-IS_ACCEPTED: Final = (*IS_LET_THROUGH, _HAS_PICTURE_HASH)
-IS_RELEASED_WITH_HASH: Final = (IS_RELEASED, _HAS_PICTURE_HASH)
+LET_THROUGH_WITH_HASH_CONDITIONS: Final = (*LET_THROUGH_CONDITIONS, _HAS_PICTURE_HASH)
+RELEASED_WITH_HASH_CONDITIONS: Final = (IS_RELEASED, _HAS_PICTURE_HASH)
 # The condition that a hash or the fingerprint of a clip is stored.
 HAS_FINGERPRINT: Final = sa.or_(
-    _HAS_PICTURE_HASH, sa.exists().where(UPLOAD_FRAMES_TABLE.c.number == UPLOAD_TABLE.c.number)
+    _HAS_PICTURE_HASH, sa.exists().where(UPLOAD_CLIP_PRINT_TABLE.c.number == UPLOAD_TABLE.c.number)
 )
 # The condition that an upload was found after it was published: not on its arrival, and not by an
 # appeal.
-_QUARANTINED_AFTER_PUBLISHING: Final = (
+_QUARANTINED_AFTER_PUBLISHING_CONDITIONS: Final = (
     UPLOAD_TABLE.c.found != sa.literal_column("'upload'"),
     UPLOAD_TABLE.c.found != sa.literal_column("'appeal'"),
 )
-WAS_QUARANTINED_AFTER_PUBLISHING: Final = sa.and_(*_QUARANTINED_AFTER_PUBLISHING)
-IS_PUBLISHED_AND_WAITING: Final = (IS_WAITING, *_QUARANTINED_AFTER_PUBLISHING)
+WAS_QUARANTINED_AFTER_PUBLISHING: Final = sa.and_(*_QUARANTINED_AFTER_PUBLISHING_CONDITIONS)
+PUBLISHED_AND_WAITING_CONDITIONS: Final = (IS_WAITING, *_QUARANTINED_AFTER_PUBLISHING_CONDITIONS)
 IS_TO_BE_REMOVED: Final = UPLOAD_TABLE.c.listed_until.is_not(None)
-_IS_QUEUE_ITEM: Final = sa.and_(*IS_QUEUE_ITEM)
-_IS_ACCEPTED: Final = sa.and_(*IS_ACCEPTED)
-_IS_PUBLISHED_AND_WAITING: Final = sa.and_(*IS_PUBLISHED_AND_WAITING)
+_IS_QUEUE_ITEM: Final = sa.and_(*QUEUE_ITEM_CONDITIONS)
+_IS_LET_THROUGH_WITH_HASH: Final = sa.and_(*LET_THROUGH_WITH_HASH_CONDITIONS)
+_IS_PUBLISHED_AND_WAITING: Final = sa.and_(*PUBLISHED_AND_WAITING_CONDITIONS)
 WAITING_BY_ENTRY_INDEX: Final = partial_index("waiting_by_entry", IS_WAITING, UPLOAD_TABLE.c.entry)
 WAITING_BY_LEAD_INDEX: Final = partial_index("waiting_by_lead", IS_WAITING, UPLOAD_TABLE.c.lead)
 # ``state`` is included, or SQLite prefers the index on states and reads past every upload's bytes.
@@ -297,10 +297,10 @@ WAITING_BY_FILE_INDEX: Final = partial_index(
     "waiting_by_file", IS_WAITING, UPLOAD_TABLE.c.upload_sha256, UPLOAD_TABLE.c.state
 )
 ACCEPTED_UPLOADS_INDEX: Final = partial_index(
-    "accepted_uploads", _IS_ACCEPTED, UPLOAD_TABLE.c.number
+    "accepted_uploads", _IS_LET_THROUGH_WITH_HASH, UPLOAD_TABLE.c.number
 )
 RELEASED_UPLOADS_INDEX: Final = partial_index(
-    "released_uploads", sa.and_(*IS_RELEASED_WITH_HASH), UPLOAD_TABLE.c.number
+    "released_uploads", sa.and_(*RELEASED_WITH_HASH_CONDITIONS), UPLOAD_TABLE.c.number
 )
 # Covers all columns that the query reads, so that no page of an upload's bytes is read.
 WAITING_SINCE_INDEX: Final = partial_index(

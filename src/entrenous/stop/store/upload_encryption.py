@@ -23,9 +23,9 @@ from entrenous.stop.nouns import BadUploadKeys
 from entrenous.stop.upload_record import UploadKeyMissing
 
 _MAGIC: Final = b"entrenous/1 held"
-_PLAIN_PREFIX: Final = _MAGIC + b"\0"
-_SEALED_PREFIX: Final = _MAGIC + b"\1"
-PREFIX_BYTES: Final = len(_SEALED_PREFIX) + STORED_KEY_NAME_BYTES
+_UNENCRYPTED_PREFIX: Final = _MAGIC + b"\0"
+_ENCRYPTED_PREFIX: Final = _MAGIC + b"\1"
+ENCRYPTION_PREFIX_BYTES: Final = len(_ENCRYPTED_PREFIX) + STORED_KEY_NAME_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +41,34 @@ class UploadCipher:
     def encrypt(self, case: str, data: bytes) -> bytes:
         """Return ``data`` as it is stored for this case."""
         if not self.keys:
-            return _PLAIN_PREFIX + data if data.startswith(_MAGIC) else data
+            return _UNENCRYPTED_PREFIX + data if data.startswith(_MAGIC) else data
         key = self.keys[0]
         return b"".join(
-            (_SEALED_PREFIX, stored_key_name(key), seal_stored(key, data, case.encode()))
+            (_ENCRYPTED_PREFIX, stored_key_name(key), seal_stored(key, data, case.encode()))
         )
 
     def can_decrypt(self, stored: bytes) -> bool:
         """Return whether ``stored`` can be read: it is unencrypted, or encrypted with one of these
         keys.
 
-        The first ``PREFIX_BYTES`` of it suffice.
+        The first ``ENCRYPTION_PREFIX_BYTES`` of it suffice.
         """
-        if not stored.startswith(_SEALED_PREFIX):
+        if not stored.startswith(_ENCRYPTED_PREFIX):
             return True
-        return stored[len(_SEALED_PREFIX) : PREFIX_BYTES] in map(stored_key_name, self.keys)
+        return stored[len(_ENCRYPTED_PREFIX) : ENCRYPTION_PREFIX_BYTES] in map(
+            stored_key_name, self.keys
+        )
 
     def decrypt(self, case: str, stored: bytes) -> bytes:
         """Return the original bytes; raises UploadKeyMissing."""
-        if stored.startswith(_PLAIN_PREFIX):
-            return stored[len(_PLAIN_PREFIX) :]
-        if not stored.startswith(_SEALED_PREFIX):
+        if stored.startswith(_UNENCRYPTED_PREFIX):
+            return stored[len(_UNENCRYPTED_PREFIX) :]
+        if not stored.startswith(_ENCRYPTED_PREFIX):
             return stored
-        name, sealed = stored[len(_SEALED_PREFIX) : PREFIX_BYTES], stored[PREFIX_BYTES:]
+        name, sealed = (
+            stored[len(_ENCRYPTED_PREFIX) : ENCRYPTION_PREFIX_BYTES],
+            stored[ENCRYPTION_PREFIX_BYTES:],
+        )
         for key in self.keys:
             if stored_key_name(key) == name:
                 try:

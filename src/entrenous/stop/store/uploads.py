@@ -17,16 +17,16 @@ from entrenous.fingerprint.nouns import Match, SoundPrint
 from entrenous.stop.nouns import AlertKind
 from entrenous.stop.review import are_similar_hashes, should_wait_together, was_undecodable
 from entrenous.stop.store.audit_events import append_events, cases_gathered_event
-from entrenous.stop.store.engine import insert_on_conflict
+from entrenous.stop.store.engine import insert_on_conflict_statement
 from entrenous.stop.store.registrations import statement_batches
 from entrenous.stop.store.schema import (
     ALERT_TABLE,
     BIG_INTEGER,
     HAS_FINGERPRINT,
-    IS_ACCEPTED,
-    IS_RELEASED_WITH_HASH,
     IS_WAITING,
-    UPLOAD_FRAMES_TABLE,
+    LET_THROUGH_WITH_HASH_CONDITIONS,
+    RELEASED_WITH_HASH_CONDITIONS,
+    UPLOAD_CLIP_PRINT_TABLE,
     UPLOAD_TABLE,
     WAS_QUARANTINED_AFTER_PUBLISHING,
     read_time,
@@ -39,9 +39,9 @@ from entrenous.stop.upload_record import (
     Outcome,
     Review,
     ReviewState,
-    StoredClip,
-    StoredPicture,
-    StoredSound,
+    StoredClipHashes,
+    StoredPictureHash,
+    StoredSoundPrint,
 )
 
 _HAS_BYTES: Final = UPLOAD_TABLE.c.untrusted_upload.is_not(None)
@@ -49,7 +49,7 @@ REVIEW_COLUMNS: Final = [
     *(column for column in UPLOAD_TABLE.c if column.name != "untrusted_upload"),
     sa.and_(IS_WAITING, _HAS_BYTES).label("has_bytes"),
 ]
-INSERTED_COLUMNS: Final = (  # the columns that :func:`row_from_review` returns
+INSERTED_COLUMN_NAMES: Final = (  # the columns that :func:`row_from_review` returns
     *("case_number", "at", "outcome", "state", "matches", "bits", "would", "entry"),
     *("reference", "found", "secret_sha256", "upload_sha256", "slow_look"),
 )
@@ -78,7 +78,7 @@ def is_newer_than_case(case: str) -> sa.ColumnElement[bool]:
     return UPLOAD_TABLE.c.number > sa.func.coalesce(before, 0)
 
 
-def review_with_count(db: sa.Connection, case: str) -> Review:
+def review_with_gathered_count(db: sa.Connection, case: str) -> Review:
     """Return the review with the number of uploads that wait with it; raises NoSuchReview."""
     mine = (
         sa.select(sa.func.count())
@@ -107,7 +107,7 @@ def update_upload(db: sa.Connection, case: str, **values: Any) -> None:
     db.execute(UPLOAD_TABLE.update().where(UPLOAD_TABLE.c.case_number == case).values(values))
 
 
-def delete_decided_data(
+def record_decision_and_delete_data(
     db: sa.Connection,
     cases: Collection[str],
     state: ReviewState,
@@ -142,7 +142,8 @@ def delete_decided_data(
     if not keeps:
         numbers = sa.select(UPLOAD_TABLE.c.number).where(mine)
         db.execute(
-            UPLOAD_FRAMES_TABLE.delete().where(UPLOAD_FRAMES_TABLE.c.number.in_(numbers)), those
+            UPLOAD_CLIP_PRINT_TABLE.delete().where(UPLOAD_CLIP_PRINT_TABLE.c.number.in_(numbers)),
+            those,
         )
 
 
@@ -163,7 +164,7 @@ def join_flood(db: sa.Connection, clock: Clock, review: Review, held_per_hash: i
         _set_lead(db, lead, [one.case for one in single[1:]])
         append_events(db, clock, cases_gathered_event(lead, len(single) + 1))
         if len(single) + 1 > held_per_hash:  # does not apply to repetitions of one unreadable file
-            _count_unreported_flood(db)
+            _add_unreported_flood(db)
     _set_lead(db, lead, [review.case])
     return lead
 
@@ -245,9 +246,9 @@ def review_from_row(row: Any) -> Review:
     )
 
 
-def _count_unreported_flood(db: sa.Connection) -> None:
+def _add_unreported_flood(db: sa.Connection) -> None:
     """Count one more flood that has not been reported."""
-    insertion = insert_on_conflict(db, ALERT_TABLE).values(kind=AlertKind.FLOOD, untold=1)
+    insertion = insert_on_conflict_statement(db, ALERT_TABLE).values(kind=AlertKind.FLOOD, untold=1)
     more = {"untold": ALERT_TABLE.c.untold + 1}
     db.execute(insertion.on_conflict_do_update(index_elements=["kind"], set_=more))
 
@@ -255,7 +256,7 @@ def _count_unreported_flood(db: sa.Connection) -> None:
 def _existing_lead(db: sa.Connection, review: Review) -> str | None:
     """Return the case that already represents waiting uploads of the same registered hash."""
     query = sa.select(UPLOAD_TABLE.c.lead).where(
-        *_same_flood_condition(review), UPLOAD_TABLE.c.lead.is_not(None)
+        *_same_flood_conditions(review), UPLOAD_TABLE.c.lead.is_not(None)
     )
     lead: str | None = db.execute(query.limit(1)).scalar()
     return lead
@@ -264,13 +265,13 @@ def _existing_lead(db: sa.Connection, review: Review) -> str | None:
 def _uploads_without_lead_like(db: sa.Connection, review: Review) -> list[Review]:
     """Return other waiting uploads of the same hash without a lead, oldest first."""
     query = sa.select(*REVIEW_COLUMNS).where(
-        *_same_flood_condition(review), UPLOAD_TABLE.c.lead.is_(None)
+        *_same_flood_conditions(review), UPLOAD_TABLE.c.lead.is_(None)
     )
     query = query.where(UPLOAD_TABLE.c.case_number != review.case).order_by(UPLOAD_TABLE.c.number)
     return [review_from_row(row) for row in db.execute(query)]
 
 
-def _same_flood_condition(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
+def _same_flood_conditions(review: Review) -> tuple[sa.ColumnElement[bool], ...]:
     """Select the waiting uploads of the same registered hash, or of the same undecodable file, that
     were found in the same way.
     """
@@ -304,10 +305,14 @@ def add_clip_prints(db: sa.Connection, review: Review) -> None:
         sa.literal(b"".join(review.frames), sa.LargeBinary),
         sa.literal(review.sound and review.sound.words, sa.LargeBinary),
     )
-    db.execute(UPLOAD_FRAMES_TABLE.insert().from_select(["number", "at", "frames", "words"], kept))
+    db.execute(
+        UPLOAD_CLIP_PRINT_TABLE.insert().from_select(["number", "at", "frames", "words"], kept)
+    )
 
 
-def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[StoredPicture, ...]:
+def stored_picture_hashes(
+    db: sa.Connection, after: int, limit: int
+) -> tuple[StoredPictureHash, ...]:
     """Return up to ``limit`` pictures with a hash that were let through, wait, or were released.
 
     A single statement is used, so that an upload whose state changes meanwhile is not missed. Each
@@ -316,24 +321,26 @@ def kept_pictures(db: sa.Connection, after: int, limit: int) -> tuple[StoredPict
     columns = sa.select(UPLOAD_TABLE.c.number, UPLOAD_TABLE.c.case_number, UPLOAD_TABLE.c.bits)
     later = UPLOAD_TABLE.c.number > after
     every = sa.union_all(
-        columns.where(*IS_ACCEPTED, later),
+        columns.where(*LET_THROUGH_WITH_HASH_CONDITIONS, later),
         columns.where(IS_WAITING, UPLOAD_TABLE.c.bits.is_not(None), later),
-        columns.where(*IS_RELEASED_WITH_HASH, later),
+        columns.where(*RELEASED_WITH_HASH_CONDITIONS, later),
     )
     rows = db.execute(every.order_by("number").limit(limit))
-    return tuple(StoredPicture(row[0], row[1], bytes(row[2])) for row in rows)
+    return tuple(StoredPictureHash(row[0], row[1], bytes(row[2])) for row in rows)
 
 
-def kept_clips(db: sa.Connection, after: int, limit: int) -> tuple[StoredClip, ...]:
-    there = UPLOAD_FRAMES_TABLE.c.frames != sa.literal(b"", sa.LargeBinary)
-    rows = _clip_prints(db, UPLOAD_FRAMES_TABLE.c.frames, there, after, limit)
-    return tuple(StoredClip(number, case, _split_hashes(frames)) for number, case, frames in rows)
+def stored_clip_hashes(db: sa.Connection, after: int, limit: int) -> tuple[StoredClipHashes, ...]:
+    there = UPLOAD_CLIP_PRINT_TABLE.c.frames != sa.literal(b"", sa.LargeBinary)
+    rows = _clip_prints(db, UPLOAD_CLIP_PRINT_TABLE.c.frames, there, after, limit)
+    return tuple(
+        StoredClipHashes(number, case, _split_frame_hashes(frames)) for number, case, frames in rows
+    )
 
 
-def kept_sounds(db: sa.Connection, after: int, limit: int) -> tuple[StoredSound, ...]:
-    there = UPLOAD_FRAMES_TABLE.c.words.is_not(None)
-    rows = _clip_prints(db, UPLOAD_FRAMES_TABLE.c.words, there, after, limit)
-    return tuple(StoredSound(number, case, SoundPrint(words)) for number, case, words in rows)
+def stored_sound_prints(db: sa.Connection, after: int, limit: int) -> tuple[StoredSoundPrint, ...]:
+    there = UPLOAD_CLIP_PRINT_TABLE.c.words.is_not(None)
+    rows = _clip_prints(db, UPLOAD_CLIP_PRINT_TABLE.c.words, there, after, limit)
+    return tuple(StoredSoundPrint(number, case, SoundPrint(words)) for number, case, words in rows)
 
 
 def _clip_prints(
@@ -344,10 +351,10 @@ def _clip_prints(
     limit: int,
 ) -> list[tuple[int, str, bytes]]:
     """Return the number, the case and the value of ``column`` of clips that were not refused."""
-    query = sa.select(UPLOAD_FRAMES_TABLE.c.number, column).where(there)
-    query = query.order_by(UPLOAD_FRAMES_TABLE.c.number).limit(limit)
-    while rows := db.execute(query.where(UPLOAD_FRAMES_TABLE.c.number > after)).all():
-        cases = _comparable_numbers(db, [row[0] for row in rows])
+    query = sa.select(UPLOAD_CLIP_PRINT_TABLE.c.number, column).where(there)
+    query = query.order_by(UPLOAD_CLIP_PRINT_TABLE.c.number).limit(limit)
+    while rows := db.execute(query.where(UPLOAD_CLIP_PRINT_TABLE.c.number > after)).all():
+        cases = _cases_of_comparable_uploads(db, [row[0] for row in rows])
         if cases:
             return [(row[0], cases[row[0]], bytes(row[1])) for row in rows if row[0] in cases]
         after = rows[-1][0]
@@ -356,18 +363,20 @@ def _clip_prints(
 
 def delete_clip_fingerprints(db: sa.Connection, before: datetime) -> int:
     """Delete fingerprints of clips that were let through ``before``; return how many."""
-    old = sa.select(UPLOAD_FRAMES_TABLE.c.number).where(
-        UPLOAD_FRAMES_TABLE.c.at < stored_time(before)
+    old = sa.select(UPLOAD_CLIP_PRINT_TABLE.c.number).where(
+        UPLOAD_CLIP_PRINT_TABLE.c.at < stored_time(before)
     )
-    gone = list(_comparable_numbers(db, db.execute(old).scalars().all(), waiting=False))
+    gone = list(_cases_of_comparable_uploads(db, db.execute(old).scalars().all(), waiting=False))
     for batch in statement_batches(gone):
         these = UPLOAD_TABLE.update().where(UPLOAD_TABLE.c.number.in_(batch))
         db.execute(these.values(upload_sha256=None, reference=""))
-        db.execute(UPLOAD_FRAMES_TABLE.delete().where(UPLOAD_FRAMES_TABLE.c.number.in_(batch)))
+        db.execute(
+            UPLOAD_CLIP_PRINT_TABLE.delete().where(UPLOAD_CLIP_PRINT_TABLE.c.number.in_(batch))
+        )
     return len(gone)
 
 
-def _comparable_numbers(
+def _cases_of_comparable_uploads(
     db: sa.Connection, numbers: Sequence[int], *, waiting: bool = True
 ) -> dict[int, str]:
     """Return the uploads among ``numbers`` that were let through, released, or wait, with their
@@ -392,5 +401,5 @@ def _comparable_numbers(
     }
 
 
-def _split_hashes(frames: bytes) -> tuple[bytes, ...]:
+def _split_frame_hashes(frames: bytes) -> tuple[bytes, ...]:
     return tuple(frames[at : at + PDQ_BYTES] for at in range(0, len(frames), PDQ_BYTES))
