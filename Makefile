@@ -19,6 +19,8 @@ QUICK   = $(BIN)/lint-imports --no-logo && $(BIN)/ruff check . && $(BIN)/ruff fo
           $(BIN)/python -m tests.respond.facts_lint
 STATIC  = $(QUICK) && $(BIN)/mypy
 PYTEST  = $(BIN)/python -m pytest -q
+# Mypy takes one core for half a minute when it starts afresh: the tests run meanwhile.
+BESIDE_MYPY = @$(BIN)/mypy & mypy=$$!; $(PYTEST) $(1); tests=$$?; wait $$mypy && exit $$tests
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet
 # Tests start the program some thousand times: what is compiled once is not compiled at each start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -36,14 +38,13 @@ app: .venv/.run
 screens: .venv/.dev system
 	@$(BIN)/python -m tests.app.screens
 
-# Mypy looks at the types while the tests run: it takes one core for half a minute when it starts afresh.
 check: .venv/.dev
 	$(QUICK)
-	@$(BIN)/mypy & mypy=$$!; $(PYTEST) -m "not real and not slow"; tests=$$?; wait $$mypy && exit $$tests
+	$(call BESIDE_MYPY,-m "not real and not slow")
 
 test: .venv/.dev .venv-synapse/.done system
-	$(STATIC)
-	$(PYTEST)
+	$(QUICK)
+	$(call BESIDE_MYPY)
 
 # FUZZ_HOURS is the time for each target.
 nightly: .venv/.dev .venv-synapse/.done system

@@ -1,5 +1,5 @@
 """Two friends: invite, send, undo, open, react, see once, compare, listen, take back; each with
-the mouse, by keyboard alone, and without script.
+the mouse (at night), by keyboard alone, and without script.
 """
 
 import re
@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect
 from skimage import data
 
 from tests.app.friends import LOOKS, two_friends
-from tests.app.walker import MODE_PARAMETERS, Mode, Walker
+from tests.app.walker import MODE_PARAMETERS_MOUSE_AT_NIGHT, Mode, Walker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 _LEFT_OR_LEAVES = re.compile("It is sent in a moment|It is on its way")
@@ -27,7 +27,7 @@ class _Both:
     note: Path
 
 
-@MODE_PARAMETERS
+@MODE_PARAMETERS_MOUSE_AT_NIGHT
 def test_two_friends_compare_send_open_and_take_back(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:

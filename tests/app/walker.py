@@ -18,7 +18,7 @@ from tests.app.served import PASSPHRASE, WITHOUT_SCRIPT, no_violations
 from tests.app.states import WALKED_ELSEWHERE
 
 Mode = Literal["mouse", "keyboard", "no-script"]
-#: For the tests of the six jobs that the app is made for.
+#: For a person alone with a leak, and for lessons: the jobs that are done without knowing the app.
 MODE_PARAMETERS = pytest.mark.parametrize("mode", ["mouse", "keyboard", "no-script"])
 #: For all other tests. By keyboard and without script, what does not work shows: the mouse presses
 #: the same buttons of the same pages, and scripts run with the keyboard, too.
