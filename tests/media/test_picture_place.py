@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from entrenous.base.picture import NotAPicture
-from entrenous.media.picture_place import has_place
+from entrenous.media.picture_place import has_gps_place
 from tests.media.conftest import Write
 
 KINDS = ("JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF")
@@ -28,16 +28,16 @@ PRAGUE: dict[int, object] = {1: "N", 2: (50.0, 5.0, 15.0), 3: "E", 4: (14.0, 25.
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_place_in_exif_is_seen(kind: str, photo: Image.Image, write: Write) -> None:
-    assert has_place(write(photo, kind, exif=exif(gps=PRAGUE))) is True
+    assert has_gps_place(write(photo, kind, exif=exif(gps=PRAGUE))) is True
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_camera_alone_is_no_place(kind: str, photo: Image.Image, write: Write) -> None:
-    assert has_place(write(photo, kind, exif=exif())) is False
+    assert has_gps_place(write(photo, kind, exif=exif())) is False
 
 
 def test_no_format_is_taken_to_have_a_place(files: dict[str, bytes]) -> None:
-    assert {has_place(data) for data in files.values()} == {False}
+    assert {has_gps_place(data) for data in files.values()} == {False}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_no_format_is_taken_to_have_a_place(files: dict[str, bytes]) -> None:
 def test_gps_without_both_numbers_is_no_place(
     gps: dict[int, object], photo: Image.Image, write: Write
 ) -> None:
-    assert has_place(write(photo, "JPEG", exif=exif(gps=gps))) is False
+    assert has_gps_place(write(photo, "JPEG", exif=exif(gps=gps))) is False
 
 
 def test_a_camera_without_a_fix_tells_no_place(photo: Image.Image, write: Write) -> None:
@@ -59,7 +59,7 @@ def test_a_camera_without_a_fix_tells_no_place(photo: Image.Image, write: Write)
     number = struct.pack(">II", 50, 1)
     number = number if number in data else struct.pack("<II", 50, 1)
     assert data.count(number) == 1
-    assert has_place(data.replace(number, bytes(8))) is False
+    assert has_gps_place(data.replace(number, bytes(8))) is False
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "AVIF"] + ["GIF"])
@@ -78,7 +78,7 @@ def test_a_place_in_xmp_alone_is_seen(
         pytest.skip(f"this exiftool writes no XMP into {kind}")
     seen = subprocess.run((exiftool, "-GPSPosition", path), capture_output=True, check=True)
     assert seen.stdout
-    assert has_place(path.read_bytes()) is True
+    assert has_gps_place(path.read_bytes()) is True
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -88,7 +88,7 @@ def test_what_is_cut_off_tells_no_place_that_is_not_there(
     data = write(photo, kind, exif=exif())
     for end in range(16, len(data), max(1, len(data) // 200)):
         try:
-            assert has_place(data[:end]) is not True
+            assert has_gps_place(data[:end]) is not True
         except NotAPicture:
             assert end < 32
 
@@ -96,9 +96,9 @@ def test_what_is_cut_off_tells_no_place_that_is_not_there(
 def test_damaged_metadata_is_not_called_fine(photo: Image.Image, write: Write) -> None:
     data = write(photo, "JPEG", exif=exif(gps=PRAGUE))
     at = data.index(b"Exif\0\0") + 10  # the offset of the first directory
-    assert has_place(data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :]) is None
+    assert has_gps_place(data[:at] + b"\xff\xff\xff\xff" + data[at + 4 :]) is None
 
 
 def test_a_text_is_no_picture() -> None:
     with pytest.raises(NotAPicture):
-        has_place(b"GPSLatitude")
+        has_gps_place(b"GPSLatitude")

@@ -12,7 +12,7 @@ from PIL import Image
 from entrenous.base.picture import Picture, PictureFormat
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.picture_writer import QUALITY_STEP_COUNTS, quality_steps_needed, write_picture
-from entrenous.media.resize import resize
+from entrenous.media.resize import shrink_picture
 from tests.media.conftest import Write
 
 NAMES = ["jpeg", "jpeg-progressive", "jpeg-cmyk", "jpeg-grey", "webp", "heic", "avif"]
@@ -55,7 +55,7 @@ def test_a_jpeg_keeps_its_own_tables_where_they_fit(
 
 def test_a_jpeg_made_smaller_is_written_finer(astronaut: NDArray[np.uint8], write: Write) -> None:
     large = read_picture(write(Image.fromarray(astronaut), "JPEG", quality=80))
-    picture = resize(large, 300)
+    picture = shrink_picture(large, 300)
     finer = quality_steps_needed(picture, marked(picture))
     assert finer > 0
     assert psnr_db(picture, write_picture(picture, marked(picture), finer=finer)) >= 42.0

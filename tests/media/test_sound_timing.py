@@ -14,7 +14,7 @@ def followed(*times: float | None, picture_s: float = 0.0) -> SoundTiming:
     line = SoundTimeline(RATE_HZ)
     for at_s in times:
         line.add(at_s, PART)
-    return line.timing_beside_picture(picture_s)
+    return line.timing_against_video(picture_s)
 
 
 def on_time(parts: int, start_s: float = 0.0) -> list[float]:

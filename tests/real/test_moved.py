@@ -19,7 +19,7 @@ from entrenous.device.identities import next_lock
 from entrenous.device.open_device import open_unlocked
 from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.store.vault_folder import read_vault_head
-from entrenous.send.devices.move_device import move_device
+from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES
 from tests.carry.relays import WoundClock, disk_relay, served
@@ -125,7 +125,7 @@ def test_there_is_nothing_to_move_to_where_one_is(town: Town, said: Said) -> Non
 def test_a_lock_that_did_not_follow_follows_with_the_next_command(town: Town, said: Said) -> None:
     said("device", "offline", "--hours", "2")
     with open_device(town.settings, words) as device:
-        move_device(town.urls["new"], None, device)
+        move_all_devices(town.urls["new"], None, device)
         assert next_lock(device) is not None
     assert town.lock_is_at() == town.urls["old"]
     said("sent")
@@ -137,7 +137,7 @@ def test_a_lock_that_did_not_follow_follows_with_the_next_command(town: Town, sa
 
 def test_tries_are_not_used_up_while_the_new_relay_is_silent(town: Town, said: Said) -> None:
     with open_device(town.settings, words) as device:
-        move_device(town.urls["new"], None, device)
+        move_all_devices(town.urls["new"], None, device)
     town.ends("new")
     for _ in range(12):
         said("sent")
@@ -168,7 +168,7 @@ def test_a_move_that_broke_off_goes_on_with_the_sheet(town: Town, said: Said) ->
     new = town.urls["new"]
     said("device", "recovery", "--out", str(town.sheet))
     with open_device(town.settings, words) as device:
-        move_device(new, read_sheet(town.sheet.read_text()), device)
+        move_all_devices(new, read_sheet(town.sheet.read_text()), device)
     town.ends("old")
     said("sent", status=AWAY)
     said("device", "move", "--relay", new, "--recovery", str(town.sheet))

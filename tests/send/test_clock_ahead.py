@@ -29,7 +29,7 @@ from entrenous.device.vault_tables import (
     peer_key,
 )
 from entrenous.send.devices.linked_devices import MailboxDeletion
-from entrenous.send.devices.move_device import move_device
+from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.devices.next_mailbox import (
     PREPARED_MAILBOX_TABLE,
     PreparedMailbox,
@@ -179,7 +179,7 @@ def test_signed_receipt_overrides_later_expiry(friends: Room) -> None:
 @pytest.mark.parametrize("silent", [False, True])
 def test_an_old_mailbox_survives_a_clock_that_was_ahead(friends: Room, *, silent: bool) -> None:
     ana = friends["ana"]
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     clear_next_lock(ana.device)
     if silent:
         friends.silence(HERE)

@@ -12,7 +12,7 @@ from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.mark_file import mark_picture_copies
-from entrenous.trace.picture import TraceWithEvidence, trace_picture
+from entrenous.trace.picture import PictureTrace, trace_picture
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
 from tests.village.world import RELAY, LoadedDice, WoundClock
@@ -24,7 +24,7 @@ class Desk:
     original: bytes
     copies: dict[str, bytes]
     leak: bytes
-    seen: TraceWithEvidence
+    seen: PictureTrace
 
 
 def photo() -> Image.Image:

@@ -8,7 +8,7 @@ from entrenous.fingerprint.nouns import PictureCandidate
 from entrenous.trace.picture import (
     LIKELY_PICTURES_MAX,
     QUICKLY_TRIED_PICTURES_MAX,
-    THOROUGHLY_TRIED_PICTURES,
+    THOROUGHLY_TRIED_PICTURES_MAX,
     candidate_rounds,
     candidates_of_rounds,
 )
@@ -32,7 +32,7 @@ def test_without_likely_pictures_the_first_few_are_tried() -> None:
     candidates = [one(look, agreeing=3) for look in range(20)]
     assert looks(candidates) == [
         list(range(QUICKLY_TRIED_PICTURES_MAX)),
-        list(range(THOROUGHLY_TRIED_PICTURES)),
+        list(range(THOROUGHLY_TRIED_PICTURES_MAX)),
     ]
 
 
@@ -51,7 +51,7 @@ def test_number_of_likely_pictures_is_bounded() -> None:
     candidates = [one(look, agreeing=50, fresh=50) for look in range(30)]
     assert [len(some) for some in looks(candidates)] == [
         LIKELY_PICTURES_MAX,
-        THOROUGHLY_TRIED_PICTURES,
+        THOROUGHLY_TRIED_PICTURES_MAX,
     ]
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.trace.clip_candidates import Anchor, ClipCandidate
-from entrenous.trace.clip_frame import _thumbnails_of_anchor
+from entrenous.trace.clip_frame import _anchor_thumbnail_mask
 
 TIMES = np.arange(0.0, 30.0, 0.125)
 
@@ -25,17 +25,17 @@ def anchor(own: ClipCandidate, at_s: float, agreeing: int) -> Anchor:
 def test_every_time_the_camera_shows_a_view_is_a_candidate() -> None:
     clip = reel()
     surest, other = anchor(clip, 1.0, 300), anchor(clip, 19.0, 100)
-    assert _thumbnails_of_anchor(surest, [surest, other])[8]
-    assert _thumbnails_of_anchor(other, [surest, other])[19 * 8]
-    assert not _thumbnails_of_anchor(surest, [surest, other])[10 * 8]
+    assert _anchor_thumbnail_mask(surest, [surest, other])[8]
+    assert _anchor_thumbnail_mask(other, [surest, other])[19 * 8]
+    assert not _anchor_thumbnail_mask(surest, [surest, other])[10 * 8]
 
 
 def test_anchor_with_most_matches_judges_beside_a_nearer_one() -> None:
     clip = reel()
     sure, near = anchor(clip, 1.0, 300), anchor(clip, 3.0, 12)
     at_s = int(2.9 * 8)
-    assert _thumbnails_of_anchor(sure, [sure, near])[at_s]
-    assert _thumbnails_of_anchor(near, [sure, near])[at_s]
+    assert _anchor_thumbnail_mask(sure, [sure, near])[at_s]
+    assert _anchor_thumbnail_mask(near, [sure, near])[at_s]
 
 
 @given(st.lists(st.tuples(st.integers(0, 29), st.integers(12, 500)), min_size=1, max_size=60))
@@ -44,7 +44,7 @@ def test_each_thumbnail_within_reach_is_judged_once_or_twice(
 ) -> None:
     clip = reel()
     likely = [anchor(clip, float(at_s), agreeing) for at_s, agreeing in keys]
-    judges = np.sum([_thumbnails_of_anchor(one, likely) for one in likely], axis=0)
+    judges = np.sum([_anchor_thumbnail_mask(one, likely) for one in likely], axis=0)
     within = np.abs(TIMES[:, None] - np.array([at_s for at_s, _ in keys])).min(axis=1) <= 3.0
     assert judges.max() <= 2
     assert np.array_equal(judges > 0, within)

@@ -11,7 +11,7 @@ from entrenous.respond.open_case import open_case
 from entrenous.respond.situation import Situation
 from entrenous.send.people.block import rename_contact
 from entrenous.send.people.keep_contacts import contact_named, forget_contact
-from entrenous.trace.report.disclose import recorded_trace, write_disclosure
+from entrenous.trace.report.disclose import disclose_trace, recorded_trace
 from entrenous.trace.trace_file import trace_file, with_current_names
 from tests.archive.boxes import exported, imported
 from tests.send.send_device import Person, Room
@@ -53,7 +53,7 @@ def test_later_holder_of_a_reused_name_is_not_named(room: Leaked) -> None:
     room.knows_another(room.ana)
     assert room.named(room.ana) == "benjamin"
     name_of = current_name_lookup(room.ana.device)
-    made = write_disclosure(1, room.leak, room.ana.device, None, blind=False, name_of=name_of)
+    made = disclose_trace(1, room.leak, room.ana.device, None, blind=False, name_of=name_of)
     assert made.report.named == ("benjamin",)
 
 

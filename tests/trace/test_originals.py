@@ -38,13 +38,13 @@ def test_a_file_is_read_once_for_each_size_that_it_was_sent_in() -> None:
 def test_oldest_originals_are_evicted_and_a_too_large_one_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rooms, "_CACHED_PX_MAX", 2 * GREY.pixel_count)
+    monkeypatch.setattr(rooms, "_CACHED_PIXELS_MAX", 2 * GREY.pixel_count)
     reader = Reader()
     originals = OriginalsCache(reader)
     for source in (b"1", b"22", b"1", b"333", b"1", b"22"):
         originals.original_for(source, None)
     assert reader.read == [b"1", b"22", b"333", b"22"]
-    monkeypatch.setattr(rooms, "_CACHED_PX_MAX", GREY.pixel_count - 1)
+    monkeypatch.setattr(rooms, "_CACHED_PIXELS_MAX", GREY.pixel_count - 1)
     originals.original_for(b"333", None)
     originals.original_for(b"333", None)
     assert reader.read[4:] == [b"333", b"333"]

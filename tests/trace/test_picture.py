@@ -12,10 +12,14 @@ from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.device.device import Device
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
-from entrenous.trace.originals import OriginalsCache, compute_missing_records, decode_original_of
+from entrenous.trace.originals import (
+    OriginalsCache,
+    compute_missing_picture_records,
+    decode_original_of,
+)
 from entrenous.trace.picture import (
-    RECORDS_COMPUTED_AT_ONCE,
-    TraceWithEvidence,
+    RECORDS_COMPUTED_IN_TRACE_MAX,
+    PictureTrace,
     trace_picture,
     warp_onto_sent,
 )
@@ -49,7 +53,7 @@ def sent() -> tuple[Device, dict[str, tuple[str, dict[str, bytes]]]]:
 
 def of(
     sent: tuple[Device, dict[str, tuple[str, dict[str, bytes]]]], leak: Image.Image
-) -> TraceWithEvidence:
+) -> PictureTrace:
     return trace_picture(as_jpeg(leak, 85), sent[0], originals=ORIGINALS)
 
 
@@ -137,10 +141,10 @@ def test_missing_original_does_not_stop_learning_the_others() -> None:
     old.vault.delete_file(gone.pictures[0].original)
     steps: list[None] = []
     assert (
-        compute_missing_records(
+        compute_missing_picture_records(
             old.ledger.pictures_without_record(), old, lambda: steps.append(None)
         )
         == 1
     )
-    assert len(steps) == 2 <= RECORDS_COMPUTED_AT_ONCE
+    assert len(steps) == 2 <= RECORDS_COMPUTED_IN_TRACE_MAX
     assert old.ledger.pictures_without_record() == ((gone.id, 0),)

@@ -22,7 +22,7 @@ from entrenous.trace.originals import OriginalsCache
 from entrenous.trace.outcome import MissingFiles
 from entrenous.trace.picture import trace_picture
 from entrenous.trace.report.check_report import ReportInputs, check_report
-from entrenous.trace.report.disclose import write_disclosure
+from entrenous.trace.report.disclose import disclose_trace
 from entrenous.trace.sound import trace_sound
 from entrenous.watermark.verdict import Finding, Trace
 from tests.clips import decoded, wander, written
@@ -108,7 +108,7 @@ def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
 
     seen = trace_picture(of_ben.data, device, originals=originals)
     assert (seen.trace.verdict.named, seen.compared) == (("ben",), 2)
-    made = write_disclosure(2, of_ben.data, device, None, blind=False)
+    made = disclose_trace(2, of_ben.data, device, None, blind=False)
     repeated = check_report(ReportInputs(made.file, of_ben.data, still), read_picture)
     assert (repeated.report.given.compared, repeated.program_differences) == (2, {})
 

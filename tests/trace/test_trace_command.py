@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from entrenous.base.picture import EmptyFolder
 from entrenous.cli import run
 from entrenous.terminal.session import EXIT_NO, EXIT_YES
-from entrenous.trace.commands import list_traced_files
+from entrenous.trace.commands import list_files_to_trace
 from tests.vaults import make_vaults_open_quickly
 
 pytestmark = pytest.mark.slow
@@ -154,10 +154,10 @@ def test_files_are_sorted_and_each_is_there_once(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     folder = [tmp_path / "a", tmp_path / "b", tmp_path / "deep" / "c"]
-    assert list_traced_files([tmp_path]) == folder
-    assert list_traced_files([tmp_path / "b", tmp_path]) == [folder[1], folder[0], folder[2]]
-    assert list_traced_files([tmp_path / "missing"]) == [tmp_path / "missing"]
-    assert list_traced_files([]) == []
+    assert list_files_to_trace([tmp_path]) == folder
+    assert list_files_to_trace([tmp_path / "b", tmp_path]) == [folder[1], folder[0], folder[2]]
+    assert list_files_to_trace([tmp_path / "missing"]) == [tmp_path / "missing"]
+    assert list_files_to_trace([]) == []
     (tmp_path / "empty").mkdir()
     with pytest.raises(EmptyFolder):
-        list_traced_files([tmp_path / "empty"])
+        list_files_to_trace([tmp_path / "empty"])

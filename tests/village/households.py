@@ -11,20 +11,20 @@ from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.vault_tables import peer_key
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.devices.link_new_device import (
-    NewDeviceLink,
+    NewDeviceLinkInProgress,
     confirm_on_new_device,
     poll_new_device,
     start_on_new_device,
 )
 from entrenous.send.devices.link_old_device import (
-    OldDeviceLink,
+    OldDeviceLinkInProgress,
     close_link_mailbox,
     confirm_on_old_device,
     poll_old_device,
     start_on_old_device,
 )
 from entrenous.send.devices.link_steps import LinkState
-from entrenous.send.devices.move_device import move_device
+from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.devices.next_mailbox import WaitsForDevices
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.tokens.token_ranges import HeldTokens
@@ -57,7 +57,7 @@ def link(
     new: Device,
     calls_it: str | None = None,
     lock: Callable[[MailboxAddress], object] = lambda _: None,
-) -> tuple[OldDeviceLink, NewDeviceLink]:
+) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
     """Both sides' steps, in the order in which they come; ``lock`` is what a real vault has."""
     here = start_on_old_device(None, old)
     there = start_on_new_device(here.code, calls_it, new)
@@ -99,7 +99,7 @@ def in_touch(*people: Person) -> bool:
 def gets_ready(leader: Person, *others: Person, url: str = THERE) -> None:
     """A move to another relay is said on one device, and the others look into the inbox."""
     with pytest.raises(WaitsForDevices):
-        move_device(url, None, leader.device)
+        move_all_devices(url, None, leader.device)
     catch_up(*others, leader)
 
 

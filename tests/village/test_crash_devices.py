@@ -14,13 +14,13 @@ from entrenous.device.device import Device
 from entrenous.device.identities import OLM_ACCOUNT_RECORD, own_device
 from entrenous.device.vault_tables import OWN_RECORDS
 from entrenous.send.devices.link_new_device import (
-    NewDeviceLink,
+    NewDeviceLinkInProgress,
     confirm_on_new_device,
     poll_new_device,
     start_on_new_device,
 )
 from entrenous.send.devices.link_old_device import (
-    OldDeviceLink,
+    OldDeviceLinkInProgress,
     confirm_on_old_device,
     poll_old_device,
     start_on_old_device,
@@ -51,7 +51,9 @@ def home() -> Room:
     return room
 
 
-def compared(old: Device, new: Device, name: str) -> tuple[OldDeviceLink, NewDeviceLink]:
+def compared(
+    old: Device, new: Device, name: str
+) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
     """Both show their pictures, and the new device's person has said yes."""
     here = start_on_old_device(None, old)
     there = start_on_new_device(here.code, name, new)

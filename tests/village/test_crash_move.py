@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.device.identities import clear_next_lock, own_device
 from entrenous.device.vault_tables import DEVICE_TO_GREET, OUTBOX, TOKEN_REGISTRATION
-from entrenous.send.devices.move_device import move_device
+from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.letter.arrivals import take_undecryptable_count
 from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
@@ -37,12 +37,14 @@ def test_it_dies_at_every_third_moment_of_a_move(town: Room) -> None:
         moments = 1 + 3 * third
         target = THERE if ana.home[0] == HERE else HERE
         homes.add(ana.home[1])
-        lived = survived(lambda device: move_device(target, None, device), ana.device, moments, ())
+        lived = survived(
+            lambda device: move_all_devices(target, None, device), ana.device, moments, ()
+        )
         catch_up(ana)  # the next command
         if ana.home[0] != target:
             assert not lived
             assert ana.home[1] in homes
-            move_device(target, None, ana.device)
+            move_all_devices(target, None, ana.device)
         clear_next_lock(ana.device)
         assert ana.home[1] not in homes
         if third % 3 == 1:

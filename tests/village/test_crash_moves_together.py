@@ -16,7 +16,7 @@ from entrenous.device.vault_tables import (
     PREPARED_MAILBOX,
     TOKEN_REGISTRATION,
 )
-from entrenous.send.devices.move_device import move_device
+from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.devices.next_mailbox import WaitsForDevices
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.letter.arrivals import take_undecryptable_count
@@ -69,7 +69,7 @@ class Town:
 
 def leads(device: Device, target: str) -> None:
     with suppress(WaitsForDevices):
-        move_device(target, None, device)
+        move_all_devices(target, None, device)
 
 
 @pytest.fixture

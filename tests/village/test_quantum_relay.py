@@ -17,7 +17,7 @@ from entrenous.base.identity import BadPrekey, BadSignature
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
 from entrenous.device.vault_tables import OWED_RECEIPT, OWN_RECORDS, RECEIPT
-from entrenous.send.devices.move_device import move_device
+from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.arrivals import take_undecryptable_count
@@ -147,7 +147,7 @@ def test_a_prekey_of_another_device_of_hers_is_refused(room: Room, names: tuple[
 def test_a_batch_of_the_mailbox_before_a_move_is_refused(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     earlier = published(ben.device)
-    move_device(THERE, None, ben.device)
+    move_all_devices(THERE, None, ben.device)
     flush_outbox(ben.device)
     link = make_invite_link(ben.device)
     assert refuses(ana, link, lambda true: swapped(true, earlier, EVERY_SWAP[-1]))

@@ -18,7 +18,7 @@ from entrenous.crypto.short_auth_string import ShortAuthString
 from entrenous.device.device import Device, open_courier
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.send.devices.link_new_device import (
-    NewDeviceLink,
+    NewDeviceLinkInProgress,
     confirm_on_new_device,
     end_on_new_device,
     poll_new_device,
@@ -27,7 +27,7 @@ from entrenous.send.devices.link_new_device import (
 )
 from entrenous.send.devices.link_nouns import LinkEnded, LinkStoppedHere
 from entrenous.send.devices.link_old_device import (
-    OldDeviceLink,
+    OldDeviceLinkInProgress,
     close_link_mailbox,
     confirm_on_old_device,
     end_on_old_device,
@@ -140,7 +140,7 @@ class LinkingOnOld(Linking):
         threading.Thread(target=self._run, args=(sheet,), daemon=True).start()
 
     def _run(self, sheet: RecoverySheet | None) -> None:
-        side: OldDeviceLink | None = None
+        side: OldDeviceLinkInProgress | None = None
         try:
             side = self._run_in_vault(lambda device: start_on_old_device(sheet, device))
             self.code = side.code
@@ -156,7 +156,7 @@ class LinkingOnOld(Linking):
         else:
             self._mark_ended()
 
-    def _confirm_or_reject(self, side: OldDeviceLink) -> OldDeviceLink:
+    def _confirm_or_reject(self, side: OldDeviceLinkInProgress) -> OldDeviceLinkInProgress:
         def poll_other_device() -> None:
             with _pause_if_unreachable():
                 # the other device may end the linking in the meantime
@@ -165,7 +165,7 @@ class LinkingOnOld(Linking):
         if not self._wait_for_persons_answer(poll_other_device):
             self._run_in_vault(lambda device: reject_on_old_device(side, device))
 
-        def confirm_new_device(device: Device) -> OldDeviceLink:
+        def confirm_new_device(device: Device) -> OldDeviceLinkInProgress:
             fetch_messages(device)  # another device may have changed the list in the meantime
             granted = confirm_on_old_device(side, device)
             self.name = _name_of_new_device(granted, device)
@@ -173,7 +173,7 @@ class LinkingOnOld(Linking):
 
         return self._run_in_vault(confirm_new_device)
 
-    def _await_first_message_and_close(self, side: OldDeviceLink) -> None:
+    def _await_first_message_and_close(self, side: OldDeviceLinkInProgress) -> None:
         """Wait until the new device, which is on the list now, has sent its first message. That
         message is fetched like any other.
         """
@@ -185,7 +185,9 @@ class LinkingOnOld(Linking):
                 raise
         self._run_in_vault(lambda device: close_link_mailbox(side, device))
 
-    def _poll_until(self, state: LinkState, side: OldDeviceLink) -> OldDeviceLink:
+    def _poll_until(
+        self, state: LinkState, side: OldDeviceLinkInProgress
+    ) -> OldDeviceLinkInProgress:
         with open_courier(self._vault.settings) as courier:
             while side.state is not state:
                 self._raise_if_stopped()
@@ -206,7 +208,7 @@ class LinkingOnOld(Linking):
         self._vault.touch()  # counts as activity, because the person is at the other device
         return self._vault.run(work).result()
 
-    def _tell_other_device_of_end(self, side: OldDeviceLink | None) -> None:
+    def _tell_other_device_of_end(self, side: OldDeviceLinkInProgress | None) -> None:
         """Tell the other device that linking ended, unless the vault is locked or the other device
         is already on the list.
         """
@@ -230,12 +232,14 @@ def _pause_if_unreachable() -> Iterator[None]:
         time.sleep(_POLL_INTERVAL_S)
 
 
-def _poll_unless_timed_out(side: OldDeviceLink, device: Device) -> OldDeviceLink:
+def _poll_unless_timed_out(
+    side: OldDeviceLinkInProgress, device: Device
+) -> OldDeviceLinkInProgress:
     side.box.refuse_after_timeout(device)
     return poll_old_device(side, device)
 
 
-def _name_of_new_device(side: OldDeviceLink, device: Device) -> str:
+def _name_of_new_device(side: OldDeviceLinkInProgress, device: Device) -> str:
     known = None if side.offer is None else linked_device_by_id(side.offer.device, device)
     return "" if known is None else known.name
 
@@ -261,7 +265,7 @@ class LinkingOnNew(Linking):
         self._vault.call_at_lock(self.stop)
         opening.add_done_callback(lambda done: self._mark_ended(done.exception()))
 
-    def _link(self, side: NewDeviceLink, device: Device) -> None:
+    def _link(self, side: NewDeviceLinkInProgress, device: Device) -> None:
         side = self._poll_until(LinkState.SHOWN, side, device)
         self.short_string = side.short_string
         self._set_stage(side.state)
@@ -269,7 +273,9 @@ class LinkingOnNew(Linking):
             reject_on_new_device(side, device)
         self._poll_until(LinkState.LINKED, confirm_on_new_device(side), device)
 
-    def _poll_until(self, state: LinkState, side: NewDeviceLink, device: Device) -> NewDeviceLink:
+    def _poll_until(
+        self, state: LinkState, side: NewDeviceLinkInProgress, device: Device
+    ) -> NewDeviceLinkInProgress:
         box, before = side.box, side
         while side.state is not state:
             self._raise_if_stopped()

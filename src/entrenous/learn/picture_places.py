@@ -10,7 +10,7 @@ from typing import Final
 from entrenous.base.errors import NotFound
 from entrenous.base.picture import NotAPicture
 from entrenous.media.file_kind import picture_format_of
-from entrenous.media.picture_place import has_place
+from entrenous.media.picture_place import has_gps_place
 
 EXAMINED_FILES_MAX: Final = 20_000
 PICTURE_BYTES_MAX: Final = 64 << 20  # larger picture files are counted as unread
@@ -74,7 +74,7 @@ def _classify_by_place(file: Path) -> str | None:
             picture_format_of(head)
             if os.fstat(opened.fileno()).st_size > PICTURE_BYTES_MAX:
                 return None
-            has_place_ = has_place(head + opened.read())
+            has_place_ = has_gps_place(head + opened.read())
     except NotAPicture:
         return _NOT_A_PICTURE
     except OSError:

@@ -106,9 +106,9 @@ def _clip_format(container: Any, stream: Any, selection: FrameSelection) -> Clip
     if _quarter_turns(first) % 2:
         width, height, aspect = height, width, 1 / aspect
     colours = ColourSpace(
-        _code_point_or_unknown(first.colorspace),
-        _code_point_or_unknown(first.color_primaries),
-        _code_point_or_unknown(first.color_trc),
+        _colour_code_or_unknown(first.colorspace),
+        _colour_code_or_unknown(first.color_primaries),
+        _colour_code_or_unknown(first.color_trc),
     )
     return ClipFormat(
         width, height, _frame_rate(stream), _announced_length(container, stream), colours, aspect
@@ -230,5 +230,5 @@ def _announced_length(container: Any, stream: Any) -> float:
     return length if math.isfinite(length) and length > 0.0 else 0.0
 
 
-def _code_point_or_unknown(value: Any) -> int:
+def _colour_code_or_unknown(value: Any) -> int:
     return int(value) if 0 <= int(value) <= 22 else 2

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from entrenous.base.audio_video import ClipFormat, Frame, FramePrediction, SoundTiming
 from entrenous.media.clip_reader import read_clip
-from entrenous.media.completeness import without_user_data
+from entrenous.media.completeness import without_mp4_user_data
 
 SUFFIX: Final = ".mp4"
 MEDIA_TYPE: Final = "video/mp4"
@@ -75,7 +75,7 @@ class ClipWriter:
         )
         self._stream = _open_video_stream(self._container, shown, crf, threads)
         self._filter = BitStreamFilterContext(_REMOVE_ENCODER_SETTINGS, self._stream)
-        self._sound = None if sound is None else _SoundTrack(self._container, sound)
+        self._sound = None if sound is None else _SoundTrackEncoder(self._container, sound)
         self._picture_delay_s = 0.0 if sound is None else sound.timing.ahead / sound.rate_hz
 
     def add(
@@ -106,7 +106,7 @@ class ClipWriter:
         for packet in self._filter.filter(None):
             self._container.mux(packet)
         self._container.close()
-        return without_user_data(self._file.getvalue())
+        return without_mp4_user_data(self._file.getvalue())
 
     def _mux(self, packets: list[Any]) -> None:
         for packet in packets:
@@ -146,7 +146,7 @@ def _open_video_stream(container: Any, clip_format: ClipFormat, crf: float, thre
     return stream
 
 
-class _SoundTrack:
+class _SoundTrackEncoder:
     """Encodes samples in parts, so that they can be interleaved with the frames."""
 
     def __init__(self, container: Any, track: ClipSoundTrack) -> None:
@@ -191,16 +191,19 @@ def _cut_into_frames(samples: Samples) -> Iterator[Samples]:
 
 TRIED_CRFS: Final = (19.0, 14.0)
 # wanted PSNR between R, G and B of a copy and of its original, with the effect of the mark
-_PSNR_DB: Final = 42.3
+_TARGET_PSNR_DB: Final = 42.3
 _CRF_RANGE: Final = (10.0, 19.0)
-_DB_PER_CRF_STEP: Final = (0.3, 1.0)  # a step of x264's rate factor gains between these values
+_DB_PER_CRF_STEP_RANGE: Final = (
+    0.3,
+    1.0,
+)  # a step of x264's rate factor gains between these values
 # The mean squared error of R, G and B that an error of 1 in Y, Cb or Cr causes, and the error that
 # two roundings to whole numbers cause. These are for ITU-R BT.709, limited range, which weights
 # chroma slightly more than BT.601.
 _RGB_ERROR_PER_Y: Final = 1.164**2
 _RGB_ERROR_PER_CB: Final = (0.213**2 + 2.112**2) / 3.0
 _RGB_ERROR_PER_CR: Final = (1.793**2 + 0.533**2) / 3.0
-_ROUNDING_ERROR: Final = 2.0 / 12.0
+_ROUNDING_SQUARED_ERROR: Final = 2.0 / 12.0
 
 
 def mean_squared_copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
@@ -211,12 +214,14 @@ def mean_squared_copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
     """
     with read_clip(copy) as clip:
         pairs = zip(clip.frames, frames, strict=True)
-        luma, blue, red = np.mean([_squared_errors(one, other) for one, other in pairs], axis=0)
+        luma, blue, red = np.mean(
+            [_mean_squared_plane_errors(one, other) for one, other in pairs], axis=0
+        )
     return float(
         _RGB_ERROR_PER_Y * luma
         + _RGB_ERROR_PER_CB * blue
         + _RGB_ERROR_PER_CR * red
-        + _ROUNDING_ERROR
+        + _ROUNDING_SQUARED_ERROR
     )
 
 
@@ -232,12 +237,12 @@ def choose_rate_factor(errors: tuple[float, float]) -> float:
     """
     coarse, fine = (10.0 * math.log10(255.0**2 / max(error, 1e-3)) for error in errors)
     step = (fine - coarse) / (TRIED_CRFS[0] - TRIED_CRFS[1])
-    step = min(max(step, _DB_PER_CRF_STEP[0]), _DB_PER_CRF_STEP[1])
-    crf = TRIED_CRFS[1] + (fine - _PSNR_DB) / step
+    step = min(max(step, _DB_PER_CRF_STEP_RANGE[0]), _DB_PER_CRF_STEP_RANGE[1])
+    crf = TRIED_CRFS[1] + (fine - _TARGET_PSNR_DB) / step
     return round(min(max(crf, _CRF_RANGE[0]), _CRF_RANGE[1]), 1)
 
 
-def _squared_errors(one: Frame, other: Frame) -> tuple[float, float, float]:
+def _mean_squared_plane_errors(one: Frame, other: Frame) -> tuple[float, float, float]:
     luma = one.width_px * one.height_px
     planes, others = (np.frombuffer(frame.planes, np.uint8) for frame in (one, other))
     parts = (slice(luma), slice(luma, luma + luma // 4), slice(luma + luma // 4, None))

@@ -214,8 +214,8 @@ def jpeg_outline_of(untrusted_data: bytes) -> JpegOutline:
         at += len(segment)
 
 
-def load_complete_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
-    """Load a JPEG (Pillow's ``JpegImageFile``, opened by ``opened``) only if no pixel is made up.
+def load_complete_jpeg(untrusted_data: bytes, open_jpeg: Callable[[Any], Any]) -> Any:
+    """Load a JPEG, which ``open_jpeg`` opens as Pillow's ``JpegImageFile``, if no pixel is made up.
 
     This is verified if there is one sequential scan, which nearly all cameras write. In a
     progressive file, :func:`complete_jpeg_outline_of` has checked the coarse scans; data missing in
@@ -227,45 +227,47 @@ def load_complete_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> A
     """
     outline = complete_jpeg_outline_of(untrusted_data)
     if outline.scans != 1 or outline.frame not in _SEQUENTIAL_MARKERS:
-        return _load_jpeg(untrusted_data, opened)
+        return _load_jpeg(untrusted_data, open_jpeg)
     without_end = b"".join((memoryview(untrusted_data)[: outline.end], _READ_AHEAD_PADDING))
-    partial = opened(io.BytesIO(without_end))
-    if partial.mode in _TEST_COLOURS and _was_pixel_reached(partial, _TEST_COLOURS[partial.mode]):
+    partial = open_jpeg(io.BytesIO(without_end))
+    if partial.mode in _TEST_COLOURS and _was_last_pixel_decoded(
+        partial, _TEST_COLOURS[partial.mode]
+    ):
         partial.tile = []  # all scans that are needed are loaded
         return partial
-    image = _load_jpeg(untrusted_data, opened)
+    image = _load_jpeg(untrusted_data, open_jpeg)
     if _has_flat_corner(image):
         colour = _different_colour(image.getpixel((image.width - 1, image.height - 1)))
-        if not _was_pixel_reached(opened(io.BytesIO(without_end)), colour):
+        if not _was_last_pixel_decoded(open_jpeg(io.BytesIO(without_end)), colour):
             raise IncompletePicture
     return image
 
 
-def ends_with_its_picture(untrusted_data: bytes, opened: Callable[[Any], Any]) -> bool:
+def has_no_data_after_jpeg_scan(untrusted_data: bytes, open_jpeg: Callable[[Any], Any]) -> bool:
     """Return whether a baseline JPEG has no detectable bytes between its data and its end marker.
 
     The file must end with its end marker. Up to 8 extra bytes are not detected, because libjpeg
     reads ahead that far.
     """
-    image = _load_jpeg(untrusted_data, opened)
+    image = _load_jpeg(untrusted_data, open_jpeg)
     colour = _different_colour(image.getpixel((image.width - 1, image.height - 1)))
     without_end = untrusted_data[:-2]
-    if not _was_pixel_reached(opened(io.BytesIO(without_end + _INVALID_CODE)), colour):
+    if not _was_last_pixel_decoded(open_jpeg(io.BytesIO(without_end + _INVALID_CODE)), colour):
         return False
     try:
-        shorter = opened(io.BytesIO(without_end[: -len(_READ_AHEAD_PADDING)]))
+        shorter = open_jpeg(io.BytesIO(without_end[: -len(_READ_AHEAD_PADDING)]))
     except (OSError, SyntaxError):  # the scan has no more bytes than are removed here
         return True
-    return not _was_pixel_reached(shorter, colour)
+    return not _was_last_pixel_decoded(shorter, colour)
 
 
-def _load_jpeg(untrusted_data: bytes, opened: Callable[[Any], Any]) -> Any:
-    image = opened(io.BytesIO(untrusted_data))
+def _load_jpeg(untrusted_data: bytes, open_jpeg: Callable[[Any], Any]) -> Any:
+    image = open_jpeg(io.BytesIO(untrusted_data))
     image.load()
     return image
 
 
-def _was_pixel_reached(partial: Any, colour: int | tuple[int, ...]) -> bool:
+def _was_last_pixel_decoded(partial: Any, colour: int | tuple[int, ...]) -> bool:
     """Fill the picture with this colour, then load a JPEG that lacks its end marker.
 
     Returns: whether loading changed the last pixel.
@@ -337,7 +339,7 @@ def clip_container_of(untrusted_data: bytes) -> str:
     raise NoVideoFound
 
 
-def without_user_data(data: bytes) -> bytes:
+def without_mp4_user_data(data: bytes) -> bytes:
     """Remove the ``udta`` box from our own MP4, since muxers write it even if it is empty.
 
     This is done only if ``moov`` comes last, because then no other position in the file changes.
@@ -378,18 +380,18 @@ def _check_ebml_elements(data: bytes) -> None:
 
     The length of the segment may be unknown, which is written as all ones.
     """
-    size, start = _element_size(data, 4)
+    size, start = _read_ebml_size(data, 4)
     at = start + size
     if data[at : at + 4] != _SEGMENT_ID:
         raise IncompleteClip if at + 4 > len(data) else NoVideoFound
     octets = 9 - data[at + 4].bit_length() if at + 4 < len(data) else 9
-    size, start = _element_size(data, at + 4)
+    size, start = _read_ebml_size(data, at + 4)
     unknown = size == (1 << (7 * octets)) - 1
     if not unknown and start + size > len(data):
         raise IncompleteClip
 
 
-def _element_size(data: bytes, at: int) -> tuple[int, int]:
+def _read_ebml_size(data: bytes, at: int) -> tuple[int, int]:
     """Return a variable-size integer (RFC 8794, 4) and the position after it."""
     if at >= len(data):
         raise IncompleteClip

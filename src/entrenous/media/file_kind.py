@@ -52,7 +52,7 @@ _TRACKS_ID: Final = b"\x16\x54\xae\x6b"  # RFC 9559, 5.1.4
 _HEAD_BYTES: Final = 4096
 
 
-def is_voice_recording(untrusted_data: bytes) -> bool:
+def is_sound_only_webm(untrusted_data: bytes) -> bool:
     """Return whether a Matroska or WebM file announces only sound, as browsers' recordings do."""
     head = untrusted_data[:_HEAD_BYTES]
     tracks = head[head.find(_TRACKS_ID) :] if _TRACKS_ID in head else b""
@@ -117,27 +117,27 @@ def _is_animated_gif(data: bytes) -> bool:
 
     Extensions and images consist of blocks of up to 255 bytes (GIF89a, sections 17 to 25).
     """
-    at, pictures = 13 + _table_bytes(data, 10), 0
+    at, pictures = 13 + _colour_table_bytes(data, 10), 0
     while at < len(data) and data[at] in b",!":
         if data[at : at + 1] == b",":
             pictures += 1
             if pictures > 1:
                 return True
             # skips the image's position, colour table and code size
-            at += 11 + _table_bytes(data, at + 9)
+            at += 11 + _colour_table_bytes(data, at + 9)
         else:
             at += 2
-        at = _skip_blocks(data, at)
+        at = _position_after_gif_blocks(data, at)
     return False
 
 
-def _table_bytes(data: bytes, at: int) -> int:
+def _colour_table_bytes(data: bytes, at: int) -> int:
     """Return the size of the colour table that the flags at this position announce."""
     flags = data[at] if at < len(data) else 0
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def _skip_blocks(data: bytes, at: int) -> int:
+def _position_after_gif_blocks(data: bytes, at: int) -> int:
     while at < len(data) and data[at]:
         at += 1 + data[at]
     return at + 1

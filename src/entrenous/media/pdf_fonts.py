@@ -51,7 +51,7 @@ def add_fonts(pdf: FPDF, texts: str) -> None:
                 missing = _missing_characters(pdf, texts)
 
 
-def in_drawable_order(pdf: FPDF, text: str) -> str:
+def drawable_text(pdf: FPDF, text: str) -> str:
     """Prepare ``text`` for printing, in visual order and with code points for letters that no
     typeface has.
     """
@@ -62,16 +62,16 @@ def in_drawable_order(pdf: FPDF, text: str) -> str:
 
 
 def _drawable_char(char: str, pdf: FPDF) -> str:
-    if char == "\n" or any(ord(char) in face.cmap for face in _load_faces(pdf)):
+    if char == "\n" or any(ord(char) in face.cmap for face in _loaded_faces(pdf)):
         return char
     return f"[U+{ord(char):04X}]"
 
 
 def _missing_characters(pdf: FPDF, texts: str) -> set[int]:
     return {ord(char) for char in unicodedata.normalize("NFC", texts) if ord(char) > 31} - {
-        code for face in _load_faces(pdf) for code in face.cmap
+        code for face in _loaded_faces(pdf) for code in face.cmap
     }
 
 
-def _load_faces(pdf: FPDF) -> Iterator[TTFFont]:
+def _loaded_faces(pdf: FPDF) -> Iterator[TTFFont]:
     return (face for face in pdf.fonts.values() if isinstance(face, TTFFont))

@@ -22,10 +22,10 @@ _GPS_TAG: Final = 0x8825  # tag of the offset of the GPS directory (Exif 3.0, 4.
 _XMP_TAG: Final = 700  # tag of XMP in a TIFF (XMP specification, part 3)
 # tags of GPSLatitude and GPSLongitude, which have three rationals each
 _POSITION_TAGS: Final = (0x0002, 0x0004)
-_XMP_NAME: Final = b"GPSLatitude"
+_XMP_LATITUDE_NAME: Final = b"GPSLatitude"
 
 
-def has_place(untrusted_data: bytes) -> bool | None:
+def has_gps_place(untrusted_data: bytes) -> bool | None:
     """Return whether the picture tells where it was taken; None if its metadata is damaged.
 
     Raises:
@@ -36,7 +36,7 @@ def has_place(untrusted_data: bytes) -> bool | None:
         return any(
             _has_gps_position(part)
             if name == _EXIF_PART
-            else name == _XMP_PART and _XMP_NAME in part
+            else name == _XMP_PART and _XMP_LATITUDE_NAME in part
             for name, part in parts(untrusted_data)
         )
     except (struct.error, IndexError, zlib.error):
@@ -328,16 +328,16 @@ def _item_extents(
     offset_bytes, length_bytes = sizes[0] >> 4, sizes[0] & 15
     base_bytes, index_bytes = sizes[1] >> 4, (sizes[1] & 15 if version else 0)
     walk = _ByteReader(data, at + 6)
-    for _ in range(min(walk.number(4 if version == 2 else 2), _FILE_PARTS_MAX)):
-        item = walk.number(4 if version == 2 else 2)
-        in_idat = bool(version and walk.number(2) & 15 == 1)
-        walk.number(2)
-        base = walk.number(base_bytes)
+    for _ in range(min(walk.read_number(4 if version == 2 else 2), _FILE_PARTS_MAX)):
+        item = walk.read_number(4 if version == 2 else 2)
+        in_idat = bool(version and walk.read_number(2) & 15 == 1)
+        walk.read_number(2)
+        base = walk.read_number(base_bytes)
         found = []
-        for _ in range(min(walk.number(2), _ENTRIES_MAX)):
-            walk.number(index_bytes)
-            offset = base + walk.number(offset_bytes)
-            found.append((in_idat, offset, walk.number(length_bytes)))
+        for _ in range(min(walk.read_number(2), _ENTRIES_MAX)):
+            walk.read_number(index_bytes)
+            offset = base + walk.read_number(offset_bytes)
+            found.append((in_idat, offset, walk.read_number(length_bytes)))
         yield item, tuple(found)
 
 
@@ -347,7 +347,7 @@ class _ByteReader:
     def __init__(self, data: bytes, at: int) -> None:
         self._data, self._at = data, at
 
-    def number(self, size: int) -> int:
+    def read_number(self, size: int) -> int:
         found = self._data[self._at : self._at + size]
         if len(found) < size:
             raise IndexError("the data ends here")

@@ -45,7 +45,7 @@ PILLOW_DECODERS: Final = {
     PictureFormat.TIFF: ("PIL.TiffImagePlugin", "TiffImageFile"),
     PictureFormat.BMP: ("PIL.BmpImagePlugin", "BmpImageFile"),
 }
-_CUT_SHORT_WORDS: Final = ("truncated", "not enough", "end of file", "too short")
+_TRUNCATION_ERROR_WORDS: Final = ("truncated", "not enough", "end of file", "too short")
 
 
 def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = False) -> Picture:
@@ -69,7 +69,7 @@ def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = Fa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an untrusted file must not cause warnings to be printed
         try:
-            return _read_kind(kind, untrusted_data, _JpegRequest(at_least_px, luma))
+            return _read_picture_in_format(kind, untrusted_data, _JpegRequest(at_least_px, luma))
         except EntrenousError:
             raise
         # decoders raise many types of errors, but the person needs one message
@@ -77,7 +77,7 @@ def read_picture(untrusted_data: bytes, *, at_least_px: int = 0, luma: bool = Fa
             raise _as_our_error(error) from error
 
 
-def load_decoder(kind: PictureFormat) -> Any:
+def load_pillow_decoder(kind: PictureFormat) -> Any:
     module, name = PILLOW_DECODERS[kind]
     return getattr(import_module(module), name)
 
@@ -117,12 +117,14 @@ class _JpegRequest:
         self.full_px = None if image.size == full else full
         return image
 
-    def is_luma(self, image: Any, colour: ColourConversion) -> bool:
+    def can_return_luma(self, image: Any, colour: ColourConversion) -> bool:
         """Return whether a loaded JPEG has one sample per pixel that can be returned unchanged."""
         return self.luma and image.mode == "L" and colour.transform is None
 
 
-def _read_kind(kind: PictureFormat, untrusted_data: bytes, request: _JpegRequest) -> Picture:
+def _read_picture_in_format(
+    kind: PictureFormat, untrusted_data: bytes, request: _JpegRequest
+) -> Picture:
     if kind is PictureFormat.WEBP:
         # the size is checked first, because the decoder allocates memory on opening
         _check_size(_webp_size(untrusted_data))
@@ -141,7 +143,7 @@ def _read_kind(kind: PictureFormat, untrusted_data: bytes, request: _JpegRequest
     colour = colour_conversion_of(image, grey=encoding.grey)
     width, height = image.size
     shrunk = None if request.full_px is None else full_size(*request.full_px, turn)
-    if kind is PictureFormat.JPEG and request.is_luma(image, colour):
+    if kind is PictureFormat.JPEG and request.can_return_luma(image, colour):
         return Picture(width, height, image.tobytes(), encoding, original_size=shrunk)
     samples, alpha = samples_of(image, colour, grey=encoding.grey)
     return Picture(width, height, samples, encoding, alpha, colour.profile, shrunk)
@@ -150,7 +152,7 @@ def _read_kind(kind: PictureFormat, untrusted_data: bytes, request: _JpegRequest
 def _open_header(kind: PictureFormat, untrusted_file: Any) -> Any:
     """Read the header without decoding."""
     try:
-        image = load_decoder(kind)(untrusted_file)
+        image = load_pillow_decoder(kind)(untrusted_file)
     except SyntaxError as error:
         raise NotAPicture from error
     _check_size(image.size)
@@ -182,7 +184,7 @@ def _webp_size(untrusted_data: bytes) -> tuple[int, int]:
 
 def _as_our_error(error: Exception) -> EntrenousError:
     words = str(error).lower()
-    if any(cut in words for cut in _CUT_SHORT_WORDS):
+    if any(cut in words for cut in _TRUNCATION_ERROR_WORDS):
         return IncompletePicture()
     return PictureDecodingFailed()
 
@@ -204,10 +206,10 @@ _AXIS_SWAPPING_TURNS: Final = frozenset(
     _TURN_BY_ORIENTATION[orientation] for orientation in (5, 6, 7, 8)
 )
 # orientations that move the left edge to the right, or the top edge to the bottom
-_TURNS_FROM_RIGHT: Final = frozenset(
+_LEFT_TO_RIGHT_TURNS: Final = frozenset(
     _TURN_BY_ORIENTATION[orientation] for orientation in (2, 3, 6, 7)
 )
-_TURNS_FROM_BELOW: Final = frozenset(
+_TOP_TO_BOTTOM_TURNS: Final = frozenset(
     _TURN_BY_ORIENTATION[orientation] for orientation in (3, 4, 7, 8)
 )
 
@@ -215,7 +217,7 @@ _TURNS_FROM_BELOW: Final = frozenset(
 def full_size(width_px: int, height_px: int, turn: Image.Transpose | None) -> OriginalSize:
     """Return the full size of a picture that was decoded at a reduced size and then turned."""
     wide, high = (height_px, width_px) if turn in _AXIS_SWAPPING_TURNS else (width_px, height_px)
-    return OriginalSize(wide, high, turn in _TURNS_FROM_RIGHT, turn in _TURNS_FROM_BELOW)
+    return OriginalSize(wide, high, turn in _LEFT_TO_RIGHT_TURNS, turn in _TOP_TO_BOTTOM_TURNS)
 
 
 def upright_turn_of(image: Image.Image) -> Image.Transpose | None:
@@ -254,7 +256,7 @@ _SUBSAMPLING_BY_LAYERS: Final[dict[tuple[tuple[int, int], ...], str]] = {
     ((2, 1), (1, 1), (1, 1)): "4:2:2",
     ((2, 2), (1, 1), (1, 1)): "4:2:0",
 }
-_HEIF_CHROMA: Final = {444: "4:4:4", 422: "4:2:2", 420: "4:2:0"}
+_SUBSAMPLING_BY_HEIF_CHROMA: Final = {444: "4:4:4", 422: "4:2:2", 420: "4:2:0"}
 _TRANSPOSED_TABLE_ORDER: Final = tuple(8 * column + row for row in range(8) for column in range(8))
 
 
@@ -274,7 +276,7 @@ def encoding_of(
         return PictureEncoding(kind, lossless=_is_lossless_webp(untrusted_data))
     if kind is PictureFormat.HEIC:
         return PictureEncoding(
-            kind, grey=grey, subsampling=_HEIF_CHROMA.get(image.info.get("chroma"))
+            kind, grey=grey, subsampling=_SUBSAMPLING_BY_HEIF_CHROMA.get(image.info.get("chroma"))
         )
     return PictureEncoding(kind, grey=grey)
 
@@ -318,7 +320,7 @@ def _is_lossless_webp(untrusted_data: bytes) -> bool:
     return False
 
 
-_STRIP_PX: Final = 1_000_000
+_STRIP_PIXELS_MAX: Final = 1_000_000
 _ALPHA_MODES: Final = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 _MEASUREMENT_MODES: Final = frozenset(
     {"I", "F"}
@@ -355,7 +357,7 @@ def samples_of(
 
 def _horizontal_strips(image: Image.Image) -> Iterator[Image.Image]:
     width, height = image.size
-    rows = max(1, _STRIP_PX // width)
+    rows = max(1, _STRIP_PIXELS_MAX // width)
     for top in range(0, height, rows):
         strip = image.crop((0, top, width, min(top + rows, height)))
         yield strip
@@ -389,7 +391,7 @@ def _convert_mode(image: Image.Image, mode: str) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-_MODE_OF_SPACE: Final = {b"RGB ": "RGB", b"CMYK": "CMYK", b"GRAY": "L"}
+_PILLOW_MODE_BY_COLOUR_SPACE: Final = {b"RGB ": "RGB", b"CMYK": "CMYK", b"GRAY": "L"}
 
 
 def colour_conversion_of(image: Image.Image, *, grey: bool) -> ColourConversion:
@@ -397,7 +399,7 @@ def colour_conversion_of(image: Image.Image, *, grey: bool) -> ColourConversion:
     untrusted_profile = image.info.get("icc_profile")
     if not isinstance(untrusted_profile, bytes):
         return ColourConversion()
-    mode = _MODE_OF_SPACE.get(untrusted_profile[16:20])
+    mode = _PILLOW_MODE_BY_COLOUR_SPACE.get(untrusted_profile[16:20])
     if mode is None or (mode == "CMYK") != (image.mode == "CMYK") or (mode == "L" and not grey):
         return ColourConversion()
     numbers = parse_profile(untrusted_profile) if mode == "RGB" else None

@@ -11,7 +11,7 @@ from PIL import Image
 from entrenous.base.audio_video import Frame, Sound
 from entrenous.base.picture import Picture
 from entrenous.media.picture_writer import image_of
-from entrenous.media.resize import resize
+from entrenous.media.resize import shrink_picture
 
 _JPEG_QUALITY: Final = 85
 _FULL_SCALE: Final = 32767.0
@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 
 def small_jpeg(picture: Picture, longest_side_px: int) -> bytes:
     """Return a JPEG of a picture on white, scaled down to at most this longest side."""
-    image = image_of(resize(picture, longest_side_px))
+    image = image_of(shrink_picture(picture, longest_side_px))
     if image.mode in {"RGBA", "LA"}:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))

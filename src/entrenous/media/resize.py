@@ -12,7 +12,7 @@ from PIL import Image
 from entrenous.base.picture import Picture
 
 
-def resize(picture: Picture, longest_side_px: int) -> Picture:
+def shrink_picture(picture: Picture, longest_side_px: int) -> Picture:
     """Reduce the longest side to ``longest_side_px``; a smaller picture is returned unchanged.
 
     The filter is Lanczos with three lobes, applied to the encoded values. Colours are weighted by

@@ -69,11 +69,13 @@ def read_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
         raise DamagedSound from error
     with container:
         if kind == "ogg":
-            _require_no_frames(container)
+            _refuse_ogg_with_video(container)
         stream = _audio_stream_of(container)
         rate = int(stream.codec_context.sample_rate)
         timeline = SoundTimeline(rate)
-        decoded = (_to_full_scale(part) for part in _decode_parts(container, stream, timeline))
+        decoded = (
+            _limit_to_full_scale(part) for part in _decode_parts(container, stream, timeline)
+        )
         parts = list(_resample_to_mono(decoded, rate, mono_hz) if mono_hz else decoded)
         if not parts:
             raise DamagedSound
@@ -98,17 +100,17 @@ class SoundTimeline:
         self._silence_count = 0
         self._silences: list[Silence] = []
 
-    def add(self, at_s: float | None, samples: int) -> None:
-        """Add ``samples`` that the file places at ``at_s``; None means that it states no time."""
+    def add(self, at_s: float | None, sample_count: int) -> None:
+        """Add samples that the file places at ``at_s``; None means that it states no time."""
         if at_s is not None:
             if self._start_s is None or self._sample_count < _PRIMING_S * self._rate_hz:
                 self._start_s = at_s - self._sample_count / self._rate_hz
             self._record_gap(at_s - self._start_s)
-        self._sample_count += samples
+        self._sample_count += sample_count
 
-    def timing_beside_picture(self, picture_s: float) -> SoundTiming:
-        """Return the timing relative to frames that begin at ``picture_s`` on the same clock."""
-        offset_s = 0.0 if self._start_s is None else self._start_s - picture_s
+    def timing_against_video(self, video_s: float) -> SoundTiming:
+        """Return the timing relative to frames that begin at ``video_s`` on the same clock."""
+        offset_s = 0.0 if self._start_s is None else self._start_s - video_s
         offset = min(round(abs(offset_s) * self._rate_hz), self._samples_max)
         silences = tuple(self._silences)
         if abs(offset_s) <= _START_DIFFERENCE_S_MIN:
@@ -125,11 +127,11 @@ class SoundTimeline:
 
 
 def _timing_of(container: Any, timeline: SoundTimeline) -> SoundTiming:
-    picture_s = picture_start_s(container)
-    return SoundTiming() if picture_s is None else timeline.timing_beside_picture(picture_s)
+    video_s = video_start_s(container)
+    return SoundTiming() if video_s is None else timeline.timing_against_video(video_s)
 
 
-def _require_no_frames(container: Any) -> None:
+def _refuse_ogg_with_video(container: Any) -> None:
     """Refuse an Ogg file with video (Theora), since Ogg files are opened only as sounds."""
     for stream in container.streams.video:
         if not int(stream.disposition) & int(type(stream.disposition).attached_pic):
@@ -170,7 +172,7 @@ def _decode_parts(container: Any, stream: Any, timeline: SoundTimeline) -> Itera
         yield part
 
 
-def _to_full_scale(part: NDArray[Any]) -> NDArray[np.float32]:
+def _limit_to_full_scale(part: NDArray[Any]) -> NDArray[np.float32]:
     return np.nan_to_num(np.clip(part.astype(np.float32, copy=False), -1.0, 1.0))
 
 
@@ -256,7 +258,7 @@ _PRIMING_S: Final = 0.1
 _GAP_S_MIN: Final = 0.060  # a shorter gap is only jitter of recorders
 
 
-def picture_start_s(container: Any) -> float | None:
+def video_start_s(container: Any) -> float | None:
     """Return when the video of an open file starts; None if it has no video.
 
     The result is in seconds on the clock of the video's frames.

@@ -19,8 +19,8 @@ _BIT_RATE_RANGES: Final = {
     SoundFormat.AAC: (48_000, 256_000),
     SoundFormat.MP3: (48_000, 160_000),
 }
-_MP3_RATES: Final = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-_AAC_RATES: Final = (*_MP3_RATES, 64_000, 88_200, 96_000)
+_MP3_SAMPLE_RATES: Final = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+_AAC_SAMPLE_RATES: Final = (*_MP3_SAMPLE_RATES, 64_000, 88_200, 96_000)
 # Higher efforts take three times as long for Opus and twice as long for LAME, without audible gain
 # at these rates.
 _ENCODER_EFFORT: Final = {
@@ -74,8 +74,13 @@ def _encoder_settings(kind: SoundFormat, original: Sound) -> tuple[str, str, int
     depth = "s32" if deep else "s16"
     return {
         SoundFormat.OPUS: ("libopus", "ogg", 48_000, "flt"),
-        SoundFormat.AAC: ("aac", "ipod", _rate_at_least(rate, _AAC_RATES), "fltp"),
-        SoundFormat.MP3: ("libmp3lame", "mp3", _rate_at_least(rate, _MP3_RATES), "fltp"),
+        SoundFormat.AAC: ("aac", "ipod", _lowest_rate_at_least(rate, _AAC_SAMPLE_RATES), "fltp"),
+        SoundFormat.MP3: (
+            "libmp3lame",
+            "mp3",
+            _lowest_rate_at_least(rate, _MP3_SAMPLE_RATES),
+            "fltp",
+        ),
         SoundFormat.AMR: (_AMR_ENCODER, "amr", 8000, "s16"),
         SoundFormat.WAV: (f"pcm_s{24 if deep else 16}le", "wav", rate, depth),
         SoundFormat.FLAC: ("flac", "flac", rate, depth),
@@ -92,7 +97,7 @@ def _bit_rate(kind: SoundFormat, encoding: SoundEncoding, channels: int) -> int:
     return min(max(encoding.bit_rate, least), most)
 
 
-def _rate_at_least(rate: int, rates: tuple[int, ...]) -> int:
+def _lowest_rate_at_least(rate: int, rates: tuple[int, ...]) -> int:
     """Return the lowest of the rates that is not below ``rate``, or the highest one."""
     return next((one for one in rates if one >= rate), rates[-1])
 

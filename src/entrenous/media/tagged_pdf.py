@@ -15,7 +15,7 @@ from typing import Final
 from fpdf import FPDF, ViewerPreferences
 from fpdf.enums import MethodReturnValue
 
-from entrenous.media.pdf_fonts import FONT_FAMILY, add_fonts, in_drawable_order
+from entrenous.media.pdf_fonts import FONT_FAMILY, add_fonts, drawable_text
 
 
 class BlockTag(StrEnum):
@@ -120,7 +120,7 @@ def _wrap_lines(pdf: _TaggedPdf, block: PdfBlock, height: float) -> list[str]:
     lines = pdf.multi_cell(
         0,
         height,
-        in_drawable_order(pdf, block.text),
+        drawable_text(pdf, block.text),
         align="L",
         dry_run=True,
         output=MethodReturnValue.LINES,

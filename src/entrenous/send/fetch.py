@@ -15,16 +15,16 @@ from entrenous.device.identities import (
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.vault_tables import SEEN_LETTER
 from entrenous.send.clock_sanity import record_clock
-from entrenous.send.devices.ask_for_lists import fetch_named_lists, record_named_list
+from entrenous.send.devices.ask_for_lists import fetch_named_lists, record_named_list_if_unknown
 from entrenous.send.devices.device_lists import freeze_contact
 from entrenous.send.devices.next_mailbox import prepare_to_follow_moves
 from entrenous.send.devices.old_mailbox import (
-    handle_failed_fetch,
+    handle_failed_old_mailbox_fetch,
     old_mailboxes_due_for_fetch,
     retire_old_mailbox,
 )
 from entrenous.send.devices.sync_records import record_change_times
-from entrenous.send.devices.sync_send import send_sync_letters
+from entrenous.send.devices.sync_send import queue_sync_letters
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.arrivals import (
     LETTER_AWAITING_DEVICE_LIST_TABLE,
@@ -77,7 +77,7 @@ def fetch_messages(device: Device) -> FetchResult:
     refuse_unconfirmed_unlock(device)
     record_clock(device)
     finish_set_up(device)
-    send_sync_letters(device)
+    queue_sync_letters(device)
     problems = list[EntrenousError]()
     try:
         count = _fetch_and_queue_answers(me.home, problems, device)
@@ -110,7 +110,7 @@ def _fetch_and_queue_answers(
         _process_letter(waiting, device)
     greet_devices(device)
     problems.extend(prepare_to_follow_moves(device))
-    send_sync_letters(device)
+    queue_sync_letters(device)
     repeat_requests_after_restore(device)
     retry_recalls(device)
     maintain_issued_ranges(device)
@@ -126,7 +126,7 @@ def _fetch_former_mailboxes(problems: list[EntrenousError], device: Device) -> i
             count += _fetch_mailbox(old.home, device)
             retire_old_mailbox(old, device)
         except EntrenousError as error:
-            why = handle_failed_fetch(old, error, device)
+            why = handle_failed_old_mailbox_fetch(old, error, device)
             problems.extend([] if why is None else [why])
     return count
 
@@ -184,7 +184,7 @@ def _record_unknown_or_forked_list(why: EntrenousError, device: Device) -> None:
     elif isinstance(missing, PersonDeviceListHead):
         # in this case the letter is authenticated: our own device wrote it
         ours = missing.person == own_device(device).person.id
-        record_named_list(
+        record_named_list_if_unknown(
             missing.person,
             DeviceListHead(missing.epoch, missing.head),
             device,

@@ -27,7 +27,7 @@ from entrenous.device.vault_tables import OWN_RECORDS
 from entrenous.send.clock_sanity import now_in_whole_seconds, record_clock
 from entrenous.send.devices.own_key_bundle import (
     certify_device,
-    make_first_list,
+    make_first_device_list,
     seal_key_bundle,
     sign_bundle,
 )
@@ -99,7 +99,7 @@ def _make_and_store_keys(
     now = now_in_whole_seconds(device)
     signer = new_device_signer(device.dice.token(SIGNING_SEED_BYTES))
     signed = certify_device(master, signer, device_id, now)
-    card = sign_bundle(master, (make_first_list(name, home, signed, now),), (signed,))
+    card = sign_bundle(master, (make_first_device_list(name, home, signed, now),), (signed,))
     identity = Identity(
         name=name,
         device=signed.certificate.device,

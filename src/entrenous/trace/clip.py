@@ -61,7 +61,7 @@ from entrenous.watermark.verdict import (
     name_by_scores,
 )
 
-_SAMPLED_FRAMES: Final = 12
+_SAMPLED_FRAMES_MAX: Final = 12
 # time around an anchor's key frame that is searched if the camera moves
 _MOVING_CAMERA_RANGE_S: Final = 3.0
 # time around an anchor's key frame that is searched if the scene is still
@@ -139,7 +139,7 @@ def align_clip(
         if hypothesis.timing.likeness < _LIKENESS_MIN:
             break
         probe = known[hypothesis.anchor.probe]
-        aligned = _register_frames(sampled, probe, hypothesis, device, lost)
+        aligned = _register_probe(sampled, probe, hypothesis, device, lost)
         if aligned is not None:
             return aligned
     return None
@@ -174,7 +174,7 @@ def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> ClipPositionHypot
         if any(np.allclose(homography, one, atol=0.01) for one in tried):
             continue  # the camera did not move
         tried.append(homography)
-        strips = _build_strips(
+        strips = _build_frame_rows(
             sampled,
             homography,
             size,
@@ -189,7 +189,7 @@ def _match_thumbnails(sampled: list[Frame], anchor: Anchor) -> ClipPositionHypot
     return best
 
 
-def _register_frames(
+def _register_probe(
     sampled: list[Frame],
     probe: _ProbeFrame,
     hypothesis: ClipPositionHypothesis,
@@ -200,7 +200,7 @@ def _register_frames(
     timing, candidate = hypothesis.timing, hypothesis.anchor.candidate
     start_s = timing.start_s + timing.speed * sampled[0].at_s - _DECODED_MARGIN_S
     stop_s = timing.start_s + timing.speed * sampled[-1].at_s + _DECODED_MARGIN_S
-    sent = candidate.frames(start_s, stop_s, device, lost)
+    sent = candidate.decode_original_frames(start_s, stop_s, device, lost)
     if not sent:
         return None
     strip = thumbnail_rows([np.asarray(frame) for frame in sent])
@@ -208,23 +208,25 @@ def _register_frames(
     key = (hypothesis.anchor.key.width_px, hypothesis.anchor.key.height_px)
     rough = hypothesis.homography @ resizing(size, key)
     shape = shrink_for_timing(np.asarray(sent[0])).shape
-    timing = _build_strips(sampled, rough, size, shape, (strip, _frame_times(sent))).refine_timing(
-        timing
-    )
+    timing = _build_frame_rows(
+        sampled, rough, size, shape, (strip, _frame_times(sent))
+    ).refine_timing(timing)
     registration = None
     for _ in range(_REGISTRATION_ROUNDS_MAX):
         shown = sent[_index_of_shown_frame(sent, timing, probe.frame)]
         registration = register(probe.features, luma_to_rgb(np.asarray(shown)), thorough=False)
         if registration is None:
             return None
-        homographies = _nearby_frames(registration.homography, shown, sent, candidate)
+        homographies = _nearby_frames_with_homographies(
+            registration.homography, shown, sent, candidate
+        )
         timing = _best_timing(sampled, probe.frame, homographies, (sent, strip), timing)
         if sent[_index_of_shown_frame(sent, timing, probe.frame)] is shown:
             break
     return None if registration is None else ClipAlignment(candidate, registration, timing, sent)
 
 
-def _nearby_frames(
+def _nearby_frames_with_homographies(
     homography: Homography, shown_frame: Frame, sent: list[Frame], candidate: ClipCandidate
 ) -> list[tuple[Frame, Homography]]:
     near = [frame for frame in sent if abs(frame.at_s - shown_frame.at_s) <= _NEARBY_FRAMES_S]
@@ -252,7 +254,7 @@ def _best_timing(
         shrink_for_timing(np.asarray(sent[0])).shape,
     )
     timings = [
-        _build_strips(
+        _build_frame_rows(
             sampled, homography, size, shape, (strip, _frame_times(sent))
         ).best_timing_through(near, probe.at_s, frame.at_s)
         for frame, homography in homographies
@@ -260,7 +262,7 @@ def _best_timing(
     return max(timings, key=lambda timing: timing.likeness)
 
 
-def _build_strips(
+def _build_frame_rows(
     sampled: list[Frame],
     homography: Homography,
     size: tuple[int, int],
@@ -282,7 +284,7 @@ def _index_of_shown_frame(sent: list[Frame], timing: Timing, probe: Frame) -> in
 
 def _sample_frames(found: list[Frame]) -> list[Frame]:
     """Return up to a dozen frames that are spread evenly over the found clip."""
-    indices = np.unique(np.linspace(0, len(found) - 1, _SAMPLED_FRAMES).round().astype(int))
+    indices = np.unique(np.linspace(0, len(found) - 1, _SAMPLED_FRAMES_MAX).round().astype(int))
     return [found[int(index)] for index in indices]
 
 
@@ -417,7 +419,7 @@ def trace_clip(untrusted_data: bytes, device: Device) -> Trace:
     """
     found, length_s = _middle_frames(untrusted_data, device)
     lost = MissingFiles()
-    aligned = _align_clip(found, device, lost)
+    aligned = _align_with_sent_clips(found, device, lost)
     compared = count_all_sent_copies(device)
     verdicts = [] if aligned is None else _verdicts_of_alignment(found, aligned, compared)
     span = None if aligned is None else _matched_span(aligned, length_s)
@@ -437,7 +439,9 @@ def _middle_frames(untrusted_data: bytes, device: Device) -> tuple[list[Frame], 
     return found, max(length_s, found[-1].at_s)
 
 
-def _align_clip(found: list[Frame], device: Device, lost: MissingFiles) -> ClipAlignment | None:
+def _align_with_sent_clips(
+    found: list[Frame], device: Device, lost: MissingFiles
+) -> ClipAlignment | None:
     candidates = clip_candidates(device, lost)
     if not candidates and not lost.messages:
         raise NothingToWeigh

@@ -51,14 +51,14 @@ class ClipCandidate:
     survey_sha256: bytes
     others: tuple["ClipCandidate", ...] = ()
 
-    def frames(
+    def decode_original_frames(
         self, start_s: float, stop_s: float, device: Device, lost: MissingFiles
     ) -> list[Frame]:
         """Decode the unmarked frames between two times, scaled down to about the working size.
 
         Returns: an empty list if the clip cannot be read any more.
         """
-        source = lost.read_file(self.clip.original, self.message, device)
+        source = lost.read_or_record_missing(self.clip.original, self.message, device)
         if source is None:
             return []
         cut = FrameSelection(max(0.0, start_s), max(0.0, stop_s), side_px=WORKING_SIDE_PX_MAX)
@@ -96,7 +96,9 @@ def clip_candidates(device: Device, lost: MissingFiles) -> list[ClipCandidate]:
 def _sent_clips(device: Device, lost: MissingFiles) -> Iterator[ClipCandidate]:
     for message in device.ledger.messages_with_clips():
         for clip in message.clips:
-            measured = lost.read_file(clip.survey, message, device) if clip.copies else None
+            measured = (
+                lost.read_or_record_missing(clip.survey, message, device) if clip.copies else None
+            )
             if measured is not None:
                 yield _clip_candidate(message, clip, measured)
 
@@ -121,7 +123,7 @@ def _merge_equal_originals(alike: list[ClipCandidate], device: Device) -> list[C
         return alike
     same = dict[bytes, list[ClipCandidate]]()
     for one in alike:  # a missing original is reported only if the clip matches later
-        source = MissingFiles().read_file(one.clip.original, one.message, device)
+        source = MissingFiles().read_or_record_missing(one.clip.original, one.message, device)
         same.setdefault(one.clip.original if source is None else sha256(source), []).append(one)
     return [replace(first, others=tuple(rest)) for first, *rest in same.values()]
 

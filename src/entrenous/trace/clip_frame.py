@@ -38,7 +38,7 @@ _ANCHORS_MAX: Final = 60  # anchors tried; they are many because a camera may re
 _ANCHOR_RANGE_S: Final = 3.0
 # full frames are compared this far before and after a thumbnail; thumbnails are 0.12 s apart
 _SEARCH_RADIUS_S: Final = 0.25
-_TIME_GAP_S: Final = 0.4
+_TIME_GAP_S_MIN: Final = 0.4
 _TIMES_TRIED_MAX: Final = 5  # full frames are tried at no more than this many points in time
 _FRAME_ROUNDS_MAX: Final = 3
 # the search stops below this misfit; wrong frames with the same view reach 0.03
@@ -83,7 +83,7 @@ def _best_frame_match(luma: Pixels, device: Device, lost: MissingFiles) -> _Fram
     found = wrap_found_picture(luma_to_rgb(luma))
     best: _FrameMatch | None = None
     for anchor, at_s in _likely_times(luma, find_anchors([luma], candidates, _ANCHORS_MAX)):
-        sent = anchor.candidate.frames(
+        sent = anchor.candidate.decode_original_frames(
             at_s - _SEARCH_RADIUS_S, at_s + _SEARCH_RADIUS_S, device, lost
         )
         one = _best_frame(found, anchor.candidate, sent, at_s)
@@ -115,7 +115,7 @@ def _uncovered_penalty(homography: Homography, luma: Pixels, size: tuple[int, in
 def _likely_times(luma: Pixels, likely: list[Anchor]) -> list[tuple[Anchor, float]]:
     """Return the likeliest points in time in all clips, each with the anchor that led to it.
 
-    Two points in the same clip are more than ``_TIME_GAP_S`` apart.
+    Two points in the same clip are more than ``_TIME_GAP_S_MIN`` apart.
     """
     judged = sorted(
         (
@@ -129,7 +129,7 @@ def _likely_times(luma: Pixels, likely: list[Anchor]) -> list[tuple[Anchor, floa
     for _, number, at_s in judged:
         anchor = likely[number]
         if all(
-            anchor.candidate is not other.candidate or abs(at_s - taken) > _TIME_GAP_S
+            anchor.candidate is not other.candidate or abs(at_s - taken) > _TIME_GAP_S_MIN
             for other, taken in chosen
         ):
             chosen.append((anchor, at_s))
@@ -146,7 +146,7 @@ def _thumbnail_likenesses_and_times(
     The picture is warped onto each thumbnail by the anchor's homography and the camera motion.
     """
     key, candidate = anchor.key, anchor.candidate
-    own = _thumbnails_of_anchor(anchor, [one for one in likely if one.candidate is candidate])
+    own = _anchor_thumbnail_mask(anchor, [one for one in likely if one.candidate is candidate])
     times, thumbs = candidate.thumb_times[own], candidate.thumbs[own]
     size = (key.width_px, key.height_px)
     homographies = homographies_over_time(anchor.homography, key.at_s, times, candidate, size)
@@ -160,7 +160,7 @@ def _thumbnail_likenesses_and_times(
     return judged
 
 
-def _thumbnails_of_anchor(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bool_]:
+def _anchor_thumbnail_mask(anchor: Anchor, likely: list[Anchor]) -> NDArray[np.bool_]:
     """Return the mask (N,) of the thumbnails that this anchor is responsible for.
 
     Of the clip's anchors within ``_ANCHOR_RANGE_S`` of a thumbnail, two are responsible for it: the
@@ -188,11 +188,11 @@ def _best_frame(
         if one is None or (best is not None and one.misfit >= best.registration.misfit):
             break
         best = _FrameMatch(candidate, frame, one)
-        frame = _sharpest_match(found.grey, best, sent)
+        frame = _best_frame_by_fine_detail(found.grey, best, sent)
     return best
 
 
-def _sharpest_match(luma: Pixels, match: _FrameMatch, sent: list[Frame]) -> Frame:
+def _best_frame_by_fine_detail(luma: Pixels, match: _FrameMatch, sent: list[Frame]) -> Frame:
     size = (match.frame.width_px, match.frame.height_px)
     times = np.array([frame.at_s for frame in sent])
     homographies = homographies_over_time(

@@ -40,10 +40,10 @@ from entrenous.terminal.typed_input import json_option
 from entrenous.trace.explain.wording import (
     NOT_WHO_PASSED_IT_ON,
     chance_in_words,
+    chance_rounded_up,
     describe_alignment,
-    describe_part,
+    describe_matched_span,
     missing_messages_line,
-    rounded_up,
 )
 from entrenous.watermark.verdict import (
     Finding,
@@ -55,10 +55,10 @@ from entrenous.watermark.verdict import (
 )
 
 if TYPE_CHECKING:
-    from entrenous.trace.trace_file import TracedFile
+    from entrenous.trace.trace_file import FileTrace
 
 
-def list_traced_files(named: Sequence[Path]) -> list[Path]:
+def list_files_to_trace(named: Sequence[Path]) -> list[Path]:
     """Return the named files and all files in the named folders and their subfolders.
 
     Each file is returned once; those of a folder are sorted.
@@ -121,11 +121,11 @@ def error_as_json(error: EntrenousError) -> dict[str, object]:
 def print_trace(found: Trace, file: Path, lost: Sequence[str] = ()) -> None:
     """Print a trace as sentences; ``lost`` as in :func:`trace_as_json`."""
     if found.message is not None:
-        said = translated("{file} is {what}").format(file=file.name, what=_describe_finding(found))
+        said = translated("{file} is {what}").format(file=file.name, what=_describe_match(found))
         print_line(f"  {said}")
     if found.verdict.finding is Finding.NOBODY:
         print_line(translated(NO_COMPARED_COPY_STANDS_OUT if lost else NO_COPY_STANDS_OUT))
-        _print_missing(lost)
+        _print_missing_messages(lost)
         return
     _print_named_copies(found.verdict)
     for part in found.others:
@@ -137,13 +137,13 @@ def print_trace(found: Trace, file: Path, lost: Sequence[str] = ()) -> None:
         print_line(f"  {also.format(what=what)}")
         _print_named_copies(part.verdict)
     print_line(f"  {translated(NOT_WHO_PASSED_IT_ON)}")
-    _print_missing(lost)
+    _print_missing_messages(lost)
     print_line(
         translated("next: entrenous case open --from-trace {number}").format(number=found.number)
     )
 
 
-def _print_missing(lost: Sequence[str]) -> None:
+def _print_missing_messages(lost: Sequence[str]) -> None:
     if lost:
         print_line(f"  {missing_messages_line(lost)}")
 
@@ -158,9 +158,9 @@ def _message_in_words(found: Trace, message: MessageName | None) -> str:
     return said.format(message=message)
 
 
-def _describe_finding(found: Trace) -> str:
+def _describe_match(found: Trace) -> str:
     how = [] if found.warp is None else [describe_alignment(found.warp)]
-    part = [] if found.span is None else [describe_part(found.span)]
+    part = [] if found.span is None else [describe_matched_span(found.span)]
     return ", ".join([_message_in_words(found, found.message), *how, *part])
 
 
@@ -174,7 +174,7 @@ def _verdict_json(verdict: Verdict) -> dict[str, object]:
     return {
         "finding": verdict.finding.value,
         "named": list(verdict.named),
-        "chance": {who: rounded_up(chance, 3) for who, chance in verdict.chance.items()},
+        "chance": {who: chance_rounded_up(chance, 3) for who, chance in verdict.chance.items()},
         "score": {who: round(score, 2) for who, score in verdict.score.items()},
         "likelihood_ratio": dict(verdict.likelihood_ratio),
     }
@@ -255,7 +255,7 @@ def refuse_existing_files(out: Path) -> None:
 
 
 def write_explanation(
-    traced: "TracedFile", data: bytes, name: str, device: Device, wanted: ExplanationOptions
+    traced: "FileTrace", data: bytes, name: str, device: Device, wanted: ExplanationOptions
 ) -> None:
     """Write one trace's page, its PDF and, on request, its report; print where they are."""
     # imported here because they are slow to load, and most traces need no page and no PDF
@@ -269,13 +269,13 @@ def write_explanation(
         EXPLANATION_PDF_NAME: pdf.write_pdf(content, veiled=wanted.veiled),
     }
     if wanted.disclosed:
-        keys, of = signing_account(device), traced.trace.message
+        keys, of = signing_olm_account(device), traced.trace.message
         proofs = (
             MessageProofs()
             if of is None
             else receipt_proofs(device.ledger.message_named(of).id, device)
         )
-        disclose = import_module("entrenous.trace.report.disclose").write_disclosure
+        disclose = import_module("entrenous.trace.report.disclose").disclose_trace
         blind, name_of = wanted.blind, current_name_lookup(device)
         made = disclose(
             traced.trace.number, data, device, keys, blind=blind, proofs=proofs, name_of=name_of
@@ -289,7 +289,7 @@ def write_explanation(
         hint(translated(DISCLOSE_WARNING).format(path=wanted.out / DISCLOSED_REPORT_NAME))
 
 
-def signing_account(device: Device) -> Secret | None:
+def signing_olm_account(device: Device) -> Secret | None:
     """Return the keys that this device signs with; None when it was set up without a relay."""
     try:
         return keys_of(device)
@@ -347,7 +347,7 @@ def trace(
     if not files and not learn:
         raise typer.BadParameter(translated("name a file or a folder"), param_hint="FILE...")
     wanted = explanation_options(explain, blind=blind, veiled=veil, disclosed=disclose)
-    found = list_traced_files(files or [])
+    found = list_files_to_trace(files or [])
     alone = read_nonempty_file(found[0]) if len(found) == 1 and files == found else None
     with DecoderPool() as decoders, _unlock_while_decoding(context, alone, decoders) as device:
         if learn:
@@ -390,7 +390,7 @@ def _trace_one(
         print_trace(traced.trace, file, traced.lost)
     if wanted is not None:
         write_explanation(traced, data, file.name, device, wanted)
-    _hint_unlearnt(traced)
+    _hint_at_unlearnt_pictures(traced)
     return _exit_status(traced)
 
 
@@ -425,7 +425,7 @@ def _trace_many(
     return min(statuses) if statuses else failures[0]
 
 
-def _report_trace(traced: "TracedFile", file: Path, json: bool) -> None:
+def _report_trace(traced: "FileTrace", file: Path, json: bool) -> None:
     if json:
         print_json({**trace_as_json(traced.trace, traced.lost), "file": str(file)})
     else:
@@ -442,22 +442,22 @@ def _report_error(error: EntrenousError, file: Path, json: bool) -> None:
         print_line(f"  {join_wrapped_lines(str(error))}")
 
 
-def _exit_status(traced: "TracedFile") -> int:
+def _exit_status(traced: "FileTrace") -> int:
     return EXIT_NO if traced.trace.verdict.finding is Finding.NOBODY else EXIT_YES
 
 
-def _hint_unlearnt(traced: "TracedFile") -> None:
+def _hint_at_unlearnt_pictures(traced: "FileTrace") -> None:
     picture_trace = traced.picture_trace
     if picture_trace is not None and picture_trace.unlearnt and not picture_trace.fits:
         hint(translated(PICTURES_NOT_COMPARED).format(count=picture_trace.unlearnt))
 
 
 def _learn_pictures(device: Device) -> None:
-    from entrenous.trace.originals import compute_missing_records  # noqa: PLC0415 - loads OpenCV
+    from entrenous.trace.originals import compute_missing_picture_records  # noqa: PLC0415 - loads OpenCV
 
     unlearnt = device.ledger.pictures_without_record()
     with step_bar(translated("Looking"), len(unlearnt)) as steps:
-        count = compute_missing_records(unlearnt, device, steps.advance)
+        count = compute_missing_picture_records(unlearnt, device, steps.advance)
     hint(
         translated("Looked at {count} of {total} sent photos.").format(
             count=count, total=len(unlearnt)

@@ -12,12 +12,12 @@ from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import SentPicture
-from entrenous.media.resize import resize
+from entrenous.media.resize import shrink_picture
 from entrenous.watermark.alignment.features import Features, extract_features
 from entrenous.watermark.embed import PreparedPicture, prepare_picture
 
 # pixels of all cached pictures together; with their features they take about 200 MB
-_CACHED_PX_MAX: Final = 8_000_000
+_CACHED_PIXELS_MAX: Final = 8_000_000
 
 ReadPicture = Callable[[bytes], Picture]
 """A function that decodes a file to an upright picture, as ``Device.read_picture`` does."""
@@ -91,16 +91,16 @@ class OriginalsCache:
 
         A picture that exceeds the limit alone is not kept.
         """
-        while sum(one.picture.pixel_count for one in self._cache.values()) > _CACHED_PX_MAX:
+        while sum(one.picture.pixel_count for one in self._cache.values()) > _CACHED_PIXELS_MAX:
             del self._cache[next(iter(self._cache))]
 
 
 def _decode_original(source: bytes, size_px: int | None, read: ReadPicture) -> Picture:
     picture = read(source)
-    return picture if size_px is None else resize(picture, size_px)
+    return picture if size_px is None else shrink_picture(picture, size_px)
 
 
-def compute_missing_records(
+def compute_missing_picture_records(
     unlearnt: Iterable[tuple[MessageId, int]],
     device: Device,
     on_each: Callable[[], None] = lambda: None,

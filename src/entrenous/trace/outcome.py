@@ -45,7 +45,9 @@ class MissingFiles:
         """The messages whose files are missing, each once, in the order of their discovery."""
         return tuple(dict.fromkeys(self.files.values()))
 
-    def read_file(self, file: BlobId, message: Message, device: Device) -> bytes | None:
+    def read_or_record_missing(
+        self, file: BlobId, message: Message, device: Device
+    ) -> bytes | None:
         """Read a file from the vault; return None and note the file if it cannot be read."""
         try:
             return device.vault.read_stored_file(file)

@@ -15,7 +15,7 @@ from entrenous.base.picture import Picture
 from entrenous.device.device import Device
 from entrenous.device.sent_messages import Message
 from entrenous.fingerprint.nouns import PictureCandidate
-from entrenous.trace.originals import OriginalsCache, compute_missing_records
+from entrenous.trace.originals import OriginalsCache, compute_missing_picture_records
 from entrenous.trace.outcome import (
     MessageVerdict,
     MissingFiles,
@@ -26,20 +26,20 @@ from entrenous.trace.picture_fit import (
     AlignedPicture,
     FoundPicture,
     PictureFit,
-    SentInMessage,
+    SentPictureInMessage,
     align_with_originals,
     weigh_copies,
 )
 from entrenous.watermark.alignment.resample import warp_to_sent
 from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 
-RECORDS_COMPUTED_AT_ONCE = (
+RECORDS_COMPUTED_IN_TRACE_MAX = (
     8  # A trace computes missing features of this many sent pictures; more would take too long.
 )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TraceWithEvidence:
+class PictureTrace:
     """A trace and its evidence.
 
     ``fits`` are the sent pictures to which the found one was registered. Those of which a copy was
@@ -63,7 +63,7 @@ def trace_picture(
     device: Device,
     found: Picture | None = None,
     originals: OriginalsCache | None = None,
-) -> TraceWithEvidence:
+) -> PictureTrace:
     """Trace a found picture and record the result, so that a case can be opened from it.
 
     Args:
@@ -77,7 +77,7 @@ def trace_picture(
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed.
     """
     with ThreadPoolExecutor(1) as executor:
-        decoding = executor.submit(_decode_found, untrusted_data, device, found)
+        decoding = executor.submit(_read_found_picture, untrusted_data, device, found)
         unlearnt_pictures = (
             device.ledger.pictures_without_record()
         )  # this loads the features of all sent pictures
@@ -103,7 +103,7 @@ def trace_picture(
         frame = trace_frame(picture, untrusted_data, device, lost)
     if frame is not None and (frame.verdict.named or not fits):
         device.ledger.record_trace(frame)
-        return TraceWithEvidence(frame, picture, (), frame.compared, len(attempted), unlearnt)
+        return PictureTrace(frame, picture, (), frame.compared, len(attempted), unlearnt)
     if not of_pictures and not lost.messages:
         raise NothingToWeigh
     verdicts = [
@@ -111,7 +111,7 @@ def trace_picture(
     ]
     trace = build_trace(verdicts, untrusted_data, device, compared=compared, lost=lost)
     device.ledger.record_trace(trace)
-    return TraceWithEvidence(trace, picture, fits, compared, len(attempted), unlearnt)
+    return PictureTrace(trace, picture, fits, compared, len(attempted), unlearnt)
 
 
 def warp_onto_sent(found: Picture, fit: PictureFit) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
@@ -122,7 +122,9 @@ def warp_onto_sent(found: Picture, fit: PictureFit) -> tuple[NDArray[np.uint8], 
     return warp_to_sent(np.asarray(found), fit.registration)
 
 
-def _decode_found(untrusted_data: bytes, device: Device, found: Picture | None) -> FoundPicture:
+def _read_found_picture(
+    untrusted_data: bytes, device: Device, found: Picture | None
+) -> FoundPicture:
     return FoundPicture.of(device.read_picture(untrusted_data) if found is None else found)
 
 
@@ -130,8 +132,8 @@ def _find_candidates(
     leak: FoundPicture, unlearnt_pictures: Sequence[tuple[MessageId, int]], device: Device
 ) -> tuple[PictureCandidate, ...]:
     """Find sent pictures that resemble the leak, after computing a few missing features."""
-    if len(unlearnt_pictures) <= RECORDS_COMPUTED_AT_ONCE:
-        compute_missing_records(unlearnt_pictures, device)
+    if len(unlearnt_pictures) <= RECORDS_COMPUTED_IN_TRACE_MAX:
+        compute_missing_picture_records(unlearnt_pictures, device)
     return device.ledger.similar_pictures(leak.picture)
 
 
@@ -141,7 +143,7 @@ def _align_in_rounds(
     originals: OriginalsCache,
     device: Device,
     lost: MissingFiles,
-) -> tuple[list[AlignedPicture], tuple[SentInMessage, ...]]:
+) -> tuple[list[AlignedPicture], tuple[SentPictureInMessage, ...]]:
     """Register the leak on candidates, round by round, without using any key.
 
     Returns: the alignments, and every sent picture that was tried and could be read.
@@ -152,19 +154,19 @@ def _align_in_rounds(
     for one_round in candidate_rounds(candidates) if candidates else ():
         done.append(one_round)
         for same in one_round.pictures:
-            sent = _group_by_original(same, read)
+            sent = _sent_pictures_of_candidates(same, read)
             aligned += align_with_originals(
                 found, sent, originals, device, lost=lost, thorough=one_round.thorough
             )
         if aligned:
             break
-    all_of_them = _group_by_original(candidates_of_rounds(done), read)
+    all_of_them = _sent_pictures_of_candidates(candidates_of_rounds(done), read)
     return aligned, tuple(one for one in all_of_them if one[1].original not in lost.files)
 
 
-def _group_by_original(
+def _sent_pictures_of_candidates(
     candidates: Sequence[PictureCandidate], read: Callable[[MessageId], Message]
-) -> tuple[SentInMessage, ...]:
+) -> tuple[SentPictureInMessage, ...]:
     pairs = ((read(one.message), one.place) for one in candidates)
     return tuple((message, message.pictures[place]) for message, place in pairs)
 
@@ -172,13 +174,13 @@ def _group_by_original(
 # distinct pictures; enough for a collage or several shots of one scene
 LIKELY_PICTURES_MAX: Final = 8
 QUICKLY_TRIED_PICTURES_MAX: Final = 5
-THOROUGHLY_TRIED_PICTURES: Final = 2
+THOROUGHLY_TRIED_PICTURES_MAX: Final = 2
 # A likely picture has at least this share of the best one's matches, since a similar shot seldom
 # has more matches than the picture itself.
 _LIKELY_MATCHES_SHARE_MIN: Final = 0.5
 # Or it has this many matches in a part of the leak where no likelier candidate has any, such as the
 # next tile of a collage.
-_FRESH_MATCHES_MIN: Final = 9
+_MATCHES_IN_NEW_AREA_MIN: Final = 9
 CandidatesOfOnePicture = tuple[PictureCandidate, ...]
 
 
@@ -207,7 +209,7 @@ def candidate_rounds(candidates: Sequence[PictureCandidate]) -> Iterator[Candida
     ]
     if rest:
         yield CandidateRound(tuple(rest))
-    yield CandidateRound(tuple([*likely, *rest][:THOROUGHLY_TRIED_PICTURES]), thorough=True)
+    yield CandidateRound(tuple([*likely, *rest][:THOROUGHLY_TRIED_PICTURES_MAX]), thorough=True)
 
 
 def candidates_of_rounds(rounds_: Iterable[CandidateRound]) -> tuple[PictureCandidate, ...]:
@@ -223,6 +225,6 @@ def _likely_pictures(pictures: list[CandidatesOfOnePicture]) -> list[CandidatesO
         for same in likely
         if same[0].has_similar_hash
         or same[0].agreeing >= _LIKELY_MATCHES_SHARE_MIN * most
-        or same[0].fresh >= _FRESH_MATCHES_MIN
+        or same[0].fresh >= _MATCHES_IN_NEW_AREA_MIN
     )
     return list(islice(strong, LIKELY_PICTURES_MAX))

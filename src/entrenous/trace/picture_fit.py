@@ -75,7 +75,7 @@ def _registration_at_working_size(registration: Registration, layout: ChipLayout
     return replace(registration, sent_size=size, pose=pose)
 
 
-SentInMessage = tuple[Message, SentPicture]
+SentPictureInMessage = tuple[Message, SentPicture]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +97,7 @@ class AlignedPicture:
     ``size`` is the width and height in pixels of the picture that was marked.
     """
 
-    sent: tuple[SentInMessage, ...]
+    sent: tuple[SentPictureInMessage, ...]
     registration: Registration
     evidence: ChipEvidence
     size: tuple[int, int]
@@ -116,7 +116,7 @@ class PictureFit:
 
 def align_with_originals(  # noqa: PLR0913 - the picture, its candidates, and how to try them
     found: FoundPicture,
-    sent: Sequence[SentInMessage],
+    sent: Sequence[SentPictureInMessage],
     originals: OriginalsCache,
     device: Device,
     *,
@@ -173,12 +173,12 @@ def _score_function(aligned: AlignedPicture, picture: SentPicture) -> ScoreCopie
 
 
 def _group_readable_by_original(
-    sent: Iterable[SentInMessage], device: Device, lost: MissingFiles
-) -> dict[tuple[bytes, int | None], list[SentInMessage]]:
+    sent: Iterable[SentPictureInMessage], device: Device, lost: MissingFiles
+) -> dict[tuple[bytes, int | None], list[SentPictureInMessage]]:
     """Group sent pictures by source bytes and reduced size, skipping unreadable ones."""
-    names: dict[tuple[bytes, int | None], tuple[bytes, list[SentInMessage]]] = {}
+    names: dict[tuple[bytes, int | None], tuple[bytes, list[SentPictureInMessage]]] = {}
     for message, picture in sent:
-        source = lost.read_file(picture.original, message, device)
+        source = lost.read_or_record_missing(picture.original, message, device)
         if source is None:
             continue
         key = (sha256(source), picture.size_px)

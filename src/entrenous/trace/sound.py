@@ -70,7 +70,9 @@ def _find_candidates(
     places, candidates = dict[bytes, tuple[SoundPlace, ...]](), list[_SoundCandidate]()
     for message in device.ledger.messages():
         for sent in message.sounds:
-            contour = lost.read_file(sent.contour, message, device) if sent.copies else None
+            contour = (
+                lost.read_or_record_missing(sent.contour, message, device) if sent.copies else None
+            )
             if not contour:
                 continue
             if contour not in places:
@@ -90,7 +92,7 @@ def _group_best_by_original(
     """
     candidates_of_one = dict[bytes, list[_SoundCandidate]]()
     for candidate in candidates:
-        source = lost.read_file(candidate.sent.original, candidate.message, device)
+        source = lost.read_or_record_missing(candidate.sent.original, candidate.message, device)
         if source is None:
             continue
         key = sha256(source)

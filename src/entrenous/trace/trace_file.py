@@ -12,22 +12,22 @@ from entrenous.device.identities import current_name_lookup
 from entrenous.device.sent_copies import trace_with_current_names
 from entrenous.media.file_kind import media_kind_of
 from entrenous.trace.originals import OriginalsCache
-from entrenous.trace.picture import TraceWithEvidence, trace_picture
+from entrenous.trace.picture import PictureTrace, trace_picture
 from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 
 
 @dataclass(frozen=True, slots=True)
-class TracedFile:
+class FileTrace:
     """A trace, the messages that could not be compared and, for a picture, its evidence."""
 
     trace: Trace
     lost: tuple[MessageName, ...] = ()
-    picture_trace: TraceWithEvidence | None = None
+    picture_trace: PictureTrace | None = None
 
 
 def trace_file(
     untrusted_data: bytes, device: Device, originals: OriginalsCache | None = None
-) -> TracedFile:
+) -> FileTrace:
     """Trace a found picture, clip or sound, and record the result in the ledger.
 
     ``originals`` is a cache that saves work when several files are traced in a row.
@@ -39,14 +39,14 @@ def trace_file(
     """
     if media_kind_of(untrusted_data) is MediaKind.PICTURE:
         seen = trace_picture(untrusted_data, device, originals=originals)
-        return TracedFile(seen.trace, _missing_messages(seen.trace, device), seen)
+        return FileTrace(seen.trace, _missing_messages(seen.trace, device), seen)
     is_clip = media_kind_of(untrusted_data) is MediaKind.CLIP
     trace = (_trace_clip if is_clip else _trace_sound)(untrusted_data, device)
     device.ledger.record_trace(trace)
-    return TracedFile(trace, _missing_messages(trace, device))
+    return FileTrace(trace, _missing_messages(trace, device))
 
 
-def with_current_names(traced: TracedFile, device: Device) -> TracedFile:
+def with_current_names(traced: FileTrace, device: Device) -> FileTrace:
     """Replace the names in a trace by the people's current names."""
     trace = trace_with_current_names(traced.trace, current_name_lookup(device), device)
     picture_trace = traced.picture_trace

@@ -60,7 +60,7 @@ from entrenous.trace.report.nouns import (
     DisclosedCopy,
     ExaminedEvidence,
     Report,
-    Signature,
+    ReportSignature,
 )
 from entrenous.trace.report.report_format import read_report, report_fields_and_digest, write_report
 from entrenous.watermark.verdict import Finding
@@ -108,7 +108,7 @@ def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def _of_a_report(untrusted: bytes) -> tuple[Report, bytes, Signature | None]:
+def _of_a_report(untrusted: bytes) -> tuple[Report, bytes, ReportSignature | None]:
     """It, when nothing that it chose could stand in a check's answer as a line of its own."""
     read = read_report(untrusted, _sha256)
     said = [copy.to for copy in read[0].copies]
@@ -119,7 +119,7 @@ def _of_a_report(untrusted: bytes) -> tuple[Report, bytes, Signature | None]:
     return read
 
 
-def _sealed_again(read: tuple[Report, bytes, Signature | None]) -> bytes:
+def _sealed_again(read: tuple[Report, bytes, ReportSignature | None]) -> bytes:
     report, _, signed = read
     plain, digest = report_fields_and_digest(report, _sha256)
     return write_report(plain, digest, signed)
@@ -138,7 +138,7 @@ def _report() -> bytes:
         *(NOON, {"numpy": "2"}, 1, "7-otter", given, examined),
         *(1e-6, copies, Finding.ONE, ("ben",)),
     )
-    return _sealed_again((report, b"", Signature(b"d" * 32, b"s" * 64)))
+    return _sealed_again((report, b"", ReportSignature(b"d" * 32, b"s" * 64)))
 
 
 def _with_digest(changed: bytes) -> bytes:

@@ -32,21 +32,21 @@ from entrenous.media.completeness import (
     jpeg_outline_of,
     require_complete_file,
 )
-from entrenous.media.copies.copy_check import STRUCTURE_CHECKS, check_structure
+from entrenous.media.copies.copy_check import STRUCTURE_CHECKS_AND_DECODERS, check_structure
 from entrenous.media.file_kind import is_animated, media_kind_of, picture_format_of
 from entrenous.media.icc_profile import is_srgb, parse_profile, write_profile
 from entrenous.media.metadata import Metadata, read_metadata
-from entrenous.media.picture_place import has_place
+from entrenous.media.picture_place import has_gps_place
 from entrenous.media.picture_reader import _is_lossless_webp, _webp_size
 from entrenous.media.sandbox.confinement import Confinement
 from entrenous.media.sandbox.decoder_messages import (
     read_clip_answer,
     read_picture_answer,
-    read_ready,
+    read_ready_message,
     read_sound_answer,
     write_clip_answer,
     write_picture_answer,
-    write_ready,
+    write_ready_message,
     write_sound_answer,
 )
 from entrenous.media.sandbox.decoder_messages import sound_container_of as sound_container
@@ -88,12 +88,17 @@ def _form(untrusted: bytes) -> None:
     """The structure of a received file, whose media type is the first byte."""
     check_structure(
         untrusted[1:],
-        list(STRUCTURE_CHECKS)[untrusted[0] % len(STRUCTURE_CHECKS)] if untrusted else "",
+        list(STRUCTURE_CHECKS_AND_DECODERS)[untrusted[0] % len(STRUCTURE_CHECKS_AND_DECODERS)]
+        if untrusted
+        else "",
     )
 
 
 def _copies() -> Iterable[bytes]:
-    return [bytes([list(STRUCTURE_CHECKS).index(kind)]) + data for kind, data in honest().items()]
+    return [
+        bytes([list(STRUCTURE_CHECKS_AND_DECODERS).index(kind)]) + data
+        for kind, data in honest().items()
+    ]
 
 
 def _outlined(untrusted: bytes) -> bool:
@@ -221,7 +226,9 @@ def _placed() -> Iterable[bytes]:
 
 
 TARGETS: Final = (
-    Target("picture-place", holds(has_place, lambda told: told in (True, False, None)), _placed),
+    Target(
+        "picture-place", holds(has_gps_place, lambda told: told in (True, False, None)), _placed
+    ),
     Target(
         "metadata",
         holds(read_metadata, lambda told: isinstance(told, Metadata)),
@@ -244,8 +251,8 @@ TARGETS: Final = (
     Target("sound-answer", _again(_sound_answer), _sound_answers),
     Target(
         "child-ready",
-        _again(lambda data: write_ready(read_ready(_reader(data)))),
-        lambda: [write_ready(Confinement(0)), write_ready(Confinement(15))],
+        _again(lambda data: write_ready_message(read_ready_message(_reader(data)))),
+        lambda: [write_ready_message(Confinement(0)), write_ready_message(Confinement(15))],
         longest=2,
     ),
 )

@@ -20,7 +20,7 @@ from entrenous.base.audio_video import (
 )
 from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.media.clip_writer import ClipSoundTrack, ClipWriter
-from entrenous.media.copies.copy_check import STRUCTURE_CHECKS, check_copy
+from entrenous.media.copies.copy_check import STRUCTURE_CHECKS_AND_DECODERS, check_copy
 from entrenous.media.copies.cursor import NotACopy
 from entrenous.media.picture_reader import read_picture
 from entrenous.media.picture_writer import write_picture
@@ -156,7 +156,7 @@ def test_every_clip_of_ours_passes(track: str) -> None:
 
 
 def test_every_kind_has_an_honest_example() -> None:
-    assert set(honest()) == set(STRUCTURE_CHECKS)
+    assert set(honest()) == set(STRUCTURE_CHECKS_AND_DECODERS)
 
 
 @pytest.mark.threat("hostile-files")

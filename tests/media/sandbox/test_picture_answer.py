@@ -23,10 +23,10 @@ from entrenous.media.icc_profile import MatrixProfile, write_profile
 from entrenous.media.sandbox.confinement import Confinement
 from entrenous.media.sandbox.decoder_messages import (
     read_picture_answer,
-    read_ready,
+    read_ready_message,
     write_picture_answer,
     write_picture_failure,
-    write_ready,
+    write_ready_message,
 )
 
 PROFILE = write_profile(
@@ -159,7 +159,7 @@ def test_a_picture_that_is_too_large_is_refused_before_it_is_read() -> None:
 
 def test_ready_message_has_the_confinement() -> None:
     walls = Confinement.LIMITS | Confinement.SYSTEM_CALLS
-    assert read_ready(io.BytesIO(write_ready(walls)).read) == walls
+    assert read_ready_message(io.BytesIO(write_ready_message(walls)).read) == walls
     for wrong in (b"X\x01", b"R\xff"):
         with pytest.raises(ValueError, match="something else"):
-            read_ready(io.BytesIO(wrong).read)
+            read_ready_message(io.BytesIO(wrong).read)

@@ -8,7 +8,7 @@ from entrenous.base.limits import COPY_MARK_KEY_CONTEXT, DITHER_KEY_CONTEXT
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.key_derivation import derive_key_stream
 from entrenous.media.picture_writer import write_picture
-from entrenous.media.resize import resize
+from entrenous.media.resize import shrink_picture
 from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.watermark.chip_layout import dither_stream_bytes, key_stream_bytes
 from entrenous.watermark.embed import embed_mark, prepare_picture
@@ -133,7 +133,9 @@ def test_copies_can_be_made_again_bit_for_bit(room: Room) -> None:
     made = [copy.data for _, copy in mark_picture_copies(SMALL, TO * 4, 120, ana.device)]
     (message,) = ana.device.ledger.messages()
     (sent,) = message.pictures
-    picture = resize(ana.device.read_picture(ana.device.vault.read_stored_file(sent.original)), 120)
+    picture = shrink_picture(
+        ana.device.read_picture(ana.device.vault.read_stored_file(sent.original)), 120
+    )
     prepared = prepare_picture(np.asarray(picture))
     size = (picture.width_px, picture.height_px)
     dither = derive_key_stream(sent.dither, DITHER_KEY_CONTEXT, dither_stream_bytes(*size))

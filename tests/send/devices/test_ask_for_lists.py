@@ -8,7 +8,7 @@ import pytest
 
 from entrenous.base.identity import DeviceListHead
 from entrenous.device.identities import contacts, own_device
-from entrenous.send.devices.ask_for_lists import record_named_list
+from entrenous.send.devices.ask_for_lists import record_named_list_if_unknown
 from entrenous.send.devices.own_key_bundle import seal_key_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
@@ -74,7 +74,7 @@ def test_a_card_of_his_second_self_stops_no_fetch(three: Room) -> None:
         issue_card(other)
     card = read_key_bundle(own_device(other.device).card)
     shows(ben, write_key_bundle(replace(card, lists=card.lists[3:])))
-    record_named_list(ben.id, DeviceListHead(2, bytes(32)), ana.device, own=True)
+    record_named_list_if_unknown(ben.id, DeviceListHead(2, bytes(32)), ana.device, own=True)
     for _ in range(2):
         fetch_messages(ana.device)
         three.clock.wind(hours=9)
@@ -112,7 +112,9 @@ def test_nor_is_a_card_at_a_mailbox_of_ours_that_is_not_ours_taken_for_a_contrad
     phone = links(three, ana, "phone", "phone")
     take_contact_changes(ana.device)
     me = own_device(phone.device)
-    record_named_list(ana.id, DeviceListHead(me.person.epoch + 1, bytes(32)), ana.device, own=True)
+    record_named_list_if_unknown(
+        ana.id, DeviceListHead(me.person.epoch + 1, bytes(32)), ana.device, own=True
+    )
     forged = seal_key_bundle(own_device(ben.device).card, ana.id, me.home.mailbox)
     with ana.courier.playing(key_bundle=changed(lambda _: forged)):
         fetch_messages(ana.device)

@@ -23,15 +23,19 @@ from entrenous.send.devices.link_old_device import (
     start_on_old_device,
 )
 from entrenous.send.devices.linked_devices import own_linked_devices
-from entrenous.send.devices.move_device import DevicesHaveNotFollowedMove, cancel_move, move_device
+from entrenous.send.devices.move_device import (
+    DevicesHaveNotFollowedMove,
+    cancel_move,
+    move_all_devices,
+)
 from entrenous.send.devices.next_mailbox import (
     WaitsForDevices,
     prepare_to_follow_moves,
     prepared_mailboxes,
 )
 from entrenous.send.devices.own_devices import RevocationState, revoke_device
-from entrenous.send.devices.own_key_bundle import pending_mailbox_deletions
-from entrenous.send.devices.sync_send import send_sync_letters
+from entrenous.send.devices.own_key_bundle import pending_device_mailbox_deletions
+from entrenous.send.devices.sync_send import queue_sync_letters
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter import write
@@ -89,7 +93,7 @@ def test_two_contacts_move_at_once(town: Room) -> None:
     gets_ready(ana, phone)
     gets_ready(ben, tablet)
     for one in (ana, ben):
-        move_device(THERE, None, one.device)
+        move_all_devices(THERE, None, one.device)
     catch_up(phone, tablet)
     some_days(ana, ben, phone, tablet)
     assert in_touch(ana, phone, ben, tablet)
@@ -105,7 +109,7 @@ def test_device_without_tokens_learns_of_a_move_from_the_contact() -> None:
     phone = links(town, ana, "phone", "phone")
     phone.sends(SMALL, ben)
     gets_ready(ana, phone)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     catch_up(phone, ana, phone)
     some_days(ben, phone, ana)
     assert in_touch(phone, ben)
@@ -120,7 +124,7 @@ def test_used_up_tokens_are_renewed_at_the_old_mailbox(town: Room) -> None:
     for _ in range(left.until - left.next):
         writes(phone, "ben")
     gets_ready(ana, phone)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     catch_up(phone, ana, phone)
     assert device.vault.keys(OUTBOX)  # its hello to Ben waits
     some_days(ben, phone, ana)
@@ -138,9 +142,9 @@ def test_leaders_hello_waits_for_a_token(town: Room) -> None:
         store_circle(
             Circle(name, f"circle {number}", (ben.id,), now, frozenset()), ana.device.vault
         )
-    send_sync_letters(ana.device)
+    queue_sync_letters(ana.device)
     flush_outbox(ana.device)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     some_days(phone, ana)
     assert phone.home[0] == THERE
     assert len(circles(phone.device.vault)) == TOKEN_RANGE_SIZE + 6
@@ -150,7 +154,7 @@ def test_leaders_hello_waits_for_a_token(town: Room) -> None:
 def test_linking_waits_until_all_devices_have_moved(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     with pytest.raises(DevicesHaveNotFollowedMove, match="phone"):
         links(town, ana, "tablet", "tablet")
     some_days(phone, ana)
@@ -171,7 +175,7 @@ def test_linking_fails_if_we_moved_meanwhile(town: Room) -> None:
     here = poll_old_device(here, ana.device)
     there = poll_new_device(there, tablet.device)
     here, there = poll_old_device(here, ana.device), confirm_on_new_device(there)
-    move_device(THERE, None, phone.device)
+    move_all_devices(THERE, None, phone.device)
     catch_up(ana)
     moved = own_device(ana.device).person
     with pytest.raises(LinkInterruptedByMove):
@@ -187,7 +191,7 @@ def test_linking_fails_if_we_moved_meanwhile(town: Room) -> None:
 def test_late_device_meets_a_device_linked_meanwhile(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     catch_up(ana, ben)
     tablet = links(town, ben, "tablet", "tablet")
     some_days(ben, tablet, ana)
@@ -199,14 +203,14 @@ def test_late_device_meets_a_device_linked_meanwhile(town: Room) -> None:
 def test_late_device_gets_its_letters_after_two_moves(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     catch_up(ben, ana)
     ben.sends(SMALL, ana)
     catch_up(phone, ana, phone)
     for one in (ana, phone):
         clear_next_lock(one.device)
     gets_ready(ana, phone, url=ELSEWHERE)
-    move_device(ELSEWHERE, None, ana.device)
+    move_all_devices(ELSEWHERE, None, ana.device)
     some_days(phone, ana, ben)
     assert phone.received() == 1
     assert phone.opens_newest().files
@@ -222,13 +226,13 @@ def test_of_two_that_are_lost_on_the_way_both_are_shut(town: Room, *, turned: bo
     some_days(phone, ana, tablet, rounds=2)
     gets_ready(ana, phone, tablet)
     (new,) = prepared_mailboxes(phone.device)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     if turned:
         catch_up(phone)
     for name in ("tablet", "phone"):
         shut = revoke_device(name, lost=True, sheet=None, device=ana.device).shut
         assert shut is RevocationState.DONE
-    assert pending_mailbox_deletions(ana.device) == ()
+    assert pending_device_mailbox_deletions(ana.device) == ()
     with pytest.raises(NoSuchMailbox):
         phone.device.courier.waiting_envelopes(THERE, new.home.mailbox, new.home.owner, 0)
 
@@ -238,7 +242,7 @@ def test_of_two_that_are_lost_on_the_way_both_are_shut(town: Room, *, turned: bo
 def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     some_days(phone, ana)
     (known,) = own_linked_devices(phone.device)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
@@ -258,11 +262,11 @@ def test_abandoned_move_makes_devices_unready(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone, url=ELSEWHERE)
     gets_ready(ana, phone)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     with pytest.raises(WaitsForDevices):
-        move_device(ELSEWHERE, None, ana.device)
+        move_all_devices(ELSEWHERE, None, ana.device)
     some_days(phone, ana)
-    move_device(ELSEWHERE, None, ana.device)
+    move_all_devices(ELSEWHERE, None, ana.device)
     some_days(phone, ana)
     assert phone.home[0] == ELSEWHERE
 
@@ -275,7 +279,7 @@ def test_mailboxes_announced_before_a_loss_do_not_count(town: Room, *, offline: 
     tablet = links(town, ana, "tablet", "tablet")
     some_days(phone, ana, tablet, rounds=2)
     with pytest.raises(WaitsForDevices):
-        move_device(THERE, None, ana.device)
+        move_all_devices(THERE, None, ana.device)
     if offline:
         town.silence(HERE)
     else:
@@ -286,9 +290,9 @@ def test_mailboxes_announced_before_a_loss_do_not_count(town: Room, *, offline: 
         catch_up(phone)
     catch_up(ana)
     with pytest.raises(WaitsForDevices):
-        move_device(THERE, None, ana.device)
+        move_all_devices(THERE, None, ana.device)
     some_days(phone, ana)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     some_days(phone, ana)
     assert phone.home[0] == THERE
     assert in_touch(ana, phone)
@@ -304,7 +308,7 @@ def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Room) -> 
     town.clock.wind(days=PREPARED_MAILBOX_DAYS + 1)
     prepare_to_follow_moves(phone.device)
     catch_up(ana)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     some_days(phone, ana)
     assert phone.home[0] == THERE
 
@@ -315,7 +319,7 @@ def test_vanished_relay_is_not_asked_for_ever(town: Room) -> None:
     gets_ready(ana, phone, url=ELSEWHERE)
     town.silence(ELSEWHERE)
     gets_ready(ana, phone)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     some_days(phone, ana)
     town.clock.wind(days=31)
     some_days(phone, ana)
@@ -326,7 +330,7 @@ def test_vanished_relay_is_not_asked_for_ever(town: Room) -> None:
 def test_late_device_that_unblocks_somebody_reaches_them(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     gets_ready(ana, phone)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     catch_up(ben, ana)
     block_contact("ben", phone.device)
     unblock_contact("ben", phone.device)
@@ -352,7 +356,7 @@ def test_tokens_lent_after_a_move_are_valid(town: Room) -> None:
     third = links(town, ana, "third", "third")
     some_days(ben, third, ana, rounds=1)
     gets_ready(ben, tablet)
-    move_device(THERE, None, ben.device)
+    move_all_devices(THERE, None, ben.device)
     catch_up(third, tablet, ben, ana)
     some_days(ana, third, tablet, ben, phone)
     assert in_touch(third, tablet)
@@ -368,7 +372,7 @@ def test_unreachable_contact_does_not_delay_a_move(town: Room) -> None:
         replace(known, send_token=NO_TOKEN), known.person.id.hex(), ana.device.vault
     )
     gets_ready(ana, phone)
-    assert move_device(THERE, None, ana.device).letters == 0
+    assert move_all_devices(THERE, None, ana.device).letters == 0
 
 
 @pytest.mark.slow
@@ -384,7 +388,7 @@ def test_what_a_relay_had_not_heard_before_the_move_it_hears_after_it(town: Room
     with ana.courier.playing(set_close_token=failing(RelayUnreachable(host="relay"))):
         revoke_device("tablet", lost=True, sheet=None, device=ana.device)
         gets_ready(ana, phone)
-        move_device(THERE, None, ana.device)
+        move_all_devices(THERE, None, ana.device)
     some_days(phone, ana)
     with pytest.raises(WrongToken):
         tablet.device.courier.close_mailbox(HERE, was[1], known.close)
@@ -399,7 +403,7 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
     mallory.adds(ana)
     catch_up(ana, mallory, ana)
     for url in (HERE, "https://n.example"):
-        move_device(url, None, mallory.device)
+        move_all_devices(url, None, mallory.device)
         clear_next_lock(mallory.device)
     catch_up(ana, mallory, ana)
     me = own_device(mallory.device)

@@ -17,7 +17,7 @@ from entrenous.device.lock_errors import UnfinishedDevice
 from entrenous.device.recovery_sheet import MasterKeyNotHere, RecoverySheet, SheetOfAnotherPerson
 from entrenous.device.vault_tables import MAILBOX_TO_DELETE, OWN_RECORDS
 from entrenous.send.devices.link_new_device import (
-    NewDeviceLink,
+    NewDeviceLinkInProgress,
     confirm_on_new_device,
     end_on_new_device,
     poll_new_device,
@@ -40,7 +40,7 @@ from entrenous.send.devices.link_nouns import (
     NewDeviceGrant,
 )
 from entrenous.send.devices.link_old_device import (
-    OldDeviceLink,
+    OldDeviceLinkInProgress,
     close_link_mailbox,
     confirm_on_old_device,
     poll_old_device,
@@ -101,7 +101,7 @@ def swapped(change: Callable[[Message], Message]) -> Callable[..., Any]:
     return post
 
 
-def both(old: Device, new: Device) -> tuple[OldDeviceLink, NewDeviceLink]:
+def both(old: Device, new: Device) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
     """Continue until both devices show their pictures."""
     here = start_on_old_device(None, old)
     there = start_on_new_device(here.code, None, new)
@@ -361,7 +361,7 @@ def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Per
 
 
 def posted(
-    here: OldDeviceLink, there: NewDeviceLink, old: Device, new: Device
+    here: OldDeviceLinkInProgress, there: NewDeviceLinkInProgress, old: Device, new: Device
 ) -> tuple[Envelope, NewDeviceGrant]:
     """Return what the old device posts when its user says yes, and the grant in it."""
     confirm_on_old_device(here, old)

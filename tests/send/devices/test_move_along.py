@@ -16,10 +16,14 @@ from entrenous.device.vault_tables import (
     TOKEN_REGISTRATION,
 )
 from entrenous.send.devices.linked_devices import MailboxUse, UnknownDevice, own_linked_devices
-from entrenous.send.devices.move_device import OtherDevicesMustMoveFirst, cancel_move, move_device
+from entrenous.send.devices.move_device import (
+    OtherDevicesMustMoveFirst,
+    cancel_move,
+    move_all_devices,
+)
 from entrenous.send.devices.next_mailbox import MoveNotFollowed, WaitsForDevices, prepared_mailboxes
 from entrenous.send.devices.own_devices import RevocationState, revoke_device
-from entrenous.send.devices.own_key_bundle import pending_mailbox_deletions
+from entrenous.send.devices.own_key_bundle import pending_device_mailbox_deletions
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import take_undecryptable_count
@@ -52,7 +56,7 @@ def town() -> Room:
 def moves(ana: Person, *others: Person, url: str = THERE) -> None:
     """Move completely, with the locks following as each vault's unlocking would have them."""
     gets_ready(ana, *others, url=url)
-    move_device(url, None, ana.device)
+    move_all_devices(url, None, ana.device)
     catch_up(*others, ana, *others)
     for one in (ana, *others):
         clear_next_lock(one.device)
@@ -111,23 +115,23 @@ def test_nothing_changes_until_all_devices_are_ready(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     before = own_device(ana.device)
     with pytest.raises(WaitsForDevices, match="phone") as why:
-        move_device(THERE, None, ana.device)
+        move_all_devices(THERE, None, ana.device)
     assert THERE in str(why.value)
     assert own_device(ana.device) == before
     with pytest.raises(WaitsForDevices):
-        move_device(THERE, None, ana.device)
+        move_all_devices(THERE, None, ana.device)
     assert len(prepared_mailboxes(ana.device)) == 1
     ben.sends(SMALL, ana)
     assert [one.opens_newest().files != () for one in (ana, phone)] == [True, True]
     catch_up(ana)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     assert ana.home[0] == THERE
 
 
 def test_late_device_gets_what_was_sent_meanwhile(town: Room) -> None:
     ana, phone, ben, cleo = (town[name] for name in ("ana", "phone", "ben", "cleo"))
     gets_ready(ana, phone)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     catch_up(ben, cleo, ana)
     ben.sends(SMALL, ana)  # the sender is not told that it waits, since one of her devices has it
     gone = cleo.sends(SMALL, ana).name
@@ -151,7 +155,7 @@ def test_old_mailbox_is_read_by_each_device_then_deleted(town: Room) -> None:
     ben.sends(SMALL, ana)
     gets_ready(ana, phone)
     before = {one.name: one.home for one in (ana, phone)}
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     catch_up(ana, phone)
     for one in (ana, phone):
         assert one.opens_newest().files
@@ -183,7 +187,7 @@ def test_move_can_be_cancelled(town: Room) -> None:
         with pytest.raises(NoSuchMailbox):
             ana.device.courier.waiting_envelopes(THERE, home.mailbox, home.owner, 0)
     gets_ready(ana, phone)  # and started again
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     catch_up(phone)
     assert phone.home[0] == THERE
 
@@ -193,7 +197,7 @@ def test_move_is_cancelled_on_one_device_while_another_moves(town: Room) -> None
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     take_contact_changes(ana.device)
-    move_device(THERE, None, phone.device)
+    move_all_devices(THERE, None, phone.device)
     assert cancel_move(ana.device) == THERE
     catch_up(ana, phone)
     assert {one.home[0] for one in (ana, phone)} == {THERE}
@@ -208,14 +212,14 @@ def test_one_that_is_lost_on_the_way_is_shut_wherever_it_is(town: Room, *, turne
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     old, (new,) = phone.home, prepared_mailboxes(phone.device)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     if turned:
         catch_up(phone, ana)
     assert (
         revoke_device("phone", lost=True, sheet=None, device=ana.device).shut
         is RevocationState.DONE
     )
-    assert pending_mailbox_deletions(ana.device) == ()
+    assert pending_device_mailbox_deletions(ana.device) == ()
     for url, mailbox, owner in (old, (THERE, new.home.mailbox, new.home.owner)):
         with pytest.raises(NoSuchMailbox):
             phone.device.courier.waiting_envelopes(url, mailbox, owner, 0)
@@ -231,9 +235,9 @@ def test_previously_lost_device_knows_no_new_close_token(town: Room) -> None:
     known = {new.home.mailbox for one in (ana, tablet) for new in prepared_mailboxes(one.device)}
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     with pytest.raises(WaitsForDevices, match="tablet"):  # what it prepared before does not count
-        move_device(THERE, None, ana.device)
+        move_all_devices(THERE, None, ana.device)
     catch_up(tablet, ana)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     catch_up(tablet, ana)
     assert {one.home[0] for one in (ana, tablet)} == {THERE}
     assert known.isdisjoint(one.home[1] for one in (ana, tablet))
@@ -244,7 +248,7 @@ def test_list_with_an_unknown_mailbox_is_not_accepted(town: Room) -> None:
     gets_ready(ana, phone)
     before, ready = own_device(phone.device), phone.device.vault.get(PREPARED_MAILBOX, THERE)
     phone.device.vault.drop(PREPARED_MAILBOX, THERE)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     catch_up(phone)
     assert own_device(phone.device) == before
     assert ready is not None
@@ -253,7 +257,7 @@ def test_list_with_an_unknown_mailbox_is_not_accepted(town: Room) -> None:
 def test_unreachable_new_relay_only_delays_the_move(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     with pytest.raises(WaitsForDevices):
-        move_device(THERE, None, ana.device)
+        move_all_devices(THERE, None, ana.device)
     town.silence(THERE)
     catch_up(phone)
     assert not any(new.made for new in prepared_mailboxes(phone.device))
@@ -261,7 +265,7 @@ def test_unreachable_new_relay_only_delays_the_move(town: Room) -> None:
     assert phone.opens_newest().files
     town.back(THERE)
     catch_up(phone, ana)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     town.silence(THERE)
     with pytest.raises(RelayUnreachable):  # the phone has its own by then
         catch_up(phone)
@@ -279,7 +283,7 @@ def test_local_relay_is_not_followed() -> None:
     ana = room.settles("ana", ELSEWHERE)
     phone = links(room, ana, "phone", "phone")
     with pytest.raises(WaitsForDevices):
-        move_device(THERE, None, ana.device)
+        move_all_devices(THERE, None, ana.device)
     assert [type(one) for one in fetch_messages(phone.device).problems] == [MoveNotFollowed]
     assert prepared_mailboxes(phone.device) == ()
 
@@ -291,7 +295,7 @@ def test_move_with_other_devices_needs_the_old_relay(town: Room) -> None:
     town.silence(HERE)
     mark_unlock_unconfirmed(ana.device.vault)
     with pytest.raises(OtherDevicesMustMoveFirst, match="phone"):
-        move_device(THERE, sheet, ana.device)
+        move_all_devices(THERE, sheet, ana.device)
 
 
 def test_two_moves_in_a_row(town: Room) -> None:

@@ -28,7 +28,7 @@ from entrenous.device.lock_errors import UnlockNotConfirmed
 from entrenous.device.recovery_sheet import MasterKeyNotHere
 from entrenous.device.relay_lock_client import former_addresses, mark_unlock_unconfirmed
 from entrenous.device.vault_tables import DEVICE_TO_GREET, peer_key
-from entrenous.send.devices.move_device import AlreadyAtRelay, MoveResult, move_device
+from entrenous.send.devices.move_device import AlreadyAtRelay, MoveResult, move_all_devices
 from entrenous.send.devices.own_devices import delete_master_key
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
@@ -62,7 +62,7 @@ def town() -> Room:
 
 def moves(who: Person, url: str = THERE) -> MoveResult:
     """Move, and let the vault's lock follow as unlocking would (device/relay_lock_client.py)."""
-    moved = move_device(url, None, who.device)
+    moved = move_all_devices(url, None, who.device)
     clear_next_lock(who.device)
     return moved
 
@@ -312,7 +312,7 @@ def test_unreachable_new_relay_changes_nothing(town: Room) -> None:
     before = home_of(ana), own_device(ana.device).person
     town.silence(THERE)
     with pytest.raises(RelayUnreachable):
-        move_device(THERE, None, ana.device)
+        move_all_devices(THERE, None, ana.device)
     assert (home_of(ana), own_device(ana.device).person) == before
     ben.sends(SMALL, ana)
     assert ana.opens_newest().files
@@ -339,15 +339,15 @@ def test_moving_there_and_back_again(town: Room) -> None:
 def test_invalid_moves_are_refused(town: Room) -> None:
     ana = town["ana"]
     with pytest.raises(AlreadyAtRelay):
-        move_device(f"{HERE}/", None, ana.device)
+        move_all_devices(f"{HERE}/", None, ana.device)
     with pytest.raises(BadRelayAddress):
-        move_device("relay", None, ana.device)
+        move_all_devices("relay", None, ana.device)
     sheet = sheet_of(ana)
     delete_master_key(ana.device)
     with pytest.raises(MasterKeyNotHere):
-        move_device(THERE, None, ana.device)
-    assert move_device(THERE, sheet, ana.device).relay_url == THERE
-    assert move_device(THERE, None, ana.device).before == HERE  # a repetition says the same
+        move_all_devices(THERE, None, ana.device)
+    assert move_all_devices(THERE, sheet, ana.device).relay_url == THERE
+    assert move_all_devices(THERE, None, ana.device).before == HERE  # a repetition says the same
 
 
 def test_sheet_moves_away_from_a_vanished_relay(town: Room) -> None:
@@ -357,8 +357,8 @@ def test_sheet_moves_away_from_a_vanished_relay(town: Room) -> None:
     town.silence(HERE)
     mark_unlock_unconfirmed(ana.device.vault)
     with pytest.raises(UnlockNotConfirmed):
-        move_device(THERE, None, ana.device)
-    move_device(THERE, sheet, ana.device)
+        move_all_devices(THERE, None, ana.device)
+    move_all_devices(THERE, sheet, ana.device)
     assert may_advance_ratchets(ana.device)
     catch_up(cleo, ana)
     cleo.sends(SMALL, ana)
@@ -399,7 +399,7 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
     at_old = RelayLock(HERE, old.mailbox, old.owner)
     ana.device.courier.create_lock(at_old, old.owner)
     ana.device.courier.report_vault_unlock(HERE, old.mailbox, old.owner, VaultUnlock(1, bytes(16)))
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     catch_up(ana)
     assert [one.overtaken for one in former_addresses(ana.device)] == [
         False
@@ -418,7 +418,7 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
 def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(town: Room) -> None:
     ana = town["ana"]
     old = home_of(ana)
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     town.clock.wind(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana)
     assert ana.device.courier.waiting_envelopes(HERE, old.mailbox, old.owner, 0) == []
@@ -430,7 +430,7 @@ def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(town: Room) -> N
 
 def test_vault_lock_moves_to_the_new_relay(town: Room) -> None:
     ana = town["ana"]
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     lock = next_lock(ana.device)
     assert lock is not None
     assert (lock.relay_url, lock.mailbox) == (THERE, home_of(ana).mailbox)

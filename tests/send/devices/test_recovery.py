@@ -6,7 +6,7 @@ from entrenous.base.errors import NoSuchMailbox, WrongToken
 from entrenous.base.secret import Secret
 from entrenous.device.identities import clear_next_lock
 from entrenous.device.recovery_sheet import CloseTokenNotReplacedYet, LockNotMovedYet
-from entrenous.send.devices.move_device import move_device
+from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.devices.own_devices import make_recovery_sheet, revoke_device
 from entrenous.send.fetch import fetch_messages
 from tests.send.send_device import HERE, THERE, Person, Room
@@ -40,7 +40,7 @@ def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
 
 
 def test_sheet_never_mixes_the_new_relay_with_the_old_lock(ana: Person) -> None:
-    move_device(THERE, None, ana.device)
+    move_all_devices(THERE, None, ana.device)
     with pytest.raises(LockNotMovedYet):
         make_recovery_sheet(OUTPUT, None, ana.device)
     clear_next_lock(ana.device)

@@ -24,13 +24,13 @@ from entrenous.send.devices.linked_devices import (
     store_linked_device,
 )
 from entrenous.send.devices.own_devices import (
+    RevocationResult,
     RevocationState,
-    RevokedDeviceResult,
     delete_master_key,
     device_overview,
     revoke_device,
 )
-from entrenous.send.devices.own_key_bundle import pending_mailbox_deletions
+from entrenous.send.devices.own_key_bundle import pending_device_mailbox_deletions
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import take_undecryptable_count
@@ -153,10 +153,10 @@ def test_deletion_is_retried_until_the_relay_answers(home: Room) -> None:
 def test_reported_vault_state_is_true(home: Room) -> None:
     ana = home["ana"]
     told = revoke_device(" Phone ", lost=True, sheet=None, device=ana.device)
-    assert told == RevokedDeviceResult("phone", RevocationState.DONE)
+    assert told == RevocationResult("phone", RevocationState.DONE)
     home.silence(HERE)
     told = revoke_device("tablet ", lost=True, sheet=None, device=ana.device)
-    assert told == RevokedDeviceResult("tablet", RevocationState.WAITS)
+    assert told == RevocationResult("tablet", RevocationState.WAITS)
 
 
 @pytest.mark.slow
@@ -166,12 +166,12 @@ def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None
     ana, phone = home["ana"], home["phone"]
     with ana.device.courier.playing(close_mailbox=failing(NoSuchMailbox())):
         told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
-        assert told == RevokedDeviceResult("phone", RevocationState.WAITS)
+        assert told == RevocationResult("phone", RevocationState.WAITS)
         fetch_messages(ana.device)
-    assert [one.name for one in pending_mailbox_deletions(ana.device)] == ["phone"]
+    assert [one.name for one in pending_device_mailbox_deletions(ana.device)] == ["phone"]
     home.clock.wind(hours=2)
     fetch_messages(ana.device)
-    assert pending_mailbox_deletions(ana.device) == ()
+    assert pending_device_mailbox_deletions(ana.device) == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(phone.device)
 
@@ -186,15 +186,15 @@ def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(ho
     fetch_messages(ana.device)
     (name,) = (one.name for one in own_linked_devices(ana.device) if one.close is None)
     told = revoke_device(name, lost=True, sheet=None, device=ana.device)
-    assert told == RevokedDeviceResult(name, RevocationState.ELSEWHERE)
-    assert pending_mailbox_deletions(ana.device) == ()
+    assert told == RevocationResult(name, RevocationState.ELSEWHERE)
+    assert pending_device_mailbox_deletions(ana.device) == ()
     catch_up(tablet)
     mail = own_device(watch.device).home
     watch.device.courier.waiting_envelopes(HERE, mail.mailbox, mail.owner, 0)  # it is still there
     catch_up(phone)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         watch.device.courier.waiting_envelopes(HERE, mail.mailbox, mail.owner, 0)
-    assert pending_mailbox_deletions(phone.device) == ()
+    assert pending_device_mailbox_deletions(phone.device) == ()
 
 
 @pytest.mark.slow
@@ -204,7 +204,7 @@ def test_lost_devices_own_sheet_shuts_it(home: Room) -> None:
     (told,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
     store_linked_device(replace(told, close=None), ana.device)
     revoked = revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
-    assert revoked == RevokedDeviceResult("phone", RevocationState.DONE)
+    assert revoked == RevocationResult("phone", RevocationState.DONE)
 
 
 @pytest.mark.slow
@@ -218,7 +218,7 @@ def test_who_is_lost_after_its_first_command_since_another_loss_is_shut(home: Ro
     assert own_device(phone.device).home.close != known["phone"]
     fetch_messages(ana.device)
     told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    assert told == RevokedDeviceResult("phone", RevocationState.DONE)
+    assert told == RevocationResult("phone", RevocationState.DONE)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(phone.device)
 
@@ -235,8 +235,8 @@ def test_either_valid_close_token_shuts_the_device(home: Room, newer: str) -> No
     else:
         sheet = replace(right, close=before)
     told = revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
-    assert told == RevokedDeviceResult("phone", RevocationState.DONE)
-    assert pending_mailbox_deletions(ana.device) == ()
+    assert told == RevocationResult("phone", RevocationState.DONE)
+    assert pending_device_mailbox_deletions(ana.device) == ()
 
 
 @pytest.mark.slow
@@ -248,7 +248,7 @@ def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> Non
     for one in (ana, tablet):
         store_linked_device(replace(known, close=Secret(bytes(TOKEN_BYTES))), one.device)
     told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    assert told == RevokedDeviceResult("phone", RevocationState.REFUSED)
+    assert told == RevocationResult("phone", RevocationState.REFUSED)
     assert device_overview(ana.device).refused == device_overview(ana.device).to_close == ("phone",)
     problems = [fetch_messages(tablet.device).problems for _ in range(2)]
     assert [[type(why) for why in each] for each in problems] == [[RevocationTokenOutdated], []]
@@ -280,7 +280,7 @@ def test_every_other_device_can_shut_one_that_was_linked_last(home: Room) -> Non
     others = [own_device(one.device) for one in (ana, phone, tablet)]
     assert known == {one.key.device: one.home.close for one in others}
     told = revoke_device("watch", lost=True, sheet=None, device=tablet.device)
-    assert told == RevokedDeviceResult("watch", RevocationState.DONE)
+    assert told == RevocationResult("watch", RevocationState.DONE)
 
 
 @pytest.mark.slow

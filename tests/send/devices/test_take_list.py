@@ -18,8 +18,8 @@ from entrenous.crypto.identity_keys import new_device_signer
 from entrenous.crypto.statements import certificate_hash
 from entrenous.device.identities import AddressOnThisMachine, own_device
 from entrenous.device.vault_tables import OUTBOX
-from entrenous.send.devices.device_lists import accept_list
-from entrenous.send.devices.list_letters import send_bundle_to_contacts
+from entrenous.send.devices.device_lists import accept_contact_bundle
+from entrenous.send.devices.list_letters import queue_bundle_for_contacts
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.devices.own_key_bundle import certify_device, sign_bundle
 from entrenous.send.fetch import fetch_messages
@@ -73,7 +73,7 @@ def test_fork_is_found_without_its_history(friends: Room) -> None:
     ):
         card = signed(phone, instead(stolen.newest, **fields), stolen)
         with pytest.raises(why):
-            accept_list(known, card, ben.device)
+            accept_contact_bundle(known, card, ben.device)
     assert contact_named("ana", ben.device) == known
 
 
@@ -92,19 +92,23 @@ def test_nobody_takes_the_place_of_a_listed_device(friends: Room) -> None:
     later = instead(following, epoch=following.said.epoch + 7, previous=bytes(32))
     for lists in ((*card.lists, following), (following,), (later,)):
         with pytest.raises(BadSignature):
-            accept_list(known, write_key_bundle(sign_bundle(master, lists, (theirs,))), ana.device)
+            accept_contact_bundle(
+                known, write_key_bundle(sign_bundle(master, lists, (theirs,))), ana.device
+            )
     assert contact_named("ben", ana.device) == known
 
 
 def test_older_protocol_version_in_a_list_is_refused(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     issue_card(ana, speaks=ProtocolRange(3, 4))
-    known = accept_list(contact_named("ana", ben.device), own_device(ana.device).card, ben.device)
+    known = accept_contact_bundle(
+        contact_named("ana", ben.device), own_device(ana.device).card, ben.device
+    )
     card = newest(ana)
     for epoch, previous in ((known.person.epoch + 1, known.person.head), (99, bytes(32))):
         old = instead(card.newest, epoch=epoch, previous=previous, speaks=ProtocolRange(1, 1))
         with pytest.raises(BadSignature):
-            accept_list(known, signed(ana, old, card), ben.device)
+            accept_contact_bundle(known, signed(ana, old, card), ben.device)
 
 
 def test_direct_successor_list_needs_no_history(friends: Room) -> None:
@@ -113,7 +117,7 @@ def test_direct_successor_list_needs_no_history(friends: Room) -> None:
     store_contact(replace(known, trust=Trust.COMPARED), ben.device)
     issue_card(ana)
     card = newest(ana)
-    taken = accept_list(
+    taken = accept_contact_bundle(
         replace(known, trust=Trust.COMPARED), signed(ana, card.newest, card), ben.device
     )
     assert taken.compared
@@ -130,7 +134,7 @@ def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPa
     known = contact_named("ana", ben.device)
     issue_card(ana, relay_url="http://127.0.0.1:6379")
     with pytest.raises(AddressOnThisMachine):
-        accept_list(known, own_device(ana.device).card, ben.device)
+        accept_contact_bundle(known, own_device(ana.device).card, ben.device)
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
     seal_and_queue_letter(
         KeyBundleNote(own_device(ana.device).card),
@@ -149,7 +153,7 @@ def test_another_persons_key_bundle_is_refused(friends: Room) -> None:
     known = contact_named("ana", ben.device)
     for one in (known, replace(known, forked=True)):
         with pytest.raises(BadSignature, match="key bundle"):
-            accept_list(one, own_device(ben.device).card, ben.device)
+            accept_contact_bundle(one, own_device(ben.device).card, ben.device)
     assert contact_named("ana", ben.device) == known
 
 
@@ -160,12 +164,12 @@ def test_only_comparison_letters_go_to_a_frozen_contact(friends: Room) -> None:
     frozen = replace(contact_named("ana", ben.device), forked=True, trust=Trust.UNKNOWN)
     store_contact(frozen, ben.device)
     issue_card(ana)
-    assert accept_list(frozen, own_device(ana.device).card, ben.device) == frozen
+    assert accept_contact_bundle(frozen, own_device(ana.device).card, ben.device) == frozen
     (received,) = received_messages(ben.device)
     with pytest.raises(NobodyToReactTo):
         react(received.name, "+", ben.device)
     issue_card(ben)
-    send_bundle_to_contacts(ben.device)
+    queue_bundle_for_contacts(ben.device)
     friends.clock.wind(days=100)  # all of her token ranges are due to be replaced
     fetch_messages(ben.device)
     assert ben.device.vault.keys(OUTBOX) == ()

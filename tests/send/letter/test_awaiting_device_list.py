@@ -9,7 +9,7 @@ from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.identity import DeviceListHead
 from entrenous.base.limits import AWAITING_DEVICE_LIST_DAYS_MAX
 from entrenous.device.vault_tables import LETTER_AWAITING_DEVICE_LIST, OUTBOX, peer_key
-from entrenous.send.devices.ask_for_lists import fetch_named_lists, record_named_list
+from entrenous.send.devices.ask_for_lists import fetch_named_lists, record_named_list_if_unknown
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
@@ -155,7 +155,7 @@ def test_unproven_device_list_claims_have_no_effect(town: Room) -> None:
     ben, phone = town["ben"], town["phone"]
     known = contact_named("ben", phone.device).person
     named = DeviceListHead(known.epoch + 7, bytes(32))
-    record_named_list(known.id, named, phone.device, own=False, authenticated=False)
+    record_named_list_if_unknown(known.id, named, phone.device, own=False, authenticated=False)
     with phone.courier.playing(key_bundle=failing(WrongToken())):
         for _ in range(5):
             fetch_named_lists(phone.device)

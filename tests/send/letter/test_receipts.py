@@ -16,7 +16,7 @@ from entrenous.device.vault_tables import (
     RECEIPT,
     RECEIPT_COVERAGE,
 )
-from entrenous.send.devices.device_lists import accept_list
+from entrenous.send.devices.device_lists import accept_contact_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter import receipts
@@ -226,7 +226,9 @@ def test_receipts_count_under_the_list_of_their_letter_though_a_newer_one_is_kno
 def learns_of_newest_list(who: Person, of: Person) -> None:
     """As when she asks his relay before reading his letters."""
     with who.device.vault.transaction():
-        accept_list(contact_named(of.name, who.device), own_device(of.device).card, who.device)
+        accept_contact_bundle(
+            contact_named(of.name, who.device), own_device(of.device).card, who.device
+        )
 
 
 def test_a_recalled_copy_is_shown_as_recalled(both: Room) -> None:

@@ -6,7 +6,7 @@ from entrenous.base.errors import HOW_TO_UPDATE
 from entrenous.base.identity import ProtocolRange
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import OUTBOX
-from entrenous.send.devices.device_lists import accept_list
+from entrenous.send.devices.device_lists import accept_contact_bundle
 from entrenous.send.message.react import react
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import ContactProgramTooOld, OwnProgramTooOld
@@ -20,7 +20,7 @@ def speaks(name: str, said: ProtocolRange, room: Room) -> None:
     """Change a person's protocol versions, and let Ana know."""
     ana, other = room["ana"].device, room[name]
     issue_card(other, speaks=said)
-    accept_list(contact_named(name, ana), own_device(other.device).card, ana)
+    accept_contact_bundle(contact_named(name, ana), own_device(other.device).card, ana)
 
 
 @pytest.mark.threat("downgrade")

@@ -8,7 +8,7 @@ import pytest
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.secret import Secret
 from entrenous.device.vault_tables import ANNOUNCED_TOKEN_RANGE
-from entrenous.send.devices.move_device import move_device
+from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.letter_nouns import TokenRangeNote
@@ -71,7 +71,7 @@ def test_a_range_from_a_moved_device_waits_for_its_list(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
     before = held(ana, ben)
     with kept_back(ben) as late:
-        move_device(THERE, None, ben.device)
+        move_all_devices(THERE, None, ben.device)
     seed = tells_of_a_window(ben, ana)
     with ana.courier.playing(key_bundle=failing(RelayUnreachable(host="relay"))):
         fetch_messages(ana.device)
@@ -91,7 +91,7 @@ def test_a_range_from_an_own_device_waits_for_its_list(town: Room) -> None:
     before = held(phone, ana)
     gets_ready(ana, phone)
     with kept_back(ana) as late:
-        move_device(THERE, None, ana.device)
+        move_all_devices(THERE, None, ana.device)
     tells_of_a_window(ana, phone)
     fetch_messages(phone.device)
     assert held(phone, ana).seed == before.seed

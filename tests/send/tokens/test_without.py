@@ -12,8 +12,8 @@ from entrenous.base.secret import Secret
 from entrenous.device.identities import NO_TOKEN, own_device
 from entrenous.device.vault_tables import OUTBOX, peer_key
 from entrenous.send import flush as flushing
-from entrenous.send.devices.device_lists import accept_list
-from entrenous.send.devices.move_device import move_device
+from entrenous.send.devices.device_lists import accept_contact_bundle
+from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.letter.letter_nouns import RecallNote
@@ -175,9 +175,11 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Room) -> 
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben)
     writes_a_little(tablet, ben)
-    move_device(THERE, None, ben.device)
+    move_all_devices(THERE, None, ben.device)
     catch_up(ana, ben, ana)
-    accept_list(contact_named("ben", tablet.device), own_device(ben.device).card, tablet.device)
+    accept_contact_bundle(
+        contact_named("ben", tablet.device), own_device(ben.device).card, tablet.device
+    )
     lends(ana, tablet, ben)
     seen: list[tuple[str, Secret]] = []
     with tablet.courier.playing(post=shown(seen)):

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.trace.explain.drawing import (
-    Anchor,
     ColourRole,
     Dot,
     Drawing,
-    Path,
-    Words,
+    DrawnPath,
+    DrawnText,
+    TextAnchor,
     drawing_as_svg,
 )
 from entrenous.trace.explain.plots import score_plot
@@ -23,7 +23,7 @@ finite = st.floats(-60.0, 900.0)
 
 def inside(drawing: Drawing) -> bool:
     for shape in drawing.shapes:
-        points = shape.points if isinstance(shape, Path) else (shape.at,)
+        points = shape.points if isinstance(shape, DrawnPath) else (shape.at,)
         for x, y in points:
             if not (0 <= x <= drawing.width and 0 <= y <= drawing.height):
                 return False
@@ -46,7 +46,7 @@ def test_every_named_copy_has_a_dot_right_of_the_line(copies: int) -> None:
     scores["p1"] = 40.0
     drawing = score_plot(scores, ["p1"], 6.2)
     dots = [shape for shape in drawing.shapes if isinstance(shape, Dot)]
-    (limit,) = (s for s in drawing.shapes if isinstance(s, Path) and s.dashed)
+    (limit,) = (s for s in drawing.shapes if isinstance(s, DrawnPath) and s.dashed)
     (named,) = (dot for dot in dots if dot.tone is ColourRole.NAMED)
     assert named.at[0] > limit.points[0][0]
     others = [dot for dot in dots if dot.tone is ColourRole.SOFT]
@@ -66,7 +66,7 @@ def test_dots_do_not_hide_each_other() -> None:
 def test_labels_do_not_overlap() -> None:
     scores = {f"a rather long name {n}": 20.0 + 9 * n for n in range(6)}
     drawing = score_plot(scores, list(scores), 5.4)
-    labels = [s for s in drawing.shapes if isinstance(s, Words) and s.at[1] < 60]
+    labels = [s for s in drawing.shapes if isinstance(s, DrawnText) and s.at[1] < 60]
     boxes = [(s.at[0] - 2.7 * len(s.text), s.at[0] + 2.7 * len(s.text), s.at[1]) for s in labels]
     for n, one in enumerate(boxes):
         for other in boxes[:n]:
@@ -74,7 +74,7 @@ def test_labels_do_not_overlap() -> None:
 
 
 def test_svg_escapes_what_others_chose() -> None:
-    words = Words((1.0, 2.0), "<script>&", ColourRole.INK, Anchor.START)
+    words = DrawnText((1.0, 2.0), "<script>&", ColourRole.INK, TextAnchor.START)
     drawn = drawing_as_svg(Drawing(10, 10, (words,), 'a "quoted" <name>'))
     assert "<script>" not in drawn
     assert "&lt;script&gt;&amp;" in drawn

@@ -8,13 +8,13 @@ from entrenous.trace.explain.wording import (
     NO_SUPPORT_WORDS,
     chance_in_digits,
     chance_in_words,
+    chance_rounded_up,
     describe_alignment,
-    describe_part,
-    describe_size,
+    describe_matched_span,
+    describe_scale,
     explain_nobody_named,
-    ratio_in_digits,
-    ratio_in_words,
-    rounded_up,
+    likelihood_ratio_in_digits,
+    likelihood_ratio_in_words,
     support_in_words,
 )
 from entrenous.watermark.verdict import MatchedSpan, PictureWarp
@@ -24,7 +24,7 @@ SQUARE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 @given(st.floats(1e-77, 1.0), st.integers(1, 6))
 def test_a_chance_is_never_shown_smaller_than_it_is(chance: float, digits: int) -> None:
-    shown = rounded_up(chance, digits)
+    shown = chance_rounded_up(chance, digits)
     assert chance <= shown <= min(1.0, chance * (1 + 10.0 ** (1 - digits)) * (1 + 1e-9))
 
 
@@ -41,7 +41,7 @@ def test_the_odds_never_say_too_much() -> None:
 
 @given(st.floats(0.5, 2.0**256))
 def test_a_ratio_is_never_shown_larger_than_it_is(ratio: float) -> None:
-    shown = ratio_in_digits(ratio)
+    shown = likelihood_ratio_in_digits(ratio)
     if shown == "below 2":
         assert ratio < 2.0
     else:
@@ -70,10 +70,10 @@ def test_support_follows_the_scale(ratio: float, words: str) -> None:
 
 
 def test_times_likelier_is_rounded_down() -> None:
-    assert "more than 7 times" in ratio_in_words(7.9)
-    assert "more than 1 million times" in ratio_in_words(9.9e6)
-    assert "a million billion times" in ratio_in_words(1e70)
-    assert "about as likely" in ratio_in_words(0.5)
+    assert "more than 7 times" in likelihood_ratio_in_words(7.9)
+    assert "more than 1 million times" in likelihood_ratio_in_words(9.9e6)
+    assert "a million billion times" in likelihood_ratio_in_words(1e70)
+    assert "about as likely" in likelihood_ratio_in_words(0.5)
 
 
 @given(st.floats(-5.0, 400.0), st.floats(4.5, 9.0))
@@ -99,16 +99,18 @@ def test_alignment_in_words() -> None:
 
 
 def test_size_in_words() -> None:
-    assert describe_size(1.004) == "the same size as sent"
-    assert describe_size(0.5) == "shown at 50 % of the size it was sent in"
+    assert describe_scale(1.004) == "the same size as sent"
+    assert describe_scale(0.5) == "shown at 50 % of the size it was sent in"
 
 
 def test_part_of_a_clip_in_words() -> None:
-    assert describe_part(MatchedSpan(12.34, 5.0)) == "5.0 s of it, from 12.3 s after its start"
-    assert describe_part(MatchedSpan(3.0, 0.0)) == "one frame, 3.0 s after its start"
-    assert describe_part(MatchedSpan(0.0, 9.0, 0.98)).endswith("played 2.0 % slower")
+    assert (
+        describe_matched_span(MatchedSpan(12.34, 5.0)) == "5.0 s of it, from 12.3 s after its start"
+    )
+    assert describe_matched_span(MatchedSpan(3.0, 0.0)) == "one frame, 3.0 s after its start"
+    assert describe_matched_span(MatchedSpan(0.0, 9.0, 0.98)).endswith("played 2.0 % slower")
     # half a frame of 48 must not count as a change of speed or length
     assert (
-        describe_part(MatchedSpan(0.0, 4.0 * 0.988, 0.988))
+        describe_matched_span(MatchedSpan(0.0, 4.0 * 0.988, 0.988))
         == "4.0 s of it, from 0.0 s after its start"
     )

@@ -20,7 +20,7 @@ from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.trace.explain.sections import ReportOptions, report_content_of_trace
 from entrenous.trace.picture import trace_picture
 from entrenous.trace.report.check_report import ReportInputs, check_report
-from entrenous.trace.report.disclose import WrittenReport, write_disclosure
+from entrenous.trace.report.disclose import WrittenReport, disclose_trace
 from entrenous.trace.report.examine import ExaminationResult, examine_found_picture
 from entrenous.trace.report.nouns import (
     BadReport,
@@ -53,7 +53,7 @@ Known = dict[tuple[bytes, bytes], ExaminationResult | None]
 
 @pytest.fixture(scope="module")
 def disclosed(caro_leaked: Desk) -> WrittenReport:
-    return write_disclosure(1, caro_leaked.leak, caro_leaked.device, None, blind=False)
+    return disclose_trace(1, caro_leaked.leak, caro_leaked.device, None, blind=False)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_report_has_the_traces_finding(caro_leaked: Desk, disclosed: WrittenRepo
 
 
 def test_finding_nobody_is_repeated(original_leaked: Desk) -> None:
-    made = write_disclosure(1, original_leaked.leak, original_leaked.device, None, blind=True)
+    made = disclose_trace(1, original_leaked.leak, original_leaked.device, None, blind=True)
     repeated = check_report(files(original_leaked, made.file), read_picture)
     assert repeated.report.finding is Finding.NOBODY
     assert repeated.compared_max is None
@@ -132,7 +132,7 @@ def test_identical_copies_are_all_listed() -> None:
     made_copies = mark_picture_copies(plain.getvalue(), labels, None, device)
     copy, _ = (one.data for _, one in made_copies)
     trace_picture(copy, device)
-    made = write_disclosure(1, copy, device, None, blind=False)
+    made = disclose_trace(1, copy, device, None, blind=False)
     ours = ReportInputs(made.file, copy, plain.getvalue(), copy)
     assert check_report(ours, read_picture).copy_of == ("ben", "caro")
 
@@ -155,14 +155,14 @@ def test_report_with_one_copy_under_two_labels_is_refused(
 
 
 def test_blind_keeps_only_the_names_of_named_copies(caro_leaked: Desk) -> None:
-    made = write_disclosure(1, caro_leaked.leak, caro_leaked.device, None, blind=True)
+    made = disclose_trace(1, caro_leaked.leak, caro_leaked.device, None, blind=True)
     assert [copy.to for copy in made.report.copies] == ["copy 1", "caro", "copy 3"]
     assert b"ben" not in made.file
 
 
 def test_a_named_copy_that_was_called_copy_2_is_no_pseudonym() -> None:
     ours = desk(("copy 2", "copy 1"), "copy 2")
-    made = write_disclosure(1, ours.leak, ours.device, None, blind=True)
+    made = disclose_trace(1, ours.leak, ours.device, None, blind=True)
     report = check_report(ReportInputs(made.file, ours.leak, ours.original), read_picture).report
     assert (report.finding, report.named) == (Finding.ONE, ("copy 2",))
     assert [copy.to for copy in report.copies] == ["copy 2", "copy 3"]
@@ -302,7 +302,7 @@ def test_a_leak_with_a_hash_that_was_made_to_fit_is_refused(
 @pytest.mark.usefixtures("remembered")
 def test_a_signature_is_checked(caro_leaked: Desk) -> None:
     account = new_account()
-    made = write_disclosure(1, caro_leaked.leak, caro_leaked.device, account, blind=False)
+    made = disclose_trace(1, caro_leaked.leak, caro_leaked.device, account, blind=False)
     signed_by = check_report(files(caro_leaked, made.file), read_picture).signed_by
     assert signed_by == ed25519_public_key(account)
     plain = json.loads(made.file)
@@ -323,23 +323,23 @@ def test_compared_at_most_is_the_largest_number_that_names_the_same(
 
 def test_only_the_traced_file_is_disclosed(caro_leaked: Desk) -> None:
     with pytest.raises(ReportCheckFailed, match="the found file"):
-        write_disclosure(1, caro_leaked.original, caro_leaked.device, None, blind=False)
+        disclose_trace(1, caro_leaked.original, caro_leaked.device, None, blind=False)
     with pytest.raises(NoSuchTrace):
-        write_disclosure(99, caro_leaked.leak, caro_leaked.device, None, blind=False)
+        disclose_trace(99, caro_leaked.leak, caro_leaked.device, None, blind=False)
 
 
 def test_unmatched_file_is_not_disclosed(caro_leaked: Desk) -> None:
     device, kept = caro_leaked.device, caro_leaked.seen.trace
     device.ledger.record_trace(replace(kept, number=55, message=None, warp=None))
     with pytest.raises(NothingToDisclose):
-        write_disclosure(55, caro_leaked.leak, device, None, blind=False)
+        disclose_trace(55, caro_leaked.leak, device, None, blind=False)
 
 
 def test_clip_is_not_disclosed(caro_leaked: Desk) -> None:
     device, kept = caro_leaked.device, caro_leaked.seen.trace
     device.ledger.record_trace(replace(kept, number=56, span=MatchedSpan(0.0, 2.0)))
     with pytest.raises(OnlyPictureTracesDisclosed):
-        write_disclosure(56, caro_leaked.leak, device, None, blind=False)
+        disclose_trace(56, caro_leaked.leak, device, None, blind=False)
 
 
 @pytest.mark.parametrize("z", [-3.0, 0.0, 1.4, 4.9, 6.2, 18.0, 300.0])
@@ -356,7 +356,7 @@ def test_trace_without_number_of_compared_copies_is_not_disclosed(caro_leaked: D
     device = caro_leaked.device
     device.ledger.record_trace(replace(caro_leaked.seen.trace, number=77, compared=0))
     with pytest.raises(TraceTooOldToDisclose):
-        write_disclosure(77, caro_leaked.leak, device, None, blind=False)
+        disclose_trace(77, caro_leaked.leak, device, None, blind=False)
 
 
 def test_merged_copies_are_repeated_in_rounds() -> None:
@@ -366,7 +366,7 @@ def test_merged_copies_are_repeated_in_rounds() -> None:
     loud, faint = (np.asarray(opened(ours.copies[name]), float) for name in ("ben", "eva"))
     merged = as_jpeg(Image.fromarray(np.rint(0.9 * loud + 0.1 * faint).astype(np.uint8)), 85)
     seen = trace_picture(merged, ours.device)
-    made = write_disclosure(seen.trace.number, merged, ours.device, None, blind=False)
+    made = disclose_trace(seen.trace.number, merged, ours.device, None, blind=False)
     repeated = check_report(ReportInputs(made.file, merged, ours.original), read_picture).report
     assert "ben" in repeated.named
     assert repeated.named == seen.trace.verdict.named

@@ -16,7 +16,7 @@ from entrenous.device.identities import own_device
 from entrenous.device.sent_copies import receipt_proofs
 from entrenous.device.sent_messages import Message
 from entrenous.media.picture_reader import read_picture
-from entrenous.send.devices.device_lists import accept_list
+from entrenous.send.devices.device_lists import accept_contact_bundle
 from entrenous.send.devices.own_key_bundle import batch_positions, sign_batch
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
@@ -26,14 +26,14 @@ from entrenous.trace.originals import OriginalsCache
 from entrenous.trace.picture import trace_picture
 from entrenous.trace.report.check_report import (
     ReportInputs,
-    cards_for,
-    check_proofs,
+    check_copy_receipts,
     check_report,
-    proof_for,
+    key_bundles_for_receipts,
+    proof_of_copy,
     receipt_signer,
     was_opened,
 )
-from entrenous.trace.report.disclose import WrittenReport, write_disclosure
+from entrenous.trace.report.disclose import WrittenReport, disclose_trace
 from entrenous.trace.report.nouns import DisclosedCopy, ReportCheckFailed
 from entrenous.wire.receipt import (
     read_receipt_proof,
@@ -64,9 +64,7 @@ class Case:
         seen = trace_picture(self.leak, self.ana.device, originals=self.originals)
         number = seen.trace.number
         proofs = receipt_proofs(self.message.id, self.ana.device)
-        return write_disclosure(
-            number, self.leak, self.ana.device, None, blind=blind, proofs=proofs
-        )
+        return disclose_trace(number, self.leak, self.ana.device, None, blind=blind, proofs=proofs)
 
     def files(self, report: bytes) -> ReportInputs:
         return ReportInputs(report, self.leak, self.original)
@@ -179,9 +177,9 @@ def test_receipts_that_name_different_senders_are_refused(
     proof = write_receipt_proof(ReceiptProof(batch_positions(leaves)[0], batch))
     signed = SignedReceipt(statement, proof)
     claimed = replace(ben, proof=replace(ben.proof, receipts=(signed,)))
-    assert set(check_proofs([claimed], disclosed.report.cards)) == {"ben"}
+    assert set(check_copy_receipts([claimed], disclosed.report.cards)) == {"ben"}
     with pytest.raises(ReportCheckFailed, match="the sender in the receipts"):
-        check_proofs([claimed, caro], disclosed.report.cards)
+        check_copy_receipts([claimed, caro], disclosed.report.cards)
 
 
 def test_a_receipt_from_before_a_change_of_the_list_is_proven_by_the_newer_card() -> None:
@@ -195,16 +193,18 @@ def test_a_receipt_from_before_a_change_of_the_list_is_proven_by_the_newer_card(
     fetch_messages(ben.device)
     links(room, ben, "phone")
     with ana.device.vault.transaction():
-        accept_list(contact_named("ben", ana.device), own_device(ben.device).card, ana.device)
+        accept_contact_bundle(
+            contact_named("ben", ana.device), own_device(ben.device).card, ana.device
+        )
     fetch_messages(ana.device)
     (message,) = ana.device.ledger.messages()
     (copy,) = message.pictures[0].copies
     proofs = receipt_proofs(message.id, ana.device)
-    figures = (0.0, 0, 0.0, 1.0, 1.0, proof_for(copy, proofs.copies))
+    figures = (0.0, 0, 0.0, 1.0, 1.0, proof_of_copy(copy, proofs.copies))
     shown = DisclosedCopy("ben", copy.seed, copy.sha256, *figures)
-    cards = cards_for([shown], proofs.cards)
+    cards = key_bundles_for_receipts([shown], proofs.cards)
     assert len(cards) == 1
-    ((said,),) = check_proofs([shown], cards).values()
+    ((said,),) = check_copy_receipts([shown], cards).values()
     assert (said.recipient, receipt_signer([said])) == (ben.id, ben.id)
     assert said.head != contact_named("ben", ana.device).person.head
 
@@ -255,7 +255,7 @@ def test_receipt_for_another_copy_is_refused(disclosed: WrittenReport, change: C
     assert caro.proof is not None
     changed = replace(ben, proof=change(ben.proof, caro.proof))
     with pytest.raises(ReportCheckFailed):
-        check_proofs([changed, caro], disclosed.report.cards)
+        check_copy_receipts([changed, caro], disclosed.report.cards)
 
 
 def test_unsigned_receipt_or_one_under_another_list_is_refused(
@@ -268,16 +268,16 @@ def test_unsigned_receipt_or_one_under_another_list_is_refused(
     forged = SignedReceipt(first.statement, write_receipt_proof(unproven))
     unsigned = replace(ben, proof=replace(ben.proof, receipts=(forged, *rest)))
     with pytest.raises(BadSignature):
-        check_proofs([unsigned], disclosed.report.cards)
+        check_copy_receipts([unsigned], disclosed.report.cards)
     with pytest.raises(ReportCheckFailed, match="no card with that list"):
-        check_proofs([ben], ())
+        check_copy_receipts([ben], ())
 
 
 def test_without_receipts_nothing_is_said_to_be_proven(disclosed: WrittenReport) -> None:
     ben = copy_of(disclosed, "ben")
     assert ben.proof is not None
     stripped = replace(ben, proof=replace(ben.proof, receipts=()))
-    assert check_proofs([stripped, replace(ben, to="b", proof=None)], ()) == {}
+    assert check_copy_receipts([stripped, replace(ben, to="b", proof=None)], ()) == {}
     assert not was_opened(())
 
 
@@ -287,4 +287,4 @@ def test_blind_report_hides_everybody_who_is_not_named(case: Case) -> None:
     assert [copy.proof is not None for copy in made.report.copies] == [
         copy.to == "ben" for copy in made.report.copies
     ]
-    assert set(check_proofs(made.report.copies, made.report.cards)) == {"ben"}
+    assert set(check_copy_receipts(made.report.copies, made.report.cards)) == {"ben"}

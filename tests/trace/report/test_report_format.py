@@ -21,7 +21,7 @@ from entrenous.trace.report.nouns import (
     NewerReport,
     OlderReport,
     Report,
-    Signature,
+    ReportSignature,
 )
 from entrenous.trace.report.report_format import read_report, report_fields_and_digest, write_report
 from entrenous.watermark.verdict import Finding
@@ -111,15 +111,17 @@ def reports(draw: st.DrawFn) -> Report:
     )
 
 
-def written(report: Report, signed: Signature | None = None) -> bytes:
+def written(report: Report, signed: ReportSignature | None = None) -> bytes:
     plain, digest = report_fields_and_digest(report, sha256)
     return write_report(plain, digest, signed)
 
 
 @pytest.mark.slow
 @settings(max_examples=40)
-@given(reports(), st.none() | st.builds(Signature, hashes, st.binary(min_size=64, max_size=64)))
-def test_written_report_is_read_back(report: Report, signed: Signature | None) -> None:
+@given(
+    reports(), st.none() | st.builds(ReportSignature, hashes, st.binary(min_size=64, max_size=64))
+)
+def test_written_report_is_read_back(report: Report, signed: ReportSignature | None) -> None:
     file = written(report, signed)
     again, digest, signature = read_report(file, sha256)
     assert again == report

@@ -29,7 +29,7 @@ from entrenous.device.vault_tables import (
     UNDECRYPTABLE_LETTER,
 )
 from entrenous.send.devices.linked_devices import own_linked_devices
-from entrenous.send.devices.move_device import cancel_move, move_device
+from entrenous.send.devices.move_device import cancel_move, move_all_devices
 from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
@@ -140,7 +140,7 @@ class Town:
     def moves(self, who: Person) -> None:
         url = self.dice.choice([url for url in RELAYS if url != who.home[0]])
         fetch_messages(who.device)
-        move_device(url, None, who.device)
+        move_all_devices(url, None, who.device)
         self._said(f"   to {url}")
 
     def stays(self, who: Person) -> None:

@@ -36,7 +36,7 @@ from entrenous.trace.explain.drawing import drawing_as_svg
 from entrenous.trace.explain.wording import (
     NOT_WHO_PASSED_IT_ON,
     how_to_check_trace,
-    translated_limits,
+    translated_caveats,
 )
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ async def show_explanation(request: Request) -> Response:
         handle=request.path_params["handle"],
         number=request.path_params["number"],
         plot=Markup(drawing_as_svg(report.plot)) if report.plot else "",  # noqa: S704 - escapes its texts
-        limits=translated_limits(),
+        limits=translated_caveats(),
         not_who=translated(NOT_WHO_PASSED_IT_ON),
         check=how_to_check_trace(report.number),
     )

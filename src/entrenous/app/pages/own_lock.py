@@ -60,9 +60,9 @@ from entrenous.send.devices.device_wording import (
     describe_passphrase_change,
     describe_revocation_by_sheet,
 )
-from entrenous.send.devices.move_device import cancel_move, move_device
+from entrenous.send.devices.move_device import cancel_move, move_all_devices
 from entrenous.send.devices.own_devices import (
-    LOST_ONLY_DEVICE_CHECKLIST,
+    REVOKED_BY_SHEET_CHECKLIST,
     delete_master_key,
     device_overview,
     make_recovery_sheet,
@@ -236,7 +236,7 @@ async def _allow_more_attempts(request: Request, given: RecoverySheet) -> Respon
 
 async def _revoke_by_sheet(request: Request, given: RecoverySheet) -> Response:
     await asyncio.to_thread(revoke_by_sheet, state_of(request).settings, given)
-    done = RevocationOutcome(tuple(describe_revocation_by_sheet()), LOST_ONLY_DEVICE_CHECKLIST)
+    done = RevocationOutcome(tuple(describe_revocation_by_sheet()), REVOKED_BY_SHEET_CHECKLIST)
     to_do = describe_checklist(done)
     return show(request, "revoked.html", said=done.said, to_do=to_do)
 
@@ -368,7 +368,7 @@ async def start_or_cancel_move(request: Request) -> Response:
     def move_to_relay(device: Device, _: ReportProgress) -> ChangeResult:
         with suppress(Unreachable):
             fetch_messages(device)
-        moved = move_device(url, paper, device)
+        moved = move_all_devices(url, paper, device)
         with suppress(Unreachable):  # the next unlock completes this
             vault.unlocked = lock_at_new_relay(_require_unlocked(vault), device)
         return ChangeResult(say("You moved"), tuple(describe_move(moved)))

@@ -33,7 +33,7 @@ from entrenous.base.identity import Contact
 from entrenous.base.picture import MediaKind
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts
-from entrenous.media.file_kind import is_voice_recording, media_kind_of
+from entrenous.media.file_kind import is_sound_only_webm, media_kind_of
 from entrenous.media.metadata import Metadata, read_metadata
 from entrenous.send.clock_sanity import rounded_expiry
 from entrenous.send.conversations import contact_names_among, participants_of_message
@@ -169,7 +169,7 @@ def _inspect_file(name: str | None, data: bytes) -> DraftFile:
     """Read the kind and the metadata of a file. Like its metadata, its name is not sent."""
     told = read_metadata(data)
     land = svg_land_path_around(told.place.latitude, told.place.longitude) if told.place else ""
-    kind = MediaKind.SOUND if is_voice_recording(data) else media_kind_of(data)
+    kind = MediaKind.SOUND if is_sound_only_webm(data) else media_kind_of(data)
     return DraftFile(name or "", _WORD_BY_MEDIA_KIND[kind], told, land)
 
 

@@ -9,7 +9,7 @@ from entrenous.media.copies.copy_check import (
     CHECK_REQUEST,
     COPY_ANSWER,
     HEARTBEAT,
-    STRUCTURE_CHECKS,
+    STRUCTURE_CHECKS_AND_DECODERS,
     DecoderKind,
 )
 from entrenous.media.copies.cursor import NotACopy
@@ -23,9 +23,9 @@ _SERVER_COMMAND: Final = (
     "-m",
     "entrenous.media.copies.copy_fork_server",
 )
-_LIMITS_BY_DECODERS: Final = {
-    DecoderKind.STILL: Limits(cpu_s=60, wall_s=60.0),
-    DecoderKind.MOVING: Limits(memory_bytes=3 << 30, cpu_s=3600, wall_s=60.0),
+_LIMITS_BY_DECODER_KIND: Final = {
+    DecoderKind.PICTURE: Limits(cpu_s=60, wall_s=60.0),
+    DecoderKind.TRACK: Limits(memory_bytes=3 << 30, cpu_s=3600, wall_s=60.0),
 }
 
 
@@ -54,17 +54,19 @@ class CopyChecker:
             DecoderDidNotStart: no child could be started.
             The errors that ``fill`` raises.
         """
-        if media_type not in STRUCTURE_CHECKS:
+        if media_type not in STRUCTURE_CHECKS_AND_DECODERS:
             raise NotACopy
-        _, decoders = STRUCTURE_CHECKS[media_type]
-        limits = _LIMITS_BY_DECODERS[decoders]
+        _, decoders = STRUCTURE_CHECKS_AND_DECODERS[media_type]
+        limits = _LIMITS_BY_DECODER_KIND[decoders]
         server = self._server(decoders)
         child = server.ready_child(limits.wall_s)
         try:
             to_child = _PipeToChild(child, limits.wall_s)
-            to_child.write(CHECK_REQUEST.pack(list(STRUCTURE_CHECKS).index(media_type), size))
+            to_child.write(
+                CHECK_REQUEST.pack(list(STRUCTURE_CHECKS_AND_DECODERS).index(media_type), size)
+            )
             fill(cast("BinaryIO", to_child))
-            _wait_for_verdict(child, limits.wall_s)
+            _require_copy_answer(child, limits.wall_s)
         finally:
             server.drop_child()
 
@@ -79,7 +81,7 @@ class CopyChecker:
             return server
         if server is not None:
             server.end()
-        limits = _LIMITS_BY_DECODERS[decoders]
+        limits = _LIMITS_BY_DECODER_KIND[decoders]
         command = (*_SERVER_COMMAND, str(limits.memory_bytes), str(limits.cpu_s), decoders)
         self._servers[decoders] = ForkServer(command)
         return self._servers[decoders]
@@ -104,7 +106,7 @@ class _PipeToChild(io.RawIOBase):
         return len(data)
 
 
-def _wait_for_verdict(child: ForkedChild, wall_s: float) -> None:
+def _require_copy_answer(child: ForkedChild, wall_s: float) -> None:
     """Wait for the child's answer.
 
     Raises:

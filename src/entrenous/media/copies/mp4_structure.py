@@ -90,7 +90,7 @@ class _Track:
     leaves: dict[bytes, bytes] = field(default_factory=dict)
 
 
-def check_mp4(untrusted_data: bytes) -> None:
+def check_mp4_copy(untrusted_data: bytes) -> None:
     """Check H.264 video with or without AAC sound; raises NotACopy."""
     tracks, media_at, media = _parse_top_level(untrusted_data, "video/mp4")
     kinds = [track.kind for track in tracks]
@@ -100,7 +100,7 @@ def check_mp4(untrusted_data: bytes) -> None:
         _require_slices_only(untrusted_data[at : at + size])
 
 
-def check_m4a(untrusted_data: bytes) -> None:
+def check_m4a_copy(untrusted_data: bytes) -> None:
     """Check AAC sound; raises NotACopy."""
     tracks, media_at, media = _parse_top_level(untrusted_data, "audio/mp4")
     require([track.kind for track in tracks] == [b"soun"])
@@ -132,7 +132,7 @@ def _parse_track(body: bytes) -> _Track:
     require((b"stco" in track.leaves) != (b"co64" in track.leaves))
     track.kind = track.leaves[b"hdlr"][8:12]
     require((b"vmhd" if track.kind == b"vide" else b"smhd") in track.leaves)
-    _check_entry(track.kind, track.leaves[b"stsd"])
+    _check_sample_entry(track.kind, track.leaves[b"stsd"])
     return track
 
 
@@ -173,11 +173,11 @@ def _boxes(data: bytes) -> Boxes:
     return found
 
 
-def _check_entry(kind: bytes, description: bytes) -> None:
+def _check_sample_entry(kind: bytes, description: bytes) -> None:
     """Check the only sample entry, which has the codec and the parameters that a decoder needs."""
     file = FileCursor(description)
     file.require_bytes(bytes(7) + b"\x01")
-    ((name, body),) = _only_box(_boxes(file.read_bytes(file.bytes_left())))
+    ((name, body),) = _require_one_box(_boxes(file.read_bytes(file.bytes_left())))
     form, size, allowed = {
         b"vide": (_AVC1_PATTERN, 78, (b"avcC", b"colr", b"pasp", b"btrt")),
         b"soun": (_MP4A_PATTERN, 28, (b"esds", b"btrt")),
@@ -188,17 +188,17 @@ def _check_entry(kind: bytes, description: bytes) -> None:
     require(inner and inner[0][0] == allowed[0])
     for name, data in inner:
         if name == b"avcC":
-            _check_parameters(data)
+            _check_h264_parameter_sets(data)
         else:
             require(_FIXED_BOX_PATTERNS[name].fullmatch(data))
 
 
-def _only_box(boxes: Boxes) -> Boxes:
+def _require_one_box(boxes: Boxes) -> Boxes:
     require(len(boxes) == 1)
     return boxes
 
 
-def _check_parameters(data: bytes) -> None:
+def _check_h264_parameter_sets(data: bytes) -> None:
     """Check that there is one parameter set of each kind (ISO/IEC 14496-15, 5.3.3.1).
 
     The fields that High profile adds are checked too.

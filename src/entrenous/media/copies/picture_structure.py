@@ -40,21 +40,21 @@ _STANDARD_HUFFMAN_TABLES: Final = tuple(
 )
 _MARKER_IN_SCAN: Final = re.compile(rb"\xff[^\x00]")
 _SAMPLING_FACTORS: Final = (0x11, 0x21, 0x22)  # 4:4:4, 4:2:2, 4:2:0
-_PNG_CHANNELS: Final = {0: 1, 2: 3, 4: 2, 6: 4}
-_PNG_PROFILE: Final = b"ICC Profile\0\0"
+_CHANNELS_BY_PNG_COLOUR_TYPE: Final = {0: 1, 2: 3, 4: 2, 6: 4}
+_PNG_PROFILE_PREFIX: Final = b"ICC Profile\0\0"
 _DECOMPRESSED_PIECE_BYTES: Final = 1 << 20
 _WEBP_ICC_FLAG: Final = 0x20
 _WEBP_ALPHA_FLAG: Final = 0x10
 
 
-def check_jpeg(untrusted_data: bytes) -> None:
+def check_jpeg_copy(untrusted_data: bytes) -> None:
     """Check a sequential JPEG with one scan and the standard Huffman tables; raises NotACopy."""
     file = FileCursor(untrusted_data)
     file.require_bytes(b"\xff\xd8" + _JFIF_SEGMENT)
-    marker = _read_jpeg_profile(file)
+    marker = _marker_after_jpeg_profile(file)
     tables, wide = 0, False
     while marker == 0xDB:
-        wide |= _is_wide_table(file.read_bytes(file.read_number(2) - 2), tables)
+        wide |= _is_quantisation_table_16_bit(file.read_bytes(file.read_number(2) - 2), tables)
         tables, marker = tables + 1, _read_marker(file)
     require(marker == (0xC1 if wide else 0xC0))
     components = _check_jpeg_frame(file)
@@ -64,7 +64,7 @@ def check_jpeg(untrusted_data: bytes) -> None:
     _check_jpeg_scan(file, components)
 
 
-def check_png(untrusted_data: bytes) -> None:
+def check_png_copy(untrusted_data: bytes) -> None:
     """Check that the chunks are IHDR, an optional profile, IDAT and IEND, and that the compressed
     data contains the pixels and nothing else.
 
@@ -76,13 +76,13 @@ def check_png(untrusted_data: bytes) -> None:
     name, body = _read_png_chunk(file)
     require(name == b"IHDR" and len(body) == 13)
     width, height = (int.from_bytes(body[at : at + 4], "big") for at in (0, 4))
-    channels = _PNG_CHANNELS.get(body[9], 0)
+    channels = _CHANNELS_BY_PNG_COLOUR_TYPE.get(body[9], 0)
     require(body[8] == 8 and body[10:] == bytes(3) and channels)
     require(0 < width * height <= PICTURE_PIXELS_MAX)
     name, body = _read_png_chunk(file)
     if name == b"iCCP":
-        require(body.startswith(_PNG_PROFILE))
-        require_own_profile(_decompress(body[len(_PNG_PROFILE) :], PROFILE_BYTES_MAX))
+        require(body.startswith(_PNG_PROFILE_PREFIX))
+        require_own_profile(_decompress(body[len(_PNG_PROFILE_PREFIX) :], PROFILE_BYTES_MAX))
         name, body = _read_png_chunk(file)
     packed_pixels = list[bytes]()
     while name == b"IDAT":
@@ -94,7 +94,7 @@ def check_png(untrusted_data: bytes) -> None:
     require(_decompressed_size(packed_pixels) == height * (1 + width * channels))
 
 
-def check_webp(untrusted_data: bytes) -> None:
+def check_webp_copy(untrusted_data: bytes) -> None:
     """Check that there is one VP8 or VP8L chunk, with at most VP8X, ICCP and ALPH before it.
 
     Raises NotACopy.
@@ -140,7 +140,7 @@ def _read_marker(file: FileCursor) -> int:
     return file.read_number(1)
 
 
-def _read_jpeg_profile(file: FileCursor) -> int:
+def _marker_after_jpeg_profile(file: FileCursor) -> int:
     """Read the profile's segments, if any, and return the marker after them."""
     parts = list[bytes]()
     total = 0
@@ -156,7 +156,7 @@ def _read_jpeg_profile(file: FileCursor) -> int:
     return marker
 
 
-def _is_wide_table(table: bytes, number: int) -> bool:
+def _is_quantisation_table_16_bit(table: bytes, number: int) -> bool:
     """Return whether a quantisation table has 16-bit numbers (ITU-T T.81, B.2.4.1)."""
     wide = len(table) == 129
     require(len(table) in {65, 129} and table[0] == number + 16 * wide)

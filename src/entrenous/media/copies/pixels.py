@@ -7,23 +7,23 @@ from typing import Final
 from PIL import Image
 
 from entrenous.base.picture import PictureFormat
-from entrenous.media.completeness import ends_with_its_picture
+from entrenous.media.completeness import has_no_data_after_jpeg_scan
 from entrenous.media.copies.cursor import require
 from entrenous.media.copies.picture_structure import webp_chunks
-from entrenous.media.picture_reader import load_decoder, read_picture
+from entrenous.media.picture_reader import load_pillow_decoder, read_picture
 
 _CUT_BYTES: Final = 8  # this many bytes are removed at the end, since libwebp reads this far ahead
 
 
-def decode(untrusted_data: bytes, _media_type: str) -> Iterator[None]:
+def check_decoding(untrusted_data: bytes, _media_type: str) -> Iterator[None]:
     """Decode all pixels of a JPEG, PNG or WebP; raises NotACopy or another Malformed error."""
     yield
     kind = read_picture(untrusted_data).encoding.format
     if kind is PictureFormat.JPEG:
-        require(ends_with_its_picture(untrusted_data, load_decoder(kind)))
+        require(has_no_data_after_jpeg_scan(untrusted_data, load_pillow_decoder(kind)))
     elif kind is PictureFormat.WEBP:
         for shorter in _shorter_webps(untrusted_data):
-            require(not _can_decode(shorter))
+            require(not _can_decode_webp(shorter))
 
 
 def _shorter_webps(untrusted_data: bytes) -> Iterator[bytes]:
@@ -55,9 +55,9 @@ def _shorten_first_partition(body: bytes) -> bytes:
     return short + body[3 : 10 + size] + body[10 + size + _CUT_BYTES :]
 
 
-def _can_decode(untrusted_data: bytes) -> bool:
+def _can_decode_webp(untrusted_data: bytes) -> bool:
     try:
-        image = load_decoder(PictureFormat.WEBP)(io.BytesIO(untrusted_data))
+        image = load_pillow_decoder(PictureFormat.WEBP)(io.BytesIO(untrusted_data))
         image.load()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False

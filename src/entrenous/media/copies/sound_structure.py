@@ -13,13 +13,13 @@ _REVERSED_BITS: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256)
 _AMR_FRAME_BYTES: Final = (13, 14, 16, 18, 20, 21, 27, 32, 6)
 _AMR_NO_DATA_TYPE: Final = 15
 # ISO/IEC 11172-3 and 13818-3, layer III: kbit/s by index, and Hz by index for MPEG-1
-_MP3_KBITS: Final = {
+_MP3_BIT_RATES_KBPS: Final = {
     3: (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     2: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     0: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-_MP3_RATES: Final = (44_100, 48_000, 32_000)
-_MP3_RATE_DIVISORS: Final = {3: 1, 2: 2, 0: 4}
+_MP3_SAMPLE_RATES: Final = (44_100, 48_000, 32_000)
+_MP3_SAMPLE_RATE_DIVISORS: Final = {3: 1, 2: 2, 0: 4}
 _MP3_SIDE_INFO_BYTES: Final = {(3, 2): 32, (3, 1): 17, (2, 2): 17, (2, 1): 9, (0, 2): 17, (0, 1): 9}
 # size of these fields of the Info frame: flags, frames, bytes, seek table, quality
 _MP3_INFO_FIELDS_BYTES: Final = 116
@@ -30,7 +30,7 @@ _FLAC_PADDING: Final = b"\x81\0\x20\0" + bytes(8192)
 _WAV_FORMAT_BYTES: Final = {1: 16, 0xFFFE: 40}
 
 
-def check_ogg(untrusted_data: bytes) -> None:
+def check_ogg_opus_copy(untrusted_data: bytes) -> None:
     """Check one Opus stream (RFC 7845): two headers, then audio; raises NotACopy."""
     file = FileCursor(untrusted_data, "little")
     serial = untrusted_data[14:18]
@@ -45,13 +45,13 @@ def check_ogg(untrusted_data: bytes) -> None:
         if number < len(headers):
             require(headers[number].fullmatch(body) and not last)
         else:
-            _require_opus_packets(body, lacing, continued=continued)
+            _require_one_frame_per_packet(body, lacing, continued=continued)
         continued = bool(lacing) and lacing[-1] == 255
         number += 1
     require(last and not continued and number > len(headers))
 
 
-def check_mp3(untrusted_data: bytes) -> None:
+def check_mp3_copy(untrusted_data: bytes) -> None:
     """Check an Info frame, followed by layer III frames to the end; raises NotACopy."""
     file = FileCursor(untrusted_data)
     first = _read_mp3_frame(file)
@@ -71,7 +71,7 @@ def check_mp3(untrusted_data: bytes) -> None:
     file.require_end()
 
 
-def check_amr(untrusted_data: bytes) -> None:
+def check_amr_copy(untrusted_data: bytes) -> None:
     """Check the frames (RFC 4867, 5); raises NotACopy."""
     file = FileCursor(untrusted_data)
     file.require_bytes(b"#!AMR\n")
@@ -83,7 +83,7 @@ def check_amr(untrusted_data: bytes) -> None:
         file.read_bytes(0 if kind == _AMR_NO_DATA_TYPE else _AMR_FRAME_BYTES[kind] - 1)
 
 
-def check_wav(untrusted_data: bytes) -> None:
+def check_wav_copy(untrusted_data: bytes) -> None:
     """Check the format and the sample data; raises NotACopy."""
     file = FileCursor(untrusted_data, "little")
     file.require_bytes(b"RIFF")
@@ -106,7 +106,7 @@ def check_wav(untrusted_data: bytes) -> None:
     file.require_end()
 
 
-def check_flac(untrusted_data: bytes) -> None:
+def check_flac_copy_header(untrusted_data: bytes) -> None:
     """Check the head (RFC 9639, 8); raises NotACopy. Frames are checked when they are decoded."""
     file = FileCursor(untrusted_data)
     file.require_bytes(b"fLaC\0\0\0\x22")
@@ -139,7 +139,7 @@ def _read_ogg_page(file: FileCursor, serial: bytes, number: int) -> tuple[int, b
     return flags, body, lacing
 
 
-def _require_opus_packets(body: bytes, lacing: bytes, *, continued: bool) -> None:
+def _require_one_frame_per_packet(body: bytes, lacing: bytes, *, continued: bool) -> None:
     """Require one frame per packet, so that there is no padding (RFC 6716, 3.2)."""
     at, begins = 0, not continued
     for size in lacing:
@@ -161,11 +161,11 @@ def _read_mp3_frame(file: FileCursor) -> bytes:
     start = file.at
     head = file.read_bytes(4)
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
-    require(head[0] == 0xFF and head[1] >> 5 == 7 and version in _MP3_KBITS and layer == 1)
+    require(head[0] == 0xFF and head[1] >> 5 == 7 and version in _MP3_BIT_RATES_KBPS and layer == 1)
     bits, rate = head[2] >> 4, head[2] >> 2 & 3
-    require(0 < bits < 15 and rate < len(_MP3_RATES) and head[1] & 1)
+    require(0 < bits < 15 and rate < len(_MP3_SAMPLE_RATES) and head[1] & 1)
     per_frame = 144 if version == 3 else 72
-    hz = _MP3_RATES[rate] // _MP3_RATE_DIVISORS[version]
-    size = per_frame * _MP3_KBITS[version][bits] * 1000 // hz + (head[2] >> 1 & 1)
+    hz = _MP3_SAMPLE_RATES[rate] // _MP3_SAMPLE_RATE_DIVISORS[version]
+    size = per_frame * _MP3_BIT_RATES_KBPS[version][bits] * 1000 // hz + (head[2] >> 1 & 1)
     file.read_bytes(size - 4)
     return file.data[start : file.at]

@@ -22,7 +22,7 @@ _DEMUXER_AND_CODECS: Final = {
 }
 
 
-def decode(untrusted_data: bytes, media_type: str) -> Iterator[None]:
+def check_decoding(untrusted_data: bytes, media_type: str) -> Iterator[None]:
     """Decode all frames of a clip or sound; yields a heartbeat every few packets.
 
     Raises:

@@ -11,7 +11,7 @@ from typing import Final
 
 from entrenous.base.picture import DecoderDidNotStart
 from entrenous.media.sandbox.confinement import Confinement
-from entrenous.media.sandbox.decoder_messages import read_ready
+from entrenous.media.sandbox.decoder_messages import read_ready_message
 
 
 def start_as_session_leader(
@@ -83,7 +83,7 @@ class Pipes:
     def wait_until_ready(self, wall_s: float) -> None:
         """Wait until the child is ready, and store its confinement in ``confinement``."""
         self.set_deadline(wall_s)
-        self.confinement = read_ready(self.read)
+        self.confinement = read_ready_message(self.read)
 
     def set_deadline(self, wall_s: float) -> None:
         """Set the deadline for all following reads and writes."""
@@ -109,7 +109,7 @@ class Pipes:
         """Write all bytes; raises TimeoutError or OSError."""
         rest = memoryview(data)
         while rest:
-            left_s = self._left_s()
+            left_s = self._remaining_s()
             try:
                 rest = rest[os.write(self._questions, rest) :]
             except BlockingIOError:
@@ -126,7 +126,7 @@ class Pipes:
             EOFError, TimeoutError, OSError.
         """
         while True:
-            left_s = self._left_s()
+            left_s = self._remaining_s()
             try:
                 part = os.read(self._answers, bytes_max)
             except BlockingIOError:
@@ -136,7 +136,7 @@ class Pipes:
                 raise EOFError
             return part
 
-    def _left_s(self) -> float:
+    def _remaining_s(self) -> float:
         """Return the remaining seconds; raises TimeoutError if there are none.
 
         This is called before each read or write, so that a child cannot cause a delay by sending

@@ -150,10 +150,10 @@ _ALLOWED_CALLS: Final = {
     "getrandom": (318, 278),
     "rseq": (334, 293),
 }
-_MMAP: Final = (9, 222)
-_MPROTECT: Final = (10, 226)
-_CLONE: Final = (56, 220)
-_CLONE3: Final = (435, 435)
+_MMAP_CALL_NUMBERS: Final = (9, 222)
+_MPROTECT_CALL_NUMBERS: Final = (10, 226)
+_CLONE_CALL_NUMBERS: Final = (56, 220)
+_CLONE3_CALL_NUMBERS: Final = (435, 435)
 # for each machine: the column of the tables above, and AUDIT_ARCH_* of linux/audit.h
 _MACHINES: Final = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 _PROT_EXEC: Final = 0x4
@@ -221,25 +221,33 @@ def seccomp_program(column: int, architecture: int, *, threads: bool) -> bytes:
             _bpf_instruction(_BPF_JUMP_IF_EQUAL, numbers[column], no=1),
             _bpf_instruction(_BPF_RETURN, _SECCOMP_ALLOW),
         ]
-    for numbers in (_MMAP, _MPROTECT):
+    for numbers in (_MMAP_CALL_NUMBERS, _MPROTECT_CALL_NUMBERS):
         code += _argument_bits_filter(
-            numbers[column], 2, _PROT_EXEC, bits_set=_refusal_code(), bits_clear=_SECCOMP_ALLOW
+            numbers[column],
+            2,
+            _PROT_EXEC,
+            action_if_set=_refusal_code(),
+            action_if_clear=_SECCOMP_ALLOW,
         )
     if threads:
         code += _argument_bits_filter(
-            _CLONE[column], 0, _CLONE_THREAD, bits_set=_SECCOMP_ALLOW, bits_clear=_refusal_code()
+            _CLONE_CALL_NUMBERS[column],
+            0,
+            _CLONE_THREAD,
+            action_if_set=_SECCOMP_ALLOW,
+            action_if_clear=_refusal_code(),
         )
         # A filter cannot read the flags of clone3, which are in memory. On ENOSYS, libc uses clone
         # instead.
         code += [
-            _bpf_instruction(_BPF_JUMP_IF_EQUAL, _CLONE3[column], no=1),
+            _bpf_instruction(_BPF_JUMP_IF_EQUAL, _CLONE3_CALL_NUMBERS[column], no=1),
             _bpf_instruction(_BPF_RETURN, _SECCOMP_RETURN_ERRNO | errno.ENOSYS),
         ]
     return b"".join([*code, _bpf_instruction(_BPF_RETURN, _refusal_code())])
 
 
 def _argument_bits_filter(
-    number: int, argument: int, bits: int, *, bits_set: int, bits_clear: int
+    call_number: int, argument: int, bits: int, *, action_if_set: int, action_if_clear: int
 ) -> list[bytes]:
     """Return instructions that allow or refuse a call by bits of one argument.
 
@@ -247,11 +255,11 @@ def _argument_bits_filter(
     little-endian.
     """
     return [
-        _bpf_instruction(_BPF_JUMP_IF_EQUAL, number, no=4),
+        _bpf_instruction(_BPF_JUMP_IF_EQUAL, call_number, no=4),
         _bpf_instruction(_BPF_LOAD_WORD, _ARGUMENTS_OFFSET + 8 * argument),
         _bpf_instruction(_BPF_JUMP_IF_BITS_SET, bits, no=1),
-        _bpf_instruction(_BPF_RETURN, bits_set),
-        _bpf_instruction(_BPF_RETURN, bits_clear),
+        _bpf_instruction(_BPF_RETURN, action_if_set),
+        _bpf_instruction(_BPF_RETURN, action_if_clear),
     ]
 
 
@@ -264,7 +272,7 @@ def _bpf_instruction(code: int, value: int, *, yes: int = 0, no: int = 0) -> byt
 
 
 REQUEST_FD: Final = 0
-_PART_BYTES: Final = 1 << 20
+_READ_BYTES_MAX: Final = 1 << 20
 
 
 def reserve_answer_fd() -> int:
@@ -277,7 +285,9 @@ def reserve_answer_fd() -> int:
 def read_from(descriptor: int, size: int) -> bytes:
     """Return ``size`` bytes, or fewer at the end of input."""
     data = bytearray()
-    while len(data) < size and (part := os.read(descriptor, min(_PART_BYTES, size - len(data)))):
+    while len(data) < size and (
+        part := os.read(descriptor, min(_READ_BYTES_MAX, size - len(data)))
+    ):
         data += part
     return bytes(data)
 
@@ -294,19 +304,21 @@ def write_to(descriptor: int, data: bytes) -> None:
 _LATE_IMPORTS: Final = ("av.subtitles.stream", "av.subtitles.codeccontext", "av.subtitles.subtitle")
 
 
-def import_late_modules() -> None:
+def import_late_pyav_modules() -> None:
     """Import what PyAV would otherwise import too late."""
     for module in _LATE_IMPORTS:
         import_module(module)
 
 
 # from malloc.h of glibc; once the first two are set, they are no longer adjusted dynamically
-_TRIM_THRESHOLD: Final = -1
-_MMAP_THRESHOLD: Final = -3
-_ARENA_MAX: Final = -8
+_MALLOPT_TRIM_THRESHOLD: Final = -1
+_MALLOPT_MMAP_THRESHOLD: Final = -3
+_MALLOPT_ARENA_MAX: Final = -8
 _KEPT_FREE_BYTES: Final = 64 << 20  # this many free bytes are kept at the end of each arena
-_MMAP_BYTES: Final = 32 << 20  # glibc's maximum; larger blocks are returned to the system
-_ARENAS: Final = 2
+_MMAPPED_BLOCK_BYTES_MIN: Final = (
+    32 << 20
+)  # glibc's maximum; larger blocks are returned to the system
+_ARENAS_MAX: Final = 2
 
 
 def keep_freed_memory() -> bool:
@@ -318,8 +330,8 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     wanted = (
-        (_TRIM_THRESHOLD, _KEPT_FREE_BYTES),
-        (_MMAP_THRESHOLD, _MMAP_BYTES),
-        (_ARENA_MAX, _ARENAS),
+        (_MALLOPT_TRIM_THRESHOLD, _KEPT_FREE_BYTES),
+        (_MALLOPT_MMAP_THRESHOLD, _MMAPPED_BLOCK_BYTES_MIN),
+        (_MALLOPT_ARENA_MAX, _ARENAS_MAX),
     )
     return all(mallopt(which, value) == 1 for which, value in wanted)

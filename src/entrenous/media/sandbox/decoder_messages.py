@@ -60,7 +60,7 @@ PICTURE_REQUEST: Final = struct.Struct(">QI?")
 _READY_MESSAGE: Final = struct.Struct(">cB")
 _PICTURE_HEADER: Final = struct.Struct(">IIII8BI")
 _SIZE_FIELDS: Final = struct.Struct(">II")
-_TABLE_FIELDS: Final = struct.Struct(">64H")
+_QUANTISATION_TABLE_FIELDS: Final = struct.Struct(">64H")
 _PICTURE_FORMATS: Final = tuple(PictureFormat)
 _SUBSAMPLINGS: Final = (None, "4:4:4", "4:2:2", "4:2:0")
 _PICTURE_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
@@ -68,8 +68,8 @@ _PICTURE_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
     b"C": IncompletePicture,
     b"G": PictureDecodingFailed,
 }
-_SIDES: Final = ("width_px", "height_px")
-_TABLES_MAX: Final = 2
+_SIDE_FIELD_NAMES: Final = ("width_px", "height_px")
+_QUANTISATION_TABLES_MAX: Final = 2
 _JPEG_SIDE_MAX: Final = 65_535  # 16 bits (ITU-T T.81, B.2.2)
 _NOT_SHRUNK_SIZE: Final = OriginalSize(0, 0)
 _ONLY_LUMA_CODE: Final = 2  # a value of the field "grey"
@@ -80,12 +80,12 @@ ReadExactly = Callable[[int], bytes]
 """A function that returns exactly this many bytes, or raises an error."""
 
 
-def write_ready(confinement: Confinement) -> bytes:
+def write_ready_message(confinement: Confinement) -> bytes:
     """Return the child's first message: everything is loaded, with these restrictions in force."""
     return _READY_MESSAGE.pack(b"R", confinement)
 
 
-def read_ready(read: ReadExactly) -> Confinement:
+def read_ready_message(read: ReadExactly) -> Confinement:
     """Read the child's confinement.
 
     Raises: ValueError: the child sent something else.
@@ -99,7 +99,9 @@ def read_ready(read: ReadExactly) -> Confinement:
 def write_picture_failure(failure: EntrenousError) -> bytes:
     """Return one letter for the error, and for TooManyPixels the size too."""
     if isinstance(failure, TooManyPixels):
-        width, height = (min(int(str(failure.facts[name])), 0xFFFFFFFF) for name in _SIDES)
+        width, height = (
+            min(int(str(failure.facts[name])), 0xFFFFFFFF) for name in _SIDE_FIELD_NAMES
+        )
         return b"M" + _SIZE_FIELDS.pack(width, height)
     letters = [letter for letter, kind in _PICTURE_FAILURES.items() if isinstance(failure, kind)]
     return letters[0] if letters else b"G"
@@ -122,7 +124,7 @@ def write_picture_answer(picture: Picture) -> Iterable[bytes]:
         len(tables),
         len(profile),
     )
-    yield b"".join((head, *(_TABLE_FIELDS.pack(*table) for table in tables), profile))
+    yield b"".join((head, *(_QUANTISATION_TABLE_FIELDS.pack(*table) for table in tables), profile))
     yield picture.samples
     yield picture.alpha or b""
 
@@ -158,13 +160,16 @@ def _read_picture(read: ReadExactly, kind: PictureFormat, *, luma: bool) -> Pict
     if kind is PictureFormat.JPEG and max(width, height, *full[:2]) > _JPEG_SIDE_MAX:
         raise ValueError("a JPEG of impossible size")
     alone = luma and kind is PictureFormat.JPEG and grey == _ONLY_LUMA_CODE
-    if max(0 if alone else grey, lossless, has_alpha, *head[4:6]) > 1 or tables > _TABLES_MAX:
+    if (
+        max(0 if alone else grey, lossless, has_alpha, *head[4:6]) > 1
+        or tables > _QUANTISATION_TABLES_MAX
+    ):
         raise ValueError("a flag is neither 0 nor 1")
     if format_index >= len(_PICTURE_FORMATS) or _PICTURE_FORMATS[format_index] is not kind:
         raise ValueError("a picture of another format than the file's")
     if subsampling >= len(_SUBSAMPLINGS) or profile_bytes > _PROFILE_BYTES_MAX:
         raise ValueError("a number out of range")
-    read_tables = {slot: _read_table(read) for slot in range(tables)}
+    read_tables = {slot: _read_quantisation_table(read) for slot in range(tables)}
     encoding = PictureEncoding(
         kind, bool(grey), read_tables or None, _SUBSAMPLINGS[subsampling], bool(lossless)
     )
@@ -176,8 +181,8 @@ def _read_picture(read: ReadExactly, kind: PictureFormat, *, luma: bool) -> Pict
     )
 
 
-def _read_table(read: ReadExactly) -> tuple[int, ...]:
-    table = _TABLE_FIELDS.unpack(read(_TABLE_FIELDS.size))
+def _read_quantisation_table(read: ReadExactly) -> tuple[int, ...]:
+    table = _QUANTISATION_TABLE_FIELDS.unpack(read(_QUANTISATION_TABLE_FIELDS.size))
     if 0 in table:
         raise ValueError("a quantisation step of 0 (ITU-T T.81, B.2.4.1 forbids it)")
     return table
@@ -207,7 +212,7 @@ _CLIP_FAILURES: Final[dict[bytes, type[EntrenousError]]] = {
 _END_OF_CLIP: Final = b"E"
 
 
-def write_clip_request(untrusted_data: bytes, selection: FrameSelection) -> bytes:
+def write_clip_request_header(untrusted_data: bytes, selection: FrameSelection) -> bytes:
     """Return the header of a request; the file follows it."""
     fields = (
         selection.start_s,
@@ -232,7 +237,7 @@ def write_clip_answer(clip: Clip) -> Iterator[bytes]:
         shown.colours.matrix,
         shown.colours.primaries,
         shown.colours.transfer,
-        *_parse_ratio(shown.pixel_aspect),
+        *_bounded_numerator_and_denominator(shown.pixel_aspect),
     )
     for frame in clip.frames:
         yield b"F" + _FRAME_HEADER.pack(frame.at_s, frame.coded)
@@ -302,7 +307,7 @@ def _read_clip_failure(word: bytes, read: ReadExactly) -> EntrenousError:
     raise ValueError("the child said something else")
 
 
-def _parse_ratio(ratio: Fraction) -> tuple[int, int]:
+def _bounded_numerator_and_denominator(ratio: Fraction) -> tuple[int, int]:
     short = ratio.limit_denominator(10_000)
     return max(1, min(short.numerator, 100_000)), short.denominator
 
@@ -411,7 +416,7 @@ def _sound_failure(word: bytes) -> EntrenousError:
 
 
 _SOUND_STARTS: Final = ((b"OggS", "ogg"), (b"#!AMR", "amr"), (b"fLaC", "flac"), (b"ID3", "mp3"))
-_EBML: Final = b"\x1aE\xdf\xa3"
+_EBML_ID: Final = b"\x1aE\xdf\xa3"
 _TOP_LEVEL_BOXES: Final = frozenset(b"ftyp moov mdat moof wide free skip styp sidx".split())
 
 
@@ -424,16 +429,16 @@ def sound_container_of(untrusted_data: bytes) -> str:
         if untrusted_data.startswith(start):
             return kind
     if untrusted_data[:4] == b"RIFF":
-        return {b"WAVE": "wav", b"AVI ": "avi"}.get(untrusted_data[8:12]) or _raise_not_a_sound()
-    if untrusted_data.startswith(_EBML):
+        return {b"WAVE": "wav", b"AVI ": "avi"}.get(untrusted_data[8:12]) or _raise_no_sound_found()
+    if untrusted_data.startswith(_EBML_ID):
         return "matroska"
     if untrusted_data[4:8] in _TOP_LEVEL_BOXES:
         return "mov"
     if len(untrusted_data) > 1 and untrusted_data[0] == 0xFF and untrusted_data[1] >= 0xE0:
         # these bits are the layer, which is 0 only in ADTS
         return "mp3" if untrusted_data[1] & 0x06 else "aac"
-    return _raise_not_a_sound()
+    return _raise_no_sound_found()
 
 
-def _raise_not_a_sound() -> str:
+def _raise_no_sound_found() -> str:
     raise NoSoundFound

@@ -19,7 +19,7 @@ from entrenous.media.sandbox.decoder_messages import (
     read_picture_answer,
     read_sound_answer,
     sound_container_of,
-    write_clip_request,
+    write_clip_request_header,
 )
 
 _PICTURE_CHILD_COMMAND: Final = (
@@ -72,7 +72,7 @@ class PictureDecoder:
         self._answered = 0
 
     def __enter__(self) -> Self:
-        self._start_child()
+        self._current_or_new_child()
         return self
 
     def __exit__(
@@ -86,7 +86,7 @@ class PictureDecoder:
     @property
     def confinement(self) -> Confinement:
         """The restrictions in force for the current child."""
-        return self._start_child().confinement
+        return self._current_or_new_child().confinement
 
     def read(self, untrusted_data: bytes, *, at_least_px: int = 0) -> Picture:
         """Do the same as :func:`decode_picture_untrusted`, with the current child or a new one.
@@ -97,7 +97,7 @@ class PictureDecoder:
         kind = picture_format_of(untrusted_data)
         if kind not in self._kinds:
             raise NotAPicture
-        child = self._start_child()
+        child = self._current_or_new_child()
         try:
             child.set_deadline(self._limits.wall_s)
             child.write(PICTURE_REQUEST.pack(len(untrusted_data), at_least_px, False))
@@ -114,7 +114,7 @@ class PictureDecoder:
             self._child.end()
             self._child = None
 
-    def _start_child(self) -> Child:
+    def _current_or_new_child(self) -> Child:
         if self._child is not None and (
             self._answered >= self._pictures_per_child or not self._child.is_idle()
         ):
@@ -171,7 +171,7 @@ def _request_clip(
 ) -> Clip:
     child.set_deadline(wall_s)
     try:
-        child.write(write_clip_request(untrusted_data, selection))
+        child.write(write_clip_request_header(untrusted_data, selection))
         child.write(untrusted_data)
         return read_clip_answer(child.read)
     except _CHILD_FAILURE_EXCEPTIONS as error:

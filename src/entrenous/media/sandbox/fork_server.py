@@ -16,8 +16,12 @@ from entrenous.media.sandbox.confinement import (
     prepare_seccomp,
     write_to,
 )
-from entrenous.media.sandbox.decoder_messages import write_ready
-from entrenous.media.sandbox.picture_child import THREADED_FORMATS, answer_requests, load_decoders
+from entrenous.media.sandbox.decoder_messages import write_ready_message
+from entrenous.media.sandbox.picture_child import (
+    THREADED_FORMATS,
+    answer_requests,
+    prepare_picture_decoder,
+)
 
 _CONTROL_FD: Final = 0
 _ANSWERS_FD: Final = 1
@@ -27,15 +31,17 @@ AnswerRequests = Callable[[int], None]
 
 
 def main(memory_bytes: int, cpu_s: int, kind: PictureFormat) -> None:
-    load_decoders(kind)
+    prepare_picture_decoder(kind)
     serve_forks(memory_bytes, cpu_s, answer_requests, threads=kind in THREADED_FORMATS)
 
 
-def serve_forks(memory_bytes: int, cpu_s: int, answers: AnswerRequests, *, threads: bool) -> None:
+def serve_forks(
+    memory_bytes: int, cpu_s: int, answer_function: AnswerRequests, *, threads: bool
+) -> None:
     """Fork children on request until the socket is closed, at most one at a time.
 
-    A child runs ``answers`` on pipes that the server receives. Everything that ``answers`` needs
-    must be loaded before this call.
+    A child runs ``answer_function`` on pipes that the server receives. Everything that this
+    function needs must be loaded before this call.
     """
     prepare_seccomp(threads=threads)
     # otherwise garbage collection would touch all objects, and children could not share their
@@ -49,7 +55,7 @@ def serve_forks(memory_bytes: int, cpu_s: int, answers: AnswerRequests, *, threa
             child = os.fork()
             if not child:
                 limits = Limits(memory_bytes, cpu_s)
-                _serve_as_child(pipes[0], pipes[1], limits, answers, threads=threads)
+                _serve_as_child(pipes[0], pipes[1], limits, answer_function, threads=threads)
             for pipe in pipes:
                 os.close(pipe)
     if child:
@@ -63,7 +69,7 @@ def _kill_child(child: int) -> None:
 
 
 def _serve_as_child(
-    questions: int, answered: int, limits: Limits, answers: AnswerRequests, *, threads: bool
+    questions: int, answered: int, limits: Limits, answer_function: AnswerRequests, *, threads: bool
 ) -> NoReturn:
     """Become the child: confine this process, then answer requests."""
     try:
@@ -73,8 +79,8 @@ def _serve_as_child(
         confinement = confine_process(
             memory_bytes=limits.memory_bytes, cpu_s=limits.cpu_s, threads=threads
         )
-        write_to(_ANSWERS_FD, write_ready(confinement))
-        answers(_ANSWERS_FD)
+        write_to(_ANSWERS_FD, write_ready_message(confinement))
+        answer_function(_ANSWERS_FD)
     finally:
         os._exit(0)  # exits without the clean-up, which only the server may do
 

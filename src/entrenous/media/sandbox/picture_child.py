@@ -7,7 +7,7 @@ from typing import Final
 
 from entrenous.base.errors import EntrenousError
 from entrenous.base.picture import PictureFormat
-from entrenous.media.picture_reader import load_decoder, read_picture
+from entrenous.media.picture_reader import load_pillow_decoder, read_picture
 from entrenous.media.sandbox.confinement import (
     REQUEST_FD,
     confine_process,
@@ -20,7 +20,7 @@ from entrenous.media.sandbox.decoder_messages import (
     PICTURE_REQUEST,
     write_picture_answer,
     write_picture_failure,
-    write_ready,
+    write_ready_message,
 )
 
 THREADED_FORMATS: Final = frozenset({PictureFormat.HEIC})  # libde265 always starts threads
@@ -34,17 +34,17 @@ _LATE_IMPORTS: Final = ("PIL.ImageColor", "PIL.ImagePalette", "PIL.TiffImagePlug
 def main(memory_bytes: int, cpu_s: int, kinds: list[PictureFormat]) -> None:
     answers = reserve_answer_fd()
     for kind in kinds:
-        load_decoders(kind)
+        prepare_picture_decoder(kind)
     confinement = confine_process(
         memory_bytes=memory_bytes, cpu_s=cpu_s, threads=not THREADED_FORMATS.isdisjoint(kinds)
     )
-    write_to(answers, write_ready(confinement))
+    write_to(answers, write_ready_message(confinement))
     answer_requests(answers)
 
 
-def load_decoders(kind: PictureFormat) -> None:
+def prepare_picture_decoder(kind: PictureFormat) -> None:
     """Load a decoder with its late imports, and set up memory allocation."""
-    load_decoder(kind)
+    load_pillow_decoder(kind)
     for module in _LATE_IMPORTS:
         import_module(module)
     import_module("PIL.ImageFile").MAXBLOCK = _BLOCK_BYTES  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from entrenous.media.clip_reader import read_clip
 from entrenous.media.sandbox.confinement import (
     REQUEST_FD,
     confine_process,
-    import_late_modules,
+    import_late_pyav_modules,
     read_from,
     reserve_answer_fd,
     write_to,
@@ -23,7 +23,7 @@ from entrenous.media.sandbox.decoder_messages import (
     SOUND_REQUEST,
     write_clip_answer,
     write_clip_failure,
-    write_ready,
+    write_ready_message,
     write_sound_answer,
     write_sound_failure,
 )
@@ -33,9 +33,9 @@ from entrenous.media.sound_reader import read_sound
 def main(answer: Callable[[], Iterator[bytes]], memory_bytes: int, cpu_s: int) -> None:
     answers = reserve_answer_fd()
     warnings.simplefilter("ignore")  # an untrusted file must not cause warnings to be printed
-    import_late_modules()
+    import_late_pyav_modules()
     confinement = confine_process(memory_bytes=memory_bytes, cpu_s=cpu_s, threads=False)
-    write_to(answers, write_ready(confinement))
+    write_to(answers, write_ready_message(confinement))
     for part in answer():
         write_to(answers, part)
 

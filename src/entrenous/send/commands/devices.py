@@ -27,10 +27,10 @@ from entrenous.send.devices.device_wording import (
     describe_revocation_by_sheet,
     not_yet_revoked_in_words,
 )
-from entrenous.send.devices.move_device import MoveResult, cancel_move, move_device
+from entrenous.send.devices.move_device import MoveResult, cancel_move, move_all_devices
 from entrenous.send.devices.own_devices import (
     LOST_DEVICE_CHECKLIST,
-    LOST_ONLY_DEVICE_CHECKLIST,
+    REVOKED_BY_SHEET_CHECKLIST,
     ChecklistItem,
     DeviceOverview,
     RevocationState,
@@ -165,7 +165,7 @@ def move_to_relay(
                 fetch_and_print_notices(device)
                 _print_move_cancelled(relay, called_off, as_json=as_json)
                 return
-        moved = move_device(relay, paper, device)
+        moved = move_all_devices(relay, paper, device)
         with suppress(Unreachable):  # if the relay does not answer, the next command moves the lock
             lock_at_new_relay(unlocked, device)
         fetch_and_print_notices(device)
@@ -270,11 +270,11 @@ def _revoke_by_sheet(context: typer.Context, sheet: Path, *, as_json: bool) -> N
         told = {
             "shut": True,
             "people_told": False,
-            "to_do": _checklist_json(LOST_ONLY_DEVICE_CHECKLIST),
+            "to_do": _checklist_json(REVOKED_BY_SHEET_CHECKLIST),
         }
         print_json({"schema": "entrenous/shut-by-sheet/1", **told})
         return
-    for line in (*describe_revocation_by_sheet(), *_checklist_lines(LOST_ONLY_DEVICE_CHECKLIST)):
+    for line in (*describe_revocation_by_sheet(), *_checklist_lines(REVOKED_BY_SHEET_CHECKLIST)):
         print_line(line)
 
 

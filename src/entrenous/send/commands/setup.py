@@ -18,7 +18,7 @@ from entrenous.device.identities import MailboxAddress, own_device, own_name, ow
 from entrenous.device.recovery_sheet import RecoverySheet
 from entrenous.send.commands.catch_up import fetch_and_print_notices
 from entrenous.send.devices.link_new_device import (
-    NewDeviceLink,
+    NewDeviceLinkInProgress,
     confirm_on_new_device,
     end_on_new_device,
     poll_new_device,
@@ -27,7 +27,7 @@ from entrenous.send.devices.link_new_device import (
 )
 from entrenous.send.devices.link_nouns import StoppedAfterGrant, StoppedAfterLinking
 from entrenous.send.devices.link_old_device import (
-    OldDeviceLink,
+    OldDeviceLinkInProgress,
     close_link_mailbox,
     confirm_on_old_device,
     end_on_old_device,
@@ -130,7 +130,7 @@ def _link_this_device(
     print_line(translated("next: entrenous person list"))
 
 
-DeviceLinkSide = TypeVar("DeviceLinkSide", OldDeviceLink, NewDeviceLink)
+DeviceLinkSide = TypeVar("DeviceLinkSide", OldDeviceLinkInProgress, NewDeviceLinkInProgress)
 _YES_ANSWERS: Final = frozenset({*YES_WORDS, "same"})
 _NEW_DEVICE_SHOWS_SAME_QUESTION: Final = translatable(
     "Does the other device show exactly the same? Type yes or no:"
@@ -243,7 +243,7 @@ def link_on_new_device(
         )
 
 
-def _print_link_code(side: OldDeviceLink, *, qr: bool, as_json: bool) -> None:
+def _print_link_code(side: OldDeviceLinkInProgress, *, qr: bool, as_json: bool) -> None:
     if as_json:
         print_json(
             {"schema": "entrenous/link/1", "code": side.code, "until": rfc3339_utc(side.until)}
@@ -284,7 +284,7 @@ def _poll_until_state(
     return side
 
 
-def wait_for_first_letter(side: OldDeviceLink, device: Device) -> OldDeviceLink:
+def wait_for_first_letter(side: OldDeviceLinkInProgress, device: Device) -> OldDeviceLinkInProgress:
     """Fetch until the new device's first letter arrives or time runs out.
 
     The device is already on the list, so errors are only printed as hints.
@@ -296,7 +296,9 @@ def wait_for_first_letter(side: OldDeviceLink, device: Device) -> OldDeviceLink:
         return poll_old_device(side, device)
 
 
-def _fetch_until_first_letter(side: OldDeviceLink, device: Device) -> OldDeviceLink:
+def _fetch_until_first_letter(
+    side: OldDeviceLinkInProgress, device: Device
+) -> OldDeviceLinkInProgress:
     waits = 0
     while side.state is not LinkState.LINKED and waits * WAKE_REQUEST_S < LINKING_MINUTES_MAX * 60:
         fetch_messages(device)
@@ -345,6 +347,6 @@ def _print_linked(name: str, *, answered: bool, as_json: bool) -> None:
     print_line(translated("All of your devices: entrenous device list"))
 
 
-def _name_of_new_device(side: OldDeviceLink, device: Device) -> str:
+def _name_of_new_device(side: OldDeviceLinkInProgress, device: Device) -> str:
     sibling = None if side.offer is None else linked_device_by_id(side.offer.device, device)
     return translated("another device") if sibling is None else sibling.name

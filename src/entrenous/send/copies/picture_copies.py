@@ -27,7 +27,7 @@ from entrenous.fingerprint.pdq import fingerprint
 from entrenous.fingerprint.picture_record import make_picture_record
 from entrenous.media.picture_writer import quality_steps_needed, write_picture
 from entrenous.media.previews import amplified_difference, encode_jpeg, small_jpeg
-from entrenous.media.resize import resize
+from entrenous.media.resize import shrink_picture
 from entrenous.send.copies.worker_pool import (
     ordered_batches,
     ordered_results,
@@ -135,7 +135,7 @@ def prepare_original(
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed, TooSmallToMark.
     """
     decoded = device.read_picture(untrusted_data)
-    picture = decoded if size_px is None else resize(decoded, size_px)
+    picture = decoded if size_px is None else shrink_picture(decoded, size_px)
     # Each step keeps one processor busy; doing two at once takes twice the memory.
     look = (run_in_this_thread if sparing else start_in_thread)(
         lambda: make_picture_record(picture)

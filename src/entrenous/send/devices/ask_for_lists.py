@@ -21,7 +21,11 @@ from entrenous.device.device import Device
 from entrenous.device.identities import known_list_heads, own_device
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.send.clock_sanity import is_recent, now_in_whole_seconds
-from entrenous.send.devices.device_lists import accept_list, accept_own_bundle, freeze_contact
+from entrenous.send.devices.device_lists import (
+    accept_contact_bundle,
+    accept_own_bundle,
+    freeze_contact,
+)
 from entrenous.send.devices.own_key_bundle import open_key_bundle
 from entrenous.send.people.contact_history import record_device_list_contradiction
 from entrenous.send.people.keep_contacts import contact_by_id
@@ -38,7 +42,7 @@ _LIST_FETCH_RETRY_INTERVAL: Final = timedelta(hours=24) / DEVICE_LIST_REQUESTS_P
 _ERRORS_OF_THIS_DEVICE: Final = (RolledBack, DeviceWithoutRelay)
 
 
-def record_named_list(
+def record_named_list_if_unknown(
     person: PersonId,
     named: DeviceListHead,
     device: Device,
@@ -101,7 +105,7 @@ def _fetch_named_list(waiting: DeviceListToFetch, contact: Contact, device: Devi
     try:
         with device.vault.transaction():
             _compare_with_named_head(
-                waiting, _accept_published_bundle(contact, shown, device), contact, device
+                waiting, _accept_bundle_and_return_heads(contact, shown, device), contact, device
             )
     except ForkedDeviceList as fork:
         _handle_fork(fork, waiting, contact, device)
@@ -112,7 +116,7 @@ def _fetch_named_list(waiting: DeviceListToFetch, contact: Contact, device: Devi
         _count_failed_fetch(waiting, contact, device)
 
 
-def _accept_published_bundle(
+def _accept_bundle_and_return_heads(
     contact: Contact, shown: bytes | None, device: Device
 ) -> tuple[DeviceListHead, ...]:
     """Accept a newer key bundle. Return all list heads that were known or that the bundle has,
@@ -129,7 +133,7 @@ def _accept_published_bundle(
             if contact.person.id == own_device(device).person.id:
                 accept_own_bundle(card, device)
             else:
-                accept_list(contact, shown, device)
+                accept_contact_bundle(contact, shown, device)
             heads |= {head.epoch: head for head in device_list_heads(card.lists)}
     return tuple(heads[epoch] for epoch in sorted(heads))
 

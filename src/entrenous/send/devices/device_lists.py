@@ -74,11 +74,11 @@ from entrenous.send.devices.linked_devices import (
 )
 from entrenous.send.devices.next_mailbox import (
     abandon_prepared_mailboxes,
-    forget_other_prepared_mailboxes,
+    forget_mailboxes_prepared_by_others,
     mailbox_deletions_for,
     prepared_mailbox,
 )
-from entrenous.send.devices.old_mailbox import replace_close_tokens, switch_mailbox
+from entrenous.send.devices.old_mailbox import replace_old_mailbox_close_tokens, switch_mailbox
 from entrenous.send.devices.own_key_bundle import schedule_mailbox_deletion, sign_bundle
 from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, PEER_TABLE
 from entrenous.send.outbox import drop_items_for_peers
@@ -184,7 +184,7 @@ def forget_devices(person: PersonId, removed: Iterable[DeviceId], device: Device
             device.vault.drop(table, whose)
 
 
-def accept_list(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
+def accept_contact_bundle(known: Contact, untrusted_card: bytes, device: Device) -> Contact:
     """Update a contact from a newer key bundle and store it; call it in a transaction.
 
     Devices that left the list are forgotten, and the change is reported once. Trust becomes
@@ -319,12 +319,14 @@ def accept_own_bundle(card: KeyBundle, device: Device, *, signed_here: bool = Fa
     device.vault.put(OWN_RECORDS, KEY_BUNDLE_TO_PUBLISH_RECORD, b"")
     _schedule_mailbox_deletions(gone, me, device)
     forget_devices(person.id, gone, device)
-    _remove_unlisted_devices(listed - {me.key.device}, gone, device)
+    _update_linked_devices(listed - {me.key.device}, gone, device)
     if new is not None:
         switch_mailbox(me, new, device, led=signed_here)
-        forget_other_prepared_mailboxes(person, device)
+        forget_mailboxes_prepared_by_others(person, device)
     store_announced_ranges(person.id, device)
-    _replace_close_tokens(read_key_bundle(me.card).newest.said, card.newest.said, person, device)
+    _replace_tokens_after_loss(
+        read_key_bundle(me.card).newest.said, card.newest.said, person, device
+    )
     return True
 
 
@@ -361,7 +363,7 @@ def _schedule_mailbox_deletions(
             schedule_mailbox_deletion(closing, device)
 
 
-def _remove_unlisted_devices(
+def _update_linked_devices(
     listed: Collection[DeviceId], removed: Collection[DeviceId], device: Device
 ) -> None:
     """Remove our devices that are no longer listed; add those that another device of ours has
@@ -375,7 +377,7 @@ def _remove_unlisted_devices(
             store_linked_device(LinkedDevice(one, free_device_name(None, names), None), device)
 
 
-def _replace_close_tokens(
+def _replace_tokens_after_loss(
     before: DeviceList, after: DeviceList, person: Person, device: Device
 ) -> None:
     """If a device was lost, replace those close tokens of our mailboxes that it knows, and abandon
@@ -384,7 +386,7 @@ def _replace_close_tokens(
     known = {was.device for was in before.revoked}
     if any(was.device not in known and was.kind is _REASON_LOST for was in after.revoked):
         abandon_prepared_mailboxes(person, device)
-        replace_close_tokens(device)
+        replace_old_mailbox_close_tokens(device)
         device.vault.put(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD, device.dice.token(TOKEN_BYTES))
 
 

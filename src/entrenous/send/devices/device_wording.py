@@ -8,7 +8,7 @@ from entrenous.base.limits import OFFLINE_UNLOCK_HOURS_MAX
 from entrenous.device.identities import Identity
 from entrenous.device.store.vault_folder import UnlockedVault
 from entrenous.send.devices.move_device import MoveResult
-from entrenous.send.devices.own_devices import DeviceOverview, RevocationState, RevokedDeviceResult
+from entrenous.send.devices.own_devices import DeviceOverview, RevocationResult, RevocationState
 
 _NOT_REVOKED_YET_SENTENCE: Final = translatable(
     "{name} is not revoked at your relay yet. This device asks the relay again whenever it fetches."
@@ -92,7 +92,7 @@ def _offline_window_in_words() -> str:
     return translated(_OFFLINE_WINDOW_SENTENCE).format(hours=OFFLINE_UNLOCK_HOURS_MAX)
 
 
-def describe_revocation(revoked: RevokedDeviceResult) -> Iterator[str]:
+def describe_revocation(revoked: RevocationResult) -> Iterator[str]:
     """Yield what the user reads about a revoked device, a paragraph at a time."""
     if revoked.shut is RevocationState.DONE:
         yield translated(_REVOKED_SENTENCE).format(name=revoked.name)

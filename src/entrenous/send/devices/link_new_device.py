@@ -65,7 +65,7 @@ from entrenous.send.people.keep_contacts import refuse_bad_name
 
 
 @dataclass(frozen=True, slots=True)
-class NewDeviceLink:
+class NewDeviceLinkInProgress:
     """The state of linking on the new device; messages are kept in encoded form, because the
     transcript hashes them.
     """
@@ -102,7 +102,9 @@ class NewDeviceLink:
         return short_auth_string(self.private, self.answer.public, self.transcript)
 
 
-def start_on_new_device(untrusted_code: str, name: str | None, device: Device) -> NewDeviceLink:
+def start_on_new_device(
+    untrusted_code: str, name: str | None, device: Device
+) -> NewDeviceLinkInProgress:
     """Start linking with the code that the old device shows; ``name`` is for this device.
 
     Nothing is stored in the vault before the grant (the old device's message that makes this device
@@ -134,10 +136,12 @@ def start_on_new_device(untrusted_code: str, name: str | None, device: Device) -
     promise = link_commitment(public_key_of(private), write_offer(offer))
     asked = write_link_message(LinkRequest(box.mailbox, box.token, promise))
     post_link_message(code.relay_url, code.mailbox, code.token, asked, box.until, device)
-    return NewDeviceLink(LinkState.ASKED, code, box, signer, private, unseal, offer, asked, promise)
+    return NewDeviceLinkInProgress(
+        LinkState.ASKED, code, box, signer, private, unseal, offer, asked, promise
+    )
 
 
-def poll_new_device(new: NewDeviceLink, device: Device) -> NewDeviceLink:
+def poll_new_device(new: NewDeviceLinkInProgress, device: Device) -> NewDeviceLinkInProgress:
     """Process the next message, if one has arrived.
 
     Raises:
@@ -151,7 +155,7 @@ def poll_new_device(new: NewDeviceLink, device: Device) -> NewDeviceLink:
         raise LinkNotCompleted from None
 
 
-def confirm_on_new_device(new: NewDeviceLink) -> NewDeviceLink:
+def confirm_on_new_device(new: NewDeviceLinkInProgress) -> NewDeviceLinkInProgress:
     """Record the user's answer that both devices show the same pictures; accept a grant from now
     on.
 
@@ -163,7 +167,7 @@ def confirm_on_new_device(new: NewDeviceLink) -> NewDeviceLink:
     return replace(new, state=LinkState.AGREED)
 
 
-def reject_on_new_device(new: NewDeviceLink, device: Device) -> None:
+def reject_on_new_device(new: NewDeviceLinkInProgress, device: Device) -> None:
     """Record the user's answer that the devices show different pictures.
 
     The error also says how to check the old device, since an attacker in the middle may already be
@@ -176,7 +180,7 @@ def reject_on_new_device(new: NewDeviceLink, device: Device) -> None:
     raise LinkPicturesDifferOnNewDevice
 
 
-def end_on_new_device(new: NewDeviceLink, device: Device) -> None:
+def end_on_new_device(new: NewDeviceLinkInProgress, device: Device) -> None:
     """End linking: tell the old device, and delete the mailbox, if the relay answers.
 
     Does nothing if the grant has arrived meanwhile, since this device is then listed with that
@@ -192,7 +196,7 @@ def end_on_new_device(new: NewDeviceLink, device: Device) -> None:
         return  # the mailbox is empty, and accepts nothing after ten minutes
 
 
-def _process_next_message(new: NewDeviceLink, device: Device) -> NewDeviceLink:
+def _process_next_message(new: NewDeviceLinkInProgress, device: Device) -> NewDeviceLinkInProgress:
     arrived = take_next_link_message(new.box, device)
     if arrived is None:
         return new
@@ -206,8 +210,8 @@ def _process_next_message(new: NewDeviceLink, device: Device) -> NewDeviceLink:
 
 
 def _send_offer(
-    new: NewDeviceLink, answer: LinkAnswer, encoded: bytes, device: Device
-) -> NewDeviceLink:
+    new: NewDeviceLinkInProgress, answer: LinkAnswer, encoded: bytes, device: Device
+) -> NewDeviceLinkInProgress:
     offer = write_offer(new.offer)
     sealed = seal_offer(answer.seal_to, new.asked, encoded, offer)
     shown = write_link_message(LinkReveal(public_key_of(new.private), sealed))
@@ -219,14 +223,16 @@ def _send_offer(
     return following
 
 
-def _accept_grant(new: NewDeviceLink, message: LinkGrant, device: Device) -> NewDeviceLink:
+def _accept_grant(
+    new: NewDeviceLinkInProgress, message: LinkGrant, device: Device
+) -> NewDeviceLinkInProgress:
     grant = read_grant(open_grant(new.unseal, new.transcript, message.sealed))
     _check_grant(grant, new)
     store_new_identity(grant, new.offer, new.signer, new.box, device)
     return replace(new, state=LinkState.LINKED)
 
 
-def _check_grant(grant: NewDeviceGrant, new: NewDeviceLink) -> None:
+def _check_grant(grant: NewDeviceGrant, new: NewDeviceLinkInProgress) -> None:
     """Check that the grant is from the device with which this one compared pictures."""
     if new.answer is None:
         raise LinkNotProven

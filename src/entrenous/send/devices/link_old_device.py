@@ -62,7 +62,7 @@ from entrenous.send.tokens.use import former_token_mailbox
 
 
 @dataclass(frozen=True, slots=True)
-class OldDeviceLink:
+class OldDeviceLinkInProgress:
     """The state of linking on the old device; messages are kept in encoded form, because the
     transcript hashes them.
     """
@@ -117,7 +117,7 @@ def _refuse_if_devices_lag(device: Device) -> None:
         raise DevicesHaveNotFollowedMove(names=", ".join(lagging))
 
 
-def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDeviceLink:
+def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDeviceLinkInProgress:
     """Start linking: create a mailbox for this linking alone.
 
     Raises:
@@ -134,7 +134,7 @@ def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDevic
     mailbox, owner = MailboxId(device.dice.token(ID_BYTES)), Secret(device.dice.token(TOKEN_BYTES))
     box = create_link_mailbox(me.home.relay_url, mailbox, owner, None, device)
     schedule_mailbox_deletion(MailboxDeletion(me.home.relay_url, mailbox, owner, box.until), device)
-    return OldDeviceLink(
+    return OldDeviceLinkInProgress(
         state=LinkState.OFFERED,
         box=box,
         master=master,
@@ -144,7 +144,7 @@ def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDevic
     )
 
 
-def poll_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
+def poll_old_device(old: OldDeviceLinkInProgress, device: Device) -> OldDeviceLinkInProgress:
     """Process the next message, if one has arrived.
 
     Raises:
@@ -161,7 +161,7 @@ def poll_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
         raise why if isinstance(why, LinkEndedByOtherDevice) else LinkEnded from None
 
 
-def confirm_on_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
+def confirm_on_old_device(old: OldDeviceLinkInProgress, device: Device) -> OldDeviceLinkInProgress:
     """Record the user's answer that both devices show the same pictures; list the new device, and
     notify it.
 
@@ -194,7 +194,7 @@ def confirm_on_old_device(old: OldDeviceLink, device: Device) -> OldDeviceLink:
     return replace(old, state=LinkState.GRANTED)
 
 
-def reject_on_old_device(old: OldDeviceLink, device: Device) -> None:
+def reject_on_old_device(old: OldDeviceLinkInProgress, device: Device) -> None:
     """Record the user's answer that the devices show different pictures.
 
     Raises:
@@ -204,7 +204,7 @@ def reject_on_old_device(old: OldDeviceLink, device: Device) -> None:
     raise LinkPicturesDiffer
 
 
-def end_on_old_device(old: OldDeviceLink, device: Device) -> None:
+def end_on_old_device(old: OldDeviceLinkInProgress, device: Device) -> None:
     """End linking: tell the new device, and delete the mailbox once the relay answers."""
     if old.ask is not None:
         url, ask = old.box.relay_url, old.ask
@@ -212,12 +212,12 @@ def end_on_old_device(old: OldDeviceLink, device: Device) -> None:
     close_link_mailbox(old, device)
 
 
-def is_new_device_listed(old: OldDeviceLink, device: Device) -> bool:
+def is_new_device_listed(old: OldDeviceLinkInProgress, device: Device) -> bool:
     """Return whether the new device is on our list; if so, only a revocation removes it."""
     return old.offer is not None and linked_device_by_id(old.offer.device, device) is not None
 
 
-def close_link_mailbox(old: OldDeviceLink, device: Device) -> None:
+def close_link_mailbox(old: OldDeviceLinkInProgress, device: Device) -> None:
     """Stop reading messages of this linking, and delete its mailbox once the relay answers."""
     schedule_mailbox_deletion(
         MailboxDeletion(old.box.relay_url, old.box.mailbox, old.box.owner), device
@@ -225,7 +225,7 @@ def close_link_mailbox(old: OldDeviceLink, device: Device) -> None:
     flush_outbox(device)
 
 
-def _process_next_message(old: OldDeviceLink, device: Device) -> OldDeviceLink:
+def _process_next_message(old: OldDeviceLinkInProgress, device: Device) -> OldDeviceLinkInProgress:
     arrived = take_next_link_message(old.box, device)
     if arrived is None:
         return old
@@ -241,8 +241,8 @@ def _process_next_message(old: OldDeviceLink, device: Device) -> OldDeviceLink:
 
 
 def _answer_request(
-    old: OldDeviceLink, ask: LinkRequest, encoded: bytes, device: Device
-) -> OldDeviceLink:
+    old: OldDeviceLinkInProgress, ask: LinkRequest, encoded: bytes, device: Device
+) -> OldDeviceLinkInProgress:
     answer = LinkAnswer(public_key_of(old.private), xwing_public_key(old.unseal))
     answered = write_link_message(answer)
     url, until = old.box.relay_url, old.until
@@ -250,7 +250,7 @@ def _answer_request(
     return replace(old, state=LinkState.ANSWERED, ask=ask, asked=encoded, answered=answered)
 
 
-def _check_reveal(old: OldDeviceLink, show: LinkReveal) -> OldDeviceLink:
+def _check_reveal(old: OldDeviceLinkInProgress, show: LinkReveal) -> OldDeviceLinkInProgress:
     offer = open_offer(old.unseal, old.asked, old.answered, show.sealed_offer)
     if old.ask is None or not equal_in_constant_time(
         link_commitment(show.public, offer), old.ask.promise
@@ -270,7 +270,9 @@ def _check_reveal(old: OldDeviceLink, show: LinkReveal) -> OldDeviceLink:
     return compared
 
 
-def _check_for_first_letter(old: OldDeviceLink, device: Device) -> OldDeviceLink:
+def _check_for_first_letter(
+    old: OldDeviceLinkInProgress, device: Device
+) -> OldDeviceLinkInProgress:
     """Finish linking if the new device's first letter was fetched and accepted."""
     sibling = None if old.offer is None else linked_device_by_id(old.offer.device, device)
     if sibling is None or not sibling.heard:
@@ -279,7 +281,7 @@ def _check_for_first_letter(old: OldDeviceLink, device: Device) -> OldDeviceLink
     return replace(old, state=next_link_state(old.state, LinkEvent.HELLO))
 
 
-def _refuse_if_ended_by_new_device(old: OldDeviceLink, device: Device) -> None:
+def _refuse_if_ended_by_new_device(old: OldDeviceLinkInProgress, device: Device) -> None:
     """Raise an error if the new device ended linking after the grant.
 
     Any message in the link mailbox now means that, since the new device's first letter arrives in

@@ -68,7 +68,10 @@ from entrenous.send.devices.linked_devices import (
     own_linked_devices,
     store_linked_device,
 )
-from entrenous.send.devices.list_letters import send_bundle_to_contacts, send_bundle_to_own_devices
+from entrenous.send.devices.list_letters import (
+    queue_bundle_for_contacts,
+    queue_bundle_for_own_devices,
+)
 from entrenous.send.formats.linking import (
     pad_link_message,
     read_link_message,
@@ -333,10 +336,10 @@ def add_new_device_to_list(compared: ConfirmedLink, device: Device) -> None:
         )
         store_linked_device(LinkedDevice(offer.device, name, offer.close), device)
         accept_own_bundle(card, device)
-        send_bundle_to_own_devices({offer.device}, device)
-        window = issue_range(own_device(device).person, offer.device, device)
-        store_outbox_item(_grant_outbox_item(compared, card, name, window, device), device)
-        send_bundle_to_contacts(device)
+        queue_bundle_for_own_devices({offer.device}, device)
+        issued = issue_range(own_device(device).person, offer.device, device)
+        store_outbox_item(_grant_outbox_item(compared, card, name, issued, device), device)
+        queue_bundle_for_contacts(device)
 
 
 def _certify_new_device(
@@ -357,15 +360,15 @@ def _certify_new_device(
 
 
 def _grant_outbox_item(
-    compared: ConfirmedLink, card: KeyBundle, name: str, window: IssuedRange, device: Device
+    compared: ConfirmedLink, card: KeyBundle, name: str, issued: IssuedRange, device: Device
 ) -> OutboxItem:
     grant = NewDeviceGrant(
         card=write_key_bundle(card),
         master=compared.handed_on,
         name=name,
         siblings=(
-            _introduce_this_device(window, device),
-            *_introduce_contacts(compared.offer.device, device),
+            _introduce_this_device(issued, device),
+            *_introduce_linked_devices(compared.offer.device, device),
         ),
         proof=agreement_proof(
             compared.private, compared.public, compared.transcript, OLD_DEVICE_TRANSCRIPT_LABEL
@@ -379,18 +382,18 @@ def _grant_outbox_item(
         relay_url=own_device(device).home.relay_url,
         token=compared.ask.token,
         envelope=envelope,
-        needs=last_handed_out_token_hash(window),
+        needs=last_handed_out_token_hash(issued),
     )
 
 
-def _introduce_this_device(window: IssuedRange, device: Device) -> IntroducedDevice:
+def _introduce_this_device(issued: IssuedRange, device: Device) -> IntroducedDevice:
     me = own_device(device)
-    indexes = range(window.first, window.first + LENT_TOKENS_PER_DEVICE)
-    lent = tuple(LentToken(at, send_token(window.seed, at)) for at in indexes)
+    indexes = range(issued.first, issued.first + LENT_TOKENS_PER_DEVICE)
+    lent = tuple(LentToken(at, send_token(issued.seed, at)) for at in indexes)
     return IntroducedDevice(LinkedDevice(me.key.device, own_name(device), me.home.close), lent)
 
 
-def _introduce_contacts(besides: DeviceId, device: Device) -> tuple[IntroducedDevice, ...]:
+def _introduce_linked_devices(besides: DeviceId, device: Device) -> tuple[IntroducedDevice, ...]:
     person = own_device(device).person.id
     return tuple(
         IntroducedDevice(one, lend_tokens(person, one.device, LENT_TOKENS_PER_DEVICE, device))

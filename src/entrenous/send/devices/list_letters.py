@@ -12,7 +12,7 @@ from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device, own_other_devices
 from entrenous.device.vault_tables import DEVICE_TO_GREET, GREETING_SENT, peer_key
-from entrenous.send.devices.device_lists import accept_list, accept_own_bundle
+from entrenous.send.devices.device_lists import accept_contact_bundle, accept_own_bundle
 from entrenous.send.devices.linked_devices import linked_device_by_id, store_linked_device
 from entrenous.send.devices.old_mailbox import was_at_another_mailbox
 from entrenous.send.devices.sync_receive import apply_sync_note
@@ -34,7 +34,7 @@ from entrenous.send.tokens.use import has_tokens_for, receive_range
 from entrenous.wire.key_bundle import read_key_bundle
 
 
-def send_bundle_to_own_devices(besides: Collection[DeviceId], device: Device) -> None:
+def queue_bundle_for_own_devices(besides: Collection[DeviceId], device: Device) -> None:
     """Queue our newest key bundle for our other devices, which must get it before other people do.
 
     Call it in the transaction that accepts the bundle.
@@ -42,10 +42,10 @@ def send_bundle_to_own_devices(besides: Collection[DeviceId], device: Device) ->
     us = own_other_devices(device)
     for to in addressees(us, device) if us is not None else ():
         if to.key.device not in besides:
-            _write_bundle_letter(to, device)
+            _queue_bundle_letter_if_possible(to, device)
 
 
-def send_bundle_to_contacts(device: Device) -> None:
+def queue_bundle_for_contacts(device: Device) -> None:
     """Queue our newest key bundle for every device of our contacts. Call it in the transaction that
     accepts the bundle.
 
@@ -55,10 +55,10 @@ def send_bundle_to_contacts(device: Device) -> None:
     for contact in contacts(device):
         if not (contact.blocked or contact.forked):
             for to in addressees(contact, device):
-                _write_bundle_letter(to, device)
+                _queue_bundle_letter_if_possible(to, device)
 
 
-def _write_bundle_letter(to: Addressee, device: Device) -> None:
+def _queue_bundle_letter_if_possible(to: Addressee, device: Device) -> None:
     person = to.contact.person.id
     peer = PEER_TABLE.load(peer_key(person, to.key.device), device.vault)
     if peer is not None and peer.sessions and has_tokens_for(to.contact, to.key.device, device):
@@ -105,7 +105,7 @@ def queue_greeting_back(header: Header, device: Device) -> None:
         device.vault.put(DEVICE_TO_GREET, whose, b"")
 
 
-def repeat_greeting(header: Header, device: Device, *, greets: bool) -> None:
+def repeat_greeting_if_due(header: Header, device: Device, *, greets: bool) -> None:
     """Repeat our greeting to a person who writes to the mailbox that we moved from.
 
     They may have refused the first greeting, for example because they had blocked us. It is
@@ -131,7 +131,7 @@ def accept_bundle_letter(
         if is_from_own_device(header, device):
             accept_own_bundle(read_key_bundle(note.card), device)
         else:
-            accept_list(contact, note.card, device)
+            accept_contact_bundle(contact, note.card, device)
 
 
 def accept_sync_letter(note: SyncNote, header: Header, device: Device) -> None:

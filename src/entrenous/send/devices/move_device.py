@@ -22,7 +22,7 @@ from entrenous.send.devices.next_mailbox import (
     prepare_to_lead_move,
     ready_mailboxes,
 )
-from entrenous.send.devices.sync_send import send_sync_letters
+from entrenous.send.devices.sync_send import queue_sync_letters
 from entrenous.send.flush import flush_outbox
 from entrenous.send.outbox import OUTBOX_TABLE
 from entrenous.send.set_up import normalized_relay_address
@@ -63,7 +63,7 @@ class MoveResult:
     letters: int
 
 
-def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> MoveResult:
+def move_all_devices(relay_url: str, sheet: RecoverySheet | None, device: Device) -> MoveResult:
     """Move to another relay, and tell everybody how to write to us there.
 
     Safe to repeat. Our other devices move too. On each of them, a command that fetches messages
@@ -89,7 +89,7 @@ def move_device(relay_url: str, sheet: RecoverySheet | None, device: Device) -> 
         if others and not may_advance_ratchets(device):
             raise OtherDevicesMustMoveFirst(names=", ".join(one.name for one in others))
         new = prepare_to_lead_move(url, device)
-        ready = _new_mailboxes(url, device)
+        ready = _mailboxes_of_other_devices(url, device)
         mailboxes = {**ready, own_device(device).key.device: new.home.mailbox}
         with device.vault.transaction():
             accept_own_bundle(
@@ -110,12 +110,12 @@ def cancel_move(device: Device) -> str | None:
     return led
 
 
-def _new_mailboxes(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
+def _mailboxes_of_other_devices(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
     """Return our other devices' mailboxes at the new relay; ask unready devices to prepare one."""
     try:
         return ready_mailboxes(url, device)
     except WaitsForDevices:
-        send_sync_letters(device)
+        queue_sync_letters(device)
         flush_outbox(device)
         raise
 

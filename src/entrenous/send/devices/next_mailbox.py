@@ -151,19 +151,19 @@ def prepare_to_follow_moves(device: Device) -> list[EntrenousError]:
     }
     for new in prepared_mailboxes(device):
         if not new.leads:
-            _delete_mailbox_if_idle(new, device, led=new.home.relay_url in led)
+            _retire_mailbox_if_idle(new, device, led=new.home.relay_url in led)
     problems = list[EntrenousError]()
     for url in sorted(led - {own_device(device).home.relay_url}):
         known = prepared_mailbox(url, device)
         if known is None or not known.made:
             try:
-                _prepare_to_follow_to(url, device)
+                _prepare_to_follow_move_to(url, device)
             except EntrenousError as error:
                 problems.append(error)
     return problems
 
 
-def _prepare_to_follow_to(url: str, device: Device) -> None:
+def _prepare_to_follow_move_to(url: str, device: Device) -> None:
     try:
         refuse_local_address(url, device)
     except AddressOnThisMachine:
@@ -171,7 +171,7 @@ def _prepare_to_follow_to(url: str, device: Device) -> None:
     _prepare_mailbox(url, device, leads=False)
 
 
-def _delete_mailbox_if_idle(new: PreparedMailbox, device: Device, *, led: bool) -> None:
+def _retire_mailbox_if_idle(new: PreparedMailbox, device: Device, *, led: bool) -> None:
     """Stop announcing an unused mailbox after some time, and delete it later.
 
     It is not deleted at once, since a list that names it may still be on its way.
@@ -194,24 +194,24 @@ def _delete_mailbox_if_idle(new: PreparedMailbox, device: Device, *, led: bool) 
     PREPARED_MAILBOX_TABLE.store(after, new.home.relay_url, device.vault)
 
 
-def abandon_prepared_mailboxes(lost_by: Person, device: Device) -> None:
+def abandon_prepared_mailboxes(person: Person, device: Device) -> None:
     """Abandon all prepared mailboxes, since a device that this list marks as lost knows the tokens
     that delete them. Call it in a transaction.
     """
-    delete_prepared_mailboxes(None, device)
-    device.vault.put(OWN_RECORDS, LAST_LOSS_OR_MOVE_EPOCH_RECORD, str(lost_by.epoch).encode())
-    _forget_prepared_mailboxes(lost_by, device)
+    delete_prepared_mailboxes_except(None, device)
+    device.vault.put(OWN_RECORDS, LAST_LOSS_OR_MOVE_EPOCH_RECORD, str(person.epoch).encode())
+    _forget_mailboxes_of_others(person, device)
 
 
-def forget_other_prepared_mailboxes(moved: Person, device: Device) -> None:
+def forget_mailboxes_prepared_by_others(person: Person, device: Device) -> None:
     """After a move, delete the records of mailboxes that our other devices had prepared at other
     relays.
     """
-    device.vault.put(OWN_RECORDS, LAST_LOSS_OR_MOVE_EPOCH_RECORD, str(moved.epoch).encode())
-    _forget_prepared_mailboxes(moved, device)
+    device.vault.put(OWN_RECORDS, LAST_LOSS_OR_MOVE_EPOCH_RECORD, str(person.epoch).encode())
+    _forget_mailboxes_of_others(person, device)
 
 
-def _forget_prepared_mailboxes(now: Person, device: Device) -> None:
+def _forget_mailboxes_of_others(now: Person, device: Device) -> None:
     """Delete the records of mailboxes that our other devices had prepared.
 
     Mailboxes on our list stay: if a device is lost before it has moved, we need the token that
@@ -228,7 +228,7 @@ def _forget_prepared_mailboxes(now: Person, device: Device) -> None:
         store_linked_device(replace(one, homes=homes), device)
 
 
-def delete_prepared_mailboxes(kept: PreparedMailbox | None, device: Device) -> None:
+def delete_prepared_mailboxes_except(kept: PreparedMailbox | None, device: Device) -> None:
     """Schedule the deletion of prepared mailboxes other than ``kept``; call it in a transaction."""
     for one in prepared_mailboxes(device):
         home = one.home
@@ -252,7 +252,7 @@ def mailbox_deletions_for(
     return (MailboxDeletion(relay_url, key.mailbox, revoked.close, name=revoked.name), *told)
 
 
-def own_mailboxes(device: Device) -> tuple[LinkedMailbox, ...]:
+def own_mailboxes_to_announce(device: Device) -> tuple[LinkedMailbox, ...]:
     """Return this device's mailboxes, as announced to our other devices."""
     here = own_device(device).home
     left = MailboxUse.LEFT if next_lock(device) is None else MailboxUse.PRESENT
@@ -282,7 +282,7 @@ def move_target(device: Device) -> str | None:
 
 def unready_devices(url: str, device: Device) -> tuple[str, ...]:
     """Return the names of our other devices that have announced no mailbox at this relay."""
-    ready = _announced_mailboxes(url, device)
+    ready = _mailboxes_announced_at(url, device)
     return tuple(one.name for one in own_linked_devices(device) if one.device not in ready)
 
 
@@ -295,10 +295,10 @@ def ready_mailboxes(url: str, device: Device) -> Mapping[DeviceId, MailboxId]:
     unready = unready_devices(url, device)
     if unready:
         raise WaitsForDevices(names=", ".join(unready), relay=url)
-    return _announced_mailboxes(url, device)
+    return _mailboxes_announced_at(url, device)
 
 
-def _announced_mailboxes(url: str, device: Device) -> dict[DeviceId, MailboxId]:
+def _mailboxes_announced_at(url: str, device: Device) -> dict[DeviceId, MailboxId]:
     """Return the mailboxes that our other devices have announced at a relay since our device list
     last recorded a lost device or a move.
     """

@@ -35,7 +35,7 @@ from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
 from entrenous.send.devices.linked_devices import MailboxDeletion
 from entrenous.send.devices.next_mailbox import (
     PreparedMailbox,
-    delete_prepared_mailboxes,
+    delete_prepared_mailboxes_except,
     lock_for_prepared_mailbox,
 )
 from entrenous.send.devices.own_key_bundle import record_mailbox_deletion
@@ -57,8 +57,8 @@ _GIVE_UP_ON_OLD_RELAY_AFTER: Final = timedelta(
 )  # counted from the time when the mailbox should have been deleted
 
 
-def record_former_mailbox(
-    home: MailboxAddress, device: Device, *, silent: bool, next_close: Secret | None = None
+def record_own_former_mailbox(
+    home: MailboxAddress, device: Device, *, relay_silent: bool, next_close: Secret | None = None
 ) -> datetime:
     """Record the mailbox that we leave as a former one; return the time until which letters may
     arrive there.
@@ -68,7 +68,7 @@ def record_former_mailbox(
     """
     now = now_in_whole_seconds(device)
     until = now + timedelta(days=FORMER_MAILBOX_DAYS)
-    asked = now + _OLD_RELAY_RETRY_INTERVAL if silent else None
+    asked = now + _OLD_RELAY_RETRY_INTERVAL if relay_silent else None
     FORMER_ADDRESS_TABLE.store(
         FormerAddress(home, until, asked, next_close=next_close), home.mailbox.hex(), device.vault
     )
@@ -108,7 +108,7 @@ def _is_fetch_due(old: FormerAddress, now: datetime) -> bool:
     return old.ask_after is None or not now < old.ask_after <= now + _OLD_RELAY_RETRY_INTERVAL
 
 
-def replace_close_tokens(device: Device) -> None:
+def replace_old_mailbox_close_tokens(device: Device) -> None:
     """Generate new close tokens for old mailboxes, since a lost device knows the present ones.
 
     Call it in the transaction that revokes that device.
@@ -120,7 +120,7 @@ def replace_close_tokens(device: Device) -> None:
         )
 
 
-def _send_close_token(old: FormerAddress, device: Device) -> FormerAddress:
+def _send_old_mailbox_close_token(old: FormerAddress, device: Device) -> FormerAddress:
     """Tell the relay the mailbox's new close token, if there is one.
 
     Raises:
@@ -143,7 +143,7 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
     Raises:
         RelayUnreachable, NoSuchMailbox, WrongToken.
     """
-    old = _send_close_token(old, device)
+    old = _send_old_mailbox_close_token(old, device)
     if device.vault.get(OWN_RECORDS, LOCK_TO_MOVE_RECORD) is not None:
         return
     home, key = old.home, old.home.mailbox.hex()
@@ -162,7 +162,7 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
             FORMER_ADDRESS_TABLE.drop(key, device.vault)
 
 
-def handle_failed_fetch(
+def handle_failed_old_mailbox_fetch(
     old: FormerAddress, why: EntrenousError, device: Device
 ) -> EntrenousError | None:
     """Handle a failed fetch from an old mailbox; return the error to report, or None.
@@ -192,8 +192,8 @@ def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *,
     """
     unsent = device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD)
     next_close = None if unsent is None else Secret(unsent)
-    record_former_mailbox(
-        before.home, device, silent=not may_advance_ratchets(device), next_close=next_close
+    record_own_former_mailbox(
+        before.home, device, relay_silent=not may_advance_ratchets(device), next_close=next_close
     )
     store_next_lock(lock_for_prepared_mailbox(new), device)
     drop_items_handing_out_any_token(device)
@@ -201,7 +201,7 @@ def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *,
     discard_unpublished_prekeys(device)
     for name in (NEXT_CLOSE_TOKEN_RECORD, KEY_BUNDLE_TO_PUBLISH_RECORD):
         device.vault.drop(OWN_RECORDS, name)
-    delete_prepared_mailboxes(new, device)
+    delete_prepared_mailboxes_except(new, device)
     device.vault.put(OWN_RECORDS, SETUP_UNFINISHED_RECORD, b"")
     _queue_greetings_to_everybody(device)
     if not led:

@@ -47,10 +47,13 @@ from entrenous.send.devices.linked_devices import (
     linked_device_named,
     mailbox_of_device,
 )
-from entrenous.send.devices.list_letters import send_bundle_to_contacts, send_bundle_to_own_devices
+from entrenous.send.devices.list_letters import (
+    queue_bundle_for_contacts,
+    queue_bundle_for_own_devices,
+)
 from entrenous.send.devices.next_mailbox import move_target, unready_devices
 from entrenous.send.devices.own_key_bundle import (
-    pending_mailbox_deletions,
+    pending_device_mailbox_deletions,
     schedule_mailbox_deletion,
 )
 from entrenous.send.devices.sync_send import forget_synced_versions
@@ -96,7 +99,7 @@ def device_overview(device: Device) -> DeviceOverview:
             others.append(
                 OwnDevice(sibling.name, this=False, since=key.created_at, heard=sibling.heard)
             )
-    to_close, moves_to = pending_mailbox_deletions(device), move_target(device)
+    to_close, moves_to = pending_device_mailbox_deletions(device), move_target(device)
     this = OwnDevice(own_name(device), this=True, since=me.key.created_at, heard=True)
     return DeviceOverview(
         devices=(this, *sorted(others, key=lambda one: one.name.casefold())),
@@ -109,11 +112,14 @@ def device_overview(device: Device) -> DeviceOverview:
     )
 
 
-def make_recovery_sheet(output: Secret, old: RecoverySheet | None, device: Device) -> RecoverySheet:
+def make_recovery_sheet(
+    relay_share: Secret, old: RecoverySheet | None, device: Device
+) -> RecoverySheet:
     """Return the content of a recovery sheet.
 
-    ``output`` is the relay's part of this vault's key, 64 bytes; ``old`` is an earlier sheet, if
-    the master key is on one. The master key stays on the device until :func:`delete_master_key`.
+    ``relay_share`` is the relay's part of this vault's key, 64 bytes; ``old`` is an earlier sheet,
+    if the master key is on one. The master key stays on the device until
+    :func:`delete_master_key`.
 
     Raises:
         NothingToRecover: no relay has a part of this vault's key.
@@ -125,7 +131,7 @@ def make_recovery_sheet(output: Secret, old: RecoverySheet | None, device: Devic
     identity = OWN_IDENTITY.load(device.vault)
     if identity is None or identity.person is None or identity.home is None:
         raise NothingToRecover
-    if identity.home.close is None or not len(output):
+    if identity.home.close is None or not len(relay_share):
         raise NothingToRecover
     if device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD) is not None:
         raise CloseTokenNotReplacedYet
@@ -137,7 +143,9 @@ def make_recovery_sheet(output: Secret, old: RecoverySheet | None, device: Devic
     master = identity.master or (old and old.master)
     if not master:
         raise MasterKeyNotHere
-    return RecoverySheet(person, master, home.relay_url, home.mailbox, identity.home.close, output)
+    return RecoverySheet(
+        person, master, home.relay_url, home.mailbox, identity.home.close, relay_share
+    )
 
 
 def delete_master_key(device: Device) -> None:
@@ -157,7 +165,7 @@ class RevocationState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class RevokedDeviceResult:
+class RevocationResult:
     """A revoked device's name, and whether its vault can still be opened through the relay."""
 
     name: str
@@ -166,7 +174,7 @@ class RevokedDeviceResult:
 
 def revoke_device(
     name: str, *, lost: bool, sheet: RecoverySheet | None, device: Device
-) -> RevokedDeviceResult:
+) -> RevocationResult:
     """Remove a device from our list for good. Have its relay delete all that it stores for the
     device: waiting letters, shares of content keys, and its share of the vault's key.
 
@@ -187,10 +195,10 @@ def revoke_device(
         accept_own_bundle(sign_list_revoking(master, one.device, kind, device), device)
         _also_try_close_token_of_sheet(one, mailbox, sheet, device)
         forget_synced_versions(one.device, device)
-        send_bundle_to_own_devices((), device)
-        send_bundle_to_contacts(device)
+        queue_bundle_for_own_devices((), device)
+        queue_bundle_for_contacts(device)
     flush_outbox(device)
-    return RevokedDeviceResult(one.name, _revocation_state(mailbox, every, device))
+    return RevocationResult(one.name, _revocation_state(mailbox, every, device))
 
 
 def _also_try_close_token_of_sheet(
@@ -289,7 +297,7 @@ LOST_DEVICE_CHECKLIST: Final = (
     ),
 )
 #: For a device that was revoked with its recovery sheet alone, so that nobody could be notified.
-LOST_ONLY_DEVICE_CHECKLIST: Final = (
+REVOKED_BY_SHEET_CHECKLIST: Final = (
     ChecklistItem(
         translatable(
             "Tell the people you write to over another channel, and ask them to remove your "

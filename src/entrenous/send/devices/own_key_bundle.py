@@ -95,7 +95,7 @@ def certify_device(
     return SignedDeviceCertificate(certificate, statement, sign_certificate(master, statement))
 
 
-def make_first_list(
+def make_first_device_list(
     name: str, home: MailboxAddress, signed: SignedDeviceCertificate, issued_at: datetime
 ) -> DeviceListStatement:
     """Return a person's first device list, with one device. Its number (epoch) is 1."""
@@ -205,7 +205,7 @@ def send_own_changes_to_relay(device: Device) -> list[EntrenousError]:
     Returns: the errors met; the next call tries again.
     """
     problems = list[EntrenousError]()
-    for update in (_publish_key_bundle, _send_close_token, *_due_deletion_tasks(device)):
+    for update in (_publish_key_bundle, _send_next_close_token, *_due_deletion_tasks(device)):
         try:
             update(device)
         except EntrenousError as error:
@@ -236,7 +236,7 @@ def relays_with_mailbox_deletions(since: datetime, device: Device) -> set[str]:
     return {one.relay_url for one in every if one.closed_at is None or one.closed_at >= since}
 
 
-def resend_close_token(device: Device) -> None:
+def schedule_close_token_resend(device: Device) -> None:
     """Tell our relay the close token of our mailbox again, unless it is about to change anyway."""
     close = own_device(device).home.close
     if close is not None and device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD) is None:
@@ -249,7 +249,7 @@ def record_mailbox_deletion(closing: MailboxDeletion, device: Device) -> None:
     DELETED_MAILBOX_TABLE.store(closed, closing.mailbox.hex(), device.vault)
 
 
-def pending_mailbox_deletions(device: Device) -> tuple[MailboxDeletion, ...]:
+def pending_device_mailbox_deletions(device: Device) -> tuple[MailboxDeletion, ...]:
     """Return the pending deletions of mailboxes at which a device receives (``name``), not of
     mailboxes that were made for a linking.
     """
@@ -266,7 +266,7 @@ def _publish_key_bundle(device: Device) -> None:
     device.vault.drop(OWN_RECORDS, KEY_BUNDLE_TO_PUBLISH_RECORD)
 
 
-def _send_close_token(device: Device) -> None:
+def _send_next_close_token(device: Device) -> None:
     following = device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD)
     identity = OWN_IDENTITY.load(device.vault)
     if following is None or identity is None or identity.home is None:

@@ -23,7 +23,7 @@ from entrenous.device.vault_tables import (
     DEVICE_TO_GREET,
     peer_key,
 )
-from entrenous.send.devices.device_lists import accept_list, freeze_contact
+from entrenous.send.devices.device_lists import accept_contact_bundle, freeze_contact
 from entrenous.send.devices.linked_devices import (
     LinkedDevice,
     free_device_name,
@@ -137,10 +137,10 @@ def apply_sync_note(note: SyncNote, sender: DeviceId, epoch: int, device: Device
     if isinstance(shared, SharedCloseToken | SharedMailboxes) and shared.device != sender:
         raise NotForThisMailbox(what="it is about a device other than the one that sent it")
     if isinstance(shared, _RECORDS_ABOUT_PEOPLE) and shared.person == own_device(device).person.id:
-        _apply_own_record(shared, device)
+        _apply_record_about_self(shared, device)
         return
     # The record stored here may differ from the one received, for example if its name is taken
-    # here. Then all_shared_records dates it as a new change.
+    # here. Then stamp_and_list_shared_records dates it as a new change.
     key, said = shared_record_key(shared), ChangeStamp(shared.at, shared_record_digest(shared))
     known = change_stamp_of(key, device)
     if known is not None and _is_our_record_current(known, said, shared):
@@ -220,7 +220,7 @@ def _store_lent_tokens(shared: SharedContact, device: Device) -> None:
                 device.vault.put(DEVICE_TO_GREET, peer_key(shared.person, key), b"")
 
 
-def _apply_own_record(shared: SharedRecord, device: Device) -> None:
+def _apply_record_about_self(shared: SharedRecord, device: Device) -> None:
     """Accept a record about ourselves.
 
     Take only the lent tokens for writing to those of our devices that have not given this device a
@@ -248,7 +248,7 @@ def _updated_contact(known: Contact, shared: SharedContact, device: Device) -> C
     if not shared.card:
         return known
     try:
-        return accept_list(known, shared.card, device)
+        return accept_contact_bundle(known, shared.card, device)
     except OutdatedDeviceList:
         return known
     except ForkedDeviceList as fork:

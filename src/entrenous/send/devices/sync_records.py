@@ -26,7 +26,7 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.devices.linked_devices import own_linked_devices
-from entrenous.send.devices.next_mailbox import own_mailboxes
+from entrenous.send.devices.next_mailbox import own_mailboxes_to_announce
 from entrenous.send.formats.sync_format import (
     SharedBlock,
     SharedCircle,
@@ -66,7 +66,7 @@ class ChangeStamp:
         return self.at, self.digest
 
 
-CHANGE_TIME_TABLE: Final = Table(CHANGE_TIME, ChangeStamp)
+CHANGE_STAMP_TABLE: Final = Table(CHANGE_TIME, ChangeStamp)
 
 
 def shared_record_key(shared: SharedRecord) -> str:
@@ -98,14 +98,14 @@ def shared_record_digest(shared: SharedRecord) -> bytes:
     return sha256(comparable_form(shared))
 
 
-def all_shared_records(device: Device) -> dict[str, SharedRecord]:
+def stamp_and_list_shared_records(device: Device) -> dict[str, SharedRecord]:
     """Return every shared record by key, deleted ones included. The field ``at`` of each is the
     time of its last change; changes since the last call are dated now. Call it in a transaction.
     """
     now = now_in_whole_seconds(device)
     found = {shared_record_key(one): one for one in _current_records(now, device)}
     ours = contact_record_key(own_device(device).person.id)
-    for key in CHANGE_TIME_TABLE.keys(device.vault):
+    for key in CHANGE_STAMP_TABLE.keys(device.vault):
         if (
             key not in found
             and key.startswith((_CONTACT_KEY_PREFIX, _CIRCLE_KEY_PREFIX))
@@ -124,15 +124,15 @@ def record_change_times(device: Device) -> None:
     """
     if own_linked_devices(device) and device.vault.get(OWN_RECORDS, ROLLED_BACK_RECORD) is None:
         with device.vault.transaction():
-            all_shared_records(device)
+            stamp_and_list_shared_records(device)
 
 
 def change_stamp_of(key: str, device: Device) -> ChangeStamp | None:
-    return CHANGE_TIME_TABLE.load(key, device.vault)
+    return CHANGE_STAMP_TABLE.load(key, device.vault)
 
 
 def store_change_stamp(key: str, stamp: ChangeStamp, device: Device) -> None:
-    CHANGE_TIME_TABLE.store(stamp, key, device.vault)
+    CHANGE_STAMP_TABLE.store(stamp, key, device.vault)
 
 
 def is_known_blocked(person: PersonId, device: Device) -> bool:
@@ -167,10 +167,10 @@ def _current_records(now: datetime, device: Device) -> Iterator[SharedRecord]:
         yield SharedCircle(circle.id, now, circle.name, circle.people, circle.made_at)
     me = own_device(device)
     if len(me.person.devices) > _DEVICES_WITHOUT_OWN_RECORD_MAX:
-        yield _own_record(me.person, now)
+        yield _record_about_self(me.person, now)
     if me.home.close is not None:
         yield SharedCloseToken(me.key.device, now, own_name(device), me.home.close)
-    several = SharedMailboxes(me.key.device, now, own_mailboxes(device))
+    several = SharedMailboxes(me.key.device, now, own_mailboxes_to_announce(device))
     if len(several.homes) > 1 or change_stamp_of(shared_record_key(several), device) is not None:
         yield several
 
@@ -188,7 +188,7 @@ def _contact_record(contact: Contact, now: datetime, device: Device) -> SharedCo
     )
 
 
-def _own_record(us: Person, now: datetime) -> SharedContact:
+def _record_about_self(us: Person, now: datetime) -> SharedContact:
     """Return a record about ourselves.
 
     When it is sent to another device of ours, tokens for writing to our other devices are added,

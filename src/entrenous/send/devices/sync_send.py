@@ -11,10 +11,10 @@ from entrenous.device.identities import may_advance_ratchets, own_device
 from entrenous.device.vault_tables import SYNCED_VERSION, peer_key
 from entrenous.send.devices.linked_devices import LinkedDevice, own_linked_devices
 from entrenous.send.devices.sync_records import (
-    all_shared_records,
     change_stamp_of,
     contact_record_key,
     shared_record_digest,
+    stamp_and_list_shared_records,
 )
 from entrenous.send.formats.sync_format import (
     SharedContact,
@@ -37,7 +37,7 @@ _DIGEST_OFFSET_BYTES: Final = 8  # the digest's offset in bytes; the time comes 
 _TIME_AND_DIGEST_BYTES: Final = 40  # time and digest; device ids follow
 
 
-def send_sync_letters(device: Device) -> None:
+def queue_sync_letters(device: Device) -> None:
     """Queue a letter for each record that one of our other devices does not have yet.
 
     A device that has not written to us yet gets its letters once it has written.
@@ -46,7 +46,7 @@ def send_sync_letters(device: Device) -> None:
     if not others or not may_advance_ratchets(device):
         return
     with device.vault.transaction():
-        records = all_shared_records(device)
+        records = stamp_and_list_shared_records(device)
         for one in others:
             to = addressee_of(own_device(device).person.id, one.device, device)
             if to is not None and _can_write_to(to, device):
@@ -66,7 +66,7 @@ def record_synced_version(
         before = device.vault.get(SYNCED_VERSION, _synced_key(sibling, key)) or b""
         still = before[_TIME_AND_DIGEST_BYTES:] if lacks is None else b"".join(lacks)
         device.vault.put(
-            SYNCED_VERSION, _synced_key(sibling, key), _synced_state(key, device) + still
+            SYNCED_VERSION, _synced_key(sibling, key), _encoded_change_stamp(key, device) + still
         )
 
 
@@ -101,7 +101,9 @@ def _write_changed_records(
 ) -> None:
     for key, shared in records.items():
         told = device.vault.get(SYNCED_VERSION, _synced_key(linked.device, key))
-        knows = told is not None and told[:_TIME_AND_DIGEST_BYTES] == _synced_state(key, device)
+        knows = told is not None and told[:_TIME_AND_DIGEST_BYTES] == _encoded_change_stamp(
+            key, device
+        )
         if told is not None and _was_forgotten(told, shared):
             told = None  # with the contact, the other device forgot the tokens that it was lent
         lacked = [
@@ -169,7 +171,7 @@ def _with_lent_tokens(
     return replace(shared, lent=tuple(lent))
 
 
-def _synced_state(key: str, device: Device) -> bytes:
+def _encoded_change_stamp(key: str, device: Device) -> bytes:
     stamp = change_stamp_of(key, device)
     if stamp is None:
         return b""

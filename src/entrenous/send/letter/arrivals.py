@@ -27,14 +27,14 @@ from entrenous.device.vault_tables import (
     inbox_key,
 )
 from entrenous.send.clock_sanity import MAX_TIME_IN_TRANSIT, now_in_whole_seconds, trusted_time
-from entrenous.send.devices.ask_for_lists import record_named_list
+from entrenous.send.devices.ask_for_lists import record_named_list_if_unknown
 from entrenous.send.devices.list_letters import (
     accept_bundle_letter,
     accept_own_device_hello,
     accept_sync_letter,
     is_from_own_device,
     queue_greeting_back,
-    repeat_greeting,
+    repeat_greeting_if_due,
 )
 from entrenous.send.devices.old_mailbox import our_relays
 from entrenous.send.devices.sync_send import mark_contact_for_resync
@@ -89,9 +89,9 @@ def apply_letter(letter: Letter, waiting: WaitingEnvelope, device: Device) -> No
     record_heard_from(letter.person.id, letter.header.from_device, device)
     note_token_used(letter.person.id, letter.header.from_device, letter.header.token, device)
     named = DeviceListHead(letter.header.from_epoch, letter.header.from_head)
-    record_named_list(letter.person.id, named, device, own=True)
+    record_named_list_if_unknown(letter.person.id, named, device, own=True)
     if not is_from_own_device(letter.header, device):
-        repeat_greeting(letter.header, device, greets=isinstance(letter.body, Hello))
+        repeat_greeting_if_due(letter.header, device, greets=isinstance(letter.body, Hello))
     handler = ARRIVAL_HANDLERS.get(type(letter.body))
     if handler is None:
         record_letter_of_unknown_kind(waiting.id.hex(), device)
@@ -144,7 +144,9 @@ def _on_message(
     message = letter.header.message
     for one in manifest.heads:
         own = one.person == letter.person.id
-        record_named_list(one.person, DeviceListHead(one.epoch, one.head), device, own=own)
+        record_named_list_if_unknown(
+            one.person, DeviceListHead(one.epoch, one.head), device, own=own
+        )
     sender, now = sender_of(letter, device), now_in_whole_seconds(device)
     last = now + MAX_TIME_IN_TRANSIT  # even if a modified program states a later time
     received = ReceivedMessage(

@@ -23,10 +23,10 @@ from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.devices.own_key_bundle import (
     relays_with_mailbox_deletions,
     repeat_mailbox_deletions,
-    resend_close_token,
+    schedule_close_token_resend,
     send_own_changes_to_relay,
 )
-from entrenous.send.devices.sync_send import send_sync_letters
+from entrenous.send.devices.sync_send import queue_sync_letters
 from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.outbox import clock_difference_error
 from entrenous.send.tokens.issue import issued_ranges, queue_registration, send_token_changes
@@ -49,7 +49,7 @@ def send_pending_relay_changes(device: Device) -> list[EntrenousError]:
     close_token_changes = device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD) is not None
     problems = send_own_changes_to_relay(device)
     if close_token_changes and device.vault.get(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD) is None:
-        send_sync_letters(device)
+        queue_sync_letters(device)
     try:
         send_token_changes(device)
     except Expired as why:
@@ -183,7 +183,7 @@ def _repeat_requests_to_own_relay(device: Device) -> None:
     """
     since = _earliest_repeated_request_time(device)
     with device.vault.transaction():
-        resend_close_token(device)
+        schedule_close_token_resend(device)
         for key in WITHDRAWN_TOKEN_TABLE.keys(device.vault):
             done = WITHDRAWN_TOKEN_TABLE.load(key, device.vault)
             if done is not None and done.told_at is not None and done.told_at >= since:

@@ -40,7 +40,11 @@ from entrenous.device.vault_tables import (
     INVITE_USE_TO_ANSWER,
 )
 from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
-from entrenous.send.devices.device_lists import accept_list, forget_devices, removed_devices
+from entrenous.send.devices.device_lists import (
+    accept_contact_bundle,
+    forget_devices,
+    removed_devices,
+)
 from entrenous.send.devices.own_key_bundle import open_key_bundle
 from entrenous.send.devices.sync_records import record_change_times
 from entrenous.send.devices.sync_send import mark_contact_for_resync
@@ -212,7 +216,7 @@ def accept_hello(
     known = contact_by_id(person.id, device)
     if known is not None:
         try:
-            return accept_list(known, hello.card, device)
+            return accept_contact_bundle(known, hello.card, device)
         except OutdatedDeviceList:
             # the letter is from a device of theirs that does not have the newest list yet
             return known

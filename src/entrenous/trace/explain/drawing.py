@@ -14,11 +14,11 @@ class ColourRole(StrEnum):
     INK = "ink"  # text and the threshold for naming
     SOFT = "soft"  # secondary text, axes, copies that are not named
     FAINT = "faint"  # grid lines
-    NULL = "null"  # where an innocent copy's score is expected
+    EXPECTED = "null"  # where an innocent copy's score is expected
     NAMED = "named"  # the copies that are named
 
 
-class Anchor(StrEnum):
+class TextAnchor(StrEnum):
     """The part of a piece of text that is placed at its position: the start, middle or end."""
 
     START = "start"
@@ -27,7 +27,7 @@ class Anchor(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class DrawnPath:
     """A line through points or, if ``filled``, the area that they enclose."""
 
     points: tuple[Point, ...]
@@ -44,15 +44,15 @@ class Dot:
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class DrawnText:
     at: Point
     text: str
     tone: ColourRole = ColourRole.SOFT
-    anchor: Anchor = Anchor.START
+    anchor: TextAnchor = TextAnchor.START
     size: float = 11.0
 
 
-Shape = Path | Dot | Words
+Shape = DrawnPath | Dot | DrawnText
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,15 @@ class Drawing:
     alt_text: str
 
 
-def straight_line(one: Point, other: Point, tone: ColourRole, *, dashed: bool = False) -> Path:
-    return Path((one, other), tone, dashed=dashed)
+def straight_line(one: Point, other: Point, tone: ColourRole, *, dashed: bool = False) -> DrawnPath:
+    return DrawnPath((one, other), tone, dashed=dashed)
 
 
-def rectangle_outline(
+def filled_rectangle(
     left: float, top: float, right: float, bottom: float, tone: ColourRole
-) -> Path:
+) -> DrawnPath:
     corners = ((left, top), (right, top), (right, bottom), (left, bottom))
-    return Path(corners, tone, filled=True)
+    return DrawnPath(corners, tone, filled=True)
 
 
 def drawing_as_svg(drawing: Drawing) -> str:
@@ -85,7 +85,7 @@ def drawing_as_svg(drawing: Drawing) -> str:
 
 
 def _svg_element(shape: Shape) -> str:
-    if isinstance(shape, Path):
+    if isinstance(shape, DrawnPath):
         dashed = " dashed" if shape.dashed else ""
         name = "polygon" if shape.filled else "polyline"
         kind = f"{'fill' if shape.filled else 'line'} {shape.tone}{dashed}"

@@ -14,31 +14,31 @@ from entrenous.trace.explain.sections import ReportContent
 from entrenous.trace.explain.wording import (
     NOT_WHO_PASSED_IT_ON,
     how_to_check_trace,
-    translated_limits,
+    translated_caveats,
 )
 
 _SHOWN_PICTURE_NAMES: Final = ("original", "outlined", "laid", "found")
 
 
-def write_page(account: ReportContent, *, veiled: bool = False) -> str:
+def write_page(content: ReportContent, *, veiled: bool = False) -> str:
     """Render the page; text that others chose (a label, a file name) is escaped."""
     style = _read_asset("page.css")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, extensions=["jinja2.ext.i18n"]
     )
     environment.install_gettext_translations(current_catalogue(), newstyle=True)  # type: ignore[attr-defined]
-    shown = account.pictures
+    shown = content.pictures
     data = {name: _data_url(getattr(shown, name)) for name in _SHOWN_PICTURE_NAMES} if shown else {}
     return environment.from_string(_read_asset("page.html.j2")).render(
-        it=account,
+        it=content,
         lang=language_of_person(),
         style=style,
         policy=_content_security_policy(style),
         not_who=translated(NOT_WHO_PASSED_IT_ON),
-        limits=translated_limits(),
-        check=how_to_check_trace(account.number),
-        plot=drawing_as_svg(account.plot) if account.plot else "",
-        tone=drawing_as_svg(account.tone) if account.tone else "",
+        limits=translated_caveats(),
+        check=how_to_check_trace(content.number),
+        plot=drawing_as_svg(content.plot) if content.plot else "",
+        tone=drawing_as_svg(content.tone) if content.tone else "",
         veiled=veiled,
         **data,
     )

@@ -11,15 +11,21 @@ from fpdf.enums import TableBordersLayout
 from fpdf.fonts import FontFace
 
 from entrenous.base.language import language_of_person, translatable, translated
-from entrenous.media.pdf_fonts import FONT_FAMILY, add_fonts, in_drawable_order
-from entrenous.trace.explain.drawing import Anchor, ColourRole, Dot, Drawing, Words
-from entrenous.trace.explain.drawing import Path as DrawnPath
+from entrenous.media.pdf_fonts import FONT_FAMILY, add_fonts, drawable_text
+from entrenous.trace.explain.drawing import (
+    ColourRole,
+    Dot,
+    Drawing,
+    DrawnPath,
+    DrawnText,
+    TextAnchor,
+)
 from entrenous.trace.explain.report_pictures import ReportPicture, ReportPictures
 from entrenous.trace.explain.sections import ReportContent
 from entrenous.trace.explain.wording import (
     NOT_WHO_PASSED_IT_ON,
     how_to_check_trace,
-    translated_limits,
+    translated_caveats,
 )
 
 MARGIN_MM: Final = 23.0
@@ -35,16 +41,16 @@ _COLOURS: Final[dict[ColourRole, Colour]] = {
     ColourRole.INK: _INK_COLOUR,
     ColourRole.SOFT: _SOFT_COLOUR,
     ColourRole.FAINT: (222, 218, 210),
-    ColourRole.NULL: (230, 225, 216),
+    ColourRole.EXPECTED: (230, 225, 216),
     ColourRole.NAMED: (31, 95, 150),
 }
 _TABLE_FONT_PT: Final = 9.2
 _RULE_COLOUR: Final[Colour] = (215, 210, 202)
-_ANCHOR_SHIFT: Final = {Anchor.START: 0.0, Anchor.MIDDLE: 0.5, Anchor.END: 1.0}
+_ANCHOR_SHIFT: Final = {TextAnchor.START: 0.0, TextAnchor.MIDDLE: 0.5, TextAnchor.END: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class PdfTable:
     """A table of text cells.
 
     ``column_widths_mm`` has one width per column; ``bold_rows`` and ``right_aligned_columns`` are
@@ -60,7 +66,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class PdfSheet:
+class PdfDocument:
     pdf: FPDF
 
     def start_page(self) -> None:
@@ -86,7 +92,7 @@ class PdfSheet:
         self._set_font(size, bold=bold, tone=tone)
         height = size * _LINE_HEIGHT_FACTOR * _MM_PER_POINT
         self.pdf.multi_cell(
-            0, height, in_drawable_order(self.pdf, words), align="L", new_x="LMARGIN", new_y="NEXT"
+            0, height, drawable_text(self.pdf, words), align="L", new_x="LMARGIN", new_y="NEXT"
         )
 
     def print_heading(self, words: str) -> None:
@@ -106,10 +112,12 @@ class PdfSheet:
         self.pdf.set_fill_color(*_COLOURS[ColourRole.NAMED])
         self.pdf.rect(MARGIN_MM - 5.0, top_mm, 1.2, self.pdf.get_y() - top_mm, style="F")
 
-    def print_facts(self, items: Sequence[tuple[str, str]], wide: tuple[float, float]) -> None:
-        self.print_table(Table((), items, wide, first_tone=ColourRole.SOFT))
+    def print_facts(
+        self, items: Sequence[tuple[str, str]], column_widths_mm: tuple[float, float]
+    ) -> None:
+        self.print_table(PdfTable((), items, column_widths_mm, first_tone=ColourRole.SOFT))
 
-    def print_table(self, table: Table) -> None:
+    def print_table(self, table: PdfTable) -> None:
         self._set_font(_TABLE_FONT_PT)
         self.pdf.set_draw_color(*_RULE_COLOUR)
         self.pdf.set_line_width(0.2)
@@ -132,14 +140,14 @@ class PdfSheet:
             v_align="TOP",
         ) as set_table:
             if table.header:
-                set_table.row([in_drawable_order(self.pdf, one) for one in table.header])
+                set_table.row([drawable_text(self.pdf, one) for one in table.header])
             for place, cells in enumerate(table.rows):
                 row = set_table.row()
                 emphasis = "BOLD" if place in table.bold_rows else ""
                 for column, one in enumerate(cells):
                     colour = _COLOURS[table.first_tone if column == 0 else ColourRole.INK]
                     row.cell(
-                        in_drawable_order(self.pdf, one),
+                        drawable_text(self.pdf, one),
                         style=FontFace(emphasis=emphasis, color=colour),
                     )
 
@@ -156,7 +164,7 @@ class PdfSheet:
             elif isinstance(shape, Dot):
                 self._draw_dot(shape, left_mm, top, scale)
             else:
-                self._draw_words(shape, left_mm, top, scale)
+                self._draw_text(shape, left_mm, top, scale)
         self.pdf.set_xy(MARGIN_MM, top)
         return height
 
@@ -182,13 +190,13 @@ class PdfSheet:
         self.pdf.multi_cell(
             width_mm,
             height,
-            in_drawable_order(self.pdf, words),
+            drawable_text(self.pdf, words),
             align="L",
             new_x="LMARGIN",
             new_y="NEXT",
         )
 
-    def finish_document(self, running: str) -> bytes:
+    def finish_document(self, footer: str) -> bytes:
         """Number the pages and return the file."""
         self.pdf.set_auto_page_break(auto=False)
         for number in range(1, self.pdf.pages_count + 1):
@@ -196,7 +204,7 @@ class PdfSheet:
             self.pdf.set_y(-14.0)
             self._set_font(1.0)  # otherwise fpdf2 may skip the next font size
             self._set_font(8.2, tone=ColourRole.SOFT)
-            self.pdf.cell(TEXT_WIDTH_MM / 2, 4.0, in_drawable_order(self.pdf, running), align="L")
+            self.pdf.cell(TEXT_WIDTH_MM / 2, 4.0, drawable_text(self.pdf, footer), align="L")
             of = f"page {number} of {self.pdf.pages_count}"
             self.pdf.cell(TEXT_WIDTH_MM / 2, 4.0, of, align="R")
         return bytes(self.pdf.output())
@@ -223,10 +231,10 @@ class PdfSheet:
         x, y = left + dot.at[0] * scale, top + dot.at[1] * scale
         self.pdf.circle(x, y, dot.radius * scale, style="F")
 
-    def _draw_words(self, words: Words, left: float, top: float, scale: float) -> None:
+    def _draw_text(self, words: DrawnText, left: float, top: float, scale: float) -> None:
         size = words.size * scale / _MM_PER_POINT
         self._set_font(size, bold=words.tone is ColourRole.NAMED, tone=words.tone)
-        text = in_drawable_order(self.pdf, words.text)
+        text = drawable_text(self.pdf, words.text)
         wide = self.pdf.get_string_width(text)
         x = left + words.at[0] * scale - _ANCHOR_SHIFT[words.anchor] * wide
         self.pdf.set_xy(
@@ -235,8 +243,8 @@ class PdfSheet:
         self.pdf.cell(wide + 2 * self.pdf.c_margin, size * _MM_PER_POINT, text)
 
 
-def new_pdf_sheet(title: str, at: datetime, texts: str) -> PdfSheet:
-    """Return an empty sheet.
+def new_pdf_document(title: str, at: datetime, texts: str) -> PdfDocument:
+    """Return an empty document.
 
     ``texts`` is everything that will be printed, for choosing typefaces.
     """
@@ -250,7 +258,7 @@ def new_pdf_sheet(title: str, at: datetime, texts: str) -> PdfSheet:
     pdf.set_producer("Entrenous")
     pdf.set_creation_date(at)
     pdf.add_page()
-    return PdfSheet(pdf)
+    return PdfDocument(pdf)
 
 
 _SCORE_COLUMN_WIDTHS_MM: Final = (46.0, 16.0, 27.0, 31.0, 44.0)
@@ -265,52 +273,52 @@ _GUTTER_MM: Final = 6.0
 _HALF_WIDTH_MM: Final = (TEXT_WIDTH_MM - _GUTTER_MM) / 2
 
 
-def write_pdf(account: ReportContent, *, veiled: bool = False) -> bytes:
+def write_pdf(content: ReportContent, *, veiled: bool = False) -> bytes:
     """Render the PDF; the same content gives the same bytes."""
-    title = translated("Trace report {number}").format(number=account.number)
-    sheet = new_pdf_sheet(title, account.at, _all_printed_text(account))
-    _print_finding(sheet, account)
-    if account.plot is not None:
-        _print_scores(sheet, account, account.plot)
-    if account.undone:
-        _print_undone_changes(sheet, account)
-    sheet.print_heading(translated("How this was found"))
-    sheet.print_paragraphs(account.method)
-    _print_limits(sheet)
-    _print_how_to_check(sheet, account)
-    if account.pictures is not None:
-        _print_pictures(sheet, account.pictures, veiled=veiled)
-    return sheet.finish_document(f"{title}, {account.made_at}")
+    title = translated("Trace report {number}").format(number=content.number)
+    document = new_pdf_document(title, content.at, _text_for_font_choice(content))
+    _print_finding(document, content)
+    if content.plot is not None:
+        _print_scores(document, content, content.plot)
+    if content.undone:
+        _print_undone_changes(document, content)
+    document.print_heading(translated("How this was found"))
+    document.print_paragraphs(content.method)
+    _print_limits(document)
+    _print_how_to_check(document, content)
+    if content.pictures is not None:
+        _print_pictures(document, content.pictures, veiled=veiled)
+    return document.finish_document(f"{title}, {content.made_at}")
 
 
-def _print_finding(sheet: PdfSheet, account: ReportContent) -> None:
-    sheet.print_text(f"TRACE REPORT {account.number}", 8.6, bold=True, tone=ColourRole.NAMED)
-    sheet.add_gap(1.0)
-    sheet.print_text(account.headline, 20.0, bold=True)
-    sheet.add_gap(1.5)
+def _print_finding(document: PdfDocument, content: ReportContent) -> None:
+    document.print_text(f"TRACE REPORT {content.number}", 8.6, bold=True, tone=ColourRole.NAMED)
+    document.add_gap(1.0)
+    document.print_text(content.headline, 20.0, bold=True)
+    document.add_gap(1.5)
     about = translated(
         "About the file {file_name}, traced on {made_at}. It answers one question: from "
         "whose copy was this file made?"
-    ).format(file_name=account.file_name, made_at=account.made_at)
-    sheet.print_text(about, 10.5, tone=ColourRole.SOFT)
-    sheet.add_gap(6.0)
-    top, page = sheet.pdf.get_y(), sheet.pdf.page
-    for line, sentences in account.named:
-        sheet.print_text(line, 12.5, bold=True)
-        sheet.add_gap(1.2)
-        sheet.print_paragraphs(sentences)
-    for remark in account.remarks:
-        sheet.print_text(remark, 10.5)
-        sheet.add_gap(2.1)
-    sheet.print_text(translated(NOT_WHO_PASSED_IT_ON), 10.0, bold=True)
-    if sheet.pdf.page == page:
-        sheet.draw_margin_bar(top)
+    ).format(file_name=content.file_name, made_at=content.made_at)
+    document.print_text(about, 10.5, tone=ColourRole.SOFT)
+    document.add_gap(6.0)
+    top, page = document.pdf.get_y(), document.pdf.page
+    for line, sentences in content.named:
+        document.print_text(line, 12.5, bold=True)
+        document.add_gap(1.2)
+        document.print_paragraphs(sentences)
+    for remark in content.remarks:
+        document.print_text(remark, 10.5)
+        document.add_gap(2.1)
+    document.print_text(translated(NOT_WHO_PASSED_IT_ON), 10.0, bold=True)
+    if document.pdf.page == page:
+        document.draw_margin_bar(top)
 
 
-def _print_scores(sheet: PdfSheet, account: ReportContent, plot: Drawing) -> None:
-    sheet.print_heading(translated("How strongly each copy's mark was found"))
-    sheet.add_gap(sheet.draw(plot, _PLOT_WIDTH_MM) + 1.0)
-    sheet.print_caption(
+def _print_scores(document: PdfDocument, content: ReportContent, plot: Drawing) -> None:
+    document.print_heading(translated("How strongly each copy's mark was found"))
+    document.add_gap(document.draw(plot, _PLOT_WIDTH_MM) + 1.0)
+    document.print_caption(
         translated(
             "Each copy's score. The shaded area is where copies that had no part in the file "
             "score; a copy right of the dashed line is named."
@@ -318,11 +326,11 @@ def _print_scores(sheet: PdfSheet, account: ReportContent, plot: Drawing) -> Non
         MARGIN_MM,
         TEXT_WIDTH_MM,
     )
-    sheet.add_gap(4.0)
-    rows = [(row.label, row.score, row.chance, row.ratio, row.support) for row in account.rows]
-    bold_rows = [place for place, row in enumerate(account.rows) if row.named]
-    sheet.print_table(
-        Table(
+    document.add_gap(4.0)
+    rows = [(row.label, row.score, row.chance, row.ratio, row.support) for row in content.rows]
+    bold_rows = [place for place, row in enumerate(content.rows) if row.named]
+    document.print_table(
+        PdfTable(
             tuple(map(translated, _SCORE_HEADER)),
             rows,
             _SCORE_COLUMN_WIDTHS_MM,
@@ -330,7 +338,7 @@ def _print_scores(sheet: PdfSheet, account: ReportContent, plot: Drawing) -> Non
             right_aligned_columns=(1, 2, 3),
         )
     )
-    sheet.add_gap(1.6)
+    document.add_gap(1.6)
     note = translated(
         "Bold: named. Chance: how often the best of all compared copies would score as "
         "high if none of them had a part in the file; rounded up. Likelihood ratio: how "
@@ -338,119 +346,121 @@ def _print_scores(sheet: PdfSheet, account: ReportContent, plot: Drawing) -> Non
         "rounded down; among many copies small ones arise by accident. 1e-30 is 1 divided "
         "by 1e30, a 1 with 30 zeros."
     )
-    further = f"{account.unlisted[:1].upper()}{account.unlisted[1:]} " if account.unlisted else ""
-    sheet.ensure_height_left(16.0)
-    sheet.print_caption(further + note, MARGIN_MM, TEXT_WIDTH_MM)
+    further = f"{content.unlisted[:1].upper()}{content.unlisted[1:]} " if content.unlisted else ""
+    document.ensure_height_left(16.0)
+    document.print_caption(further + note, MARGIN_MM, TEXT_WIDTH_MM)
 
 
-def _print_undone_changes(sheet: PdfSheet, account: ReportContent) -> None:
-    if account.tone is None:
-        sheet.print_heading(translated("What was found"))
-        sheet.print_facts(
-            account.undone, (_FACT_NAME_COLUMN_WIDTH_MM, TEXT_WIDTH_MM - _FACT_NAME_COLUMN_WIDTH_MM)
+def _print_undone_changes(document: PdfDocument, content: ReportContent) -> None:
+    if content.tone is None:
+        document.print_heading(translated("What was found"))
+        document.print_facts(
+            content.undone, (_FACT_NAME_COLUMN_WIDTH_MM, TEXT_WIDTH_MM - _FACT_NAME_COLUMN_WIDTH_MM)
         )
         return
-    tall = account.tone.height * _TONE_PLOT_WIDTH_MM / account.tone.width
-    sheet.ensure_height_left(tall + 24.0)
-    sheet.print_heading(translated("How the file was changed"))
-    top = sheet.pdf.get_y()
-    sheet.draw(account.tone, _TONE_PLOT_WIDTH_MM, MARGIN_MM + TEXT_WIDTH_MM - _TONE_PLOT_WIDTH_MM)
-    sheet.print_facts(
-        account.undone,
+    tall = content.tone.height * _TONE_PLOT_WIDTH_MM / content.tone.width
+    document.ensure_height_left(tall + 24.0)
+    document.print_heading(translated("How the file was changed"))
+    top = document.pdf.get_y()
+    document.draw(
+        content.tone, _TONE_PLOT_WIDTH_MM, MARGIN_MM + TEXT_WIDTH_MM - _TONE_PLOT_WIDTH_MM
+    )
+    document.print_facts(
+        content.undone,
         (
             _FACT_NAME_COLUMN_WIDTH_MM,
             TEXT_WIDTH_MM - _FACT_NAME_COLUMN_WIDTH_MM - _TONE_PLOT_WIDTH_MM - _GUTTER_MM,
         ),
     )
-    sheet.pdf.set_y(max(sheet.pdf.get_y(), top + tall))
+    document.pdf.set_y(max(document.pdf.get_y(), top + tall))
 
 
-def _print_limits(sheet: PdfSheet) -> None:
-    sheet.print_heading(translated("What this does not say"))
-    for term, words in translated_limits():
-        sheet.ensure_height_left(16.0)
-        sheet.print_text(term, bold=True)
-        sheet.print_text(words)
-        sheet.add_gap(2.1)
+def _print_limits(document: PdfDocument) -> None:
+    document.print_heading(translated("What this does not say"))
+    for term, words in translated_caveats():
+        document.ensure_height_left(16.0)
+        document.print_text(term, bold=True)
+        document.print_text(words)
+        document.add_gap(2.1)
 
 
-def _print_how_to_check(sheet: PdfSheet, account: ReportContent) -> None:
-    sheet.print_heading(translated("How to check it"))
-    sheet.print_paragraphs([how_to_check_trace(account.number)])
-    sheet.print_facts(
-        (*account.identity, *account.versions),
+def _print_how_to_check(document: PdfDocument, content: ReportContent) -> None:
+    document.print_heading(translated("How to check it"))
+    document.print_paragraphs([how_to_check_trace(content.number)])
+    document.print_facts(
+        (*content.identity, *content.versions),
         (_FACT_NAME_COLUMN_WIDTH_MM, TEXT_WIDTH_MM - _FACT_NAME_COLUMN_WIDTH_MM),
     )
-    if account.pictures is not None:
-        sheet.add_gap(2.0)
-        last = sheet.pdf.page
+    if content.pictures is not None:
+        document.add_gap(2.0)
+        last = document.pdf.page
         words = (
             translated("This page holds no picture and can be handed over alone.")
             if last == 1
             else translated("Pages 1 to {last} hold no picture and can be handed over alone.")
         )
-        sheet.print_text(words.format(last=last), bold=True)
+        document.print_text(words.format(last=last), bold=True)
 
 
-def _print_pictures(sheet: PdfSheet, pictures: ReportPictures, *, veiled: bool) -> None:
-    sheet.start_page()
-    sheet.print_text(translated("Annex: the pictures"), 16.0, bold=True)
-    sheet.add_gap(1.0)
+def _print_pictures(document: PdfDocument, pictures: ReportPictures, *, veiled: bool) -> None:
+    document.start_page()
+    document.print_text(translated("Annex: the pictures"), 16.0, bold=True)
+    document.add_gap(1.0)
     if veiled:
-        sheet.print_text(
+        document.print_text(
             translated("They are left out; only their frames and colours are shown."),
             tone=ColourRole.SOFT,
         )
-    sheet.add_gap(4.0)
+    document.add_gap(4.0)
     left = (
         pictures.outlined,
         translated("The original. The line goes around the part that the found file shows"),
     )
     _print_side_by_side(
-        sheet, left, (pictures.found, translated("The found file, as it was found"))
+        document, left, (pictures.found, translated("The found file, as it was found"))
     )
     left = (
         pictures.laid,
         translated("The found file in its place on the original. Grey: it shows nothing there"),
     )
     _print_side_by_side(
-        sheet,
+        document,
         left,
         (pictures.halves, translated("Left half: the original. Right half: the found file on it")),
     )
 
 
 def _print_side_by_side(
-    sheet: PdfSheet, one: tuple[ReportPicture, str], other: tuple[ReportPicture, str]
+    document: PdfDocument, one: tuple[ReportPicture, str], other: tuple[ReportPicture, str]
 ) -> None:
     box = (_HALF_WIDTH_MM, 96.0)
     second = MARGIN_MM + _HALF_WIDTH_MM + _GUTTER_MM
-    top = sheet.pdf.get_y()
+    top = document.pdf.get_y()
     tall = max(
-        sheet.print_picture(one[0], box, MARGIN_MM, one[1]),
-        sheet.print_picture(other[0], box, second, other[1]),
+        document.print_picture(one[0], box, MARGIN_MM, one[1]),
+        document.print_picture(other[0], box, second, other[1]),
     )
     ends = []
     for (_, words), left in ((one, MARGIN_MM), (other, second)):
-        sheet.pdf.set_y(top + tall + 1.2)
-        sheet.print_caption(f"{words}.", left, _HALF_WIDTH_MM)
-        ends.append(sheet.pdf.get_y())
-    sheet.pdf.set_y(max(ends) + 5.0)
+        document.pdf.set_y(top + tall + 1.2)
+        document.print_caption(f"{words}.", left, _HALF_WIDTH_MM)
+        ends.append(document.pdf.get_y())
+    document.pdf.set_y(max(ends) + 5.0)
 
 
-def _all_printed_text(account: ReportContent) -> str:
+def _text_for_font_choice(content: ReportContent) -> str:
     """Return the text to choose typefaces by.
 
     It consists of names and labels, which may be in any script, and those parts of our own text
     that have special characters.
     """
-    drawn = account.plot.shapes if account.plot else ()
+    drawn = content.plot.shapes if content.plot else ()
     return "".join(
         (
-            account.file_name,
-            *(line for line, _ in account.named),
-            *(row.label for row in account.rows),
-            *(shape.text for shape in drawn if isinstance(shape, Words)),
-            *account.method,
+            content.file_name,
+            *(line for line, _ in content.named),
+            *(row.label for row in content.rows),
+            *(shape.text for shape in drawn if isinstance(shape, DrawnText)),
+            *content.method,
         )
     )

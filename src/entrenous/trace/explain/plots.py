@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from entrenous.base.language import plural, translated
 from entrenous.trace.explain.drawing import (
-    Anchor,
     ColourRole,
     Dot,
     Drawing,
-    Path,
+    DrawnPath,
+    DrawnText,
     Point,
     Shape,
-    Words,
-    rectangle_outline,
+    TextAnchor,
+    filled_rectangle,
     straight_line,
 )
 
@@ -111,15 +111,15 @@ def score_plot(scores: Mapping[str, float], named: Sequence[str], needed: float)
         axis, _CURVE_HEIGHT_WITH_DOTS if as_dots else _CURVE_HEIGHT_WITH_COLUMNS
     )
     shapes = (
-        Path(curve, ColourRole.NULL, filled=True),
+        DrawnPath(curve, ColourRole.EXPECTED, filled=True),
         *body,
-        *(() if as_dots else (Path(curve, ColourRole.INK),)),
-        *_axis_frame(axis),
+        *(() if as_dots else (DrawnPath(curve, ColourRole.INK),)),
+        *_axis_with_ticks(axis),
         *_curve_caption(len(scores), axis, as_dots=as_dots),
         *_threshold_line(needed, axis),
         *_named_dots_and_labels(scores, named, axis),
     )
-    texts_last = tuple(sorted(shapes, key=lambda shape: isinstance(shape, Words)))
+    texts_last = tuple(sorted(shapes, key=lambda shape: isinstance(shape, DrawnText)))
     return Drawing(SCORE_PLOT_WIDTH, _PLOT_HEIGHT, texts_last, _alt_text(scores, named, needed))
 
 
@@ -129,7 +129,7 @@ def _make_axis(scores: Collection[float], needed: float) -> _Axis:
     return _Axis(math.asinh(low / _ASINH_SCALE), math.asinh(high / _ASINH_SCALE))
 
 
-def _axis_frame(axis: _Axis) -> Iterator[Shape]:
+def _axis_with_ticks(axis: _Axis) -> Iterator[Shape]:
     yield straight_line((_LEFT, _BASELINE), (_RIGHT, _BASELINE), ColourRole.SOFT)
     last = -math.inf
     for tick in sorted(_TICK_SCORES, key=lambda tick: (tick > 0, abs(tick))):
@@ -147,8 +147,8 @@ def _axis_frame(axis: _Axis) -> Iterator[Shape]:
         yield _axis_text((0.5 * (_LEFT + _RIGHT), _BASELINE + 40 + row * _LABEL_STEP), words)
 
 
-def _axis_text(at: Point, text: str) -> Words:
-    return Words(at, text, anchor=Anchor.MIDDLE, size=_TEXT_SIZE)
+def _axis_text(at: Point, text: str) -> DrawnText:
+    return DrawnText(at, text, anchor=TextAnchor.MIDDLE, size=_TEXT_SIZE)
 
 
 def _expected_curve(axis: _Axis, tall: float) -> tuple[Point, ...]:
@@ -161,7 +161,7 @@ def _expected_curve(axis: _Axis, tall: float) -> tuple[Point, ...]:
     return ((_LEFT, _BASELINE), *points, (_RIGHT, _BASELINE))
 
 
-def _curve_caption(copies: int, axis: _Axis, *, as_dots: bool) -> Iterator[Words]:
+def _curve_caption(copies: int, axis: _Axis, *, as_dots: bool) -> Iterator[DrawnText]:
     """Yield the caption above the curve, in short rows: the axis has little room there."""
     about = (
         translated("copies with no part in it")
@@ -190,9 +190,9 @@ def _density_at(x: float, axis: _Axis) -> float:
 def _threshold_line(needed: float, axis: _Axis) -> Iterator[Shape]:
     at = axis.x_of_score(needed)
     yield straight_line((at, _TOP - 16), (at, _BASELINE), ColourRole.INK, dashed=True)
-    anchor = Anchor.START if at < 0.62 * SCORE_PLOT_WIDTH else Anchor.END
-    aside = 5.0 if anchor is Anchor.START else -5.0
-    yield Words(
+    anchor = TextAnchor.START if at < 0.62 * SCORE_PLOT_WIDTH else TextAnchor.END
+    aside = 5.0 if anchor is TextAnchor.START else -5.0
+    yield DrawnText(
         (at + aside, _TOP + 8),
         translated("named from {needed:.1f}").format(needed=needed),
         ColourRole.INK,
@@ -225,7 +225,7 @@ def _score_columns(scores: Sequence[float], axis: _Axis) -> Iterator[Shape]:
         if count:
             left = _LEFT + column * wide
             tall = max(1.5, _column_height(count, len(scores), wide, axis))
-            yield rectangle_outline(
+            yield filled_rectangle(
                 left + 0.6, _BASELINE - tall, left + wide - 0.6, _BASELINE, ColourRole.SOFT
             )
 
@@ -268,7 +268,7 @@ def _named_dots_and_labels(
         y = 15 + _LABEL_STEP * min(level, 3)
         rod = ColourRole.NAMED if label.tone is ColourRole.NAMED else ColourRole.FAINT
         yield straight_line((label.at, y + 4), (label.at, _BASELINE - 2 * _DOT_RADIUS - 4), rod)
-        yield Words((middle, y), label.text, label.tone, Anchor.MIDDLE, _TEXT_SIZE)
+        yield DrawnText((middle, y), label.text, label.tone, TextAnchor.MIDDLE, _TEXT_SIZE)
 
 
 def _copy_labels(
@@ -331,7 +331,7 @@ def _number_with_minus_sign(value: float) -> str:
     return f"{value:g}".replace("-", "\u2212")
 
 
-_COMPARED_SIDE_PX: Final = 400
+_COMPARED_SIDE_PX_MAX: Final = 400
 _BIN_GREY_LEVELS: Final = 8  # width of a bin in grey levels
 _BIN_PIXELS_MIN: Final = 40  # a bin with fewer pixels is left out
 _LUMA_WEIGHTS: Final = np.array([0.299, 0.587, 0.114])
@@ -416,19 +416,28 @@ def tone_plot(curve: ToneCurve) -> Drawing:
     for level in (0, 128, 255):
         x, y = _tone_plot_position(level, level)
         inner.append(
-            Words((x, _TONE_PLOT_TOP + _TONE_PLOT_SIDE + 15), str(level), anchor=Anchor.MIDDLE)
+            DrawnText(
+                (x, _TONE_PLOT_TOP + _TONE_PLOT_SIDE + 15), str(level), anchor=TextAnchor.MIDDLE
+            )
         )
-        inner.append(Words((_TONE_PLOT_LEFT - 6, y + 4), str(level), anchor=Anchor.END))
+        inner.append(DrawnText((_TONE_PLOT_LEFT - 6, y + 4), str(level), anchor=TextAnchor.END))
     inner.append(
         straight_line(
             _tone_plot_position(0, 0), _tone_plot_position(255, 255), ColourRole.SOFT, dashed=True
         )
     )
-    inner.append(Path(tuple(_tone_plot_position(x, y) for x, y in curve.points), ColourRole.NAMED))
+    inner.append(
+        DrawnPath(tuple(_tone_plot_position(x, y) for x, y in curve.points), ColourRole.NAMED)
+    )
     about = "sent (across), found (up)"
     middle = _TONE_PLOT_LEFT + _TONE_PLOT_SIDE / 2
     inner.append(
-        Words((middle, _TONE_PLOT_TOP + _TONE_PLOT_SIDE + 32), about, anchor=Anchor.MIDDLE, size=10)
+        DrawnText(
+            (middle, _TONE_PLOT_TOP + _TONE_PLOT_SIDE + 32),
+            about,
+            anchor=TextAnchor.MIDDLE,
+            size=10,
+        )
     )
     wide, tall = (
         _TONE_PLOT_LEFT + _TONE_PLOT_SIDE + _TONE_PLOT_MARGINS[0],
@@ -450,7 +459,7 @@ def _tone_plot_position(before: float, after: float) -> tuple[float, float]:
 
 def _shrink_for_comparison(plane: NDArray[np.generic]) -> NDArray[np.float64]:
     rows, columns = plane.shape[:2]
-    factor = min(1.0, _COMPARED_SIDE_PX / max(rows, columns))
+    factor = min(1.0, _COMPARED_SIDE_PX_MAX / max(rows, columns))
     size = max(1, round(columns * factor)), max(1, round(rows * factor))
     floats = plane.astype(np.float32)
     return np.asarray(cv2.resize(floats, size, interpolation=cv2.INTER_AREA), np.float64)

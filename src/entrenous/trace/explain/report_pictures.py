@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 REPORT_PICTURE_SIDE_PX_MAX: Final = 1000
 _JPEG_QUALITY: Final = 84
 # a veiled picture is scaled down to this longest side, which leaves colours but no content
-_VEIL_PX: Final = 9
+_VEILED_SIDE_PX: Final = 9
 # a light line around a dark one, visible on any picture
 _OUTLINE_COLOURS: Final = ((255, 255, 255), (31, 95, 150))
 _UNCOVERED_COLOUR: Final = (222, 222, 222)
@@ -137,7 +137,7 @@ def _join_halves(left: Image.Image, right: Image.Image) -> Image.Image:
 
 def _blur(picture: Image.Image) -> Image.Image:
     tiny = picture.copy()
-    tiny.thumbnail((_VEIL_PX, _VEIL_PX), Image.Resampling.BOX)
+    tiny.thumbnail((_VEILED_SIDE_PX, _VEILED_SIDE_PX), Image.Resampling.BOX)
     large = tiny.resize(picture.size, Image.Resampling.BICUBIC)
     return large.filter(ImageFilter.GaussianBlur(max(picture.size) / 20))
 

@@ -25,22 +25,22 @@ from entrenous.trace.explain.report_pictures import ReportPictures, make_report_
 from entrenous.trace.explain.wording import (
     chance_in_digits,
     describe_alignment,
+    describe_matched_span,
     describe_method,
-    describe_part,
-    describe_size,
+    describe_scale,
     finding_line,
     further_message_lines,
+    likelihood_ratio_in_digits,
     missing_messages_line,
-    named_lines,
+    named_copy_lines,
     nobody_named_lines,
-    ratio_in_digits,
     support_in_words,
 )
 from entrenous.trace.originals import decode_original_of
-from entrenous.trace.picture import TraceWithEvidence, warp_onto_sent
+from entrenous.trace.picture import PictureTrace, warp_onto_sent
 from entrenous.trace.picture_fit import PictureFit
 from entrenous.trace.report.examine import program_versions
-from entrenous.trace.trace_file import TracedFile
+from entrenous.trace.trace_file import FileTrace
 from entrenous.watermark.verdict import Finding, Trace, Verdict, lowest_naming_score
 
 _SCORE_ROWS_MAX: Final = 20
@@ -115,23 +115,23 @@ class PictureReportDetails:
 
 
 def report_content_of_file(
-    traced: TracedFile, untrusted_data: bytes, name: str, device: Device, choices: ReportOptions
+    traced: FileTrace, untrusted_data: bytes, name: str, device: Device, choices: ReportOptions
 ) -> ReportContent:
     """Assemble the report of a traced file; arguments as for :func:`report_content_of_picture`."""
     if traced.picture_trace is None:
-        account = report_content_of_trace(traced.trace, name, choices)
+        content = report_content_of_trace(traced.trace, name, choices)
     else:
-        account = report_content_of_picture(
+        content = report_content_of_picture(
             traced.picture_trace, untrusted_data, name, device, choices
         )
     if not traced.lost:
-        return account
+        return content
     # This remark comes first because it may explain why no copy stands out.
-    return replace(account, remarks=(missing_messages_line(traced.lost), *account.remarks))
+    return replace(content, remarks=(missing_messages_line(traced.lost), *content.remarks))
 
 
 def report_content_of_picture(
-    picture_trace: TraceWithEvidence,
+    picture_trace: PictureTrace,
     untrusted_data: bytes,
     name: str,
     device: Device,
@@ -182,7 +182,7 @@ def report_content_of_trace(
     """Assemble the report of any trace, with the details of its kind."""
     verdict, extra = (
         trace.verdict,
-        detail or PictureReportDetails(undone=_describe_matched_part(trace)),
+        detail or PictureReportDetails(undone=_matched_part_facts(trace)),
     )
     labels = _shown_labels(verdict, blind=choices.blind)
     compared = max(1, trace.compared or len(verdict.score))
@@ -200,7 +200,7 @@ def report_content_of_trace(
         file_name=name,
         finding=verdict.finding,
         headline=finding_line(verdict.finding),
-        named=tuple(named_lines(verdict, [labels[who] for who in verdict.named])),
+        named=tuple(named_copy_lines(verdict, [labels[who] for who in verdict.named])),
         remarks=(*remarks, *further_message_lines(trace.others)),
         rows=tuple(_copy_score_row(who, labels[who], verdict) for who in listed[:_SCORE_ROWS_MAX]),
         unlisted=_unlisted_copies_line([verdict.score[who] for who in listed[_SCORE_ROWS_MAX:]]),
@@ -212,7 +212,7 @@ def report_content_of_trace(
         pictures=extra.pictures,
         method=tuple(describe_method(extra.chips, compared, needed)),
         identity=(*_identity_facts(trace), *extra.files),
-        versions=_program_versions(),
+        versions=_program_version_facts(),
     )
 
 
@@ -241,7 +241,7 @@ def _copy_score_row(who: RecipientId, label: str, verdict: Verdict) -> CopyScore
         label=label,
         score=_number_with_minus_sign(verdict.score[who]),
         chance=chance_in_digits(verdict.chance[who]),
-        ratio=ratio_in_digits(ratio),
+        ratio=likelihood_ratio_in_digits(ratio),
         support=support_in_words(ratio) if who in verdict.named else translated("not named"),
         named=who in verdict.named,
     )
@@ -261,7 +261,7 @@ def _number_with_minus_sign(score: float) -> str:
     return f"{score:.1f}".replace("-", "\u2212")
 
 
-def _undone_changes(fit: PictureFit, picture_trace: TraceWithEvidence) -> LabelledFacts:
+def _undone_changes(fit: PictureFit, picture_trace: PictureTrace) -> LabelledFacts:
     warp, registration = fit.registration.warp, fit.registration
     placed = (
         translated("{inliers:,} points of both pictures agree").format(inliers=registration.inliers)
@@ -286,7 +286,7 @@ def _undone_changes(fit: PictureFit, picture_trace: TraceWithEvidence) -> Labell
     return (
         (translated("Crop, turn, mirror"), describe_alignment(warp)),
         *(bent if warp.bent_px >= _REPORTED_BEND_PX_MIN else ()),
-        (translated("Size"), describe_size(warp.scale)),
+        (translated("Size"), describe_scale(warp.scale)),
         (translated("Saved as"), saved),
         (
             translated("How sure the position is"),
@@ -304,8 +304,12 @@ def _jpeg_quality(table: Sequence[int]) -> int:
     return min(100, max(1, round(quality)))
 
 
-def _describe_matched_part(trace: Trace) -> LabelledFacts:
-    return () if trace.span is None else ((translated("Which part"), describe_part(trace.span)),)
+def _matched_part_facts(trace: Trace) -> LabelledFacts:
+    return (
+        ()
+        if trace.span is None
+        else ((translated("Which part"), describe_matched_span(trace.span)),)
+    )
 
 
 def _file_facts(leak: bytes, found: Picture, source: bytes, original: Picture) -> LabelledFacts:
@@ -326,7 +330,7 @@ def _file_facts(leak: bytes, found: Picture, source: bytes, original: Picture) -
     )
 
 
-def _program_versions() -> LabelledFacts:
+def _program_version_facts() -> LabelledFacts:
     names = {
         "entrenous": "Entrenous",
         "python": "Python",

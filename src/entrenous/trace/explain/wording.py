@@ -53,7 +53,7 @@ def describe_alignment(warp: PictureWarp) -> str:
     return ", ".join(done) if done else translated("the whole of it")
 
 
-def describe_size(scale: float) -> str:
+def describe_scale(scale: float) -> str:
     """Describe the size in the found file compared with the sent one."""
     if abs(scale - 1.0) <= _SAME_SCALE_TOLERANCE:
         return translated("the same size as sent")
@@ -62,7 +62,7 @@ def describe_size(scale: float) -> str:
     )
 
 
-def describe_part(span: MatchedSpan) -> str:
+def describe_matched_span(span: MatchedSpan) -> str:
     at = translated("{start_s:.1f} s after its start").format(start_s=span.start_s)
     if span.length_s == 0.0:
         return translated("one frame, {at}").format(at=at)
@@ -90,13 +90,13 @@ def chance_in_words(chance: float) -> str:
 def chance_in_digits(chance: float) -> str:
     """Return a chance for a table: two digits, rounded up. A tiny chance is shown as a limit."""
     return (
-        f"{rounded_up(chance, 2):g}"
+        f"{chance_rounded_up(chance, 2):g}"
         if chance >= _CHANCE_SHOWN_MIN
         else translated("below {number}").format(number=f"{_CHANCE_SHOWN_MIN:g}")
     )
 
 
-def rounded_up(chance: float, digits: int) -> float:
+def chance_rounded_up(chance: float, digits: int) -> float:
     """Return a chance rounded up to ``digits`` significant digits, at most 1."""
     step = 10.0 ** (math.floor(math.log10(chance)) - digits + 1)
     near = float(f"{math.ceil(chance / step) * step:.{digits - 1}e}")
@@ -113,7 +113,7 @@ def support_in_words(ratio: float) -> str:
     )
 
 
-def ratio_in_words(ratio: float) -> str:
+def likelihood_ratio_in_words(ratio: float) -> str:
     """Return a likelihood ratio as a sentence, rounded down."""
     if ratio < SUPPORT_WORDS_BY_LIKELIHOOD_RATIO[-1][0]:
         return translated(
@@ -127,7 +127,7 @@ def ratio_in_words(ratio: float) -> str:
     ).format(count=count)
 
 
-def ratio_in_digits(ratio: float) -> str:
+def likelihood_ratio_in_digits(ratio: float) -> str:
     """Return a likelihood ratio for a table: two digits, rounded down, with an upper limit."""
     if ratio < SUPPORT_WORDS_BY_LIKELIHOOD_RATIO[-1][0]:
         return translated("below {number}").format(number=2)
@@ -196,7 +196,7 @@ def _power_of_ten_in_words(power: int) -> str:
 # with more named copies than this, their figures are not written as full sentences
 _COPIES_EXPLAINED_IN_FULL_MAX: Final = 3
 NOT_WHO_PASSED_IT_ON: Final = translatable("This says whose copy got out, not who passed it on.")
-FINDING_LIMITS: Final = (
+FINDING_CAVEATS: Final = (
     (
         translatable("Who passed it on."),
         (
@@ -247,9 +247,9 @@ FINDING_LIMITS: Final = (
 )
 
 
-def translated_limits() -> tuple[tuple[str, str], ...]:
+def translated_caveats() -> tuple[tuple[str, str], ...]:
     """Return what a finding does not say, as pairs of a heading and its sentences."""
-    return tuple((translated(title), translated(words)) for title, words in FINDING_LIMITS)
+    return tuple((translated(title), translated(words)) for title, words in FINDING_CAVEATS)
 
 
 def finding_line(finding: Finding) -> str:
@@ -260,7 +260,7 @@ def finding_line(finding: Finding) -> str:
     }[finding]
 
 
-def named_lines(verdict: Verdict, shown_labels: Sequence[str]) -> list[tuple[str, list[str]]]:
+def named_copy_lines(verdict: Verdict, shown_labels: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Return lines for each named copy: whom it was made for, the chance, the likelihood ratio.
 
     If few copies are named, the figures are full sentences; otherwise they are short.
@@ -289,8 +289,8 @@ def _evidence_in_full(chance: float, ratio: float) -> list[str]:
                 "{times_likelier} (Likelihood ratio: {ratio}. On the scale of the "
                 "European forensic institutes: {support} for “this copy was used”.)"
             ).format(
-                times_likelier=ratio_in_words(ratio),
-                ratio=ratio_in_digits(ratio),
+                times_likelier=likelihood_ratio_in_words(ratio),
+                ratio=likelihood_ratio_in_digits(ratio),
                 support=support_in_words(ratio),
             )
         ),
@@ -302,7 +302,7 @@ def _evidence_in_short(chance: float, ratio: float) -> list[str]:
         (
             translated("Chance: {chance}. Likelihood ratio: {ratio} ({support}).").format(
                 chance=chance_in_digits(chance),
-                ratio=ratio_in_digits(ratio),
+                ratio=likelihood_ratio_in_digits(ratio),
                 support=support_in_words(ratio),
             )
         )

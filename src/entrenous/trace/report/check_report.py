@@ -19,7 +19,7 @@ from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import mark_commitment, marks_hash, sha256
 from entrenous.crypto.identity_keys import verify_device_signature
 from entrenous.crypto.statements import device_list_head, verify_key_bundle, verify_receipt
-from entrenous.media.resize import resize
+from entrenous.media.resize import shrink_picture
 from entrenous.trace.report.examine import examine_found_picture, program_versions
 from entrenous.trace.report.nouns import DisclosedCopy, ExaminedEvidence, Report, ReportCheckFailed
 from entrenous.trace.report.recompute import (
@@ -40,7 +40,7 @@ from entrenous.wire.receipt import (
 )
 
 
-def proof_for(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
+def proof_of_copy(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
     """Return the proof of one copy, or None if nothing is stored that a receipt for it covers.
 
     The proof has no receipts if its recipient's device signed none. Its ``place`` is the position
@@ -58,7 +58,9 @@ def proof_for(copy: Copy, proofs: Iterable[CopyProof]) -> CopyProof | None:
     return None
 
 
-def cards_for(copies: Iterable[DisclosedCopy], cards: Iterable[bytes]) -> tuple[bytes, ...]:
+def key_bundles_for_receipts(
+    copies: Iterable[DisclosedCopy], cards: Iterable[bytes]
+) -> tuple[bytes, ...]:
     """Return those cards that contain the device lists named in the receipts of these copies."""
     proofs = [copy.proof for copy in copies if copy.proof is not None]
     said = [read_receipt_statement(one.statement) for proof in proofs for one in proof.receipts]
@@ -66,7 +68,7 @@ def cards_for(copies: Iterable[DisclosedCopy], cards: Iterable[bytes]) -> tuple[
     return tuple(card for card in cards if heads & _device_lists(read_key_bundle(card)).keys())
 
 
-def check_proofs(
+def check_copy_receipts(
     copies: Iterable[DisclosedCopy], cards: Iterable[bytes]
 ) -> Mapping[str, tuple[ReceiptStatement, ...]]:
     """Check the receipts of these copies.
@@ -243,14 +245,14 @@ def check_report(
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed.
     """
     report, digest, signature = read_report(files.untrusted_report, sha256)
-    signed = check_proofs(report.copies, report.cards)
+    signed = check_copy_receipts(report.copies, report.cards)
     if signature is not None:
         verify_device_signature(
             signature.device, SIGNATURE_CONTEXT, digest, signature.signature, what="report"
         )
     _require_same_file("the found file", files.untrusted_leak, report.given.leak_sha256)
     _require_same_file("the original", files.untrusted_original, report.given.original_sha256)
-    program_differences = _differences(report.made_with, program_versions())
+    program_differences = _version_differences(report.made_with, program_versions())
     original = _resize_as_sent(read_picture(files.untrusted_original), report.given.size_px)
     evidence = examine_found_picture(read_picture(files.untrusted_leak), original)
     if evidence is None:
@@ -285,14 +287,16 @@ def _require_same_file(what: str, data: bytes, said: bytes) -> None:
         raise _difference_error(what, f"SHA-256 {said.hex()}", f"{found.hex()}")
 
 
-def _differences(there: Mapping[str, str], here: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def _version_differences(
+    there: Mapping[str, str], here: Mapping[str, str]
+) -> dict[str, tuple[str, str]]:
     names = sorted({*there, *here})
     pairs = {name: (there.get(name, "nothing"), here.get(name, "nothing")) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def _resize_as_sent(picture: Picture, size_px: int | None) -> Picture:
-    return picture if size_px is None else resize(picture, size_px)
+    return picture if size_px is None else shrink_picture(picture, size_px)
 
 
 def _require_same_evidence(

@@ -23,12 +23,12 @@ from entrenous.terminal.output import (
 from entrenous.terminal.output_files import read_file, write_new
 from entrenous.terminal.progress_bars import step_bar
 from entrenous.terminal.typed_input import JsonFlag
-from entrenous.trace.commands import DISCLOSE_WARNING, signing_account
+from entrenous.trace.commands import DISCLOSE_WARNING, signing_olm_account
 from entrenous.trace.explain.wording import (
     NOT_WHO_PASSED_IT_ON,
     chance_in_digits,
     chance_in_words,
-    ratio_in_digits,
+    likelihood_ratio_in_digits,
     support_in_words,
 )
 from entrenous.trace.report.check_report import (
@@ -38,8 +38,7 @@ from entrenous.trace.report.check_report import (
     receipt_signer,
     was_opened,
 )
-from entrenous.trace.report.disclose import recorded_trace
-from entrenous.trace.report.disclose import write_disclosure as disclose_trace
+from entrenous.trace.report.disclose import disclose_trace, recorded_trace
 from entrenous.watermark.verdict import Finding
 
 SENDER_CAVEAT: Final = translatable(
@@ -50,7 +49,7 @@ SENDER_CAVEAT: Final = translatable(
 def add_commands(app: typer.Typer) -> None:
     verdict = typer.Typer(help="Let others check a verdict.", no_args_is_help=True)
     verdict.command("disclose")(write_disclosure)
-    verdict.command("check")(check)
+    verdict.command("check")(check_disclosed_report)
     app.add_typer(verdict, name="verdict")
 
 
@@ -78,7 +77,7 @@ def write_disclosure(
     """Write a report with the mark secrets of one picture, for an expert or a court to check."""
     data = read_file(leak)
     with opened_device(context) as device:
-        account, proofs = signing_account(device), _receipt_proofs(number, device)
+        account, proofs = signing_olm_account(device), _receipt_proofs(number, device)
         name_of = current_name_lookup(device)
         made = disclose_trace(
             number, data, device, account, blind=blind, proofs=proofs, name_of=name_of
@@ -123,7 +122,7 @@ def _receipt_proofs(number: int, device: Device) -> MessageProofs:
     )
 
 
-def check(
+def check_disclosed_report(
     report: Annotated[Path, typer.Argument(help="The report, as you received it.")],
     leak: Annotated[Path, typer.Option(metavar="FILE", help="The found file.")],
     original: Annotated[Path, typer.Option(metavar="FILE", help="The original.")],
@@ -140,49 +139,49 @@ def check(
         read_file(report), read_file(leak), read_file(original), read_file(copy) if copy else None
     )
     with step_bar(translated("Checking"), 1) as steps:
-        repeated = check_report(files, decode_picture_untrusted, steps.set_progress)
+        checked = check_report(files, decode_picture_untrusted, steps.set_progress)
     if as_json:
-        print_json(_checked_report_json(repeated))
+        print_json(_checked_report_json(checked))
     else:
-        _print_check(repeated)
+        _print_checked_report(checked)
 
 
-def _checked_report_json(repeated: CheckedReport) -> dict[str, object]:
-    report = repeated.report
+def _checked_report_json(checked: CheckedReport) -> dict[str, object]:
+    report = checked.report
     return {
         "schema": "entrenous/verdict-check/1",
         "holds": True,
-        "bit_for_bit": not repeated.program_differences,
-        "elsewhere": {name: list(pair) for name, pair in repeated.program_differences.items()},
-        "digest": repeated.digest.hex(),
-        "signed_by": repeated.signed_by.hex() if repeated.signed_by else None,
+        "bit_for_bit": not checked.program_differences,
+        "elsewhere": {name: list(pair) for name, pair in checked.program_differences.items()},
+        "digest": checked.digest.hex(),
+        "signed_by": checked.signed_by.hex() if checked.signed_by else None,
         "finding": report.finding.value,
         "named": list(report.named),
         "compared": report.given.compared,
-        "compared_at_most": repeated.compared_max,
-        "copy_of": repeated.copy_of[0] if len(repeated.copy_of) == 1 else None,
-        "copy_of_one_of": list(repeated.copy_of),
+        "compared_at_most": checked.compared_max,
+        "copy_of": checked.copy_of[0] if len(checked.copy_of) == 1 else None,
+        "copy_of_one_of": list(checked.copy_of),
         "signed_for": {
             label: {one.event.name.lower(): rfc3339_utc(one.at) for one in signed}
-            for label, signed in repeated.signed.items()
+            for label, signed in checked.signed.items()
         },
         "keys": {
             label: person.hex()
-            for label, signed in repeated.signed.items()
+            for label, signed in checked.signed.items()
             if (person := receipt_signer(signed)) is not None
         },
     }
 
 
-def _print_check(repeated: CheckedReport) -> None:
-    if repeated.program_differences:
+def _print_checked_report(checked: CheckedReport) -> None:
+    if checked.program_differences:
         print_line(
             translated(
                 "The report holds: everything in it was computed again and agrees, except "
                 "for rounding."
             )
         )
-        for name, (there, here) in repeated.program_differences.items():
+        for name, (there, here) in checked.program_differences.items():
             print_line(
                 "  "
                 + translated("{name}: made with {there}, checked with {here}").format(
@@ -195,14 +194,14 @@ def _print_check(repeated: CheckedReport) -> None:
                 "The report holds: everything in it was computed again and agrees bit for bit."
             )
         )
-    _print_finding(repeated)
-    _print_copy_check(repeated)
-    if repeated.signed_by is None:
+    _print_finding(checked)
+    _print_copy_check(checked)
+    if checked.signed_by is None:
         print_line(translated("It is not signed."))
     else:
         print_line(
             translated("It is signed with the device key {hex}.").format(
-                hex=repeated.signed_by.hex()
+                hex=checked.signed_by.hex()
             )
         )
         print_line(
@@ -211,12 +210,12 @@ def _print_check(repeated: CheckedReport) -> None:
     print_line(f"{translated(NOT_WHO_PASSED_IT_ON)} {translated(SENDER_CAVEAT)}")
 
 
-def _print_copy_check(repeated: CheckedReport) -> None:
+def _print_copy_check(checked: CheckedReport) -> None:
     """Print whose copy the given file is, and whether the finding names that copy."""
-    if not repeated.copy_of:
+    if not checked.copy_of:
         return
-    whose = ", ".join(single_line(label) for label in repeated.copy_of)
-    if len(repeated.copy_of) > 1:
+    whose = ", ".join(single_line(label) for label in checked.copy_of)
+    if len(checked.copy_of) > 1:
         print_line(
             translated(
                 "The copy you gave is the same file as each of these copies in the report: {whose}."
@@ -228,7 +227,7 @@ def _print_copy_check(repeated: CheckedReport) -> None:
             whose=whose
         )
     )
-    if repeated.copy_of[0] in repeated.report.named:
+    if checked.copy_of[0] in checked.report.named:
         print_line("  " + translated("The finding names this copy."))
     else:
         print_line(
@@ -236,8 +235,8 @@ def _print_copy_check(repeated: CheckedReport) -> None:
         )
 
 
-def _print_finding(repeated: CheckedReport) -> None:
-    report = repeated.report
+def _print_finding(checked: CheckedReport) -> None:
+    report = checked.report
     if report.finding is Finding.NOBODY:
         print_line(translated("No copy stands out. This does not clear anybody."))
         return
@@ -255,15 +254,15 @@ def _print_finding(repeated: CheckedReport) -> None:
                 words=chance_in_words(copy.chance), chance=chance_in_digits(copy.chance)
             )
         )
-        ratio = ratio_in_digits(copy.likelihood_ratio)
+        ratio = likelihood_ratio_in_digits(copy.likelihood_ratio)
         print_line(
             "  "
             + translated("Likelihood ratio: {ratio} ({support}).").format(
                 ratio=ratio, support=support_in_words(copy.likelihood_ratio)
             )
         )
-        _print_receipts(label, repeated)
-    compared, most = f"{report.given.compared:,}", f"{repeated.compared_max:,}"
+        _print_receipts(label, checked)
+    compared, most = f"{report.given.compared:,}", f"{checked.compared_max:,}"
     print_line(
         translated("The report says that {compared} copies were compared.").format(
             compared=compared
@@ -275,8 +274,8 @@ def _print_finding(repeated: CheckedReport) -> None:
     )
 
 
-def _print_receipts(label: str, repeated: CheckedReport) -> None:
-    signed = repeated.signed.get(label, ())
+def _print_receipts(label: str, checked: CheckedReport) -> None:
+    signed = checked.signed.get(label, ())
     person = receipt_signer(signed)
     if person is not None:
         print_line(

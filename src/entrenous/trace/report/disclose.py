@@ -15,7 +15,11 @@ from entrenous.device.identities import NameOf
 from entrenous.device.sent_copies import current_labels, name_when_sent, pseudonyms
 from entrenous.device.sent_messages import Message, SentPicture
 from entrenous.trace.originals import decode_original_of
-from entrenous.trace.report.check_report import SIGNATURE_CONTEXT, cards_for, proof_for
+from entrenous.trace.report.check_report import (
+    SIGNATURE_CONTEXT,
+    key_bundles_for_receipts,
+    proof_of_copy,
+)
 from entrenous.trace.report.examine import (
     ExaminationResult,
     examine_found_picture,
@@ -28,7 +32,7 @@ from entrenous.trace.report.nouns import (
     OnlyPictureTracesDisclosed,
     Report,
     ReportCheckFailed,
-    Signature,
+    ReportSignature,
     TraceTooOldToDisclose,
 )
 from entrenous.trace.report.recompute import finding_and_named, score_copies
@@ -48,7 +52,7 @@ class WrittenReport:
     original: bytes
 
 
-def write_disclosure(  # noqa: PLR0913 - each argument is one part of a report
+def disclose_trace(  # noqa: PLR0913 - each argument is one part of a report
     number: int,
     untrusted_leak: bytes,
     device: Device,
@@ -94,7 +98,7 @@ def write_disclosure(  # noqa: PLR0913 - each argument is one part of a report
     report = _make_report(trace, sent, evidence, name_of, device)
     report = _with_proofs(report, sent, proofs.copies)
     report = _blind_labels(report) if blind else report
-    report = replace(report, cards=cards_for(report.copies, proofs.cards))
+    report = replace(report, cards=key_bundles_for_receipts(report.copies, proofs.cards))
     plain, digest = report_fields_and_digest(report, sha256)
     signed = None if account is None else _sign_report(account, digest)
     source = device.vault.read_stored_file(sent.original)
@@ -172,7 +176,7 @@ def _unscored_copies(sent: SentPicture, name_of: NameOf) -> Sequence[DisclosedCo
 
 def _with_proofs(report: Report, sent: SentPicture, proofs: Sequence[CopyProof]) -> Report:
     copies = (
-        replace(one, proof=proof_for(copy, proofs))
+        replace(one, proof=proof_of_copy(copy, proofs))
         for one, copy in zip(report.copies, sent.copies, strict=True)
     )
     return replace(report, copies=tuple(copies))
@@ -189,7 +193,7 @@ def _blind_labels(report: Report) -> Report:
     )
 
 
-def _sign_report(account: Secret, digest: bytes) -> Signature:
-    return Signature(
+def _sign_report(account: Secret, digest: bytes) -> ReportSignature:
+    return ReportSignature(
         ed25519_public_key(account), sign_as_device(account, SIGNATURE_CONTEXT, digest)
     )

@@ -47,7 +47,7 @@ def examine_found_picture(found: Picture, original: Picture) -> ExaminationResul
     Raises:
         TooSmallToMark.
     """
-    with _opencv_on_one_thread():
+    with _repeatable_opencv():
         original_rgb = np.asarray(original)
         registration = _register_found(np.asarray(found), original_rgb)
         if registration is None:
@@ -78,7 +78,7 @@ def _register_found(
 
 
 @contextmanager
-def _opencv_on_one_thread() -> Iterator[None]:
+def _repeatable_opencv() -> Iterator[None]:
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     cv2.setRNGSeed(_OPENCV_SEED)
@@ -117,15 +117,15 @@ def program_versions() -> Mapping[str, str]:
 def program_sha256() -> str:
     """Return the SHA-256, in hexadecimal, of a sorted list of source files and their SHA-256."""
     lines = sorted(
-        f"{path} {sha256(data).hex()}\n" for path, data in _source_hashes(files("entrenous"))
+        f"{path} {sha256(data).hex()}\n" for path, data in _source_files(files("entrenous"))
     )
     return sha256("".join(lines).encode()).hex()
 
 
-def _source_hashes(folder: Traversable, under: str = "") -> Iterator[tuple[str, bytes]]:
+def _source_files(folder: Traversable, under: str = "") -> Iterator[tuple[str, bytes]]:
     for entry in folder.iterdir():
         path = f"{under}{entry.name}"
         if entry.is_dir():
-            yield from _source_hashes(entry, f"{path}/")
+            yield from _source_files(entry, f"{path}/")
         elif path.endswith(".py"):
             yield path, entry.read_bytes()

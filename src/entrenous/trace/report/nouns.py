@@ -78,7 +78,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class ReportSignature:
     """A device's Ed25519 key (32 bytes) and its signature (64 bytes) over a report's digest."""
 
     device: bytes

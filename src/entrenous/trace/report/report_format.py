@@ -25,14 +25,14 @@ from entrenous.trace.report.nouns import (
     NewerReport,
     OlderReport,
     Report,
-    Signature,
+    ReportSignature,
 )
 from entrenous.watermark.verdict import Finding
 from entrenous.wire.encodings import canonical_json, read_time, write_time
 from entrenous.wire.receipt import RECEIPT_PROOF_BYTES_MAX
 
 # a person's name, and a number for each further device
-_LABEL_CHARS_MAX: Final = LABEL_CHARS_MAX + 20
+_REPORT_LABEL_CHARS_MAX: Final = LABEL_CHARS_MAX + 20
 ItemT = TypeVar("ItemT")
 
 
@@ -99,7 +99,7 @@ class ReportForm(msgspec.Struct, forbid_unknown_fields=True):
     signature: str | None
 
 
-def parse_short_texts(untrusted: Mapping[str, str]) -> dict[str, str]:
+def parse_program_versions(untrusted: Mapping[str, str]) -> dict[str, str]:
     if len(untrusted) > 40 or any(len(key + text) > 400 for key, text in untrusted.items()):
         raise ValueError("its list of versions is too long")
     return {_require_one_line(name): _require_one_line(text) for name, text in untrusted.items()}
@@ -110,7 +110,7 @@ def parse_label(text: str) -> str:
 
     Contacts' names keep the form in which they were typed.
     """
-    if not text.strip() or len(text) > _LABEL_CHARS_MAX:
+    if not text.strip() or len(text) > _REPORT_LABEL_CHARS_MAX:
         raise ValueError("a label is empty or too long")
     return _require_one_line(text)
 
@@ -172,18 +172,18 @@ _RECEIPTS_MAX: Final = 2  # each device signs one for delivery and one for openi
 
 
 def report_fields_and_digest(
-    report: Report, hashed: Callable[[bytes], bytes]
+    report: Report, hash_bytes: Callable[[bytes], bytes]
 ) -> tuple[dict[str, Any], bytes]:
     """Return two things: a report's fields without digest and signature, and the digest.
 
-    ``hashed`` computes SHA-256. It is a parameter because this module uses no cryptographic
+    ``hash_bytes`` computes SHA-256. It is a parameter because this module uses no cryptographic
     library.
     """
     plain = _report_fields(report)
-    return plain, hashed(canonical_json(plain))
+    return plain, hash_bytes(canonical_json(plain))
 
 
-def write_report(plain: Mapping[str, Any], digest: bytes, signed: Signature | None) -> bytes:
+def write_report(plain: Mapping[str, Any], digest: bytes, signed: ReportSignature | None) -> bytes:
     whole = {
         **plain,
         "digest": digest.hex(),
@@ -194,8 +194,8 @@ def write_report(plain: Mapping[str, Any], digest: bytes, signed: Signature | No
 
 
 def read_report(
-    untrusted_data: bytes, hashed: Callable[[bytes], bytes]
-) -> tuple[Report, bytes, Signature | None]:
+    untrusted_data: bytes, hash_bytes: Callable[[bytes], bytes]
+) -> tuple[Report, bytes, ReportSignature | None]:
     """Read a report.
 
     Returns: the report, its digest, and its signature, which is *not* verified here.
@@ -210,7 +210,7 @@ def read_report(
     try:
         _refuse_other_versions(_decode_without_duplicates(untrusted_data))
         form = msgspec.json.decode(untrusted_data, type=ReportForm)
-        return _parse_report(form, hashed)
+        return _parse_report(form, hash_bytes)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as problem:
         raise BadReport(why=_validation_message(problem)) from None
 
@@ -241,17 +241,17 @@ def _validation_message(problem: Exception) -> str:
 
 
 def _parse_report(
-    form: ReportForm, hashed: Callable[[bytes], bytes]
-) -> tuple[Report, bytes, Signature | None]:
+    form: ReportForm, hash_bytes: Callable[[bytes], bytes]
+) -> tuple[Report, bytes, ReportSignature | None]:
     if form.schema != SCHEMA or form.warning != REPORT_WARNING:
         raise ValueError("it is of another kind or version")
     report = Report(
         made_at=read_time(form.made_at),
-        made_with=parse_short_texts(form.made_with),
+        made_with=parse_program_versions(form.made_with),
         trace=require_number_within(form.trace, 1, 2**53 - 1),
         message=parse_label(form.message),
         given=_parse_common_facts(form),
-        examined=_parse_examined(form),
+        examined=_parse_examined_evidence(form),
         alpha=parse_canonical_float(form.alpha, 0.0, 1.0),
         copies=tuple(_parse_copy(one) for one in form.copies),
         finding=form.finding,
@@ -268,7 +268,7 @@ def _parse_report(
         raise ValueError("it lists one copy twice")
     if len(set(report.named)) != len(report.named) or not set(report.named) <= set(labels):
         raise ValueError("it names a copy that it does not list")
-    plain, digest = report_fields_and_digest(report, hashed)
+    plain, digest = report_fields_and_digest(report, hash_bytes)
     if digest != parse_hex(form.digest):
         raise ValueError("its digest does not match its fields: something in it was changed")
     if msgspec.to_builtins(form) != {**plain, **_digest_and_signature_fields(form)}:
@@ -281,12 +281,12 @@ def _digest_and_signature_fields(form: ReportForm) -> dict[str, str | None]:
     return {"digest": form.digest, "device": form.device, "signature": form.signature}
 
 
-def _parse_signature(form: ReportForm) -> Signature | None:
+def _parse_signature(form: ReportForm) -> ReportSignature | None:
     if (form.device is None) != (form.signature is None):
         raise ValueError("its signature is incomplete")
     if form.device is None or form.signature is None:
         return None
-    return Signature(parse_hex(form.device), parse_hex(form.signature, 64))
+    return ReportSignature(parse_hex(form.device), parse_hex(form.signature, 64))
 
 
 def _parse_common_facts(form: ReportForm) -> CommonReportFacts:
@@ -302,7 +302,7 @@ def _parse_common_facts(form: ReportForm) -> CommonReportFacts:
     )
 
 
-def _parse_examined(form: ReportForm) -> ExaminedEvidence:
+def _parse_examined_evidence(form: ReportForm) -> ExaminedEvidence:
     if len(form.registration.homography) != 9:
         raise ValueError("a homography has 9 numbers")
     return ExaminedEvidence(

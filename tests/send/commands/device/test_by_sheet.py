@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.base.environment import SystemClock
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.send.devices.own_devices import LOST_ONLY_DEVICE_CHECKLIST
+from entrenous.send.devices.own_devices import REVOKED_BY_SHEET_CHECKLIST
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR
 from tests.carry.relays import WoundClock, disk_relay, served
@@ -30,14 +30,14 @@ def test_the_only_device_is_shut_by_its_sheet_alone(town: Town) -> None:
     assert "is revoked: no passphrase opens its vault any more" in said
     assert "168 hours" in said
     assert "People are NOT told" in said
-    assert all(one.what in said and one.why in said for one in LOST_ONLY_DEVICE_CHECKLIST)
+    assert all(one.what in said and one.why in said for one in REVOKED_BY_SHEET_CHECKLIST)
     for _ in range(2):
         assert "can no longer be unlocked" in town.types(
             "ana", "inbox", status=EXIT_STATUS_BY_FAMILY["refused"]
         )
     again = json.loads(town.nowhere(*town.by_sheet, "--json"))
     assert (again["shut"], again["people_told"]) == (True, False)
-    assert len(again["to_do"]) == len(LOST_ONLY_DEVICE_CHECKLIST)
+    assert len(again["to_do"]) == len(REVOKED_BY_SHEET_CHECKLIST)
     (message,) = json.loads(town.types("ben", "sent", "--json"))["messages"]
     assert [copy["state"] for copy in message["copies"]] == ["device revoked"]
     refused = town.types(

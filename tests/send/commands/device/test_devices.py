@@ -22,8 +22,8 @@ from entrenous.send.devices.link_new_device import start_on_new_device
 from entrenous.send.devices.link_old_device import start_on_old_device
 from entrenous.send.devices.own_devices import (
     LOST_DEVICE_CHECKLIST,
+    RevocationResult,
     RevocationState,
-    RevokedDeviceResult,
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.people_nouns import ContactChange, DeviceListContradiction
@@ -183,7 +183,7 @@ def test_link_code_is_read_from_standard_input(
 
 @pytest.mark.parametrize("shut", list(RevocationState))
 def test_only_a_shut_vault_is_reported_as_shut(shut: RevocationState) -> None:
-    said = "\n".join(describe_revocation(RevokedDeviceResult("phone", shut)))
+    said = "\n".join(describe_revocation(RevocationResult("phone", shut)))
     assert ("no passphrase opens" in said) == (shut is RevocationState.DONE)
     assert ("NOT locked" in said) == (shut in {RevocationState.ELSEWHERE, RevocationState.REFUSED})
     assert "168 hours" in said

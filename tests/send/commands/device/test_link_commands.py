@@ -11,13 +11,13 @@ from entrenous.base.errors import RelayUnreachable
 from entrenous.device.identities import MailboxAddress, own_other_devices
 from entrenous.send.commands import setup
 from entrenous.send.devices.link_new_device import (
-    NewDeviceLink,
+    NewDeviceLinkInProgress,
     poll_new_device,
     start_on_new_device,
 )
 from entrenous.send.devices.link_nouns import LinkEnded, StoppedAfterGrant
 from entrenous.send.devices.link_old_device import (
-    OldDeviceLink,
+    OldDeviceLinkInProgress,
     poll_old_device,
     start_on_old_device,
 )
@@ -39,9 +39,9 @@ class Beside:
     def __init__(self, phone: Person, then: BaseException) -> None:
         self.phone = phone
         self.then = then
-        self.side: NewDeviceLink | None = None
+        self.side: NewDeviceLinkInProgress | None = None
 
-    def reads(self, old: OldDeviceLink, **_: bool) -> None:
+    def reads(self, old: OldDeviceLinkInProgress, **_: bool) -> None:
         self.side = start_on_new_device(old.code, "phone", self.phone.device)
 
     def wake(self, _honest: Callable[..., Any], _url: str, mailbox: bytes, *_: Any) -> bool:
