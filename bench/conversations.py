@@ -42,7 +42,7 @@ from entrenous.base.secret import Secret
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy, SendState
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery, Message, SendState
 from entrenous.send.clock_sanity import now_in_whole_seconds
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import (
@@ -121,7 +121,7 @@ def _sent(number: int, contact: Contact, at: datetime, until: datetime, ana: Dev
     message = MessageId(ana.dice.token(ID_BYTES))
     text = f"what I wrote, number {number}"
     ana.ledger.store_message(Message(message, new_message_name(ana), at, (), text, until))
-    copy = SealedCopy(
+    copy = CopyDelivery(
         message,
         RecipientId(contact.name),
         contact.person.id,
@@ -133,7 +133,7 @@ def _sent(number: int, contact: Contact, at: datetime, until: datetime, ana: Dev
         SendState.ACKNOWLEDGED,
         opened=True,
     )
-    SEALED_COPY_TABLE.store(copy, copy.envelope.hex(), ana.vault)
+    COPY_DELIVERY_TABLE.store(copy, copy.envelope.hex(), ana.vault)
     index_copy(copy, at, ana.vault)
 
 

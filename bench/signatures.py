@@ -25,7 +25,7 @@ from entrenous.crypto.identity_keys import (
     mldsa65_public_key,
     new_device_signer,
     sign_with_device_keys,
-    unpickled_account,
+    unpickle_olm_account,
 )
 
 SCHEMA: Final = "entrenous/bench-signatures/1"
@@ -65,7 +65,7 @@ def _steps() -> dict[str, Step]:
 
 def _each(signer: DeviceSigner) -> object:
     """What a set took before there were batches."""
-    opened = unpickled_account(signer.account)
+    opened = unpickle_olm_account(signer.account)
     return [opened.sign(b"bench\x00" + said).to_base64() for said in _SET]
 
 

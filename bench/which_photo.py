@@ -115,7 +115,7 @@ def _found(ledger: VaultLedger, photos: dict[str, Rgb], leak: Attack, rng: Rng, 
         for _ in range(each):
             picture = _picture(load(leak(rgb, rng)))
             started = time.process_time()
-            near = ledger.similar_pictures(picture)[:FIRST]
+            near = ledger.pictures_to_compare(picture)[:FIRST]
             spent += time.process_time() - started
             missed[name] += _message(number) not in {one.message for one in near}
     return +missed, spent / max(1, each * len(photos))

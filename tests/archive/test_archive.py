@@ -37,10 +37,10 @@ from entrenous.device.sent_copies import RECEIPT_TABLE, ProvenReceipt, receipt_p
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.vault_tables import (
+    COPY_DELIVERY,
     OWN_RECORDS,
     RECEIPT,
     RECEIPT_KEY_BUNDLE,
-    SEALED_COPY,
     inbox_key,
     unpack,
 )
@@ -444,7 +444,7 @@ def test_later_archive_adds_what_the_earlier_one_lacked() -> None:
         recall_message(sent.message.name, anew)
     assert imported(second, anew).sent == 0
     recall_message(sent.message.name, anew)
-    assert len(everything(anew)[0][SEALED_COPY]) == 1
+    assert len(everything(anew)[0][COPY_DELIVERY]) == 1
     before = everything(anew)
     imported(second, anew)
     assert everything(anew) == before

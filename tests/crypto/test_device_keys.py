@@ -7,13 +7,13 @@ from entrenous.crypto.identity_keys import (
     add_one_time_keys,
     curve25519_public_key,
     ed25519_public_key,
-    new_account,
+    new_olm_account,
     replace_fallback_key,
-    sign_as_device,
-    verify_device_signature,
+    sign_with_device_ed25519,
+    verify_device_ed25519_signature,
 )
 
-ACCOUNT = new_account()
+ACCOUNT = new_olm_account()
 
 
 def test_public_device_keys_stay_the_same() -> None:
@@ -22,7 +22,7 @@ def test_public_device_keys_stay_the_same() -> None:
     assert ed25519_public_key(later) == ed25519_public_key(ACCOUNT)
     assert curve25519_public_key(later) == curve25519_public_key(ACCOUNT)
     assert (len(ed25519_public_key(ACCOUNT)), len(curve25519_public_key(ACCOUNT))) == (32, 32)
-    assert ed25519_public_key(new_account()) != ed25519_public_key(ACCOUNT)
+    assert ed25519_public_key(new_olm_account()) != ed25519_public_key(ACCOUNT)
 
 
 def test_one_time_keys_are_all_different_and_given_once() -> None:
@@ -51,12 +51,12 @@ def test_more_keys_than_are_remembered_are_refused(count: int) -> None:
 
 @pytest.mark.threat("key-confusion")
 def test_a_device_signs_in_one_role_only() -> None:
-    signature = sign_as_device(ACCOUNT, b"role", b"statement")
-    verify_device_signature(
+    signature = sign_with_device_ed25519(ACCOUNT, b"role", b"statement")
+    verify_device_ed25519_signature(
         ed25519_public_key(ACCOUNT), b"role", b"statement", signature, what="prekey"
     )
     for key, context, statement, signed in (
-        (ed25519_public_key(new_account()), b"role", b"statement", signature),
+        (ed25519_public_key(new_olm_account()), b"role", b"statement", signature),
         (ed25519_public_key(ACCOUNT), b"other", b"statement", signature),
         (ed25519_public_key(ACCOUNT), b"role", b"Statement", signature),
         (ed25519_public_key(ACCOUNT), b"role", b"statement", signature[:-1]),
@@ -64,7 +64,7 @@ def test_a_device_signs_in_one_role_only() -> None:
         (b"short", b"role", b"statement", signature),
     ):
         with pytest.raises(BadSignature, match="prekey"):
-            verify_device_signature(key, context, statement, signed, what="prekey")
+            verify_device_ed25519_signature(key, context, statement, signed, what="prekey")
 
 
 def test_private_keys_do_not_show() -> None:

@@ -9,18 +9,18 @@ from entrenous.base.identifiers import EnvelopeId, MailboxId, MessageId
 from entrenous.base.identity import BadSignature
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import decrypt_blob, unseal_file
-from entrenous.crypto.hashing import mark_commitment, marks_hash
+from entrenous.crypto.hashing import mark_commitment, mark_commitments_hash
 from entrenous.crypto.identity_keys import (
     DeviceSigner,
     master_keys_from_seed,
     mldsa65_hash,
     mldsa65_public_key,
-    new_account,
+    new_olm_account,
     person_id,
     public_master_keys,
     verify_both_signatures,
 )
-from entrenous.crypto.key_derivation import blob_key, content_key, send_token
+from entrenous.crypto.key_derivation import blob_key, content_key, derive_send_token
 from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.crypto.seal import open_first_letter, open_outer_seal
 from entrenous.crypto.statements import (
@@ -32,7 +32,7 @@ from entrenous.crypto.statements import (
 )
 from entrenous.crypto.vault_key import (
     first_format_vault_key,
-    offline_key,
+    offline_share_key,
     oprf_input,
     stretch_passphrase,
     vault_key,
@@ -94,14 +94,14 @@ def test_a_content_key() -> None:
 
 def test_send_tokens() -> None:
     parts = facts("send_token")
-    assert send_token(Secret(parts["seed"]), 0).reveal() == parts["token_0"]
-    assert send_token(Secret(parts["seed"]), 64).reveal() == parts["token_64"]
+    assert derive_send_token(Secret(parts["seed"]), 0).reveal() == parts["token_0"]
+    assert derive_send_token(Secret(parts["seed"]), 64).reveal() == parts["token_64"]
 
 
 def test_a_commitment_to_a_mark() -> None:
     parts = facts("mark_commitment")
     assert mark_commitment(parts["bytes"]) == parts["commitment"]
-    assert marks_hash(parts["marks"]) == parts["marks_hash"]
+    assert mark_commitments_hash(parts["marks"]) == parts["marks_hash"]
 
 
 def test_a_card_of_three_lists() -> None:
@@ -127,7 +127,7 @@ def test_a_receipt() -> None:
     )
     assert by.ed25519 == parts["ed25519"]
     proof = read_receipt_proof(parts["bytes"])
-    key = mldsa65_public_key(DeviceSigner(new_account(), Secret(parts["mldsa65_seed"])))
+    key = mldsa65_public_key(DeviceSigner(new_olm_account(), Secret(parts["mldsa65_seed"])))
     assert (proof.batch.mldsa65, mldsa65_hash(key)) == (key, by.mldsa65_hash)
     assert receipt_leaf(parts["statement"]) == parts["leaf"]
     assert (proof.batch.statement, proof.batch.batch.root) == (parts["batch"], parts["root"])
@@ -163,7 +163,7 @@ def test_a_vault_key_of_which_a_relay_has_a_part() -> None:
     parts = facts("vault_key_2")
     stretched = stretch_passphrase(Secret(parts["passphrase"]), parts["salt"])
     assert oprf_input(stretched).reveal() == parts["asked"]
-    assert offline_key(stretched).reveal() == parts["offline"]
+    assert offline_share_key(stretched).reveal() == parts["offline"]
     for output, key in (("output", "key"), ("none", "key_without_relay")):
         made = vault_key(stretched, Secret(parts.get(output, b"")), parts["device"], parts["salt"])
         assert made.reveal() == parts[key]

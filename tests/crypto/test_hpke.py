@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from entrenous.crypto.hpke import (
     SEAL_OVERHEAD_BYTES,
     open_sealed,
-    private_key_from_seed,
     seal_to,
+    xwing_private_key_from_seed,
     xwing_public_key,
 )
 from entrenous.crypto.nouns import BadKey, NotForThisMailbox
 
-PRIVATE = private_key_from_seed(bytes(range(32)))
+PRIVATE = xwing_private_key_from_seed(bytes(range(32)))
 PUBLIC = xwing_public_key(PRIVATE)
 SEALED = seal_to(PUBLIC, b"info", b"hello")
 SUITE = bytes.fromhex("647a00010003")  # X-Wing, HKDF-SHA256, ChaCha20-Poly1305
@@ -52,9 +52,9 @@ def test_the_drafts_vectors_open(judges: Path, judged: Callable[[str, int], None
         seed, public, shared, cipher = (
             bytes.fromhex(vector[name]) for name in ("seed", "pk", "ss", "ct")
         )
-        assert xwing_public_key(private_key_from_seed(seed)) == public
+        assert xwing_public_key(xwing_private_key_from_seed(seed)) == public
         sealed = cipher + hpke_seal(shared, b"info", b"hello")
-        assert open_sealed(private_key_from_seed(seed), b"info", sealed) == b"hello"
+        assert open_sealed(xwing_private_key_from_seed(seed), b"info", sealed) == b"hello"
     judged("X-Wing draft", len(vectors))
 
 
@@ -70,13 +70,13 @@ def test_the_hpke_drafts_vectors(judged: Callable[[str, int], None]) -> None:
     )
     (vector,) = [one for one in every if bytes.fromhex(one["suite_id"])[4:] == SUITE]
     said = {name: bytes.fromhex(text) for name, text in vector.items() if isinstance(text, str)}
-    assert xwing_public_key(private_key_from_seed(said["skRm"])) == said["pkRm"]
+    assert xwing_public_key(xwing_private_key_from_seed(said["skRm"])) == said["pkRm"]
     drafts, count = ChaCha20Poly1305(said["key"]), 0
     for one in vector["encryptions"]:
         text, nonce = bytes.fromhex(one["pt"]), bytes.fromhex(one["nonce"])
         assert drafts.decrypt(nonce, bytes.fromhex(one["ct"]), bytes.fromhex(one["aad"])) == text
         first = said["enc"] + drafts.encrypt(said["base_nonce"], text, b"")
-        assert open_sealed(private_key_from_seed(said["skRm"]), said["info"], first) == text
+        assert open_sealed(xwing_private_key_from_seed(said["skRm"]), said["info"], first) == text
         assert first == said["enc"] + hpke_seal(said["shared_secret"], said["info"], text)
         count += 1
     assert count == 10
@@ -115,7 +115,7 @@ def test_another_key_or_info_is_refused() -> None:
     with pytest.raises(NotForThisMailbox):
         open_sealed(PRIVATE, b"Info", SEALED)
     with pytest.raises(NotForThisMailbox):
-        open_sealed(private_key_from_seed(bytes(32)), b"info", SEALED)
+        open_sealed(xwing_private_key_from_seed(bytes(32)), b"info", SEALED)
     with pytest.raises(NotForThisMailbox):
         open_sealed(PRIVATE, b"info", SEALED[:-1])
 
@@ -137,4 +137,4 @@ def test_invalid_public_key_is_refused(bad: bytes) -> None:
 
 def test_a_short_seed_is_refused() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        private_key_from_seed(bytes(31))
+        xwing_private_key_from_seed(bytes(31))

@@ -21,23 +21,23 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
 from entrenous.crypto.hpke import (
     SEAL_OVERHEAD_BYTES,
-    private_key_from_seed,
     seal_to,
+    xwing_private_key_from_seed,
     xwing_public_key,
 )
 from entrenous.crypto.identity_keys import (
     add_one_time_keys,
     curve25519_public_key,
-    new_account,
+    new_olm_account,
     replace_fallback_key,
 )
 from entrenous.crypto.nouns import BadKey, BadLetter, BlobRef, LetterTooLong, NotForThisMailbox
 from entrenous.crypto.seal import (
     PADDED_SIZES_BYTES,
+    HalfOpenedLetter,
     OpenedLetter,
-    OuterLetter,
     begin_session,
-    matches_session,
+    letter_began_session,
     open_first_letter,
     open_letter,
     open_outer_seal,
@@ -86,7 +86,7 @@ HEADER = Header(
     prekey=b"p" * 8,
     message=MessageId(b"m" * 16),
     counter=1,
-    next_key=PublicXWingKey(b"n" * 8, xwing_public_key(private_key_from_seed(bytes(32)))),
+    next_key=PublicXWingKey(b"n" * 8, xwing_public_key(xwing_private_key_from_seed(bytes(32)))),
     curve25519=b"c" * 32,
     envelope=EnvelopeId(b"e" * 16),
     body_sha256=sha256(BODY),
@@ -95,12 +95,12 @@ HEADER = Header(
     token=7,
 )
 INFO, HEAD = write_hpke_info(ADDRESS), write_header(HEADER)
-BENS_KEY = private_key_from_seed(b"x" * 32)
-ANAS_ACCOUNT = new_account()
+BENS_KEY = xwing_private_key_from_seed(b"x" * 32)
+ANAS_ACCOUNT = new_olm_account()
 
 
 def bens_prekey() -> tuple[Secret, bytes]:
-    account, keys = add_one_time_keys(new_account(), 1)
+    account, keys = add_one_time_keys(new_olm_account(), 1)
     return account, next(iter(keys.values()))
 
 
@@ -110,7 +110,7 @@ SEALED, _ = seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEAD, BO
 AROUND = open_outer_seal(BENS_KEY, INFO, SEALED)
 
 
-def first(around: OuterLetter, account: Secret = BENS_ACCOUNT) -> OpenedLetter:
+def first(around: HalfOpenedLetter, account: Secret = BENS_ACCOUNT) -> OpenedLetter:
     return open_first_letter(account, curve25519_public_key(ANAS_ACCOUNT), around)[0]
 
 
@@ -188,7 +188,7 @@ def test_the_same_inside_and_header_resealed_as_they_were_do_open() -> None:
     assert first(open_outer_seal(BENS_KEY, INFO, reseal(AROUND, HEAD))).body == BODY
 
 
-def reseal(around: OuterLetter, header: bytes, info: bytes = INFO) -> bytes:
+def reseal(around: HalfOpenedLetter, header: bytes, info: bytes = INFO) -> bytes:
     frame = len(header).to_bytes(4, "big") + header + bytes([around.olm_type]) + around.olm
     framed = len(frame).to_bytes(4, "big") + frame
     size = min(size for size in PADDED_SIZES_BYTES if size >= len(framed))
@@ -212,7 +212,7 @@ def test_a_header_cannot_take_over_another_letters_body() -> None:
 @pytest.mark.threat("key-confusion")
 def test_another_sender_cannot_pose_as_ana() -> None:
     """Mallory writes a header that says Ana; the session shows whose key began it."""
-    mallory = new_account()
+    mallory = new_olm_account()
     session = begin_session(mallory, curve25519_public_key(BENS_ACCOUNT), PREKEY)
     sealed, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
     with pytest.raises(NotForThisMailbox, match="first key"):
@@ -255,8 +255,8 @@ def test_strangers_bytes_inside_are_refused(olm: bytes, olm_type: int) -> None:
     refused_everywhere(replace(AROUND, olm=b"\x03" + olm, olm_type=olm_type))
 
 
-def refused_everywhere(around: OuterLetter) -> None:
-    assert not matches_session(ANAS_SESSION, around) or around.begins_session
+def refused_everywhere(around: HalfOpenedLetter) -> None:
+    assert not letter_began_session(ANAS_SESSION, around) or around.begins_session
     with pytest.raises((NotForThisMailbox, BadLetter)):
         open_letter(ANAS_SESSION, around)
     with pytest.raises((NotForThisMailbox, BadLetter)):
@@ -308,7 +308,7 @@ def test_a_session_needs_real_keys(bad: bytes) -> None:
 @pytest.mark.threat("letter-twice")
 def test_a_letter_does_not_open_twice_in_a_session_that_moved_on() -> None:
     opened = first(AROUND)
-    assert matches_session(opened.session, AROUND)
+    assert letter_began_session(opened.session, AROUND)
     with pytest.raises(NotForThisMailbox, match="not continue the encrypted conversation"):
         open_letter(opened.session, AROUND)
 
@@ -321,7 +321,7 @@ def test_a_one_time_key_begins_one_session() -> None:
 
 def test_a_fallback_key_begins_a_session_again_so_the_caller_must_remember() -> None:
     """Olm alone accepts this repeat: why send/ keeps envelope ids, message ids and counters."""
-    account, _, fallback = replace_fallback_key(new_account())
+    account, _, fallback = replace_fallback_key(new_olm_account())
     session = begin_session(ANAS_ACCOUNT, curve25519_public_key(account), fallback)
     sealed, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
     around = open_outer_seal(BENS_KEY, INFO, sealed)
@@ -330,7 +330,7 @@ def test_a_fallback_key_begins_a_session_again_so_the_caller_must_remember() -> 
     assert again.header == HEAD  # with the same counter, message and envelope in it
 
 
-def letters(count: int) -> list[OuterLetter]:
+def letters(count: int) -> list[HalfOpenedLetter]:
     session, found = ANAS_SESSION, []
     for number in range(count):
         body = str(number).encode()
@@ -370,7 +370,7 @@ class End:
 
     def fresh_key(self, salt: bytes) -> PublicXWingKey:
         self.made += 1
-        private = private_key_from_seed(sha256(salt + self.made.to_bytes(4, "big")))
+        private = xwing_private_key_from_seed(sha256(salt + self.made.to_bytes(4, "big")))
         key_id = self.made.to_bytes(8, "big")
         self.keys[key_id] = private
         return PublicXWingKey(key_id, xwing_public_key(private))

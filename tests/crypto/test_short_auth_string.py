@@ -12,8 +12,8 @@ from entrenous.crypto.short_auth_string import (
     SAS_EMOJI,
     agreement_proof,
     key_commitment,
-    public_key_of,
     short_auth_string,
+    x25519_public_key,
 )
 
 KEYS = st.binary(min_size=32, max_size=32).map(Secret)
@@ -25,7 +25,7 @@ def test_vodozemac_shows_the_same(private: Secret, transcript: bytes) -> None:
     theirs = judge.public_key.to_bytes()
     info = "entrenous/2 sas\x00" + sha256(transcript).hex()
     shown = judge.diffie_hellman(
-        vodozemac.Curve25519PublicKey.from_bytes(public_key_of(private))
+        vodozemac.Curve25519PublicKey.from_bytes(x25519_public_key(private))
     ).bytes(info)
     ours = short_auth_string(private, theirs, transcript)
     assert [SAS_EMOJI.index(sign) for sign in ours.named_emoji] == list(shown.emoji_indices)
@@ -34,7 +34,7 @@ def test_vodozemac_shows_the_same(private: Secret, transcript: bytes) -> None:
 
 @given(KEYS, KEYS, st.binary(max_size=64))
 def test_both_sides_see_the_same_and_agree_on_it(one: Secret, other: Secret, seen: bytes) -> None:
-    first, second = public_key_of(one), public_key_of(other)
+    first, second = x25519_public_key(one), x25519_public_key(other)
     assert short_auth_string(one, second, seen) == short_auth_string(other, first, seen)
     assert agreement_proof(one, second, seen, b"a") == agreement_proof(other, first, seen, b"a")
     assert agreement_proof(one, second, seen, b"a") != agreement_proof(one, second, seen, b"b")
@@ -42,7 +42,7 @@ def test_both_sides_see_the_same_and_agree_on_it(one: Secret, other: Secret, see
 
 
 def test_a_commitment_is_to_one_key() -> None:
-    keys = [public_key_of(Secret(bytes([number]) * 32)) for number in range(8)]
+    keys = [x25519_public_key(Secret(bytes([number]) * 32)) for number in range(8)]
     assert len({key_commitment(key) for key in keys}) == 8
 
 

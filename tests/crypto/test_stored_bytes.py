@@ -5,7 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from entrenous.base.secret import Secret
-from entrenous.crypto.encryption_at_rest import seal_stored, stored_key_name, unseal_stored
+from entrenous.crypto.encryption_at_rest import (
+    seal_stored_value,
+    stored_value_key_id,
+    unseal_stored_value,
+)
 from entrenous.crypto.nouns import DecryptionFailed
 
 KEY, OTHER = Secret(b"k" * 32), Secret(b"o" * 32)
@@ -14,22 +18,22 @@ CASE = b"3f9a-70c2-b11e"
 
 @given(st.binary(max_size=2000))
 def test_stored_value_opens(data: bytes) -> None:
-    sealed = seal_stored(KEY, data, CASE)
-    assert unseal_stored(KEY, sealed, CASE) == data
+    sealed = seal_stored_value(KEY, data, CASE)
+    assert unseal_stored_value(KEY, sealed, CASE) == data
     assert len(sealed) == len(data) + 12 + 16
-    assert seal_stored(KEY, data, CASE) != sealed
+    assert seal_stored_value(KEY, data, CASE) != sealed
 
 
 @pytest.mark.parametrize("at", [0, 11, 12, 20, -1])
 def test_changed_bit_in_stored_value_is_refused(at: int) -> None:
-    sealed = bytearray(seal_stored(KEY, b"a picture of somebody", CASE))
+    sealed = bytearray(seal_stored_value(KEY, b"a picture of somebody", CASE))
     sealed[at] ^= 1
     with pytest.raises(DecryptionFailed):
-        unseal_stored(KEY, bytes(sealed), CASE)
+        unseal_stored_value(KEY, bytes(sealed), CASE)
 
 
 def test_wrong_key_context_or_truncation_is_refused() -> None:
-    sealed = seal_stored(KEY, b"a picture of somebody", CASE)
+    sealed = seal_stored_value(KEY, b"a picture of somebody", CASE)
     for key, shown, about in (
         (OTHER, sealed, CASE),
         (KEY, sealed, b"another case"),
@@ -38,16 +42,16 @@ def test_wrong_key_context_or_truncation_is_refused() -> None:
         (KEY, b"", CASE),
     ):
         with pytest.raises(DecryptionFailed):
-            unseal_stored(key, shown, about)
+            unseal_stored_value(key, shown, about)
 
 
 def test_key_name_does_not_reveal_the_key() -> None:
-    assert stored_key_name(KEY) != stored_key_name(OTHER)
-    assert len(stored_key_name(KEY)) == 8
-    assert KEY.reveal()[:8] != stored_key_name(KEY)
+    assert stored_value_key_id(KEY) != stored_value_key_id(OTHER)
+    assert len(stored_value_key_id(KEY)) == 8
+    assert KEY.reveal()[:8] != stored_value_key_id(KEY)
 
 
 @pytest.mark.parametrize("size", [0, 16, 31, 33])
 def test_a_key_has_32_bytes(size: int) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        seal_stored(Secret(b"k" * size), b"", CASE)
+        seal_stored_value(Secret(b"k" * size), b"", CASE)

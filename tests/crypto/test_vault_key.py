@@ -9,7 +9,7 @@ from entrenous.crypto.vault_key import (
     NO_RELAY_SHARE,
     Argon2Cost,
     first_format_vault_key,
-    offline_key,
+    offline_share_key,
     oprf_input,
     stretch_passphrase,
     vault_key,
@@ -32,7 +32,7 @@ def test_vault_key_follows_the_specification() -> None:
         expected = derive(every, b"entrenous/2 vault", salt=SALT)
         assert vault_key(STRETCHED, output, DEVICE, SALT) == expected
     assert oprf_input(STRETCHED) == derive(STRETCHED, b"entrenous/2 oprf input")
-    assert offline_key(STRETCHED) == derive(STRETCHED, b"entrenous/2 offline")
+    assert offline_share_key(STRETCHED) == derive(STRETCHED, b"entrenous/2 offline")
 
 
 def test_every_part_changes_the_vault_key() -> None:
@@ -49,7 +49,7 @@ def test_every_part_changes_the_vault_key() -> None:
         vault_key(stretch_passphrase(WORDS, b"t" * 16, CHEAP), OUTPUT, DEVICE, SALT),
         first_format_vault_key(STRETCHED, DEVICE, SALT),
         oprf_input(STRETCHED),
-        offline_key(STRETCHED),
+        offline_share_key(STRETCHED),
     ]
     assert len({key.reveal() for key in keys}) == len(keys)
     assert {len(key) for key in keys} == {32}

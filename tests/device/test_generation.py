@@ -21,7 +21,7 @@ from entrenous.device.identities import (
 )
 from entrenous.device.lock_errors import RevokedDeviceLocked, UnlockNotConfirmed
 from entrenous.device.relay_lock_client import (
-    confirm_unlock,
+    confirm_unlock_at_relay,
     mailbox_address,
     mark_unlock_unconfirmed,
 )
@@ -58,7 +58,7 @@ def room() -> Room:
 
 def opens(device: Device) -> None:
     mark_unlock_unconfirmed(device.vault)
-    confirm_unlock(device)
+    confirm_unlock_at_relay(device)
 
 
 def copied(who: Person) -> Device:
@@ -132,7 +132,7 @@ def test_ratchets_are_frozen_until_the_relay_confirms(room: Room) -> None:
         with pytest.raises(UnlockNotConfirmed, match=r"does\s+not\s+send\s+or\s+fetch"):
             forbidden()
     assert dict(ana.vault.items(PEER)) == before
-    confirm_unlock(ana.device)
+    confirm_unlock_at_relay(ana.device)
     sends(ana.device, room["ben"])
 
 
@@ -142,11 +142,11 @@ def test_unreachable_relay_is_asked_again_to_confirm(room: Room) -> None:
     room.silence(HERE)
     for _ in range(3):
         with pytest.raises(RelayUnreachable):
-            confirm_unlock(ana.device)
+            confirm_unlock_at_relay(ana.device)
         assert ana.vault.get(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD) is not None
     room.back(HERE)
-    confirm_unlock(ana.device)
-    confirm_unlock(ana.device)
+    confirm_unlock_at_relay(ana.device)
+    confirm_unlock_at_relay(ana.device)
     fetch_messages(ana.device)
 
 
@@ -160,7 +160,7 @@ def test_lost_confirmation_is_not_taken_for_a_copy(room: Room) -> None:
     for _ in range(3):
         mark_unlock_unconfirmed(ana.device.vault)
         with ana.courier.playing(report_vault_unlock=told), pytest.raises(Killed):
-            confirm_unlock(ana.device)
+            confirm_unlock_at_relay(ana.device)
     opens(ana.device)
     fetch_messages(ana.device)
 
@@ -189,7 +189,7 @@ def test_a_device_without_a_relay_has_no_generations() -> None:
     ana = room.settles("ana")
     offline = replace(ana.device, vault=vault)
     mark_unlock_unconfirmed(vault)
-    confirm_unlock(offline)
+    confirm_unlock_at_relay(offline)
     assert vault.keys(OWN_RECORDS, "generation") == ()
 
 
@@ -236,10 +236,10 @@ class Copies(RuleBasedStateMachine):
         assert isinstance(courier, MaliciousCourier)
         with courier.playing(report_vault_unlock=partial(losing, fate)):
             if fate == "heard" or (fate == "answer lost" and not allowed):
-                confirm_unlock(device)
+                confirm_unlock_at_relay(device)
             else:
                 with pytest.raises(RelayUnreachable):
-                    confirm_unlock(device)
+                    confirm_unlock_at_relay(device)
         if arrives and allowed:
             self.taken += 1
             self.knows[which] = self.taken

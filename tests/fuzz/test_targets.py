@@ -55,15 +55,15 @@ NOT_FUZZED = {
     ("connectors/upload_rules.py", "uploads_in_body"): "extract_uploads reads for it",
     ("connectors/hma_requests.py", "get_bank_by_hma_name"): "compares a name",
     ("connectors/hma_requests.py", "parse_bank_names"): "splits at commas",
-    ("connectors/hma_requests.py", "new_bank_name"): "one regular expression",
+    ("connectors/hma_requests.py", "parse_new_bank_name"): "one regular expression",
     ("connectors/hma_requests.py", "parse_pdq_signal"): "hexadecimal digits alone",
     ("connectors/hma_requests.py", "parse_flag"): "one of four words",
     (
         "connectors/hma_contents.py",
         "ContentMetadata.parse",
     ): "lengths, and printable characters alone",
-    ("connectors/hma_contents.py", "parse_json_parameter"): "the standard library's JSON",
-    ("connectors/hma_contents.py", "parse_ratio"): "the standard library's float",
+    ("connectors/hma_contents.py", "parse_metadata_parameter"): "the standard library's JSON",
+    ("connectors/hma_contents.py", "parse_enabled_ratio"): "the standard library's float",
     ("stop/judge/dry_run.py", "dry_run"): "hands the bytes to the decoder",
     (
         "demo/stamp_authority.py",

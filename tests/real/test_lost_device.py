@@ -578,7 +578,7 @@ def test_a_relay_that_answers_something_else_opens_nothing(town: Town) -> None:
             town.home, town.courier, SystemClock(), SystemRandomSource()
         )
         part = honest(lock, stretched)
-        return RelayShare(Secret(part.output.reveal()[::-1]), part.tries)
+        return RelayShare(Secret(part.output.reveal()[::-1]), part.tries_left)
 
     with pytest.raises(WrongPassphrase):
         unlock_vault_in_folder(town.home, WORDS, lies)

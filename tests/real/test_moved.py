@@ -15,7 +15,7 @@ from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.cli import run
-from entrenous.device.identities import next_lock
+from entrenous.device.identities import next_relay_lock
 from entrenous.device.open_device import open_unlocked
 from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.store.vault_folder import read_vault_head
@@ -126,7 +126,7 @@ def test_a_lock_that_did_not_follow_follows_with_the_next_command(town: Town, sa
     said("device", "offline", "--hours", "2")
     with open_device(town.settings, words) as device:
         move_all_devices(town.urls["new"], None, device)
-        assert next_lock(device) is not None
+        assert next_relay_lock(device) is not None
     assert town.lock_is_at() == town.urls["old"]
     said("sent")
     assert town.lock_is_at() == town.urls["new"]
@@ -142,8 +142,8 @@ def test_tries_are_not_used_up_while_the_new_relay_is_silent(town: Town, said: S
     for _ in range(12):
         said("sent")
     with open_unlocked(town.settings, words) as (device, unlocked):
-        assert next_lock(device) is not None
-        assert unlocked.part.tries == 9
+        assert next_relay_lock(device) is not None
+        assert unlocked.part.tries_left == 9
 
 
 def test_a_relay_that_is_gone_for_good_is_left_with_the_sheet(town: Town, said: Said) -> None:

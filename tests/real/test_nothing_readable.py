@@ -19,16 +19,16 @@ from entrenous.device.identities import (
     SIGNING_SEED_RECORD,
     Identity,
 )
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.vault_tables import (
     CONTACT,
+    COPY_DELIVERY,
     INBOX,
     INVITE,
     OWN_RECORDS,
     OWN_XWING_KEY,
     PEER,
-    SEALED_COPY,
     Table,
     unpack,
 )
@@ -51,7 +51,7 @@ DRAWERS: dict[str, type] = {
     INVITE: IssuedInviteLink,
     OWN_XWING_KEY: OwnXWingKey,
     PEER: PeerDevice,
-    SEALED_COPY: SealedCopy,
+    COPY_DELIVERY: CopyDelivery,
     "protection": Protection,
 }
 
@@ -144,7 +144,7 @@ def test_the_relay_holds_nothing_that_can_be_read(told: Evening, keys: set[bytes
     held = all_bytes(told.relay.folder)
     assert b"age-encryption.org/v1" in held  # the file that still waits is really looked at
     with vault_of(told.ana) as vault:
-        (sealed, *_) = SEALED_COPY_TABLE.all(vault)
+        (sealed, *_) = COPY_DELIVERY_TABLE.all(vault)
     assert token_hash(sealed.withdraw_token) in held  # and so is its database
     assert found(words(told), held) == []
     assert found([*who_they_are(told.ana), *who_they_are(told.ben)], held) == []

@@ -24,7 +24,7 @@ import pytest
 from entrenous.base.identifiers import RecipientId
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.crypto.oprf import UNIFORM_BYTES, blind, scalar_from_random
+from entrenous.crypto.oprf import SCALAR_RANDOM_BYTES, blind, scalar_from_random
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.device import Courier, Device
 from entrenous.device.identities import own_device
@@ -69,7 +69,7 @@ class Person(Villager):
         """One command: the vault opens, and the relay is told so; then ``work``."""
         device, home = replace(self.device, courier=courier), own_device(self.device).home
         if self.generation % 5 == 0:  # each time in life; here some are enough
-            scalar = scalar_from_random(device.dice.token(UNIFORM_BYTES))
+            scalar = scalar_from_random(device.dice.token(SCALAR_RANDOM_BYTES))
             courier.unlock(self.lock, blind(Secret(bytes(32)), scalar))
         self.generation += 1
         opening = VaultUnlock(self.generation, device.dice.token(16))

@@ -17,7 +17,7 @@ from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName, Recipie
 from entrenous.base.secret import Secret
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.device import Device
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.clock_sanity import now_in_whole_seconds
@@ -93,7 +93,7 @@ def lay_out(ana: Device) -> None:
     file = ContentFile("video/mp4", secrets.token_bytes(SIZE), FileRole.CLIP)
     made = seal_content((FileForDevice(file, bytes(32)),), None, to, sending, ana)
     seal_and_queue_letter(made.manifest, to, made.outer, ana)
-    copy = SealedCopy(
+    copy = CopyDelivery(
         sending.message,
         RecipientId("ben"),
         person.id,
@@ -102,7 +102,7 @@ def lay_out(ana: Device) -> None:
         made.outer.envelope,
         made.outer.withdraw_token,
     )
-    SEALED_COPY_TABLE.store(copy, made.outer.envelope.hex(), ana.vault)
+    COPY_DELIVERY_TABLE.store(copy, made.outer.envelope.hex(), ana.vault)
 
 
 def bytes_there(relay: Server) -> int:

@@ -14,9 +14,9 @@ from entrenous.base.identifiers import EnvelopeId, MailboxId, MessageId
 from entrenous.base.identity import DeviceListHead
 from entrenous.base.limits import AWAITING_DEVICE_LIST_DAYS_MAX
 from entrenous.base.secret import Secret
-from entrenous.device.identities import MailboxAddress, clear_next_lock, contacts
+from entrenous.device.identities import MailboxAddress, clear_next_relay_lock, contacts
 from entrenous.device.relay_lock_client import former_addresses
-from entrenous.device.sent_messages import SEALED_COPY_TABLE
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE
 from entrenous.device.vault_tables import (
     EARLY_RECALL,
     INVITE,
@@ -164,8 +164,8 @@ def test_signed_receipt_overrides_later_expiry(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     mark_keys_compared("ana", ben.device)
     name = ana.sends(SMALL, ben).name
-    (copy,) = SEALED_COPY_TABLE.all(ana.device.vault)
-    SEALED_COPY_TABLE.store(
+    (copy,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
+    COPY_DELIVERY_TABLE.store(
         replace(copy, state=EnvelopeState.EXPIRED), copy.envelope.hex(), ana.device.vault
     )
     fetch_messages(ben.device)
@@ -180,7 +180,7 @@ def test_signed_receipt_overrides_later_expiry(friends: Room) -> None:
 def test_an_old_mailbox_survives_a_clock_that_was_ahead(friends: Room, *, silent: bool) -> None:
     ana = friends["ana"]
     move_all_devices(THERE, None, ana.device)
-    clear_next_lock(ana.device)
+    clear_next_relay_lock(ana.device)
     if silent:
         friends.silence(HERE)
     with ahead(friends, ana):

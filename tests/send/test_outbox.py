@@ -20,7 +20,7 @@ from entrenous.base.errors import (
 )
 from entrenous.base.limits import UNREFERENCED_BLOB_HOURS
 from entrenous.device.identities import own_device
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, SendState
 from entrenous.device.vault_tables import OUTBOX, TOKEN_REGISTRATION
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import FlushResult, flush_outbox
@@ -80,7 +80,7 @@ def test_a_refused_item_never_blocks_later_ones(three: Room, error: EntrenousErr
 
 
 def departures(who: Person) -> list[SendState]:
-    return sorted(copy.departure for copy in SEALED_COPY_TABLE.all(who.device.vault))
+    return sorted(copy.departure for copy in COPY_DELIVERY_TABLE.all(who.device.vault))
 
 
 def test_a_partly_refused_message_reports_who_has_it(three: Room) -> None:
@@ -97,14 +97,14 @@ def test_a_partly_refused_message_reports_who_has_it(three: Room) -> None:
     assert "Already on its way to: caro." in said
     assert "Still waiting on this device for: nobody." in said
     assert join_wrapped_lines(str(WrongToken())) in said
-    assert {copy.to: copy.describe_state for copy in sent.copies} == {
+    assert {copy.to: copy.state_in_words for copy in sent.copies} == {
         "ben": "refused",
         "caro": "waiting",
     }
     assert list(ana.vault._files.values()) == [SMALL]  # nothing of the refused copy is kept
     recall_message(sent.message.name, ana.device)
     (sent,) = query_sent_messages(ana.device)
-    assert [copy.describe_state for copy in sent.copies] == ["taken back"] * 2
+    assert [copy.state_in_words for copy in sent.copies] == ["taken back"] * 2
     assert three["caro"].received() == 0
 
 
@@ -346,4 +346,4 @@ def test_a_waiting_message_that_is_recalled_never_leaves(friends: Room) -> None:
     assert ben.received() == 0
     assert list(ana.vault._files.values()) == [SMALL]
     (copy,) = query_sent_messages(ana.device)[0].copies
-    assert (copy.state, copy.describe_state) == (EnvelopeState.TAKEN_BACK, "taken back")
+    assert (copy.state, copy.state_in_words) == (EnvelopeState.TAKEN_BACK, "taken back")

@@ -15,7 +15,7 @@ from entrenous.base.errors import (
 )
 from entrenous.base.identifiers import MessageId
 from entrenous.base.limits import LETTERS_WAITING_MAX
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, RecallResult
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, RecallResult
 from entrenous.device.vault_tables import EARLY_RECALL, UNCONFIRMED_RECALL
 from entrenous.send.conversations import participants_of_message
 from entrenous.send.fetch import fetch_messages
@@ -64,7 +64,7 @@ def test_a_recalled_copy_known_as_opened_stays_opened(friends: Room, *, again: b
     else:
         query_sent_messages(ana.device)
     with ana.courier.playing(envelope_status=GONE, withdraw=GONE):
-        assert query_sent_messages(ana.device)[0].copies[0].describe_state == (
+        assert query_sent_messages(ana.device)[0].copies[0].state_in_words == (
             "opened, then taken back" if again else "opened"
         )
         assert recall_message(name, ana.device) == (RecallResult("ben", opened=True, asked=True),)
@@ -146,7 +146,7 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     (honest, arguments), *_ = late
     honest(*arguments)
     fetch_messages(ana.device)
-    (copy,) = SEALED_COPY_TABLE.all(ana.device.vault)
+    (copy,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     status = ana.courier.envelope_status(HERE, copy.envelope, copy.withdraw_token)
     assert (status.state is EnvelopeState.TAKEN_BACK) is copy.is_acknowledged is (minutes < 60)
 
@@ -175,7 +175,7 @@ def test_a_copy_that_never_left_is_recalled_without_its_relay(friends: Room) -> 
             ana.sends(SMALL, ben)
         (sent,) = query_sent_messages(ana.device)
         assert recall_message(sent.message.name, ana.device) == (RecallResult("ben", opened=False),)
-        assert query_sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
+        assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "taken back"
     assert ben.received() == 0
 
 
@@ -185,7 +185,7 @@ def test_a_recall_reports_an_unreachable_relay(friends: Room) -> None:
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(withdraw=away), pytest.raises(RecallIncomplete, match="ben can still"):
         recall_message(name, ana.device)
-    assert query_sent_messages(ana.device)[0].copies[0].describe_state == "waiting"
+    assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "waiting"
     assert recall_message(name, ana.device) == (RecallResult("ben", opened=False, asked=True),)
 
 
@@ -200,7 +200,7 @@ def test_a_recall_is_repeated_at_an_unreachable_relay(friends: Room) -> None:
         fetch_messages(ana.device)  # still unreachable
         assert ana.device.vault.keys(UNCONFIRMED_RECALL)
     fetch_messages(ana.device)
-    assert query_sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
+    assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "taken back"
     assert not ana.device.vault.keys(UNCONFIRMED_RECALL)
     assert ben.received() == 0
 
@@ -243,7 +243,7 @@ def test_a_recalled_copy_that_may_have_left_is_not_reported_unopened(
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(withdraw=away), pytest.raises(RecallIncomplete):
         recall_message(name, ana.device)
-    assert query_sent_messages(ana.device)[0].copies[0].describe_state == "opened"
+    assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "opened"
     assert recall_message(name, ana.device)[0].opened
 
 
@@ -254,8 +254,8 @@ def test_status_asks_about_a_copy_that_may_have_left(friends: Room) -> None:
     with ana.courier.playing(withdraw=away), pytest.raises(RecallIncomplete):
         recall_message(name, ana.device)
     with ana.courier.playing(envelope_status=GONE):
-        assert query_sent_messages(ana.device)[0].copies[0].describe_state == "not confirmed yet"
-    assert query_sent_messages(ana.device)[0].copies[0].describe_state == "waiting"
+        assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "not confirmed yet"
+    assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "waiting"
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -275,7 +275,7 @@ def test_an_opened_copy_stays_opened_after_its_relay_is_restored(
         query_sent_messages(ana.device)
     earlier = changed(lambda _: EnvelopeStatus(EnvelopeState[state], 0))
     with ana.courier.playing(envelope_status=earlier, withdraw=earlier):
-        assert query_sent_messages(ana.device)[0].copies[0].describe_state == "opened"
+        assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "opened"
         (outcome,) = recall_message(name, ana.device)
     assert outcome.opened
 
@@ -351,7 +351,7 @@ def test_a_refused_copy_is_recalled_with_the_others(friends: Room) -> None:
     assert recall_message(sent.message.name, ana.device) == (
         RecallResult("ben", opened=False, asked=True),
     )
-    assert query_sent_messages(ana.device)[0].copies[0].describe_state == "taken back"
+    assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "taken back"
 
 
 @pytest.mark.parametrize("error", [TooMany(retry_after_s=9), WrongToken()], ids=type)
@@ -377,7 +377,7 @@ def test_listing_sent_messages_posts_nothing(friends: Room) -> None:
         raise AssertionError("looking must not post")
 
     with ana.courier.playing(post=never, upload_blob=never):
-        assert query_sent_messages(ana.device)[0].copies[0].describe_state == "not sent yet"
+        assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "not sent yet"
 
 
 def test_a_received_message_cannot_be_recalled(friends: Room) -> None:

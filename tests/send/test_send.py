@@ -7,8 +7,8 @@ import pytest
 
 from entrenous.base.errors import WrongToken
 from entrenous.base.screen_text import CaptionTooLong, TextHasControlCharacters
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
-from entrenous.device.vault_tables import OUTBOX, SEALED_COPY
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, SendState
+from entrenous.device.vault_tables import COPY_DELIVERY, OUTBOX
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.message.draft import (
     RefusedForSome,
@@ -35,7 +35,7 @@ def heard_and_stopped(honest: Honest, *arguments: Any) -> None:
 
 
 def nothing_was_begun(who: Person) -> bool:
-    drawers = [list(who.device.vault.items(drawer)) for drawer in (OUTBOX, SEALED_COPY)]
+    drawers = [list(who.device.vault.items(drawer)) for drawer in (OUTBOX, COPY_DELIVERY)]
     return not any(drawers) and not list(who.device.ledger.messages()) and who.vault._files == {}
 
 
@@ -67,7 +67,7 @@ def test_an_interrupted_message_that_may_have_left_is_named(three: Room, trick: 
         ana.sends(SMALL, ben, caro)
     (message,) = ana.device.ledger.messages()
     assert f"entrenous recall {message.name}" in str(told.value).replace("\n", " ")
-    departures = [copy.departure for copy in SEALED_COPY_TABLE.all(ana.device.vault)]
+    departures = [copy.departure for copy in COPY_DELIVERY_TABLE.all(ana.device.vault)]
     assert sorted(departures) == [SendState.TRIED, SendState.WAITING]
     recall_message(message.name, ana.device)
     for one in (ben, caro):

@@ -8,8 +8,8 @@ import pytest
 
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.identifiers import EnvelopeId, MessageId, MessageName
-from entrenous.device.sent_messages import SEALED_COPY_TABLE
-from entrenous.device.vault_tables import SEALED_COPY
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE
+from entrenous.device.vault_tables import COPY_DELIVERY
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
@@ -34,7 +34,7 @@ def asked(ana: Person) -> int:
 
 
 def state(ana: Person) -> EnvelopeState:
-    (copy,) = SEALED_COPY_TABLE.all(ana.device.vault)
+    (copy,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     return copy.state
 
 
@@ -99,7 +99,7 @@ def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
     monkeypatch.setattr(ana.vault, "items", counted)
     shown = query_sent_messages(ana.device)
     assert (len(shown), sum(len(one.copies) for one in shown)) == (MESSAGES, MESSAGES)
-    assert reads.count(SEALED_COPY) == MESSAGES
+    assert reads.count(COPY_DELIVERY) == MESSAGES
     assert ana.courier.calls["envelope_status"] == 1 + MESSAGES // 100
 
 
@@ -108,7 +108,7 @@ def another(ana: Person, name: MessageName, number: int) -> None:
     and have expired.
     """
     like = ana.device.ledger.message_named(name)
-    (copy,) = (one for one in SEALED_COPY_TABLE.all(ana.vault) if one.message == like.id)
+    (copy,) = (one for one in COPY_DELIVERY_TABLE.all(ana.vault) if one.message == like.id)
     id_ = MessageId(number.to_bytes(16))
     lives = number % 100 == 0
     before = like.sent_at - timedelta(days=40)
@@ -118,4 +118,4 @@ def another(ana: Person, name: MessageName, number: int) -> None:
     over = (*ENDED, EnvelopeState.OPENED)[number % (len(ENDED) + 1)]
     of_it = replace(copy, message=id_, envelope=EnvelopeId(number.to_bytes(16)))
     of_it = replace(of_it, state=LIVING[0] if lives else over, opened=not lives)
-    SEALED_COPY_TABLE.store(of_it, of_it.envelope.hex(), ana.vault)
+    COPY_DELIVERY_TABLE.store(of_it, of_it.envelope.hex(), ana.vault)

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, SendState
 from entrenous.device.vault_tables import (
     HELD_TOKEN_RANGE,
     OUTBOX,
@@ -147,7 +147,7 @@ def test_after_a_crash_no_message_leaves_before_its_undo_window_ends(
     while not lived:
         before = friends["ben"].received()
         lived = survived(lambda device: _sealed(ana, device), ana.device, moments)
-        waiting = list(SEALED_COPY_TABLE.all(ana.device.vault))
+        waiting = list(COPY_DELIVERY_TABLE.all(ana.device.vault))
         sealed = [copy for copy in waiting if copy.departure is SendState.WAITING]
         fetch_messages(ana.device)
         assert friends["ben"].received() == before, f"after {moments} moments"

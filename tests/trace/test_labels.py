@@ -5,7 +5,12 @@ import pytest
 from entrenous.base.copies import Copy
 from entrenous.base.identifiers import PersonId, RecipientId
 from entrenous.base.secret import Secret
-from entrenous.device.sent_copies import current_labels, name_when_sent, pseudonyms, values_by_label
+from entrenous.device.sent_copies import (
+    current_labels,
+    name_when_sent,
+    pseudonymized_labels,
+    values_by_label,
+)
 
 BEN, CARO = PersonId(b"b" * 32), PersonId(b"c" * 32)
 
@@ -59,4 +64,4 @@ def test_old_label_with_line_breaks_is_shown_on_one_line() -> None:
 def test_pseudonym_never_equals_a_label(named: tuple[str, ...], shown: list[str]) -> None:
     first = named[0] if named else "dina"
     third = named[1] if len(named) > 1 else "eva"
-    assert pseudonyms([first, "copy 1", third], named) == shown
+    assert pseudonymized_labels([first, "copy 1", third], named) == shown

@@ -16,7 +16,7 @@ from entrenous.base.secret import Secret
 from entrenous.carry.relay_rows import StoredEnvelope, StoredToken
 from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.hpke import SEAL_OVERHEAD_BYTES
-from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.key_derivation import derive_send_token
 from entrenous.crypto.seal import PADDED_SIZES_BYTES
 from entrenous.device.vault_tables import ISSUED_TOKEN_RANGE, RETIRED_TOKEN_RANGE, Table
 from entrenous.send.inbox import received_messages
@@ -149,7 +149,7 @@ def promised(people: tuple[Villager, ...]) -> dict[bytes, tuple[str, str]]:
                 window = Table(drawer, kind).load(key, one.device.vault)
                 assert window is not None
                 for index in range(window.first, window.until):
-                    lock = token_hash(send_token(window.seed, index))
+                    lock = token_hash(derive_send_token(window.seed, index))
                     whose[lock] = (one.name, key.split()[0])
     return whose
 

@@ -6,7 +6,7 @@ people, in a row.
 
 import pytest
 
-from entrenous.device.identities import clear_next_lock, own_device
+from entrenous.device.identities import clear_next_relay_lock, own_device
 from entrenous.device.vault_tables import DEVICE_TO_GREET, OUTBOX, TOKEN_REGISTRATION
 from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.letter.arrivals import take_undecryptable_count
@@ -45,7 +45,7 @@ def test_it_dies_at_every_third_moment_of_a_move(town: Room) -> None:
             assert not lived
             assert ana.home[1] in homes
             move_all_devices(target, None, ana.device)
-        clear_next_lock(ana.device)
+        clear_next_relay_lock(ana.device)
         assert ana.home[1] not in homes
         if third % 3 == 1:
             ben.sends(SMALL, ana)  # he has not heard yet

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from entrenous.device.device import Device
-from entrenous.device.identities import clear_next_lock
+from entrenous.device.identities import clear_next_relay_lock
 from entrenous.device.vault_tables import (
     DEVICE_TO_GREET,
     OUTBOX,
@@ -50,7 +50,7 @@ class Town:
                 leads(self.ana.device, target)
             catch_up(self.phone, self.ana, self.phone)
         for one in (self.ana, self.phone):
-            clear_next_lock(one.device)
+            clear_next_relay_lock(one.device)
         catch_up(self.ana, self.ben, self.cleo, self.phone, self.ana, self.ben, self.cleo)
         assert [one.home[0] for one in (self.ana, self.phone)] == [target, target]
         assert [is_told(one, self.ana) for one in (self.ben, self.cleo)] == [True, True]

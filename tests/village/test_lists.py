@@ -321,9 +321,9 @@ def test_a_message_that_waits_for_somebody_frozen_does_not_leave(home: Room) -> 
     assert isinstance(why, ContradictoryLists)
     assert ana.received() == before
     (sent,) = query_sent_messages(ben.device)
-    assert [copy.describe_state for copy in sent.copies] == ["not sent yet"]
+    assert [copy.state_in_words for copy in sent.copies] == ["not sent yet"]
     with ben.device.vault.transaction():
         store_contact(unfreeze_contact(contact_named("ana", ben.device), ben.device), ben.device)
     assert not flush_outbox(ben.device).stayed
     (sent,) = query_sent_messages(ben.device)
-    assert [copy.describe_state for copy in sent.copies] == ["waiting"]
+    assert [copy.state_in_words for copy in sent.copies] == ["waiting"]

@@ -99,7 +99,7 @@ def test_one_device_that_takes_nothing_more_is_no_refusal(home: Room) -> None:
     revoke_device("phone", lost=False, sheet=None, device=ben.device)
     assert ana.sends(SMALL, ben).devices == {"ben": 1}
     (sent,) = query_sent_messages(ana.device)
-    assert sorted(copy.describe_state for copy in sent.copies) == ["refused", "waiting"]
+    assert sorted(copy.state_in_words for copy in sent.copies) == ["refused", "waiting"]
     assert ben.received() == 1
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from entrenous.base.secret import Secret
 from entrenous.crypto.nouns import BadLetter, NotForThisMailbox
-from entrenous.crypto.seal import OuterLetter, open_first_letter, open_letter, open_outer_seal
+from entrenous.crypto.seal import HalfOpenedLetter, open_first_letter, open_letter, open_outer_seal
 from entrenous.device.device import Vault
 from entrenous.device.identities import OLM_ACCOUNT_RECORD, own_device
 from entrenous.device.vault_tables import OWN_RECORDS
@@ -42,7 +42,7 @@ class Heard:
     waiting: WaitingEnvelope
     key: OwnXWingKey
     info: bytes
-    around: OuterLetter
+    around: HalfOpenedLetter
 
     @property
     def outer(self) -> bytes:

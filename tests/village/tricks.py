@@ -307,7 +307,7 @@ ON_ONE_CALL: Final[Mapping[str, tuple[Trick, ...]]] = {
     "prekey_count": (miscounts,),
     "claim_prekeys": (hands_out_anothers_keys, runs_out_of_keys),
     "register_token": (swallows,),
-    "withdraw_token": (swallows,),
+    "drop_send_token": (swallows,),
     "change_tokens": (swallows,),
     "upload_blob": (swallows,),
     "blob": (cuts, lengthens),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrenous.wire.encodings import canonical_json, read_canonical
+from entrenous.wire.encodings import canonical_json, read_canonical_json
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 keys = st.text(st.characters(max_codepoint=127), max_size=4)
@@ -24,7 +24,7 @@ values = st.recursive(
 @given(values)
 def test_canonical_json_is_read_back_and_matches_plain_json(value: object) -> None:
     data = canonical_json(value)
-    assert read_canonical(data) == value
+    assert read_canonical_json(data) == value
     assert json.loads(data) == value
 
 
@@ -34,13 +34,13 @@ def test_any_other_form_of_the_same_value_is_refused(value: object, more: bytes)
         if value == 0 or (isinstance(value, int) and more == b"0"):
             continue  # a digit more may make another number, in its own canonical form
         with pytest.raises(ValueError):
-            read_canonical(odd)
+            read_canonical_json(odd)
 
 
 @given(st.binary(max_size=40))
 def test_stray_bytes_are_refused_or_canonical(data: bytes) -> None:
     try:
-        value = read_canonical(data)
+        value = read_canonical_json(data)
     except ValueError:
         return
     assert canonical_json(value) == data
@@ -69,15 +69,15 @@ def test_value_without_canonical_form_is_refused(value: object) -> None:
 )
 def test_json_that_is_not_canonical_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError):
-        read_canonical(data)
+        read_canonical_json(data)
 
 
 def test_a_deep_nest_does_not_exhaust_the_stack() -> None:
     with pytest.raises(ValueError):
-        read_canonical(b"[" * 100_000 + b"]" * 100_000)
+        read_canonical_json(b"[" * 100_000 + b"]" * 100_000)
 
 
 def test_nesting_that_can_be_read_but_not_written_is_refused() -> None:
     for depth in range(700, 1000):
         with contextlib.suppress(ValueError):
-            read_canonical(b"[" * depth + b"]" * depth)
+            read_canonical_json(b"[" * depth + b"]" * depth)

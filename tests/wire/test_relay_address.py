@@ -3,7 +3,7 @@
 import pytest
 
 from entrenous.wire.cbor import BadCbor
-from entrenous.wire.text import as_url
+from entrenous.wire.text import as_relay_url
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from entrenous.wire.text import as_url
     ],
 )
 def test_valid_relay_address_is_accepted(url: str) -> None:
-    assert as_url(url) == url
+    assert as_relay_url(url) == url
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,4 @@ def test_valid_relay_address_is_accepted(url: str) -> None:
 )
 def test_invalid_relay_address_is_refused(url: object) -> None:
     with pytest.raises(BadCbor):
-        as_url(url)
+        as_relay_url(url)

@@ -19,11 +19,11 @@ from entrenous.wire.relay_nouns import (
     Envelope,
     EnvelopeState,
     EnvelopeStatus,
-    Evaluation,
     PrekeyBundle,
     Prekeys,
     SendToken,
     ShareDeposit,
+    UnlockAnswer,
     VaultUnlock,
     WaitingEnvelope,
 )
@@ -44,16 +44,20 @@ sealed = st.binary(min_size=1, max_size=300)
 BODIES: dict[str, tuple[Any, Any, Any]] = {
     "locks": (
         st.tuples(thirty_two, st.none() | thirty_two),
-        lambda locks: relay_json.write_mailbox_locks(*locks),
-        relay_json.read_mailbox_locks,
+        lambda locks: relay_json.write_mailbox_token_hashes(*locks),
+        relay_json.read_mailbox_token_hashes,
     ),
-    "unlock lock": (thirty_two, relay_json.write_unlock_lock, relay_json.read_unlock_lock),
-    "close lock": (thirty_two, relay_json.write_close_lock, relay_json.read_close_lock),
+    "unlock lock": (
+        thirty_two,
+        relay_json.write_unlock_token_hash,
+        relay_json.read_unlock_token_hash,
+    ),
+    "close lock": (thirty_two, relay_json.write_close_token_hash, relay_json.read_close_token_hash),
     "question": (thirty_two, relay_json.write_blinded_element, relay_json.read_blinded_element),
     "answer": (
-        st.builds(Evaluation, thirty_two, st.integers(0, 10)),
-        relay_json.write_evaluation,
-        relay_json.read_evaluation,
+        st.builds(UnlockAnswer, thirty_two, st.integers(0, 10)),
+        relay_json.write_unlock_answer,
+        relay_json.read_unlock_answer,
     ),
     "opened": (
         st.builds(

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from entrenous.base.identifiers import BlobId
 from entrenous.base.identity import Contact
-from entrenous.device.identities import KnownList
+from entrenous.device.identities import KnownKeyBundle
 from entrenous.device.sent_copies import ProvenReceipt, ReceiptCoverage
-from entrenous.device.sent_messages import Message, SealedCopy
+from entrenous.device.sent_messages import CopyDelivery, Message
 from entrenous.device.vault_tables import RECEIPT, RECEIPT_COVERAGE, RECEIPT_KEY_BUNDLE
 from entrenous.respond.custody import CustodyLink
 from entrenous.respond.nouns import AgeAnswer, Case, EvidenceLevel
@@ -44,10 +44,10 @@ PROOF_TABLES_BY_FOLDER: Final[Mapping[str, str]] = {
 }
 RECORD_TYPE_BY_FOLDER: Final[Mapping[str, type[Any]]] = {
     CONTACTS_FOLDER: Contact,
-    DEVICE_LISTS_FOLDER: KnownList,
+    DEVICE_LISTS_FOLDER: KnownKeyBundle,
     CIRCLES_FOLDER: Circle,
     LEDGER_FOLDER: Message,
-    SENT_COPIES_FOLDER: SealedCopy,
+    SENT_COPIES_FOLDER: CopyDelivery,
     TRACES_FOLDER: Trace,
     RECEIVED_FOLDER: ReceivedMessage,
     CASES_FOLDER: Case,

@@ -31,7 +31,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import PASSPHRASE_FILE_RANDOM_BYTES
 from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Device
-from entrenous.device.store.vault_folder import refuse_weak_passphrase
+from entrenous.device.store.vault_folder import refuse_short_passphrase
 
 TAR_FILE_NAME: Final = "archive.tar.age"
 KEY_FILE_NAME: Final = "archive.key.age"
@@ -48,7 +48,7 @@ def export_archive(
         WeakPassphrase, NotEmpty, UnusableFolder, DiskFull, BadRecord: no archive was made.
         TooMuchForArchive: no archive was made, since no device could read it.
     """
-    refuse_weak_passphrase(passphrase)
+    refuse_short_passphrase(passphrase)
     key = Secret(device.dice.token(_KEY_BYTES))
     with translate_folder_errors(out):
         ensure_empty_folder(out)
@@ -93,7 +93,7 @@ def export_archive_to_zip(
 
     Raises WeakPassphrase, DiskFull, BadRecord, TooMuchForArchive.
     """
-    refuse_weak_passphrase(passphrase)
+    refuse_short_passphrase(passphrase)
     key = Secret(device.dice.token(_KEY_BYTES))
     reports: list[ExportReport] = []
 

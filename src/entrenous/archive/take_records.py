@@ -28,7 +28,7 @@ from entrenous.archive.contents import (
 from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import MessageId, MessageName
 from entrenous.base.identity import Person
-from entrenous.crypto.hashing import marks_hash, sha256
+from entrenous.crypto.hashing import mark_commitments_hash, sha256
 from entrenous.crypto.statements import verify_key_bundle, verify_receipt
 from entrenous.device.device import Device
 from entrenous.device.sent_copies import (
@@ -36,12 +36,12 @@ from entrenous.device.sent_copies import (
     RECEIPT_TABLE,
     ProvenReceipt,
 )
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery, Message
 from entrenous.device.vault_tables import (
+    COPY_DELIVERY,
     RECEIPT,
     RECEIPT_COVERAGE,
     RECEIPT_KEY_BUNDLE,
-    SEALED_COPY,
     inbox_key,
     unpack,
 )
@@ -56,14 +56,18 @@ from entrenous.send.message.states import INBOX_TABLE, ReceivedMessage
 from entrenous.send.message_index import index_copy, index_received
 from entrenous.watermark.verdict import Trace
 from entrenous.wire.key_bundle import read_key_bundle
-from entrenous.wire.receipt import read_receipt_proof, read_receipt_statement, write_commitments
+from entrenous.wire.receipt import (
+    read_receipt_proof,
+    read_receipt_statement,
+    write_mark_commitments,
+)
 from entrenous.wire.text import is_name
 
 
 def import_receipts(items: Sequence[ArchiveRecord], device: Device) -> None:
     """Store valid receipts, the data that they cover, and the key bundles that prove them."""
     for item in records_in(RECEIPT_COVERAGE_FOLDER, items):
-        known = SEALED_COPY_TABLE.has(item.key, device.vault)
+        known = COPY_DELIVERY_TABLE.has(item.key, device.vault)
         if known and not RECEIPT_COVERAGE_TABLE.has(item.key, device.vault):
             device.vault.put(RECEIPT_COVERAGE, item.key, item.data)
     key_bundles = {item.key: item.data for item in records_in(RECEIPT_KEY_BUNDLES_FOLDER, items)}
@@ -97,7 +101,7 @@ def _is_valid_receipt(
 ) -> bool:
     """Check that a receipt was signed by the device that the copy was sent to."""
     envelope, _, event = key.partition(" ")
-    copy = SEALED_COPY_TABLE.load(envelope, device.vault)
+    copy = COPY_DELIVERY_TABLE.load(envelope, device.vault)
     covered = RECEIPT_COVERAGE_TABLE.load(envelope, device.vault)
     person = people.get(receipt.head)
     if copy is None or covered is None or person is None or event != str(int(receipt.event)):
@@ -108,7 +112,7 @@ def _is_valid_receipt(
         verify_receipt(receipt.statement, read_receipt_proof(receipt.proof), signer)
     except (EntrenousError, StopIteration):
         return False
-    marks = marks_hash(write_commitments(covered.marks))
+    marks = mark_commitments_hash(write_mark_commitments(covered.marks))
     signed_recipient = (signed.message, signed.envelope, signed.recipient, signed.device)
     signed_content = (signed.head, signed.event, signed.at, signed.manifest, signed.marks)
     return (signed_recipient, person.id, signed_content) == (
@@ -178,10 +182,10 @@ def import_sent_copies_and_receipts(items: Sequence[ArchiveRecord], device: Devi
     """
     known = {message.id: message.sent_at for message in device.ledger.messages()}
     for item in records_in(SENT_COPIES_FOLDER, items):
-        copy: SealedCopy = item.decoded
+        copy: CopyDelivery = item.decoded
         key = copy.envelope.hex()
-        if copy.message in known and not SEALED_COPY_TABLE.has(key, device.vault):
-            device.vault.put(SEALED_COPY, key, item.data)
+        if copy.message in known and not COPY_DELIVERY_TABLE.has(key, device.vault):
+            device.vault.put(COPY_DELIVERY, key, item.data)
             index_copy(copy, known[copy.message], device.vault)
     import_receipts(items, device)
 

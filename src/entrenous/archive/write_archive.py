@@ -46,7 +46,7 @@ from entrenous.crypto.key_derivation import blob_key
 from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.device.device import Device
 from entrenous.device.identities import CONTACT_TABLE, OWN_IDENTITY
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, SendState
 from entrenous.device.vault_tables import (
     CIRCLE,
     DEVICE_LIST,
@@ -118,7 +118,7 @@ def _ledger_records(device: Device) -> Iterator[NamedRecord]:
 
 
 def _sent_copy_and_proof_records(device: Device) -> Iterator[NamedRecord]:
-    for copy in SEALED_COPY_TABLE.all(device.vault):
+    for copy in COPY_DELIVERY_TABLE.all(device.vault):
         if copy.departure is not SendState.WAITING:
             yield f"{SENT_COPIES_FOLDER}/{copy.envelope.hex()}", pack(copy)
     for folder, table in PROOF_TABLES_BY_FOLDER.items():

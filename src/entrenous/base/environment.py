@@ -213,8 +213,8 @@ def is_loopback(host: str) -> bool:
     """Return whether a URL's host (without brackets) is a loopback address or "localhost".
 
     Any other name may lead anywhere (RFC 6761 section 6.3). This check is narrow, because plain
-    HTTP is allowed to the hosts that it accepts. ``is_local_address`` in wire/text.py is broad,
-    because the addresses that it recognises are refused.
+    HTTP is allowed to the hosts that it accepts. ``url_leads_to_this_machine`` in wire/text.py is
+    broad, because the addresses that it recognises are refused.
     """
     try:
         return ipaddress.ip_address(host).is_loopback

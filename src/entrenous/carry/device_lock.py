@@ -18,13 +18,13 @@ from entrenous.carry.relay import Relay, RowTransaction, RowView
 from entrenous.carry.relay_rows import DeletedMailbox, StoredLock
 from entrenous.carry.send_tokens import require_close_token, require_owner_token
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
-from entrenous.crypto.oprf import UNIFORM_BYTES, check_element, evaluate, scalar_from_random
+from entrenous.crypto.oprf import SCALAR_RANDOM_BYTES, check_element, evaluate, scalar_from_random
 from entrenous.wire.relay_nouns import (
-    Evaluation,
     Locked,
     LockExists,
     NoLock,
     RolledBack,
+    UnlockAnswer,
     VaultUnlock,
 )
 
@@ -114,7 +114,7 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
         NoSuchMailbox, WrongToken: the token is not the owner's.
         LockExists: there is a lock with a different token.
     """
-    key = scalar_from_random(relay.dice.token(UNIFORM_BYTES))
+    key = scalar_from_random(relay.dice.token(SCALAR_RANDOM_BYTES))
 
     def store_new_lock(tx: RowTransaction) -> bool:
         require_owner_token(tx, mailbox, token)
@@ -130,7 +130,7 @@ async def create_lock(mailbox: MailboxId, token: Secret, unlock_lock: bytes, rel
 
 async def count_try_and_evaluate(
     mailbox: MailboxId, token: Secret, untrusted_blinded: bytes, relay: Relay
-) -> Evaluation:
+) -> UnlockAnswer:
     """Evaluate a blinded element with the lock's key, and count one attempt.
 
     A repetition of the last request is not counted.
@@ -154,7 +154,7 @@ async def count_try_and_evaluate(
         return counted
 
     stored = await relay.mail.transact(count_try)
-    return Evaluation(evaluate(stored.key, untrusted_blinded), stored.tries)
+    return UnlockAnswer(evaluate(stored.key, untrusted_blinded), stored.tries)
 
 
 async def record_unlock_and_restore_tries(

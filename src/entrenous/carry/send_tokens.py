@@ -43,7 +43,7 @@ from entrenous.carry.relay_rows import (
 )
 from entrenous.carry.relay_settings import RelayLimits
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
-from entrenous.wire.relay_nouns import SendToken, TokenBatch
+from entrenous.wire.relay_nouns import SendToken, SendTokenChanges
 
 
 async def register_send_token(
@@ -75,7 +75,7 @@ async def register_send_token(
 
 
 async def add_and_drop_send_tokens(
-    mailbox: MailboxId, token: Secret, batch: TokenBatch, relay: Relay
+    mailbox: MailboxId, token: Secret, batch: SendTokenChanges, relay: Relay
 ) -> int:
     """Add many single-use tokens and drop others, in one transaction.
 

@@ -14,7 +14,7 @@ from entrenous.connectors.upload_rules import (
     body_bytes_limit,
     decision_header_value,
     make_rules,
-    problem_document,
+    problem_reply,
     reply_headers,
     reply_to,
     uploads_in_body,
@@ -31,8 +31,8 @@ from entrenous.stop.client.gate_answer import (
 from entrenous.stop.client.upload_client import AsyncGateClient, TimeLeft, hold_without_asking
 from entrenous.stop.client.uploaded_files import Unreadable
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
 # At most this many large bodies are in memory at once. A further one waits after its first 64 kB.
 LARGE_BODIES_MAX: Final = 16
 SMALL_BODY_BYTES_MAX: Final = 64 * 1024
@@ -46,7 +46,7 @@ class SenderDisconnected(Exception):
     """The sender disconnected before the end; internal to the middleware."""
 
 
-class NoRoom(Exception):
+class NoBodySlot(Exception):
     """Too many large bodies are in memory; internal to the middleware."""
 
 
@@ -69,12 +69,12 @@ class BodySlot:
         self.release()
 
     async def take(self) -> None:
-        """Wait for a slot; raises NoRoom."""
+        """Wait for a slot; raises NoBodySlot."""
         with anyio.move_on_after(SLOT_WAIT_S_MAX):
             await self._room.acquire()
             self._is_taken = True
         if not self._is_taken:
-            raise NoRoom
+            raise NoBodySlot
 
     def release(self) -> None:
         """Release the slot, if it was taken."""
@@ -101,7 +101,7 @@ class RequestBody:
         """Read the body; stop soon after ``limit`` bytes.
 
         Raises:
-            SenderDisconnected, NoRoom.
+            SenderDisconnected, NoBodySlot.
             TimeoutError: the body took too long to arrive.
         """
         with anyio.fail_after(BODY_ARRIVAL_S_MAX):
@@ -126,7 +126,7 @@ class RequestBody:
         finally:
             self.held = b"".join(pieces)
 
-    async def receive_again(self) -> Message:
+    async def receive_again(self) -> AsgiMessage:
         """Pass the body to the application in ASGI messages; the first call frees the slot."""
         if self._is_given:
             return await self._receive()
@@ -136,7 +136,7 @@ class RequestBody:
         return {"type": "http.request", "body": data, "more_body": not self._has_ended}
 
 
-Send = Callable[[Message], Awaitable[None]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 DECISION_HEADER_NAME: Final = DECISION_HEADER.lower().encode()
@@ -207,7 +207,7 @@ class GateMiddleware:
             except SenderDisconnected:
                 return
             except TimeoutError:
-                await send_reply(problem_document(SlowUpload(), 408), send)
+                await send_reply(problem_reply(SlowUpload(), 408), send)
                 return
             if answer is not None:
                 reply = reply_to(answer, self._rules.on_hold, self._setting.appeal_url)
@@ -222,7 +222,7 @@ class GateMiddleware:
     ) -> GateAnswer | None:
         try:
             await body.read(body_bytes_limit(self._setting.upload_bytes_max))
-        except NoRoom:
+        except NoBodySlot:
             return hold_without_asking(GateReason.BUSY, self._setting)
         if not body.is_whole:
             return hold_without_asking(GateReason.TOO_LARGE, self._setting)

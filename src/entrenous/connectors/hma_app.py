@@ -13,10 +13,10 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from entrenous.base.errors import EntrenousError
-from entrenous.connectors.hma_curation import ContentHandlers, ExchangeHandlers
+from entrenous.connectors.hma_curation import CurationHandlers, ExchangeHandlers
 from entrenous.connectors.hma_matching import MatchHandlers, PictureHasher, json_answer
 from entrenous.connectors.hma_requests import (
-    CONTENT_TYPE,
+    HMA_CONTENT_TYPE,
     SIGNAL_TYPE,
     NotSupportedHere,
     on_error,
@@ -65,7 +65,7 @@ class AboutHandlers:
         size, at = await run_in_threadpool(self._index_size_and_change_time)
         return json_answer({SIGNAL_TYPE: {"present": True, "built_to": at, "size": size}})
 
-    async def signal_index(self, request: Request) -> Response:
+    async def signal_index_status(self, request: Request) -> Response:
         """Return the same as :meth:`index_status` in HMA's other format.
 
         Both sizes are equal, because every stored hash is indexed.
@@ -82,7 +82,7 @@ class AboutHandlers:
     async def list_content_types(self, _request: Request) -> Response:
         """Return the content types: only photos, since this API does not compare clips."""
         return json_answer(
-            [{"name": CONTENT_TYPE, "enabled": True}, {"name": "video", "enabled": False}]
+            [{"name": HMA_CONTENT_TYPE, "enabled": True}, {"name": "video", "enabled": False}]
         )
 
     async def refuse_signal_type_change(self, _request: Request) -> Response:
@@ -125,7 +125,7 @@ def hma_app(
     rows = [
         *_about_routes(about),
         *_matching_routes(MatchHandlers(platform, pictures)),
-        *_curation_routes(ContentHandlers(platform, pictures, listings)),
+        *_curation_routes(CurationHandlers(platform, pictures, listings)),
         *_exchange_routes(ExchangeHandlers(sources)),
     ]
 
@@ -163,7 +163,7 @@ def _about_routes(about: AboutHandlers) -> list[RouteRow]:
         ("GET", "/", about.redirect_to_status),
         ("GET", "/m/index/status", about.index_status),
         ("GET", "/c/signal_type", about.list_signal_types),
-        ("GET", "/c/signal_type/index", about.signal_index),
+        ("GET", "/c/signal_type/index", about.signal_index_status),
         ("PUT", "/c/signal_type/{signal_type}", about.refuse_signal_type_change),
         ("GET", "/c/content_type", about.list_content_types),
     ]
@@ -192,7 +192,7 @@ def _matching_routes(matching: MatchHandlers) -> list[RouteRow]:
     ]
 
 
-def _curation_routes(curation: ContentHandlers) -> list[RouteRow]:
+def _curation_routes(curation: CurationHandlers) -> list[RouteRow]:
     return [
         ("GET", "/c/banks", curation.list_banks),
         ("POST", "/c/banks", curation.create_bank),

@@ -86,7 +86,7 @@ class ContentChange:
         return cls(on=False, until=until, note=note)
 
 
-def parse_json_parameter(untrusted_json: str) -> object:
+def parse_metadata_parameter(untrusted_json: str) -> object:
     """Parse a parameter that contains JSON; return None if it is empty. Raises BadParameter."""
     try:
         return json.loads(untrusted_json) if untrusted_json else None
@@ -94,7 +94,7 @@ def parse_json_parameter(untrusted_json: str) -> object:
         raise BadParameter(why='"metadata" is not JSON') from problem
 
 
-def parse_ratio(untrusted_ratio: object) -> float:
+def parse_enabled_ratio(untrusted_ratio: object) -> float:
     """Parse 0 or 1.
 
     Raises NotSupportedHere for numbers between them, and BadParameter for anything else.
@@ -181,11 +181,11 @@ def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple
         raise NotOwnContent(
             why="That bank is only for what people register themselves. Create a bank of your own."
         )
-    for number, claim in _claims_at(bits, platform):
+    for number, claim in _claims_on_hash(bits, platform):
         if claim.bank == bank.name and claim.holder_sha256 is None:
             return number, None
     made = register_platform_claim([bits], bank.name, note, platform)
-    numbers = (number for number, claim in _claims_at(bits, platform) if claim.id == made.id)
+    numbers = (number for number, claim in _claims_on_hash(bits, platform) if claim.id == made.id)
     at = next(numbers, None)
     if at is None:  # another request has withdrawn it meanwhile
         raise NoSuchContent
@@ -226,7 +226,7 @@ def set_content_id(content: HmaContent, content_id: str, listings: ClaimListingS
 
 def content_id_of(content: HmaContent, listings: ClaimListingStore) -> str:
     """Return the platform's own id for the content, or "" if it has none."""
-    names = (known.content_id for known in _listing_of(content, listings).values())
+    names = (known.content_id for known in _listings_of(content, listings).values())
     return next((content_id for content_id in names if content_id), "")
 
 
@@ -271,15 +271,17 @@ def _require_own_claims(content: HmaContent) -> tuple[Claim, ...]:
 
 def _time_of_matching_again(content: HmaContent, listings: ClaimListingStore) -> datetime | None:
     """Return the time at which the last of the content's claims matches again."""
-    times = [known.on_at for known in _listing_of(content, listings).values() if known.on_at]
+    times = [known.on_at for known in _listings_of(content, listings).values() if known.on_at]
     return max(times, default=None)
 
 
-def _listing_of(content: HmaContent, listings: ClaimListingStore) -> Mapping[ClaimId, ClaimListing]:
+def _listings_of(
+    content: HmaContent, listings: ClaimListingStore
+) -> Mapping[ClaimId, ClaimListing]:
     return listings.listings([claim.id for claim in content.claims_without_person])
 
 
-def _claims_at(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim], ...]:
+def _claims_on_hash(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim], ...]:
     """Return matching claims on exactly this hash. (The index may return a deleted number.)"""
     near = platform.index.find_near_hashes([bits], part=False)
     return platform.bank.claims_on_pictures({one.entry for one in near if one.distance == 0})

@@ -24,8 +24,8 @@ from entrenous.connectors.hma_contents import (
     describe_bank,
     describe_content,
     get_content,
-    parse_json_parameter,
-    parse_ratio,
+    parse_enabled_ratio,
+    parse_metadata_parameter,
     replace_note,
     set_content_id,
     signals_json,
@@ -34,7 +34,7 @@ from entrenous.connectors.hma_contents import (
 )
 from entrenous.connectors.hma_matching import PictureHasher, json_answer
 from entrenous.connectors.hma_requests import (
-    NAME_CHARS_MAX,
+    HMA_NAME_CHARS_MAX,
     SIGNAL_TYPE,
     BadParameter,
     NoSuchContent,
@@ -42,10 +42,10 @@ from entrenous.connectors.hma_requests import (
     get_bank_by_hma_name,
     hma_name,
     json_member,
-    json_object,
-    new_bank_name,
     parse_flag,
+    parse_new_bank_name,
     parse_pdq_signal,
+    read_json_object,
     refuse_url,
     require_pdq,
     visible_banks,
@@ -122,7 +122,7 @@ class ExchangeHandlers:
     def _source_named(self, untrusted_name: str) -> Source:
         known = {hma_name(one.name): one for one in self.sources.sources()}
         if untrusted_name not in known:
-            raise NoSuchSource(name=untrusted_name[:NAME_CHARS_MAX])
+            raise NoSuchSource(name=untrusted_name[:HMA_NAME_CHARS_MAX])
         return known[untrusted_name]
 
 
@@ -142,7 +142,7 @@ _WHY_NO_RENAMING: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class ContentHandlers:
+class CurationHandlers:
     """Handlers of /c/banks and /c/bank."""
 
     platform: Platform
@@ -156,7 +156,7 @@ class ContentHandlers:
 
     async def create_bank(self, request: Request) -> Response:
         """Create a bank with the gate's cautious policy."""
-        wanted = await json_object(request)
+        wanted = await read_json_object(request)
         bank = await run_in_threadpool(
             self._create_bank, json_member(wanted, "name", str), _wants_shadow(wanted)
         )
@@ -167,7 +167,7 @@ class ContentHandlers:
 
     async def change_bank(self, request: Request) -> Response:
         """Put a bank into shadow mode, or take it out."""
-        bank, wanted = await self._bank_of_request(request), await json_object(request)
+        bank, wanted = await self._bank_of_request(request), await read_json_object(request)
         if wanted.get("name", request.path_params["bank"]) != request.path_params["bank"]:
             raise NotSupportedHere(instead=_WHY_NO_RENAMING)
         change = PolicyChange(shadow=_wants_shadow(wanted))
@@ -181,7 +181,7 @@ class ContentHandlers:
 
     async def add_signal(self, request: Request) -> Response:
         """Add a hash."""
-        bank, wanted = await self._bank_of_request(request), await json_object(request)
+        bank, wanted = await self._bank_of_request(request), await read_json_object(request)
         bits = parse_pdq_signal(json_member(wanted, SIGNAL_TYPE, str))
         if unknown := set(wanted) - {SIGNAL_TYPE, "note", "metadata"}:
             raise BadParameter(why=f"{len(unknown)} of its signal types are unknown here")
@@ -196,7 +196,7 @@ class ContentHandlers:
         hashed, form = await self.pictures.hash_form_picture(request)
         words = {**request.query_params, **form.untrusted_fields}
         metadata = ContentMetadata.parse(
-            words.get("note"), parse_json_parameter(words.get("metadata", ""))
+            words.get("note"), parse_metadata_parameter(words.get("metadata", ""))
         )
         if hashed.quality < PDQ_QUALITY_MIN:
             raise TooFlat(quality=hashed.quality)
@@ -218,14 +218,14 @@ class ContentHandlers:
 
     async def change_content(self, request: Request) -> Response:
         """Switch a content on, or off until a given time, or change its note."""
-        bank, wanted = await self._bank_of_request(request), await json_object(request)
+        bank, wanted = await self._bank_of_request(request), await read_json_object(request)
         change = ContentChange.parse(wanted, self.platform.clock.now())
         content, made = await run_in_threadpool(
             self._change_content, _content_number(request), bank, change
         )
         answer = await run_in_threadpool(describe_content, content, self.listings)
         answer |= {"signals": signals_json(content)} | _EMPTY_METADATA
-        return _with_background(answer, self._look_back_task(made))
+        return _answer_with_background_task(answer, self._look_back_task(made))
 
     async def delete_content(self, request: Request) -> Response:
         """Withdraw a content for good."""
@@ -244,16 +244,16 @@ class ContentHandlers:
         )
 
     async def _add_hash(self, bits: bytes, bank: Bank, metadata: ContentMetadata) -> Response:
-        number, made = await run_in_threadpool(self._list_hash, bits, bank, metadata)
+        number, made = await run_in_threadpool(self._add_content_with_id, bits, bank, metadata)
         answer = {"id": number, "signals": {SIGNAL_TYPE: bits.hex()}}
-        return _with_background(answer, self._look_back_task(made))
+        return _answer_with_background_task(answer, self._look_back_task(made))
 
     def _create_bank(self, untrusted_name: str, shadow: bool | None) -> Bank:  # noqa: FBT001 (run in a thread)
-        bank = Bank(new_bank_name(untrusted_name, self.platform), shadow=bool(shadow))
+        bank = Bank(parse_new_bank_name(untrusted_name, self.platform), shadow=bool(shadow))
         self.platform.bank.set_bank(bank)
         return bank
 
-    def _list_hash(
+    def _add_content_with_id(
         self, bits: bytes, bank: Bank, metadata: ContentMetadata
     ) -> tuple[int, Claim | None]:
         number, made = add_content(bits, bank, metadata.note, self.platform)
@@ -291,7 +291,7 @@ class ContentHandlers:
         return BackgroundTask(run_after_answer, look_back_for_newest_claims, self.platform)
 
 
-def _with_background(answer: dict[str, Any], task: BackgroundTask | None) -> Response:
+def _answer_with_background_task(answer: dict[str, Any], task: BackgroundTask | None) -> Response:
     response = json_answer(answer)
     response.background = task
     return response
@@ -314,5 +314,5 @@ def _wants_shadow(wanted: dict[str, Any]) -> bool | None:
     given.
     """
     if "enabled_ratio" in wanted:
-        return parse_ratio(wanted["enabled_ratio"]) == 0
+        return parse_enabled_ratio(wanted["enabled_ratio"]) == 0
     return not parse_flag(wanted["enabled"], "enabled") if "enabled" in wanted else None

@@ -21,10 +21,10 @@ from entrenous.connectors.hma_requests import (
     NoPhoto,
     hma_name,
     json_member,
-    json_object,
     parse_bank_names,
     parse_flag,
     parse_pdq_signal,
+    read_json_object,
     refuse_url,
     require_pdq,
     required_parameter,
@@ -125,7 +125,7 @@ def find_hash_matches(views: HashViews, platform: Platform) -> list[HashMatch]:
     return sorted(inside, key=lambda match: (match.distance, match.number))
 
 
-def matches_in_banks(
+def one_match_per_hash_in_banks(
     matches: list[HashMatch], bank_names: Collection[str] | None
 ) -> list[HashMatch]:
     """Return one match for each registered hash that was matched, in the banks with these names or
@@ -271,7 +271,7 @@ class MatchHandlers:
         )
 
     async def compare(self, request: Request) -> Response:
-        document = await json_object(request)
+        document = await read_json_object(request)
         pair = json_member(document, SIGNAL_TYPE, list)
         if len(document) > 1 or len(pair) != 2:
             raise BadParameter(why=f'{{"{SIGNAL_TYPE}": [hash, hash]}} is expected')
@@ -281,7 +281,7 @@ class MatchHandlers:
 
     def _matches_in_requested_banks(self, views: HashViews, untrusted_banks: str) -> Any:
         wanted = parse_bank_names(untrusted_banks, self.platform)
-        return matches_in_banks(find_hash_matches(views, self.platform), wanted)
+        return one_match_per_hash_in_banks(find_hash_matches(views, self.platform), wanted)
 
     def _matches_that_gate_acts_on(self, views: HashViews, untrusted_banks: str) -> Any:
         wanted = parse_bank_names(untrusted_banks, self.platform)
@@ -295,5 +295,5 @@ def json_answer(answer: Any, status: int = 200) -> JSONResponse:
 
 def _parse_signal(request: Request) -> HashViews:
     signal = required_parameter(request, "signal")
-    require_pdq(request, needs=True)
+    require_pdq(request, type_required=True)
     return (("", parse_pdq_signal(signal)),)

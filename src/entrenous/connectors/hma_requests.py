@@ -114,7 +114,7 @@ def on_http_error(_request: Request, error: Exception) -> Response:
 
 
 SIGNAL_TYPE: Final = "pdq"
-CONTENT_TYPE: Final = "photo"
+HMA_CONTENT_TYPE: Final = "photo"
 _HEX_DIGITS: Final = frozenset("0123456789abcdefABCDEF")
 _TRUE_WORDS: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE_WORDS: Final = frozenset({"false", "0", "no", "off", ""})
@@ -143,17 +143,21 @@ def refuse_url(request: Request) -> None:
         raise NoFetching
 
 
-def require_pdq(request: Request, *, needs: bool = False) -> None:
+def require_pdq(request: Request, *, type_required: bool = False) -> None:
     """Check the signal type and the content type; raises BadParameter, or MissingParameter if a
     type that is required is missing.
     """
     query = request.query_params
-    wanted = [required_parameter(request, "signal_type")] if needs else query.getlist("signal_type")
+    wanted = (
+        [required_parameter(request, "signal_type")]
+        if type_required
+        else query.getlist("signal_type")
+    )
     wanted += [one.strip() for one in query.get("types", "").split(",") if one.strip()]
     if any(one != SIGNAL_TYPE for one in wanted):
         raise BadParameter(why=f'the only signal type here is "{SIGNAL_TYPE}"')
-    if query.get("content_type", CONTENT_TYPE) != CONTENT_TYPE:
-        raise BadParameter(why=f'the only content type here is "{CONTENT_TYPE}"')
+    if query.get("content_type", HMA_CONTENT_TYPE) != HMA_CONTENT_TYPE:
+        raise BadParameter(why=f'the only content type here is "{HMA_CONTENT_TYPE}"')
 
 
 def parse_pdq_signal(untrusted_signal: object) -> bytes:
@@ -165,7 +169,7 @@ def parse_pdq_signal(untrusted_signal: object) -> bytes:
     return bytes.fromhex(untrusted_signal)
 
 
-async def json_object(request: Request) -> dict[str, Any]:
+async def read_json_object(request: Request) -> dict[str, Any]:
     """Read a JSON object; raises BadParameter, TooLarge."""
     body = await read_body(request, CLAIM_BYTES_MAX)
     try:
@@ -184,7 +188,7 @@ def json_member(document: dict[str, Any], name: str, kind: type[MemberT]) -> Mem
     return value
 
 
-NAME_CHARS_MAX: Final = 64
+HMA_NAME_CHARS_MAX: Final = 64
 _HMA_NAME_PATTERN: Final = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
 
@@ -203,16 +207,16 @@ def get_bank_by_hma_name(untrusted_name: str, platform: Platform) -> Bank:
     """Return the bank with this HMA name; raises NoSuchBank, AmbiguousBankName."""
     banks = [bank for bank in visible_banks(platform) if hma_name(bank.name) == untrusted_name]
     if not banks:
-        raise NoSuchBank(bank=untrusted_name[:NAME_CHARS_MAX])
+        raise NoSuchBank(bank=untrusted_name[:HMA_NAME_CHARS_MAX])
     if len(banks) > 1:
         raise AmbiguousBankName
     return banks[0]
 
 
-def new_bank_name(untrusted_name: str, platform: Platform) -> BankName:
+def parse_new_bank_name(untrusted_name: str, platform: Platform) -> BankName:
     """Return the name in this gate for a new bank; raises BadParameter, BankAlreadyExists."""
-    if len(untrusted_name) > NAME_CHARS_MAX or not _HMA_NAME_PATTERN.fullmatch(untrusted_name):
-        why = f"a name has 1 to {NAME_CHARS_MAX} characters (A-Z, 0-9, _), and no digit first"
+    if len(untrusted_name) > HMA_NAME_CHARS_MAX or not _HMA_NAME_PATTERN.fullmatch(untrusted_name):
+        why = f"a name has 1 to {HMA_NAME_CHARS_MAX} characters (A-Z, 0-9, _), and no digit first"
         raise BadParameter(why=why)
     if untrusted_name in {hma_name(bank.name) for bank in platform.bank.banks()}:
         raise BankAlreadyExists
@@ -230,5 +234,5 @@ def parse_bank_names(untrusted_csv: str, platform: Platform) -> Collection[str] 
     known = {hma_name(bank.name) for bank in visible_banks(platform)}
     unknown = [name for name in wanted if name not in known]
     if unknown:
-        raise NoSuchBank(bank=unknown[0][:NAME_CHARS_MAX])
+        raise NoSuchBank(bank=unknown[0][:HMA_NAME_CHARS_MAX])
     return frozenset(wanted)

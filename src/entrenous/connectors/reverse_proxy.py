@@ -20,7 +20,7 @@ from entrenous.connectors.asgi import (
     Send,
     send_reply,
 )
-from entrenous.connectors.upload_rules import problem_document
+from entrenous.connectors.upload_rules import problem_reply
 from entrenous.stop.client.gate_answer import ClientSettings, refuse_invalid_setting_url
 
 # Headers that are not forwarded: those for one hop only (RFC 9110, section 7.6.1), and those about
@@ -71,14 +71,14 @@ def proxy_app(
     Raises:
         BadSetting.
     """
-    name = _header_name(account_header)
+    name = _parse_header_name(account_header)
     account = partial(_user_in_header, name) if name else None
     return GateMiddleware(
         UpstreamServer(upstream), setting, paths=paths, on_hold=on_hold, account=account
     )
 
 
-def _header_name(text: str) -> bytes:
+def _parse_header_name(text: str) -> bytes:
     if text and not _HEADER_NAME_PATTERN.fullmatch(text):
         raise BadSetting(name="account_header", wanted="the name of a header, such as X-User")
     return text.lower().encode()
@@ -133,10 +133,10 @@ class UpstreamServer:
         try:
             answer = await self._http.send(request, stream=True)
         except httpx.TimeoutException:
-            await send_reply(problem_document(UpstreamSlow(), 504), send)
+            await send_reply(problem_reply(UpstreamSlow(), 504), send)
             return
         except httpx.HTTPError:
-            await send_reply(problem_document(UpstreamUnreachable(), 502), send)
+            await send_reply(problem_reply(UpstreamUnreachable(), 502), send)
             return
         try:
             async with anyio.create_task_group() as both:

@@ -37,14 +37,14 @@ _HIDE_RETRY_MS: Final = 25
 _HIDE_ATTEMPTS_MAX: Final = 2400  # 2400 attempts, 25 ms apart, take a minute
 _POLL_INTERVAL_MS: Final = 60_000
 _CASES_PER_QUERY_MAX: Final = 100  # at most this many cases are queried at a time
-_HIDE_OWN_FILE: Final = """
+_HIDE_OWN_FILE_SQL: Final = """
 UPDATE local_media_repository SET quarantined_by = ?
 WHERE media_id = ? AND media_length IS NOT NULL
 """
-_HIDE_REMOTE_FILE: Final = """
+_HIDE_REMOTE_FILE_SQL: Final = """
 UPDATE remote_media_cache SET quarantined_by = ? WHERE filesystem_id = ? AND media_origin = ?
 """
-_SELECT_HIDDEN_CASES: Final = """
+_SELECT_HIDDEN_CASES_SQL: Final = """
 SELECT quarantined_by FROM local_media_repository WHERE quarantined_by LIKE ?
 UNION SELECT quarantined_by FROM remote_media_cache WHERE quarantined_by LIKE ?
 """
@@ -138,9 +138,9 @@ class GateModule:
         """
         by = _CASE_PREFIX + case
         sql, values = (
-            (_HIDE_OWN_FILE, (by, file))
+            (_HIDE_OWN_FILE_SQL, (by, file))
             if server is None
-            else (_HIDE_REMOTE_FILE, (by, file, server))
+            else (_HIDE_REMOTE_FILE_SQL, (by, file, server))
         )
         if await self._api.run_db_interaction("entrenous_hide", _execute_statement, sql, values):
             self._hidden[case] = None
@@ -175,7 +175,7 @@ def _execute_statement(transaction: Any, sql: str, values: tuple[str, ...]) -> i
 
 
 def _select_hidden_cases(transaction: Any) -> list[str]:
-    transaction.execute(_SELECT_HIDDEN_CASES, (_CASE_PREFIX + "%", _CASE_PREFIX + "%"))
+    transaction.execute(_SELECT_HIDDEN_CASES_SQL, (_CASE_PREFIX + "%", _CASE_PREFIX + "%"))
     return [str(value) for (value,) in transaction.fetchall()]
 
 

@@ -13,7 +13,7 @@ from entrenous.base.errors import EntrenousError, Malformed, Refused, Unreachabl
 from entrenous.stop.client.gate_answer import GateAnswer, GateReason, GateVerdict, strictest_answer
 from entrenous.stop.client.uploaded_files import Unreadable, extract_uploads
 
-PROBLEM_TYPE: Final = "application/problem+json"  # RFC 9457
+PROBLEM_MEDIA_TYPE: Final = "application/problem+json"  # RFC 9457
 _RETRY_AFTER_S: Final = 30
 
 
@@ -123,7 +123,7 @@ def reply_to(answer: GateAnswer, on_hold: str, appeal_url: str) -> Reply | None:
         else _ERRORS_WITHOUT_DECISION.get(answer.reason, (UncheckedUpload, 503))[1]
     )
     return replace(
-        problem_document(error, status, **_appeal_members(answer)),
+        problem_reply(error, status, **_appeal_members(answer)),
         retry_after_s=_retry_after_s(answer, status),
     )
 
@@ -140,7 +140,7 @@ def _appeal_members(answer: GateAnswer) -> dict[str, str]:
     return {name: value for name, value in named.items() if value}
 
 
-def problem_document(error: EntrenousError, status: int, **more: str) -> Reply:
+def problem_reply(error: EntrenousError, status: int, **more: str) -> Reply:
     """Return a problem document (RFC 9457) about an error, with further members."""
     name = "".join(f"-{one.lower()}" if one.isupper() else one for one in type(error).__name__)[1:]
     document = {
@@ -150,7 +150,7 @@ def problem_document(error: EntrenousError, status: int, **more: str) -> Reply:
         "detail": one_line_message(error),
         **more,
     }
-    return Reply(status, PROBLEM_TYPE, json.dumps(document).encode())
+    return Reply(status, PROBLEM_MEDIA_TYPE, json.dumps(document).encode())
 
 
 def reply_headers(reply: Reply) -> list[tuple[str, str]]:
@@ -208,7 +208,7 @@ class UploadRules:
     def __post_init__(self) -> None:
         if self.on_hold not in _ON_HOLD_CHOICES:
             raise BadSetting(name="on_hold", wanted='"publish" or "header"')
-        if not self.paths or not all(_is_path(path) for path in self.paths):
+        if not self.paths or not all(_is_plain_absolute_path(path) for path in self.paths):
             raise BadSetting(name="paths", wanted='a list of paths, such as ["/api/v2/media"]')
 
     @property
@@ -236,7 +236,8 @@ class UploadRules:
         plain = _normalize_path(decoded)
         is_odd = not plain.isprintable() or _AMBIGUOUS_PATH_PATTERN.search(plain) is not None
         return is_odd or any(
-            _is_below(plain, _normalize_path(own)) for own in map(_unquote_path, self.paths)
+            _is_below(plain, _normalize_path(own))
+            for own in map(_normalize_operator_path, self.paths)
         )
 
 
@@ -290,13 +291,13 @@ def decision_header_value(answer: GateAnswer) -> str:
     return f"{answer.verdict.value}{case}; why={why}{also}{shadow}{listed}"
 
 
-def _is_path(path: object) -> bool:
+def _is_plain_absolute_path(path: object) -> bool:
     if not isinstance(path, str) or not path.startswith("/"):
         return False
     return {".", ".."}.isdisjoint(path.split("/"))
 
 
-def _unquote_path(operator_path: str) -> str:
+def _normalize_operator_path(operator_path: str) -> str:
     """Normalize an operator's path, which may be encoded and have repeated slashes."""
     return re.sub("/+", "/", unquote(operator_path))
 

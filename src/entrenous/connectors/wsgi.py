@@ -97,7 +97,7 @@ class GateMiddleware:
 
     def _ask_gate(self, environ: dict[str, Any]) -> GateAnswer | None:
         """Return the answer for the request's uploads; the body can be read again afterwards."""
-        body = _ReadableBody(environ)
+        body = _RereadableBody(environ)
         whole = body.read_whole_within(body_bytes_limit(self._setting.upload_bytes_max))
         environ["wsgi.input"] = io.BufferedReader(body)
         if whole is None:
@@ -119,7 +119,7 @@ class GateMiddleware:
         return ask_about_files(files, ask)
 
 
-class _ReadableBody(io.RawIOBase):
+class _RereadableBody(io.RawIOBase):
     """A request's body: first what was already read, then the rest."""
 
     def __init__(self, environ: Mapping[str, Any]) -> None:

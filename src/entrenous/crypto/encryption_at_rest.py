@@ -33,7 +33,7 @@ _HEADER_PATTERN: Final = re.compile(
     rb"--- "
 )
 _IDENTITY_PREFIX: Final = "age-secret-key-"
-_STREAM_CHUNK_BYTES: Final = 1024 * 1024  # streams are read in pieces of this size
+_READ_CHUNK_BYTES: Final = 1024 * 1024  # streams are read in pieces of this size
 # the longest header that is accepted; this module writes headers of 200 bytes
 _HEADER_BYTES_MAX: Final = 64 * 1024
 
@@ -68,9 +68,9 @@ def age_private_key(untrusted_identity: Secret) -> Secret:
     return Secret(int(bits[:256], 2).to_bytes(32, "big"))
 
 
-def encrypt_blob(key: Secret, padded: bytes) -> bytes:
+def encrypt_blob(key: Secret, data: bytes) -> bytes:
     """Encrypt to an age v1 file that only ``key`` decrypts."""
-    return pyrage.encrypt(padded, [_pyrage_identity(key).to_public()])  # type: ignore[no-any-return]
+    return pyrage.encrypt(data, [_pyrage_identity(key).to_public()])  # type: ignore[no-any-return]
 
 
 def decrypt_blob(key: Secret, untrusted_data: bytes) -> bytes:
@@ -171,7 +171,7 @@ def decrypt_stream(key: Secret, untrusted_reader: BinaryIO, writer: BinaryIO) ->
 def check_blob(expected: BlobRef, untrusted_reader: BinaryIO) -> None:
     """Raise BlobChanged unless a blob has the size and hash that the letter states."""
     seen, size = hashlib.sha256(), 0
-    while chunk := untrusted_reader.read(_STREAM_CHUNK_BYTES):
+    while chunk := untrusted_reader.read(_READ_CHUNK_BYTES):
         seen.update(chunk)
         size += len(chunk)
     if size != expected.size or not equal_in_constant_time(seen.digest(), expected.sha256):
@@ -293,7 +293,7 @@ SCRYPT_WORK_FACTOR: Final = 18
 # a file with a larger N than 2**20, which takes 1 GiB of memory, is refused
 _WORK_FACTOR_MAX: Final = 20
 _FILE_KEY_BYTES: Final = 16  # a file key, a salt and a nonce each have this many bytes
-_PASSPHRASE_CHUNK_BYTES: Final = 64 * 1024
+_PASSPHRASE_FILE_DATA_BYTES_MAX: Final = 64 * 1024
 _SCRYPT_SALT_PREFIX: Final = b"age-encryption.org/v1/scrypt"
 _FIRST_CHUNK_NONCE: Final = bytes(12)
 _ONLY_CHUNK_NONCE: Final = bytes(11) + b"\1"  # nonce of the first chunk of a file that has only one
@@ -308,17 +308,20 @@ _PASSPHRASE_FILE_PATTERN: Final = re.compile(
 
 
 def encrypt_with_passphrase(
-    passphrase: Secret, data: bytes, noise: bytes, work_factor: int
+    passphrase: Secret, data: bytes, random_bytes: bytes, work_factor: int
 ) -> bytes:
     """Encrypt up to 64 KiB to an age file under a passphrase.
 
-    ``noise`` is 48 fresh random bytes: the file key, the salt and the nonce. ``work_factor`` is the
-    binary logarithm of scrypt's parameter N.
+    ``random_bytes`` has 48 fresh random bytes: the file key, the salt and the nonce.
+    ``work_factor`` is the binary logarithm of scrypt's parameter N.
     """
-    if len(noise) != PASSPHRASE_FILE_RANDOM_BYTES or len(data) > _PASSPHRASE_CHUNK_BYTES:
+    if (
+        len(random_bytes) != PASSPHRASE_FILE_RANDOM_BYTES
+        or len(data) > _PASSPHRASE_FILE_DATA_BYTES_MAX
+    ):
         raise ValueError("a small file under a passphrase needs 48 random bytes")
     file_key, salt, nonce = (
-        noise[at : at + _FILE_KEY_BYTES]
+        random_bytes[at : at + _FILE_KEY_BYTES]
         for at in range(0, PASSPHRASE_FILE_RANDOM_BYTES, _FILE_KEY_BYTES)
     )
     body = ChaCha20Poly1305(_wrapping_key(passphrase, salt, work_factor)).encrypt(
@@ -392,18 +395,18 @@ def _decode_base64(text: bytes) -> bytes:
     return data
 
 
-STORED_KEY_BYTES: Final = 32
-STORED_KEY_NAME_BYTES: Final = 8
+STORED_VALUE_KEY_BYTES: Final = 32
+STORED_VALUE_KEY_ID_BYTES: Final = 8
 _NONCE_BYTES: Final = 12
-_KEY_NAME_CONTEXT: Final = b"entrenous/1 held key\0"
+_KEY_ID_CONTEXT: Final = b"entrenous/1 held key\0"
 
 
-def stored_key_name(key: Secret) -> bytes:
+def stored_value_key_id(key: Secret) -> bytes:
     """Return eight bytes that identify a key without revealing it."""
-    return hashlib.sha256(_KEY_NAME_CONTEXT + key.reveal()).digest()[:STORED_KEY_NAME_BYTES]
+    return hashlib.sha256(_KEY_ID_CONTEXT + key.reveal()).digest()[:STORED_VALUE_KEY_ID_BYTES]
 
 
-def seal_stored(key: Secret, data: bytes, about: bytes) -> bytes:
+def seal_stored_value(key: Secret, data: bytes, about: bytes) -> bytes:
     """Encrypt ``data`` with a 32-byte key; decryption needs the same ``about``.
 
     Return the nonce, the ciphertext and the 16-byte authentication tag, joined.
@@ -412,8 +415,8 @@ def seal_stored(key: Secret, data: bytes, about: bytes) -> bytes:
     return nonce + _aes_gcm_cipher(key).encrypt(nonce, data, about)
 
 
-def unseal_stored(key: Secret, sealed: bytes, about: bytes) -> bytes:
-    """Decrypt what :func:`seal_stored` wrote.
+def unseal_stored_value(key: Secret, sealed: bytes, about: bytes) -> bytes:
+    """Decrypt what :func:`seal_stored_value` wrote.
 
     Raises DecryptionFailed if the key or ``about`` is wrong, or the bytes were changed.
     """
@@ -425,6 +428,6 @@ def unseal_stored(key: Secret, sealed: bytes, about: bytes) -> bytes:
 
 
 def _aes_gcm_cipher(key: Secret) -> AESGCM:
-    if len(key) != STORED_KEY_BYTES:
+    if len(key) != STORED_VALUE_KEY_BYTES:
         raise ValueError("a key for held bytes has 32 bytes")
     return AESGCM(key.reveal())

@@ -149,10 +149,16 @@ _MARK_CONTEXT: Final = b"entrenous/2 mark\x00"
 
 
 def mark_commitment(mark: bytes) -> bytes:
-    """Return the 32-byte commitment to a copy's hidden mark; ``write_mark`` encodes the mark."""
+    """Return the 32-byte commitment to a copy's hidden mark.
+
+    ``write_committed_mark`` encodes the mark.
+    """
     return sha256(_MARK_CONTEXT + mark)
 
 
-def marks_hash(marks: bytes) -> bytes:
-    """Return the 32-byte hash of a message's commitments, which ``write_commitments`` encodes."""
-    return sha256(marks)
+def mark_commitments_hash(commitments: bytes) -> bytes:
+    """Return the 32-byte hash of a message's commitments.
+
+    ``write_mark_commitments`` encodes them.
+    """
+    return sha256(commitments)

@@ -14,14 +14,14 @@ from entrenous.crypto.nouns import BadKey, NotForThisMailbox
 XWING_PRIVATE_KEY_BYTES: Final = 32
 XWING_PUBLIC_KEY_BYTES: Final = 1216
 SEAL_OVERHEAD_BYTES: Final = 1136  # the encapsulated key has 1,120 bytes, the authentication tag 16
-_MLKEM_PUBLIC_BYTES: Final = 1184
+_MLKEM_PUBLIC_KEY_BYTES: Final = 1184
 
 
 class NoPostQuantum(RuntimeError):
     """The installed package ``cryptography`` has no ML-KEM-768; nothing weaker is used."""
 
 
-def private_key_from_seed(seed: bytes) -> Secret:
+def xwing_private_key_from_seed(seed: bytes) -> Secret:
     """Return the private key for these 32 random bytes (X-Wing draft)."""
     if len(seed) != XWING_PRIVATE_KEY_BYTES:
         raise ValueError("an X-Wing key grows from 32 bytes")
@@ -48,8 +48,8 @@ def seal_to(untrusted_public: bytes, info: bytes, plaintext: bytes) -> bytes:
     suite = _hpke_suite()
     try:
         key = hpke.MLKEM768X25519PublicKey(
-            MLKEM768PublicKey.from_public_bytes(untrusted_public[:_MLKEM_PUBLIC_BYTES]),
-            X25519PublicKey.from_public_bytes(untrusted_public[_MLKEM_PUBLIC_BYTES:]),
+            MLKEM768PublicKey.from_public_bytes(untrusted_public[:_MLKEM_PUBLIC_KEY_BYTES]),
+            X25519PublicKey.from_public_bytes(untrusted_public[_MLKEM_PUBLIC_KEY_BYTES:]),
         )
         return suite.encrypt(plaintext, key, info)
     except ValueError:

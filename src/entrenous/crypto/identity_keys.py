@@ -89,7 +89,7 @@ def _signed_bytes(context: bytes, statement: bytes) -> bytes:
 
 
 # FIPS 204 allows storing the seed in place of the private ML-DSA-65 key
-SIGNING_SEED_BYTES: Final = 32
+MLDSA65_SEED_BYTES: Final = 32
 # This key protects nothing: the vault encrypts pickles.
 _PICKLE_KEY: Final = bytes(32)
 _MLDSA65_HASH_CONTEXT: Final = b"entrenous/2 device mldsa65\x00"
@@ -109,9 +109,9 @@ class DeviceSigner:
 
 def new_device_signer(seed: bytes) -> DeviceSigner:
     """Create a new device's keys: an Olm account, and an ML-DSA-65 key from 32 random bytes."""
-    if len(seed) != SIGNING_SEED_BYTES:
+    if len(seed) != MLDSA65_SEED_BYTES:
         raise ValueError("a device's ML-DSA-65 key grows from 32 bytes")
-    return DeviceSigner(new_account(), Secret(seed))
+    return DeviceSigner(new_olm_account(), Secret(seed))
 
 
 def mldsa65_public_key(signer: DeviceSigner) -> bytes:
@@ -129,19 +129,19 @@ def mldsa65_hash(public: bytes) -> bytes:
     return sha256(_MLDSA65_HASH_CONTEXT + public)
 
 
-def new_account() -> Secret:
+def new_olm_account() -> Secret:
     """Create an Olm account with keys from the system's random generator."""
-    return pickled_account(vodozemac.Account())
+    return pickle_olm_account(vodozemac.Account())
 
 
 def ed25519_public_key(account: Secret) -> bytes:
     """Return the device's public Ed25519 key, 32 bytes."""
-    return _unbase64(unpickled_account(account).ed25519_key.to_base64())
+    return _unbase64(unpickle_olm_account(account).ed25519_key.to_base64())
 
 
 def curve25519_public_key(account: Secret) -> bytes:
     """Return the device's public Curve25519 key, 32 bytes."""
-    return unpickled_account(account).curve25519_key.to_bytes()
+    return unpickle_olm_account(account).curve25519_key.to_bytes()
 
 
 def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, bytes]]:
@@ -151,11 +151,11 @@ def add_one_time_keys(account: Secret, count: int) -> tuple[Secret, dict[bytes, 
     """
     if not 1 <= count <= ONE_TIME_KEYS_MAX:  # vodozemac keeps only the newest 5,000 one-time keys
         raise ValueError("1 to 50 one-time keys at once")
-    opened = unpickled_account(account)
+    opened = unpickle_olm_account(account)
     opened.generate_one_time_keys(count)
     fresh = {_unbase64(name): key.to_bytes() for name, key in opened.one_time_keys.items()}
     opened.mark_keys_as_published()
-    return pickled_account(opened), fresh
+    return pickle_olm_account(opened), fresh
 
 
 def replace_fallback_key(account: Secret) -> tuple[Secret, bytes, bytes]:
@@ -164,16 +164,16 @@ def replace_fallback_key(account: Secret) -> tuple[Secret, bytes, bytes]:
     Return the account with the new key, the key's id (8 bytes) and its public half (32 bytes). The
     previous fallback key can still decrypt letters; older ones are deleted.
     """
-    opened = unpickled_account(account)
+    opened = unpickle_olm_account(account)
     opened.generate_fallback_key()  # type: ignore[attr-defined]  # missing in its .pyi
     ((name, key),) = opened.fallback_key.items()  # type: ignore[attr-defined]
     opened.mark_keys_as_published()
-    return pickled_account(opened), _unbase64(name), key.to_bytes()
+    return pickle_olm_account(opened), _unbase64(name), key.to_bytes()
 
 
-def sign_as_device(account: Secret, context: bytes, statement: bytes) -> bytes:
+def sign_with_device_ed25519(account: Secret, context: bytes, statement: bytes) -> bytes:
     """Return the device's Ed25519 signature, 64 bytes, over ``context || 0x00 || statement``."""
-    opened = unpickled_account(account)
+    opened = unpickle_olm_account(account)
     return _unbase64(opened.sign(context + b"\x00" + statement).to_base64())
 
 
@@ -182,7 +182,7 @@ def sign_with_device_keys(signer: DeviceSigner, context: bytes, statement: bytes
 
     Return Ed25519's 64 bytes, then ML-DSA-65's 3,309 bytes.
     """
-    ed25519 = sign_as_device(signer.account, context, statement)
+    ed25519 = sign_with_device_ed25519(signer.account, context, statement)
     return ed25519 + _mldsa65_private_key(signer).sign(context + b"\x00" + statement)
 
 
@@ -201,7 +201,7 @@ def verify_batch(signed: SignedBatch, by: CertifiedDevice, context: bytes, *, wh
     verify_both_signatures(keys, context, signed.statement, signed.signature, what=what)
 
 
-def verify_device_signature(
+def verify_device_ed25519_signature(
     ed25519: bytes, context: bytes, statement: bytes, signature: bytes, *, what: str
 ) -> None:
     """Verify a device's Ed25519 signature; raise BadSignature if it is not valid."""
@@ -212,12 +212,12 @@ def verify_device_signature(
         raise BadSignature(what=what) from None
 
 
-def pickled_account(account: vodozemac.Account) -> Secret:
+def pickle_olm_account(account: vodozemac.Account) -> Secret:
     """Return an account in vodozemac's encoding, to store it in the vault."""
     return Secret(account.pickle(_PICKLE_KEY).encode())
 
 
-def unpickled_account(account: Secret) -> vodozemac.Account:
+def unpickle_olm_account(account: Secret) -> vodozemac.Account:
     return vodozemac.Account.from_pickle(account.reveal().decode(), _PICKLE_KEY)
 
 

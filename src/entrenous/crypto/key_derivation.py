@@ -62,19 +62,19 @@ def blob_key(content: Secret, place: int) -> Secret:
     return derive(content, _BLOB_CONTEXT + place.to_bytes(4, "big"))
 
 
-def share_group_id(groups: Secret, person: PersonId) -> bytes:
+def share_group_id(secret: Secret, person: PersonId) -> bytes:
     """Return the id (16 bytes) under which the relay counts one person's openings of one message.
 
-    See docs/spec/relay.md section 6. ``groups`` are 32 random bytes that only the message's sender
+    See docs/spec/relay.md section 6. ``secret`` are 32 random bytes that only the message's sender
     knows. They keep the id secret, because anybody who knew it could use up the openings.
     """
-    return derive(groups, _SHARE_GROUP_CONTEXT + person, ID_BYTES).reveal()
+    return derive(secret, _SHARE_GROUP_CONTEXT + person, ID_BYTES).reveal()
 
 
 _SEND_TOKEN_CONTEXT: Final = b"entrenous/2 send token\x00"
 
 
-def send_token(seed: Secret, index: int) -> Secret:
+def derive_send_token(seed: Secret, index: int) -> Secret:
     """Derive the send token with this index (64 bits) from the seed of its range.
 
     Its 32 bytes look random to everybody who does not know the seed.

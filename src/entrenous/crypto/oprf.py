@@ -23,7 +23,7 @@ from entrenous.crypto.nouns import NotAPoint
 ELEMENT_BYTES: Final = 32
 OUTPUT_BYTES: Final = 64
 # random bytes from which a scalar is made; twice the scalar's size, so that it is not biased
-UNIFORM_BYTES: Final = 64
+SCALAR_RANDOM_BYTES: Final = 64
 # the context string of RFC 9497, sections 3.1 and 4.1
 _SUITE_CONTEXT: Final = b"OPRFV1-\x00-ristretto255-SHA512"
 _HASH_TO_GROUP_CONTEXT: Final = b"HashToGroup-" + _SUITE_CONTEXT
@@ -41,7 +41,7 @@ def scalar_from_random(uniform: bytes) -> Secret:
 
     Raises ValueError if the scalar is zero, which happens with a probability of 2**-252.
     """
-    if len(uniform) != UNIFORM_BYTES:
+    if len(uniform) != SCALAR_RANDOM_BYTES:
         raise ValueError("a scalar is drawn from 64 random bytes")
     scalar = bytes(_load_rbcl().crypto_core_ristretto255_scalar_reduce(uniform))
     if not any(scalar):

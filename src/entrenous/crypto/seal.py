@@ -12,7 +12,7 @@ import vodozemac
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.crypto.hpke import SEAL_OVERHEAD_BYTES, open_sealed, seal_to
-from entrenous.crypto.identity_keys import pickled_account, unpickled_account
+from entrenous.crypto.identity_keys import pickle_olm_account, unpickle_olm_account
 from entrenous.crypto.nouns import BadKey, BadLetter, LetterTooLong, NotForThisMailbox
 
 # the plaintext of HPKE is padded to one of these sizes in bytes (letter.md section 1)
@@ -24,7 +24,7 @@ _OLM_PREKEY_TYPE: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
-class OuterLetter:
+class HalfOpenedLetter:
     """A letter whose outer seal was opened; its sender and its header are not authenticated yet."""
 
     info_sha256: bytes
@@ -53,7 +53,7 @@ def begin_session(account: Secret, curve25519: bytes, prekey: bytes) -> Secret:
     Raises BadKey if either key is not valid.
     """
     try:
-        session = unpickled_account(account).create_outbound_session(
+        session = unpickle_olm_account(account).create_outbound_session(
             vodozemac.Curve25519PublicKey.from_bytes(curve25519),
             vodozemac.Curve25519PublicKey.from_bytes(prekey),
         )
@@ -83,7 +83,7 @@ def seal_letter(
     return seal_to(to, info, _write_inner_letter(header, olm_type, olm)), _pickle_session(opened)
 
 
-def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> OuterLetter:
+def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> HalfOpenedLetter:
     """Decrypt the outer seal.
 
     Raises:
@@ -95,10 +95,10 @@ def open_outer_seal(private: Secret, info: bytes, untrusted_sealed: bytes) -> Ou
         raise BadLetter
     untrusted_frame = open_sealed(private, info, untrusted_sealed)
     header, olm_type, olm = _parse_inner_letter(untrusted_frame)
-    return OuterLetter(sha256(info), header, olm_type, olm)
+    return HalfOpenedLetter(sha256(info), header, olm_type, olm)
 
 
-def matches_session(session: Secret, outer: OuterLetter) -> bool:
+def letter_began_session(session: Secret, outer: HalfOpenedLetter) -> bool:
     """Return whether this is the session that a letter with the keys for a new session begins."""
     try:
         prekey = _olm_message(outer).to_pre_key()
@@ -107,7 +107,7 @@ def matches_session(session: Secret, outer: OuterLetter) -> bool:
     return prekey is not None and _unpickle_session(session).session_matches(prekey)
 
 
-def open_letter(session: Secret, outer: OuterLetter) -> OpenedLetter:
+def open_letter(session: Secret, outer: HalfOpenedLetter) -> OpenedLetter:
     """Decrypt the inner seal with an existing session.
 
     Raises:
@@ -128,7 +128,7 @@ def open_letter(session: Secret, outer: OuterLetter) -> OpenedLetter:
 
 
 def open_first_letter(
-    account: Secret, curve25519: bytes, outer: OuterLetter
+    account: Secret, curve25519: bytes, outer: HalfOpenedLetter
 ) -> tuple[OpenedLetter, Secret]:
     """Decrypt the inner seal of a letter that begins a session, and start that session.
 
@@ -143,7 +143,7 @@ def open_first_letter(
             changed.
         BadLetter: the inner part is not an Olm message, or cannot begin a session.
     """
-    opened = unpickled_account(account)
+    opened = unpickle_olm_account(account)
     prekey = _olm_message(outer).to_pre_key()
     if prekey is None:
         raise BadLetter
@@ -157,14 +157,14 @@ def open_first_letter(
     letter = OpenedLetter(
         outer.untrusted_header, _verified_body(outer, plaintext), _pickle_session(session)
     )
-    return letter, pickled_account(opened)
+    return letter, pickle_olm_account(opened)
 
 
 def _binding_hash(info_sha256: bytes, header: bytes) -> bytes:
     return sha256(_BINDING_CONTEXT + info_sha256 + sha256(header))
 
 
-def _verified_body(outer: OuterLetter, plaintext: bytes) -> bytes:
+def _verified_body(outer: HalfOpenedLetter, plaintext: bytes) -> bytes:
     if not equal_in_constant_time(
         plaintext[:32], _binding_hash(outer.info_sha256, outer.untrusted_header)
     ):
@@ -197,7 +197,7 @@ def _parse_inner_letter(untrusted: bytes) -> tuple[bytes, int, bytes]:
     return header, olm_type[0], olm
 
 
-def _olm_message(outer: OuterLetter) -> vodozemac.AnyOlmMessage:
+def _olm_message(outer: HalfOpenedLetter) -> vodozemac.AnyOlmMessage:
     try:
         return vodozemac.AnyOlmMessage.from_parts(outer.olm_type, outer.olm)
     except ValueError:

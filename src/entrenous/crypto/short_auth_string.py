@@ -34,7 +34,7 @@ _STRING_CONTEXT: Final = b"entrenous/2 sas\x00"
 _AGREEMENT_CONTEXT: Final = b"entrenous/2 sas mac\x00"
 
 
-def public_key_of(private: Secret) -> bytes:
+def x25519_public_key(private: Secret) -> bytes:
     """Return the X25519 public key, 32 bytes, for a private key of 32 random bytes."""
     return _private_key(private).public_key().public_bytes_raw()
 

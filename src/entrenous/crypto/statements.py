@@ -47,18 +47,18 @@ from entrenous.crypto.identity_keys import (
     verify_both_signatures,
 )
 
-_HEAD_CONTEXT: Final = b"entrenous/2 list\x00"
-_LIST_CONTEXT: Final = b"entrenous/2 list"
+_DEVICE_LIST_HEAD_CONTEXT: Final = b"entrenous/2 list\x00"
+_DEVICE_LIST_CONTEXT: Final = b"entrenous/2 list"
 
 
 def device_list_head(statement: bytes) -> bytes:
     """Return the head of a device list: the hash, 32 bytes, that identifies it."""
-    return sha256(_HEAD_CONTEXT + statement)
+    return sha256(_DEVICE_LIST_HEAD_CONTEXT + statement)
 
 
 def sign_device_list(master: Secret, statement: bytes) -> bytes:
     """Sign a device list with both master keys; return both signatures, 3,373 bytes."""
-    return sign_with_master_keys(master, _LIST_CONTEXT, statement)
+    return sign_with_master_keys(master, _DEVICE_LIST_CONTEXT, statement)
 
 
 def device_list_heads(lists: Sequence[DeviceListStatement]) -> tuple[DeviceListHead, ...]:
@@ -76,7 +76,7 @@ def verify_device_lists(
             predecessor or breaks a rule of succession.
     """
     verify_both_signatures(
-        master, _LIST_CONTEXT, lists[-1].statement, signature, what="device list"
+        master, _DEVICE_LIST_CONTEXT, lists[-1].statement, signature, what="device list"
     )
     heads = device_list_heads(lists)
     for before, after in zip(heads, lists[1:], strict=False):
@@ -87,7 +87,7 @@ def verify_device_lists(
     for one, after in pairwise(lists):
         if not may_succeed_list(one.said, after.said):
             raise BadSignature(what="device list")
-    if _relists_revoked(lists):
+    if _relists_revoked_device(lists):
         raise BadSignature(what="device list")
     return heads
 
@@ -190,7 +190,7 @@ def compare_later_lists(
         or first.speaks.newest < known.said.speaks.newest
     )
     alike = all(_same_certificates(known.said, one.said) for one in shown)
-    if older or not alike or _relists_revoked([known, *shown]):
+    if older or not alike or _relists_revoked_device([known, *shown]):
         raise BadSignature(what="device list")
     return DeviceListHistoryRelation.NEWER if is_next else DeviceListHistoryRelation.NEWER_UNPROVEN
 
@@ -215,7 +215,7 @@ def check_named_head(named: DeviceListHead, shown: Sequence[DeviceListHead]) -> 
         raise WithheldDeviceList
 
 
-def _relists_revoked(lists: Sequence[DeviceListStatement]) -> bool:
+def _relists_revoked_device(lists: Sequence[DeviceListStatement]) -> bool:
     """Return whether a newer list contains a device that an older one revoked."""
     revoked = set[DeviceId]()
     for one in lists:
@@ -227,9 +227,9 @@ def _relists_revoked(lists: Sequence[DeviceListStatement]) -> bool:
 
 _CERTIFICATE_CONTEXT: Final = b"entrenous/2 device"
 # context of a single prekey's leaf; _PREKEY_BATCH_CONTEXT is the context of the whole batch
-_PREKEY_CONTEXT: Final = b"entrenous/2 prekey"
+_PREKEY_LEAF_CONTEXT: Final = b"entrenous/2 prekey"
 _PREKEY_BATCH_CONTEXT: Final = b"entrenous/2 prekeys"
-_RECEIPT_CONTEXT: Final = b"entrenous/2 receipt"
+_RECEIPT_LEAF_CONTEXT: Final = b"entrenous/2 receipt"
 _RECEIPT_BATCH_CONTEXT: Final = b"entrenous/2 receipts"
 
 
@@ -240,12 +240,12 @@ def sign_certificate(master: Secret, certificate: bytes) -> bytes:
 
 def prekey_leaf(statement: bytes) -> bytes:
     """Return the leaf hash, 32 bytes, of a prekey in its batch."""
-    return leaf_hash(_PREKEY_CONTEXT, statement)
+    return leaf_hash(_PREKEY_LEAF_CONTEXT, statement)
 
 
 def receipt_leaf(statement: bytes) -> bytes:
     """Return the leaf hash, 32 bytes, of a receipt in its batch."""
-    return leaf_hash(_RECEIPT_CONTEXT, statement)
+    return leaf_hash(_RECEIPT_LEAF_CONTEXT, statement)
 
 
 def sign_prekeys(signer: DeviceSigner, batch: bytes) -> bytes:
@@ -266,7 +266,7 @@ def certificate_hash(signed: SignedDeviceCertificate) -> bytes:
     return sha256(signed.statement + signed.signature)
 
 
-def verify_key_bundle(card: KeyBundle) -> Person:
+def verify_key_bundle(bundle: KeyBundle) -> Person:
     """Verify a key bundle; return the person it describes, with all keys and devices.
 
     The caller must still check that this is the expected person, and that the lists agree with the
@@ -276,18 +276,18 @@ def verify_key_bundle(card: KeyBundle) -> Person:
         BadSignature: the lists are not a chain signed by both master keys, they name a person with
             different master keys, or a certificate is not the listed one.
     """
-    said = card.newest.said
-    if not equal_in_constant_time(person_id(card.master), said.person):
+    said = bundle.newest.said
+    if not equal_in_constant_time(person_id(bundle.master), said.person):
         raise BadSignature(what="key bundle")
-    heads = verify_device_lists(card.lists, card.signature, card.master)
+    heads = verify_device_lists(bundle.lists, bundle.signature, bundle.master)
     devices = tuple(
-        _verified_device_key(signed, listed, said, card.master)
-        for signed, listed in zip(card.certificates, said.devices, strict=True)
+        _verified_device_key(signed, listed, said, bundle.master)
+        for signed, listed in zip(bundle.certificates, said.devices, strict=True)
     )
     return Person(
         id=said.person,
         name=said.name,
-        master=card.master,
+        master=bundle.master,
         relay_url=said.relay_url,
         epoch=said.epoch,
         head=heads[-1].digest,

@@ -19,7 +19,7 @@ RELAY_SHARE_BYTES: Final = 64
 _FIRST_FORMAT_CONTEXT: Final = b"entrenous/1 vault"
 _VAULT_KEY_CONTEXT: Final = b"entrenous/2 vault"
 _OPRF_INPUT_CONTEXT: Final = b"entrenous/2 oprf input"
-_OFFLINE_KEY_CONTEXT: Final = b"entrenous/2 offline"
+_OFFLINE_SHARE_KEY_CONTEXT: Final = b"entrenous/2 offline"
 NO_RELAY_SHARE: Final = Secret(b"")  # used in place of the relay's share if no relay has one
 
 
@@ -68,10 +68,10 @@ def stretch_passphrase(
     )
 
 
-def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: bytes) -> Secret:
+def vault_key(stretched: Secret, relay_share: Secret, device_secret: bytes, salt: bytes) -> Secret:
     """Derive the vault's key, 32 bytes, from its three parts with HKDF.
 
-    ``stretched`` is the hash of the passphrase. ``output`` is the relay's share (64 bytes), or
+    ``stretched`` is the hash of the passphrase. ``relay_share`` is the relay's share (64 bytes), or
     :data:`NO_RELAY_SHARE`.
 
     Raises:
@@ -79,9 +79,9 @@ def vault_key(stretched: Secret, output: Secret, device_secret: bytes, salt: byt
             key.
     """
     _check_sizes(stretched, device_secret)
-    if len(output) not in (0, RELAY_SHARE_BYTES):
+    if len(relay_share) not in (0, RELAY_SHARE_BYTES):
         raise ValueError("a relay's part of a vault key has 64 bytes")
-    parts = Secret(stretched.reveal() + output.reveal() + device_secret)
+    parts = Secret(stretched.reveal() + relay_share.reveal() + device_secret)
     return derive(parts, _VAULT_KEY_CONTEXT, salt=salt)
 
 
@@ -99,12 +99,12 @@ def oprf_input(stretched: Secret) -> Secret:
     return derive(stretched, _OPRF_INPUT_CONTEXT)
 
 
-def offline_key(stretched: Secret) -> Secret:
+def offline_share_key(stretched: Secret) -> Secret:
     """Return the key, 32 bytes, that encrypts a stored copy of the relay's share.
 
     The copy is kept for as long as the vault may be opened offline.
     """
-    return derive(stretched, _OFFLINE_KEY_CONTEXT)
+    return derive(stretched, _OFFLINE_SHARE_KEY_CONTEXT)
 
 
 def _check_sizes(stretched: Secret, device_secret: bytes) -> None:

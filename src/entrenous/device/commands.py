@@ -37,12 +37,12 @@ def opened_device(context: typer.Context) -> Iterator[Device]:
         RelayUnreachable, OfflineWindowExpired: the relay's share of the vault's key is not
             available.
     """
-    with unlocked_device(context) as (device, _):
+    with unlocked_device_and_vault(context) as (device, _):
         yield device
 
 
 @contextmanager
-def unlocked_device(
+def unlocked_device_and_vault(
     context: typer.Context, sheet: RecoverySheet | None = None
 ) -> Iterator[tuple[Device, UnlockedVault]]:
     """Like :func:`opened_device`; also yields the parts of the vault's key, which are needed to

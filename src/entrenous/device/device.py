@@ -30,16 +30,16 @@ from entrenous.wire.relay_nouns import (
     BlobDeposit,
     Envelope,
     EnvelopeStatus,
-    Evaluation,
     PrekeyBundle,
     Prekeys,
+    ProtocolVersions,
     RelayLock,
     SendToken,
-    TokenBatch,
+    SendTokenChanges,
+    UnlockAnswer,
     VaultUnlock,
     WaitingEnvelope,
 )
-from entrenous.wire.relay_nouns import ProtocolVersions as Spoken
 
 if TYPE_CHECKING:
     from entrenous.base.audio_video import Clip, FrameSelection
@@ -176,10 +176,14 @@ class Courier(Protocol):
     def register_token(self, url: str, mailbox: MailboxId, owner: Secret, token: SendToken) -> None:
         """Allow holders of a token to write to this mailbox."""
 
-    def change_tokens(self, url: str, mailbox: MailboxId, owner: Secret, batch: TokenBatch) -> int:
+    def change_tokens(
+        self, url: str, mailbox: MailboxId, owner: Secret, batch: SendTokenChanges
+    ) -> int:
         """Add and drop many single-use tokens atomically; returns the number then registered."""
 
-    def withdraw_token(self, url: str, mailbox: MailboxId, owner: Secret, lock: bytes) -> None:
+    def drop_send_token(
+        self, url: str, mailbox: MailboxId, owner: Secret, send_token_hash: bytes
+    ) -> None:
         """Revoke the token with this hash."""
 
     # Envelopes in mailboxes, and their states (sections 5, 7).
@@ -250,7 +254,7 @@ class Courier(Protocol):
         Raises LockExists.
         """
 
-    def unlock(self, lock: RelayLock, blinded: bytes) -> Evaluation:
+    def unlock(self, lock: RelayLock, blinded: bytes) -> UnlockAnswer:
         """Send one blinded element, which uses up one attempt; raises Locked, NoLock, WrongToken,
         NotAPoint.
         """
@@ -282,7 +286,7 @@ class Courier(Protocol):
     def wait_for_letter(self, url: str, mailbox: MailboxId, owner: Secret, seconds: int) -> bool:
         """Return whether a letter waits or arrives within ``seconds`` (at most WAKE_REQUEST_S)."""
 
-    def status(self, url: str) -> tuple[Spoken, datetime | None]:
+    def status(self, url: str) -> tuple[ProtocolVersions, datetime | None]:
         """Return the relay's protocol versions, and when it was last restored from a backup."""
 
 

@@ -52,7 +52,7 @@ def close_own_mailboxes(device: Device) -> bool:
     return all_closed
 
 
-def erase_folder(home: Path) -> tuple[str, ...]:
+def erase_device_files(home: Path) -> tuple[str, ...]:
     """Delete everything that belongs to a device from its folder; its vault must be closed.
 
     The key file is overwritten and deleted first. Without it, nothing can decrypt the other files,

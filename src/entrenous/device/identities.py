@@ -37,7 +37,7 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.relay_nouns import RelayLock, RolledBack
-from entrenous.wire.text import is_local_address
+from entrenous.wire.text import url_leads_to_this_machine
 
 CONTACT_TABLE: Final = Table(CONTACT, Contact)
 
@@ -50,7 +50,7 @@ class AddressOnThisMachine(Refused):
 
 
 # stands for the token of a contact whom another of our devices invited
-NO_TOKEN: Final = Secret(bytes(TOKEN_BYTES))
+NO_SEND_TOKEN: Final = Secret(bytes(TOKEN_BYTES))
 FIRST_DEVICE_NAME = "device 1"
 
 
@@ -69,7 +69,7 @@ def own_other_devices(device: Device) -> Contact | None:
         return None
     others = tuple(key for key in identity.person.devices if key.device != identity.device)
     person = replace(identity.person, devices=others)
-    return Contact(identity.name, person, NO_TOKEN, Trust.COMPARED, since=identity.created_at)
+    return Contact(identity.name, person, NO_SEND_TOKEN, Trust.COMPARED, since=identity.created_at)
 
 
 def contacts(device: Device) -> tuple[Contact, ...]:
@@ -248,7 +248,7 @@ def store_identity(identity: Identity, device: Device) -> None:
     OWN_IDENTITY.store(identity, device.vault)
 
 
-def store_next_lock(lock: RelayLock, device: Device) -> None:
+def store_next_relay_lock(lock: RelayLock, device: Device) -> None:
     """Record the lock (the relay's part in unlocking) that the vault will use at the new relay.
 
     Call it in the transaction that moves the device.
@@ -256,33 +256,35 @@ def store_next_lock(lock: RelayLock, device: Device) -> None:
     _LOCK_TO_MOVE.store(lock, device.vault)
 
 
-def next_lock(device: Device) -> RelayLock | None:
+def next_relay_lock(device: Device) -> RelayLock | None:
     """Return the lock that the vault has yet to be given at a new relay; None if there is none."""
     return _LOCK_TO_MOVE.load(device.vault)
 
 
-def clear_next_lock(device: Device) -> None:
+def clear_next_relay_lock(device: Device) -> None:
     """Record that the vault uses the new relay's lock, so that the old one can be deleted."""
     _LOCK_TO_MOVE.drop(device.vault)
 
 
-def refuse_local_address(relay_url: str, device: Device) -> None:
+def refuse_loopback_relay(relay_url: str, device: Device) -> None:
     """Raise AddressOnThisMachine if the address is on this machine, unless our relay is local
     too.
     """
-    if is_local_address(relay_url) and not is_local_address(own_device(device).home.relay_url):
+    if url_leads_to_this_machine(relay_url) and not url_leads_to_this_machine(
+        own_device(device).home.relay_url
+    ):
         raise AddressOnThisMachine
 
 
 @dataclass(frozen=True, slots=True)
-class KnownList:
+class KnownKeyBundle:
     """A person's newest verified key bundle, and the verified heads of all lists, oldest first."""
 
     card: bytes
     heads: tuple[DeviceListHead, ...]
 
 
-DEVICE_LIST_TABLE: Final = Table(DEVICE_LIST, KnownList)
+DEVICE_LIST_TABLE: Final = Table(DEVICE_LIST, KnownKeyBundle)
 
 
 def known_list_heads(contact: Contact, device: Device) -> tuple[DeviceListHead, ...]:
@@ -312,7 +314,7 @@ def known_protocols(person: PersonId, device: Device) -> ProtocolRange | None:
     return None if card is None else read_key_bundle(card).newest.said.speaks
 
 
-def key_bundle_with_head(person: PersonId, head: bytes, device: Device) -> bytes | None:
+def key_bundle_including_head(person: PersonId, head: bytes, device: Device) -> bytes | None:
     """Return a person's newest key bundle if its lists include the one with this head, else
     None.
     """
@@ -326,13 +328,13 @@ def key_bundle_with_head(person: PersonId, head: bytes, device: Device) -> bytes
     )
 
 
-def store_device_list(person: PersonId, card: bytes, device: Device) -> None:
+def store_known_key_bundle(person: PersonId, card: bytes, device: Device) -> None:
     """Store a verified key bundle that is not older than the stored one."""
     known = DEVICE_LIST_TABLE.load(person.hex(), device.vault)
     heads = {} if known is None else {head.epoch: head for head in known.heads}
     heads |= {head.epoch: head for head in device_list_heads(read_key_bundle(card).lists)}
     ordered = tuple(heads[epoch] for epoch in sorted(heads))
-    DEVICE_LIST_TABLE.store(KnownList(card, ordered), person.hex(), device.vault)
+    DEVICE_LIST_TABLE.store(KnownKeyBundle(card, ordered), person.hex(), device.vault)
 
 
 def check_list_head(contact: Contact, named: DeviceListHead, device: Device) -> None:
@@ -342,7 +344,7 @@ def check_list_head(contact: Contact, named: DeviceListHead, device: Device) -> 
     check_heads_agree(known_list_heads(contact, device), [named])
 
 
-def delete_device_list(person: PersonId, device: Device) -> None:
+def delete_known_key_bundle(person: PersonId, device: Device) -> None:
     DEVICE_LIST_TABLE.drop(person.hex(), device.vault)
 
 

@@ -22,8 +22,8 @@ from entrenous.device.recovery_sheet import RecoverySheet, unlock_by_sheet
 from entrenous.device.relay_lock_client import (
     RelayShareClient,
     complete_unlock,
+    lock_at_first_relay,
     lock_new_vault_at_mailbox,
-    make_first_lock,
 )
 from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
@@ -134,7 +134,7 @@ def create_lockable_device(
         device = _make_device(vault, courier, settings)
         try:
             yield device, lock_at_mailbox
-            complete_unlock(make_first_lock(made, device), device, settings)
+            complete_unlock(lock_at_first_relay(made, device), device, settings)
         except BaseException:
             others = own_other_devices(device)
             if others is None or not others.person.devices:  # no device list names this device yet

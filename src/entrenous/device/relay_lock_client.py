@@ -21,7 +21,7 @@ from entrenous.base.limits import (
     UNLOCK_TRIES_MAX,
 )
 from entrenous.base.secret import Secret
-from entrenous.crypto.oprf import UNIFORM_BYTES, blind, finalize, scalar_from_random
+from entrenous.crypto.oprf import SCALAR_RANDOM_BYTES, blind, finalize, scalar_from_random
 from entrenous.crypto.vault_key import oprf_input, stretch_passphrase
 from entrenous.device.device import Courier, Device, Vault, open_courier
 from entrenous.device.identities import (
@@ -32,8 +32,8 @@ from entrenous.device.identities import (
     SIGNING_SEED_RECORD,
     UNLOCK_UNCONFIRMED_RECORD,
     MailboxAddress,
-    clear_next_lock,
-    next_lock,
+    clear_next_relay_lock,
+    next_relay_lock,
 )
 from entrenous.device.lock_errors import (
     MailboxUnknown,
@@ -48,24 +48,24 @@ from entrenous.device.store.vault_folder import (
     RelayShare,
     UnlockedVault,
     VaultHead,
+    change_empty_vault_key,
     change_vault_key,
     delete_offline_window,
-    encrypt_empty_vault,
     has_offline_window,
     new_key_terms,
     read_offline_window,
-    refuse_weak_passphrase,
+    refuse_short_passphrase,
     write_offline_window,
     write_vault_head,
 )
 from entrenous.device.vault_tables import (
     FORMER_ADDRESS,
     OWN_RECORDS,
-    RATCHET_TABLES,
+    TABLES_EMPTIED_AT_ROLLBACK,
     OwnRecord,
     Table,
 )
-from entrenous.wire.relay_nouns import Evaluation, NoLock, RelayLock, RolledBack, VaultUnlock
+from entrenous.wire.relay_nouns import NoLock, RelayLock, RolledBack, UnlockAnswer, VaultUnlock
 
 
 def format_local_time(moment: datetime | None) -> str:
@@ -177,17 +177,22 @@ def evaluate_at_relay(
         Locked, RevokedDeviceLocked, OutdatedCopy, NotAPoint.
         RelayUnreachable, MailboxUnknown: the relay may be able to answer later.
     """
-    private_input, scalar = oprf_input(stretched), scalar_from_random(dice.token(UNIFORM_BYTES))
+    private_input, scalar = (
+        oprf_input(stretched),
+        scalar_from_random(dice.token(SCALAR_RANDOM_BYTES)),
+    )
     blinded = blind(private_input, scalar)
     for token in (lock.unlock_token, *lock.earlier):
         with suppress(WrongToken):
-            answered = _evaluate_or_explain(replace(lock, unlock_token=token), blinded, courier)
+            answered = _evaluate_with_device_errors(
+                replace(lock, unlock_token=token), blinded, courier
+            )
             output = finalize(private_input, scalar, answered.evaluated)
-            return RelayShare(output, answered.tries, outdated=token is not lock.unlock_token)
+            return RelayShare(output, answered.tries_left, outdated=token is not lock.unlock_token)
     raise OutdatedCopy
 
 
-def _evaluate_or_explain(lock: RelayLock, blinded: bytes, courier: Courier) -> Evaluation:
+def _evaluate_with_device_errors(lock: RelayLock, blinded: bytes, courier: Courier) -> UnlockAnswer:
     try:
         return courier.unlock(lock, blinded)
     except NoLock:
@@ -205,14 +210,14 @@ def complete_unlock(unlocked: UnlockedVault, device: Device, settings: Settings)
     Raises:
         RevokedDeviceLocked: the relay has deleted this device's lock.
     """
-    if unlocked.part.tries is not None:
-        missed = failed_attempts_by_others(unlocked.part.tries, unlocked.asked, device.vault)
+    if unlocked.part.tries_left is not None:
+        missed = failed_attempts_by_others(unlocked.part.tries_left, unlocked.asked, device.vault)
         unlocked = replace(unlocked, missed=missed)
     with suppress(Unreachable):
-        unlocked = revoke_earlier_tokens(
-            make_first_lock(lock_at_new_relay(unlocked, device), device), device
+        unlocked = revoke_earlier_unlock_tokens(
+            lock_at_first_relay(lock_at_new_relay(unlocked, device), device), device
         )
-    if next_lock(device) is not None:
+    if next_relay_lock(device) is not None:
         report_unlock_to_old_relays(device)
     if unlocked.terms.lock is not None:
         _report_unlock(unlocked, device, settings)
@@ -226,11 +231,11 @@ def lock_new_vault_at_mailbox(
     lock = RelayLock(mail.relay_url, mail.mailbox, Secret(device.dice.token(TOKEN_BYTES)))
     device.courier.create_lock(lock, mail.owner)
     part = evaluate_at_relay(lock, unlocked.stretched, device.courier, device.dice)
-    locked = encrypt_empty_vault(unlocked, replace(unlocked.terms, lock=lock), part)
+    locked = change_empty_vault_key(unlocked, replace(unlocked.terms, lock=lock), part)
     return replace(locked, asked=unlocked.asked + 1)
 
 
-def make_first_lock(unlocked: UnlockedVault, device: Device) -> UnlockedVault:
+def lock_at_first_relay(unlocked: UnlockedVault, device: Device) -> UnlockedVault:
     """Lock a new vault at its relay, if any; safe to repeat after a crash; raises
     RelayUnreachable.
     """
@@ -243,7 +248,7 @@ def make_first_lock(unlocked: UnlockedVault, device: Device) -> UnlockedVault:
     terms = replace(unlocked.terms, lock=lock)
     write_vault_head(unlocked.home, VaultHead(unlocked.terms, terms))
     device.courier.create_lock(lock, mail.owner)
-    part = _evaluate_as_owner(lock, unlocked.stretched, device)
+    part = _evaluate_counting_own_try(lock, unlocked.stretched, device)
     return change_vault_key(unlocked, terms, unlocked.stretched, part)
 
 
@@ -254,15 +259,15 @@ def lock_at_new_relay(unlocked: UnlockedVault, device: Device) -> UnlockedVault:
 
     Raises RelayUnreachable.
     """
-    lock = next_lock(device)
+    lock = next_relay_lock(device)
     if lock is None:
         return unlocked
     if unlocked.terms.lock != lock and not unlocked.terms.first:
         delete_offline_window(unlocked.home)
-        part = _evaluate_as_owner(lock, unlocked.stretched, device)
+        part = _evaluate_counting_own_try(lock, unlocked.stretched, device)
         terms = replace(unlocked.terms, lock=lock)
         unlocked = change_vault_key(unlocked, terms, unlocked.stretched, part)
-    clear_next_lock(device)
+    clear_next_relay_lock(device)
     return unlocked
 
 
@@ -295,20 +300,20 @@ def change_passphrase(unlocked: UnlockedVault, words: Secret, device: Device) ->
 
     Raises WeakPassphrase, RelayUnreachable, Locked, DiskFull.
     """
-    refuse_weak_passphrase(words)
+    refuse_short_passphrase(words)
     lock = unlocked.terms.lock
     terms = new_key_terms(with_new_unlock_token(lock, device))
     stretched = stretch_passphrase(words, terms.salt, terms.cost)
-    part = _evaluate_as_owner(lock, stretched, device) if lock else RelayShare()
+    part = _evaluate_counting_own_try(lock, stretched, device) if lock else RelayShare()
     part = replace(part, outdated=part.outdated or terms.lock != lock)
     changed = change_vault_key(unlocked, terms, stretched, part)
     delete_offline_window(unlocked.home)
     with suppress(Unreachable):
-        changed = revoke_earlier_tokens(changed, device)
+        changed = revoke_earlier_unlock_tokens(changed, device)
     return changed
 
 
-def _evaluate_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> RelayShare:
+def _evaluate_counting_own_try(lock: RelayLock, stretched: Secret, device: Device) -> RelayShare:
     """Like :func:`evaluate_at_relay`, for an open vault: the attempt is recorded as this vault's
     own.
     """
@@ -319,15 +324,18 @@ def _evaluate_as_owner(lock: RelayLock, stretched: Secret, device: Device) -> Re
 def _report_unlock(unlocked: UnlockedVault, device: Device, settings: Settings) -> None:
     mark_unlock_unconfirmed(device.vault, unlocked.asked)
     try:
-        with suppress(Unreachable), _with_short_timeout(unlocked, device, settings) as asked:
-            confirm_unlock(asked)
+        with (
+            suppress(Unreachable),
+            _short_timeout_in_offline_window(unlocked, device, settings) as asked,
+        ):
+            confirm_unlock_at_relay(asked)
     except RevokedDeviceLocked:
         delete_offline_window(unlocked.home)
         raise
 
 
 @contextmanager
-def _with_short_timeout(
+def _short_timeout_in_offline_window(
     unlocked: UnlockedVault, device: Device, settings: Settings
 ) -> Iterator[Device]:
     """Yield the device; in an offline window, its courier has a short timeout."""
@@ -338,7 +346,7 @@ def _with_short_timeout(
         yield replace(device, courier=courier)
 
 
-def revoke_earlier_tokens(unlocked: UnlockedVault, device: Device) -> UnlockedVault:
+def revoke_earlier_unlock_tokens(unlocked: UnlockedVault, device: Device) -> UnlockedVault:
     """Invalidate all but the newest unlock token, so that older copies stay locked; safe to repeat.
 
     Raises RelayUnreachable.
@@ -414,7 +422,7 @@ def failed_attempts_by_others(tries_left: int, used_tries: int, vault: Vault) ->
     return max(0, UNLOCK_TRIES_MAX - tries_left - used_tries - _count_of_own_tries(vault))
 
 
-def confirm_unlock(device: Device) -> None:
+def confirm_unlock_at_relay(device: Device) -> None:
     """Report this unlock of the vault to the relay, unless the relay has confirmed it.
 
     If a copy of the vault is in use elsewhere, this one is marked as rolled back, and the state of
@@ -427,11 +435,11 @@ def confirm_unlock(device: Device) -> None:
     home = mailbox_address(device.vault)
     if home is None or device.vault.get(OWN_RECORDS, UNLOCK_UNCONFIRMED_RECORD) is None:
         return
-    opening = _make_unlock_report(device)
+    opening = _store_unlock_report(device)
     try:
         device.courier.report_vault_unlock(home.relay_url, home.mailbox, home.owner, opening)
     except RolledBack:
-        _forget_ratchets(device.vault)
+        _mark_rolled_back_and_forget_ratchets(device.vault)
     except NoLock:
         raise RevokedDeviceLocked from None
     except NoSuchMailbox:
@@ -439,7 +447,7 @@ def confirm_unlock(device: Device) -> None:
     _record_confirmation(opening, device.vault)
 
 
-def _make_unlock_report(device: Device) -> VaultUnlock:
+def _store_unlock_report(device: Device) -> VaultUnlock:
     """Store the report of this unlock, and return it. Because the answer may be lost, it is stored
     before it is sent.
 
@@ -473,11 +481,11 @@ def _count_of_own_tries(vault: Vault) -> int:
     return int.from_bytes(vault.get(OWN_RECORDS, _OWN_TRIES_KEY) or b"", "big")
 
 
-def _forget_ratchets(vault: Vault) -> None:
+def _mark_rolled_back_and_forget_ratchets(vault: Vault) -> None:
     with vault.transaction():
         vault.put(OWN_RECORDS, ROLLED_BACK_RECORD, b"")
         vault.drop(OWN_RECORDS, OLM_ACCOUNT_RECORD)
         vault.drop(OWN_RECORDS, SIGNING_SEED_RECORD)
-        for table in RATCHET_TABLES:
+        for table in TABLES_EMPTIED_AT_ROLLBACK:
             for key in vault.keys(table):
                 vault.drop(table, key)

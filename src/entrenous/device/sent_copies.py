@@ -23,8 +23,13 @@ from entrenous.base.copies import (
 from entrenous.base.identifiers import EnvelopeId, MessageId, MessageName, PersonId, RecipientId
 from entrenous.base.language import translated
 from entrenous.device.device import Device
-from entrenous.device.identities import NameOf, current_name_lookup, key_bundle_with_head
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy, UnknownMessage
+from entrenous.device.identities import NameOf, current_name_lookup, key_bundle_including_head
+from entrenous.device.sent_messages import (
+    COPY_DELIVERY_TABLE,
+    CopyDelivery,
+    Message,
+    UnknownMessage,
+)
 from entrenous.device.vault_tables import (
     RECEIPT,
     RECEIPT_COVERAGE,
@@ -65,7 +70,7 @@ def current_labels(copies: Sequence[Copy], name_of: NameOf) -> Mapping[Recipient
     return values_by_label(copies, values_by_label(now, now))
 
 
-def pseudonyms(labels: Iterable[str], named: Collection[str]) -> list[str]:
+def pseudonymized_labels(labels: Iterable[str], named: Collection[str]) -> list[str]:
     """Replace the labels that are not in ``named`` by "copy 1", "copy 2" and so on, by position.
 
     If a named copy already has such a label, a higher number is used.
@@ -115,19 +120,21 @@ def trace_with_current_names(trace: Trace, name_of: NameOf, device: Device) -> T
     others = (
         replace(
             part,
-            verdict=_renamed_verdict(part.verdict, _current_labels(part.message, name_of, device)),
+            verdict=_renamed_verdict(
+                part.verdict, _current_labels_of_message(part.message, name_of, device)
+            ),
         )
         for part in trace.others
     )
     named = (
         verdict
         if message is None
-        else _renamed_verdict(verdict, _current_labels(message, name_of, device))
+        else _renamed_verdict(verdict, _current_labels_of_message(message, name_of, device))
     )
     return replace(trace, verdict=named, others=tuple(others))
 
 
-def _current_labels(
+def _current_labels_of_message(
     name: MessageName, name_of: NameOf, device: Device
 ) -> Mapping[RecipientId, RecipientId]:
     names = dict[RecipientId, RecipientId]()
@@ -156,7 +163,7 @@ def _renamed_verdict(verdict: Verdict, names: Mapping[RecipientId, RecipientId])
     )
 
 
-def trace_of_case(trace: Trace | None, device: Device) -> Trace | None:
+def stored_trace_with_current_names(trace: Trace | None, device: Device) -> Trace | None:
     """Return the trace from which a case was opened, with its number on this device, or None.
 
     A case keeps its trace unchanged, even if an archive brought both to another device.
@@ -215,13 +222,13 @@ class CopyState:
     signed: bool
 
 
-def copy_state(copy: SealedCopy, message: Message, device: Device) -> CopyState:
+def copy_state(copy: CopyDelivery, message: Message, device: Device) -> CopyState:
     """Return the state of a copy; its device's receipts take precedence over the relay's answer."""
     signed = {one.event: one for one in _stored_receipts(copy.envelope, device)}
     opened, delivered = signed.get(ReceiptEvent.OPENED), signed.get(ReceiptEvent.DELIVERED)
     exported = signed.get(ReceiptEvent.EXPORTED)
     if copy.state in _RECALLED_STATES:
-        return CopyState(copy.describe_state, copy.ended_at, signed=False)
+        return CopyState(copy.state_in_words, copy.ended_at, signed=False)
     if exported is not None:
         return CopyState(translated("opened and exported"), exported.at, signed=True)
     if opened is not None:
@@ -232,10 +239,10 @@ def copy_state(copy: SealedCopy, message: Message, device: Device) -> CopyState:
         EnvelopeState.EXPIRED: message.expires_at,
     }
     if copy.state in told:
-        return CopyState(copy.describe_state, told[copy.state], signed=False)
+        return CopyState(copy.state_in_words, told[copy.state], signed=False)
     if delivered is not None:
         return CopyState(translated(EnvelopeState.DELIVERED.value), delivered.at, signed=True)
-    return CopyState(copy.describe_state, copy.delivered_at, signed=False)
+    return CopyState(copy.state_in_words, copy.delivered_at, signed=False)
 
 
 def receipt_proofs(message: MessageId, device: Device) -> MessageProofs:
@@ -243,7 +250,7 @@ def receipt_proofs(message: MessageId, device: Device) -> MessageProofs:
 
     A receipt is omitted if no stored key bundle proves its device list.
     """
-    every = SEALED_COPY_TABLE.all(device.vault)
+    every = COPY_DELIVERY_TABLE.all(device.vault)
     proofs, cards = list[CopyProof](), dict[bytes, bytes]()
     for copy in (copy for copy in every if copy.message == message):
         covered = RECEIPT_COVERAGE_TABLE.load(copy.envelope.hex(), device.vault)
@@ -263,7 +270,7 @@ def _proving_bundle(person: PersonId, head: bytes, device: Device) -> bytes | No
 
     It was stored with the receipt, or is a later one with the same list. None if there is none.
     """
-    return device.vault.get(RECEIPT_KEY_BUNDLE, head.hex()) or key_bundle_with_head(
+    return device.vault.get(RECEIPT_KEY_BUNDLE, head.hex()) or key_bundle_including_head(
         person, head, device
     )
 

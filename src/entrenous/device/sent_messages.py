@@ -18,7 +18,7 @@ from entrenous.base.identifiers import (
 )
 from entrenous.base.language import translatable, translated
 from entrenous.base.secret import Secret
-from entrenous.device.vault_tables import SEALED_COPY, Table
+from entrenous.device.vault_tables import COPY_DELIVERY, Table
 from entrenous.fingerprint.nouns import Fingerprint
 from entrenous.wire.relay_nouns import EnvelopeState
 
@@ -110,7 +110,7 @@ class SendState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SealedCopy:
+class CopyDelivery:
     """One letter of a message, as its sender stores it to track and recall it.
 
     ``opened`` says whether the relay or the recipient's device has reported that the copy was
@@ -137,7 +137,7 @@ class SealedCopy:
         return self.departure is SendState.ACKNOWLEDGED
 
     @property
-    def describe_state(self) -> str:
+    def state_in_words(self) -> str:
         """Return the copy's present or final state in a few words, in the person's language."""
         ended = self.state in (EnvelopeState.TAKEN_BACK, EnvelopeState.REVOKED)
         if ended and self.opened:
@@ -148,7 +148,7 @@ class SealedCopy:
         return translated(self.departure.value)
 
 
-SEALED_COPY_TABLE: Final = Table(SEALED_COPY, SealedCopy)
+COPY_DELIVERY_TABLE: Final = Table(COPY_DELIVERY, CopyDelivery)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,13 +47,13 @@ PEER: Final = "peer-2"  # person and device: sessions
 OWN_XWING_KEY: Final = "own-key-2"  # X-Wing key id
 DRAFT: Final = "draft"  # draft: messages that have not been sent yet
 OUTBOX: Final = "outbox"  # order: letters to post
-SEALED_COPY: Final = "sealed"  # envelope: copies that we sent
+COPY_DELIVERY: Final = "sealed"  # envelope: copies that we sent
 # envelope: copies whose recall is to be repeated at their relay
 UNCONFIRMED_RECALL: Final = "overtaken"
 INBOX: Final = "inbox-2"  # sender and message
 INBOX_NAME: Final = "inbox-name"  # a name's words and number, and INBOX: an index
 TIMELINE: Final = "timeline"  # person, microsecond, sequence, side and message: an index
-COPIES_BY_MESSAGE: Final = "sealed-of"  # message and envelope: an index of SEALED_COPY
+COPIES_BY_MESSAGE: Final = "sealed-of"  # message and envelope: an index of COPY_DELIVERY
 # INBOX: an index of messages that wait to be opened, and when each message expires
 UNOPENED_MESSAGE: Final = "unopened"
 # envelope: letters that were processed, so that a repeated one is ignored
@@ -98,7 +98,7 @@ CHANGE_TIME: Final = "stamp"  # record: when it last changed, for records that o
 # device and record: which version of a shared record our other device has
 SYNCED_VERSION: Final = "told"
 #: Tables that a rolled-back vault must not use.
-RATCHET_TABLES: Final = (
+TABLES_EMPTIED_AT_ROLLBACK: Final = (
     *(
         PEER,
         OWN_XWING_KEY,

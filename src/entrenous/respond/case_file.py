@@ -15,7 +15,7 @@ from entrenous.base.identifiers import CaseName
 from entrenous.base.language import translatable, translated
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
-from entrenous.device.sent_copies import trace_of_case
+from entrenous.device.sent_copies import stored_trace_with_current_names
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.respond.age_gate import refuse_unless_adults
 from entrenous.respond.custody import (
@@ -193,7 +193,7 @@ def trace_and_named_recipients(case: Case, device: Device) -> tuple[Trace | None
     """Return the case's trace as stored on this device, or None; and the recipients of the copies
     that match.
     """
-    stored_trace = trace_of_case(case.trace, device)
+    stored_trace = stored_trace_with_current_names(case.trace, device)
     trace = stored_trace or case.trace
     return stored_trace, () if trace is None else trace.verdict.named
 

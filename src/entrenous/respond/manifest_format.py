@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from entrenous.base.errors import Malformed
 from entrenous.respond.nouns import SHA256_BYTES, EvidenceLevel
-from entrenous.wire.encodings import canonical_json, read_canonical, read_time, write_time
+from entrenous.wire.encodings import canonical_json, read_canonical_json, read_time, write_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def read_manifest(untrusted_data: bytes) -> EvidenceManifest:
     Raises BadManifest for any other bytes, even if they differ only in white space or order.
     """
     try:
-        plain = _parse_map(read_canonical(untrusted_data), _MANIFEST_FIELDS)
+        plain = _parse_map(read_canonical_json(untrusted_data), _MANIFEST_FIELDS)
         if plain["schema"] != MANIFEST_SCHEMA:
             raise BadManifest
         return EvidenceManifest(

@@ -8,11 +8,11 @@ from entrenous.base.identifiers import PersonId
 from entrenous.base.language import plural, translatable, translated
 from entrenous.device.device import Device
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.sent_messages import SealedCopy, SendState, UnknownMessage
+from entrenous.device.sent_messages import CopyDelivery, SendState, UnknownMessage
 from entrenous.send.inbox import received_message_named
 from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.people.circles import MessageParticipants
-from entrenous.send.status import sealed_copies
+from entrenous.send.status import copy_deliveries
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
@@ -29,7 +29,7 @@ def participants_of_message(name: str, device: Device) -> MessageParticipants:
         people = recipients_of_received(received) - {own_device(device).person.id}
         return MessageParticipants(received.name, people | {received.sender}, received.sender)
     sent = device.ledger.message_named(name)
-    copies = sealed_copies(sent, device)
+    copies = copy_deliveries(sent, device)
     if not copies:  # marked for another channel, so it has no conversation
         raise UnknownMessage(name=name)
     return MessageParticipants(
@@ -44,7 +44,7 @@ def contact_names_among(participants: MessageParticipants | None, device: Device
     return [one.name for one in known if not one.blocked]
 
 
-def _recipient_has_or_may_get(copy: SealedCopy) -> bool:
+def _recipient_has_or_may_get(copy: CopyDelivery) -> bool:
     """Return whether the recipient has a copy or may still get it: the relay did not refuse it, and
     it was not recalled before it was opened.
     """

@@ -26,11 +26,11 @@ from entrenous.base.errors import (
 from entrenous.base.identifiers import DeviceId, EnvelopeId, MailboxId
 from entrenous.base.language import translated
 from entrenous.base.limits import REPLACED_TOKEN_RANGE_DAYS, UNDO_WINDOW_S_MAX
-from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.key_derivation import derive_send_token
 from entrenous.device.device import Device
-from entrenous.device.identities import CONTACT_TABLE, NO_TOKEN
+from entrenous.device.identities import CONTACT_TABLE, NO_SEND_TOKEN
 from entrenous.device.relay_lock_client import format_local_time
-from entrenous.device.sent_messages import SealedCopy, SendState, UnknownMessage
+from entrenous.device.sent_messages import CopyDelivery, SendState, UnknownMessage
 from entrenous.device.vault_tables import TOKEN_REGISTRATION
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.letter.relay_tasks import send_pending_relay_changes
@@ -305,7 +305,7 @@ def _drop_refused(item: OutboxItem, why: EntrenousError, device: Device) -> Entr
     return CopyRefused(name=_message_name(copy, device), to=copy.to, why=why)
 
 
-def _message_name(copy: SealedCopy | None, device: Device) -> str:
+def _message_name(copy: CopyDelivery | None, device: Device) -> str:
     if copy is None:
         return translated("a letter")
     try:
@@ -339,14 +339,14 @@ def _with_accepted_token(item: OutboxItem, device: Device) -> OutboxItem | None:
         return _with_first_token(item, item.peer, held, device)
     if item.index is None or held.seed is None:
         return item
-    if item.token == send_token(held.seed, item.index):
+    if item.token == derive_send_token(held.seed, item.index):
         return item if item.index < held.until else None
     return _with_next_token(item, item.peer, held, device)
 
 
 def _has_no_token(item: OutboxItem) -> bool:
     """Return whether the item was written while we had no token for that device."""
-    return item.index is None and item.token == NO_TOKEN
+    return item.index is None and item.token == NO_SEND_TOKEN
 
 
 def _without_refused_token(item: OutboxItem, device: Device) -> OutboxItem | None:
@@ -361,7 +361,7 @@ def _without_refused_token(item: OutboxItem, device: Device) -> OutboxItem | Non
     held = held_tokens(item.peer, device)
     if held.seed is not None or held.old is not None:
         return None
-    return replace(item, token=NO_TOKEN, index=None)
+    return replace(item, token=NO_SEND_TOKEN, index=None)
 
 
 def _with_first_token(
@@ -379,7 +379,7 @@ def _with_first_token(
     if is_only_reserved_token_left(peer_id, held, device):
         return None
     token = use_range_or_lent_token(peer_id, held, device) or _first_token(peer_id, device)
-    return None if token.token == NO_TOKEN else _with_mailbox_and_token(valid_at, item, token)
+    return None if token.token == NO_SEND_TOKEN else _with_mailbox_and_token(valid_at, item, token)
 
 
 def _with_next_token(
@@ -399,7 +399,9 @@ def _first_token(peer_id: str, device: Device) -> IndexedToken:
     person, one = peer_id.split(" ")
     contact = CONTACT_TABLE.load(person, device.vault)
     of = DeviceId(bytes.fromhex(one))
-    return IndexedToken(NO_TOKEN if contact is None else first_token_for(contact, of, device), None)
+    return IndexedToken(
+        NO_SEND_TOKEN if contact is None else first_token_for(contact, of, device), None
+    )
 
 
 def _with_mailbox_and_token(
@@ -424,7 +426,7 @@ def _is_replaced_range_token_valid(
     only if the token was registered there.
     """
     old, index = held.old, item.index
-    if old is None or index is None or item.token != send_token(old.seed, index):
+    if old is None or index is None or item.token != derive_send_token(old.seed, index):
         return not is_there
     # more than the limit is left if this device's clock was ahead when ``lapses_at`` was set
     left = old.lapses_at - device.clock.now()

@@ -11,7 +11,7 @@ from typing import Final
 
 from entrenous.base.identifiers import MessageId, PersonId
 from entrenous.device.device import Vault
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery
 from entrenous.device.vault_tables import (
     COPIES_BY_MESSAGE,
     TIMELINE,
@@ -53,13 +53,13 @@ def index_received(received: ReceivedMessage, vault: Vault) -> None:
         vault.drop(UNOPENED_MESSAGE, key)
 
 
-def index_copy(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
+def index_copy(copy: CopyDelivery, sent_at: datetime, vault: Vault) -> None:
     """Add a copy of a message that we sent to the indexes."""
     vault.put(TIMELINE, _place_key(_timeline_place_of(copy, sent_at)), b"")
     vault.put(COPIES_BY_MESSAGE, _copy_key(copy), b"")
 
 
-def drop_copy_from_indexes(copy: SealedCopy, sent_at: datetime, vault: Vault) -> None:
+def drop_copy_from_indexes(copy: CopyDelivery, sent_at: datetime, vault: Vault) -> None:
     """Remove from the indexes a copy that was never sent."""
     vault.drop(TIMELINE, _place_key(_timeline_place_of(copy, sent_at)))
     vault.drop(COPIES_BY_MESSAGE, _copy_key(copy))
@@ -104,11 +104,11 @@ class LazyTimelinePlaces:
         return tuple(map(_parse_place_key, self._keys[max(0, end - count) : end]))
 
 
-def copies_of_message(message: MessageId, vault: Vault) -> tuple[SealedCopy, ...]:
+def copies_of_message(message: MessageId, vault: Vault) -> tuple[CopyDelivery, ...]:
     """Return the copies of a message that went, or will go, through a relay."""
     start = f"{message.hex()} "
     envelopes = (key.removeprefix(start) for key in vault.keys(COPIES_BY_MESSAGE, start))
-    found = (SEALED_COPY_TABLE.load(envelope, vault) for envelope in envelopes)
+    found = (COPY_DELIVERY_TABLE.load(envelope, vault) for envelope in envelopes)
     return tuple(copy for copy in found if copy is not None)
 
 
@@ -118,11 +118,11 @@ def unopened_message_keys(vault: Vault) -> Iterator[tuple[str, datetime | None]]
         yield key, datetime.fromtimestamp(int(ends), UTC) if ends else None
 
 
-def _timeline_place_of(copy: SealedCopy, sent_at: datetime) -> TimelinePlace:
+def _timeline_place_of(copy: CopyDelivery, sent_at: datetime) -> TimelinePlace:
     return TimelinePlace(copy.person, sent_at, 0, mine=True, message=copy.message)
 
 
-def _copy_key(copy: SealedCopy) -> str:
+def _copy_key(copy: CopyDelivery) -> str:
     return f"{copy.message.hex()} {copy.envelope.hex()}"
 
 

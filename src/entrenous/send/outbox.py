@@ -12,7 +12,12 @@ from entrenous.base.language import translated
 from entrenous.base.limits import EXPIRY_DAYS_MAX
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy, SendState, UnknownMessage
+from entrenous.device.sent_messages import (
+    COPY_DELIVERY_TABLE,
+    CopyDelivery,
+    SendState,
+    UnknownMessage,
+)
 from entrenous.device.vault_tables import OUTBOX, Table
 from entrenous.send.clock_sanity import contentless_letter_expiry
 from entrenous.send.message.states import CopyEvent, next_send_state
@@ -123,9 +128,9 @@ def outbox_items(device: Device) -> Iterator[OutboxItem]:
             yield item
 
 
-def copy_in_envelope(envelope: EnvelopeId, device: Device) -> SealedCopy | None:
+def copy_in_envelope(envelope: EnvelopeId, device: Device) -> CopyDelivery | None:
     """Return the sealed copy that an envelope carries; None for a greeting, a recall or similar."""
-    return SEALED_COPY_TABLE.load(envelope.hex(), device.vault)
+    return COPY_DELIVERY_TABLE.load(envelope.hex(), device.vault)
 
 
 def _may_have_been_posted(item: OutboxItem, device: Device) -> bool:
@@ -134,7 +139,7 @@ def _may_have_been_posted(item: OutboxItem, device: Device) -> bool:
     return copy is not None and copy.departure is SendState.TRIED
 
 
-def record_copy_event(item: OutboxItem, event: CopyEvent, device: Device) -> SealedCopy | None:
+def record_copy_event(item: OutboxItem, event: CopyEvent, device: Device) -> CopyDelivery | None:
     """Record an event for the copy of an item; None if the item carries no copy."""
     copy = copy_in_envelope(item.envelope.id, device)
     if copy is None:
@@ -142,7 +147,7 @@ def record_copy_event(item: OutboxItem, event: CopyEvent, device: Device) -> Sea
     departure = next_send_state(copy.departure, event)
     if departure is not copy.departure:
         key = item.envelope.id.hex()
-        SEALED_COPY_TABLE.store(replace(copy, departure=departure), key, device.vault)
+        COPY_DELIVERY_TABLE.store(replace(copy, departure=departure), key, device.vault)
     return copy
 
 
@@ -182,7 +187,7 @@ def with_new_expiry(
 
 
 def expiry_refusal_error(
-    why: TooFarAhead | Expired, item: OutboxItem, copy: SealedCopy, device: Device
+    why: TooFarAhead | Expired, item: OutboxItem, copy: CopyDelivery, device: Device
 ) -> EntrenousError:
     """Return the reason why the expiry of a copy was refused, as its sender should read it."""
     until, now = item.envelope.expires_at, device.clock.now()
@@ -225,7 +230,7 @@ def _days_relay_keeps_letters(why: TooFarAhead) -> int:
     return min(max(days, 1), EXPIRY_DAYS_MAX) if isinstance(days, int) else EXPIRY_DAYS_MAX
 
 
-def _message_sent_at(copy: SealedCopy, device: Device) -> datetime:
+def _message_sent_at(copy: CopyDelivery, device: Device) -> datetime:
     try:
         return device.ledger.message(copy.message).sent_at
     except UnknownMessage:

@@ -14,10 +14,10 @@ from entrenous.base.limits import REQUEST_IN_TRANSIT_HOURS_MAX, TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
 from entrenous.device.identities import may_advance_ratchets
 from entrenous.device.sent_messages import (
-    SEALED_COPY_TABLE,
+    COPY_DELIVERY_TABLE,
+    CopyDelivery,
     Message,
     RecallResult,
-    SealedCopy,
     SendState,
     UnknownMessage,
 )
@@ -39,7 +39,7 @@ from entrenous.send.message.draft import (
     RecallIncomplete,
 )
 from entrenous.send.outbox import drop_outbox_items
-from entrenous.send.status import RelayAnswer, ask_relays_about, sealed_copies
+from entrenous.send.status import RelayAnswer, ask_relays_about, copy_deliveries
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 
 _REQUEST_TRANSIT_TIME: Final = timedelta(hours=REQUEST_IN_TRANSIT_HOURS_MAX)
@@ -64,7 +64,7 @@ def recall_message(name: str, device: Device) -> tuple[RecallResult, ...]:
     if name in inbox_message_names(device):
         raise CannotRecallReceivedMessage(name=name)
     message = device.ledger.message_named(name)
-    copies = sealed_copies(message, device)
+    copies = copy_deliveries(message, device)
     if not copies:
         raise NothingToRecall(name=name)
     with device.vault.transaction():
@@ -134,8 +134,8 @@ def _recall_result(recalled: _RecalledCopy, flushed: FlushResult) -> RecallResul
 
 
 def _withdraw_copies(
-    copies: tuple[SealedCopy, ...], device: Device
-) -> Iterator[tuple[SealedCopy, RelayAnswer]]:
+    copies: tuple[CopyDelivery, ...], device: Device
+) -> Iterator[tuple[CopyDelivery, RelayAnswer]]:
     """Yield each copy with its relay's answer to the withdrawal."""
     for copy in copies:
         if not _may_be_at_relay(copy):
@@ -144,7 +144,7 @@ def _withdraw_copies(
     yield from ask_relays_about(left, partial(_withdraw_copy, courier=device.courier), device)
 
 
-def _may_be_at_relay(copy: SealedCopy) -> bool:
+def _may_be_at_relay(copy: CopyDelivery) -> bool:
     """Return whether a copy may be at its relay. A copy that was never posted is recalled without
     asking a relay.
     """
@@ -152,7 +152,7 @@ def _may_be_at_relay(copy: SealedCopy) -> bool:
 
 
 def _record_recall_and_queue_note(
-    message: Message, copy: SealedCopy, status: RelayAnswer, device: Device
+    message: Message, copy: CopyDelivery, status: RelayAnswer, device: Device
 ) -> _RecalledCopy:
     if isinstance(status, EntrenousError):
         raise status
@@ -167,7 +167,7 @@ def _record_recall_and_queue_note(
     taken_back = replace(copy, state=EnvelopeState.TAKEN_BACK, opened=opened is True)
     taken_back = replace(taken_back, ended_at=ended_at)
     with device.vault.transaction():
-        SEALED_COPY_TABLE.store(taken_back, copy.envelope.hex(), device.vault)
+        COPY_DELIVERY_TABLE.store(taken_back, copy.envelope.hex(), device.vault)
         if copy.departure is SendState.TRIED and status is None:
             device.vault.put(UNCONFIRMED_RECALL, copy.envelope.hex(), b"")
         # This includes copies that the relay says it never got or refused: relays can lie, and such
@@ -183,9 +183,9 @@ def retry_recalls(device: Device) -> None:
     A relay is no longer asked if it has not known the copy for an hour, or has been unreachable for
     so long that the copy has expired there.
     """
-    copies = list[SealedCopy]()
+    copies = list[CopyDelivery]()
     for key in device.vault.keys(UNCONFIRMED_RECALL):
-        copy = SEALED_COPY_TABLE.load(key, device.vault)
+        copy = COPY_DELIVERY_TABLE.load(key, device.vault)
         if copy is None:
             device.vault.drop(UNCONFIRMED_RECALL, key)
         else:
@@ -200,7 +200,7 @@ def retry_recalls(device: Device) -> None:
                 _record_late_status(copy, answer, device)
 
 
-def _process_retried_recall(copy: SealedCopy, answer: RelayAnswer, device: Device) -> None:
+def _process_retried_recall(copy: CopyDelivery, answer: RelayAnswer, device: Device) -> None:
     try:
         message = device.ledger.message(copy.message)
     except UnknownMessage:  # its sending was cancelled
@@ -214,11 +214,11 @@ def _process_retried_recall(copy: SealedCopy, answer: RelayAnswer, device: Devic
         _record_recall_and_queue_note(message, copy, answer, device)
 
 
-def _record_late_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> None:
+def _record_late_status(copy: CopyDelivery, status: EnvelopeStatus | None, device: Device) -> None:
     if status is not None and status is not _RECALLED_BEFORE_ARRIVAL:
         opened = copy.opened or status.opened > 0
         arrived = replace(copy, departure=SendState.ACKNOWLEDGED, opened=opened)
-        SEALED_COPY_TABLE.store(arrived, copy.envelope.hex(), device.vault)
+        COPY_DELIVERY_TABLE.store(arrived, copy.envelope.hex(), device.vault)
     elif status is None:
         recalled_at = copy.ended_at or now_in_whole_seconds(device)
         if trusted_time(device) < recalled_at + _REQUEST_TRANSIT_TIME:
@@ -226,7 +226,7 @@ def _record_late_status(copy: SealedCopy, status: EnvelopeStatus | None, device:
     device.vault.drop(UNCONFIRMED_RECALL, copy.envelope.hex())
 
 
-def _withdraw_copy(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
+def _withdraw_copy(copy: CopyDelivery, courier: Courier) -> EnvelopeStatus | None:
     """Return the relay's answer; None if it does not know the copy yet, or no longer."""
     try:
         return courier.withdraw(copy.relay_url, copy.envelope, copy.withdraw_token)
@@ -239,7 +239,7 @@ def _withdraw_copy(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
         raise
 
 
-def _was_opened(copy: SealedCopy, status: EnvelopeStatus | None) -> bool | None:
+def _was_opened(copy: CopyDelivery, status: EnvelopeStatus | None) -> bool | None:
     """Return whether a copy was opened; None if its relay no longer, or not yet, knows it."""
     if copy.opened or (status is not None and status.opened > 0):
         return True
@@ -247,7 +247,7 @@ def _was_opened(copy: SealedCopy, status: EnvelopeStatus | None) -> bool | None:
     return False if known else None
 
 
-def _queue_recall_note(message: Message, copy: SealedCopy, device: Device) -> EnvelopeId | None:
+def _queue_recall_note(message: Message, copy: CopyDelivery, device: Device) -> EnvelopeId | None:
     """Ask the recipient's device to delete the message; None if we can no longer reach it."""
     to = addressee_of(copy.person, copy.device, device)
     if to is None or not has_session(to, device):

@@ -13,8 +13,8 @@ from entrenous.base.identity import EnforcedLimit
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
 from entrenous.device.identities import refuse_unconfirmed_unlock
-from entrenous.device.sent_messages import Message, SealedCopy, SendState, UnknownMessage
-from entrenous.device.vault_tables import RECEIPT_COVERAGE, SEALED_COPY
+from entrenous.device.sent_messages import CopyDelivery, Message, SendState, UnknownMessage
+from entrenous.device.vault_tables import COPY_DELIVERY, RECEIPT_COVERAGE
 from entrenous.send.flush import FlushResult, flush_outbox
 from entrenous.send.guard import DraftInspection, inspect_draft, undo_recipient_record
 from entrenous.send.inbox import new_message_name
@@ -126,7 +126,7 @@ def _refuse_unenforced_limits(draft: Draft, to: tuple[Addressee, ...]) -> None:
 
 def _require_copies_at_relays(
     sending: SendingContext, flushed: FlushResult, device: Device
-) -> list[SealedCopy]:
+) -> list[CopyDelivery]:
     """Return the copies of this message that their relays have.
 
     Problems of other letters are ignored. A device that no longer accepts anything is ignored if
@@ -156,7 +156,7 @@ def _require_copies_at_relays(
     return left
 
 
-def _recipient_names(copies: list[SealedCopy]) -> str:
+def _recipient_names(copies: list[CopyDelivery]) -> str:
     return ", ".join(dict.fromkeys(str(copy.to) for copy in copies)) or "nobody"
 
 
@@ -221,7 +221,7 @@ def _undo_message(message: MessageId, device: Device) -> None:
     with device.vault.transaction():
         drop_outbox_items({copy.envelope for copy in copies}, device)
         for copy in copies:
-            for table in (SEALED_COPY, RECEIPT_COVERAGE):
+            for table in (COPY_DELIVERY, RECEIPT_COVERAGE):
                 device.vault.drop(table, copy.envelope.hex())
             drop_copy_from_indexes(copy, sent.sent_at, device.vault)
         device.ledger.delete_message(message)

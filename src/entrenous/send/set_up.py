@@ -6,7 +6,7 @@ from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
 from entrenous.base.secret import Secret
 from entrenous.crypto.identity_keys import (
     MASTER_SEED_BYTES,
-    SIGNING_SEED_BYTES,
+    MLDSA65_SEED_BYTES,
     master_keys_from_seed,
     new_device_signer,
 )
@@ -35,7 +35,7 @@ from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.people.keep_contacts import refuse_bad_name
 from entrenous.wire.cbor import BadCbor
 from entrenous.wire.key_bundle import write_key_bundle
-from entrenous.wire.text import as_url
+from entrenous.wire.text import as_relay_url
 
 
 def set_up(name: str, relay_url: str | None, device: Device) -> Identity:
@@ -60,8 +60,8 @@ def join_relay(relay_url: str, device: Device) -> Identity:
     """Give a device that was set up without a relay its keys and a mailbox. A device that
     already has a relay keeps it.
 
-    Its vault gets a lock at the relay afterwards (:func:`.make_first_lock`), at the latest when it
-    is next unlocked. If the relay does not create a mailbox, nothing is stored.
+    Its vault gets a lock at the relay afterwards (:func:`.lock_at_first_relay`), at the latest when
+    it is next unlocked. If the relay does not create a mailbox, nothing is stored.
 
     Raises:
         UnfinishedDevice, BadRelayAddress, NotEncrypted, RelayUnreachable, ProtocolTooOld.
@@ -81,7 +81,7 @@ def join_relay(relay_url: str, device: Device) -> Identity:
 def normalized_relay_address(relay_url: str) -> str:
     """Normalize a relay's address; raises BadRelayAddress."""
     try:
-        return as_url(relay_url.rstrip("/"))
+        return as_relay_url(relay_url.rstrip("/"))
     except BadCbor:
         raise BadRelayAddress from None
 
@@ -97,7 +97,7 @@ def _make_and_store_keys(
     """Make the owner's and the device's keys, and store them with the address of the mailbox."""
     master = master_keys_from_seed(device.dice.token(MASTER_SEED_BYTES))
     now = now_in_whole_seconds(device)
-    signer = new_device_signer(device.dice.token(SIGNING_SEED_BYTES))
+    signer = new_device_signer(device.dice.token(MLDSA65_SEED_BYTES))
     signed = certify_device(master, signer, device_id, now)
     card = sign_bundle(master, (make_first_device_list(name, home, signed, now),), (signed,))
     identity = Identity(

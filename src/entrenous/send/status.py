@@ -11,7 +11,7 @@ from entrenous.base.errors import EntrenousError, NoSuchEnvelope
 from entrenous.base.identifiers import EnvelopeId, MessageId, PersonId
 from entrenous.base.limits import TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy, SendState
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery, Message, SendState
 from entrenous.send.clock_sanity import trusted_time
 from entrenous.send.message.states import CopyEvent, next_send_state
 from entrenous.send.message_index import copies_of_message, newest_sent_places
@@ -44,7 +44,7 @@ class SentMessageStatus:
     """
 
     message: Message
-    copies: tuple[SealedCopy, ...]
+    copies: tuple[CopyDelivery, ...]
     problems: tuple[EntrenousError, ...] = ()
 
 
@@ -80,7 +80,7 @@ def messages_in_outbox(device: Device) -> tuple[MessageInOutbox, ...]:
 class _StatusCheckResult:
     """Copies with their new status, and the errors for the others."""
 
-    changed: dict[EnvelopeId, SealedCopy] = field(default_factory=dict)
+    changed: dict[EnvelopeId, CopyDelivery] = field(default_factory=dict)
     problems: dict[EnvelopeId, EntrenousError] = field(default_factory=dict)
 
 
@@ -97,7 +97,7 @@ def query_sent_messages(device: Device) -> tuple[SentMessageStatus, ...]:
     return tuple(_sent_status(message, copies[message.id], check) for message in messages)
 
 
-def copies_to_query(newest: int, device: Device) -> tuple[SealedCopy, ...]:
+def copies_to_query(newest: int, device: Device) -> tuple[CopyDelivery, ...]:
     """Return the copies of our newest messages whose status can still change, to ask their relays
     with :func:`query_relays`.
     """
@@ -115,40 +115,40 @@ def copies_to_query(newest: int, device: Device) -> tuple[SealedCopy, ...]:
 
 
 def query_relays(
-    copies: Iterable[SealedCopy], courier: Courier
-) -> Iterator[tuple[SealedCopy, "RelayAnswer"]]:
+    copies: Iterable[CopyDelivery], courier: Courier
+) -> Iterator[tuple[CopyDelivery, "RelayAnswer"]]:
     """Ask relays about copies, one after another; this needs no vault."""
     return _ask_each(list(copies), partial(_query_state, courier=courier))
 
 
 def record_relay_answers(
-    answers: Iterable[tuple[SealedCopy, "RelayAnswer"]], device: Device
+    answers: Iterable[tuple[CopyDelivery, "RelayAnswer"]], device: Device
 ) -> None:
     """Record what relays said about copies; no answer, or one about a copy that has changed
     meanwhile, changes nothing.
     """
     for asked, answer in answers:
-        copy = SEALED_COPY_TABLE.load(asked.envelope.hex(), device.vault)
+        copy = COPY_DELIVERY_TABLE.load(asked.envelope.hex(), device.vault)
         if copy != asked or isinstance(answer, EntrenousError):
             continue
         if answer is not None or copy.is_acknowledged:
             _record_status(copy, answer, device)
 
 
-def sealed_copies(message: Message, device: Device) -> tuple[SealedCopy, ...]:
+def copy_deliveries(message: Message, device: Device) -> tuple[CopyDelivery, ...]:
     """Return the copies of a message that went, or will go, through a relay."""
     return copies_of_message(message.id, device.vault)
 
 
-def copies_by_message(device: Device) -> Mapping[MessageId, list[SealedCopy]]:
-    copies = defaultdict[MessageId, list[SealedCopy]](list)
-    for copy in SEALED_COPY_TABLE.all(device.vault):
+def copies_by_message(device: Device) -> Mapping[MessageId, list[CopyDelivery]]:
+    copies = defaultdict[MessageId, list[CopyDelivery]](list)
+    for copy in COPY_DELIVERY_TABLE.all(device.vault):
         copies[copy.message].append(copy)
     return copies
 
 
 def _sent_status(
-    message: Message, copies: list[SealedCopy], check: _StatusCheckResult
+    message: Message, copies: list[CopyDelivery], check: _StatusCheckResult
 ) -> SentMessageStatus:
     now = tuple(check.changed.get(copy.envelope, copy) for copy in copies)
     every = (check.problems.get(copy.envelope) for copy in copies)
@@ -158,9 +158,9 @@ def _sent_status(
 
 
 def _check_statuses(
-    messages: tuple[Message, ...], copies: Mapping[MessageId, list[SealedCopy]], device: Device
+    messages: tuple[Message, ...], copies: Mapping[MessageId, list[CopyDelivery]], device: Device
 ) -> _StatusCheckResult:
-    check, due, now = _StatusCheckResult(), list[SealedCopy](), trusted_time(device)
+    check, due, now = _StatusCheckResult(), list[CopyDelivery](), trusted_time(device)
     to_be_reposted = _waiting_to_be_reposted(copies, device)
     for message in messages:
         rest = [copy for copy in copies[message.id] if copy.envelope not in to_be_reposted]
@@ -180,7 +180,7 @@ def _check_statuses(
 
 
 def _waiting_to_be_reposted(
-    copies: Mapping[MessageId, list[SealedCopy]], device: Device
+    copies: Mapping[MessageId, list[CopyDelivery]], device: Device
 ) -> frozenset[EnvelopeId]:
     """Return copies posted without an answer that will be posted again."""
     every = (copy for some in copies.values() for copy in some)
@@ -190,8 +190,8 @@ def _waiting_to_be_reposted(
 
 
 def _copies_with_unsettled_status(
-    message: Message, copies: list[SealedCopy], device: Device
-) -> Iterator[SealedCopy]:
+    message: Message, copies: list[CopyDelivery], device: Device
+) -> Iterator[CopyDelivery]:
     """Yield the copies whose status can still change.
 
     The status of an opened copy can change until it expires, the status of a refused copy cannot. A
@@ -207,7 +207,7 @@ def _copies_with_unsettled_status(
             yield copy
 
 
-def _query_state(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
+def _query_state(copy: CopyDelivery, courier: Courier) -> EnvelopeStatus | None:
     """Return the relay's status; None if it no longer knows the copy."""
     try:
         return courier.envelope_status(copy.relay_url, copy.envelope, copy.withdraw_token)
@@ -215,7 +215,9 @@ def _query_state(copy: SealedCopy, courier: Courier) -> EnvelopeStatus | None:
         return None
 
 
-def _record_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Device) -> SealedCopy:
+def _record_status(
+    copy: CopyDelivery, status: EnvelopeStatus | None, device: Device
+) -> CopyDelivery:
     departure = copy.departure
     if status is not None and departure is SendState.TRIED:
         departure = next_send_state(departure, CopyEvent.HEAR)
@@ -234,7 +236,7 @@ def _record_status(copy: SealedCopy, status: EnvelopeStatus | None, device: Devi
         opened_at=status.opened_at or copy.opened_at,
     )
     if updated != copy:
-        SEALED_COPY_TABLE.store(updated, copy.envelope.hex(), device.vault)
+        COPY_DELIVERY_TABLE.store(updated, copy.envelope.hex(), device.vault)
     return updated
 
 
@@ -244,23 +246,23 @@ RelayAnswer = EnvelopeStatus | EntrenousError | None
 
 
 def ask_relays_about(
-    copies: Iterable[SealedCopy],
-    ask: Callable[[SealedCopy], EnvelopeStatus | None],
+    copies: Iterable[CopyDelivery],
+    ask: Callable[[CopyDelivery], EnvelopeStatus | None],
     device: Device,
-) -> Iterator[tuple[SealedCopy, RelayAnswer]]:
+) -> Iterator[tuple[CopyDelivery, RelayAnswer]]:
     """Return each copy with its relay's answer, in order of arrival.
 
     ``ask`` may run in another thread, so it may only use the courier.
     """
-    by_relay = dict[str, list[SealedCopy]]()
+    by_relay = dict[str, list[CopyDelivery]]()
     for copy in copies:
         by_relay.setdefault(copy.relay_url, []).append(copy)
     return device.side_by_side([_ask_each(some, ask) for some in by_relay.values()])
 
 
 def _ask_each(
-    copies: list[SealedCopy], ask: Callable[[SealedCopy], EnvelopeStatus | None]
-) -> Iterator[tuple[SealedCopy, RelayAnswer]]:
+    copies: list[CopyDelivery], ask: Callable[[CopyDelivery], EnvelopeStatus | None]
+) -> Iterator[tuple[CopyDelivery, RelayAnswer]]:
     for copy in copies:
         try:
             answer: RelayAnswer = ask(copy)

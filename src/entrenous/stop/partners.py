@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from entrenous.crypto.identity_keys import verify_device_signature
+from entrenous.crypto.identity_keys import verify_device_ed25519_signature
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import (
     STANCES_AGAINST,
@@ -87,7 +87,9 @@ def accept_opinion(opinion: Opinion, signature: bytes, platform: Platform) -> Cl
     """
     _require_partner(opinion.key, platform)
     statement = signed_bytes_of_opinion(opinion)
-    verify_device_signature(opinion.key, OPINION_CONTEXT, statement, signature, what="opinion")
+    verify_device_ed25519_signature(
+        opinion.key, OPINION_CONTEXT, statement, signature, what="opinion"
+    )
     if opinion.at > platform.clock.now() + _CLOCK_SKEW_MAX:
         raise BadOpinion(why="its time is in the future")
 

@@ -134,7 +134,7 @@ def _find_candidates(
     """Find sent pictures that resemble the leak, after computing a few missing features."""
     if len(unlearnt_pictures) <= RECORDS_COMPUTED_IN_TRACE_MAX:
         compute_missing_picture_records(unlearnt_pictures, device)
-    return device.ledger.similar_pictures(leak.picture)
+    return device.ledger.pictures_to_compare(leak.picture)
 
 
 def _align_in_rounds(

@@ -133,7 +133,7 @@ def _decode_value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
         raise BadCbor
     if data[at : at + 1] == bytes([_NULL_BYTE]):
         return None, at + 1
-    kind, size, at = _decode_head(data, at)
+    kind, size, at = _decode_item_head(data, at)
     if kind == 0:
         return size, at
     if kind in (2, 3):
@@ -145,7 +145,7 @@ def _decode_value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
     raise BadCbor
 
 
-def _decode_head(data: bytes, at: int) -> tuple[int, int, int]:
+def _decode_item_head(data: bytes, at: int) -> tuple[int, int, int]:
     """Parse the head of an item, which must have its shortest form.
 
     Return the major type, the argument, and the offset at which the item's content begins.
@@ -193,7 +193,7 @@ def _decode_map(data: bytes, at: int, size: int, depth: int) -> tuple[dict[int, 
     found: dict[int, Any] = {}
     newest = -1
     for _ in range(size):
-        kind, key, at = _decode_head(data, at)
+        kind, key, at = _decode_item_head(data, at)
         # ascending keys make the order deterministic and exclude duplicates
         if kind != 0 or key <= newest:
             raise BadCbor

@@ -83,12 +83,12 @@ def canonical_json(value: object) -> bytes:
     >>> canonical_json({"b": [1, None], "a": "é"}).decode()
     '{"a":"é","b":[1,null]}'
     """
-    _refuse_noncanonical_types(value)
+    _refuse_noncanonical_values(value)
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return text.encode()
 
 
-def read_canonical(untrusted_data: bytes) -> Any:
+def read_canonical_json(untrusted_data: bytes) -> Any:
     """Parse canonical JSON; raises ValueError for any other form of the value."""
     try:
         value = json.loads(untrusted_data.decode())
@@ -100,15 +100,15 @@ def read_canonical(untrusted_data: bytes) -> Any:
     return value
 
 
-def _refuse_noncanonical_types(value: object) -> None:
+def _refuse_noncanonical_values(value: object) -> None:
     if isinstance(value, Mapping):
         for key, part in value.items():
             if not (isinstance(key, str) and key.isascii()):
                 raise ValueError("a key must be ASCII text")
-            _refuse_noncanonical_types(part)
+            _refuse_noncanonical_values(part)
     elif isinstance(value, list | tuple):
         for part in value:
-            _refuse_noncanonical_types(part)
+            _refuse_noncanonical_values(part)
     elif isinstance(value, int):
         if abs(value) > _INTEGER_MAX:
             raise ValueError("a whole number must stay within 2**53 - 1")
@@ -116,8 +116,8 @@ def _refuse_noncanonical_types(value: object) -> None:
         raise ValueError(f"{type(value).__name__} has no canonical form here")
 
 
-ShapeT = TypeVar("ShapeT")
-NounT = TypeVar("NounT")
+JsonT = TypeVar("JsonT")
+ConstructedT = TypeVar("ConstructedT")
 UnixSeconds = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]  # until the year 9999
 JsonCount = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]  # JSON numbers hold these exactly
 
@@ -129,11 +129,11 @@ class StrictJson(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
 
-def to_json(shape: StrictJson) -> bytes:
-    return msgspec.json.encode(shape)
+def to_json(body: StrictJson) -> bytes:
+    return msgspec.json.encode(body)
 
 
-def from_json(kind: type[ShapeT], untrusted_body: bytes) -> ShapeT:
+def from_json(kind: type[JsonT], untrusted_body: bytes) -> JsonT:
     """Parse one JSON body; raises NotUnderstood."""
     try:
         return msgspec.json.decode(untrusted_body, type=kind)
@@ -141,7 +141,7 @@ def from_json(kind: type[ShapeT], untrusted_body: bytes) -> ShapeT:
         raise NotUnderstood from None
 
 
-def construct(kind: type[NounT], *fields: Any) -> NounT:
+def construct(kind: type[ConstructedT], *fields: Any) -> ConstructedT:
     """Construct a dataclass of type ``kind``; raises NotUnderstood if a field is invalid."""
     try:
         return kind(*fields)

@@ -45,7 +45,7 @@ from entrenous.wire.cbor import (
     parse_optional,
     to_unix_seconds,
 )
-from entrenous.wire.text import as_name, as_url
+from entrenous.wire.text import as_name, as_relay_url
 
 _KEY_BUNDLE_VERSION: Final = 2
 _ED25519_SIGNATURE_BYTES: Final = 64
@@ -170,7 +170,7 @@ def read_device_list(untrusted: bytes) -> DeviceListStatement:
             name=as_name(fields[7]),
             speaks=_parse_protocol_range(fields[8]),
             issued_at=as_time(fields[9]),
-            relay_url=as_url(fields[10]),
+            relay_url=as_relay_url(fields[10]),
         )
         _check_device_list(said)
         return DeviceListStatement(said, untrusted)
@@ -218,22 +218,22 @@ def _parse_hash(value: object) -> bytes:
     return as_bytes(value, 32)
 
 
-def write_key_bundle(card: KeyBundle) -> bytes:
+def write_key_bundle(bundle: KeyBundle) -> bytes:
     """Encode a key bundle.
 
     Raises:
         ValueError: a field has a value that the specification does not allow.
     """
-    ed25519, mldsa65 = split_signature(card.signature)
+    ed25519, mldsa65 = split_signature(bundle.signature)
     return encode_checked(
         {
             1: _KEY_BUNDLE_VERSION,
-            2: card.master.ed25519,
-            3: card.master.mldsa65,
-            4: [one.statement for one in card.lists],
+            2: bundle.master.ed25519,
+            3: bundle.master.mldsa65,
+            4: [one.statement for one in bundle.lists],
             5: ed25519,
             6: mldsa65,
-            7: [certificate_fields(signed) for signed in card.certificates],
+            7: [certificate_fields(signed) for signed in bundle.certificates],
         },
         read_key_bundle,
     )
@@ -251,16 +251,16 @@ def read_key_bundle(untrusted: bytes) -> KeyBundle:
             raise BadCbor
         fields = as_map(decode(untrusted), 7)
         as_uint(fields[1], _KEY_BUNDLE_VERSION, _KEY_BUNDLE_VERSION)
-        card = KeyBundle(
+        bundle = KeyBundle(
             master=MasterPublicKeys(as_bytes(fields[2], 32), as_bytes(fields[3], 1952)),
             lists=_parse_device_lists(fields[4]),
             signature=joined_signature(fields[5], fields[6]),
             certificates=tuple(map(as_signed_certificate, as_list(fields[7], 1, DEVICES_MAX))),
         )
-        listed = [one.device for one in card.newest.said.devices]
-        if [one.certificate.device for one in card.certificates] != listed:
+        listed = [one.device for one in bundle.newest.said.devices]
+        if [one.certificate.device for one in bundle.certificates] != listed:
             raise BadCbor
-        return card
+        return bundle
 
 
 def newest_lists_that_fit(

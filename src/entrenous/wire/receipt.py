@@ -27,11 +27,11 @@ from entrenous.wire.key_bundle import (
 )
 
 
-def write_commitments(marks: Sequence[bytes | None]) -> bytes:
-    return encode(list(marks))
+def write_mark_commitments(commitments: Sequence[bytes | None]) -> bytes:
+    return encode(list(commitments))
 
 
-def write_mark(message: MessageId, place: int, copy: Copy) -> bytes:
+def write_committed_mark(message: MessageId, place: int, copy: Copy) -> bytes:
     """Encode the mark of a copy; the commitment to the mark is a hash of these bytes.
 
     ``place`` is the number of the file in its message, from 1.

@@ -44,23 +44,23 @@ from entrenous.wire.relay_nouns import (
     Envelope,
     EnvelopeState,
     EnvelopeStatus,
-    Evaluation,
     PrekeyBundle,
     Prekeys,
     ProtocolVersions,
     SendToken,
+    SendTokenChanges,
     ShareDeposit,
-    TokenBatch,
+    UnlockAnswer,
     VaultUnlock,
     WaitingEnvelope,
 )
 
-STATUS_SCHEMA: Final = "entrenous/relay-status/1"
+RELAY_STATUS_SCHEMA: Final = "entrenous/relay-status/1"
 _UNKNOWN_PROGRAM: Final = ProgramVersion()
 _TokenHashes = Annotated[list[str], msgspec.Meta(max_length=TOKEN_BATCH_MAX)]
 
 
-class _MailboxLocksJson(StrictJson, frozen=True):
+class _MailboxTokenHashesJson(StrictJson, frozen=True):
     owner_lock: str
     close_lock: str | None
 
@@ -87,13 +87,13 @@ class _SendTokenJson(StrictJson, frozen=True):
     expires_at: UnixSeconds | None
 
 
-class _TokenBatchJson(StrictJson, frozen=True):
+class _SendTokenChangesJson(StrictJson, frozen=True):
     add: _TokenHashes
     drop: _TokenHashes
     expires_at: UnixSeconds
 
 
-class _TokenCountJson(StrictJson, frozen=True):
+class _SendTokenCountJson(StrictJson, frozen=True):
     held: JsonCount
 
 
@@ -110,16 +110,18 @@ class _RelayStatusJson(StrictJson, frozen=True):
     commit: str = UNKNOWN_VERSION
 
 
-def write_mailbox_locks(owner_lock: bytes, close_lock: bytes | None) -> bytes:
-    return to_json(_MailboxLocksJson(to_base64url(owner_lock), optional_to_base64url(close_lock)))
+def write_mailbox_token_hashes(owner_lock: bytes, close_lock: bytes | None) -> bytes:
+    return to_json(
+        _MailboxTokenHashesJson(to_base64url(owner_lock), optional_to_base64url(close_lock))
+    )
 
 
-def read_mailbox_locks(untrusted_body: bytes) -> tuple[bytes, bytes | None]:
+def read_mailbox_token_hashes(untrusted_body: bytes) -> tuple[bytes, bytes | None]:
     """Return the hashes of a new mailbox's owner token and close token, 32 bytes each.
 
     The second hash is None if the mailbox has no close token.
     """
-    read = from_json(_MailboxLocksJson, untrusted_body)
+    read = from_json(_MailboxTokenHashesJson, untrusted_body)
     close_lock = (
         None if read.close_lock is None else from_base64url(read.close_lock, TOKEN_HASH_BYTES)
     )
@@ -172,42 +174,42 @@ def read_send_token(untrusted_body: bytes, lock: bytes) -> SendToken:
     return construct(SendToken, lock, read.uses, optional_from_seconds(read.expires_at))
 
 
-def write_token_batch(batch: TokenBatch) -> bytes:
+def write_send_token_changes(batch: SendTokenChanges) -> bytes:
     add, drop = ([to_base64url(lock) for lock in locks] for locks in (batch.add, batch.drop))
-    return to_json(_TokenBatchJson(add, drop, to_seconds(batch.expires_at)))
+    return to_json(_SendTokenChangesJson(add, drop, to_seconds(batch.expires_at)))
 
 
-def read_token_batch(untrusted_body: bytes) -> TokenBatch:
-    read = from_json(_TokenBatchJson, untrusted_body)
+def read_send_token_changes(untrusted_body: bytes) -> SendTokenChanges:
+    read = from_json(_SendTokenChangesJson, untrusted_body)
     add, drop = (
         tuple(from_base64url(lock, TOKEN_HASH_BYTES) for lock in locks)
         for locks in (read.add, read.drop)
     )
-    return construct(TokenBatch, add, drop, from_seconds(read.expires_at))
+    return construct(SendTokenChanges, add, drop, from_seconds(read.expires_at))
 
 
-def write_token_count(count: int) -> bytes:
-    return to_json(_TokenCountJson(count))
+def write_send_token_count(count: int) -> bytes:
+    return to_json(_SendTokenCountJson(count))
 
 
-def read_token_count(untrusted_body: bytes) -> int:
-    return from_json(_TokenCountJson, untrusted_body).held
+def read_send_token_count(untrusted_body: bytes) -> int:
+    return from_json(_SendTokenCountJson, untrusted_body).held
 
 
-def read_status(untrusted_body: bytes) -> tuple[ProtocolVersions, datetime | None]:
+def read_relay_status(untrusted_body: bytes) -> tuple[ProtocolVersions, datetime | None]:
     """Return the protocol versions that a relay speaks, and when it was last restored from a
     backup.
 
     The time is None if the relay was never restored.
     """
     read = from_json(_RelayStatusJson, untrusted_body)
-    if read.schema != STATUS_SCHEMA:
+    if read.schema != RELAY_STATUS_SCHEMA:
         raise NotUnderstood
     protocol = ProtocolVersions(read.protocol.floor, read.protocol.newest)
     return protocol, optional_from_seconds(read.restored_at)
 
 
-def write_status(
+def write_relay_status(
     protocol: ProtocolVersions,
     restored_at: datetime | None,
     program: ProgramVersion = _UNKNOWN_PROGRAM,
@@ -222,7 +224,7 @@ def write_status(
         optional_to_seconds(restored_at),
     )
     return to_json(
-        _RelayStatusJson(STATUS_SCHEMA, versions, restored, program.version, program.commit)
+        _RelayStatusJson(RELAY_STATUS_SCHEMA, versions, restored, program.version, program.commit)
     )
 
 
@@ -391,7 +393,7 @@ class _BlindedElementJson(StrictJson, frozen=True):
     blinded: str
 
 
-class _EvaluatedElementJson(StrictJson, frozen=True):
+class _UnlockAnswerJson(StrictJson, frozen=True):
     evaluated: str
     tries: Annotated[int, msgspec.Meta(ge=0, le=UNLOCK_TRIES_MAX)]
 
@@ -402,21 +404,21 @@ class _VaultUnlockJson(StrictJson, frozen=True):
     before: Annotated[list[str], msgspec.Meta(max_length=UNANSWERED_UNLOCKS_MAX)]
 
 
-def write_unlock_lock(lock: bytes) -> bytes:
-    return to_json(_UnlockTokenHashJson(to_base64url(lock)))
+def write_unlock_token_hash(token_hash: bytes) -> bytes:
+    return to_json(_UnlockTokenHashJson(to_base64url(token_hash)))
 
 
-def read_unlock_lock(untrusted_body: bytes) -> bytes:
+def read_unlock_token_hash(untrusted_body: bytes) -> bytes:
     return from_base64url(
         from_json(_UnlockTokenHashJson, untrusted_body).unlock_lock, TOKEN_HASH_BYTES
     )
 
 
-def write_close_lock(lock: bytes) -> bytes:
-    return to_json(_CloseTokenHashJson(to_base64url(lock)))
+def write_close_token_hash(token_hash: bytes) -> bytes:
+    return to_json(_CloseTokenHashJson(to_base64url(token_hash)))
 
 
-def read_close_lock(untrusted_body: bytes) -> bytes:
+def read_close_token_hash(untrusted_body: bytes) -> bytes:
     return from_base64url(
         from_json(_CloseTokenHashJson, untrusted_body).close_lock, TOKEN_HASH_BYTES
     )
@@ -433,17 +435,17 @@ def read_blinded_element(untrusted_body: bytes) -> bytes:
     )
 
 
-def write_evaluation(answered: Evaluation) -> bytes:
-    return to_json(_EvaluatedElementJson(to_base64url(answered.evaluated), answered.tries))
+def write_unlock_answer(answered: UnlockAnswer) -> bytes:
+    return to_json(_UnlockAnswerJson(to_base64url(answered.evaluated), answered.tries_left))
 
 
-def read_evaluation(untrusted_body: bytes) -> Evaluation:
+def read_unlock_answer(untrusted_body: bytes) -> UnlockAnswer:
     """Return the relay's evaluation: an element of 32 bytes, and the number of attempts left.
 
     The element may be invalid.
     """
-    read = from_json(_EvaluatedElementJson, untrusted_body)
-    return Evaluation(from_base64url(read.evaluated, _OPRF_ELEMENT_BYTES), read.tries)
+    read = from_json(_UnlockAnswerJson, untrusted_body)
+    return UnlockAnswer(from_base64url(read.evaluated, _OPRF_ELEMENT_BYTES), read.tries)
 
 
 def write_vault_unlock(opening: VaultUnlock) -> bytes:

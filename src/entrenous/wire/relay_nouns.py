@@ -26,13 +26,13 @@ from entrenous.base.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class UnlockAnswer:
     """The relay's answer to one attempt to unlock: the evaluated OPRF element (32 bytes), and the
     number of attempts left.
     """
 
     evaluated: bytes
-    tries: int
+    tries_left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +262,7 @@ class SendToken:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenBatch:
+class SendTokenChanges:
     """Hashes of send tokens ("locks") to add and to drop.
 
     Each added token admits one envelope until ``expires_at``. A hash has 32 bytes; each list has at

@@ -10,11 +10,11 @@ from urllib.parse import unquote, urlsplit
 from entrenous.wire.cbor import BadCbor, as_text
 
 NAME_CHARS_MAX: Final = 64
-URL_CHARS_MAX: Final = 256
+RELAY_URL_CHARS_MAX: Final = 256
 _JOINER_CHARS: Final = "\u200c\u200d"  # Persian, Hindi and many emoji need them
 # A host name consists of labels (RFC 1123 section 2.1); anything else would break its resolution.
 _HOST_LABEL_PATTERN: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_URL_PATTERN: Final = re.compile(
+_RELAY_URL_PATTERN: Final = re.compile(
     rf"https?://(?P<host>{_HOST_LABEL_PATTERN}(?:\.{_HOST_LABEL_PATTERN})*\.?|\[[0-9A-Fa-f:.]{{2,45}}\])"
     r"(?::(?P<port>[0-9]{1,5}))?(?:/[!-~]*)?",
     re.ASCII,
@@ -55,13 +55,13 @@ def as_name(value: object) -> str:
     return text
 
 
-def as_url(value: object) -> str:
+def as_relay_url(value: object) -> str:
     """Return the text if it is a relay's address; raises BadCbor otherwise.
 
     An address has http or https, a valid host, and no user, query or fragment.
     """
-    text = as_text(value, URL_CHARS_MAX)
-    parts = _URL_PATTERN.fullmatch(text)
+    text = as_text(value, RELAY_URL_CHARS_MAX)
+    parts = _RELAY_URL_PATTERN.fullmatch(text)
     if parts is None or any(char in text for char in '@?#\\"<>'):
         raise BadCbor
     if len(parts["host"]) > _HOST_CHARS_MAX or int(parts["port"] or 0) > _PORT_MAX:
@@ -85,7 +85,7 @@ def _is_visible_character(char: str) -> bool:
     return char in _JOINER_CHARS or not (kind.startswith("C") or kind in ("Zl", "Zp"))
 
 
-def is_local_address(url: str) -> bool:
+def url_leads_to_this_machine(url: str) -> bool:
     """Return whether an address leads to this machine: a loopback address, or the address 0.
 
     See RFC 6761 section 6.3 and RFC 6890. The short and numeric forms that resolvers still accept

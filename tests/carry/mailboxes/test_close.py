@@ -36,7 +36,7 @@ from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.send_tokens import add_and_drop_send_tokens, register_send_token
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
-from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, TokenBatch
+from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, SendTokenChanges
 from tests.carry.minute import expire
 from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
 from tests.carry.test_expire import OF_PEOPLE, blobs_in, count, found_in, parts_of
@@ -133,7 +133,7 @@ def crowded(post: Post) -> tuple[InParts, Relay]:
     relay = replace(memory_relay(), mail=mail)
     at_once(arrive(relay, post))
     locks = tuple(number.to_bytes(32, "big") for number in range(1000))
-    batch = TokenBatch(locks, (), NOON + timedelta(days=1))
+    batch = SendTokenChanges(locks, (), NOON + timedelta(days=1))
     at_once(add_and_drop_send_tokens(post.mailbox, post.owner, batch, relay))
     mail.sizes.clear()
     return mail, relay

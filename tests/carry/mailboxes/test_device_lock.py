@@ -38,11 +38,11 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.nouns import NotAPoint
 from entrenous.crypto.oprf import blind, finalize, scalar_from_random
 from entrenous.wire.relay_nouns import (
-    Evaluation,
     Locked,
     LockExists,
     NoLock,
     RolledBack,
+    UnlockAnswer,
     VaultUnlock,
 )
 from tests.carry.relays import CountingDice, WoundClock, disk_relay, memory_relay
@@ -80,7 +80,7 @@ def relay() -> Relay:
     return relay
 
 
-def ask(relay: Relay, number: int) -> Evaluation:
+def ask(relay: Relay, number: int) -> UnlockAnswer:
     return at_once(count_try_and_evaluate(BOX, UNLOCK, QUESTIONS[number], relay))
 
 
@@ -92,11 +92,11 @@ def test_answers_to_one_passphrase_unblind_to_one_value(relay: Relay) -> None:
     ]
     values = [finalize(untold, *pair) for pair in zip(blinds, (a.evaluated for a in answers))]  # noqa: B905
     assert values[0] == values[1]
-    assert [one.tries for one in answers] == [9, 8]
+    assert [one.tries_left for one in answers] == [9, 8]
 
 
 def test_eleventh_unlock_request_is_refused(relay: Relay) -> None:
-    assert [ask(relay, number).tries for number in range(10)] == list(range(9, -1, -1))
+    assert [ask(relay, number).tries_left for number in range(10)] == list(range(9, -1, -1))
     for number in range(10, 13):
         with pytest.raises(Locked):
             ask(relay, number)
@@ -115,7 +115,7 @@ def test_repeated_unlock_request_is_not_counted_again(relay: Relay) -> None:
 def test_invalid_unlock_request_is_not_counted(relay: Relay) -> None:
     with pytest.raises(NotAPoint):
         at_once(count_try_and_evaluate(BOX, UNLOCK, bytes(32), relay))
-    assert ask(relay, 0).tries == 9
+    assert ask(relay, 0).tries_left == 9
 
 
 def test_nobody_does_what_is_another_ones(relay: Relay) -> None:
@@ -135,7 +135,7 @@ def test_nobody_does_what_is_another_ones(relay: Relay) -> None:
         at_once(record_unlock_and_restore_tries(BOX, CLOSE, opened(1, 1), relay))
     with pytest.raises(WrongToken):
         at_once(replace_close_token_hash(BOX, CLOSE, token_hash(OTHER), relay))
-    assert ask(relay, 0).tries == 9
+    assert ask(relay, 0).tries_left == 9
 
 
 def test_lock_is_created_once(relay: Relay) -> None:
@@ -162,11 +162,11 @@ def test_opening_restores_tries_and_requires_a_later_generation(relay: Relay) ->
         at_once(
             record_unlock_and_restore_tries(BOX, OWNER, taken, relay)
         )  # the answer before was lost
-    assert ask(relay, 1).tries == 9
+    assert ask(relay, 1).tries_left == 9
     for refused in (opened(5, 4), opened(5, 2, 1), opened(4, 3), opened(4, 5, 3), opened(1, 6)):
         with pytest.raises(RolledBack):
             at_once(record_unlock_and_restore_tries(BOX, OWNER, refused, relay))
-    assert ask(relay, 2).tries == 9  # who was refused had opened the vault all the same
+    assert ask(relay, 2).tries_left == 9  # who was refused had opened the vault all the same
     at_once(record_unlock_and_restore_tries(BOX, OWNER, opened(6, 4), relay))
 
 
@@ -182,7 +182,7 @@ def test_after_another_passphrase_another_token_asks_and_all_else_stays(relay: R
         ask(relay, 0)
     again = at_once(count_try_and_evaluate(BOX, OTHER, QUESTIONS[0], relay))
     assert again == told  # the same key, and a question that was counted
-    assert at_once(count_try_and_evaluate(BOX, OTHER, QUESTIONS[1], relay)).tries == 8
+    assert at_once(count_try_and_evaluate(BOX, OTHER, QUESTIONS[1], relay)).tries_left == 8
     at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
     with pytest.raises(NoLock):
         at_once(replace_unlock_token_hash(BOX, OWNER, token_hash(UNLOCK), relay))
@@ -216,7 +216,7 @@ def test_close_token_restores_tries(relay: Relay) -> None:
     for number in range(10):
         ask(relay, number)
     at_once(restore_all_tries(BOX, CLOSE, relay))
-    assert ask(relay, 10).tries == 9
+    assert ask(relay, 10).tries_left == 9
 
 
 def test_replaced_close_token_is_no_longer_valid(relay: Relay) -> None:
@@ -249,8 +249,8 @@ def test_of_fifty_that_race_ten_are_answered(tmp_path: Path) -> None:
 
     with disk_relay(tmp_path, WoundClock()) as relay:
         outcomes = asyncio.run(race(relay))
-    answered = [one for one in outcomes if isinstance(one, Evaluation)]
-    assert sorted(one.tries for one in answered) == list(range(10))
+    answered = [one for one in outcomes if isinstance(one, UnlockAnswer)]
+    assert sorted(one.tries_left for one in answered) == list(range(10))
     assert sum(isinstance(one, Locked) for one in outcomes) == 40
 
 
@@ -286,8 +286,8 @@ class Tries(RuleBasedStateMachine):
         self.left -= not repeat
         self.last = asked
         told = self.run(count_try_and_evaluate(BOX, self.token, asked, self.relay))
-        assert isinstance(told, Evaluation)
-        assert told.tries == self.left
+        assert isinstance(told, UnlockAnswer)
+        assert told.tries_left == self.left
 
     @rule(by=st.integers(-2, 3), number=st.integers(2, 9))
     def open(self, by: int, number: int) -> None:

@@ -23,7 +23,7 @@ from entrenous.carry.mailbox import (
 from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import add_and_drop_send_tokens, register_send_token
 from entrenous.crypto.hashing import token_hash
-from entrenous.wire.relay_nouns import Prekeys, TokenBatch
+from entrenous.wire.relay_nouns import Prekeys, SendTokenChanges
 from tests.carry.relays import NOON, Post, WoundClock, new_relay, run
 
 # The event loop's wake-up channel is a socket pair.
@@ -64,7 +64,9 @@ async def made(post: Post, relay: Relay) -> None:
 
 def told(post: Post, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ...] = ()) -> int:
     return run(
-        add_and_drop_send_tokens(post.mailbox, post.owner, TokenBatch(add, drop, UNTIL), relay)
+        add_and_drop_send_tokens(
+            post.mailbox, post.owner, SendTokenChanges(add, drop, UNTIL), relay
+        )
     )
 
 
@@ -95,7 +97,7 @@ def test_batch_adds_and_drops_tokens_in_one_transaction(post: Post, relay: Relay
 def test_only_the_owner_adds_tokens_and_expired_ones_are_refused(
     post: Post, relay: Relay, clock: WoundClock
 ) -> None:
-    batch = TokenBatch(locks(1), (), UNTIL)
+    batch = SendTokenChanges(locks(1), (), UNTIL)
     with pytest.raises(WrongToken):
         run(add_and_drop_send_tokens(post.mailbox, post.token, batch, relay))
     clock.wind(days=100)
@@ -137,7 +139,7 @@ def test_batch_beyond_the_token_limit_adds_nothing(post: Post, relay: Relay) -> 
 def test_a_batch_names_each_lock_once_and_not_too_many(size: int) -> None:
     several = locks(*range(size)) if size > TOKEN_BATCH_MAX else locks(1, 1)
     with pytest.raises(ValueError, match="at most, each once"):
-        TokenBatch(several, (), UNTIL)
+        SendTokenChanges(several, (), UNTIL)
 
 
 @pytest.mark.threat("prekey-depletion")

@@ -26,7 +26,7 @@ from entrenous.connectors.exchange.fetchers import (
     parse_stopncii_record,
     parse_threatexchange_update,
 )
-from entrenous.connectors.exchange.untrusted_pages import BadRecord
+from entrenous.connectors.exchange.untrusted_pages import BadSourceRecord
 from entrenous.stop.exchange_fetch import fetch_source
 from entrenous.stop.exchange_nouns import (
     BadPage,
@@ -277,7 +277,7 @@ def test_malformed_page_ends_the_fetch(body: bytes) -> None:
 def test_any_record_is_parsed_or_refused(noise: object) -> None:
     for read in (parse_stopncii_record, parse_threatexchange_update):
         for one in (noise, dict.fromkeys((*GOOD, "id", "type", "last_updated"), noise)):
-            with suppress(BadRecord):
+            with suppress(BadSourceRecord):
                 read(one)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from entrenous.base.identifiers import BankName
-from entrenous.connectors.exchange.commands import fetch_due
-from entrenous.connectors.exchange.exchange_client import exchange_client
+from entrenous.connectors.exchange.commands import fetch_due_sources
+from entrenous.connectors.exchange.exchange_client import new_exchange_client
 from entrenous.stop.commands.gate_run import exchange_fetch_command
 from entrenous.stop.exchange_fetch import FetchSchedule
 from entrenous.stop.exchange_nouns import ExchangeServices, Source, SourceKind
@@ -36,8 +36,8 @@ def gate(data: Path) -> Iterator[tuple[Platform, ExchangeServices]]:
 
 
 def fetch(rounds: FetchSchedule, exchange: ExchangeServices, platform: Platform) -> None:
-    with exchange_client() as client:
-        fetch_due(rounds, exchange, platform, client)
+    with new_exchange_client() as client:
+        fetch_due_sources(rounds, exchange, platform, client)
 
 
 def test_follow_fetches_due_sources_and_withdraws(tmp_path: Path) -> None:

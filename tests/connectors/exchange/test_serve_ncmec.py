@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.serve_ncmec import STANCE_BY_REASON_GUID
-from entrenous.connectors.exchange.untrusted_pages import Element, read_xml
+from entrenous.connectors.exchange.untrusted_pages import XmlElement, read_xml
 from entrenous.stop.exchange_serving import update_exchange_state
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.connectors.exchange.conftest import URL, Direct
@@ -26,7 +26,7 @@ def iso(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def ask(web: httpx.Client, key: str, path: str, **query: str) -> Element:
+def ask(web: httpx.Client, key: str, path: str, **query: str) -> XmlElement:
     answer = web.get(f"/ncmec{path}", params=query or None, auth=("friends", key))
     assert answer.status_code == 200, answer.text
     return read_xml(answer.content, 10_000_000)
@@ -34,9 +34,9 @@ def ask(web: httpx.Client, key: str, path: str, **query: str) -> Element:
 
 def walk(
     web: httpx.Client, key: str, start: str, to: str, size: int | None = None
-) -> list[Element]:
+) -> list[XmlElement]:
     """All entries of a range, over all pages."""
-    found, page = list[Element](), ask(web, key, "/v2/entries", **{"from": start, "to": to})
+    found, page = list[XmlElement](), ask(web, key, "/v2/entries", **{"from": start, "to": to})
     while True:
         images = page.descendant("images")
         found.extend(images.children if images is not None else ())
@@ -50,7 +50,7 @@ def walk(
         page = ask(web, key, path)
 
 
-def names(entries: list[Element]) -> list[tuple[str, str]]:
+def names(entries: list[XmlElement]) -> list[tuple[str, str]]:
     return [(one.name, one.descendant("id").text) for one in entries]  # type: ignore[union-attr]
 
 

@@ -276,7 +276,7 @@ def test_expired_or_withdrawn_tokens_are_refused(town: Town) -> None:
     courier.publish_key_bundle(url, post.mailbox, post.owner, b"card")
     assert courier.key_bundle(url, post.mailbox, post.token) == b"card"
     assert courier.key_bundle(url, post.mailbox, post.owner) == b"card"
-    courier.withdraw_token(url, post.mailbox, post.owner, token_hash(post.token))
+    courier.drop_send_token(url, post.mailbox, post.owner, token_hash(post.token))
     with pytest.raises(WrongToken):
         courier.key_bundle(url, post.mailbox, post.token)
 
@@ -292,7 +292,7 @@ def test_nobody_does_what_is_another_ones(town: Town) -> None:
         lambda: courier.prekey_count(url, post.mailbox, post.token, DEVICE),
         lambda: courier.claim_prekeys(url, post.mailbox, post.owner, DEVICE),
         lambda: courier.register_token(url, post.mailbox, post.token, post.granted()),
-        lambda: courier.withdraw_token(url, post.mailbox, post.token, token_hash(post.token)),
+        lambda: courier.drop_send_token(url, post.mailbox, post.token, token_hash(post.token)),
         lambda: courier.upload_blob(
             url, other, replace(post.deposit(), id=BlobId(b"B" * 16)), post.blob
         ),

@@ -109,7 +109,7 @@ def test_with_clips_returns_only_messages_with_clips(ledger: VaultLedger) -> Non
     )
     for message in (new, sent(3), old):
         ledger.store_message(message)
-    ledger.add_copies(new.id, 0, 0, (copy,))
+    ledger.put_copy_batch(new.id, 0, 0, (copy,))
     whole = replace(new, clips=(replace(clip, copies=(copy,)),))
     assert list(ledger.messages_with_clips()) == [old, whole]
 
@@ -220,7 +220,7 @@ def test_a_piece_of_a_learnt_picture_is_nearest_to_it(ledger: VaultLedger) -> No
     messages = learnt(ledger)
     assert ledger.pictures_without_record() == ()
     for message, name in zip(messages, NAMES, strict=True):
-        first, *others = ledger.similar_pictures(piece_of(photo_of(name)))
+        first, *others = ledger.pictures_to_compare(piece_of(photo_of(name)))
         assert (first.message, first.place) == (message.id, 0)
         assert first.is_likely
         assert not any(one.is_likely for one in others)
@@ -233,7 +233,7 @@ def test_picture_sent_twice_has_one_record_in_two_messages(ledger: VaultLedger) 
     again = sent(9, picture(3), picture(4))
     ledger.store_message(again)
     ledger.store_picture_record(again.id, 1, photo_of("coffee"))
-    first, second, *others = ledger.similar_pictures(photo_of("coffee"))
+    first, second, *others = ledger.pictures_to_compare(photo_of("coffee"))
     assert first.look == second.look
     assert {(first.message, first.place), (second.message, second.place)} == {
         (sent(1).id, 0),
@@ -250,7 +250,7 @@ def test_existing_picture_record_works_like_a_learnt_one(ledger: VaultLedger) ->
     ledger.store_existing_picture_record(sent(1).id, 0, make_picture_record(photo_of("coffee")))
     assert ledger.picture_record(sent(1).id, 0) == make_picture_record(photo_of("coffee"))
     assert ledger.pictures_without_record() == ()
-    (near,) = ledger.similar_pictures(piece_of(photo_of("coffee")))
+    (near,) = ledger.pictures_to_compare(piece_of(photo_of("coffee")))
     assert near.is_likely
 
 
@@ -258,7 +258,7 @@ def test_existing_picture_record_works_like_a_learnt_one(ledger: VaultLedger) ->
 def test_picture_record_is_deleted_with_its_message(ledger: VaultLedger) -> None:
     _, coffee, _ = learnt(ledger)
     ledger.delete_message(coffee.id)
-    assert coffee.id not in {one.message for one in ledger.similar_pictures(photo_of("coffee"))}
+    assert coffee.id not in {one.message for one in ledger.pictures_to_compare(photo_of("coffee"))}
     ledger.store_message(coffee)
     assert ledger.pictures_without_record() == ((coffee.id, 0),)
 
@@ -274,14 +274,14 @@ def test_pictures_that_were_never_learnt_are_near_by_their_fingerprints(
     (place, far_place) = ledger.pictures_without_record()[::-1]
     assert (place, far_place) == ((sent(1).id, 1), (sent(1).id, 0))
     for one in (found, turned):
-        first, far = ledger.similar_pictures(one)
+        first, far = ledger.pictures_to_compare(one)
         assert (first.place, first.learnt, first.is_likely) == (1, False, True)
         assert (far.place, far.learnt, far.is_likely) == (0, False, False)
         assert first.look != far.look
 
 
 def test_empty_ledger_has_no_candidates(ledger: VaultLedger) -> None:
-    assert ledger.similar_pictures(photo_of("cat")) == ()
+    assert ledger.pictures_to_compare(photo_of("cat")) == ()
 
 
 @EACH_VAULT
@@ -294,19 +294,19 @@ def test_damaged_picture_record_affects_only_itself_and_is_remade(vault: Vault) 
     vault.put("looks", key, (vault.get("looks", key) or b"")[:-3])
     again = VaultLedger(vault)
     assert again.pictures_without_record() == ((coffee.id, 0),)
-    assert {one.message for one in again.similar_pictures(photo_of("cat"))[:2]} == {
+    assert {one.message for one in again.pictures_to_compare(photo_of("cat"))[:2]} == {
         sent(2).id,
         coffee.id,
     }
     again.store_picture_record(coffee.id, 0, photo_of("coffee"))
-    assert again.similar_pictures(piece_of(photo_of("coffee")))[0].message == coffee.id
+    assert again.pictures_to_compare(piece_of(photo_of("coffee")))[0].message == coffee.id
 
 
 def test_one_message_is_read_with_the_copies_that_were_added(ledger: VaultLedger) -> None:
     for number in (1, 2):
         ledger.store_message(sent(number))
     more = Copy(RecipientId("caro"), Secret(b"t" * 32), b"i" * 32)
-    ledger.add_copies(sent(1).id, 0, 1, (more,))
+    ledger.put_copy_batch(sent(1).id, 0, 1, (more,))
     whole = ledger.message(sent(1).id)
     assert [copy.to for copy in whole.pictures[0].copies] == ["ben", "caro"]
     assert ledger.message_named("1-lunar-otter") == whole

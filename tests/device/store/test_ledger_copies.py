@@ -39,24 +39,24 @@ def test_batches_are_joined_in_order_behind_those_of_the_message(ledger: VaultLe
     ledger.store_message(sent(1))
     ledger.store_message(sent(2))
     for start in range(1, 400, 3):  # more digits, and not sorted as text
-        ledger.add_copies(sent(1).id, 0, start, copies(*(f"p{start + k}" for k in range(3))))
+        ledger.put_copy_batch(sent(1).id, 0, start, copies(*(f"p{start + k}" for k in range(3))))
     assert to(ledger, 1) == ["ben", *(f"p{number}" for number in range(1, 400))]
     assert to(ledger, 2) == ["ben"]
 
 
 def test_a_batch_that_begins_at_the_same_copy_is_replaced(ledger: VaultLedger) -> None:
     ledger.store_message(sent(1))
-    ledger.add_copies(sent(1).id, 0, 1, copies("ana", "caro"))
-    ledger.add_copies(sent(1).id, 0, 3, copies("dan", "eva"))
-    ledger.add_copies(sent(1).id, 0, 3, copies("dan"))
+    ledger.put_copy_batch(sent(1).id, 0, 1, copies("ana", "caro"))
+    ledger.put_copy_batch(sent(1).id, 0, 3, copies("dan", "eva"))
+    ledger.put_copy_batch(sent(1).id, 0, 3, copies("dan"))
     assert to(ledger, 1) == ["ben", "ana", "caro", "dan"]
-    ledger.add_copies(sent(1).id, 0, 3, ())
+    ledger.put_copy_batch(sent(1).id, 0, 3, ())
     assert to(ledger, 1) == ["ben", "ana", "caro"]
 
 
 def test_each_picture_has_its_own_copies(ledger: VaultLedger) -> None:
     ledger.store_message(sent(1, picture(3), picture(4)))
-    ledger.add_copies(sent(1).id, 1, 1, copies("ana"))
+    ledger.put_copy_batch(sent(1).id, 1, 1, copies("ana"))
     assert (to(ledger, 1, 0), to(ledger, 1, 1)) == (["ben"], ["ben", "ana"])
 
 
@@ -64,7 +64,7 @@ def test_copies_are_deleted_with_their_message(ledger: VaultLedger) -> None:
     ledger.store_message(sent(1))
     ledger.store_message(sent(2))
     for number in (1, 2):
-        ledger.add_copies(sent(number).id, 0, 1, copies("ana"))
+        ledger.put_copy_batch(sent(number).id, 0, 1, copies("ana"))
     ledger.delete_message(sent(1).id)
     ledger.store_message(sent(1))
     ledger.store_message(replace(sent(2), caption=None))

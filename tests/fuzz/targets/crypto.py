@@ -20,11 +20,11 @@ from entrenous.crypto.encryption_at_rest import (
     unseal_stream,
 )
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.hpke import private_key_from_seed, seal_to, xwing_public_key
+from entrenous.crypto.hpke import seal_to, xwing_private_key_from_seed, xwing_public_key
 from entrenous.crypto.nouns import BlobChanged, BlobRef, DecryptionFailed, NotForThisMailbox
 from entrenous.crypto.oprf import blind, evaluate, finalize, scalar_from_random
 from entrenous.crypto.rfc3161 import decode_response, verify_timestamp
-from entrenous.crypto.short_auth_string import agreement_proof, public_key_of, short_auth_string
+from entrenous.crypto.short_auth_string import agreement_proof, short_auth_string, x25519_public_key
 from entrenous.send.formats.letter_format import write_comparison_transcript
 from entrenous.send.formats.linking import open_grant, open_offer, seal_grant, seal_offer
 from entrenous.send.people.people_nouns import ComparisonSide
@@ -94,7 +94,7 @@ def _elements() -> Iterable[bytes]:
 def _compared(untrusted: bytes) -> bool:
     """A step of comparing keys holds up to 96 bytes that ought to be a public key."""
     mine, theirs = (
-        ComparisonSide(DEVICE, LOCK, shown) for shown in (public_key_of(_KEY), untrusted)
+        ComparisonSide(DEVICE, LOCK, shown) for shown in (x25519_public_key(_KEY), untrusted)
     )
     seen = write_comparison_transcript(bytes(16), (PERSON, mine), (PERSON, theirs))
     agreement_proof(_KEY, untrusted, seen, PERSON)
@@ -102,7 +102,13 @@ def _compared(untrusted: bytes) -> bool:
 
 
 def _publics() -> Iterable[bytes]:
-    return [public_key_of(Secret(bytes([7] * 32))), bytes(32), b"\x01" + bytes(31), bytes(96), b""]
+    return [
+        x25519_public_key(Secret(bytes([7] * 32))),
+        bytes(32),
+        b"\x01" + bytes(31),
+        bytes(96),
+        b"",
+    ]
 
 
 def _wrapped(untrusted: bytes) -> bool:
@@ -111,7 +117,7 @@ def _wrapped(untrusted: bytes) -> bool:
 
 @cache
 def _xwing() -> tuple[Secret, bytes]:
-    key = private_key_from_seed(bytes(32))
+    key = xwing_private_key_from_seed(bytes(32))
     return key, xwing_public_key(key)
 
 

@@ -11,8 +11,8 @@ from entrenous.connectors.exchange.fetchers import (
     parse_threatexchange_update,
 )
 from entrenous.connectors.exchange.untrusted_pages import (
-    BadRecord,
-    Element,
+    BadSourceRecord,
+    XmlElement,
     page_list,
     parse_json_page,
     parse_records,
@@ -83,11 +83,11 @@ def _goes_on(got: tuple[int, int]) -> bool:
     return (number > 41 and missing in (0, 4)) or (number == 41 and missing >= 1000)
 
 
-def _shallow(root: Element) -> bool:
+def _shallow(root: XmlElement) -> bool:
     return bool(root.name) and _depth(root) <= 16
 
 
-def _depth(element: Element) -> int:
+def _depth(element: XmlElement) -> int:
     return 1 + max((_depth(child) for child in element.children), default=0)
 
 
@@ -100,7 +100,7 @@ TARGETS: Final = (
     Target("exchange-entries", holds(_entries, _tidy), lambda: [_ENTRY.encode()]),
     Target(
         "exchange-pages",
-        holds(lambda data: _page(data, "data"), _tidy, (*MALFORMED, BadRecord)),
+        holds(lambda data: _page(data, "data"), _tidy, (*MALFORMED, BadSourceRecord)),
         lambda: [json.dumps({"data": [one, 7]}).encode() for one in (_STOPNCII, _UPDATE)],
     ),
     Target(

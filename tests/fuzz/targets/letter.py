@@ -8,14 +8,14 @@ import vodozemac
 
 from entrenous.base.errors import Malformed
 from entrenous.base.secret import Secret
-from entrenous.crypto.identity_keys import ed25519_public_key, new_account
+from entrenous.crypto.identity_keys import ed25519_public_key, new_olm_account
 from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.crypto.seal import (
     PADDED_SIZES_BYTES,
-    OuterLetter,
+    HalfOpenedLetter,
     _parse_inner_letter,
     _write_inner_letter,
-    matches_session,
+    letter_began_session,
     open_first_letter,
     open_letter,
     open_outer_seal,
@@ -76,7 +76,7 @@ def _letter() -> dict[str, str]:
     return next(one for one in vectors("letter", "crypto") if one["expect"] == "success")
 
 
-def _opened(untrusted: bytes) -> OuterLetter:
+def _opened(untrusted: bytes) -> HalfOpenedLetter:
     """The outer seal of a letter; few bytes but the genuine ones can get behind it."""
     known = _letter()
     key, info = bytes.fromhex(known["private"]), bytes.fromhex(known["info"])
@@ -87,7 +87,7 @@ class Olm:
     """Both ends of a session, made when it is first needed."""
 
     def __init__(self) -> None:
-        self._account = new_account()
+        self._account = new_olm_account()
         self._identity = vodozemac.Account().curve25519_key.to_bytes()
         self._session = Secret(
             vodozemac.Account()
@@ -102,8 +102,8 @@ class Olm:
 
     def take(self, untrusted: bytes) -> bool:
         """Offer it to a session, and as the first letter of one; whether it is a message at all."""
-        around = OuterLetter(bytes(32), b"header", *_typed(untrusted))
-        matches_session(self._session, around)
+        around = HalfOpenedLetter(bytes(32), b"header", *_typed(untrusted))
+        letter_began_session(self._session, around)
         refused = [
             _refusal(lambda: open_letter(self._session, around)),
             _refusal(lambda: open_first_letter(self._account, self._identity, around)),

@@ -19,13 +19,13 @@ from entrenous.wire.relay_nouns import (
     Envelope,
     EnvelopeState,
     EnvelopeStatus,
-    Evaluation,
     PrekeyBundle,
     Prekeys,
     ProtocolVersions,
     SendToken,
+    SendTokenChanges,
     ShareDeposit,
-    TokenBatch,
+    UnlockAnswer,
     VaultUnlock,
     WaitingEnvelope,
 )
@@ -54,14 +54,21 @@ def _body(
 _BODIES: Final = (
     _body(
         "mailbox-locks",
-        relay_json.read_mailbox_locks,
-        lambda locks: relay_json.write_mailbox_locks(*locks),
+        relay_json.read_mailbox_token_hashes,
+        lambda locks: relay_json.write_mailbox_token_hashes(*locks),
         *((LOCK, None), (LOCK, LOCK)),
     ),
-    _body("unlock-lock", relay_json.read_unlock_lock, relay_json.write_unlock_lock, LOCK),
-    _body("close-lock", relay_json.read_close_lock, relay_json.write_close_lock, LOCK),
+    _body(
+        "unlock-lock", relay_json.read_unlock_token_hash, relay_json.write_unlock_token_hash, LOCK
+    ),
+    _body("close-lock", relay_json.read_close_token_hash, relay_json.write_close_token_hash, LOCK),
     _body("question", relay_json.read_blinded_element, relay_json.write_blinded_element, LOCK),
-    _body("answer", relay_json.read_evaluation, relay_json.write_evaluation, Evaluation(LOCK, 9)),
+    _body(
+        "answer",
+        relay_json.read_unlock_answer,
+        relay_json.write_unlock_answer,
+        UnlockAnswer(LOCK, 9),
+    ),
     _body(
         "opened",
         relay_json.read_vault_unlock,
@@ -91,15 +98,15 @@ _BODIES: Final = (
     ),
     _body(
         "token-batch",
-        relay_json.read_token_batch,
-        relay_json.write_token_batch,
-        TokenBatch((LOCK, b"M" * 32), (b"N" * 32,), NOON),
+        relay_json.read_send_token_changes,
+        relay_json.write_send_token_changes,
+        SendTokenChanges((LOCK, b"M" * 32), (b"N" * 32,), NOON),
     ),
-    _body("tokens-held", relay_json.read_token_count, relay_json.write_token_count, 64),
+    _body("tokens-held", relay_json.read_send_token_count, relay_json.write_send_token_count, 64),
     _body(
         "status",
-        relay_json.read_status,
-        lambda said: relay_json.write_status(*said),
+        relay_json.read_relay_status,
+        lambda said: relay_json.write_relay_status(*said),
         *((ProtocolVersions(2, 2), None), (ProtocolVersions(1, 2), NOON)),
     ),
     _body(

@@ -14,7 +14,12 @@ from entrenous.device.sent_messages import Message
 from entrenous.device.vault_tables import pack, unpack
 from entrenous.send.people.circles import Circle
 from entrenous.wire.cbor import decode, encode
-from entrenous.wire.encodings import canonical_json, from_base64url, read_canonical, to_base64url
+from entrenous.wire.encodings import (
+    canonical_json,
+    from_base64url,
+    read_canonical_json,
+    to_base64url,
+)
 from entrenous.wire.problem_details import read_problem, status_of, write_problem
 from tests.fuzz.mutate import change_bytes, change_cbor, change_json, changed_value
 from tests.fuzz.seeds import MESSAGE, NOON, encoded
@@ -66,7 +71,7 @@ TARGETS: Final = (
     ),
     Target(
         "canonical-json",
-        one_form(read_canonical, canonical_json, (ValueError,)),
+        one_form(read_canonical_json, canonical_json, (ValueError,)),
         lambda: [canonical_json({"a": [1, None, "\u00e9", True], "b": {}})],
         change_json,
     ),

@@ -19,7 +19,7 @@ from entrenous.base.identifiers import (
 )
 from entrenous.base.secret import Secret
 from entrenous.device.device import Device
-from entrenous.device.sent_messages import SEALED_COPY_TABLE
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.vault_tables import inbox_key
 from entrenous.send.commands.catch_up import COPIES_DISCLAIMER, MESSAGES_DISCLAIMER
@@ -63,7 +63,7 @@ def grow_sent(street: Street, many: int, *, to: str = "ben") -> None:
     opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
     with opened as device, device.vault.transaction():
         *_, last = device.ledger.messages()
-        copy = next(iter(SEALED_COPY_TABLE.all(device.vault)))
+        copy = next(iter(COPY_DELIVERY_TABLE.all(device.vault)))
         person = contact_named(to, device).person.id
         for number in range(
             int(last.name.split("-")[0]) + 1, int(last.name.split("-")[0]) + 1 + many
@@ -78,7 +78,7 @@ def grow_sent(street: Street, many: int, *, to: str = "ben") -> None:
             device.ledger.store_message(last)
             more = replace(copy, message=last.id, envelope=envelope, to=RecipientId(to))
             more = replace(more, person=person, state=EnvelopeState.OPENED, opened=True)
-            SEALED_COPY_TABLE.store(more, envelope.hex(), device.vault)
+            COPY_DELIVERY_TABLE.store(more, envelope.hex(), device.vault)
 
 
 def _lay(many: int, like: str | None, device: Device) -> None:

@@ -27,7 +27,7 @@ from entrenous.send.copies.picture_copies import (
 from entrenous.send.inbox import received_messages
 from entrenous.send.send import send_message
 from entrenous.watermark.embed import CopyCanvas, new_copy_canvas
-from entrenous.wire.receipt import write_mark
+from entrenous.wire.receipt import write_committed_mark
 from tests.send.send_device import Room
 from tests.send.test_guard import draft
 from tests.village.world import photo
@@ -108,7 +108,7 @@ def test_ledger_records_what_was_sent(friends: Room) -> None:
     )
     (received,) = received_messages(ben.device)
     assert received.manifest is not None
-    assert received.manifest.marks == (mark_commitment(write_mark(received.id, 1, copy)),)
+    assert received.manifest.marks == (mark_commitment(write_committed_mark(received.id, 1, copy)),)
 
 
 @pytest.mark.slow

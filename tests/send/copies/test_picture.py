@@ -61,7 +61,7 @@ def test_original_features_are_stored_with_the_first_copy(room: Room) -> None:
     made = mark_picture_copies(SMALL, TO, None, device)
     next(made)
     assert device.ledger.pictures_without_record() == ()
-    (near,) = device.ledger.similar_pictures(device.read_picture(SMALL))
+    (near,) = device.ledger.pictures_to_compare(device.read_picture(SMALL))
     assert near.is_likely
     made.close()  # type: ignore[attr-defined]
 
@@ -118,7 +118,7 @@ def test_stop_before_the_first_copy_leaves_nothing(room: Room) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ana.device.ledger, "add_copies", interrupted)
+        patch.setattr(ana.device.ledger, "put_copy_batch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             next(mark_picture_copies(SMALL, TO, None, ana.device))
     with pytest.raises(KeyboardInterrupt):

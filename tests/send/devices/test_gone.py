@@ -11,7 +11,7 @@ from entrenous.send.devices.own_devices import revoke_device
 from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.people.keep_contacts import contact_named
-from entrenous.send.status import sealed_copies
+from entrenous.send.status import copy_deliveries
 from tests.send.send_device import SMALL, THERE, Room
 from tests.village.households import catch_up, links
 from tests.village.malicious_relay import failing
@@ -43,6 +43,6 @@ def test_queued_copy_for_a_lost_device_is_not_sent() -> None:
     catch_up(ben)
     assert received_messages(phone.device) == ()
     (received,) = received_messages(ben.device)
-    copies = sealed_copies(ana.device.ledger.message_named(received.name), ana.device)
+    copies = copy_deliveries(ana.device.ledger.message_named(received.name), ana.device)
     left = [copy.departure for copy in copies]
     assert sorted(left) == sorted((SendState.ACKNOWLEDGED, SendState.TRIED))

@@ -8,7 +8,12 @@ from entrenous.base.errors import NoSuchMailbox, RelayUnreachable, WrongToken
 from entrenous.base.limits import PREPARED_MAILBOX_DAYS, TOKEN_RANGE_SIZE
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.crypto.statements import device_list_heads
-from entrenous.device.identities import CONTACT_TABLE, NO_TOKEN, clear_next_lock, own_device
+from entrenous.device.identities import (
+    CONTACT_TABLE,
+    NO_SEND_TOKEN,
+    clear_next_relay_lock,
+    own_device,
+)
 from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.vault_tables import OUTBOX, peer_key
 from entrenous.send.devices.link_new_device import (
@@ -208,7 +213,7 @@ def test_late_device_gets_its_letters_after_two_moves(town: Room) -> None:
     ben.sends(SMALL, ana)
     catch_up(phone, ana, phone)
     for one in (ana, phone):
-        clear_next_lock(one.device)
+        clear_next_relay_lock(one.device)
     gets_ready(ana, phone, url=ELSEWHERE)
     move_all_devices(ELSEWHERE, None, ana.device)
     some_days(phone, ana, ben)
@@ -369,7 +374,7 @@ def test_unreachable_contact_does_not_delay_a_move(town: Room) -> None:
     known = contact_named("ben", ana.device)
     forget_held_tokens(known.person.id, ana.device)
     CONTACT_TABLE.store(
-        replace(known, send_token=NO_TOKEN), known.person.id.hex(), ana.device.vault
+        replace(known, send_token=NO_SEND_TOKEN), known.person.id.hex(), ana.device.vault
     )
     gets_ready(ana, phone)
     assert move_all_devices(THERE, None, ana.device).letters == 0
@@ -404,7 +409,7 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
     catch_up(ana, mallory, ana)
     for url in (HERE, "https://n.example"):
         move_all_devices(url, None, mallory.device)
-        clear_next_lock(mallory.device)
+        clear_next_relay_lock(mallory.device)
     catch_up(ana, mallory, ana)
     me = own_device(mallory.device)
     second = next(

@@ -8,9 +8,13 @@ import pytest
 
 from entrenous.base.errors import RelayUnreachable
 from entrenous.base.secret import Secret
-from entrenous.crypto.hpke import private_key_from_seed, xwing_public_key
-from entrenous.crypto.identity_keys import curve25519_public_key, ed25519_public_key, new_account
-from entrenous.crypto.short_auth_string import public_key_of
+from entrenous.crypto.hpke import xwing_private_key_from_seed, xwing_public_key
+from entrenous.crypto.identity_keys import (
+    curve25519_public_key,
+    ed25519_public_key,
+    new_olm_account,
+)
+from entrenous.crypto.short_auth_string import x25519_public_key
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.lock_errors import UnfinishedDevice
@@ -178,7 +182,7 @@ def test_what_was_promised_must_come(ana: Person, phone: Person, what: str) -> N
 
     def change(message: Message) -> Message:
         if what == "key" and isinstance(message, LinkReveal):
-            return replace(message, public=public_key_of(Secret(b"m" * 32)))
+            return replace(message, public=x25519_public_key(Secret(b"m" * 32)))
         return message
 
     if what == "offer":
@@ -315,9 +319,9 @@ def test_keys_that_are_swapped_on_the_way_change_the_pictures_or_end_it(
     pictures.
     """
     other = (
-        public_key_of(Secret(b"m" * 32))
+        x25519_public_key(Secret(b"m" * 32))
         if half == "public"
-        else xwing_public_key(private_key_from_seed(b"m" * 32))
+        else xwing_public_key(xwing_private_key_from_seed(b"m" * 32))
     )
 
     def change(message: Message) -> Message:
@@ -388,7 +392,7 @@ def test_a_grant_of_which_one_thing_is_not_right_is_refused(
         "master": replace(grant, master=others.master),
     }
     to = (
-        xwing_public_key(private_key_from_seed(b"m" * 32))
+        xwing_public_key(xwing_private_key_from_seed(b"m" * 32))
         if spoilt == "key"
         else there.offer.seal_to
     )
@@ -454,7 +458,7 @@ def test_repeated_message_ends_the_linking(ana: Person, phone: Person) -> None:
 
 
 def test_commitment_hides_its_content() -> None:
-    account = new_account()
+    account = new_olm_account()
     keys = (ed25519_public_key(account), curve25519_public_key(account))
     promises = {link_commitment(key, b"offer") for key in keys}
     assert len(promises) == 2

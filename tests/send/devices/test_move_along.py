@@ -6,7 +6,7 @@ import pytest
 
 from entrenous.base.errors import NoSuchMailbox, RelayUnreachable
 from entrenous.base.limits import FORMER_MAILBOX_DAYS, PREPARED_MAILBOX_DAYS
-from entrenous.device.identities import clear_next_lock, next_lock, own_device
+from entrenous.device.identities import clear_next_relay_lock, next_relay_lock, own_device
 from entrenous.device.lock_errors import RevokedDeviceLocked
 from entrenous.device.relay_lock_client import former_addresses, mark_unlock_unconfirmed
 from entrenous.device.vault_tables import (
@@ -59,7 +59,7 @@ def moves(ana: Person, *others: Person, url: str = THERE) -> None:
     move_all_devices(url, None, ana.device)
     catch_up(*others, ana, *others)
     for one in (ana, *others):
-        clear_next_lock(one.device)
+        clear_next_relay_lock(one.device)
 
 
 def waiting(*people: Person) -> Sequence[Sequence[str]]:
@@ -159,8 +159,8 @@ def test_old_mailbox_is_read_by_each_device_then_deleted(town: Room) -> None:
     catch_up(ana, phone)
     for one in (ana, phone):
         assert one.opens_newest().files
-        assert next_lock(one.device)
-        clear_next_lock(one.device)
+        assert next_relay_lock(one.device)
+        clear_next_relay_lock(one.device)
     town.clock.wind(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana, phone, ben)
     for one in (ana, phone):

@@ -14,14 +14,14 @@ from entrenous.base.limits import (
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
-from entrenous.crypto.key_derivation import send_token
-from entrenous.crypto.oprf import UNIFORM_BYTES, blind, scalar_from_random
+from entrenous.crypto.key_derivation import derive_send_token
+from entrenous.crypto.oprf import SCALAR_RANDOM_BYTES, blind, scalar_from_random
 from entrenous.device.identities import (
     BadRelayAddress,
     MailboxAddress,
-    clear_next_lock,
+    clear_next_relay_lock,
     may_advance_ratchets,
-    next_lock,
+    next_relay_lock,
     own_device,
 )
 from entrenous.device.lock_errors import UnlockNotConfirmed
@@ -45,7 +45,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.tokens.issue import issued_ranges
 from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
 from entrenous.wire.key_bundle import read_key_bundle
-from entrenous.wire.relay_nouns import RelayLock, RolledBack, TokenBatch, VaultUnlock
+from entrenous.wire.relay_nouns import RelayLock, RolledBack, SendTokenChanges, VaultUnlock
 from tests.send.devices.test_link import sheet_of
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
 from tests.village.households import catch_up
@@ -63,7 +63,7 @@ def town() -> Room:
 def moves(who: Person, url: str = THERE) -> MoveResult:
     """Move, and let the vault's lock follow as unlocking would (device/relay_lock_client.py)."""
     moved = move_all_devices(url, None, who.device)
-    clear_next_lock(who.device)
+    clear_next_relay_lock(who.device)
     return moved
 
 
@@ -257,7 +257,7 @@ def test_queued_hello_is_repeated_with_its_invite(town: Room) -> None:
 def test_old_tokens_are_not_registered_at_the_new_relay(town: Room) -> None:
     ana, cleo = town["ana"], town["cleo"]
     old = dict(issued_ranges(ana.device))
-    told = list[TokenBatch]()
+    told = list[SendTokenChanges]()
 
     def heard(honest: Callable[..., Any], *rest: Any) -> Any:
         told.append(rest[-1])
@@ -280,7 +280,7 @@ def test_old_tokens_are_not_registered_at_the_new_relay(town: Room) -> None:
 
 
 def _locks(seed: Secret, first: int, until: int) -> set[bytes]:
-    return {token_hash(send_token(seed, index)) for index in range(first, until)}
+    return {token_hash(derive_send_token(seed, index)) for index in range(first, until)}
 
 
 def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
@@ -368,7 +368,7 @@ def test_sheet_moves_away_from_a_vanished_relay(town: Room) -> None:
 def test_unreachable_old_relay_is_asked_once_an_hour(town: Room) -> None:
     ana = town["ana"]
     moves(ana)
-    clear_next_lock(ana.device)
+    clear_next_relay_lock(ana.device)
     asked = list[str]()
 
     def counted(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
@@ -404,8 +404,8 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
     assert [one.overtaken for one in former_addresses(ana.device)] == [
         False
     ]  # the vault still unlocks through it
-    assert next_lock(ana.device) is not None
-    clear_next_lock(ana.device)
+    assert next_relay_lock(ana.device) is not None
+    clear_next_relay_lock(ana.device)
     catch_up(ana)
     assert [one.overtaken for one in former_addresses(ana.device)] == [True]
     for generation in (2, VAULT_GENERATION_MAX):
@@ -422,7 +422,7 @@ def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(town: Room) -> N
     town.clock.wind(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana)
     assert ana.device.courier.waiting_envelopes(HERE, old.mailbox, old.owner, 0) == []
-    clear_next_lock(ana.device)
+    clear_next_relay_lock(ana.device)
     catch_up(ana)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         ana.device.courier.waiting_envelopes(HERE, old.mailbox, old.owner, 0)
@@ -431,8 +431,10 @@ def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(town: Room) -> N
 def test_vault_lock_moves_to_the_new_relay(town: Room) -> None:
     ana = town["ana"]
     move_all_devices(THERE, None, ana.device)
-    lock = next_lock(ana.device)
+    lock = next_relay_lock(ana.device)
     assert lock is not None
     assert (lock.relay_url, lock.mailbox) == (THERE, home_of(ana).mailbox)
-    asked = blind(Secret(b"a passphrase"), scalar_from_random(ana.device.dice.token(UNIFORM_BYTES)))
-    assert ana.device.courier.unlock(lock, asked).tries == 9
+    asked = blind(
+        Secret(b"a passphrase"), scalar_from_random(ana.device.dice.token(SCALAR_RANDOM_BYTES))
+    )
+    assert ana.device.courier.unlock(lock, asked).tries_left == 9

@@ -4,7 +4,7 @@ import pytest
 
 from entrenous.base.errors import NoSuchMailbox, WrongToken
 from entrenous.base.secret import Secret
-from entrenous.device.identities import clear_next_lock
+from entrenous.device.identities import clear_next_relay_lock
 from entrenous.device.recovery_sheet import CloseTokenNotReplacedYet, LockNotMovedYet
 from entrenous.send.devices.move_device import move_all_devices
 from entrenous.send.devices.own_devices import make_recovery_sheet, revoke_device
@@ -43,5 +43,5 @@ def test_sheet_never_mixes_the_new_relay_with_the_old_lock(ana: Person) -> None:
     move_all_devices(THERE, None, ana.device)
     with pytest.raises(LockNotMovedYet):
         make_recovery_sheet(OUTPUT, None, ana.device)
-    clear_next_lock(ana.device)
+    clear_next_relay_lock(ana.device)
     assert make_recovery_sheet(OUTPUT, None, ana.device).relay_url == THERE

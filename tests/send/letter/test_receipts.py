@@ -10,7 +10,7 @@ from entrenous.base.copies import ReceiptEvent
 from entrenous.base.identity import Trust
 from entrenous.device.identities import CONTACT_TABLE, own_device
 from entrenous.device.sent_copies import RECEIPT_COVERAGE_TABLE, CopyState, copy_state
-from entrenous.device.sent_messages import SEALED_COPY_TABLE
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE
 from entrenous.device.vault_tables import (
     OWED_RECEIPT,
     RECEIPT,
@@ -174,7 +174,7 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
     ana.adds(caro)
     writes(ana, "ben", "caro")
     of_caro = next(
-        copy for copy in SEALED_COPY_TABLE.all(ana.device.vault) if copy.person == caro.id
+        copy for copy in COPY_DELIVERY_TABLE.all(ana.device.vault) if copy.person == caro.id
     )
     fetch_messages(ben.device)
     (mine,) = owed(ben)

@@ -13,7 +13,7 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay import Relay
 from entrenous.carry.restore import delete_untrusted_rows
 from entrenous.device.identities import own_device
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, SendState
 from entrenous.device.vault_tables import DELETED_MAILBOX, RELAY_RESTORE
 from entrenous.send.devices.own_devices import device_overview, revoke_device
 from entrenous.send.fetch import fetch_messages
@@ -157,9 +157,9 @@ def test_a_recall_claimed_by_a_relay_alone_does_not_make_us_ask_it(
 ) -> None:
     town, ana, eve = apart
     ana.sends(SMALL, eve)
-    (copy_,) = SEALED_COPY_TABLE.all(ana.device.vault)
+    (copy_,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     said = replace(copy_, state=EnvelopeState.TAKEN_BACK)
-    SEALED_COPY_TABLE.store(said, copy_.envelope.hex(), ana.device.vault)
+    COPY_DELIVERY_TABLE.store(said, copy_.envelope.hex(), ana.device.vault)
     assert asked(town, ana) == []
 
 
@@ -170,7 +170,7 @@ def test_a_recalled_copy_that_never_left_does_not_make_us_ask_its_relay(
     town.silence(THERE)
     with pytest.raises(WaitsInOutbox) as waits:
         ana.sends(SMALL, eve)
-    (copy_,) = SEALED_COPY_TABLE.all(ana.device.vault)
+    (copy_,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     assert copy_.departure is SendState.WAITING
     recall_message(MessageName(str(waits.value.facts["name"])), ana.device)
     town.back(THERE)

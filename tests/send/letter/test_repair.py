@@ -8,8 +8,8 @@ import pytest
 
 from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.crypto.hashing import token_hash
-from entrenous.crypto.key_derivation import send_token
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy
+from entrenous.crypto.key_derivation import derive_send_token
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery
 from entrenous.device.vault_tables import (
     ISSUED_TOKEN_RANGE,
     PEER,
@@ -30,7 +30,7 @@ from entrenous.send.tokens.token_ranges import (
     ISSUED_TOKEN_RANGE_TABLE,
     IssuedRange,
 )
-from entrenous.wire.relay_nouns import EnvelopeState, ProtocolVersions, TokenBatch
+from entrenous.wire.relay_nouns import EnvelopeState, ProtocolVersions, SendTokenChanges
 from tests.send.room_text import writes
 from tests.send.send_device import Person, Room
 from tests.village.malicious_relay import Honest, failing
@@ -111,7 +111,7 @@ def test_recalls_are_repeated_to_a_restored_relay(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = writes(ana, "ben").name
     recall_message(name, ana.device)
-    (copy,) = SEALED_COPY_TABLE.all(ana.device.vault)
+    (copy,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     asked: list[bytes] = []
 
     def heard(honest: Honest, url: str, envelope: bytes, token: Any) -> Any:
@@ -128,7 +128,7 @@ def test_recalls_are_repeated_to_a_restored_relay(friends: Room) -> None:
     assert ben.courier.envelope_status(*_look(copy)).state is EnvelopeState.TAKEN_BACK
 
 
-def _look(copy: SealedCopy) -> tuple[Any, ...]:
+def _look(copy: CopyDelivery) -> tuple[Any, ...]:
     return copy.relay_url, copy.envelope, copy.withdraw_token
 
 
@@ -153,7 +153,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     friends.honest.key_bundle(url, mailbox, _token(windows, ana))
     assert of_caro.seed is not None
     with pytest.raises(WrongToken):
-        friends.honest.key_bundle(url, mailbox, send_token(of_caro.seed, of_caro.next))
+        friends.honest.key_bundle(url, mailbox, derive_send_token(of_caro.seed, of_caro.next))
     writes(ana, "ben")
     assert ben.received() == 1
 
@@ -165,14 +165,14 @@ def _windows(who: Person) -> list[tuple[str, IssuedRange]]:
 
 def _token(windows: dict[str, IssuedRange], of: Person) -> Any:
     key = next(key for key in windows if key.startswith(of.id.hex()))
-    return send_token(windows[key].seed, windows[key].next_unused)
+    return derive_send_token(windows[key].seed, windows[key].next_unused)
 
 
 def _put(room: Room, who: Person, window: IssuedRange, *, there: bool) -> None:
     """Make the relay store a range's tokens, or lack them."""
     locks = tuple(
-        token_hash(send_token(window.seed, at)) for at in range(window.first, window.until)
+        token_hash(derive_send_token(window.seed, at)) for at in range(window.first, window.until)
     )
     until = room.clock.now() + timedelta(days=90)
-    batch = TokenBatch(locks, (), until) if there else TokenBatch((), locks, until)
+    batch = SendTokenChanges(locks, (), until) if there else SendTokenChanges((), locks, until)
     room.honest.change_tokens(*who.home, batch)

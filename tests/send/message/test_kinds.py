@@ -22,7 +22,7 @@ from entrenous.send.people.circle_members import create_or_extend_circle
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.send.send import send_message
 from entrenous.trace.trace_file import trace_file
-from entrenous.wire.receipt import write_mark
+from entrenous.wire.receipt import write_committed_mark
 from tests.clips import beside, wander, written
 from tests.send.message.talkers import FRIENDS, clip, large, note, talkers, to_friends
 from tests.send.send_device import Room
@@ -100,7 +100,8 @@ def test_the_letter_commits_to_the_mark_of_every_file(
     copies = copies_by_place(message)
     mine = [next(copy for copy in copies[place] if copy.to == "ben") for place in (1, 2, 3)]
     assert received.manifest.marks == tuple(
-        mark_commitment(write_mark(message.id, place, copy)) for place, copy in enumerate(mine, 1)
+        mark_commitment(write_committed_mark(message.id, place, copy))
+        for place, copy in enumerate(mine, 1)
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from entrenous.crypto.short_auth_string import ShortAuthString, public_key_of
+from entrenous.crypto.short_auth_string import ShortAuthString, x25519_public_key
 from entrenous.device.identities import store_identity
 from entrenous.device.vault_tables import CONTACT
 from entrenous.send.fetch import fetch_messages
@@ -153,7 +153,7 @@ def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> Non
     for head in (b"h" * 32, b"i" * 32):
         another = replace(identity.person, epoch=identity.person.epoch + 1, head=head)
         store_identity(replace(identity, person=another), ana.device)
-        says(ana, "ben", ComparisonStep(begun.transaction, 3, public_key_of(begun.private)))
+        says(ana, "ben", ComparisonStep(begun.transaction, 3, x25519_public_key(begun.private)))
         looks(ben)
         shown.add(auth_string_with("ana", ben.device))
         store_comparison(ana.id, answered, ben.device)

@@ -48,7 +48,7 @@ from entrenous.send.tokens.use import (
     would_relay_accept_next_letter,
 )
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
-from entrenous.wire.text import is_local_address
+from entrenous.wire.text import url_leads_to_this_machine
 from tests.in_memory.vault import MemoryVault
 from tests.send.cards import another_device, becomes, identity_of, issue_card
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
@@ -430,7 +430,7 @@ def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
     ],
 )
 def test_local_addresses_are_recognized(url: str, *, here: bool) -> None:
-    assert is_local_address(url) is here
+    assert url_leads_to_this_machine(url) is here
 
 
 @pytest.mark.threat("server-adds-device")

@@ -10,7 +10,7 @@ from entrenous.base.errors import RelayUnreachable, WrongToken
 from entrenous.base.identifiers import PersonId
 from entrenous.base.identity import Trust
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.key_derivation import derive_send_token
 from entrenous.device.identities import CONTACT_TABLE, comparable_name, contacts
 from entrenous.device.vault_tables import (
     OWN_XWING_KEY,
@@ -180,7 +180,7 @@ def test_who_is_forgotten_can_write_no_more_however_often_they_were_greeted(
     for seed, until in ((first.seed, first.until), (second.seed, second.until)):
         for index in range(until):
             with pytest.raises(WrongToken):
-                friends.honest.key_bundle(url, mailbox, send_token(seed, index))
+                friends.honest.key_bundle(url, mailbox, derive_send_token(seed, index))
     with pytest.raises(RefusedForSome):
         ana.sends(SMALL, ben)
     caro.sends(SMALL, ben)
@@ -224,7 +224,7 @@ def test_what_waits_for_somebody_forgotten_does_not_leave(friends: Room) -> None
     friends.clock.wind(seconds=11)
     fetch_messages(ana.device)
     assert ben.received() == 0
-    assert query_sent_messages(ana.device)[0].copies[0].describe_state == "refused"
+    assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "refused"
 
 
 UNSEEN = ["͏", "ᅟ", "᠋", "឴", "⠀", "ㅤ", "️", "󠄁"]

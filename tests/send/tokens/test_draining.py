@@ -8,7 +8,7 @@ import pytest
 from entrenous.base.errors import TooMany
 from entrenous.base.identifiers import DeviceId
 from entrenous.base.secret import Secret
-from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.key_derivation import derive_send_token
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.tokens.token_ranges import HELD_TOKEN_RANGE_TABLE
@@ -35,7 +35,7 @@ def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Room)
     taken = [
         bundle.one_time
         for index in range(held.next, held.until)
-        for bundle in claimed(friends, ben, send_token(held.seed, index), key)
+        for bundle in claimed(friends, ben, derive_send_token(held.seed, index), key)
     ]
     assert taken.count(None) > 100
     assert friends.honest.prekey_count(url, mailbox, owner, key) == 0

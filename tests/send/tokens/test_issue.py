@@ -16,7 +16,7 @@ from entrenous.base.limits import (
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
-from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.key_derivation import derive_send_token
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
     HELD_TOKEN_RANGE,
@@ -44,7 +44,7 @@ from entrenous.send.tokens.token_ranges import (
     IssuedRange,
 )
 from entrenous.send.tokens.use import lend_tokens, next_token_for, receive_lent_tokens
-from entrenous.wire.relay_nouns import TokenBatch
+from entrenous.wire.relay_nouns import SendTokenChanges
 from tests.send.cards import issue_card
 from tests.send.room_text import writes
 from tests.send.send_device import Person, Room
@@ -77,8 +77,8 @@ def posted() -> tuple[list[Secret], Any]:
     return shown, trick
 
 
-def told_batches() -> tuple[list[TokenBatch], Any]:
-    told: list[TokenBatch] = []
+def told_batches() -> tuple[list[SendTokenChanges], Any]:
+    told: list[SendTokenChanges] = []
 
     def trick(honest: Honest, *arguments: Any) -> Any:
         told.append(arguments[-1])
@@ -95,7 +95,7 @@ def test_each_letter_uses_the_next_token_and_names_its_index(friends: Room) -> N
             writes(ana, "ben")
     seed = held(ana).seed
     assert seed is not None
-    assert shown == [send_token(seed, index) for index in range(3)]
+    assert shown == [derive_send_token(seed, index) for index in range(3)]
     assert (held(ana).next, given(ben).next_unused) == (3, 0)
     fetch_messages(ben.device)
     assert given(ben).next_unused == 3
@@ -140,7 +140,7 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: R
     assert before.seed is not None
     friends.clock.wind(days=91)
     fetch_messages(ben.device)
-    friends.honest.key_bundle(*ben.home[:2], token=send_token(before.seed, before.next))
+    friends.honest.key_bundle(*ben.home[:2], token=derive_send_token(before.seed, before.next))
     fetch_messages(ana.device)
     fetch_messages(ben.device)
     after = held(ana)
@@ -152,7 +152,7 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: R
     assert ben.device.vault.keys(RETIRED_TOKEN_RANGE) == ()
     for index in range(before.until):
         with pytest.raises(WrongToken):
-            friends.honest.key_bundle(*ben.home[:2], send_token(before.seed, index))
+            friends.honest.key_bundle(*ben.home[:2], derive_send_token(before.seed, index))
     writes(ana, "ben")
     assert ben.received() == 1
 
@@ -184,7 +184,7 @@ def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
         flush_outbox(ana.device)
     seed = held(ana).seed
     assert seed is not None
-    assert shown[0] in [send_token(seed, index) for index in range(held(ana).until)]
+    assert shown[0] in [derive_send_token(seed, index) for index in range(held(ana).until)]
 
 
 @pytest.mark.threat("forgotten-writes-on")
@@ -203,7 +203,7 @@ def test_a_person_added_again_is_written_to_by_the_new_invite(friends: Room) -> 
 def test_an_unacknowledged_batch_is_sent_again_unchanged(room: Room) -> None:
     """Two batches that differ only in padding would reveal the padding."""
     ana, ben = room["ana"], room["ben"]
-    told: list[TokenBatch] = []
+    told: list[SendTokenChanges] = []
 
     def heard_and_lost(honest: Honest, *arguments: Any) -> Any:
         told.append(arguments[-1])
@@ -230,7 +230,7 @@ def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Ro
     (batch,) = told
     assert len(batch.add) == 128
     assert list(batch.add) == sorted(batch.add)  # a lock is a hash: in no order of its own
-    fresh = [token_hash(send_token(before.seed, before.until + place)) for place in range(4)]
+    fresh = [token_hash(derive_send_token(before.seed, before.until + place)) for place in range(4)]
     assert set(fresh) <= set(batch.add)
     assert ana.id != caro.id
 

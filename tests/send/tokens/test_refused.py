@@ -11,7 +11,7 @@ from entrenous.base.errors import Expired, RelayUnreachable, TooManyRegistered, 
 from entrenous.base.identifiers import PersonId
 from entrenous.base.limits import TOKEN_RANGE_INDEXES_MAX, TOKEN_RANGE_SIZE, TOKEN_RANGE_SKIPPED_MAX
 from entrenous.base.secret import Secret
-from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.key_derivation import derive_send_token
 from entrenous.device.vault_tables import (
     HELD_TOKEN_RANGE,
     ISSUED_TOKEN_RANGE,
@@ -31,7 +31,7 @@ from entrenous.send.tokens.token_ranges import (
     TOKEN_WITHDRAWAL_TABLE,
     IssuedRange,
 )
-from entrenous.wire.relay_nouns import TokenBatch
+from entrenous.wire.relay_nouns import SendTokenChanges
 from tests.send.room_text import writes
 from tests.send.send_device import Person, Room
 from tests.village.malicious_relay import Honest, failing
@@ -54,14 +54,14 @@ def skips_to_the_last(who: Person) -> None:
 def holds(seed: Secret, index: int, at: Person, room: Room) -> bool:
     """Whether the relay still accepts this token."""
     try:
-        room.honest.key_bundle(*at.home[:2], send_token(seed, index))
+        room.honest.key_bundle(*at.home[:2], derive_send_token(seed, index))
     except WrongToken:
         return False
     return True
 
 
-def told_batches() -> tuple[list[TokenBatch], Any]:
-    told: list[TokenBatch] = []
+def told_batches() -> tuple[list[SendTokenChanges], Any]:
+    told: list[SendTokenChanges] = []
 
     def trick(honest: Honest, *arguments: Any) -> Any:
         told.append(arguments[-1])

@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.base.identifiers import ID_BYTES, MessageId
 from entrenous.base.secret import Secret
-from entrenous.device.identities import NO_TOKEN, own_device
+from entrenous.device.identities import NO_SEND_TOKEN, own_device
 from entrenous.device.vault_tables import OUTBOX, peer_key
 from entrenous.send import flush as flushing
 from entrenous.send.devices.device_lists import accept_contact_bundle
@@ -280,5 +280,5 @@ def test_a_devices_token_is_not_used_at_another_device() -> None:
     with ben.courier.playing(post=shown(seen)), pytest.raises(WaitsInOutbox):
         ben.sends(SMALL, ana)
     assert len(seen) == 1
-    assert seen[0][1] != NO_TOKEN
+    assert seen[0][1] != NO_SEND_TOKEN
     assert ana.received() == 1

@@ -14,7 +14,7 @@ from entrenous.base.identifiers import RecipientId
 from entrenous.base.identity import BadSignature
 from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.identity_keys import ed25519_public_key, new_account
+from entrenous.crypto.identity_keys import ed25519_public_key, new_olm_account
 from entrenous.media.picture_reader import read_picture
 from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.trace.explain.sections import ReportOptions, report_content_of_trace
@@ -301,12 +301,12 @@ def test_a_leak_with_a_hash_that_was_made_to_fit_is_refused(
 
 @pytest.mark.usefixtures("remembered")
 def test_a_signature_is_checked(caro_leaked: Desk) -> None:
-    account = new_account()
+    account = new_olm_account()
     made = disclose_trace(1, caro_leaked.leak, caro_leaked.device, account, blind=False)
     signed_by = check_report(files(caro_leaked, made.file), read_picture).signed_by
     assert signed_by == ed25519_public_key(account)
     plain = json.loads(made.file)
-    plain["device"] = ed25519_public_key(new_account()).hex()
+    plain["device"] = ed25519_public_key(new_olm_account()).hex()
     with pytest.raises(BadSignature):
         check_report(files(caro_leaked, json.dumps(plain).encode()), read_picture)
 

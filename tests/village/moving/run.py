@@ -20,8 +20,8 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import EnvelopeId
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.device.identities import clear_next_lock, own_device
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, SendState
+from entrenous.device.identities import clear_next_relay_lock, own_device
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, SendState
 from entrenous.device.vault_tables import (
     ANNOUNCED_TOKEN_RANGE,
     LETTER_AWAITING_DEVICE_LIST,
@@ -133,7 +133,7 @@ class Town:
         try:
             who.sends(SMALL, self.dice.choice(others) if from_ana else ana)
         except WaitsInOutbox:
-            copies = SEALED_COPY_TABLE.all(who.device.vault)
+            copies = COPY_DELIVERY_TABLE.all(who.device.vault)
             self.waited |= {copy.envelope for copy in copies if not copy.is_acknowledged}
             raise
 
@@ -148,7 +148,7 @@ class Town:
 
     def opens_by_the_new_relay(self, who: Person) -> None:
         """What the door of the vault does after a move (device/relay_lock_client.py)."""
-        clear_next_lock(who.device)
+        clear_next_relay_lock(who.device)
 
     def links_another(self, who: Person) -> None:
         if self.linked == _LINKS_MAX:
@@ -248,7 +248,7 @@ class Town:
         here = {own_device(one.device).key.device: one for one in self.everybody}
         wrong = list[str]()
         for writer in self.everybody:
-            for copy in SEALED_COPY_TABLE.all(writer.device.vault):
+            for copy in COPY_DELIVERY_TABLE.all(writer.device.vault):
                 reader = here.get(copy.device)
                 if reader is None:
                     continue

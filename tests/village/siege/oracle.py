@@ -18,7 +18,7 @@ from datetime import datetime
 from entrenous.base.identifiers import EnvelopeId, PersonId
 from entrenous.base.identity import Person
 from entrenous.device.identities import contacts, own_device
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery, Message
 from entrenous.send.inbox import ENDED_STATES, received_messages
 from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, PEER_TABLE, OpenedContent
 from entrenous.send.message.states import ReceivedMessage
@@ -78,14 +78,16 @@ class Oracle:
         if received.state in ENDED_STATES:
             self._ended.add(key)
 
-    def _sent(self, received: ReceivedMessage, who: Villager) -> tuple[Message, SealedCopy] | None:
+    def _sent(
+        self, received: ReceivedMessage, who: Villager
+    ) -> tuple[Message, CopyDelivery] | None:
         """What its sender's own vault says of a message that somebody shows."""
         sender = self._owner_of(received.sender)
         if sender is None:
             return None
         mine = own_device(who.device)
         messages = {one.id: one for one in sender.device.ledger.messages()}
-        for copy in SEALED_COPY_TABLE.all(sender.vault):
+        for copy in COPY_DELIVERY_TABLE.all(sender.vault):
             mine_too = (copy.person, copy.device) == (mine.person.id, mine.key.device)
             if mine_too and copy.message == received.id and copy.message in messages:
                 return messages[copy.message], copy

@@ -20,7 +20,7 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import RecipientId
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.relay_lock_client import (
-    confirm_unlock,
+    confirm_unlock_at_relay,
     evaluate_at_relay,
     mark_unlock_unconfirmed,
 )
@@ -235,7 +235,7 @@ class Siege:
 
         def opening() -> None:
             mark_unlock_unconfirmed(who.vault)
-            confirm_unlock(who.device)
+            confirm_unlock_at_relay(who.device)
 
         if self.dice.random() < 0.3:
             self._do("opens the vault", who, opening)

@@ -75,7 +75,7 @@ def test_every_call_of_a_courier_is_played_with() -> None:
     """Those without a trick of their own are met by the ones for any call."""
     assert set(ON_ONE_CALL) <= calls_of_a_courier()
     # An upload that was broken off, an inbox that waits, and what batches of tokens do instead.
-    rare = {"uploaded_size", "wait_for_letter", "withdraw_token"}
+    rare = {"uploaded_size", "wait_for_letter", "drop_send_token"}
     missing = calls_of_a_courier() - rare
     for seed in range(40):
         missing -= set(besiege(seed).asked)

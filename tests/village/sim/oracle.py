@@ -15,7 +15,7 @@ import httpx
 
 from entrenous.base.identifiers import EnvelopeId, MessageId, PersonId
 from entrenous.carry.relay_rows import StoredEnvelope, StoredLetter
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy, SendState
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery, SendState
 from entrenous.device.vault_tables import (
     INBOX,
     OUTBOX,
@@ -177,10 +177,10 @@ class Oracle:
             for drawer in (OUTBOX, TOKEN_REGISTRATION, UNREPORTED_OPENING):
                 if host.vault.inner.keys(drawer):
                     self.is_wrong(f"{host.name}: something waits for ever in the drawer {drawer}")
-            for copy in SEALED_COPY_TABLE.all(host.vault):
+            for copy in COPY_DELIVERY_TABLE.all(host.vault):
                 self._owed(copy, host, now)
 
-    def _owed(self, copy: SealedCopy, sender: Host, now: datetime) -> None:
+    def _owed(self, copy: CopyDelivery, sender: Host, now: datetime) -> None:
         message = sender.device.ledger.message(copy.message)
         what = f"{sender.name}'s {message.name} for {copy.to}"
         to = self._at(copy)
@@ -203,7 +203,7 @@ class Oracle:
         else:
             self.kept_its_word += 1
 
-    def _at(self, copy: SealedCopy) -> Host | None:
+    def _at(self, copy: CopyDelivery) -> Host | None:
         wanted = (copy.person, copy.device)
         every = self.hosts.values()
         return next((one for one in every if (one.me.person.id, one.me.key.device) == wanted), None)

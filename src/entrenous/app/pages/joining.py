@@ -30,7 +30,7 @@ from entrenous.app.wording import texts_without_commands
 from entrenous.base.errors import EntrenousError, Refused, Unreachable
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay
-from entrenous.device.relay_lock_client import make_first_lock
+from entrenous.device.relay_lock_client import lock_at_first_relay
 from entrenous.send.devices.device_wording import describe_joining_relay
 from entrenous.send.formats.identity_formats import read_invite_link
 from entrenous.send.people.qr_codes import read_qr_code
@@ -124,7 +124,7 @@ async def start_joining_relay(request: Request) -> Response:
         if state.vault.unlocked is None:
             raise VaultLocked
         with suppress(Unreachable):  # otherwise the lock is made at the next unlock
-            state.vault.unlocked = make_first_lock(state.vault.unlocked, device)
+            state.vault.unlocked = lock_at_first_relay(state.vault.unlocked, device)
         state.mail.start()
         return RelayJoinOutcome(
             texts_without_commands(describe_joining_relay(identity)), invitation

@@ -30,7 +30,7 @@ from entrenous.base.environment import PROXY_FILE_NAME, parse_proxy
 from entrenous.base.errors import EntrenousError, Refused
 from entrenous.base.files import translate_folder_errors, write_private_file
 from entrenous.device.device import Device
-from entrenous.device.erase_device import close_own_mailboxes, erase_folder
+from entrenous.device.erase_device import close_own_mailboxes, erase_device_files
 from entrenous.device.identities import has_relay, own_device
 
 _LAST_PAGE_WAIT_S = 1.0  # seconds for the last page and its style sheet to reach the browser
@@ -179,7 +179,7 @@ async def erase_everything(request: Request) -> Response:
     state.login.forget_input_and_handles()
     state.jobs.keep_only_running_vault_jobs()
     state.linking = None
-    left = await asyncio.to_thread(erase_folder, state.settings.home)
+    left = await asyncio.to_thread(erase_device_files, state.settings.home)
     state.reread_preferences()
     return show(request, "erased.html", it=EraseResult(gone, left))
 

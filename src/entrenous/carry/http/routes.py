@@ -337,14 +337,14 @@ async def show_status(_: Request, relay: Relay) -> Response:
     protocol = ProtocolVersions(relay.limits.floor, PROTOCOL_NEWEST)
     restored = await relay.mail.read(time_of_last_restore)
     return Response(
-        relay_json.write_status(protocol, restored, this_program_version()),
+        relay_json.write_relay_status(protocol, restored, this_program_version()),
         media_type=JSON_MEDIA_TYPE,
     )
 
 
 async def put_mailbox(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}``"""
-    owner_lock, close_lock = relay_json.read_mailbox_locks(
+    owner_lock, close_lock = relay_json.read_mailbox_token_hashes(
         await read_body(request, SMALL_BODY_BYTES_MAX)
     )
     is_new = await create_mailbox(mailbox_of(request), owner_lock, relay, close_lock)
@@ -397,13 +397,13 @@ async def grant_token(request: Request, relay: Relay) -> Response:
 
 async def change_tokens(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/tokens``"""
-    batch = relay_json.read_token_batch(
+    batch = relay_json.read_send_token_changes(
         await _read_owners_body(request, relay, _TOKEN_BATCH_BYTES_MAX)
     )
     registered = await add_and_drop_send_tokens(
         mailbox_of(request), token_of(request), batch, relay
     )
-    return Response(relay_json.write_token_count(registered), media_type=JSON_MEDIA_TYPE)
+    return Response(relay_json.write_send_token_count(registered), media_type=JSON_MEDIA_TYPE)
 
 
 async def revoke_token(request: Request, relay: Relay) -> Response:
@@ -422,7 +422,7 @@ async def _read_owners_body(request: Request, relay: Relay, limit: int) -> bytes
 
 async def put_lock(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/lock``"""
-    unlock_lock = relay_json.read_unlock_lock(await read_body(request, SMALL_BODY_BYTES_MAX))
+    unlock_lock = relay_json.read_unlock_token_hash(await read_body(request, SMALL_BODY_BYTES_MAX))
     is_new = await create_lock(mailbox_of(request), token_of(request), unlock_lock, relay)
     return Response(status_code=201 if is_new else 200)
 
@@ -433,7 +433,7 @@ async def evaluate_question(request: Request, relay: Relay) -> Response:
     evaluation = await count_try_and_evaluate(
         mailbox_of(request), token_of(request), blinded, relay
     )
-    return Response(relay_json.write_evaluation(evaluation), media_type=JSON_MEDIA_TYPE)
+    return Response(relay_json.write_unlock_answer(evaluation), media_type=JSON_MEDIA_TYPE)
 
 
 async def confirm_unlock(request: Request, relay: Relay) -> Response:
@@ -451,14 +451,14 @@ async def reset_lock(request: Request, relay: Relay) -> Response:
 
 async def confirm_renewal(request: Request, relay: Relay) -> Response:
     """``POST /v1/mailboxes/{mailbox}/lock/renew``"""
-    unlock_lock = relay_json.read_unlock_lock(await read_body(request, SMALL_BODY_BYTES_MAX))
+    unlock_lock = relay_json.read_unlock_token_hash(await read_body(request, SMALL_BODY_BYTES_MAX))
     await replace_unlock_token_hash(mailbox_of(request), token_of(request), unlock_lock, relay)
     return Response(status_code=204)
 
 
 async def put_close_lock(request: Request, relay: Relay) -> Response:
     """``PUT /v1/mailboxes/{mailbox}/close-lock``"""
-    close_lock = relay_json.read_close_lock(await read_body(request, SMALL_BODY_BYTES_MAX))
+    close_lock = relay_json.read_close_token_hash(await read_body(request, SMALL_BODY_BYTES_MAX))
     await replace_close_token_hash(mailbox_of(request), token_of(request), close_lock, relay)
     return Response(status_code=204)
 

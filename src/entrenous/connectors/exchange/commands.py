@@ -15,7 +15,7 @@ import typer
 
 from entrenous.base.errors import EntrenousError, quote_for_shell
 from entrenous.base.identifiers import BankName
-from entrenous.connectors.exchange.exchange_client import credentials_variable, exchange_client
+from entrenous.connectors.exchange.exchange_client import credentials_variable, new_exchange_client
 from entrenous.connectors.exchange.fetchers import check_source, fetch_from
 from entrenous.serving.server_process import LogKind, start_log
 from entrenous.stop.exchange_fetch import FetchSchedule
@@ -240,7 +240,7 @@ def fetch_sources(
     as_json: AsJsonOption = False,
 ) -> None:
     """Fetch from where the last fetch ended; claims withdrawn at the source are withdrawn here."""
-    with open_existing(data) as (platform, _), exchange_client() as client:
+    with open_existing(data) as (platform, _), new_exchange_client() as client:
         exchange = open_exchange(platform)
         update_exchange_state(exchange)
         chosen = [
@@ -256,12 +256,12 @@ def fetch_sources(
                 failed.append((source, error))
             else:
                 done.append((source, result))
-    _print_fetched(done, failed, as_json=as_json)
+    _print_fetch_results(done, failed, as_json=as_json)
     if failed:
         raise failed[-1][1]
 
 
-def _print_fetched(
+def _print_fetch_results(
     done: Sequence[tuple[Source, FetchResult]],
     failed: Sequence[tuple[Source, EntrenousError]],
     *,
@@ -316,15 +316,15 @@ def fetch_sources_at_interval(
     if not every:
         return
     threading.Thread(target=_exit_at_input_end, daemon=True).start()
-    with open_existing(data) as (platform, _), exchange_client() as client:
+    with open_existing(data) as (platform, _), new_exchange_client() as client:
         schedule, exchange = FetchSchedule(every), open_exchange(platform)
         look_s = min(_CHECK_INTERVAL_S_MAX, every.total_seconds() / _CHECKS_PER_INTERVAL)
         while True:
-            fetch_due(schedule, exchange, platform, client)
+            fetch_due_sources(schedule, exchange, platform, client)
             threading.Event().wait(look_s)
 
 
-def fetch_due(
+def fetch_due_sources(
     schedule: FetchSchedule, exchange: ExchangeServices, platform: Platform, client: httpx.Client
 ) -> None:
     """Fetch due sources; a failing one does not stop the others.
@@ -343,7 +343,7 @@ def fetch_due(
             _LOG.warning("fetch failed: %(kind)s", log_fields, extra={"said": log_fields})
         else:
             schedule.record_success(source.name)
-            _warn_about_fetch(result)
+            _warn_about_incomplete_fetch(result)
 
 
 def _due_sources(schedule: FetchSchedule, exchange: ExchangeServices) -> list[Source]:
@@ -361,7 +361,7 @@ def _due_sources(schedule: FetchSchedule, exchange: ExchangeServices) -> list[So
         return []
 
 
-def _warn_about_fetch(result: FetchResult) -> None:
+def _warn_about_incomplete_fetch(result: FetchResult) -> None:
     """Warn the operator if missing records were not withdrawn, or some could not be read."""
     if result.kept or result.refused:
         log_fields = {

@@ -70,7 +70,7 @@ _STATUS_BY_ERROR: Final[Mapping[type[EntrenousError], int]] = {
 }
 _RETRY_AFTER_S: Final = "5"
 ErrorHandlers = dict[Any, Callable[[Request, Exception], Response]]
-_RenderError = Callable[[int, str], tuple[bytes, str]]
+_ErrorRenderer = Callable[[int, str], tuple[bytes, str]]
 
 
 def json_error_handlers() -> ErrorHandlers:
@@ -83,7 +83,7 @@ def xml_error_handlers() -> ErrorHandlers:
     return _error_handlers(_render_xml, challenge='Basic realm="exchange", charset="UTF-8"')
 
 
-def _error_handlers(render: _RenderError, challenge: str = "") -> ErrorHandlers:
+def _error_handlers(render: _ErrorRenderer, challenge: str = "") -> ErrorHandlers:
     def on_error(_request: Request, error: Exception) -> Response:
         own = error if isinstance(error, EntrenousError) else ExchangeFault()
         if isinstance(own, BankUnreachable):  # only the operator may see details of the database

@@ -34,13 +34,13 @@ from entrenous.stop.exchange_nouns import (
 )
 
 _CREDENTIALS_BYTES_MAX: Final = 4096
-_CREDENTIALS_FORM: Final[Mapping[SourceKind, str]] = {
+_CREDENTIALS_FORM_IN_WORDS: Final[Mapping[SourceKind, str]] = {
     SourceKind.STOPNCII: "function key,subscription key",
     SourceKind.NCMEC: "user:password",
     SourceKind.THREATEXCHANGE: "app|secret",
     SourceKind.HMA: "a token",
 }
-_ANY_CREDENTIALS_FORM: Final = "one line of printable ASCII characters"
+_ANY_CREDENTIALS_FORM_IN_WORDS: Final = "one line of printable ASCII characters"
 
 
 def credentials_variable(source: Source) -> str:
@@ -114,12 +114,13 @@ def _read_credentials_file(source: Source) -> Secret | None:
 
 def _malformed_credentials_error(source: Source) -> MalformedCredentials:
     return MalformedCredentials(
-        name=source.name, form=_CREDENTIALS_FORM.get(source.kind, _ANY_CREDENTIALS_FORM)
+        name=source.name,
+        form=_CREDENTIALS_FORM_IN_WORDS.get(source.kind, _ANY_CREDENTIALS_FORM_IN_WORDS),
     )
 
 
 def _missing_credentials_error(source: Source) -> NoCredentials:
-    form = _CREDENTIALS_FORM.get(source.kind, _ANY_CREDENTIALS_FORM)
+    form = _CREDENTIALS_FORM_IN_WORDS.get(source.kind, _ANY_CREDENTIALS_FORM_IN_WORDS)
     return NoCredentials(name=source.name, variable=credentials_variable(source), form=form)
 
 
@@ -133,7 +134,7 @@ _RETRY_STATUSES: Final = frozenset({429, 500, 502, 503, 504})
 _REQUEST_TIMEOUT: Final = httpx.Timeout(60, connect=10)
 
 
-def exchange_client() -> httpx.Client:
+def new_exchange_client() -> httpx.Client:
     """Return a client for TLS 1.2 or newer, without redirects and proxies.
 
     httpx logs every URL. Some exchanges put cursors that give access into their URLs, so the log of
@@ -159,7 +160,7 @@ def parse_exchange_address(place: str) -> httpx.URL:
     return url
 
 
-def random_jitter() -> float:
+def random_jitter_factor() -> float:
     """Return a factor from 0.5 to 1.5, so that many clients do not retry at the same time."""
     return 0.5 + randbelow(1001) / 1000
 
@@ -173,7 +174,7 @@ class ExchangeHttp:
     client: httpx.Client = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sleep_s: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = random_jitter
+    jitter: Callable[[], float] = random_jitter_factor
 
     def get(
         self, path: str, query: Mapping[str, str] | None = None, *, absent_ok: bool = False

@@ -10,12 +10,12 @@ import msgspec
 from entrenous.base.environment import Clock
 from entrenous.connectors.exchange.exchange_client import PAGE_BYTES_MAX, ExchangeHttp
 from entrenous.connectors.exchange.untrusted_pages import (
-    BadRecord,
-    Element,
+    BadSourceRecord,
+    XmlElement,
     parse_pdq_hash,
+    parse_record_id,
     parse_records,
     read_xml,
-    record_key,
 )
 from entrenous.stop.exchange_nouns import BadPage, BadXml, SourcePage, SourceRecord
 
@@ -69,7 +69,7 @@ class NcmecFetcher:
             return place
         return _RangeCheckpoint(place.start, (now - _SETTLING_TIME).strftime(_DATE_FORMAT))
 
-    def _request_page(self, place: _RangeCheckpoint) -> Element:
+    def _request_page(self, place: _RangeCheckpoint) -> XmlElement:
         if place.next:
             body = self.web.get(place.next)
         else:
@@ -79,7 +79,7 @@ class NcmecFetcher:
         except BadXml as problem:
             raise BadPage(name=self.web.name, why="it is not valid XML") from problem
 
-    def _range_after_page(self, root: Element, place: _RangeCheckpoint) -> _RangeCheckpoint:
+    def _range_after_page(self, root: XmlElement, place: _RangeCheckpoint) -> _RangeCheckpoint:
         if root.name != "queryResult":
             raise BadPage(name=self.web.name, why="it is not a queryResult")
         following = root.descendant("paging", "next")
@@ -92,14 +92,17 @@ class NcmecFetcher:
         return msgspec.structs.replace(place, next=path, asked=asked)
 
 
-def parse_ncmec_entry(entry: Element) -> SourceRecord | None:
-    """Parse an entry; return None for a video or an entry without a PDQ hash. Raises BadRecord."""
+def parse_ncmec_entry(entry: XmlElement) -> SourceRecord | None:
+    """Parse an entry; return None for a video or an entry without a PDQ hash.
+
+    Raises BadSourceRecord.
+    """
     name = entry.name.lower()
     if name not in ("image", "deletedimage"):
         return None
     member, entry_id = entry.descendant("member"), entry.descendant("id")
-    owner = record_key(member.attributes.get("id") if member is not None else None)
-    called = record_key(entry_id.text.strip() if entry_id is not None else None)
+    owner = parse_record_id(member.attributes.get("id") if member is not None else None)
+    called = parse_record_id(entry_id.text.strip() if entry_id is not None else None)
     record = SourceRecord(f"{owner}-{called}", _unix_seconds(entry.descendant("timestamp")))
     if name == "deletedimage":
         return record
@@ -112,18 +115,18 @@ def parse_ncmec_entry(entry: Element) -> SourceRecord | None:
     return replace(record, hashes=hashes) if hashes else None
 
 
-def _entry_elements(root: Element) -> Iterator[Element]:
+def _entry_elements(root: XmlElement) -> Iterator[XmlElement]:
     for images in root.children_named("images"):
         yield from images.children
 
 
-def _unix_seconds(timestamp: Element | None) -> int:
+def _unix_seconds(timestamp: XmlElement | None) -> int:
     try:
         at = _parse_time(timestamp.text.strip()[:19] + "Z" if timestamp is not None else "")
     except ValueError:
-        raise BadRecord("its timestamp is missing, or not a date") from None
+        raise BadSourceRecord("its timestamp is missing, or not a date") from None
     if at.year < 1970:
-        raise BadRecord("its timestamp is too old")
+        raise BadSourceRecord("its timestamp is too old")
     return int(at.timestamp())
 
 

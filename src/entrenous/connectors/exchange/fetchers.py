@@ -25,14 +25,14 @@ from entrenous.connectors.exchange.exchange_client import (
 )
 from entrenous.connectors.exchange.fetch_ncmec import NcmecFetcher
 from entrenous.connectors.exchange.untrusted_pages import (
-    BadRecord,
+    BadSourceRecord,
     page_list,
     parse_json_page,
     parse_pdq_hash,
+    parse_record_id,
+    parse_record_type,
     parse_records,
     parse_whole_number,
-    record_key,
-    record_type,
     require_object,
 )
 from entrenous.stop.banks import HASH_COLUMN_HEADINGS, first_csv_column
@@ -78,7 +78,7 @@ def fetch_from(
 _STOPNCII_PAGE_SIZE: Final = "800"
 # the start time that the client in PyPI's threatexchange sends at first
 _FIRST_START_TIME: Final = "10"
-_TOKEN_CHARS_MAX: Final = 2000
+_PAGE_TOKEN_CHARS_MAX: Final = 2000
 _LIVE_STATUSES: Final = frozenset({"Unknown", "Received", "Active"})
 _ENDED_STATUSES: Final = frozenset({"Withdrawn", "Deleted"})
 
@@ -128,22 +128,22 @@ class StopNciiFetcher:
         if (
             not isinstance(more, bool)
             or not isinstance(cursor, str)
-            or len(cursor) > _TOKEN_CHARS_MAX
+            or len(cursor) > _PAGE_TOKEN_CHARS_MAX
         ):
             raise BadPage(name=self.web.name, why="it does not say what comes next")
         if more and cursor in ("", before):
             raise BadPage(name=self.web.name, why="it says that there is more, but not where")
         try:
             following = str(parse_whole_number(answer.get("nextSetTimestamp")))
-        except BadRecord:
+        except BadSourceRecord:
             raise BadPage(name=self.web.name, why="it has no nextSetTimestamp") from None
         return more, cursor, following
 
 
 def parse_stopncii_record(untrusted: object) -> SourceRecord | None:
-    """Parse a record; return None for a hash of a different kind. Raises BadRecord."""
+    """Parse a record; return None for a hash of a different kind. Raises BadSourceRecord."""
     record = require_object(untrusted)
-    if record_type(record.get("signalType")) != "ImagePDQ":
+    if parse_record_type(record.get("signalType")) != "ImagePDQ":
         return None
     bits, version = (
         parse_pdq_hash(record.get("hashValue")),
@@ -153,14 +153,16 @@ def parse_stopncii_record(untrusted: object) -> SourceRecord | None:
     if status in _ENDED_STATUSES:
         return SourceRecord(bits.hex(), version)
     if status not in _LIVE_STATUSES:
-        raise BadRecord("its status is unknown")
+        raise BadSourceRecord("its status is unknown")
     return SourceRecord(bits.hex(), version, (bits,))
 
 
-_REQUESTED_FIELDS: Final = "id,indicator,type,last_updated,should_delete,descriptors"
+_THREATEXCHANGE_FIELDS: Final = "id,indicator,type,last_updated,should_delete,descriptors"
 _UPDATES_PER_PAGE: Final = "500"
-_URL_CHARS_MAX: Final = 4000
-_CLOCK_AHEAD_MAX: Final = timedelta(days=1)  # how far the source's clock may be ahead of ours
+_NEXT_PAGE_URL_CHARS_MAX: Final = 4000
+_SOURCE_CLOCK_AHEAD_MAX: Final = timedelta(
+    days=1
+)  # how far the source's clock may be ahead of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ class ThreatExchangeFetcher:
         query = {
             "start_time": str(newest),
             "limit": _UPDATES_PER_PAGE,
-            "fields": _REQUESTED_FIELDS,
+            "fields": _THREATEXCHANGE_FIELDS,
             "types": "HASH_PDQ",
         }
         body = self.web.get(f"/{self.group}/threat_updates/", query) or b""
@@ -205,9 +207,9 @@ class ThreatExchangeFetcher:
         hide all updates until that time.
         """
         record = parse_threatexchange_update(untrusted)
-        ahead_s = (self.clock.now() + _CLOCK_AHEAD_MAX).timestamp()
+        ahead_s = (self.clock.now() + _SOURCE_CLOCK_AHEAD_MAX).timestamp()
         if record is not None and record.version > ahead_s:
-            raise BadRecord("its time is in the future")
+            raise BadSourceRecord("its time is in the future")
         return record
 
     def _next_page_url(self, page: dict[str, Any]) -> str:
@@ -215,20 +217,23 @@ class ThreatExchangeFetcher:
         following = paging.get("next") if isinstance(paging, dict) else None
         if following is None:
             return ""
-        if not isinstance(following, str) or len(following) > _URL_CHARS_MAX:
+        if not isinstance(following, str) or len(following) > _NEXT_PAGE_URL_CHARS_MAX:
             raise BadPage(name=self.web.name, why="the address of its next page is invalid")
         return following
 
 
 def parse_threatexchange_update(untrusted: object) -> SourceRecord | None:
-    """Parse an update; return None for an indicator of a different type. Raises BadRecord."""
+    """Parse an update; return None for an indicator of a different type. Raises BadSourceRecord."""
     update = require_object(untrusted)
-    if record_type(update.get("type", "HASH_PDQ")) != "HASH_PDQ":
+    if parse_record_type(update.get("type", "HASH_PDQ")) != "HASH_PDQ":
         return None
-    name, version = record_key(update.get("id")), parse_whole_number(update.get("last_updated"))
+    name, version = (
+        parse_record_id(update.get("id")),
+        parse_whole_number(update.get("last_updated")),
+    )
     deleted = update.get("should_delete", False)
     if not isinstance(deleted, bool):
-        raise BadRecord("should_delete is neither true nor false")
+        raise BadSourceRecord("should_delete is neither true nor false")
     if deleted or "descriptors" not in update:
         return SourceRecord(name, version)
     return SourceRecord(name, version, (parse_pdq_hash(update.get("indicator")),))
@@ -237,8 +242,8 @@ def parse_threatexchange_update(untrusted: object) -> SourceRecord | None:
 _CONTENTS_PER_PAGE: Final = 100  # numbers per page
 # When this many numbers in a row are missing, the end is assumed. Content of other banks does not
 # count as missing.
-_MISSING_NUMBERS_MAX: Final = 1_000
-_NUMBER_MAX: Final = 2**63 - 1
+_MISSING_CONTENT_NUMBERS_MAX: Final = 1_000
+_CONTENT_NUMBER_MAX: Final = 2**63 - 1
 _ALWAYS_ENABLED_TIMESTAMP: Final = (
     1  # disable_until_ts: 0 means off, 1 on, and any other time off until then
 )
@@ -247,7 +252,7 @@ _ALWAYS_ENABLED_TIMESTAMP: Final = (
 class _NextHint(msgspec.Struct):
     """The fields that an Entrenous gate adds to a 404."""
 
-    next: Annotated[int, msgspec.Meta(ge=1, le=_NUMBER_MAX)] | msgspec.UnsetType | None = (
+    next: Annotated[int, msgspec.Meta(ge=1, le=_CONTENT_NUMBER_MAX)] | msgspec.UnsetType | None = (
         msgspec.UNSET
     )
 
@@ -269,10 +274,10 @@ class HmaFetcher:
         """
         self._check_bank()
         number, missing = map(int, (token or "1 0").split(" "))
-        while missing < _MISSING_NUMBERS_MAX:
+        while missing < _MISSING_CONTENT_NUMBERS_MAX:
             records, refused = list[SourceRecord](), list[str]()
             for _ in range(_CONTENTS_PER_PAGE):
-                if missing >= _MISSING_NUMBERS_MAX:
+                if missing >= _MISSING_CONTENT_NUMBERS_MAX:
                     break
                 found = self._read_content(number, refused)
                 if isinstance(found, MissingContent):
@@ -299,7 +304,7 @@ class HmaFetcher:
             return parse_missing_content(body)
         try:
             record = self._make_record(number, parse_json_page(self.web.name, body))
-        except (BadRecord, BadPage) as problem:
+        except (BadSourceRecord, BadPage) as problem:
             refused.append(f"content {number}: {_problem_reason(problem)}")
             return ()
         return () if record is None else (record,)
@@ -307,7 +312,7 @@ class HmaFetcher:
     def _make_record(self, number: int, content: dict[str, Any]) -> SourceRecord | None:
         if require_object(content.get("bank")).get("name") != self.bank:
             return None
-        name = record_key(content.get("id", number))
+        name = parse_record_id(content.get("id", number))
         until = content.get("disable_until_ts", _ALWAYS_ENABLED_TIMESTAMP)
         if until != _ALWAYS_ENABLED_TIMESTAMP and not self._has_disabling_ended(until):
             return SourceRecord(name, 0)
@@ -341,7 +346,7 @@ class MissingContent:
         """
         if not self.has_hint or (self.next is not None and self.next <= number):
             return number + 1, missing + 1
-        return (number, _MISSING_NUMBERS_MAX) if self.next is None else (self.next, 0)
+        return (number, _MISSING_CONTENT_NUMBERS_MAX) if self.next is None else (self.next, 0)
 
 
 def parse_missing_content(untrusted_body: bytes) -> MissingContent:
@@ -358,7 +363,7 @@ def parse_missing_content(untrusted_body: bytes) -> MissingContent:
 
 
 def _problem_reason(problem: Exception) -> str:
-    return str(problem) if isinstance(problem, BadRecord) else "it is not JSON"
+    return str(problem) if isinstance(problem, BadSourceRecord) else "it is not JSON"
 
 
 _LINES_PER_PAGE: Final = 1000  # lines per page
@@ -399,7 +404,7 @@ def parse_hash_line(untrusted_line: str) -> SourceRecord | None:
     """Parse a line: a hash alone, in the first column, or after "pdq".
 
     Return None for an empty line, a comment, a heading, or a hash of a different type. Raises
-    BadRecord.
+    BadSourceRecord.
     """
     text = first_csv_column(untrusted_line)
     if not text or text.startswith("#") or text in HASH_COLUMN_HEADINGS:

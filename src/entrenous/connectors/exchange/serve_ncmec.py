@@ -23,7 +23,7 @@ from entrenous.connectors.exchange.exchange_access import (
     xml_error_handlers,
     xml_response,
 )
-from entrenous.connectors.exchange.untrusted_pages import Element, read_xml
+from entrenous.connectors.exchange.untrusted_pages import XmlElement, read_xml
 from entrenous.stop.exchange_nouns import (
     OWN_MEMBER_NUMBER,
     PAGE_RECORDS_MAX,
@@ -57,7 +57,7 @@ _DATE_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
-class MemberNumbers:
+class VisibleMembers:
     """The numbers and names of the members that the asking partner may know."""
 
     ours: str
@@ -65,7 +65,7 @@ class MemberNumbers:
     by_bank: Mapping[BankName, ExchangePartner]
 
     @classmethod
-    def visible_to(cls, partner: ExchangePartner, exchange: ExchangeServices) -> Self:
+    def for_partner(cls, partner: ExchangePartner, exchange: ExchangeServices) -> Self:
         """Return the numbers and names that ``partner`` may know: those of another partner only if
         ``partner`` may fetch that one's bank.
         """
@@ -90,7 +90,7 @@ def member_element(number: int, name: str) -> str:
 
 
 def entries_element(
-    page: ChangePage, times: Sequence[int], numbers: MemberNumbers, exchange: ExchangeServices
+    page: ChangePage, times: Sequence[int], numbers: VisibleMembers, exchange: ExchangeServices
 ) -> str:
     """Return the XML element with a page's entries, of which there is at least one."""
     written = [time_from_seconds(at_s).strftime(_DATE_FORMAT) for at_s in times]
@@ -106,7 +106,7 @@ def entries_element(
 
 
 def _entry_element(
-    change: ClaimChange, at: str, numbers: MemberNumbers, opinions: Sequence[PartnerOpinion]
+    change: ClaimChange, at: str, numbers: VisibleMembers, opinions: Sequence[PartnerOpinion]
 ) -> str:
     head = (
         member_element(*numbers.owner(change.bank)),
@@ -141,13 +141,13 @@ def _feedback_element(opinions: Sequence[PartnerOpinion]) -> list[str]:
         inside.append(xml_element("affirmativeFeedback", "", members, type="PDQ"))
     against = [one for one in opinions if one.stance in STANCES_AGAINST]
     if against:
-        reasons = (part for one in against for part in _reason_element(one))
+        reasons = (part for one in against for part in _reason_and_members(one))
         whole = xml_element("reasons", "", *reasons)
         inside.append(xml_element("negativeFeedback", "", whole, type="PDQ"))
     return [xml_element("feedback", "", *inside)] if inside else []
 
 
-def _reason_element(one: PartnerOpinion) -> tuple[str, str]:
+def _reason_and_members(one: PartnerOpinion) -> tuple[str, str]:
     members = xml_element("members", "", member_element(one.number, one.partner))
     return xml_element("reason", "", name=one.stance), members
 
@@ -176,7 +176,7 @@ def ncmec_app(auth: PartnerAuth) -> Starlette:
         Route("/v2/status", api.status),
         Route("/v2/members", api.members),
         Route("/v2/entries", api.entries),
-        Route("/v2/feedback/PDQ/reasons", api.reasons),
+        Route("/v2/feedback/PDQ/reasons", api.feedback_reasons),
         Route(feedback, api.feedback, methods=["PUT"]),
     ]
     app = Starlette(routes=routes, exception_handlers=xml_error_handlers())
@@ -206,10 +206,10 @@ class _NcmecApi:
     async def members(self, request: Request) -> Response:
         """Return the members that entries may come from, and the one that is asking."""
         partner = await self._partner(request)
-        numbers = await run_in_threadpool(MemberNumbers.visible_to, partner, self.exchange)
+        numbers = await run_in_threadpool(VisibleMembers.for_partner, partner, self.exchange)
         return xml_response("members", *(member_element(*one) for one in numbers.members()))
 
-    async def reasons(self, request: Request) -> Response:
+    async def feedback_reasons(self, request: Request) -> Response:
         """Return the reasons that negative feedback can have."""
         await self._partner(request)
         known = (
@@ -223,7 +223,7 @@ class _NcmecApi:
         """Return a page of entries that changed within a range of time."""
         partner = await self._partner(request)
         time_range = self._parse_time_range(request)
-        headers = self._local_time_warning(partner, time_range)
+        headers = self._local_time_warning_header(partner, time_range)
         inside = await run_in_threadpool(self._page, partner, time_range)
         return xml_response("queryResult", *inside, **headers)
 
@@ -257,7 +257,7 @@ class _NcmecApi:
             from_s, to_s, query_number(request, "start"), query_number(request, "max"), size
         )
 
-    def _local_time_warning(
+    def _local_time_warning_header(
         self, partner: ExchangePartner, time_range: _TimeRange
     ) -> dict[str, str]:
         behind_s = unix_seconds(self.exchange.clock.now()) - time_range.to_s
@@ -286,7 +286,7 @@ class _NcmecApi:
             partner, after, min(upto, seen.number), time_range.size, self.exchange.feed
         )
         times = unix_seconds_of_changes([one.number for one in page.changes], self.exchange)
-        numbers = MemberNumbers.visible_to(partner, self.exchange) if page.changes else None
+        numbers = VisibleMembers.for_partner(partner, self.exchange) if page.changes else None
         inside = [] if numbers is None else [entries_element(page, times, numbers, self.exchange)]
         return [*inside, *_paging_element(time_range, page, upto)]
 
@@ -300,7 +300,7 @@ def _paging_element(time_range: _TimeRange, page: ChangePage, upto: int) -> list
     return [xml_element("paging", "", xml_element("next", f"/v2/entries?{query}"))]
 
 
-def _parse_stance(root: Element) -> Stance:
+def _parse_stance(root: XmlElement) -> Stance:
     if root.name != "feedbackSubmission":
         raise BadXml(why="it is not a feedbackSubmission")
     if root.descendant("affirmative") is not None:

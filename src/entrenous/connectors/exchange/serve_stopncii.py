@@ -49,7 +49,7 @@ ItemT = TypeVar("ItemT")
 REQUEST_BODY_BYTES_MAX: Final = 1_000_000
 DEFAULT_PAGE_SIZE: Final = 800
 # One record names at most this many cases; its status and its feedback take all cases into account.
-_CASES_MAX: Final = 100
+_CASES_PER_RECORD_MAX: Final = 100
 # The names of PDQ that are accepted; the client in PyPI's threatexchange sends the second one by
 # mistake.
 _PDQ_SIGNAL_NAMES: Final = frozenset({"ImagePDQ", "StopNCIISignalType.ImagePDQ"})
@@ -127,7 +127,7 @@ class _StopNciiApi:
         ).hashFeedbacks
         said = {
             _parse_hash(one.hashValue): _parse_stance(one.feedbackValue)
-            for one in _check_count(form)
+            for one in _refuse_too_many_records(form)
         }
         unknown = await run_in_threadpool(self._record_opinions, partner, said)
         return JSONResponse(
@@ -142,7 +142,7 @@ class _StopNciiApi:
         form = _parse_body(
             await read_body(request, REQUEST_BODY_BYTES_MAX), _SubmissionForm
         ).hashRecords
-        if any(one.signalType not in _PDQ_SIGNAL_NAMES for one in _check_count(form)):
+        if any(one.signalType not in _PDQ_SIGNAL_NAMES for one in _refuse_too_many_records(form)):
             raise BadQuery(why="only ImagePDQ is accepted here")
         hashes = {_parse_hash(one.hashValue): None for one in form}
         await run_in_threadpool(self.exchange.submissions.submit, partner, list(hashes))
@@ -160,7 +160,7 @@ class _StopNciiApi:
     ) -> dict[str, Any]:
         seen = update_exchange_state(self.exchange)
         if token:
-            after, upto = _parse_token(token)
+            after, upto = _parse_page_token(token)
         # A page token does not prove that the client has stored the page before, since it may have
         # crashed between pages; only a start time proves this.
         else:
@@ -239,7 +239,7 @@ def _record_json(
 
 def _first_cases_live_first(cases: Sequence[ServedClaim]) -> Sequence[ServedClaim]:
     """Return as many cases as a client can use, those that are still live first."""
-    return sorted(cases, key=lambda case: case.state not in MATCHING_STATES)[:_CASES_MAX]
+    return sorted(cases, key=lambda case: case.state not in MATCHING_STATES)[:_CASES_PER_RECORD_MAX]
 
 
 def _feedbacks_json(
@@ -264,7 +264,7 @@ def _feedback_json(opinion: PartnerOpinion) -> dict[str, Any]:
     return {"feedbackValue": value, "tags": [], "source": opinion.partner}
 
 
-def _parse_token(untrusted_text: str) -> tuple[int, int]:
+def _parse_page_token(untrusted_text: str) -> tuple[int, int]:
     after, dot, upto = untrusted_text.partition(".")
     if not dot:
         raise BadQuery(why="this page token is unknown")
@@ -278,7 +278,7 @@ def _parse_body(untrusted_body: bytes, form: type[FormT]) -> FormT:
         raise BadQuery(why="its body is not JSON in StopNCII's form") from problem
 
 
-def _check_count(things: list[ItemT]) -> list[ItemT]:
+def _refuse_too_many_records(things: list[ItemT]) -> list[ItemT]:
     if len(things) > PAGE_RECORDS_MAX:
         raise BadQuery(why=f"it has more than {PAGE_RECORDS_MAX} records")
     return things

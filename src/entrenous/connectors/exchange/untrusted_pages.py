@@ -19,28 +19,28 @@ XML_ELEMENTS_MAX: Final = 400_000
 
 
 @dataclass(slots=True)
-class Element:
+class XmlElement:
     """An XML element; its name is without the namespace."""
 
     name: str
     attributes: dict[str, str]
     text: str = ""
-    children: list["Element"] = field(default_factory=list)
+    children: list["XmlElement"] = field(default_factory=list)
 
-    def children_named(self, name: str) -> Iterator["Element"]:
+    def children_named(self, name: str) -> Iterator["XmlElement"]:
         return (child for child in self.children if child.name == name)
 
-    def descendant(self, *names: str) -> "Element | None":
+    def descendant(self, *names: str) -> "XmlElement | None":
         """Follow these names downwards, each to the first child of that name, and return the last
         element reached; None if one is missing.
         """
-        found: Element | None = self
+        found: XmlElement | None = self
         for name in names:
             found = next(found.children_named(name), None) if found is not None else None
         return found
 
 
-def read_xml(untrusted_data: bytes, bytes_max: int) -> Element:
+def read_xml(untrusted_data: bytes, bytes_max: int) -> XmlElement:
     """Parse a document and return its root element.
 
     Raises:
@@ -69,19 +69,19 @@ class _TreeBuilder:
     """Builds the tree from expat's callbacks."""
 
     def __init__(self) -> None:
-        self._top = Element("", {})
+        self._top = XmlElement("", {})
         self._open = [self._top]
         self._count = 0
 
     @property
-    def root(self) -> Element:
+    def root(self) -> XmlElement:
         return self._top.children[0]
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._count += 1
         if len(self._open) > XML_DEPTH_MAX or self._count > XML_ELEMENTS_MAX:
             raise BadXml(why="it has too many elements or levels")
-        element = Element(name.rpartition(" ")[2], attributes)
+        element = XmlElement(name.rpartition(" ")[2], attributes)
         self._open[-1].children.append(element)
         self._open.append(element)
 
@@ -96,12 +96,12 @@ class _TreeBuilder:
 
 
 RawT = TypeVar("RawT")
-_KEY_CHARACTERS_MAX: Final = 200  # characters
-_VERSION_MAX: Final = 2**53
+_RECORD_ID_CHARS_MAX: Final = 200  # characters
+_WHOLE_NUMBER_LIMIT: Final = 2**53
 _RECORDS_PER_PAGE_MAX: Final = 20_000  # per page
 
 
-class BadRecord(Exception):
+class BadSourceRecord(Exception):
     """
     A fetched record that was skipped. The message describes what is wrong with its form, and never
     quotes its content.
@@ -120,7 +120,7 @@ def parse_records(
     for number, one in enumerate(untrusted, start=1):
         try:
             record = read(one)
-        except BadRecord as problem:
+        except BadSourceRecord as problem:
             refused.append(f"record {number}: {problem}")
             continue
         if record is not None:
@@ -148,42 +148,46 @@ def page_list(name: str, page: dict[str, Any], key: str) -> list[Any]:
 
 
 def require_object(untrusted: object) -> dict[str, Any]:
-    """Check that a record is an object; raises BadRecord."""
+    """Check that a record is an object; raises BadSourceRecord."""
     if not isinstance(untrusted, dict):
-        raise BadRecord("it is not an object")
+        raise BadSourceRecord("it is not an object")
     return untrusted
 
 
 def parse_pdq_hash(untrusted_hex: object) -> bytes:
-    """Parse a PDQ hash of 32 bytes; raises BadRecord."""
+    """Parse a PDQ hash of 32 bytes; raises BadSourceRecord."""
     text = untrusted_hex.strip().lower() if isinstance(untrusted_hex, str) else ""
     if len(text) != 2 * PDQ_BYTES or not set(text) <= set("0123456789abcdef"):
-        raise BadRecord("its hash is not 64 hexadecimal digits")
+        raise BadSourceRecord("its hash is not 64 hexadecimal digits")
     return bytes.fromhex(text)
 
 
 def parse_whole_number(untrusted: object) -> int:
     """Parse a time in seconds or a counter: an integer from 0 to 2**53, given as a number or as a
-    string of digits; raises BadRecord.
+    string of digits; raises BadSourceRecord.
     """
     number = untrusted
     if isinstance(untrusted, str) and untrusted.isascii() and untrusted.isdecimal():
         number = int(untrusted[:20])
-    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < _VERSION_MAX:
-        raise BadRecord("its time is not a number of seconds")
+    if (
+        not isinstance(number, int)
+        or isinstance(number, bool)
+        or not 0 <= number < _WHOLE_NUMBER_LIMIT
+    ):
+        raise BadSourceRecord("its time is not a number of seconds")
     return number
 
 
-def record_key(untrusted: object) -> str:
-    """Return the record's id at its source; raises BadRecord."""
+def parse_record_id(untrusted: object) -> str:
+    """Return the record's id at its source; raises BadSourceRecord."""
     text = str(untrusted) if isinstance(untrusted, int | str) else ""
-    if not 0 < len(text) <= _KEY_CHARACTERS_MAX:
-        raise BadRecord("its name is missing, or too long")
+    if not 0 < len(text) <= _RECORD_ID_CHARS_MAX:
+        raise BadSourceRecord("its name is missing, or too long")
     return text
 
 
-def record_type(untrusted: object) -> str:
-    """Return the record's type; raises BadRecord."""
+def parse_record_type(untrusted: object) -> str:
+    """Return the record's type; raises BadSourceRecord."""
     if not isinstance(untrusted, str):
-        raise BadRecord("its type is missing")
+        raise BadSourceRecord("its type is missing")
     return untrusted

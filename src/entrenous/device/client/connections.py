@@ -52,7 +52,7 @@ class PerTokenTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; its transport is busy until the response body is read or closed."""
         _sort_headers(request)
-        entry = self._busy_transport(_connection_key(request), request.url)
+        entry = self._take_transport(_connection_key(request), request.url)
         try:
             answer = entry.transport.handle_request(request)
         except BaseException:
@@ -76,7 +76,7 @@ class PerTokenTransport(httpx.BaseTransport):
                 entry.transport.close()
             self._entries.clear()
 
-    def _busy_transport(self, key: object, url: httpx.URL) -> _TokenTransport:
+    def _take_transport(self, key: object, url: httpx.URL) -> _TokenTransport:
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
@@ -137,7 +137,7 @@ def _sort_headers(request: httpx.Request) -> None:
 #: Maximum size of an answer that is neither a page of letters nor a blob. At the minimum rate, an
 #: answer of this size takes a minute.
 SMALL_ANSWER_BYTES_MAX: Final = 256 * 1024
-_SOCKET_PIECE_BYTES: Final = 64 * 1024  # bytes written or read at a time
+_WRITE_CHUNK_BYTES: Final = 64 * 1024  # bytes written or read at a time
 _PROXY_TIMEOUT_S: Final = (
     30.0  # seconds without an answer from a proxy, for which httpcore sets no timeout
 )
@@ -178,8 +178,8 @@ _OPENED_STREAMS: Final[ContextVar[list[httpcore.NetworkStream] | None]] = Contex
 
 
 @contextmanager
-def minimum_rate_for_requests(pace: MinimumRate) -> Iterator[None]:
-    """Inside the block, requests over :class:`RateLimitedTransport` time out if slower than
+def enforce_minimum_rate(pace: MinimumRate) -> Iterator[None]:
+    """Inside the block, requests over :class:`RateCheckedTransport` time out if slower than
     ``pace``.
     """
     before = _CURRENT_MINIMUM_RATE.set(pace)
@@ -201,10 +201,10 @@ class ProxyRoute:
     password: str
 
 
-class RateLimitedTransport(httpx.HTTPTransport):
+class RateCheckedTransport(httpx.HTTPTransport):
     """httpx's transport with sockets that enforce a minimum rate.
 
-    The rate applies inside :func:`minimum_rate_for_requests`.
+    The rate applies inside :func:`enforce_minimum_rate`.
 
     ``network`` opens the sockets instead of a :class:`RateCheckedNetwork`.
     """
@@ -310,8 +310,8 @@ class _RateCheckedStream(httpcore.NetworkStream):
         """Write in pieces, because the underlying stream restarts its timeout after each partial
         write.
         """
-        for at in range(0, len(buffer), _SOCKET_PIECE_BYTES):
-            piece = buffer[at : at + _SOCKET_PIECE_BYTES]
+        for at in range(0, len(buffer), _WRITE_CHUNK_BYTES):
+            piece = buffer[at : at + _WRITE_CHUNK_BYTES]
             self._real.write(piece, _limited_timeout(timeout, httpcore.WriteTimeout))
             _count_moved_bytes(len(piece))
 

@@ -27,7 +27,7 @@ from entrenous.device.client.connections import (
     CONSTANT_HEADERS,
     PerTokenTransport,
     ProxyRoute,
-    RateLimitedTransport,
+    RateCheckedTransport,
     refusing_cookie_jar,
 )
 from entrenous.device.client.relay_request import (
@@ -43,18 +43,18 @@ from entrenous.device.client.relay_request import (
 )
 from entrenous.wire import relay_json
 from entrenous.wire.encodings import to_base64url
-from entrenous.wire.relay_json import read_status, read_upload_progress
+from entrenous.wire.relay_json import read_relay_status, read_upload_progress
 from entrenous.wire.relay_nouns import (
     BlobDeposit,
     Envelope,
     EnvelopeStatus,
-    Evaluation,
     PrekeyBundle,
     Prekeys,
     ProtocolVersions,
     RelayLock,
     SendToken,
-    TokenBatch,
+    SendTokenChanges,
+    UnlockAnswer,
     VaultUnlock,
     WaitingEnvelope,
 )
@@ -120,7 +120,7 @@ class HttpCourier:
     def create_mailbox(
         self, url: str, mailbox: MailboxId, owner: Secret, close: Secret | None = None
     ) -> None:
-        body = relay_json.write_mailbox_locks(
+        body = relay_json.write_mailbox_token_hashes(
             token_hash(owner), token_hash(close) if close else None
         )
         self._send_request(url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}", body=body))
@@ -162,17 +162,21 @@ class HttpCourier:
         path = f"mailboxes/{to_base64url(mailbox)}/tokens/{to_base64url(token.lock)}"
         self._send_request(url, RelayCall("PUT", path, owner, relay_json.write_send_token(token)))
 
-    def change_tokens(self, url: str, mailbox: MailboxId, owner: Secret, batch: TokenBatch) -> int:
+    def change_tokens(
+        self, url: str, mailbox: MailboxId, owner: Secret, batch: SendTokenChanges
+    ) -> int:
         path, body = (
             f"mailboxes/{to_base64url(mailbox)}/tokens",
-            relay_json.write_token_batch(batch),
+            relay_json.write_send_token_changes(batch),
         )
-        return relay_json.read_token_count(
+        return relay_json.read_send_token_count(
             self._send_request(url, RelayCall("POST", path, owner, body))
         )
 
-    def withdraw_token(self, url: str, mailbox: MailboxId, owner: Secret, lock: bytes) -> None:
-        path = f"mailboxes/{to_base64url(mailbox)}/tokens/{to_base64url(lock)}"
+    def drop_send_token(
+        self, url: str, mailbox: MailboxId, owner: Secret, send_token_hash: bytes
+    ) -> None:
+        path = f"mailboxes/{to_base64url(mailbox)}/tokens/{to_base64url(send_token_hash)}"
         self._send_request(url, RelayCall("DELETE", path, owner))
 
     def post(self, url: str, token: Secret, envelope: Envelope) -> None:
@@ -230,16 +234,16 @@ class HttpCourier:
         )
 
     def create_lock(self, lock: RelayLock, owner: Secret) -> None:
-        body = relay_json.write_unlock_lock(token_hash(lock.unlock_token))
+        body = relay_json.write_unlock_token_hash(token_hash(lock.unlock_token))
         path = f"mailboxes/{to_base64url(lock.mailbox)}/lock"
         self._send_request(lock.relay_url, RelayCall("PUT", path, owner, body))
 
-    def unlock(self, lock: RelayLock, blinded: bytes) -> Evaluation:
+    def unlock(self, lock: RelayLock, blinded: bytes) -> UnlockAnswer:
         path = f"mailboxes/{to_base64url(lock.mailbox)}/lock/evaluate"
         question = RelayCall(
             "POST", path, lock.unlock_token, relay_json.write_blinded_element(blinded)
         )
-        return relay_json.read_evaluation(self._send_request(lock.relay_url, question))
+        return relay_json.read_unlock_answer(self._send_request(lock.relay_url, question))
 
     def report_vault_unlock(
         self, url: str, mailbox: MailboxId, owner: Secret, opening: VaultUnlock
@@ -255,12 +259,12 @@ class HttpCourier:
         )
 
     def replace_unlock_token(self, lock: RelayLock, owner: Secret) -> None:
-        body = relay_json.write_unlock_lock(token_hash(lock.unlock_token))
+        body = relay_json.write_unlock_token_hash(token_hash(lock.unlock_token))
         path = f"mailboxes/{to_base64url(lock.mailbox)}/lock/renew"
         self._send_request(lock.relay_url, RelayCall("POST", path, owner, body))
 
     def set_close_token(self, url: str, mailbox: MailboxId, owner: Secret, close: Secret) -> None:
-        body = relay_json.write_close_lock(token_hash(close))
+        body = relay_json.write_close_token_hash(token_hash(close))
         self._send_request(
             url, RelayCall("PUT", f"mailboxes/{to_base64url(mailbox)}/close-lock", owner, body)
         )
@@ -284,7 +288,7 @@ class HttpCourier:
         return False
 
     def status(self, url: str) -> tuple[ProtocolVersions, datetime | None]:
-        return read_status(
+        return read_relay_status(
             self._send_request(url, RelayCall("GET", "status", token_subject=TokenSubject.NOBODY))
         )
 
@@ -420,7 +424,7 @@ def new_relay_client(
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     return RelayClient(
         PerTokenTransport(
-            lambda url: RateLimitedTransport(context, proxy_route_for(url, proxy, dice))
+            lambda url: RateCheckedTransport(context, proxy_route_for(url, proxy, dice))
         )
     )
 

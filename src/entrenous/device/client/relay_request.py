@@ -34,7 +34,7 @@ from entrenous.crypto.nouns import NotAPoint
 from entrenous.device.client.connections import (
     SMALL_ANSWER_BYTES_MAX,
     MinimumRate,
-    minimum_rate_for_requests,
+    enforce_minimum_rate,
 )
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.problem_details import PROBLEM_MEDIA_TYPE, read_problem
@@ -192,7 +192,7 @@ def stream_request(  # noqa: PLR0913, PLR0917
             return _relay_error(answer, _read_body(answer, SMALL_ANSWER_BYTES_MAX), host)
 
     try:
-        with minimum_rate_for_requests(MinimumRate(least_bytes)):
+        with enforce_minimum_rate(MinimumRate(least_bytes)):
             error = patience(host, send_and_read_answer)
     except httpx.HTTPError:
         raise RelayUnreachable(host=host) from None
@@ -314,7 +314,7 @@ class RequestPacer:
         if call.token_subject is TokenSubject.NOBODY:
             yield
             return
-        pause_s = self._pause_s(_pause_key(call))
+        pause_s = self._pause_s(_pause_group(call))
         if pause_s > 0:
             if self._close_idle is not None:
                 self._close_idle()
@@ -342,7 +342,7 @@ class RequestPacer:
         return self._longest_s * drawn / (1 << 8 * _PAUSE_RANDOM_BYTES)
 
 
-def _pause_key(call: RelayCall) -> tuple[TokenSubject, bytes]:
+def _pause_group(call: RelayCall) -> tuple[TokenSubject, bytes]:
     """Return a key that is equal for requests without a pause between them.
 
     All requests about this device have the same key; letters have one key per token.

@@ -32,7 +32,7 @@ _CREATE_FILE_TABLE_SQL: Final = "CREATE TABLE file (name TEXT PRIMARY KEY) WITHO
 _SELECT_TABLE_NAMES_SQL: Final = "SELECT name FROM sqlite_master WHERE type = 'table'"
 _SHARED_MEMORY_FULL_CODE: Final = 4874  # SQLITE_IOERR_SHMSIZE: no room for the shared-memory file
 _IO_ERROR_CODE: Final = 10  # SQLITE_IOERR, which is the low byte of all its extended codes
-_READ_STATEMENTS: Final = ("SELECT", "PRAGMA")  # statements that change no row
+_READ_STATEMENT_PREFIXES: Final = ("SELECT", "PRAGMA")  # statements that change no row
 
 
 class Database:
@@ -47,7 +47,7 @@ class Database:
         """
         with translate_disk_errors():
             self._connection = _open_encrypted_database(folder / "vault.db", key)
-            self.just_created = _create_if_empty(self._connection)
+            self.just_created = _create_tables_if_empty(self._connection)
         self._depth = 0
         self._before_change: Callable[[], object] | None = None
 
@@ -74,7 +74,9 @@ class Database:
             BadRecord: a page of the database is damaged.
         """
         with translate_disk_errors():
-            if self._before_change is not None and not statement.startswith(_READ_STATEMENTS):
+            if self._before_change is not None and not statement.startswith(
+                _READ_STATEMENT_PREFIXES
+            ):
                 self._before_change()
                 self._before_change = None
             try:
@@ -140,7 +142,7 @@ def _open_encrypted_database(path: Path, key: Secret) -> Any:
     return connection
 
 
-def _create_if_empty(connection: Any) -> bool:
+def _create_tables_if_empty(connection: Any) -> bool:
     """Create the tables of a new vault in one transaction; return whether the vault was new."""
     if connection.execute(_SELECT_TABLE_NAMES_SQL).fetchone() is not None:
         return False
@@ -198,14 +200,14 @@ def lock_folder(folder: Path, wait_s: float) -> int:
                 raise VaultInUse from None
             time.sleep(_LOCK_POLL_S)
         else:
-            if _is_current_lock(handle, folder):
+            if _is_current_lock_file(handle, folder):
                 return handle
             os.close(handle)  # a failed set-up deleted the lock file meanwhile
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
 
 
-def _is_current_lock(handle: int, folder: Path) -> bool:
+def _is_current_lock_file(handle: int, folder: Path) -> bool:
     """Return whether the locked file is still the one in the folder, and not a deleted one."""
     try:
         return os.path.samestat(os.fstat(handle), (folder / "lock").stat())

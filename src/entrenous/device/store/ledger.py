@@ -73,7 +73,7 @@ class VaultLedger:
             self._vault.put(_MESSAGE_TABLE, key, pack(message))
             self._vault.put(_MESSAGE_NAME_TABLE, name_index_key(message.name, key), b"")
 
-    def add_copies(
+    def put_copy_batch(
         self, message: MessageId, place: int, start: int, copies: tuple[Copy, ...]
     ) -> None:
         """Add copies to file number ``place`` of a message; the file already has ``start`` copies.
@@ -116,7 +116,7 @@ class VaultLedger:
         fully.
         """
         return _oldest_first(
-            self._with_copies(record)
+            self._unpack_with_copies(record)
             for _, record in self._vault.items(_MESSAGE_TABLE)
             if bytes(_decode_message_fields(record).get("clips", _PACKED_EMPTY_TUPLE))
             != _PACKED_EMPTY_TUPLE
@@ -127,7 +127,7 @@ class VaultLedger:
         record = self._vault.get(_MESSAGE_TABLE, message.hex())
         if record is None:
             raise UnknownMessage(name=message.hex())
-        return self._with_copies(record)
+        return self._unpack_with_copies(record)
 
     def message_named(self, name: str) -> Message:
         """Return the message of that name; raises UnknownMessage."""
@@ -135,10 +135,10 @@ class VaultLedger:
         for key in self._vault.keys(_MESSAGE_NAME_TABLE, start):
             record = self._vault.get(_MESSAGE_TABLE, key.removeprefix(start))
             if record is not None and unpack(Message, record).name == name:
-                return self._with_copies(record)
+                return self._unpack_with_copies(record)
         raise UnknownMessage(name=name)
 
-    def _with_copies(self, record: bytes) -> Message:
+    def _unpack_with_copies(self, record: bytes) -> Message:
         message = unpack(Message, record)
         keys = self._vault.keys(_COPY_TABLE, message.id.hex())
         records = ((key, self._vault.get(_COPY_TABLE, key)) for key in keys)
@@ -157,22 +157,22 @@ class VaultLedger:
 
     def store_picture_record(self, message: MessageId, place: int, picture: Picture) -> None:
         """Store the picture record of picture number ``place`` of a message, for
-        ``similar_pictures``.
+        ``pictures_to_compare``.
         """
         from entrenous.fingerprint.picture_record import make_picture_record  # noqa: PLC0415 - loads OpenCV
 
         self.store_existing_picture_record(message, place, make_picture_record(picture))
 
-    def store_existing_picture_record(self, message: MessageId, place: int, look: bytes) -> None:
+    def store_existing_picture_record(self, message: MessageId, place: int, record: bytes) -> None:
         """Like :meth:`store_picture_record`, but store a picture record that exists already."""
-        self._vault.put(_PICTURE_RECORD_TABLE, _file_key(message, place), look)
+        self._vault.put(_PICTURE_RECORD_TABLE, _file_key(message, place), record)
         self._looks = None
 
     def picture_record(self, message: MessageId, place: int) -> bytes | None:
         """Return the encoded picture record of a picture, or None."""
         return self._vault.get(_PICTURE_RECORD_TABLE, _file_key(message, place))
 
-    def similar_pictures(self, found: Picture) -> tuple[PictureCandidate, ...]:
+    def pictures_to_compare(self, found: Picture) -> tuple[PictureCandidate, ...]:
         """Return sent pictures to compare with a found one, the likeliest first.
 
         Those without a picture record come last, ordered by fingerprint.

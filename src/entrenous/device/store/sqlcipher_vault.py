@@ -48,7 +48,7 @@ class SqlcipherVault:
         try:
             (folder / "files").mkdir(mode=0o700, exist_ok=True)
             self._database = Database(folder, key)
-            self._files_key = self._load_files_key()
+            self._files_key = self._load_or_create_files_key()
             if not self._database.just_created:
                 self._remove_leftover_files()
         except BaseException:
@@ -108,7 +108,7 @@ class SqlcipherVault:
                 self._forgotten.clear()
             raise
         if not self._database.in_transaction:
-            self._delete_forgotten_files()
+            self._delete_files_of_deleted_rows()
 
     def store_file(self, data: bytes) -> BlobId:
         blob = _new_blob_id()
@@ -177,7 +177,7 @@ class SqlcipherVault:
             self._database.execute("DELETE FROM file WHERE name = ?", name)
             self._forgotten.append(name)
         if not self._database.in_transaction:
-            self._delete_forgotten_files()
+            self._delete_files_of_deleted_rows()
 
     def empty_journal(self) -> None:
         """Empty the write-ahead log, which has earlier versions of pages.
@@ -186,7 +186,7 @@ class SqlcipherVault:
         """
         self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _delete_forgotten_files(self) -> None:
+    def _delete_files_of_deleted_rows(self) -> None:
         """Delete the files whose rows are deleted.
 
         Files that a crash leaves behind are removed when the vault is next opened.
@@ -245,7 +245,7 @@ class SqlcipherVault:
             if place.name not in known:
                 place.unlink()
 
-    def _load_files_key(self) -> Secret:
+    def _load_or_create_files_key(self) -> Secret:
         stored = self.get(*_FILES_KEY_RECORD)
         if stored is None:
             stored = secrets.token_bytes(32)

@@ -30,7 +30,7 @@ from entrenous.crypto.vault_key import (
     SALT_BYTES,
     Argon2Cost,
     first_format_vault_key,
-    offline_key,
+    offline_share_key,
     stretch_passphrase,
     vault_key,
 )
@@ -62,7 +62,7 @@ class RelayShare:
     """
 
     output: Secret = NO_RELAY_SHARE
-    tries: int | None = None
+    tries_left: int | None = None
     kept_here: bool = False
     outdated: bool = False
 
@@ -115,7 +115,7 @@ def create_vault_in_folder(home: Path, passphrase: Secret) -> UnlockedVault:
 
     Raises VaultExists, WeakPassphrase, VaultInUse, DiskFull.
     """
-    refuse_weak_passphrase(passphrase)
+    refuse_short_passphrase(passphrase)
     lock_descriptor = lock_folder(
         home, LOCK_WAIT_S
     )  # two set-ups at once must not overwrite each other's keys
@@ -127,7 +127,7 @@ def create_vault_in_folder(home: Path, passphrase: Secret) -> UnlockedVault:
         raise
 
 
-def refuse_weak_passphrase(passphrase: Secret) -> None:
+def refuse_short_passphrase(passphrase: Secret) -> None:
     """Raise WeakPassphrase if the passphrase is too short for a vault."""
     if len(passphrase.reveal().decode(errors="replace")) < PASSPHRASE_CHARACTERS_MIN:
         raise WeakPassphrase(least=PASSPHRASE_CHARACTERS_MIN)
@@ -207,7 +207,7 @@ def change_vault_key(
     return replace(unlocked, terms=terms, stretched=stretched, part=part, pending=None)
 
 
-def encrypt_empty_vault(
+def change_empty_vault_key(
     unlocked: UnlockedVault, terms: KeyDerivationTerms, part: RelayShare
 ) -> UnlockedVault:
     """Like :func:`change_vault_key`, for an empty vault.
@@ -251,7 +251,7 @@ def _unlock_locked_folder(
     for terms in filter(None, (head.now, head.next)):
         stretched = stretch_passphrase(passphrase, terms.salt, terms.cost)
         part = ask(terms.lock, stretched) if terms.lock else RelayShare()
-        asked += part.tries is not None
+        asked += part.tries_left is not None
         key = _derive_key(home, terms, stretched, part.output)
         if head.next is None or is_right_key(home, key):
             vault = _open_vault(home, key, lock_descriptor, part)
@@ -291,11 +291,11 @@ def _finish_key_change(unlocked: UnlockedVault, head: VaultHead) -> UnlockedVaul
 
 
 def _passphrase_error(part: RelayShare) -> WrongPassphrase | Locked:
-    if part.tries is None:
+    if part.tries_left is None:
         return WrongPassphrase()
-    if part.tries > _TRIES_LEFT_SHOWN_MAX:
-        return WrongPassphrase(tries=part.tries)
-    return FewTriesLeft(tries=part.tries) if part.tries else Locked()
+    if part.tries_left > _TRIES_LEFT_SHOWN_MAX:
+        return WrongPassphrase(tries=part.tries_left)
+    return FewTriesLeft(tries=part.tries_left) if part.tries_left else Locked()
 
 
 def _derive_key(home: Path, terms: KeyDerivationTerms, stretched: Secret, output: Secret) -> Secret:
@@ -405,7 +405,7 @@ def write_offline_window(home: Path, stretched: Secret, output: Secret, until: d
     """Let the passphrase open the vault without the relay until ``until``."""
     plain = encode([int(until.timestamp()), output.reveal()])
     write_private_file(
-        home / _OFFLINE_WINDOW_FILE_NAME, encrypt_blob(offline_key(stretched), plain)
+        home / _OFFLINE_WINDOW_FILE_NAME, encrypt_blob(offline_share_key(stretched), plain)
     )
 
 
@@ -416,7 +416,7 @@ def read_offline_window(home: Path, stretched: Secret) -> tuple[datetime, Secret
     """
     try:
         plain = decrypt_blob(
-            offline_key(stretched), (home / _OFFLINE_WINDOW_FILE_NAME).read_bytes()
+            offline_share_key(stretched), (home / _OFFLINE_WINDOW_FILE_NAME).read_bytes()
         )
         until, output = as_list(decode(plain), 2, 2)
         return as_time(until), Secret(as_bytes(output, RELAY_SHARE_BYTES))

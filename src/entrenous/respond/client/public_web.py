@@ -22,8 +22,8 @@ from entrenous.device.client.connections import (
     CONSTANT_HEADERS,
     MinimumRate,
     RateCheckedNetwork,
-    RateLimitedTransport,
-    minimum_rate_for_requests,
+    RateCheckedTransport,
+    enforce_minimum_rate,
     refusing_cookie_jar,
 )
 from entrenous.device.client.http_courier import proxy_route_for
@@ -66,7 +66,7 @@ class PublicWeb:
         refuse_private_address(url, allow_loopback=allow_loopback)
         with (
             _translate_errors(),
-            minimum_rate_for_requests(MinimumRate(sys.maxsize, each_s=self.time_max_s)),
+            enforce_minimum_rate(MinimumRate(sys.maxsize, each_s=self.time_max_s)),
         ):
             address = httpx.URL(url)
             network = _RecordingNetwork(
@@ -74,7 +74,7 @@ class PublicWeb:
             )
             route = proxy_route_for(address, self.proxy)
             with (
-                RateLimitedTransport(self.context, route, network) as transport,
+                RateCheckedTransport(self.context, route, network) as transport,
                 httpx.Client(
                     transport=transport,
                     timeout=httpx.Timeout(self.time_max_s, connect=_CONNECT_TIMEOUT_S),

@@ -21,8 +21,8 @@ from entrenous.device.client.connections import (
     CONSTANT_HEADERS,
     MinimumRate,
     PerTokenTransport,
-    RateLimitedTransport,
-    minimum_rate_for_requests,
+    RateCheckedTransport,
+    enforce_minimum_rate,
     refusing_cookie_jar,
 )
 from entrenous.device.client.http_courier import proxy_route_for
@@ -44,7 +44,7 @@ from entrenous.respond.rdap_services import (
     rdap_server_for_address,
     rdap_server_for_name,
 )
-from entrenous.wire.text import is_local_address
+from entrenous.wire.text import url_leads_to_this_machine
 
 
 class RdapFailed(Unreachable):
@@ -88,7 +88,7 @@ def open_rdap_client(
     """Open a client; ``bootstrap`` is the URL of the lists of RFC 9224, with a final slash."""
     tls = context or httpx.create_ssl_context(trust_env=False)
     transport = PerTokenTransport(
-        lambda url: RateLimitedTransport(tls, proxy_route_for(url, proxy))
+        lambda url: RateCheckedTransport(tls, proxy_route_for(url, proxy))
     )
     with httpx.Client(
         transport=transport,
@@ -130,7 +130,7 @@ class RdapClient:
         failed: list[RdapFailed | BadRdapAnswer] = []
         contacts: list[AbuseContact] = []
         public = next(filter(_is_public, addresses), "")
-        with minimum_rate_for_requests(MinimumRate(_UNLIMITED_BYTES)):
+        with enforce_minimum_rate(MinimumRate(_UNLIMITED_BYTES)):
             for ask, about in ((self._look_up_registrar, host), (self._look_up_network, public)):
                 try:
                     contacts += ask(about)
@@ -209,7 +209,11 @@ class RdapClient:
             return
         if origin is None and self._local and is_loopback(url.host):
             return
-        if url.scheme != "https" or is_local_address(str(url)) or not _may_be_public(url.host):
+        if (
+            url.scheme != "https"
+            or url_leads_to_this_machine(str(url))
+            or not _may_be_public(url.host)
+        ):
             why = "it points to an address that Entrenous does not contact"
             raise RdapFailed(server=(origin or url).host, asked=subject, why=why)
 

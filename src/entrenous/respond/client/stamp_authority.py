@@ -15,7 +15,7 @@ from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 from entrenous.base.environment import Proxy, Settings
 from entrenous.base.errors import InvalidTimestamp
 from entrenous.crypto.rfc3161 import decode_response, verify_timestamp
-from entrenous.device.client.connections import PerTokenTransport, RateLimitedTransport
+from entrenous.device.client.connections import PerTokenTransport, RateCheckedTransport
 from entrenous.device.client.http_courier import proxy_route_for
 from entrenous.respond.evidence import AuthorityUnreachable, NoAuthorityAnswered, StampRefused
 from entrenous.respond.nouns import Stamp
@@ -35,7 +35,7 @@ def open_timestamp_authority(
     # TLS 1.2 stays allowed, because many authorities do not support TLS 1.3
     context = httpx.create_ssl_context(trust_env=False)
     transport = PerTokenTransport(
-        lambda asked: RateLimitedTransport(context, proxy_route_for(asked, proxy))
+        lambda asked: RateCheckedTransport(context, proxy_route_for(asked, proxy))
     )
     with httpx.Client(transport=transport, timeout=30, trust_env=False) as client:
         yield HttpTimestampAuthority(url, authorities, client)
@@ -55,7 +55,7 @@ def open_known_authorities(settings: Settings) -> Iterator[Callable[[bytes], Sta
     known = known_stamp_authorities(settings)
     context = ssl.create_default_context(cadata=bundle.decode(errors="replace"))
     transport = PerTokenTransport(
-        lambda asked: RateLimitedTransport(context, proxy_route_for(asked, settings.proxy))
+        lambda asked: RateCheckedTransport(context, proxy_route_for(asked, settings.proxy))
     )
     with httpx.Client(transport=transport, timeout=_TIMEOUT_S, trust_env=False) as client:
         yield lambda manifest: _stamp_by_first_answering(manifest, known, bundle, client)

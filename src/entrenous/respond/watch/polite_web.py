@@ -19,7 +19,7 @@ from entrenous.respond.watch.robots import (
     RobotsRules,
     read_robots,
 )
-from entrenous.wire.text import is_local_address
+from entrenous.wire.text import url_leads_to_this_machine
 
 
 class SiteDidNotAnswer(Unreachable):
@@ -249,7 +249,7 @@ def refuse_private_address(url: str, *, allow_loopback: bool) -> None:
     host = _host_of_url(url)
     if allow_loopback and is_loopback(host):
         return
-    if is_local_address(url) or _is_private_ip(host):
+    if url_leads_to_this_machine(url) or _is_private_ip(host):
         raise NotOnTheWeb
 
 

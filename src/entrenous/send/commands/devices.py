@@ -9,12 +9,12 @@ import typer
 
 from entrenous.base.errors import Unreachable, quote_for_shell
 from entrenous.base.language import day_in_words, plural, translated
-from entrenous.device.commands import opened_device, unlocked_device
+from entrenous.device.commands import opened_device, unlocked_device_and_vault
 from entrenous.device.device import Device
 from entrenous.device.identities import has_relay, may_advance_ratchets, own_device
 from entrenous.device.lock_errors import VaultNotFound
 from entrenous.device.recovery_sheet import NoDeviceToRevokeFrom, revoke_by_sheet
-from entrenous.device.relay_lock_client import lock_at_new_relay, make_first_lock
+from entrenous.device.relay_lock_client import lock_at_first_relay, lock_at_new_relay
 from entrenous.device.store.vault_folder import UnlockedVault
 from entrenous.send.commands import vault_lock
 from entrenous.send.commands.catch_up import fetch_and_print_notices
@@ -153,7 +153,7 @@ def move_to_relay(
     If the old relay is gone for good, your recovery sheet unlocks this device without that relay.
     """
     paper = read_optional_sheet(sheet)
-    with unlocked_device(context, paper) as (device, unlocked):
+    with unlocked_device_and_vault(context, paper) as (device, unlocked):
         if not has_relay(device):
             _connect_device_to_relay(relay, unlocked, device, as_json=as_json)
             return
@@ -181,7 +181,7 @@ def _connect_device_to_relay(
 ) -> None:
     identity = join_relay(relay, device)
     with suppress(Unreachable):  # if the relay does not answer, the next command makes the lock
-        make_first_lock(unlocked, device)
+        lock_at_first_relay(unlocked, device)
     if as_json:
         print_json({"schema": "entrenous/joined/1", "relay": normalized_relay_address(relay)})
         return

@@ -24,7 +24,7 @@ from entrenous.send.commands.message_list import (
 from entrenous.send.message.react import ReactionResult, react, reactions_to
 from entrenous.send.people.contact_history import copies_of_media
 from entrenous.send.recall import recall_in_words, recall_message
-from entrenous.send.status import SentMessageStatus, query_sent_messages, sealed_copies
+from entrenous.send.status import SentMessageStatus, copy_deliveries, query_sent_messages
 from entrenous.terminal.output import (
     hint_problems_except_unreachable,
     print_json,
@@ -161,7 +161,7 @@ def _current_name_by_name_when_sent(name: str, device: Device) -> Mapping[str, s
     """Map each recipient's name from the time of sending to the current name."""
     name_of, copies = (
         current_name_lookup(device),
-        sealed_copies(device.ledger.message_named(name), device),
+        copy_deliveries(device.ledger.message_named(name), device),
     )
     return {copy.to: name_of(copy.person, copy.to) for copy in copies}
 

@@ -10,7 +10,7 @@ import typer
 
 from entrenous.base.language import translated
 from entrenous.base.limits import OFFLINE_UNLOCK_HOURS_MAX, UNLOCK_TRIES_MAX
-from entrenous.device.commands import ask_replacement_passphrase, unlocked_device
+from entrenous.device.commands import ask_replacement_passphrase, unlocked_device_and_vault
 from entrenous.device.lock_errors import DeviceWithoutRelay
 from entrenous.device.recovery_sheet import RecoverySheet, allow_more_tries
 from entrenous.device.relay_lock_client import (
@@ -75,7 +75,7 @@ def allow_offline_opening(
     """
     if off == (hours is not None):
         raise typer.BadParameter(translated("give either --hours N or --off"))
-    with unlocked_device(context) as (device, unlocked):
+    with unlocked_device_and_vault(context) as (device, unlocked):
         until = allow_offline_unlock(unlocked, hours, device.clock) if hours else None
         if until is None:
             forbid_offline_unlock(unlocked)
@@ -108,7 +108,7 @@ def move_master_key_to_sheet(
     --lost --recovery FILE. Anybody who has it can pose as you.
     """
     earlier = read_sheet_file(old) if old else None
-    with unlocked_device(context) as (device, unlocked):
+    with unlocked_device_and_vault(context) as (device, unlocked):
         # Without a relay, make_recovery_sheet below reports the error.
         with suppress(DeviceWithoutRelay):
             fetch_and_print_notices(
@@ -169,7 +169,7 @@ def choose_new_passphrase(
     of the folder, such as one in a backup. Without one (setup --offline) such a copy still opens
     with the old passphrase.
     """
-    with unlocked_device(context) as (device, unlocked):
+    with unlocked_device_and_vault(context) as (device, unlocked):
         words = ask_replacement_passphrase(descriptor, "--new-passphrase-fd")
         changed = change_passphrase(unlocked, words, device)
     if as_json:

@@ -100,13 +100,13 @@ class _PictureCopyRecorder:
         with self.device.vault.transaction():
             if self.kept is None:
                 self._record_message()
-            self.device.ledger.add_copies(self.id, 0, self.start, copies)
+            self.device.ledger.put_copy_batch(self.id, 0, self.start, copies)
 
     def close(self) -> None:
         """Remove copies from the ledger that were recorded and then not yielded."""
         handed = self.batch[: self.handed - self.start]
         if self.handed > 0 and len(handed) < len(self.batch):
-            self.device.ledger.add_copies(self.id, 0, self.start, handed)
+            self.device.ledger.put_copy_batch(self.id, 0, self.start, handed)
         if self.handed == 0 and self.kept is not None:
             self.device.ledger.delete_message(self.id)
             self.device.vault.delete_file(self.kept)
@@ -207,7 +207,7 @@ class CopyRecorder:
             if not self._made:
                 self._device.ledger.store_message(self._begin(self._id, self._name, self._at))
             for position in self._positions:
-                self._device.ledger.add_copies(self._id, position, self._made, (copy,))
+                self._device.ledger.put_copy_batch(self._id, position, self._made, (copy,))
         self._made += 1
         try:
             yield self._name, file
@@ -222,7 +222,7 @@ class CopyRecorder:
         with vault.transaction():
             if self._made:
                 for position in self._positions:
-                    ledger.add_copies(self._id, position, self._made, ())
+                    ledger.put_copy_batch(self._id, position, self._made, ())
                 return
             sent = ledger.message(self._id)
             ledger.delete_message(self._id)

@@ -45,9 +45,9 @@ from entrenous.device.identities import (
     OwnIdentity,
     own_device,
     own_name,
-    refuse_local_address,
-    store_device_list,
+    refuse_loopback_relay,
     store_identity,
+    store_known_key_bundle,
 )
 from entrenous.device.recovery_sheet import MasterKeyNotHere, RecoverySheet, SheetOfAnotherPerson
 from entrenous.device.vault_tables import (
@@ -202,7 +202,7 @@ def accept_contact_bundle(known: Contact, untrusted_card: bytes, device: Device)
         raise BadSignature(what="key bundle")
     if known.forked:
         return known
-    refuse_local_address(person.relay_url, device)
+    refuse_loopback_relay(person.relay_url, device)
     try:
         standing = compare_key_bundle(card, known, device)
     except ForkedDeviceList:
@@ -213,7 +213,7 @@ def accept_contact_bundle(known: Contact, untrusted_card: bytes, device: Device)
     forget_devices(person.id, removed_devices(known.person, person), device)
     record_former_mailboxes(known.person, person, device)
     store_contact(after, device)
-    store_device_list(person.id, untrusted_card, device)
+    store_known_key_bundle(person.id, untrusted_card, device)
     store_announced_ranges(person.id, device)
     DEVICE_LIST_TO_FETCH_TABLE.drop(person.id.hex(), device.vault)
     return after

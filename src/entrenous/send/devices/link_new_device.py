@@ -7,9 +7,13 @@ from entrenous.base.identifiers import ID_BYTES, DeviceId, MailboxId
 from entrenous.base.limits import TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time
-from entrenous.crypto.hpke import XWING_PRIVATE_KEY_BYTES, private_key_from_seed, xwing_public_key
+from entrenous.crypto.hpke import (
+    XWING_PRIVATE_KEY_BYTES,
+    xwing_private_key_from_seed,
+    xwing_public_key,
+)
 from entrenous.crypto.identity_keys import (
-    SIGNING_SEED_BYTES,
+    MLDSA65_SEED_BYTES,
     DeviceSigner,
     curve25519_public_key,
     ed25519_public_key,
@@ -20,8 +24,8 @@ from entrenous.crypto.identity_keys import (
 from entrenous.crypto.short_auth_string import (
     ShortAuthString,
     agreement_proof,
-    public_key_of,
     short_auth_string,
+    x25519_public_key,
 )
 from entrenous.device.device import Device
 from entrenous.device.identities import MailboxAddress, own_other_devices
@@ -117,10 +121,10 @@ def start_on_new_device(
     code = read_link_code(untrusted_code.strip())
     if name is not None:
         refuse_bad_name(name)
-    unseal = private_key_from_seed(device.dice.token(XWING_PRIVATE_KEY_BYTES))
+    unseal = xwing_private_key_from_seed(device.dice.token(XWING_PRIVATE_KEY_BYTES))
     name_of_device, mailbox = (device.dice.token(ID_BYTES) for _ in range(2))
     close, owner, private = (Secret(device.dice.token(TOKEN_BYTES)) for _ in range(3))
-    signer = new_device_signer(device.dice.token(SIGNING_SEED_BYTES))
+    signer = new_device_signer(device.dice.token(MLDSA65_SEED_BYTES))
     offer = NewDeviceOffer(
         ed25519=ed25519_public_key(signer.account),
         curve25519=curve25519_public_key(signer.account),
@@ -133,7 +137,7 @@ def start_on_new_device(
         name=name,
     )
     box = create_link_mailbox(code.relay_url, offer.mailbox, owner, offer.close, device)
-    promise = link_commitment(public_key_of(private), write_offer(offer))
+    promise = link_commitment(x25519_public_key(private), write_offer(offer))
     asked = write_link_message(LinkRequest(box.mailbox, box.token, promise))
     post_link_message(code.relay_url, code.mailbox, code.token, asked, box.until, device)
     return NewDeviceLinkInProgress(
@@ -214,7 +218,7 @@ def _send_offer(
 ) -> NewDeviceLinkInProgress:
     offer = write_offer(new.offer)
     sealed = seal_offer(answer.seal_to, new.asked, encoded, offer)
-    shown = write_link_message(LinkReveal(public_key_of(new.private), sealed))
+    shown = write_link_message(LinkReveal(x25519_public_key(new.private), sealed))
     transcript = link_transcript(new.asked, encoded)
     following = replace(new, state=LinkState.SHOWN, answer=answer, transcript=transcript)
     following.short_string  # noqa: B018 - may raise LinkEnded, before anything is sent

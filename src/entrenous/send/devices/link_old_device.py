@@ -8,9 +8,13 @@ from entrenous.base.identifiers import ID_BYTES, MailboxId
 from entrenous.base.limits import DEVICES_MAX, TOKEN_BYTES
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time
-from entrenous.crypto.hpke import XWING_PRIVATE_KEY_BYTES, private_key_from_seed, xwing_public_key
+from entrenous.crypto.hpke import (
+    XWING_PRIVATE_KEY_BYTES,
+    xwing_private_key_from_seed,
+    xwing_public_key,
+)
 from entrenous.crypto.nouns import BadKey
-from entrenous.crypto.short_auth_string import ShortAuthString, public_key_of, short_auth_string
+from entrenous.crypto.short_auth_string import ShortAuthString, short_auth_string, x25519_public_key
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device, refuse_unconfirmed_unlock
 from entrenous.device.recovery_sheet import RecoverySheet
@@ -140,7 +144,7 @@ def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDevic
         master=master,
         hand_master_on=sheet is None,
         private=Secret(device.dice.token(32)),
-        unseal=private_key_from_seed(device.dice.token(XWING_PRIVATE_KEY_BYTES)),
+        unseal=xwing_private_key_from_seed(device.dice.token(XWING_PRIVATE_KEY_BYTES)),
     )
 
 
@@ -243,7 +247,7 @@ def _process_next_message(old: OldDeviceLinkInProgress, device: Device) -> OldDe
 def _answer_request(
     old: OldDeviceLinkInProgress, ask: LinkRequest, encoded: bytes, device: Device
 ) -> OldDeviceLinkInProgress:
-    answer = LinkAnswer(public_key_of(old.private), xwing_public_key(old.unseal))
+    answer = LinkAnswer(x25519_public_key(old.private), xwing_public_key(old.unseal))
     answered = write_link_message(answer)
     url, until = old.box.relay_url, old.until
     post_link_message(url, ask.mailbox, ask.token, answered, until, device)

@@ -33,7 +33,7 @@ from entrenous.base.limits import (
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.crypto.identity_keys import DeviceSigner, public_master_keys
-from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.key_derivation import derive_send_token
 from entrenous.crypto.short_auth_string import agreement_proof
 from entrenous.crypto.statements import sign_certificate, verify_key_bundle
 from entrenous.device.device import Device
@@ -389,7 +389,7 @@ def _grant_outbox_item(
 def _introduce_this_device(issued: IssuedRange, device: Device) -> IntroducedDevice:
     me = own_device(device)
     indexes = range(issued.first, issued.first + LENT_TOKENS_PER_DEVICE)
-    lent = tuple(LentToken(at, send_token(issued.seed, at)) for at in indexes)
+    lent = tuple(LentToken(at, derive_send_token(issued.seed, at)) for at in indexes)
     return IntroducedDevice(LinkedDevice(me.key.device, own_name(device), me.home.close), lent)
 
 

@@ -12,7 +12,11 @@ from entrenous.base.identifiers import DeviceId, MailboxId
 from entrenous.device.device import Device
 from entrenous.device.identities import may_advance_ratchets, own_device, refuse_unconfirmed_unlock
 from entrenous.device.recovery_sheet import RecoverySheet
-from entrenous.device.relay_lock_client import FormerAddress, confirm_unlock, former_addresses
+from entrenous.device.relay_lock_client import (
+    FormerAddress,
+    confirm_unlock_at_relay,
+    former_addresses,
+)
 from entrenous.send.devices.device_lists import accept_own_bundle, find_master_key, sign_list_moving
 from entrenous.send.devices.linked_devices import own_linked_devices
 from entrenous.send.devices.next_mailbox import (
@@ -123,7 +127,7 @@ def _mailboxes_of_other_devices(url: str, device: Device) -> Mapping[DeviceId, M
 def _notify_everybody(old: FormerAddress, device: Device) -> MoveResult:
     """Notify everybody who can be reached now. Later commands notify the others."""
     with suppress(Unreachable):
-        confirm_unlock(device)
+        confirm_unlock_at_relay(device)
     greet_devices(device)
     flush_outbox(device)
     waiting = len(OUTBOX_TABLE.keys(device.vault)) + count_greetable_devices(device)

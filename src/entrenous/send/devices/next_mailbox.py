@@ -23,9 +23,9 @@ from entrenous.device.identities import (
     LAST_LOSS_OR_MOVE_EPOCH_RECORD,
     AddressOnThisMachine,
     MailboxAddress,
-    next_lock,
+    next_relay_lock,
     own_device,
-    refuse_local_address,
+    refuse_loopback_relay,
 )
 from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.vault_tables import OWN_RECORDS, PREPARED_MAILBOX, Table
@@ -165,7 +165,7 @@ def prepare_to_follow_moves(device: Device) -> list[EntrenousError]:
 
 def _prepare_to_follow_move_to(url: str, device: Device) -> None:
     try:
-        refuse_local_address(url, device)
+        refuse_loopback_relay(url, device)
     except AddressOnThisMachine:
         raise MoveNotFollowed(relay=url, present=own_device(device).home.relay_url) from None
     _prepare_mailbox(url, device, leads=False)
@@ -255,7 +255,7 @@ def mailbox_deletions_for(
 def own_mailboxes_to_announce(device: Device) -> tuple[LinkedMailbox, ...]:
     """Return this device's mailboxes, as announced to our other devices."""
     here = own_device(device).home
-    left = MailboxUse.LEFT if next_lock(device) is None else MailboxUse.PRESENT
+    left = MailboxUse.LEFT if next_relay_lock(device) is None else MailboxUse.PRESENT
     every = [
         (here, MailboxUse.PRESENT),
         *(

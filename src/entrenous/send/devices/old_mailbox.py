@@ -22,7 +22,7 @@ from entrenous.device.identities import (
     may_advance_ratchets,
     own_device,
     own_other_devices,
-    store_next_lock,
+    store_next_relay_lock,
 )
 from entrenous.device.relay_lock_client import (
     FORMER_ADDRESS_TABLE,
@@ -195,7 +195,7 @@ def switch_mailbox(before: OwnIdentity, new: PreparedMailbox, device: Device, *,
     record_own_former_mailbox(
         before.home, device, relay_silent=not may_advance_ratchets(device), next_close=next_close
     )
-    store_next_lock(lock_for_prepared_mailbox(new), device)
+    store_next_relay_lock(lock_for_prepared_mailbox(new), device)
     drop_items_handing_out_any_token(device)
     forget_issued_tokens(device)
     discard_unpublished_prekeys(device)

@@ -11,13 +11,13 @@ from entrenous.crypto.statements import verify_key_bundle
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     CONTACT_TABLE,
-    NO_TOKEN,
+    NO_SEND_TOKEN,
     comparable_name,
     contacts,
     own_device,
     own_name,
-    refuse_local_address,
-    store_device_list,
+    refuse_loopback_relay,
+    store_known_key_bundle,
 )
 from entrenous.device.vault_tables import (
     DEVICE_TO_GREET,
@@ -238,10 +238,10 @@ def _new_contact(shared: SharedContact, device: Device) -> Contact:
     person = verify_key_bundle(read_key_bundle(shared.card))
     if not equal_in_constant_time(person.id, shared.person):
         raise NotForThisMailbox(what="the keys in it belong to another person")
-    refuse_local_address(person.relay_url, device)
-    store_device_list(person.id, shared.card, device)
+    refuse_loopback_relay(person.relay_url, device)
+    store_known_key_bundle(person.id, shared.card, device)
     blocked = is_known_blocked(shared.person, device)
-    return Contact(shared.name, person, NO_TOKEN, shared.trust, shared.since, blocked=blocked)
+    return Contact(shared.name, person, NO_SEND_TOKEN, shared.trust, shared.since, blocked=blocked)
 
 
 def _updated_contact(known: Contact, shared: SharedContact, device: Device) -> Contact:

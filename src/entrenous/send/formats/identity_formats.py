@@ -42,7 +42,7 @@ from entrenous.wire.key_bundle import (
     position_fields,
     signed_batch_fields,
 )
-from entrenous.wire.text import as_name, as_url
+from entrenous.wire.text import as_name, as_relay_url
 
 _PUBLIC_KEY_BYTES_BY_KIND: Final = {
     PrekeyKind.ONE_TIME: 32,
@@ -141,7 +141,7 @@ def read_invite_link(untrusted_link: str) -> Invite:
         as_uint(version, _INVITE_VERSION, _INVITE_VERSION)
         return Invite(
             name=as_name(name),
-            relay_url=as_url(relay_url),
+            relay_url=as_relay_url(relay_url),
             mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
             person=PersonId(as_bytes(person, 32)),
             token=Secret(as_bytes(token, 32)),
@@ -228,7 +228,7 @@ def _parse_sheet(fields: list[Any]) -> RecoverySheet:
     return RecoverySheet(
         person=PersonId(as_bytes(person, 32)),
         master=Secret(as_bytes(master, 64)),
-        relay_url=as_url(relay_url),
+        relay_url=as_relay_url(relay_url),
         mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
         close=Secret(as_bytes(close, TOKEN_BYTES)),
         output=Secret(as_bytes(output, 64)),

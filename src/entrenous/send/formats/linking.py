@@ -39,7 +39,7 @@ from entrenous.wire.cbor import (
     parse_optional,
 )
 from entrenous.wire.encodings import to_base64url
-from entrenous.wire.text import as_name, as_url
+from entrenous.wire.text import as_name, as_relay_url
 
 LINK_CODE_PREFIX: Final = "entrenous-link:2:"
 _LINK_CODE_VERSION: Final = 2
@@ -75,7 +75,7 @@ def read_link_code(untrusted_code: str) -> LinkCode:
         version, relay_url, mailbox, token = as_list(fields, 4, 4)
         as_uint(version, _LINK_CODE_VERSION, _LINK_CODE_VERSION)
         return LinkCode(
-            relay_url=as_url(relay_url),
+            relay_url=as_relay_url(relay_url),
             mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
             token=Secret(as_bytes(token, TOKEN_BYTES)),
         )

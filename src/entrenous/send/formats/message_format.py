@@ -38,8 +38,8 @@ from entrenous.wire.cbor import (
     parse_optional,
     to_unix_seconds,
 )
-from entrenous.wire.receipt import write_commitments
-from entrenous.wire.text import as_media_type, as_name, as_url
+from entrenous.wire.receipt import write_mark_commitments
+from entrenous.wire.text import as_media_type, as_name, as_relay_url
 
 _FIELD_NUMBER_MAX: Final = 15
 _MANIFEST_FIELD_NUMBERS: Final = (*range(1, 6), *range(11, 16))
@@ -56,7 +56,7 @@ def write_manifest(manifest: Manifest) -> bytes:
 
 def write_marks_hash_input(manifest: Manifest) -> bytes:
     """Encode the input of a marks hash: field 12 (docs/spec/content.md section 6)."""
-    return write_commitments(manifest.marks)
+    return write_mark_commitments(manifest.marks)
 
 
 def message_fields(body: Manifest) -> dict[int, object]:
@@ -98,7 +98,7 @@ def parse_message(value: object) -> Manifest:
         blobs=blobs,
         fetch_token=parse_secret(fields[8]),
         open_token=parse_secret(fields[9]),
-        relay_url=as_url(fields[10]),
+        relay_url=as_relay_url(fields[10]),
         heads=_parse_heads(fields[11], audience),
         marks=_parse_mark_commitments(fields[12], len(blobs) - 1),
         reply=parse_optional(fields[13], _parse_reply),

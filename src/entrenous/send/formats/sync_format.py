@@ -37,7 +37,7 @@ from entrenous.wire.cbor import (
     parse_optional,
     to_unix_seconds,
 )
-from entrenous.wire.text import as_name, as_url
+from entrenous.wire.text import as_name, as_relay_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +255,7 @@ def _parse_mailboxes(value: Any) -> SharedMailboxes:
 def _parse_mailbox(entry: Any) -> LinkedMailbox:
     url, mailbox, close, what = as_list(entry, 4, 4)
     return LinkedMailbox(
-        relay_url=as_url(url),
+        relay_url=as_relay_url(url),
         mailbox=MailboxId(as_bytes(mailbox, ID_BYTES)),
         close=Secret(as_bytes(close, TOKEN_BYTES)),
         what=MailboxUse(as_uint(what, max(MailboxUse))),

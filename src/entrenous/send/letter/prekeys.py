@@ -8,7 +8,11 @@ from typing import Final
 
 from entrenous.base.identity import Prekey, PrekeyKind
 from entrenous.base.limits import BATCH_SIZE_MAX, ONE_TIME_KEYS_MAX, PREKEY_ID_BYTES
-from entrenous.crypto.hpke import XWING_PRIVATE_KEY_BYTES, private_key_from_seed, xwing_public_key
+from entrenous.crypto.hpke import (
+    XWING_PRIVATE_KEY_BYTES,
+    xwing_private_key_from_seed,
+    xwing_public_key,
+)
 from entrenous.crypto.identity_keys import add_one_time_keys, replace_fallback_key
 from entrenous.crypto.statements import prekey_leaf, sign_prekeys
 from entrenous.device.device import Device
@@ -145,7 +149,7 @@ def make_own_xwing_key(peer: str | None, me: OwnIdentity, device: Device) -> Pub
     """Make and store an X-Wing key pair: for letters from one ``peer``, or (None) a prekey to
     publish for everybody.
     """
-    private = private_key_from_seed(device.dice.token(XWING_PRIVATE_KEY_BYTES))
+    private = xwing_private_key_from_seed(device.dice.token(XWING_PRIVATE_KEY_BYTES))
     key_id = device.dice.token(PREKEY_ID_BYTES)
     own = OwnXWingKey(key_id, private, me.person.epoch, me.person.head, device.clock.now(), peer)
     OWN_XWING_KEY_TABLE.store(own, key_id.hex(), device.vault)

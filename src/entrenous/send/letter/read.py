@@ -9,9 +9,9 @@ from entrenous.crypto.hashing import equal_in_constant_time, sha256
 from entrenous.crypto.hpke import seal_to
 from entrenous.crypto.nouns import BadKey, NotForThisMailbox
 from entrenous.crypto.seal import (
+    HalfOpenedLetter,
     OpenedLetter,
-    OuterLetter,
-    matches_session,
+    letter_began_session,
     open_first_letter,
     open_letter,
     open_outer_seal,
@@ -121,12 +121,12 @@ def _check_address(
 
 
 def _open_inner_letter(
-    outer: OuterLetter, header: Header, peer: PeerDevice | None, device: Device
+    outer: HalfOpenedLetter, header: Header, peer: PeerDevice | None, device: Device
 ) -> tuple[OpenedLetter, tuple[Secret, ...]]:
     """Return the opened letter, and the sessions with its sender, the current one first."""
     known_sessions = () if peer is None else peer.sessions
     for session in known_sessions:
-        if outer.begins_session and not matches_session(session, outer):
+        if outer.begins_session and not letter_began_session(session, outer):
             continue
         opened = _open_with_session(session, outer)
         if opened is not None:
@@ -139,7 +139,7 @@ def _open_inner_letter(
     return opened, (opened.session, *known_sessions)[:SESSIONS_PER_DEVICE_MAX]
 
 
-def _open_with_session(session: Secret, outer: OuterLetter) -> OpenedLetter | None:
+def _open_with_session(session: Secret, outer: HalfOpenedLetter) -> OpenedLetter | None:
     try:
         return open_letter(session, outer)
     except NotForThisMailbox:

@@ -12,18 +12,18 @@ from entrenous.base.errors import EntrenousError
 from entrenous.base.identifiers import DeviceId, EnvelopeId, MessageId, PersonId
 from entrenous.base.identity import BadSignature, CertifiedDevice, Contact, Person
 from entrenous.base.limits import RECEIPTS_PER_LETTER_MAX
-from entrenous.crypto.hashing import equal_in_constant_time, marks_hash, sha256
+from entrenous.crypto.hashing import equal_in_constant_time, mark_commitments_hash, sha256
 from entrenous.crypto.nouns import NotForThisMailbox
 from entrenous.crypto.statements import receipt_leaf, sign_receipts, verify_receipts
 from entrenous.device.device import Device
-from entrenous.device.identities import CONTACT_TABLE, key_bundle_with_head, own_device
+from entrenous.device.identities import CONTACT_TABLE, key_bundle_including_head, own_device
 from entrenous.device.sent_copies import (
     RECEIPT_COVERAGE_TABLE,
     RECEIPT_TABLE,
     ProvenReceipt,
     ReceiptCoverage,
 )
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery
 from entrenous.device.vault_tables import (
     OWED_RECEIPT,
     RECEIPT_KEY_BUNDLE,
@@ -43,7 +43,11 @@ from entrenous.send.letter.write import (
     seal_and_queue_letter,
 )
 from entrenous.send.message.states import ReceivedMessage
-from entrenous.wire.receipt import write_commitments, write_receipt_proof, write_receipt_statement
+from entrenous.wire.receipt import (
+    write_mark_commitments,
+    write_receipt_proof,
+    write_receipt_statement,
+)
 from entrenous.wire.relay_nouns import EnvelopeState
 
 
@@ -120,7 +124,7 @@ def _store_owed_receipt_if_allowed(
         envelope=received.envelope,
         at=now_in_whole_seconds(device).replace(second=0),
         manifest=sha256(write_manifest(manifest)),
-        marks=marks_hash(write_marks_hash_input(manifest)),
+        marks=mark_commitments_hash(write_marks_hash_input(manifest)),
         due_at=_next_due_time(peer_id, device),
     )
     key = f"{peer_id} {received.envelope.hex()} {int(event)}"
@@ -205,7 +209,7 @@ def verify_and_store_receipts(
     leaves = tuple(one.leaf for one in receipts.receipts)
     verify_receipts(leaves, receipts.batch, key)
     for one, place in zip(receipts.receipts, batch_positions(leaves), strict=True):
-        copy = SEALED_COPY_TABLE.load(one.envelope.hex(), device.vault)
+        copy = COPY_DELIVERY_TABLE.load(one.envelope.hex(), device.vault)
         expected = RECEIPT_COVERAGE_TABLE.load(one.envelope.hex(), device.vault)
         if copy is not None and expected is not None:
             proof = write_receipt_proof(ReceiptProof(place, receipts.batch))
@@ -216,14 +220,14 @@ def verify_and_store_receipts(
 
 def _verify_and_store_receipt(
     proven_by: tuple[Receipt, bytes],
-    copy: SealedCopy,
+    copy: CopyDelivery,
     expected: ReceiptCoverage,
     signer: tuple[Person, CertifiedDevice, bytes],
     device: Device,
 ) -> None:
     (one, proof), (person, key, head) = proven_by, signer
     destination = (copy.message, copy.person, copy.device)
-    marks = marks_hash(write_commitments(expected.marks))
+    marks = mark_commitments_hash(write_mark_commitments(expected.marks))
     if (one.message, person.id, key.device) != destination or one.marks != marks:
         raise NotForThisMailbox(what="its receipt is for another copy")
     statement = ReceiptStatement(
@@ -248,7 +252,7 @@ def _verify_and_store_receipt(
         state = EnvelopeState.OPENED if copy.state is EnvelopeState.EXPIRED else copy.state
         opened = replace(copy, state=state, opened=True)
         if opened != copy:
-            SEALED_COPY_TABLE.store(opened, one.envelope.hex(), device.vault)
+            COPY_DELIVERY_TABLE.store(opened, one.envelope.hex(), device.vault)
     _store_proving_bundle(person.id, head, device)
 
 
@@ -257,6 +261,6 @@ def _store_proving_bundle(person: PersonId, head: bytes, device: Device) -> None
 
     The bundle contains every device whose receipts name this list.
     """
-    card = key_bundle_with_head(person, head, device)
+    card = key_bundle_including_head(person, head, device)
     if card is not None and device.vault.get(RECEIPT_KEY_BUNDLE, head.hex()) is None:
         device.vault.put(RECEIPT_KEY_BUNDLE, head.hex(), card)

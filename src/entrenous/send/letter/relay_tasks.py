@@ -12,7 +12,7 @@ from entrenous.base.identifiers import PersonId
 from entrenous.base.limits import EXPIRY_DAYS_MAX, WAKE_REQUEST_S
 from entrenous.device.device import Device
 from entrenous.device.identities import NEXT_CLOSE_TOKEN_RECORD, own_device
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, SealedCopy, SendState
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery, SendState
 from entrenous.device.vault_tables import (
     OWN_RECORDS,
     RELAY_RESTORE,
@@ -156,10 +156,10 @@ def _repeat_recalls(url: str, device: Device) -> None:
                 device.courier.withdraw(url, copy.envelope, copy.withdraw_token)
 
 
-def _recently_recalled_copies(device: Device) -> Iterator[SealedCopy]:
+def _recently_recalled_copies(device: Device) -> Iterator[CopyDelivery]:
     """Yield the copies recalled recently or at an unknown time, except those that never left."""
     since = _earliest_repeated_request_time(device)
-    for copy in SEALED_COPY_TABLE.all(device.vault):
+    for copy in COPY_DELIVERY_TABLE.all(device.vault):
         ended = copy.state is EnvelopeState.TAKEN_BACK and copy.departure is not SendState.WAITING
         if ended and (copy.ended_at is None or copy.ended_at >= since):
             yield copy

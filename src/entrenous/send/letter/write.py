@@ -8,7 +8,7 @@ from entrenous.base.identity import CertifiedDevice, Contact
 from entrenous.base.limits import TOKEN_RANGE_SIZE, XWING_KEYS_PER_PEER_MAX
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256, token_hash
-from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.key_derivation import derive_send_token
 from entrenous.crypto.seal import seal_letter
 from entrenous.device.device import Device
 from entrenous.device.identities import OwnIdentity, own_device, refuse_unconfirmed_unlock
@@ -145,7 +145,7 @@ def _record_receipt_coverage(manifest: Manifest, envelope: EnvelopeId, device: D
 def _last_token_hash_in(body: Body) -> bytes | None:
     """Return the hash of the last token that a letter hands out, which must be registered first."""
     if isinstance(body, Hello | TokenRangeNote):
-        return token_hash(send_token(body.seed, body.first + TOKEN_RANGE_SIZE - 1))
+        return token_hash(derive_send_token(body.seed, body.first + TOKEN_RANGE_SIZE - 1))
     return None
 
 

@@ -16,7 +16,7 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import check_blob
 from entrenous.crypto.nouns import BlobChanged, BlobRef
 from entrenous.device.device import Device, Vault
-from entrenous.device.sent_messages import SEALED_COPY_TABLE
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE
 from entrenous.device.vault_tables import inbox_key
 from entrenous.send.letter.letter_nouns import Manifest
 from entrenous.send.message.states import PARTIAL_DOWNLOAD_TABLE, PartialDownload, ReceivedMessage
@@ -47,7 +47,7 @@ def upload_blobs(
         RelayUnreachable, or the error with which the relay refused. The relay keeps what it has
             received for a day.
     """
-    copy = SEALED_COPY_TABLE.load(item.envelope.id.hex(), device.vault)
+    copy = COPY_DELIVERY_TABLE.load(item.envelope.id.hex(), device.vault)
     token = copy.withdraw_token if copy is not None and is_worth_resuming(item) else None
     for deposit, kept in item.blobs:
         _BlobUpload(item, deposit, kept, token, device).upload(on_sent)

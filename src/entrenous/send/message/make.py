@@ -28,7 +28,7 @@ from entrenous.crypto.hashing import HashingWriter, mark_commitment, token_hash
 from entrenous.crypto.key_derivation import blob_key, content_key, share_group_id
 from entrenous.crypto.nouns import BlobRef
 from entrenous.device.device import Device
-from entrenous.device.sent_messages import SEALED_COPY_TABLE, Message, SealedCopy
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery, Message
 from entrenous.send.formats.message_format import (
     padded_length,
     padded_reader,
@@ -49,7 +49,7 @@ from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.message.prepared_files import PreparedFiles
 from entrenous.send.message.transfer_progress import ByteCounter, TransferStage, TransferWatch
 from entrenous.send.message_index import index_copy
-from entrenous.wire.receipt import write_mark
+from entrenous.wire.receipt import write_committed_mark
 from entrenous.wire.relay_nouns import BlobDeposit, ShareDeposit
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class _MessageInProgress:
         files = tuple(
             FileForDevice(
                 ContentFile(shape.media_type, one.data, shape.role),
-                mark_commitment(write_mark(self.sending.message, place, copy)),
+                mark_commitment(write_committed_mark(self.sending.message, place, copy)),
             )
             for place, (shape, one, copy) in enumerate(
                 zip(self.prepared.copy_formats, made, copies, strict=True), start=1
@@ -167,8 +167,8 @@ class _MessageInProgress:
         for one in self.made:
             outer = replace(one.sealed.outer, release_at=release_at)
             seal_and_queue_letter(one.sealed.manifest, one.to, outer, device)
-            copy = _make_sealed_copy(one, self.sending)
-            SEALED_COPY_TABLE.store(copy, outer.envelope.hex(), device.vault)
+            copy = _make_copy_delivery(one, self.sending)
+            COPY_DELIVERY_TABLE.store(copy, outer.envelope.hex(), device.vault)
             index_copy(copy, message.sent_at, device.vault)
         return release_at
 
@@ -198,8 +198,8 @@ def _make_ledger_copy(to: Addressee, made: "MarkedCopy", device: Device) -> Copy
     )
 
 
-def _make_sealed_copy(made: _SealedDeviceCopies, sending: SendingContext) -> SealedCopy:
-    return SealedCopy(
+def _make_copy_delivery(made: _SealedDeviceCopies, sending: SendingContext) -> CopyDelivery:
+    return CopyDelivery(
         message=sending.message,
         to=RecipientId(made.to.contact.name),
         person=made.to.contact.person.id,

@@ -8,7 +8,7 @@ from entrenous.base.identifiers import MessageId, PersonId
 from entrenous.base.limits import REACTION_BYTES_MAX
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device, refuse_unconfirmed_unlock
-from entrenous.device.sent_messages import SEALED_COPY_TABLE
+from entrenous.device.sent_messages import COPY_DELIVERY_TABLE
 from entrenous.device.vault_tables import (
     inbox_key,
 )
@@ -115,7 +115,7 @@ def reactions_to(
 def _people_with_message(meant: MessageReference, device: Device) -> set[PersonId]:
     """Return the people who are known to have a message; empty if this device does not have it."""
     if meant.sender == own_device(device).person.id:
-        sent = SEALED_COPY_TABLE.all(device.vault)
+        sent = COPY_DELIVERY_TABLE.all(device.vault)
         return {copy.person for copy in sent if copy.message == meant.message}
     key = inbox_key(meant.sender, meant.message)
     received = INBOX_TABLE.load(key, device.vault)

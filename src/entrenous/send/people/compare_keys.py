@@ -18,8 +18,8 @@ from entrenous.crypto.short_auth_string import (
     ShortAuthString,
     agreement_proof,
     key_commitment,
-    public_key_of,
     short_auth_string,
+    x25519_public_key,
 )
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
@@ -190,7 +190,7 @@ def queue_public_key(
 ) -> None:
     """Send our public key to their device."""
     if comparing.their_device is not None:
-        note = ComparisonStep(comparing.transaction, step, public_key_of(comparing.private))
+        note = ComparisonStep(comparing.transaction, step, x25519_public_key(comparing.private))
         _queue_step(note, contact, comparing.their_device, device)
 
 
@@ -204,7 +204,7 @@ def _begin_comparison(contact: Contact, device: Device) -> KeyComparisonInProgre
         private=private,
         mine=_our_comparison_side(private, device),
     )
-    commitment = ComparisonStep(begun.transaction, 1, key_commitment(public_key_of(private)))
+    commitment = ComparisonStep(begun.transaction, 1, key_commitment(x25519_public_key(private)))
     with device.vault.transaction():
         for to in addressees(contact, device):
             ensure_session(to, device)
@@ -229,7 +229,7 @@ def _our_comparison_side(private: Secret, device: Device) -> ComparisonSide:
     that is written now.
     """
     me = own_device(device)
-    return ComparisonSide(me.key.device, me.person.head, public_key_of(private))
+    return ComparisonSide(me.key.device, me.person.head, x25519_public_key(private))
 
 
 def _require_ready_comparison(contact: Contact, device: Device) -> KeyComparisonInProgress:

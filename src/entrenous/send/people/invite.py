@@ -25,7 +25,7 @@ from entrenous.base.limits import (
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
-from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.key_derivation import derive_send_token
 from entrenous.crypto.statements import verify_key_bundle
 from entrenous.device.device import Device
 from entrenous.device.identities import (
@@ -33,8 +33,8 @@ from entrenous.device.identities import (
     AddressOnThisMachine,
     contacts,
     own_device,
-    refuse_local_address,
-    store_device_list,
+    refuse_loopback_relay,
+    store_known_key_bundle,
 )
 from entrenous.device.vault_tables import (
     INVITE_USE_TO_ANSWER,
@@ -152,7 +152,7 @@ def add_person(link: str, name: str, device: Device) -> Contact:
         if not keeps:  # even for a known contact, who may have forgotten us and our tokens
             use_invite_token_for(person.id, through, invite.token, device)
         store_contact(contact, device)
-        store_device_list(person.id, card, device)
+        store_known_key_bundle(person.id, card, device)
         if known is not None:
             _begin_new_sessions(contact, device)
             mark_contact_for_resync(person.id, device)
@@ -212,7 +212,7 @@ def accept_hello(
     Raises:
         ForkedDeviceList, AddressOnThisMachine.
     """
-    refuse_local_address(person.relay_url, device)
+    refuse_loopback_relay(person.relay_url, device)
     known = contact_by_id(person.id, device)
     if known is not None:
         try:
@@ -223,12 +223,12 @@ def accept_hello(
     meant = None if link is None else link.name
     name, token = (
         free_contact_name(meant or person.name, device),
-        send_token(hello.seed, hello.first),
+        derive_send_token(hello.seed, hello.first),
     )
     trust = Trust.UNKNOWN if link is None else Trust.BY_LINK
     contact = Contact(name, person, token, trust, since=now_in_whole_seconds(device))
     store_contact(contact, device)
-    store_device_list(person.id, hello.card, device)
+    store_known_key_bundle(person.id, hello.card, device)
     return contact
 
 
@@ -273,7 +273,7 @@ def _device_of_invite(invite: Invite, person: Person) -> DeviceId:
 
 
 def _fetch_inviter_bundle(invite: Invite, device: Device) -> bytes:
-    refuse_local_address(invite.relay_url, device)
+    refuse_loopback_relay(invite.relay_url, device)
     untrusted_shown = device.courier.key_bundle(invite.relay_url, invite.mailbox, invite.token)
     return open_key_bundle(untrusted_shown, invite.person, invite.mailbox)
 
@@ -285,7 +285,7 @@ def _verify_inviter(untrusted_card: bytes, invite: Invite, device: Device) -> Pe
         raise InviteKeysDiffer from None
     if not equal_in_constant_time(person.id, invite.person):
         raise InviteKeysDiffer
-    refuse_local_address(person.relay_url, device)
+    refuse_loopback_relay(person.relay_url, device)
     return person
 
 
@@ -344,7 +344,7 @@ def refuse_used_up_link(
     )
     add_notice_unless_full(replace(notice, for_one=link.uses == 1), INVITE_NOTICE_TABLE, device)
     with suppress(AddressOnThisMachine):
-        refuse_local_address(person.relay_url, device)
+        refuse_loopback_relay(person.relay_url, device)
         _reply_that_link_is_used_up(hello, person, header, device)
 
 
@@ -410,7 +410,7 @@ def _reply_that_link_is_used_up(
     hello: Hello, person: Person, header: Header, device: Device
 ) -> None:
     """Reply in the session that their hello began, then delete their tokens."""
-    now, first = now_in_whole_seconds(device), send_token(hello.seed, hello.first)
+    now, first = now_in_whole_seconds(device), derive_send_token(hello.seed, hello.first)
     stranger = Contact(person.name, person, first, Trust.UNKNOWN, now)
     key = next(key for key in person.devices if key.device == header.from_device)
     receive_range(header, hello.seed, hello.first, device)

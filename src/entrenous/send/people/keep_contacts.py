@@ -14,7 +14,7 @@ from entrenous.device.identities import (
     CONTACT_TABLE,
     comparable_name,
     contacts,
-    delete_device_list,
+    delete_known_key_bundle,
     known_key_bundle,
     known_list_heads,
     known_protocols,
@@ -178,7 +178,7 @@ def forget_contact(name: str, device: Device) -> Contact:
         remove_from_all_circles(contact.person.id, device.vault)
         forget_sent_records(contact.person.id, device.vault)
         forget_last_heard(contact.person.id, device.vault)
-        delete_device_list(contact.person.id, device)
+        delete_known_key_bundle(contact.person.id, device)
         for table in (DEVICE_LIST_TO_FETCH, DEVICE_LIST_FORK):
             device.vault.drop(table, contact.person.id.hex())
         for key in contact.person.devices:

@@ -26,7 +26,7 @@ from entrenous.base.limits import (
 )
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import token_hash
-from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.key_derivation import derive_send_token
 from entrenous.device.device import Device
 from entrenous.device.identities import own_device
 from entrenous.device.vault_tables import (
@@ -56,7 +56,7 @@ from entrenous.send.tokens.token_ranges import (
     TokenChangeBatch,
     TokenWithdrawal,
 )
-from entrenous.wire.relay_nouns import TokenBatch
+from entrenous.wire.relay_nouns import SendTokenChanges
 
 _RETIRED_RANGE_VALIDITY: Final = timedelta(days=REPLACED_TOKEN_RANGE_DAYS)
 
@@ -106,7 +106,7 @@ def last_handed_out_token_hash(issued: IssuedRange) -> bytes:
     """Return the hash of the last token of this range that was handed out; the relay stores tokens
     as hashes.
     """
-    return token_hash(send_token(issued.seed, issued.handed_out - 1))
+    return token_hash(derive_send_token(issued.seed, issued.handed_out - 1))
 
 
 def note_token_used(person: PersonId, key: DeviceId, index: int | None, device: Device) -> None:
@@ -220,7 +220,7 @@ def count_retired_ranges(peer_id: str, device: Device) -> int:
 def _retire_range(issued: IssuedRange, peer_id: str, device: Device) -> None:
     drop_at = now_in_whole_seconds(device) + _RETIRED_RANGE_VALIDITY
     retired = RetiredIssuedRange(issued.seed, issued.first, issued.until, drop_at)
-    name = token_hash(send_token(issued.seed, issued.first)).hex()
+    name = token_hash(derive_send_token(issued.seed, issued.first)).hex()
     RETIRED_TOKEN_RANGE_TABLE.store(retired, f"{peer_id} {name}", device.vault)
 
 
@@ -257,11 +257,11 @@ def _split_into_runs(indexes: Sequence[int]) -> Iterator[range]:
 def token_hashes(tokens: QueuedRegistration | TokenWithdrawal) -> Iterator[bytes]:
     """Return the hashes of tokens that are to be registered or withdrawn."""
     indexes = range(tokens.first, tokens.until)
-    return (token_hash(send_token(tokens.seed, index)) for index in indexes)
+    return (token_hash(derive_send_token(tokens.seed, index)) for index in indexes)
 
 
 def _last_token_hash_of(seed: Secret, indexes: range) -> bytes:
-    return token_hash(send_token(seed, indexes[-1]))
+    return token_hash(derive_send_token(seed, indexes[-1]))
 
 
 TokensT = TypeVar("TokensT", QueuedRegistration, TokenWithdrawal)
@@ -343,7 +343,7 @@ def _assemble_batch(device: Device) -> bool:
     if not registrations and not withdrawals:
         return False
     alone = len({one.person for one in registrations.values()}) < _BATCH_PEOPLE_MIN
-    batch = TokenBatch(
+    batch = SendTokenChanges(
         add=_pad_token_hashes(registrations.values(), TOKEN_RANGE_SIZE if alone else 0, device),
         drop=_pad_token_hashes(withdrawals.values(), 0, device),
         expires_at=_token_expiry(device),
@@ -368,7 +368,7 @@ def _split_batches(device: Device) -> None:
     for one in (one for one in refused if one is not None):
         if one.withdrawals:
             laid.append(
-                TokenChangeBatch(TokenBatch((), one.batch.drop, until), (), one.withdrawals)
+                TokenChangeBatch(SendTokenChanges((), one.batch.drop, until), (), one.withdrawals)
             )
         promises = tuple(
             key for key in one.promises if TOKEN_REGISTRATION_TABLE.has(key, device.vault)
@@ -376,13 +376,13 @@ def _split_batches(device: Device) -> None:
         if promises:
             kept = [lock for lock in one.batch.add if lock not in withdrawn_locks]
             add = _pad_with_random_hashes(kept, 0, device)
-            later.append(TokenChangeBatch(TokenBatch(add, (), until), promises, ()))
+            later.append(TokenChangeBatch(SendTokenChanges(add, (), until), promises, ()))
         for key in one.withdrawals:
             waiting.pop(key, None)
     while waiting:
         withdrawals = _fitting_in_batch(waiting)
         drop = _pad_token_hashes(withdrawals.values(), 0, device)
-        laid.append(TokenChangeBatch(TokenBatch((), drop, until), (), tuple(withdrawals)))
+        laid.append(TokenChangeBatch(SendTokenChanges((), drop, until), (), tuple(withdrawals)))
         waiting = {key: one for key, one in waiting.items() if key not in withdrawals}
     for order, pending in enumerate((*laid, *later)):
         TOKEN_CHANGE_BATCH_TABLE.store(pending, f"{order:06d}", device.vault)

@@ -19,7 +19,7 @@ from entrenous.device.vault_tables import (
     WITHDRAWN_TOKEN,
     Table,
 )
-from entrenous.wire.relay_nouns import TokenBatch
+from entrenous.wire.relay_nouns import SendTokenChanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ TOKEN_WITHDRAWAL_TABLE: Final = Table(TOKEN_WITHDRAWAL, TokenWithdrawal)
 class TokenChangeBatch:
     """A batch for our relay, and the vault keys of the records that it settles."""
 
-    batch: TokenBatch
+    batch: SendTokenChanges
     promises: tuple[str, ...]
     withdrawals: tuple[str, ...]
 

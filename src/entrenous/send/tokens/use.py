@@ -12,17 +12,17 @@ from entrenous.base.identifiers import DeviceId, MailboxId, PersonId
 from entrenous.base.identity import CertifiedDevice, Contact, DeviceList, DeviceListHead, Person
 from entrenous.base.limits import REPLACED_TOKEN_RANGE_DAYS, TOKEN_RANGE_SIZE
 from entrenous.base.secret import Secret
-from entrenous.crypto.key_derivation import send_token
+from entrenous.crypto.key_derivation import derive_send_token
 from entrenous.crypto.statements import device_list_heads
 from entrenous.device.device import Device
 from entrenous.device.identities import (
     CONTACT_TABLE,
     DEVICE_LIST_TABLE,
-    NO_TOKEN,
+    NO_SEND_TOKEN,
     OWN_IDENTITY,
     AddressOnThisMachine,
     known_key_bundle,
-    refuse_local_address,
+    refuse_loopback_relay,
 )
 from entrenous.device.vault_tables import (
     ANNOUNCED_TOKEN_RANGE,
@@ -48,13 +48,13 @@ def first_token_for(contact: Contact, to: DeviceId, device: Device) -> Secret:
     """Return the token to use until a device has given us a range. It is the token of the
     invite.
 
-    Returns :data:`NO_TOKEN` if we have no token for the device. A token for another device must not
-    be used, since the relay would learn that both devices belong to one person.
+    Returns :data:`NO_SEND_TOKEN` if we have no token for the device. A token for another device
+    must not be used, since the relay would learn that both devices belong to one person.
     """
     kept = device.vault.get(FIRST_LETTER_TOKEN, peer_key(contact.person.id, to))
     if kept is not None:
         return Secret(kept)
-    return contact.send_token if len(contact.person.devices) == 1 else NO_TOKEN
+    return contact.send_token if len(contact.person.devices) == 1 else NO_SEND_TOKEN
 
 
 def store_first_token(person: PersonId, of: DeviceId, token: Secret, device: Device) -> None:
@@ -82,9 +82,9 @@ def next_token_for(contact: Contact, key: DeviceId, device: Device) -> Secret:
     """
     held = held_tokens(peer_key(contact.person.id, key), device)
     if held.seed is not None:
-        return send_token(held.seed, held.next)
+        return derive_send_token(held.seed, held.next)
     token = held.lent[0].token if held.lent else first_token_for(contact, key, device)
-    if token == NO_TOKEN:
+    if token == NO_SEND_TOKEN:
         raise WrongToken
     return token
 
@@ -99,7 +99,7 @@ def use_token(
     peer_id = peer_key(contact.person.id, key)
     held = held_tokens(peer_id, device)
     if is_only_reserved_token_left(peer_id, held, device) and not greets:
-        return IndexedToken(NO_TOKEN, None)
+        return IndexedToken(NO_SEND_TOKEN, None)
     return use_range_or_lent_token(peer_id, held, device) or IndexedToken(
         first_token_for(contact, key, device), None
     )
@@ -109,7 +109,7 @@ def use_range_or_lent_token(peer_id: str, held: HeldTokens, device: Device) -> I
     """Use up the next token of a range, or a lent one; None if there is neither."""
     if held.seed is not None:
         HELD_TOKEN_RANGE_TABLE.store(replace(held, next=held.next + 1), peer_id, device.vault)
-        return IndexedToken(send_token(held.seed, held.next), held.next)
+        return IndexedToken(derive_send_token(held.seed, held.next), held.next)
     if held.lent:
         HELD_TOKEN_RANGE_TABLE.store(replace(held, lent=held.lent[1:]), peer_id, device.vault)
         return IndexedToken(held.lent[0].token, held.lent[0].index)
@@ -119,7 +119,7 @@ def use_range_or_lent_token(peer_id: str, held: HeldTokens, device: Device) -> I
 def has_tokens_for(contact: Contact, key: DeviceId, device: Device) -> bool:
     held = held_tokens(peer_key(contact.person.id, key), device)
     has_held = held.seed is not None or bool(held.lent)
-    return has_held or first_token_for(contact, key, device) != NO_TOKEN
+    return has_held or first_token_for(contact, key, device) != NO_SEND_TOKEN
 
 
 def receive_range(header: Header, seed: Secret, first: int, device: Device) -> None:
@@ -203,7 +203,7 @@ def lend_tokens(
     if held.seed is None or held.place:
         return ()
     until = min(held.next + count, held.until)
-    lent = tuple(LentToken(at, send_token(held.seed, at)) for at in range(held.next, until))
+    lent = tuple(LentToken(at, derive_send_token(held.seed, at)) for at in range(held.next, until))
     HELD_TOKEN_RANGE_TABLE.store(replace(held, next=max(until, held.next)), peer_id, device.vault)
     return lent
 
@@ -276,7 +276,7 @@ def has_valid_ranges_from(contact: Contact, invite_device: DeviceId, device: Dev
     if invite_device not in {key.device for key in with_range}:
         return False
     return all(
-        _does_relay_accept_token(contact, key, send_token(held.seed, held.next), device)
+        _does_relay_accept_token(contact, key, derive_send_token(held.seed, held.next), device)
         for key, held in with_range.items()
         if held.seed is not None
     )
@@ -391,7 +391,7 @@ def mailbox_under_list(
     there = was.get(announced.device)
     if there is None or there == now.get(announced.device):
         return None
-    refuse_local_address(listed_then.relay_url, device)  # older lists were not checked when stored
+    refuse_loopback_relay(listed_then.relay_url, device)  # older lists were not checked when stored
     return TokenMailbox(*there, None if _is_own_person(person.id, device) else announced.under)
 
 

@@ -12,11 +12,11 @@ from typing import Final
 from entrenous.base.files import create_private_file, make_file_private
 from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import (
-    STORED_KEY_BYTES,
-    STORED_KEY_NAME_BYTES,
-    seal_stored,
-    stored_key_name,
-    unseal_stored,
+    STORED_VALUE_KEY_BYTES,
+    STORED_VALUE_KEY_ID_BYTES,
+    seal_stored_value,
+    stored_value_key_id,
+    unseal_stored_value,
 )
 from entrenous.crypto.nouns import DecryptionFailed
 from entrenous.stop.nouns import BadUploadKeys
@@ -25,7 +25,7 @@ from entrenous.stop.upload_record import UploadKeyMissing
 _MAGIC: Final = b"entrenous/1 held"
 _UNENCRYPTED_PREFIX: Final = _MAGIC + b"\0"
 _ENCRYPTED_PREFIX: Final = _MAGIC + b"\1"
-ENCRYPTION_PREFIX_BYTES: Final = len(_ENCRYPTED_PREFIX) + STORED_KEY_NAME_BYTES
+ENCRYPTION_PREFIX_BYTES: Final = len(_ENCRYPTED_PREFIX) + STORED_VALUE_KEY_ID_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,11 @@ class UploadCipher:
             return _UNENCRYPTED_PREFIX + data if data.startswith(_MAGIC) else data
         key = self.keys[0]
         return b"".join(
-            (_ENCRYPTED_PREFIX, stored_key_name(key), seal_stored(key, data, case.encode()))
+            (
+                _ENCRYPTED_PREFIX,
+                stored_value_key_id(key),
+                seal_stored_value(key, data, case.encode()),
+            )
         )
 
     def can_decrypt(self, stored: bytes) -> bool:
@@ -56,7 +60,7 @@ class UploadCipher:
         if not stored.startswith(_ENCRYPTED_PREFIX):
             return True
         return stored[len(_ENCRYPTED_PREFIX) : ENCRYPTION_PREFIX_BYTES] in map(
-            stored_key_name, self.keys
+            stored_value_key_id, self.keys
         )
 
     def decrypt(self, case: str, stored: bytes) -> bytes:
@@ -70,9 +74,9 @@ class UploadCipher:
             stored[ENCRYPTION_PREFIX_BYTES:],
         )
         for key in self.keys:
-            if stored_key_name(key) == name:
+            if stored_value_key_id(key) == name:
                 try:
-                    return unseal_stored(key, sealed, case.encode())
+                    return unseal_stored_value(key, sealed, case.encode())
                 except DecryptionFailed:
                     break
         raise UploadKeyMissing(case=case)
@@ -89,7 +93,9 @@ def read_or_create_upload_keys(path: Path) -> tuple[Secret, ...]:
     """
     if not path.exists():
         with suppress(FileExistsError):  # another process created it first; use its key
-            create_private_file(path, binascii.b2a_base64(secrets.token_bytes(STORED_KEY_BYTES)))
+            create_private_file(
+                path, binascii.b2a_base64(secrets.token_bytes(STORED_VALUE_KEY_BYTES))
+            )
     with suppress(OSError):  # read_upload_keys will report the problem
         make_file_private(path)
     return read_upload_keys(path)
@@ -123,4 +129,4 @@ def _parse_key(line: bytes) -> Secret | None:
         data = binascii.a2b_base64(line, strict_mode=True)
     except binascii.Error:
         return None
-    return Secret(data) if len(data) == STORED_KEY_BYTES else None
+    return Secret(data) if len(data) == STORED_VALUE_KEY_BYTES else None

@@ -13,7 +13,7 @@ from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.base.picture import Picture
 from entrenous.crypto.hashing import sha256
 from entrenous.device.device import Device
-from entrenous.device.sent_copies import pseudonyms
+from entrenous.device.sent_copies import pseudonymized_labels
 from entrenous.trace.explain.drawing import Drawing
 from entrenous.trace.explain.plots import (
     describe_tone_curve,
@@ -231,7 +231,7 @@ def _identity_facts(trace: Trace) -> LabelledFacts:
 
 
 def _shown_labels(verdict: Verdict, *, blind: bool) -> Mapping[RecipientId, str]:
-    plotted = pseudonyms(verdict.score, verdict.named) if blind else verdict.score
+    plotted = pseudonymized_labels(verdict.score, verdict.named) if blind else verdict.score
     return dict(zip(verdict.score, map(str, plotted), strict=True))
 
 

@@ -16,8 +16,8 @@ from entrenous.base.identifiers import PersonId, RecipientId
 from entrenous.base.identity import CertifiedDevice, DeviceList, KeyBundle, ListedDevice, Person
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.base.picture import Picture
-from entrenous.crypto.hashing import mark_commitment, marks_hash, sha256
-from entrenous.crypto.identity_keys import verify_device_signature
+from entrenous.crypto.hashing import mark_commitment, mark_commitments_hash, sha256
+from entrenous.crypto.identity_keys import verify_device_ed25519_signature
 from entrenous.crypto.statements import device_list_head, verify_key_bundle, verify_receipt
 from entrenous.media.resize import shrink_picture
 from entrenous.trace.report.examine import examine_found_picture, program_versions
@@ -35,8 +35,8 @@ from entrenous.wire.key_bundle import read_key_bundle
 from entrenous.wire.receipt import (
     read_receipt_proof,
     read_receipt_statement,
-    write_commitments,
-    write_mark,
+    write_committed_mark,
+    write_mark_commitments,
 )
 
 
@@ -130,7 +130,7 @@ def _check_commitment(copy: DisclosedCopy, proof: CopyProof) -> None:
 
 
 def _recomputed_commitment(proof: CopyProof, place: int, copy: Copy) -> bytes:
-    return mark_commitment(write_mark(proof.message, place, copy))
+    return mark_commitment(write_committed_mark(proof.message, place, copy))
 
 
 def _commitment_at(proof: CopyProof, place: int) -> bytes | None:
@@ -146,7 +146,7 @@ def _check_receipt(
     said = read_receipt_statement(receipt.statement)
     wanted = (
         *(proof.message, proof.person, proof.device),
-        marks_hash(write_commitments(proof.marks)),
+        mark_commitments_hash(write_mark_commitments(proof.marks)),
     )
     if (said.message, said.recipient, said.device, said.marks) != wanted:
         raise _receipt_error(copy, "a receipt for this copy", "one for another copy")
@@ -247,7 +247,7 @@ def check_report(
     report, digest, signature = read_report(files.untrusted_report, sha256)
     signed = check_copy_receipts(report.copies, report.cards)
     if signature is not None:
-        verify_device_signature(
+        verify_device_ed25519_signature(
             signature.device, SIGNATURE_CONTEXT, digest, signature.signature, what="report"
         )
     _require_same_file("the found file", files.untrusted_leak, report.given.leak_sha256)

@@ -9,10 +9,10 @@ from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.base.picture import Picture
 from entrenous.base.secret import Secret
 from entrenous.crypto.hashing import sha256
-from entrenous.crypto.identity_keys import ed25519_public_key, sign_as_device
+from entrenous.crypto.identity_keys import ed25519_public_key, sign_with_device_ed25519
 from entrenous.device.device import Device
 from entrenous.device.identities import NameOf
-from entrenous.device.sent_copies import current_labels, name_when_sent, pseudonyms
+from entrenous.device.sent_copies import current_labels, name_when_sent, pseudonymized_labels
 from entrenous.device.sent_messages import Message, SentPicture
 from entrenous.trace.originals import decode_original_of
 from entrenous.trace.report.check_report import (
@@ -183,7 +183,7 @@ def _with_proofs(report: Report, sent: SentPicture, proofs: Sequence[CopyProof])
 
 
 def _blind_labels(report: Report) -> Report:
-    shown = pseudonyms((copy.to for copy in report.copies), report.named)
+    shown = pseudonymized_labels((copy.to for copy in report.copies), report.named)
     return replace(
         report,
         copies=tuple(
@@ -195,5 +195,5 @@ def _blind_labels(report: Report) -> Report:
 
 def _sign_report(account: Secret, digest: bytes) -> ReportSignature:
     return ReportSignature(
-        ed25519_public_key(account), sign_as_device(account, SIGNATURE_CONTEXT, digest)
+        ed25519_public_key(account), sign_with_device_ed25519(account, SIGNATURE_CONTEXT, digest)
     )
