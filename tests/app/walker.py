@@ -84,6 +84,7 @@ class Walker:
             where.fill(text)
             return
         self._tab_to(where)
+        self.page.keyboard.press("ControlOrMeta+a")  # what was typed before, and stays, is replaced
         self.page.keyboard.type(text)
 
     def tick(self, label: str) -> None:

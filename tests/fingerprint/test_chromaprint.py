@@ -18,7 +18,7 @@ from entrenous.fingerprint.chromaprint import (
     Words,
     chroma_rows,
     chromaprint_words,
-    resample_to_rate,
+    resample_for_chromaprint,
 )
 from tests.sizes import size
 
@@ -28,7 +28,7 @@ FPCALC = shutil.which("fpcalc")
 
 
 def ours(samples: NDArray[np.float32], rate_hz: int) -> Words:
-    return chromaprint_words(chroma_rows(resample_to_rate(samples, rate_hz)))
+    return chromaprint_words(chroma_rows(resample_for_chromaprint(samples, rate_hz)))
 
 
 def theirs(samples: NDArray[np.float32], rate_hz: int) -> Words:
@@ -62,7 +62,7 @@ def material() -> dict[str, NDArray[np.float32]]:
 def test_words_equal_libchromaprint_bit_for_bit(judged: Callable[[str, int], None]) -> None:
     count = 0
     for name, samples in material().items():
-        same = resample_to_rate(samples, 16_000)
+        same = resample_for_chromaprint(samples, 16_000)
         expected = theirs(same, RATE_HZ)
         assert np.array_equal(ours(samples, 16_000), expected), name
         count += len(expected)
@@ -82,7 +82,7 @@ def test_another_resampler_changes_next_to_nothing() -> None:
 
 
 def test_long_sound_is_processed_in_parts() -> None:
-    samples = resample_to_rate(np.tile(music(12.0), 8), 16_000)
+    samples = resample_for_chromaprint(np.tile(music(12.0), 8), 16_000)
     whole = chromaprint_words(chroma_rows(samples))
     assert np.array_equal(whole[:50], chromaprint_words(chroma_rows(samples[: 15 * RATE_HZ]))[:50])
     assert len(whole) == (len(samples) - 4096) // 1365 + 1 - 4 - 15

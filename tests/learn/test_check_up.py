@@ -23,7 +23,7 @@ from entrenous.learn.facts import (
     ADVISED_STEPS_MAX,
     THREAT_HELP_COMMAND,
     all_questions,
-    shipped_check_order,
+    shipped_check_up_order,
     shipped_questions,
 )
 from entrenous.learn.picture_places import PicturesFound
@@ -167,10 +167,10 @@ def test_the_most_effective_of_the_open_paths_comes_first() -> None:
 
 
 def test_the_order_names_every_check_and_every_question_but_the_threat_once() -> None:
-    named = [one.id for one in shipped_check_order()]
+    named = [one.id for one in shipped_check_up_order()]
     expected = MACHINE | {"pictures with a place"} | {one.id for one in all_questions()}
     assert sorted(named) == sorted(expected - {"threat"})
-    assert all(len(one.reason.split()) > 4 for one in shipped_check_order())
+    assert all(len(one.reason.split()) > 4 for one in shipped_check_up_order())
 
 
 def test_many_loose_files_are_counted_and_not_listed() -> None:
@@ -199,7 +199,9 @@ def test_with_everything_open_there_are_five_steps_each_with_its_undoing() -> No
     bad = MachineFacts("Linux", "/h", ("vault.db",), disk_encrypted=False, version=None)
     found = looked(bad, Secret(b"password1"), every_open)
     steps = [one for one in found.advice if one.next_step]
-    first = [one.id for one in shipped_check_order()][:4]  # the system's version is not known here
+    first = [one.id for one in shipped_check_up_order()][
+        :4
+    ]  # the system's version is not known here
     assert [one.check for one in steps] == [*first, "passphrase"]
     assert all(one.undo for one in steps)
 

@@ -16,7 +16,7 @@ from entrenous.base.limits import UNLOCK_TRIES_MAX
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay, RowTransaction, RowView
 from entrenous.carry.relay_rows import DeletedMailbox, StoredLock
-from entrenous.carry.send_tokens import require_close_token, require_owner_token
+from entrenous.carry.send_tokens import require_owner_or_close_token, require_owner_token
 from entrenous.crypto.hashing import equal_in_constant_time, token_hash
 from entrenous.crypto.oprf import SCALAR_RANDOM_BYTES, check_element, evaluate, scalar_from_random
 from entrenous.wire.relay_nouns import (
@@ -198,7 +198,7 @@ async def restore_all_tries(mailbox: MailboxId, token: Secret, relay: Relay) -> 
 
     def restore_tries(tx: RowTransaction) -> None:
         _refuse_deleted_lock(tx, mailbox)
-        require_close_token(tx, mailbox, token)
+        require_owner_or_close_token(tx, mailbox, token)
         tx.put(_lock_with_all_tries(tx, mailbox, LockEvent.RESET))
 
     await relay.mail.transact(restore_tries)

@@ -44,7 +44,7 @@ from entrenous.carry.relay_rows import (
     UsedOneTimeKey,
 )
 from entrenous.carry.send_tokens import (
-    require_close_token,
+    require_owner_or_close_token,
     require_owner_or_send_token,
     require_owner_token,
     require_room_for_device,
@@ -276,7 +276,7 @@ async def delete_mailbox_with_contents(mailbox: MailboxId, token: Secret, relay:
         deleted_mailbox = tx.get(DeletedMailbox, mailbox)
         if deleted_mailbox is not None:
             return deleted_mailbox
-        require_close_token(tx, mailbox, token)
+        require_owner_or_close_token(tx, mailbox, token)
         for kind in (StoredMailbox, StoredLock, StoredKeyBundle):
             tx.drop(kind, mailbox)
         tx.put(DeletedMailbox(mailbox, NOT_EMPTIED_DUE_AT))

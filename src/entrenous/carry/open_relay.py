@@ -24,12 +24,12 @@ from entrenous.carry.relay import BlobStore, Relay, RowStore, RowTransaction, Ro
 from entrenous.carry.relay_rows import BrokenDatabase, StoredMailbox, StoredRelayId, UnusedDatabase
 from entrenous.carry.relay_settings import (
     FolderUsedWithOtherDatabase,
+    LongPollLimits,
     PostgresqlLibraryMissing,
     RelayLimits,
     RelayNotFound,
     RelaySettings,
     S3LibraryMissing,
-    WakeLimits,
 )
 from entrenous.carry.store.file_blobs import FileBlobs
 from entrenous.carry.store.sqlite_rows import open_sqlite
@@ -110,7 +110,7 @@ def find_postgres_fault(url: str) -> str | None:
     """Return, in words, why a relay cannot use that PostgreSQL database; None if it can."""
     try:
         with ExitStack() as opened:
-            _open_in_postgresql(url, opened, WakeLimits(), create=False)
+            _open_in_postgresql(url, opened, LongPollLimits(), create=False)
     except UnusedDatabase:
         return None  # not a fault, because a relay creates the tables when it starts
     except EntrenousError as why:
@@ -119,14 +119,14 @@ def find_postgres_fault(url: str) -> str | None:
 
 
 def _open_sqlite_in_folder(
-    folder: Path, opened: ExitStack, wakes: WakeLimits, *, create: bool
+    folder: Path, opened: ExitStack, wakes: LongPollLimits, *, create: bool
 ) -> tuple[RowStore, WakeUps]:
     mail = opened.enter_context(closing(open_sqlite(folder / DATABASE_NAME, create=create)))
     return mail, LocalWakeUps(wakes)
 
 
 def _open_in_postgresql(
-    url: str, opened: ExitStack, wakes: WakeLimits, *, create: bool
+    url: str, opened: ExitStack, wakes: LongPollLimits, *, create: bool
 ) -> tuple[RowStore, WakeUps]:
     """Open rows and wake-ups in PostgreSQL, importing its optional library."""
     try:

@@ -25,30 +25,34 @@ from entrenous.serving.server_process import LogKind
 
 MEGABYTE: Final = 1 << 20  # bytes; the unit of sizes in the settings
 # A device has one request waiting, and for a while a second one after its connection has broken.
-_WAKES_PER_MAILBOX_MAX: Final = 8
-_WAKES_PER_NETWORK_MIN: Final = 16  # enough for all devices of a household
-_WAKES_PER_NETWORK_DIVISOR: Final = 16  # one network may use this fraction of all requests: 1/16
+_LONG_POLLS_PER_MAILBOX_MAX: Final = 8
+_LONG_POLLS_PER_NETWORK_MIN: Final = 16  # enough for all devices of a household
+_LONG_POLLS_PER_NETWORK_DIVISOR: Final = (
+    16  # one network may use this fraction of all requests: 1/16
+)
 
 
 @dataclass(frozen=True, slots=True)
-class WakeLimits:
+class LongPollLimits:
     """Maximum numbers of waiting requests: for one mailbox, from one network, and in total.
 
     ``network`` is None if the relay sees only the address of a web server in front.
     """
 
-    mailbox: int = _WAKES_PER_MAILBOX_MAX
+    mailbox: int = _LONG_POLLS_PER_MAILBOX_MAX
     network: int | None = None
     total: int = 3072
 
 
-def wake_limits(connections: int, *, behind_proxy: bool) -> WakeLimits:
+def long_poll_limits(connections: int, *, behind_proxy: bool) -> LongPollLimits:
     """Return limits that leave a quarter of the connections for requests that do not wait."""
     total = max(connections * 3 // 4, 1)
     network = (
-        None if behind_proxy else max(total // _WAKES_PER_NETWORK_DIVISOR, _WAKES_PER_NETWORK_MIN)
+        None
+        if behind_proxy
+        else max(total // _LONG_POLLS_PER_NETWORK_DIVISOR, _LONG_POLLS_PER_NETWORK_MIN)
     )
-    return WakeLimits(_WAKES_PER_MAILBOX_MAX, network, total)
+    return LongPollLimits(_LONG_POLLS_PER_MAILBOX_MAX, network, total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class RelayLimits:
     free_bytes_min: int = 0
     floor: int = PROTOCOL_FLOOR
     mailbox_open: bool = True
-    wakes: WakeLimits = WakeLimits()
+    wakes: LongPollLimits = LongPollLimits()
 
     def __post_init__(self) -> None:
         if not 1 <= self.keep_days <= EXPIRY_DAYS_MAX:

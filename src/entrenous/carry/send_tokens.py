@@ -150,7 +150,7 @@ def require_owner_token(view: RowView, mailbox: MailboxId, token: Secret) -> Sto
     return stored
 
 
-def require_close_token(view: RowView, mailbox: MailboxId, token: Secret) -> StoredMailbox:
+def require_owner_or_close_token(view: RowView, mailbox: MailboxId, token: Secret) -> StoredMailbox:
     """Return the mailbox, if ``token`` may delete it: the owner's token or the close token.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay, RowView, now
-from entrenous.carry.relay_settings import WakeLimits
+from entrenous.carry.relay_settings import LongPollLimits
 from entrenous.carry.send_tokens import require_owner_token
 
 
@@ -38,8 +38,8 @@ class _Listener:
 class LocalWakeUps:
     """Implements :class:`entrenous.carry.relay.WakeUps` for one process, and stores no history."""
 
-    def __init__(self, bounds: WakeLimits | None = None) -> None:
-        self._bounds = bounds or WakeLimits()
+    def __init__(self, bounds: LongPollLimits | None = None) -> None:
+        self._bounds = bounds or LongPollLimits()
         # Dicts keep the order of arrival, so the first listener is the oldest.
         self._all: dict[_Listener, None] = {}
         self._at: defaultdict[MailboxId, dict[_Listener, None]] = defaultdict(dict)

@@ -21,14 +21,14 @@ _NORM_MIN: Final = 0.01  # a row of chroma with a smaller norm is set to zero
 _FRAMES_AT_ONCE: Final = 512  # frames processed at a time, to limit memory
 
 
-def resample_to_rate(samples: Samples, rate_hz: int) -> Samples:
+def resample_for_chromaprint(samples: Samples, from_rate_hz: int) -> Samples:
     """Convert (N,) or (N, channels) samples to one channel at 11,025 samples per second.
 
     The values are rounded to 16-bit steps, since the original Chromaprint library works on 16-bit
     numbers: so the same samples give the same words as with that library.
     """
     mono = samples if samples.ndim == 1 else samples.mean(axis=1)
-    ratio = Fraction(RATE_HZ, rate_hz)
+    ratio = Fraction(RATE_HZ, from_rate_hz)
     if ratio != 1:
         from scipy.signal import resample_poly  # noqa: PLC0415 - takes half a second; only sounds need it
 
@@ -37,7 +37,10 @@ def resample_to_rate(samples: Samples, rate_hz: int) -> Samples:
 
 
 def chroma_rows(samples: Samples) -> Chroma:
-    """Return (T, 12) smoothed, normalised rows for :func:`resample_to_rate` samples; T may be 0."""
+    """Return (T, 12) smoothed, normalised rows for samples of :func:`resample_for_chromaprint`.
+
+    T may be 0.
+    """
     energies = _frame_note_energies(samples)
     if len(energies) < len(SMOOTHING_WEIGHTS):
         return np.zeros((0, NOTE_COUNT))

@@ -23,7 +23,7 @@ from entrenous.fingerprint.chromaprint import (
     Words,
     chroma_rows,
     chromaprint_words,
-    resample_to_rate,
+    resample_for_chromaprint,
 )
 from entrenous.fingerprint.nouns import (
     DISTINCTIVE_SOUND_S_MIN,
@@ -274,7 +274,7 @@ TRIED_SPEEDS: Final = (
 
 def sound_views(samples: Samples, rate_hz: int) -> tuple[SoundView, ...]:
     """Return all views of (N,) or (N, channels) samples, which range from -1 to 1."""
-    plain = resample_to_rate(samples, rate_hz)
+    plain = resample_for_chromaprint(samples, rate_hz)
     return tuple(
         SoundView(
             _speed_name(speed), chromaprint_words(chroma_rows(_at_original_speed(plain, speed)))
@@ -306,7 +306,9 @@ def make_sound_fingerprint(samples: Samples, rate_hz: int) -> SoundPrint:
     Raises:
         SoundTooQuiet: the sound has less than five distinctive seconds.
     """
-    words = chromaprint_words(chroma_rows(resample_to_rate(samples, rate_hz)))[:SOUND_WORDS_MAX]
+    words = chromaprint_words(chroma_rows(resample_for_chromaprint(samples, rate_hz)))[
+        :SOUND_WORDS_MAX
+    ]
     if not distinctive_word_mask(words).any():
         raise SoundTooQuiet(needed_s=DISTINCTIVE_SOUND_S_MIN)
     return SoundPrint(np.asarray(words, dtype=">u4").tobytes())

@@ -26,7 +26,7 @@ from entrenous.learn.facts import (
     all_questions,
     answer_with_key,
     is_threatened,
-    shipped_check_order,
+    shipped_check_up_order,
     shipped_questions,
     shipped_support_ends,
     shipped_sync_services,
@@ -139,7 +139,7 @@ _LEAK_PATH_STATE_ORDER: Final = (LeakPathState.OPEN, LeakPathState.UNKNOWN, Leak
 
 def _position_of_check(check: str) -> int:
     """Return a check's position in facts/order.toml; checks that are not listed there come last."""
-    names = [one.id for one in shipped_check_order()]
+    names = [one.id for one in shipped_check_up_order()]
     return names.index(check) if check in names else len(names)
 
 

@@ -119,7 +119,7 @@ class CheckUpQuestion(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     verified_by: str
 
 
-class CheckOrderEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class CheckUpOrderEntry(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A check or question, and the reason for its place in the order of all."""
 
     id: str
@@ -146,9 +146,9 @@ class _QuestionsTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     ]
 
 
-class _CheckOrderTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class _CheckUpOrderTable(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     schema: int
-    check: tuple[CheckOrderEntry, ...]
+    check: tuple[CheckUpOrderEntry, ...]
 
 
 class _AnswersFile(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -175,9 +175,9 @@ def shipped_questions() -> _QuestionsTable:
 
 
 @cache
-def shipped_check_order() -> tuple[CheckOrderEntry, ...]:
+def shipped_check_up_order() -> tuple[CheckUpOrderEntry, ...]:
     """Return the ids of all checks and questions, those with the most effective steps first."""
-    return _read_shipped_table("facts/order.toml", _CheckOrderTable).check
+    return _read_shipped_table("facts/order.toml", _CheckUpOrderTable).check
 
 
 def read_facts_table(name: str, data: bytes, kind: type[_Table]) -> _Table:

@@ -96,7 +96,7 @@ def is_clock_implausible(device: Device) -> bool:
     return _current_clock_reading(device).odd_since is not None
 
 
-def trusted_time(device: Device) -> datetime:
+def time_certainly_passed(device: Device) -> datetime:
     """Return the latest time that has certainly passed: now, or the reading before an
     implausible jump. Use it for anything that cannot be undone.
     """

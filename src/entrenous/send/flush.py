@@ -32,7 +32,7 @@ from entrenous.device.identities import CONTACT_TABLE, NO_SEND_TOKEN
 from entrenous.device.relay_lock_client import format_local_time
 from entrenous.device.sent_messages import CopyDelivery, SendState, UnknownMessage
 from entrenous.device.vault_tables import TOKEN_REGISTRATION
-from entrenous.send.clock_sanity import trusted_time
+from entrenous.send.clock_sanity import time_certainly_passed
 from entrenous.send.letter.relay_tasks import send_pending_relay_changes
 from entrenous.send.message.blob_transfer import (
     SentBytesCallback,
@@ -367,7 +367,7 @@ def _without_refused_token(item: OutboxItem, device: Device) -> OutboxItem | Non
 def _with_first_token(
     item: OutboxItem, peer_id: str, held: HeldTokens, device: Device
 ) -> OutboxItem | None:
-    if item.envelope.expires_at <= trusted_time(device):
+    if item.envelope.expires_at <= time_certainly_passed(device):
         raise WaitedTooLong
     valid_at = token_mailbox(peer_id, held, device)
     if valid_at is None:

@@ -20,7 +20,7 @@ from entrenous.device.vault_tables import (
     OWN_RECORDS,
     inbox_key,
 )
-from entrenous.send.clock_sanity import trusted_time
+from entrenous.send.clock_sanity import time_certainly_passed
 from entrenous.send.letter.letter_nouns import MessageReference
 from entrenous.send.letter.receipts import owe_opening_receipt
 from entrenous.send.message.blob_transfer import delete_partial_downloads
@@ -44,7 +44,7 @@ def received_messages(device: Device) -> tuple[ReceivedMessage, ...]:
     accepted them. Messages that have expired, by the trusted clock reading, are first marked as
     expired.
     """
-    now = trusted_time(device)
+    now = time_certainly_passed(device)
     messages = [
         _with_expiry_applied(now, one, device) for one in tuple(INBOX_TABLE.all(device.vault))
     ]
@@ -57,7 +57,9 @@ def received_message_by_key(key: str, device: Device) -> ReceivedMessage | None:
     """
     received = INBOX_TABLE.load(key, device.vault)
     return (
-        None if received is None else _with_expiry_applied(trusted_time(device), received, device)
+        None
+        if received is None
+        else _with_expiry_applied(time_certainly_passed(device), received, device)
     )
 
 

@@ -22,7 +22,7 @@ from entrenous.device.sent_messages import (
     UnknownMessage,
 )
 from entrenous.device.vault_tables import UNCONFIRMED_RECALL
-from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
+from entrenous.send.clock_sanity import now_in_whole_seconds, time_certainly_passed
 from entrenous.send.flush import RETRYABLE_ERRORS, FlushResult, flush_outbox
 from entrenous.send.guard import undo_recipient_record
 from entrenous.send.inbox import inbox_message_names
@@ -208,7 +208,7 @@ def _process_retried_recall(copy: CopyDelivery, answer: RelayAnswer, device: Dev
         return
     unreachable = isinstance(answer, EntrenousError)
     end = message.expires_at or message.sent_at
-    if not unreachable or trusted_time(device) >= end + _RELAY_REMEMBERS_ENDED_FOR:
+    if not unreachable or time_certainly_passed(device) >= end + _RELAY_REMEMBERS_ENDED_FOR:
         device.vault.drop(UNCONFIRMED_RECALL, copy.envelope.hex())
     if not unreachable:
         _record_recall_and_queue_note(message, copy, answer, device)
@@ -221,7 +221,7 @@ def _record_late_status(copy: CopyDelivery, status: EnvelopeStatus | None, devic
         COPY_DELIVERY_TABLE.store(arrived, copy.envelope.hex(), device.vault)
     elif status is None:
         recalled_at = copy.ended_at or now_in_whole_seconds(device)
-        if trusted_time(device) < recalled_at + _REQUEST_TRANSIT_TIME:
+        if time_certainly_passed(device) < recalled_at + _REQUEST_TRANSIT_TIME:
             return
     device.vault.drop(UNCONFIRMED_RECALL, copy.envelope.hex())
 

@@ -12,7 +12,7 @@ from entrenous.base.identifiers import EnvelopeId, MessageId, PersonId
 from entrenous.base.limits import TOMBSTONE_DAYS
 from entrenous.device.device import Courier, Device
 from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery, Message, SendState
-from entrenous.send.clock_sanity import trusted_time
+from entrenous.send.clock_sanity import time_certainly_passed
 from entrenous.send.message.states import CopyEvent, next_send_state
 from entrenous.send.message_index import copies_of_message, newest_sent_places
 from entrenous.send.outbox import copy_in_envelope, outbox_items
@@ -160,7 +160,7 @@ def _sent_status(
 def _check_statuses(
     messages: tuple[Message, ...], copies: Mapping[MessageId, list[CopyDelivery]], device: Device
 ) -> _StatusCheckResult:
-    check, due, now = _StatusCheckResult(), list[CopyDelivery](), trusted_time(device)
+    check, due, now = _StatusCheckResult(), list[CopyDelivery](), time_certainly_passed(device)
     to_be_reposted = _waiting_to_be_reposted(copies, device)
     for message in messages:
         rest = [copy for copy in copies[message.id] if copy.envelope not in to_be_reposted]

@@ -12,7 +12,7 @@ from entrenous.device.identities import contacts, own_device
 from entrenous.device.sent_copies import copy_state
 from entrenous.device.sent_messages import SendState, UnknownMessage
 from entrenous.device.vault_tables import inbox_key
-from entrenous.send.clock_sanity import trusted_time
+from entrenous.send.clock_sanity import time_certainly_passed
 from entrenous.send.conversations import other_recipients
 from entrenous.send.inbox import name_of_message, received_message_by_key
 from entrenous.send.message.react import reactions_to
@@ -104,7 +104,7 @@ def count_unopened(device: Device) -> Counter[PersonId]:
     """Count the unopened messages of each sender. A message that has expired is recorded as expired
     and not counted.
     """
-    now, found = trusted_time(device), Counter[PersonId]()
+    now, found = time_certainly_passed(device), Counter[PersonId]()
     for key, ends_at in unopened_message_keys(device.vault):
         received = (
             None if ends_at is None or ends_at > now else received_message_by_key(key, device)

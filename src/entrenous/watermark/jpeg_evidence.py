@@ -32,7 +32,7 @@ _SCALE_INFORMATION: Final = 1.43
 # Fisher information about the centre for scale 1, without rounding
 _CENTRE_INFORMATION: Final = 1.0 / 3.0
 _LOG_SCALE_STEP_MAX: Final = 0.7  # log s changes by at most this in a round
-_SCALE_RANGE: Final = (0.05, 100.0)  # allowed scales in grey levels
+_LOGISTIC_SCALE_RANGE: Final = (0.05, 100.0)  # allowed scales in grey levels
 _FIT_ROUNDS: Final = 3  # with more rounds, the model would adapt to the mark itself
 _GAIN_PRIOR: Final = 30.0
 _GAIN_MAX: Final = 3.0
@@ -211,7 +211,7 @@ def _refit_scale(
         -_LOG_SCALE_STEP_MAX,
         _LOG_SCALE_STEP_MAX,
     )
-    return replace(model, scale=np.clip(model.scale * np.exp(step), *_SCALE_RANGE))
+    return replace(model, scale=np.clip(model.scale * np.exp(step), *_LOGISTIC_SCALE_RANGE))
 
 
 def _refit_gain(

@@ -187,7 +187,7 @@ def zero_in_flat_areas(
     if not flat.any():
         return tuple(masks)
     touched = (shrink(flat, working) > 0).astype(np.float32)
-    left = tuple(mask * _untouched_mask(touched, shape_of(mask)) for mask in masks)
+    left = tuple(mask * _mask_away_from_flat_areas(touched, shape_of(mask)) for mask in masks)
     return left if any(mask.any() for mask in left) else tuple(masks)
 
 
@@ -215,7 +215,7 @@ def _flat_places_of_strip(pixels_rgb: Pixels) -> Pixels:
     return np.asarray(cv2.inRange(cv2.subtract(largest, smallest), (0, 0, 0), (0, 0, 0)), np.uint8)
 
 
-def _untouched_mask(touched: Plane, shape: Shape) -> Plane:
+def _mask_away_from_flat_areas(touched: Plane, shape: Shape) -> Plane:
     """Return 1 for those pixels of a level that neither contain nor touch a flat area, else 0.
 
     When a level's pattern is enlarged, it spreads by about one of the level's pixels.

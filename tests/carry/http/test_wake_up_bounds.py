@@ -16,7 +16,7 @@ import pytest
 from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
-from entrenous.carry.relay_settings import wake_limits
+from entrenous.carry.relay_settings import long_poll_limits
 from entrenous.carry.wake_ups import LocalWakeUps
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
@@ -98,10 +98,12 @@ def test_a_neighbour_who_waits_everywhere_keeps_nobody_from_a_relay(
 
 
 def test_wake_up_bounds_follow_from_the_open_file_limit() -> None:
-    bounds = [wake_limits(connections, behind_proxy=False) for connections in (1, 8, 112, 4096)]
+    bounds = [
+        long_poll_limits(connections, behind_proxy=False) for connections in (1, 8, 112, 4096)
+    ]
     assert [one.total for one in bounds] == [1, 6, 84, 3072]
     assert [one.network for one in bounds] == [16, 16, 16, 192]
-    assert wake_limits(4096, behind_proxy=True).network is None
+    assert long_poll_limits(4096, behind_proxy=True).network is None
 
 
 def test_client_that_hangs_up_frees_its_place_at_once() -> None:

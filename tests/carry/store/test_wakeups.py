@@ -10,7 +10,7 @@ import pytest
 
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.relay import WakeUps
-from entrenous.carry.relay_settings import WakeLimits
+from entrenous.carry.relay_settings import LongPollLimits
 from entrenous.carry.store.postgres import PostgresWakeUps, connect_postgres
 from entrenous.carry.wake_ups import LocalWakeUps
 from tests.postgres import Cluster, cluster
@@ -111,7 +111,7 @@ def test_second_listening_does_not_receive_an_earlier_wake_up(bell: WakeUps, run
 @pytest.fixture(params=["local", pytest.param("postgres", marks=pytest.mark.real)])
 def small(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
     """Bounds: two listeners at one mailbox, three from one network, five in all."""
-    bounds = WakeLimits(mailbox=2, network=3, total=5)
+    bounds = LongPollLimits(mailbox=2, network=3, total=5)
     if request.param == "local":
         yield LocalWakeUps(bounds)
         return

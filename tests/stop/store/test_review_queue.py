@@ -166,7 +166,7 @@ def test_missing_case_raises(queue: ReviewQueue) -> None:
     def close(case: str) -> Review:
         return queue.decide_case(case, ReviewState.RELEASED, nothing_else)
 
-    for ask in (queue.review, queue.upload, close):
+    for ask in (queue.review, queue.upload_bytes, close):
         with pytest.raises(NoSuchReview):
             ask("x")
     assert queue.next_waiting_upload() is None

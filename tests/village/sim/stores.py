@@ -196,7 +196,7 @@ class SimBlobs:
         return await self.inner.read(name, start, stop)
 
     async def partial_size(self, name: str) -> int:
-        return await self.inner.size(name)
+        return await self.inner.partial_size(name)
 
     def free_bytes(self) -> int | None:
         return None

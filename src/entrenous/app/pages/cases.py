@@ -98,7 +98,7 @@ def routes() -> list[Route]:
         Route("/89/{case}", show_situation_form, name="about", methods=["GET"]),
         Route("/89/{case}", add_typed_situation, methods=["POST"]),
         Route("/97/{case}", show_breach, name="breach", methods=["GET"]),
-        Route("/97/{case}", record_breach_note, methods=["POST"]),
+        Route("/97/{case}", record_breach_date, methods=["POST"]),
     ]
 
 
@@ -373,7 +373,7 @@ async def show_breach(request: Request, words: str = "") -> Response:
     )
 
 
-async def record_breach_note(request: Request) -> Response:
+async def record_breach_date(request: Request) -> Response:
     """Record when the organisation became aware of the breach, or whom it told and when."""
     form = await read_form(request)
     act = typed_text(form, "act")

@@ -16,7 +16,7 @@ from entrenous.carry.open_relay import (
     refuse_folder_of_other_database,
 )
 from entrenous.carry.relay import Relay
-from entrenous.carry.relay_settings import MetricsAddressTaken, RelaySettings, wake_limits
+from entrenous.carry.relay_settings import MetricsAddressTaken, RelaySettings, long_poll_limits
 from entrenous.serving.connection_limits import raise_file_limit_for_connections
 from entrenous.serving.http_server import SecondApp, ServeOptions, serve
 from entrenous.serving.server_process import start_log
@@ -64,7 +64,7 @@ def run(
 
     if not other_database:
         refuse_folder_of_other_database(relay_settings)
-    wakes = wake_limits(
+    wakes = long_poll_limits(
         raise_file_limit_for_connections(), behind_proxy=relay_settings.behind_proxy
     )
     limits = replace(relay_settings.limits, wakes=wakes)

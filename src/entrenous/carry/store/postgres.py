@@ -17,7 +17,7 @@ from entrenous.base.errors import DatabaseAway, DiskFailed, DiskFull
 from entrenous.base.identifiers import ID_BYTES, MailboxId
 from entrenous.carry.relay import RowTransaction, RowView
 from entrenous.carry.relay_rows import KEY_FIELDS, StoredLetter
-from entrenous.carry.relay_settings import WakeLimits
+from entrenous.carry.relay_settings import LongPollLimits
 from entrenous.carry.store.group_commit import GroupCommit, PrefetchRead
 from entrenous.carry.store.statements import (
     PostgresStatements,
@@ -371,7 +371,7 @@ _UNSENT_WAKE_UPS_MAX: Final = (
 class PostgresWakeUps:
     """Implements :class:`.relay.WakeUps`; ``connect`` opens an autocommitting connection."""
 
-    def __init__(self, connect: ConnectFunction, bounds: WakeLimits | None = None) -> None:
+    def __init__(self, connect: ConnectFunction, bounds: LongPollLimits | None = None) -> None:
         self._connect = connect
         self._local = LocalWakeUps(bounds)
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -119,7 +119,7 @@ def make_case_lines(draft: DraftContext) -> CaseLines:
             f"{_sighting_line(sighting, frame)}{_reappearance_line(sighting, case, frame)}"
             for sighting in draft.told
         ),
-        timeline="\n".join((*_timeline_lines(draft), *_demand_lines(case, frame))),
+        timeline="\n".join((*_timeline_lines(draft), *_threat_lines(case, frame))),
         sender="\n".join(_sender_account_lines(draft)),
         kept="\n".join(_evidence_line(item, case, frame) for item in case.evidence),
         history="\n".join(_notice_history_lines(draft, about, requests=True)),
@@ -213,7 +213,7 @@ def _timeline_lines(draft: DraftContext) -> Iterable[str]:
     return (line for _, line in sorted(events, key=lambda event: event[0]))
 
 
-def _demand_lines(case: Case, frame: dict[str, str]) -> Iterator[str]:
+def _threat_lines(case: Case, frame: dict[str, str]) -> Iterator[str]:
     """Yield the person's answers about a threat. The day of the threat is not stored."""
     if case.situation.posted is Spread.THREAT:
         yield frame["threatened"]

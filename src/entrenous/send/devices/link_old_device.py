@@ -107,7 +107,7 @@ class OldDeviceLinkInProgress:
         return short_auth_string(self.private, self.shown.public, self.transcript)
 
 
-def _refuse_if_devices_lag(device: Device) -> None:
+def _refuse_unless_devices_followed_move(device: Device) -> None:
     """Raise DevicesHaveNotFollowedMove if we moved to another relay and a device of ours has not
     yet. That device and the new one could not get tokens for each other.
     """
@@ -133,7 +133,7 @@ def start_on_old_device(sheet: RecoverySheet | None, device: Device) -> OldDevic
     me = own_device(device)
     if len(me.person.devices) >= DEVICES_MAX:
         raise TooManyDevices
-    _refuse_if_devices_lag(device)
+    _refuse_unless_devices_followed_move(device)
     finish_set_up(device)
     mailbox, owner = MailboxId(device.dice.token(ID_BYTES)), Secret(device.dice.token(TOKEN_BYTES))
     box = create_link_mailbox(me.home.relay_url, mailbox, owner, None, device)

@@ -29,7 +29,7 @@ from entrenous.device.identities import (
 )
 from entrenous.device.relay_lock_client import former_addresses
 from entrenous.device.vault_tables import OWN_RECORDS, PREPARED_MAILBOX, Table
-from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
+from entrenous.send.clock_sanity import now_in_whole_seconds, time_certainly_passed
 from entrenous.send.devices.linked_devices import (
     LinkedDevice,
     LinkedMailbox,
@@ -185,7 +185,7 @@ def _retire_mailbox_if_idle(new: PreparedMailbox, device: Device, *, led: bool) 
         after = replace(new, hushed_since=now)
     elif (
         new.hushed_since is not None
-        and trusted_time(device) - new.hushed_since >= _PREPARED_MAILBOX_IDLE_PERIOD / 2
+        and time_certainly_passed(device) - new.hushed_since >= _PREPARED_MAILBOX_IDLE_PERIOD / 2
     ):
         _delete_unannounced_mailbox(new, device)
         return

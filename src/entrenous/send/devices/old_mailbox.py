@@ -31,14 +31,14 @@ from entrenous.device.relay_lock_client import (
     report_unlock_to_relay_of,
 )
 from entrenous.device.vault_tables import DEVICE_TO_GREET, OWN_RECORDS, peer_key
-from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
+from entrenous.send.clock_sanity import now_in_whole_seconds, time_certainly_passed
 from entrenous.send.devices.linked_devices import MailboxDeletion
 from entrenous.send.devices.next_mailbox import (
     PreparedMailbox,
     delete_prepared_mailboxes_except,
     lock_for_prepared_mailbox,
 )
-from entrenous.send.devices.own_key_bundle import record_mailbox_deletion
+from entrenous.send.devices.own_key_bundle import record_deleted_mailbox
 from entrenous.send.letter.prekeys import discard_unpublished_prekeys
 from entrenous.send.letter.sessions import has_session
 from entrenous.send.letter.write import addressees
@@ -153,10 +153,10 @@ def retire_old_mailbox(old: FormerAddress, device: Device) -> None:
         with suppress(RolledBack, NoLock, NoSuchMailbox):
             report_unlock_to_relay_of(home, VAULT_GENERATION_MAX, device)
         FORMER_ADDRESS_TABLE.store(replace(old, ask_after=None, overtaken=True), key, device.vault)
-    if trusted_time(device) >= old.until:
+    if time_certainly_passed(device) >= old.until:
         device.courier.close_mailbox(home.relay_url, home.mailbox, home.owner)
         with device.vault.transaction():
-            record_mailbox_deletion(
+            record_deleted_mailbox(
                 MailboxDeletion(home.relay_url, home.mailbox, home.owner), device
             )
             FORMER_ADDRESS_TABLE.drop(key, device.vault)
@@ -173,7 +173,7 @@ def handle_failed_old_mailbox_fetch(
     key, now = old.home.mailbox.hex(), now_in_whole_seconds(device)
     if (
         isinstance(why, WrongToken)
-        or trusted_time(device) >= old.until + _GIVE_UP_ON_OLD_RELAY_AFTER
+        or time_certainly_passed(device) >= old.until + _GIVE_UP_ON_OLD_RELAY_AFTER
     ):
         if device.vault.get(OWN_RECORDS, LOCK_TO_MOVE_RECORD) is None:
             FORMER_ADDRESS_TABLE.drop(key, device.vault)

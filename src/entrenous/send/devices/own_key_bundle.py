@@ -58,7 +58,7 @@ from entrenous.device.recovery_sheet import RevocationTokenOutdated
 from entrenous.device.vault_tables import (
     OWN_RECORDS,
 )
-from entrenous.send.clock_sanity import trusted_time
+from entrenous.send.clock_sanity import time_certainly_passed
 from entrenous.send.devices.linked_devices import (
     DELETED_MAILBOX_TABLE,
     MAILBOX_TO_DELETE_TABLE,
@@ -243,7 +243,7 @@ def schedule_close_token_resend(device: Device) -> None:
         device.vault.put(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD, close.reveal())
 
 
-def record_mailbox_deletion(closing: MailboxDeletion, device: Device) -> None:
+def record_deleted_mailbox(closing: MailboxDeletion, device: Device) -> None:
     """Record that a device's mailbox was deleted, for :func:`repeat_mailbox_deletions`."""
     closed = replace(closing, closed_at=device.clock.now())
     DELETED_MAILBOX_TABLE.store(closed, closing.mailbox.hex(), device.vault)
@@ -279,7 +279,7 @@ def _send_next_close_token(device: Device) -> None:
 
 
 def _due_deletion_tasks(device: Device) -> list[Callable[[Device], None]]:
-    now, surely = device.clock.now(), trusted_time(device)
+    now, surely = device.clock.now(), time_certainly_passed(device)
     every = list(MAILBOX_TO_DELETE_TABLE.all(device.vault))
     for one in every:
         if one.give_up_at is not None and one.give_up_at <= surely:
@@ -319,7 +319,7 @@ def _delete_mailbox(deletion: MailboxDeletion, device: Device) -> None:
         raise
     with device.vault.transaction():
         if deletion.name is not None:
-            record_mailbox_deletion(deletion, device)
+            record_deleted_mailbox(deletion, device)
         MAILBOX_TO_DELETE_TABLE.drop(deletion.mailbox.hex(), device.vault)
 
 

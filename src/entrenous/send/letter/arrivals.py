@@ -26,7 +26,11 @@ from entrenous.device.vault_tables import (
     Table,
     inbox_key,
 )
-from entrenous.send.clock_sanity import MAX_TIME_IN_TRANSIT, now_in_whole_seconds, trusted_time
+from entrenous.send.clock_sanity import (
+    MAX_TIME_IN_TRANSIT,
+    now_in_whole_seconds,
+    time_certainly_passed,
+)
 from entrenous.send.devices.ask_for_lists import record_named_list_if_unknown
 from entrenous.send.devices.list_letters import (
     accept_bundle_letter,
@@ -230,7 +234,10 @@ def _remember_recall(key: str, sender: PersonId, device: Device) -> None:
     The number of recalls remembered per person is limited to the number of letters that may wait
     for us at a relay.
     """
-    now, trusted_now = int(device.clock.now().timestamp()), int(trusted_time(device).timestamp())
+    now, trusted_now = (
+        int(device.clock.now().timestamp()),
+        int(time_certainly_passed(device).timestamp()),
+    )
     kept = {
         one: device.vault.get(EARLY_RECALL, one)
         for one in device.vault.keys(EARLY_RECALL, sender.hex())
@@ -326,7 +333,7 @@ def openable_kept_letters(device: Device) -> tuple[WaitingEnvelope, ...]:
 
     Letters stored for too long are counted as undecryptable.
     """
-    now, due = trusted_time(device), list[WaitingEnvelope]()
+    now, due = time_certainly_passed(device), list[WaitingEnvelope]()
     for letters in LETTER_AWAITING_DEVICE_LIST_TABLE.all(device.vault):
         key = letters.waiting.id.hex()
         if letters.lacks.epoch <= _known_list_epoch(letters.lacks, device):

@@ -23,7 +23,7 @@ from entrenous.send.clock_sanity import (
     is_clock_implausible,
     is_recent,
     now_in_whole_seconds,
-    trusted_time,
+    time_certainly_passed,
 )
 from entrenous.send.devices.own_key_bundle import batch_positions, sign_batch
 from entrenous.send.formats.identity_formats import write_prekey, write_prekey_statement
@@ -139,7 +139,7 @@ def _own_xwing_prekeys(device: Device) -> list[OwnXWingKey]:
 
 def _delete_old_prekeys(device: Device) -> None:
     """Delete replaced prekeys once no more letters to them can be written."""
-    now = trusted_time(device)
+    now = time_certainly_passed(device)
     for key, successor in pairwise(_own_xwing_prekeys(device)):
         if now - successor.made_at >= _REPLACED_PREKEY_DELETED_AFTER:
             OWN_XWING_KEY_TABLE.drop(key.id.hex(), device.vault)

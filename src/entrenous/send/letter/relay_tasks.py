@@ -19,7 +19,7 @@ from entrenous.device.vault_tables import (
     TOKEN_WITHDRAWAL,
     WITHDRAWN_TOKEN,
 )
-from entrenous.send.clock_sanity import trusted_time
+from entrenous.send.clock_sanity import time_certainly_passed
 from entrenous.send.devices.own_key_bundle import (
     relays_with_mailbox_deletions,
     repeat_mailbox_deletions,
@@ -170,7 +170,7 @@ def _earliest_repeated_request_time(device: Device) -> datetime:
 
     A restore is noticed only once, so with an implausible clock older requests are repeated too.
     """
-    return trusted_time(device) - _REPEATED_REQUESTS_AGE_MAX
+    return time_certainly_passed(device) - _REPEATED_REQUESTS_AGE_MAX
 
 
 def _unix_seconds_now(device: Device) -> int:

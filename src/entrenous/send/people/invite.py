@@ -39,7 +39,7 @@ from entrenous.device.identities import (
 from entrenous.device.vault_tables import (
     INVITE_USE_TO_ANSWER,
 )
-from entrenous.send.clock_sanity import now_in_whole_seconds, trusted_time
+from entrenous.send.clock_sanity import now_in_whole_seconds, time_certainly_passed
 from entrenous.send.devices.device_lists import (
     accept_contact_bundle,
     forget_devices,
@@ -428,4 +428,4 @@ def _names_that_used_link(link: IssuedInviteLink, device: Device) -> tuple[str, 
 
 def _has_link_expired(link: IssuedInviteLink, device: Device) -> bool:
     over = link.token.expires_at
-    return over is not None and trusted_time(device) > over + _LETTER_LIFETIME
+    return over is not None and time_certainly_passed(device) > over + _LETTER_LIFETIME

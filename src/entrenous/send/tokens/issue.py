@@ -41,7 +41,7 @@ from entrenous.send.clock_sanity import (
     MAX_TIME_IN_TRANSIT,
     is_clock_implausible,
     now_in_whole_seconds,
-    trusted_time,
+    time_certainly_passed,
 )
 from entrenous.send.tokens.token_ranges import (
     ISSUED_TOKEN_RANGE_TABLE,
@@ -170,7 +170,7 @@ def withdraw_expired_ranges(device: Device) -> None:
 
     If a range's end was set while the clock was far ahead, its remaining days are counted from now.
     """
-    now, trusted_now = device.clock.now(), trusted_time(device)
+    now, trusted_now = device.clock.now(), time_certainly_passed(device)
     for key in RETIRED_TOKEN_RANGE_TABLE.keys(device.vault):
         retired = RETIRED_TOKEN_RANGE_TABLE.load(key, device.vault)
         if retired is None:

@@ -303,11 +303,11 @@ def _print_decision(review: ShownReview, *, as_json: bool) -> None:
     print_line(f"Case {review.case} is {review.state}.")
     if review.also:
         print_line(f"  {len(review.also):,} like it were decided with it.")
-    if review.state == "confirmed" and (why := _why_not_refused(review)):
+    if review.state == "confirmed" and (why := _why_confirming_has_no_effect(review)):
         print_line(f"  {why}")
 
 
-def _why_not_refused(review: ShownReview) -> str:
+def _why_confirming_has_no_effect(review: ShownReview) -> str:
     """Return why a confirmed upload will not be refused; empty if it will be."""
     if not review.matches:
         return (

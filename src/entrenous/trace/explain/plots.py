@@ -338,8 +338,8 @@ _LUMA_WEIGHTS: Final = np.array([0.299, 0.587, 0.114])
 # mean distance from grey, in levels, that JPEG compression may add to a grey picture
 _GREY_DISTANCE_MAX: Final = 2.5
 _TONE_PLOT_SIDE: Final = 150.0
-_TONE_PLOT_LEFT: Final = 34.0
-_TONE_PLOT_TOP: Final = 8.0
+_TONE_PLOT_LEFT_MARGIN: Final = 34.0
+_TONE_PLOT_TOP_MARGIN: Final = 8.0
 _TONE_PLOT_MARGINS: Final = (16.0, 40.0)
 
 
@@ -417,10 +417,14 @@ def tone_plot(curve: ToneCurve) -> Drawing:
         x, y = _tone_plot_position(level, level)
         inner.append(
             DrawnText(
-                (x, _TONE_PLOT_TOP + _TONE_PLOT_SIDE + 15), str(level), anchor=TextAnchor.MIDDLE
+                (x, _TONE_PLOT_TOP_MARGIN + _TONE_PLOT_SIDE + 15),
+                str(level),
+                anchor=TextAnchor.MIDDLE,
             )
         )
-        inner.append(DrawnText((_TONE_PLOT_LEFT - 6, y + 4), str(level), anchor=TextAnchor.END))
+        inner.append(
+            DrawnText((_TONE_PLOT_LEFT_MARGIN - 6, y + 4), str(level), anchor=TextAnchor.END)
+        )
     inner.append(
         straight_line(
             _tone_plot_position(0, 0), _tone_plot_position(255, 255), ColourRole.SOFT, dashed=True
@@ -430,18 +434,18 @@ def tone_plot(curve: ToneCurve) -> Drawing:
         DrawnPath(tuple(_tone_plot_position(x, y) for x, y in curve.points), ColourRole.NAMED)
     )
     about = "sent (across), found (up)"
-    middle = _TONE_PLOT_LEFT + _TONE_PLOT_SIDE / 2
+    middle = _TONE_PLOT_LEFT_MARGIN + _TONE_PLOT_SIDE / 2
     inner.append(
         DrawnText(
-            (middle, _TONE_PLOT_TOP + _TONE_PLOT_SIDE + 32),
+            (middle, _TONE_PLOT_TOP_MARGIN + _TONE_PLOT_SIDE + 32),
             about,
             anchor=TextAnchor.MIDDLE,
             size=10,
         )
     )
     wide, tall = (
-        _TONE_PLOT_LEFT + _TONE_PLOT_SIDE + _TONE_PLOT_MARGINS[0],
-        _TONE_PLOT_TOP + _TONE_PLOT_SIDE + _TONE_PLOT_MARGINS[1],
+        _TONE_PLOT_LEFT_MARGIN + _TONE_PLOT_SIDE + _TONE_PLOT_MARGINS[0],
+        _TONE_PLOT_TOP_MARGIN + _TONE_PLOT_SIDE + _TONE_PLOT_MARGINS[1],
     )
     return Drawing(
         wide,
@@ -452,8 +456,9 @@ def tone_plot(curve: ToneCurve) -> Drawing:
 
 
 def _tone_plot_position(before: float, after: float) -> tuple[float, float]:
-    return _TONE_PLOT_LEFT + _TONE_PLOT_SIDE * before / 255, _TONE_PLOT_TOP + _TONE_PLOT_SIDE * (
-        1 - after / 255
+    return (
+        _TONE_PLOT_LEFT_MARGIN + _TONE_PLOT_SIDE * before / 255,
+        _TONE_PLOT_TOP_MARGIN + _TONE_PLOT_SIDE * (1 - after / 255),
     )
 
 
