@@ -12,9 +12,9 @@ _HEAD: Final = """# What was measured of tracing
 
 `bench/trace.py` writes this page. [docs/benchmarks.md](../benchmarks.md) explains how each figure
 is made, what the sizes S, M and L are, and how attacks are divided into sets. Scores are in
-standard deviations of an innocent copy's score. With 24 recipients and a chance of 1e-6, a copy is
-named if its score is about 5.7 or more. A trace that names nobody counts as a miss, not as a wrong
-name.
+standard deviations of an innocent copy's score. With 24 recipients, and a chance of at most 1e-6
+that an innocent copy is named, a copy is named if its score is about 5.7 or more. A trace that
+names nobody counts as a miss, not as a wrong name.
 """
 _FAIR: Final = """\
 Peers are other watermarking methods. All methods ran on the same photographs and attacks, with 24

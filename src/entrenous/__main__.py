@@ -110,7 +110,7 @@ def _gate_proxy(
 
 
 def _received_files(message: str, device: Device) -> Iterator[bytes]:
-    """Yield a received message's files, which does not count as an opening.
+    """Yield a received message's files. This does not count as an opening.
 
     Openings may be limited in number, and the sender is notified of them.
 

@@ -220,7 +220,7 @@ def test_a_message_lost_by_its_relay_opens_once_posted_again(
     with pytest.raises(MessageNotAtRelay):
         ben.opens_newest()
     flush_outbox(ana.device)
-    assert query_sent_messages(ana.device)[0].copies[0].is_acknowledged
+    assert query_sent_messages(ana.device)[0].copies[0].is_confirmed_by_relay
     assert fetch_messages(ben.device).came == 0  # its letter is known
     assert ben.opens_newest().files
 

@@ -148,7 +148,9 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     fetch_messages(ana.device)
     (copy,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     status = ana.courier.envelope_status(HERE, copy.envelope, copy.withdraw_token)
-    assert (status.state is EnvelopeState.TAKEN_BACK) is copy.is_acknowledged is (minutes < 60)
+    assert (
+        (status.state is EnvelopeState.TAKEN_BACK) is copy.is_confirmed_by_relay is (minutes < 60)
+    )
 
 
 def test_a_copy_that_its_relay_falsely_called_refused_never_opens(friends: Room) -> None:

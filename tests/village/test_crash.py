@@ -29,7 +29,7 @@ from entrenous.device.vault_tables import (
 )
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import find_received_message, received_messages
-from entrenous.send.letter.letter_nouns import FrameFileEntry
+from entrenous.send.letter.letter_nouns import MessageFileEntry
 from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.message.states import InboxState, ReceivedMessage
 from entrenous.send.open import WriteFile, open_message, show_received_message
@@ -134,7 +134,7 @@ def test_sending(ana: Person, ben: Person) -> None:
     assert moments_survived(once) > 15
     assert both_still_write(ana, ben)
     for sent in query_sent_messages(ana.device):
-        assert all(copy.is_acknowledged for copy in sent.copies)
+        assert all(copy.is_confirmed_by_relay for copy in sent.copies)
 
 
 def test_fetching(ana: Person, ben: Person) -> None:
@@ -159,7 +159,7 @@ def test_opening_what_may_be_opened_once(ana: Person, ben: Person) -> None:
         fetch_messages(ben.device)
         before, shown = called(name, ben), list[int]()
 
-        def show(_number: int, _file: FrameFileEntry, fill: WriteFile) -> None:
+        def show(_number: int, _file: MessageFileEntry, fill: WriteFile) -> None:
             fill(writer := io.BytesIO())
             shown.append(len(writer.getvalue()))
 

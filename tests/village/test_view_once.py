@@ -17,7 +17,7 @@ from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.vault_tables import PARTIAL_DOWNLOAD, UNREPORTED_OPENING
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import FrameFileEntry, MessageFrame
+from entrenous.send.letter.letter_nouns import MessageFileEntry, MessageFrame
 from entrenous.send.message.states import InboxState, OpenedElsewhere, ReceivedMessage
 from entrenous.send.open import WriteFile, open_message, show_received_message
 from entrenous.send.recall import recall_message
@@ -170,7 +170,7 @@ def test_a_view_that_was_broken_off_may_be_repeated_and_counts_once(
 ) -> None:
     name, shown = newest(ben).name, io.BytesIO()
 
-    def breaks(_number: int, _file: FrameFileEntry, fill: WriteFile) -> None:
+    def breaks(_number: int, _file: MessageFileEntry, fill: WriteFile) -> None:
         fill(shown)
         raise KeyboardInterrupt
 

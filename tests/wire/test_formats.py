@@ -69,12 +69,12 @@ from entrenous.send.letter.letter_nouns import (
     ComparisonStep,
     ContactRequestNote,
     FileRole,
-    FrameFileEntry,
     Header,
     Hello,
     KeyBundleNote,
     LetterAddress,
     Manifest,
+    MessageFileEntry,
     MessageFrame,
     MessageReference,
     PersonDeviceListHead,
@@ -165,7 +165,7 @@ SIGNED_BATCH = SignedBatch(BATCH, write_batch(BATCH), b"q" * 1952, SIGNATURE)
 BATCH_FIELDS = signed_batch_fields(SIGNED_BATCH)
 PLACE = BatchPosition(51, (b"1" * 32, b"2" * 32, b"3" * 32))
 PREKEY = Prekey(PrekeyKind.XWING, b"k" * 8, ANAS, 1, b"1" * 32, NOON, b"x" * 1216)
-FRAME = MessageFrame((FrameFileEntry("image/jpeg", 7, FileRole.PICTURE),), "For you")
+FRAME = MessageFrame((MessageFileEntry("image/jpeg", 7, FileRole.PICTURE),), "For you")
 
 
 def changed(encoded: bytes, key: int, value: object) -> bytes:

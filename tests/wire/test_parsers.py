@@ -60,11 +60,11 @@ from entrenous.send.letter.letter_nouns import (
     ComparisonStep,
     ContactRequestNote,
     FileRole,
-    FrameFileEntry,
     Header,
     Hello,
     KeyBundleNote,
     Manifest,
+    MessageFileEntry,
     MessageFrame,
     MessageReference,
     PersonDeviceListHead,
@@ -271,7 +271,7 @@ invites = st.builds(Invite, names, urls, ids, hashes, secrets)
 frames = st.builds(
     MessageFrame,
     st.lists(
-        st.builds(FrameFileEntry, media_types, counts, st.sampled_from(FileRole)), max_size=3
+        st.builds(MessageFileEntry, media_types, counts, st.sampled_from(FileRole)), max_size=3
     ).map(tuple),
     st.none() | shown.filter(bool),
 ).filter(lambda frame: frame.files or frame.text is not None)

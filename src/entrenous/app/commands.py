@@ -44,7 +44,7 @@ def open_app(
 ) -> None:
     """Open the app in the browser, to do everything without a terminal.
 
-    The link works once, in one browser. Stop it with Ctrl-C.
+    The app runs until you press Ctrl-C. Its link works once, in one browser.
     """
     if to_menu or from_menu:
         _change_menu(add=to_menu, neutral_name=quiet)

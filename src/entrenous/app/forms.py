@@ -42,8 +42,8 @@ class ChosenFile:
 class _InMemoryMultipartParser(MultiPartParser):
     """A parser that keeps files in memory.
 
-    Files with more than FORM_FILES_BYTES_MAX bytes in all are read but not kept, so that the
-    browser gets its answer and typed text is not lost.
+    If all files together have more than FORM_FILES_BYTES_MAX bytes, the rest is read but not kept,
+    so that the browser gets its answer and typed text is not lost.
     """
 
     spool_max_size = FORM_FILES_BYTES_MAX  # a larger part would be written to a temporary file

@@ -82,8 +82,9 @@ class MailWatch:
         self._events.publish()
 
     def _query_copy_states(self, courier: Courier) -> None:
-        """Query the states of the newest sent messages. Pages can use the vault while relays
-        answer.
+        """Query the states of the newest sent messages.
+
+        Pages can use the vault while the relays are being queried.
         """
         due = self._vault.run(partial(copies_to_query, _STATE_QUERIED_MESSAGES_MAX)).result()
         answers = tuple(query_relays(due, courier))

@@ -65,8 +65,8 @@ class CertifiedDevice:
 class Person:
     """A person as their key bundle describes them: keys, devices, and relay.
 
-    The master keys prove everything except ``name``, which the person chose freely. ``epoch`` is
-    the number of the person's device list, and ``head`` (32 bytes) identifies the list.
+    The master keys prove everything except ``name``, which the person chose freely. ``epoch``
+    counts the person's device lists, from 1, and ``head`` (32 bytes, a hash) identifies the newest.
     """
 
     id: PersonId
@@ -162,8 +162,8 @@ class ProtocolRange:
 class DeviceList:
     """A person's device list at one epoch.
 
-    ``previous`` is the head of the previous list (32 bytes), or None in epoch 1. ``devices`` and
-    ``revoked`` are sorted by device id.
+    ``previous`` is the head (hash) of the previous list (32 bytes), or None in epoch 1. ``devices``
+    and ``revoked`` are sorted by device id.
     """
 
     person: PersonId

@@ -165,8 +165,8 @@ async def record_unlock_and_restore_tries(
 
     ``opening`` carries the vault's generation, a number that grows with each confirmed unlock. A
     generation higher than the stored one is accepted. An equal generation is accepted only if the
-    request repeats the number of the last recorded unlock, whose answer may have been lost. Another
-    copy of the vault does not know that number.
+    request repeats the 16 random bytes that identify the last recorded unlock, whose answer may
+    have been lost. Another copy of the vault does not know them.
 
     Raises:
         NoSuchMailbox, WrongToken: the token is not the owner's, or there is no lock.

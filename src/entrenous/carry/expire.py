@@ -48,7 +48,7 @@ _ROWS_PER_BATCH: Final = 500
 # Rows of each kind in one transaction, so that a sweep never delays a post for long.
 _EXPIRED_ROWS_PER_BATCH: Final = 100
 #: ``due_at`` of a deleted mailbox that is not empty yet.
-NOT_EMPTIED_DUE_AT: Final = datetime(9999, 12, 31, tzinfo=UTC)
+UNEMPTIED_MAILBOX_DUE_AT: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 async def expire_due(relay: Relay) -> None:
@@ -176,7 +176,7 @@ def empty_deleted_mailbox_batch(
 
     Returns: False if no content is left.
     """
-    if deleted_mailbox.due_at != NOT_EMPTIED_DUE_AT:
+    if deleted_mailbox.due_at != UNEMPTIED_MAILBOX_DUE_AT:
         return False
     for kind, limit, end in _HANDLERS_OF_DELETED_MAILBOX_ROWS:
         if rows := tx.find(kind, limit, mailbox=deleted_mailbox.mailbox):
@@ -189,7 +189,7 @@ def empty_deleted_mailbox_batch(
 
 def _empty_any_deleted_mailbox_batch(tx: RowTransaction, present: datetime) -> bool:
     """Delete a batch of any deleted mailbox's contents; return False if nothing is left."""
-    for gone in tx.find(DeletedMailbox, 1, due_at=NOT_EMPTIED_DUE_AT):
+    for gone in tx.find(DeletedMailbox, 1, due_at=UNEMPTIED_MAILBOX_DUE_AT):
         empty_deleted_mailbox_batch(tx, gone, present)
         return True
     return False

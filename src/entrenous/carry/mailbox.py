@@ -27,7 +27,7 @@ from entrenous.base.limits import (
 )
 from entrenous.base.secret import Secret
 from entrenous.carry.expire import (
-    NOT_EMPTIED_DUE_AT,
+    UNEMPTIED_MAILBOX_DUE_AT,
     empty_deleted_mailbox_batch,
     remove_request_orphans,
     with_orphan_names,
@@ -279,8 +279,8 @@ async def delete_mailbox_with_contents(mailbox: MailboxId, token: Secret, relay:
         require_owner_or_close_token(tx, mailbox, token)
         for kind in (StoredMailbox, StoredLock, StoredKeyBundle):
             tx.drop(kind, mailbox)
-        tx.put(DeletedMailbox(mailbox, NOT_EMPTIED_DUE_AT))
-        return DeletedMailbox(mailbox, NOT_EMPTIED_DUE_AT)
+        tx.put(DeletedMailbox(mailbox, UNEMPTIED_MAILBOX_DUE_AT))
+        return DeletedMailbox(mailbox, UNEMPTIED_MAILBOX_DUE_AT)
 
     deleted_mailbox, orphans, more = (
         await relay.mail.transact(replace_by_deleted_mailbox),

@@ -60,8 +60,8 @@ class StoredLock(Row, frozen=True):
 
     ``key`` is an OPRF key of 32 bytes, and ``tries`` is the number of attempts left. ``asked`` is
     the last counted request, which may be repeated without using up another attempt. ``generation``
-    is the generation of the vault that was unlocked last, and ``opening`` is the number of that
-    unlock.
+    is the vault's generation at its last recorded unlock, and ``opening`` is the 16 random bytes
+    that identify that unlock.
     """
 
     mailbox: MailboxId

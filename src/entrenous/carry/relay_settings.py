@@ -63,7 +63,8 @@ class RelayLimits:
     one mailbox. ``coming_bytes`` bounds what one send token may upload at the same time. With less
     than ``free_bytes_min`` on its disk, a relay accepts no blobs. ``floor`` is the oldest protocol
     version that the relay accepts; ``mailbox_open`` says whether it makes new mailboxes. ``wakes``
-    depends on how many files the process may open.
+    limits the requests that wait for news (long polling), and depends on how many files the process
+    may open.
     """
 
     keep_days: int = EXPIRY_DAYS_MAX
@@ -208,7 +209,8 @@ _TOO_LONG_OR_DEEP_REASON: Final = "a number is too long, or its values are neste
 
 
 class _SettingParser(NamedTuple):
-    """A setting: its expected value in words, its parser, and its ``field`` in Limits, if any.
+    """How a setting is parsed: its expected value in words, its parser, and the ``field`` of
+    :class:`RelayLimits` that it sets, if any.
 
     The parser returns None for a wrong value.
     """
@@ -274,7 +276,7 @@ _SETTING_PARSERS: Final[Mapping[str, _SettingParser]] = {
 _EXPECTED_PROTOCOLS: Final = f"a protocol from {PROTOCOL_FLOOR} to {PROTOCOL_NEWEST}"
 _EXPECTED_LETTERS: Final = f"1 to {LETTERS_WAITING_MAX} letters"
 _EXPECTED_MEGABYTES: Final = f"1 to {_MAILBOX_MB_MAX} megabytes"
-#: The keys of the file that are fields of Limits.
+#: The keys of the file that set fields of RelayLimits, some of which have other names.
 _LIMIT_PARSERS: Final[Mapping[str, _SettingParser]] = {
     "floor": _SettingParser(
         _EXPECTED_PROTOCOLS, _integer_parser(PROTOCOL_FLOOR, PROTOCOL_NEWEST), "floor"

@@ -175,7 +175,8 @@ def add_content(bits: bytes, bank: Bank, note: str, platform: Platform) -> tuple
         The content's number, and the new claim or None.
 
     Raises:
-        NotOwnContent: only people register in that bank.
+        NotOwnContent: the bank is ``PEOPLE_BANK``, which is only for what people registered
+            themselves.
     """
     if bank.name == PEOPLE_BANK:
         raise NotOwnContent(
@@ -282,7 +283,10 @@ def _listings_of(
 
 
 def _claims_on_hash(bits: bytes, platform: Platform) -> tuple[tuple[int, Claim], ...]:
-    """Return matching claims on exactly this hash. (The index may return a deleted number.)"""
+    """Return matching claims on exactly this hash.
+
+    The index may still return hashes that were deleted; the database leaves them out.
+    """
     near = platform.index.find_near_hashes([bits], part=False)
     return platform.bank.claims_on_pictures({one.entry for one in near if one.distance == 0})
 

@@ -62,14 +62,14 @@ def sign_device_list(master: Secret, statement: bytes) -> bytes:
 
 
 def device_list_heads(lists: Sequence[DeviceListStatement]) -> tuple[DeviceListHead, ...]:
-    """Return the heads of consecutive lists, oldest first."""
+    """Return the heads of consecutive device lists, oldest first."""
     return tuple(DeviceListHead(one.said.epoch, device_list_head(one.statement)) for one in lists)
 
 
 def verify_device_lists(
     lists: Sequence[DeviceListStatement], signature: bytes, master: MasterPublicKeys
 ) -> tuple[DeviceListHead, ...]:
-    """Verify consecutive lists and return their heads.
+    """Verify consecutive device lists and return their heads.
 
     Raises:
         BadSignature: the newest list is not signed by both master keys, or a list does not name its
@@ -142,7 +142,7 @@ def _were_dropped_for_room(missing: list[RevokedDevice], after: DeviceList) -> b
 def compare_heads(
     known: Sequence[DeviceListHead], shown: Sequence[DeviceListHead]
 ) -> DeviceListHistoryRelation:
-    """Compare the list heads shown to us against the heads that we know.
+    """Compare the device list heads shown to us against those that we know.
 
     Both arguments are sorted, oldest first, and neither is empty.
 

@@ -91,7 +91,7 @@ def add_position_if_jpeg(photo: bytes) -> bytes:
 
 
 def file_metadata(photo: bytes) -> tuple[tuple[str, str], ...]:
-    """Return the metadata of a file that the page shows, as pairs of label and value."""
+    """Return those metadata of a file that the page lists, as pairs of label and value."""
     with open_picture(photo) as opened:
         exif = opened.getexif()
         known = {

@@ -115,7 +115,8 @@ def ask_new_passphrase(descriptor: int | None) -> Secret:
 
 
 def ask_replacement_passphrase(descriptor: int | None, option: str) -> Secret:
-    """Ask for a passphrase other than the one that opened the vault; on a terminal, twice.
+    """Ask for a new passphrase while the vault is open: the vault's next one, or one for an
+    archive. On a terminal, ask twice.
 
     ``descriptor`` is the number of an open file from which the passphrase is read instead;
     ``option`` is the command-line option that passes this number, to be named in errors.

@@ -262,9 +262,7 @@ class Courier(Protocol):
     def report_vault_unlock(
         self, url: str, mailbox: MailboxId, owner: Secret, opening: VaultUnlock
     ) -> None:
-        """Report that this generation of the vault (the number of its unlocks) was opened; raises
-        RolledBack, NoLock.
-        """
+        """Report an unlock of the vault, with the vault's generation; raises RolledBack, NoLock."""
 
     def allow_more_tries(self, url: str, mailbox: MailboxId, close: Secret) -> None:
         """Allow a device the full number of attempts again; raises NoLock."""

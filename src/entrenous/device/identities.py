@@ -278,7 +278,9 @@ def refuse_loopback_relay(relay_url: str, device: Device) -> None:
 
 @dataclass(frozen=True, slots=True)
 class KnownKeyBundle:
-    """A person's newest verified key bundle, and the verified heads of all lists, oldest first."""
+    """A person's newest verified key bundle, and the verified heads (hashes) of all their device
+    lists, oldest first.
+    """
 
     card: bytes
     heads: tuple[DeviceListHead, ...]

@@ -133,7 +133,8 @@ class CopyDelivery:
     ended_at: datetime | None = None
 
     @property
-    def is_acknowledged(self) -> bool:
+    def is_confirmed_by_relay(self) -> bool:
+        """Return whether the relay has confirmed that it stored the copy."""
         return self.departure is SendState.ACKNOWLEDGED
 
     @property
@@ -143,7 +144,7 @@ class CopyDelivery:
         if ended and self.opened:
             words = translated("opened, then {state}")
             return words.format(state=translated(self.state.value))
-        if self.state is EnvelopeState.TAKEN_BACK or self.is_acknowledged:
+        if self.state is EnvelopeState.TAKEN_BACK or self.is_confirmed_by_relay:
             return translated(self.state.value)
         return translated(self.departure.value)
 

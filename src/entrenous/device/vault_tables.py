@@ -37,7 +37,7 @@ RELAY_RESTORE: Final = "restored"
 SENDING_DEVICE: Final = "sent-from"  # INBOX: the device that sent the message
 OWED_RECEIPT: Final = "owed"  # PEER, envelope and event: receipts that have not been sent yet
 RECEIPT: Final = "receipt"  # envelope and event: receipts for our copies
-# head of a list: the key bundle that proves the receipts signed under that list
+# head of a device list: the key bundle that proves the receipts signed under that list
 RECEIPT_KEY_BUNDLE: Final = "receipt-card"
 # PEER: the tokens with which we may write to them
 HELD_TOKEN_RANGE: Final = "window-out"  # noqa: S105
@@ -73,7 +73,8 @@ UNDECRYPTABLE_LETTER: Final = "aside"
 LETTER_AWAITING_DEVICE_LIST: Final = "late"
 # envelope: letters of a kind that only newer programs know, not shown to the user yet
 LETTER_FROM_NEWER_PROGRAM: Final = "newer"
-DEVICE_LIST: Final = "list"  # person: the newest verified key bundle, and all verified list heads
+# person: the newest verified key bundle, and the heads of all verified device lists
+DEVICE_LIST: Final = "list"
 CIRCLE: Final = "circle"  # circle
 SENT_RECORD: Final = "talk"  # person, microsecond and message: the newest message that we sent
 LAST_HEARD: Final = "heard"  # PEER: when a letter from this device last arrived

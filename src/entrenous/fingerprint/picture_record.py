@@ -198,7 +198,9 @@ POINT_ENTRY_DTYPE: Final = np.dtype(
         ("signs", "<u8"),
         ("x", "u1"),  # in units of 1/255 of the longest side
         ("y", "u1"),
-        ("size", "u1"),  # how far below the longest side, in units of 1/16 octave
+        # by how many sixteenths of an octave (a factor of 2) the point's size is smaller than the
+        # longest side
+        ("size", "u1"),
         ("angle", "u1"),  # in units of 1/256 of a turn
     ]
 )

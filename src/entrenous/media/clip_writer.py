@@ -27,9 +27,9 @@ MEDIA_TYPE: Final = "video/mp4"
 _TICKS_PER_S: Final = 90_000  # ticks of the file's clock in a second
 # this preset needs half the time of the next slower one, and a tenth more bytes
 _X264_PRESET: Final = "veryfast"
-# These settings optimise PSNR instead of visibility. At this quality no error is visible, and the
-# same PSNR then needs up to a third fewer bytes. In R, G and B an error in chroma counts as much as
-# an error in luma, and is cheaper to avoid.
+# These settings optimise PSNR instead of perceived quality. At this quality no error is visible,
+# and the same PSNR then needs up to a third fewer bytes. In R, G and B an error in chroma counts as
+# much as an error in luma, and is cheaper to avoid.
 _X264_PARAMS: Final = "aq-mode=0:chroma-qp-offset=-6"
 _B_FRAMES_MAX: Final = 8  # consecutive B frames; phones and web encoders write no more
 _PICTURE_TYPE_BY_PREDICTION: Final = {
@@ -193,10 +193,8 @@ TRIED_CRFS: Final = (19.0, 14.0)
 # wanted PSNR between R, G and B of a copy and of its original, with the effect of the mark
 _TARGET_PSNR_DB: Final = 42.3
 _CRF_RANGE: Final = (10.0, 19.0)
-_DB_PER_CRF_STEP_RANGE: Final = (
-    0.3,
-    1.0,
-)  # a step of x264's rate factor gains between these values
+# lowering x264's rate factor by 1 raises the PSNR by an amount in this range
+_DB_PER_CRF_STEP_RANGE: Final = (0.3, 1.0)
 # The mean squared error of R, G and B that an error of 1 in Y, Cb or Cr causes, and the error that
 # two roundings to whole numbers cause. These are for ITU-R BT.709, limited range, which weights
 # chroma slightly more than BT.601.
@@ -226,7 +224,7 @@ def mean_squared_copy_error(copy: bytes, frames: Iterable[Frame]) -> float:
 
 
 def choose_rate_factor(errors: tuple[float, float]) -> float:
-    """Return the constant rate factor for copies with a PSNR of 42 dB, including the mark.
+    """Return the constant rate factor for copies with a PSNR of 42.3 dB, including the mark.
 
     The factor is at least 10, since finer coding gains too little, and at most 19, since coarser
     coding could be visible.

@@ -169,8 +169,9 @@ def sightings_on_platform(record: PlatformRecord, case: Case) -> tuple[Sighting,
 def report_destinations(case: Case) -> tuple[PlatformRecord, ...]:
     """Return the platforms of a case in the order of its sightings, without duplicates.
 
-    Pages on a site without a record have the record "generic_site"; a chat without one has none. A
-    case about somebody under 18 has no destinations: it goes to the people who help.
+    Pages on sites without a record of their own are represented by the general record
+    "generic_site". Chats on platforms without a record are left out. A case about somebody under 18
+    has no destinations: it goes to the people who help.
     """
     if case.age is not AgeAnswer.ADULTS:
         return ()

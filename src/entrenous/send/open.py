@@ -35,8 +35,8 @@ from entrenous.send.letter.letter_nouns import (
     BadContent,
     ContentFile,
     FileRole,
-    FrameFileEntry,
     Manifest,
+    MessageFileEntry,
     MessageFrame,
     OpenedContent,
 )
@@ -62,7 +62,7 @@ _FRAME_BYTES_MAX: Final = 256 * 1024  # bytes; 64 files and the longest text nee
 WriteFile = Callable[[BinaryIO], None]
 #: Shows one file, numbered from 1. An exception from it undoes the opening as far as possible. The
 #: :data:`WriteFile` stays usable until the text is shown.
-ShowFile = Callable[[int, FrameFileEntry, WriteFile], None]
+ShowFile = Callable[[int, MessageFileEntry, WriteFile], None]
 #: Shows the text, after all files. An exception from it also undoes the opening.
 ShowText = Callable[[MessageFrame], None]
 #: Receives the maximum total size of the files in bytes, if there are any, before the relay is
@@ -94,8 +94,7 @@ def show_received_message(  # noqa: PLR0913, PLR0917 - the message, and a callba
     *,
     export: bool = False,
 ) -> MessageFrame:
-    """Show a message's files one after another, then its text; return the frame that describes
-    them.
+    """Show a message's files one after another, then its text; return its :class:`MessageFrame`.
 
     The relay is asked for its key share at the first opening, and at each opening if openings are
     limited; otherwise later openings read the vault. A limited opening that ``show`` or ``tell``
@@ -133,7 +132,7 @@ def open_message(name: str, device: Device) -> OpenedContent:
     """Like :func:`show_received_message`, but return all files in memory."""
     files: list[ContentFile] = []
 
-    def keep_in_memory(_number: int, file: FrameFileEntry, fill: WriteFile) -> None:
+    def keep_in_memory(_number: int, file: MessageFileEntry, fill: WriteFile) -> None:
         buffer = io.BytesIO()
         fill(buffer)
         files.append(ContentFile(file.media_type, buffer.getvalue(), file.role))
@@ -367,7 +366,10 @@ def _record_finished_opening(received: ReceivedMessage, device: Device) -> None:
 
 
 class _FrameBuffer(io.BytesIO):
-    """A writer that keeps a frame in memory, up to the largest valid size."""
+    """A writer that keeps a message's frame (the list of its files, and its text) in memory.
+
+    Raises BadContent beyond the largest valid size.
+    """
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
         if self.tell() + len(data) > _FRAME_BYTES_MAX:
@@ -383,7 +385,7 @@ _MEDIA_TYPE_PREFIX_BY_ROLE: Final = {
 
 
 def find_unsafe_files(
-    files: Sequence[tuple[FrameFileEntry, Callable[[BinaryIO], None]]], device: Device
+    files: Sequence[tuple[MessageFileEntry, Callable[[BinaryIO], None]]], device: Device
 ) -> tuple[int, ...]:
     """Return the numbers, from 1, of the files that Entrenous would not have written.
 
@@ -396,7 +398,9 @@ def find_unsafe_files(
     return tuple(number for number, one in enumerate(files, 1) if not _has_our_format(*one, device))
 
 
-def _has_our_format(file: FrameFileEntry, fill: Callable[[BinaryIO], None], device: Device) -> bool:
+def _has_our_format(
+    file: MessageFileEntry, fill: Callable[[BinaryIO], None], device: Device
+) -> bool:
     if file.media_type.partition("/")[0] != _MEDIA_TYPE_PREFIX_BY_ROLE[file.role]:
         return False
     try:

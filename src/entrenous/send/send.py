@@ -136,7 +136,7 @@ def _require_copies_at_relays(
         RefusedForSome, MessageNotSentYet, WaitsInOutbox: for some recipient, no copy was sent.
     """
     copies = copies_of_message(sending.message, device.vault)
-    left = [copy for copy in copies if copy.is_acknowledged]
+    left = [copy for copy in copies if copy.is_confirmed_by_relay]
     ended = (*left, *(copy for copy in copies if copy.departure is SendState.REFUSED))
     stayed = [copy for copy in copies if copy not in ended]
     have = {copy.to for copy in (*left, *stayed)}

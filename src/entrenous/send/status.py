@@ -131,7 +131,7 @@ def record_relay_answers(
         copy = COPY_DELIVERY_TABLE.load(asked.envelope.hex(), device.vault)
         if copy != asked or isinstance(answer, EntrenousError):
             continue
-        if answer is not None or copy.is_acknowledged:
+        if answer is not None or copy.is_confirmed_by_relay:
             _record_status(copy, answer, device)
 
 
@@ -174,7 +174,8 @@ def _check_statuses(
     ):
         if isinstance(answer, EntrenousError):
             check.problems[copy.envelope] = answer
-        elif answer is not None or copy.is_acknowledged:  # otherwise it has possibly not arrived
+        # a copy that is neither known to the relay nor confirmed has possibly not arrived
+        elif answer is not None or copy.is_confirmed_by_relay:
             check.changed[copy.envelope] = _record_status(copy, answer, device)
     return check
 

@@ -40,7 +40,10 @@ class BufferedRequest(NamedTuple):
 
 @runtime_checkable
 class BufferedHandler(Protocol):
-    """An application that answers complete requests: the relay, which serving must not import."""
+    """An application that answers complete requests.
+
+    It is the relay, which the package ``serving`` must not import.
+    """
 
     def answer_buffered(self, request: BufferedRequest, send_answer: SendAnswer) -> bool:
         """Answer the request by calling ``send_answer`` once, now or later in this thread.

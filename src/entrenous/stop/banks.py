@@ -212,7 +212,7 @@ def set_policy(name: BankName, change: PolicyChange, platform: Platform) -> Bank
 def suspend_claim(claim: ClaimId, platform: Platform) -> Claim:
     """Suspend a claim that was made to harm others: it matches nothing from now on.
 
-    This may be repeated. The claim's owner may register again.
+    Suspending a suspended claim changes nothing. The claim's owner may register again.
 
     Raises:
         NoSuchClaim: there is no such claim.

@@ -125,7 +125,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """A source's record of hashes to protect. A record without hashes was withdrawn.
+    """One record of a source: PDQ hashes of what is to be stopped. A record without hashes was
+    withdrawn.
 
     ``key`` is the source's own id for it; ``version`` increases when the record changes.
     """

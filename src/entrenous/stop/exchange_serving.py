@@ -197,9 +197,11 @@ def unix_seconds_of_changes(numbers: Sequence[int], exchange: ExchangeServices) 
 
 
 def _first_change_second(feed: BankStore, newest: int, now_s: int) -> int:
-    """Return the first change time, in seconds: when its change was made.
+    """Return the second for the first change time of all: that in which its change was made, and at
+    most ``now_s``.
 
-    This may be in the past. No partner has asked before, so none can have missed the change.
+    Later change times have the second in which the change is first seen. For the first one, an
+    earlier second does no harm: no partner has asked before, so none can have missed the change.
     """
     change = feed.changes(newest - 1, 1)[0]
     return min(now_s, ceil(change.at.timestamp()))
@@ -353,7 +355,7 @@ class PartnerOpinionRecorder:
 
 
 def _partners_against(opinions: Iterable[PartnerOpinion]) -> Mapping[ClaimId, set[int]]:
-    """Return, for each claim, the numbers of the partners who are against it."""
+    """Return, for each claim, the ``PartnerOpinion.number`` of each partner who is against it."""
     against = defaultdict[ClaimId, set[int]](set)
     for one in opinions:
         if one.stance in STANCES_AGAINST:

@@ -327,5 +327,6 @@ class WrongReviewToken(Unproven):
 class SecondPersonNeeded(Refused):
     """
     Two people have to confirm case {case}, and {reviewer} is already the first one. Nothing was
-    changed: the case waits for somebody else. You can release it, or go on to the next one.
+    changed: the case waits for somebody else. You can still decide to let the upload through
+    (release), or go on to the next case.
     """

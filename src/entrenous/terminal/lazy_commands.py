@@ -18,7 +18,7 @@ class ListedCommand(NamedTuple):
 
     ``module`` has a function ``add_commands(app)``, which adds the command to a Typer application.
     ``help`` is the first paragraph of the command's own help. A ``hidden`` command is not listed.
-    The help of an ``english`` command is in English in every language.
+    The help of an ``english`` command is in English, whatever the person's language.
     """
 
     module: str

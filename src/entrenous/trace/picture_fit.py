@@ -163,13 +163,13 @@ def _score_function(aligned: AlignedPicture, picture: SentPicture) -> ScoreCopie
     def chip_streams(labels: Collection[RecipientId]) -> Iterator[bytes]:
         return (derive_key_stream(seeds[who], COPY_MARK_KEY_CONTEXT, size) for who in labels)
 
-    def score(named: Collection[RecipientId]) -> dict[RecipientId, float]:
+    def score_all_without(named: Collection[RecipientId]) -> dict[RecipientId, float]:
         measured = copy_scores(
             remove_copies(aligned.evidence, chip_streams(named)), chip_streams(seeds)
         )
         return dict(zip(seeds, (float(value) for value in measured), strict=True))
 
-    return score
+    return score_all_without
 
 
 def _group_readable_by_original(

@@ -40,8 +40,8 @@ class VaultUnlock:
     """One unlock of a vault, and the vault's state.
 
     ``generation`` is the number of unlocks that the relay has confirmed to this vault, plus this
-    one. ``number`` (16 random bytes) identifies this unlock. ``before`` are the numbers of earlier
-    unlocks of the same generation: this vault reported them, but received no answer.
+    one. ``number`` (16 random bytes) identifies this unlock. ``before`` are the identifiers of
+    earlier unlocks of the same generation: this vault reported them, but received no answer.
     """
 
     generation: int
@@ -50,12 +50,12 @@ class VaultUnlock:
 
     def __post_init__(self) -> None:
         if any(len(number) != UNLOCK_NUMBER_BYTES for number in (self.number, *self.before)):
-            raise ValueError("the number of an opening has 16 bytes")
+            raise ValueError("an unlock is identified by 16 bytes")
         if (
             not 1 <= self.generation <= VAULT_GENERATION_MAX
             or len(self.before) > UNANSWERED_UNLOCKS_MAX
         ):
-            raise ValueError("a generation is at least 1, with at most 128 openings before")
+            raise ValueError("a generation is at least 1, with at most 128 earlier unlocks")
 
 
 class LockExists(Refused):

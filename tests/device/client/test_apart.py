@@ -11,7 +11,7 @@ from entrenous.base.environment import Settings, read_settings
 from entrenous.base.secret import Secret
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client import http_courier
-from entrenous.device.client.relay_request import RelayCall, RequestPacer, TokenSubject
+from entrenous.device.client.relay_request import RelayCall, TokenSubject, UnlinkingPauses
 from tests.carry.relays import Post, fetched
 from tests.in_memory.courier import InProcess
 from tests.vaults import create_device, open_device
@@ -37,13 +37,13 @@ class World:
         self.pauses.append(round(seconds, 6))
         self.now_s += seconds
 
-    def apart(self, longest_s: float = 4.0) -> RequestPacer:
-        return RequestPacer(
+    def apart(self, longest_s: float = 4.0) -> UnlinkingPauses:
+        return UnlinkingPauses(
             longest_s, self, lambda: self.rested.append(self.now_s), lambda: self.now_s, self.sleep
         )
 
 
-def does(apart: RequestPacer, errand: TokenSubject, token: Secret = OWN) -> None:
+def does(apart: UnlinkingPauses, errand: TokenSubject, token: Secret = OWN) -> None:
     with apart.pausing_before(RelayCall("GET", "", token, token_subject=errand)):
         pass
 
@@ -109,7 +109,9 @@ def test_first_request_is_not_delayed() -> None:
 
 def test_every_request_of_a_courier_knows_its_errand(monkeypatch: pytest.MonkeyPatch) -> None:
     world, post, url = World(), Post(), "https://relay.test"
-    monkeypatch.setattr(http_courier, "RequestPacer", lambda longest_s, *_: world.apart(longest_s))
+    monkeypatch.setattr(
+        http_courier, "UnlinkingPauses", lambda longest_s, *_: world.apart(longest_s)
+    )
     app = relay_app(village_relay(url, WoundClock(), LoadedDice("relay"))[0])
     client = httpx.Client(transport=InProcess({url: app}))
     courier = http_courier.HttpCourier(client, pause_s=4.0)
@@ -154,11 +156,11 @@ def test_a_device_pauses_as_its_settings_say(
 ) -> None:
     longest = list[float]()
 
-    def noted(longest_s: float, *_: object) -> RequestPacer:
+    def noted(longest_s: float, *_: object) -> UnlinkingPauses:
         longest.append(longest_s)
         return World().apart(longest_s)
 
-    monkeypatch.setattr(http_courier, "RequestPacer", noted)
+    monkeypatch.setattr(http_courier, "UnlinkingPauses", noted)
     settings, words = Settings(tmp_path / "ana", 0.0, pause_s=7.0), Secret(b"four or five words")
     with create_device(settings, lambda: words) as ana:
         ana.vault.put("drawer", "key", b"")

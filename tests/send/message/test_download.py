@@ -14,7 +14,7 @@ from entrenous.crypto.nouns import BlobChanged
 from entrenous.device.vault_tables import PARTIAL_DOWNLOAD
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
-from entrenous.send.letter.letter_nouns import FrameFileEntry
+from entrenous.send.letter.letter_nouns import MessageFileEntry
 from entrenous.send.message.states import ReceivedMessage
 from entrenous.send.message.transfer_progress import TransferStage, TransferWatch
 from entrenous.send.open import WriteFile, open_message, show_received_message
@@ -133,7 +133,7 @@ def test_partial_downloads_are_deleted_with_their_message(
 def test_download_progress_reports_bytes(ben: Person, line: Line) -> None:
     seen = list[tuple[TransferStage, int, int]]()
 
-    def show(_number: int, _file: FrameFileEntry, fill: WriteFile) -> None:
+    def show(_number: int, _file: MessageFileEntry, fill: WriteFile) -> None:
         fill(io.BytesIO())
 
     watch = TransferWatch(lambda *step: seen.append(step))

@@ -134,7 +134,7 @@ class Town:
             who.sends(SMALL, self.dice.choice(others) if from_ana else ana)
         except WaitsInOutbox:
             copies = COPY_DELIVERY_TABLE.all(who.device.vault)
-            self.waited |= {copy.envelope for copy in copies if not copy.is_acknowledged}
+            self.waited |= {copy.envelope for copy in copies if not copy.is_confirmed_by_relay}
             raise
 
     def moves(self, who: Person) -> None:

@@ -192,7 +192,7 @@ class Oracle:
             lives = came is not None and came.state not in ENDED_STATES
             self._must_not(lives, f"{what} was taken back and is still there")
         elif message.expires_at is not None and message.expires_at > now:
-            self._must_not(not copy.is_acknowledged, f"{what} never left")
+            self._must_not(not copy.is_confirmed_by_relay, f"{what} never left")
             self._must_not(came is None, f"{what} never came")
             early = came is not None and came.state in _ENDED_BY_ITS_SENDER
             self._must_not(early, f"{what} has ended without a reason")

@@ -12,7 +12,7 @@ from entrenous.base.identifiers import MessageName, RecipientId
 from entrenous.device.identities import contacts
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import ENDED_STATES
-from entrenous.send.letter.letter_nouns import FrameFileEntry, MessageFrame
+from entrenous.send.letter.letter_nouns import MessageFileEntry, MessageFrame
 from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.message.react import react
 from entrenous.send.message.states import INBOX_TABLE, ReceivedMessage
@@ -84,7 +84,7 @@ class Life:
         device, oracle = self.host.device, self.oracle
         begun = Begun(device.clock.now(), frozenset(oracle.withdrawn))
 
-        def show(_number: int, _file: FrameFileEntry, fill: WriteFile) -> None:
+        def show(_number: int, _file: MessageFileEntry, fill: WriteFile) -> None:
             fill(io.BytesIO())
 
         def tell(frame: MessageFrame) -> None:

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 async def run_in_case(request: Request, work: Callable[[str, Device], T]) -> T:
-    """Call ``work`` with the name of the case and the device, in the vault's thread.
+    """Call ``work`` with the case's name and the device, in the vault's thread.
 
     Raises VaultLocked; ResultGone if there is no such case any more; and the errors of ``work``.
     """

@@ -113,8 +113,8 @@ def sqlite_values(values: Iterable[object]) -> list[object]:
 
     For bytes and None, sqlite3 searches for an adapter, which takes several times as long as
     copying the value. For a bytearray or a str it does not search (``need_adapt`` in CPython's
-    Modules/_sqlite/statement.c). So None is passed as an empty string, which :func:`_placeholder`
-    turns into NULL.
+    Modules/_sqlite/statement.c). So None is passed as an empty string, which
+    :func:`_column_placeholder` turns into NULL.
     """
     return [
         bytearray(value) if type(value) is bytes else "" if value is None else value
@@ -229,17 +229,17 @@ def _batched_select_listed(how: QueryKind, kind: type, names: tuple[str, ...], c
 @cache
 def _upsert_listed(kind: type, count: int) -> str:
     numbered = kind in ROWID_TABLES
-    places = [_placeholder(kind, name) for name in column_codecs(kind)]
+    places = [_column_placeholder(kind, name) for name in column_codecs(kind)]
     one = "(" + ", ".join(["random()"] * numbered + places) + ")"
     return _upsert(kind, "VALUES " + ", ".join([one] * count), numbered=numbered)
 
 
-def _placeholder(kind: type, name: str) -> str:
-    """Return a placeholder that turns an empty string into NULL.
+def _column_placeholder(kind: type, column: str) -> str:
+    """Return the placeholder for a column. In an optional one, it turns an empty string into NULL.
 
     This is unambiguous, since an optional value is bytes or a number.
     """
-    return "nullif(?, '')" if is_optional(kind, name) else "?"
+    return "nullif(?, '')" if is_optional(kind, column) else "?"
 
 
 @cache

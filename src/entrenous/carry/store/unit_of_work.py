@@ -40,8 +40,8 @@ def key_of(kind: type, row: Any) -> Key:
 def fill_in_undo(
     undo: tuple[type, Key, Any], kind: type, key: Key, row: Any
 ) -> tuple[type, Key, Any]:
-    """Return ``undo``, an entry with kind, key and previous row; fill in the row if it had not been
-    read.
+    """Return ``undo``, an entry (kind, key, previous row). If it has this ``kind`` and ``key``, and
+    its previous row had not been read, fill in ``row``.
     """
     return (kind, key, row) if undo[2] is UNREAD_ROW and undo[:2] == (kind, key) else undo
 
@@ -178,8 +178,9 @@ class UnitOfWork:
         self._touched: defaultdict[type, set[Key]] = defaultdict(set)
 
     def prefetch(self, hints: Iterable[Callable[[RowView], object]]) -> None:
-        """Read everything in the hints that is not cached, with one query, before any work
-        starts.
+        """Call the hints, and read whatever they ask for that is not cached, all together.
+
+        Call this before any work starts.
         """
         recorder = QueryRecorder(self._cached_row, pages=self._pages_ahead)
         for hint in hints:
@@ -362,7 +363,7 @@ class UnitOfWork:
                 entry = held[key]
             else:
                 entry = held[key] = _CachedRow(UNREAD_ROW, UNREAD_ROW)
-        if entry.now is row:  # the row was dropped before
+        if entry.now is row:  # nothing changes, for example because the row was deleted before
             return
         self._undo.append((kind, key, entry.now))
         self._touched[kind].add(key)

@@ -244,9 +244,8 @@ _CONTENTS_PER_PAGE: Final = 100  # numbers per page
 # count as missing.
 _MISSING_CONTENT_NUMBERS_MAX: Final = 1_000
 _CONTENT_NUMBER_MAX: Final = 2**63 - 1
-_ALWAYS_ENABLED_TIMESTAMP: Final = (
-    1  # disable_until_ts: 0 means off, 1 on, and any other time off until then
-)
+# disable_until_ts: 0 means off for good, 1 means on, and any other value means off until that time
+_ALWAYS_ENABLED_TIMESTAMP: Final = 1
 
 
 class _NextHint(msgspec.Struct):

@@ -34,9 +34,9 @@ from entrenous.device.client.relay_request import (
     LETTER_PAGE_BYTES_MAX,
     AnswerReader,
     RelayCall,
-    RequestPacer,
     RetryPolicy,
     TokenSubject,
+    UnlinkingPauses,
     discard_body,
     send_request,
     stream_request,
@@ -70,7 +70,7 @@ class HttpCourier:
 
     ``patience_s``: how long to retry while a relay does not answer, measured with ``now_s``.
     ``pause_s``: the longest random pause between requests that a relay should not link
-    (:class:`RequestPacer`).
+    (:class:`UnlinkingPauses`).
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class HttpCourier:
         self._client = client
         self._patience_s, self._now_s, self._sleep_s = patience_s, now_s, sleep_s
         close_idle = client.close_idle_connections if isinstance(client, RelayClient) else None
-        self._pauses = RequestPacer(pause_s, _RANDOM_SOURCE, close_idle)
+        self._pauses = UnlinkingPauses(pause_s, _RANDOM_SOURCE, close_idle)
         self._patience = RetryPolicy(patience_s, now_s)
         # Three separate policies: when a large transfer or a wait for a letter has timed out, short
         # requests may still succeed.

@@ -43,8 +43,9 @@ from entrenous.wire.relay_nouns import Locked, LockExists, NoLock, RolledBack
 AnswerT = TypeVar("AnswerT")
 _FIRST_RETRY_PAUSE_S: Final = 0.1
 _RETRY_PAUSE_S_MAX: Final = 2.0
-#: Seconds for which a relay is not asked again after a timeout, longer than the rest of a command.
-#: The length of a timeout is set by the client, not by ENTRENOUS_PATIENCE.
+#: Seconds for which a relay is not asked again after a timeout. A command rarely takes longer, so
+#: it waits for that relay only once. How long a request waits before it times out is set in the
+#: HTTP client, not by ENTRENOUS_PATIENCE.
 _NO_REQUESTS_AFTER_TIMEOUT_S: Final = 600.0
 #: Errors that mean that the server died or is not running yet. A timeout is not among them: it took
 #: long enough already, so it is not retried.
@@ -279,7 +280,7 @@ def _relay_error(answer: httpx.Response, untrusted_body: bytes, host: str) -> En
 _PAUSE_RANDOM_BYTES: Final = 8
 
 
-class RequestPacer:
+class UnlinkingPauses:
     """Pauses between requests that a relay should not link, such as letters to two people.
 
     A pause takes a random part of ``longest_s`` seconds.

@@ -130,7 +130,9 @@ def write_picture_answer(picture: Picture) -> Iterable[bytes]:
 
 
 def read_picture_answer(read: ReadExactly, kind: PictureFormat, *, luma: bool = False) -> Picture:
-    """Read the answer for a file of this kind; with ``luma``, it may have only luma.
+    """Read the answer for a file of this kind.
+
+    If ``luma`` is true, the answer for a JPEG is also accepted if its picture has only luma.
 
     Raises:
         NotAPicture, IncompletePicture, TooManyPixels, PictureDecodingFailed: reported by the child.

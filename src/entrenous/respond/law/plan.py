@@ -112,7 +112,7 @@ def make_plan(situation: Situation, on_date: date, today: date, *, under_18: boo
 
     Args:
         situation: an unanswered question excludes no route.
-        on_date: the day of the event, for courts and police.
+        on_date: the day of the event; courts and police apply the law of that day.
         today: duties follow the law in force on this day. Facts that were last checked long before
             it get a caution.
         under_18: somebody in the picture was under 18 when it was taken.
@@ -175,8 +175,10 @@ def _steps_by_ladder(
 def _steps_by_rank(
     situation: Situation, ranked: tuple[RankedRoute, ...], today: date
 ) -> tuple[PlanStep, ...]:
-    """Merge the legal routes with the report to the platform. Help lines come first if no route is
-    certain.
+    """Merge the legal routes with the report to the platform.
+
+    Help lines come first if there are no steps, or if the first step is unverified or an unsure
+    copyright route.
     """
     ranked_steps = [(rank_key(one.route, situation), _route_step(one, situation)) for one in ranked]
     reports = _platform_steps(situation, ranked, today)

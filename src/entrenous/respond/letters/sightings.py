@@ -42,8 +42,9 @@ class NoSightingToName(Refused):
 class OnlyInChats(Refused):
     """Nothing was drafted: in case {name}, the picture was seen only in a chat, and nobody outside
     the chat can look it up. First ask somebody who has the message to report it in the messenger's
-    own app. If you know the chat's invite link or the number of the message, draft this letter
-    again and add --sighting {number}. To see the other steps for a chat: entrenous law routes
+    own app. If you know the chat's invite link or the number of the message, the recipient of the
+    letter may be able to find the picture: draft this letter again and add --sighting {number}, the
+    number of the chat in case {name}. To see the other steps for a chat: entrenous law routes
     {name}
     """
 

@@ -114,7 +114,10 @@ def wording_keys_for(route: Route) -> tuple[tuple[str, ...], ...] | None:
 
 
 def standard_sections_of(document: DocumentKind) -> tuple[str, ...]:
-    """Return the sections that every page of this kind has, in order."""
+    """Return the sections that every document of this kind has, in order.
+
+    Only the sheets for the police and for a court have any.
+    """
     row = shipped_document_plans().document.get(document)
     return row.sections if row else ()
 

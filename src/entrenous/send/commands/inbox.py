@@ -31,7 +31,7 @@ from entrenous.send.commands.message_list import (
 from entrenous.send.inbox import find_received_message, received_messages, remove_received_message
 from entrenous.send.letter.letter_nouns import (
     FILE_SUFFIX_BY_MEDIA_TYPE,
-    FrameFileEntry,
+    MessageFileEntry,
     MessageFrame,
 )
 from entrenous.send.letter.relay_tasks import wait_for_letter
@@ -211,12 +211,12 @@ def _write_message_files(
     message: str, out: Path, device: Device, *, export: bool, checked: bool, json: bool
 ) -> None:
     """Show a message's text, and write its files to a folder."""
-    files, arrived = FileGroup(), list[tuple[FrameFileEntry, WriteFile]]()
+    files, arrived = FileGroup(), list[tuple[MessageFileEntry, WriteFile]]()
     printed = opening_begun = False
     before = find_received_message(message, device)
     (message_json,) = messages_as_json([before], device)
 
-    def add_file(number: int, file: FrameFileEntry, fill: WriteFile) -> None:
+    def add_file(number: int, file: MessageFileEntry, fill: WriteFile) -> None:
         arrived.append((file, fill))
         files.add(message_file_path(message, number, file.media_type, out), file.size, fill)
 
@@ -285,7 +285,7 @@ def _ask_about_receipts(message: ReceivedMessage, device: Device) -> None:
 
 
 def _refuse_unsafe_files(
-    message: str, files: list[tuple[FrameFileEntry, WriteFile]], device: Device
+    message: str, files: list[tuple[MessageFileEntry, WriteFile]], device: Device
 ) -> None:
     """Raise UnsafeFiles or DecoderDidNotStart if a file is unsafe to write."""
     unsafe = find_unsafe_files(files, device)

@@ -196,8 +196,9 @@ def link_on_new_device(
 ) -> None:
     """Run the new device's side, from the code to its first letters.
 
-    ``lock`` locks its vault at the relay. This happens before the device is on a list and before it
-    has the master key, so that revoking it later really makes the vault unreadable.
+    ``lock`` gives the relay of the new mailbox a share of the key of this device's vault. This
+    happens before the device is on a device list and before it has the master key, so that revoking
+    it later really makes the vault unreadable.
 
     Raises:
         BadLinkCode, BadName, LinkEnded, LinkPicturesDifferOnNewDevice, RelayUnreachable.

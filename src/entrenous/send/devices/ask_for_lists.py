@@ -119,8 +119,8 @@ def _fetch_named_list(waiting: DeviceListToFetch, contact: Contact, device: Devi
 def _accept_bundle_and_return_heads(
     contact: Contact, shown: bytes | None, device: Device
 ) -> tuple[DeviceListHead, ...]:
-    """Accept a newer key bundle. Return all list heads that were known or that the bundle has,
-    oldest first.
+    """Accept a newer key bundle. Return all device list heads that were known or that the bundle
+    has, oldest first.
 
     Raises:
         BadKeyBundle, BadSignature, AddressOnThisMachine.

@@ -43,7 +43,7 @@ _CONTACT_KEY_PREFIX: Final = "contact "
 _CIRCLE_KEY_PREFIX: Final = "circle "
 # Two devices need no record about ourselves: one has linked the other, so they already have tokens
 # for each other.
-_DEVICES_WITHOUT_OWN_RECORD_MAX: Final = 2
+_DEVICES_NEEDING_NO_SELF_RECORD_MAX: Final = 2
 # The latest time that a record may have. Another device may send it as the time of a change; adding
 # a second to it would overflow.
 _LATEST_TIME: Final = datetime.max.replace(microsecond=0, tzinfo=UTC)
@@ -166,7 +166,7 @@ def _current_records(now: datetime, device: Device) -> Iterator[SharedRecord]:
     for circle in circles(device.vault):
         yield SharedCircle(circle.id, now, circle.name, circle.people, circle.made_at)
     me = own_device(device)
-    if len(me.person.devices) > _DEVICES_WITHOUT_OWN_RECORD_MAX:
+    if len(me.person.devices) > _DEVICES_NEEDING_NO_SELF_RECORD_MAX:
         yield _record_about_self(me.person, now)
     if me.home.close is not None:
         yield SharedCloseToken(me.key.device, now, own_name(device), me.home.close)

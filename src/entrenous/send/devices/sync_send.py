@@ -71,9 +71,10 @@ def record_synced_version(
 
 
 def mark_contact_for_resync(person: PersonId, device: Device) -> None:
-    """Resend a contact who added us again to all our other devices, with new tokens.
+    """Have the next sync resend a contact, with new tokens, to all our other devices.
 
-    The earlier tokens may be invalid. Call it in a transaction.
+    This is for a contact who has added us again, since the earlier tokens may be invalid. Call it
+    in a transaction.
     """
     for one in own_linked_devices(device):
         mark_for_resync(one.device, person, device)
@@ -161,7 +162,7 @@ def _is_encodable(shared: SharedRecord) -> bool:
 def _with_lent_tokens(
     shared: SharedRecord, lacked: Sequence[DeviceId], device: Device
 ) -> SharedRecord:
-    """Add tokens for those devices, if we have any."""
+    """Add to a contact's record the tokens that we can lend for the devices in ``lacked``."""
     if not isinstance(shared, SharedContact):
         return shared
     lent = list[tuple[DeviceId, tuple[LentToken, ...]]]()

@@ -375,7 +375,7 @@ def write_comparison_transcript(
     starter: tuple[PersonId, ComparisonSide],
     other: tuple[PersonId, ComparisonSide],
 ) -> bytes:
-    """Encode both sides' person, device, list head and public key, the starter's first."""
+    """Encode both sides' person, device, device list head and public key, the starter's first."""
     return encode([transaction, _side_fields(*starter), _side_fields(*other)])
 
 

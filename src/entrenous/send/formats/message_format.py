@@ -1,7 +1,7 @@
 """Messages as CBOR: the body with its manifest and audience, and the content of one copy.
 
-The content is a frame that describes its files, and the files, all padded (docs/spec/letter.md,
-section 6, and docs/spec/content.md, section 3).
+The content is a message frame (the list of the files, and the text) and the files, all padded
+(docs/spec/letter.md, section 6, and docs/spec/content.md, section 3).
 """
 
 import io
@@ -17,8 +17,8 @@ from entrenous.crypto.nouns import BlobRef
 from entrenous.send.letter.letter_nouns import (
     BadContent,
     FileRole,
-    FrameFileEntry,
     Manifest,
+    MessageFileEntry,
     MessageFrame,
     MessageReference,
     PersonDeviceListHead,
@@ -210,7 +210,7 @@ def read_frame(untrusted_padded: bytes) -> MessageFrame:
     """Decode a padded blob 0.
 
     Raises:
-        BadContent: not a frame of this version, or not padded exactly as specified.
+        BadContent: not a message frame of this version, or not padded exactly as specified.
     """
     with bad_cbor_as(BadContent):
         return _parse_frame(_remove_padding(untrusted_padded))
@@ -311,10 +311,10 @@ def _remove_padding(untrusted: bytes) -> bytes:
     return untrusted[_FRAME_LENGTH_FIELD_BYTES:end]
 
 
-def _parse_file(entry: Any) -> FrameFileEntry:
+def _parse_file(entry: Any) -> MessageFileEntry:
     media_type, size, role = as_list(entry, 3, 3)
     file_role = FileRole(as_uint(role, max(FileRole), min(FileRole)))
-    return FrameFileEntry(as_media_type(media_type), as_uint(size, least=1), file_role)
+    return MessageFileEntry(as_media_type(media_type), as_uint(size, least=1), file_role)
 
 
 def _parse_text(value: object) -> str:

@@ -28,7 +28,7 @@ from starlette.types import ASGIApp
 from entrenous.base.errors import EntrenousError
 from entrenous.base.language import current_catalogue, language_of_person, translatable, translated
 from entrenous.device.device import Device
-from entrenous.send.letter.letter_nouns import ContentFile, FrameFileEntry, MessageFrame
+from entrenous.send.letter.letter_nouns import ContentFile, MessageFileEntry, MessageFrame
 from entrenous.send.message.states import UnsafeToShow, ViewNeverShown, ViewNotCompleted
 from entrenous.send.message.transfer_progress import TransferWatch
 from entrenous.send.open import (
@@ -289,7 +289,7 @@ def open_for_view(message: str, look: ViewSession, device: Device) -> None:
     """
     files = list[ContentFile]()
 
-    def add_file(_number: int, file: FrameFileEntry, fill: WriteFile) -> None:
+    def add_file(_number: int, file: MessageFileEntry, fill: WriteFile) -> None:
         buffer = io.BytesIO()
         fill(buffer)
         files.append(ContentFile(file.media_type, buffer.getvalue(), file.role))

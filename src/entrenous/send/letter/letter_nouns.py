@@ -90,10 +90,10 @@ class Manifest:
     """The body of a message: its name, its recipients, and the sender's share of its content key
     (the relay has the other share).
 
-    ``blobs`` are the frame and then the files; ``marks`` are the commitments to the files' marks
-    (32 bytes each, None for an unmarked file). ``heads`` has one entry for each person of the
-    audience, and no others. ``may_export`` says whether files may be kept although openings are
-    limited.
+    ``blobs`` are the message frame and then the files; ``marks`` are the commitments to the files'
+    marks (32 bytes each, None for an unmarked file). ``heads`` has one device list head for each
+    person of the audience, and no others. ``may_export`` says whether files may be kept although
+    openings are limited.
     """
 
     name: MessageName
@@ -254,8 +254,10 @@ FILE_SUFFIX_BY_MEDIA_TYPE: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class FrameFileEntry:
-    """A frame's entry for one file; ``size`` in bytes before padding. File names are not sent."""
+class MessageFileEntry:
+    """A message frame's entry for one file; ``size`` in bytes before padding. File names are not
+    sent.
+    """
 
     media_type: str
     size: int
@@ -266,7 +268,7 @@ class FrameFileEntry:
 class MessageFrame:
     """Blob 0 of a message: the list of its files, and its text (docs/spec/content.md section 1)."""
 
-    files: tuple[FrameFileEntry, ...]
+    files: tuple[MessageFileEntry, ...]
     text: str | None = None
 
 

@@ -209,7 +209,7 @@ def _check_recipient_device_list(header: Header, me: OwnIdentity) -> None:
     head = me.person.head
     if header.to_epoch < me.person.epoch:
         heads = {one.epoch: one.digest for one in device_list_heads(read_key_bundle(me.card).lists)}
-        # if the list is too old for our key bundle, accept the head that the letter names
+        # if the list is too old for our key bundle, accept the device list head in the letter
         head = heads.get(header.to_epoch, header.to_head)
     if header.to_epoch > me.person.epoch or not equal_in_constant_time(head, header.to_head):
         lacks = PersonDeviceListHead(me.person.id, header.to_epoch, header.to_head)

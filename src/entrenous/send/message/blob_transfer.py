@@ -55,8 +55,10 @@ def upload_blobs(
 
 @dataclass(slots=True)
 class _BlobUpload:
-    """The upload of one blob; ``withdraw`` is the token for asking how much the relay has received,
-    or None if it is not asked.
+    """The upload of one blob.
+
+    ``withdraw`` is the withdraw token of the copy, which is used here only to ask the relay how
+    much it has received; it is None if the relay is not to be asked.
     """
 
     item: OutboxItem
@@ -101,7 +103,10 @@ _UPLOAD_TRIES_WITHOUT_PROGRESS_MAX: Final = 3
 
 
 class _RestartRequestedError(Exception):
-    """The connection was lost; before starting over, the courier must ask how much arrived."""
+    """The connection was lost, and the HTTP client tried to rewind the file a second time.
+
+    Before the blob is sent again, :class:`_BlobUpload` asks the relay how much arrived.
+    """
 
 
 class _CountedReader(io.BufferedIOBase):

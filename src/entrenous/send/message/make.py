@@ -38,8 +38,8 @@ from entrenous.send.formats.message_format import (
 from entrenous.send.guard import record_message_recipients
 from entrenous.send.letter.letter_nouns import (
     ContentFile,
-    FrameFileEntry,
     Manifest,
+    MessageFileEntry,
     MessageFrame,
     MessageReference,
     PersonDeviceListHead,
@@ -277,11 +277,11 @@ def seal_content(
 def _padded_blobs(
     files: tuple[FileForDevice, ...], text: str | None
 ) -> Iterator[tuple[BinaryIO, int]]:
-    """Yield the padded frame (the text and the list of files), then the padded files, each with its
-    size in bytes.
+    """Yield the padded message frame (the list of files, and the text), then the padded files, each
+    with its size in bytes.
     """
     frame_files = tuple(
-        FrameFileEntry(one.file.media_type, len(one.file.data), one.file.role) for one in files
+        MessageFileEntry(one.file.media_type, len(one.file.data), one.file.role) for one in files
     )
     frame = write_frame(MessageFrame(frame_files, text or None))
     yield io.BytesIO(frame), len(frame)

@@ -43,10 +43,10 @@ class ReceivedMessage:
     """A message in the inbox. Its secrets are deleted once it can no longer be opened, because it
     was recalled, has expired, was used up, was opened on another device or was removed.
 
-    After the opening of a message without an opening limit, ``kept`` are its sealed frame and files
-    in the vault, ``key`` opens them, and ``text`` is its text. With a limit nothing is kept, and
-    ``views`` counts the openings here. ``sequence`` is the relay's number for it, which orders
-    messages whose ``sent_at``, in whole seconds, is equal.
+    After the opening of a message without an opening limit, ``kept`` are its message frame and
+    its files, sealed in the vault; ``key`` opens them, and ``text`` is its text. With a limit
+    nothing is kept, and ``views`` counts the openings here. ``sequence`` is the relay's number for
+    it, which orders messages whose ``sent_at``, in whole seconds, is equal.
     """
 
     id: MessageId

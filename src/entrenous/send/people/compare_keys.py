@@ -322,8 +322,8 @@ def _on_key_revealed(
 ) -> None:
     """Step 3: they revealed the key to which they had committed before they saw ours.
 
-    Their list head is the one from step 1: a head named only now could have been chosen to make
-    the strings match.
+    Their device list head is the one from step 1: a head named only now could have been chosen to
+    make the strings match.
     """
     if known.stage is not ComparisonStage.ANSWERED or known.their_head is None:
         return

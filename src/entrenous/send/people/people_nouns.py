@@ -112,8 +112,8 @@ class ComparisonStage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSide:
-    """One side of a comparison: its device, the head of its list (32 bytes), and its public key
-    (32 bytes, X25519).
+    """One side of a comparison: its device, the head (32 bytes) of its person's device list, and
+    its public key (32 bytes, X25519).
     """
 
     device: DeviceId
@@ -125,8 +125,8 @@ class ComparisonSide:
 class KeyComparisonInProgress:
     """A key comparison with one person.
 
-    ``commitment`` is the starter's commitment to their key, ``their_head`` the list head in the
-    letter that carried it; ``they_agree`` is set once they said that the strings match.
+    ``commitment`` is the starter's commitment to their key, ``their_head`` the device list head in
+    the letter that carried it; ``they_agree`` is set once they said that the strings match.
     """
 
     transaction: bytes

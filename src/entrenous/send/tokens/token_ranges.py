@@ -28,11 +28,11 @@ class IssuedRange:
 
     Tokens from index ``first`` to below ``until`` are registered, or will be before a letter hands
     them out; indexes below ``handed_out`` were handed out. ``next_unused`` is one above the highest
-    index that a letter arrived with. ``theirs`` and ``ours`` are the list heads of both people at
-    the time of issue; when either changes, the range is replaced. ``skipped`` lists, in order, the
-    indexes below ``next_unused`` that no letter has used and that are still valid. ``used_count``
-    is the number of letters since the last top-up (``told_at``), or since ``made_at`` if there was
-    none.
+    index that a letter arrived with. ``theirs`` and ``ours`` are the heads (hashes) of the two
+    people's device lists at the time of issue; when either changes, the range is replaced.
+    ``skipped`` lists, in order, the indexes below ``next_unused`` that no letter has used and that
+    are still valid. ``used_count`` is the number of letters since the last top-up (``told_at``), or
+    since ``made_at`` if there was none.
     """
 
     seed: Secret
@@ -83,7 +83,8 @@ class LentToken:
 
 @dataclass(frozen=True, slots=True)
 class TokenMailbox:
-    """A device's mailbox according to an older list of its owner, and the head of that list.
+    """A device's mailbox according to an older device list of its owner, and the head (hash) of
+    that list.
 
     The device reads that mailbox until it has moved, and for some days more. ``head`` is None for
     our own devices, which always write to each other under the newest list.

@@ -42,7 +42,7 @@ from entrenous.stop.http.review_requests import ReviewHandlers
 from entrenous.stop.http.upload_requests import UploadHandlers
 from entrenous.stop.judge.deferred_scan import skip_overdue_deferred_scans
 from entrenous.stop.judge.judge_pool import JudgePool
-from entrenous.stop.judge.look_back import look_back_for_due_claims, record_clock
+from entrenous.stop.judge.look_back import clock_days_ahead, look_back_for_due_claims, record_clock
 from entrenous.stop.platform import Platform
 from entrenous.stop.register import accepted_embedding_model
 from entrenous.stop.review import send_due_alerts
@@ -226,7 +226,8 @@ def send_and_log_due_alerts(platform: Platform) -> None:
 
 
 def _record_clock(platform: Platform) -> None:
-    days = record_clock(platform)
+    record_clock(platform)
+    days = clock_days_ahead(platform)
     if days:
         log_fields = {"event": "clock-ahead", "days": days}
         _LOG.warning("clock ahead by %(days)d days", log_fields, extra={"said": log_fields})

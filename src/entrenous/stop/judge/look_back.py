@@ -37,10 +37,9 @@ from entrenous.stop.upload_record import RetroactiveMatches, ReviewState
 CLOCK_CHECK_INTERVAL: Final = timedelta(minutes=1)
 
 
-def record_clock(platform: Platform) -> int:
-    """Record the clock's time; call it every minute. Returns :func:`clock_days_ahead`."""
+def record_clock(platform: Platform) -> None:
+    """Record the clock's time; call it every minute."""
     platform.reviews.record_clock(CLOCK_CHECK_INTERVAL)
-    return clock_days_ahead(platform)
 
 
 def clock_days_ahead(platform: Platform) -> int:

@@ -36,7 +36,7 @@ from entrenous.stop.upload_record import StoredSoundPrint
 if TYPE_CHECKING:
     from entrenous.stop.store.review_queue import ReviewQueue
 
-HashGrid = NDArray[np.uint8]  # shape (16, 16): vertical frequency, horizontal frequency
+HashBitsByFrequency = NDArray[np.uint8]  # shape (16, 16): vertical frequency, horizontal frequency
 _GRID_SIDE: Final = 16
 # 1 where the frequency is odd; bit i belongs to frequency i + 1.
 _ODD_FREQUENCIES: Final = (np.arange(_GRID_SIDE) % 2 == 0).astype(np.uint8)
@@ -89,7 +89,7 @@ def orientation_and_inversion_hashes(bits: bytes) -> tuple[tuple[str, bytes], ..
     )
 
 
-def _pack_grid(grid: HashGrid) -> bytes:
+def _pack_grid(grid: HashBitsByFrequency) -> bytes:
     packed = np.packbits(grid.reshape(-1)[::-1]).tobytes()
     assert len(packed) == PDQ_BYTES  # noqa: S101 (16 x 16 bits)
     return packed

@@ -156,8 +156,9 @@ DetectedPoints = tuple[Points, NDArray[np.float32], NDArray[np.float64]]
 def _find_points(grey: Pixels, limit: int) -> DetectedPoints:
     """Return the points with strict thresholds, or with low ones if the strict ones admit few.
 
-    In a picture with little detail, the low thresholds are used first. Their points include those
-    with the strict thresholds, and usually show at once that these would be too few.
+    In a picture with little detail, the low thresholds are used first. The points that they admit
+    include those that the strict thresholds would admit. Usually these are too few, so no second
+    search is needed.
     """
     calm = limit < _ENOUGH_POINTS or _has_little_detail(grey)
     faint = _run_faint_sift(grey, limit) if calm else None

@@ -258,7 +258,12 @@ def gauss_newton_step(
     step_px_max: float = _STEP_PX_MAX,
     freedom: Freedom | None = None,
 ) -> tuple[Pose, Homography] | None:
-    """Return one step of the homography and the lens from all blocks, and the step's homography."""
+    """Take one step from all blocks.
+
+    Returns:
+        The new pose (homography and lens), and the step itself as a homography; None if the
+        equations have no finite solution.
+    """
     middle, reach = (np.array(size) - 1.0) / 2.0, max(size) / 2.0
     across, down = _projective_displacements(flow.centres, middle, reach)
     if pose.lens is not None:

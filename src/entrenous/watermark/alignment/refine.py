@@ -412,7 +412,7 @@ _SKEW_MAX: Final = 0.003  # a box with a skew of more than this share of its dia
 # if the scale differs from 1 by more than this, pixels were resampled
 _SCALE_TOLERANCE: Final = 0.003
 # an edge that is closer to the border than this share of a side may be the border
-_BORDER_SHARE: Final = 0.01
+_SNAP_TO_BORDER_SHARE_MAX: Final = 0.01
 
 
 def pixel_aligned_candidates(homography: Homography, sent: Size, found: Size) -> list[Homography]:
@@ -461,7 +461,7 @@ def _round_box_edges(box: Points, into: Size) -> list[Points]:
     """
     near = np.rint(box + 0.5) - 0.5
     low, high = np.array([-0.5, -0.5]), np.array(into) - 0.5
-    slack = _BORDER_SHARE * np.array(into)
+    slack = _SNAP_TO_BORDER_SHARE_MAX * np.array(into)
     bordered = np.where(np.abs(near - low) <= slack, low, near)
     bordered = np.where(np.abs(near - high) <= slack, high, bordered)
     return [near] if np.array_equal(near, bordered) else [near, bordered]
