@@ -35,7 +35,10 @@ _RUN: Final = """options =>
 #
 # If all text is twice as large, its colours are as easy to read as before, or easier. So colours
 # are looked at together with the size that a text has at 100 %.
-_CONTENT_AND_LOOKS: Final = """() => {
+#
+# Hashes are returned where a page can make them (one of a server can): the texts that they are made
+# from take more time to arrive.
+_CONTENT_AND_LOOKS: Final = """async () => {
   const at = scrollY;
   scrollTo({ top: 0, behavior: "instant" });
   const scale = (/size-(\\d+)/.exec(document.documentElement.className)?.[1] ?? 100) / 100;
@@ -77,9 +80,15 @@ _CONTENT_AND_LOOKS: Final = """() => {
       [...one.childNodes].map((it) => it.nodeType === 1 ? shape(it) : it.nodeType === 3
         && it.data.trim() ? "text" : 0).filter((it) => it)];
   };
-  const consists = JSON.stringify([document.title !== "", shape(document.documentElement)]);
-  return [at, scale, consists, ...[colours, places].map((it) =>
-    JSON.stringify([innerWidth, innerHeight, it]))];
+  const consists = [document.title !== "", shape(document.documentElement)];
+  const hashed = async (it) => {
+    const text = JSON.stringify(it);
+    if (!crypto.subtle) return text;
+    const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+    return new Uint8Array(hash).join(" ");
+  };
+  return [at, scale, ...await Promise.all([consists,
+    ...[colours, places].map((it) => [innerWidth, innerHeight, it])].map(hashed))];
 }""".replace("LANGUAGES", json.dumps([*LANGUAGES, PSEUDO_LANGUAGE]))
 
 

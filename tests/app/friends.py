@@ -19,7 +19,7 @@ from tests.real.stage import Server
 from tests.vaults import create_device, make_vaults_open_quickly
 
 _NO_SETTINGS: Mapping[str, str] = {}
-_LOOK_AGAIN_MS = 200
+_LOOK_AGAIN_MS = 400
 LOOKS = PATIENCE_S * 1000 // _LOOK_AGAIN_MS
 
 

@@ -19,7 +19,7 @@ from tests.app.presentations import for_everybody
 from tests.app.served import PHONE, Served, opened_page, served_app, text_of_pdf
 from tests.app.states import photograph
 from tests.app.walker import (
-    MODE_PARAMETERS_MOUSE_AT_NIGHT,
+    MODE_PARAMETERS,
     Mode,
     Walker,
     open_case_at_once,
@@ -188,7 +188,7 @@ def _stamped_app(folder: Path) -> Iterator[Served]:
 
 
 @needs_openssl
-@MODE_PARAMETERS_MOUSE_AT_NIGHT
+@MODE_PARAMETERS
 def test_an_item_is_seen_under_a_veil_checked_and_saved_with_its_proofs(
     browser: Browser, tmp_path: Path, mode: Mode
 ) -> None:

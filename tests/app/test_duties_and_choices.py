@@ -10,7 +10,7 @@ from tests.app.presentations import for_everybody
 from tests.app.served import opened_page, served_app
 from tests.app.test_poisoned_files import opened_case
 from tests.app.walker import (
-    MODE_PARAMETERS_MOUSE_AT_NIGHT,
+    MODE_PARAMETERS,
     Mode,
     Walker,
     open_case_at_once,
@@ -20,7 +20,7 @@ from tests.app.walker import (
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
-@MODE_PARAMETERS_MOUSE_AT_NIGHT
+@MODE_PARAMETERS
 def test_a_letter_tells_the_ticked_places_and_an_organisation_notes_what_it_reported(
     browser: Browser, tmp_path: Path, mode: Mode
 ) -> None:

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from entrenous.app.pages.help_lines import suggest_places
 from entrenous.base.language import speaking
 from tests.app.served import PASSPHRASE, opened_page, served_app, unlock
-from tests.app.walker import MODE_PARAMETERS_MOUSE_AT_NIGHT, Mode, Walker, set_up_at_once
+from tests.app.walker import MODE_PARAMETERS, Mode, Walker, set_up_at_once
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
-@MODE_PARAMETERS_MOUSE_AT_NIGHT
+@MODE_PARAMETERS
 def test_help_opens_without_a_vault_and_its_numbers_can_be_called(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
@@ -106,7 +106,7 @@ def test_a_suggested_country_has_its_name_in_the_language_of_the_page() -> None:
         assert suggest_places(request)[0] == ("AT", "Österreich")
 
 
-@MODE_PARAMETERS_MOUSE_AT_NIGHT
+@MODE_PARAMETERS
 def test_routes_open_without_a_vault_the_first_step_large(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
@@ -153,7 +153,7 @@ def test_words_to_paste_are_copied_with_a_button(browser: Browser, tmp_path: Pat
         assert copied.startswith("This picture was shared without consent.")
 
 
-@MODE_PARAMETERS_MOUSE_AT_NIGHT
+@MODE_PARAMETERS
 def test_under_18_leads_to_the_other_door_and_nothing_stays(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:

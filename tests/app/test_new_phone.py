@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from tests.app.friends import a_relay, an_app, enter, made_device
 from tests.app.presentations import for_everybody
 from tests.app.served import PASSPHRASE, unlock
-from tests.app.walker import MODE_PARAMETERS_MOUSE_AT_NIGHT, Mode, Walker
+from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 _CODE = "Or, if there is no camera, type or paste this there:"
@@ -43,7 +43,7 @@ def both(folder: Path, browser: Browser, mode: Mode) -> Iterator[Both]:
             yield Both(Walker(old, mode), Walker(phone, mode), folder)
 
 
-@MODE_PARAMETERS_MOUSE_AT_NIGHT
+@MODE_PARAMETERS
 def test_a_new_phone_is_linked_lost_and_shut(mode: Mode, browser: Browser, tmp_path: Path) -> None:
     with both(tmp_path, browser, mode) as devices:
         if mode != "no-script":

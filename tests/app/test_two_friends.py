@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect
 from skimage import data
 
 from tests.app.friends import LOOKS, two_friends
-from tests.app.walker import MODE_PARAMETERS_MOUSE_AT_NIGHT, Mode, Walker
+from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 _LEFT_OR_LEAVES = re.compile("It is sent in a moment|It is on its way")
@@ -27,7 +27,7 @@ class _Both:
     note: Path
 
 
-@MODE_PARAMETERS_MOUSE_AT_NIGHT
+@MODE_PARAMETERS
 def test_two_friends_compare_send_open_and_take_back(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
@@ -245,6 +245,6 @@ def _comes(one: Walker, words: str) -> None:
     for _ in range(LOOKS):
         if shown.count():
             return
-        one.page.wait_for_timeout(300)
+        one.page.wait_for_timeout(600)
         one.page.reload()
     raise AssertionError(f"{words} did not come")

@@ -10,7 +10,7 @@ from tests.app.client import ended, entered
 from tests.app.presentations import for_everybody
 from tests.app.served import opened_page, served_app
 from tests.app.walker import (
-    MODE_PARAMETERS_MOUSE_AT_NIGHT,
+    MODE_PARAMETERS,
     Mode,
     Walker,
     open_case_at_once,
@@ -30,7 +30,7 @@ def there() -> Iterator[Registry]:
         yield played
 
 
-@MODE_PARAMETERS_MOUSE_AT_NIGHT
+@MODE_PARAMETERS
 def test_a_letter_to_an_unknown_site_leads_to_who_hosts_it(
     browser: Browser, tmp_path: Path, there: Registry, mode: Mode
 ) -> None:

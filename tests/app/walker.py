@@ -18,11 +18,9 @@ from tests.app.served import PASSPHRASE, WITHOUT_SCRIPT, no_violations
 from tests.app.states import WALKED_ELSEWHERE
 
 Mode = Literal["mouse", "keyboard", "no-script"]
-#: For a person alone with a leak, and for lessons: the jobs that are done without knowing the app.
-MODE_PARAMETERS = pytest.mark.parametrize("mode", ["mouse", "keyboard", "no-script"])
-#: For all other tests. By keyboard and without script, what does not work shows: the mouse presses
-#: the same buttons of the same pages, and scripts run with the keyboard, too.
-MODE_PARAMETERS_MOUSE_AT_NIGHT = pytest.mark.parametrize(
+#: By day, the keyboard tries the pages' scripts, and the mouse the same buttons without script. The
+#: mouse with scripts is tried at night.
+MODE_PARAMETERS = pytest.mark.parametrize(
     "mode", [pytest.param("mouse", marks=pytest.mark.nightly), "keyboard", "no-script"]
 )
 _ANSWERS = {"safe": "yes", "watched": "no", "age": "yes", "posted": "public"}
