@@ -17,7 +17,7 @@ PAGES = sorted(
     if page.name != "CHANGELOG.md"
 )
 SPAN = re.compile(r"`([\w./-]+?)(?:::\w+)?`")
-NOUN = re.compile(r"`([A-Z]\w+)` \(`?([\w/]+\.py)`?\)")
+NAME = re.compile(r"`([A-Za-z_]\w*(?:\.\w+)*)` \(`?([\w/]+\.py)`?\)")
 KINDS = (".py", ".toml", ".j2", ".css")
 #: What a person has, or a program makes, elsewhere than in this repository.
 ELSEWHERE = {
@@ -70,12 +70,21 @@ def test_no_document_names_a_folder_of_the_old_layout(page: Path) -> None:
     assert GONE.findall(page.read_text()) == []
 
 
+def defines(file: Path, name: str) -> bool:
+    """Whether a source file defines or imports each part of a dotted name."""
+    text = file.read_text()
+    return all(
+        re.search(rf"\b(?:class|def|import|from) {part}\b|^\s*{part}(?:: | = )", text, re.MULTILINE)
+        for part in name.split(".")
+    )
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_noun_that_a_document_names_with_its_file_is_defined_there(page: Path) -> None:
+def test_a_name_that_a_document_gives_with_its_file_is_defined_there(page: Path) -> None:
     wrong = [
-        f"{noun} ({file})"
-        for noun, file in NOUN.findall(page.read_text())
-        if not (SOURCE / file).is_file() or f"class {noun}" not in (SOURCE / file).read_text()
+        f"{name} ({file})"
+        for name, file in NAME.findall(page.read_text())
+        if not (SOURCE / file).is_file() or not defines(SOURCE / file, name)
     ]
     assert wrong == []
 
