@@ -13,7 +13,7 @@ from bench.stopping import children
 def test_it_says_what_a_picture_costs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in {"_KEPT_FOR": (1, 8), "_ROUNDS": 1, "_PICTURES": 16}.items():
+    for name, value in {"_KEPT_FOR": (1, 8), "_ROUNDS": 1, "_PICTURES": 64}.items():
         monkeypatch.setattr(children, name, value)
     children.main([])
     told = json.loads(capsys.readouterr().out.splitlines()[-1])["cpu_ms_by_pictures_per_child"]
