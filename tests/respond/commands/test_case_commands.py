@@ -84,7 +84,11 @@ NO_TIMES = (
 def test_invalid_time_is_refused_with_the_expected_form(
     ask: Ask, case: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = ask("case", "show", case)
+    def stored() -> dict[str, object]:
+        shown = ask("case", "show", case)
+        return {name: value for name, value in shown.items() if name != "next"}  # it counts minutes
+
+    before = stored()
     acts = (("add", "--chat=x", "--seen-at"), ("notice", "--removed=1", "--at"))
     for (command, what, option), typed in product(acts, NO_TIMES):
         capsys.readouterr()
@@ -92,7 +96,7 @@ def test_invalid_time_is_refused_with_the_expected_form(
         said = " ".join(capsys.readouterr().err.split())
         assert option in said
         assert "write it as 2026-11-25, 2026-11-25T09:30" in said
-    assert ask("case", "show", case) == before
+    assert stored() == before
 
 
 @pytest.mark.parametrize(
