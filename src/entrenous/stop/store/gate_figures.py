@@ -171,9 +171,7 @@ def count_platform_figures(platform: Platform, *, with_shadow: bool = False) -> 
 
 
 def count_oldest_undecryptable_of_platform(platform: Platform) -> int:
-    """Count a platform's longest waiting uploads whose key is missing (see
-    :func:`count_oldest_undecryptable`).
-    """
+    """Call :func:`count_oldest_undecryptable` with a platform's review queue and its keys."""
     return count_oldest_undecryptable(platform.reviews.engine, platform.reviews.cipher)
 
 
