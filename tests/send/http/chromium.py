@@ -61,9 +61,18 @@ class Browser:
     def until(self, script: str) -> None:
         """Wait until an expression holds in the page."""
         end = monotonic() + _WAIT_S
-        while not self.says(f"Boolean({script})"):
+        while not self._holds(script):
             assert monotonic() < end, (script, self.says("document.body.innerHTML"))
             sleep(_POLL_S)
+
+    def _holds(self, script: str) -> bool:
+        """Whether an expression is true; false while one page follows another."""
+        parameters = {"expression": f"Boolean({script})", "returnByValue": True}
+        heard = self._hears("Runtime.evaluate", **parameters)
+        if "error" in heard:  # the page was left before it answered
+            assert heard["error"]["message"] == "Inspected target navigated or closed", heard
+            return False
+        return bool(heard["result"]["result"].get("value"))
 
     def runs_scripts(self, *, on: bool) -> None:
         """Whether the pages that follow run their scripts."""
