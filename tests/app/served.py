@@ -149,7 +149,7 @@ def unlock(page: Page) -> None:
 
 
 def _is_policy(text: str) -> bool:
-    return "Content Security MessagePolicy" in text or "Permissions policy" in text
+    return "Content Security Policy" in text or "Permissions policy" in text
 
 
 def is_here(url: str, address: str) -> bool:

@@ -28,11 +28,12 @@ from tests.app.served import PHONE, chromium_program, is_here, served_app
 from tests.app.states import Words, World, all_states, ben_at_a_relay, photograph
 from tests.house.brackets import kept_names, names_of_facts, outside
 from tests.real.stage import wait_until
+from tests.sizes import size
 
 _MARKUP: Final = "{}<img src=x onerror=hit=1 data-hit>"
 _WATCH: Final = """
 addEventListener("securitypolicyviolation", (broken) => console.error(
-  `Content Security MessagePolicy: ${broken.violatedDirective}, line ${broken.lineNumber}`));
+  `Content Security Policy: ${broken.violatedDirective}, line ${broken.lineNumber}`));
 """
 _ELSEWHERE: Final = "/another-site"
 #: What another site leaves in the profile.
@@ -91,8 +92,8 @@ def tell(browser: Browser, folder: Path) -> Told:
     with _world(browser, folder, words, told) as world:
         page = world.ana.page
         for state, route in walked(all_states(world), world.ana):
-            told.states.append((state, route))
             _look_at(page, state, kept, told)
+            told.states.append((state, route))
         with _another_site() as address:
             page.goto(address)
             page.wait_for_timeout(500)
@@ -127,14 +128,20 @@ def _look_at(page: Page, state: str, kept: re.Pattern[str], told: Told) -> None:
     if state not in _LESSONS:
         told.untranslated.extend(f"{state}: {text}" for text in words_outside(page, kept))
     told.pictures.extend(fetched(page, "main img"))
-    told.looks.extend(f"{state}, {fault}" for fault in faults_in_presentations(page))
+    faults = faults_in_presentations(page, len(told.states))
+    told.looks.extend(f"{state}, {fault}" for fault in faults)
 
 
-def faults_in_presentations(page: Page) -> list[str]:
-    """Return what is wrong with the page in each presentation; the last is from right to left."""
+def faults_in_presentations(page: Page, number: int) -> list[str]:
+    """Return what is wrong with the page in its presentations; the last is from right to left.
+
+    By day, these are two: right to left, and one of the others, which take turns by the page's
+    ``number``. At night they are all five.
+    """
+    *others, last = PRESENTATIONS
     found = list[str]()
-    for name, how in PRESENTATIONS.items():
-        present(page, how)
+    for name in (*size([others[number % len(others)]], others), last):
+        present(page, PRESENTATIONS[name])
         found += [f"{name}: {fault}" for fault in faults_of(page)]
     return found
 
@@ -204,7 +211,7 @@ def _watched(browser: Browser, address: str, told: Told) -> Page:
             faults.append(url)
 
     def say(text: str) -> None:
-        if "MessagePolicy" in text:
+        if "Policy" in text:
             faults.append(text)
 
     page.on("pageerror", lambda why: faults.append(str(why)))
