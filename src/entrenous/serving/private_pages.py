@@ -6,6 +6,7 @@ that resolves to this machine (DNS rebinding), or come from another user of this
 
 import os
 import socket
+import struct
 import sys
 import threading
 import webbrowser
@@ -17,6 +18,17 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _DISPLAY_VARIABLES: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+# linux/netlink.h, linux/sock_diag.h and linux/inet_diag.h
+_NETLINK_SOCK_DIAG: Final = 4
+_SOCK_DIAG_BY_FAMILY: Final = 20
+_NLM_F_REQUEST: Final = 1
+_NETLINK_HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence number, port
+_DIAG_REQUEST: Final = struct.Struct("=BBBxI")  # family, protocol, extensions, states
+_SOCKET_PORTS: Final = struct.Struct("!HH")  # of the socket itself and of its other end
+_ANY_INTERFACE_AND_COOKIE: Final = struct.pack("=III", 0, 0xFFFF_FFFF, 0xFFFF_FFFF)
+_ALL_STATES: Final = 0xFFFF_FFFF
+_ADDRESS_BYTES: Final = 16
+_USER_OFFSET: Final = 80  # of the user ID in the answer
 _TCP_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _LOCAL_COLUMN, _REMOTE_COLUMN, _USER_COLUMN = (
     1,
@@ -24,12 +36,48 @@ _LOCAL_COLUMN, _REMOTE_COLUMN, _USER_COLUMN = (
     7,
 )  # Linux, Documentation/networking/proc_net_tcp.rst
 
+Address = tuple[str, int]  # an IP address and a port
 
-def is_client_our_user(client_port: int, server_port: int) -> bool:
+
+def is_client_our_user(client: Address, server: Address) -> bool:
     """Return whether this process's user owns the other end of a loopback connection.
 
     This can be checked on Linux only; elsewhere it returns True.
     """
+    user = _socket_user_from_kernel(client, server)
+    return _is_socket_ours_in_tables(client, server) if user is None else user == os.getuid()
+
+
+def _socket_user_from_kernel(client: Address, server: Address) -> int | None:
+    """Return the ID of the user who owns the client's socket, from sock_diag(7).
+
+    Return None if the kernel does not answer this, or knows no such socket.
+    """
+    if sys.platform != "linux":
+        return None
+    family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
+    request = _DIAG_REQUEST.pack(family, socket.IPPROTO_TCP, 0, _ALL_STATES)
+    request += _SOCKET_PORTS.pack(client[1], server[1])
+    for host, _ in (client, server):
+        request += socket.inet_pton(family, host).ljust(_ADDRESS_BYTES, b"\0")
+    request += _ANY_INTERFACE_AND_COOKIE
+    size = _NETLINK_HEADER.size + len(request)
+    header = _NETLINK_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 0, 0)
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
+            kernel.send(header + request)
+            answer = kernel.recv(4096)
+    except OSError:
+        return None
+    _, kind, *_ = _NETLINK_HEADER.unpack_from(answer)
+    if kind != _SOCK_DIAG_BY_FAMILY:  # an error: without sock_diag, too, it is "no such file"
+        return None
+    (user,) = struct.unpack_from("=I", answer, _USER_OFFSET)
+    return int(user)
+
+
+def _is_socket_ours_in_tables(client: Address, server: Address) -> bool:
+    """Look the client's socket up in the tables of all sockets, which takes milliseconds."""
     is_known = False
     for table in _TCP_TABLES:
         try:
@@ -42,7 +90,7 @@ def is_client_our_user(client_port: int, server_port: int) -> bool:
             ports = tuple(
                 int(fields[at].rpartition(":")[2], 16) for at in (_LOCAL_COLUMN, _REMOTE_COLUMN)
             )
-            if ports == (client_port, server_port):
+            if ports == (client[1], server[1]):
                 return int(fields[_USER_COLUMN]) == os.getuid()
     return not is_known
 
@@ -69,8 +117,8 @@ class PrivatePages:
     """
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
-        host, port = listener.getsockname()[:2]
-        self._app, self._host, self._port = app, f"{host}:{port}", port
+        host, port = self._address = listener.getsockname()[:2]
+        self._app, self._host = app, f"{host}:{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -94,7 +142,7 @@ class PrivatePages:
             headers.getlist("host") == [self._host]
             and headers.get("sec-fetch-site", "none") in _ALLOWED_FETCH_SITES
             and client is not None
-            and is_client_our_user(client.port, self._port)
+            and is_client_our_user(client, self._address)
         )
 
 

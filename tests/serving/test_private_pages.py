@@ -1,0 +1,72 @@
+"""Whose connection it is: the kernel's answer, and its tables where it gives none."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from entrenous.serving import private_pages
+from entrenous.serving.private_pages import Address, is_client_our_user
+
+pytestmark = pytest.mark.real
+
+HOSTS = ("127.0.0.1", "::1")
+NOBODY = 65534
+
+
+@contextmanager
+def connection(host: str, *, of_another_user: bool) -> Iterator[tuple[Address, Address]]:
+    """The addresses of both ends of a connection, the client's first."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with ExitStack() as open_sockets:
+        try:
+            listener = socket.create_server((host, 0), family=family)
+        except OSError:
+            pytest.skip(f"this machine has no {host}")
+        open_sockets.enter_context(listener)
+        server = listener.getsockname()[:2]
+        if of_another_user:
+            script = f"exec 3<>/dev/tcp/{host}/{server[1]}; read _ <&3"
+            client = subprocess.Popen(["/bin/bash", "-c", script], user=NOBODY, cwd="/")
+            open_sockets.callback(client.wait)
+        else:
+            open_sockets.enter_context(socket.create_connection(server))
+        taken, address = listener.accept()
+        open_sockets.enter_context(taken)
+        yield address[:2], server
+
+
+@pytest.fixture(params=["kernel", "tables"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "tables":  # as where the kernel has no sock_diag
+        monkeypatch.setattr(private_pages, "_NETLINK_SOCK_DIAG", 31)
+    else:
+        monkeypatch.setattr(private_pages, "_TCP_TABLES", ())
+    return str(request.param)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_own_connection_is_ours(host: str, way: str) -> None:
+    with connection(host, of_another_user=False) as (client, server):
+        found = private_pages._socket_user_from_kernel(client, server)
+        assert found == (os.getuid() if way == "kernel" else None)
+        assert is_client_our_user(client, server)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to connect as another user")
+def test_connection_of_another_user_is_not_ours(host: str, way: str) -> None:
+    with connection(host, of_another_user=True) as (client, server):
+        found = private_pages._socket_user_from_kernel(client, server)
+        assert found == (NOBODY if way == "kernel" else None)
+        assert not is_client_our_user(client, server)
+
+
+def test_unknown_connection_is_not_ours() -> None:
+    with connection(HOSTS[0], of_another_user=False) as (client, server):
+        elsewhere = (HOSTS[0], client[1] ^ 1)
+        assert private_pages._socket_user_from_kernel(elsewhere, server) is None
+        assert not is_client_our_user(elsewhere, server)
