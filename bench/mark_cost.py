@@ -33,13 +33,14 @@ from entrenous.device.store.ledger import VaultLedger
 from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.media.sandbox.decoders import decode_picture_untrusted
 from entrenous.send.copies.mark_file import mark_picture_copies
-from entrenous.send.copies.worker_pool import pool_size
+from entrenous.send.copies.worker_pool import pool_size, reuse_memory_of_copies
 
 SCHEMA = "entrenous/bench-mark/1"
 
 
 def measure(photo: Path | None, megapixels: float, copies: int) -> dict[str, Any]:
     """Mark a photograph for so many people, then only encode it as often."""
+    reuse_memory_of_copies()  # as the command does
     data = _photograph(photo, megapixels)
     cpu_s = _cpu_s()
     with tempfile.TemporaryDirectory() as folder:

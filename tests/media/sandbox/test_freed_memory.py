@@ -8,22 +8,21 @@ import pytest
 
 from entrenous.media.sandbox.confinement import keep_freed_memory
 
-_PAGES: Final = 100 * 1024 * (16 * 17 // 2) // 4096  # of 4 KiB in all blocks together
-_ROUNDS: Final = 50
-_CHILD: Final = f"""
+_PAGE_BYTES: Final = 4096
+_CHILD: Final = """
 import resource, sys, threading
 from entrenous.media.sandbox.confinement import keep_freed_memory
 
 def faults_of_many_requests():
     begun = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range({_ROUNDS}):
-        blocks = [bytearray(100 * 1024 * size) for size in range(1, 17)]
+    for _ in range({rounds}):
+        blocks = [bytearray(size) for size in {sizes}]
         for block in blocks:
             block[::4096] = bytes(-(-len(block) // 4096))
         del block, blocks
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - begun
 
-kept = keep_freed_memory()
+kept = keep_freed_memory({limits})
 told = []
 thread = threading.Thread(target=lambda: told.append(faults_of_many_requests()))
 thread.start()
@@ -32,14 +31,22 @@ sys.stdout.write(f"{{kept}} {{told[0]}}")
 """
 
 
-def test_memory_is_faulted_in_once() -> None:
-    """Allocating and freeing 50 times faults the pages in once, also in a thread."""
+@pytest.mark.parametrize(
+    ("limits", "sizes", "rounds"),
+    [
+        ("", [100 * 1024 * size for size in range(1, 17)], 50),
+        ("1 << 30, arenas=1", [48 << 20], 20),  # as for the copies of a large picture
+    ],
+)
+def test_memory_is_faulted_in_once(limits: str, sizes: list[int], rounds: int) -> None:
+    """Allocating and freeing many times faults the pages in once, also in a thread."""
+    child = _CHILD.format(limits=limits, sizes=sizes, rounds=rounds)
     kept, faults = subprocess.run(
-        [sys.executable, "-c", _CHILD], capture_output=True, text=True, check=True
+        [sys.executable, "-c", child], capture_output=True, text=True, check=True
     ).stdout.split()
     if kept != "True":
         pytest.skip("this C library has no mallopt")
-    assert int(faults) < 2 * _PAGES
+    assert int(faults) < 2 * sum(sizes) // _PAGE_BYTES
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -314,15 +314,16 @@ def import_late_pyav_modules() -> None:
 _MALLOPT_TRIM_THRESHOLD: Final = -1
 _MALLOPT_MMAP_THRESHOLD: Final = -3
 _MALLOPT_ARENA_MAX: Final = -8
-_KEPT_FREE_BYTES: Final = 64 << 20  # this many free bytes are kept at the end of each arena
-_MMAPPED_BLOCK_BYTES_MIN: Final = (
-    32 << 20
-)  # glibc's maximum; larger blocks are returned to the system
+_KEPT_FREE_BYTES: Final = 64 << 20
+_MMAPPED_BLOCK_BYTES_MIN: Final = 32 << 20  # the most that glibc before 2.35 accepts
 _ARENAS_MAX: Final = 2
 
 
-def keep_freed_memory() -> bool:
-    """Keep freed memory in this process.
+def keep_freed_memory(kept_bytes: int = _KEPT_FREE_BYTES, arenas: int = _ARENAS_MAX) -> bool:
+    """Keep freed memory in this process, to reuse it without asking the system for it again.
+
+    Each of the ``arenas``, from which threads allocate, keeps up to ``kept_bytes`` at its end. Only
+    a block of more than half as many is returned to the system at once.
 
     Returns: False if the C library does not support this (musl, macOS).
     """
@@ -330,8 +331,10 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     wanted = (
-        (_MALLOPT_TRIM_THRESHOLD, _KEPT_FREE_BYTES),
+        (_MALLOPT_TRIM_THRESHOLD, kept_bytes),
         (_MALLOPT_MMAP_THRESHOLD, _MMAPPED_BLOCK_BYTES_MIN),
-        (_MALLOPT_ARENA_MAX, _ARENAS_MAX),
+        (_MALLOPT_ARENA_MAX, arenas),
     )
-    return all(mallopt(which, value) == 1 for which, value in wanted)
+    is_kept = all(mallopt(which, value) == 1 for which, value in wanted)
+    mallopt(_MALLOPT_MMAP_THRESHOLD, kept_bytes // 2)
+    return is_kept

@@ -15,6 +15,7 @@ from entrenous.base.language import translated
 from entrenous.base.picture import AlreadyThere
 from entrenous.device.commands import opened_device
 from entrenous.send.copies.mark_file import CopyNotWritten, MarkedFiles, mark_file
+from entrenous.send.copies.worker_pool import reuse_memory_of_copies
 from entrenous.send.message.draft import NoRoomForAllCopies, StoppedWhileMarking
 from entrenous.terminal.interrupts import lost_interrupt_check
 from entrenous.terminal.media_files import (
@@ -61,6 +62,7 @@ def mark(
     Copies are numbered; no file name carries a person's name. The list of whose copy is which stays
     in your vault and is printed here.
     """
+    reuse_memory_of_copies()
     labels = _labels_from_options(to or [], to_file)
     data = read_nonempty_file(photo)
     tell = partial(_print_marked, stills=hint_animated_pictures([(photo, data)]), as_json=as_json)

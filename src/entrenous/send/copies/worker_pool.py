@@ -8,6 +8,8 @@ from contextlib import closing
 from itertools import islice
 from typing import Final, TypeVar
 
+from entrenous.media.sandbox.confinement import keep_freed_memory
+
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 # pixels of all copies in progress, which take about 1 GB on any machine
@@ -16,6 +18,7 @@ _JOBS_PER_WORKER: Final = (
     2  # jobs taken per worker: one in progress, and one that waits or is finished
 )
 _BATCH_JOBS_MAX: Final = 16  # finished jobs, at most, that are yielded together
+_KEPT_FREE_BYTES: Final = 1 << 30
 # pixels of all copies in progress where everything has to fit into 400 MB
 _PIXELS_IN_PROGRESS_LOW_MEMORY_MAX: Final = 20_000_000
 
@@ -27,6 +30,14 @@ def pool_size(pixels: int, *, sparing: bool = False) -> int:
     at_once = _PIXELS_IN_PROGRESS_LOW_MEMORY_MAX if sparing else _PIXELS_IN_PROGRESS_MAX
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     return max(1, min(processors or os.cpu_count() or 1, at_once // max(1, pixels)))
+
+
+def reuse_memory_of_copies() -> None:
+    """Reuse the memory of one copy for the next one, in a process that ends when all are made.
+
+    Otherwise each array of a large picture gets memory that the system has to clear first.
+    """
+    keep_freed_memory(_KEPT_FREE_BYTES, arenas=1)
 
 
 def start_in_thread(work: Callable[[], ResultT]) -> Future[ResultT]:
