@@ -127,7 +127,7 @@ def opened_page(
         if not script:
             WITHOUT_SCRIPT.add(page)
         yield page
-        assert faults == []
+        assert faults == [], faults
 
 
 def set_up(page: Page, name: str = "Ana", relay: str | None = None) -> None:

@@ -109,3 +109,15 @@ def test_leaving_quickly_locks_and_blanks(browser: Browser, tmp_path: Path) -> N
         assert page.get_by_label("Who gets a copy? Write one name on each line").count() == 0
         page.goto(app.address)
         assert page.get_by_role("link", name="Unlock").is_visible()
+
+
+def test_a_broken_policy_is_noticed(browser: Browser, tmp_path: Path) -> None:
+    """Otherwise the tests of all pages would pass whatever a page does."""
+    add_script = """() => {
+      const script = document.createElement("script");
+      script.textContent = "hit = 1";
+      document.body.append(script);
+    }"""
+    with served_app(tmp_path) as app, pytest.raises(AssertionError, match="Content Security"):  # noqa: SIM117
+        with opened_page(browser, app.link) as page, page.expect_console_message():
+            page.evaluate(add_script)
