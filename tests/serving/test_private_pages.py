@@ -70,3 +70,15 @@ def test_unknown_connection_is_not_ours() -> None:
         elsewhere = (HOSTS[0], client[1] ^ 1)
         assert private_pages._socket_user_from_kernel(elsewhere, server) is None
         assert not is_client_our_user(elsewhere, server)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_listener_on_the_clients_port_is_not_the_client(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with (
+        connection(host, of_another_user=False) as (_, server),
+        socket.create_server((host, 0), family=family) as listener,
+    ):
+        client = listener.getsockname()[:2]
+        assert private_pages._socket_user_from_kernel(client, server) is None
+        assert not is_client_our_user(client, server)

@@ -28,7 +28,9 @@ _SOCKET_PORTS: Final = struct.Struct("!HH")  # of the socket itself and of its o
 _ANY_INTERFACE_AND_COOKIE: Final = struct.pack("=III", 0, 0xFFFF_FFFF, 0xFFFF_FFFF)
 _ALL_STATES: Final = 0xFFFF_FFFF
 _ADDRESS_BYTES: Final = 16
-_USER_OFFSET: Final = 80  # of the user ID in the answer
+# in the answer; the ports and addresses have the same form as in the request
+_ENDS_OFFSET: Final = 20
+_USER_OFFSET: Final = 80
 _TCP_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _LOCAL_COLUMN, _REMOTE_COLUMN, _USER_COLUMN = (
     1,
@@ -56,11 +58,11 @@ def _socket_user_from_kernel(client: Address, server: Address) -> int | None:
     if sys.platform != "linux":
         return None
     family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
-    request = _DIAG_REQUEST.pack(family, socket.IPPROTO_TCP, 0, _ALL_STATES)
-    request += _SOCKET_PORTS.pack(client[1], server[1])
+    ends = _SOCKET_PORTS.pack(client[1], server[1])
     for host, _ in (client, server):
-        request += socket.inet_pton(family, host).ljust(_ADDRESS_BYTES, b"\0")
-    request += _ANY_INTERFACE_AND_COOKIE
+        ends += socket.inet_pton(family, host).ljust(_ADDRESS_BYTES, b"\0")
+    request = _DIAG_REQUEST.pack(family, socket.IPPROTO_TCP, 0, _ALL_STATES)
+    request += ends + _ANY_INTERFACE_AND_COOKIE
     size = _NETLINK_HEADER.size + len(request)
     header = _NETLINK_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST, 0, 0)
     try:
@@ -70,7 +72,9 @@ def _socket_user_from_kernel(client: Address, server: Address) -> int | None:
     except OSError:
         return None
     _, kind, *_ = _NETLINK_HEADER.unpack_from(answer)
-    if kind != _SOCK_DIAG_BY_FAMILY:  # an error: without sock_diag, too, it is "no such file"
+    # An error is "no such file" for an unknown socket as well as without sock_diag. Instead of an
+    # unknown socket, the kernel may return one that listens on the client's port.
+    if kind != _SOCK_DIAG_BY_FAMILY or answer[_ENDS_OFFSET:][: len(ends)] != ends:
         return None
     (user,) = struct.unpack_from("=I", answer, _USER_OFFSET)
     return int(user)
