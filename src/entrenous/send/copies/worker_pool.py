@@ -18,7 +18,7 @@ _JOBS_PER_WORKER: Final = (
     2  # jobs taken per worker: one in progress, and one that waits or is finished
 )
 _BATCH_JOBS_MAX: Final = 16  # finished jobs, at most, that are yielded together
-_KEPT_FREE_BYTES: Final = 1 << 30
+_KEPT_FREE_BYTES: Final = 1 << 30  # by a process that only makes copies, and then ends
 # pixels of all copies in progress where everything has to fit into 400 MB
 _PIXELS_IN_PROGRESS_LOW_MEMORY_MAX: Final = 20_000_000
 
