@@ -4,7 +4,7 @@ Three marks choose what a run does. ``real`` starts servers or programs, ``slow`
 moment: ``make check`` leaves both out. ``nightly`` runs in ``make nightly`` alone, which sets
 ``ENTRENOUS_NIGHTLY`` (tests/sizes.py).
 
-Hypothesis tries the same 25 examples in every run, so that a gate says the same twice; with
+Hypothesis tries the same fifty examples in every run, so that a gate says the same twice; with
 ``--hypothesis-profile=nightly`` it tries a hundred new ones. The order of the tests and their
 random numbers follow from one seed, for the same reason; ``--randomly-seed=default`` draws another
 one.
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 # No deadlines: wall-clock time says nothing on a busy machine. Tests that limit the cost of an
 # input measure processor time.
-settings.register_profile("gate", derandomize=True, max_examples=25, deadline=None)
+settings.register_profile("gate", derandomize=True, max_examples=50, deadline=None)
 settings.register_profile("nightly", deadline=None)
 settings.load_profile("gate")
 

@@ -28,7 +28,6 @@ from tests.app.served import PHONE, chromium_program, is_here, served_app
 from tests.app.states import Words, World, all_states, ben_at_a_relay, photograph
 from tests.house.brackets import kept_names, names_of_facts, outside
 from tests.real.stage import wait_until
-from tests.sizes import size
 
 _MARKUP: Final = "{}<img src=x onerror=hit=1 data-hit>"
 _WATCH: Final = """
@@ -92,8 +91,8 @@ def tell(browser: Browser, folder: Path) -> Told:
     with _world(browser, folder, words, told) as world:
         page = world.ana.page
         for state, route in walked(all_states(world), world.ana):
-            _look_at(page, state, kept, told)
             told.states.append((state, route))
+            _look_at(page, state, kept, told)
         with _another_site() as address:
             page.goto(address)
             page.wait_for_timeout(500)
@@ -128,20 +127,14 @@ def _look_at(page: Page, state: str, kept: re.Pattern[str], told: Told) -> None:
     if state not in _LESSONS:
         told.untranslated.extend(f"{state}: {text}" for text in words_outside(page, kept))
     told.pictures.extend(fetched(page, "main img"))
-    faults = faults_in_presentations(page, len(told.states))
-    told.looks.extend(f"{state}, {fault}" for fault in faults)
+    told.looks.extend(f"{state}, {fault}" for fault in faults_in_presentations(page))
 
 
-def faults_in_presentations(page: Page, number: int) -> list[str]:
-    """Return what is wrong with the page in its presentations; the last is from right to left.
-
-    By day, these are two: right to left, and one of the others, which take turns by the page's
-    ``number``. At night they are all five.
-    """
-    *others, last = PRESENTATIONS
+def faults_in_presentations(page: Page) -> list[str]:
+    """Return what is wrong with the page in each presentation; the last is from right to left."""
     found = list[str]()
-    for name in (*size([others[number % len(others)]], others), last):
-        present(page, PRESENTATIONS[name])
+    for name, how in PRESENTATIONS.items():
+        present(page, how)
         found += [f"{name}: {fault}" for fault in faults_of(page)]
     return found
 

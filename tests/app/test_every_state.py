@@ -17,7 +17,6 @@ from tests.app.page_walker import walked
 from tests.app.presentations import PRESENTATIONS
 from tests.app.states import STATES, a_world, all_states
 from tests.app.telling import LEFT, Told, faults_in_presentations, tell
-from tests.sizes import size
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -31,13 +30,12 @@ def told(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 
 def test_every_state_is_for_everybody_in_five_presentations(told: Told) -> None:
-    """In longer sentences than English has, and from right to left in the fifth. By day, each state
-    is from right to left and in one of the other four, which take turns.
-    """
+    """In longer sentences than English has, and from right to left in the fifth."""
     assert told.states == list(STATES.items())
     assert not told.looks, "\n".join(told.looks)
-    in_each = size(2, len(PRESENTATIONS))
-    sys.stdout.write(f"{len(told.states)} page states in {in_each} presentations each: axe 0\n")
+    sys.stdout.write(
+        f"{len(told.states)} page states in {len(PRESENTATIONS)} presentations: axe 0\n"
+    )
 
 
 @pytest.mark.nightly
@@ -46,8 +44,7 @@ def test_every_state_is_for_everybody_in_english(browser: Browser, tmp_path: Pat
     with a_world(browser, tmp_path) as world:
         for state, route in walked(all_states(world), world.ana):
             seen.append((state, route))
-            looks = faults_in_presentations(world.ana.page, len(seen))
-            faults += [f"{state}, {fault}" for fault in looks]
+            faults += [f"{state}, {fault}" for fault in faults_in_presentations(world.ana.page)]
     assert not faults, "\n".join(faults)
     assert seen == list(STATES.items())
 
