@@ -129,7 +129,7 @@ def test_axe_finds_nothing_in_light_and_dark(
 
 
 def test_pages_are_well_formed_and_their_links_lead_somewhere(site: Path) -> None:
-    """One test of all, since each worker that runs a part of them has to export them first."""
+    """One test of all pages, since each worker that tests some of them has to export all."""
     for one in all_lessons():
         elements = Elements((site / f"{one.name}.html").read_text())
         assert elements.open == [], one.name

@@ -82,3 +82,7 @@ def test_a_listener_on_the_clients_port_is_not_the_client(host: str) -> None:
         client = listener.getsockname()[:2]
         assert private_pages._socket_user_from_kernel(client, server) is None
         assert not is_client_our_user(client, server)
+
+
+def test_a_client_without_an_ip_address_is_not_ours() -> None:
+    assert not is_client_our_user(("testclient", 1), (HOSTS[0], 2))

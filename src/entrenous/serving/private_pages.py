@@ -28,7 +28,7 @@ _SOCKET_PORTS: Final = struct.Struct("!HH")  # of the socket itself and of its o
 _ANY_INTERFACE_AND_COOKIE: Final = struct.pack("=III", 0, 0xFFFF_FFFF, 0xFFFF_FFFF)
 _ALL_STATES: Final = 0xFFFF_FFFF
 _ADDRESS_BYTES: Final = 16
-# in the answer; the ports and addresses have the same form as in the request
+# Offsets in the answer. Its ports and addresses have the same form as those in the request.
 _ENDS_OFFSET: Final = 20
 _USER_OFFSET: Final = 80
 _TCP_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -53,14 +53,17 @@ def is_client_our_user(client: Address, server: Address) -> bool:
 def _socket_user_from_kernel(client: Address, server: Address) -> int | None:
     """Return the ID of the user who owns the client's socket, from sock_diag(7).
 
-    Return None if the kernel does not answer this, or knows no such socket.
+    Return None if the kernel cannot say: it has no sock_diag, or it knows no such socket.
     """
     if sys.platform != "linux":
         return None
     family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
     ends = _SOCKET_PORTS.pack(client[1], server[1])
-    for host, _ in (client, server):
-        ends += socket.inet_pton(family, host).ljust(_ADDRESS_BYTES, b"\0")
+    try:
+        for host, _ in (client, server):
+            ends += socket.inet_pton(family, host).ljust(_ADDRESS_BYTES, b"\0")
+    except OSError:  # not an IP address
+        return None
     request = _DIAG_REQUEST.pack(family, socket.IPPROTO_TCP, 0, _ALL_STATES)
     request += ends + _ANY_INTERFACE_AND_COOKIE
     size = _NETLINK_HEADER.size + len(request)
@@ -72,8 +75,8 @@ def _socket_user_from_kernel(client: Address, server: Address) -> int | None:
     except OSError:
         return None
     _, kind, *_ = _NETLINK_HEADER.unpack_from(answer)
-    # An error is "no such file" for an unknown socket as well as without sock_diag. Instead of an
-    # unknown socket, the kernel may return one that listens on the client's port.
+    # The kernel reports the same error (ENOENT) if it has no sock_diag and if it knows no such
+    # socket. In the second case, it may also return a socket that listens on the client's port.
     if kind != _SOCK_DIAG_BY_FAMILY or answer[_ENDS_OFFSET:][: len(ends)] != ends:
         return None
     (user,) = struct.unpack_from("=I", answer, _USER_OFFSET)

@@ -322,8 +322,9 @@ _ARENAS_MAX: Final = 2
 def keep_freed_memory(kept_bytes: int = _KEPT_FREE_BYTES, arenas: int = _ARENAS_MAX) -> bool:
     """Keep freed memory in this process, to reuse it without asking the system for it again.
 
-    Each of the ``arenas``, from which threads allocate, keeps up to ``kept_bytes`` at its end. Only
-    a block of more than half as many is returned to the system at once.
+    Threads allocate from up to ``arenas`` regions (glibc calls them arenas). Each keeps up to
+    ``kept_bytes`` of free memory. A block larger than half of that goes back to the system as soon
+    as it is freed.
 
     Returns: False if the C library does not support this (musl, macOS).
     """
@@ -336,5 +337,5 @@ def keep_freed_memory(kept_bytes: int = _KEPT_FREE_BYTES, arenas: int = _ARENAS_
         (_MALLOPT_ARENA_MAX, arenas),
     )
     is_kept = all(mallopt(which, value) == 1 for which, value in wanted)
-    mallopt(_MALLOPT_MMAP_THRESHOLD, kept_bytes // 2)
+    mallopt(_MALLOPT_MMAP_THRESHOLD, kept_bytes // 2)  # refused before 2.35 if it is larger
     return is_kept

@@ -35,7 +35,7 @@ def pool_size(pixels: int, *, sparing: bool = False) -> int:
 def reuse_memory_of_copies() -> None:
     """Reuse the memory of one copy for the next one, in a process that ends when all are made.
 
-    Otherwise each array of a large picture gets memory that the system has to clear first.
+    Otherwise the system has to clear memory for each array of a large picture.
     """
     keep_freed_memory(_KEPT_FREE_BYTES, arenas=1)
 
