@@ -19,6 +19,8 @@ QUICK   = $(BIN)/lint-imports --no-logo && $(BIN)/ruff check . && $(BIN)/ruff fo
           $(BIN)/python -m tests.respond.facts_lint
 STATIC  = $(QUICK) && $(BIN)/mypy
 PYTEST  = $(BIN)/python -m pytest -q
+# As dependencies are: else each worker of the first run compiles all tests for itself.
+COMPILE_TESTS = $(PYTEST) -n 0 --collect-only >.venv/collected || { cat .venv/collected; exit 1; }
 # Mypy takes one core for half a minute when it starts afresh: the tests run meanwhile.
 BESIDE_MYPY = @$(BIN)/mypy & mypy=$$!; $(PYTEST) $(1); tests=$$?; wait $$mypy && exit $$tests
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet
@@ -106,6 +108,7 @@ system:
 	@$(INSTALL) $(HASHED) locks/dev.txt
 	@$(INSTALL) --no-deps --no-build-isolation --require-hashes -r locks/source.txt
 	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@$(COMPILE_TESTS)
 	@touch $@
 
 # Writes every lock anew. What exists as source alone has one of its own, as it is built by what the
