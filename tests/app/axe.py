@@ -2,7 +2,9 @@
 
 It judges what a page consists of once, its colours as often as they are different, and where
 things stand as often as that is: larger, from right to left. What the rest of its rules ask about
-is the same then. The workers of one run tell each other by a file what they found clean.
+is the same then. The workers of one run tell each other by a file what they found clean. By day,
+later runs read it, too; whatever could change an answer is part of what it has: the page, the
+rules, axe and Chromium.
 """
 
 import json
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from entrenous.base.language import LANGUAGES, PSEUDO_LANGUAGE
 
@@ -26,6 +28,9 @@ _ABOUT_PLACES: Final = (
     *("target-size", "scrollable-region-focusable", "region", "bypass", "skip-link"),
 )
 _HASH_BYTES: Final = 32
+_AXE_AND_RULES: Final = sha256(
+    json.dumps([AXE_SCRIPT, _TAGS, _ABOUT_COLOURS, _ABOUT_PLACES]).encode()
+).hexdigest()
 _RUN: Final = """options =>
   "axe" in window && axe.run(options).then(found => found.violations)"""
 # What a page consists of, and how each element looks. A text counts as being there or not, in any
@@ -146,6 +151,7 @@ def violations(page: Page) -> list[str]:
 
 
 def _violations(page: Page, scale: float, content: str, looks: list[str]) -> list[str]:
+    content = f"{_AXE_AND_RULES} {_chromium_of(page).version} {content}"
     keys = {
         rules: _hash(content, *rules, look)
         for rules, look in zip((_ABOUT_COLOURS, _ABOUT_PLACES), looks, strict=True)
@@ -160,6 +166,12 @@ def _violations(page: Page, scale: float, content: str, looks: list[str]) -> lis
             del keys[_ABOUT_COLOURS]  # of larger text, less contrast is asked
         CLEAN_PAGES.add(_hash(content), *keys.values())
     return [f"{one['id']}: {[node['html'][:160] for node in one['nodes']]}" for one in found]
+
+
+def _chromium_of(page: Page) -> Browser:
+    browser = page.context.browser
+    assert browser is not None
+    return browser
 
 
 def _hash(*parts: str) -> bytes:

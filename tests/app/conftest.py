@@ -11,6 +11,7 @@ from playwright.sync_api import Browser
 
 from tests.app.axe import CLEAN_PAGES
 from tests.app.served import chromium
+from tests.sizes import NIGHTLY
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +21,10 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _clean_pages_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> None:
-    if "PYTEST_XDIST_WORKER" in os.environ:
+def _clean_pages_of_all_workers(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> None:
+    if not NIGHTLY:
+        CLEAN_PAGES.share(pytestconfig.cache.mkdir("clean-pages") / "hashes")  # type: ignore[union-attr]
+    elif "PYTEST_XDIST_WORKER" in os.environ:
         CLEAN_PAGES.share(tmp_path_factory.getbasetemp().parent / "clean-pages")
