@@ -24,13 +24,16 @@ os.environ.setdefault("ENTRENOUS_UNDO", "0")  # what is sent in a test leaves at
 os.environ.setdefault("ENTRENOUS_PAUSE", "0")
 os.environ.setdefault("ENTRENOUS_LANGUAGE", "en")  # whatever the machine speaks
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Generator, Iterator
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
+from entrenous.watermark.alignment import features
 from tests.sizes import NIGHTLY
 
 if TYPE_CHECKING:
@@ -121,6 +124,32 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if told:
         counts = ", ".join(f"{judge} {count:,}" for judge, count in sorted(map(tuple, told)))
         terminalreporter.write_line(f"judges: {counts}")
+
+
+#: As many as fit into some 200 MB.
+_PICTURES_REMEMBERED = 100
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _features_of_a_picture_are_found_once() -> Iterator[None]:
+    """Remember SIFT's results, the slowest part of a trace: tests trace the same photographs."""
+    run_sift = features._run_sift
+    remembered = OrderedDict[tuple[object, ...], features.DetectedPoints]()
+
+    def run_or_remember(grey: features.Pixels, *how: float) -> features.DetectedPoints:
+        key = (sha256(np.ascontiguousarray(grey)).digest(), grey.shape, how)
+        if key not in remembered:
+            remembered[key] = run_sift(grey, *how)  # type: ignore[arg-type]
+            for array in remembered[key]:
+                array.setflags(write=False)  # whoever changed it would change it for other tests
+            if len(remembered) > _PICTURES_REMEMBERED:
+                remembered.popitem(last=False)
+        remembered.move_to_end(key)
+        return remembered[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "_run_sift", run_or_remember)
+        yield
 
 
 OWN_LOGS = ("entrenous.relay", "entrenous.hooks", "python_multipart")
