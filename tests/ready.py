@@ -50,17 +50,20 @@ MODULES: Final = (
     *("uvicorn.lifespan.on", "uvloop", "xkcdpass.xkcd_password", "zxcvbn"),
     *("entrenous.app.commands", "entrenous.app.server", "entrenous.archive.commands"),
     *("entrenous.carry.commands.run", "entrenous.carry.http.relay_app"),
-    *("entrenous.carry.open_relay", "entrenous.cli", "entrenous.connectors.exchange.exchange_app"),
-    *("entrenous.connectors.hma_app", "entrenous.device.commands"),
+    *("entrenous.carry.open_relay", "entrenous.carry.store.postgres", "entrenous.cli"),
+    *("entrenous.connectors.exchange.commands", "entrenous.connectors.exchange.exchange_app"),
+    *("entrenous.connectors.hma_app", "entrenous.device.commands", "entrenous.learn.export"),
     *("entrenous.send.commands.catch_up", "entrenous.send.commands.devices"),
     *("entrenous.send.commands.inbox", "entrenous.send.commands.people"),
     *("entrenous.send.commands.recall", "entrenous.send.commands.send"),
     *("entrenous.send.commands.setup", "entrenous.send.commands.vault_lock"),
-    *("entrenous.send.copies.picture_copies", "entrenous.serving.http_server"),
+    *("entrenous.send.copies.mark_clip", "entrenous.send.copies.picture_copies"),
+    *("entrenous.send.copies.sound_copies", "entrenous.serving.http_server"),
     *("entrenous.stop.commands.gate_run", "entrenous.stop.commands.gate_status"),
     *("entrenous.stop.commands.protect_command", "entrenous.stop.http.gate_app"),
     *("entrenous.respond.commands.case", "entrenous.respond.commands.evidence"),
-    *("entrenous.trace.commands", "entrenous.demo.commands"),
+    *("entrenous.trace.commands", "entrenous.trace.explain.pdf"),
+    *("entrenous.trace.explain.sections", "entrenous.demo.commands"),
 )
 _ROOT: Final = Path(__file__).parents[1]
 _READ_BY_PYTHON: Final = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUTF8"}
@@ -270,7 +273,6 @@ def _prepare() -> None:
 
     scalar_from_random(b"1" * 64)  # loads libsodium
     make_vaults_open_quickly(pytest.MonkeyPatch())
-    gc.collect()
     gc.freeze()
     assert len(list(Path("/proc/self/task").iterdir())) == 1
 
