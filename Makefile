@@ -21,8 +21,8 @@ STATIC  = $(QUICK) && $(BIN)/mypy
 PYTEST  = $(BIN)/python -m pytest -q
 # As dependencies are: else each worker of the first run compiles all tests for itself.
 COMPILE_TESTS = $(PYTEST) -n 0 --collect-only >.venv/collected || { cat .venv/collected; exit 1; }
-# Mypy takes one core for half a minute when it starts afresh: the tests run meanwhile.
-BESIDE_MYPY = @$(BIN)/mypy & mypy=$$!; $(PYTEST) $(1); tests=$$?; wait $$mypy && exit $$tests
+# Mypy takes one core for half a minute when it starts afresh: all else runs meanwhile.
+BESIDE_MYPY = @$(BIN)/mypy & mypy=$$!; $(QUICK) && $(PYTEST) $(1); rest=$$?; wait $$mypy && exit $$rest
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet
 # Tests start the program some thousand times: what is compiled once is not compiled at each start.
 unexport PYTHONDONTWRITEBYTECODE
@@ -45,11 +45,9 @@ screens: .venv/.dev system
 	@$(BIN)/python -m tests.app.screens
 
 check: .venv/.dev
-	$(QUICK)
 	$(call BESIDE_MYPY,-m "not real and not slow")
 
 test: .venv/.dev .venv-synapse/.done system
-	$(QUICK)
 	$(call BESIDE_MYPY)
 
 # FUZZ_HOURS is the time for each target.
