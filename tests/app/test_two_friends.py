@@ -245,6 +245,6 @@ def _comes(one: Walker, words: str) -> None:
     for _ in range(LOOKS):
         if shown.count():
             return
-        one.page.wait_for_timeout(200)
+        one.page.wait_for_timeout(300)
         one.page.reload()
     raise AssertionError(f"{words} did not come")
