@@ -54,10 +54,9 @@ class ExchangePartner:
 
 @dataclass(frozen=True, slots=True)
 class ChangeTime:
-    """The number of a change, and the time at which that change was the newest one: a "mark" in
-    docs/spec/exchange.md.
+    """The number of a change, and the time at which that change was the newest one.
 
-    ``at_s`` is in whole seconds since 1970 (section 2.1).
+    ``at_s`` is in whole seconds since 1970 (docs/spec/exchange.md, section 2.1).
     """
 
     at_s: int
