@@ -61,6 +61,7 @@ from entrenous.send.set_up import set_up
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.app.served import PASSPHRASE, served_app
 from tests.in_memory.vault import MemoryVault
+from tests.real.stage import wait_until
 from tests.vaults import create_device, open_device
 
 SCHEMA: Final = "entrenous/bench-conversations/1"
@@ -68,6 +69,7 @@ PAGE_MS_MAX: Final = 100.0
 PROGRESS_MS_MAX: Final = 200.0
 _PEOPLE: Final = 50
 _REAL: Final = 40  # messages that come through the relay
+_SEALED_WITHIN_S: Final = 120
 _BARE: Final = """
 import sys, socket, uvicorn
 from starlette.applications import Starlette
@@ -184,7 +186,7 @@ def measure(runs: int, messages: int) -> dict[str, Any]:
             browser.get(app.link)
             _unlock(browser)
             addresses = _addresses(browser)
-            time.sleep(20.0)  # the first fetch answers everybody who joined
+            time.sleep(20.0)  # for the first fetch; no page says when it is over
             pages = [_timed(name, browser, at, runs) for name, at in addresses.items()]
             progress_ms = _time_to_progress_ms(browser, _photograph(12.0))
         with _bare() as bare:
@@ -221,10 +223,8 @@ def measure_photo(runs: int) -> dict[str, Any]:
 
 def _unlock(browser: httpx.Client) -> None:
     here = {"sec-fetch-site": "same-origin"}
-    answer = browser.post("/1", data={"passphrase": PASSPHRASE}, headers=here)
-    while "/5/" in answer.headers.get("location", "") or answer.status_code == 303:
-        answer = browser.get(answer.headers["location"])
-        time.sleep(0.1)
+    form = {"passphrase": PASSPHRASE}
+    browser.post("/1", data=form, headers=here, follow_redirects=True).raise_for_status()
 
 
 def _addresses(browser: httpx.Client) -> dict[str, str]:
@@ -255,9 +255,11 @@ def _time_to_progress_ms(browser: httpx.Client, photo: bytes) -> float:
     took_ms = (time.perf_counter() - began) * 1000.0
     if "<progress" not in shown.text:
         raise RuntimeError("the page after Send shows no progress")
-    while not shown.has_redirect_location:  # the next one is measured when this one is sealed
-        time.sleep(0.2)
-        shown = browser.get(started.headers["location"])
+    # the next one is measured when this one is sealed
+    if not wait_until(
+        lambda: browser.get(started.headers["location"]).has_redirect_location, _SEALED_WITHIN_S
+    ):
+        raise RuntimeError(f"the photograph was not sealed within {_SEALED_WITHIN_S} s")
     return took_ms
 
 
