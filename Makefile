@@ -19,7 +19,7 @@ QUICK   = $(BIN)/lint-imports --no-logo && $(BIN)/ruff check . && $(BIN)/ruff fo
           $(BIN)/python -m tests.respond.facts_lint
 STATIC  = $(QUICK) && $(BIN)/mypy
 PYTEST  = $(BIN)/python -m pytest -q
-# As dependencies are: else each worker of the first run compiles all tests for itself.
+# Compiles the tests to bytecode. Otherwise each worker of the first run does it for itself.
 COMPILE_TESTS = $(PYTEST) -n 0 --collect-only >.venv/collected || { cat .venv/collected; exit 1; }
 # Mypy takes one core for half a minute when it starts afresh: all else runs meanwhile.
 BESIDE_MYPY = @$(BIN)/mypy & mypy=$$!; $(QUICK) && $(PYTEST) $(1); rest=$$?; wait $$mypy && exit $$rest

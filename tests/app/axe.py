@@ -2,9 +2,9 @@
 
 It judges what a page consists of once, its colours as often as they are different, and where
 things stand as often as that is: larger, from right to left. What the rest of its rules ask about
-is the same then. The workers of one run tell each other by a file what they found clean. By day,
-later runs read it, too; whatever could change an answer is part of what it has: the page, the
-rules, axe and Chromium.
+is the same then. The workers of one run tell each other by a file what they found clean. Later runs
+of ``make test`` read that file, too. Each of its entries is a hash of all that could change axe's
+answer: the page, the rules, and the versions of axe and Chromium.
 """
 
 import json

@@ -24,7 +24,7 @@ def browser() -> Iterator[Browser]:
 def _clean_pages_of_all_workers(
     tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 ) -> None:
-    if not NIGHTLY:
+    if not NIGHTLY:  # make nightly asks axe about every page again
         CLEAN_PAGES.share(pytestconfig.cache.mkdir("clean-pages") / "hashes")  # type: ignore[union-attr]
     elif "PYTEST_XDIST_WORKER" in os.environ:
         CLEAN_PAGES.share(tmp_path_factory.getbasetemp().parent / "clean-pages")

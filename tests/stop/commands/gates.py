@@ -14,8 +14,9 @@ import httpx
 from tests.ready import begun
 
 PATIENCE_S = 60
-#: How a gate on this machine is asked: reading the certificates of all authorities takes longer.
-_PLAINLY: dict[str, Any] = {"timeout": PATIENCE_S, "trust_env": False, "verify": False}
+#: Options for requests to a gate on this machine, over plain HTTP. Without verify=False, httpx
+#: would read the certificates of all authorities, which takes longer than the request.
+_LOCAL_REQUEST: dict[str, Any] = {"timeout": PATIENCE_S, "trust_env": False, "verify": False}
 
 
 class Running(NamedTuple):
@@ -26,12 +27,12 @@ class Running(NamedTuple):
     who: dict[str, str]
 
     def ask(self, path: str) -> Any:
-        return httpx.get(f"{self.url}{path}", headers=self.who, **_PLAINLY).json()
+        return httpx.get(f"{self.url}{path}", headers=self.who, **_LOCAL_REQUEST).json()
 
     def bring(self, untrusted: bytes, reference: str = "") -> httpx.Response:
         return httpx.post(
             f"{self.url}/v1/uploads", files={"file": ("x", untrusted)},
-            data={"reference": reference}, headers=self.who, **_PLAINLY,
+            data={"reference": reference}, headers=self.who, **_LOCAL_REQUEST,
         )  # fmt: skip
 
 

@@ -33,9 +33,10 @@ def pool_size(pixels: int, *, sparing: bool = False) -> int:
 
 
 def reuse_memory_of_copies() -> None:
-    """Reuse the memory of one copy for the next one, in a process that ends when all are made.
+    """Keep the memory of each finished copy for the next one.
 
-    Otherwise the system has to clear memory for each array of a large picture.
+    Otherwise the system has to clear memory for each array of a large picture. Call this only in a
+    process that ends when all copies are made.
     """
     keep_freed_memory(_KEPT_FREE_BYTES, arenas=1)
 
