@@ -24,6 +24,12 @@ _FETCH = """(all) => Promise.all(all.map(async (one) => {
   await done;
   return reader.result.split(",")[1] || "";
 }))"""
+#: Press a button, unless the page has replaced it meanwhile; returns whether it was pressed.
+_PRESS = """(button) => {
+  const isThere = button.isConnected;
+  if (isThere) button.click();
+  return isThere;
+}"""
 _HERE = re.compile(r"https?://[^/]+(/[^?#]*)")
 
 
@@ -102,14 +108,22 @@ class Walker:
 
         ``press`` is the value of the button; without it, the form's first one is pressed.
         """
-        form = self.form(name, press, *fields, *(files or {}))
+        with self.page.expect_navigation():
+            while not self._pressed(name, press, files or {}, fields):
+                pass
+
+    def _pressed(
+        self, name: str, press: str, files: dict[str, Path], fields: dict[str, str]
+    ) -> bool:
+        """Fill in the form and press its button; return False if the form was replaced before."""
+        form = self.form(name, press, *fields, *files)
         for field_name, value in fields.items():
             _fill(form, field_name, value)
-        for field_name, file in (files or {}).items():
+        for field_name, file in files.items():
             form.locator(f"input[type=file][name={field_name}]").set_input_files(file)
         button = f"button[value={quoted(press)}]" if press else "button:not([type=button])"
-        with self.page.expect_navigation():
-            form.locator(button).first.evaluate("button => button.click()")
+        is_pressed: bool = form.locator(button).first.evaluate(_PRESS)
+        return is_pressed
 
     def form(self, name: str, press: str = "", *names: str) -> Locator:
         """Return the form that is posted to this route and has those fields and that button."""

@@ -43,7 +43,8 @@ PRESENTATIONS: Final = {
 
 
 def present(page: Page, how: Presentation) -> None:
-    """Show the page so, as the preferences and the system would."""
+    """Show the page so, as the preferences and the system would, once it has loaded."""
+    page.wait_for_load_state()  # after a click, the next page has only begun to load
     page.emulate_media(
         color_scheme=how.color_scheme, forced_colors=how.forced_colors, reduced_motion="reduce"
     )

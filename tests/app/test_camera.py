@@ -68,7 +68,7 @@ def test_the_code_of_another_device_is_read_by_the_camera(browser: Browser, tmp_
 def _there_is_a_file_field_and_no_button(page: Page) -> None:
     page.get_by_role("link", name="Set up this device").click()
     page.get_by_role("link", name="This is another device of mine").click()
-    assert page.get_by_label("Photo of the code").is_visible()
+    page.get_by_label("Photo of the code").wait_for()
     assert page.get_by_role("button", name="Use the camera").count() == 0
     page.get_by_role("button", name="Go on").click()
     page.get_by_role("alert").wait_for()

@@ -56,7 +56,7 @@ def test_the_browsers_language_offers_a_country_and_assumes_none(
         page.get_by_role("link", name="People who help, now").click()
         assert page.get_by_label("Which country do you live in?").input_value() == ""
         page.get_by_role("button", name="Austria").click()
-        assert page.locator("a[href='tel:133']").is_visible()
+        page.locator("a[href='tel:133']").wait_for()
 
 
 def test_who_is_not_safe_can_call_at_once_and_choose_another_country(
@@ -95,7 +95,7 @@ def test_a_threat_has_a_way_of_its_own(browser: Browser, tmp_path: Path) -> None
 def test_without_copies_the_search_says_where_to_begin(browser: Browser, tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
         page.get_by_role("link", name="I found something of mine").click()
-        assert page.get_by_text("this device has made none yet").is_visible()
+        page.get_by_text("this device has made none yet").wait_for()
         page.get_by_role("link", name="Begin here").click()
         page.get_by_role("heading", name="Something happened").wait_for()
 
