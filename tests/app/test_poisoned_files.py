@@ -7,7 +7,7 @@ import io
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -51,15 +51,15 @@ def _huge_png() -> bytes:
 
 
 _SCRIPT: Final = b"<script>window.hit=1</script>"
-_POISONED: Final[dict[str, bytes]] = {
-    "svg": b'<svg xmlns="http://www.w3.org/2000/svg" onload="hit=1">' + _SCRIPT + b"</svg>",
-    "html": b"<!doctype html>" + _SCRIPT,
-    "half": _picture("JPEG")[:4000],
-    "behind": _picture("JPEG") + _SCRIPT,
-    "huge": _huge_png(),
-    "says-2-gb": b"\x89PNG\r\n\x1a\n" + (0x7FFFFFFF).to_bytes(4, "big") + b"IHDR" + bytes(64),
-    "clip-of-2-gb": b"\0\0\0\x18ftypisom\0\0\2\0isomiso2\x7f\xff\xff\xffmdat" + bytes(64),
-    "gif-that-is-script": b"GIF89a/*" + bytes(20) + b"*/=1;hit=1//" + _SCRIPT,
+_POISONED: Final[dict[str, Callable[[], bytes]]] = {
+    "svg": lambda: b'<svg xmlns="http://www.w3.org/2000/svg" onload="hit=1">' + _SCRIPT + b"</svg>",
+    "html": lambda: b"<!doctype html>" + _SCRIPT,
+    "half": lambda: _picture("JPEG")[:4000],
+    "behind": lambda: _picture("JPEG") + _SCRIPT,
+    "huge": _huge_png,
+    "says-2-gb": lambda: b"\x89PNG\r\n\x1a\n" + b"\x7f\xff\xff\xff" + b"IHDR" + bytes(64),
+    "clip-of-2-gb": lambda: b"\0\0\0\x18ftypisom\0\0\2\0isomiso2\x7f\xff\xff\xffmdat" + bytes(64),
+    "gif-that-is-script": lambda: b"GIF89a/*" + bytes(20) + b"*/=1;hit=1//" + _SCRIPT,
 }
 
 
@@ -87,7 +87,7 @@ def ana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 @pytest.mark.threat("page-poisoned-file")
 @pytest.mark.parametrize("name", sorted(_POISONED))
 def test_no_poisoned_file_is_shown_run_or_ends_the_app(name: str, ana: Client) -> None:
-    poison = ("file", (f"{name}.jpg", _POISONED[name], "image/jpeg"))
+    poison = ("file", (f"{name}.jpg", _POISONED[name](), "image/jpeg"))
     for path, fields in (("/20", {"names": "Ben"}), ("/30", {})):
         _calm(ana, ana.post(path, fields, [poison]))
     _refused_or_made_anew(ana, name, ana.post("/10", {"text": _TYPED, "to": "Ben"}, [poison]))
@@ -157,7 +157,7 @@ def opened_case(ana: Client) -> str:
 
 def test_what_is_given_out_is_never_a_page(tmp_path: Path) -> None:
     """A copy that is made of a file with a script behind it has no script."""
-    upload = [("file", ("photo.jpg", _POISONED["behind"], "image/jpeg"))]
+    upload = [("file", ("photo.jpg", _POISONED["behind"](), "image/jpeg"))]
     with served_app(tmp_path / "device") as app, entered(app) as ana:
         ana.set_up()
         answer = ended(ana, ana.post("/20", {"names": "Ben"}, upload))

@@ -50,6 +50,12 @@ def _below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
 
 
 @cache
+def explained() -> str:
+    """The text of all documents that explain the program."""
+    return "\n".join(page.read_text() for page in EXPLAINED)
+
+
+@cache
 def options() -> set[str]:
     """Every option of every command, and those of the program itself."""
     every = [command for _, command in _below(build_command_line(), ())]
@@ -108,8 +114,7 @@ def errors() -> list[type[EntrenousError]]:
 
 @pytest.mark.parametrize("words", commands())
 def test_every_command_is_explained(words: str) -> None:
-    pages = "\n".join(page.read_text() for page in EXPLAINED)
-    assert re.search(rf"entrenous {words}(?![\w-])", pages), "in no document"
+    assert re.search(rf"entrenous {words}(?![\w-])", explained()), "in no document"
 
 
 def test_what_people_are_told_to_type_can_be_typed() -> None:
@@ -136,7 +141,7 @@ def test_what_cannot_be_typed_is_found(typed: str) -> None:
 def test_every_setting_is_explained() -> None:
     code = "\n".join(file.read_text() for file in SOURCE.rglob("*.py"))
     settings = set(re.findall(r"[\"\'](ENTRENOUS_[A-Z]+)[\"\']", code))
-    pages = "\n".join(page.read_text() for page in EXPLAINED)
+    pages = explained()
     assert {"ENTRENOUS_HOME", "ENTRENOUS_PATIENCE"} <= settings
     assert {name for name in settings if f"`{name}`" not in pages} == set()
 

@@ -1,6 +1,8 @@
 """Picture and sound of a marked clip keep the original's timing (docs/spec/clip.md, 5)."""
 
 import io
+from collections.abc import Callable
+from functools import cache
 
 import av
 import numpy as np
@@ -17,27 +19,33 @@ from tests.trace.test_clip import PEOPLE, offline_device
 pytestmark = pytest.mark.slow
 
 SMALL = (160, 120)  # pixels
-PLAIN = flash_and_beep(size=SMALL)
 GONE = range(20, 67)  # of 188 packets: a second of sound, before the flash
-ORDINARY = {
-    "mp4": PLAIN,
-    "mov": moved(PLAIN, container="mov"),
-    "mkv": moved(PLAIN, container="matroska"),
-    "mp4 in fragments": moved(PLAIN, movflags="frag_keyframe+empty_moov"),
-    "webm's sound": flash_and_beep(size=SMALL, codec="libopus", container="matroska"),
-    "a little later": moved(PLAIN, sound_s=0.02),
-    "a packet lost": moved(PLAIN, lost=[40, 90], container="matroska"),
+
+
+@cache
+def plain() -> bytes:
+    return flash_and_beep(size=SMALL)
+
+
+ORDINARY: dict[str, Callable[[], bytes]] = {
+    "mp4": plain,
+    "mov": lambda: moved(plain(), container="mov"),
+    "mkv": lambda: moved(plain(), container="matroska"),
+    "mp4 in fragments": lambda: moved(plain(), movflags="frag_keyframe+empty_moov"),
+    "webm's sound": lambda: flash_and_beep(size=SMALL, codec="libopus", container="matroska"),
+    "a little later": lambda: moved(plain(), sound_s=0.02),
+    "a packet lost": lambda: moved(plain(), lost=[40, 90], container="matroska"),
 }
-APART = {
-    "sound late": moved(PLAIN, sound_s=1.0),
-    "picture late": moved(PLAIN, picture_s=1.0),
-    "sound late, mkv": moved(PLAIN, sound_s=1.0, container="matroska"),
-    "picture late, mkv": moved(PLAIN, picture_s=1.0, container="matroska"),
-    "gap": moved(PLAIN, lost=GONE),
-    "gap, mkv": moved(PLAIN, lost=GONE, container="matroska"),
-    "late, then a gap": moved(PLAIN, sound_s=0.5, lost=GONE),
-    "early, then a gap": moved(PLAIN, picture_s=0.5, lost=GONE),
-    "many losses": moved(PLAIN, lost=range(4, 80, 4)),
+APART: dict[str, Callable[[], bytes]] = {
+    "sound late": lambda: moved(plain(), sound_s=1.0),
+    "picture late": lambda: moved(plain(), picture_s=1.0),
+    "sound late, mkv": lambda: moved(plain(), sound_s=1.0, container="matroska"),
+    "picture late, mkv": lambda: moved(plain(), picture_s=1.0, container="matroska"),
+    "gap": lambda: moved(plain(), lost=GONE),
+    "gap, mkv": lambda: moved(plain(), lost=GONE, container="matroska"),
+    "late, then a gap": lambda: moved(plain(), sound_s=0.5, lost=GONE),
+    "early, then a gap": lambda: moved(plain(), picture_s=0.5, lost=GONE),
+    "many losses": lambda: moved(plain(), lost=range(4, 80, 4)),
 }
 
 
@@ -55,14 +63,16 @@ EACH_KIND = ("sound late", "picture late, mkv", "gap, mkv", "early, then a gap")
     [one if one in EACH_KIND else pytest.param(one, marks=pytest.mark.nightly) for one in APART],
 )
 def test_flash_and_beep_stay_in_sync(name: str) -> None:
-    wanted = beep_after_flash_s(APART[name])
-    assert beep_after_flash_s(copy_of(APART[name])) == pytest.approx(wanted, abs=0.06)
+    source = APART[name]()
+    wanted = beep_after_flash_s(source)
+    assert beep_after_flash_s(copy_of(source)) == pytest.approx(wanted, abs=0.06)
 
 
 @pytest.mark.parametrize("name", ["mp4", "mp4 in fragments"])
 def test_ordinary_clip_starts_at_zero(name: str) -> None:
-    copy = copy_of(ORDINARY[name])
-    with read_clip(ORDINARY[name]) as original:
+    source = ORDINARY[name]()
+    copy = copy_of(source)
+    with read_clip(source) as original:
         wanted = [frame.at_s for frame in original.frames]
     with av.open(io.BytesIO(copy)) as clip:
         assert [frame.time for frame in clip.decode(video=0)] == pytest.approx(wanted, abs=1e-4)
@@ -74,15 +84,16 @@ def test_ordinary_clip_starts_at_zero(name: str) -> None:
 @pytest.mark.parametrize("name", ORDINARY)
 def test_ordinary_clip_gets_no_silence(name: str) -> None:
     """Encoder priming, container ticks and recorder jitter do not count as gaps."""
-    assert read_sound(ORDINARY[name]).timing == SoundTiming()
+    assert read_sound(ORDINARY[name]()).timing == SoundTiming()
 
 
 @pytest.mark.parametrize("name", APART)
 def test_only_the_samples_are_marked_and_traced(name: str) -> None:
     """Copies made without silences are traced by these very samples."""
-    with av.open(io.BytesIO(APART[name])) as clip:
+    source = APART[name]()
+    with av.open(io.BytesIO(source)) as clip:
         parts = [frame.to_ndarray()[0] for frame in clip.decode(audio=0)]
-    sound = read_sound(APART[name])
+    sound = read_sound(source)
     assert sound.timing != SoundTiming()
     assert np.asarray(sound)[:, 0].tobytes() == np.concatenate(parts).clip(-1, 1).tobytes()
 
@@ -90,18 +101,19 @@ def test_only_the_samples_are_marked_and_traced(name: str) -> None:
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["sound late", "picture late", "gap"])
 def test_decoder_process_reports_the_times(name: str) -> None:
-    assert decode_sound_untrusted(APART[name]) == read_sound(APART[name])
+    source = APART[name]()
+    assert decode_sound_untrusted(source) == read_sound(source)
 
 
 @pytest.mark.parametrize(
     "where", [{"sound_s": 1300.0}, {"sound_s": 3e6}, {"late": 60, "by_s": 2e6}]
 )
 def test_times_beyond_the_longest_sound_are_refused(where: dict[str, float]) -> None:
-    source = moved(PLAIN, container="matroska", **where)
+    source = moved(plain(), container="matroska", **where)
     with pytest.raises(ClipTooLong):
         prepare_clip_with_sound(source, offline_device())
 
 
 def test_very_late_picture_starts_when_the_sound_ends() -> None:
-    sound = read_sound(moved(PLAIN, picture_s=3000.0))
+    sound = read_sound(moved(plain(), picture_s=3000.0))
     assert sound.timing == SoundTiming(ahead=len(sound))
