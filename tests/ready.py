@@ -66,6 +66,8 @@ MODULES: Final = (
     *("entrenous.trace.explain.sections", "entrenous.demo.commands"),
 )
 _ROOT: Final = Path(__file__).parents[1]
+#: The templates of the pages as Jinja has compiled them, each with the hash of its text.
+_TEMPLATES: Final = _ROOT / ".pytest_cache" / "d" / "templates"
 _READ_BY_PYTHON: Final = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUTF8"}
 _NUMBER: Final = struct.Struct("!I")
 _ONE_PARENT: Final = threading.Lock()
@@ -269,12 +271,33 @@ def _prepare() -> None:
     with suppress(ImportError):
         importlib.import_module("threatexchange.cli.main")
     from entrenous.crypto.oprf import scalar_from_random
+    from entrenous.device.client import http_courier
     from tests.vaults import make_vaults_open_quickly
 
     scalar_from_random(b"1" * 64)  # loads libsodium
+    http_courier._public_authorities_context()  # reads the certificates
+    _compile_templates_once()
     make_vaults_open_quickly(pytest.MonkeyPatch())
     gc.freeze()
     assert len(list(Path("/proc/self/task").iterdir())) == 1
+
+
+def _compile_templates_once() -> None:
+    """Let all apps share the compiled templates of the pages, of which each would make its own."""
+    from jinja2 import Environment, FileSystemBytecodeCache
+
+    from entrenous.app import language
+
+    make = language._template_environment
+
+    @cache
+    def make_with_shared_cache(of: language.Language) -> Environment:
+        environment = make(of)
+        environment.bytecode_cache = FileSystemBytecodeCache(str(_TEMPLATES))
+        return environment
+
+    _TEMPLATES.mkdir(parents=True, exist_ok=True)
+    language._template_environment = make_with_shared_cache
 
 
 def main() -> None:
