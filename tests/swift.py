@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import hmac
 import http.client
+import os
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import Final
 
 import pytest
 from obstore.store import S3Store
@@ -50,17 +52,32 @@ user_test_tester = testing .admin
 """
 
 
-#: Makes the rings, which say where each server is; swift-ring-builder would be started nine times.
-_MAKE_RINGS = """
-import sys
+#: Makes the rings, which say where each server is, and forks the four servers: their own programs
+#: would each import Swift. They are killed when the standard input ends.
+_RUN: Final = """
+import importlib, os, signal, sys
 from swift.common.ring import RingBuilder
-for name, port in zip(sys.argv[2::2], sys.argv[3::2]):
+
+folder, ports = sys.argv[1], dict(zip(sys.argv[2::2], map(int, sys.argv[3::2])))
+for name in {*ports} - {"proxy"}:
     ring = RingBuilder(4, 1, 1)
-    server = {"ip": "127.0.0.1", "port": int(port), "device": "d1"}
+    server = {"ip": "127.0.0.1", "port": ports[name], "device": "d1"}
     again = {"replication_ip": server["ip"], "replication_port": server["port"]}
     ring.add_dev({**server, **again, "region": 1, "zone": 1, "weight": 1})
     ring.rebalance()
-    ring.get_ring().save(f"{sys.argv[1]}/{name}.ring.gz")
+    ring.get_ring().save(f"{folder}/{name}.ring.gz")
+packages = {name: "obj" if name == "object" else name for name in ports}
+modules = {name: importlib.import_module(f"swift.{packages[name]}.server") for name in ports}
+children = []
+for name in ports:
+    children.append(os.fork())
+    if children[-1] == 0:
+        sys.argv = [f"swift-{name}-server", f"{folder}/{name}.conf"]
+        sys.exit(modules[name].main())
+sys.stdin.read()
+for child in children:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 """
 
 
@@ -92,8 +109,7 @@ class Swift:
 @contextlib.contextmanager
 def swift() -> Iterator[Swift]:
     """A Swift of four processes and one device; skips the test where it is not installed."""
-    programs = {name: shutil.which(f"swift-{name}-server") for name in _NAMES}
-    if not all(programs.values()):
+    if not all(shutil.which(f"swift-{name}-server") for name in _NAMES):
         pytest.skip(
             "needs Swift: apt-get install swift-proxy swift-account swift-container swift-object"
         )
@@ -101,18 +117,24 @@ def swift() -> Iterator[Swift]:
     ports = {name: _free_port() for name in _NAMES}
     try:
         _write(folder, ports)
-        with contextlib.ExitStack() as running:
-            for name in _NAMES:
-                command = [str(programs[name]), str(folder / f"{name}.conf")]
-                process = subprocess.Popen(
-                    command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-                )
-                running.callback(process.wait)
-                running.callback(process.kill)
+        with _running(folder, ports):
             _wait_for(ports["proxy"])
             yield Swift(ports["proxy"], count(1))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _running(folder: Path, ports: dict[str, int]) -> Iterator[None]:
+    where = [word for name, port in ports.items() for word in (name, str(port))]
+    with subprocess.Popen(
+        ["/usr/bin/python3", "-c", _RUN, folder, *where],  # for which Debian's Swift is installed
+        env={**os.environ, "EVENTLET_NO_GREENDNS": "yes"},  # there are no names to look up
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ):
+        yield  # afterwards Popen closes the standard input, and waits
 
 
 def _write(folder: Path, ports: dict[str, int]) -> None:
@@ -125,9 +147,6 @@ def _write(folder: Path, ports: dict[str, int]) -> None:
         pipeline = "catch_errors cache s3api tempauth proxy-server" if proxy else f"{name}-server"
         text = _SERVER.format(port=port, folder=folder, name=name, pipeline=pipeline)
         (folder / f"{name}.conf").write_text(text + (_PROXY if proxy else ""))
-    places = [word for name in _NAMES if name != "proxy" for word in (name, str(ports[name]))]
-    # Debian's Python, for which Debian's Swift is installed
-    subprocess.run(["/usr/bin/python3", "-c", _MAKE_RINGS, folder, *places], check=True)
 
 
 def _free_port() -> int:

@@ -161,13 +161,14 @@ def seen_as(name: str, house: Path) -> dict[str, str]:
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 180
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            httpx.get(f"{url}/_matrix/client/versions")
-        except httpx.HTTPError:
-            time.sleep(0.1)
-        else:
-            return
+    with httpx.Client() as web:  # one for all tries: to make one takes as long as a try
+        while process.poll() is None and time.monotonic() < deadline:
+            try:
+                web.get(f"{url}/_matrix/client/versions")
+            except httpx.HTTPError:
+                time.sleep(0.1)
+            else:
+                return
     raise AssertionError("Synapse did not start; see out.log")
 
 
