@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -138,7 +139,13 @@ def _pluck(hertz: float, rate_hz: int, rng: np.random.Generator) -> NDArray[np.f
     tones = range(1, 1 + min(16, int(0.45 * rate_hz / hertz)))
     return sum(
         np.sin(2 * np.pi * hertz * tone * times + rng.uniform(0, 6.28))
-        * np.exp(-times * (2 + 0.8 * tone))
+        * _decay(rate_hz, tone)
         / tone
         for tone in tones
     ) * np.minimum(times / 0.004, 1.0)
+
+
+@cache
+def _decay(rate_hz: int, tone: int) -> NDArray[np.float64]:
+    """Return how the strength of a tone falls, which is the same for all strings."""
+    return np.exp(-np.arange(int(1.5 * rate_hz)) / rate_hz * (2 + 0.8 * tone))
