@@ -47,6 +47,7 @@ def _leaked_copy(page: Page, folder: Path) -> Path:
 
 def _make_copies(page: Page, photo: Path) -> dict[str, bytes]:
     page.get_by_role("link", name="Send something").click()
+    page.get_by_role("heading", name="Make copies for any messenger").wait_for()
     no_violations(page)
     page.get_by_label("Picture, clip or recording").set_input_files(photo)
     page.get_by_label("Who gets a copy? Write one name on each line").fill("Ben\nCaro")

@@ -35,6 +35,7 @@ def test_a_found_picture_is_registered_and_withdrawn(
             set_up_at_once(page)
             _find(page, photo)
             page.get_by_role("link", name="Ask a platform to stop it").click()
+            page.get_by_role("heading", name="Ask a platform to stop it").wait_for()
             for_everybody(page)
             page.get_by_role("button", name="Yes, everybody").click()
             page.get_by_text("Only fingerprints leave this device, never the picture.").wait_for()
