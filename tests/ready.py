@@ -23,8 +23,10 @@ import io
 import json
 import os
 import pkgutil
+import platform
 import random
 import runpy
+import signal
 import socket
 import struct
 import sys
@@ -71,13 +73,15 @@ _TEMPLATES: Final = _ROOT / ".pytest_cache" / "d" / "templates"
 _READ_BY_PYTHON: Final = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUTF8"}
 _NUMBER: Final = struct.Struct("!I")
 _ONE_PARENT: Final = threading.Lock()
-_SUBREAPER: Final = 36  # PR_SET_CHILD_SUBREAPER of prctl(2): whose children orphans become
+_CLONE_PARENT: Final = 0x8000  # of clone(2): the parent of the new process is that of this one
+#: The number of clone(2) among the system calls of each processor.
+_CLONE: Final = {"x86_64": 56, "aarch64": 220}
 
 
 def begun(command: Sequence[str | Path], *, anew: bool = False, **how: Any) -> Popen[Any]:
     """As Popen; a program in this Python begins at once, unless ``anew`` or in ``make nightly``."""
     words = [str(word) for word in command]
-    at_once = not (anew or NIGHTLY) and sys.platform == "linux" and _can_be_forked(words, how)
+    at_once = not (anew or NIGHTLY) and _can_be_forked(words, how)
     return (Forked if at_once else Popen)(words, **how)
 
 
@@ -97,7 +101,8 @@ def _can_be_forked(words: list[str], how: dict[str, Any]) -> bool:
         {name: value for name, value in one.items() if name in _READ_BY_PYTHON}
         for one in (around, os.environ)
     ]
-    return words[0] == sys.executable and words[1] in ("-c", "-m") and python[0] == python[1]
+    is_python = words[0] == sys.executable and words[1] in ("-c", "-m") and python[0] == python[1]
+    return is_python and sys.platform == "linux" and platform.machine() in _CLONE
 
 
 class Forked(Popen[Any]):
@@ -146,19 +151,12 @@ class Parent:
 
     def fork(self, asked: dict[str, object], files: list[int]) -> int:
         """The process number of one that is a child of this process."""
-        with self._one_at_a_time:
-            _become_parent_of_orphans(yes=True)
-            try:
-                return self._fork(asked, [n if n != -1 else own for own, n in enumerate(files)])
-            finally:
-                _become_parent_of_orphans(yes=False)
-
-    def _fork(self, asked: dict[str, object], files: list[int]) -> int:
         data = json.dumps(asked).encode()
-        socket.send_fds(self._line, [_NUMBER.pack(len(data))], files)
-        self._line.sendall(data)
-        pid, _ = (int.from_bytes(_received(self._line, _NUMBER.size)) for _ in range(2))
-        return pid
+        with self._one_at_a_time:
+            given = [n if n != -1 else own for own, n in enumerate(files)]
+            socket.send_fds(self._line, [_NUMBER.pack(len(data))], given)
+            self._line.sendall(data)
+            return int.from_bytes(_received(self._line, _NUMBER.size))
 
 
 def _parent() -> Parent:
@@ -169,11 +167,6 @@ def _parent() -> Parent:
 @cache
 def _made_once() -> Parent:
     return Parent()
-
-
-def _become_parent_of_orphans(*, yes: bool) -> None:
-    """Linux gives a process whose parent ended to the nearest ancestor that asked for it."""
-    assert ctypes.CDLL(None).prctl(_SUBREAPER, int(yes), 0, 0, 0) == 0
 
 
 def _received(line: socket.socket, size: int) -> bytes:
@@ -199,21 +192,33 @@ def _wait_to_be_asked(line: socket.socket) -> dict[str, Any] | None:
     """In a process that was asked for: what it is to do. In this one None, at the end."""
     while (one := _asked(line)) is not None:
         asked, files = one
-        between = os.fork()
-        if between == 0:
-            child = os.fork()
-            if child != 0:
-                line.sendall(_NUMBER.pack(child))
-                os._exit(0)
+        process = _fork_beside()
+        if process == 0:
             line.close()
             _take(files)
             return asked
-        _, status = os.waitpid(between, 0)  # from now on its child is that of whoever asked
-        assert status == 0
-        line.sendall(_NUMBER.pack(0))
+        line.sendall(_NUMBER.pack(process))
         for file in files:
             os.close(file)
     return None
+
+
+def _fork_beside() -> int:
+    """As os.fork, but the new process is a child of this one's parent, which waits for its end.
+
+    The C library does not know of it, and so resets nothing in the new process. Nothing needs to be
+    reset, since this process has one thread.
+    """
+    python = ctypes.pythonapi
+    python.PyOS_BeforeFork()
+    flags = _CLONE_PARENT | signal.SIGCHLD
+    process = ctypes.PyDLL(None).syscall(_CLONE[platform.machine()], flags, 0, 0, 0, 0)
+    if process == 0:
+        python.PyOS_AfterFork_Child()
+        return 0
+    python.PyOS_AfterFork_Parent()
+    assert process > 0
+    return int(process)
 
 
 def _take(files: list[int]) -> None:
