@@ -31,8 +31,10 @@ _HASH_BYTES: Final = 32
 _AXE_AND_RULES: Final = sha256(
     json.dumps([AXE_SCRIPT, _TAGS, _ABOUT_COLOURS, _ABOUT_PLACES]).encode()
 ).hexdigest()
-_RUN: Final = """options =>
-  "axe" in window && axe.run(options).then(found => found.violations)"""
+_RUN: Final = """options => {
+  if (!("axe" in window) && "loadAxe" in window) loadAxe();
+  return "axe" in window && axe.run(options).then(found => found.violations);
+}"""
 # What a page consists of, and how each element looks. A text counts as being there or not, in any
 # language of the pages. Where
 # it matters which words are equal (ids, labels, headings), they are numbered as they come. Before,
@@ -134,9 +136,12 @@ class CleanPages:
 CLEAN_PAGES: Final = CleanPages()
 
 
-def load_axe_with_each_page(page: Page) -> None:
-    """Load axe with each page: to send it to a page only when it is asked costs more."""
-    page.add_init_script(AXE_SCRIPT)
+def send_axe_with_each_page(page: Page) -> None:
+    """Send axe with each page: to send it to a page only when it is asked costs more.
+
+    It is a function there, and so takes little time in the pages about which axe is not asked.
+    """
+    page.add_init_script(f"window.loadAxe = () => {{{AXE_SCRIPT}\n}}")
 
 
 def violations(page: Page) -> list[str]:

@@ -21,7 +21,7 @@ from typing import Final
 from playwright.sync_api import Browser, BrowserType, Page
 
 from entrenous.base.language import PSEUDO_LANGUAGE
-from tests.app.axe import load_axe_with_each_page
+from tests.app.axe import send_axe_with_each_page
 from tests.app.page_walker import Walker, fetched, walked
 from tests.app.presentations import PRESENTATIONS, faults_of, present
 from tests.app.served import PHONE, chromium_program, is_here, served_app
@@ -196,7 +196,7 @@ def _watched(browser: Browser, address: str, told: Told) -> Page:
     page = browser.contexts[0].new_page()
     page.set_viewport_size(PHONE)
     page.add_init_script(_WATCH)
-    load_axe_with_each_page(page)
+    send_axe_with_each_page(page)
     faults = told.faults
 
     def ask(url: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page
 
 from entrenous.app.pages.questions import QUESTION_NUMBERS
-from tests.app.axe import load_axe_with_each_page
+from tests.app.axe import send_axe_with_each_page
 from tests.app.page_walker import route_of
 from tests.app.presentations import for_everybody
 from tests.app.served import PASSPHRASE, WITHOUT_SCRIPT, no_violations
@@ -59,7 +59,7 @@ class Walker:
         # does, so that the first chooser of a page would be missed if nobody had listened before.
         self.page.on("filechooser", lambda _: None)
         if self.page not in WITHOUT_SCRIPT:
-            load_axe_with_each_page(self.page)
+            send_axe_with_each_page(self.page)
 
     def press(self, name: str, role: Literal["button", "link"] = "button") -> None:
         """Press a button or a link, and look at the page that comes."""
