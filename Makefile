@@ -92,7 +92,7 @@ system:
 
 # A homeserver to try its module in; apart, for it brings a package that hides one of ours.
 .venv-synapse/.done: locks/synapse.txt .venv/.uv
-	@$(PYTHON) -m venv .venv-synapse && VIRTUAL_ENV=.venv-synapse $(UV) pip install --quiet $(HASHED) locks/synapse.txt && touch $@ || \
+	@$(PYTHON) -m venv .venv-synapse && VIRTUAL_ENV=.venv-synapse $(UV) pip install --quiet --compile-bytecode $(HASHED) locks/synapse.txt && touch $@ || \
 	{ rm -rf .venv-synapse; echo "Synapse could not be installed: the test of its module will be skipped."; }
 
 .venv/.run: locks/run.txt pyproject.toml .venv/.uv

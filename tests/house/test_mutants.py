@@ -1,12 +1,13 @@
 """The mutants of the rules: what is drawn, and that a trial tells a killed one from a survivor."""
 
+import importlib
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from tests.house.mutant_trial import ROOT, Baseline, Place
-from tests.house.mutants import ROOMS, draw, interval
 from tests.sizes import size
 
 _TRIAL = """
@@ -25,21 +26,28 @@ try_mutants(mutants, ["tests/watermark/test_verdict.py"], tell)
 """
 
 
-def test_every_room_has_files_and_tests() -> None:
-    for room in ROOMS.values():
+@pytest.fixture(scope="module")
+def mutants() -> Any:
+    """The module. It imports mutmut, which takes 0.3 s: only a worker that needs it does that."""
+    return importlib.import_module("tests.house.mutants")
+
+
+def test_every_room_has_files_and_tests(mutants: Any) -> None:
+    for room in mutants.ROOMS.values():
         assert all((ROOT / "src" / "entrenous" / file).exists() for file in room.files)
         assert all((ROOT / tests).exists() for tests in room.tests)
 
 
 @pytest.mark.slow
-def test_the_same_seed_draws_the_same_mutants() -> None:
-    drawn = list(draw("guard", 5, seed=1))
-    assert drawn == list(draw("guard", 5, seed=1)) != list(draw("guard", 5, seed=2))
+def test_the_same_seed_draws_the_same_mutants(mutants: Any) -> None:
+    drawn = list(mutants.draw("guard", 5, seed=1))
+    assert drawn == list(mutants.draw("guard", 5, seed=1))
+    assert drawn != list(mutants.draw("guard", 5, seed=2))
 
 
 @pytest.mark.slow
-def test_a_mutant_changes_one_statement_and_no_words_that_people_read() -> None:
-    for mutant in draw("guard", size(12, 40), seed=3):
+def test_a_mutant_changes_one_statement_and_no_words_that_people_read(mutants: Any) -> None:
+    for mutant in mutants.draw("guard", size(12, 40), seed=3):
         compile(mutant.source, mutant.place.file, "exec")
         removed = [line for line in mutant.difference.splitlines() if line.startswith("- ")]
         assert len(removed) <= len(mutant.place.lines)
@@ -53,8 +61,8 @@ def test_tests_of_the_changed_lines_are_chosen_and_the_quickest_file_is_first() 
     assert list(chosen) == ["quick.py::b", "fixture.py::d", "slow.py::a"]
 
 
-def test_interval_of_nine_in_ten() -> None:
-    low, high = interval(90, 100)
+def test_interval_of_nine_in_ten(mutants: Any) -> None:
+    low, high = mutants.interval(90, 100)
     assert (round(low, 1), round(high, 1)) == (82.6, 94.5)
 
 
