@@ -207,7 +207,8 @@ def _fork_beside() -> int:
     """As os.fork, but the new process is a child of this one's parent, which waits for its end.
 
     The C library does not know of it, and so resets nothing in the new process. Nothing needs to be
-    reset, since this process has one thread.
+    reset: this process has one thread, and the libraries that make keys draw other random numbers
+    in each new process (tried for OpenSSL, libsodium, vodozemac and age).
     """
     python = ctypes.pythonapi
     python.PyOS_BeforeFork()
