@@ -25,26 +25,26 @@ addEventListener("pageshow", (event) => { if (event.persisted) location.reload()
 const heading = document.querySelector("main h1");
 if (heading && !document.querySelector("[autofocus]")) { heading.tabIndex = -1; heading.focus({ preventScroll: true }); }
 
-// A form is sent once, and says that it works.
-for (const form of document.querySelectorAll("form")) {
-  form.addEventListener("submit", () => {
-    const button = form.querySelector("button:not([type=button])");
-    if (form.dataset.waits) {
-      const says = document.createElement("p");
-      says.setAttribute("role", "status");
-      says.textContent = form.dataset.waits;
-      form.append(says);
-    }
-    if (button && form !== leaveForm) setTimeout(() => { button.disabled = true; });
-  });
-}
+// A form is sent once, and says that it works. To load this page anew meanwhile would cancel it.
+let isSending = false;
+addEventListener("submit", (event) => {
+  const form = event.target, button = form.querySelector("button:not([type=button])");
+  if (form === leaveForm) return;
+  isSending = true;
+  if (form.dataset.waits) {
+    const says = Object.assign(document.createElement("p"), { role: "status", textContent: form.dataset.waits });
+    form.append(says);
+  }
+  if (button) setTimeout(() => { button.disabled = true; });
+});
 
 // What changes by itself is fetched again when the server says that something changed.
 const source = document.body.dataset.events && document.querySelector("[data-live]") && new EventSource(document.body.dataset.events);
 if (source) source.onmessage = async () => {
-  const answer = await fetch(document.querySelector("[data-live]").dataset.live, { headers: { "x-live": "1" } });
+  const answer = await fetch(document.querySelector("[data-live]").dataset.live, { headers: { "x-live": "1" } }), text = await answer.text();
+  if (isSending) return;
   if (answer.redirected) { location.replace(answer.url); return; }
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("live");
+  const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("live");
   const shown = document.getElementById("live");
   if (!fresh || fresh.dataset.stage !== shown.dataset.stage) location.reload();
   else if (!shown.isEqualNode(fresh) && mayReplace(shown)) {
