@@ -63,14 +63,14 @@ def pytest_collection() -> Generator[None, object, object]:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Allow sockets to real tests alone, choose those of this run, and let long ones begin."""
+    marks = {item: {mark.name for mark in item.iter_markers()} for item in items}
     for item in items:
-        if item.get_closest_marker("real") is not None:
+        if "real" in marks[item]:
             item.add_marker(pytest.mark.enable_socket)
     if not NIGHTLY:
-        nightly = [item for item in items if item.get_closest_marker("nightly")]
-        config.hook.pytest_deselected(items=nightly)
-        items[:] = [item for item in items if item.get_closest_marker("nightly") is None]
-    items[:] = _long_ones_first(items, _worker_count(config))
+        config.hook.pytest_deselected(items=[item for item in items if "nightly" in marks[item]])
+        items[:] = [item for item in items if "nightly" not in marks[item]]
+    items[:] = _long_ones_first(items, marks, _worker_count(config))
 
 
 def pytest_collection_finish() -> None:
@@ -88,7 +88,9 @@ def _worker_count(config: pytest.Config) -> int:
     return int(getattr(config, "workerinput", {}).get("workercount", 1))
 
 
-def _long_ones_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+def _long_ones_first(
+    items: list[pytest.Item], marks: dict[pytest.Item, set[str]], workers: int
+) -> list[pytest.Item]:
     """Order the tests so that all workers end together.
 
     Each worker begins with its part of the list and takes from the end of another's when it has
@@ -99,7 +101,7 @@ def _long_ones_first(items: list[pytest.Item], workers: int) -> list[pytest.Item
     short = list[pytest.Item]()
     for item in items:
         area = "/".join(item.nodeid.split("/")[:2])
-        if any(map(item.get_closest_marker, ("real", "slow", "nightly"))):
+        if marks[item] & {"real", "slow", "nightly"}:
             long[area if area in {"tests/app", "tests/real"} else ""].append(item)
         else:
             short.append(item)

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from entrenous.cli import run
 from entrenous.learn.export import LessonTooLong, PaperSize, render_lesson_sheet
 from entrenous.learn.lesson import Lesson, all_lessons, find_lesson
-from tests.send.http.chromium import CHROMIUM
+from tests.app.served import chromium
 from tests.sizes import size
 from tests.trace.explain.test_page import Elements
 
@@ -55,12 +55,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if not Path(CHROMIUM).is_file():
-        pytest.skip("Chromium is missing: apt install chromium")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
+    with chromium() as running:
+        yield running
 
 
 def test_there_is_an_index_and_for_each_lesson_a_page_and_two_sheets(site: Path) -> None:

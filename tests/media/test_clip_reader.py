@@ -1,6 +1,7 @@
 """Clips are read frame by frame, upright, with their own times; other files are refused."""
 
 import contextlib
+from functools import cache
 
 import cv2
 import numpy as np
@@ -15,9 +16,12 @@ from entrenous.base.audio_video import (
     NoVideoFound,
 )
 from entrenous.media.clip_reader import read_clip
-from tests.clips import beep, wander, written
+from tests.clips import Rgb, beep, wander, written
 
-FRAMES = wander(seconds=1.0)
+
+@cache
+def frames() -> list[Rgb]:
+    return wander(seconds=1.0)
 
 
 def frames_of(data: bytes, cut: FrameSelection | None = None) -> list[Frame]:
@@ -31,21 +35,21 @@ def frames_of(data: bytes, cut: FrameSelection | None = None) -> list[Frame]:
      ("libvpx", "webm"), ("libsvtav1", "mp4"), ("mpeg4", "avi")],
 )  # fmt: skip
 def test_every_kind_is_read(codec: str, container: str) -> None:
-    read = frames_of(written(FRAMES, codec=codec, container=container))
+    read = frames_of(written(frames(), codec=codec, container=container))
     assert [round(frame.at_s * 12) for frame in read] == list(range(12))
-    grey = cv2.cvtColor(FRAMES[5], cv2.COLOR_RGB2GRAY).astype(float)
+    grey = cv2.cvtColor(frames()[5], cv2.COLOR_RGB2GRAY).astype(float)
     shown = (np.asarray(read[5]).astype(float) - 16.0) * 255.0 / 219.0
     assert np.abs(shown - grey).mean() < 8.0
 
 
 def test_times_are_the_files_own() -> None:
     times = [0.0, 0.04, 0.2, 0.21, 0.5, 0.9, 1.0, 1.1, 1.2, 1.7, 1.8, 2.0]
-    read = frames_of(written(FRAMES, times=times))
+    read = frames_of(written(frames(), times=times))
     assert [frame.at_s for frame in read] == pytest.approx(times, abs=1e-3)
 
 
 def test_a_cut_takes_what_is_asked_for() -> None:
-    data = written(FRAMES)
+    data = written(frames())
     whole = frames_of(data)
     some = frames_of(data, FrameSelection(0.25, 0.75, 2))
     assert [frame.at_s for frame in some] == pytest.approx([4 / 12, 6 / 12, 8 / 12])
@@ -55,7 +59,7 @@ def test_a_cut_takes_what_is_asked_for() -> None:
 
 
 def test_how_each_frame_was_coded_is_told_where_each_is_shown() -> None:
-    data = written(FRAMES, preset="medium", **{"x264-params": "bframes=2:b-adapt=0:scenecut=0"})
+    data = written(frames(), preset="medium", **{"x264-params": "bframes=2:b-adapt=0:scenecut=0"})
     kinds = [frame.coded for frame in frames_of(data)]
     both = [FramePrediction.BOTH_WAYS] * 2
     assert kinds[:7] == [
@@ -65,7 +69,7 @@ def test_how_each_frame_was_coded_is_told_where_each_is_shown() -> None:
         *both,
         FramePrediction.FORWARD,
     ]
-    hidden = frames_of(written(FRAMES, codec="libvpx-vp9", container="webm"))
+    hidden = frames_of(written(frames(), codec="libvpx-vp9", container="webm"))
     assert {frame.coded for frame in hidden} == {FramePrediction.UNKNOWN}
 
 
@@ -78,13 +82,13 @@ def test_file_without_frames_is_refused() -> None:
 @pytest.mark.parametrize("container", ["mp4", "matroska"])
 @pytest.mark.parametrize("kept", [0.3, 0.9, 0.999])
 def test_half_a_file_is_refused(container: str, kept: float) -> None:
-    data = written(FRAMES, container=container)
+    data = written(frames(), container=container)
     with pytest.raises(IncompleteClip):
         frames_of(data[: round(kept * len(data))])
 
 
 def test_noise_raises_only_our_own_errors() -> None:
-    data = written(FRAMES)
+    data = written(frames())
     rng = np.random.default_rng(1)
     for _ in range(12):
         broken = bytearray(data)

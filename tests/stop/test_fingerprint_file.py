@@ -1,6 +1,7 @@
 """A file's content and the person's consent decide what is registered."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,22 @@ from tests.stop.platform_for_tests import a_device, picture, png
 from tests.trace.test_trace_file import with_sound
 
 ALL = Consent(adult=True, parts=True)
-SILENT = written(wander(seconds=1.5))
 VOICE = voice(6.0, 48_000)
-NOTE = coded(VOICE, 48_000, "libopus", "ogg", 32_000)
-BLACK = written(np.zeros((12, 96, 128, 3), np.uint8))
+
+
+@cache
+def silent() -> bytes:
+    return written(wander(seconds=1.5))
+
+
+@cache
+def voice_note() -> bytes:
+    return coded(VOICE, 48_000, "libopus", "ogg", 32_000)
+
+
+@cache
+def black() -> bytes:
+    return written(np.zeros((12, 96, 128, 3), np.uint8))
 
 
 def of(data: bytes, consent: Consent = ALL) -> MediaFingerprint:
@@ -42,7 +55,7 @@ def of(data: bytes, consent: Consent = ALL) -> MediaFingerprint:
 
 @pytest.fixture(scope="module")
 def talking() -> bytes:
-    return with_sound(SILENT, voice(6.0)[:, None])
+    return with_sound(silent(), voice(6.0)[:, None])
 
 
 @pytest.mark.slow
@@ -69,22 +82,22 @@ def test_video_is_hashed_with_sound_and_inner_frames_by_consent(talking: bytes) 
 
 @pytest.mark.slow
 def test_silent_video_gets_no_sound_fingerprint() -> None:
-    agreed = of(SILENT)
+    agreed = of(silent())
     assert isinstance(agreed, ClipPrint)
     assert agreed.sound is None
 
 
 def test_only_the_sound_of_a_black_video_is_fingerprinted() -> None:
-    heard = with_sound(BLACK, voice(6.0)[:, None])
+    heard = with_sound(black(), voice(6.0)[:, None])
     assert isinstance(of(heard), SoundPrint)
-    for nothing, consent in ((heard, replace(ALL, sound=False)), (BLACK, ALL)):
+    for nothing, consent in ((heard, replace(ALL, sound=False)), (black(), ALL)):
         with pytest.raises(VideoTooFlat):
             of(nothing, consent)
 
 
 @pytest.mark.slow
 def test_sound_is_fingerprinted_in_any_container() -> None:
-    note = of(NOTE)
+    note = of(voice_note())
     assert isinstance(note, SoundPrint)
     assert len(note) > 20
     for container in ("mp4", "matroska"):
@@ -103,11 +116,11 @@ def test_video_with_an_unknown_codec_is_not_taken_for_a_sound() -> None:
 
 def test_sound_file_without_consent_to_sound_is_refused() -> None:
     with pytest.raises(FileHasOnlySound, match="--no-sound"):
-        of(NOTE, replace(ALL, sound=False))
+        of(voice_note(), replace(ALL, sound=False))
 
 
 def test_nothing_is_decoded_for_somebody_under_eighteen() -> None:
-    for data in (SILENT, NOTE, b"anything"):
+    for data in (silent(), voice_note(), b"anything"):
         with pytest.raises(NotEverybodyAdult, match=r"takeitdown\.ncmec\.org"):
             of(data, replace(ALL, adult=False))
 

@@ -2,6 +2,7 @@
 
 import struct
 import sys
+from functools import cache
 from typing import Any
 
 import pytest
@@ -22,16 +23,20 @@ from entrenous.fingerprint.video_hash import (
 from entrenous.media.clip_reader import read_clip
 from entrenous.media.sandbox.confinement import Limits
 from entrenous.media.sandbox.decoders import decode_clip_untrusted
-from tests.clips import beep, subtitled, wander, written
+from tests.clips import Rgb, beep, subtitled, wander, written
 
 pytestmark = pytest.mark.real
 
-FRAMES = wander(seconds=0.5)
+
+@cache
+def frames() -> list[Rgb]:
+    return wander(seconds=0.5)
 
 
 @pytest.mark.parametrize(("codec", "container"), [("libx264", "mp4"), ("libvpx-vp9", "webm")])
 def test_frames_decode_as_without_a_sandbox(codec: str, container: str) -> None:
-    data, cut = written(FRAMES, codec=codec, container=container), FrameSelection(0.1, side_px=200)
+    data = written(frames(), codec=codec, container=container)
+    cut = FrameSelection(0.1, side_px=200)
     with decode_clip_untrusted(data, cut) as jailed, read_clip(data, cut) as free:
         assert jailed.shown == free.shown
         assert list(jailed.frames) == list(free.frames)
@@ -39,7 +44,7 @@ def test_frames_decode_as_without_a_sandbox(codec: str, container: str) -> None:
 
 @pytest.mark.parametrize(("container", "codec"), [("mp4", "mov_text"), ("matroska", "subrip")])
 def test_text_track_does_not_disturb_decoding(container: str, codec: str) -> None:
-    data = subtitled(written(FRAMES), container=container, codec=codec)
+    data = subtitled(written(frames()), container=container, codec=codec)
     with decode_clip_untrusted(data) as jailed, read_clip(data) as free:
         assert list(jailed.frames) == list(free.frames)
 
@@ -58,7 +63,8 @@ def test_child_sends_only_the_frames_of_the_cut(cut: FrameSelection, paced: Any)
 
 
 def test_frames_of_a_long_clip_are_farther_apart() -> None:
-    with decode_clip_untrusted(written(FRAMES), FrameSelection(apart_s=0.01, frames_max=2)) as clip:
+    some = FrameSelection(apart_s=0.01, frames_max=2)
+    with decode_clip_untrusted(written(frames()), some) as clip:
         assert [frame.at_s for frame in clip.frames] == pytest.approx([0.0, 0.25], abs=1e-3)
 
 
@@ -80,8 +86,8 @@ def test_frames_out_of_time_order_are_refused() -> None:
 def test_child_reports_errors() -> None:
     for data, error in (
         (beep(), NoVideoFound),
-        (written(FRAMES)[:-300], IncompleteClip),
-        (written(FRAMES, codec="ffv1", container="matroska"), UnsupportedVideoCodec),
+        (written(frames())[:-300], IncompleteClip),
+        (written(frames(), codec="ffv1", container="matroska"), UnsupportedVideoCodec),
     ):
         with pytest.raises(error) as told, decode_clip_untrusted(data) as clip:
             list(clip.frames)
@@ -106,11 +112,11 @@ def test_invalid_answers_are_refused(lie: str) -> None:
     command = (sys.executable, "-I", "-c", code)
     with (
         pytest.raises(DamagedClip),
-        decode_clip_untrusted(written(FRAMES), limits=limits, command=command) as clip,
+        decode_clip_untrusted(written(frames()), limits=limits, command=command) as clip,
     ):
         list(clip.frames)
 
 
 def test_stopping_early_leaves_no_child() -> None:
-    with decode_clip_untrusted(written(FRAMES * 20)) as clip:
+    with decode_clip_untrusted(written(frames() * 20)) as clip:
         assert next(clip.frames).at_s == 0.0

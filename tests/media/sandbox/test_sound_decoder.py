@@ -4,6 +4,7 @@ import io
 import struct
 import sys
 from dataclasses import replace
+from functools import cache
 from typing import Any
 from wave import open as wave_file
 
@@ -36,7 +37,10 @@ from entrenous.media.sandbox.decoders import decode_sound_untrusted
 from entrenous.media.sound_reader import read_sound
 from tests.clips import subtitled
 
-OGG = coded(voice(1.0, 48_000), 48_000, "libopus", "ogg", 32_000)
+
+@cache
+def ogg() -> bytes:
+    return coded(voice(1.0, 48_000), 48_000, "libopus", "ogg", 32_000)
 
 
 class Pipe:
@@ -67,7 +71,7 @@ def answered(sound: Sound) -> bytes:
 
 @pytest.mark.real
 def test_child_decodes_as_in_process() -> None:
-    for data in (OGG, coded(voice(1.0, 48_000), 48_000, "aac", "mp4", 64_000)):
+    for data in (ogg(), coded(voice(1.0, 48_000), 48_000, "aac", "mp4", 64_000)):
         assert decode_sound_untrusted(data) == read_sound(data)
 
 
@@ -109,7 +113,7 @@ def test_the_shortest_sounds_have_samples_too(rate_hz: int, length: int) -> None
 
 def test_a_child_that_sends_more_than_was_asked_for_is_not_believed() -> None:
     with pytest.raises(ValueError, match="more than was asked for"):
-        read_sound_answer(Pipe(answered(read_sound(OGG))), RATE_HZ)
+        read_sound_answer(Pipe(answered(read_sound(ogg()))), RATE_HZ)
 
 
 @pytest.mark.real
@@ -127,9 +131,9 @@ def test_dead_or_invalid_child_raises_sound_broken() -> None:
     ready = "import sys; sys.stdout.buffer.write(b'R\\x0f'); sys.stdout.flush();"
     for after in ("sys.stdout.buffer.write(b'Snonsense' * 9)", "sys.exit(1)"):
         with pytest.raises(DamagedSound):
-            decode_sound_untrusted(OGG, command=(sys.executable, "-c", ready + after))
+            decode_sound_untrusted(ogg(), command=(sys.executable, "-c", ready + after))
     with pytest.raises(DecoderDidNotStart):
-        decode_sound_untrusted(OGG, command=("/no/such/program",))
+        decode_sound_untrusted(ogg(), command=("/no/such/program",))
 
 
 @pytest.mark.real
@@ -138,12 +142,12 @@ def test_time_is_limited() -> None:
     limits = Limits(wall_s=1.0)
     with pytest.raises(DamagedSound):
         decode_sound_untrusted(
-            OGG, limits=limits, command=(sys.executable, "-c", ready + "time.sleep(60)")
+            ogg(), limits=limits, command=(sys.executable, "-c", ready + "time.sleep(60)")
         )
 
 
 def test_an_answer_is_read_as_it_was_written() -> None:
-    sound = read_sound(OGG)
+    sound = read_sound(ogg())
     apart = SoundTiming(9, (Silence(0, 2), Silence(7, 48_000 * 1200)))
     for one in (sound, replace(sound, timing=apart)):
         assert read_sound_answer(Pipe(answered(one))) == one
@@ -168,7 +172,7 @@ HEAD = struct.Struct(">IBBIBQ")
     [(0, 10), (0, 10**6), (1, 3), (2, 9), (3, 2_000_000), (4, 2), (5, 0), (5, 2**40)],
 )
 def test_invalid_numbers_in_an_answer_are_refused(place: int, value: int) -> None:
-    data = answered(read_sound(OGG))
+    data = answered(read_sound(ogg()))
     fields = list(HEAD.unpack(data[1 : 1 + HEAD.size]))
     fields[place] = value
     with pytest.raises(ValueError, match=r"impossible|out of range"):
@@ -183,7 +187,7 @@ TIMED = struct.Struct(">QIQQ")
     [(2**63, 1, 0, 9), (0, 2**31, 0, 9), (0, 1, 2**40, 9), (0, 1, 0, 0), (0, 1, 0, 48_000 * 1201)],
 )
 def test_invalid_times_in_an_answer_are_refused(times: tuple[int, ...]) -> None:
-    data = answered(read_sound(OGG))
+    data = answered(read_sound(ogg()))
     head, rest = data[: 1 + HEAD.size], data[1 + HEAD.size + 12 :]
     with pytest.raises(ValueError, match=r"silence|picture"):
         read_sound_answer(Pipe(head + TIMED.pack(*times) + rest))
@@ -195,13 +199,13 @@ def test_silences_stand_in_order() -> None:
 
 
 def test_times_in_a_mono_answer_are_refused() -> None:
-    sound = replace(read_sound(OGG, RATE_HZ), timing=SoundTiming(1))
+    sound = replace(read_sound(ogg(), RATE_HZ), timing=SoundTiming(1))
     with pytest.raises(ValueError, match="more than was asked for"):
         read_sound_answer(Pipe(answered(sound)), RATE_HZ)
 
 
 def test_samples_that_are_no_numbers_are_refused() -> None:
-    data = answered(read_sound(OGG))
+    data = answered(read_sound(ogg()))
     with pytest.raises(ValueError, match="finite number"):
         read_sound_answer(Pipe(data[:-4] + np.float32(np.nan).tobytes()))
     with pytest.raises(ValueError, match="something else"):

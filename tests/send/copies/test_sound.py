@@ -1,5 +1,7 @@
 """Copies of a voice note are recorded before they are yielded, and differ."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -18,12 +20,16 @@ from tests.send.sounds import device_for_sounds
 from tests.trace.test_trace_picture import offline_device
 
 TO = [RecipientId(label) for label in ("ben", "caro", "dan")]
-NOTE = coded(voice(3.0, 48_000), 48_000, "libopus", "ogg", 32_000)
+
+
+@cache
+def note() -> bytes:
+    return coded(voice(3.0, 48_000), 48_000, "libopus", "ogg", 32_000)
 
 
 def test_every_yielded_copy_is_in_the_ledger() -> None:
     device = device_for_sounds()
-    made = list(mark_sound_copies(NOTE, TO, device))
+    made = list(mark_sound_copies(note(), TO, device))
     (message,) = device.ledger.messages()
     (sent,) = message.sounds
     assert message.pictures == ()
@@ -32,8 +38,8 @@ def test_every_yielded_copy_is_in_the_ledger() -> None:
     assert [sha256(file.data) for _, file in made] == [copy.sha256 for copy in sent.copies]
     assert len({file.data for _, file in made}) == 3
     assert {file.suffix for _, file in made} == {".ogg"}
-    assert device.vault.read_stored_file(sent.original) == NOTE
-    sound = read_sound(NOTE)
+    assert device.vault.read_stored_file(sent.original) == note()
+    sound = read_sound(note())
     kept = compute_contour(prepare_sound(np.asarray(sound), sound.rate_hz).mono)
     assert device.vault.read_stored_file(sent.contour) == kept
     assert sent.length_s == pytest.approx(3.0)
@@ -41,7 +47,7 @@ def test_every_yielded_copy_is_in_the_ledger() -> None:
 
 def test_copies_yielded_before_a_stop_can_be_traced() -> None:
     device = device_for_sounds()
-    made = mark_sound_copies(NOTE, TO, device)
+    made = mark_sound_copies(note(), TO, device)
     first = next(made)[1]
     made.close()
     (message,) = device.ledger.messages()
@@ -50,14 +56,14 @@ def test_copies_yielded_before_a_stop_can_be_traced() -> None:
 
 def test_unwritten_copy_is_removed_from_the_ledger() -> None:
     device = device_for_sounds()
-    made = mark_sound_copies(NOTE, TO, device)
+    made = mark_sound_copies(note(), TO, device)
     first = next(made)[1]
     next(made)
     with pytest.raises(CopyNotWritten):
         made.throw(CopyNotWritten())
     (message,) = device.ledger.messages()
     assert [copy.sha256 for copy in message.sounds[0].copies] == [sha256(first.data)]
-    made = mark_sound_copies(NOTE, TO, device)
+    made = mark_sound_copies(note(), TO, device)
     next(made)
     with pytest.raises(CopyNotWritten):
         made.throw(CopyNotWritten())
@@ -84,4 +90,4 @@ def test_unmarkable_sound_leaves_nothing() -> None:
 
 def test_missing_decoder_is_reported() -> None:
     with pytest.raises(DecoderDidNotStart):
-        next(mark_sound_copies(NOTE, TO, offline_device()))
+        next(mark_sound_copies(note(), TO, offline_device()))

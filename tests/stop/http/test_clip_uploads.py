@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cache
 
 import anyio
 import anyio.from_thread
@@ -31,7 +32,11 @@ from tests.stop.platform_for_tests import jpeg
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 UPLOADER = {"Authorization": "Bearer uploader-token"}
-FILM = written(wander(seconds=3.0))
+
+
+@cache
+def film() -> bytes:
+    return written(wander(seconds=3.0))
 
 
 @pytest.fixture
@@ -52,7 +57,7 @@ def registered(all_media: Platform) -> Platform:
     claim = Claim(
         ClaimId("ab" * 16), PEOPLE_BANK, ClaimState.WAITING, VIDEO_KIND, 90, all_media.clock.now()
     )
-    with read_clip(FILM) as clip:
+    with read_clip(film()) as clip:
         video = make_video_fingerprint(clip.frames, clip.shown.length_s, parts=True)
     all_media.bank.register(Registration(claim, video=video))
     return all_media
@@ -62,16 +67,16 @@ def registered(all_media: Platform) -> Platform:
 @pytest.mark.usefixtures("registered")
 def test_quarantined_clip_keeps_its_bytes(clip_web: httpx.Client) -> None:
     sent = {**OPERATOR, "Content-Type": "video/mp4"}
-    said = clip_web.post("/v1/uploads", content=FILM, headers=sent).json()
+    said = clip_web.post("/v1/uploads", content=film(), headers=sent).json()
     assert said["decision"] == "hold"
     assert said["matches"][0]["how"].startswith("as it is; 6 of 6 half seconds")
     (waits,) = [clip_web.get("/v1/reviews", headers=OPERATOR).json()["next"]]
     held = clip_web.get(waits["upload"], headers=OPERATOR)
-    assert (held.content, held.headers["content-type"]) == (FILM, "application/octet-stream")
+    assert (held.content, held.headers["content-type"]) == (film(), "application/octet-stream")
     case = f"/v1/reviews/{waits['case']}"
     decided = clip_web.post(case, json={"decision": "confirm"}, headers=OPERATOR)
     assert decided.status_code == 200
-    again = clip_web.post("/v1/uploads", files={"file": ("x.jpg", FILM)}, headers=UPLOADER)
+    again = clip_web.post("/v1/uploads", files={"file": ("x.jpg", film())}, headers=UPLOADER)
     assert again.json()["decision"] == "refuse"
 
 
@@ -83,7 +88,7 @@ def test_quarantined_and_accepted_clips_get_the_same_answer(
     other = written(wander("coffee", seconds=3.0))
     told = [
         clip_web.post("/v1/uploads", files={"file": ("x", one)}, headers=UPLOADER).json()
-        for one in (FILM, other)
+        for one in (film(), other)
     ]
     assert registered.reviews.count_waiting_items() == 1
     for one in told:
@@ -114,7 +119,7 @@ def test_clips_do_not_delay_pictures(all_media: Platform, access: GateAccess) ->
             httpx.AsyncClient(transport=transport, base_url=URL) as web,
             anyio.create_task_group() as group,
         ):
-            group.start_soon(send, web, "clip", FILM, OPERATOR)
+            group.start_soon(send, web, "clip", film(), OPERATOR)
             await begun.wait()
             try:
                 await send(web, "picture", jpeg(skimage.data.coffee()), UPLOADER)
