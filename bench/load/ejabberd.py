@@ -167,5 +167,5 @@ def _wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
         with socket.socket() as tried:
             if tried.connect_ex(("127.0.0.1", port)) == 0:
                 return
-        time.sleep(0.1)  # it tells nobody when it listens
+        time.sleep(0.1)  # ejabberd does not say when it listens
     raise SystemExit("ejabberd did not start")

@@ -135,4 +135,4 @@ def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
             ready = False
         good = good + 1 if ready else 0
         if not ready:
-            time.sleep(0.2)  # it tells nobody when it serves
+            time.sleep(0.2)  # HMA does not say when it serves

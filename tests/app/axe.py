@@ -36,9 +36,9 @@ _RUN: Final = """options => {
   return "axe" in window && axe.run(options).then(found => found.violations);
 }"""
 # What a page consists of, and how each element looks. A text counts as being there or not, in any
-# language of the pages. Where
-# it matters which words are equal (ids, labels, headings), they are numbered as they come. Before,
-# the page is scrolled to its top: elsewhere, the bar there may lie over a part of a button.
+# language of the pages. Where it matters which words are equal (ids, labels, headings), they are
+# numbered as they come. Before, the page is scrolled to its top: elsewhere, the bar there may lie
+# over a part of a button.
 #
 # If all text is twice as large, its colours are as easy to read as before, or easier. So colours
 # are looked at together with the size that a text has at 100 %.
@@ -137,9 +137,9 @@ CLEAN_PAGES: Final = CleanPages()
 
 
 def send_axe_with_each_page(page: Page) -> None:
-    """Send axe with each page: to send it to a page only when it is asked costs more.
+    """Send axe with each page, as a function that is called only where axe has to look.
 
-    It is a function there, and so takes little time in the pages about which axe is not asked.
+    To send it to a page only when it is needed there takes more time.
     """
     page.add_init_script(f"window.loadAxe = () => {{{AXE_SCRIPT}\n}}")
 

@@ -15,7 +15,7 @@ from tests.real.stage import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 NEW = "copper lantern orchid bicycle fjord"
-_LOCK_AND_HEAR_NEWS = """() => {
+_LOCK_WHILE_NEWS_COMES = """() => {
   document.querySelector("form[action$='/2']").requestSubmit();
   fetch = async () => new Response("<p>A page that has changed in all its parts</p>");
   source.onmessage();
@@ -112,17 +112,17 @@ def test_without_use_it_locks_even_if_a_page_looks_for_news_and_keeps_what_was_t
         )
 
 
-def test_news_do_not_replace_the_page_that_locking_leads_to(
+def test_news_does_not_replace_the_page_that_locking_leads_to(
     browser: Browser, tmp_path: Path
 ) -> None:
-    """To load a page anew cancels the form that it is sending."""
+    """Reloading a page cancels the form that it is sending."""
     with (
         served_app(tmp_path / "device") as app,
         opened_page(browser, app.link) as page,
     ):
         set_up_at_once(page)
         page.goto(f"{app.address}/40")
-        page.evaluate(_LOCK_AND_HEAR_NEWS)
+        page.evaluate(_LOCK_WHILE_NEWS_COMES)
         page.get_by_role("link", name="Unlock").wait_for()
 
 

@@ -28,7 +28,7 @@ _SOCKET_PORTS: Final = struct.Struct("!HH")  # of the socket itself and of its o
 _ANY_INTERFACE_AND_COOKIE: Final = struct.pack("=III", 0, 0xFFFF_FFFF, 0xFFFF_FFFF)
 _ALL_STATES: Final = 0xFFFF_FFFF
 _ADDRESS_BYTES: Final = 16
-# Byte offsets in the kernel's answer; ports and addresses have the same form as in the request.
+# Byte offsets in the kernel's answer. Its ports and addresses are encoded as in the request.
 _ENDS_OFFSET: Final = 20
 _USER_OFFSET: Final = 80
 _TCP_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -86,8 +86,8 @@ def _socket_user_from_kernel(client: Address, server: Address) -> int | None:
 def _is_socket_ours_in_tables(client: Address, server: Address) -> bool:
     """Return whether this process's user owns the client's socket, from the tables of all sockets.
 
-    They list every socket of the machine, so reading them takes milliseconds. Return True if they
-    cannot be read, as on macOS, which has none.
+    The tables list every socket of the machine, so reading them takes milliseconds. Return True if
+    they cannot be read, as on macOS, which has no such tables.
     """
     is_known = False
     for table in _TCP_TABLES:

@@ -25,7 +25,7 @@ addEventListener("pageshow", (event) => { if (event.persisted) location.reload()
 const heading = document.querySelector("main h1");
 if (heading && !document.querySelector("[autofocus]")) { heading.tabIndex = -1; heading.focus({ preventScroll: true }); }
 
-// A form is sent once, and says that it works. To load this page anew meanwhile would cancel it.
+// A form is sent once, and shows that it is being sent. Reloading the page meanwhile would cancel it.
 let isSending = false;
 addEventListener("submit", (event) => {
   const form = event.target, button = form.querySelector("button:not([type=button])");
