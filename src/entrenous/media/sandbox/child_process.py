@@ -17,8 +17,9 @@ from entrenous.media.sandbox.decoder_messages import read_ready_message
 def start_as_session_leader(
     command: Sequence[str], stdin: int, stdout: int
 ) -> subprocess.Popen[bytes]:
-    """Start a process as session leader, with an empty environment.
+    """Start a process as session leader, in an environment that says how many threads NumPy starts.
 
+    It is one, as otherwise to start them and to stop them takes longer than to load NumPy.
     ``stdin`` and ``stdout`` are as for Popen.
 
     Raises:
@@ -33,7 +34,7 @@ def start_as_session_leader(
             bufsize=0,
             close_fds=True,
             cwd="/",
-            env={},
+            env={"OPENBLAS_NUM_THREADS": "1"},
             umask=0o077,
             start_new_session=True,
         )
@@ -54,7 +55,7 @@ PIPE_CAPACITY_BYTES: Final = 1 << 20  # large enough to pass most data at once
 
 
 def start_child(command: Sequence[str], wall_s: float) -> "Child":
-    """Start a child with an empty environment and wait until it reports its confinement.
+    """Start a child and wait until it reports its confinement.
 
     Raises:
         DecoderDidNotStart: the child cannot be started, sends a wrong report, or sends none in
