@@ -53,9 +53,11 @@ def _review(page: Page) -> None:
 
 
 def _seal(page: Page, to: str) -> None:
+    send = page.get_by_role("button", name="Send", exact=True)
+    send.wait_for()  # what is to be confirmed stands above it
     for box in page.get_by_label("To confirm, type the name").all():
         box.fill(to)
-    page.get_by_role("button", name="Send", exact=True).click()
+    send.click()
 
 
 def _send(page: Page, to: str) -> None:
