@@ -22,9 +22,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from entrenous.stop.store.open_gate import open_platform
-from tests.real.exchange_server import leading_to, own_authority, serving
+from tests.real.exchange_server import leading_to, serving
 from tests.real.test_exchange_fetched import gate, protected
 from tests.real.test_exchange_tx import tx
+from tests.serving.certificates import own_authority
 from tests.stop.exchange.exchange_for_tests import bits
 
 pytest.importorskip("threatexchange", reason="PyPI's threatexchange is not installed")
@@ -99,8 +100,8 @@ def _of_fields(update: dict[str, Any], fields: str) -> dict[str, Any]:
 @contextmanager
 def by_tx(graph: Graph, folder: Path) -> Iterator[dict[str, str]]:
     """What the environment must say, that ``tx`` finds this server instead of Meta's."""
-    ca, cert, key = own_authority(folder, HOST)
-    with serving(graph.app, (cert, key)) as port, leading_to(port) as proxy:
+    ca, pair = own_authority(folder, HOST)
+    with serving(graph.app, pair) as port, leading_to(port) as proxy:
         yield {"TX_ACCESS_TOKEN": TOKEN, "HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}
 
 

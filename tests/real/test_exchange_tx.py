@@ -23,7 +23,8 @@ from entrenous.connectors.exchange.serve_ncmec import STANCE_BY_REASON_GUID, ncm
 from entrenous.stop.exchange_serving import update_exchange_state
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.ready import done
-from tests.real.exchange_server import BehindClock, leading_to, own_authority, serving
+from tests.real.exchange_server import BehindClock, leading_to, serving
+from tests.serving.certificates import own_authority
 from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits, open_room
 
 pytest.importorskip("threatexchange", reason="PyPI's threatexchange is not installed")
@@ -82,9 +83,9 @@ def by_stopncii(room: Room) -> Iterator[tuple[str, str]]:
 def by_ncmec(room: Room, folder: Path) -> Iterator[dict[str, str]]:
     """What the environment must say, that the client finds us instead of NCMEC."""
     _, key = room.partner()
-    ca, cert, own_key = own_authority(folder, HOST)
+    ca, pair = own_authority(folder, HOST)
     app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(room.exchange)))])
-    with serving(app, (cert, own_key)) as port, leading_to(port) as proxy:
+    with serving(app, pair) as port, leading_to(port) as proxy:
         yield {
             "TX_NCMEC_CREDENTIALS": f"friends:{key}",
             "HTTPS_PROXY": proxy,

@@ -38,7 +38,8 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.postgres import Cluster
-from tests.real.exchange_server import BehindClock, leading_to, own_authority, serving
+from tests.real.exchange_server import BehindClock, leading_to, serving
+from tests.serving.certificates import own_authority
 from tests.stop.exchange.exchange_for_tests import bits
 
 TREE, PYTHON = (os.environ.get(name) for name in ("ENTRENOUS_HMA", "ENTRENOUS_HMA_PYTHON"))
@@ -219,9 +220,9 @@ def test_our_gate_fetches_a_bank_of_hma_and_what_is_removed_there(
 @contextmanager
 def by_ncmec(ours: Ours, folder: Path) -> Iterator[dict[str, str]]:
     """What the environment must say, that HMA's client finds us instead of NCMEC."""
-    ca, cert, own_key = own_authority(folder, HOST)
+    ca, pair = own_authority(folder, HOST)
     app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(ours.exchange)))])
-    with serving(app, (cert, own_key)) as port, leading_to(port) as proxy:
+    with serving(app, pair) as port, leading_to(port) as proxy:
         yield {"HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}
 
 

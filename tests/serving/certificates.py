@@ -30,23 +30,84 @@ def certificate(
     folder.mkdir(exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    since = datetime.now(UTC) + timedelta(days=begins_days)
     hosts = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
     hosts += [x509.DNSName(one) for one in names]
+    valid_days = (begins_days, begins_days + lasts_days)
     made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(since)
-        .not_valid_after(since + timedelta(days=lasts_days))
+        _issued(name, name, key, key, valid_days)
         .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
+    return _write_pair(folder, key, made)
+
+
+def own_authority(folder: Path, host: str) -> tuple[Path, Pair]:
+    """A test authority's certificate, and a server's for that name and 127.0.0.1 with its key.
+
+    The server's file has the authority's certificate after its own, so that clients are shown both.
+    From Python 3.13 on, they accept only what RFC 5280 asks of an authority.
+    """
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+    ca = (
+        _issued(ca_name, ca_name, ca_key, ca_key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_SIGNS_CERTIFICATES, critical=True)
+        .sign(ca_key, hashes.SHA256())
+    )
+    names = [x509.DNSName(host), x509.IPAddress(ip_address("127.0.0.1"))]
+    own = (
+        _issued(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]), ca_name, key, ca_key)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    trusted = folder / "ca.pem"
+    trusted.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    return trusted, _write_pair(folder, key, own, ca)
+
+
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
+def _issued(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
+    valid_days: tuple[float, float] = (-1, 90),
+) -> x509.CertificateBuilder:
+    """A certificate of ``key`` that has yet to be signed, with the days from now on which its
+    validity begins and ends.
+    """
+    now = datetime.now(UTC)
+    by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now + timedelta(days=valid_days[0]))
+        .not_valid_after(now + timedelta(days=valid_days[1]))
+        .add_extension(by, critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _write_pair(folder: Path, key: ec.EllipticCurvePrivateKey, *shown: x509.Certificate) -> Pair:
     pair = Pair(folder / "cert.pem", folder / "key.pem")
-    pair.cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    pair.cert.write_bytes(b"".join(one.public_bytes(serialization.Encoding.PEM) for one in shown))
     pair.key.touch(0o600)
     pair.key.write_bytes(
         key.private_bytes(

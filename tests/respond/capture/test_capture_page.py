@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
 from warcio.archiveiterator import ArchiveIterator
 from warcio.checker import Checker
 
@@ -29,7 +28,6 @@ from entrenous.respond.evidence import make_manifest
 from entrenous.respond.nouns import EvidenceLevel, NoSuchCaseEntry, SightingReach
 from entrenous.respond.open_case import add_sighting, record_somebody_under_18
 from entrenous.respond.watch.polite_web import NotOnTheWeb, SiteDidNotAnswer
-from tests.respond.capture.chain import chain
 from tests.respond.room import Room, lived_in, seen
 from tests.respond.watch.site import (
     Pauses,
@@ -42,6 +40,7 @@ from tests.respond.watch.site import (
     running,
     slow,
 )
+from tests.serving.certificates import own_authority
 
 pytestmark = pytest.mark.real
 
@@ -73,6 +72,17 @@ def captures(
     (item,) = case.evidence
     assert (item.level, item.sighting) == (EvidenceLevel.A2, 1)
     return room.vault.read_stored_file(item.blob)
+
+
+def tls_contexts(
+    folder: Path,
+) -> tuple[ssl.SSLContext, ssl.SSLContext, list[x509.Certificate]]:
+    """For a server, and for a client that trusts its authority; the certificates that it shows."""
+    trusted, pair = own_authority(folder, "localhost")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(pair.cert, pair.key)
+    client = ssl.create_default_context(cafile=str(trusted))
+    return server, client, x509.load_pem_x509_certificates(pair.cert.read_bytes())
 
 
 def files(wacz: bytes) -> dict[str, bytes]:
@@ -187,6 +197,8 @@ def test_facts_of_the_capture(room: Room, site: Site) -> None:
     assert (told["whole"], told["pictures_missing"], told["by_proxy"]) == (True, 0, False)
 
 
+# The indexer imports pyamf, which uses a function that Python deprecates from 3.12 on.
+@pytest.mark.filterwarnings("ignore:.*utcfromtimestamp:DeprecationWarning:pyamf")
 def test_index_is_the_one_that_the_reference_indexer_makes(room: Room, site: Site) -> None:
     from cdxj_indexer.main import CDXJIndexer
 
@@ -225,17 +237,16 @@ def test_sort_keys_are_those_of_the_reference(url: str) -> None:
 
 
 def test_certificate_chain_is_kept(room: Room, tmp_path: Path) -> None:
-    made = chain(tmp_path)
-    with running(made.server) as served:
+    server, client, certificates = tls_contexts(tmp_path)
+    with running(server) as served:
         served.pages["/post"] = reply("words")
-        wacz = captures(room, f"{served.url}/post", made.client)
+        wacz = captures(room, f"{served.url}/post", client)
     (pem,) = [
         block
         for headers, block in records(wacz)
         if headers.get("Content-Type") == "application/pem-certificate-chain"
     ]
-    shown = x509.load_pem_x509_certificates(pem)
-    assert [one.fingerprint(SHA256()) for one in shown] == made.fingerprints
+    assert x509.load_pem_x509_certificates(pem) == certificates
     response = records(wacz)[1][1]
     assert response.startswith(b"HTTP/1.1 200 OK\r\n")
     assert response.endswith(b"words")
@@ -244,8 +255,9 @@ def test_certificate_chain_is_kept(room: Room, tmp_path: Path) -> None:
 def test_site_with_a_certificate_of_nobody_known_is_not_captured(
     room: Room, tmp_path: Path
 ) -> None:
-    made, refused = chain(tmp_path), pytest.raises(SiteDidNotAnswer, match="certificate")
-    with running(made.server) as served, refused:
+    server, _, _ = tls_contexts(tmp_path)
+    refused = pytest.raises(SiteDidNotAnswer, match="certificate")
+    with running(server) as served, refused:
         captures(room, f"{served.url}/post")
     assert find_case(room.vault.keys("cases")[0], room.device).evidence == ()
 
