@@ -310,6 +310,8 @@ def test_sqlite_claims_are_visible_to_other_processes_and_after_restart(tmp_path
     assert second.claim(ClaimId("a")) == claim("a")
     second.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
     assert first.entries(0) == ()
+    for store in (first, second):
+        store.engine.dispose()
 
 
 @pytest.mark.threat("withdrawal-ignored")

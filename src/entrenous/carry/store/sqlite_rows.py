@@ -384,14 +384,17 @@ def _connect(path: Path, bytes_max: int | None = None) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=512
     )
-    connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")  # WriteAheadLog syncs
-    connection.execute("PRAGMA secure_delete=ON")
-    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-    connection.execute(f"PRAGMA wal_autocheckpoint={4 * _CHECKPOINT_PAGES}")
-    if bytes_max is not None:
-        connection.execute(f"PRAGMA max_page_count={bytes_max // _PAGE_BYTES}")
+    with contextlib.ExitStack() as closed_on_failure:
+        closed_on_failure.callback(connection.close)
+        connection.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")  # WriteAheadLog syncs
+        connection.execute("PRAGMA secure_delete=ON")
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={4 * _CHECKPOINT_PAGES}")
+        if bytes_max is not None:
+            connection.execute(f"PRAGMA max_page_count={bytes_max // _PAGE_BYTES}")
+        closed_on_failure.pop_all()
     return connection
 
 
