@@ -7,8 +7,8 @@
 #     make nightly  all tests at full size under fresh seeds, fifty kills, fuzzing, benches: some hours
 # Everything comes from a package index by the hashes in locks/ (docs/decisions/0004-no-uv-lock.md).
 
-# Debian compiles its Python with the compiler's optimizations, pyenv does not: with Debian's, the tests
-# take a twelfth less time. Used where it is installed with Debian's python3.11-venv.
+# Debian's Python is compiled with profile-guided optimization, which pyenv leaves out by default: the
+# tests take a twelfth less processor time. It needs Debian's python3.11-venv; without, it is python3.
 PYTHON ?= $(shell /usr/bin/python3.11 -c 'import ensurepip' 2>/dev/null && echo /usr/bin/python3.11 || echo python3)
 PHOTO  ?=
 FUZZ_HOURS ?= 0.05

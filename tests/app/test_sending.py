@@ -54,7 +54,7 @@ def _review(page: Page) -> None:
 
 def _seal(page: Page, to: str) -> None:
     send = page.get_by_role("button", name="Send", exact=True)
-    send.wait_for()  # what is to be confirmed stands above it
+    send.wait_for()  # the guard's question stands above it, so it has been loaded as well
     for box in page.get_by_label("To confirm, type the name").all():
         box.fill(to)
     send.click()

@@ -228,7 +228,8 @@ def _write(
 
 
 def _send(one: Walker, to: str) -> None:
-    """Send it, typing the name where the guard asks for it, above the button."""
+    """Send it, typing the name where the guard asks for it."""
+    # the guard's question stands above this button, so it has been loaded as well
     one.page.get_by_role("button", name="Send", exact=True).wait_for()
     if one.page.get_by_label("To confirm, type the name").count():
         one.fill("To confirm, type the name", to)

@@ -17,9 +17,11 @@ from entrenous.media.sandbox.decoder_messages import read_ready_message
 def start_as_session_leader(
     command: Sequence[str], stdin: int, stdout: int
 ) -> subprocess.Popen[bytes]:
-    """Start a process as session leader, in an environment that says how many threads NumPy starts.
+    """Start a process as session leader, with nothing of this process's environment.
 
-    It is one, as otherwise to start them and to stop them takes longer than to load NumPy.
+    The one variable that is set limits NumPy to one thread. By default NumPy starts a thread for
+    each core, which takes as long as loading NumPy itself.
+
     ``stdin`` and ``stdout`` are as for Popen.
 
     Raises:
