@@ -1,6 +1,7 @@
-"""Programs that measure what a test cannot hold in seconds. Run them from the repository's root."""
+"""Benchmarks: measurements that take too long for a test. Run them from the repository's root."""
 
 import os
 
-# As ``python -m entrenous`` does, before NumPy is loaded: else what is measured is another program.
+# Set before NumPy is loaded, as ``python -m entrenous`` does, so that the benchmarks measure the
+# program as it really runs.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

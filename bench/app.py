@@ -1,13 +1,14 @@
-"""How quickly the person's pages answer in a large vault, and how soon they are seen.
+"""Measure how fast the app's pages answer on a large vault, and how soon a browser paints them.
 
     python -m bench.app [--messages 5000] [--cases 500] [--runs 40]
 
-A relay, Ana's device and Ben's are made, and filled by the rules: texts to and fro, cases with
-sightings. Then the real app opens Ana's vault. Every page that its links lead to is asked for
-``runs`` times; between two pages a bare Starlette page on the same server program is asked for as
-often. ``p95`` is the slowest but one of 20 answers; the ratio is that to the bare page's median.
-Chromium then shows each page three times in a phone's window: when it first paints (the median),
-and how many bytes it loads before pictures. The last line is JSON.
+The benchmark starts a relay, creates a device for Ana and one for Ben, and fills them through the
+product's own rules: texts in both directions, and cases with sightings in Ana's vault. Then the
+real app opens Ana's vault. Every page that its links lead to is requested ``runs`` times, in turns
+with a bare Starlette page on the same HTTP server. ``p95`` is the 95th percentile of the answers:
+one of 20 is slower. The ratio is that of ``p95`` to the bare page's median. Chromium then shows
+each page three times in a window of a phone's size, for the median time to the first paint and for
+the bytes that a page loads apart from pictures. The last line is JSON.
 """
 
 import argparse
@@ -28,7 +29,7 @@ import httpx
 from playwright.sync_api import Page
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from bench.cases import fill as open_cases
@@ -52,7 +53,7 @@ SCHEMA: Final = "entrenous/bench-app/1"
 P95_MS_MAX: Final = 100.0
 PAINT_MS_MAX: Final = 300.0
 BYTES_MAX: Final = 120_000
-_TOGETHER: Final = 20  # messages between two looks into the mailbox
+_TOGETHER: Final = 20  # messages between two fetches
 _LOOKS: Final = 3
 _BARE: Final = """
 import sys
@@ -75,7 +76,7 @@ _PAINT: Final = """() => {
 
 
 def fill(ana: Device, ben: Device, messages: int) -> None:
-    """Let them write to each other: Ben nine texts of ten."""
+    """Let Ana and Ben exchange ``messages`` texts, nine of ten from Ben."""
     add_person(make_invite_link(ben), "Ben", ana)
     flush_outbox(ana)
     for device in (ben, ana, ben):
@@ -96,7 +97,7 @@ def _write(text: str, device: Device) -> None:
 
 
 def crawl(ana: Client, first: str) -> dict[str, str]:
-    """Follow links to every page; returns an address for each route."""
+    """Follow links from ``first`` to every page, and return one address for each route's name."""
     found, queue = dict[str, str](), [first]
     while queue:
         path = queue.pop(0)
@@ -119,7 +120,7 @@ def timed(ask: Callable[[], object]) -> float:
 
 @contextmanager
 def bare_page() -> Iterator[httpx.Client]:
-    """Serve one page by the same server program, without anything of ours in the way."""
+    """Serve a bare page with the app's HTTP server but none of the app's own code."""
     command = [sys.executable, "-c", _BARE]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         if process.stdout is None:
@@ -149,7 +150,7 @@ def measure_pages(ana: Client, pages: dict[str, str], runs: int) -> tuple[dict[s
 def measure_paint(
     address: str, cookies: dict[str, str], pages: dict[str, str]
 ) -> dict[str, tuple[float, int]]:
-    """Return when each page is first painted, and its bytes before pictures."""
+    """Return each page's first paint in milliseconds, and the bytes it loads without pictures."""
     found = {}
     with chromium(whole=True) as browser, browser.new_context(viewport=PHONE) as context:
         context.add_cookies(

@@ -1,12 +1,12 @@
-"""How quickly cases are listed and their routes chosen when a device has very many.
+"""Measure how fast cases are listed and shown, and routes chosen, on a device with very many cases.
 
     python -m bench.cases [--runs 7] [--cases 5000]
 
-A vault with so many cases and four sightings in each is built through the rules, in one
-transaction; every tenth case has a letter. Each figure is the median of several runs of the real
-program, in turns with ``entrenous --version`` and with what argon2id takes for the passphrase of
-that vault. "Beyond" is without these two; processor time is told beside, since other work on the
-machine does not count there. The last line is JSON.
+The benchmark builds a vault through the product's own rules, in one transaction: each case has four
+sightings, and every tenth case has a notice. Each figure is the median of several runs of the real
+program, in turns with ``entrenous --version`` and with argon2id for that vault's passphrase. Times
+"beyond" are without these two. Processor time is printed too, since it does not include other work
+on the machine. The last line is JSON.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from statistics import median
 from typing import Any, Final
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from bench.start import ARGON2ID, PASSPHRASE, PROGRAM, Cost, cost_of, output_of
@@ -44,7 +44,7 @@ _HOSTS: Final = ("reddit.com", "x.com", "pictures.example", "imgur.com")
 
 
 def fill(device: Device, cases: int) -> str:
-    """Open cases with sightings; returns the name of the last one, which has a letter."""
+    """Open cases with sightings, and return the name of the last one, which has a notice."""
     situation = Situation((Place("US"),), intimate=True, taken_by=PictureMaker.ME)
     began = device.clock.now() - timedelta(days=300)
     name = ""
@@ -91,7 +91,9 @@ def measure(runs: int, cases: int) -> dict[str, Any]:
 
 
 def _figures(turns: Sequence[dict[str, Cost]], unit: str) -> dict[str, float]:
-    """Medians, what is beyond start and argon2id, and how many times these two."""
+    """Return medians, and for each measured command also the difference from the sum of start and
+    argon2id, and the ratio to that sum.
+    """
     took = {what: median(getattr(turn[what], unit) for turn in turns) for what in turns[0]}
     floor = took["version"] + took["argon2id"]
     found = {f"{what}_{unit}": round(one, 4) for what, one in took.items()}

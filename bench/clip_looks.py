@@ -1,4 +1,4 @@
-"""How a copy of a clip looks beside its original: PSNR, and whether anything flickers."""
+"""Measure the visible difference of a clip's copy from its original: PSNR and flicker."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -21,11 +21,11 @@ Plane = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Of a copy as written, against the clip that was given in.
+    """The errors of a copy, as written, compared with the source clip.
 
-    ``change`` and ``change_most`` are the error's change from frame to frame, root mean square, in
-    grey levels: its mean, and that of the worst pair. ``slow`` is the deviation over time of what
-    is left of the error when it is averaged over cells of 16 pixels and 5 frames.
+    ``change`` and ``change_most`` are the root mean square of the error's change from one frame to
+    the next, in grey levels: the mean of all pairs, and the worst pair. ``slow`` is the standard
+    deviation over time of the error's average over cells of 16 x 16 pixels and 5 frames.
     """
 
     psnr_yuv_db: float
@@ -36,7 +36,11 @@ class Looks:
 
 
 def looks(copy: bytes, original: bytes) -> Looks:
-    """Walk through both at a time."""
+    """Compare a copy with its original, frame by frame.
+
+    Raises:
+        ValueError: the numbers of frames differ.
+    """
     squares: list[float] = []
     changes: list[float] = []
     cells: list[Plane] = []
@@ -56,7 +60,7 @@ def looks(copy: bytes, original: bytes) -> Looks:
 
 
 def unmarked(original: bytes, crf: float) -> bytes:
-    """What a copy would be if it carried no mark."""
+    """Return the clip encoded like a copy, but without a mark and without sound."""
     with read_clip(original) as clip:
         writer = ClipWriter(clip.shown, crf)
         for frame in clip.frames:

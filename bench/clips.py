@@ -1,12 +1,13 @@
-# ruff: noqa: T201 - what it finds, it prints
-"""Marks in clips under attack: ``python -m bench.clips [--quick] [--out DIR] [FILE ...]``.
+# ruff: noqa: T201 - this program prints its results
+"""Measure how well marks in clips survive attacks.
 
+    python -m bench.clips [--quick] [--out DIR] [FILE ...]
 
-Clips are made from photographs (a hand-held camera, something that moves, sensor noise), or given
-as files. Each is marked for two people; five seconds are attacked by the ``ffmpeg`` program and
-traced, then single frames. ``z`` is the right copy's
-score in standard deviations of an innocent's. Times are processor seconds, since a decode waits for
-a child. The last line is JSON.
+Clips are made from photographs (a hand-held camera, a moving object, sensor noise), or given as
+files. Each is marked for two people. Five seconds of the first copy are attacked by the ``ffmpeg``
+program and traced, then single frames are traced. ``z`` is the right copy's score in standard
+deviations of an innocent copy's score. Times are processor seconds of this process. The last line
+is JSON; the exit status is 1 if an innocent person was named.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import av
@@ -72,7 +73,10 @@ _QUICK: Final = ("480 crf 30, crop 10 %, 25 fps", "screen recording")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One leak."""
+    """The trace of one leak.
+
+    ``z`` is the score of the right copy, ``innocent`` that of the other one.
+    """
 
     clip: str
     attack: str
@@ -83,7 +87,7 @@ class Result:
 
 
 def main() -> int:
-    """Measure, print a table and a line of JSON."""
+    """Measure, print a table and a line of JSON, and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", type=Path, help="folder to keep clips.json and clips.md in")
@@ -129,7 +133,7 @@ def _document(marked: dict[str, dict[str, float]], results: list[Result]) -> dic
 
 
 def _marked(data: bytes, device: Device) -> tuple[bytes, dict[str, float]]:
-    """The first copy, and what marking it cost and left to see."""
+    """Return the first copy, with its bit rate, its errors, and the processor time it took."""
     start = time.process_time()
     original = prepare_clip(data, read_clip_format(data, device), device)
     shared_s = time.process_time() - start
@@ -150,7 +154,7 @@ def _marked(data: bytes, device: Device) -> tuple[bytes, dict[str, float]]:
 
 
 def measured(name: str, copy: bytes, device: Device, *, quick: bool) -> Iterator[Result]:
-    """Attack a copy, trace."""
+    """Yield the trace of each attack on a copy, then of single frames as screenshots."""
     for attack, options in _ATTACKS.items():
         if not quick or attack in _QUICK:
             yield _traced(name, attack, attacked(copy, options), device)
@@ -159,7 +163,7 @@ def measured(name: str, copy: bytes, device: Device, *, quick: bool) -> Iterator
 
 
 def attacked(copy: bytes, options: str) -> bytes:
-    """Five seconds from the second on, after what the ``ffmpeg`` program does to them."""
+    """Return five seconds of a copy, from 1.3 s on, converted by ``ffmpeg`` with these options."""
     with tempfile.TemporaryDirectory() as folder:
         source, leak = Path(folder) / "copy.mp4", Path(folder) / "leak.mkv"
         source.write_bytes(copy)
@@ -169,7 +173,7 @@ def attacked(copy: bytes, options: str) -> bytes:
 
 
 def made(*, seconds: float, few: bool) -> Iterator[tuple[str, bytes]]:
-    """Clips from wallpapers, or from scikit-image's photograph where there are none."""
+    """Yield names and clips, made from wallpapers or else from scikit-image's photograph."""
     for name in _NAMES[: 1 if few else None]:
         path = _PHOTOS / f"{name}.jpg"
         photo = np.asarray(Image.open(path) if path.exists() else skimage.data.astronaut())

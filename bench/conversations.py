@@ -1,16 +1,16 @@
-"""How quickly the messages page and a conversation answer when a device has very many messages.
+"""Measure how fast the messages page and a conversation answer on a device with many messages.
 
     python -m bench.conversations [--runs 40] [--messages 5000]
     python -m bench.conversations --photo [--runs 5]
 
-A vault on disk is filled: fifty people joined by their links, the newest forty messages came
-through a real relay and were opened, and the earlier ones are stored by the same rules, at once.
-Then the real program serves its pages, and each is asked for again and again over HTTP, while the
-program fetches and asks what became of its copies as it always does. Each figure is the 95th
-percentile in milliseconds, and its ratio to a bare page of the same framework from another process.
-With ``--photo``, only one figure is measured, on a device with one person and no messages: how long
-it takes from pressing Send, with a photograph of 12 megapixels, to the page that shows progress.
-The last line is JSON.
+The benchmark fills a vault on disk. Fifty people are added by their invitation links. The newest
+forty messages come through a real relay, and are opened; the earlier ones are stored directly, as
+sending and fetching store them. Then the real program serves its pages, and each page is requested
+repeatedly over HTTP, while the program fetches messages and queries the status of its copies, as it
+always does. Each figure is the 95th percentile in milliseconds, and its ratio to that of a bare
+page of the same framework, served by another process. With ``--photo``, only one figure is
+measured, on a device with one person and no messages: how long it takes from pressing Send, with a
+photograph of 12 megapixels, to the page that shows progress. The last line is JSON.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from typing import Any, Final
 import httpx
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from bench.send import _a_device, _photograph, _relay
@@ -83,8 +83,10 @@ uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[taken])
 
 
 def fill(home: Path, url: str, messages: int, people: int = _PEOPLE) -> None:
-    """Make a device with so many messages, half of them its own; the first of these people has the
-    most, and the newest messages with that person came through the relay and were opened.
+    """Create a device with ``messages`` messages, about half of them sent by it.
+
+    The first contact has more of them than any other; the newest messages with that contact come
+    through the relay and are opened.
     """
     settings = read_settings({"ENTRENOUS_HOME": str(home)})
     secret = Secret(PASSPHRASE.encode())
@@ -169,7 +171,7 @@ def _text(device: Device, to: str, number: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page to ask for, and how many milliseconds 95 of 100 answers took at most."""
+    """A page's 95th percentile of answer times in milliseconds, and its size in KiB."""
 
     name: str
     p95_ms: float
@@ -186,7 +188,7 @@ def measure(runs: int, messages: int) -> dict[str, Any]:
             browser.get(app.link)
             _unlock(browser)
             addresses = _addresses(browser)
-            time.sleep(20.0)  # for the first fetch; no page says when it is over
+            time.sleep(20.0)  # until the first fetch is over, which no page shows
             pages = [_timed(name, browser, at, runs) for name, at in addresses.items()]
             progress_ms = _time_to_progress_ms(browser, _photograph(12.0))
         with _bare() as bare:
@@ -228,7 +230,7 @@ def _unlock(browser: httpx.Client) -> None:
 
 
 def _addresses(browser: httpx.Client) -> dict[str, str]:
-    """Find the pages to measure by following links, as a person does."""
+    """Return the addresses of the pages to measure; the conversation is the inbox's first."""
     inbox = browser.get("/40").text
     first = inbox.partition('href="/41/')[2].partition('"')[0]
     return {
@@ -241,7 +243,7 @@ def _addresses(browser: httpx.Client) -> dict[str, str]:
 
 
 def _time_to_progress_ms(browser: httpx.Client, photo: bytes) -> float:
-    """Send a photograph, and measure from pressing Send to the page that shows progress."""
+    """Send a photograph, and return the time from pressing Send to the page that shows progress."""
     here = {"sec-fetch-site": "same-origin"}
     form = {"to": "Friend 0", "days": "7", "text": ""}
     kept = browser.post("/10", data=form, files={"file": ("a.jpg", photo)}, headers=here)
@@ -255,7 +257,7 @@ def _time_to_progress_ms(browser: httpx.Client, photo: bytes) -> float:
     took_ms = (time.perf_counter() - began) * 1000.0
     if "<progress" not in shown.text:
         raise RuntimeError("the page after Send shows no progress")
-    # the next one is measured when this one is sealed
+    # The next measurement starts only after this photograph is sealed.
     if not wait_until(
         lambda: browser.get(started.headers["location"]).has_redirect_location, _SEALED_WITHIN_S
     ):

@@ -1,10 +1,10 @@
-"""What marking costs: copies per second, peak memory, and the ratio to encoding alone.
+"""Measure what marking copies costs: time, peak memory, and the ratio to encoding alone.
 
     python -m bench.mark_cost [--photo FILE] [--megapixels 12] [--copies 24]
 
-The peer is Pillow: the same pixels, encoded with the same tables as often, by as many threads, in
-the same run; processor time is told beside, for machines that have other work. The last line is
-JSON.
+The peer is Pillow. In the same run, it encodes the pixels of a marked copy as often as copies were
+marked, with that copy's quantization tables, in one thread and in as many threads as marking has
+workers. Processor time is given too, for machines that have other work. The last line is JSON.
 """
 
 import argparse
@@ -39,8 +39,8 @@ SCHEMA = "entrenous/bench-mark/1"
 
 
 def measure(photo: Path | None, megapixels: float, copies: int) -> dict[str, Any]:
-    """Mark a photograph for so many people, then only encode it as often."""
-    reuse_memory_of_copies()  # as the command does
+    """Mark ``copies`` copies of a photograph, then only encode it as often; return the figures."""
+    reuse_memory_of_copies()  # as the command `entrenous mark` does
     data = _photograph(photo, megapixels)
     cpu_s = _cpu_s()
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def measure(photo: Path | None, megapixels: float, copies: int) -> dict[str, Any
 
 
 def _mark(data: bytes, copies: int, folder: Path) -> tuple[float, float, bytes]:
-    """Seconds to the first copy and to the last, from a file's bytes; and one copy as written."""
+    """Mark a file; return the seconds to the first and to the last copy, and the last copy."""
     vault = SqlcipherVault(folder, Secret(bytes(32)))
     device = Device(
         SystemClock(),
@@ -92,7 +92,7 @@ def _mark(data: bytes, copies: int, folder: Path) -> tuple[float, float, bytes]:
 
 
 def _encode(image: Any, copies: int, workers: int) -> tuple[float, float]:
-    """Seconds to encode a decoded picture as often: by one thread, and by all."""
+    """Return the seconds to encode a picture ``copies`` times: in one thread, in ``workers``."""
     options = {"qtables": image.quantization, "subsampling": "4:2:0"}
     image = image.convert("RGB")
 
@@ -115,7 +115,10 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _photograph(photo: Path | None, megapixels: float) -> bytes:
-    """A JPEG of that size, 4 : 3, quality 92, from a photograph (or from scikit-image's coffee)."""
+    """Return a JPEG of ``megapixels``, 4 : 3, quality 92, made from ``photo``.
+
+    Without ``photo``, it is made from scikit-image's picture "coffee".
+    """
     if photo is None:
         image = Image.fromarray(np.asarray(skimage.data.coffee()))
     else:
@@ -129,7 +132,7 @@ def _photograph(photo: Path | None, megapixels: float) -> bytes:
 
 
 def _cpu_s() -> float:
-    """Of this process and of those that decoded for it, which have ended."""
+    """Return the processor time of this process and of its decoder processes, which have ended."""
     spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in spent)
 
@@ -139,7 +142,7 @@ def _peak_mb() -> float:
 
 
 def main() -> None:
-    """Run it from the command line."""
+    """Run the benchmark with the options of the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--photo", type=Path)
     parser.add_argument("--megapixels", type=float, default=12.0)

@@ -1,8 +1,9 @@
-"""The photographs that are measured on, and the sizes they are measured at.
+"""The photographs that the benchmarks use, and the sizes at which they use them.
 
 They come from packages (scikit-image, scikit-learn) and from Debian's wallpapers
-(`apt-get install budgie-backgrounds lomiri-wallpapers-20.04`); what is not there is skipped and
-said so. Those marked as tuned on were looked at while the method was made; the others are held out.
+(`apt-get install budgie-backgrounds lomiri-wallpapers-20.04`). Benchmarks skip those that are not
+installed, and say so. Photographs with ``held_out=False`` were used while the method was developed;
+the others are held out.
 """
 
 import io
@@ -27,16 +28,16 @@ _SOURCE_QUALITY: Final = 95
 
 
 class Size(StrEnum):
-    """How large a picture is sent."""
+    """The size at which a picture is sent; a smaller picture is never enlarged."""
 
-    XS = "XS"  # 0.15 megapixels, for millions of innocent scores
+    XS = "XS"  # 0.15 megapixels, small enough for millions of scores of innocent copies
     S = "S"  # 0.27 megapixels
     M = "M"  # 1,600 px along the longest side
-    L = "L"  # 12 megapixels, or 8 where the photograph has no more
+    L = "L"  # 12 megapixels; a photograph of 7.5 to 12 megapixels keeps its size
 
 
 class Kind(StrEnum):
-    """What makes a picture easy or hard."""
+    """The kind of content, which makes a picture easy or hard to recognise."""
 
     PLAIN = "plain"
     SKIN = "skin"
@@ -48,7 +49,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
-    """One picture by name; ``open`` raises FileNotFoundError where it is not installed."""
+    """A picture with its name.
+
+    ``open`` raises FileNotFoundError if the picture is not installed, or ModuleNotFoundError if it
+    comes from scikit-learn and that is not installed.
+    """
 
     name: str
     open: Callable[[], Image.Image]
@@ -56,11 +61,11 @@ class Photograph:
     held_out: bool = True
 
     def at(self, size: Size) -> Rgb:
-        """Its samples at a size; smaller sources stay as they are.
+        """Return the picture's RGB samples at a size.
 
         Raises:
-            FileNotFoundError: it is not installed here.
-            TooSmall: it has not the pixels for this size.
+            FileNotFoundError, ModuleNotFoundError: as ``open``.
+            TooSmall: the picture has too few pixels for this size.
         """
         picture = self.open().convert("RGB")
         factor = _factor(size, picture.width, picture.height)
@@ -70,14 +75,17 @@ class Photograph:
         return np.asarray(picture)
 
     def file_at(self, size: Size) -> bytes:
-        """The file that its sender has: a JPEG of quality 95, as a good camera writes it."""
+        """Return the file that the sender has: a JPEG of quality 95, as a good camera writes it.
+
+        Raises what :meth:`at` raises.
+        """
         file = io.BytesIO()
         Image.fromarray(self.at(size)).save(file, "JPEG", quality=_SOURCE_QUALITY)
         return file.getvalue()
 
 
 class TooSmall(Exception):
-    """A photograph has not the pixels that a size asks for; it is never enlarged."""
+    """Raised if a photograph has fewer pixels than a size requires."""
 
 
 def _factor(size: Size, width: int, height: int) -> float:
@@ -92,12 +100,12 @@ def _factor(size: Size, width: int, height: int) -> float:
 
 
 def _shipped(name: str) -> Callable[[], Image.Image]:
-    """One of scikit-image's that come with it."""
+    """Return a function that opens one of the pictures that scikit-image is shipped with."""
     return lambda: Image.open(Path(skimage.data.__file__).parent / name)
 
 
 def _learned(name: str) -> Callable[[], Image.Image]:
-    """One of scikit-learn's two."""
+    """Return a function that opens one of scikit-learn's two pictures."""
 
     def open_it() -> Image.Image:
         import sklearn.datasets  # noqa: PLC0415 -- a slow import, and not always there
@@ -110,7 +118,10 @@ def _learned(name: str) -> Callable[[], Image.Image]:
 def _wallpaper(
     path: Path, box: tuple[float, float, float, float] | None = None
 ) -> Callable[[], Image.Image]:
-    """A wallpaper, or a part of it (left, top, right, bottom as shares of the sides)."""
+    """Return a function that opens a wallpaper, or only the part of it in ``box``.
+
+    ``box`` is left, top, right, bottom, as shares of the sides.
+    """
 
     def open_it() -> Image.Image:
         picture = Image.open(path)
@@ -123,7 +134,10 @@ def _wallpaper(
 
 
 def _at_night(open_by_day: Callable[[], Image.Image]) -> Callable[[], Image.Image]:
-    """The same place in the dark: a sixth of the light, a gamma, and a sensor's noise."""
+    """Return a function that opens a picture as if it had been taken in the dark.
+
+    Samples are raised to the power 1.8 and divided by 4, and get a sensor's noise.
+    """
 
     def open_it() -> Image.Image:
         day = np.asarray(open_by_day().convert("RGB"), np.float32) / 255

@@ -1,18 +1,19 @@
-"""How much a relay carries, beside an ejabberd and the bare disk, in the same run.
+"""Measure how much a relay carries, compared with ejabberd and the bare disk in the same run.
 
     python -m bench.relay              three rounds, 2 GB of blob: some minutes
     python -m bench.relay --quick      three short rounds, no 2 GB: under a minute
-    python -m bench.relay --database postgresql://...    two relays on one PostgreSQL, and SQLite
-    python -m bench.relay --database postgresql://... --relays 1 2 4    as many, one after the other
+    python -m bench.relay --database postgresql://...    also two relays on one PostgreSQL
+    python -m bench.relay --database postgresql://... --relays 1 2 4    1, 2 and 4 of them in turn
 
-A durable cycle: 4 KB accepted durably, fetched, deleted, over 64 connections; the load runs on the
-same cores. Relay and peer are driven alike: by one process of bare sockets each, as long, with as
-many connections and requests in a cycle; what either load costs is given beside the ratio. The
-figures of a round are taken one after the other, and medians of all rounds are given.
-``group_commit`` is the relay's own group commit and its rules, bare of HTTP, in one process.
-``limit`` is what SQLite itself can do on this disk: inserts and deletes in C, without a rule, with
-as many rows for each sync as the relay has requests; ``limit_64`` has 64. Where a sync costs next
-to nothing it says how fast C is. The last line is one JSON object.
+In a durable cycle, a letter of 4 KB is accepted durably, fetched and deleted. There are 64
+connections, and the load runs on the same cores as the relay. The relay and ejabberd are driven in
+the same way: by one process with plain sockets, for the same time, with the same number of
+connections and of requests in a cycle. The processor time of either load is given beside the ratio.
+The figures of a round are measured one after the other, and the medians of all rounds are given.
+``group_commit`` is the relay's own group commit and rules, without HTTP, in one process. ``limit``
+is what SQLite itself can do on this disk: it inserts and deletes rows, in C and without any rules,
+with as many rows for each sync as the relay has requests; ``limit_64`` has 64. On a disk where a
+sync costs almost nothing, both show only how fast the C code is. The last line is one JSON object.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from statistics import median
 from typing import Final, NamedTuple
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from bench.load import ejabberd
@@ -40,22 +41,22 @@ from bench.load.in_process import group_commit_cycles_per_s
 from bench.load.processor import cpu_s
 
 _LINES: Final = 64
-#: Requests that the relay syncs together under this load: ``perf stat -e
-#: syscalls:sys_enter_fdatasync`` counts one for 14 cycles, of two such requests each.
+#: The number of requests that the relay syncs together under this load: ``perf stat -e
+#: syscalls:sys_enter_fdatasync`` counts one sync for 14 cycles, each with two requests that write.
 _GROUP: Final = 28
 _GB2: Final = 2 << 30
 _BLOB: Final = 256 << 20
 
 
 class Running(NamedTuple):
-    """A relay's process."""
+    """The process id and URL of a running relay."""
 
     process: int
     url: str
 
 
 class Round(NamedTuple):
-    """The figures of one round; None where there was nothing to measure."""
+    """The figures of one round; ``peer`` is None if ejabberd is not installed."""
 
     relay: Cycles
     cpu_us: float
@@ -63,21 +64,24 @@ class Round(NamedTuple):
     limit: float
     limit_64: float
     peer: Cycles | None
-    postgres: dict[int, float]  # by how many relays there were on one database
+    postgres: dict[int, float]  # cycles per second, by the number of relays on one database
     up_mb_s: float
     down_mb_s: float
     scan_mb_s: float
 
 
 def _scratch() -> Path:
-    """On the disk of this folder, since a system's folder for temporary files may be in memory."""
+    """Return a folder on the disk of the working directory.
+
+    The system's folder for temporary files may be in memory.
+    """
     folder = Path("bench-out")
     folder.mkdir(exist_ok=True)
     return folder
 
 
 def main() -> None:
-    """Measure, and print a line for each round."""
+    """Measure, and print a line for each round, then the JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
@@ -93,7 +97,7 @@ def main() -> None:
 
 
 def one_round(seconds: float, database: str | None, relays: Sequence[int] = (2,)) -> Round:
-    """Relay, blobs, bare loops, disk, peer, PostgreSQL, in this order."""
+    """Measure, in this order: relay, blobs, bare loops, disk, peer, PostgreSQL."""
     with tempfile.TemporaryDirectory(dir=_scratch()) as made:
         folder = Path(made)
         with relay(folder / "relay") as own:
@@ -114,7 +118,7 @@ def one_round(seconds: float, database: str | None, relays: Sequence[int] = (2,)
 
 @contextmanager
 def relay(folder: Path, database: str | None = None) -> Iterator[Running]:
-    """A relay in a process of its own."""
+    """Run a relay in a process of its own."""
     settings = folder.with_suffix(".toml")
     lines = [f'data = "{folder}"', 'listen = "127.0.0.1:0"', "free_mb_min = 0"]
     settings.write_text("\n".join([*lines, *([f'database = "{database}"'] if database else [])]))
@@ -131,7 +135,7 @@ def relay(folder: Path, database: str | None = None) -> Iterator[Running]:
 
 
 def rss_of_two_gb() -> float:
-    """The most memory that a relay takes while 2 GB pass, in MB."""
+    """Return the most memory that a relay takes while a blob of 2 GB passes through it, in MB."""
     with tempfile.TemporaryDirectory(dir=_scratch()) as made, relay(Path(made) / "relay") as own:
         blob_speed(own.url, _GB2)
         return resident_mb(own.process)
@@ -146,7 +150,7 @@ def _peer(folder: Path, seconds: float) -> Cycles:
 
 
 def _side_by_side(folder: Path, database: str, seconds: float, many: int) -> float:
-    """So many relays on one PostgreSQL."""
+    """Return the cycles per second of ``many`` relays on one PostgreSQL database."""
     with ExitStack() as every:
         urls = [
             every.enter_context(relay(folder / f"{many}-{number}", database)).url

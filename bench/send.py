@@ -1,14 +1,16 @@
-"""What sending costs: 60 own copies sealed, and a picture sent to 256 people.
+"""Measure what sending costs: sealing 60 different copies, and sending a picture to 256 people.
 
     python -m bench.send [--quick] [--photo FILE] [--people 256] [--copies 60] [--megabytes 5]
 
-``crypto_s`` is the processor time in which so many copies of so many bytes are hashed, encrypted,
-handed to the disk and each announced by a letter sealed to its recipient: all that sending does but
-marking and posting; ``sealing_s`` is what the clock says of it, waits for the disk and for other
-programs included. The send is one of ``entrenous send``'s, by a process of its own, to people who
-each have a mailbox at a real relay on this machine; ``rss_mb`` is the most memory that this process
-ever held, and ``leave_s`` how long it took in all. Its picture has 12 megapixels, one with
-``--quick``. The last line is JSON.
+``crypto_s`` is the processor time for all that sending does with ``--copies`` copies of
+``--megabytes`` megabytes, except marking, uploading and setting up sessions: each copy is hashed,
+encrypted and written to disk, and a letter about it is sealed to its recipient. ``sealing_s`` is
+the wall-clock time of the same work, with waits for the disk and for other programs.
+
+The picture is then sent as ``entrenous send`` does, by a separate process, to people who each have
+a mailbox at a real relay on this machine. ``rss_mb`` is the peak memory of that process, and
+``leave_s`` the wall-clock time of sending. The picture has 12 megapixels, or one with ``--quick``.
+The last line is JSON.
 """
 
 import argparse
@@ -31,7 +33,7 @@ import skimage.data
 from PIL import Image
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `tests` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from entrenous.base.environment import SystemClock, SystemRandomSource
@@ -62,7 +64,7 @@ _KEY: Final = Secret(bytes(32))
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is measured."""
+    """The numbers and sizes to measure with."""
 
     copies: int
     megabytes: float
@@ -71,7 +73,7 @@ class Wanted:
 
 
 def measure(wanted: Wanted) -> dict[str, Any]:
-    """Both measurements; their people are the same."""
+    """Make both measurements, with the same people, and return the JSON line."""
     with tempfile.TemporaryDirectory() as place, _relay(Path(place) / "relay") as url:
         home = Path(place) / "ana"
         home.mkdir()
@@ -99,7 +101,10 @@ def measure(wanted: Wanted) -> dict[str, Any]:
 
 
 def _seal(ana: Device, wanted: Wanted) -> tuple[float, float]:
-    """Seconds of the processor and of the clock in which the copies are sealed and announced."""
+    """Seal the copies and their letters, with sessions that already exist.
+
+    Returns: the seconds of processor time and of wall-clock time.
+    """
     to = _everybody(ana)[: wanted.copies]
     for one in to:
         ensure_session(one, ana)
@@ -113,7 +118,7 @@ def _seal(ana: Device, wanted: Wanted) -> tuple[float, float]:
             seal_and_queue_letter(sealed.manifest, one, sealed.outer, ana)
     took = time.process_time() - began[0], time.perf_counter() - began[1]
     for key in ana.vault.keys("outbox"):
-        ana.vault.drop("outbox", key)  # nobody is to get these
+        ana.vault.drop("outbox", key)  # these letters must not be sent
     return took
 
 
@@ -131,7 +136,7 @@ def _sending(to: tuple[Addressee, ...], ana: Device) -> SendingContext:
 
 
 def send(home: Path, file: Path, people: int) -> dict[str, Any]:
-    """Send a file to so many of the people whom this device knows; memory and time of it."""
+    """Send a file to the first ``people`` contacts; return devices, seconds and peak megabytes."""
     began = time.perf_counter()
     with _device(home) as ana:
         names = tuple(RecipientId(one.name) for one in contacts(ana))[:people]
@@ -146,7 +151,7 @@ def send(home: Path, file: Path, people: int) -> dict[str, Any]:
 
 
 def _peak_mb() -> int:
-    """The most memory that this program held; getrusage would count who started it too."""
+    """Return this process's peak memory in MiB. getrusage would also count its parent's."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
 
@@ -156,7 +161,7 @@ def _everybody(ana: Device) -> tuple[Addressee, ...]:
 
 
 def _prepare(home: Path, url: str, people: int) -> None:
-    """A device that knows so many people by their invites; each has a mailbox of her own."""
+    """Set up a device with ``people`` contacts, added by invite, each with their own mailbox."""
     with _device(home) as ana, closing(new_relay_client()) as client:
         set_up("ana", url, ana)
         for number in range(people):
@@ -180,7 +185,7 @@ def _a_device(vault: Vault, courier: HttpCourier) -> Device:
 
 @contextmanager
 def _relay(folder: Path) -> Iterator[str]:
-    """A real relay, in a process of its own."""
+    """Run a real relay in a separate process; yield its URL."""
     listen = ("--data", str(folder), "--listen", "127.0.0.1:0", "--json")
     command = (sys.executable, "-m", "entrenous", "relay", "run", *listen)
     with subprocess.Popen(  # noqa: S603 - our own program
@@ -194,7 +199,7 @@ def _relay(folder: Path) -> Iterator[str]:
 
 
 def _photograph(megapixels: float) -> bytes:
-    """A photograph of scikit-image's, enlarged, with as much noise as makes it a camera's."""
+    """Return a JPEG of a photograph from scikit-image, enlarged, with noise like a camera's."""
     pixels = Image.fromarray(skimage.data.astronaut())
     side = round((megapixels * 1e6) ** 0.5)
     large = np.asarray(pixels.resize((side, side), Image.Resampling.LANCZOS), np.int16)
@@ -210,7 +215,7 @@ def _say(text: str) -> None:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print a line of JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--photo", type=Path)

@@ -1,9 +1,9 @@
-"""What signing with two keys costs beside Ed25519 alone (docs/decisions/0038-signed-batches.md).
+"""Compare signing with two keys to Ed25519 alone (docs/decisions/0038-signed-batches.md).
 
     python -m bench.signatures
 
-Both sides of a ratio run in turns, in processor time, so a machine with other work gives the same.
-The last line is JSON.
+Both sides of a ratio run in turns, and only processor time counts, so that other work on the
+machine does not change the ratio. The last line is JSON.
 """
 
 import argparse
@@ -35,7 +35,7 @@ Step = Callable[[], object]
 
 
 def measured(rounds: int) -> dict[str, float]:
-    """Signatures per second of processor time, and the ratios that count, to two places."""
+    """Return each step's runs per second of processor time, and ratios of times to two decimals."""
     seconds = _in_turns(_steps(), rounds)
     per_second = {f"{name}_per_s": round(1 / seconds[name]) for name in seconds}
     ratios = {
@@ -64,13 +64,16 @@ def _steps() -> dict[str, Step]:
 
 
 def _each(signer: DeviceSigner) -> object:
-    """What a set took before there were batches."""
+    """Sign each prekey of a set with Ed25519 alone, as devices did before there were batches."""
     opened = unpickle_olm_account(signer.account)
     return [opened.sign(b"bench\x00" + said).to_base64() for said in _SET]
 
 
 def _batch(signer: DeviceSigner) -> object:
-    """All that a device does for one set of prekeys."""
+    """Sign a set of prekeys as one batch with both keys, and make each prekey's inclusion proof.
+
+    Unlike a device, this does not pad the set to 64 leaves.
+    """
     leaves = [leaf_hash(b"bench", said) for said in _SET]
     signed = sign_with_device_keys(signer, b"bench", merkle_root(leaves))
     return signed, mldsa65_public_key(signer), inclusion_proofs(leaves)
@@ -88,7 +91,7 @@ def _in_turns(steps: dict[str, Step], rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure, and print a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
     told = {"schema": SCHEMA, **measured(parser.parse_args().rounds)}

@@ -1,9 +1,13 @@
 # ruff: noqa: T201 - what it finds, it prints
-"""Marks in sounds under attack: ``python -m bench.sound [--quick] [--out DIR]``; last comes JSON.
+"""Measure how well marks in sounds survive attacks, and how audible they are.
 
-Every material is marked, 10 s of it are attacked (40 s for AMR-NB) and traced. ``z`` is the right
-copy's score in standard deviations of an innocent's; among 24 copies 1e-6 takes 5.7. How far the
-mark lies below the sound is told beside what ViSQOL's model of hearing says, where it is installed.
+    python -m bench.sound [--quick] [--out DIR]
+
+Each material is marked; 10 s of it (40 s for AMR-NB) are attacked and traced. ``z`` is the right
+copy's score, in standard deviations of an innocent copy's score. With 24 copies, and a chance of
+1e-6 that an innocent one is named, a copy is named if z is about 5.7 or more. The program also
+prints how far the mark lies below the sound, and how ViSQOL, a model of hearing, rates the copy, if
+it is installed. The last line is JSON.
 """
 
 import argparse
@@ -16,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import numpy as np
@@ -45,7 +49,9 @@ _QUICK: Final = ("opus 24k", "aac 64k", "mp3 64k", "speed +2 %", "room", "amr-nb
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One leak: the right copy's score, the best innocent's, and seconds that tracing took."""
+    """One leak: the right copy's score, the best innocent copy's, and the processor time of
+    locating, aligning and detecting the mark.
+    """
 
     material: str
     attack: str
@@ -55,18 +61,21 @@ class Result:
 
     @property
     def right(self) -> bool:
-        """Whether the right copy would be named."""
+        """Return whether the right copy would be named."""
         return chance_that_any_scores(_RECIPIENTS, upper_tail(self.z)) <= FALSE_NAMING_CHANCE_MAX
 
     @property
     def wrong(self) -> bool:
-        """Whether an innocent copy would be named."""
+        """Return whether an innocent copy would be named."""
         chance = chance_that_any_scores(_RECIPIENTS, upper_tail(self.innocent))
         return chance <= FALSE_NAMING_CHANCE_MAX
 
 
 def materials(seconds: float) -> dict[str, tuple[Samples, int]]:
-    """What is marked: made voices and music, and speech that the system has."""
+    """Return the sounds to mark: a synthetic voice, synthetic music, and speech that is installed.
+
+    Each is mono samples and their rate in Hz; speech is cut to at most ``seconds`` seconds.
+    """
     made: dict[str, tuple[Samples, int]] = {
         "made voice": (voice(seconds, 48_000), 48_000),
         "made music": (music(seconds, 44_100), 44_100),
@@ -79,7 +88,7 @@ def materials(seconds: float) -> dict[str, tuple[Samples, int]]:
 def attacked(
     material: str, samples: Samples, rate_hz: int, names: tuple[str, ...], seed: int
 ) -> list[Result]:
-    """One marked copy through every attack."""
+    """Mark one copy, and trace it after each of the named attacks."""
     prepared = prepare_sound(samples, rate_hz)
     streams = _streams(prepared, _RECIPIENTS, seed)
     marked = embed_sound_mark(prepared, streams[0])[:, 0]
@@ -97,7 +106,10 @@ def attacked(
 
 
 def merged(samples: Samples, rate_hz: int, count: int, seed: int) -> tuple[int, float]:
-    """How many of ``count`` copies, averaged and sent as Opus 24k, are named; the best z."""
+    """Average ``count`` copies, encode the result as Opus at 24 kbit/s, and trace it.
+
+    Returns: the number of these copies that are named, and the best z.
+    """
     prepared = prepare_sound(samples, rate_hz)
     streams = _streams(prepared, count, seed)
     average = np.mean([embed_sound_mark(prepared, one)[:, 0] for one in streams], axis=0)
@@ -113,8 +125,11 @@ def merged(samples: Samples, rate_hz: int, count: int, seed: int) -> tuple[int, 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """How little of a mark is heard: SNR, its mean over segments of 32 ms (each of -10 .. 60 dB),
-    and MOS-LQO of the copy and of the original after MP3 at 64 kbit/s, None where not measured.
+    """How audible a mark is.
+
+    ``snr_db`` is that of the whole sound; ``segmental_db`` is the mean over segments of 32 ms that
+    are not silent, each limited to -10 to 60 dB. ``mos`` is the MOS-LQO of the copy, and
+    ``mos_mp3`` that of the original after MP3 at 64 kbit/s; None if not measured.
     """
 
     snr_db: float
@@ -124,7 +139,7 @@ class Heard:
 
 
 def heard_of_mark(samples: Samples, rate_hz: int, seed: int, *, speech: bool) -> Heard:
-    """Of one copy, before it is encoded."""
+    """Measure how audible the mark of one copy is, before the copy is encoded."""
     prepared = prepare_sound(samples, rate_hz)
     marked = embed_sound_mark(prepared, _streams(prepared, 1, seed)[0])[:, 0]
     own, other = _powers(samples, rate_hz), _powers(marked - samples, rate_hz)
@@ -147,7 +162,10 @@ def _powers(samples: Samples, rate_hz: int) -> NDArray[np.float64]:
 
 
 def innocent_scores(samples: Samples, rate_hz: int, seed: int) -> NDArray[np.float64]:
-    """A thousand fresh keys against an unmarked leak and two strangers' copies."""
+    """Return the scores of 1,000 fresh keys on three leaks that were encoded as Opus at 24 kbit/s.
+
+    The leaks are the unmarked sound and two copies with other keys.
+    """
     prepared = prepare_sound(samples, rate_hz)
     leaks = [samples] + [
         embed_sound_mark(prepared, one)[:, 0] for one in _streams(prepared, 2, seed)
@@ -163,7 +181,7 @@ def _streams(prepared: PreparedSound, count: int, seed: int) -> list[bytes]:
 
 
 def measured(names: tuple[str, ...]) -> dict[str, Any]:
-    """All that is measured, as it is kept; tells how far it is."""
+    """Return the whole document for ``--out``; print results as they come."""
     found = materials(45.0)
     results: list[Result] = []
     marks: dict[str, Heard] = {}
@@ -212,7 +230,7 @@ def _summary(
 
 
 def main() -> None:
-    """Print a table, then one line of JSON; with ``--out``, keep both."""
+    """Print tables, then a line of JSON; with ``--out``, write sound.json and sound.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", type=Path, help="folder to keep sound.json and sound.md in")

@@ -1,11 +1,11 @@
-"""How quickly the program starts, as ratios to Typer's own start in the same run.
+"""Measure how quickly the program starts, compared with ``import typer`` in the same run.
 
     python -m bench.start [--runs 7]
 
 Each figure is the median of several runs. The programs take turns, so that other work on the
-machine meets all of them alike; processor time is told beside. ``sent`` lists a small vault without
-a relay; what argon2id takes for its passphrase is measured in the same turns and subtracted. The
-last line is JSON.
+machine affects all of them alike; processor time is printed too. ``sent`` lists the messages of a
+small vault, without a relay. The time that argon2id takes for the vault's passphrase is measured in
+the same turns and subtracted. The last line is JSON.
 """
 
 import argparse
@@ -23,9 +23,9 @@ from typing import Any, Final, NamedTuple
 SCHEMA: Final = "entrenous/bench-start/1"
 HELP_RATIO_MAX: Final = 4.0
 HELP_MB_MAX: Final = 60.0
-SENT_S_MAX: Final = 0.5  # beyond argon2id
+SENT_S_MAX: Final = 0.5  # in addition to argon2id
 
-PASSPHRASE: Final = "four or five unrelated words"  # noqa: S105 - of a vault that is thrown away
+PASSPHRASE: Final = "four or five unrelated words"  # noqa: S105 - of a temporary vault
 PROGRAM: Final = (sys.executable, "-m", "entrenous")
 _COMMANDS: Final = {
     "typer": (sys.executable, "-c", "import typer"),
@@ -54,7 +54,7 @@ _MESSAGES: Final = 3
 
 
 class Cost(NamedTuple):
-    """What one run took: by the clock, of the processor, and resident at most."""
+    """The cost of one run: seconds by the clock, processor seconds, and peak memory in MiB."""
 
     s: float
     cpu_s: float
@@ -62,10 +62,10 @@ class Cost(NamedTuple):
 
 
 def measure(runs: int) -> dict[str, Any]:
-    """Start each program ``runs`` times, in turns."""
+    """Start each program ``runs`` times, in turns, and return the medians and their ratios."""
     with tempfile.TemporaryDirectory() as folder:
         surroundings = _small_vault(Path(folder))
-        turns = [_turn(surroundings) for _ in range(runs + 1)][1:]  # the first one reads the disk
+        turns = [_turn(surroundings) for _ in range(runs + 1)][1:]  # the first reads the disk
     typer, help_, sent, argon2id = (
         Cost(*map(median, zip(*(turn[name] for turn in turns), strict=True)))
         for name in (*_COMMANDS, "argon2id")
@@ -93,8 +93,13 @@ def _turn(surroundings: dict[str, str]) -> dict[str, Cost]:
 
 
 def cost_of(command: Sequence[str], surroundings: dict[str, str]) -> Cost:
+    """Run a command in the environment ``surroundings`` and return its cost.
+
+    Raises:
+        subprocess.CalledProcessError: the exit status is not 0.
+    """
     began_s = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603 - one of _COMMANDS
+    process = subprocess.Popen(  # noqa: S603 - our own commands
         command, env=surroundings, stdout=subprocess.DEVNULL
     )
     _, status, used = os.wait4(process.pid, 0)
@@ -106,13 +111,13 @@ def cost_of(command: Sequence[str], surroundings: dict[str, str]) -> Cost:
 
 
 def output_of(command: Sequence[str], surroundings: dict[str, str]) -> str:
-    return subprocess.run(  # noqa: S603 - our own interpreter with our own words
+    return subprocess.run(  # noqa: S603 - our own interpreter and arguments
         command, env=surroundings, check=True, capture_output=True, text=True
     ).stdout
 
 
 def _small_vault(folder: Path) -> dict[str, str]:
-    """The environment of a device that marked a few pictures for two people."""
+    """Set up a device, mark a picture three times for two people; return the environment to use."""
     home = {"ENTRENOUS_HOME": str(folder / "home"), "ENTRENOUS_PASSPHRASE": PASSPHRASE}
     surroundings = os.environ | home
     picture = str(folder / "picture.png")
@@ -125,7 +130,7 @@ def _small_vault(folder: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    """Print what was measured beside what is wanted, and a line of JSON."""
+    """Print the main figures with their limits, then all figures as a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=7)
     found = measure(parser.parse_args().runs)

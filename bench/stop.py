@@ -1,19 +1,20 @@
-"""How fast and how exact a gate's index is, beside faiss; how fast pictures become fingerprints.
+"""Measure the speed and exactness of a gate's index, compared with faiss, and the speed of hashing.
 
-    python -m bench.stop                a million hashes, and 10,000 queries at each distance
-    python -m bench.stop --quick        less of everything but hashes: under a minute, on a
-                                        machine that has no other work
+    python -m bench.stop                a million hashes; exactness also with 10,000 queries at
+                                        each distance, in a bank of 100,000 hashes
+    python -m bench.stop --quick        a million hashes, but less of everything else: under a
+                                        minute on an idle machine
     python -m bench.stop --ten-million  ten million: some minutes, 5 GB of memory, 2 GB of disk
-    python -m bench.stop --hundred-million  look-ups in a hundred million beside a scan: half an
-                                        hour, 16 GB of memory, 9 GB of disk
-    python -m bench.stop --sizes        how many substrings suit a bank of which size
-    python -m bench.stop --gate         pictures, and uploads to a gate with a million hashes, alone
+    python -m bench.stop --hundred-million  look-ups in a hundred million, compared with a scan:
+                                        half an hour, 16 GB of memory, 9 GB of disk
+    python -m bench.stop --sizes        into how many substrings to cut hashes, by the bank's size
+    python -m bench.stop --gate         only hashing, and uploads to a gate with a million hashes
 
-Ours is the index as it lies in its file, checked and mapped. Peers take turns with it in one
-thread; times are the processor's, ratios are medians of the rounds' ratios. A peer that is not
-installed is SKIPPED. The last line is one JSON object; stopped by hand, it holds what came until
-then. Recall is that of a few photographs and edits (all of them: bench.stopping.recall). Meta's
-matcher is not run here: bench.stopping.hma.
+Our index is read from its file, checked and mapped. It takes turns with the peers in one thread;
+times of look-ups and hashing are processor time, and ratios are medians of the rounds' ratios. A
+peer that is not installed is reported as SKIPPED. The last line is one JSON object; after Ctrl-C
+it has the figures up to then. Recall is measured on a few photographs and edits;
+bench.stopping.recall measures all of them. bench.stopping.hma compares with Meta's matcher.
 """
 
 import argparse
@@ -26,10 +27,10 @@ from pathlib import Path
 from typing import Final
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is loaded, as the command does
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as entrenous does before it imports NumPy
 
 import numpy as np
 
@@ -49,7 +50,7 @@ Answer = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much of each is measured."""
+    """How many hashes, queries, rounds and seconds each measurement has."""
 
     hashes: int = 1_000_000
     clustered: int = 1_000_000
@@ -58,8 +59,8 @@ class Sizes:
     picture_rounds: int = 5
     gate_hashes: int = 1_000_000
     gate_s: float = 20.0
-    gate_parts: bool = True  # the gate with the windows of one picture, too
-    two_s: float = SECONDS  # for two processes at one file
+    gate_parts: bool = True  # also load a gate that has the windows of one picture
+    two_s: float = SECONDS  # for two processes that share one file
     recall: Plan = SOME
 
 
@@ -79,7 +80,7 @@ TEN_MILLION: Final = Sizes(hashes=10_000_000, clustered=10_000_000, each=30, rou
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, say what is measured, and print the figures."""
+    """Run the measurements that ``arguments`` ask for, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--ten-million", action="store_true")
@@ -108,7 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
 def parts(
     sizes: Sizes, judges: int | None = None, *, gate_alone: bool = False
 ) -> list[Callable[[], Answer]]:
-    """What is measured, one after the other."""
+    """Return the measurements in order; only hashing and the gate if ``gate_alone`` is set."""
     gate = [
         lambda: pictures_measured(sizes.picture_rounds),
         lambda: gate_measured(
@@ -125,7 +126,7 @@ def parts(
 
 
 def measured(parts: Iterable[Callable[[], Answer]]) -> Answer:
-    """One after the other, until somebody stops it."""
+    """Make these measurements in order and return all figures; Ctrl-C ends them early."""
     answer: Answer = {"schema": "entrenous/bench-stop/1"}
     try:
         for part in parts:
@@ -136,13 +137,14 @@ def measured(parts: Iterable[Callable[[], Answer]]) -> Answer:
 
 
 def say(text: str) -> None:
-    """One line."""
     print(text, flush=True)  # noqa: T201
 
 
 def pictures_measured(rounds: int) -> Answer:
-    """Hashing, decoding included: as a gate reads a picture (``hash_12mp_...``), as a device does
-    that registers it (``hash_whole_...``: all pixels, in colour), and from all of a file's luma.
+    """Measure hashing, decoding included.
+
+    A picture is read as a gate reads it (``hash_12mp_...``), as a device does to register it
+    (``hash_whole_...``: all pixels, in colour), and as luma at full size (``hash_whole_luma_...``).
     """
     speed = hashed(rounds)
     if speed.pdqhash is None:
@@ -166,9 +168,11 @@ def pictures_measured(rounds: int) -> Answer:
 
 
 def gate_measured(ask: gates.Ask) -> Answer:
-    """Uploads of a megapixel to a gate with a million hashes, eight at once, and single ones:
-    ``gate_...`` without slow looks, ``with_slow_looks_...`` as a gate runs unless told otherwise;
-    ``parts_...`` without these, and with the parts of one picture in the bank, if that is asked.
+    """Measure uploads to a gate: of a megapixel, eight at once, and single ones.
+
+    ``gate_...`` is without deferred scans ("slow looks"), ``with_slow_looks_...`` with them, as by
+    default. ``parts_...``, if ``ask.parts`` is set, is without deferred scans, and the bank also
+    has hashes of parts of one picture.
     """
     answer: Answer = {}
     for load in gates.posted(ask):
@@ -183,13 +187,13 @@ def gate_measured(ask: gates.Ask) -> Answer:
 
 
 def recall_measured(plan: Plan) -> Answer:
-    """Edited uploads that are found before (``fast``) and after the answer (``deep``)."""
+    """Measure recall: of the first scan (``fast``), and with the deferred one (``deep``)."""
     said = found(subjects(), plan)
     return {name: value for name, value in said.items() if name != "schema"}
 
 
 def acting_measured() -> Answer:
-    """From a claim to its match, and from its withdrawal to none."""
+    """Measure the time from a claim to its first match, and from its withdrawal to none."""
     added, withdrawn = acting()
     return {"add_to_match_ms": _three(added), "withdraw_to_no_match_ms": _three(withdrawn)}
 
@@ -197,7 +201,7 @@ def acting_measured() -> Answer:
 def index_measured(
     count: int, each: int, rounds: int, *, multi_hash: bool = True, two_s: float = SECONDS
 ) -> Answer:
-    """Random hashes: look-ups, exactness, size, opening, two processes."""
+    """Measure an index of random hashes: look-ups, exactness, size, opening, two processes."""
     rng = np.random.default_rng(1)
     bank = random_hashes(count, rng)
     with on_file(bank) as made:
@@ -226,7 +230,7 @@ def index_measured(
 
 
 def clustered_measured(count: int, rounds: int) -> Answer:
-    """Crops of a few pictures: the look-ups that cost most."""
+    """Measure look-ups in a bank like that of crops of a few pictures, which take longest."""
     rng = np.random.default_rng(2)
     bank = clustered_hashes(count, rng)
     with on_file(bank) as made:
@@ -250,7 +254,7 @@ def _present(answer: Answer) -> Answer:
 
 
 def _three(value: float | None) -> float | None:
-    """Three digits that count."""
+    """Round to three significant digits."""
     return None if value is None else float(f"{value:.3g}")
 
 

@@ -1,11 +1,12 @@
-"""The bench of TRACE: attacks x photographs x sizes, innocents, colluders, visibility, cost, peers.
+"""Benchmark TRACE: attacks x photographs x sizes, innocents, colluders, visibility, cost, peers.
 
     python bench/trace.py --quick         under a minute; the last line is one JSON object
     python bench/trace.py                 the full grid, its peers, visibility, colluders and cost
-    python bench/trace.py --null          innocent leaks x 1,000 keys; may be stopped and taken up
-    python bench/trace.py --help          what else there is
+    python bench/trace.py --null          innocent leaks x 1,000 keys; can be stopped and continued
+    python bench/trace.py --help          all options
 
-Results go to --out as JSON, Markdown and plots; docs/benchmarks.md says what they mean.
+Results are written to --out as JSON, Markdown and plots; docs/benchmarks.md explains them. The
+peers are blind-watermark and invisible-watermark; they are skipped if they are not installed.
 """
 
 import argparse
@@ -16,7 +17,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder would hide the standard library's `trace`.
+    # Run as a script: sys.path[0] is then this folder, where trace.py would hide the standard
+    # library's `trace`.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from bench.report.summary import line
@@ -26,11 +28,11 @@ from bench.tracing.run import missing, say
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure what was asked for; 1 when an innocent copy was named."""
+    """Make the requested measurements; return 1 if an innocent copy was named, else 0."""
     asked = _parser().parse_args(arguments)
     if not asked.quick:
         return _measure(asked, asked.raw)
-    with TemporaryDirectory() as fresh:  # a quick run measures all of it, every time
+    with TemporaryDirectory() as fresh:  # a quick run reuses no earlier rows
         return _measure(asked, Path(fresh))
 
 
@@ -51,13 +53,14 @@ def _measure(asked: argparse.Namespace, raw: Path) -> int:
 
 
 def _whole(run: parts.Run, *, quick_run: bool) -> int:
-    """The grid with its peers, visibility and cost; a full run with the colluders too."""
+    """Measure the grid, visibility, peers and cost, and in a full run merged copies as well."""
     rows = parts.grid(run)
     looks = parts.looks(run)
     peers = parts.others(run, rows, looks)
     if not quick_run:
         parts.merging_copies(run)
-    # last: marking starts threads here, and a process that has some cannot be forked safely
+    # This comes last, because marking starts threads here, and a process with threads cannot be
+    # forked safely.
     costs = parts.costs(run, quick_run=quick_run)
     last = line(rows, looks, costs, peers)
     sys.stdout.write(f"{json.dumps(last)}\n")

@@ -1,11 +1,11 @@
-"""What tracing costs: ``entrenous trace`` of one leak among the photographs that were sent.
+"""Measure the cost of ``entrenous trace`` for one leak, after many photographs were sent.
 
     python -m bench.trace_cost [--sent 60] [--runs 3]
 
-Every photograph is marked for two people by the command itself. The leak is one person's copy, made
-smaller and saved again at low quality. The peer is OpenCV: a new process that decodes the leak and
-one original, and detects SIFT features in both, which is the least that finding a photograph and
-its position costs. Both take turns, so that other work on the machine meets them alike; processor
+``entrenous mark`` marks every photograph for two people. The leak is one person's copy, scaled down
+and saved again at low quality. The peer is OpenCV: a new process decodes the leak and one original,
+and detects SIFT features in both, which is the least that finding a photograph and its position
+costs. The two programs take turns, so that other work on the machine affects both alike; processor
 time is reported too. The last line is JSON.
 """
 
@@ -22,7 +22,7 @@ from statistics import median
 from typing import Any, Final
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from PIL import Image
@@ -43,7 +43,10 @@ for name in sys.argv[1:]:
 
 
 def measure(sent: int, runs: int) -> dict[str, Any]:
-    """Mark ``sent`` photographs, then trace a leak of the first one ``runs`` times."""
+    """Mark ``sent`` photographs, and trace a leak of the first one ``runs`` times.
+
+    Returns: the medians, with times in seconds and memory in MiB.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         home = {"ENTRENOUS_HOME": str(folder / "home"), "ENTRENOUS_PASSPHRASE": PASSPHRASE}
@@ -51,7 +54,7 @@ def measure(sent: int, runs: int) -> dict[str, Any]:
         leak, original = _send(sent, folder, surroundings)
         trace = [*PROGRAM, "trace", str(leak), "--json"]
         peer = [sys.executable, "-c", _PEER, str(leak), str(original)]
-        named = json.loads(output_of(trace, surroundings))["named"]  # this run also reads the disk
+        named = json.loads(output_of(trace, surroundings))["named"]  # a warm-up, not timed
         turns = [(cost_of(trace, surroundings), cost_of(peer, surroundings)) for _ in range(runs)]
     traced, compared = (
         Cost(*map(median, zip(*costs, strict=True))) for costs in zip(*turns, strict=True)
@@ -71,7 +74,9 @@ def measure(sent: int, runs: int) -> dict[str, Any]:
 
 
 def _send(sent: int, folder: Path, surroundings: dict[str, str]) -> tuple[Path, Path]:
-    """Mark the photographs for two people; return a leak of the first and its original."""
+    """Mark the photographs for two people; return the paths of a leak of the first one and of its
+    original.
+    """
     output_of([*PROGRAM, "setup", "--name", "ana", "--offline"], surroundings)
     leak, first = folder / "leak.jpg", folder / "0.jpg"
     pieces = list(itertools.islice(_photographs(), sent))
@@ -91,7 +96,7 @@ def _send(sent: int, folder: Path, surroundings: dict[str, str]) -> tuple[Path, 
 
 
 def _photographs() -> Iterator[Image.Image]:
-    """Yield pieces of the photographs that are installed here; no two show the same place."""
+    """Yield pieces of the installed photographs; pieces of one photograph do not overlap."""
     width, height = _SIDES_PX
     for photograph in PHOTOGRAPHS.values():
         with contextlib.suppress(FileNotFoundError):
@@ -102,7 +107,7 @@ def _photographs() -> Iterator[Image.Image]:
 
 
 def main() -> None:
-    """Print what was measured beside what is wanted, and a line of JSON."""
+    """Print the measured time and its limit, and a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sent", type=int, default=60)
     parser.add_argument("--runs", type=int, default=3)

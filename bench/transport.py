@@ -1,13 +1,13 @@
-"""What a connection of its own for each capability costs a sent photograph.
+"""Measure how much longer sending takes with a separate connection for each token.
 
     python -m bench.transport --against DIR [--pairs 15] [--megapixels 12] [--people 1]
 
-One vault sends the same photograph over TLS 1.3 through a relay on this machine, in turn with the
-client of this tree and with that of the tree in ``DIR`` (``git worktree add --detach DIR COMMIT``),
-each time in a process of its own, after a look into the inbox. Neither pauses (relay.md
-section 14): what a pause costs is a setting. ``ratio`` is the median of the pairs' ratios; the bar
-is 1.5. With ``--text`` a text is sent: what is left of it is nearly all transport. The last line is
-JSON.
+One vault sends the same photograph over TLS 1.3 through a relay on this machine, alternately with
+the client of the tree in ``DIR`` (``git worktree add --detach DIR COMMIT``) and with that of this
+tree. Each time a new process fetches messages and then sends; both are timed. Neither client makes
+random pauses (relay.md section 14), since their length is a setting. ``ratio`` is the median of the
+ratios of all pairs; the limit is 1.5. With ``--text`` a text is sent, whose time is nearly all
+transport. The last line is JSON.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import entrenous
@@ -51,7 +51,7 @@ _KEY: Final = Secret(bytes(32))
 
 
 def measure(against: Path, photo: bytes | None, people: int, pairs: int) -> dict[str, Any]:
-    """Seconds of both trees' sends, in turn, and how many times as long ours take."""
+    """Measure sends with both trees alternately; return median seconds and the median ratio."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         if photo is not None:
@@ -60,7 +60,7 @@ def measure(against: Path, photo: bytes | None, people: int, pairs: int) -> dict
         with _relay(folder, cert) as url:
             _prepare(folder, url, people)
             took = [(_sent_s(against, folder), _sent_s(ROOT, folder)) for _ in range(pairs + 1)]
-    took = took[1:]  # the first loads both trees from the disk
+    took = took[1:]  # the first pair loads both trees from the disk
     return {
         "schema": SCHEMA,
         "people": people,
@@ -72,7 +72,7 @@ def measure(against: Path, photo: bytes | None, people: int, pairs: int) -> dict
 
 
 def _sent_s(tree: Path, folder: Path) -> float:
-    """Seconds of one send by the program of that tree."""
+    """Return the seconds that one run of :func:`send` takes with the program of that tree."""
     done = subprocess.run(  # noqa: S603 - this very program, over that tree's
         (sys.executable, "-m", "bench.transport", "--send", str(folder)),
         env={**os.environ, "PYTHONPATH": f"{tree / 'src'}{os.pathsep}{ROOT}"},
@@ -85,7 +85,10 @@ def _sent_s(tree: Path, folder: Path) -> float:
 
 
 def send(folder: Path) -> dict[str, Any]:
-    """Look into the inbox, then send the photograph, or a text if there is none."""
+    """Fetch messages, then send the photograph, or a text if there is none.
+
+    Return the tree that was imported, and the seconds that both steps took.
+    """
     photo = folder / "photo"
     with _device(SqlcipherVault(folder / "ana", _KEY), folder / "cert.pem") as ana:
         names = tuple(one.name for one in contacts(ana))
@@ -107,7 +110,7 @@ def send(folder: Path) -> dict[str, Any]:
 
 
 def _prepare(folder: Path, url: str, people: int) -> None:
-    """Ana, who knows so many people; each of them has heard of her."""
+    """Create Ana's vault with ``people`` contacts, each of whom has fetched her hello."""
     (folder / "ana").mkdir()
     cert = folder / "cert.pem"
     with _device(SqlcipherVault(folder / "ana", _KEY), cert) as ana:
@@ -133,7 +136,7 @@ def _device(vault: Vault, cert: Path) -> Iterator[Device]:
 
 
 def _certificate(folder: Path) -> Path:
-    """A self-signed one of 127.0.0.1, by openssl."""
+    """Create a self-signed certificate for 127.0.0.1 with openssl, and return its path."""
     subprocess.run(  # noqa: S603 - openssl, with fixed arguments
         (
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
@@ -149,7 +152,7 @@ def _certificate(folder: Path) -> Path:
 
 @contextmanager
 def _relay(folder: Path, cert: Path) -> Iterator[str]:
-    """A real relay with that certificate, in a process of its own."""
+    """Run a real relay with this certificate in a separate process, and yield its URL."""
     settings = folder / "relay.toml"
     settings.write_text(
         f'listen = "127.0.0.1:0"\nfree_mb_min = 0\ntls_cert = "{cert.name}"\ntls_key = "key.pem"\n'
@@ -166,7 +169,7 @@ def _relay(folder: Path, cert: Path) -> Iterator[str]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print a line of JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--against", type=Path)
     parser.add_argument("--pairs", type=int, default=15)

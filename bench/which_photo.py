@@ -1,13 +1,13 @@
-"""Among ten thousand sent photos, is the right one among the first that are tried?
+"""Measure how often the right one of ten thousand sent photos is among the first that are tried.
 
     python -m bench.which_photo                    10,000 strangers: a quarter of an hour
     python -m bench.which_photo --strangers 500 --each 1
 
-Half of the photographs are sent and leaked. The strangers are blends of pieces of the other half,
-sheared and stretched: as detailed as photographs, and none of them twice. What shows a scene of
-the sent half is no stranger and left out. The ledger is the product's own, in memory. Each
-photograph leaks several times in each way, at places and angles of its own. The last line is one
-JSON object.
+Half of the photographs are sent and leaked. The strangers, which are sent too, are blends of pieces
+of the other half, sheared and stretched: as detailed as photographs, and no two alike. Photographs
+that show a scene of the first half are not used for strangers, unless with ``--same-scene``. The
+ledger is the product's own, in memory. Each photograph leaks several times in each way, at
+different places and angles. The last line is one JSON object.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import cv2
@@ -38,12 +38,13 @@ from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.device.store.ledger import VaultLedger
 from tests.in_memory.vault import MemoryVault
 
-#: How often each photograph was missed, and the seconds that an answer takes in the mean.
+#: How often each photograph was missed, and the mean processor time of a search in seconds.
 Found = tuple[Counter[str], float]
 
 FIRST: Final = 5
 _PIECE: Final = (480, 320)
-_SAME_SCENE: Final = frozenset({"colosseum", "motorcycle-right"})  # as "sky" and "motorcycle"
+# photographs of the scenes that "sky" and "motorcycle" show, which are sent
+_SAME_SCENE: Final = frozenset({"colosseum", "motorcycle-right"})
 _LEAKS: Final[dict[str, Attack]] = {
     "crop30+mirror+caption+q70": attack(keep_area(0.3), mirror, caption, save=jpeg(70)),
     "crop30+resize50+q50": attack(keep_area(0.3), scale(0.5), save=jpeg(50)),
@@ -53,12 +54,12 @@ _NAMES: Final = ("q10", "crop30+q70", "crop10+q70", "rot37+q70", "screen-photo",
 
 
 def sent() -> dict[str, Rgb]:
-    """The photographs that are leaked."""
+    """Return the photographs that are leaked."""
     return dict(_opened(list(PHOTOGRAPHS)[::2], Size.M))
 
 
 def strangers(count: int, rng: Rng, left_out: Container[str] = _SAME_SCENE) -> Iterator[Rgb]:
-    """Blends of pieces of the photographs that are not, without those that show the same scene."""
+    """Yield blends of pieces of the photographs that are not leaked, without ``left_out``."""
     others = [name for name in list(PHOTOGRAPHS)[1::2] if name not in left_out]
     pieces = [piece for _, one in _opened(others, Size.M) for piece in _cut(one)]
     for _ in range(count):
@@ -74,7 +75,7 @@ def strangers(count: int, rng: Rng, left_out: Container[str] = _SAME_SCENE) -> I
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Fill a ledger, leak, and ask it."""
+    """Fill a ledger, make leaks, and search the ledger for each of them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--strangers", type=int, default=10_000)
     parser.add_argument("--each", type=int, default=10, help="leaks of a photo in each way (10)")
@@ -135,7 +136,7 @@ def _opened(names: list[str], size: Size) -> Iterator[tuple[str, Rgb]]:
 
 
 def _cut(rgb: Rgb) -> list[Rgb]:
-    """Pieces of three sizes, each smooth one left out."""
+    """Cut a photograph into pieces of three sizes, scale all to one size, and drop smooth ones."""
     high, wide = rgb.shape[:2]
     pieces = [
         rgb[y * high // n : (y + 1) * high // n, x * wide // n : (x + 1) * wide // n]

@@ -1,7 +1,8 @@
-"""Learn the visual words that sent pictures are found by (fingerprint/keypoints.py).
+"""Learn the visual words by which sent pictures are found (fingerprint/keypoints.py).
 
-From the photographs that scikit-image and scikit-learn carry, at two sizes and mirrored, by Lloyd's
-k-means. The same versions of NumPy and OpenCV on the same kind of processor give the same file.
+They are learnt from the photographs that ship with scikit-image and scikit-learn, at two sizes and
+also mirrored, by Lloyd's k-means. The same versions of NumPy and OpenCV on the same kind of
+processor give the same file.
 
     python -m bench.words OUT
 """
@@ -34,7 +35,7 @@ Floats = NDArray[np.float32]
 
 
 def photographs() -> list[NDArray[np.uint8]]:
-    """Those of scikit-image's folder, and scikit-learn's two."""
+    """Return 16 photographs from scikit-image's data folder, and the two of scikit-learn."""
     folder = Path(skimage.__file__).parent / "data"
     files = [next(folder.glob(f"{name}.*")) for name in _NAMES]
     shipped = [np.asarray(Image.open(file).convert("RGB")) for file in files]
@@ -42,7 +43,7 @@ def photographs() -> list[NDArray[np.uint8]]:
 
 
 def looks() -> Floats:
-    """What their points look like, and those of their mirror images."""
+    """Return the descriptors (N, 128) of the points of all photographs and their mirror images."""
     found: list[Floats] = []
     for pixels in photographs():
         for side_px in _SIDES_PX:
@@ -56,7 +57,7 @@ def looks() -> Floats:
 
 
 def words(among: Floats, rng: np.random.Generator) -> Floats:
-    """4,096 centres of the looks."""
+    """Return 4,096 cluster centres (4096, 128) of the descriptors."""
     centres = among[rng.choice(len(among), VOCABULARY_WORDS, replace=False)].copy()
     for _ in range(_ROUNDS):
         half = np.square(centres).sum(axis=1) / 2
@@ -76,7 +77,7 @@ def words(among: Floats, rng: np.random.Generator) -> Floats:
 
 
 def main(arguments: list[str]) -> None:
-    """Write the file."""
+    """Write the words to the file that the first argument names."""
     learnt: Any = words(looks(), np.random.default_rng(_SEED))
     numbers = np.clip(np.rint(learnt * _UNIT), 0, 255).astype(np.uint8)
     Path(arguments[0]).write_bytes(numbers.tobytes())

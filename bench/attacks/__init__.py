@@ -1,8 +1,8 @@
-"""What people do to a picture before they pass it on: copies in, leaked files out.
+"""Attacks: what people do to their copy of a picture before they leak it.
 
-`leak(name, rgb, rng)` makes the file that a leaker would upload. `CORE` are ordinary leaks, `HARD`
-cost the leaker some of the picture, `OTHER` is the rest of the grid, `RUIN` spoils the picture,
-`FAINT` all but silences the mark.
+`leak(name, rgb, rng)` returns the file that a leaker would upload. Attacks in `CORE` are ordinary
+leaks, those in `HARD` cost the leaker some of the picture, those in `RUIN` spoil it, and those in
+`FAINT` leave the mark barely detectable. `OTHER` has the rest of the grid.
 """
 
 from bench.attacks.catalogue import ATTACKS, CORE, FAINT, HARD, OTHER, RUIN, leak

@@ -1,4 +1,4 @@
-"""Perspective, lenses and waves: edits that move each pixel by another amount."""
+"""Perspective, lenses and waves: geometric edits that are not affine."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,10 @@ Plane = NDArray[np.float32]
 
 
 def perspective(share: float) -> Edit:
-    """Corners moved by up to a share of the side; what leaves the frame is lost, the rest white."""
+    """Return an edit that moves each corner by up to ``share`` of the sides.
+
+    Parts outside the frame are lost; uncovered parts of the frame become white.
+    """
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
         high, wide = rgb.shape[:2]
@@ -26,7 +29,9 @@ def perspective(share: float) -> Edit:
 
 
 def lens(strength: float) -> Edit:
-    """Radial distortion: positive bulges the sides outwards (barrel), as a wide lens does."""
+    """Return a radial distortion; a positive one bulges the sides outwards (barrel distortion), as
+    a wide-angle lens does.
+    """
 
     def edit(rgb: Rgb, _rng: Rng) -> Rgb:
         x, y = grid(rgb)
@@ -39,7 +44,9 @@ def lens(strength: float) -> Edit:
 
 
 def wobble(share: float, knots: int) -> Edit:
-    """A smooth random displacement: so many knots along the longest side, of this share of it."""
+    """Return a smooth random displacement with ``knots`` knots along the longest side, and a
+    standard deviation of ``share`` of that side.
+    """
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
         x, y = grid(rgb)
@@ -54,7 +61,7 @@ def wobble(share: float, knots: int) -> Edit:
 
 
 def waves(rgb: Rgb, knots: int, rng: Rng) -> Plane:
-    """A smooth random plane of the picture's size with a standard deviation near 1."""
+    """Return a smooth random plane of the picture's size, with a standard deviation near 1."""
     high, wide = rgb.shape[:2]
     size = tuple(max(4, round(knots * side / max(high, wide)) + 3) for side in (high, wide))
     rough = rng.standard_normal(size).astype(np.float32)
@@ -63,13 +70,15 @@ def waves(rgb: Rgb, knots: int, rng: Rng) -> Plane:
 
 
 def grid(rgb: Rgb) -> tuple[Plane, Plane]:
-    """Column and row of every pixel."""
+    """Return the column and the row of every pixel."""
     y, x = np.mgrid[: rgb.shape[0], : rgb.shape[1]].astype(np.float32)
     return x, y
 
 
 def centred(rgb: Rgb) -> tuple[Plane, Plane]:
-    """Columns and rows as -1 .. 1 over half the diagonal: the corners lie at a distance of 1."""
+    """Return every pixel's column and row, from the centre in units of half the diagonal: the
+    corners lie at a distance of 1.
+    """
     x, y = grid(rgb)
     high, wide = rgb.shape[:2]
     half = np.hypot(wide, high) / 2
@@ -79,7 +88,7 @@ def centred(rgb: Rgb) -> tuple[Plane, Plane]:
 
 
 def moved(rgb: Rgb, x: Plane, y: Plane) -> Rgb:
-    """The picture read at other places (columns and rows per output pixel)."""
+    """Resample the picture: read each output pixel at column ``x`` and row ``y`` of ``rgb``."""
     out = cv2.remap(
         rgb,
         x.astype(np.float32),

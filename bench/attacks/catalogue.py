@@ -1,4 +1,8 @@
-"""Every attack by name. `+q70` says: saved as JPEG of quality 70; without it, as PNG."""
+"""Every attack by name.
+
+`+q70` means that the result is saved as JPEG at quality 70. Most other results are saved as PNG;
+attacks of several steps (`social`, `wash`, ...) end in a lossy format of their own.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -47,7 +51,9 @@ _WASH: Final = (nlmeans(8), down_and_up(0.4), through(jpeg(40), load), blur(0.6)
 
 
 def regenerate(rgb: Rgb, rng: Rng) -> Rgb:
-    """What a codec makes anew: at most 768 px and 0.7 of the size, AVIF 35, enlarged again."""
+    """Regenerate the picture with a codec: reduce it to 0.7 of its size and at most 768 px, save it
+    as AVIF at quality 35, and enlarge it to its old size, but at most 2,048 px.
+    """
     high, wide = rgb.shape[:2]
     small = at_most(min(768, round(0.7 * max(high, wide))))(rgb, rng)
     codec = through(avif(35), load)(small, rng)
@@ -158,7 +164,7 @@ RUIN: Final[Mapping[str, Attack]] = MappingProxyType(
         "jitter": attack(wobble(0.004, 60), save=png),
     }
 )
-"""What leaves no picture worth leaking; to say where tracing ends."""
+"""Attacks that leave no picture worth leaking; they show where tracing stops working."""
 
 FAINT: Final[Mapping[str, Attack]] = MappingProxyType(
     {
@@ -174,14 +180,14 @@ FAINT: Final[Mapping[str, Attack]] = MappingProxyType(
         "q2": attack(save=jpeg(2)),
     }
 )
-"""Where a mark is only just heard; for the calibration of likelihood ratios."""
+"""Attacks after which a mark is barely detectable; to calibrate likelihood ratios."""
 
 ATTACKS: Final[Mapping[str, Attack]] = MappingProxyType({**CORE, **HARD, **OTHER, **RUIN, **FAINT})
-"""All of them."""
+"""All attacks, by name."""
 
 
 def leak(name: str, rgb: Rgb, rng: Rng) -> bytes:
-    """The file that a leaker would upload after this attack.
+    """Return the file that a leaker would upload after this attack.
 
     Raises:
         KeyError: there is no attack of this name.

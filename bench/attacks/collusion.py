@@ -1,4 +1,4 @@
-"""Several copies of one picture merged in the hope that their marks go away."""
+"""Collusion attacks: merge several copies of one picture to remove their marks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from bench.attacks.save import jpeg, load
 from bench.attacks.tones import to_bytes
 
 Stack = NDArray[np.uint8]
-"""Copies x rows x columns x 3."""
+"""Copies of one picture as an array: (copies, rows, columns, 3)."""
 Merge = Callable[[Stack, Rng], Rgb]
 
 _ROWS = 256
@@ -70,11 +70,11 @@ MERGES: Final[Mapping[str, Merge]] = MappingProxyType(
 
 TILES: Final = "tiles of 1/8"
 WAYS: Final = (*MERGES, TILES)
-"""All nine."""
+"""The names of all nine merges."""
 
 
 def merge(way: str, copies: Sequence[Rgb], rng: Rng) -> Rgb:
-    """Several copies of the same size made one, a few rows at a time so that memory stays small."""
+    """Merge copies of the same size into one, a few rows at a time to save memory."""
     if way == TILES:
         return _tiled(copies, rng)
     rows = range(0, copies[0].shape[0], _ROWS)
@@ -83,12 +83,12 @@ def merge(way: str, copies: Sequence[Rgb], rng: Rng) -> Rgb:
 
 
 def collude(way: str, copies: Sequence[Rgb], rng: Rng, quality: int = 75) -> bytes:
-    """A merge, saved as JPEG."""
+    """Merge copies, and return the result as a JPEG file."""
     return jpeg(quality)(merge(way, copies, rng))
 
 
 def collude_and_post(copies: Sequence[Rgb], rng: Rng) -> bytes:
-    """The average, sent on twice: 1,600 px at quality 70, then 1,080 px at 60."""
+    """Average copies, then repost the result twice: 1,600 px at quality 70, then 1,080 px at 60."""
     first = load(jpeg(70)(at_most(1_600)(merge("average", copies, rng), rng)))
     return jpeg(60)(at_most(1_080)(first, rng))
 

@@ -1,4 +1,4 @@
-"""Crops, sizes and turns: edits that move pixels as one straight frame."""
+"""Crops, resizes, mirroring and rotations: affine edits."""
 
 import math
 
@@ -9,7 +9,7 @@ from bench.attacks.kinds import Edit, Rgb, Rng
 
 
 def resize_to(rgb: Rgb, width: int, height: int) -> Rgb:
-    """Exactly this size; smaller sizes are averaged first, as viewers do."""
+    """Resize to exactly this size; pixels are averaged if that is smaller, as viewers do."""
     smaller = width * height < rgb.shape[0] * rgb.shape[1]
     method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
     resized = cv2.resize(rgb, (max(1, width), max(1, height)), interpolation=method)
@@ -17,22 +17,24 @@ def resize_to(rgb: Rgb, width: int, height: int) -> Rgb:
 
 
 def scale(factor: float) -> Edit:
-    """Both sides times a factor."""
+    """Return an edit that multiplies both sides by ``factor``."""
     return lambda rgb, _rng: _scaled(rgb, factor, factor)
 
 
 def stretch(across: float) -> Edit:
-    """The width alone times a factor."""
+    """Return an edit that multiplies only the width, by ``across``."""
     return lambda rgb, _rng: _scaled(rgb, across, 1.0)
 
 
 def at_most(longest: int) -> Edit:
-    """Reduced until the longest side fits, never enlarged."""
+    """Return an edit that reduces the longest side to ``longest`` pixels, and never enlarges."""
     return lambda rgb, _rng: _scaled(rgb, *(2 * [min(1.0, longest / max(rgb.shape[:2]))]))
 
 
 def cut_sides(share: float) -> Edit:
-    """The same share of the length cut off each of the four sides."""
+    """Return an edit that cuts ``share`` of the height off the top and the bottom, and ``share`` of
+    the width off the left and the right.
+    """
 
     def edit(rgb: Rgb, _rng: Rng) -> Rgb:
         top, left = (round(share * side) for side in rgb.shape[:2])
@@ -42,7 +44,10 @@ def cut_sides(share: float) -> Edit:
 
 
 def keep_area(share: float) -> Edit:
-    """A box with this share of the area, anywhere, a little wider or higher than the picture."""
+    """Return an edit that keeps a box with ``share`` of the area, at a random place.
+
+    If ``share`` is below 0.7, the box is a little wider or higher in proportion than the picture.
+    """
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
         high, wide = rgb.shape[:2]
@@ -59,17 +64,19 @@ def keep_area(share: float) -> Edit:
 
 
 def mirror(rgb: Rgb, _rng: Rng) -> Rgb:
-    """Left and right exchanged."""
+    """Exchange left and right."""
     return np.ascontiguousarray(rgb[:, ::-1])
 
 
 def quarter_turn(rgb: Rgb, _rng: Rng) -> Rgb:
-    """Turned by 90 degrees."""
+    """Rotate by 90 degrees, counter-clockwise."""
     return np.ascontiguousarray(np.rot90(rgb))
 
 
 def turn(degrees: float) -> Edit:
-    """Turned either way, then cropped to the largest upright rectangle inside."""
+    """Return an edit that rotates in a random direction, then crops to the largest upright
+    rectangle inside.
+    """
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
         turned = _turned(rgb, degrees * rng.choice((-1.0, 1.0)))
@@ -81,12 +88,14 @@ def turn(degrees: float) -> Edit:
 
 
 def turn_whole(degrees: float) -> Edit:
-    """Turned either way, nothing cut off, on white."""
+    """Return an edit that rotates in a random direction, on white, without cutting anything off."""
     return lambda rgb, rng: _turned(rgb, degrees * rng.choice((-1.0, 1.0)))
 
 
 def inner_box(wide: int, high: int, angle: float) -> tuple[int, int]:
-    """Width and height of the largest upright rectangle inside a turned one, in whole pixels."""
+    """Return the width and height of the largest upright rectangle inside one that is rotated by
+    ``angle`` radians, in whole pixels and less a margin of 2.
+    """
     sine, cosine = abs(math.sin(angle)), abs(math.cos(angle))
     long, short = max(wide, high), min(wide, high)
     if short <= 2 * sine * cosine * long or abs(sine - cosine) < 1e-9:

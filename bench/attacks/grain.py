@@ -1,4 +1,4 @@
-"""Noise, blur, and the tools that take noise away."""
+"""Noise, blur, sharpening, and denoising filters."""
 
 import cv2
 import numpy as np
@@ -11,12 +11,12 @@ _PLENTY_PX = 3_000_000
 
 
 def noise(sd: float) -> Edit:
-    """Independent Gaussian noise in each colour, in grey levels."""
+    """Return an edit that adds independent Gaussian noise of ``sd`` grey levels to each colour."""
     return lambda rgb, rng: to_bytes(rgb + sd * rng.standard_normal(rgb.shape, np.float32))
 
 
 def salt(share: float) -> Edit:
-    """A share of the pixels black or white."""
+    """Return an edit that makes a random ``share`` of the pixels black or white."""
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
         out, dice = rgb.copy(), rng.random(rgb.shape[:2], np.float32)
@@ -28,28 +28,31 @@ def salt(share: float) -> Edit:
 
 
 def blur(sigma: float) -> Edit:
-    """Gaussian blur, in pixels."""
+    """Return a Gaussian blur; ``sigma`` is in pixels."""
     return lambda rgb, _rng: np.asarray(cv2.GaussianBlur(rgb, (0, 0), sigma), np.uint8)
 
 
 def median(side: int) -> Edit:
-    """The median of each square of pixels."""
+    """Return a median filter over squares of ``side`` x ``side`` pixels."""
     return lambda rgb, _rng: np.asarray(cv2.medianBlur(rgb, side), np.uint8)
 
 
 def sharpen(rgb: Rgb, _rng: Rng) -> Rgb:
-    """Unsharp mask, 150 % at 1.5 px."""
+    """Sharpen with an unsharp mask: 150 % at 1.5 px."""
     soft = cv2.GaussianBlur(rgb, (0, 0), 1.5).astype(np.float32)
     return to_bytes(rgb + 1.5 * (rgb - soft))
 
 
 def bilateral(rgb: Rgb, _rng: Rng) -> Rgb:
-    """Smooth within edges ("beauty")."""
+    """Smooth surfaces but keep edges, as "beauty" filters do."""
     return np.asarray(cv2.bilateralFilter(rgb, 7, 30, 5), np.uint8)
 
 
 def nlmeans(strength: float) -> Edit:
-    """Non-local means; large pictures with a smaller search window, to end within a minute."""
+    """Return a non-local means filter.
+
+    For large pictures, its search window is smaller, so that it ends within a minute.
+    """
 
     def edit(rgb: Rgb, _rng: Rng) -> Rgb:
         search = 21 if rgb.shape[0] * rgb.shape[1] < _PLENTY_PX else 9
@@ -60,7 +63,7 @@ def nlmeans(strength: float) -> Edit:
 
 
 def down_and_up(factor: float) -> Edit:
-    """Reduced, then enlarged to the old size."""
+    """Return an edit that reduces the picture by ``factor``, then enlarges it to its old size."""
 
     def edit(rgb: Rgb, _rng: Rng) -> Rgb:
         high, wide = rgb.shape[:2]

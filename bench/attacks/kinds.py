@@ -1,4 +1,4 @@
-"""The shapes that attacks take."""
+"""The types of attacks, and of the edits and file writers they consist of."""
 
 from collections.abc import Callable
 
@@ -8,15 +8,18 @@ from numpy.typing import NDArray
 Rgb = NDArray[np.uint8]
 Rng = np.random.Generator
 Edit = Callable[[Rgb, Rng], Rgb]
-"""Changes samples; anything random comes from the generator."""
+"""A function from samples to edited samples; all randomness comes from the generator."""
 Save = Callable[[Rgb], bytes]
-"""Writes samples as a file."""
+"""A function that encodes samples as a file."""
 Attack = Callable[[Rgb, Rng], bytes]
-"""A copy's samples in, the leaked file out. The same generator state gives the same file."""
+"""A function from a copy's samples to the leaked file.
+
+The same generator state gives the same file.
+"""
 
 
 def attack(*edits: Edit, save: Save) -> Attack:
-    """Edits one after the other, then a file."""
+    """Return an attack that applies the edits one after the other, then writes a file."""
 
     def run(rgb: Rgb, rng: Rng) -> bytes:
         for edit in edits:
@@ -27,5 +30,5 @@ def attack(*edits: Edit, save: Save) -> Attack:
 
 
 def through(save: Save, load: Callable[[bytes], Rgb]) -> Edit:
-    """A file written and read again, as an edit between others."""
+    """Return an edit that writes a file and reads it again, to be used between other edits."""
     return lambda rgb, _rng: load(save(rgb))

@@ -1,4 +1,4 @@
-"""Things laid over, around and beside a picture."""
+"""Edits that lay things over, around or beside a picture."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ _WORDS: Final = ("when you find out", "nobody:", "look at this", "who sent this?
 
 
 def write(rgb: Rgb, words: str, middle: tuple[float, float], size: int, ink: str) -> Rgb:
-    """Words with an outline, their middle at (column, row) as shares of the sides."""
+    """Write outlined words, centred at (column, row), as shares of the width and the height."""
     picture = Image.fromarray(rgb)
     ImageDraw.Draw(picture).text(
         (middle[0] * picture.width, middle[1] * picture.height),
@@ -30,7 +30,7 @@ def write(rgb: Rgb, words: str, middle: tuple[float, float], size: int, ink: str
 
 
 def caption(rgb: Rgb, rng: Rng) -> Rgb:
-    """A meme: white bars above and below with words in them, and words on the picture."""
+    """Make a meme: add white bars above and below with words in them, and words on the picture."""
     high, wide = rgb.shape[:2]
     bar, size = round(0.14 * high), round(0.06 * wide)
     framed = np.pad(rgb, ((bar, bar), (0, 0), (0, 0)), constant_values=255)
@@ -42,7 +42,7 @@ def caption(rgb: Rgb, rng: Rng) -> Rgb:
 
 
 def sticker(rgb: Rgb, rng: Rng) -> Rgb:
-    """A yellow face over the middle, a third of the short side across."""
+    """Put a yellow face near the middle; its diameter is two fifths of the short side."""
     out = rgb.copy()
     high, wide = rgb.shape[:2]
     radius = min(high, wide) // 5
@@ -58,7 +58,7 @@ def sticker(rgb: Rgb, rng: Rng) -> Rgb:
 
 
 def blur_region(rgb: Rgb, rng: Rng) -> Rgb:
-    """A box of a quarter of the area made unreadable, as faces are."""
+    """Blur a box with a quarter of the area until it is unreadable, as is done with faces."""
     out = rgb.copy()
     high, wide = rgb.shape[:2]
     top, left = int(rng.integers(high // 2)), int(rng.integers(wide // 2))
@@ -68,7 +68,7 @@ def blur_region(rgb: Rgb, rng: Rng) -> Rgb:
 
 
 def tiles(rgb: Rgb, rng: Rng) -> Rgb:
-    """A third of the picture hidden under grey squares of an eighth of the side."""
+    """Hide a third of the picture under grey tiles, an eighth as high and as wide as it is."""
     out = rgb.copy()
     high, wide = rgb.shape[0] // 8, rgb.shape[1] // 8
     for place in rng.choice(64, 21, replace=False):
@@ -78,7 +78,7 @@ def tiles(rgb: Rgb, rng: Rng) -> Rgb:
 
 
 def borders(rgb: Rgb, rng: Rng) -> Rgb:
-    """A frame of one colour, 3 to 10 % of the side on each."""
+    """Add a frame of one random colour; on each side it is 3 to 10 % of the height or width."""
     sides = [round(s * rng.uniform(0.03, 0.1)) for s in np.repeat(rgb.shape[:2], 2)]
     colour = tuple(int(v) for v in rng.integers(0, 256, 3))
     framed = cv2.copyMakeBorder(rgb, *sides, cv2.BORDER_CONSTANT, value=colour)
@@ -86,14 +86,16 @@ def borders(rgb: Rgb, rng: Rng) -> Rgb:
 
 
 def black_bars(rgb: Rgb, _rng: Rng) -> Rgb:
-    """Letter-boxed into 9 : 16."""
+    """Add black bars above and below a picture that is wider than 9 : 16, to fill that format."""
     high, wide = rgb.shape[:2]
     bar = max(0, (round(wide * 16 / 9) - high) // 2)
     return np.pad(rgb, ((bar, bar), (0, 0), (0, 0)))
 
 
 def collage(others: int) -> Edit:
-    """2 x 2 tiles with white seams, one of them the picture, at half its size."""
+    """Return an edit that makes 2 x 2 tiles with white seams; one of them is the picture, at half
+    its size.
+    """
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
         high, wide, seam = rgb.shape[0] // 2, rgb.shape[1] // 2, max(2, rgb.shape[1] // 100)
@@ -110,5 +112,5 @@ def collage(others: int) -> Edit:
 
 
 def _neighbour(number: int) -> Rgb:
-    # Photographs that the bench never marks: a tile must not be an original.
+    # The benchmarks never mark these photographs: no other tile may be an original.
     return np.asarray(getattr(skimage.data, _NEIGHBOURS[number % 3])())[..., :3]

@@ -1,4 +1,4 @@
-"""Screenshots, photographs of screens, and paper."""
+"""Screenshots, photographs of screens, and scans of printed paper."""
 
 import cv2
 import numpy as np
@@ -16,7 +16,9 @@ _SCREEN_PX = 1_920
 
 
 def screenshot(*, dark: bool) -> Edit:
-    """The picture as wide as a phone's screen between bars with a clock, a name and buttons."""
+    """Return an edit that shows the picture as wide as a phone's screen, between bars with a clock,
+    a name and buttons.
+    """
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
         wide = min(rgb.shape[1], _SHOWN_PX) * rng.uniform(0.85, 1.0)
@@ -36,8 +38,8 @@ def screenshot(*, dark: bool) -> Edit:
 
 
 def screen_photo(rgb: Rgb, rng: Rng) -> Rgb:
-    """A camera before a screen: perspective, a little lens, moire of the screen's stripes with the
-    camera's pixels, gamma, blur, vignette and noise.
+    """Photograph the picture on a screen: perspective, slight lens distortion, moire between the
+    screen's stripes and the camera's pixels, gamma, blur, vignette and noise.
     """
     fit = min(1.0, _SCREEN_PX / max(rgb.shape[:2]))
     shown = resize_to(rgb, round(rgb.shape[1] * fit), round(rgb.shape[0] * fit))
@@ -50,7 +52,9 @@ def screen_photo(rgb: Rgb, rng: Rng) -> Rgb:
 
 
 def print_scan(rgb: Rgb, rng: Rng) -> Rgb:
-    """Error-diffused ink on curved, tinted paper, a little turned under the scanner."""
+    """Print the picture in randomly dithered ink on curved, tinted paper, and scan it, slightly
+    rotated.
+    """
     dots = _printed(rgb, rng)
     high, wide = dots.shape[:2]
     page = np.pad(dots, ((high // 20,) * 2, (wide // 20,) * 2, (0, 0)), constant_values=255)
@@ -76,7 +80,7 @@ def print_scan(rgb: Rgb, rng: Rng) -> Rgb:
 
 
 def _photographed(shown: Rgb, rng: Rng) -> tuple[Rgb, NDArray[np.float64]]:
-    """The screen in perspective in a dark room, and the way from screen to photo."""
+    """Return the screen in perspective in a dark room, and the homography from screen to photo."""
     high, wide = shown.shape[:2]
     zoom = float(np.clip(1.6, 1_100 / max(high, wide), 2_600 / max(high, wide)))
     frame = (round(zoom * wide), round(zoom * high))
@@ -93,8 +97,8 @@ def _photographed(shown: Rgb, rng: Rng) -> tuple[Rgb, NDArray[np.float64]]:
 
 
 def _stripes(photo: Rgb, matrix: NDArray[np.float64], rng: Rng) -> NDArray[np.float32]:
-    """Red, green and blue stripes of the screen where each camera pixel looks: sampled so thinly
-    they beat with the camera's grid, which is what moire is.
+    """Return the relative brightness of the screen's red, green and blue stripes at each camera
+    pixel. Sampled so sparsely, the stripes beat with the camera's grid, which is moire.
     """
     x, y = grid(photo)
     back = np.linalg.inv(matrix)
@@ -108,11 +112,14 @@ def _stripes(photo: Rgb, matrix: NDArray[np.float64], rng: Rng) -> NDArray[np.fl
 
 
 def _printed(rgb: Rgb, rng: Rng) -> Rgb:
-    """Ink dots at twice the picture's pixels, melted into each other by paper and scanner."""
+    """Print the picture in ink dots, which paper and scanner blur into each other.
+
+    In pictures of up to 2,000 px, each side has twice as many dots as pixels.
+    """
     high, wide = rgb.shape[:2]
     fine = resize_to(rgb, 2 * wide, 2 * high) if max(high, wide) <= 2_000 else rgb
     threshold = 255 * rng.random(fine.shape, np.float32)
-    # Half ordered by chance, half continuous: a photo printer has several sizes of drops.
+    # Partly random dots, partly continuous: a photo printer has several sizes of drops.
     ink = np.where(fine > threshold, 255.0, 0.0)
     mixed = to_bytes(0.35 * ink + 0.65 * fine)
     soft = cv2.GaussianBlur(mixed, (0, 0), 1.2)

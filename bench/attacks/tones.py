@@ -1,4 +1,4 @@
-"""Filters, tone curves and lost colours."""
+"""Filters, tone curves, and edits that change or remove colours."""
 
 from typing import Final
 
@@ -16,49 +16,49 @@ _SEPIA: Final = np.array(
 
 
 def to_bytes(samples: NDArray[np.floating]) -> Rgb:
-    """Grey levels of any kind, rounded and clipped to 8 bits."""
+    """Round and clip grey levels to 8 bits."""
     return np.clip(np.rint(samples), 0, 255).astype(np.uint8)
 
 
 def through_curve(rgb: Rgb, curve: NDArray[np.floating]) -> Rgb:
-    """256 new grey levels, for all three colours alike or (256 x 3) for each."""
+    """Replace grey levels by those of ``curve``: 256 for all three colours, or 256 x 3."""
     table = to_bytes(np.broadcast_to(np.reshape(curve, (256, -1)), (256, 3)))
     return np.stack([table[rgb[..., c], c] for c in range(3)], axis=-1)
 
 
 def gamma(exponent: float) -> Edit:
-    """Brighter below 1, darker above."""
+    """Return an edit that brightens if ``exponent`` is below 1, and darkens if it is above 1."""
     return lambda rgb, _rng: through_curve(rgb, 255 * (np.arange(256) / 255) ** exponent)
 
 
 def contrast(factor: float) -> Edit:
-    """More or less contrast around the middle grey."""
+    """Return an edit that multiplies the contrast around the middle grey."""
     return lambda rgb, _rng: through_curve(rgb, 128 + factor * (np.arange(256) - 128.0))
 
 
 def posterise(levels: int) -> Edit:
-    """So many levels per colour."""
+    """Return an edit that leaves ``levels`` levels per colour."""
     step = 255 / (levels - 1)
     return lambda rgb, _rng: through_curve(rgb, np.rint(np.arange(256) / step) * step)
 
 
 def invert(rgb: Rgb, _rng: Rng) -> Rgb:
-    """A negative."""
+    """Return the negative."""
     return np.asarray(255 - rgb, np.uint8)
 
 
 def grey(rgb: Rgb, _rng: Rng) -> Rgb:
-    """Luma alone."""
+    """Return the luma alone, as three equal colours."""
     return np.repeat(to_bytes(rgb @ _LUMA)[..., None], 3, axis=2)
 
 
 def sepia(rgb: Rgb, _rng: Rng) -> Rgb:
-    """The usual brown matrix."""
+    """Apply the usual sepia matrix."""
     return to_bytes(rgb @ _SEPIA.T)
 
 
 def saturate(factor: float) -> Edit:
-    """Colours further from, or nearer to, grey."""
+    """Return an edit that moves colours away from grey (``factor`` above 1) or towards it."""
 
     def edit(rgb: Rgb, _rng: Rng) -> Rgb:
         luma = (rgb @ _LUMA)[..., None]
@@ -68,14 +68,14 @@ def saturate(factor: float) -> Edit:
 
 
 def clahe(rgb: Rgb, _rng: Rng) -> Rgb:
-    """Local contrast evened out ("HDR")."""
+    """Even out local contrast, as "HDR" filters do."""
     luma, red, blue = cv2.split(cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb))
     even = cv2.createCLAHE(3.0, (8, 8)).apply(luma)
     return np.asarray(cv2.cvtColor(cv2.merge((even, red, blue)), cv2.COLOR_YCrCb2RGB), np.uint8)
 
 
 def vignette(strength: float) -> Edit:
-    """Darker towards the corners."""
+    """Return an edit that darkens towards the corners; these lose a share of ``strength``."""
 
     def edit(rgb: Rgb, _rng: Rng) -> Rgb:
         across, down = centred(rgb)
@@ -87,7 +87,9 @@ def vignette(strength: float) -> Edit:
 def photo_filter(
     gains: tuple[float, float, float], lift: float, saturation: float, shade: float
 ) -> Edit:
-    """An S-curve, a lift of the blacks, a cast, a saturation and a vignette, as camera apps do."""
+    """Return a filter like those of camera apps: S-curve, lifted blacks, colour cast, saturation,
+    vignette.
+    """
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
         x = np.arange(256)[:, None] / 255
@@ -104,4 +106,4 @@ FILTERS: Final = {
     "fade": photo_filter((1.0, 0.98, 0.95), 0.14, 0.7, 0.15),
     "vivid": photo_filter((1.02, 1.02, 1.02), 0.0, 1.6, 0.35),
 }
-"""Four looks by name."""
+"""Four photo filters, by name."""

@@ -1,9 +1,11 @@
-"""How often the guard speaks in a year, and whether it does at every slip.
+"""Measure how often the guard asks in simulated years, and whether it asks about every slip.
 
-    python -m bench.guard              five years of five people: some minutes
+The guard checks a message for signs of a wrong recipient before it is sent.
+
+    python -m bench.guard              five years, each of another person: some minutes
     python -m bench.guard --quick      one year, 60 slips of each kind
 
-The last line is one JSON object.
+One line is printed for each year. The last line is one JSON object.
 """
 
 import argparse
@@ -13,14 +15,14 @@ from collections import Counter
 from pathlib import Path
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from bench.guard.measure import one_year
 
 
 def main() -> None:
-    """Measure, and print a line for each year."""
+    """Simulate the years, and print a line for each and the JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--years", type=int, default=5)
     parser.add_argument("--quick", action="store_true")

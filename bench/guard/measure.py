@@ -1,4 +1,4 @@
-"""Ordinary messages on which the guard is silent, and slips on which it speaks."""
+"""Count the ordinary messages and the slips about which the guard asks in a simulated year."""
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -10,8 +10,11 @@ from entrenous.send.guard import inspect_draft
 
 @dataclass
 class Measured:
-    """Counts of one year. ``asked_bare`` is how often the guard would have spoken had she never
-    said what a message belongs to; ``spoke`` and ``planted`` are by kind of slip.
+    """The counts of one year.
+
+    ``asked`` counts the ordinary messages about which the guard asked. ``asked_bare`` counts those
+    about which it would have asked if the user had never said what a message belongs to.
+    ``planted`` counts the slips of each kind, and ``spoke`` those about which the guard asked.
     """
 
     ordinary: int = 0
@@ -22,14 +25,18 @@ class Measured:
 
     @property
     def silent(self) -> float:
-        """The share of ordinary messages without a question."""
+        """Return the share of ordinary messages about which the guard did not ask."""
         return 1 - self.asked / self.ordinary
 
 
 def one_year(
     seed: int, talks: int = TALKS, *, slips_each: int = 200, bare: bool = False
 ) -> Measured:
-    """Live through a year; ``slips_each`` of every kind are planted, spread over it."""
+    """Simulate a year of ``talks`` conversations, and return its counts.
+
+    ``slips_each`` slips of each kind are planted, spread over the year. ``asked_bare`` is counted
+    only if ``bare`` is true.
+    """
     year, found = Year(seed, talks), Measured()
     every = max(1, talks * MESSAGES * 4 // 5 // slips_each) if slips_each else 0
     for meant in year.passes():
@@ -47,7 +54,7 @@ def one_year(
 
 
 def _plant_all(year: Year, found: Measured, slips_each: int) -> None:
-    """One slip of each kind that can be made now."""
+    """Plant one slip of each kind that can be made now and of which more are needed."""
     for kind, slip in SLIPS.items():
         if found.planted[kind] < slips_each:
             spoke = plant(slip, year)

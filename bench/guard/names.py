@@ -1,7 +1,7 @@
-"""Names that somebody could take for another one, made without asking the guard what is alike.
+"""Make names that are easily mistaken for a given name, independently of the guard's own rules.
 
-The pairs of letters are a few of those in Unicode's confusables.txt (UTS #39, version 16), chosen
-by eye; the slips are those of fingers on a QWERTY keyboard.
+The look-alike letters are a few of those in Unicode's confusables.txt (UTS #39, version 16), chosen
+by eye; the typing errors are those of fingers on a QWERTY keyboard.
 """
 # ruff: noqa: RUF001 - letters that look like others are what this is about
 
@@ -44,13 +44,13 @@ LOOKS: Final = {
     "I": "lІ1",
 }
 KEYS: Final = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-LONG: Final = 8  # letters of names in which somebody slips twice
+LONG: Final = 8  # the minimum length of a name in which two typing errors are made
 ENDINGS: Final = ("ine", "ina", "son", "anne", "ie", "ella")
 Maker = Callable[[str, Rng], str]
 
 
 def in_other_letters(name: str, rng: Rng) -> str:
-    """Some, or all, of its letters are of another alphabet, or digits."""
+    """Replace some or all letters by look-alikes: digits, or letters mostly of other alphabets."""
     share = 1.0 if rng.random() < 0.3 else 0.5
     places = [at for at, letter in enumerate(name) if letter in LOOKS]
     chosen = [at for at in places if rng.random() < share] or places[:1]
@@ -62,7 +62,7 @@ def in_other_letters(name: str, rng: Rng) -> str:
 
 
 def doubled(name: str, rng: Rng) -> str:
-    """A letter more than once, or a double one only once."""
+    """Double a letter, or drop one letter of a double one."""
     twice = [at for at in range(1, len(name)) if name[at - 1].lower() == name[at]]
     if twice and rng.random() < 0.5:
         return name[: twice[0]] + name[twice[0] + 1 :]
@@ -71,18 +71,18 @@ def doubled(name: str, rng: Rng) -> str:
 
 
 def swapped(name: str, rng: Rng) -> str:
-    """Two neighbours the other way round."""
+    """Swap two neighbouring letters; the first letter of the name stays."""
     at = int(rng.integers(1, len(name) - 1))
     return name[:at] + name[at + 1] + name[at] + name[at + 2 :]
 
 
 def slipped_twice(name: str, rng: Rng) -> str:
-    """Two slips of any kind."""
+    """Make two typing errors of random kinds."""
     return _slip(_slip(name, rng), rng)
 
 
 def in_short(name: str, rng: Rng) -> str:
-    """What it begins with; or a longer name that begins so."""
+    """Return the beginning of the name, or a longer name that begins with it."""
     if len(name) < 5 or rng.random() < 0.3:
         return name + ENDINGS[int(rng.integers(len(ENDINGS)))]
     return name[: int(rng.integers(3, len(name) - 1))]

@@ -1,4 +1,7 @@
-"""Somebody's device and the people she knows; their master keys are left out: nothing is sealed."""
+"""A simulated device, its owner's contacts and the relays that they use.
+
+Master keys are empty, since nothing is encrypted.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -42,8 +45,8 @@ from tests.in_memory.courier import memory_courier
 from tests.in_memory.vault import MemoryVault
 
 NEW_YEAR: Final = datetime(2026, 1, 1, tzinfo=UTC)
-# Common given names of the United States in the last hundred years, as the Social Security
-# Administration counts them, and three pairs of names that everybody knows somebody of.
+# NAMES are common given names of the United States in the last hundred years, as the Social
+# Security Administration counts them; ALIKE are three familiar pairs of similar names.
 NAMES: Final = tuple(
     """
     James Robert John Michael David William Richard Joseph Thomas Charles Daniel Matthew Anthony
@@ -61,29 +64,32 @@ Rng = np.random.Generator
 
 
 class Clock:
-    """Stands where the simulation puts it."""
+    """A clock that the simulation sets."""
 
     def __init__(self) -> None:
         self.moment = NEW_YEAR
 
     def now(self) -> datetime:
-        """This moment."""
         return self.moment
 
 
 class SeededDice:
-    """Randomness that a seed repeats."""
+    """A source of random bytes that are the same for the same seed."""
 
     def __init__(self, rng: Rng) -> None:
         self._rng = rng
 
     def token(self, size: int) -> bytes:
-        """So many bytes."""
+        """Return ``size`` random bytes."""
         return self._rng.bytes(size)
 
 
 class Shelf:
-    """What relays hold of every device that is in use: a prekey, days old, and signed by it."""
+    """Stands in for the relays: it has a prekey of each device, signed by that device.
+
+    The prekey was made three days before the device was last used, according to ``last_used``. A
+    device that is not listed there is in use now.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -91,14 +97,15 @@ class Shelf:
         self.last_used = dict[DeviceId, datetime]()
 
     def add(self, device: DeviceId, seed: bytes) -> tuple[bytes, bytes]:
-        """A new device is in use from now on; its Ed25519 key, and the hash of its ML-DSA-65 key,
-        which grows from ``seed``; 32 bytes each.
+        """Add a new device, and return its Ed25519 key and the hash of its ML-DSA-65 key.
+
+        Both have 32 bytes. The ML-DSA-65 key is derived from ``seed``.
         """
         signer = self._signers[device] = new_device_signer(seed)
         return ed25519_public_key(signer.account), mldsa65_hash(mldsa65_public_key(signer))
 
     def claim(self, url: str, mailbox: MailboxId, token: Secret, device: DeviceId) -> PrekeyBundle:
-        """What that device left when its program last ran."""
+        """Return a bundle with only the X-Wing prekey that the device had when it was last used."""
         del url, token
         made_at = self.last_used.get(device, self._clock.now()) - timedelta(days=3)
         made_at = made_at.replace(microsecond=0)
@@ -113,11 +120,14 @@ class Shelf:
 
 
 class QuickVault(MemoryVault):
-    """One that copies no record in order to undo a change: records are never changed in place."""
+    """A vault in memory whose transactions copy tables, but no records.
+
+    That is enough to undo a change, since records are never changed in place.
+    """
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All changes inside, or none of them."""
+        """Keep all changes that are made inside, or none of them if an exception is raised."""
         before = {drawer: dict(records) for drawer, records in self._drawers.items()}
         try:
             yield
@@ -127,14 +137,14 @@ class QuickVault(MemoryVault):
 
 
 def device_of(clock: Clock, shelf: Shelf, rng: Rng) -> Device:
-    """A device whose vault is in memory, and which meets relays that hold prekeys only."""
+    """Return a device with a vault in memory, for which ``shelf`` takes the place of all relays."""
     vault, courier = QuickVault(), memory_courier({})
     courier.claim_prekeys = shelf.claim
     return Device(clock, SeededDice(rng), vault, VaultLedger(vault), courier, read_picture)
 
 
 def somebody(name: str, device: Device, shelf: Shelf) -> Contact:
-    """A contact with one device, who came by a link."""
+    """Return a new contact with one device, known by link."""
     person = Person(
         PersonId(device.dice.token(32)),
         name,
@@ -148,7 +158,7 @@ def somebody(name: str, device: Device, shelf: Shelf) -> Contact:
 
 
 def with_new_phone(contact: Contact, device: Device, shelf: Shelf) -> Contact:
-    """The same person, on another device."""
+    """Return the same contact with a new device instead of the old one."""
     person = contact.person
     moved = replace(
         person,
@@ -160,7 +170,7 @@ def with_new_phone(contact: Contact, device: Device, shelf: Shelf) -> Contact:
 
 
 def a_device(device: Device, shelf: Shelf) -> CertifiedDevice:
-    """A device that nobody has heard of."""
+    """Return a new device, which was added to ``shelf``."""
     name, now = DeviceId(device.dice.token(16)), device.clock.now().replace(microsecond=0)
     mailbox = MailboxId(device.dice.token(16))
     ed25519, mldsa65 = shelf.add(name, device.dice.token(32))
@@ -168,14 +178,14 @@ def a_device(device: Device, shelf: Shelf) -> CertifiedDevice:
 
 
 def circle_of(name: str, people: list[Contact], rng: Rng) -> Circle:
-    """A circle that has been written to before."""
+    """Return a circle of these people, all of whom got the last message that was sent to it."""
     ids = tuple(sorted(one.person.id for one in people))
     made = NEW_YEAR - timedelta(days=300)
     return Circle(CircleId(rng.bytes(16)), name, ids, made, frozenset(ids))
 
 
 def pictures(count: int, rng: Rng) -> list[bytes]:
-    """Small files of pictures that do not look alike: clouds of colour with some lines."""
+    """Return PNG files of 80 x 60 pixels that do not look alike: clouds of colour with 12 lines."""
     files = []
     for _ in range(count):
         coarse = rng.integers(0, 255, (6, 8, 3), np.uint8)

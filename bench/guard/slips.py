@@ -1,7 +1,8 @@
-"""Slips that are planted into the year: drafts that go where they were not meant to go.
+"""Slips that are planted into a simulated year: drafts that go where they were not meant to go.
 
-Each is made of the state of the moment, is not sent, and leaves nothing behind. The guard has to
-speak about the wrong recipient, or about nobody that was meant.
+Each slip is made from the present state of the simulation and is not sent; its changes to the vault
+are undone. The guard has to ask about the recipient that the slip names: the wrong one, or one
+whose device may not be the intended person's.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,16 +25,16 @@ from entrenous.send.people.circles import Circle, MessageParticipants, circles
 from entrenous.send.people.contact_history import LAST_HEARD_TABLE, LastHeard
 from entrenous.send.people.keep_contacts import store_contact
 
-Slip = tuple[Draft, str]  # what is sent, and of whom the guard has to speak
+Slip = tuple[Draft, str]  # the draft, and the name about which the guard has to ask
 Maker = Callable[[Year], Slip | None]
 
 
 class Undone(Exception):
-    """Raised so that whatever was done to a vault is undone."""
+    """Raised to undo all changes of a transaction."""
 
 
 def plant(slip: Maker, year: Year) -> bool | None:
-    """Whether the guard speaks of whoever is wrong; None if this slip can't be made now."""
+    """Return whether the guard asks about the slip's name; None if no slip can be made now."""
     spoke = None
     with suppress(Undone), year.device.vault.transaction():
         planted = slip(year)
@@ -46,7 +47,10 @@ def plant(slip: Maker, year: Year) -> bool | None:
 
 
 def similar_name(year: Year) -> Slip | None:
-    """She means one person, in a talk with them or not, and types another name, one slip away."""
+    """Return a draft to a contact whose name is one typing error away from the intended name.
+
+    Half of these drafts belong to a conversation with the person who was meant.
+    """
     meant = year.usual()
     other = next(one for one in year.some(2) if one.person.id != meant.person.id)
     typed = replace(other, name=_one_slip_from(meant.name, year))
@@ -55,7 +59,10 @@ def similar_name(year: Year) -> Slip | None:
 
 
 def alike(make: NameMaker, at_least: int = 3) -> Callable[[Year], Slip | None]:
-    """She means one person, and it goes to another one whose name is made of hers."""
+    """Return a slip: a draft to a contact whose name ``make`` derives from the intended name.
+
+    The intended name has at least ``at_least`` characters.
+    """
 
     def slip(year: Year) -> Slip | None:
         every = year.some(len(contacts(year.device)))
@@ -73,7 +80,10 @@ def alike(make: NameMaker, at_least: int = 3) -> Callable[[Year], Slip | None]:
 
 
 def wrong_circle(year: Year) -> Slip | None:
-    """She means a person or a circle, in a talk with them or not, and names another circle."""
+    """Return a draft to a circle, though a person or another circle was meant.
+
+    Half of these drafts belong to a conversation with those who were meant.
+    """
     to, meant = year.talk_partners()
     others = [one for one in circles(year.device.vault) if one != meant]
     typed = others[int(year.rng.integers(len(others)))]
@@ -82,7 +92,7 @@ def wrong_circle(year: Year) -> Slip | None:
 
 
 def stale_device(year: Year) -> Slip | None:
-    """Whom she means lost their device 25 to 200 days ago, and nobody has said so."""
+    """Return a draft to a contact who lost their device 25 to 200 days ago; nobody has said so."""
     meant = year.usual()
     now = year.clock.now()
     silent = timedelta(days=float(year.rng.uniform(25, 200)))
@@ -100,14 +110,14 @@ def stale_device(year: Year) -> Slip | None:
 
 
 def out_of_the_talk(year: Year) -> Slip | None:
-    """She is in a talk, and names somebody who is not."""
+    """Return a draft to somebody outside the conversation that the draft belongs to."""
     to, _ = year.talk_partners()
     outside = [one for one in year.some(30) if one not in to]
     return _picture(year, [outside[0]], None, _talk_of(*to)), outside[0].name
 
 
 def others_picture(year: Year) -> Slip | None:
-    """A picture that Karen has, with words to Karen, goes to somebody else."""
+    """Return a draft with a picture that Karen has and words to Karen, but to somebody else."""
     meant, typed = year.some(2)
     file = int(year.rng.integers(20))
     sent = year.meant([meant], None, None)
@@ -117,14 +127,14 @@ def others_picture(year: Year) -> Slip | None:
 
 
 def somebody_new(year: Year) -> Slip | None:
-    """Somebody whom she has only just added."""
+    """Return a draft to a contact who was only just added."""
     new = somebody("Wilhelmina", year.device, year.shelf)
     store_contact(new, year.device)
     return _picture(year, [new], None, None), new.name
 
 
 def changed_keys(year: Year) -> Slip | None:
-    """Whom she means has another device since the last message, and it need not be theirs."""
+    """Return a draft to a contact with a new device, which may be somebody else's."""
     meant = year.usual()
     moved = with_new_phone(meant, year.device, year.shelf)
     store_contact(moved, year.device)
@@ -132,8 +142,9 @@ def changed_keys(year: Year) -> Slip | None:
 
 
 def link_in_two_hands(year: Year) -> Slip | None:
-    """Whom she means came by a link that somebody else has had too, and may not be who she means,
-    however often she has confirmed the name.
+    """Return a draft to a contact whose invite link somebody else had too.
+
+    The contact may not be the person who was meant, however often the user has confirmed the name.
     """
     meant = replace(year.usual(), trust=Trust.UNKNOWN)
     store_contact(meant, year.device)

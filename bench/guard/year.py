@@ -1,14 +1,17 @@
-"""One person's traffic, as a sequence of messages that are meant to go where they go.
+"""Simulate a year of one person's messages, all of which go to those who were meant.
 
-What is assumed, none of it measured on anybody: she has 30 contacts, among them three pairs of
-names that are alike, and meets 8 more; how much she writes to each falls as in Zipf's law; all of
-them came by a link, hers or theirs, and one talk in ten makes her compare keys.
-She has two talks a day, and sends six messages in each on average. 12 talks in 100 are in one of
-four circles of 6 to 20 people. She begins half of the talks with one person and a quarter of those
-in a circle; what she sends after the first message of a talk, she sends within it. A contact gets a
-new phone every three years, and uses it every week. 15 messages in 100 have words, of which 10 in
-100 name somebody who does not get it; one picture in five was sent before. When the guard asked
-three times because two names are alike, she calls one of them otherwise, the shorter one.
+The figures are assumptions; nobody's real messages were studied. The person has 30 contacts, among
+them three pairs with similar names, and meets 8 more. How much she writes to each follows Zipf's
+law. All are known by link, theirs or hers; in one of ten conversations with a single person she
+compares keys, if she has not yet.
+She has two conversations a day, and sends six messages in each on average. 12 conversations in 100
+are with one of four circles of 6 to 20 people. She begins half of the conversations with one person
+and a quarter of those with a circle. All her messages belong to the conversation, except the first
+one of a conversation that she begins. A contact gets a new phone every three years, and uses it
+every week. 15 messages in 100 have words, and 10 in 100 of these name a random contact, usually
+somebody who does not get the message. One picture in five is one of 20 that she sends repeatedly.
+When the guard has asked three times because two names are similar, she renames the contact with the
+shorter name.
 """
 
 import re
@@ -52,14 +55,14 @@ from entrenous.send.people.keep_contacts import store_contact
 from entrenous.send.recipient_checks import SIMILAR_NAMES_SENTENCE
 
 TALKS: Final = 700
-MESSAGES: Final = 6  # in one talk
+MESSAGES: Final = 6  # in one conversation, on average
 _FILES: Final = 40  # of which half are sent again and again
 _AT_FIRST: Final = 30
 _MET: Final = 8
 _CIRCLES: Final = {"family": 6, "friends": 9, "choir": 14, "neighbours": 20}
 
 
-#: A doubt about two names that are alike; the group is the other name.
+#: Matches a doubt about two similar names; the group is the other name.
 _SIMILAR_NAMES: Final = re.compile(
     re.escape(SIMILAR_NAMES_SENTENCE.partition("{other}")[0]).replace(r"\{name\}", ".+")
     + r"([^,(]+) \("
@@ -68,7 +71,7 @@ _SIMILAR_NAMES: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """A message before it is sent, and what it is about."""
+    """A message before it is sent; ``look`` is its picture's fingerprint."""
 
     draft: Draft
     to: tuple[Contact, ...]
@@ -76,7 +79,7 @@ class Meant:
 
 
 class Year:
-    """The person, her device, and everybody she knows so far."""
+    """The simulated person, her device, and everybody she knows so far."""
 
     def __init__(self, seed: int, talks: int = TALKS) -> None:
         self.rng: Rng = np.random.default_rng(seed)
@@ -97,26 +100,26 @@ class Year:
             store_circle(circle_of(name, self.some(size), self.rng), self.device.vault)
 
     def meets(self, name: str) -> None:
-        """Somebody is added, by their link or by hers: known by link, until keys are compared."""
+        """Add a contact, who is known by link until keys are compared."""
         store_contact(somebody(name, self.device, self.shelf), self.device)
 
     def is_asked(self, doubts: tuple[RecipientDoubt, ...]) -> None:
-        """She answers; and is tired of two names that are alike after three times."""
+        """Count the doubts about similar names; after three, the shorter name will be changed."""
         for one in doubts:
             alike = _SIMILAR_NAMES.search(one.why)
             if alike is not None:
-                short = min(one.who, alike[1], key=len)  # of Sam and Samuel, it is Sam
+                short = min(one.who, alike[1], key=len)  # e.g. Sam, of Sam and Samuel
                 self._asked[short] += 1
                 if self._asked[short] == 3:
                     self._tired_of.append(short)
 
     def some(self, count: int) -> list[Contact]:
-        """So many different contacts."""
+        """Return ``count`` different contacts at random, or all if there are fewer."""
         known = contacts(self.device)
         return [known[place] for place in self.rng.permutation(len(known))[:count]]
 
     def passes(self) -> Iterator[Meant]:
-        """Every message in its order; each counts as sent when the next is asked for."""
+        """Yield every message in order; each is recorded as sent when the next one is requested."""
         for number in range(self.talks):
             self.clock.moment = NEW_YEAR + timedelta(days=365 * number / self.talks)
             self._lives(number)
@@ -125,9 +128,10 @@ class Year:
     def meant(
         self, to: list[Contact], circle: Circle | None, within: MessageParticipants | None
     ) -> Meant:
-        """A message of one picture to these people.
+        """Return a message with one picture to these people.
 
-        Four of five pictures are new ones: in the ledger these look like nothing else.
+        Four of five pictures are new: they have random fingerprints, which match no other picture
+        in the ledger.
         """
         file = int(self.rng.integers(_FILES))
         known = file < _FILES // 2 and self.rng.random() < 0.4
@@ -144,7 +148,7 @@ class Year:
         circle: Circle | None,
         within: MessageParticipants | None,
     ) -> Draft:
-        """A draft of one picture."""
+        """Return a draft with one picture, which expires after 30 days."""
         return Draft(
             (self.files[file],),
             tuple(RecipientId(one.name) for one in to),
@@ -155,7 +159,7 @@ class Year:
         )
 
     def sent(self, meant: Meant) -> MessageParticipants:
-        """It has gone out; the conversation that it began or went on with."""
+        """Record a message as sent, and return the conversation that it began or continued."""
         message = self._message(meant)
         self.device.ledger.store_message(message)
         record_message_recipients(message, meant.draft, self.device)
@@ -163,7 +167,7 @@ class Year:
         return meant.draft.within or MessageParticipants(message.name, people)
 
     def talk_partners(self) -> tuple[list[Contact], Circle | None]:
-        """Whom a talk is with."""
+        """Return the people of a new conversation, and their circle or None."""
         if self.rng.random() < 0.12:
             every = circles(self.device.vault)
             circle = every[int(self.rng.integers(len(every)))]
@@ -171,11 +175,11 @@ class Year:
         return [self.usual()], None
 
     def people_of(self, circle: Circle) -> list[Contact]:
-        """Who is in a circle."""
+        """Return the contacts who are in a circle."""
         return [one for one in contacts(self.device) if one.person.id in circle.people]
 
     def usual(self) -> Contact:
-        """Somebody, the oftener the more she writes to them."""
+        """Return a random contact, weighted by how much she writes to each."""
         known = sorted(contacts(self.device), key=lambda one: one.person.id)
         weights = 1 / np.arange(1, len(known) + 1)
         return known[int(self.rng.choice(len(known), p=weights / weights.sum()))]
@@ -197,7 +201,7 @@ class Year:
         self._compares(to)
 
     def _lives(self, number: int) -> None:
-        """New acquaintances and new phones; and names that are too much alike become longer."""
+        """Rename contacts whose names are too similar, and add new acquaintances and new phones."""
         while self._tired_of:
             name = self._tired_of.pop()
             rename_contact(name, f"{name} K.", self.device)
@@ -213,7 +217,7 @@ class Year:
                 store_contact(replace(one, trust=Trust.COMPARED), self.device)
 
     def _writes_since_long(self) -> None:
-        """Before this year she has written to everybody, and heard of them."""
+        """Before the year begins, write to every contact and record that each was heard from."""
         self.clock.moment = NEW_YEAR - timedelta(days=10)
         for contact in contacts(self.device):
             record_heard_from(contact.person.id, contact.person.devices[0].device, self.device)

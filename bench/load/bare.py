@@ -1,7 +1,8 @@
-"""The physical limit of a disk under SQLite: rows of a letter's size in, synced, out, synced.
+"""Measure the physical limit of a disk under SQLite.
 
-No rules, no network, no second thread: a group of 64 letters is as when all 64 lines of
-bench/load/cycles.py came at the same moment.
+Rows as large as letters are inserted, synced, deleted and synced again. There are no rules, no
+network and no second thread. A group of 64 letters corresponds to requests that arrive from all 64
+connections of bench/load/cycles.py at the same moment.
 """
 
 import os
@@ -13,7 +14,10 @@ from bench.load.cycles import LETTER_BYTES
 
 
 def bare_cycles_per_s(folder: Path, seconds: float, group: int = 64) -> float:
-    """Rows that are inserted and deleted in a second; each of both is durable before the next."""
+    """Return how many rows are inserted and deleted per second, in groups of ``group`` rows.
+
+    Each transaction is durable before the next one begins.
+    """
     with sqlite3.connect(folder / "bare.db", isolation_level=None) as rows:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
             rows.execute(f"PRAGMA {pragma}")
@@ -36,7 +40,7 @@ def bare_cycles_per_s(folder: Path, seconds: float, group: int = 64) -> float:
 
 
 def disk_scan_mb_s(folder: Path, size: int = 256 << 20) -> float:
-    """How fast one file is written and synced, in MB/s."""
+    """Return how fast a file of ``size`` bytes is written and synced, in MB/s."""
     block = os.urandom(1 << 20)
     path, began = folder / "scan", time.perf_counter()
     with path.open("wb", buffering=0) as file:

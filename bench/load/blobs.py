@@ -1,4 +1,4 @@
-"""Bring a relay one large blob and fetch it again, over bare sockets."""
+"""Upload a large blob to a relay and download it again, over a plain socket."""
 
 import hashlib
 import os
@@ -13,10 +13,13 @@ _BLOCK: int = 1 << 20
 
 
 def blob_speed(url: str, size: int) -> tuple[float, float]:
-    """How fast it comes and goes, in MB/s; ``size`` is whole MiB.
+    """Return the speeds of the upload and of the download, in MB/s.
+
+    ``size`` is in bytes, and a multiple of 1 MiB.
 
     Raises:
-        SystemExit: an answer that should not be, or other bytes than were brought.
+        SystemExit: the relay gave an unexpected answer, or other bytes came back; of each read from
+            the socket, the first 64 bytes are compared.
     """
     address = urllib.parse.urlsplit(url)
     block = os.urandom(_BLOCK)
@@ -44,7 +47,7 @@ def blob_speed(url: str, size: int) -> tuple[float, float]:
 
 
 def resident_mb(process: int) -> float:
-    """The most memory that a process has had in RAM, in MB."""
+    """Return the most memory that a process has had in RAM, in MB of 1,000 KiB."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(one.split()[1]) / 1000 for one in lines if one.startswith("VmHWM:"))
 

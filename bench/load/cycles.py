@@ -1,9 +1,10 @@
-"""Drive a relay over many connections: accept a letter durably, fetch it, delete it, and again.
+"""Drive a relay over many connections, each of which posts, fetches and deletes letters in cycles.
 
-Bare sockets and one ``epoll``, every request written in advance but for an id: what the load costs
-is taken from the same two cores that the relay runs on. The peer's load (ejabberd.py) has the same
-form: one process, as many connections, three requests written in advance and three answers in
-a cycle, the letter sought in what is fetched. Each says what processor time it took.
+The relay accepts each letter durably. The load runs on the same two cores as the relay, so it is
+made cheap: plain sockets and one ``epoll``, with every request written in advance except for its
+id. The peer's load (ejabberd.py) has the same form: one process, as many connections, and in each
+cycle three requests written in advance, three answers, and a search for the letter in what is
+fetched. Both measure the processor time that they take. One line of JSON is printed.
 
     python -m bench.load.cycles URL.. --seconds 5
 """
@@ -30,7 +31,10 @@ _HEAD: Final = "{method} {path} HTTP/1.1\r\nHost: relay\r\nEntrenous-Protocol: 2
 
 
 class Cycles(NamedTuple):
-    """What a load came to; ``times_s`` of every cycle, ``cpu_s`` of this process."""
+    """The results of a load.
+
+    ``times_s`` are the times of all cycles; ``cpu_s`` is the processor time of this process.
+    """
 
     count: int
     seconds: float
@@ -39,7 +43,7 @@ class Cycles(NamedTuple):
 
 
 class _Line:
-    """One connection with a mailbox of its own, and where its cycle is."""
+    """One connection with a mailbox of its own, and the state of its cycle."""
 
     def __init__(self, host: str, port: int, body: bytes) -> None:
         self.socket = socket.create_connection((host, port), timeout=30)
@@ -56,7 +60,7 @@ class _Line:
         next(self.steps)
 
     def _cycle(self) -> Iterator[bool]:
-        """Each step sends one request and takes its answer; True once a cycle is whole."""
+        """At each step, receive an answer and send the next request; yield True after a cycle."""
         send, ended = self.socket.sendall, False
         while True:
             envelope = b64u(os.urandom(16))
@@ -78,13 +82,13 @@ class _Line:
 
 
 def drive(urls: list[str], lines: int, seconds: float) -> Cycles:
-    """Keep ``lines`` connections busy for some seconds; cycles that are under way are not counted.
-    One is waited for, however long it takes.
+    """Keep ``lines`` connections busy for ``seconds``, and at least until one cycle is complete.
 
-    With several ``urls``, of relays that share their database, the lines go to each in turn.
+    Cycles that are in progress at the end are not counted. The connections are divided evenly among
+    the ``urls``, which belong to relays that share a database.
 
     Raises:
-        SystemExit: an answer that should not be.
+        SystemExit: a relay gave an unexpected answer or closed a connection.
     """
     body = _letter()
     poll, by_number = select.epoll(), {}
@@ -109,7 +113,7 @@ def drive(urls: list[str], lines: int, seconds: float) -> Cycles:
 
 
 def make_mailbox(line: socket.socket) -> tuple[str, bytes, bytes]:
-    """A new mailbox as it is written in addresses, its owner's token, and a send token for it."""
+    """Make a mailbox; return its id in base64url, its owner's token, and a send token for it."""
     mailbox, owner, sender = b64u(os.urandom(16)), os.urandom(32), os.urandom(32)
     at = f"/v1/mailboxes/{mailbox}"
     lock = json.dumps({"owner_lock": lock_of(owner), "close_lock": None}).encode()
@@ -121,7 +125,7 @@ def make_mailbox(line: socket.socket) -> tuple[str, bytes, bytes]:
 
 
 def percentile(times_s: list[float], part: float) -> float:
-    """The time that ``part`` of all did not take longer than."""
+    """Return the percentile ``part`` of the times, e.g. 0.99 for the 99th."""
     return sorted(times_s)[min(len(times_s) - 1, int(part * len(times_s)))]
 
 
@@ -146,7 +150,7 @@ def _head(method: str, path: str, token: bytes, length: int = 0) -> str:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether an answer has come to its end, by its own Content-Length."""
+    """Return whether an HTTP answer is complete, according to its Content-Length."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
         return False
@@ -170,28 +174,28 @@ def _expect(answer: bytes, status: bytes) -> None:
 
 
 def tomorrow() -> int:
-    """In seconds since 1970."""
+    """Return the time one day from now, in seconds since 1970."""
     return int((SystemClock().now() + timedelta(days=1)).timestamp())
 
 
 def b64u(data: bytes) -> str:
-    """As docs/spec/relay.md writes bytes."""
+    """Encode bytes in base64url without padding, as in docs/spec/relay.md."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def lock_of(token: bytes) -> str:
-    """A token's lock, as text."""
+    """Return a token's lock, the hash that a relay stores, in base64url."""
     return b64u(hashlib.sha256(_LOCK + token).digest())
 
 
 def processor_s() -> float:
-    """What this process has used of the processors, in seconds."""
+    """Return the processor time that this process has used, in seconds."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
-    """Drive one relay and say what it did, as one line of JSON."""
+    """Drive one or more relays, and print the results as one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("urls", nargs="+")
     parser.add_argument("--seconds", type=float, default=5.0)

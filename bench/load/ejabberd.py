@@ -1,9 +1,9 @@
-"""The peer: Debian's ejabberd with its offline queue on disk, driven over XMPP by the same lines.
+"""The relay's peer: Debian's ejabberd with its offline queue on disk, driven over XMPP.
 
-A line is one account that is connected and has not said that it is there, so what is sent to it
-goes to the offline queue. Its cycle, as that of bench/load/cycles.py: a message of 4 KB that the
-server confirms (XEP-0198), then the queue fetched, then purged (XEP-0013). The server runs in a
-folder of its own, without Erlang's distribution, without TLS.
+Each connection is one account that has not announced its presence, so messages to it go to the
+offline queue. Its cycle is like that of bench/load/cycles.py: send a message of 4 KB, which the
+server confirms (XEP-0198), fetch the queue, and purge it (XEP-0013). The server runs in a folder of
+its own, without Erlang's distribution and without TLS.
 """
 
 import base64
@@ -44,7 +44,7 @@ modules:
 
 
 def version() -> str | None:
-    """``ejabberd 24.12``, or None where it is not installed."""
+    """Return the name and version, e.g. ``ejabberd 24.12``, or None if it is not installed."""
     if not _BEAM or shutil.which("erl") is None:
         return None
     return "ejabberd " + _BEAM[-1].parent.name.removeprefix("ejabberd-").split("-")[0]
@@ -52,7 +52,7 @@ def version() -> str | None:
 
 @contextmanager
 def ejabberd(folder: Path, port: int) -> Iterator[None]:
-    """A server on loopback, with its tables in ``folder``."""
+    """Run a server on the loopback interface, with its tables in ``folder``."""
     (folder / "ejabberd.yml").write_text(_CONFIG.format(port=port))
     known = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     paths = {
@@ -75,7 +75,11 @@ def ejabberd(folder: Path, port: int) -> Iterator[None]:
 
 
 def drive(port: int, lines: int, seconds: float) -> Cycles:
-    """Keep as many accounts busy for some seconds."""
+    """Keep ``lines`` accounts busy for ``seconds``, and at least until one cycle is complete.
+
+    Raises:
+        SystemExit: the server does not return a message that it confirmed.
+    """
     poll, by_number = select.epoll(), {}
     for number in range(lines):
         line = _Line(port, f"user{number}")
@@ -98,7 +102,7 @@ def drive(port: int, lines: int, seconds: float) -> Cycles:
 
 
 class _Line:
-    """One account and where its cycle is."""
+    """One connected account, and the state of its cycle."""
 
     def __init__(self, port: int, name: str) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
@@ -119,7 +123,7 @@ class _Line:
         self.steps = self._cycle()
 
     def hear(self) -> bool:
-        """Take what came; whether it is all of the answer that is waited for."""
+        """Receive data, and return whether the end of the expected answer has arrived."""
         self._heard += self.socket.recv(65536)
         return self._until in self._heard
 

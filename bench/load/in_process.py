@@ -1,7 +1,8 @@
-"""The relay's rules and its group commit without HTTP: what the network and its parser cost.
+"""Measure the relay's rules and group commit without HTTP.
 
-The same cycle as bench/load/cycles.py, by as many callers, in one process and on a database of the
-relay's own: every rule is asked, every answer waits for the disk.
+This shows what the network and the HTTP parser cost. The cycle is that of bench/load/cycles.py. As
+many callers run it, in one process and on a SQLite database like a relay's. Every rule is checked,
+and every answer waits for the disk.
 """
 
 import asyncio
@@ -27,14 +28,16 @@ from entrenous.carry.store.sqlite_rows import open_sqlite
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import Envelope, SendToken
 
-_OBJECTS_BETWEEN = 50_000  # as serving/http_server.py has it
+_OBJECTS_BETWEEN = 50_000  # as in serving/server_process.py
 
 
 def group_commit_cycles_per_s(folder: Path, lines: int, seconds: float) -> float:
-    """Letters that are accepted, handed over and acknowledged in a second, each durably.
+    """Return how many letters are accepted, fetched and acknowledged per second, all durably.
+
+    ``lines`` callers do so at once, for ``seconds``.
 
     Raises:
-        SystemExit: a letter that was accepted is not handed over.
+        SystemExit: a letter that was accepted cannot be fetched.
     """
     before = gc.get_threshold()
     gc.collect()
@@ -57,7 +60,7 @@ async def _all(relay: Relay, lines: int, seconds: float) -> float:
 
 
 async def _line(relay: Relay, until: float) -> int:
-    """One mailbox, and cycle after cycle; how many."""
+    """Make a mailbox, repeat the cycle on it, and return the number of cycles."""
     mailbox = MailboxId(os.urandom(16))
     owner, token, withdraw = (Secret(os.urandom(32)) for _ in range(3))
     await create_mailbox(mailbox, token_hash(owner), relay)

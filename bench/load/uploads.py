@@ -1,4 +1,4 @@
-"""Bring uploads to a gate over some connections, on the cores that the gate runs on."""
+"""Upload files to a gate over several connections, on the same cores that the gate runs on."""
 
 import select
 import socket
@@ -15,19 +15,21 @@ _BOUNDARY: Final = "entrenous-bench"
 
 
 class Gate(NamedTuple):
-    """A gate that serves; what it is asked by a POST to ``path``, and what is in a good answer."""
+    """A running gate: files are posted to ``path``, and a good answer contains ``good``."""
 
     process: int
     url: str
     token: str
     path: str = "/v1/uploads"
     good: bytes = b'"decision":"let through"'
-    beside: tuple[int, ...] = ()  # other processes that work for it, as a database's server
+    beside: tuple[int, ...] = ()  # other processes that work for it, such as a database server
 
 
 class Posted(NamedTuple):
-    """What a load came to; the processor's times are of the gate and its children, of us, and of
-    what works for the gate besides.
+    """The results of a load.
+
+    ``times_s`` are the times of all uploads. The processor times are those of the gate and its
+    descendants, of this process, and of the other processes that work for the gate.
     """
 
     count: int
@@ -39,7 +41,7 @@ class Posted(NamedTuple):
 
 
 def forms(files: Sequence[bytes], field: str = "file") -> list[bytes]:
-    """As browsers send them (RFC 7578)."""
+    """Return a multipart/form-data body for each file, as browsers send it (RFC 7578)."""
     head = (
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="a.jpg"\r\n'
         "Content-Type: image/jpeg\r\n\r\n"
@@ -48,11 +50,12 @@ def forms(files: Sequence[bytes], field: str = "file") -> list[bytes]:
 
 
 def drive(to: Gate, bodies: Sequence[bytes], lines: int, seconds: float) -> Posted:
-    """Keep ``lines`` connections busy for so long, and until one upload was answered; stopped by
-    hand, what came until then counts.
+    """Keep ``lines`` connections busy for ``seconds``, and at least until one upload is answered.
+
+    After a KeyboardInterrupt, return the results up to then.
 
     Raises:
-        SystemExit: an answer that should not be.
+        SystemExit: the gate gave an unexpected answer or closed a connection without one.
     """
     poll, by_number = select.epoll(), dict[int, _Line]()
     for number in range(lines):
@@ -86,8 +89,10 @@ def _cpu_s(of: Gate) -> tuple[float, float, float]:
 
 
 class _Line:
-    """One connection, and its upload that is under way; a new one where the gate ends it with each
-    answer, and the time to connect is then a part of the upload's.
+    """One connection, and its upload in progress.
+
+    If the gate closes the connection after an answer, a new one is made, and the time to connect
+    counts as a part of the next upload's time.
     """
 
     def __init__(self, to: Gate, bodies: Sequence[bytes]) -> None:
@@ -105,7 +110,11 @@ class _Line:
         self._send()
 
     def answered(self) -> list[float]:
-        """The seconds of an upload whose answer is whole now; then the next one is sent."""
+        """Receive data; if that completes an answer, send the next upload.
+
+        Returns:
+            The seconds that the completed upload took, as the only item, or an empty list.
+        """
         more = self.socket.recv(65536)
         if not more:
             raise SystemExit("the gate closed the connection")
@@ -121,7 +130,7 @@ class _Line:
         return [took]
 
     def end(self) -> None:
-        """Hear the last answer, so that the next load does not find this one's place taken."""
+        """Wait for the last answer, so that the gate is free when the next load starts."""
         self.socket.recv(65536)
         self.socket.close()
 

@@ -1,8 +1,8 @@
-"""Does a likelihood ratio mean what it says? (Brummer and du Preez 2006; Ramos et al. 2013.)
+"""Check the stated likelihood ratios (Brummer and du Preez 2006; Ramos et al. 2013).
 
-Every trace compares one true copy and 23 innocent ones, so the prior chance of each is 1 in 24 and
-known. To learn anything about ratios between 1 and a million, leaks must be nearly ruined: with
-ordinary ones every true copy's ratio is beyond any doubt and every innocent's near 1/2.
+Every trace compares one true copy and 23 innocent ones, so the prior chance of each copy is known:
+1 in 24. Ratios between 1 and a million occur only if leaks are nearly ruined: after ordinary
+attacks, every true copy's ratio is beyond doubt, and every innocent copy's is near 1/2.
 """
 
 from dataclasses import dataclass
@@ -25,21 +25,24 @@ class Calibration:
 
     @property
     def cllr(self) -> float:
-        """Cost of the log likelihood ratio in bits: 0 is perfect, 1 says nothing."""
+        """Return the cost of the log-likelihood ratio, in bits.
+
+        It is 0 for perfect ratios, and 1 if every ratio is 1, which says nothing.
+        """
         return _cllr(self.true, self.innocent)
 
     @property
     def cllr_min(self) -> float:
-        """What is left when the ratios are calibrated as well as this data allows (PAV)."""
+        """Return the cost in bits that remains after the best recalibration: see ``calibrated``."""
         return _cllr(*calibrated(self.true, self.innocent))
 
     def above(self, log10: float) -> tuple[float, float]:
-        """Share of true and of innocent copies with at least this ratio."""
+        """Return the shares of true and of innocent copies with at least this log10 ratio."""
         return float((self.true >= log10).mean()), float((self.innocent >= log10).mean())
 
 
 def calibration(rows: list[Row]) -> Calibration:
-    """The ratios that the product states, for every copy of every trace that registered."""
+    """Return the product's ratio for each copy of each trace that could align its leak."""
     heard = [row for row in rows if row.registered]
     return Calibration(
         true=_log10([row.score for row in heard]),
@@ -48,9 +51,11 @@ def calibration(rows: list[Row]) -> Calibration:
 
 
 def reliability(found: Calibration, bins: int = 12) -> list[tuple[float, float, int]]:
-    """Stated chance that a copy is the true one, share of true ones, and number, bin by bin.
+    """Return, for each bin that is not empty: the mean stated chance that a copy is the true one,
+    the share of true copies, and the number of copies.
 
-    The prior is the share of true copies among all. Bins are even in log odds.
+    The prior is the share of true copies among all. Bins are equally wide in log odds; the first
+    and the last one are open-ended.
     """
     ratios = np.concatenate([found.true, found.innocent])
     truth = np.concatenate([np.ones(found.true.size), np.zeros(found.innocent.size)])
@@ -66,7 +71,10 @@ def reliability(found: Calibration, bins: int = 12) -> list[tuple[float, float, 
 
 
 def calibrated(true: Ratios, innocent: Ratios) -> tuple[Ratios, Ratios]:
-    """Ratios made as good as a monotone map can (pool adjacent violators), as log10."""
+    """Return log10 ratios after the best monotone recalibration of the given ones.
+
+    It is computed by pooling adjacent violators (PAV).
+    """
     scores = np.concatenate([true, innocent])
     truth = np.concatenate([np.ones(true.size), np.zeros(innocent.size)])
     order = np.lexsort((-truth, scores))

@@ -1,4 +1,4 @@
-"""What the papers of learned watermarks say of themselves; none of it was run again here."""
+"""What papers on learned watermarks claim. None of these methods was run here."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One method's own figures."""
+    """A paper's own figures for its method, and where they are stated."""
 
     method: str
     says: str

@@ -1,4 +1,4 @@
-"""Pages of what was measured with clips and sounds, beside their JSON."""
+"""Write the results of the clip and sound benchmarks, as JSON and as Markdown pages."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ Document = dict[str, Any]
 
 
 def keep(folder: Path, name: str, document: Document, page: str) -> None:
-    """Write NAME.json and NAME.md."""
+    """Write NAME.json, with numbers rounded to three decimal places, and NAME.md."""
     folder.mkdir(parents=True, exist_ok=True)
     rounded = json.loads(json.dumps(document), parse_float=lambda number: round(float(number), 3))
     (folder / f"{name}.json").write_text(f"{json.dumps(rounded, indent=1)}\n")
@@ -17,7 +17,7 @@ def keep(folder: Path, name: str, document: Document, page: str) -> None:
 
 
 def sound_page(document: Document) -> str:
-    """Marks in sounds: what tracing heard, and what a listener would."""
+    """Return the page about sounds: how well marks are detected, and how audible they are."""
     marks: dict[str, Document] = document["marks"]
     return "\n".join(
         (
@@ -52,7 +52,7 @@ def sound_page(document: Document) -> str:
 
 
 def clip_page(document: Document) -> str:
-    """Marks in clips: what tracing saw, and what a viewer would."""
+    """Return the page about clips: how well marks are detected, and how visible they are."""
     clips: dict[str, Document] = document["clips"]
     keys = ("source_mbit", "copy_mbit", "psnr_yuv_db", "psnr_rgb_db")
     looks = ("change", "change_most", "slow", "slow_codec", "cpu_s")
@@ -115,7 +115,10 @@ def _counts(document: Document) -> Sequence[str]:
 
 
 def _by_attack(document: Document, place: str) -> list[Sequence[str]]:
-    """A row for each attack, a column for each material or clip, in the order they came."""
+    """Return a table of ``z``: a row for each attack, and a column for each material or clip.
+
+    Rows and columns are in the order of the document.
+    """
     found = {(leak["attack"], leak[place]): leak["z"] for leak in document["leaks"]}
     columns = dict.fromkeys(where for _, where in found)
     return [

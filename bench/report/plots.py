@@ -1,4 +1,4 @@
-"""Plots for docs/benchmarks: small files, readable without colour."""
+"""Draw the plots in docs/benchmarks: small files that can be read without colour."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,12 +20,16 @@ mpl.use("Agg")
 _DPI: Final = 90
 _NAMED_FROM: Final = lowest_naming_score(
     RECIPIENTS, alpha=FALSE_NAMING_CHANCE_MAX / 2
-)  # the first round spends half
+)  # a trace's first round uses half of the accepted chance
 _MARKS: Final = {"XS": "v", "S": "o", "M": "s", "L": "^"}
 
 
 def scores(rows: Sequence[Row], file: Path) -> None:
-    """Score of the true copy by attack, one point a leak; open where nobody was named."""
+    """Plot the true copy's score by attack, with one point for each leak.
+
+    A point is filled if exactly the true copy was named. Scores below 1, and leaks that could not
+    be aligned, are drawn at 1.
+    """
     known = [a for attacks in SETS.values() for a in attacks]
     attacks = sorted({row.attack for row in rows}, key=known.index)
     figure, axes = plt.subplots(figsize=(9, 0.17 * len(attacks) + 1.2))
@@ -48,7 +52,10 @@ def scores(rows: Sequence[Row], file: Path) -> None:
 
 
 def null(pooled: Mapping[str, Any], some: Sequence[float], file: Path) -> None:
-    """Innocent scores against the standard normal law, and the shares against the bound."""
+    """Plot a histogram of innocent scores, with the standard normal density, and shares below p.
+
+    ``some`` is a sample of the scores, for the histogram. ``pooled`` has the shares.
+    """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
     left.hist(some, 80, density=True, color="0.75")
     x = np.linspace(-5, 5, 200)
@@ -67,7 +74,7 @@ def null(pooled: Mapping[str, Any], some: Sequence[float], file: Path) -> None:
 
 
 def tippett(found: Calibration, file: Path) -> None:
-    """Share of copies with at least a likelihood ratio, for true and for innocent ones."""
+    """Plot the share of copies with at least a given likelihood ratio, true and innocent ones."""
     figure, axes = plt.subplots(figsize=(5, 3.6))
     for values, style, words in (
         (found.true, "-", "true copies"),
@@ -86,7 +93,7 @@ def tippett(found: Calibration, file: Path) -> None:
 
 
 def reliability(bins: Sequence[Mapping[str, Any]], file: Path) -> None:
-    """Stated against observed share of true copies, in log odds, with the number in each bin."""
+    """Plot the observed against the stated share of true copies, in log odds, with bin sizes."""
     figure, axes = plt.subplots(figsize=(5, 3.6))
     line = np.linspace(-3, 7)
     axes.plot(line, line, color="black", linewidth=0.8, linestyle="--")
@@ -105,7 +112,7 @@ def reliability(bins: Sequence[Mapping[str, Any]], file: Path) -> None:
 
 
 def _interval(share: float, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (Wilson 1927)."""
+    """Return the 95 % confidence interval of a share (Wilson 1927)."""
     z = 1.96
     middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))

@@ -1,4 +1,4 @@
-"""Rows summed up as plain JSON, one document for each kind of measurement."""
+"""Summarise rows as JSON documents, one for each kind of measurement."""
 
 import statistics
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ Document = dict[str, Any]
 
 
 def grid(rows: Sequence[Row], seed: int, skipped: Sequence[str]) -> Document:
-    """Per attack and size: how many were named right, and the lowest and the median score."""
+    """Return, by attack and size, how many copies were named right, and lowest and median score."""
     sizes = _in_order(row.size for row in rows)
     return {
         "schema": "entrenous/bench-trace-grid/1",
@@ -43,7 +43,7 @@ def grid(rows: Sequence[Row], seed: int, skipped: Sequence[str]) -> Document:
 
 
 def peers(rows: Sequence[PeerRow], ours: Sequence[Row], looks: Sequence[Quality]) -> Document:
-    """The peers and this program on the very same leaks."""
+    """Compare the peers with this program on the same photographs, sizes and attacks."""
     cells = {(row.photo, row.size, row.attack) for row in rows}
     same = [row for row in ours if (row.photo, row.size, row.attack) in cells]
     attacks = _in_order(row.attack for row in rows)
@@ -64,7 +64,9 @@ def peers(rows: Sequence[PeerRow], ours: Sequence[Row], looks: Sequence[Quality]
 
 
 def collusion(rows: Sequence[Merged]) -> Document:
-    """Per way, number of copies and size: at least one named, all named, scores."""
+    """Return results by size, way of merging and number of colluders: in how many leaks at least
+    one colluder was named, in how many all were, and the best scores.
+    """
     keys = _in_order((row.size, row.way, row.colluders) for row in rows)
     return {
         "schema": "entrenous/bench-trace-collusion/1",
@@ -76,12 +78,12 @@ def collusion(rows: Sequence[Merged]) -> Document:
 
 
 def copies(rows: Sequence[Quality]) -> Document:
-    """How every copy looks."""
+    """Return how visible the mark of each copy is."""
     return {"schema": "entrenous/bench-trace-copies/1", "rows": [_rounded(asdict(r)) for r in rows]}
 
 
 def cost(rows: Sequence[Cost]) -> Document:
-    """What marking and tracing take."""
+    """Return the time and memory that marking and tracing take."""
     table = [
         _rounded(
             {
@@ -96,7 +98,9 @@ def cost(rows: Sequence[Cost]) -> Document:
 
 
 def null(rows: Sequence[NullRow], seed: int) -> Document:
-    """Shares of innocent scores below 1e-1 .. 1e-6, altogether and by kind of leak."""
+    """Return the shares of innocent scores whose p is below 1e-1 to 1e-6, in all and by kind of
+    leak.
+    """
     kinds = sorted({row.kind for row in rows})
     return {
         "schema": "entrenous/bench-trace-null/1",
@@ -108,7 +112,7 @@ def null(rows: Sequence[NullRow], seed: int) -> Document:
 
 
 def calibrated(found: Calibration) -> Document:
-    """How far a likelihood ratio means what it says."""
+    """Return how well the stated likelihood ratios are calibrated."""
     return {
         "schema": "entrenous/bench-trace-calibration/1",
         "true_copies": int(found.true.size),
@@ -127,7 +131,10 @@ def calibrated(found: Calibration) -> Document:
 def line(
     rows: Sequence[Row], looks: Sequence[Quality], costs: Sequence[Cost], others: Sequence[PeerRow]
 ) -> Document:
-    """The last line of a run. What ruins a picture is not counted."""
+    """Return the last line of a run.
+
+    Leaks that ruin the picture are not counted. ``mark_over_encode`` is that of ``costs[0]``.
+    """
     counted = [row for row in rows if row.attack not in RUIN]
     return {
         "schema": "entrenous/bench-trace/1",
@@ -165,7 +172,7 @@ def _wrong(rows: Sequence[Row]) -> int:
 def _cell(rows: Sequence[Row]) -> Document | None:
     if not rows:
         return None
-    # A leak that did not register has no score: it says nothing, as a score of 0 would.
+    # A leak that could not be aligned has no score. It counts as 0, a score that proves nothing.
     scores = [row.score if row.registered else 0.0 for row in rows]
     lowest, median = round(min(scores), 1), round(statistics.median(scores), 1)
     return {**_share(rows), "lowest": lowest, "median": median}

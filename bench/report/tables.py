@@ -1,4 +1,4 @@
-"""One page of Markdown from the documents of a run."""
+"""Make the Markdown page with a run's results from its documents."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -31,7 +31,7 @@ _SETS: Final = {
 
 
 def page(documents: Mapping[str, Document]) -> str:
-    """The whole page; measurements that are not there are left out."""
+    """Return the page. A measurement without a document is left out."""
     makers = {
         "grid": _grid,
         "peers": _peers,
@@ -46,7 +46,7 @@ def page(documents: Mapping[str, Document]) -> str:
 
 
 def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 

@@ -1,4 +1,7 @@
-"""What becomes of a voice note on its way: codecs, cuts, speeds, rooms, noise, copies merged."""
+"""What can happen to a voice note before it leaks: codecs, cuts, changed speed, rooms, noise.
+
+An attack takes mono samples and their rate in Hz, and returns changed ones.
+"""
 
 import io
 from collections.abc import Callable, Mapping
@@ -22,7 +25,11 @@ Attack = Callable[[Samples, int], Heard]
 def coded(  # noqa: PLR0913, PLR0917 - a codec, and what it is told
     samples: Samples, rate_hz: int, codec: str, container: str, bits: int, coded_hz: int = 0
 ) -> bytes:
-    """A mono sound as a file."""
+    """Return a mono sound as an encoded file.
+
+    ``bits`` is the bit rate in bit/s. ``coded_hz`` is the sample rate in the file, 0 for the
+    sound's own.
+    """
     file = io.BytesIO()
     rate = coded_hz or rate_hz
     with av.open(file, "w", format=container) as out:
@@ -39,7 +46,7 @@ def coded(  # noqa: PLR0913, PLR0917 - a codec, and what it is told
 
 
 def through(codec: str, container: str, bits: int, coded_hz: int = 0) -> Attack:
-    """Encoded and decoded again."""
+    """Return an attack that encodes and decodes the sound; for the parameters, see ``coded``."""
 
     def attack(samples: Samples, rate_hz: int) -> Heard:
         heard = read_sound(coded(samples, rate_hz, codec, container, bits, coded_hz))
@@ -49,7 +56,7 @@ def through(codec: str, container: str, bits: int, coded_hz: int = 0) -> Attack:
 
 
 def faster(speed: float) -> Attack:
-    """Played faster: the pitch rises along."""
+    """Return an attack that plays the sound ``speed`` times as fast, with the pitch shifted."""
 
     def attack(samples: Samples, rate_hz: int) -> Heard:
         ratio = Fraction(speed).limit_denominator(1000)
@@ -59,7 +66,10 @@ def faster(speed: float) -> Attack:
 
 
 def tempo(speed: float) -> Attack:
-    """Faster at kept pitch: stretches of 30 ms are moved to where they fit (WSOLA)."""
+    """Return an attack that plays the sound ``speed`` times as fast at the same pitch.
+
+    By WSOLA: segments of 30 ms, moved by up to 8 ms to where they fit best, are overlapped.
+    """
 
     def attack(samples: Samples, rate_hz: int) -> Heard:
         size = int(0.03 * rate_hz) // 2 * 2
@@ -82,7 +92,7 @@ def tempo(speed: float) -> Attack:
 
 
 def noisy(decibels: float) -> Attack:
-    """White noise so far below the sound."""
+    """Return an attack that adds white noise, ``decibels`` weaker than the sound."""
 
     def attack(samples: Samples, rate_hz: int) -> Heard:
         noise = np.random.default_rng(11).standard_normal(len(samples))
@@ -93,10 +103,11 @@ def noisy(decibels: float) -> Attack:
 
 
 def room(decay_s: float = 0.4, direct_db: float = 0.0) -> Attack:
-    """Played by a small loudspeaker in a room and recorded by a phone.
+    """Return an attack: a small loudspeaker plays the sound in a room, and a phone records it.
 
-    Echoes die away by 60 dB in ``decay_s``; together they are ``direct_db`` weaker than the direct
-    sound. The loudspeaker passes 300 to 6,000 Hz, the recording clips, noise lies 20 dB below.
+    Echoes decay by 60 dB in ``decay_s``; all echoes together are ``direct_db`` weaker than the
+    direct sound. The loudspeaker passes 300 to 6,000 Hz, the recording clips, and noise 20 dB below
+    the sound is added.
     """
 
     def attack(samples: Samples, rate_hz: int) -> Heard:
@@ -114,7 +125,10 @@ def room(decay_s: float = 0.4, direct_db: float = 0.0) -> Attack:
 
 
 def cut(start: float, stop: float) -> Attack:
-    """A part of it, as shares of its length, not on any grid."""
+    """Return an attack that keeps the part from ``start`` to ``stop``, as shares of the length.
+
+    The part begins 137 samples later, so that it is not aligned with any grid.
+    """
 
     def attack(samples: Samples, rate_hz: int) -> Heard:
         return samples[int(start * len(samples)) + 137 : int(stop * len(samples))], rate_hz
@@ -123,19 +137,19 @@ def cut(start: float, stop: float) -> Attack:
 
 
 def spliced(samples: Samples, rate_hz: int) -> Heard:
-    """Its middle third taken out."""
+    """Remove the middle third of the sound."""
     third = len(samples) // 3
     return np.concatenate([samples[:third], samples[2 * third + 91 :]]), rate_hz
 
 
 def wavering(samples: Samples, rate_hz: int) -> Heard:
-    """Volume going up and down by 14 dB."""
+    """Raise and lower the volume slowly, by 14 dB."""
     times = np.arange(len(samples)) / rate_hz
     return (samples * (0.6 + 0.4 * np.sin(0.7 * times))).astype(np.float32), rate_hz
 
 
 def one_after_another(*attacks: Attack) -> Attack:
-    """All of these."""
+    """Return an attack that applies all of these, in this order."""
 
     def attack(samples: Samples, rate_hz: int) -> Heard:
         for one in attacks:

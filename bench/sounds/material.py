@@ -1,4 +1,4 @@
-"""Voices and music made from numbers, and real voices where Debian's packages have put them."""
+"""Sounds to mark: synthetic voices and music, and speech from Debian packages if installed."""
 
 import shutil
 import subprocess
@@ -26,7 +26,7 @@ borrowed in March. I am making soup with leeks and potatoes, and there is enough
 
 
 def voice(seconds: float, rate_hz: int = 16_000, seed: int = 1) -> Samples:
-    """Something like a voice: pulses and hiss through moving formants, syllables and pauses."""
+    """Return something like a voice: pulses and hiss, with moving formants, syllables, pauses."""
     rng = np.random.default_rng(seed)
     frames = int(seconds / _FRAME_S) + 1
     syllables = _syllables(frames, rng)
@@ -36,7 +36,7 @@ def voice(seconds: float, rate_hz: int = 16_000, seed: int = 1) -> Samples:
 
 
 def music(seconds: float, rate_hz: int = 16_000, seed: int = 1) -> Samples:
-    """Chords of plucked strings and a brush on a drum, four to the bar."""
+    """Return chords of plucked strings and a brush on a drum, with two beats a second."""
     rng = np.random.default_rng(seed)
     count = int(seconds * rate_hz)
     sound = np.zeros(count + 2 * rate_hz)
@@ -51,7 +51,7 @@ def music(seconds: float, rate_hz: int = 16_000, seed: int = 1) -> Samples:
 
 
 def spoken() -> dict[str, tuple[Samples, int]]:
-    """Whatever real or synthesised speech this system has: mono samples and their rate."""
+    """Return the recorded or synthesised speech on this system, by name: mono samples and rate."""
     found: dict[str, tuple[Samples, int]] = {}
     if ALSA.is_dir():
         words = [read_sound(file.read_bytes()) for file in sorted(ALSA.glob("*_*.wav"))]
@@ -73,14 +73,14 @@ def spoken() -> dict[str, tuple[Samples, int]]:
 
 
 def _g722(file: Path) -> Samples:
-    """ITU-T G.722 without a container: 16 kHz."""
+    """Decode a file of ITU-T G.722 without a container: 16 kHz, mono."""
     with av.open(str(file), format="g722") as container:
         parts = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]
     return np.concatenate(parts).astype(np.float32) / 32_768
 
 
 def _whole_wave(data: bytes) -> bytes:
-    """A streamed WAV file announces no length; say what it has."""
+    """Return a streamed WAV file, which announces no length, with its lengths filled in."""
     at = data.index(b"data") + 4
     size = len(data) - at - 4
     riff = (len(data) - 8).to_bytes(4, "little")
@@ -88,7 +88,7 @@ def _whole_wave(data: bytes) -> bytes:
 
 
 def _syllables(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(frames, 6): loudness, voicing, pitch in Hz, three formants in Hz."""
+    """Return (frames, 6): loudness, voicing, pitch in Hz, and three formants in Hz."""
     rows = np.zeros((frames, 6))
     at = 0
     while at < frames:
@@ -118,7 +118,7 @@ def _excitation(
 def _shaped(
     excitation: NDArray[np.float64], syllables: NDArray[np.float64], rate_hz: int
 ) -> NDArray[np.float64]:
-    """Formants as resonances, frame by frame, overlapped and added."""
+    """Filter the excitation by the formants' resonances, frame by frame, with overlap-add."""
     hop = int(rate_hz * _FRAME_S)
     size = 4 * hop
     window = np.hanning(size + 1)[:-1]
@@ -147,5 +147,5 @@ def _pluck(hertz: float, rate_hz: int, rng: np.random.Generator) -> NDArray[np.f
 
 @cache
 def _decay(rate_hz: int, tone: int) -> NDArray[np.float64]:
-    """Return how the strength of a tone falls, which is the same for all strings."""
+    """Return how a tone's amplitude decays in 1.5 s, which is the same for all strings."""
     return np.exp(-np.arange(int(1.5 * rate_hz)) / rate_hz * (2 + 0.8 * tone))

@@ -1,7 +1,7 @@
-"""What a model of hearing says of a marked copy: ViSQOL's MOS-LQO (Chinen et al. 2020), 1 to 5.
+"""Rate a marked copy with a model of hearing: ViSQOL's MOS-LQO (Chinen et al. 2020), 1 to 5.
 
 The package is optional (``pip install --no-deps visqol-python``; its model for anything but speech
-asks for ``libsvm-official`` as well). A bench without it says so.
+also needs ``libsvm-official``). A benchmark reports if it is missing.
 """
 
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from scipy.signal import resample_poly
 
 Samples = NDArray[np.float32]
 
-_LENGTH_S: Final = 10.0  # of a sound: the model was made for 5 to 10
+_LENGTH_S: Final = 10.0  # at most this much of a sound is rated: the model was made for 5 to 10 s
 _SPEECH_HZ: Final = 16_000
 _AUDIO_HZ: Final = 48_000
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """The model for speech (16 kHz) or for anything (48 kHz), ready to listen."""
+    """The model, loaded, for speech (16 kHz) or for any sound (48 kHz)."""
 
     api: Any
     rate_hz: int
 
     def mos(self, original: Samples, heard: Samples, rate_hz: int) -> float:
-        """Mean opinion score that listeners would give to ``heard``, knowing ``original``."""
+        """Return the predicted mean opinion score of ``heard``, compared with ``original``."""
         pair = [self._at(one, rate_hz) for one in (original, heard)]
         return float(self.api.measure_from_arrays(*pair, self.rate_hz).moslqo)
 
@@ -40,11 +40,11 @@ class Judge:
 
 
 def judge(*, speech: bool) -> Judge | None:
-    """None where a package that it needs is missing."""
+    """Load the model; return None if a package that it needs is missing."""
     if find_spec("visqol") is None or (not speech and find_spec("libsvm") is None):
         return None
     api = import_module("visqol").VisqolApi()
-    if speech:  # its polynomial gives 5 to what can't be told from its original
+    if speech:  # its polynomial gives 5 to a sound that cannot be told from its original
         api.create(mode="speech", use_lattice_model=False)
     else:
         api.create(mode="audio")

@@ -1,4 +1,7 @@
-"""How long until a new claim matches, and until a withdrawn one does not: a real bank on disk."""
+"""Measure the time until a new claim matches, and until a withdrawn one no longer does.
+
+It uses a real bank on disk.
+"""
 
 import time
 from collections.abc import Callable
@@ -26,14 +29,17 @@ _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 class Acting(NamedTuple):
-    """Medians in ms, each with the durable write and the look-up that sees it."""
+    """Median times in ms; each includes the durable write, and the look-up that first shows it."""
 
     add_to_match_ms: float
     withdraw_to_no_match_ms: float
 
 
 def acting() -> Acting:
-    """From asking the bank to the first look-up that answers rightly."""
+    """Return the median times from a change of the bank to the first correct look-up.
+
+    They are measured by the clock with 40 claims, in a bank that has 20,000 other hashes.
+    """
     rng = np.random.default_rng(4)
     with TemporaryDirectory(dir=scratch()) as made:
         engine = open_engine(Path(made) / "bank.db")

@@ -1,7 +1,8 @@
-"""Which edited uploads look alike to a network, and how often a stranger's does.
+"""Measure how often embeddings find edited uploads, and how often they match another photograph.
 
-For `bench.stopping.recall --embedding`, where the extra is installed. Every upload is compared with
-every registered photograph: its own counts for recall, the others are false pairs.
+`bench.stopping.recall --embedding` uses this; it needs the extra `embedding`. Every upload is
+compared with every registered photograph. A match with its own photograph counts as found, a match
+with any other one as a false pair.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,12 @@ Bools = NDArray[np.bool_]
 
 @dataclass(slots=True)
 class Alike:
-    """What was found by edit, and whether held out: by the network, by it or by the slow look."""
+    """Counts what is found among photographs with these ``names`` and embeddings (``bank``).
+
+    By (held out, edit), ``found`` says for each upload whether the embedding found it, and whether
+    the embedding or the deferred scan did. ``pairs`` counts the pairs of an upload and another
+    photograph; ``false`` names those that match.
+    """
 
     names: tuple[str, ...]
     bank: Rows
@@ -39,13 +45,13 @@ class Alike:
 
     @classmethod
     def of(cls, subjects: Sequence[Subject]) -> Self:
-        """With an embedding of each."""
+        """Compute an embedding of each photograph."""
         embedder = OnnxEmbedder()
         bank = embedding_rows(embedder.embed([resize_to_square(one.rgb) for one in subjects]))
         return cls(tuple(one.name for one in subjects), bank, embedder)
 
     def add(self, one: Subject, edit: str, upload: Rgb, *, deep: bool) -> None:
-        """Count an upload of a registered photograph; ``deep`` if the slow look found it."""
+        """Count an upload of photograph ``one``; ``deep`` says that the deferred scan found it."""
         hits = self.hits(upload)
         own = hits[self.names.index(one.name)]
         self.found.setdefault((one.held_out, edit), []).append((bool(own), bool(own) or deep))
@@ -54,20 +60,20 @@ class Alike:
         self.pairs += len(hits) - 1
 
     def hits(self, upload: Rgb) -> Bools:
-        """Which of the registered photographs it is like."""
+        """Return for each registered photograph whether the upload matches it, shape (N,)."""
         squares = (resize_to_square(upload), *window_squares(upload))
         near = cosines(embedding_rows(self.embedder.embed(squares)), self.bank)
         enough = near >= np.array(cosine_thresholds_of_squares(squares))[:, None]
         return np.asarray(enough.any(axis=0), np.bool_)
 
     def recall(self, edit: str, *held_out: bool) -> tuple[float, float]:
-        """The shares that were found: by the network, by it or by the slow look."""
+        """Return the shares found by the embedding, and by the embedding or the deferred scan."""
         found = [one for held in held_out for one in self.found.get((held, edit), [])]
         alike, either = np.array(found, np.float64).reshape(-1, 2).mean(axis=0)
         return round(float(alike), 3), round(float(either), 3)
 
     def answer(self) -> Mapping[str, object]:
-        """For the last line of the bench."""
+        """Return the figures for the last line of the benchmark."""
         edits = list(dict.fromkeys(edit for _, edit in self.found))
         every = {edit: self.recall(edit, False, True) for edit in edits}
         held = {edit: self.recall(edit, True) for edit in edits}

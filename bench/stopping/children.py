@@ -1,9 +1,10 @@
-"""Processor time of one upload's decoding, by how many pictures a child is kept for.
+"""Measure the processor time to decode an upload, by the number of pictures per decoder process.
 
     python -m bench.stopping.children
 
-A megapixel's luma, as a gate wants it. The time is that of the child, of the server that forks it
-and of the parent that reads the samples, in turns, medians. The last line is one JSON object.
+The luma of a JPEG of one megapixel is decoded as a gate does before its answer. The time is that of
+the decoder process, of the server that forks it, and of the parent that reads the samples. The
+numbers of pictures take turns, and the medians are printed. The last line is one JSON object.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from statistics import median
 from typing import Final
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from bench.load.processor import tree_cpu_s
@@ -25,11 +26,11 @@ from entrenous.media.sandbox.decoder_pool import DecoderPool
 
 _KEPT_FOR: Final = (1, 4, 16, 64)
 _ROUNDS: Final = 5
-_PICTURES: Final = 192  # a whole number of children, at each of these
+_PICTURES: Final = 192  # a multiple of each of _KEPT_FOR
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure and print."""
+    """Measure, and print the median of each number of pictures per process."""
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     some = pictures()
     rounds = [{kept: _ms(kept, some) for kept in _KEPT_FOR} for _ in range(_ROUNDS)]
@@ -43,7 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _ms(kept: int, some: list[bytes]) -> float:
     with DecoderPool(pictures_per_child=kept) as jails:
-        for untrusted_data in some[:kept]:  # the server is started, and its first child used up
+        # Start the server, and use up its first child: half of it if ``kept`` is 64.
+        for untrusted_data in some[:kept]:
             jails.read(untrusted_data, at_least_px=WHOLE_COMPARISON_SIDE_PX_MIN, luma=True)
         before = tree_cpu_s(os.getpid())
         for number in range(_PICTURES):

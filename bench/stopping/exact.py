@@ -1,7 +1,7 @@
-"""Is anything missed or invented? Ours against counting bits, at every distance from 0 to 32.
+"""Check that our index misses and invents no pair, with queries at each distance from 0 to 32 bits.
 
-Counting is faiss's scan where it is installed, and otherwise one of NumPy's that shares no code
-with the index.
+Its results are compared with those of an exhaustive comparison: faiss's scan if faiss is installed,
+and otherwise one in NumPy that shares no code with the index.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _AT_ONCE: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """Pairs that were missed and that were invented, of so many that there are."""
+    """How many of ``there`` true pairs are ``missing``; ``extra`` results are wrong or repeated."""
 
     there: int
     missing: int
@@ -34,18 +34,20 @@ class Wrong:
 
     @classmethod
     def none(cls) -> Self:
-        """Of nothing."""
         return cls(0, 0, 0)
 
 
 def asked_at_every_distance(bank: Words, each: int, rng: np.random.Generator) -> Words:
-    """``each`` queries at every distance from 0 to 32 of something registered."""
+    """Return ``each`` queries at each distance from 0 to 32 bits from hashes in the bank."""
     distances = np.repeat(np.arange(DISTANCES), each)
     return bank[rng.integers(0, len(bank), len(distances))] ^ changes(distances, rng)
 
 
 def compared(indexes: Sequence[HashIndex], bank: Words, wanted: Words) -> Wrong:
-    """All queries of all indexes; entry numbers are rows, counted from 1."""
+    """Compare the results of all queries in all indexes.
+
+    The number of an entry is its row in ``bank``, counted from 1.
+    """
     judge = peers.flat(bank)
     total = Wrong.none()
     for start in range(0, len(wanted), _AT_ONCE):
@@ -59,7 +61,11 @@ def compared(indexes: Sequence[HashIndex], bank: Words, wanted: Words) -> Wrong:
 def every_plan(
     count: int, each: int, rng: np.random.Generator, plans: Sequence[int] = (11, 12, 13, 16)
 ) -> Wrong:
-    """The same bank, with a crowd around one hash, cut into so many substrings each."""
+    """Check indexes of one bank that cut its hashes into different numbers of substrings.
+
+    One hundredth of the bank is crowded around one hash, at most 127 bits from it. There are
+    ``each`` queries at each distance.
+    """
     bank = random_hashes(count, rng)
     bank[: count // 100] = bank[0] ^ changes(rng.integers(0, 128, count // 100), rng)
     numbers = np.arange(1, count + 1)
@@ -68,7 +74,10 @@ def every_plan(
 
 
 def counted(bank: Words, wanted: Words) -> peers.Pairs:
-    """Bits as plus and minus one: a dot product of two hashes is 256 less twice their distance."""
+    """Return all pairs within the radius, by NumPy.
+
+    With bits as +1 and -1, the dot product of two hashes is 256 minus twice their distance.
+    """
     signs = [
         np.unpackbits(one.view(np.uint8), axis=1) * np.float32(2) - 1 for one in (wanted, bank)
     ]

@@ -1,8 +1,9 @@
-"""A real gate with a bank of many hashes, to which JPEGs are brought (:mod:`bench.load.uploads`).
+"""Measure uploads of JPEGs to a real gate with many hashes (:mod:`bench.load.uploads` sends them).
 
-The clock on the wall tells what a busy machine gave; the processor's time, of the gate with all its
-children and of the load apart, what an idle one would. Without slow looks it is that of the answers
-alone; with them, as a gate runs unless told otherwise, of what is done after these too.
+Times by the clock show what a busy machine achieved. Processor time, measured separately for the
+gate with all its child processes and for the load, shows what an idle machine would achieve.
+Without deferred scans ("slow looks") it is the time of the answers alone; with them, as by default,
+it includes the work after the answers.
 """
 
 import io
@@ -33,12 +34,12 @@ from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 
-LINES: Final = 8  # as many as a gate judges at once
+LINES: Final = 8  # as many uploads as a gate judges at once
 _SLOW: Final = (
     "SELECT sum(slow_look IS NULL AND slow_looks_taken > 0), sum(slow_look = 'kept'),"
     " sum(slow_look IN ('due', 'skipped')) FROM upload"
 )
-_PARTS: Final = 525  # of one registered picture, so that the second look has something to look in
+_PARTS: Final = 525  # parts of one registered picture, without which there is no second scan
 _PER_CLAIM: Final = 10_000
 _SIZE: Final = (1200, 834)  # one megapixel
 _PICTURES: Final = 32
@@ -48,8 +49,10 @@ _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 class Looks(NamedTuple):
-    """What became of the slow looks that uploads are due: made, waiting for one, or without room
-    for their bytes, and so skipped.
+    """How many deferred scans of uploads were made, are waiting, or were skipped.
+
+    A scan that was not made counts as waiting if the upload's bytes are stored for it, and
+    otherwise as skipped, usually because there was no room for them.
     """
 
     made: int
@@ -58,23 +61,27 @@ class Looks(NamedTuple):
 
     @classmethod
     def of(cls, folder: Path) -> Self:
-        """As the gate's own database has it; nothing of it is changed."""
+        """Return the counts from the database of the gate in ``folder``, which is not changed."""
         with closing(sqlite3.connect(f"file:{folder / 'bank.db'}?mode=ro", uri=True)) as bank:
             return cls(*(int(count or 0) for count in bank.execute(_SLOW).fetchone()))
 
     def __sub__(self, before: Self) -> Self:
-        """What came since; how many wait is how many wait now."""
+        """Return the scans made and skipped since ``before``, and how many wait now."""
         made, skipped = self.made - before.made, self.skipped - before.skipped
         return type(self)(made, self.waiting, skipped)
 
     def told(self, uploads: int) -> dict[str, float]:
-        """By their names."""
+        """Return the counts by name, and the share of ``uploads`` whose scan was made."""
         share = self.made / max(1, uploads)
         return {**self._asdict(), "share_made": share}
 
 
 class Load(NamedTuple):
-    """What was brought to one gate; ``name`` says which, and begins the names of its figures."""
+    """The measurements of one gate; the names of their figures begin with ``name``.
+
+    ``many`` is from several connections at once, ``alone`` (by size) from one at a time. ``looks``
+    is None without deferred scans.
+    """
 
     name: str
     many: Posted
@@ -82,7 +89,7 @@ class Load(NamedTuple):
     alone: Mapping[str, Posted]
 
     def told(self) -> dict[str, float]:
-        """All figures by their names."""
+        """Return all figures by name."""
         figures = told(self.many)
         for size, one in self.alone.items():
             figures |= {
@@ -94,7 +101,11 @@ class Load(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """How a gate is loaded: ``lines`` at once, then one alone, each for so many seconds."""
+    """How a gate is loaded: with ``lines`` uploads at once for ``seconds``, then with single ones.
+
+    Each size of single uploads has half as many seconds. ``judges`` is the number of the gate's
+    judge processes; None leaves the default.
+    """
 
     hashes: int
     seconds: float
@@ -104,9 +115,12 @@ class Ask(NamedTuple):
 
 
 def posted(ask: Ask) -> Iterator[Load]:
-    """Uploads of a megapixel to a gate with so many hashes, after some that warm it up: without
-    slow looks and with them, each followed by single uploads, of a megapixel and of twelve; then,
-    without slow looks, with the hashes of one picture's ``parts``, so that the second look is made.
+    """Load a gate with uploads of a megapixel, and yield the measurements of each run.
+
+    The first run is without deferred scans, the second with them; both end with single uploads, of
+    one and of twelve megapixels. If ``ask.parts`` is set, there is a third run without deferred
+    scans, in which the bank also has hashes of one picture's parts, so that the second scan is
+    made. Each run starts with some uploads that are not counted.
     """
     bodies = forms(pictures())
     alone = {"1mp": bodies, "12mp": forms(large_pictures())}
@@ -119,7 +133,7 @@ def posted(ask: Ask) -> Iterator[Load]:
             yield _driven("parts_", Path(made), bodies, ask, {})
 
 
-def _driven(  # noqa: PLR0913 -- all of it is one load's
+def _driven(  # noqa: PLR0913 -- together they describe one load
     name: str,
     folder: Path,
     bodies: Sequence[bytes],
@@ -128,7 +142,7 @@ def _driven(  # noqa: PLR0913 -- all of it is one load's
     *,
     slow_look: bool = False,
 ) -> Load:
-    """Once for a moment, so that what is loaded at first is not counted."""
+    """Start a gate and load it, first for up to 3 seconds that are not counted."""
     options = () if ask.judges is None else ("--judges", str(ask.judges))
     with gate(folder, *options, slow_look=slow_look) as running:
         drive(running, bodies, ask.lines, min(3.0, ask.seconds / 3))
@@ -140,7 +154,7 @@ def _driven(  # noqa: PLR0913 -- all of it is one load's
 
 
 def fill(folder: Path, count: int) -> None:
-    """A bank of ``count`` random hashes, and its index."""
+    """Make a bank of ``count`` random hashes in ``folder``, and its index."""
     hashes = random_hashes(count, np.random.default_rng(7)).tobytes()
     engine = open_engine(folder / "bank.db")
     bank = BankStore(engine)
@@ -155,7 +169,7 @@ def fill(folder: Path, count: int) -> None:
 
 
 def fill_parts(folder: Path) -> None:
-    """And one picture with as many parts as there may be."""
+    """Add one picture to the bank, with as many parts as a device sends at most."""
     rng = np.random.default_rng(9)
     engine = open_engine(folder / "bank.db")
     parts = _cut(rng.bytes(32 * _PARTS))
@@ -164,7 +178,7 @@ def fill_parts(folder: Path) -> None:
 
 
 def pictures() -> list[bytes]:
-    """JPEGs of one megapixel: other parts of photographs, no two alike."""
+    """Return 32 JPEGs of one megapixel: random crops of four photographs, no two alike."""
     rng, made = np.random.default_rng(8), []
     photographs = [Image.fromarray(PHOTOGRAPHS[name].at(Size.S)) for name in _SEEN]
     for number in range(_PICTURES):
@@ -179,8 +193,10 @@ def pictures() -> list[bytes]:
 
 @contextmanager
 def gate(folder: Path, *options: str, slow_look: bool = False) -> Iterator[Gate]:
-    """``entrenous gate run`` in a process of its own; what it looks at after its answers is other
-    processes' work, at lowest priority, and left out if not asked for.
+    """Run ``entrenous gate run`` in a process of its own, on a free port of 127.0.0.1.
+
+    With ``slow_look``, it makes deferred scans after its answers, in other processes of the lowest
+    priority. ``options`` are more arguments of the command.
     """
     command = [sys.executable, "-m", "entrenous", "gate", "run", "--json"]
     command += [] if slow_look else ["--no-slow-look"]
@@ -205,7 +221,7 @@ def _claim(name: str, bank: BankName) -> Claim:
 
 
 def told(made: Posted) -> dict[str, float]:
-    """The figures by their names."""
+    """Return the figures of one load by name; processor times are per upload."""
     count = max(1, made.count)
     return {
         "gate_post_per_s": made.count / made.seconds,

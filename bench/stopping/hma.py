@@ -1,16 +1,17 @@
-"""Uploads of a megapixel to our gate and to Meta's Hasher-Matcher-Actioner, in turns.
+"""Compare uploads of a megapixel to our gate and to Meta's Hasher-Matcher-Actioner, in turns.
 
     python -m bench.stopping.hma --tree DIR --database postgresql://user@/empty?host=...
 
-What DIR has to hold: bench/stopping/hma_server.py. The database is for this alone: tables, a bank
-of random hashes and an index are made in it, and found again the next time. Both sides have the
-same hashes, and stay up. A round is uploads to ours, to theirs, to ours by HMA's own path, and to a
-gate of ours that also makes slow looks after its answers, as one does unless told otherwise
-(`gate_with_slow_looks_...`; the others make none): it runs for its turn alone, so that what it has
-left to do is nobody else's load. Ours asks eight orientations with and without borders (and, but
-for HMA's path, keeps its decision), theirs one hash. Memory counts what processes share once. From
-a new hash to its match, theirs is told to make its index at once instead of at the next minute. The
-last line is one JSON object.
+For what DIR has to contain, see bench/stopping/hma_server.py. Use the database for nothing else:
+this makes tables, a bank of random hashes and an index in it, and finds them again the next time.
+Both sides have the same hashes, and keep running. In each round, uploads go to our gate, to HMA, to
+our gate by its HMA-compatible path, and to a gate of ours that also makes deferred scans after its
+answers, as by default (`gate_with_slow_looks_...`; the other gate makes none). That gate runs only
+for its turn, so that its remaining scans do not slow the others. Our gate looks up eight
+orientations, also inverted and without borders, and stores its decision (except by the path named
+above); HMA looks up one hash. Memory that processes share is counted once. For the time from a new
+hash to its match, HMA is told to build its index at once instead of at the next minute. The last
+line is one JSON object.
 """
 
 import argparse
@@ -28,10 +29,10 @@ from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is loaded, as the command does
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as entrenous does before it imports NumPy
 
 import httpx
 import numpy as np
@@ -46,32 +47,32 @@ from bench.stopping.lookups import scratch
 
 _BANK: Final = "LISTED"
 _SLOW: Final = "gate_with_slow_looks"
-_IN_A_ROW: Final = 32  # look-ups that find it: then every worker does
+_IN_A_ROW: Final = 32  # after so many successful look-ups in a row, every worker has a hash
 Answer = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One that is asked: its gate, its uploads, and where its HMA-like paths begin."""
+    """A server to measure: its address, its uploads, and the prefix of the paths of HMA's API."""
 
     gate: Gate
     bodies: list[bytes]
     paths: str
 
     def ask(self, method: str, path: str, **what: dict[str, str]) -> httpx.Response:
-        """One request of HMA's."""
+        """Send a request of HMA's API."""
         headers = {"Authorization": f"Bearer {self.gate.token}"}
         url = self.gate.url + self.paths + path
         return httpx.request(method, url, headers=headers, timeout=60, **what)  # type: ignore[arg-type]
 
     def finds(self, signal: bytes) -> bool:
-        """Whether that hash matches; not at all while an index is loaded."""
+        """Return whether this hash matches; False on errors, as while HMA loads an index."""
         query = {"signal": signal.hex(), "signal_type": "pdq"}
         answer = self.ask("GET", "/m/lookup", params=query)
         return answer.is_success and bool(answer.json().get(_BANK))
 
     def added_s(self, indexed: Callable[[], None]) -> float:
-        """From adding a hash until every worker finds it."""
+        """Add a hash, call ``indexed``, and return the seconds until every worker finds it."""
         bits, good = os.urandom(32), 0
         began = since = time.perf_counter()
         self.ask("POST", f"/c/bank/{_BANK}/signal", json={"pdq": bits.hex()}).raise_for_status()
@@ -83,7 +84,7 @@ class Side:
 
 
 def main() -> None:
-    """Measure, say what is measured, and print the figures."""
+    """Measure both sides, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--tree", type=Path, required=True)
     parser.add_argument("--python", type=Path, help="TREE/venv/bin/python if not given")
@@ -117,8 +118,9 @@ def main() -> None:
 
 
 def prepare(hma: Hma, hashes: bytes) -> float:
-    """Its tables, a bank of these hashes (its API adds them one by one), and its index; the seconds
-    for the last.
+    """Make HMA's tables, a bank of these hashes, and its index; return the index's build time in s.
+
+    The hashes are written to the database, since HMA's API adds them one by one.
     """
     hma.migrate()
     count = len(hashes) // 32
@@ -141,15 +143,19 @@ def prepare(hma: Hma, hashes: bytes) -> float:
 
 
 class Turns(NamedTuple):
-    """So many rounds, after one that warms up, and for how long each side is loaded."""
+    """How many rounds follow a first one that is not counted, and the seconds of each load."""
 
     rounds: int
     seconds: float
 
 
 def measured(ours: Gate, theirs: Gate, slow: Path, one: bytes, turns: Turns) -> Answer:
-    """Every round's uploads a second, medians of all figures, and ours over theirs; ``slow`` is the
-    folder of a gate that makes slow looks.
+    """Return each round's uploads a second, medians of all figures, and ratios of ours to HMA's.
+
+    ``slow`` is the folder of the gate that makes deferred scans; ``one`` is a registered hash.
+
+    Raises:
+        SystemExit: a side does not find ``one``.
     """
     pictures = gates.pictures()
     photos = forms(pictures, "photo")
@@ -160,7 +166,7 @@ def measured(ours: Gate, theirs: Gate, slow: Path, one: bytes, turns: Turns) -> 
         "gate_as_hma": Side(as_hma, photos, "/hma"),
     }
     figures = dict[str, list[float]]()
-    for number in range(turns.rounds + 1):  # the first one warms up
+    for number in range(turns.rounds + 1):  # the first one is not counted
         seconds = turns.seconds if number else min(5.0, turns.seconds)
         for name, side in sides.items():
             if not side.finds(one):
@@ -182,8 +188,9 @@ def measured(ours: Gate, theirs: Gate, slow: Path, one: bytes, turns: Turns) -> 
 
 
 def with_slow_looks(folder: Path, bodies: list[bytes], seconds: float) -> dict[str, float]:
-    """One turn of a gate that makes them, and what became of them meanwhile; what waited for one at
-    the end of its last turn still does.
+    """Load a gate that makes deferred scans for one turn; return its figures and its scans' counts.
+
+    Uploads that waited for a scan at the end of its last turn still wait.
     """
     with gates.gate(folder, slow_look=True) as running:
         drive(running, bodies, gates.LINES, min(3.0, seconds / 3))
@@ -200,7 +207,7 @@ def _note(figures: dict[str, list[float]], name: str, told: dict[str, float], nu
 
 
 def told_of(made: Posted) -> dict[str, float]:
-    """A load's figures by their names; the processors' times for each upload."""
+    """Return the figures of one load by name; processor times are per upload."""
     return {
         "post_per_s": round(made.count / made.seconds, 1),
         "p50_ms": round(1e3 * percentile(made.times_s, 0.5), 1),
@@ -212,7 +219,7 @@ def told_of(made: Posted) -> dict[str, float]:
 
 
 def memory_mb(process: int) -> float:
-    """Of a process and its children (Pss, see proc_pid_smaps(5))."""
+    """Return the memory of a process and its children in MiB (Pss, see proc_pid_smaps(5))."""
     own = 0.0
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
@@ -223,7 +230,7 @@ def memory_mb(process: int) -> float:
 
 
 def _server(database: str) -> tuple[int, ...]:
-    """The database's server, if it is on this machine: what it takes, HMA takes."""
+    """Return the database server's process if it is on this machine; its cost counts as HMA's."""
     with psycopg.connect(database) as there, suppress(FileNotFoundError):
         said = Path(f"/proc/{there.info.backend_pid}/stat").read_text()
         return (int(said.rpartition(")")[2].split()[1]),)
@@ -231,7 +238,6 @@ def _server(database: str) -> tuple[int, ...]:
 
 
 def say(text: str) -> None:
-    """One line."""
     print(text, flush=True)  # noqa: T201
 
 

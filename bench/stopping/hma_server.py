@@ -1,8 +1,8 @@
-"""Meta's Hasher-Matcher-Actioner (HMA) as its operator runs it, from its own source.
+"""Run Meta's Hasher-Matcher-Actioner (HMA) from its source, as an operator would.
 
-gunicorn on loopback beside a PostgreSQL, all three roles in one app, the index in each worker's
-memory, tasks by its own commands: see its README, "Running the Application in Production". The
-source stays where it was fetched; nothing of it is here.
+gunicorn serves it on loopback, with a PostgreSQL database. All three roles are in one app, each
+worker has the index in memory, and tasks are run by HMA's own commands: see its README, "Running
+the Application in Production". The source stays where it was fetched; none of it is copied here.
 
     git clone https://github.com/facebook/ThreatExchange DIR
     python3 -m venv DIR/venv
@@ -26,9 +26,9 @@ import httpx
 _APP: Final = "OpenMediaMatch.app"
 _IN_TREE: Final = Path("hasher-matcher-actioner/src/OpenMediaMatch")
 _NEEDED: Final = "import faiss, flask_migrate, flask_openapi3, gunicorn, psycopg2, threatexchange"
-_JEMALLOC: Final = Path("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2")  # as in its image
+_JEMALLOC: Final = Path("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2")  # as in HMA's image
 _START_S: Final = 180.0
-_SURE: Final = 32  # good answers in a row: then every worker has loaded its index
+_SURE: Final = 32  # after so many good answers in a row, every worker has loaded its index
 _CONFIG: Final = """
 from OpenMediaMatch.storage.postgres.impl import DefaultOMMStore
 from threatexchange.exchanges.impl import ncmec_api, stop_ncii_api
@@ -44,9 +44,10 @@ STORAGE_IFACE_INSTANCE = DefaultOMMStore(
 
 @dataclass(frozen=True)
 class Hma:
-    """A checkout, an interpreter that has what it needs, and an empty database for it.
+    """A checkout of HMA, a Python interpreter with its dependencies, and a database for it alone.
 
-    ``folder`` is where its configuration, log and home lie; ``settings`` are more of its settings.
+    ``folder`` gets its configuration and logs, and is its home folder. ``settings`` are more
+    environment variables for it.
     """
 
     tree: Path
@@ -56,7 +57,7 @@ class Hma:
     settings: dict[str, str] = field(default_factory=dict)
 
     def missing(self) -> str | None:
-        """What has to be there before it can run."""
+        """Return what is missing to run HMA; None if nothing is."""
         if not (self.tree / _IN_TREE).is_dir():
             return f"{self.tree} is no checkout of facebook/ThreatExchange: no {_IN_TREE} in it"
         if not self.python.exists():
@@ -67,13 +68,19 @@ class Hma:
         return tried.stderr.strip().rpartition("\n")[2] or None
 
     def migrate(self) -> None:
-        """Its tables."""
+        """Write HMA's configuration, and create its tables or update them."""
         (self.folder / "config.py").write_text(_CONFIG)
         where = str(self.tree / _IN_TREE / "migrations")
         self.flask("db", "upgrade", "--directory", where, MIGRATION_COMMAND="1")
 
     def flask(self, *words: str, **more: str) -> None:
-        """One of its own commands: ``fetch``, ``build_indices``."""
+        """Run one of HMA's commands, such as ``fetch`` or ``build_indices``.
+
+        ``more`` are environment variables for it.
+
+        Raises:
+            SystemExit: the command failed.
+        """
         done = subprocess.run(  # noqa: S603 -- its own program
             [self.python, "-m", "flask", "--app", _APP, *words],
             check=False,
@@ -88,7 +95,13 @@ class Hma:
 
     @contextmanager
     def running(self, workers: int = 2, *more: str) -> Iterator[tuple[int, str]]:
-        """The process above its workers, and its URL, once every worker answers."""
+        """Start HMA; yield the process ID of its workers' parent, and its URL.
+
+        Every worker answers by then. ``more`` are arguments of gunicorn.
+
+        Raises:
+            SystemExit: HMA did not start within 180 seconds.
+        """
         log = self.folder / "gunicorn.log"
         with socket.create_server(("127.0.0.1", 0), backlog=512) as taken, log.open("w") as to:
             command = [str(self.python), "-m", "gunicorn", f"{_APP}:create_app()"]
@@ -112,10 +125,10 @@ class Hma:
         known = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
-            "TZ": "UTC",  # its NCMEC client stamps local time Z
+            "TZ": "UTC",  # HMA's NCMEC client marks local time as UTC ("Z")
             "PYTHONPATH": str(self.tree / _IN_TREE.parent),
             "OMM_CONFIG": str(self.folder / "config.py"),
-            # Its driver has to be named: SQLAlchemy 2.1 takes another one by default.
+            # The driver has to be named, because SQLAlchemy 2.1 uses another one by default.
             "OMM_DATABASE_URI": self.database.replace("postgresql:", "postgresql+psycopg2:", 1),
             "OMM_TASK_INDEX_CACHE": "true",
         }
@@ -135,4 +148,4 @@ def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
             ready = False
         good = good + 1 if ready else 0
         if not ready:
-            time.sleep(0.2)  # HMA does not say when it serves
+            time.sleep(0.2)  # HMA does not announce that it is ready

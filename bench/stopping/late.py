@@ -1,12 +1,13 @@
-"""What looking back costs (docs/spec/gate.md, 5.2): new claims against uploads that were accepted.
+"""Measure the processor time of looking back: comparing accepted uploads with new claims.
 
     python -m bench.stopping.late
     python -m bench.stopping.late --uploads N --claims N --clips N
 
-Random hashes in a SQLite, of which some uploads have one that is claimed, and clips of 30 seconds
-with 60 random frames and random words of a sound; processor time of this process. Claimed are one
-picture, many pictures, a video with 240 frames and one with 1,200, and a sound of 30 seconds and
-one of 20 minutes. The last line is one JSON object.
+Looking back is described in docs/spec/gate.md, 5.2. The uploads are in an SQLite database: pictures
+with random hashes, some of which are claimed, and clips of 30 seconds with 60 random frames and
+random words of a sound. Claims are made for one picture, for many pictures, for a video with 240
+frames and one with 1,200, and for a sound of 30 seconds and one of 20 minutes. The last line is one
+JSON object, with the processor time of this process.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import numpy as np
@@ -46,10 +47,10 @@ from entrenous.stop.store.schema import UPLOAD_CLIP_PRINT_TABLE, UPLOAD_TABLE
 _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
 _ROWS: Final = 10_000
 _FITTING: Final = 10
-_FRAMES: Final = 60  # that are kept of a clip
-_WORDS: Final = 242  # of 30 seconds
-_FEW_FRAMES, _MANY_FRAMES = 240, 1_200  # of a registered video
-_MANY_WORDS: Final = 9_690  # of 20 minutes
+_FRAMES: Final = 60  # frames stored for a clip
+_WORDS: Final = 242  # words of 30 seconds of sound
+_FEW_FRAMES, _MANY_FRAMES = 240, 1_200  # frames of a registered video
+_MANY_WORDS: Final = 9_690  # words of 20 minutes of sound
 
 
 @contextmanager
@@ -71,7 +72,7 @@ def _gate(folder: Path) -> Iterator[tuple[Platform, sa.Engine]]:
 
 
 def _let_through(engine: sa.Engine, count: int) -> list[bytes]:
-    """So many uploads, and some of their hashes."""
+    """Add ``count`` accepted uploads with random hashes; return up to ten of the hashes."""
     rng = np.random.default_rng(1)
     some = list[bytes]()
     for first in range(0, count, _ROWS):
@@ -90,7 +91,7 @@ def _row(case: str, bits: bytes) -> dict[str, object]:
 
 
 def _let_clips_through(engine: sa.Engine, count: int) -> bytes:
-    """So many clips, and ten seconds of the words of one."""
+    """Add ``count`` accepted clips; return the words of ten seconds of the first one's sound."""
     rng = np.random.default_rng(2)
     at = round(_AT.timestamp() * 1e6)
     part = b""
@@ -119,7 +120,8 @@ def _claim(name: str, kind: str = "pdq") -> Claim:
 
 
 def _pictures_s(platform: Platform, claims: int, fitting: list[bytes]) -> float:
-    """Processor time for so many claims of pictures."""
+    """Return the processor time for ``claims`` claims of pictures: ``fitting``, then random ones.
+    """
     rng = np.random.default_rng(claims)
     hashes = [*fitting, *(rng.bytes(32) for _ in range(claims - len(fitting)))]
     made = (
@@ -144,7 +146,7 @@ def _sound_s(platform: Platform, words: int, part: bytes) -> float:
 
 
 def _spent_s(platform: Platform, *claims: Registration) -> float:
-    """Processor time until no look back is due any more."""
+    """Register claims; return the processor time until no look-back is due any more."""
     platform.bank.register(*claims)
     platform.index.find_near_hashes([bytes(32)], part=False)
     began = time.process_time()
@@ -154,7 +156,7 @@ def _spent_s(platform: Platform, *claims: Registration) -> float:
 
 
 def main() -> None:
-    """Measure, and say."""
+    """Measure all kinds of claims, and print the figures."""
     asked = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     asked.add_argument("--uploads", type=int, default=100_000)
     asked.add_argument("--claims", type=int, default=2_000)

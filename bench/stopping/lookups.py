@@ -1,7 +1,7 @@
-"""How long a look-up takes, in our index on its file and in the peers, in turns in one thread.
+"""Measure how long a look-up takes in our index, mapped from its file, and in the peers.
 
-What is counted is the processor's time: where others work on the same cores, the clock on the wall
-adds their turns to whoever computes for longer, and so to the peers.
+They take turns in one thread. Processor time is counted: if other programs use the same cores, time
+by the clock includes their turns, most of all for what computes longest, and so for the peers.
 """
 
 import time
@@ -22,13 +22,17 @@ from entrenous.fingerprint.multi_index import build_hash_index
 from entrenous.stop.index.base_file import MappedBase, read_base, write_base
 
 BATCH: Final = 8  # the orientations of one upload
-_SPENT_S: Final = 0.6  # on each index in each round
+_SPENT_S: Final = 0.6  # processor seconds for each index in each round
 _OURS: Final = "ours"
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """Times of single look-ups in ms, by round: of ours, of the peers; and one pass over memory."""
+    """Times in ms: of single look-ups by round, in our index (``ours``) and in the peers.
+
+    ``batched_ms`` is the median time of each query in batches of eight, by round. ``pass_ms`` is
+    the time of one pass over all hashes in memory: the shortest of NumPy's and of faiss's scan.
+    """
 
     ours: list[list[float]]
     flat: list[list[float]]
@@ -38,27 +42,30 @@ class Looked:
 
     @property
     def p50_ms(self) -> float:
-        """The median of all."""
+        """Return the median of all look-ups."""
         return float(np.percentile([one for some in self.ours for one in some], 50))
 
     @property
     def p99_ms(self) -> float:
-        """The median of the rounds' 99th percentiles, so that one round's noise is not all."""
+        """Return the median of the rounds' 99th percentiles, which a noisy round hardly affects."""
         return median(float(np.percentile(one, 99)) for one in self.ours)
 
     @property
     def flat_ratio(self) -> float | None:
-        """How many times as long faiss's scan takes."""
+        """Return how many times as long faiss's scan takes; None if it was not measured."""
         return _ratio(self.flat, self.ours)
 
     @property
     def multi_hash_ratio(self) -> float | None:
-        """How many times as long faiss's multi-index hashing takes."""
+        """Return how many times as long faiss's multi-index hashing takes; None if not measured."""
         return _ratio(self.multi_hash, self.ours)
 
 
 def scratch() -> Path:
-    """On the disk of this folder, since a system's folder for temporary files may be in memory."""
+    """Return the folder ``bench-out`` for temporary files; create it if it is missing.
+
+    The system's own folder for them may be in memory, not on the disk.
+    """
     folder = Path("bench-out")
     folder.mkdir(exist_ok=True)
     return folder
@@ -66,7 +73,7 @@ def scratch() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class OnFile:
-    """Our index in a file, and what it took to get there."""
+    """Our index, mapped from its file, and the seconds to build, write and open it."""
 
     path: Path
     base: MappedBase
@@ -77,7 +84,7 @@ class OnFile:
 
 @contextmanager
 def on_file(bank: Words) -> Iterator[OnFile]:
-    """Sorted, written, mapped and checked, up to the first answer."""
+    """Build the index of a bank, write it to a temporary file, map and check it, and query it."""
     with TemporaryDirectory(dir=scratch()) as made:
         path = Path(made) / "base"
         began = time.perf_counter()
@@ -95,7 +102,7 @@ def on_file(bank: Words) -> Iterator[OnFile]:
 def look(
     base: MappedBase, bank: Words, rng: np.random.Generator, rounds: int, *, multi_hash: bool = True
 ) -> Looked:
-    """Rounds of single look-ups, ours and the peers' in turns."""
+    """Measure single look-ups in ``rounds`` rounds, in our index and in the peers by turns."""
     wanted = queries(bank, 4096, rng)
     asked: dict[str, Callable[[Words], object]] = {_OURS: lambda one: base.whole.pairs(one, 31)}
     for peer in (peers.flat(bank), peers.multi_hash(bank) if multi_hash else None):
@@ -115,7 +122,7 @@ def look(
 
 
 def _timed(ask: Callable[[Words], object], wanted: Words, batch: int = 1) -> list[float]:
-    """Milliseconds for each query; the first few warm the caches."""
+    """Return the milliseconds per query of each call; 16 calls before them warm the caches."""
     for start in range(0, 16 * batch, batch):
         ask(wanted[start : start + batch])
     taken: list[float] = []
@@ -131,14 +138,14 @@ def _timed(ask: Callable[[Words], object], wanted: Words, batch: int = 1) -> lis
 
 
 def _pass_ms(bank: Words) -> float:
-    """One pass over all hashes, as fast as NumPy reads memory."""
+    """Return the milliseconds in which NumPy reads all hashes once."""
     began = time.process_time()
     np.bitwise_xor.reduce(bank, axis=None)
     return 1e3 * (time.process_time() - began)
 
 
 def _ratio(theirs: list[list[float]], ours: list[list[float]]) -> float | None:
-    """The median over the rounds of the ratio of medians."""
+    """Return the median, over the rounds, of the ratio of the medians."""
     if not theirs:
         return None
     return median(median(one) / median(own) for one, own in zip(theirs, ours, strict=True))

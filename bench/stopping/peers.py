@@ -1,7 +1,8 @@
-"""What others search hashes with: faiss, where it is installed (``pip install faiss-cpu``).
+"""The peers of our index: two indexes of faiss, if it is installed (``pip install faiss-cpu``).
 
-A flat scan, and the multi-index hashing that ThreatExchange's matcher uses, with its numbers: 16
-substrings of 16 bits, one bit flipped in each (python-threatexchange, ``PDQMultiHashIndex``).
+One is a flat scan; the other is the multi-index hashing of ThreatExchange's matcher with the same
+parameters: 16 substrings of 16 bits, one bit flipped in each (python-threatexchange,
+``PDQMultiHashIndex``).
 """
 
 from collections.abc import Callable
@@ -22,25 +23,25 @@ Pairs = NDArray[np.int64]  # (K, 3): query, row, distance
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """An index of somebody else's; ``found`` takes (Q, 4) words."""
+    """An index of faiss, filled with a bank's hashes."""
 
     name: str
     index: Any
 
     def found(self, wanted: Words) -> Pairs:
-        """Every pair within 31 bits."""
+        """Return every pair of a query and a hash within 31 bits; ``wanted`` is (Q, 4) words."""
         ends, distances, rows = self.index.range_search(wanted.view(np.uint8), RADIUS + 1)
         query = np.repeat(np.arange(len(wanted)), np.diff(ends.astype(np.int64)))
         return np.stack([query, rows, distances.astype(np.int64)], axis=1)
 
 
 def flat(bank: Words) -> Peer | None:
-    """A scan of all; None if faiss is not installed."""
+    """Return an index that scans all hashes; None if faiss is not installed."""
     return _filled("faiss flat", lambda faiss: faiss.IndexBinaryFlat(_BITS), bank)
 
 
 def multi_hash(bank: Words) -> Peer | None:
-    """As ThreatExchange's matcher has it; None if faiss is not installed."""
+    """Return an index like that of ThreatExchange's matcher; None if faiss is not installed."""
 
     def made(faiss: Any) -> Any:
         index = faiss.IndexBinaryMultiHash(_BITS, 16, 16)
@@ -51,7 +52,7 @@ def multi_hash(bank: Words) -> Peer | None:
 
 
 def version() -> str | None:
-    """Of faiss."""
+    """Return the version of faiss; None if it is not installed."""
     faiss = _faiss()
     return None if faiss is None else str(faiss.__version__)
 

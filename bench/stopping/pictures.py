@@ -1,4 +1,4 @@
-"""How many 12-megapixel JPEGs a second become fingerprints: ours, pdqhash's, perception's."""
+"""Measure how many 12-megapixel JPEGs a second we hash, compared with pdqhash and perception."""
 
 import io
 import time
@@ -21,11 +21,12 @@ _SIZE: Final = (4000, 3000)
 
 
 class Hashed(NamedTuple):
-    """Pictures a second, and ratios of the same rounds; a peer's are None where there is none.
+    """Pictures a second, and medians of the rounds' ratios to a peer; None without that peer.
 
-    ``ours`` as a gate shrinks it before its answer; ``whole`` as a device reads it to register it:
-    all pixels and colours; ``luma`` from all of the file's luma without its colours, as a gate
-    reads what is too small to shrink.
+    ``ours`` decodes the JPEG at a reduced size, as a gate does before its answer. ``whole`` decodes
+    all pixels in colour, as a device does to register it. ``luma`` decodes the file's luma at full
+    size without its colours, as a gate does if a JPEG is too small to be reduced. ``ratio``,
+    ``whole_ratio`` and ``luma_ratio`` are to pdqhash, ``perception_ratio`` is of ``ours``.
     """
 
     source: str
@@ -41,8 +42,10 @@ class Hashed(NamedTuple):
 
 
 def hashed(rounds: int) -> Hashed:
-    """Decoding included, one thread, in turns, after a round that warms all up: what a peer loads
-    at its first picture is not counted against it.
+    """Measure hashing in ``rounds`` rounds: decoding included, in one thread, in turns.
+
+    A round before them is not counted, so that what a peer loads at its first picture does not
+    count against it.
     """
     source, data = twelve_megapixels()
     ours = _rounds(
@@ -68,7 +71,7 @@ def hashed(rounds: int) -> Hashed:
 
 
 def _rounds(ways: Mapping[str, Callable[[], object] | None], rounds: int) -> dict[str, list[float]]:
-    """Pictures a second in each round, of those ways that there are."""
+    """Return the pictures a second in each round, by name; a way that is None is left out."""
     there = {name: way for name, way in ways.items() if way is not None}
     times = [{name: _per_s(way) for name, way in there.items()} for _ in range(rounds + 1)]
     return {name: [one[name] for one in times[1:]] for name in there}
@@ -79,12 +82,15 @@ def _median(per_s: list[float] | None) -> float | None:
 
 
 def _ratio(own: list[float], theirs: list[float] | None) -> float | None:
-    """The median of the rounds' ratios."""
+    """Return the median of the rounds' ratios; None without the peer."""
     return median(a / b for a, b in zip(own, theirs, strict=True)) if theirs else None
 
 
 def twelve_megapixels() -> tuple[str, bytes]:
-    """A wallpaper of 4000 x 3000 pixels, or, where there is none, a photograph enlarged to that."""
+    """Return the name and the JPEG of a wallpaper, resized to 4000 x 3000 pixels.
+
+    If no wallpaper is installed, this is a smaller photograph, enlarged.
+    """
     for name in _PREFERRED:
         try:
             samples = PHOTOGRAPHS[name].at(Size.L)
@@ -96,7 +102,7 @@ def twelve_megapixels() -> tuple[str, bytes]:
 
 
 def large_pictures() -> list[bytes]:
-    """JPEGs of twelve megapixels: one photograph, mirrored and turned, so that no two are alike."""
+    """Return three JPEGs of twelve megapixels: one photograph, as it is, mirrored and turned."""
     with Image.open(io.BytesIO(twelve_megapixels()[1])) as whole:
         turns = (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180)
         return [_jpeg(whole), *(_jpeg(whole.transpose(turn)) for turn in turns)]
@@ -109,7 +115,10 @@ def _jpeg(picture: Image.Image) -> bytes:
 
 
 def pdqhash() -> Callable[[bytes], tuple[NDArray[np.uint8], int]] | None:
-    """The public implementation, of a file as Pillow decodes it: 256 bits and a quality."""
+    """Return a function that hashes a file with the public implementation; None without it.
+
+    It decodes the file with Pillow, and returns 256 bits and a quality.
+    """
     try:
         compute = import_module("pdqhash").compute
     except ImportError:
@@ -122,7 +131,7 @@ def _perception() -> Callable[[bytes], object] | None:
         hasher = import_module("perception.hashers").PDQHash()
     except ImportError:
         return None
-    return lambda data: hasher.compute(io.BytesIO(data))  # faster than by an image that is open
+    return lambda data: hasher.compute(io.BytesIO(data))  # faster than with an opened image
 
 
 def _peer(peer: Callable[[bytes], object] | None, data: bytes) -> Callable[[], object] | None:
@@ -130,7 +139,10 @@ def _peer(peer: Callable[[bytes], object] | None, data: bytes) -> Callable[[], o
 
 
 def _per_s(work: Callable[[], object]) -> float:
-    """By the processor's time, of all threads: see ``lookups``."""
+    """Return how often a second ``work`` can run, by the processor time of all threads.
+
+    ``bench.stopping.lookups`` says why it is processor time.
+    """
     began = time.process_time()
     work()
     return 1 / (time.process_time() - began)

@@ -1,18 +1,19 @@
-"""Which edited uploads are recognised, fast and slowly, and how often a stranger's is?
+"""Measure how many edited uploads a gate recognises, and how often strangers' pictures match.
 
     python -m bench.stopping.recall              33 photographs, all edits: half an hour of a core
-    python -m bench.stopping.recall --later      35 others, on which nothing was ever chosen
-    python -m bench.stopping.recall --quick      some of both: about a minute
-    python -m bench.stopping.recall --embedding  with the look by an embedding (the extra) as well
+    python -m bench.stopping.recall --later      35 others, which were never used to choose anything
+    python -m bench.stopping.recall --quick      some photographs and edits: about a minute
+    python -m bench.stopping.recall --embedding  embeddings, too (with the extra `embedding`)
 
-A person registers a photograph (its hash, and windows of it); it is edited, saved as a JPEG and
-uploaded, and decoded as finely as a gate does for each look. `fast` is the look before the answer,
-`deep` adds the slow one, `deep, no windows` is for a person who registered the hash of the whole
-alone. False pairs: `fast_false` of pieces of different photographs, at the first look; at the slow
-one, of every edited upload with every other photograph and its windows (`deep_false`), and of some
-with pieces of the others, each registered as a small picture of its own: without windows
-(`deep_wholes_false`) and with (`deep_pieces_false`). Photographs that were tuned on and those held
-out are counted apart. The last line is one JSON object.
+For each photograph, the hash of the whole and those of windows are registered. The photograph is
+edited, saved as a JPEG and uploaded; for each scan, it is decoded at the resolution that a gate
+uses. `fast` is the first scan, before the answer; `deep` adds the deferred scan; `deep, no windows`
+is the same for a person who registered the hash of the whole alone. False pairs are counted of
+these: at the first scan, pieces of different photographs (`fast_false`); at the deferred scan,
+every edited upload with every other photograph and its windows (`deep_false`), and some uploads
+with pieces of the other photographs, each registered as a small picture of its own, without windows
+(`deep_wholes_false`) and with them (`deep_pieces_false`). `recall` counts all photographs,
+`held_out` only those that were not used for tuning. The last line is one JSON object.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import Final
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import numpy as np
@@ -63,8 +64,10 @@ LOOKS: Final = ("fast", "deep, no windows", "deep")
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is measured: the first ``photographs`` that are installed (None: all), of which some
-    ``tried`` are edited (None: all).
+    """What is measured.
+
+    The first ``photographs`` that can be registered are in the bank (None: all); of these, about
+    ``tried`` are edited and uploaded (None: all). ``jobs`` processes make the uploads.
     """
 
     seed: int = 1
@@ -81,13 +84,16 @@ SOME: Final = Plan(jobs=2, edits=QUICK, false_edits=FALSE_EDITS[:1], tried=4)
 
 @dataclass(slots=True)
 class Grid:
-    """Nearest distances by whether held out, edit and look."""
+    """Distances in bits of uploads from what was registered, by (held out, edit, scan).
+
+    ``missed`` has, by edit, the names of the photographs that no scan found.
+    """
 
     nearest: dict[tuple[bool, str, str], list[int]] = field(default_factory=dict)
     missed: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, one: Registered, edit: str, looked: Looked) -> int:
-        """Count one upload of a registered photograph; how near the slow look finds it, in bits."""
+        """Count an upload of photograph ``one``; return its least distance in bits at any scan."""
         fast = nearest(looked.fast, one.whole)
         no_windows = min(fast, nearest(looked.deep, one.whole))
         deep = min(no_windows, nearest(looked.deep_parts, one.parts))
@@ -98,13 +104,13 @@ class Grid:
         return deep
 
     def recall(self, edit: str, look: str, *held_out: bool) -> float:
-        """The share that was found."""
+        """Return the share found by ``look``, of photographs whose ``held_out`` is one of these."""
         bits = [b for held in held_out for b in self.nearest.get((held, edit, look), [])]
         return round(float(np.mean(np.array(bits) <= PDQ_RADIUS_BITS)), 3)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, tell, and end with one line of JSON."""
+    """Measure, report progress, and print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--later", action="store_true")
@@ -118,7 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def found(of: Iterable[Subject], plan: Plan, *, embedding: bool = False) -> dict[str, object]:
-    """The document of one measurement."""
+    """Measure recall and false pairs of the photographs ``of``; return all figures."""
     bank = list(islice((one for one in map(register, of) if one is not None), plan.photographs))
     every = max(1, len(bank) // (plan.tried or len(bank)))
     alike = Alike.of([one.subject for one in bank]) if embedding else None
@@ -142,7 +148,7 @@ def measure(
     strangers: Strangers,
     alike: Alike | None = None,
 ) -> Grid:
-    """Every photograph under every edit."""
+    """Upload every photograph with every edit; report the shares found on standard error."""
     grid = Grid()
     for edit in edits:
         made = zip(bank, uploads(edit, bank), strict=True)
@@ -160,7 +166,7 @@ def measure(
 def _uploads(
     each: _Each, seed: int, edit: str, bank: Sequence[Registered]
 ) -> Iterable[tuple[bytes, Looked]]:
-    """One of each photograph, and all that a gate sees in it."""
+    """Return an edited upload of each photograph, with the hashes of its scans."""
     return each(partial(_upload, seed, edit), [one.subject for one in bank])
 
 
@@ -170,7 +176,7 @@ def _upload(seed: int, edit: str, subject: Subject) -> tuple[bytes, Looked]:
 
 
 def answer(grid: Grid, false: Mapping[str, Counted]) -> dict[str, object]:
-    """The last line."""
+    """Return the figures of the last line."""
     edits = list(dict.fromkeys(edit for _, edit, _ in grid.nearest))
     recall = {look: {e: grid.recall(e, look, False, True) for e in edits} for look in LOOKS}
     held_out = [edit for edit in edits if (True, edit, LOOKS[0]) in grid.nearest]

@@ -1,12 +1,12 @@
-"""The look by an embedding alone: which edits it finds, and how often strangers look alike?
+"""Measure comparison by embedding alone: which edits it finds, and how often it is wrong.
 
     python -m bench.stopping.recall_alike          33 photographs, all edits: about five minutes
     python -m bench.stopping.recall_alike --later  35 others, on which nothing was ever chosen
 
-The uploads are those of `bench.stopping.recall` with the same seed, so that the two can be compared
-row by row. Needs the extra `embedding`. False pairs: the uploads against everybody else's
-photographs, and pieces of photographs against pieces of others, each shown as a whole. The last
-line is one JSON object.
+The uploads are the same as those of `bench.stopping.recall` with the same seed, so the results of
+the two can be compared row by row. This needs the extra `embedding`. False matches are counted in
+two sets of pairs: an upload with every other photograph; and a piece of one photograph with a piece
+of another, each compared as if it were a whole picture. The last line is one JSON object.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import numpy as np
@@ -33,13 +33,13 @@ from entrenous.fingerprint.embedding import cosines, embedding_rows, resize_to_s
 from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.judge.deferred_scan import cosine_thresholds_of_squares
 
-# Two drawings among the photographs. Named after they were seen to be most of the false pairs: so
-# both counts are told, with and without them.
+# Two drawings among the photographs. They were identified only after most of the false matches were
+# seen to be between them, so the results are given with and without pairs of the two.
 DRAWN: Final = frozenset({"paint", "valley"})
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure, tell, and end with one line of JSON."""
+    """Measure, write a line per edit to standard error, and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--later", action="store_true")
@@ -55,7 +55,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def false_pieces(some: Sequence[Subject], alike: Alike) -> Mapping[str, int]:
-    """Pieces of different photographs against each other; those registered have enough detail."""
+    """Return how many pairs of pieces of different photographs there are, and how many match.
+
+    Every piece is compared as an upload. As registered pictures, only pieces with enough detail
+    count, except in the fields with ``plain_pieces``. Fields with ``without_drawings`` leave out
+    pairs of pieces of drawings.
+    """
     pieces = [(place, tile) for place, one in enumerate(some) for tile in tiles(one.rgb)]
     squares = [resize_to_square(tile) for _, tile in pieces]
     seen = embedding_rows(alike.embedder.embed(squares))

@@ -1,7 +1,7 @@
-"""What is done to a registered picture before it is uploaded again, by name.
+"""The edits that are made to a registered picture before it is uploaded, by name.
 
-The rows of the grid that the project set itself. Amounts that a row leaves open (where, how large a
-font, which words) are drawn anew for each picture.
+They are the rows of the grid that the project set itself. What a row leaves open (the position, the
+font size, the words) is chosen at random for each picture.
 """
 
 import zlib
@@ -37,7 +37,7 @@ _WORDS: Final = (
 
 
 def border(share: float) -> Edit:
-    """A frame of one colour, this share of each side wide."""
+    """Return an edit that adds a frame of one random colour, this share of each side wide."""
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
         down, across = (round(share * side) for side in rgb.shape[:2])
@@ -51,7 +51,7 @@ def border(share: float) -> Edit:
 
 
 def letterbox(aspect: float) -> Edit:
-    """Black bars until width : height is this much."""
+    """Return an edit that adds black bars until width divided by height is ``aspect``."""
 
     def edit(rgb: Rgb, _rng: Rng) -> Rgb:
         high, wide = rgb.shape[:2]
@@ -63,7 +63,10 @@ def letterbox(aspect: float) -> Edit:
 
 
 def crop_area(off: float) -> Edit:
-    """This share of the area cut off; a rectangle of any shape that allows it, anywhere."""
+    """Return an edit that cuts off this share of the area.
+
+    The rectangle that is kept has a random shape and position.
+    """
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
         tall = np.exp(rng.uniform(np.log(1 - off), 0.0))
@@ -73,12 +76,12 @@ def crop_area(off: float) -> Edit:
 
 
 def crop_sides(off: float) -> Edit:
-    """This share of the height and of the width cut off, anywhere."""
+    """Return an edit that cuts off this share of the height and width, at a random position."""
     return lambda rgb, rng: _cut(rgb, 1 - off, 1 - off, rng)
 
 
 def cut(top: float = 0.0, bottom: float = 0.0, left: float = 0.0, right: float = 0.0) -> Edit:
-    """Shares cut off the four sides."""
+    """Return an edit that cuts these shares of the height and width off the four sides."""
 
     def edit(rgb: Rgb, _rng: Rng) -> Rgb:
         high, wide = rgb.shape[:2]
@@ -89,7 +92,7 @@ def cut(top: float = 0.0, bottom: float = 0.0, left: float = 0.0, right: float =
 
 
 def caption_bar(rgb: Rgb, rng: Rng) -> Rgb:
-    """A white bar of 16 % of the height with words above, or below, the picture."""
+    """Add a white bar with words above or below the picture, 16 % of the picture's height."""
     bar = round(0.16 * rgb.shape[0])
     above = bool(rng.integers(2))
     framed = np.pad(rgb, ((bar * above, bar * (not above)), (0, 0), (0, 0)), constant_values=255)
@@ -99,7 +102,7 @@ def caption_bar(rgb: Rgb, rng: Rng) -> Rgb:
 
 
 def meme(rgb: Rgb, rng: Rng) -> Rgb:
-    """White capitals with a black outline over the top and the bottom of the picture."""
+    """Write white capitals with a black outline across the top and the bottom of the picture."""
     out = rgb
     for row in (rng.uniform(0.07, 0.13), rng.uniform(0.85, 0.93)):
         words = str(rng.choice(_WORDS)).upper()
@@ -108,7 +111,10 @@ def meme(rgb: Rgb, rng: Rng) -> Rgb:
 
 
 def app(rgb: Rgb, rng: Rng) -> Rgb:
-    """A phone's screen: the picture with a margin on a page with a title, words and buttons."""
+    """Show the picture in an app on a phone's screen, on a page with a title, words and buttons.
+
+    The margin beside the picture is 0, 3 or 6 % of the width.
+    """
     wide = 720
     margin = round(wide * rng.choice((0.0, 0.03, 0.06)))
     shown = resize_to(
@@ -129,7 +135,10 @@ def app(rgb: Rgb, rng: Rng) -> Rgb:
 
 
 def collage(down: int, across: int) -> Edit:
-    """Tiles in a grid with white or without seams, one of them the picture."""
+    """Return an edit that makes a grid of tiles, of which the picture is one.
+
+    The other tiles are pictures of scikit-image; between the tiles are white seams, or none.
+    """
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
         high, wide = rgb.shape[0] // down, rgb.shape[1] // max(1, across)
@@ -149,7 +158,10 @@ def collage(down: int, across: int) -> Edit:
 
 
 def sticker(share: float) -> Edit:
-    """A disc of one colour over this share of the area, anywhere inside."""
+    """Return an edit that covers this share of the area with a disc of one colour.
+
+    The disc is at a random place inside the picture, and no larger than fits there.
+    """
 
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
         out = rgb.copy()
@@ -174,7 +186,10 @@ def _cut(rgb: Rgb, tall: float, broad: float, rng: Rng) -> Rgb:
 
 
 def _outlined(rgb: Rgb, words: str, row: float, rng: Rng) -> Rgb:
-    """Bold words as wide as the picture allows, at most 6 to 12 % of its height."""
+    """Write outlined words with their middle at ``row``, a share of the height.
+
+    The font size is 7 to 12 % of the height, or less if the words would be too wide.
+    """
     picture = Image.fromarray(rgb)
     wanted = rng.uniform(0.07, 0.12) * picture.height
     name = str(rng.choice(("DejaVuSans-Bold.ttf", "DejaVuSansCondensed-Bold.ttf", "")))
@@ -243,6 +258,10 @@ EDITS: Final[Mapping[str, Attack]] = MappingProxyType(
 
 
 def edited(seed: int, edit: str, subject: Subject) -> bytes:
-    """A photograph's upload, with draws of its own: the same whoever makes it, and beside what."""
+    """Return the upload of an edited photograph, as a file.
+
+    The random choices depend only on the seed, the edit and the photograph's name. So they are the
+    same in every process and in every benchmark.
+    """
     of = (zlib.crc32(one.encode()) for one in (edit, subject.name))
     return EDITS[edit](subject.rgb, np.random.default_rng([seed, *of]))

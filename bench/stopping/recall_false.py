@@ -1,4 +1,7 @@
-"""How often a stranger's picture is taken for one that was registered."""
+"""Count how often an upload matches an unrelated picture, for `bench.stopping.recall`.
+
+Unrelated pictures are the other photographs of the bank, and pieces of them.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,31 +30,32 @@ from entrenous.fingerprint.pdq import fingerprint
 from entrenous.stop.judge.scan import hash_whole_picture
 
 _TILES_PER_SIDE: Final = 5
-_VIEWS: Final = 2_000  # looked for at a time: an upload's own photograph has many that fit
+_VIEWS: Final = 2_000  # looked up at a time, since very many match the upload's own photograph
 
 
 @dataclass(slots=True)
 class Counted:
-    """Pairs of strangers, and those among them that fit."""
+    """Counts of pairs of unrelated pictures (``pairs``), and of those that match (``false``)."""
 
     false: int = 0
     pairs: int = 0
 
     def add(self, more: "Counted") -> None:
-        """And these."""
         self.false += more.false
         self.pairs += more.pairs
 
     def told(self) -> Mapping[str, int]:
-        """As it is printed."""
+        """Return the fields of the printed JSON object."""
         return {"false": self.false, "pairs": self.pairs}
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """Pieces of all photographs as if each were registered, with windows: hashes of the wholes
-    (N, 4), and whose (N,); hashes of all windows, found by the gate's own index, which is exact,
-    and of which piece each is, as its row among the wholes.
+    """Pieces of all photographs, as if each piece were registered with its windows.
+
+    ``hashes`` (N, 4) are those of whole pieces, and ``owner`` (N,) is the place in the bank of the
+    photograph that each piece is from. ``windows`` has the hashes of all windows, in the gate's own
+    index, which is exact. ``window_of`` has, for each window, the row of its piece in ``hashes``.
     """
 
     hashes: Words
@@ -61,7 +65,7 @@ class Pieces:
 
     @classmethod
     def of(cls, bank: Sequence[Registered], cut: Callable[[Rgb], Iterable[Rgb]]) -> Self:
-        """Those that are not too flat: ``cut`` gives the pieces of one."""
+        """Return the pieces that are not too flat; ``cut`` yields the pieces of one photograph."""
         wholes, owner, windows, window_of = list[bytes](), list[int](), list[bytes](), list[int]()
         for place, one in enumerate(bank):
             for picture in map(picture_of, cut(one.subject.rgb)):
@@ -76,14 +80,20 @@ class Pieces:
         return cls(words(b"".join(wholes)), np.array(owner), index, np.array(window_of))
 
     def fitting(self, place: int, views: Words) -> Counted:
-        """How many of the others' fit these views of an upload of one's own, and how many are."""
+        """Count the other photographs' pieces, and those of them that match one of these views.
+
+        ``views`` (Q, 4) are hashes of an upload of the photograph at ``place`` in the bank. They
+        are compared with the hashes of whole pieces only.
+        """
         stranger = self.owner != place
         fits = nearest_each(self.hashes[stranger], views) <= PDQ_RADIUS_BITS
         return Counted(int(fits.sum()), int(stranger.sum()))
 
     def fitting_with_windows(self, place: int, seen: Looked) -> tuple[Counted, set[int]]:
-        """The same for all slow views of an upload: of the whole against wholes, of parts against
-        windows, as a gate holds it; and whose those are that fit.
+        """Count as :meth:`fitting` does, for all views of the deferred scan.
+
+        As in a gate, views of whole pictures are compared with whole pieces, and views of parts
+        with windows. Also return the places of the photographs whose pieces match.
         """
         stranger = self.owner != place
         fits = nearest_each(self.hashes, seen.deep) <= PDQ_RADIUS_BITS
@@ -95,8 +105,9 @@ class Pieces:
 
 
 class Strangers:
-    """Counts edited uploads that fit another's whole photograph, or a window of it; uploads are of
-    every ``every``-th of the bank.
+    """Counts matches of edited uploads with other photographs: with whole ones or their windows.
+
+    The uploads are of every ``every``-th photograph of the bank.
     """
 
     def __init__(self, bank: Sequence[Registered], every: int) -> None:
@@ -105,7 +116,7 @@ class Strangers:
         self.count = Counted()
 
     def meet(self, edit: str, number: int, seen: Looked) -> None:
-        """One more, of the ``number``-th that is uploaded."""
+        """Count the matches of an upload of the ``number``-th uploaded photograph (from 0)."""
         place = number * self._every
         counted, whose = self._known.fitting_with_windows(place, seen)
         self.count.add(counted)
@@ -113,7 +124,10 @@ class Strangers:
 
 
 def false_fast(bank: Sequence[Registered], known: Pieces, every: int) -> Counted:
-    """Tiles of different photographs against each other, in all fast views: all are strangers."""
+    """Count matches of pieces with pieces of other photographs, in the views of the first scan.
+
+    The uploads are pieces of every ``every``-th photograph.
+    """
     count = Counted()
     for place, one in list(enumerate(bank))[::every]:
         for tile in tiles(one.subject.rgb):
@@ -124,8 +138,10 @@ def false_fast(bank: Sequence[Registered], known: Pieces, every: int) -> Counted
 def false_deep(
     bank: Sequence[Registered], known: Pieces, every: int, edits: Sequence[str], rng: Rng
 ) -> tuple[Counted, Counted]:
-    """Edited uploads against everybody else's tiles: the slow views of wholes alone, for who
-    registered no windows; and all slow views against tiles with windows.
+    """Count matches of edited uploads with pieces of other photographs, in the deferred scan.
+
+    The first result is for owners who registered no windows: it has only the views of whole
+    pictures. The second one has all views, and the windows of the pieces.
     """
     of_wholes, of_pieces = Counted(), Counted()
     for edit in edits:
@@ -139,13 +155,13 @@ def false_deep(
 
 
 def tell_of(edit: str, one: Registered, others: Sequence[Registered], what: str = "") -> None:
-    """Which strangers fit."""
+    """Report each false match on standard error."""
     for other in others:
         tell(f"FALSE {edit}: {one.subject.name} as {what}{other.subject.name}")
 
 
 def tiles(rgb: Rgb) -> Iterator[Rgb]:
-    """A photograph and its pieces, 5 x 5, none over another but for the whole."""
+    """Yield the whole photograph, and then its 5 x 5 pieces, which do not overlap each other."""
     yield rgb
     high, wide = (side // _TILES_PER_SIDE for side in rgb.shape[:2])
     for row in range(_TILES_PER_SIDE):

@@ -1,4 +1,4 @@
-"""What a device registers of a photograph, and all that a gate sees in an upload."""
+"""The hashes that a device registers for a photograph, and all hashes a gate makes of an upload."""
 
 import sys
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ _ROWS: Final = 2_000  # hashes compared at a time
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What a platform knows of a photograph."""
+    """A photograph, its hash ``whole`` (1, 4), and the hashes of its windows ``parts`` (N, 4)."""
 
     subject: Subject
     whole: Words
@@ -39,7 +39,11 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """The hashes of an upload: of the fast look, and of the slow one by what they are held to."""
+    """The hashes (N, 4) of an upload: ``fast`` are those of the first scan.
+
+    Those of the deferred scan are ``deep``, which are compared with whole pictures, and
+    ``deep_parts``, which are compared with windows.
+    """
 
     fast: Words
     deep: Words
@@ -47,7 +51,7 @@ class Looked:
 
 
 def register(subject: Subject) -> Registered | None:
-    """As `protect` does on the person's device; None when there is too little detail."""
+    """Hash a photograph as `protect` does on a device; return None if it has too little detail."""
     picture = picture_of(subject.rgb)
     whole = fingerprint(picture)
     if whole.quality < PDQ_QUALITY_MIN:
@@ -57,7 +61,11 @@ def register(subject: Subject) -> Registered | None:
 
 
 def look(upload: bytes) -> Looked:
-    """All hashes of an upload, read as :mod:`entrenous.stop.store.open_gate` has it read."""
+    """Return all hashes of an upload, decoded at the sizes that a gate uses for each scan.
+
+    :mod:`entrenous.stop.store.open_gate` sets these sizes. The one for the first scan is that of a
+    gate which does not look for parts before its answer.
+    """
     _, fast = scan_whole_picture(
         lambda px: read_picture(upload, at_least_px=px, luma=True), WHOLE_COMPARISON_SIDE_PX_MIN
     )
@@ -72,12 +80,15 @@ def look(upload: bytes) -> Looked:
 
 
 def nearest(queries: Words, hashes: Words) -> int:
-    """The fewest bits between any of (Q, 4) and any of (N, 4) words; 256 when one is empty."""
+    """Return the least distance, in bits, of any query (Q, 4) to any hash (N, 4).
+
+    It is 256 if there are no queries or no hashes.
+    """
     return int(nearest_each(hashes, queries).min(initial=256))
 
 
 def nearest_each(hashes: Words, queries: Words) -> NDArray[np.int64]:
-    """For each of (N, 4) words the fewest bits to any of (Q, 4)."""
+    """Return (N,): the least distance, in bits, of each hash (N, 4) to any query (Q, 4)."""
     best = np.full(len(hashes), 256, dtype=np.int64)
     for start in range(0, len(queries), _ROWS):
         some = queries[start : start + _ROWS]
@@ -90,12 +101,12 @@ def nearest_each(hashes: Words, queries: Words) -> NDArray[np.int64]:
 
 
 def words(hashes: bytes) -> Words:
-    """Hashes of 32 bytes, one after the other, as (N, 4) words."""
+    """Return concatenated hashes of 32 bytes as (N, 4) words of 64 bits."""
     return np.frombuffer(hashes, dtype=np.uint64).reshape(-1, PDQ_BYTES // 8)
 
 
 def picture_of(rgb: Rgb) -> Picture:
-    """As the decoder would give it."""
+    """Return the picture that the decoder would return for a PNG with these pixels."""
     high, wide = rgb.shape[:2]
     return Picture(
         wide, high, np.ascontiguousarray(rgb).tobytes(), PictureEncoding(PictureFormat.PNG)
@@ -103,10 +114,10 @@ def picture_of(rgb: Rgb) -> Picture:
 
 
 def bits_of(views: HashViews | Iterator[tuple[str, bytes]]) -> Words:
-    """The hashes of some views, (N, 4)."""
+    """Return the hashes of views, as (N, 4) words."""
     return words(b"".join(bits for _, bits in views))
 
 
 def tell(line: str) -> None:
-    """For whoever watches."""
+    """Write a line about progress to standard error."""
     print(line, file=sys.stderr, flush=True)  # noqa: T201

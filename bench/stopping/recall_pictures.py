@@ -1,11 +1,14 @@
-"""The photographs that recall is measured on: half to tune on, half that were never looked at; and
-others that came when all was chosen.
+"""The photographs on which recall is measured.
 
-The first are those of `bench.photographs`, Debian's other wallpapers and Meta's PDQ test pictures,
-the others Debian's too (`apt-get install mate-backgrounds plasma-workspace-wallpapers
-lomiri-wallpapers-16.04`); all at most 1,600 pixels on a side. Drawings, textures and pages of text
-are left out, and renderings of one scene are one picture: whatever is compared here as a stranger
-is one.
+There are two sets. Of the first, half were used for tuning, and half were never looked at. The
+second, later set was added after every number and method had been chosen.
+
+The first set has those of `bench.photographs`, other wallpapers of Debian, and Meta's PDQ test
+pictures. The later ones are wallpapers of Debian too (`apt-get install mate-backgrounds
+plasma-workspace-wallpapers lomiri-wallpapers-16.04`). All have at most 1,600 pixels on a side.
+Textures, pages of text, and drawings (but for the two in `bench.stopping.recall_alike`) are left
+out, and of several renderings of one scene only one is used. So two different pictures here are
+always unrelated.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,7 +75,7 @@ _LATER: Final[tuple[Path, ...]] = (
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A photograph, and whether it was kept away from whoever chose the method's numbers."""
+    """A photograph; ``held_out`` if it was not used to choose the method's numbers."""
 
     name: str
     rgb: Rgb
@@ -80,22 +83,25 @@ class Subject:
 
 
 def subjects() -> Iterator[Subject]:
-    """All photographs that are installed here; every second one is held out."""
+    """Yield the first set, as far as it is installed; every second photograph is held out."""
     yield from _installed(opened_first(), lambda place: place % 2 == 1)
 
 
 def later_subjects() -> Iterator[Subject]:
-    """Those on which nothing was ever chosen, neither a number nor a method."""
+    """Yield the later set, on which nothing was ever chosen, neither a number nor a method."""
     yield from _installed(opened_later(), lambda _: True)
 
 
 def opened_later() -> list[Opened]:
-    """By name, each opened when it is asked for; raises FileNotFoundError then."""
+    """Return the names of the later set, each with a function that opens the photograph.
+
+    That function raises FileNotFoundError if the photograph is not installed.
+    """
     return [(_name(path), lambda path=path: Image.open(path)) for path in _LATER]
 
 
 def opened_first() -> list[Opened]:
-    """The same, of the first."""
+    """Return the same as :func:`opened_later`, for the first set."""
     return [
         *((one.name, one.open) for one in PHOTOGRAPHS.values() if _wanted(one.name, one.kind)),
         *((name, lambda path=path: Image.open(path)) for name, path in _MORE.items()),
@@ -103,7 +109,7 @@ def opened_first() -> list[Opened]:
 
 
 def _name(path: Path) -> str:
-    """Of its picture, not of its size."""
+    """Return a picture's name; Plasma's files are named after their size, their folders are not."""
     return (path.parents[2] if path.is_relative_to(_PLASMA) else path).stem
 
 
@@ -118,7 +124,7 @@ def _installed(opened: Sequence[Opened], held_out: Callable[[int], bool]) -> Ite
 
 
 def smaller(rgb: Rgb, longest_px: int) -> Rgb:
-    """At most this long on a side, never enlarged."""
+    """Scale a picture down until its longest side has at most this many pixels."""
     factor = longest_px / max(rgb.shape[:2])
     if factor >= 1:
         return rgb

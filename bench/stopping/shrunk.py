@@ -1,15 +1,18 @@
-"""How far our hash of a JPEG is from the public one of the same file, and what shrinking adds.
+"""Measure how far our hash of a JPEG is from that of pdqhash, and what decoding it smaller adds.
 
     python -m bench.stopping.shrunk
 
-Each photograph is saved at several sizes, proportions and qualities, some with a turn in its Exif,
-and read in every way that the product reads a JPEG: `registering` is what a device does, all pixels
-in colour; `luma` is the file's own luma at full size, as a gate reads what is too small to shrink;
-`192 px` is the luma decoded smaller, as a gate does before its answer; `512 px, in colour` is the
-slow look. Each is compared with `pdqhash`, of the file as Pillow decodes it, upright; those too
-flat to be registered, whose hash is next to noise, are counted apart. Then
-(docs/decisions/0028) shrunk ones with ours of the whole luma: by the filter of the whole size, as
-we do, and by the one that PDQ has for what is left. The last line is one JSON object.
+Each photograph is saved at several sizes, proportions and qualities, and with a random orientation
+in its Exif data. Each file is read in every way in which the product reads a JPEG: `registering` is
+what a device does, with all pixels, in colour; `luma` is the file's luma at full size, as a gate
+reads a file that is too small to be reduced; `192 px` is the luma decoded at a reduced size, as a
+gate does before its answer; `512 px, in colour` is for the deferred scan. Each result is compared
+with `pdqhash` of the file as Pillow decodes it, upright. Files too flat to be registered, whose
+hash is little more than noise, are counted separately.
+
+Then (docs/decisions/0028) our hash of the luma at a reduced size is compared with that at full
+size: with the filter of the full size, as the product does, and with the filter that PDQ has for
+the reduced size. All distances are in bits. The last line is one JSON object.
 """
 
 import argparse
@@ -24,7 +27,7 @@ from types import MappingProxyType
 from typing import Final
 
 if __package__ in {None, ""}:
-    # Run as a file: this folder is on the path then, and not the one that `bench` is in.
+    # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import numpy as np
@@ -64,7 +67,7 @@ Apart = dict[tuple[int, str], list[int]]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure and print."""
+    """Measure, print the distances, and then one JSON object."""
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     public: dict[str, list[int]] = defaultdict(list)
     flat: dict[str, list[int]] = defaultdict(list)
@@ -98,8 +101,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def from_public(data: bytes) -> tuple[int, dict[str, int]]:
-    """The public hash's quality, and the bits between it and ours read in each way; nothing if it
-    is not installed.
+    """Return pdqhash's quality of a file, and for each way of reading the distance of our hash from
+    pdqhash's, in bits. Return 0 and no distances if pdqhash is not installed.
     """
     public = pdqhash()
     if public is None:
@@ -131,7 +134,7 @@ def _told(bits: list[int]) -> dict[str, int]:
 
 
 def _files_of_all() -> Iterator[tuple[str, bytes]]:
-    """Some of every photograph that is installed, with its name."""
+    """Yield three files of every photograph that is installed, each with the photograph's name."""
     rng = np.random.default_rng(29)
     for name, open_it in (*opened_first(), *opened_later()):
         try:
@@ -154,7 +157,7 @@ def _files() -> Iterator[bytes]:
 
 
 def _saved(image: Image.Image, rng: np.random.Generator) -> bytes:
-    """Larger sizes than the photograph's own are left out: they would be smooth."""
+    """Save as a JPEG, at most as wide as the photograph itself: enlarged, it would be smooth."""
     least, most = (min(width, image.width) for width in _WIDTHS_PX)
     wide = int(rng.integers(least, most)) if least < most else image.width
     high = max(1, round(wide * image.height / image.width * rng.uniform(0.8, 1.25)))

@@ -1,4 +1,7 @@
-"""Which way of searching suits a bank of which size: where the limits in ``plan`` come from."""
+"""Compare ways of searching in banks of several sizes (``python -m bench.stop --sizes``).
+
+The limits of ``substring_count_for`` in :mod:`entrenous.fingerprint.multi_index` were chosen by it.
+"""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +19,9 @@ _ASKED: Final = 256
 
 
 def told_by_size() -> Iterator[str]:
-    """One line for each way and size: ms for a look-up, one at a time and eight together."""
+    """Yield a line for each size, kind of bank and way of searching: the milliseconds of a look-up,
+    one at a time, and in batches of eight.
+    """
     rng = np.random.default_rng(1)
     for count in _COUNTS:
         for kind, bank in (
@@ -38,7 +43,7 @@ def _ways(bank: Words) -> Iterator[tuple[str, HashIndex]]:
 
 
 def _ms(index: HashIndex, wanted: Words, batch: int) -> float:
-    """The best of three, for each query."""
+    """Return the milliseconds per query by the clock, in the best of three rounds."""
     taken = []
     for _ in range(3):
         began = time.perf_counter()

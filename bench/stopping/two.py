@@ -1,4 +1,4 @@
-"""Look-ups a second of two processes that share one file, each by its own processor time."""
+"""Measure look-ups in an index file that two processes have mapped (for ``bench.stop``)."""
 
 import subprocess
 import sys
@@ -17,7 +17,11 @@ SECONDS: Final = 4.0
 
 
 def two_processes_per_s(path: Path, seconds: float = SECONDS) -> float:
-    """Both ready before either begins; batches of eight, as an upload's orientations are."""
+    """Return the sum of both processes' look-ups per second of their own processor time.
+
+    Look-ups are in batches of eight, like the orientations of an upload. Both processes have mapped
+    the file before either is timed; they are timed one after the other.
+    """
     command = [sys.executable, "-m", "bench.stopping.two", str(path.absolute()), f"{seconds:g}"]
     made = [
         subprocess.Popen(  # noqa: S603 -- this very file
@@ -32,7 +36,7 @@ def two_processes_per_s(path: Path, seconds: float = SECONDS) -> float:
 
 
 def main() -> None:
-    """Map the file and say so; at a word look up for some seconds, and say how many a second."""
+    """Map the file, print "ready", wait for a line, search for some seconds, and print the rate."""
     base = read_base(Path(sys.argv[1]))
     wanted = random_hashes(4096, np.random.default_rng())
     base.whole.pairs(wanted[:512], 31)

@@ -1,4 +1,4 @@
-"""Sounds to register: made music and voices, and whatever speech this system has."""
+"""Sounds to register: synthetic music and voices, and any speech that this system has."""
 
 import shutil
 import subprocess
@@ -44,7 +44,10 @@ SOUND_LEAKS: Final[Mapping[str, Attack]] = MappingProxyType(
 
 
 def sounds(*, few: bool) -> dict[str, Heard]:
-    """By name, mono samples and their rate."""
+    """Return sounds of more than 12 seconds by name: mono samples, and their rate in Hz.
+
+    With ``few``, they are three pieces of music and three synthetic voices.
+    """
     count = 3 if few else 14
     found: dict[str, Heard] = {}
     for seed in range(1, count + 1):
@@ -56,7 +59,10 @@ def sounds(*, few: bool) -> dict[str, Heard]:
 
 
 def _said() -> dict[str, Heard]:
-    """Two texts by five voices of espeak-ng: the same voice, and the same words, twice."""
+    """Return two texts, each by five voices of espeak-ng; empty if that is not installed.
+
+    So different sounds have the same voice, or the same words.
+    """
     program = shutil.which("espeak-ng")
     if program is None:
         return {}

@@ -1,4 +1,4 @@
-"""Copies merged by several people, then saved as JPEG: whose copies are named?"""
+"""Measure whose copies are named if several people merge theirs and save the result as JPEG."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,13 +20,18 @@ LEAKS: Final[Mapping[str, Leaking]] = MappingProxyType(
         "average, 1,600 q70, 1,080 q60": collude_and_post,
     }
 )
-"""The nine ways, and what one of them becomes when it is passed on."""
+"""All nine merges at quality 75; the average also at quality 70, and after it was posted twice."""
 COUNTS: Final = (2, 5, 10, 20)
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """One merged leak. ``best`` is the score of the colluder who is heard best."""
+    """The result for one merged leak.
+
+    ``named`` and ``wrong`` are the numbers of colluders and of innocent people whose copies were
+    named. ``best`` and ``least`` are the highest and the lowest score of a colluder's copy; a copy
+    without a score counts as 0.
+    """
 
     photo: str
     size: str
@@ -40,7 +45,7 @@ class Merged:
 
 
 def merged(photo: str, size: Size, sent: Sent, seed: int) -> Iterator[Merged]:
-    """Every way and every number of colluders on one photograph."""
+    """Yield the results for one photograph, for every number of colluders and way of merging."""
     copies = {who: sent.samples(who) for who in people()}
     for count in COUNTS:
         for way in LEAKS:

@@ -1,4 +1,4 @@
-"""What a mark costs the eye: the copy against the picture it was made from."""
+"""Measure how visible a mark is: compare a copy with the picture that it was made from."""
 
 import tempfile
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ from entrenous.watermark.chip_layout import key_stream_bytes
 from entrenous.watermark.embed import embed_mark
 
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
-_JUDGED_PX: Final = 1_600  # SSIMULACRA2 in numpy: a larger picture is judged on its middle
+_JUDGED_PX: Final = 1_600  # SSIMULACRA2 in NumPy is slow: only the middle is compared
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """One copy's distance from the picture as its sender has it, decoded.
+    """The similarity of one copy to the sender's decoded picture.
 
-    ``psnr_mark_db``: the samples before they are written; ``psnr_written_db``: the file as sent.
-    ``ssim`` (Wang et al. 2004: luma, Gaussian of 1.5 px) and ``ssimulacra2`` are of the file as
-    sent, ``ssim_mark`` and ``ssimulacra2_mark`` before writing; ``ssimulacra2_q95`` is a JPEG of
-    quality 95 of the unmarked picture.
+    ``psnr_mark_db``, ``ssim_mark`` and ``ssimulacra2_mark`` are of the marked samples before they
+    are encoded; ``psnr_written_db``, ``ssim`` and ``ssimulacra2`` are of the file as sent.
+    ``ssimulacra2_q95`` is of the unmarked picture, saved as a JPEG of quality 95. SSIM is that of
+    Wang et al. 2004: luma, Gaussian of 1.5 px.
     """
 
     photo: str
@@ -56,7 +56,7 @@ def quality(photo: str, size: Size, seed: int, *, perceptual: bool) -> Quality:
     """Measure one copy; ``perceptual`` adds SSIMULACRA2, which takes seconds.
 
     Raises:
-        FileNotFoundError, TooSmall: this photograph is not to be had at this size.
+        FileNotFoundError, TooSmall: the photograph is not available at this size.
     """
     device = sender(f"quality {photo} {size} {seed}")
     original = prepare_original(PHOTOGRAPHS[photo].file_at(size), None, device)
@@ -81,10 +81,10 @@ def quality(photo: str, size: Size, seed: int, *, perceptual: bool) -> Quality:
 
 
 def marked_samples(original: PictureOriginal, key: Secret) -> Rgb:
-    """The samples that `write_sound_copy` writes, before it writes them.
+    """Return a copy's samples as :func:`write_picture_copy` marks them, before they are encoded.
 
     Raises:
-        AssertionError: written, they would not be the file that it writes.
+        AssertionError: encoded, they differ from the file that :func:`write_picture_copy` returns.
     """
     size = key_stream_bytes(original.picture.width_px, original.picture.height_px)
     key_stream = derive_key_stream(key, COPY_MARK_KEY_CONTEXT, size)
@@ -96,13 +96,13 @@ def marked_samples(original: PictureOriginal, key: Secret) -> Rgb:
 
 
 def psnr(one: Rgb, other: Rgb) -> float:
-    """In dB, over R, G and B."""
+    """Return the peak signal-to-noise ratio in dB, over R, G and B."""
     error = np.mean(np.square(one.astype(np.float32) - other), dtype=np.float64)
     return float(10 * np.log10(255**2 / max(float(error), 1e-12)))
 
 
 def ssim(one: Rgb, other: Rgb) -> float:
-    """Structural similarity of luma."""
+    """Return the structural similarity (SSIM) of the luma."""
     return float(
         structural_similarity(
             one @ _LUMA,
@@ -116,7 +116,10 @@ def ssim(one: Rgb, other: Rgb) -> float:
 
 
 def ssimulacra2(one: Rgb, other: Rgb) -> float | None:
-    """Of the middle, where a side is longer than 1,600 px; None where the package is missing."""
+    """Return the SSIMULACRA2 score, or None if the package is missing.
+
+    Only the middle is compared if a side is longer than 1,600 px.
+    """
     try:
         from ssimulacra2 import compute_ssimulacra2  # noqa: PLC0415 -- it need not be there
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""Seconds and megabytes: marking against encoding alone, and one trace."""
+"""Measure time and memory: of marking, compared with encoding alone, and of one trace."""
 
 import resource
 import time
@@ -19,13 +19,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Wall-clock seconds of one run on one machine; prefer the ratio.
+    """The costs in one run on one machine; times are wall-clock seconds, unless stated otherwise.
 
-    ``mark_s`` is all of `mark`: decoding, measuring where a mark can hide, and every copy written.
-    ``encode_s`` is the same number of encodings of the unmarked picture, one after the other, as
-    finely as copies are written. Marking uses all processors, so ``mark_cpu_s`` and
-    ``encode_cpu_s`` say what both take of them together. ``peak_mb`` is the most memory this
-    process ever held, the bench itself included.
+    Machines differ, so prefer the ratio. ``mark_s`` is the time of all that `mark` does: decode the
+    picture, measure where a mark can hide, and write every copy. ``encode_s`` is the time to encode
+    the unmarked picture as many times, one after the other, as finely as copies are encoded.
+    Marking uses all processors, so ``mark_cpu_s`` and ``encode_cpu_s`` are the processor seconds on
+    all of them together. ``peak_mb`` is this process's peak memory, in MiB, including the
+    benchmark's own.
     """
 
     photo: str
@@ -41,15 +42,15 @@ class Cost:
 
     @property
     def mark_over_encode(self) -> float:
-        """How many times the encoding alone."""
+        """Return the time of marking as a multiple of the time of encoding alone."""
         return self.mark_s / self.encode_s
 
 
 def cost(photo: str, size: Size, copies: int, seed: int, *, tracing: bool = True) -> Cost:
-    """Measure it.
+    """Measure marking ``copies`` copies of a photograph and, if ``tracing``, one trace.
 
     Raises:
-        FileNotFoundError, TooSmall: this photograph is not to be had at this size.
+        FileNotFoundError, TooSmall: the photograph is not available at this size.
     """
     original = PHOTOGRAPHS[photo].file_at(size)
     prepared = prepare_original(original, None, sender("as finely as copies"))
@@ -76,7 +77,7 @@ def cost(photo: str, size: Size, copies: int, seed: int, *, tracing: bool = True
 
 
 def _seconds(work: Callable[[], T]) -> tuple[float, float, T]:
-    """Wall-clock and processor seconds, and what came of it."""
+    """Return the wall-clock seconds and processor seconds of ``work``, and its result."""
     start, spent = time.perf_counter(), time.process_time()
     done = work()
     return time.perf_counter() - start, time.process_time() - spent, done

@@ -1,4 +1,4 @@
-"""Attacks x photographs x sizes: whose copy is named."""
+"""Measure whose copy is named, for attacks x photographs x sizes."""
 
 import hashlib
 import math
@@ -23,7 +23,7 @@ class Cell:
     seed: int
 
     def rng(self) -> np.random.Generator:
-        """Randomness of this leak alone: the same whatever else is run."""
+        """Return this leak's own random generator; it does not depend on what else is run."""
         name = f"{self.photo}/{self.size}/{self.attack}/{self.seed}"
         return np.random.default_rng(
             int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
@@ -32,11 +32,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one leak.
+    """The result for one leak.
 
-    ``score`` is the true copy's, ``innocent`` the best of the others', both in standard deviations
-    of an innocent copy's; nan where the leak was not found to lie on the picture. ``others`` are
-    all of the others'.
+    ``right`` tells whether the leaked copy was named and no other; ``wrong`` is the number of other
+    copies that were named. ``score`` is the leaked copy's score, ``innocent`` the highest score of
+    the other copies, and ``others`` are all their scores. Scores are in standard deviations of an
+    innocent copy's score; ``score`` and ``innocent`` are nan if the leak could not be aligned with
+    the picture.
     """
 
     photo: str
@@ -53,12 +55,12 @@ class Row:
 
     @property
     def nobody(self) -> bool:
-        """No copy was named."""
+        """Return whether no copy was named."""
         return not self.right and self.wrong == 0
 
 
 def sent_at(photo: str, size: Size, seed: int, count: int = RECIPIENTS) -> Sent | None:
-    """A photograph sent to everybody; None, said aloud by the caller, where it is not to be had."""
+    """Send a photograph to ``count`` people; return None if it is not available at this size."""
     try:
         original = PHOTOGRAPHS[photo].file_at(size)
     except (FileNotFoundError, ModuleNotFoundError, TooSmall):
@@ -67,7 +69,7 @@ def sent_at(photo: str, size: Size, seed: int, count: int = RECIPIENTS) -> Sent 
 
 
 def traced(cell: Cell, sent: Sent) -> Row:
-    """Leak one copy, drawn at random, and trace it."""
+    """Leak one copy, chosen at random, and trace it."""
     rng = cell.rng()
     who = str(rng.choice(list(sent.copies)))
     found = leak(cell.attack, sent.samples(who), rng)
@@ -75,7 +77,7 @@ def traced(cell: Cell, sent: Sent) -> Row:
 
 
 def weighed(cell: Cell, sent: Sent, who: str, found: bytes) -> Row:
-    """Trace a file of which the leaker is known."""
+    """Trace a leaked file, and compare the verdict with the known leaker, ``who``."""
     start = time.perf_counter()
     trace = sent.traced(found)
     seconds = time.perf_counter() - start

@@ -1,8 +1,8 @@
-"""A sender's house in memory: what marks and traces in the bench is what does so for a user.
+"""A sender's device in memory, which marks and traces with the product's own functions.
 
-The device is the product's own, on a vault in memory, with a still clock and dice that are loaded
-so that a run can be repeated. Files are decoded in this process: a jailed child would add its start
-to every figure, and the files are our own.
+Its vault is in memory. Its clock stands still and its random generator is seeded, so that a run can
+be repeated. Files are decoded in this process and not in the sandbox: they are our own, and the
+start of the sandbox's process would add to every figure.
 """
 
 import hashlib
@@ -28,51 +28,53 @@ RECIPIENTS = 24
 
 @dataclass(frozen=True, slots=True)
 class StillClock:
-    """A clock that stands."""
+    """A clock that always shows the same time."""
 
     moment: datetime = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
     def now(self) -> datetime:
-        """The moment at which it stands."""
         return self.moment
 
 
 @dataclass(slots=True)
 class LoadedDice:
-    """The same sequence for the same seed: a bench must be repeatable, and hides nothing."""
+    """A random source that generates the same bytes for the same seed.
+
+    A benchmark must be repeatable, and has no secrets to protect.
+    """
 
     seed: str
     thrown: int = 0
 
     def token(self, size: int) -> bytes:
-        """The next ``size`` bytes."""
+        """Return the next ``size`` bytes."""
         self.thrown += 1
         return hashlib.shake_256(f"{self.seed} {self.thrown}".encode()).digest(size)
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A photograph that was sent to everybody: the sender's device, and the copies as files."""
+    """A photograph that was sent: the sender's device, and each recipient's copy as a file."""
 
     device: Device
     copies: dict[str, bytes]
 
     def samples(self, who: str) -> Rgb:
-        """What a recipient sees."""
+        """Return the decoded samples of a recipient's copy."""
         return decoded(self.copies[who])
 
     def traced(self, leak: bytes) -> Trace:
-        """What the sender is told about a found file."""
+        """Trace a found file on the sender's device."""
         return trace_picture(leak, self.device)
 
 
 def people(count: int = RECIPIENTS) -> tuple[str, ...]:
-    """Names of recipients."""
+    """Return the names of ``count`` recipients."""
     return tuple(f"recipient {number:02d}" for number in range(1, count + 1))
 
 
 def sender(seed: str) -> Device:
-    """A device without a network."""
+    """Return a device without a network, whose random generator has this seed."""
     vault = MemoryVault()
     courier = memory_courier({})
     dice = LoadedDice(seed)
@@ -80,7 +82,7 @@ def sender(seed: str) -> Device:
 
 
 def send(original: bytes, names: Sequence[str], seed: str) -> Sent:
-    """Mark one copy of a photograph for everybody."""
+    """Mark one copy of a photograph for each name."""
     device = sender(seed)
     to = [RecipientId(name) for name in names]
     made = mark_picture_copies(original, to, None, device)
@@ -88,5 +90,5 @@ def send(original: bytes, names: Sequence[str], seed: str) -> Sent:
 
 
 def decoded(data: bytes) -> Rgb:
-    """Samples of any file that is read here, upright: (H, W, 3) uint8."""
+    """Decode a picture file of any supported format; return (H, W, 3) uint8 samples, upright."""
     return np.asarray(read_picture(data))

@@ -1,7 +1,7 @@
-"""Innocent leaks: how often does somebody who had nothing to do with it look guilty?
+"""Measure how often an innocent person's copy is named, and how high such copies score.
 
-Each leak is traced by the product itself against 1,000 copies whose keys were drawn after the leak
-was made. So each key is an exact independent trial, and whoever is named is named wrongly.
+The product itself compares each leak with 1,000 copies whose keys are generated after the leak was
+made. So each key is an exact independent trial, and every copy that is named is named wrongly.
 """
 
 import math
@@ -48,11 +48,12 @@ _SLOW: Final = frozenset({"heic40"})
 
 @dataclass(frozen=True, slots=True)
 class NullRow:
-    """What innocents scored on one leak.
+    """The scores of innocent copies for one leak.
 
-    ``normal`` and ``bound`` count scores whose p lies below 1e-1 .. 1e-6, by the normal tail and by
-    the stated bound; ``best`` is the smallest chance in the verdict, corrected for all copies.
-    ``some`` are the first few scores, for pictures.
+    ``scores`` is their number, ``total`` their sum, ``squares`` the sum of their squares.
+    ``normal`` and ``bound`` count the scores whose p is below 1e-1 .. 1e-6, according to the normal
+    tail and to the stated bound. ``best`` is the smallest chance in the verdict, corrected for the
+    number of copies. ``some`` are the first few scores, for the plot.
     """
 
     index: int
@@ -73,7 +74,7 @@ class NullRow:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A photograph, prepared for sending, and copies of it that other people got."""
+    """A photograph, prepared for sending, and decoded copies of it whose keys are not searched."""
 
     name: str
     original: PictureOriginal
@@ -81,7 +82,7 @@ class Scene:
 
     @property
     def plain(self) -> Rgb:
-        """The picture without any mark."""
+        """The samples of the unmarked picture."""
         return np.asarray(self.original.picture)
 
 
@@ -89,7 +90,7 @@ def scene(photo: str, size: Size, seed: int) -> Scene:
     """Prepare a photograph and three copies with keys that are never searched.
 
     Raises:
-        FileNotFoundError: it is not installed.
+        FileNotFoundError: the photograph is not installed.
     """
     device = sender(f"outsiders {photo} {seed}")
     original = prepare_original(PHOTOGRAPHS[photo].file_at(size), None, device)
@@ -104,7 +105,10 @@ def one_leak(
     open_scene: Callable[[str], Scene],
     originals: OriginalsCache,
 ) -> NullRow:
-    """Leak number ``index`` of a run: who, what and how follow from the number and the seed."""
+    """Make and trace leak number ``index`` of a run.
+
+    The number and the seed determine the photograph, the kind of leak, the attack and the keys.
+    """
     rng = np.random.default_rng((seed, index))
     name, other = (str(one) for one in rng.choice(photos, 2, replace=False))
     here = open_scene(name)
@@ -148,8 +152,9 @@ def _weighed(case: _Case, found: bytes, dice: LoadedDice) -> NullRow:
 
 
 def _traced(case: _Case, found: bytes, dice: LoadedDice) -> Trace | None:
-    """The product's own trace, by a sender of this picture to 1,000 people who had no part in it;
-    None where it holds that there is nothing to compare with.
+    """Trace the leak with the product, for a sender who sent this picture to 1,000 innocent people.
+
+    Return None if the product finds no sent picture to compare the leak with.
     """
     device = sender("a sender whose copies never left")
     copies = tuple(
@@ -183,8 +188,8 @@ def _merged(here: Scene, _other: Scene, rng: Rng) -> Rgb:
 
 
 def _twin(here: Scene, _other: Scene, rng: Rng) -> Rgb:
-    """Another photograph of the scene: the other eye of a stereo camera where there is one, else
-    another framing, exposure and grain.
+    """Return another photograph of the scene: the other image of a stereo camera if there is one,
+    else the same photograph with a different framing, exposure and grain.
     """
     if here.name == "motorcycle":
         size = here.plain.shape
@@ -210,14 +215,21 @@ KINDS: Final = MappingProxyType(
         "stranger": _stranger,
     }
 )
-"""How an innocent leak comes about."""
+"""The kinds of innocent leaks, each with the function that makes its samples."""
 SHARES: Final = (0.27, 0.27, 0.22, 0.22, 0.02)
-"""How often each is drawn; most strangers are not even weighed, and take the longest to refuse."""
+"""The probability of each kind.
+
+Strangers are rare: most of them are rejected before any copy is scored, and that takes longest.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """Many null rows together."""
+    """Figures for many rows together.
+
+    ``normal`` and ``bound`` are shares of all scores; ``best_below`` counts leaks whose ``best`` is
+    at most 1e-1 .. 1e-6.
+    """
 
     leaks: int
     registered: int
@@ -233,7 +245,7 @@ class Pooled:
 
 
 def pooled(rows: Sequence[NullRow]) -> Pooled:
-    """Shares of all scores, and of all leaks."""
+    """Sum up rows over all their scores, and over all leaks."""
     count = max(1, sum(row.scores for row in rows))
     mean = sum(row.total for row in rows) / count
     spread = sum(row.squares for row in rows) / count - mean**2

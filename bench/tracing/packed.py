@@ -1,7 +1,8 @@
-"""Rows of innocent leaks, packed: published beside their summary, and taken up by a later run.
+"""Packed rows of innocent leaks: published with their summary, and reused by a later run.
 
-One JSON object a line in an .xz file; the first line names seed and code, and rows of any other are
-not read. Of the scores for pictures a few are kept, and sums to more digits than anybody needs.
+The .xz file has one JSON object per line. The first line names the seed and the code; a file of
+another seed or code is ignored. Only a few of the scores for the plot are kept, and sums are
+rounded to six decimals, which is more than anybody needs.
 """
 
 import json
@@ -19,7 +20,7 @@ _DIGITS: Final = 6
 
 
 def pack_rows(file: Path, seed: int, code: str, rows: Iterable[NullRow]) -> None:
-    """Write them all, or leave the file as it was."""
+    """Replace the file with these rows; if that fails, it stays as it was."""
     lines = [_head(seed, code), *(asdict(_short(row)) for row in rows)]
     packed = lzma.compress("".join(f"{json.dumps(line)}\n" for line in lines).encode(), preset=9)
     fresh = file.with_name(f"{file.name}.part")
@@ -28,7 +29,7 @@ def pack_rows(file: Path, seed: int, code: str, rows: Iterable[NullRow]) -> None
 
 
 def packed_rows(file: Path, seed: int, code: str) -> list[NullRow]:
-    """What :func:`pack_rows` wrote for this seed and code; nothing of others."""
+    """Return the rows that :func:`pack_rows` wrote; none if they have another seed or code."""
     if not file.exists():
         return []
     head, *lines = lzma.decompress(file.read_bytes()).decode().splitlines()

@@ -1,4 +1,4 @@
-"""The parts of a run: each measures, keeps its document and plots, and returns the rows."""
+"""The parts of a run: each measures, writes its JSON document and plots, and returns the rows."""
 
 import argparse
 import json
@@ -37,12 +37,16 @@ from bench.tracing.run import (
     spread,
 )
 
-_SHARDS: Final = 40  # for each process: so that all end at about the same time
+_SHARDS: Final = 40  # per process; small shards let all processes end at about the same time
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is measured, what cannot be, where results and rows go, on how many processes."""
+    """The settings of a run.
+
+    ``skipped`` are photographs of the plan that are not available here. Results are written to
+    ``out``, and rows that a later run can reuse to ``raw``.
+    """
 
     plan: Plan
     skipped: tuple[str, ...]
@@ -52,7 +56,7 @@ class Run:
 
 
 def grid(run: Run) -> list[Row]:
-    """Every attack on every photograph."""
+    """Trace every attack on every photograph."""
     seed, folder = run.plan.seed, raw_folder(run.raw, "grid", run.plan.seed)
     work = partial(grid_of, names=run.plan.attacks, seed=seed, folder=folder)
     parts = spread(work, run.plan.photos, run.processes)
@@ -63,7 +67,7 @@ def grid(run: Run) -> list[Row]:
 
 
 def others(run: Run, ours: Sequence[Row], looks: Sequence[Quality]) -> list[PeerRow]:
-    """The peers on the same leaks."""
+    """Measure the peers with the same leakers and attacks; ``ours``, ``looks``: our own results."""
     if not installed():
         say("SKIPPED, not installed: blind-watermark, invisible-watermark (docs/benchmarks.md)")
     work = partial(peers_of, names=run.plan.attacks, seed=run.plan.seed)
@@ -73,7 +77,7 @@ def others(run: Run, ours: Sequence[Row], looks: Sequence[Quality]) -> list[Peer
 
 
 def looks(run: Run) -> list[Quality]:
-    """How copies look, one of each photograph."""
+    """Measure how visible marks are, on one copy of each photograph."""
     work = partial(quality_of, seed=run.plan.seed)
     rows = [row for part in spread(work, run.plan.photos, run.processes) for row in part]
     keep(run.out, "copies", summary.copies(rows))
@@ -81,8 +85,9 @@ def looks(run: Run) -> list[Quality]:
 
 
 def costs(run: Run, *, quick_run: bool) -> list[Cost]:
-    """Marking and tracing one picture of each size, alone on the machine; a quick run marks the
-    largest that is to be had and traces none.
+    """Measure marking and tracing one picture of each size; nothing else should run meanwhile.
+
+    A quick run marks only the largest picture that is available, and traces none.
     """
     rows: list[Cost] = []
     for size in (Size.L, Size.M, Size.S):
@@ -97,7 +102,7 @@ def costs(run: Run, *, quick_run: bool) -> list[Cost]:
 
 
 def merging_copies(run: Run) -> list[Merged]:
-    """Colluders."""
+    """Trace merged copies."""
     work = partial(merged_of, seed=run.plan.seed)
     rows = [row for part in spread(work, merging(run.plan), run.processes) for row in part]
     if rows:
@@ -106,8 +111,8 @@ def merging_copies(run: Run) -> list[Merged]:
 
 
 def innocent_leaks(run: Run, leaks: int) -> list[NullRow]:
-    """Innocent leaks; those that an earlier run of the same seed and code kept, or published, are
-    not made again.
+    """Trace innocent leaks; reuse rows that an earlier run with this seed and code kept or
+    published.
     """
     seed = run.plan.seed
     folder, published = raw_folder(run.raw, "null", seed), run.out / "null.rows.xz"
@@ -131,7 +136,9 @@ def innocent_leaks(run: Run, leaks: int) -> list[NullRow]:
 
 
 def calibrating(run: Run, photos: Sequence[str]) -> list[Row]:
-    """Leaks that all but silence the mark, small, so that ratios of every size occur."""
+    """Trace small leaks in which the mark is hardly detectable, so that likelihood
+    ratios of every size occur.
+    """
     small = [(name, Size.XS) for name in photos or BY_SIZE[Size.XS]]
     seed, folder = run.plan.seed, raw_folder(run.raw, "calibration", run.plan.seed)
     work = partial(grid_of, names=(*RUIN, *FAINT), seed=seed, folder=folder)
@@ -181,7 +188,10 @@ PARTS: Final[Mapping[str, Callable[[Run, argparse.Namespace], int]]] = MappingPr
         "calibrate": _calibrate,
     }
 )
-"""Parts that can be asked for alone: each prints its document and returns the innocents named."""
+"""The parts that can be run alone.
+
+Each prints a summary as JSON, and returns the number of innocent copies that were named.
+"""
 
 
 def _plotted(name: str, file: Path, *data: object) -> None:

@@ -1,13 +1,13 @@
-"""Blind watermarks from PyPI on the same photographs and attacks, in the same run.
+"""Measure blind watermarks from PyPI on the same photographs and attacks, in the same run.
 
-Each recipient's copy carries a random number of 64 bits. A leak is read at the original's size,
-which its sender knows and both packages need; the nearest of the 24 numbers is named when a random
-reading would come as near to any of them with a chance of at most 1e-6. That is kinder to them than
-asking for every bit, and promises as much as our verdict does only if their wrong bits are as
-random as coins, which nobody has proven.
+Each recipient's copy carries a random number of 64 bits. A leak is resized to the original's size,
+which the sender knows and both packages need, and its number is read. The nearest of the 24 numbers
+is named if a random number would come as near to any of them with a chance of at most 1e-6. That is
+more lenient than requiring every bit. It guarantees as much as our verdict only if wrong bits are
+as random as coin flips, which nobody has proven.
 
-`invisible-watermark` imports torch in its `__init__` for a third method that is not used here. Its
-two classes are loaded, unchanged, from their own files.
+`invisible-watermark` imports torch in its `__init__` for a third method that is not used here. So
+the classes of its other two methods are loaded, unchanged, from their own files.
 """
 
 import contextlib
@@ -33,14 +33,14 @@ from bench.tracing.house import RECIPIENTS, decoded, people
 
 BITS: Final = 64
 ALPHA: Final = 1e-6
-_WRITTEN_QUALITY: Final = 95  # as our own originals are written
+_WRITTEN_QUALITY: Final = 95  # the quality of our own originals
 
 Bits = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One method: bits into a picture, and out of it again."""
+    """A watermarking method: how to hide bits in a picture, and how to read them from one."""
 
     name: str
     hide: Callable[[Rgb, Bits], Rgb]
@@ -49,9 +49,10 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class PeerRow:
-    """What a peer said of one leak.
+    """A peer's result for one leak.
 
-    ``distance``: wrong bits of 64 against the true number; ``psnr_db``: of the copy, unwritten.
+    ``distance`` is the number of bits, of 64, in which the leak differs from the leaker's number;
+    ``psnr_db`` is the PSNR of the copy before it is saved as JPEG.
     """
 
     peer: str
@@ -65,7 +66,7 @@ class PeerRow:
 
 
 def installed() -> dict[str, Peer]:
-    """The peers that are there, by name."""
+    """Return the installed peers by name."""
     found = {}
     if importlib.util.find_spec("imwatermark") and importlib.util.find_spec("pywt"):
         found |= {name: _invisible(name) for name in ("dwtDct", "dwtDctSvd")}
@@ -75,7 +76,7 @@ def installed() -> dict[str, Peer]:
 
 
 class Sending:
-    """A photograph sent with a peer's numbers in its copies, each written when first asked for."""
+    """A photograph sent with a peer's marks; each copy is made when it is first needed."""
 
     def __init__(self, peer: Peer, original: Rgb, seed: int) -> None:
         self.peer, self.original = peer, original
@@ -85,7 +86,7 @@ class Sending:
         self.psnr_db: dict[str, float] = {}
 
     def copy(self, who: str) -> bytes:
-        """A recipient's file."""
+        """Return a recipient's copy as a JPEG file."""
         if who not in self._written:
             marked = self.peer.hide(self.original, self.numbers[who])
             self.psnr_db[who] = psnr(self.original, marked)
@@ -93,7 +94,7 @@ class Sending:
         return self._written[who]
 
     def traced(self, found: bytes) -> tuple[str | None, dict[str, int]]:
-        """Who is named, if anybody, and the wrong bits against everybody's number."""
+        """Return the named recipient, or None, and the leak's distance in bits from each number."""
         high, wide = self.original.shape[:2]
         look = self.peer.read(resize_to(decoded(found), wide, high))
         distances = {who: int((look != number).sum()) for who, number in self.numbers.items()}
@@ -102,7 +103,7 @@ class Sending:
 
 
 def compared(cell: Cell, sending: Sending) -> PeerRow:
-    """The same leaker and the same attack as ours in this cell."""
+    """Measure a peer with the leaker and the attack that our own method gets in this cell."""
     rng = cell.rng()
     who = str(rng.choice(list(sending.numbers)))
     named, distances = sending.traced(leak(cell.attack, decoded(sending.copy(who)), rng))
@@ -119,7 +120,9 @@ def compared(cell: Cell, sending: Sending) -> PeerRow:
 
 
 def radius(bits: int = BITS, tries: int = RECIPIENTS) -> int:
-    """How many wrong bits may be forgiven: chance at most 1e-6 over all numbers."""
+    """Return how many wrong bits are allowed so that a random number comes as near to any of
+    ``tries`` numbers with a chance of at most 1e-6.
+    """
     mass, forgiven = 0.0, -1
     while True:
         mass += math.comb(bits, forgiven + 1) / 2.0**bits

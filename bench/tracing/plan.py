@@ -1,4 +1,4 @@
-"""What is measured in a quick run and in a full one."""
+"""The photographs and attacks of a quick run and of a full one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _MERGED_PHOTOS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Photographs with their sizes, attacks, and what else is asked."""
+    """The photographs with their sizes, the attacks, and the photographs for the peers."""
 
     photos: tuple[tuple[str, Size], ...]
     attacks: tuple[str, ...]
@@ -42,29 +42,32 @@ class Plan:
 
 
 def quick(seed: int) -> Plan:
-    """Two photographs that come with packages, ten attacks: less than a minute."""
+    """Return a plan of two photographs from packages and ten attacks: less than a minute."""
     photos = tuple((name, Size.S) for name in _QUICK_PHOTOS)
     return Plan(photos, _QUICK_ATTACKS, photos, seed)
 
 
 def full(seed: int) -> Plan:
-    """Every attack on every photograph at every size; peers at 0.27 MP, where they end in time."""
+    """Return a plan of every photograph at sizes S, M and L, and every attack but the faint ones.
+
+    Peers get the photographs of 0.27 megapixels; larger ones would take them too long.
+    """
     photos = tuple((name, size) for size in (Size.S, Size.M, Size.L) for name in BY_SIZE[size])
     small = tuple((name, size) for name, size in photos if size is Size.S)
     return Plan(photos, (*CORE, *HARD, *OTHER, *RUIN), small, seed)
 
 
 def narrowed(plan: Plan, photos: Sequence[str], sizes: Sequence[str], only: Sequence[str]) -> Plan:
-    """A plan with some photographs, sizes or attacks alone; empty choices leave all.
+    """Return a plan with only some photographs, sizes or attacks; an empty choice keeps all.
 
     Args:
-        plan: what there is without choices.
-        photos: names.
+        plan: the plan to narrow.
+        photos: names of photographs; they need not be in the plan.
         sizes: XS, S, M, L.
         only: attacks, or sets of them: core, hard, other, ruin.
 
     Raises:
-        KeyError: there is no photograph or attack of this name.
+        KeyError: there is no photograph of this name, or no attack of this name in these sets.
     """
     for name in photos:
         PHOTOGRAPHS[name]
@@ -85,7 +88,9 @@ def narrowed(plan: Plan, photos: Sequence[str], sizes: Sequence[str], only: Sequ
 
 
 def merging(plan: Plan) -> tuple[tuple[str, Size], ...]:
-    """On which photographs copies are merged."""
+    """Return the photographs whose copies are merged: of a fixed choice, those whose name and size
+    occur in the plan.
+    """
     sizes = {size for _, size in plan.photos}
     asked = {name for name, _ in plan.photos}
     usual = tuple((name, size) for size in _MERGED_PHOTOS for name in _MERGED_PHOTOS[size])

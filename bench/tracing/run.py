@@ -1,4 +1,4 @@
-"""Runs of many parts on several processes; what is done is kept, so a run can be taken up again."""
+"""Run measurements on several processes, and keep their rows so that a run can be continued."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ Kept = TypeVar("Kept")
 
 
 def say(words: str) -> None:
-    """Progress, beside the results."""
+    """Write a line about the progress to standard error."""
     sys.stderr.write(f"{words}\n")
     sys.stderr.flush()
 
@@ -40,8 +40,9 @@ def say(words: str) -> None:
 def spread(
     work: Callable[[Part], Result], parts: Sequence[Part], processes: int
 ) -> Iterator[Result]:
-    """Results in the order of the parts; one thread in each process, so that seconds mean
-    something.
+    """Yield the result of ``work`` for each part, in the order of the parts.
+
+    OpenCV uses one thread in each process, so that measured times are meaningful.
     """
     if processes == 1:
         cv2.setNumThreads(1)
@@ -53,7 +54,7 @@ def spread(
 
 
 def missing(photos: Iterable[tuple[str, Size]]) -> list[str]:
-    """Which photographs are not to be had here, by name and size."""
+    """Return the photographs that are not available here, each as its name and size."""
     gone = []
     for name, size in photos:
         try:
@@ -64,9 +65,9 @@ def missing(photos: Iterable[tuple[str, Size]]) -> list[str]:
 
 
 def grid_of(photo: tuple[str, Size], names: Sequence[str], seed: int, folder: Path) -> list[Row]:
-    """Every attack on one photograph; nothing where it is not to be had.
+    """Trace every attack on one photograph; no rows are made if it is not available.
 
-    Rows are kept in ``folder``, and those that are kept there are not made again.
+    Rows are kept in ``folder``; attacks whose rows are there already are not measured again.
     """
     file = folder / f"{photo[0]} {photo[1].value}.jsonl"
     kept = {row.attack: row for row in kept_rows(file, Row)}
@@ -82,14 +83,14 @@ def grid_of(photo: tuple[str, Size], names: Sequence[str], seed: int, folder: Pa
 
 
 def raw_folder(raw: Path, what: str, seed: int) -> Path:
-    """Where rows of this seed and this code are kept."""
+    """Return the folder for rows of this seed and code, and create it if needed."""
     folder = raw / f"{what}-{seed}-{code()}"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def peers_of(photo: tuple[str, Size], names: Sequence[str], seed: int) -> list[PeerRow]:
-    """Every peer that is installed, on the same leaks."""
+    """Measure every installed peer with the leakers and attacks of our own measurement."""
     try:
         original = load(PHOTOGRAPHS[photo[0]].file_at(photo[1]))
     except (FileNotFoundError, ModuleNotFoundError, TooSmall):
@@ -102,13 +103,13 @@ def peers_of(photo: tuple[str, Size], names: Sequence[str], seed: int) -> list[P
 
 
 def merged_of(photo: tuple[str, Size], seed: int) -> list[Merged]:
-    """Every merge of one photograph's copies."""
+    """Trace every merge of one photograph's copies."""
     sent = sent_at(*photo, seed)
     return [] if sent is None else list(merged(*photo, sent, seed))
 
 
 def quality_of(photo: tuple[str, Size], seed: int) -> list[Quality]:
-    """How one copy of a photograph looks."""
+    """Measure how visible the mark of one copy is; no rows if the photograph is not available."""
     try:
         return [quality(*photo, seed, perceptual=True)]
     except (FileNotFoundError, ModuleNotFoundError, TooSmall):
@@ -116,7 +117,9 @@ def quality_of(photo: tuple[str, Size], seed: int) -> list[Quality]:
 
 
 def innocents(indices: Sequence[int], seed: int, folder: Path) -> int:
-    """Trace these innocent leaks, keeping each in a file of this process's own; how many."""
+    """Trace these innocent leaks, append their rows to this process's own file in ``folder``, and
+    return their number.
+    """
     file = folder / f"{os.getpid()}.jsonl"
     originals = OriginalsCache(read_picture)
     with file.open("a") as kept:
@@ -128,7 +131,7 @@ def innocents(indices: Sequence[int], seed: int, folder: Path) -> int:
 
 
 def kept_rows(file: Path, made: Callable[..., Kept]) -> list[Kept]:
-    """Rows that an earlier run kept; a line that was cut short is not one."""
+    """Return the rows that an earlier run kept; a line that was cut short is skipped."""
     rows = []
     for line in file.read_text().splitlines() if file.exists() else []:
         try:
@@ -140,7 +143,11 @@ def kept_rows(file: Path, made: Callable[..., Kept]) -> list[Kept]:
 
 
 def code() -> str:
-    """Eight digits that change with the code that registers, listens and weighs, or attacks."""
+    """Return eight hexadecimal digits that change with the source of two packages.
+
+    These are ``entrenous.watermark``, which marks pictures, aligns leaks and computes scores, and
+    ``bench.attacks``.
+    """
     folders = [Path(str(package.__file__)).parent for package in (watermark, attacks)]
     sources = sorted(file for folder in folders for file in folder.rglob("*.py"))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sources))
