@@ -53,8 +53,8 @@ SCHEMA: Final = "entrenous/bench-app/1"
 P95_MS_MAX: Final = 100.0
 PAINT_MS_MAX: Final = 300.0
 BYTES_MAX: Final = 120_000
-_TOGETHER: Final = 20  # messages between two fetches
-_LOOKS: Final = 3
+_TEXTS_PER_FETCH: Final = 20  # messages between two fetches
+_PAINT_RUNS: Final = 3
 _BARE: Final = """
 import sys
 from starlette.applications import Starlette
@@ -82,8 +82,8 @@ def fill(ana: Device, ben: Device, messages: int) -> None:
     for device in (ben, ana, ben):
         fetch_messages(device)
         flush_outbox(device)
-    for start in range(0, messages, _TOGETHER):
-        for number in range(start, min(start + _TOGETHER, messages)):
+    for start in range(0, messages, _TEXTS_PER_FETCH):
+        for number in range(start, min(start + _TEXTS_PER_FETCH, messages)):
             _write(f"Text number {number}, about the weekend", ana if number % 10 == 0 else ben)
         for device in (ana, ben):
             fetch_messages(device)
@@ -112,7 +112,7 @@ def crawl(ana: Client, first: str) -> dict[str, str]:
     return found
 
 
-def timed(ask: Callable[[], object]) -> float:
+def elapsed_ms(ask: Callable[[], object]) -> float:
     began_s = time.perf_counter()
     ask()
     return (time.perf_counter() - began_s) * 1000
@@ -141,8 +141,8 @@ def measure_pages(ana: Client, pages: dict[str, str], runs: int) -> tuple[dict[s
             ana.get(path)
             took = list[float]()
             for _ in range(runs):
-                took.append(timed(lambda path=path: ana.get(path)))  # type: ignore[misc]
-                bare.append(timed(lambda: other.get("/")))
+                took.append(elapsed_ms(lambda path=path: ana.get(path)))  # type: ignore[misc]
+                bare.append(elapsed_ms(lambda: other.get("/")))
             p95[name] = round(quantiles(took, n=20)[-1], 1)
     return p95, round(median(bare), 2)
 
@@ -159,13 +159,13 @@ def measure_paint(
         page = context.new_page()
         page.goto(address)
         for name, path in pages.items():
-            looks = [_look(page, address + path) for _ in range(_LOOKS)]
-            paint, size = median(paint for paint, _ in looks), looks[0][1]
+            paints = [_paint_and_size(page, address + path) for _ in range(_PAINT_RUNS)]
+            paint, size = median(paint for paint, _ in paints), paints[0][1]
             found[name] = (round(paint, 1), int(size))
     return found
 
 
-def _look(page: Page, address: str) -> tuple[float, float]:
+def _paint_and_size(page: Page, address: str) -> tuple[float, float]:
     page.goto(address)
     page.wait_for_function("() => performance.getEntriesByName('first-contentful-paint').length")
     paint, size = page.evaluate(_PAINT)
@@ -192,7 +192,7 @@ def measure(messages: int, cases: int, runs: int) -> dict[str, Any]:
         built_s = time.perf_counter() - began_s
         app = stack.enter_context(served_app(folder / "ana", ENTRENOUS_PAUSE="0"))
         with entered(app) as client:
-            unlock_ms = timed(client.unlock)
+            unlock_ms = elapsed_ms(client.unlock)
             pages = crawl(client, "/")
             p95, bare = measure_pages(client, pages, runs)
             painted = measure_paint(app.address, dict(client.web.cookies), pages)

@@ -76,7 +76,7 @@ def measure(runs: int, cases: int) -> dict[str, Any]:
             "law_routes": ("law", "routes", name),
             "case_show": ("case", "show", name),
         }
-        turns = [_turn(commands, surroundings) for _ in range(runs + 1)][1:]
+        turns = [_measure_once(commands, surroundings) for _ in range(runs + 1)][1:]
         database_mb = (Path(folder) / "home" / "vault.db").stat().st_size / 1024**2
     return {
         "schema": SCHEMA,
@@ -103,10 +103,12 @@ def _figures(turns: Sequence[dict[str, Cost]], unit: str) -> dict[str, float]:
     return found
 
 
-def _turn(commands: dict[str, Sequence[str]], surroundings: dict[str, str]) -> dict[str, Cost]:
+def _measure_once(
+    commands: dict[str, Sequence[str]], surroundings: dict[str, str]
+) -> dict[str, Cost]:
     costs = {what: cost_of((*PROGRAM, *words), surroundings) for what, words in commands.items()}
-    told = output_of([sys.executable, "-c", ARGON2ID], surroundings)
-    return costs | {"argon2id": Cost(*map(float, told.split()))}
+    output = output_of([sys.executable, "-c", ARGON2ID], surroundings)
+    return costs | {"argon2id": Cost(*map(float, output.split()))}
 
 
 def main() -> None:

@@ -34,9 +34,9 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.clip_looks import looks, unmarked
-from bench.report.media import clip_page, keep
-from bench.tracing.house import sender
+from bench.clip_quality import compare_copy, unmarked
+from bench.report.media import clip_page, write_document
+from bench.tracing.memory_sender import sender
 from entrenous.base.identifiers import RecipientId
 from entrenous.device.device import Device
 from entrenous.media.clip_reader import read_clip
@@ -92,9 +92,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", type=Path, help="folder to keep clips.json and clips.md in")
     parser.add_argument("files", nargs="*", type=Path)
-    asked = parser.parse_args()
-    clips = {path.name: path.read_bytes() for path in asked.files} or dict(
-        made(seconds=8.0 if asked.quick else 30.0, few=asked.quick)
+    options = parser.parse_args()
+    clips = {path.name: path.read_bytes() for path in options.files} or dict(
+        make_clips(seconds=8.0 if options.quick else 30.0, few=options.quick)
     )
     marked: dict[str, dict[str, float]] = {}
     results: list[Result] = []
@@ -102,15 +102,15 @@ def main() -> int:
         device = replace(sender("clips"), read_clip=read_clip, read_sound=read_sound)
         copy, marked[name] = _marked(data, device)
         print(name, *(f"{key} {value:.3f}" for key, value in marked[name].items()), flush=True)
-        for result in measured(name, copy, device, quick=asked.quick):
+        for result in trace_attacks(name, copy, device, quick=options.quick):
             results.append(result)
             print(
                 f"{name:22} {result.attack:32} z {result.z:6.1f}  {result.seconds:5.1f} s",
                 flush=True,
             )
     document = _document(marked, results)
-    if asked.out is not None:
-        keep(asked.out, "clips", document, clip_page(document))
+    if options.out is not None:
+        write_document(options.out, "clips", document, clip_page(document))
     parts = ("clips", "leaks")
     print(json.dumps({name: value for name, value in document.items() if name not in parts}))
     return int(document["named_wrong"] > 0)
@@ -140,29 +140,29 @@ def _marked(data: bytes, device: Device) -> tuple[bytes, dict[str, float]]:
     start = time.process_time()
     copies = [copy.data for _, copy in mark_clip_copies(data, _PEOPLE, device)]
     cost_s = (time.process_time() - start - shared_s) / len(copies)
-    seen = looks(copies[0], data)
+    errors = compare_copy(copies[0], data)
     mbit = 8e-6 / original.camera.length_s
     return copies[0], {
         "source_mbit": len(data) * mbit,
         "copy_mbit": len(copies[0]) * mbit,
         "crf": original.crf,
-        **asdict(seen),
-        "slow_codec": looks(unmarked(data, original.crf), data).slow,
+        **asdict(errors),
+        "slow_codec": compare_copy(unmarked(data, original.crf), data).slow,
         "shared_cpu_s": shared_s,
         "cpu_s": cost_s,
     }
 
 
-def measured(name: str, copy: bytes, device: Device, *, quick: bool) -> Iterator[Result]:
+def trace_attacks(name: str, copy: bytes, device: Device, *, quick: bool) -> Iterator[Result]:
     """Yield the trace of each attack on a copy, then of single frames as screenshots."""
     for attack, options in _ATTACKS.items():
         if not quick or attack in _QUICK:
-            yield _traced(name, attack, attacked(copy, options), device)
+            yield _traced(name, attack, convert_with_ffmpeg(copy, options), device)
     for at_s in (0.5, 2.5) if quick else (0.5, 2.5, 4.7, 7.2):
         yield _traced_shot(name, copy, at_s, device)
 
 
-def attacked(copy: bytes, options: str) -> bytes:
+def convert_with_ffmpeg(copy: bytes, options: str) -> bytes:
     """Return five seconds of a copy, from 1.3 s on, converted by ``ffmpeg`` with these options."""
     with tempfile.TemporaryDirectory() as folder:
         source, leak = Path(folder) / "copy.mp4", Path(folder) / "leak.mkv"
@@ -172,15 +172,15 @@ def attacked(copy: bytes, options: str) -> bytes:
         return leak.read_bytes()
 
 
-def made(*, seconds: float, few: bool) -> Iterator[tuple[str, bytes]]:
+def make_clips(*, seconds: float, few: bool) -> Iterator[tuple[str, bytes]]:
     """Yield names and clips, made from wallpapers or else from scikit-image's photograph."""
     for name in _NAMES[: 1 if few else None]:
         path = _PHOTOS / f"{name}.jpg"
         photo = np.asarray(Image.open(path) if path.exists() else skimage.data.astronaut())
-        yield name, _encoded(_wander(photo, seconds))
+        yield name, _encoded(_handheld_frames(photo, seconds))
 
 
-def _wander(photo: NDArray[np.uint8], seconds: float) -> Iterator[NDArray[np.uint8]]:
+def _handheld_frames(photo: NDArray[np.uint8], seconds: float) -> Iterator[NDArray[np.uint8]]:
     rng = np.random.default_rng(4)
     rows, columns = photo.shape[:2]
     sprite = cv2.resize(photo[: rows // 3, : rows // 3], (160, 160), interpolation=cv2.INTER_AREA)

@@ -34,7 +34,7 @@ if __package__ in {None, ""}:
     # When this is run as a file, Python puts its folder on the path, not the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from bench.send import _a_device, _photograph, _relay
+from bench.send import new_device, photograph, run_relay
 from entrenous.base.environment import read_settings
 from entrenous.base.identifiers import ID_BYTES, EnvelopeId, MessageId, RecipientId
 from entrenous.base.identity import Contact
@@ -93,7 +93,7 @@ def fill(home: Path, url: str, messages: int, people: int = _PEOPLE) -> None:
     with create_device(settings, lambda: secret) as ana:
         set_up("Ana", url, ana)
     with open_device(settings, lambda: secret) as ana, closing(new_relay_client()) as client:
-        friends = [_a_device(MemoryVault(), HttpCourier(client, 20.0)) for _ in range(people)]
+        friends = [new_device(MemoryVault(), HttpCourier(client, 20.0)) for _ in range(people)]
         for number, friend in enumerate(friends):
             set_up(f"Friend {number}", url, friend)
             add_person(make_invite_link(friend), f"Friend {number}", ana)
@@ -179,7 +179,7 @@ class Page:
 
 
 def measure(runs: int, messages: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder, _relay(Path(folder) / "relay") as url:
+    with tempfile.TemporaryDirectory() as folder, run_relay(Path(folder) / "relay") as url:
         home = Path(folder) / "ana"
         began = time.perf_counter()
         fill(home, url, messages)
@@ -190,7 +190,7 @@ def measure(runs: int, messages: int) -> dict[str, Any]:
             addresses = _addresses(browser)
             time.sleep(20.0)  # until the first fetch is over, which no page shows
             pages = [_timed(name, browser, at, runs) for name, at in addresses.items()]
-            progress_ms = _time_to_progress_ms(browser, _photograph(12.0))
+            progress_ms = _time_to_progress_ms(browser, photograph(12.0))
         with _bare() as bare:
             floor = _timed("bare", bare, "/", runs)
     return {
@@ -208,13 +208,13 @@ def measure(runs: int, messages: int) -> dict[str, Any]:
 
 def measure_photo(runs: int) -> dict[str, Any]:
     """Measure how soon a photograph that is sent shows progress, on an otherwise empty device."""
-    with tempfile.TemporaryDirectory() as folder, _relay(Path(folder) / "relay") as url:
+    with tempfile.TemporaryDirectory() as folder, run_relay(Path(folder) / "relay") as url:
         home = Path(folder) / "ana"
         fill(home, url, messages=0, people=1)
         with served_app(home) as app, httpx.Client(base_url=app.address, timeout=60) as browser:
             browser.get(app.link)
             _unlock(browser)
-            photo = _photograph(12.0)
+            photo = photograph(12.0)
             took = [_time_to_progress_ms(browser, photo) for _ in range(runs)]
     return {
         "schema": SCHEMA,

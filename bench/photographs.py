@@ -99,12 +99,12 @@ def _factor(size: Size, width: int, height: int) -> float:
     return math.sqrt(area / (width * height))
 
 
-def _shipped(name: str) -> Callable[[], Image.Image]:
+def _from_skimage(name: str) -> Callable[[], Image.Image]:
     """Return a function that opens one of the pictures that scikit-image is shipped with."""
     return lambda: Image.open(Path(skimage.data.__file__).parent / name)
 
 
-def _learned(name: str) -> Callable[[], Image.Image]:
+def _from_sklearn(name: str) -> Callable[[], Image.Image]:
     """Return a function that opens one of scikit-learn's two pictures."""
 
     def open_it() -> Image.Image:
@@ -151,17 +151,17 @@ def _at_night(open_by_day: Callable[[], Image.Image]) -> Callable[[], Image.Imag
 _SUNSET: Final = _BUDGIE / "beacon-street-sunset.jpg"
 
 _ALL: Final = (
-    Photograph("astronaut", _shipped("astronaut.png"), Kind.SKIN, held_out=False),
-    Photograph("coffee", _shipped("coffee.png"), held_out=False),
-    Photograph("chelsea", _shipped("chelsea.png"), held_out=False),
-    Photograph("rocket", _shipped("rocket.jpg"), Kind.SMOOTH),
-    Photograph("motorcycle", _shipped("motorcycle_left.png")),
-    Photograph("motorcycle-right", _shipped("motorcycle_right.png")),
-    Photograph("camera", _shipped("camera.png")),
-    Photograph("china", _learned("china.jpg")),
-    Photograph("flower", _learned("flower.jpg")),
-    Photograph("night", _at_night(_shipped("coffee.png")), Kind.NIGHT),
-    Photograph("page", _shipped("page.png"), Kind.TEXT),
+    Photograph("astronaut", _from_skimage("astronaut.png"), Kind.SKIN, held_out=False),
+    Photograph("coffee", _from_skimage("coffee.png"), held_out=False),
+    Photograph("chelsea", _from_skimage("chelsea.png"), held_out=False),
+    Photograph("rocket", _from_skimage("rocket.jpg"), Kind.SMOOTH),
+    Photograph("motorcycle", _from_skimage("motorcycle_left.png")),
+    Photograph("motorcycle-right", _from_skimage("motorcycle_right.png")),
+    Photograph("camera", _from_skimage("camera.png")),
+    Photograph("china", _from_sklearn("china.jpg")),
+    Photograph("flower", _from_sklearn("flower.jpg")),
+    Photograph("night", _at_night(_from_skimage("coffee.png")), Kind.NIGHT),
+    Photograph("page", _from_skimage("page.png"), Kind.TEXT),
     Photograph("otters", _wallpaper(_BUDGIE / "oakland-zoo-otters.jpg"), held_out=False),
     Photograph("kleiber", _wallpaper(_WALLPAPERS / "Kleiber_by_Lukas_Baubkus.jpg"), held_out=False),
     Photograph("dunes", _wallpaper(_BUDGIE / "extreme-desert-hike.jpg"), Kind.SMOOTH),

@@ -40,7 +40,7 @@ from bench.load.cycles import Cycles, drive, percentile
 from bench.load.in_process import group_commit_cycles_per_s
 from bench.load.processor import cpu_s
 
-_LINES: Final = 64
+_CONNECTIONS: Final = 64
 #: The number of requests that the relay syncs together under this load: ``perf stat -e
 #: syscalls:sys_enter_fdatasync`` counts one sync for 14 cycles, each with two requests that write.
 _GROUP: Final = 28
@@ -87,13 +87,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--database", help="a new PostgreSQL database, for more relays")
     parser.add_argument("--relays", type=int, nargs="+", default=[2], help="how many of them")
-    asked = parser.parse_args()
-    seconds = 3.0 if asked.quick else 10.0
+    options = parser.parse_args()
+    seconds = 3.0 if options.quick else 10.0
     rounds = []
-    for _ in range(asked.rounds):
-        rounds.append(one_round(seconds, asked.database, asked.relays))
-        print(_told(rounds[-1]), flush=True)  # noqa: T201
-    print(json.dumps(_answer(rounds, None if asked.quick else rss_of_two_gb())))  # noqa: T201
+    for _ in range(options.rounds):
+        rounds.append(one_round(seconds, options.database, options.relays))
+        print(_summary(rounds[-1]), flush=True)  # noqa: T201
+    print(json.dumps(_answer(rounds, None if options.quick else rss_of_two_gb())))  # noqa: T201
 
 
 def one_round(seconds: float, database: str | None, relays: Sequence[int] = (2,)) -> Round:
@@ -102,10 +102,10 @@ def one_round(seconds: float, database: str | None, relays: Sequence[int] = (2,)
         folder = Path(made)
         with relay(folder / "relay") as own:
             before = cpu_s(own.process)
-            cycles = drive([own.url], _LINES, seconds)
+            cycles = drive([own.url], _CONNECTIONS, seconds)
             cpu_us = 1e6 * (cpu_s(own.process) - before) / max(1, cycles.count)
             up, down = blob_speed(own.url, _BLOB)
-        bare = group_commit_cycles_per_s(folder, _LINES, seconds)
+        bare = group_commit_cycles_per_s(folder, _CONNECTIONS, seconds)
         limit = bare_cycles_per_s(folder, seconds / 2, _GROUP)
         limit_64 = bare_cycles_per_s(folder, seconds / 2, 64)
         scan = disk_scan_mb_s(folder)
@@ -127,8 +127,8 @@ def relay(folder: Path, database: str | None = None) -> Iterator[Running]:
         [*command, settings], stdout=subprocess.PIPE, text=True
     ) as running:
         try:
-            said = running.stdout.readline() if running.stdout else ""
-            yield Running(running.pid, json.loads(said)["url"])
+            first_line = running.stdout.readline() if running.stdout else ""
+            yield Running(running.pid, json.loads(first_line)["url"])
         finally:
             running.terminate()
             running.wait()
@@ -146,7 +146,7 @@ def _peer(folder: Path, seconds: float) -> Cycles:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with ejabberd.ejabberd(folder, port):
-        return ejabberd.drive(port, _LINES, seconds)
+        return ejabberd.drive(port, _CONNECTIONS, seconds)
 
 
 def _side_by_side(folder: Path, database: str, seconds: float, many: int) -> float:
@@ -156,24 +156,24 @@ def _side_by_side(folder: Path, database: str, seconds: float, many: int) -> flo
             every.enter_context(relay(folder / f"{many}-{number}", database)).url
             for number in range(many)
         ]
-        made = drive(urls, _LINES, seconds)
+        made = drive(urls, _CONNECTIONS, seconds)
     return _speed(made)
 
 
-def _told(one: Round) -> str:
+def _summary(one: Round) -> str:
     cycles = one.relay
     return (
         f"{_speed(cycles):,.0f} cycles/s, p99 "
         f"{1000 * percentile(cycles.times_s, 0.99):.0f} ms, {one.cpu_us:.0f} us of processor each; "
         f"load {_load_us(cycles):.0f} us; "
         f"bare of HTTP {one.group_commit:,.0f}/s; SQLite {one.limit:,.0f}/s, "
-        f"by 64 {one.limit_64:,.0f}/s; {_told_peer(one.peer)}; "
+        f"by 64 {one.limit_64:,.0f}/s; {_peer_summary(one.peer)}; "
         f"PostgreSQL {', '.join(f'{many}: {s:,.0f}/s' for many, s in one.postgres.items())}; "
         f"blobs {one.up_mb_s:.0f} up, {one.down_mb_s:.0f} down MB/s; disk {one.scan_mb_s:.0f} MB/s"
     )
 
 
-def _told_peer(peer: Cycles | None) -> str:
+def _peer_summary(peer: Cycles | None) -> str:
     if peer is None:
         return "no peer"
     return f"peer {_speed(peer):,.0f}/s, load {_load_us(peer):.0f} us"

@@ -63,7 +63,7 @@ _KEY: Final = Secret(bytes(32))
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Settings:
     """The numbers and sizes to measure with."""
 
     copies: int
@@ -72,44 +72,44 @@ class Wanted:
     photo: bytes
 
 
-def measure(wanted: Wanted) -> dict[str, Any]:
+def measure(settings: Settings) -> dict[str, Any]:
     """Make both measurements, with the same people, and return the JSON line."""
-    with tempfile.TemporaryDirectory() as place, _relay(Path(place) / "relay") as url:
+    with tempfile.TemporaryDirectory() as place, run_relay(Path(place) / "relay") as url:
         home = Path(place) / "ana"
         home.mkdir()
-        _prepare(home, url, max(wanted.people, wanted.copies))
+        _prepare(home, url, max(settings.people, settings.copies))
         with _device(home) as ana:
-            crypto_s, sealing_s = _seal(ana, wanted)
-        (Path(place) / "photo").write_bytes(wanted.photo)
+            crypto_s, sealing_s = _seal(ana, settings)
+        (Path(place) / "photo").write_bytes(settings.photo)
         asked = ("--send", str(home), "--file", str(Path(place) / "photo"))
-        told = subprocess.run(  # noqa: S603 - this very program
-            (sys.executable, "-m", "bench.send", *asked, "--people", str(wanted.people)),
+        done = subprocess.run(  # noqa: S603 - this very program
+            (sys.executable, "-m", "bench.send", *asked, "--people", str(settings.people)),
             check=True,
             stdout=subprocess.PIPE,
         )
-        sent: dict[str, Any] = json.loads(told.stdout)
+        sent: dict[str, Any] = json.loads(done.stdout)
     return {
         "schema": SCHEMA,
-        "copies": wanted.copies,
-        "copy_mb": wanted.megabytes,
+        "copies": settings.copies,
+        "copy_mb": settings.megabytes,
         "crypto_s": round(crypto_s, 2),
         "sealing_s": round(sealing_s, 2),
-        "people": wanted.people,
-        "photo_mb": round(len(wanted.photo) / 1e6, 2),
+        "people": settings.people,
+        "photo_mb": round(len(settings.photo) / 1e6, 2),
         **sent,
     }
 
 
-def _seal(ana: Device, wanted: Wanted) -> tuple[float, float]:
+def _seal(ana: Device, settings: Settings) -> tuple[float, float]:
     """Seal the copies and their letters, with sessions that already exist.
 
     Returns: the seconds of processor time and of wall-clock time.
     """
-    to = _everybody(ana)[: wanted.copies]
+    to = _everybody(ana)[: settings.copies]
     for one in to:
         ensure_session(one, ana)
     sending = _sending(to, ana)
-    data = secrets.token_bytes(round(wanted.megabytes * 1e6))
+    data = secrets.token_bytes(round(settings.megabytes * 1e6))
     began = time.process_time(), time.perf_counter()
     with ana.vault.transaction():
         for one in to:
@@ -165,7 +165,7 @@ def _prepare(home: Path, url: str, people: int) -> None:
     with _device(home) as ana, closing(new_relay_client()) as client:
         set_up("ana", url, ana)
         for number in range(people):
-            friend = _a_device(MemoryVault(), HttpCourier(client, 1.0))
+            friend = new_device(MemoryVault(), HttpCourier(client, 1.0))
             set_up(f"friend {number}", url, friend)
             add_person(make_invite_link(friend), f"friend {number}", ana)
         fetch_messages(ana)
@@ -175,16 +175,16 @@ def _prepare(home: Path, url: str, people: int) -> None:
 def _device(home: Path) -> Iterator[Device]:
     vault = SqlcipherVault(home, _KEY)
     with closing(vault), closing(new_relay_client()) as client:
-        yield _a_device(vault, HttpCourier(client, 20.0))
+        yield new_device(vault, HttpCourier(client, 20.0))
 
 
-def _a_device(vault: Vault, courier: HttpCourier) -> Device:
+def new_device(vault: Vault, courier: HttpCourier) -> Device:
     clock, dice = SystemClock(), SystemRandomSource()
     return Device(clock, dice, vault, VaultLedger(vault), courier, decode_picture_untrusted)
 
 
 @contextmanager
-def _relay(folder: Path) -> Iterator[str]:
+def run_relay(folder: Path) -> Iterator[str]:
     """Run a real relay in a separate process; yield its URL."""
     listen = ("--data", str(folder), "--listen", "127.0.0.1:0", "--json")
     command = (sys.executable, "-m", "entrenous", "relay", "run", *listen)
@@ -198,7 +198,7 @@ def _relay(folder: Path) -> Iterator[str]:
             relay.terminate()
 
 
-def _photograph(megapixels: float) -> bytes:
+def photograph(megapixels: float) -> bytes:
     """Return a JPEG of a photograph from scikit-image, enlarged, with noise like a camera's."""
     pixels = Image.fromarray(skimage.data.astronaut())
     side = round((megapixels * 1e6) ** 0.5)
@@ -228,9 +228,9 @@ def main() -> None:
     if asked.send:
         _say(json.dumps(send(asked.send, asked.file, asked.people)))
         return
-    large = _photograph(1.0 if asked.quick else 12.0)
+    large = photograph(1.0 if asked.quick else 12.0)
     photo = asked.photo.read_bytes() if asked.photo else large
-    _say(json.dumps(measure(Wanted(asked.copies, asked.megabytes, asked.people, photo))))
+    _say(json.dumps(measure(Settings(asked.copies, asked.megabytes, asked.people, photo))))
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ from entrenous.crypto.identity_keys import (
 )
 
 SCHEMA: Final = "entrenous/bench-signatures/1"
-_SAID: Final = bytes(90)  # as long as the statement of a batch
-_SET: Final = tuple(bytes([number]) * 110 for number in range(ONE_TIME_KEYS_MAX + 2))
+_STATEMENT: Final = bytes(90)  # as long as the statement of a batch
+_PREKEY_STATEMENTS: Final = tuple(bytes([number]) * 110 for number in range(ONE_TIME_KEYS_MAX + 2))
 Step = Callable[[], object]
 
 
@@ -49,15 +49,15 @@ def measured(rounds: int) -> dict[str, float]:
 def _steps() -> dict[str, Step]:
     ed25519, mldsa65 = Ed25519PrivateKey.generate(), MLDSA65PrivateKey.generate()
     public, large = ed25519.public_key(), mldsa65.public_key()
-    one, other = ed25519.sign(_SAID), mldsa65.sign(_SAID)
+    one, other = ed25519.sign(_STATEMENT), mldsa65.sign(_STATEMENT)
     fresh = new_device_signer(bytes(32))
     account, _ = add_one_time_keys(fresh.account, ONE_TIME_KEYS_MAX)
     signer = DeviceSigner(account, fresh.seed)
     return {
-        "sign_ed25519": lambda: ed25519.sign(_SAID),
-        "sign_both": lambda: (ed25519.sign(_SAID), mldsa65.sign(_SAID)),
-        "verify_ed25519": lambda: public.verify(one, _SAID),
-        "verify_both": lambda: (public.verify(one, _SAID), large.verify(other, _SAID)),
+        "sign_ed25519": lambda: ed25519.sign(_STATEMENT),
+        "sign_both": lambda: (ed25519.sign(_STATEMENT), mldsa65.sign(_STATEMENT)),
+        "verify_ed25519": lambda: public.verify(one, _STATEMENT),
+        "verify_both": lambda: (public.verify(one, _STATEMENT), large.verify(other, _STATEMENT)),
         "set_each_ed25519": lambda: _each(signer),
         "set_as_batch": lambda: _batch(signer),
     }
@@ -66,7 +66,7 @@ def _steps() -> dict[str, Step]:
 def _each(signer: DeviceSigner) -> object:
     """Sign each prekey of a set with Ed25519 alone, as devices did before there were batches."""
     opened = unpickle_olm_account(signer.account)
-    return [opened.sign(b"bench\x00" + said).to_base64() for said in _SET]
+    return [opened.sign(b"bench\x00" + statement).to_base64() for statement in _PREKEY_STATEMENTS]
 
 
 def _batch(signer: DeviceSigner) -> object:
@@ -74,7 +74,7 @@ def _batch(signer: DeviceSigner) -> object:
 
     Unlike a device, this does not pad the set to 64 leaves.
     """
-    leaves = [leaf_hash(b"bench", said) for said in _SET]
+    leaves = [leaf_hash(b"bench", statement) for statement in _PREKEY_STATEMENTS]
     signed = sign_with_device_keys(signer, b"bench", merkle_root(leaves))
     return signed, mldsa65_public_key(signer), inclusion_proofs(leaves)
 
@@ -94,8 +94,8 @@ def main() -> None:
     """Measure, and print a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
-    told = {"schema": SCHEMA, **measured(parser.parse_args().rounds)}
-    sys.stdout.write(json.dumps(told) + "\n")
+    result = {"schema": SCHEMA, **measured(parser.parse_args().rounds)}
+    sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

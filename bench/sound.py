@@ -26,10 +26,10 @@ if __package__ in {None, ""}:
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.media import keep, sound_page
+from bench.report.media import sound_page, write_document
 from bench.sounds.attacks import ATTACKS, OPUS_24, Samples
 from bench.sounds.material import music, spoken, voice
-from bench.sounds.perceived import judge
+from bench.sounds.perceived import load_hearing_model
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.watermark.audio_detector import key_scores
 from entrenous.watermark.audio_mark import (
@@ -124,7 +124,7 @@ def merged(samples: Samples, rate_hz: int, count: int, seed: int) -> tuple[int, 
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Audibility:
     """How audible a mark is.
 
     ``snr_db`` is that of the whole sound; ``segmental_db`` is the mean over segments of 32 ms that
@@ -138,7 +138,7 @@ class Heard:
     mos_mp3: float | None
 
 
-def heard_of_mark(samples: Samples, rate_hz: int, seed: int, *, speech: bool) -> Heard:
+def audibility_of_mark(samples: Samples, rate_hz: int, seed: int, *, speech: bool) -> Audibility:
     """Measure how audible the mark of one copy is, before the copy is encoded."""
     prepared = prepare_sound(samples, rate_hz)
     marked = embed_sound_mark(prepared, _streams(prepared, 1, seed)[0])[:, 0]
@@ -147,12 +147,12 @@ def heard_of_mark(samples: Samples, rate_hz: int, seed: int, *, speech: bool) ->
     each = 10 * np.log10(own[audible] / (other[audible] + 1e-12))
     whole = 10 * np.log10(own.sum() / other.sum())
     segmental = float(np.clip(each, -10, 60).mean())
-    listener = judge(speech=speech)
+    listener = load_hearing_model(speech=speech)
     if listener is None:
-        return Heard(float(whole), segmental, None, None)
+        return Audibility(float(whole), segmental, None, None)
     mos = listener.mos(samples, marked, rate_hz)
     mos_mp3 = listener.mos(samples, *ATTACKS["mp3 64k"](samples, rate_hz))
-    return Heard(float(whole), segmental, mos, mos_mp3)
+    return Audibility(float(whole), segmental, mos, mos_mp3)
 
 
 def _powers(samples: Samples, rate_hz: int) -> NDArray[np.float64]:
@@ -184,10 +184,10 @@ def measured(names: tuple[str, ...]) -> dict[str, Any]:
     """Return the whole document for ``--out``; print results as they come."""
     found = materials(45.0)
     results: list[Result] = []
-    marks: dict[str, Heard] = {}
+    marks: dict[str, Audibility] = {}
     for name, (samples, rate_hz) in found.items():
-        marks[name] = heard_of_mark(samples, rate_hz, 3, speech="music" not in name)
-        print(f"\n{name}: {_said(marks[name])}")
+        marks[name] = audibility_of_mark(samples, rate_hz, 3, speech="music" not in name)
+        print(f"\n{name}: {_audibility_text(marks[name])}")
         for result in attacked(name, samples, rate_hz, names, 3):
             results.append(result)
             print(f"| {result.attack} | {result.z:.1f} | {result.seconds:.1f} s |", flush=True)
@@ -202,7 +202,7 @@ def measured(names: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _said(mark: Heard) -> str:
+def _audibility_text(mark: Audibility) -> str:
     below = f"mark {mark.snr_db:.1f} dB below, by segments {mark.segmental_db:.1f} dB"
     if mark.mos is None or mark.mos_mp3 is None:
         return f"{below}; SKIPPED: MOS-LQO, a package that ViSQOL needs is not installed"
@@ -210,7 +210,7 @@ def _said(mark: Heard) -> str:
 
 
 def _summary(
-    results: list[Result], innocent: NDArray[np.float64], marks: Mapping[str, Heard]
+    results: list[Result], innocent: NDArray[np.float64], marks: Mapping[str, Audibility]
 ) -> dict[str, Any]:
     heard = [mark.mos for mark in marks.values() if mark.mos is not None]
     return {
@@ -237,7 +237,7 @@ def main() -> None:
     asked = parser.parse_args()
     document = measured(_QUICK if asked.quick else tuple(ATTACKS))
     if asked.out is not None:
-        keep(asked.out, "sound", document, sound_page(document))
+        write_document(asked.out, "sound", document, sound_page(document))
     parts = ("marks", "merged", "leaks")
     print(json.dumps({name: value for name, value in document.items() if name not in parts}))
 

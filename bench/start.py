@@ -88,8 +88,8 @@ def measure(runs: int) -> dict[str, Any]:
 
 def _turn(surroundings: dict[str, str]) -> dict[str, Cost]:
     costs = {name: cost_of(command, surroundings) for name, command in _COMMANDS.items()}
-    told = output_of([sys.executable, "-c", ARGON2ID], surroundings)
-    return costs | {"argon2id": Cost(*map(float, told.split()))}
+    output = output_of([sys.executable, "-c", ARGON2ID], surroundings)
+    return costs | {"argon2id": Cost(*map(float, output.split()))}
 
 
 def cost_of(command: Sequence[str], surroundings: dict[str, str]) -> Cost:

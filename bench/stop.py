@@ -35,14 +35,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as entrenous does before i
 import numpy as np
 
 from bench.stopping import gates, peers
-from bench.stopping.acting import acting
-from bench.stopping.exact import Wrong, asked_at_every_distance, compared, every_plan
+from bench.stopping.acting import measure_claim_latency
+from bench.stopping.exact import Differences, compared, every_plan, queries_at_every_distance
 from bench.stopping.hashes import clustered_hashes, random_hashes
-from bench.stopping.lookups import look, on_file
+from bench.stopping.lookups import measure_lookups, on_file
 from bench.stopping.pictures import hashed
-from bench.stopping.recall import SOME, Plan, found
+from bench.stopping.recall import SOME, Plan, measure_recall
 from bench.stopping.recall_pictures import subjects
-from bench.stopping.sizes import told_by_size
+from bench.stopping.sizes import timings_by_size
 from bench.stopping.two import SECONDS, two_processes_per_s
 
 Answer = dict[str, object]
@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--judges", type=int, help="of the gate; as it likes if not given")
     asked = parser.parse_args(arguments)
     if asked.sizes:
-        for line in told_by_size():
+        for line in timings_by_size():
             say(line)
         return
     if peers.version() is None:
@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     sizes = QUICK if asked.quick else TEN_MILLION if asked.ten_million else Sizes()
     answer = measured(parts(sizes, asked.judges, gate_alone=asked.gate))
     if not (asked.quick or asked.ten_million or asked.gate):
-        answer |= _wrong(every_plan(100_000, 10_000, np.random.default_rng(3)), answer)
+        answer |= _difference_counts(every_plan(100_000, 10_000, np.random.default_rng(3)), answer)
     answer["load_average"] = round(os.getloadavg()[0], 1)
     say(json.dumps(answer))
 
@@ -113,7 +113,9 @@ def parts(
     gate = [
         lambda: pictures_measured(sizes.picture_rounds),
         lambda: gate_measured(
-            gates.Ask(sizes.gate_hashes, sizes.gate_s, judges=judges, parts=sizes.gate_parts)
+            gates.LoadSettings(
+                sizes.gate_hashes, sizes.gate_s, judges=judges, parts=sizes.gate_parts
+            )
         ),
     ]
     rest = [
@@ -167,34 +169,34 @@ def pictures_measured(rounds: int) -> Answer:
     )
 
 
-def gate_measured(ask: gates.Ask) -> Answer:
+def gate_measured(settings: gates.LoadSettings) -> Answer:
     """Measure uploads to a gate: of a megapixel, eight at once, and single ones.
 
     ``gate_...`` is without deferred scans ("slow looks"), ``with_slow_looks_...`` with them, as by
-    default. ``parts_...``, if ``ask.parts`` is set, is without deferred scans, and the bank also
-    has hashes of parts of one picture.
+    default. ``parts_...``, if ``settings.parts`` is set, is without deferred scans, and the bank
+    also has hashes of parts of one picture.
     """
     answer: Answer = {}
-    for load in gates.posted(ask):
-        told = load.told()
-        per_s, cpu = (told[f"{load.name}gate_{name}"] for name in ("post_per_s", "cpu_ms"))
+    for load in gates.measure_gate(settings):
+        figures = load.figures()
+        per_s, cpu = (figures[f"{load.name}gate_{name}"] for name in ("post_per_s", "cpu_ms"))
         say(
             f"{load.name or 'without slow looks, '}{per_s:.1f} uploads a second; of the processors,"
             f" the gate and its children {cpu:.1f} ms for each"
         )
-        answer |= {name: _three(value) for name, value in told.items()}
+        answer |= {name: _three(value) for name, value in figures.items()}
     return answer
 
 
 def recall_measured(plan: Plan) -> Answer:
     """Measure recall: of the first scan (``fast``), and with the deferred one (``deep``)."""
-    said = found(subjects(), plan)
-    return {name: value for name, value in said.items() if name != "schema"}
+    figures = measure_recall(subjects(), plan)
+    return {name: value for name, value in figures.items() if name != "schema"}
 
 
 def acting_measured() -> Answer:
     """Measure the time from a claim to its first match, and from its withdrawal to none."""
-    added, withdrawn = acting()
+    added, withdrawn = measure_claim_latency()
     return {"add_to_match_ms": _three(added), "withdraw_to_no_match_ms": _three(withdrawn)}
 
 
@@ -206,25 +208,25 @@ def index_measured(
     bank = random_hashes(count, rng)
     with on_file(bank) as made:
         say(f"built in {made.build_s:.1f} s, opened in {made.open_s:.2f} s")
-        looked = look(made.base, bank, rng, rounds, multi_hash=multi_hash)
-        wrong = compared([made.base.whole], bank, asked_at_every_distance(bank, each, rng))
+        times = measure_lookups(made.base, bank, rng, rounds, multi_hash=multi_hash)
+        differences = compared([made.base.whole], bank, queries_at_every_distance(bank, each, rng))
         two = two_processes_per_s(made.path, two_s)
         size = made.base.size_bytes
     return _present(
         {
             "index_n": count,
-            "lookup_p50_ms": _three(looked.p50_ms),
-            "lookup_p99_ms": _three(looked.p99_ms),
-            "lookup_batched_ms": _three(float(np.median(looked.batched_ms))),
-            "faiss_flat_ratio": _three(looked.flat_ratio),
-            "faiss_multihash_ratio": _three(looked.multi_hash_ratio),
-            "p99_of_memory_pass": _three(looked.p99_ms / looked.pass_ms),
+            "lookup_p50_ms": _three(times.p50_ms),
+            "lookup_p99_ms": _three(times.p99_ms),
+            "lookup_batched_ms": _three(float(np.median(times.batched_ms))),
+            "faiss_flat_ratio": _three(times.flat_ratio),
+            "faiss_multihash_ratio": _three(times.multi_hash_ratio),
+            "p99_of_memory_pass": _three(times.p99_ms / times.pass_ms),
             "two_processes_per_s": round(two),
             "build_s": _three(made.build_s),
             "write_s": _three(made.write_s),
             "open_to_answer_s": _three(made.open_s),
             "bytes_per_hash": _three(size / count),
-            **_wrong(wrong, {}),
+            **_difference_counts(differences, {}),
         }
     )
 
@@ -234,18 +236,22 @@ def clustered_measured(count: int, rounds: int) -> Answer:
     rng = np.random.default_rng(2)
     bank = clustered_hashes(count, rng)
     with on_file(bank) as made:
-        looked = look(made.base, bank, rng, rounds, multi_hash=False)
+        times = measure_lookups(made.base, bank, rng, rounds, multi_hash=False)
     return _present(
         {
-            "clustered_p50_ms": _three(looked.p50_ms),
-            "clustered_p99_ms": _three(looked.p99_ms),
-            "clustered_flat_ratio": _three(looked.flat_ratio),
+            "clustered_p50_ms": _three(times.p50_ms),
+            "clustered_p99_ms": _three(times.p99_ms),
+            "clustered_flat_ratio": _three(times.flat_ratio),
         }
     )
 
 
-def _wrong(wrong: Wrong, before: Answer) -> Answer:
-    names = {"compared": wrong.there, "missing": wrong.missing, "extra": wrong.extra}
+def _difference_counts(differences: Differences, before: Answer) -> Answer:
+    names = {
+        "compared": differences.there,
+        "missing": differences.missing,
+        "extra": differences.extra,
+    }
     return {name: many + int(str(before.get(name, 0))) for name, many in names.items()}
 
 

@@ -55,14 +55,14 @@ def _measure(asked: argparse.Namespace, raw: Path) -> int:
 def _whole(run: parts.Run, *, quick_run: bool) -> int:
     """Measure the grid, visibility, peers and cost, and in a full run merged copies as well."""
     rows = parts.grid(run)
-    looks = parts.looks(run)
-    peers = parts.others(run, rows, looks)
+    qualities = parts.copy_quality(run)
+    peers = parts.peer_results(run, rows, qualities)
     if not quick_run:
         parts.merging_copies(run)
     # This comes last, because marking starts threads here, and a process with threads cannot be
     # forked safely.
     costs = parts.costs(run, quick_run=quick_run)
-    last = line(rows, looks, costs, peers)
+    last = line(rows, qualities, costs, peers)
     sys.stdout.write(f"{json.dumps(last)}\n")
     return int(last["named_wrong"] > 0)
 

@@ -29,7 +29,7 @@ if __package__ in {None, ""}:
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import entrenous
-from bench.send import _photograph
+from bench.send import photograph
 from entrenous.base.environment import SystemClock, SystemRandomSource
 from entrenous.base.secret import Secret
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
@@ -59,19 +59,22 @@ def measure(against: Path, photo: bytes | None, people: int, pairs: int) -> dict
         cert = _certificate(folder)
         with _relay(folder, cert) as url:
             _prepare(folder, url, people)
-            took = [(_sent_s(against, folder), _sent_s(ROOT, folder)) for _ in range(pairs + 1)]
-    took = took[1:]  # the first pair loads both trees from the disk
+            seconds = [
+                (_send_seconds(against, folder), _send_seconds(ROOT, folder))
+                for _ in range(pairs + 1)
+            ]
+    seconds = seconds[1:]  # the first pair loads both trees from the disk
     return {
         "schema": SCHEMA,
         "people": people,
         "photo_mb": round(len(photo or b"") / 1e6, 2),
-        "against_s": round(statistics.median(before for before, _ in took), 4),
-        "ours_s": round(statistics.median(ours for _, ours in took), 4),
-        "ratio": round(statistics.median(ours / before for before, ours in took), 4),
+        "against_s": round(statistics.median(before for before, _ in seconds), 4),
+        "ours_s": round(statistics.median(ours for _, ours in seconds), 4),
+        "ratio": round(statistics.median(ours / before for before, ours in seconds), 4),
     }
 
 
-def _sent_s(tree: Path, folder: Path) -> float:
+def _send_seconds(tree: Path, folder: Path) -> float:
     """Return the seconds that one run of :func:`send` takes with the program of that tree."""
     done = subprocess.run(  # noqa: S603 - this very program, over that tree's
         (sys.executable, "-m", "bench.transport", "--send", str(folder)),
@@ -79,9 +82,9 @@ def _sent_s(tree: Path, folder: Path) -> float:
         check=True,
         stdout=subprocess.PIPE,
     )
-    said = json.loads(done.stdout)
-    assert said["tree"] == str(tree / "src"), said  # noqa: S101
-    return float(said["seconds"])
+    result = json.loads(done.stdout)
+    assert result["tree"] == str(tree / "src"), result  # noqa: S101
+    return float(result["seconds"])
 
 
 def send(folder: Path) -> dict[str, Any]:
@@ -105,8 +108,8 @@ def send(folder: Path) -> dict[str, Any]:
         began = time.perf_counter()
         fetch_messages(ana)
         send_message(Draft(to=names, policy=policy, confirmed=typed, **what), ana)
-        took = time.perf_counter() - began
-    return {"tree": str(Path(entrenous.__file__).parents[1]), "seconds": took}
+        seconds = time.perf_counter() - began
+    return {"tree": str(Path(entrenous.__file__).parents[1]), "seconds": seconds}
 
 
 def _prepare(folder: Path, url: str, people: int) -> None:
@@ -183,9 +186,9 @@ def main() -> None:
         return
     if asked.against is None:
         parser.error("--against DIR is needed: the tree to compare with")
-    photo = None if asked.text else _photograph(asked.megapixels)
-    said = measure(asked.against.resolve(), photo, asked.people, asked.pairs)
-    sys.stdout.write(json.dumps(said) + "\n")
+    photo = None if asked.text else photograph(asked.megapixels)
+    result = measure(asked.against.resolve(), photo, asked.people, asked.pairs)
+    sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

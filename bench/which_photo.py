@@ -93,8 +93,8 @@ def main(arguments: list[str] | None = None) -> None:
     ways = {name: _found(ledger, photos, leak, rng, asked.each) for name, leak in leaks.items()}
     count = asked.each * len(photos)
     for name, (missed, seconds) in ways.items():
-        told = f"{count - missed.total()} of {count}"
-        print(f"{name:28} {told} among the first {FIRST}, {seconds:.2f} s; missed: {dict(missed)}")  # noqa: T201
+        share = f"{count - missed.total()} of {count}"
+        print(f"{name:28} {share} among the first {FIRST}, {seconds:.2f} s; missed: {dict(missed)}")  # noqa: T201
     print(json.dumps(_answer(asked.strangers, count, ways)))  # noqa: T201
 
 

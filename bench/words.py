@@ -42,7 +42,7 @@ def photographs() -> list[NDArray[np.uint8]]:
     return [np.asarray(one, np.uint8) for one in (*shipped, *load_sample_images().images)]
 
 
-def looks() -> Floats:
+def all_descriptors() -> Floats:
     """Return the descriptors (N, 128) of the points of all photographs and their mirror images."""
     found: list[Floats] = []
     for pixels in photographs():
@@ -56,29 +56,29 @@ def looks() -> Floats:
     return np.concatenate(found)
 
 
-def words(among: Floats, rng: np.random.Generator) -> Floats:
+def cluster_centres(descriptors: Floats, rng: np.random.Generator) -> Floats:
     """Return 4,096 cluster centres (4096, 128) of the descriptors."""
-    centres = among[rng.choice(len(among), VOCABULARY_WORDS, replace=False)].copy()
+    centres = descriptors[rng.choice(len(descriptors), VOCABULARY_WORDS, replace=False)].copy()
     for _ in range(_ROUNDS):
         half = np.square(centres).sum(axis=1) / 2
-        parts = range(0, len(among), _BATCH)
+        parts = range(0, len(descriptors), _BATCH)
         near = np.concatenate(
-            [(among[at : at + _BATCH] @ centres.T - half).argmax(axis=1) for at in parts]
+            [(descriptors[at : at + _BATCH] @ centres.T - half).argmax(axis=1) for at in parts]
         )
         order, counts = (
             np.argsort(near, kind="stable"),
             np.bincount(near, minlength=VOCABULARY_WORDS),
         )
-        held = counts > 0
+        nonempty = counts > 0
         starts = np.cumsum(counts) - counts
-        sums = np.add.reduceat(among[order], starts[held], axis=0)
-        centres[held] = sums / counts[held, None]
+        sums = np.add.reduceat(descriptors[order], starts[nonempty], axis=0)
+        centres[nonempty] = sums / counts[nonempty, None]
     return centres
 
 
 def main(arguments: list[str]) -> None:
     """Write the words to the file that the first argument names."""
-    learnt: Any = words(looks(), np.random.default_rng(_SEED))
+    learnt: Any = cluster_centres(all_descriptors(), np.random.default_rng(_SEED))
     numbers = np.clip(np.rint(learnt * _UNIT), 0, 255).astype(np.uint8)
     Path(arguments[0]).write_bytes(numbers.tobytes())
 

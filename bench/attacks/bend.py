@@ -38,7 +38,7 @@ def lens(strength: float) -> Edit:
         across, down = centred(rgb)
         push = 1 + strength * (across**2 + down**2 - 1)
         half_wide, half_high = (rgb.shape[1] - 1) / 2, (rgb.shape[0] - 1) / 2
-        return moved(rgb, half_wide + (x - half_wide) * push, half_high + (y - half_high) * push)
+        return resample(rgb, half_wide + (x - half_wide) * push, half_high + (y - half_high) * push)
 
     return edit
 
@@ -51,7 +51,7 @@ def wobble(share: float, knots: int) -> Edit:
     def edit(rgb: Rgb, rng: Rng) -> Rgb:
         x, y = grid(rgb)
         longest = max(rgb.shape[:2])
-        return moved(
+        return resample(
             rgb,
             x + share * longest * waves(rgb, knots, rng),
             y + share * longest * waves(rgb, knots, rng),
@@ -87,7 +87,7 @@ def centred(rgb: Rgb) -> tuple[Plane, Plane]:
     )
 
 
-def moved(rgb: Rgb, x: Plane, y: Plane) -> Rgb:
+def resample(rgb: Rgb, x: Plane, y: Plane) -> Rgb:
     """Resample the picture: read each output pixel at column ``x`` and row ``y`` of ``rgb``."""
     out = cv2.remap(
         rgb,

@@ -23,7 +23,7 @@ from bench.attacks.frame import (
     turn_whole,
 )
 from bench.attacks.grain import bilateral, blur, down_and_up, median, nlmeans, noise, salt, sharpen
-from bench.attacks.kinds import Attack, Rgb, Rng, attack, through
+from bench.attacks.kinds import Attack, Rgb, Rng, attack, save_and_load
 from bench.attacks.overlay import black_bars, blur_region, borders, caption, collage, sticker, tiles
 from bench.attacks.save import avif, heic, jpeg, load, png, webp
 from bench.attacks.screens import print_scan, screen_photo, screenshot
@@ -39,15 +39,15 @@ from bench.attacks.tones import (
     sepia,
 )
 
-_SOCIAL: Final = (at_most(1_600), through(jpeg(70), load))
+_SOCIAL: Final = (at_most(1_600), save_and_load(jpeg(70), load))
 _SOCIAL_3: Final = (
     at_most(1_600),
-    through(jpeg(75), load),
+    save_and_load(jpeg(75), load),
     at_most(1_280),
-    through(webp(70), load),
+    save_and_load(webp(70), load),
     at_most(1_080),
 )
-_WASH: Final = (nlmeans(8), down_and_up(0.4), through(jpeg(40), load), blur(0.6))
+_WASH: Final = (nlmeans(8), down_and_up(0.4), save_and_load(jpeg(40), load), blur(0.6))
 
 
 def regenerate(rgb: Rgb, rng: Rng) -> Rgb:
@@ -56,7 +56,7 @@ def regenerate(rgb: Rgb, rng: Rng) -> Rgb:
     """
     high, wide = rgb.shape[:2]
     small = at_most(min(768, round(0.7 * max(high, wide))))(rgb, rng)
-    codec = through(avif(35), load)(small, rng)
+    codec = save_and_load(avif(35), load)(small, rng)
     back = min(1.0, 2_048 / max(high, wide)) * max(high, wide) / max(codec.shape[:2])
     return scale(back)(codec, rng)
 
@@ -99,7 +99,10 @@ HARD: Final[Mapping[str, Attack]] = MappingProxyType(
         "wobble": attack(wobble(0.003, 6), save=png),
         "noise30": attack(noise(30), save=png),
         "screenshot-twice": attack(
-            screenshot(dark=False), through(jpeg(80), load), screenshot(dark=True), save=jpeg(75)
+            screenshot(dark=False),
+            save_and_load(jpeg(80), load),
+            screenshot(dark=True),
+            save=jpeg(75),
         ),
         "print-scan": attack(print_scan, save=jpeg(75)),
         "collage+q70": attack(collage(3), save=jpeg(70)),

@@ -69,22 +69,22 @@ MERGES: Final[Mapping[str, Merge]] = MappingProxyType(
 """Merges that work pixel by pixel (Zhao et al. 2005 name most of them)."""
 
 TILES: Final = "tiles of 1/8"
-WAYS: Final = (*MERGES, TILES)
+MERGE_NAMES: Final = (*MERGES, TILES)
 """The names of all nine merges."""
 
 
-def merge(way: str, copies: Sequence[Rgb], rng: Rng) -> Rgb:
+def merge(name: str, copies: Sequence[Rgb], rng: Rng) -> Rgb:
     """Merge copies of the same size into one, a few rows at a time to save memory."""
-    if way == TILES:
+    if name == TILES:
         return _tiled(copies, rng)
     rows = range(0, copies[0].shape[0], _ROWS)
     strips = (np.stack([copy[row : row + _ROWS] for copy in copies]) for row in rows)
-    return np.concatenate([MERGES[way](strip, rng) for strip in strips])
+    return np.concatenate([MERGES[name](strip, rng) for strip in strips])
 
 
-def collude(way: str, copies: Sequence[Rgb], rng: Rng, quality: int = 75) -> bytes:
+def collude(name: str, copies: Sequence[Rgb], rng: Rng, quality: int = 75) -> bytes:
     """Merge copies, and return the result as a JPEG file."""
-    return jpeg(quality)(merge(way, copies, rng))
+    return jpeg(quality)(merge(name, copies, rng))
 
 
 def collude_and_post(copies: Sequence[Rgb], rng: Rng) -> bytes:

@@ -29,6 +29,6 @@ def attack(*edits: Edit, save: Save) -> Attack:
     return run
 
 
-def through(save: Save, load: Callable[[bytes], Rgb]) -> Edit:
+def save_and_load(save: Save, load: Callable[[bytes], Rgb]) -> Edit:
     """Return an edit that writes a file and reads it again, to be used between other edits."""
     return lambda rgb, _rng: load(save(rgb))

@@ -26,14 +26,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--years", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     years = [
-        one_year(seed, slips_each=60 if asked.quick else 200, bare=not asked.quick)
-        for seed in range(1 if asked.quick else asked.years)
+        one_year(seed, slips_each=60 if options.quick else 200, bare=not options.quick)
+        for seed in range(1 if options.quick else options.years)
     ]
     for year in years:
-        told = f"{year.ordinary} messages, {year.asked} asked about: {year.silent:.2%} silent"
-        print(told)  # noqa: T201
+        line = f"{year.ordinary} messages, {year.asked} asked about: {year.silent:.2%} silent"
+        print(line)  # noqa: T201
     planted, spoke = Counter[str](), Counter[str]()
     for year in years:
         planted.update(year.planted)
@@ -48,7 +48,7 @@ def main() -> None:
         "planted": dict(planted),
         "spoke": dict(spoke),
     }
-    if not asked.quick:
+    if not options.quick:
         bare = sum(year.asked_bare for year in years)
         answer["silent_without_in"] = round(1 - bare / ordinary, 4)
     print(json.dumps(answer))  # noqa: T201

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from bench.guard.slips import SLIPS, plant
-from bench.guard.year import MESSAGES, TALKS, Year
+from bench.guard.year import CONVERSATIONS, MESSAGES, Year
 from entrenous.send.guard import inspect_draft
 
 
@@ -30,24 +30,24 @@ class Measured:
 
 
 def one_year(
-    seed: int, talks: int = TALKS, *, slips_each: int = 200, bare: bool = False
+    seed: int, conversations: int = CONVERSATIONS, *, slips_each: int = 200, bare: bool = False
 ) -> Measured:
-    """Simulate a year of ``talks`` conversations, and return its counts.
+    """Simulate a year of this many conversations, and return its counts.
 
     ``slips_each`` slips of each kind are planted, spread over the year. ``asked_bare`` is counted
     only if ``bare`` is true.
     """
-    year, found = Year(seed, talks), Measured()
-    every = max(1, talks * MESSAGES * 4 // 5 // slips_each) if slips_each else 0
-    for meant in year.passes():
-        doubts = inspect_draft(meant.draft, year.device).doubts
+    year, found = Year(seed, conversations), Measured()
+    every = max(1, conversations * MESSAGES * 4 // 5 // slips_each) if slips_each else 0
+    for unsent in year.messages():
+        doubts = inspect_draft(unsent.draft, year.device).doubts
         found.ordinary += 1
         found.asked += bool(doubts)
         if bare:
             found.asked_bare += bool(
-                inspect_draft(replace(meant.draft, within=None), year.device).doubts
+                inspect_draft(replace(unsent.draft, within=None), year.device).doubts
             )
-        year.is_asked(doubts)
+        year.record_doubts(doubts)
         if every and found.ordinary % every == 0:
             _plant_all(year, found, slips_each)
     return found

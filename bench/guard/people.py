@@ -73,7 +73,7 @@ class Clock:
         return self.moment
 
 
-class SeededDice:
+class SeededRandomSource:
     """A source of random bytes that are the same for the same seed."""
 
     def __init__(self, rng: Rng) -> None:
@@ -84,7 +84,7 @@ class SeededDice:
         return self._rng.bytes(size)
 
 
-class Shelf:
+class PrekeyStore:
     """Stands in for the relays: it has a prekey of each device, signed by that device.
 
     The prekey was made three days before the device was last used, according to ``last_used``. A
@@ -128,7 +128,7 @@ class QuickVault(MemoryVault):
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Keep all changes that are made inside, or none of them if an exception is raised."""
-        before = {drawer: dict(records) for drawer, records in self._drawers.items()}
+        before = {table: dict(records) for table, records in self._drawers.items()}
         try:
             yield
         except BaseException:
@@ -136,14 +136,14 @@ class QuickVault(MemoryVault):
             raise
 
 
-def device_of(clock: Clock, shelf: Shelf, rng: Rng) -> Device:
-    """Return a device with a vault in memory, for which ``shelf`` takes the place of all relays."""
+def device_of(clock: Clock, prekey_store: PrekeyStore, rng: Rng) -> Device:
+    """Return a device with a vault in memory; ``prekey_store`` takes the place of all relays."""
     vault, courier = QuickVault(), memory_courier({})
-    courier.claim_prekeys = shelf.claim
-    return Device(clock, SeededDice(rng), vault, VaultLedger(vault), courier, read_picture)
+    courier.claim_prekeys = prekey_store.claim
+    return Device(clock, SeededRandomSource(rng), vault, VaultLedger(vault), courier, read_picture)
 
 
-def somebody(name: str, device: Device, shelf: Shelf) -> Contact:
+def somebody(name: str, device: Device, prekey_store: PrekeyStore) -> Contact:
     """Return a new contact with one device, known by link."""
     person = Person(
         PersonId(device.dice.token(32)),
@@ -152,28 +152,28 @@ def somebody(name: str, device: Device, shelf: Shelf) -> Contact:
         "https://relay.test",
         epoch=1,
         head=device.dice.token(32),
-        devices=(a_device(device, shelf),),
+        devices=(a_device(device, prekey_store),),
     )
     return Contact(name, person, Secret(device.dice.token(32)), Trust.BY_LINK, device.clock.now())
 
 
-def with_new_phone(contact: Contact, device: Device, shelf: Shelf) -> Contact:
+def with_new_phone(contact: Contact, device: Device, prekey_store: PrekeyStore) -> Contact:
     """Return the same contact with a new device instead of the old one."""
     person = contact.person
     moved = replace(
         person,
         epoch=person.epoch + 1,
         head=device.dice.token(32),
-        devices=(a_device(device, shelf),),
+        devices=(a_device(device, prekey_store),),
     )
     return replace(contact, person=moved, changed_at=device.clock.now())
 
 
-def a_device(device: Device, shelf: Shelf) -> CertifiedDevice:
-    """Return a new device, which was added to ``shelf``."""
+def a_device(device: Device, prekey_store: PrekeyStore) -> CertifiedDevice:
+    """Return a new device, which was added to ``prekey_store``."""
     name, now = DeviceId(device.dice.token(16)), device.clock.now().replace(microsecond=0)
     mailbox = MailboxId(device.dice.token(16))
-    ed25519, mldsa65 = shelf.add(name, device.dice.token(32))
+    ed25519, mldsa65 = prekey_store.add(name, device.dice.token(32))
     return CertifiedDevice(name, mailbox, ed25519, bytes(32), mldsa65, now)
 
 

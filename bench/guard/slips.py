@@ -29,20 +29,20 @@ Slip = tuple[Draft, str]  # the draft, and the name about which the guard has to
 Maker = Callable[[Year], Slip | None]
 
 
-class Undone(Exception):
+class Rollback(Exception):
     """Raised to undo all changes of a transaction."""
 
 
 def plant(slip: Maker, year: Year) -> bool | None:
     """Return whether the guard asks about the slip's name; None if no slip can be made now."""
     spoke = None
-    with suppress(Undone), year.device.vault.transaction():
+    with suppress(Rollback), year.device.vault.transaction():
         planted = slip(year)
         if planted is not None:
             draft, wrong = planted
             spoke = any(doubt.who == wrong for doubt in inspect_draft(draft, year.device).doubts)
-        raise Undone
-    year.shelf.last_used.clear()
+        raise Rollback
+    year.prekey_store.last_used.clear()
     return spoke
 
 
@@ -51,11 +51,11 @@ def similar_name(year: Year) -> Slip | None:
 
     Half of these drafts belong to a conversation with the person who was meant.
     """
-    meant = year.usual()
-    other = next(one for one in year.some(2) if one.person.id != meant.person.id)
+    meant = year.random_contact_by_frequency()
+    other = next(one for one in year.random_contacts(2) if one.person.id != meant.person.id)
     typed = replace(other, name=_one_slip_from(meant.name, year))
     store_contact(typed, year.device)
-    return _picture(year, [typed], None, _perhaps(year, _talk_of(meant))), typed.name
+    return _picture(year, [typed], None, _perhaps(year, _conversation_of(meant))), typed.name
 
 
 def alike(make: NameMaker, at_least: int = 3) -> Callable[[Year], Slip | None]:
@@ -65,7 +65,7 @@ def alike(make: NameMaker, at_least: int = 3) -> Callable[[Year], Slip | None]:
     """
 
     def slip(year: Year) -> Slip | None:
-        every = year.some(len(contacts(year.device)))
+        every = year.random_contacts(len(contacts(year.device)))
         meant = next(one for one in every if len(one.name) >= at_least)
         other = next(one for one in every if one is not meant)
         taken = {comparable_name(one.name) for one in contacts(year.device)}
@@ -84,16 +84,16 @@ def wrong_circle(year: Year) -> Slip | None:
 
     Half of these drafts belong to a conversation with those who were meant.
     """
-    to, meant = year.talk_partners()
+    to, meant = year.conversation_partners()
     others = [one for one in circles(year.device.vault) if one != meant]
     typed = others[int(year.rng.integers(len(others)))]
-    within = _perhaps(year, _talk_of(*to))
+    within = _perhaps(year, _conversation_of(*to))
     return _picture(year, year.people_of(typed), typed, within), typed.name
 
 
 def stale_device(year: Year) -> Slip | None:
     """Return a draft to a contact who lost their device 25 to 200 days ago; nobody has said so."""
-    meant = year.usual()
+    meant = year.random_contact_by_frequency()
     now = year.clock.now()
     silent = timedelta(days=float(year.rng.uniform(25, 200)))
     key = replace(meant.person.devices[0], created_at=now - timedelta(days=400))
@@ -105,40 +105,40 @@ def stale_device(year: Year) -> Slip | None:
     CONTACT_TABLE.store(lost, meant.person.id.hex(), year.device.vault)
     whose = peer_key(meant.person.id, key.device)
     LAST_HEARD_TABLE.store(LastHeard(now - silent), whose, year.device.vault)
-    year.shelf.last_used[key.device] = now - silent
-    return _picture(year, [lost], None, _talk_of(lost)), lost.name
+    year.prekey_store.last_used[key.device] = now - silent
+    return _picture(year, [lost], None, _conversation_of(lost)), lost.name
 
 
-def out_of_the_talk(year: Year) -> Slip | None:
+def outside_the_conversation(year: Year) -> Slip | None:
     """Return a draft to somebody outside the conversation that the draft belongs to."""
-    to, _ = year.talk_partners()
-    outside = [one for one in year.some(30) if one not in to]
-    return _picture(year, [outside[0]], None, _talk_of(*to)), outside[0].name
+    to, _ = year.conversation_partners()
+    outside = [one for one in year.random_contacts(30) if one not in to]
+    return _picture(year, [outside[0]], None, _conversation_of(*to)), outside[0].name
 
 
 def others_picture(year: Year) -> Slip | None:
     """Return a draft with a picture that Karen has and words to Karen, but to somebody else."""
-    meant, typed = year.some(2)
+    meant, typed = year.random_contacts(2)
     file = int(year.rng.integers(20))
-    sent = year.meant([meant], None, None)
-    year.sent(replace(sent, look=year.looks[file]))
+    unsent = year.make_message([meant], None, None)
+    year.sent(replace(unsent, look=year.looks[file]))
     words = f"Dear {meant.first_name}, here it is again"
-    return year.draft(file, words, [typed], None, _talk_of(typed)), typed.name
+    return year.draft(file, words, [typed], None, _conversation_of(typed)), typed.name
 
 
 def somebody_new(year: Year) -> Slip | None:
     """Return a draft to a contact who was only just added."""
-    new = somebody("Wilhelmina", year.device, year.shelf)
+    new = somebody("Wilhelmina", year.device, year.prekey_store)
     store_contact(new, year.device)
     return _picture(year, [new], None, None), new.name
 
 
 def changed_keys(year: Year) -> Slip | None:
     """Return a draft to a contact with a new device, which may be somebody else's."""
-    meant = year.usual()
-    moved = with_new_phone(meant, year.device, year.shelf)
+    meant = year.random_contact_by_frequency()
+    moved = with_new_phone(meant, year.device, year.prekey_store)
     store_contact(moved, year.device)
-    return _picture(year, [moved], None, _talk_of(moved)), moved.name
+    return _picture(year, [moved], None, _conversation_of(moved)), moved.name
 
 
 def link_in_two_hands(year: Year) -> Slip | None:
@@ -146,9 +146,9 @@ def link_in_two_hands(year: Year) -> Slip | None:
 
     The contact may not be the person who was meant, however often the user has confirmed the name.
     """
-    meant = replace(year.usual(), trust=Trust.UNKNOWN)
+    meant = replace(year.random_contact_by_frequency(), trust=Trust.UNKNOWN)
     store_contact(meant, year.device)
-    return _picture(year, [meant], None, _talk_of(meant)), meant.name
+    return _picture(year, [meant], None, _conversation_of(meant)), meant.name
 
 
 SLIPS: Final[Mapping[str, Callable[[Year], Slip | None]]] = {
@@ -160,7 +160,7 @@ SLIPS: Final[Mapping[str, Callable[[Year], Slip | None]]] = {
     "short form": alike(in_short),
     "wrong circle": wrong_circle,
     "stale device": stale_device,
-    "out of the talk": out_of_the_talk,
+    "out of the talk": outside_the_conversation,
     "other's picture": others_picture,
     "somebody new": somebody_new,
     "changed keys": changed_keys,
@@ -182,7 +182,7 @@ def _one_slip_from(name: str, year: Year) -> str:
     return free[int(year.rng.integers(len(free)))]
 
 
-def _talk_of(*people: Contact) -> MessageParticipants:
+def _conversation_of(*people: Contact) -> MessageParticipants:
     return MessageParticipants(
         MessageName("1-any-talk"), frozenset(one.person.id for one in people)
     )

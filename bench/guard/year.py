@@ -28,8 +28,8 @@ from bench.guard.people import (
     NAMES,
     NEW_YEAR,
     Clock,
+    PrekeyStore,
     Rng,
-    Shelf,
     circle_of,
     device_of,
     pictures,
@@ -54,7 +54,7 @@ from entrenous.send.people.contact_history import record_heard_from
 from entrenous.send.people.keep_contacts import store_contact
 from entrenous.send.recipient_checks import SIMILAR_NAMES_SENTENCE
 
-TALKS: Final = 700
+CONVERSATIONS: Final = 700
 MESSAGES: Final = 6  # in one conversation, on average
 _FILES: Final = 40  # of which half are sent again and again
 _AT_FIRST: Final = 30
@@ -70,7 +70,7 @@ _SIMILAR_NAMES: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Meant:
+class UnsentMessage:
     """A message before it is sent; ``look`` is its picture's fingerprint."""
 
     draft: Draft
@@ -81,12 +81,12 @@ class Meant:
 class Year:
     """The simulated person, her device, and everybody she knows so far."""
 
-    def __init__(self, seed: int, talks: int = TALKS) -> None:
+    def __init__(self, seed: int, conversations: int = CONVERSATIONS) -> None:
         self.rng: Rng = np.random.default_rng(seed)
         self.clock = Clock()
-        self.shelf = Shelf(self.clock)
-        self.device: Device = device_of(self.clock, self.shelf, self.rng)
-        self.talks = talks
+        self.prekey_store = PrekeyStore(self.clock)
+        self.device: Device = device_of(self.clock, self.prekey_store, self.rng)
+        self.conversations = conversations
         self.files = pictures(_FILES, self.rng)
         self.looks = [fingerprint(read_picture(file)) for file in self.files]
         self._asked = Counter[str]()
@@ -97,13 +97,13 @@ class Year:
             self.meets(str(name))
         self._writes_since_long()
         for name, size in _CIRCLES.items():
-            store_circle(circle_of(name, self.some(size), self.rng), self.device.vault)
+            store_circle(circle_of(name, self.random_contacts(size), self.rng), self.device.vault)
 
     def meets(self, name: str) -> None:
         """Add a contact, who is known by link until keys are compared."""
-        store_contact(somebody(name, self.device, self.shelf), self.device)
+        store_contact(somebody(name, self.device, self.prekey_store), self.device)
 
-    def is_asked(self, doubts: tuple[RecipientDoubt, ...]) -> None:
+    def record_doubts(self, doubts: tuple[RecipientDoubt, ...]) -> None:
         """Count the doubts about similar names; after three, the shorter name will be changed."""
         for one in doubts:
             alike = _SIMILAR_NAMES.search(one.why)
@@ -113,21 +113,21 @@ class Year:
                 if self._asked[short] == 3:
                     self._tired_of.append(short)
 
-    def some(self, count: int) -> list[Contact]:
+    def random_contacts(self, count: int) -> list[Contact]:
         """Return ``count`` different contacts at random, or all if there are fewer."""
         known = contacts(self.device)
         return [known[place] for place in self.rng.permutation(len(known))[:count]]
 
-    def passes(self) -> Iterator[Meant]:
+    def messages(self) -> Iterator[UnsentMessage]:
         """Yield every message in order; each is recorded as sent when the next one is requested."""
-        for number in range(self.talks):
-            self.clock.moment = NEW_YEAR + timedelta(days=365 * number / self.talks)
-            self._lives(number)
-            yield from self._talk()
+        for number in range(self.conversations):
+            self.clock.moment = NEW_YEAR + timedelta(days=365 * number / self.conversations)
+            self._change_contacts(number)
+            yield from self._conversation()
 
-    def meant(
+    def make_message(
         self, to: list[Contact], circle: Circle | None, within: MessageParticipants | None
-    ) -> Meant:
+    ) -> UnsentMessage:
         """Return a message with one picture to these people.
 
         Four of five pictures are new: they have random fingerprints, which match no other picture
@@ -138,7 +138,7 @@ class Year:
         look = self.looks[file] if known else Fingerprint("pdq", self.rng.bytes(32), 100)
         file = file if known else int(self.rng.integers(_FILES // 2, _FILES))
         caption = self._words() if self.rng.random() < 0.15 else None
-        return Meant(self.draft(file, caption, to, circle, within), tuple(to), look)
+        return UnsentMessage(self.draft(file, caption, to, circle, within), tuple(to), look)
 
     def draft(
         self,
@@ -158,34 +158,34 @@ class Year:
             within=within,
         )
 
-    def sent(self, meant: Meant) -> MessageParticipants:
+    def sent(self, unsent: UnsentMessage) -> MessageParticipants:
         """Record a message as sent, and return the conversation that it began or continued."""
-        message = self._message(meant)
+        message = self._message(unsent)
         self.device.ledger.store_message(message)
-        record_message_recipients(message, meant.draft, self.device)
-        people = frozenset(one.person.id for one in meant.to)
-        return meant.draft.within or MessageParticipants(message.name, people)
+        record_message_recipients(message, unsent.draft, self.device)
+        people = frozenset(one.person.id for one in unsent.to)
+        return unsent.draft.within or MessageParticipants(message.name, people)
 
-    def talk_partners(self) -> tuple[list[Contact], Circle | None]:
+    def conversation_partners(self) -> tuple[list[Contact], Circle | None]:
         """Return the people of a new conversation, and their circle or None."""
         if self.rng.random() < 0.12:
             every = circles(self.device.vault)
             circle = every[int(self.rng.integers(len(every)))]
             return self.people_of(circle), circle
-        return [self.usual()], None
+        return [self.random_contact_by_frequency()], None
 
     def people_of(self, circle: Circle) -> list[Contact]:
         """Return the contacts who are in a circle."""
         return [one for one in contacts(self.device) if one.person.id in circle.people]
 
-    def usual(self) -> Contact:
+    def random_contact_by_frequency(self) -> Contact:
         """Return a random contact, weighted by how much she writes to each."""
         known = sorted(contacts(self.device), key=lambda one: one.person.id)
         weights = 1 / np.arange(1, len(known) + 1)
         return known[int(self.rng.choice(len(known), p=weights / weights.sum()))]
 
-    def _talk(self) -> Iterator[Meant]:
-        to, circle = self.talk_partners()
+    def _conversation(self) -> Iterator[UnsentMessage]:
+        to, circle = self.conversation_partners()
         people = frozenset(one.person.id for one in to)
         hers = self.rng.random() < (0.5 if circle is None else 0.25)
         begun_by = to[int(self.rng.integers(len(to)))].person.id
@@ -194,22 +194,23 @@ class Year:
             if circle is None or self.rng.random() < 0.5:
                 record_heard_from(one.person.id, one.person.devices[0].device, self.device)
         for _ in range(int(self.rng.geometric(1 / MESSAGES))):
-            meant = self.meant(to, circle, within)
-            yield meant
-            within = self.sent(meant)
+            unsent = self.make_message(to, circle, within)
+            yield unsent
+            within = self.sent(unsent)
             self.clock.moment += timedelta(minutes=2)
         self._compares(to)
 
-    def _lives(self, number: int) -> None:
+    def _change_contacts(self, number: int) -> None:
         """Rename contacts whose names are too similar, and add new acquaintances and new phones."""
         while self._tired_of:
             name = self._tired_of.pop()
             rename_contact(name, f"{name} K.", self.device)
-        if self._to_come and number % (self.talks // (_MET + 1)) == self.talks // (_MET + 2):
+        every, first = self.conversations // (_MET + 1), self.conversations // (_MET + 2)
+        if self._to_come and number % every == first:
             self.meets(self._to_come.pop())
         for contact in contacts(self.device):
-            if self.rng.random() < 1 / 3 / self.talks:
-                store_contact(with_new_phone(contact, self.device, self.shelf), self.device)
+            if self.rng.random() < 1 / 3 / self.conversations:
+                store_contact(with_new_phone(contact, self.device, self.prekey_store), self.device)
 
     def _compares(self, to: list[Contact]) -> None:
         for one in to:
@@ -222,19 +223,19 @@ class Year:
         for contact in contacts(self.device):
             record_heard_from(contact.person.id, contact.person.devices[0].device, self.device)
             for _ in range(3):
-                self.sent(self.meant([contact], None, None))
+                self.sent(self.make_message([contact], None, None))
                 self.clock.moment += timedelta(minutes=1)
 
     def _words(self) -> str:
-        named = self.some(1)[0].name
+        named = self.random_contacts(1)[0].name
         return f"saw {named} there" if self.rng.random() < 0.1 else "look at this"
 
     def _name(self) -> MessageName:
         return MessageName(f"{int(self.rng.integers(1, 10**6))}-any-name")
 
-    def _message(self, meant: Meant) -> Message:
-        copies = tuple(self._copy(one) for one in meant.to)
-        picture = SentPicture(BlobId(bytes(16)), meant.look, Secret(bytes(32)), copies)
+    def _message(self, unsent: UnsentMessage) -> Message:
+        copies = tuple(self._copy(one) for one in unsent.to)
+        picture = SentPicture(BlobId(bytes(16)), unsent.look, Secret(bytes(32)), copies)
         return Message(MessageId(self.rng.bytes(16)), self._name(), self.clock.now(), (picture,))
 
     def _copy(self, to: Contact) -> Copy:

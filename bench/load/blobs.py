@@ -26,8 +26,8 @@ def blob_speed(url: str, size: int) -> tuple[float, float]:
     digest = hashlib.sha256()
     for _ in range(size // _BLOCK):
         digest.update(block)
-    with socket.create_connection((address.hostname or "", address.port or 0), 60) as line:
-        mailbox, _, sender = make_mailbox(line)
+    with socket.create_connection((address.hostname or "", address.port or 0), 60) as connection:
+        mailbox, _, sender = make_mailbox(connection)
         blob, fetch = b64u(os.urandom(16)), os.urandom(32)
         head = (
             f"PUT /v1/mailboxes/{mailbox}/blobs/{blob} HTTP/1.1\r\nHost: relay\r\n"
@@ -38,12 +38,12 @@ def blob_speed(url: str, size: int) -> tuple[float, float]:
             f"Entrenous-Expires-At: {tomorrow()}\r\nContent-Length: {size}\r\n\r\n"
         )
         began = time.perf_counter()
-        line.sendall(head.encode())
+        connection.sendall(head.encode())
         for _ in range(size // _BLOCK):
-            line.sendall(block)
-        _expect(line.recv(65536), b"201")
+            connection.sendall(block)
+        _expect(connection.recv(65536), b"201")
         up = size / (time.perf_counter() - began) / 1e6
-        return up, _fetched(line, blob, fetch, size, block)
+        return up, _fetched(connection, blob, fetch, size, block)
 
 
 def resident_mb(process: int) -> float:
@@ -52,20 +52,20 @@ def resident_mb(process: int) -> float:
     return next(int(one.split()[1]) / 1000 for one in lines if one.startswith("VmHWM:"))
 
 
-def _fetched(line: socket.socket, blob: str, fetch: bytes, size: int, block: bytes) -> float:
+def _fetched(connection: socket.socket, blob: str, fetch: bytes, size: int, block: bytes) -> float:
     began = time.perf_counter()
-    line.sendall(
+    connection.sendall(
         f"GET /v1/blobs/{blob} HTTP/1.1\r\nHost: relay\r\nEntrenous-Protocol: 2\r\n"
         f"Authorization: Bearer {b64u(fetch)}\r\n\r\n".encode()
     )
     head = b""
     while b"\r\n\r\n" not in head:
-        head += line.recv(4096)
+        head += connection.recv(4096)
     _expect(head, b"200")
     first = head[head.index(b"\r\n\r\n") + 4 :]
     space, came, whole = memoryview(bytearray(_BLOCK)), len(first), block.startswith(first)
     while came < size:
-        count = line.recv_into(space)
+        count = connection.recv_into(space)
         if not count:
             raise SystemExit("the relay closed the connection")
         at = came % _BLOCK

@@ -42,7 +42,7 @@ class Cycles(NamedTuple):
     cpu_s: float
 
 
-class _Line:
+class _Connection:
     """One connection with a mailbox of its own, and the state of its cycle."""
 
     def __init__(self, host: str, port: int, body: bytes) -> None:
@@ -81,8 +81,8 @@ class _Line:
             ended = True
 
 
-def drive(urls: list[str], lines: int, seconds: float) -> Cycles:
-    """Keep ``lines`` connections busy for ``seconds``, and at least until one cycle is complete.
+def drive(urls: list[str], connections: int, seconds: float) -> Cycles:
+    """Keep this many connections busy for ``seconds``, and at least until one cycle is complete.
 
     Cycles that are in progress at the end are not counted. The connections are divided evenly among
     the ``urls``, which belong to relays that share a database.
@@ -92,35 +92,35 @@ def drive(urls: list[str], lines: int, seconds: float) -> Cycles:
     """
     body = _letter()
     poll, by_number = select.epoll(), {}
-    for number in range(lines):
+    for number in range(connections):
         address = urllib.parse.urlsplit(urls[number % len(urls)])
-        line = _Line(address.hostname or "", address.port or 0, body)
-        by_number[line.socket.fileno()] = line
-        poll.register(line.socket.fileno(), select.EPOLLIN)
+        connection = _Connection(address.hostname or "", address.port or 0, body)
+        by_number[connection.socket.fileno()] = connection
+        poll.register(connection.socket.fileno(), select.EPOLLIN)
     began, cpu = time.perf_counter(), processor_s()
     until, times = began + seconds, list[float]()
     while time.perf_counter() < until or not times:
         for number, _ in poll.poll(1.0):
-            line = by_number[number]
-            since = line.began
-            if next(line.steps):
-                times.append(line.began - since)
+            connection = by_number[number]
+            since = connection.began
+            if next(connection.steps):
+                times.append(connection.began - since)
     made = Cycles(len(times), time.perf_counter() - began, times, processor_s() - cpu)
-    for line in by_number.values():
-        line.socket.close()
+    for connection in by_number.values():
+        connection.socket.close()
     poll.close()
     return made
 
 
-def make_mailbox(line: socket.socket) -> tuple[str, bytes, bytes]:
+def make_mailbox(connection: socket.socket) -> tuple[str, bytes, bytes]:
     """Make a mailbox; return its id in base64url, its owner's token, and a send token for it."""
     mailbox, owner, sender = b64u(os.urandom(16)), os.urandom(32), os.urandom(32)
     at = f"/v1/mailboxes/{mailbox}"
     lock = json.dumps({"owner_lock": lock_of(owner), "close_lock": None}).encode()
     granted = b'{"uses":null,"expires_at":null}'
     for path, token, body in ((at, b"", lock), (f"{at}/tokens/{lock_of(sender)}", owner, granted)):
-        line.sendall(_head("PUT", path, token, len(body)).encode() + body)
-        _expect(_answer(line), b"201")
+        connection.sendall(_head("PUT", path, token, len(body)).encode() + body)
+        _expect(_answer(connection), b"201")
     return mailbox, owner, sender
 
 
@@ -158,10 +158,10 @@ def is_whole(data: bytes) -> bool:
     return at < 0 or len(data) >= end + 4 + int(data[at + 15 : data.index(b"\r\n", at)])
 
 
-def _answer(line: socket.socket) -> bytes:
-    data = line.recv(65536)
+def _answer(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
     while not is_whole(data):
-        more = line.recv(65536)
+        more = connection.recv(65536)
         if not more:
             raise SystemExit("the relay closed the connection")
         data += more
@@ -200,11 +200,11 @@ def main() -> None:
     parser.add_argument("urls", nargs="+")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--lines", type=int, default=64)
-    asked = parser.parse_args()
-    made = drive(asked.urls, asked.lines, asked.seconds)
+    options = parser.parse_args()
+    made = drive(options.urls, options.lines, options.seconds)
     p50, p99 = (round(1000 * percentile(made.times_s, part), 1) for part in (0.5, 0.99))
-    said = {"cycles_per_s": round(made.count / made.seconds), "p50_ms": p50, "p99_ms": p99}
-    print(json.dumps({**said, "load_cpu_us": round(1e6 * made.cpu_s / made.count)}))  # noqa: T201
+    result = {"cycles_per_s": round(made.count / made.seconds), "p50_ms": p50, "p99_ms": p99}
+    print(json.dumps({**result, "load_cpu_us": round(1e6 * made.cpu_s / made.count)}))  # noqa: T201
 
 
 if __name__ == "__main__":

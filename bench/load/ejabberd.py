@@ -74,34 +74,34 @@ def ejabberd(folder: Path, port: int) -> Iterator[None]:
             server.kill()
 
 
-def drive(port: int, lines: int, seconds: float) -> Cycles:
-    """Keep ``lines`` accounts busy for ``seconds``, and at least until one cycle is complete.
+def drive(port: int, connections: int, seconds: float) -> Cycles:
+    """Keep this many accounts busy for ``seconds``, and at least until one cycle is complete.
 
     Raises:
         SystemExit: the server does not return a message that it confirmed.
     """
     poll, by_number = select.epoll(), {}
-    for number in range(lines):
-        line = _Line(port, f"user{number}")
-        by_number[line.socket.fileno()] = line
-        poll.register(line.socket.fileno(), select.EPOLLIN)
-    for line in by_number.values():
-        next(line.steps)
+    for number in range(connections):
+        connection = _Connection(port, f"user{number}")
+        by_number[connection.socket.fileno()] = connection
+        poll.register(connection.socket.fileno(), select.EPOLLIN)
+    for connection in by_number.values():
+        next(connection.steps)
     began, cpu, times = time.perf_counter(), processor_s(), list[float]()
     while time.perf_counter() < began + seconds or not times:
         for number, _ in poll.poll(1.0):
-            line = by_number[number]
-            since = line.began
-            if line.hear() and next(line.steps):
-                times.append(line.began - since)
+            connection = by_number[number]
+            since = connection.began
+            if connection.hear() and next(connection.steps):
+                times.append(connection.began - since)
     made = Cycles(len(times), time.perf_counter() - began, times, processor_s() - cpu)
-    for line in by_number.values():
-        line.socket.close()
+    for connection in by_number.values():
+        connection.socket.close()
     poll.close()
     return made
 
 
-class _Line:
+class _Connection:
     """One connected account, and the state of its cycle."""
 
     def __init__(self, port: int, name: str) -> None:

@@ -31,10 +31,10 @@ from entrenous.wire.relay_nouns import Envelope, SendToken
 _OBJECTS_BETWEEN = 50_000  # as in serving/server_process.py
 
 
-def group_commit_cycles_per_s(folder: Path, lines: int, seconds: float) -> float:
+def group_commit_cycles_per_s(folder: Path, callers: int, seconds: float) -> float:
     """Return how many letters are accepted, fetched and acknowledged per second, all durably.
 
-    ``lines`` callers do so at once, for ``seconds``.
+    This many callers do so at once, for ``seconds``.
 
     Raises:
         SystemExit: a letter that was accepted cannot be fetched.
@@ -48,18 +48,18 @@ def group_commit_cycles_per_s(folder: Path, lines: int, seconds: float) -> float
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             relay = Relay(mail, FileBlobs(folder / "blobs"), SystemClock(), SystemRandomSource())
-            return runner.run(_all(relay, lines, seconds))
+            return runner.run(_all(relay, callers, seconds))
     finally:
         gc.set_threshold(*before)
 
 
-async def _all(relay: Relay, lines: int, seconds: float) -> float:
+async def _all(relay: Relay, callers: int, seconds: float) -> float:
     began = time.perf_counter()
-    counts = await asyncio.gather(*(_line(relay, began + seconds) for _ in range(lines)))
+    counts = await asyncio.gather(*(_run_cycles(relay, began + seconds) for _ in range(callers)))
     return sum(counts) / (time.perf_counter() - began)
 
 
-async def _line(relay: Relay, until: float) -> int:
+async def _run_cycles(relay: Relay, until: float) -> int:
     """Make a mailbox, repeat the cycle on it, and return the number of cycles."""
     mailbox = MailboxId(os.urandom(16))
     owner, token, withdraw = (Secret(os.urandom(32)) for _ in range(3))

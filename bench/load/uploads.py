@@ -49,38 +49,38 @@ def forms(files: Sequence[bytes], field: str = "file") -> list[bytes]:
     return [head.encode() + one + f"\r\n--{_BOUNDARY}--\r\n".encode() for one in files]
 
 
-def drive(to: Gate, bodies: Sequence[bytes], lines: int, seconds: float) -> Posted:
-    """Keep ``lines`` connections busy for ``seconds``, and at least until one upload is answered.
+def drive(to: Gate, bodies: Sequence[bytes], connections: int, seconds: float) -> Posted:
+    """Keep this many connections busy for ``seconds``, and at least until one upload is answered.
 
     After a KeyboardInterrupt, return the results up to then.
 
     Raises:
         SystemExit: the gate gave an unexpected answer or closed a connection without one.
     """
-    poll, by_number = select.epoll(), dict[int, _Line]()
-    for number in range(lines):
-        line = _Line(to, bodies[number::lines])
-        by_number[line.socket.fileno()] = line
-        poll.register(line.socket.fileno(), select.EPOLLIN)
+    poll, by_number = select.epoll(), dict[int, _Connection]()
+    for number in range(connections):
+        connection = _Connection(to, bodies[number::connections])
+        by_number[connection.socket.fileno()] = connection
+        poll.register(connection.socket.fileno(), select.EPOLLIN)
     before = _cpu_s(to)
     began, times = time.perf_counter(), list[float]()
     with closing(poll):
         try:
             while time.perf_counter() < began + seconds or not times:
                 for number, _ in poll.poll(1.0):
-                    line = by_number[number]
-                    known = line.socket
-                    times += line.answered()
-                    if line.socket is not known:
+                    connection = by_number[number]
+                    known = connection.socket
+                    times += connection.answered()
+                    if connection.socket is not known:
                         del by_number[number]
-                        by_number[line.socket.fileno()] = line
-                        poll.register(line.socket.fileno(), select.EPOLLIN)
+                        by_number[connection.socket.fileno()] = connection
+                        poll.register(connection.socket.fileno(), select.EPOLLIN)
         except KeyboardInterrupt:
             pass
     taken = time.perf_counter() - began
     used = [now - then for now, then in zip(_cpu_s(to), before, strict=True)]
-    for line in by_number.values():
-        line.end()
+    for connection in by_number.values():
+        connection.end()
     return Posted(len(times), taken, times, *used)
 
 
@@ -88,7 +88,7 @@ def _cpu_s(of: Gate) -> tuple[float, float, float]:
     return tree_cpu_s(of.process), time.process_time(), sum(map(tree_cpu_s, of.beside))
 
 
-class _Line:
+class _Connection:
     """One connection, and its upload in progress.
 
     If the gate closes the connection after an answer, a new one is made, and the time to connect

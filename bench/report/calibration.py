@@ -43,10 +43,10 @@ class Calibration:
 
 def calibration(rows: list[Row]) -> Calibration:
     """Return the product's ratio for each copy of each trace that could align its leak."""
-    heard = [row for row in rows if row.registered]
+    aligned_rows = [row for row in rows if row.registered]
     return Calibration(
-        true=_log10([row.score for row in heard]),
-        innocent=_log10([score for row in heard for score in row.others]),
+        true=_log10([row.score for row in aligned_rows]),
+        innocent=_log10([score for row in aligned_rows for score in row.others]),
     )
 
 
@@ -78,13 +78,13 @@ def calibrated(true: Ratios, innocent: Ratios) -> tuple[Ratios, Ratios]:
     scores = np.concatenate([true, innocent])
     truth = np.concatenate([np.ones(true.size), np.zeros(innocent.size)])
     order = np.lexsort((-truth, scores))
-    chance = np.clip(_rising(truth[order]), 1e-12, 1 - 1e-12)
+    chance = np.clip(_pool_adjacent_violators(truth[order]), 1e-12, 1 - 1e-12)
     log10 = np.empty_like(scores)
     log10[order] = np.log10(chance / (1 - chance)) - np.log10(true.size / innocent.size)
     return log10[: true.size], log10[true.size :]
 
 
-def _rising(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _pool_adjacent_violators(values: NDArray[np.float64]) -> NDArray[np.float64]:
     blocks: list[tuple[float, int]] = []
     for value in values:
         mean, size = float(value), 1

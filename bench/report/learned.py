@@ -13,7 +13,7 @@ class Claim:
     where: str
 
 
-WHAT_THEY_ARE: Final = """### Learned watermarks, from their papers, not re-run
+LEARNED_INTRO: Final = """### Learned watermarks, from their papers, not re-run
 
 Their tables are of other photographs and other attacks, and count bits, not names. They are quoted
 for reference only: no row can be compared with ours."""

@@ -8,7 +8,7 @@ from typing import Any
 Document = dict[str, Any]
 
 
-def keep(folder: Path, name: str, document: Document, page: str) -> None:
+def write_document(folder: Path, name: str, document: Document, page: str) -> None:
     """Write NAME.json, with numbers rounded to three decimal places, and NAME.md."""
     folder.mkdir(parents=True, exist_ok=True)
     rounded = json.loads(json.dumps(document), parse_float=lambda number: round(float(number), 3))

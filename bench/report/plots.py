@@ -9,9 +9,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from bench.report.calibration import Calibration
-from bench.report.summary import SETS
+from bench.report.summary import ATTACK_SETS
 from bench.tracing.grid import Row
-from bench.tracing.house import RECIPIENTS
+from bench.tracing.memory_sender import RECIPIENTS
 from bench.tracing.null import POWERS
 from entrenous.base.limits import FALSE_NAMING_CHANCE_MAX
 from entrenous.watermark.verdict import lowest_naming_score
@@ -30,7 +30,7 @@ def scores(rows: Sequence[Row], file: Path) -> None:
     A point is filled if exactly the true copy was named. Scores below 1, and leaks that could not
     be aligned, are drawn at 1.
     """
-    known = [a for attacks in SETS.values() for a in attacks]
+    known = [a for attacks in ATTACK_SETS.values() for a in attacks]
     attacks = sorted({row.attack for row in rows}, key=known.index)
     figure, axes = plt.subplots(figsize=(9, 0.17 * len(attacks) + 1.2))
     for size, mark in _MARKS.items():

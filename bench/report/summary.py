@@ -14,7 +14,7 @@ from bench.tracing.grid import Row
 from bench.tracing.null import POWERS, NullRow, pooled
 from bench.tracing.peers import PeerRow
 
-SETS: Final = {"core": CORE, "hard": HARD, "other": OTHER, "ruin": RUIN}
+ATTACK_SETS: Final = {"core": CORE, "hard": HARD, "other": OTHER, "ruin": RUIN}
 
 Document = dict[str, Any]
 
@@ -28,11 +28,11 @@ def grid(rows: Sequence[Row], seed: int, skipped: Sequence[str]) -> Document:
         "photos": {size: _in_order(r.photo for r in rows if r.size == size) for size in sizes},
         "skipped": list(skipped),
         "sets": {
-            name: {size: _share(_of(rows, size, attacks)) for size in sizes}
-            for name, attacks in SETS.items()
+            name: {size: _share(_rows_for(rows, size, attacks)) for size in sizes}
+            for name, attacks in ATTACK_SETS.items()
         },
         "attacks": {
-            attack: {size: _cell(_of(rows, size, [attack])) for size in sizes}
+            attack: {size: _cell(_rows_for(rows, size, [attack])) for size in sizes}
             for attack in _in_order(row.attack for row in rows)
         },
         "missed": [_missed(row) for row in rows if not row.right],
@@ -42,12 +42,14 @@ def grid(rows: Sequence[Row], seed: int, skipped: Sequence[str]) -> Document:
     }
 
 
-def peers(rows: Sequence[PeerRow], ours: Sequence[Row], looks: Sequence[Quality]) -> Document:
+def peers(rows: Sequence[PeerRow], ours: Sequence[Row], qualities: Sequence[Quality]) -> Document:
     """Compare the peers with this program on the same photographs, sizes and attacks."""
     cells = {(row.photo, row.size, row.attack) for row in rows}
     same = [row for row in ours if (row.photo, row.size, row.attack) in cells]
     attacks = _in_order(row.attack for row in rows)
-    seen = [one.psnr_mark_db for one in looks if (one.photo, one.size) in {c[:2] for c in cells}]
+    seen = [
+        one.psnr_mark_db for one in qualities if (one.photo, one.size) in {c[:2] for c in cells}
+    ]
     table: Document = {
         "entrenous": {
             **_counts([(r.attack, r.right, r.wrong > 0) for r in same]),
@@ -129,7 +131,10 @@ def calibrated(found: Calibration) -> Document:
 
 
 def line(
-    rows: Sequence[Row], looks: Sequence[Quality], costs: Sequence[Cost], others: Sequence[PeerRow]
+    rows: Sequence[Row],
+    qualities: Sequence[Quality],
+    costs: Sequence[Cost],
+    peer_results: Sequence[PeerRow],
 ) -> Document:
     """Return the last line of a run.
 
@@ -143,20 +148,24 @@ def line(
         "named_right": sum(row.right for row in counted),
         "named_wrong": sum(row.wrong > 0 for row in counted),
         "nobody": sum(row.nobody for row in counted),
-        "psnr_db_min": _least(look.psnr_mark_db for look in looks),
-        "ssim_min": _least(look.ssim for look in looks),
+        "psnr_db_min": _least(quality.psnr_mark_db for quality in qualities),
+        "ssim_min": _least(quality.ssim for quality in qualities),
         "mark_over_encode": _least(one.mark_over_encode for one in costs[:1]),
         "trace_s_p50": round(statistics.median([r.seconds for r in counted]), 3)
         if counted
         else None,
         "peers": {
-            peer: {"right": sum(r.right for r in others if r.peer == peer and r.attack not in RUIN)}
-            for peer in _in_order(row.peer for row in others)
+            peer: {
+                "right": sum(
+                    r.right for r in peer_results if r.peer == peer and r.attack not in RUIN
+                )
+            }
+            for peer in _in_order(row.peer for row in peer_results)
         },
     }
 
 
-def _of(rows: Sequence[Row], size: str, attacks: Iterable[str]) -> list[Row]:
+def _rows_for(rows: Sequence[Row], size: str, attacks: Iterable[str]) -> list[Row]:
     wanted = set(attacks)
     return [row for row in rows if row.size == size and row.attack in wanted]
 
@@ -211,8 +220,8 @@ def _merged(rows: Sequence[Merged], size: str, way: str, colluders: int) -> Docu
         "all": sum(row.named == row.colluders for row in rows),
         "named_lowest": min(row.named for row in rows),
         "named_highest": max(row.named for row in rows),
-        "best_lowest": round(min(row.best for row in rows), 1),
-        "best_median": round(statistics.median(row.best for row in rows), 1),
+        "best_lowest": round(min(row.highest_score for row in rows), 1),
+        "best_median": round(statistics.median(row.highest_score for row in rows), 1),
     }
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from bench.report.learned import CLAIMS, WHAT_THEY_ARE
-from bench.report.summary import SETS
+from bench.report.learned import CLAIMS, LEARNED_INTRO
+from bench.report.summary import ATTACK_SETS
 
 Document = Mapping[str, Any]
 
@@ -54,7 +54,7 @@ def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
 def _grid(found: Document) -> str:
     sizes = list(found["photos"])
     sums = [
-        [_SETS[name], *(_of(by_size[size]) for size in sizes)]
+        [_SETS[name], *(_share_text(by_size[size]) for size in sizes)]
         for name, by_size in found["sets"].items()
         if any(one["leaks"] for one in by_size.values())
     ]
@@ -89,7 +89,7 @@ def _attacks(found: Document, name: str, sizes: Sequence[str]) -> str:
     rows = [
         [f"`{attack}`", *(_cell(by_size.get(size)) for size in sizes)]
         for attack, by_size in found["attacks"].items()
-        if attack in SETS[name]
+        if attack in ATTACK_SETS[name]
     ]
     head = [f"{_SETS[name]}: named right/all; lowest/median score", *sizes]
     return table(head, rows) if rows else ""
@@ -127,7 +127,7 @@ def _peers(found: Document) -> str:
             _FAIR,
             table(["", "named right", "named wrongly", "PSNR of the mark, lowest, dB"], totals),
             table([f"right, of {first // max(1, len(found['attacks']))}", *names], rows),
-            WHAT_THEY_ARE,
+            LEARNED_INTRO,
             table(
                 ["method", "what its paper says", "where"],
                 [[c.method, c.says, c.where] for c in CLAIMS],
@@ -242,7 +242,7 @@ def _cost(found: Document) -> str:
     return "## Time and memory\n\n" + table(["photo", *columns], rows)
 
 
-def _of(one: Document) -> str:
+def _share_text(one: Document) -> str:
     if not one["leaks"]:
         return ""
     return f"{one['right']} of {one['leaks']} ({100 * one['right'] / one['leaks']:.1f} %)"

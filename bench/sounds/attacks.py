@@ -18,8 +18,8 @@ from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 from entrenous.media.sound_reader import read_sound
 
 Samples = NDArray[np.float32]
-Heard = tuple[Samples, int]
-Attack = Callable[[Samples, int], Heard]
+SoundAtRate = tuple[Samples, int]
+Attack = Callable[[Samples, int], SoundAtRate]
 
 
 def coded(  # noqa: PLR0913, PLR0917 - a codec, and what it is told
@@ -48,7 +48,7 @@ def coded(  # noqa: PLR0913, PLR0917 - a codec, and what it is told
 def through(codec: str, container: str, bits: int, coded_hz: int = 0) -> Attack:
     """Return an attack that encodes and decodes the sound; for the parameters, see ``coded``."""
 
-    def attack(samples: Samples, rate_hz: int) -> Heard:
+    def attack(samples: Samples, rate_hz: int) -> SoundAtRate:
         heard = read_sound(coded(samples, rate_hz, codec, container, bits, coded_hz))
         return np.asarray(heard)[:, 0], heard.rate_hz
 
@@ -58,7 +58,7 @@ def through(codec: str, container: str, bits: int, coded_hz: int = 0) -> Attack:
 def faster(speed: float) -> Attack:
     """Return an attack that plays the sound ``speed`` times as fast, with the pitch shifted."""
 
-    def attack(samples: Samples, rate_hz: int) -> Heard:
+    def attack(samples: Samples, rate_hz: int) -> SoundAtRate:
         ratio = Fraction(speed).limit_denominator(1000)
         return resample_poly(samples, ratio.denominator, ratio.numerator), rate_hz
 
@@ -71,7 +71,7 @@ def tempo(speed: float) -> Attack:
     By WSOLA: segments of 30 ms, moved by up to 8 ms to where they fit best, are overlapped.
     """
 
-    def attack(samples: Samples, rate_hz: int) -> Heard:
+    def attack(samples: Samples, rate_hz: int) -> SoundAtRate:
         size = int(0.03 * rate_hz) // 2 * 2
         half, reach = size // 2, int(0.008 * rate_hz)
         window = np.hanning(size + 1)[:-1]
@@ -94,7 +94,7 @@ def tempo(speed: float) -> Attack:
 def noisy(decibels: float) -> Attack:
     """Return an attack that adds white noise, ``decibels`` weaker than the sound."""
 
-    def attack(samples: Samples, rate_hz: int) -> Heard:
+    def attack(samples: Samples, rate_hz: int) -> SoundAtRate:
         noise = np.random.default_rng(11).standard_normal(len(samples))
         scale = float(np.sqrt(np.mean(samples**2))) * 10 ** (-decibels / 20)
         return (samples + scale * noise).astype(np.float32), rate_hz
@@ -110,7 +110,7 @@ def room(decay_s: float = 0.4, direct_db: float = 0.0) -> Attack:
     the sound is added.
     """
 
-    def attack(samples: Samples, rate_hz: int) -> Heard:
+    def attack(samples: Samples, rate_hz: int) -> SoundAtRate:
         rng = np.random.default_rng(12)
         times = np.arange(int(decay_s * rate_hz)) / rate_hz
         echoes = rng.standard_normal(len(times)) * 10 ** (-3 * times / decay_s)
@@ -130,19 +130,19 @@ def cut(start: float, stop: float) -> Attack:
     The part begins 137 samples later, so that it is not aligned with any grid.
     """
 
-    def attack(samples: Samples, rate_hz: int) -> Heard:
+    def attack(samples: Samples, rate_hz: int) -> SoundAtRate:
         return samples[int(start * len(samples)) + 137 : int(stop * len(samples))], rate_hz
 
     return attack
 
 
-def spliced(samples: Samples, rate_hz: int) -> Heard:
+def spliced(samples: Samples, rate_hz: int) -> SoundAtRate:
     """Remove the middle third of the sound."""
     third = len(samples) // 3
     return np.concatenate([samples[:third], samples[2 * third + 91 :]]), rate_hz
 
 
-def wavering(samples: Samples, rate_hz: int) -> Heard:
+def wavering(samples: Samples, rate_hz: int) -> SoundAtRate:
     """Raise and lower the volume slowly, by 14 dB."""
     times = np.arange(len(samples)) / rate_hz
     return (samples * (0.6 + 0.4 * np.sin(0.7 * times))).astype(np.float32), rate_hz
@@ -151,7 +151,7 @@ def wavering(samples: Samples, rate_hz: int) -> Heard:
 def one_after_another(*attacks: Attack) -> Attack:
     """Return an attack that applies all of these, in this order."""
 
-    def attack(samples: Samples, rate_hz: int) -> Heard:
+    def attack(samples: Samples, rate_hz: int) -> SoundAtRate:
         for one in attacks:
             samples, rate_hz = one(samples, rate_hz)
         return samples, rate_hz

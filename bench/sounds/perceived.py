@@ -22,7 +22,7 @@ _AUDIO_HZ: Final = 48_000
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class HearingModel:
     """The model, loaded, for speech (16 kHz) or for any sound (48 kHz)."""
 
     api: Any
@@ -39,7 +39,7 @@ class Judge:
         return np.asarray(resample_poly(part, ratio.numerator, ratio.denominator), np.float64)
 
 
-def judge(*, speech: bool) -> Judge | None:
+def load_hearing_model(*, speech: bool) -> HearingModel | None:
     """Load the model; return None if a package that it needs is missing."""
     if find_spec("visqol") is None or (not speech and find_spec("libsvm") is None):
         return None
@@ -48,4 +48,4 @@ def judge(*, speech: bool) -> Judge | None:
         api.create(mode="speech", use_lattice_model=False)
     else:
         api.create(mode="audio")
-    return Judge(api, _SPEECH_HZ if speech else _AUDIO_HZ)
+    return HearingModel(api, _SPEECH_HZ if speech else _AUDIO_HZ)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from bench.stopping.lookups import scratch
+from bench.stopping.lookups import scratch_folder
 from entrenous.base.identifiers import ClaimId
 from entrenous.stop.index.maintenance import open_index
 from entrenous.stop.nouns import PEOPLE_BANK, Bank
@@ -28,20 +28,20 @@ _CLAIMS: Final = 40
 _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
 
 
-class Acting(NamedTuple):
+class ClaimLatency(NamedTuple):
     """Median times in ms; each includes the durable write, and the look-up that first shows it."""
 
     add_to_match_ms: float
     withdraw_to_no_match_ms: float
 
 
-def acting() -> Acting:
+def measure_claim_latency() -> ClaimLatency:
     """Return the median times from a change of the bank to the first correct look-up.
 
     They are measured by the clock with 40 claims, in a bank that has 20,000 other hashes.
     """
     rng = np.random.default_rng(4)
-    with TemporaryDirectory(dir=scratch()) as made:
+    with TemporaryDirectory(dir=scratch_folder()) as made:
         engine = open_engine(Path(made) / "bank.db")
         bank = BankStore(engine)
         bank.set_bank(Bank(PEOPLE_BANK))
@@ -49,7 +49,7 @@ def acting() -> Acting:
         with closing(open_index(Path(made) / "index", bank)) as index:
             times = [_both(bank, index, str(number), rng.bytes(32)) for number in range(_CLAIMS)]
         engine.dispose()
-    return Acting(*(median(column) for column in zip(*times, strict=True)))
+    return ClaimLatency(*(median(column) for column in zip(*times, strict=True)))
 
 
 def _both(bank: BankStore, index: IndexStore, name: str, bits: bytes) -> tuple[float, float]:

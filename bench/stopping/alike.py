@@ -28,7 +28,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(slots=True)
-class Alike:
+class EmbeddingRecall:
     """Counts what is found among photographs with these ``names`` and embeddings (``bank``).
 
     By (held out, edit), ``found`` says for each upload whether the embedding found it, and whether

@@ -34,10 +34,10 @@ def main(arguments: list[str] | None = None) -> None:
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     some = pictures()
     rounds = [{kept: _ms(kept, some) for kept in _KEPT_FOR} for _ in range(_ROUNDS)]
-    told = {kept: median(one[kept] for one in rounds) for kept in _KEPT_FOR}
-    for kept, ms in told.items():
+    medians = {kept: median(one[kept] for one in rounds) for kept in _KEPT_FOR}
+    for kept, ms in medians.items():
         sys.stdout.write(f"{kept:3} pictures a child: {ms:.1f} ms a picture\n")
-    figures = {str(kept): round(ms, 2) for kept, ms in told.items()}
+    figures = {str(kept): round(ms, 2) for kept, ms in medians.items()}
     document = {"schema": "entrenous/bench-children/1", "cpu_ms_by_pictures_per_child": figures}
     sys.stdout.write(f"{json.dumps(document)}\n")
 

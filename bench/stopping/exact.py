@@ -20,15 +20,15 @@ _AT_ONCE: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class Differences:
     """How many of ``there`` true pairs are ``missing``; ``extra`` results are wrong or repeated."""
 
     there: int
     missing: int
     extra: int
 
-    def __add__(self, other: "Wrong") -> "Wrong":
-        return Wrong(
+    def __add__(self, other: "Differences") -> "Differences":
+        return Differences(
             self.there + other.there, self.missing + other.missing, self.extra + other.extra
         )
 
@@ -37,19 +37,19 @@ class Wrong:
         return cls(0, 0, 0)
 
 
-def asked_at_every_distance(bank: Words, each: int, rng: np.random.Generator) -> Words:
+def queries_at_every_distance(bank: Words, each: int, rng: np.random.Generator) -> Words:
     """Return ``each`` queries at each distance from 0 to 32 bits from hashes in the bank."""
     distances = np.repeat(np.arange(DISTANCES), each)
     return bank[rng.integers(0, len(bank), len(distances))] ^ changes(distances, rng)
 
 
-def compared(indexes: Sequence[HashIndex], bank: Words, wanted: Words) -> Wrong:
+def compared(indexes: Sequence[HashIndex], bank: Words, wanted: Words) -> Differences:
     """Compare the results of all queries in all indexes.
 
     The number of an entry is its row in ``bank``, counted from 1.
     """
     judge = peers.flat(bank)
-    total = Wrong.none()
+    total = Differences.none()
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
         there = judge.found(some) if judge else counted(bank, some)
@@ -60,7 +60,7 @@ def compared(indexes: Sequence[HashIndex], bank: Words, wanted: Words) -> Wrong:
 
 def every_plan(
     count: int, each: int, rng: np.random.Generator, plans: Sequence[int] = (11, 12, 13, 16)
-) -> Wrong:
+) -> Differences:
     """Check indexes of one bank that cut its hashes into different numbers of substrings.
 
     One hundredth of the bank is crowded around one hash, at most 127 bits from it. There are
@@ -70,7 +70,7 @@ def every_plan(
     bank[: count // 100] = bank[0] ^ changes(rng.integers(0, 128, count // 100), rng)
     numbers = np.arange(1, count + 1)
     indexes = [IndexSegment.built(substring_plan(cut), numbers, bank) for cut in plans]
-    return compared(indexes, bank, asked_at_every_distance(bank, each, rng))
+    return compared(indexes, bank, queries_at_every_distance(bank, each, rng))
 
 
 def counted(bank: Words, wanted: Words) -> peers.Pairs:
@@ -86,7 +86,9 @@ def counted(bank: Words, wanted: Words) -> peers.Pairs:
     return np.stack([query, row, distance[query, row].astype(np.int64)], axis=1)
 
 
-def _difference(there: peers.Pairs, ours: HashPairs) -> Wrong:
+def _difference(there: peers.Pairs, ours: HashPairs) -> Differences:
     found = np.stack([ours.query, ours.entry - 1, ours.distance], axis=1)
-    right, told = set(map(tuple, there.tolist())), list(map(tuple, found.tolist()))
-    return Wrong(len(right), len(right - set(told)), len(told) - len(right & set(told)))
+    right, returned = set(map(tuple, there.tolist())), list(map(tuple, found.tolist()))
+    return Differences(
+        len(right), len(right - set(returned)), len(returned) - len(right & set(returned))
+    )

@@ -25,7 +25,7 @@ from bench.load.cycles import percentile
 from bench.load.uploads import Gate, Posted, drive, forms
 from bench.photographs import PHOTOGRAPHS, Size
 from bench.stopping.hashes import random_hashes
-from bench.stopping.lookups import scratch
+from bench.stopping.lookups import scratch_folder
 from bench.stopping.pictures import large_pictures
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.stop.index.maintenance import open_index
@@ -34,7 +34,7 @@ from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 
-LINES: Final = 8  # as many uploads as a gate judges at once
+CONNECTIONS: Final = 8  # as many uploads as a gate judges at once
 _SLOW: Final = (
     "SELECT sum(slow_look IS NULL AND slow_looks_taken > 0), sum(slow_look = 'kept'),"
     " sum(slow_look IN ('due', 'skipped')) FROM upload"
@@ -48,7 +48,7 @@ _LISTED: Final = BankName("listed")
 _AT: Final = datetime(2026, 11, 25, tzinfo=UTC)
 
 
-class Looks(NamedTuple):
+class DeferredScanCounts(NamedTuple):
     """How many deferred scans of uploads were made, are waiting, or were skipped.
 
     A scan that was not made counts as waiting if the upload's bytes are stored for it, and
@@ -70,7 +70,7 @@ class Looks(NamedTuple):
         made, skipped = self.made - before.made, self.skipped - before.skipped
         return type(self)(made, self.waiting, skipped)
 
-    def told(self, uploads: int) -> dict[str, float]:
+    def figures(self, uploads: int) -> dict[str, float]:
         """Return the counts by name, and the share of ``uploads`` whose scan was made."""
         share = self.made / max(1, uploads)
         return {**self._asdict(), "share_made": share}
@@ -79,78 +79,78 @@ class Looks(NamedTuple):
 class Load(NamedTuple):
     """The measurements of one gate; the names of their figures begin with ``name``.
 
-    ``many`` is from several connections at once, ``alone`` (by size) from one at a time. ``looks``
+    ``many`` is from several connections at once, ``alone`` (by size) from one at a time. ``scans``
     is None without deferred scans.
     """
 
     name: str
     many: Posted
-    looks: Looks | None
+    scans: DeferredScanCounts | None
     alone: Mapping[str, Posted]
 
-    def told(self) -> dict[str, float]:
+    def figures(self) -> dict[str, float]:
         """Return all figures by name."""
-        figures = told(self.many)
+        figures = figures_of(self.many)
         for size, one in self.alone.items():
             figures |= {
                 f"gate_alone_{size}_p50_ms": _ms(one, 0.5),
                 f"gate_alone_{size}_p95_ms": _ms(one, 0.95),
             }
-        looks = {} if self.looks is None else self.looks.told(self.many.count)
-        return {f"{self.name}{name}": value for name, value in {**figures, **looks}.items()}
+        scans = {} if self.scans is None else self.scans.figures(self.many.count)
+        return {f"{self.name}{name}": value for name, value in {**figures, **scans}.items()}
 
 
-class Ask(NamedTuple):
-    """How a gate is loaded: with ``lines`` uploads at once for ``seconds``, then with single ones.
+class LoadSettings(NamedTuple):
+    """How a gate is loaded: with several uploads at once for ``seconds``, then with single ones.
 
-    Each size of single uploads has half as many seconds. ``judges`` is the number of the gate's
-    judge processes; None leaves the default.
+    There are as many at once as ``connections``. Each size of single uploads has half as many
+    seconds. ``judges`` is the number of the gate's judge processes; None leaves the default.
     """
 
     hashes: int
     seconds: float
-    lines: int = LINES
+    connections: int = CONNECTIONS
     judges: int | None = None
     parts: bool = True
 
 
-def posted(ask: Ask) -> Iterator[Load]:
+def measure_gate(settings: LoadSettings) -> Iterator[Load]:
     """Load a gate with uploads of a megapixel, and yield the measurements of each run.
 
     The first run is without deferred scans, the second with them; both end with single uploads, of
-    one and of twelve megapixels. If ``ask.parts`` is set, there is a third run without deferred
-    scans, in which the bank also has hashes of one picture's parts, so that the second scan is
-    made. Each run starts with some uploads that are not counted.
+    one and of twelve megapixels. If ``settings.parts`` is set, there is a third run without
+    deferred scans, in which the bank also has hashes of one picture's parts, so that the second
+    scan is made. Each run starts with some uploads that are not counted.
     """
     bodies = forms(pictures())
     alone = {"1mp": bodies, "12mp": forms(large_pictures())}
-    with TemporaryDirectory(dir=scratch()) as made:
-        fill(Path(made), ask.hashes)
-        yield _driven("", Path(made), bodies, ask, alone)
-        yield _driven("with_slow_looks_", Path(made), bodies, ask, alone, slow_look=True)
-        if ask.parts:
+    with TemporaryDirectory(dir=scratch_folder()) as made:
+        fill(Path(made), settings.hashes)
+        yield _driven("", Path(made), bodies, settings, alone)
+        yield _driven("with_slow_looks_", Path(made), bodies, settings, alone, slow_look=True)
+        if settings.parts:
             fill_parts(Path(made))
-            yield _driven("parts_", Path(made), bodies, ask, {})
+            yield _driven("parts_", Path(made), bodies, settings, {})
 
 
 def _driven(  # noqa: PLR0913 -- together they describe one load
     name: str,
     folder: Path,
     bodies: Sequence[bytes],
-    ask: Ask,
+    settings: LoadSettings,
     alone: Mapping[str, Sequence[bytes]],
     *,
     slow_look: bool = False,
 ) -> Load:
     """Start a gate and load it, first for up to 3 seconds that are not counted."""
-    options = () if ask.judges is None else ("--judges", str(ask.judges))
+    options = () if settings.judges is None else ("--judges", str(settings.judges))
     with gate(folder, *options, slow_look=slow_look) as running:
-        drive(running, bodies, ask.lines, min(3.0, ask.seconds / 3))
-        before = Looks.of(folder)
-        many = drive(running, bodies, ask.lines, ask.seconds)
-        looks = Looks.of(folder) - before if slow_look else None
-        ones = {size: drive(running, some, 1, ask.seconds / 2) for size, some in alone.items()}
-    return Load(name, many, looks, ones)
+        drive(running, bodies, settings.connections, min(3.0, settings.seconds / 3))
+        before = DeferredScanCounts.of(folder)
+        many = drive(running, bodies, settings.connections, settings.seconds)
+        scans = DeferredScanCounts.of(folder) - before if slow_look else None
+        ones = {size: drive(running, some, 1, settings.seconds / 2) for size, some in alone.items()}
+    return Load(name, many, scans, ones)
 
 
 def fill(folder: Path, count: int) -> None:
@@ -220,7 +220,7 @@ def _claim(name: str, bank: BankName) -> Claim:
     return Claim(ClaimId(name), bank, ClaimState.CONFIRMED, "pdq", 90, _AT)
 
 
-def told(made: Posted) -> dict[str, float]:
+def figures_of(made: Posted) -> dict[str, float]:
     """Return the figures of one load by name; processor times are per upload."""
     count = max(1, made.count)
     return {

@@ -43,11 +43,11 @@ from bench.load.uploads import Gate, Posted, drive, forms
 from bench.stopping import gates
 from bench.stopping.hashes import random_hashes
 from bench.stopping.hma_server import Hma
-from bench.stopping.lookups import scratch
+from bench.stopping.lookups import scratch_folder
 
 _BANK: Final = "LISTED"
 _SLOW: Final = "gate_with_slow_looks"
-_IN_A_ROW: Final = 32  # after so many successful look-ups in a row, every worker has a hash
+_CONSECUTIVE_SUCCESSES: Final = 32  # after so many look-ups in a row, every worker has a hash
 Answer = dict[str, object]
 
 
@@ -77,7 +77,7 @@ class Side:
         began = since = time.perf_counter()
         self.ask("POST", f"/c/bank/{_BANK}/signal", json={"pdq": bits.hex()}).raise_for_status()
         indexed()
-        while good < _IN_A_ROW:
+        while good < _CONSECUTIVE_SUCCESSES:
             since = since if good else time.perf_counter()
             good = good + 1 if self.finds(bits) else 0
         return since - began
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=15.0)
     asked = parser.parse_args()
-    with TemporaryDirectory(dir=scratch()) as made:
+    with TemporaryDirectory(dir=scratch_folder()) as made:
         ours, theirs = Path(made).absolute() / "gate", Path(made).absolute() / "hma"
         theirs.mkdir()
         ours.mkdir()
@@ -171,8 +171,8 @@ def measured(ours: Gate, theirs: Gate, slow: Path, one: bytes, turns: Turns) -> 
         for name, side in sides.items():
             if not side.finds(one):
                 raise SystemExit(f"{name} does not find a hash that it has")
-            told = told_of(drive(side.gate, side.bodies, gates.LINES, seconds))
-            _note(figures, name, told, number)
+            load_figures = figures_of(drive(side.gate, side.bodies, gates.CONNECTIONS, seconds))
+            _note(figures, name, load_figures, number)
         _note(figures, _SLOW, with_slow_looks(slow, sides["gate"].bodies, seconds), number)
     for name in ("gate", "gate_as_hma", _SLOW):
         pairs = zip(figures[f"{name}_post_per_s"], figures["hma_post_per_s"], strict=True)
@@ -193,20 +193,22 @@ def with_slow_looks(folder: Path, bodies: list[bytes], seconds: float) -> dict[s
     Uploads that waited for a scan at the end of its last turn still wait.
     """
     with gates.gate(folder, slow_look=True) as running:
-        drive(running, bodies, gates.LINES, min(3.0, seconds / 3))
-        before = gates.Looks.of(folder)
-        made = drive(running, bodies, gates.LINES, seconds)
-        looks = (gates.Looks.of(folder) - before).told(made.count)
-    return told_of(made) | {name: round(value, 3) for name, value in looks.items()}
+        drive(running, bodies, gates.CONNECTIONS, min(3.0, seconds / 3))
+        before = gates.DeferredScanCounts.of(folder)
+        made = drive(running, bodies, gates.CONNECTIONS, seconds)
+        scans = (gates.DeferredScanCounts.of(folder) - before).figures(made.count)
+    return figures_of(made) | {name: round(value, 3) for name, value in scans.items()}
 
 
-def _note(figures: dict[str, list[float]], name: str, told: dict[str, float], number: int) -> None:
-    say(f"{number} {name} {told} load average {os.getloadavg()[0]:.1f}")
-    for key, value in told.items() if number else ():
+def _note(
+    figures: dict[str, list[float]], name: str, load_figures: dict[str, float], number: int
+) -> None:
+    say(f"{number} {name} {load_figures} load average {os.getloadavg()[0]:.1f}")
+    for key, value in load_figures.items() if number else ():
         figures.setdefault(f"{name}_{key}", []).append(value)
 
 
-def told_of(made: Posted) -> dict[str, float]:
+def figures_of(made: Posted) -> dict[str, float]:
     """Return the figures of one load by name; processor times are per upload."""
     return {
         "post_per_s": round(made.count / made.seconds, 1),

@@ -28,7 +28,7 @@ _IN_TREE: Final = Path("hasher-matcher-actioner/src/OpenMediaMatch")
 _NEEDED: Final = "import faiss, flask_migrate, flask_openapi3, gunicorn, psycopg2, threatexchange"
 _JEMALLOC: Final = Path("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2")  # as in HMA's image
 _START_S: Final = 180.0
-_SURE: Final = 32  # after so many good answers in a row, every worker has loaded its index
+_CONSECUTIVE_SUCCESSES: Final = 32  # after so many, every worker has loaded its index
 _CONFIG: Final = """
 from OpenMediaMatch.storage.postgres.impl import DefaultOMMStore
 from threatexchange.exchanges.impl import ncmec_api, stop_ncii_api
@@ -139,7 +139,7 @@ class Hma:
 
 def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     until, good = time.monotonic() + _START_S, 0
-    while good < _SURE:
+    while good < _CONSECUTIVE_SUCCESSES:
         if time.monotonic() > until or process.poll() is not None:
             raise SystemExit(f"HMA did not start:\n{log.read_text()[-2000:]}")
         try:

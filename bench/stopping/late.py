@@ -28,7 +28,7 @@ if __package__ in {None, ""}:
 import numpy as np
 import sqlalchemy as sa
 
-from bench.stopping.lookups import scratch
+from bench.stopping.lookups import scratch_folder
 from entrenous.base.environment import Clock, SystemClock, SystemRandomSource
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.nouns import SOUND_KIND, VIDEO_KIND, FramePrint, SoundPrint, VideoPrint
@@ -120,8 +120,7 @@ def _claim(name: str, kind: str = "pdq") -> Claim:
 
 
 def _pictures_s(platform: Platform, claims: int, fitting: list[bytes]) -> float:
-    """Return the processor time for ``claims`` claims of pictures: ``fitting``, then random ones.
-    """
+    """Return the processor time of ``claims`` claims of pictures: ``fitting``, then random ones."""
     rng = np.random.default_rng(claims)
     hashes = [*fitting, *(rng.bytes(32) for _ in range(claims - len(fitting)))]
     made = (
@@ -162,7 +161,10 @@ def main() -> None:
     asked.add_argument("--claims", type=int, default=2_000)
     asked.add_argument("--clips", type=int, default=10_000)
     wanted = asked.parse_args()
-    with TemporaryDirectory(dir=scratch()) as folder, _gate(Path(folder)) as (platform, engine):
+    with (
+        TemporaryDirectory(dir=scratch_folder()) as folder,
+        _gate(Path(folder)) as (platform, engine),
+    ):
         some = _let_through(engine, wanted.uploads)
         one_s = _pictures_s(platform, 1, some[:1])
         many_s = _pictures_s(platform, wanted.claims, some[1:])
@@ -172,7 +174,7 @@ def main() -> None:
         videos = {frames: _video_s(platform, frames) for frames in (_FEW_FRAMES, _MANY_FRAMES)}
         sounds = {words: _sound_s(platform, words, part) for words in (_WORDS, _MANY_WORDS)}
         heard = platform.reviews.count_waiting_items() - found
-    told = {
+    figures = {
         "uploads": wanted.uploads,
         "claims": wanted.claims,
         "one_claim_s": round(one_s, 3),
@@ -185,7 +187,7 @@ def main() -> None:
         "sound_claim_s": {words: round(spent, 2) for words, spent in sounds.items()},
         "heard": heard,
     }
-    sys.stdout.write(json.dumps({"schema": "entrenous/bench-late/1", **told}) + "\n")
+    sys.stdout.write(json.dumps({"schema": "entrenous/bench-late/1", **figures}) + "\n")
 
 
 if __name__ == "__main__":

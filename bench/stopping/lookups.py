@@ -27,7 +27,7 @@ _OURS: Final = "ours"
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class LookupTimes:
     """Times in ms: of single look-ups by round, in our index (``ours``) and in the peers.
 
     ``batched_ms`` is the median time of each query in batches of eight, by round. ``pass_ms`` is
@@ -61,7 +61,7 @@ class Looked:
         return _ratio(self.multi_hash, self.ours)
 
 
-def scratch() -> Path:
+def scratch_folder() -> Path:
     """Return the folder ``bench-out`` for temporary files; create it if it is missing.
 
     The system's own folder for them may be in memory, not on the disk.
@@ -85,7 +85,7 @@ class OnFile:
 @contextmanager
 def on_file(bank: Words) -> Iterator[OnFile]:
     """Build the index of a bank, write it to a temporary file, map and check it, and query it."""
-    with TemporaryDirectory(dir=scratch()) as made:
+    with TemporaryDirectory(dir=scratch_folder()) as made:
         path = Path(made) / "base"
         began = time.perf_counter()
         index = build_hash_index(np.arange(1, len(bank) + 1), bank, inverted=True)
@@ -99,9 +99,9 @@ def on_file(bank: Words) -> Iterator[OnFile]:
         yield OnFile(path, base, built - began, written - built, opened - written)
 
 
-def look(
+def measure_lookups(
     base: MappedBase, bank: Words, rng: np.random.Generator, rounds: int, *, multi_hash: bool = True
-) -> Looked:
+) -> LookupTimes:
     """Measure single look-ups in ``rounds`` rounds, in our index and in the peers by turns."""
     wanted = queries(bank, 4096, rng)
     asked: dict[str, Callable[[Words], object]] = {_OURS: lambda one: base.whole.pairs(one, 31)}
@@ -118,7 +118,7 @@ def look(
     flat = times.get("faiss flat", [])
     best_flat = [float(np.percentile(one, 10)) for one in flat]
     found = times.get("faiss MultiHash", [])
-    return Looked(times[_OURS], flat, found, batched, min(passes + best_flat))
+    return LookupTimes(times[_OURS], flat, found, batched, min(passes + best_flat))
 
 
 def _timed(ask: Callable[[Words], object], wanted: Words, batch: int = 1) -> list[float]:

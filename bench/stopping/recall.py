@@ -34,10 +34,17 @@ if __package__ in {None, ""}:
 import numpy as np
 
 from bench.attacks.save import load
-from bench.stopping.alike import Alike
+from bench.stopping.alike import EmbeddingRecall
 from bench.stopping.recall_edits import EDITS, edited
 from bench.stopping.recall_false import Counted, Pieces, Strangers, false_deep, false_fast, tiles
-from bench.stopping.recall_looks import Looked, Registered, look, nearest, register, tell
+from bench.stopping.recall_looks import (
+    Registered,
+    UploadHashes,
+    hash_upload,
+    nearest,
+    register,
+    report_progress,
+)
 from bench.stopping.recall_pictures import Subject, later_subjects, subjects
 from entrenous.base.limits import PDQ_RADIUS_BITS
 
@@ -56,10 +63,10 @@ QUICK: Final = (
     "collage 2x2",
 )
 FALSE_EDITS: Final = ("crop 10 of sides", "screenshot of an app", "meme text")
-_Uploads = Callable[[str, Sequence[Registered]], Iterable[tuple[bytes, Looked]]]
-_Each = Callable[..., Iterable[tuple[bytes, Looked]]]
+_Uploads = Callable[[str, Sequence[Registered]], Iterable[tuple[bytes, UploadHashes]]]
+_Each = Callable[..., Iterable[tuple[bytes, UploadHashes]]]
 
-LOOKS: Final = ("fast", "deep, no windows", "deep")
+SCANS: Final = ("fast", "deep, no windows", "deep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +99,20 @@ class Grid:
     nearest: dict[tuple[bool, str, str], list[int]] = field(default_factory=dict)
     missed: dict[str, list[str]] = field(default_factory=dict)
 
-    def add(self, one: Registered, edit: str, looked: Looked) -> int:
+    def add(self, one: Registered, edit: str, hashes: UploadHashes) -> int:
         """Count an upload of photograph ``one``; return its least distance in bits at any scan."""
-        fast = nearest(looked.fast, one.whole)
-        no_windows = min(fast, nearest(looked.deep, one.whole))
-        deep = min(no_windows, nearest(looked.deep_parts, one.parts))
-        for name, bits in zip(LOOKS, (fast, no_windows, deep), strict=True):
+        fast = nearest(hashes.fast, one.whole)
+        no_windows = min(fast, nearest(hashes.deep, one.whole))
+        deep = min(no_windows, nearest(hashes.deep_parts, one.parts))
+        for name, bits in zip(SCANS, (fast, no_windows, deep), strict=True):
             self.nearest.setdefault((one.subject.held_out, edit, name), []).append(bits)
         if deep > PDQ_RADIUS_BITS:
             self.missed.setdefault(edit, []).append(one.subject.name)
         return deep
 
-    def recall(self, edit: str, look: str, *held_out: bool) -> float:
-        """Return the share found by ``look``, of photographs whose ``held_out`` is one of these."""
-        bits = [b for held in held_out for b in self.nearest.get((held, edit, look), [])]
+    def recall(self, edit: str, scan: str, *held_out: bool) -> float:
+        """Return the share found by ``scan``, of photographs whose ``held_out`` is one of these."""
+        bits = [b for held in held_out for b in self.nearest.get((held, edit, scan), [])]
         return round(float(np.mean(np.array(bits) <= PDQ_RADIUS_BITS)), 3)
 
 
@@ -120,14 +127,16 @@ def main(arguments: list[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     of = later_subjects() if asked.later else subjects()
     plan = replace(SOME if asked.quick else Plan(), seed=asked.seed, jobs=asked.jobs)
-    print(json.dumps(found(of, plan, embedding=asked.embedding)))  # noqa: T201
+    print(json.dumps(measure_recall(of, plan, embedding=asked.embedding)))  # noqa: T201
 
 
-def found(of: Iterable[Subject], plan: Plan, *, embedding: bool = False) -> dict[str, object]:
+def measure_recall(
+    of: Iterable[Subject], plan: Plan, *, embedding: bool = False
+) -> dict[str, object]:
     """Measure recall and false pairs of the photographs ``of``; return all figures."""
     bank = list(islice((one for one in map(register, of) if one is not None), plan.photographs))
     every = max(1, len(bank) // (plan.tried or len(bank)))
-    alike = Alike.of([one.subject for one in bank]) if embedding else None
+    alike = EmbeddingRecall.of([one.subject for one in bank]) if embedding else None
     strangers = Strangers(bank, every)
     with ProcessPoolExecutor(plan.jobs) as pool:
         uploads = partial(_uploads, pool.map, plan.seed)
@@ -146,47 +155,49 @@ def measure(
     edits: Sequence[str],
     uploads: _Uploads,
     strangers: Strangers,
-    alike: Alike | None = None,
+    alike: EmbeddingRecall | None = None,
 ) -> Grid:
     """Upload every photograph with every edit; report the shares found on standard error."""
     grid = Grid()
     for edit in edits:
         made = zip(bank, uploads(edit, bank), strict=True)
-        for number, (one, (upload, looked)) in enumerate(made):
-            bits = grid.add(one, edit, looked)
-            strangers.meet(edit, number, looked)
+        for number, (one, (upload, hashes)) in enumerate(made):
+            bits = grid.add(one, edit, hashes)
+            strangers.count_upload(edit, number, hashes)
             if alike is not None:
                 alike.add(one.subject, edit, load(upload), deep=bits <= PDQ_RADIUS_BITS)
-        row = [f"{grid.recall(edit, one, False, True):.2f}" for one in LOOKS]
+        row = [f"{grid.recall(edit, one, False, True):.2f}" for one in SCANS]
         row += [] if alike is None else [f"{x:.2f}" for x in alike.recall(edit, False, True)]
-        tell(f"{edit:30} {' '.join(row)}  missed: {', '.join(grid.missed.get(edit, []))}")
+        report_progress(
+            f"{edit:30} {' '.join(row)}  missed: {', '.join(grid.missed.get(edit, []))}"
+        )
     return grid
 
 
 def _uploads(
     each: _Each, seed: int, edit: str, bank: Sequence[Registered]
-) -> Iterable[tuple[bytes, Looked]]:
+) -> Iterable[tuple[bytes, UploadHashes]]:
     """Return an edited upload of each photograph, with the hashes of its scans."""
     return each(partial(_upload, seed, edit), [one.subject for one in bank])
 
 
-def _upload(seed: int, edit: str, subject: Subject) -> tuple[bytes, Looked]:
+def _upload(seed: int, edit: str, subject: Subject) -> tuple[bytes, UploadHashes]:
     upload = edited(seed, edit, subject)
-    return upload, look(upload)
+    return upload, hash_upload(upload)
 
 
 def answer(grid: Grid, false: Mapping[str, Counted]) -> dict[str, object]:
     """Return the figures of the last line."""
     edits = list(dict.fromkeys(edit for _, edit, _ in grid.nearest))
-    recall = {look: {e: grid.recall(e, look, False, True) for e in edits} for look in LOOKS}
-    held_out = [edit for edit in edits if (True, edit, LOOKS[0]) in grid.nearest]
-    held = {look: {e: grid.recall(e, look, True) for e in held_out} for look in LOOKS}
+    recall = {scan: {e: grid.recall(e, scan, False, True) for e in edits} for scan in SCANS}
+    held_out = [edit for edit in edits if (True, edit, SCANS[0]) in grid.nearest]
+    held = {scan: {e: grid.recall(e, scan, True) for e in held_out} for scan in SCANS}
     return {
         "schema": "entrenous/bench-stop-recall/1",
         "recall": recall,
         "held_out": held,
         "false_pairs": sum(count.false for count in false.values()),
-        **{f"{look}_false": count.told() for look, count in false.items()},
+        **{f"{scan}_false": count.as_json() for scan, count in false.items()},
     }
 
 

@@ -23,10 +23,10 @@ if __package__ in {None, ""}:
 import numpy as np
 
 from bench.attacks.save import load
-from bench.stopping.alike import Alike
+from bench.stopping.alike import EmbeddingRecall
 from bench.stopping.recall_edits import EDITS, edited
 from bench.stopping.recall_false import tiles
-from bench.stopping.recall_looks import picture_of, tell
+from bench.stopping.recall_looks import picture_of, report_progress
 from bench.stopping.recall_pictures import Subject, later_subjects, subjects
 from entrenous.base.limits import PDQ_QUALITY_MIN
 from entrenous.fingerprint.embedding import cosines, embedding_rows, resize_to_square
@@ -46,15 +46,15 @@ def main(arguments: list[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     of = later_subjects() if asked.later else subjects()
     some = [one for one in of if _detailed(one.rgb)]
-    alike = Alike.of(some)
+    alike = EmbeddingRecall.of(some)
     for edit in EDITS:
         for one in some:
             alike.add(one, edit, load(edited(asked.seed, edit, one)), deep=False)
-        tell(f"{edit:30} {alike.recall(edit, False, True)[0]:.2f}")
+        report_progress(f"{edit:30} {alike.recall(edit, False, True)[0]:.2f}")
     print(json.dumps(_answer(alike, false_pieces(some, alike))))  # noqa: T201
 
 
-def false_pieces(some: Sequence[Subject], alike: Alike) -> Mapping[str, int]:
+def false_pieces(some: Sequence[Subject], alike: EmbeddingRecall) -> Mapping[str, int]:
     """Return how many pairs of pieces of different photographs there are, and how many match.
 
     Every piece is compared as an upload. As registered pictures, only pieces with enough detail
@@ -86,8 +86,8 @@ def _detailed(rgb: np.ndarray) -> bool:
     return fingerprint(picture_of(rgb)).quality >= PDQ_QUALITY_MIN
 
 
-def _answer(alike: Alike, pieces: Mapping[str, int]) -> Mapping[str, object]:
-    of_all = {key: told for key, told in alike.answer().items() if "deep" not in key}
+def _answer(alike: EmbeddingRecall, pieces: Mapping[str, int]) -> Mapping[str, object]:
+    of_all = {key: value for key, value in alike.answer().items() if "deep" not in key}
     return {"schema": "entrenous/bench-stop-alike/1", **of_all, "pieces": pieces}
 
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bench.attacks.frame import mirror, quarter_turn, resize_to, scale, turn, turn_whole
 from bench.attacks.grain import blur, noise
-from bench.attacks.kinds import Attack, Edit, Rgb, Rng, attack, through
+from bench.attacks.kinds import Attack, Edit, Rgb, Rng, attack, save_and_load
 from bench.attacks.overlay import write
 from bench.attacks.save import jpeg, load
 from bench.attacks.screens import screenshot
@@ -250,7 +250,7 @@ EDITS: Final[Mapping[str, Attack]] = MappingProxyType(
         "chat chain": attack(crop_sides(0.02), scale(0.5), save=jpeg(40)),
         "mirror, crop 10 of sides": attack(mirror, crop_sides(0.1), save=_Q),
         "crop 10 of sides, screenshot": attack(
-            crop_sides(0.1), through(_Q, load), screenshot(dark=False), save=_Q
+            crop_sides(0.1), save_and_load(_Q, load), screenshot(dark=False), save=_Q
         ),
     }
 )

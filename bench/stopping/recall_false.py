@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from bench.attacks.kinds import Rgb, Rng
 from bench.stopping.recall_edits import EDITS
 from bench.stopping.recall_looks import (
-    Looked,
     Registered,
+    UploadHashes,
     Words,
-    bits_of,
-    look,
+    hash_upload,
+    hashes_of_views,
     nearest_each,
     picture_of,
-    tell,
+    report_progress,
     words,
 )
 from entrenous.base.limits import PDQ_QUALITY_MIN, PDQ_RADIUS_BITS
@@ -44,7 +44,7 @@ class Counted:
         self.false += more.false
         self.pairs += more.pairs
 
-    def told(self) -> Mapping[str, int]:
+    def as_json(self) -> Mapping[str, int]:
         """Return the fields of the printed JSON object."""
         return {"false": self.false, "pairs": self.pairs}
 
@@ -79,7 +79,7 @@ class Pieces:
         index = build_hash_index(np.arange(len(windows)), words(b"".join(windows)))
         return cls(words(b"".join(wholes)), np.array(owner), index, np.array(window_of))
 
-    def fitting(self, place: int, views: Words) -> Counted:
+    def count_matches(self, place: int, views: Words) -> Counted:
         """Count the other photographs' pieces, and those of them that match one of these views.
 
         ``views`` (Q, 4) are hashes of an upload of the photograph at ``place`` in the bank. They
@@ -89,8 +89,10 @@ class Pieces:
         fits = nearest_each(self.hashes[stranger], views) <= PDQ_RADIUS_BITS
         return Counted(int(fits.sum()), int(stranger.sum()))
 
-    def fitting_with_windows(self, place: int, seen: Looked) -> tuple[Counted, set[int]]:
-        """Count as :meth:`fitting` does, for all views of the deferred scan.
+    def count_matches_with_windows(
+        self, place: int, seen: UploadHashes
+    ) -> tuple[Counted, set[int]]:
+        """Count as :meth:`count_matches` does, for all views of the deferred scan.
 
         As in a gate, views of whole pictures are compared with whole pieces, and views of parts
         with windows. Also return the places of the photographs whose pieces match.
@@ -115,12 +117,14 @@ class Strangers:
         self._known = Pieces.of(bank, lambda rgb: (rgb,))
         self.count = Counted()
 
-    def meet(self, edit: str, number: int, seen: Looked) -> None:
+    def count_upload(self, edit: str, number: int, seen: UploadHashes) -> None:
         """Count the matches of an upload of the ``number``-th uploaded photograph (from 0)."""
         place = number * self._every
-        counted, whose = self._known.fitting_with_windows(place, seen)
+        counted, whose = self._known.count_matches_with_windows(place, seen)
         self.count.add(counted)
-        tell_of(edit, self._bank[place], [self._bank[other] for other in sorted(whose)])
+        report_false_matches(
+            edit, self._bank[place], [self._bank[other] for other in sorted(whose)]
+        )
 
 
 def false_fast(bank: Sequence[Registered], known: Pieces, every: int) -> Counted:
@@ -131,7 +135,11 @@ def false_fast(bank: Sequence[Registered], known: Pieces, every: int) -> Counted
     count = Counted()
     for place, one in list(enumerate(bank))[::every]:
         for tile in tiles(one.subject.rgb):
-            count.add(known.fitting(place, bits_of(hash_whole_picture(picture_of(tile)).whole)))
+            count.add(
+                known.count_matches(
+                    place, hashes_of_views(hash_whole_picture(picture_of(tile)).whole)
+                )
+            )
     return count
 
 
@@ -146,18 +154,20 @@ def false_deep(
     of_wholes, of_pieces = Counted(), Counted()
     for edit in edits:
         for place, one in list(enumerate(bank))[::every]:
-            seen = look(EDITS[edit](one.subject.rgb, rng))
-            of_wholes.add(known.fitting(place, seen.deep))
-            counted, whose = known.fitting_with_windows(place, seen)
+            seen = hash_upload(EDITS[edit](one.subject.rgb, rng))
+            of_wholes.add(known.count_matches(place, seen.deep))
+            counted, whose = known.count_matches_with_windows(place, seen)
             of_pieces.add(counted)
-            tell_of(edit, one, [bank[other] for other in sorted(whose)], "a piece of ")
+            report_false_matches(edit, one, [bank[other] for other in sorted(whose)], "a piece of ")
     return of_wholes, of_pieces
 
 
-def tell_of(edit: str, one: Registered, others: Sequence[Registered], what: str = "") -> None:
+def report_false_matches(
+    edit: str, one: Registered, others: Sequence[Registered], what: str = ""
+) -> None:
     """Report each false match on standard error."""
     for other in others:
-        tell(f"FALSE {edit}: {one.subject.name} as {what}{other.subject.name}")
+        report_progress(f"FALSE {edit}: {one.subject.name} as {what}{other.subject.name}")
 
 
 def tiles(rgb: Rgb) -> Iterator[Rgb]:

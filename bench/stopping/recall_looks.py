@@ -38,7 +38,7 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class UploadHashes:
     """The hashes (N, 4) of an upload: ``fast`` are those of the first scan.
 
     Those of the deferred scan are ``deep``, which are compared with whole pictures, and
@@ -55,12 +55,12 @@ def register(subject: Subject) -> Registered | None:
     picture = picture_of(subject.rgb)
     whole = fingerprint(picture)
     if whole.quality < PDQ_QUALITY_MIN:
-        tell(f"too flat to register: {subject.name}")
+        report_progress(f"too flat to register: {subject.name}")
         return None
     return Registered(subject, words(whole.bits), words(b"".join(window_hashes(picture))))
 
 
-def look(upload: bytes) -> Looked:
+def hash_upload(upload: bytes) -> UploadHashes:
     """Return all hashes of an upload, decoded at the sizes that a gate uses for each scan.
 
     :mod:`entrenous.stop.store.open_gate` sets these sizes. The one for the first scan is that of a
@@ -72,10 +72,10 @@ def look(upload: bytes) -> Looked:
     slow = list(
         views_for_deferred_scan(read_picture(upload, at_least_px=PART_COMPARISON_SIDE_PX_MIN))
     )
-    return Looked(
-        bits_of(fast.whole),
-        bits_of(view for some in slow if not some.part for view in some.views),
-        bits_of(view for some in slow if some.part for view in some.views),
+    return UploadHashes(
+        hashes_of_views(fast.whole),
+        hashes_of_views(view for some in slow if not some.part for view in some.views),
+        hashes_of_views(view for some in slow if some.part for view in some.views),
     )
 
 
@@ -113,11 +113,11 @@ def picture_of(rgb: Rgb) -> Picture:
     )
 
 
-def bits_of(views: HashViews | Iterator[tuple[str, bytes]]) -> Words:
+def hashes_of_views(views: HashViews | Iterator[tuple[str, bytes]]) -> Words:
     """Return the hashes of views, as (N, 4) words."""
     return words(b"".join(bits for _, bits in views))
 
 
-def tell(line: str) -> None:
+def report_progress(line: str) -> None:
     """Write a line about progress to standard error."""
     print(line, file=sys.stderr, flush=True)  # noqa: T201

@@ -30,8 +30,8 @@ if __package__ in {None, ""}:
 import cv2
 import numpy as np
 
-from bench.stopping.reels import LEAKS, Frames, decoded, footage, made, photographs
-from bench.stopping.voices import SOUND_LEAKS, Heard, sounds
+from bench.stopping.reels import LEAKS, Frames, decoded, footage, photographs, synthetic_clip
+from bench.stopping.voices import SOUND_LEAKS, SoundAtRate, sounds
 from entrenous.base.audio_video import FrameSelection
 from entrenous.base.identifiers import ClaimId
 from entrenous.fingerprint.linear_scan import ScanIndex
@@ -89,12 +89,12 @@ class Bank:
     places: Mapping[int, tuple[ClaimWithFrameTime, ...]]
     part_places: Mapping[int, tuple[ClaimWithFrameTime, ...]]
 
-    def found(self, look: VideoViews) -> dict[str, bool]:
+    def found(self, views: VideoViews) -> dict[str, bool]:
         """Return the names of the matching claims; True if the upload is that video itself."""
-        near = self.index.find_near_hashes(look.hashes)
-        hits = video_hits(look, near, self.places, {PEOPLE_BANK: 31})
-        near = self.parts.find_near_hashes([view.bits for view in look.trimmed])
-        cut = trimmed_hits(look, near, self.part_places, {PEOPLE_BANK: 31})
+        near = self.index.find_near_hashes(views.hashes)
+        hits = video_hits(views, near, self.places, {PEOPLE_BANK: 31})
+        near = self.parts.find_near_hashes([view.bits for view in views.trimmed])
+        cut = trimmed_hits(views, near, self.part_places, {PEOPLE_BANK: 31})
         return {str(match.claim): not match.part for match, _ in (*cut, *hits)}
 
 
@@ -125,7 +125,7 @@ def _indexed(
 def clips(count: int, seconds: float) -> Iterator[tuple[str, bytes]]:
     """Yield names and files: up to ``count`` synthetic clips, and any footage that is installed."""
     for seed, (name, photo) in enumerate(photographs(count).items()):
-        yield name, made(photo, seconds, seed)
+        yield name, synthetic_clip(photo, seconds, seed)
     yield from footage().items()
 
 
@@ -135,13 +135,15 @@ def registered(data: bytes) -> VideoPrint:
         return make_video_fingerprint(clip.frames, clip.shown.length_s, parts=True)
 
 
-def looked_at(data: bytes) -> VideoViews:
+def hash_upload(data: bytes) -> VideoViews:
     """Hash a video as a gate does with an upload."""
     with read_clip(data, UPLOAD_FRAME_SELECTION) as clip:
         return video_views(clip.frames, clip.shown.length_s)
 
 
-def videos(found: Mapping[str, bytes], leaks: Mapping[str, Any], tries: int) -> dict[str, Tally]:
+def measure_videos(
+    found: Mapping[str, bytes], leaks: Mapping[str, Any], tries: int
+) -> dict[str, Tally]:
     """Try every leak of ``tries`` excerpts of every clip against a bank of all; print progress."""
     bank = bank_of({name: registered(data) for name, data in found.items()})
     print(f"videos: {len(found)}, {bank.index.entries.size} hashes")
@@ -152,8 +154,8 @@ def videos(found: Mapping[str, bytes], leaks: Mapping[str, Any], tries: int) -> 
             shown = list(excerpt)
             for leak, seconds in product(leaks, _EXCERPTS):
                 part = (frame for frame in shown if frame[0] < seconds)
-                look = looked_at(leaks[leak](part, rng))
-                _count(tallies[f"{leak}, {seconds} s"], name, bank.found(look), len(found))
+                views = hash_upload(leaks[leak](part, rng))
+                _count(tallies[f"{leak}, {seconds} s"], name, bank.found(views), len(found))
         print(f"  {name} done", flush=True)
     for leak, tally in tallies.items():
         print(f"{leak:32} {tally.shares()}", flush=True)
@@ -203,8 +205,10 @@ def _screenshots(
     return tally
 
 
-def heard(material: Mapping[str, Heard], leaks: Mapping[str, Any], tries: int) -> dict[str, Tally]:
-    """Do the same as :func:`videos` with sounds, which can only be held."""
+def measure_sounds(
+    material: Mapping[str, SoundAtRate], leaks: Mapping[str, Any], tries: int
+) -> dict[str, Tally]:
+    """Do the same as :func:`measure_videos` with sounds, which can only be held."""
     index = SoundIndex.of([make_sound_fingerprint(*sound) for sound in material.values()])
     print(f"sounds: {len(material)}, {len(index.words)} words")
     rng = np.random.default_rng(_SEED)
@@ -265,8 +269,8 @@ def main() -> None:
     found = dict(clips(2 if quick else 8, 12.0 if quick else _LENGTH_S))
     few = ("480 lines crf 30", "mirror, crop 5 %, 25 fps")
     leaks = {name: leak for name, leak in LEAKS.items() if not quick or name in few}
-    seen = videos(found, leaks, 1 if quick else 4)
-    listened = heard(sounds(few=quick), SOUND_LEAKS, 1 if quick else 2)
+    seen = measure_videos(found, leaks, 1 if quick else 4)
+    listened = measure_sounds(sounds(few=quick), SOUND_LEAKS, 1 if quick else 2)
     rates = speed(next(iter(found.values())))
     print(json.dumps(_document(seen, listened, rates)))
 

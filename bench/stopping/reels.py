@@ -56,9 +56,9 @@ def photographs(count: int) -> dict[str, Rgb]:
     return found
 
 
-def made(photo: Rgb, seconds: float, seed: int) -> bytes:
+def synthetic_clip(photo: Rgb, seconds: float, seed: int) -> bytes:
     """Return a clip made from a photograph, encoded as a phone might do it."""
-    return written(((at, pixels) for at, pixels in _wander(photo, seconds, seed)), fps=_FPS, crf=20)
+    return encode(((at, pixels) for at, pixels in _wander(photo, seconds, seed)), fps=_FPS, crf=20)
 
 
 def footage() -> dict[str, bytes]:
@@ -104,7 +104,7 @@ def decoded(data: bytes, start_s: float = 0.0, stop_s: float = 1e9) -> Frames:
                 yield at - start_s, frame.to_ndarray(format="rgb24")
 
 
-def written(frames: Iterable[tuple[float, Rgb]], *, fps: int, crf: int) -> bytes:
+def encode(frames: Iterable[tuple[float, Rgb]], *, fps: int, crf: int) -> bytes:
     """Encode frames as H.264 in MP4."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as out:
@@ -201,7 +201,7 @@ def _leak(
                 frames = edited(frames, one)
         if height_px:
             frames = edited(frames, lambda pixels: lines(height_px)(pixels, rng))
-        return written(at_rate(frames, fps) if fps != _FPS else frames, fps=fps, crf=crf)
+        return encode(at_rate(frames, fps) if fps != _FPS else frames, fps=fps, crf=crf)
 
     return leak
 

@@ -31,7 +31,7 @@ import cv2
 import numpy as np
 import sqlalchemy as sa
 
-from bench.stopping.lookups import BATCH, scratch
+from bench.stopping.lookups import BATCH, scratch_folder
 from entrenous.base.identifiers import ClaimId
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.index.base_file import Shard, build_from_bank, write_base
@@ -54,7 +54,7 @@ _SHARDS: Final = (1, 2, 4)
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class RandomBank:
     """A bank of random hashes that are generated on request, so that it takes no memory itself."""
 
     count: int
@@ -72,14 +72,14 @@ class Made:
         return BankCounts(self.count, self.count)
 
 
-def made(count: int, shards: int) -> dict[str, float]:
+def measure_index(count: int, shards: int) -> dict[str, float]:
     """Build an index of ``count`` random hashes in this process, and measure it.
 
     Return its size, the peak of memory beyond what the process had before, and processor times.
     """
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with TemporaryDirectory(dir=scratch()) as folder:
-        bank = cast("BankStore", Made(count))
+    with TemporaryDirectory(dir=scratch_folder()) as folder:
+        bank = cast("BankStore", RandomBank(count))
         began = time.process_time()
         for shard in Shard.all_shards(shards):
             write_base(Path(folder) / shard.file_name, *build_from_bank(bank, shard), shard)
@@ -100,11 +100,11 @@ def made(count: int, shards: int) -> dict[str, float]:
     }
 
 
-def rows(url: str | None) -> dict[str, float]:
+def measure_database(url: str | None) -> dict[str, float]:
     """Return the bytes in the database for each claim and upload, and the time of a query for new
     entries in milliseconds: this process's processor time, without a server's.
     """
-    with TemporaryDirectory(dir=scratch()) as folder:
+    with TemporaryDirectory(dir=scratch_folder()) as folder:
         engine = open_postgres_engine(url) if url else open_engine(Path(folder) / "bank.db")
         bank, reviews = BankStore(engine), ReviewQueue(engine)
         bank.set_bank(Bank(PEOPLE_BANK))
@@ -139,7 +139,7 @@ def slow_look() -> dict[str, float]:
         return {}
     _, data = cv2.imencode(".jpg", np.ascontiguousarray(skimage.data.astronaut()[..., ::-1]))
     picture = read_picture(data.tobytes())
-    told: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for name, has_parts in (("slow_look_of_wholes", False), ("slow_look", True)):
         views = [
             len(one.views) for one in views_for_deferred_scan(picture, lambda one=has_parts: one)
@@ -147,8 +147,8 @@ def slow_look() -> dict[str, float]:
         took_s = _median(
             lambda _, one=has_parts: list(views_for_deferred_scan(picture, lambda: one)), 3
         )
-        told |= {f"{name}_s": round(took_s, 3), f"{name}_lookups": sum(views)}
-    return told
+        figures |= {f"{name}_s": round(took_s, 3), f"{name}_lookups": sum(views)}
+    return figures
 
 
 def _median(act: Callable[[int], object], times: int) -> float:
@@ -204,7 +204,7 @@ def main() -> None:
     parser.add_argument("--shards", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.shards:
-        print(json.dumps(made(asked.hashes, asked.shards)))  # noqa: T201
+        print(json.dumps(measure_index(asked.hashes, asked.shards)))  # noqa: T201
         return
     answer: dict[str, object] = {"schema": "entrenous/bench-room/1", "hashes": asked.hashes}
     command = [sys.executable, "-m", "bench.stopping.room", "--hashes", str(asked.hashes)]
@@ -213,7 +213,7 @@ def main() -> None:
             [*command, "--shards", str(shards)], check=True, capture_output=True, text=True
         )
         answer[f"shards_{shards}"] = json.loads(own.stdout)
-    answer |= rows(asked.database)
+    answer |= measure_database(asked.database)
     answer |= slow_look()
     print(json.dumps(answer))  # noqa: T201
 

@@ -85,15 +85,15 @@ def main(arguments: list[str] | None = None) -> None:
     for data in _files():
         _shrink(data, apart)
     for way, some in public.items():
-        _say(f"from pdqhash, {way}: {_told(some)}, the farthest of {farthest[way]}")
+        _say(f"from pdqhash, {way}: {_figures_of(some)}, the farthest of {farthest[way]}")
     for (side, how), some in sorted(apart.items()):
-        _say(f"{side} px, filter {how}: {_told(some)}")
+        _say(f"{side} px, filter {how}: {_figures_of(some)}")
     document = {
         "schema": "entrenous/bench-shrunk/1",
-        "from_pdqhash": {way: _told(some) for way, some in public.items()},
-        "from_pdqhash_flat": {way: _told(some) for way, some in flat.items()},
+        "from_pdqhash": {way: _figures_of(some) for way, some in public.items()},
+        "from_pdqhash_flat": {way: _figures_of(some) for way, some in flat.items()},
         "bits": [
-            {"side_px": side, "filter": how, **_told(some)}
+            {"side_px": side, "filter": how, **_figures_of(some)}
             for (side, how), some in sorted(apart.items())
         ],
     }
@@ -126,7 +126,7 @@ def _shrink(data: bytes, apart: Apart) -> None:
             apart[side, "of the smaller size"].append(distance(whole, fingerprint(as_small)))
 
 
-def _told(bits: list[int]) -> dict[str, int]:
+def _figures_of(bits: list[int]) -> dict[str, int]:
     shares = {"median": 50, "p90": 90, "p99": 99, "max": 100}
     return {"files": len(bits)} | {
         name: int(np.percentile(bits, share)) for name, share in shares.items()

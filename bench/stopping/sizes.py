@@ -18,7 +18,7 @@ _SCANNED_MAX: Final = 300_000
 _ASKED: Final = 256
 
 
-def told_by_size() -> Iterator[str]:
+def timings_by_size() -> Iterator[str]:
     """Yield a line for each size, kind of bank and way of searching: the milliseconds of a look-up,
     one at a time, and in batches of eight.
     """

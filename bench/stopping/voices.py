@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.sounds.attacks import OPUS_24, Attack, faster, noisy, one_after_another, room, through
 from bench.sounds.material import music, spoken, voice
 
-Heard = tuple[NDArray[np.float32], int]
+SoundAtRate = tuple[NDArray[np.float32], int]
 
 _RATE_HZ: Final = 16_000
 _LENGTH_S: Final = 30.0
@@ -43,22 +43,22 @@ SOUND_LEAKS: Final[Mapping[str, Attack]] = MappingProxyType(
 )
 
 
-def sounds(*, few: bool) -> dict[str, Heard]:
+def sounds(*, few: bool) -> dict[str, SoundAtRate]:
     """Return sounds of more than 12 seconds by name: mono samples, and their rate in Hz.
 
     With ``few``, they are three pieces of music and three synthetic voices.
     """
     count = 3 if few else 14
-    found: dict[str, Heard] = {}
+    found: dict[str, SoundAtRate] = {}
     for seed in range(1, count + 1):
         found[f"music {seed}"] = music(_LENGTH_S, seed=seed), _RATE_HZ
         found[f"voice {seed}"] = voice(_LENGTH_S, seed=seed), _RATE_HZ
     if not few:
-        found |= spoken() | _said()
+        found |= spoken() | _espeak_sounds()
     return {name: sound for name, sound in found.items() if len(sound[0]) > 12 * sound[1]}
 
 
-def _said() -> dict[str, Heard]:
+def _espeak_sounds() -> dict[str, SoundAtRate]:
     """Return two texts, each by five voices of espeak-ng; empty if that is not installed.
 
     So different sounds have the same voice, or the same words.
@@ -66,7 +66,7 @@ def _said() -> dict[str, Heard]:
     program = shutil.which("espeak-ng")
     if program is None:
         return {}
-    found: dict[str, Heard] = {}
+    found: dict[str, SoundAtRate] = {}
     for name in _VOICES:
         for number, text in enumerate(_TEXTS):
             done = subprocess.run(  # noqa: S603 - the system's own program, by its full path

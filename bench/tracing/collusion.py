@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from bench.attacks.collusion import WAYS, collude, collude_and_post
+from bench.attacks.collusion import MERGE_NAMES, collude, collude_and_post
 from bench.attacks.kinds import Rgb, Rng
 from bench.photographs import Size
 from bench.tracing.grid import Cell
-from bench.tracing.house import Sent, people
+from bench.tracing.memory_sender import Sent, people
 
 Leaking = Callable[[Sequence[Rgb], Rng], bytes]
 
 LEAKS: Final[Mapping[str, Leaking]] = MappingProxyType(
-    {f"{way}+q75": (lambda copies, rng, way=way: collude(way, copies, rng, 75)) for way in WAYS}
+    {
+        f"{name}+q75": (lambda copies, rng, name=name: collude(name, copies, rng, 75))
+        for name in MERGE_NAMES
+    }
     | {
         "average+q70": lambda copies, rng: collude("average", copies, rng, 70),
         "average, 1,600 q70, 1,080 q60": collude_and_post,
@@ -29,8 +32,8 @@ class Merged:
     """The result for one merged leak.
 
     ``named`` and ``wrong`` are the numbers of colluders and of innocent people whose copies were
-    named. ``best`` and ``least`` are the highest and the lowest score of a colluder's copy; a copy
-    without a score counts as 0.
+    named. ``highest_score`` and ``lowest_score`` are the highest and the lowest score of a
+    colluder's copy; a copy without a score counts as 0.
     """
 
     photo: str
@@ -39,8 +42,8 @@ class Merged:
     colluders: int
     named: int
     wrong: int
-    best: float
-    least: float
+    highest_score: float
+    lowest_score: float
     registered: bool
 
 
@@ -52,12 +55,12 @@ def merged(photo: str, size: Size, sent: Sent, seed: int) -> Iterator[Merged]:
             rng = Cell(photo, size, f"{count} {way}", seed).rng()
             who = [str(name) for name in rng.choice(list(copies), count, replace=False)]
             found = LEAKS[way]([copies[name] for name in who], rng)
-            yield _weighed(
+            yield _trace_and_score(
                 Merged(photo, size.value, way, count, 0, 0, 0, 0, False), sent, who, found
             )
 
 
-def _weighed(empty: Merged, sent: Sent, who: Sequence[str], found: bytes) -> Merged:
+def _trace_and_score(empty: Merged, sent: Sent, who: Sequence[str], found: bytes) -> Merged:
     trace = sent.traced(found)
     named = {str(name) for name in trace.verdict.named}
     score = {str(name): value for name, value in trace.verdict.score.items()}
@@ -69,7 +72,7 @@ def _weighed(empty: Merged, sent: Sent, who: Sequence[str], found: bytes) -> Mer
         empty.colluders,
         named=len(named & set(who)),
         wrong=len(named - set(who)),
-        best=max(heard),
-        least=min(heard),
+        highest_score=max(heard),
+        lowest_score=min(heard),
         registered=trace.warp is not None,
     )

@@ -12,7 +12,7 @@ from skimage.metrics import structural_similarity
 from bench.attacks.kinds import Rgb
 from bench.attacks.save import jpeg, load
 from bench.photographs import PHOTOGRAPHS, Size
-from bench.tracing.house import decoded, sender
+from bench.tracing.memory_sender import decoded, sender
 from entrenous.base.limits import COPY_MARK_KEY_CONTEXT
 from entrenous.base.secret import Secret
 from entrenous.crypto.key_derivation import derive_key_stream

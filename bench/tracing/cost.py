@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.attacks import leak
 from bench.photographs import PHOTOGRAPHS, Size
-from bench.tracing.house import people, send, sender
+from bench.tracing.memory_sender import people, send, sender
 from entrenous.media.picture_writer import write_picture
 from entrenous.send.copies.picture_copies import prepare_original
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.attacks import leak
 from bench.photographs import PHOTOGRAPHS, Size, TooSmall
-from bench.tracing.house import RECIPIENTS, Sent, people, send
+from bench.tracing.memory_sender import RECIPIENTS, Sent, people, send
 from entrenous.base.identifiers import RecipientId
 
 
@@ -73,10 +73,10 @@ def traced(cell: Cell, sent: Sent) -> Row:
     rng = cell.rng()
     who = str(rng.choice(list(sent.copies)))
     found = leak(cell.attack, sent.samples(who), rng)
-    return weighed(cell, sent, who, found)
+    return trace_and_score(cell, sent, who, found)
 
 
-def weighed(cell: Cell, sent: Sent, who: str, found: bytes) -> Row:
+def trace_and_score(cell: Cell, sent: Sent, who: str, found: bytes) -> Row:
     """Trace a leaked file, and compare the verdict with the known leaker, ``who``."""
     start = time.perf_counter()
     trace = sent.traced(found)

@@ -20,7 +20,7 @@ from bench.attacks.frame import resize_to
 from bench.attacks.kinds import Rgb, Rng
 from bench.attacks.tones import to_bytes
 from bench.photographs import PHOTOGRAPHS, Size
-from bench.tracing.house import LoadedDice, decoded, sender
+from bench.tracing.memory_sender import SeededRandomSource, decoded, sender
 from entrenous.base.copies import Copy
 from entrenous.base.identifiers import ID_BYTES, MessageId, MessageName, RecipientId
 from entrenous.base.limits import MARK_SEED_BYTES
@@ -42,7 +42,7 @@ from tests.trace.offline_device import trace_picture
 KEYS: Final = 1_000
 POWERS: Final = (1, 2, 3, 4, 5, 6)
 _OUTSIDERS: Final = 3
-_SOME: Final = 24
+_SAMPLE_SCORES: Final = 24
 _SLOW: Final = frozenset({"heic40"})
 
 
@@ -117,7 +117,7 @@ def one_leak(
     source = KINDS[kind](here, open_scene(other), rng)
     found = leak(attack, source, rng)
     case = _Case(index, kind, here, attack, originals)
-    return _weighed(case, found, LoadedDice(f"keys {seed} {index}"))
+    return _trace_and_score(case, found, SeededRandomSource(f"keys {seed} {index}"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class _Case:
     originals: OriginalsCache
 
 
-def _weighed(case: _Case, found: bytes, dice: LoadedDice) -> NullRow:
+def _trace_and_score(case: _Case, found: bytes, dice: SeededRandomSource) -> NullRow:
     trace = _traced(case, found, dice)
     verdict = None if trace is None else trace.verdict
     scores = np.array([] if verdict is None else list(verdict.score.values()), float)
@@ -147,11 +147,11 @@ def _weighed(case: _Case, found: bytes, dice: LoadedDice) -> NullRow:
         bound=_below(np.array([upper_tail(float(score)) for score in scores])),
         best=1.0 if verdict is None else min(verdict.chance.values(), default=1.0),
         named=0 if verdict is None else len(verdict.named),
-        some=tuple(round(float(score), 3) for score in scores[:_SOME]),
+        some=tuple(round(float(score), 3) for score in scores[:_SAMPLE_SCORES]),
     )
 
 
-def _traced(case: _Case, found: bytes, dice: LoadedDice) -> Trace | None:
+def _traced(case: _Case, found: bytes, dice: SeededRandomSource) -> Trace | None:
     """Trace the leak with the product, for a sender who sent this picture to 1,000 innocent people.
 
     Return None if the product finds no sent picture to compare the leak with.

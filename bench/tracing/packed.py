@@ -15,7 +15,7 @@ from typing import Any, Final
 from bench.tracing.null import NullRow
 
 _SCHEMA: Final = "entrenous/bench-null-rows/1"
-_SOME: Final = 8
+_SAMPLE_SCORES: Final = 8
 _DIGITS: Final = 6
 
 
@@ -44,7 +44,7 @@ def _head(seed: int, code: str) -> dict[str, Any]:
 
 def _short(row: NullRow) -> NullRow:
     numbers = {name: round(getattr(row, name), _DIGITS) for name in ("total", "squares", "largest")}
-    return replace(row, some=row.some[:_SOME], **numbers)
+    return replace(row, some=row.some[:_SAMPLE_SCORES], **numbers)
 
 
 def _row(fields: dict[str, Any]) -> NullRow:

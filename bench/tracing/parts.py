@@ -15,7 +15,7 @@ from bench.attacks import FAINT, RUIN
 from bench.photographs import BY_SIZE, Size, TooSmall
 from bench.report import summary
 from bench.report.calibration import calibration
-from bench.report.documents import keep
+from bench.report.documents import write_document
 from bench.tracing.collusion import Merged
 from bench.tracing.copies import Quality
 from bench.tracing.cost import Cost, cost
@@ -60,27 +60,30 @@ def grid(run: Run) -> list[Row]:
     seed, folder = run.plan.seed, raw_folder(run.raw, "grid", run.plan.seed)
     work = partial(grid_of, names=run.plan.attacks, seed=seed, folder=folder)
     parts = spread(work, run.plan.photos, run.processes)
-    rows = [row for part in parts for row in _told(part)]
-    keep(run.out, "grid", summary.grid(rows, run.plan.seed, run.skipped))
+    rows = [row for part in parts for row in _report_photo(part)]
+    write_document(run.out, "grid", summary.grid(rows, run.plan.seed, run.skipped))
     _plotted("scores", run.out / "scores.png", rows)
     return rows
 
 
-def others(run: Run, ours: Sequence[Row], looks: Sequence[Quality]) -> list[PeerRow]:
-    """Measure the peers with the same leakers and attacks; ``ours``, ``looks``: our own results."""
+def peer_results(run: Run, ours: Sequence[Row], qualities: Sequence[Quality]) -> list[PeerRow]:
+    """Measure the peers with the same leakers and attacks.
+
+    ``ours`` and ``qualities`` are our own results.
+    """
     if not installed():
         say("SKIPPED, not installed: blind-watermark, invisible-watermark (docs/benchmarks.md)")
     work = partial(peers_of, names=run.plan.attacks, seed=run.plan.seed)
     rows = [row for part in spread(work, run.plan.peers, run.processes) for row in part]
-    keep(run.out, "peers", summary.peers(rows, ours, looks))
+    write_document(run.out, "peers", summary.peers(rows, ours, qualities))
     return rows
 
 
-def looks(run: Run) -> list[Quality]:
+def copy_quality(run: Run) -> list[Quality]:
     """Measure how visible marks are, on one copy of each photograph."""
     work = partial(quality_of, seed=run.plan.seed)
     rows = [row for part in spread(work, run.plan.photos, run.processes) for row in part]
-    keep(run.out, "copies", summary.copies(rows))
+    write_document(run.out, "copies", summary.copies(rows))
     return rows
 
 
@@ -97,7 +100,7 @@ def costs(run: Run, *, quick_run: bool) -> list[Cost]:
             rows.append(cost(BY_SIZE[size][0], size, 24, run.plan.seed, tracing=not quick_run))
         except (FileNotFoundError, TooSmall):
             say(f"SKIPPED, no photograph to be had: cost at {size.value}")
-    keep(run.out, "cost", summary.cost(rows))
+    write_document(run.out, "cost", summary.cost(rows))
     return rows
 
 
@@ -106,7 +109,7 @@ def merging_copies(run: Run) -> list[Merged]:
     work = partial(merged_of, seed=run.plan.seed)
     rows = [row for part in spread(work, merging(run.plan), run.processes) for row in part]
     if rows:
-        keep(run.out, "collusion", summary.collusion(rows))
+        write_document(run.out, "collusion", summary.collusion(rows))
     return rows
 
 
@@ -128,7 +131,7 @@ def innocent_leaks(run: Run, leaks: int) -> list[NullRow]:
     every = dict(sorted((before | _kept(folder)).items()))
     rows = [row for index, row in every.items() if index < leaks]
     document = summary.null(rows, seed)
-    keep(run.out, "null", document)
+    write_document(run.out, "null", document)
     pack_rows(published, seed, code(), every.values())
     some = [score for row in rows for score in row.some]
     _plotted("null", run.out / "null.png", document["all"], some)
@@ -145,7 +148,7 @@ def calibrating(run: Run, photos: Sequence[str]) -> list[Row]:
     rows = [row for part in spread(work, small, run.processes) for row in part]
     found = calibration(rows)
     document = summary.calibrated(found)
-    keep(run.out, "calibration", document)
+    write_document(run.out, "calibration", document)
     _plotted("tippett", run.out / "tippett.png", found)
     _plotted("reliability", run.out / "reliability.png", document["reliability"])
     return rows
@@ -164,7 +167,7 @@ def _collusion(run: Run, _asked: argparse.Namespace) -> int:
 
 
 def _copies(run: Run, _asked: argparse.Namespace) -> int:
-    _print(summary.copies(looks(run)))
+    _print(summary.copies(copy_quality(run)))
     return 0
 
 
@@ -208,7 +211,7 @@ def _kept(folder: Path) -> dict[int, NullRow]:
     return {row.index: row for file in files for row in kept_rows(file, NullRow)}
 
 
-def _told(part: list[Row]) -> list[Row]:
+def _report_photo(part: list[Row]) -> list[Row]:
     if part:
         right = sum(row.right for row in part)
         say(f"{part[0].photo} {part[0].size}: {right} of {len(part)} named right")

@@ -29,7 +29,7 @@ from bench.attacks.kinds import Rgb
 from bench.attacks.save import jpeg
 from bench.tracing.copies import psnr
 from bench.tracing.grid import Cell
-from bench.tracing.house import RECIPIENTS, decoded, people
+from bench.tracing.memory_sender import RECIPIENTS, decoded, people
 
 BITS: Final = 64
 ALPHA: Final = 1e-6
@@ -96,8 +96,8 @@ class Sending:
     def traced(self, found: bytes) -> tuple[str | None, dict[str, int]]:
         """Return the named recipient, or None, and the leak's distance in bits from each number."""
         high, wide = self.original.shape[:2]
-        look = self.peer.read(resize_to(decoded(found), wide, high))
-        distances = {who: int((look != number).sum()) for who, number in self.numbers.items()}
+        read_bits = self.peer.read(resize_to(decoded(found), wide, high))
+        distances = {who: int((read_bits != number).sum()) for who, number in self.numbers.items()}
         nearest = min(distances, key=lambda who: distances[who])
         return (nearest if distances[nearest] <= radius() else None), distances
 

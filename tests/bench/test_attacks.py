@@ -5,10 +5,10 @@ import pytest
 import skimage.data
 
 from bench.attacks import ATTACKS, CORE, FAINT, HARD, OTHER, RUIN, Rgb, leak
-from bench.attacks.collusion import WAYS, collude, collude_and_post, merge
+from bench.attacks.collusion import MERGE_NAMES, collude, collude_and_post, merge
 from bench.attacks.frame import inner_box
 from bench.attacks.save import load
-from bench.tracing.house import decoded
+from bench.tracing.memory_sender import decoded
 
 pytestmark = pytest.mark.slow
 
@@ -72,16 +72,16 @@ def test_the_inner_box_of_a_turn_shows_nothing_of_the_paper() -> None:
     assert inner_box(300, 200, 0.0) == (298, 198)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_merges_are_between_the_copies_or_said_to_leave_them(way: str, copies: list[Rgb]) -> None:
-    made = merge(way, copies, np.random.default_rng(1))
+@pytest.mark.parametrize("name", MERGE_NAMES)
+def test_merges_are_between_the_copies_or_said_to_leave_them(name: str, copies: list[Rgb]) -> None:
+    made = merge(name, copies, np.random.default_rng(1))
     assert made.shape == copies[0].shape
-    if way != "min+max-median":
+    if name != "min+max-median":
         stack = np.stack(copies)
         assert (made >= stack.min(axis=0)).all()
         assert (made <= stack.max(axis=0)).all()
-    assert collude(way, copies, np.random.default_rng(1)) == collude(
-        way, copies, np.random.default_rng(1)
+    assert collude(name, copies, np.random.default_rng(1)) == collude(
+        name, copies, np.random.default_rng(1)
     )
 
 

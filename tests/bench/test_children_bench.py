@@ -16,6 +16,6 @@ def test_it_says_what_a_picture_costs(
     for name, value in {"_KEPT_FOR": (1, 8), "_ROUNDS": 1, "_PICTURES": 64}.items():
         monkeypatch.setattr(children, name, value)
     children.main([])
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])["cpu_ms_by_pictures_per_child"]
-    assert told.keys() == {"1", "8"}
-    assert min(told.values()) > 0.0
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])["cpu_ms_by_pictures_per_child"]
+    assert figures.keys() == {"1", "8"}
+    assert min(figures.values()) > 0.0

@@ -4,7 +4,7 @@ import pytest
 
 from bench.photographs import PHOTOGRAPHS, Size
 from bench.tracing.grid import Cell
-from bench.tracing.house import people
+from bench.tracing.memory_sender import people
 from bench.tracing.peers import BITS, Sending, compared, installed, radius
 
 

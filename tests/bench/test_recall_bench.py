@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bench.stopping import recall
-from bench.stopping.recall import SOME, Plan, found
+from bench.stopping.recall import SOME, Plan, measure_recall
 from bench.stopping.recall_edits import EDITS
 from bench.stopping.recall_false import Counted, Pieces, Strangers, tiles
-from bench.stopping.recall_looks import Looked, Registered, look, nearest, register
+from bench.stopping.recall_looks import Registered, UploadHashes, hash_upload, nearest, register
 from bench.stopping.recall_pictures import subjects
 from entrenous.base.limits import PDQ_RADIUS_BITS
 
@@ -26,16 +26,16 @@ def bank() -> list[Registered]:
 
 
 @pytest.fixture(scope="module")
-def cut_out(bank: list[Registered]) -> Looked:
+def cut_out(bank: list[Registered]) -> UploadHashes:
     """Of the last photograph's middle."""
     rgb = bank[2].subject.rgb
     high, wide = rgb.shape[:2]
     part = rgb[high // 8 : high - high // 8, wide // 8 : wide - wide // 8]
-    return look(EDITS["grey"](part, np.random.default_rng(1)))
+    return hash_upload(EDITS["grey"](part, np.random.default_rng(1)))
 
 
 def test_what_is_held_for_anothers_photograph_is_counted(
-    bank: list[Registered], cut_out: Looked, capsys: pytest.CaptureFixture[str]
+    bank: list[Registered], cut_out: UploadHashes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As if the first had uploaded it, and had not registered it."""
     bits = [
@@ -45,18 +45,18 @@ def test_what_is_held_for_anothers_photograph_is_counted(
     expected = Counted(sum(one <= PDQ_RADIUS_BITS for one in bits), 2)
     assert expected.false == 1
     strangers = Strangers(bank, 1)
-    strangers.meet("cut out", 0, cut_out)
+    strangers.count_upload("cut out", 0, cut_out)
     assert strangers.count == expected
     assert f"FALSE cut out: {bank[0].subject.name} as {bank[2].subject.name}\n" in (
         capsys.readouterr().err
     )
-    strangers.meet("cut out", 2, cut_out)  # of her own photograph
+    strangers.count_upload("cut out", 2, cut_out)  # of her own photograph
     assert strangers.count == Counted(1, 4)
 
 
 @pytest.mark.nightly
 def test_pieces_are_registered_with_windows_of_their_own(
-    bank: list[Registered], cut_out: Looked
+    bank: list[Registered], cut_out: UploadHashes
 ) -> None:
     known = Pieces.of(bank[1:], tiles)
     assert len(known.hashes) == len(known.owner) > 26
@@ -64,16 +64,16 @@ def test_pieces_are_registered_with_windows_of_their_own(
     of = set(known.window_of.tolist())  # a piece of less than 64 pixels has none
     assert of <= set(range(len(known.owner)))
     assert len(of) > 26
-    counted, whose = known.fitting_with_windows(0, cut_out)
+    counted, whose = known.count_matches_with_windows(0, cut_out)
     assert counted.pairs == (known.owner != 0).sum()
     assert whose == {1}
-    assert known.fitting_with_windows(1, cut_out)[0].false == 0
+    assert known.count_matches_with_windows(1, cut_out)[0].false == 0
 
 
 @pytest.mark.nightly
 def test_its_document_says_recall_by_look_and_pairs_of_strangers() -> None:
     plan = Plan(edits=("mirror", "caption bar"), false_edits=("jpeg 10",), photographs=2)
-    said = json.loads(json.dumps(found(subjects(), plan)))
+    said = json.loads(json.dumps(measure_recall(subjects(), plan)))
     assert said["schema"] == "entrenous/bench-stop-recall/1"
     assert said["recall"]["fast"] == {"mirror": 1.0, "caption bar": 0.0}
     assert said["recall"]["deep"] == {"mirror": 1.0, "caption bar": 1.0}

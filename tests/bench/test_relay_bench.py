@@ -50,7 +50,7 @@ def test_a_round_measures_all_that_was_agreed(postgres: Cluster) -> None:
     assert min(one.postgres.values()) > 0
     assert one.relay.count > 0
     assert rss_mb <= 150  # as with 2 GB: what passes is not held
-    assert f"{one.relay.count / one.relay.seconds:,.0f} cycles/s" in bench.relay._told(one)
+    assert f"{one.relay.count / one.relay.seconds:,.0f} cycles/s" in bench.relay._summary(one)
     alone = bench.relay._answer([one._replace(peer=None, postgres={})], None)
     assert alone.keys() == answer.keys()
     lacking = {name for name, value in alone.items() if value is None}

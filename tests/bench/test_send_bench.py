@@ -20,7 +20,7 @@ def test_it_measures_all_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(np.random.default_rng(7).integers(0, 255, (64, 64, 3), np.uint8)).save(
         file, "JPEG"
     )
-    said = bench.send.measure(bench.send.Wanted(2, 0.1, 3, file.getvalue()))
+    said = bench.send.measure(bench.send.Settings(2, 0.1, 3, file.getvalue()))
     assert said["schema"] == bench.send.SCHEMA
     assert (said["copies"], said["copy_mb"], said["people"], said["devices"]) == (2, 0.1, 3, 3)
     for name in ("crypto_s", "sealing_s", "leave_s", "photo_mb"):
@@ -29,5 +29,5 @@ def test_it_measures_all_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_its_picture_is_as_large_as_asked() -> None:
-    picture = Image.open(io.BytesIO(bench.send._photograph(0.25)))
+    picture = Image.open(io.BytesIO(bench.send.photograph(0.25)))
     assert picture.width * picture.height == pytest.approx(250_000, rel=0.02)

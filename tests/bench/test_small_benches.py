@@ -9,7 +9,7 @@ import pytest
 from bench import signatures
 from bench.photographs import PHOTOGRAPHS, Size, TooSmall
 from bench.stopping import acting, lookups, recall_reel, reels, shrunk, voices
-from bench.stopping.reels import LEAKS, made, photographs
+from bench.stopping.reels import LEAKS, photographs, synthetic_clip
 from bench.stopping.voices import SOUND_LEAKS, sounds
 
 pytestmark = pytest.mark.slow
@@ -22,9 +22,9 @@ def test_acting_says_how_long_until_a_claim_counts(
     monkeypatch.setattr(lookups, "_SPENT_S", 0.01)
     for name, value in {"_BEFORE": 100, "_CLAIMS": 3}.items():
         monkeypatch.setattr(acting, name, value)
-    told = acting.acting()
-    assert 0 < told.add_to_match_ms < 10_000
-    assert 0 < told.withdraw_to_no_match_ms < 10_000
+    latency = acting.measure_claim_latency()
+    assert 0 < latency.add_to_match_ms < 10_000
+    assert 0 < latency.withdraw_to_no_match_ms < 10_000
 
 
 @pytest.mark.nightly
@@ -32,13 +32,19 @@ def test_a_mirrored_excerpt_is_its_video_and_nobody_elses(monkeypatch: pytest.Mo
     monkeypatch.setattr(recall_reel, "_EXCERPTS", (3,))
     monkeypatch.setattr(reels, "_FPS", 12)
     found = {
-        name: made(photo, 3.5, seed) for seed, (name, photo) in enumerate(photographs(2).items())
+        name: synthetic_clip(photo, 3.5, seed)
+        for seed, (name, photo) in enumerate(photographs(2).items())
     }
     leak = "mirror, crop 5 %, 25 fps"
-    seen = recall_reel.videos(found, {leak: LEAKS[leak]}, 1)
+    seen = recall_reel.measure_videos(found, {leak: LEAKS[leak]}, 1)
     assert set(seen) == {f"{leak}, 3 s", "screenshot"}
-    told = seen[f"{leak}, 3 s"].shares()
-    assert (told["tried"], told["held"], told["false_held"], told["pairs"]) == (2, 1.0, 0, 2)
+    figures = seen[f"{leak}, 3 s"].shares()
+    assert (figures["tried"], figures["held"], figures["false_held"], figures["pairs"]) == (
+        2,
+        1.0,
+        0,
+        2,
+    )
     assert recall_reel.speed(next(iter(found.values())))["times_real_time"] > 0
 
 
@@ -47,7 +53,7 @@ def test_a_sound_is_held_in_another_encoding(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(voices, "_LENGTH_S", 13.0)
     material = dict(list(sounds(few=True).items())[:2])
     leak = next(iter(SOUND_LEAKS))
-    heard = recall_reel.heard(material, {leak: SOUND_LEAKS[leak]}, 1)
+    heard = recall_reel.measure_sounds(material, {leak: SOUND_LEAKS[leak]}, 1)
     assert heard[f"{leak}, 10 s"].shares()["held"] == 1.0
     document = recall_reel._document({}, heard, {})
     assert document["sound_pairs"] == 4
@@ -76,9 +82,9 @@ def test_ours_is_compared_with_the_public_hash_in_each_way_that_a_file_is_read(
     shrunk.main([])
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert set(said["from_pdqhash"]) == set(shrunk.WAYS)
-    for way, told in said["from_pdqhash"].items():
-        assert told["files"] == 4
-        assert told["median"] <= told["max"] <= (0 if way == "registering" else 8), way
+    for way, figures in said["from_pdqhash"].items():
+        assert figures["files"] == 4
+        assert figures["median"] <= figures["max"] <= (0 if way == "registering" else 8), way
     assert {one["filter"] for one in said["bits"]} == {"ours", "of the smaller size"}
 
 

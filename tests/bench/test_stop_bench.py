@@ -13,14 +13,14 @@ from bench.load.uploads import drive, forms
 from bench.stopping import gates, lookups, peers
 from bench.stopping.exact import (
     DISTANCES,
-    Wrong,
-    asked_at_every_distance,
+    Differences,
     compared,
     counted,
     every_plan,
+    queries_at_every_distance,
 )
 from bench.stopping.hashes import changes, clustered_hashes, queries, random_hashes
-from bench.stopping.lookups import look, on_file
+from bench.stopping.lookups import measure_lookups, on_file
 from bench.stopping.recall import SOME
 from entrenous.fingerprint.linear_scan import ScanIndex, Words
 from entrenous.fingerprint.multi_index import IndexSegment, substring_plan
@@ -89,7 +89,7 @@ def test_half_of_the_queries_are_near_something(rng: np.random.Generator) -> Non
 
 def test_counting_by_dot_products_is_counting(rng: np.random.Generator) -> None:
     bank = random_hashes(300, rng)
-    wanted = asked_at_every_distance(bank, 2, rng)
+    wanted = queries_at_every_distance(bank, 2, rng)
     known = [(row, one.tobytes()) for row, one in enumerate(bank)]
     expected = brute_force(known, [one.tobytes() for one in wanted], 31)
     assert {tuple(one) for one in counted(bank, wanted).tolist()} == expected
@@ -97,7 +97,7 @@ def test_counting_by_dot_products_is_counting(rng: np.random.Generator) -> None:
 
 def test_faiss_counts_alike(rng: np.random.Generator) -> None:
     bank = random_hashes(300, rng)
-    wanted = asked_at_every_distance(bank, 2, rng)
+    wanted = queries_at_every_distance(bank, 2, rng)
     for peer in (peers.flat(bank), peers.multi_hash(bank)):
         if peer is None:
             pytest.skip("faiss is not installed")
@@ -112,9 +112,9 @@ def test_the_judge_notices_what_is_missing_and_what_is_invented(
     if judge == "numpy":
         monkeypatch.setattr(peers, "_faiss", lambda: None)
     bank = random_hashes(400, rng)
-    wanted = asked_at_every_distance(bank, 3, rng)
+    wanted = queries_at_every_distance(bank, 3, rng)
     there = len(counted(bank, wanted))
-    assert compared([index_of(bank)], bank, wanted) == Wrong(there, 0, 0)
+    assert compared([index_of(bank)], bank, wanted) == Differences(there, 0, 0)
     harmed = bank.copy()
     harmed[: len(bank) // 2] = random_hashes(len(bank) // 2, rng)
     found = compared([index_of(harmed)], bank, wanted)
@@ -132,14 +132,14 @@ def test_every_plan_is_exact() -> None:
 def test_rounds_take_turns(rng: np.random.Generator) -> None:
     bank = random_hashes(12_000, rng)
     with on_file(bank) as made:
-        looked = look(made.base, bank, rng, rounds=2)
+        times = measure_lookups(made.base, bank, rng, rounds=2)
         assert isinstance(made.base.whole, IndexSegment)
-    assert 0 < looked.p50_ms <= looked.p99_ms
-    assert len(looked.ours) == 2
+    assert 0 < times.p50_ms <= times.p99_ms
+    assert len(times.ours) == 2
     if peers.version() is not None:
-        assert looked.flat_ratio is not None
-        assert looked.multi_hash_ratio is not None
-        assert looked.flat_ratio > 0
+        assert times.flat_ratio is not None
+        assert times.multi_hash_ratio is not None
+        assert times.flat_ratio > 0
 
 
 def test_its_figures_have_the_names_that_were_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,17 +209,17 @@ def test_with_slow_looks_all_uploads_are_accounted_for(tmp_path: Path) -> None:
     with gates.gate(tmp_path, slow_look=True) as running:
         count = drive(running, bodies, 1, 1.0).count + 1  # and the one whose answer ends it
         until = time.monotonic() + 60
-        while (looks := gates.Looks.of(tmp_path)).made < min(count, 2):
+        while (scans := gates.DeferredScanCounts.of(tmp_path)).made < min(count, 2):
             assert time.monotonic() < until
             time.sleep(0.1)
-    assert looks.made + looks.waiting + looks.skipped == count
-    assert looks - looks == gates.Looks(0, looks.waiting, 0)
-    assert gates.Looks(3, 5, 1).told(4) == {
+    assert scans.made + scans.waiting + scans.skipped == count
+    assert scans - scans == gates.DeferredScanCounts(0, scans.waiting, 0)
+    assert gates.DeferredScanCounts(3, 5, 1).figures(4) == {
         "made": 3, "waiting": 5, "skipped": 1, "share_made": 0.75,
     }  # fmt: skip
     with gates.gate(tmp_path) as running:
         more = drive(running, bodies, 1, 0.5).count + 1
-    after = gates.Looks.of(tmp_path)
+    after = gates.DeferredScanCounts.of(tmp_path)
     assert more > 0
     assert after.made + after.waiting + after.skipped == count
 

@@ -11,12 +11,12 @@ from bench.attacks import HARD
 from bench.photographs import PHOTOGRAPHS, Kind, Photograph, Size, TooSmall
 from bench.report import summary
 from bench.report.calibration import Calibration, calibrated, calibration, reliability
-from bench.report.documents import keep, kept
+from bench.report.documents import read_documents, write_document
 from bench.tracing.collusion import LEAKS, Merged, merged
 from bench.tracing.copies import marked_samples, psnr, ssim
 from bench.tracing.cost import Cost
 from bench.tracing.grid import Cell, Row, sent_at, traced
-from bench.tracing.house import Sent, people, send, sender
+from bench.tracing.memory_sender import Sent, people, send, sender
 from bench.tracing.null import KEYS, NullRow, one_leak, pooled, scene
 from bench.tracing.packed import pack_rows, packed_rows
 from bench.tracing.plan import full, narrowed, quick
@@ -88,11 +88,15 @@ def test_what_ruins_a_picture_is_not_counted() -> None:
 
 @pytest.mark.slow
 def test_documents_make_a_page(tmp_path: Path, rows: list[Row]) -> None:
-    keep(tmp_path, "grid", summary.grid(rows, 1, ["nowhere M"]))
+    write_document(tmp_path, "grid", summary.grid(rows, 1, ["nowhere M"]))
     page = (tmp_path / "README.md").read_text()
     assert "| `q50` | 1/1; " in page
     assert "nowhere M" in page
-    assert kept(tmp_path)["grid"]["sets"]["core"]["XS"] == {"leaks": 3, "right": 3, "wrong": 0}
+    assert read_documents(tmp_path)["grid"]["sets"]["core"]["XS"] == {
+        "leaks": 3,
+        "right": 3,
+        "wrong": 0,
+    }
 
 
 @pytest.mark.nightly

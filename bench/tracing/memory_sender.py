@@ -27,7 +27,7 @@ RECIPIENTS = 24
 
 
 @dataclass(frozen=True, slots=True)
-class StillClock:
+class FixedClock:
     """A clock that always shows the same time."""
 
     moment: datetime = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -37,7 +37,7 @@ class StillClock:
 
 
 @dataclass(slots=True)
-class LoadedDice:
+class SeededRandomSource:
     """A random source that generates the same bytes for the same seed.
 
     A benchmark must be repeatable, and has no secrets to protect.
@@ -77,8 +77,8 @@ def sender(seed: str) -> Device:
     """Return a device without a network, whose random generator has this seed."""
     vault = MemoryVault()
     courier = memory_courier({})
-    dice = LoadedDice(seed)
-    return Device(StillClock(), dice, vault, VaultLedger(vault), courier, read_picture)
+    dice = SeededRandomSource(seed)
+    return Device(FixedClock(), dice, vault, VaultLedger(vault), courier, read_picture)
 
 
 def send(original: bytes, names: Sequence[str], seed: str) -> Sent:

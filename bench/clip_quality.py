@@ -20,7 +20,7 @@ Plane = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class CopyErrors:
     """The errors of a copy, as written, compared with the source clip.
 
     ``change`` and ``change_most`` are the root mean square of the error's change from one frame to
@@ -35,7 +35,7 @@ class Looks:
     slow: float
 
 
-def looks(copy: bytes, original: bytes) -> Looks:
+def compare_copy(copy: bytes, original: bytes) -> CopyErrors:
     """Compare a copy with its original, frame by frame.
 
     Raises:
@@ -56,7 +56,7 @@ def looks(copy: bytes, original: bytes) -> Looks:
     with read_clip(original) as clip:
         rgb = mean_squared_copy_error(copy, clip.frames)
     change = float(np.mean(changes)), float(np.max(changes))
-    return Looks(_db(float(np.mean(squares))), _db(rgb), *change, _slow(cells))
+    return CopyErrors(_db(float(np.mean(squares))), _db(rgb), *change, _slow_flicker(cells))
 
 
 def unmarked(original: bytes, crf: float) -> bytes:
@@ -79,7 +79,7 @@ def _cells(error: Plane) -> Plane:
     return np.asarray(cv2.resize(error, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _slow(cells: list[Plane]) -> float:
+def _slow_flicker(cells: list[Plane]) -> float:
     sums = np.cumsum(np.stack(cells), axis=0, dtype=np.float64)
     steady = (sums[_FRAMES:] - sums[:-_FRAMES]) / _FRAMES
     return float(np.mean(np.std(steady, axis=0)))
