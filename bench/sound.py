@@ -219,7 +219,7 @@ def _summary(
         "attacks": len({result.attack for result in results}),
         "named_right": sum(result.right for result in results),
         "named_wrong": sum(result.wrong for result in results),
-        "nobody": sum(not result.right for result in results),
+        "nobody": sum(not (result.right or result.wrong) for result in results),
         "z_min": round(min(result.z for result in results), 1),
         "mos_min": round(min(heard), 2) if heard else None,
         "null_mean": round(float(innocent.mean()), 3),

@@ -123,8 +123,15 @@ class _Connection:
         self.steps = self._cycle()
 
     def hear(self) -> bool:
-        """Receive data, and return whether the end of the expected answer has arrived."""
-        self._heard += self.socket.recv(65536)
+        """Receive data, and return whether the end of the expected answer has arrived.
+
+        Raises:
+            SystemExit: the server closed the connection.
+        """
+        received = self.socket.recv(65536)
+        if not received:
+            raise SystemExit("ejabberd closed a connection")
+        self._heard += received
         return self._until in self._heard
 
     def _cycle(self) -> Iterator[bool]:

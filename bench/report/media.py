@@ -110,8 +110,8 @@ def _head(what: str, command: str, length: str) -> Sequence[str]:
 
 
 def _counts(document: Document) -> Sequence[str]:
-    right, wrong, nobody = (document[key] for key in ("named_right", "named_wrong", "nobody"))
-    return (f"Named: {right} of {right + wrong + nobody}. Named wrongly: {wrong}.", "")
+    right, wrong, leaks = (document[key] for key in ("named_right", "named_wrong", "leaks"))
+    return (f"Named: {right} of {len(leaks)}. Named wrongly: {wrong}.", "")
 
 
 def _by_attack(document: Document, place: str) -> list[Sequence[str]]:

@@ -119,12 +119,15 @@ def _claim(name: str, kind: str = "pdq") -> Claim:
     return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, kind, 100, _AT)
 
 
-def _pictures_s(platform: Platform, claims: int, fitting: list[bytes]) -> float:
-    """Return the processor time of ``claims`` claims of pictures: ``fitting``, then random ones."""
-    rng = np.random.default_rng(claims)
+def _pictures_s(platform: Platform, name: str, claims: int, fitting: list[bytes]) -> float:
+    """Return the processor time of ``claims`` claims of pictures: ``fitting``, then random ones.
+
+    ``name`` begins the claims' ids.
+    """
+    rng = np.random.default_rng(list(name.encode()))
     hashes = [*fitting, *(rng.bytes(32) for _ in range(claims - len(fitting)))]
     made = (
-        Registration(_claim(f"{claims}-{at}"), (one,), looks_back=True)
+        Registration(_claim(f"{name}-{at}"), (one,), looks_back=True)
         for at, one in enumerate(hashes)
     )
     return _spent_s(platform, *made)
@@ -166,11 +169,11 @@ def main() -> None:
         _gate(Path(folder)) as (platform, engine),
     ):
         some = _let_through(engine, wanted.uploads)
-        one_s = _pictures_s(platform, 1, some[:1])
-        many_s = _pictures_s(platform, wanted.claims, some[1:])
+        one_s = _pictures_s(platform, "one", 1, some[:1])
+        many_s = _pictures_s(platform, "many", wanted.claims, some[1:])
         found = platform.reviews.count_waiting_items()
         part = _let_clips_through(engine, wanted.clips)
-        with_clips_s = _pictures_s(platform, 2, [])
+        with_clips_s = _pictures_s(platform, "with-clips", 1, [])
         videos = {frames: _video_s(platform, frames) for frames in (_FEW_FRAMES, _MANY_FRAMES)}
         sounds = {words: _sound_s(platform, words, part) for words in (_WORDS, _MANY_WORDS)}
         heard = platform.reviews.count_waiting_items() - found
