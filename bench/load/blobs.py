@@ -64,12 +64,13 @@ def _fetched(connection: socket.socket, blob: str, fetch: bytes, size: int, bloc
     _expect(head, b"200")
     first = head[head.index(b"\r\n\r\n") + 4 :]
     space, came, whole = memoryview(bytearray(_BLOCK)), len(first), block.startswith(first)
+    expected = block + block  # a read may begin anywhere in a block
     while came < size:
         count = connection.recv_into(space)
         if not count:
             raise SystemExit("the relay closed the connection")
         at = came % _BLOCK
-        whole = whole and space[: min(count, 64)] == (block + block)[at : at + min(count, 64)]
+        whole = whole and space[: min(count, 64)] == expected[at : at + min(count, 64)]
         came += count
     if not whole:
         raise SystemExit("other bytes came back than were brought")
