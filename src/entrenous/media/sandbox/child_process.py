@@ -17,10 +17,10 @@ from entrenous.media.sandbox.decoder_messages import read_ready_message
 def start_as_session_leader(
     command: Sequence[str], stdin: int, stdout: int
 ) -> subprocess.Popen[bytes]:
-    """Start a process as session leader, with nothing of this process's environment.
+    """Start a process as session leader, without passing on this process's environment.
 
-    The one variable that is set limits NumPy to one thread. By default NumPy starts a thread for
-    each core, which takes as long as loading NumPy itself.
+    The new environment has one variable, which limits NumPy to one thread. By default NumPy starts
+    one for each core, and that takes as long as loading NumPy itself.
 
     ``stdin`` and ``stdout`` are as for Popen.
 
