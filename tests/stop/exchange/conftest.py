@@ -1,4 +1,4 @@
-"""The fixture of an exchange."""
+"""A fixture with an exchange and its bank."""
 
 from collections.abc import Iterator
 from pathlib import Path

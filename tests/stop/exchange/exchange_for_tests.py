@@ -30,13 +30,13 @@ from tests.stop.platform_for_tests import WoundClock
 
 
 def bits(number: int) -> bytes:
-    """A hash unlike any other."""
+    """Return 32 bytes that differ for each number."""
     return hashlib.sha256(f"picture {number}".encode()).digest()
 
 
 @dataclass
 class MemoryFeed:
-    """Claims in their latest state, as a bank store returns them."""
+    """A feed in memory that returns each claim in its latest state, as a bank store does."""
 
     clock: Clock
     newest: dict[ClaimId, ClaimChange] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class MemoryFeed:
     ) -> ClaimId:
         self.last += 1
         name = ClaimId(claim)
-        self.newest.pop(name, None)  # dictionaries keep the order of the newest
+        self.newest.pop(name, None)  # so that the dictionary stays in the order of changes
         now = self.clock.now()
         self.newest[name] = ClaimChange(self.last, now, name, bank, kind, state, hashes)
         return name
@@ -90,7 +90,7 @@ class Room:
         return authenticate_partner(Secret(key.encode()), self.exchange)
 
     def lies_on_disk(self, secret: bytes) -> bool:
-        """Whether these bytes are anywhere in the database's files."""
+        """Return whether a file of the database contains these bytes."""
         return any(secret in path.read_bytes() for path in self.file.parent.glob("bank.db*"))
 
 
@@ -121,12 +121,12 @@ def open_room(folder: Path, clock: WoundClock | None = None) -> Iterator[Room]:
 
 
 def with_claims_in_bank(room: Room) -> ExchangeServices:
-    """The exchange whose feed is the bank itself."""
+    """Return the exchange with the bank as its feed."""
     return replace(room.exchange, feed=room.bank)
 
 
 def _unused() -> tuple[None, None, None]:
-    """Exchanges read no picture and store no upload."""
+    """Return the index, queue and picture reader: None, since exchanges do not use them."""
     return cast("tuple[None, None, None]", (None,) * 3)
 
 

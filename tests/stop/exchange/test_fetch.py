@@ -32,7 +32,7 @@ def live(*numbers: int, version: int = 1) -> tuple[SourceRecord, ...]:
 
 @dataclass
 class Script:
-    """A source with these pages, which may fail before one of them."""
+    """A source that yields these pages and can fail before one of them."""
 
     all_pages: Sequence[SourcePage]
     stale_after: timedelta | None = timedelta(days=30)
@@ -107,7 +107,7 @@ class Killed(BaseException):
 
 
 class Mortal:
-    """Kills a fetch before its n-th change of the bank or of the source's records."""
+    """Raise Killed in a fetch after ``left`` changes of the bank or of the source's records."""
 
     def __init__(self, room: Room, monkeypatch: pytest.MonkeyPatch, left: int) -> None:
         self.left = left
@@ -133,15 +133,10 @@ class Mortal:
 @pytest.mark.parametrize(
     ("then", "protects"),
     [
-        (
-            (*live(1, version=2), SourceRecord("k2", 2, (bits(7),)), *live(3)),
-            {1, 7, 3},
-        ),  # as it was
-        (
-            (SourceRecord("k1", 3), SourceRecord("k2", 3), SourceRecord("k3", 3)),
-            set(),
-        ),  # withdrawn meanwhile
-        ((SourceRecord("k2", 3, (bits(8),)), *live(1, 3, version=3)), {8, 1, 3}),  # or changed
+        # The records after the kill are the same as before it, withdrawn, or changed.
+        ((*live(1, version=2), SourceRecord("k2", 2, (bits(7),)), *live(3)), {1, 7, 3}),
+        ((SourceRecord("k1", 3), SourceRecord("k2", 3), SourceRecord("k3", 3)), set()),
+        ((SourceRecord("k2", 3, (bits(8),)), *live(1, 3, version=3)), {8, 1, 3}),
     ],
 )
 def test_fetch_killed_anywhere_loses_nothing(
@@ -234,10 +229,11 @@ def test_unreadable_records_are_not_withdrawn(known: Room) -> None:
     with pytest.raises(SourceUnreachable):
         run(known, Script([unreadable, rest], always, breaks_before=1))
     known.clock.wind(hours=1)
-    done = run(known, Script([unreadable, rest], always))  # goes on in the same generation
+    done = run(known, Script([unreadable, rest], always))  # continues the same generation
     assert (done.refused, done.kept, done.withdrawn) == (0, 1, 0)  # type: ignore[attr-defined]
     assert len(protected(known)) == 30
-    run(known, script(live(*range(29)), stale_after=always))  # the next one is readable
+    # All records of the next generation are readable.
+    run(known, script(live(*range(29)), stale_after=always))
     assert len(protected(known)) == 29
 
 

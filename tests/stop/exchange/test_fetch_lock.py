@@ -1,4 +1,4 @@
-"""Of two concurrent fetches of one source, the second ends with an error."""
+"""The second of two concurrent fetches from one source fails."""
 
 import pytest
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""Hashes from a source or a partner are looked back for, like a person's claim."""
+"""Accepted uploads are compared with hashes that a source or a partner adds later."""
 
 from collections.abc import Iterator
 from pathlib import Path

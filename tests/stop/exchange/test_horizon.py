@@ -1,4 +1,4 @@
-"""Times served to partners: no change is skipped, whenever it was committed."""
+"""Change times served to partners: no change is skipped, however late it was committed."""
 
 from dataclasses import replace
 from typing import Any
@@ -61,7 +61,7 @@ def test_late_commit_is_dated_after_queried_times(room: Room) -> None:
     update_exchange_state(room.exchange)
     assert change_number_before(asked_s, room.exchange) == 1
     room.clock.wind(seconds=-9)
-    room.feed.put("late", bits(2))  # its own clock is behind
+    room.feed.put("late", bits(2))  # written by a process whose clock is behind
     room.clock.wind(seconds=20)
     update_exchange_state(room.exchange)
     assert change_number_before(asked_s, room.exchange) == 1
@@ -83,7 +83,7 @@ def test_old_marks_are_dropped_and_lose_nothing(room: Room) -> None:
         update_exchange_state(room.exchange)
         room.clock.wind(days=60)
     oldest = room.exchange.served.change_times_over(0, 5)[0]
-    assert oldest.number == 3  # the newest of those that are older than 100 days
+    assert oldest.number == 3  # the newest mark older than 100 days
     assert change_number_before(oldest.at_s, room.exchange) == 0
     assert change_number_before(oldest.at_s + 1, room.exchange) == 3
 
@@ -99,7 +99,7 @@ def test_concurrent_mark_of_another_process_wins(
     add_change_time = store.add_change_time
 
     def late(self: Any, mark: ChangeTime, drop_before_s: int) -> None:
-        add_change_time(self, mark, drop_before_s)  # the other one, who did not see the newest yet
+        add_change_time(self, mark, drop_before_s)  # the other process, before the newest change
         add_change_time(self, replace(mark, number=3), drop_before_s)
 
     newest = newest_change_number(room.feed, 1)

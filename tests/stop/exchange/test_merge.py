@@ -1,4 +1,4 @@
-"""Pages in any order and repetition lead to the same bank."""
+"""The order and repetition of pages do not change the resulting bank."""
 
 from collections.abc import Iterable, Sequence
 from random import Random
@@ -21,7 +21,7 @@ PAGES = st.lists(st.lists(RECORDS, max_size=4), max_size=5)
 
 
 class Banked:
-    """A bank and records, as a fetch stores them."""
+    """Claims and known records in memory, updated as a fetch updates them."""
 
     def __init__(self) -> None:
         self.claims = dict[ClaimId, tuple[bytes, ...]]()
@@ -47,7 +47,7 @@ def after(pages: Iterable[Iterable[SourceRecord]]) -> list[tuple[bytes, ...]]:
 
 
 def right(pages: Sequence[Sequence[SourceRecord]]) -> list[tuple[bytes, ...]]:
-    """By brute force: for each key, the record with the highest version that is valid."""
+    """Return the expected hashes: for each key, those of its highest-ranked record."""
     best = dict[str, SourceRecord]()
     for record in (record for page in pages for record in page):
         best[record.key] = max(best.get(record.key, record), record, key=_rank)

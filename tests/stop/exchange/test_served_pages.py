@@ -1,4 +1,4 @@
-"""What partners are served, and what not."""
+"""Partners are served pictures, but no videos and no sounds."""
 
 from dataclasses import replace
 
@@ -21,8 +21,7 @@ def test_videos_and_sounds_are_given_to_no_partner(room: Room) -> None:
         Registration(sound, sound=SoundPrint(bytes(84))),
         Registration(picture, (bits(1),)),
     )
-    room.bank.add_upload_hashes(
-        [film.id], bits(3), confirmed=True
-    )  # a still of it that a reviewer confirmed
+    # A reviewer confirmed a still of the video.
+    room.bank.add_upload_hashes([film.id], bits(3), confirmed=True)
     page = changes_for_partner(partner, 0, 10, 10, room.bank)
     assert [(one.claim, one.hashes) for one in page.changes] == [("p", (bits(1),))]

@@ -21,7 +21,7 @@ def brute_force(known: Sequence[tuple[int, bytes]], queries: Sequence[bytes], ra
 
 
 def told(found: Iterable[NearHash]) -> Found:
-    """Return what an index found in the same form; check that nothing is returned twice."""
+    """Return an index's results in the same form, after checking that none occurs twice."""
     pairs = [(one.query, one.entry, one.distance) for one in found]
     assert len(set(pairs)) == len(pairs)
     return set(pairs)
@@ -36,7 +36,7 @@ def flipped(bits: bytes, places: Iterable[int]) -> bytes:
 
 
 def at_distance(bits: bytes, apart: int, rng: np.random.Generator) -> bytes:
-    """Return a hash that differs in exactly so many bits, at random positions."""
+    """Return a hash that differs in exactly ``apart`` bits, at random positions."""
     return flipped(bits, rng.choice(256, apart, replace=False))
 
 

@@ -1,4 +1,4 @@
-"""Return a bank in a file, so that other threads can use it, with 20 whole and 20 part hashes."""
+"""A fixture with a bank that has hashes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +12,7 @@ from tests.stop.index.index_banks import fresh, register
 
 @pytest.fixture
 def bank(tmp_path: Path) -> Iterator[BankStore]:
+    """Yield a bank with 20 whole and 20 part hashes, in a file, so that threads can share it."""
     engine = open_engine(tmp_path / "bank.db")
     store = BankStore(engine)
     register(store, "first", *fresh(20, 1), parts=fresh(20, 2))

@@ -1,4 +1,4 @@
-"""Banks for an index, and its reference results."""
+"""Helpers that register hashes in a bank and compare an index with brute force."""
 
 from datetime import UTC, datetime
 
@@ -25,7 +25,7 @@ def register(bank: BankStore, name: str, *whole: bytes, parts: tuple[bytes, ...]
 
 
 def fresh(count: int, seed: int) -> tuple[bytes, ...]:
-    """Return random hashes."""
+    """Return ``count`` random hashes."""
     rng = np.random.default_rng(seed)
     return tuple(rng.bytes(32) for _ in range(count))
 
@@ -33,7 +33,7 @@ def fresh(count: int, seed: int) -> tuple[bytes, ...]:
 def agrees(index: IndexStore, bank: BankStore, seed: int = 1, most: int = 60) -> None:
     """Check that the index equals brute force over the whole bank, at every distance up to 32.
 
-    It may also find withdrawn entries, which are in no bank and so match no claim.
+    The index may also return entries that were withdrawn, which match no claim.
     """
     rng = np.random.default_rng(seed)
     entries = bank.entries(0)

@@ -1,11 +1,11 @@
-"""Kill a process that registers, withdraws and merges, again and again; then compare the index.
+"""Kill a process repeatedly while it registers, withdraws and merges; check the index each time.
 
     python -m tests.stop.index.index_kills --kills 50 [--seed 1] [--shards 4]
 
 Each time a worker process opens the bank and its index and works until it is killed (SIGKILL) at a
 random time. Then the index is opened again. Its results must equal brute force over the bank;
-every claim that the worker reported must be found, and none that it reported withdrawn; no partly
-written file may be left, and after a rebuild no withdrawn hash in any file.
+every claim that the worker reported must be found, and none that it reported as withdrawn. No
+partly written file may be left, and after a rebuild no file may contain a withdrawn hash.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from entrenous.stop.store.engine import open_engine
 from tests.ready import begun
 from tests.stop.index.index_banks import agrees, fresh, register
 
-BEGINNING = 10_500  # hashes: enough for tables
+BEGINNING = 10_500  # hashes: enough that the index builds tables
 OF_A_CLAIM = 20
 
 
@@ -39,7 +39,7 @@ class Reported:
     withdrawn: dict[str, bytes] = field(default_factory=dict)
 
     def hear(self, line: str) -> None:
-        """Read one whole line of a worker."""
+        """Record one line that a worker printed."""
         match line.split():
             case ["registered", name, bits]:
                 self.registered[name] = bytes.fromhex(bits)
@@ -51,7 +51,7 @@ class Reported:
 
 @contextmanager
 def bank_in(folder: Path) -> Iterator[BankStore]:
-    """Open the bank of this trial."""
+    """Open the bank in this folder."""
     engine = open_engine(folder / "bank.db")
     try:
         yield BankStore(engine)
@@ -61,20 +61,20 @@ def bank_in(folder: Path) -> Iterator[BankStore]:
 
 def work(folder: Path, seed: int, shards: int) -> None:
     """Register claims, withdraw some, and write base after base, until killed."""
-    rng = np.random.default_rng([seed, 1])  # another random stream than that of the beginning
+    rng = np.random.default_rng([seed, 1])  # not the stream of the first claim
     mine: list[ClaimId] = []
     with bank_in(folder) as bank:
         index = FileIndex(folder / "index", bank, shards)
-        print("ready", flush=True)  # noqa: T201 -- to who kills it
+        print("ready", flush=True)  # noqa: T201 -- read by kill_once
         while True:
             name = f"claim-{seed}-{len(mine)}-{rng.integers(0, 1 << 30)}"
             hashes = [rng.bytes(32) for _ in range(OF_A_CLAIM)]
             mine.append(register(bank, name, *hashes))
-            print("registered", name, hashes[0].hex(), flush=True)  # noqa: T201 -- to who kills it
+            print("registered", name, hashes[0].hex(), flush=True)  # noqa: T201 -- read by kill_once
             if rng.random() < 0.3:
                 gone = mine.pop(int(rng.integers(0, len(mine))))
                 bank.apply_event(gone, ClaimEvent.WITHDRAW)
-                print("withdrawn", gone, flush=True)  # noqa: T201 -- to who kills it
+                print("withdrawn", gone, flush=True)  # noqa: T201 -- read by kill_once
                 index.rebuild()
             else:
                 index.merge()
@@ -98,7 +98,7 @@ def kill_once(folder: Path, seed: int, reported: Reported, shards: int) -> None:
 
 
 def compare(folder: Path, seed: int, reported: Reported, shards: int) -> None:
-    """Check everything that must hold after a kill; raises AssertionError."""
+    """Check what the module docstring says must hold after a kill."""
     with bank_in(folder) as bank:
         index = FileIndex(folder / "index", bank, shards)
         assert not list((folder / "index").glob(".entrenous-*"))
@@ -121,7 +121,7 @@ def _is_withdrawn(bank: BankStore, name: str) -> bool:
 
 
 def run(folder: Path, kills: int, seed: int, shards: int = 1) -> Reported:
-    """Kill workers so many times and compare after each."""
+    """Kill ``kills`` workers, check the index after each, and return what they reported."""
     reported = Reported()
     with bank_in(folder) as bank:
         register(bank, "beginning", *fresh(BEGINNING, seed))
@@ -132,7 +132,7 @@ def run(folder: Path, kills: int, seed: int, shards: int = 1) -> Reported:
 
 
 def main() -> None:
-    """Be a worker, or kill workers."""
+    """Kill workers, or with --work be one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)

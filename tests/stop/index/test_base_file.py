@@ -21,7 +21,7 @@ SECTIONS = 8
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a base: one kind with tables, the other without."""
+    """Write a base whose whole hashes have tables and whose part hashes have none."""
     path = tmp_path_factory.mktemp("index") / "base"
     words = hashes_as_words(fresh(50, 1))
     whole = IndexSegment.built(substring_plan(16), np.arange(1, 51), words)
@@ -34,7 +34,7 @@ def scanned(hashes: tuple[bytes, ...], first: int) -> ScanIndex:
 
 
 def boundaries(data: bytes) -> list[int]:
-    """Return the ends of the header and of every section, by the format's description."""
+    """Return the offsets in bytes at which the header and each section end, by their format."""
     ends = [128]
     for count, cells in ((50, (1 << 20) + 1), (40, 0)):
         rows = 16 * count if cells else 0

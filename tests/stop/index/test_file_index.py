@@ -105,7 +105,7 @@ def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: BankStore) -> None
     assert not index.has_withdrawn_hashes()
     left = on_disk(folder)
     assert not any(bits[at : at + 8] in left for bits in (secret, part) for at in (0, 8, 16, 24))
-    assert index.find_near_hashes([secret], part=False) == []  # nor is it in memory
+    assert index.find_near_hashes([secret], part=False) == []  # nor is the hash in memory
     agrees(index, bank)
 
 
@@ -120,7 +120,7 @@ def test_a_withdrawn_hash_leaves_a_base_with_tables(folder: Path, bank: BankStor
     bank.apply_event(claim, ClaimEvent.WITHDRAW)
     index.rebuild()
     assert secret[:8] not in on_disk(folder)
-    assert index.counts().in_base == before.in_base - 1  # so no table lists it
+    assert index.counts().in_base == before.in_base - 1  # so no table refers to it
     agrees(index, bank, most=33)
 
 
@@ -174,9 +174,8 @@ def test_damage_while_it_runs_is_not_merged(folder: Path, bank: BankStore) -> No
     with (folder / "base").open("r+b") as file:
         file.seek(place)
         file.write(bytes(32))
-    assert (
-        index.find_near_hashes([hashes[77]], part=False) == []
-    )  # so the map shows the bytes on the disk
+    # The mapped file has the damaged bytes.
+    assert index.find_near_hashes([hashes[77]], part=False) == []
     index.merge()
     for one in (index, FileIndex(folder, bank)):
         assert [near.distance for near in one.find_near_hashes([hashes[77]], part=False)] == [0]
@@ -261,7 +260,7 @@ def sqlite(tmp_path: Path) -> Iterator[BankStore]:
 
 @pytest.mark.slow
 def test_a_reader_during_merges_never_misses(folder: Path, sqlite: BankStore) -> None:
-    """A look-up finds all earlier registrations while bases are written all the time."""
+    """A look-up finds every earlier registration while another thread writes bases."""
     register(sqlite, "first", *fresh(200, 1))
     index = FileIndex(folder, sqlite)
     stop = threading.Event()
@@ -290,7 +289,7 @@ def test_a_reader_during_merges_never_misses(folder: Path, sqlite: BankStore) ->
 
 @dataclass
 class PageByPage:
-    """A bank that returns few entries at a time, as one with millions does."""
+    """A bank that returns at most seven entries at a time, as a large bank returns pages."""
 
     bank: BankStore
     asked: int = 0

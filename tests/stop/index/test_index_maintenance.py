@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def soon(true: Callable[[], bool]) -> None:
-    """Wait until another thread has done something."""
+    """Wait at most a minute until a condition, which another thread causes, is true."""
     until = time.monotonic() + 60
     while not true():
         assert time.monotonic() < until
@@ -76,7 +76,7 @@ def test_index_far_behind_is_merged_before_the_first_answer(
 
 
 def spoil(file: Path, place: int, data: bytes) -> None:
-    """Damage a page of a file that a running index has mapped, through another handle."""
+    """Overwrite bytes at an offset in a file that an open index has mapped."""
     with file.open("r+b") as opened:
         opened.seek(place)
         opened.write(data)
@@ -104,7 +104,7 @@ def test_damage_in_use_is_detected_and_repaired(
 
 
 def test_every_section_is_reread(folder: Path, bank: BankStore) -> None:
-    """Hashes, numbers and tables, of whole pictures and of parts, in small and in large steps."""
+    """The sections are the hashes, numbers and tables of whole pictures and of parts."""
     register(bank, "many", *fresh(10_100, 5), parts=fresh(10_100, 6))
     index = FileIndex(folder, bank)
     assert len(read_base(folder / "base").sections) == 8
@@ -118,7 +118,7 @@ def test_every_section_is_reread(folder: Path, bank: BankStore) -> None:
         header = size - sum(one.size for one, _ in sections)
         spoil(folder / "base", header + before + data.size // 2, bytes([data[data.size // 2] ^ 4]))
         assert any(index.finds_damage(100_000) for _ in range(2 * steps)), section
-        assert index.finds_damage(1)  # until it was repaired, which may fail at first
+        assert index.finds_damage(1)  # until the repair, which may fail at first
         index.replace_damaged_bases()
         assert not any(index.finds_damage(100_000) for _ in range(steps)), section
     agrees(index, bank, most=33)
@@ -152,7 +152,7 @@ def test_closing_does_not_wait_for_the_next_round(folder: Path, bank: BankStore)
 
 @dataclass
 class AwayAtTimes:
-    """A bank whose counts are unavailable at times, as when its database is unreachable."""
+    """A bank whose first three counts fail, as if its database were unreachable."""
 
     bank: BankStore
     asked: int = 0

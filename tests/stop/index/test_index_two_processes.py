@@ -1,4 +1,4 @@
-"""Processes on one PostgreSQL: the next look-up of one sees what the other changed."""
+"""Processes on one PostgreSQL database: the next look-up of each sees the other's changes."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ from tests.stop.index.index_banks import fresh, register
 pytestmark = pytest.mark.real
 
 CLAIMS = 20
-WITHIN_S = 1.0  # the median, since the machine may be busy with something else
+WITHIN_S = 1.0  # the limit of the median, since the machine may be busy
 
 
 @contextmanager

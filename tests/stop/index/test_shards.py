@@ -1,4 +1,4 @@
-"""A sharded index equals brute force with any number of shards, whatever happens to one."""
+"""A sharded index equals brute force with any number of shards, even if one is damaged."""
 
 import shutil
 from pathlib import Path

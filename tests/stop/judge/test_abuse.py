@@ -19,7 +19,7 @@ from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture, png
 
 @pytest.fixture(scope="module")
 def hers() -> Any:
-    """As large as what a phone shows, and so the next: a collision is made at that size."""
+    """Return a picture of 512 x 512 pixels; collisions are crafted at the size of uploads."""
     return skimage.data.astronaut()
 
 
@@ -42,7 +42,7 @@ FORMS: dict[str, Callable[[Any], bytes]] = {
 def test_a_famous_picture_is_held_at_most_released_and_never_held_again(
     room: Room, hers: Any
 ) -> None:
-    """Registering it never refuses it, and one review ends the holding."""
+    """Registering a famous picture never refuses it; after one review it is no longer held."""
     claim = room.protect(hers).claim
     cases = {how: judge_upload(made(hers), room.platform) for how, made in FORMS.items()}
     assert {one.outcome for one in cases.values()} == {Outcome.HOLD}
@@ -53,9 +53,9 @@ def test_a_famous_picture_is_held_at_most_released_and_never_held_again(
 
 
 def crafted(looks_like: Any, fits: Any) -> Any:
-    """A picture with the fine lines of one, and so little of another's shades that PDQ sees these.
+    """Return a picture with one picture's fine lines and faint shades of the other.
 
-    PDQ is signs of 256 low frequencies, whatever their size.
+    A PDQ hash is the signs of 256 low frequencies, so even faint shades decide it.
     """
     small = cv2.resize(fits, looks_like.shape[1::-1]).astype(np.float64)
     own = looks_like.astype(np.float64)
@@ -77,13 +77,12 @@ def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
     decision = judge_upload(png(made), room.platform)
     assert decision.outcome is Outcome.HOLD
     assert [match.distance for match in decision.matches] == [apart]
-    assert room.platform.reviews.upload_bytes(decision.case) == png(
-        made
-    )  # not of the claim: the gate has no picture of it
+    # Reviewers see the upload, since the gate has no picture of the claim.
+    assert room.platform.reviews.upload_bytes(decision.case) == png(made)
     release_case(decision.case, room.platform)
     assert judge_upload(png(made), room.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
-    assert room.platform.bank.claim(claim).disputes == 0  # it only resembles what she registered
+    assert room.platform.bank.claim(claim).disputes == 0  # it only resembles the registered picture
 
 
 @pytest.mark.slow

@@ -102,7 +102,7 @@ def test_what_an_appeal_released_is_not_refused_again(room: Room, hers: Any, ano
     submit_appeal(decision.case, secret, jpeg(hers), room.platform)
     room.clock.wind(hours=-1)
     release_case(decision.case, room.platform)
-    for quality in (50, 60):  # and similar ones
+    for quality in (50, 60):  # and a similar upload
         assert judged(room, jpeg(hers, quality))[0].outcome is Outcome.LET_THROUGH
     assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
     room.protect(another, parts=False)

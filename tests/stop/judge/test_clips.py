@@ -71,7 +71,7 @@ def talk() -> Any:
 
 @pytest.fixture(scope="session")
 def posted(scene: list[Rgb]) -> bytes:
-    """The same video as others post it: smaller, and encoded again."""
+    """Return ``scene`` as others post it: smaller, and encoded again."""
     return small(scene)
 
 
@@ -82,12 +82,12 @@ def other_posted(other_scene: list[Rgb]) -> bytes:
 
 @pytest.fixture(scope="session")
 def spoken(posted: bytes, talk: Any) -> bytes:
-    """The same video with a voice."""
+    """Return ``posted`` with a voice as its sound."""
     return with_sound(posted, talk[:, None])
 
 
 def small(frames: list[Rgb], lines: int = 180, crf: int = 30) -> bytes:
-    """Return the same video scaled to so many lines."""
+    """Encode the frames, scaled to a height of ``lines`` pixels."""
     width = round(frames[0].shape[1] * lines / frames[0].shape[0] / 2) * 2
     resized = (cv2.resize(one, (width, lines), interpolation=cv2.INTER_AREA) for one in frames)
     return written(resized, fps=FPS, crf=f"{crf}")
@@ -101,7 +101,7 @@ def register(
     state: ClaimState = ClaimState.WAITING,
     name: str = "hers",
 ) -> ClaimId:
-    """Register a clip with parts, as a device does."""
+    """Register a video (with parts), a sound, or both, and return the claim's id."""
     kind = SOUND_KIND if film is None else VIDEO_KIND
     claim = Claim(ClaimId(name), PEOPLE_BANK, state, kind, 100, room.clock.now())
     video = None
@@ -113,7 +113,7 @@ def register(
 
 
 def judged(room: Room, upload: bytes) -> Decision:
-    """Return the decision, after checking that a dry run makes the same."""
+    """Return the decision, after checking that a dry run decides the same."""
     decision = judge_upload(upload, room.platform)
     dry = dry_run(upload, room.platform)
     assert (dry.outcome, dry.matches, dry.would) == (
@@ -239,7 +239,7 @@ def test_new_picture_claim_finds_an_accepted_video_that_shows_it(
     assert (found.case, found.reference) == (case, "post 1")
     assert [(match.claim, match.part) for match in found.decision.matches] == [(claim, True)]
     release_case(case, room.platform)
-    assert room.platform.bank.claim(claim).disputes == 0  # a person saw only a part of it
+    assert room.platform.bank.claim(claim).disputes == 0  # it matched only as a part
     assert judged(room, upload).outcome is Outcome.LET_THROUGH
     assert look_back([claim], room.platform) == 0  # the release covers this claim
 
@@ -247,7 +247,7 @@ def test_new_picture_claim_finds_an_accepted_video_that_shows_it(
 def test_claim_made_while_a_video_is_judged_holds_it(
     room: Room, film: bytes, monkeypatch: pytest.MonkeyPatch, posted: bytes
 ) -> None:
-    """The claim arrives between the bank's look-up and the row of the upload."""
+    """The claim arrives after the look-up in the bank and before the upload is recorded."""
     record = type(room.platform.reviews).record_upload
 
     def late(queue: Any, review: Any, untrusted: Any) -> None:
@@ -324,9 +324,8 @@ def test_new_sound_claim_finds_an_accepted_upload(
         assert (match.claim, match.part, one.found) == (claim, True, FoundBy.LOOK_BACK)
         seconds, after = match.how.removeprefix("as it is; ").split(" s of sound, from ")
         assert float(seconds) >= 5
-        assert (
-            float(after.removesuffix(" s")) < 5
-        )  # position in the upload, which begins two seconds later
+        # The position is in the upload, which begins with second 2 of the sound.
+        assert float(after.removesuffix(" s")) < 5
     assert found[note].reference == "post 1"
     assert look_back([claim], room.platform) == 0
     release_case(note, room.platform)
@@ -571,7 +570,7 @@ def test_file_without_pictures_or_sound_raises(room: Room) -> None:
 def test_a_confirmed_still_confirms_no_film(
     room: Room, film: bytes, scene: list[Rgb], how: str
 ) -> None:
-    """A claim of another's video with an added frame that every reviewer refuses."""
+    """The claim is another person's video plus a frame that every reviewer would refuse."""
     nasty = skimage.data.rocket()
     extra = fingerprint(picture(nasty)).bits
     with read_clip(film, REGISTERED_FRAME_SELECTION) as clip:

@@ -58,7 +58,7 @@ def test_cut_out_is_held_if_windows_were_registered(room: Room, hers: Any) -> No
 
 
 def looked_among_parts(room: Room, upload: bytes, **limits: int) -> bool:
-    """Whether parts were scanned before the answer."""
+    """Judge an upload and return whether its parts were scanned before the answer."""
     index = Counting(room.platform.index)
     few = replace(room.platform.limits, **limits)
     judge_upload(upload, replace(room.platform, index=index, limits=few))

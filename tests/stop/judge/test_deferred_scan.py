@@ -77,7 +77,7 @@ def found(room: Room, pixels: Any) -> str:
 def test_upload_confirmed_after_the_deferred_scan_is_held_before_publication(
     room: Room, hers: Any
 ) -> None:
-    """The page around it may be around other pictures too, so a person reviews it each time."""
+    """The same page may surround other pictures, so a person reviews every such upload."""
     protection = room.protect(hers, parts=False)
     confirm_case(found(room, hers), room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WAITING
@@ -91,7 +91,7 @@ def test_upload_confirmed_after_the_deferred_scan_is_held_before_publication(
 def test_upload_released_after_the_deferred_scan_is_not_held_again(room: Room, hers: Any) -> None:
     protection = room.protect(hers, parts=False)
     release_case(found(room, hers), room.platform)
-    assert room.platform.bank.claim(protection.claim).disputes == 0  # it matched only a part
+    assert room.platform.bank.claim(protection.claim).disputes == 0  # it matched only as a part
     found(room, hers)
     assert room.platform.reviews.count_waiting_items() == 0
     room.clock.wind(minutes=1)
@@ -202,7 +202,7 @@ def test_hash_is_stored_once_the_deferred_scan_finds_a_match(hers: Any) -> None:
 def test_answers_write_equally_much_with_and_without_a_deferred_scan(
     room: Room, hers: Any, another: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the answer one row is written and no bytes; these follow after it."""
+    """Before the answer, one row without bytes is written; the bytes follow later."""
     room.protect(hers, parts=False)
     written = list[bytes | None]()
     record = ReviewQueue.record_upload

@@ -1,4 +1,4 @@
-"""The deferred scan finds what the first one cannot, says how, and gives parts only."""
+"""The deferred scan finds edits that the first scan misses, as parts, and describes them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="session")
 def hers() -> Any:
-    """As large as what a phone shows."""
+    """Return a picture of 512 x 512 pixels, the size that the edits below expect."""
     return skimage.data.astronaut()
 
 
@@ -60,7 +60,7 @@ def turned_a_little(pixels: Any) -> Any:
 
 
 def cut_out(pixels: Any) -> Any:
-    return pixels[43:427, 85:]  # along the grid of the windows, so that nothing matches better
+    return pixels[43:427, 85:]  # a window of the grid, so that no other edit matches better
 
 
 def narrow_cut(pixels: Any) -> Any:
@@ -73,7 +73,7 @@ def wide_cut(pixels: Any) -> Any:
 
 
 def let_through(upload: Picture, room: Room) -> Registration:
-    """Register what a release adds to the bank "released"."""
+    """Return what a release of the upload registers in the bank "released"."""
     claim = Claim(
         id=ClaimId("0f" * 16),
         bank=RELEASED_BANK,
@@ -144,7 +144,7 @@ def test_no_views_of_parts_are_made_if_the_bank_has_none(hers: Any) -> None:
 
 
 def test_index_is_asked_for_parts_after_it_caught_up(room: Room, hers: Any) -> None:
-    """An index that has looked nothing up yet reports no parts."""
+    """Before its first look-up, an index reports no parts."""
     claim = room.protect(hers).claim
     assert room.platform.index.part_hash_count() == 0
     ((match, _),) = best_deferred_hits(picture(with_words(hers)), room.platform)

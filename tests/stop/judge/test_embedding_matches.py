@@ -1,4 +1,4 @@
-"""Look-alikes are at most held, for claims with an embedding, if there is a network."""
+"""Look-alikes of claims with an embedding match as parts, if the gate has a network."""
 
 from dataclasses import replace
 from typing import Any
@@ -37,7 +37,7 @@ AGREED = Consent(adult=True, parts=False, embedding=True)
 
 @pytest.fixture(scope="module")
 def hers() -> Any:
-    """As large as what a phone shows, and so the next: the network sees windows of them."""
+    """Return a picture of 512 x 512 pixels, since the network is given windows of it."""
     return skimage.data.astronaut()
 
 
@@ -48,7 +48,7 @@ def another() -> Any:
 
 @pytest.fixture
 def room(room: Room) -> Room:
-    """Return a platform and a device that both have a network."""
+    """Give the platform and the device an embedding network."""
     likeness = EmbeddingComparison(FineEmbedder(), RegisteredEmbeddings(room.bank))
     room.platform = replace(room.platform, embedding_comparison=likeness)
     room.gate = NearGate(room.platform)

@@ -19,7 +19,7 @@ from entrenous.stop.upload_record import Outcome
 
 pytestmark = pytest.mark.real
 
-# Judges that decide by the upload's words: to refuse, to raise, to hang, to end, to stop reading.
+# A judge that raises, hangs or exits if the upload says so, and refuses every other upload.
 JUDGE = """
 import os, sys, time
 from functools import partial
@@ -146,9 +146,8 @@ def test_idle_judge_that_was_killed_fails_no_upload(told: Path) -> None:
         os.kill(pids(told)[0], signal.SIGKILL)
         await until(lambda: not list(alive(told)))
         (judge,) = judges._idle
-        await until(
-            lambda: judge.returncode is not None
-        )  # the event loop notices it a little later
+        # The event loop notices the exit a little later.
+        await until(lambda: judge.returncode is not None)
         assert await judges.decide(b"x", "") is None
 
     run(told, 1, scenario)
@@ -158,7 +157,7 @@ def test_idle_judge_that_was_killed_fails_no_upload(told: Path) -> None:
 def test_a_judge_whose_pipe_is_closed_makes_the_gate_busy(
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
-    """A killed judge's pipe may be known to be closed before its end is known."""
+    """The gate may notice that a killed judge's pipe is closed before it notices the exit."""
     judge = "import time; print('R', end='', flush=True); time.sleep(600)"
 
     async def inside() -> None:

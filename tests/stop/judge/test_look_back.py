@@ -70,7 +70,7 @@ def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
     assert confirm_case(case, room.platform).reference == "post 17"
     kept = room.platform.reviews.review(case)
     assert (kept.state, kept.bits, kept.reference) == (ReviewState.CONFIRMED, None, "post 17")
-    room.clock.moment += PUBLISHED_LISTING_PERIOD  # until then the platform is told to remove it
+    room.clock.moment += PUBLISHED_LISTING_PERIOD  # until then it is listed for removal
     delete_expired_upload_data(room.platform)
     assert room.platform.reviews.review(case).reference == ""
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
@@ -89,7 +89,7 @@ def test_release_after_a_look_back_is_remembered(room: Room, hers: Any) -> None:
 def test_who_claims_what_was_released_before_is_asked_about(
     room: Room, hers: Any, found: str
 ) -> None:
-    """Otherwise a publisher could claim first, have it released, and keep it online."""
+    """Otherwise a publisher could claim a picture first, have it released, and keep it online."""
     if found == "late":
         case = judge_upload(jpeg(hers), room.platform, "post 17").case
         protect(room, hers)
@@ -179,7 +179,7 @@ def test_look_back_for_two_claims_gives_two_matches_of_one_case(room: Room, hers
 
 
 def test_look_back_left_by_a_killed_gate_is_done_later(room: Room, hers: Any) -> None:
-    """The gate answers the claim and is killed before the look-back; then another one runs."""
+    """The gate is killed after it answered the claim, and another one makes the look-back."""
     case = judge_upload(jpeg(hers), room.platform).case
     claim = room.protect(hers, parts=False).claim
     assert room.platform.reviews.count_due_work().look_backs == 1
@@ -192,9 +192,8 @@ def test_look_back_left_by_a_killed_gate_is_done_later(room: Room, hers: Any) ->
 def test_look_back_interrupted_by_a_kill_is_repeated(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform)
     room.protect(hers, parts=False)
-    assert (
-        len(room.platform.reviews.lease_look_backs(room.clock.now() + LEASE_DURATION, 9)) == 1
-    )  # and it is killed
+    # A gate leases the look-back and is killed.
+    assert len(room.platform.reviews.lease_look_backs(room.clock.now() + LEASE_DURATION, 9)) == 1
     assert look_back_for_due_claims(room.platform) == 0
     room.clock.wind(minutes=2)
     assert look_back_for_due_claims(room.platform) == 1
@@ -219,7 +218,7 @@ def test_upload_that_matches_sixty_claims_names_all_of_them(room: Room, hers: An
 
 @pytest.mark.threat("released-first")
 def test_who_claims_second_loses_nothing_when_the_first_withdraws(room: Room, hers: Any) -> None:
-    """Otherwise a publisher could claim first, withdraw after her claim, and keep it online."""
+    """Otherwise a publisher could claim a picture first, withdraw later, and keep it online."""
     case = judge_upload(jpeg(hers), room.platform, "post 17").case
     first, second = protect(room, hers), protect(room, hers)
     withdraw_protection(first, room.gate, room.device)
@@ -248,7 +247,7 @@ def test_waiting_upload_gets_a_later_claim(room: Room, hers: Any) -> None:
 def test_what_a_reviewer_confirmed_is_found_among_what_was_let_through(
     room: Room, hers: Any, another: Any
 ) -> None:
-    """No scan found these cut-outs; once one is confirmed, the others are found."""
+    """A look-back finds a cut-out only after a reviewer confirmed another copy of it."""
     room.platform.bank.set_bank(Bank(PEOPLE_BANK))
     piece = hers[: hers.shape[0] * 4 // 5, : hers.shape[1] * 4 // 5]
     earlier = judge_upload(jpeg(piece), room.platform, "post 1")
@@ -266,7 +265,7 @@ def test_what_a_reviewer_confirmed_is_found_among_what_was_let_through(
 
 
 def test_repeated_look_back_does_not_hold_a_released_upload(room: Room, hers: Any) -> None:
-    """A reviewer released a similar upload after the claim was made; confirming changes that."""
+    """A release after the claim protects similar uploads until the claim is confirmed."""
     claim = room.protect(hers, parts=False).claim
     first = judge_upload(jpeg(hers), room.platform)
     release_case(first.case, room.platform)

@@ -35,7 +35,7 @@ def published(room: Room) -> dict[str, ReviewState]:
 
 
 def in_shadow(room: Room, data: bytes, reference: str = "") -> Decision:
-    """Judge an upload by a hook in shadow."""
+    """Judge an upload that a hook in shadow mode publishes in any case."""
     return judge_upload(data, room.platform, reference, PublishedAnyway.ALL)
 
 
@@ -57,7 +57,7 @@ def test_what_is_published_while_it_should_wait_is_listed_until_it_is_removed(
     assert (waits.found, waits.reference, waits.has_bytes) == (FoundBy.PUBLISHED, "post 17", True)
     assert next_review(room.platform) == waits
     confirm_case(decision.case, room.platform)
-    assert published(room) == {decision.case: ReviewState.CONFIRMED}  # remove it
+    assert published(room) == {decision.case: ReviewState.CONFIRMED}  # to be removed
     assert (of(room, decision.case).reference, of(room, decision.case).bits) == ("post 17", None)
     room.clock.moment += PUBLISHED_LISTING_PERIOD
     delete_expired_upload_data(room.platform)
@@ -73,7 +73,7 @@ def test_a_hook_in_shadow_says_that_it_publishes_what_is_refused(room: Room, her
     assert (decision.outcome, decision.listed) == (Outcome.REFUSE, True)
     assert published(room) == {decision.case: ReviewState.WAITING}
     again = judge_upload(jpeg(hers), room.platform)
-    assert (again.outcome, again.listed) == (Outcome.REFUSE, False)  # another hook, which refuses
+    assert (again.outcome, again.listed) == (Outcome.REFUSE, False)  # by a hook that enforces it
     confirm_case(decision.case, room.platform)
     assert published(room) == {decision.case: ReviewState.CONFIRMED}
 
@@ -144,7 +144,7 @@ def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(room: Room, her
 def test_whoever_registers_the_page_around_hers_gets_no_slow_look_less(
     room: Room, hers: Any
 ) -> None:
-    """Otherwise a publisher could have his page listed and withdraw, and her picture in it would
+    """Otherwise a publisher could register a page and withdraw it, and the picture on the page would
     never be searched for."""
     room.protect(hers, parts=False)
     page = on_a_page(hers)
@@ -153,7 +153,7 @@ def test_whoever_registers_the_page_around_hers_gets_no_slow_look_less(
     assert {match.claim for match in of(room, case).decision.matches} == {his.claim}
     assert run_next_deferred_scan(room.platform)
     assert len(of(room, case).decision.matches) == 2
-    assert room.platform.reviews.upload_bytes(case) == jpeg(page)  # still there for the reviewer
+    assert room.platform.reviews.upload_bytes(case) == jpeg(page)  # still stored for the reviewer
     withdraw_claim(his.claim, his.token, room.platform)
     assert published(room) == {case: ReviewState.WAITING}
 

@@ -30,8 +30,8 @@ from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture
 
 @dataclass(frozen=True, slots=True)
 class Meanwhile:
-    """The index, beside which something ``happens`` once: before the look among whole pictures, or
-    after it, when it was told whether there are parts.
+    """An index that calls ``happens`` once: before the first look-up, or if ``late``, when the
+    number of parts is asked for after a look-up.
     """
 
     index: IndexStore
@@ -129,7 +129,7 @@ def test_refusal_after_a_look_back_can_be_appealed_with_the_file(room: Room, her
 
 
 class Overtaken(BankStore):
-    """A bank in which another request is stored after this one saw no claim of its id."""
+    """A bank that stores another request just after it found no claim with an id."""
 
     __slots__ = ("other",)
 

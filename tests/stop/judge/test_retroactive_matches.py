@@ -30,7 +30,7 @@ def claim(name: str) -> Claim:
 
 
 def near(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
-    """Return a hash that is so many bits away."""
+    """Return a hash at this distance in bits, at random positions."""
     flipped = np.zeros(256, dtype=np.uint8)
     flipped[rng.permutation(256)[:distance]] = 1
     return bytes(np.frombuffer(bits, dtype=np.uint8) ^ np.packbits(flipped))

@@ -1,4 +1,4 @@
-"""The number of pixels with which an upload is decoded for the scans before an answer."""
+"""The size in pixels at which the scans before an answer decode an upload."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,12 +21,12 @@ Reads = tuple[Platform, list[int]]
 
 @pytest.fixture
 def large(hers: Any) -> Any:
-    """Return her picture with four times as many pixels."""
+    """Return the picture enlarged to four times its width and height."""
     return np.repeat(np.repeat(hers, 4, axis=0), 4, axis=1)
 
 
 def noted(room: Room) -> Reads:
-    """Return the platform, and a list of the pixels that each decoding asked for."""
+    """Return the platform and the list of the sides in pixels that each decoding asks for."""
     sides: list[int] = []
 
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
@@ -69,7 +69,7 @@ def test_picture_at_full_size_is_decoded_once(room: Room, hers: Any) -> None:
 def test_scan_for_parts_decodes_more_pixels(room: Room, large: Any) -> None:
     platform, sides = noted(room)
     room.protect(large, parts=True)
-    assert not platform.index.find_near_hashes([bytes(32)], part=True)  # it has caught up
+    assert not platform.index.find_near_hashes([bytes(32)], part=True)  # the index catches up
     cut = large[large.shape[0] // 5 :, large.shape[1] // 5 :]
     decision = judge_upload(jpeg(cut), platform)
     assert (decision.outcome, sides) == (Outcome.HOLD, [PART_COMPARISON_SIDE_PX_MIN])
@@ -119,9 +119,8 @@ def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(
     platform = replace(room.platform, read_luma=read_luma, index=index)
     decision = judge_upload(jpeg(large), platform, "post 17")
     assert decision.secret is not None
-    review = (
-        room.platform.reviews.next_waiting_upload()
-    )  # found by the whole picture, registered meanwhile
+    # The whole picture, registered during the scan, matches.
+    review = room.platform.reviews.next_waiting_upload()
     assert review is not None
     assert review.case == decision.case
 

@@ -1,4 +1,4 @@
-"""New sounds against accepted uploads: matches equal those of judging the upload."""
+"""New sounds match accepted uploads as if registered before the upload."""
 
 from datetime import UTC, datetime
 
@@ -41,7 +41,7 @@ def printed(words: Words) -> SoundPrint:
 
 
 def noisy(words: Words, share: float, rng: np.random.Generator) -> Words:
-    """Flip this share of the bits."""
+    """Return the words with about this share of their bits flipped."""
     flips = rng.random((len(words), 32)) < share
     return words ^ np.packbits(flips, axis=1).view(">u4").reshape(-1).astype(np.uint32)
 
@@ -55,7 +55,7 @@ def words(rng: np.random.Generator, count: int) -> Words:
 def test_retroactive_sounds_match_as_uploads_would_have(
     seed: int, uploads: int, share: float
 ) -> None:
-    """Some uploads contain ten seconds or more of a registered sound."""
+    """Every second upload contains 60 words of a registered sound."""
     rng = np.random.default_rng(seed)
     sounds = [words(rng, int(rng.integers(60, 300))) for _ in range(3)]
     sought = SoughtSounds()
@@ -98,7 +98,7 @@ def test_position_of_a_match_is_in_the_upload() -> None:
     upload = np.concatenate([words(rng, 162), sound[40:]])
     (found,) = uploads_with_matching_sounds(sought, [StoredSoundPrint(1, "case", printed(upload))])
     assert (found.case, found.sound) == ("case", 7)
-    assert found.matches[0].how.endswith("from 20.1 s")  # 162 words
+    assert found.matches[0].how.endswith("from 20.1 s")  # after 162 words
 
 
 def test_kept_sounds_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

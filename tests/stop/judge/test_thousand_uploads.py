@@ -34,7 +34,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def count(kind: str) -> int:
-    """How many; fewer in PostgreSQL before each change, as rules and statements are the same."""
+    """Return the number of uploads, fewer on PostgreSQL, where the same rules run."""
     return 1000 if kind == "sqlite" else size(100, 1000)
 
 
@@ -53,7 +53,7 @@ def platform(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Itera
 def test_a_thousand_uploads_of_one_picture_are_one_item(
     platform: Platform, hers: Any, count: int
 ) -> None:
-    """Each is judged as by a gate; the picture is small, so that it takes a few seconds."""
+    """The picture is small, so that judging takes only a few seconds."""
     small = cv2.resize(hers, (96, 96), interpolation=cv2.INTER_AREA)
     gate = NearGate(platform)
     protect_picture(picture(small), adult=True, parts=False, gate=gate, device=a_device())

@@ -1,4 +1,4 @@
-"""Uploads that are a registered video, that contain a frame of one, or neither."""
+"""Uploads that are a registered video, contain frames of one, or match none."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -164,7 +164,7 @@ def hits(
     bank: BankName = PEOPLE_BANK,
     bits: int = 8,
 ) -> list[Match]:
-    """Match an upload of ``count`` half seconds; a pair is view, frame, time in the claim."""
+    """Match an upload of ``count`` half seconds; a pair is view, frame, time in the claim (ms)."""
     near = [NearHash(view * count + frame, n, bits) for n, (view, frame, _) in enumerate(pairs)]
     places = {n: [(claim("hers", bank), at_ms)] for n, (_, _, at_ms) in enumerate(pairs)}
     return [match for match, _ in video_hits(look_of(count), near, places, RADIUS)]
@@ -215,7 +215,7 @@ def test_whole_match_needs_half_of_the_upload_in_one_view(
 
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 9)), min_size=1, max_size=10))
 def test_in_order_counts_the_longest_chain(raw: list[tuple[int, int]]) -> None:
-    """Compare with trying every subset of half seconds."""
+    """Compare with a search through all chains."""
     by_frame: dict[int, set[int]] = {}
     for frame, at in raw:
         by_frame.setdefault(frame, set()).add(at)
@@ -235,7 +235,7 @@ def test_in_order_counts_the_longest_chain(raw: list[tuple[int, int]]) -> None:
 
 
 def trimmed(views: Sequence[tuple[str, int]], at: Sequence[int], bits: int = 8) -> list[Match]:
-    """Match windows (how, half second), each near the claim's frame at a time."""
+    """Match views (how, half second) that are near the claim's frames at these times in ms."""
     seen = tuple(TrimmedView(500 * moment, how, bytes(32)) for how, moment in views)
     look = VideoViews(tuple(range(0, 4000, 500)), (), seen)
     near = [NearHash(n, n, bits) for n in range(len(seen))]

@@ -50,7 +50,7 @@ class Stores:
 
 @contextmanager
 def stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Stores]:
-    """New stores with the bank "people"."""
+    """Open new stores, with the bank "people"."""
     clock = WoundClock()
     engine = engine_of(kind, request, folder)
     made = Stores(BankStore(engine, clock), ReviewQueue(engine, clock, cipher=SEALED), clock)
@@ -60,7 +60,7 @@ def stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[
 
 
 def engine_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> sa.Engine:
-    """An empty database, which no other open engine uses."""
+    """Open an empty database that no other open engine uses."""
     if kind == "postgres":
         server: Cluster = request.getfixturevalue("postgres")
         return open_postgres_engine(server.emptied("gate", _create_tables))
@@ -76,4 +76,4 @@ def claim(name: str, state: ClaimState = ClaimState.WAITING) -> Claim:
 
 
 def nothing_else(_review: Review, _bank: BankStore) -> None:
-    """A decision without effect on the bank."""
+    """Leave the bank unchanged when a case is decided."""

@@ -40,7 +40,7 @@ def live(made: Stores) -> None:
     bank.register(Registration(claim("a"), (ONE,), (TWO,)), Registration(claim("b"), (TWO,)))
     made.clock.wind(minutes=1)
     bank.apply_event(A, ClaimEvent.CONFIRM)
-    bank.apply_event(A, ClaimEvent.CONFIRM)  # it was that already: nothing to tell
+    bank.apply_event(A, ClaimEvent.CONFIRM)  # confirmed already: nothing is logged
     bank.add_upload_hashes([A], THREE, confirmed=True)
     bank.dispute(A)
     bank.set_bank(Bank(BankName("people"), 12, shadow=True))

@@ -43,7 +43,7 @@ def test_every_change_has_a_new_number(bank: BankStore) -> None:
     ]
     bank.apply_event(A, ClaimEvent.CONFIRM)
     assert told(bank, 2) == [(3, "a", ClaimState.CONFIRMED, (ONE,))]
-    bank.apply_event(A, ClaimEvent.CONFIRM)  # it was that already
+    bank.apply_event(A, ClaimEvent.CONFIRM)  # confirmed already: no change
     bank.add_upload_hashes([A], TWO, confirmed=True)
     assert told(bank, 3) == [(4, "a", ClaimState.CONFIRMED, (ONE, TWO))]
     bank.apply_event(B, ClaimEvent.SUSPEND)
@@ -57,7 +57,7 @@ def test_claim_has_the_number_of_the_change_that_confirmed_it(bank: BankStore) -
     assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (0, 2)
     assert bank.apply_event(A, ClaimEvent.CONFIRM).confirmed == bank.claim(A).confirmed == 3
     bank.add_upload_hashes([A], TWO, confirmed=True)
-    bank.apply_event(A, ClaimEvent.CONFIRM)  # it was that already
+    bank.apply_event(A, ClaimEvent.CONFIRM)  # confirmed already: no change
     (entry,) = [one.number for one in bank.entries(0) if one.bits == ONE]
     assert {of.id: of.confirmed for _, of in bank.claims_on_pictures({entry})} == {"a": 3, "b": 2}
     bank.apply_event(A, ClaimEvent.SUSPEND)
@@ -78,7 +78,7 @@ def test_change_has_bank_kind_and_time(made: Stores) -> None:
 def test_withdrawal_is_listed_without_hashes(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (TWO, ONE)), Registration(claim("b"), (ONE,)))
     bank.apply_event(A, WITHDRAW)
-    bank.apply_event(A, WITHDRAW)  # it was that already
+    bank.apply_event(A, WITHDRAW)  # withdrawn already: no change
     assert told(bank, 2) == [(3, "a", ClaimState.WITHDRAWN, ())]
     assert told(bank)[0] == (2, "b", ClaimState.WAITING, (ONE,))
 

@@ -22,7 +22,7 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
 from tests.stop.store.bank_stores import AT, KINDS, ONE, PEOPLE, THREE, TWO, Stores, claim, stores
 
-# Scenes that come back: the first hash is shown twice, and so is the second one's inner part.
+# Scenes recur: two frames have the same hash, and two have the same inner hash.
 FILM = VideoPrint(
     (
         FramePrint(0, ONE, 90, THREE),
@@ -43,7 +43,7 @@ def film(name: str) -> Claim:
 
 
 def song(seed: int, words: int = 60) -> SoundPrint:
-    """Sound words with large changes from one to the next."""
+    """Return a sound of pseudorandom words, which depend on the seed."""
     many = (hash((seed, number)) * 2654435761 % 2**32 for number in range(words))
     return SoundPrint(b"".join(one.to_bytes(4, "big") for one in many))
 
@@ -80,12 +80,11 @@ def test_picture_added_to_a_video_by_a_reviewer_is_a_picture(made: Stores) -> No
     made.bank.register(Registration(film("v"), video=FILM))
     made.bank.add_upload_hashes([ClaimId("v")], THREE, confirmed=True)
     (number,) = [one.number for one in made.bank.entries(0) if (one.bits, one.part) == (THREE, 0)]
-    confirmed = replace(film("v"), state=ClaimState.CONFIRMED)  # on this hash
+    confirmed = replace(film("v"), state=ClaimState.CONFIRMED)  # on this hash alone
     assert made.bank.claims_on_pictures_and_frames([number]) == ((number, confirmed, None),)
     assert made.bank.whole_picture_hashes_of(ClaimId("v")) == (THREE,)
-    made.bank.add_upload_hashes(
-        [ClaimId("v")], ONE, confirmed=True
-    )  # this one is the hash of a frame, too
+    # ONE is also the hash of a frame.
+    made.bank.add_upload_hashes([ClaimId("v")], ONE, confirmed=True)
     made.bank.add_upload_hashes([ClaimId("v")], ONE, confirmed=True)
     (shown,) = [one.number for one in made.bank.entries(0) if one.bits == ONE]
     times = [at_ms for _, _, at_ms in made.bank.claims_on_pictures_and_frames([shown])]
@@ -179,7 +178,8 @@ def test_rebuilding_the_sound_index_drops_withdrawn_sounds(made: Stores) -> None
         assert len(index.find_matching_sounds(wanted)) == (1 if seed < 5 else 0)
         if seed == 3:
             made.bank.withdraw(ClaimId("1"))
-            assert len(index.find_matching_sounds(wanted)) == 1  # of a claim that no longer matches
+            # The withdrawn sound is still in the index, but has no claim.
+            assert len(index.find_matching_sounds(wanted)) == 1
     for seed in (2, 3, 4, 5):
         (found,) = index.find_matching_sounds([SoundVariant("as it is", song(seed).words)])
         assert [of.id for _, of in made.bank.claims_on_sounds([found.sound])] == [f"{seed}"]

@@ -207,7 +207,7 @@ def test_many_claims_are_moved_and_extended_at_once(bank: BankStore) -> None:
     before = bank.changes(0, 10)[-1].number
     moved = bank.apply_event_to_all(ClaimEvent.CONFIRM, *names)
     assert {one.id: one.state for one in moved} == dict.fromkeys("abc", ClaimState.CONFIRMED)
-    assert [one.claim for one in bank.changes(before, 10)] == ["c", "a"]  # "b" was that already
+    assert [one.claim for one in bank.changes(before, 10)] == ["c", "a"]  # "b" was confirmed
     bank.add_upload_hashes(names, TWO, confirmed=True)
     assert [one.claim for one in bank.changes(before + 2, 10)] == ["c", "a", "b"]
     assert bank.whole_picture_hashes_of(ClaimId("b")) == (ONE, TWO)
@@ -229,7 +229,7 @@ def test_extending_a_claim(bank: BankStore) -> None:
 
 @pytest.mark.threat("claim-censors")
 def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) -> None:
-    """On the owner's own hashes the claim keeps its state, since nobody has looked at them."""
+    """On the owner's own hashes the claim keeps its state, since nobody has reviewed them."""
     a, b = ClaimId("a"), ClaimId("b")
     bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (ONE,)))
 
@@ -242,7 +242,7 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
 
     bank.add_upload_hashes([a, ClaimId("nobody")], ONE, TWO, confirmed=True)
     bank.add_upload_hashes([a], THREE, confirmed=False)
-    bank.add_upload_hashes([a], TWO, confirmed=False)  # it was confirmed once
+    bank.add_upload_hashes([a], TWO, confirmed=False)  # it stays confirmed
     waiting, confirmed = ClaimState.WAITING, ClaimState.CONFIRMED
     assert stands(a) == {ONE: (waiting, False), TWO: (confirmed, True), THREE: (waiting, True)}
     assert stands(b) == {ONE: (waiting, False)}
@@ -263,7 +263,7 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
     assert stands(a)[THREE] == (confirmed, True)
     number = next(entry.number for entry in bank.entries(0) if entry.bits == THREE)
     ((_, on_three),) = bank.claims_on_pictures([number])
-    assert on_three.confirmed > by_move  # a person said so after that
+    assert on_three.confirmed > by_move  # a reviewer confirmed it later
     bank.withdraw(a)
     assert bank.hashes_added_to([a, b]) == {}
     assert stands(a) == {}
@@ -327,7 +327,7 @@ def test_sqlite_file_keeps_no_withdrawn_hash(tmp_path: Path) -> None:
 
 
 def test_sqlite_withdrawing_again_does_not_rewrite_the_file(tmp_path: Path) -> None:
-    """A repeated request costs the gate one row."""
+    """Otherwise repeated requests could keep the gate busy with rewriting its file."""
     store = BankStore(open_engine(tmp_path / "gate.sqlite"))
     store.set_bank(Bank(PEOPLE))
     store.register(Registration(claim("a"), (ONE,)))
@@ -349,8 +349,9 @@ def test_sqlite_withdrawing_again_does_not_rewrite_the_file(tmp_path: Path) -> N
 
 @pytest.mark.real
 def test_postgres_is_shared_by_several_processes(postgres: Cluster) -> None:
-    """What many write at once becomes visible in the order of its numbers: an index that follows
-    by the last number misses nothing.
+    """Concurrent writes become visible in the order of their numbers.
+
+    So an index that asks for the entries after its last number misses none.
     """
     url = postgres.fresh()
     writers = [BankStore(open_postgres_engine(url)) for _ in range(4)]
@@ -397,7 +398,7 @@ def test_unreachable_postgres_is_reported(postgres: Cluster) -> None:
         open_postgres_engine("postgresql://u:hunter%zz2@127.0.0.1:1/db")
     with pytest.raises(BadDatabaseAddress, match="Nothing was started") as caught:
         open_postgres_engine("postgresql://u@127.0.0.1:notaport/db")
-    assert "relay" not in str(caught.value)  # a gate has this setting, too
+    assert "relay" not in str(caught.value)  # a gate has this setting as well
 
 
 OTHERS = [(SCHEMA_VERSION + 1, NewerBank), (SCHEMA_VERSION - 1, OlderBank)]
@@ -433,7 +434,7 @@ def test_sqlite_failed_start_leaves_no_table(tmp_path: Path) -> None:
     path = tmp_path / "gate.sqlite"
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE other (number INTEGER)")
-        db.execute("CREATE INDEX waiting_by_lead ON other (number)")  # in the way of the last
+        db.execute("CREATE INDEX waiting_by_lead ON other (number)")  # this name is taken then
         before = list(db.iterdump())
         with pytest.raises(BankUnreachable, match="waiting_by_lead"):
             open_engine(path)

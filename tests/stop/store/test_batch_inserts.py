@@ -1,4 +1,4 @@
-"""Rows of several threads in one transaction: none is lost or reported too early."""
+"""Rows that several threads insert in one transaction: none is lost or reported too early."""
 
 import threading
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from entrenous.stop.store.prepared_statements import BatchInserter, RowValues
 
 @dataclass
 class Slow:
-    """Writes when allowed, and refuses a transaction with a bad row."""
+    """A writer that waits until ``may`` is set and refuses batches with a bad row."""
 
     begun: threading.Event = field(default_factory=threading.Event)
     may: threading.Event = field(default_factory=threading.Event)
@@ -28,7 +28,7 @@ class Slow:
 
 
 def brought(slow: Slow, bad: set[int]) -> list[BaseException | None]:
-    """Add ten rows, nine of them while the first is being written; return the results."""
+    """Add ten rows, nine while the first is being written; return the exception of each or None."""
     together = BatchInserter(slow.write)
     with ThreadPoolExecutor(10) as threads:
         first = threads.submit(together.add, {"number": 0, "bad": 0 in bad})
@@ -56,7 +56,7 @@ def test_failing_row_raises_and_others_are_written(bad: set[int]) -> None:
 
 
 def test_waiting_for_a_killed_writer_raises() -> None:
-    """The second row is written by the third row's thread, or the other way round."""
+    """The thread of one of the two waiting rows writes both."""
     slow = Slow()
 
     def write(rows: Sequence[RowValues]) -> None:

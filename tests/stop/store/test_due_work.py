@@ -1,4 +1,4 @@
-"""DueWork: deferred scans, look backs and the clock, on each database."""
+"""DueWorkStore: deferred scans, look backs and the clock, on each database."""
 
 import itertools
 import threading
@@ -93,7 +93,7 @@ def test_oldest_deferred_scan_is_taken_once(queue: ReviewQueue) -> None:
 def test_processes_share_due_scans_without_overlap(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """Each process has its own connections, and all run at once."""
+    """Threads with connections of their own stand for the processes."""
     opened = partial(open_engine, tmp_path / "gate.sqlite")
     if kind == "postgres":
         opened = partial(open_postgres_engine, request.getfixturevalue("postgres").fresh())
@@ -110,7 +110,7 @@ def test_processes_share_due_scans_without_overlap(
 
 
 def taken_by(opened: Callable[[], sa.Engine], at_once: threading.Barrier, _: int) -> list[str]:
-    """Take scans, but no third one before each of the others has two."""
+    """Lease all scans that are left, but the third only when each thread has two; return cases."""
     engine, mine = opened(), list[str]()
     queue = ReviewQueue(engine)
     for turn in itertools.count():
@@ -142,7 +142,7 @@ def test_deferred_scans_are_limited_in_number(queue: ReviewQueue) -> None:
     assert [keep(queue, case, most=2) for case in "bcd"] == [True, True, False]
     assert queue.count_due_work().slow_looks == 2
     assert queue.skip_overdue_deferred_scans(AT) == 0
-    assert queue.skip_overdue_deferred_scans(AT + timedelta(seconds=1)) == 1  # its bytes never came
+    assert queue.skip_overdue_deferred_scans(AT + timedelta(seconds=1)) == 1  # it has no bytes
     assert queue.count_due_work() == DueCounts(2, 1)
     assert not queue.store_for_deferred_scan("d", b"too late", 9)
     queue.finish_deferred_scan("b")
@@ -225,7 +225,7 @@ def test_upload_found_by_a_scan_waits_with_its_bytes(made: Stores) -> None:
     queue.lease_deferred_scan(LEASE)
     assert queue.hold_retroactively(find("b"), 9)
     assert not queue.hold_retroactively(find("b"), 9)
-    queue.finish_deferred_scan("b")  # by somebody who was slower: nothing
+    queue.finish_deferred_scan("b")  # by a slower process: no effect
     review = queue.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == ("b", FoundBy.SLOW_LOOK, "post b")
@@ -252,7 +252,7 @@ def test_withdrawing_deletes_a_found_upload_s_bytes(made: Stores) -> None:
     assert queue.review("b").decision == Decision(Outcome.LET_THROUGH, "b")
     with pytest.raises(NoSuchReview):
         queue.upload_bytes("b")
-    assert not queue.hold_retroactively(find("c"), 9)  # it comes after the withdrawal
+    assert not queue.hold_retroactively(find("c"), 9)  # the claim is withdrawn already
     assert queue.count_due_work() == DueCounts(slow_looks=1)
 
 
@@ -281,7 +281,7 @@ def test_flood_of_found_uploads_is_one_item_with_some_bytes(queue: ReviewQueue) 
         assert queue.hold_retroactively(find(case, bits=TWO if number % 2 else near), 3)
     assert (queue.count_waiting_items(), queue.review("b").gathered) == (1, 6)
     kept = [case for case in "bcdefgh" if queue.review(case).has_bytes]
-    assert kept == ["b", "c", "d", "e"]  # single ones, then one that is unlike the first
+    assert kept == ["b", "c", "d", "e"]  # three single items, then one unlike the first
     assert [one.case for one in queue.published_to_review_or_remove("", 9)] == list("bcdefgh")
 
 
@@ -303,7 +303,7 @@ def test_published_uploads_are_listed_in_pages(made: Stores) -> None:
 
 
 def published_although(case: str, **more: Any) -> Review:
-    """A matching upload that a hook published."""
+    """Return a matching upload that a hook published although it should wait."""
     review = Review(
         Decision(Outcome.HOLD, case, (MATCH,)), AT, ReviewState.WAITING, ONE, 1, f"post {case}",
         FoundBy.PUBLISHED, upload_sha256=TWO, slow_look_due=True,
@@ -324,7 +324,7 @@ def test_published_match_is_scanned_and_stays_for_its_reviewer(
     assert taken == UploadForDeferredScan("b", b"bytes of b")
     queue.finish_deferred_scan("b")
     assert (queue.upload_bytes("b"), queue.count_due_work().slow_looks) == (b"bytes of b", 1)
-    made.bank.withdraw(MATCH.claim)  # it is let through again, and the other look is still due
+    made.bank.withdraw(MATCH.claim)  # both are let through, and the scan of c is still due
     assert [queue.review(case).state for case in "bc"] == [ReviewState.CLOSED] * 2
     assert [queue.review(case).has_bytes for case in "bc"] == [False] * 2
     assert queue.lease_deferred_scan(LEASE) == UploadForDeferredScan("c", b"bytes of c")
@@ -360,7 +360,7 @@ def test_confirmed_published_upload_is_listed_for_removal(made: Stores) -> None:
     assert [one.case for one in queue.published_to_review_or_remove("b", 9)] == ["d"]
     assert [one.bits for one in listed] == [None, None]
     assert (queue.review("c").reference, queue.delist_removed_uploads(made.clock.now())) == ("", 0)
-    queue.record_appeal(Appeal("b", ONE, AT), None)  # who asks for a person waits hidden
+    queue.record_appeal(Appeal("b", ONE, AT), None)  # an appealed upload waits unlisted
     assert [one.case for one in queue.published_to_review_or_remove("", 9)] == ["d"]
     assert queue.delist_removed_uploads(made.clock.now() + PUBLISHED_LISTING_PERIOD) == 1
     assert (queue.published_to_review_or_remove("", 9), queue.review("d").reference) == ((), "")
@@ -377,7 +377,7 @@ def test_look_back_becomes_due_with_the_claim(made: Stores) -> None:
     assert list(taken) == ["z"]
     assert queue.lease_look_backs(until, 9) == {}
     queue.finish_look_backs(until, taken)
-    made.clock.wind(minutes=2)  # whoever had x was killed
+    made.clock.wind(minutes=2)  # the process that leased x was killed
     until = made.clock.now() + LEASE
     taken = queue.lease_look_backs(until, 9)
     assert list(taken) == ["x"]
@@ -387,7 +387,7 @@ def test_look_back_becomes_due_with_the_claim(made: Stores) -> None:
 
 @pytest.mark.parametrize("is_taken", [False, True])
 def test_look_back_taken_by_a_clock_ahead_is_due(made: Stores, *, is_taken: bool) -> None:
-    """Whether it became due then or was taken by a killed process, and whatever else is due."""
+    """It may have become due or been leased then; other look backs are due as well."""
     right = made.clock.moment
     made.clock.wind(days=400)
     made.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
@@ -417,7 +417,7 @@ def test_scan_taken_by_a_clock_ahead_is_due(made: Stores) -> None:
 
 
 def test_leases_tolerate_different_clocks(made: Stores) -> None:
-    """A process whose clock is a minute behind leaves another's rows alone."""
+    """A process whose clock is a minute behind does not take rows that another has leased."""
     assert keep(made.reviews, "b")
     made.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
     assert made.reviews.lease_deferred_scan(LEASE) is not None
@@ -433,7 +433,7 @@ def test_clock_mark_is_stored(made: Stores) -> None:
     for _ in range(3):
         made.reviews.record_clock(minute)
         made.clock.wind(minutes=1)
-    assert made.reviews.clock_mark() == ClockMark(AT)  # nothing to write
+    assert made.reviews.clock_mark() == ClockMark(AT)  # unchanged, as minutes passed as expected
     made.clock.wind(days=400)
     odd = made.clock.now()
     made.reviews.record_clock(minute)
@@ -448,7 +448,7 @@ def test_clock_mark_is_stored(made: Stores) -> None:
 
 @pytest.mark.parametrize("how", ["extended", "confirmed"])
 def test_extended_claim_is_due_for_a_look_back_again(made: Stores, how: str) -> None:
-    """Also while an earlier look back for it is running."""
+    """This holds also while an earlier look back for the claim is running."""
     bank, queue = made.bank, made.reviews
     bank.register(Registration(claim("x"), (TWO,)), Registration(claim("y"), (TWO,)))
     assert queue.count_due_work().look_backs == 0
@@ -471,7 +471,7 @@ def test_extended_claim_is_due_for_a_look_back_again(made: Stores, how: str) -> 
     later = made.clock.now() + LEASE
     second = queue.lease_look_backs(later, 9)
     assert list(second) == ["x"]
-    queue.finish_look_backs(until, first)  # who had it as it was ends now
+    queue.finish_look_backs(until, first)  # the process with the first lease ends now
     assert queue.count_due_work().look_backs == 1
     queue.finish_look_backs(later, second)
     bank.apply_event_to_all(ClaimEvent.CONFIRM, ClaimId("x"))  # it may be confirmed already
@@ -487,7 +487,8 @@ def test_look_back_again_covers_a_whole_bank(made: Stores, monkeypatch: pytest.M
     bank.register(Registration(replace(claim("o"), bank=other), (TWO,)))
     bank.withdraw(ClaimId("0"))
     bank.apply_event(ClaimId("1"), ClaimEvent.SUSPEND)
-    assert queue.schedule_look_backs(PEOPLE) == queue.count_due_work().look_backs == 8  # with a
+    # Seven of the nine claims, and claim "a".
+    assert queue.schedule_look_backs(PEOPLE) == queue.count_due_work().look_backs == 8
     assert queue.schedule_look_backs(other) == 1
     assert queue.schedule_look_backs(BankName("nothing")) == 0
 

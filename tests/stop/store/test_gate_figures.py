@@ -72,7 +72,7 @@ def test_claims_are_counted_by_kind_and_state(gate: Gate) -> None:
 
 
 def test_oldest_wait_begins_in_the_review_queue(gate: Gate) -> None:
-    """An upload waits from its own time, an appeal from its own; late is more than a day."""
+    """An upload waits from its arrival, an appeal from its own; overdue is more than a day."""
     gate.upload("refused", Outcome.REFUSE)
     gate.clock.wind(days=9)
     gate.reviews.record_appeal(Appeal("refused", TWO, gate.clock.now()), None)
@@ -91,7 +91,7 @@ def test_oldest_wait_begins_in_the_review_queue(gate: Gate) -> None:
 def test_wait_of_a_late_match_begins_when_found(gate: Gate) -> None:
     gate.upload("old", Outcome.LET_THROUGH)
     gate.clock.wind(days=9)
-    with gate.engine.begin() as db:  # as a look back puts it before a person
+    with gate.engine.begin() as db:  # as a look back does
         now = (gate.clock.now() - datetime(1970, 1, 1, tzinfo=AT.tzinfo)) // timedelta(
             microseconds=1
         )
@@ -140,7 +140,7 @@ def test_shadow_tally_counts_nearest_match_per_bank(gate: Gate) -> None:
 
 
 def test_counting_the_queue_reads_no_upload(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """SQLite follows the pages of an upload's bytes to read later columns of its row."""
+    """SQLite would read all pages of an upload's bytes to reach the later columns of its row."""
     engine = engine_of("sqlite", request, tmp_path)
     plans: list[str] = []
 

@@ -34,7 +34,7 @@ Opened = Callable[[BankStore], IndexStore]
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Opened:
-    """Return a function that opens an index; a second one is as after a restart."""
+    """Return a function that opens the index; a second call is like a restart."""
     return lambda bank: FileIndex(tmp_path / "index", bank)
 
 

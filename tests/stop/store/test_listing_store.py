@@ -1,4 +1,4 @@
-"""ListingStore, on each database."""
+"""ClaimListingStore, on each database."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

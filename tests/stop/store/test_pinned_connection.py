@@ -61,7 +61,7 @@ def test_pinned_connection_closes_with_the_engine(engine: sa.Engine) -> None:
 
 
 def test_closing_the_engine_empties_the_write_ahead_log(tmp_path: Path) -> None:
-    """Otherwise whoever copies the file after a stop would copy half of it."""
+    """Otherwise a copy of the database file made after a stop would lack the last writes."""
     engine = engine_of("sqlite", None, tmp_path)  # type: ignore[arg-type]
     BankStore(engine).set_bank(Bank(BankName("one")))
     counted(engine)

@@ -26,9 +26,7 @@ def test_reading_sees_one_snapshot(
         assert db.execute(COUNT).scalar_one() == 1
         bank.set_bank(Bank(BankName("two")))
         assert db.execute(COUNT).scalar_one() == 1
-    with concurrent_write(
-        engine
-    ) as db:  # the same connection, perhaps, and not bound to that any more
+    with concurrent_write(engine) as db:  # perhaps the same connection, now without the snapshot
         assert db.execute(COUNT).scalar_one() == 2
         if kind == "postgres":
             level = db.exec_driver_sql("SHOW transaction_isolation").scalar_one()

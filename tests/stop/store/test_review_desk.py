@@ -1,4 +1,4 @@
-"""ReviewDesk: reviewers, second confirmations and alerts, on each database."""
+"""ReviewQueue: reviewers, second confirmations and alerts, on each database."""
 
 import threading
 from dataclasses import replace
@@ -186,7 +186,7 @@ def test_flood_alert_is_sent_once_and_at_most_hourly(made: Stores) -> None:
     assert pages() == (Alert(AlertKind.FLOOD, 1, reported_floods=1),)
     assert pages() == ()  # another process has taken it
     made.clock.wind(hours=1)
-    (page,) = pages()  # and could not tell
+    (page,) = pages()  # it was never recorded as sent
     made.reviews.record_alert_sent(page)
     made.clock.wind(hours=1)
     assert pages() == ()
@@ -196,7 +196,7 @@ def test_flood_alert_is_sent_once_and_at_most_hourly(made: Stores) -> None:
     assert (page.kind, page.reported_floods) == (AlertKind.FLOOD, 2)
     made.reviews.decide_case("c0", ReviewState.RELEASED, nothing_else)
     made.clock.wind(hours=1)
-    assert [one.count for one in pages()] == [2]  # of b and d
+    assert [one.count for one in pages()] == [2]  # the floods b and d
 
 
 def test_decided_flood_sends_no_alert(made: Stores) -> None:

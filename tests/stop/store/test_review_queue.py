@@ -59,7 +59,7 @@ def test_oldest_upload_is_reviewed_first(queue: ReviewQueue) -> None:
 
 
 def test_next_after_a_case(queue: ReviewQueue) -> None:
-    """A reviewer who cannot decide a case yet can skip it, whatever became of it."""
+    """A reviewer can skip a case, even one that was decided in the meantime."""
     for case in "cab":
         queue.record_upload(held(case), None)
     assert (
@@ -89,7 +89,7 @@ def test_decided_upload_is_deleted_and_not_decided_again(queue: ReviewQueue) -> 
 
 
 def test_released_upload_keeps_its_hash_on_request(claimed: Stores) -> None:
-    """Kept for a picture and a clip, not for an unreadable upload, nor for a refused one."""
+    """Pictures and clips keep their hashes; unreadable and refused uploads do not."""
     bank, queue = claimed.bank, claimed.reviews
     picture = replace(held("p"), reference="post p", upload_sha256=OTHER)
     clip = replace(passed("c", b""), bits=None, upload_sha256=OTHER, frames=(b"\x09" * 32,))
@@ -173,7 +173,7 @@ def test_missing_case_raises(queue: ReviewQueue) -> None:
 
 
 SECRET, OTHER = b"\x51" * 32, b"\x52" * 32
-UNKEPT = "upload not kept"  # in the log
+UNKEPT = "upload not kept"  # an event of the audit log
 NEAR, FAR = b"\x09" * 31 + b"\x0a", b"\xf6" * 32
 PASSED = Decision(Outcome.LET_THROUGH, "p")
 REFUSED = Decision(Outcome.REFUSE, "r", MATCHES)
@@ -216,7 +216,7 @@ def test_stored_review_is_returned_unchanged(queue: ReviewQueue) -> None:
 
 
 def test_flood_of_one_picture_is_one_item(queue: ReviewQueue) -> None:
-    """A thousand are in tests/stop/judge/test_thousand_uploads.py."""
+    """tests/stop/judge/test_thousand_uploads.py does this with a thousand uploads."""
     count = 60
     for number in range(count):
         hold(queue, flood(f"c{number}"), limit=20)
@@ -228,7 +228,7 @@ def test_flood_of_one_picture_is_one_item(queue: ReviewQueue) -> None:
     assert {queue.review(case).state for case in every} == {ReviewState.WAITING}
     assert queue.upload_bytes("c0") == b"c0"
     with pytest.raises(NoSuchReview):
-        queue.upload_bytes(every[-1])  # it is like the first, which is there to be looked at
+        queue.upload_bytes(every[-1])  # it is like the first, which a reviewer can view
     closed = queue.decide_case("c0", ReviewState.RELEASED, nothing_else)
     assert sorted(closed.also) == sorted(every[1:])
     assert queue.count_waiting_items() == 0
@@ -277,7 +277,7 @@ def test_flood_keeps_bytes_of_some_uploads_only(queue: ReviewQueue) -> None:
 
 
 def unread(queue: ReviewQueue, case: str, data: bytes) -> None:
-    """An upload as the gate quarantines it when it cannot read it."""
+    """Quarantine an upload as the gate does if it cannot decode the file."""
     whole = Decision(Outcome.HOLD, case)
     file = hashlib.sha256(data).digest()
     queue.record_upload(Review(whole, AT, ReviewState.WAITING, upload_sha256=file), None)
@@ -313,14 +313,14 @@ def test_bytes_of_unreadable_uploads_are_limited(made: Stores) -> None:
     """Beyond the limit the upload still waits, and the log says that its bytes are missing."""
     queue = made.reviews
     assert isinstance(queue, ReviewQueue)
-    queue = replace(queue, undecodable_bytes_max=290)  # what seals them counts, too
+    queue = replace(queue, undecodable_bytes_max=290)  # the overhead of encryption counts as well
     for number in range(4):
         unread(queue, f"c{number}", bytes([number]) * 100)
     assert queue.count_waiting_items() == 4
     assert [has_bytes(queue, f"c{number}") for number in range(4)] == [True, True, False, False]
     told = [(row.what, row.of, row.details) for row in made.bank.log(0, 100)]
     assert told[-1] == (UNKEPT, "c3", {"bytes": 100})
-    hold(queue, flood("h"), bytes(500))  # one that was read has its own bounds
+    hold(queue, flood("h"), bytes(500))  # an upload that was decoded has other limits
     assert has_bytes(queue, "h")
     queue.decide_case("c0", ReviewState.RELEASED, nothing_else)
     unread(queue, "later", b"x" * 100)
@@ -389,14 +389,14 @@ def test_frame_hashes_are_deleted_on_decision_and_expiry(claimed: Stores) -> Non
     assert claimed.bank.withdraw(MATCHES[0].claim) == 1
     assert [one.case for one in queue.stored_clip_hashes(0, 9)] == ["s", "t", "v"]
     assert [one.case for one in queue.stored_clip_hashes(first[-1].number, 1)] == ["v"]
-    assert queue.delete_accepted_data(AT + timedelta(hours=25)) == 3  # with the picture
+    assert queue.delete_accepted_data(AT + timedelta(hours=25)) == 3  # s, t and p
     assert (queue.review("t").upload_sha256, queue.review("t").reference) == (None, "")
     assert [one.case for one in queue.stored_clip_hashes(0, 9)] == ["v"]
     assert not queue.hold_retroactively(RetroactiveMatches("t", MATCHES[1:], 1), 20)
 
 
 def test_sound_fingerprints_are_deleted_likewise(claimed: Stores) -> None:
-    """For a film with sound, a voice note, and a film without sound."""
+    """The uploads are a video with sound, a voice note, and a video without sound."""
     queue, words = claimed.reviews, SoundPrint(b"\x01\x02\x03\x04" * 60)
     clips: dict[str, dict[str, Any]] = {
         "s": {"frames": (b"\x09" * 32,), "sound": words},
@@ -415,7 +415,7 @@ def test_sound_fingerprints_are_deleted_likewise(claimed: Stores) -> None:
     }
     assert queue.hold_retroactively(RetroactiveMatches("t", MATCHES[:1], -1), 20)
     assert [one.case for one in queue.stored_sound_prints(0, 9)] == ["s", "t"]
-    assert queue.delete_accepted_data(AT + timedelta(days=2)) == 1  # that one waits
+    assert queue.delete_accepted_data(AT + timedelta(days=2)) == 1  # t waits for review
     assert [one.case for one in queue.stored_sound_prints(0, 9)] == ["t"]
     queue.decide_case("t", ReviewState.CONFIRMED, nothing_else)
     assert queue.stored_sound_prints(0, 9) == ()
@@ -454,7 +454,7 @@ def test_look_back_quarantines_and_expires(claimed: Stores) -> None:
 @pytest.mark.threat("released-first")
 @pytest.mark.parametrize("found", ["late", "as it came"])
 def test_waiting_upload_gets_matches_of_new_claims(claimed: Stores, found: str) -> None:
-    """So that a withdrawal leaves the other claims' matches."""
+    """So a withdrawal leaves the matches of the other claims."""
     bank, queue = claimed.bank, claimed.reviews
     a, b = MATCHES
     if found == "late":
@@ -592,7 +592,7 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(queue: ReviewQueue) -> Non
 
 
 def test_full_disk_quarantines_without_bytes(made: Stores) -> None:
-    """Quarantined, appealed or due for a scan: the rows are written, and the log says so."""
+    """The rows of uploads are written, and the log says which reviews lack their bytes."""
     queue = made.reviews
     assert isinstance(queue, ReviewQueue)
     full = replace(queue, has_disk_space=lambda: False)

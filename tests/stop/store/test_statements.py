@@ -1,4 +1,4 @@
-"""Statements executed by the driver do the same as through SQLAlchemy."""
+"""Statements that the driver executes do the same as when SQLAlchemy executes them."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -59,7 +59,7 @@ def test_prepared_statements_agree_with_sqlalchemy(engine: sa.Engine) -> None:
 
 
 def test_prepared_insert_writes_all_rows_or_none(tmp_path: Path) -> None:
-    """In SQLite, where uploads are written this way."""
+    """Only in SQLite are the rows of several uploads inserted together."""
     engine = engine_of("sqlite", None, tmp_path)  # type: ignore[arg-type]
     other = {**ROW, "case_number": "another"}
     with pytest.raises(BankUnreachable, match="UNIQUE"), single_insert(engine) as db:
@@ -128,7 +128,7 @@ def test_refused_insert_raises_and_the_next_succeeds(
     for _ in range(2):
         with pytest.raises(BankUnreachable) as told, single_insert(engine) as db:
             INSERT.run(db, [{**ROW, "outcome": None}])
-        assert "3f9a" not in str(told.value)  # no value of a row
+        assert "3f9a" not in str(told.value)  # it contains no value of the row
         assert by_sqlalchemy(engine) == []
     with single_insert(engine) as db:
         INSERT.run(db, [ROW])
@@ -163,7 +163,7 @@ def test_hash_numbers_exceed_32_bits(engine: sa.Engine) -> None:
 def test_server_restart_leaves_no_stale_connection(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """One call notices; the pool's other old connections are not tried."""
+    """One query fails; after it, the pool's other old connections are not used."""
     engine = engine_of("postgres", request, tmp_path)
     with ExitStack() as opened:
         for _ in range(4):
@@ -174,7 +174,7 @@ def test_server_restart_leaves_no_stale_connection(
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     failed = 0
-    for _ in range(8):  # the one that ended the others may come first
+    for _ in range(8):  # the connection that ended the others may be used first
         with engine.connect() as db:
             try:
                 EVERY.rows(db)

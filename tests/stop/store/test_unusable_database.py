@@ -33,7 +33,7 @@ def test_damaged_database_is_reported_when_opened(tmp_path: Path) -> None:
 @pytest.mark.real
 @pytest.mark.parametrize("what", ["bank.db", pytest.param(".", marks=pytest.mark.nightly)])
 def test_unwritable_database_is_reported(tmp_path: Path, what: str) -> None:
-    """In a process without superuser rights."""
+    """The command runs without superuser rights."""
     data = tmp_path / "gate"
     with open_platform(data):
         pass

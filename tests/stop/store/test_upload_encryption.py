@@ -51,7 +51,7 @@ def test_keys_are_rotated() -> None:
     for held in (UploadCipher((NEW,)), PLAIN):
         with pytest.raises(UploadKeyMissing) as shut:
             held.decrypt("c", of_before)
-        assert isinstance(shut.value, UploadNotKept)  # a reviewer decides all the same
+        assert isinstance(shut.value, UploadNotKept)  # so reviewers can still decide
 
 
 def test_ciphertext_is_bound_to_its_case() -> None:

@@ -15,7 +15,7 @@ from entrenous.stop.store import engine as engines
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import exclusive_write, open_engine
 
-# Has the file nearly all of the time, as several that write one after the other have.
+# Holds the write lock nearly all of the time, as several busy writers together do.
 GREEDY = """
 import sqlite3, sys, time
 db = sqlite3.connect(sys.argv[1], timeout=10, isolation_level=None)
@@ -46,7 +46,7 @@ def test_writer_is_not_starved_by_a_busy_one(path: Path) -> None:
             began = time.monotonic()
             for number in range(20):
                 BankStore(engine).set_bank(Bank(BankName(f"number {number}")))
-            # SQLite's own waiting takes about a minute for these, or gives up.
+            # With SQLite's own retries, this takes about a minute or fails.
             assert time.monotonic() - began < 20
         finally:
             other.kill()
@@ -61,7 +61,7 @@ def test_write_lock_times_out_with_an_error(path: Path, monkeypatch: pytest.Monk
         with pytest.raises(BankUnreachable, match="locked"), exclusive_write(other):
             pytest.fail("two write at once")
         assert 0.3 <= time.monotonic() - began < 10
-    with exclusive_write(other) as db:  # and everything is as before
+    with exclusive_write(other) as db:  # the usual timeout is set again
         assert db.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 300
     one.dispose()
     other.dispose()
@@ -86,7 +86,7 @@ def test_waiting_writer_succeeds_after_the_other(path: Path) -> None:
 
 
 def test_other_errors_are_raised_at_once(path: Path) -> None:
-    """Within a transaction no other can begin, however long one waits."""
+    """A transaction cannot begin within another one, so waiting would be useless."""
     engine = open_engine(path)
     began = time.monotonic()
     with engine.connect() as db:
