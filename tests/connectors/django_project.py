@@ -1,6 +1,7 @@
-"""A small Django site with a model, a form and three views; requests itself and prints answers.
+"""A small Django site that sends requests to itself and prints the answers as JSON.
 
-Run it with a folder of uploads, the hook's settings as JSON, and which requests if not all.
+Its arguments are a folder of uploads, the hook's settings as JSON, and the names of requests (if
+none, it sends all).
 """
 # ruff: noqa: E402 -- Django is set up before its models are imported
 
@@ -114,7 +115,7 @@ def ask(where: str, name: str, client: Client | None = None) -> Any:
 
 
 class InALoop:
-    """A request whose user would need a database query where none is allowed."""
+    """A request whose user needs a database query, which Django does not allow in a loop."""
 
     @property
     def user(self) -> object:
@@ -122,7 +123,7 @@ class InALoop:
 
 
 def accounts() -> dict[str, str | None]:
-    """The accounts that the gate is told."""
+    """Return the account headers that the gate receives."""
     said: list[str | None] = []
 
     def note(request: Any) -> None:
@@ -140,7 +141,7 @@ def accounts() -> dict[str, str | None]:
 
 
 def account_in_a_loop() -> list[str]:
-    """The account that a validator finds within a request, and after it."""
+    """Return the account that a validator finds during a request, and after it."""
 
     async def view(_: Any) -> str:
         return hook._account_of_request(hook._CURRENT_REQUEST.get())

@@ -7,9 +7,10 @@ COVERED = "/api/v2/media"
 
 
 def java_like(target: str) -> set[str]:
-    """As Tomcat and Jetty: parameters of segments are dropped, the path is decoded, slashes are
-    merged, dots resolved; backslashes and encoded slashes are slashes where allowed. Also behind a
-    proxy that decoded it before.
+    """Return the paths that Tomcat and Jetty read, also behind a proxy that decodes first.
+
+    They drop parameters of segments, decode the path, merge slashes and resolve dots. Backslashes
+    and encoded slashes are slashes where allowed.
     """
     found = set()
     for sent in (target, unquote(target)):
@@ -19,8 +20,8 @@ def java_like(target: str) -> set[str]:
 
 
 def python_like(target: str) -> set[str]:
-    """As Starlette, Werkzeug and Django: decoded, slashes merged, behind a decoding proxy, and
-    joined to a folder, as applications do.
+    """Return the paths that Starlette, Werkzeug and Django read: decoded once, or twice behind a
+    proxy that decodes; with slashes merged or not; and as applications join them to a folder.
     """
     once = unquote(target)
     found = {once, unquote(once)}
@@ -39,6 +40,6 @@ def _resolved(path: str) -> str:
 
 
 def leads_there(path: str) -> bool:
-    """Whether a server would accept the upload at this path."""
+    """Return whether a server would accept the upload at this path."""
     plain = path.casefold()
     return re.match(re.escape(COVERED) + r"(?=[/.;:,?#]|$)", plain) is not None

@@ -34,7 +34,7 @@ def jpeg(pixels: Any, quality: int = 90) -> bytes:
 
 
 def hers() -> bytes:
-    """The picture that is confirmed at :func:`running_gate`."""
+    """Return the picture that is confirmed at :func:`running_gate`."""
     return jpeg(skimage.data.astronaut())
 
 
@@ -43,7 +43,7 @@ def hers_mirrored() -> bytes:
 
 
 def waiting() -> bytes:
-    """A picture with a claim there that no reviewer has seen."""
+    """Return the picture that is registered there, but not yet reviewed."""
     return jpeg(skimage.data.chelsea())
 
 
@@ -75,14 +75,14 @@ def _by_content(request: httpx.Request) -> httpx.Response:
     return httpx.Response(415)
 
 
-#: Uploads as :class:`Scripted` decides them by their first bytes; a real gate decides elsewhere.
+#: Uploads for :class:`Scripted`, which decides by their first bytes.
 FINE, HELD, REFUSED, UNREAD = (
     b"\xff\xd8\xff" + word + bytes(20) for word in (b"FINE", b"HOLD", b"REFUSE", b"UNREAD")
 )
 
 
 class Scripted:
-    """A gate that records requests, and answers by a script."""
+    """A gate that records requests and answers them with a function."""
 
     def __init__(
         self, answer: Callable[[httpx.Request], httpx.Response] = _by_content, **more: Any
@@ -110,15 +110,16 @@ class Scripted:
 
 
 def _unread(answer: httpx.Response) -> httpx.Response:
-    """A response as from the network: not read yet."""
+    """Return the response as from the network: its body is not read yet."""
     stream = httpx.ByteStream(answer.content)
     return httpx.Response(answer.status_code, headers=answer.headers, stream=stream)
 
 
 @contextmanager
 def running_gate(folder: Path, *more: str) -> Iterator[tuple[str, Path]]:
-    """URL and token file of a real gate with a confirmed picture and one that waits; ``more`` are
-    further options of the gate.
+    """Run a gate with a confirmed picture and one that waits, and with the options ``more``.
+
+    Yields its URL and its token file.
     """
     data = folder / "gate"
     with open_platform(data) as (platform, _):

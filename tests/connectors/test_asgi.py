@@ -1,4 +1,4 @@
-"""ASGI middleware: what the application receives and what not, without blocking the loop."""
+"""ASGI middleware: which requests reach the application, and how idle senders are limited."""
 
 import json
 import time
@@ -41,7 +41,7 @@ class Application:
 
 
 def ask(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", **more: Any) -> Any:
-    """Send one request; a list of pieces is sent in pieces."""
+    """Send one request; a body given as a list is sent in these pieces."""
 
     async def pieces() -> AsyncIterator[bytes]:
         for piece in body:
@@ -60,7 +60,7 @@ def ask(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", **more: A
 
 
 def test_account_of_a_request() -> None:
-    """As the application finds it in the scope; a header is ignored."""
+    """The application finds the account in the scope; a header of the client is ignored."""
     gate = Scripted()
     app = GateMiddleware(
         Application().app,
@@ -235,7 +235,7 @@ LARGE = FINE + bytes(asgi.SMALL_BODY_BYTES_MAX)
 
 
 def sender(*pieces: bytes, ends: bool = True) -> Any:
-    """A sender of these pieces, who then sends nothing more."""
+    """Return a receive function for these pieces, which then waits forever."""
     left = list(pieces)
 
     async def receive() -> Any:
@@ -251,7 +251,7 @@ async def ignore(_: Any) -> None:
 
 
 async def crowded(app: Any, crowd_of: list[Any], then: Any) -> list[int]:
-    """The statuses that a sender gets while a crowd of others is idle."""
+    """Return the statuses sent to ``then`` while the senders ``crowd_of`` are idle."""
     statuses: list[int] = []
 
     async def send(message: Any) -> None:
@@ -326,7 +326,7 @@ def test_a_place_is_kept_until_the_application_takes_the_body() -> None:
 
 async def _until(holds: Any) -> None:
     with anyio.fail_after(5):
-        while not holds():  # noqa: ASYNC110 -- what is waited for has no event
+        while not holds():  # noqa: ASYNC110 -- the condition has no event
             await anyio.sleep(0.01)
 
 

@@ -21,7 +21,7 @@ HERS = ("validator hers", "handler hers")
 
 
 def project(gate: tuple[str, Path], folder: Path, *asks: str, **more: Any) -> dict[str, Any]:
-    """The project's answers to its requests, or only to those named ``asks``."""
+    """Return the project's answers to all its requests, or only to those named ``asks``."""
     for name, data in (
         *(("hers", hers_mirrored()), ("waiting", waiting()), ("another", another())),
         ("text", b"words"),
@@ -57,7 +57,7 @@ def test_validator_rejects_refused_files(answers: dict[str, Any]) -> None:
         assert error["code"] == code
         assert "https://site.example/appeal" in error["message"]
         assert "case number" in error["message"]
-    ((error,),) = answers["validator clip"]["errors"].values()  # its first bytes and no more
+    ((error,),) = answers["validator clip"]["errors"].values()  # only a clip's first bytes
     assert (error["code"], "case number" in error["message"]) == ("held", True)
 
 

@@ -1,7 +1,7 @@
 """No spelling of a covered path reaches a server without being checked by the hook.
 
-Whether a spelling leads there is determined by a real nginx, with and without merged slashes, and
-by the interpretations of Java and Python servers. Each is sent to a real server with the hook.
+A real nginx, with and without merged slashes, and models of Java and Python servers say which
+spellings lead to the path. Each of these is sent to a real server with the hook.
 """
 
 import os
@@ -28,16 +28,16 @@ from tests.nginx import NGINX, needs_nginx
 
 pytestmark = pytest.mark.real
 
-#: What stands instead of a slash, and is one to some server.
+#: What some server reads as a slash.
 SLASHES = (
     *("//", "/./", "/x/../", "/x/y/../../", "/.;/", "/;/", "/;x/", "/x/..;/", "/x/..;y=1/"),
     *("%2f", "%2F", "/%2f", "/%2e/", "/x/%2e%2e/", "/x/%2E./", "/x/.%2e;a/", "/%2e;/", "\\", "%5c"),
     *("/x%2f../", "/x/..%2f", "%5C", "/x\\..\\", "/x%5c..%5c", "///", "/.//", "%252f", "/x;y/../"),
     *("/%252e/", "/x/%252e%252e/", "%255c", "/x/..//"),
 )
-#: What stands behind a name, and is dropped by some server.
+#: What some server drops after a name.
 TAILS = (";", ";x", ";x=1", ";x=1;y=2", ";x,y", ";%2e", ";..", "%3b", "%3Bx", "%253b")
-#: How a letter is written so that some server reads the same.
+#: Ways to write a word that some server reads as the same word.
 LETTERS: tuple[Callable[[str], str], ...] = (
     str.upper,
     str.title,
@@ -47,7 +47,7 @@ LETTERS: tuple[Callable[[str], str], ...] = (
     lambda word: f"%25{ord(word[0]):02X}{word[1:]}",
 )
 ENDS = ("/", "/7", ".json", "//", "/.", "/;x", "/x/..", "%2f", "%2F7", "/%2e", "?x=/../", ";x/7")
-#: Of paths that are not covered, and that people use.
+#: Usual paths that are not covered.
 ORDINARY = (
     *("/", "/other", "/api", "/api/v2", "/api/v1/media", "/api/v2/mediation", "/api/v2/media-list"),
     *(
@@ -103,7 +103,7 @@ http {{
 
 @pytest.fixture(scope="module")
 def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Its port."""
+    """Run nginx; yield its port."""
     assert NGINX is not None
     folder = tmp_path_factory.mktemp("nginx")
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -130,7 +130,7 @@ def _wait_for(port: int) -> None:
 
 
 def posted(port: int, target: str, host: str = "site") -> tuple[int, str]:
-    """Status and body of the answer to an upload, sent to the path byte by byte."""
+    """Send an upload to exactly this target; return the status and body of the answer."""
     head = f"POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/jpeg\r\n"
     head += f"Content-Length: {len(FINE)}\r\nConnection: close\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=20) as line:

@@ -18,7 +18,7 @@ from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, Scripted, 
 
 
 class Behind:
-    """A server that reports the request it received."""
+    """An upstream server that records the requests it receives."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, bytes, list[tuple[bytes, bytes]], bytes]] = []

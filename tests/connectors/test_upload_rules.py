@@ -1,4 +1,4 @@
-"""Which requests are checked, and the texts of the answers."""
+"""Which requests are checked, and how they are answered."""
 
 import json
 
@@ -69,7 +69,7 @@ def test_requests_without_uploads(path: str) -> None:
     "sent", [b"/a%2Fb", b"/a%5cb", b"/%2e/a", b"/a%3Bb", b"/%2561", b"/\xc0\xaf"]
 )
 def test_raw_target_counts_as_well(sent: bytes) -> None:
-    """A server behind may decode again, or differently."""
+    """A server behind the hook may decode it again, or differently."""
     assert MEDIA.may_contain_upload("POST", "/other", sent)
     assert not MEDIA.may_contain_upload("POST", "/other", b"/other%20one?a=%2F..;")
 
@@ -98,7 +98,7 @@ def test_invalid_on_hold_is_refused(on_hold: str) -> None:
         make_rules(["/"], on_hold)
 
 
-HELD = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE)  # and not listed: it could not be read
+HELD = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE)  # unreadable, so not listed as published
 
 
 @pytest.mark.parametrize(

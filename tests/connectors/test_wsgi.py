@@ -1,4 +1,4 @@
-"""WSGI middleware: what the application receives, and what not."""
+"""WSGI middleware: which requests reach the application, and what it receives."""
 
 import io
 import json
@@ -21,7 +21,7 @@ FORM = "multipart/form-data; boundary=edge"
 
 
 class Application:
-    """Records what it receives."""
+    """A WSGI application that records what it receives."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -83,7 +83,7 @@ def test_picture_is_checked_before_the_application(
 
 
 def test_account_of_a_request() -> None:
-    """As the server or the application says; a header is ignored."""
+    """The server or the application names the account; a header of the client is ignored."""
     gate = Scripted()
     by_itself = GateMiddleware(Application(), gate.setting, client=gate.client())
     by_session = GateMiddleware(
@@ -129,7 +129,7 @@ def test_a_body_beyond_the_limit_is_held_and_streams_on() -> None:
 
 
 def test_body_without_a_length() -> None:
-    """Read up to the end that the server marks; otherwise there is no body (PEP 3333)."""
+    """It is read if the server marks its end; otherwise there is no body (PEP 3333)."""
     behind, gate = Application(), Scripted(upload_bytes_max=1000)
     app = GateMiddleware(behind, gate.setting, client=gate.client())
     more = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}
@@ -161,7 +161,7 @@ def test_path_is_decoded_as_utf_8(sent: str) -> None:
     behind, gate = Application(), Scripted()
     app = GateMiddleware(behind, gate.setting, paths=["/größe"], client=gate.client())
     assert ask(app, REFUSED, PATH_INFO=sent)[0] == 422
-    assert ask(app, REFUSED, PATH_INFO="/gr\xff")[0] == 422  # no UTF-8 at all: who knows
+    assert ask(app, REFUSED, PATH_INFO="/gr\xff")[0] == 422  # not UTF-8, so it may be the path
     assert ask(app, REFUSED, PATH_INFO="/gr")[0] == 200
 
 

@@ -22,9 +22,9 @@ def room() -> Room:
 
 @pytest.fixture(scope="session")
 def hers() -> Any:
-    """Her picture; small, since little of what it is asked for is about its size.
+    """Return the picture that tests register: RGB, 330 by 330 pixels.
 
-    As with most pictures, a JPEG of it has a hash of its own.
+    Its hash differs a little from that of a JPEG of it, as with most pictures.
     """
     return cv2.resize(skimage.data.astronaut(), (330, 330), interpolation=cv2.INTER_AREA)
 

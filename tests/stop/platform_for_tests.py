@@ -1,4 +1,4 @@
-"""A platform with its own database, a settable clock, deterministic randomness, and uploads."""
+"""Helpers for tests of a platform: a new database, a settable clock, seeded tokens, uploads."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -61,7 +61,7 @@ class LoadedDice:
 
 @dataclass
 class NearGate:
-    """A BankClient whose gate is in the same process; messages go through the wire format."""
+    """A registration client whose gate is in the same process; messages use the wire format."""
 
     platform: Platform
     url: str = "http://127.0.0.1:7802"
@@ -90,7 +90,7 @@ def _over_the_wire(status: ClaimStatus) -> ClaimStatus:
 
 @dataclass
 class Room:
-    """A person's side and a platform's side."""
+    """A person's device, a platform, and the connection between them."""
 
     clock: WoundClock = field(default_factory=WoundClock)
     limits: GateLimits = field(default_factory=GateLimits)

@@ -1,4 +1,4 @@
-"""Alerts report floods and overdue reviews, and nothing about their content."""
+"""Alerts about floods and overdue reviews, with nothing about their content."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +12,7 @@ from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 
 @dataclass
 class Pocket:
-    """A person's pager; it may be broken."""
+    """Records alerts as pairs of kind and count, or fails while it is broken."""
 
     broken: bool = False
     told: list[tuple[str, int]] = field(default_factory=list)
@@ -45,7 +45,7 @@ def test_a_flood_and_what_waits_are_told_once_an_hour(
         judge_upload(jpeg(hers, quality), room.platform)
     assert (send_due_alerts(room.platform), pocket.told) == ((), [])
     judge_upload(jpeg(hers, 50), room.platform)
-    for _ in range(70):  # each minute
+    for _ in range(70):  # once a minute
         assert send_due_alerts(room.platform) == ()
         room.clock.wind(minutes=1)
     assert pocket.told == [("flood", 1)]

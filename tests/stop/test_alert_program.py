@@ -22,13 +22,11 @@ def test_alert_program_gets_its_arguments_the_kind_and_the_count(tmp_path: Path)
     tell = program(tmp_path, f"printf '%s|' \"$@\" > {tmp_path}/told; cat >> {tmp_path}/told")
     odd = "two words; $(touch x) *"
     run_alert_program([tell, "--urgent", odd], FLOOD)
-    assert (tmp_path / "told").read_text() == f"--urgent|{odd}|flood|3|"  # and its input is empty
+    assert (tmp_path / "told").read_text() == f"--urgent|{odd}|flood|3|"  # its stdin is empty
     run_alert_program([tell], Alert(AlertKind.WAITING, 1200))
     assert (tmp_path / "told").read_text() == "reviews-waiting|1200|"
-    assert {one.name for one in tmp_path.iterdir()} == {
-        "tell",
-        "told",
-    }  # no shell interpreted its arguments
+    # No shell interpreted the arguments, so there is no file x.
+    assert {one.name for one in tmp_path.iterdir()} == {"tell", "told"}
 
 
 @pytest.mark.parametrize(

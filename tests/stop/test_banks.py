@@ -1,4 +1,4 @@
-"""Imported lists of hashes."""
+"""Importing lists of hashes into banks."""
 
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def test_importing_a_list_twice_adds_nothing(room: Room, hers: Any) -> None:
     stands_behind = import_hashes(text, LISTED, room.platform, confirmed=True)
     assert (stands_behind.accepted, stands_behind.already) == (2, 0)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
-    for confirmed in (True, False):  # a confirmed claim covers a waiting one
+    for confirmed in (True, False):  # a confirmed claim includes a waiting one
         done = import_hashes(text, LISTED, room.platform, confirmed=confirmed)
         assert (done.accepted, done.already) == (0, 2)
 
@@ -90,7 +90,7 @@ def test_list_without_a_hash_changes_nothing(room: Room) -> None:
 
 
 def test_lists_cannot_go_into_people_or_released(room: Room) -> None:
-    """These have people's own claims, and releases."""
+    """These banks are for people's own claims and for released uploads."""
     for name in (PEOPLE_BANK, RELEASED_BANK):
         with pytest.raises(BankTakesNoLists, match=name):
             bank_name_for_list(name, room.platform)

@@ -24,7 +24,7 @@ KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
 
 
 class Meeting(BankStore):
-    """A bank that continues once both imports have looked the hashes up."""
+    """A bank store whose look-up returns once both imports have looked the hashes up."""
 
     both = threading.Barrier(2)
 

@@ -1,4 +1,4 @@
-"""Many uploads of one picture are held each, and reviewed once."""
+"""Each upload in a flood of one picture is quarantined, and one review decides about all."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def test_above_the_limit_they_are_one_item_and_released_together(room: Room, her
     assert set(released.also) == {decision.case for decision in decisions[1:]}
     for decision in decisions:
         assert room.platform.reviews.review(decision.case).state is ReviewState.RELEASED
-    assert room.platform.bank.claim(claim).disputes == 1  # one person disagreed, once
+    assert room.platform.bank.claim(claim).disputes == 1  # one review is one dispute
     assert room.platform.bank.bank(RELEASED_BANK)
     assert judge_upload(jpeg(hers, 50), room.platform).outcome is Outcome.LET_THROUGH
 

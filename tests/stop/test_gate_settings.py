@@ -26,7 +26,7 @@ from entrenous.stop.nouns import (
 )
 from entrenous.stop.store.open_gate import open_platform
 
-# Unset by default.
+# These settings have no default, so the file shows an example for each.
 EXAMPLES = ("database", "tls_cert", "tls_key", "appeal_url", "slow_look_processes", "held_key")
 
 
@@ -207,7 +207,7 @@ def test_folder_called_gate_toml_is_reported(tmp_path: Path) -> None:
     ],
 )
 def test_unreadable_settings_file_is_reported(tmp_path: Path, command: tuple[str, ...]) -> None:
-    """The process runs without a superuser's rights."""
+    """The command runs without root's privilege to read every file."""
     file = tmp_path / "gate.toml"
     file.write_text("confirmers = 2")
     file.chmod(0)

@@ -1,4 +1,4 @@
-"""Other platforms' opinions: signed, one for each key; three against a claim suspend it."""
+"""Signed opinions of partner platforms: one for each key; three against a claim suspend it."""
 
 from dataclasses import replace
 from datetime import timedelta

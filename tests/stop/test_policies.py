@@ -63,8 +63,9 @@ def test_in_shadow_it_is_written_down_and_nothing_is_done(room: Room, hers: Any)
 
 
 def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(room: Room, hers: Any) -> None:
-    """A review of the upload does not affect the claims of the shadow bank. But that bank would let
-    through what was released after its claims were confirmed.
+    """Reviewing the upload does not change the shadow bank's claim.
+
+    After the release, that bank, too, would let the upload through.
     """
     tried = BankName("tried")
     listed = fingerprint(picture(hers)).hex

@@ -108,7 +108,7 @@ def test_a_claim_whose_answer_was_lost_can_be_withdrawn(room: Room, hers: Any) -
 
 
 def test_registration_is_recorded_before_the_request(room: Room, hers: Any) -> None:
-    """Even if the device stops in between, and no more code runs."""
+    """The record remains even if the program is stopped before the answer."""
 
     class Stops(NearGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
@@ -131,9 +131,8 @@ def test_repeated_request_after_a_lost_answer_makes_one_claim(room: Room, hers: 
     assert all_protections(room.device) == (protection,)
     assert protection.state is ClaimState.WAITING
     assert room.platform.bank.count_claims_and_hashes().claims == 1
-    assert (
-        room.protect(hers).claim != protection.claim
-    )  # the first was answered, so this is a new claim
+    # The last request was answered, so the next one makes a new claim.
+    assert room.protect(hers).claim != protection.claim
 
 
 def test_no_record_is_kept_without_a_connection(room: Room, hers: Any) -> None:
@@ -153,7 +152,7 @@ def test_no_record_is_kept_without_a_connection(room: Room, hers: Any) -> None:
         room.protect(hers)
     assert all_protections(room.device) == ()
     gate.heard_once = True
-    for _ in range(2):  # the second error does not tell what became of the first request
+    for _ in range(2):  # NoConnection says nothing about the first request
         with pytest.raises(RegistrationUnanswered):
             room.protect(hers)
     assert len(all_protections(room.device)) == 1

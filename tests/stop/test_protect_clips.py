@@ -69,7 +69,7 @@ def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(
 def test_repeated_clip_request_makes_one_claim_and_a_different_one_another(
     room: Room, other: Callable[[VideoPrint], MediaFingerprint]
 ) -> None:
-    """A request that differs in anything is another claim."""
+    """A request that differs in any way makes another claim."""
     room.gate = gate = LostAnswers(room.platform)
     with pytest.raises(RegistrationUnanswered):
         register_fingerprints(HERS[0], gate, room.device)
@@ -82,7 +82,7 @@ def test_repeated_clip_request_makes_one_claim_and_a_different_one_another(
 
 
 def test_record_of_a_picture_registration_is_unchanged_by_clips(room: Room) -> None:
-    """The record has the same fields; only its kind has new values."""
+    """The record has the same fields; only ``kind`` has new values."""
     protection = register_fingerprints(SOUND, room.gate, room.device)
     names = {"claim", "kind", "state", "gate_url", "token", "made_at", "sent_sha256"}
     assert set(Protection.__slots__) == names

@@ -1,4 +1,4 @@
-"""The original files of a sent message, to register them."""
+"""Finding the original files of a sent message, to register them."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from tests.stop.platform_for_tests import a_device
 
 
 def test_originals_come_once_each_in_the_order_sent() -> None:
-    """Records are stored by kind, and a clip's sound beside the clip."""
+    """Records are stored by kind; a clip and its sound name the same file."""
     device = a_device()
     picture, clip, note = (device.vault.store_file(data) for data in (b"picture", b"clip", b"note"))
     beside = device.vault.store_file(b"what was measured")

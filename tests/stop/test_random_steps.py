@@ -38,7 +38,7 @@ TOKEN = Secret(b"x" * 32)
 
 
 def registered(room: Room, what: MediaFingerprint, token: Secret = TOKEN) -> Any:
-    """Register a claim with any fingerprints, as a program of one's own may."""
+    """Register a claim with any fingerprints, as a modified client can."""
     holder = hashlib.sha256(token.reveal()).digest()
     return register_claim(ClaimRequest(what, holder), room.platform)
 
@@ -77,7 +77,7 @@ def test_who_confirms_a_collage_confirms_nothing_that_is_in_it(
     again = judge_upload(jpeg(beside(hers, another)), room.platform)
     assert again.outcome is Outcome.HOLD
     assert again.matches[0].added
-    confirm_case(again.case, room.platform)  # this does not confirm it either
+    confirm_case(again.case, room.platform)  # this does not confirm the claim either
     assert judge_upload(jpeg(another), room.platform).outcome is Outcome.HOLD
 
 
@@ -85,7 +85,7 @@ def test_who_confirms_a_collage_confirms_nothing_that_is_in_it(
 def test_who_confirms_a_part_confirms_no_whole_that_nobody_saw(
     room: Room, hers: Any, another: Any
 ) -> None:
-    """The claim has the hash of a famous picture and windows of another one."""
+    """The claim has the hash of a famous picture and the window hashes of another one."""
     made = PicturePrint(print_of(another).whole, window_hashes(picture(hers)))
     claim = registered(room, made)
     cut = hers[40:-40, 40:-40]
@@ -256,7 +256,7 @@ def test_the_first_of_two_words_is_not_about_a_claim_that_came_after_it(hers: An
 
 
 def test_later_confirmation_overrules_a_release_of_the_same_upload(room: Room, hers: Any) -> None:
-    """The claim was confirmed before."""
+    """The claim was already confirmed before the release."""
     room.protect(hers, parts=False)
     confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
     made = png(covered(hers))
@@ -327,7 +327,7 @@ def test_withdrawal_deletes_hashes_that_a_reviewer_added(room: Room, hers: Any) 
 
 
 def versions(pixels: Any) -> Iterator[tuple[int, Any]]:
-    """Yield copies with a blurred or black square, with their distances."""
+    """Yield pairs: the distance in bits, and a copy with a blurred or black square."""
     original = fingerprint(picture(pixels))
     for y, x, share, black in itertools.product(
         (0.1, 0.25, 0.4, 0.55, 0.7), (0.1, 0.25, 0.4, 0.55, 0.7), (0.02, 0.05), (True, False)
@@ -401,7 +401,7 @@ def test_a_suspended_claim_is_not_revived_by_what_still_waits(room: Room, hers: 
 
 @pytest.mark.threat("released-first")
 def test_a_claim_is_disputed_once_by_one_upload(room: Room, hers: Any) -> None:
-    """Even if others register it again, so that it is reviewed again."""
+    """Even if others register the picture again, so that the upload is reviewed again."""
     first = room.protect(hers, parts=False).claim
     case = judge_upload(jpeg(hers), room.platform).case
     look_back_for_due_claims(room.platform)

@@ -32,7 +32,7 @@ hashes = st.binary(min_size=32, max_size=32)
 
 
 def full(some: bytes) -> bytes:
-    """Return 512 numbers from -127 to 127, including the largest."""
+    """Return 512 signed bytes: ``some`` with 0 in place of -128, then sevens, then 127."""
     return bytes(one if one != 128 else 0 for one in some).ljust(511, b"\x07") + b"\x7f"
 
 

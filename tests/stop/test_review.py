@@ -38,7 +38,7 @@ def test_confirming_refuses_the_next_upload_or_cut_out(room: Room, hers: Any) ->
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WAITING
     assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.REFUSE
     whole = judge_upload(jpeg(hers), room.platform)
-    assert whole.outcome is Outcome.HOLD  # nobody has reviewed the rest of it
+    assert whole.outcome is Outcome.HOLD  # the rest of the picture was not reviewed
     confirm_case(whole.case, room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.CONFIRMED
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
@@ -88,7 +88,7 @@ def test_releasing_a_cut_out_disputes_no_claim(room: Room, hers: Any) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("days", [0, 30])
 def test_upload_is_decided_once_and_its_bytes_are_deleted(hers: Any, days: int) -> None:
-    """What look-backs need of a released upload is kept for the given days."""
+    """The data that look-backs need is kept for ``days`` days after the release."""
     room = Room(limits=GateLimits(look_back_days=days))
     room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform, "post 1").case
@@ -120,7 +120,7 @@ def test_unreadable_file_passes_after_its_release(room: Room, hers: Any, kept: f
     release_case(case, room.platform)
     assert judge_upload(cut, room.platform).outcome is Outcome.LET_THROUGH
     assert dry_run(cut, room.platform).outcome is Outcome.LET_THROUGH
-    assert judge_upload(cut[:-1], room.platform).outcome is Outcome.HOLD  # exactly these bytes
+    assert judge_upload(cut[:-1], room.platform).outcome is Outcome.HOLD  # only those bytes pass
 
 
 @pytest.mark.slow

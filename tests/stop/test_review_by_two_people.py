@@ -1,4 +1,4 @@
-"""If two people have to confirm, one person's word confirms nothing."""
+"""If two people have to confirm, nothing is refused after one confirmation."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +26,7 @@ def claim(room: Room, hers: Any) -> ClaimId:
 
 @dataclass
 class Removing:
-    """A queue that removes the first reviewer between two calls by the second one."""
+    """A review queue that removes a reviewer while another one confirms."""
 
     real: Any
     name: str
@@ -74,9 +74,7 @@ def test_who_is_first_and_removed_at_that_moment_leaves_the_second_alone(
 def test_two_people_confirm_a_flood_as_one_item(room: Room, hers: Any) -> None:
     cases = [judge_upload(jpeg(hers, quality), room.platform).case for quality in range(40, 47)]
     confirm_case(cases[0], room.platform, "ana")
-    judge_upload(
-        jpeg(hers, 48), room.platform
-    )  # one more upload joins, and the first confirmation stands
+    judge_upload(jpeg(hers, 48), room.platform)  # it joins; the first confirmation still counts
     assert set(confirm_case(cases[0], room.platform, "ben").also) >= set(cases[1:])
 
 

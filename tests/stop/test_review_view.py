@@ -1,4 +1,4 @@
-"""The view of a clip for a reviewer, and its decoding in the jailed subprocess."""
+"""The blurred view for a reviewer, and its decoding in the sandboxed subprocess."""
 
 import io
 import itertools
@@ -34,7 +34,7 @@ def pixels(view: bytes) -> Any:
 
 @pytest.fixture(scope="session")
 def film() -> bytes:
-    """Return two seconds of black, then a photograph."""
+    """Return a clip: two seconds of black, then two of a photograph."""
     frames = wander(seconds=4.0)
     return written([np.zeros_like(one) for one in frames[:24]] + frames[24:])
 
@@ -85,7 +85,7 @@ def test_view_has_no_detail_finer_than_a_thirty_second() -> None:
     coarse = np.random.default_rng(3).integers(60, 196, (32, 32)).astype(np.uint8)
     flat = coarse.repeat(16, 0).repeat(16, 1)
     fine = flat.copy()
-    upper = np.arange(512) % 16 < 8  # half of each thirty-second of the height
+    upper = np.arange(512) % 16 < 8  # the upper half of each row of squares
     fine[upper] += 40
     fine[~upper] -= 40
     assert blurred_preview(fine) == blurred_preview(flat)
@@ -96,7 +96,7 @@ def test_view_has_no_detail_finer_than_a_thirty_second() -> None:
 def test_it_is_decoded_in_a_jailed_child(
     tmp_path: Path, film: bytes, hers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The platform is opened as for serving; its own process decodes nothing."""
+    """The platform is opened as by a server; its own process decodes nothing."""
     with open_platform(tmp_path / "gate") as (platform, _):
         for case, upload in (("p", jpeg(hers)), ("c", film)):
             review = Review(Decision(Outcome.HOLD, case), platform.clock.now(), ReviewState.WAITING)

@@ -21,7 +21,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 
 class Direct(httpx.BaseTransport):
-    """Passes requests to the application: all of HTTP but the socket."""
+    """A synchronous transport that passes requests to an ASGI application, without a socket."""
 
     def __init__(self, app: Starlette) -> None:
         self.app = app

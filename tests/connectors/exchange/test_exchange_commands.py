@@ -17,7 +17,7 @@ from tests.stop.exchange.exchange_for_tests import bits
 
 
 class Gate:
-    """A folder, and commands on it."""
+    """A gate's folder; a call runs an exchange command on it."""
 
     def __init__(self, data: Path) -> None:
         self.data = data

@@ -1,4 +1,4 @@
-"""``entrenous gate exchange add`` and ``remove``: errors of a later fetch appear at once."""
+"""``entrenous gate exchange add`` and ``remove``; bad sources are refused before any fetch."""
 
 import json
 from collections.abc import Callable

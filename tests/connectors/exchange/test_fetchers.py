@@ -1,4 +1,4 @@
-"""The fetchers, against our own servers, and against scripted ones that misbehave."""
+"""The fetchers, with our own servers and with scripted ones that misbehave."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ def web_of(answer: Answer, base: str = BASE, headers: dict[str, str] | None = No
 
 
 def served_by(app: Starlette) -> Answer:
-    """The application's answer, as a transport's."""
+    """Return a function for a mock transport that answers as the application does."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         async def ask() -> httpx.Response:
@@ -73,7 +73,7 @@ def served_by(app: Starlette) -> Answer:
 
 
 def after_one_failure(answer: Answer, *bad: Callable[[], httpx.Response]) -> Answer:
-    """Let each kind of failure happen once, before requests 2, 3, ..."""
+    """Answer the first request, then fail once in each way of ``bad``, then answer again."""
     count = iter(range(1000))
     left = list(bad)
 
@@ -150,7 +150,7 @@ def test_fetch_resumes_within_a_page_sequence(ours: tuple[Room, Fetcher]) -> Non
     assert len(rest) == 2100 - len(first.records)
 
 
-# --- how the web is asked -------------------------------------------------------------------------
+# --- HTTP requests --------------------------------------------------------------------------------
 
 
 def test_retries_back_off_and_obey_retry_after() -> None:

@@ -51,9 +51,8 @@ def test_follow_fetches_due_sources_and_withdraws(tmp_path: Path) -> None:
         assert platform.reviews.count_due_work().look_backs == 3
         file.write_text("\n".join(HASHES[:2]))
         fetch(rounds, exchange, platform)
-        fetch(
-            FetchSchedule(EVERY), exchange, platform
-        )  # nor does another process, or one after a restart
+        # Another process, or the same after a restart, does not fetch it again, either.
+        fetch(FetchSchedule(EVERY), exchange, platform)
         assert platform.bank.count_claims_and_hashes().hashes == 3
         fetch(FetchSchedule(timedelta()), exchange, platform)
         assert platform.bank.count_claims_and_hashes().hashes == 2

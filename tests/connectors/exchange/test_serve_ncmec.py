@@ -35,7 +35,7 @@ def ask(web: httpx.Client, key: str, path: str, **query: str) -> XmlElement:
 def walk(
     web: httpx.Client, key: str, start: str, to: str, size: int | None = None
 ) -> list[XmlElement]:
-    """All entries of a range, over all pages."""
+    """Return the entries of a range, from all pages."""
     found, page = list[XmlElement](), ask(web, key, "/v2/entries", **{"from": start, "to": to})
     while True:
         images = page.descendant("images")

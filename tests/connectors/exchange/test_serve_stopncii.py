@@ -48,7 +48,7 @@ def fetch(web: httpx.Client, key: str, **query: object) -> dict[str, Any]:
 def everything(
     web: httpx.Client, key: str, start: int = 10, size: int = 7
 ) -> tuple[dict[str, str], int]:
-    """The status of each hash, and the next start, as PyPI's threatexchange reads all pages."""
+    """Read all pages as PyPI's threatexchange does; return the statuses and the next start."""
     found, token, more = dict[str, str](), "", True
     while more:
         page = fetch(web, key, startTimestamp=start, pageSize=size, nextPageToken=token)
@@ -102,7 +102,7 @@ def test_withdrawal_is_served_once_and_then_deleted(room: Room, web: httpx.Clien
     assert room.lies_on_disk(bits(1))
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
-    assert everything(web, late)[0] == {}  # never had it: is not told of it either
+    assert everything(web, late)[0] == {}  # it never had the hash
     page = fetch(web, key, startTimestamp=start)
     record = page["hashRecords"][0]
     assert (record["hashValue"], record["hashStatus"]) == (bits(1).hex(), "Withdrawn")
@@ -110,7 +110,7 @@ def test_withdrawal_is_served_once_and_then_deleted(room: Room, web: httpx.Clien
         {"feedbackValue": "NotBlocked", "tags": ["withdrawn"], "source": "our-gate"}
     ]
     room.clock.wind(seconds=5)
-    assert everything(web, key, start)[0] == {bits(1).hex(): "Withdrawn"}  # its answer was lost
+    assert everything(web, key, start)[0] == {bits(1).hex(): "Withdrawn"}  # if its answer was lost
     assert everything(web, key, page["nextSetTimestamp"])[0] == {}
     assert not room.lies_on_disk(bits(1))
 
@@ -127,7 +127,7 @@ def test_killed_client_still_gets_the_withdrawal(room: Room, web: httpx.Client) 
         room.feed.put(f"c{number}", bits(number))
     room.clock.wind(minutes=10)
     page = fetch(web, key, startTimestamp=start, pageSize=1)
-    for _ in range(2):  # and is killed before it keeps any of it
+    for _ in range(2):  # the client is killed before it stores any page
         token = page["nextPageToken"]
         page = fetch(web, key, startTimestamp=start, pageSize=1, nextPageToken=token)
     again, following = everything(web, key, start, 1)
@@ -210,7 +210,7 @@ def test_partner_removed_before_the_withdrawal_leaves_no_tombstone(
 
 
 def test_partner_served_nothing_waits_for_nothing(room: Room, web: httpx.Client) -> None:
-    """Removed from the list before the withdrawal: the hash is deleted with it."""
+    """If no record says that a partner was served a hash, its withdrawal deletes it at once."""
     partner, key = room.partner()
     room.partner("others")
     room.feed.put("hers", bits(1))
@@ -299,7 +299,7 @@ def test_concurrent_remember_and_follow_miss_no_withdrawal(
     room.feed.put("more", bits(3))
 
     def interleaved(after: int, limit: int) -> tuple[ClaimChange, ...]:
-        if after == 3:  # her withdrawal is behind the one who follows
+        if after == 3:  # her withdrawal was just applied to the served claims
             served.record_served(partner, [one for one in page if one.claim == hers], 2)
         return changes(after, limit)
 
@@ -443,7 +443,7 @@ def test_old_opinions_do_not_undo_a_later_confirmation(room: Room) -> None:
         opinions.record(partner, {claim: Stance.DISPUTED})
     room.bank.apply_event(claim, ClaimEvent.CONFIRM)
     opinions.record(partners[3], {claim: Stance.CONFIRMED})
-    opinions.record(partners[0], {claim: Stance.NOT_INTIMATE})  # was against before
+    opinions.record(partners[0], {claim: Stance.NOT_INTIMATE})  # already against it
     assert room.bank.claim(claim).state is ClaimState.CONFIRMED
     opinions.record(partners[4], {claim: Stance.DISPUTED})
     assert room.bank.claim(claim).state is ClaimState.SUSPENDED
@@ -463,7 +463,7 @@ def test_an_opinion_and_the_suspension_are_one_transaction(
         with pytest.raises(AttributeError):
             opinions.record(partners[2], {claim: Stance.DISPUTED})
     assert len(room.exchange.partners.opinions_on([claim])) == 2
-    opinions.record(partners[2], {claim: Stance.DISPUTED})  # asked again, for it was not answered
+    opinions.record(partners[2], {claim: Stance.DISPUTED})  # repeated, since it was not answered
     assert room.bank.claim(claim).state is ClaimState.SUSPENDED
 
 
@@ -555,7 +555,7 @@ def test_random_bytes_are_refused(room: Room, web: httpx.Client, noise: bytes, w
 
 
 def _claim(room: Room, name: str, of: bytes) -> Any:
-    """A claim in the bank and in the feed."""
+    """Register a claim and put it into the feed; return its id."""
     from entrenous.base.identifiers import ClaimId
     from entrenous.stop.registration import Claim, Registration
 

@@ -1,5 +1,5 @@
 """The gate's HMA API, mounted at /hma, on real SQLite files (tests/stop/http/conftest.py)."""
-# ruff: noqa: F811 - a fixture is asked for by its name
+# ruff: noqa: F811 - fixtures are imported and then used as parameters
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ OPERATOR = {"Authorization": "Bearer operator-token"}
 
 @contextmanager
 def a_platform(path: Path, clock: WoundClock) -> Iterator[Platform]:
-    """A platform on that file, which may be opened again later."""
+    """Yield a platform on the database file, which is created if it is missing."""
     engine = engine_at(path)
     bank = BankStore(engine, clock)
     reviews = ReviewQueue(engine, clock)
@@ -51,7 +51,10 @@ def a_platform(path: Path, clock: WoundClock) -> Iterator[Platform]:
 def an_app(
     platform: Platform, access: GateAccess, kept_beside: Platform | None = None
 ) -> Starlette:
-    """The API as the gate mounts it; ``kept_beside`` has the database if this platform has none."""
+    """Return the API as the gate mounts it.
+
+    ``kept_beside`` replaces ``platform`` for the stores of listings and sources.
+    """
     kept = kept_beside or platform
     return hma_app(platform, access, claim_listing_store(kept), open_exchange(kept).sources)
 
@@ -60,7 +63,7 @@ def an_app(
 def a_client(
     platform: Platform, access: GateAccess, kept_beside: Platform | None = None
 ) -> Iterator[httpx.Client]:
-    """A client without a token."""
+    """Yield a client without a token."""
     app = Starlette(routes=[Mount("/hma", an_app(platform, access, kept_beside))])
     with httpx.Client(transport=Direct(app), base_url=HMA) as client:
         yield client
@@ -74,6 +77,6 @@ def stranger(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def hma(stranger: httpx.Client) -> httpx.Client:
-    """A client of HMA with a changed URL and the operator's token."""
+    """Return the client with the operator's token."""
     stranger.headers.update(OPERATOR)
     return stranger

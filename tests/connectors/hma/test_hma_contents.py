@@ -1,4 +1,4 @@
-"""Banks and contents over time: numbers, on and off, persons' claims, restarts."""
+"""Banks and contents over time: numbers, switching off and on, people's claims, restarts."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -127,7 +127,7 @@ def test_released_picture_is_not_acted_on(hma: httpx.Client, platform: Platform)
 def test_missing_number_names_the_next_one(hma: httpx.Client) -> None:
     first, second = make(hma), make(hma, "OTHER", FAR)
     other = "/c/bank/OTHER/content"
-    hma.put(f"{other}/{second}", json=OFF)  # what is off is a content still
+    hma.put(f"{other}/{second}", json=OFF)  # a content that is off still has its number
     answer = hma.get(f"{other}/{first}")
     assert (answer.status_code, answer.json()["next"]) == (404, second)
     assert hma.get(f"{other}/{second}").json()["disable_until_ts"] == 0
@@ -137,7 +137,7 @@ def test_missing_number_names_the_next_one(hma: httpx.Client) -> None:
 
 
 def test_second_bank_is_fetched_completely(platform: Platform, hma: httpx.Client) -> None:
-    """Between them are more than the thousand missing numbers that end a fetch."""
+    """More numbers are missing before it than the thousand that end a fetch."""
     many = "\n".join(number.to_bytes(32).hex() for number in range(1, 1_202))
     import_hashes(many, BankName("first"), platform, looks_back=False)
     make(hma, "SECOND", FAR)

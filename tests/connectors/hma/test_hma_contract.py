@@ -285,7 +285,7 @@ ROWS = [
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with a bank TEST of one content, as the API created it."""
+    """Create a bank TEST with one content over the API; return the path of the database."""
     path = tmp_path_factory.mktemp("hma") / "gate.sqlite"
     with a_platform(path, WoundClock()) as platform:
         create_built_in_banks(platform.bank)
@@ -299,7 +299,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fetched_once(platform: Platform, file: Path) -> None:
-    """Two sources: an empty file that was read to its end, and one that was not."""
+    """Add two sources, of which only the first, an empty file, was fetched."""
     exchange = open_exchange(platform)
     file.write_text("# empty\n")
     ally = Source("from-ally", SourceKind.FILE, str(file), BankName("test"))
@@ -312,7 +312,7 @@ def fetched_once(platform: Platform, file: Path) -> None:
 
 @pytest.fixture
 def one(prepared: Path, tmp_path: Path, clock: WoundClock) -> Iterator[httpx.Client]:
-    """A gate on a copy of that database."""
+    """Yield an operator's client of a gate on a copy of that database."""
     path = shutil.copy(prepared, tmp_path / "copy.sqlite")
     with a_platform(path, clock) as platform, a_client(platform, OPERATOR_ONLY) as hma:
         hma.headers.update(OPERATOR)
@@ -327,7 +327,7 @@ def test_hma_contract_table(one: httpx.Client, row: Row) -> None:
     assert answer.status_code == row.status, answer.text
     if row.status >= 400:
         assert set(answer.json()) - {"next"} == {"message"}
-        assert not re.search(r"\{\w*\}", answer.json()["message"])  # all of it is filled in
+        assert not re.search(r"\{\w*\}", answer.json()["message"])  # no placeholder is left
     if row.answer is not ...:
         assert (answer.text if row.answer == ALIVE else answer.json()) == row.answer
 

@@ -1,4 +1,4 @@
-"""The platform's own ids and notes for contents, and contents off until a time."""
+"""The platform's own ids and notes for contents, and contents that are off until a time."""
 
 import json
 from typing import Any

@@ -150,7 +150,7 @@ def test_unreachable_database_is_503(platform: Platform, access: GateAccess) -> 
 
 
 def test_too_many_concurrent_pictures_are_busy(platform: Platform, access: GateAccess) -> None:
-    """While one picture is arriving at a gate for one, the next is refused as busy."""
+    """While a gate for one upload at a time still receives one, it refuses the next as busy."""
 
     async def scenario() -> tuple[int, Any]:
         app = an_app(platform, GateAccess(access.operator, uploads_at_once=1))

@@ -38,7 +38,7 @@ def test_known_media_are_recognized(start: bytes) -> None:
     assert is_media(start)
 
 
-#: Every format that Pillow writes, except PDF, which is a document, some with a word for a variant.
+#: Every format that Pillow writes, except PDF, which is a document. A second word names a variant.
 FORMATS = (
     *("PPM", "PPM grey", "PPM float", "TGA", "TGA map", "TGA rle", "PCX", "DDS", "SGI", "ICNS"),
     *("DIB", "EPS", "MSP", "XBM", "BMP", "TIFF", "WEBP", "GIF", "PNG", "JPEG", "JPEG2000", "ICO"),

@@ -32,7 +32,7 @@ def test_form_files_are_found_among_fields() -> None:
 @pytest.mark.parametrize(
     ("head", "data"),
     [
-        (FIELD, FINE),  # a picture in a field that calls itself text
+        (FIELD, FINE),  # a picture in a text field
         (FIELD + b"Content-Type: application/octet-stream\r\n", b"anything"),
         (b"Content-Type: image/png\r\n", b"anything"),
         (b"Content-Disposition: form-data; name=f; FILENAME*=utf-8''x\r\n", b"anything"),
@@ -80,8 +80,8 @@ INNER = b"--edge\r\n" + NAMED + b"\r\n" + FINE
         (GOOD[:-4], FORM),
         (GOOD[: len(GOOD) // 2], FORM),
         (b"before\r\n" + GOOD, FORM),
-        (GOOD + INNER + b"\r\n--edge--\r\n", FORM),  # some read on behind the end
-        (form((FIELD, b"words" + INNER)), FORM),  # some find a delimiter in the midst of a line
+        (GOOD + INNER + b"\r\n--edge--\r\n", FORM),  # some parsers read on after the end
+        (form((FIELD, b"words" + INNER)), FORM),  # some parsers find a delimiter within a line
         (form((NAMED + b"Content-Transfer-Encoding: base64\r\n", b"/9j/")), FORM),
         (form((NAMED + b"Content-Type: multipart/mixed; boundary=b\r\n", b"x")), FORM),
         (form((FIELD + NAMED, b"words")), FORM),  # one header twice
@@ -116,7 +116,7 @@ def test_random_bytes_as_form(body: bytes, kind: str) -> None:
 
 @given(st.data())
 def test_damaged_headers_never_hide_a_picture(data: st.DataObject) -> None:
-    """Whatever one byte becomes: the gate is asked about the picture, or the form refused."""
+    """If any byte of a header changes, the picture is still extracted, or the form refused."""
     body = bytearray(form((FIELD, b"words"), (NAMED, FINE)))
     where = data.draw(st.integers(body.rindex(NAMED) - 1, body.index(FINE) - 1))
     body[where] = data.draw(st.integers(0, 255))

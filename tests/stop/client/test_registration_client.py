@@ -76,7 +76,7 @@ def test_gate_address_is_https_or_local(url: str) -> None:
 
 
 def test_proxy_of_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is a .netrc read; a gate is contacted directly, with TLS 1.3 or newer."""
+    """A .netrc file is ignored, too."""
     monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:3128")
     with open_registration_client("https://gate.example") as gate:
         assert isinstance(gate, RegistrationClient)
@@ -141,7 +141,7 @@ def test_a_redirect_is_not_followed() -> None:
         return httpx.Response(302, headers={"location": "http://elsewhere.example/"})
 
     client = httpx.Client(transport=httpx.MockTransport(answer))
-    with pytest.raises(GateRefused, match="status 302"):  # no gate leads anybody elsewhere
+    with pytest.raises(GateRefused, match="status 302"):  # a gate never redirects
         RegistrationClient("https://gate.example", client).status(CLAIM)
     assert asked == [f"https://gate.example/v1/claims/{CLAIM}"]
 

@@ -1,4 +1,4 @@
-"""Whatever a gate does, an upload that was not judged is held, with a reason."""
+"""Whatever the gate does, an upload that was not judged is held, with a reason."""
 
 import logging
 import re
@@ -34,7 +34,7 @@ PDF = b"%PDF-1.7\n" + bytes(64)
 
 
 def both(gate: Scripted, data: bytes) -> GateAnswer:
-    """The answer of the client for threads, checked to equal that of the one for loops."""
+    """Return the synchronous client's answer; check that the asynchronous one gets the same."""
     answer = gate.client().ask(data)
     assert anyio.run(gate.async_client().ask, data) == answer
     return answer
@@ -234,7 +234,7 @@ def test_held_upload_passes_only_if_listed_as_published(more: dict[str, object])
 def test_unknown_account_counts_by_address(
     name: str | None, address: str | None, whose: str
 ) -> None:
-    """But not the address of a proxy in front, which everybody shares."""
+    """A private address does not count: it is that of a proxy, which everybody shares."""
     assert account_of_user_or_network(name, address) == whose
 
 
@@ -328,7 +328,7 @@ def test_repr_hides_the_token() -> None:
 
 @contextmanager
 def port_that(serve: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server for one connection that misbehaves."""
+    """Run ``serve`` on one accepted connection; yield the URL of its port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def once() -> None:

@@ -1,4 +1,4 @@
-"""A real gate, as started by ``entrenous gate run``."""
+"""A real gate, started by ``entrenous gate run``."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ _LOCAL_REQUEST: dict[str, Any] = {"timeout": PATIENCE_S, "trust_env": False, "ve
 
 
 class Running(NamedTuple):
-    """A process, its address, and the operator's headers."""
+    """A running gate: its process id, its URL, and the operator's headers."""
 
     pid: int
     url: str
@@ -37,7 +37,7 @@ class Running(NamedTuple):
 
 
 def within_an_hour(seconds: float) -> None:
-    """Wait until so many seconds are left of the clock hour by which a gate counts."""
+    """Wait until at least ``seconds`` are left of the clock hour, by which a gate counts."""
     while time.time() % 3600 > 3600 - seconds:
         time.sleep(0.5)
 
@@ -46,9 +46,9 @@ def within_an_hour(seconds: float) -> None:
 def running(
     data: Path, *more: str, under: Sequence[str] = (), log: Path | None = None
 ) -> Iterator[Running]:
-    """Run a gate while this is open, then stop it.
+    """Run a gate with the options ``more``, and stop it at the end.
 
-    ``under`` is a program that runs it; its messages to the operator are in ``log``.
+    ``under`` are the words of a program that runs it. Its standard error is appended to ``log``.
     """
     arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", "--json", *more]
     program = [*under, sys.executable, "-m", "entrenous", *arguments]

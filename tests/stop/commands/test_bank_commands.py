@@ -52,7 +52,8 @@ def test_import_into_a_new_shadow_bank(gate: Any, tmp_path: Path) -> None:
     assert (status, "trial: within 31 bits" in said, "in shadow" in said) == (0, True, True)
     assert gate(*words, "trial", "--shadow")[0] == 0
     gate("bank", "policy", "trial", "--live")
-    assert gate(*words, "trial", "--shadow")[0] == 3  # it acts: nobody's hash comes in unseen
+    # The bank is live, so new hashes would take effect at once.
+    assert gate(*words, "trial", "--shadow")[0] == 3
     banks = {one["bank"]: one for one in json.loads(gate("bank", "list", "--json")[1])["banks"]}
     assert banks["trial"]["shadow"] is False
 
@@ -172,7 +173,7 @@ def test_partner_commands(gate: Any) -> None:
     assert json.loads(said)["partners"] == [{"name": "another", "key": KEY}]
     assert (status, gate("partner", "list")[1]) == (0, f"another: {KEY}\n")
     for name, key in (("other", KEY), ("another", "0c" * 32)):
-        assert gate("partner", "add", name, key)[0] == 3  # neither renamed nor doubled
+        assert gate("partner", "add", name, key)[0] == 3  # neither a second name nor a second key
     assert gate("partner", "add", "another", KEY)[0] == 0
     assert gate("partner", "add", "other", "0c" * 32)[0] == 0
     assert gate("partner", "drop", "other")[0] == 0

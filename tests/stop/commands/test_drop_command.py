@@ -28,7 +28,7 @@ def token(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def drop(token: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Drop:
-    """Run the command; return its exit status, output and hints."""
+    """Return a function that runs the command; it returns exit status, output and hints."""
     monkeypatch.delenv("ENTRENOUS_GATE_TOKEN", raising=False)
 
     def call(
@@ -98,7 +98,7 @@ def test_drop_reports_a_failed_move_and_continues(drop: Drop, tmp_path: Path) ->
     kept = tmp_path / "kept"
     kept.mkdir()
     first, second = put(tmp_path, "a" * 251 + ".jpg"), put(tmp_path, "b.jpg")
-    put(kept, first.name)  # with a number, its name would be longer than any may be
+    put(kept, first.name)  # a number added to its name would make the name too long
     status, said, hint = drop(str(first), str(second), "--quarantine", str(kept))
     assert status == 6
     assert said == "".join(f"{file}: hold  gate away\n" for file in (first, second))

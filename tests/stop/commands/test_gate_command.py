@@ -68,7 +68,7 @@ def test_tokens_are_printed_only_on_request(tmp_path: Path, form: tuple[str, ...
 
 @contextmanager
 def _started(data: Path, log: Path, *words: str) -> Iterator[str]:
-    """Run a gate as a service does, with one log; the line by which it says that it serves."""
+    """Run a gate with all its output in ``log``; yield the line that names its URL."""
     arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", *words]
     program = [sys.executable, "-m", "entrenous", *arguments, "--no-slow-look", "--judges", "0"]
     with log.open("wb") as said, begun(program, stdout=said, stderr=said) as server:
@@ -100,7 +100,7 @@ def _upload(url: str, token: str) -> dict[str, Any]:
 
 
 def test_running_gate_tells_uploaders_where_to_appeal(tmp_path: Path) -> None:
-    """As in gate.toml, for any decision."""
+    """The page is the ``appeal_url`` of gate.toml."""
     data, log = tmp_path / "gate", tmp_path / "log"
     page, hers = "https://platform.example/appeal?from=upload", photo(width_px=200)
     with open_platform(data) as (platform, _):

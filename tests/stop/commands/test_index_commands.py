@@ -70,7 +70,7 @@ def test_lookup_prints_sentences(data: Path) -> None:
 
 
 def test_lookup_reports_a_frame_once_as_a_part(data: Path) -> None:
-    """However often the video shows it."""
+    """Even if the video shows it more than once."""
     frames = VideoPrint(tuple(FramePrint(at_ms, OTHER, 90) for at_ms in (0, 500)))
     with open_platform(data) as (platform, _):
         film = replace(platform.bank.claim(ClaimId("a1")), id=ClaimId("v1"), kind=VIDEO_KIND)
@@ -116,7 +116,7 @@ def test_index_status_reports_a_damaged_file(data: Path) -> None:
 
 
 def test_index_has_the_configured_shards(data: Path) -> None:
-    """Also for a serving gate; files of an earlier division are deleted."""
+    """A serving gate has them, too; files of an earlier number of shards are deleted."""
     (data / "gate.toml").write_text("index_shards = 3\n")
     assert answer("status", "--data", str(data))["shards"] == 3
     with open_platform(data, serves=True) as (platform, _):

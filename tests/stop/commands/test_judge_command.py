@@ -1,4 +1,4 @@
-"""A busy gate starts judge processes; an idle one, or one without judges, does not."""
+"""A busy gate starts judge processes; an idle gate, or one without judges, does not."""
 
 import os
 import signal
@@ -58,13 +58,13 @@ def ignores_sigterm(pid: int) -> bool:
 
 
 def all_of(gate: Running, count: int) -> set[int]:
-    """The statuses of so many uploads, four at a time."""
+    """Send ``count`` uploads, four at a time; return their statuses."""
     with ThreadPoolExecutor(4) as crowd:
         return set(crowd.map(lambda _: gate.bring(PHOTO).status_code, range(count)))
 
 
 def until_there_are(count: int, gate: Running) -> set[int]:
-    """Send several uploads at a time until there are so many judges."""
+    """Send uploads, four at a time, until the gate has ``count`` judges; return their ids."""
     deadline = time.monotonic() + PATIENCE_S
     while len(there := judges_of(gate.pid)) < count:
         assert time.monotonic() < deadline
@@ -82,7 +82,7 @@ def test_a_busy_gate_has_judges_replaces_them_and_takes_them_along(tmp_path: Pat
             while not ignores_sigterm(judge):
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
-            os.kill(judge, signal.SIGTERM)  # as a service manager does, who stops the gate, too
+            os.kill(judge, signal.SIGTERM)  # as a service manager does, which also stops the gate
         assert all_of(gate, 8) == {200}
         assert judges_of(gate.pid) == first
         victim = min(first)
@@ -90,7 +90,7 @@ def test_a_busy_gate_has_judges_replaces_them_and_takes_them_along(tmp_path: Pat
         deadline = time.monotonic() + PATIENCE_S
         while len(judges_of(gate.pid) - {victim}) < 2:
             assert time.monotonic() < deadline
-            assert all_of(gate, 4) <= {200, 429}  # 429: it was at work on that one
+            assert all_of(gate, 4) <= {200, 429}  # 429: the killed judge had that upload
         last = judges_of(gate.pid)
     assert not any(_command(judge) for judge in first | last)
 
@@ -125,7 +125,8 @@ def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
     assert passed.outcome is Outcome.LET_THROUGH
     with open_platform(data) as (platform, _):
         assert platform.reviews.review(held.case).reference == "post 17"
-        assert platform.reviews.count_due_work().slow_looks == 0  # it was told to want none
+        # The judge was started without deferred scans.
+        assert platform.reviews.count_due_work().slow_looks == 0
 
 
 def test_gate_without_judges_or_slow_looks(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def newer(data: Path, table: str) -> list[str]:
     with closing(sqlite3.connect(data / "bank.db")) as db:
         with db:
             assert db.execute(f"UPDATE {table} SET version = 99").rowcount == 1
-            db.execute("DROP TABLE exchange_record")  # is made anew where it may be
+            db.execute("DROP TABLE exchange_record")  # other commands create it again
         return list(db.iterdump())
 
 

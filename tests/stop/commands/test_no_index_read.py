@@ -1,4 +1,4 @@
-"""Commands without a look-up leave the index's file alone, even a damaged one."""
+"""Commands without a look-up do not touch the index's file, even a damaged one."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Typed:
 
 @pytest.fixture
 def base(typed: Typed, tmp_path: Path) -> Path:
-    """The index's file, damaged."""
+    """Damage the index's file; return its path."""
     assert typed("index", "lookup", HASH)[0] == 0
     path = tmp_path / "gate" / "index" / "base"
     path.write_bytes(path.read_bytes()[:-1])
@@ -54,7 +54,7 @@ def test_commands_without_lookup_do_not_read_a_damaged_index(
     typed: Typed, base: Path, words: tuple[str, ...]
 ) -> None:
     damaged, before = base.read_bytes(), base.stat()
-    base.chmod(0)  # root may read it all the same: then what it holds and its times tell
+    base.chmod(0)  # root can still read it, so the asserts are about its content and times
     assert typed(*words)[0] == 0
     base.chmod(0o600)
     after = base.stat()

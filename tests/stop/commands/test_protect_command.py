@@ -49,14 +49,14 @@ def the_gate(platform: Platform) -> Starlette:
 
 @pytest.fixture
 def web(platform: Platform) -> Iterator[httpx.Client]:
-    """The platform's own connection to its gate."""
+    """Yield a client of the platform's gate."""
     with httpx.Client(transport=Direct(the_gate(platform)), base_url=URL) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
-    """A video with a voice, and a voice note."""
+    """Return a video with a voice, and a voice note, by file name."""
     talk = with_sound(written(wander(seconds=1.5)), voice(6.0)[:, None])
     return {"talk.mp4": talk, "note.ogg": note()}
 
@@ -68,7 +68,7 @@ def street(
     platform: Platform,
     files: dict[str, bytes],
 ) -> Iterator[Street]:
-    """Ana's device, connected to a gate on a real SQLite file."""
+    """Yield a street with Ana's device, connected to a gate on a real SQLite file."""
     app = the_gate(platform)
     monkeypatch.setattr(
         registration_client, "new_relay_client", lambda **_: httpx.Client(transport=Direct(app))
@@ -147,7 +147,7 @@ def test_unconfirmed_claim_can_be_forgotten(
 def test_unreachable_platform_is_asked_once(
     street: Street, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each attempt waits half a minute, and blocks the vault meanwhile."""
+    """Each attempt waits for half a minute, during which the vault is locked."""
     app, other, asked = the_gate(platform), "https://other.test", list[str]()
     silent = [street.does("ana", "protect", one, *GATE) for one in ("note.ogg", "beach.jpg")]
     answers = street.does("ana", "protect", "talk.mp4", "--gate", other)
@@ -311,7 +311,7 @@ def test_protect_asks_once_per_kind_of_file(
     monkeypatch.setattr("typer.prompt", answered)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     said = street.types("ana", "protect", "--message", name, *GATE, "--json")
-    assert (said.status, len(asked)) == (3, 3)  # of age; a sound; a picture
+    assert (said.status, len(asked)) == (3, 3)  # age, then the sound, then the picture
     assert [one["kind"] for one in json.loads(said.out)["claims"]] == ["pdq"]
     assert [f"File {number} of the message" in said.err for number in (1, 2, 3)] == [
         True,

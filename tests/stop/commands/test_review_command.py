@@ -50,7 +50,7 @@ def typed(capfd: pytest.CaptureFixture[str]) -> Typed:
 
 @pytest.fixture
 def data(tmp_path: Path, hers: Any) -> Path:
-    """A gate with a picture that matches a claim, and an unreadable one."""
+    """Create a gate at which a match and an unreadable file wait for review."""
     folder = tmp_path / "gate"
     with open_platform(folder) as (platform, _):
         claim = Claim(
@@ -283,4 +283,4 @@ def test_review_over_the_network(typed: Typed, data: Path, tmp_path: Path, hers:
         assert (tmp_path / "clear").read_bytes() == jpeg(hers)
         assert "is released" in typed(*where, "--decide", CASE, "release")[1]
         assert gate.ask(f"/v1/reviews/{CASE}")["state"] == "released"
-    assert typed(*where)[0] == 6  # it is gone
+    assert typed(*where)[0] == 6  # the gate has stopped

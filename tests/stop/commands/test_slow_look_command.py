@@ -1,4 +1,4 @@
-"""A gate makes deferred scans in a process of its own; a command makes the due ones."""
+"""A gate runs deferred scans in a separate process; a command runs those that are due."""
 
 import sys
 import time
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.real
 
 
 def screenshot(pixels: Any) -> bytes:
-    """A small one, which a process of the lowest priority has soon searched."""
+    """Return a screenshot that is small, since a process of the lowest priority scans it."""
     return jpeg(cv2.resize(on_a_page(pixels), (256, 440), interpolation=cv2.INTER_AREA))
 
 

@@ -1,4 +1,4 @@
-"""The configured number of processes share the due deferred scans."""
+"""The configured number of processes shares the due deferred scans."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ _UPLOADS = size(5, 12)
 
 
 def slow_lookers(gate: int) -> list[int]:
-    """The scanning processes of a running gate."""
+    """Return the process ids of a running gate's deferred scans."""
     children = (task / "children" for task in Path(f"/proc/{gate}/task").iterdir())
     return [int(pid) for one in children for pid in one.read_text().split() if looks_slowly(pid)]
 
@@ -41,7 +41,7 @@ def until(told: Callable[[], bool]) -> None:
 
 
 def uploads() -> Iterator[bytes]:
-    """Uploads, all different."""
+    """Yield different pictures."""
     hers = skimage.data.astronaut()
     for number in range(_UPLOADS):
         yield jpeg(hers[number * 8 : 200 + number * 8, number * 5 : 200 + number * 5])
@@ -68,7 +68,7 @@ def test_two_processes_scan_each_upload_once(
 
 
 def looked(engine: sa.Engine) -> list[tuple[str | None, int]]:
-    """For each upload, what is due, and how often it was taken."""
+    """Return, for each upload, the due scan or None, and how often its scan was started."""
     with single_read(engine) as db:
         rows = db.execute(
             sa.select(UPLOAD_TABLE.c.slow_look, UPLOAD_TABLE.c.slow_looks_taken)

@@ -1,4 +1,4 @@
-"""``entrenous gate status``: figures in words, and warnings."""
+"""``entrenous gate status``: counts and warnings."""
 
 import json
 from datetime import timedelta
@@ -75,7 +75,7 @@ def test_status_warns_of_a_missing_appeal_url(data: Path) -> None:
 
 
 def test_status_warns_of_undecryptable_uploads(data: Path) -> None:
-    """The warning ends once the key's line is back, beside the newer key."""
+    """The warning ends once the old key is back in the file, after the newer one."""
     held(data, 1, b"a picture")
     told = "1 of the uploads that have waited longest cannot be decrypted"
     assert not any("cannot be decrypted" in line for line in answer(data)["wrong"])
@@ -151,7 +151,7 @@ def test_status_warns_of_exposed_files(data: Path) -> None:
     (data / "gate.toml").touch(0o644)
     (data / "operator.token").chmod(0o640)
     (data / "index" / "base").chmod(0o604)
-    assert answer(data)["wrong"] == []  # nobody else may enter
+    assert answer(data)["wrong"] == []  # nobody else may enter the folder
     data.chmod(0o755)
     said = f"Others may read or change index/base, operator.token: chmod -R go= {data}"
     assert answer(data)["wrong"] == [said]

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Any:
-    """Return a function that writes a picture made from a photograph."""
+    """Return a function that writes a changed photograph to a file and returns its path."""
     plain = np.asarray(skimage.data.astronaut())
 
     def written(name: str, change: Any = lambda pixels: pixels) -> str:
@@ -34,7 +34,7 @@ def photo(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str], photo: Any) -> Any:
-    """A gate with the photograph in a confirmed list; returns a function that runs commands."""
+    """Create a gate with the photograph in a confirmed list; return a function for commands."""
     run(["fingerprint", photo("registered"), "--json"], {})
     listed = tmp_path / "list.csv"
     listed.write_text(json.loads(capsys.readouterr().out)["hex"] + "\n")
@@ -49,7 +49,7 @@ def gate(tmp_path: Path, capsys: pytest.CaptureFixture[str], photo: Any) -> Any:
 
 
 def in_a_collage(pixels: Any) -> Any:
-    """The photograph beside and above other pictures."""
+    """Return the photograph beside another picture, above both turned upside down."""
     cat = np.asarray(skimage.data.chelsea())
     other = np.resize(cat[:300, :400], (300, 400, 3)).repeat(2, 0).repeat(2, 1)[:512, :512]
     upper = np.concatenate([other, pixels], axis=1)
@@ -88,7 +88,7 @@ def test_try_reports_a_file_that_is_no_picture(gate: Any, tmp_path: Path) -> Non
 
 @pytest.mark.real
 def test_try_decodes_clips_and_sounds_in_a_sandbox(gate: Any, tmp_path: Path) -> None:
-    """The listed photograph, shown in a film, is held at most."""
+    """A film that shows a confirmed photograph is held, not refused."""
     film, note, broken = (tmp_path / name for name in ("film.jpg", "note", "broken.mp4"))
     plain = np.asarray(skimage.data.astronaut())
     film.write_bytes(written([*wander("coffee", size=(512, 512), seconds=1.0), *[plain] * 18]))

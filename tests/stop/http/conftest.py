@@ -74,7 +74,7 @@ def access() -> GateAccess:
 
 
 class Direct(httpx.BaseTransport):
-    """Passes requests to the application: all of HTTP but the socket."""
+    """A synchronous transport that passes requests to an ASGI application, without a socket."""
 
     def __init__(self, app: Starlette) -> None:
         self.app = app
@@ -100,6 +100,6 @@ def web(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def device_gate(platform: Platform, access: GateAccess) -> Iterator[RegistrationClient]:
-    """The device's client of the gate."""
+    """Yield the client that a person's device uses."""
     with httpx.Client(transport=Direct(gate_app(platform, access))) as client:
         yield RegistrationClient(URL, client)

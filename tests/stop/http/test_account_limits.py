@@ -43,14 +43,14 @@ def registered(gate: RegistrationClient, pixels: Any) -> ClaimId:
 
 @pytest.fixture
 def waiting(device_gate: RegistrationClient, hers: Any) -> bytes:
-    """An upload that is quarantined."""
+    """Register a picture; return an upload of it that is quarantined."""
     registered(device_gate, hers)
     return jpeg(hers)
 
 
 @pytest.fixture
 def confirmed(device_gate: RegistrationClient, platform: Platform, hers: Any) -> bytes:
-    """An upload that is refused."""
+    """Register and confirm a picture; return an upload of it that is refused."""
     platform.bank.apply_event(registered(device_gate, hers), ClaimEvent.CONFIRM)
     return jpeg(hers)
 
@@ -106,7 +106,7 @@ def test_unknown_accounts_share_a_higher_limit(web: httpx.Client, confirmed: byt
 def test_unknown_accounts_are_limited_too(
     web: httpx.Client, confirmed: bytes, another: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Uploads that match nothing are not limited, since many people share this account."""
+    """Uploads without a match are not limited, since many people share this account."""
     monkeypatch.setattr(counting, "_ANONYMOUS_LIMIT_FACTOR", 2)
     assert {bring(web, jpeg(another), OPERATOR).status_code for _ in range(6)} == {200}
     told = [bring(web, confirmed, OPERATOR) for _ in range(5)]
@@ -152,7 +152,7 @@ def test_malformed_account_name_is_refused(web: httpx.Client, another: Any, name
 def test_over_limit_upload_is_not_counted(
     platform: Platform, access: GateAccess, another: Any
 ) -> None:
-    """Neither a busy gate nor the limit counts it, so it may be sent again."""
+    """An upload that a busy gate did not take may be sent again."""
     none = replace(access, uploads_at_once=0)
     with httpx.Client(transport=Direct(gate_app(platform, none)), base_url=URL) as web:
         answers = [bring(web, jpeg(another), ANA) for _ in range(6)]
@@ -168,7 +168,7 @@ def test_account_name_is_neither_stored_nor_logged(
         each.counted_names(_request(b"ana@example.org"), TokenRole.OPERATOR)
         for each in (one, other)
     ]
-    assert names[0] != names[1]  # what is known of one process is of no use with another
+    assert names[0] != names[1]  # each process has its own key
     one.count_or_refuse(names[0], NOON)
     one.count_refusal(names[0], NOON)
     kept = repr((one.uploads, one.refused))

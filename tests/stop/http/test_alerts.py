@@ -24,7 +24,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def gate_with(folder: Path, command: str) -> Path:
-    """A gate where a flood of four has waited since yesterday."""
+    """Create a gate in which a flood of four uploads has waited for 25 hours."""
     data = folder / "gate"
     data.mkdir()
     (data / "gate.toml").write_text(f"held_per_hash = 3\npage_after_hours = 24\npage = {command}\n")
@@ -67,6 +67,6 @@ def test_failing_alert_program_is_only_logged(
 
         until(both)
         assert gate.ask("/v1/reviews")["waiting"] == 1
-        os.kill(gate.pid, 0)  # it goes on
+        os.kill(gate.pid, 0)  # the gate still runs
     assert "error page-failed kind=flood why=cannot be started" in said
     assert "hunter2" not in said

@@ -1,4 +1,4 @@
-"""References, appeals, floods and look backs over HTTP."""
+"""References, appeals, floods and look-backs over HTTP."""
 
 from typing import Any
 
@@ -136,6 +136,6 @@ def test_registration_over_http_looks_back(
     protect(hers, device_gate)
     shown = next_review(web)
     assert (shown["case"], shown["found"], shown["reference"]) == (case, "look back", "post 2")
-    # Its bytes are still there: they wait for the slow look.
+    # Its bytes are still stored for the deferred scan.
     assert shown["upload"] == f"/v1/reviews/{case}/upload"
     assert web.get("/v1/status", headers=OPERATOR).json()["reviews"] == 1

@@ -41,7 +41,7 @@ def film() -> bytes:
 
 @pytest.fixture
 def all_media(platform: Platform) -> Platform:
-    """The gate with decoders for clips and sounds."""
+    """Return the platform with decoders for clips and sounds."""
     sounds = RegisteredSounds(platform.bank)
     return replace(platform, read_clip=read_clip, read_sound=read_sound, sounds=sounds)
 
@@ -98,7 +98,7 @@ def test_quarantined_and_accepted_clips_get_the_same_answer(
 
 @pytest.mark.slow
 def test_clips_do_not_delay_pictures(all_media: Platform, access: GateAccess) -> None:
-    """While as many slow clips are judged as allowed at once."""
+    """The picture is judged while as many clips are judged as are allowed at once."""
     begun, done = anyio.Event(), threading.Event()
 
     def slow(untrusted_data: bytes, cut: FrameSelection) -> AbstractContextManager[Clip]:

@@ -1,4 +1,4 @@
-"""Details of database errors are for the operator, and never contain a stored value."""
+"""Only the operator sees the details of database errors, which contain no stored value."""
 
 import logging
 from typing import Any
@@ -27,7 +27,7 @@ def engine_of(platform: Platform) -> sa.Engine:
 
 @pytest.fixture
 def broken(platform: Platform) -> None:
-    """A database without tables, whose error names them."""
+    """Rename tables, so that the errors of the database name those that are missing."""
     with engine_of(platform).connect() as db:
         for table in ("upload", "claim"):
             db.exec_driver_sql(f"ALTER TABLE {table} RENAME TO {table}_gone")
@@ -65,7 +65,7 @@ def test_failure_after_the_answer_logs_only_its_class(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """For example a full disk: the answer is sent, and the log has no text of the database."""
+    """Such as a full disk: the answer is sent, and the log has no text of the database."""
 
     def full(*_args: object) -> None:
         raise BankUnreachable(why="disk is full at [SQL: her hash]")

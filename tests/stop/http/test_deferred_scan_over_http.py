@@ -1,4 +1,4 @@
-"""How the platform learns over HTTP of matches that are found after the answer."""
+"""How a platform learns over HTTP of matches that are found after the answer."""
 
 import logging
 from collections.abc import Callable
@@ -72,7 +72,7 @@ def test_published_list_has_references(
 def test_case_tells_why_it_left_the_published_list(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any, became: str
 ) -> None:
-    """Released and withdrawn cases leave the list; a confirmed one has to be removed."""
+    """Released and withdrawn cases leave the list; a confirmed one stays, to be removed."""
     claim = protect(device_gate, hers)
     case = upload(web, jpeg(on_a_page(hers)), OPERATOR)["case"]
     assert run_next_deferred_scan(platform)
@@ -159,7 +159,7 @@ def test_appeal_without_a_file_has_no_upload_link(
 def test_gate_resumes_work_of_a_killed_one(
     platform: Platform, device_gate: RegistrationClient, hers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The claim was answered but not looked back for; the next gate does so."""
+    """The first gate acknowledged a claim without a look-back; the next gate does it."""
     case = judge_upload(jpeg(hers), platform).case
     monkeypatch.setattr(
         "entrenous.stop.http.registration_requests.look_back_for_newest_claims",
@@ -196,7 +196,8 @@ def test_skipped_scans_are_logged_once(
 def test_no_skipped_scans_are_logged_when_scans_are_off(
     platform: Platform, clock: WoundClock, hers: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    decide_upload(jpeg(hers), platform)  # by a gate that made them, before it could keep the bytes
+    # A gate with scans decided, and was killed before it stored the bytes.
+    decide_upload(jpeg(hers), platform)
     clock.wind(minutes=2)
     none = replace(platform, limits=replace(platform.limits, slow_looks=0))
     with caplog.at_level(logging.WARNING):

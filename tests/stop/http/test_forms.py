@@ -1,4 +1,4 @@
-"""Multipart forms from strangers: how much is parsed, and in which thread."""
+"""Multipart forms from strangers: how much of them is parsed, and in which thread."""
 
 import asyncio
 import time
@@ -100,7 +100,7 @@ def test_two_files_error_asks_for_separate_uploads(
 
 
 def test_parsing_stops_at_the_form_limit() -> None:
-    """A million parts took twelve seconds; parsing a part of them takes a part of that."""
+    """Parsing all of the million parts took twelve seconds."""
     form = EMPTY * 1_000_000
     began = time.process_time()
     with pytest.raises(LongForm):

@@ -18,9 +18,9 @@ TRUSTED = (ip_network("10.0.0.1"), ip_network("10.0.1.0/24"), ip_network("2001:d
     ("peer", "forwarded", "who"),
     [
         (NEAR, [HERS], HERS),
-        (NEAR, [f"{FORGED}, {HERS}"], HERS),  # what she wrote herself lies further left
+        (NEAR, [f"{FORGED}, {HERS}"], HERS),  # what the client wrote itself is further left
         (NEAR, [f"{FORGED}, {HERS}, {FAR}"], HERS),
-        (NEAR, [FORGED, HERS, FAR], HERS),  # the header may stand there more than once
+        (NEAR, [FORGED, HERS, FAR], HERS),  # the header may occur more than once
         (NEAR, [f"{HERS} ,\t{FAR}"], HERS),
         ("2001:db8:ffff::1", [HERS], HERS),
         (f"::ffff:{NEAR}", [HERS], HERS),
@@ -30,10 +30,10 @@ TRUSTED = (ip_network("10.0.0.1"), ip_network("10.0.1.0/24"), ip_network("2001:d
         (NEAR, ["[2001:db8::7]"], "2001:db8::7"),
         (NEAR, ["[2001:DB8::7]:4711"], "2001:db8::7"),
         (NEAR, ["2001:db8::7"], "2001:db8::7"),
-        # of nobody but proxies: the one that is furthest away
+        # only proxies: the one that is furthest away
         (NEAR, [], NEAR),
         (NEAR, [FAR], FAR),
-        # not trusted: itself, whatever it says
+        # an untrusted peer is the client, whatever its header says
         (HERS, [FORGED], HERS),
         (HERS, [f"{FORGED}, {NEAR}"], HERS),
         ("", [FORGED], ""),

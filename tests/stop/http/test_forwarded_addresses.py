@@ -1,4 +1,4 @@
-"""A running gate as strangers reach it: by its own TLS, behind nginx, in thousands."""
+"""A running gate as strangers reach it: over its own TLS, behind nginx, thousands of times."""
 
 import hashlib
 import json
@@ -26,12 +26,12 @@ from tests.stop.commands.gates import running, within_an_hour
 
 pytestmark = pytest.mark.real
 
-HER, HIM = "127.0.0.1", "127.0.0.2"  # both are this machine's
+HER, HIM = "127.0.0.1", "127.0.0.2"  # both are addresses of this machine
 SEALED = 'tls_cert = "cert.pem"\ntls_key = "key.pem"\n'
 
 
 def request(number: int) -> ClaimRequest:
-    """A registration with its own picture and holder."""
+    """Return a registration whose hash and holder depend on ``number``."""
     own = hashlib.sha256(number.to_bytes(4)).digest()
     return ClaimRequest(PicturePrint(Fingerprint("pdq", own, 90)), own)
 
@@ -46,7 +46,7 @@ def folder_with(tmp_path: Path, toml: str) -> Path:
 
 @contextmanager
 def person(url: str, pair: Pair | None, address: str) -> Iterator[httpx.Client]:
-    """A client at that address that trusts only this certificate."""
+    """Yield a client with this source address that trusts only the certificate of ``pair``."""
     context = ssl.create_default_context(cafile=None if pair is None else str(pair.cert))
     by = httpx.HTTPTransport(local_address=address, verify=context)
     with httpx.Client(transport=by, base_url=url, timeout=60, trust_env=False) as web:
@@ -109,7 +109,7 @@ def test_clients_behind_nginx_are_counted_separately(tmp_path: Path) -> None:
         assert claimed(he, range(9, 12), **forged) == [429] * 3
         assert claimed(she, range(20, 24), **forged) == [201] * 3 + [429]
         assert he.get("/v1/status").json()["state"] == "serving"
-        assert 429 in (_wrong_key(he) for _ in range(60))  # ten, and one more every six seconds
+        assert 429 in (_wrong_key(he) for _ in range(60))  # ten, then one every six seconds
         assert _wrong_key(she) == 401
     assert log.read_text() == ""
 
@@ -136,7 +136,7 @@ def test_forwarded_header_of_an_untrusted_peer_is_ignored(tmp_path: Path) -> Non
             for number in range(6)
         ]
         assert answers == [[201]] * 3 + [[429]] * 3
-        # What a proxy says in no way that could be read counts as the proxy's own.
+        # An unreadable header counts as the proxy's own address.
         odd = [{"X-Forwarded-For": odd} for odd in ("unknown", "_a", "", "203.0.113.1, x")]
         answers = [claimed(proxy, range(9 + n, 10 + n), **told) for n, told in enumerate(odd)]
         assert answers == [[201]] * 3 + [[429]]
@@ -150,7 +150,7 @@ def test_forwarded_header_of_an_untrusted_peer_is_ignored(tmp_path: Path) -> Non
 
 @pytest.mark.threat("claims-flood")
 def test_claims_of_one_device_behind_a_proxy_are_limited(tmp_path: Path) -> None:
-    """With default settings, over one kept connection."""
+    """The gate has default settings; one connection sends all requests."""
     with running(tmp_path / "gate", "--no-slow-look") as gate:
         line = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
         taken = hours = 0
@@ -164,11 +164,11 @@ def test_claims_of_one_device_behind_a_proxy_are_limited(tmp_path: Path) -> None
                     continue
             assert answer.status == 429
             said = int(answer.headers["Retry-After"])
-            hours += said > wait_s  # the clock's next hour, in which there are twenty more
+            hours += said > wait_s  # the next clock hour, which allows twenty more
             wait_s = said
         line.close()
         assert 20 * max(1, hours) <= taken <= 20 * (1 + hours)
         assert json.loads(problem)["type"] == "urn:entrenous:unreachable:gate-busy"
         assert gate.ask("/v1/status")["claims"] == taken
-        with person(gate.url, None, HIM) as he:  # the others' places are not used up
+        with person(gate.url, None, HIM) as he:  # the limit of other devices is not used up
             assert claimed(he, range(20_000, 20_001)) == [201]

@@ -49,7 +49,7 @@ FORM = {"content-type": "multipart/form-data; boundary=x"}
 
 
 async def hung_up(app: Any, path: str, headers: dict[str, str]) -> list[int]:
-    """The statuses sent to clients that disconnect after three bytes."""
+    """Disconnect after three bytes of the body; return the statuses that the application sent."""
     coming = [
         {"type": "http.request", "body": b'{"a', "more_body": True},
         {"type": "http.disconnect"},
@@ -122,7 +122,7 @@ def test_bug_is_logged_without_request_data(caplog: pytest.LogCaptureFixture) ->
 
 @pytest.mark.real
 def test_strangers_cannot_fill_the_log(tmp_path: Path) -> None:
-    """Nor can malformed forms or requests, each of which libraries would log, nor endless heads."""
+    """Disconnects, malformed forms and requests, and endless headers leave the log empty."""
     said = tmp_path / "log"
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/gate.toml").write_text('appeal_url = "https://a.example/appeal"\n')
@@ -149,7 +149,8 @@ def test_strangers_cannot_fill_the_log(tmp_path: Path) -> None:
                 assert web.post("/v1/uploads", content=b"--y\r\n", headers=FORM).status_code == 400
                 until = time.monotonic() + 60
                 answers = ""
-                while 'event="claims",status="400"' not in answers:  # it takes a moment to notice
+                # The gate notices the disconnect after a moment.
+                while 'event="claims",status="400"' not in answers:
                     assert time.monotonic() < until
                     answers = web.get("/v1/metrics").text
             assert not re.search(r'answers_total.*status="500"', answers)

@@ -1,4 +1,4 @@
-"""Whom slow and idle senders can block."""
+"""Which senders an idle sender can block, and how many uploads are judged at once."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ IMAGE = {"Content-Type": "image/jpeg"}
 
 
 async def idle(app: Starlette, path: str, token: str, read: anyio.Event) -> None:
-    """Send one byte of a picture, then nothing."""
+    """Send one byte of a picture, then nothing; set ``read`` once the gate reads or answers."""
     first = True
 
     async def receive() -> dict[str, Any]:
@@ -148,7 +148,7 @@ def test_appeal_body_is_read_only_after_its_secret(platform: Platform, access: G
 def test_received_upload_waits_for_its_turn(
     platform: Platform, access: GateAccess, another: Any
 ) -> None:
-    """More uploads than are judged at once are judged one after the other."""
+    """Uploads beyond the number that is judged at once wait instead of failing."""
     codes: list[int] = []
 
     async def scenario() -> None:
@@ -176,7 +176,7 @@ def test_concurrent_judging_is_one_more_than_processors(
 ) -> None:
     monkeypatch.setattr("entrenous.stop.http.upload_requests.processor_count", lambda: 1)
     turn, inside, most = threading.Lock(), 0, 0
-    two = threading.Barrier(2, timeout=20)  # the first waits for the second
+    two = threading.Barrier(2, timeout=20)  # the first upload waits for the second
 
     def counted(untrusted_data: bytes) -> Picture:
         nonlocal inside, most
@@ -184,7 +184,7 @@ def test_concurrent_judging_is_one_more_than_processors(
             inside += 1
             most = max(most, inside)
         two.wait()
-        time.sleep(0.05)  # a third that were let in would come now
+        time.sleep(0.05)  # a third upload would start now if it could
         with turn:
             inside -= 1
         return platform.read_picture(untrusted_data)
@@ -244,7 +244,7 @@ def test_waiting_too_long_for_a_turn_raises_busy(
 
 
 async def _upload_for(app: Starlette, pixels: Any) -> dict[str, Any]:
-    """Upload something; return its case and secret for an appeal."""
+    """Upload a picture; return the path, secret and headers of an appeal."""
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
         answer = await web.post("/v1/uploads", content=jpeg(pixels), headers=OPERATOR | IMAGE)
@@ -270,7 +270,7 @@ def test_may_appeal_changes_nothing(
 
 
 class _OneJudge:
-    """Refuses everything, and counts what it was asked and how often judges were wanted."""
+    """A judge pool that refuses every upload, and counts uploads and requests to start judges."""
 
     most = 1
 
@@ -292,7 +292,7 @@ class _OneJudge:
     ) -> Decision:
         assert publishes is PublishedAnyway.NOTHING
         self.asked.append(reference)
-        await anyio.sleep(0.05)  # the next one comes meanwhile
+        await anyio.sleep(0.05)  # meanwhile the next upload arrives
         return Decision(
             Outcome.REFUSE, f"case-{len(self.asked)}", secret=Secret(b"16 bytes of them")
         )

@@ -29,7 +29,7 @@ def test_claims_of_one_device_are_limited() -> None:
     limits = GateLimits()
     limit = HourlyLimit(limits.claims_per_hour, limits.claims_of_all)
     assert sum(taken(limit, "192.0.2.1") for _ in range(10_000)) == 20
-    assert taken(limit, "192.0.2.2")  # the others' places are not used up
+    assert taken(limit, "192.0.2.2")  # the limit of other devices is not used up
     assert sum(taken(limit, "192.0.2.1", NOON + timedelta(hours=1)) for _ in range(99)) == 20
 
 
@@ -39,7 +39,7 @@ def test_claims_of_all_devices_share_a_limit() -> None:
     clients = [f"10.{n // 250}.{n % 250}.1" for n in range(10_000)]
     assert sum(taken(limit, client) for client in clients) == 2000
     assert not taken(limit, "192.0.2.1")
-    assert len(limit.counts) == 2000  # and no more is kept in mind
+    assert len(limit.counts) == 2000  # no further clients are remembered
     assert taken(limit, "192.0.2.1", NOON + timedelta(hours=1))
 
 

@@ -1,4 +1,4 @@
-"""Characters that a database may refuse: such names and texts are not queried."""
+"""Names and texts with characters that a database may refuse never reach the database."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
 
 @pytest.fixture
 def either(made: Stores, platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
-    """The gate on each database."""
+    """Yield a client of the gate on each kind of database."""
     of_it = replace(platform, bank=made.bank, reviews=made.reviews)
     with httpx.Client(transport=Direct(gate_app(of_it, access)), base_url=URL) as client:
         yield client

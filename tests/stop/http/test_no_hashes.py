@@ -1,4 +1,4 @@
-"""A hash allows a rough likeness, so no route returns one without a partner's key."""
+"""A hash reveals a rough likeness, so no route returns one without a partner's key."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,7 +32,7 @@ STRANGERS = {
 
 @pytest.fixture
 def bits(platform: Platform, hers: Any) -> bytes:
-    """A registered hash, also registered as a part's."""
+    """Register a hash, both of a whole picture and of a part; return it."""
     whole = fingerprint(picture(hers))
     claim = Claim(
         CLAIM, PEOPLE_BANK, ClaimState.WAITING, "pdq", whole.quality, platform.clock.now()
@@ -43,20 +43,20 @@ def bits(platform: Platform, hers: Any) -> bytes:
 
 @pytest.fixture
 def held(platform: Platform, bits: bytes, hers: Any) -> Held:
-    """Quarantine a matching upload; return its bytes and case."""
+    """Quarantine a matching upload; return the registered hash, the upload and its case."""
     upload = jpeg(hers)
     return bits, upload, judge_upload(upload, platform).case
 
 
 @pytest.fixture
 def app(platform: Platform) -> Starlette:
-    """All that `gate run` serves: the gate, the exchange, HMA's API."""
+    """Return the application of `gate run`: the gate, the exchange and HMA's API."""
     tokens = (Secret(f"{role}-token".encode()) for role in ("operator", "uploader", "metrics"))
     return _gate_app(platform, GateTokens(*tokens))
 
 
 def addresses(routes: list[BaseRoute], case: str, below: str = "") -> Iterator[tuple[str, str]]:
-    """Every method and path, with existing ids filled in."""
+    """Yield every method and path, with existing ids filled in."""
     there = {"{case}": case, "{claim}": CLAIM, "{entry}": CLAIM, "{bank}": PEOPLE_BANK}
     for route in routes:
         if isinstance(route, Mount):
@@ -71,7 +71,7 @@ def addresses(routes: list[BaseRoute], case: str, below: str = "") -> Iterator[t
 
 
 def gives_away(answer: httpx.Response, bits: bytes) -> bool:
-    """Whether the text contains the hash in any usual form."""
+    """Return whether the answer contains the hash in a usual encoding."""
     said = answer.content + repr(answer.headers.raw).encode()
     written = (bits, bits.hex().encode(), bits.hex().upper().encode(), to_base64url(bits).encode())
     return any(one in said for one in written)
@@ -90,7 +90,7 @@ def test_no_route_reveals_a_hash_to_a_stranger(
     with httpx.Client(transport=Direct(app), base_url=URL) as web:
         for method, path in asked:
             for body, kind in bodies:
-                clock.wind(minutes=1)  # so that no limit answers in the place of a handler
+                clock.wind(minutes=1)  # so that no rate limit hides the handler's answer
                 headers = STRANGERS[who] | {"Content-Type": kind}
                 given = None if method == "GET" else body
                 answer = web.request(method, path, content=given, headers=headers)
@@ -99,7 +99,7 @@ def test_no_route_reveals_a_hash_to_a_stranger(
 
 @pytest.mark.threat("hash-inversion")
 def test_partner_key_reveals_hashes(app: Starlette, platform: Platform, bits: bytes) -> None:
-    """So the search above would find a hash; and the key ends with the partner."""
+    """This shows that ``gives_away`` finds a hash. A removed partner's key is refused."""
     exchange = open_exchange(platform)
     key = add_exchange_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
     shown = {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}

@@ -1,4 +1,4 @@
-"""A real gate process, killed by SIGKILL: what it acknowledged is still there."""
+"""A real gate process, killed by SIGKILL: everything that it acknowledged is still stored."""
 
 import subprocess
 import sys
@@ -52,7 +52,7 @@ def running(data: Path) -> Iterator[str]:
 
 @pytest.fixture
 def outside() -> Iterator[httpx.Client]:
-    """The client that a real device uses."""
+    """Yield the HTTP client that a real device uses."""
     with new_relay_client() as client:
         yield client
 

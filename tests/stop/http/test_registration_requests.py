@@ -113,7 +113,7 @@ def test_gate_refuses_flat_frames_and_quiet_sounds(device_gate: RegistrationClie
 @pytest.mark.threat("claims-flood")
 def test_claims_per_hour_are_limited(device_gate: RegistrationClient, clock: WoundClock) -> None:
     first, *again = [device_gate.register(REQUEST) for _ in range(4)]
-    assert again == [first] * 3  # one holder's token is one claim, however often it is asked
+    assert again == [first] * 3  # one holder's token makes one claim, however often it is sent
     with pytest.raises(GateBusy):
         device_gate.register(REQUEST)
     clock.wind(hours=1)

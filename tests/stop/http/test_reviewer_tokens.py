@@ -1,4 +1,4 @@
-"""Reviewers with their own tokens, and what they see, over HTTP."""
+"""Reviewers with their own tokens over HTTP, and what they see."""
 
 import io
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def who(platform: Platform) -> Bearers:
 
 @pytest.fixture
 def two(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
-    """The same gate with two people to confirm."""
+    """Yield a client of the same gate, at which two people have to confirm."""
     strict = replace(platform, limits=replace(platform.limits, confirmers=2))
     with httpx.Client(transport=Direct(gate_app(strict, access)), base_url=URL) as client:
         yield client
@@ -96,7 +96,7 @@ def test_two_people_confirm(
         "urn:entrenous:refused:second-person-needed",
     )
     held = two.post("/v1/uploads", files={"file": ("x", jpeg(hers, 60))}, headers=OPERATOR)
-    assert held.json()["decision"] == "hold"  # nothing is refused by one person's word
+    assert held.json()["decision"] == "hold"  # one confirmation refuses nothing
     (match,) = platform.reviews.review(case).decision.matches
     assert platform.bank.claim(match.claim).state is ClaimState.WAITING
     listed = two.get("/v1/reviews", headers=who["ana"]).json()
@@ -154,7 +154,7 @@ def test_view_is_small_grey_and_blurred(
     small = np.asarray(view.resize((8, 8), Image.Resampling.BOX), np.float64)
     hers_small = Image.fromarray(_grey(hers).astype(np.uint8)).resize((8, 8), Image.Resampling.BOX)
     alike = np.corrcoef(small.ravel(), np.asarray(hers_small, np.float64).ravel())[0, 1]
-    assert alike > 0.98  # it is her picture all the same
+    assert alike > 0.98  # it still resembles the picture
     assert told(platform, "upload seen") == [(case, {"by": "ana", "as": "view"})]
     clear = web.get(shown["upload"], headers=who["ben"])
     assert clear.content == jpeg(hers)
@@ -187,5 +187,5 @@ def _grey(pixels: Any) -> Any:
 
 
 def _detail(grey: Any) -> float:
-    """The energy of differences between neighbouring pixels that are not part of a slope."""
+    """Return the mean square of second differences between rows, which ignore slopes."""
     return float(np.square(np.diff(grey, 2, axis=0)).mean())

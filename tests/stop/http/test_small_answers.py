@@ -1,4 +1,4 @@
-"""Answers about limits and unknown addresses, and cache headers."""
+"""Answers to large bodies and unknown addresses, and their cache headers."""
 
 import httpx
 import pytest

@@ -18,7 +18,7 @@ def test_upload_runs_few_identical_statements(
     platform: Platform, device_gate: RegistrationClient, hers: Any, another: Any
 ) -> None:
     protect_picture(picture(hers), adult=True, parts=True, gate=device_gate, device=a_device())
-    decide_upload(jpeg(another), platform)  # the index has caught up
+    decide_upload(jpeg(another), platform)  # so that the index is up to date
     assert isinstance(platform.bank, BankStore)
     told: list[str] = []
 

@@ -30,13 +30,12 @@ from tests.stop.commands.gates import Running, running
 from tests.stop.platform_for_tests import a_device, picture, protect_picture
 
 ROUNDS = 15
-BALLAST = (
-    12_000_000  # after the picture's end, where decoders stop: what a held upload has to store
-)
+# Bytes after the picture's end: decoders ignore them, but the gate stores them with a held upload.
+BALLAST = 12_000_000
 
 
 async def seconds_to_answer(app: Starlette, body: bytes) -> float:
-    """Seconds to the last byte of the answer; later work does not count."""
+    """Return the seconds to the last byte of the answer, without the work after it."""
     answered = 0.0
 
     async def receive() -> dict[str, Any]:
@@ -76,7 +75,7 @@ def test_quarantined_and_accepted_uploads_take_equally_long(
     protect_picture(
         picture(small(hers)), adult=True, parts=False, gate=device_gate, device=a_device()
     )
-    singly = replace(platform, limits=GateLimits(held_per_hash=ROUNDS + 1))  # none is gathered
+    singly = replace(platform, limits=GateLimits(held_per_hash=ROUNDS + 1))  # none is a flood
     app = gate_app(singly, GateAccess(access.operator, Secret(b"u")))
     bodies = {"held": upload(hers), "accepted": upload(another)}
     took: dict[str, list[float]] = {"held": [], "accepted": []}
@@ -91,14 +90,14 @@ def test_quarantined_and_accepted_uploads_take_equally_long(
     pairs = list(zip(took["held"], took["accepted"], strict=True))
     held, accepted = map(statistics.median, zip(*pairs, strict=True))
     chance = chance_of(sum(one > other for one, other in pairs), ROUNDS)
-    # Noise, as of a busy machine, is on both sides; a difference is nearly always on one.
+    # Noise, as of a busy machine, has either sign; a real difference nearly always the same.
     assert abs(held - accepted) <= 0.4 * accepted or chance >= 0.01, (held, accepted, chance)
 
 
-# With each of two pictures as the hit, so that what a picture costs cancels out.
+# Each of two pictures is the match once, so that the difference in their own costs cancels out.
 PAIRS = size(15, 30)
-# An effect is one that both lies beyond this share of the time and is nearly always on one side: by
-# the sign test, what chance does less than once in 10,000. Noise, however much, is on both sides.
+# The test fails if the times differ by more than SHARE and the sign test's p-value is below CHANCE.
+# Noise alone, however strong, has either sign.
 SHARE, CHANCE = 0.15, 1e-4
 
 
@@ -114,7 +113,7 @@ def claimed(gate: Running, pixels: Any) -> Iterator[None]:
 
 
 def chance_of(positive: int, of: int) -> float:
-    """The probability that a fair coin falls on one side at least so often."""
+    """Return the p-value of the two-sided sign test."""
     most = max(positive, of - positive)
     return min(1.0, 2 * sum(math.comb(of, count) for count in range(most, of + 1)) / (1 << of))
 
@@ -152,13 +151,13 @@ def test_running_gate_takes_as_long_for_match_and_miss(
 
         for hit, pixels in enumerate((hers, another)):
             with claimed(gate, pixels):
-                seconds(bodies[0])  # what is only once
+                seconds(bodies[0])  # warms the gate up
                 before = gate.ask("/v1/status")["reviews"]
                 for pair in range(PAIRS):
                     order = (hit, 1 - hit) if pair % 2 else (1 - hit, hit)
                     took = {which: seconds(bodies[which]) for which in order}
                     ratios.append(math.log(took[hit] / took[1 - hit]))
-                assert gate.ask("/v1/status")["reviews"] - before >= PAIRS  # they were held
+                assert gate.ask("/v1/status")["reviews"] - before >= PAIRS  # the matches were held
         line.close()
     share = math.expm1(abs(statistics.median(ratios)))
     chance = chance_of(sum(ratio > 0 for ratio in ratios), len(ratios))

@@ -1,4 +1,4 @@
-"""Submitting an upload: what operator and stranger see, and what is refused undecoded."""
+"""Submitting uploads: the answers to operator and uploader, and refusals before decoding."""
 
 import json
 from typing import Any
@@ -149,7 +149,7 @@ def test_upload_that_is_not_media_is_refused(
 
 
 def test_too_many_concurrent_uploads_are_busy(platform: Platform, access: GateAccess) -> None:
-    """While one upload is still arriving at a gate for one, the next is refused as busy."""
+    """While a gate for one upload at a time still receives one, it refuses the next as busy."""
 
     async def scenario() -> int:
         app = gate_app(platform, GateAccess(access.operator, uploads_at_once=1))
