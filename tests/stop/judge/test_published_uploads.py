@@ -144,8 +144,7 @@ def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(room: Room, her
 def test_whoever_registers_the_page_around_hers_gets_no_slow_look_less(
     room: Room, hers: Any
 ) -> None:
-    """Otherwise a publisher could register a page and withdraw it, and the picture on the page would
-    never be searched for."""
+    """Otherwise nobody would scan a page that its publisher registered and then withdrew."""
     room.protect(hers, parts=False)
     page = on_a_page(hers)
     his = room.protect(page, parts=False)
