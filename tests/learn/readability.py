@@ -1,7 +1,7 @@
-"""How hard a text is to read: the Flesch-Kincaid grade (Kincaid et al. 1975, Navy report 8-75).
+"""Compute the Flesch-Kincaid grade of a text (Kincaid et al. 1975, Navy report 8-75).
 
-Grade = 0.39 words a sentence + 11.8 syllables a word - 15.59. A grade is a year of school in the
-United States; a child of 12 is in the seventh. Syllables are counted by groups of vowels.
+Grade = 0.39 * words per sentence + 11.8 * syllables per word - 15.59. A grade is a school year in
+the United States; a child of 12 is in the seventh. Syllables are counted as groups of vowels.
 """
 
 import re
@@ -13,13 +13,13 @@ _SILENT = re.compile(r"(?:[^laeiouy]e|[^td]ed|[^sxzhgc]es)$")
 
 
 def syllables(word: str) -> int:
-    """Syllables of an English word, at least 1."""
+    """Return the number of syllables of an English word, at least 1."""
     small = word.lower().strip("'")
     return max(1, len(_VOWELS.findall(small)) - bool(_SILENT.search(small)))
 
 
 def grade(text: str) -> float:
-    """The Flesch-Kincaid grade of a text; an empty line ends a sentence, as in a list."""
+    """Return the Flesch-Kincaid grade of a text; an empty line ends a sentence, as in a list."""
     sentences = [found for part in _SENTENCE.split(text) if (found := _WORD.findall(part))]
     words = [word for sentence in sentences for word in sentence]
     per_word = sum(map(syllables, words)) / len(words)

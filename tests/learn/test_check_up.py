@@ -1,4 +1,4 @@
-"""The check-up: leak paths open, closed or unseen; few next steps; nothing of the passphrase."""
+"""Tests of the check-up: leak paths, next steps, and that it never reveals the passphrase."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -67,7 +67,7 @@ def said_of(check: str, found: CheckUpResult) -> CheckUpFinding:
 def test_nothing_open_needs_no_step() -> None:
     found = looked()
     closed = {one.check for one in found.advice if one.path is LeakPathState.CLOSED}
-    assert closed == MACHINE - {"program"}  # whether there is a newer one nobody here can see
+    assert closed == MACHINE - {"program"}  # the check-up cannot see whether a newer version exists
     assert not found.has_step
     assert {one.undo for one in found.advice} == {None}
 
@@ -105,7 +105,7 @@ def test_each_fact_decides_its_own_path(
     assert paths(facts) == {**paths(FINE), check: path}
     advice = said_of(check, looked(facts))
     assert advice.next_step
-    assert bool(advice.undo) is (path is LeakPathState.OPEN)  # looking changes nothing
+    assert bool(advice.undo) is (path is LeakPathState.OPEN)  # a step that only looks has no undo
     assert advice.closes
 
 
@@ -199,9 +199,7 @@ def test_with_everything_open_there_are_five_steps_each_with_its_undoing() -> No
     bad = MachineFacts("Linux", "/h", ("vault.db",), disk_encrypted=False, version=None)
     found = looked(bad, Secret(b"password1"), every_open)
     steps = [one for one in found.advice if one.next_step]
-    first = [one.id for one in shipped_check_up_order()][
-        :4
-    ]  # the system's version is not known here
+    first = [one.id for one in shipped_check_up_order()][:4]  # "system" has no version here
     assert [one.check for one in steps] == [*first, "passphrase"]
     assert all(one.undo for one in steps)
 
@@ -211,7 +209,7 @@ def test_no_grade_and_no_score() -> None:
     assert not any(word in said.lower() for word in ("score", "grade", "%", "risk", "danger"))
 
 
-# Systems: the day, its source, its age.
+# Systems: the last day of updates, its source, and when it was read.
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What is typed and printed: check-up and lessons, with and without a terminal."""
+"""Tests of the commands ``check-up`` and ``learn``, with and without a terminal."""
 
 import json
 import os
@@ -22,7 +22,7 @@ PASSPHRASE = "teapot violin marmot gravel canoe"
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A device's folder that only its owner may open, in a home without synchronized folders."""
+    """Return a home without synchronized folders; only its owner may open its device folder."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "entrenous"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
@@ -122,7 +122,7 @@ def test_nothing_is_kept(home: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def typed(home: Path, *arguments: str, keys: str) -> tuple[str, int]:
-    """All that a terminal shows while these keys are typed, and the exit status."""
+    """Type these keys in a terminal; return all that it shows, and the exit status."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "HOME": str(home), "TERM": "xterm", "COLUMNS": "100"}
     with subprocess.Popen(
@@ -136,7 +136,7 @@ def typed(home: Path, *arguments: str, keys: str) -> tuple[str, int]:
 
 
 def _pieces(terminal: int) -> Iterator[bytes]:
-    with suppress(OSError):  # Linux says so when the last program has left a terminal
+    with suppress(OSError):  # on Linux, EIO once no program has the terminal open
         while piece := os.read(terminal, 65_536):
             yield piece
 
@@ -151,7 +151,7 @@ def test_questions_are_asked_one_at_a_time_and_can_be_skipped_and_stopped(home: 
     shown = told[told.index("4 of 12:") :]
     assert "open    somebody who learns your e-mail password" in shown
     assert "closed  somebody reads along on a device that is still signed in" in shown
-    assert "old address or number" not in shown  # the second was skipped
+    assert "old address or number" not in shown  # the second question was skipped
     assert status == 0
 
 

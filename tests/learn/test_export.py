@@ -1,4 +1,4 @@
-"""The exported site and sheets, judged by Chromium, axe, pdfinfo and pdftotext."""
+"""Tests of the exported site and sheets with Chromium, axe, pdfinfo and pdftotext."""
 
 import io
 import re
@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 SIZES_PT = {PaperSize.A4: ("595.28", "841.89"), PaperSize.LETTER: ("612", "792")}
 FORMATS = {PaperSize.A4: "A4", PaperSize.LETTER: "Letter"}
-#: Each lesson on each kind of paper; by day the longest alone. The command itself refuses a lesson
-#: that does not fit on its sheet, and each test has all lessons exported.
+#: Each lesson on each paper size; outside of the nightly run, only the longest lesson. The fixture
+#: ``site`` exports all lessons, and the command refuses a lesson that does not fit on its sheet.
 LONGEST = max(all_lessons(), key=lambda one: len(one.text)).name
 PRINTED = [
     pytest.param(one.name, paper, marks=[] if one.name == LONGEST else pytest.mark.nightly)
@@ -39,13 +39,13 @@ def lines_of(*command: str | Path) -> str:
 
 
 def flat(text: str) -> str:
-    """Text without the breaks of its lines, and with long addresses put together again."""
+    """Remove all whitespace, so that line breaks do not matter, not even in long addresses."""
     return re.sub(r"\s+", "", text)
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As the command writes it."""
+    """Return the folder that ``learn export`` wrote."""
     folder = tmp_path_factory.mktemp("learn") / "site"
     with redirect_stdout(io.StringIO()) as said:
         assert run(["learn", "export", str(folder)], {}) == 0
@@ -74,7 +74,7 @@ def test_the_same_lessons_make_the_same_bytes_and_nothing_else_is_replaced(
     some = all_lessons()[: size(2, len(all_lessons()))]
     monkeypatch.setattr("entrenous.learn.commands.lessons.all_lessons", lambda: some)
     for _ in range(2):
-        assert run(["learn", "export", str(tmp_path)], {}) == 0  # what differs is not replaced
+        assert run(["learn", "export", str(tmp_path)], {}) == 0  # or 3 if one differs
     (tmp_path / "index.html").write_text("mine")
     assert run(["learn", "export", str(tmp_path)], {}) == 3
     assert (tmp_path / "index.html").read_text() == "mine"
@@ -84,7 +84,7 @@ def test_the_same_lessons_make_the_same_bytes_and_nothing_else_is_replaced(
 def test_no_page_has_a_script_or_asks_anybody(
     site: Path, browser: Browser, tmp_path: Path, page: str, paper: PaperSize | None
 ) -> None:
-    """A lesson prints on one page, too."""
+    """With a paper size, check also that the lesson prints on one page."""
     asked = list[str]()
     opened = browser.new_page()
     opened.on("request", lambda request: asked.append(request.url))
@@ -125,7 +125,7 @@ def test_axe_finds_nothing_in_light_and_dark(
 
 
 def test_pages_are_well_formed_and_their_links_lead_somewhere(site: Path) -> None:
-    """One test of all pages, since each worker that tests some of them has to export all."""
+    """All pages are in one test, because each pytest worker would export the whole site."""
     for one in all_lessons():
         elements = Elements((site / f"{one.name}.html").read_text())
         assert elements.open == [], one.name

@@ -1,4 +1,4 @@
-"""The tables of the check-up: strict, with sources, and easy to read."""
+"""Tests of the check-up's tables: strict parsing, sources, and readability."""
 
 import tomllib
 from importlib import resources

@@ -1,4 +1,4 @@
-"""Synchronized folders and pictures with a place: real folders, as the programs make them."""
+"""Tests of finding synchronized folders, and pictures that contain a location."""
 
 import json
 import os
@@ -137,7 +137,7 @@ def test_settings_that_cannot_be_read_are_left_out(text: str, home: Path) -> Non
     assert seen(home / "entrenous", home) == set()
 
 
-# Pictures with a place.
+# Pictures that contain a location.
 
 
 def picture(file: Path, *, place: bool) -> Path:

@@ -1,4 +1,4 @@
-"""Lessons: short, easy to read, with sources, each about one leak path, with one thing to try."""
+"""Tests of lessons: length, readability, sources, and one thing to try; and of their parser."""
 
 import re
 from datetime import date
@@ -26,7 +26,7 @@ NAMES = (
     *("helping-a-friend", "the-first-hour"),
 )
 WORDS_A_MINUTE = 110  # a child of 12 who reads slowly; adults read at about 240
-GRADE_MAX = 6.0  # Flesch-Kincaid: the year of school that begins at 11
+GRADE_MAX = 6.0  # Flesch-Kincaid: the school year that begins at age 11
 GOOD = """+++
 order = 1
 title = "a"
@@ -50,7 +50,7 @@ Words, and `code`.
 
 
 def every_word(one: Lesson) -> str:
-    """All that a reader of the lesson reads, parted by empty lines."""
+    """Return the text of a lesson and of its question, with empty lines between the parts."""
     asked = one.question
     parts = (one.title, *(block.text for block in one.blocks), one.try_now, one.undo, one.closes)
     return "\n\n".join((*parts, asked.ask, *asked.choices, asked.why))
@@ -127,7 +127,7 @@ def test_every_command_that_a_lesson_names_can_be_typed(one: Lesson) -> None:
 
 
 def _after_colon(text: str) -> list[str]:
-    """Commands in a plain sentence: "get help: entrenous help --threat." """
+    """Return commands that follow a colon, as in "get help: entrenous help --threat"."""
     return re.findall(r": (entrenous [a-z-]+(?: --[a-z-]+)?(?: [A-Z]{2})?)", text)
 
 

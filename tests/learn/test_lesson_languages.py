@@ -1,4 +1,4 @@
-"""The lessons in other languages: the same lesson, step by step, in other words."""
+"""Tests that a translated lesson has the same steps, sources, links and commands."""
 
 import re
 from collections import Counter
@@ -56,7 +56,7 @@ def test_it_names_the_same_links_and_commands(tag: str, english: Lesson, one: Le
 
 @each
 def test_it_is_short_and_names_no_command_on_a_page(tag: str, english: Lesson, one: Lesson) -> None:
-    """Spanish and German take some more words or longer ones; a page has no terminal."""
+    """A translation may have 15% more words; pages of the app show no commands."""
     words, own = (len(re.findall(r"[\w'-]+", every_word(text))) for text in (english, one))
     assert own < max(1.15 * words, 5 * WORDS_A_MINUTE), tag
     assert not one.closes.endswith(".")
@@ -65,7 +65,7 @@ def test_it_is_short_and_names_no_command_on_a_page(tag: str, english: Lesson, o
 
 @pytest.mark.parametrize("tag", OTHERS)
 def test_the_longest_lessons_fit_on_a_sheet(tag: str) -> None:
-    """A sheet takes a fifth of a second; what is shorter fits as well."""
+    """A sheet takes 0.2 s to render, and if the longest lessons fit, the others do."""
     longest_first = sorted(lessons_in_language(tag), key=lambda one: -len(every_word(one)))
     with speaking(tag):
         for one in longest_first[: size(3, len(longest_first))]:
@@ -87,7 +87,7 @@ def _links(one: Lesson) -> Counter[str]:
 
 
 def _bold(one: Lesson) -> list[bool]:
-    """Say for each block whether it has bold letters."""
+    """Return for each block whether it contains bold text."""
     return [any(span.strong for span in block.spans) for block in one.blocks]
 
 

@@ -1,4 +1,4 @@
-"""Looking at the machine: real files, and folder trees shaped like Linux's /proc and /sys."""
+"""Tests of inspecting the machine: real file modes, and imitations of /proc and /sys."""
 
 import os
 import platform
@@ -47,7 +47,7 @@ def test_a_closed_folder_covers_what_is_in_it(home: Path) -> None:
 def test_an_open_folder_is_named_with_everything_open_in_it(home: Path, mode: int) -> None:
     home.chmod(mode)
     (home / "blobs" / "one").chmod(0o640)
-    (home / "a link").symlink_to("vault.db")  # its own mode means nothing
+    (home / "a link").symlink_to("vault.db")  # the mode of a link does not matter
     assert names_open_to_others(home) == (".", "blobs/one")
 
 
@@ -56,7 +56,7 @@ def test_a_folder_that_is_not_there_cannot_be_seen(tmp_path: Path) -> None:
 
 
 class Disk:
-    """A root folder with a mount table and block devices, in Linux's own shapes."""
+    """A fake root folder with a mount table and block devices in Linux's formats."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -103,7 +103,7 @@ def test_a_plain_disk_is_seen_and_the_deepest_newest_mount_counts(disk: Disk, ho
     disk.device("254:0", "CRYPT-LUKS2-0a1b-root")
     disk.device("8:2")
     disk.mounts("254:0", "/")
-    disk.mounts("254:0", home)  # hidden by the next one
+    disk.mounts("254:0", home)  # hidden by the next mount
     disk.mounts("8:2", home)
     assert is_disk_encrypted(home, disk.root) is False
 

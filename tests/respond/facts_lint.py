@@ -1,4 +1,4 @@
-"""``facts lint``: every shipped fact has its source and day, and points only to what is there.
+"""Lint the shipped facts: each has a source and a date, and refers only to what exists.
 
 ``python -m tests.respond.facts_lint`` prints an error for each broken rule and exits with 1, and a
 warning for each fact that was read more than 180 days ago. It is part of ``make check``.
@@ -18,19 +18,19 @@ from urllib.parse import urlsplit
 
 from entrenous.respond.fact_tables import FACT_FRESH_DAYS
 
-#: Files of our own words: what they say is no fact about the world.
+#: Files with texts of our own, which state no facts.
 OWN_FILES: Final = ("wordings", "notes")
-#: Tables of our own words, or of ids of facts that have their source elsewhere.
+#: Tables with texts of our own, or with ids of facts whose sources are in other tables.
 OWN_TABLES: Final = frozenset({"wording", "ladder", "question", "police"})
-#: Addresses without TLS to which somebody is sent, each with its reason.
+#: Allowed addresses without TLS that people are sent to, each with its reason.
 HTTP_REASONS: Final[Mapping[str, str]] = {
     "http://timestamp.identrust.com": "RFC 3161: one hash leaves, and the answer is signed",
     "http://timestamp.digicert.com": "RFC 3161: one hash leaves, and the answer is signed",
     "http://tongdai111.vn": "the only address that was read for this line",
 }
-SOURCES: Final = ("source", "source2", "sources")  # where it was read: cited as it was read
+SOURCES: Final = ("source", "source2", "sources")  # where a fact was read; http is allowed
 SENT_TO: Final = ("report_url", "tida_process_url", "dsa_contact", "web", "url")
-POINTERS: Final[Mapping[str, str]] = {  # column: table of what it names
+POINTERS: Final[Mapping[str, str]] = {  # column: the table that its ids are from
     "route": "route",
     "routes": "route",
     "version_of": "route",
@@ -39,7 +39,7 @@ POINTERS: Final[Mapping[str, str]] = {  # column: table of what it names
     "contact": "contact",
     "contacts": "contact",
 }
-EARLIEST: Final = date(1900, 1, 1)  # of a law; of a reading: FIRST_READING
+EARLIEST: Final = date(1900, 1, 1)  # for dates in laws; for read_on: FIRST_READING
 FIRST_READING: Final = date(2025, 1, 1)
 LATEST: Final = date(2100, 1, 1)
 
@@ -48,7 +48,7 @@ Files = Mapping[str, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table of facts, with the defaults of its file."""
+    """One row of a table of facts; ``read_on`` and ``sources`` include its file's defaults."""
 
     file: str
     table: str
@@ -63,7 +63,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is refused, and what is only said."""
+    """Errors, which fail the check, and warnings, which do not."""
 
     errors: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -125,7 +125,7 @@ def _sources(columns: Mapping[str, Any]) -> Iterator[object]:
 
 
 def _unsourced_values(file: str, top: Mapping[str, Any]) -> Iterator[str]:
-    """Yield an error for a table of single values in a file without source and day."""
+    """Yield an error for each table of single values if the file lacks a source or a date."""
     for table, rows in top.items():
         plain = isinstance(rows, dict) and any(not isinstance(one, dict) for one in rows.values())
         sourced = any(_sources(top)) and isinstance(top.get("read_on"), date)
@@ -150,7 +150,7 @@ _NAMED: Final = re.compile(r"https?://|^[\w.-]+/[\w.-]+ \S|^docs/spec/\w+\.md")
 
 
 def _addresses(row: Row) -> Iterator[str]:
-    """Check every address that somebody is sent to, and that sources are addresses."""
+    """Check the addresses that people are sent to, and the addresses of sources."""
     for column in SENT_TO:
         yield from _address(row, column, row.columns.get(column, ""), HTTP_REASONS)
     for source in row.sources:
@@ -171,7 +171,7 @@ def _address(
 
 
 def _words(row: Row) -> Iterator[str]:
-    """Refuse words in a row that only somebody with our files could understand."""
+    """Yield an error for text that names our files or tables, which people do not have."""
     for column, value in row.columns.items():
         if column != "verified_by" and (found := _FILES_NAMED.search(str(value))):
             yield f"{row}: {column} names a file or a table of ours: {found[0]}"
@@ -214,7 +214,7 @@ def _pointers(row: Row, known: Mapping[str, frozenset[str]]) -> Iterator[str]:
 def _police(
     file: str, top: Mapping[str, Any], known: Mapping[str, frozenset[str]]
 ) -> Iterator[str]:
-    """Check that each line of a table of police routes names a route that is there."""
+    """Check that each row of ``[police]`` names a route that exists."""
     rows = top.get("police")
     for place, text in rows.items() if isinstance(rows, dict) else ():
         if not known["route"] & set(re.findall(r"[a-z][a-z0-9-]+", str(text))):

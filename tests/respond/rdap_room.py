@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine that plays IANA and RDAP registries, good and hostile."""
+"""An HTTP server on loopback that imitates IANA and RDAP registries, good and hostile."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ Body = bytes | Callable[[BaseHTTPRequestHandler], None]
 
 @dataclass
 class Registry:
-    """What the server answers to each path, and what it was asked."""
+    """The server's answer to each path, and the requests that it received."""
 
     url: str = ""
     answers: dict[str, tuple[int, dict[str, str], Body]] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class Registry:
         self.answers[path] = (status, headers or {}, raw)
 
     def lists(self, name: str = "example", prefix: str = "8.8.8.0/24") -> None:
-        """Serve the lists of RFC 9224, which name this very server."""
+        """Serve lists of RDAP servers (RFC 9224) that name this server."""
         for file, entry in (("dns.json", name), ("ipv4.json", prefix), ("ipv6.json", "2600::/12")):
             services = [[[entry], [f"{self.url}rdap/"]]]
             self.says(f"/{file}", {"version": "1.0", "services": services})
@@ -49,7 +49,7 @@ def registry() -> Iterator[Registry]:
             if isinstance(body, bytes):
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            with suppress(OSError):  # the client had enough
+            with suppress(OSError):  # the client closed the connection
                 self.wfile.write(body) if isinstance(body, bytes) else body(self)
 
         def log_message(self, *_: object) -> None:
@@ -66,12 +66,12 @@ def registry() -> Iterator[Registry]:
 
 
 def card(name: str, *more: list[Any]) -> list[Any]:
-    """A jCard as in RFC 7095."""
+    """Return a jCard (RFC 7095)."""
     return ["vcard", [["version", {}, "text", "4.0"], ["fn", {}, "text", name], *more]]
 
 
 def abuse(email: str = "abuse@registrar.example", phone: str = "tel:+1.5555551212") -> Any:
-    """An entity as registrars' answers have it."""
+    """Return an abuse contact as an RDAP entity, in the form that registrars send."""
     return {
         "objectClassName": "entity",
         "roles": ["abuse"],

@@ -1,4 +1,4 @@
-"""A device in memory for the tests of RESPOND: a clock one winds, dice one loads."""
+"""A device in memory, with a clock that tests set and a deterministic random generator."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ def _no_pictures(_: bytes) -> Picture:
 
 @dataclass
 class Room:
-    """A device whose parts the test can reach."""
+    """A device, and the clock and the vault in memory that it uses."""
 
     clock: Watch = field(default_factory=Watch)
     vault: MemoryVault = field(default_factory=MemoryVault)
@@ -61,7 +61,7 @@ class Room:
             dice=Loaded(),
             vault=self.vault,
             ledger=VaultLedger(self.vault),
-            courier=cast("Courier", None),  # touching it would fail: RESPOND sends nothing
+            courier=cast("Courier", None),  # any use would fail: RESPOND sends nothing
             read_picture=_no_pictures,
         )
 
@@ -70,7 +70,7 @@ class Room:
 
 
 def in_step() -> Room:
-    """One whose clock agrees with that of an authority in the world."""
+    """Return a room whose clock is right, so that stamps of a real authority are accepted."""
     return Room(Watch(datetime.now(UTC)))
 
 
@@ -87,7 +87,7 @@ def seen(
 
 
 class _Direct(httpx.BaseTransport):
-    """Hands a query to openssl without a socket in between."""
+    """An httpx transport that passes requests to openssl without a socket."""
 
     def __init__(self, authority: LocalStampAuthority) -> None:
         self._authority = authority
@@ -98,7 +98,7 @@ class _Direct(httpx.BaseTransport):
 
 
 def stamp_authority(folder: Path) -> HttpTimestampAuthority:
-    """Real openssl, real verification, no network."""
+    """Return a client of a new authority: real openssl, real verification, no network."""
     local = LocalStampAuthority(folder)
     local.prepare()
     client = httpx.Client(transport=_Direct(local))

@@ -1,4 +1,4 @@
-"""Abuse addresses are found in what people paste, and nothing in it can do any harm."""
+"""Tests of finding abuse contacts in pasted text and RDAP answers, which may be hostile."""
 
 import json
 from typing import Any

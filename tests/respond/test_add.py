@@ -1,4 +1,4 @@
-"""Adding: sightings, statements and files; what is kept is kept exactly, sealed, and counted."""
+"""Tests of adding sightings, statements and files to a case."""
 
 from dataclasses import replace
 from datetime import timedelta

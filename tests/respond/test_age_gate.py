@@ -1,4 +1,4 @@
-"""The age gate, when its answer comes after the case was opened."""
+"""Tests of the answer "under 18" when it comes after the case was opened."""
 
 from dataclasses import replace
 

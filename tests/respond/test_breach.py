@@ -1,4 +1,4 @@
-"""A breach of an organisation's own systems: the 72 hours of GDPR Art. 33, and what it owes."""
+"""Tests of a breach of an organisation's own systems: the 72 hours and duties of GDPR Art. 33."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Calendar files: readable by others, and silent about the case unless plain titles are wanted."""
+"""Tests of calendar files: other parsers read them; without plain titles they reveal nothing."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -48,7 +48,7 @@ def test_every_running_deadline_is_an_event_at_its_time() -> None:
     events = read(format_calendar_file(found, START))
     assert [event["DTSTART"].dt for event in events] == [
         START + timedelta(hours=48),
-        datetime.fromisoformat("2026-12-28T23:59:59+00:00"),  # 25 December 2026, then a weekend
+        datetime.fromisoformat("2026-12-28T23:59:59+00:00"),  # a holiday, then a weekend
     ]
     assert [event["SUMMARY"] for event in events] == ["Reminder 1", "Reminder 2"]
 

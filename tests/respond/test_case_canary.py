@@ -1,9 +1,8 @@
-"""A picture goes through a whole case with the real program; nothing else learns of it.
+"""Tests that a picture leaks nowhere while it goes through a whole case.
 
-Each command that reads what the case keeps is a process of its own, seen by strace. The picture
-has known bytes, EXIF and a place where it was seen. The bytes and the EXIF may be in the pack that
-is encrypted to a court, and nowhere else; the place may be where the person is told it, in letters
-and in packs.
+Each command that reads stored evidence is a process of its own, traced by strace. The picture has
+known bytes and EXIF data, and was seen at a known URL. The bytes and the EXIF data may be only in
+the pack that is encrypted for a court; the URL only in printed output, letters and packs.
 """
 
 import io
@@ -39,7 +38,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow, needed]
 
 Captured = pytest.CaptureFixture[str]
 STRACE = ("strace", "-f", "-y", "-qq", "--seccomp-bpf", "-e", "trace=openat", "-o")
-WINDOW = 16  # bytes that are nowhere by chance
+WINDOW = 16  # bytes; so long a match is no coincidence
 EXIF = "canary of the camera 5d1b7e, 52.520008 N 13.404954 E"
 URL = "https://pictures.example/canary/8c41d0a7"
 WORDS = "canary: I saw it on Tuesday in the break, told to nobody 77ab1c"
@@ -47,7 +46,7 @@ OPENED = re.compile(r'openat\((?:AT_FDCWD|\d+)(?:<[^>]*>)?, "(?P<path>[^"]*)", (
 
 
 class Recorder(BaseHTTPRequestHandler):
-    """A real authority on loopback that keeps all that it is sent."""
+    """A stamp authority on loopback that records the requests that it gets."""
 
     authority: LocalStampAuthority
     heard: list[bytes]
@@ -63,11 +62,11 @@ class Recorder(BaseHTTPRequestHandler):
         self.wfile.write(reply)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Program:
-    """The program on one device: what it printed, which files it wrote, what it sent."""
+    """The program on one device; records its output, the files that it opens, and its requests."""
 
     def __init__(self, folder: Path, url: str, ca: str, capsys: Captured) -> None:
         self.folder, self.capsys = folder, capsys
@@ -95,7 +94,7 @@ class Program:
         }
 
     def does_here(self, *arguments: str, typed: str = "", status: int = 0) -> Any:
-        """In this process, which costs a tenth."""
+        """Run a command in this process, which takes a tenth of the time of a subprocess."""
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.surroundings().items():
                 patch.setenv(name, value)
@@ -107,7 +106,7 @@ class Program:
         return json.loads(out) if "--json" in arguments and out else None
 
     def does(self, *arguments: str, typed: str = "") -> Any:
-        """As a process that strace watches."""
+        """Run a command in a subprocess that strace traces."""
         trace = self.folder / "trace"
         done = subprocess.run(
             [*STRACE, str(trace), sys.executable, "-m", "entrenous", *arguments],
@@ -122,13 +121,13 @@ class Program:
         return json.loads(done.stdout) if "--json" in arguments and done.stdout else None
 
     def files(self) -> dict[str, bytes]:
-        """The device's files and temporary ones, by name."""
+        """Return the contents of the device's files and of temporary files, by path."""
         places = [one for top in (self.home, self.temporary) for one in top.rglob("*")]
         return {str(one): one.read_bytes() for one in places if one.is_file()}
 
 
 def written_in(trace: str) -> Iterator[str]:
-    """The files that were opened for writing."""
+    """Yield the paths of the files that were opened for writing."""
     for found in OPENED.finditer(trace):
         if {"O_WRONLY", "O_RDWR", "O_CREAT"} & set(found["flags"].split("|")):
             yield found["path"]
@@ -136,7 +135,7 @@ def written_in(trace: str) -> Iterator[str]:
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> Iterator[Program]:
-    """With a device."""
+    """Yield the program with a new device and a recording stamp authority."""
     make_vaults_open_quickly(monkeypatch)
     local, heard = LocalStampAuthority(tmp_path / "tsa"), list[bytes]()
     local.prepare()
@@ -156,7 +155,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -
 
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
-    """A photograph with a place in its EXIF."""
+    """Return the path of a JPEG with random pixels and known EXIF data."""
     pixels = np.random.default_rng(26).integers(0, 256, (96, 128, 3), np.uint8)
     exif = Image.Exif()
     exif[0x010E] = EXIF
@@ -261,7 +260,7 @@ def some_key() -> str:
 
 
 def test_the_watcher_itself_sees_a_file_that_is_written_elsewhere(tmp_path: Path) -> None:
-    """Else the test above could not fail."""
+    """If strace or ``written_in`` saw nothing, the first test could not fail."""
     made = tmp_path / secrets.token_hex(8)
     trace = tmp_path / "trace"
     write = f"open({str(made)!r}, 'w').write('x')"

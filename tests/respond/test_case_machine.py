@@ -1,4 +1,4 @@
-"""A case's life in any order: after every step its chain holds, and any changed byte shows."""
+"""Stateful test of a case: its chain is valid after every step, and shows any changed byte."""
 
 from dataclasses import replace
 
@@ -42,7 +42,7 @@ from entrenous.respond.nouns import Case, CaseState, NoticeState, SightingReach
 from entrenous.respond.open_case import add_file, add_sighting, add_statement
 from tests.respond.room import in_step, lived_in, seen
 
-pytestmark = pytest.mark.real  # openssl runs, and nothing is sent anywhere
+pytestmark = pytest.mark.real  # runs openssl, but sends nothing
 STAMPS_MAX = 2  # each starts openssl once
 STEPS = 25
 HOURS_MAX = 100
@@ -54,7 +54,7 @@ class CaseLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.room = in_step()
-        self.room.clock.wind(hours=-STEPS * HOURS_MAX)  # it never gets ahead of the authority's
+        self.room.clock.wind(hours=-STEPS * HOURS_MAX)  # stays behind the authority's clock
         self.links = 0
 
     @initialize(places=st.sampled_from([("US",), ("GB",), ("DE", "US"), ("IN",)]))
@@ -149,7 +149,7 @@ class CaseLife(RuleBasedStateMachine):
         stored += [(files, blob) for blob in files if files[blob]]  # type: ignore[misc]
         shelf, key = stored[data.draw(st.integers(0, len(stored) - 1))]
         whole = shelf[key]
-        at = data.draw(st.integers(0, 2**20)) % len(whole)  # a token's length varies: ECDSA, DER
+        at = data.draw(st.integers(0, 2**20)) % len(whole)  # the length of ECDSA signatures varies
         bit = 1 << data.draw(st.integers(0, 7))
         shelf[key] = whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
         with pytest.raises((ChainBroken, EvidenceChanged, BadRecord)):

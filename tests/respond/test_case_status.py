@@ -1,4 +1,4 @@
-"""What happens to notices and cases: only what the tables allow, at times that fit."""
+"""Tests of the states of notices and cases: their transitions, times and next steps."""
 
 import re
 from dataclasses import replace
@@ -77,7 +77,7 @@ def test_the_first_answer_the_first_question_and_the_removal_are_kept_apart(
 
 
 def test_a_record_from_before_these_times_is_still_read(case: Case) -> None:
-    """There a removal stood in the place of the answer."""
+    """In these records, ``answered_at`` is the time of the removal."""
     old = replace(
         case.notices[0], state=NoticeState.REMOVED, sent_at=START, answered_at=START + HOUR
     )
@@ -230,7 +230,7 @@ def test_a_person_reads_what_follows_if_the_site_does_nothing(room: Room) -> Non
     assert step_if_deadline_passes(sent, START).endswith("write to: FTC, TakeItDown.ftc.gov.")
     assert step_if_deadline_passes(sent, START, 1) == step_if_deadline_passes(sent, START)
     assert step_if_deadline_passes(sent, START, 2) == ""
-    assert step_if_deadline_passes(sent, START + 49 * HOUR) == ""  # the next step says it then
+    assert step_if_deadline_passes(sent, START + 49 * HOUR) == ""  # next_step says it by then
 
 
 def test_a_draft_that_was_never_sent_is_not_hidden_by_a_notice_that_was(room: Room) -> None:

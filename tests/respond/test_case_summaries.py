@@ -1,4 +1,4 @@
-"""Lists of cases: quick because nothing in a case is decoded, and the same as the cases."""
+"""Tests that case summaries, which are read without decoding the cases, agree with them."""
 
 from dataclasses import replace
 

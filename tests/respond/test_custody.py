@@ -1,4 +1,4 @@
-"""The chain: every act is in it, and a link changed, lost, added or moved shows."""
+"""Tests of the chain of custody: it has every act, and a changed, lost or added link is noticed."""
 
 from dataclasses import fields, replace
 from datetime import timedelta
@@ -27,7 +27,7 @@ from tests.respond.room import Room, seen
 
 @pytest.fixture
 def name(room: Room) -> CaseName:
-    """A case with four links: opened, seen, stored, read."""
+    """Return the name of a case with four links: opened, sighting added, file stored, file read."""
     case = room.opens()
     room.clock.wind(minutes=1)
     add_sighting(case.name, seen(), room.device)

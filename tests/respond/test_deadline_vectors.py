@@ -1,4 +1,4 @@
-"""Deadlines worked out by hand from the texts of laws, and properties that every order has."""
+"""Tests of deadlines worked out by hand from laws, and of properties of all counting rules."""
 
 import tomllib
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Clocks of a case: they start when a notice is sent, and run in the addressee's place."""
+"""Tests of a case's deadlines: what starts and meets them, in the addressee's time zone."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -244,6 +244,6 @@ def test_time_in_which_they_wait_for_her_answer_does_not_count_in_data_protectio
         "supplied_at": began + timedelta(days=7),
     }
     (data,) = clocks(sent("uk-gdpr-17", began, **facts), now=began, lives_in="GB-ENG")
-    assert data.due_at == datetime(2026, 7, 6, 22, 59, 59, tzinfo=UTC)  # 1 + 5 June, a month on
+    assert data.due_at == datetime(2026, 7, 6, 22, 59, 59, tzinfo=UTC)  # 1 + 5 June + 1 month
     (platform,) = clocks(sent("uk-osa-20a", began, **facts), now=began, lives_in="GB-ENG")
     assert platform.due_at == began + 48 * HOUR

@@ -1,4 +1,4 @@
-"""Erasing a case, proven on the bytes of the folder: sealed files, pages, free pages, journal."""
+"""Tests that nothing of an erased case remains in files, database pages or the write-ahead log."""
 
 import secrets
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from entrenous.respond.nouns import AgeAnswer, Case
 from entrenous.respond.open_case import add_file, add_sighting, add_statement, open_case
 from tests.respond.room import Room, lived_in, seen
 
-WINDOW = 16  # bytes that are nowhere by chance
+WINDOW = 16  # bytes; so long a match is no coincidence
 PAGE_BYTES, RESERVED, SALT, IV = 4096, 80, 16, 16  # SQLCipher 4: an IV and a MAC end each page
 FRAME_HEADER, WAL_HEADER = 24, 32
 URL = "https://pictures.example/canary/3f9c2e71d05b"
@@ -46,7 +46,7 @@ def device(tmp_path: Path, key: Secret) -> Iterator[Device]:
 
 
 def canaries_of(case: Case, picture: bytes) -> dict[str, bytes]:
-    """Everything about a case that must not remain, by what it is."""
+    """Return the data of a case that must not remain, by name."""
     found = {"url": URL.encode(), "what": WHAT.encode(), "handle": HANDLE.encode()}
     found |= {
         "words": WORDS.encode(),
@@ -69,7 +69,7 @@ def remains_in(contents: bytes, wanted: set[bytes]) -> bool:
 
 
 def decrypted(home: Path, key: Secret) -> bytes:
-    """Every page of the database and of its journal, free ones included, as plain text."""
+    """Decrypt and join all pages of the database and its write-ahead log, free pages included."""
     database = (home / "vault.db").read_bytes()
     journal = home / "vault.db-wal"
     log = journal.read_bytes()[WAL_HEADER:] if journal.exists() else b""
@@ -107,7 +107,7 @@ def test_nothing_of_an_erased_case_remains_in_any_file_even_for_who_has_the_key(
         one.blob.hex(): home / "files" / one.blob.hex()
         for one in find_case(case.name, device).evidence
     }
-    # All age files begin alike: from the first bytes that are random.
+    # All age files have the same first bytes; compare only what follows, which is random.
     ciphertext = {
         name: windows(place.read_bytes().partition(b"-> X25519 ")[2])
         for name, place in sealed.items()

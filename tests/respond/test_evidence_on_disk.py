@@ -1,4 +1,4 @@
-"""Evidence in a vault on disk: what an erasure leaves, and what is told when a file is lost."""
+"""Tests of evidence in a vault on disk: an interrupted erasure, and lost or damaged files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +49,7 @@ def test_an_erasure_that_is_cut_short_leaves_all_of_the_case_or_nothing(
         monkeypatch.setattr(device.vault, "delete_file", killed)
         with pytest.raises(KeyboardInterrupt):
             erase_case(case.name, device)
-    with opened(unlock_vault(tmp_path / "home", PASSPHRASE)) as device:  # what has no row goes
+    with opened(unlock_vault(tmp_path / "home", PASSPHRASE)) as device:  # deletes unknown files
         assert verify_case(case.name, device) == case
         erase_case(case.name, device)
         assert (device.vault.get(CASES_TABLE, case.name), sealed(tmp_path)) == (None, [])

@@ -1,4 +1,4 @@
-"""Stamps: over salted hashes, proven before they are kept, and proven again at every look."""
+"""Tests of stamps over the salted hashes of evidence, and of their verification."""
 
 import re
 from dataclasses import replace
@@ -26,7 +26,7 @@ from entrenous.respond.nouns import Case, NoSuchCaseEntry, Stamp
 from entrenous.respond.open_case import add_file, add_statement
 from tests.respond.room import Room, in_step
 
-pytestmark = pytest.mark.real  # openssl runs, and nothing is sent anywhere
+pytestmark = pytest.mark.real  # runs openssl, but sends nothing
 
 
 @pytest.fixture
@@ -131,13 +131,13 @@ def test_a_stamp_whose_token_is_of_another_manifest_is_noticed(
     stamped = stamp_evidence(case.name, authority.stamp, room.device)
     first, second = stamped.stamps
     swap_stamp(room, replace(stamped, stamps=(second,)), replace(first, manifest=second.manifest))
-    verify_case(case.name, room.device)  # without an authority the token is not looked at
+    verify_case(case.name, room.device)  # without verify_stamp, tokens are not checked
     with pytest.raises(InvalidTimestamp, match="other data"):
         verify_case(case.name, room.device, verify_stamp)
 
 
 def swap_stamp(room: Room, case: Case, stamp: Stamp) -> None:
-    """What somebody with the whole vault could do: a new stamp under a fitting chain."""
+    """Replace the stamps and extend the chain, as somebody with the whole vault could."""
     forged = replace(find_case(case.name, room.device), stamps=(stamp,))
     save_case(forged, room.device, CustodyAct.CHANGED, "swapped")
 

@@ -1,4 +1,4 @@
-"""``facts lint`` is green on what is shipped, and one planted defect for each rule turns it red."""
+"""Tests that the lint passes the shipped facts, and finds one planted defect for each rule."""
 
 import re
 from datetime import date, timedelta

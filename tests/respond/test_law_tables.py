@@ -1,4 +1,4 @@
-"""The shipped facts: all there, each with source and day; anything odd makes the table refused."""
+"""Tests of the shipped laws: complete, each with source and date; invalid tables are refused."""
 
 import re
 import tomllib
@@ -26,16 +26,16 @@ AMERICA = "north-america.toml"
 FACTS = Path(__file__).parents[3] / "shared" / "facts"
 READ_ON = date(2026, 11, 25)
 _READ_AGAIN = ("read_on", "source", "source2", "verified", "verified_by")
-MENDED = {  # what was read again on 30 November, or has an earlier version of its own
+MENDED = {  # columns that changed because a law was read again, or for the reason given
     **dict.fromkeys(("eu-gdpr-77", "eu-dsa-53", "uk-gdpr-17", "ke-cmca-37"), _READ_AGAIN),
     **dict.fromkeys(("us-tida-crime", "nz-hdca"), _READ_AGAIN),
     "hash-stopncii": (*_READ_AGAIN, "law"),
     "ca-cc-162-1": (*_READ_AGAIN, "scope", "escalation"),
     "au-osa-77": (*_READ_AGAIN, "escalation"),
     "cl-cp-161d": (*_READ_AGAIN, "penalty"),
-    "hash-takeitdown": ("law",),  # a name without "hash", as for StopNCII.org
-    "ng-nitda-code": ("caution",),  # without the part that is for whoever maintains it
-    "br-mci-21": ("in_force_from",),  # for pictures that are not intimate, since the ruling
+    "hash-takeitdown": ("law",),  # the name has no "hash" any more, as for StopNCII.org
+    "ng-nitda-code": ("caution",),  # without the part for maintainers
+    "br-mci-21": ("in_force_from",),  # the older law is a version of its own
 }
 
 
@@ -116,7 +116,7 @@ def test_the_hours_of_a_route_are_those_of_its_rule() -> None:
 
 def test_a_month_is_never_given_in_hours() -> None:
     monthly = [route for route in shipped_routes() if re.match(r"P\d+M", route.deadline_rule)]
-    assert len(monthly) == 3  # of GDPR and UK GDPR
+    assert len(monthly) == 3  # in the GDPR and the UK GDPR
     assert all(route.deadline_hours is None for route in monthly)
 
 

@@ -1,4 +1,4 @@
-"""Evidence manifests: exact both ways, and nothing else is taken for one."""
+"""Tests of evidence manifests: exact round trips, and all other bytes are refused."""
 
 import json
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Drafts: every element there or marked as missing, the law's own words, nobody named."""
+"""Tests of drafts: every element present or marked as missing, statutory text, and no names."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -98,7 +98,7 @@ def test_draft_does_not_declare_a_picture_intimate_unasked(id_: str, declared: s
     notice = draft_notice(unsaid, route, START)
     assert declared not in notice.letter
     assert [gap for gap in notice.missing if gap.startswith("[only if it is")]
-    assert PAGE in notice.letter  # where it can be seen is said all the same
+    assert PAGE in notice.letter  # where it was seen is in the letter anyway
 
 
 def test_a_letter_gives_a_time_only_for_what_the_law_gives_it_for() -> None:
@@ -135,7 +135,7 @@ TWO_HOSTS = replace(
 
 
 def test_a_chat_is_named_only_when_she_picks_it_and_the_route_reaches_chats() -> None:
-    """Its words may name people, and a letter goes to strangers."""
+    """The description of a chat may name people, and a letter goes to strangers."""
     sender_known = replace(TWO_HOSTS, situation=replace(CASE.situation, recipient_known=True))
     for route in ROUTES.values():
         assert CHAT.where not in draft_notice(sender_known, route, START).letter
@@ -224,7 +224,7 @@ def test_no_draft_names_whose_copy_it_was_or_holds_a_picture_or_its_hash() -> No
 
 
 def test_writing_keeps_the_law_of_the_day_in_the_case() -> None:
-    """Of the day it is asked, though the picture was there before that law."""
+    """The law of the day of the request counts, even if the picture is older than that law."""
     room = Room()
     case = room.opens(lived_in("IN"))
     add_sighting(case.name, seen(at=datetime(2026, 2, 1, tzinfo=UTC)), room.device)

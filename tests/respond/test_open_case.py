@@ -1,4 +1,4 @@
-"""Opening: with or without a trace; under 18 nothing is stored and somebody kind takes over."""
+"""Tests of opening cases, also for somebody else; under 18, nothing is stored and help is named."""
 
 import pytest
 

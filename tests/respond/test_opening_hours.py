@@ -1,4 +1,4 @@
-"""When a help line is open: in its own zone, over changes of the clocks and holidays."""
+"""Tests of help lines' opening hours: time zones, daylight saving time and holidays."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -42,7 +42,7 @@ def utc(*moment: int) -> datetime:
         (utc(2026, 11, 30, 15, 59, 59), "open now, until 16:00 there, 11:00 your time"),
         (utc(2026, 11, 30, 16, 0), "closed now, opens tomorrow at 10:00 there, 05:00 your time"),
         (utc(2026, 12, 4, 16, 0), "closed now, opens on Monday at 10:00 there, 05:00 your time"),
-        # 30 October: London has winter time already, New York not yet.
+        # 30 October: daylight saving time has ended in London, but not yet in New York.
         (utc(2026, 10, 30, 9, 0), "closed now, opens at 10:00 there, 06:00 your time"),
     ],
 )
@@ -85,7 +85,7 @@ def test_hours_over_midnight_belong_to_the_day_they_begin() -> None:
 
 def test_a_public_holiday_is_closed_where_the_fact_says_so() -> None:
     bank = parse_opening_hours("Mon-Fri 10:00-16:00", LONDON, "GB-ENG")
-    christmas = utc(2026, 12, 25, 11)  # a Friday; Monday 28 December is off instead of Saturday
+    christmas = utc(2026, 12, 25, 11)  # a Friday; Monday 28 December is off for Saturday
     assert opening_state_at(bank, christmas, is_public_holiday).changes_at == utc(2026, 12, 29, 10)
     assert opening_state_at(OFFICE, christmas, is_public_holiday).is_open
 

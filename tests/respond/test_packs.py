@@ -1,4 +1,4 @@
-"""Packs: what is in them, who can open them, and that a stranger's check finds every change."""
+"""Tests of packs: what is in them, who can open them, and that the verifier finds every change."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ from entrenous.respond.situation import Situation
 from tests.respond.room import PAGE, Room, in_step, lived_in, seen, stamp_authority
 from tests.sizes import NIGHTLY
 
-pytestmark = pytest.mark.real  # openssl runs, and nothing is sent anywhere
+pytestmark = pytest.mark.real  # runs openssl, but sends nothing
 
 SHOT = b"\x89PNG\r\n\x1a\n the screenshot, as it was"
 CHAT = "the chat of class 9b, with the name of Mia in it"
@@ -56,7 +56,7 @@ FLIPS = 10_000 if NIGHTLY else 700
 
 @pytest.fixture(scope="module")
 def room(authority: HttpTimestampAuthority) -> Room:
-    """A case with three items, two stamps, a sighting in public and one in a chat, and a letter."""
+    """Return a room with a case: three items, two stamps, a public sighting, a chat, a letter."""
     room = in_step()
     name = room.opens(lived_in("US")).name
     add_sighting(name, seen(at=room.clock.moment), room.device)
@@ -159,7 +159,7 @@ def told_by(folder: Path, *command: str) -> str:
 
 @pytest.mark.threat("evidence-changed")
 def test_every_single_bit_change_is_found(packed: Pack) -> None:
-    """Ten thousand in the nightly run, spread over every kind of file."""
+    """The flipped bits (10,000 in the nightly run) are spread over all files of the pack."""
     dice = random.Random(26)
     kinds = sorted(packed.files)
     for turn in range(FLIPS):
@@ -174,7 +174,7 @@ def flipped(data: bytes, dice: random.Random) -> bytes:
 
 
 def forged(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Write the list of files anew, as a forger would."""
+    """Compute the hashes in the list of files again, as a forger would."""
     names = sorted(name for name in files if name != "SHA256SUMS")
     lines = (f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in names)
     return {**files, "SHA256SUMS": "".join(lines).encode()}
@@ -198,7 +198,7 @@ def test_a_change_is_found_even_when_the_list_of_files_was_written_anew(
 
 @pytest.mark.threat("evidence-changed")
 def test_a_forged_token_never_states_another_time(packed: Pack) -> None:
-    """Some parts of a token are outside of its signature: only the list of files covers these."""
+    """Some parts of a token are not signed; only the list of files protects them."""
     dice, stated = (
         random.Random(3161),
         {stamp["at"] for stamp in check_received_pack(packed.zipped()).stamps},

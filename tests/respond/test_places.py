@@ -1,4 +1,4 @@
-"""Places as people type them, and whose law reaches them."""
+"""Tests of parsing places as people type them, and of which laws apply to a place."""
 
 import subprocess
 import sys
@@ -156,7 +156,7 @@ MEANS_ANOTHER = {("mzn", "LT"), ("tok", "LV")}
 
 
 def _names() -> list[tuple[str, str, str]]:
-    """Every language of CLDR, and each name that it has for a country."""
+    """Return (language, code, name) for each country's name in each language of CLDR."""
     return [
         (language, code, name)
         for language in locale_identifiers()
@@ -175,12 +175,12 @@ def test_a_country_is_found_by_its_name_in_every_language(
 ) -> None:
     _, code, name = known
     if parse_place_or_none(name) in COUNTRIES - {code} and len(name) <= len("DEU"):
-        return  # some languages have a name that is another country's code
+        return  # in some languages, the name of a country is another country's code
     assert code in parsed(f" {typed_as(name)} ")
 
 
 def parsed(typed: str) -> str:
-    """The code, or the question that names several."""
+    """Return the code, or the message that names several places."""
     try:
         return parse_place(typed)
     except AmbiguousPlace as asked:
@@ -202,7 +202,7 @@ def test_the_name_shown_for_a_place_leads_back_to_it(code: str, language: str) -
 
 
 def test_no_name_means_two_places_in_the_large_languages() -> None:
-    """Else the language that comes first would decide, unasked."""
+    """Otherwise, the language that is searched first would decide."""
     seen: dict[str, str] = {}
     for language in LANGUAGES_SEARCHED_FIRST:
         for code, name in Locale.parse(language).territories.items():
@@ -223,7 +223,7 @@ def test_the_parts_of_a_country_are_those_of_the_holidays(
 
 
 def test_a_code_is_read_without_the_names() -> None:
-    """Babel takes a moment to load: who types two letters never waits for it."""
+    """Parsing a code does not import Babel, because that takes long."""
     program = (
         "import sys; from entrenous.respond.law.places import parse_place; parse_place('uk-sct');"
         "sys.exit('babel' in sys.modules)"

@@ -1,4 +1,4 @@
-"""What to do first, for any situation: what was not posted is not removed, no child is kept."""
+"""Tests of plans: the steps of any situation, in order, and the hand-over under 18."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -199,7 +199,7 @@ def test_nobody_is_sent_to_a_bank_of_intimate_pictures_with_one_that_is_not() ->
 
 
 def test_a_plan_says_for_which_country_it_is_and_what_the_words_in_brackets_are_for() -> None:
-    said = Situation((Place("NE"),), posted=Spread.THREAT)  # a slip for Nigeria would be seen
+    said = Situation((Place("NE"),), posted=Spread.THREAT)  # a typo for Nigeria would be noticed
     lines = list(plan_text(make_plan(said, DAY, DAY), case="case-1"))
     assert lines[1] == "For: Niger (NE)"
     assert lines[-1].endswith("entrenous case notice case-1 --route WORD")

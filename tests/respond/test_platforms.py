@@ -1,6 +1,4 @@
-"""Platforms are found by what people type and by the host that a browser would ask, never by a
-look-alike.
-"""
+"""Tests of finding a platform by its name or by the host of a URL, but never by a look-alike."""
 
 import pytest
 from hypothesis import given

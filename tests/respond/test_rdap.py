@@ -1,4 +1,4 @@
-"""Looking up who is behind a site, against a real server that plays the registries."""
+"""Tests of RDAP look-ups against an HTTP server that imitates the registries."""
 
 import time
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def look_up(played: Registry, host: str = SITE, *addresses: str) -> AbuseLookUpR
 
 
 def refused(played: Registry, why: str) -> None:
-    """The name is refused for this reason; the network is still found."""
+    """Check that the look-up of the name fails for this reason, and the network's does not."""
     found = look_up(played, SITE, ADDRESS)
     assert [contact.role for contact in found.contacts] == [ContactRole.HOST]
     assert why in " ".join(found.notes)
@@ -136,7 +136,7 @@ def test_endless_redirects_end(played: Registry) -> None:
 
 
 def test_list_may_not_name_servers_without_https() -> None:
-    """As if IANA's own list were forged: only a list on one's own machine may name it."""
+    """A forged list of IANA names a server on loopback; only a list from loopback may do so."""
     client = httpx.Client(transport=httpx.MockTransport(_forged))
     with pytest.raises(RdapFailed, match="does not contact"):
         RdapClient(client, IANA_LISTS_URL).look_up(SITE, ())
@@ -176,7 +176,7 @@ def test_endless_answer_ends_at_the_limit(played: Registry) -> None:
     played.says("/rdap/domain/pictures.example", _endless)
     started = time.monotonic()
     refused(played, "the answer is too long")
-    assert time.monotonic() - started < 60  # all of it would be six gigabytes
+    assert time.monotonic() - started < 60  # the whole answer has 6.5 GB
 
 
 @pytest.mark.parametrize(

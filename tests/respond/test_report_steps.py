@@ -1,4 +1,4 @@
-"""The steps at a platform: in the form's order, filled from the case, with gaps that say so."""
+"""Tests of the steps to report to a platform: the form's order, answers from the case, and gaps."""
 
 import re
 from dataclasses import replace
@@ -96,7 +96,7 @@ def test_every_platform_shows_what_is_promised(
     assert record.first_step in shown
     assert record.report_url in shown
     assert f"{record.source}, read on {record.read_on}" in shown
-    assert steps.answers or record.id == "signal"  # which sees no message, so it takes no report
+    assert steps.answers or record.id == "signal"  # Signal sees no messages, so takes no reports
     if steps.answers:
         assert "account" in steps.before[0]
         assert re.match(r"What comes back: |Keep a screenshot of the last page", steps.after[0])
@@ -181,7 +181,7 @@ def test_no_text_holds_a_sighting_of_another_place() -> None:
     for record in shipped_platforms():
         if record.kind is not PlatformKind.GENERIC:
             shown = "\n".join(report_steps(record, case, TODAY).text)
-            assert (secret in shown) is (record.kind is PlatformKind.SEARCH)  # it hides any page
+            assert (secret in shown) is (record.kind is PlatformKind.SEARCH)  # it hides results
             assert "Bea" not in shown
 
 

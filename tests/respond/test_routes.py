@@ -1,4 +1,4 @@
-"""The route chooser: right law on the right day, honest labels, nothing unverified first."""
+"""Tests of ranking routes: the law of the right day, notes, and no unverified route first."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -132,7 +132,7 @@ def test_the_uks_48_hours_begin_on_their_day(on: date, *, there: bool) -> None:
 
 
 def test_a_duty_follows_the_law_of_today_and_an_offence_that_of_its_day() -> None:
-    """First seen in 2024 and still there: a platform's duty begins with a request."""
+    """The picture was first seen in 2024; the duty of a platform begins with a request."""
     choice = choose(a_case(lived_in("US", "GB"), SightingReach.PUBLIC), date(2024, 5, 1), TODAY)
     assert {"us-tida-removal", "us-tida-ftc", "uk-osa-20a", "us-6851"} <= set(ids(choice))
     assert "us-tida-crime" not in ids(choice)
@@ -189,7 +189,7 @@ def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
     ("place", "id_", "said"),
     [
         ("US", "us-tida-removal", "within 48 hours"),
-        ("AU", "au-osa-77", ""),  # from the authority's notice, not from the complaint
+        ("AU", "au-osa-77", ""),  # hours from the authority's notice, not the complaint
         ("US-CA", "us-ca-22671", ""),  # 48 hours to confirm
         ("JP", "jp-platform", ""),  # 7 days to tell the decision
     ],
@@ -205,7 +205,7 @@ def test_hours_are_named_only_if_they_run_from_her_notice_to_the_removal(
 def test_where_nothing_was_verified_a_help_line_comes_first() -> None:
     choice = choose(a_case(lived_in("PK"), SightingReach.PRIVATE))
     assert choice.first is None
-    assert ids(choice) == ["hash-stopncii", "pk-peca-21"]  # the bank only stops the next upload
+    assert ids(choice) == ["hash-stopncii", "pk-peca-21"]  # the hash bank only stops later uploads
     assert "check with a help line" in choice.others[1].notes
     assert choice.why.startswith("A help line comes first")
 
@@ -260,7 +260,7 @@ def test_chooser_keeps_its_promises_for_any_case(
 ) -> None:
     choice = choose(a_case(situation, *reach), on, on)
     routes = [ranked.route for ranked in choice.ranked]
-    assert len({route.family for route in routes}) == len(routes)  # one version of each
+    assert len({route.family for route in routes}) == len(routes)  # one version of each law
     assert all(route.is_in_force(on) and not route.for_children for route in routes)
     assert choice.first is None or choice.first.route.verified
     flags = [route.verified for route in routes]

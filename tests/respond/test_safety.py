@@ -1,4 +1,4 @@
-"""Safety before evidence: what follows from an answer, and that every question may be skipped."""
+"""Tests of the questions about safety: reading the answers, and the advice that follows."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Scenarios written by hand from the facts: each reaches the right first step.
+"""Tests that each scenario, written by hand from the facts, leads to the right first step.
 
 Every expectation in tests/respond/scenarios/ was written before the chooser was run.
 """
@@ -40,7 +40,7 @@ def planned(row: dict[str, Any]) -> Plan:
 
 
 def people(plan: Plan) -> set[str]:
-    """Ids of help lines; where no line of the place is verified, of the step to tell somebody."""
+    """Return the ids of verified help lines, or of the step to tell somebody if there are none."""
     contacts = plan.hand_over.contacts if plan.hand_over else ()
     lines = {step.route for step in plan.steps if step.kind == HELP_LINE_KIND and step.verified}
     return (lines | {line.id for line in contacts}) or {"ladder-threat-step_01"}

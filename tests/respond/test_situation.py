@@ -1,4 +1,4 @@
-"""What was said is told back in full, so that a slip or a fact that changed is seen."""
+"""Tests that a situation is repeated in full, so that a person can see a mistake."""
 
 from dataclasses import fields
 

@@ -1,4 +1,4 @@
-"""Stamps by one word: known authorities, proven by roots of the platform's certificate bundle."""
+"""Tests of known stamp authorities, whose roots are in the platform's certificate bundle."""
 
 import shutil
 import subprocess
@@ -91,7 +91,7 @@ def test_a_damaged_table_is_refused_entirely(change: object) -> None:
 @needs_openssl
 @pytest.mark.real
 def test_a_stamp_whose_certificates_are_in_the_order_of_the_chain_is_read(tmp_path: Path) -> None:
-    """DigiCert and Sectigo write them so, which rfc3161-client alone refuses."""
+    """DigiCert and Sectigo send this order, which rfc3161-client alone refuses."""
     local = local_authority(tmp_path, "ca.pem")
     query = subprocess.run(
         ["openssl", "ts", "-query", "-data", "-", "-sha256", "-cert"],
@@ -109,7 +109,7 @@ def test_a_stamp_whose_certificates_are_in_the_order_of_the_chain_is_read(tmp_pa
 
 
 def local_authority(folder: Path, certs: str = "") -> LocalStampAuthority:
-    """Real openssl; with ``certs``, it adds that certificate to its answers, unsorted."""
+    """Create an openssl authority; its answers include the certificate ``certs``, unsorted."""
     local = LocalStampAuthority(folder / "tsa")
     local.prepare()
     if certs:
@@ -119,19 +119,19 @@ def local_authority(folder: Path, certs: str = "") -> LocalStampAuthority:
 
 
 class Silent(BaseHTTPRequestHandler):
-    """A server that is there, and gives no stamp."""
+    """A server that answers every request with status 503."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_error(503)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The addresses of a real authority on loopback, and of a server that refuses."""
+    """Yield the URLs of a real authority, of a server that refuses, and of an unused port."""
     servers = {
         "good": make_stamp_server(local_authority(tmp_path), "127.0.0.1", 0),
         "refusing": ThreadingHTTPServer(("127.0.0.1", 0), Silent),
@@ -153,7 +153,7 @@ def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 def settings_for(tmp_path: Path, *urls: str, trusted: bool = True) -> Settings:
-    """A table of authorities at these addresses, and a bundle that has their root, or has not."""
+    """Return settings with authorities at these URLs; the bundle has their root if ``trusted``."""
     ca = (tmp_path / "tsa" / "ca.pem").read_text()
     digest = sha256(PEM_cert_to_DER_cert(ca)).hexdigest()
     rows = [

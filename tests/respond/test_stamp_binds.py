@@ -1,4 +1,4 @@
-"""What a stamp binds: each item as it was stamped, the past, and a time that can be."""
+"""Tests of what a stamp proves: the items and the chain as they were, at a plausible time."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The next step while somebody only threatens: in an order that ends before anything appears."""
+"""Tests of the next step while somebody only threatens to share a picture."""
 
 import re
 from dataclasses import replace
@@ -31,7 +31,7 @@ def step(case: Case, room: Room) -> str:
 
 
 def files(case: Case, route: str, room: Room) -> None:
-    """Draft a document along a route, and note that it was sent or taken along."""
+    """Draft a document for a route, and record that it was sent."""
     number = draft_and_store_notice(case.name, route, room.device).number
     assert f"--sent {number}" in step(case, room)
     record_notice_event(case.name, number, NoticeEvent.SEND, START, room.device)
@@ -52,7 +52,7 @@ def test_then_fingerprints_before_anything_appears(room: Room, case: Case) -> No
 
 
 def test_the_whole_path_ends_before_anything_appears(room: Room) -> None:
-    """Save, bank, account, police: each drafted here, in the order of the ladder."""
+    """The steps are: save the demand, hash bank, report the account, police."""
     case = room.opens(replace(HERS, places=(Place("NG"),), platform="instagram"))
     add_statement(case.name, "he wants 500 euros", room.device)
     files(case, "hash-stopncii", room)
@@ -78,7 +78,7 @@ def test_where_no_law_reaches_a_threat_the_police_are_named_at_the_end(room: Roo
 
 
 def test_the_order_is_that_of_the_ladder() -> None:
-    """Save, bank, platform, police: as in threat-ladder.toml."""
+    """The ladder has: save the demand, hash bank, platform, police."""
     ladder = shipped_ladder(THREAT_LADDER).steps
     names = [step.name for step in ladder]
     banks = next(i for i, step in enumerate(ladder) if RouteKind.BANK in step.kinds)
@@ -131,7 +131,7 @@ def test_once_it_is_public_the_next_step_is_where_not_to_wait_for_an_answer_to_t
     add_statement(case.name, "he wants 500 euros", room.device)
     for route in ("hash-stopncii", "ng-cybercrimes-24"):
         files(case, route, room)
-    assert "--platform NAME" not in step(case, room)  # it is known: no need to say it twice
+    assert "--platform NAME" not in step(case, room)  # the platform is already known
     add_facts_to_case(case.name, Situation((), posted=Spread.PUBLIC), room.device)
     assert step(case, room).startswith("Add where you saw it")
     add_sighting(case.name, seen("https://www.instagram.com/p/abc/"), room.device)

@@ -1,4 +1,4 @@
-"""Proving stamps: others' tokens, good and bad, and our own against openssl's verdict."""
+"""Tests of verifying stamps: public tokens, good and bad, and our own, checked by openssl."""
 
 import shutil
 import subprocess
@@ -57,7 +57,7 @@ def test_valid_stamps_of_public_authorities_verify(folder: str, token: str, when
 @judged
 def test_a_stamp_outlives_its_authoritys_certificate() -> None:
     payload = (JUDGES / "sigstore.mock" / "payload").read_bytes()
-    when = judge("sigstore.mock", "response-expired.tsr", payload)  # the certificate ended in 2024
+    when = judge("sigstore.mock", "response-expired.tsr", payload)  # it expired in 2024
     assert when == datetime(2023, 2, 1, tzinfo=UTC)
 
 
@@ -83,7 +83,7 @@ def test_others_bad_stamps_are_refused(
 
 @judged
 def test_a_stamp_without_certificates_needs_its_signer_in_the_trusted_file() -> None:
-    when = judge("sigstage", "response-no-embedded-cert.tsr", b"hello")  # the file holds the signer
+    when = judge("sigstage", "response-no-embedded-cert.tsr", b"hello")  # the file has the signer
     assert when == datetime(2025, 6, 18, 8, 13, 2, tzinfo=UTC)
     token = (JUDGES / "sigstage" / "response-no-embedded-cert.tsr").read_bytes()
     chain = (JUDGES / "sigstage" / "ts_chain.pem").read_bytes()
@@ -95,7 +95,7 @@ def test_a_stamp_without_certificates_needs_its_signer_in_the_trusted_file() -> 
 
 @judged
 def test_certificates_that_a_stranger_added_change_nothing() -> None:
-    """They are outside of the signature; the signer is still the one that the signature names."""
+    """The signature does not cover them; the signer is still the one that it names."""
     genuine = judge("test_tsa", "response.tsr", b"hello")
     assert judge("test_tsa", "response-injected-certs.tsr", b"hello") == genuine
     with pytest.raises(InvalidTimestamp):
@@ -181,9 +181,9 @@ def test_a_stamp_says_when_and_by_whom_and_keeps_what_proves_it(
 def test_no_changed_token_states_another_time_or_other_bytes(
     data: st.DataObject, stamps: HttpTimestampAuthority
 ) -> None:
-    """Parts of a token are outside of its signature; changing those changes nothing it states."""
+    """Some parts of a token are not signed; changing them does not change what it states."""
     stamp = a_stamp(stamps)
-    at = data.draw(st.integers(0, 2**20)) % len(stamp.token)  # its length varies: ECDSA, DER
+    at = data.draw(st.integers(0, 2**20)) % len(stamp.token)  # ECDSA: the length varies
     bit = 1 << data.draw(st.integers(0, 7))
     changed = stamp.token[:at] + bytes([stamp.token[at] ^ bit]) + stamp.token[at + 1 :]
     with pytest.raises(InvalidTimestamp):

@@ -1,4 +1,4 @@
-"""Who helps where: lines that are really theirs, what fits the need first, nothing invented."""
+"""Tests of help lines: those that fit the place and the need come first, each with a source."""
 
 import re
 import tomllib
@@ -35,10 +35,10 @@ from entrenous.respond.who_helps import (
 )
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
-#: Lines without a page before, of which pages were found and read on a later day.
+#: Help lines for which a page was found, and read, on a later day.
 READ_AGAIN = {"za-gbv", "uy-08004141", "in-telemanas", "de-telefonseelsorge"}
 SHARED = Path(__file__).parents[3] / "shared" / "facts"
-#: Places that people expect, and that the first list of facts lacked.
+#: Countries that must have a help line of their own; the first list of facts lacked them.
 EXPECTED = frozenset(
     re.findall("..", "AEALAOBOBWCDCICMCNDODZECETGEHNIQIRJMJOKZLBMWMZRURWSASNSVTNTZZMZW")
 )
@@ -256,9 +256,7 @@ def test_an_odd_column_makes_a_table_refused(table: str) -> None:
 
 @pytest.mark.skipif(not SHARED.exists(), reason="../shared/facts is not here")
 def test_no_help_line_that_was_read_was_changed_on_the_way_here() -> None:
-    """Except names as their owners write them, notes to whoever ships them, and what was read
-    again since.
-    """
+    """Names, notes for maintainers and lines that were read again later are not compared."""
     ours = {line.id: line for line in shipped_help_lines()}
     read = tomllib.loads((SHARED / "support-world.toml").read_text())["contact"]
     assert len(read) == 125

@@ -1,4 +1,4 @@
-"""Capturing real pages on loopback: what the site sent, byte for byte, and what wacz says of it."""
+"""Tests of capturing pages from loopback: the WACZ contains exactly the bytes that were sent."""
 
 import io
 import json
@@ -58,7 +58,7 @@ def site() -> Iterator[Site]:
 def captures(
     room: Room, where: str, context: ssl.SSLContext | None = None, time_max_s: float = 20.0
 ) -> bytes:
-    """Capture a page; returns the WACZ as it is stored."""
+    """Capture the page ``where`` for a new case, and return the stored WACZ."""
     name = room.opens().name
     add_sighting(name, seen(where, at=room.clock.now()), room.device)
     web = PublicWeb(records=True, time_max_s=time_max_s)
@@ -77,7 +77,7 @@ def captures(
 def tls_contexts(
     folder: Path,
 ) -> tuple[ssl.SSLContext, ssl.SSLContext, list[x509.Certificate]]:
-    """For a server, and for a client that trusts its authority; the certificates that it shows."""
+    """Return contexts of a server and of a client that trusts it, and the server's certificates."""
     trusted, pair = own_authority(folder, "localhost")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pair.cert, pair.key)
@@ -91,7 +91,7 @@ def files(wacz: bytes) -> dict[str, bytes]:
 
 
 def records(wacz: bytes) -> list[tuple[dict[str, str], bytes]]:
-    """Every record's headers and its block, unparsed."""
+    """Return the headers and the unparsed block of each WARC record."""
     warc = files(wacz)["archive/data.warc.gz"]
     found = ArchiveIterator(io.BytesIO(warc), no_record_parse=True)
     return [(dict(one.rec_headers.headers), one.raw_stream.read()) for one in found]
@@ -180,7 +180,7 @@ def test_redirects_are_kept_and_the_final_address_is_told(room: Room, site: Site
     wacz = captures(room, f"{site.url}/short")
     told = facts(wacz)
     assert (told["url_typed"], told["url_final"]) == (f"{site.url}/short", f"{site.url}/post")
-    assert site.paths == ["/short", "/post", "/p.jpg"]  # robots.txt is for programs
+    assert site.paths == ["/short", "/post", "/p.jpg"]  # no robots.txt: a person asks
     responses = [h["WARC-Target-URI"] for h, _ in records(wacz) if h["WARC-Type"] == "response"]
     assert responses == [f"{site.url}{path}" for path in site.paths]
     page = json.loads(files(wacz)["pages/pages.jsonl"].splitlines()[1])

@@ -1,4 +1,4 @@
-"""Files that a person saved from her browser: told by their bytes, and kept whole."""
+"""Tests of files saved from a browser: recognized by their bytes, and stored with their folder."""
 
 import gzip
 import io
@@ -96,9 +96,7 @@ def test_page_saved_with_its_files_is_kept_with_them(tmp_path: Path, folder: str
             f"{folder}/deeper/s.css": b"style",
             f"{folder}/p.jpg": b"picture",
         }
-    assert (
-        read_file_or_saved_page(saved)[0] == data
-    )  # the same page is the same item, byte for byte
+    assert read_file_or_saved_page(saved)[0] == data  # reading it again gives the same bytes
 
 
 def test_folder_that_the_page_does_not_use_is_left_alone(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Somebody else's capture of the same page: A3 only if both saw the same."""
+"""Tests of another person's capture of a page: level A3 only if both have the same content."""
 
 import contextlib
 import io
@@ -36,7 +36,7 @@ def site() -> Iterator[Site]:
 
 
 def captured(room: Room, site: Site) -> tuple[str, bytes]:
-    """A case with a capture of the page, and that capture."""
+    """Return the name of a new case with a capture of the page, and that capture (WACZ)."""
     name = room.opens().name
     add_sighting(name, seen(f"{site.url}/post"), room.device)
     asking = CaptureEnvironment(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))

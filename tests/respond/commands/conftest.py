@@ -17,7 +17,7 @@ Ask = Callable[..., Any]
 
 @pytest.fixture
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
-    """Give a command with --json to an offline device; its exit status must be as said."""
+    """Return a function that runs a command with --json, checks its status and returns its JSON."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
@@ -33,7 +33,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 @pytest.fixture
 def stamp(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Has a case stamped by openssl, without a socket; gives the authority's certificate."""
+    """Return a function that stamps a case with openssl, and returns the path of the CA."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed: apt install openssl")
     authority = stamp_authority(tmp_path / "tsa")

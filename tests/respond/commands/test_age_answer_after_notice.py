@@ -1,4 +1,4 @@
-"""What was kept stays kept, whatever becomes of the answer that says so."""
+"""Test that evidence is stored even if the command cannot write its output."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ FULL = Path("/dev/full")
 
 @contextmanager
 def read_by_nobody() -> Iterator[int]:
-    """As of ``entrenous ... | true``."""
+    """Yield the writing end of a pipe without a reader, as in ``entrenous ... | true``."""
     reading, writing = os.pipe()
     os.close(reading)
     yield writing

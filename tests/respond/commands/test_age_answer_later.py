@@ -1,4 +1,4 @@
-"""Under 18, said at any step: somebody takes over, and nothing is taken in from then on."""
+"""Tests that after the answer "under 18", at any step, help is named and nothing is stored."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def case(ask: Ask) -> str:
     [
         [["case", "about", "NAME", "--under-18"]],
         [["case", "close", "NAME"], ["case", "open", "NAME", "--under-18"]],
-        [["case", "open", "NAME", "--adults", "--under-18"]],  # it was open still
+        [["case", "open", "NAME", "--adults", "--under-18"]],  # while it is open
     ],
 )
 def test_it_is_heard_whenever_it_is_said_and_nothing_is_taken_in_after_it(

@@ -1,4 +1,4 @@
-"""``case open --breach`` and ``case breach``, as they are typed."""
+"""Tests of the commands ``case open --breach`` and ``case breach``."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""``evidence capture`` and ``case add`` of saved pages, as they are typed."""
+"""Tests of ``evidence capture``, and of ``case add`` for saved pages."""
 
 import os
 import subprocess

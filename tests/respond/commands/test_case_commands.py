@@ -1,4 +1,4 @@
-"""A case from the command line: what happened to a notice, and what is kept in it."""
+"""Tests of the ``case`` commands: a notice's events, times, and facts about a case."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -21,13 +21,13 @@ SENT_AT = datetime.now(UTC).replace(microsecond=0) - timedelta(days=9)
 
 
 def after(hours: float) -> str:
-    """So long after the notice was sent, as one types it."""
+    """Return the time ``hours`` after the notice was sent, as a person types it."""
     return (SENT_AT + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 @pytest.fixture
 def case(ask: Ask) -> str:
-    """A case with a notice that was sent nine days ago."""
+    """Return the name of a case with a notice that was sent nine days ago."""
     name = str(ask("case", "open", "--adults", "--intimate", "--place", "US")["case"])
     ask("case", "add", name, "--url", "https://pictures.example/p/123")
     ask("case", "notice", name, "--route", "us-tida-removal")
@@ -146,7 +146,7 @@ def test_questions_are_asked_beside_the_answer(
     assert ask_if_everybody_adult()
     assert run(["case", "erase", case], {}) == 0
     capsys.readouterr()
-    # safe, watched, go on, age, how far (not by yes: asked three times); adults; erase
+    # safe, watched, go on, age; how far, three times ("yes" is no answer); adults; erase
     assert len(asked) == 4 + 3 + 1 + 1
 
 
@@ -177,7 +177,7 @@ def test_more_can_be_said_about_an_open_case(ask: Ask) -> None:
     after_it = {one["route"] for one in ask("law", "routes", name)["routes"]}
     assert "uk-osa-20a" not in before
     assert "uk-osa-20a" in after_it
-    ask("case", "about", name, "--place", "US")  # what was said before stays
+    ask("case", "about", name, "--place", "US")  # added, not replaced
     assert {"uk-osa-20a", "us-tida-removal"} <= {
         one["route"] for one in ask("law", "routes", name)["routes"]
     }

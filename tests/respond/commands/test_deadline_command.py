@@ -1,4 +1,4 @@
-"""``law deadline`` answers without a vault; ``case calendar`` says nothing about its case."""
+"""Tests that ``law deadline`` needs no vault, and ``case calendar`` reveals nothing."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ RECEIVED = ("--event", "received=2026-02-20T00:10:00+05:30")
 def law(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str]]:
-    """Run ``law deadline`` on a device that was never set up: exit status, and what it prints."""
+    """Return a function that runs ``law deadline`` without a vault: its status and its output."""
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE", raising=False)
 

@@ -1,4 +1,4 @@
-"""Evidence from the command line: what a stamp was proven with, and what goes out with an item."""
+"""Tests of the ``evidence`` commands: the CA that proves a stamp, and the files of an export."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ Stamped = Callable[[str], Path]
 
 @pytest.fixture
 def case(ask: Ask, tmp_path: Path) -> str:
-    """A case that keeps a screenshot."""
+    """Return the name of a case with a screenshot."""
     name = str(ask("case", "open", "--adults")["case"])
     shot = tmp_path / "screenshot.png"
     shot.write_bytes(b"\x89PNG\r\n\x1a\n as it was")
@@ -131,6 +131,6 @@ def test_failed_export_leaves_no_file_and_no_custody_link(
 
 
 def shell(line: str) -> str:
-    """As somebody types it who has no Entrenous."""
+    """Run a line in a shell, without Entrenous, and return its output and errors."""
     done = subprocess.run(line, shell=True, capture_output=True, check=False, text=True)
     return done.stdout + done.stderr

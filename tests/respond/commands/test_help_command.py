@@ -1,4 +1,4 @@
-"""``entrenous help``: at once, before any set-up, without a passphrase, and nothing is kept."""
+"""Tests of ``entrenous help``: it is fast, needs no set-up or passphrase, and stores nothing."""
 
 import json
 import subprocess
@@ -65,7 +65,7 @@ def test_help_comes_first_in_the_list_of_commands(capsys: pytest.CaptureFixture[
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="children's times are Unix's")
 def test_help_answers_at_once(tmp_path: Path) -> None:
-    """A person who is threatened does not wait: 0.35 s of this machine's time, start included."""
+    """It takes less than 1 s of processor time, including the start of Python."""
     import resource
 
     command = [sys.executable, "-m", "entrenous", "help", "--place", "Deutschland", "--threat"]

@@ -1,4 +1,4 @@
-"""``entrenous law routes`` without a case: before any set-up, from options or from a file."""
+"""Tests of ``entrenous law routes`` without a case: from options or a file, before any set-up."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from entrenous.cli import run
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home in which nothing was set up."""
+    """Return the path of a device folder that does not exist."""
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("ENTRENOUS_PASSPHRASE", raising=False)
     return tmp_path / "home"

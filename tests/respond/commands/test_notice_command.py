@@ -1,4 +1,4 @@
-"""``case notice``: list, draft, show, compare, write to a file, keep a number."""
+"""Tests of ``case notice``: list, draft, show, compare, write to a file, add a reference."""
 
 import io
 from collections.abc import Callable

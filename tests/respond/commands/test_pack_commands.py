@@ -1,4 +1,4 @@
-"""Packs from the command line: made, opened by the recipient alone, checked without a device."""
+"""Tests of the commands for packs: made, opened by the recipient, checked without a device."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Stamped = Callable[[str], Path]
 
 @pytest.fixture
 def case(ask: Ask, stamp: Stamped, tmp_path: Path) -> str:
-    """A stamped case with a letter."""
+    """Return the name of a stamped case with a letter."""
     name = str(ask("case", "open", "--adults", "--place", "US", "--intimate")["case"])
     shot = tmp_path / "screenshot.png"
     shot.write_bytes(b"\x89PNG\r\n\x1a\n as it was")

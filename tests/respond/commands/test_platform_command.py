@@ -1,4 +1,4 @@
-"""``entrenous case platform``: needs no vault; with a case, the form is filled in."""
+"""Tests of ``case platform``: it needs no vault; with a case, it fills the form in."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Opening a case at a terminal: safety comes first, before the vault; skip and stop always."""
+"""Tests of opening a case at a terminal: questions about safety come first, and may be skipped."""
 
 import io
 import json
@@ -27,7 +27,7 @@ class Terminal(io.StringIO):
 def at_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """Run a command whose questions are answered, one line for each."""
+    """Return a function that runs a command with typed answers: its status, output and errors."""
 
     def answering(*arguments: str, answers: list[str]) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -77,7 +77,7 @@ def test_somebody_unsure_is_helped_as_if_so_and_a_slip_of_the_pen_is_asked_again
     assert status == 0
     assert err.count("This answer was not understood") == 2
     assert "Your phone or accounts may be watched" in err
-    assert "may have been, under 18" not in err  # nobody said so
+    assert "may have been, under 18" not in err  # the age question was not answered
 
 
 def test_who_is_not_safe_sees_people_of_the_place_first(

@@ -1,4 +1,4 @@
-"""``case watch``: asks first, prints numbers only, and leaves no trace of what it looked at."""
+"""Tests of ``case watch``: it asks first, prints only numbers, and leaves no trace of the page."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture
 def case(ask: Ask, site: Site, tmp_path: Path) -> str:
-    """A case with a picture and one sighting."""
+    """Return the name of a case with a picture and one sighting."""
     name: str = ask("case", "open", "--adults")["case"]
     file = tmp_path / "picture.jpg"
     file.write_bytes(photo())
@@ -48,9 +48,9 @@ def test_first_use_says_what_the_site_sees_and_asks(
     assert "if you agree, say --yes" in " ".join(told.split())
     assert run(["case", "watch", case, "--on", "1", "--yes"], {}) == 0
     capsys.readouterr()
-    assert run(["case", "watch", case, "--on", "1"], {}) == 0  # she agreed already
+    assert run(["case", "watch", case, "--on", "1"], {}) == 0  # agreed above
     assert "IP address" not in capsys.readouterr().err
-    assert site.asked == []  # switching on asks nothing
+    assert site.asked == []  # switching on sends no request
 
 
 def test_once_looks_at_all_cases_and_tells_it_in_json(ask: Ask, case: str) -> None:
@@ -99,7 +99,7 @@ def test_no_address_and_no_picture_is_in_output_logs_or_files(
     assert list(temporary.iterdir()) == []
     written = [done.stdout, done.stderr]
     written += [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
-    shown = photo("astronaut", 75, 400)  # as the site has it; the person's own file is another one
+    shown = photo("astronaut", 75, 400)  # the site's file; the person's own differs
     windows = [shown[at : at + 16] for at in range(1000, len(shown) - 16, 16)]
     for data in written:
         assert SECRET.encode() not in data

@@ -1,7 +1,7 @@
-"""Check a letter against its law: is every required element in the text? It looks at nothing else.
+"""Check that the text of a letter contains every element that its law requires.
 
-checklist.toml has what a reader looks for. Which wordings an element consists of is the shipped
-table elements.toml; how they are laid out is not known here.
+checklist.toml has a regular expression for each wording in each language. The shipped table
+elements.toml says which wordings an element consists of. The layout of the letter is not checked.
 """
 
 import re
@@ -18,7 +18,7 @@ SIGNS: Mapping[str, list[str]] = tomllib.loads(
 
 
 def missing_elements(route: Route, text: str, language: str) -> list[int]:
-    """Return the places, from 0, of the elements that the text does not have."""
+    """Return the indices, from 0, of the required elements that the text lacks."""
     flat = " ".join(text.split())
     return [
         place

@@ -1,4 +1,4 @@
-"""Cases for the tests of letters: one that says nearly everything, one that says little."""
+"""Cases for the tests of letters: one with nearly all facts, and one with few."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -27,7 +27,7 @@ _SAID: Final = replace(
 _SHOT: Final = EvidenceItem(
     1, EvidenceLevel.A1, "the kitchen wall", START, b"h" * 32, 3, Secret(b"s" * 32), BlobId("blob")
 )
-#: Nothing sent, nothing kept, nothing said but where.
+#: Without evidence and notices; who took the picture and whether it is intimate are unknown.
 BARE: Final = Case(
     CaseName("case-2-quiet-heron"),
     START,
@@ -37,7 +37,7 @@ BARE: Final = Case(
 
 
 def full_case() -> Case:
-    """A case with a sighting, evidence, and a notice of each law that was sent and refused."""
+    """Return a case with a sighting, evidence, and refused notices under three laws."""
     page: Sighting = replace(seen(PAGE), number=1, handle="@shadow")
     case = replace(BARE, situation=_SAID, sightings=(page,), evidence=(_SHOT,))
     for id_ in ("us-tida-removal", "eu-dsa-16", "eu-gdpr-17"):

@@ -1,6 +1,4 @@
-"""Every letter has every element of its law, in every language, and a checker notices each that is
-taken out.
-"""
+"""Tests that every letter has every element of its law, and that a missing one is noticed."""
 
 from dataclasses import replace
 
@@ -55,7 +53,7 @@ def test_a_letter_by_somebody_else_passes_too(language: str) -> None:
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_every_element_that_is_taken_out_is_missed(case: Case, language: str) -> None:
-    """Take out each element of each letter in turn, with its heading and without."""
+    """Remove each element of each letter in turn, with and without its heading."""
     caught = dict.fromkeys((route.id for route in FILED), 0)
     for route in FILED:
         notice = draft(case, route, language)

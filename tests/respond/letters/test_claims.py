@@ -1,4 +1,4 @@
-"""What the person would swear to is ticked as a whole sentence, and never written unasked."""
+"""Tests of claims: the person confirms a whole sentence, and no letter claims it unasked."""
 
 from dataclasses import replace
 

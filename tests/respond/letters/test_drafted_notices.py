@@ -1,4 +1,4 @@
-"""Drafts stay: they are listed, shown again as they were, and compared."""
+"""Tests of stored drafts: they are listed and compared, and their gaps are filled."""
 
 from dataclasses import replace
 

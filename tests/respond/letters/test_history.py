@@ -1,4 +1,4 @@
-"""The history of a notice, for a complaint: every event once, in order, and how late."""
+"""Tests of a notice's history in a complaint: each event once, in order, and delays."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 
 def told(room: Room, *events: tuple[NoticeEvent, float], hours: float) -> tuple[HistoryLine, ...]:
-    """Return the history ``hours`` after a 48-hour notice was sent, with events at their hours."""
+    """Return a 48-hour notice's history, ``hours`` after sending; the events have hours, too."""
     case = room.opens()
     add_sighting(case.name, seen(), room.device)
     draft_and_store_notice(case.name, "us-tida-removal", room.device)

@@ -1,4 +1,4 @@
-"""Each kind of document: what stands in it, and what never does."""
+"""Tests of each kind of document: what it contains, and what it must not contain."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -130,7 +130,7 @@ def test_a_complaint_holds_what_was_asked_answered_and_missed() -> None:
         "https://pictures.example/p/123",
     ):
         assert line in complaint.letter
-    assert "notice 2" not in complaint.letter  # another law's
+    assert "notice 2" not in complaint.letter  # under another law
     assert complaint.missing == ()
 
 

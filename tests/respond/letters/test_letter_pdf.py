@@ -1,6 +1,6 @@
-"""pdftotext finds every element of every letter in its PDF.
+"""Tests that pdftotext finds every element of a letter in its PDF.
 
-Some letters in each language in turn, and in ``make nightly`` all of them in every language.
+``make test`` checks some letters in each language, ``make nightly`` all letters in all languages.
 """
 
 import shutil
@@ -22,7 +22,7 @@ pytestmark = [
 
 
 def printed(pdf: Path) -> str:
-    """The text of a PDF without blanks: where a line is broken does not count."""
+    """Return the text of a PDF without whitespace, so that line breaks do not matter."""
     run = subprocess.run(["pdftotext", "-enc", "UTF-8", pdf, "-"], capture_output=True, check=True)
     return "".join(run.stdout.decode().split())
 
@@ -51,7 +51,7 @@ def test_pdfinfo_says_title_tags_and_no_picture(tmp_path: Path) -> None:
     assert "Title:           Anzeige bei der Polizei: § 201a" in said
     assert "Tagged:          yes" in said
     images = subprocess.run(["pdfimages", "-list", file], capture_output=True, check=True).stdout
-    assert len(images.splitlines()) == 2  # the head of the table only
+    assert len(images.splitlines()) == 2  # only the table's header
     tags = subprocess.run(["pdfinfo", "-struct-text", file], capture_output=True, check=True)
     assert b"H1" in tags.stdout
     assert b"H2" in tags.stdout

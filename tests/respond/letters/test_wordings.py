@@ -1,4 +1,4 @@
-"""The words of letters: all keys in all languages, and the law's own words untouched."""
+"""Tests of letters' wordings: all keys in all languages, and statutory text unchanged."""
 
 import re
 from dataclasses import replace

@@ -14,7 +14,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[PictureDecoder]:
-    """The real one, of which each child decodes several pictures: a start costs most of a look."""
+    """Yield the real decoder; each child decodes several pictures, because its start is slow."""
     decoder = PictureDecoder()
     yield decoder
     decoder.close()

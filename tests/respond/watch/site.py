@@ -1,4 +1,4 @@
-"""A web site on loopback that answers as a test says, and remembers what it was asked."""
+"""A web site on loopback whose answers a test sets, and that records the requests."""
 
 import io
 import ssl
@@ -26,7 +26,7 @@ Handler = Callable[[BaseHTTPRequestHandler], None]
 
 @cache
 def photo(name: str = "astronaut", quality: int = 90, side: int = 0) -> bytes:
-    """A public photograph as a JPEG; ``side`` shrinks it."""
+    """Return a public photograph as a JPEG; ``side``: the longest side in pixels (0: full size)."""
     image = Image.fromarray(getattr(data, name)()).convert("RGB")
     if side:
         image.thumbnail((side, side))
@@ -38,7 +38,7 @@ def photo(name: str = "astronaut", quality: int = 90, side: int = 0) -> bytes:
 def reply(
     body: bytes | str = b"", kind: str = "text/html", status: int = 200, **headers: str
 ) -> Handler:
-    """Answer with this; underscores in the names of headers stand for hyphens."""
+    """Return a handler with this answer; underscores in names of headers stand for hyphens."""
     content = body.encode() if isinstance(body, str) else body
 
     def answer(request: BaseHTTPRequestHandler) -> None:
@@ -58,7 +58,7 @@ def redirect(to: str, status: int = 302) -> Handler:
 
 
 def picture(name: str = "astronaut", **headers: str) -> Handler:
-    """The photograph as a site shows it: smaller, and saved again."""
+    """Return a handler that sends the photograph as a site would: smaller, and saved again."""
     return reply(photo(name, 75, 400), "image/jpeg", **headers)
 
 
@@ -71,13 +71,13 @@ def endless(kind: str = "text/html") -> Handler:
             while True:
                 request.wfile.write(b"x" * 65536)
         except OSError:
-            pass  # the client had enough
+            pass  # the client closed the connection
 
     return answer
 
 
 def slow(each_s: float = 0.05) -> Handler:
-    """A byte at a time, so that no single read times out."""
+    """Return a handler that sends a byte at a time, so that no single read times out."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
@@ -95,7 +95,7 @@ def slow(each_s: float = 0.05) -> Handler:
 
 @dataclass
 class Site:
-    """``pages`` maps paths to answers; everything else is 404, robots.txt too."""
+    """A site: ``pages`` maps paths to handlers; other paths, also robots.txt, get status 404."""
 
     url: str = ""
     pages: dict[str, Handler] = field(default_factory=dict)
@@ -113,7 +113,7 @@ class Site:
 
 @contextmanager
 def running(context: ssl.SSLContext | None = None) -> Iterator[Site]:
-    """Serve a site at a free port."""
+    """Serve a site on a free port of the loopback address."""
     site = Site()
 
     class Answers(BaseHTTPRequestHandler):
@@ -142,7 +142,7 @@ def running(context: ssl.SSLContext | None = None) -> Iterator[Site]:
 
 @dataclass
 class Pauses:
-    """A clock that only pauses move."""
+    """A clock that only ``sleep`` advances."""
 
     now_s: float = 0.0
     slept: list[float] = field(default_factory=list)
@@ -176,7 +176,7 @@ class Watching:
         return self
 
     def looks(self, time_max_s: float = 20.0, **later: float) -> list[CheckedSighting]:
-        """Look at what is due, after so much time; robots.txt is asked for anew each time."""
+        """Advance the clock by ``later`` and check due sightings; each call requests robots.txt."""
         self.room.clock.wind(**later)
         web = PoliteWeb(
             PublicWeb(time_max_s=time_max_s), lambda: self.pauses.now_s, self.pauses.sleep

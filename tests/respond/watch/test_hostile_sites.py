@@ -1,4 +1,4 @@
-"""Sites that mean harm: they lead inside, never end, inflate, dawdle and lie."""
+"""Tests of hostile sites: redirects into the local network, and endless, slow or false answers."""
 
 import gzip
 import logging
@@ -110,7 +110,7 @@ def test_slow_answer_ends_in_time(watching: Watching) -> None:
     start = time.monotonic()
     (one,) = watching.looks(time_max_s=1.0)
     assert one.record.state == "unreachable"
-    assert time.monotonic() - start < 15.0  # less than without a limit of its own, which is 20
+    assert time.monotonic() - start < 15.0  # the default limit is 20 s
 
 
 def test_compressed_answer_is_not_unpacked(watching: Watching) -> None:
@@ -128,7 +128,7 @@ def test_decompression_bomb_of_a_picture_is_refused_by_the_sandbox(watching: Wat
 
 
 def bomb() -> bytes:
-    """A PNG of 60,000 by 60,000 pixels, small as a file."""
+    """Return a small PNG file of 60,000 by 60,000 pixels."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         size = len(content).to_bytes(4, "big")

@@ -1,4 +1,4 @@
-"""The pictures that a page shows, and pages that mean harm."""
+"""Tests of finding the pictures of a page, also of hostile pages."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""robots.txt: the examples of RFC 9309, and files that mean harm."""
+"""Tests of robots.txt: the examples of RFC 9309, and hostile files."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""With a proxy, every request goes through it, names unresolved; inside addresses are refused."""
+"""Tests that all requests go through a proxy, with unresolved names, and none to local hosts."""
 
 import socket
 from contextlib import ExitStack
@@ -34,7 +34,7 @@ def test_requests_go_through_the_proxy_by_name(site: Site, monkeypatch: pytest.M
     assert fetched.answer.status == 200
     assert [one.name for one in proxy.asked] == ["pictures.example"] * 2 + ["cdn.example"] * 2
     assert all(one.by_name for one in proxy.asked)
-    assert len({one.credentials for one in proxy.asked}) == 4  # a circuit each
+    assert len({one.credentials for one in proxy.asked}) == 4  # a Tor circuit for each request
     wire = fetched.answer.wire
     assert wire is not None
     assert wire.request.startswith(b"GET /q HTTP/1.1\r\n")  # without the proxy's handshake

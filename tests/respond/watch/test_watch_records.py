@@ -1,4 +1,4 @@
-"""What watching stores: found quickly, beside the cases, and gone with them."""
+"""Tests of the records of watched sightings, which are stored beside the cases."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The states of a watched sighting: the drawing, when it is looked at next, and what sites ask."""
+"""Tests of a watched sighting's states, the time of its next check, and Retry-After."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ LEAST = b"\0\0"
 
 
 def drawn() -> str:
-    """The table and the drawing as they stand in docs/machines/watch.md."""
+    """Return the drawing and the table that docs/machines/watch.md must contain."""
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> unknown: watch"]
     lines += [
         f"    {_plain(state)} --> {_plain(after)}: {event}"
@@ -65,7 +65,7 @@ def test_every_state_has_an_answer_to_every_event() -> None:
 def test_gone_is_said_only_when_the_site_said_so() -> None:
     to_gone = {key for key, after in WATCH_TRANSITIONS.items() if after is WatchState.GONE}
     assert {event for _, event in to_gone} == {WatchEvent.NOT_FOUND, WatchEvent.BUSY}
-    assert (WatchState.GONE, WatchEvent.BUSY) in to_gone  # nothing new was learnt
+    assert (WatchState.GONE, WatchEvent.BUSY) in to_gone  # BUSY changes nothing
     assert len(to_gone) == len(WatchState) + 1
 
 

@@ -1,4 +1,4 @@
-"""Watching real pages on loopback: what is asked, what it says, and what a return leads to."""
+"""Tests of watching pages on loopback: the requests, the states, and pages that come back."""
 
 from datetime import timedelta
 
@@ -76,7 +76,7 @@ def test_case_without_a_picture_watches_whether_the_page_answers(watching: Watch
         (429, ("unknown", "busy")),
         (503, ("unknown", "busy")),
         (500, ("unreachable", "silent")),
-        (304, ("unknown", "odd")),  # nothing conditional was asked
+        (304, ("unknown", "odd")),  # the request was not conditional
         (418, ("unknown", "odd")),
     ],
 )
@@ -205,7 +205,7 @@ def test_return_after_gone_is_told_once_and_noted_in_the_case(watching: Watching
     assert watching.looks(days=2)[0].is_back is False
     assert (
         len(custody_chain(find_case(watching.case, device).name, device)) == links
-    )  # looking is no act
+    )  # a check adds no link
     watching.site.pages["/post"] = page
     (back,) = watching.looks(days=2)
     assert (back.record.state.value, back.is_back) == ("still there", True)
