@@ -1,4 +1,4 @@
-"""A copy of a device and the original: one of them goes on, and no ratchet runs twice."""
+"""Of a device and its copies only one can go on, so that no ratchet is advanced twice."""
 
 import copy
 from dataclasses import replace
@@ -45,7 +45,7 @@ KEY = Secret(b"u" * 32)
 @pytest.fixture
 @made_once
 def room() -> Room:
-    """Ana and Ben, who know each other; Ana's device has a lock at her relay."""
+    """Ana and Ben, who are contacts; Ana's device has a lock at her relay."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
     ana.adds(ben)
@@ -62,14 +62,14 @@ def opens(device: Device) -> None:
 
 
 def copied(who: Person) -> Device:
-    """Her folder, restored from a backup that was made just now, on another machine."""
+    """Return a device whose folder was restored from a backup made just now."""
     vault = copy.deepcopy(who.vault)
     dice = replace(who.device.dice, seed="the copy's chance")  # type: ignore[type-var]
     return replace(who.device, vault=vault, ledger=VaultLedger(vault), dice=dice)
 
 
 def sends(device: Device, to: Person) -> str:
-    """One photograph, through any copy of a device, with the guard's questions answered."""
+    """Send one photograph from any copy of a device, and return the message's name."""
     return Villager("somebody", device, MemoryVault()).sends(SMALL, to).name
 
 
@@ -116,7 +116,7 @@ def test_rolled_back_copy_deletes_its_ratchets_only(room: Room) -> None:
     assert open_message(name, other).files
     (taken,) = recall_message(sent, other)
     assert (taken.opened, taken.asked) == (False, False)
-    opens(other)  # again, as often as it is unlocked
+    opens(other)  # the same happens at every unlock
     with pytest.raises(RolledBack):
         fetch_messages(other)
 
@@ -151,11 +151,11 @@ def test_unreachable_relay_is_asked_again_to_confirm(room: Room) -> None:
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """The process is killed here."""
 
 
 def test_lost_confirmation_is_not_taken_for_a_copy(room: Room) -> None:
-    """Killed after the relay heard, before that was written down: the next number is a new one."""
+    """The process is killed after the relay took the report and before that is recorded here."""
     ana, told = room["ana"], ana_hears()
     for _ in range(3):
         mark_unlock_unconfirmed(ana.device.vault)
@@ -201,9 +201,9 @@ def test_other_refusals_of_the_relay_are_raised(room: Room) -> None:
 
 
 class Copies(RuleBasedStateMachine):
-    """Any number of copies of one device, opened in any order, with requests and answers lost.
+    """Up to four copies of one device, opened in any order, with requests and answers lost.
 
-    A copy may go on if the last opening that the relay took is in its own past, and not otherwise.
+    A copy may go on if and only if the last opening that the relay accepted is in its own past.
     """
 
     def __init__(self) -> None:
@@ -214,7 +214,7 @@ class Copies(RuleBasedStateMachine):
         assert home is not None
         self.room.honest.create_lock(RelayLock(home.relay_url, home.mailbox, KEY), home.owner)
         self.devices = [ana.device]
-        self.knows = [0]  # of each copy: the last opening that was taken, in its own past
+        self.knows = [0]  # for each copy: the last accepted opening in its own past
         self.taken = 0
 
     @rule(which=st.integers(0, 3))
@@ -251,7 +251,7 @@ class Copies(RuleBasedStateMachine):
 
 
 def losing(fate: str, honest: Honest, *given: object) -> None:
-    """Lose the request, or the answer unless it is a refusal."""
+    """Lose the request or the answer, as ``fate`` says; a refusal is never lost."""
     if fate != "request lost":
         honest(*given)
     if fate != "heard":

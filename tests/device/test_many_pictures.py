@@ -1,4 +1,4 @@
-"""Who reads several pictures starts one interpreter; each picture has a child of its own."""
+"""Several pictures are decoded by one server process, which forks a child for each picture."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ _SERVER = "entrenous.media.sandbox.fork_server"
 
 
 def servers() -> list[int]:
-    """Processes that fork decoding children for this one."""
+    """Return the ids of the server processes that decode for this process."""
     tasks = Path("/proc/self/task").iterdir()
     children = " ".join((task / "children").read_text() for task in tasks).split()
     said = {int(one): Path(f"/proc/{one}/cmdline").read_bytes() for one in children}
@@ -27,7 +27,7 @@ def test_one_decoder_process_reads_all_pictures_and_ends_with_the_block() -> Non
     files = [png(skimage.data.coffee()), png(skimage.data.chelsea())]
     before = servers()
     with with_fast_picture_decoding(offline_device()) as device:
-        assert servers() == before  # nobody waits for it who reads nothing
+        assert servers() == before  # no server is started before the first picture
         assert [device.read_picture(one) for one in files] == [
             decode_picture_untrusted(o) for o in files
         ]

@@ -1,4 +1,4 @@
-"""Records: what goes in comes out, and nothing else is taken for a record."""
+"""Records are packed and unpacked without loss, and no other bytes are taken for a record."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -142,7 +142,7 @@ def test_a_record_cut_short_or_with_a_tail_is_refused(tree: Tree, data: st.DataO
 
 @given(st.permutations([f"tag {n}" for n in range(12)]))
 def test_equal_sets_pack_to_equal_bytes(tags: list[str]) -> None:
-    """Equal sets may be walked in different orders, so the bytes must not follow the walk."""
+    """Equal sets may be iterated in different orders, which must not change the bytes."""
     leaf = Leaf(Name("l"), 0.5, MOMENT)
     trees = [
         Tree(Key(b"k"), Secret(b""), Colour.RED, Size.SMALL, (leaf,), {}, {}, frozenset(order))

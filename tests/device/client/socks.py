@@ -1,4 +1,4 @@
-"""A small SOCKS5 proxy (RFC 1928, RFC 1929) that leads every name to this machine."""
+"""A small SOCKS5 proxy (RFC 1928, RFC 1929) that connects every name to this machine."""
 
 import socket
 import threading
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 _BY_NAME: Final = 3
-_BY_NUMBER: Final = {1: 4, 4: 16}  # bytes of an address
+_BY_NUMBER: Final = {1: 4, 4: 16}  # address type: length in bytes
 _DONE: Final = b"\x05\x00\x00\x01" + bytes(6)
 _REFUSED: Final = b"\x05\x05\x00\x01" + bytes(6)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One connection that was asked for."""
+    """One connection request."""
 
     by_name: bool
     name: str
@@ -24,14 +24,14 @@ class Asked:
 
 @dataclass
 class Socks:
-    """Connects to ``leads_to`` on this machine, whatever it is asked for; refuses if that is 0."""
+    """A proxy that connects every request to the local port ``leads_to``, or refuses if it is 0."""
 
     port: int
     leads_to: int
     asked: list[Asked] = field(default_factory=list)
 
     def serve(self, listener: socket.socket) -> None:
-        with suppress(OSError):  # it is closed
+        with suppress(OSError):  # the listener was closed
             while True:
                 line, _ = listener.accept()
                 threading.Thread(target=self._connection, args=(line,), daemon=True).start()

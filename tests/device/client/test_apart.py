@@ -1,4 +1,4 @@
-"""Pauses between errands, with a clock and dice of the test's."""
+"""Pauses between requests that a relay should not link, with a fake clock and loaded dice."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ BEN, CARO, OWN = Secret(b"b" * 32), Secret(b"c" * 32), Secret(b"o" * 32)
 
 @dataclass
 class World:
-    """A clock that stands still but for pauses; every die shows ``share`` of its range."""
+    """A clock that advances only in pauses, and dice that always show ``share`` of their range."""
 
     share: float = 0.5
     now_s: float = 0.0
@@ -56,10 +56,10 @@ def test_letters_and_own_requests_are_separated_by_pauses() -> None:
         (TokenSubject.LETTER, BEN),
         (TokenSubject.OWN, OWN),
     ):
-        for _ in range(2):  # the second request of the same errand follows at once
+        for _ in range(2):  # the second request of the same kind follows at once
             does(apart, errand, token)
     assert world.pauses == [2.0, 2.0]
-    assert world.rested == [0.0, 2.0]  # what idles was closed before the pause
+    assert world.rested == [0.0, 2.0]  # idle connections were closed before the pause
 
 
 @pytest.mark.parametrize(("share", "pause"), [(0.0, []), (0.25, [1.0]), (0.999, [3.996])])
@@ -164,7 +164,7 @@ def test_a_device_pauses_as_its_settings_say(
     settings, words = Settings(tmp_path / "ana", 0.0, pause_s=7.0), Secret(b"four or five words")
     with create_device(settings, lambda: words) as ana:
         ana.vault.put("drawer", "key", b"")
-        assert callable(ana.courier.status)  # a courier is made when it is first needed
+        assert callable(ana.courier.status)  # the courier is created on first use
     with open_device(settings, lambda: words) as ana:
         assert callable(ana.courier.status)
     assert longest == [7.0, 7.0]

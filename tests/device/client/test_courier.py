@@ -1,4 +1,4 @@
-"""One suite for every courier: to a real server on SQLite, and to the one of the village."""
+"""The same tests for a courier to a real server on SQLite and for one to a relay in memory."""
 
 import io
 from asyncio import AbstractEventLoop, get_running_loop, run_coroutine_threadsafe
@@ -58,12 +58,12 @@ class Town:
     sweeps: Callable[[], None] = lambda: None
 
     def waits(self, days: int) -> None:
-        """So much time goes by, in which the relay ran."""
+        """Let this many days pass, and let the relay delete what has expired."""
         self.clock.wind(days=days)
         self.sweeps()
 
     def ready(self, opens: int | None = None, *, blobs: bool = True) -> Post:
-        """A mailbox with one message in it."""
+        """Create a mailbox with one message in it."""
         post = self.opened()
         if blobs:
             self.courier.upload_blob(self.url, post.token, post.deposit(), post.blob)
@@ -71,7 +71,7 @@ class Town:
         return post
 
     def opened(self, uses: int | None = None) -> Post:
-        """A mailbox, and a token for it."""
+        """Create a mailbox and register a send token for it."""
         post = Post()
         self.courier.create_mailbox(self.url, post.mailbox, post.owner)
         granted = post.granted(uses, NOON + timedelta(days=100))
@@ -94,7 +94,7 @@ def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
     loops = list[AbstractEventLoop]()
     with disk_relay(tmp_path, clock) as relay:
 
-        def sweeps() -> None:  # its database is asked from the loop that serves it alone
+        def sweeps() -> None:  # only the loop that serves the relay may use its database
             run_coroutine_threadsafe(sweep_until_now(relay), loops[0]).result()
 
         app = relay_app(relay, lambda *_: loops.append(get_running_loop()))
@@ -214,7 +214,7 @@ def test_prekeys_are_handed_out_once(town: Town) -> None:
 
 
 def test_a_set_of_prekeys_replaces_the_one_before(town: Town) -> None:
-    """What is handed out together was signed together; a repeat changes nothing."""
+    """Keys of two sets are never handed out together; publishing a set twice changes nothing."""
     courier, url, post = town.courier, town.url, town.opened()
     first = Prekeys((b"1", b"2", b"3"), b"fallback 1", b"xwing 1")
     second = Prekeys((b"3", b"4"), b"fallback 2", b"xwing 2")
@@ -403,7 +403,7 @@ def test_what_was_taken_back_before_it_came_is_refused_for_an_hour(town: Town) -
     late = post.envelope(blobs=False)
     with pytest.raises(TakenBack):
         courier.post(url, post.token, late)
-    with pytest.raises(IdInUse):  # somebody else's, of the same id
+    with pytest.raises(IdInUse):  # somebody else's envelope with the same id
         courier.post(url, post.token, replace(late, withdraw_lock=token_hash(post.owner)))
     assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
 
@@ -468,7 +468,7 @@ def test_unreachable_relay_raises_relay_unreachable(town: Town) -> None:
 
 
 class Breaks(io.BytesIO):
-    """A reader, or a writer, whose program is stopped in the middle."""
+    """A file that raises KeyboardInterrupt after ``left`` bytes are read or written."""
 
     left = 3000
 

@@ -1,4 +1,4 @@
-"""Which requests share a transport, and when it is closed; nothing here opens a socket."""
+"""Only requests with the same token share a transport; nothing here opens a socket."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ BEN, CARO = {"Authorization": "Bearer ben"}, {"Authorization": "Bearer caro"}
 
 @dataclass
 class Line(httpx.BaseTransport):
-    """One transport that was made: what it was asked, and whether it is closed."""
+    """A transport that records its requests and whether it is closed."""
 
     asked: list[httpx.Request] = field(default_factory=list)
     closed: bool = False
@@ -70,7 +70,7 @@ def test_requests_without_token_share_no_connection(client: RelayClient, lines: 
 
 
 def test_busy_connection_is_not_closed(client: RelayClient, lines: list[Line]) -> None:
-    """As when relays are asked side by side."""
+    """This happens when several relays are queried at the same time."""
     with client.stream("GET", RELAY, headers=BEN) as answer:
         client.get(RELAY, headers=CARO)
         client.close_idle_connections()

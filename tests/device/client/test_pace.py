@@ -1,4 +1,4 @@
-"""A relay may be slow, but not for ever: every minute has to bring something."""
+"""A relay counts as unreachable if it transfers too few bytes in any minute."""
 
 import hashlib
 import io
@@ -22,12 +22,14 @@ from entrenous.wire.relay_nouns import BlobDeposit
 TOKEN: Final = Secret(bytes(32))
 SPEAKS: Final = b"HTTP/1.1 200 OK\r\nEntrenous-Protocol: 2\r\n"
 LONG: Final = SPEAKS + b"Content-Length: 16000000\r\n\r\n"
-QUICK: Final = 0.3  # seconds that stand for a minute
+QUICK: Final = 0.3  # the length of a minute in these tests, in seconds
 
 
 @contextmanager
 def relay_that(answers: Callable[[socket.socket, threading.Event], object]) -> Iterator[str]:
-    """The address of a server that treats each connection so, until it is over."""
+    """Yield the address of a server that calls ``answers`` with each connection and an event that
+    ends it.
+    """
     over = threading.Event()
 
     def serve(mouth: socket.socket) -> None:
@@ -48,7 +50,7 @@ def relay_that(answers: Callable[[socket.socket, threading.Event], object]) -> I
 
 
 def drips(head: bytes) -> Callable[[socket.socket, threading.Event], None]:
-    """Says ``head``, and then a byte now and then."""
+    """Return a function that sends ``head`` and then a byte now and then, until it is ended."""
 
     def answers(mouth: socket.socket, over: threading.Event) -> None:
         mouth.recv(65536)
@@ -61,7 +63,7 @@ def drips(head: bytes) -> Callable[[socket.socket, threading.Event], None]:
 
 @pytest.fixture
 def courier(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpCourier]:
-    """One for which a minute passes quickly."""
+    """Return a courier for which a minute takes ``QUICK`` seconds."""
     monkeypatch.setattr(connections, "TRANSFER_INTERVAL_S", QUICK)
     with new_relay_client() as client:
         yield HttpCourier(client)
@@ -78,18 +80,18 @@ def test_minute_restarts_only_after_enough_bytes() -> None:
     pace.count_bytes(1_000_000)
     pace.count_bytes(999)
     now = 119.0
-    assert pace.seconds_left() == 0  # many bytes at once are no credit for a rest
+    assert pace.seconds_left() == 0  # many bytes at once earn no credit for later
 
 
 @pytest.mark.real
 @pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.timeout(60)
 class TestForReal:
-    """Over sockets, where a minute is a third of a second."""
+    """Transfers over real sockets, where a minute takes a third of a second."""
 
     @pytest.mark.parametrize("head", [LONG, SPEAKS + b"Longwinded: "], ids=["body", "headers"])
     def test_too_slow_relay_counts_as_unreachable(self, head: bytes, courier: HttpCourier) -> None:
-        assert courier  # a minute passes quickly
+        assert courier  # this fixture shortens the minute
         asks: tuple[Callable[[HttpCourier, str], object], ...] = (
             lambda fresh, url: fresh.status(url),
             lambda fresh, url: fresh.envelope_status(url, EnvelopeId(bytes(16)), TOKEN),
@@ -97,7 +99,7 @@ class TestForReal:
             lambda fresh, url: fresh.download_blob(url, BlobId(bytes(16)), TOKEN, io.BytesIO()),
         )
         with relay_that(drips(head)) as url, new_relay_client() as client:
-            for ask in asks:  # each by another command: one asks a relay that was so no more
+            for ask in asks:  # each with a new courier: one gives up on a relay that was too slow
                 with pytest.raises(RelayUnreachable):
                     ask(HttpCourier(client), url)
 
@@ -110,8 +112,8 @@ class TestForReal:
     def test_a_blob_that_comes_fast_enough_may_take_as_long_as_it_takes(
         self, courier: HttpCourier, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A minute and more, in which enough comes; of two seconds here, so that a busy machine
-        does not make one byte late.
+        """The download takes more than a minute. A minute has two seconds here, so that no byte is
+        late on a busy machine.
         """
         minute, size = 2.0, 8
         monkeypatch.setattr(connections, "TRANSFER_INTERVAL_S", minute)
@@ -136,7 +138,7 @@ class TestForReal:
             while not over.wait(QUICK / 10):
                 mouth.recv(16)
 
-        data = bytes(32 * 1024 * 1024)  # more than the system takes in for a reader that is slow
+        data = bytes(32 * 1024 * 1024)  # more than the socket buffers hold for a slow reader
         deposit = BlobDeposit(
             BlobId(bytes(16)),
             MailboxId(bytes(16)),

@@ -1,4 +1,4 @@
-"""Patience with a relay: it waits once, not for ever, and only when waiting may help."""
+"""Requests to a relay are retried for a limited time, and only when waiting may help."""
 
 import io
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from entrenous.device.client.relay_request import PROTOCOL_VERSION_HEADER, Retry
 
 @dataclass
 class Time:
-    """Passes only while somebody sleeps."""
+    """A clock that advances only in ``sleep``."""
 
     now_s: float = 0.0
     slept: list[float] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Time:
 
 @dataclass
 class Relay:
-    """Answers from a moment on, and counts who asked."""
+    """A relay that answers from ``from_s`` seconds on, and counts the requests."""
 
     time: Time
     from_s: float
@@ -54,7 +54,7 @@ def test_relay_that_returns_in_time_is_waited_for() -> None:
     assert patience(20, time)("relay", relay) == "here"
     assert 5 <= time.now_s < 8
     assert relay.asked < 12
-    assert time.slept == sorted(time.slept)  # it asks less and less often
+    assert time.slept == sorted(time.slept)  # retries become less frequent
 
 
 def test_a_relay_that_stays_away_is_given_up_in_time() -> None:
@@ -167,7 +167,7 @@ def test_relay_that_timed_out_is_not_asked_again_but_others_are(
             waiting("relay", stays_silent)
     assert (len(asked), time.now_s) == (1, 30)
     assert waiting("other", Relay(time, from_s=0)) == "here"
-    time.sleep(600)  # who waits for mail all day asks again in the end
+    time.sleep(600)  # a program that runs all day tries again in the end
     with pytest.raises(httpx.TimeoutException):
         waiting("relay", stays_silent)
     assert len(asked) == 2

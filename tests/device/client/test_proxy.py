@@ -1,4 +1,4 @@
-"""ENTRENOUS_PROXY: a real SOCKS5 proxy is told names, and other credentials for each token."""
+"""With ENTRENOUS_PROXY, a SOCKS5 proxy resolves names, and gets other credentials per token."""
 
 import socket
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.real
 
 @pytest.fixture
 def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every name that this process has resolved."""
+    """Return a list to which every name that this process resolves is appended."""
     names, real = list[str](), socket.getaddrinfo
 
     def look(host: Any, *arguments: Any, **options: Any) -> Any:
@@ -63,7 +63,7 @@ def proxy(relay: HostileRelay) -> Iterator[Socks]:
 
 
 def asks_by_three_tokens(courier: HttpCourier, url: str, post: Post) -> None:
-    """Nobody's request, two with the owner's token, and two with one for writing."""
+    """Send a request without a token, two with the owner's token, and two with a send token."""
     courier.create_mailbox(url, post.mailbox, post.owner)
     courier.register_token(url, post.mailbox, post.owner, post.granted())
     assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0) == []
@@ -82,14 +82,14 @@ def test_names_go_to_the_proxy_alone_with_credentials_for_each_token(
 ) -> None:
     with new_relay_client(pair.cert, by(proxy)) as web:
         asks_by_three_tokens(HttpCourier(web), url, Post())
-    assert set(looked_up) == {"127.0.0.1"}  # the proxy
+    assert set(looked_up) == {"127.0.0.1"}  # the proxy's own address
     assert {(one.by_name, one.name) for one in proxy.asked} == {
         (True, url.removeprefix("https://"))
     }
     credentials = [one.credentials for one in proxy.asked]
     assert len(credentials) == len(set(credentials)) == 3
     assert len({one.header(b"authorization") for one in relay.seen}) == 3
-    with new_relay_client(pair.cert, by(proxy)) as web:  # and others in the next command
+    with new_relay_client(pair.cert, by(proxy)) as web:  # the next command uses new credentials
         HttpCourier(web).waiting_envelopes(url, Post().mailbox, Post().owner, 0)
     assert proxy.asked[-1].credentials not in credentials
 
@@ -102,7 +102,7 @@ def test_commands_ask_through_it(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Setting up, and opening the vault, by the program as it is typed."""
+    """The real program uses the proxy in ``setup``, and again to unlock the vault."""
     relay.app = relay_app(village_relay(RELAY, SystemClock(), LoadedDice("relay"))[0])
     monkeypatch.setenv("ENTRENOUS_PROXY", f"socks5h://{by(proxy)}")
     monkeypatch.setenv("ENTRENOUS_RELAY_CA", str(pair.cert))

@@ -1,4 +1,4 @@
-"""A relay that gave a request up because its line is slow is one that cannot be reached."""
+"""A relay that answers 408, because a request came too slowly, counts as unreachable."""
 
 import pytest
 from starlette.responses import Response

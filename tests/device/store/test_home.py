@@ -1,4 +1,4 @@
-"""A device's folder: made once, opened by its passphrase only, and honest about damage."""
+"""A device's folder is created once, opens only with its passphrase, and reports damage."""
 
 import contextlib
 import json
@@ -32,7 +32,7 @@ from entrenous.device.vault_tables import pack
 from tests.vaults import make_vaults_open_quickly, unlock_vault
 
 WORDS = Secret(b"four or five unrelated words")
-CHEAP = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)  # the head says what a guess costs
+CHEAP = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)  # as named in the vault's head
 SALT = bytes(16)
 DEVICE = b"d" * 32
 
@@ -46,7 +46,7 @@ def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
 
 @pytest.fixture(scope="module", params=[FIRST_VAULT_HEAD_SCHEMA, VAULT_HEAD_SCHEMA])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A vault as ``create_vault_in_folder`` makes it, except its cost; or of the first schema."""
+    """Return the folder of a vault of the first or the current schema, with a cheap key."""
     home = tmp_path_factory.mktemp("home")
     head = {
         "schema": request.param,
@@ -72,7 +72,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def home(made: Path, tmp_path: Path) -> Path:
-    """A copy of the vault in a folder of its own."""
+    """Return a folder with a fresh copy of the vault."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
@@ -116,7 +116,7 @@ def test_empty_vault_is_no_device_and_is_created_again(
         contextlib.closing(create_vault_in_folder(tmp_path, WORDS).vault) as vault,
         vault.transaction(),
     ):
-        assert has_vault(tmp_path)  # before what it is for is on disk
+        assert has_vault(tmp_path)  # before the first change is on disk
         vault.put("drawer", "key", b"value")
     with contextlib.closing(unlock_vault(tmp_path, WORDS)) as vault:
         assert vault.get("drawer", "key") == b"value"
@@ -240,7 +240,7 @@ def test_the_cost_that_the_head_names_is_used(home: Path) -> None:
 
 @pytest.mark.slow
 def test_a_set_up_that_was_interrupted_is_begun_anew(home: Path) -> None:
-    """The head is written last: without it, what lies there is nobody's device."""
+    """The head is written last, so a folder without one contains no finished device."""
     (home / "vault.json").unlink()
     (home / "vault.db-wal").write_bytes(b"left over")
     assert not has_vault(home)

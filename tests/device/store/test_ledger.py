@@ -1,4 +1,4 @@
-"""One suite for the ledger, on every vault."""
+"""The same ledger tests on a vault in memory and on SQLCipher."""
 
 import contextlib
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 @pytest.fixture(scope="module", autouse=True)
 def features_once() -> Iterator[None]:
-    """The record of a picture follows from its pixels; there are three pictures."""
+    """Cache picture records, because only a few pictures occur."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(picture_record, "make_picture_record", cache(make_picture_record))
         yield
@@ -70,7 +70,7 @@ def sent(number: int, *pictures: SentPicture, after: timedelta = timedelta()) ->
 
 
 def picture(ones: int) -> SentPicture:
-    """One whose fingerprint has that many ones, at the front."""
+    """Return a picture whose fingerprint begins with this many one bits."""
     bits = ((1 << ones) - 1) << (256 - ones)
     print_ = Fingerprint("pdq", bits.to_bytes(32, "big"), 100)
     copy = Copy(RecipientId("ben"), Secret(b"s" * 32), b"h" * 32)
@@ -138,7 +138,7 @@ def test_a_message_is_found_by_its_name_only(ledger: VaultLedger) -> None:
 
 
 def alike(ledger: VaultLedger, name: str) -> set[str]:
-    """What a look at every message says."""
+    """Return the names with the same words, found by reading every message."""
     words = name.split("-", 1)[1]
     return {one.name for one in ledger.messages() if one.name.split("-", 1)[1] == words}
 
@@ -174,7 +174,7 @@ STEPS = st.one_of(
 def test_names_alike_agrees_with_reading_all_messages(
     steps: list[tuple[str, int, str, int]],
 ) -> None:
-    """Also where a message gets another name, or two have the same."""
+    """This includes messages that get another name, and messages with the same name."""
     ledger = VaultLedger(MemoryVault())
     for step, number, words, of in steps:
         if step == "record":
@@ -194,20 +194,20 @@ def photo_of(name: str) -> Picture:
 
 
 def piece_of(whole: Picture) -> Picture:
-    """Less than half of it, flipped left to right."""
+    """Return a crop of less than half of the picture, mirrored."""
     pixels = np.ascontiguousarray(np.asarray(whole)[60:260, 80:290][:, ::-1])
     return Picture(210, 200, pixels.tobytes(), PictureEncoding(PictureFormat.PNG))
 
 
 NAMES = ("astronaut", "coffee", "cat")
-#: Looking for a picture takes half a second; in ``make test`` on the vault that devices have.
+#: A picture search takes half a second, so ``make test`` runs it only on the vault of real devices.
 EACH_VAULT = pytest.mark.parametrize(
     "vault", [pytest.param("memory", marks=pytest.mark.nightly), "sqlcipher"], indirect=True
 )
 
 
 def learnt(ledger: VaultLedger) -> list[Message]:
-    """Three messages, of a photograph each."""
+    """Store three messages of one photograph each, with picture records, and return them."""
     messages = [sent(number, picture(number)) for number in range(3)]
     for message, name in zip(messages, NAMES, strict=True):
         ledger.store_message(message)
@@ -266,7 +266,7 @@ def test_picture_record_is_deleted_with_its_message(ledger: VaultLedger) -> None
 def test_pictures_that_were_never_learnt_are_near_by_their_fingerprints(
     ledger: VaultLedger,
 ) -> None:
-    """Messages from before looks were kept; and a turned picture has the same fingerprint."""
+    """The messages have no picture records. A rotated picture is found by its fingerprint, too."""
     found = photo_of("astronaut")
     turned = Picture(300, 300, np.rot90(np.asarray(found)).tobytes(), found.encoding)
     near = replace(picture(3), fingerprint=fingerprint(found))

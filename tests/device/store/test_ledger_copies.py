@@ -1,4 +1,4 @@
-"""Copies that are added to a recorded message, batch by batch."""
+"""Copies are added to a recorded message in batches."""
 
 import contextlib
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def to(ledger: VaultLedger, number: int, place: int = 0) -> list[str]:
 def test_batches_are_joined_in_order_behind_those_of_the_message(ledger: VaultLedger) -> None:
     ledger.store_message(sent(1))
     ledger.store_message(sent(2))
-    for start in range(1, 400, 3):  # more digits, and not sorted as text
+    for start in range(1, 400, 3):  # up to three digits: sorted as numbers, not as text
         ledger.put_copy_batch(sent(1).id, 0, start, copies(*(f"p{start + k}" for k in range(3))))
     assert to(ledger, 1) == ["ben", *(f"p{number}" for number in range(1, 400))]
     assert to(ledger, 2) == ["ben"]

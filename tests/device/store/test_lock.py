@@ -1,4 +1,4 @@
-"""A vault of whose key a relay has a part, and the change of a key, cut short anywhere."""
+"""A vault that needs a relay's share of its key, and key changes interrupted at any point."""
 
 import base64
 import contextlib
@@ -56,7 +56,7 @@ UNTIL = datetime(2026, 11, 25, 13, tzinfo=UTC)
 
 @dataclass
 class Holder:
-    """Somebody who holds an OPRF key and counts."""
+    """A relay that holds an OPRF key and counts down the remaining tries."""
 
     key: Secret = field(default_factory=lambda: scalar_from_random(bytes(range(64))))
     tries: int = 10
@@ -82,7 +82,7 @@ def relay() -> Holder:
 
 @pytest.fixture
 def home(tmp_path: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A device that was set up at a relay; a guess at its passphrase costs little."""
+    """Set up a vault with a lock at the relay and a cheap key, and return its folder."""
     make_vaults_open_quickly(monkeypatch)
     made = create_vault_in_folder(tmp_path / "home", WORDS)
     made.vault.put("drawer", "key", b"value")
@@ -107,7 +107,7 @@ def reads(home: Path, words: Secret, relay: Holder) -> bytes | None:
 def test_vault_opens_only_with_passphrase_device_and_relay(home: Path, relay: Holder) -> None:
     assert reads(home, WORDS, relay) == b"value"
     with pytest.raises(WrongPassphrase):
-        unlock_vault(home, WORDS)  # everything but the relay's part
+        unlock_vault(home, WORDS)  # only the relay's share is missing
     with pytest.raises(WrongPassphrase):
         reads(home, WORDS, Holder(key=scalar_from_random(bytes(range(5, 69)))))
     with pytest.raises(WrongPassphrase):
@@ -178,11 +178,11 @@ def test_written_head_is_read_back(tmp_path: Path, *, first: bool) -> None:
 
 
 class Cut(Exception):
-    """The power goes."""
+    """A simulated power failure."""
 
 
 def fuse(work: Callable[..., None], cut_at: float) -> Callable[..., None]:
-    """``work``, but the power goes before its call number ``cut_at``; with a half, right after."""
+    """Wrap ``work`` to raise ``Cut`` before call ``cut_at``, or after call ``cut_at - 0.5``."""
     calls = iter(range(9))
 
     def run(*given: object) -> None:
@@ -217,7 +217,7 @@ def test_vault_opens_after_key_change_is_interrupted_anywhere(  # noqa: PLR0913,
     cut_at: float,
     holds: Secret,
 ) -> None:
-    """The image is taken while the database is open, as a power cut would leave it."""
+    """The folder is copied while the database is open, as a power failure would leave it."""
     opened, image = unlock_vault_in_folder(home, WORDS, relay), tmp_path / "image"
     owner = vault_folder if what == "write_vault_head" else SqlcipherVault
     monkeypatch.setattr(owner, what, fuse(getattr(owner, what), cut_at))
@@ -309,7 +309,7 @@ def passing_names(home: Path) -> list[Path]:
 
 
 def killed(home: Path) -> None:
-    """A process that is killed when it has written a window, before that has its name."""
+    """Run a process that is killed after it has written a window's file and before renaming it."""
     done = subprocess.run([sys.executable, "-c", _KILLED, str(home)], check=False)
     assert done.returncode == 9
     assert len(passing_names(home)) == 1

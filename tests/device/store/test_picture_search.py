@@ -1,4 +1,4 @@
-"""Where points say nothing, the first few that are tried are also those whose colours lie alike."""
+"""If no keypoints agree, pictures with a similar colour layout are among the first candidates."""
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ FIRST = 5
 
 
 def soft(seed: int) -> NDArray[np.uint8]:
-    """A background out of focus: no point is found on it."""
+    """Return a blurred background, on which no keypoint is found."""
     coarse = np.random.default_rng(seed).integers(30, 225, (3, 4, 3)).astype(np.float32)
     smooth = cv2.resize(coarse, (240, 160), interpolation=cv2.INTER_CUBIC)
     return np.asarray(np.clip(smooth, 0, 255), np.uint8)

@@ -1,4 +1,4 @@
-"""A set-up that came to nothing takes its lock away; who waited for that one holds the next."""
+"""A failed set-up deletes its lock file; a process that waited for it locks the next one."""
 
 import os
 import threading

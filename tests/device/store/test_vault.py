@@ -1,4 +1,4 @@
-"""One suite for every vault: in memory, and on SQLCipher in a folder."""
+"""The same tests for the vault in memory and the one on SQLCipher in a folder."""
 
 import contextlib
 import io
@@ -34,7 +34,7 @@ PLANTED = b"a sentence that only its owner reads"
 
 
 class Planned(Exception):
-    """What a test raises."""
+    """An error that a test raises on purpose."""
 
 
 @pytest.fixture(params=["memory", "sqlcipher"])
@@ -48,7 +48,7 @@ def vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Vault]:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Callable[[], SqlcipherVault]]:
-    """Opens the vault in tmp_path, again after the last one was closed."""
+    """Return a function that opens the vault in ``tmp_path``, and closes it first if necessary."""
     with contextlib.ExitStack() as open_ones:
 
         def again() -> SqlcipherVault:
@@ -201,7 +201,7 @@ def test_large_things_are_kept_until_they_are_forgotten(vault: Vault, size: int)
 
 
 def as_elsewhere(vault: Vault, data: bytes) -> BlobId:
-    """Kept as a stream, under a name that another vault gave it."""
+    """Store a stream under an id that another vault chose, and return the id."""
     blob = BlobId(secrets.token_bytes(16))
     assert vault.store_file_as(blob, io.BytesIO(data))
     return blob
@@ -246,7 +246,7 @@ def test_keep_as_seals_the_file_here(opened: Callable[[], SqlcipherVault], tmp_p
     with contextlib.suppress(Planned), vault.transaction():
         vault.store_file_as(blob, io.BytesIO(PLANTED))
         raise Planned
-    vault = opened()  # which sweeps what has no row
+    vault = opened()  # deletes files that have no row
     assert list((tmp_path / "files").iterdir()) == []
     vault.store_file_as(blob, io.BytesIO(PLANTED))
     assert PLANTED not in everything_in(tmp_path / "files")
@@ -281,7 +281,7 @@ def test_ciphertext_is_kept_as_it_is_and_everything_else_is_not(
 
 
 def test_planted_file_is_not_taken_for_ciphertext(tmp_path: Path) -> None:
-    """Whoever can write the folder but lacks the key cannot turn a sealed file into their own."""
+    """Somebody who can write to the folder but lacks the key cannot replace a sealed file."""
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
         blob = vault.store_file(PLANTED)
         (tmp_path / "files" / f"{blob.hex()}.age").write_bytes(b"another")
@@ -303,7 +303,7 @@ def test_vault_content_survives_closing_and_opening(opened: Callable[[], Sqlciph
 
 
 def test_vault_content_survives_without_closing(tmp_path: Path) -> None:
-    """As after a crash: the folder is copied while the vault is open, log and all."""
+    """The folder is copied while the vault is open, as a crash would leave it."""
     with contextlib.closing(SqlcipherVault(tmp_path / "one", KEY)) as vault:
         vault.put("drawer", "key", b"value")
         blob = vault.store_file(PLANTED)
@@ -335,7 +335,7 @@ def test_only_one_opener_at_a_time(tmp_path: Path) -> None:
         SqlcipherVault(tmp_path, KEY, wait_s=0.1)
     with pytest.raises(WrongPassphrase):
         SqlcipherVault(tmp_path, Secret(bytes(32)))
-    SqlcipherVault(tmp_path, KEY, wait_s=0.1).close()  # neither of them holds it any more
+    SqlcipherVault(tmp_path, KEY, wait_s=0.1).close()  # neither of them keeps the lock
 
 
 def test_only_its_owner_may_look_into_the_folder(tmp_path: Path) -> None:
@@ -442,7 +442,7 @@ CHANGES = st.lists(st.tuples(DRAWERS, KEYS, st.none() | st.binary(max_size=40)),
 
 
 class Alike(RuleBasedStateMachine):
-    """Whatever is done, the vault on disk answers as the one in memory."""
+    """The vault on disk answers like the one in memory after any sequence of changes."""
 
     blobs = Bundle("blobs")
 

@@ -19,7 +19,7 @@ def seals(
     role: FileRole | None = None,
     text: str = "look",
 ) -> str:
-    """Send these bytes unchanged from Ana; returns the message's name."""
+    """Send these bytes unchanged from Ana to Ben, and return the message's name."""
     changed = tuple(
         FileForDevice(ContentFile(kind, data, role or ROLES.get(kind[:5], FileRole.PICTURE)), None)
         for kind, data in files

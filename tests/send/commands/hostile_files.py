@@ -36,7 +36,7 @@ SOUNDS = {
 
 
 def archive() -> bytes:
-    """Return a ZIP with a script in it; programs find it by its end."""
+    """Return a ZIP that contains a script; it may be appended, as programs find it by its end."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as packed:
         packed.writestr("run.sh", SHELL)
@@ -45,7 +45,7 @@ def archive() -> bytes:
 
 @cache
 def honest() -> dict[str, bytes]:
-    """Return a copy of each media type as our writers make it."""
+    """Return one copy of each media type, as our writers make it."""
     picture = Image.open(io.BytesIO(photo(width_px=100)))
     made = {
         f"image/{kind.lower()}": write_picture(read_picture(_saved(picture, kind)))
@@ -60,7 +60,7 @@ def honest() -> dict[str, bytes]:
 
 
 def hostile(wanted: int) -> Files:
-    """Return at least this many files, no two alike, the named ones first."""
+    """Return at least this many files: all handcrafted ones, then random mutations."""
     files = [*_starts(), *_swapped(), *_ended(), *_of_jpeg(), *_of_png(), *_of_webp(), *_of_mp4()]
     files += [*_of_ogg(), *_of_sounds()]
     rng = Random(24)
@@ -87,7 +87,7 @@ def _clip() -> bytes:
 
 
 def _starts() -> Iterator[tuple[str, str, bytes]]:
-    """Files that begin like a picture or sound, and go on with something else."""
+    """Yield files that begin like a picture, clip or sound and continue with something else."""
     for media_type, data in honest().items():
         for length in (4, 12, 24):
             for what, body in (("shell", SHELL), ("html", HTML), ("zip", archive())):
@@ -96,7 +96,7 @@ def _starts() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _swapped() -> Iterator[tuple[str, str, bytes]]:
-    """Valid copies under another media type, and types that no copy has."""
+    """Yield valid copies labelled with a wrong media type, and files of types no copy has."""
     for media_type, data in honest().items():
         for other in honest():
             if other != media_type:
@@ -110,7 +110,7 @@ def _swapped() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _ended() -> Iterator[tuple[str, str, bytes]]:
-    """Files with something after the end or before the beginning, or with the end missing."""
+    """Yield copies with something appended or prepended, or with the end missing."""
     for media_type, data in honest().items():
         for what, tail in (
             *(("zip", archive()), ("html", HTML), ("shell", SHELL), ("a zero", b"\0")),
@@ -270,7 +270,7 @@ def _of_mp4() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _added(data: bytes, inside: bytes, more: bytes) -> bytes:
-    """Add a box at the end of the first ``inside``, and correct the sizes around it."""
+    """Add the box ``more`` at the end of the first box ``inside``, and correct the outer sizes."""
     changed = bytearray(data)
     path = {b"moov": 1, b"trak": 2, b"mdia": 3, b"minf": 4, b"stbl": 5, b"stsd": 6}
     end = 0
@@ -337,11 +337,11 @@ def _of_sounds() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _mutated(rng: Random) -> tuple[str, str, bytes]:
-    """A copy with a run of bytes inserted, removed, doubled or cut off.
+    """Return a copy with a run of bytes inserted, removed or doubled, or with its end cut off.
 
-    Nothing is removed from a JPEG: its scan has no checksum, so the rest may be another whole
-    picture, which anybody could have sent. AMR files are not changed either: any number of frames
-    is a valid file.
+    Nothing is removed from a JPEG: its scan has no checksum, so the rest may be another valid
+    picture, which anybody could have sent. AMR files are not changed at all, because any number of
+    frames is a valid file.
     """
     media_type, data = rng.choice([one for one in honest().items() if one[0] != "audio/amr"])
     at, length = rng.randrange(1, len(data)), rng.randrange(33, 200)

@@ -1,4 +1,4 @@
-"""Texts, replies, reactions and undoing at the command line."""
+"""Texts, replies, reactions and the undo window at the command line."""
 
 import signal
 import threading
@@ -75,7 +75,7 @@ def test_screens_state_what_cryptography_guarantees(
 
 
 def test_interrupting_the_undo_window_sends_nothing(street: Street) -> None:
-    """Ctrl-C, as a terminal sends it, while the bar says that it undoes."""
+    """SIGINT, as from Ctrl-C, arrives while the progress bar offers to undo."""
 
     def presses() -> None:
         while not list(_outbox(street)):
@@ -94,13 +94,13 @@ def test_interrupting_the_undo_window_sends_nothing(street: Street) -> None:
 
 
 def _outbox(street: Street) -> list[str]:
-    """Return the encrypted files of a message: its frame and its picture."""
+    """Return the names of a queued message's files, or nothing until frame and picture exist."""
     files = list((street.folder / "ana" / "files").glob("*.age"))
     return [file.name for file in files] if len(files) >= 2 else []
 
 
 class _Seconds:
-    """A sleep counter; ``moment`` is a clock beside it, which may be set."""
+    """A fake sleep that counts seconds, and a wall clock that jumps by ``step`` in the first."""
 
     def __init__(self, step: timedelta = timedelta(0)) -> None:
         self.slept_s, self.moment, self._step = 0.0, datetime(2026, 11, 25, tzinfo=UTC), step
@@ -135,7 +135,7 @@ def test_undo_window_ignores_clock_changes(hours: int) -> None:
 
 
 def test_undo_window_is_at_most_an_hour() -> None:
-    """The clock is set back after the message was sealed."""
+    """The window seems to end far in the future if the clock is set back after sealing."""
     seconds = _Seconds()
     assert seconds.wait(seconds.moment + timedelta(days=365))
     assert seconds.slept_s == pytest.approx(3600)

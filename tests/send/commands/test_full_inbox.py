@@ -35,12 +35,12 @@ from tests.vaults import open_device
 pytestmark = pytest.mark.slow
 
 USAGE = 2
-OTHERS = 8  # people who got each message too
+OTHERS = 8  # further recipients of each message
 
 
 @pytest.fixture
 def street(street: Street, monkeypatch: pytest.MonkeyPatch) -> Street:
-    """Ana and Ben, with no undo window; Ben has one message, which is opened."""
+    """Ana and Ben, without an undo window; Ben has opened one message from Ana."""
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     name = street.does("ana", "send", "--text", "hello", "--to", "ben", "--confirm", "ben")
     street.does("ben", "open", name["message"])
@@ -48,8 +48,8 @@ def street(street: Street, monkeypatch: pytest.MonkeyPatch) -> Street:
 
 
 def grow(street: Street, many: int, *, like: str | None = None) -> None:
-    """Add this many opened messages to Ben's inbox, like his newest or the one with that name. Each
-    replies to the one before it, and went to several people that he does not know.
+    """Add this many opened messages to Ben's inbox, based on his newest or on the one named
+    ``like``. Each replies to the one before it and lists recipients whom he does not know.
     """
     home = street.folder / "ben"
     opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
@@ -58,7 +58,7 @@ def grow(street: Street, many: int, *, like: str | None = None) -> None:
 
 
 def grow_sent(street: Street, many: int, *, to: str = "ben") -> None:
-    """Add this many messages like the one she sent Ben, opened, to Ana's ledger."""
+    """Add this many messages to Ana's ledger, based on her newest and opened by the recipient."""
     home = street.folder / "ana"
     opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
     with opened as device, device.vault.transaction():
@@ -111,7 +111,7 @@ def _more(last: ReceivedMessage, many: int) -> Iterator[ReceivedMessage]:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Record the table name of each vault read."""
+    """Return a list to which the table name of each vault read is appended."""
     read = list[str]()
     get, items, keys = SqlcipherVault.get, SqlcipherVault.items, SqlcipherVault.keys
 
@@ -135,7 +135,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_inbox_reads_per_message_are_constant(street: Street, reads: list[str]) -> None:
-    """Reads do not grow with the number of recipients either."""
+    """The limit of six reads per message is below the number of recipients of each message."""
     counts, shown = list[int](), list[Any]()
     for _ in range(3):
         grow(street, 30)
@@ -223,7 +223,7 @@ def test_inbox_is_filtered_by_people_and_circles(street: Street) -> None:
     street.types("ben", "person", "block", "ana")
     assert of("ana") == of("choir") == [by["ana"]]
     street.types("ben", "person", "forget", "caro")
-    assert of("caro") == [by["caro"]]  # the name that the list still uses
+    assert of("caro") == [by["caro"]]  # the list still shows this name
     assert street.types("ben", "inbox", "--from", "ana", "--last", "5").out.startswith(of("ana")[0])
     grow(street, 25, like=hers["message"])
     said = street.types("ben", "inbox", "--from", "caro").out
@@ -244,7 +244,7 @@ def test_sent_is_filtered_by_people_and_circles(street: Street) -> None:
 
     assert to("ben") == [first, second]
     assert to("caro") == [second]
-    assert to("dora") == [marked]  # somebody known by that copy alone
+    assert to("dora") == [marked]  # dora is no contact; only this copy names her
     assert to("caro", "dora") == [second, marked]
     street.types("ana", "circle", "add", "our choir", "--person", "caro")
     assert to("our choir") == [second]

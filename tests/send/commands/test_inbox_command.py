@@ -1,4 +1,4 @@
-"""``entrenous inbox`` and ``entrenous open``: what is shown of a message, and what is stored."""
+"""``entrenous inbox`` and ``entrenous open`` show and store the right parts of a message."""
 
 import hashlib
 from pathlib import Path
@@ -18,7 +18,7 @@ ONCE = ("--once", "--allow-export")
 
 @pytest.fixture
 def street(street: Street, monkeypatch: pytest.MonkeyPatch) -> Street:
-    """Ana and Ben, with no undo window."""
+    """Ana and Ben, without an undo window."""
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     return street
 
@@ -32,10 +32,10 @@ def test_both_sides_see_a_text_its_reply_and_reaction(street: Street) -> None:
     said = street.types("ben", "inbox").out
     assert (
         said == f"{first}  from ana, waiting\n{MESSAGES_DISCLAIMER}\n"
-    )  # nothing of it before it was opened
+    )  # no content before it is opened
     said = street.types("ben", "open", first)
     assert said.out == "Two lines\nof words\n"
-    assert said.err.startswith("You know ana by a link only, ")  # asked once
+    assert said.err.startswith("You know ana by a link only, ")  # shown only once
     assert street.types("ben", "open", first).err == ""
     assert street.types("ben", "react", first, "!!").status == 0
     answer = street.does("ben", "send", "--text", "yes", "--reply", first, "--confirm", "ana")
@@ -72,7 +72,7 @@ def test_view_once_message_is_exported_once_and_not_kept(street: Street) -> None
 
 @pytest.mark.parametrize("name", ["../7-lunar-otter", "/tmp/x", "a/b"])
 def test_no_file_is_written_outside_the_folder(name: str, tmp_path: Path) -> None:
-    """No message gets such a name; if one did, its files would not leave the folder."""
+    """Messages never get such names; this check is a second line of defence."""
     assert (
         message_file_path("7-lunar-otter", 1, "image/png", tmp_path)
         == tmp_path / "7-lunar-otter-1.png"
@@ -182,7 +182,7 @@ def test_message_can_be_removed_unopened(street: Street) -> None:
 
 
 def test_renamed_sender_is_shown_by_the_current_name(street: Street) -> None:
-    """Two people with one name are told apart by a number, and then one name becomes free."""
+    """After the sender is forgotten, the name stored with the message is shown again."""
     name = street.does("ana", "send", "--text", "hello", *TO_BEN)["message"]
     street.does("ben", "inbox")
     assert street.types("ben", "person", "rename", "ana", "anna").status == 0

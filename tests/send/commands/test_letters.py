@@ -1,6 +1,4 @@
-"""Two people at the command line: what is reported when a relay refuses, somebody stops, or a
-sender writes control characters.
-"""
+"""Commands report refusals by relays and interruptions, and print no control characters."""
 
 import io
 import json
@@ -60,7 +58,7 @@ class SameProcess(CopyChecker):
 
 @dataclass
 class Said:
-    """The output of a command."""
+    """The exit status and output of a command."""
 
     status: int
     out: str
@@ -96,7 +94,7 @@ class Street:
         self.monkeypatch.setattr(wiring, "CopyChecker", SameProcess)
 
     def copied(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> "Street":
-        """The same people and relays, in another folder."""
+        """Return a copy of these people and relays that uses another folder."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         relays = {
             url: copied_relay(relay, relay.clock, replace(relay.dice))
@@ -167,7 +165,7 @@ def test_a_send_inspects_once_and_posts_the_outbox_once_before_and_once_after(
 
 @pytest.mark.parametrize("error", [NotUnderstood(), TooMany(retry_after_s=9)], ids=type)
 def test_refusal_by_another_relay_is_only_a_hint(street: Street, error: Exception) -> None:
-    """Something for Caro waits because of her relay; Ana writes to Ben, and reads on."""
+    """While a message waits for Caro's relay, Ana can still write to Ben and read messages."""
 
     def at_caros(honest: Honest, url: str, *arguments: Any) -> Any:
         if url == THERE:
@@ -233,7 +231,7 @@ def test_interrupted_send_sends_nothing_later(street: Street) -> None:
         }
     ]
     assert f"To take it back: entrenous recall {message['message']}" in said.err
-    assert street.does("ben", "inbox")["messages"] == []  # listing "sent" has sent nothing
+    assert street.does("ben", "inbox")["messages"] == []  # the command "sent" resent nothing
 
 
 def test_undo_reports_that_nothing_was_sent(street: Street) -> None:

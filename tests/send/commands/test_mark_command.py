@@ -1,4 +1,4 @@
-"""``entrenous mark``: names from a file, an interruption, and memory that does not grow."""
+"""``entrenous mark``: names from a file, interruptions, and constant memory use."""
 
 import json
 import signal
@@ -157,7 +157,7 @@ def test_mark_failure_without_copies_records_nothing(
 
 @pytest.mark.real
 def test_an_interruption_leaves_what_is_there_traceable(shell: Shell, tmp_path: Path) -> None:
-    """After Ctrl-C every file is whole and recorded, nothing else is, and it can be repeated."""
+    """After Ctrl-C, every file is complete and recorded, and the command can be run again."""
     (tmp_path / "many.txt").write_text("\n".join(f"person {number}" for number in range(5000)))
     out = tmp_path / "out"
     arguments = ("mark", str(tmp_path / "beach.jpg"), "--out", str(out))
@@ -171,7 +171,7 @@ def test_an_interruption_leaves_what_is_there_traceable(shell: Shell, tmp_path: 
     copies = message.pictures[0].copies
     assert 20 < len(files) < 5000
     assert set(files) <= {copy.sha256 for copy in copies}
-    assert len(copies) - len(files) <= 1  # one may have been on its way to the disk
+    assert len(copies) - len(files) <= 1  # one may be recorded but not yet written
     said = done.out.decode()
     assert all(
         f"{files[copy.sha256]}  is for {copy.to}\n" in said
@@ -188,9 +188,9 @@ def test_an_interruption_leaves_what_is_there_traceable(shell: Shell, tmp_path: 
 def test_memory_does_not_grow_with_the_number_of_copies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is in memory when the 58th copy is written is what was there at the 8th.
+    """Memory use is about the same when the 58th copy is written as at the 8th.
 
-    The peak of a process would say nothing: opening the vault takes more than fifty copies do.
+    The peak of the process would show nothing: opening the vault takes more than fifty copies.
     """
     in_memory = list[int]()
 

@@ -1,4 +1,4 @@
-"""Only the first frame of an animated picture is sent, and that is reported before it goes."""
+"""Only the first frame of an animated picture is sent, and the user is told before sending."""
 
 import json
 
@@ -15,7 +15,7 @@ TOLD = "anim.gif moves; only its first picture is sent. To send it moving, save 
 
 @pytest.fixture
 def street(street: Street) -> Street:
-    """The street, with a GIF of two frames."""
+    """Add an animated GIF of two frames and a still one."""
     with Image.open(street.folder / "beach.jpg") as beach:
         turned = beach.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         beach.save(street.folder / "anim.gif", save_all=True, append_images=[turned])

@@ -20,7 +20,7 @@ DAMAGED = {
 
 @pytest.fixture
 def street(street: Street) -> Street:
-    """The street, with a folder of files."""
+    """Add a folder of unsupported, damaged, truncated and empty files."""
     (street.folder / "in").mkdir()
     beach = (street.folder / "beach.jpg").read_bytes()
     files = {**NOTHING, **DAMAGED, "cut.jpg": beach[: len(beach) // 2], "empty.jpg": b""}
@@ -64,7 +64,7 @@ def test_truncated_file_is_named(street: Street) -> None:
 
 
 def test_guard_names_the_unsupported_file(street: Street) -> None:
-    """If the text names somebody else, the guard looks at the pictures first."""
+    """If the caption names somebody else, the guard decodes the pictures first."""
     street.settles("caro")
     street.adds("ana", "caro")
     said = street.types("ana", "send", "in/text.jpg", *TO_BEN, "--caption", "for you, caro")

@@ -32,7 +32,7 @@ def jail() -> Iterator[CopyChecker]:
 
 @pytest.fixture
 def street(street: Street, jail: CopyChecker, monkeypatch: pytest.MonkeyPatch) -> Street:
-    """The street, with shared checking processes, which each command would otherwise start."""
+    """Share one checker between all commands, which would otherwise each start their own."""
     monkeypatch.setattr(wiring, "CopyChecker", lambda: _kept_open(jail))
     return street
 
@@ -49,7 +49,7 @@ def written(street: Street) -> list[Path]:
 @pytest.mark.threat("hostile-files")
 def test_of_many_hostile_files_none_is_written(street: Street) -> None:
     files = [(media_type, data) for _, media_type, data in hostile(WANTED)]
-    files = files[:: size(4, 1)]  # some of each kind
+    files = files[:: size(4, 1)]  # a sample of each kind
     assert len(set(files)) >= len(files) * 0.95
     for first in range(0, len(files), FILES_MAX):
         batch = files[first : first + FILES_MAX]

@@ -1,4 +1,4 @@
-"""``entrenous open``: all files of a message are written, or none stays behind."""
+"""``entrenous open`` writes all files of a message, or leaves none of them behind."""
 
 import json
 import shutil
@@ -113,7 +113,7 @@ def test_differing_existing_file_removes_the_written_ones(street: Street) -> Non
 
 
 def test_files_of_a_used_up_message_are_never_removed(street: Street) -> None:
-    """Ctrl-C while the relay is told that the message is over: the files are all that is left."""
+    """After Ctrl-C while the relay is told of the opening, the files are all that is left."""
 
     def stopped(*_: Any) -> None:
         raise KeyboardInterrupt

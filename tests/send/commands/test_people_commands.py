@@ -1,4 +1,4 @@
-"""Circles, blocking, renaming and comparing at the command line."""
+"""Circles, invites, blocking, renaming and comparing keys at the command line."""
 
 import cv2
 import pytest
@@ -151,7 +151,7 @@ def test_a_stranger_who_used_the_link_first_is_told_of_and_so_is_who_came_after(
 
 
 def test_two_people_compare_face_to_face(street: Street) -> None:
-    """Each shows a code and photographs the other's; here the photo is the picture itself."""
+    """Each person scans the other's code; the generated picture stands for a photo of it."""
     assert street.types("ana", "person", "verify", "ben", "--qr", "anas.png").status == 0
     assert street.types("ben", "person", "verify", "ana", "--qr", "bens.png").status == 0
     assert "\u2588\u2580" in street.types("ana", "person", "verify", "ben", "--qr", "-").out
@@ -176,7 +176,7 @@ def test_two_people_compare_face_to_face(street: Street) -> None:
 def test_who_is_known_by_link_gets_receipts_after_a_question_that_is_asked_once(
     street: Street,
 ) -> None:
-    """Without a terminal, the question becomes a hint how to say yes, and the answer is no."""
+    """Without a terminal, a hint says how to allow receipts, and the answer counts as no."""
     said = list[str]()
     for number in range(2):
         sent = street.does("ana", "send", "--text", "Hello", "--to", "ben", "--confirm", "ben")

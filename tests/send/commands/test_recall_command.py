@@ -26,14 +26,14 @@ from tests.vaults import make_vaults_open_quickly
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-TIMES_OUT_S: Final = 2.0  # instead of half a minute, while a relay is silent
+TIMES_OUT_S: Final = 2.0  # instead of 30 s, while a relay does not respond
 ASKED, GIVEN_UP, WITHDRAWN = "asked in vain", "given up", "withdrawn"
 
 
 @dataclass
 class Watched:
-    """A relay that records its requests in ``seen``; while ``silent`` it accepts requests and
-    answers none.
+    """A relay that appends events with their times to ``seen``. While ``silent``, it accepts
+    requests and answers none.
     """
 
     app: ASGIApp
@@ -54,7 +54,7 @@ class Watched:
     def _noting(self, path: str, send: Send) -> Send:
         async def noted(message: Message) -> None:
             if path.endswith("/withdraw") and message["type"] == "http.response.start":
-                self._note(WITHDRAWN)  # durable before its answer leaves
+                self._note(WITHDRAWN)  # the relay commits before it answers
             await send(message)
 
         return noted
@@ -112,7 +112,7 @@ class Town:
 def town(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Town]:
-    """Make key derivation cheap."""
+    """Set up four people at two relays, with cheap key derivation."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
@@ -140,7 +140,7 @@ def test_unreachable_relay_delays_recall_once_and_blocks_no_other_copy(town: Tow
     town.monkeypatch.setattr(http_courier, "_HTTP_TIMEOUT", httpx.Timeout(TIMES_OUT_S))
     (message,) = town.does("ana", "sent")["messages"]
     assert [copy["state"] for copy in message["copies"]] == ["waiting"] * 3
-    assert wait_until(lambda: town.what() == [ASKED, GIVEN_UP], 60)  # it learns of that later
+    assert wait_until(lambda: town.what() == [ASKED, GIVEN_UP], 60)  # the relay notices later
     town.seen.clear()
     said = town.types("ana", "recall", name, status=EXIT_STATUS_BY_FAMILY["unreachable"])
     assert "caro and dora can still open it" in said.replace("dora and caro", "caro and dora")
@@ -168,12 +168,10 @@ def test_recall_lists_current_names(town: Town) -> None:
 
 @pytest.mark.threat("view-once-bypass")
 def test_before_the_first_view_the_shares_are_gone_within_a_second(town: Town) -> None:
-    """Measured from typing the command, unlocking included; the best of three, since machines are
-    busy.
-    """
+    """The time includes unlocking the vault; the best of three counts because machines are busy."""
     town.monkeypatch.setattr(
         vault_folder, "stretch_passphrase", stretch_passphrase
-    )  # each time anew
+    )  # derive the key at each unlock, without a cache
     took = list[float]()
     for _ in range(3):
         name = town.sends_to_all()

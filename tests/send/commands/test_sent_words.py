@@ -1,4 +1,4 @@
-"""``entrenous sent``: how a copy's fate is described."""
+"""Descriptions of a copy's state in ``entrenous sent``."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Copies of a clip: its frames and its sound are recorded and removed together."""
+"""Copies of a clip, whose frames and sound are recorded and removed together."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -39,7 +39,7 @@ def test_unwritten_copy_is_removed_from_the_ledger(whole: int) -> None:
 
 @pytest.fixture
 def a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lower the maximum length of a sound to a second."""
+    """Lower the maximum length of a sound to one second."""
     monkeypatch.setattr("entrenous.media.sound_reader.SOUND_LENGTH_S_MAX", 1.0)
 
 

@@ -19,7 +19,7 @@ from tests.trace.test_clip import PEOPLE, offline_device
 pytestmark = pytest.mark.slow
 
 SMALL = (160, 120)  # pixels
-GONE = range(20, 67)  # of 188 packets: a second of sound, before the flash
+GONE = range(20, 67)  # lost packets of 188: one second of sound, before the flash
 
 
 @cache
@@ -54,7 +54,7 @@ def copy_of(source: bytes) -> bytes:
     return copy.data
 
 
-# In ``make test`` one of each kind of disorder and each container: a copy takes a second to make.
+# ``make test`` covers each kind of offset and each container once: a copy takes a second to make.
 EACH_KIND = ("sound late", "picture late, mkv", "gap, mkv", "early, then a gap")
 
 
@@ -89,7 +89,7 @@ def test_ordinary_clip_gets_no_silence(name: str) -> None:
 
 @pytest.mark.parametrize("name", APART)
 def test_only_the_samples_are_marked_and_traced(name: str) -> None:
-    """Copies made without silences are traced by these very samples."""
+    """A sound is read as its decoded samples alone, without the silences between them."""
     source = APART[name]()
     with av.open(io.BytesIO(source)) as clip:
         parts = [frame.to_ndarray()[0] for frame in clip.decode(audio=0)]

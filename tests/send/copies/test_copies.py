@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_copy_so_that_it_can_be_made_again(room: Ro
 
 
 def test_trial_copy_is_made_once() -> None:
-    """The first worker with a canvas makes it; the others wait only when they need the number."""
+    """The first worker makes it; the others wait for it only when they need its result."""
     begun, go_on = Event(), Event()
     judged: list[CopyCanvas] = []
 

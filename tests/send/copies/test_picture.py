@@ -1,4 +1,4 @@
-"""Copies for other channels are made one by one, and recorded before they are yielded."""
+"""Copies of a picture for other channels are recorded one by one before they are yielded."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_every_yielded_copy_is_in_the_ledger(room: Room) -> None:
 
 @pytest.mark.parametrize("taken", [1, 2])
 def test_copies_yielded_before_a_stop_can_be_traced(room: Room, taken: int) -> None:
-    """When the user stops the program, the copies on disk are in the ledger."""
+    """When the user stops the program, all copies on disk are in the ledger."""
     ana = room["ana"]
     made = mark_picture_copies(SMALL, TO, None, ana.device)
     copies = [next(made)[1] for _ in range(taken)]
@@ -75,7 +75,7 @@ def test_every_message_gets_its_own_name(room: Room) -> None:
 
 
 def test_many_copies_keep_order_and_are_recorded_in_batches(room: Room) -> None:
-    """A hundred copies: none twice, none left out, and the message is written once."""
+    """None of a hundred copies is missing or repeated, and the message is written once."""
     ana = room["ana"]
     to = [RecipientId(f"person {number}") for number in range(100)]
     written: list[str] = []
@@ -128,7 +128,7 @@ def test_stop_before_the_first_copy_leaves_nothing(room: Room) -> None:
 
 
 def test_copies_can_be_made_again_bit_for_bit(room: Room) -> None:
-    """An expert who checks a verdict has the stored original and the secrets only."""
+    """An expert who checks a verdict has only the stored original and the secrets."""
     ana = room["ana"]
     made = [copy.data for _, copy in mark_picture_copies(SMALL, TO * 4, 120, ana.device)]
     (message,) = ana.device.ledger.messages()
@@ -139,7 +139,7 @@ def test_copies_can_be_made_again_bit_for_bit(room: Room) -> None:
     prepared = prepare_picture(np.asarray(picture))
     size = (picture.width_px, picture.height_px)
     dither = derive_key_stream(sent.dither, DITHER_KEY_CONTEXT, dither_stream_bytes(*size))
-    assert sent.finer > 0  # a JPEG that was reduced
+    assert sent.finer > 0  # a JPEG that was scaled down
     for copy, data in zip(sent.copies, made, strict=True):
         marked = embed_mark(
             prepared,

@@ -1,4 +1,4 @@
-"""Copies of a voice note are recorded before they are yielded, and differ."""
+"""Copies of a voice note differ, and are recorded before they are yielded."""
 
 from functools import cache
 

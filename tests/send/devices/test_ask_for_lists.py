@@ -1,6 +1,4 @@
-"""A relay that is asked for a named list shows what a contact put there: only a key bundle of that
-very person counts.
-"""
+"""Relays are asked for device lists that letters name; only that person's own key bundle counts."""
 
 from dataclasses import replace
 
@@ -29,7 +27,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 @made_once
 def three() -> Room:
-    """Ana; and Ben and Cleo at another relay, all of whom know each other."""
+    """Ana at one relay, Ben and Cleo at another; all are contacts of each other."""
     room = Room()
     ana, ben, cleo = room.settles("ana"), room.settles("ben", THERE), room.settles("cleo", THERE)
     for one, other in ((ana, ben), (ana, cleo), (ben, cleo)):
@@ -38,14 +36,14 @@ def three() -> Room:
 
 
 def shows(who: Person, card: bytes) -> None:
-    """Let him publish this key bundle at his own mailbox."""
+    """Publish this key bundle at the person's own mailbox."""
     me = own_device(who.device)
     shown = seal_key_bundle(card, me.person.id, me.home.mailbox)
     who.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
 
 
 def asked_in_vain(about: Person, by: Person) -> int:
-    """Return how often her relay was asked for the named list."""
+    """Return how often ``by`` has asked for the list of ``about`` without success."""
     waiting = DEVICE_LIST_TO_FETCH_TABLE.load(about.id.hex(), by.device.vault)
     return 0 if waiting is None else waiting.tries
 
@@ -53,7 +51,7 @@ def asked_in_vain(about: Person, by: Person) -> int:
 @pytest.mark.threat("server-adds-device")
 @pytest.mark.parametrize("whose", ["cleo", "ana"])
 def test_nobody_freezes_somebody_else_by_showing_her_card_as_his(three: Room, whose: str) -> None:
-    """Ben has it from her hello, and names a newer list of his own, which Ana asks for."""
+    """Ben names a newer list of his own, and publishes another person's key bundle instead."""
     ana, ben = three["ana"], three["ben"]
     issue_card(ben)
     shows(ben, own_device(three[whose].device).card)
@@ -68,7 +66,7 @@ def test_nobody_freezes_somebody_else_by_showing_her_card_as_his(three: Room, wh
 
 @pytest.mark.threat("server-adds-device")
 def test_a_card_of_his_second_self_stops_no_fetch(three: Room) -> None:
-    """Its history begins after what Ana knows of Ben, so nothing in it contradicts that."""
+    """Its lists begin after the epoch that Ana knows of Ben, so they contradict nothing she knows."""
     ana, ben, other = three["ana"], three["ben"], three.settles("mallory", THERE)
     for _ in range(4):
         issue_card(other)
@@ -83,7 +81,7 @@ def test_a_card_of_his_second_self_stops_no_fetch(three: Room) -> None:
 
 
 def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> None:
-    """Cleo's message to both names a newer list of Ben's; asking his relay would tell him when."""
+    """Cleo's message names Ben's newer list; asking his relay would reveal when Ana read it."""
     ana, ben, cleo = three["ana"], three["ben"], three["cleo"]
     fetch_messages(ana.device)
     block_contact("ben", ana.device)
@@ -107,7 +105,7 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> 
 def test_nor_is_a_card_at_a_mailbox_of_ours_that_is_not_ours_taken_for_a_contradiction(
     three: Room,
 ) -> None:
-    """A contact told the relay whose mailbox it is, and the relay seals his key bundle there."""
+    """The relay learned the mailbox's owner from a contact, and serves that contact's bundle."""
     ana, ben = three["ana"], three["ben"]
     phone = links(three, ana, "phone", "phone")
     take_contact_changes(ana.device)

@@ -1,4 +1,4 @@
-"""A device that left its owner's list gets nothing that is still queued here."""
+"""Queued letters are not sent to a device that was removed from its owner's list."""
 
 from contextlib import suppress
 
@@ -19,8 +19,8 @@ from tests.village.malicious_relay import failing
 
 @pytest.mark.slow
 def test_queued_copy_for_a_lost_device_is_not_sent() -> None:
-    """Nobody deleted its mailbox yet, so a thief could open it. Sending was tried and got no
-    answer, so it is not reported as refused.
+    """Its mailbox still exists, so a thief could read it. The copy is not reported as refused,
+    because the relay did not answer the first attempt.
     """
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)

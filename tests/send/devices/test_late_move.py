@@ -1,4 +1,4 @@
-"""Devices that follow a move late or never: each case once left somebody behind, in a review."""
+"""Devices that follow a move late or never; in review, each of these cases left somebody behind."""
 
 from dataclasses import replace
 
@@ -72,7 +72,7 @@ ELSEWHERE = "http://127.0.0.1:7003"
 @pytest.fixture
 @made_once
 def town() -> Room:
-    """Ana with a laptop and a phone, Ben at her relay, Cleo at the other; and a third relay."""
+    """Ana's laptop and phone, and Ben, at one relay; Cleo at another; a third relay is unused."""
     room = town_of_three()
     room.opens(ELSEWHERE)
     phone = links(room, room["ana"], "phone", "phone")
@@ -91,7 +91,7 @@ def all_is_well(*people: Person) -> bool:
 
 @pytest.mark.slow
 def test_two_contacts_move_at_once(town: Room) -> None:
-    """Each late device learns of its own list and of the other person's in one fetch."""
+    """Each late device learns of its own move and of the other person's in one fetch."""
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     tablet = links(town, ben, "tablet", "tablet")
     some_days(ben, tablet, ana, phone)
@@ -107,7 +107,7 @@ def test_two_contacts_move_at_once(town: Room) -> None:
 
 @pytest.mark.slow
 def test_device_without_tokens_learns_of_a_move_from_the_contact() -> None:
-    """The phone has used up its lent tokens while Ben was away."""
+    """The phone has used up its lent tokens while Ben was offline."""
     town = town_of_three()
     ana, ben = town["ana"], town["ben"]
     catch_up(ana, ben, ana)
@@ -131,7 +131,7 @@ def test_used_up_tokens_are_renewed_at_the_old_mailbox(town: Room) -> None:
     gets_ready(ana, phone)
     move_all_devices(THERE, None, ana.device)
     catch_up(phone, ana, phone)
-    assert device.vault.keys(OUTBOX)  # its hello to Ben waits
+    assert device.vault.keys(OUTBOX)  # the phone's hello to Ben is queued
     some_days(ben, phone, ana)
     assert in_touch(phone, ben)
     assert not device.vault.keys(OUTBOX)
@@ -170,8 +170,8 @@ def test_linking_waits_until_all_devices_have_moved(town: Room) -> None:
 
 @pytest.mark.slow
 def test_linking_fails_if_we_moved_meanwhile(town: Room) -> None:
-    """The phone moves them while the pictures are compared beside the laptop, which fetches before
-    it signs anything.
+    """The phone moves while Ana compares the pictures of the linking; the laptop fetches before it
+    signs anything.
     """
     ana, phone, tablet = town["ana"], town["phone"], bare(town, "tablet")
     gets_ready(phone, ana)
@@ -263,7 +263,7 @@ def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Room) -> N
 
 @pytest.mark.slow
 def test_abandoned_move_makes_devices_unready(town: Room) -> None:
-    """She changes her mind twice: mailboxes announced before the move are not used in a list."""
+    """Mailboxes announced before a move to another relay are not used in a later device list."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone, url=ELSEWHERE)
     gets_ready(ana, phone)
@@ -279,7 +279,7 @@ def test_abandoned_move_makes_devices_unready(town: Room) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("offline", [False, True])
 def test_mailboxes_announced_before_a_loss_do_not_count(town: Room, *, offline: bool) -> None:
-    """The phone announced it before the laptop revoked the tablet; the letter arrives later."""
+    """The phone announced its mailbox before the tablet's revocation; that letter arrives later."""
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
     some_days(phone, ana, tablet, rounds=2)
@@ -305,7 +305,7 @@ def test_mailboxes_announced_before_a_loss_do_not_count(town: Room, *, offline: 
 
 @pytest.mark.slow
 def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Room) -> None:
-    """The phone is closed before it has announced that it is no longer ready."""
+    """The phone goes offline before it has announced that it is no longer ready."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     cancel_move(ana.device)
@@ -351,7 +351,7 @@ def test_late_device_that_unblocks_somebody_reaches_them(town: Room) -> None:
 
 @pytest.mark.slow
 def test_tokens_lent_after_a_move_are_valid(town: Room) -> None:
-    """The phone lacked tokens for Ben's tablet when it learned that Ben had moved."""
+    """Ana's third device has no tokens for Ben's tablet when it learns that Ben has moved."""
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     tablet = links(town, ben, "tablet", "tablet")
     some_days(ben, tablet, ana)
@@ -369,7 +369,7 @@ def test_tokens_lent_after_a_move_are_valid(town: Room) -> None:
 
 @pytest.mark.slow
 def test_unreachable_contact_does_not_delay_a_move(town: Room) -> None:
-    """A contact that an archive brought comes without tokens."""
+    """A contact imported from an archive has no tokens."""
     ana, phone = town["ana"], town["phone"]
     known = contact_named("ben", ana.device)
     forget_held_tokens(known.person.id, ana.device)
@@ -383,7 +383,7 @@ def test_unreachable_contact_does_not_delay_a_move(town: Room) -> None:
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 def test_what_a_relay_had_not_heard_before_the_move_it_hears_after_it(town: Room) -> None:
-    """After a loss, that is the token that deletes the old mailbox."""
+    """A new close token is still set at the old mailbox, so that a lost device cannot delete it."""
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
     some_days(phone, ana, tablet, rounds=2)
@@ -400,7 +400,7 @@ def test_what_a_relay_had_not_heard_before_the_move_it_hears_after_it(town: Room
 
 
 def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mallory's second list was published, her third is not; a letter of hers names the second."""
+    """Mallory's second list has a local relay; a letter that is received late names that list."""
     room = Room()
     for url in ("https://a.example", "https://m.example", "https://n.example"):
         room.apps[url] = relay_app(village_relay(url, room.clock, LoadedDice(url))[0])
@@ -427,6 +427,4 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
     flush_outbox(mallory.device)
     catch_up(ana)
     assert held(ana, mallory).place is None
-    assert (
-        take_undecryptable_count(ana.device) == 0
-    )  # it is ignored silently, like any such address
+    assert take_undecryptable_count(ana.device) == 0  # ignored silently, like any local address

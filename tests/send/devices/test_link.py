@@ -1,4 +1,4 @@
-"""Linking with an attacker in between: what she replays, swaps or forwards gains her nothing."""
+"""Linking devices, also with an attacker in between who replays, swaps or forwards messages."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -95,7 +95,7 @@ def is_empty(who: Person) -> bool:
 
 
 def swapped(change: Callable[[Message], Message]) -> Callable[..., Any]:
-    """Wrap the courier's ``post`` to change linking messages on their way."""
+    """Return a substitute for the courier's ``post`` that changes linking messages in transit."""
 
     def post(honest: Callable[..., Any], url: str, token: Secret, envelope: Envelope) -> None:
         message = change(read_link_message(unpad_link_message(envelope.sealed)))
@@ -106,7 +106,7 @@ def swapped(change: Callable[[Message], Message]) -> Callable[..., Any]:
 
 
 def both(old: Device, new: Device) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
-    """Continue until both devices show their pictures."""
+    """Run the linking until both devices show their pictures, and return both sides."""
     here = start_on_old_device(None, old)
     there = start_on_new_device(here.code, None, new)
     here = poll_old_device(here, old)
@@ -173,9 +173,7 @@ def test_who_says_yes_too_late_links_nobody(room: Room, ana: Person, phone: Pers
 @pytest.mark.threat("linking-phish")
 @pytest.mark.parametrize("what", ["key", "offer"])
 def test_what_was_promised_must_come(ana: Person, phone: Person, what: str) -> None:
-    """An attacker who waits for the old device's key before choosing her own has broken her
-    commitment.
-    """
+    """An attacker who chooses her key after seeing the old device's key breaks her commitment."""
     here = start_on_old_device(None, ana.device)
     there = start_on_new_device(here.code, None, phone.device)
     here = poll_old_device(here, ana.device)
@@ -196,7 +194,7 @@ def test_what_was_promised_must_come(ana: Person, phone: Person, what: str) -> N
 
 @pytest.mark.threat("linking-phish")
 def test_somebody_in_between_shows_other_pictures(room: Room, ana: Person, phone: Person) -> None:
-    """She acts as the new device to the old one and the other way round; both users say no."""
+    """The attacker poses as each device to the other; the pictures differ, so both users say no."""
     thief, boss = bare(room, "thief"), room.settles("boss")
     here = start_on_old_device(None, ana.device)
     facing_the_old = start_on_new_device(here.code, None, thief.device)
@@ -221,9 +219,7 @@ def test_somebody_in_between_shows_other_pictures(room: Room, ana: Person, phone
 def test_who_says_no_on_the_new_device_alone_is_told_to_look_at_the_list(
     ana: Person, phone: Person
 ) -> None:
-    """The old device was told yes: what is on its list may be an attacker's device, and stays
-    there.
-    """
+    """The old device was already confirmed, so an attacker's device may be on the list now."""
     here, there = both(ana.device, phone.device)
     confirm_on_old_device(here, ana.device)
     with pytest.raises(LinkPicturesDifferOnNewDevice) as told:
@@ -315,9 +311,7 @@ def test_a_new_device_that_is_granted_too_late_does_not_say_that_nothing_was_lin
 def test_keys_that_are_swapped_on_the_way_change_the_pictures_or_end_it(
     ana: Person, phone: Person, half: str
 ) -> None:
-    """The old device cannot decrypt what was sealed to another key; another key changes the
-    pictures.
-    """
+    """With either key swapped, the old device cannot open the offer that the new one sealed."""
     other = (
         x25519_public_key(Secret(b"m" * 32))
         if half == "public"
@@ -339,8 +333,8 @@ def test_keys_that_are_swapped_on_the_way_change_the_pictures_or_end_it(
 
 @pytest.mark.threat("linking-phish")
 def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Person) -> None:
-    """Otherwise an attacker could reseal the committed offer until the pictures match; the
-    commitment does not cover the encryption.
+    """The commitment does not cover the encryption. If the pictures depended on it, an attacker
+    could reseal the committed offer until they match.
     """
     here = start_on_old_device(None, ana.device)
     there = start_on_new_device(here.code, None, phone.device)
@@ -367,7 +361,7 @@ def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Per
 def posted(
     here: OldDeviceLinkInProgress, there: NewDeviceLinkInProgress, old: Device, new: Device
 ) -> tuple[Envelope, NewDeviceGrant]:
-    """Return what the old device posts when its user says yes, and the grant in it."""
+    """Confirm on the old device; return the envelope that it posts, and the grant inside."""
     confirm_on_old_device(here, old)
     box = there.box
     (waiting,) = new.courier.waiting_envelopes(box.relay_url, box.mailbox, box.owner, 0)
@@ -381,7 +375,7 @@ def posted(
 def test_a_grant_of_which_one_thing_is_not_right_is_refused(
     room: Room, ana: Person, phone: Person, spoilt: str
 ) -> None:
-    """Everything else in it is genuine, so only the changed field can be the reason."""
+    """Everything else in the grant is genuine, so only the changed part can be the reason."""
     here, there = both(ana.device, phone.device)
     there, before = confirm_on_new_device(there), own_device(ana.device).card
     waiting, grant = posted(here, there, ana.device, phone.device)
@@ -410,7 +404,7 @@ def test_a_grant_of_which_one_thing_is_not_right_is_refused(
 
 @pytest.mark.threat("linking-phish")
 def test_what_ends_a_linking_leaves_a_device_that_was_granted(ana: Person, phone: Person) -> None:
-    """Its user stops it just then: its mailbox is on the list already, so it stays."""
+    """The user stops the new device after the grant; its listed mailbox is kept."""
     there = link(ana.device, phone.device)[1]
     end_on_new_device(there, phone.device)
     assert fetch_messages(phone.device).problems == ()
@@ -420,7 +414,7 @@ def test_what_ends_a_linking_leaves_a_device_that_was_granted(ana: Person, phone
 def test_a_grant_sent_on_to_another_device_is_refused(
     room: Room, ana: Person, phone: Person
 ) -> None:
-    """A device that links with somebody else at the same time is given Ana's grant instead."""
+    """A device that is being linked by somebody else receives Ana's grant instead."""
     here, there = both(ana.device, phone.device)
     boss, other = room.settles("boss"), bare(room, "other")
     _, others = both(boss.device, other.device)

@@ -15,7 +15,7 @@ IN_TURN = {
 
 
 def arrows() -> set[str]:
-    """Return the transitions in the diagram."""
+    """Return the arrows that the diagram should have."""
     changes = {
         f"{state.value} --> {after.value}: {event.value}"
         for (state, event), after in NEXT_LINK_STATE.items()
@@ -31,7 +31,7 @@ def arrows() -> set[str]:
 
 
 def rows() -> list[str]:
-    """Return the transitions in the table."""
+    """Return the rows that the documented table should have."""
     return [
         f"| **{state.value}** | "
         + " | ".join(NEXT_LINK_STATE[state, event] for event in LinkEvent)

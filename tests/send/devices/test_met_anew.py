@@ -1,4 +1,4 @@
-"""A person who is added again, forgotten before or not, reaches every device."""
+"""A contact who is added again, whether or not forgotten before, can reach every device."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 @made_once
 def home() -> Room:
-    """Ana with a laptop ("ana") and a phone, and Ben; all write to each other."""
+    """Ana with a laptop ("ana") and a phone, and Ben; all can write to each other."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)
     ana.adds(ben)
@@ -44,7 +44,7 @@ def talk(room: Room) -> None:
 
 
 def all_write(room: Room) -> bool:
-    """Check that everybody can write to everybody, by their records and in fact."""
+    """Return whether all can write to each other, by their records and in fact."""
     ana, phone, ben = room["ana"], room["phone"], room["ben"]
     if not (in_touch(ana, ben) and in_touch(phone, ben)):
         return False
@@ -71,7 +71,7 @@ Add = Callable[[Person, Person], None]
 @pytest.mark.parametrize("by", ["ana", "phone"])
 @pytest.mark.parametrize("who", ["she", "he", "nobody"])
 def test_person_added_again_reaches_both_devices(home: Room, who: str, by: str, add: Add) -> None:
-    """Whoever forgot the other before, and on whichever device."""
+    """It does not matter who forgot whom before, and on which device Ben is added."""
     if who == "she":
         forget_contact("ben", home["ana"].device)
         talk(home)
@@ -99,7 +99,7 @@ def test_person_forgotten_then_changed_elsewhere_is_known_to_both(
 
 
 def test_valid_token_range_outranks_lent_tokens(home: Room) -> None:
-    """Another of our devices added him again, and he had forgotten nobody."""
+    """Ana's laptop adds Ben again, although neither of them has forgotten the other."""
     phone, ben = home["phone"], home["ben"]
     asked, refused = list[bool](), list[bool]()
 
@@ -121,7 +121,7 @@ def test_valid_token_range_outranks_lent_tokens(home: Room) -> None:
 
 @pytest.mark.threat("tokens-used-up")
 def test_who_begins_anew_again_and_again_gets_no_more_tokens_for_it(home: Room) -> None:
-    """Each hello that begins a session is answered with tokens, which are enough for some days."""
+    """Each hello that starts a session is answered with tokens, but the total is limited."""
     ana, ben = home["ana"], home["ben"]
     whose = peer_key(*ids(ben))
     for _ in range(3 * REPLACED_TOKEN_RANGES_MAX):

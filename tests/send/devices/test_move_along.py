@@ -1,4 +1,4 @@
-"""Ana moves with several devices: each follows, and no contact is lost on the way."""
+"""Ana moves to another relay with several devices: each follows, and no contact is lost."""
 
 from collections.abc import Sequence
 
@@ -54,7 +54,7 @@ def town() -> Room:
 
 
 def moves(ana: Person, *others: Person, url: str = THERE) -> None:
-    """Move completely, with the locks following as each vault's unlocking would have them."""
+    """Move all devices, and then each vault's lock, as its next unlock would."""
     gets_ready(ana, *others, url=url)
     move_all_devices(url, None, ana.device)
     catch_up(*others, ana, *others)
@@ -133,7 +133,7 @@ def test_late_device_gets_what_was_sent_meanwhile(town: Room) -> None:
     gets_ready(ana, phone)
     move_all_devices(THERE, None, ana.device)
     catch_up(ben, cleo, ana)
-    ben.sends(SMALL, ana)  # the sender is not told that it waits, since one of her devices has it
+    ben.sends(SMALL, ana)  # not reported as waiting: one of Ana's devices has received it
     gone = cleo.sends(SMALL, ana).name
     assert ana.received() == 2
     assert recall_message(gone, cleo.device)
@@ -186,14 +186,14 @@ def test_move_can_be_cancelled(town: Room) -> None:
     for home in made:
         with pytest.raises(NoSuchMailbox):
             ana.device.courier.waiting_envelopes(THERE, home.mailbox, home.owner, 0)
-    gets_ready(ana, phone)  # and started again
+    gets_ready(ana, phone)  # start another move
     move_all_devices(THERE, None, ana.device)
     catch_up(phone)
     assert phone.home[0] == THERE
 
 
 def test_move_is_cancelled_on_one_device_while_another_moves(town: Room) -> None:
-    """Both lead a move; the phone's list is on its way when the laptop cancels."""
+    """Both devices lead a move; the laptop cancels before it has received the phone's list."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     take_contact_changes(ana.device)
@@ -208,7 +208,7 @@ def test_move_is_cancelled_on_one_device_while_another_moves(town: Room) -> None
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("turned", [False, True])
 def test_one_that_is_lost_on_the_way_is_shut_wherever_it_is(town: Room, *, turned: bool) -> None:
-    """Its part of its lock is still at the old relay; its mailbox is listed at the new one."""
+    """The lock of its vault is still at the old relay; its listed mailbox is at the new one."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     old, (new,) = phone.home, prepared_mailboxes(phone.device)
@@ -234,7 +234,7 @@ def test_previously_lost_device_knows_no_new_close_token(town: Room) -> None:
     gets_ready(ana, phone, tablet)
     known = {new.home.mailbox for one in (ana, tablet) for new in prepared_mailboxes(one.device)}
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    with pytest.raises(WaitsForDevices, match="tablet"):  # what it prepared before does not count
+    with pytest.raises(WaitsForDevices, match="tablet"):  # its earlier mailbox does not count
         move_all_devices(THERE, None, ana.device)
     catch_up(tablet, ana)
     move_all_devices(THERE, None, ana.device)
@@ -267,7 +267,7 @@ def test_unreachable_new_relay_only_delays_the_move(town: Room) -> None:
     catch_up(phone, ana)
     move_all_devices(THERE, None, ana.device)
     town.silence(THERE)
-    with pytest.raises(RelayUnreachable):  # the phone has its own by then
+    with pytest.raises(RelayUnreachable):  # the phone already has its new mailbox
         catch_up(phone)
     assert phone.home[0] == THERE
     town.back(THERE)

@@ -56,12 +56,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def town() -> Room:
-    """Ana, and Ben at her relay; Cleo at the other one. All know Ana."""
+    """Ana and Ben at one relay, Cleo at another; both are contacts of Ana."""
     return town_of_three()
 
 
 def moves(who: Person, url: str = THERE) -> MoveResult:
-    """Move, and let the vault's lock follow as unlocking would (device/relay_lock_client.py)."""
+    """Move, and then the vault's lock as the next unlock would (device/relay_lock_client.py)."""
     moved = move_all_devices(url, None, who.device)
     clear_next_relay_lock(who.device)
     return moved
@@ -148,7 +148,7 @@ def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Room) -> Non
         cleo.sends(SMALL, ana, days=20)
     moves(ana)
     catch_up(cleo, ana, cleo)
-    cleo.sends(SMALL, ana)  # later letters do not wait for it
+    cleo.sends(SMALL, ana)  # later letters do not wait for the queued one
     assert ana.opens_newest().files
     town.clock.wind(days=REPLACED_TOKEN_RANGE_DAYS + 1)
     town.back(HERE)
@@ -161,7 +161,7 @@ def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Room) -> Non
 
 
 def test_lying_old_relay_delays_nobody(town: Room) -> None:
-    """It shows the old key bundle to whoever asks, and says that nothing has arrived."""
+    """The old relay serves the old key bundle, and claims that no letter has arrived."""
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
     shown = ana.device.courier.key_bundle(*ana.home)
     ana_before = home_of(ana)
@@ -201,7 +201,7 @@ def test_earlier_link_works_through_the_old_relay(town: Room) -> None:
 
 
 def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Room) -> None:
-    """Her hello used a revoked token; his letter comes to the mailbox that she left."""
+    """Ana's hello used a revoked token; Ben's letter arrives at her old mailbox."""
     ana, ben = town["ana"], town["ben"]
     block_contact("ana", ben.device)
     catch_up(ben, ana)
@@ -222,7 +222,7 @@ def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Room) -> None:
 
 
 def test_uninformed_contact_is_told_again_once_a_day(town: Room) -> None:
-    """A letter of hers may have crossed the one that told her."""
+    """A letter from the contact may have crossed the announcement of the move."""
     ana, cleo = town["ana"], town["cleo"]
     with ana.courier.playing(post=failing(WrongToken())):
         moves(ana)
@@ -264,7 +264,7 @@ def test_old_tokens_are_not_registered_at_the_new_relay(town: Room) -> None:
         return honest(*rest)
 
     with ana.courier.playing(change_tokens=failing(RelayUnreachable(relay=HERE))):
-        block_contact("ben", ana.device)  # his tokens are to be withdrawn, and not announced
+        block_contact("ben", ana.device)  # his tokens must be withdrawn, not registered anew
         catch_up(ana)
     with ana.courier.playing(change_tokens=heard):
         moves(ana)
@@ -284,15 +284,15 @@ def _locks(seed: Secret, first: int, until: int) -> set[bytes]:
 
 
 def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
-    """Cleo replaced her token range twice: Ana learns of the second one first."""
+    """Cleo replaces her token range twice, and Ana receives the second replacement first."""
     ana, cleo = town["ana"], town["cleo"]
     peer = peer_key(ana.id, own_device(ana.device).key.device)
     theirs = peer_key(cleo.id, own_device(cleo.device).key.device)
     town.clock.wind(days=TOKEN_RANGE_DAYS)
-    catch_up(cleo)  # one that waits at the old mailbox
+    catch_up(cleo)  # this replacement waits at the old mailbox
     with ana.courier.playing(waiting_envelopes=lambda *_: []):
         moves(ana)
-    catch_up(cleo)  # another one, since Ana's list changed
+    catch_up(cleo)  # another replacement, since Ana's list changed
     newest = dict(issued_ranges(cleo.device))[peer]
 
     def late(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
@@ -347,11 +347,11 @@ def test_invalid_moves_are_refused(town: Room) -> None:
     with pytest.raises(MasterKeyNotHere):
         move_all_devices(THERE, None, ana.device)
     assert move_all_devices(THERE, sheet, ana.device).relay_url == THERE
-    assert move_all_devices(THERE, None, ana.device).before == HERE  # a repetition says the same
+    assert move_all_devices(THERE, None, ana.device).before == HERE  # repeated: the same result
 
 
 def test_sheet_moves_away_from_a_vanished_relay(town: Room) -> None:
-    """The vault was unlocked without the old relay, so the new relay confirms this state."""
+    """The vault was unlocked without the old relay, so the new one has to confirm its state."""
     ana, cleo = town["ana"], town["cleo"]
     sheet = sheet_of(ana)
     town.silence(HERE)
@@ -385,7 +385,7 @@ def test_unreachable_old_relay_is_asked_once_an_hour(town: Room) -> None:
         catch_up(ana, ana)
         town.clock.wind(hours=1)  # until then her clock is implausible
         catch_up(ana, ana)
-        assert former_addresses(ana.device) == ()  # it will not come back
+        assert former_addresses(ana.device) == ()  # the old relay is given up
         asked.clear()
         town.clock.wind(days=1)
         catch_up(ana)
@@ -403,7 +403,7 @@ def test_no_copy_from_before_goes_on_at_the_old_relay(town: Room) -> None:
     catch_up(ana)
     assert [one.overtaken for one in former_addresses(ana.device)] == [
         False
-    ]  # the vault still unlocks through it
+    ]  # the vault still unlocks through the old relay
     assert next_relay_lock(ana.device) is not None
     clear_next_relay_lock(ana.device)
     catch_up(ana)

@@ -1,4 +1,4 @@
-"""A recovery sheet holds the current tokens of its device, not ones about to be replaced."""
+"""A recovery sheet contains the current tokens of its device, not ones about to be replaced."""
 
 import pytest
 

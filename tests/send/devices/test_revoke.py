@@ -1,4 +1,4 @@
-"""A device is revoked: what a thief has is useless, and all contacts learn of it."""
+"""Revoking a device makes its keys and tokens useless to a thief and informs all contacts."""
 
 from dataclasses import replace
 
@@ -162,7 +162,7 @@ def test_reported_vault_state_is_true(home: Room) -> None:
 @pytest.mark.slow
 @pytest.mark.threat("database-changed")
 def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None:
-    """It runs on another database for a while; with the first one the lost device unlocks again."""
+    """It may run on another database for a while; on the first, the device would unlock again."""
     ana, phone = home["ana"], home["phone"]
     with ana.device.courier.playing(close_mailbox=failing(NoSuchMailbox())):
         told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
@@ -179,7 +179,7 @@ def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(home: Room) -> None:
-    """The watch was lost before it told the laptop its close token."""
+    """The watch was lost before it had sent its close token to the laptop."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
     watch = bare(home, "watch")
     link(phone.device, watch.device, "watch")
@@ -190,7 +190,7 @@ def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(ho
     assert pending_device_mailbox_deletions(ana.device) == ()
     catch_up(tablet)
     mail = own_device(watch.device).home
-    watch.device.courier.waiting_envelopes(HERE, mail.mailbox, mail.owner, 0)  # it is still there
+    watch.device.courier.waiting_envelopes(HERE, mail.mailbox, mail.owner, 0)  # it still exists
     catch_up(phone)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         watch.device.courier.waiting_envelopes(HERE, mail.mailbox, mail.owner, 0)
@@ -210,7 +210,7 @@ def test_lost_devices_own_sheet_shuts_it(home: Room) -> None:
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 def test_who_is_lost_after_its_first_command_since_another_loss_is_shut(home: Room) -> None:
-    """That command changes its close token, and is the last one typed there."""
+    """The phone replaces its close token at its next command, and is lost right after that."""
     ana, phone = home["ana"], home["phone"]
     revoke_device("tablet", lost=True, sheet=None, device=ana.device)
     known = {one.name: one.close for one in own_linked_devices(ana.device)}
@@ -242,7 +242,7 @@ def test_either_valid_close_token_shuts_the_device(home: Room, newer: str) -> No
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> None:
-    """The phone's close token has been replaced since, and nobody was told."""
+    """The phone's close token was replaced, and the other devices do not know the new one."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
     (known,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
     for one in (ana, tablet):
@@ -258,7 +258,7 @@ def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> Non
     assert mail.close is not None
     phone.device.courier.close_mailbox(
         HERE, mail.mailbox, mail.close
-    )  # the sheet alone does the same
+    )  # as revoking with the sheet does
     home.clock.wind(hours=2)
     catch_up(ana, tablet)
     assert device_overview(ana.device).to_close == device_overview(tablet.device).to_close == ()
@@ -266,7 +266,7 @@ def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> Non
 
 @pytest.mark.slow
 def test_every_other_device_can_shut_one_that_was_linked_last(home: Room) -> None:
-    """The phone links it; the laptop and the tablet get its close token from itself."""
+    """The phone links the watch; the others receive its close token from the watch itself."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
     watch = links(home, phone, "watch", "watch")
     for _ in range(2):

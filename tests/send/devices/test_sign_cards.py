@@ -25,7 +25,7 @@ KEY = Secret(WHO)
 
 
 def inside(card: bytes) -> int:
-    """Return the number of bytes sealed; age adds a part of random length."""
+    """Return the length of the padded plaintext in bytes; age adds a part of random length."""
     return len(unseal_file(KEY, seal_key_bundle(card, WHO, WHERE), WHERE))
 
 
@@ -40,7 +40,7 @@ def test_published_bundle_is_padded_and_read_back(size: int) -> None:
 
 @pytest.mark.threat("hostile-network")
 def test_neither_a_name_nor_a_second_device_shows(room: Room) -> None:
-    """The next length is needed only with many devices or changes."""
+    """Only a bundle with many devices or changes needs the next length."""
     people = [room.settles(name) for name in ("Al", "Maximiliane von und zu Ravensburg", "caro")]
     links(room, people[-1], "phone", "phone")
     cards = [own_device(one.device).card for one in people]

@@ -1,4 +1,4 @@
-"""What one device learns, a person's other devices know after their next fetch."""
+"""Changes on one device reach a person's other devices at their next fetch."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 @made_once
 def home() -> Room:
-    """Ana with a laptop ("ana") and a phone; Ben, whom she knows, and Caro, whom nobody knows."""
+    """Ana with a laptop ("ana") and a phone; Ben, who is her contact; and Caro, who has none."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)
     room.settles("caro")
@@ -57,7 +57,7 @@ def home() -> Room:
 
 
 def talk(*people: Person) -> None:
-    """Sync until no device has anything to send."""
+    """Let everybody fetch three times, which is enough to sync everything."""
     for _ in range(3):
         catch_up(*people)
 
@@ -120,7 +120,7 @@ def test_concurrent_changes_converge(home: Room) -> None:
 def test_frozen_contact_is_not_verified_by_another_device(
     home: Room,
 ) -> None:
-    """The other device does not know the second list, and changes something else about her."""
+    """The other device does not know the conflicting list, and renames the contact."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     freeze_contact(fork_error(ben.id, DeviceListHead(1, bytes(32))), ana.device)
     catch_up(ana)
@@ -182,7 +182,7 @@ def test_three_devices_know_each_other(home: Room) -> None:
 def test_earlier_block_holds_on_a_new_device(
     held_back: int | None,
 ) -> None:
-    """Even if the letter about the block arrives after the one about the person."""
+    """This holds even if the letter about the block arrives after the one about the contact."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
     ana.adds(ben)
@@ -216,7 +216,7 @@ def test_earlier_block_holds_on_a_new_device(
 
 
 def test_block_reaches_a_new_device_before_its_contact(home: Room) -> None:
-    """Its relay hands out one letter per fetch."""
+    """The relay delivers only one letter per fetch."""
     ana = home["ana"]
     block_contact("ben", ana.device)
     tablet = bare(home, "tablet")
@@ -237,7 +237,7 @@ def test_block_reaches_a_new_device_before_its_contact(home: Room) -> None:
 
 
 def test_unencodable_record_blocks_no_other(home: Room) -> None:
-    """A name that is too long for a record stays here, and every command goes on."""
+    """A name that is too long for a record is not synced; everything else is."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     known = contact_named("ben", ana.device)
     CONTACT_TABLE.store(replace(known, name="b" * 65), ben.id.hex(), ana.device.vault)
@@ -258,7 +258,7 @@ def test_strangers_with_the_longest_name_are_synced(home: Room) -> None:
 
 
 def test_names_are_unique_on_all_devices(home: Room) -> None:
-    """Ana calls Caro "Kim" on one device and Dan "Kim" on the other: the lower id keeps it."""
+    """Two contacts are both named Kim, on one device each; the one with the lower id keeps it."""
     ana, phone = home["ana"], home["phone"]
     caro, dan = home["caro"], home.settles("dan")
     ana.adds(caro)
@@ -293,7 +293,7 @@ def test_change_of_case_in_a_name_is_synced(home: Room) -> None:
 
 
 def test_later_change_wins_despite_a_wrong_clock(home: Room) -> None:
-    """The phone's clock is an hour ahead; what the laptop does later is newer all the same."""
+    """The phone's clock is an hour ahead; a later change on the laptop still counts as newer."""
     ana, phone = home["ana"], home["phone"]
     ahead = WoundClock()
     ahead.wind(seconds=int((home.clock.now() - ahead.now()) / timedelta(seconds=1)) + 3600)
@@ -312,9 +312,7 @@ def of_family(who: Person) -> list[str]:
 
 
 def test_earlier_change_sent_late_undoes_nothing(home: Room) -> None:
-    """Changed on Monday on the laptop, which is then closed; on Wednesday on the phone; synced on
-    Friday.
-    """
+    """The laptop's change is two days older than the phone's, but is sent two days later."""
     ana, phone = home["ana"], home["phone"]
     for name in ("cleo", "dan"):
         ana.adds(home.settles(name, THERE))
@@ -408,9 +406,7 @@ def test_changes_by_letters_are_dated_even_if_the_relay_fails(home: Room) -> Non
 
 
 def test_a_circle_never_gets_the_name_of_a_person(home: Room) -> None:
-    """The circle has her name on one device, and she has the circle's on the other; letters still
-    arrive.
-    """
+    """A circle and a contact get the same name on different devices; letters still arrive."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     create_or_extend_circle("Family", ["ben"], phone.device)
     rename_contact("ben", "Family", ana.device)

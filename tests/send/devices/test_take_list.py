@@ -1,4 +1,4 @@
-"""A published key bundle cannot circumvent what is known of its person's lists."""
+"""A published key bundle is checked against the known device lists of its person."""
 
 from dataclasses import replace
 
@@ -48,16 +48,14 @@ def newest(household: Person) -> KeyBundle:
 
 
 def signed(by: Person, said: DeviceListStatement, card: KeyBundle) -> bytes:
-    """Return a key bundle with one list alone, signed with the master key."""
+    """Return a key bundle with only this list, signed with the person's master key."""
     master = identity_of(by).master
     assert master is not None
     return write_key_bundle(sign_bundle(master, (said,), card.certificates))
 
 
 def test_fork_is_found_without_its_history(friends: Room) -> None:
-    """The thief of a device with the master key starts from a list that everybody knows, and lists
-    that device again.
-    """
+    """A thief with the master key signs lists that contain the revoked device again."""
     ana, ben = friends["ana"], friends["ben"]
     phone = links(friends, ana, "phone", "phone")
     catch_up(ben, ana, phone, ben, ana)
@@ -79,8 +77,8 @@ def test_fork_is_found_without_its_history(friends: Room) -> None:
 
 @pytest.mark.threat("stolen-device")
 def test_nobody_takes_the_place_of_a_listed_device(friends: Room) -> None:
-    """An attacker with Ben's master key lists her device under his device's id: with every list
-    before it, with none but this one, and as if there had been others between.
+    """An attacker with Ben's master key lists her device under his device's id. She sends all
+    earlier lists, none of them, or a list of a much later epoch.
     """
     ana, ben = friends["ana"], friends["ben"]
     known, card = contact_named("ben", ana.device), newest(ben)
@@ -125,7 +123,7 @@ def test_direct_successor_list_needs_no_history(friends: Room) -> None:
 
 
 def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Our own relay is elsewhere, so hers cannot be here."""
+    """Our own relay is remote, so a contact's relay cannot be on this machine."""
     monkeypatch.setattr("tests.send.send_device.HERE", FAR)
     room = Room()
     ana, ben = room.settles("ana", FAR), room.settles("ben", FAR)
@@ -148,7 +146,7 @@ def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_another_persons_key_bundle_is_refused(friends: Room) -> None:
-    """For a frozen contact it is not even examined."""
+    """This also holds for a frozen contact."""
     ben = friends["ben"]
     known = contact_named("ana", ben.device)
     for one in (known, replace(known, forked=True)):
@@ -170,6 +168,6 @@ def test_only_comparison_letters_go_to_a_frozen_contact(friends: Room) -> None:
         react(received.name, "+", ben.device)
     issue_card(ben)
     queue_bundle_for_contacts(ben.device)
-    friends.clock.wind(days=100)  # all of her token ranges are due to be replaced
+    friends.clock.wind(days=100)  # all token ranges are due to be replaced
     fetch_messages(ben.device)
     assert ben.device.vault.keys(OUTBOX) == ()

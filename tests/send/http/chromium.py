@@ -19,7 +19,7 @@ _POLL_S = 0.02
 
 
 class Browser:
-    """One page of one browser, with a profile of its own."""
+    """One page of a running browser."""
 
     def __init__(self, questions: FileIO, answers: FileIO) -> None:
         self._questions, self._answers = questions, answers
@@ -33,13 +33,13 @@ class Browser:
         self.asks("Page.enable")
 
     def asks(self, method: str, **parameters: Any) -> Any:
-        """Send a command; returns the browser's answer."""
+        """Send a command and return its result; an error fails the test."""
         heard = self._hears(method, **parameters)
         assert "error" not in heard, heard
         return heard["result"]
 
     def _hears(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Return the answer or the error; events in between are dropped."""
+        """Send a command and return its result or error; events in between are dropped."""
         self._number += 1
         said = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
@@ -59,23 +59,23 @@ class Browser:
         return answer["result"].get("value")
 
     def until(self, script: str) -> None:
-        """Wait until an expression holds in the page."""
+        """Wait until an expression is true in the page."""
         end = monotonic() + _WAIT_S
         while not self._holds(script):
             assert monotonic() < end, (script, self.says("document.body.innerHTML"))
             sleep(_POLL_S)
 
     def _holds(self, script: str) -> bool:
-        """Whether an expression is true; false while one page follows another."""
+        """Return whether an expression is true; false while the page is being replaced."""
         parameters = {"expression": f"Boolean({script})", "returnByValue": True}
         heard = self._hears("Runtime.evaluate", **parameters)
-        if "error" in heard:  # the page was left before it answered
+        if "error" in heard:  # the page was replaced before it answered
             assert heard["error"]["message"] == "Inspected target navigated or closed", heard
             return False
         return bool(heard["result"]["result"].get("value"))
 
     def runs_scripts(self, *, on: bool) -> None:
-        """Whether the pages that follow run their scripts."""
+        """Enable or disable scripts on the following pages."""
         self.asks("Emulation.setScriptExecutionDisabled", value=not on)
 
     def mouse(self, kind: str, at: tuple[float, float]) -> None:
@@ -88,12 +88,12 @@ class Browser:
             self.asks("Input.dispatchKeyEvent", type=kind, key=key, code=f"{key}Left")
 
     def finds(self, selector: str) -> tuple[float, float]:
-        """Wait for an element; returns its centre. The page runs no script."""
+        """Wait for an element and return its centre in pixels, without a script in the page."""
         end = monotonic() + _WAIT_S
         while True:
             root = self.asks("DOM.getDocument")["root"]["nodeId"]
             found = self._hears("DOM.querySelector", nodeId=root, selector=selector)
-            node = found.get("result", {}).get("nodeId")  # none while one page follows another
+            node = found.get("result", {}).get("nodeId")  # none while the page is replaced
             box = self._hears("DOM.getBoxModel", nodeId=node) if node else {}
             if "result" in box:
                 quad = box["result"]["model"]["border"]
@@ -102,7 +102,7 @@ class Browser:
             sleep(_POLL_S)
 
     def loses(self, selector: str) -> None:
-        """Wait until there is no such element; the page runs no script."""
+        """Wait until there is no such element, without a script in the page."""
         end = monotonic() + _WAIT_S
         while True:
             root = self.asks("DOM.getDocument")["root"]["nodeId"]
@@ -134,7 +134,7 @@ class Browser:
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[Browser]:
-    """A running Chromium with a new profile."""
+    """Start Chromium with a profile folder, and stop it at the end."""
     if not Path(CHROMIUM).exists():
         pytest.skip("Chromium is not installed")
     asked, questions = os.pipe()

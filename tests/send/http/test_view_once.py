@@ -49,7 +49,7 @@ MIDDLE = (
 def street(
     street: Street, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Street:
-    """The street, with a folder for temporary files that no other program uses."""
+    """Give the street its own folder for temporary files, and shorten the page's timeouts."""
     temporary = tmp_path_factory.mktemp("temporary")
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
@@ -61,7 +61,7 @@ def street(
 
 
 class Looking:
-    """Ben's command, waiting for his browser in a thread."""
+    """Ben's command ``open``, with a thread in the place of his browser."""
 
     def __init__(self, street: Street, name: str) -> None:
         self._street, self._name = street, name
@@ -70,7 +70,7 @@ class Looking:
         street.monkeypatch.setattr(webbrowser, "open", self._addresses.put)
 
     def meanwhile(self, does: Callable[[str], object]) -> Said:
-        """Run ``does`` with the opened address; returns the command's output."""
+        """Run the command while ``does`` visits its address, and return the command's output."""
         done: Future[object] = Future()
 
         def run() -> None:
@@ -93,7 +93,7 @@ def once(street: Street, *more: str) -> str:
 
 
 def needles() -> list[bytes]:
-    """Return pieces of the message, in every form in which a program could have stored them."""
+    """Return pieces of the message in every encoding in which a program could store them."""
     found = [TEXT.encode(), TEXT.encode("utf-16-le"), json.dumps(TEXT).encode()]
     for kind in KINDS:
         data = honest()[kind]
@@ -127,7 +127,7 @@ def seen(browser: Browser, at: int) -> str:
 def test_a_look_is_veiled_until_held_and_leaves_nothing(
     street: Street, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """One look is ended by the button and one by the keyboard; the third is without scripts."""
+    """One view ends by the button and one by the keyboard; the third page runs no scripts."""
     profile = tmp_path_factory.mktemp("profile")
     with chromium(profile) as browser:
         for looks in (_unveils_each_and_leaves, _leaves_by_the_keyboard, _looks_without_scripts):
@@ -189,7 +189,7 @@ def _is_blank(browser: Browser) -> None:
 
 
 def test_leftover_search_finds_exported_files(street: Street) -> None:
-    """Otherwise the tests above would pass whatever is there."""
+    """This proves that ``left``, which other tests expect to be empty, can find files at all."""
     name = once(street, "--allow-export")
     assert left(street.folder, Path(tempfile.gettempdir())) == []
     files = street.does("ben", "open", name, "--export", "--out", "kept")["files"]
@@ -318,12 +318,12 @@ def test_allow_export_without_once_is_refused(street: Street) -> None:
 
 
 def _show(cover: httpx.Response) -> str:
-    """Return the target of the page's button."""
+    """Return the target of the page's Show button."""
     return cover.text.split('action="')[2].split('"')[0]
 
 
 def _shown(address: str, files: int) -> None:
-    """Press Show, and load this many files; then leave, if these were all."""
+    """Press Show and load this many files; then leave, unless there are none."""
     with httpx.Client() as client:
         show = _show(client.get(address))
         client.post(httpx.URL(address).join(show))
@@ -334,7 +334,7 @@ def _shown(address: str, files: int) -> None:
 
 
 def _as_nobody(port: int, path: str) -> int | None:
-    """Request as another user of this machine; None where that is impossible."""
+    """Return the status of a request by another local user, or None if we are not root."""
     if os.getuid():
         return None
     asks = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"

@@ -1,6 +1,4 @@
-"""A relay, and people whose folders lie side by side; Ana has one device, and a recovery sheet of
-it.
-"""
+"""The fixture ``town``: a real relay, and Ana with one device and a recovery sheet."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -24,8 +22,8 @@ WORDS = "four or five unrelated words"
 
 @dataclass
 class Town:
-    """A relay, and people whose folders lie side by side; Ana has one device, and a recovery sheet
-    of it.
+    """A relay, and people whose folders are in ``folder``; Ana has one device and a recovery sheet
+    for it.
     """
 
     folder: Path
@@ -43,7 +41,7 @@ class Town:
         return ("device", "revoke", "--lost", "--recovery", str(self.sheet))
 
     def types(self, who: str, *words: str, status: int = EXIT_YES) -> str:
-        """Run a command as somebody and check its exit status; returns its output on one line."""
+        """Run a command as somebody, check its exit status, and return its output on one line."""
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
         self.capsys.readouterr()
         ended = run(list(words), {})
@@ -52,8 +50,8 @@ class Town:
         return " ".join((both.out + both.err).split())
 
     def replaces_close_token(self, who: str) -> None:
-        """Replace the close token, as when another device of hers is lost; older sheets keep the
-        old one.
+        """Replace a device's close token at the relay, as after the loss of another device. Older
+        recovery sheets then contain an outdated token.
         """
         words = Secret(WORDS.encode())
         with open_device(Settings(self.folder / who, 0.0, pause_s=0), lambda: words) as device:
@@ -64,7 +62,7 @@ class Town:
             HttpCourier(client).set_close_token(self.url, home.mailbox, home.owner, close)
 
     def nowhere(self, *words: str, status: int = EXIT_YES) -> str:
-        """Let Ana type on somebody else's machine, without a folder of hers or a passphrase."""
+        """Run a command as on another machine, without a folder or a passphrase of Ana's."""
         with self.monkeypatch.context() as patch:
             patch.delenv("ENTRENOUS_PASSPHRASE")
             said = self.types("nothing", *words, status=status)
@@ -76,7 +74,7 @@ class Town:
 def town(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Town]:
-    """Make key derivation cheap."""
+    """Set up a relay, and Ana's device with a recovery sheet; key derivation is cheap."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")

@@ -1,4 +1,4 @@
-"""A person's only device is lost: its recovery sheet shuts it from somebody else's machine."""
+"""A recovery sheet revokes a person's only device, which is lost, from any machine."""
 
 import json
 import sqlite3
@@ -63,7 +63,7 @@ def test_unreachable_relay_has_to_be_retried_by_the_user(town: Town) -> None:
 
 
 def test_unknown_mailbox_is_not_reported_as_shut(town: Town) -> None:
-    """It was shut more than thirty days ago, or the relay runs with another database."""
+    """The device may have been revoked over 30 days ago, or the relay has another database."""
     (town.folder / "other").mkdir()
     sheet = read_sheet(town.sheet.read_text())
     with (
@@ -104,7 +104,7 @@ def test_own_sheet_does_not_shut_this_device_itself(town: Town) -> None:
 
 
 def test_outdated_sheet_shuts_nothing_and_is_reported(town: Town) -> None:
-    """When another device of hers was lost, that one may have known the token."""
+    """The token was replaced because another device, now lost, may have known it."""
     town.replaces_close_token("ana")
     assert "is not revoked" in town.nowhere(
         *town.by_sheet, status=EXIT_STATUS_BY_FAMILY["unproven"]

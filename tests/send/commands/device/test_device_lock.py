@@ -1,4 +1,4 @@
-"""``entrenous device`` and ``entrenous passphrase``, typed at a device with a real relay."""
+"""``entrenous device`` and ``entrenous passphrase`` on a device with a real relay."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def answer(capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run a command that must succeed; returns its JSON answer."""
+    """Return a function that runs a command, checks its success, and returns its JSON output."""
 
     def typed(*words: str) -> Any:
         capsys.readouterr()
@@ -89,7 +89,7 @@ def test_sheet_is_written_and_unlocks_the_device(
 def test_sheet_is_written_only_once_the_relay_has_its_token(
     home: Path, answer: Any, tmp_path: Path
 ) -> None:
-    """The relay must get the new token after a loss first; it did not answer the command before."""
+    """The new token still has to be sent, because the relay did not answer an earlier command."""
     following, sheet = Secret(b"f" * TOKEN_BYTES), tmp_path / "sheet.txt"
     with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST.encode())) as device:
         device.vault.put(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD, following.reveal())

@@ -1,4 +1,4 @@
-"""``entrenous device list`` and ``revoke``, and ``setup --link``, typed at a real relay."""
+"""``entrenous device list`` and ``revoke``, and ``setup --link``, with a real relay."""
 
 import io
 import json
@@ -54,7 +54,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    """Run a command; returns its output and exit status."""
+    """Return a function that runs a command, checks its exit status, and returns its output."""
 
     def typed(*words: str, status: int = EXIT_YES) -> str:
         capsys.readouterr()
@@ -119,7 +119,9 @@ def test_linked_device_survives_later_errors(
 def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
     home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C right after it got the master key, before its first letter; then it is stolen."""
+    """Ctrl-C comes after the device has the master key and before it has sent a message; then the
+    device is stolen.
+    """
     words, stolen = Secret(WORDS.encode()), home / "../phone"
 
     def stopped(laptop: Device) -> None:

@@ -1,4 +1,4 @@
-"""``entrenous device add`` after the user said yes: what it reports of the new device is true."""
+"""``entrenous device add`` reports the true state of the new device after the user confirmed."""
 
 import io
 import json
@@ -34,7 +34,7 @@ def room() -> Room:
 
 
 class Beside:
-    """The new device, which looks whenever the old one waits, and whose user never says yes."""
+    """A new device that polls whenever the old one waits, and whose user never confirms."""
 
     def __init__(self, phone: Person, then: BaseException) -> None:
         self.phone = phone
@@ -81,7 +81,7 @@ def test_stopping_after_the_grant_says_that_the_device_is_listed(
 
 
 def test_new_vault_gets_its_lock_before_the_device_is_listed(room: Room) -> None:
-    """If the relay makes no lock, nothing is granted, and the other device sees the end."""
+    """If the relay creates no lock, the old device grants nothing, and linking ends on both."""
     ana, phone = room["ana"], bare(room, "phone")
     here = start_on_old_device(None, ana.device)
 

@@ -1,4 +1,4 @@
-"""ten wrong passphrases locked a device: what the user reads, with the right sheet or another."""
+"""Messages after ten wrong passphrases locked a device, with the right sheet or another one."""
 
 import json
 
@@ -13,7 +13,7 @@ REFUSED, UNPROVEN = EXIT_STATUS_BY_FAMILY["refused"], EXIT_STATUS_BY_FAMILY["unp
 
 
 def guess(town: Town, who: str, times: int = 10) -> str:
-    """Try wrong passphrases on this folder; returns the last answer."""
+    """Try wrong passphrases on this person's device, and return the last output."""
     said = ""
     with town.monkeypatch.context() as patch:
         for number in range(times):
@@ -27,7 +27,7 @@ def unlock(town: Town, who: str = "ana", sheet: str = "sheet.txt") -> tuple[str,
 
 
 def another_device(town: Town) -> None:
-    """Set up Ben's device, with a sheet of its own, which is unrelated to Ana's folder."""
+    """Set up Ben's device, whose recovery sheet does not match Ana's folder."""
     town.types("ben", "setup", "--name", "Ben", "--relay", town.url)
     town.types("ben", "device", "recovery", "--out", str(town.folder / "bens.txt"))
 
@@ -72,7 +72,7 @@ def test_the_relay_is_not_asked_about_another_device(town: Town) -> None:
 
 
 def test_replaced_sheet_unlocks_nothing(town: Town) -> None:
-    """Another device of hers was lost since."""
+    """The close token was replaced when another device of hers was lost."""
     town.replaces_close_token("ana")
     guess(town, "ana")
     said = town.types(*unlock(town), status=UNPROVEN)
