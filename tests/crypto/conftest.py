@@ -1,4 +1,4 @@
-"""Test data that others wrote, when it is there."""
+"""Fixtures for tests against public test data."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def judges() -> Path:
-    """The folder of public test data; a fresh clone has none, and the test is skipped by name."""
+    """Return the folder of public test data; skip the test if it is missing, as in a new clone."""
     folder = Path(__file__).parents[3] / "shared" / "judges"
     if not folder.is_dir():
         pytest.skip("no public test data: ../shared/judges is not there")

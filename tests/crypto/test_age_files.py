@@ -1,4 +1,4 @@
-"""Blobs are age files: the public test kit judges the reader, the public program opens ours."""
+"""Blobs are age files: tests with the public test kit and with the program age."""
 
 import errno
 import hashlib
@@ -36,7 +36,7 @@ needs_age = pytest.mark.skipif(shutil.which("age") is None, reason="Debian's age
 
 
 def key_of(identity: str) -> Secret:
-    """The 32 bytes of an age identity: bech32 read backwards, its six check letters dropped."""
+    """Decode an age identity, in bech32, to its 32-byte key; the checksum is not verified."""
     letters = identity.lower().removeprefix("age-secret-key-1")[:-6]
     bits = "".join(f"{ALPHABET.index(letter):05b}" for letter in letters)
     return Secret(int(bits[:256], 2).to_bytes(32, "big"))
@@ -45,7 +45,7 @@ def key_of(identity: str) -> Secret:
 @given(st.binary(min_size=32, max_size=32))
 def test_identities_are_those_that_age_reads(key: bytes) -> None:
     identity = age_identity(Secret(key)).reveal().decode()
-    assert pyrage.x25519.Identity.from_str(identity)  # it refuses a wrong check sum
+    assert pyrage.x25519.Identity.from_str(identity)  # raises if the checksum is wrong
     assert key_of(identity) == Secret(key)
 
 
@@ -103,10 +103,10 @@ def test_a_key_of_another_length_is_refused() -> None:
 
 @pytest.mark.slow
 def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> None:
-    """C2SP/CCTV: every file that should fail does; every one for an X25519 identity opens.
+    """C2SP/CCTV: the valid files for an X25519 identity open, and all others are refused.
 
-    Both readers, the whole one and the streaming one, are asked and must agree. Blobs are never
-    armored, so ours refuse those that are.
+    The whole-file reader and the streaming reader must agree. Blobs are never armored, so armored
+    files must be refused.
     """
     wrong, opened, refused = [], 0, 0
     for path in sorted((judges / "age").iterdir()):
@@ -131,11 +131,11 @@ def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> N
 
 
 def attempt(identities: list[str], file: bytes) -> str | None:
-    """The hash of what one of these identities opens, through our own reader; None for nothing."""
+    """Return the SHA-256 of what the first matching identity decrypts, or None."""
     for identity in identities:
         assert age_identity(key_of(identity)).reveal().decode() == identity
         whole = opened_by(decrypt_blob, key_of(identity), file)
-        assert opened_by(streamed, key_of(identity), file) == whole  # both readers are one judge
+        assert opened_by(streamed, key_of(identity), file) == whole  # both readers agree
         if whole is not None:
             return hashlib.sha256(whole).hexdigest()
     return None
@@ -149,7 +149,7 @@ def opened_by(read: Callable[[Secret, bytes], bytes], key: Secret, file: bytes) 
 
 
 def streamed(key: Secret, file: bytes) -> bytes:
-    """Through the reader that holds a chunk at a time."""
+    """Decrypt with the streaming reader, which holds one chunk at a time."""
     opened = io.BytesIO()
     decrypt_stream(key, io.BytesIO(file), opened)
     return opened.getvalue()

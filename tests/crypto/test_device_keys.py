@@ -1,4 +1,4 @@
-"""A device's Olm account: kept as bytes, moved on by giving back new bytes."""
+"""A device's Olm account, stored as bytes: each change returns new bytes."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Device lists: an honest history extends what is known of it, and nothing else does."""
+"""Device lists: a known history is only ever replaced by an honest continuation of it."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -110,7 +110,7 @@ def test_an_honest_history_is_proven_by_its_newest_signature() -> None:
 
 
 def recertified(newest: DeviceListStatement, epoch: int) -> DeviceListStatement:
-    """A later list, whose first device has another certificate."""
+    """Return a later list in which the first device has another certificate."""
     first, *others = newest.said.devices
     devices = (replace(first, proof=b"another certificate".ljust(32)), *others)
     return said(replace(newest.said, epoch=epoch, previous=bytes(32), devices=devices))
@@ -140,7 +140,7 @@ def test_a_history_that_is_broken_is_refused(how: str) -> None:
 
 @pytest.mark.threat("stolen-device")
 def test_a_device_keeps_its_keys_across_lists_that_nobody_shows() -> None:
-    """Where it receives may be another place meanwhile."""
+    """Only its mailbox may have changed."""
     elsewhere = tuple(replace(one, mailbox=MailboxId(bytes(16))) for one in TWO.said.devices[:1])
     moved = said(replace(TWO.said, epoch=7, previous=bytes(32), devices=elsewhere))
     assert compare_later_lists(TWO, (moved,)) is DeviceListHistoryRelation.NEWER_UNPROVEN
@@ -169,7 +169,7 @@ def test_the_very_next_list_may_not_drop_a_device_without_revoking_it() -> None:
     "speaks", [ProtocolRange(2, 2), ProtocolRange(2, 3), ProtocolRange(3, 3), ProtocolRange(1, 4)]
 )
 def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: ProtocolRange) -> None:
-    """Not even by a list that her master key signed, as an old program or a thief would."""
+    """Refuse even a list signed by her master key: an old program or a thief may have signed it."""
     newer = after(FIRST, speaks=ProtocolRange(3, 4))
     with pytest.raises(BadSignature, match="device list"):
         proven((FIRST, newer, after(newer, speaks=speaks)))
@@ -177,14 +177,14 @@ def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: ProtocolRange
 
 
 def test_a_revoked_device_that_made_room_is_still_not_taken_back() -> None:
-    """The list of the revoked is full; one leaves it, and comes back as a device."""
+    """A full list of revoked devices drops its oldest entry; that device may still not return."""
     many = tuple(
         RevokedDevice(device(100 + n).device, NOON + timedelta(n), RevocationReason.RETIRED)
         for n in range(64)
     )
     full = after(FIRST, revoked=many)
     extra = RevokedDevice(device(200).device, NOON + timedelta(99), RevocationReason.LOST)
-    for kept in ((*many[:-1], extra), (*many[2:], extra)):  # the newest went, or two did
+    for kept in ((*many[:-1], extra), (*many[2:], extra)):  # drops the newest entry, or two entries
         assert not may_succeed_list(full.said, after(full, revoked=kept).said)
     makes_room = after(full, revoked=(*many[1:], extra))
     assert may_succeed_list(full.said, makes_room.said)
@@ -223,7 +223,7 @@ FORK = device_list_heads((FIRST, OTHER_TWO, grown(OTHER_TWO, 9)))
         (HEADS[2:], HEADS[:1], OutdatedDeviceList),
         (HEADS[:2], FORK[:2], ForkedDeviceList),
         (HEADS[:2], FORK, ForkedDeviceList),
-        (HEADS, FORK[:2], ForkedDeviceList),  # older, and never was
+        (HEADS, FORK[:2], ForkedDeviceList),  # older, and not part of the known history
         (HEADS[1:2], FORK[1:], ForkedDeviceList),
     ],
 )
@@ -244,7 +244,7 @@ def test_head_named_in_a_letter_must_be_in_the_shown_history() -> None:
 
 
 class Chains(RuleBasedStateMachine):
-    """Ana changes her list, Ben looks now and then, and a relay shows him what it likes."""
+    """Ana changes her device list, Ben fetches it at times, and the relay may show him any list."""
 
     @initialize()
     def begin(self) -> None:
@@ -289,7 +289,7 @@ class Chains(RuleBasedStateMachine):
 
     @rule(data=st.data(), longer=st.integers(0, 3))
     def fork(self, data: st.DataObject, longer: int) -> None:
-        """Another list at an epoch that Ben knows, and perhaps more behind it."""
+        """Show Ben another list of an epoch that he knows, with up to three successors."""
         epoch = data.draw(st.integers(1, self.known[-1].epoch))
         honest = self.lists[epoch - 1].said
         other = (*self.lists[: epoch - 1], said(replace(honest, relay_url="https://evil.example")))

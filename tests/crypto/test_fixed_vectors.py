@@ -1,4 +1,4 @@
-"""The kit of tests/vectors/crypto: what was sent or stored years ago must still open."""
+"""The vectors in tests/vectors/crypto: data sent or stored years ago must still open."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +45,7 @@ FOLDER = Path(__file__).parents[1] / "vectors" / "crypto"
 
 
 def facts(name: str) -> dict[str, bytes]:
-    """The hexadecimal values of one file."""
+    """Return the decoded hexadecimal values of one vector file."""
     lines = (FOLDER / f"{name}.txt").read_text().splitlines()[2:]
     return {key: bytes.fromhex(value) for key, value in (line.split(": ") for line in lines)}
 
@@ -120,7 +120,7 @@ def test_a_card_of_three_lists() -> None:
 
 
 def test_a_receipt() -> None:
-    """Signed by the one device of the card of three lists."""
+    """Its signer is the only device in the vector ``card``."""
     parts, (by,) = (
         facts("receipt"),
         verify_key_bundle(read_key_bundle(facts("card")["bytes"])).devices,
@@ -137,7 +137,7 @@ def test_a_receipt() -> None:
 
 
 def test_a_batch_of_prekeys() -> None:
-    """Signed by that device too, for the mailbox that the card names."""
+    """Its signer is the only device in the vector ``card``, and its mailbox is that device's."""
     parts, (by,) = (
         facts("prekeys"),
         verify_key_bundle(read_key_bundle(facts("card")["bytes"])).devices,

@@ -1,4 +1,4 @@
-"""Hashes that the specifications fix."""
+"""Hashes that the specifications define."""
 
 import hashlib
 

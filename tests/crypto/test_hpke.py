@@ -1,4 +1,4 @@
-"""HPKE over X-Wing, against the draft's own vectors and against whoever swaps things."""
+"""HPKE with X-Wing: the vectors of the drafts, and inputs that were altered or swapped."""
 
 import hashlib
 import hmac
@@ -27,7 +27,7 @@ SUITE = bytes.fromhex("647a00010003")  # X-Wing, HKDF-SHA256, ChaCha20-Poly1305
 
 
 def hpke_seal(shared: bytes, info: bytes, plaintext: bytes) -> bytes:
-    """RFC 9180 section 5.1, base mode, from a shared secret: written anew here, as the judge."""
+    """Independent implementation of RFC 9180 section 5.1, base mode, from a shared secret."""
     suite = b"HPKE" + SUITE
 
     def extract(salt: bytes, label: bytes, ikm: bytes) -> bytes:
@@ -44,8 +44,9 @@ def hpke_seal(shared: bytes, info: bytes, plaintext: bytes) -> bytes:
 
 
 def test_the_drafts_vectors_open(judges: Path, judged: Callable[[str, int], None]) -> None:
-    """Key generation and decapsulation. Encapsulation from a given seed is not to be had from the
-    library; what it makes is opened by the same decapsulation in the other tests."""
+    """Key generation and decapsulation. The library cannot encapsulate with a given seed; the
+    other tests decapsulate what it encapsulates.
+    """
     vectors = json.loads((judges / "xwing" / "test-vectors.json").read_text())
     assert vectors
     for vector in vectors:
@@ -59,10 +60,10 @@ def test_the_drafts_vectors_open(judges: Path, judged: Callable[[str, int], None
 
 
 def test_the_hpke_drafts_vectors(judged: Callable[[str, int], None]) -> None:
-    """draft-ietf-hpke-pq, as the package cryptography-vectors carries it: our suite's schedule.
+    """The vector of our suite in draft-ietf-hpke-pq, from the package cryptography-vectors.
 
-    Our letters have no further data beside them and are the first of their context, so what is
-    opened here is sealed with the key and the nonce that the vector names; these open its texts.
+    Our letters have no associated data, and each is the first message of its context. So the test
+    encrypts the vector's texts again, with its key and base nonce, and opens the results.
     """
     package = pytest.importorskip("cryptography_vectors")
     every = json.loads(

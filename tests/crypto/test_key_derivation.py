@@ -1,4 +1,4 @@
-"""Key streams and content keys: whatever differs going in, differs coming out."""
+"""Key streams and content keys: a different input gives a different output."""
 
 import hmac
 import time
@@ -28,7 +28,7 @@ def test_a_longer_stream_begins_with_the_shorter(one: int, other: int) -> None:
 
 
 def test_a_stream_never_changes() -> None:
-    """Marks that were sent years ago must be found again, so this value is fixed for ever."""
+    """Marks sent years ago must still be found, so this value must never change."""
     assert derive_key_stream(SEED, b"copy", 16).hex() == "f45b4fd689a985c1ed6799a9603866e8"
 
 
@@ -98,7 +98,7 @@ def test_contexts_give_unrelated_keys() -> None:
 
 
 def test_a_share_group_is_one_persons_in_one_message() -> None:
-    """HKDF of other people's or messages' secrets gives others; worked out by hand below."""
+    """Another person or message has another id. The expected id is HKDF, computed step by step."""
     ana, ben = PersonId(b"A" * 32), PersonId(b"B" * 32)
     one, two = Secret(bytes(32)), Secret(bytes([1]) * 32)
     groups = {share_group_id(secret, who) for secret in (one, two) for who in (ana, ben)}

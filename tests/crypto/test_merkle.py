@@ -1,4 +1,4 @@
-"""Merkle trees: as RFC 9162 has them, and one path for each leaf only."""
+"""Merkle trees (RFC 9162): each leaf has one inclusion proof."""
 
 from hashlib import sha256
 
@@ -6,7 +6,7 @@ import pytest
 
 from entrenous.crypto.hashing import inclusion_proofs, leaf_hash, merkle_root, root_from_proof
 
-# The leaves and roots with which the implementations of Certificate Transparency are tested.
+# Leaves and roots from the tests of the Certificate Transparency implementations
 INPUTS = [
     *("", "00", "10", "2021", "3031", "40414243"),
     *("5051525354555657", "606162636465666768696a6b6c6d6e6f"),
@@ -54,7 +54,7 @@ def test_every_leaf_has_a_path_to_the_root_and_to_no_other(size: int) -> None:
 
 
 def test_inner_node_is_not_accepted_as_leaf() -> None:
-    """Whoever shows the two halves of a tree as its leaves has another root."""
+    """Presenting the two halves of a tree as leaves gives another root."""
     halves = [merkle_root(LEAVES[:2]), merkle_root(LEAVES[2:4])]
     assert leaf_hash(b"role", halves[0]) not in {halves[0], merkle_root(LEAVES[:4])}
     assert root_from_proof(halves[0], 0, 4, (halves[1],)) is None

@@ -1,4 +1,4 @@
-"""The oblivious function, against the RFC's own vectors and against answers that are none."""
+"""The OPRF: the vectors of RFC 9497, invalid elements, and the loading of its library."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def suites(judges: Path) -> list[dict[str, Any]]:
 
 
 def test_the_rfcs_vectors(judges: Path, judged: Callable[[str, int], None]) -> None:
-    """RFC 9497 appendix A.1.1, all of the plain mode."""
+    """RFC 9497 appendix A.1.1: every vector of the OPRF mode."""
     (suite,) = suites(judges)
     key = Secret(bytes.fromhex(suite["skSm"]))
     for vector in suite["vectors"]:
@@ -91,8 +91,8 @@ def test_scalar_needs_64_random_bytes(uniform: bytes) -> None:
         scalar_from_random(uniform)
 
 
-# What a neighbour does who may write into the folder for temporary files: at the moment at which a
-# library there is about to be loaded, another one lies under its name.
+# Simulates another local user who can write to the folder for temporary files: just before a
+# library is loaded from that folder, a modified one replaces it.
 NEIGHBOUR = """
 import os, sys
 written, shared = [], os.environ["TMPDIR"]
@@ -115,7 +115,7 @@ DRAW = "from entrenous.crypto.oprf import scalar_from_random; scalar_from_random
 
 
 def ran(program: str, shared: Path) -> str:
-    """What a program prints that starts in a folder in which others write, too."""
+    """Run a program in a world-writable folder and return its output."""
     shared.chmod(0o777)
     environment = {**os.environ, "TMPDIR": str(shared)}
     command = [sys.executable, "-c", program]
@@ -127,7 +127,7 @@ def ran(program: str, shared: Path) -> str:
 @pytest.mark.real
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is loaded from a private folder")
 def test_a_library_that_a_neighbour_plants_is_not_loaded(tmp_path: Path) -> None:
-    """Nor is anything written where one could be: not even for a moment."""
+    """Nothing is written to the shared folder either, not even for a moment."""
     assert ran(NEIGHBOUR, tmp_path) == "1.0.18 []"
 
 
@@ -141,7 +141,7 @@ def test_nor_a_module_that_lies_on_the_path(tmp_path: Path) -> None:
 @pytest.mark.real
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root changes who")
 def test_undumpable_process_loads_the_library(tmp_path: Path) -> None:
-    """A process that opens a vault is not dumpable, so what /proc has of it is root's."""
+    """A process that opens a vault is not dumpable, so its files in /proc belong to root."""
     program = """
 import ctypes, os
 from entrenous.crypto import oprf
@@ -158,7 +158,7 @@ print(oprf._load_from_memory(library).sodium_init())
 def test_library_loads_from_a_private_folder_without_memfd(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool
 ) -> None:
-    """Where the system has none, and where it is forbidden to this process."""
+    """The system has no memfd_create, or this process may not call it."""
     modes: list[int] = []
 
     def forbidden(_: str) -> int:
@@ -175,7 +175,7 @@ def test_library_loads_from_a_private_folder_without_memfd(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert (oprf._load_from_memory(b"library"), modes) == ("library", [0o700])
     assert list(tmp_path.iterdir()) == []
-    tmp_path.chmod(0o777)  # whoever may rename the folder could put another in its place
+    tmp_path.chmod(0o777)  # without the sticky bit, others could replace the private folder
     with pytest.raises(ImportError, match="TMPDIR"):
         oprf._load_from_memory(b"library")
     tmp_path.chmod(0o1777)
@@ -190,7 +190,7 @@ def test_the_library_leaves_no_file_behind(tmp_path: Path) -> None:
 
 
 def test_fixed_vector_holds() -> None:
-    """RFC 9497 appendix A.1.1.1, so that a vault that was made today opens tomorrow."""
+    """RFC 9497 appendix A.1.1.1. If this value changed, existing vaults would no longer open."""
     scalar = Secret(
         bytes.fromhex("64d37aed22a27f5191de1c1d69fadb899d8862b58eb4220029e036ec4c1f6706")
     )
@@ -203,8 +203,8 @@ def test_fixed_vector_holds() -> None:
 
 
 def test_unused_bit_gives_no_second_encoding() -> None:
-    """Fuzzing found it: the identity so spelt was taken for an element, and ended in an error that
-    nobody expects.
+    """Found by fuzzing: this encoding of the identity was accepted, and raised an unexpected error
+    later.
     """
     asked = blind(Secret(b"input"), KEY)
     for element in (bytes(32), asked, evaluate(KEY, asked)):

@@ -1,4 +1,4 @@
-"""Small age files under a passphrase: the test kit judges the reader, the library opens ours."""
+"""Small age files with a passphrase: tests with the public test kit and with pyrage."""
 
 import hashlib
 import zlib
@@ -69,7 +69,7 @@ def test_oversized_data_or_wrong_noise_is_refused(data: bytes, noise: bytes) -> 
 
 
 def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> None:
-    """Every file of C2SP/CCTV that has a passphrase; ours are never armored."""
+    """All C2SP/CCTV files with a passphrase; ours are never armored, so armored ones must fail."""
     opened, refused = 0, 0
     for path in sorted((judges / "age").iterdir()):
         said, _, file = path.read_bytes().partition(b"\n\n")

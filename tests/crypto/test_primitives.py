@@ -1,6 +1,6 @@
-"""The primitives that we call, judged by Project Wycheproof.
+"""The cryptographic primitives that the program calls, with Project Wycheproof's vectors.
 
-AES-GCM and XChaCha20-Poly1305 are in that folder too; nothing here calls them.
+The vectors for XChaCha20-Poly1305 are not used, since the program does not call it.
 """
 
 import hmac
@@ -25,7 +25,7 @@ Judged = Callable[[str, int], None]
 
 
 def vectors(judges: Path, name: str) -> Iterator[tuple[Vector, Vector]]:
-    """Each test with its group."""
+    """Yield each vector, preceded by its group."""
     found = json.loads((judges / "wycheproof" / f"{name}_test.json").read_text())
     for group in found["testGroups"]:
         for vector in group["tests"]:
@@ -83,7 +83,7 @@ def test_hkdf_sha256_through_derive(judges: Path, judged: Judged) -> None:
         try:
             got: bytes | None = derive(Secret(ikm), info, vector["size"], salt=salt).reveal()
         except ValueError:
-            got = None  # more than 255 hashes
+            got = None  # longer than 255 hashes
         assert agrees(vector, accepted=got is not None), vector["tcId"]
         assert got is None or got == okm, vector["tcId"]
         total += 1
@@ -92,7 +92,7 @@ def test_hkdf_sha256_through_derive(judges: Path, judged: Judged) -> None:
 
 
 def test_hmac_sha256(judges: Path, judged: Judged) -> None:
-    """As invites and the X-Wing judge use it; tags are compared by our own comparison."""
+    """The tags are compared with our own constant-time comparison."""
     total = 0
     for group, vector in vectors(judges, "hmac_sha256"):
         key, message, tag = octets(vector, "key", "msg", "tag")
@@ -112,7 +112,7 @@ def test_x25519(judges: Path, judged: Judged) -> None:
                 X25519PublicKey.from_public_bytes(public)
             )
         except ValueError:
-            assert shared == bytes(32), vector["tcId"]  # no secret: refused, as it should be
+            assert shared == bytes(32), vector["tcId"]  # an all-zero shared secret must be refused
         else:
             assert got == shared, vector["tcId"]
         total += 1
@@ -121,7 +121,7 @@ def test_x25519(judges: Path, judged: Judged) -> None:
 
 
 def test_mlkem_768_decapsulation(judges: Path, judged: Judged) -> None:
-    """A cipher text that was changed gives another secret, and never an error that tells so."""
+    """A changed ciphertext gives another secret instead of an error (implicit rejection)."""
     total = 0
     for _, vector in vectors(judges, "mlkem_768"):
         seed, public, cipher, shared = octets(vector, "seed", "ek", "c", "K")
@@ -138,8 +138,8 @@ def test_mlkem_768_decapsulation(judges: Path, judged: Judged) -> None:
 
 
 def test_mlkem_768_encapsulation(judges: Path, judged: Judged) -> None:
-    """Which public keys are ones. The library draws what it encapsulates itself, so the secrets of
-    the vectors cannot be asked for; those of decapsulation are.
+    """Only whether public keys are accepted: the library generates the encapsulated randomness
+    itself, so it cannot reproduce the vectors' secrets. The test of decapsulation checks secrets.
     """
     total = 0
     for _, vector in vectors(judges, "mlkem_768_encaps"):

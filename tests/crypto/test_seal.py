@@ -1,4 +1,4 @@
-"""Letters: what is bound cannot be swapped, what is gone cannot be opened."""
+"""Letters: no bound field can be swapped, and later keys do not open earlier letters."""
 
 import contextlib
 from dataclasses import dataclass, field, fields, replace
@@ -139,11 +139,11 @@ def test_what_does_not_fit_is_refused() -> None:
         seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEAD, bytes(130_000))
 
 
-# --- swapping one thing at a time -------------------------------------------------------------
+# --- one field is swapped at a time -----------------------------------------------------------
 
 
 def another(value: Any) -> Any:
-    """A value of the same type, and not the same."""
+    """Return a different value of the same type."""
     if isinstance(value, bytes):
         return type(value)(bytes([value[0] ^ 1]) + value[1:])
     if isinstance(value, int):
@@ -170,7 +170,7 @@ def test_a_letter_for_a_peers_key_is_none_from_anybody() -> None:
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("name", [part.name for part in fields(Header)])
 def test_another_header_under_the_same_inside_does_not_open(name: str) -> None:
-    """HPKE has no sender, so anybody may seal a changed header around an inside that he saw."""
+    """HPKE authenticates no sender: anybody can seal a changed header around a known ciphertext."""
     swapped = write_header(replace(HEADER, **{name: another(getattr(HEADER, name))}))
     resealed = reseal(AROUND, swapped)
     with pytest.raises(NotForThisMailbox, match="not belong to its envelope"):
@@ -211,7 +211,7 @@ def test_a_header_cannot_take_over_another_letters_body() -> None:
 
 @pytest.mark.threat("key-confusion")
 def test_another_sender_cannot_pose_as_ana() -> None:
-    """Mallory writes a header that says Ana; the session shows whose key began it."""
+    """Mallory writes a header that names Ana, but the session was begun with Mallory's key."""
     mallory = new_olm_account()
     session = begin_session(mallory, curve25519_public_key(BENS_ACCOUNT), PREKEY)
     sealed, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
@@ -238,7 +238,7 @@ def test_flipped_bit_in_letter_is_refused(bit: int) -> None:
 
 @given(st.integers(0, len(AROUND.olm) * 8 - 1), st.integers(0, 1))
 def test_any_flipped_bit_inside_is_refused_or_means_nothing(bit: int, olm_type: int) -> None:
-    """X25519 ignores the top bit of a key (RFC 7748 section 5), so three bits mean nothing."""
+    """X25519 ignores the top bit of a key (RFC 7748 section 5), so three bits have no effect."""
     flipped = bytearray(AROUND.olm)
     flipped[bit // 8] ^= 1 << bit % 8
     changed = replace(AROUND, olm=bytes(flipped), olm_type=olm_type)
@@ -302,7 +302,7 @@ def test_a_session_needs_real_keys(bad: bytes) -> None:
         begin_session(ANAS_ACCOUNT, curve25519_public_key(BENS_ACCOUNT), bad)
 
 
-# --- twice, late, and out of order ---------------------------------------------------------------
+# --- letters that are repeated, late or out of order ---------------------------------------------
 
 
 @pytest.mark.threat("letter-twice")
@@ -320,7 +320,7 @@ def test_a_one_time_key_begins_one_session() -> None:
 
 
 def test_a_fallback_key_begins_a_session_again_so_the_caller_must_remember() -> None:
-    """Olm alone accepts this repeat: why send/ keeps envelope ids, message ids and counters."""
+    """Olm alone accepts the repetition, so send/ records envelope ids, message ids and counters."""
     account, _, fallback = replace_fallback_key(new_olm_account())
     session = begin_session(ANAS_ACCOUNT, curve25519_public_key(account), fallback)
     sealed, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
@@ -356,12 +356,12 @@ def test_a_letter_that_is_too_late_is_lost_and_harms_nothing() -> None:
     assert open_letter(session, sent[49]).body == b"49"
 
 
-# --- a long conversation, and what a thief of its later state can do ----------------------------
+# --- a long conversation, and theft of its later state ------------------------------------------
 
 
 @dataclass
 class End:
-    """One end of a conversation that keeps to section 5: keys move on, old ones are deleted."""
+    """One end of a conversation: it rotates its keys as in docs/spec/letter.md, section 5."""
 
     session: Secret
     seal_to: tuple[bytes, bytes]
@@ -427,10 +427,10 @@ def test_what_a_thief_finds_later_does_not_open_earlier_letters() -> None:
     for _ in range(3):
         ana.read(*ben.write(b"ben", b"later"))
         ben.read(*ana.write(b"ana", b"later"))
-    # With what was there at the time it opens, so what follows can fail.
+    # The state of that time opens the letter, so the failures below prove something.
     around = open_outer_seal(early_keys[key_id], info, sealed)
     assert open_letter(early_session, around).body == b"early"
-    # HPKE alone: none of the keys that are left is the one it was sealed to.
+    # HPKE alone: the letter was sealed to none of the remaining keys.
     assert ben.keys
     for private in ben.keys.values():
         with pytest.raises(NotForThisMailbox):
@@ -438,6 +438,6 @@ def test_what_a_thief_finds_later_does_not_open_earlier_letters() -> None:
     # Olm alone, as if HPKE were broken: the ratchet has moved on and cannot go back.
     with pytest.raises(NotForThisMailbox):
         open_letter(ben.session, around)
-    # Nor does the sender's state open what she sent.
+    # The sender's state does not open the letter either.
     with pytest.raises(NotForThisMailbox):
         open_letter(ana.session, around)

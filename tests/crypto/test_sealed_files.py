@@ -1,4 +1,4 @@
-"""Files at rest open under their own name and key only."""
+"""Files at rest open only with their own name and key."""
 
 import io
 
@@ -18,7 +18,7 @@ def test_sealed_file_unseals(data: bytes, name: bytes) -> None:
     sealed = seal_file(KEY, data, name)
     assert unseal_file(KEY, sealed, name) == data
     if len(data) > 16:
-        # An age file begins with words of its own, which the data may be too.
+        # The header of an age file is plain text, and might contain the data by chance.
         assert data not in sealed.partition(b"\n--- ")[2]
 
 

@@ -1,4 +1,4 @@
-"""Send tokens: many from one seed, and nobody without it tells which belong together."""
+"""Send tokens: each seed and index has its own token, which never changes."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Short strings, judged by vodozemac's."""
+"""Short authentication strings, compared with those of vodozemac."""
 
 import pytest
 import vodozemac

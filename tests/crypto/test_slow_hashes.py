@@ -1,8 +1,8 @@
-"""argon2id and scrypt, by which guessing at a passphrase is slow, judged by those who defined them.
+"""argon2id and scrypt, which make guessing a passphrase slow, with the vectors of their authors.
 
-Wycheproof has no vectors of either. The one vector that RFC 9106 has of argon2id comes with a key
-and associated data, which the function that we call does not take: it is put to the same library
-one step further in. Our function itself has the vectors of the reference implementation.
+Wycheproof has no vectors for either. RFC 9106 has one for argon2id, with a key and associated data,
+which the function that we call does not accept, so the test calls a lower-level function of the
+same library. Our function is tested with the vectors of the reference implementation.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.slow
 
 Judged = Callable[[str, int], None]
 
-#: Passes, KiB, lanes, passphrase, salt and the hash: ``src/test.c`` of P-H-C/phc-winner-argon2 at
-#: f57e61e, those of version 19.
+#: Passes, KiB, lanes, passphrase, salt and hash: the vectors of version 19 in ``src/test.c`` of
+#: P-H-C/phc-winner-argon2 at f57e61e.
 _REFERENCE = """
 2  65536 1 password          somesalt 09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7
 2 262144 1 password          somesalt 78fe1ec91fb3aa5657d72e710854e4c3d9b9198c742f9616c2f085bed95b2e8c
@@ -30,11 +30,11 @@ _REFERENCE = """
 2  65536 1 password          diffsalt bdf32b05ccc42eb15d58fd19b1f856b113da1e9a5874fdcc544308565aa8141c
 """  # noqa: E501 -- a table
 
-#: Section 5.3: 32 KiB, 3 passes, 4 lanes.
+#: RFC 9106 section 5.3: 32 KiB, 3 passes, 4 lanes.
 _RFC_9106 = "0d640df58d78766c08c037a34a8b53c9d01ef0452d75b65eb52520e96b01e659"
 
-#: Section 12: passphrase, salt, N, r, p and the key. The last takes 1 GiB, as much as a file that
-#: we open may ask for, and is asked in ``make nightly``.
+#: RFC 7914 section 12: passphrase, salt, N, r, p and key. The last vector needs 1 GiB, the most
+#: that a file may require of us; only ``make nightly`` computes it.
 _RFC_7914 = """
 - -                                  16 1  1 77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442fcd0069ded0948f8326a753a0fc81f17e8d3e0fb2e0d3628cf35e20c38d18906
 password NaCl                      1024 8 16 fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b3731622eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640
@@ -58,7 +58,7 @@ def test_argon2id_of_the_rfc(judged: Judged) -> None:
 
 
 def test_argon2id_of_the_reference_implementation(judged: Judged) -> None:
-    """With the very function that stretches a vault's passphrase (crypto/vault_key.py)."""
+    """Call the function that stretches a vault's passphrase (crypto/vault_key.py)."""
     lines = _REFERENCE.split("\n")[1:-1]
     for line in lines:
         passes, kib, lanes, words, salt, expected = line.split()
@@ -69,7 +69,7 @@ def test_argon2id_of_the_reference_implementation(judged: Judged) -> None:
 
 
 def test_scrypt_of_the_rfc(judged: Judged) -> None:
-    """With the very function of crypto/encryption_at_rest.py."""
+    """Call the function that crypto/encryption_at_rest.py calls."""
     lines = _RFC_7914.split("\n")[1:-1][: size(3, 4)]
     for line in lines:
         words, salt, *costs, expected = line.split()

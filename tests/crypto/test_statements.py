@@ -1,4 +1,4 @@
-"""Cards, certificates, prekeys and receipts: every swap that a relay could try is refused."""
+"""Key bundles, certificates, prekeys and receipts: every swap by a relay is refused."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -126,7 +126,7 @@ def carded(
     by: Secret = MASTER,
     keys: Secret = MASTER,
 ) -> KeyBundle:
-    """A card as it arrives: a list signed by ``by``, under the public half of ``keys``."""
+    """Return a received key bundle: a list signed by ``by``, with the public half of ``keys``."""
     one = listed(said)
     card = KeyBundle(
         public_master_keys(keys), (one,), sign_device_list(by, one.statement), certificates
@@ -200,14 +200,14 @@ def test_master_keys_that_are_not_the_named_person_are_refused() -> None:
 def test_a_device_that_the_master_key_did_not_certify_is_refused(
     added: SignedDeviceCertificate,
 ) -> None:
-    """Even if it got onto a list that she signed."""
+    """Even if a list that she signed names the device."""
     both = listing(OURS, added, person=who(MASTER))
     with pytest.raises(BadSignature, match="device certificate"):
         verify_key_bundle(carded(both, OURS, added))
 
 
 def test_a_certificate_that_is_hers_and_not_the_listed_one_is_refused() -> None:
-    """As when a relay brings an earlier certificate of the same device back."""
+    """A relay could replay an earlier certificate of the same device."""
     earlier = certified(MASTER, signer=new_device_signer(bytes(32)))
     with pytest.raises(BadSignature, match="device certificate"):
         verify_key_bundle(replace(CARD, certificates=(earlier,)))
@@ -224,11 +224,11 @@ BY = verify_key_bundle(CARD).devices[0]
 
 
 BOX = MailboxId(b"m" * 16)
-OTHER = DeviceSigner(ACCOUNT, Secret(bytes(32)))  # who forges Ed25519 and has a key of her own
+OTHER = DeviceSigner(ACCOUNT, Secret(bytes(32)))  # forges Ed25519, but has another ML-DSA key
 
 
 def statements(signer: DeviceSigner, device: bytes = b"d") -> list[bytes]:
-    """Statements of three one-time keys."""
+    """Return the statements of three new one-time keys."""
     _, keys = add_one_time_keys(signer.account, 3)
     return [
         write_prekey_statement(
@@ -251,7 +251,7 @@ def signed_by(
 
 
 def prekey_at(index: int, said: list[bytes], tree: list[bytes] | None = None) -> SignedPrekey:
-    """One of these, with its path in the batch of these, or in another ``tree``."""
+    """Return the prekey at ``index`` with its path in the tree of ``said``, or of ``tree``."""
     leaves = tree or [prekey_leaf(one) for one in said]
     place = BatchPosition(index, inclusion_proofs(leaves)[index])
     return read_prekey(write_prekey(said[index], place, None))

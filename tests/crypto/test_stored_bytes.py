@@ -1,4 +1,4 @@
-"""Held bytes open under the key and the case that they were sealed with, or not at all."""
+"""Stored values open only with the key and the case that they were sealed with."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The vault's key needs the passphrase, the salt, the device, the relay and the same cost."""
+"""The vault key depends on passphrase, salt, device secret, relay share and Argon2 cost."""
 
 import pytest
 from argon2.low_level import Type, hash_secret_raw

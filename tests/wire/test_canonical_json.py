@@ -1,6 +1,6 @@
 """Canonical JSON: one byte form for one value, and only that form is read back."""
 
-# ruff: noqa: PT011 -- whatever the reason, these bytes are refused
+# ruff: noqa: PT011 -- the reason for the refusal does not matter here
 
 import contextlib
 import json
@@ -32,7 +32,7 @@ def test_canonical_json_is_read_back_and_matches_plain_json(value: object) -> No
 def test_any_other_form_of_the_same_value_is_refused(value: object, more: bytes) -> None:
     for odd in (more + canonical_json(value), canonical_json(value) + more):
         if value == 0 or (isinstance(value, int) and more == b"0"):
-            continue  # a digit more may make another number, in its own canonical form
+            continue  # another digit may make another canonical number
         with pytest.raises(ValueError):
             read_canonical_json(odd)
 

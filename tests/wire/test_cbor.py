@@ -1,4 +1,4 @@
-"""The one deterministic encoding, judged by cbor2 and by the examples of RFC 8949 appendix A."""
+"""Deterministic CBOR, compared with cbor2 and with the examples of RFC 8949 appendix A."""
 
 import cbor2
 import pytest
@@ -20,7 +20,7 @@ from entrenous.wire.cbor import (
     to_unix_seconds,
 )
 
-# RFC 8949 appendix A, those of its examples that these formats use
+# The examples of RFC 8949 appendix A whose types our formats use
 EXAMPLES = {
     "00": 0,
     "17": 23,

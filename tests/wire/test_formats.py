@@ -1,4 +1,4 @@
-"""What each format refuses, and the values that it fixes."""
+"""The values that each format refuses, and the encodings that the specification defines."""
 
 import io
 from dataclasses import replace
@@ -175,7 +175,7 @@ def changed(encoded: bytes, key: int, value: object) -> bytes:
     return encode({**fields, key: value})
 
 
-# --- certificates, lists, cards -------------------------------------------------------------------
+# --- certificates, lists, key bundles -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,8 @@ DEVICE, REVOKED = FIELDS_OF_A_LIST[5][0], FIELDS_OF_A_LIST[6][0]
         (1, 1),
         (2, bytes(31)),
         (3, 0),
-        (3, 1),  # a first list has none before it
-        (4, None),  # and only a first list
+        (3, 1),  # a first list has no predecessor
+        (4, None),  # only a first list has none
         (4, bytes(31)),
         (5, []),
         (5, [DEVICE, DEVICE]),

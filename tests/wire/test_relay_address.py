@@ -1,4 +1,4 @@
-"""Relay addresses: what a stranger's card may name, and what would break name resolution."""
+"""Relay addresses: those that a key bundle may name, and malformed ones."""
 
 import pytest
 

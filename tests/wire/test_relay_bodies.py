@@ -1,4 +1,4 @@
-"""Every body of the relay's interface: it is read back, and nothing else is accepted."""
+"""Every body of the relay's interface is read back, and malformed bodies are refused."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -129,7 +129,7 @@ def test_relay_body_is_read_back(name: str, data: st.DataObject) -> None:
 @pytest.mark.parametrize("name", BODIES)
 @given(untrusted_body=st.binary(max_size=80))
 def test_random_relay_body_is_not_understood(name: str, untrusted_body: bytes) -> None:
-    # A valid token's body: Hypothesis tries the literals that it finds in our own code.
+    # This body is valid, and Hypothesis tries the literals that it finds in our own code.
     assume((name, untrusted_body) != ("token", b'{"uses":null,"expires_at":null}'))
     with pytest.raises(NotUnderstood):
         BODIES[name][2](untrusted_body)

@@ -1,4 +1,4 @@
-"""The progress of an upload: exactly two counts."""
+"""The progress of an upload: a body with exactly two counts."""
 
 import pytest
 from hypothesis import given
