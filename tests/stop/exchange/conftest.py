@@ -10,5 +10,5 @@ from tests.stop.exchange.exchange_for_tests import Room, open_room
 
 @pytest.fixture
 def room(tmp_path: Path) -> Iterator[Room]:
-    with open_room(tmp_path) as made:
-        yield made
+    with open_room(tmp_path) as opened:
+        yield opened

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +19,7 @@ from entrenous.stop.exchange_serving import (
     authenticate_partner,
 )
 from entrenous.stop.index.memory_indexes import RegisteredSounds
-from entrenous.stop.nouns import PEOPLE_BANK, Bank
+from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimChange, ClaimState
 from entrenous.stop.store.bank_store import BankStore
@@ -120,14 +120,9 @@ def open_room(folder: Path, clock: WoundClock | None = None) -> Iterator[Room]:
     engine.dispose()
 
 
-def with_claims_in_bank(room: Room) -> ExchangeServices:
-    """Return the exchange with the bank as its feed."""
-    return replace(room.exchange, feed=room.bank)
-
-
 def _unused() -> tuple[None, None, None]:
     """Return the index, queue and picture reader: None, since exchanges do not use them."""
     return cast("tuple[None, None, None]", (None,) * 3)
 
 
-__all__ = ["PEOPLE_BANK", "Bank", "MemoryFeed", "Room", "bits", "open_room", "with_claims_in_bank"]
+__all__ = ["PEOPLE_BANK", "MemoryFeed", "Room", "bits", "open_room"]

@@ -11,19 +11,19 @@ from tests.stop.exchange.exchange_for_tests import Room
 
 
 def test_fetch_lock_beside_sqlite(room: Room) -> None:
-    _one_at_a_time(room.exchange.sources.engine)  # type: ignore[attr-defined]
+    _check_mutual_exclusion(room.exchange.sources.engine)  # type: ignore[attr-defined]
 
 
 @pytest.mark.real
 def test_fetch_lock_in_postgresql(postgres: Cluster) -> None:
     engine = open_postgres_engine(postgres.fresh())
     try:
-        _one_at_a_time(engine)
+        _check_mutual_exclusion(engine)
     finally:
         engine.dispose()
 
 
-def _one_at_a_time(engine: sa.Engine) -> None:
+def _check_mutual_exclusion(engine: sa.Engine) -> None:
     with hold_source_lock(engine, "charity"):
         with (
             pytest.raises(FetchAlreadyRunning, match="charity"),

@@ -22,7 +22,7 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.open_gate import open_exchange
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import FoundBy
-from tests.stop.exchange.test_fetch import Script
+from tests.stop.exchange.test_fetch import ScriptedSource
 from tests.stop.platform_for_tests import WoundClock, jpeg, judge_upload, picture
 from tests.stop.store.bank_stores import KINDS, engine_of
 
@@ -40,7 +40,7 @@ def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platfor
     engine.dispose()
 
 
-def waits(platform: Platform, case: str, bank: str) -> None:
+def assert_held_by_look_back(platform: Platform, case: str, bank: str) -> None:
     assert platform.reviews.count_waiting_items() == 0
     assert look_back_for_due_claims(platform) == 1
     review = platform.reviews.next_waiting_upload()
@@ -55,9 +55,9 @@ def test_earlier_upload_waits_after_a_fetch(platform: Platform, hers: Any) -> No
     exchange = open_exchange(platform)
     exchange.sources.add(SOURCE)
     page = SourcePage((SourceRecord("k", 1, (fingerprint(picture(hers)).bits,)),), "1")
-    fetch_source(SOURCE, Script([page]), exchange, platform)
-    waits(platform, case, "theirs")
-    fetch_source(SOURCE, Script([page]), exchange, platform)  # brings nothing new
+    fetch_source(SOURCE, ScriptedSource([page]), exchange, platform)
+    assert_held_by_look_back(platform, case, "theirs")
+    fetch_source(SOURCE, ScriptedSource([page]), exchange, platform)  # brings nothing new
     assert platform.reviews.count_due_work().look_backs == 0
 
 
@@ -67,4 +67,4 @@ def test_earlier_upload_waits_after_a_submission(platform: Platform, hers: Any) 
     key = add_exchange_partner("friends", [BankName("people")], exchange, submits=True)
     partner = authenticate_partner(key, exchange)
     exchange.submissions.submit(partner, [fingerprint(picture(hers)).bits])
-    waits(platform, case, "from-friends")
+    assert_held_by_look_back(platform, case, "from-friends")

@@ -20,7 +20,7 @@ from tests.stop.platform_for_tests import WoundClock
 
 
 @given(st.lists(st.integers(1, 500), max_size=30, unique=True), st.integers(0, 520))
-def test_the_newest_number_is_found_wherever_one_begins(numbers: list[int], known: int) -> None:
+def test_newest_change_number_is_found_from_any_start(numbers: list[int], known: int) -> None:
     feed = MemoryFeed(WoundClock())
     for number in sorted(numbers):
         feed.last = number - 1
@@ -28,13 +28,13 @@ def test_the_newest_number_is_found_wherever_one_begins(numbers: list[int], know
     assert newest_change_number(feed, known) == max([known, *numbers])
 
 
-def test_no_news_costs_one_query(room: Room) -> None:
+def test_search_without_new_changes_takes_one_query(room: Room) -> None:
     room.feed.put("a", bits(1))
-    asked = list[int]()
+    start_numbers = list[int]()
     changes = room.feed.changes
-    room.feed.changes = lambda after, limit: (asked.append(after), changes(after, limit))[1]  # type: ignore[method-assign]
+    room.feed.changes = lambda after, limit: (start_numbers.append(after), changes(after, limit))[1]  # type: ignore[method-assign]
     assert newest_change_number(room.feed, 1) == 1
-    assert asked == [1]
+    assert start_numbers == [1]
 
 
 def test_first_mark_has_the_time_of_the_newest_change(room: Room) -> None:
@@ -44,7 +44,7 @@ def test_first_mark_has_the_time_of_the_newest_change(room: Room) -> None:
     assert update_exchange_state(room.exchange) == ChangeTime(made_s, 1)
 
 
-def test_news_of_a_marked_second_waits_for_the_next(room: Room) -> None:
+def test_change_in_a_marked_second_is_dated_in_the_next(room: Room) -> None:
     room.feed.put("a", bits(1))
     first = update_exchange_state(room.exchange)
     room.feed.put("b", bits(2))
@@ -98,7 +98,7 @@ def test_concurrent_mark_of_another_process_wins(
     store = type(room.exchange.served)
     add_change_time = store.add_change_time
 
-    def late(self: Any, mark: ChangeTime, drop_before_s: int) -> None:
+    def add_after_other_process(self: Any, mark: ChangeTime, drop_before_s: int) -> None:
         add_change_time(self, mark, drop_before_s)  # the other process, before the newest change
         add_change_time(self, replace(mark, number=3), drop_before_s)
 
@@ -107,7 +107,9 @@ def test_concurrent_mark_of_another_process_wins(
     monkeypatch.setattr(
         store,
         "add_change_time",
-        lambda self, mark, before: late(self, replace(mark, number=newest), before),
+        lambda self, mark, before: add_after_other_process(
+            self, replace(mark, number=newest), before
+        ),
     )
     seen = update_exchange_state(room.exchange)
     assert seen == room.exchange.served.newest_change_time() == ChangeTime(seen.at_s, 2)
@@ -117,6 +119,6 @@ def test_concurrent_mark_of_another_process_wins(
 def test_marks_that_do_not_increase_are_ignored(room: Room) -> None:
     served = room.exchange.served
     served.add_change_time(ChangeTime(100, 5), 0)
-    for late in (ChangeTime(100, 6), ChangeTime(99, 7), ChangeTime(101, 5)):
-        served.add_change_time(late, 0)
+    for ignored in (ChangeTime(100, 6), ChangeTime(99, 7), ChangeTime(101, 5)):
+        served.add_change_time(ignored, 0)
     assert served.newest_change_time() == ChangeTime(100, 5)

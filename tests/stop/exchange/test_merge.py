@@ -20,14 +20,14 @@ RECORDS = st.builds(
 PAGES = st.lists(st.lists(RECORDS, max_size=4), max_size=5)
 
 
-class Banked:
+class MemoryBank:
     """Claims and known records in memory, updated as a fetch updates them."""
 
     def __init__(self) -> None:
         self.claims = dict[ClaimId, tuple[bytes, ...]]()
         self.known = dict[bytes, KnownRecord]()
 
-    def take(self, page: Iterable[SourceRecord], generation: int = 1) -> None:
+    def apply_page(self, page: Iterable[SourceRecord], generation: int = 1) -> None:
         merged = merge_records("source", generation, page, self.known)
         for claim, hashes in merged.to_make.items():
             self.claims.setdefault(claim, hashes)
@@ -35,18 +35,18 @@ class Banked:
             del self.claims[claim]
         self.known |= {one.key_sha256: one for one in merged.known}
 
-    def protects(self) -> list[tuple[bytes, ...]]:
+    def protected_hashes(self) -> list[tuple[bytes, ...]]:
         return sorted(tuple(sorted(hashes)) for hashes in self.claims.values())
 
 
-def after(pages: Iterable[Iterable[SourceRecord]]) -> list[tuple[bytes, ...]]:
-    bank = Banked()
+def protected_after(pages: Iterable[Iterable[SourceRecord]]) -> list[tuple[bytes, ...]]:
+    bank = MemoryBank()
     for page in pages:
-        bank.take(page)
-    return bank.protects()
+        bank.apply_page(page)
+    return bank.protected_hashes()
 
 
-def right(pages: Sequence[Sequence[SourceRecord]]) -> list[tuple[bytes, ...]]:
+def expected_hashes(pages: Sequence[Sequence[SourceRecord]]) -> list[tuple[bytes, ...]]:
     """Return the expected hashes: for each key, those of its highest-ranked record."""
     best = dict[str, SourceRecord]()
     for record in (record for page in pages for record in page):
@@ -66,37 +66,37 @@ def _rank(record: SourceRecord) -> tuple[int, bool, bytes]:
 
 @given(PAGES, st.randoms(use_true_random=False), st.integers(1, 3))
 def test_order_and_repetition_do_not_matter(
-    pages: list[list[SourceRecord]], dice: Random, times: int
+    pages: list[list[SourceRecord]], rng: Random, times: int
 ) -> None:
     shuffled = pages * times
-    dice.shuffle(shuffled)
-    assert after(shuffled) == after(pages) == right(pages)
+    rng.shuffle(shuffled)
+    assert protected_after(shuffled) == protected_after(pages) == expected_hashes(pages)
 
 
 @given(PAGES)
 def test_repeated_record_changes_nothing(pages: list[list[SourceRecord]]) -> None:
-    bank = Banked()
+    bank = MemoryBank()
     for page in pages:
-        bank.take(page)
+        bank.apply_page(page)
     for page in pages:
         again = merge_records("source", 1, page, bank.known)
         assert (dict(again.to_make), again.to_withdraw, again.known) == ({}, (), ())
 
 
 def test_later_generation_wins_over_versions() -> None:
-    bank = Banked()
-    bank.take([SourceRecord("a", 90)], generation=1)
-    bank.take([SourceRecord("a", 5, (bits(1),))], generation=2)
-    assert bank.protects() == [(bits(1),)]
+    bank = MemoryBank()
+    bank.apply_page([SourceRecord("a", 90)], generation=1)
+    bank.apply_page([SourceRecord("a", 5, (bits(1),))], generation=2)
+    assert bank.protected_hashes() == [(bits(1),)]
 
 
 def test_the_same_hashes_stay_the_same_claim() -> None:
-    bank = Banked()
-    bank.take([SourceRecord("a", 1, (bits(1), bits(2)))])
+    bank = MemoryBank()
+    bank.apply_page([SourceRecord("a", 1, (bits(1), bits(2)))])
     before = set(bank.claims)
-    bank.take([SourceRecord("a", 2, (bits(2), bits(1)))])
+    bank.apply_page([SourceRecord("a", 2, (bits(2), bits(1)))])
     assert set(bank.claims) == before
-    bank.take([SourceRecord("a", 3, (bits(2),))])
+    bank.apply_page([SourceRecord("a", 3, (bits(2),))])
     assert len(bank.claims) == 1
     assert set(bank.claims) != before
 
@@ -111,8 +111,8 @@ def test_record_added_and_withdrawn_in_one_page_is_not_created() -> None:
 
 def test_record_table_contains_no_plain_hash() -> None:
     merged = merge_records("source", 1, [SourceRecord(bits(1).hex(), 1, (bits(1),))], {})
-    kept = repr(merged.known)
-    assert bits(1).hex() not in kept
+    stored = repr(merged.known)
+    assert bits(1).hex() not in stored
     assert merged.known[0].key_sha256 == record_key_sha256(bits(1).hex())
 
 
@@ -127,4 +127,4 @@ def test_two_sources_make_two_claims_of_one_hash() -> None:
 def test_withdrawn_wins_over_any_hashes_of_the_same_version() -> None:
     for number in range(40):
         pages = [[SourceRecord("a", 1)], [SourceRecord("a", 1, (bits(number),))]]
-        assert after(pages) == after(pages[::-1]) == []
+        assert protected_after(pages) == protected_after(pages[::-1]) == []

@@ -27,8 +27,8 @@ from entrenous.stop.store.engine import open_engine
 from tests.ready import begun
 from tests.stop.index.index_banks import agrees, fresh, register
 
-BEGINNING = 10_500  # hashes: enough that the index builds tables
-OF_A_CLAIM = 20
+INITIAL_HASHES = 10_500  # hashes: enough that the index builds tables
+HASHES_PER_CLAIM = 20
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Reported:
     registered: dict[str, bytes] = field(default_factory=dict)
     withdrawn: dict[str, bytes] = field(default_factory=dict)
 
-    def hear(self, line: str) -> None:
+    def record_line(self, line: str) -> None:
         """Record one line that a worker printed."""
         match line.split():
             case ["registered", name, bits]:
@@ -62,19 +62,19 @@ def bank_in(folder: Path) -> Iterator[BankStore]:
 def work(folder: Path, seed: int, shards: int) -> None:
     """Register claims, withdraw some, and write base after base, until killed."""
     rng = np.random.default_rng([seed, 1])  # not the stream of the first claim
-    mine: list[ClaimId] = []
+    claims: list[ClaimId] = []
     with bank_in(folder) as bank:
         index = FileIndex(folder / "index", bank, shards)
         print("ready", flush=True)  # noqa: T201 -- read by kill_once
         while True:
-            name = f"claim-{seed}-{len(mine)}-{rng.integers(0, 1 << 30)}"
-            hashes = [rng.bytes(32) for _ in range(OF_A_CLAIM)]
-            mine.append(register(bank, name, *hashes))
+            name = f"claim-{seed}-{len(claims)}-{rng.integers(0, 1 << 30)}"
+            hashes = [rng.bytes(32) for _ in range(HASHES_PER_CLAIM)]
+            claims.append(register(bank, name, *hashes))
             print("registered", name, hashes[0].hex(), flush=True)  # noqa: T201 -- read by kill_once
             if rng.random() < 0.3:
-                gone = mine.pop(int(rng.integers(0, len(mine))))
-                bank.apply_event(gone, ClaimEvent.WITHDRAW)
-                print("withdrawn", gone, flush=True)  # noqa: T201 -- read by kill_once
+                withdrawn = claims.pop(int(rng.integers(0, len(claims))))
+                bank.apply_event(withdrawn, ClaimEvent.WITHDRAW)
+                print("withdrawn", withdrawn, flush=True)  # noqa: T201 -- read by kill_once
                 index.rebuild()
             else:
                 index.merge()
@@ -84,8 +84,8 @@ def kill_once(folder: Path, seed: int, reported: Reported, shards: int) -> None:
     """Start a worker and kill it while it works."""
     rng = np.random.default_rng(seed)
     command = [sys.executable, "-m", "tests.stop.index.index_kills", "--work", str(folder)]
-    asked = ["--seed", str(seed), "--shards", str(shards)]
-    with begun([*command, *asked], stdout=subprocess.PIPE) as worker:
+    options = ["--seed", str(seed), "--shards", str(shards)]
+    with begun([*command, *options], stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
         assert worker.stdout.readline() == b"ready\n"
         try:
@@ -94,7 +94,7 @@ def kill_once(folder: Path, seed: int, reported: Reported, shards: int) -> None:
             worker.kill()
         for line in worker.stdout.read().decode().splitlines(keepends=True):
             if line.endswith("\n"):
-                reported.hear(line)
+                reported.record_line(line)
 
 
 def compare(folder: Path, seed: int, reported: Reported, shards: int) -> None:
@@ -124,7 +124,7 @@ def run(folder: Path, kills: int, seed: int, shards: int = 1) -> Reported:
     """Kill ``kills`` workers, check the index after each, and return what they reported."""
     reported = Reported()
     with bank_in(folder) as bank:
-        register(bank, "beginning", *fresh(BEGINNING, seed))
+        register(bank, "beginning", *fresh(INITIAL_HASHES, seed))
     for kill in range(kills):
         kill_once(folder, seed + kill, reported, shards)
         compare(folder, seed + kill, reported, shards)
@@ -138,14 +138,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.work is not None:
-        work(asked.work, asked.seed, asked.shards)
-    with TemporaryDirectory() as made:
-        done = run(Path(made), asked.kills, asked.seed, asked.shards)
+    arguments = parser.parse_args()
+    if arguments.work is not None:
+        work(arguments.work, arguments.seed, arguments.shards)
+    with TemporaryDirectory() as folder:
+        reported = run(Path(folder), arguments.kills, arguments.seed, arguments.shards)
     print(  # noqa: T201 -- a command
-        f"{asked.kills} kills: {len(done.registered)} claims found, "
-        f"{len(done.withdrawn)} withdrawn and gone"
+        f"{arguments.kills} kills: {len(reported.registered)} claims found, "
+        f"{len(reported.withdrawn)} withdrawn and gone"
     )
 
 

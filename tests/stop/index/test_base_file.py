@@ -69,12 +69,12 @@ def test_mapped_base_is_read_only(written: Path) -> None:
 
 
 @pytest.mark.parametrize("boundary", range(SECTIONS + 1))
-@pytest.mark.parametrize("off", [-1, 0, 1])
+@pytest.mark.parametrize("offset", [-1, 0, 1])
 def test_truncation_at_any_boundary_is_detected(
-    written: Path, tmp_path: Path, boundary: int, off: int
+    written: Path, tmp_path: Path, boundary: int, offset: int
 ) -> None:
     data = written.read_bytes()
-    cut = boundaries(data)[boundary] + off
+    cut = boundaries(data)[boundary] + offset
     if cut == len(data):
         return
     changed = data[:cut] if cut < len(data) else data + b"\x00"
@@ -89,7 +89,9 @@ def test_truncation_at_any_boundary_is_detected(
 def test_flipped_bit_is_detected(written: Path, tmp_path: Path, data: st.DataObject) -> None:
     whole = bytearray(written.read_bytes())
     ends = boundaries(bytes(whole))
-    section = data.draw(st.integers(0, SECTIONS).filter(lambda at: at == 0 or _size(ends, at)))
+    section = data.draw(
+        st.integers(0, SECTIONS).filter(lambda at: at == 0 or _section_size(ends, at))
+    )
     place = data.draw(st.integers(ends[section - 1] if section else 0, ends[section] - 1))
     whole[place] ^= 1 << data.draw(st.integers(0, 7))
     path = tmp_path / "base"
@@ -98,7 +100,7 @@ def test_flipped_bit_is_detected(written: Path, tmp_path: Path, data: st.DataObj
         read_base(path)
 
 
-def _size(ends: list[int], at: int) -> int:
+def _section_size(ends: list[int], at: int) -> int:
     return ends[at] - ends[at - 1]
 
 

@@ -23,9 +23,9 @@ from tests.stop.index.index_banks import agrees, fresh, register
 
 @pytest.fixture
 def bank() -> BankStore:
-    made = new_bank()
-    register(made, "first", *fresh(30, 1), parts=fresh(40, 2))
-    return made
+    store = new_bank()
+    register(store, "first", *fresh(30, 1), parts=fresh(40, 2))
+    return store
 
 
 @pytest.fixture
@@ -103,8 +103,8 @@ def test_a_withdrawn_hash_leaves_the_disk(folder: Path, bank: BankStore) -> None
     assert index.has_withdrawn_hashes()
     index.rebuild()
     assert not index.has_withdrawn_hashes()
-    left = on_disk(folder)
-    assert not any(bits[at : at + 8] in left for bits in (secret, part) for at in (0, 8, 16, 24))
+    disk = on_disk(folder)
+    assert not any(bits[at : at + 8] in disk for bits in (secret, part) for at in (0, 8, 16, 24))
     assert index.find_near_hashes([secret], part=False) == []  # nor is the hash in memory
     agrees(index, bank)
 
@@ -212,21 +212,21 @@ def test_another_process_switches_to_the_newer_base(folder: Path, bank: BankStor
 
 def test_two_processes_never_write_at_once(folder: Path, bank: BankStore) -> None:
     index = FileIndex(folder, bank)
-    with lock_and_clean_folder(folder, wait=False) as mine:
-        assert mine
+    with lock_and_clean_folder(folder, wait=False) as locked:
+        assert locked
         assert not index.merge()
     assert index.merge()
 
 
 def test_files_of_a_killed_process_are_removed(folder: Path, bank: BankStore) -> None:
     index = FileIndex(folder, bank)
-    left = folder / ".entrenous-00112233"
-    left.write_bytes(b"half a base with hashes")
+    leftover = folder / ".entrenous-00112233"
+    leftover.write_bytes(b"half a base with hashes")
     index.merge()
-    assert not left.exists()
-    left.write_bytes(b"half a base with hashes")
+    assert not leftover.exists()
+    leftover.write_bytes(b"half a base with hashes")
     FileIndex(folder, bank)
-    assert not left.exists()
+    assert not leftover.exists()
 
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
@@ -266,17 +266,17 @@ def test_a_reader_during_merges_never_misses(folder: Path, sqlite: BankStore) ->
     stop = threading.Event()
     merges = []
 
-    def merge_on() -> None:
+    def merge_until_stopped() -> None:
         while not stop.is_set():
             merges.append(index.merge())
 
-    merging = threading.Thread(target=merge_on)
+    merging = threading.Thread(target=merge_until_stopped)
     merging.start()
     try:
         registered: list[bytes] = []
-        for turn_ in range(60):
-            bits = fresh(1, 100 + turn_)
-            register(sqlite, f"claim-{turn_}", *bits)
+        for turn in range(60):
+            bits = fresh(1, 100 + turn)
+            register(sqlite, f"claim-{turn}", *bits)
             registered += bits
             found = {one.query for one in index.find_near_hashes(registered, part=False)}
             assert found == set(range(len(registered)))
@@ -288,14 +288,12 @@ def test_a_reader_during_merges_never_misses(folder: Path, sqlite: BankStore) ->
 
 
 @dataclass
-class PageByPage:
+class PagedBank:
     """A bank that returns at most seven entries at a time, as a large bank returns pages."""
 
     bank: BankStore
-    asked: int = 0
 
     def entries(self, after: int) -> tuple[HashEntry, ...]:
-        self.asked += 1
         return self.bank.entries(after)[:7]
 
     def count_claims_and_hashes(self) -> BankCounts:
@@ -303,7 +301,7 @@ class PageByPage:
 
 
 def test_bank_may_return_entries_in_pages(folder: Path, bank: BankStore) -> None:
-    paged = cast("BankStore", PageByPage(bank))
+    paged = cast("BankStore", PagedBank(bank))
     index = FileIndex(folder, paged)
     agrees(index, bank)
     register(bank, "later", *fresh(20, 3))
@@ -318,11 +316,11 @@ SNAPSHOT_HASHES = [_RANDOM.bytes(32) for _ in range(4)]
 
 
 def known_snapshot() -> IndexSnapshot:
-    news = [
+    entries = [
         HashEntry(number, bits, part=False)
         for number, bits in enumerate(SNAPSHOT_HASHES[:3], start=1)
     ]
-    return IndexSnapshot.empty_snapshot().with_added_entries(news)
+    return IndexSnapshot.empty_snapshot().with_added_entries(entries)
 
 
 def test_second_look_up_is_cached_and_the_third_is_not() -> None:

@@ -27,11 +27,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
-def soon(true: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     """Wait at most a minute until a condition, which another thread causes, is true."""
-    until = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < until
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
         threading.Event().wait(ROUND_S)
 
 
@@ -42,7 +42,7 @@ def test_index_merges_automatically(
     with open_index(folder, bank, round_interval_s=ROUND_S) as index:
         register(bank, "later", *fresh(11, 3))
         agrees(index, bank)
-        soon(lambda: read_base(folder / "base").count == 51)
+        wait_until(lambda: read_base(folder / "base").count == 51)
         agrees(index, bank)
 
 
@@ -58,9 +58,9 @@ def test_withdrawn_hashes_are_removed_automatically_in_every_process(
         open_index(folder, bank, round_interval_s=ROUND_S, withdrawn_check_interval_s=60) as other,
     ):
         bank.apply_event(claim, ClaimEvent.WITHDRAW)
-        soon(lambda: secret[:8] not in (folder / "base").read_bytes())
+        wait_until(lambda: secret[:8] not in (folder / "base").read_bytes())
         for index in (one, other):
-            soon(lambda tended=index: tended.find_near_hashes([secret], part=False) == [])  # type: ignore[misc]
+            wait_until(lambda each=index: each.find_near_hashes([secret], part=False) == [])  # type: ignore[misc]
             agrees(index, bank)
 
 
@@ -75,7 +75,7 @@ def test_index_far_behind_is_merged_before_the_first_answer(
         agrees(index, bank)
 
 
-def spoil(file: Path, place: int, data: bytes) -> None:
+def overwrite(file: Path, place: int, data: bytes) -> None:
     """Overwrite bytes at an offset in a file that an open index has mapped."""
     with file.open("r+b") as opened:
         opened.seek(place)
@@ -93,14 +93,14 @@ def test_damage_in_use_is_detected_and_repaired(
         open_index(folder, bank, shards=shards, round_interval_s=ROUND_S) as other,
     ):
         (file,) = [path for path in folder.glob("base*") if hashes[77] in path.read_bytes()]
-        spoil(file, file.read_bytes().index(hashes[77]), bytes(32))
+        overwrite(file, file.read_bytes().index(hashes[77]), bytes(32))
         for index in (one, other):
-            soon(lambda tended=index: tended.find_near_hashes([hashes[77]], part=False) != [])  # type: ignore[misc]
+            wait_until(lambda each=index: each.find_near_hashes([hashes[77]], part=False) != [])  # type: ignore[misc]
             agrees(index, bank, most=33)
     read_base(file)
-    told = [record.message for record in caplog.records if record.name == "entrenous.index"]
-    assert told
-    assert set(told) == {"index-damaged"}
+    messages = [record.message for record in caplog.records if record.name == "entrenous.index"]
+    assert messages
+    assert set(messages) == {"index-damaged"}
 
 
 def test_every_section_is_reread(folder: Path, bank: BankStore) -> None:
@@ -116,7 +116,8 @@ def test_every_section_is_reread(folder: Path, bank: BankStore) -> None:
         assert not any(index.finds_damage(100_000) for _ in range(2 * steps))
         before = sum(one.size for one, _ in sections[:section])
         header = size - sum(one.size for one, _ in sections)
-        spoil(folder / "base", header + before + data.size // 2, bytes([data[data.size // 2] ^ 4]))
+        middle = data.size // 2
+        overwrite(folder / "base", header + before + middle, bytes([data[middle] ^ 4]))
         assert any(index.finds_damage(100_000) for _ in range(2 * steps)), section
         assert index.finds_damage(1)  # until the repair, which may fail at first
         index.replace_damaged_bases()
@@ -151,18 +152,18 @@ def test_closing_does_not_wait_for_the_next_round(folder: Path, bank: BankStore)
 
 
 @dataclass
-class AwayAtTimes:
+class UnreachableAtFirst:
     """A bank whose first three counts fail, as if its database were unreachable."""
 
     bank: BankStore
-    asked: int = 0
+    counts_requested: int = 0
 
     def entries(self, after: int) -> tuple[HashEntry, ...]:
         return self.bank.entries(after)
 
     def count_claims_and_hashes(self) -> BankCounts:
-        self.asked += 1
-        if self.asked < 4:
+        self.counts_requested += 1
+        if self.counts_requested < 4:
             raise BankUnreachable(why="it is away")
         return self.bank.count_claims_and_hashes()
 
@@ -170,11 +171,11 @@ class AwayAtTimes:
 def test_maintenance_continues_after_the_bank_was_unreachable(
     folder: Path, bank: BankStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    away = AwayAtTimes(bank)
+    unreachable = UnreachableAtFirst(bank)
     with open_index(
-        folder, away, round_interval_s=ROUND_S, withdrawn_check_interval_s=ROUND_S
+        folder, unreachable, round_interval_s=ROUND_S, withdrawn_check_interval_s=ROUND_S
     ) as index:  # type: ignore[arg-type]
-        soon(lambda: away.asked > 5)
+        wait_until(lambda: unreachable.counts_requested > 5)
         agrees(index, bank)
-    waits: Sequence[str] = [record.message for record in caplog.records]
-    assert waits[:3] == ["index-waits BankUnreachable"] * 3
+    messages: Sequence[str] = [record.message for record in caplog.records]
+    assert messages[:3] == ["index-waits BankUnreachable"] * 3

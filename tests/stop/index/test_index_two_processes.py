@@ -25,21 +25,21 @@ WITHIN_S = 1.0  # the limit of the median, since the machine may be busy
 
 
 @contextmanager
-def another(folder: Path, url: str) -> Iterator[Callable[[bytes], int]]:
+def other_process(folder: Path, url: str) -> Iterator[Callable[[bytes], int]]:
     command = [sys.executable, "-m", "tests.stop.index.asked", str(folder), url]
     with begun(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        said, asked = process.stdout, process.stdin
-        assert said.readline() == "ready\n"
+        output, queries = process.stdout, process.stdin
+        assert output.readline() == "ready\n"
 
         def matches(bits: bytes) -> int:
-            asked.write(bits.hex() + "\n")
-            asked.flush()
-            return int(said.readline())
+            queries.write(bits.hex() + "\n")
+            queries.flush()
+            return int(output.readline())
 
         yield matches
-        asked.close()
+        queries.close()
 
 
 def test_the_next_look_of_another_process_knows(tmp_path: Path, postgres: Cluster) -> None:
@@ -48,9 +48,9 @@ def test_the_next_look_of_another_process_knows(tmp_path: Path, postgres: Cluste
     engine = open_postgres_engine(url)
     bank = BankStore(engine)
     register(bank, "before", *fresh(50, 1))
-    own = FileIndex(tmp_path / "own", bank)
-    took: list[float] = []
-    with another(tmp_path / "other", url) as matches:
+    own_index = FileIndex(tmp_path / "own", bank)
+    durations_s: list[float] = []
+    with other_process(tmp_path / "other", url) as matches:
         for number, bits in enumerate(fresh(CLAIMS, 2)):
             assert matches(bits) == 0
             began = time.perf_counter()
@@ -59,8 +59,8 @@ def test_the_next_look_of_another_process_knows(tmp_path: Path, postgres: Cluste
             added = time.perf_counter()
             bank.apply_event(claim, ClaimEvent.WITHDRAW)
             assert matches(bits) == 0
-            took += [added - began, time.perf_counter() - added]
-            near = {one.entry for one in own.find_near_hashes([bits], part=False)}
+            durations_s += [added - began, time.perf_counter() - added]
+            near = {one.entry for one in own_index.find_near_hashes([bits], part=False)}
             assert bank.claims_on_pictures(near) == ()
     engine.dispose()
-    assert median(took) <= WITHIN_S
+    assert median(durations_s) <= WITHIN_S

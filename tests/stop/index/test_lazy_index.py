@@ -11,29 +11,29 @@ from tests.stop.index.index_banks import agrees, fresh
 
 
 def test_lazy_index_is_opened_once_by_the_first_look_up(tmp_path: Path, bank: BankStore) -> None:
-    made = list[MaintainedIndex]()
+    opened = list[MaintainedIndex]()
 
-    def opening() -> MaintainedIndex:
-        made.append(open_index(tmp_path / "index", bank))
-        return made[-1]
+    def open_and_record() -> MaintainedIndex:
+        opened.append(open_index(tmp_path / "index", bank))
+        return opened[-1]
 
-    index = LazyIndex(opening)
-    assert made == []
+    index = LazyIndex(open_and_record)
+    assert opened == []
     agrees(index, bank)
-    assert index.get_open_index() is made[0]
-    assert len(made) == 1
+    assert index.get_open_index() is opened[0]
+    assert len(opened) == 1
     index.close()
 
 
 def test_failed_opening_is_tried_again(tmp_path: Path, bank: BankStore) -> None:
     failures = [BankUnreachable(why="it is away")]
 
-    def opening() -> MaintainedIndex:
+    def open_after_failures() -> MaintainedIndex:
         while failures:
             raise failures.pop()
         return open_index(tmp_path / "index", bank)
 
-    index = LazyIndex(opening)
+    index = LazyIndex(open_after_failures)
     with pytest.raises(BankUnreachable):
         index.find_near_hashes(fresh(1, 1), part=False)
     agrees(index, bank)

@@ -20,9 +20,9 @@ def embedding(seed: int) -> Embedding:
     )
 
 
-def near(seed: int, other: int, share: float) -> Embedding:
-    mixed = [np.random.default_rng(one).normal(size=EMBEDDING_NUMBERS) for one in (seed, other)]
-    return quantise_embedding((mixed[0] + share * mixed[1]).astype(np.float32))
+def mixed_embedding(seed: int, other: int, share: float) -> Embedding:
+    vectors = [np.random.default_rng(one).normal(size=EMBEDDING_NUMBERS) for one in (seed, other)]
+    return quantise_embedding((vectors[0] + share * vectors[1]).astype(np.float32))
 
 
 @pytest.fixture
@@ -33,8 +33,8 @@ def bank() -> BankStore:
 
 
 def found(index: RegisteredEmbeddings, *queries: Embedding, at_least: float = 0.5) -> list[str]:
-    near_ones = index.find_similar(queries, [at_least] * len(queries))
-    return [f"{one.query} {one.claim}" for one in near_ones]
+    matches = index.find_similar(queries, [at_least] * len(queries))
+    return [f"{one.query} {one.claim}" for one in matches]
 
 
 def test_new_embeddings_are_found_and_unrelated_ones_are_not(bank: BankStore) -> None:
@@ -49,9 +49,9 @@ def test_new_embeddings_are_found_and_unrelated_ones_are_not(bank: BankStore) ->
 def test_each_query_has_its_own_bound(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,), embedding=embedding(1)))
     index = RegisteredEmbeddings(bank)
-    likeness = near(1, 2, 1.5)  # a cosine of about 0.55
-    assert [one.query for one in index.find_similar([likeness] * 3, [0.5, 0.6, -1.0])] == [0, 2]
-    (one, *_) = index.find_similar([likeness], [0.5])
+    mixed = mixed_embedding(1, 2, 1.5)  # a cosine of about 0.55
+    assert [one.query for one in index.find_similar([mixed] * 3, [0.5, 0.6, -1.0])] == [0, 2]
+    (one, *_) = index.find_similar([mixed], [0.5])
     assert one.cosine == pytest.approx(0.55, abs=0.05)
     assert one.entry == bank.entries(0)[0].number
 
@@ -68,7 +68,7 @@ def test_withdrawn_embeddings_leave_memory(bank: BankStore) -> None:
     assert found(index, embedding(3)) == ["0 d"]
 
 
-def test_another_networks_numbers_are_not_compared(bank: BankStore) -> None:
+def test_embeddings_of_another_network_are_not_compared(bank: BankStore) -> None:
     other = Embedding(embedding(1).numbers, "another-network")
     bank.register(Registration(claim("a"), (ONE,), embedding=other))
     assert found(RegisteredEmbeddings(bank), embedding(1)) == []

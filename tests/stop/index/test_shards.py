@@ -21,9 +21,9 @@ from tests.stop.index.index_banks import agrees, fresh, register
 
 @pytest.fixture
 def bank() -> BankStore:
-    made = new_bank()
-    register(made, "first", *odd_bank(80, np.random.default_rng(1)), parts=fresh(40, 2))
-    return made
+    store = new_bank()
+    register(store, "first", *odd_bank(80, np.random.default_rng(1)), parts=fresh(40, 2))
+    return store
 
 
 @pytest.fixture
@@ -59,14 +59,14 @@ def test_it_finds_what_counting_bits_does(
 
 def test_every_hash_is_in_the_file_of_its_shard(folder: Path, bank: BankStore) -> None:
     FileIndex(folder, bank, 4)
-    told = 0
+    hash_count = 0
     for shard in Shard.all_shards(4):
         for kind in read_base(folder / shard.file_name).segments:
             rows = hash_words(kind)
-            told += len(rows)
+            hash_count += len(rows)
             assert {shard_of(row.tobytes(), 4) for row in rows} <= {shard.number}
             assert shard.contains(rows).all()
-    assert told == bank.count_claims_and_hashes().hashes
+    assert hash_count == bank.count_claims_and_hashes().hashes
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1), (2, 3)])
@@ -85,12 +85,12 @@ def test_a_merge_that_was_killed_between_two_shards_misses_nothing(
 ) -> None:
     index = FileIndex(folder, bank, 4)
     register(bank, "later", *fresh(40, 5), parts=fresh(40, 6))
-    left = [2]
+    writes_left = [2]
 
     def write_two(path: Path, whole: HashIndex, parts: HashIndex, shard: Shard) -> None:
-        if not left[0]:
+        if not writes_left[0]:
             raise KeyboardInterrupt
-        left[0] -= 1
+        writes_left[0] -= 1
         write_base(path, whole, parts, shard)
 
     monkeypatch.setattr(file_index, "write_base", write_two)
@@ -109,12 +109,12 @@ def test_a_withdrawn_hash_leaves_its_shard(folder: Path, bank: BankStore) -> Non
     (secret,) = fresh(1, 8)
     claim = register(bank, "private", secret)
     index = FileIndex(folder, bank, 4)
-    mine = folder / Shard.all_shards(4)[shard_of(secret, 4)].file_name
-    before = read_base(mine).count
+    shard_file = folder / Shard.all_shards(4)[shard_of(secret, 4)].file_name
+    before = read_base(shard_file).count
     bank.apply_event(claim, ClaimEvent.WITHDRAW)
     assert index.has_withdrawn_hashes()
     index.rebuild()
-    assert read_base(mine).count == before - 1
+    assert read_base(shard_file).count == before - 1
     assert index.find_near_hashes([secret], part=False) == []
     agrees(index, bank)
 
@@ -147,14 +147,16 @@ def test_another_process_switches_to_newer_shards(folder: Path, bank: BankStore)
 
 def test_shard_of_bytes_and_of_words_agree() -> None:
     hashes = fresh(500, 9)
-    for of in (1, 2, 3, 64):
-        numbers = [shard_of(bits, of) for bits in hashes]
-        mine = np.stack([shard.contains(hashes_as_words(hashes)) for shard in Shard.all_shards(of)])
-        assert (mine.sum(axis=0) == 1).all()
-        assert mine.argmax(axis=0).tolist() == numbers
+    for count in (1, 2, 3, 64):
+        numbers = [shard_of(bits, count) for bits in hashes]
+        contained = np.stack(
+            [shard.contains(hashes_as_words(hashes)) for shard in Shard.all_shards(count)]
+        )
+        assert (contained.sum(axis=0) == 1).all()
+        assert contained.argmax(axis=0).tolist() == numbers
 
 
-@pytest.mark.parametrize("of", [0, 65])
-def test_number_of_shards_is_limited(of: int) -> None:
+@pytest.mark.parametrize("count", [0, 65])
+def test_number_of_shards_is_limited(count: int) -> None:
     with pytest.raises(ValueError, match="shards"):
-        Shard(0, of)
+        Shard(0, count)
