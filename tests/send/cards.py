@@ -1,4 +1,4 @@
-"""Further key bundles of a person, signed with their own master key."""
+"""Make further key bundles of a person, signed with that person's master key."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,12 +28,12 @@ def identity_of(who: Person) -> Identity:
 
 
 def becomes(who: Person, identity: Identity) -> None:
-    """Replace the identity stored on her device."""
+    """Replace the identity stored on a person's device."""
     OWN_IDENTITY.store(identity, who.device.vault)
 
 
 def after(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
-    """The link to this list from its successor."""
+    """Return the next device list: the next epoch, linked to ``newest`` by hash."""
     said = newest.said
     following = replace(
         said, epoch=said.epoch + 1, previous=device_list_head(newest.statement), **fields
@@ -42,7 +42,7 @@ def after(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
 
 
 def instead(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
-    """The link from another list of the same epoch."""
+    """Return a conflicting device list of the same epoch."""
     return read_device_list(write_device_list(replace(newest.said, **fields)))
 
 
@@ -53,8 +53,8 @@ def issue_card(
     further: tuple[SignedDeviceCertificate, ...] = (),
     **fields: Any,
 ) -> bytes:
-    """Issue her next device list, or a conflicting one of the same epoch, and make it hers.
-    ``further`` are additional devices, each with a mailbox of its own.
+    """Issue a person's next device list, or a conflicting one of the same epoch. Store the new key
+    bundle on the person's device and return it. ``further`` devices get mailboxes of their own.
     """
     identity = identity_of(who)
     assert identity.card is not None
@@ -75,7 +75,7 @@ def issue_card(
 
 
 def another_device(who: Person, signer: DeviceSigner | None = None) -> SignedDeviceCertificate:
-    """A device certified by her, without a session, prekeys or a mailbox."""
+    """Certify a device of a person; it has no session, prekeys or mailbox."""
     identity = identity_of(who)
     assert identity.master is not None
     return certify_device(

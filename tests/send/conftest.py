@@ -61,7 +61,7 @@ def street_of_three(tmp_path_factory: pytest.TempPathFactory) -> Street:
 
 
 def _settled(folder: Path, **others: str) -> Street:
-    """Ana, and others at these relays whom she has added."""
+    """Return a street of Ana and others at these relays, all of whom she has added."""
     with pytest.MonkeyPatch.context() as patch:
         street = Street(folder, patch)
         for who, relay in {"ana": HERE, **others}.items():

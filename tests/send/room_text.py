@@ -1,4 +1,4 @@
-"""Short text messages between people of a room, which are quick to make."""
+"""Send short texts between people of a room, which is faster than sending pictures."""
 
 from datetime import timedelta
 

@@ -41,7 +41,7 @@ class Person(Villager):
 
     @property
     def home(self) -> tuple[str, MailboxId, Secret]:
-        """Her mailbox: the relay's address, the mailbox and its owner token."""
+        """The person's mailbox: the relay's address, the mailbox id and its owner token."""
         home = own_device(self.device).home
         return home.relay_url, home.mailbox, home.owner
 
@@ -82,7 +82,7 @@ class Room:
         self.apps[url] = relay_app(relay)
 
     def copied(self) -> "Room":
-        """The same people at the same relays, who share nothing with these.
+        """Return an independent copy of the room, with copies of its people and relays.
 
         Setting people up takes a thousand times as long.
         """
@@ -135,7 +135,7 @@ def _same(dice: RandomSource) -> LoadedDice:
 
 
 def made_once(make: Callable[[], Room]) -> Callable[[], Room]:
-    """Make a room at the first call, and return a copy of it each time."""
+    """Return a function that makes a room once, and returns a copy of it at each call."""
     made = cache(make)
 
     @wraps(make)

@@ -8,5 +8,5 @@ from tests.trace.test_trace_picture import offline_device
 
 
 def device_for_sounds() -> Device:
-    """An offline device; tests decode in their own process."""
+    """Return an offline device that decodes sounds in the test's own process."""
     return replace(offline_device(), read_sound=read_sound)

@@ -1,5 +1,5 @@
-"""A device whose clock is far ahead for one command. It ends, gives up and deletes nothing for
-good, and nothing that it records stays in the future.
+"""A device's clock is far ahead during one command: nothing expires, is given up or deleted for
+good, and no recorded date stays in the future.
 """
 
 from collections.abc import Iterator
@@ -84,7 +84,7 @@ YEAR = timedelta(days=400)
 
 @contextmanager
 def ahead(room: Room, who: Person, by: timedelta = YEAR) -> Iterator[None]:
-    """Set only her clock ahead."""
+    """Set the clock of one person ahead within the block."""
     right = who.device
     who.device = replace(right, clock=WoundClock(room.clock.moment + by))
     yield
@@ -92,14 +92,14 @@ def ahead(room: Room, who: Person, by: timedelta = YEAR) -> Iterator[None]:
 
 
 def looks_ahead(room: Room, who: Person) -> None:
-    """Fetch with her clock ahead, then set it right."""
+    """Fetch once with a person's clock ahead, then once with the right clock."""
     with ahead(room, who), suppress(EntrenousError):
         fetch_messages(who.device)
     fetch_messages(who.device)
 
 
 def is_believed(room: Room, who: Person) -> None:
-    """Keep her clock ahead for more than an hour, so that it is trusted."""
+    """Keep a person's clock ahead for more than an hour, so that it is trusted."""
     with ahead(room, who):
         fetch_messages(who.device)
     with ahead(room, who, YEAR + timedelta(minutes=90)):
@@ -112,7 +112,7 @@ def state(ana: Person) -> EnvelopeState:
 
 
 def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Room) -> None:
-    """It does not fetch first."""
+    """Removing a message does not fetch first."""
     ana, ben = friends["ana"], friends["ben"]
     names = [ana.sends(SMALL, ben).name for _ in range(2)]
     fetch_messages(ben.device)
@@ -127,7 +127,7 @@ def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Room) -
 
 
 def test_messages_expire_even_if_every_fetch_is_forty_days_apart(friends: Room) -> None:
-    """The clock is implausible each time; what had expired at the time before has ended."""
+    """The clock is implausible at each fetch; messages that had expired at the last fetch end."""
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     fetch_messages(ben.device)
@@ -139,7 +139,7 @@ def test_messages_expire_even_if_every_fetch_is_forty_days_apart(friends: Room) 
 
 
 def test_a_copy_is_not_marked_expired_by_the_clock_alone(friends: Room) -> None:
-    """She has never fetched: only the clock of her set-up is known."""
+    """A single implausible reading of the clock must not expire the copy."""
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     with ahead(friends, ana):
@@ -188,7 +188,7 @@ def test_an_old_mailbox_survives_a_clock_that_was_ahead(friends: Room, *, silent
         fetch_messages(ana.device)
     (old,) = former_addresses(ana.device)
     assert old.until < friends.clock.moment + timedelta(days=31)
-    assert old_mailboxes_due_for_fetch(ana.device) == (old,)  # not only once that date has come
+    assert old_mailboxes_due_for_fetch(ana.device) == (old,)  # due before that date, too
 
 
 def test_a_replaced_prekey_survives_a_clock_that_was_ahead(room: Room) -> None:
@@ -200,7 +200,7 @@ def test_a_replaced_prekey_survives_a_clock_that_was_ahead(room: Room) -> None:
     ):
         add_person(link, "ben", ana.device)
     room.clock.wind(days=7, minutes=1)
-    fetch_messages(ben.device)  # replaced as usual
+    fetch_messages(ben.device)  # the prekey is rotated as usual
     with ahead(room, ben):
         fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -241,7 +241,7 @@ def test_a_token_range_with_a_future_date_is_replaced(friends: Room) -> None:
     assert window(ben, ana).made_at <= friends.clock.moment
     fetch_messages(ana.device)
     seed = window(ben, ana).seed
-    assert held(ana, ben).seed == seed  # she knows the last one
+    assert held(ana, ben).seed == seed  # she has the newest range
     fetch_messages(ben.device)
     assert window(ben, ana).seed == seed
 

@@ -1,4 +1,4 @@
-"""A wrong clock, and messages dated at another time."""
+"""Wrong clocks, and messages with implausible dates."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -65,7 +65,7 @@ def test_the_clock_is_trusted_an_hour_after_a_month_of_absence(friends: Room) ->
 
 
 def test_a_clock_that_was_ahead_from_the_start_is_trusted(friends: Room) -> None:
-    """So is one that is set back: then nothing has expired."""
+    """Once it has been set back, messages still expire."""
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     friends.clock.wind(days=-10)

@@ -20,7 +20,7 @@ from tests.trace.offline_device import trace_picture
 pytestmark = pytest.mark.slow
 
 TO = [RecipientId(name) for name in ("ben", "caro", "dan")]
-# A strip: points are looked for at a width of 400 pixels, so its traces are the quickest.
+# A strip is the quickest to trace: points are detected in a picture scaled to 400 pixels' width.
 WIDE = Image.fromarray(skimage.data.coffee()[80:280]).resize((360, 120), Image.Resampling.LANCZOS)
 
 
@@ -69,7 +69,7 @@ FORMATS: dict[str, Callable[[], bytes]] = {
 }
 
 
-# Their parts are in others: a JPEG, a WebP, and transparency.
+# Other formats cover their features: JPEG, WebP and transparency.
 AT_NIGHT = ("jpeg, coarse", "webp, alpha")
 
 
@@ -88,7 +88,7 @@ def test_a_leak_of_every_format_is_traced(name: str, room: Room) -> None:
 
 
 def test_leaks_of_a_small_picture_and_a_panorama_are_traced(room: Room) -> None:
-    """200 pixels wide, and a panorama seven times as wide as high."""
+    """The small picture is 200 pixels wide; the panorama is seven times as wide as high."""
     ana = room["ana"]
     small = WIDE.resize((200, 134), Image.Resampling.LANCZOS)
     strip = Image.fromarray(np.asarray(skimage.data.coffee())[100:185])

@@ -1,4 +1,4 @@
-"""The guard is silent for ordinary sends, and asks only for the names of odd recipients."""
+"""The guard is silent for ordinary messages, and asks only about unusual recipients."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -56,7 +56,7 @@ BY_LINK = (
 
 @pytest.mark.threat("link-in-other-hands")
 def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(friends: Room) -> None:
-    """Also after texts, which cause no question, and again after another link."""
+    """It asks even after texts, which cause no question, and asks again after another link."""
     ana, ben = friends["ana"], friends["ben"]
     text = replace(draft(ben, "ana", confirmed=("ana",)), files=(), text="Hello")
     for _ in range(7):
@@ -87,7 +87,7 @@ def test_the_guard_does_not_ask_about_compared_keys(friends: Room) -> None:
 
 
 def called(name: str, room: Room) -> None:
-    """A person whom Ana calls ``name``."""
+    """Add a new person whom Ana calls ``name``."""
     one = room.settles(f"{len(room.people)}")
     room["ana"].adds(one)
     contact = contact_named(one.name, room["ana"].device)
@@ -103,7 +103,7 @@ def called(name: str, room: Room) -> None:
     ],
 )
 def test_the_guard_asks_about_a_name_similar_to_another(friends: Room, alike: str) -> None:
-    """However often something was sent there: slips produce the usual name."""
+    """It asks however often messages went there: a slip may produce a usual name."""
     ana = friends["ana"]
     for _ in range(3):
         ana.sends(SMALL, friends["ben"])

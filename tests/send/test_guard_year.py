@@ -1,5 +1,5 @@
-"""The guard is silent on nearly all of a person's messages and misses no slip (bench/guard). A
-quarter of the conversations in ``make test``; three whole years in ``make nightly``.
+"""The guard is silent on nearly all of a person's messages and misses no slip (bench/guard).
+``make test`` simulates a quarter of the conversations; ``make nightly`` simulates three full years.
 """
 
 import pytest

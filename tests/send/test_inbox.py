@@ -139,7 +139,7 @@ def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) ->
 
 
 def test_a_recall_by_another_person_changes_nothing(friends: Room, ben: Person) -> None:
-    """Caro's program sends a note about Ana's message."""
+    """Caro's program sends a recall note about Ana's message."""
     caro = friends.settles("caro")
     caro.adds(ben)
     opened = newest(ben)
@@ -152,7 +152,7 @@ def test_a_recall_by_another_person_changes_nothing(friends: Room, ben: Person) 
 def test_a_reused_message_id_does_not_replace_another_senders_message(
     friends: Room, ben: Person
 ) -> None:
-    """Two senders may use one message id; another recipient knows it and may be faster."""
+    """Every recipient knows a message's id, and could send a message with that id."""
     first = newest(ben)
     waiting = replace(first, state=InboxState.WAITING)
     other = replace(waiting, sender=friends["ben"].id, name="9-quiet-heron")
@@ -221,7 +221,7 @@ def test_a_message_lost_by_its_relay_opens_once_posted_again(
         ben.opens_newest()
     flush_outbox(ana.device)
     assert query_sent_messages(ana.device)[0].copies[0].is_confirmed_by_relay
-    assert fetch_messages(ben.device).came == 0  # its letter is known
+    assert fetch_messages(ben.device).came == 0  # its letter was already read
     assert ben.opens_newest().files
 
 

@@ -53,7 +53,7 @@ def test_a_new_message_name_is_unused(friends: Room) -> None:
 
 
 def agrees(device: Device) -> bool:
-    """Whether the index agrees with all messages: each taken name leads to its next free number."""
+    """Return whether the index and all messages agree on the next free number for each name."""
     sent = [message.name for message in device.ledger.messages()]
     came = [received.name for received in INBOX_TABLE.all(device.vault)]
     indexed = [
@@ -74,7 +74,7 @@ def agrees(device: Device) -> bool:
 
 
 def calls_off(ana: Person) -> None:
-    """Ana writes a message and cancels it before it leaves."""
+    """Write a message and cancel it before it leaves."""
 
     def changes_her_mind(_until: datetime) -> None:
         raise KeyboardInterrupt
@@ -85,7 +85,7 @@ def calls_off(ana: Person) -> None:
 
 
 def is_cut_off(ana: Person) -> None:
-    """Her relay is unreachable; she recalls the message before it leaves."""
+    """Write a message while the relay is unreachable, and recall it before it leaves."""
     with (
         ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
         suppress(WaitsInOutbox),
@@ -96,7 +96,7 @@ def is_cut_off(ana: Person) -> None:
 
 
 def marks_half(ana: Person) -> None:
-    """Marked for another channel and interrupted before anybody got a copy."""
+    """Mark copies for another channel, and stop after the first of them."""
     copies = mark_picture_copies(SMALL, [RecipientId("x"), RecipientId("y")], None, ana.device)
     next(copies)
     copies.close()

@@ -1,4 +1,4 @@
-"""The outbox keeps the order, loses nothing, and lets nobody wait for another person's trouble."""
+"""The outbox keeps the order, loses nothing, and one recipient's failure delays no other."""
 
 from typing import Any
 
@@ -74,7 +74,7 @@ def test_a_refused_item_never_blocks_later_ones(three: Room, error: EntrenousErr
         ana.sends(SMALL, ben, caro)
     assert (ben.received(), caro.received()) == (0, 1)
     assert waiting(ana) == 0
-    assert flush_outbox(ana.device) == FlushResult(0, {}, ())  # reported once
+    assert flush_outbox(ana.device) == FlushResult(0, {}, ())  # the refusal is reported only once
     ana.sends(SMALL, ben)
     assert ben.received() == 1
 
@@ -84,7 +84,7 @@ def departures(who: Person) -> list[SendState]:
 
 
 def test_a_partly_refused_message_reports_who_has_it(three: Room) -> None:
-    """Ben's relay accepts nothing from Ana any more; Caro has the picture."""
+    """The relay refuses Ben's copy and accepts Caro's."""
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     with (
         ana.courier.playing(post=failing(WrongToken(), times=1)),
@@ -154,7 +154,7 @@ def refusing_at(url: str, error: EntrenousError) -> Trick:
 def test_a_request_not_understood_blocks_only_its_mailbox(
     three: Room, error: EntrenousError
 ) -> None:
-    """A later letter to the same person must neither overtake it nor be tried."""
+    """A later letter to the same person must not be tried, and so cannot overtake the first."""
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     mailbox, tried = own_device(ben.device).home.mailbox, list[bytes]()
 
@@ -207,7 +207,7 @@ def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Room) -> N
 
 @pytest.mark.parametrize("answered", [False, True])
 def test_blobs_that_the_relay_dropped_are_uploaded_again(friends: Room, *, answered: bool) -> None:
-    """As when the machine slept in between, or the letter never arrived."""
+    """The sender's machine slept after the upload; the post then succeeds, or is lost."""
     ana, ben = friends["ana"], friends["ben"]
     slept = list[bool]()
 
@@ -252,7 +252,7 @@ def test_an_unresponsive_relay_delays_nothing_for_other_relays(apart: Room) -> N
     with pytest.raises(WaitsInOutbox, match="7002"):
         ana.sends(SMALL, caro, ben)
     assert ben.received() == 1
-    ana.sends(SMALL, ben)  # does not concern this message, so nothing is raised
+    ana.sends(SMALL, ben)  # the failure does not concern this message, so nothing is raised
     assert ben.received() == 2
     ben.sends(SMALL, ana)
     assert ana.received() == 1
@@ -329,7 +329,7 @@ def test_sealed_files_are_deleted_once_the_relay_has_them(friends: Room) -> None
     friends.silence(HERE)
     with pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
-    assert len(ana.vault._files) == 3  # the original, and what waits: a sealed frame, a sealed copy
+    assert len(ana.vault._files) == 3  # the original, the sealed frame and the sealed copy
     friends.back(HERE)
     flush_outbox(ana.device)
     assert list(ana.vault._files.values()) == [SMALL]

@@ -42,7 +42,7 @@ from tests.village.malicious_relay import Honest, changed, failing
 
 pytestmark = pytest.mark.slow
 
-GONE = failing(NoSuchEnvelope())  # its tombstone's thirty days are over
+GONE = failing(NoSuchEnvelope())  # the relay deleted its tombstone after thirty days
 
 
 def test_a_copy_forgotten_by_its_relay_is_not_reported_unopened(friends: Room) -> None:
@@ -89,7 +89,7 @@ def test_a_copy_that_never_arrived_is_reported_unopened(
 def test_a_copy_its_relay_may_have_forgotten_is_not_reported_unopened(
     friends: Room, days: int
 ) -> None:
-    """Its sender got no answer and does not know that it arrived."""
+    """The sender got no answer, and does not know whether the copy arrived."""
     ana, ben = friends["ana"], friends["ben"]
     with (
         ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
@@ -103,7 +103,7 @@ def test_a_copy_its_relay_may_have_forgotten_is_not_reported_unopened(
 
 
 def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Room) -> None:
-    """It is still in transit to a relay that does not know it yet."""
+    """The copy is in transit during the recall; the relay does not know it yet."""
     ana, ben = friends["ana"], friends["ben"]
     late: list[tuple[Honest, tuple[Any, ...]]] = []
 
@@ -126,8 +126,8 @@ def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Room) -> None
 def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     friends: Room, minutes: int
 ) -> None:
-    """The relay did not refuse it in advance: a program that ignores the note finds it closed after
-    the sender's next fetch.
+    """The relay did not refuse the copy in advance. The sender's fetches repeat the recall for an
+    hour, so that even a program that ignores recall notes cannot open the copy.
     """
     ana, ben = friends["ana"], friends["ben"]
     late: list[tuple[Honest, tuple[Any, ...]]] = []
@@ -142,7 +142,7 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     with ana.courier.playing(withdraw=GONE):
         assert recall_message(sent.message.name, ana.device)[0].opened is None
         friends.clock.wind(minutes=minutes)
-        fetch_messages(ana.device)  # not arrived yet: asked about again for an hour
+        fetch_messages(ana.device)  # not arrived yet: the recall is repeated for an hour
     (honest, arguments), *_ = late
     honest(*arguments)
     fetch_messages(ana.device)
@@ -221,7 +221,7 @@ def test_a_recall_is_not_repeated_once_the_relay_must_have_forgotten_it(friends:
 
 
 def sent_unheard(ana: Person) -> str:
-    """The relay accepts it, and its answer is lost."""
+    """Send a message whose acknowledgement by the relay is lost; return its name."""
 
     def lost(honest: Honest, *arguments: Any) -> None:
         honest(*arguments)

@@ -1,4 +1,4 @@
-"""A relay refuses a date because this device's clock is wrong or its own limit is shorter."""
+"""A relay refuses a date because the device's clock is wrong or the relay's limit is shorter."""
 
 from collections import Counter
 from dataclasses import replace
@@ -55,14 +55,14 @@ WRONG = [timedelta(days=2), timedelta(days=400), timedelta(days=-40)]
 
 
 def off(who: Person, room: Room, by: timedelta) -> WoundClock:
-    """Give a person a clock of their own that is wrong by this much."""
+    """Give a person a clock of their own that is wrong by this much, and return it."""
     clock = WoundClock(room.clock.moment + by)
     who.device = replace(who.device, clock=clock)
     return clock
 
 
 def keeping(room: Room, days: int) -> Room:
-    """This relay, with a shorter limit on expiry."""
+    """Limit the expiry that the relay at HERE accepts to this many days."""
     room.apps[HERE] = relay_app(replace(room.relays[HERE], limits=RelayLimits(keep_days=days)))
     return room
 
@@ -80,7 +80,7 @@ def noted(tried: list[Envelope]) -> Trick:
 
 
 def draft(who: Person, days: int) -> Draft:
-    """A text to Ben with this many days, as the command line would make it."""
+    """Return a text to Ben that expires in this many days, as the command line would make it."""
     policy = MessagePolicy(rounded_expiry(days, who.device))
     names = (RecipientId("ben"),)
     return Draft((), names, policy, text="hello", confirmed=frozenset({"ben"}))
@@ -108,7 +108,7 @@ def test_a_hello_refused_for_its_date_waits_until_the_clock_is_right(
 def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
     friends: Room, by: timedelta
 ) -> None:
-    """It is the fetch that would send Ben further tokens."""
+    """The fetch with the wrong clock would have sent Ben further tokens."""
     ana, ben = friends["ana"], friends["ben"]
     clock = off(ana, friends, timedelta(0))
     while _unused(ana) > TOKENS_LEFT_MIN + 1:
@@ -186,7 +186,7 @@ def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(ro
 
 
 def test_an_item_refused_for_its_date_delays_no_other(room: Room) -> None:
-    """The other one has an earlier expiry and is for another mailbox."""
+    """The other item has an earlier expiry and goes to another mailbox."""
     ana, ben = room["ana"], room["ben"]
     ana.adds(ben)
     caro = room.settles("caro")
@@ -198,7 +198,7 @@ def test_an_item_refused_for_its_date_delays_no_other(room: Room) -> None:
 
 
 def recall_that_waits(ana: Person, ben: Person) -> None:
-    """A letter without content, written while its relay was unreachable."""
+    """Write a recall note, which is a letter without content, while the relay is unreachable."""
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
     with ana.courier.playing(post=failing(RelayUnreachable(host="x"))):
@@ -240,7 +240,7 @@ def test_a_relay_with_a_short_limit_accepts_all_letters(room: Room, days: int) -
 
 
 def test_an_old_letter_is_redated_to_a_relays_short_limit(friends: Room) -> None:
-    """Its date is expired first and then, after our own rule, too far ahead."""
+    """Its date is expired at first, and then, by our own default, too far ahead for the relay."""
     ana, ben = friends["ana"], friends["ben"]
     recall_that_waits(ana, ben)
     friends.clock.wind(days=40)

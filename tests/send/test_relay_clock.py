@@ -1,4 +1,4 @@
-"""One wrong clock reading at a relay loses no letters and no permissions to write."""
+"""One wrong clock reading at a relay loses no letters and no send tokens."""
 
 import asyncio
 from dataclasses import replace
@@ -18,13 +18,13 @@ from tests.village.world import WoundClock
 
 @pytest.fixture
 def swept(friends: Room) -> Room:
-    """Their relay has been running for a while."""
+    """Ana and Ben, whose relay has swept before."""
     asyncio.run(expire_due(friends.relays[HERE]))
     return friends
 
 
 def sweeps(room: Room) -> None:
-    """Run one sweep with a clock that is a year ahead."""
+    """Run one sweep of the relay, which must refuse because its clock is a year ahead."""
     with pytest.raises(RelayClockAhead):
         asyncio.run(expire_due(room.relays[HERE]))
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Stands for the end of the process."""
 
 
 def killed(*_: object) -> None:

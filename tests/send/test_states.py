@@ -31,7 +31,7 @@ Refused = Mapping[tuple[StrEnum, StrEnum], type[EntrenousError]]
 
 
 def drawn(begin: str, following: Next, refused: Refused, states: type, events: type) -> str:
-    """One table in the format of docs/machines/message.md."""
+    """Return a diagram and its table in the format of docs/machines/message.md."""
     arrows = [
         f"    {state.name.lower()} --> {'[*]' if after is None else after.name.lower()}: {event}"
         for (state, event), after in following.items()

@@ -20,14 +20,14 @@ from tests.village.malicious_relay import failing
 
 pytestmark = pytest.mark.slow
 
-#: States in which a relay may know more, and those in which it does not.
+#: States that can still change at the relay; ENDED has all others.
 LIVING = (EnvelopeState.WAITING, EnvelopeState.DELIVERED, EnvelopeState.OPENED)
 MESSAGES = size(200, 1000)
 ENDED = tuple(state for state in EnvelopeState if state not in LIVING)
 
 
 def asked(ana: Person) -> int:
-    """How many copies a status check asks about."""
+    """Return how many copies a status query asks about."""
     before = ana.courier.calls["envelope_status"]
     query_sent_messages(ana.device)
     return ana.courier.calls["envelope_status"] - before
@@ -104,8 +104,8 @@ def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
 
 
 def another(ana: Person, name: MessageName, number: int) -> None:
-    """One more such message: every hundredth can still change, the others have ended or were opened
-    and have expired.
+    """Store a copy of a message in the ledger. Every hundredth can still change; the others have
+    ended, or were opened and have expired.
     """
     like = ana.device.ledger.message_named(name)
     (copy,) = (one for one in COPY_DELIVERY_TABLE.all(ana.vault) if one.message == like.id)

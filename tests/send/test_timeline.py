@@ -1,4 +1,4 @@
-"""What went to and fro with one person, a page at a time."""
+"""The messages exchanged with one person, page by page."""
 
 import pytest
 

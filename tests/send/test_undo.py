@@ -65,7 +65,7 @@ def test_a_message_leaves_after_its_undo_window_and_not_before(friends: Room, an
 
 
 def records(ana: Person) -> dict[str, dict[str, bytes]]:
-    """Every record in her vault."""
+    """Return every record in a person's vault."""
     return {drawer: dict(held) for drawer, held in ana.vault._drawers.items() if held}
 
 
@@ -74,12 +74,12 @@ def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
     def changes_her_mind(_until: datetime) -> NoReturn:
         raise KeyboardInterrupt
 
-    new_message_name(ana.device)  # only the flag of the name index stays
+    new_message_name(ana.device)  # sets the flag of the name index, which stays
     before = records(ana)
     with pytest.raises(SendingUndone):
         send_message(held(ana), ana.device, TransferWatch(wait=changes_her_mind))
     after = records(ana)
-    # The ratchet with its keys, and the token, are never moved back.
+    # The ratchet, its keys and the token range are never rolled back.
     moves = {PEER, OWN_XWING_KEY, HELD_TOKEN_RANGE}
     assert {drawer for drawer in before | after if before.get(drawer) != after.get(drawer)} <= {
         *moves,
@@ -104,7 +104,7 @@ def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
 def test_a_second_interrupt_still_undoes_the_message(
     friends: Room, ana: Person, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second Ctrl-C arrives during the undoing after the first."""
+    """The second Ctrl-C arrives while the first one is undoing the message."""
     real, asked = getattr(send, step), list[object]()
 
     def interrupted(*arguments: object) -> None:
@@ -142,7 +142,7 @@ def test_an_undo_window_nobody_waits_for_ends_with_a_later_command(
 def test_after_a_crash_no_message_leaves_before_its_undo_window_ends(
     friends: Room, ana: Person
 ) -> None:
-    """Crashes accumulate; a sealed message leaves once, in time."""
+    """It crashes at one point after another. Each sealed message leaves once, and in time."""
     moments, lived = 0, False
     while not lived:
         before = friends["ben"].received()
@@ -236,7 +236,7 @@ def test_a_delayed_message_names_its_own_reason(ana: Person) -> None:
     flushed = flush_outbox(ana.device)
     (why,) = flushed.stayed.values()
     assert isinstance(why, UndoWindowStillOpen)
-    assert flushed.problems == ()  # nothing went wrong
+    assert flushed.problems == ()  # waiting is not a problem
 
 
 def test_a_watch_sees_every_byte_of_every_stage(ana: Person) -> None:

@@ -1,4 +1,4 @@
-"""A picture that Ben has, with a text that names Ben, on its way to somebody else."""
+"""The guard asks if a picture that Ben has goes to somebody else with a text that names Ben."""
 
 import io
 from dataclasses import replace
@@ -12,7 +12,7 @@ from tests.send.send_device import Person, Room
 from tests.send.test_guard import draft
 from tests.village.world import photo
 
-SMALL = photo(width_px=160)  # a square: sizes and looks are judged here
+SMALL = photo(width_px=160)  # square, since similar pictures of two sizes are compared here
 
 ASTRONAUT = photo(width_px=200)
 
@@ -24,7 +24,7 @@ def asked(sender: Person, to: str, words: str, picture: bytes = ASTRONAUT) -> bo
 
 
 def haze(grey: int) -> bytes:
-    """A slow run of grey: nothing to see, and two of them have the same hash."""
+    """Return a faint grey gradient as a PNG; all of these have the same perceptual hash."""
     run = grey + np.add.outer(np.linspace(0, 10, 160), np.linspace(0, 20, 160))
     file = io.BytesIO()
     Image.fromarray(run.astype(np.uint8)).save(file, "PNG")
@@ -40,7 +40,7 @@ def three(three: Room) -> Room:
 
 @pytest.mark.slow
 def test_text_naming_a_person_who_has_the_picture_is_asked_about(three: Room) -> None:
-    """Also after the picture was scaled."""
+    """The picture is recognized after scaling."""
     for words in ("For you, Ben!", "ben: as promised", "dear BEN"):
         assert asked(three["ana"], "caro", words)
 

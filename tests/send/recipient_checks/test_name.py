@@ -1,5 +1,5 @@
 """Names that are easily mistaken for each other."""
-# ruff: noqa: RUF001 - letters that look like others are what this is about
+# ruff: noqa: RUF001 - the tests need letters that look like others
 
 import unicodedata
 from itertools import product
@@ -18,7 +18,7 @@ from entrenous.send.people.similar_names import (
 
 
 def one_slip_from(word: str, letters: str) -> set[str]:
-    """Every word that differs by one added, missing, changed or swapped letter."""
+    """Return the word, and all that differ by one added, missing, changed or swapped letter."""
     cuts = [(word[:at], word[at:]) for at in range(len(word) + 1)]
     less = {a + b[1:] for a, b in cuts if b}
     more = {a + letter + b for a, b in cuts for letter in letters}

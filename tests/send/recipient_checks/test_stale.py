@@ -1,4 +1,4 @@
-"""A device without a sign of life for three weeks, neither from it nor at its relay."""
+"""The guard asks about a device that showed no sign of life for three weeks."""
 
 from entrenous.base.errors import RelayUnreachable
 from entrenous.send.fetch import fetch_messages
@@ -44,7 +44,7 @@ def test_a_letter_is_a_sign_of_life(friends: Room) -> None:
 
 
 def test_a_fresh_prekey_at_the_relay_is_a_sign_of_life(friends: Room) -> None:
-    """Ben only reads; his program renews his prekeys."""
+    """Ben only reads messages, but his program renews his prekeys."""
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     friends.clock.wind(days=15)

@@ -1,4 +1,4 @@
-"""The people in a conversation, found from one of its messages."""
+"""The participants of a conversation, determined from one of its messages."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -62,7 +62,7 @@ def test_an_unknown_message_has_no_conversation(friends: Room) -> None:
 
 
 def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> str:
-    """A modified program sends a message to one person and claims others in its audience."""
+    """Send a message to ``reader`` that falsely names others as recipients; return its name."""
     knows = contact_named(reader.name, sender.device)
     (to,) = ensure_sessions(addressees(knows, sender.device), sender.device)
     people = [knows.person, *(own_device(one.device).person for one in others)]
@@ -85,7 +85,7 @@ def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> s
 
 
 def answer(sender: Person, name: str) -> Draft:
-    """A reply to all who have that message, as ``--reply`` without ``--to``."""
+    """Return a reply to everybody who has the message, as ``--reply`` without ``--to``."""
     belongs = participants_of_message(name, sender.device)
     return replace(draft(sender, *contact_names_among(belongs, sender.device)), within=belongs)
 
@@ -93,7 +93,7 @@ def answer(sender: Person, name: str) -> Draft:
 @pytest.fixture
 @made_once
 def three() -> Room:
-    """Ana writes to her boss, and to Cleo."""
+    """Ana, who has written to her boss and to Cleo."""
     room = Room()
     ana, boss, cleo = (room.settles(name) for name in ("ana", "boss", "cleo"))
     for one in (boss, cleo):
