@@ -1,4 +1,4 @@
-"""A letter written under a list of ours that we do not know yet is kept until we know it."""
+"""A letter that depends on a device list unknown to this device is kept until the list arrives."""
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -130,7 +130,7 @@ def test_limit_of_awaiting_letters_is_per_sender(
 
 
 def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
-    """Ben's relay did not answer when Ana's laptop wanted to announce her new device."""
+    """Ben's relay was unreachable when Ana's laptop announced her new device."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)
     ana.adds(ben)

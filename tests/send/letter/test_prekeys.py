@@ -38,7 +38,7 @@ def public_keys(who: Person) -> int:
 
 
 def on_the_fallback(honest: Honest, *arguments: Any) -> Any:
-    """The relay has no one-time key left."""
+    """Trick: the relay returns the fallback key, as if no one-time keys were left."""
     return replace(honest(*arguments), one_time=None)
 
 
@@ -87,7 +87,7 @@ def test_a_top_up_keeps_the_lasting_keys_under_a_new_signature(
     assert len({one.batch.root for one in batches if one}) == 3
     assert held(ben) == ONE_TIME_KEYS_MAX
     lengths = {len(one) for several in sets for one in (*several.one_time, several.fallback)}
-    assert len(lengths) == 1  # which does not reveal its place in the set
+    assert len(lengths) == 1  # the length reveals nothing about the key's place
 
 
 @pytest.mark.threat("prekey-depletion")
@@ -191,13 +191,13 @@ def test_a_prekey_set_without_acknowledgement_is_published_again(room: Room) -> 
 
 
 def test_prekeys_are_topped_up_before_letters_are_posted() -> None:
-    """So one pause separates them, not two (relay.md section 14)."""
+    """Then only one pause separates the requests, not two (docs/spec/relay.md section 14)."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
     add_person(make_invite_link(ben.device), "ben", ana.device)
     tap = Tap(room.apps, at_once)
     courier = HttpCourier(httpx.Client(transport=tap))
-    fetch_messages(replace(ben.device, courier=courier))  # her hello came, and he answers
+    fetch_messages(replace(ben.device, courier=courier))  # Ana's hello arrives, and Ben answers it
     kinds = [
         (one.method, "prekeys" if "/prekeys/" in one.path else "letter")
         for one in tap.asked

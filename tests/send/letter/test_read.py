@@ -1,7 +1,7 @@
-"""Every binding of a letter, changed one at a time by an attacker with the sender's own keys.
+"""An attacker with the sender's own keys changes one bound field of a letter at a time.
 
 Each letter is sealed as the sender's program would, except for one wrong field, so that only the
-check of that field can refuse it. Afterwards the correct letter opens: a refusal moves no state.
+check of that field can refuse it. Then the correct letter opens, since a refusal changes no state.
 """
 
 from collections.abc import Callable
@@ -88,7 +88,7 @@ class Forge:
         body: Body | None = None,
         sent_body: Body | None = None,
     ) -> WaitingEnvelope:
-        """A letter with a changed header and address, sealed around them."""
+        """Seal a letter with the given changes to its header, outer address and body."""
         outer = outer_parts_without_content(self.sender.device)
         encoded = write_body(body or RecallNote(MessageId(bytes(16))))
         named = _letter_header(encoded, self.peer, self.to, outer, self.me, self.next_key)
@@ -107,7 +107,7 @@ class Forge:
         return WaitingEnvelope(outer.envelope, 1, sealed, outer.expires_at)
 
     def read(self, waiting: WaitingEnvelope) -> Letter:
-        """Read it as fetching does: with all of its effect, or none."""
+        """Read a letter as fetching does, in one transaction."""
         device = self.reader.device
         with device.vault.transaction():
             return read_letter(waiting, own_device(device), device)
@@ -134,7 +134,7 @@ def before_the_letter(request: pytest.FixtureRequest, two_friends: Room) -> Room
         ben.sends(SMALL, caro)
         assert caro.received() == 1
         return room
-    # A new session, as when Caro's device lost hers; Ben still knows her card.
+    # Caro's device has lost its session and begins a new one; Ben still knows her key bundle.
     contact = contact_named("ben", caro.device)
     forget_contact("ben", caro.device)
     store_contact(contact, caro.device)
@@ -225,7 +225,7 @@ def test_a_repeated_message_id_is_refused(forge: Forge) -> None:
 def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
     forge: Forge,
 ) -> None:
-    """Her other device may have changed the list without this one knowing it yet."""
+    """Another device of the sender may have changed her list, and this one may not know it yet."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     store_contact(replace(contact, person=replace(contact.person, epoch=2)), reader)
@@ -236,7 +236,7 @@ def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
 
 
 def test_letters_from_a_removed_device_are_refused(forge: Forge) -> None:
-    """Even with an old card that still lists it."""
+    """Even if the letter carries an old key bundle that still lists the device."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     gone = replace(contact.person, epoch=2, head=b"n" * 32, devices=())
@@ -249,7 +249,7 @@ def test_letters_from_a_removed_device_are_refused(forge: Forge) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_a_sender_with_two_conflicting_lists_is_detected(forge: Forge) -> None:
-    """As when a relay shows Ben one list of hers and she writes under another."""
+    """A relay may show Ben one list of the sender while she uses another."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     newer = replace(contact.person, epoch=2, head=b"n" * 32)

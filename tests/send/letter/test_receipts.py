@@ -1,4 +1,4 @@
-"""Receipts go to people with compared keys, after a delay, signed, and each for one copy only."""
+"""Receipts are signed, sent after a delay, only to permitted people, and each is for one copy."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -35,7 +35,7 @@ from tests.village.households import catch_up, links
 
 @pytest.fixture
 def both(friends: Room) -> Room:
-    """Ana and Ben, who compared their keys."""
+    """Ana and Ben, who have compared keys on both sides."""
     mark_keys_compared("ana", friends["ben"].device)
     return friends
 
@@ -66,7 +66,7 @@ def test_a_sender_gets_receipts_signed_by_the_recipients_device(both: Room) -> N
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     (before,) = fates(ana)
-    assert (before.state, before.signed) == ("delivered", False)  # only its relay says so yet
+    assert (before.state, before.signed) == ("delivered", False)  # so far only the relay says so
     both.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -101,7 +101,7 @@ def test_receipts_for_one_device_share_one_letter(both: Room) -> None:
     "who", ["not compared", "blocked", "two lists", "turned off", "forgets herself"]
 )
 def test_people_without_the_right_to_receipts_get_no_reply(friends: Room, who: str) -> None:
-    """Whatever she sends, and however often, nothing leaves Ben's device in response."""
+    """However many messages Ana sends, nothing leaves Ben's device in response."""
     ana, ben = friends["ana"], friends["ben"]
     if who != "not compared":
         mark_keys_compared("ana", ben.device)
@@ -127,14 +127,14 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Room, who: s
 
 
 def unverify(who: Person) -> None:
-    """As when a person's device list changed in a way that could not be verified."""
+    """Mark Ana's keys as unknown, as after an unverifiable change of her device list."""
     contact = contact_named("ana", who.device)
     unknown = replace(contact, trust=Trust.UNKNOWN)
     CONTACT_TABLE.store(unknown, contact.person.id.hex(), who.device.vault)
 
 
 def changed_receipt(**fields: Any) -> Any:
-    """A receipt of Ben's whose fields differ from what he signed."""
+    """Return a ``_make_receipt`` whose receipts differ from their signed leaf in these fields."""
     honest = receipts._make_receipt
 
     def lying(*arguments: Any) -> Any:
@@ -224,7 +224,7 @@ def test_receipts_count_under_the_list_of_their_letter_though_a_newer_one_is_kno
 
 
 def learns_of_newest_list(who: Person, of: Person) -> None:
-    """As when she asks his relay before reading his letters."""
+    """Accept a contact's newest key bundle, as after asking the relay for it."""
     with who.device.vault.transaction():
         accept_contact_bundle(
             contact_named(of.name, who.device), own_device(of.device).card, who.device
@@ -249,7 +249,7 @@ def test_a_recalled_copy_is_shown_as_recalled(both: Room) -> None:
 def test_who_gets_receipts_by_trust_and_consent(
     friends: Room, trust: Trust, *, said: bool | None
 ) -> None:
-    """People with compared keys; people known by link, with consent; never unknown people."""
+    """People with compared keys always, people known by link with consent, unknown people never."""
     ana, ben = friends["ana"], friends["ben"]
     known = replace(contact_named("ana", ben.device), trust=trust, receipts=said)
     store_contact(known, ben.device)

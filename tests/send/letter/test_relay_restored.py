@@ -1,4 +1,4 @@
-"""A relay is restored from a backup: its users repeat what they ended since."""
+"""After a relay was restored from a backup, its users repeat recalls and revocations."""
 
 import copy
 from dataclasses import replace
@@ -62,7 +62,7 @@ def test_a_revoked_device_is_revoked_again() -> None:
     town.is_put_back()
     assert (
         phone.device.courier.waiting_envelopes(url, mailbox, owner, 0) == []
-    )  # the envelope is back
+    )  # the mailbox is back
     fetch_messages(ana.device)
     assert device_overview(ana.device).to_close == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
@@ -74,7 +74,7 @@ def test_a_revoked_device_is_revoked_again() -> None:
 
 
 def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> None:
-    """A restore is noticed only once."""
+    """A restore is detected only once, and must not be missed because of a wrong clock."""
     town = Restored()
     ana, ben = town.room.settles("ana"), town.room.settles("ben")
     ana.adds(ben)
@@ -104,7 +104,7 @@ def test_old_recalls_are_not_repeated_after_a_restore() -> None:
 
 
 def asked(town: Room, who: Person, days: int = 2) -> list[str]:
-    """The relays whose status she asked for meanwhile, except her own."""
+    """Return the relays, except her own, whose status a person's device requests in these days."""
     urls = list[str]()
 
     def note(honest: Honest, url: str) -> object:
@@ -121,7 +121,7 @@ def asked(town: Room, who: Person, days: int = 2) -> list[str]:
 
 @pytest.fixture
 def apart() -> tuple[Room, Person, Person]:
-    """Ana, and Eve with a relay of her own; they are contacts."""
+    """Ana, and her contact Eve at another relay."""
     town = Room()
     ana, eve = town.settles("ana"), town.settles("eve", THERE)
     ana.adds(eve)
@@ -142,7 +142,7 @@ def test_other_peoples_relays_are_not_asked_daily_about_restores(
 def test_relays_with_recent_recalls_are_asked_about_restores(
     apart: tuple[Room, Person, Person],
 ) -> None:
-    """Also for a blocked recipient: a recalled picture must stay recalled."""
+    """This includes blocked recipients: a recalled picture must stay recalled."""
     town, ana, eve = apart
     recall_message(ana.sends(SMALL, eve).name, ana.device)
     block_contact("eve", ana.device)

@@ -1,4 +1,4 @@
-"""Repairing sessions, waiting for a letter, and restored relays."""
+"""Session repair, waiting for letters, and requests repeated to restored relays."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ from tests.village.malicious_relay import Honest, failing
 
 
 def loses_its_ratchet(who: Person) -> None:
-    """As after her vault was restored to an earlier state, with other sessions."""
+    """Delete a device's sessions, as if its vault had been restored to an earlier state."""
     for key in who.device.vault.keys(PEER):
         (peer,) = PEER_TABLE.all(who.device.vault)
         PEER_TABLE.store(replace(peer, sessions=peer.sessions[:0]), key, who.device.vault)
@@ -141,7 +141,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     forget_contact("caro", ben.device)
     fetch_messages(ben.device)
     url, mailbox, _ = ben.home
-    for window in windows.values():  # what the backup has, and what it lacks
+    for window in windows.values():  # as the backup has or lacks them
         _put(friends, ben, window, there=window.seed == of_caro.seed)
     with pytest.raises(WrongToken):
         friends.honest.key_bundle(url, mailbox, _token(windows, ana))
@@ -169,7 +169,7 @@ def _token(windows: dict[str, IssuedRange], of: Person) -> Any:
 
 
 def _put(room: Room, who: Person, window: IssuedRange, *, there: bool) -> None:
-    """Make the relay store a range's tokens, or lack them."""
+    """Register a range's tokens at the relay, or withdraw them."""
     locks = tuple(
         token_hash(derive_send_token(window.seed, at)) for at in range(window.first, window.until)
     )

@@ -59,7 +59,7 @@ def test_the_count_of_undecryptable_letters_is_limited(
 
 
 def fails_on_recalls(friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ana sends Ben a recall, which fails on arrival, followed by a message."""
+    """Send Ben a recall that fails on arrival, followed by a message, both from Ana."""
     ana, ben = friends["ana"], friends["ben"]
 
     def failing(*_: Any) -> None:

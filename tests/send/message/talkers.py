@@ -1,4 +1,4 @@
-"""Ana, Ben and Caro, whose devices decode clips and sounds in this process, and small files."""
+"""Ana, Ben and Caro, whose devices decode clips and sounds in this process; and small files."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -20,7 +20,7 @@ FRIENDS = ("ben", "caro")
 
 @made_once
 def talkers() -> Room:
-    """Ana has both others as contacts."""
+    """Return a room of Ana, Ben and Caro; Ana has both others as contacts."""
     room = Room()
     for name in ("ana", *FRIENDS):
         room.settles(name)
@@ -32,12 +32,12 @@ def talkers() -> Room:
 
 
 def all_kinds(device: Device) -> Device:
-    """The same device, able to decode clips and sounds."""
+    """Return the same device, able to decode clips and sounds."""
     return replace(device, read_clip=read_clip, read_sound=read_sound)
 
 
 def to_friends(ana: Person, *files: bytes, **said: object) -> Draft:
-    """A draft to both, with the guard's questions answered."""
+    """Return a draft to Ben and Caro, with the guard's questions answered."""
     people = tuple(map(RecipientId, FRIENDS))
     policy = MessagePolicy(ana.device.clock.now() + timedelta(days=7))
     return replace(Draft(files or (SMALL,), people, policy, confirmed=frozenset(FRIENDS)), **said)
@@ -45,17 +45,17 @@ def to_friends(ana: Person, *files: bytes, **said: object) -> Draft:
 
 @cache
 def clip() -> bytes:
-    """A second of a hand-held camera, silent."""
+    """Return a silent clip of one second, with the motion of a hand-held camera."""
     return written(wander(size=(240, 180), seconds=1.0, fps=8), fps=8)
 
 
 @cache
 def note() -> bytes:
-    """Six seconds of a voice-like sound, as a phone records it."""
+    """Return six seconds of a voice-like sound, as a phone records it."""
     return coded(voice(6.0, 48_000), 48_000, "libopus", "ogg", 32_000)
 
 
 @cache
 def large() -> bytes:
-    """A photograph large enough for its leak to be traced."""
+    """Return a photograph large enough for its leak to be traced."""
     return photo(width_px=400)

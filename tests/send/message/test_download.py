@@ -1,4 +1,4 @@
-"""Downloads resume where they stopped, and bytes that were not sent are not kept."""
+"""Downloads resume where they stopped, and bytes that the sender did not upload are discarded."""
 
 import io
 from collections.abc import Iterator
@@ -24,11 +24,11 @@ from tests.send.send_device import SMALL, Person, Room
 
 @dataclass
 class Line:
-    """The connection for downloads: it counts bytes and can be cut."""
+    """A courier that counts downloaded bytes, and can cut the connection."""
 
     courier: Any
     cut_after: int | None = None
-    passed: int = 0  # bytes, the last piece of a blob counted as a whole one
+    passed: int = 0  # bytes; the last piece of a blob counts as 1000
     byte_count: int = 0
     starts: list[int] = field(default_factory=list)
 
@@ -93,7 +93,7 @@ def test_a_partly_lost_download_starts_over(ben: Person, line: Line) -> None:
         open_message(newest(ben).name, ben.device)
     line.cut_after = None
     for name, data in ben.vault._files.items():
-        if len(data) == 1000:  # the frame is complete, with extra bytes
+        if len(data) == 1000:  # part of the picture; the frame is complete
             ben.vault._files[name] = bytes(1000)
     assert open_message(newest(ben).name, ben.device).files
     assert line.starts[-2:] == [1000, 0]

@@ -33,7 +33,7 @@ Opened = Mapping[str, OpenedContent]
 
 
 def sent(room: Room, *files: bytes, **said: object) -> tuple[Message, Opened]:
-    """The ledger's record of a message to both, and what each of them opened."""
+    """Send a message to both friends; return its ledger record and what each of them opened."""
     ana = room["ana"]
     send_message(to_friends(ana, *files, **said), ana.device)
     message = list(ana.device.ledger.messages())[-1]
@@ -42,7 +42,7 @@ def sent(room: Room, *files: bytes, **said: object) -> tuple[Message, Opened]:
 
 @pytest.fixture(scope="module")
 def mixed() -> tuple[Room, Message, Opened]:
-    """A clip, a picture and a voice note in one message, with a caption."""
+    """One message with a clip, a picture, a voice note and a caption, and its room."""
     room = talkers()
     return room, *sent(room, clip(), large(), note(), caption="all of it")
 

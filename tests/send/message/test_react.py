@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def three(three: Room) -> Room:
-    """Ana has Ben and Caro as contacts and has sent both a picture; they are not contacts."""
+    """Ana has sent a picture to Ben and Caro, who are not each other's contacts."""
     three["ana"].sends(SMALL, three["ben"], three["caro"])
     for person in three.people.values():
         fetch_messages(person.device)
@@ -93,7 +93,7 @@ def test_a_reaction_waits_while_a_relay_is_unreachable(three: Room) -> None:
     assert signs(ana, newest(ben)) == [(ben.id, "!")]
 
 
-#: What would write a line of its own into a list, or a name behind the sign.
+#: Signs that would add a line or a name to a printed list, or print nothing.
 ODD = ("!\n7-red-fox  from mum, waiting", "\U0001f44d cleo", "\u2800", "\u200b", "\u3164a", " ")
 
 

@@ -1,4 +1,4 @@
-"""A broken upload resumes, even after a restart, after asking once how much arrived."""
+"""A broken upload resumes, even after a restart; the relay is asked once how much arrived."""
 
 import io
 from collections.abc import AsyncIterator
@@ -36,10 +36,10 @@ class Cut(Exception):
 
 @dataclass
 class Line:
-    """The connection of a device to its relay: it counts body bytes and breaks on request.
+    """A courier that counts the bytes of request bodies, and breaks off on request.
 
-    ``breaks`` lists after which share of the rest a large body breaks, and the error that the
-    device sees: ``None`` is a courier that retries by itself.
+    Each entry of ``breaks`` breaks off a large body: the share of the rest that still arrives, and
+    the error that the device sees, or ``None`` if the courier retries by itself.
     """
 
     courier: Any
@@ -70,7 +70,7 @@ class Line:
         self.sent += deposit.size - start
 
     def _half(self, deposit: BlobDeposit, token: Secret, part: bytes, start: int) -> None:
-        """The relay has the first part of a body when the connection is cut."""
+        """Upload the first part of a body, then cut the connection."""
 
         async def chunks() -> AsyncIterator[bytes]:
             yield part
@@ -83,7 +83,7 @@ class Line:
 
 @cache
 def noise() -> bytes:
-    """A picture whose copy is too large to be sent again from the start."""
+    """Return a picture whose copy is large enough for a resumable upload."""
     pixels = np.random.default_rng(3).integers(0, 256, (600, 620, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
@@ -105,7 +105,7 @@ class Talk:
         send_message(draft, replace(ana, courier=self.line))
 
     def goes_on(self) -> None:
-        """Restart Ana's program."""
+        """Fetch on Ana's device, as after a restart of her program."""
         ana = self.village.people["ana"].device
         fetch_messages(replace(ana, courier=self.line))
 
@@ -147,7 +147,7 @@ def test_after_a_restart_only_the_rest_is_uploaded(talk: Talk, how: BaseExceptio
     talk.goes_on()
     came = talk.came
     assert came > RESUMABLE_UPLOAD_BYTES_MIN
-    assert talk.line.asked == 2  # of the frame and of the picture
+    assert talk.line.asked == 2  # for the frame and for the picture
     assert talk.line.sent - first <= 0.52 * talk.line.sent
     assert talk.line.sent < 1.05 * came
 
@@ -182,7 +182,7 @@ def test_a_dead_connection_ends_by_the_couriers_timeout(talk: Talk) -> None:
 
 @dataclass
 class Liar:
-    """A relay that claims to have half, has none of it when asked to resume, and disconnects."""
+    """A relay that claims to have half of a body, but refuses to resume there, and disconnects."""
 
     courier: Any
     asked: int = 0

@@ -1,4 +1,4 @@
-"""A blocked person has no effect here any more, and is not told."""
+"""A blocked person can still recall messages, but nothing else; the person is not notified."""
 
 from contextlib import suppress
 
@@ -63,7 +63,7 @@ def test_invite_link_does_not_admit_a_blocked_person(friends: Room) -> None:
 
 
 def test_blocked_persons_recall_is_applied(friends: Room) -> None:
-    """Blocking somebody must not keep what they want back."""
+    """Blocking somebody must not keep a message that they recall."""
     ana, ben = friends["ana"], friends["ben"]
     sent = ana.sends(SMALL, ben)
     ben.received()
@@ -106,11 +106,11 @@ def test_only_queued_recalls_go_to_a_blocked_person(friends: Room) -> None:
 
 
 def test_blocked_person_is_not_greeted(room: Room) -> None:
-    """Another device blocks her before our new device has greeted her."""
+    """One device of Ana blocks Eve before Ana's new device has greeted her."""
     ana, eve = room["ana"], room.settles("eve", THERE)
     ana.adds(eve)
     catch_up(eve, ana, eve, ana)
-    room.silence(THERE)  # as long as she likes: it is her own relay
+    room.silence(THERE)  # for as long as Eve likes: the relay is her own
     phone = links(room, ana, "phone", "phone")
     catch_up(ana, phone, ana, phone)
     assert phone.device.vault.keys(DEVICE_TO_GREET)

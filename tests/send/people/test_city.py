@@ -21,7 +21,7 @@ PEOPLE = size(32, 256)  # 256 is the maximum
 
 
 def city() -> tuple[Room, Person, list[Person]]:
-    """Ana, and everybody in her circle."""
+    """Return a room, Ana, and everybody in her circle."""
     room = Room()
     ana = room.settles("ana")
     people = [room.settles(f"friend {number}") for number in range(PEOPLE)]
@@ -34,10 +34,10 @@ def city() -> tuple[Room, Person, list[Person]]:
 
 @pytest.mark.slow
 def test_each_of_many_people_gets_a_copy_of_her_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text only: marking pictures is measured by `python -m bench.send`."""
+    """The message is only a text; ``python -m bench.send`` measures the marking of pictures."""
     monkeypatch.setattr(
         prekeys, "ONE_TIME_KEYS_MAX", 2
-    )  # fifty queries for each take longer than everything else
+    )  # fifty keys for each would take longer than everything else
     room, ana, people = city()
     going, until = (
         resolve_recipients(["city"], ana.device),

@@ -1,4 +1,4 @@
-"""Codes that two devices show each other, to check that both know the same two keys."""
+"""QR codes that two devices show each other, to check that both know the same two keys."""
 
 import base64
 from dataclasses import replace
@@ -62,7 +62,7 @@ def test_unrelated_qr_code_is_refused(by_link: Room, text: str) -> None:
 def test_a_code_of_other_keys_never_compares_and_makes_who_is_known_by_link_unknown(
     by_link: Room, before: Trust
 ) -> None:
-    """Mallory is in the middle: to Ana she is Ben, and Ben shows what he knows."""
+    """The code was made for Ana and Mallory, so it does not match Ben's keys."""
     ana, mallory = by_link["ana"], by_link.settles("mallory")
     add_person(make_invite_link(ana.device), "ana", mallory.device)
     shown = qr_code_text_for("ana", mallory.device)

@@ -1,4 +1,4 @@
-"""Two people compare seven pictures, and an attacker in the middle is detected."""
+"""Two people compare seven emoji, which reveals an attacker in the middle."""
 
 from dataclasses import replace
 
@@ -46,7 +46,7 @@ def stage(of: Person, name: str) -> ComparisonStage:
 
 
 def compared(ana: Person, ben: Person, theirs: str = "ben", ours: str = "ana") -> None:
-    """Both run the command until the string is shown."""
+    """Run the command on both sides until both can show the string."""
     assert stage(ana, theirs) is ComparisonStage.BEGUN
     looks(ben)
     assert stage(ben, ours) is ComparisonStage.ANSWERED
@@ -115,7 +115,7 @@ def test_whoever_stands_in_between_is_seen(room: Room) -> None:
 
 
 def says(who: Person, name: str, step: ComparisonStep) -> None:
-    """Let their device write a step that their program would not."""
+    """Send a comparison step that the person's program would not send."""
     (to,) = addressees(contact_named(name, who.device), who.device)
     ensure_session(to, who.device)
     seal_and_queue_letter(step, to, outer_parts_without_content(who.device), who.device)
@@ -123,7 +123,7 @@ def says(who: Person, name: str, step: ComparisonStep) -> None:
 
 
 def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Room) -> None:
-    """Otherwise whoever begins could try keys until the pictures match."""
+    """Otherwise the initiator could try keys until the emoji match."""
     ana, ben = friends["ana"], friends["ben"]
     stage(ana, "ben")
     looks(ben)
@@ -137,7 +137,7 @@ def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Room) -> No
 
 @pytest.mark.threat("identity-misbinding")
 def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> None:
-    """The one who begins has committed to her key, but could choose her list to make the pictures
+    """The initiator is committed to her key, but could choose a device list to make the emoji
     match.
     """
     ana, ben = friends["ana"], friends["ben"]

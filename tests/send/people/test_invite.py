@@ -1,4 +1,4 @@
-"""Invites add the person that the link names, or nobody."""
+"""An invite adds the person that the link names, or nobody."""
 
 import base64
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def link_of(data: bytes) -> str:
 
 
 def showing(of: Person, change: Callable[[bytes], bytes]) -> Trick:
-    """Simulate a relay that has an invite too, and so can open her key bundle and seal another."""
+    """Simulate a relay that has an invite, and so can open a key bundle and seal a changed one."""
     mailbox = own_device(of.device).home.mailbox
     return changed(
         lambda shown: seal_key_bundle(
@@ -207,7 +207,7 @@ def test_an_invite_admits_only_so_many_letters(room: Room, monkeypatch: pytest.M
     assert nobody_was_added(caro)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    ana.sends(SMALL, ben)  # with a token of her own by now
+    ana.sends(SMALL, ben)  # by now with a token of her own
     assert ben.received() == 1
 
 
@@ -215,7 +215,7 @@ def test_an_invite_admits_only_so_many_letters(room: Room, monkeypatch: pytest.M
 def test_person_added_again_keeps_valid_tokens(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And it uses up no place of a stranger's."""
+    """Adding the same person twice does not use up the invite for others."""
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     link = make_invite_link(ben.device)
@@ -249,7 +249,7 @@ def test_last_user_of_an_invite_can_write_once_greeted(
     of_caro = add_person(link, "ben", caro.device)
     assert not would_relay_accept_next_letter(of_caro, caro.device)
     with caro.courier.playing(key_bundle=failing(RelayUnreachable(host="relay"))):
-        assert would_relay_accept_next_letter(of_caro, caro.device)  # nobody knows her
+        assert would_relay_accept_next_letter(of_caro, caro.device)  # the relay cannot say
     fetch_messages(ben.device)
     fetch_messages(caro.device)
     assert would_relay_accept_next_letter(of_caro, caro.device)
@@ -336,13 +336,13 @@ def test_somebody_forgotten_can_no_longer_reach_the_inbox(friends: Room) -> None
     assert ben.received() == 0
     caro = friends.settles("caro")
     caro.adds(ben)
-    caro.sends(SMALL, ben)  # what is set aside blocks nobody
+    caro.sends(SMALL, ben)  # Ana's ignored letter blocks nobody else
     assert ben.received() == 1
 
 
 @pytest.mark.threat("forgotten-writes-on")
 def test_who_was_forgotten_is_not_known_again_by_greeting(friends: Room) -> None:
-    """A greeting in a new session, which his relay lets through, needs an invite."""
+    """A hello in a new session needs an invite, even if the relay accepts it."""
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
     of_ben = contact_named("ben", ana.device)
@@ -353,7 +353,7 @@ def test_who_was_forgotten_is_not_known_again_by_greeting(friends: Room) -> None
     with ben.courier.playing(withdraw_token=lambda *_: None):
         assert fetch_messages(ben.device).came == 1
     assert contacts(ben.device) == ()
-    assert take_undecryptable_count(ben.device) == 0  # nothing of Ben's was lost
+    assert take_undecryptable_count(ben.device) == 0  # an ignored hello is not counted
     link = make_invite_link(ben.device)
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)
@@ -364,7 +364,7 @@ LOOPBACK = ["http://127.0.0.1:7002", "https://localhost", "https://127.1:22", "h
 
 
 def moves_to(url: str, who: Person) -> None:
-    """Simulate a person whose relay is at another address than she set up with."""
+    """Change the relay address in a person's own identity."""
     identity = identity_of(who)
     assert identity.home is not None
     assert identity.person is not None
@@ -461,7 +461,7 @@ def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Room) -> Non
 
 
 def freeze_ben(friends: Room) -> None:
-    """Ana learned of another list of Ben's than the one that she knows."""
+    """Let Ana learn of a device list of Ben that contradicts the one that she knows."""
     ana, ben = friends["ana"], friends["ben"]
     freeze_contact(fork_error(ben.id, DeviceListHead(1, bytes(32))), ana.device)
     take_contact_changes(ana.device)
@@ -469,7 +469,7 @@ def freeze_ben(friends: Room) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_no_link_leads_to_another_list_of_whose_lists_contradict_each_other(friends: Room) -> None:
-    """Until they compared, or she is forgotten; nor does it change her name."""
+    """A link is refused until the contact is forgotten, and does not rename the contact."""
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     link = make_invite_link(ben.device)
@@ -499,7 +499,7 @@ def test_nor_is_she_greeted_when_she_uses_a_link_of_ours_before_they_agree(frien
 
 
 def test_hello_with_an_old_key_bundle_changes_nothing(friends: Room) -> None:
-    """It may come from a device that is no longer on the newest list."""
+    """The hello may come from a device that is no longer on the newest list."""
     ana, ben = friends["ana"], friends["ben"]
     first = identity_of(ben)
     issue_card(ben)
@@ -533,7 +533,7 @@ def test_guest_with_an_unreachable_relay_delays_nobody(room: Room) -> None:
 
 
 def with_a_way_to(key: DeviceId, of: Person, who: Person) -> None:
-    """As if another device of the sender had been given a token for this one."""
+    """Give a person a send token for one device of another person."""
     store_first_token(of.id, key, Secret(bytes(range(32))), who.device)
 
 
@@ -604,9 +604,7 @@ def test_offline_device_cannot_invite(room: Room) -> None:
 
 
 def test_expired_invite_admits_nobody(friends: Room) -> None:
-    """The relay refuses the invite's own token by then, but a token lent by a contact comes
-    through.
-    """
+    """By then the relay refuses the invite's own token, but accepts a token lent by a contact."""
     ana, ben, eve = friends["ana"], friends["ben"], friends.settles("eve", THERE)
     catch_up(ben, ana, ben)
     old, lock = make_invite_link(ana.device), ana.device.vault.keys(INVITE)

@@ -1,7 +1,6 @@
-"""Links that get into other hands: whoever joins by one is reported, and never counts as compared.
+"""Invite links in the wrong hands: everybody who joins is reported, and nobody counts as compared.
 
-The stranger is Mallory: she has seen a link that Ana made for Ben, or replaces Ben's by one of her
-own.
+The stranger is Mallory: she has seen a link that Ana made for Ben, or replaces Ben's link by hers.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,7 +48,7 @@ pytestmark = [pytest.mark.threat("link-in-other-hands"), pytest.mark.slow]
 
 @dataclass
 class Party:
-    """Ana, who makes the link, and those who come by it."""
+    """Ana, who makes the links, and the people who use them."""
 
     room: Room
     guests: dict[str, Person] = field(default_factory=dict)
@@ -59,14 +58,14 @@ class Party:
         return self.room["ana"]
 
     def comes(self, name: str, link: str) -> Person:
-        """Let somebody add Ana by a link; her device has not fetched yet."""
+        """Let somebody add Ana by a link; Ana's device does not fetch yet."""
         guest = self.guests.get(name) or self.room.people.get(name) or self.room.settles(name)
         self.guests[name] = guest
         add_person(link, "ana", guest.device)
         return guest
 
     def hears(self) -> list[InviteNotice]:
-        """Return the notices that Ana gets now."""
+        """Fetch on Ana's device and return her new invite notices."""
         fetch_messages(self.ana.device)
         return list(take_invite_notices(self.ana.device))
 
@@ -90,7 +89,7 @@ def draft(to: str, who: Person, confirmed: Sequence[str] = ()) -> Draft:
 
 
 def guard_speaks(to: str, who: Person) -> str:
-    """Return why the guard stops a picture to this person; empty if it does not."""
+    """Return the guard's reasons to stop a picture to a person, or an empty string."""
     return "; ".join(doubt.why for doubt in inspect_draft(draft(to, who), who.device).doubts)
 
 
@@ -155,7 +154,7 @@ def test_guard_keeps_asking_about_a_doubly_used_link(party: Party, order: tuple[
 def test_guard_asks_once_about_a_singly_used_link(
     party: Party,
 ) -> None:
-    """The stranger used the link, and Ben never tries."""
+    """Only the stranger uses the link."""
     party.comes("mallory", make_invite_link(party.ana.device, name="ben"))
     (joined,) = party.hears()
     assert (joined.name, joined.called) == ("ben", "mallory")
@@ -166,7 +165,7 @@ def test_guard_asks_once_about_a_singly_used_link(
 @pytest.mark.parametrize("people", [2, 3])
 @pytest.mark.parametrize("place", [0, 1, 2, 3])
 def test_link_for_several_admits_and_reports_each(party: Party, people: int, place: int) -> None:
-    """The stranger comes first, among them, or last."""
+    """The stranger uses it first, among the guests, or last."""
     link = make_invite_link(party.ana.device, people=people)
     guests = [f"guest{number}" for number in range(people)]
     guests.insert(place, "mallory")
@@ -190,7 +189,7 @@ def test_link_for_several_admits_and_reports_each(party: Party, people: int, pla
 def test_similar_names_are_reported_on_joining_and_before_the_first_picture(
     party: Party,
 ) -> None:
-    """The stranger calls herself Ben too, and came first."""
+    """The stranger calls herself Ben too, and comes first."""
     link = make_invite_link(party.ana.device, people=2)
     for seat in ("seat 1", "seat 2"):
         guest = party.room.settles("Ben")
@@ -238,8 +237,8 @@ def test_newly_linked_device_does_not_report_old_contacts(party: Party) -> None:
 
 
 def swapped(party: Party) -> tuple[Person, Person]:
-    """Replace Ben's link on its way to Ana, and use it: so Mallory is Ben to Ana, and Ana to Ben.
-    Returns Ben and Mallory.
+    """Let Mallory replace Ben's link to Ana by hers and use Ben's, so that Ana takes her for Ben, and
+    Ben takes her for Ana. Return Ben and Mallory.
     """
     ben, mallory = party.room["ben"], party.room.settles("ben")
     bens = make_invite_link(ben.device, name="ana")
@@ -285,7 +284,7 @@ def test_every_way_of_comparing_finds_a_swapped_link(party: Party) -> None:
 
 @pytest.mark.parametrize("from_", ["relay", "stranger"])
 def test_late_notice_about_another_link_forgets_nobody(party: Party, from_: str) -> None:
-    """A contact cannot make her forget a third person, nor himself once greeted."""
+    """Ben ignores such a notice about another link, or from a person who has greeted him."""
     link = make_invite_link(party.ana.device)
     ben = party.comes("ben", link)
     party.hears()
@@ -312,7 +311,7 @@ def test_repeated_refused_stranger_is_reported_once(party: Party) -> None:
 
 
 def test_forgotten_person_cannot_reuse_the_link(party: Party) -> None:
-    """Ana found the stranger out, and makes a new link, by which Ben joins."""
+    """Ana detects the stranger, and makes a new link by which Ben joins."""
     link = make_invite_link(party.ana.device, name="ben")
     mallory = party.comes("mallory", link)
     ben = party.comes("ben", link)

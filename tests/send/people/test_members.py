@@ -50,7 +50,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def family(friends: Room) -> Room:
-    """Ana, who knows Ben and Caro, and calls both her family."""
+    """Ana, whose circle "family" has the members Ben and Caro."""
     ana = friends["ana"]
     ana.adds(friends.settles("caro"))
     create_or_extend_circle("family", ["ben", "caro"], ana.device)
@@ -125,7 +125,7 @@ def test_guard_asks_about_a_circle_once_by_its_name(family: Room) -> None:
         assert reason in doubt.why
     with pytest.raises(
         ConfirmedNameNotRecipient, match="goes to family"
-    ):  # its name, not everybody's
+    ):  # the circle's name, not each member's
         inspect_draft(to_family(ana, "yes"), ana.device).require_answers()
     for wrong in ("ben", "yes"):
         with pytest.raises((GuardHasDoubts, ConfirmedNameNotRecipient)):
@@ -196,7 +196,7 @@ def test_who_is_new_in_a_circle_still_is_when_a_message_was_called_off(friends: 
 
 
 def not_told(who: Person, name: str) -> None:
-    """Simulate a device that knows the circle, but not yet somebody in it."""
+    """Delete a contact, as on a device that knows a circle but not yet all of its members."""
     person = contact_named(name, who.device).person.id
     who.device.vault.drop(CONTACT, person.hex())
 

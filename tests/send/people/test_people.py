@@ -1,4 +1,4 @@
-"""Contacts, and names that are distinguished as people distinguish them."""
+"""Contacts, and names, which are equal if people take them for the same."""
 
 from dataclasses import replace
 
@@ -57,7 +57,7 @@ def test_people_are_found_by_name_ignoring_case_and_by_id(friends: Room) -> None
 
 
 def test_mistyped_name_lists_similar_names_first(friends: Room) -> None:
-    """Not every known name: the message ends up in logs and screenshots."""
+    """It does not list all names, since errors end up in logs and screenshots."""
     ana = friends["ana"].device
     ben = contact_named("ben", ana)
     for name in ("Ada", "Dora", "Emil", "Ben Okri", "Fanny", "Gil"):
@@ -111,7 +111,7 @@ def test_own_name_counts_as_free(friends: Room) -> None:
 
 
 def test_contact_with_an_unchanged_name_is_stored_despite_a_duplicate(friends: Room) -> None:
-    """Such duplicates must not make her letters fail."""
+    """A duplicate name must not make the person's letters fail."""
     ana, caro = friends["ana"], friends.settles("caro")
     ana.adds(caro)
     known = contact_named("caro", ana.device)
@@ -156,7 +156,7 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
 
 
 def window_of(who: Person) -> HeldTokens:
-    """Return the send tokens of somebody for the one device that she knows."""
+    """Return a person's send tokens for the only device that she knows."""
     (held,) = HELD_TOKEN_RANGE_TABLE.all(who.device.vault)
     return held
 
@@ -165,7 +165,7 @@ def window_of(who: Person) -> HeldTokens:
 def test_who_is_forgotten_can_write_no_more_however_often_they_were_greeted(
     friends: Room,
 ) -> None:
-    """Even with tokens of an earlier greeting; and nobody else loses theirs."""
+    """Tokens of earlier hellos are withdrawn too; other people keep theirs."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     caro.adds(ben)
     first = window_of(ana)

@@ -17,7 +17,7 @@ from tests.send.test_guard import draft
 
 
 def speaks(name: str, said: ProtocolRange, room: Room) -> None:
-    """Change a person's protocol versions, and let Ana know."""
+    """Change a person's protocol versions, and give Ana the new key bundle."""
     ana, other = room["ana"].device, room[name]
     issue_card(other, speaks=said)
     accept_contact_bundle(contact_named(name, ana), own_device(other.device).card, ana)
@@ -48,7 +48,7 @@ def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
 
 @pytest.mark.threat("downgrade")
 def test_nor_for_who_speaks_only_older_ones(friends: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lists never go back, so here our own program is the newer one."""
+    """Device lists cannot return to older versions, so our own program is the newer one here."""
     ours = "entrenous.send.people.keep_contacts.PROTOCOLS_SPOKEN"
     ana = friends["ana"]
     monkeypatch.setattr(ours, ProtocolRange(3, 4))

@@ -1,6 +1,6 @@
 """QR codes of invites, read by ZXing as phones do.
 
-OpenCV's reader misses seven in a hundred of these codes, whichever program drew them.
+OpenCV's reader fails to read seven in a hundred of these codes, whichever program drew them.
 """
 
 from base64 import b32encode

@@ -18,7 +18,7 @@ from tests.send.send_device import Person, Room
 
 
 def claimed(room: Room, of: Person, token: Secret, key: DeviceId) -> Iterator[PrekeyBundle]:
-    """Everything that one token gives out before the relay refuses."""
+    """Claim prekeys with one token until the relay refuses; yield each bundle."""
     url, mailbox, _ = of.home
     with suppress(TooMany):
         while True:
@@ -40,7 +40,7 @@ def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Room)
     assert taken.count(None) > 100
     assert friends.honest.prekey_count(url, mailbox, owner, key) == 0
     caro = friends.settles("caro")
-    caro.adds(ben)  # on the fallback key, as no other is left
+    caro.adds(ben)  # with the fallback key, as no one-time key is left
     writes(caro, "ben")
     writes(ben, "caro")
     writes(ana, "ben")

@@ -55,19 +55,19 @@ pytestmark = pytest.mark.slow
 
 
 def given(who: Person) -> IssuedRange:
-    """The token range that she issued to the only device that she knows."""
+    """Return the token range that a person issued to the only device that she knows."""
     (window,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
     return window
 
 
 def held(who: Person) -> HeldTokens:
-    """The tokens that she has for the only device that she knows."""
+    """Return a person's tokens for the only device that she knows."""
     (window,) = HELD_TOKEN_RANGE_TABLE.all(who.device.vault)
     return window
 
 
 def posted() -> tuple[list[Secret], Any]:
-    """The tokens that her letters use from now on, and the hook that records them."""
+    """Return a list, and a trick that adds the token of each posted letter to it."""
     shown: list[Secret] = []
 
     def trick(honest: Honest, url: str, token: Secret, envelope: Any) -> Any:
@@ -100,7 +100,7 @@ def test_each_letter_uses_the_next_token_and_names_its_index(friends: Room) -> N
     fetch_messages(ben.device)
     assert given(ben).next_unused == 3
     for token in shown:
-        with pytest.raises(WrongToken):  # once, and never again
+        with pytest.raises(WrongToken):  # a used token is no longer valid
             friends.honest.key_bundle(*ben.home[:2], token)
 
 
@@ -115,7 +115,7 @@ def test_ranges_are_extended_before_they_run_out(friends: Room) -> None:
             fetch_messages(ana.device)
     assert len(received_messages(ben.device)) == 3 * (TOKEN_RANGE_SIZE - 1)
     assert len(told) == 3
-    assert {len(batch.add) for batch in told} == {128}  # of one person, so it could be of two
+    assert {len(batch.add) for batch in told} == {128}  # padded, to hide the number of people
     assert given(ben).handed_out - given(ben).next_unused >= TOKENS_LEFT_MIN
 
 
@@ -145,7 +145,7 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: R
     fetch_messages(ben.device)
     after = held(ana)
     assert after.seed != before.seed
-    assert after.next >= before.until  # so an index says whose it is
+    assert after.next >= before.until  # so an index identifies its range
     friends.clock.wind(days=8)
     fetch_messages(ben.device)
     fetch_messages(ben.device)
@@ -161,13 +161,13 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: R
 def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
     friends: Room, ahead: timedelta
 ) -> None:
-    """Also if the clock was far ahead when the new range was recorded."""
+    """Even if the clock was far ahead when the new range was recorded."""
     ana, ben = friends["ana"], friends["ben"]
     away = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(post=away), pytest.raises(WaitsInOutbox):
         writes(ana, "ben")
     friends.clock.wind(days=91)
-    # The letter itself expired long ago at its relay's; what matters is the token that it shows.
+    # The letter itself expired long ago; only the token that it uses matters here.
     fetch_messages(ben.device)
     with ana.courier.playing(post=away):
         fetch_messages(ana.device)
@@ -229,7 +229,7 @@ def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Ro
         caro.adds(ben)
     (batch,) = told
     assert len(batch.add) == 128
-    assert list(batch.add) == sorted(batch.add)  # a lock is a hash: in no order of its own
+    assert list(batch.add) == sorted(batch.add)  # the order reveals nothing
     fresh = [token_hash(derive_send_token(before.seed, before.until + place)) for place in range(4)]
     assert set(fresh) <= set(batch.add)
     assert ana.id != caro.id
@@ -254,7 +254,7 @@ def test_an_unissued_index_has_no_effect(friends: Room) -> None:
         note_token_used(ana.id, key, index, ben.device)
     assert given(ben).next_unused == 0
     note_token_used(ana.id, key, 5, ben.device)
-    note_token_used(ana.id, key, 3, ben.device)  # late, or called off
+    note_token_used(ana.id, key, 3, ben.device)  # out of order, or cancelled
     assert given(ben).next_unused == 6
 
 
@@ -272,9 +272,7 @@ def test_a_lent_token_is_used_once_and_only_by_its_borrower(friends: Room) -> No
 
 
 def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> None:
-    """Each fetch brings her a range when lists change; none may end beyond what a letter can
-    encode.
-    """
+    """Eve issues Ana the highest first index; Ana's letters must still be able to encode theirs."""
     ana, eve = friends["ana"], friends["ben"]
     catch_up(eve, ana, eve)
     (to,) = addressees(contact_named("ana", eve.device), eve.device)

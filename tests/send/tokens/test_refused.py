@@ -1,4 +1,4 @@
-"""Batches that a relay refuses, or is made to refuse: withdrawals still get through."""
+"""Token batches that a relay refuses: withdrawals still get through."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -38,13 +38,13 @@ from tests.village.malicious_relay import Honest, failing
 
 
 def given(who: Person) -> IssuedRange:
-    """The token range that she issued to the only device that she knows."""
+    """Return the token range that a person issued to the only device that she knows."""
     (window,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
     return window
 
 
 def skips_to_the_last(who: Person) -> None:
-    """The next letter uses the last token that she was given."""
+    """Make a person's next letter use the last token of her range."""
     (key,) = who.device.vault.keys(HELD_TOKEN_RANGE)
     held = HELD_TOKEN_RANGE_TABLE.load(key, who.device.vault)
     assert held is not None
@@ -52,7 +52,7 @@ def skips_to_the_last(who: Person) -> None:
 
 
 def holds(seed: Secret, index: int, at: Person, room: Room) -> bool:
-    """Whether the relay still accepts this token."""
+    """Return whether the relay still accepts a token."""
     try:
         room.honest.key_bundle(*at.home[:2], derive_send_token(seed, index))
     except WrongToken:
@@ -77,7 +77,7 @@ def test_skipping_tokens_does_not_increase_registrations(friends: Room) -> None:
     told, trick = told_batches()
     with ben.courier.playing(change_tokens=trick):
         for _ in range(3):
-            for _ in range(4):  # on one day she is told of more once
+            for _ in range(4):  # she gets more tokens only once a day
                 skips_to_the_last(ana)
                 with suppress(RefusedForSome):
                     writes(ana, "ben")
@@ -93,7 +93,7 @@ def test_skipping_tokens_does_not_increase_registrations(friends: Room) -> None:
 
 
 def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
-    """Tokens withdrawn together can be linked, so one sender's letters must not be."""
+    """A relay can link tokens that are withdrawn together, so used ones must not be among them."""
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
     (whose,) = ben.device.vault.keys(ISSUED_TOKEN_RANGE)

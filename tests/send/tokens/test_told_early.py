@@ -1,4 +1,4 @@
-"""Token ranges given under a device list that we do not know yet wait for it."""
+"""Token ranges issued under a device list that we do not know yet wait for that list."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ from tests.village.malicious_relay import Honest, failing
 @pytest.fixture
 @made_once
 def town() -> Room:
-    """Ana with a laptop and a phone, and Ben at her relay."""
+    """Ana with a laptop and a phone; Ben is at her relay."""
     room = town_of_three()
     phone = links(room, room["ana"], "phone", "phone")
     catch_up(room["ben"], room["ana"], phone, room["ben"])
@@ -36,7 +36,7 @@ def town() -> Room:
 
 @contextmanager
 def kept_back(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
-    """Her letters seem to be accepted but do not arrive yet."""
+    """Pretend to post a person's letters, but hold them back; yield the list of them."""
     kept: list[tuple[str, Secret, Envelope]] = []
 
     def trick(_: Honest, *posted: object) -> None:
@@ -51,7 +51,7 @@ def kept_back(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
 
 
 def tells_of_a_window(giver: Person, to: Person) -> Secret:
-    """Send a new range in a letter of its own; return its seed."""
+    """Send a new token range in a letter of its own; return the range's seed."""
     found = addressee_of(*ids(to), giver.device)
     assert found is not None
     with giver.device.vault.transaction():

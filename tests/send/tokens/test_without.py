@@ -47,7 +47,7 @@ def town() -> Room:
 
 
 def loses_its_tokens(writer: Person, to: Person) -> HeldTokens:
-    """As on a device that was linked when the linking device had none to lend."""
+    """Delete a device's tokens for another, as if nobody had lent it any; return the tokens."""
     had = held(writer, to)
     HELD_TOKEN_RANGE_TABLE.store(HeldTokens(), peer_key(*ids(to)), writer.device.vault)
     return had
@@ -62,7 +62,7 @@ def lends(lender: Person, to: Person, of: Person, count: int = 2) -> None:
 
 
 def writes_a_little(writer: Person, to: Person) -> None:
-    """A letter without files."""
+    """Put a letter without files into the outbox."""
     found = addressee_of(*ids(to), writer.device)
     assert found is not None
     note = RecallNote(MessageId(writer.device.dice.token(ID_BYTES)))
@@ -74,7 +74,7 @@ def waiting(who: Person) -> int:
 
 
 def shown(to: list[tuple[str, Secret]]) -> Any:
-    """A hook that records which token is used where."""
+    """Return a trick that records the relay and the token of each posted letter."""
 
     def trick(honest: Honest, url: str, token: Secret, envelope: Any) -> Any:
         to.append((url, token))
@@ -129,7 +129,7 @@ def test_a_new_invite_is_not_delayed_by_a_message_without_a_token(town: Room) ->
 
 
 def test_the_last_lent_token_is_reserved_for_the_hello() -> None:
-    """Ben's relay did not answer when the new device learned of him; then she sends at once."""
+    """Ben's relay is unreachable when the new device learns of him; then it sends at once."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)
     ana.adds(ben)
@@ -152,7 +152,7 @@ def test_the_last_lent_token_is_reserved_for_the_hello() -> None:
 
 @pytest.mark.parametrize("count", [64, 70])
 def test_waiting_messages_do_not_use_up_a_range(town: Room, count: int) -> None:
-    """Its issuer cannot count tokens that were used by letters without an index."""
+    """The issuer cannot count tokens that were used by letters without an index."""
     tablet, ben = town["tablet"], town["ben"]
     had = loses_its_tokens(tablet, ben)
     for _ in range(count):
@@ -169,7 +169,7 @@ def test_waiting_messages_do_not_use_up_a_range(town: Room, count: int) -> None:
 
 
 def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Room) -> None:
-    """They have moved: the old relay must not see a token of the new one."""
+    """Ben has moved: his old relay must not see a token of the new one."""
     ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
     loses_its_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
@@ -185,7 +185,7 @@ def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Room) -> 
     with tablet.courier.playing(post=shown(seen)):
         flush_outbox(tablet.device)
     assert {url for url, _ in seen} == {THERE}
-    assert waiting(tablet) == 0  # and what has files there was refused
+    assert waiting(tablet) == 0  # the message with files at the old relay was refused
 
 
 def test_an_expired_lent_token_loses_no_message(town: Room) -> None:
@@ -232,7 +232,7 @@ def test_an_expired_letter_without_a_token_reports_it(town: Room) -> None:
 
 
 def test_one_wrong_clock_reading_expires_no_waiting_letter(town: Room) -> None:
-    """No relay is asked, so the clock alone would expire it."""
+    """No relay is asked, so the clock alone would expire the letter."""
     tablet, ben = town["tablet"], town["ben"]
     fetch_messages(tablet.device)
     had = loses_its_tokens(tablet, ben)
