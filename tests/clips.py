@@ -1,4 +1,4 @@
-"""Small clips for tests: a camera that wanders over a photograph, and every way to write one."""
+"""Small video clips for tests: frames of a hand-held camera, and functions that encode them."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ _FAST = {
 }
 
 _MS = Fraction(1, 1000)
-# What FFmpeg's encoders of subtitles are told before the first one
+# The header that FFmpeg's subtitle encoders need
 _ASS = b"""[Script Info]
 ScriptType: v4.00+
 
@@ -46,7 +46,7 @@ def wander(
     seconds: float = 4.0,
     fps: int = 12,
 ) -> list[Rgb]:
-    """Frames of a hand-held camera over a photograph, with something small that crosses it."""
+    """Return RGB frames of a hand-held camera over a photograph, crossed by a small square."""
     photo = np.asarray(getattr(skimage.data, name)())
     rng = np.random.default_rng(5)
     frames = []
@@ -75,7 +75,7 @@ def written(
     times: Sequence[float] | None = None,
     **options: str,
 ) -> bytes:
-    """The frames as a file, by FFmpeg's names of codec, container and options."""
+    """Encode RGB frames with FFmpeg; ``times`` are their times in seconds, if ``fps`` varies."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
         stream = out.add_stream(codec, rate=fps)
@@ -96,7 +96,7 @@ def written(
 
 
 def beep(*, container: str = "mp4") -> bytes:
-    """A file with a tone and no picture."""
+    """Return a file with about a second of a tone and no picture."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
         stream = out.add_stream("aac", rate=48_000, layout="mono")
@@ -111,7 +111,7 @@ def beep(*, container: str = "mp4") -> bytes:
 
 
 def beside(clip: bytes, *others: bytes, container: str = "mp4") -> bytes:
-    """The streams of all these files in one, as they are."""
+    """Return one file with the streams of all these files, not encoded again."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out, ExitStack() as stack:
         every = [stack.enter_context(av.open(io.BytesIO(one), "r")) for one in (clip, *others)]
@@ -132,9 +132,7 @@ def _copy(old: Any, streams: dict[int, Any], out: Any) -> None:
 
 
 def subtitled(data: bytes, *, container: str = "mp4", codec: str = "mov_text") -> bytes:
-    """The same streams in another file, with a track of text beside them, as telephones and
-    downloads have it.
-    """
+    """Return the same streams and a subtitle track in one file, as phones and downloads have it."""
     file = io.BytesIO()
     with av.open(io.BytesIO(data), "r") as old, av.open(file, "w", format=container) as out:
         streams = _like(old, out)
@@ -151,6 +149,6 @@ def subtitled(data: bytes, *, container: str = "mp4", codec: str = "mov_text") -
 
 
 def decoded(data: bytes) -> list[Rgb]:
-    """All frames of a file of our own."""
+    """Decode all RGB frames in this process: only for files that a test made."""
     with av.open(io.BytesIO(data), "r") as clip:
         return [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]

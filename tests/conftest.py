@@ -1,16 +1,15 @@
-"""Rules for all tests: no socket but in those marked ``real``; one thread per matrix product.
+"""Rules for all tests: only those marked ``real`` open sockets, and OpenBLAS uses one thread.
 
-Three marks choose what a run does. ``real`` starts servers or programs, ``slow`` takes more than a
-moment: ``make check`` leaves both out. ``nightly`` runs in ``make nightly`` alone, which sets
+Three marks select tests. ``real`` tests start servers or programs, and ``slow`` ones take more than
+a second: ``make check`` leaves both out. ``nightly`` tests run only in ``make nightly``, which sets
 ``ENTRENOUS_NIGHTLY`` (tests/sizes.py).
 
-Hypothesis tries the same fifty examples in every run, so that a gate says the same twice; with
-``--hypothesis-profile=nightly`` it tries a hundred new ones. The order of the tests and their
-random numbers follow from one seed, for the same reason; ``--randomly-seed=default`` draws another
-one.
+Hypothesis tries the same fifty examples in every run, so that results are reproducible; with
+``--hypothesis-profile=nightly`` it tries a hundred new ones. For the same reason, the order of the
+tests and their random numbers follow from one seed; ``--randomly-seed=default`` takes a new one.
 
-A test that asks public vectors says how many with the fixture ``judged``; the counts of those that
-passed stand in the line ``judges:`` at the end of a run.
+A test that uses public test vectors reports their number with the fixture ``judged``. The line
+``judges:`` at the end of a run lists the numbers of the tests that passed.
 """
 
 import gc
@@ -18,11 +17,11 @@ import logging
 import os
 from collections.abc import Callable
 
-# Before NumPy is loaded: two workers with two threads each only get in each other's way.
+# Set before NumPy is loaded: two workers with two threads each only slow each other down.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("ENTRENOUS_UNDO", "0")  # what is sent in a test leaves at once
+os.environ.setdefault("ENTRENOUS_UNDO", "0")  # messages leave at once
 os.environ.setdefault("ENTRENOUS_PAUSE", "0")
-os.environ.setdefault("ENTRENOUS_LANGUAGE", "en")  # whatever the machine speaks
+os.environ.setdefault("ENTRENOUS_LANGUAGE", "en")  # whatever the machine's language is
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Generator, Iterator
@@ -46,14 +45,14 @@ settings.register_profile("gate", derandomize=True, max_examples=50, deadline=No
 settings.register_profile("nightly", deadline=None)
 settings.load_profile("gate")
 
-#: Python's own numbers are 700, 10 and 10. With these, garbage collection takes a fifth less time
-#: than with 700, 10 and 100, and a worker's memory is the same, as few cycles live that long.
+#: Python's defaults are 700, 10 and 10. With these, garbage collection takes a fifth less time than
+#: with 700, 10 and 100, and a worker needs no more memory, as few cycles live that long.
 _GARBAGE_COLLECTION_THRESHOLDS = 5000, 100, 10
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Look for no garbage while tests are collected: almost nothing of what that makes is any."""
+    """Disable garbage collection while tests are collected: almost nothing becomes garbage."""
     gc.disable()
     try:
         return (yield)
@@ -63,7 +62,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Allow sockets to real tests alone, choose those of this run, and let long ones begin."""
+    """Enable sockets in ``real`` tests, drop ``nightly`` ones by day, and put long ones first."""
     marks = {item: {mark.name for mark in item.iter_markers()} for item in items}
     for item in items:
         if "real" in marks[item]:
@@ -75,9 +74,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Keep what was imported and collected out of every later garbage collection.
+    """Exclude everything that was imported and collected from later garbage collections.
 
-    To collect once before would free little, and take each worker half a second.
+    A garbage collection before that would free little and take each worker half a second.
     """
     gc.freeze()
     gc.set_threshold(*_GARBAGE_COLLECTION_THRESHOLDS)
@@ -91,11 +90,11 @@ def _worker_count(config: pytest.Config) -> int:
 def _long_ones_first(
     items: list[pytest.Item], marks: dict[pytest.Item, set[str]], workers: int
 ) -> list[pytest.Item]:
-    """Order the tests so that all workers end together.
+    """Order the tests so that all workers finish at about the same time.
 
-    Each worker begins with its part of the list and takes from the end of another's when it has
-    nothing left. So each part begins with long tests: those of ``tests/real``, which share servers,
-    those of ``tests/app``, which share a browser, and all others.
+    Each worker begins with its part of the list and, when it is done, takes tests from the end of
+    another's. So each part begins with long tests: those of ``tests/app``, which share a browser,
+    those of ``tests/real``, which share servers, and all others.
     """
     long = defaultdict[str, list[pytest.Item]](list)
     short = list[pytest.Item]()
@@ -116,12 +115,12 @@ def _long_ones_first(
 
 @pytest.fixture
 def judged(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
-    """Tell by whose vectors, and by how many of them, this test judged the program."""
+    """Return a function that records whose test vectors a test used, and how many."""
     return lambda judge, count: record_property("judged", (judge, count))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line with every judge and the number of its vectors that were asked and passed."""
+    """Print one line with every source of test vectors and the number that passed."""
     told = [
         value
         for report in terminalreporter.stats.get("passed", [])
@@ -133,7 +132,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"judges: {counts}")
 
 
-#: As many as fit into some 200 MB.
+#: These take about 200 MB.
 _PICTURES_REMEMBERED = 100
 
 
@@ -148,7 +147,7 @@ def _features_of_a_picture_are_found_once() -> Iterator[None]:
         if key not in remembered:
             remembered[key] = run_sift(grey, *how)  # type: ignore[arg-type]
             for array in remembered[key]:
-                array.setflags(write=False)  # whoever changed it would change it for other tests
+                array.setflags(write=False)  # other tests get the same arrays
             if len(remembered) > _PICTURES_REMEMBERED:
                 remembered.popitem(last=False)
         remembered.move_to_end(key)
@@ -164,7 +163,7 @@ OWN_LOGS = ("entrenous.relay", "entrenous.hooks", "python_multipart")
 
 @pytest.fixture(autouse=True)
 def own_log() -> Iterator[None]:
-    """Who starts a relay's or a gate's log in this process leaves others theirs as it was."""
+    """Restore the loggers that a relay or a gate configures when a test starts one in-process."""
     every = [logging.getLogger(name) for name in (None, *OWN_LOGS)]
     before = [(one, one.level, one.propagate) for one in every]
     yield
@@ -176,7 +175,7 @@ def own_log() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres() -> "Iterator[Cluster]":
-    """A PostgreSQL server; it need not survive a power cut."""
+    """Start a PostgreSQL server for all tests; it does not wait for the disk."""
     from tests.postgres import cluster
 
     with cluster("-c fsync=off -c full_page_writes=off") as made:
@@ -185,7 +184,7 @@ def postgres() -> "Iterator[Cluster]":
 
 @pytest.fixture(scope="session")
 def buckets() -> "Iterator[Swift]":
-    """A Swift, which speaks S3."""
+    """Start OpenStack Swift, an S3 server, for all tests."""
     from tests.swift import swift
 
     with swift() as running:

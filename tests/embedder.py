@@ -1,6 +1,6 @@
-"""An Embedder that needs no network: the fine structure of a small grey picture.
+"""An Embedder without a neural network: it embeds the fine structure of a small grey picture.
 
-It finds a picture that was made smaller or saved again, and a window with it; not a cut-out.
+It matches a picture that was resized or saved again, also in a window of a larger one; not a crop.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
-"""A platform's bank for a test: what ships, on a database of its own that goes with its engine.
+"""Bank stores for tests: the production code on temporary databases, deleted with their engines.
 
-The tables are made once in a process and copied, and nothing waits for the disk: no test in a
-process of its own can tell what a power cut leaves (tests/stop/index/index_kills.py
-starts another).
+The tables are created once per process and then copied. Nothing waits for the disk: a test cannot
+see what a power cut leaves of its own process (tests/stop/index/index_kills.py starts another one).
 """
 
 import sqlite3
@@ -29,33 +28,33 @@ _opened: weakref.WeakSet[sa.Engine] = weakref.WeakSet()
 
 
 def new_engine() -> sa.Engine:
-    """An empty database with all tables, in a temporary folder that is removed with the engine."""
+    """Return the engine of a new, empty database; its folder is removed with the engine."""
     return _temporary_engine(_empty_database())
 
 
 def engine_at(path: Path) -> sa.Engine:
-    """What ``open_engine`` makes there, but copied if it is missing."""
+    """Open a database like ``open_engine``; if it is missing, copy an empty one there."""
     if not path.exists():
         path.touch(0o600)
         path.write_bytes(_empty_database())
     engine = open_engine(path)
-    engine.dispose()  # so that no connection is left from before the next line
+    engine.dispose()  # close the connections that do not have the listener
     sa.event.listen(engine, "connect", _do_not_wait_for_disk)
     return engine
 
 
 def new_bank(clock: Clock | None = None) -> BankStore:
-    """A bank store on a new database."""
+    """Return a bank store on a new database."""
     return BankStore(new_engine(), clock or SystemClock())
 
 
 def prepared_bank(clock: Clock) -> BankStore:
-    """A bank store on a new database, with the banks that every platform has since this moment."""
+    """Return a bank store with the built-in banks, created at the time of the clock."""
     return BankStore(_temporary_engine(_prepared_database(clock.now())), clock)
 
 
 def copy_of(bank: BankStore) -> BankStore:
-    """Another database that holds the same, as one that was put back from a backup does."""
+    """Return a copy of a bank store in another database, like one restored from a backup."""
     copied = new_bank(bank.clock)
     with _file_of(bank) as source, _file_of(copied) as target:
         source.backup(target)
@@ -63,12 +62,12 @@ def copy_of(bank: BankStore) -> BankStore:
 
 
 def reviews_beside(bank: BankStore) -> ReviewQueue:
-    """The review queue in the same database."""
+    """Return the review queue in the bank's database."""
     return ReviewQueue(_engine_of(bank), bank.clock)
 
 
 def index_beside(bank: BankStore) -> FileIndex:
-    """An index of the bank, in files in the folder of its database."""
+    """Return an index of the bank, with its files in the folder of the database."""
     database = _engine_of(bank).url.database
     assert database is not None
     return FileIndex(Path(database).with_name("index"), bank)
@@ -76,7 +75,7 @@ def index_beside(bank: BankStore) -> FileIndex:
 
 @contextmanager
 def busy_at(bank: BankStore, statement: str) -> Iterator[None]:
-    """The database is busy at each statement that begins so: those before it are undone."""
+    """Let each statement that begins with ``statement`` fail because the database is locked."""
 
     def refuse(_db: object, _cursor: object, said: str, *_more: object) -> None:
         if said.startswith(statement):
@@ -90,7 +89,7 @@ def busy_at(bank: BankStore, statement: str) -> Iterator[None]:
 
 
 def close_connections() -> None:
-    """Close the idle connections of all databases from here; each may still be used afterwards."""
+    """Close the idle connections of all temporary databases, which stay usable."""
     for engine in list(_opened):
         engine.dispose()
 
@@ -136,7 +135,7 @@ def _empty_database() -> bytes:
 
 @dataclass(frozen=True)
 class _Stopped:
-    """A clock that shows one moment."""
+    """A clock that always shows the same time."""
 
     moment: datetime
 

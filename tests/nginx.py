@@ -1,4 +1,4 @@
-"""The real nginx, with a configuration that is handed out."""
+"""Run the real nginx with a configuration from ``share/``."""
 
 import os
 import shutil
@@ -20,8 +20,9 @@ needs_nginx = pytest.mark.skipif(NGINX is None, reason="no nginx: apt-get instal
 
 @contextmanager
 def nginx(folder: Path, conf: str, pair: Pair, here: Mapping[str, str]) -> Iterator[str]:
-    """Its URL while it serves ``share/conf``, in which each of the words of ``here``, and the paths
-    of the certificate, are those of this test.
+    """Run nginx with the file ``conf`` of ``share/``, and yield its URL.
+
+    The port, the certificate's paths and each key of ``here`` are replaced by this test's values.
     """
     assert NGINX is not None
     with socket.socket() as free:

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own: Debian's server, in a temporary folder, on a Unix socket."""
+"""Start PostgreSQL servers for tests: Debian's, in a temporary folder, on a Unix socket."""
 
 import contextlib
 import os
@@ -26,10 +26,10 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 @dataclass
 class Emptied:
-    """A database that tests use one after the other; each finds in it what the first one found."""
+    """A database that tests use one after the other, and that is reset for each of them."""
 
     url: str
-    first: Rows  # of each table
+    first: Rows  # the initial rows of each table
 
     @classmethod
     def of(cls, url: str) -> Self:
@@ -37,7 +37,7 @@ class Emptied:
             return cls(url, {name: _rows(db, name) for name in _tables(db)})
 
     def is_emptied(self) -> bool:
-        """Delete what was added; False if more than that was changed, or somebody is using it."""
+        """Delete added rows; return False if anything else changed or the database is in use."""
         try:
             with psycopg.connect(self.url, options="-c lock_timeout=2s") as db:
                 if _tables(db) != list(self.first):
@@ -71,29 +71,29 @@ def _rows(db: psycopg.Connection[Any], table: str) -> list[tuple[Any, ...]]:
 
 @dataclass
 class Cluster:
-    """A server that runs; ``fresh`` makes a database with a relay's tables in it."""
+    """A running server; ``fresh`` creates a database with a relay's tables."""
 
     programs: Path
     folder: Path
     numbers: Iterator[int]
-    disk: SmallDisk | None = None  # of its own, that only the server sees
+    disk: SmallDisk | None = None  # that only the server sees
     used: dict[str, Emptied] = field(default_factory=dict)
 
     def url(self, database: str) -> str:
         return f"postgresql://entrenous@/{database}?host={self.folder}"
 
     def fresh(self) -> str:
-        """The URL of a database that nobody has used."""
+        """Create a database with a relay's tables, and return its URL."""
         name = f"relay{next(self.numbers)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as server:
             server.execute(f"CREATE DATABASE {name} TEMPLATE ours")
         return self.url(name)
 
     def emptied(self, kind: str, create: Callable[[str], object] = bool) -> str:
-        """The URL of a database with a relay's tables and those that ``create`` makes.
+        """Return the URL of a database with a relay's tables and those that ``create`` makes.
 
-        It is empty, as a fresh one is, and sooner there: the next test that asks for this kind gets
-        the same one. So the test has to close its connections.
+        It is as empty as a fresh one and takes less time, since all tests that ask for this kind
+        share one database. So each of them has to close its connections.
         """
         if kind not in self.used or not self.used[kind].is_emptied():
             url = self.fresh()
@@ -112,7 +112,7 @@ class Cluster:
         self.run("pg_ctl", "-D", str(self.folder / "data"), "-w", *words)
 
     def run(self, program: str, *words: str) -> None:
-        """As a user of its own where we are root: PostgreSQL refuses to run as that."""
+        """Run a program of PostgreSQL; if we are root, as ``postgres``, since it refuses root."""
         who: dict[str, Any] = {}
         around = (*self.disk.inside, "runuser", "-u", "postgres", "--") if self.disk else ()
         if os.geteuid() == 0 and not around:
@@ -129,11 +129,11 @@ class Cluster:
 
 @contextlib.contextmanager
 def cluster(*options: str, disk_mb: int | None = None) -> Iterator[Cluster]:
-    """A new server, on a disk of so many MB if asked; skips the test where none is installed."""
+    """Start a server, on its own disk of ``disk_mb`` MB if given; skip if none is installed."""
     programs = _programs()
     if programs is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
-    # pytest's own folders may be entered by their owner alone.
+    # Only their owner may enter pytest's own folders.
     folder = Path(tempfile.mkdtemp(prefix="entrenous-pg-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
@@ -159,7 +159,7 @@ def cluster(*options: str, disk_mb: int | None = None) -> Iterator[Cluster]:
 
 
 def _programs() -> Path | None:
-    """Debian keeps them out of PATH, one folder for each version."""
+    """Return the folder of PostgreSQL's programs: on Debian not in PATH, one for each version."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     if found:

@@ -1,17 +1,17 @@
-"""Python programs that begin at once: each is forked from a process that has imported ours.
+"""Start Python programs quickly: fork them from a process that has already imported the code.
 
-Half a second of a command, and more of a server, is Python and its imports, which is the same each
-time. Here one process does that, and forks whoever is asked for. What begins so is a process of its
-own, a child of the one that asked, with arguments, environment, folder and files as given; it runs
-its module or its code from the first line.
+The start of Python and its imports take half a second of each command, and more of a server. Here
+one process does that once, and forks each program that a test starts. Such a program is a separate
+process, a child of the test's, with its own arguments, environment, folder and files; it runs its
+module or its code from the first line.
 
-It differs from one that is started anew in three things: its modules are imported, ``/proc`` shows
-the arguments and the first environment of the process that it was forked from, and a vault that it
-makes has the least cost of a guess (tests/vaults.py). A test that is about one of these says
-``anew``; in ``make nightly`` every program is started anew, as people start it.
+It differs from a program that is started anew in three ways: its modules are already imported,
+``/proc`` shows the arguments and initial environment of the process that it was forked from, and a
+vault that it creates has the lowest Argon2 cost (tests/vaults.py). A test that is about one of
+these passes ``anew``; ``make nightly`` starts every program anew, as people do.
 
-``python -m tests.ready NUMBER`` is the process that forks; NUMBER is the socket on which it is
-asked.
+``python -m tests.ready NUMBER`` is the process that forks; NUMBER is the file descriptor of the
+socket on which it receives requests.
 """
 
 import atexit
@@ -44,7 +44,7 @@ import pytest
 
 from tests.sizes import NIGHTLY
 
-#: What commands and servers import. One that is missing here costs its importers time, no more.
+#: What commands and servers import. A missing module only costs its importers time.
 MODULES: Final = (
     *("anyio._backends._asyncio", "cryptography.hazmat.backends.openssl", "encodings.idna"),
     *("PIL.GifImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "PIL.PpmImagePlugin"),
@@ -68,18 +68,18 @@ MODULES: Final = (
     *("entrenous.trace.explain.sections", "entrenous.demo.commands"),
 )
 _ROOT: Final = Path(__file__).parents[1]
-#: The templates of the pages as Jinja has compiled them, each with the hash of its text.
+#: The page templates as compiled by Jinja, each with a hash of its source.
 _TEMPLATES: Final = _ROOT / ".pytest_cache" / "d" / "templates"
 _READ_BY_PYTHON: Final = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONUTF8"}
 _NUMBER: Final = struct.Struct("!I")
 _ONE_PARENT: Final = threading.Lock()
-_CLONE_PARENT: Final = 0x8000  # of clone(2): the parent of the new process is that of this one
-#: The number of clone(2) among the system calls of each processor.
+_CLONE_PARENT: Final = 0x8000  # of clone(2): the new process has the caller's parent
+#: The system call number of clone(2) on each architecture.
 _CLONE: Final = {"x86_64": 56, "aarch64": 220}
 
 
 def begun(command: Sequence[str | Path], *, anew: bool = False, **how: Any) -> Popen[Any]:
-    """As Popen; a program in this Python begins at once, unless ``anew`` or in ``make nightly``."""
+    """Start a program like Popen; fork it if it can be, unless ``anew`` or in ``make nightly``."""
     words = [str(word) for word in command]
     at_once = not (anew or NIGHTLY) and _can_be_forked(words, how)
     return (Forked if at_once else Popen)(words, **how)
@@ -88,7 +88,7 @@ def begun(command: Sequence[str | Path], *, anew: bool = False, **how: Any) -> P
 def done(
     command: Sequence[str | Path], *, anew: bool = False, typed: Any = None, **how: Any
 ) -> CompletedProcess[Any]:
-    """Run it to its end, and return what it wrote; ``typed`` is for its standard input."""
+    """Run a program to its end and return its output; ``typed`` is its standard input."""
     stdin = None if typed is None else PIPE
     with begun(command, anew=anew, stdin=stdin, stdout=PIPE, stderr=PIPE, **how) as process:
         out, err = process.communicate(typed)
@@ -106,10 +106,10 @@ def _can_be_forked(words: list[str], how: dict[str, Any]) -> bool:
 
 
 class Forked(Popen[Any]):
-    """As Popen, of ``python -m MODULE`` or ``python -c CODE``."""
+    """A Popen of ``python -m MODULE`` or ``python -c CODE`` that was forked by :class:`Parent`."""
 
     def _execute_child(self, *given: Any) -> None:
-        """In place of fork and exec."""
+        """Replace Popen's own fork and exec."""
         popen: Any = Popen
         asked = inspect.signature(popen._execute_child).bind(self, *given).arguments
         assert not asked["pass_fds"]
@@ -131,7 +131,7 @@ class Forked(Popen[Any]):
 
 
 class Parent:
-    """The process that has everything imported, as seen from this one."""
+    """The connection to the process that has imported everything and forks programs."""
 
     def __init__(self) -> None:
         self._line, theirs = socket.socketpair()
@@ -150,7 +150,7 @@ class Parent:
         self._process.wait()
 
     def fork(self, asked: dict[str, object], files: list[int]) -> int:
-        """The process number of one that is a child of this process."""
+        """Fork a program as a child of this process, and return its process ID."""
         data = json.dumps(asked).encode()
         with self._one_at_a_time:
             given = [n if n != -1 else own for own, n in enumerate(files)]
@@ -180,7 +180,7 @@ def _received(line: socket.socket, size: int) -> bytes:
 
 
 def _asked(line: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """What is to be started, and its three files; None at the end."""
+    """Receive one request: the program and its three files; None when the socket is closed."""
     head, files, _, _ = socket.recv_fds(line, _NUMBER.size, 3)
     if not head:
         return None
@@ -189,7 +189,7 @@ def _asked(line: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
 
 def _wait_to_be_asked(line: socket.socket) -> dict[str, Any] | None:
-    """In a process that was asked for: what it is to do. In this one None, at the end."""
+    """Fork for each request. Return it in the new process; return None in this one, at the end."""
     while (one := _asked(line)) is not None:
         asked, files = one
         process = _fork_beside()
@@ -204,11 +204,11 @@ def _wait_to_be_asked(line: socket.socket) -> dict[str, Any] | None:
 
 
 def _fork_beside() -> int:
-    """As os.fork, but the new process is a child of this one's parent, which waits for its end.
+    """Fork like os.fork, but as a child of this process's parent, which waits for its end.
 
-    The C library does not know of it, and so resets nothing in the new process. Nothing needs to be
-    reset: this process has one thread, and the libraries that make keys draw other random numbers
-    in each new process (tried for OpenSSL, libsodium, vodozemac and age).
+    The C library does not know of the new process, and so resets nothing in it. Nothing needs to be
+    reset: this process has one thread, and the libraries that generate keys use other random
+    numbers in each new process (tested for OpenSSL, libsodium, vodozemac and age).
     """
     python = ctypes.pythonapi
     python.PyOS_BeforeFork()
@@ -267,8 +267,8 @@ def _become(asked: dict[str, Any]) -> None:
 
 
 def _prepare() -> None:
-    """Do what every program would do anew; start no thread, open nothing."""
-    gc.disable()  # a quarter of the time of so many imports, in which nothing becomes garbage
+    """Import and load what programs need, without starting a thread or keeping a file open."""
+    gc.disable()  # it would take a quarter of the imports' time, and find nothing
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program does
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     for name in MODULES:
@@ -291,7 +291,7 @@ def _prepare() -> None:
 
 
 def _compile_templates_once() -> None:
-    """Let all apps share the compiled templates of the pages, of which each would make its own."""
+    """Let all apps share the compiled page templates; otherwise each would compile its own."""
     from jinja2 import Environment, FileSystemBytecodeCache
 
     from entrenous.app import language
@@ -316,8 +316,9 @@ def main() -> None:
 
 
 def _status_of(asked: dict[str, Any]) -> int:
-    """How the program ended, after all that Python does then but to take its memory apart: of a
-    process that was forked, that is to copy it first.
+    """Run the program, finish it as Python does, and return its exit status.
+
+    Only its objects are not freed: in a forked process that would first copy their memory.
     """
     status = 0
     try:

@@ -1,7 +1,7 @@
-"""How much a run tries: ``make test`` enough to guard a change, ``make nightly`` everything.
+"""The size of a run: ``make test`` tries enough to guard a change, ``make nightly`` everything.
 
-The judge is the same at both sizes; only counts, seeds and repetitions differ. A test or a
-parameter that belongs to the long run alone has the mark ``nightly``.
+The assertions are the same at both sizes; only counts, seeds and repetitions differ. A test or a
+parameter that only ``make nightly`` runs has the mark ``nightly``.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""An S3 that we did not write: OpenStack Swift's s3api, from Debian, in a temporary folder."""
+"""Start a third-party S3 server: OpenStack Swift's s3api, from Debian, in a temporary folder."""
 
 import contextlib
 import hashlib
@@ -52,8 +52,8 @@ user_test_tester = testing .admin
 """
 
 
-#: Makes the rings, which say where each server is, and forks the four servers: their own programs
-#: would each import Swift. They are killed when the standard input ends.
+#: This program creates the rings, which say where each server is, and forks the four servers, so
+#: that Swift is imported only once. It kills them when its standard input ends.
 _RUN: Final = """
 import importlib, os, signal, sys
 from swift.common.ring import RingBuilder
@@ -83,19 +83,19 @@ for child in children:
 
 @dataclass
 class Swift:
-    """A running one."""
+    """A running Swift."""
 
     port: int
     numbers: Iterator[int]
 
     def bucket_name(self) -> str:
-        """The name of a new and empty bucket."""
+        """Create an empty bucket and return its name."""
         name = f"blobs{next(self.numbers)}"
         assert _signed_put(self.port, name) == 200
         return name
 
     def bucket(self) -> S3Store:
-        """A new and empty bucket."""
+        """Create an empty bucket and return a client for it."""
         return S3Store(
             self.bucket_name(),
             endpoint=f"http://127.0.0.1:{self.port}",
@@ -108,7 +108,7 @@ class Swift:
 
 @contextlib.contextmanager
 def swift() -> Iterator[Swift]:
-    """A Swift of four processes and one device; skips the test where it is not installed."""
+    """Run Swift as four processes with one device; skip the test if it is not installed."""
     if not all(shutil.which(f"swift-{name}-server") for name in _NAMES):
         pytest.skip(
             "needs Swift: apt-get install swift-proxy swift-account swift-container swift-object"
@@ -128,7 +128,7 @@ def swift() -> Iterator[Swift]:
 def _running(folder: Path, ports: dict[str, int]) -> Iterator[None]:
     where = [word for name, port in ports.items() for word in (name, str(port))]
     with subprocess.Popen(
-        ["/usr/bin/python3", "-c", _RUN, folder, *where],  # for which Debian's Swift is installed
+        ["/usr/bin/python3", "-c", _RUN, folder, *where],  # the Python of Debian's Swift
         env={**os.environ, "EVENTLET_NO_GREENDNS": "yes"},  # there are no names to look up
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -167,7 +167,7 @@ def _wait_for(port: int) -> None:
 
 
 def _signed_put(port: int, bucket: str) -> int:
-    """Make a bucket, signed as AWS asks for (Signature Version 4)."""
+    """Create a bucket by a request signed for AWS (Signature Version 4); return the status."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     nothing = hashlib.sha256(b"").hexdigest()
     headers = {

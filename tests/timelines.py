@@ -1,4 +1,4 @@
-"""Clips whose picture and sound show one moment: a flash and a beep; and what moves them apart."""
+"""Clips with a flash and a beep at the same time, and a function that shifts picture or sound."""
 
 import io
 from collections.abc import Collection
@@ -15,7 +15,7 @@ from tests.clips import wander, written
 FLASH_S = 2.0
 RATE_HZ = 48_000
 FPS = 6
-LONG_S = 0.1  # of flash and beep
+LONG_S = 0.1  # of the beep; the flash is one frame
 
 
 def flash_and_beep(
@@ -25,7 +25,7 @@ def flash_and_beep(
     codec: str = "aac",
     container: str = "mp4",
 ) -> bytes:
-    """A hand-held camera and something like a voice, with a flash and a beep at ``FLASH_S``."""
+    """Return a clip of a hand-held camera and a synthetic voice, with both at ``FLASH_S``."""
     frames = wander(size=size, seconds=seconds, fps=FPS)
     for number in range(round(FLASH_S * FPS), round((FLASH_S + 2 * LONG_S) * FPS)):
         frames[number] = np.full_like(frames[number], 255)
@@ -47,8 +47,10 @@ def moved(  # noqa: PLR0913 - each moves one thing
     by_s: float = 0.0,
     **options: str,
 ) -> bytes:
-    """The same packets, picture and sound later by so much; some packets of the sound are lost, and
-    those from number ``late`` on come later by ``by_s``.
+    """Return the same packets, with the picture delayed by ``picture_s``, the sound by ``sound_s``.
+
+    Sound packets whose number (from 1) is in ``lost`` are left out, and those from number ``late``
+    on are delayed by ``by_s`` more.
     """
     file = io.BytesIO()
     with (
@@ -73,7 +75,7 @@ def moved(  # noqa: PLR0913 - each moves one thing
 
 
 def beep_after_flash_s(data: bytes) -> float:
-    """How long after the first white frame the beep begins."""
+    """Return the seconds from the first white frame to the beginning of the beep."""
     with av.open(io.BytesIO(data)) as clip:
         white = next(
             frame.time

@@ -1,4 +1,4 @@
-"""Vaults on disk, as tests open them."""
+"""Create and open vaults on disk quickly."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,14 +19,12 @@ from entrenous.device.store.sqlcipher_vault import SqlcipherVault
 from entrenous.device.store.vault_folder import RelayShare, unlock_vault_in_folder
 from entrenous.wire.relay_nouns import RelayLock
 
-#: The least that a vault may ask for. It is written in vault.json, as any other cost is.
+#: The lowest cost that a vault may have. It is stored in vault.json, like any other cost.
 LEAST_COST: Final = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)
 
 
 def make_vaults_open_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make new vaults with the least cost of a guess, and remember the hash of each passphrase, so
-    that commands do not take long.
-    """
+    """Let new vaults have the lowest Argon2 cost, and stretch each passphrase only once."""
     monkeypatch.setattr(
         vault_folder, "Argon2Cost", lambda *given: Argon2Cost(*given) if given else LEAST_COST
     )
@@ -46,7 +44,7 @@ def _stretched(passphrase: bytes, salt: bytes, cost: Argon2Cost) -> Secret:
 
 
 def unlock_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
-    """Open a vault of which no relay has a part."""
+    """Open a vault without a relay's lock."""
     return unlock_vault_in_folder(home, passphrase, no_relay).vault
 
 
