@@ -1,4 +1,4 @@
-"""What the messages of all errors have in common."""
+"""Error messages: how names are quoted in the commands that they suggest."""
 
 import shlex
 

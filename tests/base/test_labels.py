@@ -1,4 +1,4 @@
-"""Label lists: every readable one is read the same, and every other is refused."""
+"""Label lists: line ends and blanks make no difference, and invalid lists are refused."""
 
 import pytest
 from hypothesis import given

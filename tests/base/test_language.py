@@ -1,4 +1,4 @@
-"""In which language people are spoken to, and how catalogues are read."""
+"""How the language is chosen, and how catalogues of translations are read."""
 
 import io
 from datetime import UTC, date, datetime

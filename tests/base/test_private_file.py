@@ -32,7 +32,7 @@ def test_private_file_is_readable_by_its_owner_alone(tmp_path: Path, write: Writ
 
 @both
 def test_a_link_under_a_guessed_name_is_not_followed(tmp_path: Path, write: Write) -> None:
-    """In a shared folder somebody may plant links where we are known to write."""
+    """In a shared folder, somebody may plant links under names that we are known to use."""
     victim, shared = tmp_path / "victim", tmp_path / "shared"
     victim.write_bytes(b"theirs")
     shared.mkdir()
@@ -142,7 +142,7 @@ def test_filled_file_is_complete_or_absent_and_may_exist(tmp_path: Path) -> None
 def test_file_is_removed_after_a_late_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After an error nothing is there, unless it was there before."""
+    """An error leaves no new file, and does not remove an existing one."""
 
     def full(_folder: Path) -> None:
         raise OSError(errno.ENOSPC, "full")
@@ -165,7 +165,7 @@ def test_file_is_removed_after_a_late_failure(
 def test_ctrl_c_at_any_moment_leaves_no_unfinished_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """As soon as the file is there, and just before it is removed."""
+    """Right after the file was created, and just before it is removed."""
     honest_open, honest_unlink, left = os.open, Path.unlink, ["once"]
 
     def open_and_be_interrupted(*given: Any) -> int:

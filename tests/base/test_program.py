@@ -30,7 +30,7 @@ def git_in(folder: Path) -> Git:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A package in its own repository."""
+    """Return a package in a git repository of its own, with one commit."""
     package = tmp_path / "clone" / "src" / "program"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("# one\n")
@@ -79,7 +79,7 @@ def test_git_starts_no_program_from_the_checkouts_settings(checkout: Path, tmp_p
 
 @pytest.mark.real
 def test_surrounding_repository_is_not_used(checkout: Path) -> None:
-    """As with a virtual environment inside a project, or a clone inside another."""
+    """The package may be in a virtual environment of a project, or in a clone inside another."""
     installed = checkout.parents[1] / "site-packages" / "program"
     inner = checkout.parents[1] / "inner" / "src" / "program"
     for package in (installed, inner):

@@ -1,4 +1,4 @@
-"""Every attack makes a file that is read again, the same one for the same seed."""
+"""Simulated leaks: each attack makes a readable file, the same one for the same seed."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The bench of a gate's children counts what they use."""
+"""The benchmark of a gate's decoder processes prints their processor time."""
 
 import json
 import sys

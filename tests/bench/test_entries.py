@@ -1,4 +1,4 @@
-"""Every bench says what it measures, as a module and as a file, wherever it is started."""
+"""Every benchmark can be started as a file and as a module, from any folder."""
 
 import json
 import os
@@ -16,7 +16,7 @@ ENTRIES = sorted(
     for file in (ROOT / "bench").rglob("*.py")
     if "argparse.ArgumentParser(" in file.read_text()
 )
-#: Runs each file as Python runs one that it is given, after a program that has only libraries.
+#: Runs each file as ``python FILE --help`` would, in one process that keeps only the libraries.
 _EACH = """
 import contextlib, io, json, os, runpy, sys
 path, said = [*sys.path], {}
@@ -38,7 +38,7 @@ def test_there_are_some() -> None:
 
 
 def test_each_is_run_as_a_file(tmp_path: Path) -> None:
-    """In one process: most of the time goes into libraries that they share."""
+    """They run in one process, since importing their shared libraries takes most of the time."""
     told = json.loads(started(["-c", _EACH, *(str(ROOT / entry) for entry in ENTRIES)], tmp_path))
     assert {entry: code for entry, (code, _) in told.items() if code} == {}
     said = {entry: text.startswith("usage: ") for entry, (_, text) in told.items()}
@@ -52,7 +52,7 @@ def test_it_is_run_as_a_file_and_as_a_module(words: list[str], tmp_path: Path) -
 
 
 def started(words: list[str], where: Path) -> str:
-    """Without anything but the program itself on the path."""
+    """Run Python with only the program's source on its path; return the output."""
     source = {"PYTHONPATH": str(ROOT / "src")}
     return subprocess.run(
         [sys.executable, *words],

@@ -1,4 +1,4 @@
-"""The bench beside Meta's matcher, with a gate of ours in its place: rounds, ratios, slow looks."""
+"""The benchmark against Meta's HMA, with a gate of ours in HMA's place."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The peers hide and read their numbers with their own code, where they are installed."""
+"""The benchmark's other watermarking libraries find their own marks, where they are installed."""
 
 import pytest
 

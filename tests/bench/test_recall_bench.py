@@ -1,4 +1,4 @@
-"""The bench of recall: what it counts as found and as false, on a photograph or two."""
+"""The recall benchmark: what it counts as a match and as a false match, on few photographs."""
 
 import json
 from dataclasses import replace
@@ -27,7 +27,7 @@ def bank() -> list[Registered]:
 
 @pytest.fixture(scope="module")
 def cut_out(bank: list[Registered]) -> UploadHashes:
-    """Of the last photograph's middle."""
+    """Return the hashes of the middle of the last photograph, in grey."""
     rgb = bank[2].subject.rgb
     high, wide = rgb.shape[:2]
     part = rgb[high // 8 : high - high // 8, wide // 8 : wide - wide // 8]
@@ -37,7 +37,7 @@ def cut_out(bank: list[Registered]) -> UploadHashes:
 def test_what_is_held_for_anothers_photograph_is_counted(
     bank: list[Registered], cut_out: UploadHashes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As if the first had uploaded it, and had not registered it."""
+    """The part of photograph 2 counts as an upload of photograph 0, so its match is false."""
     bits = [
         min(nearest(cut_out.deep, other.whole), nearest(cut_out.deep_parts, other.parts))
         for other in bank[1:]
@@ -50,7 +50,7 @@ def test_what_is_held_for_anothers_photograph_is_counted(
     assert f"FALSE cut out: {bank[0].subject.name} as {bank[2].subject.name}\n" in (
         capsys.readouterr().err
     )
-    strangers.count_upload("cut out", 2, cut_out)  # of her own photograph
+    strangers.count_upload("cut out", 2, cut_out)  # as an upload of its own photograph
     assert strangers.count == Counted(1, 4)
 
 

@@ -1,4 +1,4 @@
-"""The bench of a relay runs, in small, and says all that was agreed; bars are for a real run."""
+"""The relay benchmark runs at a small size and reports every agreed figure."""
 
 import json
 from functools import partial
@@ -49,7 +49,7 @@ def test_a_round_measures_all_that_was_agreed(postgres: Cluster) -> None:
     assert set(one.postgres) == {1, 2}
     assert min(one.postgres.values()) > 0
     assert one.relay.count > 0
-    assert rss_mb <= 150  # as with 2 GB: what passes is not held
+    assert rss_mb <= 150  # the same bound as with 2 GB: blobs are not held in memory
     assert f"{one.relay.count / one.relay.seconds:,.0f} cycles/s" in bench.relay._summary(one)
     alone = bench.relay._answer([one._replace(peer=None, postgres={})], None)
     assert alone.keys() == answer.keys()

@@ -1,4 +1,4 @@
-"""The bench of sending runs, in small, with a real relay and a process of its own that sends."""
+"""The sending benchmark at a small size, with a real relay and a real sending process."""
 
 import io
 from pathlib import Path

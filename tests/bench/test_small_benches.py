@@ -1,4 +1,4 @@
-"""Benches that nothing else runs: on little, each still says what its document promises."""
+"""Benchmarks without a test file of their own report the documented figures, on few data."""
 
 import json
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_a_sound_is_held_in_another_encoding(monkeypatch: pytest.MonkeyPatch) ->
 
 
 class Enlarged:
-    """One of 1,600 pixels, for only a large picture is made smaller."""
+    """A photograph of 1,600 by 1,600 pixels, since only large pictures are shrunk."""
 
     def at(self, size: Size) -> np.ndarray:
         if size is Size.L:

@@ -1,4 +1,4 @@
-"""The bench of the gate's index: made hashes are what they say, and its judge can say no."""
+"""The benchmark of the gate's index: its generated hashes, and its check for wrong results."""
 
 import json
 import time
@@ -26,7 +26,7 @@ from entrenous.fingerprint.linear_scan import ScanIndex, Words
 from entrenous.fingerprint.multi_index import IndexSegment, substring_plan
 from tests.stop.index.brute_force import brute_force
 
-# docs/benchmarks.md; what is there besides is ours to change
+# Fields that docs/benchmarks.md promises; others may change.
 AGREED = {
     *("schema", "hash_12mp_per_s", "pdqhash_per_s", "hash_ratio", "index_n", "lookup_p50_ms"),
     *("lookup_p99_ms", "faiss_flat_ratio", "faiss_multihash_ratio", "missing", "extra"),
@@ -190,7 +190,7 @@ def test_its_last_line_has_all_that_was_agreed(
 
 
 def assert_gate(said: dict[str, float], name: str, *, slow_looks: bool) -> None:
-    """Many uploads at once, and single ones of each size."""
+    """Check the figures of concurrent uploads, and of single uploads of each size."""
     times = [said[f"{name}gate_p{share}_ms"] for share in (50, 95, 99)]
     assert 0 < times[0] <= times[1] <= times[2]
     assert said[f"{name}gate_cpu_ms"] > said[f"{name}load_cpu_ms"] > 0
@@ -207,7 +207,7 @@ def test_with_slow_looks_all_uploads_are_accounted_for(tmp_path: Path) -> None:
     gates.fill(tmp_path, 500)
     bodies = forms(gates.pictures()[:8])
     with gates.gate(tmp_path, slow_look=True) as running:
-        count = drive(running, bodies, 1, 1.0).count + 1  # and the one whose answer ends it
+        count = drive(running, bodies, 1, 1.0).count + 1  # and the last, not yet answered one
         until = time.monotonic() + 60
         while (scans := gates.DeferredScanCounts.of(tmp_path)).made < min(count, 2):
             assert time.monotonic() < until

@@ -1,4 +1,4 @@
-"""The bench's own functions on a grid of a few cells; what it prints; what it would never say."""
+"""The tracing benchmark on a few cells: its verdicts, its documents and its calibration."""
 
 import json
 from dataclasses import replace

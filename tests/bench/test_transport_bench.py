@@ -1,4 +1,4 @@
-"""The bench of the transport runs, in small: this tree against itself."""
+"""The transport benchmark at a small size, comparing this source tree with itself."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Fixtures for every store of a relay's rows."""
+"""Fixtures for the relay's tests: closed relays, and a row store of each kind."""
 
 from collections.abc import Iterator
 from pathlib import Path

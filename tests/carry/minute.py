@@ -1,4 +1,4 @@
-"""What a relay does every minute (carry/http/relay_app.py), in sequence."""
+"""The work that a relay repeats every minute (carry/http/relay_app.py), run at once."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -10,7 +10,7 @@ from tests.carry.relays import WoundClock
 
 
 async def expire(relay: Relay) -> None:
-    """Delete everything that is due, down to the bytes on the medium."""
+    """Delete everything that is due, including its bytes on the disk."""
     await sweep_until_now(relay)
     await expire_due(relay)
     await remove_orphan_blobs(relay)
@@ -26,5 +26,5 @@ async def sweep_until_now(relay: Relay) -> None:
 
 
 def as_of(moment: datetime, relay: Relay) -> Relay:
-    """Return the same relay at that time."""
+    """Return the same relay with a clock that shows ``moment``."""
     return replace(relay, clock=WoundClock(moment))

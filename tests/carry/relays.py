@@ -1,4 +1,4 @@
-"""Relays and their clients for tests: a clock that tests wind, counting dice, a real server."""
+"""Relays for tests, with a settable clock, a deterministic random source and a real server."""
 
 import asyncio
 import hashlib
@@ -58,7 +58,7 @@ class CountingDice:
 
 @dataclass
 class Post:
-    """Ana's mailbox, Ben's token for it, and one copy under way with all its tokens."""
+    """Ana's mailbox, Ben's token for it, and one envelope with its blob, share and tokens."""
 
     until: datetime = NOON + timedelta(days=7)
     dice: CountingDice = field(default_factory=CountingDice)
@@ -93,13 +93,13 @@ class Post:
         return Envelope(self.id, self.mailbox, self.sealed, self.until, lock, share, named)
 
     def letter(self) -> Envelope:
-        """Another envelope for the same mailbox, without a share."""
+        """Return another envelope for the same mailbox, without a share."""
         lock, new = token_hash(self.withdraw), EnvelopeId(self.dice.token(16))
         return Envelope(new, self.mailbox, self.sealed, self.until, lock)
 
 
 def new_relay(clock: WoundClock | None = None) -> Relay:
-    """A relay as it ships, in a temporary folder that :func:`close_relays` removes."""
+    """Open a relay on SQLite and files, in a folder that :func:`close_relays` removes."""
     if not _opened:
         _opened.append(ExitStack())
     folder = Path(_opened[0].enter_context(TemporaryDirectory(prefix="relay-")))
@@ -119,7 +119,7 @@ def stored_blobs(relay: Relay) -> int:
 
 
 def run(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Run work that may wait, in its own event loop."""
+    """Run a coroutine in an event loop of its own."""
     return asyncio.run(work)
 
 
@@ -137,7 +137,7 @@ def disk_relay(folder: Path, clock: Clock, bytes_max: int | None = None) -> Iter
 
 
 def new_sqlite(path: Path, *, bytes_max: int | None = None) -> SqliteRows:
-    """What ``open_sqlite`` makes there; the tables are made once in a process, and copied."""
+    """Open a row store; a new one is a copy of an empty database, created once per process."""
     if not path.exists():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(0o600)
@@ -161,8 +161,9 @@ def served(
     send_buffer: int = 0,
     port: int = 0,
 ) -> Iterator[str]:
-    """Serve the app on loopback; return its URL. ``send_buffer`` limits the system's buffer for
-    answers; ``port`` is any free one unless given.
+    """Serve the app on loopback, at any free port unless ``port`` is given; yield its URL.
+
+    ``send_buffer`` is the size of the sockets' send buffers in bytes; 0 leaves the default.
     """
     server, ready = make_server(app, certificate), threading.Event()
     with listening_socket("127.0.0.1", port) as taken:
@@ -171,7 +172,7 @@ def served(
 
         async def run() -> None:
             serving = asyncio.create_task(server.serve(sockets=[taken]))
-            while not server.started and not serving.done():  # noqa: ASYNC110 -- a flag is all it has
+            while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has only flags
                 await asyncio.sleep(0.005)
             ready.set()
             await serving

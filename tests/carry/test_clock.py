@@ -1,4 +1,4 @@
-"""A doubtful clock expires nothing, be it one relay's or one of several."""
+"""A relay with an implausible clock expires nothing, whether it is the only relay or not."""
 
 import asyncio
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def clock() -> WoundClock:
 
 @pytest.fixture
 def relay(clock: WoundClock) -> Relay:
-    """A relay that has swept."""
+    """Return a relay that has made one sweep."""
     relay = memory_relay(clock)
     at_once(expire_due(relay))
     return relay
@@ -45,7 +45,7 @@ def relay(clock: WoundClock) -> Relay:
 
 @pytest.fixture
 def post(relay: Relay) -> Post:
-    """A copy that waits for its person."""
+    """Return a message that waits at the relay and may be opened once."""
     post = Post()
     at_once(arrive(relay, post, opens=1))
     return post
@@ -101,7 +101,7 @@ def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: Wound
 
 
 def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: WoundClock) -> None:
-    """A clock that was believed was a year ahead; then it is corrected."""
+    """The relay accepted a clock that was a year ahead; then the clock is corrected."""
     sweeps(as_of(clock.now() + YEAR, relay), 70)
     at_once(arrive(relay, Post()))
     clock.wind(days=6)
@@ -110,7 +110,7 @@ def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: WoundClock) ->
     assert sweeps(relay) == []
     assert count(relay, StoredLetter) == 0
     clock.wind(days=30)
-    assert sweeps(relay) == [30]  # it goes by the right clock again
+    assert sweeps(relay) == [30]  # jumps of the corrected clock are noticed
 
 
 def test_one_clock_of_two_is_never_believed_while_the_other_sweeps(
@@ -137,7 +137,7 @@ def test_two_relays_that_were_off_together_are_believed(relay: Relay, clock: Wou
 def test_doubtful_clock_reports_nothing_as_expired(
     relay: Relay, clock: WoundClock, post: Post
 ) -> None:
-    """A device would accept that as final; and reading expires nothing."""
+    """A device would accept that as final. Reading expires nothing either."""
     right = clock.moment
     clock.moment = right + YEAR
     for ask in (
@@ -177,7 +177,7 @@ def test_envelope_expired_earlier_is_reported_as_expired(
 def test_last_sweep_is_stored_across_restarts(
     store: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """It is not written each minute, which would rewrite the whole database."""
+    """It is not stored every minute, since each change rewrites the whole database."""
     clock = WoundClock()
     for relay in opened(store, tmp_path, clock, request):
         asyncio.run(arrive(relay, Post()))
@@ -199,7 +199,7 @@ def test_last_sweep_is_stored_across_restarts(
 def opened(
     store: str, folder: Path, clock: WoundClock, request: pytest.FixtureRequest
 ) -> Iterator[Relay]:
-    """A relay whose rows outlive it."""
+    """Yield one relay, whose rows are there again at the next call."""
     with ExitStack() as stack:
         if store == "SQLite":
             yield stack.enter_context(disk_relay(folder, clock))

@@ -1,4 +1,4 @@
-"""The table of states: complete, and with no way back."""
+"""The table of an envelope's states: it is complete, and no transition leads back."""
 
 import itertools
 from pathlib import Path
@@ -24,7 +24,7 @@ MACHINE = Path(__file__).parents[2] / "docs/machines/envelope.md"
 
 
 def drawn() -> str:
-    """Parse the table in docs/machines/envelope.md."""
+    """Return the diagram and the table that docs/machines/envelope.md must contain."""
     arrows = [
         f"    {state.name.lower()} --> {ENVELOPE_TRANSITIONS[state, event].name.lower()}: {event}"
         for state, event in ENVELOPE_TRANSITIONS

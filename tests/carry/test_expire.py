@@ -1,4 +1,4 @@
-"""What is kept and for how long, down to the bytes on the medium."""
+"""How long a relay stores each kind of data, down to the bytes on the disk."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -171,7 +171,7 @@ def test_loose_blob_expires_after_a_day(relay: Relay, clock: WoundClock) -> None
 
 
 def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClock) -> None:
-    """Its name was stored before its first byte, so its bytes are found without a listing."""
+    """A blob's name is stored before its bytes, so a sweep finds them without a listing."""
     post = Post()
     at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     at_once(register_send_token(post.mailbox, post.owner, post.granted(), relay))
@@ -223,11 +223,11 @@ def test_sweep_deletes_more_rows_than_one_batch(relay: Relay, clock: WoundClock)
     assert (count(relay, StoredLetter), count(relay, StoredEnvelope)) == (0, 250)
 
 
-# --- at the byte level --------------------------------------------------------------------------
+# --- bytes on the disk --------------------------------------------------------------------------
 
 
 class Crowd:
-    """Many copies through one relay on disk, each part with a planted secret."""
+    """Sixty messages at one relay on disk, whose bytes can be searched for."""
 
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
@@ -242,7 +242,7 @@ class Crowd:
         await asyncio.gather(*(arrive(self.relay, post, opens=1) for post in self.posts))
 
     async def live(self) -> None:
-        """A third is delivered and used, a third taken back, the rest expires."""
+        """Open a third of the messages and take a third back; the rest is to expire."""
         for number, post in enumerate(self.posts):
             if number % 3 == 0:
                 await by_use(self.relay, post)
@@ -250,7 +250,7 @@ class Crowd:
                 await withdraw(post.id, post.withdraw, self.relay)
 
     def secrets(self) -> list[bytes]:
-        """Sixteen bytes from each part of what was carried."""
+        """Return sixteen bytes of each part of every message."""
         whole = [
             part
             for post in self.posts
@@ -344,11 +344,11 @@ def test_id_withdrawn_before_its_post_is_refused_for_an_hour(
 def test_restored_relay_does_not_claim_that_an_id_was_never_posted(
     relay: Relay, clock: WoundClock, days: int
 ) -> None:
-    """The backup may be older than the post, and somebody may have opened that."""
+    """The envelope may have been posted and opened after the backup was made."""
     post, restored = Post(), StoredRestore(1, clock.now())
     at_once(relay.mail.transact(lambda tx: tx.put(restored)))
     clock.wind(days=days)
     with pytest.raises(NoSuchEnvelope) as why:
         at_once(withdraw(post.id, post.withdraw, relay))
     assert ("refused_until" in why.value.facts) is (days == 30)
-    assert count(relay, StoredEnvelope) == 1  # it is refused all the same
+    assert count(relay, StoredEnvelope) == 1  # a later post is refused, too

@@ -1,4 +1,4 @@
-"""One envelope through any events, in any order."""
+"""One envelope at a relay, with any events in any order."""
 
 from datetime import timedelta
 from functools import partial
@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 
 
 class Life(RuleBasedStateMachine):
-    """What the relay does, compared with the simplest model of its promise."""
+    """One envelope at a relay, compared with a simple model of what the relay promises."""
 
     @initialize(opens=st.none() | st.integers(1, 3))
     def post(self, opens: int | None) -> None:

@@ -58,7 +58,7 @@ class Silent(MemoryBlobs):
 
 
 async def leave(relay: Relay, *names: str) -> None:
-    """Create due leftovers, the first one longest due."""
+    """Create orphan blobs that are due, the first one for the longest time."""
     first = relay.clock.now() - timedelta(seconds=len(names))
     for number, name in enumerate(names):
         row = OrphanBlob(name, first + timedelta(seconds=number))
@@ -84,7 +84,7 @@ def test_orphan_blob_that_fails_is_retried_after_all_others(mail: RowStore) -> N
         await fails(relay)
         assert await left(relay) == ["a", "b"]
         assert blobs.asked == ["a", "b", "c", "d"]
-        await remove_orphan_blobs(relay)  # of a request meanwhile, which is not held up
+        await remove_orphan_blobs(relay)  # as a request does meanwhile: it does not wait for them
         assert blobs.asked == ["a", "b", "c", "d"]
         clock.wind(minutes=1)
         blobs.stuck = {"b"}
@@ -160,7 +160,7 @@ def test_a_deleted_letter_is_off_the_medium_while_blobs_do_not_go(
 
 @pytest.mark.threat("account-takeover")
 def test_nor_does_a_bucket_that_says_nothing_keep_it_there(tmp_path: Path) -> None:
-    """The tasks of a running relay, while it waits for a blob."""
+    """A relay's tasks delete it while they wait for a blob store that never answers."""
     with disk_relay(tmp_path, WoundClock()) as disk:
         relay = replace(disk, blobs=Silent())
 
@@ -170,7 +170,7 @@ def test_nor_does_a_bucket_that_says_nothing_keep_it_there(tmp_path: Path) -> No
             await relay.mail.transact(lambda tx: tx.drop(StoredLetter, LETTER.envelope))
             app: Any = relay_app(relay)
             async with app._app.router.lifespan_context(app._app):
-                while found_in(tmp_path, [SEALED[:24]]):  # noqa: ASYNC110 -- a file says nothing
+                while found_in(tmp_path, [SEALED[:24]]):  # noqa: ASYNC110 -- polls a file
                     await asyncio.sleep(0.01)
 
         asyncio.run(asyncio.wait_for(story(), 20))
@@ -210,7 +210,7 @@ ENDINGS = pytest.mark.parametrize("ending", [by_withdrawal, by_use, by_time, by_
 
 
 async def ended_with(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
-    """A relay at which a copy with a blob has just ended, beside ``others`` leftovers."""
+    """Return a relay where a message with a blob has just ended, beside orphan blobs ``others``."""
     relay, post = replace(memory_relay(), blobs=blobs), Post()
     await arrive(relay, post, opens=1)
     await leave(relay, *others)
@@ -220,7 +220,7 @@ async def ended_with(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
 
 @ENDINGS
 def test_ending_a_message_does_not_wait_for_other_blobs(ending: Ending) -> None:
-    """A stranger's deleted mailbox may leave ten thousand."""
+    """Somebody else's deleted mailbox may leave ten thousand orphan blobs."""
 
     async def story() -> None:
         others = [f"{number:04}" for number in range(1000)]
@@ -233,7 +233,7 @@ def test_ending_a_message_does_not_wait_for_other_blobs(ending: Ending) -> None:
 
 
 class Away(MemoryBlobs):
-    """An unreachable bucket that says so."""
+    """An unreachable bucket that reports an error."""
 
     async def drop(self, _: str) -> None:
         raise DiskFailed
@@ -244,7 +244,7 @@ class Away(MemoryBlobs):
 def test_unreachable_store_does_not_keep_messages_from_ending(
     store: type[MemoryBlobs], ending: Ending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its sender hears nothing of the store: the rows are gone, and the bytes follow later."""
+    """The request succeeds: the rows are deleted at once, and the bytes later."""
     monkeypatch.setattr("entrenous.carry.expire._ORPHAN_REMOVAL_S_MAX", 0.05)
 
     async def story() -> None:

@@ -23,7 +23,7 @@ from entrenous.carry.relay_settings import (
 from entrenous.serving.server_process import LogKind
 
 KEYS = {*_SETTING_PARSERS, *_LIMIT_PARSERS}
-#: What the default file shows of these is an example.
+#: Settings without a default value: the default file shows an example.
 UNSET = {"tls_cert", "tls_key", "metrics_listen", "database", "blobs"}
 
 

@@ -107,8 +107,8 @@ def test_no_one_time_key_is_handed_out_twice_after_a_restore(relay: Relay) -> No
 def test_a_copy_for_another_device_that_comes_later_opens_no_more(
     relay: Relay, *, opened: bool
 ) -> None:
-    """It had waited in the outbox; the first copy may have been opened before the backup, or
-    after.
+    """It waited in the sender's outbox. The first copy may have been opened before or after the
+    backup.
     """
     first, second = posted(relay, opens=1), Post(dice=CountingDice(1000))
     second.group = first.group

@@ -1,4 +1,4 @@
-"""How commands end and answer: exit statuses, one JSON object, secrets that stay secret."""
+"""Commands: exit statuses, JSON output, passphrases, and errors without private data."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def command(*arguments: str) -> int:
 
 @pytest.fixture
 def device(home: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """A device without a relay."""
+    """Create a device without a relay; return its folder."""
     assert command("setup", "--name", "ana", "--offline") == EXIT_YES
     capsys.readouterr()
     return home

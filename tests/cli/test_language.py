@@ -1,4 +1,4 @@
-"""What commands print is in the person's language; what they print for scripts never is."""
+"""Commands print in the person's language; their JSON is the same in every language."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ SHOWN = (
     ("case", "--help"),
     ("person", "add", "--help"),
 )
-#: Names of ours that are the same in every language, and what is typed as it is.
+#: Words that are not translated: metavariables, typed values and others.
 SAME = (
     "@beach",
     "env var:",

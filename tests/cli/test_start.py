@@ -1,4 +1,4 @@
-"""What a command imports before it does anything, which everybody waits for each time."""
+"""The modules that a command imports at its start, which delay every use of it."""
 
 import subprocess
 import sys
@@ -77,7 +77,7 @@ print(*sys.modules, file=sys.stderr)
 
 
 def loaded_by_help_of(*commands: str) -> set[str]:
-    """Return the packages that the program has imported when it has shown all of these."""
+    """Return the modules that are imported after the help of all these commands is shown."""
     done = subprocess.run(
         [sys.executable, "-c", _HELPS, *commands], capture_output=True, check=True, text=True
     )

@@ -1,7 +1,7 @@
-"""Inputs that are much like others: bytes changed anywhere, or one node of what they encode.
+"""Mutations of an input: of its bytes anywhere, or of one node of the value that it encodes.
 
-A parser that checks lengths and order refuses nearly all bytes that were changed blindly at its
-first line. What is changed as a value, and encoded again, gets behind that.
+A parser that checks lengths and order refuses nearly all blindly changed bytes at its first line. A
+value that is changed and encoded again gets past these checks.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from entrenous.wire.encodings import from_base64url, to_base64url
 
 Change = Callable[[bytes, Random], bytes]
 
-_BLIND: Final = 4  # one in so many changes is of bytes, whatever they encode
+_BLIND: Final = 4  # one in this many mutations changes bytes, whatever they encode
 _NUMBERS: Final = (0, 1, 2, 3, 5, 23, 24, 255, 256, 65_535, 2**31, 2**53, 2**63 - 1, 2**64 - 1)
 _SIZES: Final = (0, 1, 8, 15, 16, 17, 31, 32, 33, 64, 65, 96, 256)
 _TEXTS: Final = ("", "a", "\u202e", "\x1b[2J", "\u2764", "a" * 65, "https://r.example/", "\x00")
@@ -29,7 +29,7 @@ _JSON_SIZES: Final = (0, 1, 16, 31, 32, 33, 64)
 
 
 def change_bytes(data: bytes, rng: Random) -> bytes:
-    """Flip, put in, take out or double a few bytes, or cut the end off."""
+    """Overwrite, insert, delete, duplicate or flip a few bytes, or cut the end off."""
     changed = bytearray(data)
     for _ in range(rng.randint(1, 3)):
         at, size = rng.randint(0, len(changed)), rng.choice((1, 1, 1, 2, 4, 16))
@@ -50,7 +50,7 @@ def change_bytes(data: bytes, rng: Random) -> bytes:
 
 
 def change_cbor(data: bytes, rng: Random) -> bytes:
-    """Change one node of a CBOR value, also of one that lies encoded in a byte string."""
+    """Change one node of a CBOR value, or of one that is encoded in a byte string."""
     if rng.randrange(_BLIND) == 0:
         return change_bytes(data, rng)
     try:
@@ -61,7 +61,7 @@ def change_cbor(data: bytes, rng: Random) -> bytes:
 
 
 def change_json(data: bytes, rng: Random) -> bytes:
-    """Change one node of a JSON value, also the bytes that a text of it encodes."""
+    """Change one node of a JSON value, or the bytes that one of its strings encodes."""
     if rng.randrange(_BLIND) == 0:
         return change_bytes(data, rng)
     try:
@@ -75,7 +75,7 @@ def change_json(data: bytes, rng: Random) -> bytes:
 def inside(
     unwrap: Callable[[bytes], bytes], wrap: Callable[[bytes], bytes], change: Change
 ) -> Change:
-    """Change what is wrapped; where nothing can be unwrapped, change the bytes."""
+    """Return a mutation of the wrapped data; it changes bytes if nothing can be unwrapped."""
 
     def changed(data: bytes, rng: Random) -> bytes:
         if rng.randrange(_BLIND) == 0:
@@ -89,7 +89,7 @@ def inside(
 
 
 def text_after(prefix: bytes) -> Change:
-    """Change CBOR that stands in base64url behind a prefix."""
+    """Return a mutation of CBOR that is encoded as base64url after a prefix."""
 
     def unwrap(data: bytes) -> bytes:
         return from_base64url(data.removeprefix(prefix).decode())
@@ -98,7 +98,11 @@ def text_after(prefix: bytes) -> Change:
 
 
 def _decoded(data: bytes) -> Any:
-    """By cbor2 alone: our own reader is instrumented here, and four times as slow for it."""
+    """Decode with cbor2, since our own reader is instrumented here and thus four times as slow.
+
+    Raises:
+        Malformed: this is not canonical CBOR.
+    """
     try:
         value = cbor2.loads(data)
         is_whole = cbor2.dumps(value, canonical=True) == data
@@ -117,7 +121,7 @@ def _encoded(value: Any, data: bytes, rng: Random) -> bytes:
 
 
 def changed_value(value: Any, rng: Random) -> Any:
-    """The value with one node of it changed, chosen on the way down."""
+    """Return the value with one node changed, which is chosen at random on the way down."""
     if isinstance(value, list) and value and rng.randrange(5):
         at = rng.randrange(len(value))
         return [*value[:at], changed_value(value[at], rng), *value[at + 1 :]]
@@ -211,7 +215,7 @@ def _another_json(value: Any, rng: Random) -> Any:
 
 
 def _another_text(value: str, rng: Random) -> str:
-    """Another of as many bytes, in base64url or as hexadecimal digits; or another text."""
+    """Return other base64url, hexadecimal digits for as many bytes, or a longer text."""
     with contextlib.suppress(Malformed):
         if rng.randrange(3):
             return to_base64url(

@@ -1,8 +1,7 @@
 """Fuzz one target: ``python -m tests.fuzz.one MODULE TARGET [options of libFuzzer]``.
 
-A process of its own: libFuzzer ends it, whatever happens. Our byte code is instrumented, and that
-of the two parsers of others that are written in Python; what is compiled tells nothing of its
-branches. ``tests/fuzz/run.py`` starts it.
+``tests/fuzz/run.py`` starts this process, which libFuzzer always ends. It instruments the byte code
+of this project and of two third-party parsers in Python; compiled code cannot be instrumented.
 """
 
 import importlib
@@ -13,19 +12,19 @@ from random import Random
 import atheris
 
 _PARSERS = ["entrenous", "python_multipart", "tomllib"]
-_BLIND = 4  # one in so many inputs is left to libFuzzer's own changes, which know its corpus
+_BLIND = 4  # one in this many mutations is libFuzzer's own, which knows its corpus
 
 
 def main(arguments: list[str]) -> None:
-    """Fuzz until libFuzzer ends it."""
+    """Fuzz a target until libFuzzer ends the process."""
     logging.disable(logging.CRITICAL)
     program, module, name, *options = arguments
-    # Nothing of ours is imported before: what is, stays as it was.
+    # None of our modules is imported before this, or it would not be instrumented.
     with atheris.instrument_imports(include=_PARSERS, enable_loader_override=False):
         room = importlib.import_module(module)
     target = {one.name: one for one in room.TARGETS}[name]
 
-    rng = Random()  # once: seeding it for each input takes as long as many a reader does
+    rng = Random()  # made once: seeding one for each input takes as long as some readers
 
     def change(data: bytes, longest: int, _seed: int) -> bytes:
         if rng.randrange(_BLIND) == 0:

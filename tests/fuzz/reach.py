@@ -1,4 +1,4 @@
-"""Which of our functions an input goes through, and what their code is."""
+"""Which functions of the package a fuzz target reaches, and a hash of their code."""
 
 import ast
 import hashlib
@@ -17,7 +17,7 @@ _TOLD: Final = PACKAGE / "model" / "errors.py"  # how a refusal is told; it read
 
 
 def reached(target: Target) -> frozenset[CodeType]:
-    """Code of ours that ran while the target took its seeds."""
+    """Return the package's code objects that ran while the target read its seeds."""
     found = set[CodeType]()
 
     def note(frame: FrameType, event: str, _: Any) -> None:
@@ -36,14 +36,15 @@ def reached(target: Target) -> frozenset[CodeType]:
 
 
 def is_ours(code: CodeType) -> bool:
-    """Whether it is code of the package."""
+    """Return whether the code belongs to the package."""
     return Path(code.co_filename).is_relative_to(PACKAGE)
 
 
 def code_of(target: Target) -> str:
-    """A hash of the files that the target reaches, and of those numbers that they import, which
-    nobody calls. Comments, words and blanks do not count, nor what every error has in common, nor
-    errors that none of these files has to do with.
+    """Return a hash of the files that the target reaches, and of the limits that they import.
+
+    Comments, docstrings and blanks do not count, nor the base classes of all errors, nor errors
+    that none of these files uses.
     """
     files = sorted({Path(code.co_filename) for code in reached(target)} - {_SPEC, _TOLD})
     trees = [_without_words(ast.parse(path.read_bytes())) for path in files]
@@ -59,7 +60,7 @@ def code_of(target: Target) -> str:
 
 
 def _without_words(tree: ast.Module) -> ast.Module:
-    """The same without docstrings, which for an error are what a person is told."""
+    """Remove all docstrings, also those of errors, which are messages; return the tree."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
@@ -77,9 +78,7 @@ def _used(tree: ast.Module) -> Iterator[str]:
 
 
 def _drop_unused(tree: ast.Module, used: set[str]) -> None:
-    """Leave out errors, which are classes without a body, that no file names; and what a file
-    imports for nothing.
-    """
+    """Remove errors (classes without a body) that no file uses, and imports without a use."""
     tree.body = [
         node
         for node in tree.body
@@ -93,14 +92,14 @@ def _drop_unused(tree: ast.Module, used: set[str]) -> None:
 
 
 def _of_spec(tree: ast.Module) -> Iterator[str]:
-    """The names that a file has from it."""
+    """Yield the names that a file imports from ``base/limits.py``."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module == _SPEC_MODULE:
             yield from (one.name for one in node.names)
 
 
 def _numbers(names: set[str]) -> list[ast.stmt]:
-    """Where these are given their values, and those that they are made of, in order."""
+    """Return the assignments of these limits, and of those that they depend on, in file order."""
     lines = {name: line for line in ast.parse(_SPEC.read_bytes()).body for name in _given(line)}
     wanted: set[str] = set()
     while names:
@@ -116,7 +115,7 @@ def _given(line: ast.stmt) -> Iterator[str]:
 
 
 def readers() -> Iterator[tuple[str, str]]:
-    """File (below the package) and name of every public function that takes an ``untrusted``."""
+    """Yield the file (in the package) and name of each public function with ``untrusted`` input."""
     for path in sorted(PACKAGE.rglob("*.py")):
         place = path.relative_to(PACKAGE).as_posix()
         yield from ((place, name) for name in _readers_in(ast.parse(path.read_bytes()), ""))

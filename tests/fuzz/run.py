@@ -1,9 +1,9 @@
 """Fuzz every reader: ``python -m tests.fuzz.run --target all --runs 10000000 --hours 2``.
 
-Each target runs until it has read so many inputs, or for so long, counted over all runs since its
-code last changed. Named twice, with ``--jobs 2``, two processes share a target: what one learns the
-other reads too. Stop it whenever you like (Ctrl-C): it goes on from there. What it found lies in
-``bench-out/fuzz/TARGET/finds``; the table is written after every slice of a few minutes.
+Each target runs until it has read that many inputs or for that long, counted over all runs since
+its code last changed. Name a target twice, with ``--jobs 2``, and two processes share its corpus.
+You can stop the program at any time (Ctrl-C); the next run continues. The inputs that it found are
+in ``bench-out/fuzz/TARGET/finds``; the table is written after every slice of a few minutes.
 """
 
 import argparse
@@ -39,12 +39,12 @@ _LOG: Final = "log-{}.txt"  # of one process
 
 
 class NoAtheris(SystemExit):
-    """Where Atheris does not run, tests/fuzz/test_targets.py still changes inputs at random."""
+    """Atheris is not installed. tests/fuzz/test_targets.py changes inputs at random without it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a target has read enough, in inputs and seconds."""
+    """The inputs and the seconds after which a target is done, and the seconds of a slice."""
 
     runs: int
     seconds: float
@@ -53,7 +53,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Board:
-    """The tallies, shared by those who fuzz, and written whenever one of them changes."""
+    """The tallies, which all fuzzing threads share; they are written whenever one changes."""
 
     out: Path
     room: Path
@@ -62,12 +62,12 @@ class Board:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def now(self, target: Target) -> Tally:
-        """How far it is, from nothing when its code is another."""
-        with self._lock:  # who reaches what is seen by one at a time
+        """Return the target's tally, which is empty if its code has changed."""
+        with self._lock:  # code_of() runs the target, in one thread at a time
             return begun(target.name, code_of(target), self.tallies)
 
     def add(self, began: Tally, more: tuple[int, float, int], finds: tuple[str, ...]) -> None:
-        """Keep what a run that began so has shown, on disk too, and say it."""
+        """Add the counts and finds of a run that began with ``began``; write and print them."""
         with self._lock:
             tally = begun(began.target, began.code, self.tallies).and_(*more, finds)
             self.tallies[tally.target] = tally
@@ -80,7 +80,7 @@ class Board:
 
 
 def main() -> int:
-    """Fuzz; 1 when something was found."""
+    """Fuzz the chosen targets; return 1 if anything was found, otherwise 0."""
     asked = _asked()
     if find_spec("atheris") is None:
         raise NoAtheris("atheris is not installed here: it exists for Linux on x86-64")
@@ -95,10 +95,10 @@ def main() -> int:
 
 
 def fuzz(target: Target, limits: Limits, board: Board) -> None:
-    """Go on with one target until it is done, finds something, or all is over.
+    """Fuzz one target until it is done, something is found, or the program is to stop.
 
     Raises:
-        RuntimeError: libFuzzer did not run; where it says why.
+        RuntimeError: libFuzzer failed without a find; the message names the folder of its log.
     """
     while not board.over.is_set():
         tally, before = board.now(target), time.monotonic()
@@ -114,13 +114,13 @@ def fuzz(target: Target, limits: Limits, board: Board) -> None:
 
 
 def counted(said: bytes, seconds: float) -> tuple[int, float, int]:
-    """Inputs, seconds and edges, from what libFuzzer said; of one that was killed, what it knew."""
+    """Return inputs, seconds and edges from libFuzzer's output, even if it was killed."""
     executed = _EXECUTED.findall(said) or _SEEN.findall(said) or [b"0"]
     return int(executed[-1]), seconds, int((_EDGES.findall(said) or [b"0"])[-1])
 
 
 def _slice(target: Target, tally: Tally, limits: Limits, board: Board) -> tuple[bytes, bool]:
-    """Run libFuzzer for a while: all that it said, and whether it gave up by itself."""
+    """Run libFuzzer for one slice; return its output, and whether it ended with an error."""
     room = _furnish(board.room / target.name, target)
     seconds = max(1, int(min(limits.slice_s, limits.seconds - tally.seconds)))
     command = [
@@ -142,7 +142,7 @@ def _slice(target: Target, tally: Tally, limits: Limits, board: Board) -> tuple[
 
 @contextlib.contextmanager
 def _running(command: list[str], into: object) -> Iterator[subprocess.Popen[bytes]]:
-    """A process in a group of its own, asked to stop when nobody waits for it any more."""
+    """Start a process in a session of its own; at the end, interrupt it, then kill it."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, stdout=into, stderr=into, env=environment, start_new_session=True
@@ -160,7 +160,7 @@ def _running(command: list[str], into: object) -> Iterator[subprocess.Popen[byte
 
 
 def _furnish(room: Path, target: Target) -> Path:
-    """The target's folder: what it has learnt, what it begins with, what it found before."""
+    """Create the target's folders (corpus, seeds, finds), write its seeds, return the parent."""
     for folder in _FOLDERS:
         (room / folder).mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds()):
@@ -169,7 +169,7 @@ def _furnish(room: Path, target: Target) -> Path:
 
 
 def _finds(room: Path) -> tuple[str, ...]:
-    """Kept inputs that ended the process; one that was merely slow did not."""
+    """Return the names of stored inputs that made the process fail, without merely slow ones."""
     names = sorted(path.name for path in (room / "finds").iterdir())
     return tuple(name for name in names if not name.startswith("slow-unit"))
 

@@ -1,4 +1,4 @@
-"""What fuzzing begins with: the vectors, and what our own writers write of small nouns."""
+"""Seeds for fuzzing: the test vectors, and small objects for our own writers to write."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -95,18 +95,18 @@ MESSAGE: Final = Message(
 
 @cache
 def vectors(name: str, folder: str = "wire") -> tuple[dict[str, str], ...]:
-    """All scenarios about one function, good and bad; each is a map of its lines."""
+    """Return all vectors about one function, good and bad, each as a map of its lines."""
     found = (_facts(path) for path in sorted((VECTORS / folder).glob("*.txt")))
     return tuple(facts for facts in found if facts["what"] == name)
 
 
 def encoded(name: str) -> Iterable[bytes]:
-    """The bytes of all vectors of one format, good and bad."""
+    """Return the bytes of all vectors of one format, good and bad."""
     return [bytes.fromhex(facts["bytes"]) for facts in vectors(name)]
 
 
 def good(name: str) -> bytes:
-    """The bytes of the first good vector of a format."""
+    """Return the bytes of the first good vector of a format."""
     facts = next(one for one in vectors(name) if one["expect"] == "success")
     return bytes.fromhex(facts["bytes"])
 

@@ -1,4 +1,4 @@
-"""How many inputs each target has read so far: kept between runs, for as long as its code stays."""
+"""How many inputs each target has read; the counts are stored until the target's code changes."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +24,7 @@ it.
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """One target's count; ``code`` is a hash of what it reaches, ``finds`` names kept inputs."""
+    """One target's counts; ``code`` is a hash of what it reaches, ``finds`` names stored inputs."""
 
     target: str
     code: str
@@ -34,7 +34,7 @@ class Tally:
     finds: tuple[str, ...] = ()
 
     def and_(self, inputs: int, seconds: float, edges: int, finds: tuple[str, ...]) -> "Tally":
-        """With what one more run has shown."""
+        """Return the sum of this tally and the results of one more run."""
         return replace(
             self,
             inputs=self.inputs + inputs,
@@ -44,12 +44,12 @@ class Tally:
         )
 
     def is_done(self, runs: int, seconds: float) -> bool:
-        """Whether it has read so many inputs, or for so long."""
+        """Return whether the target has read that many inputs, or for that many seconds."""
         return self.inputs >= runs or self.seconds >= seconds
 
 
 def read_tallies(path: Path) -> dict[str, Tally]:
-    """What is kept; nothing where there is no file."""
+    """Read the stored tallies by target; there are none if the file does not exist."""
     if not path.exists():
         return {}
     rows = json.loads(path.read_text())["targets"]
@@ -57,13 +57,13 @@ def read_tallies(path: Path) -> dict[str, Tally]:
 
 
 def begun(name: str, code: str, kept: dict[str, Tally]) -> Tally:
-    """Where a target goes on; from nothing when its code is another."""
+    """Return a target's stored tally, or an empty one if its code has changed."""
     known = kept.get(name)
     return known if known is not None and known.code == code else Tally(name, code)
 
 
 def write_tallies(path: Path, tallies: dict[str, Tally]) -> None:
-    """Keep them, and the same as a page for people beside it."""
+    """Write the tallies, and beside them the same as a Markdown page."""
     rows = [asdict(tallies[name]) for name in sorted(tallies)]
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")

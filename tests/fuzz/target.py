@@ -1,7 +1,7 @@
-"""What a fuzz target is: a reader, what it may refuse with, and what must hold when it reads.
+"""Fuzz targets: a reader, the errors that it may raise, and what must hold for its results.
 
-Out of a reader may come an error of the family Malformed, or one that its docstring names. What it
-does read must have one byte form, or at least be read the same again when it is written back.
+A reader may raise an error of the family Malformed, or one that its docstring names. A result must
+have only one encoding, or at least be equal after it is written and read again.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,12 +22,12 @@ MALFORMED: Kinds = (Malformed,)
 
 
 class ReadOtherwise(AssertionError):
-    """What was read, written back, is something else."""
+    """The result of a reader violates the target's property."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One reader of what strangers send; ``longest`` is in bytes."""
+    """A reader of untrusted bytes; ``longest`` is the length of the longest input."""
 
     name: str
     take: Take
@@ -39,21 +39,21 @@ class Target:
 def one_form(
     read: Callable[[bytes], Any], write: Callable[[Any], bytes], refusals: Kinds = MALFORMED
 ) -> Take:
-    """Whatever is read has one byte form only."""
+    """Require that each result, written again, gives the bytes that were read."""
     return _right(read, lambda noun, untrusted: write(noun) == untrusted, refusals)
 
 
 def one_noun(
     read: Callable[[bytes], Any], write: Callable[[Any], bytes], refusals: Kinds = MALFORMED
 ) -> Take:
-    """Whatever is read is read the same from what is written of it; blanks and order may differ."""
+    """Require that each result is equal after it is written and read; the bytes may differ."""
     return _right(read, lambda noun, _: read(write(noun)) == noun, refusals)
 
 
 def holds(
     read: Callable[[bytes], Any], check: Callable[[Any], bool], refusals: Kinds = MALFORMED
 ) -> Take:
-    """Whatever is read satisfies ``check``."""
+    """Require that each result satisfies ``check``."""
     return _right(read, lambda noun, _: check(noun), refusals)
 
 
@@ -74,6 +74,6 @@ def _right(
 
 
 def tell(refusal: Exception) -> None:
-    """Write the message that a person reads: it must be one, whatever it was filled with."""
+    """Format the error's message, which must be possible for any values in it."""
     if isinstance(refusal, EntrenousError):
         str(refusal)

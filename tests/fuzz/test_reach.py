@@ -1,4 +1,4 @@
-"""A tally's code changes with what its target reaches, and with nothing else."""
+"""The hash of a target's code changes with the code that it reaches, and with nothing else."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,7 @@ SPEC = reach.PACKAGE / "base/limits.py"
 
 @pytest.fixture
 def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Another one, to be changed."""
+    """Return a copy of ``base/limits.py`` that the test may change."""
     other = tmp_path / "base/limits.py"
     other.parent.mkdir()
     other.write_bytes(SPEC.read_bytes())
@@ -42,7 +42,7 @@ def test_not_with_one_that_it_does_not(spec: Path) -> None:
 
 
 def test_with_one_that_another_is_made_of(spec: Path) -> None:
-    """Nobody imports it, but what is imported is a multiple of it."""
+    """No file imports ``_UNIT``, but an imported limit is a multiple of it."""
     text = spec.read_text().replace(
         "\nREGISTERED_PARTS_MAX: Final = ", "\nREGISTERED_PARTS_MAX: Final = _UNIT * "
     )
@@ -54,7 +54,7 @@ def test_with_one_that_another_is_made_of(spec: Path) -> None:
 
 @pytest.fixture
 def nouns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the package, to be changed: the file of the exchanges' nouns."""
+    """Copy the package; return its ``stop/exchange_nouns.py``, which the test may change."""
     package = tmp_path / "entrenous"
     shutil.copytree(reach.PACKAGE, package)
     read = Path.read_bytes

@@ -1,6 +1,6 @@
-"""Every reader of what strangers send has a target, and no target finds anything in a short run.
+"""Every reader of untrusted bytes has a target, and no target finds anything in a short run.
 
-The long runs are those of ``python -m tests.fuzz.run``; this one is of every change.
+``python -m tests.fuzz.run`` makes the long runs.
 """
 
 import zlib
@@ -28,7 +28,7 @@ SLOW = {
 }
 JAIL = "a jailed child decodes it with others' code; what the child answers is fuzzed"
 INSIDE = "hands the bytes on to a reader that is fuzzed, and to a jailed child"
-#: Functions that take what is untrusted, and that no target reaches: where they are, and why.
+#: The functions (file and name) with untrusted parameters that no target reaches, and why.
 NOT_FUZZED = {
     ("app/page_file_cache.py", "PageFileCache.decode_picture"): INSIDE,
     ("app/page_file_cache.py", "PageFileCache.make_picture"): INSIDE,
@@ -107,7 +107,7 @@ NOT_FUZZED = {
     ("stop/store/due_work.py", "DueWorkStore.store_for_deferred_scan"): "stores bytes unread",
     ("stop/judge/scan.py", "decode_for_hashing"): "hands the bytes to the decoder",
 }
-#: Below these folders, verbs: crafts read for them, and those are fuzzed.
+#: Functions in these places pass untrusted bytes to readers elsewhere, which are fuzzed.
 VERBS = ("carry/", "learn/", "respond/", "send/", "stop/judge/decide.py", "trace/")
 
 
@@ -116,7 +116,7 @@ def seed_of(name: str) -> int:
 
 
 def inputs(target: Target, count: int) -> list[bytes]:
-    """The seeds, and others much like them or like those that were made before."""
+    """Return the seeds, and mutations of them or of earlier mutations, ``count`` in all."""
     rng = Random(seed_of(target.name))
     found = list(target.seeds())
     while len(found) < count:
@@ -156,7 +156,7 @@ def test_every_reader_is_fuzzed_or_named(reach: frozenset[CodeType]) -> None:
 
 
 def test_every_reader_of_wire_is_fuzzed(reach: frozenset[CodeType]) -> None:
-    """Also those whose parameter has another name."""
+    """This includes readers whose parameter has another name."""
     fuzzed = {(_place(code), code.co_qualname) for code in reach}
     every = {
         (path.relative_to(PACKAGE).as_posix(), line.split("(")[0].removeprefix("def "))
@@ -173,16 +173,16 @@ def _place(code: CodeType) -> str:
     return code.co_filename.removeprefix(f"{PACKAGE}/")
 
 
-# --- that the oracle can fail --------------------------------------------------------------------
+# --- the checks can fail -------------------------------------------------------------------------
 
 
 def careless(untrusted: bytes) -> bytes:
-    """Looks things up that a stranger chose."""
+    """Look up an untrusted key without checking it."""
     return {0: b"a", 1: b"b"}[untrusted[0]]
 
 
 def forgiving(untrusted: bytes) -> bytes:
-    """Takes blanks around a text."""
+    """Accept blanks around a text."""
     if not untrusted.strip():
         raise Malformed
     return untrusted.strip()
@@ -209,7 +209,7 @@ def test_a_planted_bug_is_found(name: str) -> None:
     for untrusted in inputs(target, 500):
         try:
             target.take(untrusted)
-        except Exception as bug:  # noqa: BLE001 -- which one it is stands in the table
+        except Exception as bug:  # noqa: BLE001 -- the table names the expected one
             found.add(type(bug))
     assert kind in found
 

@@ -1,4 +1,4 @@
-"""Certificates for servers on this machine, generated for each test."""
+"""Certificates for servers on loopback, generated for each test."""
 
 import os
 import signal
@@ -26,7 +26,10 @@ class Pair:
 def certificate(
     folder: Path, begins_days: float = -1, lasts_days: float = 90, names: Iterable[str] = ()
 ) -> Pair:
-    """A self-signed certificate of localhost, 127.0.0.1 and other names, and its key."""
+    """Write a self-signed certificate for localhost, 127.0.0.1 and ``names``, and its key.
+
+    It is valid for ``lasts_days``, beginning in ``begins_days`` (which may be negative).
+    """
     folder.mkdir(exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
@@ -43,10 +46,10 @@ def certificate(
 
 
 def own_authority(folder: Path, host: str) -> tuple[Path, Pair]:
-    """A test authority's certificate, and a server's for that name and 127.0.0.1 with its key.
+    """Write the certificate of a test authority, and one that it issued for ``host`` and 127.0.0.1.
 
-    The server's file has the authority's certificate after its own, so that clients are shown both.
-    From Python 3.13 on, they accept only what RFC 5280 asks of an authority.
+    The server's file contains both, so that clients get the whole chain. From Python 3.13 on,
+    clients reject an authority without the extensions that RFC 5280 requires.
     """
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
@@ -87,9 +90,7 @@ def _issued(
     signer: ec.EllipticCurvePrivateKey,
     valid_days: tuple[float, float] = (-1, 90),
 ) -> x509.CertificateBuilder:
-    """A certificate of ``key`` that has yet to be signed, with the days from now on which its
-    validity begins and ends.
-    """
+    """Return a builder for a certificate of ``key``; ``valid_days`` are counted from now."""
     now = datetime.now(UTC)
     by = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
     return (
@@ -133,9 +134,7 @@ def version_of(url: str, pair: Pair, newest: ssl.TLSVersion | None = None) -> st
 
 
 def renewed(folder: Path, process: int, url: str) -> Pair:
-    """Replace the certificate, and wait until the server shows the new one after SIGHUP, without
-    having stopped.
-    """
+    """Replace the certificate, and send SIGHUP until the running server presents the new one."""
     new = certificate(folder)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""Clients that try to make a server hold much for them."""
+"""Clients that try to fill a server's memory or its log."""
 
 import socket
 import ssl
@@ -9,7 +9,7 @@ import httpx
 
 from tests.serving.certificates import Pair
 
-#: Of each, a line could be written, and each costs a stranger a packet.
+#: Each costs a stranger one packet, so a server that logged them would fill its disk.
 MALFORMED = (
     b"rubbish\r\n\r\n",
     b"GET /\xff HTTP/1.1\r\n\r\n",
@@ -17,17 +17,17 @@ MALFORMED = (
     b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
     b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
 )
-_ENDLESS_HEADS = (  # how each begins, and what follows again and again
+_ENDLESS_HEADS = (  # the start of each, and the piece that is repeated
     (b"GET / HTTP/1.1\r\nHost: a\r\n", b"X: a\r\n" * 10_000),
     (b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"a" * 60_000),
     (b"GET /", b"a" * 60_000),
     (b"", b"\r\n" * 30_000),
 )
-_SOCKETS_BYTES = 16 << 20  # that the system may hold of what was sent and not read
+_SOCKETS_BYTES = 16 << 20  # the most that both sockets' buffers hold
 
 
 def connected(url: str, pair: Pair | None, receive_buffer: int = 0) -> socket.socket:
-    """A connection, in TLS if there is a certificate."""
+    """Connect, with TLS if a certificate is given; ``receive_buffer`` is in bytes."""
     raw = socket.socket()
     if receive_buffer:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -40,7 +40,7 @@ def connected(url: str, pair: Pair | None, receive_buffer: int = 0) -> socket.so
 
 
 def assert_refuses_endless_heads(url: str, pair: Pair | None) -> None:
-    """A client that sends one is told so, and cannot continue; nor can four of them at once."""
+    """Check that each endless head gets a 431, and that the rest of it is not read."""
 
     def refused_after(head: tuple[bytes, bytes]) -> int:
         start, piece = head
@@ -49,13 +49,13 @@ def assert_refuses_endless_heads(url: str, pair: Pair | None) -> None:
             assert one.recv(100).startswith(b"HTTP/1.1 431 ")
             return sum(map(len, _taken(one, piece)))
 
-    # At once, since the server gives each a second to read the refusal.
+    # In parallel, since the server waits a second for each client to read the refusal.
     with ThreadPoolExecutor(len(_ENDLESS_HEADS)) as clients:
         assert max(clients.map(refused_after, _ENDLESS_HEADS)) < _SOCKETS_BYTES
 
 
 def send_malformed(url: str) -> None:
-    """Send each request, and wait for its answer."""
+    """Send each malformed request, and check that it is refused."""
     for said in MALFORMED:
         with connected(url, None) as one:
             one.sendall(said)

@@ -1,4 +1,4 @@
-"""Buffered requests are exactly what the parser would have read; the rest is left to it."""
+"""Buffered requests are read as the parser would read them; all others are left to it."""
 
 import asyncio
 from collections.abc import Callable
@@ -133,7 +133,7 @@ class App:
 
 
 class Line:
-    """One connection."""
+    """A connection: its protocol, its transport and its application."""
 
     def __init__(self, keep_alive_s: int = 30) -> None:
         self.app, self.socket = App(), Socket()
@@ -155,12 +155,12 @@ def test_pipelined_requests_are_answered_in_order() -> None:
     async def work() -> None:
         line = Line()
         line.protocol.data_received(PUT)
-        line.protocol.data_received(OTHER + GET)  # comes before the first is answered
+        line.protocol.data_received(OTHER + GET)  # arrives before the first is answered
         assert await line.answers() == b""
         line.app.let_go()
         assert (await line.answers()).startswith(b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n")
         both = await line.answers()
-        assert both.count(b"HTTP/1.1") == 3  # and the parser had the rest, as it came in one piece
+        assert both.count(b"HTTP/1.1") == 3  # the parser got both, as they came in one piece
         assert both.count(b"by the parser") == 2
         line.protocol.data_received(GET)
         line.app.let_go()

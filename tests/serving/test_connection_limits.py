@@ -34,7 +34,7 @@ class Wire(Socket):
 
 
 class Reads(App):
-    """Served by the parser, it reads the whole body before it answers; or refuses before that."""
+    """Reads the whole body before it answers, unless ``early`` is set."""
 
     early = False
 
@@ -45,7 +45,7 @@ class Reads(App):
 
 
 class Room:
-    """A server's connections, and its clock."""
+    """A server's connections, with a clock that tests advance."""
 
     def __init__(self, most: int = 100) -> None:
         self.app, self.crowd, self.passed = Reads(), LimitedConnections(most), 0.0
@@ -112,7 +112,7 @@ def test_a_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None
 
 @pytest.mark.parametrize("first", [PUT, OTHER])
 def test_idle_connection_stays_open_for_the_keep_alive_time(first: bytes) -> None:
-    """With buffered and parsed requests; then the next head has ten seconds of its own."""
+    """After that, the next head has ten seconds of its own. ``first`` is buffered or parsed."""
 
     async def work(room: Room) -> None:
         idle, blank, next_ = (room.comes(first) for _ in range(3))
@@ -131,7 +131,7 @@ def test_idle_connection_stays_open_for_the_keep_alive_time(first: bytes) -> Non
 
 
 def test_connection_being_answered_is_not_late() -> None:
-    """As when a device waits a minute for a letter."""
+    """A device may wait a minute for a letter."""
 
     async def work(room: Room) -> None:
         waits, brings = room.comes(PUT), room.comes(HALF)
@@ -171,7 +171,7 @@ def test_client_that_reads_nothing_for_a_minute_is_closed() -> None:
 def test_connections_with_most_unread_bytes_are_closed_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Also those that are being answered, or are closed and wait for the rest to be read."""
+    """This includes connections being answered, and closing ones with unread bytes."""
     monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_BYTES_MAX", 1000)
 
     async def work(room: Room) -> None:
@@ -264,7 +264,7 @@ def test_endless_head_during_an_answer_closes_the_connection() -> None:
 
 
 def test_a_long_head_and_a_long_body_are_read_whole() -> None:
-    """In one piece or in many; and so are many short requests in one piece."""
+    """In one piece or in many; many short requests in one piece are read, too."""
 
     async def work(room: Room) -> None:
         lines = b"".join(b"X-%d: %b\r\n" % (at, LONG) for at in range(15))
@@ -286,7 +286,7 @@ def test_a_long_head_and_a_long_body_are_read_whole() -> None:
 
 
 def test_longest_waiting_connection_is_closed_when_full() -> None:
-    """Whether it is silent, sent half a head, or a body of which little arrived."""
+    """It may be silent, or have sent half a head or little of a body."""
 
     async def work(room: Room) -> None:
         busy, large = room.comes(PUT), room.comes(HALF, b"x" * 70_000)
@@ -294,7 +294,7 @@ def test_longest_waiting_connection_is_closed_when_full() -> None:
         await room.later(2)
         silent = room.comes()
         newer = room.comes(GET)
-        room.app.held.pop()  # it stays busy
+        room.app.held.pop()  # it is never answered
         assert closed(busy, large, body, silent, newer) == [False, False, True, False, False]
         newest = room.comes()
         assert closed(busy, large, silent, newer, newest) == [False, False, True, False, False]

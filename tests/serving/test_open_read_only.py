@@ -1,4 +1,4 @@
-"""Reading a relay's database leaves no file behind and sees what is there."""
+"""Opening a relay's database read-only shows its rows and creates no files."""
 
 import asyncio
 from pathlib import Path

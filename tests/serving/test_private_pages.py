@@ -1,4 +1,4 @@
-"""Whose connection it is: the kernel's answer, and its tables where it gives none."""
+"""Whether a connection is from our own user: the kernel says so, or else its TCP tables."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ NOBODY = 65534
 
 @contextmanager
 def connection(host: str, *, of_another_user: bool) -> Iterator[tuple[Address, Address]]:
-    """The addresses of both ends of a connection, the client's first."""
+    """Yield the addresses of both ends of a connection, the client's first."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with ExitStack() as open_sockets:
         try:

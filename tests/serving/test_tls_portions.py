@@ -1,4 +1,4 @@
-"""What is written in TLS and not read is counted, stays in order, and arrives completely."""
+"""Bytes written over TLS are counted until they are read, and arrive complete and in order."""
 
 import asyncio
 import socket
@@ -17,11 +17,11 @@ from tests.carry.relays import CountingDice
 from tests.serving.certificates import Pair, certificate
 
 DATA = CountingDice().token(3_000_000)
-NOT_COUNTED = 1 << 20  # a portion or two, and what lies in both sockets
+NOT_COUNTED = 1 << 20  # a portion or two, and both sockets' buffers
 
 
 class Below:
-    """A TLS transport with room for that many writes."""
+    """A fake TLS transport with room for ``room`` writes."""
 
     def __init__(self, room: int) -> None:
         self.room, self.said, self.closed = room, b"", False
@@ -76,7 +76,7 @@ def test_aborted_writer_writes_nothing_more() -> None:
 
 
 class Server(asyncio.Protocol):
-    """Writes to each client, and closes."""
+    """Writes all of DATA to each client, and closes."""
 
     def __init__(self) -> None:
         self.full, self.lost = False, asyncio.Event()

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 @pytest.fixture
 def settings(tmp_path: Path, postgres: Cluster) -> Path:
-    """Settings of two relays, one of which has accepted a message."""
+    """Return the settings of a relay whose PostgreSQL database has one message."""
     url = postgres.fresh()
     path = tmp_path / "relay.toml"
     path.write_text(f'database = "{url}"\nlisten = "127.0.0.1:0"\nfree_mb_min = 0\n')

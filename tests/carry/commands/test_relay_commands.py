@@ -23,7 +23,7 @@ def does(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """The folder of a relay with one message."""
+    """Return the folder of a relay with one message."""
     with disk_relay(tmp_path / "relay", WoundClock()) as relay:
         asyncio.run(fill(relay, Post()))
     (tmp_path / "relay").chmod(0o700)

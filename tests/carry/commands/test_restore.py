@@ -1,4 +1,4 @@
-"""``relay backup`` and ``restore`` of a real relay: what had ended stays ended."""
+"""``relay backup`` and ``restore`` of a real relay: ended messages stay ended."""
 
 import json
 import signal
@@ -55,7 +55,7 @@ def does(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 def test_what_ended_after_the_backup_does_not_live_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Three messages that a plain copy would open again: taken back, used up, and waiting."""
+    """A plain copy of the files would open all three: taken back, used up, and waiting."""
     live, saved, again = (str(tmp_path / name) for name in ("live", "saved", "again"))
     with relay(Path(live)) as url, new_relay_client() as web:
         courier = HttpCourier(web)

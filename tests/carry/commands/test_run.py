@@ -27,7 +27,7 @@ def free_port() -> int:
 
 
 def test_a_relay_loads_no_decoder_and_no_vault() -> None:
-    """What is not loaded takes no memory, and cannot be attacked."""
+    """Code that is not loaded takes no memory and cannot be attacked."""
     looked = (
         "import sys, entrenous.__main__, entrenous.carry.commands, entrenous.carry.http.metrics;"
         "print(sorted({'cv2', 'numpy', 'av', 'PIL', 'sqlcipher3', 'vodozemac'} & set(sys.modules)))"
@@ -104,7 +104,7 @@ def test_who_waits_for_a_letter_does_not_hold_up_a_stop(tmp_path: Path) -> None:
 
 
 def test_taken_metrics_address_is_named_in_the_error(tmp_path: Path) -> None:
-    """The address of --listen is free."""
+    """The error must not name the address of --listen, which is free."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

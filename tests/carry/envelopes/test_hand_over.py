@@ -1,4 +1,4 @@
-"""A page of letters is limited so that nobody can fill a relay's memory with pages."""
+"""Pages of letters are limited in size, so that nobody can fill a relay's memory with them."""
 
 import pytest
 

@@ -85,7 +85,7 @@ def rows(relay: Relay, kind: type) -> int:
 
 
 def test_a_request_cancelled_while_its_blob_is_given_loses_nothing(tmp_path: Path) -> None:
-    """The transaction was on its way: its row is there, so its bytes must stay."""
+    """The transaction still completes and stores its row, so the blob's bytes must stay."""
     post = Post()
 
     async def story(relay: Relay) -> None:
@@ -203,9 +203,7 @@ def test_upload_cannot_be_resumed_after_a_day() -> None:
 def test_upload_interrupted_anywhere_arrives_unchanged(
     breaks: list[tuple[int, int]],
 ) -> None:
-    """Each resumption starts at most where the upload stopped, as if the client knew less than
-    arrived.
-    """
+    """Each resumption starts at or before the end of the stored bytes."""
     relay, post = memory_relay(), Post()
     at_once(ready(relay, post))
     came = 0
@@ -347,7 +345,7 @@ def test_slow_unwanted_upload_ends_within_a_minute() -> None:
 
 
 def test_upload_continues_while_the_database_is_unreachable() -> None:
-    """It checks again a minute later whether the upload is still wanted."""
+    """Each minute, the relay tries again to check whether the upload is still wanted."""
     clock, post = WoundClock(), Post()
     relay = new_relay(clock)
     look, asked = relay.mail.read, list[str]()

@@ -1,4 +1,4 @@
-"""A share is released as often as it may be, however many requests race for it."""
+"""A share is released as often as its envelope allows, even if many requests race for it."""
 
 import asyncio
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_attempts_beyond_the_thousandth_open_uncounted() -> None:
 
 
 def test_an_opening_that_is_over_is_not_gone_on_with() -> None:
-    """Two copies of a disk know one attempt; a late repeat uses up nothing."""
+    """Two copies of a device's disk share an attempt, and its late repeat uses up nothing."""
     relay, post = new_relay(), Post()
     run(arrive(relay, post, 2))
     attempt = post.attempt()

@@ -1,4 +1,4 @@
-"""Openings of one message count for a person, over the envelopes of all her devices."""
+"""Openings of a message are counted per person, over the envelopes of all their devices."""
 
 import asyncio
 from dataclasses import replace
@@ -31,7 +31,7 @@ CONTENT = (StoredShare, StoredAttempt, StoredBlob)
 
 
 def devices(number: int, until: int = 7) -> list[Post]:
-    """One message for several devices of one person."""
+    """Return the envelopes of one message for ``number`` devices of one person."""
     dice = CountingDice()
     posts = [Post(until=NOON + timedelta(days=until), dice=dice) for _ in range(number)]
     for post in posts:
@@ -102,7 +102,7 @@ def test_envelope_posted_to_a_used_up_group_has_no_content() -> None:
     at_once(arrive(relay, laptop, 1))
     at_once(expire(relay))
     assert count(relay, *CONTENT) == blobs_in(relay) == 0
-    assert not at_once(accept(laptop.envelope(1), laptop.token, relay))  # a repeat is one
+    assert not at_once(accept(laptop.envelope(1), laptop.token, relay))  # a repeated post
     with pytest.raises(UsedUp):
         opened(relay, laptop, laptop.attempt())
 
@@ -120,7 +120,7 @@ def test_group_refuses_a_different_number_of_openings() -> None:
 
 
 def more_of(post: Post, number: int) -> list[Envelope]:
-    """Envelopes for one mailbox, all in one group, more than a person has devices."""
+    """Return ``number`` more envelopes for the same mailbox and in the same group."""
     names = [EnvelopeId(post.dice.token(16)) for _ in range(number)]
     return [replace(post.envelope(1, blobs=False), id=name) for name in names]
 
@@ -130,7 +130,7 @@ def more_of(post: Post, number: int) -> list[Envelope]:
 def test_concurrent_shares_never_exceed_the_groups_limit(
     mail: RowStore, bound: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ending a group reads all of it in one transaction, and other requests wait meanwhile."""
+    """Ending a group reads all its shares in one transaction, while other requests wait."""
     monkeypatch.setattr(f"entrenous.carry.send_tokens.{bound}", 25)
     relay, post = replace(memory_relay(), mail=mail), Post()
 
@@ -147,7 +147,7 @@ def test_concurrent_shares_never_exceed_the_groups_limit(
 
 @pytest.mark.usefixtures("socket_enabled")
 def test_fetched_letters_free_no_room_in_a_group(tmp_path: Path) -> None:
-    """So nobody fills a group with thousands of shares, which each post would read."""
+    """Otherwise a group could be filled with thousands of shares, and each post reads them all."""
     post = Post()
 
     async def story(relay: Relay) -> None:
@@ -212,7 +212,7 @@ TRY = st.sampled_from([bytes([n]) * 16 for n in range(2)])
 
 
 class Household(RuleBasedStateMachine):
-    """Three devices of one person, compared with the simplest model of the promise."""
+    """Three devices that open one message, compared with a simple model of its limit."""
 
     @initialize(opens=st.integers(1, 3))
     def post(self, opens: int) -> None:

@@ -1,8 +1,8 @@
-"""A program that waits for letters at all given mailboxes, eight times at each.
+"""A client that keeps eight wake-up requests waiting at each of the given mailboxes.
 
-When a request ends without a letter, or is dropped, it asks again soon: it wants the places, and
-not to keep the processor busy. Its one argument is JSON: a port, and for each mailbox its id and
-its owner token. It prints a line once each request was sent or refused.
+When a request ends or is dropped, it asks again after half a second: it is to occupy places at the
+relay, not the processor. Its one argument is JSON: a port, and for each mailbox its id and its
+owner token. It prints a line once every request was sent or refused.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ async def main() -> None:
             waiting.create_task(wait_for_ever(port, *mailbox, tried))
         for _, tried in asks:
             await tried.wait()
-        print("all have asked", flush=True)  # noqa: T201 - to the test that waits for it
+        print("all have asked", flush=True)  # noqa: T201 -- the test reads it
 
 
 if __name__ == "__main__":

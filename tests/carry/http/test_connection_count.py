@@ -1,4 +1,4 @@
-"""A relay with few open files, and clients that connect and send nothing, or never enough."""
+"""A relay that may open few files, and clients that send nothing or unfinished requests."""
 
 import json
 import socket
@@ -33,7 +33,7 @@ HALF = (
 
 @contextmanager
 def cramped_relay(folder: Path, files: int = FILES) -> Iterator[tuple[int, int]]:
-    """Start a relay that may open that many files; return its process and its port."""
+    """Start a relay that may open that many files; yield its process id and its port."""
     words = ("relay", "run", "--data", str(folder), "--listen", "127.0.0.1:0", "--json")
     program = [sys.executable, "-c", RUN, str(files), *words]
     with begun(program, stdout=subprocess.PIPE) as process:
@@ -45,18 +45,14 @@ def cramped_relay(folder: Path, files: int = FILES) -> Iterator[tuple[int, int]]
 
 
 def open_files(pid: int) -> int:
-    """Return a process's number of open files: since Linux 6.2, the size of a folder only root can
-    list.
-    """
+    """Return a process's number of open files: the folder's size (Linux 6.2), or a count."""
     folder = Path(f"/proc/{pid}/fd")
     return folder.stat().st_size or len(list(folder.iterdir()))
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /v1/st", HALF], ids=["nothing", "a head", "a body"])
 def test_silent_strangers_make_no_relay_deaf(tmp_path: Path, said: bytes) -> None:
-    """With two silent clients for each file, a device is answered, even after a keep-alive
-    pause.
-    """
+    """With two silent clients for each file, a device is answered and keeps its connection."""
     with (
         cramped_relay(tmp_path) as (pid, port),
         ExitStack() as strangers,
@@ -67,7 +63,7 @@ def test_silent_strangers_make_no_relay_deaf(tmp_path: Path, said: bytes) -> Non
             try:
                 one.sendall(said)
             except ConnectionError:
-                continue  # it has made room for others already
+                continue  # the relay has already closed it, to make room
         assert device.get("/v1/status").status_code == 200
         assert open_files(pid) < FILES * 3 // 4
         assert device.get("/v1/status").status_code == 200

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: they count, and name nobody."""
+"""Metrics for Prometheus: counts, without anything that identifies a person."""
 
 import asyncio
 import re
@@ -36,7 +36,7 @@ def meters() -> RelayMetrics:
 
 @pytest.fixture
 def post(relay: Relay, meters: RelayMetrics) -> Post:
-    """Do one of everything: a mailbox, a blob, a letter, an opening, a wrong token."""
+    """Make one request of each kind: a mailbox, a blob, a letter, an opening, a wrong token."""
     post, courier = Post(), memory_courier({URL: relay_app(relay, meters.count_response)})
     courier.create_mailbox(URL, post.mailbox, post.owner)
     courier.register_token(URL, post.mailbox, post.owner, post.granted())
@@ -77,7 +77,7 @@ def test_metrics_count_answers_and_stored_rows(relay: Relay, meters: RelayMetric
 
 
 def test_metrics_show_the_time_of_the_last_sweep(relay: Relay, meters: RelayMetrics) -> None:
-    """So a monitor, which has its own clock, sees that a relay distrusts its clock."""
+    """From it, a monitor with its own clock can see that a relay distrusts its clock."""
     asyncio.run(expire_due(relay))
     swept = re.search(r"entrenous_swept_at (\d\S+)", scraped(metrics_app(meters, relay)))
     assert swept is not None

@@ -1,4 +1,4 @@
-"""A slow body continues, and an almost silent one does not."""
+"""Uploads may be slow, but not slower than a minimum pace."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +21,7 @@ from tests.in_memory.courier import memory_courier
 
 
 async def passed(sizes: Sequence[int], each_s: float, stored_s: float) -> int:
-    """Return how many bytes pass of pieces with these delays and storage times."""
+    """Return how many bytes pass if each piece takes so long to arrive and to be stored."""
     clock, came = [0.0], 0
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -42,7 +42,7 @@ def test_upload_at_minimum_pace_continues_however_slow_the_store() -> None:
     assert asyncio.run(passed([half] * 20, 1, 3 * TRANSFER_INTERVAL_S)) == 20 * half
     assert (
         asyncio.run(passed([1] * 9, TRANSFER_INTERVAL_S / 10, TRANSFER_INTERVAL_S)) == 9
-    )  # a small one, in a minute
+    )  # a small blob that arrives within one interval
 
 
 @pytest.mark.usefixtures("socket_enabled")

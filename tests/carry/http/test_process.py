@@ -168,7 +168,7 @@ def post_all(courier: HttpCourier, url: str, post: Post, letters: list[Envelope]
 
 
 def test_server_that_is_no_relay_is_refused(tmp_path: Path) -> None:
-    """A server that answers 200 to everything, as sign-in pages do."""
+    """The server answers 200 to everything, as sign-in pages do."""
     ran = "import http.server as h\n" + NO_RELAY
     with begun(
         [sys.executable, "-c", ran], stdout=subprocess.PIPE, text=True, cwd=tmp_path

@@ -1,4 +1,4 @@
-"""The relay's HTTP interface as strangers may use it: statuses, problems, ranges, limits, logs."""
+"""The relay's HTTP interface: statuses, problem documents, ranges, limits, logs."""
 
 import logging
 

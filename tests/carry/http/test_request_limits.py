@@ -1,4 +1,4 @@
-"""The operator's settings as clients meet them: closed mailboxes, quotas, a full disk, a floor."""
+"""The operator's limits over HTTP: no new mailboxes, quotas, a full disk, slow requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, MutableMapping
@@ -22,7 +22,7 @@ from tests.in_memory.courier import at_once, memory_courier
 
 
 def met(limits: RelayLimits, post: Post, blobs: MemoryBlobs | None = None) -> Relay:
-    """A relay in which Ana has a mailbox, created before the operator set these limits."""
+    """Return a relay with these limits, on which Ana created a mailbox before they were set."""
     relay = memory_relay()
     courier = memory_courier({URL: relay_app(relay)})
     courier.create_mailbox(URL, post.mailbox, post.owner)
@@ -44,7 +44,7 @@ def test_closed_relay_serves_only_existing_mailboxes() -> None:
     assert new.status_code == 409
     assert new.json()["type"] == "urn:entrenous:refused:mailboxes-closed"
     courier = memory_courier({URL: relay_app(relay)})
-    courier.create_mailbox(URL, post.mailbox, post.owner)  # a repeat of what there is
+    courier.create_mailbox(URL, post.mailbox, post.owner)  # a repeat, since it exists
     courier.post(URL, post.token, post.letter())
 
 
@@ -192,7 +192,7 @@ def test_large_body_is_not_read_without_a_valid_token(method: str, path: str, le
 
 
 def test_a_repeat_of_a_large_letter_still_needs_no_token() -> None:
-    """Its own post may have used the token up."""
+    """The first post of the letter may have used the token up."""
     post = Post(sealed=b"s" * 90_000)
     courier = memory_courier({URL: relay_app(met(RelayLimits(), post))})
     letter = post.letter()

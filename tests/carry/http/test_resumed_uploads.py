@@ -1,4 +1,4 @@
-"""Resumed uploads, over HTTP and after the relay was killed."""
+"""Resuming uploads over HTTP, also after the relay was killed."""
 
 import http.client
 import json
@@ -72,7 +72,7 @@ def web(relay: Relay) -> httpx.Client:
 def test_resumed_upload_sends_the_rest_and_an_offset_header(web: httpx.Client, post: Post) -> None:
     url = URL + address(post)
     first = web.put(url, content=post.blob, headers=said(post, **{"Entrenous-Offset": "1"}))
-    assert first.status_code == 409  # nothing of it is here
+    assert first.status_code == 409  # the relay has no part of it
     assert first.json()["type"] == "urn:entrenous:refused:wrong-offset"
     assert web.put(url, content=post.blob, headers=said(post)).status_code == 201
     rest = said(post, **{"Entrenous-Offset": "4000"})
@@ -114,7 +114,7 @@ def test_only_who_brought_it_sees_how_much_came(web: httpx.Client, post: Post) -
 
 @contextmanager
 def running(folder: Path, *, anew: bool = False) -> Iterator[tuple[Any, str]]:
-    """Start ``entrenous relay run``; return where it listens."""
+    """Start ``entrenous relay run``; yield its process and its ``HOST:PORT``."""
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--data", str(folder)]
     program += ["--listen", "127.0.0.1:0"]
     with begun(program, anew=anew, stdout=subprocess.PIPE) as process:
@@ -136,7 +136,7 @@ def ask(at: str, method: str, path: str, headers: dict[str, str], body: Any = No
 
 
 def send_half(at: str, post: Post, half: int) -> None:
-    """Begin an upload, and stop halfway."""
+    """Begin an upload, and disconnect after ``half`` bytes."""
     host, _, port = at.partition(":")
     head = said(post, **{"Content-Length": str(len(post.blob)), "Host": at})
     lines = [f"PUT {address(post)} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
@@ -167,7 +167,7 @@ def greet(at: str, post: Post) -> None:
 
 @pytest.mark.real
 def test_killed_at_half_an_upload_goes_on_where_it_was(tmp_path: Path) -> None:
-    """After SIGKILL at 50 %, at most 52 % are sent."""
+    """After SIGKILL at 50 %, at most 52 % of the blob are sent again."""
     post = large(64 * MB)
     half = len(post.blob) // 2
     with running(tmp_path) as (process, at):

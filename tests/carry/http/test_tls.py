@@ -48,13 +48,13 @@ def relay_with(folder: Path, toml: str) -> Iterator[tuple[subprocess.Popen[bytes
 
 @contextmanager
 def courier_to(pair: Pair) -> Iterator[HttpCourier]:
-    """A courier that trusts only this certificate."""
+    """Yield a courier that trusts only this certificate."""
     with new_relay_client(pair.cert) as web:
         yield HttpCourier(web)
 
 
 def whole_way(courier: HttpCourier, url: str) -> None:
-    """Do one of everything: a mailbox, a blob of a few megabytes, a letter, an opening."""
+    """Make one request of each kind: a mailbox, a blob of 3 MB, a letter, an opening."""
     post = Post(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
     post.blob = CountingDice().token(3_000_000)
     courier.create_mailbox(url, post.mailbox, post.owner)
@@ -92,7 +92,7 @@ def test_a_renewal_that_is_half_done_leaves_the_old_certificate(tmp_path: Path) 
         process.send_signal(signal.SIGHUP)
         log = tmp_path / "log"
         assert wait_until(lambda: b"certificate-unusable" in log.read_bytes(), 10)
-        pair.cert.write_bytes(old[0])  # what this client believes
+        pair.cert.write_bytes(old[0])  # which this client trusts
         assert version_of(url, pair) == "TLSv1.3"
         renewed(tmp_path, process.pid, url)
     assert str(tmp_path) not in log.read_text()
@@ -183,7 +183,7 @@ def test_behind_the_real_nginx(tmp_path: Path) -> None:
 @pytest.mark.threat("relay-starved")
 @needs_nginx
 def test_nginx_counts_who_waits_by_network(tmp_path: Path) -> None:
-    """Four requests from one IPv6 network may wait, each from its own address, and no fifth; other
+    """Four requests from different addresses of one IPv6 network may wait, but no fifth. Other
     networks and short requests are answered. nginx's real_ip module simulates the addresses.
     """
     pair, post = certificate(tmp_path), Post()

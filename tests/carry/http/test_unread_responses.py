@@ -1,4 +1,4 @@
-"""A client requests much, many times, and reads nothing."""
+"""Clients that request many large pages and read none of them."""
 
 import json
 import secrets
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.real
 
 
 def post_with(letters: int, courier: HttpCourier, url: str, until: datetime) -> Post:
-    """Fill a mailbox with that many of the largest letters."""
+    """Fill a new mailbox with that many letters of the largest size."""
     post = Post(until=until, sealed=secrets.token_bytes(SEALED_LETTER_BYTES_MAX))
     courier.create_mailbox(url, post.mailbox, post.owner)
     courier.register_token(url, post.mailbox, post.owner, post.granted())
@@ -37,7 +37,7 @@ def post_with(letters: int, courier: HttpCourier, url: str, until: datetime) -> 
 
 
 def ask(url: str, pair: Pair | None, post: Post) -> socket.socket:
-    """Request a page, and read nothing."""
+    """Request a page of letters; return the connection, from which nothing was read."""
     one = connected(url, pair, 4096)
     one.sendall(
         f"GET /v1/mailboxes/{to_base64url(post.mailbox)}/envelopes HTTP/1.1\r\nHost: a\r\n"
@@ -63,9 +63,9 @@ def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
             before = resident_mb(process.pid)
             for _ in range(40):
                 strangers.enter_context(ask(url, None, post))
-            # Who asked before has hers.
+            # A client that had connected before is still answered.
             assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0)
-            assert resident_mb(process.pid) - before < 128  # of 430 that fifty letters each take
+            assert resident_mb(process.pid) - before < 128  # forty times fifty letters are 430 MB
         finally:
             process.kill()
 

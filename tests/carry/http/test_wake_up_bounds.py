@@ -1,4 +1,4 @@
-"""A client that waits at many mailboxes takes nobody else's place at a relay."""
+"""A client that waits at many mailboxes does not keep others from using the relay."""
 
 import json
 import socket
@@ -60,7 +60,7 @@ def open_files(pid: int) -> int:
 
 
 def answered_within(port: int) -> float:
-    """Return how many seconds another client's status request takes, on its own connection."""
+    """Return the seconds that another client's status request takes, on its own connection."""
     began_s = time.monotonic()
     with httpx.Client(trust_env=False, timeout=5) as web:
         try:
@@ -87,9 +87,7 @@ def asked_for_two_seconds(port: int) -> Iterator[float]:
 def test_a_neighbour_who_waits_everywhere_keeps_nobody_from_a_relay(
     tmp_path: Path, files: int, boxes: int
 ) -> None:
-    """Eight requests at each of as many mailboxes as fill a relay with so many files; 512 fill the
-    largest.
-    """
+    """``boxes`` mailboxes with eight requests each fill a relay with ``files`` open files."""
     with cramped_relay(tmp_path, files) as (pid, port), neighbour(port, mailboxes(port, boxes)):
         took = list(asked_for_two_seconds(port))
         assert open_files(pid) < files * 3 // 4

@@ -1,4 +1,4 @@
-"""A waiting device is woken, and learns nothing but that."""
+"""A waiting device is woken by a letter, and is told nothing else."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ Story = Callable[[httpx.AsyncClient, Post, LocalWakeUps], Awaitable[Any]]
 
 
 def told(story: Story, relay: Relay | None = None) -> Any:
-    """Run a scenario at a relay in which Ana has a mailbox and Ben a token."""
+    """Run a scenario at a relay where Ana has a mailbox and Ben a token; return its result."""
     bell, post = LocalWakeUps(), Post()
     served = relay or replace(memory_relay(), wake_ups=bell)
 
@@ -62,7 +62,7 @@ async def posts(web: httpx.AsyncClient, post: Post, letter: Envelope) -> None:
 
 
 async def listens(bell: LocalWakeUps) -> None:
-    while not bell.count_listening_mailboxes():  # noqa: ASYNC110 -- only to see that somebody listens
+    while not bell.count_listening_mailboxes():  # noqa: ASYNC110 -- nothing signals this
         await asyncio.sleep(0)
 
 
@@ -136,7 +136,7 @@ def test_waiting_requests_at_one_mailbox_are_limited() -> None:
         await asyncio.sleep(0.05)
         waiting.append(asyncio.create_task(wakes(web, post)))
         oldest = await waiting[0]
-        assert oldest.headers["connection"] == "close"  # nor does it keep the connection
+        assert oldest.headers["connection"] == "close"  # it loses its connection, too
         assert not any(one.done() for one in waiting[1:])
         bell.wake(post.mailbox)
         others = await asyncio.gather(*waiting[1:])

@@ -1,4 +1,4 @@
-"""The deletion of a mailbox: what its device could still have opened is gone, and stays gone."""
+"""Deleting a mailbox: nothing that its device could still have opened remains or comes back."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -51,7 +51,7 @@ CLOSE, UNLOCK = Secret(b"c" * 32), Secret(b"u" * 32)
 
 
 async def arrive(relay: Relay, post: Post) -> None:
-    """Post one copy to a mailbox that has everything a mailbox can have."""
+    """Post one message to a mailbox with tokens, a lock, a key bundle and prekeys."""
     await create_mailbox(post.mailbox, token_hash(post.owner), relay, token_hash(CLOSE))
     await register_send_token(post.mailbox, post.owner, post.granted(), relay)
     await create_lock(post.mailbox, post.owner, token_hash(UNLOCK), relay)
@@ -111,7 +111,7 @@ def test_closed_mailbox_leaves_only_its_name_and_tombstones(relay: Relay) -> Non
 
 
 class InParts(MemoryMail):
-    """Counts what each transaction drops; the one after ``breaks`` crashes."""
+    """Records how many rows each transaction drops; after ``breaks`` of them, all fail."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class InParts(MemoryMail):
 
 
 def crowded(post: Post) -> tuple[InParts, Relay]:
-    """A mailbox with one message and a thousand tokens."""
+    """Return a relay whose mailbox has one message and a thousand tokens, and its store."""
     mail = InParts()
     relay = replace(memory_relay(), mail=mail)
     at_once(arrive(relay, post))
@@ -197,7 +197,7 @@ def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
 
 
 def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
-    """The mailbox is deleted between the first byte of the upload and its last."""
+    """The mailbox is deleted between the first and the last byte of the upload."""
     post = Post()
 
     async def cut_short() -> AsyncIterator[bytes]:
@@ -242,7 +242,7 @@ def test_closing_a_mailbox_deletes_blobs_that_no_letter_came_for(relay: Relay) -
 
 @pytest.mark.threat("account-takeover")
 def test_the_key_is_not_on_the_medium_any_more(tmp_path: Path) -> None:
-    """Nor are letter, share and blob: every byte of the relay's folder is searched."""
+    """Nor are letter, share and blob: all files in the relay's folder are searched."""
     post = Post()
     with disk_relay(tmp_path, WoundClock()) as relay:
         asyncio.run(arrive(relay, post))

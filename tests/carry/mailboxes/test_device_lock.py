@@ -1,4 +1,4 @@
-"""The relay's part of a device's lock: ten tries, no more, whatever races and whatever crashes."""
+"""The relay's part of a device's lock: ten tries and no more, even if requests race."""
 
 import asyncio
 import itertools
@@ -161,12 +161,12 @@ def test_opening_restores_tries_and_requires_a_later_generation(relay: Relay) ->
     for taken in (opened(5, 1), opened(5, 1), opened(5, 2, 1), opened(5, 3, 1, 2)):
         at_once(
             record_unlock_and_restore_tries(BOX, OWNER, taken, relay)
-        )  # the answer before was lost
+        )  # as if the previous answer was lost
     assert ask(relay, 1).tries_left == 9
     for refused in (opened(5, 4), opened(5, 2, 1), opened(4, 3), opened(4, 5, 3), opened(1, 6)):
         with pytest.raises(RolledBack):
             at_once(record_unlock_and_restore_tries(BOX, OWNER, refused, relay))
-    assert ask(relay, 2).tries_left == 9  # who was refused had opened the vault all the same
+    assert ask(relay, 2).tries_left == 9  # a refused unlock restores the tries, too
     at_once(record_unlock_and_restore_tries(BOX, OWNER, opened(6, 4), relay))
 
 
@@ -181,7 +181,7 @@ def test_after_another_passphrase_another_token_asks_and_all_else_stays(relay: R
     with pytest.raises(WrongToken):
         ask(relay, 0)
     again = at_once(count_try_and_evaluate(BOX, OTHER, QUESTIONS[0], relay))
-    assert again == told  # the same key, and a question that was counted
+    assert again == told  # the key is the same, and the request was counted before
     assert at_once(count_try_and_evaluate(BOX, OTHER, QUESTIONS[1], relay)).tries_left == 8
     at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
     with pytest.raises(NoLock):
@@ -255,7 +255,7 @@ def test_of_fifty_that_race_ten_are_answered(tmp_path: Path) -> None:
 
 
 class Tries(RuleBasedStateMachine):
-    """Any order of requests, unlocks, resets and the end, compared with a plain count."""
+    """Requests, unlocks, resets and deletion in any order, compared with a simple model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -359,7 +359,7 @@ class TestTriesOnDisk(TriesOnDisk.TestCase):  # type: ignore[misc]
 
 
 def drawn() -> str:
-    """Parse the table in docs/machines/device.md."""
+    """Return the diagram and the table that docs/machines/device.md must contain."""
     arrows = [
         f"    {state.name.lower()} --> {after.name.lower()}: {event}"
         for (state, event), after in LOCK_TRANSITIONS.items()

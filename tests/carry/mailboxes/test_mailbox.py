@@ -1,4 +1,4 @@
-"""Which mailbox names may be created."""
+"""Which mailboxes may be created."""
 
 import pytest
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ NOBODY = MailboxId(bytes(16))
 
 
 def test_reserved_mailbox_id_cannot_be_created() -> None:
-    """The upgrade to the second schema put shares under it; its owner could have deleted them."""
+    """A schema upgrade put shares under this id; an owner of it could have deleted them."""
     relay, post, stranger = new_relay(), Post(), Secret(b"s" * 32)
     run(arrive(relay, post))
     held = run(relay.mail.read(lambda view: view.get(StoredShare, post.id)))

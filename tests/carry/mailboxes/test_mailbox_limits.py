@@ -1,4 +1,4 @@
-"""A mailbox's limits; and what is refused finds room again later."""
+"""A mailbox's limits: requests beyond them are refused until there is room again."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -95,7 +95,7 @@ def test_full_mailbox_blocks_no_other_and_loose_blobs_expire_in_a_day(
 def test_what_is_on_its_way_counts_and_gives_its_room_back(
     relay: Relay, post: Post, limit: Limit
 ) -> None:
-    """Many uploads that begin and never end must not pass where one could not."""
+    """Otherwise many uploads that never end could exceed the limit together."""
     limit("UNREFERENCED_BLOB_BYTES_MAX", 9999)
 
     async def meanwhile() -> AsyncIterator[bytes]:
@@ -136,7 +136,7 @@ def test_letters_beyond_the_limit_are_refused(relay: Relay, post: Post, limit: L
 
 
 def shared(post: Post, *, group: bytes | None = None) -> Envelope:
-    """Another envelope for the same mailbox, with a share."""
+    """Return another envelope for the same mailbox, with a share."""
     opens = None if group is None else 1
     share = ShareDeposit(post.share, token_hash(post.open), opens, group)
     return replace(post.letter(), share=share)

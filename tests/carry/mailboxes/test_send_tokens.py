@@ -1,4 +1,4 @@
-"""Batches of send tokens: each token admits one envelope, and a dropped one none."""
+"""Batches of send tokens: each token admits one envelope, and a dropped token admits none."""
 
 from datetime import timedelta
 
@@ -81,7 +81,7 @@ def test_batch_token_admits_one_envelope(post: Post, relay: Relay) -> None:
     assert told(post, relay, locks(1, 2)) == 2
     envelope = post.envelope(blobs=False)
     assert run(accept(envelope, token(1), relay))
-    assert not run(accept(envelope, token(1), relay))  # a repeat, which needs none
+    assert not run(accept(envelope, token(1), relay))  # a repeat needs no token
     assert (works(post, 1, relay), works(post, 2, relay)) == (False, True)
 
 
@@ -146,7 +146,7 @@ def test_a_batch_names_each_lock_once_and_not_too_many(size: int) -> None:
 def test_one_that_admits_one_envelope_claims_a_few_times_only(
     post: Post, relay: Relay, clock: WoundClock
 ) -> None:
-    """A claim whose answer was lost may be repeated; more than that is draining."""
+    """A claim whose answer was lost may be repeated, but nobody may use up all prekeys."""
     device = DeviceId(b"D" * 16)
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     run(replace_prekeys(post.mailbox, post.owner, device, keys, relay))

@@ -1,4 +1,4 @@
-"""The limit on what one token uploads at the same time."""
+"""The limit on the bytes that one token uploads concurrently."""
 
 import pytest
 from hypothesis import given

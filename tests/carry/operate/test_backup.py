@@ -64,7 +64,7 @@ def test_with_shares_envelopes_stay_open(backup: Path, tmp_path: Path, post: Pos
 
 
 def test_a_backup_may_be_used_twice(backup: Path, tmp_path: Path) -> None:
-    """The first restored relay deletes its own hard links: the backup keeps the bytes."""
+    """The first restored relay deletes only its own hard links, so the backup keeps its blobs."""
     for name in ("one", "two"):
         restore_relay(backup, tmp_path / name, with_shares=False)
 

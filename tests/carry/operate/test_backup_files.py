@@ -38,7 +38,7 @@ async def fill(relay: Relay, post: Post) -> None:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Relay]:
-    """A relay with one message, open while it is saved."""
+    """Yield a relay with one message, which is open while it is backed up."""
     with disk_relay(tmp_path / "relay", WoundClock()) as relay:
         asyncio.run(fill(relay, Post()))
         yield relay
@@ -143,7 +143,7 @@ def test_damaged_blob_is_left_out_and_the_rest_restored(tmp_path: Path, what: st
 
 
 def test_blob_arriving_during_backup_is_complete_or_absent(running: Relay, tmp_path: Path) -> None:
-    """Rows are copied first: a later blob is in neither copy, an earlier one in both."""
+    """The database is copied first, and then the blobs that its copy lists."""
     other = Post()
     other.dice.thrown = 500
     other.__post_init__()

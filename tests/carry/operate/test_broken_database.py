@@ -1,6 +1,4 @@
-"""A relay's database is damaged or not writable: each command says so, and no backup is made that
-could not be restored.
-"""
+"""Each relay command reports a damaged or unwritable database, and no backup of one is made."""
 
 import asyncio
 import hashlib
@@ -34,7 +32,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def damage(mail: Path) -> None:
-    """Damage each page but the first, which identifies the file as a database, and its version."""
+    """Overwrite each page but the first, which has the file's type and schema version."""
     whole = mail.stat().st_size
     mail.write_bytes(mail.read_bytes()[:_PAGE] + b"\xff" * (whole - _PAGE))
 
@@ -50,7 +48,7 @@ def test_a_damaged_database_is_not_saved_and_nothing_is_in_the_way(
     whole = (data / DATABASE_NAME).read_bytes()
     damage(data / DATABASE_NAME)
     out = tmp_path / "backup"
-    for _ in range(2):  # the second time is told the same
+    for _ in range(2):  # a second attempt fails in the same way
         words = said(capsys, "backup", "--data", data, "--out", out, status=7)
         assert f"{data / DATABASE_NAME} cannot be used: it is damaged" in words
         assert list(out.iterdir()) == []
@@ -76,7 +74,7 @@ def test_check_finds_a_damaged_page_that_was_never_read(
 def test_backup_of_a_damaged_database_is_not_restored(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An earlier version made such backups: the hash is right."""
+    """An earlier version made such backups, with the right hash."""
     out, again = tmp_path / "backup", tmp_path / "again"
     back_up_relay(data, out)
     damage(out / DATABASE_NAME)
@@ -105,7 +103,7 @@ def test_damaged_database_is_reported_as_damaged(
 
 @pytest.mark.real
 def test_unwritable_folder_is_reported(data: Path) -> None:
-    """In a process without root's rights."""
+    """The command runs without root's privileges."""
     data.chmod(0o555)
     give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
     command = [*give_up, sys.executable, "-m", "entrenous", "relay", "stats", "--data", str(data)]

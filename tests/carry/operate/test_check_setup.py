@@ -1,4 +1,4 @@
-"""``relay check`` names each fault, and finds none where there is none."""
+"""``relay check`` names each fault, and finds none in a sound relay."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ Change = Callable[[RelaySettings, Path], RelaySettings]
 
 @pytest.fixture
 def settings(tmp_path: Path) -> RelaySettings:
-    """Settings of a sound relay with a certificate that does not run now."""
+    """Return the settings of a sound relay that has a certificate and is not running."""
     data = tmp_path / "relay"
     data.mkdir(mode=0o700)
     with disk_relay(data, WoundClock()) as relay:
@@ -73,7 +73,7 @@ def full(settings: RelaySettings, _: Path) -> RelaySettings:
 def no_room_to_rewrite(settings: RelaySettings, _: Path) -> RelaySettings:
     free = free_bytes(settings.data)
     with (settings.data / "mail.db").open("r+b") as mail:
-        mail.truncate(free * 6 // 10)  # a hole, which takes no room
+        mail.truncate(free * 6 // 10)  # a sparse file, which takes no disk space
     return settings
 
 
@@ -231,7 +231,7 @@ def test_check_recognizes_served_metrics(settings: RelaySettings) -> None:
 
 
 def unprivileged(*command: str) -> tuple[int, str]:
-    """Run the command without root's rights; return what it says."""
+    """Run a relay command without root's privileges; return its exit status and output."""
     give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
     every = [*give_up, sys.executable, "-m", "entrenous", "relay", *command]
     done = subprocess.run(every, capture_output=True, text=True, check=False)

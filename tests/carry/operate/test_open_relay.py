@@ -1,4 +1,4 @@
-"""Opening an existing relay, and one that was never started."""
+"""Opening the data of a relay that has run, and of one that was never started."""
 
 import asyncio
 from pathlib import Path

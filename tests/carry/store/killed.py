@@ -1,6 +1,6 @@
 """Create the tables in new files, killing the n-th process at its n-th statement.
 
-``python killed.py FOLDER`` prints how many were killed before one completed.
+``python killed.py FOLDER`` prints how many processes were killed before one completed.
 """
 
 import os

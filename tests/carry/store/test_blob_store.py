@@ -1,4 +1,4 @@
-"""One suite for every BlobStore."""
+"""Tests that every BlobStore passes, and some for files and buckets only."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ class Bench:
         self.runner.run(self.store.store(name, stream(data[start:], 70_001), digest, start))
 
     def breaks(self, name: str, data: bytes, why: Exception) -> None:
-        """An upload of ``data`` that breaks after its bytes."""
+        """Store ``data`` in an upload that then fails with ``why``."""
 
         async def broken() -> AsyncIterator[bytes]:
             yield data
@@ -67,7 +67,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         store: BlobStore = MemoryBlobs()
         if request.param == "files":
             store = FileBlobs(tmp_path / "blobs")
-        elif request.param == "s3":  # in small pieces, so that a blob is several of them
+        elif request.param == "s3":  # in parts of 1 MiB, so that a blob has several
             store = S3Blobs(request.getfixturevalue("buckets").bucket(), 1 << 20)
         yield Bench(store, runner)
 
@@ -205,7 +205,7 @@ def test_bucket_limits_concurrent_uploads_of_one_mailbox() -> None:
 def test_two_relays_that_write_the_same_at_once_leave_it_whole(
     buckets: Swift, theirs: bytes, ends: type
 ) -> None:
-    """Each has its own store, as two processes do: neither knows that the other writes."""
+    """Each relay has its own store, so neither knows that the other one writes."""
     bucket = buckets.bucket()
     first, second = S3Blobs(bucket, 1 << 20), S3Blobs(bucket, 1 << 20)
 
@@ -237,7 +237,7 @@ def test_two_relays_that_write_the_same_at_once_leave_it_whole(
 
 
 def test_complete_blob_is_not_written_to_by_another_upload(tmp_path: Path) -> None:
-    """A slow upload of other bytes began before the upload that is kept had ended."""
+    """A slow upload of other bytes began before the stored one was complete."""
     store = FileBlobs(tmp_path / "blobs")
 
     async def slow(go: asyncio.Event) -> AsyncIterator[bytes]:
@@ -267,7 +267,7 @@ def test_complete_blob_is_not_written_to_by_another_upload(tmp_path: Path) -> No
 
 
 def test_published_file_is_closed_by_its_writer(tmp_path: Path) -> None:
-    """Whoever waited for the lock meanwhile gets a new file."""
+    """A writer that waited for the file's lock meanwhile gets a new file."""
     first = PartialBlob(tmp_path / "name.part")
     first.write(DATA)
     with pytest.raises(TooMany):
@@ -287,7 +287,7 @@ def test_blob_dropped_during_upload_is_not_stored(bench: Bench) -> None:
         yield DATA[2_000_000:]
 
     if isinstance(bench.store, MemoryBlobs):
-        return  # it has all bytes in its hands
+        return  # it stores the blob all the same
     with pytest.raises(NoSuchBlob):
         bench.runner.run(bench.store.store("name", cut(), SHA))
 
@@ -299,7 +299,7 @@ def test_room_is_the_disks_free_space(tmp_path: Path) -> None:
 
 
 def test_a_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> None:
-    """Otherwise the thread would write into the next file with that descriptor."""
+    """Otherwise its thread would write into the next file that gets the same descriptor."""
     store = FileBlobs(tmp_path)
 
     async def story() -> None:

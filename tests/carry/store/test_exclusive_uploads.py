@@ -1,4 +1,4 @@
-"""Upload slots are few, and nobody gets all of them."""
+"""Upload slots are limited, in all and per owner."""
 
 from contextlib import ExitStack
 

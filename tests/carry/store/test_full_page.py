@@ -1,4 +1,4 @@
-"""Letters beyond a full page are not even read."""
+"""Letters beyond a full page are not read from the database."""
 
 from collections.abc import Iterator
 

@@ -29,7 +29,7 @@ WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT grant
 
 @pytest.fixture(params=["read committed", "repeatable read", "serializable"])
 def url(request: pytest.FixtureRequest, postgres: Cluster) -> str:
-    """A database with that default isolation level."""
+    """Return the URL of a database with that default isolation level."""
     url = postgres.fresh()
     with psycopg.connect(url, autocommit=True) as server:
         name = server.info.dbname
@@ -84,7 +84,7 @@ def test_starting_relay_sees_a_concurrent_schema_change(url: str) -> None:
 def _amid(
     waits: Callable[[], None], server: psycopg.Connection[Any], work: Callable[[], None]
 ) -> None:
-    """Do ``work`` while ``waits`` waits for the lock, then wait until it has it."""
+    """Run ``work`` while ``waits`` is blocked by the lock; then wait until ``waits`` returns."""
     thread = threading.Thread(target=waits, daemon=True)
     thread.start()
     while server.execute(WAITS).fetchone() != (1,):

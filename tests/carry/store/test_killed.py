@@ -28,7 +28,7 @@ def state(mail: Path) -> tuple[int, int]:
 
 
 def test_a_killed_start_leaves_no_table(tmp_path: Path) -> None:
-    """At every statement; then the next start creates all of them."""
+    """It is killed at each statement in turn; the next start creates all tables."""
     script = Path(__file__).with_name("killed.py")
     run = subprocess.run(
         [sys.executable, script, tmp_path], capture_output=True, text=True, check=True

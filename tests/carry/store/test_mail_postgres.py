@@ -62,7 +62,7 @@ def test_unreadable_database_address_is_not_repeated_in_the_error(url: str) -> N
 
 @pytest.fixture
 def empty(postgres: Cluster) -> str:
-    """The URL of a database without any table."""
+    """Return the URL of a database without any table."""
     name = f"empty{next(postgres.numbers)}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}".encode())
@@ -139,7 +139,7 @@ def test_other_schema_version_in_postgresql_is_refused_and_unchanged(
 
 @pytest.fixture(scope="module")
 def lazy() -> Iterator[Cluster]:
-    """A server that writes its log to the disk only when asked, or seldom."""
+    """Yield a server that flushes its log only on request or after ten seconds."""
     with cluster("-c wal_writer_delay=10s -c wal_writer_flush_after=1GB") as made:
         yield made
 
@@ -148,7 +148,7 @@ def lazy() -> Iterator[Cluster]:
 def test_what_another_relay_committed_is_durable_before_it_is_told(
     lazy: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other relay has not flushed its log yet; a read here is answered after that."""
+    """The other relay has not flushed its commit yet; a read flushes it before its answer."""
     url, go = lazy.fresh(), threading.Event()
     with (
         closing(open_postgres(url)) as writer,
@@ -159,7 +159,7 @@ def test_what_another_relay_committed_is_durable_before_it_is_told(
         async def story() -> None:
             monkeypatch.setattr(writer._writer._connection, "sync", lambda _: go.wait(20))
             putting = asyncio.create_task(writer.transact(lambda tx: tx.put(LETTER)))
-            while not _ask(server, "SELECT count(*) FROM stored_letter"):  # noqa: ASYNC110 -- a database
+            while not _ask(server, "SELECT count(*) FROM stored_letter"):  # noqa: ASYNC110 -- polls a database
                 await asyncio.sleep(0.01)
             place = _ask(server, "SELECT pg_current_wal_insert_lsn()::text")
             behind = f"SELECT pg_current_wal_flush_lsn() < '{place}'"
@@ -200,7 +200,7 @@ def test_event_loop_runs_while_another_relay_holds_the_lock(lazy: Cluster) -> No
 
 @pytest.mark.real
 def test_lock_is_retaken_after_its_connection_is_lost(lazy: Cluster) -> None:
-    """A connection that is lost between lock and group leaves no group without the lock."""
+    """A group takes the lock again if the connection is lost between lock and group."""
     url = lazy.fresh()
     with (
         psycopg.connect(url, autocommit=True) as other,
@@ -263,12 +263,12 @@ def test_stopping_relay_does_not_wait_for_an_unreachable_database(
             await waiting
         return time.monotonic() - began
 
-    assert asyncio.run(story()) < 6  # of twelve that it waits otherwise
+    assert asyncio.run(story()) < 6  # a relay that is not stopping retries for twelve
 
 
 @pytest.mark.real
 def test_combined_pages_are_returned_in_the_order_requested(lazy: Cluster) -> None:
-    """Each has its own start and limits; some are empty, and two begin with the same letter."""
+    """Each page has its own start and limits; one is empty, and two begin with the same letter."""
     boxes = [MailboxId(bytes([number]) * 16) for number in range(5)]
     wanted = [
         (3, 0, 9, 99),

@@ -56,7 +56,7 @@ def test_rows_survive_and_only_their_owner_reads_them(
 def test_nothing_in_the_file_says_in_which_order_letters_came(
     tmp_path: Path, runner: asyncio.Runner
 ) -> None:
-    """Neither rowids nor the positions of rows after a sweep."""
+    """Neither the rowids nor the positions of rows in the rewritten file."""
     store = open_sqlite(tmp_path / "mail.db")
     came = [random.Random(number).randbytes(16) for number in range(40)]
     for number, name in enumerate(came):
@@ -73,7 +73,7 @@ def test_nothing_in_the_file_says_in_which_order_letters_came(
     for seen in (numbered, lying):
         assert sorted(seen) == sorted(came)
         follows = sum(came.index(one) + 1 == came.index(other) for one, other in pairwise(seen))
-        assert follows < 10  # of 39, if it were the order in which they came; one by chance
+        assert follows < 10  # in the order of arrival it would be 39, in a random order about 1
 
 
 def test_every_answer_waits_for_the_disk(
@@ -226,7 +226,7 @@ def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
 
 
 def letters_of_many_sizes(dice: random.Random) -> list[StoredLetter]:
-    """Letters with their own bytes at the beginning and the end."""
+    """Return sixty letters of different sizes and contents."""
     return [
         StoredLetter(EnvelopeId(dice.randbytes(16)), BOX, n, dice.randbytes(300 + n * 97), NOON)
         for n in range(60)
@@ -289,7 +289,7 @@ def test_failed_rewrite_is_retried_later(
     small_bytes: int,
     tried: list[int],
 ) -> None:
-    """A large rewrite blocks all writers, here in vain: not every minute."""
+    """Rewriting a large database blocks all writers, so it is not tried again every minute."""
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_DATABASE_BYTES_MAX", small_bytes)
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._OVERWRITES_PER_LARGE_REWRITE", 3)
     store, asked = open_sqlite(tmp_path / "mail.db"), []
@@ -315,7 +315,7 @@ def test_failed_rewrite_is_retried_later(
 def test_a_rewrite_copies_rows_to_no_other_folder(
     tmp_path: Path, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite's own choice would be /var/tmp, on a disk that nobody watches."""
+    """SQLite's default is /var/tmp, which may be on a disk that the operator does not monitor."""
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._CACHE_KIB", 64)
     folder = tmp_path / "ana's relay"
     store, copied_to = open_sqlite(folder / "mail.db"), set[Path]()
@@ -352,7 +352,7 @@ def test_an_idle_database_is_not_rewritten(tmp_path: Path, runner: asyncio.Runne
 
 
 def test_a_scrub_waits_for_a_reader(tmp_path: Path, runner: asyncio.Runner) -> None:
-    """A read does not keep the log from being emptied."""
+    """A read that is running does not keep the log from being emptied."""
     path, looking = tmp_path / "mail.db", threading.Event()
     store = open_sqlite(path)
     runner.run(store.transact(lambda tx: tx.put(LETTER)))

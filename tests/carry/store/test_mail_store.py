@@ -1,4 +1,4 @@
-"""One suite for every RowStore, and a state machine that compares SQLite with a model in memory."""
+"""Tests that every RowStore passes, and a state machine that compares them with one in memory."""
 
 import asyncio
 import contextlib
@@ -93,7 +93,7 @@ EVERY_KIND = [
 
 @dataclass
 class Bench:
-    """A store, and a loop to run it in."""
+    """A row store, and a function that runs its coroutines."""
 
     store: RowStore
     run: Callable[[Awaitable[Any]], Any]
@@ -184,7 +184,7 @@ def test_letters_are_ordered_by_sequence_without_expired_ones(bench: Bench) -> N
 def test_letters_end_with_the_one_that_fills_the_page(
     bench: Bench, full_bytes: int, count: int
 ) -> None:
-    """Read alone, prefetched, and within work."""
+    """The page is read alone, prefetched, and in a transaction."""
     letters = [
         StoredLetter(EnvelopeId(bytes([n]) * 16), BOX, n, bytes(100), NOON) for n in range(1, 6)
     ]
@@ -253,7 +253,7 @@ def test_concurrent_work_is_serializable(bench: Bench) -> None:
 
 
 def test_failed_write_fails_alone_in_its_group(bench: Bench) -> None:
-    """Our bug shows only when the group is written; the others in it are kept."""
+    """The bad value is refused only when the group is written; its other rows are stored."""
     if isinstance(bench.store, MemoryMail):
         pytest.skip("writes nothing down")
     boxes = [MailboxId(bytes([n]) * 16) for n in range(20)]
@@ -282,7 +282,7 @@ def test_error_in_a_prefetch_hint_fails_only_its_own_work(bench: Bench) -> None:
 
     with pytest.raises(ZeroDivisionError):
         bench.run(bench.store.transact(lambda tx: tx.put(LETTER), faulty))
-    with contextlib.suppress(ZeroDivisionError):  # a store need not ask ahead of a look
+    with contextlib.suppress(ZeroDivisionError):  # a store need not prefetch for a read
         bench.run(bench.store.read(lambda view: view.count(StoredLetter), faulty))
     assert bench.see(lambda view: view.count(StoredLetter)) == 0
     bench.put(LETTER)
@@ -342,14 +342,14 @@ rows = st.one_of(
 
 
 class _Undo(Exception):
-    """Raised by work that is to be undone."""
+    """Raised by a transaction that is to be rolled back."""
 
 
 change_lists = st.lists(st.tuples(st.booleans(), rows), max_size=6)
 
 
 class AgainstMemory(RuleBasedStateMachine):
-    """A database and a model in memory, to which the same is done."""
+    """Runs the same operations on a database and on a store in memory, and compares them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -377,7 +377,7 @@ class AgainstMemory(RuleBasedStateMachine):
         early=st.booleans(),
     )
     def group(self, works: list[tuple[Any, bool]], asked: bytes, *, early: bool) -> None:
-        """Many jobs at once: each counts, lists and reads before and after its changes."""
+        """Run several transactions concurrently; each reads before and after its changes."""
 
         def see(view: RowView) -> list[object]:
             return [

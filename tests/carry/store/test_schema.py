@@ -34,7 +34,7 @@ def of_version(mail: Path, number: int) -> str:
 
 
 def description() -> list[object]:
-    """Every table with its columns and indexes, in the types of SQLite and PostgreSQL."""
+    """Return every table with its columns and indexes, in the types of SQLite and PostgreSQL."""
     dialects = (sqlite.dialect(), postgresql.dialect())
     return [
         (
@@ -121,7 +121,7 @@ def test_the_schema_is_made_of_types_that_postgresql_has() -> None:
 
 
 def test_tables_beside_ours_are_no_obstacle(tmp_path: Path) -> None:
-    """A PostgreSQL may contain a gate's tables as well; only a relay's table names the version."""
+    """In PostgreSQL, the database may contain a gate's tables, too."""
     mail = tmp_path / "mail.db"
     engine = sql.create_engine(f"sqlite:///{mail}")
     with engine.begin() as other:

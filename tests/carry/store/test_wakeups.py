@@ -1,4 +1,4 @@
-"""One suite for every WakeUps."""
+"""Tests that every WakeUps passes, and some for PostgreSQL only."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -63,10 +63,10 @@ def test_wake_up_reaches_all_listeners_of_its_mailbox_only(bell: WakeUps, run: R
 
 
 async def until_the_database_returned(bell: WakeUps) -> None:
-    """Wait until PostgreSQL has returned to this process what it was notified of before.
+    """Wait until PostgreSQL has delivered this process's earlier notifications to it.
 
-    It returns notifications in the order of their commits, and two of one commit in any order. So
-    the second one that is sent after the first has come back follows all that went before.
+    It delivers them in the order of their commits, but those of one commit in any order. Therefore
+    a second notification, sent after the first one was delivered, comes after all earlier ones.
     """
     if isinstance(bell, PostgresWakeUps):
         with bell.listen(THERE) as rings:
@@ -110,7 +110,7 @@ def test_second_listening_does_not_receive_an_earlier_wake_up(bell: WakeUps, run
 
 @pytest.fixture(params=["local", pytest.param("postgres", marks=pytest.mark.real)])
 def small(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
-    """Bounds: two listeners at one mailbox, three from one network, five in all."""
+    """Yield wake-ups for two listeners per mailbox, three per network and five in all."""
     bounds = LongPollLimits(mailbox=2, network=3, total=5)
     if request.param == "local":
         yield LocalWakeUps(bounds)
@@ -122,13 +122,13 @@ def small(request: pytest.FixtureRequest) -> Iterator[WakeUps]:
 
 
 async def yielded(bell: WakeUps, *listeners: tuple[int, bytes]) -> list[int]:
-    """Return which of these listeners, in sequence, have to yield; all others are woken."""
+    """Return the indices of the listeners (mailbox, network) that yield; others are woken."""
     with ExitStack() as listening:
         waiting = []
         for mailbox, network in listeners:
             rings = listening.enter_context(bell.listen(MailboxId(bytes([mailbox]) * 16), network))
             waiting.append(asyncio.create_task(rings(20)))
-        await asyncio.sleep(0)  # who has to yield is told at once
+        await asyncio.sleep(0)  # listeners that have to yield return at once
         bell.stop_waiting()
         heard = await asyncio.gather(*waiting)
     return [number for number, rung in enumerate(heard) if not rung]
@@ -144,7 +144,7 @@ def test_oldest_listener_yields_in_a_full_network(small: WakeUps, run: Run) -> N
 
 
 def test_network_with_most_listeners_yields_when_all_is_full(small: WakeUps, run: Run) -> None:
-    """Not the oldest of all, who has one place: so nobody drives others out by reconnecting."""
+    """The oldest listener of all stays, so nobody can displace others by reconnecting."""
     one, many = [(1, b"home")], [(number, b"many") for number in range(2, 5)]
     more = [(number, b"more") for number in range(5, 8)]
     assert run(yielded(small, *one, *many, *more)) == [1, 2]
@@ -165,7 +165,7 @@ def test_listener_that_yielded_frees_its_place(small: WakeUps, run: Run) -> None
 
 @pytest.mark.real
 def test_a_ring_is_heard_in_another_process(postgres: Cluster, run: Run) -> None:
-    """Two instances stand for two processes: they share nothing but the database."""
+    """Two instances stand for two processes, since they share only the database."""
     here, there = (
         PostgresWakeUps(partial(connect_postgres, postgres.url("ours"))) for _ in range(2)
     )

@@ -1,4 +1,4 @@
-"""What an archive holds: its index, its tar, the identity that opens it."""
+"""Targets for archives: the index, the tar, and the identity that opens them."""
 
 import io
 from random import Random
@@ -29,11 +29,11 @@ from tests.fuzz.target import Target, holds, one_noun
 
 _BLOCK: Final = 512
 _WORDS: Final = Secret(b"four unrelated words")
-_SUM: Final = slice(148, 156)  # where a header of a tar has its own sum
+_SUM: Final = slice(148, 156)  # the checksum in a tar header
 
 
 def _files(untrusted: bytes) -> list[tuple[str, int]]:
-    """What there is in a tar; a file of every other place is left to be passed over."""
+    """Return the names and sizes in a tar; every second file is skipped without reading it."""
     found = list[tuple[str, int]]()
     for entry in tar_entries(io.BytesIO(untrusted)):
         if len(found) % 2 == 0 and len(entry.content.read()) > entry.size:
@@ -52,7 +52,7 @@ def _tar(*files: tuple[str, bytes]) -> bytes:
 
 
 def _change_tar(data: bytes, rng: Random) -> bytes:
-    """Change a few bytes, of the front as often as of all, and let the first header's sum fit."""
+    """Change a few bytes, mostly in the first blocks, and usually correct the first checksum."""
     split = min(len(data), rng.choice((_BLOCK, 2 * _BLOCK, len(data))))
     changed = bytearray(change_bytes(data[:split], rng) + data[split:])
     if rng.randrange(4) and len(changed) >= _BLOCK:
@@ -67,7 +67,7 @@ def _index() -> bytes:
 
 
 def _cheap(key: Secret) -> bytes:
-    """The key of an archive, at scrypt's lowest price."""
+    """Encrypt the key of an archive with scrypt's lowest work factor."""
     identity = age_identity(key).reveal()
     return encrypt_with_passphrase(
         _WORDS, b"# created: today\n" + identity + b"\n", bytes(range(48)), work_factor=1
@@ -75,7 +75,7 @@ def _cheap(key: Secret) -> bytes:
 
 
 def _unlocked(untrusted: bytes) -> Secret:
-    """Another price would take seconds, and up to 1 GiB; it is a number in the header."""
+    """Decrypt a key; refuse other work factors, which would take seconds and up to 1 GiB."""
     if b" 1\n" not in untrusted[:64]:
         raise BadArchive
     return decrypt_key(untrusted, _WORDS)

@@ -1,4 +1,4 @@
-"""What meets a key: group elements, public keys, age files, sealed parts of a linking, stamps."""
+"""Targets for group elements, public keys, age files, sealed link messages and timestamps."""
 
 import io
 from collections.abc import Callable, Iterable
@@ -37,7 +37,7 @@ _OPENS: Final = (Malformed, Unproven)
 
 
 def _opened(untrusted: bytes, open_: Callable[..., bytes], stream: Callable[..., None]) -> bytes:
-    """Whole and in chunks an age file must open to the same, or not at all."""
+    """Decrypt an age file whole and in chunks; both must give the same, or both refuse it."""
     wrote = io.BytesIO()
     try:
         stream(_KEY, io.BytesIO(untrusted), wrote)
@@ -75,7 +75,7 @@ def _named_blob(untrusted: bytes) -> bool:
 
 
 def _element(untrusted: bytes) -> bool:
-    """Whoever asks and whoever answers refuse the same elements."""
+    """Evaluate and finalize an untrusted group element, each of which may refuse it."""
     asked = finalize(Secret(b"input"), _scalar(), untrusted)
     return len(evaluate(_scalar(), untrusted)) == 32 and len(asked) == 64
 
@@ -87,12 +87,12 @@ def _scalar() -> Secret:
 
 def _elements() -> Iterable[bytes]:
     asked = blind(Secret(b"input"), _scalar())
-    twice = bytes(31) + b"\x80"  # the identity once more, by a bit that is not used
+    twice = bytes(31) + b"\x80"  # the identity again, with the unused bit set
     return [asked, evaluate(_scalar(), asked), bytes(32), twice, b"\xff" * 32, asked[:-1]]
 
 
 def _compared(untrusted: bytes) -> bool:
-    """A step of comparing keys holds up to 96 bytes that ought to be a public key."""
+    """Compare keys with up to 96 bytes in place of a public key."""
     mine, theirs = (
         ComparisonSide(DEVICE, LOCK, shown) for shown in (x25519_public_key(_KEY), untrusted)
     )
@@ -139,13 +139,13 @@ def _links() -> Iterable[bytes]:
 
 @cache
 def _stamp() -> dict[str, bytes]:
-    """A stamp of a local authority, over its own folder's words; see tests/fuzz/stamp.txt."""
+    """Return the timestamp of a test authority from tests/fuzz/stamp.txt, with what it covers."""
     lines = (line.split(": ", 1) for line in _STAMP.read_text().splitlines())
     return {name: bytes.fromhex(value) for name, value in lines}
 
 
 def _stamped(untrusted: bytes) -> Any:
-    """The time that it states; a changed one states the same or none."""
+    """Return the time that an untrusted timestamp states about the known manifest."""
     known = _stamp()
     _ = decode_response(untrusted).status
     return verify_timestamp(untrusted, known["manifest"], known["authority"])

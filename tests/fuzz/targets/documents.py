@@ -1,4 +1,4 @@
-"""Documents: claims, evidence, reports, lists of hashes, forms, settings, what lies on a disk."""
+"""Targets for registrations, evidence, reports, hash lists, forms, settings and stored files."""
 
 import hashlib
 import io
@@ -75,7 +75,7 @@ _REPORT_SEAL: Final = ("digest", "device", "signature")
 
 
 class Held:
-    """A file's bytes where a path is expected: no disk is asked a million times."""
+    """A fake path whose file has these bytes, so that fuzzing needs no disk."""
 
     def __init__(self, data: bytes = b"") -> None:
         self.data = data
@@ -88,15 +88,15 @@ class Held:
 
     @property
     def parent(self) -> "Held":
-        """Its folder, of which nobody wants anything but its name."""
+        """Return this object, since only the folder's name is used."""
         return self
 
     def read_bytes(self) -> bytes:
-        """All of it."""
+        """Return all bytes."""
         return self.data
 
     def read_text(self, encoding: str) -> str:
-        """All of it, with line ends as Python reads them."""
+        """Return all text, with line ends as Python reads them."""
         return io.TextIOWrapper(io.BytesIO(self.data), encoding).read()
 
 
@@ -109,7 +109,7 @@ def _sha256(data: bytes) -> bytes:
 
 
 def _of_a_report(untrusted: bytes) -> tuple[Report, bytes, ReportSignature | None]:
-    """It, when nothing that it chose could stand in a check's answer as a line of its own."""
+    """Read a report, none of whose texts may contain a line end or an escape character."""
     read = read_report(untrusted, _sha256)
     said = [copy.to for copy in read[0].copies]
     for pair in read[0].made_with.items():
@@ -142,10 +142,10 @@ def _report() -> bytes:
 
 
 def _with_digest(changed: bytes) -> bytes:
-    """With a digest that fits, so that what is refused is refused for itself."""
+    """Correct the digest, so that readers check the rest of the report."""
     whole = json.loads(changed)
     if not isinstance(whole, dict):
-        raise ValueError("no report at all")  # noqa: TRY004 -- as what is no JSON
+        raise ValueError("no report at all")  # noqa: TRY004 -- as for text that is no JSON
     plain = {name: value for name, value in whole.items() if name not in _REPORT_SEAL}
     whole["digest"] = _sha256(canonical_json(plain)).hex()
     return json.dumps(whole).encode()
@@ -157,7 +157,7 @@ def _evidence() -> bytes:
 
 
 def _form_of(untrusted: bytes) -> bytes:
-    """A multipart form; its first line is the Content-Type that it came with."""
+    """Return the file in a multipart form, which comes after a line with its Content-Type."""
     kind, _, form = untrusted.partition(b"\n")
     _, options = parse_options_header(kind)
     return parse_upload_form(form, options.get(b"boundary", b"")).untrusted_data
@@ -173,14 +173,14 @@ _LIST: Final = b"hash,note\n\n# a comment\n" + b"0f" * 32 + b',one\r\n"' + b"0F"
 
 
 def _gate_said(untrusted: bytes) -> str:
-    """A gate's words as they are passed on: some hundred printable characters."""
+    """Return the detail of a gate's error as it is shown to people."""
     answer = _HttpAnswer(422, "application/problem+json", untrusted)
     _is_problem(answer, GateRefused)
     return _problem_detail(answer)
 
 
 def _head_again(head: VaultHead) -> bool:
-    """Each of its terms is read the same from what is written of it."""
+    """Return whether the terms of a vault head are equal after they are written and read."""
     every = [terms for terms in (head.now, head.next) if terms is not None]
     return all(_decode_terms(_encode_terms(terms), first=terms.first) == terms for terms in every)
 

@@ -1,4 +1,4 @@
-"""All targets by their names, and the modules that they are in."""
+"""All targets by name, and the module of each."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -33,12 +33,12 @@ PLANTED: Final = planted.TARGETS[0]
 
 
 def target_of(name: str) -> Target:
-    """The target of that name, the planted one too; raises KeyError."""
+    """Return the target of that name, which may be the planted one; raise KeyError without one."""
     return PLANTED if name == PLANTED.name else TARGETS[name]
 
 
 def module_of(name: str) -> str:
-    """The module that has it; a process for one target imports no other."""
+    """Return the module of that target, the only one that a process for it imports."""
     return next(
         room.__name__
         for room in (*_ROOMS, planted)

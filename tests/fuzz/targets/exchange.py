@@ -1,4 +1,4 @@
-"""What other exchanges and partners send (docs/spec/exchange.md)."""
+"""Targets for pages of hash exchanges and partners (docs/spec/exchange.md)."""
 
 import json
 from typing import Any, Final
@@ -66,7 +66,7 @@ def _lines(untrusted: bytes) -> Read:
 
 
 def _tidy(read: Read) -> bool:
-    """Hashes have 32 bytes, keys and versions their bounds, and no reason repeats what came."""
+    """Check hashes, keys and versions, and that the reasons for refusals are short and ASCII."""
     records, refused = read
     sound = all(
         all(len(bits) == 32 for bits in one.hashes)
@@ -78,7 +78,7 @@ def _tidy(read: Read) -> bool:
 
 
 def _goes_on(got: tuple[int, int]) -> bool:
-    """Further, or to an end, from number 41 with three missing in a row."""
+    """Check that reading goes on or ends, from number 41 with three missing in a row."""
     number, missing = got
     return (number > 41 and missing in (0, 4)) or (number == 41 and missing >= 1000)
 

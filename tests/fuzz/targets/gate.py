@@ -1,4 +1,4 @@
-"""What other platforms and operators send a gate: opinions, references, the head of a log."""
+"""Targets for a gate's input: opinions, upload forms, references, the head of an audit log."""
 
 from datetime import UTC, datetime
 from typing import Final

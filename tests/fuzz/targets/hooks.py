@@ -1,4 +1,4 @@
-"""What hooks read: bodies of requests, mail messages, a gate's replies (docs/gate.md)."""
+"""Targets for hooks: request bodies and paths, mail messages, a gate's replies (docs/gate.md)."""
 
 from typing import Final
 from urllib.parse import unquote
@@ -42,19 +42,19 @@ _RULES: Final = make_rules([COVERED], "publish")
 
 
 def _looked_at(untrusted: bytes) -> tuple[str, bool]:
-    """A path as it was sent, and whether it is asked about."""
+    """Return a path as it was sent, and whether the gate would be asked about the request."""
     sent = untrusted.decode(errors="replace").partition("?")[0]
     return sent, _RULES.may_contain_upload("POST", unquote(sent), untrusted)
 
 
 def _is_asked_about(read: tuple[str, bool]) -> bool:
-    """Where any server finds the covered path in it."""
+    """Check that the gate is asked wherever some server would read the covered path."""
     sent, is_looked_at = read
     return is_looked_at or not any(map(leads_there, java_like(sent) | python_like(sent)))
 
 
 def _fits(answer: GateAnswer) -> bool:
-    """Nothing passes without a case; a case and a secret are safe in a header."""
+    """Check that an answer without a case holds the file, and that case and secret fit a header."""
     named = answer.case + answer.secret
     return (
         (bool(answer.case) or answer.action is GateVerdict.HOLD)

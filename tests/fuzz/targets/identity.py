@@ -1,4 +1,4 @@
-"""What says who somebody is: certificates, lists, cards, prekeys, invites, sheets, linking."""
+"""Targets for certificates, device lists, key bundles, prekeys, invites, sheets and linking."""
 
 from collections.abc import Callable
 from random import Random
@@ -102,12 +102,12 @@ def _grant() -> bytes:
 
 
 def _text(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
-    """Any bytes make some text."""
+    """Return a reader of bytes, which decodes any of them as Latin-1."""
     return lambda untrusted: read(untrusted.decode("latin-1"))
 
 
 def _change_sheet(data: bytes, rng: Random) -> bytes:
-    """Change a field and make the check fit, or change the text as it stands."""
+    """Change a field and correct the checksum, or change the text itself."""
     if rng.randrange(2):
         return change_bytes(data, rng)
     code = b"".join(data.removeprefix(_SHEET_PREFIX).split())
@@ -120,7 +120,7 @@ def _change_sheet(data: bytes, rng: Random) -> bytes:
 
 
 def _note_of(untrusted: bytes) -> SharedRecord:
-    """A note whose topic the first byte says."""
+    """Read a note whose topic is given by the first byte."""
     topic = _TOPICS[untrusted[0] % len(_TOPICS)] if untrusted else SyncTopic.CONTACT
     return read_sync_note(SyncNote(topic, untrusted[1:]))
 
@@ -131,7 +131,7 @@ def _note(shared: SharedRecord) -> bytes:
 
 
 def _noted(read: tuple[bytes, SharedRecord]) -> bytes:
-    """The topic's byte as it came, and what is written of the note."""
+    """Return the original first byte, and the note written again."""
     comparable_form(read[1])
     return read[0] + _note(read[1])[1:]
 

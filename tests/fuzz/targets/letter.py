@@ -1,4 +1,4 @@
-"""Letters: around, header, bodies, content."""
+"""Targets for letters: outer seal, Olm message, header, bodies, receipts, files."""
 
 import io
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def _framed_again(encoded_frame: bytes) -> bytes:
 
 
 def _file_in(untrusted: bytes) -> tuple[int, bytes]:
-    """A file whose size, as its frame would say it, stands in the first three bytes."""
+    """Remove a file's padding; return its size (the first three bytes) and content."""
     size = int.from_bytes(untrusted[:3], "big")
     file = io.BytesIO()
     inside = UnpaddingWriter(file, size)
@@ -68,7 +68,7 @@ def _file_in(untrusted: bytes) -> tuple[int, bytes]:
 
 
 def _inside_of(untrusted: bytes) -> tuple[bytes, int, bytes]:
-    """What the outer seal leaves has one of a few sizes; the rest of it is zeros here."""
+    """Parse an inner letter, which is padded with zeros to the smallest of its fixed sizes."""
     return _parse_inner_letter(untrusted.ljust(PADDED_SIZES_BYTES[0], b"\0"))
 
 
@@ -77,14 +77,14 @@ def _letter() -> dict[str, str]:
 
 
 def _opened(untrusted: bytes) -> HalfOpenedLetter:
-    """The outer seal of a letter; few bytes but the genuine ones can get behind it."""
+    """Open the outer seal of a letter, which hardly any changed bytes can pass."""
     known = _letter()
     key, info = bytes.fromhex(known["private"]), bytes.fromhex(known["info"])
     return open_outer_seal(Secret(key), info, untrusted)
 
 
 class Olm:
-    """Both ends of a session, made when it is first needed."""
+    """An Olm account, and a session of another account."""
 
     def __init__(self) -> None:
         self._account = new_olm_account()
@@ -101,7 +101,7 @@ class Olm:
         ed25519_public_key(self._account)
 
     def take(self, untrusted: bytes) -> bool:
-        """Offer it to a session, and as the first letter of one; whether it is a message at all."""
+        """Open it in a session and as a first letter; return whether either parsed a message."""
         around = HalfOpenedLetter(bytes(32), b"header", *_typed(untrusted))
         letter_began_session(self._session, around)
         refused = [
@@ -111,7 +111,7 @@ class Olm:
         return not all(isinstance(one, Malformed) for one in refused)
 
     def first(self) -> list[bytes]:
-        """A message that begins a session, and what stands inside of one."""
+        """Return seeds: a message that begins a session, and bytes like its inner part."""
         session = vodozemac.Session.from_pickle(self._session.reveal().decode(), bytes(32))
         kind, message = session.encrypt(b"inside").to_parts()
         return [bytes([kind]) + message, b"\x01" + message[-60:], b"\x01\x03\x0a\x20" + bytes(60)]

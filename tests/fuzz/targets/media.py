@@ -1,7 +1,7 @@
-"""Our own walkers of media files, and what the jailed children answer.
+"""Targets for our own parsers of media files, and for answers of decoder processes.
 
-Decoders of pixels, frames and samples are others' code and run in children behind walls
-(docs/spec/pictures.md section 7); what those answer is read here.
+Pixels, frames and samples are decoded by third-party code in sandboxed processes
+(docs/spec/pictures.md section 7); here, only the answers of these processes are read.
 """
 
 import io
@@ -58,7 +58,7 @@ _FORMATS: Final = tuple(PictureFormat)
 
 
 def _reader(data: bytes) -> Callable[[int], bytes]:
-    """Gives exactly so many bytes, as a pipe to a child does."""
+    """Return a function that reads exactly that many bytes, like a pipe to a process."""
     at = 0
 
     def read(size: int) -> bytes:
@@ -73,7 +73,7 @@ def _reader(data: bytes) -> Callable[[int], bytes]:
 
 
 def _walk(untrusted: bytes) -> None:
-    """All that is judged by a file's first bytes, then its walk."""
+    """Detect the file's kind by its first bytes, then check its structure."""
     media_kind_of(untrusted)
     kind = picture_format_of(untrusted)
     if kind is PictureFormat.JPEG:
@@ -85,7 +85,7 @@ def _walk(untrusted: bytes) -> None:
 
 
 def _form(untrusted: bytes) -> None:
-    """The structure of a received file, whose media type is the first byte."""
+    """Check the structure of a received file; the first byte gives its media type."""
     check_structure(
         untrusted[1:],
         list(STRUCTURE_CHECKS_AND_DECODERS)[untrusted[0] % len(STRUCTURE_CHECKS_AND_DECODERS)]
@@ -107,7 +107,7 @@ def _outlined(untrusted: bytes) -> bool:
 
 
 def _profile(untrusted: bytes) -> bool:
-    """What is written of a profile is reduced already."""
+    """Return whether a colour profile is the same after it is written and parsed again."""
     numbers = parse_profile(untrusted)
     if numbers is None:
         return True
@@ -116,7 +116,7 @@ def _profile(untrusted: bytes) -> bool:
 
 
 def _picture_answer(untrusted: bytes) -> bytes:
-    """What a child says of a picture whose kind is the first byte; its answer, written again."""
+    """Read the answer about a picture; the first byte gives its format. Return it written again."""
     kind = _FORMATS[untrusted[0] % len(_FORMATS)] if untrusted else PictureFormat.JPEG
     picture = read_picture_answer(_reader(untrusted[1:]), kind, luma=True)
     return untrusted[:1] + b"".join(write_picture_answer(picture))
@@ -135,7 +135,7 @@ def _starts_so(untrusted: bytes, read: Callable[[bytes], bytes]) -> bool:
 
 
 def _again(read: Callable[[bytes], bytes]) -> Callable[[bytes], Any]:
-    """What a reader takes, written again, is what it took; what is left over nobody reads."""
+    """Require that the result, written again, is what the input begins with."""
     return holds(lambda untrusted: _starts_so(untrusted, read), bool, _UNSOUND)
 
 
@@ -216,7 +216,7 @@ def _sound_answers() -> Iterable[bytes]:
 
 
 def _placed() -> Iterable[bytes]:
-    """Pictures that tell a place, in Exif or XMP, and some that tell none."""
+    """Yield pictures with a GPS position, in Exif or XMP, and some without one."""
     exif = Image.Exif()
     exif.get_ifd(0x8825).update({1: "N", 2: (50.0, 5.0, 1.0), 3: "E", 4: (14.0, 2.0, 3.0)})
     for kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):

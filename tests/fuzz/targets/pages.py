@@ -1,4 +1,4 @@
-"""What sites and people's browsers send: robots.txt, pages, saved files, others' web archives."""
+"""Targets for robots.txt, web pages, saved pages, web archives and IP addresses."""
 
 import gzip
 import io
@@ -25,13 +25,13 @@ def _on_the_web(urls: tuple[str, ...]) -> bool:
     for url in urls:
         try:
             normalize_web_address(url)
-        except NotOnTheWeb:  # asking for it refuses it
+        except NotOnTheWeb:  # a request for it would be refused, too
             continue
     return len(urls) <= PAGE_PICTURES_MAX and all(url.startswith("http") for url in urls)
 
 
 def _address(untrusted: bytes) -> bool:
-    """Read an address of four or sixteen bytes as text, and as the host of a link."""
+    """Return whether the text is a public IP address."""
     return is_public_ip(untrusted.decode("ascii"))
 
 

@@ -1,4 +1,4 @@
-"""A reader with a bug, to see that bugs are found; it is not among the others."""
+"""A target with a deliberate bug, which fuzzing has to find; it is not among the others."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from tests.fuzz.target import Target, one_form
 
 
 def _careless(untrusted: bytes) -> bytes:
-    """Looks things up that a stranger chose."""
+    """Look up an untrusted key without checking it."""
     return {0: b"\x00", 1: b"\x01"}[untrusted[0]]
 
 

@@ -1,4 +1,4 @@
-"""What registries say about a site: RDAP answers, lists of RDAP servers, pasted WHOIS."""
+"""Targets for what registries say about a site: RDAP answers, RDAP server lists, WHOIS text."""
 
 import json
 from typing import Final
@@ -56,7 +56,7 @@ def _can_be_shown(found: tuple[AbuseContact, ...]) -> bool:
 
 
 def _is_asked(services: RdapServices) -> bool:
-    """Whatever the list says, what it names for a site is an address or nothing."""
+    """Check that the server for a site is always a URL or None."""
     servers = (
         rdap_server_for_name("a.example", services),
         rdap_server_for_address("8.8.8.8", services),

@@ -1,4 +1,4 @@
-"""What relays and devices say to each other: bodies, ranges, headers."""
+"""Targets for the relay's HTTP interface: bodies, ranges, headers."""
 
 from collections.abc import Callable
 from functools import partial
@@ -41,7 +41,7 @@ _SHARE: Final = ShareDeposit(Secret(b"s" * 32), b"o" * 32, 1, b"g" * 16)
 def _body(
     name: str, read: Callable[[bytes], Any], write: Callable[[Any], bytes], *nouns: Any
 ) -> Target:
-    """A body in JSON: blanks and the order of its members are free, what it says is not."""
+    """Return the target of a JSON body; blanks and the order of members may differ."""
     return Target(
         f"relay-{name}",
         one_noun(read, write),
@@ -142,7 +142,7 @@ _BODIES: Final = (
 
 
 def _range(untrusted: bytes) -> tuple[int, int] | None:
-    """A ``Range`` and, after a line end, an ``If-Range``, as a server hands them over."""
+    """Parse a ``Range`` header and, after a line end, an ``If-Range`` header."""
     asked, after, other = untrusted.decode("latin-1").partition("\n")
     headers = {"range": asked} | ({"if-range": other} if after else {})
     return parse_byte_range(headers, _SIZE, _ETAG)
@@ -153,7 +153,7 @@ def _lies_inside(part: tuple[int, int] | None) -> bool:
 
 
 def _upload_asked(untrusted: bytes) -> None:
-    """A ``PUT`` of a blob: two ids of its address, then its headers, one a line."""
+    """Parse the ``PUT`` of a blob: both ids in the first line, then one header per line."""
     lines = [line.partition(b":") for line in untrusted.split(b"\n")]
     box, blob = (lines[0][0], lines[0][2]) if lines else (b"", b"")
     names = {"mailbox": box.decode("latin-1"), "blob": blob.decode("latin-1")}
@@ -169,7 +169,7 @@ def _upload_asked(untrusted: bytes) -> None:
 
 
 def _asked_quickly(untrusted: bytes) -> bool:
-    """A request past the routes says what it says to Starlette: query first, then headers."""
+    """Return whether FastPathRequest reads a query (first line) and headers as Starlette does."""
     query, *lines = untrusted.split(b"\n")
     pairs = (line.partition(b":") for line in lines)
     headers = [(name.lower(), value.strip()) for name, _, value in pairs]

@@ -1,4 +1,4 @@
-"""What comes over a socket before anything of HTTP is known."""
+"""Target for raw HTTP requests that are read without the parser."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from tests.fuzz.target import Target, holds
 
 
 class Parsed:
-    """What the parser reads, which takes all that is not taken past it; raises its errors."""
+    """A request as the parser (httptools) reads it; raises the parser's errors."""
 
     def __init__(self, untrusted: bytes) -> None:
         self.url, self.body, self.begun, self.ended = b"", b"", 0, 0
@@ -36,7 +36,7 @@ class Parsed:
 
 
 def read_alike(untrusted: bytes) -> bool:
-    """Whether what is taken past the parser is one request, as the parser reads it."""
+    """Return whether a buffered request, if it was taken, is what the parser reads."""
     whole = parse_buffered_request(untrusted)
     return whole is None or _is_said(whole, Parsed(untrusted))
 

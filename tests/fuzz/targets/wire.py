@@ -1,4 +1,4 @@
-"""The forms below all others: CBOR, canonical JSON, base64url, records, problem documents."""
+"""Targets for the basic encodings: CBOR, JSON, base64url, records, problem documents."""
 
 from collections.abc import Callable
 from random import Random
@@ -29,7 +29,7 @@ _NOUNS: Final = (Message, Contact, Circle)
 
 
 def _record_of(untrusted: bytes) -> object:
-    """A record of the kind that its first byte says."""
+    """Read a record whose kind is given by the first byte."""
     return unpack(_NOUNS[untrusted[0] % len(_NOUNS)] if untrusted else Message, untrusted[1:])
 
 
@@ -57,7 +57,7 @@ def _same_problem(error: Any) -> bool:
 
 
 def _text_of(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
-    """Any bytes make some text."""
+    """Return a reader of bytes, which decodes any of them as Latin-1."""
     return lambda untrusted: read(untrusted.decode("latin-1"))
 
 
