@@ -22,7 +22,7 @@ def nobody_watches(_done: int, _total: int) -> None:
 
 
 def exported(device: Device) -> bytes:
-    """Return the tar of what an export writes."""
+    """Return the tar that an export of the device writes."""
     out = io.BytesIO()
     write_archive_tar(out, device, nobody_watches)
     return out.getvalue()

@@ -1,6 +1,6 @@
-"""What an archive holds, what it leaves out, and what a device imports from one.
+"""What an archive contains, what it leaves out, and what a device imports from it.
 
-All tests share one evening, whose archive is made once; none changes what that archive holds.
+All tests share one exchange of messages and its archive; none changes that archive.
 """
 
 import io
@@ -71,8 +71,9 @@ from tests.village.world import WoundClock
 
 @dataclass(frozen=True)
 class Told:
-    """Ana sent to Ben and marked for others. Of Ben's messages she opened one for good and one that
-    may be opened twice, lost one that he took back, and one waits. She has a circle.
+    """Ana's device, and its archive. Ana sent Ben a message, marked copies for others and has a
+    circle. Of Ben's messages she opened ``kept``, one that opens twice, and ``taken_back`` before
+    he took it back; one more is unopened.
     """
 
     room: Room
@@ -252,7 +253,7 @@ def test_imported_people_keep_their_keys_and_need_a_new_link(told: Told) -> None
         was.person,
     )  # he is known already, and not added again
     name = new.sends(SMALL, ben).name
-    fetch_messages(ben.device)  # other tests have given him messages in the same second
+    fetch_messages(ben.device)  # the newest may be from another test
     assert open_message(name, ben.device).files
 
 
@@ -369,14 +370,14 @@ def test_export_refuses_what_could_not_be_imported(
 
 
 def _changed(told: Told) -> Device:
-    """Return Ana's device as changed by somebody who makes a malicious archive."""
+    """Return a device with Ana's data, from which a test makes a malicious archive."""
     anew = told.anew
     imported(told.tar, anew)
     return anew
 
 
 def test_invalid_names_are_replaced_on_import(told: Told) -> None:
-    """File names come from message names, and names are displayed: others choose both here."""
+    """Message names become file names, and all names are displayed."""
     evil, anew = _changed(told), told.anew
     received = find_received_message(told.kept, evil)
     key = inbox_key(received.sender, received.id)
@@ -427,7 +428,7 @@ def test_archive_tables_match_other_verbs_table_names() -> None:
 
 
 def test_later_archive_adds_what_the_earlier_one_lacked() -> None:
-    """An archive made before a copy left lacks what takes the copy back."""
+    """An archive made before a copy was sent lacks the tokens that recall it."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)
     ana.adds(ben)

@@ -27,7 +27,7 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def home(folder: Path, name: str, patch: pytest.MonkeyPatch) -> None:
-    """Set ENTRENOUS_HOME; the commands that follow use another device."""
+    """Let the commands that follow use this device; set it up if it is missing."""
     patch.setenv("ENTRENOUS_HOME", str(folder / name))
     patch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     if not (folder / name).exists():
@@ -47,7 +47,7 @@ def archive(*arguments: str, words: str = ARCHIVES) -> int:
 
 @pytest.fixture
 def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Export a device that marked a picture, with a cheap key derivation."""
+    """Return the archive of a device that marked a picture, with a cheap key derivation."""
     monkeypatch.setattr("entrenous.archive.archive_format.SCRYPT_WORK_FACTOR", 1)
     home(tmp_path, "ana", monkeypatch)
     (tmp_path / "beach.jpg").write_bytes(photo(width_px=160))

@@ -1,5 +1,5 @@
-"""Archives across verbs: sent pictures are traced and cases verify on another device, and a device
-that crashes during an import is unchanged.
+"""Archives across packages: sent pictures are traced and cases verify on another device, and a
+crash during an import leaves all of it or nothing.
 """
 
 import io
@@ -48,12 +48,12 @@ class Home:
 
 
 def opens_all(device: Device) -> Device:
-    """A file checker that decodes in the test's own process."""
+    """Return the device with clip and sound readers that decode in this process."""
     return replace(device, read_clip=read_clip, read_sound=read_sound)
 
 
 def marked(source: bytes, device: Device) -> bytes:
-    """Return Caro's copy."""
+    """Mark a file for Ben and Caro, and return Caro's copy."""
     return {file.to: file.data for _, file in mark_file(source, PEOPLE, None, device)}[PEOPLE[1]]
 
 

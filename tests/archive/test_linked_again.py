@@ -1,4 +1,4 @@
-"""What is on one device alone is kept by an archive when the device is revoked and linked again."""
+"""An archive restores what only one device has, after that device is revoked and linked again."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.village.households import catch_up, links
 
 @pytest.fixture
 def town() -> Room:
-    """Ana, and Ben at her relay, and Cleo at another."""
+    """Return Ana and Ben at one relay, and Cleo at another."""
     return town_of_three()
 
 

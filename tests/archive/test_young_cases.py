@@ -1,4 +1,4 @@
-"""What an archive holds of cases in which somebody was, or may have been, under 18."""
+"""What an archive contains of cases in which somebody was, or may have been, under 18."""
 
 import io
 
@@ -30,7 +30,7 @@ def room() -> Room:
 
 
 def kept(room: Room) -> Case:
-    """A case with a place, her words and the files she kept."""
+    """Open a case with a sighting, a statement and a picture."""
     name = room.opens().name
     add_sighting(name, seen(), room.device)
     add_statement(name, "I was at home", room.device)
@@ -73,7 +73,7 @@ def test_all_files_of_adult_cases_are_exported(room: Room) -> None:
 def test_pictures_of_cases_under_18_are_skipped_on_import(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The older archive held every file of a case."""
+    """The archive is made without the filter that leaves out the pictures."""
     case, anew = young(kept(room), room), Room()
     with monkeypatch.context() as older:
         older.setattr(

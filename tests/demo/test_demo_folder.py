@@ -1,4 +1,4 @@
-"""The demonstration empties a folder that it made, and no other, whatever lies in it."""
+"""The demo empties only folders that it made, whatever is in others."""
 
 from pathlib import Path
 

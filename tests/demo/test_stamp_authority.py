@@ -1,4 +1,4 @@
-"""The demo's stamp authority: a process of its own, openssl's work, only for its own machine."""
+"""The demo's timestamp authority: a separate process that uses openssl and serves loopback only."""
 
 import json
 import shutil

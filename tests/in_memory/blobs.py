@@ -1,4 +1,4 @@
-"""Blobs in memory, for simulated worlds, which need no loop."""
+"""Store blobs in memory, for simulations without an event loop."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from entrenous.carry.store.file_blobs import ExclusiveUploads
 
 
 class MemoryBlobs:
-    """A :class:`entrenous.carry.relay.BlobStore` that forgets everything with its process."""
+    """A :class:`entrenous.carry.relay.BlobStore` in dictionaries."""
 
     def __init__(self) -> None:
         self._blobs: dict[str, bytes] = {}
@@ -16,7 +16,7 @@ class MemoryBlobs:
         self._writer = ExclusiveUploads()
 
     def copied(self) -> "MemoryBlobs":
-        """The same blobs in a store of its own."""
+        """Return an independent store with the same blobs."""
         other = MemoryBlobs()
         other._blobs = dict(self._blobs)
         other._parts = {name: bytearray(part) for name, part in self._parts.items()}
@@ -30,7 +30,7 @@ class MemoryBlobs:
         start: int = 0,
         owner: bytes = b"",
     ) -> None:
-        """Store a stream."""
+        """Store a blob from byte ``start`` on; raise DamagedBlob if its hash is not ``sha256``."""
         with self._writer.reserve(name, owner):
             await self._keep(name, chunks, sha256, start)
 
@@ -50,22 +50,22 @@ class MemoryBlobs:
         self._parts.pop(name, None)
 
     async def partial_size(self, name: str) -> int:
-        """How much of an unfinished one is here."""
+        """Return how many bytes of an unfinished upload are stored."""
         return len(self._parts.get(name, b""))
 
     async def read(self, name: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Some of the bytes."""
+        """Return the bytes from ``start`` to ``stop``; raise NoSuchBlob if the blob is missing."""
         if name not in self._blobs:
             raise NoSuchBlob
         return _one(self._blobs[name][start:stop])
 
     async def drop(self, name: str) -> None:
-        """Remove it."""
+        """Delete a blob and its unfinished upload; neither need exist."""
         self._blobs.pop(name, None)
         self._parts.pop(name, None)
 
     def free_bytes(self) -> int | None:
-        """Nobody can tell."""
+        """Return None: the free space is unknown."""
         return None
 
     def __len__(self) -> int:

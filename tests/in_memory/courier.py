@@ -1,7 +1,7 @@
-"""Relays in this process: the whole HTTP interface with no network, no loop and no thread.
+"""Call relays in this process through their HTTP interface, with no network, loop or thread.
 
-For the village. A relay on stores in memory never waits for anything, so each request runs from
-its first line to its last at once, and the order of events is the order of calls.
+A relay on stores in memory never waits for anything, so each request runs to its end at once, and
+events happen in the order of the calls.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
@@ -21,18 +21,18 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 def memory_courier(apps: Mapping[str, App]) -> HttpCourier:
-    """A courier to ASGI applications by their addresses, e.g. ``https://relay.test``.
+    """Return a courier to ASGI applications by their URLs, e.g. ``https://relay.test``.
 
-    ``apps`` is looked up for each request: who is taken out does not answer.
+    ``apps`` is looked up for each request: an application that was removed is unreachable.
     """
     return HttpCourier(httpx.Client(transport=InProcess(apps), trust_env=False))
 
 
 def at_once(work: Coroutine[Any, Any, Answer]) -> Answer:
-    """Run what never waits, without an event loop.
+    """Run a coroutine that never waits, without an event loop.
 
     Raises:
-        RuntimeError: it did wait.
+        RuntimeError: the coroutine waited.
     """
     try:
         work.send(None)
@@ -44,16 +44,16 @@ def at_once(work: Coroutine[Any, Any, Answer]) -> Answer:
 
 
 class InProcess(httpx.BaseTransport):
-    """Hands each request to an application, as a transport of httpx.
+    """An httpx transport that passes each request to an ASGI application.
 
-    ``run`` is another one where the relays' stores have to be waited for.
+    ``run`` runs a coroutine; give another one if the relays' stores have to be awaited.
     """
 
     def __init__(self, apps: Mapping[str, App], run: Run = at_once) -> None:
         self._apps, self._run = apps, run
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The application's whole answer; raises httpx.ConnectError where there is none."""
+        """Return the application's whole response; raise httpx.ConnectError if there is none."""
         app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
         if app is None:
             raise httpx.ConnectError("nobody answers there", request=request)

@@ -1,6 +1,6 @@
-"""The relay's rows in memory, for simulated worlds: they need no loop, and can be copied.
+"""Store a relay's rows in memory, for simulations: without an event loop, and easy to copy.
 
-Work runs to its end without a pause, so it is alone; what it did is undone if it raises.
+A transaction runs without a pause, so that no other one runs meanwhile; it is undone if it raises.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ Look = Callable[[RowView], object]
 
 
 class MemoryMail:
-    """A :class:`entrenous.carry.relay.RowStore` that forgets everything with its process."""
+    """A :class:`entrenous.carry.relay.RowStore` in dictionaries."""
 
     def __init__(self) -> None:
         self._desk = _Desk()
 
     def copied(self) -> "MemoryMail":
-        """The same rows in a store of its own; rows do not change, so they are shared."""
+        """Return an independent store with the same rows, which are immutable and so shared."""
         other = MemoryMail()
         other._desk = self._desk.copied()
         return other
@@ -33,7 +33,7 @@ class MemoryMail:
     async def transact(
         self, work: Callable[[RowTransaction], Answer], _: Look | None = None
     ) -> Answer:
-        """Run ``work``; if it raises, all it did is undone."""
+        """Run ``work``; undo all its changes if it raises."""
         self._desk.undo.clear()
         try:
             return work(self._desk)
@@ -42,11 +42,11 @@ class MemoryMail:
             raise
 
     async def read(self, work: Callable[[RowView], Answer], _: Look | None = None) -> Answer:
-        """Run ``work``, which reads only."""
+        """Run ``work``, which only reads."""
         return work(self._desk)
 
     async def overwrite_deleted(self) -> None:
-        """Nothing lies on a medium."""
+        """Do nothing: no deleted rows are on a disk."""
 
 
 class _Desk:
@@ -76,7 +76,7 @@ class _Desk:
     def _those_with(
         self, kind: type[object], fields: dict[str, object]
     ) -> dict[tuple[object, ...], Any]:
-        """The rows whose fields have these values, by their keys."""
+        """Return the rows whose fields have these values, by key."""
         if not fields:
             return self._rows[kind]
         read, wanted = attrgetter("__class__", *fields), (kind, *fields.values())

@@ -1,4 +1,4 @@
-"""A vault in memory, for simulated worlds: the one on disk takes a hundred times as long."""
+"""A vault in memory, for simulations: a vault on disk takes a hundred times as long."""
 
 import contextlib
 import io
@@ -19,38 +19,38 @@ class MemoryVault:
         self._depth = 0
 
     def copied(self) -> "MemoryVault":
-        """The same records and files in a vault of its own."""
+        """Return an independent vault with the same records and files."""
         other = MemoryVault()
         other._drawers = {name: dict(held) for name, held in self._drawers.items()}
         other._files = dict(self._files)
         return other
 
     def get(self, drawer: str, key: str) -> bytes | None:
-        """The record, or None."""
+        """Return a record, or None."""
         return self._drawers.get(drawer, {}).get(key)
 
     def put(self, drawer: str, key: str, record: bytes) -> None:
-        """Store or replace a record."""
+        """Insert or replace a record."""
         self._drawers.setdefault(drawer, {})[key] = record
 
     def drop(self, drawer: str, key: str) -> None:
-        """Forget a record; it need not exist."""
+        """Delete a record; it need not exist."""
         self._drawers.get(drawer, {}).pop(key, None)
 
     def items(self, drawer: str) -> Iterator[tuple[str, bytes]]:
-        """Every record of a drawer, sorted by key."""
+        """Return all records of a table, sorted by key."""
         return iter(sorted(self._drawers.get(drawer, {}).items()))
 
     def keys(self, drawer: str, start: str = "") -> tuple[str, ...]:
-        """The sorted keys of a drawer that begin so."""
+        """Return the sorted keys of a table that begin with ``start``."""
         held = self._drawers.get(drawer, {})
         return tuple(sorted(key for key in held if key.startswith(start)))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All changes inside, or none of them; nested uses join the outer one."""
+        """Make all changes inside or, after an error, none; a nested call joins the outer one."""
         before, files = None, dict[BlobId, bytes]()
-        if self._depth == 0:  # records are bytes, so that a copy of each drawer is enough
+        if self._depth == 0:  # records are bytes, so that a shallow copy is enough
             before = {name: dict(held) for name, held in self._drawers.items()}
             files = dict(self._files)
         self._depth += 1
@@ -59,46 +59,46 @@ class MemoryVault:
         except BaseException:
             if before is not None:
                 self._drawers = before
-                self._files = files | self._files  # what was forgotten is there again
+                self._files = files | self._files  # restore deleted files, keep new ones
             raise
         finally:
             self._depth -= 1
 
     def store_file(self, data: bytes) -> BlobId:
-        """Keep a large thing under a random name."""
+        """Store a file under a random name, and return the name."""
         blob = BlobId(secrets.token_bytes(ID_BYTES))
         self._files[blob] = data
         return blob
 
     def read_stored_file(self, blob: BlobId) -> bytes:
-        """What was kept; raises VaultFileMissing."""
+        """Return the content of a file; raises VaultFileMissing."""
         if blob not in self._files:
             raise VaultFileMissing
         return self._files[blob]
 
     def store_file_as(self, blob: BlobId, reader: BinaryIO, *, sealed: bool = False) -> bool:  # noqa: ARG002
-        """Keep it under the name that it has in another vault; False if that is taken."""
+        """Store a file under its name in another vault; return False if the name is taken."""
         if blob in self._files:
             return False
         self._files[blob] = reader.read()
         return True
 
     def store_sealed_file(self, sealed: bytes | BinaryIO) -> BlobId:
-        """Keep what is ciphertext already, as it is."""
+        """Store ciphertext as it is."""
         return self.store_file(sealed if isinstance(sealed, bytes) else sealed.read())
 
     def copy_file_to(self, blob: BlobId, writer: BinaryIO) -> None:
-        """Write what was kept to ``writer``; raises VaultFileMissing."""
+        """Write the content of a file to ``writer``; raises VaultFileMissing."""
         writer.write(self.read_stored_file(blob))
 
     @contextlib.contextmanager
     def open_sealed_file(self, blob: BlobId) -> Iterator[BinaryIO]:
-        """What was kept, as a file that can seek; raises VaultFileMissing."""
+        """Open a file as a seekable reader; raises VaultFileMissing."""
         yield io.BytesIO(self.read_stored_file(blob))
 
     @contextlib.contextmanager
     def append_to_sealed_file(self, blob: BlobId) -> Iterator[BinaryIO]:
-        """Write on at its end; raises VaultFileMissing."""
+        """Open a file to append to it; raises VaultFileMissing."""
         more, before = io.BytesIO(), self.read_stored_file(blob)
         try:
             yield more
@@ -106,12 +106,12 @@ class MemoryVault:
             self._files[blob] = before + more.getvalue()
 
     def sealed_file_size(self, blob: BlobId) -> int:
-        """How many bytes were kept; raises VaultFileMissing."""
+        """Return the size of a file in bytes; raises VaultFileMissing."""
         return len(self.read_stored_file(blob))
 
     def empty_journal(self) -> None:
-        """There is none."""
+        """Do nothing: there is no journal."""
 
     def delete_file(self, blob: BlobId) -> None:
-        """Remove it; it need not exist."""
+        """Delete a file; it need not exist."""
         self._files.pop(blob, None)

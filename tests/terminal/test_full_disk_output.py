@@ -30,7 +30,7 @@ def test_answer_to_a_full_disk_is_reported(
         monkeypatch.setattr(sys, "stdout", full)
         with pytest.raises(IncompleteOutput):
             speak()
-        with Path(os.devnull).open("w") as nowhere:  # for what it still holds
+        with Path(os.devnull).open("w") as nowhere:  # gets the unwritten rest
             os.dup2(nowhere.fileno(), full.fileno())
 
 
@@ -53,7 +53,7 @@ def test_program_exits_with_the_full_disk_status(
             )
         assert (done.returncode, "fault in Entrenous" in done.stderr) == (6, False)
         assert "disk" in done.stderr
-        assert "Exception" not in done.stderr  # nor does the interpreter fail at exit
+        assert "Exception" not in done.stderr  # the interpreter does not fail at exit either
 
 
 @pytest.mark.real

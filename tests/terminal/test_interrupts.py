@@ -1,4 +1,4 @@
-"""Ctrl-C works even when it comes where Python drops it."""
+"""Ctrl-C works even where Python would drop it."""
 
 import signal
 import threading
@@ -19,7 +19,7 @@ class _Deaf:
 def test_an_interrupt_that_was_dropped_is_raised_at_the_next_check() -> None:
     with lost_interrupt_check() as check:
         check()
-        _Deaf()  # dropped here: nothing is raised
+        _Deaf()  # Python drops the interrupt here and raises nothing
         with pytest.raises(KeyboardInterrupt):
             check()
 

@@ -1,4 +1,4 @@
-"""Input for ``-`` comes from standard input, and help says so first."""
+"""The value ``-`` of an option is read from standard input, and the help says so first."""
 
 import getpass
 import io
@@ -19,7 +19,7 @@ CHAT = "the football group, not the large one"
 
 
 class Terminal(io.StringIO):
-    """A keyboard with a user."""
+    """A standard input that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True

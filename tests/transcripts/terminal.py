@@ -1,10 +1,10 @@
-"""Run sessions that are written down as text, and hold what is printed against what is written.
+"""Run terminal sessions that are written down as text, and compare their output with the text.
 
-A session is lines: ``$ `` begins a command, ``< `` is a line of its standard input, what follows is
-what it prints, ``[exit 4]`` its status and its end. Without one the status is 0 and the end is the
-next command. A line that begins with ``(aside) `` is what a command that succeeds tells a person on
-standard error. What a program draws anew each time is compared by the few rules of :class:`Reader`;
-everything else must be the same, letter by letter.
+In a session, ``$ `` begins a command and ``< `` a line of its standard input. The lines after them
+are its output, up to ``[exit 4]``, its exit status; without that line the status is 0, and the next
+command ends the output. A line that begins with ``(aside) `` is on the other stream: standard error
+if the command succeeds. What varies between runs is compared by the rules of :class:`Reader`;
+everything else must be equal.
 """
 
 import io
@@ -37,8 +37,8 @@ LATITUDE_PER_CENT = 2
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command as it is typed, the lines that it prints, its exit status, the lines that it is
-    given by standard input, and the lines that it says on the other stream (``aside``).
+    """One command line, its expected output and exit status, its standard input (``given``), and
+    the expected output on the other stream (``aside``).
     """
 
     typed: str
@@ -50,7 +50,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """What a command really did."""
+    """The actual exit status and output of a command."""
 
     status: int
     out: str
@@ -58,7 +58,7 @@ class Printed:
 
 
 def steps_of(lines: Iterable[str]) -> list[Step]:
-    """The commands of a session, in order."""
+    """Parse a session into its commands."""
     steps: list[Step] = []
     ended = False
     for line in lines:
@@ -133,9 +133,7 @@ class Terminal:
     run: Run = run_program
 
     def types(self, line: str, given: Sequence[str] = ()) -> Printed:
-        """Run ``[NAME=value ...] entrenous ...``, nobody at the keyboard; ``given`` are the lines
-        of its standard input.
-        """
+        """Run ``[NAME=value ...] entrenous ...`` with the lines ``given`` as its standard input."""
         words = shlex.split(line)
         settings: dict[str, str] = {}
         while "=" in words[0]:
@@ -162,22 +160,22 @@ class Terminal:
 
 @dataclass(slots=True)
 class Reader:
-    """Remembers what the written words that vary stand for: the first time binds, later ones check.
+    """Compares written with printed lines, and remembers what written words stand for.
 
-    A message's name, an invite, and a word in ``words``, stands for another one throughout the
-    session. A percentage may be off by ``LATITUDE_PER_CENT``, and one moment stands for any other.
-    Nothing else may differ.
+    The name of a message, an invite, a device and a word in ``words`` stand for the same printed
+    word throughout a session, from their first occurrence. A percentage may be off by
+    ``LATITUDE_PER_CENT``, and any time stands for any other. Nothing else may differ.
     """
 
     words: dict[str, str] = field(default_factory=dict)
 
     def says(self, written: str) -> str:
-        """A written line with everything that was bound so far in its place."""
+        """Return a written line with the printed words that its words stand for."""
         bound = re.compile("|".join(map(re.escape, sorted(self.words, key=len, reverse=True))))
         return bound.sub(lambda found: self.words[found[0]], written) if self.words else written
 
     def differs(self, written: str, printed: str) -> str:
-        """Why a printed line is not the written one; empty when it is."""
+        """Return how a printed line differs from the written one, or ``""``."""
         for drawn in (NAME, INVITE, DEVICE):
             for theirs, ours in zip(drawn.findall(written), drawn.findall(printed), strict=False):
                 if theirs not in self.words and ours not in self.words.values():
@@ -188,7 +186,7 @@ class Reader:
         return f"written: {wanted}\nprinted: {printed}"
 
     def differences(self, written: Iterable[str], printed: str) -> str:
-        """Why a whole output is not the written one; empty when it is."""
+        """Return how a whole output differs from the written lines, or ``""``."""
         theirs, ours = list(written), printed.splitlines()
         if len(theirs) != len(ours):
             return f"{len(theirs)} lines are written, {len(ours)} were printed:\n{printed}"
@@ -197,7 +195,7 @@ class Reader:
 
 
 def remembered(words: Mapping[str, str]) -> Reader:
-    """A reader who knows some words beforehand: folders and addresses."""
+    """Return a reader that knows some words beforehand, such as folders and addresses."""
     return Reader(dict(words))
 
 

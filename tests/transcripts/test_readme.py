@@ -1,4 +1,4 @@
-"""The README's terminal session, typed for real: what it shows is what the program prints."""
+"""The program prints what the README's terminal session shows."""
 
 import io
 from pathlib import Path
@@ -14,7 +14,7 @@ HOME = "/home/ana/.local/share/entrenous"  # as the README writes it
 
 
 def session() -> list[str]:
-    """The lines of the README's one console block."""
+    """Return the lines of the README's only console block."""
     blocks = (ROOT / "README.md").read_text().split("```console\n")[1:]
     assert len(blocks) == 1
     return blocks[0].split("\n```")[0].splitlines()
@@ -25,7 +25,7 @@ def photo(path: Path) -> None:
 
 
 def leak(copy: Path, path: Path) -> None:
-    """Somebody crops a copy to 71 % of its area, makes it smaller and saves it again."""
+    """Crop a copy to 71 % of its area, make it smaller and save it again."""
     with Image.open(copy) as picture:
         width, height = picture.size
         cut = picture.crop((40, 30, 40 + int(0.84 * width), 30 + int(0.84 * height)))

@@ -1,10 +1,9 @@
-"""Failures as a person meets them: each file of this folder is one scenario, typed for real.
+"""Run the transcripts in this folder: each is one scenario, most of them with a failure.
 
-The commands run in this process, against real relays; test_readme.py runs the README's as programs.
+The commands run in this process, against real relays; test_readme.py starts real programs.
 
-A file says what is there (``given:``, see GIVENS), then what is typed, what is printed and with
-which exit status it ends. What fails speaks on standard error alone; an answer, "nobody" among
-them, on standard output alone.
+A file names what is set up (``given:``, see GIVENS), then the commands with their output and exit
+status. Errors are printed on standard error only, and answers (also "nobody") on standard output.
 """
 
 import json
@@ -42,9 +41,9 @@ BOMB_SIDE_PX = 50_000
 
 @dataclass(slots=True)
 class World:
-    """A folder with a terminal in it, and a relay if there is one.
+    """A folder with a terminal, and relays if a scenario has any.
 
-    ``seeds`` is a folder of worlds that were made once; each scenario gets copies of its own.
+    ``seeds`` is a folder of worlds that were set up once; each scenario gets copies of them.
     """
 
     terminal: Terminal
@@ -61,7 +60,7 @@ class World:
         return printed.out
 
     def grow(self, seed: str, make: Callable[["World"], None]) -> None:
-        """Make a world in its folder the first time, and copy what is in it from then on."""
+        """Copy the world ``seed`` into this folder; let ``make`` set it up the first time."""
         place = self.seeds / seed
         if not place.exists():
             place.mkdir()
@@ -71,7 +70,7 @@ class World:
         shutil.copytree(place, self.terminal.folder, dirs_exist_ok=True)
 
     def start_relay(self, name: str = "relay") -> str:
-        """Start it where it was before, if it was; its address."""
+        """Start a relay, on its earlier port if it had one, and return its URL."""
         known = self.terminal.folder / f"{name}.url"
         port = int(known.read_text().rpartition(":")[2]) if known.exists() else 0
         relay = self.serving.enter_context(disk_relay(self.terminal.folder / name, SystemClock()))
@@ -80,7 +79,7 @@ class World:
         return url
 
     def run_relay(self, *where: str) -> str:
-        """Start it as a program of its own; its address."""
+        """Start a relay as a program, and return its URL."""
         command = [sys.executable, "-m", "entrenous", "relay", "run", "--json", *where]
         relay = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=self.terminal.folder)
         self.serving.callback(relay.communicate)
@@ -90,7 +89,7 @@ class World:
 
 
 def jpeg(name: str, side_px: int = 256) -> bytes:
-    """A photograph, at most this large."""
+    """Return a photograph as JPEG, at most ``side_px`` wide and high."""
     file = BytesIO()
     with Image.fromarray(getattr(data, name)()) as photo:
         photo.thumbnail((side_px, side_px))
@@ -99,7 +98,7 @@ def jpeg(name: str, side_px: int = 256) -> bytes:
 
 
 def bomb() -> bytes:
-    """A whole PNG of 50,000 x 50,000 black pixels in a few hundred kilobytes."""
+    """Return a valid PNG of 50,000 x 50,000 black pixels, in a few hundred kilobytes."""
     packer = zlib.compressobj(1)
     row = bytes(1 + BOMB_SIDE_PX // 8) * 1000
     packed = b"".join(packer.compress(row) for _ in range(BOMB_SIDE_PX // 1000)) + packer.flush()
@@ -135,7 +134,7 @@ def with_a_window(world: World) -> None:
 
 
 def an_operated_relay(world: World) -> None:
-    """Set up by the commands and the lines of docs/operate.md, then run, behind no proxy."""
+    """Run a relay without a proxy, set up as docs/operate.md says."""
     pair = certificate(world.terminal.folder)
     world.done("entrenous relay init --out relay.toml")
     with (world.terminal.folder / "relay.toml").open("a") as settings:
@@ -148,7 +147,7 @@ def an_operated_relay(world: World) -> None:
 
 
 def remember(world: World, relay: str = "relay") -> None:
-    """Which address the transcript's one stands for."""
+    """Let the transcript's address of a relay stand for the actual one."""
     url = (world.terminal.folder / f"{relay}.url").read_text()
     world.words[RELAY] = url.removeprefix("http://")
 
@@ -235,7 +234,7 @@ def test_transcript(file: Path, world: World) -> None:
 
 
 def test_the_first_steps_are_what_two_people_type() -> None:
-    """docs/start.md, command by command, but for the relay's address and what comes after."""
+    """Only the relay's address differs, and the transcript also traces a copy."""
     section = START.read_text().split("## With a relay on your own machine")[1].split("\n## ")[0]
     told, home = [], ""
     for line in (line for block in section.split("```")[1::2] for line in block.split("\n")):
