@@ -1,9 +1,9 @@
-"""What axe finds on a page. It is not asked twice about pages that differ by their words alone.
+"""Run axe on pages, but only once on pages that differ in nothing but their text.
 
-It judges what a page consists of once, its colours as often as they are different, and where
-things stand as often as that is: larger, from right to left. What the rest of its rules ask about
-is the same then. The workers of one run tell each other by a file what they found clean. Later runs
-of ``make test`` read that file, too. Each of its entries is a hash of all that could change axe's
+All rules are checked once for each page structure. For the same structure with other colours or
+another layout (larger text, right to left), only the rules about colours or layout are checked
+again. The workers of one run share a file of the pages on which axe found nothing. Later runs of
+``make test`` read that file, too. Each of its entries is a hash of all that could change axe's
 answer: the page, the rules, and the versions of axe and Chromium.
 """
 
@@ -21,9 +21,9 @@ from entrenous.base.language import LANGUAGES, PSEUDO_LANGUAGE
 _TAGS: Final = (
     *("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"),
 )
-#: The rules among them that ask in which colour something is.
+#: The rules among them that check colours.
 _ABOUT_COLOURS: Final = ("color-contrast", "link-in-text-block")
-#: Those that ask how large something is, or where it stands.
+#: The rules among them that check sizes and positions.
 _ABOUT_PLACES: Final = (
     *("target-size", "scrollable-region-focusable", "region", "bypass", "skip-link"),
 )
@@ -35,16 +35,16 @@ _RUN: Final = """options => {
   if (!("axe" in window) && "loadAxe" in window) loadAxe();
   return "axe" in window && axe.run(options).then(found => found.violations);
 }"""
-# What a page consists of, and how each element looks. A text counts as being there or not, in any
-# language of the pages. Where it matters which words are equal (ids, labels, headings), they are
-# numbered as they come. Before, the page is scrolled to its top: elsewhere, the bar there may lie
-# over a part of a button.
+# Returns the structure of a page, and the colours and the layout of its elements. Of most texts, in
+# any language of the pages, only the presence counts. Where it matters which texts are equal (ids,
+# labels, headings), they are numbered in order of appearance. The page is scrolled to its top
+# first, because elsewhere the bar at its top may cover a part of a button.
 #
-# If all text is twice as large, its colours are as easy to read as before, or easier. So colours
-# are looked at together with the size that a text has at 100 %.
+# Text that is twice as large is at least as easy to read in the same colours. So colours are
+# compared together with the size that the text has at 100 %.
 #
-# Hashes are returned where a page can make them (one of a server can): the texts that they are made
-# from take more time to arrive.
+# A page of a server returns hashes instead of the texts, which take longer to transfer. Other pages
+# have no ``crypto.subtle``.
 _CONTENT_AND_LOOKS: Final = """async () => {
   const at = scrollY;
   scrollTo({ top: 0, behavior: "instant" });
@@ -100,7 +100,9 @@ _CONTENT_AND_LOOKS: Final = """async () => {
 
 
 class CleanPages:
-    """What axe found nothing on: contents, and contents with a look, as hashes."""
+    """Hashes of the pages on which axe found nothing: of a structure alone, and of a structure
+    with its colours or its layout.
+    """
 
     def __init__(self) -> None:
         self._known = set[bytes]()
@@ -108,7 +110,7 @@ class CleanPages:
         self._read_bytes = 0
 
     def share(self, file: Path) -> None:
-        """Share them with other processes that name the same file."""
+        """Share the hashes with other processes through this file."""
         self._file, self._read_bytes = file, 0
 
     def __contains__(self, page: bytes) -> bool:
@@ -137,16 +139,16 @@ CLEAN_PAGES: Final = CleanPages()
 
 
 def send_axe_with_each_page(page: Page) -> None:
-    """Send axe with each page, as a function that is called only where axe has to look.
+    """Send axe with each page, as a function that is called only if axe has to run there.
 
-    To send it to a page only when it is needed there takes more time.
+    Sending it on demand takes more time.
     """
     page.add_init_script(f"window.loadAxe = () => {{{AXE_SCRIPT}\n}}")
 
 
 def violations(page: Page) -> list[str]:
     """Return what axe finds on the page, as the rule and the first characters of each element."""
-    page.wait_for_load_state()  # without its styles, a page is another one
+    page.wait_for_load_state()  # a page looks different before its styles are loaded
     at, scale, content, *looks = page.evaluate(_CONTENT_AND_LOOKS)
     try:
         return _violations(page, scale, content, looks)
@@ -168,7 +170,7 @@ def _violations(page: Page, scale: float, content: str, looks: list[str]) -> lis
     found = _ask(page, ("rule", sum(new, ())) if is_known else ("tag", _TAGS))
     if not found:
         if scale != 1:
-            del keys[_ABOUT_COLOURS]  # of larger text, less contrast is asked
+            del keys[_ABOUT_COLOURS]  # larger text needs less contrast than text at 100 %
         CLEAN_PAGES.add(_hash(content), *keys.values())
     return [f"{one['id']}: {[node['html'][:160] for node in one['nodes']]}" for one in found]
 

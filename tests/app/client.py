@@ -1,4 +1,4 @@
-"""A browser's requests without a browser: one cookie, one origin."""
+"""An HTTP client that sends what a browser sends to the app: its cookie and its origin."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ Files = list[tuple[str, tuple[str, bytes, str]]]
 
 @dataclass(frozen=True)
 class Client:
-    """Asks the app as its own pages do."""
+    """Sends the requests that the app's own pages send."""
 
     web: httpx.Client
 
@@ -28,7 +28,7 @@ class Client:
         return self.web.post(path, data=data or {}, files=files)
 
     def set_up(self, relay: str = "") -> None:
-        """Set the device up, and leave it open."""
+        """Set the device up, and leave it unlocked."""
         where = {"where": "relay", "relay": relay} if relay else {"where": "none"}
         words = {"name": "Ana", "passphrase": PASSPHRASE, "again": PASSPHRASE}
         assert self.post("/0", words | where).url.path == "/"
@@ -39,7 +39,7 @@ class Client:
 
 @contextmanager
 def entered(app: Served) -> Iterator[Client]:
-    """Open the one-time link."""
+    """Open the one-time link, and yield a client that has the app's cookie."""
     origin = {"origin": app.address}
     with httpx.Client(
         base_url=app.address, headers=origin, follow_redirects=True, timeout=60, trust_env=False
@@ -49,7 +49,7 @@ def entered(app: Served) -> Iterator[Client]:
 
 
 def ended(client: Client, answer: httpx.Response) -> httpx.Response:
-    """Follow a job's progress until it shows its result, or why there is none."""
+    """Poll the progress page of a job until it leads to a result or an error; return that."""
     while answer.url.path.startswith("/5/") and answer.status_code == HTTPStatus.OK:
         time.sleep(0.1)
         answer = client.get(answer.url.path)

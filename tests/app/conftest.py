@@ -1,6 +1,6 @@
 """One Chromium for the tests of a module.
 
-While it runs, so does Playwright's event loop, and no other test can start one of its own.
+While it runs, Playwright's event loop runs as well, and no test can start another event loop.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Two friends, each with an app of her own, at one relay."""
+"""Two friends at one relay, each with their own app."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -25,7 +25,7 @@ LOOKS = PATIENCE_S * 1000 // _LOOK_AGAIN_MS
 
 @dataclass(frozen=True)
 class Friends:
-    """The pages of Ana and Ben."""
+    """The open pages of Ana's app and of Ben's app."""
 
     ana: Page
     ben: Page
@@ -33,7 +33,7 @@ class Friends:
 
 @contextmanager
 def a_relay(folder: Path) -> Iterator[Server]:
-    """Run a relay until the end."""
+    """Run a relay until the context ends."""
     folder.mkdir(exist_ok=True)
     relay = Server(folder / "relay", ("relay", "run"))
     relay.start()
@@ -64,7 +64,7 @@ def two_friends(
     at_ana: Mapping[str, str] = _NO_SETTINGS,
     at_ben: Mapping[str, str] = _NO_SETTINGS,
 ) -> Iterator[Friends]:
-    """Set both up at a relay of their own, as people do."""
+    """Run a relay and two apps, and set both devices up through their pages."""
     with (
         a_relay(folder) as relay,
         an_app(browser, folder / "ana", at_ana, script=script) as ana,
@@ -79,7 +79,7 @@ def two_friends(
 def acquainted(
     folder: Path, browser: Browser, more: Mapping[str, str] = _NO_SETTINGS
 ) -> Iterator[Friends]:
-    """Run a relay and the apps of two who know each other by a link."""
+    """Run a relay and the apps of two people who know each other by an invite link."""
     with a_relay(folder) as relay:
         make_acquainted(folder, relay.url, relay.url)
         with (
@@ -96,7 +96,7 @@ def acquainted(
 
 
 def make_acquainted(folder: Path, relay_of_ana: str, relay_of_ben: str) -> None:
-    """Make the devices of both by rules, without pages; Ben has used a link of Ana's."""
+    """Create both devices without a browser, and let Ben accept an invite link of Ana's."""
     with made_device(folder / "ana", "Ana", relay_of_ana) as ana:
         link = make_invite_link(ana, name="Ben")
     with made_device(folder / "ben", "Ben", relay_of_ben) as ben:
@@ -106,7 +106,7 @@ def make_acquainted(folder: Path, relay_of_ana: str, relay_of_ben: str) -> None:
 
 @contextmanager
 def made_device(home: Path, name: str, relay: str | None) -> Iterator[Device]:
-    """Make a device by rules; a guess at its passphrase costs the least that it may."""
+    """Create a device without a browser, with the least allowed cost of a passphrase guess."""
     settings = Settings(home, pause_s=0)
     with ExitStack() as stack:
         make_vaults_open_quickly(stack.enter_context(pytest.MonkeyPatch.context()))
@@ -123,13 +123,13 @@ def enter(page: Page) -> None:
 
 
 def start(page: Page, door: str) -> None:
-    """Go through one of the first page's doors."""
+    """Open the first page, then follow one of its links."""
     page.get_by_role("link", name="Start", exact=True).click()
     page.get_by_role("link", name=door, exact=True).click()
 
 
 def until_there(page: Page, door: str, link: str) -> None:
-    """Look again until something that comes over the relay is listed."""
+    """Open a page again and again until it lists a link that arrives over the relay."""
     for _ in range(LOOKS):
         start(page, door)
         if page.get_by_role("link", name=link, exact=True).count():

@@ -1,4 +1,4 @@
-"""Goes through the pages by the names of their routes, whatever the pages say."""
+"""Walk through the pages by the names of their routes, whatever text the pages show."""
 
 import json
 import re
@@ -14,17 +14,17 @@ from starlette.routing import Match, Route, Router
 
 from entrenous.app import server
 
-#: Where each form is posted to, and whether it has all of what is asked for.
+#: Returns for each form its action, and whether it is posted and contains all given elements.
 _FORMS = """(forms, has) => forms.map((form) => [form.action,
   form.method === "post" && has.every((one) => form.querySelector(one))])"""
-#: What links and pictures lead to, as base64: long arrays of numbers take seconds to arrive.
+#: Returns what links and images lead to, as base64: long arrays of numbers take seconds to arrive.
 _FETCH = """(all) => Promise.all(all.map(async (one) => {
   const reader = new FileReader(), done = new Promise((loaded) => { reader.onload = loaded; });
   reader.readAsDataURL(await (await fetch(one.href || one.src)).blob());
   await done;
   return reader.result.split(",")[1] || "";
 }))"""
-#: Press a button, unless the page has replaced it meanwhile; returns whether it was pressed.
+#: Presses a button, unless the page has replaced it meanwhile; returns whether it was pressed.
 _PRESS = """(button) => {
   const isThere = button.isConnected;
   if (isThere) button.click();
@@ -62,7 +62,7 @@ def route_of(address: str, method: str = "GET") -> str:
 
 
 def _named(route: Route) -> str:
-    """Return a route's name; one that only takes a form has the name of its page."""
+    """Return a route's name, or for a route that only accepts forms the name of its page."""
     if "GET" in (route.methods or ()):
         return route.name
     return next(
@@ -73,7 +73,7 @@ def _named(route: Route) -> str:
 
 @dataclass
 class Walker:
-    """One browser's page, and the ways that lead on from it."""
+    """A browser page, with methods that follow its links and post its forms."""
 
     page: Page
     address: str
@@ -81,11 +81,11 @@ class Walker:
     _router: Router = field(default_factory=lambda: Router(page_routes()))
 
     def go(self, name: str) -> None:
-        """Open a page that has no parts in its address."""
+        """Open the page of a route that has no path parameters."""
         self._open(self.address + self._router.url_path_for(name))
 
     def _open(self, address: str) -> None:
-        """Open it, even if the page before loads itself anew at that moment, since it has news."""
+        """Open an address, even if the current page reloads itself at that moment to show news."""
         try:
             self.page.goto(address)
         except PageError as why:
@@ -106,7 +106,7 @@ class Walker:
     ) -> None:
         """Fill in the form that is posted to this route, and post it.
 
-        ``press`` is the value of the button; without it, the form's first one is pressed.
+        ``press`` is the value of the button; without it, the form's first button is pressed.
         """
         with self.page.expect_navigation():
             while not self._pressed(name, press, files or {}, fields):
@@ -115,7 +115,7 @@ class Walker:
     def _pressed(
         self, name: str, press: str, files: dict[str, Path], fields: dict[str, str]
     ) -> bool:
-        """Fill in the form and press its button; return False if the form was replaced before."""
+        """Fill in the form and press its button; return False if the page replaced the form."""
         form = self.form(name, press, *fields, *files)
         for field_name, value in fields.items():
             _fill(form, field_name, value)
@@ -136,19 +136,19 @@ class Walker:
         raise AssertionError((name, press, names, self.page.url))
 
     def wait_for(self, name: str) -> None:
-        """Wait until the page of this route is shown: its work is over."""
+        """Wait until the page of this route is shown and has loaded."""
         self.page.wait_for_url(lambda url: route_of(url) == name)
         self.page.wait_for_load_state()
 
 
 def fetched(page: Page, links: str) -> list[bytes]:
-    """Return what these links or pictures lead to, as the page itself fetches it."""
+    """Let the page fetch what these links or images lead to, and return the bytes."""
     found: list[str] = page.locator(links).evaluate_all(_FETCH)
     return [b64decode(one) for one in found]
 
 
 def quoted(text: str) -> str:
-    """Return a string of a CSS selector."""
+    """Return the text as a string in a CSS selector."""
     return json.dumps(text, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""The five ways in which every page has to work for everybody, and what is asked of each."""
+"""The five presentations in which every page has to be accessible, and the checks in each."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -43,7 +43,7 @@ PRESENTATIONS: Final = {
 
 
 def present(page: Page, how: Presentation) -> None:
-    """Show the page so, as the preferences and the system would, once it has loaded."""
+    """Wait until the page has loaded, then show it as these preferences and this system would."""
     page.wait_for_load_state()  # after a click, the next page has only begun to load
     page.emulate_media(
         color_scheme=how.color_scheme, forced_colors=how.forced_colors, reduced_motion="reduce"
@@ -56,7 +56,7 @@ def present(page: Page, how: Presentation) -> None:
 
 
 def for_everybody(page: Page) -> None:
-    """Fail if a page has faults in one of the presentations; without script axe cannot look."""
+    """Fail if a page has faults in one of the presentations; axe cannot run without script."""
     if page in WITHOUT_SCRIPT:
         return
     for name, how in PRESENTATIONS.items():
@@ -67,5 +67,7 @@ def for_everybody(page: Page) -> None:
 
 
 def faults_of(page: Page) -> list[str]:
-    """Return what axe finds, and what is too wide, too small, or has not one heading."""
+    """Return what axe finds, and whether the page is too wide, a control is smaller than 44 px, or
+    there is not exactly one h1.
+    """
     return [*violations(page), *page.evaluate(_MEASURE)]

@@ -1,4 +1,4 @@
-"""Draw every page in every state, in both colour schemes, as a phone shows it: docs/screens/.
+"""Take the screenshots in docs/screens/: every page in every state, light and dark, on a phone.
 
     python -m tests.app.screens [STATE ...]
 
@@ -54,7 +54,7 @@ def index() -> str:
 
 
 def draw(chosen: Collection[str], folder: Path) -> None:
-    """Walk through all states, and draw those that are chosen."""
+    """Walk through all states, and save screenshots of the chosen ones."""
     folder.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as place,

@@ -1,4 +1,4 @@
-"""The person's pages as she meets them: the real program, and the system's Chromium."""
+"""Run the real app and the system's Chromium, and open the app's pages as a person does."""
 
 import json
 import os
@@ -22,21 +22,21 @@ from tests.sizes import NIGHTLY
 
 PASSPHRASE = "lunar pepper goat window tulip"
 PHONE: ViewportSize = {"width": 390, "height": 844}
-#: A microphone and a camera that Chromium makes up, and that pages may use.
+#: Chromium simulates a microphone and a camera, and pages may use them.
 _ARGUMENTS = [
     "--no-sandbox",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
 WITHOUT_SCRIPT = WeakSet[Page]()
-#: How long to wait for what has to come, on a machine that does much else: seconds.
+#: A timeout in seconds that is long enough on a busy machine.
 PATIENCE_S = 90
 expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 @dataclass(frozen=True)
 class Served:
-    """A running app; ``link`` is its one-time link, ``address`` where it answers."""
+    """A running app; ``link`` is its one-time link, ``address`` its origin."""
 
     link: str
     home: Path
@@ -49,14 +49,14 @@ class Served:
 
 @contextmanager
 def served_app(home: Path, inside: tuple[str, ...] = (), **more: str) -> Iterator[Served]:
-    """Run ``entrenous app`` for a device in ``home``; its command begins with ``inside``."""
+    """Run ``entrenous app`` for a device in ``home``, started by the command ``inside``, if any."""
     with serving([*inside, sys.executable, "-m", "entrenous"], home, **more) as app:
         yield app
 
 
 @contextmanager
 def serving(program: list[str], home: Path, **more: str) -> Iterator[Served]:
-    """Run the app of this program for a device in ``home``; none of its threads may fail."""
+    """Run the app of this program for a device in ``home``; fail if it prints a traceback."""
     as_usual = {"ENTRENOUS_HOME": str(home), "ENTRENOUS_UNDO": "10"}
     environment = {**os.environ, **as_usual, **more}
     command = [*program, "app", "--no-browser", "--json"]
@@ -104,11 +104,11 @@ def chromium(*, whole: bool = NIGHTLY) -> Iterator[Browser]:
 def opened_page(
     browser: Browser, link: str, *, script: bool = True, after: Page | None = None
 ) -> Iterator[Page]:
-    """Open the link in a phone-sized window; fail if a page breaks its security policy or asks for
-    anything elsewhere.
+    """Open the link in a phone-sized window; fail if a page breaks its security policy, has an
+    error in a script, or requests anything from another origin.
 
-    A one-time link works once. With ``after``, a page that was opened by it, ``link`` is any
-    address of the same app, in a window of its own that shares that page's access.
+    A one-time link works only once. With ``after``, a page that was opened by it, ``link`` may be
+    any address of the same app; the new window gets the cookies of that page.
     """
     with browser.new_context(viewport=PHONE, java_script_enabled=script) as context:
         if after is not None:
@@ -131,7 +131,7 @@ def opened_page(
 
 
 def set_up(page: Page, name: str = "Ana", relay: str | None = None) -> None:
-    """Set the device up as a person does."""
+    """Set the device up through its pages, as a person does."""
     page.get_by_role("link", name="Set up this device").click()
     page.get_by_label("Your name, as people will see it").fill(name)
     page.get_by_label("A passphrase that only you know").fill(PASSPHRASE)
@@ -157,7 +157,7 @@ def is_here(url: str, address: str) -> bool:
 
 
 def no_violations(page: Page) -> None:
-    """Fail if axe finds anything on the page; it cannot look where scripts are disabled."""
+    """Fail if axe finds anything on the page; axe cannot run where scripts are disabled."""
     if page in WITHOUT_SCRIPT:
         return
     found = violations(page)

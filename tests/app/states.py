@@ -1,8 +1,8 @@
-"""Every page in every state that a person meets: one story, walked from the first page on.
+"""Every page in every state: one story that walks through the app from its first page on.
 
-A new page is one more line in ``STATES`` and one more ``yield`` below, or a line in ``NO_PAGE``;
-``test_every_page.py`` fails until it is, and ``test_every_state.py`` looks at all of them.
-``python -m tests.app.screens`` draws the same states.
+For a new page, add a line to ``STATES`` and a ``yield`` below, or a line to ``NO_PAGE``. Until then
+``test_every_page.py`` fails. ``test_every_state.py`` checks all states, and ``python -m
+tests.app.screens`` takes screenshots of them.
 """
 
 import io
@@ -34,7 +34,7 @@ from tests.app.served import PASSPHRASE, opened_page, served_app
 from tests.real.stage import Server, wait_until
 from tests.vaults import create_device
 
-#: Each state that is walked, and the route of its page, in the order of the story.
+#: Each state and the route of its page, in the order of the story.
 STATES: Final = {
     "first-page": "home",
     "closed": "home",
@@ -181,7 +181,7 @@ NO_PAGE: Final = {
 }
 
 
-#: Routes that need a second device, and the tests that look at them in all presentations.
+#: Routes that the story does not reach, and the files that check them in all presentations.
 WALKED_ELSEWHERE: Final = {
     "join": "test_joining.py",
     "joined": "test_joining.py",
@@ -209,13 +209,13 @@ class Words:
     ana: str = "Ana"
     ben: str = "Ben"
     caro: str = "Caro"
-    ben_himself: str = "Ben"  # the name that he chose
+    ben_himself: str = "Ben"  # the name that Ben chose; ``ben`` is what Ana calls him
     circle: str = "Swimming"
     sent: str = "From the beach"
     received: str = "The view from our tent"
     once: str = "Only for you"
     file: str = "leak"
-    secret: str = "C0ffee"  # in the address where it was seen
+    secret: str = "C0ffee"  # in the address where the picture was seen
     account: str = "@somebody"
     chat: str = "Direct messages"
     note: str = "A friend told me about it on Friday."
@@ -227,7 +227,7 @@ class Words:
 
 @dataclass(frozen=True)
 class World:
-    """Ana at her pages, Ben as rules alone, and what they have to show each other."""
+    """Ana's app in a browser, Ben's device without a browser, and what they type and send."""
 
     ana: Walker
     ben: Device
@@ -236,7 +236,7 @@ class World:
     folder: Path
 
     def write(self, text: str, *, opens: int | None = None) -> None:
-        """Ben sends Ana a photograph with words."""
+        """Send Ana a photograph and a text from Ben, which she can open ``opens`` times."""
         to = tuple(one.name for one in contacts(self.ben))
         until = self.ben.clock.now() + timedelta(days=7)
         photo = (self.photo.read_bytes(),)
@@ -250,7 +250,7 @@ class World:
 def a_world(
     browser: Browser, folder: Path, words: Words | None = None, language: str = ""
 ) -> Iterator[World]:
-    """Run a relay and Ana's app, in a language or the browser's, and make Ben's device."""
+    """Run a relay and Ana's app, in this language or the browser's, and create Ben's device."""
     words = words or Words()
     spoken = {"ENTRENOUS_LANGUAGE": language} if language else {}
     with (
@@ -263,7 +263,7 @@ def a_world(
 
 @contextmanager
 def ben_at_a_relay(folder: Path, words: Words) -> Iterator[tuple[Device, Server]]:
-    """Run a relay, and make a device of Ben's at it: rules without pages."""
+    """Run a relay, and create Ben's device at it, without a browser."""
     relay = Server(folder / "relay", ("relay", "run"))
     relay.start()
     settings = read_settings({"ENTRENOUS_HOME": str(folder / "ben"), "ENTRENOUS_PAUSE": "0"})
@@ -276,14 +276,14 @@ def ben_at_a_relay(folder: Path, words: Words) -> Iterator[tuple[Device, Server]
 
 
 def photograph(folder: Path) -> Path:
-    """Write NASA's photograph of Eileen Collins, in the public domain."""
+    """Save NASA's photograph of Eileen Collins (public domain), and return its path."""
     photo = folder / "photo.jpg"
     Image.fromarray(data.astronaut()).resize((700, 700)).save(photo, quality=90)
     return photo
 
 
 def all_states(world: World) -> Iterator[str]:
-    """Walk through every state; its page is shown when its name is given."""
+    """Walk through every state, and yield its name while its page is shown."""
     yield from _without_a_vault(world.ana)
     yield from _set_up(world.ana, world.words)
     yield from _devices(world.ana)
@@ -443,7 +443,7 @@ def _people(world: World) -> Iterator[str]:
 
 
 def _until_ben(ben: Device, step: Callable[[], object]) -> None:
-    """Fetch for Ben until what Ana did has come, and his step is possible."""
+    """Fetch Ben's messages until he has the one from Ana that his step needs, and take it."""
 
     def is_done() -> bool:
         fetch_messages(ben)
@@ -490,7 +490,7 @@ def _sending(world: World) -> Iterator[str]:
 
 
 def _hold_still(ana: Walker) -> None:
-    """Let the next page stay as it is, for its progress is over in a moment."""
+    """Block the server-sent events, so that the next progress page stays when its work ends."""
     ana.page.route("**/4", lambda route: route.abort())
 
 
@@ -521,7 +521,9 @@ def _messages(world: World) -> Iterator[str]:
 
 
 def _sent_again(world: World) -> str:
-    """Send another message, and return its page: it leaves once it can no longer be undone."""
+    """Send another message, and return the address of its page. The message leaves when the time
+    to undo it is over.
+    """
     ana, words = world.ana, world.words
     ana.go("send")
     ana.send("send", text=words.sent, to=words.ben)
@@ -635,7 +637,7 @@ def _case(world: World) -> Iterator[str]:
 
 
 def _threat(world: World) -> Iterator[str]:
-    """Somebody threatens, and nothing was shared yet: from the first question to the letter."""
+    """Walk through a case in which nothing was shared yet, but somebody threatens to."""
     ana, words = world.ana, world.words
     ana.go("cases")
     ana.send("begin_case", "me")

@@ -1,9 +1,9 @@
-"""The whole story of ``states`` told once, in a Chromium with a profile of its own, and all that is
-seen on the way.
+"""Walk once through the story of ``states``, in a Chromium with its own profile, and record what
+each page shows and does.
 
-Every name and text of the story is a random word inside of markup that would run a script. The
-pages speak the pseudo-language: every sentence that can be translated is longer and in brackets,
-and the pages are laid out from right to left, like Arabic.
+Every name and text of the story is a random word inside markup that would run a script. The pages
+are in the pseudo-language: every translatable sentence is longer and in brackets, and the pages are
+laid out from right to left, like Arabic.
 """
 
 import os
@@ -35,11 +35,11 @@ addEventListener("securitypolicyviolation", (broken) => console.error(
   `Content Security Policy: ${broken.violatedDirective}, line ${broken.lineNumber}`));
 """
 _ELSEWHERE: Final = "/another-site"
-#: What another site leaves in the profile.
+#: Random words that the page of another site leaves in the profile.
 LEFT: Final = {name: secrets.token_hex(8) for name in ("title", "body", "storage")}
 
-#: Visible texts and names of things, a paragraph each; what says that it is in another language,
-#: such as a letter, and what is typed or printed as it is, such as a code, are left out.
+#: Returns the visible text of each block, and the accessible names. Elements that declare another
+#: language, such as a letter, and literal texts, such as a code, are left out.
 _TEXTS: Final = """() => {
   const apart = "[lang]:not(html), code, pre, textarea, script, style, noscript, .number, .words";
   const found = new Map();
@@ -58,18 +58,18 @@ _TEXTS: Final = """() => {
 }"""
 #: States whose text is a lesson: lessons have files of their own in each language.
 _LESSONS: Final = frozenset({"lessons", "lesson", "lesson-answered"})
-#: Names of ours: the program, and what a file or a key is called in every language.
+#: Words that are the same in every language.
 _PROGRAM: Final = ("Entrenous", "JPEG", "Page", "device 1")  # Page: the quiet title
-_CHARS_IN_PLOT: Final = 25  # of a name; then it is cut
+_CHARS_IN_PLOT: Final = 25  # longer names are cut
 
 
 @dataclass(frozen=True)
 class Told:
-    """What was seen while the story was told, and the profile after it.
+    """What was recorded during the walk, and the browser's profile after it.
 
-    ``faults`` are broken policies, errors of scripts and requests to elsewhere, ``injected`` the
-    states in which a stranger's text ran, ``looks`` what axe and the ruler found in one of the
-    presentations, ``untranslated`` the texts with words outside of brackets.
+    ``faults`` are violated policies, script errors and requests to other origins, ``injected`` the
+    states in which a typed text ran as a script, ``looks`` the faults that ``faults_of`` found in
+    one of the presentations, ``untranslated`` the texts with words outside of brackets.
     """
 
     words: list[str]
@@ -84,7 +84,7 @@ class Told:
 
 
 def tell(browser: Browser, folder: Path) -> Told:
-    """Walk through every state, look at each, and at last at a page of another site."""
+    """Walk through every state and check each page; at the end visit a page of another site."""
     profile, hidden = folder / "profile", {one.name: secrets.token_hex(8) for one in fields(Words)}
     words = Words(**{name: _MARKUP.format(word) for name, word in hidden.items()})
     told, kept = Told(list(hidden.values()), profile), _kept(words)
@@ -146,7 +146,7 @@ def words_outside(page: Page, kept: re.Pattern[str]) -> list[str]:
 
 
 class _Site(BaseHTTPRequestHandler):
-    """Another site, which lets itself be stored."""
+    """Another site, whose page the browser may cache."""
 
     def do_GET(self) -> None:
         html = "<title>{title}</title><p>{body}</p><script>localStorage.it = '{storage}'</script>"
@@ -158,7 +158,7 @@ class _Site(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
@@ -173,7 +173,7 @@ def _another_site() -> Iterator[str]:
 
 @contextmanager
 def _chromium_with(profile: Path, kind: BrowserType) -> Iterator[Browser]:
-    """Run Chromium as a person does, with this profile; at the end it closes and writes all."""
+    """Run Chromium with this profile, as a person does; when it closes, it writes all data."""
     program = chromium_program(whole=True)
     (profile / "tmp").mkdir(parents=True)
     arguments = [f"--user-data-dir={profile}", "--remote-debugging-port=0", "--headless=new"]

@@ -1,5 +1,5 @@
-"""Alone: copies for two people, one of them found, and from there to a letter as PDF; then a threat
-with nothing posted yet.
+"""A person without a relay makes copies for two people, finds one of them, and writes a letter as
+PDF. Then somebody threatens her, and nothing was posted yet.
 """
 
 import io
@@ -37,7 +37,7 @@ def test_from_a_found_picture_to_the_letter_in_ten_pages_and_a_threat(
 
 
 def _leaked_copy(page: Page, folder: Path) -> Path:
-    """Make two copies, and a worse picture of the second."""
+    """Make two copies, and return a cropped and recompressed version of the second."""
     photo, leak = folder / "photo.jpg", folder / "leak.jpg"
     Image.fromarray(data.astronaut()).resize((900, 900)).save(photo, quality=95)
     copies = _make_copies(page, photo)
@@ -64,7 +64,7 @@ def _make_copies(page: Page, photo: Path) -> dict[str, bytes]:
 
 
 def _found(ana: Walker, leak: Path) -> None:
-    """See whose copy it is, and how that is known."""
+    """Trace the found picture to Caro's copy, and open the page that explains the verdict."""
     page = ana.page
     ana.press("I found something of mine", "link")
     ana.choose("Pictures, clips or recordings that you found", leak)
@@ -76,7 +76,7 @@ def _found(ana: Walker, leak: Path) -> None:
     _, paper = ana.saved("Save this finding as PDF")
     assert paper.startswith(b"%PDF-")
     verdict = page.url
-    page.get_by_role("link", name="How do we know?").click()  # on the way to a letter nobody must
+    page.get_by_role("link", name="How do we know?").click()  # optional, so not counted
     page.get_by_role("heading", name="What this does not say").wait_for()
     no_violations(page)
     page.goto(verdict)

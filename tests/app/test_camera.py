@@ -1,4 +1,4 @@
-"""The camera reads a code from a screen: a still is posted, and the server reads it."""
+"""The camera takes a still picture of a code on a screen, and the server reads the code."""
 
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ _HAS_A_PICTURE = """video => new Promise(done => {
 
 @contextmanager
 def seeing(browser: Browser, picture: Path) -> Iterator[Browser]:
-    """Run a Chromium whose camera looks at a picture."""
+    """Run a Chromium whose simulated camera shows a picture."""
     film = picture.with_suffix(".y4m")
     Image.open(picture).convert("RGB").resize((420, 420)).save(picture)
     pad = "pad=640:480:(ow-iw)/2:(oh-ih)/2:white,format=yuv420p"
@@ -79,7 +79,7 @@ def _read_by_the_camera(phone: Page) -> None:
     phone.get_by_role("link", name="This is another device of mine").click()
     phone.get_by_role("button", name="Use the camera").click()
     phone.get_by_role("button", name="Take the picture").wait_for()
-    # A function that is waited for would be evaluated by the page, whose policy forbids that.
+    # page.wait_for_function would use eval in the page, which the page's policy forbids.
     phone.locator("video").evaluate(_HAS_A_PICTURE)
     no_violations(phone)
     phone.get_by_role("button", name="Take the picture").click()

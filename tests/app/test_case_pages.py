@@ -1,5 +1,5 @@
-"""One case from its letter to its end: filled in, sent, counted, stamped, packed, erased; and its
-evidence, seen small under a veil, checked again, and saved with what proves its time.
+"""The pages of a case: its letter and deadlines, stamps, packs, and erasure; and its evidence,
+which is shown small and blurred, verified, and saved with the proofs of its time.
 """
 
 import io
@@ -174,7 +174,7 @@ def test_watching_asks_first_packs_hold_no_picture_and_erasing_leaves_nothing(
 
 @contextmanager
 def _stamped_app(folder: Path) -> Iterator[Served]:
-    """Run the app with a stamp authority of its own, which answers."""
+    """Run the app with a working local stamp authority."""
     with make_stamp_server(local_authority(folder), "127.0.0.1", 0) as server:
         there = settings_for(folder, f"http://127.0.0.1:{server.server_address[1]}/")
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -237,7 +237,7 @@ def _lifted_from_its_veil(page: Page, ana: Walker) -> None:
 
 
 def _proven(pack: bytes, folder: Path) -> None:
-    """Do what the file tells whoever gets it: openssl finds the stamp good."""
+    """Run the commands in how-to-check.txt: openssl verifies the stamp, and the hash matches."""
     with zipfile.ZipFile(io.BytesIO(pack)) as packed:
         packed.extractall(folder)
     commands = (folder / "how-to-check.txt").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""What an organisation has to report, and which places a letter tells."""
+"""The reports that an organisation owes, and the choice of the places that a letter names."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What an error page says: never the text of a fault of the program, which may be private."""
+"""An error page never shows the text of an unexpected exception, which may be private."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""Every command of the person's side has its page in docs/app.md, or a sentence why it has none."""
+"""docs/app.md lists the page of every command that people use, or says why it has no page."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _ADDRESS: Final = re.compile(r"`(/[\w/]*)`")
 
 
 def commands(group: Any, *before: str) -> Iterator[str]:
-    """Yield every command, with its groups; the lessons of ``learn`` are one."""
+    """Yield every command with its groups; the lessons count as one command, ``learn``."""
     for name in group.list_commands(None):
         found = group.get_command(None, name)
         words = (*before, name)

@@ -1,4 +1,4 @@
-"""The list of all pages is whole, and so are the pictures of them; a fault would be found."""
+"""The list of all pages and their screenshots is complete, and the checks of pages find faults."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -17,7 +17,7 @@ _GOOD = """<html lang="en"><title>Page</title><main><h1>One</h1><p style="color:
 <p>There is <a href="/">a page</a></p><img src="data:," alt="A cat" width="60" height="60">
 <button id="b" style="padding:1em">x</button>
 <label for="f">Name</label> <input id="f" style="padding:1em"></main>"""
-#: Changes of one thing each on that page, and what axe says about it.
+#: Changes to that page, and the rule that axe reports for each.
 _BREAKS = {
     'color:#333">Words': ('color:#bbb">Words', "color-contrast"),
     ' alt="A cat"': ("", "image-alt"),
@@ -33,7 +33,7 @@ _BAD = """<html lang="en"><title>Page</title><main><h1>One</h1><h1>Two</h1>
 
 
 def test_every_route_is_walked_or_has_a_reason() -> None:
-    """A new page needs a line in STATES (and a step in its story), or in NO_PAGE."""
+    """For a new page, add a line to STATES and a step to its story, or a line to NO_PAGE."""
     shown = {route for route in STATES.values() if route}
     apart = NO_PAGE.keys() | WALKED_ELSEWHERE.keys()
     assert sorted(gets().keys() - shown - apart) == []
@@ -61,7 +61,7 @@ def test_a_page_that_was_clean_is_looked_at_again_after_any_change(browser: Brow
         page = context.new_page()
         assert _violations_of(page, _GOOD) == []
         assert _violations_of(page, _GOOD.replace("Words", "Other words")) == []
-        assert not page.evaluate("() => 'axe' in window")  # there was nothing new to ask about
+        assert not page.evaluate("() => 'axe' in window")  # so axe did not run
         for was, (now, rule) in _BREAKS.items():
             assert rule in " ".join(_violations_of(page, _GOOD.replace(was, now))), rule
 

@@ -1,6 +1,6 @@
-"""Every page in every state of the story: for everybody, in every language, and without a trace.
+"""Every page in every state of the story is accessible, translated, safe, and leaves no trace.
 
-One walk serves all of these tests; ``telling.py`` says what it looks at.
+One walk serves all of these tests; see ``telling.py``.
 """
 
 import sys
@@ -30,7 +30,7 @@ def told(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Told:
 
 
 def test_every_state_is_for_everybody_in_five_presentations(told: Told) -> None:
-    """In longer sentences than English has, and from right to left in the fifth."""
+    """The pseudo-language has longer sentences than English; the fifth presentation is RTL."""
     assert told.states == list(STATES.items())
     assert not told.looks, "\n".join(told.looks)
     sys.stdout.write(
@@ -50,7 +50,7 @@ def test_every_state_is_for_everybody_in_english(browser: Browser, tmp_path: Pat
 
 
 def test_every_word_of_ours_is_in_brackets_from_right_to_left(told: Told) -> None:
-    """A word that nobody can translate is in no brackets in the pseudo-language."""
+    """A word that cannot be translated has no brackets in the pseudo-language."""
     assert not told.untranslated, "\n".join(told.untranslated)
     assert told.directions == {"rtl"}
 
@@ -83,7 +83,7 @@ def test_the_browsers_profile_has_nothing_of_it(told: Told) -> None:
 
 
 def test_the_search_finds_what_another_site_leaves(told: Told) -> None:
-    """Else it would prove nothing that nothing was found."""
+    """Otherwise the test above could pass because the search finds nothing at all."""
     places = {name for name, text in _all_of(told.profile) if LEFT["title"].encode() in text}
     assert any("History" in place for place in places)
     texts = [text for _, text in _all_of(told.profile)]
@@ -92,7 +92,7 @@ def test_the_search_finds_what_another_site_leaves(told: Told) -> None:
 
 
 def _pieces(picture: bytes) -> Iterator[bytes]:
-    """Parts of a picture from its pixels, where no two pictures are the same."""
+    """Yield short parts of a picture's compressed pixels, which are unique to the picture."""
     for at in range(len(picture) // 3, len(picture) - _PIECE, max(1, len(picture) // 4)):
         piece = picture[at : at + _PIECE]
         if len(set(piece)) > _PIECE // 2:
@@ -104,7 +104,7 @@ def _forms_of(words: list[str]) -> list[bytes]:
 
 
 def _all_of(profile: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file of the profile with its name, and once more what in it is compressed."""
+    """Yield, with its path, each file's content, its name, and what is decompressed from it."""
     for file in sorted(profile.rglob("*")):
         if file.is_file():
             text = file.read_bytes()
@@ -114,7 +114,7 @@ def _all_of(profile: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _inflated(text: bytes) -> Iterator[bytes]:
-    """What of a file is gzip or zlib; our own pages are sent as they are."""
+    """Yield what can be decompressed as gzip or zlib; the app sends its pages uncompressed."""
     for start, bits in _COMPRESSED.items():
         at = text.find(start)
         while at >= 0:

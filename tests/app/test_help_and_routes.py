@@ -1,4 +1,4 @@
-"""Who helps, and the legal routes: without a vault, and for somebody under 18 without a trace."""
+"""Help lines and legal routes work without a vault, and somebody under 18 leaves no trace."""
 
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def test_a_threat_has_a_way_of_its_own(browser: Browser, tmp_path: Path) -> None
             for answer in ("Yes", "No", "Yes"):
                 page.get_by_role("button", name=answer, exact=True).click()
             expect(page.get_by_role("heading", level=1)).to_have_text(
-                "Which country do you live in?"  # how far it has come is known
+                "Which country do you live in?"  # the question how far it has gone is skipped
             )
             page.get_by_role("button", name="Stop").click()
 
@@ -182,7 +182,7 @@ def test_under_18_leads_to_the_other_door_and_nothing_stays(
         assert page.locator("a[href='tel:112']").is_visible()
         page.goto(f"{app.address}/70")
         assert page.get_by_label("Which country do you live in?").input_value() == ""
-        page.goto(f"{app.address}/81/7")  # the question after that about age
+        page.goto(f"{app.address}/81/7")  # a question that comes after the one about age
         page.get_by_label("Web address of the page").fill("https://x.example/1")
         page.get_by_role("button", name="Open my case").click()
         expect(page.get_by_role("heading", level=1)).to_have_text(

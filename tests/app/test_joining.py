@@ -1,5 +1,5 @@
-"""An invite link leads somebody new to its relay and to the person who made it; a device without a
-relay gets one later.
+"""An invite link connects a new device to the inviter's relay, and adds the inviter as a contact. A
+device without a relay can be connected later.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 @dataclass(frozen=True)
 class _Ben:
-    """Ben's device, by rules alone, and his relay."""
+    """Ben's device, which has no browser, and his relay."""
 
     device: Device
     relay: Server
@@ -73,7 +73,7 @@ def test_an_invite_link_is_all_that_somebody_new_needs_and_different_pictures_ar
 
 
 def _compares(device: Device) -> None:
-    """Answer Ana, who asked to compare."""
+    """Wait until Ana asks to compare keys, and answer her."""
 
     def is_asked() -> bool:
         fetch_messages(device)

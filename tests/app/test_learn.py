@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 @dataclass(frozen=True)
 class Entrance:
-    """The first page of an app, and the folder that stays empty."""
+    """The first page of an app, and the folder of its device, which is never created."""
 
     page: Page
     home: Path
@@ -24,7 +24,7 @@ class Entrance:
 
 @pytest.fixture(scope="module")
 def entrance(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Entrance]:
-    """The first page of an app that nobody has set up."""
+    """Open the first page of an app whose device is not set up."""
     home = tmp_path_factory.mktemp("teacher") / "device"
     with served_app(home) as app, opened_page(browser, app.link) as page:
         yield Entrance(page, home)
@@ -79,7 +79,7 @@ def _begin_check_up(page: Page) -> None:
 
 
 def _somebody_threatens(page: Page) -> None:
-    """Answer that somebody threatens: help comes before all findings."""
+    """Answer that somebody threatens, and check that help is shown before all findings."""
     _begin_check_up(page)
     for _ in all_questions()[:-1]:
         page.get_by_role("button", name="Skip").click()

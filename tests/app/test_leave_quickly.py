@@ -54,7 +54,7 @@ def test_three_shifts_blank_every_page(browser: Browser, tmp_path: Path) -> None
 
 
 def _blanked(walker: Walker, name: str) -> str:
-    """Leave a page by three presses of a key; returns its path."""
+    """Leave a page by pressing Shift three times; return its path."""
     walker.go(name)
     walker.page.wait_for_load_state()
     path = urlsplit(walker.page.url).path
@@ -65,7 +65,7 @@ def _blanked(walker: Walker, name: str) -> str:
 
 
 def _slow(walker: Walker) -> dict[str, float]:
-    """Return the paths that took too long each time, with milliseconds."""
+    """Return the paths that took too long at each try, with their shortest times in ms."""
     walker.go("home")
     took = walker.page.evaluate(_TOOK)
     return {path: float(ms) for path, ms in took.items() if float(ms) >= BLANK_MS_MAX}

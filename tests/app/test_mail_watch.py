@@ -1,4 +1,4 @@
-"""The app looks for news until it is closed, whatever a relay answers."""
+"""The app watches for new messages until it is closed, whatever a relay answers."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ HOME = MailboxAddress("https://relay.example", MailboxId(b"m" * 16), Secret(b"t"
 
 
 class Vault:
-    """A vault whose device knows its mailbox and has sent nothing."""
+    """A stand-in for the vault session, which runs work at once and without a device."""
 
     def run(self, work: Callable[[Any], Any]) -> Future[Any]:
         done = Future[Any]()
@@ -33,8 +33,8 @@ class Vault:
 
 
 class ClosedMailbox:
-    """A relay that accepts this device's token no longer; ``asked_again`` is set when it is asked
-    a second time.
+    """A relay that no longer accepts this device's token; the second request sets
+    ``asked_again``.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class ClosedMailbox:
 def test_a_relay_that_refuses_to_wake_us_does_not_end_the_watch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As after this device was shut: the next fetch says so, and later ones may be answered."""
+    """A revoked device gets this answer. The watch stores the error, and asks again later."""
     relay = ClosedMailbox()
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""An entry in the desktop's menu: valid, started by the desktop's own parser, and removed again."""
+"""The entry in the desktop's menu is valid, starts the app, and can be removed."""
 
 import shutil
 import subprocess

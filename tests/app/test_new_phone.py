@@ -1,5 +1,5 @@
-"""A new phone: linked by comparing pictures on both, lost, and shut for good; and the sheet with
-which a device is shut when no other is left.
+"""A new phone is linked by comparing pictures on both devices, then lost and revoked. A recovery
+sheet revokes a device when no other device is left.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _CODE = "Or, if there is no camera, type or paste this there:"
 
 @dataclass(frozen=True)
 class Both:
-    """An old device and a new phone, each at its pages, and the folder with both."""
+    """The apps of an old device and of a new phone, and the folder with their data."""
 
     old: Walker
     phone: Walker
@@ -30,7 +30,7 @@ class Both:
 
 @contextmanager
 def both(folder: Path, browser: Browser, mode: Mode) -> Iterator[Both]:
-    """Run both; the old device is at a relay, and the phone is empty."""
+    """Run both apps; the old device is at a relay, and the phone is not set up yet."""
     script = mode != "no-script"
     with a_relay(folder) as relay:
         with made_device(folder / "old", "Ana", relay.url):
@@ -55,7 +55,7 @@ def test_a_new_phone_is_linked_lost_and_shut(mode: Mode, browser: Browser, tmp_p
 
 
 def _asked_to_link(devices: Both) -> str:
-    """Return the code that the old device shows."""
+    """Start linking on the old device, and return the code that it shows."""
     old = devices.old
     old.press("Your devices", "link")
     old.begin("Link another device")
@@ -87,7 +87,7 @@ def _different_pictures_link_nothing(devices: Both) -> None:
 
 
 def _link(devices: Both) -> None:
-    """Link the phone by the code as text; the pictures are the same on both."""
+    """Link the phone by the code as text; both devices show the same pictures."""
     old, phone = devices.old, devices.phone
     code = _asked_to_link(devices)
     phone.press("Set up this device", "link")
@@ -133,7 +133,7 @@ def _lost_and_shut(devices: Both) -> None:
 
 
 def _shut_by_a_recovery_sheet(devices: Both, browser: Browser) -> None:
-    """A sheet is made, printed, and used on another device."""
+    """Make a recovery sheet on the old device, and revoke that device with it on a third."""
     text = _printed_sheet(devices)
     with an_app(browser, devices.folder / "third") as page:
         third = Walker(page)
@@ -152,7 +152,7 @@ def _shut_by_a_recovery_sheet(devices: Both, browser: Browser) -> None:
 
 
 def _printed_sheet(devices: Both) -> str:
-    """Return the words of the sheet; afterwards neither the app nor the device has them."""
+    """Make a sheet and return its text; check that the device keeps nothing of it."""
     old, page = devices.old, devices.old.page
     old.follow("Start")
     old.press("Your devices", "link")

@@ -1,4 +1,4 @@
-"""Every next step has its page, and the list of cases knows what is due."""
+"""Each next step of a case has a page, and the list of cases is sorted by what is due first."""
 
 import pytest
 

@@ -1,5 +1,5 @@
-"""The lock of a device: another passphrase, hours without its relay, a move, the end; and
-the app locks by itself without use, so that nothing that was typed is lost, and work goes on.
+"""The pages about a device's lock: change the passphrase, unlock without the relay, move to another
+relay, erase everything. And an unused app locks by itself, but loses nothing that was typed.
 """
 
 from pathlib import Path
@@ -57,7 +57,7 @@ def _moved(ana: Walker, relay: str) -> None:
 
 
 def _passphrase(ana: Walker) -> None:
-    """Change it, and open the device with the new one alone."""
+    """Change the passphrase, and check that only the new one unlocks the device."""
     page = ana.page
     ana.press("Change your passphrase", "link")
     for now in ("not this one at all", PASSPHRASE):
@@ -127,7 +127,7 @@ def test_news_does_not_replace_the_page_that_locking_leads_to(
 
 
 def _shows_nothing_more(page: Page) -> bool:
-    """Look for news, as the page of the messages does by itself as long as it is open."""
+    """Ask for news, as an open messages page does by itself; return whether the app is locked."""
     page.wait_for_timeout(500)
     news = page.context.request.get(page.url.replace("/20", "/40"), headers={"x-live": "1"})
     return urlsplit(news.url).path == "/1"

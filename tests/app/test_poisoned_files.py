@@ -1,5 +1,5 @@
-"""Files that are made to do harm, in every field that takes files: nothing is run, shown as it is,
-or lost.
+"""Malicious files in every field that accepts files: none of them is run or shown unchanged, and
+nothing that was typed is lost.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ def _picture(kind: str) -> bytes:
 
 
 def _huge_png() -> bytes:
-    """A PNG of a few hundred bytes that says it is 60,000 x 60,000."""
+    """Return a PNG of a few hundred bytes that claims to have 60,000 x 60,000 pixels."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return (
@@ -63,7 +63,7 @@ _POISONED: Final[dict[str, Callable[[], bytes]]] = {
 }
 
 
-#: Those that can be read: their pixels are taken, and nothing else of them.
+#: Files that can be decoded: their pixels are kept, and nothing else of them.
 _READABLE: Final = {"behind"}
 _LONGEST_S: Final = 60
 _TYPED: Final = "words that stay"
@@ -71,7 +71,7 @@ _TYPED: Final = "words that stay"
 
 @pytest.fixture(scope="module")
 def ana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """Ana at her app: she knows Ben."""
+    """Return a client of Ana's app, who has Ben as a contact."""
     folder = tmp_path_factory.mktemp("poisoned")
     with (
         ben_at_a_relay(folder, Words()) as (ben, relay),
@@ -101,7 +101,7 @@ def test_no_poisoned_file_is_shown_run_or_ends_the_app(name: str, ana: Client) -
 
 
 def _calm(ana: Client, answer: httpx.Response) -> httpx.Response:
-    """Wait for the answer; it is a page of ours, and nothing of the file is in it."""
+    """Wait for the final answer; check that it is a page of the app without the file's script."""
     began = time.monotonic()
     answer = ended(ana, answer)
     assert time.monotonic() - began < _LONGEST_S
@@ -114,7 +114,7 @@ def _calm(ana: Client, answer: httpx.Response) -> httpx.Response:
 
 
 def _refused_or_made_anew(ana: Client, name: str, answer: httpx.Response) -> None:
-    """A message keeps no file that cannot be read, and what was typed stays in its field."""
+    """Check that a draft only has a file that can be decoded, and that the typed text stays."""
     _calm(ana, answer)
     assert _TYPED in answer.text
     if name in _READABLE:
@@ -130,7 +130,7 @@ def _refused_or_made_anew(ana: Client, name: str, answer: httpx.Response) -> Non
 
 
 def _kept_as_evidence(ana: Client, poison: tuple[str, tuple[str, bytes, str]]) -> None:
-    """Evidence is kept byte for byte, whatever it is; it is never opened where it could harm."""
+    """Check that evidence is stored and saved byte for byte, but never shown as it is."""
     case = f"/90/{opened_case(ana)}"
     kept = _calm(ana, ana.post(case, {"note": _TYPED}, [poison]))
     assert "A statement" in kept.text
@@ -145,7 +145,7 @@ def _kept_as_evidence(ana: Client, poison: tuple[str, tuple[str, bytes, str]]) -
 
 
 def opened_case(ana: Client) -> str:
-    """Open a case; returns its stand-in in addresses."""
+    """Open a case, and return the last part of the address of its page."""
     answer = ana.post("/81", {"for": "me"})
     while answer.url.path.startswith("/81/"):
         number = int(answer.url.path.rpartition("/")[2])
@@ -156,7 +156,7 @@ def opened_case(ana: Client) -> str:
 
 
 def test_what_is_given_out_is_never_a_page(tmp_path: Path) -> None:
-    """A copy that is made of a file with a script behind it has no script."""
+    """The copy of a file with an appended script does not contain the script."""
     upload = [("file", ("photo.jpg", _POISONED["behind"](), "image/jpeg"))]
     with served_app(tmp_path / "device") as app, entered(app) as ana:
         ana.set_up()
@@ -170,7 +170,7 @@ def test_what_is_given_out_is_never_a_page(tmp_path: Path) -> None:
 def test_of_too_much_at_once_only_what_was_typed_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The limit is made small, for a test that sends 2 GB would take minutes."""
+    """The limit is lowered, because sending 2 GB would take minutes."""
     monkeypatch.setattr(forms, "FORM_FILES_BYTES_MAX", 1 << 20)
     asked = _posted(b"x" * (3 << 20))
     with pytest.raises(forms.TooMuchAtOnce):

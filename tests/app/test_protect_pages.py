@@ -1,4 +1,4 @@
-"""Asking a platform's gate to stop a picture: only after the question of age, and taken back."""
+"""A picture is registered at a platform's gate after the question about age, then withdrawn."""
 
 from pathlib import Path
 

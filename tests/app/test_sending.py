@@ -1,5 +1,5 @@
-"""Send: what does not travel, their copy, a voice that is recorded, drafts, replies and notices;
-and what was written or sealed survives a restart.
+"""The pages for sending: removed metadata, the recipient's copy, voice recordings, drafts, replies
+and notices. Drafts and sealed messages survive a restart.
 """
 
 import io
@@ -31,7 +31,7 @@ _QUICK = {"ENTRENOUS_UNDO": "1", "ENTRENOUS_PATIENCE": "1"}
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    """A photograph that tells where it was taken, when, and with what."""
+    """Save a photograph whose metadata says where it was taken, when, and with what camera."""
     file = io.BytesIO()
     Image.fromarray(data.astronaut()).resize((900, 900)).save(file, "JPEG", quality=92)
     place = tmp_path / "IMG_2026_at_home.jpg"
@@ -66,7 +66,7 @@ def _send(page: Page, to: str) -> None:
 
 
 def _shot(page: Page, name: str) -> None:
-    """Keep a picture of the page for somebody who looks at it, if asked to."""
+    """Save a screenshot of the page if ENTRENOUS_SHOTS names a folder."""
     folder = os.environ.get("ENTRENOUS_SHOTS")
     if folder:
         page.screenshot(path=f"{folder}/{name}.png", full_page=True)

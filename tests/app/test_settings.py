@@ -1,4 +1,4 @@
-"""Settings persist; an archive goes out and comes in; erasing leaves nothing; closing ends it."""
+"""Settings persist, an archive is exported and imported, and the app can be erased and closed."""
 
 from pathlib import Path
 

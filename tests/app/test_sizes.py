@@ -1,4 +1,4 @@
-"""The walk of a page stays short: small templates, one sheet, one script, a file for each group."""
+"""The code of the pages stays small: short templates, one style sheet, and one script."""
 
 import re
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_no_template_has_style_or_script_inside(word: str) -> None:
 
 
 def test_every_page_can_be_left_quickly() -> None:
-    """Each template continues the base page or is a part of others; two have nothing to leave."""
+    """Each template extends the base page or is part of others; two have nothing to leave."""
     texts = {file.name: file.read_text() for file in APP.rglob("*.html")}
     parts = {part for text in texts.values() for part in _PART.findall(text)}
     bare = {
@@ -49,7 +49,7 @@ def test_every_page_can_be_left_quickly() -> None:
 
 
 def test_a_page_is_one_route_in_one_file() -> None:
-    """Its function has a name of its own, so that a search for it finds the page."""
+    """The name of a page's function is unique, so that a search for it finds the page."""
     files = {route.endpoint.__module__ for route in page_routes()}
     assert all(name.startswith("entrenous.app.pages.") for name in files)
     names = [route.name for route in page_routes() if "GET" in (route.methods or ())]

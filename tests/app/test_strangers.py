@@ -1,4 +1,4 @@
-"""What other sites, other names, other users and other people's files try on the pages."""
+"""Attacks on the app by other sites, other host names and other users of the machine."""
 
 import os
 import shutil
@@ -46,7 +46,7 @@ _OTHER: Final = """<!doctype html><title>Other</title>
 
 @contextmanager
 def another_site(app: str) -> Iterator[str]:
-    """Serve a page that does to the app what a page can do to another."""
+    """Serve a page that tries everything that a page can do to another site; yield its URL."""
 
     class Site(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -56,7 +56,7 @@ def another_site(app: str) -> Iterator[str]:
             self.wfile.write(_OTHER.format(app=app).encode())
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -68,7 +68,7 @@ def another_site(app: str) -> Iterator[str]:
 
 @pytest.mark.threat("page-other-site")
 def test_another_site_can_neither_frame_nor_read_nor_post(browser: Browser, tmp_path: Path) -> None:
-    """It is the same site by the rules of cookies, since ports do not count there."""
+    """For cookies it is the same site, because cookies ignore ports."""
     with (
         served_app(tmp_path / "device") as app,
         browser.new_context() as context,

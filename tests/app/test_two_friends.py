@@ -1,5 +1,5 @@
-"""Two friends: invite, send, undo, open, react, see once, compare, listen, take back; each with
-the mouse (at night), by keyboard alone, and without script.
+"""Two friends: invite, send, undo, open, react, view once, compare keys, listen, take back; with
+the mouse (in ``make nightly``), with the keyboard alone, and without script.
 """
 
 import re
@@ -79,7 +79,7 @@ def _introduce(both: _Both) -> None:
 
 
 def _undone(both: _Both) -> None:
-    """Nobody sees what its sender undid."""
+    """Send a message and undo it: nobody gets it."""
     ana = both.ana
     if ana.mode == "no-script":
         _nobody_chosen_loses_nothing(ana, both.photo)
@@ -90,7 +90,7 @@ def _undone(both: _Both) -> None:
 
 
 def _nobody_chosen_loses_nothing(one: Walker, photo: Path) -> None:
-    """Words and files stay when it was forgotten to say who gets them."""
+    """Check that the text and the file stay if no recipient was chosen."""
     page = one.page
     _start(one, "Send something")
     one.choose("Pictures, clips or recordings", photo)
@@ -151,7 +151,7 @@ def _seen_once(both: _Both) -> None:
 
 
 def _compare(both: _Both) -> None:
-    """The pictures come by themselves where there is a script."""
+    """Compare keys by pictures, which appear by themselves where there is script."""
     ana, ben = both.ana, both.ben
     for one, other in ((ana, "Ben"), (ben, "Ana")):
         _start(one, "People")
@@ -173,7 +173,7 @@ def _compare(both: _Both) -> None:
 
 
 def _voice_heard(both: _Both) -> None:
-    """What comes from somebody whose keys were compared is opened without a question."""
+    """Check that a message from a person with compared keys opens without a question."""
     ana, ben = both.ana, both.ben
     _start(ana, "Messages")
     _write(ben, "Ana", "listen", both.note)
@@ -215,7 +215,7 @@ def _start(one: Walker, door: str) -> None:
 def _write(
     one: Walker, to: str, text: str, file: Path | None = None, *, once: bool = False
 ) -> None:
-    """Write something, and look at it once more."""
+    """Write a message, and open the page where it is checked before sending."""
     _start(one, "Send something")
     if file is not None:
         one.choose("Pictures, clips or recordings", file)
@@ -228,7 +228,7 @@ def _write(
 
 
 def _send(one: Walker, to: str) -> None:
-    """Send it, typing the name where the guard asks for it."""
+    """Send the message, and type the recipient's name if the guard asks for it."""
     # the guard's question stands above this button, so it has been loaded as well
     one.page.get_by_role("button", name="Send", exact=True).wait_for()
     if one.page.get_by_label("To confirm, type the name").count():
@@ -239,7 +239,7 @@ def _send(one: Walker, to: str) -> None:
 
 
 def _comes(one: Walker, words: str) -> None:
-    """Wait for what comes by itself, or load the page again where no script does."""
+    """Wait until the words are shown; without script, reload the page until then."""
     shown = one.page.get_by_text(words).first
     if one.mode != "no-script":
         shown.wait_for()

@@ -1,4 +1,4 @@
-"""What somebody typed is there again after a lock, a refusal, a stopped relay and a full disk."""
+"""What somebody typed survives a lock, a refused form, a stopped relay and a full disk."""
 
 import subprocess
 from pathlib import Path
@@ -31,7 +31,7 @@ def test_a_refused_form_leads_back_to_what_was_typed(tmp_path: Path) -> None:
 
 
 def test_a_pasted_link_is_not_dropped(tmp_path: Path) -> None:
-    """Somebody pastes a link, and forgets to choose what needs one."""
+    """Somebody pastes a link, but does not choose the option that needs one."""
     with served_app(tmp_path / "home") as app, entered(app) as ana:
         words = {"name": "Ana", "passphrase": PASSPHRASE, "again": PASSPHRASE}
         refused = ana.post("/0", words | {"where": "none", "relay": "entrenous:1:abc"})
@@ -60,7 +60,7 @@ def test_a_form_comes_back_on_the_page_that_had_it(tmp_path: Path) -> None:
     ):
         ana.set_up(relay.url)
         ana.get("/50")
-        ana.web.post("/2", follow_redirects=False)  # as if two minutes were over
+        ana.web.post("/2", follow_redirects=False)  # as the automatic lock does
         assert ana.post("/52", {"link": "entrenous:some", "name": "Zelda"}).url.path == "/1"
         unlocked = ana.unlock()
         assert unlocked.url.path == "/50"
@@ -125,7 +125,7 @@ def _sends(ana: Client, text: str) -> httpx.Response:
 
 
 def _has_come(ana: Client, ben: Device) -> bool:
-    """Look as a person does who opens the app now and then."""
+    """Open Ana's messages, as a person does now and then; return whether Ben got her message."""
     ana.get("/40")
     fetch_messages(ben)
     return bool(received_messages(ben))

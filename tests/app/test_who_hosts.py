@@ -1,4 +1,4 @@
-"""The look-up of who hosts a page: it says who learns what, and asks only when told to."""
+"""The app finds out who hosts a page: it first says who learns what, and asks on request only."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -9,7 +9,7 @@ from entrenous.app.world_map import svg_land_path_around
 
 @pytest.mark.parametrize(("place", "is_land"), [((52.5, 13.4), True), ((30.0, -40.0), False)])
 def test_land_is_drawn_where_there_is_land(place: tuple[float, float], *, is_land: bool) -> None:
-    """A ray from the middle to the right crosses outlines oddly often inside of land."""
+    """From a point on land, a ray to the right crosses the outlines an odd number of times."""
     crossings = 0
     for ring in svg_land_path_around(*place).split("Z")[:-1]:
         points = [tuple(map(float, one.split())) for one in ring.lstrip("M").split("L")]

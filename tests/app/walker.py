@@ -1,5 +1,5 @@
-"""Walk through pages as a person does, with the mouse or by keyboard alone, and count them; or, by
-requests of the browser alone, make at once what a test needs before it begins.
+"""Walk through pages as a person does, with the mouse or the keyboard alone, and count the pages.
+The functions ``..._at_once`` create what a test needs by requests, without opening each page.
 """
 
 from dataclasses import dataclass, field
@@ -18,15 +18,15 @@ from tests.app.served import PASSPHRASE, WITHOUT_SCRIPT, no_violations
 from tests.app.states import WALKED_ELSEWHERE
 
 Mode = Literal["mouse", "keyboard", "no-script"]
-#: By day, the keyboard tries the pages' scripts, and the mouse the same buttons without script. The
-#: mouse with scripts is tried at night.
+#: ``make test`` uses the keyboard with scripts, and the mouse without script; ``make nightly`` also
+#: uses the mouse with scripts.
 MODE_PARAMETERS = pytest.mark.parametrize(
     "mode", [pytest.param("mouse", marks=pytest.mark.nightly), "keyboard", "no-script"]
 )
 _ANSWERS = {"safe": "yes", "watched": "no", "age": "yes", "posted": "public"}
 _TABS_MAX = 150
-#: How often Tab can be pressed before it is worth to look where the focus is: at least one element
-#: that takes the focus, and the end of the page if it is passed, are left for the last presses.
+#: Returns how often Tab can be pressed before the focus has to be checked. At least one focusable
+#: element, and the end of the page if it has to be passed, are left for presses with a check.
 _TABS_BEFORE = """target => {
   const at = document.activeElement, follows = Node.DOCUMENT_POSITION_FOLLOWING;
   const stops = [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
@@ -48,21 +48,21 @@ _NEXT_KEY = """target => {
 
 @dataclass
 class Walker:
-    """One person at one page. ``pages`` has the heading of every page that asked for something."""
+    """A person at a browser page; ``pages`` has the headings of the pages that were checked."""
 
     page: Page
     mode: Mode = "mouse"
     pages: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        # Playwright catches file choosers as long as somebody listens. It does not wait until it
-        # does, so that the first chooser of a page would be missed if nobody had listened before.
+        # Playwright intercepts file choosers only while there is a listener, and does not wait
+        # until it does. Without a listener from the start, it would miss a page's first chooser.
         self.page.on("filechooser", lambda _: None)
         if self.page not in WITHOUT_SCRIPT:
             send_axe_with_each_page(self.page)
 
     def press(self, name: str, role: Literal["button", "link"] = "button") -> None:
-        """Press a button or a link, and look at the page that comes."""
+        """Press a button or a link, and check the page that it leads to."""
         self._go(self.page.get_by_role(role, name=name).first)
         self.look()
 
@@ -82,7 +82,7 @@ class Walker:
             where.fill(text)
             return
         self._tab_to(where)
-        self.page.keyboard.press("ControlOrMeta+a")  # what was typed before, and stays, is replaced
+        self.page.keyboard.press("ControlOrMeta+a")  # replaces what was typed before
         self.page.keyboard.type(text)
 
     def tick(self, label: str) -> None:
@@ -115,17 +115,17 @@ class Walker:
         self._use(self.page.locator("summary").filter(has_text=words).first)
 
     def saved(self, name: str) -> tuple[str, bytes]:
-        """Press a link that saves a file; returns its name and its bytes."""
+        """Press a link that saves a file; return the file's name and its bytes."""
         with self.page.expect_download() as saving:
             self._use(self.page.get_by_role("link", name=name).first)
         return saving.value.suggested_filename, saving.value.path().read_bytes()
 
     def begin(self, name: str) -> None:
-        """Press a button that begins long work."""
+        """Press a button that starts long work, without waiting for the next page."""
         self._use(self.page.get_by_role("button", name=name).first)
 
     def arrives(self, heading: str) -> None:
-        """Wait for a page that comes by itself, after work that takes a while."""
+        """Wait for a page that appears by itself after long work, and check it."""
         self.page.get_by_role("heading", name=heading).first.wait_for()
         self.look()
 
@@ -141,10 +141,10 @@ class Walker:
             no_violations(self.page)
 
     def _go(self, target: Locator) -> None:
-        """Use what leads to another page, and wait until that page is whole.
+        """Press what leads to another page, and wait until that page has loaded.
 
-        A click waits for its navigation by itself; a key does not, and the script of the page that
-        comes would take the focus from what is used next.
+        A click waits for its navigation by itself. A key does not, and the script of the new page
+        would take the focus from the element that is used next.
         """
         if self.mode != "keyboard":
             target.click()
@@ -160,7 +160,7 @@ class Walker:
         self.page.keyboard.press("Enter")
 
     def _tab_to(self, target: Locator) -> None:
-        """Press Tab until the target is focused, and arrows within its group of radio buttons."""
+        """Press Tab until the target has the focus; in its group of radio buttons, press arrows."""
         target.wait_for()
         for _ in range(target.evaluate(_TABS_BEFORE)):
             self.page.keyboard.press("Tab")
@@ -213,7 +213,7 @@ def open_case_at_once(
 
 
 def _post(page: Page, path: str, fields: dict[str, str]) -> str:
-    """Post a form as a page of the app does; returns the path to which it leads."""
+    """Post a form as a page of the app does; return the path to which it leads."""
     address = _address(page)
     form: dict[str, str | float | bool] = {**fields}
     answer = page.context.request.post(address + path, form=form, headers={"origin": address})

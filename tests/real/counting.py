@@ -1,4 +1,4 @@
-"""A way to a relay that counts what passes, and can be cut in the middle of it."""
+"""A TCP proxy in front of a relay that counts bytes, and can cut a connection in the middle."""
 
 import socket
 import threading
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Counting:
-    """Passes on what goes to the relay and what comes from it.
+    """A proxy that counts the bytes that ``went`` to the relay, and those that ``came`` from it.
 
-    After ``until`` bytes to the relay, or ``until_came`` bytes from it, it takes no more, until
-    ``cut`` is set; then that connection ends.
+    After ``until`` bytes to the relay, or ``until_came`` bytes from it, it sets ``full``, and
+    forwards no more in that direction until ``cut`` is set; then it closes that connection.
     """
 
     relay: tuple[str, int]

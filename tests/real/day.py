@@ -1,6 +1,6 @@
 """A day of five people at one relay: what they do, and what their programs do by themselves.
 
-Every word in it is one that could not be anywhere by chance.
+The names and texts are so unusual that they cannot appear anywhere by chance.
 """
 
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ SIGN = "hip-hip-hooray!"
 
 @dataclass
 class DayClock:
-    """The machine's clock, and the hours of the day that were skipped."""
+    """The machine's clock plus the time that was skipped."""
 
     ahead: timedelta = timedelta()
 
@@ -64,7 +64,9 @@ class DayClock:
 
 @dataclass
 class Day:
-    """Who is there, what passed, and what nobody else may know."""
+    """A relay, the devices of people at it, the recorded traffic, and in ``plain`` bytes that
+    nobody else may see.
+    """
 
     wire: Wire
     relay: Server
@@ -74,7 +76,7 @@ class Day:
     plain: list[bytes] = field(default_factory=list)
 
     def says(self, who: str, *to: str, **said: Any) -> str:
-        """Send something to people, an hour after the last; the message's name."""
+        """Send a message to these people, one hour after the last one, and return its name."""
         self.clock.ahead += timedelta(hours=1)
         device = self.devices[who]
         policy = MessagePolicy(device.clock.now() + timedelta(days=2), said.pop("opens", None))
@@ -87,7 +89,11 @@ class Day:
             fetch_messages(self.devices[one])
 
     def opens_newest(self, who: str) -> str:
-        """Fetch, open, and keep for later what may be nowhere on the wire."""
+        """Fetch and open the newest message; add its secret and parts of its files to ``plain``.
+
+        Returns:
+            the name of the message.
+        """
         self.looks(who)
         newest = received_messages(self.devices[who])[-1]
         assert newest.manifest is not None
@@ -111,7 +117,7 @@ def settled(name: str, courier: HttpCourier, day: Day) -> Device:
 
 
 def lives_through(day: Day) -> None:
-    """Everything that people do, and what their programs do by themselves."""
+    """Do everything that people do on this day, and what their programs do by themselves."""
     for one, other in ((BEN, CARO), (BEN, DAN), (CARO, EVA)):
         meet(one, other, day)
     photo = planted(day.folder / FILE)
@@ -126,7 +132,7 @@ def lives_through(day: Day) -> None:
     regretted = day.says(BEN, DAN, text=WORDS[3])
     recall_message(regretted, day.devices[BEN])
     day.looks()
-    day.clock.ahead += timedelta(minutes=20)  # receipts leave after a while
+    day.clock.ahead += timedelta(minutes=20)  # receipts are sent after a delay
     day.looks()
     day.looks()
     day.says(CARO, EVA, BEN, files=(photo.read_bytes(),), caption=WORDS[5])
@@ -143,7 +149,7 @@ def meet(one: str, other: str, day: Day) -> None:
 
 
 def sends_from_a_shell(photo: Path, day: Day) -> None:
-    """Ana's program is a process of its own, and reads a file that has a name."""
+    """Let Ana send a file with a telling name, by commands in their own processes."""
     ana = Shell(ANA, day.folder / "ana")
     ana.does("setup", "--name", ANA, "--relay", day.wire.url)
     ana.does("person", "add", make_invite_link(day.devices[BEN]), "--as", BEN, "--json")
@@ -165,7 +171,7 @@ def sent_state(day: Day, who: str, name: str) -> EnvelopeState | None:
 
 
 def planted(path: Path) -> Path:
-    """A photograph with words all over its metadata."""
+    """Save a photograph with recognisable words all over its metadata, and return its path."""
     import skimage.data
 
     picture = Image.fromarray(np.asarray(skimage.data.astronaut())[0:200, 100:360])

@@ -1,6 +1,7 @@
-"""One evening of real traffic: three photographs full of metadata, sent, opened, taken back, kept.
+"""An evening of real traffic: three photographs full of metadata are sent and opened. Of two more
+messages one is recalled, and one stays unopened. A photograph is registered at a gate.
 
-Every word in it is one that could not be anywhere by chance.
+The names and texts are so unusual that they cannot appear anywhere by chance.
 """
 
 import io
@@ -26,7 +27,7 @@ KINDS = ("jpg", "png", "webp")
 
 @dataclass(frozen=True)
 class Evening:
-    """What happened, and where to look for it."""
+    """The servers, the people, and the files, message names and invite link of an evening."""
 
     relay: Server
     gate: Server
@@ -80,7 +81,7 @@ def _told(folder: Path, relay: Server, gate: Server) -> Evening:
 
 
 def _planted(kind: str, folder: Path) -> Path:
-    """A photograph with everything in it that exiftool, if there is one, can put there."""
+    """Save a photograph with as much metadata as Pillow and, if installed, exiftool write."""
     path = folder / f"quillfeather-at-the-lighthouse.{kind}"
     photo = Image.fromarray(skimage.data.astronaut()[0:240, 100:420])
     options: dict[str, Any] = {"comment": MARKER} if kind == "jpg" else {}

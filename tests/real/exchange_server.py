@@ -1,4 +1,4 @@
-"""Our exchange on a real socket, in plain HTTP or TLS, and a proxy that leads there."""
+"""Serve an exchange on a real socket, by plain HTTP or TLS, and run a proxy that leads to it."""
 
 import socket
 import threading
@@ -14,7 +14,9 @@ from tests.serving.certificates import Pair
 
 
 class BehindClock:
-    """The real time, some seconds ago: PyPI's threatexchange asks up to five seconds ago only."""
+    """A clock that is some seconds behind the real time, because PyPI's ``threatexchange`` only
+    asks for what is at least five seconds old.
+    """
 
     def __init__(self, behind_s: int = 0) -> None:
         self.behind = timedelta(seconds=behind_s)
@@ -28,7 +30,7 @@ class BehindClock:
 
 @contextmanager
 def serving(app: ASGIApp, pair: Pair | None = None) -> Iterator[int]:
-    """The port at which it is served until the end."""
+    """Serve the app until the context ends, and yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         config = uvicorn.Config(app, log_level="critical", lifespan="off", access_log=False)
         if pair is not None:
@@ -47,7 +49,9 @@ def serving(app: ASGIApp, pair: Pair | None = None) -> Iterator[int]:
 
 @contextmanager
 def leading_to(port: int) -> Iterator[str]:
-    """A proxy (CONNECT) that leads to that port of this machine, whatever host was asked for."""
+    """Run a proxy (CONNECT) that connects to this local port, whatever host is asked for; yield
+    its URL.
+    """
     with socket.create_server(("127.0.0.1", 0)) as taken:
         threading.Thread(target=_accept, args=(taken, port), daemon=True).start()
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""What must hold of a gate's store, log, cases and index, whatever was killed (gate_kills.py)."""
+"""Check the store, log, cases and index of a gate after kills (gate_kills.py)."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,19 +15,19 @@ from tests.real.gate_stories import HOLD, Story
 from tests.stop.index.index_banks import agrees
 
 OF_A_LIST: Final = 20
-_DUE_S: Final = 10  # by then a lease is over
+_DUE_S: Final = 10  # longer than a lease of a killed gate
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A list that was imported, or perhaps, where the importing process was killed."""
+    """A list that was imported; if not ``is_sure``, the import was killed and may have failed."""
 
     hashes: tuple[bytes, ...]
     is_sure: bool
 
 
 def compare(stories: Sequence[Story], lists: Sequence[Listed], platform: Platform) -> list[str]:
-    """What is wrong in the store, while a gate still does what was due."""
+    """Return what is wrong in the store; a gate may still be doing work that was due."""
     verify_audit_log(platform.bank)
     registered = {row.of for row in audit_rows(platform.bank) if row.what == "claim registered"}
     claims = {name: on for story in stories for name, on in story.claims.items()}
@@ -42,7 +42,9 @@ def compare(stories: Sequence[Story], lists: Sequence[Listed], platform: Platfor
 
 
 def look_backs(stories: Sequence[Story], platform: Platform) -> Iterator[str]:
-    """Whatever was due when a gate was killed, any other process can do."""
+    """Do the look-backs that a killed gate left undone, as any process can; yield a fault if some
+    were lost.
+    """
     due = [case for story in stories if (case := story.looked_back_at) is not None]
     for _ in range(_DUE_S):
         while look_back_for_due_claims(platform):
@@ -59,7 +61,7 @@ def _numbers(platform: Platform) -> list[int]:
 
 
 def _cases(story: Story, platform: Platform) -> Iterator[str]:
-    """Cases that are not there, or not as they were told."""
+    """Yield a fault for each case that is missing, or differs from what the client was told."""
     decided = {"confirm", "release"} & {*story.sure, story.doubt}
     for case, told in story.cases.items():
         try:
@@ -74,7 +76,9 @@ def _cases(story: Story, platform: Platform) -> Iterator[str]:
 
 
 def indexes(stories: Sequence[Story], platform: Platform, folders: Sequence[Path]) -> Iterator[str]:
-    """Every gate's index equals counting bits; after a rebuild no withdrawn hash is in a file."""
+    """Yield a fault if a gate's index differs from brute force, or still contains a withdrawn hash
+    after a rebuild.
+    """
     gone = [story.bits for story in stories if story.claims and not any(story.claims.values())]
     held = {entry.bits for entry in platform.bank.entries(0)}
     for folder in folders:

@@ -1,12 +1,12 @@
-"""Kill gates at random moments under load, and hold what they acknowledged against what is there.
+"""Kill gates at random moments under load, and compare what they acknowledged with what they store.
 
     python -m tests.real.gate_kills --kills 50                 on SQLite
     python -m tests.real.gate_kills --kills 50 --postgresql    two gates on one PostgreSQL
 
-Clients upload, claim, withdraw and review (tests/real/gate_stories.py) while lists are imported by
-another process, which is killed too, and the index writes base after base. A real `gate run` is
-killed (SIGKILL); the next one must go on as if nothing had been. At the end every picture is
-uploaded once more, and the store, the index, the log and the cases are read.
+Clients upload, register, withdraw and review (tests/real/gate_stories.py) while the index writes
+base after base, and another process, which may be killed too, imports lists. A real `gate run` is
+killed (SIGKILL); the next one must continue as if nothing had happened. At the end every picture is
+uploaded once more, and the store, the index, the log and the cases are checked.
 """
 
 import argparse
@@ -31,8 +31,8 @@ from tests.real.gate_stories import Client, Unanswered
 from tests.real.trial import first_words, folder_and_database, to_be_killed
 from tests.stop.index.index_banks import fresh
 
-# As `gate run`, but the index writes a base after ten hashes, not after thirty thousand, and what
-# a killed gate was at is taken up by another after two seconds, not after two minutes.
+# Like `gate run`, but the index writes a base after ten hashes instead of thirty thousand, and
+# another gate takes over the work of a killed one after two seconds instead of two minutes.
 RUN: Final = """
 import sys
 from datetime import timedelta
@@ -54,20 +54,20 @@ main()
 LIMITS: Final = "claims_per_hour = 1000000\nclaims_of_all = 1000000\n"
 _STEPS_MAX: Final = 12  # of all clients together, before a kill
 _WORK_S_MAX: Final = 60
-_TRIES: Final = 10  # a busy gate says so after ten seconds
+_TRIES: Final = 10  # a busy gate answers so after ten seconds
 
 
 @contextmanager
 def running(
     folder: Path, slow_look: str = "--no-slow-look"
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """A gate, and what it says of itself once it serves."""
+    """Run a gate; yield its process and the JSON object that it prints once it serves."""
     with to_be_killed([sys.executable, "-c", RUN, str(folder), slow_look]) as process:
         yield process, json.loads(first_words(process))
 
 
 def importing(folder: Path, seed: int) -> AbstractContextManager[subprocess.Popen[str]]:
-    """A list on its way into a bank."""
+    """Start to import a list into a bank, in another process."""
     path = folder / f"list-{seed}.csv"
     path.write_text("\n".join(bits.hex() for bits in fresh(OF_A_LIST, seed)))
     words = ("gate", "bank", "import", str(path), "--bank", "listed", "--data", str(folder))
@@ -80,8 +80,8 @@ def kill_round(
     dice: random.Random,
     slow_look: str,
 ) -> Listed | None:
-    """Start gates, put all clients on them and perhaps a list on its way, kill one after the other;
-    the list.
+    """Start gates, let all clients use them, perhaps import a list, and kill one gate after the
+    other; return the list, if there was one.
     """
     ended, listing = threading.Event(), None
     seed = dice.randrange(1 << 30) if dice.random() < 0.5 else None
@@ -103,7 +103,7 @@ def kill_round(
 
 
 def _work(clients: Sequence[Client], dice: random.Random) -> None:
-    """Until some steps were taken, however slow the machine is, and for a moment more."""
+    """Wait until the clients have taken some steps, at most a minute, and then up to 0.3 s more."""
     enough = sum(client.answered for client in clients) + dice.randint(0, _STEPS_MAX)
     until = time.monotonic() + _WORK_S_MAX
     while sum(client.answered for client in clients) < enough and time.monotonic() < until:
@@ -114,7 +114,7 @@ def _work(clients: Sequence[Client], dice: random.Random) -> None:
 def _going_on(
     client: Client, started: Sequence[tuple[Any, dict[str, Any]]], ended: threading.Event
 ) -> threading.Thread:
-    """At the gate that is this client's; two gates on one database have tokens of their own."""
+    """Start a thread in which the client uses its gate, with the operator token of that gate."""
     _, said = started[client.number % len(started)]
     client.operator = Path(said["operator_token_file"]).read_text()
     thread = threading.Thread(target=client.live, args=(said["url"], ended))
@@ -124,7 +124,7 @@ def _going_on(
 
 @dataclass(frozen=True)
 class Trial:
-    """How many kills, or as many as there are seconds for, amid how many clients."""
+    """How many kills to do, at most in how many seconds, while how many clients are active."""
 
     kills: int
     clients: int
@@ -134,7 +134,7 @@ class Trial:
 
 
 def all_killed(trial: Trial, folder: Path, database: str = "") -> dict[str, Any]:
-    """What was lost, what matched that was withdrawn, and what else was wrong."""
+    """Run a trial; return its counts, and in ``faults`` everything that was wrong."""
     folders = _folders(folder, database)
     every = [Client(n, random.Random(f"{trial.seed} {n}")) for n in range(trial.clients)]
     brought = list(_rounds(trial, every, folders))
@@ -165,7 +165,7 @@ def _rounds(
 def _faults(
     clients: Sequence[Client], brought: Sequence[Listed | None], folders: Sequence[Path]
 ) -> list[str]:
-    """With one more gate that runs, and then with none."""
+    """Return what is wrong, first while one more gate runs, then while none runs."""
     stories = [story for client in clients for story in client.stories]
     lists = [one for one in brought if one is not None]
     with running(folders[-1]) as (_, said):
@@ -188,7 +188,7 @@ def _folders(folder: Path, database: str) -> list[Path]:
 
 
 def _upload_all(client: Client, url: str) -> None:
-    """What is claimed is held or refused, what is withdrawn is neither: every picture once more."""
+    """Upload every picture once more; the client records a fault for each wrong decision."""
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as web:
         for story in client.stories:
             for _ in range(_TRIES):

@@ -1,9 +1,9 @@
-"""What clients of a gate do while it is killed, and what it must say of each picture afterwards.
+"""What clients do at a gate that is killed, and how it must decide about each picture afterwards.
 
-A story is one picture's: steps that a person, an uploader or a reviewer takes, one after the other.
-A step that was answered is sure. One that was asked and not answered is in doubt: it may have
-happened or not, and is repeated, as a device does, or given up. So at any time a gate may answer an
-upload of that picture in one way, or in one of two.
+A story is about one picture: the steps that a person, an uploader or a reviewer takes, one after
+the other. A step that was answered is sure. A step without an answer is in doubt: it may have
+happened or not. The client repeats it, as a device does, or gives the story up. So at any time
+there are one or two right decisions about an upload of that picture.
 """
 
 import random
@@ -43,7 +43,7 @@ _BUSY: Final = (429, 503)
 
 
 def outcome(steps: Sequence[str]) -> str:
-    """What an upload of a story's picture is answered after these steps."""
+    """Return the right decision about an upload of a story's picture after these steps."""
     live = set[str]()
     for step in steps:
         match step.split():
@@ -60,30 +60,30 @@ def outcome(steps: Sequence[str]) -> str:
 
 @dataclass
 class Story:
-    """A picture, what is sure to have happened to it, and what may have."""
+    """A picture, the steps that are sure to have happened, and the one that may have."""
 
     seed: int
     plot: tuple[str, ...]
     done: int = 0
     doubt: str | None = None
     over: bool = False
-    cases: dict[str, str] = field(default_factory=dict)  # by number: what was decided
+    cases: dict[str, str] = field(default_factory=dict)  # decisions by case
 
     @cached_property
     def tokens(self) -> tuple[Secret, Secret]:
-        """Of its holders."""
+        """The tokens of the picture's two holders."""
         dice = random.Random(f"holders {self.seed}")
         return Secret(dice.randbytes(32)), Secret(dice.randbytes(32))
 
     @cached_property
     def jpeg(self) -> bytes:
-        """The picture: like no other story's."""
+        """The picture, which differs from those of all other stories."""
         blobs = np.random.default_rng(self.seed).integers(0, 255, (_GRID, _GRID, 3), np.uint8)
         return _jpeg(cv2.resize(blobs, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
 
     @property
     def upload(self) -> bytes:
-        """What is uploaded: the picture, or a cut-out where windows were registered."""
+        """The file to upload: the picture, or a crop of it if hashes of windows are registered."""
         if "claim 0 with windows" not in self.plot:
             return self.jpeg
         whole = cv2.imdecode(np.frombuffer(self.jpeg, np.uint8), cv2.IMREAD_COLOR)
@@ -91,23 +91,23 @@ class Story:
 
     @cached_property
     def bits(self) -> bytes:
-        """Its fingerprint."""
+        """The picture's perceptual hash."""
         return fingerprint(read_picture(self.jpeg)).bits
 
     @property
     def sure(self) -> tuple[str, ...]:
-        """Steps that were answered."""
+        """The steps that were answered."""
         return self.plot[: self.done]
 
     @property
     def allowed(self) -> set[str]:
-        """How an upload of it may be answered now."""
+        """The right decisions about an upload of the picture now."""
         perhaps = {outcome((*self.sure, self.doubt))} if self.doubt else set[str]()
         return {outcome(self.sure), *perhaps}
 
     @property
     def claims(self) -> dict[str, bool]:
-        """By name: claims that were acknowledged and are in no doubt; whether they still hold."""
+        """Whether each acknowledged claim is still registered, by name; without claims in doubt."""
         found = dict[str, bool]()
         for step in self.sure:
             match step.split():
@@ -123,16 +123,18 @@ class Story:
 
     @property
     def looked_back_at(self) -> str | None:
-        """The case that was let through before a claim came that holds: a person must see it."""
+        """The case that was let through before a claim that is still registered, if any. A
+        look-back must find it.
+        """
         before = self.plot[0] == "upload" and self.done >= 2
         return next(iter(self.cases)) if before and any(self.claims.values()) else None
 
     def name(self, which: str) -> str:
-        """A claim's."""
+        """Return the name of a claim."""
         return claim_id_of(holder_token_hash(self.tokens[int(which)]))
 
     def request(self, which: str, *, windows: bool) -> bytes:
-        """What a device sends to register it."""
+        """Return the request by which a device registers the picture."""
         picture = read_picture(self.jpeg)
         parts = tuple(window_hashes(picture)) if windows else ()
         holder = holder_token_hash(self.tokens[int(which)])
@@ -142,12 +144,12 @@ class Story:
 
 
 class Unanswered(Exception):
-    """The gate was too busy, and nothing has happened."""
+    """The step was not done, for example because the gate was too busy."""
 
 
 @dataclass
 class Client:
-    """Somebody whose stories go on at random, over one connection at a time."""
+    """A client that continues its stories at random, over one connection at a time."""
 
     number: int
     dice: random.Random
@@ -157,7 +159,7 @@ class Client:
     answered: int = 0
 
     def live(self, url: str, ended: threading.Event) -> None:
-        """Go on until the gate dies, or it is enough."""
+        """Take steps until the gate dies, or ``ended`` is set."""
         with (
             httpx.Client(base_url=url, timeout=60, trust_env=False) as web,
             suppress(httpx.HTTPError),
@@ -166,7 +168,7 @@ class Client:
                 self.go_on(self.choose(), web)
 
     def choose(self) -> Story:
-        """One that is not over, or a new one."""
+        """Return a story that is not over, or a new one."""
         going = [story for story in self.stories if not story.over]
         if going and self.dice.random() < 0.75:
             return self.dice.choice(going)
@@ -175,7 +177,7 @@ class Client:
         return self.stories[-1]
 
     def go_on(self, story: Story, web: httpx.Client) -> None:
-        """Take the next step, or the one in doubt again, or give that up."""
+        """Take the next step of a story, or repeat the one in doubt, or give the story up."""
         if story.doubt is not None and self.dice.random() < 0.5:
             story.over = True
             return
@@ -188,7 +190,7 @@ class Client:
         story.over = story.over or story.done == len(story.plot)
 
     def take(self, story: Story, step: str, web: httpx.Client, *, again: bool) -> None:
-        """One step; raises what httpx raises when the gate dies."""
+        """Take a step; raises httpx.HTTPError if the gate dies."""
         match step.split():
             case ["upload"]:
                 self.bring(story, web)
@@ -205,9 +207,9 @@ class Client:
                 self.decide(story, decision, web, again=again)
 
     def decide(self, story: Story, decision: str, web: httpx.Client, *, again: bool) -> None:
-        """As a reviewer, about the upload that was held last."""
+        """Decide, as a reviewer, about the upload that was held last."""
         held = [case for case, said in story.cases.items() if said == HOLD]
-        if not held:  # it was not held, which is a fault already
+        if not held:  # nothing was held, which is already recorded as a fault
             story.over = True
             raise Unanswered
         asked = web.post(
@@ -216,7 +218,7 @@ class Client:
         self.said(asked, {200, 409} if again else {200})  # 409: it was decided before
 
     def bring(self, story: Story, web: httpx.Client) -> None:
-        """Upload it, and hold the answer against what it must be."""
+        """Upload the picture, and record a fault if the decision is wrong."""
         kind = {"Content-Type": "image/jpeg"}
         answer = web.post("/v1/uploads", content=story.upload, headers=self.as_operator | kind)
         told = self.said(answer, {200})
@@ -227,11 +229,11 @@ class Client:
 
     @property
     def as_operator(self) -> dict[str, str]:
-        """What a platform's own server shows."""
+        """The headers that a platform's own server sends."""
         return {"Authorization": f"Bearer {self.operator}"}
 
     def said(self, answer: httpx.Response, wanted: set[int]) -> dict[str, Any]:
-        """The answer; one that nobody should get is a fault."""
+        """Return the answer's JSON object; record a fault if the status is not a wanted one."""
         if answer.status_code in _BUSY:
             raise Unanswered
         if answer.status_code not in wanted:

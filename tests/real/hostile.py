@@ -1,7 +1,7 @@
-"""A relay that keeps the rules and writes down all that could join two requests.
+"""A relay that follows the protocol, but records everything that could link two requests.
 
-It speaks TLS on loopback, hands out session tickets, and a new cookie to whoever shows none, and
-asks the real relay application. What it heard is in ``seen``.
+It serves the real relay application over TLS on the loopback interface, issues session tickets, and
+sets a new cookie for each request that has none. ``seen`` contains what it recorded.
 """
 
 import socket
@@ -19,31 +19,31 @@ from tests.serving.certificates import Pair
 
 _KEY_SHARE, _PRE_SHARED_KEY, _SERVER_NAME = 51, 41, 0
 _PEEK_BYTES: Final = 16 * 1024
-#: What a name or an address could not be told from, as headers go: the rest is looked at whole.
+#: Headers that differ between requests of one client anyway; all others belong to its style.
 _OF_ONE_REQUEST: Final = (b"authorization", b"content-length", b"range")
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One request, as the one who serves it sees it."""
+    """One request as the relay sees it."""
 
     connection: int
-    hello: bytes  # the client's greeting in TLS, without what is random in each
-    ticket: bytes | None  # the session that the client wants to go on with
+    hello: bytes  # the TLS ClientHello without its random parts
+    ticket: bytes | None  # of the session that the client wants to resume
     resumed: bool
     method: str
     target: str
-    headers: tuple[tuple[bytes, bytes], ...]  # as they came
+    headers: tuple[tuple[bytes, bytes], ...]  # as received
     body: bytes
-    cookie: bytes  # that came with it, or else the new one that its answer had
+    cookie: bytes  # of the request, or else the new one in the answer
 
     def header(self, name: bytes) -> bytes | None:
         return next((value for key, value in self.headers if key.lower() == name), None)
 
     @property
     def style(self) -> tuple[tuple[bytes, bytes], ...]:
-        """How the client writes requests: its headers' spelling, order and values, but for those
-        that one request has and another has not.
+        """How the client writes requests: the spelling, order and values of its headers, without
+        those that differ between its requests.
         """
         return tuple(
             one
@@ -55,7 +55,7 @@ class Seen:
 
 @dataclass
 class HostileRelay:
-    """Serves ``app`` until it is closed; one thread for each connection."""
+    """Serves ``app`` until its listener is closed, with one thread for each connection."""
 
     app: App
     listener: socket.socket
@@ -123,10 +123,10 @@ class HostileRelay:
 
 @contextmanager
 def hostile_relay(pair: Pair) -> Iterator[HostileRelay]:
-    """One that serves no application yet: set ``app``."""
+    """Run a hostile relay, which has no application yet: set its ``app``."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.cert, pair.key)
-    assert context.num_tickets == 2  # what OpenSSL hands out by itself
+    assert context.num_tickets == 2  # OpenSSL's default
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         relay = HostileRelay(_nobody, listener, context)
         thread = threading.Thread(target=relay.serve, daemon=True)
@@ -143,7 +143,7 @@ async def _nobody(*_: Any) -> None:
 
 
 def _read(http: h11.Connection, secure: ssl.SSLSocket) -> tuple[h11.Request, bytes] | None:
-    """The next request and its body; None when the client is gone."""
+    """Return the next request and its body, or None if the client has closed the connection."""
     head, body = None, bytearray()
     while True:
         event = http.next_event()
@@ -162,7 +162,7 @@ def _read(http: h11.Connection, secure: ssl.SSLSocket) -> tuple[h11.Request, byt
 def _asked(
     app: App, head: h11.Request, body: bytes
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """What the application answers."""
+    """Return the status, headers and body of the application's answer."""
     path, _, query = head.target.partition(b"?")
     scope = {
         "type": "http",
@@ -192,7 +192,7 @@ def _asked(
 
 
 def _peeked(line: socket.socket) -> bytes:
-    """A whole greeting, which stays to be read."""
+    """Return a whole ClientHello without consuming it."""
     while True:
         came = line.recv(_PEEK_BYTES, socket.MSG_PEEK)
         if not came or len(came) >= 5 + int.from_bytes(came[3:5], "big"):
@@ -200,7 +200,9 @@ def _peeked(line: socket.socket) -> bytes:
 
 
 def greeting(came: bytes) -> tuple[bytes, bytes | None]:
-    """A ClientHello without what is random (RFC 8446 section 4.1.2), and the session in it."""
+    """Return a ClientHello without its random parts (RFC 8446 section 4.1.2), and the ticket of
+    the session that it wants to resume.
+    """
     at = 5 + 4 + 2 + 32  # record, message, version, random
     at += 1 + came[at]  # the session id of older versions: random
     suites = 2 + int.from_bytes(came[at : at + 2], "big")

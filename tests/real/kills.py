@@ -1,10 +1,10 @@
-"""Kill relays at random moments under load, and hold what was acknowledged against what came.
+"""Kill relays at random moments under load, and compare what they acknowledged with what arrives.
 
     python -m tests.real.kills --kills 50                 on SQLite
     python -m tests.real.kills --kills 50 --postgresql    two relays on one PostgreSQL
 
-Devices send and fetch all the time. One that was told that its letter is taken may forget it; one
-that was told that a letter is deleted must never see it again.
+Devices send and fetch all the time. A message that a relay accepted must arrive. A message whose
+deletion a relay confirmed must never arrive again.
 """
 
 import argparse
@@ -48,7 +48,7 @@ with open_relay(Path(sys.argv[1]), database=sys.argv[2] or None) as relay:
 
 @dataclass
 class Device:
-    """One mailbox with its owner and one who writes to it; all that either was told."""
+    """A mailbox with its owner and one sender, and everything that relays told them."""
 
     dice: random.Random
     posted: dict[str, bytes] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class Device:
         )
 
     def send(self, line: "Line") -> None:
-        """Post a new letter, or again one of which nobody knows whether it was taken."""
+        """Post a new message, or one again that may not have been accepted."""
         left = [one for one in self.posted if one not in self.taken]
         name = left[0] if left else self._new()
         status, _ = line.ask("PUT", f"{self.at}/envelopes/{name}", self.sender, self.posted[name])
@@ -82,7 +82,7 @@ class Device:
             self.faults.append(f"a letter was answered with {status}")
 
     def fetch(self, line: "Line") -> bool:
-        """Take what waits, then let it be deleted; whether the relay said that nothing waits."""
+        """Fetch and delete the waiting messages; return whether the relay said that none waits."""
         status, body = line.ask("GET", f"{self.at}/envelopes", self.owner)
         page = json.loads(body)["envelopes"] if status == 200 else []
         names = [one["envelope"] for one in page]
@@ -98,10 +98,10 @@ class Device:
         return status == 200 and not names
 
     def finish(self, line: "Line") -> None:
-        """Send again what nobody answered, as a device does, and fetch until nothing waits.
+        """Repeat the posts that were not answered, as a device does; fetch until no message waits.
 
-        A letter whose deletion was not answered may be gone all the same, so those that are known
-        to be deleted are no measure.
+        A message may be deleted even if the deletion was not answered. So ``came`` shows what
+        arrived, and ``deleted`` does not.
         """
         while len(self.taken) < len(self.posted):
             self.send(line)
@@ -119,7 +119,7 @@ class Device:
 
 
 class Line:
-    """A connection to a relay; raises OSError or HTTPException when that is killed."""
+    """A connection to a relay; raises OSError or HTTPException when the relay is killed."""
 
     def __init__(self, url: str) -> None:
         address = urlsplit(url)
@@ -143,14 +143,16 @@ class Line:
 def running(
     folder: Path, database: str = "", *more: str
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A relay, and its address; ``more`` is how long it waits for its database, if not as usual."""
+    """Run a relay; yield its process and its URL. ``more`` may be the number of seconds for which
+    it waits for its database.
+    """
     command = [sys.executable, "-c", RUN, str(folder), database, *more]
     with to_be_killed(command) as process:
         yield process, first_words(process).strip()
 
 
 def live(device: Device, url: str, ended: threading.Event) -> None:
-    """Send and fetch until the relay dies, or it is enough."""
+    """Send and fetch until the relay dies, or ``ended`` is set."""
     line = Line(url)
     with suppress(OSError, http.client.HTTPException):
         while not ended.is_set():
@@ -163,7 +165,7 @@ def live(device: Device, url: str, ended: threading.Event) -> None:
 def kill_round(
     devices: list[Device], folder: Path, database: str, dice: random.Random, relays: int = 1
 ) -> None:
-    """Start relays, put all devices on them, kill them one after the other."""
+    """Start relays, let all devices use them, and kill one relay after the other."""
     ended = threading.Event()
     with ExitStack() as going:
         started = [going.enter_context(running(folder, database)) for _ in range(relays)]
@@ -182,7 +184,7 @@ def kill_round(
 
 
 def all_killed(kills: int, folder: Path, database: str, seed: int, lines: int) -> dict[str, Any]:
-    """What was lost and what came twice, after so many kills."""
+    """Do so many kills; return how many messages were lost, and everything else that was wrong."""
     dice, relays = random.Random(seed), 2 if database else 1
     devices = [Device(random.Random(f"{seed} {n}")) for n in range(lines)]
     with running(folder, database) as (_, url):

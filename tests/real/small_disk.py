@@ -1,7 +1,7 @@
-"""A disk that really fills: a tmpfs of a few MB, in a mount namespace of its own.
+"""A disk that really fills up: a tmpfs of a few MB, in its own mount namespace.
 
-It is there for who is started inside, and gone with the process that holds it; the machine's own
-mounts stay as they are.
+Only programs that are started inside the namespace see it. It disappears with the process that
+holds the namespace, and the machine's own mounts do not change.
 """
 
 import os
@@ -17,24 +17,24 @@ import pytest
 
 @dataclass(frozen=True)
 class SmallDisk:
-    """The disk at ``folder``, which a process holds."""
+    """A disk that is mounted at ``folder``, as long as the process ``holder`` runs."""
 
     folder: Path
     holder: int
 
     @property
     def inside(self) -> tuple[str, ...]:
-        """What a command begins with that is to see it."""
+        """The words that start a command inside the namespace."""
         alike = () if os.geteuid() == 0 else ("-U", "--preserve-credentials")
         return ("nsenter", "-t", str(self.holder), "-m", *alike, "--")
 
     def resize(self, megabytes: int) -> None:
-        """Make it larger, or smaller but not than what is on it."""
+        """Change the size of the disk, but not below the size of its content."""
         remount = ("mount", "-o", f"remount,size={megabytes}m", str(self.folder))
         subprocess.run([*self.inside, *remount], check=True)
 
     def used_mb(self) -> int:
-        """How full it is, rounded up."""
+        """Return the used space in MB, rounded up."""
         command = [*self.inside, "df", "--output=used", "-B1M", str(self.folder)]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         return int(said.split()[-1])
@@ -42,7 +42,7 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk]:
-    """Skips the test, by name, where no namespace may be made."""
+    """Mount a small disk until the context ends; skip where no namespace can be created."""
     if shutil.which("unshare") is None or shutil.which("nsenter") is None:
         pytest.skip("needs unshare and nsenter: apt-get install util-linux")
     folder.mkdir(exist_ok=True)

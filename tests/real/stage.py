@@ -1,4 +1,4 @@
-"""Real processes: a relay that can be killed and comes back where it was, and people at a shell."""
+"""Real processes: servers that can be killed and restarted, and people who run commands."""
 
 import json
 import os
@@ -19,7 +19,7 @@ PROGRAM = (sys.executable, "-m", "entrenous")
 
 @dataclass
 class Server:
-    """A server of ours as a process; what it writes to standard error is kept."""
+    """A relay or gate in its own process; its standard error is appended to ``log``."""
 
     folder: Path
     arguments: tuple[str, ...]
@@ -39,7 +39,7 @@ class Server:
         return self._process.pid
 
     def start(self) -> None:
-        """On the same port as before, if there was one before."""
+        """Start the server, on the same port as before if it ran before; wait until it serves."""
         listen = self.url.removeprefix("http://") or "127.0.0.1:0"
         command = (*self.program, *self.arguments, "--data", str(self.folder), "--listen", listen)
         with self.log.open("ab") as log:
@@ -57,7 +57,7 @@ class Server:
         self.url = str(self.said["url"])
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it, hard if asked to."""
+        """Send the signal, and wait until the server has ended."""
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait(120)
@@ -68,7 +68,7 @@ class Server:
 
 @dataclass
 class Done:
-    """How a command ended, and what it said."""
+    """The exit status and the output of a command."""
 
     status: int
     out: bytes
@@ -81,7 +81,7 @@ class Done:
 
 @dataclass
 class Shell:
-    """One person at a shell, with a home and a passphrase of her own."""
+    """A person who runs commands, with their own home folder and passphrase."""
 
     name: str
     home: Path
@@ -92,13 +92,13 @@ class Shell:
 
     @property
     def temporary(self) -> Path:
-        """Where her programs would leave temporary files."""
+        """The folder for the commands' temporary files."""
         return self.home.with_suffix(".tmp")
 
     def begins(
         self, *arguments: str, patience_s: float = 20, stdin: int = subprocess.DEVNULL
     ) -> subprocess.Popen[bytes]:
-        """Start a command and do not wait for it."""
+        """Start a command without waiting for it."""
         self.temporary.mkdir(exist_ok=True)
         environment = {
             **os.environ,
@@ -118,19 +118,19 @@ class Shell:
         )
 
     def ends(self, command: subprocess.Popen[bytes], typed: str | None = None) -> Done:
-        """Wait for a command that was started; ``typed`` is for its standard input."""
+        """Wait for a command that was started; ``typed`` is its standard input."""
         out, err = command.communicate(None if typed is None else typed.encode(), timeout=180)
         self.errors.append(err)
         return Done(command.returncode, out, err)
 
     def does(self, *arguments: str, status: int = 0, patience_s: float = 20) -> Done:
-        """Run a command that must end with that status."""
+        """Run a command, which must end with that exit status."""
         done = self.ends(self.begins(*arguments, patience_s=patience_s))
         assert done.status == status, (arguments, done.err.decode())
         return done
 
     def types(self, typed: str, *arguments: str) -> Done:
-        """As :meth:`does`, with this on the command's standard input."""
+        """Run a command with ``typed`` as its standard input; it must succeed."""
         done = self.ends(self.begins(*arguments, stdin=subprocess.PIPE), typed)
         assert done.status == 0, (arguments, done.err.decode())
         return done
@@ -138,24 +138,24 @@ class Shell:
     def adds(self, other: "Shell") -> None:
         link = str(other.does("invite", "--json").answer["link"])
         self.does("person", "add", link, "--as", other.name, "--json")
-        other.does("person", "list", "--json")  # takes her hello in, and greets her
+        other.does("person", "list", "--json")  # receives the greeting, and answers it
         self.does("person", "list", "--json")
 
     def inbox(self) -> dict[str, str]:
-        """State by message."""
+        """Return the state of each received message, by the message's name."""
         messages = self.does("inbox", "--json").answer["messages"]
         return {str(one["message"]): str(one["state"]) for one in messages}
 
 
 def all_bytes(*places: Path) -> bytes:
-    """Every name and every byte in and below these folders and files."""
+    """Return the names and contents of these files and folders, and of everything below them."""
     below = [file for place in places for file in (place, *sorted(place.rglob("*")))]
     names = "\n".join(str(file.name) for file in below).encode()
     return names + b"\0".join(file.read_bytes() for file in below if file.is_file())
 
 
 def wait_until(happened: Callable[[], bool], seconds: float) -> bool:
-    """Whether it did, in time."""
+    """Poll until the condition holds; return False if it does not in so many seconds."""
     until = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > until:

@@ -1,9 +1,9 @@
-"""Archives and the programs that others wrote: age, tar, and in node age-encryption and rage.
+"""Archives and other people's programs: age, tar, and the npm packages of age-encryption and rage.
 
-Each opens what we export, and we open what it makes of the same things. A tool that is not here is
-skipped by name; packages for node come into a folder of the test's own. Debian 13 has no ``rage``,
-so what stands for it is @kanru/rage-wasm, its library in WebAssembly; the program itself is asked
-besides where somebody has put one.
+Each program opens what we export, and we import what it makes of the same content. Missing tools
+are skipped by name; npm packages are installed into a temporary folder. Debian 13 has no ``rage``,
+so @kanru/rage-wasm, its library in WebAssembly, takes its place. The program itself is tested as
+well, if it is installed.
 """
 
 import shlex
@@ -50,8 +50,9 @@ if (way === "open") {
   writeFileSync(tar, await second.encrypt(readFileSync(`${folder}/plain.tar`)));
 }
 """
-#: Made for browsers: it looks for a window, and by its clock for how much work it may be asked to
-#: do. By a slow machine's it refuses what a faster one made, so it is shown one that stands still.
+#: The package is made for browsers: it needs a window, and measures by a clock how much work it may
+#: be asked to do. A slow machine would refuse what a faster one made, so here the clock stands
+#: still.
 RAGE = """
 import { readFileSync, writeFileSync } from "node:fs";
 globalThis.self = globalThis.window = globalThis;
@@ -72,13 +73,13 @@ if (way === "open") {
   writeFileSync(tar, await rage.encrypt_with_x25519(recipient, plain, false));
 }
 """
-LOCKED = Path(__file__).parents[2] / "locks" / "npm"  # every package by its hash
+LOCKED = Path(__file__).parents[2] / "locks" / "npm"  # pins every package by its hash
 PACKAGES = {"age-encryption": TYPAGE, "@kanru/rage-wasm": RAGE}
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A device that marked a picture, and the folder of its archive."""
+    """A device that marked a picture, and the folder with its exported archive."""
 
     device: Device
     folder: Path
@@ -95,7 +96,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with both packages, and a program for each."""
+    """Install both packages, and return the folder with them and a program for each."""
     tool("node")
     tool("npm")
     place = tmp_path_factory.mktemp("node")
@@ -117,7 +118,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=PACKAGES)
 def node(request: pytest.FixtureRequest, packages: Path) -> Callable[[str, Path], None]:
-    """A package in node, which opens or makes the archive in a folder."""
+    """Return a function that opens or makes the archive in a folder with an npm package."""
     program = packages / f"{list(PACKAGES).index(request.param)}.mjs"
 
     def run(way: str, folder: Path) -> None:
@@ -128,7 +129,7 @@ def node(request: pytest.FixtureRequest, packages: Path) -> Callable[[str, Path]
 
 
 def tool(*names: str) -> str:
-    """The first of these programs; skips by name when one is missing."""
+    """Return the first of these programs; skip the test if one of them is missing."""
     for name in names:
         if shutil.which(name) is None:
             pytest.skip(f"{name} is not installed")
@@ -136,7 +137,7 @@ def tool(*names: str) -> str:
 
 
 def typed(command: list[str], times: int = 1) -> None:
-    """Run a program that asks for a passphrase on a terminal."""
+    """Run a program that asks for a passphrase on a terminal ``times`` times."""
     tool("script")
     subprocess.run(
         ["script", "-qec", shlex.join(command), "/dev/null"],
@@ -147,7 +148,7 @@ def typed(command: list[str], times: int = 1) -> None:
 
 
 def is_hers(tar: Path, device: Device) -> None:
-    """The tar holds the original, and every record of the device."""
+    """Check that the tar has the original picture and all messages of the device's ledger."""
     with tarfile.open(tar) as opened:
         names = opened.getnames()
         (file,) = [name for name in names if name.startswith("files/")]
@@ -160,7 +161,7 @@ def is_hers(tar: Path, device: Device) -> None:
 
 
 def plain_tar(exported: Exported, folder: Path, program: str) -> Path:
-    """What ours holds, put together anew by GNU tar."""
+    """Open our archive with a program, and return its content as a tar made by GNU tar."""
     _opened_with(program, exported.folder, folder / "ours.tar")
     (folder / "things").mkdir()
     subprocess.run(["tar", "xf", "ours.tar", "-C", "things"], cwd=folder, check=True)
@@ -177,7 +178,7 @@ def _opened_with(program: str, archive: Path, tar: Path) -> None:
 
 
 def takes_in(folder: Path, exported: Exported) -> None:
-    """Ours reads the archive in a folder, and then the device has what the other one has."""
+    """Import the archive into a new device, which must then have what the exported one has."""
     anew = fresh_device(Room(), "ana")
     assert import_archive(folder, Secret(WORDS.encode()), anew, nobody_watches).sent == 1
     assert list(anew.ledger.messages()) == list(exported.device.ledger.messages())

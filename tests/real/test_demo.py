@@ -1,7 +1,7 @@
-"""The main job, whole: ``entrenous demo`` in a process of its own, and what it leaves behind.
+"""``entrenous demo`` from start to end, in its own process, and what it leaves behind.
 
-Its thirty commands begin at once here (tests/ready.py). ``make demo`` starts each anew, and so does
-``make nightly``.
+Here its thirty commands are forked from a prepared process (tests/ready.py). ``make demo`` and
+``make nightly`` start each of them anew.
 """
 
 import html
@@ -36,7 +36,7 @@ STEPS = ["carry", "setup", "send", "stop", "leak", "trace", "recall", "respond",
 
 
 class Run(NamedTuple):
-    """How it ended, what it said, and the session of its processes."""
+    """The exit status and output of a demo, and the session id of its processes."""
 
     status: int
     out: str
@@ -111,7 +111,7 @@ def test_the_terminal_tells_it_calmly(told: tuple[Path, str]) -> None:
 
 
 def test_no_process_is_left_behind(run: tuple[Path, Run]) -> None:
-    """Neither of its session nor one that was told its folder."""
+    """Neither one of the demo's session, nor one with its folder among its arguments."""
     folder, session = str(run[0]).encode(), str(run[1].session).encode()
     processes = list(Path("/proc").glob("[0-9]*"))
     assert [one for one in processes if folder in _read(one / "cmdline")] == []
@@ -119,7 +119,7 @@ def test_no_process_is_left_behind(run: tuple[Path, Run]) -> None:
 
 
 def _session(stat: bytes) -> bytes:
-    """The sixth field; the second, a name in brackets, may hold anything (proc(5))."""
+    """Return the session id, field 6; field 2, a name in brackets, may be anything (proc(5))."""
     return b"".join(stat.rpartition(b")")[2].split()[3:4])
 
 

@@ -1,4 +1,4 @@
-"""A large message is downloaded, and the program is killed in the middle of it."""
+"""A command is killed while it downloads a large message; the next one continues the download."""
 
 import secrets
 import signal
@@ -47,7 +47,7 @@ def way(tmp_path: Path) -> Iterator[Counting]:
 
 @contextmanager
 def ana_at(url: str, folder: Path) -> Iterator[Device]:
-    """A device in this process, whose vault is on disk."""
+    """Set up Ana's device in this process, with a vault on disk."""
     folder.mkdir()
     vault = SqlcipherVault(folder, Secret(b"k" * 32))
     with new_relay_client() as web:
@@ -61,17 +61,17 @@ def ana_at(url: str, folder: Path) -> Iterator[Device]:
 
 
 def come(home: Path) -> int:
-    """How many bytes of sealed files are in a vault."""
+    """Return how many bytes of encrypted files a vault has stored."""
     return sum(file.stat().st_size for file in (home / "files").glob("*.age"))
 
 
 def test_killed_at_half_a_download_goes_on_where_it_was(way: Counting, tmp_path: Path) -> None:
-    """SIGKILL at 50 %: at most 52 % come after that."""
+    """After SIGKILL at 50 %, at most 52 % of the size is downloaded."""
     ben, data = Shell("ben", tmp_path / "ben"), secrets.token_bytes(SIZE)
     ben.does("setup", "--name", "ben", "--relay", way.url)
     with ana_at(way.url, tmp_path / "ana") as ana:
         add_person(str(ben.does("invite", "--json").answer["link"]), "ben", ana)
-        ben.does("person", "list", "--json")  # takes her hello in, and greets her
+        ben.does("person", "list", "--json")  # receives the greeting, and answers it
         fetch_messages(ana)
         whole = ContentFile("video/mp4", data, FileRole.CLIP)
         until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)

@@ -1,8 +1,8 @@
-"""What a relay asks of the system before it answers: every call, as strace sees it.
+"""A relay stores data durably before it answers: strace shows its system calls.
 
-Letters on SQLite are in test_fifty_kills.py. Of a PostgreSQL what is ours is shown: no answer
-leaves before it has acknowledged a commit that is synchronous. That it had the log on its disk by
-then is PostgreSQL's own promise (``fsync`` and ``synchronous_commit`` on), and the disk's.
+Messages on SQLite are tested in test_fifty_kills.py. With PostgreSQL, only our part is tested: no
+answer leaves before PostgreSQL has acknowledged a synchronous commit. That its log is on the disk
+by then is a promise of PostgreSQL (``fsync`` and ``synchronous_commit`` are on) and of the disk.
 """
 
 import random
@@ -24,14 +24,14 @@ from tests.real.test_relays_together import Upload
 pytestmark = pytest.mark.real
 
 _CALL = re.compile(r"(?P<pid>\d+) +(?P<call>.*)")
-#: As who writes asks; who reads asks for it only as far as the log is not there yet.
+#: The statement that flushes a write; a read adds a condition to it.
 FLUSH = r"SELECT pg_logical_emit_message(true, 'entrenous', '')\0"
 _RESUMED = re.compile(r"<\.\.\. \w+ resumed>(?P<rest>.*)")
 
 
 @contextmanager
 def traced(folder: Path, calls: list[str], database: str = "") -> Iterator[str]:
-    """A relay under strace; ``calls`` has what it called when it is ended."""
+    """Run a relay under strace, and yield its URL; at the end ``calls`` has its system calls."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("needs strace: apt-get install strace")
@@ -46,7 +46,7 @@ def traced(folder: Path, calls: list[str], database: str = "") -> Iterator[str]:
 
 
 def whole(lines: Sequence[str]) -> Iterator[str]:
-    """Calls in the order in which they ended; one that others interrupted is put together."""
+    """Yield system calls in the order in which they ended; join those that strace had to split."""
     begun: dict[str, str] = {}
     for line in lines:
         found = _CALL.match(line)
@@ -60,7 +60,7 @@ def whole(lines: Sequence[str]) -> Iterator[str]:
 
 
 def test_a_blob_is_on_the_disk_before_it_is_said_to_be_kept(tmp_path: Path) -> None:
-    """Its bytes, then its name, then the folder, then the row that says whose it is."""
+    """The order is: its bytes, its name, the folder, then the row that says whose it is."""
     calls, device = list[str](), Device(random.Random(6))
     with traced(tmp_path, calls) as url:
         with closing(Line(url)) as line:
@@ -90,7 +90,7 @@ def test_a_blob_is_on_the_disk_before_it_is_said_to_be_kept(tmp_path: Path) -> N
 
 
 def test_no_success_is_said_before_postgresql_acknowledged_a_commit(tmp_path: Path) -> None:
-    """The answer to a post comes after that of the connection that flushes."""
+    """The relay answers a post only after its flushing connection has got an answer."""
     calls, device = list[str](), Device(random.Random(7))
     with cluster() as own:
         url = own.fresh()
@@ -116,11 +116,11 @@ def test_no_success_is_said_before_postgresql_acknowledged_a_commit(tmp_path: Pa
 
 
 def fd(call: str) -> str | None:
-    """The descriptor that a call is about."""
+    """Return the file descriptor that a call is about."""
     found = re.match(r"\w+\((\d+)<", call)
     return found and found[1]
 
 
 def acknowledged(call: str) -> bool:
-    """PostgreSQL is ready again, outside of any transaction: what was asked is committed."""
+    """Return whether PostgreSQL says that it is idle, so that the transaction is committed."""
     return call.startswith("recvfrom") and r"Z\0\0\0\5I" in call

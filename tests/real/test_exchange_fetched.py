@@ -44,7 +44,7 @@ app(sys.argv[1:])
 
 
 def gate(data: Path, *words: str) -> None:
-    """One of our commands, in this process."""
+    """Run a command of ``gate exchange`` in this process."""
     app = typer.Typer()
     add_commands(app)
     done = CliRunner().invoke(app, ["exchange", *words, "--data", str(data)])
@@ -53,7 +53,7 @@ def gate(data: Path, *words: str) -> None:
 
 @contextmanager
 def fetching(data: Path) -> "Iterator[subprocess.Popen[bytes]]":
-    """A fetch in a process of its own, killed at the end."""
+    """Start a fetch in its own process, and kill it at the end."""
     program = [sys.executable, "-c", COMMAND, "exchange", "fetch", "--data", str(data)]
     with begun(program) as process:
         try:
@@ -63,7 +63,7 @@ def fetching(data: Path) -> "Iterator[subprocess.Popen[bytes]]":
 
 
 class Counting:
-    """Tells when so many pages were asked for."""
+    """An ASGI application that sets ``enough`` when so many pages were requested."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app, self.left, self.enough = app, 0, Event()
@@ -81,7 +81,9 @@ class Counting:
 
 @dataclass(frozen=True)
 class Giving:
-    """A gate that gives, some seconds behind: NCMEC's form shows what is five seconds old."""
+    """A gate from which others fetch. Its clock is some seconds behind, because the NCMEC interface
+    only shows what is five seconds old.
+    """
 
     platform: Platform
     exchange: ExchangeServices
@@ -114,7 +116,7 @@ def protected(folder: Path, bank: str) -> set[bytes]:
 
 
 def withdrawn(platform: Platform, count: int) -> set[bytes]:
-    """Withdraw some, and tell which hashes are left."""
+    """Withdraw so many claims, and return the hashes that are left."""
     known = {entry.number: entry.bits for entry in platform.bank.entries(0)}
     claims = dict[ClaimId, bytes]()
     for number, claim in platform.bank.claims_on_pictures(known):
@@ -137,13 +139,13 @@ def test_claims_and_withdrawals_cross_and_kills_lose_nothing(
         monkeypatch.setenv("ENTRENOUS_EXCHANGE_THEIRS", form.format(key=there.key))
         where = f"http://127.0.0.1:{there.port}/{path}"
         with open_platform(ours):
-            pass  # it is a gate now
+            pass  # creates the gate
         gate(ours, "add", "theirs", "--kind", kind, "--from", where, "--bank", "got")
         for pages in (1, 2, 2):
             there.pages.begin(pages)
             with fetching(ours):
                 assert there.pages.enough.wait(120)
-                time.sleep(dice.random() / 10)  # in the midst of the page, or after it
+                time.sleep(dice.random() / 10)  # in the middle of the page, or after it
         gate(ours, "fetch")
         assert protected(ours, "got") == {bits(number) for number in range(COUNT)}
         left = withdrawn(there.platform, 10)

@@ -1,10 +1,10 @@
-"""Our fetcher and the public client, ``tx`` unmodified, at one ThreatExchange: they know the same.
+"""Our fetcher and the unmodified public client ``tx`` get the same hashes from a ThreatExchange.
 
-Meta's own server is not to be had, and the client's package brings none. So its side is written
-here after what that client reads (``threat_updates.py`` in ``fb_threatexchange``): the fields it
-asks for, pages with an address of the next that holds the token, ``should_delete``, and a deleted
-update that only lacks its descriptors (ThreatExchange's issue 834). That ``tx`` fetches it, matches
-by it and sees what is deleted shows that it is what a client of ThreatExchange gets.
+Meta's own server is not available, and the client's package has none. So the server here is written
+after what that client reads (``threat_updates.py`` in ``fb_threatexchange``): the fields that it
+asks for, pages whose address of the next page contains the token, ``should_delete``, and a deleted
+update that only lacks its descriptors (ThreatExchange's issue 834). ``tx`` fetches from it, matches
+and sees deletions, which shows that it behaves as clients of ThreatExchange expect.
 """
 
 import time
@@ -38,7 +38,7 @@ ALL = {bits(number) for number in range(COUNT)}
 
 @dataclass
 class Graph:
-    """Updates of one privacy group, as ``/threat_updates`` gives them."""
+    """A server of one privacy group's updates, as ``/threat_updates`` returns them."""
 
     updates: dict[int, dict[str, Any]] = field(default_factory=dict)
     asked: list[dict[str, str]] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Graph:
 
 
 def _of_fields(update: dict[str, Any], fields: str) -> dict[str, Any]:
-    """What was asked for, and the id, which is always there."""
+    """Return the requested fields of an update, and its id, which is always returned."""
     outer, depth = "", 0
     for char in fields:
         depth += (char == "{") - (char == "}")
@@ -99,7 +99,7 @@ def _of_fields(update: dict[str, Any], fields: str) -> dict[str, Any]:
 
 @contextmanager
 def by_tx(graph: Graph, folder: Path) -> Iterator[dict[str, str]]:
-    """What the environment must say, that ``tx`` finds this server instead of Meta's."""
+    """Serve the graph; yield the environment in which ``tx`` finds it instead of Meta's server."""
     ca, pair = own_authority(folder, HOST)
     with serving(graph.app, pair) as port, leading_to(port) as proxy:
         yield {"TX_ACCESS_TOKEN": TOKEN, "HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}
@@ -109,7 +109,7 @@ def by_tx(graph: Graph, folder: Path) -> Iterator[dict[str, str]]:
 def by_us(graph: Graph, data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("ENTRENOUS_EXCHANGE_META", TOKEN)
     with open_platform(data):
-        pass  # it is a gate now
+        pass  # creates the gate
     with serving(graph.app) as port:
         where = ("--from", f"http://127.0.0.1:{port}/v26.0", "--part", str(GROUP))
         gate(data, "add", "meta", "--kind", "threatexchange", *where, "--bank", "got")

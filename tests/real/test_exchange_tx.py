@@ -1,8 +1,8 @@
-"""The public client, PyPI ``threatexchange`` with its program ``tx``, unmodified, against us.
+"""The unmodified public client, ``tx`` of PyPI's ``threatexchange``, at our exchange.
 
-The recipe is that of its own configuration: StopNCII's base address is a part of the credentials;
-NCMEC's hosts are fixed, so a proxy leads them to us, with a test authority that the client is told
-to believe. Its home is a temporary folder.
+Only its own settings are used: StopNCII's base address is a part of the credentials. NCMEC's hosts
+are fixed, so a proxy leads to us instead, with the certificate of a test authority that the client
+trusts. Its home is a temporary folder.
 """
 
 import os
@@ -63,7 +63,7 @@ def fill(room: Room) -> None:
 
 
 def child(environment: Mapping[str, str], program: str, *words: str) -> list[str]:
-    """What a program with the client's own classes prints."""
+    """Run a program that uses the client's own classes; return the lines that it prints."""
     clean = {"PATH": os.environ["PATH"], "TZ": "UTC"}
     command = [sys.executable, "-c", program, *words]
     ended = done(command, env=clean | environment, text=True)
@@ -73,7 +73,7 @@ def child(environment: Mapping[str, str], program: str, *words: str) -> list[str
 
 @contextmanager
 def by_stopncii(room: Room) -> Iterator[tuple[str, str]]:
-    """A base address and a partner's key."""
+    """Serve the exchange; yield its StopNCII base address and a partner's key."""
     _, key = room.partner("friends", submits=True)
     with serving(exchange_app(room.exchange)) as port:
         yield f"http://127.0.0.1:{port}/stopncii/v1", key
@@ -81,7 +81,7 @@ def by_stopncii(room: Room) -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def by_ncmec(room: Room, folder: Path) -> Iterator[dict[str, str]]:
-    """What the environment must say, that the client finds us instead of NCMEC."""
+    """Serve the exchange; yield the environment in which the client finds it instead of NCMEC."""
     _, key = room.partner()
     ca, pair = own_authority(folder, HOST)
     app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(room.exchange)))])
@@ -108,7 +108,7 @@ def test_tx_fetches_and_matches_in_stopncii_s_form(
         room.feed.withdraw("c0001")
         room.clock.wind(seconds=5)
         tx(home, keys, "fetch")
-        # It ignores that the hash is withdrawn; our feedback is what it does look at.
+        # tx ignores that the hash is withdrawn, but it does read our feedback.
         assert match(home, keys, 1) == "pdq 0 (SN) DISPUTED -1 -our-gate"
     judged("threatexchange as StopNCII", COUNT)
 
@@ -118,14 +118,14 @@ def test_tx_fetches_matches_and_sees_deletions_in_ncmec_s_form(
 ) -> None:
     fill(room)
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=25)  # as far behind as the client asks
+    room.clock.wind(seconds=25)  # five seconds behind, as far as the client asks
     with by_ncmec(room, home) as environment:
         edit = ("config", "collab", "edit", "ncmec", "-C", "NC", "--environment", "test_NGO")
         tx(home, environment, *edit)
         tx(home, environment, "fetch")
         assert "pdq: 2500" in tx(home, environment, "dataset")
         waiting, confirmed = match(home, environment, 2), match(home, environment, 11)
-        # Its client calls all of NCMEC's form positive; our classification is a tag to it.
+        # tx calls every hash from NCMEC positive, and takes our classification for a tag.
         assert waiting == "pdq 0 (NC) POSITIVE_CLASS unconfirmed"
         assert confirmed == "pdq 0 (NC) POSITIVE_CLASS confirmed"
         for number in range(10):
@@ -217,7 +217,7 @@ def match(home: Path, environment: Mapping[str, str], number: int) -> str:
 
 
 def registered(room: Room, name: str, of: bytes) -> None:
-    """In the bank, and in the feed."""
+    """Register a claim in the bank and in the feed."""
     claim = ClaimId(name)
     made = Claim(claim, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, room.clock.now())
     room.bank.register(Registration(made, (of,)))

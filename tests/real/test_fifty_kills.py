@@ -1,6 +1,6 @@
-"""A few of the kills of tests/real/kills.py, a full disk, and a database that goes away.
+"""A few kills by tests/real/kills.py, a full disk, and a database that becomes unreachable.
 
-``python -m tests.real.kills --kills 50`` does fifty.
+``python -m tests.real.kills --kills 50`` does fifty kills.
 """
 
 import json
@@ -22,7 +22,7 @@ from tests.sizes import size
 
 pytestmark = pytest.mark.real
 
-LARGE = 32 * 1024  # so that few letters fill a disk
+LARGE = 32 * 1024  # so that few messages fill a disk
 NOTHING = {"lost": 0, "invented": 0, "faults": []}
 
 
@@ -41,7 +41,7 @@ def test_kills_of_two_relays_on_one_database(tmp_path: Path, postgres: Cluster) 
 
 
 def test_a_full_disk_refuses_loses_nothing_and_goes_on(tmp_path: Path) -> None:
-    """A limit on the size of files stands for a disk that is full; letters come until it is met."""
+    """A limit on the size of files stands for a full disk; messages are posted beyond it."""
     device = Device(random.Random(3), letter_bytes=LARGE)
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({6 << 20},) * 2)\n"
     ignore = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -75,13 +75,13 @@ def _post(device: Device, line: Line) -> int:
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Cluster]:
-    """A PostgreSQL that may be stopped, and is started again."""
+    """Run a PostgreSQL server that a test may stop, if it starts it again."""
     with cluster() as made:
         yield made
 
 
 def test_a_database_that_goes_away_is_waited_for(tmp_path: Path, own: Cluster) -> None:
-    """Stopped amid load: who asks waits, or is told when to ask again; nothing is lost."""
+    """It stops under load: requests wait, or are told when to retry, and nothing is lost."""
     devices = [Device(random.Random(f"away {n}")) for n in range(6)]
     with running(tmp_path, own.fresh()) as (_, url):
         line, ended = Line(url), threading.Event()
@@ -109,7 +109,7 @@ def test_a_database_that_goes_away_is_waited_for(tmp_path: Path, own: Cluster) -
 def test_a_database_that_stays_away_is_said_with_the_time_to_ask_again(
     tmp_path: Path, own: Cluster
 ) -> None:
-    """After some seconds, which are one here."""
+    """The relay waits for it for some seconds, here for one."""
     assert relay_postgres._DATABASE_WAIT_S_MAX < 20
     with running(tmp_path, own.fresh(), "1") as (_, url):
         device, line = Device(random.Random(4)), Line(url)
@@ -136,7 +136,7 @@ def _until(holds: object, seconds: float = 180) -> None:
 
 
 def test_no_success_is_written_before_the_disk_has_it(tmp_path: Path) -> None:
-    """strace sees every call: between a letter and the answer that it is kept lies an fdatasync."""
+    """strace shows an fdatasync between each post and the answer that it is stored."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("needs strace: apt-get install strace")
@@ -157,7 +157,7 @@ def test_no_success_is_written_before_the_disk_has_it(tmp_path: Path) -> None:
 
 
 def _durable_before_said(calls: list[str]) -> None:
-    """Between the arrival of a PUT and its 20x, an fdatasync began and returned 0."""
+    """Check that between each PUT and its answer 20x an fdatasync returned 0."""
     asked, synced, said = False, False, 0
     for call in calls:
         if '"PUT ' in call:

@@ -1,6 +1,7 @@
-"""The disk is full (ENOSPC): who asks is told so, and what was acknowledged before is there after.
+"""A relay on a full disk (ENOSPC) answers that the disk is full, and keeps what it acknowledged.
 
-On a tmpfs of a few MB. A relay is killed while it is full, gets room, and starts again.
+The disk is a tmpfs of a few MB. The relay is killed while the disk is full, and starts again when
+there is space.
 """
 
 import http.client
@@ -25,7 +26,7 @@ from tests.real.trial import first_words, to_be_killed
 pytestmark = pytest.mark.real
 
 MB = 1 << 20
-# Ours, but that it waits one second for a database that is away, not twelve.
+# Our program, but it waits one second for an unreachable database, not twelve.
 IMPATIENT = """
 from entrenous.__main__ import main
 from entrenous.carry.store import postgres as relay_postgres
@@ -33,13 +34,13 @@ from entrenous.carry.store import postgres as relay_postgres
 relay_postgres._DATABASE_WAIT_S_MAX = 1.0
 main()
 """
-LARGE = 32 * 1024  # so that few letters fill a disk
+LARGE = 32 * 1024  # so that few messages fill a disk
 
 
 @contextmanager
 def relay(inside: tuple[str, ...], folder: Path, database: str = "") -> Iterator[str]:
-    """A relay that sees the small disk, and takes blobs until it is full."""
-    settings = folder.parent.with_suffix(".toml")  # on the disk of the test
+    """Run a relay that stores its data on the small disk until it is full; yield its URL."""
+    settings = folder.parent.with_suffix(".toml")  # not on the small disk
     lines = [f'data = "{folder}"', 'listen = "127.0.0.1:0"', "free_mb_min = 0"]
     settings.write_text("\n".join([*lines, *([f'database = "{database}"'] if database else [])]))
     program = ["-c", IMPATIENT] if database else ["-m", "entrenous"]
@@ -49,7 +50,7 @@ def relay(inside: tuple[str, ...], folder: Path, database: str = "") -> Iterator
 
 
 def posted(device: Device, line: Line) -> tuple[int, str]:
-    """Post one more letter; the status, and the problem if there is one."""
+    """Post a message; return the status, and the type of the problem if there is one."""
     name = device._new()
     status, body = line.ask(
         "PUT", f"{device.at}/envelopes/{name}", device.sender, device.posted[name]
@@ -60,7 +61,7 @@ def posted(device: Device, line: Line) -> tuple[int, str]:
 
 
 def until_full(device: Device, line: Line, least: int = 10) -> set[tuple[int, str]]:
-    """Post until so many letters were refused; how they were."""
+    """Post until so many messages were refused; return the different refusals."""
     refused = list[tuple[int, str]]()
     while len(refused) < least:
         answer = posted(device, line)
@@ -69,7 +70,10 @@ def until_full(device: Device, line: Line, least: int = 10) -> set[tuple[int, st
 
 
 def brought(upload: Upload, url: str) -> tuple[int, bytes]:
-    """Bring a blob; a relay may answer before all of it was sent, and then hangs up."""
+    """Upload a blob; return the status and the body, or 0 and b"" if the relay hung up.
+
+    A relay may answer before all of the blob was sent, and then hangs up.
+    """
     with closing(upload.begins(url)) as web:
         with suppress(OSError):
             web.send(upload.data)
@@ -97,7 +101,7 @@ def test_letters_and_blobs_on_a_full_disk(tmp_path: Path) -> None:
             assert brought(kept, url) == (201, b"")
             status, said = brought(upload(device, 20 * MB), url)
             assert (status, json.loads(said or b"{}").get("type")) in {FULL, (0, None)}
-            assert posted(device, line)[0] == 201  # what came of the large one is gone
+            assert posted(device, line)[0] == 201  # the received part of the large blob is deleted
             assert until_full(device, line) == {FULL}
             assert brought(upload(device, MB), url)[0] in {0, 507}
             assert kept.fetched(url) == kept.data
@@ -125,7 +129,7 @@ def test_room_is_used_as_soon_as_there_is_some(tmp_path: Path) -> None:
 
 
 def test_a_postgresql_whose_disk_is_full(tmp_path: Path) -> None:
-    """Where it cannot even write its log it restarts by itself, and is away meanwhile."""
+    """A PostgreSQL that cannot write its log restarts by itself, and is unreachable meanwhile."""
     if os.geteuid() != 0:
         pytest.skip("needs root: PostgreSQL runs as an account of its own on a disk of its own")
     device = Device(random.Random("postgresql"), letter_bytes=LARGE)
@@ -144,7 +148,7 @@ AWAY = "urn:entrenous:unreachable:database-away"
 
 
 def goes_on(own: Cluster, device: Device, line: Line) -> bool:
-    """Whether a letter is taken again; a server that gave up is started by its operator."""
+    """Start the database server if it has given up; return whether a message is accepted again."""
     try:
         own.control("status")
     except subprocess.CalledProcessError:
@@ -153,7 +157,7 @@ def goes_on(own: Cluster, device: Device, line: Line) -> bool:
 
 
 def comes_all(device: Device, line: Line) -> None:
-    """Nothing that was acknowledged is lost, nothing comes twice."""
+    """Check that every acknowledged message arrives, and none arrives twice."""
     device.finish(line)
     assert len(device.taken) > 10
     assert device.taken <= device.came

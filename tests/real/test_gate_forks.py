@@ -1,4 +1,4 @@
-"""A gate starts no process by vfork: killed meanwhile, it would leave a child that waits."""
+"""A gate starts no process by vfork: if it were killed meanwhile, its child would wait forever."""
 
 import re
 import shutil
@@ -18,14 +18,14 @@ from tests.stop.commands.gates import PATIENCE_S, running
 pytestmark = pytest.mark.real
 
 CALLS = "trace=vfork,clone,clone3,fork,execve"
-ROUNDS = 20  # until both of its pictures are there at once
+ROUNDS = 20  # at most, until two uploads at once need a judge process
 
 
 def strace(into: Path) -> list[str]:
     program = shutil.which("strace")
     if program is None:
         pytest.skip("needs strace: apt-get install strace")
-    # -D: the program itself is what is started, and stopped; strace stands beside it.
+    # -D: strace runs as a grandchild, so that the process to stop is the program itself.
     return [program, "-D", "-f", "--seccomp-bpf", "-q", "-s", "200", "-e", CALLS, "-o", str(into)]
 
 
@@ -39,7 +39,7 @@ def by_vfork(trace: str) -> list[str]:
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_python_forks_as_it_was_told(tmp_path: Path, *, whole: bool) -> None:
-    """Without being told it would not: otherwise the next test finds nothing."""
+    """By default Python uses vfork; otherwise the next test would prove nothing."""
     from_module = "from entrenous.stop.judge.judge_pool import disable_vfork"
     said = f"{from_module}; disable_vfork()" if whole else ""
     program = f"{said}\nimport subprocess; subprocess.run(['true'], check=True)"
@@ -51,12 +51,12 @@ def test_python_forks_as_it_was_told(tmp_path: Path, *, whole: bool) -> None:
 
 
 def all_of(trace: Path, pid: int) -> str:
-    """What is there once the end of this process is told."""
+    """Wait until the trace has the end of this process, and return the trace."""
     until = time.monotonic() + PATIENCE_S
     told = ""
     while not re.search(rf"^{pid} +\+\+\+", told, re.MULTILINE):
         assert time.monotonic() < until
-        time.sleep(0.05)  # strace is no child of ours, to be waited for
+        time.sleep(0.05)  # strace is not our child, so we cannot wait for it
         told = trace.read_text() if trace.exists() else ""
     return told
 

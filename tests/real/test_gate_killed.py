@@ -1,6 +1,6 @@
-"""A few of the kills of tests/real/gate_kills.py.
+"""A few kills by tests/real/gate_kills.py.
 
-``python -m tests.real.gate_kills --kills 50`` does fifty.
+``python -m tests.real.gate_kills --kills 50`` does fifty kills.
 """
 
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_what_a_gate_must_answer(steps: tuple[str, ...], wanted: str) -> None:
 
 
 def test_what_a_gate_has_lost_is_noticed(tmp_path: Path) -> None:
-    """Nothing was ever asked of this one."""
+    """This gate never got a request, so everything in the story counts as lost."""
     story = Story(1, ("claim 0", "upload"), done=2, cases={"1919-8952-571b": HOLD})
     listed = Listed(fresh(OF_A_LIST, 1), is_sure=True)
     with open_platform(tmp_path) as (platform, _):
@@ -60,7 +60,7 @@ def test_what_a_gate_has_lost_is_noticed(tmp_path: Path) -> None:
 def test_a_step_in_doubt_may_have_happened_or_not() -> None:
     story = Story(1, ("claim 0", "withdraw 0"), done=1, doubt="withdraw 0")
     assert story.allowed == {HOLD, THROUGH}
-    assert story.claims == {}  # nobody knows
+    assert story.claims == {}  # the claim is in doubt
     story.done, story.doubt = 2, None
     assert story.allowed == {THROUGH}
     assert story.claims == {story.name("0"): False}

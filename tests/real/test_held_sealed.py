@@ -1,4 +1,4 @@
-"""A picture that waits for a person is nowhere to be read but with the gate's key."""
+"""An upload that waits for review can only be read with the gate's key."""
 
 import base64
 import secrets
@@ -26,7 +26,7 @@ SEALED = b"entrenous/1 held\1"
 
 
 def lists_hers(data: Path) -> None:
-    """The hash of her picture is in a bank of that gate, and nobody has looked yet."""
+    """Import the hash of the picture into a bank of the gate, so that its uploads are held."""
     (data.parent / "hers.jpg").write_bytes(HERS)
     told = entrenous("fingerprint", str(data.parent / "hers.jpg"), "--json")
     hashes = httpx.Response(200, text=told).json()
@@ -41,7 +41,7 @@ def held(gate: Running) -> str:
     answer = gate.bring(HERS).json()
     assert answer["decision"] == "hold", answer
     case = str(answer["case"])
-    assert wait_until(lambda: shown(gate, case).is_success, 120)  # kept after the answer
+    assert wait_until(lambda: shown(gate, case).is_success, 120)  # it is stored after the answer
     return case
 
 
@@ -60,7 +60,7 @@ def on_disk(folder: Path) -> bytes:
 
 
 def pieces(picture: bytes) -> list[bytes]:
-    """Of all of it: pages of a database may lie between them."""
+    """Return short parts from all over the picture, because a database may split it into pages."""
     return [picture[at : at + 64] for at in range(0, len(picture) - 64, 512)]
 
 
@@ -88,13 +88,13 @@ def test_nothing_of_it_is_on_the_disk_and_a_lost_key_loses_only_the_picture(
 
 
 def test_what_waits_for_the_slow_look_is_sealed_and_looked_at(tmp_path: Path) -> None:
-    """The second process has the same key. Until it looked, the bytes are there."""
+    """The second process has the same key; the sealed bytes stay until it has scanned them."""
     data = tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text("slow_looks = 5\n")
     lists_hers(data)
     with running(data, "--no-slow-look"):
-        pass  # its key is made
+        pass  # creates the key
     program = (
         "import sys; from pathlib import Path; from datetime import timedelta\n"
         "from entrenous.stop.store.open_gate import open_platform\n"
@@ -144,7 +144,7 @@ def test_a_postgresql_without_a_key_is_said_not_to_seal(tmp_path: Path, postgres
 def test_keys_that_are_not_there_start_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As a disk that is not mounted: a key made in its place would be this gate's alone."""
+    """Their disk may not be mounted; a new key in their place would be known to this gate alone."""
     place = tmp_path / "away" / "gate"
     (tmp_path / "gate.toml").write_text(f'held_key = "{place}"\n')
     assert run(["gate", "bank", "list", "--data", str(tmp_path)], {}) == 3
@@ -155,7 +155,7 @@ def test_keys_that_are_not_there_start_nothing(
 
 
 def rows(url: str) -> list[Any]:
-    """Of each upload whose bytes are kept, whether they are sealed."""
+    """Return for each upload with stored bytes whether they are sealed."""
     with psycopg.connect(url) as db:
         found = db.execute("SELECT untrusted_upload FROM upload WHERE untrusted_upload IS NOT NULL")
         return [bytes(row[0]).startswith(SEALED) for row in found]

@@ -1,11 +1,12 @@
-"""A real Hasher-Matcher-Actioner, unmodified, fetches from our gate, and our gate from it.
+"""A real, unmodified Hasher-Matcher-Actioner fetches from our gate, and our gate from it.
 
     ENTRENOUS_HMA=DIR ENTRENOUS_HMA_PYTHON=DIR/venv/bin/python pytest tests/real/test_hma.py
 
-:mod:`bench.stopping.hma_server` says how to make DIR. What HMA's operator does: credentials by POST
-/c/exchanges/api/NAME, the exchange by POST /c/exchanges, then its own commands ``flask fetch`` and
-``flask build_indices``. StopNCII's base address is a part of the credentials. NCMEC's hosts are
-fixed, so a proxy leads them to us, with a test authority that HMA is told to believe.
+:mod:`bench.stopping.hma_server` says how to make DIR. The tests do what HMA's operator does: POST
+the credentials to /c/exchanges/api/NAME and the exchange to /c/exchanges, then run its commands
+``flask fetch`` and ``flask build_indices``. StopNCII's base address is a part of the credentials.
+NCMEC's hosts are fixed, so a proxy leads to us instead, with the certificate of a test authority
+that HMA trusts.
 """
 
 import os
@@ -52,14 +53,14 @@ pytestmark = [
     ),
 ]
 HOST = "hashsharing-test.ncmec.org"
-# Enough: its index of a few hashes matches nothing once it was saved (its issue 1318).
+# Enough hashes: an index of only a few matches nothing after it was saved (HMA's issue 1318).
 CONFIRMED, COUNT = 200, 300
-MANY = 210  # contents of another bank before the first of ours
+MANY = 210  # contents of another bank, before the first one of the fetched bank
 
 
 @dataclass(frozen=True)
 class Theirs:
-    """An HMA that runs, asked by HTTP and told to do its tasks."""
+    """A running HMA that is used by HTTP, and whose tasks are started by its commands."""
 
     hma: Hma
     url: str
@@ -71,7 +72,7 @@ class Theirs:
         return answer.json()
 
     def fetch(self, name: str, **environment: str) -> Mapping[str, Any]:
-        """Its fetcher, then its indexer; what it says of that exchange."""
+        """Run its fetcher, then its indexer; return the status of the exchange."""
         self.hma.flask("fetch", **environment)
         status = self.http.get(f"/c/exchange/{name}/status").json()
         assert status["last_fetch_succeeded"], (self.hma.folder / "flask.log").read_text()
@@ -80,7 +81,7 @@ class Theirs:
         return dict(status)
 
     def contents(self, bank: str) -> dict[int, bytes]:
-        """A bank's hashes by their numbers; there is no other way than to ask for each number."""
+        """Return a bank's hashes by content number; HMA can only be asked for one at a time."""
         found = dict[int, bytes]()
         for number in range(1, COUNT + 1):
             answer = self.http.get(
@@ -91,7 +92,7 @@ class Theirs:
         return found
 
     def distance(self, bank: str, of: bytes) -> str | None:
-        """Of the nearest match in that bank."""
+        """Return the distance of the nearest match in the bank, or None."""
         answer = self.http.get("/m/lookup", params={"signal": of.hex(), "signal_type": "pdq"})
         assert answer.is_success, answer.text
         matches = answer.json().get(bank, [])
@@ -100,9 +101,7 @@ class Theirs:
 
 @pytest.fixture
 def theirs(tmp_path: Path, postgres: Cluster) -> Iterator[Theirs]:
-    """Its own database each time; without a cache of the index, so that its lateness is not ours to
-    wait for.
-    """
+    """Run an HMA with a new database, and without its index cache, which would delay matches."""
     name = f"hma{next(postgres.numbers)}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
         server.execute(f"CREATE DATABASE {name}")
@@ -125,7 +124,7 @@ class Ours:
     key: str
 
     def withdraw(self, count: int) -> set[bytes]:
-        """As many; their hashes."""
+        """Withdraw so many claims, and return their hashes."""
         known = {entry.number: entry.bits for entry in self.platform.bank.entries(0)}
         gone = dict[ClaimId, bytes]()
         for number, claim in self.platform.bank.claims_on_pictures(known):
@@ -134,7 +133,7 @@ class Ours:
         for claim_id in taken:
             self.platform.bank.apply_event(claim_id, ClaimEvent.WITHDRAW)
         update_exchange_state(self.exchange)
-        time.sleep(2)  # its seconds are whole
+        time.sleep(2)  # timestamps are whole seconds
         return set(taken.values())
 
 
@@ -149,7 +148,7 @@ def ours(tmp_path: Path) -> Iterator[Ours]:
             lines = "\n".join(bits(number).hex() for number in numbers)
             import_hashes(lines, PEOPLE_BANK, platform, confirmed=confirmed)
         update_exchange_state(exchange)
-        clock.wind(seconds=15)  # as far behind as NCMEC's client asks
+        clock.wind(seconds=15)  # five seconds behind, as far as the client asks
         yield Ours(platform, exchange, key)
 
 
@@ -165,13 +164,13 @@ def test_hma_imports_in_stopncii_s_form(ours: Ours, theirs: Theirs) -> None:
         theirs.post("/c/exchanges", {"bank": "OUR_GATE", "api": "stop_ncii", "api_json": {}})
         assert theirs.fetch("OUR_GATE")["fetched_items"] == COUNT
         assert set(theirs.contents("OUR_GATE").values()) == every()
-        # It keeps no difference between what we stand behind and what waits for a person.
+        # HMA does not distinguish confirmed hashes from those that wait for review.
         assert theirs.distance("OUR_GATE", bits(0)) == "0"
         assert theirs.distance("OUR_GATE", bits(CONFIRMED)) == "0"
         [gone] = ours.withdraw(1)
         assert theirs.fetch("OUR_GATE")["fetched_items"] == COUNT
-        # Its client compares the hash, not the status, with "Withdrawn": so it matches for ever,
-        # and what says that we do not stand behind it any more is not in its answer.
+        # Its client compares the hash, not the status, with "Withdrawn". So the hash matches for
+        # ever, and nothing in HMA's answer says that it was withdrawn.
         assert theirs.distance("OUR_GATE", gone) == "0"
 
 
@@ -205,7 +204,7 @@ def test_our_gate_fetches_a_bank_of_hma_and_what_is_removed_there(
     listed = theirs.contents("THEIRS")
     assert len(listed) == 20
     with open_platform(ours):
-        pass  # it is a gate now
+        pass  # creates the gate
     gate(ours, "add", "theirs", "--kind", "hma", "--from", theirs.url)
     gate(ours, "fetch")
     assert protected(ours) == set(listed.values())
@@ -219,7 +218,7 @@ def test_our_gate_fetches_a_bank_of_hma_and_what_is_removed_there(
 
 @contextmanager
 def by_ncmec(ours: Ours, folder: Path) -> Iterator[dict[str, str]]:
-    """What the environment must say, that HMA's client finds us instead of NCMEC."""
+    """Serve the exchange; yield the environment in which HMA finds it instead of NCMEC."""
     ca, pair = own_authority(folder, HOST)
     app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(ours.exchange)))])
     with serving(app, pair) as port, leading_to(port) as proxy:
@@ -227,12 +226,12 @@ def by_ncmec(ours: Ours, folder: Path) -> Iterator[dict[str, str]]:
 
 
 def every() -> set[bytes]:
-    """The hashes of all that our gate had."""
+    """Return all hashes that our gate had at first."""
     return {bits(number) for number in range(COUNT)}
 
 
 def gate(data: Path, command: str, *words: str) -> None:
-    """One of our commands."""
+    """Run a command of ``gate exchange`` in this process."""
     app = typer.Typer()
     add_commands(app)
     more = ("--part", "THEIRS", "--bank", "got") if command == "add" else ()
@@ -241,7 +240,7 @@ def gate(data: Path, command: str, *words: str) -> None:
 
 
 def protected(folder: Path) -> set[bytes]:
-    """What our gate compares with."""
+    """Return the hashes in the bank into which our gate fetches."""
     with open_platform(folder) as (platform, _):
         known = {entry.number: entry.bits for entry in platform.bank.entries(0)}
         found = platform.bank.claims_on_pictures(known)

@@ -1,4 +1,4 @@
-"""A client of HMA whose URL was changed, at a real gate: every family of addresses."""
+"""A client of HMA can use a real gate by changing the URL: every group of endpoints."""
 
 import time
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def ok(answer: httpx.Response, status: int = 200) -> Any:
 
 
 def fetched(data: Path) -> None:
-    """The gate fetches a list of three, as its operator does at the command line."""
+    """Let the gate fetch a list of three hashes, as its operator does at the command line."""
     (data.parent / "ally.csv").write_text("\n".join(LISTED))
     app = typer.Typer()
     add_commands(app)
@@ -58,7 +58,7 @@ def test_every_family_of_addresses_at_a_running_gate(tmp_path: Path) -> None:
     data = tmp_path / "gate"
     with facade(data) as (hma, gate):
         fetched(data)
-        # whether it is there, and for whom
+        # status and access
         assert hma.get("/status").text == "I-AM-ALIVE"
         assert httpx.get(f"{gate.url}/hma/c/banks", trust_env=False).status_code == 401
         assert "/m/raw_lookup" in ok(hma.get("/site-map"))
@@ -92,11 +92,11 @@ def test_every_family_of_addresses_at_a_running_gate(tmp_path: Path) -> None:
         assert (status["fetched_items"], status["up_to_date"]) == (len(LISTED), True)
         refused = hma.post("/c/exchanges", json={"bank": "X", "api": "ncmec", "api_json": {}})
         assert "entrenous gate exchange --help" in ok(refused, 501)["message"]
-        # no address is fetched, whoever asks
+        # no URL is downloaded, whoever asks
         for path in ("/h/hash", "/m/lookup"):
             answer = hma.get(path, params={"url": gate.url, "content_type": "photo"})
             assert "does not download" in ok(answer, 400)["message"]
-        # off in shadow, and for good
+        # disable the bank, then delete the content
         ok(hma.put("/c/bank/TEST", json={"enabled": False}))
         assert ok(hma.get("/m/lookup", params=query)) == {}
         assert ok(hma.delete(address)) == {"deleted": 1}

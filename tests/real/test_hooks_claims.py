@@ -1,7 +1,7 @@
-"""Every hook, in a real server before a real gate: what one unreviewed claim does to the uploads of
-a famous picture (nothing), what a person's confirmation does, and what shadow does.
+"""Every hook in a real server, with a real gate: one unreviewed claim stops no upload of a famous
+picture, a confirmed claim does, and in shadow mode nothing is stopped.
 
-Synapse, which has an environment of its own: test_hooks_synapse.py.
+Synapse, which has its own environment, is tested in test_hooks_synapse.py.
 """
 
 import json
@@ -27,7 +27,7 @@ from tests.stop.platform_for_tests import a_device, picture, protect_picture
 
 pytestmark = pytest.mark.real
 
-UPLOADS = 26  # as many as the review brought
+UPLOADS = 26  # as many as in decision 0035
 WSGI = """
 import json, sys
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -69,7 +69,7 @@ def who(scope):
 app = GateMiddleware(app, json.loads(sys.argv[1]), account=who)
 serve(app, "127.0.0.1", 0, lambda url: print(json.dumps({"url": url}), flush=True))
 """
-# The handler for every form at /handler, the validator of one field at /validator.
+# /handler uses the upload handler for every form, /validator the validator of one field.
 DJANGO = """
 import json, sys
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -124,14 +124,14 @@ HOOKS = ["wsgi", "asgi", "proxy", "django handler", "django validator"]
 
 @dataclass
 class Gate:
-    """A real gate, and how many pictures were registered at it."""
+    """A real gate, and the number of pictures that tests have used at it."""
 
     running: Running
     token_file: Path
     pictures: int = 0
 
     def famous(self, number: int | None = None) -> Any:
-        """A picture that nothing was registered of yet: a piece of a photograph, enlarged."""
+        """Return a picture that was not registered before: an enlarged part of a photograph."""
         at, self.pictures = self.pictures if number is None else number, self.pictures + 1
         photo = (skimage.data.astronaut, skimage.data.coffee, skimage.data.chelsea)[at % 3]()
         row, column = divmod(at // 3, 3)
@@ -140,7 +140,7 @@ class Gate:
         return cv2.resize(np.ascontiguousarray(piece), (512, 512), interpolation=cv2.INTER_CUBIC)
 
     def claimed(self, pixels: Any) -> None:
-        """By somebody who says nothing of herself."""
+        """Register a picture, as anybody can without an account."""
         with httpx.Client(timeout=60, trust_env=False) as web:
             client = RegistrationClient(self.running.url, web)
             protect_picture(
@@ -148,7 +148,7 @@ class Gate:
             )
 
     def confirm(self) -> list[str]:
-        """A reviewer confirms the first case that waits; all that are decided by it."""
+        """Confirm the first waiting case as a reviewer; return all cases that this decides."""
         case = self.running.ask("/v1/reviews")["next"]["case"]
         answer = httpx.post(
             f"{self.running.url}/v1/reviews/{case}",
@@ -179,7 +179,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
 
 @contextmanager
 def started(*command: str) -> Iterator[str]:
-    """The address that a program prints."""
+    """Run a Python program, and yield the URL that it prints."""
     with begun(
         [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
@@ -193,7 +193,7 @@ def started(*command: str) -> Iterator[str]:
 
 @contextmanager
 def site(hook: str, gate: Gate, **more: Any) -> Iterator[httpx.Client]:
-    """A server with this hook as it is by default, asked at /upload."""
+    """Run a server with this hook in its default settings, and yield a client for /upload."""
     given = {"gate": gate.running.url, "token_file": str(gate.token_file), "budget_s": 30, **more}
     with ExitStack() as opened:
         if hook == "proxy":
@@ -222,7 +222,7 @@ def post(web: httpx.Client, pixels: Any, quality: int = 90, user: str = "ana") -
 def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
     hook: str, gate: Gate
 ) -> None:
-    """And what a person confirmed is refused, to each account some times in an hour."""
+    """A confirmed picture is refused, and each account gets only some refusals in an hour."""
     within_an_hour(90)
     famous, other = gate.famous(), gate.famous()
     before = set(gate.published())
@@ -235,7 +235,7 @@ def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
         same = [{n: v for n, v in one.headers.items() if n not in told} for one in answers]
         assert same[0] == {n: v for n, v in unclaimed.headers.items() if n not in told}
         listed = {case: how for case, how in gate.published().items() if case not in before}
-        assert len(listed) >= UPLOADS  # and what came before the claim, once it was looked back at
+        assert len(listed) >= UPLOADS  # and the earlier upload, if a look-back found it
         assert set(listed.values()) == {"waiting"}
         confirmed = set(gate.confirm())
         removed = {case for case, how in gate.published().items() if how == "confirmed"}
@@ -275,7 +275,7 @@ def test_what_a_hook_in_shadow_let_through_is_listed_and_to_be_removed(
 
 @pytest.mark.threat("shadow-acts")
 def test_one_switch_has_a_whole_gate_in_shadow(tmp_path: Path) -> None:
-    """Hooks are live; what people register, and what is confirmed, is let through and listed."""
+    """The hook is not in shadow; registered and confirmed pictures pass, and are listed."""
     (tmp_path / "gate.toml").write_text("shadow = true\n")
     with running(tmp_path, "--judges", "2", "--no-slow-look") as one:
         gate = Gate(one, tmp_path / "operator.token")

@@ -1,4 +1,4 @@
-"""``entrenous gate drop`` and ``gate proxy``, as a mail server or a file drop call them."""
+"""``entrenous gate drop`` and ``gate proxy``, as a mail server or a file drop calls them."""
 
 import base64
 import io
@@ -46,7 +46,7 @@ Drop = Callable[..., Done]
 def drop(
     gate: tuple[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Drop:
-    """The command in this process, as the program calls it."""
+    """Return a function that runs ``gate drop`` in this process."""
 
     def call(*words: str, typed: bytes = b"", url: str = gate[0]) -> Done:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(typed)))
@@ -76,7 +76,7 @@ def test_files_and_the_quarantine(drop: Drop, tmp_path: Path) -> None:
     assert (tmp_path / "kept/stopped.jpg").read_bytes() == hers()
     put(tmp_path, stopped=hers_mirrored())
     assert drop(stopped, "--quarantine", str(tmp_path / "kept")).status == 3
-    assert (tmp_path / "kept/stopped.jpg").read_bytes() == hers()  # nothing is written over
+    assert (tmp_path / "kept/stopped.jpg").read_bytes() == hers()  # not overwritten
     assert (tmp_path / "kept/stopped-2.jpg").read_bytes() == hers_mirrored()
 
 
@@ -126,7 +126,7 @@ def test_a_mail_that_programs_would_mend(drop: Drop) -> None:
 
 
 def test_a_mail_through_a_pipe(gate: tuple[str, Path]) -> None:
-    """As a mail server does it."""
+    """A mail server passes a mail to the command in this way."""
     mail = b"From: a@example.org\r\nContent-Type: image/jpeg\r\nContent-Transfer-Encoding: base64"
     mail += b"\r\n\r\n" + base64.encodebytes(hers_mirrored())
     where = ["--gate", gate[0], "--token-file", str(gate[1])]
@@ -137,7 +137,7 @@ def test_a_mail_through_a_pipe(gate: tuple[str, Path]) -> None:
 
 
 def test_the_proxy(gate: tuple[str, Path], tmp_path: Path) -> None:
-    """In front of the gate itself: any server will do. Its log has the line of docs/gate.md."""
+    """The server behind the proxy is the gate, as any will do. The log is as in docs/gate.md."""
     where = ["--gate", gate[0], "--upstream", gate[0], "--listen", "127.0.0.1:0"]
     program = [sys.executable, "-m", "entrenous", "gate", "proxy", *where, "--json"]
     given = os.environ | {"ENTRENOUS_GATE_TOKEN": gate[1].read_text()}

@@ -1,8 +1,8 @@
-"""docs/gate.md, followed literally: every step is typed, in its order, into one real shell.
+"""The steps of docs/gate.md, typed literally and in order into one real shell.
 
-What was typed and printed is kept in tests/transcripts/gate/shadow_mode.txt. The page's own lines
-have to be there, and what is printed now has to be what is written. Only the packages of step 1 are
-not fetched again: the folder that it would put them into is there before `make` looks.
+tests/transcripts/gate/shadow_mode.txt records what is typed and printed. It has to contain the
+lines of the page, and the commands have to print what it says. Only the packages of step 1 are not
+downloaded again: the folder for them exists before `make` runs.
 """
 
 import os
@@ -45,14 +45,14 @@ HOOK"""
 
 
 def on_the_page(section: str, language: str = "") -> list[str]:
-    """The blocks of code below a heading."""
+    """Return the code blocks below a heading of the page."""
     told = PAGE.read_text().partition(f"\n## {section}")[2].partition("\n## ")[0]
     blocks = [block.partition("\n") for block in told.split("```")[1::2]]
     return [code for kind, _, code in blocks if kind == language]
 
 
 def session() -> list[Step]:
-    """Without its head and the numbers of its steps."""
+    """Return the recorded steps, without the head of the file and the numbers of the steps."""
     typed = SESSION.read_text().partition("\n# 1\n")[2].splitlines()
     return steps_of(line for line in typed if not line.startswith("# "))
 
@@ -64,7 +64,7 @@ def free_port() -> str:
 
 @dataclass(frozen=True)
 class Shell:
-    """One in which a person types, with what it prints."""
+    """A running shell, into which lines are typed."""
 
     process: "subprocess.Popen[str]"
 
@@ -103,7 +103,7 @@ def shell(folder: Path) -> Iterator[Shell]:
 
 
 def installed_beforehand(clone: Path) -> None:
-    """The environment that `make` would make of the clone, newer than what it is made of."""
+    """Create the environment of the clone, newer than its sources, so that `make` does not."""
     programs = clone / ".venv/bin"
     programs.mkdir(parents=True)
     for name in ("entrenous", "uvicorn"):
@@ -114,7 +114,7 @@ def installed_beforehand(clone: Path) -> None:
 
 
 def wait_for(line: str) -> None:
-    """Until what was started listens."""
+    """Wait until the server that this line starts accepts connections."""
     port = int(re.findall(r"(?:127\.0\.0\.1:|--port )(\d+)", line)[-1])
     deadline = time.monotonic() + 60
     while True:
@@ -144,7 +144,9 @@ def test_the_way_to_shadow_mode_and_on(tmp_path: Path) -> None:
 
 
 def beginning(folder: Path) -> Reader:
-    """What the session says is given, and what its words stand for here."""
+    """Create the files that the session needs; return a reader that replaces its addresses and
+    paths.
+    """
     (folder / "test.jpg").write_bytes(hers())
     (folder / "site").mkdir()
     reader = remembered(
@@ -164,7 +166,7 @@ def beginning(folder: Path) -> Reader:
 
 
 def drawn(line: str) -> str:
-    """Cases and secrets are drawn anew each time."""
+    """Replace cases and secrets, which are random in each run, by a fixed word."""
     return DRAWN.sub("DRAWN", line)
 
 

@@ -1,4 +1,4 @@
-"""The WSGI and ASGI middleware in real servers, before a real gate, with real photographs."""
+"""The WSGI and ASGI middleware in real servers, with a real gate and real photographs."""
 
 import hashlib
 import socket
@@ -21,7 +21,7 @@ from tests.stop.platform_for_tests import png
 pytestmark = pytest.mark.real
 
 LIMIT_BYTES = 300_000
-# Each keeps the SHA-256 of the bodies that reached the application, and says so at GET /.
+# Each stores the SHA-256 of the bodies that reached the application, and returns them at GET /.
 WSGI = """
 import hashlib, json, sys
 from socketserver import ThreadingMixIn
@@ -78,7 +78,7 @@ PROGRAMS = {"wsgi": WSGI, "asgi": ASGI}
 
 @dataclass(frozen=True)
 class Site:
-    """A server with the middleware, and an application that keeps what reaches it."""
+    """A server with the middleware, and an application that records what reaches it."""
 
     port: int
     web: httpx.Client
@@ -91,11 +91,11 @@ class Site:
         return self.web.send(request)
 
     def seen(self) -> list[list[str]]:
-        """SHA-256 and decision of each body that the application had."""
+        """Return the SHA-256 and the decision of each body that reached the application."""
         return list(self.web.get("/").json())
 
     def begins(self, picture: bytes) -> socket.socket:
-        """A sender who has sent all but the last 5,000 bytes."""
+        """Start an upload: connect, and send all but the last 5,000 bytes."""
         line = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         head = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n"
         line.sendall(f"POST /upload HTTP/1.1\r\nHost: site\r\n{head}\r\n".encode())
@@ -154,7 +154,7 @@ def site(request: pytest.FixtureRequest, sites: dict[tuple[str, str], Site]) -> 
 
 @pytest.fixture(params=PROGRAMS)
 def marking(request: pytest.FixtureRequest, sites: dict[tuple[str, str], Site]) -> Site:
-    """One whose application has held uploads, too, and is told so."""
+    """Return a site whose application also gets held uploads, marked by a header."""
     return sites[request.param, "header"]
 
 
@@ -232,12 +232,12 @@ def test_half_a_body_reaches_no_application(site: Site) -> None:
     before = site.seen()
     with site.begins(another()) as line:
         line.shutdown(socket.SHUT_WR)
-        line.makefile("rb").read()  # until it is done with
+        line.makefile("rb").read()  # until the server closes the connection
     assert site.seen() == before
 
 
 def test_a_body_that_does_not_end_is_given_up(sites: dict[tuple[str, str], Site]) -> None:
-    """In ASGI; a WSGI server has the body's time in its own hands."""
+    """This is about ASGI; under WSGI, the server itself limits the time for a body."""
     site = sites["asgi", "publish"]
     before = site.seen()
     assert status_of(site.begins(another())) == 408

@@ -1,4 +1,4 @@
-"""A server without plug-ins, as Mastodon: the real nginx, our proxy, and a small server behind."""
+"""A server without plug-ins, such as Mastodon: a real nginx, our proxy, and a small server."""
 
 import json
 import os
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.real
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 AN_HOUR = 2
-# As docs/gate.md shows it; what only a test needs stands around it.
+# As in docs/gate.md, with additions that only the test needs.
 CONF = """
 daemon off; {user} pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 64; }}
@@ -168,7 +168,7 @@ def test_a_refused_one_does_not(site: httpx.Client, path: str) -> None:
     "path", ["/api;x/v2/media", "/x/..;/api/v2/media", "/api%2fv2/media", "/%2561pi/v2/media"]
 )
 def test_nor_by_a_path_that_nginx_leads_elsewhere(site: httpx.Client, path: str) -> None:
-    """A server behind may find the covered one in it."""
+    """The server behind may normalise such a path to a covered one."""
     files = {"file": ("x.jpg", hers(), "image/jpeg")}
     url = httpx.URL(site.base_url).copy_with(raw_path=path.encode())
     assert site.post(url, files=files).status_code == 422
@@ -202,7 +202,7 @@ def test_all_else_passes(site: httpx.Client) -> None:
 @needs_nginx
 @pytest.mark.threat("probing-registered")
 def test_each_account_has_its_uploads_of_an_hour(site: httpx.Client) -> None:
-    """Who it is says nginx, whatever the sender writes."""
+    """nginx sets the account, whatever headers the client sends."""
     within_an_hour(60)
 
     def posted(name: str, **headers: str) -> int:

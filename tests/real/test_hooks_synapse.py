@@ -1,11 +1,11 @@
-"""A real Synapse on SQLite with the module loaded: a person uploads, and is refused.
+"""A real Synapse on SQLite with our module, which checks uploads.
 
-Synapse has an environment of its own, as where it really runs; of ours it has the source alone, and
-httpx. It is made with:
+As in production, Synapse has its own environment, in which there are only our source and httpx. To
+create it, run:
 
     make .venv-synapse/.done
 
-or ENTRENOUS_TEST_SYNAPSE names another environment's Python.
+Or let ENTRENOUS_TEST_SYNAPSE name the Python of another environment.
 """
 
 import base64
@@ -76,8 +76,8 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 def live(
     gate: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[httpx.Client, Path]]:
-    """A homeserver with the module as it is by default, and its folder; Ana and Ben are registered
-    there.
+    """Run a homeserver with the module's default settings, and register Ana and Ben there; yield
+    Ana's client, and the homeserver's folder.
     """
     folder = tmp_path_factory.mktemp("live")
     seed = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
@@ -93,8 +93,8 @@ def live(
 
 @pytest.fixture(scope="module")
 def house(live: tuple[httpx.Client, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What that homeserver keeps. Each other one has a copy, since its tables and its people cost
-    as much as several starts.
+    """Return a folder with that homeserver's data. The other homeservers start with a copy of it,
+    because creating tables and accounts takes as long as several starts.
     """
     folder = tmp_path_factory.mktemp("house")
     for name in ("signing.key", TOKENS):
@@ -108,7 +108,7 @@ def house(live: tuple[httpx.Client, Path], tmp_path_factory: pytest.TempPathFact
 
 
 def configured(folder: Path, modules: str) -> tuple[list[str], str]:
-    """The command that starts it, and its address."""
+    """Write the configuration; return the command that starts the homeserver, and its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = folder / "homeserver.yaml"
@@ -126,7 +126,7 @@ def homeserver(
     module: str = MODULE,
     also_from: str = "",
 ) -> Iterator[httpx.Client]:
-    """A homeserver with our module, as Ana sees it, who is registered there."""
+    """Run a homeserver with our module, and yield a client that is logged in as Ana."""
     shutil.copytree(house, folder, dirs_exist_ok=True)
     program, url = configured(folder, f"[{{module: {module}, config: {settings}}}]")
     with running(folder, program, url, also_from), seen_by_ana(url, house) as web:
@@ -139,7 +139,7 @@ def seen_by_ana(url: str, house: Path) -> httpx.Client:
 
 @contextmanager
 def running(folder: Path, program: list[str], url: str, also_from: str = "") -> Iterator[None]:
-    """A homeserver that answers; what it says is in out.log."""
+    """Run a homeserver, and wait until it answers; its output goes to out.log."""
     path = ":".join(filter(None, (SURROUNDINGS["PYTHONPATH"], also_from)))
     around = SURROUNDINGS | {"PYTHONPATH": path}
     with (
@@ -155,13 +155,13 @@ def running(folder: Path, program: list[str], url: str, also_from: str = "") -> 
 
 
 def seen_as(name: str, house: Path) -> dict[str, str]:
-    """The headers of somebody who is registered there."""
+    """Return the headers with which a registered person sends requests."""
     return {"Authorization": f"Bearer {json.loads((house / TOKENS).read_text())[name]}"}
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 180
-    with httpx.Client() as web:  # one for all tries: to make one takes as long as a try
+    with httpx.Client() as web:  # one for all tries: creating one takes as long as a try
         while process.poll() is None and time.monotonic() < deadline:
             try:
                 web.get(f"{url}/_matrix/client/versions")
@@ -173,7 +173,7 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def _registered(url: str, name: str) -> str:
-    """Her access token; as Synapse's own program registers somebody."""
+    """Register a person as Synapse's own program does, and return the access token."""
     with httpx.Client(base_url=f"{url}/_synapse/admin/v1", timeout=120) as web:
         nonce = web.get("/register").json()["nonce"]
         words = f"{nonce}\0{name}\0a long word\0notadmin"
@@ -207,10 +207,10 @@ def test_uploads(gate: tuple[str, Path], live: tuple[httpx.Client, Path]) -> Non
     assert download(web, listed).content == waiting()
     for data in (hers(), hers_mirrored(), b"OggS" + bytes(60)):
         refused = upload(web, data)
-        # Synapse's own words for every file that a module refuses, whatever its code
+        # Synapse's own words for every file that a module refuses, whatever code it returns
         assert (refused.status_code, refused.json()["error"]) == (400, "Bad content")
     cipher = upload(web, bytes(range(256)) * 9, "application/octet-stream")
-    assert cipher.status_code == 200  # what an encrypted room carries can't be looked at
+    assert cipher.status_code == 200  # files from encrypted rooms cannot be checked
     log = (folder / "out.log").read_text()
     assert "entrenous.hooks upload decision=refuse why=gate case=" in log
     kept = [path for path in (folder / "media").rglob("*") if path.is_file()]
@@ -223,7 +223,7 @@ def test_uploads(gate: tuple[str, Path], live: tuple[httpx.Client, Path]) -> Non
 def test_in_shadow_mode_all_passes_and_is_listed(
     gate: tuple[str, Path], house: Path, tmp_path: Path
 ) -> None:
-    """What passed in shadow is listed by its id, and to be removed once a person confirms it."""
+    """Files that passed are listed by media id, as to be removed once a reviewer confirms them."""
     settings = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20, shadow: true}}"
     famous = claims_at(gate).famous(3)
     with homeserver(tmp_path, house, settings) as web:
@@ -239,7 +239,7 @@ def test_in_shadow_mode_all_passes_and_is_listed(
 def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
     gate: tuple[str, Path], live: tuple[httpx.Client, Path]
 ) -> None:
-    """What was taken meanwhile is listed by its id, and to be removed once a person confirms it."""
+    """Accepted files are listed by media id, as to be removed once a reviewer confirms them."""
     at, famous, (web, _) = claims_at(gate), claims_at(gate).famous(), live
     at.claimed(famous)
     answers = [upload(web, jpeg(famous, 60 + number)) for number in range(UPLOADS)]
@@ -254,7 +254,7 @@ def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
 def test_in_quarantine_a_held_file_waits_and_no_other_copy_of_it_does(
     house: Path, tmp_path: Path
 ) -> None:
-    """Not the one that was there before anybody registered the picture."""
+    """A copy that was uploaded before anybody registered the picture stays visible."""
     (tmp_path / "often.py").write_text(OFTEN)
     with running_gate(tmp_path, "--no-slow-look") as gate:
         at, famous, confirmed = (
@@ -275,7 +275,7 @@ def test_in_quarantine_a_held_file_waits_and_no_other_copy_of_it_does(
             until(lambda: download(web, held).status_code == 404)
             until(lambda: download(web, other).status_code == 404)
             assert download(web, before).content == data
-            # The one from before was looked back at: that one is listed, these two are not.
+            # Only the earlier upload may be listed, by a look-back; the two held ones are not.
             assert set(references(gate)) <= {media_id(before)}
             case = case_of(gate, media_id(other))
             decide(gate, case, "confirm")
@@ -288,8 +288,8 @@ def test_in_quarantine_a_held_file_waits_and_no_other_copy_of_it_does(
 
 @pytest.mark.threat("probing-registered")
 def test_each_person_has_her_uploads_of_an_hour(house: Path, tmp_path: Path) -> None:
-    """Whose an upload is, is with the request that Synapse answers. While the gate is away nobody's
-    passes.
+    """The account is that of the request which Synapse answers. While the gate is unreachable, no
+    upload passes.
     """
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/gate.toml").write_text("uploads_per_account = 2\n")
@@ -310,7 +310,7 @@ def test_each_person_has_her_uploads_of_an_hour(house: Path, tmp_path: Path) -> 
     assert "house.example" not in "".join(line for line in log.splitlines() if "hooks" in line)
 
 
-# The module as it is, but that it asks after what is hidden twice a second.
+# The module itself, but it asks the gate about hidden files twice a second.
 OFTEN = """
 from entrenous.connectors import synapse
 
@@ -329,13 +329,13 @@ def media_id(answer: httpx.Response) -> str:
 
 
 def references(gate: tuple[str, Path]) -> dict[str, str]:
-    """How each file stands that the gate lists as published."""
+    """Return the state of each file that the gate lists as published, by media id."""
     said = claims_at(gate).running.ask("/v1/reviews/published")
     return {one["reference"]: one["state"] for one in said["cases"]}
 
 
 def case_of(gate: tuple[str, Path], media: str) -> str:
-    """The case of a file that waits."""
+    """Return the case of a file that waits for review."""
     after, ask = "", claims_at(gate).running.ask
     while review := ask(f"/v1/reviews?after={after}")["next"]:
         after = review["case"]
@@ -351,7 +351,7 @@ def decide(gate: tuple[str, Path], case: str, decision: str) -> None:
 
 
 def confirm_all(gate: tuple[str, Path], *uploads: httpx.Response) -> None:
-    """These are listed as to be removed once a reviewer has confirmed them, however they wait."""
+    """Confirm the cases of these uploads, and check that they are then listed as confirmed."""
     media, after, ask = {media_id(one) for one in uploads}, "", claims_at(gate).running.ask
     while review := ask(f"/v1/reviews?after={after}")["next"]:
         after = review["case"]

@@ -1,4 +1,4 @@
-"""Two devices of one person, as programs: linked side by side, then one is lost."""
+"""Real commands link two devices of one person, move them to another relay, and revoke one."""
 
 import json
 import os
@@ -20,12 +20,12 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 @dataclass
 class Typed:
-    """A command that somebody types into while it runs."""
+    """A running command with lines of JSON as output and typed lines as input."""
 
     process: subprocess.Popen[str]
 
     def reads(self) -> dict[str, object]:
-        """The next object that it says."""
+        """Return the next JSON object that the command prints."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.process.stderr.read() if self.process.stderr else ""
@@ -71,7 +71,7 @@ def relay(tmp_path: Path) -> Iterator[Server]:
 
 
 def comparing(laptop: Shell, phone: Shell) -> tuple[Typed, Typed]:
-    """Both at the point where each shows the same pictures."""
+    """Start linking on both, until each shows the same pictures; return both commands."""
     old = typing(laptop, "device", "add", "--json")
     code = str(old.reads()["code"])
     new = typing(phone, "setup", "--link", code, "--as", "phone", "--json")
@@ -80,7 +80,7 @@ def comparing(laptop: Shell, phone: Shell) -> tuple[Typed, Typed]:
 
 
 def begun(relay: Server, tmp_path: Path) -> tuple[Shell, Shell, Typed, Typed]:
-    """Ana's laptop, a phone that she links, and what is typed into on each."""
+    """Set up Ana's laptop, and start to link a phone; return both, and both running commands."""
     laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
     laptop.does("setup", "--name", "Ana", "--relay", relay.url)
     return laptop, phone, *comparing(laptop, phone)
@@ -148,7 +148,7 @@ def test_two_devices_move_to_another_relay_together(relay: Server, tmp_path: Pat
         laptop.does("inbox")
         phone.does("device", "recovery", "--out", str(tmp_path / "sheet"))
         relay.stop()
-        soon = 0.2  # the old relay is away: nobody waits for it
+        soon = 0.2  # the old relay is stopped, so a longer timeout is useless
         for one in (laptop, phone):
             listed = one.does("device", "list", "--json", patience_s=soon).answer
             assert len(listed["devices"]) == 2
@@ -216,7 +216,7 @@ def test_who_says_no_after_the_old_device_was_told_yes_is_told_of_there_at_once(
 def test_who_says_no_alone_and_first_ends_it_for_both_at_once(
     relay: Server, tmp_path: Path, who: str
 ) -> None:
-    """Well before the ten minutes: a command has one minute to end here."""
+    """Neither command waits for the ten minutes after which linking times out."""
     laptop, phone, old, new = begun(relay, tmp_path)
     first, second = (old, new) if who == "laptop" else (new, old)
     first.types("no")

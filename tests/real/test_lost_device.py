@@ -1,6 +1,6 @@
-"""A device is lost, copied, guessed at, taken off line: what opens its vault then, and what not.
+"""What unlocks a device's vault when the device is lost, copied, attacked by guesses, or offline.
 
-Real vaults and a real relay behind HTTP; argon2id at its least cost, but where time is measured.
+Real vaults and a real relay over HTTP; argon2id has its least cost, except where time is measured.
 """
 
 import shutil
@@ -80,7 +80,7 @@ WORDS, OTHERS = Secret(b"four or five unrelated words"), Secret(b"some other unr
 
 @dataclass
 class Town:
-    """A relay that can go away for good, and Ana's device at it."""
+    """A relay, and Ana's device at it."""
 
     folder: Path
     url: str
@@ -111,7 +111,7 @@ class Town:
         return home
 
     def image(self, name: str) -> Path:
-        """A copy of everything in her folder."""
+        """Copy Ana's whole folder, and return the path of the copy."""
         return Path(shutil.copytree(self.home, self.folder / name))
 
 
@@ -130,7 +130,7 @@ def town_in(folder: Path) -> Iterator[Town]:
 
 @pytest.fixture
 def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """New vaults are made so that a guess costs little."""
+    """Create new vaults with the least cost of a guess at the passphrase."""
     make_vaults_open_quickly(monkeypatch)
 
 
@@ -142,7 +142,7 @@ def town(tmp_path: Path, cheap: None) -> Iterator[Town]:  # noqa: ARG001
 
 @pytest.fixture
 def gone(tmp_path: Path, cheap: None) -> Town:  # noqa: ARG001
-    """Ana opened a window of one hour, then the relay went away."""
+    """Let Ana allow offline unlocking for one hour; then the relay is stopped for good."""
     with town_in(tmp_path) as town, town.unlocked() as (device, unlocked):
         allow_offline_unlock(unlocked, 1, device.clock)
     return town
@@ -200,7 +200,7 @@ def missed(town: Town) -> int:
 
 @pytest.mark.threat("stolen-device")
 def test_guesses_at_a_copy_are_told_when_the_original_opens(town: Town) -> None:
-    """The right passphrase gives all ten back, so a thief who waits has nine more each time."""
+    """The right passphrase restores all ten tries, so a patient thief has nine more each time."""
     image = town.image("thief")
     assert missed(town) == 0
     for times in (9, 1):
@@ -216,7 +216,7 @@ def test_what_a_device_asked_itself_is_no_guess(
         changed = change_passphrase(unlocked, OTHERS, device)
         changed = change_passphrase(changed, WORDS, device)
     assert changed.missed == missed(town) == 0
-    with monkeypatch.context() as patch:  # the relay is away as soon as it has computed its part
+    with monkeypatch.context() as patch:  # the relay is unreachable after it has computed its share
         patch.setattr(
             HttpCourier, "_send_request", without("/opened", RelayUnreachable(host="relay"))
         )
@@ -227,7 +227,7 @@ def test_what_a_device_asked_itself_is_no_guess(
 
 
 def without(path: str, why: Exception) -> Callable[..., bytes]:
-    """A relay of which one request does not get through."""
+    """Return a replacement for ``_send_request`` that raises ``why`` for requests to one path."""
     honest = HttpCourier._send_request
 
     def asks(courier: HttpCourier, url: str, what: RelayCall) -> bytes:
@@ -239,7 +239,7 @@ def without(path: str, why: Exception) -> Callable[..., bytes]:
 
 
 def is_shut(town: Town, image: Path) -> None:
-    """No passphrase opens a copy from before, and who tries uses nothing of the original's up."""
+    """Check that no passphrase opens an older copy of the folder."""
     for words in (WORDS, OTHERS, Secret(b"a guess at it")):
         with pytest.raises(OutdatedCopy), town.opened(words, image):
             pass
@@ -253,7 +253,7 @@ def test_another_passphrase_shuts_every_copy_from_before(town: Town) -> None:
     with town.unlocked() as (device, unlocked):
         assert not change_passphrase(unlocked, OTHERS, device).part.outdated
     is_shut(town, image)
-    guesses(town, 8)  # at the folder itself, as before; one question was its own
+    guesses(town, 8)  # at the original folder; change_passphrase used one try itself
     with town.unlocked(OTHERS) as (device, unlocked):
         assert unlocked.missed == 8
         fetch_messages(device)
@@ -266,7 +266,7 @@ def test_another_passphrase_shuts_every_copy_from_before(town: Town) -> None:
 def test_a_relay_that_does_not_hear_of_it_hears_at_the_next_opening(
     town: Town, why: RelayUnreachable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also one of before this was known: it says that there is no such address."""
+    """This includes an older relay, which answers that the address does not exist."""
     image = town.image("thief")
     with monkeypatch.context() as patch:
         patch.setattr(HttpCourier, "_send_request", without("/renew", why))
@@ -286,7 +286,7 @@ def test_a_relay_that_does_not_hear_of_it_hears_at_the_next_opening(
 def test_a_change_that_was_cut_short_still_opens_and_shuts_copies(
     town: Town, cut_in: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The power goes before or after the vault is encrypted anew; the relay heard of nothing."""
+    """The power fails before or after the vault is encrypted anew; the relay was not told."""
     image, heads = town.image("thief"), iter((write_vault_head, cut))
     with monkeypatch.context() as patch, town.unlocked() as (device, unlocked):
         patch.setattr(vault_folder, "write_vault_head", lambda *of: next(heads)(*of))  # noqa: PLW0108
@@ -302,7 +302,7 @@ def test_a_change_that_was_cut_short_still_opens_and_shuts_copies(
 
 
 class Cut(Exception):
-    """The power goes."""
+    """The power fails."""
 
 
 def cut(*_: object) -> None:
@@ -325,7 +325,7 @@ def test_a_relay_that_was_restored_from_before_opens_and_is_told_again(town: Tow
 
 @pytest.mark.threat("database-changed")
 def test_a_device_that_is_newer_than_its_relays_backup_is_unknown_and_not_shut(town: Town) -> None:
-    """No backup has that part of its lock; its sheet has, and nothing else is lost."""
+    """The backup lacks the relay's part of the lock. The sheet has it, and nothing is lost."""
     with town.unlocked() as (device, unlocked):
         sheet = make_recovery_sheet(unlocked.part.output, None, device)
     with closing(sqlite3.connect(town.folder / "relay" / "mail.db")) as database:
@@ -350,7 +350,7 @@ def test_right_guesses_use_nothing_up(town: Town) -> None:
 
 @pytest.mark.threat("stolen-device")
 def test_a_revoked_device_stays_shut_with_the_right_passphrase(town: Town) -> None:
-    """Also for somebody who copied the whole folder before, and whatever else the relay holds."""
+    """This includes an earlier copy of the folder, whatever share a relay returns."""
     image, mail = town.image("thief"), town.mail()
     assert mail.close is not None
     town.courier.close_mailbox(town.url, mail.mailbox, mail.close)
@@ -364,7 +364,7 @@ def test_a_revoked_device_stays_shut_with_the_right_passphrase(town: Town) -> No
 
 @pytest.mark.threat("account-takeover")
 def test_a_dump_of_the_relay_opens_no_vault(town: Town) -> None:
-    """Whoever takes the relay over gets its part, and lacks the folder and the passphrase."""
+    """Whoever takes over the relay gets its key, but lacks the folder and the passphrase."""
     with town.unlocked() as (device, unlocked):
         mail, output = mailbox_address(device.vault), unlocked.part.output
     lock = read_vault_head(town.home).now.lock
@@ -378,7 +378,7 @@ def test_a_dump_of_the_relay_opens_no_vault(town: Town) -> None:
     assert [one for one in (secret, *(part.reveal() for part in opening)) if one in dump] == []
     with closing(sqlite3.connect(town.folder / "relay" / "mail.db")) as database:
         ((key,),) = database.execute("SELECT key FROM stored_lock").fetchall()
-    for words in (OTHERS, WORDS):  # with the folder too, a passphrase is still to be guessed
+    for words in (OTHERS, WORDS):  # even with the folder, the passphrase has to be guessed
         opens = words is WORDS
         part = RelayShare(
             value_under(
@@ -389,7 +389,7 @@ def test_a_dump_of_the_relay_opens_no_vault(town: Town) -> None:
 
 
 def value_under(key: Secret, stretched: Secret) -> Secret:
-    """What somebody who holds the relay's key computes alone."""
+    """Return the OPRF output that somebody with the relay's key can compute alone."""
     untold, scalar = oprf_input(stretched), scalar_from_random(bytes(range(64)))
     return finalize(untold, scalar, evaluate(key, blind(untold, scalar)))
 
@@ -548,11 +548,11 @@ def test_a_device_without_a_relay_needs_none(tmp_path: Path) -> None:
 def test_a_set_up_that_was_cut_short_before_its_lock_is_locked_by_the_next_command(
     town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed after the relay made the lock, before the vault was encrypted under it."""
+    """The command dies after the relay has the lock, before the vault is encrypted with it."""
     settings = Settings(tmp_path / "ben", 0.0, pause_s=0)
 
     def killed(_: Path) -> None:
-        """A process that is killed tidies nothing up."""
+        """Do nothing, since a process that is killed cannot clean up."""
 
     def no_answer(*_: object) -> RelayShare:
         raise KeyboardInterrupt

@@ -1,5 +1,5 @@
-"""A device moves to another relay, typed: its lock follows, and a relay that is gone for good is
-left with the recovery sheet. Real vaults, real relays behind HTTP.
+"""A command moves a device to another relay: its lock follows, and a recovery sheet moves it away
+from a relay that is gone for good. Real vaults, and real relays over HTTP.
 """
 
 import json
@@ -34,7 +34,7 @@ Said = Callable[..., str]
 
 @dataclass
 class Town:
-    """Two relays, each of which can go away for good, and Ana's folder."""
+    """Two relays, each of which can be stopped, and Ana's folder."""
 
     folder: Path
     urls: dict[str, str] = field(default_factory=dict)
@@ -90,7 +90,7 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
 
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture[str]) -> Said:
-    """What a command says, and how it ends."""
+    """Return a function that runs a command, checks its exit status, and returns its output."""
 
     def typed(*typed: str, status: int = EXIT_YES) -> str:
         capsys.readouterr()

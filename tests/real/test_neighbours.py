@@ -1,7 +1,7 @@
-"""Others on the same machine: what they can read of our programs, and what a crash leaves.
+"""What other processes on the same machine can read of our programs, and what a crash leaves.
 
 A neighbour is a process of another account, which reads arguments and logs, or one of the same
-account without root's power to trace, which tries everything in /proc.
+account without root's right to trace, which tries everything in /proc.
 """
 
 import json
@@ -70,7 +70,7 @@ print(json.dumps([what for what, try_it in tries.items() if succeeds(try_it)]))
 
 @dataclass
 class Street:
-    """A relay, and two people at it who have not met."""
+    """A relay, and two people at it who are not contacts yet."""
 
     folder: Path
     relay: Server
@@ -90,7 +90,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
     street.relay.start()
     for one in (street.ana, street.ben):
         one.does("setup", "--name", one.name, "--relay", street.relay.url)
-        one.anew = True  # its arguments and its environment are looked at
+        one.anew = True  # the tests read its arguments and its environment
     street.ben.program = PROGRAM
     yield street
     street.relay.stop()
@@ -98,8 +98,8 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
 
 @dataclass
 class Onlooker(threading.Thread):
-    """Reads the arguments of this process's children and theirs, and the environments of those
-    that a program of ours started.
+    """Reads the arguments of this process's children and grandchildren, and the environments of
+    the grandchildren, which our programs started.
     """
 
     arguments: set[bytes] = field(default_factory=set)
@@ -119,7 +119,9 @@ class Onlooker(threading.Thread):
                     self.look_at(child, read(program, "cmdline"))
 
     def look_at(self, child: int, parent: bytes) -> None:
-        """Before it runs a program of its own a child is its parent, memory and all."""
+        """Record a child's arguments, and, after its exec, its environment. Before its exec, a
+        child is a copy of its parent.
+        """
         arguments = read(child, "cmdline")
         self.arguments.add(arguments)
         if arguments != parent:
@@ -153,7 +155,7 @@ def looked_on() -> Iterator[Onlooker]:
 
 @pytest.mark.threat("neighbours")
 def test_what_is_typed_stands_in_no_arguments_environment_or_log(street: Street) -> None:
-    """A link, a text beside a photo and a sign; each of them arrives."""
+    """An invite link, a text with a photo, and a reaction are typed; each of them arrives."""
     ana, ben, beach = street.ana, street.ben, street.folder / "beach.jpg"
     beach.write_bytes(photo(width_px=160))
     link = str(ben.does("invite", "--json").answer["link"])
@@ -165,7 +167,7 @@ def test_what_is_typed_stands_in_no_arguments_environment_or_log(street: Street)
         reacted = ben.types(REACTION, "react", message, "-", "--json").answer
     assert (opened["text"], reacted["reaction"], reacted["to"]) == (TEXT, REACTION, ["ana"])
     assert any(b"person" in one for one in onlooker.arguments)
-    assert any(b"sandbox" in one for one in onlooker.arguments)  # what a program of ours started
+    assert any(b"sandbox" in one for one in onlooker.arguments)  # a child of our program
     log = street.relay.log.read_bytes()
     for secret in (link, TEXT, REACTION, ana.passphrase, ben.passphrase):
         assert not any(secret.encode() in one for one in onlooker.arguments), secret
@@ -174,7 +176,7 @@ def test_what_is_typed_stands_in_no_arguments_environment_or_log(street: Street)
 
 
 def neighbour_reads(pid: int) -> list[str]:
-    """What somebody else of this account can read of a process."""
+    """Return what another process of this account can read of a process."""
     program = (*PYTHON, "-c", NEIGHBOUR, str(pid))
     found: list[str] = json.loads(subprocess.run(program, check=True, capture_output=True).stdout)
     return found
@@ -182,7 +184,7 @@ def neighbour_reads(pid: int) -> list[str]:
 
 @contextmanager
 def dumps_allowed() -> Iterator[None]:
-    """What is started meanwhile may leave a core dump as large as this account may have."""
+    """Let programs that start meanwhile leave a core dump as large as this account may have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
     try:
@@ -193,7 +195,7 @@ def dumps_allowed() -> Iterator[None]:
 
 @contextmanager
 def opened_vault(street: Street) -> Iterator[int]:
-    """A device of which a command holds the vault open."""
+    """Run a command that keeps Ben's vault open, and yield its process id."""
     command = street.ben.begins("inbox", "--wait", "60", "--json")
     try:
         assert wait_until(lambda: is_held(street.ben.home), 120)
@@ -204,7 +206,7 @@ def opened_vault(street: Street) -> Iterator[int]:
 
 
 def is_held(home: Path) -> bool:
-    time.sleep(0.05)  # asking holds it for a moment
+    time.sleep(0.05)  # the check below locks the folder for a moment
     try:
         os.close(lock_folder(home, 0))
     except VaultInUse:
@@ -236,14 +238,14 @@ def is_closed(pid: int) -> None:
 def test_neighbours_read_nothing_and_a_crash_leaves_nothing(
     street: Street, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # where a core dump would lie
+    monkeypatch.chdir(tmp_path)  # where a core dump would be
     with (
         dumps_allowed(),
         opened_vault(street) if what == "device" else served(tmp_path, what) as pid,
     ):
         is_closed(pid)
         beside = children(pid)
-        for child in beside:  # of a gate: what makes its deferred scans
+        for child in beside:  # a gate has one, for deferred scans
             assert wait_until(lambda child=child: neighbour_reads(child) == [], 120)
             is_closed(child)
         assert bool(beside) == (what == "gate")
@@ -255,7 +257,7 @@ def test_neighbours_read_nothing_and_a_crash_leaves_nothing(
 
 
 def test_a_neighbour_does_read_what_is_not_closed() -> None:
-    """Else the test above would find nothing wherever it looked."""
+    """Otherwise the test above could pass because it can read nothing anywhere."""
     program = (*PYTHON, "-c", "print(flush=True); input()")
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as open_one:
         assert open_one.stdout is not None

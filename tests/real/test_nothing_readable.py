@@ -1,4 +1,4 @@
-"""After real traffic, nothing that a server holds or writes can be read, nor opens anything."""
+"""After real traffic, what a server stores and logs has no readable content and no usable key."""
 
 import base64
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ from tests.vaults import open_device
 
 pytestmark = pytest.mark.real
 
-WINDOW = 24  # bytes of a picture that are nowhere by chance
+WINDOW = 24  # bytes of a picture, which cannot be elsewhere by chance
 DRAWERS: dict[str, type] = {
     CONTACT: Contact,
     INBOX: ReceivedMessage,
@@ -57,7 +57,7 @@ DRAWERS: dict[str, type] = {
 
 
 def secrets_in(noun: Any) -> Iterator[bytes]:
-    """Every secret in a noun, however deep."""
+    """Yield every secret in an object, however deeply nested."""
     if isinstance(noun, Secret):
         yield noun.reveal()
     elif is_dataclass(noun):
@@ -69,7 +69,7 @@ def secrets_in(noun: Any) -> Iterator[bytes]:
 
 
 def secrets_of(vault: Vault) -> Iterator[bytes]:
-    """Everything in a vault that opens or signs something."""
+    """Yield every key and token in a vault."""
     for drawer, kind in DRAWERS.items():
         for noun in Table(drawer, kind).all(vault):
             yield from secrets_in(noun)
@@ -97,7 +97,7 @@ def unlocked(who: Shell) -> set[bytes]:
 
 @pytest.fixture(scope="module")
 def keys(told: Evening) -> set[bytes]:
-    """All keys and tokens that Ana and Ben have."""
+    """Return all keys and tokens that Ana and Ben have."""
     found = unlocked(told.ana) | unlocked(told.ben) | {read_invite_link(told.link).token.reveal()}
     assert len(found) > 40
     assert all(len(key) >= 16 for key in found)
@@ -105,20 +105,20 @@ def keys(told: Evening) -> set[bytes]:
 
 
 def written(key: bytes) -> list[bytes]:
-    """A key as bytes, in hexadecimal, in base 64 of both alphabets."""
+    """Return a key as bytes, in hexadecimal, and in base64 of both alphabets."""
     plain = base64.b64encode(key).rstrip(b"=")
     return [key, key.hex().encode(), plain, plain.replace(b"+", b"-").replace(b"/", b"_")]
 
 
 def words(told: Evening) -> list[bytes]:
-    """What people wrote, and what their files are called."""
+    """Return what people wrote, typed or named, and every spelling of the planted metadata."""
     said = [ANA, BEN, CAPTION, "quillfeather-at-the-lighthouse", "Example Camera"]
     said += [told.ana.passphrase, told.ben.passphrase, *told.messages]
     return [*(word.encode() for word in said), *spellings(MARKER)]
 
 
 def who_they_are(who: Shell) -> list[bytes]:
-    """A person's id and public master keys: no secrets, but not the relay's business either."""
+    """Return a person's id and public master keys: not secret, but hidden from the relay."""
     with vault_of(who) as vault:
         person = unpack(Identity, vault.get(OWN_RECORDS, IDENTITY_RECORD) or b"").person
     assert person is not None
@@ -126,7 +126,7 @@ def who_they_are(who: Shell) -> list[bytes]:
 
 
 def pieces(told: Evening) -> list[bytes]:
-    """Pieces from all over the originals and the copies."""
+    """Return file signatures, and short parts from all over the originals and the copies."""
     files = [*told.originals.values(), *told.copies.values()]
     data = [file.read_bytes() for file in files]
     heads = [b"JFIF\0", b"Exif\0\0", b"\x89PNG\r\n\x1a\n", b"WEBPVP8", b"http://ns.adobe.com"]
@@ -142,7 +142,7 @@ def found(needles: list[bytes], *hay: bytes) -> list[bytes]:
 
 def test_the_relay_holds_nothing_that_can_be_read(told: Evening, keys: set[bytes]) -> None:
     held = all_bytes(told.relay.folder)
-    assert b"age-encryption.org/v1" in held  # the file that still waits is really looked at
+    assert b"age-encryption.org/v1" in held  # the file that still waits is really searched
     with vault_of(told.ana) as vault:
         (sealed, *_) = COPY_DELIVERY_TABLE.all(vault)
     assert token_hash(sealed.withdraw_token) in held  # and so is its database

@@ -1,5 +1,5 @@
-"""Programs of other versions, as processes at a real relay: each is told how to update, and nothing
-goes out in the old way.
+"""Programs of other versions at a real relay: each says how to update, and nothing is sent by an
+old protocol.
 """
 
 import sys
@@ -18,14 +18,14 @@ REFUSED = EXIT_STATUS_BY_FAMILY["refused"]
 
 
 def program(change: str) -> tuple[str, ...]:
-    """Ours, but for one number that another version has otherwise."""
+    """Return the command of our program with one constant changed to another version's."""
     code = f"{change}; from entrenous.__main__ import main; main()"
     return (sys.executable, "-c", code)
 
 
-# Before the first version that was released: it says so to the relay in every request.
+# Older than the first released version; it tells the relay so in every request.
 OLD = program("import entrenous.base.limits; entrenous.base.limits.PROTOCOL_VERSION = 1")
-# One that has left ours behind and still finds a relay that it can speak to.
+# A newer version, which no longer supports ours, at a relay that it can still use.
 NEW = program(
     "import entrenous.send.devices.own_key_bundle as card; "
     "from entrenous.base.identity import ProtocolRange; card.PROTOCOLS_SPOKEN = ProtocolRange(3, 4)"

@@ -1,4 +1,4 @@
-"""A relay that is given another database than before, and one whose PostgreSQL was restored."""
+"""A relay that is started with another database, and one whose PostgreSQL was restored."""
 
 import json
 import signal
@@ -33,7 +33,7 @@ UNREACHABLE = EXIT_STATUS_BY_FAMILY["unreachable"]
 
 @dataclass
 class House:
-    """A relay at one address, whose settings change, and people with a device each."""
+    """A relay whose settings change but not its address, and people with a device each."""
 
     folder: Path
     port: int
@@ -71,7 +71,7 @@ class House:
                 process.kill()
 
     def refused(self) -> str:
-        """What a relay says that does not start."""
+        """Start a relay that must refuse to run, and return its message."""
         with self.starts() as process:
             try:
                 said = process.communicate(timeout=120)[1]
@@ -81,7 +81,7 @@ class House:
         return " ".join(said.split())
 
     def types(self, name: str, *words: str, status: int = 0) -> str:
-        """What a person, or with relay commands the operator, reads."""
+        """Run a command of a person, or a relay command of the operator; return its output."""
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / name))
         self.capsys.readouterr()
         done = run(list(words), {})
@@ -93,19 +93,19 @@ class House:
         return self.types("relay", "relay", *words, "--settings", str(self.settings), status=status)
 
     def reads(self, name: str) -> list[str]:
-        """The texts of what waits to be opened."""
+        """Open the waiting messages, and return their texts."""
         came = self.answer(name, "inbox")["messages"]
         waiting = [one["message"] for one in came if one["state"] == "waiting"]
         return [self.answer(name, "open", one)["text"] for one in waiting]
 
     def answer(self, name: str, *words: str) -> dict[str, Any]:
-        """The JSON object that a command prints; what it says besides stands behind that."""
+        """Return the JSON object that a command prints; other output of it follows the object."""
         answer, _ = json.JSONDecoder().raw_decode(self.types(name, *words, "--json"))
         assert isinstance(answer, dict)
         return answer
 
     def introduce(self) -> None:
-        """Ana and Ben, who know each other."""
+        """Set up Ana and Ben, who become contacts."""
         for name in ("ana", "ben"):
             self.types(name, "setup", "--name", name, "--relay", self.url)
         link = json.loads(self.types("ben", "invite", "--json"))["link"]
@@ -132,8 +132,8 @@ def house(
 def test_another_database_is_refused_and_costs_nothing_where_it_is_served(
     house: House, postgres: Cluster, *, to_postgresql: bool
 ) -> None:
-    """Both ways. Served all the same, it shuts no device, and nothing has ended when the first one
-    is back.
+    """In both directions. If the other database is served all the same, no device is locked for
+    good, and nothing is lost when the first one is back.
     """
     url = postgres.fresh().replace("entrenous@", f"entrenous:{PASSWORD}@")
     before, after = (None, url) if to_postgresql else (url, None)
@@ -174,7 +174,7 @@ def test_a_folder_whose_database_went_away_is_not_begun_anew(house: House) -> No
 
 @pytest.mark.threat("backups-revive")
 def test_a_restored_postgresql_is_told_of_by_one_command(house: House, postgres: Cluster) -> None:
-    """Taken back, used up, and waiting: three messages that a plain pg_restore would open again."""
+    """A recalled, an opened and a waiting message; a plain pg_restore would let all be opened."""
     url = postgres.fresh()
     name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
     dump, where = postgres.folder / f"{name}.dump", ("-h", str(postgres.folder), "-U", "entrenous")

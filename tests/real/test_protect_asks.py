@@ -1,4 +1,4 @@
-"""What a fingerprint betrays is on the screen, and answered, before anything leaves the device."""
+"""``protect`` shows what a fingerprint reveals, and asks, before anything leaves the device."""
 
 import json
 import os
@@ -26,14 +26,14 @@ PATIENCE_S = 60
 
 @dataclass
 class Screen:
-    """A command on a terminal of its own: what it shows is read up to a question, and answered."""
+    """A command on its own terminal, whose questions are awaited and answered."""
 
     process: subprocess.Popen[bytes]
     master: int
     shown: str = ""
 
     def until(self, words: str) -> str:
-        """All that was shown since the last answer, up to these words."""
+        """Wait for these words, and return all that was shown since the last answer."""
         while words not in " ".join(self.shown.split()):
             assert self._more(), self.shown
         shown, self.shown = " ".join(self.shown.split()), ""
@@ -43,7 +43,7 @@ class Screen:
         os.write(self.master, answer.encode() + b"\n")
 
     def ends(self) -> tuple[int, str]:
-        """Its status, and the rest."""
+        """Wait until the command ends; return its exit status and the rest of its output."""
         while self._more():
             pass
         return self.process.wait(PATIENCE_S), " ".join(self.shown.split())
@@ -52,7 +52,7 @@ class Screen:
         assert select.select([self.master], [], [], PATIENCE_S)[0], self.shown
         try:
             read = os.read(self.master, 4096)
-        except OSError:  # as Linux says that nobody has the other end any more
+        except OSError:  # on Linux, because the other end is closed
             read = b""
         self.shown += read.decode()
         return bool(read)
@@ -159,7 +159,7 @@ def test_yes_on_a_terminal_answers_the_second_question_only(ana: Shell, wire: Wi
 
 @pytest.mark.threat("hash-inversion")
 def test_a_script_has_agreed_by_the_command_and_is_told_before_it_leaves(ana: Shell) -> None:
-    """The platform here answers nothing: it looks at what was said when somebody came."""
+    """This platform does not answer: as soon as it is called, the warning must be on stderr."""
     with socket.create_server(("127.0.0.1", 0)) as platform:
         platform.settimeout(PATIENCE_S)
         url = f"http://127.0.0.1:{platform.getsockname()[1]}"

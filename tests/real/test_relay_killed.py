@@ -1,4 +1,4 @@
-"""A relay is killed hard in the middle of things: nothing it acknowledged is lost, all arrives."""
+"""A relay is killed in the middle of requests: all that it acknowledged arrives, exactly once."""
 
 import signal
 import sqlite3
@@ -29,7 +29,7 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def people(relay: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, Shell, Path]:
-    """Ana, who knows Ben; and a photograph."""
+    """Set up Ana and Ben, who know each other, and save a photograph."""
     folder = tmp_path_factory.mktemp("people")
     ana, ben = (Shell(name, folder / name) for name in ("ana", "ben"))
     for one in (ana, ben):
@@ -45,7 +45,7 @@ def files(relay: Server) -> int:
 
 
 def rows(relay: Server, question: str) -> list[object]:
-    """What its database answers, looked at from outside."""
+    """Query the relay's database from outside, read-only."""
     path = f"file:{relay.folder / 'mail.db'}?mode=ro"
     with closing(sqlite3.connect(path, uri=True)) as database:
         return database.execute(question).fetchall()
@@ -57,7 +57,7 @@ def a_file_lies_there(relay: Server) -> Callable[[], bool]:
 
 
 def it_unlocks(relay: Server) -> Callable[[], bool]:
-    """The relay has counted a try, and may not have answered yet."""
+    """Return a check whether the relay has counted another unlock try; it may not have answered."""
     asked = "SELECT asked FROM stored_lock ORDER BY mailbox"
     before = rows(relay, asked)
     return lambda: rows(relay, asked) != before
@@ -103,7 +103,7 @@ def other_relay(tmp_path: Path) -> Iterator[Server]:
 def test_what_was_given_up_is_sent_later_and_opened_once(
     other_relay: Server, people: tuple[Shell, Shell, Path], tmp_path: Path
 ) -> None:
-    """Caro's relay is away; Ana's own answers, so that her device opens."""
+    """Caro's relay is unreachable. Ana's own relay answers, so that her device can be unlocked."""
     ana, _, picture = people
     caro = Shell("caro", tmp_path / "caro")
     caro.does("setup", "--name", "caro", "--relay", other_relay.url)
@@ -148,6 +148,6 @@ def arrive_once(names: list[str], ana: Shell, ben: Shell) -> None:
 
 
 def states(who: Shell) -> dict[str, str]:
-    """Caro's relay may be gone by now: nobody waits for it."""
+    """Return the states of the sent copies, with a short timeout: Caro's relay may be stopped."""
     messages = who.does("sent", "--json", patience_s=1).answer["messages"]
     return {one["message"]: copy["state"] for one in messages for copy in one["copies"]}

@@ -28,13 +28,13 @@ from tests.swift import KEY, REGION, SECRET, swift
 
 pytestmark = pytest.mark.real
 
-SIZE = 20 << 20  # one whole piece of a bucket's, and a rest
+SIZE = 20 << 20  # more than the 16 MiB of one piece in the bucket
 HALF = 18 << 20
 
 
 @dataclass
 class Upload:
-    """A blob, and what who brings it knows."""
+    """A blob to upload, and the tokens for it."""
 
     device: Device
     data: bytes
@@ -46,7 +46,7 @@ class Upload:
         self.at = f"{self.device.at}/blobs/{to_base64url(self.id)}"
 
     def begins(self, url: str, start: int = 0) -> http.client.HTTPConnection:
-        """Everything but the body, which is the rest from ``start`` on."""
+        """Send everything but the body, which has to be ``data`` from ``start`` on."""
         web = connected(url)
         web.putrequest("PUT", self.at)
         until = datetime.now(UTC) + timedelta(days=3)
@@ -95,7 +95,7 @@ def relay(settings: Path, database: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory, postgres: Cluster) -> Iterator[tuple[str, str]]:
-    """The addresses of both."""
+    """Run two relays, and yield their URLs."""
     with ExitStack() as going:
         running = going.enter_context(swift())
         running.bucket()
@@ -142,10 +142,10 @@ def test_an_upload_that_broke_off_at_one_goes_on_at_the_other(
 def test_two_that_write_the_same_upload_at_once_leave_it_whole(
     two: tuple[str, str], upload: Upload
 ) -> None:
-    """One brings other bytes than it announced: it is refused, and what was kept stays right."""
+    """One uploads other bytes than announced: it is refused, and the stored blob stays right."""
     first, second = two
     evil = upload.begins(second)
-    evil.send(b"evil" * (SIZE // 8))  # less than a piece, so its first one comes after all is kept
+    evil.send(b"evil" * (SIZE // 8))  # less than a piece, so nothing is stored yet
     honest = upload.begins(first)
     honest.send(upload.data)
     assert honest.getresponse().status == 201

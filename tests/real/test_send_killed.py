@@ -1,7 +1,7 @@
-"""The program of whoever sends is killed in the middle of an upload: it goes on where it was.
+"""A command is killed in the middle of an upload; the next one continues the upload.
 
-Real commands with a real vault, to a real relay. The way between them stops taking bytes at half,
-so that the program is killed just there.
+Real commands with a real vault send to a real relay. A proxy between them stops at half, so that
+the command is killed just there.
 """
 
 import io
@@ -19,12 +19,12 @@ from tests.real.stage import Server, Shell, wait_until
 
 pytestmark = pytest.mark.real
 
-#: Half of what a copy of this picture becomes, sealed: more or less, which the test looks at.
+#: About half the size of this picture's sealed copy, in bytes; the test checks this.
 HALF = 1_870_000
 
 
 def grain() -> bytes:
-    """A picture that no program makes smaller: noise."""
+    """Return a JPEG of noise, which cannot be compressed much."""
     pixels = np.random.default_rng(7).integers(0, 256, (1200, 1200, 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=92)
@@ -50,7 +50,7 @@ def way(relay: Server) -> Iterator[Counting]:
 
 
 def largest(relay: Server) -> int:
-    """Of the blobs that a relay holds, whole or not."""
+    """Return the size of the largest blob at a relay, complete or not, in bytes."""
     return max((file.stat().st_size for file in (relay.folder / "blobs").iterdir()), default=0)
 
 
@@ -70,7 +70,7 @@ def test_killed_at_half_of_an_upload_it_sends_the_rest_alone(
     sending.communicate()
     before, way.until = way.went, None
     way.cut.set()
-    assert wait_until(lambda: largest(relay) > 0.9 * HALF, 120)  # the relay has written it down
+    assert wait_until(lambda: largest(relay) > 0.9 * HALF, 120)  # the relay has stored it
     came = largest(relay)
 
     assert ana.does("send", "--resume", "--json").answer["left"] == 1

@@ -1,4 +1,4 @@
-"""A clip is sent at a real terminal: every long part of it moves, and one display shows it all."""
+"""On a terminal, every long step of sending a clip shows its progress, all in one display."""
 
 import os
 import pty
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 SECONDS, FPS = 3.0, 8
 UNDO_S = 2
 HINT = "Undo: Ctrl-C"
-# A display that draws itself anew erases its lines first, from the last one upwards.
+# To redraw itself, a display first erases its lines, from the last one upwards.
 DRAWN_ANEW = re.compile(r"\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*")
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 BYTES = re.compile(r"([\d.]+)/([\d.]+) (?:kB|MB|bytes)")
@@ -26,7 +26,7 @@ BYTES = re.compile(r"([\d.]+)/([\d.]+) (?:kB|MB|bytes)")
 
 @pytest.fixture
 def ana(tmp_path: Path) -> Iterator[Shell]:
-    """Ana, who knows Ben; both at a relay that runs."""
+    """Set up Ana and Ben at a running relay, and make Ben a contact of Ana."""
     relay = Server(tmp_path / "relay", ("relay", "run"))
     relay.start()
     ana, ben = Shell("ana", tmp_path / "ana"), Shell("ben", tmp_path / "ben")
@@ -39,7 +39,7 @@ def ana(tmp_path: Path) -> Iterator[Shell]:
 
 
 def typed(ana: Shell, *arguments: str) -> str:
-    """All that a terminal of 100 columns was told while this ran."""
+    """Run a command in a terminal of 100 columns, and return everything that it printed."""
     ours, theirs = pty.openpty()
     ana.temporary.mkdir(exist_ok=True)
     environment = {
@@ -62,19 +62,19 @@ def typed(ana: Shell, *arguments: str) -> str:
 
 
 def pieces(terminal: int) -> Iterator[bytes]:
-    with suppress(OSError):  # Linux says so when the last program has left a terminal
+    with suppress(OSError):  # Linux's answer when the last program has closed the terminal
         while piece := os.read(terminal, 65_536):
             yield piece
 
 
 def drawings(told: str) -> list[list[str]]:
-    """The lines of each drawing of the display, one after the other."""
+    """Return the lines of each drawing of the display, in order."""
     every = (COLOURS.sub("", one) for one in DRAWN_ANEW.split(told))
     return [[line.strip() for line in one.splitlines() if line.strip()] for one in every]
 
 
 def shares(drawn: list[list[str]], label: str) -> list[float]:
-    """How far a bar was, of its whole, in each drawing that has it."""
+    """Return the share of a bar that was done, from 0 to 1, in each drawing that has the bar."""
     lines = [line for one in drawn for line in one if line.startswith(label)]
     found = [BYTES.search(line) for line in lines]
     return [float(one[1]) / float(one[2]) for one in found if one is not None]

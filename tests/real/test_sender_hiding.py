@@ -1,9 +1,9 @@
-"""Who wrote a letter, as a relay could learn it from how the letter came (issue 24, relay.md 14).
+"""A relay cannot tell who sent a message from how the message arrived (issue 24, relay.md 14).
 
-Fifty people write 1,000 messages (in ``make test`` 20 people 300) through a relay that writes down
-every connection, session ticket, cookie and header. Its owners' tokens tell it whose mailbox is
-asked for; for each letter it guesses who sent it. Addresses and times are left out: those a device
-cannot hide by itself.
+Fifty people send 1,000 messages (in ``make test``, 20 people send 300) through a relay that records
+every connection, session ticket, cookie and header. The owners' tokens tell it who reads which
+mailbox; for each message it guesses the sender. Network addresses and times are left out, because a
+device cannot hide them by itself.
 """
 
 import json
@@ -52,7 +52,7 @@ pytestmark = pytest.mark.real
 
 PEOPLE: Final = size(20, 50)
 MESSAGES: Final = size(300, 1000)
-CHANCE: Final = 1 / (PEOPLE - 1)  # of a guess: anybody but the recipient
+CHANCE: Final = 1 / (PEOPLE - 1)  # of a right guess among all but the recipient
 #: A share of right guesses that chance exceeds once in some million runs.
 BY_CHANCE: Final = CHANCE + 5.5 * (CHANCE * (1 - CHANCE) / MESSAGES) ** 0.5
 _LONG: Final = re.compile(r"[A-Za-z0-9_-]{16,}")  # an id, a token, a lock or a key
@@ -66,9 +66,9 @@ class Person(Villager):
     generation: int = 0
 
     def visits(self, courier: Courier, work: Callable[[Device], object]) -> None:
-        """One command: the vault opens, and the relay is told so; then ``work``."""
+        """Run one command: unlock the vault, report that to the relay, then call ``work``."""
         device, home = replace(self.device, courier=courier), own_device(self.device).home
-        if self.generation % 5 == 0:  # each time in life; here some are enough
+        if self.generation % 5 == 0:  # in reality each time; here some are enough
             scalar = scalar_from_random(device.dice.token(SCALAR_RANDOM_BYTES))
             courier.unlock(self.lock, blind(Secret(bytes(32)), scalar))
         self.generation += 1
@@ -79,8 +79,8 @@ class Person(Villager):
 
 @dataclass(frozen=True)
 class Letter:
-    """All requests that showed one token to write: the post, its blobs, a claim of keys before it;
-    and what only the people know, who sent it.
+    """All requests with one send token (the post, its blobs, and a request for keys before it), and
+    the sender, whom only the people know.
     """
 
     requests: tuple[Seen, ...]
@@ -90,14 +90,14 @@ class Letter:
 
 @dataclass
 class Log:
-    """What the relay wrote down; ``names`` are the people's, by their mailboxes."""
+    """What the relay recorded; ``names`` are the people's names, by their mailboxes."""
 
     seen: list[Seen]
     letters: list[Letter]
     names: dict[str, str]
 
     def own_errands(self) -> Iterator[tuple[str, Seen]]:
-        """Requests with which somebody says whose mailbox is hers."""
+        """Yield the requests by which people show which mailbox is theirs, with their names."""
         for one in self.seen:
             own = _OWN.match(one.target)
             if own is not None and one.method in {"GET", "POST"}:
@@ -107,7 +107,7 @@ class Log:
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
     patch = pytest.MonkeyPatch()
-    patch.setattr(prekeys, "ONE_TIME_KEYS_MAX", 2)  # fifty for each take longer than all else
+    patch.setattr(prekeys, "ONE_TIME_KEYS_MAX", 2)  # creating fifty each takes longer than all else
     pair = certificate(tmp_path_factory.mktemp("tls"))
     with hostile_relay(pair) as relay:
         people = town(relay)
@@ -116,7 +116,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
 
 
 def town(relay: HostileRelay) -> list[Person]:
-    """Fifty people, each of whom knows four; what they said to meet is no letter of the log."""
+    """Set up the people, each with four contacts; how they became contacts is not recorded."""
     clock, url = WoundClock(), f"https://127.0.0.1:{relay.port}"
     real, _ = village_relay(url, clock, LoadedDice("relay"))
     relay.app = relay_app(real)
@@ -139,7 +139,7 @@ def settled(name: str, url: str, courier: Courier, clock: WoundClock) -> Person:
 
 
 def lived(people: list[Person], relay: HostileRelay, client: Callable[[], httpx.Client]) -> Log:
-    """1,000 commands that send a message; most begin or end with a look into the inbox."""
+    """Run the commands that send all messages, and return what the relay recorded."""
     chance, posts = random.Random(24), list[tuple[Seen, str, str]]()
     names = {to_base64url(own_device(one.device).home.mailbox): one.name for one in people}
     for number in range(MESSAGES):
@@ -164,7 +164,7 @@ def lived(people: list[Person], relay: HostileRelay, client: Callable[[], httpx.
 
 
 def does(device: Device, other: Person, number: int) -> None:
-    """Look, write, and now and then open what came and ask what became of what went."""
+    """Send a message; sometimes fetch before it, or fetch, open and query states after it."""
     if number % 5 == 0:
         fetch_messages(device)
     until = device.clock.now() + timedelta(days=7)
@@ -179,14 +179,14 @@ def does(device: Device, other: Person, number: int) -> None:
 
 
 def values(seen: Seen) -> frozenset[str]:
-    """Every long value in a request: ids, tokens, locks, keys, cookies."""
+    """Return every long value in a request: ids, tokens, locks, keys, cookies."""
     told = [seen.target, *(value.decode() for _, value in seen.headers)]
     if seen.body[:1] == b"{":
         told.append(json.dumps(json.loads(seen.body)))
     return frozenset(match for text in told for match in _LONG.findall(text))
 
 
-#: What may join two requests; each is some values of a request, and none where it has nothing.
+#: Features that may link two requests, each a function from a request to a set of values.
 FEATURES: Final[dict[str, Callable[[Seen], frozenset[object]]]] = {
     "connection": lambda seen: frozenset({seen.connection}),
     "session ticket": lambda seen: frozenset({seen.ticket} - {None}),
@@ -199,8 +199,10 @@ FEATURES: Final[dict[str, Callable[[Seen], frozenset[object]]]] = {
 
 
 def guessed(log: Log, *features: str) -> float:
-    """How often the sender is guessed: among those whose own errands share a value with the letter
-    in each feature, as far as anybody's do; who is left is as likely as the others.
+    """Return the share of messages whose sender is guessed right.
+
+    Each feature narrows the candidates to those whose own requests share a value with the message,
+    unless there are none. The guess is a random one of the candidates that are left.
     """
     people = sorted(set(log.names.values()))
     known = {name: sharers(log, name) for name in features}
@@ -220,7 +222,7 @@ def guessed(log: Log, *features: str) -> float:
 
 
 def sharers(log: Log, feature: str) -> dict[object, set[str]]:
-    """Whose own errands had each value."""
+    """Return, for each value of the feature, the people whose own requests had it."""
     found = dict[object, set[str]]()
     for whose, seen in log.own_errands():
         for value in FEATURES[feature](seen):
@@ -229,8 +231,8 @@ def sharers(log: Log, feature: str) -> dict[object, set[str]]:
 
 
 def test_the_log_is_what_it_says(log: Log) -> None:
-    """All letters are there, and everybody's own errands are known."""
-    assert len(log.letters) >= MESSAGES  # and new tokens, which letters bring
+    """All messages were recorded, and everybody's own requests are known."""
+    assert len(log.letters) >= MESSAGES  # some more carry new tokens
     assert {whose for whose, _ in log.own_errands()} == set(log.names.values())
     assert all(one.sender != one.recipient for one in log.letters)
 
@@ -239,7 +241,7 @@ def test_the_log_is_what_it_says(log: Log) -> None:
 def test_no_feature_names_a_sender_more_often_than_chance(
     log: Log, record_property: Callable[[str, object], None]
 ) -> None:
-    """Nor do all of them together. 2 of 100 guesses among fifty people are right by chance."""
+    """Nor do all features together. By chance, 2 of 100 guesses among fifty people are right."""
     linked = {feature: guessed(log, feature) for feature in FEATURES}
     linked["all together"] = guessed(log, *FEATURES)
     record_property("linked", linked)
@@ -247,7 +249,9 @@ def test_no_feature_names_a_sender_more_often_than_chance(
 
 
 def test_no_connection_carries_two_tokens_and_none_is_gone_on_with(log: Log) -> None:
-    """Also those of opening, of states and of blobs; a request without a token is alone."""
+    """This includes opening messages, querying states, and blobs. A request without a token has its
+    own connection.
+    """
     tokens = dict[int, set[bytes | None]]()
     count = dict[int, int]()
     for seen in log.seen:
@@ -271,7 +275,7 @@ def test_requests_of_a_kind_have_the_same_headers_in_the_same_order(log: Log) ->
 
 
 def test_a_session_that_is_gone_on_with_would_be_seen(tmp_path: Path) -> None:
-    """By a client of this Python that does so; the hostile relay is not blind."""
+    """The hostile relay detects that another client of this Python resumes a session."""
     pair = certificate(tmp_path)
     context, session = ssl.create_default_context(cafile=pair.cert), None
     with hostile_relay(pair) as relay:

@@ -1,4 +1,4 @@
-"""A photograph full of metadata goes through the real commands: nothing of it is in the copy."""
+"""The copy of a photograph full of metadata, sent by real commands, has none of the metadata."""
 
 import shutil
 

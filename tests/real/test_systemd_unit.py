@@ -1,4 +1,4 @@
-"""The systemd unit that is handed out: systemd understands it, and it leaves little to attack."""
+"""systemd accepts the units that we ship, and finds little exposure in that of the relay."""
 
 import os
 import re
@@ -13,7 +13,7 @@ import pytest
 SHARE = Path(__file__).parents[2] / "share"
 UNIT = "entrenous-relay.service"
 PROGRAM = "/opt/entrenous/.venv/bin/entrenous"
-EXPOSURE_MAX = 2.0  # of 10, by systemd's own count
+EXPOSURE_MAX = 2.0  # of 10, by systemd's own score
 
 pytestmark = [
     pytest.mark.real,
@@ -25,7 +25,7 @@ pytestmark = [
 
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
-    """The unit, with a program that is on this machine in the place of ours."""
+    """Copy the unit, with a program that exists on this machine in place of ours."""
     told = (SHARE / UNIT).read_text()
     assert told.count(PROGRAM) == 2
     (tmp_path / UNIT).write_text(told.replace(PROGRAM, sys.executable))
@@ -79,7 +79,7 @@ def test_systemd_understands_the_units_that_watch(tmp_path: Path, name: str) -> 
 def test_what_the_watching_unit_starts_passes_the_passphrase_by_a_descriptor(
     tmp_path: Path,
 ) -> None:
-    """Run its command line with a program that shows what it gets in the place of ours."""
+    """Run the unit's command line with a program that prints its arguments and descriptor 3."""
     unit = (SHARE / "entrenous-watch.service").read_text()
     (line,) = re.findall(r"ExecStart=(.*)", unit)
     shows = tmp_path / "entrenous"

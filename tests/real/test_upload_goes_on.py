@@ -34,13 +34,13 @@ from tests.in_memory.vault import MemoryVault
 from tests.real.stage import Server, wait_until
 
 SIZE = 96 * 1024 * 1024
-IN_FLIGHT = 16 * 1024 * 1024  # that the system holds between two programs, and loses with one
+IN_FLIGHT = 16 * 1024 * 1024  # buffered between two programs, and lost if one is killed
 
 pytestmark = pytest.mark.real
 
 
 class Counting:
-    """A courier that counts the bytes of files that leave."""
+    """A courier that counts the uploaded bytes of blobs."""
 
     def __init__(self, courier: HttpCourier) -> None:
         self._courier = courier
@@ -78,7 +78,7 @@ def device(courier: HttpCourier) -> Device:
 
 
 def lay_out(ana: Device) -> None:
-    """A message to Ben with one large file, sealed and laid into the outbox."""
+    """Seal a message to Ben with one large file, and put it into the outbox."""
     (to,) = addressees(contact_named("ben", ana), ana)
     person = to.contact.person
     sending = SendingContext(
@@ -106,7 +106,7 @@ def lay_out(ana: Device) -> None:
 
 
 def bytes_there(relay: Server) -> int:
-    """Of the largest file that the relay holds."""
+    """Return the size of the largest file that the relay stores, in bytes."""
     files = (path.stat().st_size for path in relay.folder.rglob("*") if path.is_file())
     return max(files, default=0)
 

@@ -1,4 +1,4 @@
-"""Two relay processes on one PostgreSQL, and a hundred openers of a message that opens once."""
+"""A hundred openers of a view-once message race at two relay processes on one PostgreSQL."""
 
 import asyncio
 import json
@@ -59,7 +59,7 @@ mail.close()
 
 
 def _sent(url: str) -> list[list[tuple[str, str]]]:
-    """For each round, the copies of one message: envelope and open token of each device."""
+    """Post a message for each round; return the envelope and open token of each device's copy."""
 
     async def post_all(relay: Relay) -> list[list[tuple[str, str]]]:
         return [[await _copy(relay, n) for _ in range(DEVICES)] for n in range(ROUNDS)]
@@ -111,7 +111,7 @@ def test_one_of_a_hundred_openers_on_three_devices_and_two_relays(postgres: Clus
 
 
 def _raced(relays: list["subprocess.Popen[str]"], copies: list[tuple[str, str]]) -> int:
-    """How many were given the share: fifty at each relay, all at once."""
+    """Let fifty openers at each relay try at once; return how many got the key share."""
     openers = [copies[n % DEVICES] for n in range(50)]
     for relay in relays:
         assert relay.stdin is not None

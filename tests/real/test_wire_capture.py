@@ -1,7 +1,7 @@
-"""A day of five people, and every byte of it that an operator's proxy sees, without TLS.
+"""Every byte that an operator's proxy sees, without TLS, of a day of five people.
 
-Not a word, a name, a picture or a file name is among them, nor in what the relay keeps and writes
-down; and what is sealed has the sizes of its lists, whatever is in it.
+There is no text, name, picture or file name in it, nor in what the relay stores and logs. What is
+sealed has one of the padded sizes, whatever is in it.
 """
 
 import base64
@@ -33,7 +33,7 @@ from tests.real.wire import recorded
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 VERSION_AND_KEY = 9
-# Of members that are neither 16 nor 32 bytes: letters, and prekeys that anybody may read.
+# Sizes in bytes of members that have neither 16 nor 32: messages, and public prekeys.
 LENGTHS = {
     "sealed": {size + SEAL_OVERHEAD_BYTES + VERSION_AND_KEY for size in PADDED_SIZES_BYTES},
     "one_time": {313},
@@ -59,12 +59,12 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
                 client = closing_all.enter_context(new_relay_client())
                 day.devices[name] = settled(name, HttpCourier(client), day)
             lives_through(day)
-            closing_all.pop_all().close()  # everybody hangs up, and the relay stops
+            closing_all.pop_all().close()  # all clients disconnect, and the relay stops
         yield day
 
 
 def needles(day: Day) -> list[bytes]:
-    """Whatever would give something away, as it is and as JSON might hold it."""
+    """Return all private content, as it is and in base64, as JSON may contain it."""
     data = (day.folder / FILE).read_bytes()
     pieces = [data[at : at + 24] for at in range(600, len(data) - 24, 499)]
     said = [*NAMES, *(part for name in NAMES for part in name.split()), *WORDS, SIGN, FILE]
@@ -86,7 +86,9 @@ def names_of_messages(day: Day) -> set[str]:
 
 
 def in_base64(data: bytes) -> Iterator[bytes]:
-    """What is sure of these bytes inside longer ones, at three places, in both alphabets."""
+    """Yield the base64 characters that these bytes determine inside longer data, for each of three
+    alignments and in both alphabets.
+    """
     for before in range(3):
         coded = base64.b64encode(bytes(before) + data)
         sure = coded[math.ceil(before * 4 / 3) : (before + len(data)) // 3 * 4]
@@ -104,7 +106,7 @@ def test_nothing_on_the_wire_can_be_read(day: Day) -> None:
     assert sum(map(len, flows)) > 300_000
     assert any(b"PUT /v1/mailboxes/" in flow for flow in flows)
     assert any(b"age-encryption.org/v1" in flow for flow in flows)
-    assert not any(b"content-encoding" in flow.lower() for flow in flows)  # it would hide words
+    assert not any(b"content-encoding" in flow.lower() for flow in flows)  # it would hide text
     assert found(day, *flows) == []
 
 
@@ -132,7 +134,7 @@ def test_letters_have_the_sizes_of_their_list(day: Day) -> None:
 
 @pytest.mark.threat("hostile-network")
 def test_blobs_have_padded_sizes(day: Day) -> None:
-    """Of what age encrypts; its header has a part of random length, which says nothing."""
+    """The content of each age file is padded; its header has a part of random length."""
     blobs = []
     for one in day.wire.exchanges():
         if "/blobs/" in one.path and one.method == "PUT":
@@ -147,8 +149,8 @@ def test_blobs_have_padded_sizes(day: Day) -> None:
 
 @pytest.mark.threat("hostile-network")
 def test_whatever_is_asked_or_answered_has_a_length_that_tells_nothing(day: Day) -> None:
-    """Every body of every request and answer: files of age, or JSON of members that are as long
-    whoever sends them and whatever she has to say.
+    """Every body is an age file of a padded size, or JSON with members of fixed lengths, whoever
+    sends it and whatever the person has to say.
     """
     kinds = set()
     for one in day.wire.exchanges():
@@ -173,7 +175,7 @@ def test_whatever_is_asked_or_answered_has_a_length_that_tells_nothing(day: Day)
 
 
 def texts(said: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in a JSON body, by the member that it is, or is in a list of."""
+    """Yield every string in a JSON value, with the name of the member that contains it."""
     if isinstance(said, str):
         yield name, said
     for key, value in said.items() if isinstance(said, dict) else ():
@@ -183,7 +185,7 @@ def texts(said: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def plain_size(blob: bytes) -> int:
-    """How many bytes an age file holds (https://age-encryption.org/v1): nonce, chunks, tags."""
+    """Return how many bytes an age file contains (https://age-encryption.org/v1)."""
     header = blob.index(b"\n", blob.index(b"\n--- ") + 1) + 1
     sealed = len(blob) - header - AGE_NONCE
     return sealed - math.ceil(sealed / (AGE_CHUNK + AGE_TAG)) * AGE_TAG

@@ -1,4 +1,4 @@
-"""Two real gates: what is withdrawn at one is withdrawn at the other; nobody types anything."""
+"""A withdrawal at one real gate reaches the gates that fetch from it, without any command."""
 
 import time
 from collections.abc import Callable
@@ -29,7 +29,7 @@ FORMS = {
 
 
 def soon(true: Callable[[], bool]) -> None:
-    """NCMEC's form shows what is five seconds old, and a busy machine has other things to do."""
+    """Wait up to 180 s until this is true: the NCMEC interface only shows what is 5 s old."""
     until = time.monotonic() + 180
     while not true():
         assert time.monotonic() < until
@@ -37,7 +37,7 @@ def soon(true: Callable[[], bool]) -> None:
 
 
 def fetching_from(there: Running, kind: SourceKind, key: str, folder: Path) -> Path:
-    """The data of a gate that fetches in this form."""
+    """Create the data folder of a gate that fetches from ``there`` by this interface."""
     path, credentials = FORMS[kind]
     folder.mkdir(mode=0o700)
     (folder / "gate.toml").write_text("fetch_minutes = 0.05\n")
@@ -53,7 +53,7 @@ def fetching_from(there: Running, kind: SourceKind, key: str, folder: Path) -> P
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_a_withdrawal_reaches_the_other_gate(tmp_path: Path) -> None:
-    """One gate in each form."""
+    """One gate fetches by each interface."""
     theirs, hers, quick = tmp_path / "theirs", skimage.data.astronaut(), ("--no-slow-look",)
     with open_platform(theirs) as (platform, _):
         key = (

@@ -1,4 +1,4 @@
-"""What every trial needs in which programs are killed: a place, a database, a program to kill."""
+"""What each trial that kills programs needs: a folder, a database, and a program to kill."""
 
 import subprocess
 import tempfile
@@ -11,7 +11,7 @@ from tests.ready import begun
 
 @contextmanager
 def folder_and_database(*, postgresql: bool) -> Iterator[tuple[Path, str]]:
-    """An empty folder, and the address of an empty database: none ("") where SQLite will do."""
+    """Yield an empty folder, and the URL of an empty PostgreSQL database, or "" for SQLite."""
     with ExitStack() as going:
         folder = Path(going.enter_context(tempfile.TemporaryDirectory()))
         database = ""
@@ -24,7 +24,7 @@ def folder_and_database(*, postgresql: bool) -> Iterator[tuple[Path, str]]:
 
 @contextmanager
 def to_be_killed(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """A program that runs, and whose words can be read; at the end it is killed, if not before."""
+    """Run a program whose standard output can be read, and kill it at the end."""
     with begun(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -33,6 +33,6 @@ def to_be_killed(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def first_words(process: subprocess.Popen[str]) -> str:
-    """The line that it says once it serves."""
+    """Return the first line that the process prints, once it serves."""
     assert process.stdout is not None
     return process.stdout.readline()

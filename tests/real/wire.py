@@ -1,4 +1,4 @@
-"""A proxy in front of a relay, as an operator has one, which writes down every byte that passes."""
+"""A proxy in front of a relay, as operators have one, which records every byte that passes."""
 
 import socket
 import threading
@@ -23,7 +23,7 @@ class Exchange:
 
 @dataclass
 class Connection:
-    """What the client sent, and what the relay answered."""
+    """The bytes that the client sent, and those that the relay answered."""
 
     up: bytearray = field(default_factory=bytearray)
     down: bytearray = field(default_factory=bytearray)
@@ -37,13 +37,13 @@ class Connection:
 
 @dataclass
 class Wire:
-    """Everything that passed; ``url`` is where people believe their relay."""
+    """All recorded traffic; ``url`` is the proxy's, which clients use as that of their relay."""
 
     url: str = ""
     connections: list[Connection] = field(default_factory=list)
 
     def flows(self) -> list[bytes]:
-        """Each direction of each connection, as it was."""
+        """Return the bytes of each direction of each connection."""
         return [bytes(one) for talk in self.connections for one in (talk.up, talk.down)]
 
     def exchanges(self) -> list[Exchange]:
@@ -52,7 +52,7 @@ class Wire:
 
 @contextmanager
 def recorded(relay_url: str) -> Iterator[Wire]:
-    """A proxy in front of the relay at this address, for a while."""
+    """Run a recording proxy in front of the relay at this URL until the context ends."""
     host, _, port = relay_url.removeprefix("http://").partition(":")
     wire = Wire()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -88,7 +88,7 @@ def _carry(near: socket.socket, relay: tuple[str, int], connection: Connection) 
 
 
 def _pass_on(one: socket.socket, other: socket.socket, record: bytearray) -> None:
-    """Until one end has no more to say; then the other end is told."""
+    """Forward and record bytes until one end closes; then close the other end for writing."""
     with suppress(OSError):
         while data := one.recv(65_536):
             record += data
