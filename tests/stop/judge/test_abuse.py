@@ -28,7 +28,7 @@ def another() -> Any:
     return skimage.data.coffee()
 
 
-FORMS: dict[str, Callable[[Any], bytes]] = {
+ENCODINGS: dict[str, Callable[[Any], bytes]] = {
     "as it is": png,
     "JPEG 30": lambda pixels: jpeg(pixels, 30),
     "half": lambda pixels: jpeg(cv2.resize(pixels, None, fx=0.5, fy=0.5)),
@@ -44,20 +44,22 @@ def test_a_famous_picture_is_held_at_most_released_and_never_held_again(
 ) -> None:
     """Registering a famous picture never refuses it; after one review it is no longer held."""
     claim = room.protect(hers).claim
-    cases = {how: judge_upload(made(hers), room.platform) for how, made in FORMS.items()}
+    cases = {how: judge_upload(encode(hers), room.platform) for how, encode in ENCODINGS.items()}
     assert {one.outcome for one in cases.values()} == {Outcome.HOLD}
     release_case(cases["as it is"].case, room.platform)
-    again = {how: judge_upload(made(hers), room.platform).outcome for how, made in FORMS.items()}
-    assert again == dict.fromkeys(FORMS, Outcome.LET_THROUGH)
+    again = {
+        how: judge_upload(encode(hers), room.platform).outcome for how, encode in ENCODINGS.items()
+    }
+    assert again == dict.fromkeys(ENCODINGS, Outcome.LET_THROUGH)
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
 
 
-def crafted(looks_like: Any, fits: Any) -> Any:
-    """Return a picture with one picture's fine lines and faint shades of the other.
+def craft_collision(looks_like: Any, hashes_like: Any) -> Any:
+    """Return a picture with the fine lines of ``looks_like`` and faint shades of ``hashes_like``.
 
     A PDQ hash is the signs of 256 low frequencies, so even faint shades decide it.
     """
-    small = cv2.resize(fits, looks_like.shape[1::-1]).astype(np.float64)
+    small = cv2.resize(hashes_like, looks_like.shape[1::-1]).astype(np.float64)
     own = looks_like.astype(np.float64)
     fine = own - cv2.GaussianBlur(own, (0, 0), 6)
     shades = cv2.GaussianBlur(small, (0, 0), 6)
@@ -69,18 +71,20 @@ def crafted(looks_like: Any, fits: Any) -> Any:
 def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
     room: Room, hers: Any, another: Any
 ) -> None:
-    made = crafted(another, hers)
-    apart = distance(fingerprint(picture(made)), fingerprint(picture(hers)))
+    collision = craft_collision(another, hers)
+    apart = distance(fingerprint(picture(collision)), fingerprint(picture(hers)))
     assert apart <= PDQ_RADIUS_BITS
-    assert _alike(made, another) > _alike(made, cv2.resize(hers, made.shape[1::-1]))
+    assert _fine_line_correlation(collision, another) > _fine_line_correlation(
+        collision, cv2.resize(hers, collision.shape[1::-1])
+    )
     claim = room.protect(hers, parts=False).claim
-    decision = judge_upload(png(made), room.platform)
+    decision = judge_upload(png(collision), room.platform)
     assert decision.outcome is Outcome.HOLD
     assert [match.distance for match in decision.matches] == [apart]
     # Reviewers see the upload, since the gate has no picture of the claim.
-    assert room.platform.reviews.upload_bytes(decision.case) == png(made)
+    assert room.platform.reviews.upload_bytes(decision.case) == png(collision)
     release_case(decision.case, room.platform)
-    assert judge_upload(png(made), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(png(collision), room.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
     assert room.platform.bank.claim(claim).disputes == 0  # it only resembles the registered picture
 
@@ -91,20 +95,20 @@ def test_one_with_what_a_person_confirmed_is_refused_and_an_appeal_brings_a_pers
     room: Room, hers: Any, another: Any
 ) -> None:
     """The gate then refuses by the hash alone: it cannot distinguish the two pictures."""
-    made = png(crafted(another, hers))
+    collision = png(craft_collision(another, hers))
     claim = room.protect(hers, parts=False).claim
     confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
-    decision = judge_upload(made, room.platform)
+    decision = judge_upload(collision, room.platform)
     assert decision.outcome is Outcome.REFUSE
     assert decision.secret is not None
-    submit_appeal(decision.case, decision.secret, made, room.platform)
-    assert room.platform.reviews.upload_bytes(decision.case) == made
+    submit_appeal(decision.case, decision.secret, collision, room.platform)
+    assert room.platform.reviews.upload_bytes(decision.case) == collision
     release_case(decision.case, room.platform)
     assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
 
 
-def _alike(one: Any, other: Any) -> float:
+def _fine_line_correlation(one: Any, other: Any) -> float:
     """Return the correlation of the fine lines of two pictures, without their shades."""
     fine = [cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float64) for pixels in (one, other)]
     sharp = [pixels - cv2.GaussianBlur(pixels, (0, 0), 6) for pixels in fine]

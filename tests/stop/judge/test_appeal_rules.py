@@ -24,20 +24,20 @@ from entrenous.stop.upload_record import (
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 
 
-def refused(room: Room, pixels: Any) -> tuple[Decision, Secret]:
+def judge_refused(room: Room, pixels: Any) -> tuple[Decision, Secret]:
     claim = room.protect(pixels, parts=False).claim
     room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    return judged(room, jpeg(pixels))
+    return judge(room, jpeg(pixels))
 
 
-def judged(room: Room, data: bytes) -> tuple[Decision, Secret]:
+def judge(room: Room, data: bytes) -> tuple[Decision, Secret]:
     decision = judge_upload(data, room.platform)
     assert decision.secret is not None
     return decision, decision.secret
 
 
 def test_appealed_refusal_is_reviewed_with_the_file(room: Room, hers: Any) -> None:
-    decision, secret = refused(room, hers)
+    decision, secret = judge_refused(room, hers)
     assert decision.outcome is Outcome.REFUSE
     submit_appeal(decision.case, secret, jpeg(hers), room.platform)
     review = room.platform.reviews.next_waiting_upload()
@@ -52,9 +52,9 @@ def test_appealed_refusal_is_reviewed_with_the_file(room: Room, hers: Any) -> No
 
 
 def test_only_the_sha256_of_a_refused_upload_is_kept(room: Room, hers: Any) -> None:
-    decision, secret = refused(room, hers)
-    kept = room.platform.reviews.review(decision.case)
-    assert kept.bits is None
+    decision, secret = judge_refused(room, hers)
+    stored = room.platform.reviews.review(decision.case)
+    assert stored.bits is None
     with pytest.raises(NoSuchReview):
         room.platform.reviews.upload_bytes(decision.case)
     with pytest.raises(UploadFileDiffers):
@@ -63,11 +63,11 @@ def test_only_the_sha256_of_a_refused_upload_is_kept(room: Room, hers: Any) -> N
 
 
 def test_appeal_with_a_wrong_secret_is_refused(room: Room, hers: Any) -> None:
-    decision, secret = refused(room, hers)
+    decision, secret = judge_refused(room, hers)
     other = Secret(bytes(16))
-    for case, shown in ((decision.case, other), ("0000-0000-0000", secret)):
+    for case, given_secret in ((decision.case, other), ("0000-0000-0000", secret)):
         with pytest.raises(NoSuchReview):
-            submit_appeal(case, shown, None, room.platform)
+            submit_appeal(case, given_secret, None, room.platform)
     assert room.platform.reviews.count_waiting_items() == 0
 
 
@@ -75,7 +75,7 @@ def test_appeal_with_a_wrong_secret_is_refused(room: Room, hers: Any) -> None:
 def test_an_appeal_does_not_tell_held_from_accepted(room: Room, hers: Any, another: Any) -> None:
     room.protect(hers, parts=False)
     for pixels in (hers, another):
-        decision, secret = judged(room, jpeg(pixels))
+        decision, secret = judge(room, jpeg(pixels))
         before = room.platform.reviews.review(decision.case)
         submit_appeal(decision.case, secret, b"whatever it is", room.platform)
         with pytest.raises(AlreadyAppealed):
@@ -85,7 +85,7 @@ def test_an_appeal_does_not_tell_held_from_accepted(room: Room, hers: Any, anoth
 
 def test_upload_refused_by_a_reviewer_can_be_appealed(room: Room, hers: Any) -> None:
     room.protect(hers, parts=False)
-    decision, secret = judged(room, jpeg(hers))
+    decision, secret = judge(room, jpeg(hers))
     confirm_case(decision.case, room.platform)
     submit_appeal(decision.case, secret, jpeg(hers), room.platform)
     assert release_case(decision.case, room.platform).found is FoundBy.APPEAL
@@ -96,50 +96,50 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(room: Room, hers: Any) -> 
 def test_what_an_appeal_released_is_not_refused_again(room: Room, hers: Any, another: Any) -> None:
     """The order of decisions counts, not the clock, which runs backwards here."""
     claim = room.protect(hers, parts=False).claim
-    confirm_case(judged(room, jpeg(hers))[0].case, room.platform)
-    decision, secret = judged(room, jpeg(hers))
+    confirm_case(judge(room, jpeg(hers))[0].case, room.platform)
+    decision, secret = judge(room, jpeg(hers))
     assert decision.outcome is Outcome.REFUSE
     submit_appeal(decision.case, secret, jpeg(hers), room.platform)
     room.clock.wind(hours=-1)
     release_case(decision.case, room.platform)
     for quality in (50, 60):  # and a similar upload
-        assert judged(room, jpeg(hers, quality))[0].outcome is Outcome.LET_THROUGH
+        assert judge(room, jpeg(hers, quality))[0].outcome is Outcome.LET_THROUGH
     assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
     room.protect(another, parts=False)
-    assert judged(room, jpeg(another))[0].outcome is Outcome.HOLD
+    assert judge(room, jpeg(another))[0].outcome is Outcome.HOLD
 
 
 @pytest.mark.slow
 def test_release_after_an_appeal_without_the_file_covers_that_file_only(
     room: Room, hers: Any
 ) -> None:
-    decision, secret = refused(room, hers)
+    decision, secret = judge_refused(room, hers)
     submit_appeal(decision.case, secret, None, room.platform)
     release_case(decision.case, room.platform)
     assert dry_run(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
-    assert judged(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
+    assert judge(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
     assert run_next_deferred_scan(room.platform)
     assert room.platform.reviews.count_waiting_items() == 0
-    assert judged(room, jpeg(hers, 51))[0].outcome is Outcome.REFUSE
+    assert judge(room, jpeg(hers, 51))[0].outcome is Outcome.REFUSE
 
 
 @pytest.mark.slow
 def test_confirmation_after_a_release_prevails(room: Room, hers: Any) -> None:
     room.protect(hers)
-    release_case(judged(room, jpeg(hers))[0].case, room.platform)
-    assert judged(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
+    release_case(judge(room, jpeg(hers))[0].case, room.platform)
+    assert judge(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
     room.clock.wind(minutes=1)
     room.protect(hers)  # another person's claim, so that the upload is held again
-    case = judged(room, jpeg(hers))[0].case
+    case = judge(room, jpeg(hers))[0].case
     room.clock.wind(hours=-1)
     confirm_case(case, room.platform)
-    assert judged(room, jpeg(hers))[0].outcome is Outcome.REFUSE
+    assert judge(room, jpeg(hers))[0].outcome is Outcome.REFUSE
 
 
 def test_releasing_a_look_alike_does_not_release_the_picture(room: Room, hers: Any) -> None:
-    decision, _ = refused(room, hers)
+    decision, _ = judge_refused(room, hers)
     bits = room.platform.bank.whole_picture_hashes_of(decision.matches[0].claim)[0]
     alike = bytes([bits[0] ^ 0xFF]) + bits[1:]  # 8 of its bits differ
     entry = Claim(ClaimId("r"), RELEASED_BANK, ClaimState.CONFIRMED, "pdq", 100, room.clock.now())
     room.platform.bank.register(Registration(entry, (alike,)))
-    assert judged(room, jpeg(hers))[0].outcome is Outcome.REFUSE
+    assert judge(room, jpeg(hers))[0].outcome is Outcome.REFUSE

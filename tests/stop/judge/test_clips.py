@@ -72,12 +72,12 @@ def talk() -> Any:
 @pytest.fixture(scope="session")
 def posted(scene: list[Rgb]) -> bytes:
     """Return ``scene`` as others post it: smaller, and encoded again."""
-    return small(scene)
+    return encode_small(scene)
 
 
 @pytest.fixture(scope="session")
 def other_posted(other_scene: list[Rgb]) -> bytes:
-    return small(other_scene)
+    return encode_small(other_scene)
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +86,7 @@ def spoken(posted: bytes, talk: Any) -> bytes:
     return with_sound(posted, talk[:, None])
 
 
-def small(frames: list[Rgb], lines: int = 180, crf: int = 30) -> bytes:
+def encode_small(frames: list[Rgb], lines: int = 180, crf: int = 30) -> bytes:
     """Encode the frames, scaled to a height of ``lines`` pixels."""
     width = round(frames[0].shape[1] * lines / frames[0].shape[0] / 2) * 2
     resized = (cv2.resize(one, (width, lines), interpolation=cv2.INTER_AREA) for one in frames)
@@ -112,7 +112,7 @@ def register(
     return claim.id
 
 
-def judged(room: Room, upload: bytes) -> Decision:
+def judge(room: Room, upload: bytes) -> Decision:
     """Return the decision, after checking that a dry run decides the same."""
     decision = judge_upload(upload, room.platform)
     dry = dry_run(upload, room.platform)
@@ -129,14 +129,14 @@ def test_a_registered_video_is_held_and_refused_when_confirmed(
 ) -> None:
     claim = register(room, film)
     upload = posted
-    decision = judged(room, upload)
+    decision = judge(room, upload)
     assert decision.outcome is Outcome.HOLD
     (match,) = decision.matches
     assert (match.bank, match.claim, match.part) == (PEOPLE_BANK, claim, False)
     assert match.how.startswith("as it is; ")
     assert room.platform.reviews.upload_bytes(decision.case) == upload
     confirm_case(decision.case, room.platform)
-    assert judged(room, small(scene, 136, 34)).outcome is Outcome.REFUSE
+    assert judge(room, encode_small(scene, 136, 34)).outcome is Outcome.REFUSE
 
 
 @pytest.mark.parametrize("how", ["mirror", "bars removed"])
@@ -148,25 +148,25 @@ def test_rotated_or_letterboxed_video_matches(
         frames = [np.ascontiguousarray(one[:, ::-1]) for one in scene]
     else:
         frames = [np.pad(one, ((60, 60), (0, 0), (0, 0))) for one in scene]
-    decision = judged(room, small(frames, 360, 26))
+    decision = judge(room, encode_small(frames, 360, 26))
     assert decision.outcome is Outcome.REFUSE
     assert decision.matches[0].how.split(";")[0] == how
 
 
 def test_truncated_video_passes_after_its_release(room: Room, film: bytes) -> None:
     cut = film[: len(film) * 9 // 10]
-    decision = judged(room, cut)
+    decision = judge(room, cut)
     assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
     release_case(decision.case, room.platform)
-    assert judged(room, cut).outcome is Outcome.LET_THROUGH
-    assert judged(room, film[: len(film) * 8 // 10]).outcome is Outcome.HOLD
+    assert judge(room, cut).outcome is Outcome.LET_THROUGH
+    assert judge(room, film[: len(film) * 8 // 10]).outcome is Outcome.HOLD
 
 
-def test_an_excerpt_in_another_video_is_a_part_and_held_at_most(
+def test_excerpt_in_another_video_matches_as_a_part_and_is_held(
     room: Room, film: bytes, scene: list[Rgb], other_scene: list[Rgb]
 ) -> None:
     claim = register(room, film, state=ClaimState.CONFIRMED)
-    decision = judged(room, small([*other_scene, *scene[12:36], *other_scene[::-1]]))
+    decision = judge(room, encode_small([*other_scene, *scene[12:36], *other_scene[::-1]]))
     assert decision.outcome is Outcome.HOLD
     assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
 
@@ -174,7 +174,7 @@ def test_an_excerpt_in_another_video_is_a_part_and_held_at_most(
 def test_video_with_its_edges_cut_off_is_held(room: Room, film: bytes, scene: list[Rgb]) -> None:
     claim = register(room, film, state=ClaimState.CONFIRMED)
     cut = [np.ascontiguousarray(one[9:-9, 16:-16]) for one in scene]
-    decision = judged(room, written(cut, fps=FPS, crf="24"))
+    decision = judge(room, written(cut, fps=FPS, crf="24"))
     assert decision.outcome is not Outcome.LET_THROUGH
     assert {match.claim for match in decision.matches} == {claim}
 
@@ -198,7 +198,7 @@ def test_frames_of_an_accepted_video_are_kept_for_a_time(
     assert reviews.stored_clip_hashes(0, 9) == ()
 
 
-def let_through(room: Room, upload: bytes, reference: str) -> str:
+def upload_accepted(room: Room, upload: bytes, reference: str) -> str:
     decision = judge_upload(upload, room.platform, reference)
     assert decision.outcome is Outcome.LET_THROUGH
     return decision.case
@@ -210,9 +210,9 @@ def test_new_video_claim_finds_an_accepted_upload(
 ) -> None:
     """It finds the video itself and a still of it once each, and no other video."""
     shown = [np.ascontiguousarray(one[:, ::-1]) for one in scene] if how == "mirror" else scene
-    clip = let_through(room, small(shown), "post 1")
-    still = let_through(room, jpeg(scene[20], 60), "post 2")
-    let_through(room, other_posted, "post 3")
+    clip = upload_accepted(room, encode_small(shown), "post 1")
+    still = upload_accepted(room, jpeg(scene[20], 60), "post 2")
+    upload_accepted(room, other_posted, "post 3")
     claim = register(room, film)
     look_back([claim], room.platform)
     found = room.platform.reviews.published_to_review_or_remove("", 9)
@@ -231,8 +231,8 @@ def test_new_picture_claim_finds_an_accepted_video_that_shows_it(
     room: Room, scene: list[Rgb], other_scene: list[Rgb]
 ) -> None:
     shown = [*scene[:24], *[other_scene[0]] * 12, *scene[24:48]]
-    upload = small(shown)
-    case = let_through(room, upload, "post 1")
+    upload = encode_small(shown)
+    case = upload_accepted(room, upload, "post 1")
     claim = room.protect(other_scene[0], parts=False).claim
     look_back([claim], room.platform)
     (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
@@ -240,7 +240,7 @@ def test_new_picture_claim_finds_an_accepted_video_that_shows_it(
     assert [(match.claim, match.part) for match in found.decision.matches] == [(claim, True)]
     release_case(case, room.platform)
     assert room.platform.bank.claim(claim).disputes == 0  # it matched only as a part
-    assert judged(room, upload).outcome is Outcome.LET_THROUGH
+    assert judge(room, upload).outcome is Outcome.LET_THROUGH
     assert look_back([claim], room.platform) == 0  # the release covers this claim
 
 
@@ -250,14 +250,14 @@ def test_claim_made_while_a_video_is_judged_holds_it(
     """The claim arrives after the look-up in the bank and before the upload is recorded."""
     record = type(room.platform.reviews).record_upload
 
-    def late(queue: Any, review: Any, untrusted: Any) -> None:
+    def claim_then_record(queue: Any, review: Any, untrusted: Any) -> None:
         claim = register(room, film)
         look_back([claim], room.platform)
         record(queue, review, untrusted)
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(room.platform.reviews), "record_upload", late)
-        case = let_through(room, posted, "post 1")
+        patch.setattr(type(room.platform.reviews), "record_upload", claim_then_record)
+        case = upload_accepted(room, posted, "post 1")
     (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
     assert found.case == case
 
@@ -268,11 +268,11 @@ def test_a_still_of_it_is_held_and_refused_once_a_person_agreed(
 ) -> None:
     claim = register(room, film, state=ClaimState.CONFIRMED)
     still = cv2.GaussianBlur(scene[20], (0, 0), 1.0)
-    decision = judged(room, jpeg(still, 60))
+    decision = judge(room, jpeg(still, 60))
     assert decision.outcome is Outcome.HOLD
     assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
     confirm_case(decision.case, room.platform)
-    assert judged(room, jpeg(still, 60)).outcome is Outcome.REFUSE
+    assert judge(room, jpeg(still, 60)).outcome is Outcome.REFUSE
 
 
 def test_a_registered_picture_shown_in_a_video_is_held(
@@ -281,7 +281,7 @@ def test_a_registered_picture_shown_in_a_video_is_held(
     claim = room.protect(other_scene[0], parts=False).claim
     room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     shown = [*scene[:24], *[other_scene[0]] * 12, *scene[24:48]]
-    decision = judged(room, small(shown))
+    decision = judge(room, encode_small(shown))
     assert decision.outcome is Outcome.HOLD
     assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
 
@@ -298,7 +298,7 @@ def test_sound_of_a_registered_video_is_held_in_other_files(
         coded(part, RATE_HZ, "libopus", "ogg", 24_000, 48_000),
         with_sound(other_posted, part[:, None]),
     ):
-        decision = judged(room, upload)
+        decision = judge(room, upload)
         assert decision.outcome is Outcome.HOLD
         assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
         assert "s of sound, from" in decision.matches[0].how
@@ -310,15 +310,15 @@ def test_new_sound_claim_finds_an_accepted_upload(
 ) -> None:
     """It finds the sound in a voice note and another video, and no other voice or silent video."""
     part = talk[2 * RATE_HZ : 12 * RATE_HZ]
-    note = let_through(room, coded(part, RATE_HZ, "libopus", "ogg", 24_000, 48_000), "post 1")
-    under = let_through(room, with_sound(other_posted, part[:, None]), "post 2")
-    let_through(room, coded(voice(10.0, seed=9), RATE_HZ, "aac", "ipod", 48_000), "post 3")
-    let_through(room, other_posted, "post 4")
+    note = upload_accepted(room, coded(part, RATE_HZ, "libopus", "ogg", 24_000, 48_000), "post 1")
+    soundtrack = upload_accepted(room, with_sound(other_posted, part[:, None]), "post 2")
+    upload_accepted(room, coded(voice(10.0, seed=9), RATE_HZ, "aac", "ipod", 48_000), "post 3")
+    upload_accepted(room, other_posted, "post 4")
     shown = film if what == "a film with its sound" else None
     claim = register(room, shown, sound=make_sound_fingerprint(talk, RATE_HZ))
     assert look_back([claim], room.platform) == 2
     found = {one.case: one for one in room.platform.reviews.published_to_review_or_remove("", 9)}
-    assert set(found) == {note, under}
+    assert set(found) == {note, soundtrack}
     for one in found.values():
         (match,) = one.decision.matches
         assert (match.claim, match.part, one.found) == (claim, True, FoundBy.LOOK_BACK)
@@ -330,25 +330,25 @@ def test_new_sound_claim_finds_an_accepted_upload(
     assert look_back([claim], room.platform) == 0
     release_case(note, room.platform)
     assert room.platform.bank.claim(claim).disputes == 0
-    confirm_case(under, room.platform)
+    confirm_case(soundtrack, room.platform)
     kept = {one.case for one in room.platform.reviews.stored_sound_prints(0, 9)}
-    assert kept & {note, under} == {note}
+    assert kept & {note, soundtrack} == {note}
 
 
 def test_upload_with_frames_and_sound_of_two_claims_matches_both(
     room: Room, film: bytes, talk: Any, spoken: bytes
 ) -> None:
-    case = let_through(room, spoken, "post 1")
-    seen = register(room, film, name="seen")
-    heard = register(room, sound=make_sound_fingerprint(talk, RATE_HZ), name="heard")
-    assert look_back([seen, heard], room.platform) == 1
+    case = upload_accepted(room, spoken, "post 1")
+    video_claim = register(room, film, name="seen")
+    sound_claim = register(room, sound=make_sound_fingerprint(talk, RATE_HZ), name="heard")
+    assert look_back([video_claim, sound_claim], room.platform) == 1
     matches = room.platform.reviews.review(case).decision.matches
-    assert [match.claim for match in matches] == [seen, heard]
+    assert [match.claim for match in matches] == [video_claim, sound_claim]
 
 
 def test_no_fingerprint_of_a_quiet_sound_is_kept(room: Room) -> None:
     silence = coded(np.zeros(8 * RATE_HZ, np.float32), RATE_HZ, "aac", "ipod", 48_000)
-    case = let_through(room, silence, "post 1")
+    case = upload_accepted(room, silence, "post 1")
     assert room.platform.reviews.stored_sound_prints(0, 9) == ()
     kept = room.platform.reviews.review(case)
     assert (kept.upload_sha256, kept.reference) == (None, "")
@@ -359,14 +359,14 @@ def test_sound_claim_made_while_an_upload_is_judged_holds_it(
 ) -> None:
     record = type(room.platform.reviews).record_upload
 
-    def late(queue: Any, review: Any, untrusted: Any) -> None:
+    def claim_then_record(queue: Any, review: Any, untrusted: Any) -> None:
         look_back([register(room, sound=make_sound_fingerprint(talk, RATE_HZ))], room.platform)
         record(queue, review, untrusted)
 
     upload = coded(talk, RATE_HZ, "aac", "ipod", 48_000)
     with monkeypatch.context() as patch:
-        patch.setattr(type(room.platform.reviews), "record_upload", late)
-        case = let_through(room, upload, "post 1")
+        patch.setattr(type(room.platform.reviews), "record_upload", claim_then_record)
+        case = upload_accepted(room, upload, "post 1")
     (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
     assert found.case == case
 
@@ -374,7 +374,7 @@ def test_sound_claim_made_while_an_upload_is_judged_holds_it(
 def test_another_voice_does_not_match(room: Room, talk: Any) -> None:
     register(room, sound=make_sound_fingerprint(talk, RATE_HZ))
     upload = coded(voice(10.0, seed=9), RATE_HZ, "aac", "ipod", 48_000)
-    assert judged(room, upload).outcome is Outcome.LET_THROUGH
+    assert judge(room, upload).outcome is Outcome.LET_THROUGH
 
 
 @pytest.mark.threat("withdrawal-ignored")
@@ -383,24 +383,24 @@ def test_withdrawn_it_matches_nothing(
 ) -> None:
     claim = register(room, film, sound=make_sound_fingerprint(talk, RATE_HZ))
     upload = spoken
-    assert judged(room, upload).outcome is Outcome.HOLD
+    assert judge(room, upload).outcome is Outcome.HOLD
     room.platform.bank.apply_event(claim, ClaimEvent.WITHDRAW)
     for one in (upload, jpeg(scene[20])):
-        assert judged(room, one).outcome is Outcome.LET_THROUGH
+        assert judge(room, one).outcome is Outcome.LET_THROUGH
 
 
 def test_released_clip_file_passes_until_a_newer_claim(
     room: Room, film: bytes, scene: list[Rgb], posted: bytes
 ) -> None:
     claim = register(room, film)
-    upload, other = posted, small(scene, 136)
-    release_case(judged(room, upload).case, room.platform)
+    upload, other = posted, encode_small(scene, 136)
+    release_case(judge(room, upload).case, room.platform)
     assert room.platform.bank.claim(claim).disputes == 1
-    assert judged(room, upload).outcome is Outcome.LET_THROUGH
-    assert judged(room, other).outcome is Outcome.HOLD
+    assert judge(room, upload).outcome is Outcome.LET_THROUGH
+    assert judge(room, other).outcome is Outcome.HOLD
     room.clock.wind(hours=1)
     register(room, film, name="later")
-    assert judged(room, upload).outcome is Outcome.HOLD
+    assert judge(room, upload).outcome is Outcome.HOLD
 
 
 def test_released_clip_is_not_held_by_a_repeated_look_back(
@@ -408,9 +408,9 @@ def test_released_clip_is_not_held_by_a_repeated_look_back(
 ) -> None:
     claim = register(room, film)
     upload = posted
-    first = judged(room, upload).case
+    first = judge(room, upload).case
     release_case(first, room.platform)
-    again = let_through(room, upload, "post 1")
+    again = upload_accepted(room, upload, "post 1")
     assert look_back([claim], room.platform) == 0
     room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert look_back([claim], room.platform) == 2
@@ -420,11 +420,11 @@ def test_released_clip_is_not_held_by_a_repeated_look_back(
     }
 
 
-def test_held_clip_gets_a_later_claim_and_is_looked_back_at_once_released(
+def test_waiting_clip_gets_later_claims_and_a_released_one_is_looked_back_at(
     room: Room, film: bytes, talk: Any, spoken: bytes
 ) -> None:
     first = register(room, film, name="first")
-    case = judged(room, spoken).case
+    case = judge(room, spoken).case
     second = register(room, sound=make_sound_fingerprint(talk, RATE_HZ), name="second")
     assert look_back([second], room.platform) == 0
     matches = room.platform.reviews.review(case).decision.matches
@@ -455,10 +455,10 @@ def test_clip_released_after_an_appeal_is_not_refused_again(
     submit_appeal(decision.case, decision.secret, upload, room.platform)
     room.clock.wind(hours=-1)
     release_case(decision.case, room.platform)
-    assert judged(room, upload).outcome is Outcome.LET_THROUGH
-    assert judged(room, film).outcome is Outcome.REFUSE
+    assert judge(room, upload).outcome is Outcome.LET_THROUGH
+    assert judge(room, film).outcome is Outcome.REFUSE
     register(room, film, name="later", state=ClaimState.CONFIRMED)
-    assert judged(room, upload).outcome is Outcome.REFUSE
+    assert judge(room, upload).outcome is Outcome.REFUSE
 
 
 def test_released_picture_does_not_release_a_video_that_shows_it(
@@ -466,15 +466,15 @@ def test_released_picture_does_not_release_a_video_that_shows_it(
 ) -> None:
     register(room, film)
     room.protect(other_scene[0], parts=False)
-    release_case(judged(room, jpeg(other_scene[0])).case, room.platform)
-    assert judged(room, jpeg(other_scene[0])).outcome is Outcome.LET_THROUGH
-    assert judged(room, small([*[other_scene[0]] * 12, *scene[:48]])).outcome is Outcome.HOLD
+    release_case(judge(room, jpeg(other_scene[0])).case, room.platform)
+    assert judge(room, jpeg(other_scene[0])).outcome is Outcome.LET_THROUGH
+    assert judge(room, encode_small([*[other_scene[0]] * 12, *scene[:48]])).outcome is Outcome.HOLD
 
 
 def test_clip_in_a_shadow_bank_is_only_recorded(room: Room, film: bytes, posted: bytes) -> None:
     room.platform.bank.set_bank(replace(Bank(PEOPLE_BANK), shadow=True))
     register(room, film, state=ClaimState.CONFIRMED)
-    decision = judged(room, posted)
+    decision = judge(room, posted)
     assert (decision.outcome, decision.would) == (Outcome.LET_THROUGH, Outcome.REFUSE)
 
 
@@ -484,7 +484,7 @@ def test_many_uploads_of_one_video_become_one_item(
     register(room, film)
     room.platform = replace(room.platform, limits=replace(room.limits, held_per_hash=2))
     for crf in (24, 27, 30, 33):
-        judge_upload(small(scene, 136, crf), room.platform)
+        judge_upload(encode_small(scene, 136, crf), room.platform)
     assert room.platform.reviews.count_waiting_items() == 1
     review = next_review(room.platform)
     assert review is not None
@@ -502,26 +502,26 @@ def test_clip_that_cannot_be_decoded_to_its_end_is_held(room: Room, film: bytes,
         written(frames, codec="ffv1", container="matroska"),
         coded(talk, RATE_HZ, "aac", "ipod", 48_000)[:-9000],
     ):
-        decision = judged(room, upload)
+        decision = judge(room, upload)
         assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
         assert room.platform.reviews.upload_bytes(decision.case) == upload
 
 
 def test_decoding_stops_at_the_scanned_length(room: Room, film: bytes) -> None:
-    asked = list[object]()
+    requested = list[object]()
 
-    def read(untrusted_data: bytes, cut: FrameSelection) -> AbstractContextManager[Clip]:
-        asked.append(cut)
+    def note_clip(untrusted_data: bytes, cut: FrameSelection) -> AbstractContextManager[Clip]:
+        requested.append(cut)
         return read_clip(untrusted_data, cut)
 
-    def hear(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
-        asked.append(mono_hz)
+    def note_sound(untrusted_data: bytes, mono_hz: int = 0) -> Sound:
+        requested.append(mono_hz)
         return read_sound(untrusted_data, mono_hz)
 
-    judge_upload(film, replace(room.platform, read_clip=read, read_sound=hear))
-    device = replace(a_device(), read_clip=read, read_sound=hear)
+    judge_upload(film, replace(room.platform, read_clip=note_clip, read_sound=note_sound))
+    device = replace(a_device(), read_clip=note_clip, read_sound=note_sound)
     fingerprint_file(film, Consent(adult=True, parts=True), device)
-    assert asked == [
+    assert requested == [
         UPLOAD_FRAME_SELECTION,
         chromaprint.RATE_HZ,
         REGISTERED_FRAME_SELECTION,
@@ -530,12 +530,12 @@ def test_decoding_stops_at_the_scanned_length(room: Room, film: bytes) -> None:
 
 
 def test_clip_that_takes_too_long_to_decode_is_held(room: Room, film: bytes) -> None:
-    class Slow:
+    class SlowClock:
         def now(self) -> Any:
             room.clock.wind(seconds=10)
             return room.clock.now()
 
-    platform = replace(room.platform, clock=Slow())
+    platform = replace(room.platform, clock=SlowClock())
     assert judge_upload(film, platform).outcome is Outcome.HOLD
     assert judge_upload(film, room.platform).outcome is Outcome.LET_THROUGH
 
@@ -544,7 +544,7 @@ def test_video_named_as_a_sound_is_scanned(room: Room, film: bytes, spoken: byte
     register(room, film)
     upload = spoken
     assert upload[4:8] == b"ftyp"
-    assert judged(room, upload[:8] + b"M4A " + upload[12:]).outcome is Outcome.HOLD
+    assert judge(room, upload[:8] + b"M4A " + upload[12:]).outcome is Outcome.HOLD
 
 
 def test_video_with_unreadable_sound_is_judged_by_its_frames(
@@ -552,13 +552,13 @@ def test_video_with_unreadable_sound_is_judged_by_its_frames(
 ) -> None:
     surround = coded(voice(2.0), 48_000, "ac3", "mp4", 96_000)
     upload = beside(posted, surround)
-    assert judged(room, upload).outcome is Outcome.LET_THROUGH
+    assert judge(room, upload).outcome is Outcome.LET_THROUGH
     register(room, film)
-    assert judged(room, upload).outcome is Outcome.HOLD
+    assert judge(room, upload).outcome is Outcome.HOLD
 
 
 def test_file_without_pictures_or_sound_raises(room: Room) -> None:
-    assert judged(room, beep()).outcome is Outcome.LET_THROUGH  # a tone without pictures
+    assert judge(room, beep()).outcome is Outcome.LET_THROUGH  # a tone without pictures
     with pytest.raises(NoSoundFound):
         judge_upload(coded(voice(1.0), 48_000, "ac3", "mp4", 96_000), room.platform)
     with pytest.raises(FramesTooLarge):
@@ -571,19 +571,19 @@ def test_a_confirmed_still_confirms_no_film(
     room: Room, film: bytes, scene: list[Rgb], how: str
 ) -> None:
     """The claim is another person's video plus a frame that every reviewer would refuse."""
-    nasty = skimage.data.rocket()
-    extra = fingerprint(picture(nasty)).bits
+    added = skimage.data.rocket()
+    added_bits = fingerprint(picture(added)).bits
     with read_clip(film, REGISTERED_FRAME_SELECTION) as clip:
         video = make_video_fingerprint(clip.frames, clip.shown.length_s, parts=False)
-    last = FramePrint(video.frames[-1].at_ms + 500, extra, 100)
+    last = FramePrint(video.frames[-1].at_ms + 500, added_bits, 100)
     claim = Claim(
         ClaimId("made"), PEOPLE_BANK, ClaimState.WAITING, VIDEO_KIND, 100, room.clock.now()
     )
     room.platform.bank.register(Registration(claim, video=VideoPrint((*video.frames, last))))
-    still = nasty
+    still = added
     if how == "near a frame":
         still = scene[20].copy()
-        still[10:40, 10:40] = cv2.resize(nasty, (30, 30))
+        still[10:40, 10:40] = cv2.resize(added, (30, 30))
     for _ in range(2):
         held = judge_upload(png(still), room.platform)
         if held.outcome is Outcome.HOLD:

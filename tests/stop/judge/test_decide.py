@@ -57,23 +57,23 @@ def test_cut_out_is_held_if_windows_were_registered(room: Room, hers: Any) -> No
     assert [(match.how, match.part) for match in decision.matches] == [("cut-out", True)]
 
 
-def looked_among_parts(room: Room, upload: bytes, **limits: int) -> bool:
+def scans_parts(room: Room, upload: bytes, **limits: int) -> bool:
     """Judge an upload and return whether its parts were scanned before the answer."""
-    index = Counting(room.platform.index)
-    few = replace(room.platform.limits, **limits)
-    judge_upload(upload, replace(room.platform, index=index, limits=few))
-    return True in index.asked
+    index = RecordingIndex(room.platform.index)
+    limited = replace(room.platform.limits, **limits)
+    judge_upload(upload, replace(room.platform, index=index, limits=limited))
+    return True in index.searched_parts
 
 
 @dataclass(frozen=True, slots=True)
-class Counting:
+class RecordingIndex:
     """An index that records whether it was asked for parts."""
 
     index: IndexStore
-    asked: list[bool] = field(default_factory=list)
+    searched_parts: list[bool] = field(default_factory=list)
 
     def find_near_hashes(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
-        self.asked.append(part)
+        self.searched_parts.append(part)
         return self.index.find_near_hashes(hashes, part=part)
 
     def part_hash_count(self) -> int:
@@ -87,17 +87,17 @@ def test_the_bank_alone_decides_whether_there_is_a_second_look(
 ) -> None:
     uploads = (jpeg(hers), jpeg(another), screenshot_crop(hers))
     room.protect(hers, parts=False)
-    assert not any(looked_among_parts(room, one) for one in uploads)
+    assert not any(scans_parts(room, one) for one in uploads)
     room.protect(hers, parts=True)
-    assert all(looked_among_parts(room, one) for one in uploads)
+    assert all(scans_parts(room, one) for one in uploads)
     count = room.platform.index.part_hash_count()
     for limits, expected in (
         ({"second_look_hashes": count}, True),
         ({"second_look_hashes": count - 1}, False),
         ({"second_look_hashes": count - 1, "slow_looks": 0}, True),
     ):
-        asked = [looked_among_parts(room, one, **limits) for one in uploads]
-        assert asked == [expected] * 3
+        scanned = [scans_parts(room, one, **limits) for one in uploads]
+        assert scanned == [expected] * 3
 
 
 @pytest.mark.slow

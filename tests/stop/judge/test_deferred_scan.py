@@ -24,7 +24,7 @@ from entrenous.stop.registration import ClaimState
 from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import DueCounts, FoundBy, Outcome, ReviewState
-from tests.stop.judge.test_decide import Counting
+from tests.stop.judge.test_decide import RecordingIndex
 from tests.stop.judge.test_deferred_views import on_a_page
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, png
 
@@ -57,18 +57,18 @@ def test_upload_found_by_the_deferred_scan_waits_with_its_bytes(
 @pytest.mark.parametrize("parts", [False, True])
 def test_parts_are_scanned_only_if_the_bank_has_some(room: Room, hers: Any, parts: Any) -> None:
     room.protect(hers, parts=parts)
-    index = Counting(room.platform.index)
+    index = RecordingIndex(room.platform.index)
     platform = replace(room.platform, index=index)
     page = jpeg(on_a_page(hers))
     judge_upload(page, room.platform)
     assert run_next_deferred_scan(platform)
-    assert (True in index.asked) is parts
-    index.asked.clear()
+    assert (True in index.searched_parts) is parts
+    index.searched_parts.clear()
     assert dry_run(page, platform, deep=True).outcome is Outcome.HOLD
-    assert (True in index.asked) is parts
+    assert (True in index.searched_parts) is parts
 
 
-def found(room: Room, pixels: Any) -> str:
+def judge_and_scan(room: Room, pixels: Any) -> str:
     case = judge_upload(jpeg(on_a_page(pixels)), room.platform).case
     assert run_next_deferred_scan(room.platform)
     return case
@@ -79,7 +79,7 @@ def test_upload_confirmed_after_the_deferred_scan_is_held_before_publication(
 ) -> None:
     """The same page may surround other pictures, so a person reviews every such upload."""
     protection = room.protect(hers, parts=False)
-    confirm_case(found(room, hers), room.platform)
+    confirm_case(judge_and_scan(room, hers), room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WAITING
     held = judge_upload(jpeg(on_a_page(hers)), room.platform)
     assert held.outcome is Outcome.HOLD
@@ -90,20 +90,20 @@ def test_upload_confirmed_after_the_deferred_scan_is_held_before_publication(
 
 def test_upload_released_after_the_deferred_scan_is_not_held_again(room: Room, hers: Any) -> None:
     protection = room.protect(hers, parts=False)
-    release_case(found(room, hers), room.platform)
+    release_case(judge_and_scan(room, hers), room.platform)
     assert room.platform.bank.claim(protection.claim).disputes == 0  # it matched only as a part
-    found(room, hers)
+    judge_and_scan(room, hers)
     assert room.platform.reviews.count_waiting_items() == 0
     room.clock.wind(minutes=1)
     room.protect(hers, parts=False)
-    found(room, hers)
+    judge_and_scan(room, hers)
     assert room.platform.reviews.count_waiting_items() == 1
 
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_withdrawing_forgets_it(room: Room, hers: Any) -> None:
     protection = room.protect(hers, parts=False)
-    case = found(room, hers)
+    case = judge_and_scan(room, hers)
     withdraw_protection(protection, room.gate, room.device)
     assert room.platform.reviews.count_waiting_items() == 0
     assert room.platform.reviews.review(case).state is ReviewState.CLOSED
@@ -115,7 +115,7 @@ def test_deferred_scan_holds_nothing_for_a_shadow_or_permissive_bank(
 ) -> None:
     room.protect(hers, parts=False)
     set_policy(PEOPLE_BANK, PolicyChange(**change), room.platform)
-    found(room, hers)
+    judge_and_scan(room, hers)
     assert room.platform.reviews.count_waiting_items() == 0
     assert room.platform.reviews.count_due_work().slow_looks == 0
 
@@ -132,7 +132,7 @@ def test_deferred_scan_gathers_a_flood_into_one_item(hers: Any) -> None:
     room = Room(limits=GateLimits(held_per_hash=2))
     room.protect(hers, parts=False)
     for _ in range(4):
-        found(room, hers)
+        judge_and_scan(room, hers)
     assert room.platform.reviews.count_waiting_items() == 1
     assert len(room.platform.reviews.published_to_review_or_remove("", 9)) == 4
 
@@ -170,17 +170,17 @@ def test_scans_without_room_or_bytes_are_skipped_and_counted(hers: Any) -> None:
 
 
 def test_deferred_scan_is_tried_three_times_if_decoding_fails(room: Room, hers: Any) -> None:
-    def gives_up(_data: bytes) -> Picture:
+    def fail_to_decode(_data: bytes) -> Picture:
         raise PictureDecodingFailed
 
     judge_upload(jpeg(hers), room.platform)
-    tired = replace(room.platform, read_picture=gives_up)
+    failing = replace(room.platform, read_picture=fail_to_decode)
     for _ in range(3):
         with pytest.raises(PictureDecodingFailed):
-            run_next_deferred_scan(tired)
-        assert not run_next_deferred_scan(tired)
+            run_next_deferred_scan(failing)
+        assert not run_next_deferred_scan(failing)
         room.clock.wind(minutes=2)
-    assert not run_next_deferred_scan(tired)
+    assert not run_next_deferred_scan(failing)
     assert skip_overdue_deferred_scans(room.platform) == 1
 
 
@@ -207,11 +207,11 @@ def test_answers_write_equally_much_with_and_without_a_deferred_scan(
     written = list[bytes | None]()
     record = ReviewQueue.record_upload
 
-    def noted(self: ReviewQueue, review: Any, data: bytes | None) -> None:
+    def record_and_note(self: ReviewQueue, review: Any, data: bytes | None) -> None:
         written.append(data)
         record(self, review, data)
 
-    monkeypatch.setattr(ReviewQueue, "record_upload", noted)
+    monkeypatch.setattr(ReviewQueue, "record_upload", record_and_note)
     for pixels in (hers, another, np.zeros((300, 300, 3), np.uint8)):
         decide_upload(png(pixels), room.platform)
     assert written == [None] * 3

@@ -41,7 +41,7 @@ def in_a_collage(pixels: Any) -> Any:
     return np.vstack([np.hstack(cells[:2]), np.hstack(cells[2:])])
 
 
-def with_words(pixels: Any) -> Any:
+def written_over(pixels: Any) -> Any:
     out = pixels.copy()
     for row in (60, 490):
         cv2.putText(out, "SOME WORDS", (30, row), cv2.FONT_HERSHEY_DUPLEX, 2.2, (0, 0, 0), 14)
@@ -49,7 +49,7 @@ def with_words(pixels: Any) -> Any:
     return out
 
 
-def askew(pixels: Any) -> Any:
+def turned_and_cut(pixels: Any) -> Any:
     matrix = cv2.getRotationMatrix2D((256, 256), 6.0, 1.0)
     return np.ascontiguousarray(cv2.warpAffine(pixels, matrix, (512, 512))[50:462, 50:462])
 
@@ -72,7 +72,7 @@ def wide_cut(pixels: Any) -> Any:
     return pixels[20:481, 40:501]
 
 
-def let_through(upload: Picture, room: Room) -> Registration:
+def release_of(upload: Picture, room: Room) -> Registration:
     """Return what a release of the upload registers in the bank "released"."""
     claim = Claim(
         id=ClaimId("0f" * 16),
@@ -87,16 +87,16 @@ def let_through(upload: Picture, room: Room) -> Registration:
 
 WITH_WINDOWS: dict[str, Callable[[Any], Any]] = {
     "cut-out": cut_out,
-    "partly covered": with_words,
-    "turned a little, cut-out": askew,
+    "partly covered": written_over,
+    "turned a little, cut-out": turned_and_cut,
     "in a larger picture": lambda pixels: on_a_page(cut_out(pixels)),
 }
-WITHOUT: dict[str, Callable[[Any], Any]] = {
+WITHOUT_WINDOWS: dict[str, Callable[[Any], Any]] = {
     "in a larger picture": on_a_page,
     "mirror, in a larger picture": lambda pixels: in_a_collage(np.fliplr(pixels)),
     "edges cut off": narrow_cut,
     "mirror, edges cut off": lambda pixels: np.fliplr(wide_cut(pixels)),
-    "written over": with_words,
+    "written over": written_over,
     "turned a little": turned_a_little,
 }
 
@@ -111,10 +111,10 @@ def test_edited_pictures_are_found_by_windows(room: Room, hers: Any, how: str) -
     assert match.how.startswith(how)
 
 
-@pytest.mark.parametrize("how", WITHOUT)
+@pytest.mark.parametrize("how", WITHOUT_WINDOWS)
 def test_edited_pictures_are_found_without_windows(room: Room, hers: Any, how: str) -> None:
     claim = room.protect(hers, parts=False).claim
-    ((match, _),) = best_deferred_hits(picture(WITHOUT[how](hers)), room.platform)
+    ((match, _),) = best_deferred_hits(picture(WITHOUT_WINDOWS[how](hers)), room.platform)
     assert (match.claim, match.how, match.part) == (claim, how, True)
 
 
@@ -126,19 +126,20 @@ def test_unrelated_picture_is_not_found_by_the_deferred_scan(room: Room, hers: A
 
 def test_released_tile_of_a_collage_releases_no_other_tile(room: Room, hers: Any) -> None:
     room.protect(hers)
-    room.platform.bank.register(let_through(picture(skimage.data.coffee()), room))
+    room.platform.bank.register(release_of(picture(skimage.data.coffee()), room))
     hits = best_deferred_hits(picture(in_a_collage(hers)), room.platform)
     assert [claim.bank for _, claim in hits if claim.bank == RELEASED_BANK] == []
     assert len(hits) == 1
 
 
-def made(upload: Picture, *, has_parts: bool) -> list[bool]:
-    return [some.part for some in views_for_deferred_scan(upload, lambda: has_parts)]
+def view_part_flags(upload: Picture, *, has_parts: bool) -> list[bool]:
+    return [batch.part for batch in views_for_deferred_scan(upload, lambda: has_parts)]
 
 
 def test_no_views_of_parts_are_made_if_the_bank_has_none(hers: Any) -> None:
     upload = picture(on_a_page(hers))
-    without, every = made(upload, has_parts=False), made(upload, has_parts=True)
+    without = view_part_flags(upload, has_parts=False)
+    every = view_part_flags(upload, has_parts=True)
     assert without == [part for part in every if not part] != []
     assert any(every)
 
@@ -147,13 +148,13 @@ def test_index_is_asked_for_parts_after_it_caught_up(room: Room, hers: Any) -> N
     """Before its first look-up, an index reports no parts."""
     claim = room.protect(hers).claim
     assert room.platform.index.part_hash_count() == 0
-    ((match, _),) = best_deferred_hits(picture(with_words(hers)), room.platform)
+    ((match, _),) = best_deferred_hits(picture(written_over(hers)), room.platform)
     assert (match.claim, match.how) == (claim, "partly covered")
 
 
 def test_number_of_deferred_views_is_bounded(hers: Any) -> None:
     framed = np.pad(on_a_page(hers), ((30, 30), (30, 30), (0, 0)))
-    nested = with_words(hers)
+    nested = written_over(hers)
     for level in (0, 255, 100):
         nested = np.pad(nested, ((9, 9), (9, 9), (0, 0)), constant_values=level)
     for pixels in (hers, framed, nested, in_a_collage(hers)):

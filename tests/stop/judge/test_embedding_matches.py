@@ -49,8 +49,8 @@ def another() -> Any:
 @pytest.fixture
 def room(room: Room) -> Room:
     """Give the platform and the device an embedding network."""
-    likeness = EmbeddingComparison(FineEmbedder(), RegisteredEmbeddings(room.bank))
-    room.platform = replace(room.platform, embedding_comparison=likeness)
+    comparison = EmbeddingComparison(FineEmbedder(), RegisteredEmbeddings(room.bank))
+    room.platform = replace(room.platform, embedding_comparison=comparison)
     room.gate = NearGate(room.platform)
     room.device = replace(room.device, embedder=FineEmbedder())
     return room
@@ -69,18 +69,18 @@ def lit_by(other: Any, pixels: Any) -> Any:
     return np.clip(light + fine, 0, 255).astype(np.uint8)
 
 
-def likeness_of(room: Room) -> EmbeddingComparison:
+def comparison_of(room: Room) -> EmbeddingComparison:
     assert room.platform.embedding_comparison is not None
     return room.platform.embedding_comparison
 
 
 def test_look_alike_upload_is_found_as_a_part(room: Room, hers: Any) -> None:
-    asked = register(hers, room)
+    protection = register(hers, room)
     upload = picture(cv2.resize(hers, (300, 400)))
-    ((entry, (match, claim)), *_) = find_lookalike_hits(upload, likeness_of(room), room.bank)
-    assert (match.claim, match.how, match.part) == (asked.claim, "looks alike", True)
+    ((entry, (match, claim)), *_) = find_lookalike_hits(upload, comparison_of(room), room.bank)
+    assert (match.claim, match.how, match.part) == (protection.claim, "looks alike", True)
     assert match.distance < 40
-    assert claim == room.bank.claim(asked.claim)
+    assert claim == room.bank.claim(protection.claim)
     assert [entry] == [one.number for one in room.bank.entries(0)]
 
 
@@ -95,42 +95,42 @@ def test_flat_squares_need_a_higher_cosine() -> None:
 
 
 def test_deferred_scan_finds_a_look_alike(room: Room, hers: Any, another: Any) -> None:
-    asked = register(hers, room)
+    protection = register(hers, room)
     upload = picture(lit_by(another, hers))
     plain = replace(room.platform, embedding_comparison=None)
     assert best_deferred_hits(upload, plain) == []
     ((match, _),) = best_deferred_hits(upload, room.platform)
-    assert (match.claim, match.how, match.part) == (asked.claim, "looks alike", True)
+    assert (match.claim, match.how, match.part) == (protection.claim, "looks alike", True)
 
 
 def test_look_alike_within_a_larger_picture_is_found(room: Room, hers: Any, another: Any) -> None:
-    asked = register(hers, room)
+    protection = register(hers, room)
     tiles = [cv2.resize(one, (300, 300)) for one in (another, hers)]
     upload = picture(np.vstack([np.hstack(tiles), np.hstack(tiles[:1] * 2)]))
-    found = find_lookalike_hits(upload, likeness_of(room), room.bank)
-    assert {match.claim for _, (match, _) in found} == {asked.claim}
+    found = find_lookalike_hits(upload, comparison_of(room), room.bank)
+    assert {match.claim for _, (match, _) in found} == {protection.claim}
 
 
 def test_unrelated_picture_is_no_look_alike(room: Room, hers: Any, another: Any) -> None:
     register(hers, room)
-    assert find_lookalike_hits(picture(another), likeness_of(room), room.bank) == []
+    assert find_lookalike_hits(picture(another), comparison_of(room), room.bank) == []
 
 
 def test_network_is_not_run_if_no_embedding_is_registered(room: Room, hers: Any) -> None:
-    class Unasked(FineEmbedder):
+    class UnusedEmbedder(FineEmbedder):
         def embed(self, _squares: Any) -> Any:
             raise AssertionError
 
     register(hers, room, replace(AGREED, embedding=False))
-    likeness = replace(likeness_of(room), embedder=Unasked())
-    assert find_lookalike_hits(picture(hers), likeness, room.bank) == []
+    comparison = replace(comparison_of(room), embedder=UnusedEmbedder())
+    assert find_lookalike_hits(picture(hers), comparison, room.bank) == []
 
 
 def test_claim_without_embedding_is_not_found_by_that_of_another(room: Room, hers: Any) -> None:
     """Both have the same hash."""
     agreed = register(hers, room)
     register(hers, room, replace(AGREED, embedding=False))
-    found = find_lookalike_hits(picture(hers), likeness_of(room), room.bank)
+    found = find_lookalike_hits(picture(hers), comparison_of(room), room.bank)
     assert {match.claim for _, (match, _) in found} == {agreed.claim}
 
 
@@ -139,7 +139,7 @@ def test_inactive_claim_is_not_found_by_its_embedding(
     room: Room, hers: Any, event: ClaimEvent
 ) -> None:
     room.bank.apply_event(register(hers, room).claim, event)
-    assert find_lookalike_hits(picture(hers), likeness_of(room), room.bank) == []
+    assert find_lookalike_hits(picture(hers), comparison_of(room), room.bank) == []
 
 
 def test_nothing_is_sent_to_a_gate_that_compares_none(room: Room, hers: Any) -> None:
@@ -151,17 +151,19 @@ def test_nothing_is_sent_to_a_gate_that_compares_none(room: Room, hers: Any) -> 
 
 def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, hers: Any) -> None:
     """The device does not ask first; the rest of its claim is stored."""
-    what = fingerprint_picture(picture(hers), AGREED, room.device)
-    assert what.embedding is not None
-    other = replace(what, embedding=Embedding(what.embedding.numbers, "another-network"))
+    fingerprints = fingerprint_picture(picture(hers), AGREED, room.device)
+    assert fingerprints.embedding is not None
+    other = replace(
+        fingerprints, embedding=Embedding(fingerprints.embedding.numbers, "another-network")
+    )
 
-    class Unasked(NearGate):
+    class ChangedGate(NearGate):
         def accepted_embedding_model(self) -> str | None:
             return "another-network"
 
-    asked = register_fingerprints(other, Unasked(room.platform), room.device)
+    protection = register_fingerprints(other, ChangedGate(room.platform), room.device)
     assert room.bank.embedding_count() == 0
-    assert room.bank.whole_picture_hashes_of(asked.claim) == (what.whole.bits,)
+    assert room.bank.whole_picture_hashes_of(protection.claim) == (fingerprints.whole.bits,)
 
 
 def test_a_device_without_a_network_makes_none(room: Room, hers: Any) -> None:

@@ -38,7 +38,7 @@ decisions = st.builds(
 )
 
 
-def heard(answer: bytes) -> Decision:
+def decode_answer(answer: bytes) -> Decision:
     (size,) = ANSWER_LENGTH_STRUCT.unpack(answer[: ANSWER_LENGTH_STRUCT.size])
     assert size == len(answer) - ANSWER_LENGTH_STRUCT.size
     return decode_decision_or_raise(answer[ANSWER_LENGTH_STRUCT.size :])
@@ -48,16 +48,16 @@ def heard(answer: bytes) -> Decision:
 def test_request_is_read_back_until_the_end_of_input(
     upload: bytes, reference: str, publishes: PublishedAnyway
 ) -> None:
-    said = b"".join(encode_judge_request(upload, reference, publishes))
-    stream = io.BytesIO(said)
+    request = b"".join(encode_judge_request(upload, reference, publishes))
+    stream = io.BytesIO(request)
     assert read_judge_request(stream.read) == (upload, reference, publishes)
     assert read_judge_request(stream.read) is None
-    assert read_judge_request(io.BytesIO(said[:-1]).read) is None
+    assert read_judge_request(io.BytesIO(request[:-1]).read) is None
 
 
 @given(decisions)
 def test_decision_is_read_back_with_its_secret(decision: Decision) -> None:
-    found = heard(decide_and_encode_answer(lambda: decision))
+    found = decode_answer(decide_and_encode_answer(lambda: decision))
     assert found == decision
     assert found.secret == decision.secret  # not part of the comparison of decisions
 
@@ -71,20 +71,20 @@ def test_decision_is_read_back_with_its_secret(decision: Decision) -> None:
     ],
 )
 def test_error_is_read_back_as_the_same_error(failure: EntrenousError) -> None:
-    def fails() -> Decision:
+    def raise_failure() -> Decision:
         raise failure
 
     with pytest.raises(type(failure)) as raised:
-        heard(decide_and_encode_answer(fails))
+        decode_answer(decide_and_encode_answer(raise_failure))
     assert raised.value.facts == failure.facts
 
 
 def test_only_the_type_of_a_bug_is_sent() -> None:
-    def fails() -> Decision:
+    def raise_failure() -> Decision:
         raise KeyError("hers.jpg")
 
     with pytest.raises(JudgeFailed) as raised:
-        heard(decide_and_encode_answer(fails))
+        decode_answer(decide_and_encode_answer(raise_failure))
     assert str(raised.value) == "KeyError"
 
 

@@ -30,8 +30,8 @@ from entrenous.stop.judge.judge_pool import (
 )
 from entrenous.stop.upload_record import Decision, Outcome
 from entrenous.base.picture import NotAPicture
-with open(sys.argv[1], "a") as told:
-    told.write(f"{os.getpid()}\\n")
+with open(sys.argv[1], "a") as pid_file:
+    pid_file.write(f"{os.getpid()}\\n")
 def decide(upload, reference, publishes):
     if upload == b"raise":
         raise NotAPicture
@@ -50,20 +50,20 @@ while (asked := read_judge_request(sys.stdin.buffer.read)) is not None:
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> Path:
+def pid_file(tmp_path: Path) -> Path:
     return tmp_path / "pids"
 
 
-def judges_of(told: Path, most: int) -> JudgePool:
-    return JudgePool([sys.executable, "-c", JUDGE, str(told)], most)
+def judge_pool_of(pid_file: Path, judges_max: int) -> JudgePool:
+    return JudgePool([sys.executable, "-c", JUDGE, str(pid_file)], judges_max)
 
 
-def pids(told: Path) -> list[int]:
-    return [int(line) for line in told.read_text().split()] if told.exists() else []
+def pids(pid_file: Path) -> list[int]:
+    return [int(line) for line in pid_file.read_text().split()] if pid_file.exists() else []
 
 
-def alive(told: Path) -> Iterator[int]:
-    for pid in pids(told):
+def alive(pid_file: Path) -> Iterator[int]:
+    for pid in pids(pid_file):
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -71,7 +71,7 @@ def alive(told: Path) -> Iterator[int]:
         yield pid
 
 
-async def ready(judges: JudgePool, reference: str = "post") -> str:
+async def decide_when_ready(judges: JudgePool, reference: str = "post") -> str:
     """Ask until a judge answers; return its case number."""
     async with asyncio.timeout(60):
         while True:
@@ -83,74 +83,74 @@ async def ready(judges: JudgePool, reference: str = "post") -> str:
             await asyncio.sleep(0.01)
 
 
-async def until(happened: Callable[[], bool]) -> None:
+async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while not happened():  # noqa: ASYNC110 -- another process does it
+        while not condition():  # noqa: ASYNC110 -- another process does it
             await asyncio.sleep(0.01)
 
 
-def run(told: Path, most: int, scenario: Callable[[JudgePool], Awaitable[None]]) -> None:
+def run(pid_file: Path, judges_max: int, scenario: Callable[[JudgePool], Awaitable[None]]) -> None:
     async def inside() -> None:
-        async with judges_of(told, most) as judges:
+        async with judge_pool_of(pid_file, judges_max) as judges:
             await scenario(judges)
 
     asyncio.run(inside())
 
 
-def test_judges_run_only_from_first_need_to_the_end(told: Path) -> None:
+def test_judges_run_only_from_first_need_to_the_end(pid_file: Path) -> None:
     async def scenario(judges: JudgePool) -> None:
         assert await judges.decide(b"x", "") is None
-        assert not pids(told)
-        assert await ready(judges, "post 17") == "post 17 70000"
-        await until(lambda: len(pids(told)) == 2)
-        assert len(list(alive(told))) == 2
+        assert not pids(pid_file)
+        assert await decide_when_ready(judges, "post 17") == "post 17 70000"
+        await wait_until(lambda: len(pids(pid_file)) == 2)
+        assert len(list(alive(pid_file))) == 2
 
-    run(told, 2, scenario)
-    assert not list(alive(told))
+    run(pid_file, 2, scenario)
+    assert not list(alive(pid_file))
 
 
-def test_judge_error_is_raised_and_the_judge_continues(told: Path) -> None:
+def test_judge_error_is_raised_and_the_judge_continues(pid_file: Path) -> None:
     async def scenario(judges: JudgePool) -> None:
-        await ready(judges)
+        await decide_when_ready(judges)
         with pytest.raises(NotAPicture):
             await judges.decide(b"raise", "")
         assert await judges.decide(b"x", "next") is not None
 
-    run(told, 1, scenario)
-    assert len(pids(told)) == 1
+    run(pid_file, 1, scenario)
+    assert len(pids(pid_file)) == 1
 
 
 @pytest.mark.parametrize("how", ["end", "hang"])
 def test_unresponsive_judge_is_replaced(
-    told: Path, monkeypatch: pytest.MonkeyPatch, how: str
+    pid_file: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setattr(judge_pool, "_RESTART_PAUSE_S", 0.0)
 
     async def scenario(judges: JudgePool) -> None:
-        await ready(judges)
+        await decide_when_ready(judges)
         monkeypatch.setattr(judge_pool, "_ANSWER_TIMEOUT_S", 0.2 if how == "hang" else 60.0)
         with pytest.raises(GateBusy):
             await judges.decide(how.encode(), "")
         monkeypatch.setattr(judge_pool, "_ANSWER_TIMEOUT_S", 60.0)
         assert await judges.decide(b"x", "") is None
-        await ready(judges)
+        await decide_when_ready(judges)
 
-    run(told, 1, scenario)
-    assert len(pids(told)) == 2
-    assert not list(alive(told))
+    run(pid_file, 1, scenario)
+    assert len(pids(pid_file)) == 2
+    assert not list(alive(pid_file))
 
 
-def test_idle_judge_that_was_killed_fails_no_upload(told: Path) -> None:
+def test_idle_judge_that_was_killed_fails_no_upload(pid_file: Path) -> None:
     async def scenario(judges: JudgePool) -> None:
-        await ready(judges)
-        os.kill(pids(told)[0], signal.SIGKILL)
-        await until(lambda: not list(alive(told)))
+        await decide_when_ready(judges)
+        os.kill(pids(pid_file)[0], signal.SIGKILL)
+        await wait_until(lambda: not list(alive(pid_file)))
         (judge,) = judges._idle
         # The event loop notices the exit a little later.
-        await until(lambda: judge.returncode is not None)
+        await wait_until(lambda: judge.returncode is not None)
         assert await judges.decide(b"x", "") is None
 
-    run(told, 1, scenario)
+    run(pid_file, 1, scenario)
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
@@ -163,7 +163,7 @@ def test_a_judge_whose_pipe_is_closed_makes_the_gate_busy(
     async def inside() -> None:
         async with JudgePool([sys.executable, "-c", judge], 1) as judges:
             judges.start_missing()
-            await until(lambda: bool(judges._idle))
+            await wait_until(lambda: bool(judges._idle))
             pipe = judges._idle[0].stdin
             assert pipe is not None
             pipe.close()
@@ -175,22 +175,22 @@ def test_a_judge_whose_pipe_is_closed_makes_the_gate_busy(
         runner.run(inside())
 
 
-def test_cancelled_upload_ends_its_judge(told: Path) -> None:
+def test_cancelled_upload_ends_its_judge(pid_file: Path) -> None:
     """Otherwise the next upload would get its answer."""
 
     async def scenario(judges: JudgePool) -> None:
-        await ready(judges)
-        asked = asyncio.create_task(judges.decide(b"hang", ""))
+        await decide_when_ready(judges)
+        task = asyncio.create_task(judges.decide(b"hang", ""))
         await asyncio.sleep(0)
-        asked.cancel()
+        task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asked
+            await task
         assert await judges.decide(b"x", "") is None
 
-    run(told, 1, scenario)
+    run(pid_file, 1, scenario)
 
 
-def test_judge_that_fails_to_start_is_not_retried_at_once(told: Path) -> None:
+def test_judge_that_fails_to_start_is_not_retried_at_once(pid_file: Path) -> None:
     async def scenario(judges: JudgePool) -> None:
         for _ in range(3):
             judges.start_missing()
@@ -198,19 +198,19 @@ def test_judge_that_fails_to_start_is_not_retried_at_once(told: Path) -> None:
         assert await judges.decide(b"x", "") is None
 
     async def inside() -> None:
-        count = f"open({str(told)!r}, 'a').write('1\\n')"
+        count = f"open({str(pid_file)!r}, 'a').write('1\\n')"
         async with JudgePool([sys.executable, "-c", count], 1) as judges:
             judges.start_missing()
-            await until(told.exists)
+            await wait_until(pid_file.exists)
             await scenario(judges)
-        async with JudgePool([str(told / "is no program")], 2) as judges:
+        async with JudgePool([str(pid_file / "is no program")], 2) as judges:
             await scenario(judges)
 
     asyncio.run(inside())
-    assert told.read_text() == "1\n"
+    assert pid_file.read_text() == "1\n"
 
 
-def test_judges_end_with_a_killed_gate(told: Path) -> None:
+def test_judges_end_with_a_killed_gate(pid_file: Path) -> None:
     gate = (
         "import asyncio, sys\n"
         "from entrenous.stop.judge.judge_pool import JudgePool\n"
@@ -220,8 +220,8 @@ def test_judges_end_with_a_killed_gate(told: Path) -> None:
         "        await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )
-    program = [sys.executable, "-c", gate, sys.executable, "-c", JUDGE, str(told)]
+    program = [sys.executable, "-c", gate, sys.executable, "-c", JUDGE, str(pid_file)]
     with subprocess.Popen(program) as process:
-        asyncio.run(until(lambda: len(pids(told)) == 2))
+        asyncio.run(wait_until(lambda: len(pids(pid_file)) == 2))
         process.kill()
-    asyncio.run(until(lambda: not list(alive(told))))
+    asyncio.run(wait_until(lambda: not list(alive(pid_file))))

@@ -25,7 +25,7 @@ from tests.stop.platform_for_tests import Room, jpeg, judge_upload, png
 
 pytestmark = pytest.mark.slow
 
-WAYS = {
+EDITS = {
     "as it is": lambda pixels: jpeg(pixels, 30),
     "mirror": lambda pixels: jpeg(np.fliplr(pixels)),
     "turned 90": lambda pixels: jpeg(np.rot90(pixels)),
@@ -44,11 +44,11 @@ def protect(room: Room, pixels: Any) -> Any:
     return protection
 
 
-@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("how", EDITS)
 def test_an_upload_that_was_let_through_is_found_by_a_new_claim(
     room: Room, hers: Any, another: Any, how: str
 ) -> None:
-    case = judge_upload(WAYS[how](hers), room.platform, "post 17").case
+    case = judge_upload(EDITS[how](hers), room.platform, "post 17").case
     judge_upload(jpeg(another), room.platform, "post 18")
     claim = protect(room, hers).claim
     review = room.platform.reviews.next_waiting_upload()
@@ -68,8 +68,8 @@ def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
     case = judge_upload(jpeg(hers), room.platform, "post 17").case
     protect(room, hers)
     assert confirm_case(case, room.platform).reference == "post 17"
-    kept = room.platform.reviews.review(case)
-    assert (kept.state, kept.bits, kept.reference) == (ReviewState.CONFIRMED, None, "post 17")
+    stored = room.platform.reviews.review(case)
+    assert (stored.state, stored.bits, stored.reference) == (ReviewState.CONFIRMED, None, "post 17")
     room.clock.moment += PUBLISHED_LISTING_PERIOD  # until then it is listed for removal
     delete_expired_upload_data(room.platform)
     assert room.platform.reviews.review(case).reference == ""
@@ -119,8 +119,8 @@ def test_released_upload_is_kept_for_a_time_only(room: Room, hers: Any) -> None:
     release_case(case, room.platform)
     room.clock.wind(days=31)
     delete_expired_upload_data(room.platform)
-    kept = room.platform.reviews.review(case)
-    assert (kept.state, kept.bits, kept.upload_sha256) == (ReviewState.RELEASED, None, None)
+    stored = room.platform.reviews.review(case)
+    assert (stored.state, stored.bits, stored.upload_sha256) == (ReviewState.RELEASED, None, None)
     protect(room, hers)
     assert room.platform.reviews.count_waiting_items() == 0
 
@@ -201,18 +201,18 @@ def test_look_back_interrupted_by_a_kill_is_repeated(room: Room, hers: Any) -> N
 
 def test_upload_that_matches_sixty_claims_names_all_of_them(room: Room, hers: Any) -> None:
     cases = [judge_upload(jpeg(hers), room.platform).case for _ in range(2)]
-    made = [room.protect(hers, parts=False) for _ in range(60)]
+    protections = [room.protect(hers, parts=False) for _ in range(60)]
     look_back_for_due_claims(room.platform)
-    kept = {one.claim for one in room.platform.reviews.review(cases[0]).decision.matches}
-    assert kept == {one.claim for one in made}
+    matched = {one.claim for one in room.platform.reviews.review(cases[0]).decision.matches}
+    assert matched == {one.claim for one in protections}
     confirm_case(cases[0], room.platform)
-    states = {room.platform.bank.claim(one.claim).state for one in made}
+    states = {room.platform.bank.claim(one.claim).state for one in protections}
     assert states == {ClaimState.CONFIRMED}
-    for one in made[:59]:
+    for one in protections[:59]:
         withdraw_protection(one, room.gate, room.device)
     (left,) = room.platform.reviews.review(cases[1]).decision.matches
-    assert left.claim == made[59].claim
-    withdraw_protection(made[59], room.gate, room.device)
+    assert left.claim == protections[59].claim
+    withdraw_protection(protections[59], room.gate, room.device)
     assert room.platform.reviews.count_waiting_items() == 0
 
 
@@ -301,14 +301,14 @@ def test_nothing_expires_while_the_clock_is_ahead(room: Room, hers: Any) -> None
     judge_upload(jpeg(hers), room.platform, "post 17")
     record_clock(room.platform)
     assert clock_days_ahead(room.platform) == 0
-    right = room.clock.moment
+    correct_time = room.clock.moment
     room.clock.wind(days=400)
     for _ in range(59):
         record_clock(room.platform)
         assert clock_days_ahead(room.platform) == 400
         delete_expired_upload_data(room.platform)
         room.clock.wind(minutes=1)
-    room.clock.moment = right + timedelta(hours=1)
+    room.clock.moment = correct_time + timedelta(hours=1)
     record_clock(room.platform)
     assert clock_days_ahead(room.platform) == 0
     protect(room, hers)
@@ -328,10 +328,10 @@ def test_data_expires_an_hour_after_a_long_downtime(room: Room, hers: Any) -> No
 
 def test_claim_made_while_the_clock_was_ahead_is_looked_back_for(room: Room, hers: Any) -> None:
     judge_upload(jpeg(hers), room.platform, "post 17")
-    right = room.clock.moment
+    correct_time = room.clock.moment
     room.clock.wind(days=400)
     room.protect(hers, parts=False)  # no look-back was made meanwhile
-    room.clock.moment = right + timedelta(hours=1)
+    room.clock.moment = correct_time + timedelta(hours=1)
     assert look_back_for_due_claims(room.platform, 10) == 1
     assert look_back_for_due_claims(room.platform, 10) == 0
     assert room.platform.reviews.count_waiting_items() == 1

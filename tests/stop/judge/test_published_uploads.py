@@ -27,19 +27,19 @@ from tests.stop.judge.test_deferred_views import on_a_page
 from tests.stop.platform_for_tests import Room, jpeg, judge_upload, screenshot_crop
 
 
-def published(room: Room) -> dict[str, ReviewState]:
+def listed_states(room: Room) -> dict[str, ReviewState]:
     """Return the platform's list: cases and their states."""
     return {
         one.case: one.state for one in room.platform.reviews.published_to_review_or_remove("", 99)
     }
 
 
-def in_shadow(room: Room, data: bytes, reference: str = "") -> Decision:
+def judge_in_shadow(room: Room, data: bytes, reference: str = "") -> Decision:
     """Judge an upload that a hook in shadow mode publishes in any case."""
     return judge_upload(data, room.platform, reference, PublishedAnyway.ALL)
 
 
-def of(room: Room, case: str) -> Review:
+def review_of(room: Room, case: str) -> Review:
     return room.platform.reviews.review(case)
 
 
@@ -52,16 +52,17 @@ def test_what_is_published_while_it_should_wait_is_listed_until_it_is_removed(
     room.protect(hers)
     decision = judge_upload(jpeg(hers), room.platform, "post 17", publishes)
     assert (decision.outcome, decision.listed) == (Outcome.HOLD, True)
-    assert published(room) == {decision.case: ReviewState.WAITING}
-    waits = of(room, decision.case)
+    assert listed_states(room) == {decision.case: ReviewState.WAITING}
+    waits = review_of(room, decision.case)
     assert (waits.found, waits.reference, waits.has_bytes) == (FoundBy.PUBLISHED, "post 17", True)
     assert next_review(room.platform) == waits
     confirm_case(decision.case, room.platform)
-    assert published(room) == {decision.case: ReviewState.CONFIRMED}  # to be removed
-    assert (of(room, decision.case).reference, of(room, decision.case).bits) == ("post 17", None)
+    assert listed_states(room) == {decision.case: ReviewState.CONFIRMED}  # to be removed
+    confirmed = review_of(room, decision.case)
+    assert (confirmed.reference, confirmed.bits) == ("post 17", None)
     room.clock.moment += PUBLISHED_LISTING_PERIOD
     delete_expired_upload_data(room.platform)
-    assert (published(room), of(room, decision.case).reference) == ({}, "")
+    assert (listed_states(room), review_of(room, decision.case).reference) == ({}, "")
 
 
 @pytest.mark.slow
@@ -69,13 +70,13 @@ def test_what_is_published_while_it_should_wait_is_listed_until_it_is_removed(
 def test_a_hook_in_shadow_says_that_it_publishes_what_is_refused(room: Room, hers: Any) -> None:
     room.protect(hers)
     confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
-    decision = in_shadow(room, jpeg(hers), "post 18")
+    decision = judge_in_shadow(room, jpeg(hers), "post 18")
     assert (decision.outcome, decision.listed) == (Outcome.REFUSE, True)
-    assert published(room) == {decision.case: ReviewState.WAITING}
+    assert listed_states(room) == {decision.case: ReviewState.WAITING}
     again = judge_upload(jpeg(hers), room.platform)
     assert (again.outcome, again.listed) == (Outcome.REFUSE, False)  # by a hook that enforces it
     confirm_case(decision.case, room.platform)
-    assert published(room) == {decision.case: ReviewState.CONFIRMED}
+    assert listed_states(room) == {decision.case: ReviewState.CONFIRMED}
 
 
 @pytest.mark.slow
@@ -84,35 +85,35 @@ def test_what_passed_in_shadow_before_the_claim_is_listed_once_one_is_confirmed(
     room: Room, hers: Any
 ) -> None:
     """The claim and the confirmation of another upload both come later."""
-    first = in_shadow(room, jpeg(hers), "post 17")
-    assert (first.outcome, first.listed, published(room)) == (Outcome.LET_THROUGH, False, {})
+    first = judge_in_shadow(room, jpeg(hers), "post 17")
+    assert (first.outcome, first.listed, listed_states(room)) == (Outcome.LET_THROUGH, False, {})
     room.protect(hers)
     held = judge_upload(jpeg(hers, 60), room.platform)
     confirm_case(held.case, room.platform)
     while look_back_for_due_claims(room.platform):
         pass
-    assert published(room) == {first.case: ReviewState.WAITING}
-    assert of(room, first.case).reference == "post 17"
+    assert listed_states(room) == {first.case: ReviewState.WAITING}
+    assert review_of(room, first.case).reference == "post 17"
 
 
 @pytest.mark.slow
 def test_only_published_uploads_are_listed(room: Room, hers: Any, another: Any) -> None:
     room.protect(hers)
     held = judge_upload(jpeg(hers), room.platform)
-    unread = judge_upload(jpeg(another)[:9000], room.platform, publishes=PublishedAnyway.HELD)
+    unreadable = judge_upload(jpeg(another)[:9000], room.platform, publishes=PublishedAnyway.HELD)
     fine = judge_upload(jpeg(another), room.platform, publishes=PublishedAnyway.HELD)
-    assert [one.outcome for one in (held, unread, fine)] == [
+    assert [one.outcome for one in (held, unreadable, fine)] == [
         Outcome.HOLD,
         Outcome.HOLD,
         Outcome.LET_THROUGH,
     ]
-    assert not any(one.listed for one in (held, unread, fine))
+    assert not any(one.listed for one in (held, unreadable, fine))
     confirm_case(held.case, room.platform)
     refused = judge_upload(jpeg(hers), room.platform, publishes=PublishedAnyway.HELD)
-    assert (refused.outcome, refused.listed, published(room)) == (Outcome.REFUSE, False, {})
-    broken = in_shadow(room, jpeg(hers)[:9000])
+    assert (refused.outcome, refused.listed, listed_states(room)) == (Outcome.REFUSE, False, {})
+    broken = judge_in_shadow(room, jpeg(hers)[:9000])
     assert broken.listed
-    assert published(room) == {broken.case: ReviewState.WAITING}
+    assert listed_states(room) == {broken.case: ReviewState.WAITING}
 
 
 @pytest.mark.slow
@@ -120,7 +121,7 @@ def test_released_upload_is_delisted_and_not_held_again(room: Room, hers: Any) -
     room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform, publishes=PublishedAnyway.HELD).case
     release_case(case, room.platform)
-    assert (published(room), of(room, case).state) == ({}, ReviewState.RELEASED)
+    assert (listed_states(room), review_of(room, case).state) == ({}, ReviewState.RELEASED)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
 
 
@@ -129,14 +130,14 @@ def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(room: Room, her
     protection = room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform, "post 17", PublishedAnyway.HELD).case
     withdraw_claim(protection.claim, protection.token, room.platform)
-    closed = of(room, case)
-    assert (published(room), closed.state) == ({}, ReviewState.CLOSED)
+    closed = review_of(room, case)
+    assert (listed_states(room), closed.state) == ({}, ReviewState.CLOSED)
     assert (closed.decision.outcome, closed.has_bytes) == (Outcome.LET_THROUGH, False)
     room.protect(hers)
     while look_back_for_due_claims(room.platform):
         pass
-    assert published(room) == {case: ReviewState.WAITING}
-    assert of(room, case).found is FoundBy.LOOK_BACK
+    assert listed_states(room) == {case: ReviewState.WAITING}
+    assert review_of(room, case).found is FoundBy.LOOK_BACK
 
 
 @pytest.mark.slow
@@ -149,12 +150,12 @@ def test_whoever_registers_the_page_around_hers_gets_no_slow_look_less(
     page = on_a_page(hers)
     his = room.protect(page, parts=False)
     case = judge_upload(jpeg(page), room.platform, "post 17", PublishedAnyway.HELD).case
-    assert {match.claim for match in of(room, case).decision.matches} == {his.claim}
+    assert {match.claim for match in review_of(room, case).decision.matches} == {his.claim}
     assert run_next_deferred_scan(room.platform)
-    assert len(of(room, case).decision.matches) == 2
+    assert len(review_of(room, case).decision.matches) == 2
     assert room.platform.reviews.upload_bytes(case) == jpeg(page)  # still stored for the reviewer
     withdraw_claim(his.claim, his.token, room.platform)
-    assert published(room) == {case: ReviewState.WAITING}
+    assert listed_states(room) == {case: ReviewState.WAITING}
 
 
 @pytest.mark.slow
@@ -168,11 +169,11 @@ def test_flood_of_published_uploads_is_one_item(room: Room, hers: Any) -> None:
         for quality in range(60, 67)
     ]
     assert room.platform.reviews.count_waiting_items() == 1
-    assert set(published(room)) == set(cases)
+    assert set(listed_states(room)) == set(cases)
     confirm_case(cases[0], room.platform)
-    assert set(published(room)) == set(cases)
-    assert set(published(room).values()) == {ReviewState.CONFIRMED}
-    assert of(room, cases[-1]).reference == "post 66"
+    assert set(listed_states(room)) == set(cases)
+    assert set(listed_states(room).values()) == {ReviewState.CONFIRMED}
+    assert review_of(room, cases[-1]).reference == "post 66"
 
 
 @pytest.mark.slow
@@ -183,11 +184,11 @@ def test_one_switch_has_the_whole_gate_in_shadow(room: Room, hers: Any, another:
     room.protect(hers)
     waiting = judge_upload(jpeg(hers), room.platform, "post 1")
     part = judge_upload(screenshot_crop(hers), room.platform, "post 2")
-    unread = judge_upload(jpeg(hers)[:9000], room.platform, "post 3")
+    unreadable = judge_upload(jpeg(hers)[:9000], room.platform, "post 3")
     fine = judge_upload(jpeg(another), room.platform, "post 4")
     confirm_case(waiting.case, room.platform)
     confirmed = judge_upload(jpeg(hers), room.platform, "post 5")
-    every = (waiting, part, unread, fine, confirmed)
+    every = (waiting, part, unreadable, fine, confirmed)
     assert {one.outcome for one in every} == {Outcome.LET_THROUGH}
     assert [one.would for one in every] == [
         Outcome.HOLD,
@@ -197,7 +198,7 @@ def test_one_switch_has_the_whole_gate_in_shadow(room: Room, hers: Any, another:
         Outcome.REFUSE,
     ]
     assert [one.listed for one in every] == [True, True, True, False, True]
-    listed = {of(room, case).reference: state for case, state in published(room).items()}
+    listed = {review_of(room, case).reference: state for case, state in listed_states(room).items()}
     assert listed == {
         "post 1": ReviewState.CONFIRMED,
         "post 2": ReviewState.WAITING,

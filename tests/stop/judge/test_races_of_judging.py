@@ -29,48 +29,52 @@ from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture
 
 
 @dataclass(frozen=True, slots=True)
-class Meanwhile:
-    """An index that calls ``happens`` once: before the first look-up, or if ``late``, when the
-    number of parts is asked for after a look-up.
+class InterruptingIndex:
+    """An index that calls ``event`` once: before the first look-up, or if ``after_look_up``, when
+    the number of parts is asked for after a look-up.
     """
 
     index: IndexStore
-    happens: Callable[[], object]
-    late: bool
+    event: Callable[[], object]
+    after_look_up: bool
     done: list[bool]
-    looked: list[bool] = field(default_factory=list)
+    look_ups: list[bool] = field(default_factory=list)
 
     def find_near_hashes(self, hashes: Sequence[bytes], *, part: bool) -> Sequence[NearHash]:
-        if not self.late:
+        if not self.after_look_up:
             self._once()
-        self.looked.append(True)
+        self.look_ups.append(True)
         return self.index.find_near_hashes(hashes, part=part)
 
     def part_hash_count(self) -> int:
         count = self.index.part_hash_count()
-        if self.looked:
+        if self.look_ups:
             self._once()
         return count
 
     def _once(self) -> None:
         if not self.done:
             self.done.append(True)
-            self.happens()
+            self.event()
 
 
-def judged_while(room: Room, pixels: Any, happens: Callable[[], object], *, late: bool) -> Any:
-    index = Meanwhile(room.platform.index, happens, late, [])
+def judge_during(
+    room: Room, pixels: Any, event: Callable[[], object], *, after_look_up: bool
+) -> Any:
+    index = InterruptingIndex(room.platform.index, event, after_look_up, [])
     return judge_upload(jpeg(pixels), replace(room.platform, index=index), "post 17")
 
 
-def claimed(room: Room, pixels: Any) -> None:
+def protect_and_look_back(room: Room, pixels: Any) -> None:
     """Register a picture and look back for it, as the gate does after its answer."""
     claim = room.protect(pixels, parts=False).claim
     look_back([claim], room.platform)
 
 
 def test_claim_made_while_an_upload_is_judged_is_not_missed(room: Room, hers: Any) -> None:
-    decision = judged_while(room, hers, lambda: claimed(room, hers), late=True)
+    decision = judge_during(
+        room, hers, lambda: protect_and_look_back(room, hers), after_look_up=True
+    )
     assert decision.outcome is Outcome.LET_THROUGH
     review = room.platform.reviews.next_waiting_upload()
     assert review is not None
@@ -87,7 +91,7 @@ def test_first_claim_with_parts_made_while_a_cut_out_is_judged_is_not_missed(
 ) -> None:
     high, wide = hers.shape[:2]
     cut = hers[high // 5 :, : wide * 4 // 5]
-    decision = judged_while(room, cut, lambda: room.protect(hers, parts=True), late=True)
+    decision = judge_during(room, cut, lambda: room.protect(hers, parts=True), after_look_up=True)
     assert decision.outcome is Outcome.LET_THROUGH
     review = room.platform.reviews.next_waiting_upload()
     assert review is not None
@@ -100,35 +104,35 @@ def test_shadow_claim_made_while_an_upload_is_judged_holds_nothing(
     room: Room, hers: Any, change: Any
 ) -> None:
     set_policy(PEOPLE_BANK, PolicyChange(**change), room.platform)
-    judged_while(room, hers, lambda: claimed(room, hers), late=True)
+    judge_during(room, hers, lambda: protect_and_look_back(room, hers), after_look_up=True)
     assert room.platform.reviews.count_waiting_items() == 0
 
 
 def test_claim_made_while_judging_holds_nothing_without_look_backs(hers: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
-    judged_while(room, hers, lambda: claimed(room, hers), late=True)
+    judge_during(room, hers, lambda: protect_and_look_back(room, hers), after_look_up=True)
     assert room.platform.reviews.count_waiting_items() == 0
 
 
 def test_list_imported_into_a_new_bank_while_judging_counts(room: Room, hers: Any) -> None:
     listed = fingerprint(picture(hers)).hex
 
-    def bring() -> None:
+    def import_list() -> None:
         import_hashes(listed, BankName("list"), room.platform, confirmed=True)
 
-    assert judged_while(room, hers, bring, late=False).outcome is Outcome.REFUSE
+    assert judge_during(room, hers, import_list, after_look_up=False).outcome is Outcome.REFUSE
 
 
 def test_refusal_after_a_look_back_can_be_appealed_with_the_file(room: Room, hers: Any) -> None:
     decision = judge_upload(jpeg(hers), room.platform)
-    claimed(room, hers)
+    protect_and_look_back(room, hers)
     confirm_case(decision.case, room.platform)
     assert decision.secret is not None
     submit_appeal(decision.case, decision.secret, jpeg(hers), room.platform)
     assert room.platform.reviews.upload_bytes(decision.case) == jpeg(hers)
 
 
-class Overtaken(BankStore):
+class OvertakenBank(BankStore):
     """A bank that stores another request just after it found no claim with an id."""
 
     __slots__ = ("other",)
@@ -153,7 +157,7 @@ def test_concurrent_identical_requests_make_one_claim(
     whole = fingerprint(picture(hers))
     request = ClaimRequest(PicturePrint(whole), b"\x07" * 32)
     other = request if same else replace(request, holder_sha256=b"\x07" * 31 + b"\x08")
-    second = Overtaken(engine, room.clock)
+    second = OvertakenBank(engine, room.clock)
     object.__setattr__(second, "other", (other, replace(room.platform, bank=first)))
     platform = replace(room.platform, bank=second, index=FileIndex(tmp_path / "index", first))
     if same:
@@ -179,10 +183,10 @@ def test_deciding_thousands_of_claims_takes_few_statements(
     listed = "\n".join([fingerprint(picture(hers)).hex] * 300)
     import_hashes(listed, PEOPLE_BANK, platform)
     case = judge_upload(jpeg(hers), platform).case
-    asked: list[str] = []
-    sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    statements: list[str] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     decide(case, platform)
-    assert len(asked) <= 40
+    assert len(statements) <= 40
     assert {claim.disputes for _, claim in bank.claims_on_pictures({1})} == {
         int(decide is release_case)
     }

@@ -37,18 +37,18 @@ def near(bits: bytes, distance: int, rng: np.random.Generator) -> bytes:
 
 
 def brute_force(
-    sought: list[SoughtHash], kept: StoredUploadHashes
+    sought: list[SoughtHash], stored: StoredUploadHashes
 ) -> dict[str, list[tuple[str, int]]]:
     """Return the matches of each upload with distances, by comparing every pair."""
     found = dict[str, list[tuple[str, int]]]()
-    for case, upload in zip(kept.cases, kept.words, strict=True):
+    for case, upload in zip(stored.cases, stored.words, strict=True):
         for one in sought:
-            ways = hashes_as_words(list(hashes_of_reoriented_uploads(one.bits).values()))
-            apart = np.bitwise_count(ways ^ upload).sum(axis=1, dtype=np.int64)
+            orientations = hashes_as_words(list(hashes_of_reoriented_uploads(one.bits).values()))
+            apart = np.bitwise_count(orientations ^ upload).sum(axis=1, dtype=np.int64)
             distance = int(min(*apart, *(256 - apart)))
             if distance <= one.radius:
                 found.setdefault(case, []).append((one.claim.id, distance))
-    return {case: sorted(fits) for case, fits in found.items()}
+    return {case: sorted(matches) for case, matches in found.items()}
 
 
 @pytest.mark.parametrize("uploads", [1, 16, 300, 10_500])
@@ -56,16 +56,17 @@ def brute_force(
 def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
     rng = np.random.default_rng(uploads + hashes)
     sought = [SoughtHash(claim(f"{at}"), rng.bytes(32), 31 - at % 3) for at in range(hashes)]
-    ways = [list(hashes_of_reoriented_uploads(one.bits).values()) for one in sought]
+    orientations = [list(hashes_of_reoriented_uploads(one.bits).values()) for one in sought]
     bits = [rng.bytes(32) for _ in range(uploads)]
     for at in range(min(uploads, 60)):
-        turned = near(ways[at % hashes][at % 8], at % 36, rng)
+        turned = near(orientations[at % hashes][at % 8], at % 36, rng)
         bits[-1 - at] = bytes(255 - one for one in turned) if at % 5 == 0 else turned
-    kept = StoredUploadHashes([f"case {at}" for at in range(uploads)], hashes_as_words(bits))
-    few = StoredUploadHashes(kept.cases[-60:], kept.words[-60:])  # the rest is far from all of them
-    found = list(matching_uploads(sought, kept))
-    told = {one.case: sorted((m.claim, m.distance) for m in one.matches) for one in found}
-    assert told == brute_force(sought, few)
+    stored = StoredUploadHashes([f"case {at}" for at in range(uploads)], hashes_as_words(bits))
+    # The uploads before the last 60 are random, and so far from all hashes.
+    near_uploads = StoredUploadHashes(stored.cases[-60:], stored.words[-60:])
+    found = list(matching_uploads(sought, stored))
+    distances = {one.case: sorted((m.claim, m.distance) for m in one.matches) for one in found}
+    assert distances == brute_force(sought, near_uploads)
     for one in found:
         first = min(one.matches, key=lambda match: match.distance)
         assert one.matches[0].distance == first.distance
@@ -73,8 +74,8 @@ def test_matches_equal_those_of_brute_force(uploads: int, hashes: int) -> None:
 
 
 def test_no_hashes_give_no_matches() -> None:
-    kept = StoredUploadHashes(["a"], hashes_as_words([bytes(32)]))
-    assert list(matching_uploads([], kept)) == []
+    stored = StoredUploadHashes(["a"], hashes_as_words([bytes(32)]))
+    assert list(matching_uploads([], stored)) == []
 
 
 def test_claim_with_several_hashes_gives_one_match_by_the_nearest() -> None:
@@ -86,10 +87,10 @@ def test_claim_with_several_hashes_gives_one_match_by_the_nearest() -> None:
     assert found.nearest == sought[1].bits
 
 
-def test_kept_uploads_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_uploads_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retroactive_matches, "_PICTURES_PER_READ", 3)
     monkeypatch.setattr(retroactive_matches, "_UPLOADS_PER_INDEX", 5)
-    _let_through(room, [bytes([at]) * 32 for at in range(14)])
+    _accept_uploads(room, [bytes([at]) * 32 for at in range(14)])
     pieces = list(read_stored_upload_hashes(room.platform.reviews))
     assert [len(piece.cases) for piece in pieces] == [6, 6, 2]
     assert [case for piece in pieces for case in piece.cases] == [f"{at:03}" for at in range(14)]
@@ -101,7 +102,7 @@ def test_accepted_uploads_are_read_once_per_thousand_claims(room: Room) -> None:
     """Importing a list must not read all uploads once per hundred claims."""
     rng = np.random.default_rng(6)
     hashes = [rng.bytes(32) for _ in range(2500)]
-    _let_through(room, [near(hashes[at], 10, rng) for at in (0, 1234, 2499)])
+    _accept_uploads(room, [near(hashes[at], 10, rng) for at in (0, 1234, 2499)])
     room.platform.bank.register(
         *(
             Registration(claim(f"{at:04}"), (bits,), looks_back=True)
@@ -109,24 +110,24 @@ def test_accepted_uploads_are_read_once_per_thousand_claims(room: Room) -> None:
         )
     )
     reads = list[int]()
-    kept = room.platform.reviews.stored_picture_hashes
+    read = room.platform.reviews.stored_picture_hashes
 
-    class Counting:
+    class CountingQueue:
         def __getattr__(self, name: str) -> object:
             return getattr(room.platform.reviews, name)
 
         def stored_picture_hashes(self, after: int, limit: int) -> object:
             reads.append(after)
-            return kept(after, limit)
+            return read(after, limit)
 
-    platform = replace(room.platform, reviews=Counting())  # type: ignore[arg-type]
+    platform = replace(room.platform, reviews=CountingQueue())  # type: ignore[arg-type]
     assert [look_back_for_due_claims(platform) for _ in range(4)] == [1000, 1000, 500, 0]
     assert reads.count(0) == 3
     assert room.platform.reviews.count_waiting_items() == 3
     assert look_back([ClaimId("0000")], platform) == 0
 
 
-def _let_through(room: Room, hashes: list[bytes]) -> None:
+def _accept_uploads(room: Room, hashes: list[bytes]) -> None:
     for at, bits in enumerate(hashes):
         decision = Decision(Outcome.LET_THROUGH, f"{at:03}")
         room.platform.reviews.record_upload(Review(decision, AT, ReviewState.CLOSED, bits), None)

@@ -10,7 +10,7 @@ from entrenous.stop.judge.scan import describe_edits, hash_parts, hash_whole_pic
 from tests.stop.platform_for_tests import picture
 
 
-def apart(one: bytes, other: bytes) -> int:
+def differing_bits(one: bytes, other: bytes) -> int:
     return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
 
@@ -33,10 +33,10 @@ def test_views_describe_their_edits(hers: Any) -> None:
     done = np.pad(255 - np.fliplr(hers), ((50, 50), (50, 50), (0, 0)), constant_values=90)
     wanted = fingerprint(picture(hers)).bits
     how, bits = min(
-        hash_whole_picture(picture(done)).whole, key=lambda view: apart(view[1], wanted)
+        hash_whole_picture(picture(done)).whole, key=lambda view: differing_bits(view[1], wanted)
     )
     assert how == "mirror, border removed, colours inverted"
-    assert apart(bits, wanted) <= 16
+    assert differing_bits(bits, wanted) <= 16
 
 
 def test_flat_upload_has_no_windows() -> None:

@@ -25,7 +25,7 @@ def large(hers: Any) -> Any:
     return np.repeat(np.repeat(hers, 4, axis=0), 4, axis=1)
 
 
-def noted(room: Room) -> Reads:
+def recording_platform(room: Room) -> Reads:
     """Return the platform and the list of the sides in pixels that each decoding asks for."""
     sides: list[int] = []
 
@@ -38,7 +38,7 @@ def noted(room: Room) -> Reads:
 
 @pytest.mark.slow
 def test_whole_pictures_are_decoded_with_few_pixels(room: Room, large: Any) -> None:
-    platform, sides = noted(room)
+    platform, sides = recording_platform(room)
     room.protect(large, parts=False)
     decision = judge_upload(jpeg(large), platform)
     assert (decision.outcome, sides) == (Outcome.HOLD, [WHOLE_COMPARISON_SIDE_PX_MIN])
@@ -47,7 +47,7 @@ def test_whole_pictures_are_decoded_with_few_pixels(room: Room, large: Any) -> N
 
 @pytest.mark.slow
 def test_picture_with_a_border_is_decoded_with_more_pixels(room: Room, large: Any) -> None:
-    platform, sides = noted(room)
+    platform, sides = recording_platform(room)
     room.protect(large, parts=False)
     decision = judge_upload(jpeg(np.pad(large, ((90, 90), (200, 200), (0, 0)))), platform)
     assert (decision.outcome, sides) == (
@@ -58,7 +58,7 @@ def test_picture_with_a_border_is_decoded_with_more_pixels(room: Room, large: An
 
 
 def test_picture_at_full_size_is_decoded_once(room: Room, hers: Any) -> None:
-    platform, sides = noted(room)
+    platform, sides = recording_platform(room)
     small = jpeg(np.pad(hers[::4, ::4], ((20, 20), (20, 20), (0, 0))))
     _, seen = first_scan(small, platform)
     assert seen.has_border
@@ -67,7 +67,7 @@ def test_picture_at_full_size_is_decoded_once(room: Room, hers: Any) -> None:
 
 @pytest.mark.slow
 def test_scan_for_parts_decodes_more_pixels(room: Room, large: Any) -> None:
-    platform, sides = noted(room)
+    platform, sides = recording_platform(room)
     room.protect(large, parts=True)
     assert not platform.index.find_near_hashes([bytes(32)], part=True)  # the index catches up
     cut = large[large.shape[0] // 5 :, large.shape[1] // 5 :]
@@ -79,9 +79,9 @@ def test_scan_for_parts_decodes_more_pixels(room: Room, large: Any) -> None:
 def test_parts_registered_while_judging_are_scanned_with_more_pixels(
     room: Room, large: Any
 ) -> None:
-    platform, sides = noted(room)
+    platform, sides = recording_platform(room)
     cut = large[large.shape[0] // 5 :, large.shape[1] // 5 :]
-    index = _Late(platform.index, lambda: room.protect(large, parts=True))
+    index = _InterruptingIndex(platform.index, lambda: room.protect(large, parts=True))
     decision = judge_upload(jpeg(cut), replace(platform, index=index), "post 17")
     assert (decision.outcome, sides) == (
         Outcome.LET_THROUGH,
@@ -94,7 +94,7 @@ def test_parts_registered_while_judging_are_scanned_with_more_pixels(
 
 @pytest.mark.slow
 def test_dry_run_can_include_the_deferred_scan(room: Room, large: Any) -> None:
-    platform, sides = noted(room)
+    platform, sides = recording_platform(room)
     whole: list[bytes] = []
 
     def read_whole(untrusted_data: bytes) -> Picture:
@@ -115,7 +115,7 @@ def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(
             raise PictureDecodingFailed
         return read_picture(untrusted_data, at_least_px=at_least_px, luma=True)
 
-    index = _Late(room.platform.index, lambda: room.protect(large, parts=True))
+    index = _InterruptingIndex(room.platform.index, lambda: room.protect(large, parts=True))
     platform = replace(room.platform, read_luma=read_luma, index=index)
     decision = judge_upload(jpeg(large), platform, "post 17")
     assert decision.secret is not None
@@ -125,17 +125,17 @@ def test_upload_that_fails_to_decode_again_is_judged_by_the_first_scan(
     assert review.case == decision.case
 
 
-class _Late:
+class _InterruptingIndex:
     """An index that calls something before its second look-up among whole pictures."""
 
-    def __init__(self, index: Any, happens: Callable[[], object]) -> None:
-        self._index, self._happens, self._looks = index, happens, 0
+    def __init__(self, index: Any, event: Callable[[], object]) -> None:
+        self._index, self._event, self._look_ups = index, event, 0
 
     def find_near_hashes(self, hashes: Any, *, part: bool) -> Any:
-        self._looks += not part
-        if self._looks == 2:
-            self._looks += 1
-            self._happens()
+        self._look_ups += not part
+        if self._look_ups == 2:
+            self._look_ups += 1
+            self._event()
         return self._index.find_near_hashes(hashes, part=part)
 
     def part_hash_count(self) -> int:

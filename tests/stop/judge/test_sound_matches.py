@@ -37,7 +37,7 @@ def test_voice_note_inside_an_upload_matches_as_a_part() -> None:
     assert abs(float(seen.rsplit(" ", 2)[1]) - 8.0) <= 2.5
 
 
-def test_the_longest_stretch_of_each_claim_counts() -> None:
+def test_longest_match_of_each_claim_counts() -> None:
     short = SoundMatch(0, 0.05, 4.9, 1.0, 2.0, "as it is")
     long = SoundMatch(1, 0.20, 9.6, 3.0, 2.0, "speed 1.02")
     found = sound_hits([short, long], {0: [claim("a"), claim("b")], 1: [claim("b")]})

@@ -36,7 +36,7 @@ def claim(name: str) -> Claim:
     return Claim(ClaimId(name), PEOPLE_BANK, ClaimState.WAITING, SOUND_KIND, 100, AT)
 
 
-def printed(words: Words) -> SoundPrint:
+def sound_print(words: Words) -> SoundPrint:
     return SoundPrint(words.astype(">u4").tobytes())
 
 
@@ -61,54 +61,55 @@ def test_retroactive_sounds_match_as_uploads_would_have(
     sought = SoughtSounds()
     for number, one in enumerate(sounds, start=1):
         for name in ("x", "y")[: 1 + number % 2]:
-            sought.add(claim(f"{name}{number}"), number, printed(one))
-    kept = []
+            sought.add(claim(f"{name}{number}"), number, sound_print(one))
+    stored = []
     for at in range(uploads):
-        mine = words(rng, int(rng.integers(100, 400)))
+        upload_words = words(rng, int(rng.integers(100, 400)))
         if at % 2 == 0:
             one = sounds[at % 3]
             first, length = int(rng.integers(0, len(one) - 59)), 60
-            place = int(rng.integers(0, len(mine) - length))
-            mine[place : place + length] = noisy(one[first : first + length], share, rng)
-        kept.append(StoredSoundPrint(at + 1, f"case {at}", printed(mine)))
-    found = {one.case: one for one in uploads_with_matching_sounds(sought, kept)}
+            place = int(rng.integers(0, len(upload_words) - length))
+            upload_words[place : place + length] = noisy(one[first : first + length], share, rng)
+        stored.append(StoredSoundPrint(at + 1, f"case {at}", sound_print(upload_words)))
+    found = {one.case: one for one in uploads_with_matching_sounds(sought, stored)}
     assert len(found) == (uploads + 1) // 2
-    registered = SoundIndex.of([printed(one) for one in sounds])
-    for upload in kept:
-        alike = registered.find_matching_sounds(
+    registered = SoundIndex.of([sound_print(one) for one in sounds])
+    for upload in stored:
+        expected = registered.find_matching_sounds(
             [SoundView(UNCHANGED_VIEW_NAME, words_of_sound(upload.sound))]
         )
-        if not alike:
+        if not expected:
             assert upload.case not in found
             continue
-        fits = found[upload.case]
-        assert fits.sound == alike[0].sound + 1
-        assert {match.claim for match in fits.matches} == {
-            of.id for one in alike for of in sought.claims[one.sound + 1]
+        retroactive = found[upload.case]
+        assert retroactive.sound == expected[0].sound + 1
+        assert {match.claim for match in retroactive.matches} == {
+            of.id for one in expected for of in sought.claims[one.sound + 1]
         }
-        assert fits.matches[0].distance == round(256 * alike[0].errors)
-        assert f"{alike[0].length_s:.1f} s of sound" in fits.matches[0].how
+        assert retroactive.matches[0].distance == round(256 * expected[0].errors)
+        assert f"{expected[0].length_s:.1f} s of sound" in retroactive.matches[0].how
 
 
 def test_position_of_a_match_is_in_the_upload() -> None:
     rng = np.random.default_rng(4)
     sound = words(rng, 100)
     sought = SoughtSounds()
-    sought.add(claim("a"), 7, printed(sound))
+    sought.add(claim("a"), 7, sound_print(sound))
     upload = np.concatenate([words(rng, 162), sound[40:]])
-    (found,) = uploads_with_matching_sounds(sought, [StoredSoundPrint(1, "case", printed(upload))])
+    stored = [StoredSoundPrint(1, "case", sound_print(upload))]
+    (found,) = uploads_with_matching_sounds(sought, stored)
     assert (found.case, found.sound) == ("case", 7)
     assert found.matches[0].how.endswith("from 20.1 s")  # after 162 words
 
 
-def test_kept_sounds_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_sounds_are_read_in_batches(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retroactive_matches, "_SOUNDS_PER_READ", 3)
     monkeypatch.setattr(retroactive_matches, "_WORDS_PER_INDEX", 50)
     assert list(read_stored_sound_prints(room.platform.reviews)) == []
     for at in range(8):
         review = Review(
             Decision(Outcome.LET_THROUGH, f"{at}"), AT, ReviewState.CLOSED,
-            sound=printed(np.full(10 + at, at, dtype=np.uint32)),
+            sound=sound_print(np.full(10 + at, at, dtype=np.uint32)),
         )  # fmt: skip
         room.platform.reviews.record_upload(review, None)
     pieces = list(read_stored_sound_prints(room.platform.reviews))

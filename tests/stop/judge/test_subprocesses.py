@@ -17,8 +17,8 @@ pytestmark = pytest.mark.real
 
 CHILD = """
 import os, sys
-with open(sys.argv[1], "a") as told:
-    told.write(f"{os.getpid()}\\n")
+with open(sys.argv[1], "a") as pid_file:
+    pid_file.write(f"{os.getpid()}\\n")
 sys.stdin.buffer.read()
 """
 PARENT = """
@@ -30,9 +30,9 @@ with keep_running([sys.executable, "-c", sys.argv[1], sys.argv[2]]):
 PATIENCE_S = 30
 
 
-def until(told: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while not told():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -49,30 +49,30 @@ def is_alive(pid: int) -> bool:
 
 
 def test_subprocess_is_restarted_and_ends_with_the_context(tmp_path: Path) -> None:
-    told = tmp_path / "pids"
-    with keep_running([sys.executable, "-c", CHILD, str(told)], restart_after_s=0.01):
-        until(lambda: len(pids(told)) == 1)
-        os.kill(pids(told)[0], signal.SIGKILL)
-        until(lambda: len(pids(told)) == 2)
-        assert is_alive(pids(told)[1])
-    assert not any(is_alive(pid) for pid in pids(told))
+    pid_file = tmp_path / "pids"
+    with keep_running([sys.executable, "-c", CHILD, str(pid_file)], restart_after_s=0.01):
+        wait_until(lambda: len(pids(pid_file)) == 1)
+        os.kill(pids(pid_file)[0], signal.SIGKILL)
+        wait_until(lambda: len(pids(pid_file)) == 2)
+        assert is_alive(pids(pid_file)[1])
+    assert not any(is_alive(pid) for pid in pids(pid_file))
 
 
 def test_subprocess_ends_if_its_parent_is_killed(tmp_path: Path) -> None:
-    told = tmp_path / "pids"
-    with subprocess.Popen([sys.executable, "-c", PARENT, CHILD, str(told)]) as parent:
-        until(lambda: len(pids(told)) == 1)
+    pid_file = tmp_path / "pids"
+    with subprocess.Popen([sys.executable, "-c", PARENT, CHILD, str(pid_file)]) as parent:
+        wait_until(lambda: len(pids(pid_file)) == 1)
         parent.kill()
-    until(lambda: not is_alive(pids(told)[0]))
+    wait_until(lambda: not is_alive(pids(pid_file)[0]))
 
 
 def test_several_subprocesses_run_and_end_together(tmp_path: Path) -> None:
-    told = tmp_path / "pids"
-    with keep_running([sys.executable, "-c", CHILD, str(told)], count=3):
-        until(lambda: len(pids(told)) == 3)
-        assert all(map(is_alive, pids(told)))
-    assert len(set(pids(told))) == 3
-    assert not any(map(is_alive, pids(told)))
+    pid_file = tmp_path / "pids"
+    with keep_running([sys.executable, "-c", CHILD, str(pid_file)], count=3):
+        wait_until(lambda: len(pids(pid_file)) == 3)
+        assert all(map(is_alive, pids(pid_file)))
+    assert len(set(pids(pid_file))) == 3
+    assert not any(map(is_alive, pids(pid_file)))
 
 
 def test_command_that_cannot_be_started_raises_nothing(tmp_path: Path) -> None:

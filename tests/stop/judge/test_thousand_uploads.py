@@ -57,24 +57,24 @@ def test_a_thousand_uploads_of_one_picture_are_one_item(
     small = cv2.resize(hers, (96, 96), interpolation=cv2.INTER_AREA)
     gate = NearGate(platform)
     protect_picture(picture(small), adult=True, parts=False, gate=gate, device=a_device())
-    forms = [jpeg(small, quality) for quality in range(50, 100, 5)]
-    said = [judge_upload(forms[number % 10], platform) for number in range(count)]
-    assert {one.outcome for one in said} == {Outcome.HOLD}
+    encodings = [jpeg(small, quality) for quality in range(50, 100, 5)]
+    decisions = [judge_upload(encodings[number % 10], platform) for number in range(count)]
+    assert {one.outcome for one in decisions} == {Outcome.HOLD}
     assert platform.reviews.count_waiting_items() == 1
     first = next_review(platform)
     assert first is not None
-    assert (first.case, first.gathered) == (said[0].case, count - 1)
+    assert (first.case, first.gathered) == (decisions[0].case, count - 1)
     hour = platform.clock.now()
     assert platform.reviews.take_due_alerts(hour, 20) == (
         Alert(AlertKind.FLOOD, 1, reported_floods=1),
     )
     released = release_case(first.case, platform)
-    done = {first.case, *released.also}
-    for _ in range(len(forms) - 1):  # each encoding of so small a picture differs a little
+    decided = {first.case, *released.also}
+    for _ in range(len(encodings) - 1):  # each encoding of so small a picture differs a little
         if (another := next_review(platform)) is not None:
-            done |= {another.case, *release_case(another.case, platform).also}
-    assert done == {one.case for one in said}
+            decided |= {another.case, *release_case(another.case, platform).also}
+    assert decided == {one.case for one in decisions}
     assert (platform.reviews.count_waiting_items(), next_review(platform)) == (0, None)
-    for one in (said[1], said[count // 2], said[-1]):
+    for one in (decisions[1], decisions[count // 2], decisions[-1]):
         assert platform.reviews.review(one.case).state is ReviewState.RELEASED
-    assert judge_upload(forms[3], platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(encodings[3], platform).outcome is Outcome.LET_THROUGH

@@ -40,47 +40,47 @@ def claim(name: str, bank: BankName = PEOPLE_BANK, kind: str = VIDEO_KIND) -> Cl
     return Claim(ClaimId(name), bank, ClaimState.WAITING, kind, 100, at)
 
 
-def near_all(look: VideoViews, hashes: Sequence[bytes], radius: int = 31) -> list[NearHash]:
+def near_all(views: VideoViews, hashes: Sequence[bytes], radius: int = 31) -> list[NearHash]:
     """Find near hashes by comparing every pair."""
     pairs = (
         NearHash(query, entry, differing_bits(one, other))
-        for query, one in enumerate(look.hashes)
+        for query, one in enumerate(views.hashes)
         for entry, other in enumerate(hashes)
     )
     return [pair for pair in pairs if pair.distance <= radius]
 
 
-def judged(upload: bytes, **registered: VideoPrint) -> dict[str, Match]:
+def matches_by_claim(upload: bytes, **registered: VideoPrint) -> dict[str, Match]:
     """Return an upload's matches by claim."""
     with decode_clip_untrusted(upload) as clip:
-        look = video_views(clip.frames, clip.shown.length_s)
+        views = video_views(clip.frames, clip.shown.length_s)
     frames = [(claim(name), one) for name, video in registered.items() for one in video.frames]
     places: dict[int, list[ClaimWithFrameTime]] = {
         entry: [(of, one.at_ms)] for entry, (of, one) in enumerate(frames)
     }
-    hits = video_hits(look, near_all(look, [one.bits for _, one in frames]), places, RADIUS)
+    hits = video_hits(views, near_all(views, [one.bits for _, one in frames]), places, RADIUS)
     return {str(match.claim): match for match, _ in hits}
 
 
-def registered(data: bytes) -> VideoPrint:
+def video_print(data: bytes) -> VideoPrint:
     with decode_clip_untrusted(data) as clip:
         return make_video_fingerprint(clip.frames, clip.shown.length_s)
 
 
 @pytest.fixture(scope="module")
-def hers() -> list[Rgb]:
+def her_frames() -> list[Rgb]:
     shots = [wander(name, seconds=3.0, size=(360, 270)) for name in ("astronaut", "cat", "coffee")]
     return [frame for shot in shots for frame in shot]
 
 
 @pytest.fixture(scope="module")
-def other() -> list[Rgb]:
+def other_frames() -> list[Rgb]:
     return [*wander("rocket", seconds=3.0), *wander("hubble_deep_field", seconds=3.0)]
 
 
 @pytest.fixture(scope="module")
-def claims(hers: list[Rgb], other: list[Rgb]) -> dict[str, VideoPrint]:
-    return {"hers": registered(written(hers)), "other": registered(written(other))}
+def claims(her_frames: list[Rgb], other_frames: list[Rgb]) -> dict[str, VideoPrint]:
+    return {"hers": video_print(written(her_frames)), "other": video_print(written(other_frames))}
 
 
 def small(pixels: Rgb) -> Rgb:
@@ -99,9 +99,9 @@ EDITS: dict[str, Callable[[list[Rgb]], bytes]] = {
 
 @pytest.mark.parametrize("how", EDITS)
 def test_re_encoded_excerpt_matches_as_the_whole_video(
-    hers: list[Rgb], claims: dict[str, VideoPrint], how: str
+    her_frames: list[Rgb], claims: dict[str, VideoPrint], how: str
 ) -> None:
-    found = judged(EDITS[how](hers[20:80]), **claims)
+    found = matches_by_claim(EDITS[how](her_frames[20:80]), **claims)
     assert set(found) == {"hers"}
     match = found["hers"]
     assert not match.part
@@ -109,49 +109,55 @@ def test_re_encoded_excerpt_matches_as_the_whole_video(
     assert match.how.split(";")[0] == how
 
 
-def test_another_frame_rate_still_matches(hers: list[Rgb], claims: dict[str, VideoPrint]) -> None:
-    upload = hers[20:80:2]
-    found = judged(written(upload, fps=6), **claims)
+def test_another_frame_rate_still_matches(
+    her_frames: list[Rgb], claims: dict[str, VideoPrint]
+) -> None:
+    upload = her_frames[20:80:2]
+    found = matches_by_claim(written(upload, fps=6), **claims)
     assert not found["hers"].part
 
 
 @pytest.mark.slow
 def test_short_excerpt_in_another_video_matches_as_a_part(
-    hers: list[Rgb], claims: dict[str, VideoPrint]
+    her_frames: list[Rgb], claims: dict[str, VideoPrint]
 ) -> None:
     rest = (
         wander("rocket", seconds=2.0, size=(360, 270)),
         wander("retina", seconds=6.0, size=(360, 270)),
     )
-    found = judged(written([*rest[1], *hers[40:64], *rest[1]]), hers=claims["hers"])
+    found = matches_by_claim(written([*rest[1], *her_frames[40:64], *rest[1]]), hers=claims["hers"])
     assert found["hers"].part
     assert "from 6.0 s" in found["hers"].how
 
 
-def test_unrelated_video_matches_nothing(claims: dict[str, VideoPrint], other: list[Rgb]) -> None:
-    assert judged(written(other), hers=claims["hers"]) == {}
-    assert judged(written([np.zeros((120, 160, 3), np.uint8)] * 20), **claims) == {}
+def test_unrelated_video_matches_nothing(
+    claims: dict[str, VideoPrint], other_frames: list[Rgb]
+) -> None:
+    assert matches_by_claim(written(other_frames), hers=claims["hers"]) == {}
+    assert matches_by_claim(written([np.zeros((120, 160, 3), np.uint8)] * 20), **claims) == {}
 
 
-def test_reversed_video_matches_as_a_part(hers: list[Rgb], claims: dict[str, VideoPrint]) -> None:
-    found = judged(written(hers[::-1]), **claims)
+def test_reversed_video_matches_as_a_part(
+    her_frames: list[Rgb], claims: dict[str, VideoPrint]
+) -> None:
+    found = matches_by_claim(written(her_frames[::-1]), **claims)
     assert found["hers"].part
 
 
-def test_registered_picture_in_a_video_matches_as_a_part(hers: list[Rgb]) -> None:
-    upload = written(hers)
+def test_registered_picture_in_a_video_matches_as_a_part(her_frames: list[Rgb]) -> None:
+    upload = written(her_frames)
     pixels = decoded(upload)[50]
     height, width, _ = pixels.shape
     picture = Picture(width, height, pixels.tobytes(), PictureEncoding(PictureFormat.PNG))
     with decode_clip_untrusted(upload) as clip:
-        look = video_views(clip.frames)
-    near = near_all(look, [fingerprint(picture).bits])
-    ((match, _),) = video_hits(look, near, {0: [(claim("still", kind="pdq"), None)]}, RADIUS)
+        views = video_views(clip.frames)
+    near = near_all(views, [fingerprint(picture).bits])
+    ((match, _),) = video_hits(views, near, {0: [(claim("still", kind="pdq"), None)]}, RADIUS)
     assert match.part
     assert match.distance <= 31
 
 
-def look_of(count: int) -> VideoViews:
+def views_of(count: int) -> VideoViews:
     times = tuple(range(0, 500 * count, 500))
     hashes = tuple(bytes([n]) * 32 for n in range(count))
     return VideoViews(times, (VideoView("as it is", hashes), VideoView("mirror", hashes)))
@@ -167,7 +173,7 @@ def hits(
     """Match an upload of ``count`` half seconds; a pair is view, frame, time in the claim (ms)."""
     near = [NearHash(view * count + frame, n, bits) for n, (view, frame, _) in enumerate(pairs)]
     places = {n: [(claim("hers", bank), at_ms)] for n, (_, _, at_ms) in enumerate(pairs)}
-    return [match for match, _ in video_hits(look_of(count), near, places, RADIUS)]
+    return [match for match, _ in video_hits(views_of(count), near, places, RADIUS)]
 
 
 def test_half_of_the_upload_in_order_matches_as_the_whole_video() -> None:
@@ -197,7 +203,7 @@ def test_bank_radius_limits_video_matches() -> None:
 
 
 def test_entry_without_a_claim_is_ignored() -> None:
-    assert video_hits(look_of(4), [NearHash(0, 99, 2)], {}, RADIUS) == []
+    assert video_hits(views_of(4), [NearHash(0, 99, 2)], {}, RADIUS) == []
 
 
 @given(
@@ -237,10 +243,10 @@ def test_in_order_counts_the_longest_chain(raw: list[tuple[int, int]]) -> None:
 def trimmed(views: Sequence[tuple[str, int]], at: Sequence[int], bits: int = 8) -> list[Match]:
     """Match views (how, half second) that are near the claim's frames at these times in ms."""
     seen = tuple(TrimmedView(500 * moment, how, bytes(32)) for how, moment in views)
-    look = VideoViews(tuple(range(0, 4000, 500)), (), seen)
+    upload_views = VideoViews(tuple(range(0, 4000, 500)), (), seen)
     near = [NearHash(n, n, bits) for n in range(len(seen))]
     places = {n: [(claim("hers"), at_ms)] for n, at_ms in enumerate(at)}
-    return [match for match, _ in trimmed_hits(look, near, places, RADIUS)]
+    return [match for match, _ in trimmed_hits(upload_views, near, places, RADIUS)]
 
 
 def test_trimmed_frames_need_two_half_seconds_to_match() -> None:
