@@ -24,14 +24,14 @@ from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import FoundBy
 from tests.stop.exchange.test_fetch import ScriptedSource
 from tests.stop.platform_for_tests import WoundClock, jpeg, judge_upload, picture
-from tests.stop.store.bank_stores import KINDS, engine_of
+from tests.stop.store.bank_stores import KINDS, open_new_engine
 
 SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", BankName("theirs"))
 
 
 @pytest.fixture(params=KINDS)
 def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platform]:
-    engine, clock = engine_of(request.param, request, tmp_path), WoundClock()
+    engine, clock = open_new_engine(request.param, request, tmp_path), WoundClock()
     bank = BankStore(engine, clock)
     create_built_in_banks(bank)
     index, reviews = FileIndex(tmp_path / "index", bank), ReviewQueue(engine, clock)

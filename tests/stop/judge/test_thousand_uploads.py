@@ -40,11 +40,11 @@ def count(kind: str) -> int:
 
 @pytest.fixture
 def platform(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platform]:
-    with stores(kind, request, tmp_path) as made:
-        create_built_in_banks(made.bank)
+    with stores(kind, request, tmp_path) as opened:
+        create_built_in_banks(opened.bank)
         yield replace(
-            Room().platform, clock=made.clock, bank=made.bank, reviews=made.reviews,
-            index=FileIndex(tmp_path / "index", made.bank),
+            Room().platform, clock=opened.clock, bank=opened.bank, reviews=opened.reviews,
+            index=FileIndex(tmp_path / "index", opened.bank),
         )  # fmt: skip
 
 

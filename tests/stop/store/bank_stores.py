@@ -24,7 +24,7 @@ from tests.postgres import Cluster
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
 PEOPLE = BankName("people")
 AT = datetime(2026, 11, 25, 12, 0, 0, 123456, tzinfo=UTC)
-SEALED = UploadCipher((Secret(b"k" * 32),))
+CIPHER = UploadCipher((Secret(b"k" * 32),))
 ONE, TWO, THREE = (bytes([n]) * 32 for n in (1, 2, 3))
 
 
@@ -52,14 +52,14 @@ class Stores:
 def stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Stores]:
     """Open new stores, with the bank "people"."""
     clock = WoundClock()
-    engine = engine_of(kind, request, folder)
-    made = Stores(BankStore(engine, clock), ReviewQueue(engine, clock, cipher=SEALED), clock)
-    made.bank.set_bank(Bank(PEOPLE))
-    yield made
+    engine = open_new_engine(kind, request, folder)
+    opened = Stores(BankStore(engine, clock), ReviewQueue(engine, clock, cipher=CIPHER), clock)
+    opened.bank.set_bank(Bank(PEOPLE))
+    yield opened
     engine.dispose()
 
 
-def engine_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> sa.Engine:
+def open_new_engine(kind: str, request: pytest.FixtureRequest, folder: Path) -> sa.Engine:
     """Open an empty database that no other open engine uses."""
     if kind == "postgres":
         server: Cluster = request.getfixturevalue("postgres")
@@ -75,5 +75,5 @@ def claim(name: str, state: ClaimState = ClaimState.WAITING) -> Claim:
     return Claim(ClaimId(name), PEOPLE, state, "pdq", 90, AT, b"\x05" * 32, "mine", "DE")
 
 
-def nothing_else(_review: Review, _bank: BankStore) -> None:
+def no_effect(_review: Review, _bank: BankStore) -> None:
     """Leave the bank unchanged when a case is decided."""

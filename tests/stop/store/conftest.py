@@ -10,11 +10,11 @@ from tests.stop.store.bank_stores import KINDS, Stores, stores
 
 
 @pytest.fixture(params=KINDS)
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    with stores(request.param, request, tmp_path) as both:
-        yield both
+def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+    with stores(request.param, request, tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture
-def queue(made: Stores) -> ReviewQueue:
-    return made.reviews
+def queue(gate: Stores) -> ReviewQueue:
+    return gate.reviews

@@ -34,11 +34,11 @@ KEY = b"\x11" * 32
 A = ClaimId("a")
 
 
-def live(made: Stores) -> None:
+def make_every_change(gate: Stores) -> None:
     """Make one change of every kind that is logged."""
-    bank = made.bank
+    bank = gate.bank
     bank.register(Registration(claim("a"), (ONE,), (TWO,)), Registration(claim("b"), (TWO,)))
-    made.clock.wind(minutes=1)
+    gate.clock.wind(minutes=1)
     bank.apply_event(A, ClaimEvent.CONFIRM)
     bank.apply_event(A, ClaimEvent.CONFIRM)  # confirmed already: nothing is logged
     bank.add_upload_hashes([A], THREE, confirmed=True)
@@ -48,51 +48,51 @@ def live(made: Stores) -> None:
     bank.record_opinion(Opinion(A, Stance.DISPUTED, AT, KEY))
     bank.drop_partner(KEY)
     bank.apply_event(A, ClaimEvent.WITHDRAW)
-    made.reviews.record_upload(
+    gate.reviews.record_upload(
         Review(Decision(Outcome.HOLD, "c"), AT, ReviewState.WAITING, reference="post 7"), b"x"
     )
-    made.reviews.decide_case(
+    gate.reviews.decide_case(
         "c", ReviewState.RELEASED, lambda _review, inner: inner.append_audit_row("n", "o", {})
     )
 
 
-TOLD = [
+EXPECTED_EVENTS = [
     "bank set", "claim registered", "claim registered", "claim confirmed", "claim extended",
     "claim disputed", "bank set", "partner added", "opinion", "partner dropped", "claim withdrawn",
     "case released", "n",
 ]  # fmt: skip
 
 
-def test_every_change_is_logged_and_the_log_verifies(made: Stores) -> None:
-    assert made.bank.audit_log_head() == AuditHead(1, next(audit_rows(made.bank)).hash)
-    live(made)
-    rows = list(audit_rows(made.bank))
-    assert sorted(row.what for row in rows) == sorted(TOLD)
-    assert [row.number for row in rows] == list(range(1, len(TOLD) + 1))
-    assert verify_audit_log(made.bank) == made.bank.audit_log_head() == rows[-1].head
-    assert verify_audit_log(made.bank, rows[4].head) == rows[-1].head
+def test_every_change_is_logged_and_the_log_verifies(gate: Stores) -> None:
+    assert gate.bank.audit_log_head() == AuditHead(1, next(audit_rows(gate.bank)).hash)
+    make_every_change(gate)
+    rows = list(audit_rows(gate.bank))
+    assert sorted(row.what for row in rows) == sorted(EXPECTED_EVENTS)
+    assert [row.number for row in rows] == list(range(1, len(EXPECTED_EVENTS) + 1))
+    assert verify_audit_log(gate.bank) == gate.bank.audit_log_head() == rows[-1].head
+    assert verify_audit_log(gate.bank, rows[4].head) == rows[-1].head
     assert rows[1].at == AT
     assert (rows[3].of, rows[3].at > AT) == ("a", True)
 
 
-def test_audit_log_contains_nothing_about_people_or_pictures(made: Stores) -> None:
-    live(made)
-    said = json.dumps([[row.what, row.of, dict(row.details)] for row in audit_rows(made.bank)])
+def test_audit_log_contains_nothing_about_people_or_pictures(gate: Stores) -> None:
+    make_every_change(gate)
+    logged = json.dumps([[row.what, row.of, dict(row.details)] for row in audit_rows(gate.bank)])
     for private in (ONE.hex(), TWO.hex(), THREE.hex(), claim("a").holder_sha256.hex(), "post 7"):  # type: ignore[union-attr]
-        assert private not in said
+        assert private not in logged
 
 
-def test_failed_changes_are_not_logged(made: Stores) -> None:
-    made.reviews.record_upload(Review(Decision(Outcome.HOLD, "c"), AT, ReviewState.WAITING), b"x")
-    before = made.bank.audit_log_head()
+def test_failed_changes_are_not_logged(gate: Stores) -> None:
+    gate.reviews.record_upload(Review(Decision(Outcome.HOLD, "c"), AT, ReviewState.WAITING), b"x")
+    before = gate.bank.audit_log_head()
 
-    def breaks(_review: Review, bank: Any) -> None:
+    def change_then_fail(_review: Review, bank: Any) -> None:
         bank.set_bank(Bank(BankName("new")))
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        made.reviews.decide_case("c", ReviewState.RELEASED, breaks)
-    assert made.bank.audit_log_head() == before
+        gate.reviews.decide_case("c", ReviewState.RELEASED, change_then_fail)
+    assert gate.bank.audit_log_head() == before
 
 
 TAMPERINGS: dict[str, str] = {
@@ -116,15 +116,15 @@ TAMPERINGS: dict[str, str] = {
 @pytest.mark.threat("log-changed")
 @pytest.mark.parametrize("how", TAMPERINGS)
 def test_changing_a_logged_row_is_detected(tmp_path: Path, how: str) -> None:
-    with stores("sqlite", None, tmp_path) as made:  # type: ignore[arg-type]
-        live(made)
-        verify_audit_log(made.bank)
-        assert isinstance(made.bank, BankStore)
-        assert isinstance(made.bank.engine, sa.Engine)
-        with made.bank.engine.begin() as db:
+    with stores("sqlite", None, tmp_path) as gate:  # type: ignore[arg-type]
+        make_every_change(gate)
+        verify_audit_log(gate.bank)
+        assert isinstance(gate.bank, BankStore)
+        assert isinstance(gate.bank.engine, sa.Engine)
+        with gate.bank.engine.begin() as db:
             db.exec_driver_sql(TAMPERINGS[how])
         with pytest.raises(AuditLogChanged):
-            verify_audit_log(made.bank)
+            verify_audit_log(gate.bank)
 
 
 @pytest.mark.threat("log-changed")
@@ -132,7 +132,7 @@ def test_rewritten_log_is_detected_by_a_noted_head() -> None:
     bank, forged = new_bank(), new_bank()
     for store in (bank, forged):
         store.set_bank(Bank(BankName("people")))
-        live(Stores(store, reviews_beside(store)))
+        make_every_change(Stores(store, reviews_beside(store)))
     noted = bank.audit_log_head()
     assert verify_audit_log(bank, noted) == noted
     verify_audit_log(forged)
@@ -168,10 +168,10 @@ facts = st.dictionaries(
     st.sampled_from(CHANGES),
 )
 def test_any_log_verifies_and_any_change_is_detected(
-    told: list[tuple[str, str, Any]], place: int, change: Callable[[AuditRow], AuditRow]
+    events: list[tuple[str, str, Any]], place: int, change: Callable[[AuditRow], AuditRow]
 ) -> None:
     rows = list[AuditRow]()
-    for one in told:
+    for one in events:
         head = rows[-1].head if rows else AuditHead()
         rows.append(AuditRow.after(head, datetime(2026, 1, 1, tzinfo=UTC), *one))
     assert check_chain(rows) == rows[-1].head

@@ -26,28 +26,30 @@ WITHDRAW = ClaimEvent.WITHDRAW
 
 
 @pytest.fixture
-def bank(made: Stores) -> BankStore:
-    return made.bank
+def bank(gate: Stores) -> BankStore:
+    return gate.bank
 
 
-def told(bank: BankStore, after: int = 0) -> list[tuple[int, str, ClaimState, tuple[bytes, ...]]]:
-    news = bank.changes(after, 100)
-    return [(one.number, one.claim, one.state, one.hashes) for one in news]
+def changes_after(
+    bank: BankStore, after: int = 0
+) -> list[tuple[int, str, ClaimState, tuple[bytes, ...]]]:
+    changes = bank.changes(after, 100)
+    return [(one.number, one.claim, one.state, one.hashes) for one in changes]
 
 
 def test_every_change_has_a_new_number(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,), (THREE,)), Registration(claim("b"), (TWO,)))
-    assert told(bank) == [
+    assert changes_after(bank) == [
         (1, "a", ClaimState.WAITING, (ONE,)),
         (2, "b", ClaimState.WAITING, (TWO,)),
     ]
     bank.apply_event(A, ClaimEvent.CONFIRM)
-    assert told(bank, 2) == [(3, "a", ClaimState.CONFIRMED, (ONE,))]
+    assert changes_after(bank, 2) == [(3, "a", ClaimState.CONFIRMED, (ONE,))]
     bank.apply_event(A, ClaimEvent.CONFIRM)  # confirmed already: no change
     bank.add_upload_hashes([A], TWO, confirmed=True)
-    assert told(bank, 3) == [(4, "a", ClaimState.CONFIRMED, (ONE, TWO))]
+    assert changes_after(bank, 3) == [(4, "a", ClaimState.CONFIRMED, (ONE, TWO))]
     bank.apply_event(B, ClaimEvent.SUSPEND)
-    assert [(number, name) for number, name, *_ in told(bank)] == [(4, "a"), (5, "b")]
+    assert [(number, name) for number, name, *_ in changes_after(bank)] == [(4, "a"), (5, "b")]
     assert [one.number for one in bank.changes(0, 1)] == [4]
 
 
@@ -65,12 +67,12 @@ def test_claim_has_the_number_of_the_change_that_confirmed_it(bank: BankStore) -
     assert (bank.claim(A).confirmed, bank.claim(B).confirmed) == (6, 2)
 
 
-def test_change_has_bank_kind_and_time(made: Stores) -> None:
-    made.bank.set_bank(Bank(BankName("list")))
-    made.bank.register(Registration(claim("a"), (ONE,)))
-    made.clock.wind(hours=1)
-    made.bank.apply_event(A, WITHDRAW)
-    (change,) = made.bank.changes(0, 10)
+def test_change_has_bank_kind_and_time(gate: Stores) -> None:
+    gate.bank.set_bank(Bank(BankName("list")))
+    gate.bank.register(Registration(claim("a"), (ONE,)))
+    gate.clock.wind(hours=1)
+    gate.bank.apply_event(A, WITHDRAW)
+    (change,) = gate.bank.changes(0, 10)
     assert (change.bank, change.kind, change.at) == ("people", "pdq", AT + timedelta(hours=1))
 
 
@@ -79,8 +81,8 @@ def test_withdrawal_is_listed_without_hashes(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (TWO, ONE)), Registration(claim("b"), (ONE,)))
     bank.apply_event(A, WITHDRAW)
     bank.apply_event(A, WITHDRAW)  # withdrawn already: no change
-    assert told(bank, 2) == [(3, "a", ClaimState.WITHDRAWN, ())]
-    assert told(bank)[0] == (2, "b", ClaimState.WAITING, (ONE,))
+    assert changes_after(bank, 2) == [(3, "a", ClaimState.WITHDRAWN, ())]
+    assert changes_after(bank)[0] == (2, "b", ClaimState.WAITING, (ONE,))
 
 
 def test_partner_can_be_renamed(bank: BankStore) -> None:
@@ -112,23 +114,23 @@ def test_opinion_and_its_effect_are_one_transaction(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     bank.add_partner(Partner("one", KEY))
     before = bank.audit_log_head()
-    heard: list[tuple[Opinion, ...]] = []
+    seen: list[tuple[Opinion, ...]] = []
 
-    def breaks(_before: tuple[Opinion, ...], store: BankStore) -> None:
+    def suspend_then_fail(_before: tuple[Opinion, ...], store: BankStore) -> None:
         store.apply_event(A, ClaimEvent.SUSPEND)
         raise BankUnreachable(why="busy")
 
-    def suspends(kept: tuple[Opinion, ...], store: BankStore) -> None:
-        heard.extend((kept, store.opinions(A)))
+    def suspend(earlier: tuple[Opinion, ...], store: BankStore) -> None:
+        seen.extend((earlier, store.opinions(A)))
         store.apply_event(A, ClaimEvent.SUSPEND)
 
     first = opinion(Stance.DISPUTED)
     with pytest.raises(BankUnreachable):
-        bank.record_opinion(first, breaks)
+        bank.record_opinion(first, suspend_then_fail)
     assert (bank.opinions(A), bank.audit_log_head()) == ((), before)
     assert bank.claim(A).state is ClaimState.WAITING
-    assert bank.record_opinion(first, suspends) == (first,)
-    assert heard == [(), (first,)]
+    assert bank.record_opinion(first, suspend) == (first,)
+    assert seen == [(), (first,)]
     assert bank.claim(A).state is ClaimState.SUSPENDED
 
 

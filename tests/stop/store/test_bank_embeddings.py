@@ -17,8 +17,8 @@ EMBEDDING = Embedding(NUMBERS, "a-network")
 
 @pytest.fixture(params=KINDS)
 def bank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BankStore]:
-    with stores(request.param, request, tmp_path) as made:
-        yield made.bank
+    with stores(request.param, request, tmp_path) as opened:
+        yield opened.bank
 
 
 def test_embedding_is_returned_with_claim_and_whole_hash(bank: BankStore) -> None:
@@ -51,9 +51,9 @@ def test_withdrawing_deletes_the_embedding_and_never_reuses_its_number(bank: Ban
 def test_withdrawn_embedding_is_gone_from_the_database_file(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    with stores("sqlite", request, tmp_path) as made:
-        made.bank.register(Registration(claim("a"), (ONE,), embedding=EMBEDDING))
+    with stores("sqlite", request, tmp_path) as opened:
+        opened.bank.register(Registration(claim("a"), (ONE,), embedding=EMBEDDING))
         files = [one for one in tmp_path.rglob("*") if one.is_file()]
         assert any(NUMBERS in one.read_bytes() for one in files)
-        made.bank.withdraw(ClaimId("a"))
+        opened.bank.withdraw(ClaimId("a"))
         assert not any(NUMBERS in one.read_bytes() for one in files if one.exists())

@@ -34,8 +34,8 @@ SECRET_HASH = b"\xa7" * 31 + b"\x11"
 
 @pytest.fixture(params=KINDS)
 def bank(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BankStore]:
-    with stores(request.param, request, tmp_path) as made:
-        yield made.bank
+    with stores(request.param, request, tmp_path) as opened:
+        yield opened.bank
 
 
 def test_stored_claim_is_returned_unchanged(bank: BankStore) -> None:
@@ -58,10 +58,10 @@ def test_one_hash_has_one_entry_for_all_its_claims(bank: BankStore) -> None:
     whole, *parts = bank.entries(0)
     assert (whole.bits, whole.part) == (ONE, False)
     assert [(part.bits, part.part) for part in parts] == [(ONE, True), (TWO, True)]
-    assert {held.id for _, held in bank.claims_on_pictures({whole.number})} == {"a", "b", "c"}
+    assert {found.id for _, found in bank.claims_on_pictures({whole.number})} == {"a", "b", "c"}
 
 
-def test_listed_finds_claims_by_hash(bank: BankStore) -> None:
+def test_find_hashes_in_bank_returns_claims_by_hash(bank: BankStore) -> None:
     """Only whole pictures in this bank and in these states are found."""
     bank.set_bank(Bank(BankName("other")))
     bank.register(
@@ -99,7 +99,7 @@ def test_withdrawing_deletes_hashes_of_no_other_claim(bank: BankStore) -> None:
     numbers = [entry.number for entry in bank.entries(0)]
     assert bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW).state is ClaimState.WITHDRAWN
     assert [entry.bits for entry in bank.entries(0)] == [TWO]
-    assert [held.id for _, held in bank.claims_on_pictures(numbers)] == ["b"]
+    assert [found.id for _, found in bank.claims_on_pictures(numbers)] == ["b"]
 
 
 def test_many_claims_are_withdrawn_at_once(bank: BankStore) -> None:
@@ -126,13 +126,13 @@ def test_hash_numbers_are_never_reused(bank: BankStore) -> None:
     assert new.number > old.number
 
 
-def test_claim_moves_follow_the_table(bank: BankStore) -> None:
+def test_claim_events_follow_the_state_table(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     (entry,) = bank.entries(0)
     assert bank.apply_event(ClaimId("a"), ClaimEvent.SUSPEND).state is ClaimState.SUSPENDED
     assert bank.claims_on_pictures([entry.number]) == ()
     assert bank.apply_event(ClaimId("a"), ClaimEvent.CONFIRM).state is ClaimState.CONFIRMED
-    assert [held.state for _, held in bank.claims_on_pictures([entry.number])] == [
+    assert [found.state for _, found in bank.claims_on_pictures([entry.number])] == [
         ClaimState.CONFIRMED
     ]
     for _ in range(2):
@@ -147,7 +147,7 @@ def test_confirmed_claim_can_be_suspended(bank: BankStore) -> None:
     assert bank.claims_on_pictures([entry.number for entry in bank.entries(0)]) == ()
 
 
-def test_hashes_of_excludes_parts(bank: BankStore) -> None:
+def test_whole_picture_hashes_exclude_parts(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (TWO, ONE), (THREE,)), Registration(claim("b"), (ONE,)))
     assert set(bank.whole_picture_hashes_of(ClaimId("a"))) == {ONE, TWO}
     bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
@@ -155,17 +155,17 @@ def test_hashes_of_excludes_parts(bank: BankStore) -> None:
     assert bank.whole_picture_hashes_of(ClaimId("b")) == (ONE,)
 
 
-def test_with_hashes_returns_claims_and_hashes(bank: BankStore) -> None:
+def test_claims_with_hashes_returns_claims_and_their_hashes(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE, TWO), (THREE,)), Registration(claim("b"), (ONE,)))
     bank.apply_event(ClaimId("b"), ClaimEvent.WITHDRAW)
-    told = bank.claims_with_hashes([ClaimId("b"), ClaimId("nobody's"), ClaimId("a")])
-    assert list(told) == ["b", "a"]
-    assert [one.state for one, _ in told.values()] == [ClaimState.WITHDRAWN, ClaimState.WAITING]
-    assert [set(hashes) for _, hashes in told.values()] == [set(), {ONE, TWO}]
+    found = bank.claims_with_hashes([ClaimId("b"), ClaimId("nobody's"), ClaimId("a")])
+    assert list(found) == ["b", "a"]
+    assert [one.state for one, _ in found.values()] == [ClaimState.WITHDRAWN, ClaimState.WAITING]
+    assert [set(hashes) for _, hashes in found.values()] == [set(), {ONE, TWO}]
     assert dict(bank.claims_with_hashes([])) == {}
 
 
-def test_with_hashes_includes_frames_on_request(bank: BankStore) -> None:
+def test_claims_with_hashes_includes_frames_on_request(bank: BankStore) -> None:
     shown = (FramePrint(0, ONE, 100, THREE), FramePrint(500, TWO, 100))
     bank.register(Registration(claim("a"), video=VideoPrint(shown)))
     (plain,) = bank.claims_with_hashes([ClaimId("a")]).values()
@@ -173,7 +173,7 @@ def test_with_hashes_includes_frames_on_request(bank: BankStore) -> None:
     assert (plain[1], set(with_frames[1])) == ((), {ONE, TWO})
 
 
-def test_next_content_skips_hashes_that_are_no_content_of_the_bank(bank: BankStore) -> None:
+def test_next_picture_hash_skips_frames_parts_and_other_banks(bank: BankStore) -> None:
     bank.set_bank(Bank(BankName("other")))
     bank.register(Registration(claim("film"), video=VideoPrint((FramePrint(0, ONE, 100),))))
     bank.register(Registration(claim("a"), (TWO,), (THREE,)))
@@ -200,7 +200,7 @@ def test_disputes_are_counted(bank: BankStore) -> None:
     assert bank.dispute() == ()
 
 
-def test_many_claims_are_moved_and_extended_at_once(bank: BankStore) -> None:
+def test_events_and_hashes_apply_to_many_claims_at_once(bank: BankStore) -> None:
     names = [ClaimId(name) for name in ("c", "a", "never was", "b", "a", "d")]
     for name, state in zip("abcd", ClaimState, strict=True):
         bank.register(Registration(claim(name, state), (ONE,)))
@@ -218,7 +218,7 @@ def test_many_claims_are_moved_and_extended_at_once(bank: BankStore) -> None:
     assert bank.apply_event_to_all(ClaimEvent.CONFIRM) == ()
 
 
-def test_extending_a_claim(bank: BankStore) -> None:
+def test_upload_hashes_are_added_unless_the_claim_is_withdrawn(bank: BankStore) -> None:
     bank.register(Registration(claim("a"), (ONE,)))
     bank.add_upload_hashes([ClaimId("a")], TWO, ONE, confirmed=True)
     assert [entry.bits for entry in bank.entries(0)] == [ONE, TWO]
@@ -233,7 +233,7 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
     a, b = ClaimId("a"), ClaimId("b")
     bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (ONE,)))
 
-    def stands(of: ClaimId) -> dict[bytes, tuple[ClaimState, bool]]:
+    def states(of: ClaimId) -> dict[bytes, tuple[ClaimState, bool]]:
         bits = {entry.number: entry.bits for entry in bank.entries(0)}
         found = bank.claims_on_pictures_and_frames(bits)
         shown = {(number, one.id): (one, one.added) for number, one, _ in found}
@@ -244,11 +244,11 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
     bank.add_upload_hashes([a], THREE, confirmed=False)
     bank.add_upload_hashes([a], TWO, confirmed=False)  # it stays confirmed
     waiting, confirmed = ClaimState.WAITING, ClaimState.CONFIRMED
-    assert stands(a) == {ONE: (waiting, False), TWO: (confirmed, True), THREE: (waiting, True)}
-    assert stands(b) == {ONE: (waiting, False)}
+    assert states(a) == {ONE: (waiting, False), TWO: (confirmed, True), THREE: (waiting, True)}
+    assert states(b) == {ONE: (waiting, False)}
     assert bank.claim(a).state is waiting
-    (told,) = [one for one in bank.changes(0, 9) if one.claim == a]
-    assert set(told.hashes) == {ONE, TWO}
+    (change,) = [one for one in bank.changes(0, 9) if one.claim == a]
+    assert set(change.hashes) == {ONE, TWO}
     assert set(bank.whole_picture_hashes_of(a)) == {ONE, TWO, THREE}
     added = bank.hashes_added_to([a, b])
     assert {one: set(bits) for one, bits in added.items()} == {a: {TWO, THREE}}
@@ -257,18 +257,18 @@ def test_claim_has_the_state_of_a_hash_that_a_reviewer_added(bank: BankStore) ->
         (waiting, True),
     ]
     bank.apply_event(a, ClaimEvent.CONFIRM)
-    by_move = bank.claim(a).confirmed
-    assert stands(a) == {ONE: (confirmed, False), TWO: (confirmed, True), THREE: (waiting, True)}
+    confirmed_by_event = bank.claim(a).confirmed
+    assert states(a) == {ONE: (confirmed, False), TWO: (confirmed, True), THREE: (waiting, True)}
     bank.add_upload_hashes([a], THREE, confirmed=True)
-    assert stands(a)[THREE] == (confirmed, True)
+    assert states(a)[THREE] == (confirmed, True)
     number = next(entry.number for entry in bank.entries(0) if entry.bits == THREE)
     ((_, on_three),) = bank.claims_on_pictures([number])
-    assert on_three.confirmed > by_move  # a reviewer confirmed it later
+    assert on_three.confirmed > confirmed_by_event  # a reviewer confirmed it later
     bank.withdraw(a)
     assert bank.hashes_added_to([a, b]) == {}
-    assert stands(a) == {}
+    assert states(a) == {}
     bank.register(Registration(claim("c"), (TWO,)))
-    assert stands(ClaimId("c")) == {TWO: (waiting, False)}
+    assert states(ClaimId("c")) == {TWO: (waiting, False)}
 
 
 def test_registrations_are_stored_all_or_none(bank: BankStore) -> None:
@@ -483,14 +483,17 @@ def test_sqlite_missing_folder_is_reported(tmp_path: Path) -> None:
 def test_register_new_skips_listed_hashes(bank: BankStore) -> None:
     waiting = (ClaimState.WAITING, ClaimState.CONFIRMED)
     bank.register(Registration(claim("a"), (ONE,)))
-    news = Registration(claim("b"), (ONE,)), Registration(claim("c"), (TWO,), looks_back=True)
-    there = bank.register_new(waiting, *news)
-    assert {bits: one.id for bits, one in there.items()} == {ONE: ClaimId("a")}
+    registrations = (
+        Registration(claim("b"), (ONE,)),
+        Registration(claim("c"), (TWO,), looks_back=True),
+    )
+    known = bank.register_new(waiting, *registrations)
+    assert {bits: one.id for bits, one in known.items()} == {ONE: ClaimId("a")}
     assert bank.register_new(waiting) == {}
     assert bank.count_claims_and_hashes().claims == 2
     assert bank.claim(ClaimId("c")).state is ClaimState.WAITING
-    more = Registration(claim("d", ClaimState.CONFIRMED), (ONE,))
-    assert bank.register_new((ClaimState.CONFIRMED,), more) == {}
+    third = Registration(claim("d", ClaimState.CONFIRMED), (ONE,))
+    assert bank.register_new((ClaimState.CONFIRMED,), third) == {}
     assert bank.count_claims_and_hashes().claims == 3
     with pytest.raises(NoSuchBank):
         bank.register_new(

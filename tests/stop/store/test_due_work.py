@@ -45,8 +45,8 @@ from tests.stop.store.bank_stores import (
     TWO,
     Stores,
     claim,
-    engine_of,
-    nothing_else,
+    no_effect,
+    open_new_engine,
     stores,
 )
 
@@ -55,31 +55,33 @@ MATCH = Match(PEOPLE, ClaimId("a"), 4, "in a larger picture", part=True)
 
 
 @pytest.fixture(params=KINDS)
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
-    with stores(request.param, request, tmp_path) as both:
-        both.bank.register(Registration(claim("a"), (ONE,)))
-        yield both
+def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+    with stores(request.param, request, tmp_path) as opened:
+        opened.bank.register(Registration(claim("a"), (ONE,)))
+        yield opened
 
 
-def let_through(case: str, at: timedelta = timedelta()) -> Review:
+def accepted(case: str, at: timedelta = timedelta()) -> Review:
     decision = Decision(Outcome.LET_THROUGH, case)
     return Review(
         decision, AT + at, ReviewState.CLOSED, ONE, reference=f"post {case}", slow_look_due=True
     )
 
 
-def keep(queue: ReviewQueue, case: str, at: timedelta = timedelta(), most: int = 9) -> bool:
-    queue.record_upload(let_through(case, at), None)
+def record_for_scan(
+    queue: ReviewQueue, case: str, at: timedelta = timedelta(), most: int = 9
+) -> bool:
+    queue.record_upload(accepted(case, at), None)
     return queue.store_for_deferred_scan(case, case.encode() * 100, most)
 
 
-def find(case: str, entry: int = 1, bits: bytes = TWO) -> RetroactiveMatches:
+def scan_matches(case: str, entry: int = 1, bits: bytes = TWO) -> RetroactiveMatches:
     return RetroactiveMatches(case, (MATCH,), entry, FoundBy.SLOW_LOOK, bits, b"\x07" * 32)
 
 
 def test_oldest_deferred_scan_is_taken_once(queue: ReviewQueue) -> None:
-    assert keep(queue, "b", timedelta(seconds=1))
-    assert keep(queue, "c", timedelta(seconds=2))
+    assert record_for_scan(queue, "b", timedelta(seconds=1))
+    assert record_for_scan(queue, "c", timedelta(seconds=2))
     assert queue.count_due_work() == DueCounts(slow_looks=2)
     assert queue.lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
     assert queue.lease_deferred_scan(LEASE) == UploadForDeferredScan("c", b"c" * 100)
@@ -94,64 +96,66 @@ def test_processes_share_due_scans_without_overlap(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """Threads with connections of their own stand for the processes."""
-    opened = partial(open_engine, tmp_path / "gate.sqlite")
+    open_database = partial(open_engine, tmp_path / "gate.sqlite")
     if kind == "postgres":
-        opened = partial(open_postgres_engine, request.getfixturevalue("postgres").fresh())
-    cases, first = [f"{number:03}" for number in range(60)], opened()
+        open_database = partial(open_postgres_engine, request.getfixturevalue("postgres").fresh())
+    cases, first = [f"{number:03}" for number in range(60)], open_database()
     queue = ReviewQueue(first)
     for case in cases:
-        assert keep(queue, case, most=99)
+        assert record_for_scan(queue, case, most=99)
     at_once = threading.Barrier(3)
     with ThreadPoolExecutor(3) as pool:
-        taken = list(pool.map(partial(taken_by, opened, at_once), range(3)))
+        taken = list(pool.map(partial(lease_until_none_left, open_database, at_once), range(3)))
     first.dispose()
     assert sorted(case for mine in taken for case in mine) == cases
     assert min(map(len, taken)) > 1
 
 
-def taken_by(opened: Callable[[], sa.Engine], at_once: threading.Barrier, _: int) -> list[str]:
+def lease_until_none_left(
+    open_database: Callable[[], sa.Engine], at_once: threading.Barrier, _: int
+) -> list[str]:
     """Lease all scans that are left, but the third only when each thread has two; return cases."""
-    engine, mine = opened(), list[str]()
+    engine, cases = open_database(), list[str]()
     queue = ReviewQueue(engine)
     for turn in itertools.count():
         if turn < 3:
             at_once.wait(60)
-        look = queue.lease_deferred_scan(LEASE)
-        if look is None:
+        scan = queue.lease_deferred_scan(LEASE)
+        if scan is None:
             break
-        mine.append(look.case)
+        cases.append(scan.case)
     engine.dispose()
-    return mine
+    return cases
 
 
-def test_scan_of_a_killed_process_is_taken_three_times_in_all(made: Stores) -> None:
-    queue = made.reviews
-    keep(queue, "b")
+def test_scan_of_a_killed_process_is_taken_three_times_in_all(gate: Stores) -> None:
+    queue = gate.reviews
+    record_for_scan(queue, "b")
     for _ in range(3):
         assert queue.lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
-        made.clock.wind(seconds=119)
+        gate.clock.wind(seconds=119)
         assert queue.lease_deferred_scan(LEASE) is None
         assert queue.skip_overdue_deferred_scans(AT) == 0
-        made.clock.wind(seconds=1)
+        gate.clock.wind(seconds=1)
     assert queue.lease_deferred_scan(LEASE) is None
     assert queue.skip_overdue_deferred_scans(AT) == 1
     assert queue.count_due_work() == DueCounts(slow_looks_skipped=1)
 
 
 def test_deferred_scans_are_limited_in_number(queue: ReviewQueue) -> None:
-    assert [keep(queue, case, most=2) for case in "bcd"] == [True, True, False]
+    assert [record_for_scan(queue, case, most=2) for case in "bcd"] == [True, True, False]
     assert queue.count_due_work().slow_looks == 2
     assert queue.skip_overdue_deferred_scans(AT) == 0
     assert queue.skip_overdue_deferred_scans(AT + timedelta(seconds=1)) == 1  # it has no bytes
     assert queue.count_due_work() == DueCounts(2, 1)
     assert not queue.store_for_deferred_scan("d", b"too late", 9)
     queue.finish_deferred_scan("b")
-    assert keep(queue, "e", most=2)
+    assert record_for_scan(queue, "e", most=2)
 
 
 def test_bytes_for_a_deferred_scan_are_kept_for_a_day(queue: ReviewQueue) -> None:
     """For example, deferred scans were turned off while some were due."""
-    keep(queue, "b")
+    record_for_scan(queue, "b")
     day = AT + timedelta(days=1)
     assert queue.skip_overdue_deferred_scans(day) == 0
     assert queue.skip_overdue_deferred_scans(day + timedelta(seconds=1)) == 1
@@ -159,53 +163,53 @@ def test_bytes_for_a_deferred_scan_are_kept_for_a_day(queue: ReviewQueue) -> Non
     assert queue.count_due_work().slow_looks == 0
 
 
-def test_skipped_scans_are_counted_for_a_day(made: Stores) -> None:
-    made.reviews.record_upload(let_through("b"), None)
-    made.reviews.skip_overdue_deferred_scans(AT + timedelta(seconds=1))
-    made.clock.wind(hours=23)
-    assert made.reviews.count_due_work().slow_looks_skipped == 1
-    made.clock.wind(hours=2)
-    assert made.reviews.count_due_work().slow_looks_skipped == 0
+def test_skipped_scans_are_counted_for_a_day(gate: Stores) -> None:
+    gate.reviews.record_upload(accepted("b"), None)
+    gate.reviews.skip_overdue_deferred_scans(AT + timedelta(seconds=1))
+    gate.clock.wind(hours=23)
+    assert gate.reviews.count_due_work().slow_looks_skipped == 1
+    gate.clock.wind(hours=2)
+    assert gate.reviews.count_due_work().slow_looks_skipped == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_deferred_scans_are_limited_in_bytes(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    with stores(kind, request, tmp_path) as made:
-        made.reviews = ReviewQueue(
-            made.reviews.engine,  # type: ignore[attr-defined]
-            made.clock,
+    with stores(kind, request, tmp_path) as gate:
+        gate.reviews = ReviewQueue(
+            gate.reviews.engine,  # type: ignore[attr-defined]
+            gate.clock,
             deferred_scans_bytes_max=250,
         )
-        assert [keep(made.reviews, case) for case in "bcd"] == [True, True, False]
+        assert [record_for_scan(gate.reviews, case) for case in "bcd"] == [True, True, False]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_scan_encrypted_by_another_gate_is_left_until_too_many_tries(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    with stores(kind, request, tmp_path) as made:
-        assert isinstance(made.reviews, ReviewQueue)
-        other = replace(made.reviews, cipher=UploadCipher((Secret(b"l" * 32),)))
-        assert [keep(other, case) for case in "bc"] == [True, True]
-        assert keep(made.reviews, "d")
-        taken = made.reviews.lease_deferred_scan(LEASE)
+    with stores(kind, request, tmp_path) as gate:
+        assert isinstance(gate.reviews, ReviewQueue)
+        other = replace(gate.reviews, cipher=UploadCipher((Secret(b"l" * 32),)))
+        assert [record_for_scan(other, case) for case in "bc"] == [True, True]
+        assert record_for_scan(gate.reviews, "d")
+        taken = gate.reviews.lease_deferred_scan(LEASE)
         assert taken == UploadForDeferredScan("d", b"d" * 100)
-        made.reviews.finish_deferred_scan("d")
-        assert made.reviews.lease_deferred_scan(LEASE) is None
-        made.clock.wind(minutes=2)
+        gate.reviews.finish_deferred_scan("d")
+        assert gate.reviews.lease_deferred_scan(LEASE) is None
+        gate.clock.wind(minutes=2)
         assert other.lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
         other.finish_deferred_scan("b")
         for _ in range(2):
-            assert made.reviews.lease_deferred_scan(LEASE) is None
-            made.clock.wind(minutes=2)
-        assert made.reviews.skip_overdue_deferred_scans(AT) == 1
-        assert made.reviews.count_due_work().slow_looks_skipped == 1
+            assert gate.reviews.lease_deferred_scan(LEASE) is None
+            gate.clock.wind(minutes=2)
+        assert gate.reviews.skip_overdue_deferred_scans(AT) == 1
+        assert gate.reviews.count_due_work().slow_looks_skipped == 1
 
 
 def test_uploads_without_a_due_scan_keep_no_bytes(queue: ReviewQueue) -> None:
-    queue.record_upload(replace(let_through("b"), slow_look_due=False), None)
+    queue.record_upload(replace(accepted("b"), slow_look_due=False), None)
     assert not queue.store_for_deferred_scan("b", b"bytes", 9)
     assert not queue.store_for_deferred_scan("nothing", b"bytes", 9)
     assert queue.lease_deferred_scan(LEASE) is None
@@ -213,18 +217,18 @@ def test_uploads_without_a_due_scan_keep_no_bytes(queue: ReviewQueue) -> None:
 
 
 def test_bytes_kept_for_a_scan_are_not_shown_to_reviewers(queue: ReviewQueue) -> None:
-    keep(queue, "b")
+    record_for_scan(queue, "b")
     assert not queue.review("b").has_bytes
     with pytest.raises(NoSuchReview):
         queue.upload_bytes("b")
 
 
-def test_upload_found_by_a_scan_waits_with_its_bytes(made: Stores) -> None:
-    queue = made.reviews
-    keep(queue, "b")
+def test_upload_found_by_a_scan_waits_with_its_bytes(gate: Stores) -> None:
+    queue = gate.reviews
+    record_for_scan(queue, "b")
     queue.lease_deferred_scan(LEASE)
-    assert queue.hold_retroactively(find("b"), 9)
-    assert not queue.hold_retroactively(find("b"), 9)
+    assert queue.hold_retroactively(scan_matches("b"), 9)
+    assert not queue.hold_retroactively(scan_matches("b"), 9)
     queue.finish_deferred_scan("b")  # by a slower process: no effect
     review = queue.next_waiting_upload()
     assert review is not None
@@ -233,43 +237,43 @@ def test_upload_found_by_a_scan_waits_with_its_bytes(made: Stores) -> None:
     assert (review.decision.matches, review.bits, review.has_bytes) == ((MATCH,), TWO, True)
     assert (review.upload_sha256, queue.upload_bytes("b")) == (b"\x07" * 32, b"b" * 100)
     assert queue.count_due_work() == DueCounts()
-    assert made.bank.log(0, 9)[-1].what == "case found slowly"
-    queue.decide_case("b", ReviewState.CONFIRMED, nothing_else)
+    assert gate.bank.log(0, 9)[-1].what == "case found slowly"
+    queue.decide_case("b", ReviewState.CONFIRMED, no_effect)
     assert not queue.review("b").has_bytes
     with pytest.raises(NoSuchReview):
         queue.upload_bytes("b")
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_withdrawing_deletes_a_found_upload_s_bytes(made: Stores) -> None:
-    queue = made.reviews
+def test_withdrawing_deletes_a_found_upload_s_bytes(gate: Stores) -> None:
+    queue = gate.reviews
     for case in "bc":
-        keep(queue, case)
+        record_for_scan(queue, case)
     queue.lease_deferred_scan(LEASE)
-    assert queue.hold_retroactively(find("b"), 9)
-    made.bank.apply_event(MATCH.claim, ClaimEvent.WITHDRAW)
+    assert queue.hold_retroactively(scan_matches("b"), 9)
+    gate.bank.apply_event(MATCH.claim, ClaimEvent.WITHDRAW)
     assert (queue.review("b").state, queue.count_waiting_items()) == (ReviewState.CLOSED, 0)
     assert queue.review("b").decision == Decision(Outcome.LET_THROUGH, "b")
     with pytest.raises(NoSuchReview):
         queue.upload_bytes("b")
-    assert not queue.hold_retroactively(find("c"), 9)  # the claim is withdrawn already
+    assert not queue.hold_retroactively(scan_matches("c"), 9)  # the claim is withdrawn already
     assert queue.count_due_work() == DueCounts(slow_looks=1)
 
 
-def test_withdrawing_after_a_look_back_leaves_the_scan_due(made: Stores) -> None:
-    queue = made.reviews
-    keep(queue, "b")
+def test_withdrawing_after_a_look_back_leaves_the_scan_due(gate: Stores) -> None:
+    queue = gate.reviews
+    record_for_scan(queue, "b")
     assert queue.hold_retroactively(RetroactiveMatches("b", (MATCH,), 1), 9)
-    assert not queue.hold_retroactively(find("b"), 9)
-    made.bank.withdraw(MATCH.claim)
+    assert not queue.hold_retroactively(scan_matches("b"), 9)
+    gate.bank.withdraw(MATCH.claim)
     assert queue.lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
 
 
-def test_upload_decided_after_a_look_back_is_not_scanned(made: Stores) -> None:
-    queue = made.reviews
-    keep(queue, "b")
+def test_upload_decided_after_a_look_back_is_not_scanned(gate: Stores) -> None:
+    queue = gate.reviews
+    record_for_scan(queue, "b")
     queue.hold_retroactively(RetroactiveMatches("b", (MATCH,), 1), 9)
-    queue.decide_case("b", ReviewState.RELEASED, nothing_else)
+    queue.decide_case("b", ReviewState.RELEASED, no_effect)
     assert queue.lease_deferred_scan(LEASE) is None
     assert queue.count_due_work() == DueCounts()
 
@@ -277,32 +281,32 @@ def test_upload_decided_after_a_look_back_is_not_scanned(made: Stores) -> None:
 def test_flood_of_found_uploads_is_one_item_with_some_bytes(queue: ReviewQueue) -> None:
     near = ONE[:31] + b"\x03"
     for number, case in enumerate("bcdefgh"):
-        keep(queue, case)
-        assert queue.hold_retroactively(find(case, bits=TWO if number % 2 else near), 3)
+        record_for_scan(queue, case)
+        assert queue.hold_retroactively(scan_matches(case, bits=TWO if number % 2 else near), 3)
     assert (queue.count_waiting_items(), queue.review("b").gathered) == (1, 6)
     kept = [case for case in "bcdefgh" if queue.review(case).has_bytes]
     assert kept == ["b", "c", "d", "e"]  # three single items, then one unlike the first
     assert [one.case for one in queue.published_to_review_or_remove("", 9)] == list("bcdefgh")
 
 
-def test_published_uploads_are_listed_in_pages(made: Stores) -> None:
-    queue = made.reviews
+def test_published_uploads_are_listed_in_pages(gate: Stores) -> None:
+    queue = gate.reviews
     waits = Review(Decision(Outcome.HOLD, "h", (MATCH,)), AT, ReviewState.WAITING, ONE)
     queue.record_upload(waits, b"never published")
     for case in "bcd":
-        keep(queue, case)
+        record_for_scan(queue, case)
         queue.hold_retroactively(
-            find(case) if case != "c" else RetroactiveMatches("c", (MATCH,), 1), 9
+            scan_matches(case) if case != "c" else RetroactiveMatches("c", (MATCH,), 1), 9
         )
-    keep(queue, "e")
+    record_for_scan(queue, "e")
     page = queue.published_to_review_or_remove("", 2)
     assert [(one.case, one.reference) for one in page] == [("b", "post b"), ("c", "post c")]
     assert [one.case for one in queue.published_to_review_or_remove("c", 2)] == ["d"]
-    queue.decide_case("b", ReviewState.RELEASED, nothing_else)
+    queue.decide_case("b", ReviewState.RELEASED, no_effect)
     assert [one.case for one in queue.published_to_review_or_remove("", 9)] == ["c", "d"]
 
 
-def published_although(case: str, **more: Any) -> Review:
+def published_match(case: str, **more: Any) -> Review:
     """Return a matching upload that a hook published although it should wait."""
     review = Review(
         Decision(Outcome.HOLD, case, (MATCH,)), AT, ReviewState.WAITING, ONE, 1, f"post {case}",
@@ -312,11 +316,11 @@ def published_although(case: str, **more: Any) -> Review:
 
 
 def test_published_match_is_scanned_and_stays_for_its_reviewer(
-    made: Stores,
+    gate: Stores,
 ) -> None:
-    queue = made.reviews
+    queue = gate.reviews
     for case in "bc":
-        queue.record_upload(published_although(case), None)
+        queue.record_upload(published_match(case), None)
         queue.store_review_bytes(case, b"bytes of " + case.encode(), 9)
         assert queue.store_for_deferred_scan(case, b"bytes of " + case.encode(), 9)
     assert [one.case for one in queue.published_to_review_or_remove("", 9)] == ["b", "c"]
@@ -324,7 +328,7 @@ def test_published_match_is_scanned_and_stays_for_its_reviewer(
     assert taken == UploadForDeferredScan("b", b"bytes of b")
     queue.finish_deferred_scan("b")
     assert (queue.upload_bytes("b"), queue.count_due_work().slow_looks) == (b"bytes of b", 1)
-    made.bank.withdraw(MATCH.claim)  # both are let through, and the scan of c is still due
+    gate.bank.withdraw(MATCH.claim)  # both are let through, and the scan of c is still due
     assert [queue.review(case).state for case in "bc"] == [ReviewState.CLOSED] * 2
     assert [queue.review(case).has_bytes for case in "bc"] == [False] * 2
     assert queue.lease_deferred_scan(LEASE) == UploadForDeferredScan("c", b"bytes of c")
@@ -334,7 +338,7 @@ def test_published_match_is_scanned_and_stays_for_its_reviewer(
 
 def test_flood_of_published_matches_keeps_no_more_bytes(queue: ReviewQueue) -> None:
     for case in "bcdefgh":
-        queue.record_upload(published_although(case), None)
+        queue.record_upload(published_match(case), None)
         queue.store_review_bytes(case, b"bytes", 3)
         queue.store_for_deferred_scan(case, b"bytes", 9)
     while (taken := queue.lease_deferred_scan(LEASE)) is not None:
@@ -344,14 +348,14 @@ def test_flood_of_published_matches_keeps_no_more_bytes(queue: ReviewQueue) -> N
     assert sum(queue.review(case).has_bytes for case in "cdefgh") <= 3
 
 
-def test_confirmed_published_upload_is_listed_for_removal(made: Stores) -> None:
-    queue = made.reviews
+def test_confirmed_published_upload_is_listed_for_removal(gate: Stores) -> None:
+    queue = gate.reviews
     for case, found in (("b", FoundBy.PUBLISHED), ("c", FoundBy.UPLOAD)):
-        queue.record_upload(published_although(case, found=found, secret_sha256=ONE), None)
-    keep(queue, "d")
-    assert queue.hold_retroactively(find("d"), 9)
+        queue.record_upload(published_match(case, found=found, secret_sha256=ONE), None)
+    record_for_scan(queue, "d")
+    assert queue.hold_retroactively(scan_matches("d"), 9)
     for case in "bcd":
-        queue.decide_case(case, ReviewState.CONFIRMED, nothing_else)
+        queue.decide_case(case, ReviewState.CONFIRMED, no_effect)
     listed = queue.published_to_review_or_remove("", 9)
     assert [(one.case, one.state, one.reference) for one in listed] == [
         ("b", ReviewState.CONFIRMED, "post b"),
@@ -359,26 +363,26 @@ def test_confirmed_published_upload_is_listed_for_removal(made: Stores) -> None:
     ]
     assert [one.case for one in queue.published_to_review_or_remove("b", 9)] == ["d"]
     assert [one.bits for one in listed] == [None, None]
-    assert (queue.review("c").reference, queue.delist_removed_uploads(made.clock.now())) == ("", 0)
+    assert (queue.review("c").reference, queue.delist_removed_uploads(gate.clock.now())) == ("", 0)
     queue.record_appeal(Appeal("b", ONE, AT), None)  # an appealed upload waits unlisted
     assert [one.case for one in queue.published_to_review_or_remove("", 9)] == ["d"]
-    assert queue.delist_removed_uploads(made.clock.now() + PUBLISHED_LISTING_PERIOD) == 1
+    assert queue.delist_removed_uploads(gate.clock.now() + PUBLISHED_LISTING_PERIOD) == 1
     assert (queue.published_to_review_or_remove("", 9), queue.review("d").reference) == ((), "")
 
 
-def test_look_back_becomes_due_with_the_claim(made: Stores) -> None:
-    bank, queue = made.bank, made.reviews
+def test_look_back_becomes_due_with_the_claim(gate: Stores) -> None:
+    bank, queue = gate.bank, gate.reviews
     for name in "xyz":
         bank.register(Registration(claim(name), (TWO,), looks_back=name != "y"))
     assert queue.count_due_work().look_backs == 2
-    until = made.clock.now() + LEASE
+    until = gate.clock.now() + LEASE
     assert list(queue.lease_look_backs(until, 1)) == ["x"]
     taken = queue.lease_look_backs(until, 9)
     assert list(taken) == ["z"]
     assert queue.lease_look_backs(until, 9) == {}
     queue.finish_look_backs(until, taken)
-    made.clock.wind(minutes=2)  # the process that leased x was killed
-    until = made.clock.now() + LEASE
+    gate.clock.wind(minutes=2)  # the process that leased x was killed
+    until = gate.clock.now() + LEASE
     taken = queue.lease_look_backs(until, 9)
     assert list(taken) == ["x"]
     queue.finish_look_backs(until, taken)
@@ -386,89 +390,89 @@ def test_look_back_becomes_due_with_the_claim(made: Stores) -> None:
 
 
 @pytest.mark.parametrize("is_taken", [False, True])
-def test_look_back_taken_by_a_clock_ahead_is_due(made: Stores, *, is_taken: bool) -> None:
+def test_look_back_taken_by_a_clock_ahead_is_due(gate: Stores, *, is_taken: bool) -> None:
     """It may have become due or been leased then; other look backs are due as well."""
-    right = made.clock.moment
-    made.clock.wind(days=400)
-    made.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
+    correct_time = gate.clock.moment
+    gate.clock.wind(days=400)
+    gate.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
     if is_taken:
-        assert list(made.reviews.lease_look_backs(made.clock.now() + LEASE, 9)) == ["x"]
-    made.clock.moment = right
-    made.bank.register(Registration(claim("y"), (TWO,), looks_back=True))
-    until = made.clock.now() + LEASE
-    taken = [claim for _ in range(2) for claim in made.reviews.lease_look_backs(until, 9)]
+        assert list(gate.reviews.lease_look_backs(gate.clock.now() + LEASE, 9)) == ["x"]
+    gate.clock.moment = correct_time
+    gate.bank.register(Registration(claim("y"), (TWO,), looks_back=True))
+    until = gate.clock.now() + LEASE
+    taken = [claim for _ in range(2) for claim in gate.reviews.lease_look_backs(until, 9)]
     assert sorted(taken) == ["x", "y"]
-    assert made.reviews.lease_look_backs(until, 9) == {}
-    made.clock.wind(minutes=2)
-    again = made.reviews.lease_look_backs(made.clock.now() + LEASE, 9)
+    assert gate.reviews.lease_look_backs(until, 9) == {}
+    gate.clock.wind(minutes=2)
+    again = gate.reviews.lease_look_backs(gate.clock.now() + LEASE, 9)
     assert sorted(again) == ["x", "y"]
-    made.reviews.finish_look_backs(made.clock.now() + LEASE, again)
-    assert made.reviews.count_due_work().look_backs == 0
+    gate.reviews.finish_look_backs(gate.clock.now() + LEASE, again)
+    assert gate.reviews.count_due_work().look_backs == 0
 
 
-def test_scan_taken_by_a_clock_ahead_is_due(made: Stores) -> None:
-    right = made.clock.moment
-    assert keep(made.reviews, "b")
-    made.clock.wind(days=400)
-    assert made.reviews.lease_deferred_scan(LEASE) is not None
-    made.clock.moment = right
-    assert made.reviews.lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
-    assert made.reviews.lease_deferred_scan(LEASE) is None
+def test_scan_taken_by_a_clock_ahead_is_due(gate: Stores) -> None:
+    correct_time = gate.clock.moment
+    assert record_for_scan(gate.reviews, "b")
+    gate.clock.wind(days=400)
+    assert gate.reviews.lease_deferred_scan(LEASE) is not None
+    gate.clock.moment = correct_time
+    assert gate.reviews.lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
+    assert gate.reviews.lease_deferred_scan(LEASE) is None
 
 
-def test_leases_tolerate_different_clocks(made: Stores) -> None:
+def test_leases_tolerate_different_clocks(gate: Stores) -> None:
     """A process whose clock is a minute behind does not take rows that another has leased."""
-    assert keep(made.reviews, "b")
-    made.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
-    assert made.reviews.lease_deferred_scan(LEASE) is not None
-    assert made.reviews.lease_look_backs(made.clock.now() + LEASE, 9)
-    made.clock.wind(minutes=-1)
-    assert made.reviews.lease_deferred_scan(LEASE) is None
-    assert made.reviews.lease_look_backs(made.clock.now() + LEASE, 9) == {}
+    assert record_for_scan(gate.reviews, "b")
+    gate.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
+    assert gate.reviews.lease_deferred_scan(LEASE) is not None
+    assert gate.reviews.lease_look_backs(gate.clock.now() + LEASE, 9)
+    gate.clock.wind(minutes=-1)
+    assert gate.reviews.lease_deferred_scan(LEASE) is None
+    assert gate.reviews.lease_look_backs(gate.clock.now() + LEASE, 9) == {}
 
 
-def test_clock_mark_is_stored(made: Stores) -> None:
+def test_clock_mark_is_stored(gate: Stores) -> None:
     minute = timedelta(minutes=1)
-    assert made.reviews.clock_mark() is None
+    assert gate.reviews.clock_mark() is None
     for _ in range(3):
-        made.reviews.record_clock(minute)
-        made.clock.wind(minutes=1)
-    assert made.reviews.clock_mark() == ClockMark(AT)  # unchanged, as minutes passed as expected
-    made.clock.wind(days=400)
-    odd = made.clock.now()
-    made.reviews.record_clock(minute)
-    assert made.reviews.clock_mark() == ClockMark(AT, odd)
-    made.clock.wind(minutes=1)
-    made.reviews.record_clock(minute)
-    assert made.reviews.clock_mark() == ClockMark(AT, odd + minute, 60)
-    made.clock.moment = AT + minute
-    made.reviews.record_clock(minute)
-    assert made.reviews.clock_mark() == ClockMark(AT + minute)
+        gate.reviews.record_clock(minute)
+        gate.clock.wind(minutes=1)
+    assert gate.reviews.clock_mark() == ClockMark(AT)  # unchanged, as minutes passed as expected
+    gate.clock.wind(days=400)
+    wrong_time = gate.clock.now()
+    gate.reviews.record_clock(minute)
+    assert gate.reviews.clock_mark() == ClockMark(AT, wrong_time)
+    gate.clock.wind(minutes=1)
+    gate.reviews.record_clock(minute)
+    assert gate.reviews.clock_mark() == ClockMark(AT, wrong_time + minute, 60)
+    gate.clock.moment = AT + minute
+    gate.reviews.record_clock(minute)
+    assert gate.reviews.clock_mark() == ClockMark(AT + minute)
 
 
 @pytest.mark.parametrize("how", ["extended", "confirmed"])
-def test_extended_claim_is_due_for_a_look_back_again(made: Stores, how: str) -> None:
+def test_extended_claim_is_due_for_a_look_back_again(gate: Stores, how: str) -> None:
     """This holds also while an earlier look back for the claim is running."""
-    bank, queue = made.bank, made.reviews
+    bank, queue = gate.bank, gate.reviews
     bank.register(Registration(claim("x"), (TWO,)), Registration(claim("y"), (TWO,)))
     assert queue.count_due_work().look_backs == 0
 
-    def becomes(number: int) -> None:
+    def make_due(number: int) -> None:
         if how == "extended":
             bank.add_upload_hashes([ClaimId("x")], bytes([number]) * 32, confirmed=True)
         else:
             bank.apply_event(ClaimId("x"), ClaimEvent.SUSPEND)
             bank.apply_event_to_all(ClaimEvent.CONFIRM, ClaimId("x"), ClaimId("nobody"))
 
-    becomes(7)
-    until = made.clock.now() + LEASE
+    make_due(7)
+    until = gate.clock.now() + LEASE
     first = queue.lease_look_backs(until, 9)
     assert list(first) == ["x"]
-    made.clock.wind(seconds=1)
-    becomes(8)
+    gate.clock.wind(seconds=1)
+    make_due(8)
     queue.finish_look_backs(until, first)
     assert queue.count_due_work().look_backs == 1
-    later = made.clock.now() + LEASE
+    later = gate.clock.now() + LEASE
     second = queue.lease_look_backs(later, 9)
     assert list(second) == ["x"]
     queue.finish_look_backs(until, first)  # the process with the first lease ends now
@@ -478,9 +482,11 @@ def test_extended_claim_is_due_for_a_look_back_again(made: Stores, how: str) -> 
     assert queue.count_due_work().look_backs == (1 if how == "extended" else 0)
 
 
-def test_look_back_again_covers_a_whole_bank(made: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_look_backs_are_scheduled_for_a_whole_bank(
+    gate: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(due_work, "_CLAIMS_PER_TRANSACTION", 3)
-    bank, queue, other = made.bank, made.reviews, BankName("other")
+    bank, queue, other = gate.bank, gate.reviews, BankName("other")
     bank.set_bank(Bank(other))
     names = [f"{number}" for number in range(9)]
     bank.register(*(Registration(claim(one), (TWO,)) for one in names))
@@ -493,31 +499,31 @@ def test_look_back_again_covers_a_whole_bank(made: Stores, monkeypatch: pytest.M
     assert queue.schedule_look_backs(BankName("nothing")) == 0
 
 
-def test_newest_claim_is_looked_back_for_first(made: Stores) -> None:
+def test_newest_claim_is_looked_back_for_first(gate: Stores) -> None:
     for name in "xyz":
-        made.bank.register(Registration(claim(name), (TWO,), looks_back=True))
-    made.clock.wind(seconds=1)
-    made.bank.register(Registration(claim("hers"), (TWO,), looks_back=True))
-    until = made.clock.now() + LEASE
-    assert list(made.reviews.lease_look_backs(until, 2)) == ["hers", "x"]
+        gate.bank.register(Registration(claim(name), (TWO,), looks_back=True))
+    gate.clock.wind(seconds=1)
+    gate.bank.register(Registration(claim("hers"), (TWO,), looks_back=True))
+    until = gate.clock.now() + LEASE
+    assert list(gate.reviews.lease_look_backs(until, 2)) == ["hers", "x"]
 
 
-def test_many_look_backs_are_taken_at_once(made: Stores) -> None:
+def test_many_look_backs_are_taken_at_once(gate: Stores) -> None:
     names = [ClaimId(f"{number:04}") for number in range(1200)]
-    made.bank.register(*(Registration(claim(one), (TWO,), looks_back=True) for one in names))
-    until = made.clock.now() + LEASE
-    taken = made.reviews.lease_look_backs(until, 1100)
+    gate.bank.register(*(Registration(claim(one), (TWO,), looks_back=True) for one in names))
+    until = gate.clock.now() + LEASE
+    taken = gate.reviews.lease_look_backs(until, 1100)
     assert list(taken) == names[:1100]
-    made.reviews.finish_look_backs(until, taken)
-    assert made.reviews.count_due_work().look_backs == 100
+    gate.reviews.finish_look_backs(until, taken)
+    assert gate.reviews.count_due_work().look_backs == 100
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_due_work_survives_a_restart(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    engine = engine_of(kind, request, tmp_path)
-    keep(ReviewQueue(engine), "b")
+    engine = open_new_engine(kind, request, tmp_path)
+    record_for_scan(ReviewQueue(engine), "b")
     engine.dispose()
     if kind == "sqlite":
         engine = open_engine(tmp_path / "gate.sqlite")
@@ -531,8 +537,8 @@ def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
     queue, bank = ReviewQueue(engine), BankStore(engine)
     bank.set_bank(Bank(PEOPLE))
     bank.register(Registration(claim("a"), (ONE,)))
-    asked: list[tuple[str, Any]] = []
-    sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+    statements: list[tuple[str, Any]] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2:4]))
     queue.published_to_review_or_remove("", 9)
     queue.lease_deferred_scan(LEASE)
     queue.skip_overdue_deferred_scans(AT)
@@ -541,15 +547,16 @@ def test_sqlite_finds_due_work_without_reading_uploads(tmp_path: Path) -> None:
     with engine.connect() as db:
         plans = [
             (
-                said,
-                str(db.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", values).fetchall()),
+                statement,
+                str(db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()),
             )
-            for said, values in asked
-            if said.startswith("SELECT") and ("slow_look =" in said or "upload.found !=" in said)
+            for statement, values in statements
+            if statement.startswith("SELECT")
+            and ("slow_look =" in statement or "upload.found !=" in statement)
         ]
     assert len(plans) == 6
-    for said, plan in plans:
-        assert "waiting_late" in plan or "COVERING INDEX slow_looks" in plan, (said, plan)
+    for statement, plan in plans:
+        assert "waiting_late" in plan or "COVERING INDEX slow_looks" in plan, (statement, plan)
 
 
 def test_sqlite_finding_nothing_due_does_not_wait_for_a_writer(tmp_path: Path) -> None:
@@ -566,10 +573,10 @@ def test_sqlite_finding_nothing_due_does_not_wait_for_a_writer(tmp_path: Path) -
 @pytest.mark.real
 def test_postgres_taking_skips_locked_rows(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """While one process is taking the first upload, another takes the second."""
-    with stores("postgres", request, tmp_path) as made:
+    with stores("postgres", request, tmp_path) as gate:
         for case in "bc":
-            keep(made.reviews, case)
-        engine = made.reviews.engine  # type: ignore[attr-defined]
+            record_for_scan(gate.reviews, case)
+        engine = gate.reviews.engine  # type: ignore[attr-defined]
         with engine.begin() as other:
             other.exec_driver_sql("SELECT 1 FROM upload WHERE case_number = 'b' FOR UPDATE")
-            assert made.reviews.lease_deferred_scan(LEASE) == UploadForDeferredScan("c", b"c" * 100)
+            assert gate.reviews.lease_deferred_scan(LEASE) == UploadForDeferredScan("c", b"c" * 100)

@@ -19,7 +19,7 @@ from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.schema import UPLOAD_TABLE
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import Appeal, Decision, DueCounts, Outcome, Review, ReviewState
-from tests.stop.store.bank_stores import AT, ONE, TWO, WoundClock, claim, engine_of
+from tests.stop.store.bank_stores import AT, ONE, TWO, WoundClock, claim, open_new_engine
 
 TRIAL = BankName("trial")
 DUE = DueCounts(3, 2, 1)
@@ -32,7 +32,7 @@ class Gate:
     bank: BankStore
     reviews: ReviewQueue
 
-    def stands(self) -> GateFigures:
+    def figures(self) -> GateFigures:
         return count_figures(self.engine, self.clock.now(), DUE, with_shadow=True)
 
     def upload(
@@ -49,7 +49,7 @@ class Gate:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
 def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gate]:
-    engine, clock = engine_of(request.param, request, tmp_path), WoundClock()
+    engine, clock = open_new_engine(request.param, request, tmp_path), WoundClock()
     bank = BankStore(engine, clock)
     for name in ("people", "trial"):
         bank.set_bank(Bank(BankName(name), shadow=name == "trial"))
@@ -58,17 +58,17 @@ def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gate]:
 
 
 def test_figures_of_an_empty_gate(gate: Gate) -> None:
-    assert gate.stands() == GateFigures(AT, {}, 0, 0, due=DUE)
-    assert gate.stands().oldest_wait == timedelta()
+    assert gate.figures() == GateFigures(AT, {}, 0, 0, due=DUE)
+    assert gate.figures().oldest_wait == timedelta()
 
 
 def test_claims_are_counted_by_kind_and_state(gate: Gate) -> None:
     for name, state in (("a", "waiting"), ("b", "confirmed"), ("c", "waiting")):
         gate.bank.register(Registration(claim(name, ClaimState(state)), (ONE,), (TWO,)))
     gate.bank.apply_event(ClaimId("c"), ClaimEvent.WITHDRAW)
-    told = gate.stands()
-    assert told.claims == {("pdq", one): 1 for one in ("waiting", "confirmed", "withdrawn")}
-    assert told.hashes == 2
+    figures = gate.figures()
+    assert figures.claims == {("pdq", one): 1 for one in ("waiting", "confirmed", "withdrawn")}
+    assert figures.hashes == 2
 
 
 def test_oldest_wait_begins_in_the_review_queue(gate: Gate) -> None:
@@ -78,17 +78,17 @@ def test_oldest_wait_begins_in_the_review_queue(gate: Gate) -> None:
     gate.reviews.record_appeal(Appeal("refused", TWO, gate.clock.now()), None)
     gate.clock.wind(hours=2)
     gate.upload("held", Outcome.HOLD)
-    assert gate.stands().waiting == 2
-    assert gate.stands().oldest_wait == timedelta(hours=2)
+    assert gate.figures().waiting == 2
+    assert gate.figures().oldest_wait == timedelta(hours=2)
     gate.clock.wind(hours=22)
-    assert not gate.stands().is_overdue
+    assert not gate.figures().is_overdue
     gate.clock.wind(minutes=1)
-    assert gate.stands().is_overdue
+    assert gate.figures().is_overdue
     gate.decide("refused", ReviewState.RELEASED)
-    assert gate.stands().oldest_wait == timedelta(hours=22, minutes=1)
+    assert gate.figures().oldest_wait == timedelta(hours=22, minutes=1)
 
 
-def test_wait_of_a_late_match_begins_when_found(gate: Gate) -> None:
+def test_wait_of_a_retroactive_match_begins_when_found(gate: Gate) -> None:
     gate.upload("old", Outcome.LET_THROUGH)
     gate.clock.wind(days=9)
     with gate.engine.begin() as db:  # as a look back does
@@ -97,9 +97,9 @@ def test_wait_of_a_late_match_begins_when_found(gate: Gate) -> None:
         )
         db.execute(UPLOAD_TABLE.update().values(state="waiting", outcome="hold", waits_since=now))
     gate.clock.wind(hours=3)
-    assert gate.stands().oldest_wait == timedelta(hours=3)
+    assert gate.figures().oldest_wait == timedelta(hours=3)
     gate.decide("old", ReviewState.CONFIRMED)
-    assert gate.stands().review_s == 3 * 3600
+    assert gate.figures().review_s == 3 * 3600
 
 
 def test_review_median_is_over_decisions(gate: Gate) -> None:
@@ -107,7 +107,7 @@ def test_review_median_is_over_decisions(gate: Gate) -> None:
         gate.upload(case, Outcome.HOLD)
         gate.clock.wind(hours=hours)
         gate.decide(case, ReviewState.CONFIRMED if hours > 1 else ReviewState.RELEASED)
-    assert gate.stands().review_s == 2 * 3600
+    assert gate.figures().review_s == 2 * 3600
 
 
 def test_appealed_case_does_not_count_as_zero_wait(gate: Gate) -> None:
@@ -116,37 +116,39 @@ def test_appealed_case_does_not_count_as_zero_wait(gate: Gate) -> None:
     gate.decide("held", ReviewState.CONFIRMED)
     gate.clock.wind(hours=1)
     gate.reviews.record_appeal(Appeal("held", TWO, gate.clock.now()), None)
-    assert gate.stands().review_s is None
+    assert gate.figures().review_s is None
     gate.clock.wind(hours=6)
     gate.decide("held", ReviewState.RELEASED)
-    assert gate.stands().review_s == 6 * 3600
+    assert gate.figures().review_s == 6 * 3600
 
 
 def test_shadow_tally_counts_nearest_match_per_bank(gate: Gate) -> None:
-    dark, farther = (Match(TRIAL, ClaimId("a"), bits, "as it is") for bits in (5, 20))
-    bright = Match(BankName("people"), ClaimId("b"), 0, "mirror")
-    gate.upload("too old", Outcome.LET_THROUGH, dark, would=Outcome.REFUSE)
+    shadow_match, farther = (Match(TRIAL, ClaimId("a"), bits, "as it is") for bits in (5, 20))
+    live_match = Match(BankName("people"), ClaimId("b"), 0, "mirror")
+    gate.upload("too old", Outcome.LET_THROUGH, shadow_match, would=Outcome.REFUSE)
     gate.clock.wind(days=31)
-    gate.upload("one", Outcome.LET_THROUGH, farther, dark, bright, would=Outcome.REFUSE)
-    gate.upload("two", Outcome.LET_THROUGH, dark, would=Outcome.REFUSE)
-    gate.upload("three", Outcome.LET_THROUGH, replace(dark, distance=4), would=Outcome.HOLD)
-    gate.upload("alike", Outcome.HOLD, dark)
-    assert gate.stands().shadow == {
+    gate.upload("one", Outcome.LET_THROUGH, farther, shadow_match, live_match, would=Outcome.REFUSE)
+    gate.upload("two", Outcome.LET_THROUGH, shadow_match, would=Outcome.REFUSE)
+    gate.upload("three", Outcome.LET_THROUGH, replace(shadow_match, distance=4), would=Outcome.HOLD)
+    gate.upload("alike", Outcome.HOLD, shadow_match)
+    assert gate.figures().shadow == {
         ShadowOutcome(TRIAL, Outcome.REFUSE, 4): 2,
         ShadowOutcome(TRIAL, Outcome.HOLD, 4): 1,
     }
     gate.bank.set_bank(Bank(TRIAL))
-    assert gate.stands().shadow == {}
+    assert gate.figures().shadow == {}
 
 
 def test_counting_the_queue_reads_no_upload(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """SQLite would read all pages of an upload's bytes to reach the later columns of its row."""
-    engine = engine_of("sqlite", request, tmp_path)
+    engine = open_new_engine("sqlite", request, tmp_path)
     plans: list[str] = []
 
-    def explain(db: sa.Connection, _cursor: object, said: str, given: object, *_: object) -> None:
-        if "upload.waits_since" in said and "min(" in said:
-            rows = db.connection.cursor().execute(f"EXPLAIN QUERY PLAN {said}", given)
+    def explain(
+        db: sa.Connection, _cursor: object, statement: str, given: object, *_: object
+    ) -> None:
+        if "upload.waits_since" in statement and "min(" in statement:
+            rows = db.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", given)
             plans.extend(row[3] for row in rows.fetchall())
 
     sa.event.listen(engine, "before_cursor_execute", explain)
@@ -164,5 +166,5 @@ def test_undecryptable_uploads_are_counted(gate: Gate) -> None:
         decision = Decision(Outcome.HOLD, case, ())
         queue.record_upload(Review(decision, gate.clock.now(), ReviewState.WAITING), b"a picture")
     gate.upload("not-kept", Outcome.HOLD)
-    for keys, gone in (((), 2), ((old,), 1), ((new,), 1), ((new, old), 0)):
-        assert count_oldest_undecryptable(gate.engine, UploadCipher(keys)) == gone
+    for keys, undecryptable in (((), 2), ((old,), 1), ((new,), 1), ((new, old), 0)):
+        assert count_oldest_undecryptable(gate.engine, UploadCipher(keys)) == undecryptable

@@ -29,11 +29,11 @@ def bank(tmp_path: Path) -> Iterator[BankStore]:
     engine.dispose()
 
 
-Opened = Callable[[BankStore], IndexStore]
+OpenIndex = Callable[[BankStore], IndexStore]
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Opened:
+def open_index(tmp_path: Path) -> OpenIndex:
     """Return a function that opens the index; a second call is like a restart."""
     return lambda bank: FileIndex(tmp_path / "index", bank)
 
@@ -48,16 +48,18 @@ def claims_near(bank: BankStore, index: IndexStore, bits: bytes) -> list[str]:
     return sorted(claim.id for _, claim in bank.claims_on_pictures({one.entry for one in near}))
 
 
-def test_open_index_finds_later_registrations(bank: BankStore, opened: Opened) -> None:
-    index = opened(bank)
+def test_open_index_finds_later_registrations(bank: BankStore, open_index: OpenIndex) -> None:
+    index = open_index(bank)
     assert index.find_near_hashes([ONE], part=False) == []
     register(bank, "a", ONE)
     (found,) = index.find_near_hashes([TWO, NEAR_ONE], part=False)
     assert (found.query, found.distance) == (1, 1)
 
 
-def test_whole_pictures_and_parts_are_searched_separately(bank: BankStore, opened: Opened) -> None:
-    index = opened(bank)
+def test_whole_pictures_and_parts_are_searched_separately(
+    bank: BankStore, open_index: OpenIndex
+) -> None:
+    index = open_index(bank)
     register(bank, "a", ONE, parts=(TWO,))
     assert len(index.find_near_hashes([ONE], part=False)) == 1
     assert index.find_near_hashes([ONE], part=True) == []
@@ -66,16 +68,16 @@ def test_whole_pictures_and_parts_are_searched_separately(bank: BankStore, opene
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
 def test_one_picture_bank_matches_after_restart(
-    bank: BankStore, opened: Opened, copies: int
+    bank: BankStore, open_index: OpenIndex, copies: int
 ) -> None:
     names = [f"claim-{number:02}" for number in range(copies)]
     for name in names:
         register(bank, name, ONE)
-    assert claims_near(bank, opened(bank), ONE) == names
+    assert claims_near(bank, open_index(bank), ONE) == names
 
 
-def test_withdrawn_hash_registered_again_is_found(bank: BankStore, opened: Opened) -> None:
-    index = opened(bank)
+def test_withdrawn_hash_registered_again_is_found(bank: BankStore, open_index: OpenIndex) -> None:
+    index = open_index(bank)
     register(bank, "a", ONE)
     assert claims_near(bank, index, ONE) == ["a"]
     bank.apply_event(ClaimId("a"), ClaimEvent.WITHDRAW)
@@ -86,8 +88,8 @@ def test_withdrawn_hash_registered_again_is_found(bank: BankStore, opened: Opene
     assert claims_near(bank, index, TWO) == ["c"]
 
 
-def test_two_indexes_of_one_bank_agree(bank: BankStore, opened: Opened) -> None:
-    one, other = opened(bank), opened(bank)
+def test_two_indexes_of_one_bank_agree(bank: BankStore, open_index: OpenIndex) -> None:
+    one, other = open_index(bank), open_index(bank)
     register(bank, "a", ONE, parts=(TWO,))
     for part in (False, True):
         assert (
@@ -97,6 +99,6 @@ def test_two_indexes_of_one_bank_agree(bank: BankStore, opened: Opened) -> None:
         )
 
 
-def test_hashes_of_another_length_are_refused(bank: BankStore, opened: Opened) -> None:
+def test_hashes_of_another_length_are_refused(bank: BankStore, open_index: OpenIndex) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        opened(bank).find_near_hashes([ONE[:31]], part=False)
+        open_index(bank).find_near_hashes([ONE[:31]], part=False)

@@ -11,7 +11,7 @@ from entrenous.stop.nouns import Bank, BankUnreachable
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import single_read, snapshot_read
 from entrenous.stop.store.schema import BANK_TABLE
-from tests.stop.store.bank_stores import engine_of
+from tests.stop.store.bank_stores import open_new_engine
 
 COUNT = sa.select(sa.func.count()).select_from(BANK_TABLE)
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
@@ -19,22 +19,22 @@ KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
 
 @pytest.fixture(params=KINDS)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    made = engine_of(request.param, request, tmp_path)
-    yield made
-    made.dispose()
+    opened = open_new_engine(request.param, request, tmp_path)
+    yield opened
+    opened.dispose()
 
 
-def counted(engine: sa.Engine) -> int:
+def count_banks(engine: sa.Engine) -> int:
     with single_read(engine) as db:
         return int(db.execute(COUNT).scalar_one())
 
 
 def test_single_read_sees_later_writes(engine: sa.Engine) -> None:
     bank = BankStore(engine)
-    before = counted(engine)
+    before = count_banks(engine)
     for number in range(3):
         bank.set_bank(Bank(BankName(f"number {number}")))
-        assert counted(engine) == before + number + 1
+        assert count_banks(engine) == before + number + 1
 
 
 def test_nested_single_read_has_its_own_connection(engine: sa.Engine) -> None:
@@ -49,22 +49,22 @@ def test_pinned_connection_is_replaced_after_an_error(engine: sa.Engine) -> None
     with pytest.raises(BankUnreachable), single_read(engine) as broken:
         broken.exec_driver_sql("SELECT nothing FROM nowhere")
     assert broken.closed
-    assert counted(engine) >= 0
+    assert count_banks(engine) >= 0
 
 
 def test_pinned_connection_closes_with_the_engine(engine: sa.Engine) -> None:
-    with single_read(engine) as kept:
+    with single_read(engine) as pinned:
         pass
     engine.dispose()
-    assert kept.closed
-    assert counted(engine) >= 0
+    assert pinned.closed
+    assert count_banks(engine) >= 0
 
 
 def test_closing_the_engine_empties_the_write_ahead_log(tmp_path: Path) -> None:
     """Otherwise a copy of the database file made after a stop would lack the last writes."""
-    engine = engine_of("sqlite", None, tmp_path)  # type: ignore[arg-type]
+    engine = open_new_engine("sqlite", None, tmp_path)  # type: ignore[arg-type]
     BankStore(engine).set_bank(Bank(BankName("one")))
-    counted(engine)
+    count_banks(engine)
     with snapshot_read(engine):
         pass
     engine.dispose()

@@ -10,7 +10,7 @@ from entrenous.stop.nouns import Bank
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import concurrent_write, snapshot_read
 from entrenous.stop.store.schema import BANK_TABLE
-from tests.stop.store.bank_stores import engine_of
+from tests.stop.store.bank_stores import open_new_engine
 
 COUNT = sa.select(sa.func.count()).select_from(BANK_TABLE)
 
@@ -19,7 +19,7 @@ COUNT = sa.select(sa.func.count()).select_from(BANK_TABLE)
 def test_reading_sees_one_snapshot(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    engine = engine_of(kind, request, tmp_path)
+    engine = open_new_engine(kind, request, tmp_path)
     bank = BankStore(engine)
     bank.set_bank(Bank(BankName("one")))
     with snapshot_read(engine) as db:

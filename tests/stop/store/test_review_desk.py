@@ -27,22 +27,22 @@ from entrenous.stop.upload_record import (
     ReviewState,
     SecondPersonNeeded,
 )
-from tests.stop.store.bank_stores import AT, ONE, PEOPLE, TWO, Stores, claim, nothing_else
+from tests.stop.store.bank_stores import AT, ONE, PEOPLE, TWO, Stores, claim, no_effect
 
 SECRET = b"\x51" * 32
 DAY = timedelta(hours=24)
 
 
-def held(case: str, bits: bytes = b"\x09" * 32, entry: int | None = 7) -> Review:
+def waiting(case: str, bits: bytes = b"\x09" * 32, entry: int | None = 7) -> Review:
     return Review(Decision(Outcome.HOLD, case), AT, ReviewState.WAITING, bits, entry)
 
 
-def told(made: Stores) -> list[tuple[str, str, dict[str, object]]]:
-    return [(row.what, row.of, dict(row.details)) for row in audit_rows(made.bank)]
+def logged_events(gate: Stores) -> list[tuple[str, str, dict[str, object]]]:
+    return [(row.what, row.of, dict(row.details)) for row in audit_rows(gate.bank)]
 
 
-def test_reviewer_token_works_until_removal(made: Stores) -> None:
-    queue = made.reviews
+def test_reviewer_token_works_until_removal(gate: Stores) -> None:
+    queue = gate.reviews
     queue.add_reviewer("ben", ONE)
     queue.add_reviewer("ana", TWO)
     assert [(one.name, one.added_at) for one in queue.reviewers()] == [("ana", AT), ("ben", AT)]
@@ -57,10 +57,10 @@ def test_reviewer_token_works_until_removal(made: Stores) -> None:
     with pytest.raises(NoSuchReviewer):
         queue.remove_reviewer("ana")
     queue.add_reviewer("ana", b"\x07" * 32)
-    assert [what for what, of, _ in told(made) if of == "ana"] == [
+    assert [what for what, of, _ in logged_events(gate) if of == "ana"] == [
         "reviewer added", "reviewer removed", "reviewer added",
     ]  # fmt: skip
-    verify_audit_log(made.bank)
+    verify_audit_log(gate.bank)
 
 
 @pytest.mark.parametrize("name", ["", "a", "operator", "Ana", "ana b", "-ana", "a" * 41, "ana\n"])
@@ -70,21 +70,21 @@ def test_invalid_reviewer_names_are_refused(queue: ReviewQueue, name: str) -> No
     assert queue.reviewers() == ()
 
 
-def test_deciding_reviewer_is_logged(made: Stores) -> None:
+def test_deciding_reviewer_is_logged(gate: Stores) -> None:
     for case in ("a", "b"):
-        made.reviews.record_upload(held(case), None)
-    made.reviews.decide_case("a", ReviewState.RELEASED, nothing_else, "ana")
-    made.reviews.decide_case("b", ReviewState.CONFIRMED, nothing_else)
-    assert told(made)[1:] == [
+        gate.reviews.record_upload(waiting(case), None)
+    gate.reviews.decide_case("a", ReviewState.RELEASED, no_effect, "ana")
+    gate.reviews.decide_case("b", ReviewState.CONFIRMED, no_effect)
+    assert logged_events(gate)[1:] == [
         ("case released", "a", {"also": 0, "by": "ana"}),
         ("case confirmed", "b", {"also": 0, "by": "operator"}),
     ]
 
 
 @pytest.mark.threat("insider-decides")
-def test_first_confirmer_cannot_confirm_again(made: Stores) -> None:
-    queue = made.reviews
-    queue.record_upload(held("a"), b"bytes")
+def test_first_confirmer_cannot_confirm_again(gate: Stores) -> None:
+    queue = gate.reviews
+    queue.record_upload(waiting("a"), b"bytes")
     assert queue.record_first_confirmation("a", "ana")
     review = queue.review("a")
     assert (review.state, review.first_confirmer) == (ReviewState.WAITING, "ana")
@@ -94,9 +94,9 @@ def test_first_confirmer_cannot_confirm_again(made: Stores) -> None:
     ):
         queue.record_first_confirmation("a", "ana")
     assert not queue.record_first_confirmation("a", "ben")
-    queue.decide_case("a", ReviewState.CONFIRMED, nothing_else, "ben")
+    queue.decide_case("a", ReviewState.CONFIRMED, no_effect, "ben")
     assert queue.review("a").first_confirmer == ""
-    assert told(made)[1:] == [
+    assert logged_events(gate)[1:] == [
         ("case confirmed first", "a", {"by": "ana"}),
         ("case confirmed", "a", {"also": 0, "by": "ben", "first": "ana"}),
     ]
@@ -110,7 +110,7 @@ def test_case_is_not_shown_again_to_its_first_confirmer(
     queue: ReviewQueue,
 ) -> None:
     for case in "ab":
-        queue.record_upload(held(case), None)
+        queue.record_upload(waiting(case), None)
     queue.record_first_confirmation("a", "ana")
     first = {
         by: one and one.case
@@ -125,7 +125,7 @@ def test_case_is_not_shown_again_to_its_first_confirmer(
 def test_removed_reviewer_s_first_confirmation_is_revoked(queue: ReviewQueue) -> None:
     """Otherwise one person could come back under another name as the second confirmer."""
     for case in "ab":
-        queue.record_upload(held(case), None)
+        queue.record_upload(waiting(case), None)
     queue.add_reviewer("ana", ONE)
     queue.add_reviewer("ben", TWO)
     queue.record_first_confirmation("a", "ana")
@@ -134,12 +134,12 @@ def test_removed_reviewer_s_first_confirmation_is_revoked(queue: ReviewQueue) ->
     assert [queue.review(case).first_confirmer for case in "ab"] == ["", "ben"]
 
 
-def test_concurrent_confirmations_have_one_first(made: Stores) -> None:
-    made.reviews.record_upload(held("a"), None)
+def test_concurrent_confirmations_have_one_first(gate: Stores) -> None:
+    gate.reviews.record_upload(waiting("a"), None)
     names, first = [f"person-{number}" for number in range(4)], list[bool]()
     threads = [
         threading.Thread(
-            target=lambda by=name: first.append(made.reviews.record_first_confirmation("a", by))
+            target=lambda by=name: first.append(gate.reviews.record_first_confirmation("a", by))
         )
         for name in names
     ]
@@ -150,109 +150,111 @@ def test_concurrent_confirmations_have_one_first(made: Stores) -> None:
     assert sorted(first) == [False, False, False, True]
 
 
-def test_appeal_and_withdrawal_clear_the_first_confirmation(made: Stores) -> None:
-    queue = made.reviews
-    queue.record_upload(replace(held("a"), secret_sha256=SECRET), None)
+def test_appeal_and_withdrawal_clear_the_first_confirmation(gate: Stores) -> None:
+    queue = gate.reviews
+    queue.record_upload(replace(waiting("a"), secret_sha256=SECRET), None)
     queue.record_first_confirmation("a", "ana")
-    queue.decide_case("a", ReviewState.CONFIRMED, nothing_else, "ben")
+    queue.decide_case("a", ReviewState.CONFIRMED, no_effect, "ben")
     queue.record_appeal(Appeal("a", SECRET, AT), None)
     assert queue.review("a").first_confirmer == ""
-    made.bank.register(Registration(claim("c"), (ONE,)))
-    passed = Decision(Outcome.LET_THROUGH, "p")
-    queue.record_upload(Review(passed, AT, ReviewState.CLOSED, ONE), None)
-    find = RetroactiveMatches(
+    gate.bank.register(Registration(claim("c"), (ONE,)))
+    accepted = Decision(Outcome.LET_THROUGH, "p")
+    queue.record_upload(Review(accepted, AT, ReviewState.CLOSED, ONE), None)
+    found_matches = RetroactiveMatches(
         "p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK
     )
-    assert queue.hold_retroactively(find, 20)
+    assert queue.hold_retroactively(found_matches, 20)
     queue.record_first_confirmation("p", "ana")
-    made.bank.apply_event(ClaimId("c"), ClaimEvent.WITHDRAW)
+    gate.bank.apply_event(ClaimId("c"), ClaimEvent.WITHDRAW)
     assert queue.review("p").first_confirmer == ""
 
 
-def flood(made: Stores, name: str, entry: int, count: int = 5) -> None:
+def flood(gate: Stores, name: str, entry: int, count: int = 5) -> None:
     for number in range(count):
         case = f"{name}{number}"
-        made.reviews.record_upload(replace(held(case, entry=entry), at=made.clock.now()), None)
-        made.reviews.store_review_bytes(case, case.encode(), 3)
+        gate.reviews.record_upload(replace(waiting(case, entry=entry), at=gate.clock.now()), None)
+        gate.reviews.store_review_bytes(case, case.encode(), 3)
 
 
-def test_flood_alert_is_sent_once_and_at_most_hourly(made: Stores) -> None:
-    def pages() -> tuple[Alert, ...]:
-        return made.reviews.take_due_alerts(made.clock.now() - DAY, 3)
+def test_flood_alert_is_sent_once_and_at_most_hourly(gate: Stores) -> None:
+    def due_alerts() -> tuple[Alert, ...]:
+        return gate.reviews.take_due_alerts(gate.clock.now() - DAY, 3)
 
-    flood(made, "a", 7, count=3)
-    assert pages() == ()
-    flood(made, "b", 8)
-    assert pages() == (Alert(AlertKind.FLOOD, 1, reported_floods=1),)
-    assert pages() == ()  # another process has taken it
-    made.clock.wind(hours=1)
-    (page,) = pages()  # it was never recorded as sent
-    made.reviews.record_alert_sent(page)
-    made.clock.wind(hours=1)
-    assert pages() == ()
+    flood(gate, "a", 7, count=3)
+    assert due_alerts() == ()
+    flood(gate, "b", 8)
+    assert due_alerts() == (Alert(AlertKind.FLOOD, 1, reported_floods=1),)
+    assert due_alerts() == ()  # another process has taken it
+    gate.clock.wind(hours=1)
+    (alert,) = due_alerts()  # it was never recorded as sent
+    gate.reviews.record_alert_sent(alert)
+    gate.clock.wind(hours=1)
+    assert due_alerts() == ()
     for name, entry in (("c", 9), ("d", 10)):
-        flood(made, name, entry)
-    (page,) = pages()
-    assert (page.kind, page.reported_floods) == (AlertKind.FLOOD, 2)
-    made.reviews.decide_case("c0", ReviewState.RELEASED, nothing_else)
-    made.clock.wind(hours=1)
-    assert [one.count for one in pages()] == [2]  # the floods b and d
+        flood(gate, name, entry)
+    (alert,) = due_alerts()
+    assert (alert.kind, alert.reported_floods) == (AlertKind.FLOOD, 2)
+    gate.reviews.decide_case("c0", ReviewState.RELEASED, no_effect)
+    gate.clock.wind(hours=1)
+    assert [one.count for one in due_alerts()] == [2]  # the floods b and d
 
 
-def test_decided_flood_sends_no_alert(made: Stores) -> None:
-    flood(made, "b", 8)
-    made.reviews.decide_case("b0", ReviewState.RELEASED, nothing_else)
-    assert made.reviews.take_due_alerts(AT - DAY, 3) == ()
+def test_decided_flood_sends_no_alert(gate: Stores) -> None:
+    flood(gate, "b", 8)
+    gate.reviews.decide_case("b0", ReviewState.RELEASED, no_effect)
+    assert gate.reviews.take_due_alerts(AT - DAY, 3) == ()
 
 
-def test_repeated_unreadable_file_sends_no_flood_alert(made: Stores) -> None:
+def test_repeated_unreadable_file_sends_no_flood_alert(gate: Stores) -> None:
     for case in "ab":
-        unread = Review(Decision(Outcome.HOLD, case), AT, ReviewState.WAITING, upload_sha256=SECRET)
-        made.reviews.record_upload(unread, None)
-        made.reviews.store_review_bytes(case, b"broken", 3)
-    assert made.reviews.count_waiting_items() == 1
-    assert made.reviews.take_due_alerts(AT - DAY, 3) == ()
+        undecodable = Review(
+            Decision(Outcome.HOLD, case), AT, ReviewState.WAITING, upload_sha256=SECRET
+        )
+        gate.reviews.record_upload(undecodable, None)
+        gate.reviews.store_review_bytes(case, b"broken", 3)
+    assert gate.reviews.count_waiting_items() == 1
+    assert gate.reviews.take_due_alerts(AT - DAY, 3) == ()
 
 
-def test_long_waiting_items_send_an_alert(made: Stores) -> None:
-    def pages() -> tuple[Alert, ...]:
-        return made.reviews.take_due_alerts(made.clock.now() - DAY, 20)
+def test_long_waiting_items_send_an_alert(gate: Stores) -> None:
+    def due_alerts() -> tuple[Alert, ...]:
+        return gate.reviews.take_due_alerts(gate.clock.now() - DAY, 20)
 
     for case in "ab":
-        made.reviews.record_upload(held(case, entry=None), None)
-    made.clock.wind(hours=24)
-    assert pages() == ()
-    made.clock.wind(minutes=1)
-    assert pages() == (Alert(AlertKind.WAITING, 2),)
-    made.clock.wind(minutes=59)
-    assert pages() == ()
-    made.reviews.decide_case("a", ReviewState.RELEASED, nothing_else)
-    made.clock.wind(minutes=1)
-    assert pages() == (Alert(AlertKind.WAITING, 1),)
+        gate.reviews.record_upload(waiting(case, entry=None), None)
+    gate.clock.wind(hours=24)
+    assert due_alerts() == ()
+    gate.clock.wind(minutes=1)
+    assert due_alerts() == (Alert(AlertKind.WAITING, 2),)
+    gate.clock.wind(minutes=59)
+    assert due_alerts() == ()
+    gate.reviews.decide_case("a", ReviewState.RELEASED, no_effect)
+    gate.clock.wind(minutes=1)
+    assert due_alerts() == (Alert(AlertKind.WAITING, 1),)
 
 
-def test_alert_sent_by_a_clock_ahead_is_sent_again(made: Stores) -> None:
-    made.reviews.record_upload(held("a", entry=None), None)
-    made.clock.wind(days=400)
-    assert made.reviews.take_due_alerts(made.clock.now() - DAY, 20)
-    made.clock.wind(days=-398)
-    assert made.reviews.take_due_alerts(made.clock.now() - DAY, 20) == (
+def test_alert_sent_by_a_clock_ahead_is_sent_again(gate: Stores) -> None:
+    gate.reviews.record_upload(waiting("a", entry=None), None)
+    gate.clock.wind(days=400)
+    assert gate.reviews.take_due_alerts(gate.clock.now() - DAY, 20)
+    gate.clock.wind(days=-398)
+    assert gate.reviews.take_due_alerts(gate.clock.now() - DAY, 20) == (
         Alert(AlertKind.WAITING, 1),
     )
-    assert made.reviews.take_due_alerts(made.clock.now() - DAY, 20) == ()
+    assert gate.reviews.take_due_alerts(gate.clock.now() - DAY, 20) == ()
 
 
-def test_late_match_waits_from_when_found(made: Stores) -> None:
-    made.bank.register(Registration(claim("c"), (ONE,)))
-    passed = Decision(Outcome.LET_THROUGH, "p")
-    made.reviews.record_upload(Review(passed, AT, ReviewState.CLOSED, ONE), None)
-    made.clock.wind(hours=30)
-    find = RetroactiveMatches(
+def test_retroactive_match_waits_from_when_it_was_found(gate: Stores) -> None:
+    gate.bank.register(Registration(claim("c"), (ONE,)))
+    accepted = Decision(Outcome.LET_THROUGH, "p")
+    gate.reviews.record_upload(Review(accepted, AT, ReviewState.CLOSED, ONE), None)
+    gate.clock.wind(hours=30)
+    found_matches = RetroactiveMatches(
         "p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK
     )
-    assert made.reviews.hold_retroactively(find, 20)
-    assert made.reviews.take_due_alerts(made.clock.now() - DAY, 20) == ()
-    made.clock.wind(hours=25)
-    assert made.reviews.take_due_alerts(made.clock.now() - DAY, 20) == (
+    assert gate.reviews.hold_retroactively(found_matches, 20)
+    assert gate.reviews.take_due_alerts(gate.clock.now() - DAY, 20) == ()
+    gate.clock.wind(hours=25)
+    assert gate.reviews.take_due_alerts(gate.clock.now() - DAY, 20) == (
         Alert(AlertKind.WAITING, 1),
     )

@@ -30,7 +30,7 @@ from entrenous.stop.upload_record import (
     UploadFileDiffers,
     UploadNotKept,
 )
-from tests.stop.store.bank_stores import Stores, claim, nothing_else
+from tests.stop.store.bank_stores import Stores, claim, no_effect
 
 pytestmark = pytest.mark.slow
 
@@ -41,66 +41,66 @@ MATCHES = (
 )
 
 
-def held(case: str) -> Review:
+def waiting(case: str) -> Review:
     return Review(Decision(Outcome.HOLD, case, MATCHES), AT, ReviewState.WAITING, b"\x09" * 32)
 
 
 def test_oldest_upload_is_reviewed_first(queue: ReviewQueue) -> None:
     for case in ("b", "a"):
-        queue.record_upload(held(case), case.encode())
+        queue.record_upload(waiting(case), case.encode())
     queue.record_upload(Review(Decision(Outcome.LET_THROUGH, "c"), AT, ReviewState.CLOSED), None)
     assert queue.count_waiting_items() == 2
-    assert queue.next_waiting_upload() == held("b")
+    assert queue.next_waiting_upload() == waiting("b")
     assert queue.upload_bytes("b") == b"b"
-    assert queue.decide_case("b", ReviewState.RELEASED, nothing_else) == held("b")
-    assert queue.next_waiting_upload() == held("a")
-    queue.decide_case("a", ReviewState.CONFIRMED, nothing_else)
+    assert queue.decide_case("b", ReviewState.RELEASED, no_effect) == waiting("b")
+    assert queue.next_waiting_upload() == waiting("a")
+    queue.decide_case("a", ReviewState.CONFIRMED, no_effect)
     assert (queue.next_waiting_upload(), queue.count_waiting_items()) == (None, 0)
 
 
-def test_next_after_a_case(queue: ReviewQueue) -> None:
+def test_next_waiting_upload_can_skip_a_case(queue: ReviewQueue) -> None:
     """A reviewer can skip a case, even one that was decided in the meantime."""
     for case in "cab":
-        queue.record_upload(held(case), None)
+        queue.record_upload(waiting(case), None)
     assert (
         queue.next_waiting_upload("c"),
         queue.next_waiting_upload("a"),
         queue.next_waiting_upload("b"),
-    ) == (held("a"), held("b"), None)
-    assert queue.next_waiting_upload("none") == queue.next_waiting_upload("") == held("c")
-    queue.decide_case("a", ReviewState.RELEASED, nothing_else)
-    assert queue.next_waiting_upload("c") == queue.next_waiting_upload("a") == held("b")
+    ) == (waiting("a"), waiting("b"), None)
+    assert queue.next_waiting_upload("none") == queue.next_waiting_upload("") == waiting("c")
+    queue.decide_case("a", ReviewState.RELEASED, no_effect)
+    assert queue.next_waiting_upload("c") == queue.next_waiting_upload("a") == waiting("b")
 
 
 def test_decided_upload_is_deleted_and_not_decided_again(queue: ReviewQueue) -> None:
-    queue.record_upload(held("a"), b"bytes of the upload")
-    queue.decide_case("a", ReviewState.CONFIRMED, nothing_else)
+    queue.record_upload(waiting("a"), b"bytes of the upload")
+    queue.decide_case("a", ReviewState.CONFIRMED, no_effect)
     closed = queue.review("a")
     assert (closed.state, closed.bits, closed.decision) == (
         ReviewState.CONFIRMED,
         None,
-        held("a").decision,
+        waiting("a").decision,
     )
     with pytest.raises(UploadNotKept, match="after the decision"):
         queue.upload_bytes("a")
     with pytest.raises(AlreadyDecided, match="confirmed"):
-        queue.decide_case("a", ReviewState.RELEASED, nothing_else)
+        queue.decide_case("a", ReviewState.RELEASED, no_effect)
     assert queue.review("a").state is ReviewState.CONFIRMED
 
 
-def test_released_upload_keeps_its_hash_on_request(claimed: Stores) -> None:
+def test_released_upload_keeps_its_hash_on_request(stores_with_claims: Stores) -> None:
     """Pictures and clips keep their hashes; unreadable and refused uploads do not."""
-    bank, queue = claimed.bank, claimed.reviews
-    picture = replace(held("p"), reference="post p", upload_sha256=OTHER)
-    clip = replace(passed("c", b""), bits=None, upload_sha256=OTHER, frames=(b"\x09" * 32,))
-    unread = Review(Decision(Outcome.HOLD, "u"), AT, ReviewState.WAITING, upload_sha256=OTHER)
-    refused_later = replace(held("r"), reference="post r")
-    for one in (picture, clip, unread, refused_later):
+    bank, queue = stores_with_claims.bank, stores_with_claims.reviews
+    picture = replace(waiting("p"), reference="post p", upload_sha256=OTHER)
+    clip = replace(accepted("c", b""), bits=None, upload_sha256=OTHER, frames=(b"\x09" * 32,))
+    undecodable = Review(Decision(Outcome.HOLD, "u"), AT, ReviewState.WAITING, upload_sha256=OTHER)
+    refused_later = replace(waiting("r"), reference="post r")
+    for one in (picture, clip, undecodable, refused_later):
         queue.record_upload(one, b"bytes" if one.state is ReviewState.WAITING else None)
     assert queue.hold_retroactively(RetroactiveMatches("c", MATCHES[:1], 1), 20)
     for case in "pcu":
-        queue.decide_case(case, ReviewState.RELEASED, nothing_else, keeps=True)
-    queue.decide_case("r", ReviewState.CONFIRMED, nothing_else, keeps=True)
+        queue.decide_case(case, ReviewState.RELEASED, no_effect, keeps=True)
+    queue.decide_case("r", ReviewState.CONFIRMED, no_effect, keeps=True)
     assert [one.case for one in queue.stored_picture_hashes(0, 9)] == ["p"]
     assert [one.case for one in queue.stored_clip_hashes(0, 9)] == ["c"]
     left = {case: queue.review(case) for case in "pcur"}
@@ -117,7 +117,7 @@ def test_released_upload_keeps_its_hash_on_request(claimed: Stores) -> None:
     assert not queue.hold_retroactively(RetroactiveMatches("r", MATCHES[1:], 2), 20)
     assert [one.case for one in queue.published_to_review_or_remove("", 9)] == ["p", "c"]
     assert queue.review("p").decision.matches == MATCHES[1:]
-    queue.decide_case("c", ReviewState.RELEASED, nothing_else, keeps=True)
+    queue.decide_case("c", ReviewState.RELEASED, no_effect, keeps=True)
     bank.withdraw(MATCHES[1].claim)
     assert queue.review("p").state is ReviewState.CLOSED
     assert queue.delete_accepted_data(AT + timedelta(days=1)) == 2
@@ -128,8 +128,8 @@ def test_released_upload_keeps_its_hash_on_request(claimed: Stores) -> None:
 def test_refused_upload_keeps_its_sha256_for_an_appeal(queue: ReviewQueue) -> None:
     known = {ReviewState.CONFIRMED: OTHER, ReviewState.RELEASED: None}
     for state, file in known.items():
-        queue.record_upload(replace(held(state), upload_sha256=OTHER), None)
-        queue.decide_case(state, state, nothing_else)
+        queue.record_upload(replace(waiting(state), upload_sha256=OTHER), None)
+        queue.decide_case(state, state, no_effect)
         assert queue.review(state).upload_sha256 == file
 
 
@@ -137,25 +137,25 @@ def test_sqlite_file_keeps_no_decided_upload(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
     queue = ReviewQueue(engine)
     upload = bytes(range(256)) * 200
-    queue.record_upload(held("a"), upload)
+    queue.record_upload(waiting("a"), upload)
     assert any(upload[:256] in file.read_bytes() for file in tmp_path.iterdir())
-    queue.decide_case("a", ReviewState.RELEASED, nothing_else)
+    queue.decide_case("a", ReviewState.RELEASED, no_effect)
     assert not any(upload[:256] in file.read_bytes() for file in tmp_path.iterdir())
     engine.dispose()
 
 
 def test_decision_and_its_effect_are_one_transaction(queue: ReviewQueue) -> None:
     """If the database is busy in between, the upload still waits and the bank is unchanged."""
-    queue.record_upload(held("a"), b"bytes of the upload")
+    queue.record_upload(waiting("a"), b"bytes of the upload")
     name = BankName("made on the way")
 
-    def breaks(_review: Review, bank: BankStore) -> None:
+    def set_bank_then_fail(_review: Review, bank: BankStore) -> None:
         bank.set_bank(Bank(name))
         raise BankUnreachable(why="busy")
 
     with pytest.raises(BankUnreachable):
-        queue.decide_case("a", ReviewState.CONFIRMED, breaks)
-    assert queue.review("a") == held("a")
+        queue.decide_case("a", ReviewState.CONFIRMED, set_bank_then_fail)
+    assert queue.review("a") == waiting("a")
     assert queue.upload_bytes("a") == b"bytes of the upload"
     seen: list[Bank] = []
     queue.decide_case("a", ReviewState.RELEASED, lambda _review, bank: seen.extend(bank.banks()))
@@ -164,7 +164,7 @@ def test_decision_and_its_effect_are_one_transaction(queue: ReviewQueue) -> None
 
 def test_missing_case_raises(queue: ReviewQueue) -> None:
     def close(case: str) -> Review:
-        return queue.decide_case(case, ReviewState.RELEASED, nothing_else)
+        return queue.decide_case(case, ReviewState.RELEASED, no_effect)
 
     for ask in (queue.review, queue.upload_bytes, close):
         with pytest.raises(NoSuchReview):
@@ -173,7 +173,7 @@ def test_missing_case_raises(queue: ReviewQueue) -> None:
 
 
 SECRET, OTHER = b"\x51" * 32, b"\x52" * 32
-UNKEPT = "upload not kept"  # an event of the audit log
+NOT_KEPT_EVENT = "upload not kept"  # an event of the audit log
 NEAR, FAR = b"\x09" * 31 + b"\x0a", b"\xf6" * 32
 PASSED = Decision(Outcome.LET_THROUGH, "p")
 REFUSED = Decision(Outcome.REFUSE, "r", MATCHES)
@@ -182,21 +182,23 @@ REFUSED = Decision(Outcome.REFUSE, "r", MATCHES)
 def flood(
     case: str, bits: bytes = b"\x09" * 32, entry: int | None = 7, at: datetime = AT
 ) -> Review:
-    return replace(held(case), entry=entry, bits=bits, at=at)
+    return replace(waiting(case), entry=entry, bits=bits, at=at)
 
 
-def hold(queue: ReviewQueue, review: Review, data: bytes | None = None, limit: int = 3) -> None:
+def quarantine(
+    queue: ReviewQueue, review: Review, data: bytes | None = None, limit: int = 3
+) -> None:
     queue.record_upload(review, None)
     queue.store_review_bytes(review.case, data or review.case.encode(), limit)
 
 
 def test_bytes_can_be_stored_after_the_answer(queue: ReviewQueue) -> None:
-    queue.record_upload(held("a"), None)
+    queue.record_upload(waiting("a"), None)
     with pytest.raises(NoSuchReview):
         queue.upload_bytes("a")
     queue.store_review_bytes("a", b"bytes", 20)
     assert queue.upload_bytes("a") == b"bytes"
-    queue.decide_case("a", ReviewState.CONFIRMED, nothing_else)
+    queue.decide_case("a", ReviewState.CONFIRMED, no_effect)
     queue.store_review_bytes("a", b"too late", 20)
     with pytest.raises(NoSuchReview):
         queue.upload_bytes("a")
@@ -204,8 +206,8 @@ def test_bytes_can_be_stored_after_the_answer(queue: ReviewQueue) -> None:
 
 def test_stored_review_is_returned_unchanged(queue: ReviewQueue) -> None:
     review = replace(
-        held("a"),
-        decision=replace(held("a").decision, would=Outcome.REFUSE),
+        waiting("a"),
+        decision=replace(waiting("a").decision, would=Outcome.REFUSE),
         entry=3,
         reference="post 17 of blog \u00e9",
         secret_sha256=SECRET,
@@ -219,7 +221,7 @@ def test_flood_of_one_picture_is_one_item(queue: ReviewQueue) -> None:
     """tests/stop/judge/test_thousand_uploads.py does this with a thousand uploads."""
     count = 60
     for number in range(count):
-        hold(queue, flood(f"c{number}"), limit=20)
+        quarantine(queue, flood(f"c{number}"), limit=20)
     assert queue.count_waiting_items() == 1
     first = queue.next_waiting_upload()
     assert first is not None
@@ -229,7 +231,7 @@ def test_flood_of_one_picture_is_one_item(queue: ReviewQueue) -> None:
     assert queue.upload_bytes("c0") == b"c0"
     with pytest.raises(NoSuchReview):
         queue.upload_bytes(every[-1])  # it is like the first, which a reviewer can view
-    closed = queue.decide_case("c0", ReviewState.RELEASED, nothing_else)
+    closed = queue.decide_case("c0", ReviewState.RELEASED, no_effect)
     assert sorted(closed.also) == sorted(every[1:])
     assert queue.count_waiting_items() == 0
     assert {queue.review(case).state for case in every} == {ReviewState.RELEASED}
@@ -238,34 +240,34 @@ def test_flood_of_one_picture_is_one_item(queue: ReviewQueue) -> None:
 
 def test_few_uploads_of_one_picture_wait_separately(queue: ReviewQueue) -> None:
     for number in range(3):
-        hold(queue, flood(f"a{number}"))
-        hold(queue, flood(f"b{number}", entry=8))
-        hold(queue, flood(f"c{number}", entry=None))
+        quarantine(queue, flood(f"a{number}"))
+        quarantine(queue, flood(f"b{number}", entry=8))
+        quarantine(queue, flood(f"c{number}", entry=None))
     assert queue.count_waiting_items() == 9
-    hold(queue, flood("late", at=AT + timedelta(hours=2)))
+    quarantine(queue, flood("late", at=AT + timedelta(hours=2)))
     assert queue.count_waiting_items() == 10
-    hold(queue, flood("b3", entry=8))
+    quarantine(queue, flood("b3", entry=8))
     assert queue.count_waiting_items() == 8
 
 
 def test_releasing_a_flood_releases_only_similar_uploads(queue: ReviewQueue) -> None:
     for number, bits in enumerate((b"\x09" * 32, NEAR, FAR, FAR, NEAR)):
-        hold(queue, flood(f"c{number}", bits))
+        quarantine(queue, flood(f"c{number}", bits))
     assert queue.count_waiting_items() == 1
-    closed = queue.decide_case("c0", ReviewState.RELEASED, nothing_else)
+    closed = queue.decide_case("c0", ReviewState.RELEASED, no_effect)
     assert set(closed.also) == {"c1", "c4"}
     left = queue.next_waiting_upload()
     assert left is not None
     assert (left.case, left.gathered, queue.count_waiting_items()) == ("c2", 1, 1)
     assert queue.upload_bytes("c2") == b"c2"
-    assert queue.decide_case("c2", ReviewState.CONFIRMED, nothing_else).also == ("c3",)
+    assert queue.decide_case("c2", ReviewState.CONFIRMED, no_effect).also == ("c3",)
     assert queue.count_waiting_items() == 0
 
 
 def test_flood_keeps_bytes_of_some_uploads_only(queue: ReviewQueue) -> None:
     for number in range(12):
         bits = FAR if number else b"\x09" * 32
-        hold(queue, flood(f"c{number}", bits), limit=3)
+        quarantine(queue, flood(f"c{number}", bits), limit=3)
     kept = 0
     for number in range(12):
         try:
@@ -276,7 +278,7 @@ def test_flood_keeps_bytes_of_some_uploads_only(queue: ReviewQueue) -> None:
     assert kept == 4  # the first, and three that are not like it
 
 
-def unread(queue: ReviewQueue, case: str, data: bytes) -> None:
+def quarantine_undecodable(queue: ReviewQueue, case: str, data: bytes) -> None:
     """Quarantine an upload as the gate does if it cannot decode the file."""
     whole = Decision(Outcome.HOLD, case)
     file = hashlib.sha256(data).digest()
@@ -293,8 +295,8 @@ def has_bytes(queue: ReviewQueue, case: str) -> bool:
 
 def test_repeated_unreadable_file_is_one_item(queue: ReviewQueue) -> None:
     for number in range(6):
-        unread(queue, f"c{number}", b"one")
-        unread(queue, f"d{number}", b"another")
+        quarantine_undecodable(queue, f"c{number}", b"one")
+        quarantine_undecodable(queue, f"d{number}", b"another")
     assert queue.count_waiting_items() == 2
     assert [has_bytes(queue, case) for case in ("c0", "d0", "c1", "d5")] == [
         True,
@@ -302,51 +304,53 @@ def test_repeated_unreadable_file_is_one_item(queue: ReviewQueue) -> None:
         False,
         False,
     ]
-    closed = queue.decide_case("c0", ReviewState.RELEASED, nothing_else)
+    closed = queue.decide_case("c0", ReviewState.RELEASED, no_effect)
     assert sorted(closed.also) == [f"c{number}" for number in range(1, 6)]
     assert queue.count_waiting_items() == 1
-    queue.decide_case("d0", ReviewState.CONFIRMED, nothing_else)
+    queue.decide_case("d0", ReviewState.CONFIRMED, no_effect)
     assert {queue.review(f"d{number}").state for number in range(6)} == {ReviewState.CONFIRMED}
 
 
-def test_bytes_of_unreadable_uploads_are_limited(made: Stores) -> None:
+def test_bytes_of_unreadable_uploads_are_limited(gate: Stores) -> None:
     """Beyond the limit the upload still waits, and the log says that its bytes are missing."""
-    queue = made.reviews
+    queue = gate.reviews
     assert isinstance(queue, ReviewQueue)
     queue = replace(queue, undecodable_bytes_max=290)  # the overhead of encryption counts as well
     for number in range(4):
-        unread(queue, f"c{number}", bytes([number]) * 100)
+        quarantine_undecodable(queue, f"c{number}", bytes([number]) * 100)
     assert queue.count_waiting_items() == 4
     assert [has_bytes(queue, f"c{number}") for number in range(4)] == [True, True, False, False]
-    told = [(row.what, row.of, row.details) for row in made.bank.log(0, 100)]
-    assert told[-1] == (UNKEPT, "c3", {"bytes": 100})
-    hold(queue, flood("h"), bytes(500))  # an upload that was decoded has other limits
+    events = [(row.what, row.of, row.details) for row in gate.bank.log(0, 100)]
+    assert events[-1] == (NOT_KEPT_EVENT, "c3", {"bytes": 100})
+    quarantine(queue, flood("h"), bytes(500))  # an upload that was decoded has other limits
     assert has_bytes(queue, "h")
-    queue.decide_case("c0", ReviewState.RELEASED, nothing_else)
-    unread(queue, "later", b"x" * 100)
+    queue.decide_case("c0", ReviewState.RELEASED, no_effect)
+    quarantine_undecodable(queue, "later", b"x" * 100)
     assert has_bytes(queue, "later")
 
 
 def test_sqlite_finds_the_same_file_by_an_index(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
     queue = ReviewQueue(engine)
-    asked: list[tuple[str, object]] = []
+    statements: list[tuple[str, object]] = []
 
-    def note(_db: object, _cursor: object, said: str, values: object, *_more: object) -> None:
-        if "upload_sha256 = ?" in said and said.startswith("SELECT"):
-            asked.append((said, values))
+    def note_statement(
+        _db: object, _cursor: object, statement: str, values: object, *_more: object
+    ) -> None:
+        if "upload_sha256 = ?" in statement and statement.startswith("SELECT"):
+            statements.append((statement, values))
 
-    sa.event.listen(engine, "before_cursor_execute", note)
-    unread(queue, "c", b"one")
-    assert asked
+    sa.event.listen(engine, "before_cursor_execute", note_statement)
+    quarantine_undecodable(queue, "c", b"one")
+    assert statements
     with engine.connect() as db:
-        for said, values in asked:
-            plan = db.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", values).fetchall()  # type: ignore[arg-type]
+        for statement, values in statements:
+            plan = db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()  # type: ignore[arg-type]
             assert "waiting_by_file" in str(plan)
     engine.dispose()
 
 
-def passed(case: str, bits: bytes, at: datetime = AT) -> Review:
+def accepted(case: str, bits: bytes, at: datetime = AT) -> Review:
     decision = replace(PASSED, case=case)
     return Review(decision, at, ReviewState.CLOSED, bits, reference=f"post {case}")
 
@@ -354,29 +358,31 @@ def passed(case: str, bits: bytes, at: datetime = AT) -> Review:
 def test_accepted_uploads_are_paged_and_expire(queue: ReviewQueue) -> None:
     for number in range(5):
         at = AT + timedelta(days=number)
-        review = passed(f"p{number}", bytes([number]) * 32, at)
+        review = accepted(f"p{number}", bytes([number]) * 32, at)
         queue.record_upload(replace(review, upload_sha256=OTHER), None)
-    queue.record_upload(replace(passed("q", b""), bits=None), None)
-    hold(queue, held("h"))
+    queue.record_upload(replace(accepted("q", b""), bits=None), None)
+    quarantine(queue, waiting("h"))
     first = queue.stored_picture_hashes(0, 3)
     rest = queue.stored_picture_hashes(first[-1].number, 3)
     assert [one.case for one in (*first, *rest)] == ["p0", "p1", "p2", "p3", "p4", "h"]
-    assert (rest[0].bits, rest[2].bits) == (b"\x03" * 32, held("h").bits)
+    assert (rest[0].bits, rest[2].bits) == (b"\x03" * 32, waiting("h").bits)
     assert queue.delete_accepted_data(AT + timedelta(days=3)) == 3
     assert [one.case for one in queue.stored_picture_hashes(0, 9)] == ["p3", "p4", "h"]
-    queue.decide_case("h", ReviewState.RELEASED, nothing_else)
+    queue.decide_case("h", ReviewState.RELEASED, no_effect)
     assert [one.case for one in queue.stored_picture_hashes(0, 9)] == ["p3", "p4"]
     assert (queue.review("p0").bits, queue.review("p0").reference) == (None, "")
     assert (queue.review("p0").upload_sha256, queue.review("p3").upload_sha256) == (None, OTHER)
 
 
-def test_frame_hashes_are_deleted_on_decision_and_expiry(claimed: Stores) -> None:
-    queue = claimed.reviews
+def test_frame_hashes_are_deleted_on_decision_and_expiry(stores_with_claims: Stores) -> None:
+    queue = stores_with_claims.reviews
     frames = {case: (case.encode() * 32, b"\x09" * 32) for case in "stuv"}
     for day, case in enumerate(frames):
-        clip = replace(passed(case, b"", AT + timedelta(days=day)), bits=None, upload_sha256=OTHER)
+        clip = replace(
+            accepted(case, b"", AT + timedelta(days=day)), bits=None, upload_sha256=OTHER
+        )
         queue.record_upload(replace(clip, frames=frames[case]), None)
-    queue.record_upload(passed("p", b"\x01" * 32), None)
+    queue.record_upload(accepted("p", b"\x01" * 32), None)
     first = queue.stored_clip_hashes(0, 2)
     rest = queue.stored_clip_hashes(first[-1].number, 9)
     assert {one.case: one.frames for one in (*first, *rest)} == frames
@@ -385,8 +391,8 @@ def test_frame_hashes_are_deleted_on_decision_and_expiry(claimed: Stores) -> Non
     assert queue.hold_retroactively(RetroactiveMatches("v", MATCHES[:1], 1), 20)
     assert [one.case for one in queue.stored_clip_hashes(0, 9)] == ["s", "t", "u", "v"]
     assert [one.case for one in queue.stored_clip_hashes(first[-1].number, 1)] == ["u"]
-    queue.decide_case("u", ReviewState.RELEASED, nothing_else)
-    assert claimed.bank.withdraw(MATCHES[0].claim) == 1
+    queue.decide_case("u", ReviewState.RELEASED, no_effect)
+    assert stores_with_claims.bank.withdraw(MATCHES[0].claim) == 1
     assert [one.case for one in queue.stored_clip_hashes(0, 9)] == ["s", "t", "v"]
     assert [one.case for one in queue.stored_clip_hashes(first[-1].number, 1)] == ["v"]
     assert queue.delete_accepted_data(AT + timedelta(hours=25)) == 3  # s, t and p
@@ -395,16 +401,18 @@ def test_frame_hashes_are_deleted_on_decision_and_expiry(claimed: Stores) -> Non
     assert not queue.hold_retroactively(RetroactiveMatches("t", MATCHES[1:], 1), 20)
 
 
-def test_sound_fingerprints_are_deleted_likewise(claimed: Stores) -> None:
+def test_sound_prints_are_deleted_on_decision_and_expiry(stores_with_claims: Stores) -> None:
     """The uploads are a video with sound, a voice note, and a video without sound."""
-    queue, words = claimed.reviews, SoundPrint(b"\x01\x02\x03\x04" * 60)
+    queue, words = stores_with_claims.reviews, SoundPrint(b"\x01\x02\x03\x04" * 60)
     clips: dict[str, dict[str, Any]] = {
         "s": {"frames": (b"\x09" * 32,), "sound": words},
         "t": {"sound": SoundPrint(words.words[:8])},
         "u": {"frames": (b"\x09" * 32,)},
     }
     for day, (case, kept) in enumerate(clips.items()):
-        clip = replace(passed(case, b"", AT + timedelta(days=day)), bits=None, upload_sha256=OTHER)
+        clip = replace(
+            accepted(case, b"", AT + timedelta(days=day)), bits=None, upload_sha256=OTHER
+        )
         queue.record_upload(replace(clip, **kept), None)
     assert [one.case for one in queue.stored_clip_hashes(0, 9)] == ["s", "u"]
     first = queue.stored_sound_prints(0, 1)
@@ -417,24 +425,24 @@ def test_sound_fingerprints_are_deleted_likewise(claimed: Stores) -> None:
     assert [one.case for one in queue.stored_sound_prints(0, 9)] == ["s", "t"]
     assert queue.delete_accepted_data(AT + timedelta(days=2)) == 1  # t waits for review
     assert [one.case for one in queue.stored_sound_prints(0, 9)] == ["t"]
-    queue.decide_case("t", ReviewState.CONFIRMED, nothing_else)
+    queue.decide_case("t", ReviewState.CONFIRMED, no_effect)
     assert queue.stored_sound_prints(0, 9) == ()
     assert not queue.hold_retroactively(RetroactiveMatches("s", MATCHES[1:], -1), 20)
 
 
 @pytest.fixture
-def claimed(made: Stores) -> Stores:
+def stores_with_claims(gate: Stores) -> Stores:
     """Register the claims of MATCHES."""
     for match in MATCHES:
-        made.bank.register(Registration(claim(match.claim), (match.claim.encode() * 32,)))
-    return made
+        gate.bank.register(Registration(claim(match.claim), (match.claim.encode() * 32,)))
+    return gate
 
 
-def test_look_back_quarantines_and_expires(claimed: Stores) -> None:
-    queue = claimed.reviews
+def test_look_back_quarantines_until_withdrawal_or_decision(stores_with_claims: Stores) -> None:
+    queue = stores_with_claims.reviews
     a, b = MATCHES
-    queue.record_upload(passed("p", b"\x01" * 32), None)
-    queue.record_upload(passed("q", b"\x02" * 32), None)
+    queue.record_upload(accepted("p", b"\x01" * 32), None)
+    queue.record_upload(accepted("q", b"\x02" * 32), None)
     assert queue.hold_retroactively(RetroactiveMatches("p", (a,), 1), 20)
     assert queue.hold_retroactively(RetroactiveMatches("q", MATCHES, 1), 20)
     assert not queue.hold_retroactively(RetroactiveMatches("p", (a,), 1), 20)  # it waits already
@@ -443,25 +451,25 @@ def test_look_back_quarantines_and_expires(claimed: Stores) -> None:
     assert review is not None
     assert (review.case, review.found, review.reference) == ("p", FoundBy.LOOK_BACK, "post p")
     assert (review.decision.outcome, review.decision.matches) == (Outcome.HOLD, (a,))
-    assert claimed.bank.withdraw(a.claim) == 1
-    assert queue.review("p") == passed("p", b"\x01" * 32)
+    assert stores_with_claims.bank.withdraw(a.claim) == 1
+    assert queue.review("p") == accepted("p", b"\x01" * 32)
     assert queue.review("q").decision.matches == (b,)
     assert queue.count_waiting_items() == 1
-    queue.decide_case("q", ReviewState.RELEASED, nothing_else)
+    queue.decide_case("q", ReviewState.RELEASED, no_effect)
     assert [one.case for one in queue.stored_picture_hashes(0, 9)] == ["p"]
 
 
 @pytest.mark.threat("released-first")
 @pytest.mark.parametrize("found", ["late", "as it came"])
-def test_waiting_upload_gets_matches_of_new_claims(claimed: Stores, found: str) -> None:
+def test_waiting_upload_gets_matches_of_new_claims(stores_with_claims: Stores, found: str) -> None:
     """So a withdrawal leaves the matches of the other claims."""
-    bank, queue = claimed.bank, claimed.reviews
+    bank, queue = stores_with_claims.bank, stores_with_claims.reviews
     a, b = MATCHES
     if found == "late":
-        queue.record_upload(passed("p", b"\x01" * 32), None)
+        queue.record_upload(accepted("p", b"\x01" * 32), None)
         assert queue.hold_retroactively(RetroactiveMatches("p", (a,), 1), 20)
     else:
-        review = held("p")
+        review = waiting("p")
         queue.record_upload(
             replace(review, decision=replace(review.decision, matches=(a,))), b"bytes"
         )
@@ -478,25 +486,25 @@ def test_waiting_upload_gets_matches_of_new_claims(claimed: Stores, found: str) 
         bank.withdraw(a.claim)
         assert queue.review("p").decision.matches == (b,)
         assert (queue.review("p").state, queue.count_waiting_items()) == (ReviewState.WAITING, 1)
-    queue.decide_case("p", ReviewState.CONFIRMED, nothing_else)
+    queue.decide_case("p", ReviewState.CONFIRMED, no_effect)
     assert not queue.hold_retroactively(RetroactiveMatches("p", (b,), 2), 20)
 
 
-def test_waiting_upload_gets_no_match_of_a_withdrawn_claim(claimed: Stores) -> None:
+def test_waiting_upload_gets_no_match_of_a_withdrawn_claim(stores_with_claims: Stores) -> None:
     a, b = MATCHES
-    claimed.reviews.record_upload(passed("p", b"\x01" * 32), None)
-    assert claimed.reviews.hold_retroactively(RetroactiveMatches("p", (a,), 1), 20)
-    claimed.bank.withdraw(b.claim)
-    assert not claimed.reviews.hold_retroactively(RetroactiveMatches("p", (b,), 2), 20)
-    assert claimed.reviews.review("p").decision.matches == (a,)
+    stores_with_claims.reviews.record_upload(accepted("p", b"\x01" * 32), None)
+    assert stores_with_claims.reviews.hold_retroactively(RetroactiveMatches("p", (a,), 1), 20)
+    stores_with_claims.bank.withdraw(b.claim)
+    assert not stores_with_claims.reviews.hold_retroactively(RetroactiveMatches("p", (b,), 2), 20)
+    assert stores_with_claims.reviews.review("p").decision.matches == (a,)
 
 
 @pytest.mark.threat("withdrawal-ignored")
 @pytest.mark.parametrize("how", ["move", "withdraw"])
-def test_withdrawing_releases_retroactive_matches(claimed: Stores, how: str) -> None:
-    bank, queue = claimed.bank, claimed.reviews
+def test_withdrawing_releases_retroactive_matches(stores_with_claims: Stores, how: str) -> None:
+    bank, queue = stores_with_claims.bank, stores_with_claims.reviews
     a, b = MATCHES
-    before = {case: passed(case, b"\x01" * 32) for case in "pq"}
+    before = {case: accepted(case, b"\x01" * 32) for case in "pq"}
     for case, matches in (("p", (a,)), ("q", (a, b))):
         queue.record_upload(before[case], None)
         assert queue.hold_retroactively(RetroactiveMatches(case, matches, 1), 20)
@@ -511,32 +519,32 @@ def test_withdrawing_releases_retroactive_matches(claimed: Stores, how: str) -> 
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_look_back_after_the_withdrawal_quarantines_nothing(claimed: Stores) -> None:
-    bank, queue = claimed.bank, claimed.reviews
+def test_look_back_after_the_withdrawal_quarantines_nothing(stores_with_claims: Stores) -> None:
+    bank, queue = stores_with_claims.bank, stores_with_claims.reviews
     a, b = MATCHES
     for case in "pq":
-        queue.record_upload(passed(case, b"\x01" * 32), None)
+        queue.record_upload(accepted(case, b"\x01" * 32), None)
     bank.apply_event(a.claim, ClaimEvent.WITHDRAW)
     assert not queue.hold_retroactively(RetroactiveMatches("p", (a,), 1), 20)
-    assert queue.review("p") == passed("p", b"\x01" * 32)
+    assert queue.review("p") == accepted("p", b"\x01" * 32)
     assert queue.hold_retroactively(RetroactiveMatches("q", (a, b), 1), 20)
     assert queue.review("q").decision.matches == (b,)
     bank.apply_event(b.claim, ClaimEvent.SUSPEND)
     assert not queue.hold_retroactively(RetroactiveMatches("p", (a, b), 1), 20)
 
 
-def test_many_retroactive_matches_of_one_hash_are_one_item(claimed: Stores) -> None:
-    queue = claimed.reviews
+def test_many_retroactive_matches_of_one_hash_are_one_item(stores_with_claims: Stores) -> None:
+    queue = stores_with_claims.reviews
     for number in range(6):
-        queue.record_upload(passed(f"p{number}", b"\x01" * 32, AT + timedelta(days=number)), None)
+        queue.record_upload(accepted(f"p{number}", b"\x01" * 32, AT + timedelta(days=number)), None)
         assert queue.hold_retroactively(RetroactiveMatches(f"p{number}", MATCHES[:1], 1), 3)
     assert queue.count_waiting_items() == 1
-    assert claimed.bank.withdraw(MATCHES[0].claim) == 1
+    assert stores_with_claims.bank.withdraw(MATCHES[0].claim) == 1
     assert queue.count_waiting_items() == 0
     assert len(queue.stored_picture_hashes(0, 9)) == 6
 
 
-def refused(case: str) -> Review:
+def refused_review(case: str) -> Review:
     decision = replace(REFUSED, case=case)
     secrets = {"secret_sha256": SECRET, "upload_sha256": OTHER}
     return Review(decision, AT, ReviewState.CLOSED, **secrets)  # type: ignore[arg-type]
@@ -544,7 +552,7 @@ def refused(case: str) -> Review:
 
 def test_case_is_appealed_once(queue: ReviewQueue) -> None:
     for case in ("r", "s"):
-        queue.record_upload(refused(case), None)
+        queue.record_upload(refused_review(case), None)
     later = AT + timedelta(days=1)
     queue.record_appeal(Appeal("r", SECRET, later, OTHER), b"the same file")
     review = queue.next_waiting_upload()
@@ -553,7 +561,7 @@ def test_case_is_appealed_once(queue: ReviewQueue) -> None:
     assert queue.upload_bytes("r") == b"the same file"
     with pytest.raises(AlreadyAppealed):
         queue.record_appeal(Appeal("r", SECRET, later), None)
-    queue.decide_case("r", ReviewState.RELEASED, nothing_else)
+    queue.decide_case("r", ReviewState.RELEASED, no_effect)
     with pytest.raises(AlreadyAppealed):
         queue.record_appeal(Appeal("r", SECRET, later), None)
     with pytest.raises(UploadFileDiffers):
@@ -563,8 +571,8 @@ def test_case_is_appealed_once(queue: ReviewQueue) -> None:
 
 
 def test_appeal_needs_the_secret(queue: ReviewQueue) -> None:
-    queue.record_upload(refused("r"), None)
-    queue.record_upload(held("h"), b"without a secret")
+    queue.record_upload(refused_review("r"), None)
+    queue.record_upload(waiting("h"), b"without a secret")
     for case, secret in (("r", OTHER), ("x", SECRET), ("h", SECRET), ("r", b"")):
         with pytest.raises(NoSuchReview):
             queue.record_appeal(Appeal(case, secret, AT), None)
@@ -572,8 +580,8 @@ def test_appeal_needs_the_secret(queue: ReviewQueue) -> None:
 
 
 def test_appeal_of_an_unrefused_upload_changes_nothing(queue: ReviewQueue) -> None:
-    kept = replace(passed("p", b"\x01" * 32), secret_sha256=SECRET)
-    waits = replace(held("h"), secret_sha256=SECRET)
+    kept = replace(accepted("p", b"\x01" * 32), secret_sha256=SECRET)
+    waits = replace(waiting("h"), secret_sha256=SECRET)
     queue.record_upload(kept, None)
     queue.record_upload(waits, b"bytes")
     for case in "ph":
@@ -585,26 +593,28 @@ def test_appeal_of_an_unrefused_upload_changes_nothing(queue: ReviewQueue) -> No
 
 
 def test_upload_refused_by_a_reviewer_can_be_appealed(queue: ReviewQueue) -> None:
-    queue.record_upload(replace(held("h"), secret_sha256=SECRET, upload_sha256=OTHER), b"bytes")
-    queue.decide_case("h", ReviewState.CONFIRMED, nothing_else)
+    queue.record_upload(replace(waiting("h"), secret_sha256=SECRET, upload_sha256=OTHER), b"bytes")
+    queue.decide_case("h", ReviewState.CONFIRMED, no_effect)
     queue.record_appeal(Appeal("h", SECRET, AT, OTHER), b"bytes")
     assert (queue.count_waiting_items(), queue.review("h").found) == (1, FoundBy.APPEAL)
 
 
-def test_full_disk_quarantines_without_bytes(made: Stores) -> None:
+def test_full_disk_quarantines_without_bytes(gate: Stores) -> None:
     """The rows of uploads are written, and the log says which reviews lack their bytes."""
-    queue = made.reviews
+    queue = gate.reviews
     assert isinstance(queue, ReviewQueue)
     full = replace(queue, has_disk_space=lambda: False)
     full.record_upload(flood("h"), None)
     full.store_review_bytes("h", b"held", 20)
-    full.record_upload(refused("r"), None)
+    full.record_upload(refused_review("r"), None)
     full.record_appeal(Appeal("r", SECRET, AT, OTHER), b"appealed")
-    full.record_upload(replace(passed("p", b"\x01" * 32), slow_look_due=True), None)
+    full.record_upload(replace(accepted("p", b"\x01" * 32), slow_look_due=True), None)
     assert not full.store_for_deferred_scan("p", b"let through", 9)
     assert (queue.has_room_for_bytes(), full.has_room_for_bytes()) == (True, False)
     assert queue.count_waiting_items() == 2
     assert [has_bytes(queue, case) for case in "hr"] == [False, False]
-    unkept = [(row.of, row.details) for row in made.bank.log(0, 100) if row.what == UNKEPT]
-    assert unkept == [("h", {"bytes": 4}), ("r", {"bytes": 8})]
+    not_kept = [
+        (row.of, row.details) for row in gate.bank.log(0, 100) if row.what == NOT_KEPT_EVENT
+    ]
+    assert not_kept == [("h", {"bytes": 4}), ("r", {"bytes": 8})]
     assert queue.store_for_deferred_scan("p", b"let through", 9)

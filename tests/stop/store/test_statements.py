@@ -17,7 +17,7 @@ from entrenous.stop.store.engine import single_insert, single_read, snapshot_rea
 from entrenous.stop.store.prepared_statements import PreparedInsert, PreparedSelect
 from entrenous.stop.store.schema import BANK_TABLE, UPLOAD_TABLE
 from entrenous.stop.upload_record import Outcome
-from tests.stop.store.bank_stores import engine_of
+from tests.stop.store.bank_stores import open_new_engine
 
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
 ROW: dict[str, Any] = {
@@ -30,20 +30,20 @@ ROW: dict[str, Any] = {
     "entry": None,
 }
 INSERT = PreparedInsert(UPLOAD_TABLE, list(ROW))
-EVERY = PreparedSelect(sa.select(UPLOAD_TABLE).order_by(UPLOAD_TABLE.c.number))
-WIDER = PreparedSelect(
+ALL_UPLOADS = PreparedSelect(sa.select(UPLOAD_TABLE).order_by(UPLOAD_TABLE.c.number))
+BANKS_BY_RADIUS = PreparedSelect(
     sa.select(BANK_TABLE).where(BANK_TABLE.c.radius >= sa.bindparam("least", 20))
 )
 
 
 @pytest.fixture(params=KINDS)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    made = engine_of(request.param, request, tmp_path)
-    yield made
-    made.dispose()
+    opened = open_new_engine(request.param, request, tmp_path)
+    yield opened
+    opened.dispose()
 
 
-def by_sqlalchemy(engine: sa.Engine) -> list[Any]:
+def rows_by_sqlalchemy(engine: sa.Engine) -> list[Any]:
     with snapshot_read(engine) as db:
         return list(db.execute(sa.select(UPLOAD_TABLE).order_by(UPLOAD_TABLE.c.number)))
 
@@ -51,23 +51,23 @@ def by_sqlalchemy(engine: sa.Engine) -> list[Any]:
 def test_prepared_statements_agree_with_sqlalchemy(engine: sa.Engine) -> None:
     with single_insert(engine) as db:
         INSERT.run(db, [ROW])
-    (there,) = by_sqlalchemy(engine)
-    assert {name: there._mapping[name] for name in ROW} == ROW
+    (stored,) = rows_by_sqlalchemy(engine)
+    assert {name: stored._mapping[name] for name in ROW} == ROW
     with single_read(engine) as db:
-        (found,) = EVERY.rows(db)
-    assert found._asdict() == dict(there._mapping)
+        (found,) = ALL_UPLOADS.rows(db)
+    assert found._asdict() == dict(stored._mapping)
 
 
 def test_prepared_insert_writes_all_rows_or_none(tmp_path: Path) -> None:
     """Only in SQLite are the rows of several uploads inserted together."""
-    engine = engine_of("sqlite", None, tmp_path)  # type: ignore[arg-type]
+    engine = open_new_engine("sqlite", None, tmp_path)  # type: ignore[arg-type]
     other = {**ROW, "case_number": "another"}
     with pytest.raises(BankUnreachable, match="UNIQUE"), single_insert(engine) as db:
         INSERT.run(db, [other, ROW, ROW])
-    assert by_sqlalchemy(engine) == []
+    assert rows_by_sqlalchemy(engine) == []
     with single_insert(engine) as db:
         INSERT.run(db, [other, ROW])
-    assert len(by_sqlalchemy(engine)) == 2
+    assert len(rows_by_sqlalchemy(engine)) == 2
     engine.dispose()
 
 
@@ -76,8 +76,8 @@ def test_prepared_select_binds_by_name_and_keeps_types(engine: sa.Engine) -> Non
     bank.set_bank(Bank(BankName("narrow"), radius=10))
     bank.set_bank(Bank(BankName("shadow"), radius=31, shadow=True))
     with single_read(engine) as db:
-        assert [(one.name, one.shadow) for one in WIDER.rows(db)] == [("shadow", True)]
-        every = WIDER.rows(db, {"least": 0})
+        assert [(one.name, one.shadow) for one in BANKS_BY_RADIUS.rows(db)] == [("shadow", True)]
+        every = BANKS_BY_RADIUS.rows(db, {"least": 0})
         assert {one.name: one.shadow for one in every} == {"narrow": False, "shadow": True}
 
 
@@ -87,31 +87,31 @@ def test_missing_parameter_raises_and_writes_nothing(
     without = {name: value for name, value in ROW.items() if name != "bits"}
     with pytest.raises(KeyError, match="bits"), single_insert(engine) as db:
         INSERT.run(db, [without])
-    assert by_sqlalchemy(engine) == []
-    asked = PreparedSelect(
+    assert rows_by_sqlalchemy(engine) == []
+    select = PreparedSelect(
         sa.select(BANK_TABLE).where(BANK_TABLE.c.radius >= sa.bindparam("least"))
     )
     with pytest.raises(KeyError, match="least"), single_read(engine) as db:
-        asked.rows(db)
+        select.rows(db)
 
 
 def test_prepared_select_sees_its_transaction(engine: sa.Engine) -> None:
     with snapshot_read(engine) as db:
-        assert EVERY.rows(db) == []
+        assert ALL_UPLOADS.rows(db) == []
         with single_insert(engine) as beside:
             INSERT.run(beside, [ROW])
-        assert EVERY.rows(db) == []
+        assert ALL_UPLOADS.rows(db) == []
     with snapshot_read(engine) as db:
-        assert len(EVERY.rows(db)) == 1
+        assert len(ALL_UPLOADS.rows(db)) == 1
 
 
 def test_insert_while_the_pinned_connection_is_in_use(engine: sa.Engine) -> None:
     with single_read(engine), single_insert(engine) as db:
         INSERT.run(db, [ROW])
-    assert len(by_sqlalchemy(engine)) == 1
+    assert len(rows_by_sqlalchemy(engine)) == 1
     with single_insert(engine) as db:
         INSERT.run(db, [{**ROW, "case_number": "next"}])
-    assert len(by_sqlalchemy(engine)) == 2
+    assert len(rows_by_sqlalchemy(engine)) == 2
 
 
 def test_insert_commits_after_a_sqlalchemy_query(engine: sa.Engine) -> None:
@@ -119,40 +119,40 @@ def test_insert_commits_after_a_sqlalchemy_query(engine: sa.Engine) -> None:
         assert db.execute(sa.select(sa.func.count()).select_from(UPLOAD_TABLE)).scalar_one() == 0
     with single_insert(engine) as db:
         INSERT.run(db, [ROW])
-    assert len(by_sqlalchemy(engine)) == 1
+    assert len(rows_by_sqlalchemy(engine)) == 1
 
 
 def test_refused_insert_raises_and_the_next_succeeds(
     engine: sa.Engine,
 ) -> None:
     for _ in range(2):
-        with pytest.raises(BankUnreachable) as told, single_insert(engine) as db:
+        with pytest.raises(BankUnreachable) as raised, single_insert(engine) as db:
             INSERT.run(db, [{**ROW, "outcome": None}])
-        assert "3f9a" not in str(told.value)  # it contains no value of the row
-        assert by_sqlalchemy(engine) == []
+        assert "3f9a" not in str(raised.value)  # it contains no value of the row
+        assert rows_by_sqlalchemy(engine) == []
     with single_insert(engine) as db:
         INSERT.run(db, [ROW])
-    assert len(by_sqlalchemy(engine)) == 1
+    assert len(rows_by_sqlalchemy(engine)) == 1
 
 
 def test_broken_connection_is_replaced(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    engine = engine_of("sqlite", request, tmp_path)
+    engine = open_new_engine("sqlite", request, tmp_path)
     with single_read(engine) as db:
         driver = db.connection.driver_connection
         assert driver is not None
         driver.close()
     with pytest.raises(BankUnreachable), single_read(engine) as db:
-        EVERY.rows(db)
+        ALL_UPLOADS.rows(db)
     with single_read(engine) as db:
-        assert EVERY.rows(db) == []
+        assert ALL_UPLOADS.rows(db) == []
     engine.dispose()
 
 
 def test_hash_numbers_exceed_32_bits(engine: sa.Engine) -> None:
     bank, claim = BankStore(engine), ClaimId("0a" * 16)
     bank.set_bank(Bank(BankName("people")))
-    made = Claim(claim, BankName("people"), ClaimState.WAITING, "pdq", 90, datetime.now(UTC))
-    bank.register(Registration(made, (bytes(32),)))
+    registered = Claim(claim, BankName("people"), ClaimState.WAITING, "pdq", 90, datetime.now(UTC))
+    bank.register(Registration(registered, (bytes(32),)))
     (entry,) = bank.entries(0)
     assert [
         one.id for _, one, _ in bank.claims_on_pictures_and_frames({entry.number, 3_000_000_001})
@@ -164,7 +164,7 @@ def test_server_restart_leaves_no_stale_connection(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     """One query fails; after it, the pool's other old connections are not used."""
-    engine = engine_of("postgres", request, tmp_path)
+    engine = open_new_engine("postgres", request, tmp_path)
     with ExitStack() as opened:
         for _ in range(4):
             opened.enter_context(engine.connect())
@@ -177,11 +177,11 @@ def test_server_restart_leaves_no_stale_connection(
     for _ in range(8):  # the connection that ended the others may be used first
         with engine.connect() as db:
             try:
-                EVERY.rows(db)
+                ALL_UPLOADS.rows(db)
             except BankUnreachable:
                 failed += 1
     assert failed == 1
     for _ in range(4):
         with engine.connect() as one, engine.connect() as other:
-            assert EVERY.rows(one) == EVERY.rows(other) == []
+            assert ALL_UPLOADS.rows(one) == ALL_UPLOADS.rows(other) == []
     engine.dispose()

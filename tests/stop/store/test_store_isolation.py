@@ -22,13 +22,13 @@ def test_bank_transactions_have_the_expected_isolation(postgres: Cluster, defaul
         server.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = '{default}'")
     engine = open_postgres_engine(url)
     try:
-        for how, level in (
+        for begin, expected in (
             (exclusive_write, "read committed"),
             (concurrent_write, "read committed"),
             (snapshot_read, "repeatable read"),
         ):
-            with how(engine) as db:
-                said = db.exec_driver_sql("SHOW transaction_isolation").scalar()
-            assert said == level
+            with begin(engine) as db:
+                actual = db.exec_driver_sql("SHOW transaction_isolation").scalar()
+            assert actual == expected
     finally:
         engine.dispose()

@@ -39,13 +39,13 @@ def test_unwritable_database_is_reported(tmp_path: Path, what: str) -> None:
         pass
     (data / what).chmod(0o555 if what == "." else 0)
     give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
-    every = [*give_up, sys.executable, "-m", "entrenous", "gate", "bank", "list"]
+    command = [*give_up, sys.executable, "-m", "entrenous", "gate", "bank", "list"]
     done = subprocess.run(
-        [*every, "--data", str(data)], capture_output=True, text=True, check=False
+        [*command, "--data", str(data)], capture_output=True, text=True, check=False
     )
-    said = " ".join(done.stderr.split())
-    assert done.returncode == 7, said
+    message = " ".join(done.stderr.split())
+    assert done.returncode == 7, message
     assert (
         f"{data / 'bank.db'} cannot be used: this account is not allowed to read and write it"
-        in said
+        in message
     )

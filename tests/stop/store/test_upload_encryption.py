@@ -19,10 +19,10 @@ PICTURE = b"\xff\xd8\xff a picture of somebody"
 PLAIN = UploadCipher()
 
 
-@pytest.mark.parametrize("held", [PLAIN, UploadCipher((NEW,)), UploadCipher((NEW, OLD))])
+@pytest.mark.parametrize("cipher", [PLAIN, UploadCipher((NEW,)), UploadCipher((NEW, OLD))])
 @pytest.mark.parametrize("data", [PICTURE, b"", PLAIN.encrypt("c", b"entrenous/1 held\1 x")])
-def test_encrypted_upload_is_decrypted(held: UploadCipher, data: bytes) -> None:
-    assert held.decrypt("c", held.encrypt("c", data)) == data
+def test_encrypted_upload_is_decrypted(cipher: UploadCipher, data: bytes) -> None:
+    assert cipher.decrypt("c", cipher.encrypt("c", data)) == data
 
 
 def test_encrypted_upload_reveals_nothing() -> None:
@@ -39,25 +39,25 @@ def test_unencrypted_rows_are_read() -> None:
 def test_upload_cannot_imitate_an_encrypted_one(kind: bytes) -> None:
     """Bytes that look encrypted are returned as they were sent."""
     crafted = b"entrenous/1 held" + kind
-    for held in (PLAIN, UploadCipher((NEW,))):
-        assert held.decrypt("c", held.encrypt("c", crafted)) == crafted
+    for cipher in (PLAIN, UploadCipher((NEW,))):
+        assert cipher.decrypt("c", cipher.encrypt("c", crafted)) == crafted
 
 
 def test_keys_are_rotated() -> None:
-    of_before = UploadCipher((OLD,)).encrypt("c", PICTURE)
+    encrypted_with_old_key = UploadCipher((OLD,)).encrypt("c", PICTURE)
     both = UploadCipher((NEW, OLD))
-    assert both.decrypt("c", of_before) == PICTURE
+    assert both.decrypt("c", encrypted_with_old_key) == PICTURE
     assert UploadCipher((NEW,)).decrypt("c", both.encrypt("c", PICTURE)) == PICTURE
-    for held in (UploadCipher((NEW,)), PLAIN):
-        with pytest.raises(UploadKeyMissing) as shut:
-            held.decrypt("c", of_before)
-        assert isinstance(shut.value, UploadNotKept)  # so reviewers can still decide
+    for cipher in (UploadCipher((NEW,)), PLAIN):
+        with pytest.raises(UploadKeyMissing) as raised:
+            cipher.decrypt("c", encrypted_with_old_key)
+        assert isinstance(raised.value, UploadNotKept)  # so reviewers can still decide
 
 
 def test_ciphertext_is_bound_to_its_case() -> None:
-    held = UploadCipher((NEW,))
+    cipher = UploadCipher((NEW,))
     with pytest.raises(UploadKeyMissing):
-        held.decrypt("d", held.encrypt("c", PICTURE))
+        cipher.decrypt("d", cipher.encrypt("c", PICTURE))
 
 
 def test_gate_creates_one_private_key_file(tmp_path: Path) -> None:
