@@ -165,7 +165,7 @@ def test_damaged_base_is_made_again(folder: Path, bank: BankStore, harm: str) ->
 
 
 @pytest.mark.slow
-def test_damage_while_it_runs_is_not_merged(folder: Path, bank: BankStore) -> None:
+def test_damage_to_an_open_base_is_not_merged(folder: Path, bank: BankStore) -> None:
     """A damaged page of the mapped file must not be copied under a new checksum."""
     hashes = fresh(10_100, 5)
     register(bank, "many", *hashes)

@@ -182,7 +182,7 @@ def test_luma_only_decoding_finds_the_same_matches(room: Room, hers: Any) -> Non
     assert (decision.outcome, decision.matches[0].distance <= 4) == (Outcome.HOLD, True)
 
 
-def test_a_refused_upload_is_stored_with_what_the_platform_calls_it(room: Room, hers: Any) -> None:
+def test_refused_upload_is_stored_with_the_platform_s_reference(room: Room, hers: Any) -> None:
     room.protect(hers)
     confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
     refused = judge_upload(jpeg(hers), room.platform, "post 9")

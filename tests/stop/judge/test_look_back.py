@@ -76,7 +76,7 @@ def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
 
 
-def test_release_after_a_look_back_is_remembered(room: Room, hers: Any) -> None:
+def test_upload_released_after_a_look_back_is_not_held_again(room: Room, hers: Any) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
     claim = protect(room, hers).claim
     release_case(case, room.platform)
