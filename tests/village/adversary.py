@@ -1,14 +1,14 @@
-"""A relay in the hands of somebody with a plan: every call goes through her, and dice decide.
+"""A malicious relay: an adversary between all devices and an honest relay, who may tamper with
+each call.
 
-It is an adapter over the whole :class:`.Courier`. Behind it stands an honest relay,
-before it everybody's device; it remembers every question and answer of everybody, and knows who
-asks. What it plays, call by call, follows from a seed and the number of the call alone, never from
-the bytes of a ciphertext, so that a seed plays the same again.
+The adversary wraps the whole :class:`.Courier`, remembers the calls of all devices with their
+answers, and knows who calls. Which trick it plays on a call follows only from a seed and the number
+of the call, never from the bytes of a ciphertext, so that a seed plays the same again.
 
-A relay holds halves of keys and is trusted to let them go. One that keeps them instead ("hoards")
-can hand one out again after it was taken back or used up: no cryptography stands against that
-until the sender's note has reached the device. A siege where it hoards notes which ones it hands
-out (``handed_out_again``), and holds devices to what they promise by themselves.
+A relay stores key shares and is trusted to delete them. One that keeps them ("hoards") can hand a
+share out again after the message was taken back or used up; no cryptography prevents that before
+the sender's note has reached the device. The adversary records these shares
+(``handed_out_again``), and the oracle does not count openings with them.
 """
 
 from collections import Counter, deque
@@ -24,23 +24,23 @@ from entrenous.device.device import Courier
 from tests.village.tricks import ANY, ON_ONE_CALL, Trick
 from tests.village.whole import Whole, streamed
 
-REMEMBERED = 40  # answers of each call
-PATIENCE = 5000  # calls that one person's one action may make of a relay that never ends
+REMEMBERED = 40  # latest calls of each kind
+PATIENCE = 5000  # calls that one action of a person may make
 
 
 def calls_of_a_courier() -> frozenset[str]:
-    """The name of everything that can be asked of a relay; to her, blobs are bytes."""
+    """Return the names of a courier's calls; ``blob``, which returns bytes, replaces a download."""
     names = frozenset(name for name in dir(Courier) if not name.startswith("_"))
     return names - {"download_blob"} | {"blob"}
 
 
-class NeverEnds(BaseException):  # not an Exception, so that nobody mends it on the way
-    """A device goes on asking a relay that never comes to an end."""
+class NeverEnds(BaseException):  # not an Exception, so that the program does not catch it
+    """A device makes more than ``PATIENCE`` calls in one action."""
 
 
 @dataclass(frozen=True)
 class Heard:
-    """One question and the honest relay's answer."""
+    """One call and the honest relay's answer."""
 
     caller: str
     arguments: tuple[Any, ...]
@@ -48,13 +48,13 @@ class Heard:
 
     @property
     def about(self) -> Any:
-        """What the question was about: a mailbox, an envelope, a blob."""
+        """The subject of the call: a mailbox, an envelope or a blob."""
         return self.arguments[1] if len(self.arguments) > 1 else None
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One question that an adversary has before her, and the dice for it."""
+    """One call that the adversary has to answer, with a random generator for it."""
 
     adversary: "Adversary"
     caller: str
@@ -63,48 +63,48 @@ class Asked:
     dice: Random
 
     def honest(self) -> Any:
-        """What the relay behind answers; it is remembered."""
+        """Pass the call on to the honest relay, and return its answer, which is remembered."""
         return self.adversary.ask(self.caller, self.call, self.arguments)
 
     def remembered(self) -> list[Heard]:
-        """Earlier answers to this kind of question, oldest first."""
+        """Return earlier calls of this kind, oldest first."""
         return list(self.adversary.heard.get(self.call, ()))
 
     @property
     def about(self) -> Any:
-        """As :attr:`Heard.about`."""
+        """The subject of the call, as :attr:`Heard.about`."""
         return self.arguments[1] if len(self.arguments) > 1 else None
 
 
 @dataclass
 class Adversary:
-    """Sits between everybody and ``relay``; ``mischief`` of all calls (0 to 1) are played with."""
+    """Stands between all devices and ``relay``; tampers with a share ``mischief`` of the calls."""
 
     relay: Courier
     seed: int
     mischief: float = 0.0
     hoards: bool = False
-    favourites: frozenset[str] = frozenset()  # calls that she plays with more than with others
+    favourites: frozenset[str] = frozenset()  # calls to tamper with more often
     number: int = 0
     patience: int = PATIENCE
     heard: dict[str, deque[Heard]] = field(default_factory=dict)
     late: list[tuple[str, str, tuple[Any, ...]]] = field(default_factory=list)
     played: Counter[str] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
-    #: What the honest relay has deleted for good at its sender's word.
+    #: Envelopes that the honest relay deleted because their senders took them back.
     taken_back: set[EnvelopeId] = field(default_factory=set)
-    #: Halves of keys that were seen on their way to the relay, and those handed out again.
+    #: Key shares seen on their way to the relay, and envelopes whose share was handed out again.
     halves: dict[EnvelopeId, Secret] = field(default_factory=dict)
     handed_out_again: set[EnvelopeId] = field(default_factory=set)
-    #: Openings that the honest relay was told are over.
+    #: Opening attempts that were reported to the honest relay as finished.
     finished: set[tuple[EnvelopeId, bytes]] = field(default_factory=set)
 
     def before(self, caller: str) -> "Before":
-        """The courier of somebody's device."""
+        """Return the courier for somebody's device."""
         return Before(self, caller)
 
     def ask(self, caller: str, call: str, arguments: tuple[Any, ...]) -> Any:
-        """Ask the honest relay, and remember what was said."""
+        """Call the honest relay, and remember its answer."""
         if call == "post" and arguments[2].share is not None:
             self.halves[arguments[2].id] = arguments[2].share.value
         answer = getattr(Whole(self.relay), call)(*arguments)
@@ -116,14 +116,14 @@ class Adversary:
         return answer
 
     def remember(self, caller: str, call: str, arguments: tuple[Any, ...], answer: Any) -> None:
-        """Keep an answer; and a new list as what the question for it would be answered with."""
+        """Remember an answer; a published key bundle is also the answer to a call that reads it."""
         row = self.heard.setdefault(call, deque(maxlen=REMEMBERED))
         row.append(Heard(caller, arguments, answer))
         if call == "publish_key_bundle":
             self.remember(caller, "card", arguments[:2], arguments[3])
 
     def answer(self, caller: str, call: str, arguments: tuple[Any, ...]) -> Any:
-        """Answer somebody's question, after what she has in mind for this one."""
+        """Answer somebody's call, honestly or with a trick."""
         self.number += 1
         self.patience -= 1
         if self.patience < 0:
@@ -145,11 +145,11 @@ class Adversary:
         return dice.choice(own if own and (favourite or dice.random() < 0.6) else ANY)
 
     def knows(self, other: "Adversary") -> None:
-        """What another one has heard, she has."""
+        """Remember everything that another adversary remembers."""
         self.heard = {call: deque(row, maxlen=REMEMBERED) for call, row in other.heard.items()}
 
     def makes_peace(self) -> None:
-        """From here on she is honest; what she sat on still goes where it was sent to."""
+        """Be honest from now on; delayed calls still reach the relay."""
         self.mischief, self.favourites = 0.0, frozenset()
 
     def _send_on_what_is_late(self, dice: Random) -> None:
@@ -162,7 +162,7 @@ class Adversary:
 
 @dataclass(frozen=True)
 class Before:
-    """A :class:`.Courier` of one device whose relay is the adversary's."""
+    """A :class:`.Courier` of one device that passes each call to the adversary."""
 
     adversary: Adversary
     caller: str

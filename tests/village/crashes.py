@@ -1,4 +1,4 @@
-"""A device that dies at a chosen moment: before a change of its vault, before or after a call."""
+"""Let a device die at a chosen moment: before a change of its vault, before or after a request."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -20,12 +20,12 @@ CHANGES: Final = (
 
 
 class Crash(BaseException):
-    """The process ends here; no handler of the program's may catch it."""
+    """The process dies; it is no Exception, so that the program does not catch it."""
 
 
 @dataclass
 class Fuse:
-    """Burns down by one at each moment, and the process dies with it."""
+    """Counts the moments that are left before the process dies; a negative count never ends."""
 
     left: int
 
@@ -36,7 +36,7 @@ class Fuse:
 
 
 class DyingVault:
-    """A vault whose process may die before any change, and before and after a transaction."""
+    """A vault whose process may die before any change, and before and after a commit."""
 
     def __init__(self, vault: Any, fuse: Fuse, changes: Collection[str] = CHANGES) -> None:
         self._vault = vault
@@ -47,7 +47,7 @@ class DyingVault:
     def transaction(self) -> Iterator[None]:
         with self._vault.transaction():
             yield
-            self._fuse.burn()  # at the very end, not committed yet
+            self._fuse.burn()  # before the commit
         self._fuse.burn()
 
     def __getattr__(self, call: str) -> Callable[..., Any]:
@@ -63,7 +63,7 @@ class DyingVault:
 
 
 class DyingCourier:
-    """A courier whose process may die before a request leaves, and before its answer is heard."""
+    """A courier whose process may die before a request leaves, and after its answer arrived."""
 
     def __init__(self, courier: Any, fuse: Fuse) -> None:
         self._courier = courier
@@ -80,7 +80,7 @@ class DyingCourier:
 
 
 def dying(device: Device, moments: int, changes: Collection[str] = CHANGES) -> Device:
-    """The same device, which dies after so many moments; single ``changes`` count as such too."""
+    """Return the device, wrapped to die after so many moments; ``changes`` are calls that count."""
     fuse = Fuse(moments)
     vault = DyingVault(device.vault, fuse, changes)
     return replace(
@@ -97,7 +97,7 @@ def survived(
     moments: int,
     changes: Collection[str] = CHANGES,
 ) -> bool:
-    """Run the work on a device that dies after so many moments; False if it did."""
+    """Run the work on a device that dies after so many moments; return False if it died."""
     try:
         work(dying(device, moments, changes))
     except Crash:

@@ -1,4 +1,4 @@
-"""The features of one picture are computed once, however often it is sent in tests."""
+"""Compute the features of each picture once, however often tests send it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,7 +22,7 @@ def _remembered(picture: Picture) -> bytes:
 
 @pytest.fixture(scope="module", autouse=True)
 def features_once() -> Iterator[None]:
-    """Most tests send the same photo, and its record follows from its pixels alone."""
+    """Cache the records of pictures: most tests send the same photo."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(picture_copies, "make_picture_record", _remembered)
         yield

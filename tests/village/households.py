@@ -1,4 +1,4 @@
-"""People with several devices: a further one is linked as two people at two screens would do it."""
+"""People with several devices: link them with the same steps as people at two screens."""
 
 from collections.abc import Callable
 
@@ -36,7 +36,7 @@ from tests.village.world import LoadedDice
 
 
 def bare(room: Room, name: str) -> Person:
-    """A device that holds nothing yet."""
+    """Add a device that is not set up to the room."""
     vault, courier = MemoryVault(), MaliciousCourier(room.honest)
     dice = LoadedDice(f"{name} bare {len(room.people)}")
     device = Device(room.clock, dice, vault, VaultLedger(vault), courier, read_picture)
@@ -45,7 +45,7 @@ def bare(room: Room, name: str) -> Person:
 
 
 def links(room: Room, old: Person, name: str, calls_it: str | None = None) -> Person:
-    """Link a further device of the person of ``old``; everybody at it has caught up then."""
+    """Link a new device to that of ``old``, let both catch up, and return the new one."""
     new = bare(room, name)
     link(old.device, new.device, calls_it)
     catch_up(new, old, new, old, new)
@@ -58,7 +58,7 @@ def link(
     calls_it: str | None = None,
     lock: Callable[[MailboxAddress], object] = lambda _: None,
 ) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
-    """Both sides' steps, in the order in which they come; ``lock`` is what a real vault has."""
+    """Take the steps of both sides in order; ``lock`` is called where a vault makes its lock."""
     here = start_on_old_device(None, old)
     there = start_on_new_device(here.code, calls_it, new)
     lock(there.home)
@@ -75,35 +75,35 @@ def link(
 
 
 def ids(who: Person) -> tuple[PersonId, DeviceId]:
-    """Whose it is, and which device."""
+    """Return the IDs of the device's owner and of the device."""
     me = own_device(who.device)
     return me.person.id, me.key.device
 
 
 def held(writer: Person, reader: Person) -> HeldTokens:
-    """What one device may write to another with."""
+    """Return the tokens that one device has for writing to another."""
     return held_tokens(peer_key(*ids(reader)), writer.device)
 
 
 def can_write(writer: Person, reader: Person) -> bool:
-    """Whether one device was told with what to write to another, where it is."""
+    """Return whether one device has tokens for the mailbox at which another is listed."""
     window = held(writer, reader)
     return window.seed is not None and window.place is None
 
 
 def in_touch(*people: Person) -> bool:
-    """Whether each can write to each of the others."""
+    """Return whether each of these devices can write to each of the others."""
     return all(can_write(a, b) for a in people for b in people if a is not b)
 
 
 def gets_ready(leader: Person, *others: Person, url: str = THERE) -> None:
-    """A move to another relay is said on one device, and the others look into the inbox."""
+    """Start a move to another relay on one device, and let the others prepare for it."""
     with pytest.raises(WaitsForDevices):
         move_all_devices(url, None, leader.device)
     catch_up(*others, leader)
 
 
 def catch_up(*people: Person) -> None:
-    """Each of them looks into the inbox, in this order."""
+    """Fetch messages on each of these devices, in this order."""
     for one in people:
         fetch_messages(one.device)

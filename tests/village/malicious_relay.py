@@ -1,7 +1,6 @@
-"""A relay that somebody sits on: an honest courier whose answers are tampered with, call by call.
+"""A malicious relay: an honest courier whose calls a test can replace by tricks, one by one.
 
-A trick is a function that is given the honest call and its arguments, and answers in its place; it
-stays until it is taken away, and then the relay is honest again.
+A trick is a function that gets the honest call and its arguments, and answers instead of it.
 """
 
 from collections import Counter
@@ -17,9 +16,9 @@ Trick = Callable[..., Any]
 
 
 class MaliciousCourier:
-    """A :class:`.Courier` that passes everything on but what a trick takes over.
+    """A :class:`.Courier` that passes on every call that no trick replaces.
 
-    To a trick, blobs are bytes: that of ``blob`` returns them, and answers for ``download_blob``.
+    For tricks, blobs are bytes: a trick for ``blob`` returns them, and replaces ``download_blob``.
     """
 
     def __init__(self, honest: Courier) -> None:
@@ -29,7 +28,7 @@ class MaliciousCourier:
 
     @contextmanager
     def playing(self, **tricks: Trick) -> Iterator[None]:
-        """Play these tricks, by the names of the calls that they take over, for a while."""
+        """Replace the calls of these names by tricks, until the ``with`` block ends."""
         before, self._tricks = self._tricks, {**self._tricks, **tricks}
         try:
             yield
@@ -47,7 +46,7 @@ class MaliciousCourier:
 
 
 def failing(error: Exception, *, times: int | None = None) -> Trick:
-    """A trick that fails, always or a number of times, and passes on what comes after."""
+    """Return a trick that raises ``error``, always or only the first ``times`` times."""
     left = [times]
 
     def trick(honest: Honest, *arguments: Any) -> Any:
@@ -61,12 +60,12 @@ def failing(error: Exception, *, times: int | None = None) -> Trick:
 
 
 def changed(change: Callable[[Any], Any]) -> Trick:
-    """A trick that answers what the relay would, changed."""
+    """Return a trick that changes the honest answer."""
     return lambda honest, *arguments: change(honest(*arguments))
 
 
 def flipped(data: bytes, place: int = -1) -> bytes:
-    """The same bytes with one bit turned."""
+    """Return the bytes with one bit of the byte at ``place`` flipped."""
     changed = bytearray(data)
     changed[place] ^= 1
     return bytes(changed)

@@ -1,4 +1,4 @@
-"""The village's relay: the real rules and the real HTTP, with stores and a network in memory."""
+"""The village's relay: the real rules and HTTP application, with stores and a network in memory."""
 
 from dataclasses import replace
 
@@ -12,13 +12,13 @@ from tests.in_memory.mail import MemoryMail
 
 
 def village_relay(url: str, clock: Clock, dice: RandomSource) -> tuple[Relay, Courier]:
-    """A relay that answers at ``url``, and a courier to it."""
+    """Return a relay that answers at ``url``, and a courier to it."""
     relay = Relay(MemoryMail(), MemoryBlobs(), clock, dice)
     return relay, memory_courier({url: relay_app(relay)})
 
 
 def copied_relay(relay: Relay, clock: Clock, dice: RandomSource) -> Relay:
-    """The same relay with stores of its own, by this clock and these dice."""
+    """Return a copy of a relay and of its stores, with this clock and these dice."""
     assert isinstance(relay.mail, MemoryMail)
     assert isinstance(relay.blobs, MemoryBlobs)
     mail, blobs = relay.mail.copied(), relay.blobs.copied()

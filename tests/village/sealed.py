@@ -1,4 +1,4 @@
-"""A message of any bytes, sealed and posted as every message is, without making marked copies."""
+"""Send a message of any bytes, sealed and posted as usual, but without making marked copies."""
 
 import secrets
 
@@ -23,7 +23,7 @@ def sends_as_it_is(  # noqa: PLR0913, PLR0917 - what, under which policy, from w
     sender: Device,
     reply: MessageReference | None = None,
 ) -> MessageId:
-    """Send files and a text, nothing of which is marked or looked at, to one device of a person."""
+    """Send files and a text, unmarked and unchecked, to a person with one device."""
     contact, message = contact_named(to, sender), MessageId(secrets.token_bytes(16))
     (whom,) = ensure_sessions(addressees(contact, sender), sender)
     sending = SendingContext(

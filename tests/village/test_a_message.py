@@ -30,7 +30,7 @@ def village() -> Village:
 
 
 def arrived(who: Villager) -> str:
-    """The name of the newest message that reached somebody."""
+    """Fetch messages, and return the name of the newest one that somebody received."""
     fetch_messages(who.device)
     return received_messages(who.device)[-1].name
 

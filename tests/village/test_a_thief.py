@@ -1,7 +1,7 @@
-"""The same week with its relay's rows in PostgreSQL, and a thief who takes it every night.
+"""The week of test_a_week.py with the relay's rows in PostgreSQL, and a thief who copies them.
 
-He reads the rows as they are, and all that a database writes down beside them: numbers of rows,
-their places in the files, numbers of transactions.
+The thief reads the rows every night, and what the database stores with them: the numbers of the
+transactions that wrote them.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ OF_THE_ROWS = (
 @pytest.mark.nightly
 @pytest.mark.real
 def test_a_thief_of_a_postgresql_learns_each_batch(postgres: Cluster) -> None:
-    """A known attack: every row there bears the number of the transaction that wrote it."""
+    """A known attack: PostgreSQL stores the number of the transaction with every row it wrote."""
     url, nights = postgres.fresh(), list[list[set[bytes]]]()
     with asyncio.Runner() as runner, closing(open_postgres(url)) as mail:
 
@@ -51,7 +51,7 @@ def test_a_thief_of_a_postgresql_learns_each_batch(postgres: Cluster) -> None:
 
 
 def written_together(url: str) -> Iterator[set[bytes]]:
-    """Locks of tokens for one letter, by the transaction that wrote them."""
+    """Yield the locks of single-use tokens, one set for each transaction that wrote some."""
     asked = "SELECT array_agg(lock) FROM stored_token WHERE uses = 1 GROUP BY xmin::text"
     with psycopg.connect(url) as stolen:
         for (locks,) in stolen.execute(asked):

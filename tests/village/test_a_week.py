@@ -1,6 +1,6 @@
-"""A week in a village, with all that its relay ever had before it: who wrote to whom is not in it.
+"""Everything that a relay receives and stores in a week does not show who wrote to whom.
 
-The tests look for anything that joins one envelope to another, or to a sender.
+The tests look for anything that links one envelope to another, or to a sender.
 """
 
 import json
@@ -27,7 +27,7 @@ from tests.village.world import Villager
 # An event loop wakes itself through a pair of sockets.
 pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
 
-#: What many envelopes share because it says nothing: coarse, or only the recipient's.
+#: Fields that many envelopes share: their values are coarse, or only concern the recipient.
 COARSE = {"mailbox", "sequence", "expires_at", "due_at", "state", "opened", "opens", "used", "uses"}
 
 
@@ -37,8 +37,8 @@ def week() -> Week:
 
 
 def told_with(post: Asked, everything: tuple[Asked, ...]) -> set[bytes]:
-    """All that the relay was told of one envelope, by whoever posted it, but for sizes and times:
-    the token, ids, locks, hashes, sealed bytes, its half of the key.
+    """Return everything that a sender told the relay about one envelope, except sizes and times:
+    the token, IDs, locks, hashes, sealed bytes and the relay's share of the key.
     """
     body = json.loads(post.body)
     share = body["share"] or {}
@@ -48,7 +48,7 @@ def told_with(post: Asked, everything: tuple[Asked, ...]) -> set[bytes]:
     for one in everything:
         blob = one.path.rsplit("/", 1)[1] if "/blobs/" in one.path else None
         if one.method == "PUT" and blob in body["blobs"]:
-            assert one.token == post.token  # one writer for one letter
+            assert one.token == post.token  # an envelope's uploads use its token
             texts += [one.headers["entrenous-fetch-lock"], one.headers["entrenous-sha256"]]
     assert post.token is not None
     return {post.token, token_hash(Secret(post.token)), *map(unb64, texts)}
@@ -116,14 +116,14 @@ def test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came(week: Wee
                 came.setdefault((row.mailbox, *times), set()).add(row.lock)
     batches = [frozenset(map(unb64, batch["add"])) for batch in week.batches()]
     seen = everything(came)
-    for locks in came.values():  # whole batches, if not for what was used or dropped
+    for locks in came.values():  # whole batches, without used and dropped tokens
         assert all(len(batch & locks) in {0, len(batch & seen)} for batch in batches)
     several = [sum(bool(batch & locks) for batch in batches) for locks in came.values()]
-    assert max(several) >= 2  # two of one day, at different minutes, cannot be told apart
+    assert max(several) >= 2  # two batches of one day cannot be told apart
 
 
 def everything(came: dict[Any, set[bytes]]) -> set[bytes]:
-    """All locks that were seen in the night."""
+    """Return all locks of all groups."""
     return {lock for locks in came.values() for lock in locks}
 
 
@@ -137,7 +137,7 @@ def test_the_log_says_what_was_done_and_never_to_whom(week: Week) -> None:
 
 
 def promised(people: tuple[Villager, ...]) -> dict[bytes, tuple[str, str]]:
-    """Whose each lock is: the owner of the mailbox, and the person who was given its token."""
+    """Map each lock to the owner of its mailbox and the person who was given its token."""
     whose = {}
     for one in people:
         kinds: tuple[tuple[str, type[Any]], ...] = (
@@ -182,8 +182,10 @@ def test_a_token_claims_and_posts_for_one_envelope_only(week: Week) -> None:
 
 @pytest.mark.threat("metadata")
 def test_a_thief_of_the_sqlite_file_learns_no_batch() -> None:
-    """By where rows lie. Those of one mailbox and day are mixed: in half of the places, if two
-    batches are alike, another batch follows.
+    """The file does not store rows in the order of their batches.
+
+    Rows of one mailbox and day are mixed: if two batches have the same size, every second row is
+    followed by one of the other batch, on average.
     """
     week, nights = on_disk()
     batch, mixed = batch_of(week), 0

@@ -1,7 +1,7 @@
-"""Everything that a message's key is bound to: whoever changes one thing of it opens nothing.
+"""What a message's key is bound to: after a change of any field, the message does not open.
 
-The letter's own bindings are in tests/send/letter/test_read.py and tests/crypto/test_seal.py;
-here it is what came out of the letter, field by field, none left out.
+The letter's own bindings are tested in tests/send/letter/test_read.py and
+tests/crypto/test_seal.py; these tests change each field of the manifest that was in the letter.
 """
 
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def sent() -> Room:
 
 @pytest.fixture
 def ben() -> Person:
-    """With a message that went to Caro too, and that he has not opened."""
+    """Return Ben, who has an unopened message that Caro got too."""
     return sent()["ben"]
 
 
@@ -74,7 +74,7 @@ def waiting(who: Person) -> ReceivedMessage:
 
 
 def test_no_field_of_a_message_is_left_out() -> None:
-    """The relay's address binds nothing: it says where to ask, and only our own may stand there."""
+    """The relay's address is not bound: it can only be that of a relay of ours."""
     assert {*CHANGES, "relay_url"} == {field.name for field in fields(Manifest)}
 
 
@@ -96,7 +96,7 @@ def test_a_message_with_one_field_changed_does_not_open(ben: Person, field: str)
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("field", ["id", "envelope"])
 def test_a_key_is_of_one_message_in_one_envelope(ben: Person, field: str) -> None:
-    """Its blobs and both halves of its key under another id: the relay even answers."""
+    """Under another ID nothing opens, even if the relay hands out the blobs and its share."""
     honest = waiting(ben)
     ids: dict[str, Any] = {"id": MessageId(bytes(16)), "envelope": EnvelopeId(bytes(16))}
     other = replace(honest, **{field: ids[field]})

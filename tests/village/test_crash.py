@@ -1,10 +1,10 @@
-"""The device dies at every moment of every verb, one after the other, and goes on with its vault.
+"""A device dies at each moment of each command, one after the other, and goes on with its vault.
 
-In ``make test`` it dies at every fifth moment: requests have two moments each, before and after, so
-both kinds are met. ``make nightly`` leaves none out.
+In ``make test`` it dies at every fifth moment: a request has two moments, before and after, and an
+odd step tests both kinds. ``make nightly`` leaves none out.
 
-All of a verb's crashes happen to the same people, in a row, so that what one of them leaves behind
-is there at the next.
+All crashes of a command happen to the same people in a row, so that anything a crash leaves behind
+is still there at the next.
 """
 
 import io
@@ -68,17 +68,17 @@ EVERY = size(5, 1)
 
 
 def until_it_survives(work: Callable[[int], bool]) -> int:
-    """Run work with one moment more each time, until it does not die; how often it died."""
+    """Run work with 0, 1, 2 ... until it returns True; return that number: how often it died."""
     return next(moments for moments in count() if work(moments))
 
 
 def moments_survived(work: Callable[[int], bool]) -> int:
-    """Let work die after more and more moments, until it survives; return how many it has."""
+    """Let work die after more and more moments, until it survives; return after how many."""
     return EVERY * until_it_survives(lambda turn: work(EVERY * turn))
 
 
 def nothing_is_left_over(*people: Person) -> bool:
-    """No letter was unreadable, and nothing waits to be done."""
+    """Return whether no letter is undecryptable and no task is pending."""
     drawers = (
         UNDECRYPTABLE_LETTER,
         OUTBOX,
@@ -106,7 +106,10 @@ def names(who: Person) -> list[str]:
 
 
 def both_still_write(ana: Person, ben: Person) -> bool:
-    """A ratchet that had run twice from one state would make one of these unreadable."""
+    """Return whether both can read what the other one sends.
+
+    A ratchet that ran twice from one state would make one of the messages undecryptable.
+    """
     before = len(names(ana)), len(names(ben))
     ana.sends(SMALL, ben)
     ben.sends(SMALL, ana)
@@ -122,7 +125,7 @@ def test_sending(ana: Person, ben: Person) -> None:
             lambda device: send_message(draft(after=device), device), ana.device, moments
         )
         recorded = {message.name for message in ana.device.ledger.messages()} - known
-        fetch_messages(ana.device)  # what waits goes out with the next command
+        fetch_messages(ana.device)  # the next command sends what is in the outbox
         came = set(names(ben)) - had
         assert came == recorded, f"after {moments} moments"
         assert len(came) <= 1
@@ -140,7 +143,7 @@ def test_sending(ana: Person, ben: Person) -> None:
 def test_fetching(ana: Person, ben: Person) -> None:
     def once(moments: int) -> bool:
         had = set(names(ben))
-        fetch_messages(ana.device)  # of how many more letters ben takes
+        fetch_messages(ana.device)  # she may need new tokens of Ben's
         sent = {ana.sends(SMALL, ben).name for _ in range(2)}
         lived = survived(fetch_messages, ben.device, moments)
         assert set(names(ben)) - had == sent, f"after {moments} moments"
@@ -212,7 +215,7 @@ def test_taking_back(ana: Person, ben: Person, *, opened: bool) -> None:
             for copy in sent.copies
             if sent.message.name == name
         ):
-            # That much was done; the note, if one is due, went out with the next command.
+            # The relay has withdrawn it; a note that is due went out with the next command.
             fetch_messages(ben.device)
             assert refused(name, ben) or opened, f"after {moments} moments"
         recall_message(name, ana.device)
@@ -236,7 +239,7 @@ def refused(name: str, who: Person) -> bool:
 
 
 def test_obeying(ana: Person, ben: Person) -> None:
-    """Ben's device dies while it takes in that a message was taken back."""
+    """Ben's device dies while it processes a recall."""
 
     def once(moments: int) -> bool:
         name = ana.sends(SMALL, ben).name
@@ -278,7 +281,7 @@ def test_adding_somebody(friends: Room, ana: Person, ben: Person) -> None:
 
 
 def test_being_added(friends: Room, ana: Person, ben: Person) -> None:
-    """Ben's device dies while it takes in a guest and greets her back."""
+    """Ben's device dies while it processes the use of his invite and answers it."""
 
     def once(moments: int) -> bool:
         dan = friends.settles(f"dan {moments}")

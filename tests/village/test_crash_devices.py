@@ -1,8 +1,7 @@
-"""A device dies while one is linked, or revoked: there are never two lists, and nobody is stuck.
+"""A device dies during a linking or a revocation: lists never fork, and nobody is stuck.
 
-It dies before and after requests, and at the end of transactions, before and after they are on
-disk; what happens inside of one is on disk with all of it or not at all. In ``make nightly`` it
-dies at three times as many of these moments, which cost a device each.
+It dies before and after requests and commits, but not inside of transactions, since they are
+atomic. ``make nightly`` tests several times as many of these moments; each takes a new device.
 """
 
 from collections.abc import Callable
@@ -38,7 +37,7 @@ from tests.village.test_crash import until_it_survives
 
 pytestmark = pytest.mark.slow
 
-#: How many moments lie between two deaths. Odd numbers, so that both kinds of moment are met.
+#: The number of moments from one death to the next: odd, so that both kinds of moment are tested.
 OLD, NEW, REVOKED = size(5, 1), size(9, 3), size(7, 3)
 
 
@@ -54,7 +53,7 @@ def home() -> Room:
 def compared(
     old: Device, new: Device, name: str
 ) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
-    """Both show their pictures, and the new device's person has said yes."""
+    """Link two devices up to the comparison, which only the new one has confirmed yet."""
     here = start_on_old_device(None, old)
     there = start_on_new_device(here.code, name, new)
     here = poll_old_device(here, old)
@@ -83,7 +82,7 @@ def test_the_old_device_dies_while_it_grants(home: Room) -> None:
         new = bare(home, name)
         here, there = compared(ana.device, new.device, name)
         died = dies(lambda device: confirm_on_old_device(here, device), ana, moments)
-        fetch_messages(ana.device)  # what waits goes out with the next command
+        fetch_messages(ana.device)  # the next command sends what is in the outbox
         if count(ana) == 1:
             assert died
             return False

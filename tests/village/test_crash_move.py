@@ -1,7 +1,6 @@
-"""A device dies while it moves to another relay: it is here or there, and nobody is lost.
+"""A device dies while it moves to another relay: it is at one of the two, and keeps its contacts.
 
-It dies before or after requests, and at the end of transactions; all of that happens to the same
-people, in a row.
+It dies before or after requests and commits; all crashes happen to the same people in a row.
 """
 
 import pytest
@@ -48,7 +47,7 @@ def test_it_dies_at_every_third_moment_of_a_move(town: Room) -> None:
         clear_next_relay_lock(ana.device)
         assert ana.home[1] not in homes
         if third % 3 == 1:
-            ben.sends(SMALL, ana)  # he has not heard yet
+            ben.sends(SMALL, ana)  # he does not know of the move yet
         catch_up(ana, ben, cleo, ana)
         assert [is_told(one, ana) for one in (ben, cleo)] == [True, True], moments
         if third % 3 == 0:

@@ -1,5 +1,5 @@
-"""Two devices of one person move together, and one of them dies on the way: both arrive, nobody is
-lost, and nothing is left over. All of it happens to the same people, in a row.
+"""Two devices of one person move together, and one dies on the way: both arrive, keep all contacts
+and have no pending tasks. All crashes happen to the same people in a row.
 """
 
 from contextlib import suppress
@@ -40,11 +40,11 @@ class Town:
 
     @property
     def target(self) -> str:
-        """The relay at which she is not."""
+        """The relay at which Ana is not."""
         return THERE if self.ana.home[0] == HERE else HERE
 
     def arrives(self, target: str) -> None:
-        """After the next commands on each device, both of hers are there."""
+        """Run the next commands on each device, and check that both of Ana's are at ``target``."""
         for _ in range(2):
             if self.ana.home[0] != target:
                 leads(self.ana.device, target)
@@ -56,7 +56,7 @@ class Town:
         assert [is_told(one, self.ana) for one in (self.ben, self.cleo)] == [True, True]
 
     def all_is_well(self) -> None:
-        """Whoever writes to her reaches both, and nothing is left over."""
+        """Check that messages to Ana reach both of her devices, and that no task is pending."""
         hers, others = (self.ana, self.phone), (self.ben, self.cleo)
         before = [one.received() for one in hers]
         for one in others:
@@ -89,7 +89,7 @@ def room() -> Room:
     ],
 )
 def test_one_of_them_dies_at_moments_so_far_apart(room: Room, who: str, apart: int) -> None:
-    """The one that leads, as it gets ready and as it signs; the one that follows, likewise."""
+    """Both the device that leads the move and the other die while they prepare or sign it."""
     town = Town(*(room[name] for name in ("ana", "phone", "ben", "cleo")))
 
     def once(turn: int) -> bool:

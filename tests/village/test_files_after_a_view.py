@@ -1,7 +1,7 @@
-"""What a view leaves on disk: sealed files in the vault's folder; after a recall, not even those.
+"""A view leaves sealed files in the vault's folder, and a recall deletes even those.
 
-Compared is the whole of what the program may write to: its folder, the folder that it is started
-in, and the one for temporary files.
+The tests compare everything that the program may write to: its own folder, the working directory
+and the folder for temporary files.
 """
 
 import secrets
@@ -32,12 +32,12 @@ from tests.village.world import RELAY, LoadedDice, Village, photo
 
 pytestmark = pytest.mark.slow
 
-PIECE = 48  # bytes of a picture that no other file holds by chance
+PIECE = 48  # bytes of a file, too many to be in another one by chance
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Everything that may be written to lies in it."""
+    """Return a folder that contains everything that the program may write to."""
     for name in ("home", "started-in", "temporary"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "started-in")
@@ -55,7 +55,7 @@ def village() -> Village:
 
 @pytest.fixture
 def ben(village: Village, folder: Path) -> Iterator[Device]:
-    """Whose vault is on disk, with a message from Ana that he has not opened."""
+    """Yield Ben's device, whose vault is on disk and whom Ana has added."""
     vault, ana = SqlcipherVault(folder / "home", Secret(b"k" * 32)), village.people["ana"]
     ledger = VaultLedger(vault)
     device = Device(village.clock, LoadedDice("ben"), vault, ledger, village.courier, read_picture)
@@ -76,12 +76,12 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def kept_files(folder: Path) -> set[str]:
-    """Those beside the database, whose journal comes and goes."""
+    """Return the names of all files but the database's, whose journal comes and goes."""
     return {name for name in files(folder) if not name.startswith("home/vault.db")}
 
 
 def nothing_of(data: bytes, held: dict[str, bytes]) -> bool:
-    """Whether no piece of a file is to be found anywhere."""
+    """Return whether no piece of ``data`` is in any of these files."""
     pieces = [data[at : at + PIECE] for at in range(0, len(data) - PIECE, 499)]
     everything = b"".join(held.values())
     assert len(pieces) > 20
@@ -125,7 +125,7 @@ KINDS = {
 def test_what_opens_once_leaves_no_file_at_all(
     village: Village, ben: Device, folder: Path, kind: str
 ) -> None:
-    """Not sealed either; and the two records that change hold neither half of its key."""
+    """Not even a sealed file, and the message's record has no key any more."""
     sent, ana = KINDS[kind], village.people["ana"].device
     policy = MessagePolicy(village.clock.now() + timedelta(days=1), opens=1)
     sends_as_it_is((sent,), "only for your eyes", policy, "ben", ana)

@@ -1,4 +1,4 @@
-"""A relay that tampers with lists of devices: it adds none, and what it holds back is found out."""
+"""A relay that tampers with device lists cannot add a device, and withheld lists are detected."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,7 +39,7 @@ Trick = Callable[..., Any]
 @pytest.fixture
 @made_once
 def home() -> Room:
-    """Ana, who knows Ben and Caro, who know each other."""
+    """Return Ana, Ben and Caro, who all know each other."""
     room = Room()
     ana, ben, caro = (room.settles(name) for name in ("ana", "ben", "caro"))
     for one, other in ((ana, ben), (ana, caro), (ben, caro)):
@@ -56,19 +56,19 @@ def contradictions(who: Person) -> list[tuple[str, DeviceListContradiction | Non
 
 
 def showing(card: bytes, of: Person) -> Trick:
-    """The relay shows this card at her mailbox, sealed as hers is."""
+    """Return a trick that shows this card, sealed like that of the person's mailbox."""
     me = own_device(of.device)
     return changed(lambda _: seal_key_bundle(card, me.person.id, me.home.mailbox))
 
 
 def names_newer_list(writer: Person, of: Person, reader: Person) -> None:
-    """A letter to the reader that names a newer list of somebody than the reader knows."""
+    """Send the reader a message that names a newer list of somebody than the reader knows."""
     writer.sends(SMALL, reader, *([of] if of is not writer else []))
 
 
 @pytest.mark.threat("server-adds-device")
 def test_a_list_that_the_relay_made_is_not_taken(home: Room) -> None:
-    """It waits until somebody asks for a list, and shows one with a device of its own."""
+    """The relay waits until somebody asks for a list, and shows one with a device of its own."""
     ana, ben, thief = home["ana"], home["ben"], home.settles("thief")
     before = identity_of(ana)
     issue_card(ana)
@@ -105,7 +105,7 @@ def test_a_newer_list_that_a_letter_names_is_asked_for(home: Room) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_a_list_that_is_held_back_is_told_after_three_tries_in_a_day(home: Room) -> None:
-    """The relay goes on showing the list of before."""
+    """The relay keeps showing the earlier list."""
     ana, ben = home["ana"], home["ben"]
     old = own_device(ana.device).card
     issue_card(ana)
@@ -122,7 +122,7 @@ def test_a_list_that_is_held_back_is_told_after_three_tries_in_a_day(home: Room)
 
 @pytest.mark.threat("server-adds-device")
 def test_two_lists_of_one_epoch_freeze_the_person(home: Room) -> None:
-    """Who has Ana's master key signs another list beside hers; Ben has heard of the one."""
+    """Somebody with Ana's master key signs another list beside hers, and Ben knows one of them."""
     ana, ben = home["ana"], home["ben"]
     fork(ana, ben)
     ana.sends(SMALL, ben)
@@ -141,7 +141,7 @@ def test_two_lists_of_one_epoch_freeze_the_person(home: Room) -> None:
 
 
 def fork(ana: Person, ben: Person) -> None:
-    """Ben knows a second list of hers that she does not go on with."""
+    """Let Ben take a list of Ana's, and Ana make another one of the same epoch instead."""
     honest = identity_of(ana)
     issue_card(ana, further=(another_device(ana),))
     me = own_device(ana.device)
@@ -157,7 +157,7 @@ def fork(ana: Person, ben: Person) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_a_view_that_is_split_between_two_people_is_found_by_what_they_write(home: Room) -> None:
-    """Ben is shown one list of Ana's and Caro another; Caro's message to both names hers."""
+    """Ben has one list of Ana's and Caro another; Caro's message to both names the one she has."""
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
     fork(ana, ben)
     me = own_device(ana.device)
@@ -175,7 +175,7 @@ def test_a_view_that_is_split_between_two_people_is_found_by_what_they_write(hom
 
 @pytest.mark.threat("server-adds-device")
 def test_who_only_claims_another_list_freezes_nobody(home: Room) -> None:
-    """Caro knows a list of Ana's that Ana's relay does not show: it is told, and no more."""
+    """Caro names a list that Ana's relay does not show: Ben is told that views differ, no more."""
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
     known = contact_named("ana", caro.device)
     other = replace(known.person, head=b"f" * 32)
@@ -190,7 +190,7 @@ def test_who_only_claims_another_list_freezes_nobody(home: Room) -> None:
 
 
 def claims(liar: Person, of: str, epoch: int) -> None:
-    """The liar's program believes that somebody has a list of this epoch."""
+    """Make the liar's program believe that somebody has a list of this epoch."""
     known = contact_named(of, liar.device)
     other = replace(known.person, epoch=epoch, head=b"f" * 32)
     store_contact(replace(known, person=other), liar.device)
@@ -198,8 +198,8 @@ def claims(liar: Person, of: str, epoch: int) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room) -> None:
-    """Caro names a list of Ana's that there is none of. Ben never gets the letter about Ana's next
-    one, but hears of it, and her relay shows it.
+    """Caro names a list of Ana's that does not exist. Ana's next message to Ben names her real new
+    list, and he takes it once her relay shows it.
     """
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
     claims(caro, "ana", 2**40)
@@ -239,7 +239,7 @@ def test_a_newer_list_that_is_shown_is_taken_whatever_was_named(home: Room) -> N
 
 @pytest.mark.threat("server-adds-device")
 def test_a_claim_of_a_newer_list_of_ours_is_told_as_a_claim(home: Room) -> None:
-    """Nobody keeps our own list back from us: who says so knows another one, or writes nonsense."""
+    """Nobody can withhold our own list from us: Caro has another one, or writes nonsense."""
     ana, caro = home["ana"], home["caro"]
     claims(caro, "ana", 2**40)
     caro.sends(SMALL, ana)
@@ -250,7 +250,7 @@ def test_a_claim_of_a_newer_list_of_ours_is_told_as_a_claim(home: Room) -> None:
 
 
 def publish(ana: Person) -> None:
-    """Her newest card lies at her relay."""
+    """Publish Ana's newest card at her relay."""
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
@@ -258,7 +258,7 @@ def publish(ana: Person) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_a_list_of_ours_that_we_did_not_make_is_told(home: Room) -> None:
-    """Who has the master key shows Ben a list of Ana's; his next message to her names it."""
+    """Somebody with the master key gave Ben a list of Ana's; his next message to her names it."""
     ana, ben = home["ana"], home["ben"]
     fork(ana, ben)
     ben.sends(SMALL, ana)
@@ -269,7 +269,7 @@ def test_a_list_of_ours_that_we_did_not_make_is_told(home: Room) -> None:
 
 @pytest.mark.threat("server-adds-device")
 def test_a_relay_that_freezes_everything_delays_and_changes_nothing(home: Room) -> None:
-    """It shows nobody the new list, and lets no letter about it through; then it gives up."""
+    """The relay delivers no letter about the new list for a while, and then all of them."""
     ana, ben = home["ana"], home["ben"]
     with ben.courier.playing(waiting_envelopes=lambda *_: []):
         links(home, ana, "phone")
@@ -284,7 +284,7 @@ def test_a_relay_that_freezes_everything_delays_and_changes_nothing(home: Room) 
 
 
 def test_a_device_that_was_never_finished_stops_nobody(home: Room) -> None:
-    """It is on the list, and died before it left a key anywhere."""
+    """The device is on the list, but died before it published a key."""
     ana, ben = home["ana"], home["ben"]
     dead = bare(home, "dead")
     link(ana.device, dead.device)
@@ -295,7 +295,7 @@ def test_a_device_that_was_never_finished_stops_nobody(home: Room) -> None:
 
 
 def test_two_devices_that_change_the_list_at_once_are_told(home: Room) -> None:
-    """Neither has heard of the other's change: each says so, and goes on with its own list."""
+    """Neither knows of the other's change: both report the fork, and keep their own lists."""
     ana, phone = home["ana"], links(home, home["ana"], "phone", "phone")
     watch = links(home, ana, "watch", "watch")
     catch_up(phone, watch, ana, phone, watch)

@@ -1,7 +1,7 @@
-"""A relay that lies, loses and swaps: nothing opens that must not, nothing honest is lost.
+"""A relay that lies, drops and swaps data: nothing opens that must not, and no message is lost.
 
-Each test lets the relay misbehave for a while and then be honest again: what honest people sent
-must be there then.
+Most tests let the relay misbehave for a while and then be honest again; then everything that was
+sent must arrive.
 """
 
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def ben(room: Room) -> Person:
 
 
 def opened(who: Person) -> list[OpenedContent]:
-    """Everything that opens for somebody, oldest first."""
+    """Fetch messages and open all that somebody has, oldest first."""
     fetch_messages(who.device)
     return [open_message(one.name, who.device) for one in received_messages(who.device)]
 
@@ -92,7 +92,7 @@ def test_letters_that_are_held_back_arrive_later(ana: Person, ben: Person) -> No
 
 
 def test_a_page_of_one_letter_is_not_taken_for_the_last(ana: Person, ben: Person) -> None:
-    """As an honest relay's is, where letters are large."""
+    """An honest relay's pages are that short too, if letters are large."""
     for _ in range(3):
         ana.sends(SMALL, ben)
     with ben.courier.playing(waiting_envelopes=pages(lambda page: page[:1])):
@@ -100,7 +100,7 @@ def test_a_page_of_one_letter_is_not_taken_for_the_last(ana: Person, ben: Person
 
 
 def test_a_letter_that_is_left_out_arrives_when_it_is_shown(ana: Person, ben: Person) -> None:
-    """The relay hides the first of three, and takes its absence for no answer."""
+    """The relay hides the first of three letters for a while."""
     for _ in range(3):
         ana.sends(SMALL, ben)
     with ben.courier.playing(waiting_envelopes=pages(lambda page: page[1:])):
@@ -275,7 +275,7 @@ def test_letters_in_order_leave_no_older_key(ana: Person, ben: Person) -> None:
         for one, other in ((ana, ben), (ben, ana)):
             one.sends(SMALL, other)
             fetch_messages(other.device)
-    assert own_keys(ben) == 2  # the one that Ana sealed to last, and the one that she has now
+    assert own_keys(ben) == 2  # the one that Ana sealed to last, and the one that she got since
 
 
 @pytest.mark.threat("later-theft")
@@ -297,7 +297,7 @@ def test_a_letter_that_never_comes_keeps_older_keys_for_so_many_letters_only(
 def test_what_was_acknowledged_and_thrown_away_is_the_relays_to_lose(
     ana: Person, ben: Person
 ) -> None:
-    """Nobody can undo that; but what follows arrives, and its sender sees what became of it."""
+    """Nobody can undo that, but later messages arrive, and the sender sees that one is gone."""
     with ana.courier.playing(post=lambda *_: None):
         ana.sends(SMALL, ben)
     ana.sends(SMALL, ben)
@@ -320,7 +320,7 @@ def test_an_acknowledgement_that_is_not_heard_changes_nothing(ana: Person, ben: 
 
 
 def bundle_of(honest: Honest, victim: Person, url: str) -> Any:
-    """What the relay would hand out for another device, whose owner it need not ask."""
+    """Return the prekeys that the relay would hand out for another device."""
     me = own_device(victim.device)
     token = Secret(b"t" * 32)
     granted = SendToken(token_hash(token), None, None)
@@ -489,7 +489,7 @@ def test_a_lie_about_a_state_does_not_keep_a_message_from_being_taken_back(
 def test_a_relay_that_only_says_that_it_took_something_back_is_undone_by_the_program(
     ana: Person, ben: Person
 ) -> None:
-    """It kept share and files; the note to the recipient's device makes it forget its half."""
+    """It kept its share and the files, but the note makes Ben's device delete the other share."""
     posted = ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     said = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
@@ -513,7 +513,7 @@ def test_a_relay_that_holds_the_note_back_cannot_undo_what_it_took_back(
 def test_a_relay_that_shows_the_note_first_and_the_message_later_undoes_nothing(
     ana: Person, ben: Person
 ) -> None:
-    """It only says that it deleted letter, share and files."""
+    """The relay only claims that it deleted the letter, its share and the files."""
     posted = ana.sends(SMALL, ben)
     said = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
     with ana.courier.playing(withdraw=lambda *_: said):
@@ -528,7 +528,7 @@ def test_a_relay_that_shows_the_note_first_and_the_message_later_undoes_nothing(
 
 @pytest.mark.threat("server-adds-device")
 def test_a_relay_cannot_say_who_somebody_is(room: Room, ana: Person) -> None:
-    """After all of this the keys that everybody trusts are the ones that they began with."""
+    """The keys that the relay handed out are those of the devices."""
     for name in ("ben", "caro"):
         assert contact_named(name, ana.device).person == own_device(room[name].device).person
 

@@ -1,8 +1,8 @@
-"""A relay that can forge Ed25519, as whoever has a quantum computer could: nothing that it hands
-out or posts passes for what a device signed.
+"""A relay that can forge Ed25519 signatures, as with a quantum computer, can hand out or post
+nothing that passes for signed by a device.
 
-The thief has all that Ben's device has, Ed25519 and Curve25519 keys and every ratchet, but for its
-ML-DSA-65 key: instead of that it has one of its own.
+The thief has everything that Ben's device has, including the Ed25519 and Curve25519 keys and every
+ratchet, but another ML-DSA-65 key.
 """
 
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ REFUSED = (BadSignature, BadPrekey)
 @pytest.fixture
 @made_once
 def room() -> Room:
-    """Ana and Ben at one relay, not acquainted."""
+    """Return Ana and Ben at one relay, who are not contacts."""
     room = Room()
     for name in ("ana", "ben"):
         room.settles(name)
@@ -50,7 +50,7 @@ def room() -> Room:
 
 
 def thief_of(who: Person, room: Room) -> Device:
-    """Whoever computed this device's classical keys from the public ones, and saw all it did."""
+    """Return a copy of a device with another ML-DSA-65 key: its classical keys were computed."""
     vault = MemoryVault()
     vault._drawers = {name: dict(held) for name, held in who.vault._drawers.items()}
     vault.put(OWN_RECORDS, "signing-seed", b"a seed of the thief's own, of 32"[:32])
@@ -59,7 +59,7 @@ def thief_of(who: Person, room: Room) -> Device:
 
 
 def published(device: Device, *, reaches: bool = True) -> Prekeys:
-    """The set of prekeys that this device signs now; the relay keeps it only if it ``reaches``."""
+    """Let a device publish prekeys, and return them; the relay gets them only if ``reaches``."""
     sets = list[Prekeys]()
 
     def noted(honest: Honest, *arguments: Any) -> Any:
@@ -75,7 +75,7 @@ def published(device: Device, *, reaches: bool = True) -> Prekeys:
 
 @contextmanager
 def handing_out(who: Person, bundle: Callable[[PrekeyBundle], PrekeyBundle]) -> Iterator[None]:
-    """The relay answers every claim of hers like that."""
+    """Let the relay change the answer to every claim of prekeys with ``bundle``."""
 
     def trick(honest: Honest, *arguments: Any) -> PrekeyBundle:
         return bundle(honest(*arguments))
@@ -85,7 +85,7 @@ def handing_out(who: Person, bundle: Callable[[PrekeyBundle], PrekeyBundle]) -> 
 
 
 def refuses(who: Person, link: str, bundle: Callable[[PrekeyBundle], PrekeyBundle]) -> bool:
-    """Whether she adds nobody, and seals nothing, on what the relay hands out."""
+    """Check that ``who`` refuses the prekeys, and return whether no contact was added."""
     with handing_out(who, bundle), pytest.raises(REFUSED):
         add_person(link, "ben", who.device)
     return contacts(who.device) == ()
@@ -102,7 +102,10 @@ EVERY_SWAP = [
 
 
 def swapped(true: PrekeyBundle, other: Prekeys, names: tuple[str, ...]) -> PrekeyBundle:
-    """The honest answer with these keys of another set; on the fallback key if that is swapped."""
+    """Return the honest answer with these keys of another set.
+
+    If the fallback key is swapped and the one-time key is not, the one-time key is left out.
+    """
     fields = {name: getattr(other, name) for name in names}
     fields["one_time"] = other.one_time[0] if "one_time" in names else true.one_time
     if "fallback" in names and "one_time" not in names:
@@ -126,7 +129,7 @@ def test_a_prekey_that_is_signed_without_mldsa_is_refused(
 @pytest.mark.threat("quantum-forger")
 @pytest.mark.parametrize("names", EVERY_SWAP[:3], ids="+".join)
 def test_a_prekey_of_another_batch_is_refused(room: Room, names: tuple[str, ...]) -> None:
-    """All of it is honest: the relay kept what it was brought before."""
+    """All keys are genuine: the relay kept an earlier batch."""
     ana, ben = room["ana"], room["ben"]
     earlier, link = published(ben.device), make_invite_link(ben.device)
     publish_prekeys(ben.device)

@@ -1,4 +1,4 @@
-"""People with two and three devices: everything reaches each of them, and none that is revoked."""
+"""People with several devices: messages reach each of them, and none that is revoked."""
 
 from datetime import UTC, datetime
 
@@ -47,7 +47,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 @made_once
 def home() -> Room:
-    """Ana with a laptop ("ana") and a phone, Ben with one device at another relay; acquainted."""
+    """Return Ana with a laptop ("ana") and a phone, and her contact Ben at another relay."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben", THERE)
     ana.adds(ben)
@@ -92,7 +92,7 @@ def test_each_device_writes_under_its_persons_name(home: Room) -> None:
 
 
 def test_one_device_that_takes_nothing_more_is_no_refusal(home: Room) -> None:
-    """Ben's phone was revoked a minute ago, and Ana has not heard of it: his laptop has hers."""
+    """Ben has revoked his phone, and Ana does not know it: her message reaches his laptop."""
     ana, ben = home["ana"], home["ben"]
     phone = links(home, ben, "phone", "phone")
     catch_up(ana, phone, ben, ana)
@@ -104,7 +104,7 @@ def test_one_device_that_takes_nothing_more_is_no_refusal(home: Room) -> None:
 
 
 def test_devices_that_never_met_are_brought_together(home: Room) -> None:
-    """The phone links a tablet before the laptop has told it how to write to it, and is lost."""
+    """The watch links a tablet before it has tokens for all of Ana's devices, and is lost later."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     watch = links(home, phone, "watch", "watch")
     tablet = bare(home, "tablet")
@@ -120,7 +120,7 @@ def test_devices_that_never_met_are_brought_together(home: Room) -> None:
 
 
 def test_they_meet_though_who_linked_them_was_lost_at_once(home: Room) -> None:
-    """What the watch lent its tablet holds no more, and the phone knows both."""
+    """The tokens that the watch lent to the tablet end when the watch is revoked."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     watch = links(home, phone, "watch", "watch")
     for _ in range(3):
@@ -146,7 +146,7 @@ def test_they_meet_though_who_linked_them_was_lost_at_once(home: Room) -> None:
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("about", [SharedContact, SharedForgottenContact, SharedBlock])
 def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: type) -> None:
-    """A thief has it say so for the end of time; then it is revoked."""
+    """A thief lets the watch send a note dated at the end of time; then the watch is revoked."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     watch, more = links(home, ana, "watch", "watch"), links(home, ana, "more", "more")
     for _ in range(3):
@@ -173,7 +173,7 @@ def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: ty
 
 
 def test_a_date_at_the_end_of_time_does_not_stop_a_later_change(home: Room) -> None:
-    """A device whose clock, or whose thief, says so of somebody."""
+    """A device with a wrong clock, or its thief, sends such a date."""
     ana, phone = home["ana"], home["phone"]
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)
     ben = contact_named("ben", phone.device)

@@ -1,7 +1,7 @@
-"""Somebody takes the whole vault, opened, at a time t, and has recorded all letters before.
+"""A thief takes the whole unlocked vault at a time t, and has recorded all letters before.
 
-What was sent and opened before t stays closed: by the outer layer (X-Wing) if the inner one (Olm)
-were broken wholly, and by the inner one if the outer were. Each is given away here by itself.
+Letters that were sent and opened before t stay closed: the outer layer (X-Wing) protects them even
+if the inner one (Olm) is broken, and the inner one if the outer is. The tests break one at a time.
 """
 
 from collections.abc import Iterator
@@ -34,9 +34,9 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class Heard:
-    """A letter on its way, and what its recipient found in it: the thief is given all of that.
+    """A recorded letter, with what breaking its outer layer would give to the thief.
 
-    ``key`` is the outer layer's, ``around`` what is left when the outer layer is broken.
+    ``key`` is the recipient's key of the outer layer; ``around`` is the letter without that layer.
     """
 
     waiting: WaitingEnvelope
@@ -51,7 +51,7 @@ class Heard:
 
 @dataclass
 class Wire:
-    """Everything that came for one person, recorded, and the vault as it was just before."""
+    """A record of all letters to one person, and of the vault just before each of them."""
 
     who: Person
     heard: dict[bytes, Heard] = field(default_factory=dict)
@@ -81,14 +81,14 @@ class Wire:
 
 @dataclass
 class Talk:
-    """Ana and Ben, with everything that passes between them on record."""
+    """Ana and Ben, and a record of everything that they send to each other."""
 
     room: Room
     wires: dict[str, Wire]
     drained: bool = False
 
     def says(self, who: str, opens: int | None = None) -> None:
-        """Somebody writes, and the other one fetches and opens it."""
+        """Let ``who`` write, and the other one fetch and open the message."""
         ana, ben = self.room["ana"], self.room["ben"]
         sender, other = (ana, ben) if who == "ana" else (ben, ana)
         self.room.clock.wind(minutes=1)
@@ -116,7 +116,7 @@ class Talk:
 
 @pytest.fixture(params=["one-time key", "fallback key"])
 def talk(request: pytest.FixtureRequest) -> Iterator[Talk]:
-    """Their sessions begin on a key that was used once, or on the one that is left at the end."""
+    """Let sessions begin with a one-time key, or with the fallback key after the last of these."""
     room = Room()
     people = [room.settles(name) for name in ("ana", "ben")]
     talk = Talk(room, {one.name: Wire(one) for one in people})
@@ -132,7 +132,7 @@ def talk(request: pytest.FixtureRequest) -> Iterator[Talk]:
 
 
 def stolen(who: Person) -> MemoryVault:
-    """A copy of everything in the opened vault: every drawer, every file."""
+    """Return a copy of all records and files of a vault."""
     vault = MemoryVault()
     vault._drawers = {name: dict(held) for name, held in who.vault._drawers.items()}
     vault._files = dict(who.vault._files)
@@ -140,7 +140,7 @@ def stolen(who: Person) -> MemoryVault:
 
 
 def opens_outer(vault: Vault, letter: Heard) -> bool:
-    """As if Olm were broken: who gets through the outer layer has read the letter."""
+    """Return whether a vault opens the outer layer, which is enough if Olm is broken."""
     return any(_outer(key, letter) for key in OWN_XWING_KEY_TABLE.all(vault))
 
 
@@ -153,7 +153,7 @@ def _outer(key: OwnXWingKey, letter: Heard) -> bool:
 
 
 def opens_inner(vault: Vault, letter: Heard) -> bool:
-    """As if X-Wing were broken: with what is inside, whatever session, or account, there is."""
+    """Return whether a vault opens the inner layer, which is enough if X-Wing is broken."""
     sessions = [one for peer in PEER_TABLE.all(vault) for one in peer.sessions]
     return any(_inner(session, letter) for session in sessions) or _begins(vault, letter)
 
@@ -178,7 +178,7 @@ def _begins(vault: Vault, letter: Heard) -> bool:
 
 
 def holds(vault: MemoryVault, secret: Secret) -> bool:
-    """Whether these bytes lie anywhere in the vault."""
+    """Return whether the secret's bytes are anywhere in the vault."""
     records = (record for drawer in vault._drawers.values() for record in drawer.values())
     return any(secret.reveal() in one for one in (*records, *vault._files.values()))
 
@@ -193,7 +193,7 @@ def test_a_vault_that_is_stolen_opens_nothing_that_was_opened_before(talk: Talk)
     assert any(letter.key.peer is None for _, letter in early)
     for to, letter in early:
         for theft in thefts.values():
-            # What is left for its days: the prekeys that anybody may use, of letters that begin.
+            # Prekeys that anybody may use are kept for some days; they open first letters.
             own = theft is thefts[to]
             assert opens_outer(theft, letter) == (own and letter.key.peer is None)
             assert opens_inner(theft, letter) == (
@@ -220,7 +220,7 @@ def test_nor_what_began_a_session_once_the_prekey_has_done_its_days(talk: Talk) 
 
 
 def test_the_vault_before_a_letter_was_opened_opens_it(talk: Talk) -> None:
-    """So what the others refuse could have opened."""
+    """This shows that the other tests do not pass only because nothing opens at all."""
     talk.turns(2)
     for wire in talk.wires.values():
         assert all(opens_outer(wire.before[one], heard) for one, heard in wire.heard.items())
@@ -230,7 +230,7 @@ def test_the_vault_before_a_letter_was_opened_opens_it(talk: Talk) -> None:
 @pytest.mark.threat("later-theft")
 @pytest.mark.threat("view-once-bypass")
 def test_nor_is_there_a_half_of_the_key_of_what_was_shown_once(talk: Talk) -> None:
-    """Ben's whole vault at t, and both layers of the letter broken: the relay's half is gone."""
+    """Even with Ben's whole vault and both layers broken, the relay's share of the key is gone."""
     fetch_messages(talk.room["ben"].device)
     talk.says("ana", opens=1)
     (share,) = talk.wires["ben"].shares[-1:]

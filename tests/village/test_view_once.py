@@ -1,4 +1,4 @@
-"""View-once: one opening for a person, whatever her devices race for; taken back in a second."""
+"""View-once messages: a person opens them once, even if devices race, and a recall is fast."""
 
 import asyncio
 import io
@@ -78,7 +78,7 @@ def test_it_is_one_opening_over_http_from_threads_too(tmp_path: Path) -> None:
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.usefixtures("socket_enabled")
 def test_a_recall_before_the_first_view_takes_the_share_within_a_second(tmp_path: Path) -> None:
-    """On the relay's disk, in a relay that holds a thousand more."""
+    """The relay's rows are on disk, and it stores a thousand other envelopes."""
 
     async def life() -> tuple[float, int]:
         post = Post()
@@ -88,7 +88,7 @@ def test_a_recall_before_the_first_view_takes_the_share_within_a_second(tmp_path
             await asyncio.gather(
                 *(accept(one.envelope(1, blobs=False), post.token, relay) for one in others)
             )
-            begun = time.process_time()  # of all its threads: others may have the machine
+            begun = time.process_time()  # of all threads; wall time depends on the machine's load
             status = await withdraw(post.id, post.withdraw, relay)
             took = time.process_time() - begun
             assert status.state is EnvelopeState.TAKEN_BACK
@@ -116,7 +116,7 @@ def friends() -> Room:
 
 @pytest.fixture
 def ben(friends: Room) -> Person:
-    """With a message from Ana that opens once, and that he has fetched."""
+    """Return Ben, who has fetched a message from Ana that opens once."""
     friends["ana"].sends(SMALL, friends["ben"], opens=1)
     fetch_messages(friends["ben"].device)
     return friends["ben"]
@@ -208,7 +208,7 @@ def test_three_views_are_three_and_nothing_is_kept_between_them(friends: Room) -
 
 @pytest.mark.threat("view-once-bypass")
 def test_the_other_device_is_told_that_it_was_opened_elsewhere(ben: Person) -> None:
-    """Another device's opening uses the group up; this one asks too late, with its parts here."""
+    """Another device's opening uses up the group of shares, and this device asks too late."""
     name, received = newest(ben).name, newest(ben)
     manifest = received.manifest
     assert manifest is not None
@@ -236,7 +236,7 @@ def test_taken_back_before_the_first_view_it_never_opens(friends: Room, ben: Per
 @pytest.mark.threat("n-plus-one-views")
 @pytest.mark.parametrize("first", ["phone", "ana"])
 def test_two_devices_of_one_person_open_it_once_between_them(first: str) -> None:
-    """Sent by the real sender to both devices: whoever opens first has it, the other is told."""
+    """The device that opens first shows the message; the other one is told that it was opened."""
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
     ana.adds(ben)

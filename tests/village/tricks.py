@@ -1,7 +1,7 @@
-"""What an adversary can do with one question: a table of tricks, for all calls and for single ones.
+"""The tricks that an adversary can play on one call: some for any call, others for single calls.
 
-A trick gets the question (``tests.village.adversary.Asked``) and answers it, or raises what a
-relay, or a network without one, may raise.
+A trick gets the call (``tests.village.adversary.Asked``), and answers it or raises an error of a
+relay or of the network.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ LIES: Final[tuple[EntrenousError, ...]] = (
 
 
 def turned(thing: Any, dice: Random) -> Any:
-    """The same with one bit turned somewhere in its bytes; what holds none stays as it is."""
+    """Return a copy with one bit flipped somewhere in its bytes; without bytes, return it as is."""
     if isinstance(thing, bytes) and thing:
         changed = bytearray(thing)
         changed[int(dice.random() * len(thing))] ^= 1 << int(dice.random() * 8)
@@ -83,7 +83,7 @@ def repeats_the_question(asked: Any) -> Any:
 
 
 def sends_it_on_later(asked: Any) -> Any:
-    """Behind others, as if it had been lost; who asked will have asked again by then."""
+    """Delay the call behind later ones, as if it were lost; its caller repeats it meanwhile."""
     asked.adversary.late.append((asked.caller, asked.call, asked.arguments))
     raise RelayUnreachable(host="relay")
 
@@ -97,7 +97,7 @@ def turns_a_bit(asked: Any) -> Any:
 
 
 def answers_as_before(asked: Any) -> Any:
-    """With what it said about this at some earlier time, and without asking."""
+    """Repeat an earlier answer about the same subject, without asking the honest relay."""
     if asked.call == "open_share":
         return hands_out_again(asked)
     earlier = [one for one in asked.remembered() if one.about == asked.about]
@@ -105,7 +105,7 @@ def answers_as_before(asked: Any) -> Any:
 
 
 def answers_about_another(asked: Any) -> Any:
-    """With what it said about something else, or to somebody else."""
+    """Answer with what was said about another subject."""
     answer = asked.honest()
     others = [one for one in asked.remembered() if one.about != asked.about]
     return asked.dice.choice(others).answer if others else answer
@@ -127,25 +127,25 @@ ANY: Final[tuple[Trick, ...]] = (
 
 
 def swallows(_asked: Any) -> None:
-    """Says that it was done, and does nothing."""
+    """Acknowledge the call, and do nothing."""
 
 
 def says_it_is_swallowed(asked: Any) -> EnvelopeStatus:
-    """As above, where the answer is a state; or the true state, and a lie about it."""
+    """Answer with a random state, whether or not the call is passed on."""
     if asked.call == "envelope_status" or asked.dice.random() < 0.5:
         asked.honest()
     return EnvelopeStatus(asked.dice.choice(list(EnvelopeState)), asked.dice.randrange(3))
 
 
 def posts_it_changed(asked: Any) -> None:
-    """With a bit turned in it, or under another's number, beside the true one."""
+    """Post the letter with one bit flipped."""
     url, token, envelope = asked.arguments
     changed = replace(envelope, sealed=turned(envelope.sealed, asked.dice))
     asked.adversary.ask(asked.caller, "post", (url, token, changed))
 
 
 def posts_another_again(asked: Any) -> None:
-    """Somebody's earlier letter into this mailbox too, under a number of its own."""
+    """Post the letter, and then somebody's earlier letter into the same mailbox under a new ID."""
     asked.honest()
     earlier = asked.dice.choice(asked.remembered()).arguments[2]
     url, token, envelope = asked.arguments
@@ -170,7 +170,7 @@ def shows_twice(asked: Any) -> list[WaitingEnvelope]:
 
 
 def shows_old_ones_anew(asked: Any) -> list[WaitingEnvelope]:
-    """What was acknowledged long ago, under new numbers and with more time left."""
+    """Show earlier letters again, with new sequence numbers and more time left."""
     page = list(asked.honest())
     old = [one for heard in asked.remembered() for one in heard.answer]
     asked.dice.shuffle(old)
@@ -206,7 +206,7 @@ def shows_others_letters(asked: Any) -> list[WaitingEnvelope]:
 
 
 def splits_the_view(asked: Any) -> bytes:
-    """Some see the oldest list of somebody, and others the newest, for good."""
+    """Always show the oldest list of somebody to some callers, and the newest to others."""
     newest = asked.honest()
     mine = [one.answer for one in asked.remembered() if one.about == asked.about]
     hidden = Random(f"{asked.adversary.seed} {asked.caller}").random() < 0.5
@@ -220,11 +220,11 @@ def rolls_the_list_back(asked: Any) -> bytes:
 
 
 def swallows_the_list(asked: Any) -> None:
-    """Says that a new list is published, and goes on showing the old one."""
+    """Acknowledge a new list, and keep showing the old one."""
 
 
 def hands_out_anothers_keys(asked: Any) -> PrekeyBundle:
-    """All, or some, of what belongs to another device, or of this one's earlier ones."""
+    """Replace some or all keys by those of another device, or by earlier ones of this device."""
     true: PrekeyBundle = asked.honest()
     others = [one for one in asked.remembered() if one.about != asked.about]
     other = asked.dice.choice(others or asked.remembered()).answer
@@ -255,14 +255,14 @@ def lengthens(asked: Any) -> bytes:
 
 
 def replays_a_half(asked: Any) -> Secret:
-    """The half of another message's key, of another device's, or an invented one."""
+    """Answer with the share of another envelope, or with an invented one."""
     asked.honest()
     others = [half for one, half in asked.adversary.halves.items() if one != asked.about]
     return asked.dice.choice([*others, Secret(bytes(32))])
 
 
 def hands_out_again(asked: Any) -> Secret:
-    """The very half, to whoever asks, however often, after all promises: if it hoards."""
+    """Answer anybody with the true share, even a deleted one, if the adversary hoards."""
     adversary = asked.adversary
     if not adversary.hoards or asked.about not in adversary.halves:
         return replays_a_half(asked)
@@ -271,7 +271,7 @@ def hands_out_again(asked: Any) -> Secret:
 
 
 def answers_two_racers(asked: Any) -> Secret:
-    """Lets a second opener race with a number of its own, and gives the winner's half to both."""
+    """Let a second opener race with an attempt of its own, and answer with the winner's share."""
     url, envelope, token, _ = asked.arguments
     racers = [
         (asked.caller, asked.arguments),

@@ -1,7 +1,7 @@
 """A hundred openers on three devices of one person race for a message that opens once.
 
-The relay is the real one: its rules, its HTTP application and SQLite on a disk, with its one writer
-behind threads. Each opener has an attempt of its own; those of one device share its open token.
+The relay is the real one: its rules, and SQLite on a disk with one writer behind threads. Each
+opener has its own attempt; those of one device share its open token.
 
     python -m tests.village.view_once --runs 200
 """
@@ -27,7 +27,7 @@ DEVICES = 3
 
 
 def race(seed: int) -> Counter[str]:
-    """What the openers of one run were told, in a disk of its own."""
+    """Run one race on a new disk, and count what the openers were told."""
     with (
         tempfile.TemporaryDirectory() as folder,
         disk_relay(Path(folder), WoundClock()) as relay,
@@ -52,7 +52,7 @@ async def _race(relay: Relay, dice: Random) -> Counter[str]:
 
 
 async def _open(post: Post, number: int, start: asyncio.Event, relay: Relay, draw: float) -> str:
-    """Ask at a moment of one's own; who gets the share shows it and finishes, or asks again."""
+    """Ask for the share after a random delay; after success, maybe ask again, and finish."""
     await start.wait()
     for _ in range(int(draw * 7)):
         await asyncio.sleep(0)
@@ -69,12 +69,12 @@ async def _open(post: Post, number: int, start: asyncio.Event, relay: Relay, dra
 
 
 def opened(told: Counter[str]) -> int:
-    """How many openers got it."""
+    """Return how many openers got the share."""
     return sum(count for what, count in told.items() if what != "used up")
 
 
 def main() -> int:
-    """Run many races; 1 if one of them did not end with exactly one opening."""
+    """Run many races; return 1 if one of them did not end with exactly one opening."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--runs", type=int, default=200)
     runs, begun, winners = asked.parse_args().runs, time.monotonic(), Counter[str]()

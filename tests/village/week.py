@@ -1,6 +1,5 @@
-"""A week in a village, with all that its relay ever had before it.
-
-The relay's rows at the end of each day, its log, and every request with every answer are kept.
+"""Simulate a week in a village, and record what its relay receives and stores: its rows at the end
+of each day, its log, and every request with the status of its answer.
 """
 
 import asyncio
@@ -41,7 +40,7 @@ DAYS = 7
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as the relay had it."""
+    """One request as the relay received it, and the status of its answer."""
 
     method: str
     path: str
@@ -52,7 +51,7 @@ class Asked:
 
 
 class Tap(httpx.BaseTransport):
-    """Passes every request on, and keeps it."""
+    """A transport that passes every request on, and records it."""
 
     def __init__(self, apps: dict[str, Any], run: Run) -> None:
         self._inner = InProcess(apps, run)
@@ -75,7 +74,7 @@ def unb64(text: str) -> bytes:
 
 @dataclass(frozen=True)
 class Night:
-    """How many requests had been made by the end of a day, and how many rows were read by then."""
+    """The number of requests, and of recorded rows, until the end of a day."""
 
     asked: int
     rows: int
@@ -83,7 +82,7 @@ class Night:
 
 @dataclass(frozen=True)
 class Week:
-    """What the relay had before it, and what only the people know."""
+    """A record of the relay, and the people, who know more."""
 
     people: tuple[Villager, ...]
     asked: tuple[Asked, ...]
@@ -92,13 +91,13 @@ class Week:
     log: str
 
     def tokens_of_nights(self) -> Iterator[tuple[tuple[Asked, ...], list[StoredToken]]]:
-        """All requests until the end of a day, and the tokens that the relay held then."""
+        """Yield, for each day, all requests until its end and the tokens that were stored then."""
         for before, night in itertools.pairwise((Night(0, 0), *self.nights)):
             rows = self.rows[before.rows : night.rows]
             yield self.asked[: night.asked], [row for row in rows if isinstance(row, StoredToken)]
 
     def posts(self, until: int | None = None) -> list[Asked]:
-        """Envelopes that were accepted, among so many requests."""
+        """Return the posts of envelopes that were accepted, among the first ``until`` requests."""
         return [
             one
             for one in self.asked[:until]
@@ -114,8 +113,9 @@ class Week:
 
 
 def lives(day: int, people: list[Villager], clock: WoundClock) -> None:
-    """Everybody writes, two of them so much that they are given further tokens on every day; all
-    look, and open some.
+    """Let everybody write, fetch and open some messages for a day.
+
+    Two people write so much that they are given further tokens every day.
     """
     for far in (0, 2):
         for _ in range(33):
@@ -137,28 +137,28 @@ def lives(day: int, people: list[Villager], clock: WoundClock) -> None:
 
 
 def rows_of(relay: Relay, run: Run) -> Iterator[Any]:
-    """All rows that a relay has."""
+    """Yield all rows of a relay."""
     for kind in KEY_FIELDS:
         yield from run(relay.mail.read(lambda view, kind=kind: view.find(kind)))  # type: ignore[misc]
 
 
 @dataclass(frozen=True)
 class Stolen:
-    """What a thief takes in a night: the file, and mailbox, end and lock of each token in it."""
+    """What a thief takes in a night: the file, and mailbox, expiry and lock of each token in it."""
 
     file: bytes
     tokens: list[tuple[bytes, int, bytes]]
 
 
 def batch_of(week: Week) -> dict[bytes, int]:
-    """Which batch brought each lock: what a thief of rows is not to learn."""
+    """Map each lock to the number of its batch, which a thief of rows must not learn."""
     batches = enumerate(week.batches())
     return {lock: number for number, batch in batches for lock in map(unb64, batch["add"])}
 
 
 @cache
 def on_disk() -> tuple[Week, tuple[Stolen, ...]]:
-    """With the relay's rows in a file, which a thief takes every night."""
+    """Simulate the week with the relay's rows in a file, which a thief copies every night."""
     nights = list[Stolen]()
     with TemporaryDirectory() as folder, asyncio.Runner() as runner:
         path = Path(folder) / "mail.db"
@@ -173,7 +173,7 @@ def on_disk() -> tuple[Week, tuple[Stolen, ...]]:
 
 
 def _tokens_of(path: Path) -> list[tuple[bytes, int, bytes]]:
-    """Those that are for one letter; none has a number."""
+    """Return the tokens that are for one letter; check that no row has a number."""
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as stolen:
         with pytest.raises(sqlite3.OperationalError, match="no such column: rowid"):
             stolen.execute("SELECT rowid FROM stored_token")
@@ -182,9 +182,9 @@ def _tokens_of(path: Path) -> list[tuple[bytes, int, bytes]]:
 
 
 def lived(mail: RowStore, run: Run, each_night: Callable[[Relay], None]) -> Week:
-    """Five people who know each other, compared keys, and write for a week.
+    """Simulate a week of five people who know each other and have compared keys.
 
-    The relay's rows are in ``mail``, for which ``run`` waits where it has to.
+    The relay's rows are in ``mail``; ``run`` runs the relay's coroutines.
     """
     village, log = Village(), list[str]()
     village.relay = replace(village.relay, mail=mail)
@@ -196,7 +196,7 @@ def lived(mail: RowStore, run: Run, each_night: Callable[[Relay], None]) -> Week
     for one in people:
         for contact in contacts(one.device):
             mark_keys_compared(contact.name, one.device)
-    tap.asked.clear()  # the first windows of new people are another story (known-attacks.md)
+    tap.asked.clear()  # not about the first tokens of new contacts (known-attacks.md)
     rows, nights = list[Any](), list[Night]()
     with heard(log):
         for day in range(DAYS):
@@ -213,7 +213,7 @@ def lived(mail: RowStore, run: Run, each_night: Callable[[Relay], None]) -> Week
 
 @contextmanager
 def heard(log: list[str]) -> Iterator[None]:
-    """Write down what a relay's log says."""
+    """Append the messages of a relay's log to ``log``."""
     lines, logger = _Lines(log), logging.getLogger("entrenous.relay")
     before = logger.level
     logger.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""Blobs as bytes: what a trick turns, cuts, keeps or sends again is one answer, not a stream."""
+"""Convert a courier's streams of blobs to bytes, so that tricks can change and replay them."""
 
 import io
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Whole:
 
 
 def streamed(call: str, answers: Answers) -> Callable[..., Any]:
-    """A device's call, answered by ``answers`` as if blobs were bytes."""
+    """Return a courier's method that streams blobs, and that ``answers`` answers with bytes."""
 
     def download_blob(
         url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0

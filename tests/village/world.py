@@ -1,7 +1,7 @@
-"""A village in memory: people, their relay, a clock that one winds and dice that are loaded.
+"""A village in memory: people, their relay, a clock that tests set, and predictable random numbers.
 
-Everything in it is the real thing but the disk and the network: the same verbs, the same
-cryptography, the same relay rules.
+Everything but the disk and the network is real: the commands' functions, the cryptography and the
+relay's rules.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ RELAY = "http://127.0.0.1:7001"
 
 @dataclass
 class WoundClock:
-    """Stands still until somebody winds it."""
+    """A clock that stands still until a test winds it."""
 
     moment: datetime = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -46,7 +46,7 @@ class WoundClock:
 
 @dataclass
 class LoadedDice:
-    """A different, but always the same, sequence for each seed."""
+    """A source of random bytes whose sequence follows from a seed."""
 
     seed: str
     thrown: int = 0
@@ -65,14 +65,14 @@ class Villager:
     vault: MemoryVault
 
     def adds(self, other: "Villager") -> None:
-        """Add another person by her invite; both have then heard of each other."""
+        """Add another person by an invite, let both fetch, and compare keys."""
         add_person(make_invite_link(other.device), other.name, self.device)
         fetch_messages(other.device)
         fetch_messages(self.device)
         self.compares(other)
 
     def compares(self, other: "Villager") -> None:
-        """Look at the number on both devices, and note here that it is the same."""
+        """Check that both devices show the same safety number, and mark the keys as compared."""
         ours = contact_by_id(own_device(self.device).person.id, other.device)
         assert ours is not None
         theirs = safety_number(ours.name, other.device)
@@ -82,7 +82,7 @@ class Villager:
     def sends(
         self, photo: bytes, *to: "Villager", opens: int | None = None, days: int = 7
     ) -> PostedMessage:
-        """Send one photo, with the guard's questions answered."""
+        """Send one photo, with all recipients confirmed."""
         names = tuple(RecipientId(one.name) for one in to)
         policy = MessagePolicy(self.device.clock.now() + timedelta(days=days), opens)
         draft = Draft((photo,), names, policy, confirmed=frozenset(str(name) for name in names))
@@ -91,7 +91,7 @@ class Villager:
 
 @dataclass
 class Village:
-    """Everybody, and what they share."""
+    """People who share a relay and a clock."""
 
     clock: WoundClock = field(default_factory=WoundClock)
     people: dict[str, Villager] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Village:
         self.relay, self.courier = village_relay(RELAY, self.clock, LoadedDice("relay"))
 
     def settles(self, name: str, courier: Courier | None = None) -> Villager:
-        """Somebody sets up a device; ``courier`` may be one that misbehaves."""
+        """Set up somebody's device; ``courier`` may be one that misbehaves."""
         vault = MemoryVault()
         device = Device(
             clock=self.clock,
@@ -118,7 +118,7 @@ class Village:
 
 
 def photo(name: str = "astronaut", width_px: int = 400) -> bytes:
-    """A small real photograph from scikit-image, as a JPEG file."""
+    """Return a small real photograph from scikit-image, as a JPEG file."""
     import skimage.data
 
     pixels = np.asarray(getattr(skimage.data, name)())
@@ -130,10 +130,10 @@ def photo(name: str = "astronaut", width_px: int = 400) -> bytes:
 
 
 def strip() -> bytes:
-    """A strip of a real photograph, as a JPEG file: the picture that is quickest to send.
+    """Return a strip of a real photograph, as a JPEG file: the picture that is quickest to send.
 
-    Its points are looked for at a width of 400 pixels, so a square of the same area, which is
-    enlarged to that, costs twice as much. 64 pixels are the least that carries a mark.
+    Its feature points are detected at a width of 400 pixels, so a square of the same area, which is
+    enlarged to that, costs twice as much. A mark needs at least 64 pixels.
     """
     file = io.BytesIO()
     Image.open(io.BytesIO(photo())).crop((0, 60, 400, 124)).save(file, "JPEG", quality=90)

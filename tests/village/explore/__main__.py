@@ -1,4 +1,4 @@
-"""Explore everything that can happen to one message, and say how much that was.
+"""Explore everything that can happen to one message, and print how much that was.
 
 python -m tests.village.explore --events 12
 """
@@ -13,7 +13,7 @@ CASES = {"once": 1, "twice": 2, "any number": None}
 
 
 def main() -> int:
-    """Explore each case; 1 if one went wrong."""
+    """Explore each case; return 1 if an invariant was violated."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--events", type=int, default=12)
     asked.add_argument("--groups", action="store_true", help="with requests side by side")

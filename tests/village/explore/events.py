@@ -1,8 +1,8 @@
-"""Everything that can happen next, from any moment: what people do, and what fails.
+"""Everything that can happen next in a scene: what people do, and what fails.
 
-Who asked something waits for its answer and asks nothing else meanwhile. Answers leave when the
-group is durable; each may be lost on the way, and so may a request, which is to send it again. A
-request may also come once more, late, when nobody listens for its answer any more.
+A device that sent a request waits for its answer and sends nothing else meanwhile. Answers leave
+when the group is durable. Each may be lost, and so may a request, which is sent again then. A
+request may also arrive once more, late, when nobody waits for its answer any more.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,11 +28,11 @@ _POSTABLE = (SendState.WAITING, SendState.TRIED)
 
 @dataclass
 class Rules:
-    """The tables of both ends and the relay's rules; notes which cells of the tables were met.
+    """The state tables of both ends and the relay's rules; records which table cells were reached.
 
-    With ``groups``, requests wait in a group for their commit, side by side, which is as fine as it
-    gets; else each is alone with its commit, and what may become of it are cases of one event.
-    ``early`` is what a relay answers before the disk has it, so that the explorer finds it out.
+    With ``groups``, requests wait together for the commit of their group, and each step is an event
+    of its own; otherwise a request is committed alone, and its outcomes are cases of one event.
+    ``early`` is a request that the relay answers before the commit, which the explorer must find.
     """
 
     relay: Explored
@@ -42,7 +42,7 @@ class Rules:
     messages_met: set[tuple[InboxState, MessageEvent]] = field(default_factory=set)
 
     def happens(self, scene: Scene) -> Iterator[Event]:
-        """What can happen next; each is one event."""
+        """Yield what can happen next; each is one event."""
         yield from self._sender(scene)
         for place in (0, 1):
             yield from self._device(scene, place)
@@ -52,7 +52,7 @@ class Rules:
             yield "the relay dies after the commit", scene.kept()
 
     def commits(self, scene: Scene) -> Iterator[Event]:
-        """The group is durable, and each answer is heard or lost: no event of its own."""
+        """Yield the scenes after the commit, with each answer received or lost; it is no event."""
         if not scene.group:
             return
         durable = scene.kept()
@@ -79,7 +79,7 @@ class Rules:
                 yield from self._asks(begun, SENDER, Request("withdraw", place))
 
     def _device(self, scene: Scene, place: int) -> Iterator[Event]:
-        """One program at a time is at work on a device: what shows something does nothing else."""
+        """Yield what one device can do; while its program shows a message, it does nothing else."""
         device, whose = scene.devices[place], DEVICES[place]
         if scene.listens(whose):
             yield f"{whose} dies", scene.deaf(whose)
@@ -126,7 +126,7 @@ class Rules:
         yield from self._asks(scene.with_device(place, named), DEVICES[place], request)
 
     def _finishes(self, scene: Scene, place: int) -> Iterator[Event]:
-        """What was shown is let go, or kept, and noted; then the relay is told."""
+        """Record that a message was shown, then report to the relay that the attempt is over."""
         device, opens = scene.devices[place], self.relay.opens
         if device.holding:
             device = self._goes(device, MessageEvent.OPEN)._replace(
@@ -138,7 +138,7 @@ class Rules:
         yield from self._asks(scene.with_device(place, device), DEVICES[place], request)
 
     def _late(self, scene: Scene, place: int) -> Iterator[Event]:
-        """A request that was sent before comes once more; only where it changes something."""
+        """Let an earlier request arrive once more, if that changes the relay's rows."""
         device, asked = scene.devices[place], []
         if scene.copies[place].departure is not SendState.WAITING:
             asked.append(Request("post", place))
@@ -169,7 +169,7 @@ class Rules:
             yield from self._at_once(label, scene, waits)
 
     def _at_once(self, label: str, scene: Scene, waits: Scene) -> Iterator[Event]:
-        """Every way in which a request that is alone with its commit can end."""
+        """Yield every outcome of a request that is committed alone."""
         (pending,) = waits.group
         durable = waits.kept()
         done = durable.on(self.relay.after(durable.disk, pending.request, pending.said))

@@ -1,4 +1,4 @@
-"""What must never be, asked of every moment that the explorer comes to."""
+"""Invariants that are checked in every scene that the explorer reaches."""
 
 from entrenous.device.sent_messages import SendState
 from tests.village.explore.relay import Explored, Request
@@ -6,11 +6,11 @@ from tests.village.explore.scene import CHEAT, Scene
 
 
 class Broken(Exception):
-    """A state that must never be."""
+    """An invariant is violated."""
 
 
 def check(scene: Scene, relay: Explored) -> None:
-    """Raise Broken unless all of them hold."""
+    """Raise Broken unless all invariants hold."""
     _opens_no_more_than_allowed(scene, relay.opens)
     for place in (0, 1):
         _taken_back_stays_closed(scene, place)
@@ -25,13 +25,13 @@ def _opens_no_more_than_allowed(scene: Scene, opens: int | None) -> None:
 
 
 def _taken_back_stays_closed(scene: Scene, place: int) -> None:
-    """What its sender was told is unopened was shown to nobody, and never will be."""
+    """Check that a copy that was taken back as unopened is never shown."""
     if scene.copies[place].recalled == 0 and scene.devices[place].seen:
         raise Broken("what was taken back unopened was shown")
 
 
 def _acknowledged_is_there(scene: Scene, place: int, relay: Explored) -> None:
-    """Its letter is on the device's disk or waits on the relay's."""
+    """Check that an acknowledged letter is on the device's disk or waits on the relay's."""
     copy, device = scene.copies[place], scene.devices[place]
     if copy.departure is not SendState.ACKNOWLEDGED or not copy.untouched or device.letter:
         return
@@ -40,7 +40,7 @@ def _acknowledged_is_there(scene: Scene, place: int, relay: Explored) -> None:
 
 
 def _can_still_be_seen(scene: Scene, relay: Explored) -> None:
-    """If nobody took it back: who asks again, as it should, is shown what was not shown yet."""
+    """Check that a message that nobody took back can be opened until it is used up."""
     if not all(copy.untouched for copy in scene.copies):
         return
     there = [place for place in (0, 1) if scene.copies[place].departure is SendState.ACKNOWLEDGED]
@@ -55,7 +55,7 @@ def _can_still_be_seen(scene: Scene, relay: Explored) -> None:
 
 
 def _would_open(scene: Scene, place: int, relay: Explored) -> bool:
-    """With the attempt that it named before, or a new one; or as the changed program did."""
+    """Return whether the device's next attempt, or the cheat's, would get a share and open."""
     device = scene.devices[place]
     whole = device.parts or relay.shows(scene.disk, place)[1]
     attempts = [device.attempt or device.views + 1]

@@ -1,12 +1,12 @@
-"""The relay of the explorer: the real rules, on rows that can be copied and put back.
+"""The relay of the explorer: the real rules, on rows that can be copied and restored.
 
-A request runs until its first transaction is done. What it wrote is then in the group and not yet
-durable, and its answer waits; a relay that dies now forgets both. The commit makes the group
-durable, what a request does afterwards happens, and only then its answer leaves
-(carry/store/group_commit.py does so on a database).
+A request runs until its first transaction is done. What it wrote is then in the group but not
+durable, and its answer waits; a relay that dies now loses both. The commit makes the group durable,
+the rest of the request runs, and only then its answer leaves (carry/store/group_commit.py does so
+on a database).
 
-Each request meets each state of the rows once; what came of it is remembered, so that the search
-costs the rules' time only where something is new.
+The result of each request on each state of the rows is cached, so that the rules run only once for
+each of them.
 """
 
 from collections.abc import Callable, Coroutine
@@ -32,12 +32,12 @@ from tests.in_memory.courier import at_once
 from tests.in_memory.mail import MemoryMail
 
 Work = Coroutine[Any, Any, Any]
-NEVER_CAME: Final = "never came"  # and never will, which the relay sees to
+NEVER_CAME: Final = "never came"  # and never will: the relay refuses it from now on
 Rows = dict[type, dict[tuple[object, ...], Any]]
 
 
 class Request(NamedTuple):
-    """What is asked for; ``copy`` is that of the person's first or second device, 0 or 1."""
+    """A request; ``copy`` is that of the person's first or second device, 0 or 1."""
 
     what: str
     copy: int
@@ -45,14 +45,14 @@ class Request(NamedTuple):
 
 
 class Disk(NamedTuple):
-    """What the relay's disk holds: its rows, by their number, and whose blob's bytes are there."""
+    """The relay's disk: the number of its state of the rows, and which copies' blobs are there."""
 
     rows: int
     blobs: tuple[bool, bool]
 
 
 class Copied:
-    """States of the rows by number; two that hold the same have the same."""
+    """States of the rows by number; equal states have the same number."""
 
     def __init__(self) -> None:
         self._numbers: dict[frozenset[Any], int] = {}
@@ -62,7 +62,7 @@ class Copied:
         return len(self._held)
 
     def number(self, rows: Rows) -> int:
-        """The number of what these rows hold now."""
+        """Return the number of the current state of these rows."""
         key = frozenset(_plain(row) for kind in rows.values() for row in kind.values())
         if key not in self._numbers:
             self._numbers[key] = len(self._held)
@@ -70,7 +70,7 @@ class Copied:
         return self._numbers[key]
 
     def mail(self, number: int) -> MemoryMail:
-        """A store that holds them."""
+        """Return a store in the state with this number."""
         mail = MemoryMail()
         mail._desk._rows = {kind: dict(held) for kind, held in self._held[number].items()}
         return mail
@@ -82,15 +82,15 @@ def _plain(row: Any) -> tuple[object, ...]:
     return type(row).__name__, *shown
 
 
-LEAVING: Final = " leaving "  # an answer is heard without what is behind it
+LEAVING: Final = " leaving "  # whoever receives an answer does not see what follows
 
 
 class _Waits(BaseException):
-    """The process goes no further until the disk has it."""
+    """A request stops until its transaction is on disk."""
 
 
 class _GroupMail(MemoryMail):
-    """Stops whoever has done one transaction, or plays the answer to that one again and goes on."""
+    """Stops a request after its first transaction, or replays that one's answer and goes on."""
 
     done: bool = False
     replays: bool = False
@@ -123,11 +123,11 @@ class Explored:
 
     @property
     def requests(self) -> int:
-        """How often a rule met rows that it had not met before."""
+        """How many pairs of a request and a state of the rows the rules ran on."""
         return len(self._first)
 
     def begin(self) -> Disk:
-        """The person is here; her friend's blobs have come, and her letters have not."""
+        """Return the disk with both mailboxes and the blobs of both copies, but no letters."""
         relay = Relay(MemoryMail(), MemoryBlobs(), WoundClock(), CountingDice())
         for post in self.posts:
             at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
@@ -137,14 +137,14 @@ class Explored:
         return Disk(self.rows.number(relay.mail._desk._rows), (True, True))
 
     def asked(self, rows: int, request: Request) -> tuple[int, str]:
-        """The rows after its first transaction, and what its answer will say."""
+        """Return the rows after the request's first transaction, and what its answer will say."""
         known = self._first.get((rows, request))
         if known is None:
             known = self._first[rows, request] = self._run(rows, request)
         return known
 
     def after(self, disk: Disk, request: Request, said: str) -> Disk:
-        """The disk after all that a request does once its transaction is durable."""
+        """Return the disk after all that a request does once its transaction is durable."""
         if (request, said) not in self._answers:
             return disk  # it was refused, and did nothing
         key = (disk, request, said)
@@ -153,7 +153,7 @@ class Explored:
         return self._rest[key]
 
     def shows(self, disk: Disk, copy: int) -> tuple[bool, bool]:
-        """Whether the letter of that copy waits in its mailbox, and whether its blob is whole."""
+        """Return whether a copy's letter waits in its mailbox, and whether its blob is whole."""
         if (disk, copy) not in self._looks:
             self._looks[disk, copy] = self._look(disk, copy)
         return self._looks[disk, copy]
@@ -179,7 +179,7 @@ class Explored:
         mail.done, mail.replays, mail.answer = True, True, answer
         blobs = self._blobs(disk)
         relay = Relay(mail, blobs, WoundClock(), CountingDice())
-        with suppress(NoSuchEnvelope):  # so a sender hears that it never came
+        with suppress(NoSuchEnvelope):  # this tells the sender that it never came
             at_once(self._work(request, relay))
         there = tuple(name in blobs._blobs for name in self._names)
         return Disk(self.rows.number(mail._desk._rows), (there[0], there[1]))
@@ -221,7 +221,7 @@ class Explored:
 
 
 def _said(answer: Any, post: Post) -> str:
-    """In words; where it left over blobs that go after it, their names are behind them."""
+    """Return an answer in words, followed by the names of blobs that are still to be deleted."""
     match answer:
         case (told, [_, *_] as left):
             return f"{_said(told, post)}{LEAVING}{' '.join(left)}"

@@ -1,4 +1,4 @@
-"""What the explorer holds of everybody: small, and equal where nothing differs."""
+"""What the explorer knows of the relay and each device, as small values that can be compared."""
 
 from typing import Final, NamedTuple
 
@@ -9,14 +9,14 @@ from tests.village.explore.relay import NEVER_CAME, Disk, Request
 
 SENDER: Final = "Ana"
 DEVICES: Final = ("Ben's laptop", "Ben's phone")
-CHEAT: Final = 9  # the attempt of a changed program, which asks although it was shown the message
+CHEAT: Final = 9  # the attempt of a modified program, which asks again after it showed the message
 _NOT: Final = -2  # not taken back
-_BEGUN: Final = -1  # its sender began to, and heard no answer
+_BEGUN: Final = -1  # its sender began to take it back, and got no answer
 
 
 class Copy(NamedTuple):
-    """A copy at its sender. ``recalled`` is how often it was opened before, as its relay told when
-    it was taken back; less than 0 until then.
+    """A copy as its sender knows it. ``recalled`` is negative until it was taken back, and then the
+    number of openings that the relay reported.
     """
 
     departure: SendState = SendState.WAITING
@@ -29,19 +29,19 @@ class Copy(NamedTuple):
 
     @property
     def is_recalled(self) -> bool:
-        """Its relay told that it is taken back."""
+        """Whether the relay confirmed that it was taken back."""
         return self.recalled >= 0
 
     @property
     def untouched(self) -> bool:
-        """Nobody began to take it back."""
+        """Whether nobody began to take it back."""
         return self.recalled == _NOT
 
     def begun(self) -> "Copy":
         return self._replace(recalled=_BEGUN)
 
     def heard(self, said: str) -> "Copy":
-        """What its relay says after taking it back."""
+        """Return the copy after the relay's answer to the recall."""
         state, _, opened = said.partition(", ")
         if state not in (EnvelopeState.TAKEN_BACK, NEVER_CAME):
             raise ValueError(said)
@@ -49,13 +49,13 @@ class Copy(NamedTuple):
 
 
 class Device(NamedTuple):
-    """One of the recipient's devices: what is on its disk, but for ``holding``.
+    """One of the recipient's devices: what is on its disk, except for ``holding``.
 
-    ``letter``: it was fetched; ``told``: the relay said that it knows; ``parts``: the blob is here
-    and whole; ``attempt``: written down before the share is asked for; ``finish``: shown, and the
-    relay does not know; ``views``: what was shown wholly; ``holding``: the share is in memory.
-    ``asked`` and ``seen`` are known to nobody: every attempt that was asked with, and every one
-    that brought a share to the screen, a bit each.
+    ``letter``: it was fetched; ``told``: the relay confirmed that it knows this; ``parts``: the
+    whole blob is here; ``attempt``: recorded before the share is requested; ``finish``: the attempt
+    that was shown and not reported yet; ``views``: the number of finished views; ``holding``: the
+    share is in memory. ``asked`` and ``seen`` are for the invariants, one bit for each attempt:
+    those that requested a share, and those whose share reached the screen.
     """
 
     letter: bool = False
@@ -71,7 +71,7 @@ class Device(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """A request whose answer waits for the disk; ``whose`` is None when nobody listens any more."""
+    """A request whose answer waits for the disk; ``whose`` is None if nobody waits for it."""
 
     whose: str | None
     request: Request
@@ -82,8 +82,8 @@ class Pending(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """Everything at one moment: ``rows`` is what the relay works on, ``group`` what only differs
-    there and not yet on its ``disk``.
+    """The whole state at one moment: ``rows`` is the relay's state in memory, and ``group`` are the
+    requests whose changes are not on its ``disk`` yet.
     """
 
     disk: Disk
@@ -96,16 +96,16 @@ class Scene(NamedTuple):
         return any(one.whose == whose for one in self.group)
 
     def deaf(self, whose: str) -> "Scene":
-        """Nobody of that name listens any more."""
+        """Return the scene in which nobody of that name waits for an answer any more."""
         group = (one.unheard() if one.whose == whose else one for one in self.group)
         return self._replace(group=tuple(group))
 
     def lost(self) -> "Scene":
-        """The relay forgot what is not on its disk."""
+        """Return the scene after the relay lost what is not on its disk."""
         return self._replace(rows=self.disk.rows, group=())
 
     def kept(self) -> "Scene":
-        """All that the relay works on is on its disk, and no answer has left."""
+        """Return the scene after the group reached the disk, and before any answer left."""
         return self.on(self.disk._replace(rows=self.rows))
 
     def on(self, disk: Disk) -> "Scene":

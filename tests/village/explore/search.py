@@ -1,5 +1,5 @@
-"""Breadth first through all that can happen, each state once, with the shortest way to what is
-wrong.
+"""Breadth-first search through all that can happen, each state once, with the shortest trace to a
+violation.
 """
 
 from collections import Counter
@@ -14,8 +14,8 @@ from tests.village.explore.scene import Scene
 
 @dataclass
 class Found:
-    """What a search came to: ``ways`` are the sequences of events, each to its full length, that
-    change something at each step.
+    """The result of a search; ``ways`` is the number of sequences of full length in which each
+    event changes something.
     """
 
     events: int
@@ -27,7 +27,7 @@ class Found:
 
 
 class Search:
-    """All states that so many events lead to."""
+    """A search of all states that some number of events lead to."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
@@ -35,7 +35,7 @@ class Search:
         self._next: dict[Scene, tuple[tuple[Scene, ...], tuple[Scene, ...]]] = {}
 
     def run(self, events: int) -> Found:
-        """Follow every way of at most ``events`` events; stop at the first that goes wrong."""
+        """Follow every sequence of at most ``events`` events; stop at the first violation."""
         disk = self.rules.relay.begin()
         first = Scene(disk, disk.rows)
         found, layer = Found(events), Counter({first: 1})
@@ -50,7 +50,7 @@ class Search:
         return found
 
     def _committed(self, layer: Counter[Scene], found: Found) -> Counter[Scene]:
-        """The same layer, with what a commit makes of it: that is no event of its own."""
+        """Add the scenes after a commit to a layer: a commit is not counted as an event."""
         for scene, ways in list(layer.items()):
             for after in self._after(scene, found)[0]:
                 layer[after] += ways
@@ -75,7 +75,7 @@ class Search:
         return self._next[scene]
 
     def _come(self, before: Scene, events: Iterable[Event]) -> tuple[Scene, ...]:
-        """What differs from ``before``, each once and checked."""
+        """Return the scenes that differ from ``before``, each once; check those that are new."""
         afters = dict[Scene, None]()
         for label, after in events:
             if after not in self._came:
@@ -108,6 +108,6 @@ class _Wrong(Exception):
 def explore(
     opens: int | None, events: int, *, groups: bool = False, early: str | None = None
 ) -> tuple[Found, Rules]:
-    """All that can happen to one message that may be opened so often."""
+    """Search all that can happen to a message that opens ``opens`` times (None: no limit)."""
     rules = Rules(Explored(opens), groups, early)
     return Search(rules).run(events), rules

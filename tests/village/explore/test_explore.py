@@ -1,6 +1,6 @@
-"""All that can happen to one message for two devices, and to the lock of one: nothing goes wrong.
+"""Nothing that can happen to one message for two devices violates an invariant.
 
-To twelve events, in a minute or two: python -m tests.village.explore --events 12
+The search to twelve events takes a minute or two: python -m tests.village.explore --events 12
 """
 
 import itertools
@@ -50,7 +50,7 @@ EVENTS = {
 
 @pytest.fixture(scope="module")
 def once() -> tuple[Found, Rules]:
-    """A message that opens once, to seven events; at night to eight, of four times as many ways."""
+    """Search a message that opens once, to seven events, and in ``make nightly`` to eight."""
     return explore(1, size(7, 8))
 
 
@@ -84,7 +84,7 @@ def test_nor_with_requests_side_by_side_in_a_group(opens: int | None) -> None:
 
 
 def check_cells(rules: Rules) -> None:
-    """What an envelope, a copy and a message did is in their tables, and so is every refusal."""
+    """Check that every transition and refusal that occurred is in its state table."""
     for before, what, after in rules.relay.met:
         if before is not None and what in EVENTS:
             cell = (before, EVENTS[what])
@@ -120,11 +120,11 @@ def test_the_search_comes_to_every_cell_that_two_devices_and_a_recall_can_reach(
     }
 
 
-# --- take one rule out, and the search finds what it was for -------------------------------------
+# --- without one of the rules, the search finds a violation -------------------------------------
 
 
 def counts_nothing(_desk: RowTransaction, _share: StoredShare) -> None:
-    """An opening like any other."""
+    """Do not count an opening."""
 
 
 def only_says_so(

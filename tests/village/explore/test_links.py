@@ -1,4 +1,4 @@
-"""A linking up to twelve events, whatever comes in whatever order: every word over its events."""
+"""Linking devices: all sequences of twelve events, in any order."""
 
 import pytest
 
@@ -18,7 +18,7 @@ NEW = (LinkEvent.ANSWER, LinkEvent.SAME, LinkEvent.GRANT)
 def test_nothing_but_its_own_order_signs_a_list(
     begin: LinkState, turn: tuple[LinkEvent, ...], signed: int
 ) -> None:
-    """``came`` counts how much of the right order has come with nothing in between."""
+    """``came`` counts the events of the right order that came with nothing in between, or is -1."""
     words, met = {(begin, 0): 1}, set()
     for _ in range(EVENTS):
         further: dict[tuple[LinkState, int], int] = {}

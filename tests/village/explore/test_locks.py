@@ -1,8 +1,8 @@
-"""All that can happen to the lock of one device up to twelve events: its table has all of it.
+"""All that can happen to the lock of one device in up to twelve events is in its state table.
 
-Somebody guesses, with answers that come, are lost, or die with the relay; a guess is sent again;
-the vault opens, and so does a copy of it that is older; tries are given back; another passphrase
-makes another token, with which alone guesses are answered from then on; the mailbox goes.
+Somebody guesses, and the answer arrives or is lost; a guess is sent again; the vault, or an older
+copy of it, is unlocked; tries are restored; a new passphrase makes a new token, after which only
+guesses with that one are answered; the mailbox is deleted.
 """
 
 from collections.abc import Coroutine, Iterator
@@ -41,7 +41,7 @@ from tests.village.explore.relay import Copied
 pytestmark = pytest.mark.slow
 
 EVENTS = 12
-#: Two guesses, in turn: the relay knows a guess that is sent again by its bytes.
+#: Two guesses, in turn: the relay recognises a guess that is sent again by its bytes.
 GUESSES = tuple(blind(Secret(b"a guess"), scalar_from_random(bytes([n]) * 64)) for n in (1, 2))
 
 
@@ -49,9 +49,9 @@ TOKENS = (UNLOCK, OTHER)
 
 
 class Moment(NamedTuple):
-    """The relay's rows by their number; what was heard since tries were last given back; which
-    guess was counted last; the generation of the vault, and whether its copy was refused; which
-    token is the newest.
+    """One state: the number of the relay's rows; the guesses answered since tries were last
+    restored; the guess that was counted last; the generation of the vault; whether the lock is
+    shut; which token is the newest.
     """
 
     rows: int
@@ -63,7 +63,7 @@ class Moment(NamedTuple):
 
 
 class Locks:
-    """The lock's real rules, each on each state of the rows once."""
+    """The lock's real rules, run once on each state of the rows."""
 
     def __init__(self) -> None:
         self.rows = Copied()
@@ -124,7 +124,7 @@ class Locks:
     def _note(
         self, what: str, before: StoredLock | None, after: StoredLock | None, refused: type | None
     ) -> None:
-        """What the rules did is what the table says."""
+        """Check that the rules did what the table says."""
         if refused is WrongToken:
             assert (what.split(maxsplit=1)[0], after) == ("guess", before)  # of an outdated copy
             return
@@ -136,7 +136,7 @@ class Locks:
             assert refused in (
                 LOCK_REFUSALS[state, event],
                 NoSuchMailbox,
-            )  # the mailbox is looked at first
+            )  # the mailbox is checked first
             assert after == before
         elif what != "close" or before is not None:
             assert lock_state(after) is LOCK_TRANSITIONS[state, event]
@@ -170,7 +170,7 @@ def _relay(mail: MemoryMail) -> Relay:
 
 
 def explored(events: int) -> tuple[Locks, int]:
-    """All moments that so many events lead to; how many there are."""
+    """Search all states that up to so many events lead to; return the rules and their number."""
     locks = Locks()
     layer = {locks.begin()}
     known = set(layer)
@@ -191,7 +191,7 @@ def test_nothing_that_can_happen_gives_an_eleventh_answer() -> None:
 
 
 def test_it_finds_a_try_that_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries are counted, and their end is seen by nobody."""
+    """Tries are counted, but a lock without any left still answers."""
     monkeypatch.setattr(device_lock, "next_lock_state", lambda *_: None)
     with pytest.raises(AssertionError, match="Locked"):
         explored(EVENTS)

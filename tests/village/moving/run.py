@@ -1,10 +1,10 @@
-"""Households that move, link, lose devices and write to each other, in an order drawn by a seed.
+"""Households that move, link, lose devices and write to each other, in an order set by a seed.
 
-``python -m tests.village.moving.run --runs 100``; exit 1 when anything was wrong, and each such
-seed is printed with the command that plays it again. At the end everybody looks in, and then each
-device of a household is at one relay, every letter that came has opened, each device knows with
-what to write to each other one where it is, and whatever was sent has come to whoever has not been
-revoked.
+``python -m tests.village.moving.run --runs 100`` exits with 1 if anything was wrong, and prints
+each such seed with the command that plays it again. At the end everybody fetches, and then all
+devices of a household must be at one relay, every letter must have opened, each device must have
+tokens for the current mailbox of each other one, and every message must have reached the devices
+that were not revoked.
 """
 
 import argparse
@@ -53,12 +53,12 @@ _EMPTY_AT_LAST: Final = {
     LETTER_AWAITING_DEVICE_LIST: "letters that wait for a list",
     ANNOUNCED_TOKEN_RANGE: "windows that wait for a list",
 }
-_ROUNDS: Final = 6  # in which everybody looks in, two hours apart, until all has settled
+_ROUNDS: Final = 6  # in which everybody fetches at the end, two hours apart
 
 
 @dataclass
 class Outcome:
-    """What one run came to."""
+    """The result of one run."""
 
     seed: int
     wrong: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Outcome:
 
     @property
     def report(self) -> str:
-        """What was wrong, and how to see it again; empty if nothing was."""
+        """What was wrong, and the command that plays it again; empty if nothing was."""
         again = AGAIN.format(seed=self.seed)
         return "" if not self.wrong else "\n".join([*self.wrong, again])
 
@@ -91,7 +91,7 @@ class Town:
         phone, tablet = self._linked(ana, "phone"), self._linked(ben, "tablet")
         self.lost, self.waited = list[Person](), set[EnvelopeId]()
         self.households = [[ana, phone], [ben, tablet], [cleo]]
-        self.names = (ana, ben, cleo)  # as they are called by who writes to them
+        self.names = (ana, ben, cleo)  # one for each household, to whom others write
         self.away: str | None = None
         self.linked = 0
         for _ in range(3):
@@ -102,7 +102,7 @@ class Town:
         return [one for household in self.households for one in household]
 
     def run(self) -> Outcome:
-        """All of it."""
+        """Take all steps, let everything settle, and check the result."""
         for _ in range(self.steps):
             step = self.dice.choices(list(_STEPS), list(_STEPS.values()))[0]
             who = self.dice.choice(self.everybody)
@@ -127,7 +127,7 @@ class Town:
         fetch_messages(who.device)
 
     def sends(self, who: Person) -> None:
-        """From Ana's household to another one, or from another one to hers."""
+        """Send from Ana's household to another one, or from another one to hers."""
         ana, *others = self.names
         from_ana = self._household_of(who) is self.households[0]
         try:
@@ -147,7 +147,7 @@ class Town:
         cancel_move(who.device)
 
     def opens_by_the_new_relay(self, who: Person) -> None:
-        """What the door of the vault does after a move (device/relay_lock_client.py)."""
+        """Do what unlocking the vault does after a move (device/relay_lock_client.py)."""
         clear_next_relay_lock(who.device)
 
     def links_another(self, who: Person) -> None:
@@ -194,7 +194,7 @@ class Town:
         return new
 
     def _watch(self, who: Person) -> None:
-        """Remember which letters she posts."""
+        """Record which letters a device posts."""
         posted = self.posted.setdefault(who.name, set())
 
         def trick(honest: Honest, url: str, token: Secret, envelope: Envelope) -> Any:
@@ -220,7 +220,7 @@ class Town:
             relays = {one.home[0] for one in household}
             if len(relays) > 1:
                 wrong.append(f"{household[0].name} is at {sorted(relays)}")
-        # Keys of a lost device are forgotten, so what it had posted before may open no more.
+        # Keys of a lost device are deleted, so what it posted before may not open any more.
         forgotten = {letter.hex() for one in self.lost for letter in self.posted[one.name]}
         for one in self.everybody:
             aside = set(one.device.vault.keys(UNDECRYPTABLE_LETTER)) - forgotten
@@ -241,9 +241,10 @@ class Town:
         return [*near, *far, *((b, a) for a, b in far)]
 
     def _undelivered(self) -> list[str]:
-        """Copies that were refused, or never left, or that their device never heard of.
+        """Return the copies that were refused, never left or never reached their device.
 
-        What waited in an outbox while its reader moved may be refused: it says where its files lie.
+        A copy that waited in an outbox while its reader moved may be refused, since it names the
+        relay that its files are on.
         """
         here = {own_device(one.device).key.device: one for one in self.everybody}
         wrong = list[str]()
@@ -275,12 +276,12 @@ _STEPS: Final[dict[Callable[[Town, Person], None], int]] = {
 
 
 def run_one(seed: int) -> Outcome:
-    """One town, from nothing but its seed."""
+    """Run one town; everything follows from its seed."""
     return Town(seed).run()
 
 
 def main(arguments: list[str]) -> int:
-    """See the module."""
+    """Run the command that the module describes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, help="play this one, and tell every step")
     parser.add_argument("--runs", type=int, default=100)

@@ -1,6 +1,6 @@
-"""Households that move: whatever the seed, at the end all is where it belongs.
+"""Households that move: whatever the seed, everything is where it belongs at the end.
 
-A few fixed seeds, and in ``make nightly`` fresh ones; ENTRENOUS_MOVES says how many. The long run:
+``make test`` plays fixed seeds, and ``make nightly`` also ENTRENOUS_MOVES fresh ones. The long run:
 ``python -m tests.village.moving.run --runs 200``.
 """
 
@@ -17,7 +17,7 @@ from tests.village.siege.run import fresh_seeds
 pytestmark = pytest.mark.slow
 
 FRESH = int(os.environ.get("ENTRENOUS_MOVES", "20"))
-FIXED = (902958524, 546833148, 867786326)  # each has found something once
+FIXED = (902958524, 546833148, 867786326)  # each has found a bug
 
 
 def moved(outcome: Outcome) -> int:
@@ -52,7 +52,7 @@ def test_a_seed_plays_the_same_again() -> None:
 
 
 def test_what_forgets_where_tokens_hold_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The judge can say no: nobody notes that a device is still where it was."""
+    """The checks can fail: here, no device records its contacts' former mailboxes."""
     for place in (device_lists, old_mailbox):
         monkeypatch.setattr(place, "record_former_mailboxes", lambda *_: None)
     assert any(run_one(seed).report for seed in range(3))

@@ -1,14 +1,14 @@
-"""What must never be seen on anybody's device, whatever the relay did: each sight is an "accept".
+"""What no device may ever show, whatever the relay did; each violation is called an "accept".
 
-What is true is read where no relay reaches: in the senders' own vaults, and in the identities of
-the people themselves. The rules, and why each may be held against a device:
+The oracle reads what is true where no relay reaches: in the senders' own vaults, and in the
+identities of the people themselves. Its rules:
 
-* forged, swapped: whatever an inbox shows, its sender sent to this very person, with that time, end
-  and number of openings; whatever opens is, byte for byte, the copy that was made for them.
-* replayed: an ending is final; no letter is counted as two messages.
-* taken back, used up, over: see :meth:`Oracle.opened`.
-* somebody else's keys: a contact is, key by key, as its owner's own master key said at some time,
-  never older than it was known before; a letter is sealed to no key of another device.
+* forged or swapped: whatever an inbox shows, its sender sent to this very person, with that time,
+  expiry and number of openings; whatever opens is, byte for byte, the copy that was made for them.
+* replayed: an ended message stays ended; no letter counts as two messages.
+* taken back, used up or expired: see :meth:`Oracle.opened`.
+* somebody else's keys: a contact has the keys that its owner's device had at some time, never older
+  ones than before; no letter is sealed to another person's key.
 """
 
 import hashlib
@@ -28,19 +28,19 @@ from tests.village.world import Villager
 
 @dataclass
 class Oracle:
-    """Watches one siege; ``accepts`` is what it has seen that must not be."""
+    """Checks one siege; ``accepts`` are the violations."""
 
     village: Besieged
     accepts: list[str] = field(default_factory=list)
-    opens: dict[bytes, int | None] = field(default_factory=dict)  # by message: its policy
+    opens: dict[bytes, int | None] = field(default_factory=dict)  # the limit of each message
     _ended: set[tuple[str, bytes]] = field(default_factory=set)  # device and message
     _openers: dict[EnvelopeId, set[str]] = field(default_factory=dict)
     _said: dict[tuple[PersonId, int], Person] = field(default_factory=dict)
     _epochs: dict[tuple[str, PersonId], int] = field(default_factory=dict)
-    _owners: dict[bytes, str] = field(default_factory=dict)  # whose an X-Wing key is
+    _owners: dict[bytes, str] = field(default_factory=dict)  # the person of each X-Wing key
 
     def look(self) -> None:
-        """Look at everybody's device."""
+        """Check everybody's device."""
         for who in self.village.people.values():
             me = own_device(who.device).person
             self._said[me.id, me.epoch] = me
@@ -81,7 +81,7 @@ class Oracle:
     def _sent(
         self, received: ReceivedMessage, who: Villager
     ) -> tuple[Message, CopyDelivery] | None:
-        """What its sender's own vault says of a message that somebody shows."""
+        """Return what the sender's own vault says about a message in somebody's inbox."""
         sender = self._owner_of(received.sender)
         if sender is None:
             return None
@@ -121,13 +121,13 @@ class Oracle:
         content: OpenedContent,
         at: datetime,
     ) -> None:
-        """A message opened on ``device`` (who's own, or a copy of it); it was ``before``.
+        """Check a message that opened on ``device``: that of ``who``, or a copy of its disk.
 
-        What ended on this very device never opens again, nor what is over by its clock. What was
-        taken back, or was opened as often as its sender allowed, opens on no device that has not
-        opened it already; unless the relay kept the half of its key and handed it out once more.
-        Copies of a disk that was copied in the midst of an opening go on with that one opening,
-        until the relay hears that it is over (docs/known-attacks.md).
+        A message that ended on this very device, or expired by its clock, never opens again. One
+        that was taken back, or opened as often as its sender allowed, opens on no device that has
+        not opened it already, unless the relay kept its share of the key and handed it out again.
+        Copies of a disk that was copied during an opening continue that one opening, until it is
+        reported to the relay as finished (docs/known-attacks.md).
         """
         true = self._sent(before, who)
         if true is None:
@@ -145,7 +145,7 @@ class Oracle:
             self._opened_first(self._opening(device, before), who, before, copy.envelope)
 
     def _opening(self, device: str, before: ReceivedMessage) -> str:
-        """Whose opening it is: the device's own, or one that goes on with what it is a copy of."""
+        """Return the opening's name: the device, or the attempt that a copied disk continues."""
         attempt = before.attempt
         goes_on = attempt and (before.envelope, attempt) not in self.village.adversary.finished
         return attempt.hex() if attempt and goes_on else device

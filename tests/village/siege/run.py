@@ -1,7 +1,8 @@
-"""Besiege the village, seed by seed: ``python -m tests.village.siege.run --runs 1000``.
+"""Let an adversary attack the village: ``python -m tests.village.siege.run --runs 1000``.
 
-Prints one line of JSON at the end. Exit 1 when anything was accepted that must not be, or broke;
-each such seed is printed with the command that plays it again.
+The command runs one siege for each seed and prints one line of JSON at the end. It exits with 1 if
+a device accepted what it must not or failed unexpectedly, and prints each such seed with the
+command that plays it again.
 """
 
 import argparse
@@ -51,13 +52,13 @@ from tests.village.siege.world import (
 from tests.village.world import Villager
 
 STEPS: Final = 40
-SENDS: Final = 4  # of one siege; marking a picture is what takes its time
+SENDS: Final = 4  # in one siege; marking a picture takes most of its time
 AGAIN: Final = "python -m tests.village.siege.run --seed {seed}"
 
 
 @dataclass
 class Outcome:
-    """What one siege came to."""
+    """The result of one siege."""
 
     seed: int
     accepts: list[str] = field(default_factory=list)
@@ -70,13 +71,13 @@ class Outcome:
 
     @property
     def report(self) -> str:
-        """What was wrong, and how to see it again; empty if nothing was."""
+        """What was wrong, and the command that plays it again; empty if nothing was."""
         wrong = [*self.accepts, *self.broke]
         return "" if not wrong else "\n".join([*wrong, AGAIN.format(seed=self.seed)])
 
 
 class Siege:
-    """One siege: steps that people take, while an adversary holds their relays."""
+    """One siege: people take steps while an adversary controls their relays."""
 
     def __init__(self, seed: int, plan: str | None = None) -> None:
         self.dice = Random(f"steps {seed}")
@@ -96,14 +97,14 @@ class Siege:
             self._settles("eve")
 
     def _settles(self, name: str) -> None:
-        """Somebody begins while the relays are not honest any more."""
+        """Set up a device for a new person while the relays are malicious."""
         newcomer = self.village.person(name)
         url = self.dice.choice(sorted(self.village.mails))
         self._do("settles", newcomer, lambda: set_up(name, url, newcomer.device))
         self.village.people[name] = newcomer
 
     def besiege(self) -> Outcome:
-        """All of it, and then peace: the relays are honest, and everybody looks once more."""
+        """Take all steps; then make the relays honest, and let everybody fetch and open all."""
         self.oracle.look()
         for _ in range(STEPS):
             self._take(self.dice.choices(list(STEPS_TAKEN), self.weights)[0])
@@ -123,7 +124,7 @@ class Siege:
         self.oracle.look()
 
     def _do(self, what: str, who: Villager, work: Callable[[], Any]) -> Any:
-        """Let somebody do something; what it is refused with is what a person would read."""
+        """Let somebody do something; any error but an EntrenousError is a finding."""
         self.adversary.patience = PATIENCE
         said = "done"
         try:
@@ -170,7 +171,7 @@ class Siege:
             self._open(who, who.name, self.dice.choice(shown).name)
 
     def races(self, who: Villager) -> None:
-        """On a copy of somebody's disk, beside the true one: the relay sees two openers."""
+        """Open a message on a device and on a copy of its disk: the relay sees two openers."""
         shown = [one for one in received_messages(who.device) if not one.kept]
         if not shown:
             return
@@ -200,7 +201,7 @@ class Siege:
         self._do("looks", who, lambda: query_sent_messages(who.device))
 
     def meets(self, who: Villager) -> None:
-        """Adds somebody by an invite, for the first time or anew."""
+        """Add somebody by an invite, for the first time or again."""
         most = self._everybody() if self.dice.random() < 0.5 else self._everybody()[:2]
         other = self.dice.choice([one for one in most if one is not who])
         link = self._do("invites", other, lambda: make_invite_link(other.device))
@@ -209,7 +210,7 @@ class Siege:
             self._do("adds", who, lambda: _adds(link, name, who))
 
     def changes_the_list(self, who: Villager) -> None:
-        """Says anew which devices are theirs, and publishes it."""
+        """Issue a new device list, and publish it."""
         card, me = issue_card(who), own_device(who.device)  # type: ignore[arg-type]
         shown = seal_key_bundle(card, me.person.id, me.home.mailbox)
         home = me.home
@@ -228,7 +229,7 @@ class Siege:
             self._do("forgets", who, lambda: forget_contact(name, who.device))
 
     def unlocks(self, who: Villager) -> None:
-        """Asks for the relay's part of the vault's key, and tells it of this opening."""
+        """Request the relay's part of the vault's key; report the unlock, or manage the lock."""
         courier, dice = who.device.courier, who.device.dice
         lock = lock_of_device(who)
         self._do("unlocks", who, lambda: evaluate_at_relay(lock, PASSPHRASE, courier, dice))
@@ -243,7 +244,7 @@ class Siege:
             self._do("looks after the lock", who, lambda: look_after_lock(who))
 
     def leaves(self, who: Villager) -> None:
-        """Has the mailbox deleted, as from another device; who left goes on asking for it."""
+        """Now and then, delete the mailbox as another device can; its own one keeps using it."""
         if self.dice.random() < 0.2:
             self._do("leaves", who, lambda: delete_mailbox(who))
 
@@ -266,7 +267,7 @@ STEPS_TAKEN: Final[dict[Step, int]] = {
     Siege.leaves: 1,
     Siege.time_passes: 4,
 }
-Plan = tuple[frozenset[str], frozenset[Step]]  # what she plays with, and what people then do more
+Plan = tuple[frozenset[str], frozenset[Step]]  # calls to tamper with, steps to take more often
 PLANS: Final[Mapping[str, Plan]] = {
     "anything": (frozenset(), frozenset()),
     "letters": (frozenset({"waiting_envelopes", "post", "acknowledge"}), frozenset({Siege.sends})),
@@ -281,17 +282,17 @@ PLANS: Final[Mapping[str, Plan]] = {
 
 
 def besiege(seed: int, plan: str | None = None) -> Outcome:
-    """One siege, from nothing but its seed; ``plan`` stands in for the one that it would draw."""
+    """Run one siege; everything follows from its seed, except for ``plan`` if it is given."""
     return Siege(seed, plan).besiege()
 
 
 def fresh_seeds(count: int) -> list[int]:
-    """Seeds that nobody has tried."""
+    """Return new random seeds."""
     return [secrets.randbelow(10**9) for _ in range(count)]
 
 
 def besiege_all(seeds: Iterable[int], say: Callable[[str], None]) -> dict[str, Any]:
-    """One siege for each seed; what was wrong is said at once, and all of it summed up."""
+    """Run one siege for each seed, ``say`` at once what was wrong, and return the totals."""
     total: Counter[str] = Counter(runs=0, accepts=0, broke=0)
     tricks: Counter[str] = Counter()
     for seed in seeds:
@@ -308,7 +309,7 @@ def besiege_all(seeds: Iterable[int], say: Callable[[str], None]) -> dict[str, A
 
 
 def main(arguments: list[str]) -> int:
-    """See the module."""
+    """Run the command that the module describes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, help="play this one, and tell every step")
     parser.add_argument("--runs", type=int, default=1000)
@@ -330,6 +331,6 @@ if __name__ == "__main__":
 
 
 def _adds(link: str, name: str, who: Villager) -> None:
-    """By a link, and then both look at the same number, so that receipts are owed."""
+    """Add a person by a link and mark their keys as compared, so that receipts are owed."""
     add_person(link, name, who.device)
     mark_keys_compared(name, who.device)

@@ -1,7 +1,7 @@
-"""An adversary at every relay: whatever her dice say, nothing is accepted that must not be.
+"""An adversary at every relay: whatever the seed, no device accepts what it must not.
 
-A few fixed seeds, and in ``make nightly`` fresh ones; ENTRENOUS_SIEGES says how many.
-The long run: ``python -m tests.village.siege.run --runs 1000``.
+``make test`` plays fixed seeds, and ``make nightly`` also ENTRENOUS_SIEGES fresh ones. The long
+run: ``python -m tests.village.siege.run --runs 1000``.
 """
 
 import os
@@ -25,7 +25,7 @@ from tests.village.tricks import ON_ONE_CALL
 pytestmark = pytest.mark.slow
 
 FRESH = int(os.environ.get("ENTRENOUS_SIEGES", "20"))
-# A check that is taken out, and the plan and the words by which the sieges notice.
+# By the words that a report must contain: the plan, a check of the program, and its replacement.
 SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "has an older list": (
         "lists",
@@ -38,7 +38,7 @@ SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
         lambda key, *_: read_prekey(key),
     ),
 }
-#: Where another seed than the first notices it: this one is tried first.
+#: The seed to try first, if seed 0 does not notice it.
 NOTICED_BY = {"has an older list": 3}
 
 
@@ -72,9 +72,9 @@ def test_a_seed_plays_the_same_again() -> None:
 
 
 def test_every_call_of_a_courier_is_played_with() -> None:
-    """Those without a trick of their own are met by the ones for any call."""
+    """Calls without tricks of their own get those for any call."""
     assert set(ON_ONE_CALL) <= calls_of_a_courier()
-    # An upload that was broken off, an inbox that waits, and what batches of tokens do instead.
+    # These are for resumed uploads and waiting inboxes, or are replaced by batches of tokens.
     rare = {"uploaded_size", "wait_for_letter", "drop_send_token"}
     missing = calls_of_a_courier() - rare
     for seed in range(40):
@@ -94,7 +94,7 @@ def test_a_check_that_is_missing_is_noticed(words: str, monkeypatch: pytest.Monk
 
 
 def concentrated(seed: int, plan: str) -> Siege:
-    """A siege in which people do nothing but what the plan is about."""
+    """Return a siege in which people take only the plan's steps."""
     siege = Siege(seed, plan)
     siege.weights = [int(step in PLANS[plan][1]) for step in STEPS_TAKEN]
     return siege
@@ -105,7 +105,7 @@ def concentrated(seed: int, plan: str) -> Siege:
 
 @pytest.fixture
 def siege() -> Siege:
-    """Ana has sent Ben a message that may be opened once, and it is there."""
+    """Return a siege with honest relays in which Ben has fetched a message from Ana."""
     siege = Siege(0)
     siege.adversary.makes_peace()
     while not received_messages(siege.village.people["ben"].device):

@@ -1,4 +1,4 @@
-"""Five people at two relays that one adversary holds: settled once, besieged anew for each seed."""
+"""Five people at two relays that one adversary controls: set up once, copied for each seed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ HOMES = {
     "ben": "http://127.0.0.1:7002",
     "caro": "http://127.0.0.1:7001",
     "dan": "http://127.0.0.1:7002",
-    "mallory": "http://127.0.0.1:7001",  # in league with whoever holds the relays
+    "mallory": "http://127.0.0.1:7001",  # works with the adversary
 }
 FRIENDS = (("ana", "ben"), ("ana", "caro"), ("ben", "caro"), ("mallory", "ben"), ("ana", "mallory"))
 PICTURE = photo(width_px=96)
@@ -36,7 +36,7 @@ PASSPHRASE = Secret(b"stretched already, by argon2id..")
 
 @dataclass(frozen=True)
 class Settled:
-    """What lies on every disk before a siege begins."""
+    """What is on every disk, and what the adversary remembers, before a siege."""
 
     vaults: Mapping[str, tuple[dict[str, dict[str, bytes]], dict[Any, bytes]]]
     rows: Mapping[str, dict[type, dict[Any, Any]]]
@@ -44,7 +44,7 @@ class Settled:
 
 
 class Besieged:
-    """People, their relays, and who stands between; ``seed`` decides everything that happens."""
+    """People, their relays, and the adversary between them; everything follows from ``seed``."""
 
     def __init__(self, seed: int, settled: Settled | None = None) -> None:
         self.seed, self.clock = seed, WoundClock()
@@ -56,7 +56,7 @@ class Besieged:
             self._lay(settled)
 
     def person(self, name: str, dice: str = "") -> Villager:
-        """A device that holds nothing yet."""
+        """Return a person whose device is not set up."""
         vault = MemoryVault()
         device = Device(
             self.clock,
@@ -76,7 +76,7 @@ class Besieged:
             self.mails[url]._desk._rows = {kind: dict(held) for kind, held in rows.items()}
 
     def copy_of(self, name: str, number: int) -> Villager:
-        """A second device that began as a copy of somebody's disk."""
+        """Return a second device that starts as a copy of somebody's disk."""
         copied = self.person(name, f"copy {number}")
         vault = self.people[name].vault
         _fill(copied.vault, vault._drawers, vault._files)
@@ -84,20 +84,20 @@ class Besieged:
 
 
 def lock_of_device(who: Villager) -> RelayLock:
-    """The lock that was made for somebody's device."""
+    """Return the relay's lock of somebody's device."""
     home = own_device(who.device).home
     return RelayLock(home.relay_url, home.mailbox, Secret(b"u" * 32))
 
 
 def delete_mailbox(who: Villager) -> None:
-    """With a close token that is made for it."""
+    """Delete somebody's mailbox, with a new close token."""
     home, courier = own_device(who.device).home, who.device.courier
     courier.set_close_token(home.relay_url, home.mailbox, home.owner, CLOSE)
     courier.close_mailbox(home.relay_url, home.mailbox, CLOSE)
 
 
 def look_after_lock(who: Villager) -> None:
-    """Ask what a device, or its recovery sheet, asks of its relay about the lock."""
+    """Make the calls with which a device, or its recovery sheet, manages the relay's lock."""
     home, courier = own_device(who.device).home, who.device.courier
     courier.create_lock(lock_of_device(who), home.owner)
     courier.replace_unlock_token(lock_of_device(who), home.owner)
@@ -107,7 +107,7 @@ def look_after_lock(who: Villager) -> None:
 
 @cache
 def settled_people() -> Settled:
-    """Everybody is settled, friends have added each other, and everybody has a lock."""
+    """Set up everybody with a lock, let friends add each other, and return what is stored."""
     village = Besieged(0)
     for name, url in HOMES.items():
         set_up(name, url, village.people[name].device)

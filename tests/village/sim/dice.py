@@ -1,13 +1,13 @@
-"""Chance, all of it from one seed; a stream for each purpose, so that one never shifts another."""
+"""Random generators from one seed, one for each purpose, so that none of them shifts another."""
 
 from random import Random
 
 
 def dice_for(purpose: str, seed: int) -> Random:
-    """The dice of one purpose, as ``network`` or ``ana``."""
+    """Return the random generator for one purpose, e.g. ``network`` or ``ana``."""
     return Random(f"{purpose} {seed}")
 
 
 def wait_s(mean_s: float, dice: Random) -> float:
-    """A pause between things that happen now and then, whole milliseconds."""
+    """Return an exponentially distributed pause in seconds, in whole milliseconds."""
     return round(dice.expovariate(1 / mean_s), 3)

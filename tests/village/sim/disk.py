@@ -8,20 +8,19 @@ from typing import Any
 from tests.village.crashes import Fuse
 
 Place = tuple[Hashable, ...]
-Change = tuple[Place, Any]  # what lies at a place from then on; None is nothing
+Change = tuple[Place, Any]  # a place and its new content; None deletes it
 
 
 def never() -> Fuse:
-    """A fuse that does not burn down."""
+    """Return a fuse that does not burn down."""
     return Fuse(-1)
 
 
 @dataclass
 class SimDisk:
-    """Places and what lies there; the process may die at each write and each sync, by ``fuse``.
+    """Contents by place; the process may die at each write and each sync, by ``fuse``.
 
-    ``durable`` is what a crash cannot take any more. The changes of one write are there together
-    or not at all, as a page with its checksum is.
+    ``durable`` survives a crash. The changes of one write are atomic, like a page with a checksum.
     """
 
     fuse: Fuse
@@ -35,17 +34,17 @@ class SimDisk:
         self.journal.append(changes)
 
     def sync(self) -> None:
-        """Return once all that was written before is durable."""
+        """Make everything durable that was written before."""
         self.fuse.burn()
         self._settle(len(self.journal))
         self.fuse.burn()
 
     def crash(self) -> None:
-        """Keep as much of the journal as the dice say, from its beginning."""
+        """Keep a beginning of the journal, of random length, and lose the rest."""
         self._settle(self.dice.randint(0, len(self.journal)))
 
     def below(self, drawer: Hashable) -> Iterator[tuple[Place, Any]]:
-        """Everything durable whose place begins so."""
+        """Return everything durable whose place begins with ``drawer``."""
         return ((place, held) for place, held in self.durable.items() if place[0] == drawer)
 
     def _settle(self, kept: int) -> None:

@@ -1,7 +1,6 @@
 """A network that loses, doubles, delays and reorders what it carries, request by request.
 
-While a request is on its way time passes, and others act: a command of one device runs across
-those of others.
+Time passes while a request is on its way, so that commands of several devices interleave.
 """
 
 from collections.abc import Callable
@@ -14,12 +13,12 @@ from tests.village.sim.faults import QUIET, Fate, Faults
 from tests.village.sim.schedule import Schedule
 
 _PATIENCE_S = 30.0  # after which a device gives up
-Answers = Callable[[httpx.Request], httpx.Response | None]  # None: nobody is there, or dies over it
+Answers = Callable[[httpx.Request], httpx.Response | None]  # None: the relay is down, or dies
 
 
 @dataclass
 class SimNetwork:
-    """Between every device and every relay."""
+    """The network between all devices and all relays."""
 
     schedule: Schedule
     dice: Random
@@ -51,7 +50,7 @@ class SimNetwork:
         self.schedule.wait(self.faults.takes_s(self.dice))
 
     def _again(self, request: httpx.Request) -> None:
-        """The same bytes arrive at some later time, and nobody hears the answer."""
+        """Let the same request arrive later, when nobody waits for its answer."""
 
         def arrive() -> None:
             self.answers(request)
@@ -61,7 +60,7 @@ class SimNetwork:
 
 @dataclass
 class Line(httpx.BaseTransport):
-    """One device's way into the network."""
+    """An httpx transport that connects one device to the network."""
 
     network: SimNetwork
 

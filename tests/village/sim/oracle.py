@@ -1,7 +1,7 @@
-"""What must hold whatever goes wrong: looked at after every event, and once more at the end.
+"""What must hold whatever goes wrong: checked after every event, and once more at the end.
 
-It reads what the relays answered, what is durable on disks, and what people saw; never what a
-program says of itself alone.
+The oracle reads what the relays answered, what is durable on disks, and what people saw; it never
+relies on what a program says about itself.
 """
 
 import base64
@@ -31,8 +31,8 @@ from entrenous.send.message.states import INBOX_TABLE, InboxState, ReceivedMessa
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.village.sim.world import Host, RelayHost, address
 
-_MESSAGES: Final = "message"  # the ledger's drawer
-_REMEMBERED: Final = timedelta(days=30)  # by a relay, what has ended: at least
+_MESSAGES: Final = "message"  # the ledger's table
+_REMEMBERED: Final = timedelta(days=30)  # how long a relay keeps ended envelopes at least
 _ENDED_BY_ITS_SENDER: Final = (InboxState.TAKEN_BACK, InboxState.EXPIRED)
 _SEEN_BY_FEW: Final = (InboxState.USED_UP, InboxState.ELSEWHERE)
 Group = tuple[MessageId, PersonId]  # openings are counted for a message and a person
@@ -40,8 +40,8 @@ Group = tuple[MessageId, PersonId]  # openings are counted for a message and a p
 
 @dataclass
 class Oracle:
-    """Watches one run; ``wrong`` is what it has seen that must not be, ``kept_its_word`` how many
-    things were, at the end, what they had to be.
+    """Checks one run; ``wrong`` are the violations, ``kept_its_word`` is the number of checks that
+    held at the end.
     """
 
     hosts: Mapping[str, Host]
@@ -58,14 +58,14 @@ class Oracle:
     _ended: set[tuple[str, str]] = field(default_factory=set)
 
     def is_wrong(self, what: str) -> None:
-        """Note what must not be, once."""
+        """Record a violation, once."""
         if what not in self.wrong:
             self.wrong.append(what)
 
     # --- what relays answer ---------------------------------------------------------------------
 
     def heard(self, request: httpx.Request, answer: httpx.Response, at: datetime) -> None:
-        """A relay answered; whether anybody hears it is another matter."""
+        """Record a relay's answer, whether or not it arrives."""
         parts = request.url.path.strip("/").split("/")[1:]
         if not answer.is_success or len(parts) < 3:
             return
@@ -91,7 +91,7 @@ class Oracle:
                 self.is_wrong(f"{host.name}: a letter was acknowledged and is not on its disk")
 
     def restarted(self, relay: RelayHost, at: datetime) -> None:
-        """What a relay had acknowledged is there again."""
+        """Check that a relay that was restarted still has what it had acknowledged."""
         for envelope, (url, since) in self.accepted.items():
             if url != relay.url or at - since > _REMEMBERED:
                 continue
@@ -111,7 +111,7 @@ class Oracle:
     # --- what lies on a device ------------------------------------------------------------------
 
     def look(self, host: Host, draft: Draft | None = None) -> None:
-        """Look at one device, after it has done something; ``draft`` if it was to send that."""
+        """Check one device after a step; ``draft`` is what the step was to send, if anything."""
         self._note_sent(host, draft)
         if host.vault.inner.keys(UNDECRYPTABLE_LETTER):
             self.is_wrong(f"{host.name}: a letter could not be opened")
@@ -147,7 +147,7 @@ class Oracle:
     # --- what people see ------------------------------------------------------------------------
 
     def saw(self, host: Host, before: ReceivedMessage, text: str | None, begun: "Begun") -> None:
-        """A message was shown; it was ``before``, at the moment of ``begun``."""
+        """Check a message that was shown; it was in the state ``before`` when that had begun."""
         draft = self.drafts.get(before.id)
         if draft is not None and text != draft.text_or_caption:
             self.is_wrong(f"{host.name}: {before.name} reads otherwise than it was written")
@@ -172,7 +172,7 @@ class Oracle:
     # --- the end --------------------------------------------------------------------------------
 
     def at_the_end(self, now: datetime) -> None:
-        """Faults have stopped, and everybody has fetched: everything owed is there."""
+        """Check that everything owed has arrived, once faults have stopped and all have fetched."""
         for host in self.hosts.values():
             for drawer in (OUTBOX, TOKEN_REGISTRATION, UNREPORTED_OPENING):
                 if host.vault.inner.keys(drawer):
@@ -185,7 +185,7 @@ class Oracle:
         what = f"{sender.name}'s {message.name} for {copy.to}"
         to = self._at(copy)
         if copy.departure is SendState.REFUSED:
-            return  # its sender was told, and is held to the reason (run.py)
+            return  # its sender was told so; run.py checks the reason
         key = inbox_key(sender.me.person.id, copy.message)
         came = None if to is None else INBOX_TABLE.load(key, to.vault)
         if copy.state is EnvelopeState.TAKEN_BACK:
@@ -211,7 +211,7 @@ class Oracle:
 
 @dataclass(frozen=True)
 class Begun:
-    """When somebody began to open something, and what was taken back by then."""
+    """When somebody began to open a message, and what was taken back by then."""
 
     at: datetime
     withdrawn: frozenset[EnvelopeId]

@@ -1,4 +1,4 @@
-"""What people do at their devices, a step at a time; each of them may meet any fault."""
+"""The steps that people take at their devices; any fault may happen in any of them."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ class Life:
     pictures_left: int = 0
     draft: Draft | None = None
     said: int = 0
-    begun: set[MessageName] = field(default_factory=set)  # recalls that are not through
+    begun: set[MessageName] = field(default_factory=set)  # recalls that are not finished
 
     def sends(self) -> None:
         names = [contact.name for contact in contacts(self.host.device)]
@@ -48,7 +48,7 @@ class Life:
         self.write(to, self.dice.choice(HOURS), self.dice.choice(OPENS))
 
     def write(self, to: list[str], hours: int, opens: int | None = None) -> None:
-        """Send a text, or now and then a picture, with the guard's questions answered."""
+        """Send a text, or now and then a picture, with all recipients confirmed."""
         self.said += 1
         device = self.host.device
         policy = MessagePolicy(device.clock.now() + timedelta(hours=hours), opens)
@@ -72,7 +72,7 @@ class Life:
                 raise problem
 
     def opens(self) -> None:
-        """Something that came, mostly what is not over yet."""
+        """Open a received message, mostly one that has not ended."""
         every = list(INBOX_TABLE.all(self.host.vault))
         alive = [one for one in every if one.state not in ENDED_STATES]
         some = alive if alive and self.dice.random() < 0.9 else every
@@ -80,7 +80,7 @@ class Life:
             self.open(self.dice.choice(sorted(some, key=lambda one: one.name)))
 
     def open(self, before: ReceivedMessage) -> None:
-        """Look at a message."""
+        """Open a message, and let the oracle check what was shown."""
         device, oracle = self.host.device, self.oracle
         begun = Begun(device.clock.now(), frozenset(oracle.withdrawn))
 
@@ -98,12 +98,12 @@ class Life:
             self.take_back(self.dice.choice(sent).name)
 
     def takes_back_again(self) -> None:
-        """What was not taken back from everybody yet."""
+        """Repeat the recalls that are not finished."""
         for name in sorted(self.begun):
             self.take_back(name)
 
     def take_back(self, name: MessageName) -> None:
-        """Take one message back; who is told to repeat it does so at the end."""
+        """Take one message back; a recall that fails is repeated at the end."""
         self.begun.add(name)
         recall_message(name, self.host.device)
         self.begun.discard(name)

@@ -1,7 +1,7 @@
-"""Weeks in the village under faults, seed by seed: ``python -m tests.village.sim.run --runs 200``.
+"""Simulate weeks in the village under faults: ``python -m tests.village.sim.run --runs 200``.
 
-Prints one line of JSON at the end. Exit 1 when anything was wrong; each such seed is printed with
-the command that plays it again.
+The command runs one simulation for each seed and prints one line of JSON at the end. It exits with
+1 if anything was wrong, and prints each such seed with the command that plays it again.
 """
 
 import argparse
@@ -33,13 +33,13 @@ WEEK_S: Final = 7 * 24 * 3600.0
 WEEKS: Final = 1.0
 _ENDED: Final = (
     *(Expired, TakenBack, UsedUp, OpenedElsewhere, NothingToRecall),
-    WaitedTooLong,  # a relay was away until the end that its sender chose
+    WaitedTooLong,  # a relay was unreachable until the message expired
 )
 
 
 @dataclass
 class Outcome:
-    """What one run came to; ``steps`` is how many it took until something was wrong, or all."""
+    """The result of one run; ``steps`` are those until something was wrong, or until the end."""
 
     seed: int
     weeks: float
@@ -51,13 +51,13 @@ class Outcome:
 
     @property
     def report(self) -> str:
-        """What was wrong, and how to see it again; empty if nothing was."""
+        """What was wrong, and the command that plays it again; empty if nothing was."""
         again = AGAIN.format(seed=self.seed, steps=self.steps, weeks=self.weeks)
         return "" if not self.wrong else "\n".join([*self.wrong, again])
 
 
 class Run:
-    """One run: people live for weeks while things fail, then peace, and then all must be well."""
+    """One run: weeks of faults, then some time without any, after which everything must be well."""
 
     def __init__(self, seed: int, weeks: float = WEEKS, steps: int | None = None) -> None:
         self.dice = dice_for("run", seed)
@@ -66,7 +66,7 @@ class Run:
         names = PEOPLE[:people] + ((PHONE,) if phone else ())
         self.world = World(names, seed, settled(people, phone=phone))
         self.schedule, self.faults = self.world.schedule, faults_of(self.dice)
-        self.tempo_s = self.dice.choice((1, 3, 6)) * 3600.0  # between two things one person does
+        self.tempo_s = self.dice.choice((1, 3, 6)) * 3600.0  # mean time between a person's steps
         self.oracle = Oracle(self.world.hosts)
         self.world.watch, self.world.died = self._watch, self.relay_died
         self.outcome = Outcome(seed, weeks, wrong=self.oracle.wrong)
@@ -78,7 +78,7 @@ class Run:
         self.at_peace = False
 
     def run(self) -> Outcome:
-        """All of it."""
+        """Run the weeks of faults and the time without any, and return the result."""
         begun = self.schedule.clock.now()
         self.world.faults = self.world.network.faults = self.faults
         for life in self.lives:
@@ -121,7 +121,7 @@ class Run:
         self.do(life, step)
 
     def do(self, life: Life, step: Callable[[Life], None]) -> bool:
-        """Let somebody do something, and look at what that did; whether it was done."""
+        """Let somebody take a step, and check their device; return whether the step was done."""
         host, said = life.host, "done"
         host.busy, life.draft = True, None
         try:
@@ -168,7 +168,7 @@ class Run:
         self.schedule.after(wait_s(4 * 3600.0, self.dice), sweep)
 
     def relay_died(self, relay: RelayHost) -> None:
-        """It comes back after a while."""
+        """Let the relay start again after a while."""
         self._note(f"{relay.url} dies")
         self.outcome.did["relay dies"] += 1
 
@@ -181,7 +181,7 @@ class Run:
     # --- peace ----------------------------------------------------------------------------------
 
     def _make_peace(self) -> None:
-        """Nothing fails any more; what is late arrives; everybody finishes what they began."""
+        """Stop all faults, let late requests arrive, and let everybody finish what they began."""
         self.at_peace, self.world.network.faults, self.world.faults = True, QUIET, QUIET
         self.schedule.wait(3 * 24 * 3600.0)
         for life in self.lives:
@@ -203,12 +203,12 @@ _ROUNDS: Final = 4  # a letter, its answer, what that brings with it, and once m
 
 
 def run_one(seed: int, weeks: float = WEEKS, steps: int | None = None) -> Outcome:
-    """One run, from nothing but its seed."""
+    """Run one simulation; everything follows from its seed."""
     return Run(seed, weeks, steps).run()
 
 
 def run_all(seeds: Iterable[int], weeks: float, say: Callable[[str], None]) -> dict[str, Any]:
-    """One run for each seed; what was wrong is said at once, and all of it summed up."""
+    """Run one simulation for each seed, ``say`` at once what was wrong, and return the totals."""
     did: Counter[str] = Counter()
     runs, wrong, simulated_s, begun = 0, 0, 0.0, time.process_time()
     for seed in seeds:
@@ -228,7 +228,7 @@ def run_all(seeds: Iterable[int], weeks: float, say: Callable[[str], None]) -> d
 
 
 def main(arguments: list[str]) -> int:
-    """See the module."""
+    """Run the command that the module describes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, help="play this one, and tell every step")
     parser.add_argument("--steps", type=int, help="so many of them; then nobody does anything more")

@@ -1,4 +1,4 @@
-"""What is to happen, and when: one heap, one thread, one clock; the seed decides among equals."""
+"""A scheduler of events with one heap, one thread and one clock."""
 
 import heapq
 from collections.abc import Callable
@@ -14,10 +14,10 @@ Event = Callable[[], None]
 
 @dataclass
 class Schedule:
-    """Events by time; those of one moment in an order that ``dice`` draw.
+    """Events in the order of time; simultaneous ones in a random order that follows from the seed.
 
-    An event may itself let time pass, as one that waits for an answer does: what is due meanwhile
-    happens inside of it.
+    An event may itself wait, for example for an answer: events that are due meanwhile run inside
+    of it.
     """
 
     clock: WoundClock
@@ -27,12 +27,12 @@ class Schedule:
     _numbers: "count[int]" = field(default_factory=count)
 
     def after(self, seconds: float, event: Event) -> None:
-        """Let something happen so many seconds from now."""
+        """Schedule an event so many seconds from now."""
         at = self.clock.now() + timedelta(seconds=seconds)
         heapq.heappush(self._heap, (at, self.dice.random(), next(self._numbers), event))
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, and everything happen that is due in it."""
+        """Let time pass, and run all events that are due meanwhile."""
         until = self.clock.now() + timedelta(seconds=seconds)
         while self._heap and self._heap[0][0] <= until:
             at, _, _, event = heapq.heappop(self._heap)
@@ -42,5 +42,5 @@ class Schedule:
         self.clock.moment = max(self.clock.moment, until)
 
     def forget(self) -> None:
-        """Let nothing of what is still to come happen."""
+        """Cancel all events."""
         self._heap.clear()

@@ -1,8 +1,8 @@
-"""The stores in memory, each on disks of its own: what they hold comes back after a crash, or not.
+"""In-memory stores on simulated disks, which lose what was not synced when they crash.
 
 They write and sync where the real ones do (device/store/sqlcipher_vault.py, carry/store/): every
-transaction is synced before it is answered; a file is synced, then named; that it was unlinked from
-a vault may be forgotten until the next sync.
+transaction is synced before it is answered; a file is synced, then named; the deletion of a vault's
+file may be lost until the next sync.
 """
 
 import contextlib
@@ -16,13 +16,13 @@ from tests.in_memory.mail import MemoryMail
 from tests.in_memory.vault import MemoryVault
 from tests.village.sim.disk import Change, SimDisk
 
-_FILE: Final = "file"  # a row for each file that a vault knows of, and where its bytes lie
-_PART: Final = "part"  # a blob that is not whole
+_FILE: Final = "file"  # a row for each file of a vault, and the place of its bytes
+_PART: Final = "part"  # an unfinished upload
 _PIECES: Final = 3  # in which a file reaches the disk
 
 
 class SimVault:
-    """A vault over two disks: of records, and of files."""
+    """A vault on two disks, one for records and one for files."""
 
     def __init__(self, records: SimDisk, files: SimDisk) -> None:
         self._records, self._files = records, files
@@ -31,7 +31,7 @@ class SimVault:
         self._read()
 
     def _read(self) -> None:
-        """What is on disk; a file without a row was left by a crash, and goes."""
+        """Read what is on disk; delete files without a row, which a crash left behind."""
         for (drawer, key), held in self._records.durable.items():
             if drawer != _FILE:
                 self.inner.put(str(drawer), str(key), held)
@@ -100,7 +100,7 @@ class SimVault:
         self._write(((_FILE, blob), b"1"))
 
     def _grow(self, blob: BlobId, before: bytes) -> None:
-        """A file gets longer, piece by piece, and is synced then."""
+        """Write what was appended to a file, piece by piece, and sync it."""
         whole = self.inner.read_stored_file(blob)
         for piece in range(1, _PIECES + 1):
             come = len(before) + (len(whole) - len(before)) * piece // _PIECES
@@ -121,7 +121,7 @@ class SimVault:
 
 
 class SimMail:
-    """A relay's rows over one disk."""
+    """A relay's rows on one disk."""
 
     def __init__(self, disk: SimDisk) -> None:
         self._disk, self.inner = disk, MemoryMail()
@@ -133,7 +133,7 @@ class SimMail:
         work: Callable[[RowTransaction], Any],
         ahead: Callable[[RowView], object] | None = None,
     ) -> Any:
-        """Answer when it is durable."""
+        """Run a transaction, and return its answer when it is durable."""
         answer = await self.inner.transact(work, ahead)
         changes = self._changes()
         if changes:
@@ -156,7 +156,7 @@ class SimMail:
 
 
 class SimBlobs:
-    """A relay's blobs over one disk."""
+    """A relay's blobs on one disk."""
 
     def __init__(self, disk: SimDisk) -> None:
         self._disk, self.inner = disk, MemoryBlobs()

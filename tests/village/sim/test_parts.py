@@ -1,4 +1,4 @@
-"""The simulator's own parts: what is durable stays, what is not may go, and time goes forward."""
+"""The simulator's own parts: what is durable stays, other data may be lost, time moves forward."""
 
 from random import Random
 from typing import Any
@@ -74,7 +74,7 @@ def test_a_file_that_was_forgotten_does_not_come_back() -> None:
         vault = SimVault(records, files)
         blob = vault.store_file(b"gone")
         vault.delete_file(blob)
-        files.crash()  # that it was unlinked may be forgotten; that its row went may not
+        files.crash()  # this may undo the file's deletion, but not that of its row
         with pytest.raises(NoSuchBlob):
             SimVault(records, files).read_stored_file(blob)
 

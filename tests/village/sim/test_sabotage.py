@@ -1,4 +1,4 @@
-"""What is taken out of the program, one thing at a time, and by which words weeks of it notice."""
+"""Break one rule of the program at a time: a simulated week must notice it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from tests.village.sim.stores import SimMail, SimVault
 pytestmark = pytest.mark.slow
 
 Sabotage = Callable[[pytest.MonkeyPatch], None]
-SEEDS = range(40)  # a run ends at the first sight, so that few of them are whole
+SEEDS = range(40)  # a run ends at the first violation, so that few take the whole week
 
 
 def acknowledged_before_it_is_stored(patch: pytest.MonkeyPatch) -> None:
@@ -32,7 +32,7 @@ def acknowledged_before_it_is_stored(patch: pytest.MonkeyPatch) -> None:
 
 
 def answered_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
-    """A relay that answers when its rows are written, and not when the disk has them."""
+    """A relay answers when its rows are written, before they are synced."""
 
     async def together(mail: SimMail, work: Callable[[Any], Any], _: object = None) -> Any:
         answer = await mail.inner.transact(work)
@@ -43,17 +43,17 @@ def answered_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
 
 
 def released_after_a_recall(patch: pytest.MonkeyPatch) -> None:
-    """A relay that says that a message is taken back, and lets go of nothing."""
+    """A relay says that a message is taken back, and deletes nothing."""
     patch.setattr("entrenous.carry.withdraw.close_envelope", lambda _desk, held, *_: held)
 
 
 def not_counted(patch: pytest.MonkeyPatch) -> None:
-    """A relay that hands a share out as often as it is asked."""
+    """A relay hands a share out as often as it is asked."""
     patch.setattr("entrenous.carry.release._record_attempt", lambda *_: None)
 
 
 def attempts_not_written_down(patch: pytest.MonkeyPatch) -> None:
-    """A device that names an opening anew after it died in the middle of it."""
+    """A device that died during an opening continues it under a new attempt."""
     patch.setattr(
         "entrenous.send.open._ensure_opening_attempt",
         lambda received, device: replace(received, attempt=device.dice.token(ID_BYTES)),
@@ -61,7 +61,7 @@ def attempts_not_written_down(patch: pytest.MonkeyPatch) -> None:
 
 
 def letters_not_recognised(patch: pytest.MonkeyPatch) -> None:
-    """A device that forgets which letters it has had, and meets one again."""
+    """A device forgets which letters it has received, and receives one again."""
     honest = fetch._process_if_new
 
     def take_in(waiting: Any, device: Any) -> int:
@@ -72,12 +72,12 @@ def letters_not_recognised(patch: pytest.MonkeyPatch) -> None:
 
 
 def repeats_not_recognised(patch: pytest.MonkeyPatch) -> None:
-    """A relay that takes a repeated post for another letter of the same name."""
+    """A relay takes a repeated post for another letter with the same ID."""
     patch.setattr("entrenous.carry.accept.envelope_digest", lambda _: str(object()).encode())
 
 
 def halves_of_transactions(patch: pytest.MonkeyPatch) -> None:
-    """A vault that writes each change alone, and not all of a transaction or none."""
+    """A vault writes each change of a transaction alone."""
 
     @contextmanager
     def together(_vault: SimVault) -> Iterator[None]:
@@ -96,7 +96,7 @@ NOTICED: dict[Sabotage, str] = {
     repeats_not_recognised: "refused",
     halves_of_transactions: "could not be opened",
 }
-#: Where another seed than the first notices it: this one is tried first, to save whole runs.
+#: The seed to try first, if seed 0 does not notice it: this saves whole runs.
 NOTICED_BY = {
     answered_before_it_is_durable: 1,
     released_after_a_recall: 1,
@@ -105,7 +105,7 @@ NOTICED_BY = {
 }
 
 
-#: Of those that only stores and couriers can notice, one of each by day.
+#: What ``make test`` tries; ``make nightly`` tries all.
 BY_DAY = {acknowledged_before_it_is_stored, released_after_a_recall, halves_of_transactions}
 
 
@@ -120,7 +120,7 @@ def test_what_is_missing_is_noticed(sabotage: Sabotage) -> None:
 
 
 def report_under(sabotage: Sabotage, seed: int) -> str:
-    """What one run reports; its people settled before anything was taken out."""
+    """Return the report of one run; its people were set up before the sabotage."""
     run = Run(seed)
     with pytest.MonkeyPatch.context() as patch:
         sabotage(patch)

@@ -1,8 +1,7 @@
 """Weeks under faults: whatever the seed, nothing is lost, doubled, or opened against its terms.
 
-A few fixed seeds, and in ``make nightly`` fresh ones; ENTRENOUS_SIMULATIONS says how many. The long
-run:
-``python -m tests.village.sim.run --runs 200``.
+``make test`` plays fixed seeds, and ``make nightly`` also ENTRENOUS_SIMULATIONS fresh ones. The
+long run: ``python -m tests.village.sim.run --runs 200``.
 """
 
 import os
@@ -17,9 +16,9 @@ from tests.village.sim.run import AGAIN, run_one
 pytestmark = pytest.mark.slow
 
 FRESH = int(os.environ.get("ENTRENOUS_SIMULATIONS", "20"))
-TURNS = 4  # which the fresh ones are divided into, so that they run side by side
+TURNS = 4  # tests that share the fresh seeds, so that they can run in parallel
 WEEKS = 0.4
-#: Each has found something once.
+#: Each has found a bug.
 FIXED = (2, 6, pytest.param(12, marks=pytest.mark.nightly))
 
 

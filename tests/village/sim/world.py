@@ -1,4 +1,4 @@
-"""Hosts that can die and come back: devices with their vaults, relays with their rows and blobs."""
+"""Hosts that can crash and start again: devices with their vaults, relays with rows and blobs."""
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -40,7 +40,7 @@ PHONE: Final = "ana's phone"  # the second device of ana
 
 @dataclass
 class Host:
-    """One device: what is on its disks outlives it, all else dies with its process."""
+    """One device: only what is on its disks survives a crash of its process."""
 
     name: str
     seed: int
@@ -55,7 +55,7 @@ class Host:
     def __post_init__(self) -> None:
         dice = dice_for(f"disks of {self.name}", self.seed)
         self.records, self.files = SimDisk(self.fuse, dice), SimDisk(self.fuse, dice)
-        self._tokens = LoadedDice(f"{self.name} {self.seed}")  # go on: no two boots draw alike
+        self._tokens = LoadedDice(f"{self.name} {self.seed}")  # not started anew at boot
         self.boot()
 
     @property
@@ -67,7 +67,7 @@ class Host:
         return self.device.vault  # type: ignore[return-value]
 
     def boot(self) -> None:
-        """A fresh process on what is on disk."""
+        """Start a new process on what is on disk."""
         self.boots += 1
         vault: Any = SimVault(self.records, self.files)
         client = httpx.Client(transport=Line(self.network), trust_env=False)
@@ -78,11 +78,11 @@ class Host:
         )
 
     def settle(self) -> None:
-        """Know who it is, once it is somebody."""
+        """Load the device's own identity, once it is set up."""
         self.me = own_device(self.device)
 
     def crash(self) -> None:
-        """Its process has died; what was not synced may be gone."""
+        """Lose what was not synced, at random, and boot again."""
         self.records.crash()
         self.files.crash()
         self.fuse.left = -1
@@ -91,7 +91,7 @@ class Host:
 
 @dataclass
 class RelayHost:
-    """One relay: what is on its disks outlives it."""
+    """One relay: only what is on its disks survives a crash of its process."""
 
     url: str
     seed: int
@@ -111,7 +111,7 @@ class RelayHost:
         return {f"{self.url} rows": self.rows, f"{self.url} blobs": self.blobs}
 
     def boot(self) -> None:
-        """A fresh process on what is on disk."""
+        """Start a new process on what is on disk."""
         self.boots += 1
         self.down = False
         mail, blobs = SimMail(self.rows), SimBlobs(self.blobs)
@@ -119,11 +119,11 @@ class RelayHost:
         self._wire = InProcess({self.url: relay_app(self.relay)})
 
     def answer(self, request: httpx.Request) -> httpx.Response | None:
-        """What it answers; None if it dies over it."""
+        """Answer a request; return None if the relay dies."""
         return self._alive(lambda: self._wire.handle_request(request))
 
     def sweep(self) -> None:
-        """Forget what is due, as it does every minute."""
+        """Delete expired rows, as a relay does every minute."""
         if not self.down:
             self._alive(lambda: at_once(expire(self.relay)))
 
@@ -137,14 +137,14 @@ class RelayHost:
         return answer
 
     def crash(self) -> None:
-        """Its process has died; it stays away until it is booted."""
+        """Lose what was not synced, at random, and stay down until the next boot."""
         self.rows.crash()
         self.blobs.crash()
         self.fuse.left, self.down = -1, True
 
 
 class World:
-    """Everybody's devices, their relays, and what lies between; nothing goes wrong by itself."""
+    """All devices, their relays and the network; without ``faults`` nothing goes wrong."""
 
     def __init__(self, names: tuple[str, ...], seed: int, disks: Disks | None = None) -> None:
         self.schedule = Schedule(WoundClock(), dice_for("schedule", seed))
@@ -159,9 +159,9 @@ class World:
             self._lay(disks)
 
     def answer(self, request: httpx.Request) -> httpx.Response | None:
-        """What the relay that a request is for answers; ``watch`` is told of it.
+        """Return the answer of the relay that a request is for, and pass it to ``watch``.
 
-        It may die over it, and ``died`` is told then.
+        If the relay dies, call ``died``.
         """
         relay = self.relays[address(request)]
         if relay.down:
@@ -175,7 +175,7 @@ class World:
         return answer
 
     def disks(self) -> dict[str, SimDisk]:
-        """Every disk there is, by name."""
+        """Return all disks by name."""
         every: dict[str, SimDisk] = {}
         for one in (*self.hosts.values(), *self.relays.values()):
             every.update(one.disks)
@@ -192,13 +192,13 @@ class World:
 
 
 def address(request: httpx.Request) -> str:
-    """Of the relay that a request is for."""
+    """Return the URL of the relay that a request is for."""
     return f"http://{request.url.netloc.decode()}"
 
 
 @cache
 def settled(people: int, *, phone: bool) -> Disks:
-    """What lies on every disk once so many people have added each other, ana maybe twice."""
+    """Return what is on every disk once so many people, Ana maybe twice, have added each other."""
     names = PEOPLE[:people] + ((PHONE,) if phone else ())
     world = World(names, -1)
     for place, name in enumerate(PEOPLE[:people]):
