@@ -114,7 +114,7 @@ def ask(where: str, name: str, client: Client | None = None) -> Any:
     return (client or Client()).post(f"/{where}?name={name}", sent).json()
 
 
-class InALoop:
+class RequestInLoop:
     """A request whose user needs a database query, which Django does not allow in a loop."""
 
     @property
@@ -136,7 +136,7 @@ def accounts() -> dict[str, str | None]:
     ask("handle", "another", client)
     ask("post", "another", client)
     hook.gate_client()._http.event_hooks = {}
-    assert hook._account_of_request(InALoop()) == ""
+    assert hook._account_of_request(RequestInLoop()) == ""
     return {"nobody": said[0], "ana": said[1], "ana by the validator": said[2]}
 
 

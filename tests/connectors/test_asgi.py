@@ -59,7 +59,7 @@ def ask(app: Any, body: bytes | list[bytes], kind: str = "image/jpeg", **more: A
     return anyio.run(once)
 
 
-def test_account_of_a_request() -> None:
+def test_account_is_found_in_the_scope() -> None:
     """The application finds the account in the scope; a header of the client is ignored."""
     gate = Scripted()
     app = GateMiddleware(
@@ -97,18 +97,18 @@ def test_account_of_a_request() -> None:
 def test_picture_is_checked_before_the_application(
     kind: str, picture: bytes, on_hold: str, status: int
 ) -> None:
-    behind, gate = Application(), Scripted()
-    app = GateMiddleware(behind.app, gate.setting, on_hold=on_hold, client=gate.async_client())
+    backend, gate = Application(), Scripted()
+    app = GateMiddleware(backend.app, gate.setting, on_hold=on_hold, client=gate.async_client())
     body = form((NAMED, picture)) if kind == FORM else picture
     answer = ask(app, [body[:7], b"", body[7:]], kind)
     assert (answer.status_code, gate.asked) == (status, [picture])
     if status == 200:
         decision = "let through" if picture is FINE else "hold"
         listed = "; published" if (picture, on_hold) == (HELD, "publish") else ""
-        assert behind.bodies == [body]
-        assert behind.headers == [f"{decision}; case={CASE}; why=gate{listed}"]
+        assert backend.bodies == [body]
+        assert backend.headers == [f"{decision}; case={CASE}; why=gate{listed}"]
     else:
-        assert behind.bodies == []
+        assert backend.bodies == []
         assert answer.json()["case"] == CASE
         assert answer.headers["cache-control"] == "no-store"
     if status == 422:
@@ -116,8 +116,8 @@ def test_picture_is_checked_before_the_application(
 
 
 def test_form_of_a_real_client_is_checked() -> None:
-    behind, gate = Application(), Scripted()
-    app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
+    backend, gate = Application(), Scripted()
+    app = GateMiddleware(backend.app, gate.setting, client=gate.async_client())
     files = {"file": ("x.jpg", REFUSED, "image/jpeg")}
     request = httpx.Request("POST", "http://site/", data={"status": "words"}, files=files)
     answer = ask(app, request.read(), request.headers["content-type"])
@@ -135,37 +135,37 @@ def test_form_of_a_real_client_is_checked() -> None:
 
 
 def test_decision_header_of_the_sender_is_removed() -> None:
-    behind, gate = Application(), Scripted()
-    app = GateMiddleware(behind.app, gate.setting, paths=["/upload"], client=gate.async_client())
+    backend, gate = Application(), Scripted()
+    app = GateMiddleware(backend.app, gate.setting, paths=["/upload"], client=gate.async_client())
     for name in ("Entrenous-Decision", "entrenous_decision"):
         for path in ("/upload", "/other"):
             ask(app, b"{}", "application/json", path=path, headers={name: "let through"})
-    assert behind.headers == [""] * 4
+    assert backend.headers == [""] * 4
     assert gate.asked == []
 
 
 def test_other_paths_and_methods_stream_through() -> None:
-    behind, gate = Application(), Scripted()
-    app = GateMiddleware(behind.app, gate.setting, paths=["/upload"], client=gate.async_client())
+    backend, gate = Application(), Scripted()
+    app = GateMiddleware(backend.app, gate.setting, paths=["/upload"], client=gate.async_client())
     assert ask(app, REFUSED, path="/other").status_code == 200
     assert ask(app, b"", method="GET").status_code == 200
     assert ask(app, REFUSED, path="/Upload//x").status_code == 422
-    assert (behind.bodies, gate.asked) == ([REFUSED, b""], [REFUSED])
+    assert (backend.bodies, gate.asked) == ([REFUSED, b""], [REFUSED])
 
 
 def test_a_body_beyond_the_limit_is_held_and_streams_on() -> None:
-    behind, gate = Application(), Scripted(upload_bytes_max=1000)
+    backend, gate = Application(), Scripted(upload_bytes_max=1000)
     large = [FINE, *[bytes([number]) * 50_000 for number in range(6)]]
-    app = GateMiddleware(behind.app, gate.setting, on_hold="header", client=gate.async_client())
+    app = GateMiddleware(backend.app, gate.setting, on_hold="header", client=gate.async_client())
     assert ask(app, large).status_code == 200
-    assert behind.bodies == [b"".join(large)]
-    assert behind.headers == ["hold; why=too-large"]
-    refusing = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
+    assert backend.bodies == [b"".join(large)]
+    assert backend.headers == ["hold; why=too-large"]
+    refusing = GateMiddleware(backend.app, gate.setting, client=gate.async_client())
     assert ask(refusing, large).status_code == 413
     assert gate.asked == []
 
 
-def test_no_more_than_the_limit_is_held() -> None:
+def test_at_most_the_limit_is_buffered() -> None:
     """The application receives the rest of a large body as it arrives."""
     gate = Scripted(upload_bytes_max=1000)
     came: list[int] = []
@@ -174,7 +174,7 @@ def test_no_more_than_the_limit_is_held() -> None:
         came.append(1)
         return {"type": "http.request", "body": bytes(50_000), "more_body": len(came) < 1000}
 
-    async def behind(scope: Any, receive: Any, _send: Any) -> None:
+    async def backend(scope: Any, receive: Any, _send: Any) -> None:
         assert (b"entrenous-decision", b"hold; why=too-large") in scope["headers"]
         assert len(came) == 2
         size = 0
@@ -182,23 +182,23 @@ def test_no_more_than_the_limit_is_held() -> None:
             size += len(message["body"])
         assert size + len(message["body"]) == 50_000_000
 
-    app = GateMiddleware(behind, gate.setting, on_hold="header", client=gate.async_client())
+    app = GateMiddleware(backend, gate.setting, on_hold="header", client=gate.async_client())
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
     anyio.run(app, scope, receive, anyio.sleep)
     assert len(came) == 1000
 
 
 def test_unreadable_body_is_held() -> None:
-    behind, gate = Application(), Scripted()
-    app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
+    backend, gate = Application(), Scripted()
+    app = GateMiddleware(backend.app, gate.setting, client=gate.async_client())
     assert ask(app, form((NAMED, FINE))[:-9], FORM).status_code == 400
     assert ask(app, FINE, headers={"Content-Encoding": "gzip"}).status_code == 400
-    assert (behind.bodies, gate.asked) == ([], [])
+    assert (backend.bodies, gate.asked) == ([], [])
 
 
 def test_disconnected_sender_reaches_no_application() -> None:
-    behind, gate = Application(), Scripted()
-    app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
+    backend, gate = Application(), Scripted()
+    app = GateMiddleware(backend.app, gate.setting, client=gate.async_client())
     messages = [
         {"type": "http.request", "body": FINE, "more_body": True},
         {"type": "http.disconnect"},
@@ -212,13 +212,13 @@ def test_disconnected_sender_reaches_no_application() -> None:
 
     scope = {"type": "http", "method": "POST", "path": "/", "headers": []}
     anyio.run(app, scope, receive, send)
-    assert (behind.bodies, gate.asked) == ([], [])
+    assert (backend.bodies, gate.asked) == ([], [])
 
 
-def test_slow_sender_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_sender_is_answered_408(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asgi, "BODY_ARRIVAL_S_MAX", 0.05)
-    behind, gate = Application(), Scripted()
-    app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
+    backend, gate = Application(), Scripted()
+    app = GateMiddleware(backend.app, gate.setting, client=gate.async_client())
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -250,7 +250,7 @@ async def ignore(_: Any) -> None:
     """Discard the answer."""
 
 
-async def crowded(app: Any, crowd_of: list[Any], then: Any) -> list[int]:
+async def statuses_in_crowd(app: Any, crowd_of: list[Any], then: Any) -> list[int]:
     """Return the statuses sent to ``then`` while the senders ``crowd_of`` are idle."""
     statuses: list[int] = []
 
@@ -268,12 +268,12 @@ async def crowded(app: Any, crowd_of: list[Any], then: Any) -> list[int]:
 
 
 def test_idle_senders_keep_nobody_waiting() -> None:
-    behind, gate = Application(), Scripted()
-    app = GateMiddleware(behind.app, gate.setting, client=gate.async_client())
+    backend, gate = Application(), Scripted()
+    app = GateMiddleware(backend.app, gate.setting, client=gate.async_client())
     for pieces in ([], [FINE]):
         crowd_of = [sender(*pieces, ends=False) for _ in range(2 * asgi.LARGE_BODIES_MAX)]
-        assert anyio.run(crowded, app, crowd_of, sender(FINE)) == [200]
-    assert behind.bodies == [FINE, FINE]
+        assert anyio.run(statuses_in_crowd, app, crowd_of, sender(FINE)) == [200]
+    assert backend.bodies == [FINE, FINE]
 
 
 @pytest.mark.parametrize(
@@ -288,25 +288,25 @@ def test_a_large_body_without_room_is_held(
     monkeypatch: pytest.MonkeyPatch, *, on_hold: str, shadow: bool, status: int, said: list[str]
 ) -> None:
     monkeypatch.setattr(asgi, "SLOT_WAIT_S_MAX", 0.05)
-    behind, gate = Application(), Scripted(shadow=shadow)
-    app = GateMiddleware(behind.app, gate.setting, on_hold=on_hold, client=gate.async_client())
+    backend, gate = Application(), Scripted(shadow=shadow)
+    app = GateMiddleware(backend.app, gate.setting, on_hold=on_hold, client=gate.async_client())
     large = sender(LARGE[:-7], LARGE[-7:])
     crowd_of = [sender(LARGE, ends=False) for _ in range(asgi.LARGE_BODIES_MAX)]
-    assert anyio.run(crowded, app, crowd_of, large) == [status]
-    assert (behind.headers, gate.asked) == (said, [])
-    assert behind.bodies == [LARGE] * len(said)
+    assert anyio.run(statuses_in_crowd, app, crowd_of, large) == [status]
+    assert (backend.headers, gate.asked) == (said, [])
+    assert backend.bodies == [LARGE] * len(said)
 
 
-def test_a_place_is_kept_until_the_application_takes_the_body() -> None:
+def test_slot_is_kept_until_the_application_reads_the_body() -> None:
     gate = Scripted()
-    here: list[int] = [0, 0]
-    go = anyio.Event()
+    concurrent: list[int] = [0, 0]  # now, and at most
+    release = anyio.Event()
 
-    async def behind(_scope: Any, receive: Any, _send: Any) -> None:
-        here[0] += 1
-        here[1] = max(here)
-        await go.wait()
-        here[0] -= 1
+    async def backend(_scope: Any, receive: Any, _send: Any) -> None:
+        concurrent[0] += 1
+        concurrent[1] = max(concurrent)
+        await release.wait()
+        concurrent[0] -= 1
         await receive()
         await anyio.sleep_forever()
 
@@ -314,14 +314,14 @@ def test_a_place_is_kept_until_the_application_takes_the_body() -> None:
         async with anyio.create_task_group() as crowd:
             for _ in range(3 * asgi.LARGE_BODIES_MAX):
                 crowd.start_soon(app, POST, sender(LARGE[:-7], LARGE[-7:], b""), ignore)
-            await _until(lambda: here[0] == asgi.LARGE_BODIES_MAX)
-            go.set()
+            await _until(lambda: concurrent[0] == asgi.LARGE_BODIES_MAX)
+            release.set()
             await _until(lambda: len(gate.asked) == 3 * asgi.LARGE_BODIES_MAX)
             crowd.cancel_scope.cancel()
 
-    app = GateMiddleware(behind, gate.setting, client=gate.async_client())
+    app = GateMiddleware(backend, gate.setting, client=gate.async_client())
     anyio.run(ask_all)
-    assert here[1] == asgi.LARGE_BODIES_MAX
+    assert concurrent[1] == asgi.LARGE_BODIES_MAX
 
 
 async def _until(holds: Any) -> None:
@@ -330,7 +330,7 @@ async def _until(holds: Any) -> None:
             await anyio.sleep(0.01)
 
 
-def test_places_are_released(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slots_are_released(monkeypatch: pytest.MonkeyPatch) -> None:
     """However a request ends: refused, disconnected, too slow, or failed in the application."""
     monkeypatch.setattr(asgi, "SLOT_WAIT_S_MAX", 0.05)
     monkeypatch.setattr(asgi, "BODY_ARRIVAL_S_MAX", 0.05)
@@ -367,23 +367,23 @@ def test_all_files_of_a_request_share_one_budget() -> None:
         await anyio.sleep_forever()
         raise AssertionError
 
-    behind, how = Application(), setting(budget_s=0.2)
-    client = AsyncGateClient(how, httpx.MockTransport(never))
-    app = GateMiddleware(behind.app, how, on_hold="header", client=client)
+    backend, gate_settings = Application(), setting(budget_s=0.2)
+    client = AsyncGateClient(gate_settings, httpx.MockTransport(never))
+    app = GateMiddleware(backend.app, gate_settings, on_hold="header", client=client)
     begin = time.monotonic()
     assert ask(app, form(*[(NAMED, FINE)] * FILES_MAX), FORM).status_code == 200
     assert 0.2 <= time.monotonic() - begin < 1.5
-    assert behind.headers == [f"hold; why={GateReason.SLOW.value.replace(' ', '-')}"]
+    assert backend.headers == [f"hold; why={GateReason.SLOW.value.replace(' ', '-')}"]
 
 
 def test_websockets_and_lifespan_pass_unchanged() -> None:
     seen: list[Any] = []
 
-    async def behind(scope: Any, receive: Any, send: Any) -> None:
+    async def backend(scope: Any, receive: Any, send: Any) -> None:
         seen.append((scope, receive, send))
 
     gate = Scripted()
-    app = GateMiddleware(behind, gate.setting, client=gate.async_client())
+    app = GateMiddleware(backend, gate.setting, client=gate.async_client())
     for kind in ("lifespan", "websocket"):
         scope: dict[str, Any] = {"type": kind}
         anyio.run(app, scope, anyio.sleep_forever, anyio.sleep)
@@ -393,7 +393,7 @@ def test_websockets_and_lifespan_pass_unchanged() -> None:
 @settings(max_examples=30)
 @given(st.lists(st.binary(max_size=300), max_size=6), st.sampled_from(["", "text/plain", FORM]))
 def test_passed_request_is_unchanged(pieces: list[bytes], kind: str) -> None:
-    behind, gate = Application(), Scripted()
-    app = GateMiddleware(behind.app, gate.setting, on_hold="header", client=gate.async_client())
+    backend, gate = Application(), Scripted()
+    app = GateMiddleware(backend.app, gate.setting, on_hold="header", client=gate.async_client())
     assert ask(app, pieces, kind).status_code == 200
-    assert behind.bodies == [b"".join(pieces)]
+    assert backend.bodies == [b"".join(pieces)]

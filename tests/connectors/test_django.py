@@ -20,7 +20,7 @@ ANOTHER = ("validator another", "handler another")
 HERS = ("validator hers", "handler hers")
 
 
-def project(gate: tuple[str, Path], folder: Path, *asks: str, **more: Any) -> dict[str, Any]:
+def run_project(gate: tuple[str, Path], folder: Path, *asks: str, **more: Any) -> dict[str, Any]:
     """Return the project's answers to all its requests, or only to those named ``asks``."""
     for name, data in (
         *(("hers", hers_mirrored()), ("waiting", waiting()), ("another", another())),
@@ -45,7 +45,7 @@ def project(gate: tuple[str, Path], folder: Path, *asks: str, **more: Any) -> di
 @pytest.fixture(scope="module")
 def answers(gate: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     url = "https://site.example/appeal"
-    return project(gate, tmp_path_factory.mktemp("django"), appeal_url=url)
+    return run_project(gate, tmp_path_factory.mktemp("django"), appeal_url=url)
 
 
 def test_validator_rejects_refused_files(answers: dict[str, Any]) -> None:
@@ -81,13 +81,13 @@ def test_upload_handler_checks_files(answers: dict[str, Any]) -> None:
 
 
 def test_user_is_sent_as_a_hash(answers: dict[str, Any], gate: tuple[str, Path]) -> None:
-    her_key = account_header("1", Secret(gate[1].read_bytes()))["Entrenous-Account"]
+    ana_key = account_header("1", Secret(gate[1].read_bytes()))["Entrenous-Account"]
     assert answers["account in a loop"] == ["7", ""]
-    assert answers["accounts"] == {"nobody": None, "ana": her_key, "ana by the validator": her_key}
+    assert answers["accounts"] == {"nobody": None, "ana": ana_key, "ana by the validator": ana_key}
 
 
 def test_unreachable_gate_rejects_files(tmp_path: Path, gate: tuple[str, Path]) -> None:
-    answers = project(("http://127.0.0.1:9", gate[1]), tmp_path, *ANOTHER)
+    answers = run_project(("http://127.0.0.1:9", gate[1]), tmp_path, *ANOTHER)
     ((error,),) = answers["validator another"]["errors"].values()
     assert (error["code"], "could not be checked at the moment" in error["message"]) == (
         "held",
@@ -97,6 +97,6 @@ def test_unreachable_gate_rejects_files(tmp_path: Path, gate: tuple[str, Path]) 
 
 
 def test_shadow_mode_passes_all_files(tmp_path: Path, gate: tuple[str, Path]) -> None:
-    answers = project(gate, tmp_path, *HERS, shadow=True)
+    answers = run_project(gate, tmp_path, *HERS, shadow=True)
     assert answers["validator hers"] == {"saved": "refuse"}
     assert answers["handler hers"] == {"files": ["file"], "said": ["refuse"]}

@@ -129,7 +129,7 @@ def _wait_for(port: int) -> None:
     pytest.fail("no server")
 
 
-def posted(port: int, target: str, host: str = "site") -> tuple[int, str]:
+def post(port: int, target: str, host: str = "site") -> tuple[int, str]:
     """Send an upload to exactly this target; return the status and body of the answer."""
     head = f"POST {target} HTTP/1.1\r\nHost: {host}\r\nContent-Type: image/jpeg\r\n"
     head += f"Content-Length: {len(FINE)}\r\nConnection: close\r\n\r\n"
@@ -140,14 +140,14 @@ def posted(port: int, target: str, host: str = "site") -> tuple[int, str]:
     return int(first.split(b" ", 2)[1]), body.decode()
 
 
-async def _behind(request: Request) -> PlainTextResponse:
+async def _report_decision(request: Request) -> PlainTextResponse:
     await request.body()
     return PlainTextResponse("decided" if "entrenous-decision" in request.headers else "undecided")
 
 
 @contextmanager
 def asgi_site(gate: Scripted) -> Iterator[int]:
-    inner = Starlette(routes=[Route("/{path:path}", _behind, methods=["POST"])])
+    inner = Starlette(routes=[Route("/{path:path}", _report_decision, methods=["POST"])])
     app = asgi.GateMiddleware(inner, gate.setting, paths=[COVERED], client=gate.async_client())
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
@@ -189,8 +189,8 @@ SITES = {"asgi": asgi_site, "wsgi": wsgi_site}
 @pytest.mark.parametrize("kind", SITES)
 def test_no_spelling_of_a_covered_path_passes_undecided(kind: str, nginx: int) -> None:
     read: dict[str, Callable[[str], bool]] = {
-        "nginx": lambda target: posted(nginx, target, "merged") == (200, "covered"),
-        "nginx without merging": lambda target: posted(nginx, target, "apart") == (200, "covered"),
+        "nginx": lambda target: post(nginx, target, "merged") == (200, "covered"),
+        "nginx without merging": lambda target: post(nginx, target, "apart") == (200, "covered"),
         "Java": lambda target: any(map(leads_there, java_like(target.partition("?")[0]))),
         "Python": lambda target: any(map(leads_there, python_like(target.partition("?")[0]))),
     }
@@ -201,17 +201,17 @@ def test_no_spelling_of_a_covered_path_passes_undecided(kind: str, nginx: int) -
         k: len(v) for k, v in leading.items()
     }
     with SITES[kind](Scripted()) as port:
-        answers = {target: posted(port, target) for target in every}
+        answers = {target: post(port, target) for target in every}
     passed = [target for target, (_, body) in answers.items() if body == "undecided"]
     assert passed == []
     assert sum(body == "decided" for _, body in answers.values()) >= 200
 
 
 @pytest.mark.parametrize("kind", SITES)
-def test_ordinary_paths_pass_unasked(kind: str) -> None:
+def test_ordinary_paths_pass_without_asking_the_gate(kind: str) -> None:
     gate = Scripted()
     with SITES[kind](gate) as port:
-        answers = {target: posted(port, target) for target in ORDINARY}
+        answers = {target: post(port, target) for target in ORDINARY}
         assert set(answers.values()) == {(200, "undecided")}, answers
         assert gate.asked == []
-        assert posted(port, COVERED) == (200, "decided")
+        assert post(port, COVERED) == (200, "decided")

@@ -17,7 +17,7 @@ from entrenous.connectors.reverse_proxy import UpstreamServer, proxy_app
 from tests.connectors.running_gates import CASE, FINE, HELD, REFUSED, Scripted, setting
 
 
-class Behind:
+class RecordingServer:
     """An upstream server that records the requests it receives."""
 
     def __init__(self) -> None:
@@ -39,9 +39,9 @@ class Behind:
         yield b"\xff"
 
 
-def proxied(behind: Any, gate: Scripted, url: str = "http://127.0.0.1:3000") -> Any:
-    transport = behind if isinstance(behind, httpx.AsyncBaseTransport) else None
-    upstream = UpstreamServer(url, transport or httpx.ASGITransport(behind.app))
+def proxied(server: Any, gate: Scripted, url: str = "http://127.0.0.1:3000") -> Any:
+    transport = server if isinstance(server, httpx.AsyncBaseTransport) else None
+    upstream = UpstreamServer(url, transport or httpx.ASGITransport(server.app))
     return GateMiddleware(upstream, gate.setting, client=gate.async_client())
 
 
@@ -59,8 +59,8 @@ def values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
 
 
 def test_proxy_forwards_request_and_answer() -> None:
-    behind = Behind()
-    app = proxied(behind, Scripted(), "http://127.0.0.1:3000/below/")
+    server = RecordingServer()
+    app = proxied(server, Scripted(), "http://127.0.0.1:3000/below/")
     headers = [
         ("Connection", "keep-alive, X-Hop"),
         ("X-Hop", "1"),
@@ -72,7 +72,7 @@ def test_proxy_forwards_request_and_answer() -> None:
         ("Cookie", "a=1"),
     ]
     answer = ask(app, "POST", "/a%2Fb//c?q=%20&r=a+b", content=FINE, headers=headers)
-    ((method, target, received, body),) = behind.asked
+    ((method, target, received, body),) = server.asked
     assert (method, target, body) == ("POST", b"/below/a%2Fb//c?q=%20&r=a+b", FINE)
     assert values(received, b"host") == [b"site.example"]
     assert values(received, b"x-forwarded-for") == [b"198.51.100.1, 192.0.2.7"]
@@ -87,24 +87,24 @@ def test_proxy_forwards_request_and_answer() -> None:
 
 @pytest.mark.parametrize("name", ["Entrenous-Decision", "ENTRENOUS-DECISION", "entrenous_decision"])
 def test_connection_header_cannot_remove_the_decision(name: str) -> None:
-    behind, gate = Behind(), Scripted()
-    upstream = UpstreamServer("http://127.0.0.1:3000", httpx.ASGITransport(behind.app))
+    server, gate = RecordingServer(), Scripted()
+    upstream = UpstreamServer("http://127.0.0.1:3000", httpx.ASGITransport(server.app))
     app = GateMiddleware(upstream, gate.setting, on_hold="header", client=gate.async_client())
     for line in (f"close, {name}", f"{name}", f"X-Hop,{name} ,"):
         assert ask(app, "POST", "/", content=HELD, headers={"Connection": line}).status_code == 201
-    for _, _, received, _ in behind.asked:
+    for _, _, received, _ in server.asked:
         assert values(received, b"entrenous-decision") == [f"hold; case={CASE}; why=gate".encode()]
-    assert len(behind.asked) == 3
+    assert len(server.asked) == 3
 
 
 def test_connection_header_cannot_remove_body_headers() -> None:
-    behind = Behind()
-    app = proxied(behind, Scripted())
+    server = RecordingServer()
+    app = proxied(server, Scripted())
     names = "Content-Type, Content-Length, Content-Encoding, Host, X-Forwarded-For"
     headers = {"Connection": names, "Content-Type": "image/jpeg", "X-Forwarded-For": "198.51.100.1"}
     headers |= {"Content-Encoding": "identity"}
     assert ask(app, "POST", "/", content=FINE, headers=headers).status_code == 201
-    ((_, _, received, body),) = behind.asked
+    ((_, _, received, body),) = server.asked
     assert body == FINE
     assert values(received, b"content-type") == [b"image/jpeg"]
     assert values(received, b"content-length") == [str(len(FINE)).encode()]
@@ -114,16 +114,16 @@ def test_connection_header_cannot_remove_body_headers() -> None:
 
 
 def test_proxy_stops_a_refused_upload() -> None:
-    behind = Behind()
-    answer = ask(proxied(behind, Scripted()), "POST", "/api/v2/media", files={"file": REFUSED})
-    assert (answer.status_code, behind.asked) == (422, [])
+    server = RecordingServer()
+    answer = ask(proxied(server, Scripted()), "POST", "/api/v2/media", files={"file": REFUSED})
+    assert (answer.status_code, server.asked) == (422, [])
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "HEAD"])
 def test_proxy_forwards_a_request_without_body(method: str) -> None:
-    behind = Behind()
-    assert ask(proxied(behind, Scripted()), method, "/").status_code == 201
-    names = {name for name, _ in behind.asked[0][2]}
+    server = RecordingServer()
+    assert ask(proxied(server, Scripted()), method, "/").status_code == 201
+    names = {name for name, _ in server.asked[0][2]}
     assert names.isdisjoint({b"transfer-encoding", b"content-length"})
 
 
@@ -157,7 +157,7 @@ def test_endless_answer_ends_when_the_client_leaves() -> None:
 
     stream = Endless()
 
-    async def behind(_: httpx.Request) -> httpx.Response:
+    async def server(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, stream=stream)
 
     sent: list[Any] = []
@@ -173,7 +173,7 @@ def test_endless_answer_ends_when_the_client_leaves() -> None:
         return {"type": "http.disconnect"}
 
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
-    anyio.run(proxied(httpx.MockTransport(behind), Scripted()), scope, receive, send)
+    anyio.run(proxied(httpx.MockTransport(server), Scripted()), scope, receive, send)
     assert stream.closed
     assert sent[1]["body"] == b"data: 1\n\n"
 
@@ -184,7 +184,7 @@ def test_proxy_refuses_websockets() -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    app = proxied(Behind(), Scripted())
+    app = proxied(RecordingServer(), Scripted())
     anyio.run(app, {"type": "websocket"}, anyio.sleep_forever, send)
     assert sent == [{"type": "websocket.close", "code": 1003}]
 

@@ -74,9 +74,9 @@ def test_raw_target_counts_as_well(sent: bytes) -> None:
     assert not MEDIA.may_contain_upload("POST", "/other", b"/other%20one?a=%2F..;")
 
 
-@pytest.mark.parametrize("own", ["/caf%C3%A9//up", "/caf\u00e9/up/", "/CAFE\u0301/up"])
-def test_path_settings_are_normalized(own: str) -> None:
-    assert make_rules([own], "publish").may_contain_upload(
+@pytest.mark.parametrize("path", ["/caf%C3%A9//up", "/caf\u00e9/up/", "/CAFE\u0301/up"])
+def test_path_settings_are_normalized(path: str) -> None:
+    assert make_rules([path], "publish").may_contain_upload(
         "POST", "/caf\u00e9/up/7", b"/caf%c3%a9/up/7"
     )
 
@@ -207,7 +207,7 @@ LISTED = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE, listed=True)
 
 
 @pytest.mark.parametrize(
-    ("answers", "acts"),
+    ("answers", "action"),
     [
         ([LISTED, GateAnswer(GateVerdict.HOLD, GateReason.AWAY)], GateVerdict.HOLD),
         ([LISTED, GateAnswer(GateVerdict.REFUSE, GateReason.GATE, "1")], GateVerdict.REFUSE),
@@ -219,11 +219,11 @@ LISTED = GateAnswer(GateVerdict.HOLD, GateReason.GATE, CASE, listed=True)
     ],
 )
 def test_listed_held_answer_does_not_outweigh_others(
-    answers: list[GateAnswer], acts: GateVerdict
+    answers: list[GateAnswer], action: GateVerdict
 ) -> None:
-    for given_in in (answers, answers[::-1]):
-        worst = strictest_answer(given_in)
+    for order in (answers, answers[::-1]):
+        worst = strictest_answer(order)
         assert worst is not None
-        assert worst.action is acts
+        assert worst.action is action
         cases = {worst.case, *worst.also} - {""}
         assert cases == {one.case for one in answers} - {""}

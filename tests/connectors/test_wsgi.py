@@ -67,22 +67,22 @@ def ask(app: Any, body: bytes, kind: str = "image/jpeg", **more: Any) -> tuple[i
 def test_picture_is_checked_before_the_application(
     kind: str, picture: bytes, on_hold: str, status: int
 ) -> None:
-    behind, gate = Application(), Scripted()
-    app = GateMiddleware(behind, gate.setting, on_hold=on_hold, client=gate.client())
+    backend, gate = Application(), Scripted()
+    app = GateMiddleware(backend, gate.setting, on_hold=on_hold, client=gate.client())
     body = form((NAMED, picture)) if kind == FORM else picture
     answered, said = ask(app, body, kind)
     assert (answered, gate.asked) == (status, [picture])
     if status == 200:
         decision = "let through" if picture is FINE else "hold"
         listed = "; published" if (picture, on_hold) == (HELD, "publish") else ""
-        assert behind.bodies == [body]
-        assert behind.headers == [f"{decision}; case={CASE}; why=gate{listed}"]
+        assert backend.bodies == [body]
+        assert backend.headers == [f"{decision}; case={CASE}; why=gate{listed}"]
     else:
-        assert behind.bodies == []
+        assert backend.bodies == []
         assert json.loads(said)["case"] == CASE
 
 
-def test_account_of_a_request() -> None:
+def test_account_is_named_by_the_server_or_the_application() -> None:
     """The server or the application names the account; a header of the client is ignored."""
     gate = Scripted()
     by_itself = GateMiddleware(Application(), gate.setting, client=gate.client())
@@ -100,43 +100,43 @@ def test_account_of_a_request() -> None:
 
 
 def test_strictest_answer_of_several_files() -> None:
-    behind, gate = Application(), Scripted()
-    app = GateMiddleware(behind, gate.setting, on_hold="header", client=gate.client())
+    backend, gate = Application(), Scripted()
+    app = GateMiddleware(backend, gate.setting, on_hold="header", client=gate.client())
     assert ask(app, form((NAMED, FINE), (NAMED, HELD), (NAMED, FINE)), FORM)[0] == 200
-    assert behind.headers[0].startswith("hold")
+    assert backend.headers[0].startswith("hold")
     assert ask(app, form((NAMED, FINE), (NAMED, REFUSED), (NAMED, HELD)), FORM)[0] == 422
     assert gate.asked[-1] == REFUSED
 
 
 def test_decision_header_of_the_sender_is_removed() -> None:
-    behind, gate = Application(), Scripted()
-    app = GateMiddleware(behind, gate.setting, paths=["/upload"], client=gate.client())
+    backend, gate = Application(), Scripted()
+    app = GateMiddleware(backend, gate.setting, paths=["/upload"], client=gate.client())
     for more in ({}, {"PATH_INFO": "/other"}, {"REQUEST_METHOD": "GET"}):
         ask(app, b"a=b", "application/x-www-form-urlencoded", HTTP_ENTRENOUS_DECISION="x", **more)
-    assert behind.headers == ["", "", ""]
+    assert backend.headers == ["", "", ""]
     assert gate.asked == []
 
 
 def test_a_body_beyond_the_limit_is_held_and_streams_on() -> None:
-    behind, gate = Application(), Scripted(upload_bytes_max=1000)
+    backend, gate = Application(), Scripted(upload_bytes_max=1000)
     large = FINE + bytes(200_000)
-    app = GateMiddleware(behind, gate.setting, on_hold="header", client=gate.client())
+    app = GateMiddleware(backend, gate.setting, on_hold="header", client=gate.client())
     assert ask(app, large)[0] == 200
-    assert behind.bodies == [large]
-    assert behind.headers == ["hold; why=too-large"]
-    assert ask(GateMiddleware(behind, gate.setting, client=gate.client()), large)[0] == 413
+    assert backend.bodies == [large]
+    assert backend.headers == ["hold; why=too-large"]
+    assert ask(GateMiddleware(backend, gate.setting, client=gate.client()), large)[0] == 413
     assert gate.asked == []
 
 
-def test_body_without_a_length() -> None:
+def test_body_without_a_length_is_read_only_if_terminated() -> None:
     """It is read if the server marks its end; otherwise there is no body (PEP 3333)."""
-    behind, gate = Application(), Scripted(upload_bytes_max=1000)
-    app = GateMiddleware(behind, gate.setting, client=gate.client())
+    backend, gate = Application(), Scripted(upload_bytes_max=1000)
+    app = GateMiddleware(backend, gate.setting, client=gate.client())
     more = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}
     assert ask(app, b"", **more, **{"wsgi.input": io.BytesIO(REFUSED)})[0] == 422
     assert ask(app, b"", **more, **{"wsgi.input": io.BytesIO(bytes(100_000))})[0] == 413
     assert ask(app, REFUSED, CONTENT_LENGTH="")[0] == 200
-    assert behind.bodies == [b""]
+    assert backend.bodies == [b""]
 
 
 @pytest.mark.parametrize(
@@ -150,47 +150,49 @@ def test_body_without_a_length() -> None:
 def test_uncheckable_bodies_are_held(
     body: bytes, kind: str, more: dict[str, str], status: int
 ) -> None:
-    behind, gate = Application(), Scripted()
-    app = GateMiddleware(behind, gate.setting, client=gate.client())
+    backend, gate = Application(), Scripted()
+    app = GateMiddleware(backend, gate.setting, client=gate.client())
     assert ask(app, body, kind, **more)[0] == status
-    assert (behind.bodies, gate.asked) == ([], [])
+    assert (backend.bodies, gate.asked) == ([], [])
 
 
 @pytest.mark.parametrize("sent", ["/größe/x".encode().decode("latin-1"), "/größe/€"])
 def test_path_is_decoded_as_utf_8(sent: str) -> None:
-    behind, gate = Application(), Scripted()
-    app = GateMiddleware(behind, gate.setting, paths=["/größe"], client=gate.client())
+    backend, gate = Application(), Scripted()
+    app = GateMiddleware(backend, gate.setting, paths=["/größe"], client=gate.client())
     assert ask(app, REFUSED, PATH_INFO=sent)[0] == 422
     assert ask(app, REFUSED, PATH_INFO="/gr\xff")[0] == 422  # not UTF-8, so it may be the path
     assert ask(app, REFUSED, PATH_INFO="/gr")[0] == 200
 
 
 def test_all_files_of_a_request_share_one_budget() -> None:
-    def late(_: httpx.Request) -> httpx.Response:
+    def time_out(_: httpx.Request) -> httpx.Response:
         time.sleep(0.15)
         raise httpx.ReadTimeout("late")
 
     budgets: list[float] = []
 
-    class Noting(httpx.BaseTransport):
+    class RecordingTransport(httpx.BaseTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
             budgets.append(request.extensions["timeout"].get("read"))
-            return late(request)
+            return time_out(request)
 
-    behind, how = Application(), setting(budget_s=0.4)
-    app = GateMiddleware(behind, how, on_hold="header", client=GateClient(how, Noting()))
+    backend, settings = Application(), setting(budget_s=0.4)
+    app = GateMiddleware(
+        backend, settings, on_hold="header", client=GateClient(settings, RecordingTransport())
+    )
     assert ask(app, form(*[(NAMED, FINE)] * 3), FORM)[0] == 200
-    assert behind.headers == ["hold; why=gate-slow"]
+    assert backend.headers == ["hold; why=gate-slow"]
     assert budgets[0] <= 0.4
     assert budgets[1] <= 0.25
     assert budgets[2] <= 0.1
 
 
 def test_shadow_mode_passes_requests() -> None:
-    behind, gate = Application(), Scripted(shadow=True)
-    app = GateMiddleware(behind, gate.setting, client=gate.client())
+    backend, gate = Application(), Scripted(shadow=True)
+    app = GateMiddleware(backend, gate.setting, client=gate.client())
     assert ask(app, REFUSED) == (200, b"done")
-    assert behind.bodies == [REFUSED]
+    assert backend.bodies == [REFUSED]
 
 
 def test_middleware_complies_with_wsgi() -> None:

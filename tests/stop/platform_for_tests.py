@@ -50,13 +50,13 @@ class WoundClock:
 
 
 @dataclass
-class LoadedDice:
+class SeededRandomSource:
     seed: str
-    thrown: int = 0
+    count: int = 0
 
     def token(self, size: int) -> bytes:
-        self.thrown += 1
-        return hashlib.shake_256(f"{self.seed} {self.thrown}".encode()).digest(size)
+        self.count += 1
+        return hashlib.shake_256(f"{self.seed} {self.count}".encode()).digest(size)
 
 
 @dataclass
@@ -76,12 +76,12 @@ class NearGate:
         return _over_the_wire(ClaimStatus(claim.id, claim.kind, claim.state))
 
     def status(self, claim: ClaimId) -> ClaimStatus:
-        held = self.platform.bank.claim(claim)
-        return _over_the_wire(ClaimStatus(held.id, held.kind, held.state))
+        stored = self.platform.bank.claim(claim)
+        return _over_the_wire(ClaimStatus(stored.id, stored.kind, stored.state))
 
     def withdraw(self, claim: ClaimId, token: Secret) -> ClaimStatus:
-        held = withdraw_claim(claim, token, self.platform)
-        return _over_the_wire(ClaimStatus(held.id, held.kind, held.state))
+        withdrawn = withdraw_claim(claim, token, self.platform)
+        return _over_the_wire(ClaimStatus(withdrawn.id, withdrawn.kind, withdrawn.state))
 
 
 def _over_the_wire(status: ClaimStatus) -> ClaimStatus:
@@ -104,7 +104,7 @@ class Room:
         self.bank = prepared_bank(self.clock)
         self.platform = Platform(
             clock=self.clock,
-            dice=LoadedDice("platform"),
+            dice=SeededRandomSource("platform"),
             bank=self.bank,
             index=index_beside(self.bank),
             reviews=reviews_beside(self.bank),

@@ -11,68 +11,66 @@ from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 
 
 @dataclass
-class Pocket:
+class Pager:
     """Records alerts as pairs of kind and count, or fails while it is broken."""
 
     broken: bool = False
-    told: list[tuple[str, int]] = field(default_factory=list)
+    sent: list[tuple[str, int]] = field(default_factory=list)
 
-    def page(self, page: Alert) -> None:
+    def send(self, alert: Alert) -> None:
         if self.broken:
-            raise AlertProgramFailed(kind=page.kind, why="reported that it failed")
-        self.told.append((page.kind, page.count))
+            raise AlertProgramFailed(kind=alert.kind, why="reported that it failed")
+        self.sent.append((alert.kind, alert.count))
 
 
 @pytest.fixture
-def pocket() -> Pocket:
-    return Pocket()
+def pager() -> Pager:
+    return Pager()
 
 
 @pytest.fixture
-def room(pocket: Pocket) -> Room:
+def room(pager: Pager) -> Room:
     made = Room(limits=GateLimits(held_per_hash=3, page_after_hours=2))
-    made.platform = replace(made.platform, send_alert=pocket.page)
+    made.platform = replace(made.platform, send_alert=pager.send)
     return made
 
 
 @pytest.mark.slow
 @pytest.mark.threat("uploads-flood")
-def test_a_flood_and_what_waits_are_told_once_an_hour(
-    room: Room, pocket: Pocket, hers: Any
-) -> None:
+def test_a_flood_and_what_waits_are_told_once_an_hour(room: Room, pager: Pager, hers: Any) -> None:
     room.protect(hers, parts=False)
     for quality in range(40, 43):
         judge_upload(jpeg(hers, quality), room.platform)
-    assert (send_due_alerts(room.platform), pocket.told) == ((), [])
+    assert (send_due_alerts(room.platform), pager.sent) == ((), [])
     judge_upload(jpeg(hers, 50), room.platform)
     for _ in range(70):  # once a minute
         assert send_due_alerts(room.platform) == ()
         room.clock.wind(minutes=1)
-    assert pocket.told == [("flood", 1)]
+    assert pager.sent == [("flood", 1)]
     for _ in range(120):
         send_due_alerts(room.platform)
         room.clock.wind(minutes=1)
-    assert pocket.told == [("flood", 1), ("reviews-waiting", 1), ("reviews-waiting", 1)]
+    assert pager.sent == [("flood", 1), ("reviews-waiting", 1), ("reviews-waiting", 1)]
 
 
-def test_failed_alert_is_sent_again_after_an_hour(room: Room, pocket: Pocket, hers: Any) -> None:
+def test_failed_alert_is_sent_again_after_an_hour(room: Room, pager: Pager, hers: Any) -> None:
     room.protect(hers, parts=False)
     for quality in range(40, 44):
         judge_upload(jpeg(hers, quality), room.platform)
-    pocket.broken = True
+    pager.broken = True
     (failed,) = send_due_alerts(room.platform)
     assert failed.facts["kind"] is AlertKind.FLOOD
-    pocket.broken = False
-    assert (send_due_alerts(room.platform), pocket.told) == ((), [])
+    pager.broken = False
+    assert (send_due_alerts(room.platform), pager.sent) == ((), [])
     room.clock.wind(hours=1)
     send_due_alerts(room.platform)
-    assert pocket.told == [("flood", 1)]
+    assert pager.sent == [("flood", 1)]
 
 
-def test_alerts_stay_due_without_an_alert_program(room: Room, pocket: Pocket, hers: Any) -> None:
+def test_alerts_stay_due_without_an_alert_program(room: Room, pager: Pager, hers: Any) -> None:
     room.protect(hers, parts=False)
     for quality in range(40, 44):
         judge_upload(jpeg(hers, quality), room.platform)
     send_due_alerts(replace(room.platform, send_alert=None))
     send_due_alerts(room.platform)
-    assert pocket.told == [("flood", 1)]
+    assert pager.sent == [("flood", 1)]

@@ -11,22 +11,22 @@ pytestmark = pytest.mark.real
 FLOOD = Alert(AlertKind.FLOOD, 3, reported_floods=2)
 
 
-def program(folder: Path, words: str) -> str:
-    path = folder / "tell"
+def write_script(folder: Path, words: str) -> str:
+    path = folder / "script"
     path.write_text(f"#!/bin/sh\n{words}\n")
     path.chmod(0o700)
     return str(path)
 
 
 def test_alert_program_gets_its_arguments_the_kind_and_the_count(tmp_path: Path) -> None:
-    tell = program(tmp_path, f"printf '%s|' \"$@\" > {tmp_path}/told; cat >> {tmp_path}/told")
+    script = write_script(tmp_path, f"printf '%s|' \"$@\" > {tmp_path}/got; cat >> {tmp_path}/got")
     odd = "two words; $(touch x) *"
-    run_alert_program([tell, "--urgent", odd], FLOOD)
-    assert (tmp_path / "told").read_text() == f"--urgent|{odd}|flood|3|"  # its stdin is empty
-    run_alert_program([tell], Alert(AlertKind.WAITING, 1200))
-    assert (tmp_path / "told").read_text() == "reviews-waiting|1200|"
+    run_alert_program([script, "--urgent", odd], FLOOD)
+    assert (tmp_path / "got").read_text() == f"--urgent|{odd}|flood|3|"  # its stdin is empty
+    run_alert_program([script], Alert(AlertKind.WAITING, 1200))
+    assert (tmp_path / "got").read_text() == "reviews-waiting|1200|"
     # No shell interpreted the arguments, so there is no file x.
-    assert {one.name for one in tmp_path.iterdir()} == {"tell", "told"}
+    assert {one.name for one in tmp_path.iterdir()} == {"script", "got"}
 
 
 @pytest.mark.parametrize(
@@ -37,9 +37,9 @@ def test_alert_program_gets_its_arguments_the_kind_and_the_count(tmp_path: Path)
 def test_failed_alert_program_is_reported_without_its_output(
     tmp_path: Path, words: str, why: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    tell = program(tmp_path, f"echo hunter2; echo hunter2 >&2; {words}")
+    script = write_script(tmp_path, f"echo hunter2; echo hunter2 >&2; {words}")
     with pytest.raises(AlertProgramFailed, match=rf'\(about "flood"\) {why}') as caught:
-        run_alert_program([tell, "hunter2"], FLOOD, wait_s=0.2 if "longer" in why else 30)
+        run_alert_program([script, "hunter2"], FLOOD, wait_s=0.2 if "longer" in why else 30)
     assert "hunter2" not in str(caught.value) + "".join(capfd.readouterr())
 
 

@@ -56,8 +56,8 @@ def test_importing_a_list_twice_adds_nothing(room: Room, hers: Any) -> None:
     assert len(judge_upload(jpeg(hers), room.platform).matches) == 1
     again = import_hashes(text, LISTED, room.platform, looks_back=True)
     assert (again.accepted, again.looked_back) == (0, 1)
-    stands_behind = import_hashes(text, LISTED, room.platform, confirmed=True)
-    assert (stands_behind.accepted, stands_behind.already) == (2, 0)
+    confirmed_import = import_hashes(text, LISTED, room.platform, confirmed=True)
+    assert (confirmed_import.accepted, confirmed_import.already) == (2, 0)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
     for confirmed in (True, False):  # a confirmed claim includes a waiting one
         done = import_hashes(text, LISTED, room.platform, confirmed=confirmed)

@@ -23,17 +23,17 @@ TEXT = "\n".join(number.to_bytes(32, "big").hex() for number in range(6000))
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.real)]
 
 
-class Meeting(BankStore):
+class BankStoreAtBarrier(BankStore):
     """A bank store whose look-up returns once both imports have looked the hashes up."""
 
-    both = threading.Barrier(2)
+    barrier = threading.Barrier(2)
 
     def find_hashes_in_bank(
         self, bank: BankName, hashes: Collection[bytes], states: Collection[ClaimState]
     ) -> dict[bytes, Claim]:
-        there = super().find_hashes_in_bank(bank, hashes, states)
-        self.both.wait(60)
-        return there
+        found = super().find_hashes_in_bank(bank, hashes, states)
+        self.barrier.wait(60)
+        return found
 
 
 @pytest.mark.slow
@@ -41,21 +41,21 @@ class Meeting(BankStore):
 def test_concurrent_imports_add_each_hash_once(
     kind: str, room: Room, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    opened: Callable[[], sa.Engine] = partial(open_engine, tmp_path / "gate.sqlite")
+    open_database: Callable[[], sa.Engine] = partial(open_engine, tmp_path / "gate.sqlite")
     if kind == "postgres":
-        opened = partial(open_postgres_engine, request.getfixturevalue("postgres").fresh())
-    engine = opened()
+        open_database = partial(open_postgres_engine, request.getfixturevalue("postgres").fresh())
+    engine = open_database()
 
-    def brings(_: int) -> ImportResult:
-        mine = opened()
-        platform = replace(room.platform, bank=Meeting(mine, room.clock))
+    def import_text(_: int) -> ImportResult:
+        engine_of_thread = open_database()
+        platform = replace(room.platform, bank=BankStoreAtBarrier(engine_of_thread, room.clock))
         try:
             return import_hashes(TEXT, LISTED, platform)
         finally:
-            mine.dispose()
+            engine_of_thread.dispose()
 
     with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(brings, range(2)))
+        done = list(pool.map(import_text, range(2)))
     bank = BankStore(engine, room.clock)
     assert bank.count_claims_and_hashes().claims == sum(one.accepted for one in done) == 6000
     assert sum(one.already for one in done) == 6000

@@ -27,7 +27,7 @@ from entrenous.stop.nouns import (
 from entrenous.stop.store.open_gate import open_platform
 
 # These settings have no default, so the file shows an example for each.
-EXAMPLES = ("database", "tls_cert", "tls_key", "appeal_url", "slow_look_processes", "held_key")
+NO_DEFAULT = ("database", "tls_cert", "tls_key", "appeal_url", "slow_look_processes", "held_key")
 
 
 def test_missing_file_gives_the_defaults(tmp_path: Path) -> None:
@@ -88,24 +88,24 @@ def test_the_file_of_a_new_gate_explains_every_setting_and_sets_none(tmp_path: P
     named = [line for line in lines if re.match(r"[a-z_]+ = ", line)]
     names = [line.split(" ")[0] for line in named]
     assert sorted(names) == sorted(one.name for one in msgspec.structs.fields(SettingsForm))
-    assert sorted(names) == sorted(_told_known())
+    assert sorted(names) == sorted(_names_in_error())
     assert parse_gate_settings("\n".join(named).encode()).http.appeal_url
-    usual = "\n".join(line for line in named if not line.startswith(EXAMPLES))
+    usual = "\n".join(line for line in named if not line.startswith(NO_DEFAULT))
     assert parse_gate_settings(usual.encode()) == GateSettings()
     with open_platform(tmp_path / "gate"):
         pass
-    kept = tmp_path / "gate" / "gate.toml"
-    assert (kept.read_bytes(), kept.stat().st_mode & 0o777) == (default_gate_toml(), 0o600)
-    kept.unlink()
+    file = tmp_path / "gate" / "gate.toml"
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (default_gate_toml(), 0o600)
+    file.unlink()
     with open_platform(tmp_path / "gate"):  # the folder exists, so no file is added
-        assert not kept.exists()
+        assert not file.exists()
 
 
-def _told_known() -> list[str]:
+def _names_in_error() -> list[str]:
     with pytest.raises(BadGateSettings) as caught:
         parse_gate_settings(b"x = 1")
-    told = " ".join(str(caught.value).split())
-    return told.partition("The settings are: ")[2].replace(" and ", ", ").rstrip(".").split(", ")
+    text = " ".join(str(caught.value).split())
+    return text.partition("The settings are: ")[2].replace(" and ", ", ").rstrip(".").split(", ")
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_errors_do_not_repeat_values_of_settings(toml: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("toml", "kind", "told"),
+    ("toml", "kind", "text"),
     [
         (b"confirmer = 1", UnknownGateSetting, "In gate.toml, confirmer is not a gate setting."),
         (
@@ -184,11 +184,11 @@ def test_errors_do_not_repeat_values_of_settings(toml: bytes) -> None:
         (b"x = " + b"[" * 5000, UnreadableGateSettings, "nested too deeply"),
     ],
 )
-def test_errors_name_the_setting_and_what_it_should_be(toml: bytes, kind: type, told: str) -> None:
+def test_errors_name_the_setting_and_what_it_should_be(toml: bytes, kind: type, text: str) -> None:
     with pytest.raises(BadGateSettings) as caught:
         parse_gate_settings(toml)
     assert type(caught.value) is kind
-    assert told in " ".join(str(caught.value).split())
+    assert text in " ".join(str(caught.value).split())
 
 
 def test_folder_called_gate_toml_is_reported(tmp_path: Path) -> None:
@@ -211,9 +211,9 @@ def test_unreadable_settings_file_is_reported(tmp_path: Path, command: tuple[str
     file = tmp_path / "gate.toml"
     file.write_text("confirmers = 2")
     file.chmod(0)
-    give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
-    every = [*give_up, sys.executable, "-m", "entrenous", "gate", *command, "--data", str(tmp_path)]
-    done = subprocess.run(every, capture_output=True, text=True, check=False)
+    setpriv = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    words = [*setpriv, sys.executable, "-m", "entrenous", "gate", *command, "--data", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 7
     assert f"{file} cannot be read: this account is not allowed to read it" in " ".join(
         done.stderr.split()

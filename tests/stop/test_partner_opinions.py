@@ -47,41 +47,41 @@ def opinion(room: Room, claim: ClaimId, stance: Stance, key: Ed25519PrivateKey) 
     return Opinion(claim, stance, at, key.public_key().public_bytes_raw())
 
 
-def say(room: Room, claim: ClaimId, stance: Stance, number: int) -> ClaimState:
+def submit(room: Room, claim: ClaimId, stance: Stance, number: int) -> ClaimState:
     room.clock.wind(minutes=1)
-    said = opinion(room, claim, stance, KEYS[number])
-    signature = KEYS[number].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(said))
-    return accept_opinion(said, signature, room.platform).state
+    statement = opinion(room, claim, stance, KEYS[number])
+    signature = KEYS[number].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
+    return accept_opinion(statement, signature, room.platform).state
 
 
 @pytest.mark.threat("claim-censors")
 def test_three_platforms_suspend_each_key_once(room: Room, claim: ClaimId) -> None:
-    assert [say(room, claim, D, 0) for _ in range(4)] == [ClaimState.WAITING] * 4
-    assert say(room, claim, N, 1) is ClaimState.WAITING
-    assert say(room, claim, C, 3) is ClaimState.WAITING
-    assert say(room, claim, D, 2) is ClaimState.SUSPENDED
+    assert [submit(room, claim, D, 0) for _ in range(4)] == [ClaimState.WAITING] * 4
+    assert submit(room, claim, N, 1) is ClaimState.WAITING
+    assert submit(room, claim, C, 3) is ClaimState.WAITING
+    assert submit(room, claim, D, 2) is ClaimState.SUSPENDED
 
 
 def test_three_opinions_suspend_a_claim_that_a_reviewer_confirmed(
     room: Room, claim: ClaimId
 ) -> None:
     room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    assert [say(room, claim, N, number) for number in range(3)][-1] is ClaimState.SUSPENDED
+    assert [submit(room, claim, N, number) for number in range(3)][-1] is ClaimState.SUSPENDED
     room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    assert say(room, claim, D, 1) is ClaimState.CONFIRMED  # the same opinion as before
-    assert say(room, claim, D, 4) is ClaimState.SUSPENDED
+    assert submit(room, claim, D, 1) is ClaimState.CONFIRMED  # the same opinion as before
+    assert submit(room, claim, D, 4) is ClaimState.SUSPENDED
 
 
 def test_opinion_changed_back_counts_as_new(room: Room, claim: ClaimId) -> None:
     for number in (0, 1):
-        say(room, claim, D, number)
-    say(room, claim, C, 0)
-    assert say(room, claim, D, 2) is ClaimState.WAITING
-    assert say(room, claim, D, 0) is ClaimState.SUSPENDED
+        submit(room, claim, D, number)
+    submit(room, claim, C, 0)
+    assert submit(room, claim, D, 2) is ClaimState.WAITING
+    assert submit(room, claim, D, 0) is ClaimState.SUSPENDED
 
 
 def test_confirming_opinions_confirm_no_claim(room: Room, claim: ClaimId) -> None:
-    assert {say(room, claim, C, number) for number in range(5)} == {ClaimState.WAITING}
+    assert {submit(room, claim, C, number) for number in range(5)} == {ClaimState.WAITING}
 
 
 def test_opinions_do_not_change_a_withdrawn_claim(room: Room, hers: Any, claim: ClaimId) -> None:
@@ -89,23 +89,23 @@ def test_opinions_do_not_change_a_withdrawn_claim(room: Room, hers: Any, claim: 
     protection = room.protect(hers, parts=False)
     withdraw_protection(protection, room.gate, room.device)
     for number in range(4):
-        assert say(room, protection.claim, D, number) is ClaimState.WITHDRAWN
+        assert submit(room, protection.claim, D, number) is ClaimState.WITHDRAWN
 
 
 def test_opinion_with_a_wrong_signature_is_refused(room: Room, claim: ClaimId) -> None:
-    said = opinion(room, claim, D, KEYS[0])
-    signature = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(said))
+    statement = opinion(room, claim, D, KEYS[0])
+    signature = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
     for forged in (
-        replace(said, stance=N),
-        replace(said, claim=ClaimId("0" * 32)),
-        replace(said, at=said.at + timedelta(seconds=1)),
-        replace(said, key=KEYS[1].public_key().public_bytes_raw()),
+        replace(statement, stance=N),
+        replace(statement, claim=ClaimId("0" * 32)),
+        replace(statement, at=statement.at + timedelta(seconds=1)),
+        replace(statement, key=KEYS[1].public_key().public_bytes_raw()),
     ):
         with pytest.raises(BadSignature):
             accept_opinion(forged, signature, room.platform)
-    for bad in (b"", bytes(64), signature[:63], KEYS[0].sign(signed_bytes_of_opinion(said))):
+    for bad in (b"", bytes(64), signature[:63], KEYS[0].sign(signed_bytes_of_opinion(statement))):
         with pytest.raises(BadSignature):
-            accept_opinion(said, bad, room.platform)
+            accept_opinion(statement, bad, room.platform)
     assert room.platform.bank.opinions(claim) == ()
 
 
@@ -113,23 +113,23 @@ def test_opinions_of_strangers_future_dates_and_unknown_claims_are_refused(
     room: Room, claim: ClaimId
 ) -> None:
     stranger = Ed25519PrivateKey.generate()
-    said = opinion(room, claim, D, stranger)
-    signed = stranger.sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(said))
+    statement = opinion(room, claim, D, stranger)
+    signed = stranger.sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
     with pytest.raises(NoSuchPartner):
-        accept_opinion(said, signed, room.platform)
+        accept_opinion(statement, signed, room.platform)
     ahead = opinion(room, claim, D, KEYS[0])
     ahead = replace(ahead, at=ahead.at + timedelta(minutes=6))
     signed = KEYS[0].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(ahead))
     with pytest.raises(BadOpinion, match="in the future"):
         accept_opinion(ahead, signed, room.platform)
     with pytest.raises(NoSuchClaim):
-        say(room, ClaimId("0" * 32), D, 0)
+        submit(room, ClaimId("0" * 32), D, 0)
 
 
 def test_opinion_of_a_dropped_partner_is_refused(room: Room, claim: ClaimId) -> None:
     remove_partner(KEYS[0].public_key().public_bytes_raw().hex(), room.platform)
     with pytest.raises(NoSuchPartner):
-        say(room, claim, D, 0)
+        submit(room, claim, D, 0)
 
 
 def test_failed_suspension_succeeds_when_the_opinion_is_repeated(hers: Any) -> None:
@@ -138,13 +138,13 @@ def test_failed_suspension_succeeds_when_the_opinion_is_repeated(hers: Any) -> N
         add_partner(f"platform {number}", key.public_key().public_bytes_raw().hex(), room.platform)
     claim = room.protect(hers, parts=False).claim
     for number in (0, 1):
-        say(room, claim, D, number)
-    said = opinion(room, claim, D, KEYS[2])
-    signature = KEYS[2].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(said))
+        submit(room, claim, D, number)
+    statement = opinion(room, claim, D, KEYS[2])
+    signature = KEYS[2].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
     with busy_at(room.bank, "UPDATE claim"), pytest.raises(BankUnreachable):
-        accept_opinion(said, signature, room.platform)
+        accept_opinion(statement, signature, room.platform)
     assert len(room.bank.opinions(claim)) == 2
-    assert accept_opinion(said, signature, room.platform).state is ClaimState.SUSPENDED
+    assert accept_opinion(statement, signature, room.platform).state is ClaimState.SUSPENDED
 
 
 @pytest.mark.parametrize(("name", "key"), [("", "00" * 32), ("a", "00"), ("a", "x"), ("\n", "00")])

@@ -67,10 +67,10 @@ def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(room: Room, h
 
     After the release, that bank, too, would let the upload through.
     """
-    tried = BankName("tried")
+    trial = BankName("tried")
     listed = fingerprint(picture(hers)).hex
-    import_hashes(listed, tried, room.platform, confirmed=True)
-    set_policy(tried, SHADOW, room.platform)
+    import_hashes(listed, trial, room.platform, confirmed=True)
+    set_policy(trial, SHADOW, room.platform)
     would: Outcome | None = Outcome.REFUSE
     for decide, state in ((release_case, ClaimState.WAITING), (confirm_case, ClaimState.CONFIRMED)):
         room.clock.wind(minutes=1)
@@ -79,6 +79,6 @@ def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(room: Room, h
         assert (decision.outcome, decision.would) == (Outcome.HOLD, would)
         would = None
         decide(decision.case, room.platform)
-        shadowed = next(one.claim for one in decision.matches if one.bank == tried)
+        shadowed = next(one.claim for one in decision.matches if one.bank == trial)
         assert room.platform.bank.claim(shadowed).disputes == 0
         assert room.platform.bank.claim(mine).state is state

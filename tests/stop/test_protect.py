@@ -75,9 +75,9 @@ def test_under_eighteen_is_another_door(room: Room, hers: Any) -> None:
 
 
 def test_a_flat_picture_is_refused_before_anything_is_sent(room: Room) -> None:
-    fog = np.full((300, 400, 3), 120, dtype=np.uint8)
+    flat = np.full((300, 400, 3), 120, dtype=np.uint8)
     with pytest.raises(TooFlat, match="quality 0 of 100"):
-        room.protect(fog)
+        room.protect(flat)
     assert room.gate.sent == []
 
 
@@ -96,14 +96,14 @@ class LostAnswers(NearGate):
 
 def test_a_claim_whose_answer_was_lost_can_be_withdrawn(room: Room, hers: Any) -> None:
     room.gate = LostAnswers(room.platform)
-    with pytest.raises(RegistrationUnanswered) as told:
+    with pytest.raises(RegistrationUnanswered) as caught:
         room.protect(hers)
-    (asked,) = all_protections(room.device)
-    assert asked.state is None
-    assert f"entrenous unprotect {asked.claim}" in " ".join(str(told.value).split())
-    assert room.platform.bank.claim(asked.claim).state is ClaimState.WAITING
-    withdraw_protection(asked, room.gate, room.device)
-    assert room.platform.bank.claim(asked.claim).state is ClaimState.WITHDRAWN
+    (record,) = all_protections(room.device)
+    assert record.state is None
+    assert f"entrenous unprotect {record.claim}" in " ".join(str(caught.value).split())
+    assert room.platform.bank.claim(record.claim).state is ClaimState.WAITING
+    withdraw_protection(record, room.gate, room.device)
+    assert room.platform.bank.claim(record.claim).state is ClaimState.WITHDRAWN
     assert all_protections(room.device)[0].state is ClaimState.WITHDRAWN
 
 
@@ -118,8 +118,8 @@ def test_registration_is_recorded_before_the_request(room: Room, hers: Any) -> N
     room.gate = Stops(room.platform)
     with pytest.raises(KeyboardInterrupt):
         room.protect(hers)
-    (asked,) = all_protections(room.device)
-    assert room.platform.bank.claim(asked.claim).holder_sha256 == holder_token_hash(asked.token)
+    (record,) = all_protections(room.device)
+    assert room.platform.bank.claim(record.claim).holder_sha256 == holder_token_hash(record.token)
 
 
 def test_repeated_request_after_a_lost_answer_makes_one_claim(room: Room, hers: Any) -> None:
@@ -138,12 +138,12 @@ def test_repeated_request_after_a_lost_answer_makes_one_claim(room: Room, hers: 
 def test_no_record_is_kept_without_a_connection(room: Room, hers: Any) -> None:
     @dataclass
     class Unreached(NearGate):
-        heard_once: bool = False
+        received_once: bool = False
 
         def register(self, request: ClaimRequest) -> ClaimStatus:
             self.sent.append(write_registration_request(request))
-            if self.heard_once:
-                self.heard_once = False
+            if self.received_once:
+                self.received_once = False
                 raise GateUnreachable(url=self.url)
             raise NoConnection(url=self.url)
 
@@ -151,33 +151,33 @@ def test_no_record_is_kept_without_a_connection(room: Room, hers: Any) -> None:
     with pytest.raises(NoConnection, match="Nothing was sent"):
         room.protect(hers)
     assert all_protections(room.device) == ()
-    gate.heard_once = True
+    gate.received_once = True
     for _ in range(2):  # NoConnection says nothing about the first request
         with pytest.raises(RegistrationUnanswered):
             room.protect(hers)
     assert len(all_protections(room.device)) == 1
 
 
-def test_registered_already_finds_only_an_active_registration(room: Room, hers: Any) -> None:
-    what = fingerprint_picture(picture(hers), Consent(adult=True, parts=False), room.device)
-    assert find_active_registration(what, room.gate, room.device) is None
-    made = register_fingerprints(what, room.gate, room.device)
-    assert find_active_registration(what, room.gate, room.device) == made
+def test_only_an_active_registration_is_found(room: Room, hers: Any) -> None:
+    fingerprints = fingerprint_picture(picture(hers), Consent(adult=True, parts=False), room.device)
+    assert find_active_registration(fingerprints, room.gate, room.device) is None
+    made = register_fingerprints(fingerprints, room.gate, room.device)
+    assert find_active_registration(fingerprints, room.gate, room.device) == made
     withdraw_protection(made, room.gate, room.device)
-    assert find_active_registration(what, room.gate, room.device) is None
+    assert find_active_registration(fingerprints, room.gate, room.device) is None
 
 
 def test_registration_that_never_arrived_can_be_withdrawn(room: Room, hers: Any) -> None:
-    class Away(NearGate):
+    class NeverReached(NearGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             self.sent.append(write_registration_request(request))
             raise GateUnreachable(url=self.url)
 
-    room.gate = Away(room.platform)
+    room.gate = NeverReached(room.platform)
     with pytest.raises(RegistrationUnanswered):
         room.protect(hers)
-    (asked,) = all_protections(room.device)
-    assert withdraw_protection(asked, room.gate, room.device).state is ClaimState.WITHDRAWN
+    (record,) = all_protections(room.device)
+    assert withdraw_protection(record, room.gate, room.device).state is ClaimState.WITHDRAWN
 
 
 def test_no_record_is_kept_of_a_refused_registration(room: Room, hers: Any) -> None:
@@ -193,18 +193,18 @@ def test_no_record_is_kept_of_a_refused_registration(room: Room, hers: Any) -> N
 
 
 def test_answer_about_another_claim_is_refused(room: Room, hers: Any) -> None:
-    class Odd(NearGate):
+    class AnswersOfAnotherClaim(NearGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             return replace(super().register(request), claim=ClaimId("0" * 32))
 
-    room.gate = Odd(room.platform)
+    room.gate = AnswersOfAnotherClaim(room.platform)
     with pytest.raises(BadAnswer):
         room.protect(hers)
-    (asked,) = all_protections(room.device)
-    assert asked.state is None
+    (record,) = all_protections(room.device)
+    assert record.state is None
 
 
-def test_ask_again_stores_the_present_state(room: Room, hers: Any) -> None:
+def test_refreshing_stores_the_current_state(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     room.platform.bank.apply_event(protection.claim, ClaimEvent.CONFIRM)
     assert refresh_protection(protection, room.gate, room.device).state is ClaimState.CONFIRMED

@@ -25,17 +25,19 @@ SOUND = SoundPrint(hashlib.shake_256(b"sound").digest(400))
 VIDEO = VideoPrint(
     tuple(FramePrint(250 * at, bytes([at] * 32), 90, bytes([255 - at] * 32)) for at in range(5))
 )
-HERS = (ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND)
+MEDIA = (ClipPrint(VIDEO, SOUND), ClipPrint(VIDEO), SOUND)
 
 
-@pytest.mark.parametrize("what", HERS)
+@pytest.mark.parametrize("media", MEDIA)
 def test_clip_request_has_only_fingerprints_and_a_token_hash(
-    room: Room, what: MediaFingerprint
+    room: Room, media: MediaFingerprint
 ) -> None:
-    protection = register_fingerprints(what, room.gate, room.device)
+    protection = register_fingerprints(media, room.gate, room.device)
     (sent,) = room.gate.sent
     form = json.loads(sent)
-    own = {"frames", "sound"} if what is HERS[0] else {"frames"} if what is HERS[1] else {"sound"}
+    own = (
+        {"frames", "sound"} if media is MEDIA[0] else {"frames"} if media is MEDIA[1] else {"sound"}
+    )
     assert set(form) == {"schema", "kind", "holder", "reason", "jurisdiction"} | own
     for frame in form.get("frames", ()):
         assert set(frame) == {"at_ms", "hex", "quality", "inner"}
@@ -43,13 +45,13 @@ def test_clip_request_has_only_fingerprints_and_a_token_hash(
     assert protection.token.reveal().hex() not in sent.decode()
 
 
-@pytest.mark.parametrize("what", HERS)
+@pytest.mark.parametrize("media", MEDIA)
 def test_clip_registration_is_recorded_with_its_kind_and_withdrawn(
-    room: Room, what: MediaFingerprint
+    room: Room, media: MediaFingerprint
 ) -> None:
-    protection = register_fingerprints(what, room.gate, room.device)
+    protection = register_fingerprints(media, room.gate, room.device)
     assert all_protections(room.device) == (protection,)
-    assert (protection.kind, protection.state) == (what.kind, ClaimState.WAITING)
+    assert (protection.kind, protection.state) == (media.kind, ClaimState.WAITING)
     withdraw_protection(protection, room.gate, room.device)
     assert all_protections(room.device)[0].state is ClaimState.WITHDRAWN
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
@@ -72,10 +74,10 @@ def test_repeated_clip_request_makes_one_claim_and_a_different_one_another(
     """A request that differs in any way makes another claim."""
     room.gate = gate = LostAnswers(room.platform)
     with pytest.raises(RegistrationUnanswered):
-        register_fingerprints(HERS[0], gate, room.device)
+        register_fingerprints(MEDIA[0], gate, room.device)
     gate.lost = False
     different = register_fingerprints(other(VIDEO), gate, room.device)
-    again = register_fingerprints(HERS[0], gate, room.device)
+    again = register_fingerprints(MEDIA[0], gate, room.device)
     assert again.claim != different.claim
     assert room.platform.bank.count_claims_and_hashes().claims == 2
     assert {one.state for one in all_protections(room.device)} == {ClaimState.WAITING}

@@ -14,18 +14,18 @@ def test_originals_come_once_each_in_the_order_sent() -> None:
     """Records are stored by kind; a clip and its sound name the same file."""
     device = a_device()
     picture, clip, note = (device.vault.store_file(data) for data in (b"picture", b"clip", b"note"))
-    beside = device.vault.store_file(b"what was measured")
+    info = device.vault.store_file(b"what was measured")
     dither, flat = Secret(bytes(32)), Fingerprint("pdq", bytes(32), 0)
     message = Message(
         MessageId(bytes(16)),
         MessageName("7-lunar-otter"),
         datetime(2026, 11, 25, tzinfo=UTC),
         (SentPicture(picture, flat, dither, (), place=3),),
-        clips=(SentClip(clip, beside, dither, (), 320, 240, 4.0, place=1),),
-        sounds=(SentSound(clip, beside, 4.0, (), place=1), SentSound(note, beside, 6.0, (), 2)),
+        clips=(SentClip(clip, info, dither, (), 320, 240, 4.0, place=1),),
+        sounds=(SentSound(clip, info, 4.0, (), place=1), SentSound(note, info, 6.0, (), 2)),
     )
     device.ledger.store_message(message)
     kept = device.ledger.message_named("7-lunar-otter")
     assert list(original_files_of(kept, device)) == [b"clip", b"note", b"picture"]
-    words = Message(message.id, message.name, message.sent_at, ())
-    assert list(original_files_of(words, device)) == []
+    text_only = Message(message.id, message.name, message.sent_at, ())
+    assert list(original_files_of(text_only, device)) == []

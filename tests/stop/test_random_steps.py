@@ -37,17 +37,17 @@ pytestmark = pytest.mark.slow
 TOKEN = Secret(b"x" * 32)
 
 
-def registered(room: Room, what: MediaFingerprint, token: Secret = TOKEN) -> Any:
+def register(room: Room, media: MediaFingerprint, token: Secret = TOKEN) -> Any:
     """Register a claim with any fingerprints, as a modified client can."""
     holder = hashlib.sha256(token.reveal()).digest()
-    return register_claim(ClaimRequest(what, holder), room.platform)
+    return register_claim(ClaimRequest(media, holder), room.platform)
 
 
-def print_of(pixels: Any) -> PicturePrint:
+def picture_print(pixels: Any) -> PicturePrint:
     return PicturePrint(fingerprint(picture(pixels)))
 
 
-def covered(pixels: Any, share: float = 0.05) -> Any:
+def blur_square(pixels: Any, share: float = 0.05) -> Any:
     """Return a copy with a square blurred beyond recognition."""
     height, width = pixels.shape[:2]
     side = int((share * height * width) ** 0.5)
@@ -58,7 +58,7 @@ def covered(pixels: Any, share: float = 0.05) -> Any:
     return blurred
 
 
-def beside(one: Any, other: Any) -> Any:
+def collage(one: Any, other: Any) -> Any:
     """Return a collage of two pictures."""
     return np.concatenate([cv2.resize(one, (500, 500)), cv2.resize(other, (500, 500))], axis=1)
 
@@ -69,12 +69,12 @@ def test_who_confirms_a_collage_confirms_nothing_that_is_in_it(
 ) -> None:
     """Somebody registers a famous picture and uploads it beside one that every reviewer refuses."""
     claim = room.protect(another, parts=False).claim
-    case = judge_upload(jpeg(beside(hers, another)), room.platform).case
+    case = judge_upload(jpeg(collage(hers, another)), room.platform).case
     assert run_next_deferred_scan(room.platform)
     confirm_case(case, room.platform)
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
     assert judge_upload(jpeg(another), room.platform).outcome is Outcome.HOLD
-    again = judge_upload(jpeg(beside(hers, another)), room.platform)
+    again = judge_upload(jpeg(collage(hers, another)), room.platform)
     assert again.outcome is Outcome.HOLD
     assert again.matches[0].added
     confirm_case(again.case, room.platform)  # this does not confirm the claim either
@@ -86,8 +86,8 @@ def test_who_confirms_a_part_confirms_no_whole_that_nobody_saw(
     room: Room, hers: Any, another: Any
 ) -> None:
     """The claim has the hash of a famous picture and the window hashes of another one."""
-    made = PicturePrint(print_of(another).whole, window_hashes(picture(hers)))
-    claim = registered(room, made)
+    made = PicturePrint(picture_print(another).whole, window_hashes(picture(hers)))
+    claim = register(room, made)
     cut = hers[40:-40, 40:-40]
     held = judge_upload(jpeg(cut), room.platform)
     assert held.outcome is Outcome.HOLD
@@ -104,10 +104,10 @@ def test_who_confirms_a_part_confirms_no_whole_that_nobody_saw(
 def test_a_confirmed_upload_found_by_a_look_back_confirms_no_more_than_itself(
     room: Room, hers: Any, another: Any
 ) -> None:
-    made = PicturePrint(print_of(another).whole, window_hashes(picture(hers)))
+    made = PicturePrint(picture_print(another).whole, window_hashes(picture(hers)))
     cut = hers[40:-40, 40:-40]
     earlier = judge_upload(jpeg(cut), room.platform)
-    claim = registered(room, made)
+    claim = register(room, made)
     confirm_case(judge_upload(jpeg(cut, 70), room.platform).case, room.platform)
     assert look_back_for_due_claims(room.platform) == 1
     review = room.platform.reviews.review(earlier.case)
@@ -121,7 +121,7 @@ def test_a_confirmed_upload_found_by_a_look_back_confirms_no_more_than_itself(
 def test_a_covered_version_that_was_released_opens_no_way_for_the_picture(
     room: Room, hers: Any, share: float
 ) -> None:
-    made = covered(hers, share)
+    made = blur_square(hers, share)
     apart = distance(fingerprint(picture(made)), fingerprint(picture(hers)))
     assert 4 < apart <= 31
     claim = room.protect(hers).claim
@@ -134,7 +134,7 @@ def test_a_covered_version_that_was_released_opens_no_way_for_the_picture(
 @pytest.mark.threat("released-first")
 def test_a_flood_behind_a_covered_version_is_not_released_with_it(room: Room, hers: Any) -> None:
     claim = room.protect(hers).claim
-    first = judge_upload(png(covered(hers)), room.platform).case
+    first = judge_upload(png(blur_square(hers)), room.platform).case
     real = [judge_upload(jpeg(hers, 60 + number), room.platform).case for number in range(21)]
     assert (room.platform.reviews.count_waiting_items(), len(real)) == (1, 21)
     assert release_case(first, room.platform).also == ()
@@ -150,7 +150,7 @@ def test_a_flood_behind_a_covered_version_is_not_released_with_it(room: Room, he
 def test_versions_that_only_resemble_it_do_not_suspend_a_claim(room: Room, hers: Any) -> None:
     claim = room.protect(hers).claim
     side = int((0.02 * hers.shape[0] * hers.shape[1]) ** 0.5)
-    original, asked = fingerprint(picture(hers)), 0
+    original, held_count = fingerprint(picture(hers)), 0
     for y, x in itertools.product((0.1, 0.25, 0.4, 0.55, 0.7), repeat=2):
         made = hers.copy()
         top, left = int(y * hers.shape[0]), int(x * hers.shape[1])
@@ -159,9 +159,9 @@ def test_versions_that_only_resemble_it_do_not_suspend_a_claim(room: Room, hers:
             continue
         decision = judge_upload(png(made), room.platform)
         if decision.outcome is Outcome.HOLD:
-            asked += 1
+            held_count += 1
             release_case(decision.case, room.platform)
-    assert asked >= 3
+    assert held_count >= 3
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
 
@@ -169,7 +169,7 @@ def test_versions_that_only_resemble_it_do_not_suspend_a_claim(room: Room, hers:
 def test_look_back_finds_an_upload_with_a_newly_registered_sound(room: Room) -> None:
     talk = voice(14.0, seed=3)
     case = judge_upload(coded(talk, 16_000, "aac", "ipod", 48_000), room.platform, "post 1").case
-    claim = registered(room, make_sound_fingerprint(talk, 16_000))
+    claim = register(room, make_sound_fingerprint(talk, 16_000))
     assert look_back_for_due_claims(room.platform) == 1
     (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
     assert (found.case, found.found) == (case, FoundBy.LOOK_BACK)
@@ -180,21 +180,21 @@ def test_look_back_finds_an_upload_with_a_newly_registered_sound(room: Room) -> 
 @pytest.mark.threat("released-first")
 def test_withdrawing_and_then_appealing_silences_nobody(room: Room, hers: Any) -> None:
     """No hash of a refused upload is kept, so the look-back for her claim could not find it."""
-    mine = registered(room, print_of(hers))
+    first = register(room, picture_print(hers))
     confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
     upload = jpeg(hers, 60)
     refused = judge_upload(upload, room.platform)
     assert refused.secret is not None
     room.clock.wind(hours=1)
-    her = room.protect(hers)
+    second = room.protect(hers)
     look_back_for_due_claims(room.platform)
-    withdraw_claim(mine.id, TOKEN, room.platform)
+    withdraw_claim(first.id, TOKEN, room.platform)
     submit_appeal(refused.case, refused.secret, upload, room.platform)
     with pytest.raises(UnshownMatches, match="look at the case again"):
         release_case(refused.case, room.platform)
     review = room.platform.reviews.review(refused.case)
     assert review.state is ReviewState.WAITING
-    assert [match.claim for match in review.decision.matches] == [mine.id, her.claim]
+    assert [match.claim for match in review.decision.matches] == [first.id, second.claim]
     release_case(refused.case, room.platform)  # now the reviewer has seen all claims
 
 
@@ -259,7 +259,7 @@ def test_later_confirmation_overrules_a_release_of_the_same_upload(room: Room, h
     """The claim was already confirmed before the release."""
     room.protect(hers, parts=False)
     confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
-    made = png(covered(hers))
+    made = png(blur_square(hers))
     refused = judge_upload(made, room.platform)
     assert refused.secret is not None
     submit_appeal(refused.case, refused.secret, made, room.platform)
@@ -276,15 +276,15 @@ def test_released_clip_is_not_held_for_an_unrelated_new_sound(
 ) -> None:
     """The sound is registered while the same file is judged again."""
     talk, upload = voice(14.0, seed=3), coded(voice(14.0, seed=3), 16_000, "aac", "ipod", 48_000)
-    registered(room, make_sound_fingerprint(talk, 16_000))
+    register(room, make_sound_fingerprint(talk, 16_000))
     release_case(judge_upload(upload, room.platform).case, room.platform)
     record = type(room.platform.reviews).record_upload
 
-    def meanwhile(queue: Any, review: Any, untrusted: Any) -> None:
+    def register_and_record(queue: Any, review: Any, untrusted: Any) -> None:
         record(queue, review, untrusted)
-        registered(room, make_sound_fingerprint(voice(14.0, seed=8), 16_000), Secret(b"y" * 32))
+        register(room, make_sound_fingerprint(voice(14.0, seed=8), 16_000), Secret(b"y" * 32))
 
-    monkeypatch.setattr(type(room.platform.reviews), "record_upload", meanwhile)
+    monkeypatch.setattr(type(room.platform.reviews), "record_upload", register_and_record)
     decision = judge_upload(upload, room.platform)
     assert decision.outcome is Outcome.LET_THROUGH
     assert room.platform.reviews.review(decision.case).state is ReviewState.CLOSED
@@ -379,7 +379,7 @@ def test_a_collage_is_held_each_time_however_often_it_is_confirmed(
     room: Room, hers: Any, another: Any
 ) -> None:
     room.protect(another, parts=False)
-    upload = jpeg(beside(hers, another))
+    upload = jpeg(collage(hers, another))
     case = judge_upload(upload, room.platform).case
     assert run_next_deferred_scan(room.platform)
     for _ in range(3):
@@ -437,9 +437,9 @@ def test_look_back_skips_a_waiting_upload_that_names_the_claim(
 ) -> None:
     claim = room.protect(hers, parts=False).claim
     judge_upload(jpeg(hers), room.platform)
-    asked = []
+    held_again = []
     monkeypatch.setattr(
-        type(room.platform.reviews), "hold_retroactively", lambda *one: asked.append(one)
+        type(room.platform.reviews), "hold_retroactively", lambda *one: held_again.append(one)
     )
     look_back([claim], room.platform)
-    assert asked == []
+    assert held_again == []

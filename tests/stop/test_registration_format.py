@@ -31,7 +31,7 @@ from entrenous.stop.registration_format import (
 hashes = st.binary(min_size=32, max_size=32)
 
 
-def full(some: bytes) -> bytes:
+def padded(some: bytes) -> bytes:
     """Return 512 signed bytes: ``some`` with 0 in place of -128, then sevens, then 127."""
     return bytes(one if one != 128 else 0 for one in some).ljust(511, b"\x07") + b"\x7f"
 
@@ -40,11 +40,11 @@ pictures = st.builds(
     PicturePrint,
     whole=st.builds(Fingerprint, kind=st.just("pdq"), bits=hashes, quality=st.integers(0, 100)),
     parts=st.lists(hashes, max_size=5).map(tuple),
-    embedding=st.none() | st.builds(Embedding, st.binary(min_size=1, max_size=256).map(full)),
+    embedding=st.none() | st.builds(Embedding, st.binary(min_size=1, max_size=256).map(padded)),
 )
 sounds = st.binary(min_size=1, max_size=20).map(lambda some: SoundPrint(4 * some))
-moments = st.sets(st.integers(0, CLIP_MS_MAX), min_size=1, max_size=8).map(sorted)
-videos = moments.flatmap(
+frame_times = st.sets(st.integers(0, CLIP_MS_MAX), min_size=1, max_size=8).map(sorted)
+videos = frame_times.flatmap(
     lambda times: st.tuples(
         *(
             st.builds(FramePrint, st.just(at), hashes, st.integers(0, 100), st.none() | hashes)

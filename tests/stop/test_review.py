@@ -126,8 +126,8 @@ def test_unreadable_file_passes_after_its_release(room: Room, hers: Any, kept: f
 @pytest.mark.slow
 def test_released_unreadable_file_is_compared_once_it_is_readable(room: Room, hers: Any) -> None:
     upload = jpeg(hers)
-    release_case(judge_upload(upload, unable(room)).case, unable(room))
-    assert judge_upload(upload, unable(room)).outcome is Outcome.LET_THROUGH
+    release_case(judge_upload(upload, with_failing_decoder(room)).case, with_failing_decoder(room))
+    assert judge_upload(upload, with_failing_decoder(room)).outcome is Outcome.LET_THROUGH
     room.protect(hers)
     decision = judge_upload(upload, room.platform)
     assert decision.outcome is Outcome.HOLD
@@ -135,13 +135,13 @@ def test_released_unreadable_file_is_compared_once_it_is_readable(room: Room, he
     assert judge_upload(upload, room.platform).outcome is Outcome.REFUSE
 
 
-def unable(room: Room) -> Platform:
+def with_failing_decoder(room: Room) -> Platform:
     """Return the gate with a decoder that fails on everything."""
 
-    def give_up(*_: object, **__: object) -> Any:
+    def fail(*_: object, **__: object) -> Any:
         raise PictureDecodingFailed
 
-    return replace(room.platform, read_picture=give_up, read_luma=give_up)
+    return replace(room.platform, read_picture=fail, read_luma=fail)
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ def claim(room: Room, hers: Any) -> ClaimId:
 
 
 @dataclass
-class Removing:
+class RemovingQueue:
     """A review queue that removes a reviewer while another one confirms."""
 
     real: Any
@@ -61,7 +61,7 @@ def test_who_is_first_and_removed_at_that_moment_leaves_the_second_alone(
     add_reviewer("ana", room.platform)
     case = judge_upload(jpeg(hers), room.platform).case
     confirm_case(case, room.platform, "ana")
-    racing = replace(room.platform, reviews=Removing(room.platform.reviews, "ana"))  # type: ignore[arg-type]
+    racing = replace(room.platform, reviews=RemovingQueue(room.platform.reviews, "ana"))  # type: ignore[arg-type]
     with pytest.raises(SecondPersonNeeded):
         confirm_case(case, racing, "ben")
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING

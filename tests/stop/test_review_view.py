@@ -22,7 +22,7 @@ from tests.clips import wander, written
 from tests.stop.platform_for_tests import Room, jpeg
 
 
-def held(room: Room, upload: bytes) -> str:
+def hold(room: Room, upload: bytes) -> str:
     review = Review(Decision(Outcome.HOLD, "c"), room.clock.now(), ReviewState.WAITING)
     room.platform.reviews.record_upload(review, upload)
     return "c"
@@ -41,7 +41,7 @@ def film() -> bytes:
 
 @pytest.mark.threat("reviewer-harm")
 def test_of_a_clip_a_frame_is_shown_that_has_something_in_it(room: Room, film: bytes) -> None:
-    view = pixels(make_blurred_view_and_log(held(room, film), "ana", room.platform))
+    view = pixels(make_blurred_view_and_log(hold(room, film), "ana", room.platform))
     assert view.shape == (192, 256)
     assert view.std() > 20
 
@@ -52,22 +52,22 @@ def test_view_shows_the_decoded_frames_of_a_broken_clip(room: Room, film: bytes)
     @contextmanager
     def breaking(data: bytes, cut: FrameSelection) -> Iterator[Clip]:
         with read_clip(data, cut) as clip:
-            yield replace(clip, frames=itertools.chain(itertools.islice(clip.frames, 3), broken()))
+            yield replace(clip, frames=itertools.chain(itertools.islice(clip.frames, 3), failing()))
 
     room.platform = replace(room.platform, read_clip=breaking)
-    assert pixels(make_blurred_view_and_log(held(room, film), "ana", room.platform)).std() > 20
+    assert pixels(make_blurred_view_and_log(hold(room, film), "ana", room.platform)).std() > 20
 
     @contextmanager
     def broken_at_once(data: bytes, cut: FrameSelection) -> Iterator[Clip]:
         with read_clip(data, cut) as clip:
-            yield replace(clip, frames=broken())
+            yield replace(clip, frames=failing())
 
     room.platform = replace(room.platform, read_clip=broken_at_once)
     with pytest.raises(NoView):
         make_blurred_view_and_log("c", "ana", room.platform)
 
 
-def broken() -> Any:
+def failing() -> Any:
     yield from ()
     raise DamagedClip
 

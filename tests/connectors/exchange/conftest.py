@@ -20,27 +20,27 @@ def room(tmp_path: Path) -> Iterator[Room]:
         yield made
 
 
-class Direct(httpx.BaseTransport):
+class AsgiTransport(httpx.BaseTransport):
     """A synchronous transport that passes requests to an ASGI application, without a socket."""
 
     def __init__(self, app: Starlette) -> None:
         self.app = app
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return anyio.run(self._ask, request)
+        return anyio.run(self._send, request)
 
-    async def _ask(self, request: httpx.Request) -> httpx.Response:
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         inside = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=inside) as client:
-            answer = await client.request(
+            response = await client.request(
                 request.method, request.url, content=request.read(), headers=request.headers
             )
             return httpx.Response(
-                answer.status_code, headers=answer.headers, content=answer.content
+                response.status_code, headers=response.headers, content=response.content
             )
 
 
 @pytest.fixture
 def web(room: Room) -> Iterator[httpx.Client]:
-    with httpx.Client(transport=Direct(exchange_app(room.exchange)), base_url=URL) as client:
+    with httpx.Client(transport=AsgiTransport(exchange_app(room.exchange)), base_url=URL) as client:
         yield client

@@ -39,7 +39,7 @@ class Gate:
         assert done.exit_code == 0, done.output
         return done.output
 
-    def matching(self) -> int:
+    def claim_count(self) -> int:
         with open_platform(self.data) as (platform, _):
             return platform.bank.count_claims_and_hashes().claims
 
@@ -65,15 +65,15 @@ def test_partners_are_added_listed_and_removed(gate: Gate) -> None:
         gate("partner", "remove", "friends")
 
 
-def test_who_may_fetch_and_what_is_fetched_is_in_the_log(gate: Gate, tmp_path: Path) -> None:
+def test_partners_and_sources_are_in_the_audit_log(gate: Gate, tmp_path: Path) -> None:
     file = tmp_path / "list.txt"
     file.write_text(bits(1).hex())
     gate("partner", "add", "friends", "--may-submit")
     gate("partner", "remove", "friends")
     gate("add", "list", "--kind", "file", "--from", str(file), "--bank", "theirs", "--confirmed")
     with open_platform(gate.data) as (platform, _):
-        told = [(row.what, row.of, dict(row.details)) for row in platform.bank.log(0, 100)]
-    assert told[-3:] == [
+        events = [(row.what, row.of, dict(row.details)) for row in platform.bank.log(0, 100)]
+    assert events[-3:] == [
         ("exchange partner added", "friends", {"banks": "people", "submits": True}),
         ("exchange partner removed", "friends", {}),
         (
@@ -92,28 +92,28 @@ def test_concurrent_fetch_is_refused(gate: Gate, tmp_path: Path) -> None:
     with hold_source_lock(engine, "list"), pytest.raises(EntrenousError, match="still running"):
         gate.say("fetch")
     engine.dispose()
-    assert gate.matching() == 0
+    assert gate.claim_count() == 0
     gate.say("fetch")
-    assert gate.matching() == 1
+    assert gate.claim_count() == 1
 
 
-def test_an_unknown_bank_or_an_odd_name_adds_nobody(gate: Gate) -> None:
+def test_partner_with_unknown_bank_or_odd_name_is_refused(gate: Gate) -> None:
     for words in (("friends", "--bank", "elsewhere"), ("My Friends",), ("x",)):
         with pytest.raises(EntrenousError):
             gate("partner", "add", *words)
     assert gate("partner", "list")["partners"] == []
 
 
-def test_a_file_is_fetched_and_followed(gate: Gate, tmp_path: Path) -> None:
+def test_fetch_follows_changes_of_a_file(gate: Gate, tmp_path: Path) -> None:
     file = tmp_path / "list.txt"
     file.write_text("\n".join(f"pdq {bits(number).hex()}" for number in range(5)) + "\nodd\n")
     gate("add", "list", "--kind", "file", "--from", str(file), "--bank", "theirs")
-    [told] = gate("fetch")["sources"]
-    assert (told["made"], told["refused"]) == (5, 1)
-    assert gate.matching() == 5
+    [fetched] = gate("fetch")["sources"]
+    assert (fetched["made"], fetched["refused"]) == (5, 1)
+    assert gate.claim_count() == 5
     file.write_text("\n".join(bits(number).hex() for number in range(1, 6)))
-    [told] = gate("fetch", "list")["sources"]
-    assert (told["made"], told["withdrawn"]) == (1, 1)
+    [fetched] = gate("fetch", "list")["sources"]
+    assert (fetched["made"], fetched["withdrawn"]) == (1, 1)
     [source] = gate("list")["sources"]
     assert (source["claims"], source["bank"]) == (5, "theirs")
     assert "5 claims" in gate.say("list")
@@ -158,16 +158,16 @@ def test_addresses_that_are_not_private_are_refused(gate: Gate, place: str) -> N
 def test_one_source_that_fails_does_not_stop_the_others(gate: Gate, tmp_path: Path) -> None:
     file = tmp_path / "list.txt"
     file.write_text(bits(1).hex())
-    gone = tmp_path / "gone.txt"
-    gone.write_text(bits(2).hex())
-    gate("add", "a-missing", "--kind", "file", "--from", str(gone), "--bank", "theirs")
+    missing = tmp_path / "gone.txt"
+    missing.write_text(bits(2).hex())
+    gate("add", "a-missing", "--kind", "file", "--from", str(missing), "--bank", "theirs")
     gate("add", "b-list", "--kind", "file", "--from", str(file), "--bank", "theirs")
-    gone.unlink()
+    missing.unlink()
     with pytest.raises(EntrenousError):
         gate.say("fetch")
-    assert gate.matching() == 1
+    assert gate.claim_count() == 1
 
 
-def test_partner_fetches_the_gate_s_claims(gate: Gate) -> None:
+def test_exchange_serves_the_gate_s_bank(gate: Gate) -> None:
     with open_platform(gate.data) as (platform, _):
         assert open_exchange(platform).feed is platform.bank

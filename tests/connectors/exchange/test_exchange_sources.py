@@ -58,8 +58,8 @@ def test_removing_a_source_needs_keep_or_withdraw(
     status, _, wrong = typed("remove", "ours")
     assert (status, wrong.startswith("Registrations from ours are stored here (3)")) == (3, True)
     assert known(typed) == ["ours"]
-    told = json.loads(typed("remove", "ours", choice, "--json")[1])
-    assert (told["removed"], told[word]) == (True, 3)
+    removed = json.loads(typed("remove", "ours", choice, "--json")[1])
+    assert (removed["removed"], removed[word]) == (True, 3)
     with open_platform(tmp_path / "gate") as (platform, _):
         assert platform.bank.count_claims_and_hashes().hashes == (3 if choice == "--keep" else 0)
     assert typed("add", "ours", "--kind", "file", "--from", listed, "--bank", "lists")[0] == 0

@@ -48,17 +48,19 @@ BASE = "https://charity.example"
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
-class Slept(list[float]):
+class RecordedSleeps(list[float]):
     def __call__(self, seconds: float) -> None:
         self.append(seconds)
 
 
-def web_of(answer: Answer, base: str = BASE, headers: dict[str, str] | None = None) -> ExchangeHttp:
+def http_of(
+    answer: Answer, base: str = BASE, headers: dict[str, str] | None = None
+) -> ExchangeHttp:
     client = httpx.Client(transport=httpx.MockTransport(answer))
-    return ExchangeHttp("charity", base, client, headers or {}, Slept(), lambda: 1.0)
+    return ExchangeHttp("charity", base, client, headers or {}, RecordedSleeps(), lambda: 1.0)
 
 
-def served_by(app: Starlette) -> Answer:
+def answer_of(app: Starlette) -> Answer:
     """Return a function for a mock transport that answers as the application does."""
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -97,20 +99,20 @@ def records(fetcher: Fetcher, token: str = "") -> list[SourceRecord]:
 def ours(request: pytest.FixtureRequest, room: Room) -> Iterator[tuple[Room, Fetcher]]:
     """A fetcher of each kind that queries our own server over a failing connection."""
     _, key = room.partner()
-    app = served_by(exchange_app(room.exchange))
+    app = answer_of(exchange_app(room.exchange))
     flaky = after_one_failure(app, broken_off, lambda: httpx.Response(503), broken_off)
     if request.param == "stopncii":
         headers = {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}
-        yield room, StopNciiFetcher(web_of(flaky, f"{BASE}/stopncii/v1", headers))
+        yield room, StopNciiFetcher(http_of(flaky, f"{BASE}/stopncii/v1", headers))
     else:
         import base64
 
         basic = base64.b64encode(f"friends:{key}".encode()).decode()
-        web = web_of(flaky, f"{BASE}/ncmec", {"Authorization": f"Basic {basic}"})
+        web = http_of(flaky, f"{BASE}/ncmec", {"Authorization": f"Basic {basic}"})
         yield room, NcmecFetcher(web, room.clock)
 
 
-def protected(room: Room) -> set[bytes]:
+def registered_hashes(room: Room) -> set[bytes]:
     known = {entry.number: entry.bits for entry in room.bank.entries(0)}
     return {known[number] for number, _ in room.bank.claims_on_pictures(known)}
 
@@ -133,7 +135,7 @@ def test_round_trip_with_withdrawals_over_a_bad_connection(ours: tuple[Room, Fet
     room.clock.wind(seconds=20)
     done = fetch_source(source, fetcher, room.exchange, room.platform)
     assert (done.made, done.withdrawn) == (1, 10)
-    assert protected(room) == {bits(number) for number in range(10, 2100)} | {bits(5000)}
+    assert registered_hashes(room) == {bits(number) for number in range(10, 2100)} | {bits(5000)}
 
 
 def test_fetch_resumes_within_a_page_sequence(ours: tuple[Room, Fetcher]) -> None:
@@ -142,9 +144,9 @@ def test_fetch_resumes_within_a_page_sequence(ours: tuple[Room, Fetcher]) -> Non
         room.feed.put(f"c{number}", bits(number))
     update_exchange_state(room.exchange)
     room.clock.wind(seconds=20)
-    walk = fetcher.pages("")
-    first = next(walk)
-    walk.close()  # type: ignore[attr-defined]
+    pages = fetcher.pages("")
+    first = next(pages)
+    pages.close()  # type: ignore[attr-defined]
     rest = records(fetcher, first.checkpoint)
     assert {one.hashes[0] for one in (*first.records, *rest)} == {bits(n) for n in range(2100)}
     assert len(rest) == 2100 - len(first.records)
@@ -156,7 +158,7 @@ def test_fetch_resumes_within_a_page_sequence(ours: tuple[Room, Fetcher]) -> Non
 def test_retries_back_off_and_obey_retry_after() -> None:
     answers = [httpx.Response(503), httpx.Response(429, headers={"Retry-After": "7"})]
     answers += [httpx.Response(500), httpx.Response(200, content=b"{}")]
-    web = web_of(lambda _: answers.pop(0))
+    web = http_of(lambda _: answers.pop(0))
     assert web.get("/a") == b"{}"
     assert web.sleep_s == [0.5, 7.0, 2.0]
 
@@ -164,14 +166,14 @@ def test_retries_back_off_and_obey_retry_after() -> None:
 def test_retry_after_date_is_limited_to_a_minute() -> None:
     for said in ("Fri, 31 Dec 2100 23:59:59 GMT", "9" * 30):
         answers = [httpx.Response(429, headers={"Retry-After": said}), httpx.Response(200)]
-        web = web_of(lambda _, answers=answers: answers.pop(0))
+        web = http_of(lambda _, answers=answers: answers.pop(0))
         web.get("/a")
         assert web.sleep_s == [60.0]
 
 
 def test_fetch_gives_up_with_an_error() -> None:
     asked = list[httpx.Request]()
-    web = web_of(lambda request: asked.append(request) or httpx.Response(503))  # type: ignore[func-returns-value]
+    web = http_of(lambda request: asked.append(request) or httpx.Response(503))  # type: ignore[func-returns-value]
     with pytest.raises(SourceUnreachable):
         web.get("/a")
     assert len(asked) == REQUEST_ATTEMPTS_MAX
@@ -185,10 +187,10 @@ def test_redirects_and_refusals_end_the_fetch_at_once(status: int) -> None:
         asked.append(request.url.host)
         return httpx.Response(status, headers={"Location": "https://elsewhere.example/"})
 
-    with pytest.raises(SourceRefused) as told:
-        web_of(answer).get("/a")
+    with pytest.raises(SourceRefused) as caught:
+        http_of(answer).get("/a")
     assert asked == ["charity.example"]
-    assert str(status) in str(told.value)
+    assert str(status) in str(caught.value)
 
 
 def test_long_page_is_refused_while_streaming() -> None:
@@ -197,14 +199,14 @@ def test_long_page_is_refused_while_streaming() -> None:
             yield b" " * 1_000_000
 
     with pytest.raises(BadPage):
-        web_of(lambda _: httpx.Response(200, content=endless())).get("/a")
+        http_of(lambda _: httpx.Response(200, content=endless())).get("/a")
 
 
 def test_errors_and_reprs_contain_no_credentials() -> None:
-    web = web_of(lambda _: httpx.Response(401), headers={"Authorization": "Bearer hush"})
-    with pytest.raises(SourceRefused) as told:
+    web = http_of(lambda _: httpx.Response(401), headers={"Authorization": "Bearer hush"})
+    with pytest.raises(SourceRefused) as caught:
         web.get("/a")
-    assert "hush" not in f"{web!r} {told.value} {told.value.facts}"
+    assert "hush" not in f"{web!r} {caught.value} {caught.value.facts}"
 
 
 # --- StopNCII -------------------------------------------------------------------------------------
@@ -242,7 +244,7 @@ def test_bad_record_does_not_stop_a_fetch() -> None:
         GOOD | {"signalType": "VideoMD5", "hashValue": "0" * 32},
         GOOD | {"hashValue": bits(2).hex(), "hashStatus": "Withdrawn"},
     )
-    web = web_of(lambda _: httpx.Response(200, content=stop_page(*found)))
+    web = http_of(lambda _: httpx.Response(200, content=stop_page(*found)))
     [page] = StopNciiFetcher(web).pages("")
     assert page.records == (
         SourceRecord(bits(1).hex(), 5, (bits(1),)),
@@ -270,7 +272,7 @@ def test_bad_record_does_not_stop_a_fetch() -> None:
 )
 def test_malformed_page_ends_the_fetch(body: bytes) -> None:
     with pytest.raises(BadPage):
-        list(StopNciiFetcher(web_of(lambda _: httpx.Response(200, content=body))).pages(""))
+        list(StopNciiFetcher(http_of(lambda _: httpx.Response(200, content=body))).pages(""))
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists))
@@ -311,7 +313,7 @@ def test_ncmec_entries_are_parsed() -> None:
         entry("e", AT, kind="video"),
         entry("f", AT),
     )
-    web = web_of(lambda _: httpx.Response(200, content=ncmec_page(*found)))
+    web = http_of(lambda _: httpx.Response(200, content=ncmec_page(*found)))
     [page] = NcmecFetcher(web, WoundClock()).pages("")
     at_s = 1767225600
     assert page.records == (
@@ -334,7 +336,7 @@ def test_ncmec_entries_are_parsed() -> None:
 def test_malformed_ncmec_pages_are_refused(body: bytes) -> None:
     with pytest.raises(BadPage):
         list(
-            NcmecFetcher(web_of(lambda _: httpx.Response(200, content=body)), WoundClock()).pages(
+            NcmecFetcher(http_of(lambda _: httpx.Response(200, content=body)), WoundClock()).pages(
                 ""
             )
         )
@@ -348,7 +350,7 @@ def test_ncmec_next_page_expires_after_twelve_hours() -> None:
         again = "" if "start" in str(request.url) else "/v2/entries?start=5&amp;size=1&amp;max=9"
         return httpx.Response(200, content=ncmec_page(following=again))
 
-    fetcher = NcmecFetcher(web_of(answer), clock)
+    fetcher = NcmecFetcher(http_of(answer), clock)
     first = next(fetcher.pages(""))
     clock.wind(hours=11)
     list(fetcher.pages(first.checkpoint))
@@ -371,7 +373,7 @@ def test_update_dated_ahead_hides_nothing() -> None:
     broken = update("2", 9 * 10**14, indicator="broken")
     ahead = update("3", int(clock.now().timestamp()) + 10 * 24 * 3600)
     page = {"data": [update("1", 100), broken, ahead]}
-    web = web_of(lambda _: httpx.Response(200, json=page))
+    web = http_of(lambda _: httpx.Response(200, json=page))
     [got] = ThreatExchangeFetcher(web, "9", clock).pages("7")
     assert ([record.key for record in got.records], got.checkpoint) == (["1"], "100")
     assert len(got.refused) == 2
@@ -387,21 +389,21 @@ def test_refused_page_token_restarts_the_fetch(status: int) -> None:
         refused = "nextPageToken" in asked[-1]
         return httpx.Response(status) if refused else httpx.Response(200, json=page)
 
-    [got] = StopNciiFetcher(web_of(answer)).pages("20 T1")
+    [got] = StopNciiFetcher(http_of(answer)).pages("20 T1")
     assert got.checkpoint == "50"
     assert [(one["startTimestamp"], one.get("nextPageToken")) for one in asked] == [
         ("20", "T1"),
         ("20", None),
     ]
     with pytest.raises(SourceRefused):
-        list(StopNciiFetcher(web_of(lambda _: httpx.Response(401))).pages("20 T1"))
+        list(StopNciiFetcher(http_of(lambda _: httpx.Response(401))).pages("20 T1"))
 
 
 def test_repeated_page_token_ends_the_fetch() -> None:
     page = {"hashRecords": [], "hasMoreRecords": True, "nextPageToken": "T1"}
     answer = httpx.Response(200, json=page | {"nextSetTimestamp": 50})
     with pytest.raises(BadPage):
-        list(StopNciiFetcher(web_of(lambda _: answer)).pages(""))
+        list(StopNciiFetcher(http_of(lambda _: answer)).pages(""))
 
 
 def test_threat_updates_follow_their_cursor_and_honour_deletes() -> None:
@@ -419,7 +421,7 @@ def test_threat_updates_follow_their_cursor_and_honour_deletes() -> None:
         asked.append(request)
         return httpx.Response(200, json=pages[len(asked) - 1])
 
-    web = web_of(answer, f"{BASE}/v26.0", {"Authorization": "Bearer app|secret"})
+    web = http_of(answer, f"{BASE}/v26.0", {"Authorization": "Bearer app|secret"})
     got = list(ThreatExchangeFetcher(web, "9").pages("7"))
     assert dict(asked[0].url.params)["start_time"] == "7"
     assert all(one.headers["authorization"] == "Bearer app|secret" for one in asked)
@@ -443,14 +445,14 @@ def test_a_cursor_that_leads_elsewhere_is_not_followed(following: object) -> Non
         return httpx.Response(200, json={"data": [], "paging": {"next": following}})
 
     with pytest.raises(BadPage):
-        list(ThreatExchangeFetcher(web_of(answer), "9").pages(""))
+        list(ThreatExchangeFetcher(http_of(answer), "9").pages(""))
     assert asked == ["charity.example"]
 
 
 def test_cursor_loop_ends() -> None:
     page = {"data": [], "paging": {"next": f"{BASE}/again"}}
     pages = list(
-        ThreatExchangeFetcher(web_of(lambda _: httpx.Response(200, json=page)), "9").pages("")
+        ThreatExchangeFetcher(http_of(lambda _: httpx.Response(200, json=page)), "9").pages("")
     )
     assert len(pages) == 2
 
@@ -489,7 +491,7 @@ def test_hma_bank_is_read_by_number_across_gaps() -> None:
         157: content(157, bank="B"),
         1300: content(1300),
     }
-    pages = list(HmaFetcher(web_of(hma(contents)), "B", WoundClock()).pages(""))
+    pages = list(HmaFetcher(http_of(hma(contents)), "B", WoundClock()).pages(""))
     found = [record for page in pages for record in page.records]
     live = {record.key for record in found if not record.is_withdrawal}
     assert live == {"1", "150", "154"}  # 1300 lies behind a gap of 1,000
@@ -504,7 +506,7 @@ def test_content_of_other_banks_is_no_gap() -> None:
     other = {"name": "C", "matching_enabled_ratio": 1.0}
     contents = {number: content(number, bank=other) for number in range(1, 1_500)}
     contents[1_500] = content(1_500)
-    assert [one.key for one in records(HmaFetcher(web_of(hma(contents)), "B", WoundClock()))] == [
+    assert [one.key for one in records(HmaFetcher(http_of(hma(contents)), "B", WoundClock()))] == [
         "1500"
     ]
 
@@ -523,7 +525,7 @@ def test_hinted_next_number_is_used() -> None:
         after = min((one for one in contents if one > asked[-1]), default=None)
         return httpx.Response(404, json={"message": "none", "next": after})
 
-    fetcher = HmaFetcher(web_of(answer), "B", WoundClock())
+    fetcher = HmaFetcher(http_of(answer), "B", WoundClock())
     (page,) = fetcher.pages("")
     assert [one.key for one in page.records] == ["5000", "9000"]
     assert asked == [1, 5_000, 5_001, 9_000, 9_001]
@@ -537,20 +539,20 @@ def test_invalid_next_number_is_ignored(said: str) -> None:
             return httpx.Response(200, json={"name": "B"})
         return httpx.Response(404, text=said)
 
-    pages = list(HmaFetcher(web_of(answer), "B", WoundClock()).pages(""))
+    pages = list(HmaFetcher(http_of(answer), "B", WoundClock()).pages(""))
     assert pages[-1].checkpoint == "1001 1000"
 
 
 def test_wrong_or_missing_hma_bank_is_an_error() -> None:
     with pytest.raises(BadPage):
-        list(HmaFetcher(web_of(hma({}, name="C")), "B", WoundClock()).pages(""))
+        list(HmaFetcher(http_of(hma({}, name="C")), "B", WoundClock()).pages(""))
     with pytest.raises(SourceRefused):
-        list(HmaFetcher(web_of(lambda _: httpx.Response(404)), "B", WoundClock()).pages(""))
+        list(HmaFetcher(http_of(lambda _: httpx.Response(404)), "B", WoundClock()).pages(""))
 
 
 def test_hma_fetch_resumes() -> None:
     contents = {number: content(number) for number in range(1, 251)}
-    fetcher = HmaFetcher(web_of(hma(contents)), "B", WoundClock())
+    fetcher = HmaFetcher(http_of(hma(contents)), "B", WoundClock())
     first = next(fetcher.pages(""))
     assert len(records(fetcher, first.checkpoint)) == 150
 
@@ -569,12 +571,12 @@ def test_hma_fetch_resumes() -> None:
         f"  {bits(1).hex()}  ",
     ],
 )
-def test_file_lines_with_a_hash(line: str) -> None:
+def test_file_lines_with_a_hash_are_parsed(line: str) -> None:
     assert parse_hash_line(line) == SourceRecord(bits(1).hex(), 0, (bits(1),))
 
 
 @pytest.mark.parametrize("line", ["", "# a comment", "hash", "PDQ,quality", "video_md5 0123", " "])
-def test_file_lines_without_a_hash(line: str) -> None:
+def test_file_lines_without_a_hash_are_skipped(line: str) -> None:
     assert parse_hash_line(line) is None
 
 
@@ -590,7 +592,7 @@ def test_a_file_is_read_in_pages_and_odd_lines_are_counted(tmp_path: Path) -> No
     ]
 
 
-def test_a_file_that_is_missing_or_is_no_list_ends_by_name(tmp_path: Path) -> None:
+def test_missing_or_binary_file_ends_the_fetch(tmp_path: Path) -> None:
     with pytest.raises(SourceUnreachable):
         list(HashFileFetcher("list", tmp_path / "none").pages(""))
     (tmp_path / "blob").write_bytes(b"\0" * 100_000)
@@ -609,7 +611,7 @@ def test_meta_needle_hashes_are_read(room: Room, judged: Callable[[str, int], No
     fetcher = HashFileFetcher("needles", NEEDLES)
     done = fetch_source(source, fetcher, room.exchange, room.platform)
     wanted = {bytes.fromhex(line) for line in NEEDLES.read_text().split()}
-    assert (done.refused, protected(room)) == (0, wanted)
+    assert (done.refused, registered_hashes(room)) == (0, wanted)
     again = fetch_source(source, fetcher, room.exchange, room.platform)
     assert (again.made, again.withdrawn) == (0, 0)
     judged("PDQ needles", len(wanted))

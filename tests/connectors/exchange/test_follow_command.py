@@ -35,22 +35,22 @@ def gate(data: Path) -> Iterator[tuple[Platform, ExchangeServices]]:
         yield platform, open_exchange(platform)
 
 
-def fetch(rounds: FetchSchedule, exchange: ExchangeServices, platform: Platform) -> None:
+def fetch(schedule: FetchSchedule, exchange: ExchangeServices, platform: Platform) -> None:
     with new_exchange_client() as client:
-        fetch_due_sources(rounds, exchange, platform, client)
+        fetch_due_sources(schedule, exchange, platform, client)
 
 
-def test_follow_fetches_due_sources_and_withdraws(tmp_path: Path) -> None:
+def test_automatic_fetch_fetches_due_sources_and_withdraws(tmp_path: Path) -> None:
     file = tmp_path / "list.csv"
     file.write_text("\n".join(HASHES))
     with gate(tmp_path / "gate") as (platform, exchange):
         exchange.sources.add(source("theirs", file))
-        rounds = FetchSchedule(EVERY)
-        fetch(rounds, exchange, platform)
+        schedule = FetchSchedule(EVERY)
+        fetch(schedule, exchange, platform)
         assert platform.bank.count_claims_and_hashes().hashes == 3
         assert platform.reviews.count_due_work().look_backs == 3
         file.write_text("\n".join(HASHES[:2]))
-        fetch(rounds, exchange, platform)
+        fetch(schedule, exchange, platform)
         # Another process, or the same after a restart, does not fetch it again, either.
         fetch(FetchSchedule(EVERY), exchange, platform)
         assert platform.bank.count_claims_and_hashes().hashes == 3
@@ -64,14 +64,14 @@ def test_failing_source_backs_off_alone(tmp_path: Path, caplog: pytest.LogCaptur
     with gate(tmp_path / "gate") as (platform, exchange):
         exchange.sources.add(source("a-secret-place", tmp_path / "not-there.csv"))
         exchange.sources.add(source("theirs", file))
-        rounds = FetchSchedule(EVERY)
+        schedule = FetchSchedule(EVERY)
         with caplog.at_level(logging.WARNING):
-            fetch(rounds, exchange, platform)
-            fetch(rounds, exchange, platform)
+            fetch(schedule, exchange, platform)
+            fetch(schedule, exchange, platform)
         assert platform.bank.count_claims_and_hashes().hashes == 1
-    told = [one for one in caplog.records if one.name == "entrenous.gate"]
-    assert [one.getMessage() for one in told] == ["fetch failed: SourceUnreachable"]
-    assert [one.said["again_s"] for one in told] == ["3600"]  # type: ignore[attr-defined]
+    records = [one for one in caplog.records if one.name == "entrenous.gate"]
+    assert [one.getMessage() for one in records] == ["fetch failed: SourceUnreachable"]
+    assert [one.said["again_s"] for one in records] == ["3600"]  # type: ignore[attr-defined]
     assert "secret" not in caplog.text
     assert "not-there" not in caplog.text
 
@@ -82,12 +82,12 @@ def test_unreadable_records_are_logged(tmp_path: Path, caplog: pytest.LogCapture
     with gate(tmp_path / "gate") as (platform, exchange):
         exchange.sources.add(source("theirs", file))
         fetch(FetchSchedule(EVERY), exchange, platform)
-    told = [one for one in caplog.records if one.name == "entrenous.gate"]
-    assert [one.said["unreadable"] for one in told] == [1]  # type: ignore[attr-defined]
+    records = [one for one in caplog.records if one.name == "entrenous.gate"]
+    assert [one.said["unreadable"] for one in records] == [1]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
-def test_follow_never_fetches_a_source_twice_at_once(
+def test_automatic_fetch_never_fetches_a_source_twice_at_once(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = tmp_path / "gate"
@@ -99,9 +99,9 @@ def test_follow_never_fetches_a_source_twice_at_once(
     file.write_text(HASHES[0])
     with gate(data) as (platform, exchange):
         exchange.sources.add(source("theirs", file))
-        rounds = FetchSchedule(EVERY)
+        schedule = FetchSchedule(EVERY)
         with hold_source_lock(platform.bank.engine, "theirs"):  # type: ignore[attr-defined]
-            fetch(rounds, exchange, platform)
+            fetch(schedule, exchange, platform)
         assert platform.bank.count_claims_and_hashes().hashes == 0
         fetch(FetchSchedule(EVERY), exchange, platform)
         assert platform.bank.count_claims_and_hashes().hashes == 1
@@ -109,7 +109,7 @@ def test_follow_never_fetches_a_source_twice_at_once(
 
 
 @pytest.mark.slow
-def test_follow_is_off_by_default(tmp_path: Path) -> None:
+def test_automatic_fetch_is_off_by_default(tmp_path: Path) -> None:
     with gate(tmp_path / "gate") as (_, exchange):
         exchange.sources.add(source("theirs", tmp_path / "not-there.csv"))
     done = subprocess.run(
@@ -123,7 +123,7 @@ def test_follow_is_off_by_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_follow_ends_with_its_gate(tmp_path: Path) -> None:
+def test_automatic_fetch_ends_with_its_gate(tmp_path: Path) -> None:
     data = tmp_path / "gate"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         place = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -133,8 +133,8 @@ def test_follow_ends_with_its_gate(tmp_path: Path) -> None:
         (data / "gate.toml").write_text("fetch_minutes = 60\n")
         with subprocess.Popen(exchange_fetch_command(data), stdin=subprocess.PIPE) as process:
             silent.settimeout(60)
-            asking, _ = silent.accept()
+            connection, _ = silent.accept()
             assert process.stdin is not None
             process.stdin.close()
             assert process.wait(20) == 0
-            asking.close()
+            connection.close()

@@ -15,7 +15,7 @@ from entrenous.connectors.exchange.serve_ncmec import STANCE_BY_REASON_GUID
 from entrenous.connectors.exchange.untrusted_pages import XmlElement, read_xml
 from entrenous.stop.exchange_serving import update_exchange_state
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
-from tests.connectors.exchange.conftest import URL, Direct
+from tests.connectors.exchange.conftest import URL, AsgiTransport
 from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits
 from tests.stop.platform_for_tests import WoundClock
 
@@ -32,7 +32,7 @@ def ask(web: httpx.Client, key: str, path: str, **query: str) -> XmlElement:
     return read_xml(answer.content, 10_000_000)
 
 
-def walk(
+def read_range(
     web: httpx.Client, key: str, start: str, to: str, size: int | None = None
 ) -> list[XmlElement]:
     """Return the entries of a range, from all pages."""
@@ -64,7 +64,7 @@ def test_pages_contain_every_entry_once(room: Room, web: httpx.Client, key: str)
         room.feed.put(f"c{number}", bits(number))
     update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
-    found = walk(web, key, BEGINNING, iso(room.clock.now()), size=3)
+    found = read_range(web, key, BEGINNING, iso(room.clock.now()), size=3)
     assert names(found) == [("image", f"c{number}") for number in range(1010)]
     prints = {one.descendant("fingerprints", "pdq").text for one in found}  # type: ignore[union-attr]
     assert prints == {bits(number).hex() for number in range(1010)}
@@ -80,7 +80,7 @@ def test_adjacent_ranges_neither_miss_nor_repeat(room: Room, web: httpx.Client, 
     room.clock.wind(seconds=5)
     update_exchange_state(room.exchange)
     edges.append(iso(room.clock.now()))
-    found = [name for a, b in pairwise(edges) for name in names(walk(web, key, a, b))]
+    found = [name for a, b in pairwise(edges) for name in names(read_range(web, key, a, b))]
     assert sorted(found) == [("image", f"c{number}") for number in range(9)]
 
 
@@ -90,12 +90,12 @@ def test_ended_claim_is_a_deleted_image(room: Room, web: httpx.Client, key: str)
     update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
     since = iso(room.clock.now())
-    assert len(walk(web, key, BEGINNING, since)) == 2
+    assert len(read_range(web, key, BEGINNING, since)) == 2
     room.feed.withdraw("hers")
     room.feed.apply_event("disputed", ClaimState.SUSPENDED)
     update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
-    found = walk(web, key, since, iso(room.clock.now()))
+    found = read_range(web, key, since, iso(room.clock.now()))
     assert names(found) == [("deletedImage", "hers"), ("deletedImage", "disputed")]
     assert not room.lies_on_disk(bits(1))
 
@@ -105,14 +105,14 @@ def test_ncmec_serves_only_the_partner_s_banks(room: Room, web: httpx.Client, ke
     room.feed.put("listed", bits(2), bank=BankName("other"))
     update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
-    assert names(walk(web, key, BEGINNING, iso(room.clock.now()))) == [("image", "hers")]
+    assert names(read_range(web, key, BEGINNING, iso(room.clock.now()))) == [("image", "hers")]
 
 
 def test_registered_hash_comes_last(room: Room, web: httpx.Client, key: str) -> None:
     room.feed.put("hers", bits(1), bits(2), state=ClaimState.CONFIRMED)
     update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
-    [entry] = walk(web, key, BEGINNING, iso(room.clock.now()))
+    [entry] = read_range(web, key, BEGINNING, iso(room.clock.now()))
     prints = entry.descendant("fingerprints")
     assert prints is not None
     assert [one.text for one in prints.children_named("pdq")] == [bits(2).hex(), bits(1).hex()]
@@ -144,9 +144,9 @@ def test_range_slightly_ahead_waits_and_misses_nothing(
     room.feed.withdraw("hers")
     update_exchange_state(room.exchange)
     room.clock.wind(seconds=35)
-    found = walk(web, key, BEGINNING, to)
+    found = read_range(web, key, BEGINNING, to)
     room.clock.wind(minutes=10)
-    found += walk(web, key, to, iso(room.clock.now()))
+    found += read_range(web, key, to, iso(room.clock.now()))
     assert ("deletedImage", "hers") in names(found)
 
 
@@ -160,12 +160,12 @@ def test_slow_clock_dates_nothing_into_a_served_range(
     update_exchange_state(room.exchange)
     room.clock.wind(seconds=2)
     to = iso(ahead.clock.now())
-    with httpx.Client(transport=Direct(exchange_app(ahead)), base_url=URL) as other:
-        assert names(walk(other, key, BEGINNING, to)) == [("image", "hers")]
+    with httpx.Client(transport=AsgiTransport(exchange_app(ahead)), base_url=URL) as other:
+        assert names(read_range(other, key, BEGINNING, to)) == [("image", "hers")]
     room.feed.withdraw("hers")
     update_exchange_state(room.exchange)
     room.clock.wind(minutes=10)
-    assert names(walk(web, key, to, iso(room.clock.now()))) == [("deletedImage", "hers")]
+    assert names(read_range(web, key, to, iso(room.clock.now()))) == [("deletedImage", "hers")]
 
 
 @pytest.mark.parametrize(("behind_s", "warned"), [(5, False), (5 * 3600 + 4, True), (4000, False)])
@@ -199,13 +199,13 @@ def test_members_lists_known_partners(room: Room, web: httpx.Client) -> None:
     room.feed.put("brought", bits(1), bank=giver.submission_bank)
     update_exchange_state(room.exchange)
     room.clock.wind(seconds=10)
-    [entry] = walk(web, key, BEGINNING, iso(room.clock.now()))
+    [entry] = read_range(web, key, BEGINNING, iso(room.clock.now()))
     member = entry.descendant("member")
     assert member is not None
     assert (member.text, member.attributes) == ("giver", {"id": str(giver.number)})
 
 
-def put(web: httpx.Client, key: str, claim: str, body: bytes) -> int:
+def put_feedback(web: httpx.Client, key: str, claim: str, body: bytes) -> int:
     path = f"/ncmec/v2/entries/1/{claim}/PDQ/feedback"
     return web.put(path, content=body, auth=("friends", key)).status_code
 
@@ -220,17 +220,17 @@ def test_feedback_becomes_an_opinion(room: Room, web: httpx.Client, key: str) ->
     against = f"<negative><reasonIds><guid>{guid}</guid></reasonIds></negative>"
     for inside, stance in (("<affirmative/>", Stance.CONFIRMED), (against, Stance.NOT_INTIMATE)):
         body = f"<feedbackSubmission xmlns='urn:x'>{inside}</feedbackSubmission>".encode()
-        assert put(web, key, "hers", body) == 200
+        assert put_feedback(web, key, "hers", body) == 200
         assert [one.stance for one in room.exchange.partners.opinions_on([hers])] == [stance]
 
 
 def test_malformed_feedback_changes_nothing(web: httpx.Client, key: str) -> None:
     good = b"<feedbackSubmission><affirmative/></feedbackSubmission>"
-    assert put(web, key, "nobody", good) == 404
+    assert put_feedback(web, key, "nobody", good) == 404
     entity = b'<!DOCTYPE f [<!ENTITY a "aaaa">]>' + good
     for odd in (b"", b"<", b"<other/>", b"<feedbackSubmission/>", entity):
-        assert put(web, key, "hers", odd) == 400
-    assert put(web, key, "hers", b" " * 16_001) == 413
+        assert put_feedback(web, key, "hers", odd) == 400
+    assert put_feedback(web, key, "hers", b" " * 16_001) == 413
 
 
 def test_ncmec_accepts_no_submissions(room: Room, web: httpx.Client) -> None:
@@ -253,7 +253,8 @@ def test_feedback_on_other_banks_is_refused(room: Room, web: httpx.Client, key: 
     made = Claim(ClaimId("secret"), other, ClaimState.WAITING, "pdq", 90, room.clock.now())
     room.bank.register(Registration(made, (bits(1),)))
     assert (
-        put(web, key, "secret", b"<feedbackSubmission><affirmative/></feedbackSubmission>") == 404
+        put_feedback(web, key, "secret", b"<feedbackSubmission><affirmative/></feedbackSubmission>")
+        == 404
     )
 
 

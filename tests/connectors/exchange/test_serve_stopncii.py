@@ -24,7 +24,7 @@ from entrenous.stop.registration import ClaimChange, ClaimEvent, ClaimState, NoS
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import exclusive_write
 from entrenous.stop.store.exchange_served import SERVED_TO_TABLE
-from tests.connectors.exchange.conftest import URL, Direct
+from tests.connectors.exchange.conftest import URL, AsgiTransport
 from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits
 from tests.stop.platform_for_tests import WoundClock
 
@@ -34,18 +34,18 @@ FETCH = "/stopncii/v1/FetchHashes"
 OTHER = BankName("other")
 
 
-def shown(key: str) -> dict[str, str]:
+def auth(key: str) -> dict[str, str]:
     return {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}
 
 
 def fetch(web: httpx.Client, key: str, **query: object) -> dict[str, Any]:
-    answer = web.get(FETCH, params={k: str(v) for k, v in query.items()}, headers=shown(key))
+    answer = web.get(FETCH, params={k: str(v) for k, v in query.items()}, headers=auth(key))
     assert answer.status_code == 200, answer.text
     said: dict[str, Any] = answer.json()
     return said
 
 
-def everything(
+def fetch_all(
     web: httpx.Client, key: str, start: int = 10, size: int = 7
 ) -> tuple[dict[str, str], int]:
     """Read all pages as PyPI's threatexchange does; return the statuses and the next start."""
@@ -62,10 +62,10 @@ def test_pages_contain_every_hash_once(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     for number in range(25):
         room.feed.put(f"c{number}", bits(number))
-    found, following = everything(web, key)
+    found, next_start = fetch_all(web, key)
     assert found == {bits(number).hex(): "Active" for number in range(25)}
-    assert following >= unix_seconds(room.clock.now())
-    assert everything(web, key, following)[0] == {}
+    assert next_start >= unix_seconds(room.clock.now())
+    assert fetch_all(web, key, next_start)[0] == {}
 
 
 def test_next_start_time_misses_nothing(room: Room, web: httpx.Client) -> None:
@@ -74,10 +74,10 @@ def test_next_start_time_misses_nothing(room: Room, web: httpx.Client) -> None:
     for number in range(12):
         room.feed.put(f"c{number}", bits(number))
         room.clock.wind(seconds=number % 3 * 0.4)  # several within a second
-        more, start = everything(web, key, start)
+        more, start = fetch_all(web, key, start)
         found |= more
     room.clock.wind(seconds=2)
-    found |= everything(web, key, start)[0]
+    found |= fetch_all(web, key, start)[0]
     assert set(found) == {bits(number).hex() for number in range(12)}
 
 
@@ -89,7 +89,7 @@ def test_client_killed_between_pages_resumes_anywhere(room: Room, web: httpx.Cli
         room.clock.wind(seconds=1)
     page = fetch(web, key, startTimestamp=10, pageSize=6)
     first = {one["hashValue"] for one in page["hashRecords"]}
-    rest, _ = everything(web, key, page["nextSetTimestamp"])
+    rest, _ = fetch_all(web, key, page["nextSetTimestamp"])
     assert first | set(rest) == {bits(number).hex() for number in range(20)}
 
 
@@ -98,11 +98,11 @@ def test_withdrawal_is_served_once_and_then_deleted(room: Room, web: httpx.Clien
     _, key = room.partner()
     _, late = room.partner("latecomer")
     room.feed.put("hers", bits(1))
-    _, start = everything(web, key)
+    _, start = fetch_all(web, key)
     assert room.lies_on_disk(bits(1))
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
-    assert everything(web, late)[0] == {}  # it never had the hash
+    assert fetch_all(web, late)[0] == {}  # it never had the hash
     page = fetch(web, key, startTimestamp=start)
     record = page["hashRecords"][0]
     assert (record["hashValue"], record["hashStatus"]) == (bits(1).hex(), "Withdrawn")
@@ -110,8 +110,8 @@ def test_withdrawal_is_served_once_and_then_deleted(room: Room, web: httpx.Clien
         {"feedbackValue": "NotBlocked", "tags": ["withdrawn"], "source": "our-gate"}
     ]
     room.clock.wind(seconds=5)
-    assert everything(web, key, start)[0] == {bits(1).hex(): "Withdrawn"}  # if its answer was lost
-    assert everything(web, key, page["nextSetTimestamp"])[0] == {}
+    assert fetch_all(web, key, start)[0] == {bits(1).hex(): "Withdrawn"}  # if its answer was lost
+    assert fetch_all(web, key, page["nextSetTimestamp"])[0] == {}
     assert not room.lies_on_disk(bits(1))
 
 
@@ -120,7 +120,7 @@ def test_killed_client_still_gets_the_withdrawal(room: Room, web: httpx.Client) 
     _, key = room.partner()
     for number in range(3):
         room.feed.put(f"c{number}", bits(number))
-    _, start = everything(web, key)
+    _, start = fetch_all(web, key)
     room.clock.wind(minutes=10)
     room.feed.withdraw("c1")
     for number in range(3, 6):
@@ -130,9 +130,9 @@ def test_killed_client_still_gets_the_withdrawal(room: Room, web: httpx.Client) 
     for _ in range(2):  # the client is killed before it stores any page
         token = page["nextPageToken"]
         page = fetch(web, key, startTimestamp=start, pageSize=1, nextPageToken=token)
-    again, following = everything(web, key, start, 1)
+    again, next_start = fetch_all(web, key, start, 1)
     assert again[bits(1).hex()] == "Withdrawn"
-    everything(web, key, following)
+    fetch_all(web, key, next_start)
     assert not room.lies_on_disk(bits(1))
 
 
@@ -144,14 +144,14 @@ def test_clock_ahead_hides_no_withdrawal(room: Room) -> None:
     room.feed.put("hers", bits(1))
     update_exchange_state(room.exchange)
     room.clock.wind(seconds=60)
-    with httpx.Client(transport=Direct(exchange_app(ahead)), base_url=URL) as other:
-        _, start = everything(other, key)
+    with httpx.Client(transport=AsgiTransport(exchange_app(ahead)), base_url=URL) as other:
+        _, start = fetch_all(other, key)
     room.clock.wind(seconds=2)
     room.feed.withdraw("hers")
     update_exchange_state(room.exchange)
     room.clock.wind(minutes=10)
-    with httpx.Client(transport=Direct(exchange_app(room.exchange)), base_url=URL) as web:
-        assert everything(web, key, start)[0] == {bits(1).hex(): "Withdrawn"}
+    with httpx.Client(transport=AsgiTransport(exchange_app(room.exchange)), base_url=URL) as web:
+        assert fetch_all(web, key, start)[0] == {bits(1).hex(): "Withdrawn"}
 
 
 @pytest.mark.threat("withdrawal-ignored")
@@ -159,14 +159,14 @@ def test_unfetched_hash_leaves_no_tombstone(room: Room, web: httpx.Client) -> No
     _, key = room.partner()
     room.feed.put("hers", bits(1))
     room.feed.withdraw("hers")
-    assert everything(web, key)[0] == {}
+    assert fetch_all(web, key)[0] == {}
     assert not room.lies_on_disk(bits(1))
 
 
 def test_tombstones_expire_after_35_days(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     room.feed.put("hers", bits(1))
-    everything(web, key)
+    fetch_all(web, key)
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
     room.clock.wind(days=34)
@@ -182,12 +182,12 @@ def test_other_partners_requests_expire_tombstones(room: Room, web: httpx.Client
     _, key = room.partner()
     _, other = room.partner("others")
     room.feed.put("hers", bits(1))
-    everything(web, key)
+    fetch_all(web, key)
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
-    everything(web, other)
+    fetch_all(web, other)
     room.clock.wind(days=36)
-    everything(web, other)
+    fetch_all(web, other)
     assert not room.lies_on_disk(bits(1))
 
 
@@ -199,8 +199,8 @@ def test_partner_removed_before_the_withdrawal_leaves_no_tombstone(
     _, other = room.partner("others")
     room.feed.put("hers", bits(1))
     room.feed.put("shared", bits(2))
-    everything(web, key)
-    everything(web, other, 10)
+    fetch_all(web, key)
+    fetch_all(web, other, 10)
     room.exchange.partners.remove("friends")
     room.feed.put("only theirs", bits(3), bank=OTHER)
     assert room.lies_on_disk(bits(2))
@@ -209,12 +209,12 @@ def test_partner_removed_before_the_withdrawal_leaves_no_tombstone(
     assert not room.lies_on_disk(bits(2))
 
 
-def test_partner_served_nothing_waits_for_nothing(room: Room, web: httpx.Client) -> None:
+def test_hash_without_served_record_is_deleted_at_once(room: Room, web: httpx.Client) -> None:
     """If no record says that a partner was served a hash, its withdrawal deletes it at once."""
     partner, key = room.partner()
     room.partner("others")
     room.feed.put("hers", bits(1))
-    everything(web, key)
+    fetch_all(web, key)
     with exclusive_write(room.exchange.served.engine) as db:  # type: ignore[attr-defined]
         db.execute(SERVED_TO_TABLE.delete())
     room.clock.wind(seconds=5)
@@ -235,27 +235,27 @@ def test_record_names_at_most_a_hundred_cases(room: Room, web: httpx.Client) -> 
 def test_removed_partner_delays_no_deletion(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     room.feed.put("hers", bits(1))
-    everything(web, key)
+    fetch_all(web, key)
     room.clock.wind(seconds=5)
     room.feed.withdraw("hers")
     update_exchange_state(room.exchange)
     room.exchange.partners.remove("friends")
     assert not room.lies_on_disk(bits(1))
-    assert web.get(FETCH, headers=shown(key)).status_code == 401
+    assert web.get(FETCH, headers=auth(key)).status_code == 401
 
 
 def test_hash_stays_active_while_a_claim_remains(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     room.feed.put("hers", bits(1))
     room.feed.put("also hers", bits(1))
-    assert everything(web, key)[0] == {bits(1).hex(): "Active"}
+    assert fetch_all(web, key)[0] == {bits(1).hex(): "Active"}
     for claim, status in (("hers", "Active"), ("also hers", "Withdrawn")):
         room.clock.wind(seconds=5)
         room.feed.withdraw(claim)
-        assert everything(web, key)[0] == {bits(1).hex(): status}
+        assert fetch_all(web, key)[0] == {bits(1).hex(): status}
 
 
-def test_claim_withdrawn_during_a_page_is_followed(room: Room, web: httpx.Client) -> None:
+def test_withdrawal_during_a_page_is_still_served(room: Room, web: httpx.Client) -> None:
     """Two processes: one has read a page, the other applies a withdrawal, then the first records
     what it is about to serve.
     """
@@ -271,14 +271,14 @@ def test_claim_withdrawn_during_a_page_is_followed(room: Room, web: httpx.Client
     update_exchange_state(room.exchange)
     room.exchange.served.record_served(partner, page[1:], seen.number)
     room.clock.wind(seconds=5)
-    assert everything(web, key)[0][bits(1).hex()] == "Withdrawn"
+    assert fetch_all(web, key)[0][bits(1).hex()] == "Withdrawn"
 
 
 def test_tombstone_of_another_partner_is_hidden(room: Room, web: httpx.Client) -> None:
     _, other = room.partner("others")
     _, key = room.partner()
     room.feed.put("theirs to forget", bits(1))
-    everything(web, other)
+    fetch_all(web, other)
     room.clock.wind(seconds=5)
     room.feed.withdraw("theirs to forget")
     room.feed.put("hers", bits(1))
@@ -286,7 +286,7 @@ def test_tombstone_of_another_partner_is_hidden(room: Room, web: httpx.Client) -
     assert record["caseNumbers"] == {"hers": "Active"}
 
 
-def test_concurrent_remember_and_follow_miss_no_withdrawal(
+def test_concurrent_serving_and_applying_miss_no_withdrawal(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.stop.store.exchange_served._CHANGES_PER_READ", 1)
@@ -315,11 +315,11 @@ def test_suspended_hash_is_deleted_and_returns_when_confirmed(
 ) -> None:
     _, key = room.partner()
     room.feed.put("hers", bits(1))
-    everything(web, key)
+    fetch_all(web, key)
     for state, status in ((ClaimState.SUSPENDED, "Deleted"), (ClaimState.CONFIRMED, "Active")):
         room.clock.wind(seconds=5)
         room.feed.apply_event("hers", state)
-        assert everything(web, key)[0] == {bits(1).hex(): status}
+        assert fetch_all(web, key)[0] == {bits(1).hex(): status}
 
 
 def test_stopncii_serves_only_the_partner_s_banks(room: Room, web: httpx.Client) -> None:
@@ -327,7 +327,7 @@ def test_stopncii_serves_only_the_partner_s_banks(room: Room, web: httpx.Client)
     room.feed.put("hers", bits(1), bank=PEOPLE_BANK)
     room.feed.put("listed", bits(2), bank=OTHER)
     room.feed.put("clip", bits(3), bank=OTHER, kind="pdq-video")
-    assert everything(web, key)[0] == {bits(2).hex(): "Active"}
+    assert fetch_all(web, key)[0] == {bits(2).hex(): "Active"}
 
 
 def test_stopncii_needs_a_key(room: Room, web: httpx.Client) -> None:
@@ -335,10 +335,10 @@ def test_stopncii_needs_a_key(room: Room, web: httpx.Client) -> None:
     room.feed.put("hers", bits(1))
     wrong = (
         {},
-        shown("guess"),
+        auth("guess"),
         {"x-functions-key": key},
         {"Ocp-Apim-Subscription-Key": key},
-        shown(key) | {"x-functions-key": "guess"},
+        auth(key) | {"x-functions-key": "guess"},
     )
     for headers in wrong:
         answer = web.get(FETCH, headers=headers)
@@ -354,9 +354,9 @@ def test_keys_are_kept_as_hashes_only(room: Room) -> None:
 
 def test_key_guessing_is_limited_without_blocking_partners(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
-    statuses = [web.get(FETCH, headers=shown(f"guess {n}")).status_code for n in range(12)]
+    statuses = [web.get(FETCH, headers=auth(f"guess {n}")).status_code for n in range(12)]
     assert statuses == [401] * 10 + [429] * 2
-    assert web.get(FETCH, headers=shown(key)).status_code == 200
+    assert web.get(FETCH, headers=auth(key)).status_code == 200
 
 
 def test_too_many_requests_have_retry_after(room: Room) -> None:
@@ -366,9 +366,9 @@ def test_too_many_requests_have_retry_after(room: Room) -> None:
     allowed = TokenBuckets(3, 0.5)
     for _ in range(3):
         allowed.take("friends", room.clock.now())
-    with pytest.raises(TooManyRequests) as told:
+    with pytest.raises(TooManyRequests) as caught:
         allowed.take("friends", room.clock.now())
-    room.clock.wind(seconds=told.value.facts["seconds"])  # type: ignore[arg-type]
+    room.clock.wind(seconds=caught.value.facts["seconds"])  # type: ignore[arg-type]
     allowed.take("friends", room.clock.now())
 
 
@@ -388,19 +388,19 @@ def test_malformed_queries_are_refused(
     room: Room, web: httpx.Client, query: dict[str, str]
 ) -> None:
     _, key = room.partner()
-    assert web.get(FETCH, params=query, headers=shown(key)).status_code == 400
+    assert web.get(FETCH, params=query, headers=auth(key)).status_code == 400
 
 
 def post(web: httpx.Client, what: str, key: str, body: object) -> httpx.Response:
-    return web.post(f"/stopncii/v1/{what}", json=body, headers=shown(key))
+    return web.post(f"/stopncii/v1/{what}", json=body, headers=auth(key))
 
 
 def test_feedback_becomes_an_opinion_and_is_shown_to_others(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     _, other = room.partner("others")
-    _claim(room, "hers", bits(1))
+    register(room, "hers", bits(1))
     for who in (key, other):
-        everything(web, who)
+        fetch_all(web, who)
     body = {
         "count": 2,
         "hashFeedbacks": [
@@ -416,21 +416,21 @@ def test_feedback_becomes_an_opinion_and_is_shown_to_others(room: Room, web: htt
 def test_feedback_on_unserved_hashes_is_ignored(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     _, other = room.partner("others")
-    _claim(room, "hers", bits(1))
-    everything(web, key)
+    register(room, "hers", bits(1))
+    fetch_all(web, key)
     body = {"hashFeedbacks": [{"hashValue": bits(1).hex(), "feedbackValue": "NotBlocked"}]}
     assert post(web, "SubmitFeedback", other, body).json() == {"count": 0, "unknown": 1}
 
 
 def test_three_opposing_partners_suspend_a_claim(room: Room, web: httpx.Client) -> None:
-    claim = _claim(room, "hers", bits(1))
+    claim = register(room, "hers", bits(1))
     body = {"hashFeedbacks": [{"hashValue": bits(1).hex(), "feedbackValue": "NotBlocked"}]}
     states = []
     for name in ("one", "two", "two", "three"):
         known = {partner.name for partner in room.exchange.partners.partners()}
         key = room.keys[name] if name in known else room.partner(name)[1]
         room.keys[name] = key
-        everything(web, key)
+        fetch_all(web, key)
         post(web, "SubmitFeedback", key, body)
         states.append(room.bank.claim(claim).state)
     assert states == ["waiting", "waiting", "waiting", "suspended"]
@@ -438,7 +438,7 @@ def test_three_opposing_partners_suspend_a_claim(room: Room, web: httpx.Client) 
 
 def test_old_opinions_do_not_undo_a_later_confirmation(room: Room) -> None:
     partners = [room.partner(name)[0] for name in ("one", "two", "three", "four", "five")]
-    claim, opinions = _claim(room, "hers", bits(1)), room.exchange.opinions
+    claim, opinions = register(room, "hers", bits(1)), room.exchange.opinions
     for partner in partners[:3]:
         opinions.record(partner, {claim: Stance.DISPUTED})
     room.bank.apply_event(claim, ClaimEvent.CONFIRM)
@@ -454,12 +454,12 @@ def test_an_opinion_and_the_suspension_are_one_transaction(
 ) -> None:
     """If only the opinion were stored, the suspension would be missing for good."""
     partners = [room.partner(name)[0] for name in ("one", "two", "three")]
-    claim, opinions = _claim(room, "hers", bits(1)), room.exchange.opinions
+    claim, opinions = register(room, "hers", bits(1)), room.exchange.opinions
     room.bank.apply_event(claim, ClaimEvent.CONFIRM)
     for partner in partners[:2]:
         opinions.record(partner, {claim: Stance.DISPUTED})
-    with monkeypatch.context() as dying:
-        dying.delattr(BankStore, "apply_event_to_all")
+    with monkeypatch.context() as patched:
+        patched.delattr(BankStore, "apply_event_to_all")
         with pytest.raises(AttributeError):
             opinions.record(partners[2], {claim: Stance.DISPUTED})
     assert len(room.exchange.partners.opinions_on([claim])) == 2
@@ -467,19 +467,19 @@ def test_an_opinion_and_the_suspension_are_one_transaction(
     assert room.bank.claim(claim).state is ClaimState.SUSPENDED
 
 
-def test_opinions_that_come_together_are_one_transaction_all_or_none(room: Room) -> None:
+def test_opinions_of_one_request_are_one_transaction(room: Room) -> None:
     partners = [room.partner(name)[0] for name in ("one", "two", "three")]
-    claims = [_claim(room, name, bits(n)) for n, name in enumerate(("hers", "his", "theirs"))]
+    claims = [register(room, name, bits(n)) for n, name in enumerate(("hers", "his", "theirs"))]
     said = dict.fromkeys(claims, Stance.DISPUTED)
-    engine, told = room.exchange.partners.engine, list[str]()  # type: ignore[attr-defined]
-    sa.event.listen(engine, "before_cursor_execute", lambda *said: told.append(said[2]))
-    sa.event.listen(engine, "commit", lambda _: told.append("COMMIT"))
+    engine, statements = room.exchange.partners.engine, list[str]()  # type: ignore[attr-defined]
+    sa.event.listen(engine, "before_cursor_execute", lambda *said: statements.append(said[2]))
+    sa.event.listen(engine, "commit", lambda _: statements.append("COMMIT"))
     for partner in partners:
         room.exchange.opinions.record(partner, said)
-    each = "\n".join(told).split("COMMIT")
+    each = "\n".join(statements).split("COMMIT")
     assert sum("INSERT INTO" in one for one in each) == 3  # transactions that write
     assert {room.bank.claim(claim).state for claim in claims} == {ClaimState.SUSPENDED}
-    more = {_claim(room, "hers too", bits(9)): Stance.DISPUTED}
+    more = {register(room, "hers too", bits(9)): Stance.DISPUTED}
     with pytest.raises(NoSuchClaim):
         room.exchange.opinions.record(partners[0], {**more, ClaimId("none"): Stance.DISPUTED})
     assert room.exchange.partners.opinions_on(list(more)) == ()
@@ -491,14 +491,14 @@ def test_concurrent_submissions_of_the_same_hashes_succeed(room: Room) -> None:
     partner, _ = room.partner("friends", submits=True)
     submissions = PartnerHashRegistrar(replace(room.platform, bank=bank))
     submissions.submit(partner, [bits(0)])
-    together = Barrier(4)
+    barrier = Barrier(4)
 
-    def bring(first: int) -> None:
-        together.wait()
+    def submit_hundred(first: int) -> None:
+        barrier.wait()
         submissions.submit(partner, [bits(first + number) for number in range(100)])
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(bring, (0, 10, 20, 0)))
+        list(pool.map(submit_hundred, (0, 10, 20, 0)))
     assert bank.count_claims_and_hashes().claims == 120
 
 
@@ -541,7 +541,7 @@ def test_submission_without_permission_is_refused(room: Room, web: httpx.Client)
 
 def test_long_body_is_not_read(room: Room, web: httpx.Client) -> None:
     _, key = room.partner("friends", submits=True)
-    answer = web.post("/stopncii/v1/SubmitHashes", content=b" " * 1_000_001, headers=shown(key))
+    answer = web.post("/stopncii/v1/SubmitHashes", content=b" " * 1_000_001, headers=auth(key))
     assert answer.status_code == 413
 
 
@@ -550,11 +550,11 @@ def test_long_body_is_not_read(room: Room, web: httpx.Client) -> None:
 def test_random_bytes_are_refused(room: Room, web: httpx.Client, noise: bytes, what: str) -> None:
     key = room.keys.get("noisy") or room.partner("noisy", submits=True)[1]
     room.keys["noisy"] = key
-    answer = web.post(f"/stopncii/v1/{what}", content=noise, headers=shown(key))
+    answer = web.post(f"/stopncii/v1/{what}", content=noise, headers=auth(key))
     assert answer.status_code in (400, 429)
 
 
-def _claim(room: Room, name: str, of: bytes) -> Any:
+def register(room: Room, name: str, of: bytes) -> Any:
     """Register a claim and put it into the feed; return its id."""
     from entrenous.base.identifiers import ClaimId
     from entrenous.stop.registration import Claim, Registration

@@ -23,7 +23,7 @@ from entrenous.stop.store.review_queue import ReviewQueue
 from tests.new_bank import engine_at
 from tests.stop.conftest import another, hers  # noqa: F401 - fixtures
 from tests.stop.http.conftest import (  # noqa: F401 - fixtures
-    Direct,
+    AsgiTransport,
     WoundClock,
     access,
     clock,
@@ -65,7 +65,7 @@ def a_client(
 ) -> Iterator[httpx.Client]:
     """Yield a client without a token."""
     app = Starlette(routes=[Mount("/hma", an_app(platform, access, kept_beside))])
-    with httpx.Client(transport=Direct(app), base_url=HMA) as client:
+    with httpx.Client(transport=AsgiTransport(app), base_url=HMA) as client:
         yield client
 
 

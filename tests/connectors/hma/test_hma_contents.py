@@ -9,7 +9,7 @@ import pytest
 
 from entrenous.base.identifiers import BankName, ClaimId
 from entrenous.connectors.exchange.exchange_client import ExchangeHttp
-from entrenous.connectors.exchange.fetchers import HmaFetcher as Fetched
+from entrenous.connectors.exchange.fetchers import HmaFetcher
 from entrenous.connectors.hma_contents import get_content
 from entrenous.connectors.hma_requests import NoSuchContent, get_bank_by_hma_name
 from entrenous.stop.banks import create_built_in_banks, import_hashes
@@ -30,15 +30,15 @@ PDQ = {"signal": HEX, "signal_type": "pdq"}
 OFF, ON = {"disable_until_ts": 0}, {"disable_until_ts": 1}
 
 
-def raw(hma: httpx.Client, signal: str = HEX) -> list[int]:
+def raw_matches(hma: httpx.Client, signal: str = HEX) -> list[int]:
     return list(hma.get("/m/raw_lookup", params=PDQ | {"signal": signal}).json()["matches"])
 
 
-def looked_up(hma: httpx.Client, signal: str = HEX) -> dict[str, Any]:
+def lookup(hma: httpx.Client, signal: str = HEX) -> dict[str, Any]:
     return dict(hma.get("/m/lookup", params=PDQ | {"signal": signal}).json())
 
 
-def make(hma: httpx.Client, bank: str = "TEST", signal: str = HEX) -> int:
+def add_signal(hma: httpx.Client, bank: str = "TEST", signal: str = HEX) -> int:
     hma.post("/c/banks", json={"name": bank})
     return int(hma.post(f"/c/bank/{bank}/signal", json={"pdq": signal}).json()["id"])
 
@@ -55,43 +55,43 @@ def test_a_small_bank_matches_also_after_a_restart(
             with a_client(platform, access) as hma:
                 hma.headers.update(OPERATOR)
                 if first:
-                    ids = [make(hma, f"BANK_{copy}") for copy in range(copies)]
-                assert set(raw(hma)) == set(ids)
-                assert len(looked_up(hma)) == copies
+                    ids = [add_signal(hma, f"BANK_{copy}") for copy in range(copies)]
+                assert set(raw_matches(hma)) == set(ids)
+                assert len(lookup(hma)) == copies
     assert set(ids) == {1}
 
 
 def test_switching_a_content_off_and_on_keeps_its_number(
     hma: httpx.Client, platform: Platform
 ) -> None:
-    number, address = make(hma), "/c/bank/TEST/content/1"
+    number, address = add_signal(hma), "/c/bank/TEST/content/1"
     assert hma.put(address, json=OFF).json()["disable_until_ts"] == 0
-    assert raw(hma) == []
+    assert raw_matches(hma) == []
     assert hma.get(address).json()["disable_until_ts"] == 0
     assert hma.put(address, json=OFF).status_code == 200
     assert hma.put(address, json=ON).json()["disable_until_ts"] == 1
-    assert raw(hma) == [number]
+    assert raw_matches(hma) == [number]
     ((_, claim),) = platform.bank.claims_on_pictures({number})
     assert claim.state is ClaimState.WAITING
 
 
-def test_content_is_deleted_on_or_off(hma: httpx.Client, platform: Platform) -> None:
-    first, second = make(hma), make(hma, signal=FAR)
+def test_content_is_deleted_whether_on_or_off(hma: httpx.Client, platform: Platform) -> None:
+    first, second = add_signal(hma), add_signal(hma, signal=FAR)
     hma.put(f"/c/bank/TEST/content/{second}", json=OFF)
     for number in (first, second):
         address = f"/c/bank/TEST/content/{number}"
         assert hma.delete(address).json() == {"deleted": 1}
         assert hma.delete(address).json() == {"deleted": 0}
         assert hma.get(address).status_code == 404
-    assert raw(hma) == raw(hma, FAR) == []
+    assert raw_matches(hma) == raw_matches(hma, FAR) == []
     assert platform.bank.count_claims_and_hashes().hashes == 0
-    assert make(hma) > second  # a number is never used again
+    assert add_signal(hma) > second  # a number is never used again
 
 
 def test_one_hash_in_two_banks_is_deleted_from_one(hma: httpx.Client) -> None:
-    assert make(hma, "ONE") == make(hma, "TWO") == make(hma, "TWO")
+    assert add_signal(hma, "ONE") == add_signal(hma, "TWO") == add_signal(hma, "TWO")
     hma.delete("/c/bank/ONE/content/1")
-    assert looked_up(hma) == {"TWO": [{"bank_content_id": 1, "distance": "0"}]}
+    assert lookup(hma) == {"TWO": [{"bank_content_id": 1, "distance": "0"}]}
     assert hma.get("/c/bank/ONE/content/1").status_code == 404
 
 
@@ -113,19 +113,19 @@ def test_person_s_claim_is_found_but_not_changeable(
 
 
 def test_released_picture_is_not_acted_on(hma: httpx.Client, platform: Platform) -> None:
-    number = make(hma)
+    number = add_signal(hma)
     ((_, claim),) = platform.bank.claims_on_pictures({number})
     platform.bank.apply_event(claim.id, ClaimEvent.CONFIRM)
     let_through = replace(claim, id=ClaimId("r"), bank=RELEASED_BANK, state=ClaimState.CONFIRMED)
     platform.bank.register(Registration(let_through, (bytes.fromhex(HEX),)))
-    assert (looked_up(hma), raw(hma)) == ({}, [number])
+    assert (lookup(hma), raw_matches(hma)) == ({}, [number])
     platform.bank.apply_event(claim.id, ClaimEvent.SUSPEND)
     platform.bank.apply_event(claim.id, ClaimEvent.CONFIRM)
-    assert list(looked_up(hma)) == ["TEST"]
+    assert list(lookup(hma)) == ["TEST"]
 
 
 def test_missing_number_names_the_next_one(hma: httpx.Client) -> None:
-    first, second = make(hma), make(hma, "OTHER", FAR)
+    first, second = add_signal(hma), add_signal(hma, "OTHER", FAR)
     other = "/c/bank/OTHER/content"
     hma.put(f"{other}/{second}", json=OFF)  # a content that is off still has its number
     answer = hma.get(f"{other}/{first}")
@@ -140,9 +140,9 @@ def test_second_bank_is_fetched_completely(platform: Platform, hma: httpx.Client
     """More numbers are missing before it than the thousand that end a fetch."""
     many = "\n".join(number.to_bytes(32).hex() for number in range(1, 1_202))
     import_hashes(many, BankName("first"), platform, looks_back=False)
-    make(hma, "SECOND", FAR)
+    add_signal(hma, "SECOND", FAR)
     web = ExchangeHttp("near", f"{hma.base_url}".rstrip("/"), hma)
-    pages = list(Fetched(web, "SECOND", platform.clock).pages(""))
+    pages = list(HmaFetcher(web, "SECOND", platform.clock).pages(""))
     assert [one.hashes for page in pages for one in page.records] == [(bytes.fromhex(FAR),)]
 
 
@@ -167,30 +167,30 @@ def test_suspended_claim_of_a_person_is_shown_as_off(hma: httpx.Client, platform
 
 
 def test_shadow_bank_is_found_by_raw_lookup_only(hma: httpx.Client, platform: Platform) -> None:
-    number = make(hma)
+    number = add_signal(hma)
     hma.put("/c/bank/TEST", json={"enabled": False})
-    assert (looked_up(hma), raw(hma)) == ({}, [number])
+    assert (lookup(hma), raw_matches(hma)) == ({}, [number])
     assert platform.bank.bank(BankName("test")).shadow
     hma.put("/c/bank/TEST", json={"enabled": "true"})
-    assert list(looked_up(hma)) == ["TEST"]
+    assert list(lookup(hma)) == ["TEST"]
 
 
 def test_each_bank_has_its_radius(hma: httpx.Client, platform: Platform) -> None:
-    make(hma)
+    add_signal(hma)
     near = "6" * 4 + HEX[4:]  # 8 bits away
-    assert raw(hma, near) == [1]
+    assert raw_matches(hma, near) == [1]
     platform.bank.set_bank(Bank(BankName("test"), radius=7))
-    assert raw(hma, near) == []
-    assert raw(hma) == [1]
+    assert raw_matches(hma, near) == []
+    assert raw_matches(hma) == [1]
 
 
 def test_two_banks_with_one_hma_name_are_refused(hma: httpx.Client, platform: Platform) -> None:
     for name in ("from-ally", "from.ally"):
         import_hashes(HEX, BankName(name), platform)
-    assert looked_up(hma) == {"FROM_ALLY": [{"bank_content_id": 1, "distance": "0"}]}
+    assert lookup(hma) == {"FROM_ALLY": [{"bank_content_id": 1, "distance": "0"}]}
     assert hma.get("/c/bank/FROM_ALLY").status_code == 409
     assert hma.post("/c/bank/FROM_ALLY/signal", json={"pdq": FAR}).status_code == 409
-    assert raw(hma, FAR) == []
+    assert raw_matches(hma, FAR) == []
 
 
 def test_released_bank_is_hidden(
@@ -213,7 +213,7 @@ def test_released_bank_is_hidden(
         == "let through"
     )
     signal = hma.post("/h/hash", files=file).json()["pdq"]
-    assert raw(hma, signal) == [1]
+    assert raw_matches(hma, signal) == [1]
     assert [bank["name"] for bank in hma.get("/c/banks").json()] == ["PEOPLE", "TEST"]
 
 

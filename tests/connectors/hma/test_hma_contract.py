@@ -35,7 +35,7 @@ FLAT = png(np.full((200, 200, 3), 128, np.uint8))
 class Row:
     """A request to a gate with a bank TEST that has one content 1, and the expected answer."""
 
-    asked: str
+    request: str
     body: Any = None
     form: dict[str, Any] | None = None
     query: dict[str, str] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Row:
     answer: Any = ...
 
     def __str__(self) -> str:
-        return f"{self.asked} {self.query or self.body or ''} {self.status}"[:90]
+        return f"{self.request} {self.query or self.body or ''} {self.status}"[:90]
 
 
 BANK = {"name": "TEST", "matching_enabled_ratio": 1.0}
@@ -311,7 +311,7 @@ def fetched_once(platform: Platform, file: Path) -> None:
 
 
 @pytest.fixture
-def one(prepared: Path, tmp_path: Path, clock: WoundClock) -> Iterator[httpx.Client]:
+def hma_client(prepared: Path, tmp_path: Path, clock: WoundClock) -> Iterator[httpx.Client]:
     """Yield an operator's client of a gate on a copy of that database."""
     path = shutil.copy(prepared, tmp_path / "copy.sqlite")
     with a_platform(path, clock) as platform, a_client(platform, OPERATOR_ONLY) as hma:
@@ -320,10 +320,10 @@ def one(prepared: Path, tmp_path: Path, clock: WoundClock) -> Iterator[httpx.Cli
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_hma_contract_table(one: httpx.Client, row: Row) -> None:
-    method, path = row.asked.split()
+def test_hma_contract_table(hma_client: httpx.Client, row: Row) -> None:
+    method, path = row.request.split()
     files = {name: ("x", data) for name, data in (row.form or {}).items()}
-    answer = one.request(method, path, params=row.query, json=row.body, files=files or None)
+    answer = hma_client.request(method, path, params=row.query, json=row.body, files=files or None)
     assert answer.status_code == row.status, answer.text
     if row.status >= 400:
         assert set(answer.json()) - {"next"} == {"message"}
@@ -348,7 +348,7 @@ def test_hma_routes_need_a_token_except_status(
     stranger: httpx.Client, platform: Platform, access: GateAccess
 ) -> None:
     """For all routes, so that none can be forgotten."""
-    asked = 0
+    count = 0
     for route in an_app(platform, access).routes:
         assert isinstance(route, Route)
         path = re.sub(r"\{.*?\}", "1", route.path)
@@ -357,8 +357,8 @@ def test_hma_routes_need_a_token_except_status(
                 answer = stranger.request(method, path, headers=header)
                 expected = 200 if path.startswith("/status") else 401
                 assert answer.status_code == expected, (method, path)
-                asked += 1
-    assert asked > 60
+                count += 1
+    assert count > 60
 
 
 def test_site_map_lists_every_route(hma: httpx.Client) -> None:

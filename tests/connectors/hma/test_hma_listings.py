@@ -12,12 +12,12 @@ from entrenous.stop.register import relist_due_claims
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
 from entrenous.stop.store.open_gate import claim_listing_store
 from tests.connectors.hma.conftest import OPERATOR
-from tests.connectors.hma.test_hma_contents import FAR, HEX, OFF, ON, make, raw
+from tests.connectors.hma.test_hma_contents import FAR, HEX, OFF, ON, add_signal, raw_matches
 from tests.stop.http.conftest import WoundClock
 from tests.stop.platform_for_tests import jpeg
 from tests.stop.store.bank_stores import claim
 
-WITH = {"include_metadata": "true"}
+WITH_METADATA = {"include_metadata": "true"}
 ADDRESS = "/c/bank/TEST/content/1"
 METADATA = {
     "content_id": "upload-7",
@@ -26,8 +26,8 @@ METADATA = {
 }
 
 
-def called(hma: httpx.Client, address: str = ADDRESS) -> Any:
-    return hma.get(address, params=WITH).json()["metadata"]["content_id"]
+def content_id(hma: httpx.Client, address: str = ADDRESS) -> Any:
+    return hma.get(address, params=WITH_METADATA).json()["metadata"]["content_id"]
 
 
 @pytest.mark.parametrize("where", ["form", "query"])
@@ -38,10 +38,10 @@ def test_hma_client_posts_its_first_content(hma: httpx.Client, hers: Any, where:
     made = hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(hers))}, **given)
     assert made.status_code == 200, made.text
     address = f"/c/bank/TEST/content/{made.json()['id']}"
-    shown = hma.get(address, params=WITH).json()
+    shown = hma.get(address, params=WITH_METADATA).json()
     assert shown["note"] == "a note"
-    kept = {"content_id": "upload-7", "content_uri": None, "json": {}, "collab": {}}
-    assert shown["metadata"] == kept
+    expected = {"content_id": "upload-7", "content_uri": None, "json": {}, "collab": {}}
+    assert shown["metadata"] == expected
 
 
 def test_only_content_id_of_metadata_is_stored(hma: httpx.Client) -> None:
@@ -55,9 +55,9 @@ def test_only_content_id_of_metadata_is_stored(hma: httpx.Client) -> None:
     ):
         body = {"pdq": HEX, "metadata": metadata}
         assert hma.post("/c/bank/TEST/signal", json=body).json()["id"] == 1
-        assert called(hma) == name
+        assert content_id(hma) == name
     assert hma.delete(ADDRESS).json() == {"deleted": 1}
-    assert called(hma, f"/c/bank/TEST/content/{make(hma)}") is None
+    assert content_id(hma, f"/c/bank/TEST/content/{add_signal(hma)}") is None
 
 
 def test_content_id_survives_switching_off_and_on(hma: httpx.Client) -> None:
@@ -65,7 +65,7 @@ def test_content_id_survives_switching_off_and_on(hma: httpx.Client) -> None:
     hma.post("/c/bank/TEST/signal", json={"pdq": HEX, "metadata": METADATA})
     for change in (OFF, ON):
         hma.put(ADDRESS, json=change)
-        assert called(hma) == "upload-7"
+        assert content_id(hma) == "upload-7"
 
 
 def test_content_is_off_until_a_time(
@@ -77,23 +77,23 @@ def test_content_is_off_until_a_time(
     platform.bank.apply_event(confirmed.id, ClaimEvent.CONFIRM)
     until = int(clock.now().timestamp()) + 3600
     off = hma.put(ADDRESS, json={"disable_until_ts": until}).json()
-    assert (off["disable_until_ts"], raw(hma)) == (until, [])
+    assert (off["disable_until_ts"], raw_matches(hma)) == (until, [])
     listings = claim_listing_store(platform)
     clock.wind(seconds=3599)
     assert relist_due_claims(platform, listings) == 0
     clock.wind(seconds=1)
     assert [relist_due_claims(platform, listings) for _ in range(2)] == [1, 0]
     shown = hma.get(ADDRESS).json()
-    assert (shown["disable_until_ts"], shown["note"], raw(hma)) == (1, "n", [1])
+    assert (shown["disable_until_ts"], shown["note"], raw_matches(hma)) == (1, "n", [1])
     ((_, again),) = platform.bank.claims_on_pictures({1})
     assert again.state is ClaimState.WAITING  # nobody has looked at it since
-    assert called(hma) == "upload-7"
+    assert content_id(hma) == "upload-7"
 
 
 def test_switching_by_hand_clears_the_time(
     hma: httpx.Client, platform: Platform, clock: WoundClock
 ) -> None:
-    make(hma)
+    add_signal(hma)
     until = {"disable_until_ts": int(clock.now().timestamp()) + 60}
     for by_hand, on in ((ON, 1), (OFF, 0)):
         hma.put(ADDRESS, json=until)
@@ -108,17 +108,17 @@ def test_switching_by_hand_clears_the_time(
 def test_crash_before_switching_off_leaves_it_on(
     hma: httpx.Client, platform: Platform, clock: WoundClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make(hma)
+    add_signal(hma)
 
-    def dies(*_: object) -> None:
+    def crash(*_: object) -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(type(platform.bank), "apply_event", dies)
+        patched.setattr(type(platform.bank), "apply_event", crash)
         until = {"disable_until_ts": int(clock.now().timestamp()) + 60}
         with pytest.raises(ZeroDivisionError):
             hma.put(ADDRESS, json=until)
-    assert (hma.get(ADDRESS).json()["disable_until_ts"], raw(hma)) == (1, [1])
+    assert (hma.get(ADDRESS).json()["disable_until_ts"], raw_matches(hma)) == (1, [1])
     clock.wind(seconds=60)
     listings = claim_listing_store(platform)
     assert relist_due_claims(platform, listings) == 0

@@ -27,29 +27,29 @@ from tests.stop.platform_for_tests import jpeg, png, screenshot_crop
 
 
 @pytest.fixture
-def with_hers(hma: httpx.Client, hers: Any) -> httpx.Client:
+def hma_with_picture(hma: httpx.Client, hers: Any) -> httpx.Client:
     hma.post("/c/banks", json={"name": "TEST"})
     hma.post("/c/bank/TEST/content", files={"photo": ("x.png", png(hers))})
     return hma
 
 
-def looked_up(hma: httpx.Client, data: bytes) -> list[str]:
+def banks_found(hma: httpx.Client, data: bytes) -> list[str]:
     answer = hma.post("/m/lookup", files={"photo": ("x", data)})
     assert answer.status_code == 200, answer.text
     return list(answer.json()["pdq"])
 
 
 def test_rotated_framed_and_inverted_pictures_are_found(
-    with_hers: httpx.Client, hers: Any, another: Any
+    hma_with_picture: httpx.Client, hers: Any, another: Any
 ) -> None:
     framed = np.pad(hers, ((60, 60), (40, 40), (0, 0)), constant_values=255)
     for edited in (hers[:, ::-1], np.rot90(hers), np.rot90(hers, 2), 255 - hers, framed):
-        assert looked_up(with_hers, jpeg(edited)) == ["TEST"]
-    assert looked_up(with_hers, jpeg(another)) == []
+        assert banks_found(hma_with_picture, jpeg(edited)) == ["TEST"]
+    assert banks_found(hma_with_picture, jpeg(another)) == []
 
 
-def test_crops_are_not_matched_by_hma(with_hers: httpx.Client, hers: Any) -> None:
-    assert looked_up(with_hers, screenshot_crop(hers)) == []
+def test_crops_are_not_matched_by_hma(hma_with_picture: httpx.Client, hers: Any) -> None:
+    assert banks_found(hma_with_picture, screenshot_crop(hers)) == []
 
 
 @pytest.mark.parametrize("cut", [9000, 200, 20])
@@ -128,7 +128,7 @@ def test_large_body_is_refused(hma: httpx.Client) -> None:
 
 
 @dataclass(frozen=True)
-class Away:
+class UnreachableBank:
     """A database that does not answer."""
 
     def audit_log_head(self) -> AuditHead:
@@ -139,7 +139,7 @@ class Away:
 
 
 def test_unreachable_database_is_503(platform: Platform, access: GateAccess) -> None:
-    away = replace(platform, bank=cast("BankStore", Away()))
+    away = replace(platform, bank=cast("BankStore", UnreachableBank()))
     with a_client(away, access, platform) as client:
         status = client.get("/status")
         assert (status.status_code, status.text) == (503, "INDEX-NOT-LOADED")

@@ -58,7 +58,7 @@ MODES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
-def test_every_kind_that_pillow_writes(kind: str) -> None:
+def test_every_kind_that_pillow_writes_is_media(kind: str) -> None:
     picture = Image.effect_noise((48, 32), 60).convert(MODES.get(kind, "RGB"))
     options = {"compression": "tga_rle"} if kind == "TGA rle" else {}
     file = io.BytesIO()
@@ -86,7 +86,7 @@ def test_every_kind_that_pillow_writes(kind: str) -> None:
         bytes(128) + b"DICM",
     ],
 )
-def test_media_that_pillow_does_not_write(start: bytes) -> None:
+def test_media_that_pillow_does_not_write_are_recognized(start: bytes) -> None:
     assert is_media(start)
 
 
@@ -108,9 +108,9 @@ LONG = b"<!--" + b"x" * 1100 + b"-->"
         b"<" + b"a" * 1100 + SVG.replace(b"<", b":"),
     ],
 )
-@pytest.mark.parametrize("code", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
-def test_svg_drawings_are_recognized(drawing: bytes, code: str) -> None:
-    data = drawing if code == "utf-8" else drawing.decode().encode(code)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
+def test_svg_drawings_are_recognized(drawing: bytes, encoding: str) -> None:
+    data = drawing if encoding == "utf-8" else drawing.decode().encode(encoding)
     assert is_media(data)
     assert is_media(gzip.compress(data))
 

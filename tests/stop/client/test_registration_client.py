@@ -20,15 +20,15 @@ from entrenous.stop.nouns import (
 CLAIM = ClaimId("c" * 32)
 
 
-def gate_that(answer: httpx.Response) -> RegistrationClient:
+def client_for(answer: httpx.Response) -> RegistrationClient:
     transport = httpx.MockTransport(lambda _request: answer)
     return RegistrationClient("https://gate.example", httpx.Client(transport=transport))
 
 
-def gate_that_answers(
+def client_for_bytes(
     status: int, content: bytes, kind: str = "application/json"
 ) -> RegistrationClient:
-    return gate_that(httpx.Response(status, content=content, headers={"content-type": kind}))
+    return client_for(httpx.Response(status, content=content, headers={"content-type": kind}))
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_proxy_of_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_malformed_answer_of_a_gate(content: bytes) -> None:
     with pytest.raises(BadAnswer, match=r"https://gate\.example"):
-        gate_that_answers(200, content).status(CLAIM)
+        client_for_bytes(200, content).status(CLAIM)
 
 
 @pytest.mark.parametrize(
-    ("content", "taken"),
+    ("content", "model"),
     [
         (b'{"schema":"entrenous/gate-status/1","state":"serving"}', None),  # an earlier gate
         (b'{"embedding":null}', None),
@@ -110,13 +110,13 @@ def test_malformed_answer_of_a_gate(content: bytes) -> None:
         (b'{"embedding":"a-network"}', "a-network"),
     ],
 )
-def test_gate_names_its_embedding_model(content: bytes, taken: str | None) -> None:
-    assert gate_that_answers(200, content).accepted_embedding_model() == taken
+def test_gate_names_its_embedding_model(content: bytes, model: str | None) -> None:
+    assert client_for_bytes(200, content).accepted_embedding_model() == model
 
 
 def test_failing_gate_gets_no_embedding() -> None:
     with pytest.raises(GateUnreachable):
-        gate_that_answers(500, b'{"embedding":"a-network"}').accepted_embedding_model()
+        client_for_bytes(500, b'{"embedding":"a-network"}').accepted_embedding_model()
 
 
 def test_endless_answer_is_cut_off() -> None:
@@ -129,42 +129,42 @@ def test_endless_answer_is_cut_off() -> None:
             yield bytes(16_000)
 
     with pytest.raises(BadAnswer):
-        gate_that(httpx.Response(200, content=endless())).status(CLAIM)
+        client_for(httpx.Response(200, content=endless())).status(CLAIM)
     assert sent < 200_000
 
 
 def test_a_redirect_is_not_followed() -> None:
-    asked: list[str] = []
+    requested: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
+        requested.append(str(request.url))
         return httpx.Response(302, headers={"location": "http://elsewhere.example/"})
 
     client = httpx.Client(transport=httpx.MockTransport(answer))
     with pytest.raises(GateRefused, match="status 302"):  # a gate never redirects
         RegistrationClient("https://gate.example", client).status(CLAIM)
-    assert asked == [f"https://gate.example/v1/claims/{CLAIM}"]
+    assert requested == [f"https://gate.example/v1/claims/{CLAIM}"]
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_busy_gate_raises(status: int) -> None:
     with pytest.raises(GateBusy):
-        gate_that_answers(status, b"").status(CLAIM)
+        client_for_bytes(status, b"").status(CLAIM)
 
 
 def test_a_refusal_is_passed_on_without_control_characters() -> None:
     problem = b'{"type":"urn:x:y","detail":"no\\u001b[31m thanks"}'
     with pytest.raises(GateRefused, match=r"no\[31m thanks"):
-        gate_that_answers(409, problem, "application/problem+json").status(CLAIM)
+        client_for_bytes(409, problem, "application/problem+json").status(CLAIM)
 
 
 def test_failing_gate_raises_unreachable() -> None:
     with pytest.raises(GateUnreachable):
-        gate_that_answers(500, b"").status(CLAIM)
+        client_for_bytes(500, b"").status(CLAIM)
 
 
 @pytest.mark.parametrize(
-    ("problem", "said"),
+    ("problem", "error"),
     [
         (httpx.ConnectError("refused, or a certificate"), NoConnection),
         (httpx.ConnectTimeout("nobody there"), NoConnection),
@@ -173,17 +173,17 @@ def test_failing_gate_raises_unreachable() -> None:
     ],
 )
 def test_failed_connection_differs_from_a_lost_answer(
-    problem: httpx.HTTPError, said: type[GateUnreachable]
+    problem: httpx.HTTPError, error: type[GateUnreachable]
 ) -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         raise problem
 
     client = httpx.Client(transport=httpx.MockTransport(answer))
-    with pytest.raises(GateUnreachable) as told:
+    with pytest.raises(GateUnreachable) as caught:
         RegistrationClient("https://gate.example", client).status(CLAIM)
-    assert type(told.value) is said
+    assert type(caught.value) is error
 
 
 def test_server_without_the_method_is_no_gate() -> None:
     with pytest.raises(GateRefused, match="status 501"):
-        gate_that_answers(501, b"").status(CLAIM)
+        client_for_bytes(501, b"").status(CLAIM)

@@ -33,7 +33,7 @@ MP4 = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64)
 PDF = b"%PDF-1.7\n" + bytes(64)
 
 
-def both(gate: Scripted, data: bytes) -> GateAnswer:
+def ask_both(gate: Scripted, data: bytes) -> GateAnswer:
     """Return the synchronous client's answer; check that the asynchronous one gets the same."""
     answer = gate.client().ask(data)
     assert anyio.run(gate.async_client().ask, data) == answer
@@ -41,12 +41,12 @@ def both(gate: Scripted, data: bytes) -> GateAnswer:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "verdict"),
     [(FINE, GateVerdict.LET_THROUGH), (HELD, GateVerdict.HOLD), (REFUSED, GateVerdict.REFUSE)],
 )
-def test_answer_has_decision_and_case(data: bytes, said: GateVerdict) -> None:
+def test_answer_has_decision_and_case(data: bytes, verdict: GateVerdict) -> None:
     gate = Scripted()
-    assert both(gate, data) == GateAnswer(said, GateReason.GATE, CASE)
+    assert ask_both(gate, data) == GateAnswer(verdict, GateReason.GATE, CASE)
     assert gate.asked == [data, data]
     for head in gate.heads:
         assert head["authorization"] == "Bearer operator-token"
@@ -62,12 +62,12 @@ def test_account_is_sent_as_a_hash() -> None:
     gate.client().ask(FINE)
     elsewhere = Scripted(token=Secret(b"another-token"))
     elsewhere.client().ask(FINE, account="@ana:house.example")
-    said = [head.get("entrenous-account") for head in gate.heads + elsewhere.heads]
-    ana, again, ben, odd, nobody, her_elsewhere = said
+    headers = [head.get("entrenous-account") for head in gate.heads + elsewhere.heads]
+    ana, again, ben, odd, nobody, ana_elsewhere = headers
     assert ana == again
     assert nobody is None
-    assert len({ana, ben, odd, her_elsewhere}) == 4
-    for one in (ana, ben, odd, her_elsewhere):
+    assert len({ana, ben, odd, ana_elsewhere}) == 4
+    for one in (ana, ben, odd, ana_elsewhere):
         assert one is not None
         assert re.fullmatch(r"[\w-]{22}", one, re.ASCII)
         assert "ana" not in one
@@ -99,7 +99,7 @@ def test_upload_is_streamed() -> None:
 )
 def test_other_statuses_hold_the_upload(status: int, why: GateReason) -> None:
     gate = Scripted(lambda _: httpx.Response(status, headers={"Location": "https://x.example/"}))
-    assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, why)
+    assert ask_both(gate, FINE) == GateAnswer(GateVerdict.HOLD, why)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_account_limit_is_not_a_gate_failure(
     problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": facts}
     gate = Scripted(lambda _: httpx.Response(429, json=problem))
     with caplog.at_level("INFO", "entrenous.hooks"):
-        assert both(gate, FINE) == GateAnswer(
+        assert ask_both(gate, FINE) == GateAnswer(
             GateVerdict.HOLD, GateReason.ACCOUNT, retry_after_s=retry_after_s
         )
     assert {record.levelname for record in caplog.records} == {"INFO"}
@@ -127,7 +127,7 @@ def test_account_limit_is_not_a_gate_failure(
 def test_similar_problem_types_count_as_busy() -> None:
     problem = {"type": "urn:entrenous:unreachable:too-many-uploads", "facts": 3}
     gate = Scripted(lambda _: httpx.Response(429, json=problem))
-    assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.BUSY)
+    assert ask_both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.BUSY)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_missing_answer_holds_the_upload(problem: Exception, why: GateReason) ->
     def fail(_: httpx.Request) -> httpx.Response:
         raise problem
 
-    assert both(Scripted(fail), FINE) == GateAnswer(GateVerdict.HOLD, why)
+    assert ask_both(Scripted(fail), FINE) == GateAnswer(GateVerdict.HOLD, why)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_missing_answer_holds_the_upload(problem: Exception, why: GateReason) ->
 )
 def test_malformed_answer_holds_the_upload(body: bytes) -> None:
     gate = Scripted(lambda _: httpx.Response(200, content=body))
-    assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.MALFORMED)
+    assert ask_both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.MALFORMED)
 
 
 @given(st.integers(100, 999), st.binary(max_size=300))
@@ -170,7 +170,7 @@ def test_random_answers_let_nothing_through(status: int, body: bytes) -> None:
 
 def test_uploader_token_is_detected() -> None:
     gate = Scripted(lambda _: decided("let through", appeal="This picture was received. ..."))
-    assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.WRONG_TOKEN)
+    assert ask_both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.WRONG_TOKEN)
 
 
 def test_large_upload_is_held_without_asking() -> None:
@@ -198,7 +198,7 @@ def test_large_upload_is_held_without_asking() -> None:
 def test_settings_decide_about_other_files(
     data: bytes, choices: dict[str, Any], expected: GateAnswer
 ) -> None:
-    assert both(Scripted(**choices), data) == expected
+    assert ask_both(Scripted(**choices), data) == expected
 
 
 @pytest.mark.parametrize("shadow", [False, True])
@@ -238,16 +238,16 @@ def test_unknown_account_counts_by_address(
     assert account_of_user_or_network(name, address) == whose
 
 
-def test_state_of_a_case() -> None:
+def test_review_state_is_empty_if_unknown() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         case = request.url.path.rpartition("/")[2]
         return httpx.Response(200 if case != "none" else 404, json={"state": case})
 
     client = Scripted(answer).client()
-    told = {
+    seen = {
         case: client.review_state(case) for case in ("waiting", "released", "none", "odd", "a/b")
     }
-    assert told == {"waiting": "waiting", "released": "released", "none": "", "odd": "", "a/b": ""}
+    assert seen == {"waiting": "waiting", "released": "released", "none": "", "odd": "", "a/b": ""}
     assert Scripted(lambda _: httpx.Response(200, text="[")).client().review_state("1") == ""
 
 
@@ -261,7 +261,7 @@ def test_declared_media_is_never_an_other_file() -> None:
 
 def test_shadow_asks_logs_and_lets_through(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "entrenous.hooks")
-    answer = both(Scripted(shadow=True), REFUSED)
+    answer = ask_both(Scripted(shadow=True), REFUSED)
     assert (answer.verdict, answer.action) == (GateVerdict.REFUSE, GateVerdict.LET_THROUGH)
     expected = f"upload decision=refuse why=gate case={CASE} would=- shadow=True"
     assert caplog.messages == [expected, expected]
@@ -271,7 +271,7 @@ def test_what_banks_in_shadow_would_have_done_is_logged(caplog: pytest.LogCaptur
     caplog.set_level(logging.INFO, "entrenous.hooks")
     secret = "AAECAwQFBgcICQoLDA0ODw"
     gate = Scripted(lambda _: decided("let through", shadow="refuse", secret=secret))
-    answer = both(gate, FINE)
+    answer = ask_both(gate, FINE)
     assert (answer.action, answer.would, answer.secret) == (
         GateVerdict.LET_THROUGH,
         GateVerdict.REFUSE,
@@ -284,7 +284,7 @@ def test_what_banks_in_shadow_would_have_done_is_logged(caplog: pytest.LogCaptur
 @pytest.mark.parametrize("more", [{"shadow": "perhaps"}, {"secret": 7}, {"secret": "a\r\nb"}])
 def test_malformed_members_hold_the_upload(more: dict[str, object]) -> None:
     gate = Scripted(lambda _: decided("let through", **more))
-    assert both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.MALFORMED)
+    assert ask_both(gate, FINE) == GateAnswer(GateVerdict.HOLD, GateReason.MALFORMED)
 
 
 @pytest.mark.parametrize(
@@ -301,7 +301,7 @@ def test_the_log_says_what_fails_and_nothing_of_the_upload(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "entrenous.hooks")
-    both(Scripted(lambda _: httpx.Response(503, text="secret words")), FINE)
+    ask_both(Scripted(lambda _: httpx.Response(503, text="secret words")), FINE)
     assert {record.levelname for record in caplog.records} == {"WARNING"}
     assert set(caplog.messages) == {
         "upload decision=hold why=gate-away case=- would=- shadow=False"
@@ -327,7 +327,7 @@ def test_repr_hides_the_token() -> None:
 
 
 @contextmanager
-def port_that(serve: Callable[[socket.socket], None]) -> Iterator[str]:
+def server_running(serve: Callable[[socket.socket], None]) -> Iterator[str]:
     """Run ``serve`` on one accepted connection; yield the URL of its port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -342,12 +342,12 @@ def port_that(serve: Callable[[socket.socket], None]) -> Iterator[str]:
         thread.join()
 
 
-def _silent(line: socket.socket) -> None:
+def _read_only(line: socket.socket) -> None:
     while line.recv(65536):
         pass
 
 
-def _dripping(line: socket.socket) -> None:
+def _send_slowly(line: socket.socket) -> None:
     line.recv(65536)
     try:
         line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
@@ -359,9 +359,9 @@ def _dripping(line: socket.socket) -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("serve", [_silent, _dripping])
+@pytest.mark.parametrize("serve", [_read_only, _send_slowly])
 def test_slow_gate_is_limited_by_the_budget(serve: Callable[[socket.socket], None]) -> None:
-    with port_that(serve) as url:
+    with server_running(serve) as url:
         client = GateClient(setting(url, budget_s=0.4))
         begun = time.monotonic()
         assert client.ask(FINE) == GateAnswer(GateVerdict.HOLD, GateReason.SLOW)
@@ -370,7 +370,7 @@ def test_slow_gate_is_limited_by_the_budget(serve: Callable[[socket.socket], Non
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("serve", [_silent, _dripping])
+@pytest.mark.parametrize("serve", [_read_only, _send_slowly])
 def test_slow_gate_is_limited_by_the_budget_in_a_loop(
     serve: Callable[[socket.socket], None],
 ) -> None:
@@ -380,7 +380,7 @@ def test_slow_gate_is_limited_by_the_budget_in_a_loop(
         await client.aclose()
         return answer
 
-    with port_that(serve) as url:
+    with server_running(serve) as url:
         begun = time.monotonic()
         assert anyio.run(ask, url) == GateAnswer(GateVerdict.HOLD, GateReason.SLOW)
         assert time.monotonic() - begun < 1.5

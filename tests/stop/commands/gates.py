@@ -16,7 +16,7 @@ from tests.ready import begun
 PATIENCE_S = 60
 #: Options for requests to a gate on this machine, over plain HTTP. Without verify=False, httpx
 #: would read the certificates of all authorities, which takes longer than the request.
-_LOCAL_REQUEST: dict[str, Any] = {"timeout": PATIENCE_S, "trust_env": False, "verify": False}
+_REQUEST_OPTIONS: dict[str, Any] = {"timeout": PATIENCE_S, "trust_env": False, "verify": False}
 
 
 class Running(NamedTuple):
@@ -27,12 +27,12 @@ class Running(NamedTuple):
     who: dict[str, str]
 
     def ask(self, path: str) -> Any:
-        return httpx.get(f"{self.url}{path}", headers=self.who, **_LOCAL_REQUEST).json()
+        return httpx.get(f"{self.url}{path}", headers=self.who, **_REQUEST_OPTIONS).json()
 
     def bring(self, untrusted: bytes, reference: str = "") -> httpx.Response:
         return httpx.post(
             f"{self.url}/v1/uploads", files={"file": ("x", untrusted)},
-            data={"reference": reference}, headers=self.who, **_LOCAL_REQUEST,
+            data={"reference": reference}, headers=self.who, **_REQUEST_OPTIONS,
         )  # fmt: skip
 
 
@@ -58,9 +58,9 @@ def running(
         server = opened.enter_context(started)
         try:
             assert server.stdout is not None
-            told = json.loads(server.stdout.readline())
-            who = {"Authorization": f"Bearer {Path(told['operator_token_file']).read_text()}"}
-            yield Running(server.pid, told["url"], who)
+            startup = json.loads(server.stdout.readline())
+            who = {"Authorization": f"Bearer {Path(startup['operator_token_file']).read_text()}"}
+            yield Running(server.pid, startup["url"], who)
         finally:
             server.terminate()
             try:

@@ -85,11 +85,11 @@ def test_operator_suspends_a_malicious_claim(gate: Any, tmp_path: Path) -> None:
     listed.write_text(KEY + "\n")
     gate("bank", "import", str(listed), "--bank", "list", "--confirmed", "--no-look-back")
 
-    def fitting() -> list[Any]:
+    def matches() -> list[Any]:
         (asked,) = json.loads(gate("index", "lookup", KEY, "--json")[1])["hashes"]
         return list(asked["matches"])
 
-    (match,) = fitting()
+    (match,) = matches()
     claim = match["claim"]
     status, said = gate("bank", "suspend", claim)
     assert (status, said) == (
@@ -99,7 +99,7 @@ def test_operator_suspends_a_malicious_claim(gate: Any, tmp_path: Path) -> None:
     assert json.loads(gate("bank", "suspend", claim, "--json")[1]) == {
         "schema": "entrenous/claim/1", "claim": claim, "kind": "pdq", "state": "suspended",
     }  # fmt: skip
-    assert fitting() == []
+    assert matches() == []
     assert gate("bank", "suspend", "nobody")[0] == 4
 
 

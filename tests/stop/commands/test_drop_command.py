@@ -14,7 +14,7 @@ from entrenous.cli import run
 
 pytestmark = pytest.mark.slow
 
-AWAY = "http://127.0.0.1:9"
+UNREACHABLE = "http://127.0.0.1:9"
 MAIL = b"From: a@example.org\r\nContent-Type: image/jpeg\r\n\r\n\xff\xd8\xff"
 Drop = Callable[..., tuple[int, str, str]]
 
@@ -32,18 +32,18 @@ def drop(token: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     monkeypatch.delenv("ENTRENOUS_GATE_TOKEN", raising=False)
 
     def call(
-        *words: str, gate: str = AWAY, token_file: Path | None = token
+        *words: str, gate: str = UNREACHABLE, token_file: Path | None = token
     ) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(MAIL)))
-        shown = [] if token_file is None else ["--token-file", str(token_file)]
-        status = run(["gate", "drop", *words, "--gate", gate, *shown], {})
-        said = capsys.readouterr()
-        return status, said.out, " ".join(said.err.split())
+        token_option = [] if token_file is None else ["--token-file", str(token_file)]
+        status = run(["gate", "drop", *words, "--gate", gate, *token_option], {})
+        output = capsys.readouterr()
+        return status, output.out, " ".join(output.err.split())
 
     return call
 
 
-def put(folder: Path, name: str) -> Path:
+def write_picture(folder: Path, name: str) -> Path:
     path = folder / name
     path.write_bytes(b"\xff\xd8\xff")
     return path
@@ -52,13 +52,13 @@ def put(folder: Path, name: str) -> Path:
 def test_drop_with_a_wrong_setting_asks_to_retry(drop: Drop, tmp_path: Path) -> None:
     empty = tmp_path / "empty.token"
     empty.touch()
-    for status, said, hint in (
+    for status, output, hint in (
         drop("--mail", token_file=tmp_path / "no.token"),
         drop("--mail", token_file=empty),
         drop("--mail", token_file=None),
         drop("--mail", gate="http://gate.example"),
     ):
-        assert (status, said) == (6, "")
+        assert (status, output) == (6, "")
         assert hint.startswith("The setting ")
 
 
@@ -75,9 +75,9 @@ def test_drop_exit_status_of_missing_file_and_usage_error(drop: Drop, tmp_path: 
 
 
 def test_drop_checks_the_quarantine_first(drop: Drop, tmp_path: Path, token: Path) -> None:
-    file = put(tmp_path, "a.jpg")
-    status, said, hint = drop(str(file), "--quarantine", str(token / "kept"))
-    assert (status, said, file.exists()) == (6, "", True)
+    file = write_picture(tmp_path, "a.jpg")
+    status, output, hint = drop(str(file), "--quarantine", str(token / "kept"))
+    assert (status, output, file.exists()) == (6, "", True)
     assert "Nothing was changed" in hint
 
 
@@ -85,10 +85,10 @@ def test_drop_refuses_a_quarantine_on_another_file_system(drop: Drop, tmp_path: 
     memory = Path("/dev/shm")
     if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("there is one file system here")
-    file = put(tmp_path, "a.jpg")
+    file = write_picture(tmp_path, "a.jpg")
     with TemporaryDirectory(dir=memory) as kept:
-        status, said, hint = drop(str(file), "--quarantine", kept)
-        assert (status, said, file.exists()) == (6, "", True)
+        status, output, hint = drop(str(file), "--quarantine", kept)
+        assert (status, output, file.exists()) == (6, "", True)
         assert "different file systems" in hint
         assert not list(Path(kept).iterdir())
 
@@ -97,10 +97,10 @@ def test_drop_refuses_a_quarantine_on_another_file_system(drop: Drop, tmp_path: 
 def test_drop_reports_a_failed_move_and_continues(drop: Drop, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
-    first, second = put(tmp_path, "a" * 251 + ".jpg"), put(tmp_path, "b.jpg")
-    put(kept, first.name)  # a number added to its name would make the name too long
-    status, said, hint = drop(str(first), str(second), "--quarantine", str(kept))
+    first, second = write_picture(tmp_path, "a" * 251 + ".jpg"), write_picture(tmp_path, "b.jpg")
+    write_picture(kept, first.name)  # a number added to its name would make the name too long
+    status, output, hint = drop(str(first), str(second), "--quarantine", str(kept))
     assert status == 6
-    assert said == "".join(f"{file}: hold  gate away\n" for file in (first, second))
+    assert output == "".join(f"{file}: hold  gate away\n" for file in (first, second))
     assert (first.exists(), second.exists()) == (True, False)
     assert "could not be moved" in hint

@@ -26,16 +26,16 @@ pytestmark = pytest.mark.real
 ROLES = ("operator", "uploader", "metrics")
 
 
-def test_a_gate_keeps_its_tokens_in_files_and_serves_those_who_have_them(tmp_path: Path) -> None:
+def test_gate_writes_token_files_and_accepts_their_tokens(tmp_path: Path) -> None:
     data, log = tmp_path / "gate", tmp_path / "log"
     with _started(data, log, "--json") as said:
         gate = json.loads(said)
         assert {"schema", "url", "operator_token_file"} <= set(gate)  # what scripts rely on
         assert gate["schema"] == "entrenous/gate/1"
         for role in ROLES:
-            kept = data / f"{role}.token"
-            assert kept == Path(gate[f"{role}_token_file"])
-            assert kept.stat().st_mode & 0o077 == 0
+            token_file = data / f"{role}.token"
+            assert token_file == Path(gate[f"{role}_token_file"])
+            assert token_file.stat().st_mode & 0o077 == 0
         tokens = {role: (data / f"{role}.token").read_text() for role in ROLES}
         answers = {role: _upload(gate["url"], tokens[role]) for role in ROLES[:2]}
         assert "appeal" not in answers["operator"]
@@ -45,9 +45,9 @@ def test_a_gate_keeps_its_tokens_in_files_and_serves_those_who_have_them(tmp_pat
             with pytest.raises(httpx.HTTPStatusError):
                 _upload(gate["url"], token)
         bearer = {"Authorization": f"Bearer {tokens['metrics']}"}
-        told = httpx.get(f"{gate['url']}/v1/metrics", headers=bearer, timeout=60).text.splitlines()
-        assert 'entrenous_gate_uploads_total{decision="let through"} 2.0' in told
-        assert 'entrenous_gate_index_hashes{where="file"} 0.0' in told
+        text = httpx.get(f"{gate['url']}/v1/metrics", headers=bearer, timeout=60).text.splitlines()
+        assert 'entrenous_gate_uploads_total{decision="let through"} 2.0' in text
+        assert 'entrenous_gate_index_hashes{where="file"} 0.0' in text
     assert "set appeal_url in gate.toml" in " ".join(log.read_text().split())
     assert not any(token in log.read_text() for token in tokens.values())
 
@@ -71,10 +71,10 @@ def _started(data: Path, log: Path, *words: str) -> Iterator[str]:
     """Run a gate with all its output in ``log``; yield the line that names its URL."""
     arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", *words]
     program = [sys.executable, "-m", "entrenous", *arguments, "--no-slow-look", "--judges", "0"]
-    with log.open("wb") as said, begun(program, stdout=said, stderr=said) as server:
+    with log.open("wb") as output, begun(program, stdout=output, stderr=output) as server:
         try:
             until = time.monotonic() + PATIENCE_S
-            while not (lines := _serving(log.read_text())):
+            while not (lines := _url_lines(log.read_text())):
                 assert time.monotonic() < until
                 time.sleep(0.05)
             yield lines[0]
@@ -82,8 +82,8 @@ def _started(data: Path, log: Path, *words: str) -> Iterator[str]:
             server.terminate()
 
 
-def _serving(log: str) -> list[str]:
-    return [one for one in log.splitlines(keepends=True) if "http://127" in one and "\n" in one]
+def _url_lines(output: str) -> list[str]:
+    return [one for one in output.splitlines(keepends=True) if "http://127" in one and "\n" in one]
 
 
 def _upload(url: str, token: str) -> dict[str, Any]:

@@ -31,26 +31,26 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def typed(*words: str) -> Result:
+def run_index(*words: str) -> Result:
     app = typer.Typer()
     app.callback()(lambda: None)
     add_commands(app)
     return CliRunner().invoke(app, ["index", *words])
 
 
-def answer(*words: str) -> dict[str, Any]:
-    said = typed(*words, "--json")
+def run_json(*words: str) -> dict[str, Any]:
+    said = run_index(*words, "--json")
     assert said.exception is None or isinstance(said.exception, SystemExit), said.exception
-    told: dict[str, Any] = json.loads(said.stdout)
-    return told
+    result: dict[str, Any] = json.loads(said.stdout)
+    return result
 
 
 def test_lookup_prints_distance_bank_and_state(data: Path) -> None:
     near = flipped(ONE, range(0, 62, 2))
-    told = answer("lookup", near.hex(), OTHER.hex(), PART.hex().upper(), "--data", str(data))
-    assert told["schema"] == "entrenous/lookup/1"
+    result = run_json("lookup", near.hex(), OTHER.hex(), PART.hex().upper(), "--data", str(data))
+    assert result["schema"] == "entrenous/lookup/1"
     match = {"bank": "people", "claim": "a1", "state": "waiting"}
-    assert told["hashes"] == [
+    assert result["hashes"] == [
         {"hex": near.hex(), "matches": [{**match, "distance": 31, "part": False}]},
         {"hex": OTHER.hex(), "matches": []},
         {"hex": PART.hex(), "matches": [{**match, "distance": 0, "part": True}]},
@@ -59,12 +59,12 @@ def test_lookup_prints_distance_bank_and_state(data: Path) -> None:
 
 def test_lookup_without_match_exits_with_1(data: Path) -> None:
     far = flipped(ONE, range(32)).hex()
-    assert typed("lookup", far, "--data", str(data)).exit_code == 1
-    assert typed("lookup", ONE.hex(), "--data", str(data)).exit_code == 0
+    assert run_index("lookup", far, "--data", str(data)).exit_code == 1
+    assert run_index("lookup", ONE.hex(), "--data", str(data)).exit_code == 0
 
 
 def test_lookup_prints_sentences(data: Path) -> None:
-    said = typed("lookup", ONE.hex(), "--data", str(data)).stdout
+    said = run_index("lookup", ONE.hex(), "--data", str(data)).stdout
     assert "1 match" in said
     assert "0 bits: waiting claim a1 in bank people" in said
 
@@ -75,34 +75,34 @@ def test_lookup_reports_a_frame_once_as_a_part(data: Path) -> None:
     with open_platform(data) as (platform, _):
         film = replace(platform.bank.claim(ClaimId("a1")), id=ClaimId("v1"), kind=VIDEO_KIND)
         platform.bank.register(Registration(film, video=frames))
-    (told,) = answer("lookup", OTHER.hex(), "--data", str(data))["hashes"]
-    assert [(one["claim"], one["part"]) for one in told["matches"]] == [("v1", True)]
+    (lookup,) = run_json("lookup", OTHER.hex(), "--data", str(data))["hashes"]
+    assert [(one["claim"], one["part"]) for one in lookup["matches"]] == [("v1", True)]
 
 
 def test_lookup_does_not_find_a_withdrawn_claim(data: Path) -> None:
     with open_platform(data) as (platform, _):
         claim = platform.bank.claims_on_pictures({1})[0][1]
         platform.bank.apply_event(claim.id, ClaimEvent.WITHDRAW)
-    assert answer("lookup", ONE.hex(), "--data", str(data))["hashes"][0]["matches"] == []
+    assert run_json("lookup", ONE.hex(), "--data", str(data))["hashes"][0]["matches"] == []
 
 
 @pytest.mark.parametrize("text", ["", "12", "g" * 64, "0" * 63, "0" * 66])
 def test_lookup_refuses_invalid_fingerprints(data: Path, text: str) -> None:
-    assert isinstance(typed("lookup", text, "--data", str(data)).exception, BadFingerprint)
+    assert isinstance(run_index("lookup", text, "--data", str(data)).exception, BadFingerprint)
 
 
 def test_index_status_and_rebuild(data: Path) -> None:
-    told = answer("status", "--data", str(data))
-    assert (told["schema"], told["whole"], told["parts"]) == ("entrenous/index/1", 1, 1)
-    assert 0 <= told["age_s"] < 60
-    assert answer("status", "--data", str(data))["file_was"] == "sound"
-    assert not told["withdrawn_waiting"]
+    status = run_json("status", "--data", str(data))
+    assert (status["schema"], status["whole"], status["parts"]) == ("entrenous/index/1", 1, 1)
+    assert 0 <= status["age_s"] < 60
+    assert run_json("status", "--data", str(data))["file_was"] == "sound"
+    assert not status["withdrawn_waiting"]
     with open_platform(data) as (platform, _):
         claim = platform.bank.claims_on_pictures({1})[0][1]
         platform.bank.apply_event(claim.id, ClaimEvent.WITHDRAW)
-    assert answer("rebuild", "--data", str(data))["whole"] == 0
-    told = answer("status", "--data", str(data))
-    assert (told["whole"], told["in_base"], told["withdrawn_waiting"]) == (0, 0, False)
+    assert run_json("rebuild", "--data", str(data))["whole"] == 0
+    status = run_json("status", "--data", str(data))
+    assert (status["whole"], status["in_base"], status["withdrawn_waiting"]) == (0, 0, False)
 
 
 def test_index_status_reports_a_damaged_file(data: Path) -> None:
@@ -110,20 +110,20 @@ def test_index_status_reports_a_damaged_file(data: Path) -> None:
         FileIndex(data / "index", platform.bank)
     base = data / "index" / "base"
     base.write_bytes(base.read_bytes()[:-1])
-    assert answer("status", "--data", str(data))["file_was"] == "damaged"
-    assert answer("status", "--data", str(data))["file_was"] == "sound"
-    assert "was sound" in typed("status", "--data", str(data)).stdout
+    assert run_json("status", "--data", str(data))["file_was"] == "damaged"
+    assert run_json("status", "--data", str(data))["file_was"] == "sound"
+    assert "was sound" in run_index("status", "--data", str(data)).stdout
 
 
 def test_index_has_the_configured_shards(data: Path) -> None:
     """A serving gate has them, too; files of an earlier number of shards are deleted."""
     (data / "gate.toml").write_text("index_shards = 3\n")
-    assert answer("status", "--data", str(data))["shards"] == 3
+    assert run_json("status", "--data", str(data))["shards"] == 3
     with open_platform(data, serves=True) as (platform, _):
         assert len(platform.index.find_near_hashes([ONE], part=False)) == 1
     assert {path.name for path in (data / "index").glob("base*")} == {
         f"base-{number}-of-3" for number in range(3)
     }
     (data / "gate.toml").unlink()
-    typed("rebuild", "--data", str(data))
+    run_index("rebuild", "--data", str(data))
     assert [path.name for path in (data / "index").glob("base*")] == ["base"]

@@ -57,45 +57,45 @@ def ignores_sigterm(pid: int) -> bool:
     return bool(int(ignored.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
-def all_of(gate: Running, count: int) -> set[int]:
+def upload_statuses(gate: Running, count: int) -> set[int]:
     """Send ``count`` uploads, four at a time; return their statuses."""
-    with ThreadPoolExecutor(4) as crowd:
-        return set(crowd.map(lambda _: gate.bring(PHOTO).status_code, range(count)))
+    with ThreadPoolExecutor(4) as threads:
+        return set(threads.map(lambda _: gate.bring(PHOTO).status_code, range(count)))
 
 
-def until_there_are(count: int, gate: Running) -> set[int]:
+def upload_until_judges(count: int, gate: Running) -> set[int]:
     """Send uploads, four at a time, until the gate has ``count`` judges; return their ids."""
     deadline = time.monotonic() + PATIENCE_S
-    while len(there := judges_of(gate.pid)) < count:
+    while len(judges := judges_of(gate.pid)) < count:
         assert time.monotonic() < deadline
-        assert all_of(gate, 4) == {200}
-    return there
+        assert upload_statuses(gate, 4) == {200}
+    return judges
 
 
-def test_a_busy_gate_has_judges_replaces_them_and_takes_them_along(tmp_path: Path) -> None:
+def test_busy_gate_starts_replaces_and_stops_judges(tmp_path: Path) -> None:
     with running(tmp_path / "gate", "--judges", "2", "--no-slow-look") as gate:
-        assert all_of(gate, 1) == {200}
+        assert upload_statuses(gate, 1) == {200}
         assert not judges_of(gate.pid)
-        first = until_there_are(2, gate)
+        first = upload_until_judges(2, gate)
         deadline = time.monotonic() + PATIENCE_S
         for judge in first:
             while not ignores_sigterm(judge):
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
             os.kill(judge, signal.SIGTERM)  # as a service manager does, which also stops the gate
-        assert all_of(gate, 8) == {200}
+        assert upload_statuses(gate, 8) == {200}
         assert judges_of(gate.pid) == first
         victim = min(first)
         os.kill(victim, signal.SIGKILL)
         deadline = time.monotonic() + PATIENCE_S
         while len(judges_of(gate.pid) - {victim}) < 2:
             assert time.monotonic() < deadline
-            assert all_of(gate, 4) <= {200, 429}  # 429: the killed judge had that upload
+            assert upload_statuses(gate, 4) <= {200, 429}  # 429: the killed judge had that upload
         last = judges_of(gate.pid)
     assert not any(_command(judge) for judge in first | last)
 
 
-def asked(judge: subprocess.Popen[bytes], upload: bytes, reference: str) -> Decision:
+def ask_judge(judge: subprocess.Popen[bytes], upload: bytes, reference: str) -> Decision:
     assert judge.stdin is not None
     assert judge.stdout is not None
     judge.stdin.write(b"".join(encode_judge_request(upload, reference)))
@@ -110,17 +110,17 @@ def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
         protect_picture(
             picture(hers), adult=True, parts=False, gate=NearGate(platform), device=a_device()
         )
-        told = judge_upload(jpeg(hers), platform)
-    given = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(judge_command(data, slow_look=False), **given) as judge:  # type: ignore[call-overload]
+        expected = judge_upload(jpeg(hers), platform)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(judge_command(data, slow_look=False), **pipes) as judge:  # type: ignore[call-overload]
         assert judge.stdout.read(len(READY_MESSAGE)) == READY_MESSAGE
-        held = asked(judge, jpeg(hers), "post 17")
-        passed = asked(judge, jpeg(skimage.data.coffee()), "")
+        held = ask_judge(judge, jpeg(hers), "post 17")
+        passed = ask_judge(judge, jpeg(skimage.data.coffee()), "")
         with pytest.raises(NotAPicture):
-            asked(judge, b"GIF no more", "")
+            ask_judge(judge, b"GIF no more", "")
         judge.stdin.close()
         assert judge.wait(PATIENCE_S) == 0
-    assert (held.outcome, held.matches) == (Outcome.HOLD, told.matches)
+    assert (held.outcome, held.matches) == (Outcome.HOLD, expected.matches)
     assert held.secret is not None
     assert passed.outcome is Outcome.LET_THROUGH
     with open_platform(data) as (platform, _):
@@ -129,8 +129,8 @@ def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
         assert platform.reviews.count_due_work().slow_looks == 0
 
 
-def test_gate_without_judges_or_slow_looks(tmp_path: Path) -> None:
+def test_gate_runs_without_judges_or_deferred_scans(tmp_path: Path) -> None:
     with running(tmp_path / "gate", "--judges", "0", "--no-slow-look") as gate:
-        assert all_of(gate, 12) == {200}
+        assert upload_statuses(gate, 12) == {200}
         assert not judges_of(gate.pid)
         assert gate.ask("/v1/status")["slow_looks"] == {"waiting": 0, "skipped": 0}

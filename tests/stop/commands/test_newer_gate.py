@@ -12,16 +12,16 @@ from entrenous.cli import run
 from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.ready import done
 
-OF_EXCHANGES = [
+EXCHANGE_COMMANDS = [
     ("exchange", "list"),
     ("exchange", "fetch"),
     ("exchange", "partner", "add", "other"),
     ("exchange", "partner", "list"),
 ]
-OF_THE_GATE = [("status",), ("bank", "list"), ("review",), *OF_EXCHANGES]
+GATE_COMMANDS = [("status",), ("bank", "list"), ("review",), *EXCHANGE_COMMANDS]
 
 
-def newer(data: Path, table: str) -> list[str]:
+def mark_as_newer(data: Path, table: str) -> list[str]:
     """Mark ``table`` as written by a newer version; return the database's contents."""
     with open_platform(data) as (platform, _):
         open_exchange(platform)
@@ -34,16 +34,16 @@ def newer(data: Path, table: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("table", "words"),
-    [("schema_version", words) for words in OF_THE_GATE]
-    + [("exchange_schema_version", words) for words in OF_EXCHANGES],
+    [("schema_version", words) for words in GATE_COMMANDS]
+    + [("exchange_schema_version", words) for words in EXCHANGE_COMMANDS],
     ids=lambda it: it if isinstance(it, str) else " ".join(it),
 )
 def test_commands_refuse_a_newer_database_untouched(
     tmp_path: Path, table: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = newer(tmp_path, table)
+    before = mark_as_newer(tmp_path, table)
     assert run(["gate", *words, "--data", str(tmp_path)], {}) == 3
-    is_newer(capsys.readouterr().err)
+    assert_asks_for_update(capsys.readouterr().err)
     with closing(sqlite3.connect(tmp_path / "bank.db")) as db:
         assert list(db.iterdump()) == before
 
@@ -54,14 +54,14 @@ def test_commands_refuse_a_newer_database_untouched(
     ["schema_version", pytest.param("exchange_schema_version", marks=pytest.mark.nightly)],
 )
 def test_gate_does_not_start_on_a_newer_database(tmp_path: Path, table: str) -> None:
-    newer(tmp_path, table)
+    mark_as_newer(tmp_path, table)
     program = [sys.executable, "-m", "entrenous", "gate", "run", "--listen", "127.0.0.1:0"]
     ended = done([*program, "--data", str(tmp_path)], text=True)
     assert ended.returncode == 3
-    is_newer(ended.stderr)
+    assert_asks_for_update(ended.stderr)
 
 
-def is_newer(said: str) -> None:
-    words = " ".join(said.split())
+def assert_asks_for_update(stderr: str) -> None:
+    words = " ".join(stderr.split())
     assert "A newer version of Entrenous wrote the gate's database, so it was not used." in words
     assert words.endswith(f"Update Entrenous: {HOW_TO_UPDATE}")

@@ -19,14 +19,14 @@ Typed = Callable[..., tuple[int, str]]
 def typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Typed:
     """Return a function that runs a command on a gate with one listed hash."""
 
-    def type_(*words: str) -> tuple[int, str]:
+    def run_gate_command(*words: str) -> tuple[int, str]:
         status = run(["gate", *words, "--data", str(tmp_path / "gate")], {})
         return status, capsys.readouterr().out
 
     listed = tmp_path / "list.csv"
     listed.write_text(HASH)
-    type_("bank", "import", str(listed), "--bank", "listed")
-    return type_
+    run_gate_command("bank", "import", str(listed), "--bank", "listed")
+    return run_gate_command
 
 
 @pytest.fixture

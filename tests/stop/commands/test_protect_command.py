@@ -25,7 +25,7 @@ from entrenous.stop.store.open_gate import open_platform
 from tests.clips import wander, written
 from tests.send.commands.test_letters import Said, Street
 from tests.send.message.talkers import note
-from tests.stop.http.conftest import URL, Direct
+from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.http.test_registration_requests import decision
 from tests.stop.platform_for_tests import png
 from tests.trace.test_trace_file import with_sound
@@ -43,14 +43,14 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
         yield platform
 
 
-def the_gate(platform: Platform) -> Starlette:
+def app_of(platform: Platform) -> Starlette:
     return gate_app(platform, GateAccess(Secret(b"operator-token")))
 
 
 @pytest.fixture
 def web(platform: Platform) -> Iterator[httpx.Client]:
     """Yield a client of the platform's gate."""
-    with httpx.Client(transport=Direct(the_gate(platform)), base_url=URL) as client:
+    with httpx.Client(transport=AsgiTransport(app_of(platform)), base_url=URL) as client:
         yield client
 
 
@@ -69,9 +69,11 @@ def street(
     files: dict[str, bytes],
 ) -> Iterator[Street]:
     """Yield a street with Ana's device, connected to a gate on a real SQLite file."""
-    app = the_gate(platform)
+    app = app_of(platform)
     monkeypatch.setattr(
-        registration_client, "new_relay_client", lambda **_: httpx.Client(transport=Direct(app))
+        registration_client,
+        "new_relay_client",
+        lambda **_: httpx.Client(transport=AsgiTransport(app)),
     )
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     street = Street(tmp_path, monkeypatch)
@@ -82,7 +84,7 @@ def street(
     monkeypatch.undo()
 
 
-def at_the_gate(platform: Platform, name: str) -> tuple[str, ClaimState]:
+def claim_at_gate(platform: Platform, name: str) -> tuple[str, ClaimState]:
     claim = platform.bank.claim(ClaimId(name))
     return claim.kind, claim.state
 
@@ -104,14 +106,14 @@ def test_a_video_is_registered_with_its_sound_listed_and_withdrawn(
     }
     before, after = said.err.index("--no-sound"), said.err.index("moments, and of its sound")
     assert before < after
-    assert at_the_gate(platform, made["claim"]) == ("pdq-video", ClaimState.WAITING)
+    assert claim_at_gate(platform, made["claim"]) == ("pdq-video", ClaimState.WAITING)
     assert (
         f"{made['claim']}  video, waiting  at {URL}\n"
         == street.types("ana", "protect", "--list").out
     )
-    told = street.does("ana", "unprotect", made["claim"])
-    assert (told["kind"], told["state"]) == ("pdq-video", "withdrawn")
-    assert at_the_gate(platform, made["claim"]) == ("pdq-video", ClaimState.WITHDRAWN)
+    withdrawn = street.does("ana", "unprotect", made["claim"])
+    assert (withdrawn["kind"], withdrawn["state"]) == ("pdq-video", "withdrawn")
+    assert claim_at_gate(platform, made["claim"]) == ("pdq-video", ClaimState.WITHDRAWN)
 
 
 def test_protecting_a_file_again_returns_its_claim(street: Street, platform: Platform) -> None:
@@ -139,8 +141,8 @@ def test_unconfirmed_claim_can_be_forgotten(
     (asked,) = street.does("ana", "protect", "--list")["claims"]
     away = street.types("ana", "unprotect", asked["claim"])
     assert (away.status, "--forget" in away.err) == (6, True)
-    told = street.types("ana", "unprotect", asked["claim"], "--forget")
-    assert (told.status, told.out.count(asked["claim"])) == (0, 2)
+    forgotten = street.types("ana", "unprotect", asked["claim"], "--forget")
+    assert (forgotten.status, forgotten.out.count(asked["claim"])) == (0, 2)
     assert street.does("ana", "protect", "--list")["claims"] == []
 
 
@@ -148,28 +150,28 @@ def test_unreachable_platform_is_asked_once(
     street: Street, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each attempt waits for half a minute, during which the vault is locked."""
-    app, other, asked = the_gate(platform), "https://other.test", list[str]()
-    silent = [street.does("ana", "protect", one, *GATE) for one in ("note.ogg", "beach.jpg")]
-    answers = street.does("ana", "protect", "talk.mp4", "--gate", other)
+    app, other, asked = app_of(platform), "https://other.test", list[str]()
+    unanswered = [street.does("ana", "protect", one, *GATE) for one in ("note.ogg", "beach.jpg")]
+    answered = street.does("ana", "protect", "talk.mp4", "--gate", other)
 
     def one_is_silent(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.host)
         if request.url.host == httpx.URL(URL).host:
             raise httpx.ReadTimeout("no answer")
-        return Direct(app).handle_request(request)
+        return AsgiTransport(app).handle_request(request)
 
     over = httpx.MockTransport(one_is_silent)
     monkeypatch.setattr(
         registration_client, "new_relay_client", lambda **_: httpx.Client(transport=over)
     )
-    told = street.types("ana", "protect", "--list", "--ask", "--json")
+    listed = street.types("ana", "protect", "--list", "--ask", "--json")
     assert sorted(asked) == sorted({httpx.URL(URL).host, "other.test"})
     assert (
         f"{URL} did not answer, so its 2 claims are shown as this device last knew them."
-        in told.err
+        in listed.err
     )
-    shown = {one["claim"]: one["state"] for one in json.loads(told.out)["claims"]}
-    assert shown == {one["claim"]: one["state"] for one in (*silent, answers)}
+    shown = {one["claim"]: one["state"] for one in json.loads(listed.out)["claims"]}
+    assert shown == {one["claim"]: one["state"] for one in (*unanswered, answered)}
 
 
 def test_failed_withdrawal_says_that_the_claim_remains(
@@ -177,13 +179,13 @@ def test_failed_withdrawal_says_that_the_claim_remains(
 ) -> None:
     claim = street.does("ana", "protect", "note.ogg", *GATE)["claim"]
 
-    def silent(request: httpx.Request) -> httpx.Response:
+    def refuse_connection(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("down", request=request)
 
     with monkeypatch.context() as down:
-        nobody = httpx.MockTransport(silent)
+        unreachable = httpx.MockTransport(refuse_connection)
         down.setattr(
-            registration_client, "new_relay_client", lambda **_: httpx.Client(transport=nobody)
+            registration_client, "new_relay_client", lambda **_: httpx.Client(transport=unreachable)
         )
         said = street.types("ana", "unprotect", claim)
     assert (said.status, f"registration {claim} still exists at the platform" in said.err) == (
@@ -222,7 +224,7 @@ def test_protect_without_sound_and_sound_alone(
     assert said.out.endswith(f"take it back at any time: entrenous unprotect {_first(said)}\n")
     sound = street.types("ana", "protect", "note.ogg", *GATE)
     assert "a tune can be guessed" in sound.err
-    assert at_the_gate(platform, _first(sound))[0] == "chromaprint"
+    assert claim_at_gate(platform, _first(sound))[0] == "chromaprint"
     refused = street.types("ana", "protect", "note.ogg", *GATE, "--no-sound")
     assert (refused.status, "Nothing was" in " ".join(refused.err.split())) == (3, True)
     kinds = [one["kind"] for one in street.does("ana", "protect", "--list")["claims"]]
@@ -271,7 +273,7 @@ def test_protect_registers_the_files_of_a_message(
     assert by_sender["schema"] == "entrenous/claims/1"
     assert [one["kind"] for one in by_sender["claims"]] == ["chromaprint", "pdq"]
     for one in by_sender["claims"]:
-        assert at_the_gate(platform, one["claim"]) == (one["kind"], ClaimState.WAITING)
+        assert claim_at_gate(platform, one["claim"]) == (one["kind"], ClaimState.WAITING)
 
     part = street.types("ana", "protect", "--message", name, *GATE, "--no-sound", "--json")
     assert (part.status, [one["kind"] for one in json.loads(part.out)["claims"]]) == (3, ["pdq"])

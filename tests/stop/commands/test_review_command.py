@@ -39,13 +39,13 @@ def hers() -> Any:
 
 @pytest.fixture
 def typed(capfd: pytest.CaptureFixture[str]) -> Typed:
-    def type_it(*words: object) -> tuple[int, str, str]:
+    def run_gate_command(*words: object) -> tuple[int, str, str]:
         capfd.readouterr()
         status = run(["gate", *map(str, words)], {"gate": _gate_app})
         said = capfd.readouterr()
         return status, said.out, said.err
 
-    return type_it
+    return run_gate_command
 
 
 @pytest.fixture
@@ -57,9 +57,9 @@ def data(tmp_path: Path, hers: Any) -> Path:
             ClaimId("ab"), PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, AT, reason="\x1b[2J"
         )
         platform.bank.register(Registration(claim, (bytes(32),)))
-        fits = Match(PEOPLE_BANK, ClaimId("ab"), 4, "mirror")
+        match = Match(PEOPLE_BANK, ClaimId("ab"), 4, "mirror")
         for decision, upload, reference, at in (
-            (Decision(Outcome.HOLD, CASE, (fits,)), jpeg(hers), "post 17", AT),
+            (Decision(Outcome.HOLD, CASE, (match,)), jpeg(hers), "post 17", AT),
             (Decision(Outcome.HOLD, OTHER), b"broken", "", AT),
         ):
             bits = bytes(32) if upload != b"broken" else None
@@ -82,13 +82,13 @@ def test_review_lists_cases_with_facts(typed: Typed, data: Path) -> None:
     ]
     assert f"{OTHER}: held" in said
     assert "  it could not be read" in said
-    told = json.loads(typed("review", "--data", data, "--json")[1])
-    assert (told["schema"], told["waiting"], told["more"]) == ("entrenous/gate-review/1", 2, False)
-    assert (told["reviewer"], told["confirmers"]) == ("operator", 1)
-    assert [(one["schema"], one["case"]) for one in told["cases"]] == [
+    page = json.loads(typed("review", "--data", data, "--json")[1])
+    assert (page["schema"], page["waiting"], page["more"]) == ("entrenous/gate-review/1", 2, False)
+    assert (page["reviewer"], page["confirmers"]) == ("operator", 1)
+    assert [(one["schema"], one["case"]) for one in page["cases"]] == [
         ("entrenous/review/1", CASE), ("entrenous/review/1", OTHER),
     ]  # fmt: skip
-    assert told["cases"][0]["matches"][0]["reason"] == "\x1b[2J"
+    assert page["cases"][0]["matches"][0]["reason"] == "\x1b[2J"
     one = json.loads(typed("review", "--data", data, "--json", "--limit", "1")[1])
     assert ([case["case"] for case in one["cases"]], one["more"]) == ([CASE], True)
     rest = json.loads(typed("review", "--data", data, "--json", "--after", CASE)[1])
@@ -129,8 +129,8 @@ def test_review_shows_a_blurred_view_by_default(
     assert (status, "grey and blurred" in said) == (0, True)
     assert Image.open(io.BytesIO(view.read_bytes())).mode == "L"
     assert view.stat().st_mode & 0o777 == 0o600
-    told = typed("review", "--data", data, "--show", CASE, "--out", clear, "--clear", "--json")
-    assert json.loads(told[1]) == {
+    shown = typed("review", "--data", data, "--show", CASE, "--out", clear, "--clear", "--json")
+    assert json.loads(shown[1]) == {
         "schema": "entrenous/gate-view/1", "case": CASE, "file": str(clear), "clear": True,
     }  # fmt: skip
     assert clear.read_bytes() == jpeg(hers)
@@ -148,8 +148,8 @@ def test_review_overwrites_no_file_and_logs_no_view(
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "nowhere").symlink_to(tmp_path / "not there")
     for name in ("mine", "nowhere"):
-        told = typed("review", "--data", data, "--show", CASE, "--out", tmp_path / name)
-        assert told[0] == 3
+        shown = typed("review", "--data", data, "--show", CASE, "--out", tmp_path / name)
+        assert shown[0] == 3
     assert (tmp_path / "mine").read_text() == "mine"
     assert not (tmp_path / "not there").exists()
     assert "upload seen" not in typed("audit", "show", "--data", data)[1]
@@ -177,24 +177,24 @@ def test_confirmation_without_effect_says_so(typed: Typed, data: Path) -> None:
 def test_two_reviewers_confirm_with_their_tokens(typed: Typed, data: Path, tmp_path: Path) -> None:
     (data / "gate.toml").write_text("confirmers = 2\n")
     for name in ("ana", "ben"):
-        told = json.loads(typed("reviewer", "add", name, "--data", data, "--json")[1])
-        (tmp_path / name).write_text(told["token"] + "\n")
+        added = json.loads(typed("reviewer", "add", name, "--data", data, "--json")[1])
+        (tmp_path / name).write_text(added["token"] + "\n")
 
-    def decides(name: str, decision: str = "confirm", *more: str) -> tuple[int, str, str]:
+    def decide(name: str, decision: str = "confirm", *more: str) -> tuple[int, str, str]:
         mine = ("--token-file", tmp_path / name)
         return typed("review", "--data", data, *mine, "--decide", CASE, decision, *more)
 
-    status, said, _ = decides("ana")
+    status, said, _ = decide("ana")
     assert (status, "waits for a second person" in said) == (0, True)
-    status, _, wrong = decides("ana")
+    status, _, wrong = decide("ana")
     assert (status, "ana is already the first one" in " ".join(wrong.split())) == (3, True)
     listed = typed("review", "--data", data, "--token-file", tmp_path / "ana")[1]
     assert "1 that you confirmed wait for a second person." in listed
     seen = typed("review", "--data", data, "--token-file", tmp_path / "ben")[1]
     assert "ana confirmed it; a second person has to confirm it too" in seen
-    done = json.loads(decides("ben", "confirm", "--json")[1])
+    done = json.loads(decide("ben", "confirm", "--json")[1])
     assert (done["state"], done["case"]) == ("confirmed", CASE)
-    status, _, wrong = decides("ben", "release")
+    status, _, wrong = decide("ben", "release")
     assert (status, "already decided" in wrong) == (3, True)
     said = typed("audit", "show", "--data", data, "--of", CASE)[1]
     assert [line.split(" ", 2)[2] for line in said.splitlines()] == [

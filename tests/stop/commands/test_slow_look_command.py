@@ -32,7 +32,7 @@ def screenshot(pixels: Any) -> bytes:
     return jpeg(cv2.resize(on_a_page(pixels), (256, 440), interpolation=cv2.INTER_AREA))
 
 
-def brought(gate: Running) -> Any:
+def upload_screenshot(gate: Running) -> Any:
     """Register her claim, and upload a screenshot that the first scan lets through."""
     hers = skimage.data.astronaut()
     with new_relay_client() as client:
@@ -43,7 +43,7 @@ def brought(gate: Running) -> Any:
 
 def test_running_gate_scans_after_its_answer(tmp_path: Path) -> None:
     with running(tmp_path / "gate") as gate:
-        answer = brought(gate)
+        answer = upload_screenshot(gate)
         assert answer["decision"] == "let through"
         deadline = time.monotonic() + PATIENCE_S
         while not (found := gate.ask("/v1/reviews/published")["cases"]):

@@ -21,21 +21,21 @@ pytestmark = pytest.mark.real
 _UPLOADS = size(5, 12)
 
 
-def slow_lookers(gate: int) -> list[int]:
+def scan_processes(gate: int) -> list[int]:
     """Return the process ids of a running gate's deferred scans."""
     children = (task / "children" for task in Path(f"/proc/{gate}/task").iterdir())
-    return [int(pid) for one in children for pid in one.read_text().split() if looks_slowly(pid)]
+    return [int(pid) for one in children for pid in one.read_text().split() if is_scan_process(pid)]
 
 
-def looks_slowly(pid: str) -> bool:
+def is_scan_process(pid: str) -> bool:
     with suppress(OSError):
         return b"slow-look" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     return False
 
 
-def until(told: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
-    while not told():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
@@ -55,19 +55,19 @@ def test_two_processes_scan_each_upload_once(
     database = f'database = "{url}"\n' if url else ""
     (tmp_path / "gate.toml").write_text(f"{database}slow_look_processes = 2\n")
     with running(tmp_path) as gate:
-        until(lambda: len(slow_lookers(gate.pid)) == 2)
+        wait_until(lambda: len(scan_processes(gate.pid)) == 2)
         for upload in uploads():
             assert gate.bring(upload).json()["decision"] == "let through"
         engine = open_postgres_engine(url) if url else open_engine(tmp_path / "bank.db")
-        until(lambda: all(state is None for state, _ in looked(engine)))
-        assert [times for _, times in looked(engine)] == [1] * _UPLOADS
+        wait_until(lambda: all(state is None for state, _ in scan_states(engine)))
+        assert [times for _, times in scan_states(engine)] == [1] * _UPLOADS
         engine.dispose()
-        two = slow_lookers(gate.pid)
-    assert len(two) == 2
-    assert not any(map(looks_slowly, map(str, two)))
+        processes = scan_processes(gate.pid)
+    assert len(processes) == 2
+    assert not any(map(is_scan_process, map(str, processes)))
 
 
-def looked(engine: sa.Engine) -> list[tuple[str | None, int]]:
+def scan_states(engine: sa.Engine) -> list[tuple[str | None, int]]:
     """Return, for each upload, the due scan or None, and how often its scan was started."""
     with single_read(engine) as db:
         rows = db.execute(
@@ -76,11 +76,11 @@ def looked(engine: sa.Engine) -> list[tuple[str | None, int]]:
     return [(row[0], row[1]) for row in rows]
 
 
-@pytest.mark.parametrize(("there", "run"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (999, 64)])
+@pytest.mark.parametrize(("cpus", "run"), [(1, 1), (2, 1), (3, 1), (4, 2), (16, 8), (999, 64)])
 def test_default_is_one_process_per_two_processors(
-    there: int, run: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cpus: int, run: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate_run, "processor_count", lambda: there)
+    monkeypatch.setattr(gate_run, "processor_count", lambda: cpus)
     assert gate_run._deferred_scan_process_count(tmp_path) == run
     (tmp_path / "gate.toml").write_text("slow_look_processes = 5\n")
     assert gate_run._deferred_scan_process_count(tmp_path) == 5

@@ -32,7 +32,7 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def typed(data: Path, *words: str) -> str:
+def run_status(data: Path, *words: str) -> str:
     app = typer.Typer()
     app.callback()(lambda: None)
     add_commands(app)
@@ -41,12 +41,12 @@ def typed(data: Path, *words: str) -> str:
     return said.stdout
 
 
-def answer(data: Path) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(typed(data, "--json"))
-    return told
+def status_json(data: Path) -> dict[str, Any]:
+    status: dict[str, Any] = json.loads(run_status(data, "--json"))
+    return status
 
 
-def held(data: Path, hours: float, upload: bytes | None = None) -> str:
+def quarantine(data: Path, hours: float, upload: bytes | None = None) -> str:
     with open_platform(data) as (platform, _):
         at = platform.clock.now() - timedelta(hours=hours)
         decision = Decision(Outcome.HOLD, "3f9a-70c2-b11e", ())
@@ -57,41 +57,41 @@ def held(data: Path, hours: float, upload: bytes | None = None) -> str:
 def test_status_of_a_healthy_gate(data: Path) -> None:
     with open_platform(data) as (platform, _):
         FileIndex(data / "index", platform.bank)
-    held(data, 23)
-    said = typed(data)
+    quarantine(data, 23)
+    said = run_status(data)
     assert "Claims (pdq): 1 waiting." in said
     assert "1 reviews wait for a person, the oldest for 23 h." in said
     assert "The index's file is sound, written 0 h ago." in said
     assert "Nothing is wrong." in said
-    told = answer(data)
-    assert told["schema"] == "entrenous/gate-standing/1"
-    assert told["claims"] == [{"kind": "pdq", "state": "waiting", "count": 1}]
-    assert (told["hashes"], told["reviews"], told["wrong"]) == (2, 1, [])
+    status = status_json(data)
+    assert status["schema"] == "entrenous/gate-standing/1"
+    assert status["claims"] == [{"kind": "pdq", "state": "waiting", "count": 1}]
+    assert (status["hashes"], status["reviews"], status["wrong"]) == (2, 1, [])
 
 
 def test_status_warns_of_a_missing_appeal_url(data: Path) -> None:
     (data / "gate.toml").unlink()
-    assert any("set appeal_url in gate.toml" in line for line in answer(data)["wrong"])
+    assert any("set appeal_url in gate.toml" in line for line in status_json(data)["wrong"])
 
 
 def test_status_warns_of_undecryptable_uploads(data: Path) -> None:
     """The warning ends once the old key is back in the file, after the newer one."""
-    held(data, 1, b"a picture")
-    told = "1 of the uploads that have waited longest cannot be decrypted"
-    assert not any("cannot be decrypted" in line for line in answer(data)["wrong"])
+    quarantine(data, 1, b"a picture")
+    warning = "1 of the uploads that have waited longest cannot be decrypted"
+    assert not any("cannot be decrypted" in line for line in status_json(data)["wrong"])
     key = data / "held.key"
     old = key.read_bytes()
     key.unlink()
-    assert any(line.startswith(told) for line in answer(data)["wrong"])
+    assert any(line.startswith(warning) for line in status_json(data)["wrong"])
     key.write_bytes(key.read_bytes() + old)
-    assert not any("cannot be decrypted" in line for line in answer(data)["wrong"])
+    assert not any("cannot be decrypted" in line for line in status_json(data)["wrong"])
 
 
 def test_status_warns_of_an_old_review(data: Path) -> None:
     with open_platform(data) as (platform, _):
         FileIndex(data / "index", platform.bank)
-    held(data, 25)
-    said = typed(data)
+    quarantine(data, 25)
+    said = run_status(data)
     assert "The oldest review has waited 25 hours; look at it before 48 are over." in said
     assert "Nothing is wrong" not in said
 
@@ -100,22 +100,22 @@ def test_status_warns_of_a_missing_second_reviewer(data: Path) -> None:
     with open_platform(data) as (platform, _):
         FileIndex(data / "index", platform.bank)
     (data / "gate.toml").write_text("confirmers = 2\n")
-    assert "Two people have to confirm, but there is only the operator" in typed(data)
+    assert "Two people have to confirm, but there is only the operator" in run_status(data)
     with open_platform(data) as (platform, _):
         add_reviewer("ana", platform)
-    assert answer(data)["wrong"] == [NO_APPEAL_WARNING]
+    assert status_json(data)["wrong"] == [NO_APPEAL_WARNING]
 
 
 def test_status_reports_a_damaged_or_missing_index(data: Path) -> None:
-    (missing,) = answer(data)["wrong"]
+    (missing,) = status_json(data)["wrong"]
     assert missing == "The index has no file yet: a gate that starts in this folder creates it."
     base = data / "index" / "base"
     with open_platform(data) as (platform, _):
         FileIndex(data / "index", platform.bank)
-    harmed = base.read_bytes()[:-64]
-    base.write_bytes(harmed)
-    assert "The index's file is damaged." in typed(data)
-    assert base.read_bytes() == harmed
+    damaged = base.read_bytes()[:-64]
+    base.write_bytes(damaged)
+    assert "The index's file is damaged." in run_status(data)
+    assert base.read_bytes() == damaged
 
 
 @pytest.mark.parametrize("words", [("status",), ("index", "status")])
@@ -140,8 +140,8 @@ def test_status_shows_shadow_counts(data: Path) -> None:
             at = platform.clock.now()
             platform.reviews.record_upload(Review(decision, at, ReviewState.CLOSED), None)
     line = "In shadow, trial would have done this in 30 days: refuse 3 (4 bits: 2, 30 bits: 1)."
-    assert line in typed(data)
-    cells = [(cell["distance"], cell["count"]) for cell in answer(data)["shadow"]]
+    assert line in run_status(data)
+    cells = [(cell["distance"], cell["count"]) for cell in status_json(data)["shadow"]]
     assert cells == [(4, 2), (30, 1)]
 
 
@@ -151,20 +151,20 @@ def test_status_warns_of_exposed_files(data: Path) -> None:
     (data / "gate.toml").touch(0o644)
     (data / "operator.token").chmod(0o640)
     (data / "index" / "base").chmod(0o604)
-    assert answer(data)["wrong"] == []  # nobody else may enter the folder
+    assert status_json(data)["wrong"] == []  # nobody else may enter the folder
     data.chmod(0o755)
     said = f"Others may read or change index/base, operator.token: chmod -R go= {data}"
-    assert answer(data)["wrong"] == [said]
-    assert said in typed(data)
+    assert status_json(data)["wrong"] == [said]
+    assert said in run_status(data)
 
 
 def test_status_warns_of_a_full_disk(data: Path) -> None:
     settings = data / "gate.toml"
     settings.write_text(f"{settings.read_text()}free_mb_min = {1 << 40}\n")
-    case = held(data, 0)
+    case = quarantine(data, 0)
     with open_platform(data) as (platform, _):
         platform.reviews.store_review_bytes(case, b"a large upload", 20)
         assert not platform.reviews.review(case).has_bytes
-    assert any(f"less than {1 << 40:,} MB free" in line for line in answer(data)["wrong"])
+    assert any(f"less than {1 << 40:,} MB free" in line for line in status_json(data)["wrong"])
     settings.write_text(f"{settings.read_text()}".replace(f"{1 << 40}", "0"))
-    assert not any("are free" in line for line in answer(data)["wrong"])
+    assert not any("are free" in line for line in status_json(data)["wrong"])

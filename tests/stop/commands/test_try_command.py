@@ -23,13 +23,13 @@ def photo(tmp_path: Path) -> Any:
     """Return a function that writes a changed photograph to a file and returns its path."""
     plain = np.asarray(skimage.data.astronaut())
 
-    def written(name: str, change: Any = lambda pixels: pixels) -> str:
-        file, held = tmp_path / f"{name}.jpg", io.BytesIO()
-        Image.fromarray(np.ascontiguousarray(change(plain))).save(held, "JPEG", quality=85)
-        file.write_bytes(held.getvalue())
+    def write(name: str, change: Any = lambda pixels: pixels) -> str:
+        file, jpeg_file = tmp_path / f"{name}.jpg", io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(change(plain))).save(jpeg_file, "JPEG", quality=85)
+        file.write_bytes(jpeg_file.getvalue())
         return str(file)
 
-    return written
+    return write
 
 
 @pytest.fixture
@@ -58,20 +58,20 @@ def in_a_collage(pixels: Any) -> Any:
 
 def test_try_refuses_a_mirrored_picture_and_stores_nothing(gate: Any, photo: Any) -> None:
     status, said = gate("try", photo("mirrored", np.fliplr), "--json")
-    told = json.loads(said)
-    (match,) = told["matches"]
-    assert (status, told["schema"], told["decision"]) == (0, "entrenous/decision/1", "refuse")
+    got = json.loads(said)
+    (match,) = got["matches"]
+    assert (status, got["schema"], got["decision"]) == (0, "entrenous/decision/1", "refuse")
     assert (match["bank"], match["how"], match["distance"] <= 12) == ("site", "mirror", True)
-    assert told["ms"] > 0
-    assert told["would"] is None
+    assert got["ms"] > 0
+    assert got["would"] is None
 
 
 def test_try_deep_holds_a_collage(gate: Any, photo: Any) -> None:
     collage = photo("collage", in_a_collage)
     assert json.loads(gate("try", collage, "--json")[1])["decision"] == "let through"
-    told = json.loads(gate("try", collage, "--deep", "--json")[1])
-    assert told["decision"] == "hold"
-    assert "larger picture" in told["matches"][0]["how"]
+    got = json.loads(gate("try", collage, "--deep", "--json")[1])
+    assert got["decision"] == "hold"
+    assert "larger picture" in got["matches"][0]["how"]
 
 
 def test_try_in_shadow_mode(gate: Any, photo: Any) -> None:
@@ -81,9 +81,9 @@ def test_try_in_shadow_mode(gate: Any, photo: Any) -> None:
 
 
 def test_try_reports_a_file_that_is_no_picture(gate: Any, tmp_path: Path) -> None:
-    words = tmp_path / "words.txt"
-    words.write_text("not a picture")
-    assert gate("try", str(words), "--json")[0] == 7
+    text_file = tmp_path / "words.txt"
+    text_file.write_text("not a picture")
+    assert gate("try", str(text_file), "--json")[0] == 7
 
 
 @pytest.mark.real
@@ -94,9 +94,9 @@ def test_try_decodes_clips_and_sounds_in_a_sandbox(gate: Any, tmp_path: Path) ->
     film.write_bytes(written([*wander("coffee", size=(512, 512), seconds=1.0), *[plain] * 18]))
     note.write_bytes(coded(voice(6.0), 16_000, "libopus", "ogg", 24_000, 48_000))
     broken.write_bytes(film.read_bytes()[:-3000])
-    told = json.loads(gate("try", str(film), "--json")[1])
-    assert (told["decision"], told["matches"][0]["bank"]) == ("hold", "site")
-    assert "half seconds" in told["matches"][0]["how"]
+    got = json.loads(gate("try", str(film), "--json")[1])
+    assert (got["decision"], got["matches"][0]["bank"]) == ("hold", "site")
+    assert "half seconds" in got["matches"][0]["how"]
     assert json.loads(gate("try", str(note), "--json")[1])["decision"] == "let through"
-    told = json.loads(gate("try", str(broken), "--json")[1])
-    assert (told["decision"], told["matches"]) == ("hold", [])
+    got = json.loads(gate("try", str(broken), "--json")[1])
+    assert (got["decision"], got["matches"]) == ("hold", [])

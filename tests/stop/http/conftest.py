@@ -73,33 +73,33 @@ def access() -> GateAccess:
     )
 
 
-class Direct(httpx.BaseTransport):
+class AsgiTransport(httpx.BaseTransport):
     """A synchronous transport that passes requests to an ASGI application, without a socket."""
 
     def __init__(self, app: Starlette) -> None:
         self.app = app
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return anyio.run(self._ask, request)
+        return anyio.run(self._send, request)
 
-    async def _ask(self, request: httpx.Request) -> httpx.Response:
+    async def _send(self, request: httpx.Request) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app)) as client:
-            answer = await client.request(
+            response = await client.request(
                 request.method, request.url, content=request.read(), headers=request.headers
             )
             return httpx.Response(
-                answer.status_code, headers=answer.headers, content=answer.content
+                response.status_code, headers=response.headers, content=response.content
             )
 
 
 @pytest.fixture
 def web(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
-    with httpx.Client(transport=Direct(gate_app(platform, access)), base_url=URL) as client:
+    with httpx.Client(transport=AsgiTransport(gate_app(platform, access)), base_url=URL) as client:
         yield client
 
 
 @pytest.fixture
 def device_gate(platform: Platform, access: GateAccess) -> Iterator[RegistrationClient]:
     """Yield the client that a person's device uses."""
-    with httpx.Client(transport=Direct(gate_app(platform, access))) as client:
+    with httpx.Client(transport=AsgiTransport(gate_app(platform, access))) as client:
         yield RegistrationClient(URL, client)

@@ -13,17 +13,17 @@ from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
 from tests.stop.commands.gates import running
 
 pytestmark = pytest.mark.real
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def gate_with(folder: Path, command: str) -> Path:
+def gate_with_overdue_flood(folder: Path, command: str) -> Path:
     """Create a gate in which a flood of four uploads has waited for 25 hours."""
     data = folder / "gate"
     data.mkdir()
@@ -40,33 +40,33 @@ def gate_with(folder: Path, command: str) -> Path:
 
 @pytest.mark.threat("uploads-flood")
 def test_alert_program_runs_once_per_kind(tmp_path: Path) -> None:
-    tell, told = tmp_path / "tell", tmp_path / "told"
-    tell.write_text(f'#!/bin/sh\necho "$@" >> {told}\n')
-    tell.chmod(0o700)
-    data = gate_with(tmp_path, f'["{tell}", "us"]')
+    script, received = tmp_path / "script", tmp_path / "received"
+    script.write_text(f'#!/bin/sh\necho "$@" >> {received}\n')
+    script.chmod(0o700)
+    data = gate_with_overdue_flood(tmp_path, f'["{script}", "us"]')
     expected = {"us flood 1", "us reviews-waiting 1"}
     with running(data, "--no-slow-look"):
-        until(lambda: told.exists() and len(told.read_text().splitlines()) >= 2)
+        wait_until(lambda: received.exists() and len(received.read_text().splitlines()) >= 2)
     with running(data, "--no-slow-look") as again:
         assert again.ask("/v1/status")["reviews"] == 1
-    assert set(told.read_text().splitlines()) == expected
-    assert len(told.read_text().splitlines()) == 2  # also after a restart within the hour
+    assert set(received.read_text().splitlines()) == expected
+    assert len(received.read_text().splitlines()) == 2  # also after a restart within the hour
 
 
 def test_failing_alert_program_is_only_logged(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    data = gate_with(tmp_path, f'["{tmp_path}/none", "hunter2"]')
-    said = ""
+    data = gate_with_overdue_flood(tmp_path, f'["{tmp_path}/none", "hunter2"]')
+    log = ""
     with running(data, "--no-slow-look") as gate:
 
-        def both() -> bool:
-            nonlocal said
-            said += capfd.readouterr().err
-            return said.count("page-failed") == 2
+        def both_failures_are_logged() -> bool:
+            nonlocal log
+            log += capfd.readouterr().err
+            return log.count("page-failed") == 2
 
-        until(both)
+        wait_until(both_failures_are_logged)
         assert gate.ask("/v1/reviews")["waiting"] == 1
         os.kill(gate.pid, 0)  # the gate still runs
-    assert "error page-failed kind=flood why=cannot be started" in said
-    assert "hunter2" not in said
+    assert "error page-failed kind=flood why=cannot be started" in log
+    assert "hunter2" not in log

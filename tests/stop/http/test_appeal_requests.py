@@ -43,7 +43,7 @@ def test_review_has_the_upload_s_reference(
     assert (done["reference"], done["state"], done["also"]) == ("post 17 é", "confirmed", [])
 
 
-def test_reference_header_of_a_bare_upload(
+def test_reference_header_of_an_upload_without_a_form(
     web: httpx.Client, device_gate: RegistrationClient, hers: Any
 ) -> None:
     protect(hers, device_gate)
@@ -118,13 +118,13 @@ def test_flood_is_one_review_over_http(
     web: httpx.Client, device_gate: RegistrationClient, hers: Any
 ) -> None:
     protect(hers, device_gate)
-    said = [upload(web, jpeg(hers, quality)) for quality in range(40, 46)]
-    assert {one["decision"] for one in said} == {"hold"}
+    decisions = [upload(web, jpeg(hers, quality)) for quality in range(40, 46)]
+    assert {one["decision"] for one in decisions} == {"hold"}
     waiting = web.get("/v1/reviews", headers=OPERATOR).json()
     assert (waiting["waiting"], waiting["next"]["gathered"]) == (1, 5)
     case = waiting["next"]["case"]
     done = web.post(f"/v1/reviews/{case}", json={"decision": "release"}, headers=OPERATOR).json()
-    assert {case, *done["also"]} == {one["case"] for one in said}
+    assert {case, *done["also"]} == {one["case"] for one in decisions}
 
 
 def test_registration_over_http_looks_back(

@@ -25,13 +25,13 @@ def test_failing_recurring_work_is_repeated() -> None:
         if len(done) == 1:
             raise BankUnreachable(why="away")
 
-    async def story() -> None:
+    async def run_until_done() -> None:
         async with run_recurring((work,), every_s=0.01):
             with anyio.fail_after(10):
                 while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)
 
-    anyio.run(story)
+    anyio.run(run_until_done)
     assert len(done) >= 3
 
 
@@ -42,13 +42,13 @@ def test_closing_waits_for_one_piece_of_work() -> None:
         done.append(len(done))
         return len(done) % 3  # the third time nothing is left
 
-    async def story() -> None:
+    async def run_until_done() -> None:
         async with run_in_pieces(work, every_s=60):
             with anyio.fail_after(10):
                 while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)
 
-    anyio.run(story)
+    anyio.run(run_until_done)
     assert len(done) == 3
 
 
@@ -59,13 +59,13 @@ def test_failing_piece_of_work_is_retried() -> None:
         done.append(len(done))
         raise BankUnreachable(why="away")
 
-    async def story() -> None:
+    async def run_until_done() -> None:
         async with run_in_pieces(work, every_s=0.01):
             with anyio.fail_after(10):
                 while len(done) < 3:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)
 
-    anyio.run(story)
+    anyio.run(run_until_done)
     assert len(done) >= 3
 
 
@@ -75,28 +75,28 @@ def test_idle_gate_does_background_work(platform: Platform) -> None:
         platform, GateAccess(Secret(b"o")), BackgroundTasks(hourly=(lambda: done.append("done"),))
     )
 
-    async def story() -> None:
+    async def run_until_done() -> None:
         async with app.router.lifespan_context(app):
             with anyio.fail_after(10):
                 while not done:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)
 
-    anyio.run(story)
+    anyio.run(run_until_done)
     assert done == ["done"]
 
 
 def test_long_background_work_runs_one_at_a_time() -> None:
-    go, begun = threading.Event(), list[int]()
+    release, begun = threading.Event(), list[int]()
 
     def long(number: int) -> None:
         begun.append(number)
-        go.wait(20)
+        release.wait(20)
 
-    async def story() -> None:
-        places = anyio.CapacityLimiter(1)
+    async def run_until_done() -> None:
+        slots = anyio.CapacityLimiter(1)
         async with anyio.create_task_group() as group:
             for number in range(100):
-                group.start_soon(lambda n=number: run_after_answer(long, n, limiter=places))
+                group.start_soon(lambda n=number: run_after_answer(long, n, limiter=slots))
             try:
                 with anyio.fail_after(10):
                     while not begun:  # noqa: ASYNC110 -- a thread does it
@@ -104,7 +104,7 @@ def test_long_background_work_runs_one_at_a_time() -> None:
                     await anyio.to_thread.run_sync(lambda: None)
                     assert len(begun) == 1
             finally:
-                go.set()
+                release.set()
         assert sorted(begun) == list(range(100))
 
-    anyio.run(story)
+    anyio.run(run_until_done)

@@ -27,7 +27,7 @@ from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from tests.clips import wander, written
-from tests.stop.http.conftest import URL, Direct
+from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import jpeg
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
@@ -48,7 +48,7 @@ def all_media(platform: Platform) -> Platform:
 
 @pytest.fixture
 def clip_web(all_media: Platform, access: GateAccess) -> Iterator[httpx.Client]:
-    with httpx.Client(transport=Direct(gate_app(all_media, access)), base_url=URL) as client:
+    with httpx.Client(transport=AsgiTransport(gate_app(all_media, access)), base_url=URL) as client:
         yield client
 
 
@@ -67,13 +67,13 @@ def registered(all_media: Platform) -> Platform:
 @pytest.mark.usefixtures("registered")
 def test_quarantined_clip_keeps_its_bytes(clip_web: httpx.Client) -> None:
     sent = {**OPERATOR, "Content-Type": "video/mp4"}
-    said = clip_web.post("/v1/uploads", content=film(), headers=sent).json()
-    assert said["decision"] == "hold"
-    assert said["matches"][0]["how"].startswith("as it is; 6 of 6 half seconds")
-    (waits,) = [clip_web.get("/v1/reviews", headers=OPERATOR).json()["next"]]
-    held = clip_web.get(waits["upload"], headers=OPERATOR)
+    decision = clip_web.post("/v1/uploads", content=film(), headers=sent).json()
+    assert decision["decision"] == "hold"
+    assert decision["matches"][0]["how"].startswith("as it is; 6 of 6 half seconds")
+    (waiting_case,) = [clip_web.get("/v1/reviews", headers=OPERATOR).json()["next"]]
+    held = clip_web.get(waiting_case["upload"], headers=OPERATOR)
     assert (held.content, held.headers["content-type"]) == (film(), "application/octet-stream")
-    case = f"/v1/reviews/{waits['case']}"
+    case = f"/v1/reviews/{waiting_case['case']}"
     decided = clip_web.post(case, json={"decision": "confirm"}, headers=OPERATOR)
     assert decided.status_code == 200
     again = clip_web.post("/v1/uploads", files={"file": ("x.jpg", film())}, headers=UPLOADER)
@@ -86,32 +86,32 @@ def test_quarantined_and_accepted_clips_get_the_same_answer(
     clip_web: httpx.Client, registered: Platform
 ) -> None:
     other = written(wander("coffee", seconds=3.0))
-    told = [
+    answers = [
         clip_web.post("/v1/uploads", files={"file": ("x", one)}, headers=UPLOADER).json()
         for one in (film(), other)
     ]
     assert registered.reviews.count_waiting_items() == 1
-    for one in told:
+    for one in answers:
         assert (one["decision"], one["matches"]) == ("let through", [])
-    assert set(told[0]) == set(told[1])
+    assert set(answers[0]) == set(answers[1])
 
 
 @pytest.mark.slow
 def test_clips_do_not_delay_pictures(all_media: Platform, access: GateAccess) -> None:
     """The picture is judged while as many clips are judged as are allowed at once."""
-    begun, done = anyio.Event(), threading.Event()
+    judging, may_finish = anyio.Event(), threading.Event()
 
     def slow(untrusted_data: bytes, cut: FrameSelection) -> AbstractContextManager[Clip]:
-        anyio.from_thread.run_sync(begun.set)
-        assert done.wait(60)
+        anyio.from_thread.run_sync(judging.set)
+        assert may_finish.wait(60)
         return read_clip(untrusted_data, cut)
 
     app = gate_app(replace(all_media, read_clip=slow), replace(access, uploads_at_once=1))
-    told = {}
+    answers = {}
 
     async def send(web: httpx.AsyncClient, name: str, data: bytes, role: dict[str, str]) -> None:
         sent = {**role, "Content-Type": "application/octet-stream"}
-        told[name] = await web.post("/v1/uploads", content=data, headers=sent)
+        answers[name] = await web.post("/v1/uploads", content=data, headers=sent)
 
     async def both() -> None:
         transport = httpx.ASGITransport(app)
@@ -120,14 +120,14 @@ def test_clips_do_not_delay_pictures(all_media: Platform, access: GateAccess) ->
             anyio.create_task_group() as group,
         ):
             group.start_soon(send, web, "clip", film(), OPERATOR)
-            await begun.wait()
+            await judging.wait()
             try:
                 await send(web, "picture", jpeg(skimage.data.coffee()), UPLOADER)
             finally:
-                done.set()
+                may_finish.set()
 
     anyio.run(both)
-    assert [told[name].status_code for name in ("picture", "clip")] == [200, 200]
+    assert [answers[name].status_code for name in ("picture", "clip")] == [200, 200]
 
 
 def test_sound_is_matched_and_other_files_refused(clip_web: httpx.Client) -> None:

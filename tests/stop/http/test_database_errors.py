@@ -15,7 +15,7 @@ from tests.stop.http.test_upload_requests import protect, upload
 from tests.stop.platform_for_tests import jpeg
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
-WORDS = "no such table"
+ERROR_DETAIL = "no such table"
 
 
 def engine_of(platform: Platform) -> sa.Engine:
@@ -41,10 +41,10 @@ def test_database_error_details_are_hidden_from_uploaders(web: httpx.Client) -> 
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
         assert answer.json()["type"] == "urn:entrenous:unreachable:bank-unreachable"
         assert "busy or stopped" in answer.json()["detail"]
-        assert WORDS not in answer.text
-    assert WORDS in web.get("/v1/status", headers=OPERATOR).json()["detail"]
+        assert ERROR_DETAIL not in answer.text
+    assert ERROR_DETAIL in web.get("/v1/status", headers=OPERATOR).json()["detail"]
     wrong = web.get("/v1/status", headers={"Authorization": "Bearer uploader-token"})
-    assert WORDS not in wrong.text
+    assert ERROR_DETAIL not in wrong.text
 
 
 def test_an_sql_error_hides_its_parameters(platform: Platform) -> None:
@@ -77,7 +77,7 @@ def test_failure_after_the_answer_logs_only_its_class(
     with caplog.at_level(logging.DEBUG):
         protect(hers, device_gate)
         assert upload(web, jpeg(hers), OPERATOR)["decision"] == "hold"
-    told = [one for one in caplog.records if one.name == "entrenous.gate"]
-    assert [one.getMessage() for one in told] == ["after an answer: BankUnreachable"] * 2
-    assert all(one.exc_info is None for one in told)
+    records = [one for one in caplog.records if one.name == "entrenous.gate"]
+    assert [one.getMessage() for one in records] == ["after an answer: BankUnreachable"] * 2
+    assert all(one.exc_info is None for one in records)
     assert "her hash" not in caplog.text

@@ -84,12 +84,12 @@ def test_case_tells_why_it_left_the_published_list(
     else:
         web.post(address, json={"decision": word}, headers=OPERATOR)
     listed = web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"]
-    told = [("confirmed", "post 17")] if became == "confirmed" else []
-    assert [(one["state"], one["reference"]) for one in listed] == told
-    asked = web.get(address, headers=OPERATOR).json()
-    assert (asked["state"], asked["case"]) == (became, case)
+    expected = [("confirmed", "post 17")] if became == "confirmed" else []
+    assert [(one["state"], one["reference"]) for one in listed] == expected
+    review = web.get(address, headers=OPERATOR).json()
+    assert (review["state"], review["case"]) == (became, case)
     if became == "closed":
-        assert asked["decision"] == "let through"
+        assert review["decision"] == "let through"
 
 
 @pytest.mark.slow
@@ -124,10 +124,10 @@ def test_uploader_sees_no_difference_after_a_scan(
     web: httpx.Client, device_gate: RegistrationClient, hers: Any, another: Any
 ) -> None:
     protect(device_gate, hers)
-    seen = [upload(web, jpeg(one), UPLOADER) for one in (on_a_page(hers), another)]
-    for one in seen:
+    answers = [upload(web, jpeg(one), UPLOADER) for one in (on_a_page(hers), another)]
+    for one in answers:
         del one["case"], one["secret"]
-    assert seen[0] == seen[1]
+    assert answers[0] == answers[1]
 
 
 def test_upload_link_exists_only_while_bytes_are_stored(
@@ -150,8 +150,8 @@ def test_appeal_without_a_file_has_no_upload_link(
     case = upload(web, jpeg(hers), OPERATOR)["case"]
     web.post(f"/v1/reviews/{case}", json={"decision": "confirm"}, headers=OPERATOR)
     again = upload(web, jpeg(hers), UPLOADER)
-    asked = {"Authorization": f"Bearer {again['secret']}"}
-    assert web.post(f"/v1/uploads/{again['case']}/appeal", headers=asked).status_code == 200
+    secret = {"Authorization": f"Bearer {again['secret']}"}
+    assert web.post(f"/v1/uploads/{again['case']}/appeal", headers=secret).status_code == 200
     shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
     assert (shown["case"], shown["found"], shown["upload"]) == (again["case"], "appeal", None)
 
@@ -168,13 +168,13 @@ def test_gate_resumes_work_of_a_killed_one(
     protect(device_gate, hers)
     app = gate_app(platform, GateAccess(Secret(b"o")))
 
-    async def story() -> None:
+    async def run_until_found() -> None:
         async with app.router.lifespan_context(app):
             with anyio.fail_after(20):
                 while platform.reviews.count_waiting_items() == 0:  # noqa: ASYNC110 -- a thread does it
                     await anyio.sleep(0.01)
 
-    anyio.run(story)
+    anyio.run(run_until_found)
     assert platform.reviews.review(case).found == "look back"
 
 
@@ -189,8 +189,8 @@ def test_skipped_scans_are_logged_once(
     with caplog.at_level(logging.WARNING):
         for work in (*works, *works):
             work()
-    said = [one.getMessage() for one in caplog.records if one.name == "entrenous.gate"]
-    assert said == ["slow look skipped: 2 uploads"]
+    logged = [one.getMessage() for one in caplog.records if one.name == "entrenous.gate"]
+    assert logged == ["slow look skipped: 2 uploads"]
 
 
 def test_no_skipped_scans_are_logged_when_scans_are_off(
@@ -214,5 +214,5 @@ def test_wrong_clock_is_logged(
         for work in minutely_tasks(platform):
             work()
         clock.wind(days=60)
-    (said,) = [one for one in caplog.records if one.name == "entrenous.gate"]
-    assert (said.levelname, said.getMessage()) == ("WARNING", "clock ahead by 60 days")
+    (logged,) = [one for one in caplog.records if one.name == "entrenous.gate"]
+    assert (logged.levelname, logged.getMessage()) == ("WARNING", "clock ahead by 60 days")

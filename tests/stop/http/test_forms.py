@@ -23,7 +23,7 @@ from entrenous.stop.http.request_body import (
 )
 from entrenous.stop.platform import Platform
 from tests.connectors.hma.conftest import an_app
-from tests.stop.http.conftest import URL, Direct
+from tests.stop.http.conftest import URL, AsgiTransport
 
 KIND = "multipart/form-data; boundary=b"
 END = b"--b--\r\n"
@@ -92,7 +92,7 @@ def test_two_files_error_asks_for_separate_uploads(
     app.mount("/hma", an_app(platform, access))
     who = {"authorization": "Bearer operator-token"}
     files = [(name, (f"{one}.jpg", b"x", "image/jpeg")) for one in ("a", "b")]
-    with httpx.Client(transport=Direct(app), base_url=URL, headers=who) as web:
+    with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=who) as web:
         answer = web.post(path, files=files)
     assert answer.status_code == 400
     assert "as an upload of its own" in " ".join(answer.json()[words].split())
@@ -112,17 +112,17 @@ def test_form_parsing_does_not_block_other_requests(
     platform: Platform, access: GateAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The parser does not run in the event loop's thread."""
-    loops: list[bool] = []
+    in_event_loop: list[bool] = []
 
-    def note(form: bytes, boundary: bytes) -> ReceivedUpload:
+    def record_thread(form: bytes, boundary: bytes) -> ReceivedUpload:
         try:
             asyncio.get_running_loop()
-            loops.append(True)
+            in_event_loop.append(True)
         except RuntimeError:
-            loops.append(False)
+            in_event_loop.append(False)
         return parse_upload_form(form, boundary)
 
-    monkeypatch.setattr("entrenous.stop.http.request_body.parse_upload_form", note)
+    monkeypatch.setattr("entrenous.stop.http.request_body.parse_upload_form", record_thread)
 
     async def ask() -> int:
         transport = httpx.ASGITransport(gate_app(platform, access))
@@ -132,7 +132,7 @@ def test_form_parsing_does_not_block_other_requests(
             return (await web.post("/v1/uploads", content=form, headers=headers)).status_code
 
     assert anyio.run(ask) == 415
-    assert loops == [False]
+    assert in_event_loop == [False]
 
 
 def test_long_form_over_http_is_refused(web: httpx.Client) -> None:

@@ -10,23 +10,23 @@ from hypothesis import strategies as st
 
 from entrenous.stop.http.access import ForwardedAddressMiddleware, forwarded_client
 
-NEAR, FAR, HERS, FORGED = "10.0.0.1", "10.0.1.7", "203.0.113.9", "198.51.100.1"
+NEAR, FAR, CLIENT, FORGED = "10.0.0.1", "10.0.1.7", "203.0.113.9", "198.51.100.1"
 TRUSTED = (ip_network("10.0.0.1"), ip_network("10.0.1.0/24"), ip_network("2001:db8:ffff::/64"))
 
 
 @pytest.mark.parametrize(
     ("peer", "forwarded", "who"),
     [
-        (NEAR, [HERS], HERS),
-        (NEAR, [f"{FORGED}, {HERS}"], HERS),  # what the client wrote itself is further left
-        (NEAR, [f"{FORGED}, {HERS}, {FAR}"], HERS),
-        (NEAR, [FORGED, HERS, FAR], HERS),  # the header may occur more than once
-        (NEAR, [f"{HERS} ,\t{FAR}"], HERS),
-        ("2001:db8:ffff::1", [HERS], HERS),
-        (f"::ffff:{NEAR}", [HERS], HERS),
-        (NEAR, [f"::ffff:{HERS}"], HERS),
+        (NEAR, [CLIENT], CLIENT),
+        (NEAR, [f"{FORGED}, {CLIENT}"], CLIENT),  # what the client wrote itself is further left
+        (NEAR, [f"{FORGED}, {CLIENT}, {FAR}"], CLIENT),
+        (NEAR, [FORGED, CLIENT, FAR], CLIENT),  # the header may occur more than once
+        (NEAR, [f"{CLIENT} ,\t{FAR}"], CLIENT),
+        ("2001:db8:ffff::1", [CLIENT], CLIENT),
+        (f"::ffff:{NEAR}", [CLIENT], CLIENT),
+        (NEAR, [f"::ffff:{CLIENT}"], CLIENT),
         # RFC 7239, section 6: with a port, IPv6 in brackets
-        (NEAR, [f"{HERS}:4711"], HERS),
+        (NEAR, [f"{CLIENT}:4711"], CLIENT),
         (NEAR, ["[2001:db8::7]"], "2001:db8::7"),
         (NEAR, ["[2001:DB8::7]:4711"], "2001:db8::7"),
         (NEAR, ["2001:db8::7"], "2001:db8::7"),
@@ -34,8 +34,8 @@ TRUSTED = (ip_network("10.0.0.1"), ip_network("10.0.1.0/24"), ip_network("2001:d
         (NEAR, [], NEAR),
         (NEAR, [FAR], FAR),
         # an untrusted peer is the client, whatever its header says
-        (HERS, [FORGED], HERS),
-        (HERS, [f"{FORGED}, {NEAR}"], HERS),
+        (CLIENT, [FORGED], CLIENT),
+        (CLIENT, [f"{FORGED}, {NEAR}"], CLIENT),
         ("", [FORGED], ""),
     ],
 )
@@ -57,27 +57,27 @@ def test_malformed_forwarded_entry_counts_as_the_proxy(odd: str) -> None:
 
 
 def test_unlisted_proxies_are_not_trusted() -> None:
-    assert forwarded_client("127.0.0.1", [HERS], ()) == "127.0.0.1"
+    assert forwarded_client("127.0.0.1", [CLIENT], ()) == "127.0.0.1"
 
 
 @pytest.mark.slow
 @given(st.lists(st.text(max_size=40), max_size=4), st.ip_addresses().map(str))
-def test_entries_left_of_the_client_change_nothing(untrusted: list[str], her: str) -> None:
-    if any(ip_address(her) in network for network in TRUSTED):
+def test_entries_left_of_the_client_change_nothing(untrusted: list[str], client: str) -> None:
+    if any(ip_address(client) in network for network in TRUSTED):
         return
-    assert forwarded_client(NEAR, [*untrusted, her], TRUSTED) == forwarded_client(
-        NEAR, [her], TRUSTED
+    assert forwarded_client(NEAR, [*untrusted, client], TRUSTED) == forwarded_client(
+        NEAR, [client], TRUSTED
     )
 
 
 @pytest.mark.parametrize(
     ("client", "headers", "seen"),
     [
-        ((NEAR, 9), [(b"x-forwarded-for", HERS.encode())], (HERS, 0)),
-        ((HERS, 9), [(b"x-forwarded-for", FORGED.encode())], (HERS, 0)),
+        ((NEAR, 9), [(b"x-forwarded-for", CLIENT.encode())], (CLIENT, 0)),
+        ((CLIENT, 9), [(b"x-forwarded-for", FORGED.encode())], (CLIENT, 0)),
         ((NEAR, 9), [(b"x-forwarded-for", b"\xff")], (NEAR, 0)),
         ((NEAR, 9), [(b"forwarded", f"for={FORGED}".encode())], (NEAR, 0)),
-        (None, [(b"x-forwarded-for", HERS.encode())], None),
+        (None, [(b"x-forwarded-for", CLIENT.encode())], None),
     ],
 )
 def test_middleware_sets_the_client(

@@ -26,8 +26,8 @@ from tests.stop.commands.gates import running, within_an_hour
 
 pytestmark = pytest.mark.real
 
-HER, HIM = "127.0.0.1", "127.0.0.2"  # both are addresses of this machine
-SEALED = 'tls_cert = "cert.pem"\ntls_key = "key.pem"\n'
+ADDRESS, OTHER_ADDRESS = "127.0.0.1", "127.0.0.2"  # both are addresses of this machine
+TLS_SETTINGS = 'tls_cert = "cert.pem"\ntls_key = "key.pem"\n'
 
 
 def request(number: int) -> ClaimRequest:
@@ -39,28 +39,28 @@ def request(number: int) -> ClaimRequest:
 def folder_with(tmp_path: Path, toml: str) -> Path:
     data = tmp_path / "gate"
     data.mkdir()
-    told = 'appeal_url = "https://a.example/appeal"\n'
-    (data / "gate.toml").write_text(told + toml)
+    appeal = 'appeal_url = "https://a.example/appeal"\n'
+    (data / "gate.toml").write_text(appeal + toml)
     return data
 
 
 @contextmanager
-def person(url: str, pair: Pair | None, address: str) -> Iterator[httpx.Client]:
+def client_from(url: str, pair: Pair | None, address: str) -> Iterator[httpx.Client]:
     """Yield a client with this source address that trusts only the certificate of ``pair``."""
     context = ssl.create_default_context(cafile=None if pair is None else str(pair.cert))
-    by = httpx.HTTPTransport(local_address=address, verify=context)
-    with httpx.Client(transport=by, base_url=url, timeout=60, trust_env=False) as web:
+    transport = httpx.HTTPTransport(local_address=address, verify=context)
+    with httpx.Client(transport=transport, base_url=url, timeout=60, trust_env=False) as web:
         yield web
 
 
-def claimed(web: httpx.Client, numbers: range, **headers: str) -> list[int]:
+def statuses(web: httpx.Client, numbers: range, **headers: str) -> list[int]:
     bodies = (write_registration_request(request(number)) for number in numbers)
     return [web.post("/v1/claims", content=body, headers=headers).status_code for body in bodies]
 
 
 @pytest.mark.threat("hostile-network")
 def test_gate_serves_tls_with_its_certificate(tmp_path: Path) -> None:
-    data = folder_with(tmp_path, SEALED)
+    data = folder_with(tmp_path, TLS_SETTINGS)
     pair = certificate(data)
     log = tmp_path / "log"
     with running(data, "--no-slow-look", log=log) as gate:
@@ -83,7 +83,7 @@ def test_gate_serves_tls_with_its_certificate(tmp_path: Path) -> None:
 def test_mismatched_certificate_stops_the_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data = folder_with(tmp_path, SEALED)
+    data = folder_with(tmp_path, TLS_SETTINGS)
     certificate(data)
     (data / "key.pem").write_text("no key")
     assert run(["gate", "run", "--data", str(data)], {}) == 3
@@ -99,18 +99,18 @@ def test_clients_behind_nginx_are_counted_separately(tmp_path: Path) -> None:
     within_an_hour(60)
     with (
         running(data, "--no-slow-look", log=log) as gate,
-        nginx(tmp_path, "nginx-gate.conf", pair, _here(gate.url)) as url,
-        person(url, pair, HER) as she,
-        person(url, pair, HIM) as he,
+        nginx(tmp_path, "nginx-gate.conf", pair, _replacements(gate.url)) as url,
+        client_from(url, pair, ADDRESS) as first,
+        client_from(url, pair, OTHER_ADDRESS) as second,
     ):
         assert version_of(url, pair) == "TLSv1.3"
-        assert claimed(he, range(9)) == [201] * 3 + [429] * 6
+        assert statuses(second, range(9)) == [201] * 3 + [429] * 6
         forged = {"X-Forwarded-For": "203.0.113.9"}
-        assert claimed(he, range(9, 12), **forged) == [429] * 3
-        assert claimed(she, range(20, 24), **forged) == [201] * 3 + [429]
-        assert he.get("/v1/status").json()["state"] == "serving"
-        assert 429 in (_wrong_key(he) for _ in range(60))  # ten, then one every six seconds
-        assert _wrong_key(she) == 401
+        assert statuses(second, range(9, 12), **forged) == [429] * 3
+        assert statuses(first, range(20, 24), **forged) == [201] * 3 + [429]
+        assert second.get("/v1/status").json()["state"] == "serving"
+        assert 429 in (_wrong_key(second) for _ in range(60))  # ten, then one every six seconds
+        assert _wrong_key(first) == 401
     assert log.read_text() == ""
 
 
@@ -118,31 +118,33 @@ def _wrong_key(web: httpx.Client) -> int:
     return web.get("/exchange/ncmec/v2/members", auth=("partner", "wrong")).status_code
 
 
-def _here(gate: str) -> dict[str, str]:
+def _replacements(gate: str) -> dict[str, str]:
     return {"127.0.0.1:7802": gate.removeprefix("http://"), "gate.example.org": "localhost"}
 
 
 @pytest.mark.threat("claims-flood")
 def test_forwarded_header_of_an_untrusted_peer_is_ignored(tmp_path: Path) -> None:
-    data = folder_with(tmp_path, f'claims_per_hour = 3\ntrusted_proxies = ["{HIM}"]\n')
+    data = folder_with(tmp_path, f'claims_per_hour = 3\ntrusted_proxies = ["{OTHER_ADDRESS}"]\n')
     within_an_hour(60)
     with (
         running(data, "--no-slow-look") as gate,
-        person(gate.url, None, HER) as she,
-        person(gate.url, None, HIM) as proxy,
+        client_from(gate.url, None, ADDRESS) as client,
+        client_from(gate.url, None, OTHER_ADDRESS) as proxy,
     ):
         answers = [
-            claimed(she, range(number, number + 1), **{"X-Forwarded-For": f"203.0.113.{number}"})
+            statuses(
+                client, range(number, number + 1), **{"X-Forwarded-For": f"203.0.113.{number}"}
+            )
             for number in range(6)
         ]
         assert answers == [[201]] * 3 + [[429]] * 3
         # An unreadable header counts as the proxy's own address.
         odd = [{"X-Forwarded-For": odd} for odd in ("unknown", "_a", "", "203.0.113.1, x")]
-        answers = [claimed(proxy, range(9 + n, 10 + n), **told) for n, told in enumerate(odd)]
+        answers = [statuses(proxy, range(9 + n, 10 + n), **header) for n, header in enumerate(odd)]
         assert answers == [[201]] * 3 + [[429]]
         networks = [f"2001:db8:0:1::{number}" for number in range(4)]  # one /64
         answers = [
-            claimed(proxy, range(20 + n, 21 + n), **{"X-Forwarded-For": address})
+            statuses(proxy, range(20 + n, 21 + n), **{"X-Forwarded-For": address})
             for n, address in enumerate(networks)
         ]
         assert answers == [[201]] * 3 + [[429]]
@@ -152,23 +154,24 @@ def test_forwarded_header_of_an_untrusted_peer_is_ignored(tmp_path: Path) -> Non
 def test_claims_of_one_device_behind_a_proxy_are_limited(tmp_path: Path) -> None:
     """The gate has default settings; one connection sends all requests."""
     with running(tmp_path / "gate", "--no-slow-look") as gate:
-        line = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
-        taken = hours = 0
+        conn = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
+        accepted = hours_begun = 0
         wait_s = 3600
         for number in range(size(1_000, 10_000)):
-            line.request("POST", "/v1/claims", write_registration_request(request(number)))
-            with line.getresponse() as answer:
+            conn.request("POST", "/v1/claims", write_registration_request(request(number)))
+            with conn.getresponse() as answer:
                 problem = answer.read()
                 if answer.status == 201:
-                    taken += 1
+                    accepted += 1
                     continue
             assert answer.status == 429
-            said = int(answer.headers["Retry-After"])
-            hours += said > wait_s  # the next clock hour, which allows twenty more
-            wait_s = said
-        line.close()
-        assert 20 * max(1, hours) <= taken <= 20 * (1 + hours)
+            retry_after_s = int(answer.headers["Retry-After"])
+            hours_begun += retry_after_s > wait_s  # the next clock hour, which allows twenty more
+            wait_s = retry_after_s
+        conn.close()
+        assert 20 * max(1, hours_begun) <= accepted <= 20 * (1 + hours_begun)
         assert json.loads(problem)["type"] == "urn:entrenous:unreachable:gate-busy"
-        assert gate.ask("/v1/status")["claims"] == taken
-        with person(gate.url, None, HIM) as he:  # the limit of other devices is not used up
-            assert claimed(he, range(20_000, 20_001)) == [201]
+        assert gate.ask("/v1/status")["claims"] == accepted
+        # The limit of other devices is not used up.
+        with client_from(gate.url, None, OTHER_ADDRESS) as other:
+            assert statuses(other, range(20_000, 20_001)) == [201]

@@ -32,7 +32,7 @@ from entrenous.stop.platform import Platform
 from tests.connectors.hma.conftest import an_app
 from tests.ready import begun
 from tests.serving.slow_clients import assert_refuses_endless_heads, send_malformed
-from tests.stop.http.conftest import URL, Direct
+from tests.stop.http.conftest import URL, AsgiTransport
 
 PATHS = (
     *("/v1/uploads", "/v1/claims", "/v1/claims/0123456789abcdef0123456789abcdef/opinions"),
@@ -48,16 +48,16 @@ BUGS: Any = {Exception: on_bug}
 FORM = {"content-type": "multipart/form-data; boundary=x"}
 
 
-async def hung_up(app: Any, path: str, headers: dict[str, str]) -> list[int]:
+async def disconnect_early(app: Any, path: str, headers: dict[str, str]) -> list[int]:
     """Disconnect after three bytes of the body; return the statuses that the application sent."""
-    coming = [
+    received = [
         {"type": "http.request", "body": b'{"a', "more_body": True},
         {"type": "http.disconnect"},
     ]
     sent: list[int] = []
 
     async def receive() -> Any:
-        return coming.pop(0)
+        return received.pop(0)
 
     async def send(message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -73,7 +73,7 @@ async def hung_up(app: Any, path: str, headers: dict[str, str]) -> list[int]:
     return sent
 
 
-def figures(app: Any) -> str:
+def metrics_text(app: Any) -> str:
     async def ask() -> str:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as web:
             return (await web.get("http://x/v1/metrics", headers=HEADERS)).text
@@ -88,11 +88,11 @@ def test_disconnected_upload_is_not_a_gate_fault(
     app = gate_app(platform, access)
     app.mount("/hma", an_app(platform, access))
     headers = HEADERS | FORM if path.startswith("/hma") else HEADERS
-    assert anyio.run(partial(hung_up, app, path, headers)) == [400]
+    assert anyio.run(partial(disconnect_early, app, path, headers)) == [400]
     assert not [one for one in caplog.records if one.levelno > logging.INFO]
-    told = figures(app)
-    assert 'status="400"} 1.0' in told
-    assert 'status="500"' not in told
+    metrics = metrics_text(app)
+    assert 'status="400"} 1.0' in metrics
+    assert 'status="500"' not in metrics
 
 
 @pytest.mark.parametrize("errors", [json_error_handlers, xml_error_handlers])
@@ -103,7 +103,7 @@ def test_disconnected_partner_is_not_a_gate_fault(
         return Response(await read_body(request, 1000))
 
     app = Starlette(routes=[Route("/", read, methods=["POST"])], exception_handlers=errors())
-    assert anyio.run(partial(hung_up, app, "/", HEADERS)) == [400]
+    assert anyio.run(partial(disconnect_early, app, "/", HEADERS)) == [400]
     assert not [one for one in caplog.records if one.levelno > logging.INFO]
 
 
@@ -112,7 +112,7 @@ def test_bug_is_logged_without_request_data(caplog: pytest.LogCaptureFixture) ->
         raise KeyError(await request.body())
 
     app = Starlette(routes=[Route("/", broken, methods=["POST"])], exception_handlers=BUGS)
-    with httpx.Client(transport=Direct(app), base_url=URL) as web, pytest.raises(KeyError):
+    with httpx.Client(transport=AsgiTransport(app), base_url=URL) as web, pytest.raises(KeyError):
         web.post("/", content=b"hers")
     (line,) = [one.getMessage() for one in caplog.records if one.name == "entrenous.gate"]
     assert line.startswith("bug: KeyError at ")
@@ -123,38 +123,38 @@ def test_bug_is_logged_without_request_data(caplog: pytest.LogCaptureFixture) ->
 @pytest.mark.real
 def test_strangers_cannot_fill_the_log(tmp_path: Path) -> None:
     """Disconnects, malformed forms and requests, and endless headers leave the log empty."""
-    said = tmp_path / "log"
+    log_file = tmp_path / "log"
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/gate.toml").write_text('appeal_url = "https://a.example/appeal"\n')
     words = ["gate", "run", "--data", str(tmp_path / "gate"), "--listen", "127.0.0.1:0", "--json"]
     program = [sys.executable, "-m", "entrenous", *words, "--judges", "0", "--no-slow-look"]
     with (
-        said.open("wb") as log,
+        log_file.open("wb") as log,
         begun(program, stdout=subprocess.PIPE, stderr=log) as gate,
     ):
         try:
             assert gate.stdout is not None
-            told = json.loads(gate.stdout.readline())
-            where = urlsplit(told["url"])
+            info = json.loads(gate.stdout.readline())
+            where = urlsplit(info["url"])
             assert where.hostname is not None
             assert where.port is not None
-            with socket.create_connection((where.hostname, where.port)) as line:
-                line.sendall(
+            with socket.create_connection((where.hostname, where.port)) as sock:
+                sock.sendall(
                     b'POST /v1/claims HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n{"a'
                 )
-            send_malformed(told["url"])
-            assert_refuses_endless_heads(told["url"], None)
-            who = {"authorization": f"Bearer {Path(told['operator_token_file']).read_text()}"}
-            with httpx.Client(base_url=told["url"], headers=who, trust_env=False) as web:
+            send_malformed(info["url"])
+            assert_refuses_endless_heads(info["url"], None)
+            who = {"authorization": f"Bearer {Path(info['operator_token_file']).read_text()}"}
+            with httpx.Client(base_url=info["url"], headers=who, trust_env=False) as web:
                 assert web.post("/v1/uploads", content=b"--y\r\n", headers=FORM).status_code == 400
-                until = time.monotonic() + 60
-                answers = ""
+                deadline = time.monotonic() + 60
+                metrics = ""
                 # The gate notices the disconnect after a moment.
-                while 'event="claims",status="400"' not in answers:
-                    assert time.monotonic() < until
-                    answers = web.get("/v1/metrics").text
-            assert not re.search(r'answers_total.*status="500"', answers)
+                while 'event="claims",status="400"' not in metrics:
+                    assert time.monotonic() < deadline
+                    metrics = web.get("/v1/metrics").text
+            assert not re.search(r'answers_total.*status="500"', metrics)
         finally:
             gate.terminate()
             gate.wait(60)
-    assert said.read_text() == ""
+    assert log_file.read_text() == ""

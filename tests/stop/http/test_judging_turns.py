@@ -24,7 +24,7 @@ OPERATOR = {"Authorization": "Bearer operator-token"}
 IMAGE = {"Content-Type": "image/jpeg"}
 
 
-async def idle(app: Starlette, path: str, token: str, read: anyio.Event) -> None:
+async def send_one_byte(app: Starlette, path: str, token: str, read: anyio.Event) -> None:
     """Send one byte of a picture, then nothing; set ``read`` once the gate reads or answers."""
     first = True
 
@@ -47,13 +47,13 @@ async def idle(app: Starlette, path: str, token: str, read: anyio.Event) -> None
 
 
 @asynccontextmanager
-async def idlers(
+async def idle_senders(
     app: Starlette, count: int, path: str, token: str
 ) -> AsyncIterator[httpx.AsyncClient]:
     async with anyio.create_task_group() as group:
         for _ in range(count):
             read = anyio.Event()
-            group.start_soon(idle, app, path, token, read)
+            group.start_soon(send_one_byte, app, path, token, read)
             await read.wait()
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
@@ -65,47 +65,47 @@ def run(scenario: Callable[[], Awaitable[Any]]) -> Any:
     return anyio.run(scenario)
 
 
-def test_idle_appeals_without_a_secret_take_no_place(
+def test_idle_appeals_without_a_secret_take_no_slot(
     platform: Platform, access: GateAccess, another: Any
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, access)
-        mine = await _upload_for(app, another)
-        async with idlers(app, 40, "/v1/uploads/none/appeal", "A" * 22) as web:
+        first = await upload_for_appeal(app, another)
+        async with idle_senders(app, 40, "/v1/uploads/none/appeal", "A" * 22) as web:
             upload = await web.post("/v1/uploads", content=jpeg(another), headers=OPERATOR | IMAGE)
-            asked = await web.post(mine["where"], headers=mine["headers"])
+            asked = await web.post(first["where"], headers=first["headers"])
             return [upload.status_code, asked.status_code]
 
     assert run(scenario) == [200, 200]
 
 
-def test_idle_appeals_with_a_secret_take_no_place_of_an_upload(
+def test_idle_appeals_with_a_secret_take_no_slot_of_an_upload(
     platform: Platform, access: GateAccess, another: Any
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, access)
-        mine, theirs = [await _upload_for(app, another) for _ in range(2)]
-        async with idlers(app, 20, mine["where"], mine["secret"]) as web:
+        first, second = [await upload_for_appeal(app, another) for _ in range(2)]
+        async with idle_senders(app, 20, first["where"], first["secret"]) as web:
             upload = await web.post("/v1/uploads", content=jpeg(another), headers=OPERATOR | IMAGE)
             with_file = [
                 await web.post(one["where"], content=jpeg(another), headers=one["headers"] | IMAGE)
-                for one in (mine, theirs)
+                for one in (first, second)
             ]
-            without = await web.post(mine["where"], headers=mine["headers"])
+            without = await web.post(first["where"], headers=first["headers"])
             return [one.status_code for one in (upload, *with_file, without)]
 
     assert run(scenario) == [200, 429, 200, 200]
 
 
-def test_appeals_with_files_have_few_places_of_their_own(
+def test_appeals_with_files_have_few_slots_of_their_own(
     platform: Platform, access: GateAccess, another: Any
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, GateAccess(access.operator, uploads_at_once=2))
-        mine, theirs = [await _upload_for(app, another) for _ in range(2)]
-        async with idlers(app, 1, mine["where"], mine["secret"]) as web:
+        first, second = [await upload_for_appeal(app, another) for _ in range(2)]
+        async with idle_senders(app, 1, first["where"], first["secret"]) as web:
             return [
-                (await web.post(theirs["where"], headers=theirs["headers"] | kind)).status_code
+                (await web.post(second["where"], headers=second["headers"] | kind)).status_code
                 for kind in (IMAGE, {})
             ]
 
@@ -117,7 +117,7 @@ def test_idle_uploaders_do_not_stop_the_operator(
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, access)
-        async with idlers(app, 20, "/v1/uploads", "uploader-token") as web:
+        async with idle_senders(app, 20, "/v1/uploads", "uploader-token") as web:
             return [
                 (await web.post("/v1/uploads", content=jpeg(another), headers=who)).status_code
                 for who in (OPERATOR | IMAGE, {"Authorization": "Bearer uploader-token"} | IMAGE)
@@ -175,17 +175,17 @@ def test_concurrent_judging_is_one_more_than_processors(
     platform: Platform, access: GateAccess, another: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.stop.http.upload_requests.processor_count", lambda: 1)
-    turn, inside, most = threading.Lock(), 0, 0
-    two = threading.Barrier(2, timeout=20)  # the first upload waits for the second
+    lock, inside, most = threading.Lock(), 0, 0
+    both_inside = threading.Barrier(2, timeout=20)  # the first upload waits for the second
 
     def counted(untrusted_data: bytes) -> Picture:
         nonlocal inside, most
-        with turn:
+        with lock:
             inside += 1
             most = max(most, inside)
-        two.wait()
+        both_inside.wait()
         time.sleep(0.05)  # a third upload would start now if it could
-        with turn:
+        with lock:
             inside -= 1
         return platform.read_picture(untrusted_data)
 
@@ -243,30 +243,30 @@ def test_waiting_too_long_for_a_turn_raises_busy(
     assert run(scenario) == [429, 200]
 
 
-async def _upload_for(app: Starlette, pixels: Any) -> dict[str, Any]:
+async def upload_for_appeal(app: Starlette, pixels: Any) -> dict[str, Any]:
     """Upload a picture; return the path, secret and headers of an appeal."""
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
         answer = await web.post("/v1/uploads", content=jpeg(pixels), headers=OPERATOR | IMAGE)
-    said = answer.json()
-    where = f"/v1/uploads/{said['case']}/appeal"
-    headers = {"Authorization": f"Bearer {said['secret']}"}
-    return {"where": where, "secret": said["secret"], "headers": headers}
+    decision = answer.json()
+    where = f"/v1/uploads/{decision['case']}/appeal"
+    headers = {"Authorization": f"Bearer {decision['secret']}"}
+    return {"where": where, "secret": decision["secret"], "headers": headers}
 
 
-@pytest.mark.parametrize("right", [True, False])
-def test_may_appeal_changes_nothing(
-    platform: Platform, access: GateAccess, another: Any, *, right: bool
+@pytest.mark.parametrize("secret_is_valid", [True, False])
+def test_appeal_is_accepted_once_and_only_with_its_secret(
+    platform: Platform, access: GateAccess, another: Any, *, secret_is_valid: bool
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, access)
-        mine = await _upload_for(app, another)
-        headers = mine["headers"] if right else {"Authorization": f"Bearer {'A' * 22}"}
+        first = await upload_for_appeal(app, another)
+        headers = first["headers"] if secret_is_valid else {"Authorization": f"Bearer {'A' * 22}"}
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
-            return [(await web.post(mine["where"], headers=headers)).status_code for _ in range(2)]
+            return [(await web.post(first["where"], headers=headers)).status_code for _ in range(2)]
 
-    assert run(scenario) == ([200, 409] if right else [404, 404])
+    assert run(scenario) == ([200, 409] if secret_is_valid else [404, 404])
 
 
 class _OneJudge:
@@ -276,7 +276,7 @@ class _OneJudge:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.wants = 0
+        self.start_requests = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -285,7 +285,7 @@ class _OneJudge:
         return
 
     def start_missing(self) -> None:
-        self.wants += 1
+        self.start_requests += 1
 
     async def decide(
         self, _untrusted_data: bytes, reference: str, publishes: PublishedAnyway
@@ -301,14 +301,14 @@ class _OneJudge:
 def test_two_concurrent_pictures_start_the_judges(
     platform: Platform, access: GateAccess, another: Any
 ) -> None:
-    judges, said = _OneJudge(), list[Any]()
+    judges, answers = _OneJudge(), list[Any]()
 
     async def scenario() -> None:
         app = gate_app(platform, access, judges=judges)  # type: ignore[arg-type]
 
         async def send(web: httpx.AsyncClient) -> None:
             headers = OPERATOR | IMAGE | {"Entrenous-Reference": "post 17"}
-            said.append(
+            answers.append(
                 (await web.post("/v1/uploads", content=jpeg(another), headers=headers)).json()
             )
 
@@ -316,14 +316,14 @@ def test_two_concurrent_pictures_start_the_judges(
             transport=httpx.ASGITransport(app), base_url="http://gate"
         ) as web:
             await send(web)
-            assert judges.wants == 0
+            assert judges.start_requests == 0
             async with anyio.create_task_group() as group:
                 group.start_soon(send, web)
                 group.start_soon(send, web)
 
     run(scenario)
     assert judges.asked == ["post 17"] * 3
-    assert judges.wants > 0
-    assert {(one["decision"], one["case"]) for one in said} == {
+    assert judges.start_requests > 0
+    assert {(one["decision"], one["case"]) for one in answers} == {
         ("refuse", f"case-{number}") for number in (1, 2, 3)
     }

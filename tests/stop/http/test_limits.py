@@ -16,7 +16,7 @@ from tests.stop.http.conftest import WoundClock
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
-def taken(limit: HourlyLimit, client: str, now: datetime = NOON) -> bool:
+def accepted(limit: HourlyLimit, client: str, now: datetime = NOON) -> bool:
     try:
         limit.count_or_refuse(client, now)
     except GateBusy:
@@ -28,19 +28,19 @@ def taken(limit: HourlyLimit, client: str, now: datetime = NOON) -> bool:
 def test_claims_of_one_device_are_limited() -> None:
     limits = GateLimits()
     limit = HourlyLimit(limits.claims_per_hour, limits.claims_of_all)
-    assert sum(taken(limit, "192.0.2.1") for _ in range(10_000)) == 20
-    assert taken(limit, "192.0.2.2")  # the limit of other devices is not used up
-    assert sum(taken(limit, "192.0.2.1", NOON + timedelta(hours=1)) for _ in range(99)) == 20
+    assert sum(accepted(limit, "192.0.2.1") for _ in range(10_000)) == 20
+    assert accepted(limit, "192.0.2.2")  # the limit of other devices is not used up
+    assert sum(accepted(limit, "192.0.2.1", NOON + timedelta(hours=1)) for _ in range(99)) == 20
 
 
 @pytest.mark.threat("claims-flood")
 def test_claims_of_all_devices_share_a_limit() -> None:
     limit = HourlyLimit(20, 2000)
     clients = [f"10.{n // 250}.{n % 250}.1" for n in range(10_000)]
-    assert sum(taken(limit, client) for client in clients) == 2000
-    assert not taken(limit, "192.0.2.1")
+    assert sum(accepted(limit, client) for client in clients) == 2000
+    assert not accepted(limit, "192.0.2.1")
     assert len(limit.counts) == 2000  # no further clients are remembered
-    assert taken(limit, "192.0.2.1", NOON + timedelta(hours=1))
+    assert accepted(limit, "192.0.2.1", NOON + timedelta(hours=1))
 
 
 def test_ipv6_network_is_one_household() -> None:
@@ -62,9 +62,9 @@ def test_ipv6_network_is_one_household() -> None:
 def test_many_networks_do_not_exhaust_the_total_limit(network: str, most: int) -> None:
     limit = HourlyLimit(20, 2000)
     homes = itertools.islice(ipaddress.ip_network(network).subnets(new_prefix=64), 2000)
-    assert sum(taken(limit, str(home[1])) for home in homes for _ in range(20)) == most
-    assert taken(limit, "203.0.113.5")
-    assert taken(limit, "2001:db8:ab::1")
+    assert sum(accepted(limit, str(home[1])) for home in homes for _ in range(20)) == most
+    assert accepted(limit, "203.0.113.5")
+    assert accepted(limit, "2001:db8:ab::1")
     assert len(limit.counts) <= 3 * 2000
 
 

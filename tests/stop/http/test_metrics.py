@@ -28,28 +28,28 @@ from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.gate_figures import count_platform_figures
 from entrenous.stop.upload_record import Outcome
-from tests.stop.http.conftest import URL, Direct, WoundClock
+from tests.stop.http.conftest import URL, AsgiTransport, WoundClock
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
 REFERENCE = "photo-of-anna-771"
-Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+Metrics = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 @pytest.fixture
-def look(platform: Platform, tmp_path: Path) -> Any:
+def count_rows(platform: Platform, tmp_path: Path) -> Any:
     index = FileIndex(tmp_path / "index", platform.bank)
 
-    def look() -> FiguresAndIndexSize:
+    def count() -> FiguresAndIndexSize:
         return count_platform_figures(platform), index.size()
 
-    return look
+    return count
 
 
 @pytest.fixture
-def web(platform: Platform, access: GateAccess, look: Any) -> Any:
-    app = gate_app(platform, access, count_rows=look)
-    with httpx.Client(transport=Direct(app), base_url=URL) as client:
+def web(platform: Platform, access: GateAccess, count_rows: Any) -> Any:
+    app = gate_app(platform, access, count_rows=count_rows)
+    with httpx.Client(transport=AsgiTransport(app), base_url=URL) as client:
         yield client
 
 
@@ -58,31 +58,31 @@ def device_gate(web: httpx.Client) -> RegistrationClient:
     return RegistrationClient(URL, web)
 
 
-def scraped(web: httpx.Client) -> str:
+def scrape(web: httpx.Client) -> str:
     answer = web.get("/v1/metrics", headers=OPERATOR)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     return answer.text
 
 
-def figures(web: httpx.Client) -> Figures:
+def read_metrics(web: httpx.Client) -> Metrics:
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(scraped(web))
+        for family in text_string_to_metric_families(scrape(web))
         for sample in family.samples
     }
 
 
-def figure(told: Figures, name: str, **labels: str) -> float:
-    return told[f"entrenous_gate_{name}", tuple(sorted(labels.items()))]
+def metric(metrics: Metrics, name: str, **labels: str) -> float:
+    return metrics[f"entrenous_gate_{name}", tuple(sorted(labels.items()))]
 
 
-def bring(web: httpx.Client, pixels: Any, **more: str) -> dict[str, Any]:
+def upload(web: httpx.Client, pixels: Any, **more: str) -> dict[str, Any]:
     sent = {"file": ("x.jpg", jpeg(pixels), "image/jpeg")}
     answer = web.post("/v1/uploads", files=sent, data=more, headers=OPERATOR)
     assert answer.status_code == 200
-    told: dict[str, Any] = answer.json()
-    return told
+    decision: dict[str, Any] = answer.json()
+    return decision
 
 
 def protect(gate: RegistrationClient, pixels: Any) -> Any:
@@ -95,12 +95,12 @@ def test_metrics_need_a_token(web: httpx.Client, token: dict[str, str]) -> None:
 
 
 def test_metrics_token_opens_nothing_else(
-    platform: Platform, access: GateAccess, look: Any, hers: Any
+    platform: Platform, access: GateAccess, count_rows: Any, hers: Any
 ) -> None:
-    app = gate_app(platform, replace(access, metrics=Secret(b"figures")), count_rows=look)
+    app = gate_app(platform, replace(access, metrics=Secret(b"figures")), count_rows=count_rows)
     shown = {"Authorization": "Bearer figures"}
-    with httpx.Client(transport=Direct(app), base_url=URL, headers=shown) as web:
-        held = bring(web, hers)["case"]
+    with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=shown) as web:
+        held = upload(web, hers)["case"]
         assert web.get("/v1/metrics").status_code == 200
         others = [
             ("GET", "/v1/status"),
@@ -119,49 +119,49 @@ def test_uploads_reviews_answers_and_the_queue_are_counted(
     web: httpx.Client, device_gate: RegistrationClient, clock: WoundClock, hers: Any, another: Any
 ) -> None:
     protect(device_gate, hers)
-    bring(web, another)
-    held = bring(web, hers)
+    upload(web, another)
+    held = upload(web, hers)
     clock.wind(hours=2)
     decided = web.post(
         f"/v1/reviews/{held['case']}", json={"decision": "confirm"}, headers=OPERATOR
     )
     assert decided.status_code == 200
-    bring(web, hers)
+    upload(web, hers)
     web.get("/v1/claims/nothing")
-    told = figures(web)
+    metrics = read_metrics(web)
     for decision in Outcome:
-        assert figure(told, "uploads_total", decision=decision.value) == 1
-    assert figure(told, "reviews_total", decision="confirmed") == 1
-    assert figure(told, "answers_total", event="upload", status="200") == 3
-    assert figure(told, "answers_total", event="claim", status="404") == 1
-    assert figure(told, "answer_seconds_count", event="upload") == 3
-    quantiles = [figure(told, "upload_seconds", quantile=q) for q in ("0.5", "0.95", "0.99")]
+        assert metric(metrics, "uploads_total", decision=decision.value) == 1
+    assert metric(metrics, "reviews_total", decision="confirmed") == 1
+    assert metric(metrics, "answers_total", event="upload", status="200") == 3
+    assert metric(metrics, "answers_total", event="claim", status="404") == 1
+    assert metric(metrics, "answer_seconds_count", event="upload") == 3
+    quantiles = [metric(metrics, "upload_seconds", quantile=q) for q in ("0.5", "0.95", "0.99")]
     assert 0 < quantiles[0] <= quantiles[1] <= quantiles[2]
-    assert figure(told, "claims", kind="pdq", state="confirmed") == 1
-    assert figure(told, "review_seconds", quantile="0.5") == timedelta(hours=2).total_seconds()
-    assert figure(told, "reviews_waiting") == 0
-    assert figure(told, "review_oldest_seconds") == 0
-    assert figure(told, "hashes") >= 2  # the registered hash, and that of the confirmed upload
-    assert figure(told, "index_hashes", where="file") == 0
-    assert figure(told, "index_hashes", where="later") == figure(told, "hashes")
-    assert figure(told, "index_bytes") > 0
+    assert metric(metrics, "claims", kind="pdq", state="confirmed") == 1
+    assert metric(metrics, "review_seconds", quantile="0.5") == timedelta(hours=2).total_seconds()
+    assert metric(metrics, "reviews_waiting") == 0
+    assert metric(metrics, "review_oldest_seconds") == 0
+    assert metric(metrics, "hashes") >= 2  # the registered hash, and that of the confirmed upload
+    assert metric(metrics, "index_hashes", where="file") == 0
+    assert metric(metrics, "index_hashes", where="later") == metric(metrics, "hashes")
+    assert metric(metrics, "index_bytes") > 0
 
 
 def test_queue_metrics_are_refreshed_once_a_minute(
     web: httpx.Client, platform: Platform, device_gate: RegistrationClient, clock: Any, hers: Any
 ) -> None:
     protect(device_gate, hers)
-    bring(web, hers)
+    upload(web, hers)
     clock.wind(hours=30)
-    assert figure(figures(web), "review_oldest_seconds") == 30 * 3600
+    assert metric(read_metrics(web), "review_oldest_seconds") == 30 * 3600
     clock.wind(hours=1)
-    assert figure(figures(web), "review_oldest_seconds") == 30 * 3600
+    assert metric(read_metrics(web), "review_oldest_seconds") == 30 * 3600
     access = GateAccess(Secret(b"operator-token"))
     fresh = gate_app(platform, access, count_rows=lambda: (count_platform_figures(platform), None))
-    with httpx.Client(transport=Direct(fresh), base_url=URL) as client:
-        told = figures(client)
-    assert figure(told, "review_oldest_seconds") == 31 * 3600
-    assert figure(told, "reviews_waiting") == 1
+    with httpx.Client(transport=AsgiTransport(fresh), base_url=URL) as client:
+        metrics = read_metrics(client)
+    assert metric(metrics, "review_oldest_seconds") == 31 * 3600
+    assert metric(metrics, "reviews_waiting") == 1
 
 
 def test_shadow_metrics_are_by_bank_and_distance(
@@ -170,17 +170,17 @@ def test_shadow_metrics_are_by_bank_and_distance(
     trial = BankName("trial")
     platform.bank.set_bank(Bank(trial, shadow=True))
     platform.bank.set_bank(replace(platform.bank.bank(PEOPLE_BANK), shadow=True))
-    bits = bring(web, hers)
-    assert bits["matches"] == []
+    decision = upload(web, hers)
+    assert decision["matches"] == []
     (accepted,) = platform.reviews.stored_picture_hashes(0, 10)
     near = int.from_bytes(accepted.bits, "big") ^ 0b10101
     import_hashes(near.to_bytes(32, "big").hex(), trial, platform, confirmed=True, looks_back=False)
     protect(device_gate, hers)
-    assert bring(web, hers)["shadow"] == "refuse"
-    told = figures(web)
-    assert figure(told, "shadow_total", bank="trial", decision="refuse", distance="2") == 1
+    assert upload(web, hers)["shadow"] == "refuse"
+    metrics = read_metrics(web)
+    assert metric(metrics, "shadow_total", bank="trial", decision="refuse", distance="2") == 1
     (people,) = [
-        labels for name, labels in told if "shadow_total" in name and "people" in str(labels)
+        labels for name, labels in metrics if "shadow_total" in name and "people" in str(labels)
     ]
     assert dict(people)["decision"] == "refuse"
     assert int(dict(people)["distance"]) % 2 == 0
@@ -190,24 +190,24 @@ def test_metrics_reveal_no_person(
     web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
 ) -> None:
     claim = protect(device_gate, hers)
-    held = bring(web, hers, reference=REFERENCE)
+    held = upload(web, hers, reference=REFERENCE)
     web.get(f"/v1/claims/{claim.claim}")
     web.get(f"/v1/reviews/{held['case']}/upload", headers=OPERATOR)
-    told = scraped(web)
+    text = scrape(web)
     bits = platform.bank.whole_picture_hashes_of(claim.claim)[0].hex()
     for name in (claim.claim, held["case"], held["secret"], REFERENCE, bits, "127.0.0.1"):
-        assert name not in told
-    labels = set(re.findall(r"(\w+)=\"", told))
+        assert name not in text
+    labels = set(re.findall(r"(\w+)=\"", text))
     known = {"decision", "event", "status", "le", "kind", "state", "where", "quantile"}
     assert labels <= known | {"bank", "distance", "version", "commit"}
 
 
 def test_metrics_name_the_program(web: httpx.Client) -> None:
-    assert figure(figures(web), "build_info", **asdict(this_program_version())) == 1
+    assert metric(read_metrics(web), "build_info", **asdict(this_program_version())) == 1
 
 
-def test_answer_is_counted_once_despite_a_later_failure(look: Any) -> None:
-    meters = GateMetrics(look)
+def test_answer_is_counted_once_despite_a_later_failure(count_rows: Any) -> None:
+    meters = GateMetrics(count_rows)
 
     async def answers_and_breaks(scope: Any, _receive: Any, send: Any) -> None:
         if scope["path"] == "/v1/uploads":
@@ -217,14 +217,16 @@ def test_answer_is_counted_once_despite_a_later_failure(look: Any) -> None:
 
     for path in ("/v1/uploads", "/v1/claims"):
         with (
-            httpx.Client(transport=Direct(MetricsMiddleware(answers_and_breaks, meters))) as web,
+            httpx.Client(
+                transport=AsgiTransport(MetricsMiddleware(answers_and_breaks, meters))
+            ) as web,
             pytest.raises(ArithmeticError),
         ):
             web.post(f"{URL}{path}")
-    told = meters.prometheus_text().decode()
-    assert 'answers_total{event="upload",status="200"} 1.0' in told
-    assert 'answers_total{event="upload",status="500"}' not in told
-    assert 'answers_total{event="claims",status="500"} 1.0' in told
+    text = meters.prometheus_text().decode()
+    assert 'answers_total{event="upload",status="200"} 1.0' in text
+    assert 'answers_total{event="upload",status="500"}' not in text
+    assert 'answers_total{event="claims",status="500"} 1.0' in text
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration_format import write_registration_request
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
-from tests.stop.http.conftest import URL, Direct
+from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.http.test_registration_requests import REQUEST
 from tests.stop.store.bank_stores import AT, KINDS, Stores, stores
 
@@ -27,20 +27,20 @@ ODD = ("\0", "a\0b", "a\nb", "\x1b[31m", "\u202e", "\x7f", "a" * 65)
 
 
 @pytest.fixture(params=KINDS)
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
     with stores(request.param, request, tmp_path) as both:
         yield both
 
 
 @pytest.fixture
-def either(made: Stores, platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+def gate(store: Stores, platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
     """Yield a client of the gate on each kind of database."""
-    of_it = replace(platform, bank=made.bank, reviews=made.reviews)
-    with httpx.Client(transport=Direct(gate_app(of_it, access)), base_url=URL) as client:
+    served = replace(platform, bank=store.bank, reviews=store.reviews)
+    with httpx.Client(transport=AsgiTransport(gate_app(served, access)), base_url=URL) as client:
         yield client
 
 
-def test_invalid_name_in_an_address_is_not_found(either: httpx.Client) -> None:
+def test_invalid_name_in_an_address_is_not_found(gate: httpx.Client) -> None:
     for odd, (method, path, headers) in product(
         ODD,
         (
@@ -54,35 +54,35 @@ def test_invalid_name_in_an_address_is_not_found(either: httpx.Client) -> None:
         ),
     ):
         asked, decision = path.format(quote(odd)), {"decision": "release"}
-        answer = either.request(method, asked, json=decision, headers=headers)
+        answer = gate.request(method, asked, json=decision, headers=headers)
         assert answer.status_code == 404, (method, asked, answer.text)
         assert odd not in json.loads(answer.text)["detail"]
 
 
 @pytest.mark.parametrize("odd", ["\0", "a\nb", "\x1b[1m", "\u2028"])
 @pytest.mark.parametrize("text", ["reason", "jurisdiction"])
-def test_unprintable_claim_text_is_refused(either: httpx.Client, odd: str, text: str) -> None:
+def test_unprintable_claim_text_is_refused(gate: httpx.Client, odd: str, text: str) -> None:
     body = json.loads(write_registration_request(REQUEST)) | {text: odd}
-    answer = either.post("/v1/claims", json=body)
+    answer = gate.post("/v1/claims", json=body)
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:entrenous:malformed:bad-claim")
-    said = either.post("/v1/claims", json=body | {text: "é"})
-    assert said.status_code == 201
+    accepted = gate.post("/v1/claims", json=body | {text: "é"})
+    assert accepted.status_code == 201
 
 
 @pytest.mark.parametrize("odd", ["\0", "post\x0017", "\x85"])
-def test_unprintable_reference_is_refused(either: httpx.Client, odd: str) -> None:
+def test_unprintable_reference_is_refused(gate: httpx.Client, odd: str) -> None:
     form = {"files": {"file": ("x", b"any")}, "data": {"reference": odd}}
-    assert either.post("/v1/uploads", headers=OPERATOR, **form).status_code == 400
+    assert gate.post("/v1/uploads", headers=OPERATOR, **form).status_code == 400
 
 
-def test_appeal_secret_is_checked_by_the_store(made: Stores) -> None:
+def test_appeal_secret_is_checked_by_the_store(store: Stores) -> None:
     secret = hashlib.sha256(b"secret").digest()
     review = Review(Decision(Outcome.REFUSE, "a"), AT, ReviewState.CLOSED, secret_sha256=secret)
-    made.reviews.record_upload(review, None)
-    made.reviews.record_upload(
+    store.reviews.record_upload(review, None)
+    store.reviews.record_upload(
         replace(review, decision=Decision(Outcome.REFUSE, "b"), secret_sha256=None), None
     )
-    assert made.reviews.is_appeal_secret("a", secret)
+    assert store.reviews.is_appeal_secret("a", secret)
     for case, shown in (
         ("a", bytes(32)),
         ("a", b""),
@@ -90,9 +90,9 @@ def test_appeal_secret_is_checked_by_the_store(made: Stores) -> None:
         ("none", secret),
         ("none", b""),
     ):
-        assert not made.reviews.is_appeal_secret(case, shown)
+        assert not store.reviews.is_appeal_secret(case, shown)
 
 
-def test_database_engines_hide_parameters(made: Stores) -> None:
-    if isinstance(made.bank, BankStore):
-        assert made.bank.engine.engine.hide_parameters
+def test_database_engines_hide_parameters(store: Stores) -> None:
+    if isinstance(store.bank, BankStore):
+        assert store.bank.engine.engine.hide_parameters

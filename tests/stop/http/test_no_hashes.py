@@ -18,10 +18,10 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.open_gate import GateTokens, open_exchange
 from entrenous.wire.encodings import to_base64url
-from tests.stop.http.conftest import URL, Direct, WoundClock
+from tests.stop.http.conftest import URL, AsgiTransport, WoundClock
 from tests.stop.platform_for_tests import jpeg, judge_upload, picture
 
-Held = tuple[bytes, bytes, str]
+Quarantined = tuple[bytes, bytes, str]
 CLAIM = ClaimId("a1" * 16)
 STRANGERS = {
     "nobody": {},
@@ -42,7 +42,7 @@ def bits(platform: Platform, hers: Any) -> bytes:
 
 
 @pytest.fixture
-def held(platform: Platform, bits: bytes, hers: Any) -> Held:
+def quarantined(platform: Platform, bits: bytes, hers: Any) -> Quarantined:
     """Quarantine a matching upload; return the registered hash, the upload and its case."""
     upload = jpeg(hers)
     return bits, upload, judge_upload(upload, platform).case
@@ -72,28 +72,28 @@ def addresses(routes: list[BaseRoute], case: str, below: str = "") -> Iterator[t
 
 def gives_away(answer: httpx.Response, bits: bytes) -> bool:
     """Return whether the answer contains the hash in a usual encoding."""
-    said = answer.content + repr(answer.headers.raw).encode()
+    text = answer.content + repr(answer.headers.raw).encode()
     written = (bits, bits.hex().encode(), bits.hex().upper().encode(), to_base64url(bits).encode())
-    return any(one in said for one in written)
+    return any(one in text for one in written)
 
 
 @pytest.mark.slow
 @pytest.mark.threat("hash-inversion")
 @pytest.mark.parametrize("who", STRANGERS)
 def test_no_route_reveals_a_hash_to_a_stranger(
-    app: Starlette, clock: WoundClock, held: Held, who: str
+    app: Starlette, clock: WoundClock, quarantined: Quarantined, who: str
 ) -> None:
-    bits, upload, case = held
+    bits, upload, case = quarantined
     bodies = ((upload, "image/jpeg"), (b'{"decision": "confirm"}', "application/json"))
-    asked = list(addresses(app.routes, case))
-    assert len(asked) > 40
-    with httpx.Client(transport=Direct(app), base_url=URL) as web:
-        for method, path in asked:
+    requests = list(addresses(app.routes, case))
+    assert len(requests) > 40
+    with httpx.Client(transport=AsgiTransport(app), base_url=URL) as web:
+        for method, path in requests:
             for body, kind in bodies:
                 clock.wind(minutes=1)  # so that no rate limit hides the handler's answer
                 headers = STRANGERS[who] | {"Content-Type": kind}
-                given = None if method == "GET" else body
-                answer = web.request(method, path, content=given, headers=headers)
+                content = None if method == "GET" else body
+                answer = web.request(method, path, content=content, headers=headers)
                 assert not gives_away(answer, bits), (method, path)
 
 
@@ -103,7 +103,7 @@ def test_partner_key_reveals_hashes(app: Starlette, platform: Platform, bits: by
     exchange = open_exchange(platform)
     key = add_exchange_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
     shown = {"x-functions-key": key, "Ocp-Apim-Subscription-Key": key}
-    with httpx.Client(transport=Direct(app), base_url=URL, headers=shown) as web:
+    with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=shown) as web:
         page = "/exchange/stopncii/v1/FetchHashes?startTimestamp=0"
         assert gives_away(web.get(page), bits)
         exchange.partners.remove("friends")

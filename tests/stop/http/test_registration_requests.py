@@ -143,7 +143,7 @@ def test_each_kind_of_claim_has_its_own_size_limit(
     assert web.post("/v1/claims", content=whole).status_code == 201
 
 
-def test_withdrawing_without_a_token(web: httpx.Client) -> None:
+def test_withdrawing_without_a_valid_token_is_refused(web: httpx.Client) -> None:
     for header in ({}, {"Authorization": "Bearer %%%"}):
         assert web.delete(f"/v1/claims/{'0' * 32}", headers=header).status_code in (401, 404)
 

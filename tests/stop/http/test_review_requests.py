@@ -91,8 +91,8 @@ def test_the_holders_reason_is_shown_in_a_review_and_nowhere_else(
     web: httpx.Client, platform: Platform, hers: Any
 ) -> None:
     bits = fingerprint(picture(hers)).bits
-    mine = Claim(ClaimId("a"), PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, platform.clock.now())
-    platform.bank.register(Registration(replace(mine, reason="my former partner has it"), (bits,)))
+    claim = Claim(ClaimId("a"), PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, platform.clock.now())
+    platform.bank.register(Registration(replace(claim, reason="my former partner has it"), (bits,)))
     answer = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR).json()
     assert set(answer["matches"][0]) == {"bank", "distance", "how"}
     shown = web.get(f"/v1/reviews/{answer['case']}", headers=OPERATOR).json()
@@ -102,12 +102,12 @@ def test_the_holders_reason_is_shown_in_a_review_and_nowhere_else(
 def test_queue_continues_after_a_case(web: httpx.Client, case: str, hers: Any) -> None:
     again = web.post("/v1/uploads", files={"file": ("x", jpeg(hers, 60))}, headers=OPERATOR)
 
-    def behind(seen: str) -> Any:
+    def next_after(seen: str) -> Any:
         answer = web.get("/v1/reviews", params={"after": seen}, headers=OPERATOR).json()
         return answer["waiting"], answer["next"] and answer["next"]["case"]
 
     second = again.json()["case"]
-    assert [behind(one) for one in ("", case, second)] == [(2, case), (2, second), (2, None)]
+    assert [next_after(one) for one in ("", case, second)] == [(2, case), (2, second), (2, None)]
     odd = web.get("/v1/reviews", params={"after": "\0"}, headers=OPERATOR)
     assert odd.status_code == 404
 

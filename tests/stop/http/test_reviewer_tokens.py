@@ -18,7 +18,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.reviewers import add_reviewer
 from entrenous.stop.upload_record import Decision, Outcome, Review, ReviewState
-from tests.stop.http.conftest import URL, Direct
+from tests.stop.http.conftest import URL, AsgiTransport
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
@@ -34,118 +34,118 @@ def case(web: httpx.Client, device_gate: RegistrationClient, hers: Any) -> str:
 
 
 @pytest.fixture
-def who(platform: Platform) -> Bearers:
+def bearers(platform: Platform) -> Bearers:
     tokens = {name: add_reviewer(name, platform).reveal().decode() for name in ("ana", "ben")}
     return {name: {"Authorization": f"Bearer {token}"} for name, token in tokens.items()}
 
 
 @pytest.fixture
-def two(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
+def web_for_two(platform: Platform, access: GateAccess) -> Iterator[httpx.Client]:
     """Yield a client of the same gate, at which two people have to confirm."""
     strict = replace(platform, limits=replace(platform.limits, confirmers=2))
-    with httpx.Client(transport=Direct(gate_app(strict, access)), base_url=URL) as client:
+    with httpx.Client(transport=AsgiTransport(gate_app(strict, access)), base_url=URL) as client:
         yield client
 
 
-def told(platform: Platform, what: str) -> list[tuple[str, dict[str, Any]]]:
+def events(platform: Platform, what: str) -> list[tuple[str, dict[str, Any]]]:
     return [(row.of, dict(row.details)) for row in audit_rows(platform.bank) if row.what == what]
 
 
 @pytest.mark.threat("insider-decides")
 def test_log_names_the_deciding_reviewer(
-    web: httpx.Client, case: str, who: Bearers, platform: Platform
+    web: httpx.Client, case: str, bearers: Bearers, platform: Platform
 ) -> None:
-    listed = web.get("/v1/reviews", headers=who["ana"]).json()
+    listed = web.get("/v1/reviews", headers=bearers["ana"]).json()
     assert (listed["reviewer"], listed["confirmers"], listed["next"]["case"]) == ("ana", 1, case)
-    assert web.get(f"/v1/reviews/{case}", headers=who["ben"]).json() == listed["next"]
-    done = web.post(f"/v1/reviews/{case}", json=CONFIRM, headers=who["ana"])
+    assert web.get(f"/v1/reviews/{case}", headers=bearers["ben"]).json() == listed["next"]
+    done = web.post(f"/v1/reviews/{case}", json=CONFIRM, headers=bearers["ana"])
     assert (done.status_code, done.json()["state"]) == (200, "confirmed")
-    assert told(platform, "case confirmed") == [(case, {"also": 0, "by": "ana"})]
+    assert events(platform, "case confirmed") == [(case, {"also": 0, "by": "ana"})]
     assert web.get("/v1/reviews", headers=OPERATOR).json()["reviewer"] == "operator"
 
 
 def test_reviewer_token_opens_only_reviews(
-    web: httpx.Client, case: str, who: Bearers, platform: Platform, hers: Any
+    web: httpx.Client, case: str, bearers: Bearers, platform: Platform, hers: Any
 ) -> None:
     for path in ("/v1/reviews/published", "/v1/status", "/v1/metrics"):
-        assert web.get(path, headers=who["ana"]).status_code == 401
-    upload = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=who["ana"])
+        assert web.get(path, headers=bearers["ana"]).status_code == 401
+    upload = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=bearers["ana"])
     assert upload.status_code == 401
     platform.reviews.remove_reviewer("ana")
     for method, path in (
         ("GET", ""), ("GET", f"/{case}"), ("GET", f"/{case}/view"), ("GET", f"/{case}/upload"),
         ("POST", f"/{case}"),
     ):  # fmt: skip
-        for header in (who["ana"], {"Authorization": "Bearer " + "A" * 43}, {}):
+        for header in (bearers["ana"], {"Authorization": "Bearer " + "A" * 43}, {}):
             answer = web.request(method, f"/v1/reviews{path}", json=CONFIRM, headers=header)
             assert answer.status_code == 401
-    assert told(platform, "upload seen") == []
+    assert events(platform, "upload seen") == []
 
 
 @pytest.mark.threat("insider-decides")
 def test_two_people_confirm(
-    two: httpx.Client, case: str, who: Bearers, platform: Platform, hers: Any
+    web_for_two: httpx.Client, case: str, bearers: Bearers, platform: Platform, hers: Any
 ) -> None:
     address = f"/v1/reviews/{case}"
-    first = two.post(address, json=CONFIRM, headers=who["ana"])
+    first = web_for_two.post(address, json=CONFIRM, headers=bearers["ana"])
     assert first.status_code == 200
     assert (first.json()["state"], first.json()["first_confirmer"]) == ("waiting", "ana")
-    again = two.post(address, json=CONFIRM, headers=who["ana"])
+    again = web_for_two.post(address, json=CONFIRM, headers=bearers["ana"])
     assert (again.status_code, again.json()["type"]) == (
         409,
         "urn:entrenous:refused:second-person-needed",
     )
-    held = two.post("/v1/uploads", files={"file": ("x", jpeg(hers, 60))}, headers=OPERATOR)
+    held = web_for_two.post("/v1/uploads", files={"file": ("x", jpeg(hers, 60))}, headers=OPERATOR)
     assert held.json()["decision"] == "hold"  # one confirmation refuses nothing
     (match,) = platform.reviews.review(case).decision.matches
     assert platform.bank.claim(match.claim).state is ClaimState.WAITING
-    listed = two.get("/v1/reviews", headers=who["ana"]).json()
+    listed = web_for_two.get("/v1/reviews", headers=bearers["ana"]).json()
     assert (listed["waiting"], listed["next"]["case"]) == (2, held.json()["case"])
-    assert two.get("/v1/reviews", headers=who["ben"]).json()["next"]["case"] == case
-    second = two.post(address, json=CONFIRM, headers=who["ben"]).json()
+    assert web_for_two.get("/v1/reviews", headers=bearers["ben"]).json()["next"]["case"] == case
+    second = web_for_two.post(address, json=CONFIRM, headers=bearers["ben"]).json()
     assert (second["state"], second["first_confirmer"]) == ("confirmed", None)
     assert platform.bank.claim(match.claim).state is ClaimState.CONFIRMED
-    assert told(platform, "case confirmed first") == [(case, {"by": "ana"})]
-    assert told(platform, "case confirmed") == [(case, {"also": 0, "by": "ben", "first": "ana"})]
+    assert events(platform, "case confirmed first") == [(case, {"by": "ana"})]
+    assert events(platform, "case confirmed") == [(case, {"also": 0, "by": "ben", "first": "ana"})]
     verify_audit_log(platform.bank)
 
 
 def test_operator_counts_as_one_of_two_confirmers(
-    two: httpx.Client, case: str, who: Bearers
+    web_for_two: httpx.Client, case: str, bearers: Bearers
 ) -> None:
     for _ in range(2):
-        two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=OPERATOR)
-        shown = two.get(f"/v1/reviews/{case}", headers=OPERATOR).json()
+        web_for_two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=OPERATOR)
+        shown = web_for_two.get(f"/v1/reviews/{case}", headers=OPERATOR).json()
         assert (shown["state"], shown["first_confirmer"]) == ("waiting", "operator")
-    done = two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=who["ana"])
+    done = web_for_two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=bearers["ana"])
     assert done.json()["state"] == "confirmed"
 
 
 def test_first_confirmer_may_release_alone(
-    two: httpx.Client, case: str, who: Bearers, platform: Platform
+    web_for_two: httpx.Client, case: str, bearers: Bearers, platform: Platform
 ) -> None:
-    two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=who["ana"])
-    done = two.post(f"/v1/reviews/{case}", json=RELEASE, headers=who["ana"]).json()
+    web_for_two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=bearers["ana"])
+    done = web_for_two.post(f"/v1/reviews/{case}", json=RELEASE, headers=bearers["ana"]).json()
     assert (done["state"], done["first_confirmer"]) == ("released", None)
-    assert told(platform, "case released") == [(case, {"also": 0, "by": "ana", "first": "ana"})]
+    assert events(platform, "case released") == [(case, {"also": 0, "by": "ana", "first": "ana"})]
 
 
 @pytest.mark.threat("insider-decides")
 def test_removed_reviewer_s_confirmation_does_not_count(
-    two: httpx.Client, case: str, who: Bearers, platform: Platform
+    web_for_two: httpx.Client, case: str, bearers: Bearers, platform: Platform
 ) -> None:
-    two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=who["ana"])
+    web_for_two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=bearers["ana"])
     platform.reviews.remove_reviewer("ana")
-    second = two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=who["ben"]).json()
+    second = web_for_two.post(f"/v1/reviews/{case}", json=CONFIRM, headers=bearers["ben"]).json()
     assert (second["state"], second["first_confirmer"]) == ("waiting", "ben")
 
 
 @pytest.mark.threat("reviewer-harm")
 def test_view_is_small_grey_and_blurred(
-    web: httpx.Client, case: str, who: Bearers, platform: Platform, hers: Any
+    web: httpx.Client, case: str, bearers: Bearers, platform: Platform, hers: Any
 ) -> None:
-    shown = web.get(f"/v1/reviews/{case}", headers=who["ana"]).json()
-    answer = web.get(shown["view"], headers=who["ana"])
+    shown = web.get(f"/v1/reviews/{case}", headers=bearers["ana"]).json()
+    answer = web.get(shown["view"], headers=bearers["ana"])
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
     assert answer.headers["cache-control"] == "no-store"
     view = Image.open(io.BytesIO(answer.content))
@@ -153,12 +153,12 @@ def test_view_is_small_grey_and_blurred(
     assert _detail(np.asarray(view, np.float64)) < _detail(_grey(hers)) / 20
     small = np.asarray(view.resize((8, 8), Image.Resampling.BOX), np.float64)
     hers_small = Image.fromarray(_grey(hers).astype(np.uint8)).resize((8, 8), Image.Resampling.BOX)
-    alike = np.corrcoef(small.ravel(), np.asarray(hers_small, np.float64).ravel())[0, 1]
-    assert alike > 0.98  # it still resembles the picture
-    assert told(platform, "upload seen") == [(case, {"by": "ana", "as": "view"})]
-    clear = web.get(shown["upload"], headers=who["ben"])
+    correlation = np.corrcoef(small.ravel(), np.asarray(hers_small, np.float64).ravel())[0, 1]
+    assert correlation > 0.98  # it still resembles the picture
+    assert events(platform, "upload seen") == [(case, {"by": "ana", "as": "view"})]
+    clear = web.get(shown["upload"], headers=bearers["ben"])
     assert clear.content == jpeg(hers)
-    assert told(platform, "upload seen")[1:] == [(case, {"by": "ben", "as": "bytes"})]
+    assert events(platform, "upload seen")[1:] == [(case, {"by": "ben", "as": "bytes"})]
 
 
 @pytest.mark.parametrize("upload", [b"\xff\xd8\xff no picture", b"OggS" + bytes(50), b"RIFFxxxx"])
@@ -169,7 +169,7 @@ def test_unreadable_upload_has_no_view(
     platform.reviews.record_upload(Review(held, platform.clock.now(), ReviewState.WAITING), upload)
     answer = web.get("/v1/reviews/3f9a/view", headers=OPERATOR)
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:entrenous:not-found:no-view")
-    assert told(platform, "upload seen") == []
+    assert events(platform, "upload seen") == []
     assert web.get("/v1/reviews/3f9a/upload", headers=OPERATOR).content == upload
 
 

@@ -20,16 +20,16 @@ def test_upload_runs_few_identical_statements(
     protect_picture(picture(hers), adult=True, parts=True, gate=device_gate, device=a_device())
     decide_upload(jpeg(another), platform)  # so that the index is up to date
     assert isinstance(platform.bank, BankStore)
-    told: list[str] = []
+    statements: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        told.append(" ".join(statement.split()[:3]))
+    def record(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        statements.append(" ".join(statement.split()[:3]))
 
-    sa.event.listen(platform.bank.engine, "before_cursor_execute", note)
-    asked = []
+    sa.event.listen(platform.bank.engine, "before_cursor_execute", record)
+    statements_per_upload = []
     for pixels in (hers, another):
-        told.clear()
+        statements.clear()
         decide_upload(jpeg(pixels), platform)
-        asked.append([one for one in told if not one.startswith("BEGIN")])
-    assert asked[0] == asked[1]
-    assert len(asked[0]) <= 6
+        statements_per_upload.append([one for one in statements if not one.startswith("BEGIN")])
+    assert statements_per_upload[0] == statements_per_upload[1]
+    assert len(statements_per_upload[0]) <= 6

@@ -102,7 +102,7 @@ SHARE, CHANCE = 0.15, 1e-4
 
 
 @contextmanager
-def claimed(gate: Running, pixels: Any) -> Iterator[None]:
+def registered(gate: Running, pixels: Any) -> Iterator[None]:
     with new_relay_client() as web:
         bank = RegistrationClient(gate.url, web)
         protection = protect_picture(
@@ -112,10 +112,10 @@ def claimed(gate: Running, pixels: Any) -> Iterator[None]:
         withdraw_protection(protection, bank, a_device())
 
 
-def chance_of(positive: int, of: int) -> float:
+def chance_of(positive: int, n: int) -> float:
     """Return the p-value of the two-sided sign test."""
-    most = max(positive, of - positive)
-    return min(1.0, 2 * sum(math.comb(of, count) for count in range(most, of + 1)) / (1 << of))
+    most = max(positive, n - positive)
+    return min(1.0, 2 * sum(math.comb(n, count) for count in range(most, n + 1)) / (1 << n))
 
 
 def test_sign_test_detects_a_difference() -> None:
@@ -136,21 +136,21 @@ def test_running_gate_takes_as_long_for_match_and_miss(
     bodies = [upload(pixels, 2_000_000) for pixels in (hers, another)]
     ratios: list[float] = []
     with running(data) as gate:
-        line = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
-        who = {"Authorization": f"Bearer {(data / 'uploader.token').read_text()}"}
+        conn = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
+        bearer = {"Authorization": f"Bearer {(data / 'uploader.token').read_text()}"}
 
         def seconds(body: bytes) -> float:
             began = time.perf_counter()
-            headers = {**who, "Content-Type": "image/jpeg"}
-            line.request("POST", "/v1/uploads", body, headers)
-            answer = line.getresponse()
-            told = answer.read()
+            headers = {**bearer, "Content-Type": "image/jpeg"}
+            conn.request("POST", "/v1/uploads", body, headers)
+            answer = conn.getresponse()
+            content = answer.read()
             took = time.perf_counter() - began
-            assert (answer.status, json.loads(told)["decision"]) == (200, "let through")
+            assert (answer.status, json.loads(content)["decision"]) == (200, "let through")
             return took
 
         for hit, pixels in enumerate((hers, another)):
-            with claimed(gate, pixels):
+            with registered(gate, pixels):
                 seconds(bodies[0])  # warms the gate up
                 before = gate.ask("/v1/status")["reviews"]
                 for pair in range(PAIRS):
@@ -158,7 +158,7 @@ def test_running_gate_takes_as_long_for_match_and_miss(
                     took = {which: seconds(bodies[which]) for which in order}
                     ratios.append(math.log(took[hit] / took[1 - hit]))
                 assert gate.ask("/v1/status")["reviews"] - before >= PAIRS  # the matches were held
-        line.close()
+        conn.close()
     share = math.expm1(abs(statistics.median(ratios)))
     chance = chance_of(sum(ratio > 0 for ratio in ratios), len(ratios))
     assert share <= SHARE or chance >= CHANCE, (share, chance)

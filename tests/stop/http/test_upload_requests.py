@@ -43,7 +43,7 @@ def test_match_is_held_with_bank_distance_and_kind(
     assert (passed["decision"], passed["matches"]) == ("let through", [])
 
 
-def test_upload_without_a_form(web: httpx.Client, another: Any) -> None:
+def test_upload_without_a_form_is_judged(web: httpx.Client, another: Any) -> None:
     for kind in ("image/jpeg", "application/octet-stream"):
         answer = web.post(
             "/v1/uploads", content=jpeg(another), headers={**OPERATOR, "Content-Type": kind}
