@@ -56,19 +56,19 @@ def room() -> Room:
     return room
 
 
-def opens(device: Device) -> None:
+def unlock(device: Device) -> None:
     mark_unlock_unconfirmed(device.vault)
     confirm_unlock_at_relay(device)
 
 
-def copied(who: Person) -> Device:
+def restored_copy(who: Person) -> Device:
     """Return a device whose folder was restored from a backup made just now."""
     vault = copy.deepcopy(who.vault)
     dice = replace(who.device.dice, seed="the copy's chance")  # type: ignore[type-var]
     return replace(who.device, vault=vault, ledger=VaultLedger(vault), dice=dice)
 
 
-def sends(device: Device, to: Person) -> str:
+def send_from(device: Device, to: Person) -> str:
     """Send one photograph from any copy of a device, and return the message's name."""
     return Villager("somebody", device, MemoryVault()).sends(SMALL, to).name
 
@@ -78,37 +78,37 @@ def sends(device: Device, to: Person) -> str:
 @pytest.mark.parametrize("first", ["the original", "the copy"])
 def test_whoever_opens_second_goes_on_no_more(room: Room, first: str) -> None:
     ana, ben = room["ana"], room["ben"]
-    opens(ana.device)
-    both = [ana.device, copied(ana)]
+    unlock(ana.device)
+    both = [ana.device, restored_copy(ana)]
     winner, loser = both if first == "the original" else both[::-1]
-    opens(winner)
-    opens(loser)
+    unlock(winner)
+    unlock(loser)
     for forbidden in (
-        lambda: sends(loser, ben),
+        lambda: send_from(loser, ben),
         lambda: fetch_messages(loser),
         lambda: make_invite_link(loser),
     ):
         with pytest.raises(RolledBack, match="older copy"):
             forbidden()
     assert ben.received() == 0
-    sends(winner, ben)
+    send_from(winner, ben)
     assert ben.received() == 1
-    opens(winner)
-    sends(winner, ben)
+    unlock(winner)
+    send_from(winner, ben)
     assert ben.received() == 2
 
 
 @pytest.mark.slow
 def test_rolled_back_copy_deletes_its_ratchets_only(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
-    sent = sends(ana.device, ben)
-    sends(ben.device, ana)
+    sent = send_from(ana.device, ben)
+    send_from(ben.device, ana)
     name = ana.opens_newest() and received_messages(ana.device)[-1].name
-    other = copied(ana)
-    opens(ana.device)
-    opens(other)
-    for drawer in (PEER, OWN_XWING_KEY, OUTBOX):
-        assert list(other.vault.items(drawer)) == []
+    other = restored_copy(ana)
+    unlock(ana.device)
+    unlock(other)
+    for table in (PEER, OWN_XWING_KEY, OUTBOX):
+        assert list(other.vault.items(table)) == []
     assert other.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD) is None
     assert other.vault.get(OWN_RECORDS, SIGNING_SEED_RECORD) is None
     assert [one.message.name for one in query_sent_messages(other)] == [sent]
@@ -116,7 +116,7 @@ def test_rolled_back_copy_deletes_its_ratchets_only(room: Room) -> None:
     assert open_message(name, other).files
     (taken,) = recall_message(sent, other)
     assert (taken.opened, taken.asked) == (False, False)
-    opens(other)  # the same happens at every unlock
+    unlock(other)  # the same happens at every unlock
     with pytest.raises(RolledBack):
         fetch_messages(other)
 
@@ -126,14 +126,14 @@ def test_ratchets_are_frozen_until_the_relay_confirms(room: Room) -> None:
     mark_unlock_unconfirmed(ana.device.vault)
     before = dict(ana.vault.items(PEER))
     for forbidden in (
-        lambda: sends(ana.device, room["ben"]),
+        lambda: send_from(ana.device, room["ben"]),
         lambda: fetch_messages(ana.device),
     ):
         with pytest.raises(UnlockNotConfirmed, match=r"does\s+not\s+send\s+or\s+fetch"):
             forbidden()
     assert dict(ana.vault.items(PEER)) == before
     confirm_unlock_at_relay(ana.device)
-    sends(ana.device, room["ben"])
+    send_from(ana.device, room["ben"])
 
 
 def test_unreachable_relay_is_asked_again_to_confirm(room: Room) -> None:
@@ -156,21 +156,21 @@ class Killed(BaseException):
 
 def test_lost_confirmation_is_not_taken_for_a_copy(room: Room) -> None:
     """The process is killed after the relay took the report and before that is recorded here."""
-    ana, told = room["ana"], ana_hears()
+    ana, report_then_die = room["ana"], kill_after_report()
     for _ in range(3):
         mark_unlock_unconfirmed(ana.device.vault)
-        with ana.courier.playing(report_vault_unlock=told), pytest.raises(Killed):
+        with ana.courier.playing(report_vault_unlock=report_then_die), pytest.raises(Killed):
             confirm_unlock_at_relay(ana.device)
-    opens(ana.device)
+    unlock(ana.device)
     fetch_messages(ana.device)
 
 
-def ana_hears() -> Trick:
-    def told(honest: Honest, *given: object) -> None:
+def kill_after_report() -> Trick:
+    def report_then_die(honest: Honest, *given: object) -> None:
         honest(*given)
         raise Killed
 
-    return told
+    return report_then_die
 
 
 def test_a_device_whose_mailbox_was_deleted_is_shut(room: Room) -> None:
@@ -180,7 +180,7 @@ def test_a_device_whose_mailbox_was_deleted_is_shut(room: Room) -> None:
     assert home.close is not None
     room.honest.close_mailbox(home.relay_url, home.mailbox, home.close)
     with pytest.raises(RevokedDeviceLocked):
-        opens(ana.device)
+        unlock(ana.device)
 
 
 def test_a_device_without_a_relay_has_no_generations() -> None:
@@ -197,7 +197,7 @@ def test_other_refusals_of_the_relay_are_raised(room: Room) -> None:
     ana = room["ana"]
 
     with ana.courier.playing(report_vault_unlock=failing(WrongToken())), pytest.raises(WrongToken):
-        opens(ana.device)
+        unlock(ana.device)
 
 
 class Copies(RuleBasedStateMachine):
@@ -225,7 +225,9 @@ class Copies(RuleBasedStateMachine):
             self.devices.append(replace(self.devices[which], vault=vault, dice=dice))
             self.knows.append(self.knows[which])
 
-    @rule(which=st.integers(0, 3), fate=st.sampled_from(["heard", "request lost", "answer lost"]))
+    @rule(
+        which=st.integers(0, 3), fate=st.sampled_from(["answered", "request lost", "answer lost"])
+    )
     def open(self, which: int, fate: str) -> None:
         if which >= len(self.devices):
             return
@@ -234,8 +236,8 @@ class Copies(RuleBasedStateMachine):
         mark_unlock_unconfirmed(device.vault)
         courier = device.courier
         assert isinstance(courier, MaliciousCourier)
-        with courier.playing(report_vault_unlock=partial(losing, fate)):
-            if fate == "heard" or (fate == "answer lost" and not allowed):
+        with courier.playing(report_vault_unlock=partial(lose, fate)):
+            if fate == "answered" or (fate == "answer lost" and not allowed):
                 confirm_unlock_at_relay(device)
             else:
                 with pytest.raises(RelayUnreachable):
@@ -243,18 +245,18 @@ class Copies(RuleBasedStateMachine):
         if arrives and allowed:
             self.taken += 1
             self.knows[which] = self.taken
-        if fate == "heard":
+        if fate == "answered":
             assert may_advance_ratchets(device) == allowed
         if not allowed and arrives:
             assert device.vault.get(OWN_RECORDS, ROLLED_BACK_RECORD) is not None
             self.knows[which] = -1
 
 
-def losing(fate: str, honest: Honest, *given: object) -> None:
+def lose(fate: str, honest: Honest, *given: object) -> None:
     """Lose the request or the answer, as ``fate`` says; a refusal is never lost."""
     if fate != "request lost":
         honest(*given)
-    if fate != "heard":
+    if fate != "answered":
         raise RelayUnreachable(host="")
 
 

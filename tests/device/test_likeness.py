@@ -28,7 +28,7 @@ def request(pixels: Any) -> ClaimRequest:
     return ClaimRequest(PicturePrint(fingerprint(picture(pixels)), embedding=looks), bytes(32))
 
 
-def askew(pixels: Any) -> Any:
+def rotate_and_crop(pixels: Any) -> Any:
     matrix = cv2.getRotationMatrix2D((256, 256), 14.0, 1.3)
     return np.ascontiguousarray(cv2.warpAffine(pixels, matrix, (512, 512))[80:470, 60:440])
 
@@ -41,14 +41,14 @@ def test_no_embedding_without_the_extra(tmp_path: Path) -> None:
 
 @pytest.mark.real
 @pytest.mark.skipif(not INSTALLED, reason="the extra 'embedding' is not installed")
-def test_merely_similar_upload_is_held_after_the_answer(tmp_path: Path) -> None:
-    hers, upload = skimage.data.astronaut(), png(askew(skimage.data.astronaut()))
+def test_merely_similar_upload_is_quarantined_after_the_answer(tmp_path: Path) -> None:
+    original, upload = skimage.data.astronaut(), png(rotate_and_crop(skimage.data.astronaut()))
     with open_platform(tmp_path / "gate") as (platform, _):
-        claim = register_claim(request(hers), platform)
+        claim = register_claim(request(original), platform)
         assert judge_upload(upload, platform).outcome is Outcome.LET_THROUGH
         assert run_next_deferred_scan(platform)
-        held = platform.reviews.next_waiting_upload()
-        assert held is not None
-        (match,) = held.decision.matches
+        quarantined = platform.reviews.next_waiting_upload()
+        assert quarantined is not None
+        (match,) = quarantined.decision.matches
         assert (match.claim, match.how, match.part) == (claim.id, "looks alike", True)
         assert best_deferred_hits(picture(skimage.data.coffee()), platform) == []

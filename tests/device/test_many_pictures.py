@@ -18,8 +18,8 @@ def servers() -> list[int]:
     """Return the ids of the server processes that decode for this process."""
     tasks = Path("/proc/self/task").iterdir()
     children = " ".join((task / "children").read_text() for task in tasks).split()
-    said = {int(one): Path(f"/proc/{one}/cmdline").read_bytes() for one in children}
-    return [process for process, words in said.items() if _SERVER.encode() in words]
+    commands = {int(one): Path(f"/proc/{one}/cmdline").read_bytes() for one in children}
+    return [process for process, words in commands.items() if _SERVER.encode() in words]
 
 
 @pytest.mark.real

@@ -14,7 +14,7 @@ _REFUSED: Final = b"\x05\x05\x00\x01" + bytes(6)
 
 
 @dataclass(frozen=True)
-class Asked:
+class ConnectionRequest:
     """One connection request."""
 
     by_name: bool
@@ -23,48 +23,52 @@ class Asked:
 
 
 @dataclass
-class Socks:
+class SocksProxy:
     """A proxy that connects every request to the local port ``leads_to``, or refuses if it is 0."""
 
     port: int
     leads_to: int
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[ConnectionRequest] = field(default_factory=list)
 
     def serve(self, listener: socket.socket) -> None:
         with suppress(OSError):  # the listener was closed
             while True:
-                line, _ = listener.accept()
-                threading.Thread(target=self._connection, args=(line,), daemon=True).start()
+                connection, _ = listener.accept()
+                threading.Thread(
+                    target=self._serve_connection, args=(connection,), daemon=True
+                ).start()
 
-    def _connection(self, line: socket.socket) -> None:
-        with line, suppress(OSError):
-            line.settimeout(30)
-            methods = _exactly(line, _exactly(line, 2)[1])
+    def _serve_connection(self, connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.settimeout(30)
+            methods = _read_exactly(connection, _read_exactly(connection, 2)[1])
             assert 2 in methods, "no credentials are offered"
-            line.sendall(b"\x05\x02")
-            name = _exactly(line, _exactly(line, 2)[1])
-            password = _exactly(line, _exactly(line, 1)[0])
-            line.sendall(b"\x01\x00")
-            kind = _exactly(line, 4)[3]
-            size = _exactly(line, 1)[0] if kind == _BY_NAME else _BY_NUMBER[kind]
-            host = _exactly(line, size + 2)[:-2]
-            told = host.decode() if kind == _BY_NAME else host.hex()
-            self.asked.append(Asked(kind == _BY_NAME, told, name + b":" + password))
+            connection.sendall(b"\x05\x02")
+            name = _read_exactly(connection, _read_exactly(connection, 2)[1])
+            password = _read_exactly(connection, _read_exactly(connection, 1)[0])
+            connection.sendall(b"\x01\x00")
+            kind = _read_exactly(connection, 4)[3]
+            size = _read_exactly(connection, 1)[0] if kind == _BY_NAME else _BY_NUMBER[kind]
+            host = _read_exactly(connection, size + 2)[:-2]
+            requested_host = host.decode() if kind == _BY_NAME else host.hex()
+            self.asked.append(
+                ConnectionRequest(kind == _BY_NAME, requested_host, name + b":" + password)
+            )
             if not self.leads_to:
-                line.sendall(_REFUSED)
+                connection.sendall(_REFUSED)
                 return
             with socket.create_connection(("127.0.0.1", self.leads_to)) as there:
-                line.sendall(_DONE)
-                back = threading.Thread(target=_carry, args=(there, line), daemon=True)
+                connection.sendall(_DONE)
+                back = threading.Thread(target=_forward, args=(there, connection), daemon=True)
                 back.start()
-                _carry(line, there)
+                _forward(connection, there)
                 back.join(10)
 
 
 @contextmanager
-def socks_proxy(leads_to: int) -> Iterator[Socks]:
+def socks_proxy(leads_to: int) -> Iterator[SocksProxy]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        proxy = Socks(int(listener.getsockname()[1]), leads_to)
+        proxy = SocksProxy(int(listener.getsockname()[1]), leads_to)
         thread = threading.Thread(target=proxy.serve, args=(listener,), daemon=True)
         thread.start()
         try:
@@ -74,18 +78,18 @@ def socks_proxy(leads_to: int) -> Iterator[Socks]:
             thread.join(10)
 
 
-def _carry(source: socket.socket, target: socket.socket) -> None:
+def _forward(source: socket.socket, target: socket.socket) -> None:
     with suppress(OSError):
-        while came := source.recv(1 << 16):
-            target.sendall(came)
+        while received := source.recv(1 << 16):
+            target.sendall(received)
         target.shutdown(socket.SHUT_WR)
 
 
-def _exactly(line: socket.socket, count: int) -> bytes:
-    came = b""
-    while len(came) < count:
-        more = line.recv(count - len(came))
+def _read_exactly(connection: socket.socket, count: int) -> bytes:
+    received = b""
+    while len(received) < count:
+        more = connection.recv(count - len(received))
         if not more:
             raise OSError("the client is gone")
-        came += more
-    return came
+        received += more
+    return received

@@ -22,13 +22,13 @@ BEN, CARO, OWN = Secret(b"b" * 32), Secret(b"c" * 32), Secret(b"o" * 32)
 
 
 @dataclass
-class World:
+class FakeTimeAndDice:
     """A clock that advances only in pauses, and dice that always show ``share`` of their range."""
 
     share: float = 0.5
     now_s: float = 0.0
     pauses: list[float] = field(default_factory=list)
-    rested: list[float] = field(default_factory=list)
+    idle_closed_at: list[float] = field(default_factory=list)
 
     def token(self, size: int) -> bytes:
         return int(self.share * (1 << 8 * size)).to_bytes(size, "big")
@@ -37,80 +37,84 @@ class World:
         self.pauses.append(round(seconds, 6))
         self.now_s += seconds
 
-    def apart(self, longest_s: float = 4.0) -> UnlinkingPauses:
+    def make_pauses(self, longest_s: float = 4.0) -> UnlinkingPauses:
         return UnlinkingPauses(
-            longest_s, self, lambda: self.rested.append(self.now_s), lambda: self.now_s, self.sleep
+            longest_s,
+            self,
+            lambda: self.idle_closed_at.append(self.now_s),
+            lambda: self.now_s,
+            self.sleep,
         )
 
 
-def does(apart: UnlinkingPauses, errand: TokenSubject, token: Secret = OWN) -> None:
-    with apart.pausing_before(RelayCall("GET", "", token, token_subject=errand)):
+def send_request(pauses: UnlinkingPauses, subject: TokenSubject, token: Secret = OWN) -> None:
+    with pauses.pausing_before(RelayCall("GET", "", token, token_subject=subject)):
         pass
 
 
 def test_letters_and_own_requests_are_separated_by_pauses() -> None:
-    world = World()
-    apart = world.apart()
-    for errand, token in (
+    world = FakeTimeAndDice()
+    pauses = world.make_pauses()
+    for subject, token in (
         (TokenSubject.OWN, OWN),
         (TokenSubject.LETTER, BEN),
         (TokenSubject.OWN, OWN),
     ):
         for _ in range(2):  # the second request of the same kind follows at once
-            does(apart, errand, token)
+            send_request(pauses, subject, token)
     assert world.pauses == [2.0, 2.0]
-    assert world.rested == [0.0, 2.0]  # idle connections were closed before the pause
+    assert world.idle_closed_at == [0.0, 2.0]  # idle connections were closed before the pause
 
 
 @pytest.mark.parametrize(("share", "pause"), [(0.0, []), (0.25, [1.0]), (0.999, [3.996])])
 def test_pause_is_the_random_part(share: float, pause: list[float]) -> None:
-    world = World(share)
-    apart = world.apart()
-    does(apart, TokenSubject.OWN)
-    does(apart, TokenSubject.LETTER, BEN)
+    world = FakeTimeAndDice(share)
+    pauses = world.make_pauses()
+    send_request(pauses, TokenSubject.OWN)
+    send_request(pauses, TokenSubject.LETTER, BEN)
     assert world.pauses == pause
 
 
 def test_work_in_between_is_part_of_the_pause() -> None:
-    world = World()
-    apart = world.apart()
-    does(apart, TokenSubject.OWN)
+    world = FakeTimeAndDice()
+    pauses = world.make_pauses()
+    send_request(pauses, TokenSubject.OWN)
     world.now_s += 1.5
-    does(apart, TokenSubject.LETTER, BEN)
+    send_request(pauses, TokenSubject.LETTER, BEN)
     assert world.pauses == [0.5]
 
 
 def test_fifty_recipients_take_little_longer_than_one() -> None:
-    world = World()
-    apart = world.apart()
-    does(apart, TokenSubject.OWN)
+    world = FakeTimeAndDice()
+    pauses = world.make_pauses()
+    send_request(pauses, TokenSubject.OWN)
     for number in range(50):
-        does(apart, TokenSubject.LETTER, Secret(bytes([number]) * 32))
+        send_request(pauses, TokenSubject.LETTER, Secret(bytes([number]) * 32))
     assert world.pauses[:3] == [2.0, 1.0, 0.666667]
     assert sum(world.pauses) < 10
 
 
-def test_state_queries_are_one_errand_and_recalls_do_not_wait() -> None:
-    world = World()
-    apart = world.apart()
-    does(apart, TokenSubject.OWN)
-    does(apart, TokenSubject.NOBODY, BEN)
+def test_status_queries_share_one_pause_and_recalls_need_none() -> None:
+    world = FakeTimeAndDice()
+    pauses = world.make_pauses()
+    send_request(pauses, TokenSubject.OWN)
+    send_request(pauses, TokenSubject.NOBODY, BEN)
     assert world.pauses == []
-    does(apart, TokenSubject.LETTER_STATE, BEN)
-    does(apart, TokenSubject.LETTER_STATE, CARO)
+    send_request(pauses, TokenSubject.LETTER_STATE, BEN)
+    send_request(pauses, TokenSubject.LETTER_STATE, CARO)
     assert world.pauses == [2.0]
 
 
 def test_first_request_is_not_delayed() -> None:
-    world = World()
-    does(world.apart(), TokenSubject.LETTER, BEN)
+    world = FakeTimeAndDice()
+    send_request(world.make_pauses(), TokenSubject.LETTER, BEN)
     assert world.pauses == []
 
 
-def test_every_request_of_a_courier_knows_its_errand(monkeypatch: pytest.MonkeyPatch) -> None:
-    world, post, url = World(), Post(), "https://relay.test"
+def test_every_courier_request_pauses_by_its_token_subject(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, post, url = FakeTimeAndDice(), Post(), "https://relay.test"
     monkeypatch.setattr(
-        http_courier, "UnlinkingPauses", lambda longest_s, *_: world.apart(longest_s)
+        http_courier, "UnlinkingPauses", lambda longest_s, *_: world.make_pauses(longest_s)
     )
     app = relay_app(village_relay(url, WoundClock(), LoadedDice("relay"))[0])
     client = httpx.Client(transport=InProcess({url: app}))
@@ -126,7 +130,7 @@ def test_every_request_of_a_courier_knows_its_errand(monkeypatch: pytest.MonkeyP
         lambda: courier.upload_blob(url, post.token, post.deposit(), post.blob),
         lambda: courier.post(url, post.token, post.envelope(1)),
     ]
-    look: list[Callable[[], object]] = [
+    status: list[Callable[[], object]] = [
         lambda: courier.envelope_status(url, post.id, post.withdraw)
     ]
     opening: list[Callable[[], object]] = [
@@ -141,7 +145,7 @@ def test_every_request_of_a_courier_knows_its_errand(monkeypatch: pytest.MonkeyP
         (own, 0),
         (letter, 1),
         (opening, 2),
-        (look, 3),
+        (status, 3),
         (own[3:], 4),
         (at_once, 4),
     ):
@@ -158,7 +162,7 @@ def test_a_device_pauses_as_its_settings_say(
 
     def noted(longest_s: float, *_: object) -> UnlinkingPauses:
         longest.append(longest_s)
-        return World().apart(longest_s)
+        return FakeTimeAndDice().make_pauses(longest_s)
 
     monkeypatch.setattr(http_courier, "UnlinkingPauses", noted)
     settings, words = Settings(tmp_path / "ana", 0.0, pause_s=7.0), Secret(b"four or five words")

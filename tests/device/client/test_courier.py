@@ -55,22 +55,22 @@ class Town:
     url: str
     courier: HttpCourier
     clock: WoundClock
-    sweeps: Callable[[], None] = lambda: None
+    delete_expired: Callable[[], None] = lambda: None
 
-    def waits(self, days: int) -> None:
+    def pass_days(self, days: int) -> None:
         """Let this many days pass, and let the relay delete what has expired."""
         self.clock.wind(days=days)
-        self.sweeps()
+        self.delete_expired()
 
-    def ready(self, opens: int | None = None, *, blobs: bool = True) -> Post:
+    def mailbox_with_message(self, opens: int | None = None, *, blobs: bool = True) -> Post:
         """Create a mailbox with one message in it."""
-        post = self.opened()
+        post = self.mailbox_with_token()
         if blobs:
             self.courier.upload_blob(self.url, post.token, post.deposit(), post.blob)
         self.courier.post(self.url, post.token, post.envelope(opens, blobs=blobs))
         return post
 
-    def opened(self, uses: int | None = None) -> Post:
+    def mailbox_with_token(self, uses: int | None = None) -> Post:
         """Create a mailbox and register a send token for it."""
         post = Post()
         self.courier.create_mailbox(self.url, post.mailbox, post.owner)
@@ -94,16 +94,16 @@ def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
     loops = list[AbstractEventLoop]()
     with disk_relay(tmp_path, clock) as relay:
 
-        def sweeps() -> None:  # only the loop that serves the relay may use its database
+        def delete_expired() -> None:  # only the loop that serves the relay may use its database
             run_coroutine_threadsafe(sweep_until_now(relay), loops[0]).result()
 
         app = relay_app(relay, lambda *_: loops.append(get_running_loop()))
         with served(app) as url, new_relay_client() as web:
-            yield Town(url, HttpCourier(web), clock, sweeps)
+            yield Town(url, HttpCourier(web), clock, delete_expired)
 
 
 def test_message_travels_and_relay_keeps_no_share(town: Town) -> None:
-    post = town.ready(opens=1)
+    post = town.mailbox_with_message(opens=1)
     courier, url = town.courier, town.url
     assert town.state(post) is EnvelopeState.WAITING
     (waiting,) = courier.waiting_envelopes(url, post.mailbox, post.owner, 0)
@@ -127,7 +127,7 @@ def test_message_travels_and_relay_keeps_no_share(town: Town) -> None:
 
 @pytest.mark.threat("n-plus-one-views")
 def test_everything_may_be_repeated(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.ready(opens=1)
+    courier, url, post = town.courier, town.url, town.mailbox_with_message(opens=1)
     attempt = post.attempt()
     courier.create_mailbox(url, post.mailbox, post.owner)
     courier.upload_blob(url, post.token, post.deposit(), post.blob)
@@ -147,7 +147,7 @@ def test_everything_may_be_repeated(town: Town) -> None:
 
 @pytest.mark.threat("view-once-bypass")
 def test_a_hundred_racing_openers_get_one_share(town: Town) -> None:
-    post = town.ready(opens=1)
+    post = town.mailbox_with_message(opens=1)
 
     def try_to_open(number: int) -> bool:
         attempt = number.to_bytes(16)
@@ -163,8 +163,8 @@ def test_a_hundred_racing_openers_get_one_share(town: Town) -> None:
     assert town.courier.envelope_status(town.url, post.id, post.withdraw).opened == 1
 
 
-def test_what_was_taken_back_is_gone_for_good(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.ready()
+def test_recalled_message_cannot_be_opened_or_downloaded(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.mailbox_with_message()
     courier.open_share(url, post.id, post.open, post.attempt())
     status = courier.withdraw(url, post.id, post.withdraw)
     assert (status.state, status.opened) == (EnvelopeState.TAKEN_BACK, 1)
@@ -176,9 +176,9 @@ def test_what_was_taken_back_is_gone_for_good(town: Town) -> None:
     courier.finish_opening(url, post.id, post.open, post.attempt())
 
 
-def test_what_has_expired_says_when(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.ready()
-    town.waits(days=7)
+def test_expired_message_reports_when_it_expired(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.mailbox_with_message()
+    town.pass_days(days=7)
     with pytest.raises(Expired) as refused:
         courier.open_share(url, post.id, post.open, post.attempt())
     assert refused.value.facts == {"when": post.until}
@@ -188,8 +188,8 @@ def test_what_has_expired_says_when(town: Town) -> None:
     assert courier.withdraw(url, post.id, post.withdraw).state is EnvelopeState.EXPIRED
 
 
-def test_pages_run_in_order_and_after_what_was_seen(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.opened()
+def test_mailbox_pages_are_in_order_without_gaps(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.mailbox_with_token()
     letters = [post.letter() for _ in range(53)]
     for letter in letters:
         courier.post(url, post.token, letter)
@@ -201,7 +201,7 @@ def test_pages_run_in_order_and_after_what_was_seen(town: Town) -> None:
 
 
 def test_prekeys_are_handed_out_once(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.opened()
+    courier, url, post = town.courier, town.url, town.mailbox_with_token()
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     assert courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, keys) == 2
     claimed = [courier.claim_prekeys(url, post.mailbox, post.token, DEVICE) for _ in range(3)]
@@ -213,13 +213,13 @@ def test_prekeys_are_handed_out_once(town: Town) -> None:
     assert courier.prekey_count(url, post.mailbox, post.owner, DEVICE) == 50
 
 
-def test_a_set_of_prekeys_replaces_the_one_before(town: Town) -> None:
+def test_new_prekey_set_replaces_the_previous_one(town: Town) -> None:
     """Keys of two sets are never handed out together; publishing a set twice changes nothing."""
-    courier, url, post = town.courier, town.url, town.opened()
+    courier, url, post = town.courier, town.url, town.mailbox_with_token()
     first = Prekeys((b"1", b"2", b"3"), b"fallback 1", b"xwing 1")
     second = Prekeys((b"3", b"4"), b"fallback 2", b"xwing 2")
-    for keys, held in ((first, 3), (second, 2), (second, 2)):
-        assert courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, keys) == held
+    for keys, stored in ((first, 3), (second, 2), (second, 2)):
+        assert courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, keys) == stored
     claimed = [courier.claim_prekeys(url, post.mailbox, post.token, DEVICE) for _ in range(3)]
     assert {bundle.one_time for bundle in claimed} == {b"3", b"4", None}
     assert {(b.fallback, b.xwing) for b in claimed} == {(b"fallback 2", b"xwing 2")}
@@ -228,7 +228,7 @@ def test_a_set_of_prekeys_replaces_the_one_before(town: Town) -> None:
 
 @pytest.mark.threat("prekey-depletion")
 def test_claims_are_limited_for_an_hour(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.opened()
+    courier, url, post = town.courier, town.url, town.mailbox_with_token()
     with pytest.raises(NoPrekeys):
         courier.claim_prekeys(url, post.mailbox, post.token, DEVICE)
     keys = Prekeys((), b"fallback", b"xwing")
@@ -244,7 +244,7 @@ def test_claims_are_limited_for_an_hour(town: Town) -> None:
 
 
 def test_a_token_admits_as_many_letters_as_it_says(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.opened(uses=2)
+    courier, url, post = town.courier, town.url, town.mailbox_with_token(uses=2)
     first, second = post.letter(), post.letter()
     for letter in (first, first, second):
         courier.post(url, post.token, letter)
@@ -255,7 +255,7 @@ def test_a_token_admits_as_many_letters_as_it_says(town: Town) -> None:
 
 
 def test_registering_a_token_again_does_not_refill_it(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.opened(uses=2)
+    courier, url, post = town.courier, town.url, town.mailbox_with_token(uses=2)
     courier.post(url, post.token, post.letter())
     courier.register_token(url, post.mailbox, post.owner, post.granted(2))
     courier.post(url, post.token, post.letter())
@@ -264,8 +264,8 @@ def test_registering_a_token_again_does_not_refill_it(town: Town) -> None:
 
 
 def test_expired_or_withdrawn_tokens_are_refused(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.opened()
-    town.waits(days=100)
+    courier, url, post = town.courier, town.url, town.mailbox_with_token()
+    town.pass_days(days=100)
     with pytest.raises(WrongToken):
         courier.key_bundle(url, post.mailbox, post.token)
     courier.register_token(
@@ -283,7 +283,7 @@ def test_expired_or_withdrawn_tokens_are_refused(town: Town) -> None:
 
 @pytest.mark.threat("others-rights")
 def test_nobody_does_what_is_another_ones(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.ready()
+    courier, url, post = town.courier, town.url, town.mailbox_with_message()
     keys, other = Prekeys((), b"fallback", b"xwing"), post.other
     for refused in (
         lambda: courier.publish_key_bundle(url, post.mailbox, post.token, b"card"),
@@ -311,7 +311,7 @@ def test_nobody_does_what_is_another_ones(town: Town) -> None:
 
 
 def test_another_mailbox_cannot_acknowledge(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.ready()
+    courier, url, post = town.courier, town.url, town.mailbox_with_message()
     thief = MailboxId(b"T" * 16)
     courier.create_mailbox(url, thief, post.other)
     courier.acknowledge(url, thief, post.other, post.id)
@@ -319,7 +319,7 @@ def test_another_mailbox_cannot_acknowledge(town: Town) -> None:
 
 
 def test_ids_are_never_reused(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.ready()
+    courier, url, post = town.courier, town.url, town.mailbox_with_message()
     with pytest.raises(IdInUse):
         courier.create_mailbox(url, post.mailbox, post.other)
     with pytest.raises(IdInUse):
@@ -333,8 +333,8 @@ def test_ids_are_never_reused(town: Town) -> None:
         courier.post(url, post.token, replace(post.envelope(), sealed=b"other"))
 
 
-def test_a_blob_serves_only_the_envelope_it_was_brought_for(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.opened()
+def test_blob_serves_only_the_envelope_it_was_uploaded_for(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.mailbox_with_token()
     with pytest.raises(NoSuchBlob):
         courier.post(url, post.token, post.envelope())
     courier.upload_blob(url, post.token, post.deposit(), post.blob)
@@ -346,8 +346,8 @@ def test_a_blob_serves_only_the_envelope_it_was_brought_for(town: Town) -> None:
         courier.post(url, post.token, replace(post.envelope(), id=EnvelopeId(b"2" * 16)))
 
 
-def test_a_blob_that_is_not_what_was_announced_is_not_stored(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.opened()
+def test_blob_that_differs_from_its_deposit_is_not_stored(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.mailbox_with_token()
     for damaged in (post.blob[:-1] + b"x", post.blob[:-1], post.blob + b"x"):
         deposit = replace(post.deposit(), size=len(damaged))
         with pytest.raises(DamagedBlob):
@@ -357,8 +357,8 @@ def test_a_blob_that_is_not_what_was_announced_is_not_stored(town: Town) -> None
     courier.upload_blob(url, post.token, post.deposit(), post.blob)
 
 
-def test_what_is_too_large_or_too_late_is_refused(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.opened()
+def test_too_large_bodies_and_invalid_expiry_times_are_refused(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.mailbox_with_token()
     with pytest.raises(TooLarge, match=str(SEALED_LETTER_BYTES_MAX)):
         courier.post(
             url, post.token, replace(post.letter(), sealed=b"x" * (SEALED_LETTER_BYTES_MAX + 1))
@@ -390,12 +390,12 @@ def test_unknown_ids_are_not_found(town: Town) -> None:
         fetched(courier, url, post.blob_id, post.fetch)
 
 
-def test_what_was_taken_back_before_it_came_is_refused_for_an_hour(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.opened()
+def test_envelope_recalled_before_it_arrives_is_refused_for_an_hour(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.mailbox_with_token()
     for _ in range(2):
-        with pytest.raises(NoSuchEnvelope) as why:
+        with pytest.raises(NoSuchEnvelope) as error:
             courier.withdraw(url, post.id, post.withdraw)
-        assert why.value.facts == {"refused_until": NOON + timedelta(hours=1)}
+        assert error.value.facts == {"refused_until": NOON + timedelta(hours=1)}
     with pytest.raises(NoSuchEnvelope):
         courier.envelope_status(url, post.id, post.withdraw)
     with pytest.raises(WrongToken):
@@ -409,7 +409,7 @@ def test_what_was_taken_back_before_it_came_is_refused_for_an_hour(town: Town) -
 
 
 def test_a_letter_has_no_share(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.opened()
+    courier, url, post = town.courier, town.url, town.mailbox_with_token()
     letter = post.letter()
     courier.post(url, post.token, letter)
     with pytest.raises(NoSuchEnvelope):
@@ -418,7 +418,7 @@ def test_a_letter_has_no_share(town: Town) -> None:
 
 @pytest.mark.threat("n-plus-one-views")
 def test_two_openings_end_with_the_second_finish(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.ready(opens=2)
+    courier, url, post = town.courier, town.url, town.mailbox_with_message(opens=2)
     one, two = post.attempt(), post.attempt()
     courier.open_share(url, post.id, post.open, one)
     courier.open_share(url, post.id, post.open, two)
@@ -432,7 +432,7 @@ def test_two_openings_end_with_the_second_finish(town: Town) -> None:
 
 
 def test_first_opening_time_is_reported(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.ready(opens=2)
+    courier, url, post = town.courier, town.url, town.mailbox_with_message(opens=2)
     for _ in range(2):
         courier.open_share(url, post.id, post.open, post.attempt())
         town.clock.wind(hours=1)
@@ -441,13 +441,13 @@ def test_first_opening_time_is_reported(town: Town) -> None:
 
 
 def test_letter_without_limit_opens_until_it_expires(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.ready(opens=None)
+    courier, url, post = town.courier, town.url, town.mailbox_with_message(opens=None)
     for _ in range(3):
         attempt = post.attempt()
         assert courier.open_share(url, post.id, post.open, attempt) == post.share
         courier.finish_opening(url, post.id, post.open, attempt)
     assert courier.envelope_status(url, post.id, post.withdraw).opened == 3
-    town.waits(days=8)
+    town.pass_days(days=8)
     with pytest.raises(Expired):
         courier.open_share(url, post.id, post.open, post.attempt())
 
@@ -467,7 +467,7 @@ def test_unreachable_relay_raises_relay_unreachable(town: Town) -> None:
         town.courier.envelope_status("http://127.0.0.1:1", EnvelopeId(b"E" * 16), Secret(b"t" * 32))
 
 
-class Breaks(io.BytesIO):
+class InterruptedFile(io.BytesIO):
     """A file that raises KeyboardInterrupt after ``left`` bytes are read or written."""
 
     left = 3000
@@ -485,35 +485,35 @@ class Breaks(io.BytesIO):
         return len(taken)
 
 
-def test_an_upload_goes_on_where_it_was_broken_off(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.opened()
+def test_interrupted_upload_is_resumed(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.mailbox_with_token()
     mine = (url, post.mailbox, post.blob_id, post.withdraw)
     assert courier.uploaded_size(*mine) == 0
     with pytest.raises(WrongOffset):
         courier.upload_blob(url, post.token, post.deposit(), post.blob, 1)
     with pytest.raises(KeyboardInterrupt):
-        courier.upload_blob(url, post.token, post.deposit(), Breaks(post.blob))
-    came = courier.uploaded_size(*mine)
-    assert came <= Breaks.left
-    courier.upload_blob(url, post.token, post.deposit(), io.BytesIO(post.blob), came)
+        courier.upload_blob(url, post.token, post.deposit(), InterruptedFile(post.blob))
+    uploaded = courier.uploaded_size(*mine)
+    assert uploaded <= InterruptedFile.left
+    courier.upload_blob(url, post.token, post.deposit(), io.BytesIO(post.blob), uploaded)
     assert courier.uploaded_size(*mine) == len(post.blob)
     assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
     courier.upload_blob(url, post.token, post.deposit(), io.BytesIO(post.blob), len(post.blob))
 
 
-def test_only_who_brings_a_blob_asks_how_much_came(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.ready()
+def test_only_the_uploader_may_query_the_uploaded_size(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.mailbox_with_message()
     for token in (post.token, post.fetch, post.owner):
         with pytest.raises(WrongToken):
             courier.uploaded_size(url, post.mailbox, post.blob_id, token)
 
 
-def test_a_download_goes_on_where_it_was_broken_off(town: Town) -> None:
-    courier, url, post = town.courier, town.url, town.ready()
-    came = Breaks()
+def test_interrupted_download_is_resumed(town: Town) -> None:
+    courier, url, post = town.courier, town.url, town.mailbox_with_message()
+    received = InterruptedFile()
     with pytest.raises(KeyboardInterrupt):
-        courier.download_blob(url, post.blob_id, post.fetch, came)
-    assert came.getvalue() == post.blob[: Breaks.left]
+        courier.download_blob(url, post.blob_id, post.fetch, received)
+    assert received.getvalue() == post.blob[: InterruptedFile.left]
     rest = io.BytesIO()
-    courier.download_blob(url, post.blob_id, post.fetch, rest, Breaks.left)
-    assert rest.getvalue() == post.blob[Breaks.left :]
+    courier.download_blob(url, post.blob_id, post.fetch, rest, InterruptedFile.left)
+    assert rest.getvalue() == post.blob[InterruptedFile.left :]

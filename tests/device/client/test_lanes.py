@@ -14,17 +14,17 @@ BEN, CARO = {"Authorization": "Bearer ben"}, {"Authorization": "Bearer caro"}
 
 
 @dataclass
-class Line(httpx.BaseTransport):
+class RecordingTransport(httpx.BaseTransport):
     """A transport that records its requests and whether it is closed."""
 
-    asked: list[httpx.Request] = field(default_factory=list)
+    requests: list[httpx.Request] = field(default_factory=list)
     closed: bool = False
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         assert not self.closed
         if request.url.path == "/lost":
             raise httpx.ReadError("lost")
-        self.asked.append(request)
+        self.requests.append(request)
         return httpx.Response(
             200, headers={"Set-Cookie": "who=1; Path=/"}, stream=httpx.ByteStream(b"answer")
         )
@@ -34,71 +34,91 @@ class Line(httpx.BaseTransport):
 
 
 @pytest.fixture
-def lines() -> list[Line]:
+def transports() -> list[RecordingTransport]:
     return []
 
 
 @pytest.fixture
-def client(lines: list[Line]) -> Iterator[RelayClient]:
-    def make(_: httpx.URL) -> Line:
-        lines.append(Line())
-        return lines[-1]
+def client(transports: list[RecordingTransport]) -> Iterator[RelayClient]:
+    def make(_: httpx.URL) -> RecordingTransport:
+        transports.append(RecordingTransport())
+        return transports[-1]
 
     with RelayClient(PerTokenTransport(make)) as client:
         yield client
 
 
-def test_another_token_closes_an_idle_connection(client: RelayClient, lines: list[Line]) -> None:
+def test_another_token_closes_an_idle_connection(
+    client: RelayClient, transports: list[RecordingTransport]
+) -> None:
     for token in (BEN, BEN, CARO, BEN):
         assert client.get(RELAY, headers=token).content == b"answer"
-    assert [(len(line.asked), line.closed) for line in lines] == [(2, True), (1, True), (1, False)]
+    assert [(len(one.requests), one.closed) for one in transports] == [
+        (2, True),
+        (1, True),
+        (1, False),
+    ]
 
 
 def test_same_token_at_another_relay_uses_another_connection(
-    client: RelayClient, lines: list[Line]
+    client: RelayClient, transports: list[RecordingTransport]
 ) -> None:
     client.get(RELAY, headers=BEN)
     client.get(OTHER, headers=BEN)
-    assert [len(line.asked) for line in lines] == [1, 1]
+    assert [len(one.requests) for one in transports] == [1, 1]
 
 
-def test_requests_without_token_share_no_connection(client: RelayClient, lines: list[Line]) -> None:
+def test_requests_without_token_share_no_connection(
+    client: RelayClient, transports: list[RecordingTransport]
+) -> None:
     client.get(RELAY)
     client.get(RELAY)
     client.get(RELAY, headers=BEN)
-    assert [(len(line.asked), line.closed) for line in lines] == [(1, True), (1, True), (1, False)]
+    assert [(len(one.requests), one.closed) for one in transports] == [
+        (1, True),
+        (1, True),
+        (1, False),
+    ]
 
 
-def test_busy_connection_is_not_closed(client: RelayClient, lines: list[Line]) -> None:
+def test_busy_connection_is_not_closed(
+    client: RelayClient, transports: list[RecordingTransport]
+) -> None:
     """This happens when several relays are queried at the same time."""
     with client.stream("GET", RELAY, headers=BEN) as answer:
         client.get(RELAY, headers=CARO)
         client.close_idle_connections()
-        assert [line.closed for line in lines] == [False, True]
+        assert [one.closed for one in transports] == [False, True]
         assert answer.read() == b"answer"
     client.close_idle_connections()
-    assert all(line.closed for line in lines)
+    assert all(one.closed for one in transports)
 
 
-def test_failed_request_frees_its_connection(client: RelayClient, lines: list[Line]) -> None:
+def test_failed_request_frees_its_connection(
+    client: RelayClient, transports: list[RecordingTransport]
+) -> None:
     with pytest.raises(httpx.ReadError):
         client.get(f"{RELAY}/lost", headers=BEN)
     client.close_idle_connections()
-    assert [line.closed for line in lines] == [True]
+    assert [one.closed for one in transports] == [True]
 
 
-def test_cookies_are_never_sent_back(client: RelayClient, lines: list[Line]) -> None:
+def test_cookies_are_never_sent_back(
+    client: RelayClient, transports: list[RecordingTransport]
+) -> None:
     for _ in range(2):
         client.get(RELAY, headers=BEN)
-    assert not any("cookie" in asked.headers for line in lines for asked in line.asked)
+    assert not any("cookie" in request.headers for one in transports for request in one.requests)
     assert list(client.cookies.jar) == []
 
 
-def test_header_order_is_fixed(client: RelayClient, lines: list[Line]) -> None:
+def test_header_order_is_fixed(client: RelayClient, transports: list[RecordingTransport]) -> None:
     given = {"Range": "bytes=1-", "Entrenous-Protocol": "2", **BEN}
     for headers in (given, dict(reversed(given.items()))):
         client.get(RELAY, headers=headers)
-    first, second = ([name for name, _ in asked.headers.raw] for asked in lines[0].asked)
+    first, second = (
+        [name for name, _ in request.headers.raw] for request in transports[0].requests
+    )
     assert first == second
     assert first == [
         *(b"Host", b"Accept", b"Accept-Encoding", b"Authorization", b"Connection"),

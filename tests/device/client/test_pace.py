@@ -20,51 +20,51 @@ from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import BlobDeposit
 
 TOKEN: Final = Secret(bytes(32))
-SPEAKS: Final = b"HTTP/1.1 200 OK\r\nEntrenous-Protocol: 2\r\n"
-LONG: Final = SPEAKS + b"Content-Length: 16000000\r\n\r\n"
-QUICK: Final = 0.3  # the length of a minute in these tests, in seconds
+HEADERS: Final = b"HTTP/1.1 200 OK\r\nEntrenous-Protocol: 2\r\n"
+LARGE_BODY: Final = HEADERS + b"Content-Length: 16000000\r\n\r\n"
+MINUTE_S: Final = 0.3  # the length of a minute in these tests, in seconds
 
 
 @contextmanager
-def relay_that(answers: Callable[[socket.socket, threading.Event], object]) -> Iterator[str]:
+def serve_with(answer: Callable[[socket.socket, threading.Event], object]) -> Iterator[str]:
     """Yield the address of a server that calls ``answers`` with each connection and an event that
     ends it.
     """
-    over = threading.Event()
+    stop = threading.Event()
 
-    def serve(mouth: socket.socket) -> None:
-        with suppress(OSError), mouth:
-            answers(mouth, over)
+    def serve(connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            answer(connection, stop)
 
     def listen() -> None:
         with suppress(OSError):
             while True:
-                threading.Thread(target=serve, args=(ear.accept()[0],), daemon=True).start()
+                threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 
     with ExitStack() as last:
-        ear = last.enter_context(socket.create_server(("127.0.0.1", 0)))
-        last.callback(ear.shutdown, socket.SHUT_RDWR)  # so that accept returns
-        last.callback(over.set)
+        listener = last.enter_context(socket.create_server(("127.0.0.1", 0)))
+        last.callback(listener.shutdown, socket.SHUT_RDWR)  # so that accept returns
+        last.callback(stop.set)
         threading.Thread(target=listen, daemon=True).start()
-        yield f"http://127.0.0.1:{ear.getsockname()[1]}"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def drips(head: bytes) -> Callable[[socket.socket, threading.Event], None]:
+def drip_after(head: bytes) -> Callable[[socket.socket, threading.Event], None]:
     """Return a function that sends ``head`` and then a byte now and then, until it is ended."""
 
-    def answers(mouth: socket.socket, over: threading.Event) -> None:
-        mouth.recv(65536)
-        mouth.sendall(head)
-        while not over.wait(QUICK / 10):
-            mouth.sendall(b"x")
+    def answer(connection: socket.socket, stop: threading.Event) -> None:
+        connection.recv(65536)
+        connection.sendall(head)
+        while not stop.wait(MINUTE_S / 10):
+            connection.sendall(b"x")
 
-    return answers
+    return answer
 
 
 @pytest.fixture
 def courier(monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpCourier]:
     """Return a courier for which a minute takes ``QUICK`` seconds."""
-    monkeypatch.setattr(connections, "TRANSFER_INTERVAL_S", QUICK)
+    monkeypatch.setattr(connections, "TRANSFER_INTERVAL_S", MINUTE_S)
     with new_relay_client() as client:
         yield HttpCourier(client)
 
@@ -86,30 +86,33 @@ def test_minute_restarts_only_after_enough_bytes() -> None:
 @pytest.mark.real
 @pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.timeout(60)
-class TestForReal:
+class TestOverSockets:
     """Transfers over real sockets, where a minute takes a third of a second."""
 
-    @pytest.mark.parametrize("head", [LONG, SPEAKS + b"Longwinded: "], ids=["body", "headers"])
+    @pytest.mark.parametrize(
+        "head", [LARGE_BODY, HEADERS + b"Longwinded: "], ids=["body", "headers"]
+    )
     def test_too_slow_relay_counts_as_unreachable(self, head: bytes, courier: HttpCourier) -> None:
         assert courier  # this fixture shortens the minute
-        asks: tuple[Callable[[HttpCourier, str], object], ...] = (
+        requests: tuple[Callable[[HttpCourier, str], object], ...] = (
             lambda fresh, url: fresh.status(url),
             lambda fresh, url: fresh.envelope_status(url, EnvelopeId(bytes(16)), TOKEN),
             lambda fresh, url: fresh.waiting_envelopes(url, MailboxId(bytes(16)), TOKEN, 0),
             lambda fresh, url: fresh.download_blob(url, BlobId(bytes(16)), TOKEN, io.BytesIO()),
         )
-        with relay_that(drips(head)) as url, new_relay_client() as client:
-            for ask in asks:  # each with a new courier: one gives up on a relay that was too slow
+        with serve_with(drip_after(head)) as url, new_relay_client() as client:
+            # Each request has a new courier, which would give up on a relay that was too slow.
+            for request in requests:
                 with pytest.raises(RelayUnreachable):
-                    ask(HttpCourier(client), url)
+                    request(HttpCourier(client), url)
 
     def test_downloaded_part_of_a_blob_is_kept(self, courier: HttpCourier) -> None:
-        came = io.BytesIO()
-        with relay_that(drips(LONG)) as url, pytest.raises(RelayUnreachable):
-            courier.download_blob(url, BlobId(bytes(16)), TOKEN, came)
-        assert len(came.getvalue()) >= 1
+        received = io.BytesIO()
+        with serve_with(drip_after(LARGE_BODY)) as url, pytest.raises(RelayUnreachable):
+            courier.download_blob(url, BlobId(bytes(16)), TOKEN, received)
+        assert len(received.getvalue()) >= 1
 
-    def test_a_blob_that_comes_fast_enough_may_take_as_long_as_it_takes(
+    def test_download_at_the_minimum_rate_may_take_over_a_minute(
         self, courier: HttpCourier, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The download takes more than a minute. A minute has two seconds here, so that no byte is
@@ -121,22 +124,22 @@ class TestForReal:
             "entrenous.device.client.http_courier.TRANSFER_BYTES_MIN_PER_INTERVAL", 1
         )
 
-        def answers(mouth: socket.socket, over: threading.Event) -> None:
-            mouth.recv(65536)
-            mouth.sendall(SPEAKS + b"Content-Length: %d\r\n\r\n" % size)
+        def answer(connection: socket.socket, stop: threading.Event) -> None:
+            connection.recv(65536)
+            connection.sendall(HEADERS + b"Content-Length: %d\r\n\r\n" % size)
             for _ in range(size):
-                over.wait(1.2 * minute / size)
-                mouth.sendall(b"x")
+                stop.wait(1.2 * minute / size)
+                connection.sendall(b"x")
 
-        came = io.BytesIO()
-        with relay_that(answers) as url:
-            courier.download_blob(url, BlobId(bytes(16)), TOKEN, came)
-        assert len(came.getvalue()) == size
+        received = io.BytesIO()
+        with serve_with(answer) as url:
+            courier.download_blob(url, BlobId(bytes(16)), TOKEN, received)
+        assert len(received.getvalue()) == size
 
     def test_too_slow_upload_is_given_up(self, courier: HttpCourier) -> None:
-        def answers(mouth: socket.socket, over: threading.Event) -> None:
-            while not over.wait(QUICK / 10):
-                mouth.recv(16)
+        def answer(connection: socket.socket, stop: threading.Event) -> None:
+            while not stop.wait(MINUTE_S / 10):
+                connection.recv(16)
 
         data = bytes(32 * 1024 * 1024)  # more than the socket buffers hold for a slow reader
         deposit = BlobDeposit(
@@ -148,13 +151,13 @@ class TestForReal:
             bytes(32),
             datetime(2026, 11, 25, tzinfo=UTC),
         )
-        with relay_that(answers) as url, pytest.raises(RelayUnreachable):
+        with serve_with(answer) as url, pytest.raises(RelayUnreachable):
             courier.upload_blob(url, TOKEN, deposit, io.BytesIO(data))
 
     def test_overlong_answer_is_not_read(self, courier: HttpCourier) -> None:
-        def answers(mouth: socket.socket, _: threading.Event) -> None:
-            mouth.recv(65536)
-            mouth.sendall(LONG + bytes(connections.SMALL_ANSWER_BYTES_MAX + 1))
+        def answer(connection: socket.socket, _: threading.Event) -> None:
+            connection.recv(65536)
+            connection.sendall(LARGE_BODY + bytes(connections.SMALL_ANSWER_BYTES_MAX + 1))
 
-        with relay_that(answers) as url, pytest.raises(NotUnderstood):
+        with serve_with(answer) as url, pytest.raises(NotUnderstood):
             courier.status(url)

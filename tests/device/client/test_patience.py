@@ -15,7 +15,7 @@ from entrenous.device.client.relay_request import PROTOCOL_VERSION_HEADER, Retry
 
 
 @dataclass
-class Time:
+class FakeClock:
     """A clock that advances only in ``sleep``."""
 
     now_s: float = 0.0
@@ -30,56 +30,56 @@ class Time:
 
 
 @dataclass
-class Relay:
+class FakeRelay:
     """A relay that answers from ``from_s`` seconds on, and counts the requests."""
 
-    time: Time
+    clock: FakeClock
     from_s: float
     asked: int = 0
 
     def __call__(self) -> str:
         self.asked += 1
-        if self.time.now_s < self.from_s:
+        if self.clock.now_s < self.from_s:
             raise httpx.ConnectError("refused")
         return "here"
 
 
-def patience(seconds: float, time: Time) -> RetryPolicy:
-    return RetryPolicy(seconds, time.now, time.sleep)
+def retry_policy(seconds: float, clock: FakeClock) -> RetryPolicy:
+    return RetryPolicy(seconds, clock.now, clock.sleep)
 
 
 def test_relay_that_returns_in_time_is_waited_for() -> None:
-    time = Time()
-    relay = Relay(time, from_s=5)
-    assert patience(20, time)("relay", relay) == "here"
-    assert 5 <= time.now_s < 8
+    clock = FakeClock()
+    relay = FakeRelay(clock, from_s=5)
+    assert retry_policy(20, clock)("relay", relay) == "here"
+    assert 5 <= clock.now_s < 8
     assert relay.asked < 12
-    assert time.slept == sorted(time.slept)  # retries become less frequent
+    assert clock.slept == sorted(clock.slept)  # retries become less frequent
 
 
-def test_a_relay_that_stays_away_is_given_up_in_time() -> None:
-    time = Time()
+def test_unreachable_relay_is_given_up_in_time() -> None:
+    clock = FakeClock()
     with pytest.raises(httpx.ConnectError):
-        patience(20, time)("relay", Relay(time, from_s=1e9))
-    assert 15 < time.now_s <= 20
+        retry_policy(20, clock)("relay", FakeRelay(clock, from_s=1e9))
+    assert 15 < clock.now_s <= 20
 
 
 def test_relay_given_up_is_not_waited_for_again_but_others_are() -> None:
-    time = Time()
-    waiting = patience(20, time)
+    clock = FakeClock()
+    retrying = retry_policy(20, clock)
     for _ in range(3):
         with pytest.raises(httpx.ConnectError):
-            waiting("relay", Relay(time, from_s=1e9))
-    assert time.now_s <= 20
-    assert waiting("other", Relay(time, from_s=time.now_s + 5)) == "here"
+            retrying("relay", FakeRelay(clock, from_s=1e9))
+    assert clock.now_s <= 20
+    assert retrying("other", FakeRelay(clock, from_s=clock.now_s + 5)) == "here"
 
 
 def test_answer_resets_patience() -> None:
-    time = Time()
-    waiting = patience(20, time)
+    clock = FakeClock()
+    retrying = retry_policy(20, clock)
     for _ in range(3):
-        assert waiting("relay", Relay(time, from_s=time.now_s + 15)) == "here"
-    assert time.now_s > 45
+        assert retrying("relay", FakeRelay(clock, from_s=clock.now_s + 15)) == "here"
+    assert clock.now_s > 45
 
 
 @pytest.mark.parametrize(
@@ -87,42 +87,42 @@ def test_answer_resets_patience() -> None:
     [httpx.ReadTimeout, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.DecodingError],
 )
 def test_unrecoverable_errors_are_not_retried(error: Callable[[str], Exception]) -> None:
-    time = Time()
+    clock = FakeClock()
     asked = []
 
-    def fails() -> None:
+    def raise_error() -> None:
         asked.append(1)
         raise error("no")
 
     with pytest.raises(httpx.HTTPError):
-        patience(20, time)("relay", fails)
-    assert (len(asked), time.slept) == (1, [])
+        retry_policy(20, clock)("relay", raise_error)
+    assert (len(asked), clock.slept) == (1, [])
 
 
 @pytest.mark.parametrize("error", [httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError])
 def test_interrupted_connection_is_retried(
     error: Callable[[str], Exception],
 ) -> None:
-    time = Time()
+    clock = FakeClock()
     answers: list[Exception | str] = [error("cut"), error("cut"), "here"]
 
-    def asks() -> str:
+    def answer_next() -> str:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    assert patience(20, time)("relay", asks) == "here"
+    assert retry_policy(20, clock)("relay", answer_next) == "here"
 
 
-def test_a_courier_has_no_patience_unless_it_is_given_some() -> None:
+def test_courier_does_not_retry_by_default() -> None:
     asked = []
 
-    def away(request: httpx.Request) -> httpx.Response:
+    def refuse_connection(request: httpx.Request) -> httpx.Response:
         asked.append(request)
         raise httpx.ConnectError("refused")
 
-    with httpx.Client(transport=httpx.MockTransport(away)) as client:
+    with httpx.Client(transport=httpx.MockTransport(refuse_connection)) as client:
         for patience_s, least in ((0.0, 1), (0.35, 3)):
             asked.clear()
             courier = HttpCourier(client, patience_s)
@@ -154,33 +154,33 @@ def test_retry_sends_the_whole_body_again() -> None:
 def test_relay_that_timed_out_is_not_asked_again_but_others_are(
     error: Callable[[str], Exception],
 ) -> None:
-    time, asked = Time(), []
+    clock, asked = FakeClock(), []
 
-    def stays_silent() -> str:
-        asked.append(time.now_s)
-        time.sleep(30)
+    def time_out_after_30_s() -> str:
+        asked.append(clock.now_s)
+        clock.sleep(30)
         raise error("late")
 
-    waiting = patience(20, time)
+    retrying = retry_policy(20, clock)
     for _ in range(10):
         with pytest.raises(httpx.TimeoutException):
-            waiting("relay", stays_silent)
-    assert (len(asked), time.now_s) == (1, 30)
-    assert waiting("other", Relay(time, from_s=0)) == "here"
-    time.sleep(600)  # a program that runs all day tries again in the end
+            retrying("relay", time_out_after_30_s)
+    assert (len(asked), clock.now_s) == (1, 30)
+    assert retrying("other", FakeRelay(clock, from_s=0)) == "here"
+    clock.sleep(600)  # a program that runs all day tries again in the end
     with pytest.raises(httpx.TimeoutException):
-        waiting("relay", stays_silent)
+        retrying("relay", time_out_after_30_s)
     assert len(asked) == 2
 
 
 def test_idle_disconnection_is_not_blamed_on_the_relay() -> None:
     asked = []
 
-    def cuts_the_long_question(request: httpx.Request) -> httpx.Response:
+    def time_out(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.path)
         raise httpx.ReadTimeout("late")
 
-    with httpx.Client(transport=httpx.MockTransport(cuts_the_long_question)) as client:
+    with httpx.Client(transport=httpx.MockTransport(time_out)) as client:
         courier, mailbox = HttpCourier(client), MailboxId(bytes(16))
         with pytest.raises(RelayUnreachable):
             courier.wait_for_letter("http://127.0.0.1:1", mailbox, Secret(bytes(32)), 20)
@@ -207,28 +207,30 @@ def test_slow_file_transfer_does_not_block_short_requests() -> None:
     assert [path.split("/")[2] for path in asked] == ["blobs", "envelopes"]
 
 
-def waking(body: bytes, patience_s: float, time: Time) -> HttpCourier:
+def courier_answering(body: bytes, patience_s: float, clock: FakeClock) -> HttpCourier:
     def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(
             200, headers={PROTOCOL_VERSION_HEADER: "1"}, stream=httpx.ByteStream(body)
         )
 
     client = httpx.Client(transport=httpx.MockTransport(answer))
-    return HttpCourier(client, patience_s, time.now, sleep_s=time.sleep)
+    return HttpCourier(client, patience_s, clock.now, sleep_s=clock.sleep)
 
 
-@pytest.mark.parametrize(("patient_s", "rests"), [(20.0, [20.0]), (5.0, [5.0]), (0.0, [])])
-def test_early_wake_answer_is_followed_by_a_rest(patient_s: float, rests: list[float]) -> None:
-    time = Time()
-    wakes = waking(b"", patient_s, time)
-    assert not wakes.wait_for_letter(
+@pytest.mark.parametrize(("patience_s", "rests"), [(20.0, [20.0]), (5.0, [5.0]), (0.0, [])])
+def test_early_wake_answer_is_followed_by_a_rest(patience_s: float, rests: list[float]) -> None:
+    clock = FakeClock()
+    courier = courier_answering(b"", patience_s, clock)
+    assert not courier.wait_for_letter(
         "http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20
     )
-    assert time.slept == rests
+    assert clock.slept == rests
 
 
 def test_wake_with_a_letter_does_not_rest() -> None:
-    time = Time()
-    wakes = waking(b"{}", 20.0, time)
-    assert wakes.wait_for_letter("http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20)
-    assert time.slept == []
+    clock = FakeClock()
+    courier = courier_answering(b"{}", 20.0, clock)
+    assert courier.wait_for_letter(
+        "http://127.0.0.1:1", MailboxId(bytes(16)), Secret(bytes(32)), 20
+    )
+    assert clock.slept == []

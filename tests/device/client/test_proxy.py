@@ -12,7 +12,7 @@ from entrenous.base.errors import NotEncrypted, OnionNeedsProxy, ProxyUnreachabl
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from tests.carry.relays import Post, served
-from tests.device.client.socks import Socks, socks_proxy
+from tests.device.client.socks import SocksProxy, socks_proxy
 from tests.real.hostile import HostileRelay, hostile_relay
 from tests.real.stage import Shell
 from tests.serving.certificates import Pair, certificate
@@ -57,12 +57,12 @@ def relay(pair: Pair) -> Iterator[HostileRelay]:
 
 
 @pytest.fixture
-def proxy(relay: HostileRelay) -> Iterator[Socks]:
+def proxy(relay: HostileRelay) -> Iterator[SocksProxy]:
     with socks_proxy(relay.port) as proxy:
         yield proxy
 
 
-def asks_by_three_tokens(courier: HttpCourier, url: str, post: Post) -> None:
+def request_with_three_tokens(courier: HttpCourier, url: str, post: Post) -> None:
     """Send a request without a token, two with the owner's token, and two with a send token."""
     courier.create_mailbox(url, post.mailbox, post.owner)
     courier.register_token(url, post.mailbox, post.owner, post.granted())
@@ -71,17 +71,17 @@ def asks_by_three_tokens(courier: HttpCourier, url: str, post: Post) -> None:
     courier.post(url, post.token, post.envelope(1))
 
 
-def by(proxy: Socks) -> Proxy:
+def proxy_setting(proxy: SocksProxy) -> Proxy:
     return Proxy("127.0.0.1", proxy.port)
 
 
 @pytest.mark.threat("sender-linked")
 @pytest.mark.parametrize("url", [RELAY, ONION])
 def test_names_go_to_the_proxy_alone_with_credentials_for_each_token(
-    url: str, pair: Pair, proxy: Socks, relay: HostileRelay, looked_up: list[str]
+    url: str, pair: Pair, proxy: SocksProxy, relay: HostileRelay, looked_up: list[str]
 ) -> None:
-    with new_relay_client(pair.cert, by(proxy)) as web:
-        asks_by_three_tokens(HttpCourier(web), url, Post())
+    with new_relay_client(pair.cert, proxy_setting(proxy)) as web:
+        request_with_three_tokens(HttpCourier(web), url, Post())
     assert set(looked_up) == {"127.0.0.1"}  # the proxy's own address
     assert {(one.by_name, one.name) for one in proxy.asked} == {
         (True, url.removeprefix("https://"))
@@ -89,7 +89,8 @@ def test_names_go_to_the_proxy_alone_with_credentials_for_each_token(
     credentials = [one.credentials for one in proxy.asked]
     assert len(credentials) == len(set(credentials)) == 3
     assert len({one.header(b"authorization") for one in relay.seen}) == 3
-    with new_relay_client(pair.cert, by(proxy)) as web:  # the next command uses new credentials
+    # The next command uses new credentials.
+    with new_relay_client(pair.cert, proxy_setting(proxy)) as web:
         HttpCourier(web).waiting_envelopes(url, Post().mailbox, Post().owner, 0)
     assert proxy.asked[-1].credentials not in credentials
 
@@ -97,14 +98,14 @@ def test_names_go_to_the_proxy_alone_with_credentials_for_each_token(
 @pytest.mark.threat("sender-linked")
 def test_commands_ask_through_it(
     pair: Pair,
-    proxy: Socks,
+    proxy: SocksProxy,
     relay: HostileRelay,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The real program uses the proxy in ``setup``, and again to unlock the vault."""
     relay.app = relay_app(village_relay(RELAY, SystemClock(), LoadedDice("relay"))[0])
-    monkeypatch.setenv("ENTRENOUS_PROXY", f"socks5h://{by(proxy)}")
+    monkeypatch.setenv("ENTRENOUS_PROXY", f"socks5h://{proxy_setting(proxy)}")
     monkeypatch.setenv("ENTRENOUS_RELAY_CA", str(pair.cert))
     ana = Shell("ana", tmp_path / "ana")
     ana.does("setup", "--name", "ana", "--relay", RELAY)
@@ -116,9 +117,9 @@ def test_commands_ask_through_it(
     assert b"socks5h://HOST:PORT" in ana.does("inbox", status=3).err
 
 
-def test_local_relay_is_reached_without_proxy(proxy: Socks, pair: Pair) -> None:
+def test_local_relay_is_reached_without_proxy(proxy: SocksProxy, pair: Pair) -> None:
     real, _ = village_relay("", WoundClock(), LoadedDice("relay"))
-    with served(relay_app(real)) as url, new_relay_client(pair.cert, by(proxy)) as web:
+    with served(relay_app(real)) as url, new_relay_client(pair.cert, proxy_setting(proxy)) as web:
         HttpCourier(web).status(url)
         with pytest.raises(NotEncrypted):
             HttpCourier(web).status("http://relay.test")
@@ -137,10 +138,10 @@ def test_missing_proxy_is_not_bypassed(pair: Pair, looked_up: list[str]) -> None
     assert set(looked_up) == {"127.0.0.1"}
 
 
-def test_relay_unreachable_by_proxy_is_unreachable(pair: Pair, proxy: Socks) -> None:
+def test_relay_unreachable_by_proxy_is_unreachable(pair: Pair, proxy: SocksProxy) -> None:
     proxy.leads_to = 0
     with (
-        new_relay_client(pair.cert, by(proxy)) as web,
+        new_relay_client(pair.cert, proxy_setting(proxy)) as web,
         pytest.raises(RelayUnreachable, match=r"relay\."),
     ):
         HttpCourier(web).status(RELAY)

@@ -45,7 +45,7 @@ def create_vault(home: Path, passphrase: Secret) -> SqlcipherVault:
 
 
 @pytest.fixture(scope="module", params=[FIRST_VAULT_HEAD_SCHEMA, VAULT_HEAD_SCHEMA])
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_vault(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a vault of the first or the current schema, with a cheap key."""
     home = tmp_path_factory.mktemp("home")
     head = {
@@ -71,13 +71,13 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-def home(made: Path, tmp_path: Path) -> Path:
+def home(shared_vault: Path, tmp_path: Path) -> Path:
     """Return a folder with a fresh copy of the vault."""
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(shared_vault, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
-def changed(home: Path, **fields: object) -> None:
+def change_head(home: Path, **fields: object) -> None:
     head = json.loads((home / "vault.json").read_text()) | fields
     (home / "vault.json").write_text(json.dumps(head))
 
@@ -157,7 +157,7 @@ def test_passphrase_length_counts_characters_not_bytes(tmp_path: Path) -> None:
         create_vault(tmp_path / "home", Secret("äöüß".encode()))
 
 
-def test_unlock_without_vault_raises_no_vault_here(tmp_path: Path) -> None:
+def test_unlock_without_a_vault_raises_vault_not_found(tmp_path: Path) -> None:
     with pytest.raises(VaultNotFound):
         unlock_vault(tmp_path, WORDS)
 
@@ -170,7 +170,7 @@ def test_without_the_devices_secret_the_passphrase_opens_nothing(home: Path) -> 
 
 
 @pytest.mark.parametrize("secret", [b"", b"d" * 31, b"d" * 33, None])
-def test_a_damaged_device_secret_is_said_plainly(home: Path, secret: bytes | None) -> None:
+def test_damaged_device_secret_is_reported(home: Path, secret: bytes | None) -> None:
     (home / "device.key").unlink()
     if secret is not None:
         (home / "device.key").write_bytes(secret)
@@ -191,7 +191,7 @@ def test_a_damaged_device_secret_is_said_plainly(home: Path, secret: bytes | Non
         b"[" * 100_000,
     ],
 )
-def test_a_head_that_cannot_be_read_is_said_plainly(home: Path, head: bytes) -> None:
+def test_unreadable_head_is_reported(home: Path, head: bytes) -> None:
     (home / "vault.json").write_bytes(head)
     with pytest.raises(BadRecord, match="vault head"):
         unlock_vault(home, WORDS)
@@ -217,8 +217,8 @@ def test_a_head_that_cannot_be_read_is_said_plainly(home: Path, head: bytes) -> 
         {"further": 1},
     ],
 )
-def test_a_head_that_asks_for_nonsense_is_refused(home: Path, fields: dict[str, object]) -> None:
-    changed(home, **fields)
+def test_head_with_invalid_fields_is_refused(home: Path, fields: dict[str, object]) -> None:
+    change_head(home, **fields)
     with pytest.raises(BadRecord, match="vault head"):
         unlock_vault(home, WORDS)
 
@@ -228,18 +228,18 @@ def test_a_head_that_asks_for_nonsense_is_refused(home: Path, fields: dict[str, 
     [{"salt": "B" * 22 + "=="}, {"passes": 3}, {"lanes": 2}, {"memory_kib": 20_000}],
 )
 def test_another_cost_or_salt_opens_nothing(home: Path, fields: dict[str, object]) -> None:
-    changed(home, **fields)
+    change_head(home, **fields)
     with pytest.raises(WrongPassphrase):
         unlock_vault(home, WORDS)
 
 
-def test_the_cost_that_the_head_names_is_used(home: Path) -> None:
+def test_cost_named_in_the_head_is_used(home: Path) -> None:
     with contextlib.closing(unlock_vault(home, WORDS)) as vault:
         assert vault.get("drawer", "key") == b"value"
 
 
 @pytest.mark.slow
-def test_a_set_up_that_was_interrupted_is_begun_anew(home: Path) -> None:
+def test_interrupted_set_up_starts_over(home: Path) -> None:
     """The head is written last, so a folder without one contains no finished device."""
     (home / "vault.json").unlink()
     (home / "vault.db-wal").write_bytes(b"left over")
@@ -250,7 +250,7 @@ def test_a_set_up_that_was_interrupted_is_begun_anew(home: Path) -> None:
     unlock_vault(home, WORDS).close()
 
 
-def test_what_was_discarded_leaves_no_key_and_no_vault(home: Path) -> None:
+def test_discarded_vault_leaves_no_key_and_no_database(home: Path) -> None:
     for _ in range(2):
         discard_vault(home)
         assert not has_vault(home)
@@ -260,7 +260,7 @@ def test_what_was_discarded_leaves_no_key_and_no_vault(home: Path) -> None:
 
 @pytest.mark.slow
 def test_one_of_two_concurrent_set_ups_wins_intact(tmp_path: Path) -> None:
-    def begin(words: Secret) -> str:
+    def set_up(words: Secret) -> str:
         try:
             create_vault(tmp_path, words).close()
         except VaultExists:
@@ -269,6 +269,6 @@ def test_one_of_two_concurrent_set_ups_wins_intact(tmp_path: Path) -> None:
 
     both = [Secret(b"the first passphrase"), Secret(b"the second passphrase")]
     with ThreadPoolExecutor(2) as pool:
-        ended = list(pool.map(begin, both))
+        ended = list(pool.map(set_up, both))
     assert sorted(ended) == ["made", "refused"]
     unlock_vault(tmp_path, both[ended.index("made")]).close()

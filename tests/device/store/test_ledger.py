@@ -137,7 +137,7 @@ def test_a_message_is_found_by_its_name_only(ledger: VaultLedger) -> None:
             ledger.message_named(wrong)
 
 
-def alike(ledger: VaultLedger, name: str) -> set[str]:
+def names_found_by_reading_all(ledger: VaultLedger, name: str) -> set[str]:
     """Return the names with the same words, found by reading every message."""
     words = name.split("-", 1)[1]
     return {one.name for one in ledger.messages() if one.name.split("-", 1)[1] == words}
@@ -152,9 +152,7 @@ def test_names_with_the_same_words_are_found_without_reading_messages(ledger: Va
     assert ledger.names_with_same_words("7-solar-otter") == set()
 
 
-def test_a_name_whose_message_was_not_recorded_after_all_is_free(
-    vault: Vault, ledger: VaultLedger
-) -> None:
+def test_name_of_a_rolled_back_message_is_free(vault: Vault, ledger: VaultLedger) -> None:
     with contextlib.suppress(KeyError), vault.transaction():
         ledger.store_message(sent(1))
         ledger.names_with_same_words("1-lunar-otter")
@@ -171,20 +169,22 @@ STEPS = st.one_of(
 
 
 @given(st.lists(STEPS, max_size=12))
-def test_names_alike_agrees_with_reading_all_messages(
+def test_names_with_same_words_agree_with_reading_all_messages(
     steps: list[tuple[str, int, str, int]],
 ) -> None:
     """This includes messages that get another name, and messages with the same name."""
     ledger = VaultLedger(MemoryVault())
-    for step, number, words, of in steps:
+    for step, number, words, name_number in steps:
         if step == "record":
-            ledger.store_message(replace(sent(number), name=MessageName(f"{of}-{words}")))
+            ledger.store_message(replace(sent(number), name=MessageName(f"{name_number}-{words}")))
         elif step == "forget":
             ledger.delete_message(sent(number).id)
         else:
-            assert ledger.names_with_same_words("1-lunar-otter") == alike(ledger, "1-lunar-otter")
+            assert ledger.names_with_same_words("1-lunar-otter") == names_found_by_reading_all(
+                ledger, "1-lunar-otter"
+            )
     for name in ("1-lunar-otter", "1-solar-otter"):
-        assert ledger.names_with_same_words(name) == alike(ledger, name)
+        assert ledger.names_with_same_words(name) == names_found_by_reading_all(ledger, name)
 
 
 def photo_of(name: str) -> Picture:
@@ -193,7 +193,7 @@ def photo_of(name: str) -> Picture:
     return Picture(width, height, pixels.tobytes(), PictureEncoding(PictureFormat.PNG))
 
 
-def piece_of(whole: Picture) -> Picture:
+def mirrored_crop_of(whole: Picture) -> Picture:
     """Return a crop of less than half of the picture, mirrored."""
     pixels = np.ascontiguousarray(np.asarray(whole)[60:260, 80:290][:, ::-1])
     return Picture(210, 200, pixels.tobytes(), PictureEncoding(PictureFormat.PNG))
@@ -206,7 +206,7 @@ EACH_VAULT = pytest.mark.parametrize(
 )
 
 
-def learnt(ledger: VaultLedger) -> list[Message]:
+def store_three_pictures(ledger: VaultLedger) -> list[Message]:
     """Store three messages of one photograph each, with picture records, and return them."""
     messages = [sent(number, picture(number)) for number in range(3)]
     for message, name in zip(messages, NAMES, strict=True):
@@ -217,10 +217,10 @@ def learnt(ledger: VaultLedger) -> list[Message]:
 
 @EACH_VAULT
 def test_a_piece_of_a_learnt_picture_is_nearest_to_it(ledger: VaultLedger) -> None:
-    messages = learnt(ledger)
+    messages = store_three_pictures(ledger)
     assert ledger.pictures_without_record() == ()
     for message, name in zip(messages, NAMES, strict=True):
-        first, *others = ledger.pictures_to_compare(piece_of(photo_of(name)))
+        first, *others = ledger.pictures_to_compare(mirrored_crop_of(photo_of(name)))
         assert (first.message, first.place) == (message.id, 0)
         assert first.is_likely
         assert not any(one.is_likely for one in others)
@@ -229,7 +229,7 @@ def test_a_piece_of_a_learnt_picture_is_nearest_to_it(ledger: VaultLedger) -> No
 
 @EACH_VAULT
 def test_picture_sent_twice_has_one_record_in_two_messages(ledger: VaultLedger) -> None:
-    learnt(ledger)
+    store_three_pictures(ledger)
     again = sent(9, picture(3), picture(4))
     ledger.store_message(again)
     ledger.store_picture_record(again.id, 1, photo_of("coffee"))
@@ -243,27 +243,27 @@ def test_picture_sent_twice_has_one_record_in_two_messages(ledger: VaultLedger) 
 
 
 @EACH_VAULT
-def test_existing_picture_record_works_like_a_learnt_one(ledger: VaultLedger) -> None:
+def test_existing_picture_record_works_like_a_computed_one(ledger: VaultLedger) -> None:
     ledger.store_message(sent(1))
     assert ledger.pictures_without_record() == ((sent(1).id, 0),)
     assert ledger.picture_record(sent(1).id, 0) is None
     ledger.store_existing_picture_record(sent(1).id, 0, make_picture_record(photo_of("coffee")))
     assert ledger.picture_record(sent(1).id, 0) == make_picture_record(photo_of("coffee"))
     assert ledger.pictures_without_record() == ()
-    (near,) = ledger.pictures_to_compare(piece_of(photo_of("coffee")))
+    (near,) = ledger.pictures_to_compare(mirrored_crop_of(photo_of("coffee")))
     assert near.is_likely
 
 
 @EACH_VAULT
 def test_picture_record_is_deleted_with_its_message(ledger: VaultLedger) -> None:
-    _, coffee, _ = learnt(ledger)
+    _, coffee, _ = store_three_pictures(ledger)
     ledger.delete_message(coffee.id)
     assert coffee.id not in {one.message for one in ledger.pictures_to_compare(photo_of("coffee"))}
     ledger.store_message(coffee)
     assert ledger.pictures_without_record() == ((coffee.id, 0),)
 
 
-def test_pictures_that_were_never_learnt_are_near_by_their_fingerprints(
+def test_pictures_without_a_record_are_found_by_fingerprint(
     ledger: VaultLedger,
 ) -> None:
     """The messages have no picture records. A rotated picture is found by its fingerprint, too."""
@@ -287,7 +287,7 @@ def test_empty_ledger_has_no_candidates(ledger: VaultLedger) -> None:
 @EACH_VAULT
 def test_damaged_picture_record_affects_only_itself_and_is_remade(vault: Vault) -> None:
     ledger = VaultLedger(vault)
-    _, coffee, _ = learnt(ledger)
+    _, coffee, _ = store_three_pictures(ledger)
     ledger.store_message(replace(coffee, pictures=(picture(1), picture(2))))
     ledger.store_picture_record(coffee.id, 1, photo_of("cat"))
     key = vault.keys("looks", coffee.id.hex())[0]
@@ -299,7 +299,7 @@ def test_damaged_picture_record_affects_only_itself_and_is_remade(vault: Vault) 
         coffee.id,
     }
     again.store_picture_record(coffee.id, 0, photo_of("coffee"))
-    assert again.pictures_to_compare(piece_of(photo_of("coffee")))[0].message == coffee.id
+    assert again.pictures_to_compare(mirrored_crop_of(photo_of("coffee")))[0].message == coffee.id
 
 
 def test_one_message_is_read_with_the_copies_that_were_added(ledger: VaultLedger) -> None:

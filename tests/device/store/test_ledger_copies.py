@@ -29,35 +29,35 @@ def copies(*names: str) -> tuple[Copy, ...]:
     return tuple(Copy(RecipientId(name), Secret(b"s" * 32), b"h" * 32) for name in names)
 
 
-def to(ledger: VaultLedger, number: int, place: int = 0) -> list[str]:
+def recipients(ledger: VaultLedger, number: int, place: int = 0) -> list[str]:
     found = next(one for one in ledger.messages() if one.id == sent(number).id)
     assert ledger.message_named(found.name) == found
     return [copy.to for copy in found.pictures[place].copies]
 
 
-def test_batches_are_joined_in_order_behind_those_of_the_message(ledger: VaultLedger) -> None:
+def test_batches_follow_the_messages_own_copies_in_order(ledger: VaultLedger) -> None:
     ledger.store_message(sent(1))
     ledger.store_message(sent(2))
     for start in range(1, 400, 3):  # up to three digits: sorted as numbers, not as text
         ledger.put_copy_batch(sent(1).id, 0, start, copies(*(f"p{start + k}" for k in range(3))))
-    assert to(ledger, 1) == ["ben", *(f"p{number}" for number in range(1, 400))]
-    assert to(ledger, 2) == ["ben"]
+    assert recipients(ledger, 1) == ["ben", *(f"p{number}" for number in range(1, 400))]
+    assert recipients(ledger, 2) == ["ben"]
 
 
-def test_a_batch_that_begins_at_the_same_copy_is_replaced(ledger: VaultLedger) -> None:
+def test_batch_that_starts_at_the_same_copy_is_replaced(ledger: VaultLedger) -> None:
     ledger.store_message(sent(1))
     ledger.put_copy_batch(sent(1).id, 0, 1, copies("ana", "caro"))
     ledger.put_copy_batch(sent(1).id, 0, 3, copies("dan", "eva"))
     ledger.put_copy_batch(sent(1).id, 0, 3, copies("dan"))
-    assert to(ledger, 1) == ["ben", "ana", "caro", "dan"]
+    assert recipients(ledger, 1) == ["ben", "ana", "caro", "dan"]
     ledger.put_copy_batch(sent(1).id, 0, 3, ())
-    assert to(ledger, 1) == ["ben", "ana", "caro"]
+    assert recipients(ledger, 1) == ["ben", "ana", "caro"]
 
 
 def test_each_picture_has_its_own_copies(ledger: VaultLedger) -> None:
     ledger.store_message(sent(1, picture(3), picture(4)))
     ledger.put_copy_batch(sent(1).id, 1, 1, copies("ana"))
-    assert (to(ledger, 1, 0), to(ledger, 1, 1)) == (["ben"], ["ben", "ana"])
+    assert (recipients(ledger, 1, 0), recipients(ledger, 1, 1)) == (["ben"], ["ben", "ana"])
 
 
 def test_copies_are_deleted_with_their_message(ledger: VaultLedger) -> None:
@@ -68,4 +68,4 @@ def test_copies_are_deleted_with_their_message(ledger: VaultLedger) -> None:
     ledger.delete_message(sent(1).id)
     ledger.store_message(sent(1))
     ledger.store_message(replace(sent(2), caption=None))
-    assert (to(ledger, 1), to(ledger, 2)) == (["ben"], ["ben"])
+    assert (recipients(ledger, 1), recipients(ledger, 2)) == (["ben"], ["ben"])

@@ -48,14 +48,14 @@ from entrenous.device.store.vault_folder import (
 from entrenous.wire.relay_nouns import Locked, RelayLock
 from tests.vaults import LEAST_COST, make_vaults_open_quickly, unlock_vault
 
-WORDS, OTHERS = Secret(b"four or five unrelated words"), Secret(b"some other unrelated words")
+WORDS, OTHER_WORDS = Secret(b"four or five unrelated words"), Secret(b"some other unrelated words")
 LOCK = RelayLock("https://relay.test", MailboxId(b"M" * 16), Secret(b"u" * 32))
 CHEAP = LEAST_COST
 UNTIL = datetime(2026, 11, 25, 13, tzinfo=UTC)
 
 
 @dataclass
-class Holder:
+class FakeRelay:
     """A relay that holds an OPRF key and counts down the remaining tries."""
 
     key: Secret = field(default_factory=lambda: scalar_from_random(bytes(range(64))))
@@ -66,76 +66,76 @@ class Holder:
         if self.tries == 0:
             raise Locked
         self.tries -= 1
-        untold, scalar = oprf_input(stretched), scalar_from_random(bytes(range(1, 65)))
-        answer = evaluate(self.key, blind(untold, scalar))
-        return RelayShare(finalize(untold, scalar, answer), self.tries)
+        oprf_bytes, scalar = oprf_input(stretched), scalar_from_random(bytes(range(1, 65)))
+        answer = evaluate(self.key, blind(oprf_bytes, scalar))
+        return RelayShare(finalize(oprf_bytes, scalar, answer), self.tries)
 
 
-def cheap(lock: RelayLock | None, salt: bytes = b"s" * 16) -> KeyDerivationTerms:
+def cheap_terms(lock: RelayLock | None, salt: bytes = b"s" * 16) -> KeyDerivationTerms:
     return KeyDerivationTerms(salt, CHEAP, lock)
 
 
 @pytest.fixture
-def relay() -> Holder:
-    return Holder()
+def relay() -> FakeRelay:
+    return FakeRelay()
 
 
 @pytest.fixture
-def home(tmp_path: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, relay: FakeRelay, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Set up a vault with a lock at the relay and a cheap key, and return its folder."""
     make_vaults_open_quickly(monkeypatch)
     made = create_vault_in_folder(tmp_path / "home", WORDS)
     made.vault.put("drawer", "key", b"value")
-    locked(made, relay, WORDS).vault.close()
+    lock_vault(made, relay, WORDS).vault.close()
     relay.tries = 10
     return tmp_path / "home"
 
 
-def locked(
-    opened: UnlockedVault, relay: Holder, words: Secret, salt: bytes = b"s" * 16
+def lock_vault(
+    opened: UnlockedVault, relay: FakeRelay, words: Secret, salt: bytes = b"s" * 16
 ) -> UnlockedVault:
-    terms = cheap(LOCK, salt)
+    terms = cheap_terms(LOCK, salt)
     stretched = stretch_passphrase(words, terms.salt, terms.cost)
     return change_vault_key(opened, terms, stretched, relay(LOCK, stretched))
 
 
-def reads(home: Path, words: Secret, relay: Holder) -> bytes | None:
+def read_value(home: Path, words: Secret, relay: FakeRelay) -> bytes | None:
     with contextlib.closing(unlock_vault_in_folder(home, words, relay).vault) as vault:
         return vault.get("drawer", "key")
 
 
-def test_vault_opens_only_with_passphrase_device_and_relay(home: Path, relay: Holder) -> None:
-    assert reads(home, WORDS, relay) == b"value"
+def test_vault_opens_only_with_passphrase_device_and_relay(home: Path, relay: FakeRelay) -> None:
+    assert read_value(home, WORDS, relay) == b"value"
     with pytest.raises(WrongPassphrase):
         unlock_vault(home, WORDS)  # only the relay's share is missing
     with pytest.raises(WrongPassphrase):
-        reads(home, WORDS, Holder(key=scalar_from_random(bytes(range(5, 69)))))
+        read_value(home, WORDS, FakeRelay(key=scalar_from_random(bytes(range(5, 69)))))
     with pytest.raises(WrongPassphrase):
-        reads(home, OTHERS, relay)
+        read_value(home, OTHER_WORDS, relay)
 
 
 @pytest.mark.slow
-def test_how_many_tries_are_left_is_said_when_few_are(home: Path, relay: Holder) -> None:
-    said = list[object]()
+def test_remaining_tries_are_reported_when_few_are_left(home: Path, relay: FakeRelay) -> None:
+    refusals = list[object]()
     for _ in range(11):
         try:
-            reads(home, OTHERS, relay)
+            read_value(home, OTHER_WORDS, relay)
         except (WrongPassphrase, Locked) as why:
-            said.append(type(why) if not why.facts else (type(why), why.facts["tries"]))
+            refusals.append(type(why) if not why.facts else (type(why), why.facts["tries"]))
     plain = [(WrongPassphrase, left) for left in range(9, 3, -1)]
     few = [(FewTriesLeft, left) for left in (3, 2, 1)]
-    assert said == [*plain, *few, Locked, Locked]
+    assert refusals == [*plain, *few, Locked, Locked]
     with pytest.raises(Locked):
-        reads(home, WORDS, relay)
+        read_value(home, WORDS, relay)
 
 
-def test_what_the_relay_refuses_reaches_the_person_and_frees_the_vault(home: Path) -> None:
-    def shut(_: RelayLock, __: Secret) -> RelayShare:
+def test_refusal_by_the_relay_is_raised_and_releases_the_vault(home: Path) -> None:
+    def refuse(_: RelayLock, __: Secret) -> RelayShare:
         raise RevokedDeviceLocked
 
     for _ in range(2):
         with pytest.raises(RevokedDeviceLocked, match="no longer be unlocked"):
-            unlock_vault_in_folder(home, WORDS, shut)
+            unlock_vault_in_folder(home, WORDS, refuse)
 
 
 def test_the_head_is_written_as_the_specification_says(home: Path) -> None:
@@ -169,72 +169,72 @@ def test_written_head_is_read_back(tmp_path: Path, *, first: bool) -> None:
     later = LOCK.with_new_unlock_token(Secret(b"n" * 32))
     for head in (
         VaultHead(now),
-        VaultHead(now, cheap(LOCK)),
-        VaultHead(now, cheap(later)),
-        VaultHead(now, cheap(None)),
+        VaultHead(now, cheap_terms(LOCK)),
+        VaultHead(now, cheap_terms(later)),
+        VaultHead(now, cheap_terms(None)),
     ):
         write_vault_head(tmp_path, head)
         assert read_vault_head(tmp_path) == head
 
 
-class Cut(Exception):
+class PowerFailure(Exception):
     """A simulated power failure."""
 
 
-def fuse(work: Callable[..., None], cut_at: float) -> Callable[..., None]:
+def fail_at_call(work: Callable[..., None], cut_at: float) -> Callable[..., None]:
     """Wrap ``work`` to raise ``Cut`` before call ``cut_at``, or after call ``cut_at - 0.5``."""
     calls = iter(range(9))
 
     def run(*given: object) -> None:
         at = next(calls)
         if at == cut_at:
-            raise Cut
+            raise PowerFailure
         work(*given)
         if at + 0.5 == cut_at:
-            raise Cut
+            raise PowerFailure
 
     return run
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("what", "cut_at", "holds"),
+    ("what", "cut_at", "valid_words"),
     [
         ("write_vault_head", 0, WORDS),
         ("write_vault_head", 0.5, WORDS),
         ("rekey", 0, WORDS),
-        ("rekey", 0.5, OTHERS),
-        ("write_vault_head", 1, OTHERS),
-        ("write_vault_head", 1.5, OTHERS),
+        ("rekey", 0.5, OTHER_WORDS),
+        ("write_vault_head", 1, OTHER_WORDS),
+        ("write_vault_head", 1.5, OTHER_WORDS),
     ],
 )
 def test_vault_opens_after_key_change_is_interrupted_anywhere(  # noqa: PLR0913, PLR0917
     home: Path,
-    relay: Holder,
+    relay: FakeRelay,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     what: str,
     cut_at: float,
-    holds: Secret,
+    valid_words: Secret,
 ) -> None:
     """The folder is copied while the database is open, as a power failure would leave it."""
     opened, image = unlock_vault_in_folder(home, WORDS, relay), tmp_path / "image"
     owner = vault_folder if what == "write_vault_head" else SqlcipherVault
-    monkeypatch.setattr(owner, what, fuse(getattr(owner, what), cut_at))
+    monkeypatch.setattr(owner, what, fail_at_call(getattr(owner, what), cut_at))
     with contextlib.closing(opened.vault):
-        with pytest.raises(Cut):
-            locked(opened, relay, OTHERS, b"n" * 16)
+        with pytest.raises(PowerFailure):
+            lock_vault(opened, relay, OTHER_WORDS, b"n" * 16)
         shutil.copytree(home, image)
     monkeypatch.undo()
     relay.tries = 10
-    assert reads(image, holds, relay) == b"value"
+    assert read_value(image, valid_words, relay) == b"value"
     with pytest.raises(WrongPassphrase):
-        reads(image, WORDS if holds is OTHERS else OTHERS, relay)
+        read_value(image, WORDS if valid_words is OTHER_WORDS else OTHER_WORDS, relay)
     assert read_vault_head(image).next is None
 
 
 def test_interrupted_first_lock_is_repeated_with_the_same_token(
-    tmp_path: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, relay: FakeRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_vaults_open_quickly(monkeypatch)
     made = create_vault_in_folder(tmp_path, WORDS)
@@ -248,7 +248,7 @@ def test_interrupted_first_lock_is_repeated_with_the_same_token(
     assert unlock_vault_in_folder(tmp_path, WORDS, relay).pending is None
 
 
-def test_nothing_of_the_vault_stays_under_the_old_key(home: Path, relay: Holder) -> None:
+def test_rekeying_leaves_no_page_under_the_old_key(home: Path, relay: FakeRelay) -> None:
     old = (home / "vault.db").read_bytes()
     with contextlib.closing(unlock_vault_in_folder(home, WORDS, relay).vault) as vault:
         pages = [old[at : at + 4096] for at in range(4096, len(old), 4096)]
@@ -258,7 +258,7 @@ def test_nothing_of_the_vault_stays_under_the_old_key(home: Path, relay: Holder)
 
 
 def test_offline_window_opens_with_its_passphrase_only(tmp_path: Path) -> None:
-    right, wrong = (stretch_passphrase(words, b"s" * 16, CHEAP) for words in (WORDS, OTHERS))
+    right, wrong = (stretch_passphrase(words, b"s" * 16, CHEAP) for words in (WORDS, OTHER_WORDS))
     assert read_offline_window(tmp_path, right) is None
     write_offline_window(tmp_path, right, Secret(b"o" * 64), UNTIL)
     assert has_offline_window(tmp_path)
@@ -274,7 +274,7 @@ def test_wrong_passphrase_in_an_offline_window_waits_for_no_relay(tmp_path: Path
     """The relay is asked once, in case the window's file is damaged, and not retried."""
     asked = list[str]()
 
-    def away(name: str) -> Any:
+    def unreachable(name: str) -> Any:
         def unlock(*_: object) -> NoReturn:
             asked.append(name)
             raise RelayUnreachable(host="relay.test")
@@ -282,8 +282,10 @@ def test_wrong_passphrase_in_an_offline_window_waits_for_no_relay(tmp_path: Path
         return SimpleNamespace(unlock=unlock)
 
     clock = SimpleNamespace(now=lambda: UNTIL - timedelta(hours=1))
-    ask = RelayShareClient(tmp_path, away("patient"), clock, SystemRandomSource(), away("at once"))
-    right, wrong = (stretch_passphrase(words, b"s" * 16, CHEAP) for words in (WORDS, OTHERS))
+    ask = RelayShareClient(
+        tmp_path, unreachable("patient"), clock, SystemRandomSource(), unreachable("at once")
+    )
+    right, wrong = (stretch_passphrase(words, b"s" * 16, CHEAP) for words in (WORDS, OTHER_WORDS))
     with pytest.raises(RelayUnreachable):
         ask(LOCK, right)
     write_offline_window(tmp_path, right, Secret(b"o" * 64), UNTIL)
@@ -304,50 +306,50 @@ write_offline_window(Path(sys.argv[1]), Secret(bytes(32)), Secret(bytes(64)), da
 """
 
 
-def passing_names(home: Path) -> list[Path]:
+def temporary_files(home: Path) -> list[Path]:
     return list(home.glob(".entrenous-*"))
 
 
-def killed(home: Path) -> None:
+def run_killed_process(home: Path) -> None:
     """Run a process that is killed after it has written a window's file and before renaming it."""
     done = subprocess.run([sys.executable, "-c", _KILLED, str(home)], check=False)
     assert done.returncode == 9
-    assert len(passing_names(home)) == 1
+    assert len(temporary_files(home)) == 1
 
 
 @pytest.mark.real
 def test_unfinished_window_file_is_deleted_on_close_and_on_opening_the_vault(
-    home: Path, relay: Holder
+    home: Path, relay: FakeRelay
 ) -> None:
-    killed(home)
+    run_killed_process(home)
     delete_offline_window(home)
-    assert passing_names(home) == []
-    killed(home)
-    reads(home, WORDS, relay)
-    assert passing_names(home) == []
-    killed(home)
+    assert temporary_files(home) == []
+    run_killed_process(home)
+    read_value(home, WORDS, relay)
+    assert temporary_files(home) == []
+    run_killed_process(home)
     with pytest.raises(WrongPassphrase):
-        reads(home, OTHERS, relay)
-    assert passing_names(home) == []
+        read_value(home, OTHER_WORDS, relay)
+    assert temporary_files(home) == []
 
 
 @pytest.mark.real
-def test_nothing_is_swept_while_another_process_may_be_writing(
-    home: Path, relay: Holder, monkeypatch: pytest.MonkeyPatch
+def test_nothing_is_deleted_while_another_process_may_be_writing(
+    home: Path, relay: FakeRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vault_folder, "LOCK_WAIT_S", 0)
     with contextlib.closing(unlock_vault_in_folder(home, WORDS, relay).vault):
-        killed(home)
+        run_killed_process(home)
         with pytest.raises(VaultInUse):
             unlock_vault_in_folder(home, WORDS, relay)
-        assert len(passing_names(home)) == 1
+        assert len(temporary_files(home)) == 1
 
 
-def test_other_files_beside_the_vault_stay(home: Path, relay: Holder) -> None:
+def test_other_files_beside_the_vault_stay(home: Path, relay: FakeRelay) -> None:
     names = (".entrenous-demo", f"x.entrenous-{'0' * 32}", f".entrenous-{'0' * 32}.txt")
     for name in names:
         (home / name).touch()
-    reads(home, WORDS, relay)
+    read_value(home, WORDS, relay)
     assert all((home / name).exists() for name in names)
 
 

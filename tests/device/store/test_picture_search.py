@@ -10,11 +10,11 @@ from entrenous.base.picture import Picture, PictureEncoding, PictureFormat
 from entrenous.device.store.picture_search import PictureRecords
 from entrenous.fingerprint.picture_record import make_picture_record
 
-SENT = 30
+PICTURES = 30
 FIRST = 5
 
 
-def soft(seed: int) -> NDArray[np.uint8]:
+def blurred(seed: int) -> NDArray[np.uint8]:
     """Return a blurred background, on which no keypoint is found."""
     coarse = np.random.default_rng(seed).integers(30, 225, (3, 4, 3)).astype(np.float32)
     smooth = cv2.resize(coarse, (240, 160), interpolation=cv2.INTER_CUBIC)
@@ -23,8 +23,8 @@ def soft(seed: int) -> NDArray[np.uint8]:
 
 def picture(pixels: NDArray[np.uint8]) -> Picture:
     high, wide = pixels.shape[:2]
-    held = np.ascontiguousarray(pixels).tobytes()
-    return Picture(wide, high, held, PictureEncoding(PictureFormat.PNG))
+    raw = np.ascontiguousarray(pixels).tobytes()
+    return Picture(wide, high, raw, PictureEncoding(PictureFormat.PNG))
 
 
 def message(number: int) -> MessageId:
@@ -32,19 +32,19 @@ def message(number: int) -> MessageId:
 
 
 @pytest.mark.slow
-def test_a_mirrored_crop_of_a_soft_picture_is_among_the_first_that_are_tried() -> None:
+def test_mirrored_crop_of_a_blurred_picture_is_among_the_first_candidates() -> None:
     records = [
-        (f"{message(number).hex()} 0000", make_picture_record(picture(soft(number))))
-        for number in range(SENT)
+        (f"{message(number).hex()} 0000", make_picture_record(picture(blurred(number))))
+        for number in range(PICTURES)
     ]
-    looks = PictureRecords.from_encoded(records)
-    assert looks.damaged == ()
+    searched = PictureRecords.from_encoded(records)
+    assert searched.damaged == ()
     for number in (2, 11, 29):
-        leak = picture(soft(number)[40:128, 60:192][:, ::-1])
-        first = [one.message for one in looks.likeliest_pictures(leak, SENT)]
+        leak = picture(blurred(number)[40:128, 60:192][:, ::-1])
+        first = [one.message for one in searched.likeliest_pictures(leak, PICTURES)]
         assert message(number) in first[:FIRST]
-        assert len(first) == len(set(first)) == SENT
+        assert len(first) == len(set(first)) == PICTURES
 
 
 def test_empty_vault_has_no_candidates() -> None:
-    assert PictureRecords.from_encoded([]).likeliest_pictures(picture(soft(1)), FIRST) == []
+    assert PictureRecords.from_encoded([]).likeliest_pictures(picture(blurred(1)), FIRST) == []

@@ -9,24 +9,24 @@ from entrenous.device.store.vault_folder import delete_failed_set_up
 
 
 def test_waiter_for_a_deleted_folder_lock_gets_the_new_one(tmp_path: Path) -> None:
-    held, came = lock_folder(tmp_path, 0), list[int]()
-    waiting = threading.Thread(target=lambda: came.append(lock_folder(tmp_path, 5)))
-    waiting.start()
+    lock, locks = lock_folder(tmp_path, 0), list[int]()
+    waiter = threading.Thread(target=lambda: locks.append(lock_folder(tmp_path, 5)))
+    waiter.start()
     (tmp_path / "lock").unlink()
-    os.close(held)
-    waiting.join()
-    (later,) = came
+    os.close(lock)
+    waiter.join()
+    (later,) = locks
     assert os.path.samestat(os.fstat(later), (tmp_path / "lock").stat())
     os.close(later)
 
 
-def test_clear_away_spares_a_locked_folder_and_a_device(
+def test_deleting_a_failed_set_up_spares_locked_folders_and_devices(
     tmp_path: Path,
 ) -> None:
-    held = lock_folder(tmp_path, 0)
+    lock = lock_folder(tmp_path, 0)
     delete_failed_set_up(tmp_path, folder_too=True)
     assert (tmp_path / "lock").exists()
-    os.close(held)
+    os.close(lock)
     (tmp_path / "vault.json").write_text("{}")
     delete_failed_set_up(tmp_path, folder_too=True)
     assert (tmp_path / "lock").exists()

@@ -47,7 +47,7 @@ def vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Vault]:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[[], SqlcipherVault]]:
+def open_vault(tmp_path: Path) -> Iterator[Callable[[], SqlcipherVault]]:
     """Return a function that opens the vault in ``tmp_path``, and closes it first if necessary."""
     with contextlib.ExitStack() as open_ones:
 
@@ -59,9 +59,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[[], SqlcipherVault]]:
 
 
 @pytest.mark.parametrize("sealed", [False, True])
-def test_a_file_is_forgotten_with_its_transaction_or_not_at_all(
-    vault: Vault, *, sealed: bool
-) -> None:
+def test_file_deletion_is_rolled_back_with_its_transaction(vault: Vault, *, sealed: bool) -> None:
     blob = vault.store_sealed_file(b"data") if sealed else vault.store_file(b"data")
     with contextlib.suppress(Planned), vault.transaction():
         vault.delete_file(blob)
@@ -75,10 +73,10 @@ def test_a_file_is_forgotten_with_its_transaction_or_not_at_all(
         vault.read_stored_file(blob)
 
 
-def test_crash_before_commit_restores_a_forgotten_file(
-    tmp_path: Path, opened: Callable[[], SqlcipherVault]
+def test_crash_before_commit_restores_a_deleted_file(
+    tmp_path: Path, open_vault: Callable[[], SqlcipherVault]
 ) -> None:
-    vault, left = opened(), tmp_path.with_name("left by a crash")
+    vault, left = open_vault(), tmp_path.with_name("left by a crash")
     blob = vault.store_file(b"data")
     with vault.transaction():
         vault.delete_file(blob)
@@ -87,7 +85,7 @@ def test_crash_before_commit_restores_a_forgotten_file(
         assert after.read_stored_file(blob) == b"data"
 
 
-def test_new_file_with_a_forgotten_name_stays(vault: Vault) -> None:
+def test_new_file_with_a_deleted_files_id_stays(vault: Vault) -> None:
     blob = vault.store_file(b"old")
     with vault.transaction():
         vault.delete_file(blob)
@@ -188,7 +186,7 @@ def test_change_after_a_failed_transaction_is_separate(vault: Vault) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 200_001])
-def test_large_things_are_kept_until_they_are_forgotten(vault: Vault, size: int) -> None:
+def test_stored_file_is_kept_until_it_is_deleted(vault: Vault, size: int) -> None:
     data = bytes(size)
     first, second = vault.store_file(data), vault.store_file(data)
     assert first != second
@@ -200,7 +198,7 @@ def test_large_things_are_kept_until_they_are_forgotten(vault: Vault, size: int)
     assert vault.read_stored_file(second) == data
 
 
-def as_elsewhere(vault: Vault, data: bytes) -> BlobId:
+def store_with_foreign_id(vault: Vault, data: bytes) -> BlobId:
     """Store a stream under an id that another vault chose, and return the id."""
     blob = BlobId(secrets.token_bytes(16))
     assert vault.store_file_as(blob, io.BytesIO(data))
@@ -212,7 +210,7 @@ def test_streamed_file_is_streamed_back(vault: Vault, size: int) -> None:
     data = (b"0123456789abcdef" * (size // 16 + 1))[:size]
     for blob in (
         vault.store_file(data),
-        as_elsewhere(vault, data),
+        store_with_foreign_id(vault, data),
         vault.store_sealed_file(data),
         vault.store_sealed_file(io.BytesIO(data)),
     ):
@@ -226,39 +224,41 @@ def test_streamed_file_is_streamed_back(vault: Vault, size: int) -> None:
             vault.read_stored_file(blob)
 
 
-def test_keep_as_keeps_the_name_and_overwrites_nothing(vault: Vault) -> None:
+def test_store_file_as_keeps_the_id_and_overwrites_nothing(vault: Vault) -> None:
     blob = BlobId(bytes(range(16)))
     assert vault.store_file_as(blob, io.BytesIO(PLANTED))
     assert vault.read_stored_file(blob) == PLANTED
     sealed = vault.store_sealed_file(b"ciphertext")
-    for taken, held in ((blob, PLANTED), (sealed, b"ciphertext")):
+    for taken, content in ((blob, PLANTED), (sealed, b"ciphertext")):
         more = io.BytesIO(b"another")
         assert not vault.store_file_as(taken, more)
         assert more.tell() == 0
-        assert vault.read_stored_file(taken) == held
+        assert vault.read_stored_file(taken) == content
     vault.delete_file(blob)
     assert vault.store_file_as(blob, io.BytesIO(b"another"))
     assert vault.read_stored_file(blob) == b"another"
 
 
-def test_keep_as_seals_the_file_here(opened: Callable[[], SqlcipherVault], tmp_path: Path) -> None:
-    vault, blob = opened(), BlobId(bytes(16))
+def test_store_file_as_encrypts_unless_the_file_is_sealed(
+    open_vault: Callable[[], SqlcipherVault], tmp_path: Path
+) -> None:
+    vault, blob = open_vault(), BlobId(bytes(16))
     with contextlib.suppress(Planned), vault.transaction():
         vault.store_file_as(blob, io.BytesIO(PLANTED))
         raise Planned
-    vault = opened()  # deletes files that have no row
+    vault = open_vault()  # deletes files that have no row
     assert list((tmp_path / "files").iterdir()) == []
     vault.store_file_as(blob, io.BytesIO(PLANTED))
-    assert PLANTED not in everything_in(tmp_path / "files")
+    assert PLANTED not in all_bytes_in(tmp_path / "files")
     other = BlobId(bytes(range(16)))
     assert vault.store_file_as(other, io.BytesIO(b"ciphertext"), sealed=True)
-    vault = opened()
+    vault = open_vault()
     assert (vault.read_stored_file(blob), vault.read_stored_file(other)) == (PLANTED, b"ciphertext")
     with vault.open_sealed_file(other) as file:
         assert file.read() == b"ciphertext"
 
 
-def test_a_vault_that_is_made_where_files_lie_deletes_none_of_them(tmp_path: Path) -> None:
+def test_new_vault_deletes_no_existing_files(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     left = tmp_path / "files" / bytes(16).hex()
     left.write_bytes(PLANTED)
@@ -266,14 +266,14 @@ def test_a_vault_that_is_made_where_files_lie_deletes_none_of_them(tmp_path: Pat
     assert left.read_bytes() == PLANTED
 
 
-def test_ciphertext_is_kept_as_it_is_and_everything_else_is_not(
-    opened: Callable[[], SqlcipherVault], tmp_path: Path
+def test_sealed_files_are_stored_unchanged_and_others_are_encrypted(
+    open_vault: Callable[[], SqlcipherVault], tmp_path: Path
 ) -> None:
-    vault = opened()
-    as_it_is, sealed = vault.store_sealed_file(b"ciphertext"), as_elsewhere(vault, PLANTED)
-    assert b"ciphertext" in everything_in(tmp_path / "files")
-    assert PLANTED not in everything_in(tmp_path / "files")
-    vault = opened()
+    vault = open_vault()
+    as_it_is, sealed = vault.store_sealed_file(b"ciphertext"), store_with_foreign_id(vault, PLANTED)
+    assert b"ciphertext" in all_bytes_in(tmp_path / "files")
+    assert PLANTED not in all_bytes_in(tmp_path / "files")
+    vault = open_vault()
     assert (vault.read_stored_file(as_it_is), vault.read_stored_file(sealed)) == (
         b"ciphertext",
         PLANTED,
@@ -291,13 +291,15 @@ def test_planted_file_is_not_taken_for_ciphertext(tmp_path: Path) -> None:
             vault.read_stored_file(blob)
 
 
-def test_vault_content_survives_closing_and_opening(opened: Callable[[], SqlcipherVault]) -> None:
-    vault = opened()
+def test_vault_content_survives_closing_and_opening(
+    open_vault: Callable[[], SqlcipherVault],
+) -> None:
+    vault = open_vault()
     vault.put("drawer", "alone", b"1")
     with vault.transaction():
         vault.put("drawer", "together", b"2")
     blob = vault.store_file(PLANTED)
-    vault = opened()
+    vault = open_vault()
     assert list(vault.items("drawer")) == [("alone", b"1"), ("together", b"2")]
     assert vault.read_stored_file(blob) == PLANTED
 
@@ -338,7 +340,7 @@ def test_only_one_opener_at_a_time(tmp_path: Path) -> None:
     SqlcipherVault(tmp_path, KEY, wait_s=0.1).close()  # neither of them keeps the lock
 
 
-def test_only_its_owner_may_look_into_the_folder(tmp_path: Path) -> None:
+def test_folder_is_accessible_only_to_its_owner(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path / "new" / "home", KEY)) as vault:
         vault.put("drawer", "key", b"value")
         vault.store_file(PLANTED)
@@ -351,26 +353,26 @@ def test_only_its_owner_may_look_into_the_folder(tmp_path: Path) -> None:
     )
 
 
-def test_nothing_in_the_folder_can_be_read(tmp_path: Path) -> None:
+def test_folder_contains_no_plaintext(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
         for number in range(50):
             vault.put("drawer", f"planted key {number}", PLANTED * (number + 1))
         vault.store_file(PLANTED * 3000)
-        while_open = everything_in(tmp_path)
+        while_open = all_bytes_in(tmp_path)
         vault.drop("drawer", "planted key 7")
-    for seen in (while_open, everything_in(tmp_path)):
+    for seen in (while_open, all_bytes_in(tmp_path)):
         for planted in (PLANTED, b"planted key", b"drawer", KEY.reveal(), KEY.reveal().hex()):
             needle = planted if isinstance(planted, bytes) else planted.encode()
             assert needle not in seen
             assert needle.decode("latin-1").encode("utf-16-le") not in seen
 
 
-def everything_in(folder: Path) -> bytes:
+def all_bytes_in(folder: Path) -> bytes:
     files = [place for place in sorted(folder.rglob("*")) if place.is_file()]
     return b"\0".join(place.name.encode() + place.read_bytes() for place in files)
 
 
-def test_one_sealed_file_does_not_open_in_anothers_place(tmp_path: Path) -> None:
+def test_encrypted_file_in_anothers_place_does_not_decrypt(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
         one, two = vault.store_file(b"one"), vault.store_file(b"two")
         (tmp_path / "files" / one.hex()).replace(tmp_path / "files" / two.hex())
@@ -380,7 +382,7 @@ def test_one_sealed_file_does_not_open_in_anothers_place(tmp_path: Path) -> None
             vault.read_stored_file(one)
 
 
-def test_a_sealed_file_that_was_changed_or_cut_does_not_open(tmp_path: Path) -> None:
+def test_changed_or_truncated_file_does_not_decrypt(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
         blob = vault.store_file(PLANTED * 3000)
         place = tmp_path / "files" / blob.hex()
@@ -393,7 +395,7 @@ def test_a_sealed_file_that_was_changed_or_cut_does_not_open(tmp_path: Path) -> 
                 vault.copy_file_to(blob, io.BytesIO())
 
 
-def test_a_file_of_another_vault_does_not_open(tmp_path: Path) -> None:
+def test_file_of_another_vault_does_not_decrypt(tmp_path: Path) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path / "one", KEY)) as vault:
         blob = vault.store_file(PLANTED)
     with contextlib.closing(SqlcipherVault(tmp_path / "two", KEY)) as vault:
@@ -402,7 +404,7 @@ def test_a_file_of_another_vault_does_not_open(tmp_path: Path) -> None:
             vault.read_stored_file(blob)
 
 
-def test_a_damaged_page_has_a_name_and_is_not_taken_for_data(
+def test_damaged_page_is_reported_and_not_read(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with contextlib.closing(SqlcipherVault(tmp_path, KEY)) as vault:
@@ -416,8 +418,8 @@ def test_a_damaged_page_has_a_name_and_is_not_taken_for_data(
     assert capfd.readouterr() == ("", "")
 
 
-def test_full_disk_leaves_no_partial_change(opened: Callable[[], SqlcipherVault]) -> None:
-    vault = opened()
+def test_full_disk_leaves_no_partial_change(open_vault: Callable[[], SqlcipherVault]) -> None:
+    vault = open_vault()
     vault.put("drawer", "before", b"")
     pages = vault._database.execute("PRAGMA page_count").fetchone()[0]
     vault._database.execute(f"PRAGMA max_page_count = {pages + 4}")
@@ -427,7 +429,7 @@ def test_full_disk_leaves_no_partial_change(opened: Callable[[], SqlcipherVault]
     assert list(vault.items("drawer")) == [("before", b"")]
     with vault.transaction():
         vault.put("drawer", "after", b"")
-    vault = opened()
+    vault = open_vault()
     assert [key for key, _ in vault.items("drawer")] == ["after", "before"]
 
 
@@ -437,11 +439,11 @@ def put_all(vault: Vault, records: dict[str, bytes]) -> None:
 
 
 KEYS = st.sampled_from(["a", "b", "ä"])
-DRAWERS = st.sampled_from(["one", "two"])
-CHANGES = st.lists(st.tuples(DRAWERS, KEYS, st.none() | st.binary(max_size=40)), max_size=4)
+TABLES = st.sampled_from(["one", "two"])
+CHANGES = st.lists(st.tuples(TABLES, KEYS, st.none() | st.binary(max_size=40)), max_size=4)
 
 
-class Alike(RuleBasedStateMachine):
+class VaultComparison(RuleBasedStateMachine):
     """The vault on disk answers like the one in memory after any sequence of changes."""
 
     blobs = Bundle("blobs")
@@ -489,7 +491,7 @@ class Alike(RuleBasedStateMachine):
 
     @rule(names=blobs)
     def read(self, names: tuple[BlobId, BlobId]) -> None:
-        assert kept(self.disk, names[0]) == kept(self.memory, names[1])
+        assert stored_or_none(self.disk, names[0]) == stored_or_none(self.memory, names[1])
 
     @rule()
     def reopen(self) -> None:
@@ -498,21 +500,21 @@ class Alike(RuleBasedStateMachine):
 
     @invariant()
     def same_records(self) -> None:
-        for drawer in ("one", "two"):
-            assert list(self.disk.items(drawer)) == list(self.memory.items(drawer))
+        for table in ("one", "two"):
+            assert list(self.disk.items(table)) == list(self.memory.items(table))
             for key in ("a", "b", "ä"):
-                assert self.disk.get(drawer, key) == self.memory.get(drawer, key)
+                assert self.disk.get(table, key) == self.memory.get(table, key)
 
 
 def apply(vault: Vault, changes: list[tuple[str, str, bytes | None]]) -> None:
-    for drawer, key, record in changes:
+    for table, key, record in changes:
         if record is None:
-            vault.drop(drawer, key)
+            vault.drop(table, key)
         else:
-            vault.put(drawer, key, record)
+            vault.put(table, key, record)
 
 
-def kept(vault: Vault, blob: BlobId) -> bytes | None:
+def stored_or_none(vault: Vault, blob: BlobId) -> bytes | None:
     try:
         return vault.read_stored_file(blob)
     except NoSuchBlob:
@@ -525,10 +527,10 @@ def test_vault_on_disk_behaves_like_vault_in_memory() -> None:
         stateful_step_count=20,
         suppress_health_check=[HealthCheck.too_slow],
     )
-    run_state_machine_as_test(Alike, settings=few)
+    run_state_machine_as_test(VaultComparison, settings=few)
 
 
-def test_a_file_whose_record_was_never_committed_goes_when_the_vault_opens(tmp_path: Path) -> None:
+def test_file_without_a_committed_record_is_deleted_on_opening(tmp_path: Path) -> None:
     key = Secret(bytes(32))
     vault = SqlcipherVault(tmp_path, key)
     stays = vault.store_file(b"its record was committed")
@@ -565,10 +567,10 @@ def test_appended_data_goes_to_the_end_of_the_file(vault: Vault) -> None:
 
 
 def test_appended_data_survives_reopening(
-    opened: Callable[[], SqlcipherVault],
+    open_vault: Callable[[], SqlcipherVault],
 ) -> None:
-    vault = opened()
+    vault = open_vault()
     part = vault.store_sealed_file(b"begun")
     with vault.append_to_sealed_file(part) as writer:
         writer.write(b", and more")
-    assert opened().read_stored_file(part) == b"begun, and more"
+    assert open_vault().read_stored_file(part) == b"begun, and more"

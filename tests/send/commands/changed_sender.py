@@ -12,22 +12,22 @@ ROLES = {"image": FileRole.PICTURE, "video": FileRole.CLIP, "audio": FileRole.VO
 TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
 
 
-def seals(
+def send_raw_files(
     street: Street,
     files: Sequence[tuple[str, bytes]],
-    *more: str,
+    *options: str,
     role: FileRole | None = None,
     text: str = "look",
 ) -> str:
     """Send these bytes unchanged from Ana to Ben, and return the message's name."""
-    changed = tuple(
+    raw_files = tuple(
         FileForDevice(ContentFile(kind, data, role or ROLES.get(kind[:5], FileRole.PICTURE)), None)
         for kind, data in files
     )
 
-    def seal(_: Any, *rest: Any) -> Any:
-        return seal_content(changed, *rest)
+    def seal_raw_files(_: Any, *rest: Any) -> Any:
+        return seal_content(raw_files, *rest)
 
     with street.monkeypatch.context() as patched:
-        patched.setattr(make, "seal_content", seal)
-        return str(street.does("ana", "send", "--text", text, *TO_BEN, *more)["message"])
+        patched.setattr(make, "seal_content", seal_raw_files)
+        return str(street.does("ana", "send", "--text", text, *TO_BEN, *options)["message"])

@@ -61,8 +61,16 @@ def honest() -> dict[str, bytes]:
 
 def hostile(wanted: int) -> Files:
     """Return at least this many files: all handcrafted ones, then random mutations."""
-    files = [*_starts(), *_swapped(), *_ended(), *_of_jpeg(), *_of_png(), *_of_webp(), *_of_mp4()]
-    files += [*_of_ogg(), *_of_sounds()]
+    files = [
+        *_polyglots(),
+        *_mislabelled(),
+        *_extended_or_cut(),
+        *_changed_jpegs(),
+        *_changed_pngs(),
+        *_changed_webps(),
+        *_changed_mp4s(),
+    ]
+    files += [*_changed_oggs(), *_changed_sounds()]
     rng = Random(24)
     while len(files) < wanted:
         files.append(_mutated(rng))
@@ -86,7 +94,7 @@ def _clip() -> bytes:
     return writer.finish()
 
 
-def _starts() -> Iterator[tuple[str, str, bytes]]:
+def _polyglots() -> Iterator[tuple[str, str, bytes]]:
     """Yield files that begin like a picture, clip or sound and continue with something else."""
     for media_type, data in honest().items():
         for length in (4, 12, 24):
@@ -95,7 +103,7 @@ def _starts() -> Iterator[tuple[str, str, bytes]]:
     yield "the review's file", "image/jpeg", b"\xff\xd8\xff\xe0" + SHELL + HTML
 
 
-def _swapped() -> Iterator[tuple[str, str, bytes]]:
+def _mislabelled() -> Iterator[tuple[str, str, bytes]]:
     """Yield valid copies labelled with a wrong media type, and files of types no copy has."""
     for media_type, data in honest().items():
         for other in honest():
@@ -109,7 +117,7 @@ def _swapped() -> Iterator[tuple[str, str, bytes]]:
         yield what, f"image/{kind.lower()}", data
 
 
-def _ended() -> Iterator[tuple[str, str, bytes]]:
+def _extended_or_cut() -> Iterator[tuple[str, str, bytes]]:
     """Yield copies with something appended or prepended, or with the end missing."""
     for media_type, data in honest().items():
         for what, tail in (
@@ -127,7 +135,7 @@ def _ended() -> Iterator[tuple[str, str, bytes]]:
             yield f"{media_type} less {cut}", media_type, data[:-cut]
 
 
-def _of_jpeg() -> Iterator[tuple[str, str, bytes]]:
+def _changed_jpegs() -> Iterator[tuple[str, str, bytes]]:
     data = honest()["image/jpeg"]
     places, at = [2], 2
     while data[at + 1] != 0xDA:
@@ -163,11 +171,11 @@ def _exif() -> Image.Exif:
     return exif
 
 
-def _png(name: bytes, body: bytes) -> bytes:
+def _png_chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def _of_png() -> Iterator[tuple[str, str, bytes]]:
+def _changed_pngs() -> Iterator[tuple[str, str, bytes]]:
     data = honest()["image/png"]
     after_head, end = 33, len(data) - 12
     names = (
@@ -184,7 +192,7 @@ def _of_png() -> Iterator[tuple[str, str, bytes]]:
     )
     for name in names:
         for place in (after_head, end):
-            more = _png(name, b"Comment\0" + SHELL)
+            more = _png_chunk(name, b"Comment\0" + SHELL)
             yield f"png {name!r} at {place}", "image/png", data[:place] + more + data[place:]
     raw = zlib.decompress(data[after_head + 8 : end - 4])
     for what, packed in (
@@ -192,9 +200,9 @@ def _of_png() -> Iterator[tuple[str, str, bytes]]:
         ("less rows", zlib.compress(raw[:-1])),
         ("bytes behind", zlib.compress(raw) + SHELL),
     ):
-        whole = data[:after_head] + _png(b"IDAT", packed) + data[end:]
+        whole = data[:after_head] + _png_chunk(b"IDAT", packed) + data[end:]
         yield f"png {what}", "image/png", whole
-        tail = data[:end] + _png(b"IDAT", packed) + data[end:]
+        tail = data[:end] + _png_chunk(b"IDAT", packed) + data[end:]
         yield f"png twice, {what}", "image/png", tail
     image = Image.open(io.BytesIO(data))
     for mode in ("P", "1", "I;16"):
@@ -203,38 +211,40 @@ def _of_png() -> Iterator[tuple[str, str, bytes]]:
     yield (
         "png profile",
         "image/png",
-        data[:33] + _png(b"iCCP", b"x\0\0" + zlib.compress(SHELL)) + data[33:],
+        data[:33] + _png_chunk(b"iCCP", b"x\0\0" + zlib.compress(SHELL)) + data[33:],
     )
 
 
-def _riff(name: bytes, body: bytes) -> bytes:
+def _riff_chunk(name: bytes, body: bytes) -> bytes:
     return name + struct.pack("<I", len(body)) + body + bytes(len(body) & 1)
 
 
-def _of_webp() -> Iterator[tuple[str, str, bytes]]:
+def _changed_webps() -> Iterator[tuple[str, str, bytes]]:
     data = honest()["image/webp"]
     body = data[12:]
     coded = body[8 : 8 + int.from_bytes(body[4:8], "little")]
-    head = _riff(b"VP8X", b"\x0c\0\0\0" + struct.pack("<I", 99)[:3] + struct.pack("<I", 99)[:3])
+    head = _riff_chunk(
+        b"VP8X", b"\x0c\0\0\0" + struct.pack("<I", 99)[:3] + struct.pack("<I", 99)[:3]
+    )
     for what, chunks in {
-        "exif": head + body + _riff(b"EXIF", SHELL),
-        "xmp": head + body + _riff(b"XMP ", HTML),
-        "unknown": body + _riff(b"TEST", SHELL),
-        "unknown first": _riff(b"TEST", SHELL) + body,
+        "exif": head + body + _riff_chunk(b"EXIF", SHELL),
+        "xmp": head + body + _riff_chunk(b"XMP ", HTML),
+        "unknown": body + _riff_chunk(b"TEST", SHELL),
+        "unknown first": _riff_chunk(b"TEST", SHELL) + body,
         "two pictures": body + body,
-        "more coded": _riff(b"VP8 ", coded + SHELL),
-        "zip coded": _riff(b"VP8 ", coded + archive()),
-        "profile": _riff(b"ICCP", SHELL) + body,
-        "anim": _riff(b"ANIM", bytes(6)) + body,
+        "more coded": _riff_chunk(b"VP8 ", coded + SHELL),
+        "zip coded": _riff_chunk(b"VP8 ", coded + archive()),
+        "profile": _riff_chunk(b"ICCP", SHELL) + body,
+        "anim": _riff_chunk(b"ANIM", bytes(6)) + body,
     }.items():
-        yield f"webp {what}", "image/webp", _riff(b"RIFF", b"WEBP" + chunks)
+        yield f"webp {what}", "image/webp", _riff_chunk(b"RIFF", b"WEBP" + chunks)
 
 
-def _box(name: bytes, body: bytes) -> bytes:
+def _mp4_box(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", 8 + len(body)) + name + body
 
 
-def _of_mp4() -> Iterator[tuple[str, str, bytes]]:
+def _changed_mp4s() -> Iterator[tuple[str, str, bytes]]:
     for media_type in ("video/mp4", "audio/mp4"):
         data = honest()[media_type]
         moov = data.index(b"moov") - 4
@@ -249,11 +259,15 @@ def _of_mp4() -> Iterator[tuple[str, str, bytes]]:
             b"mdat",
             b"pdin",
         ):
-            more = _box(name, HTML + SHELL)
+            more = _mp4_box(name, HTML + SHELL)
             yield f"{media_type} {name!r} last", media_type, data + more
             yield f"{media_type} {name!r} before moov", media_type, data[:moov] + more + data[moov:]
             for inside in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"):
-                yield f"{media_type} {name!r} in {inside!r}", media_type, _added(data, inside, more)
+                yield (
+                    f"{media_type} {name!r} in {inside!r}",
+                    media_type,
+                    _with_box(data, inside, more),
+                )
         at = data.index(b"mdat") - 4
         size = int.from_bytes(data[at : at + 4], "big") + len(HTML)
         longer = data[:at] + struct.pack(">I", size) + data[at + 4 : moov] + HTML + data[moov:]
@@ -269,7 +283,7 @@ def _of_mp4() -> Iterator[tuple[str, str, bytes]]:
     yield "mp4 compressor", "video/mp4", data[:at] + b"\x08<script>" + data[at + 9 :]
 
 
-def _added(data: bytes, inside: bytes, more: bytes) -> bytes:
+def _with_box(data: bytes, inside: bytes, more: bytes) -> bytes:
     """Add the box ``more`` at the end of the first box ``inside``, and correct the outer sizes."""
     changed = bytearray(data)
     path = {b"moov": 1, b"trak": 2, b"mdia": 3, b"minf": 4, b"stbl": 5, b"stsd": 6}
@@ -282,7 +296,7 @@ def _added(data: bytes, inside: bytes, more: bytes) -> bytes:
     return bytes(changed[:end]) + more + bytes(changed[end:])
 
 
-def _page(flags: int, serial: bytes, number: int, body: bytes) -> bytes:
+def _ogg_page(flags: int, serial: bytes, number: int, body: bytes) -> bytes:
     lacing = bytes([255] * (len(body) // 255) + [len(body) % 255])
     head = b"OggS\0" + bytes([flags]) + bytes(8) + serial + struct.pack("<I", number)
     rest = bytes([len(lacing)]) + lacing + body
@@ -299,26 +313,30 @@ def _ogg_checksum(page: bytes) -> int:
     return crc
 
 
-def _of_ogg() -> Iterator[tuple[str, str, bytes]]:
+def _changed_oggs() -> Iterator[tuple[str, str, bytes]]:
     data = honest()["audio/ogg"]
     second = data.index(b"OggS", 4)
     third = data.index(b"OggS", second + 4)
     serial, other = data[14:18], b"\x07\0\0\0"
-    script = _page(2, other, 0, b"\x80theora" + HTML)
+    script = _ogg_page(2, other, 0, b"\x80theora" + HTML)
     yield "ogg, a stream more", "audio/ogg", script + data
     yield "ogg, a stream within", "audio/ogg", data[:second] + script + data[second:]
     yield "ogg, a stream behind", "audio/ogg", data + script
-    yield "ogg, a page behind", "audio/ogg", data + _page(4, serial, 3, HTML)
+    yield "ogg, a page behind", "audio/ogg", data + _ogg_page(4, serial, 3, HTML)
     tags = b"OpusTags\x06\0\0\0ffmpeg\x01\0\0\0" + struct.pack("<I", len(SHELL)) + SHELL
-    yield "ogg, a comment", "audio/ogg", data[:second] + _page(0, serial, 1, tags) + data[third:]
+    yield (
+        "ogg, a comment",
+        "audio/ogg",
+        data[:second] + _ogg_page(0, serial, 1, tags) + data[third:],
+    )
     yield "ogg, junk between", "audio/ogg", data[:third] + SHELL + data[third:]
     padded = b"\xff\x41\xfe" + HTML  # one frame of CELT, and padding that decoders skip
-    yield "ogg, padding", "audio/ogg", data[:third] + _page(4, serial, 2, padded)
+    yield "ogg, padding", "audio/ogg", data[:third] + _ogg_page(4, serial, 2, padded)
     for at in range(30, len(data), max(1, len(data) // 40)):
         yield f"ogg, byte {at}", "audio/ogg", data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
-def _of_sounds() -> Iterator[tuple[str, str, bytes]]:
+def _changed_sounds() -> Iterator[tuple[str, str, bytes]]:
     id3 = b"ID3\x04\0\0\0\0\0\x40" + HTML.ljust(64, b"\0")
     for media_type in SOUNDS.values():
         data = honest()[media_type]
@@ -327,8 +345,8 @@ def _of_sounds() -> Iterator[tuple[str, str, bytes]]:
             yield f"{media_type}, html at {at}", media_type, data[:at] + HTML + data[at:]
     wav = honest()["audio/wav"]
     for name in (b"LIST", b"bext", b"JUNK", b"id3 ", b"test"):
-        for body in (wav[12:] + _riff(name, SHELL), _riff(name, SHELL) + wav[12:]):
-            yield f"wav {name!r}", "audio/wav", _riff(b"RIFF", b"WAVE" + body)
+        for body in (wav[12:] + _riff_chunk(name, SHELL), _riff_chunk(name, SHELL) + wav[12:]):
+            yield f"wav {name!r}", "audio/wav", _riff_chunk(b"RIFF", b"WAVE" + body)
     flac = honest()["audio/flac"]
     for kind in (2, 3, 4, 5, 6, 126):
         block = bytes([kind]) + struct.pack(">I", len(HTML))[1:] + HTML

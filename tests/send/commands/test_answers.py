@@ -23,15 +23,17 @@ def test_text_message_gets_a_reply_and_a_reaction(street: Street) -> None:
     began = time.monotonic()
     first = street.does("ana", "send", "--text", "At eight?", *to_ben)
     assert time.monotonic() - began > 1.0
-    (came,) = street.does("ben", "inbox")["messages"]
-    assert street.does("ben", "open", came["message"])["text"] == "At eight?"
-    street.does(*("ben", "send", "--text", "Yes.", "--reply", came["message"]), "--confirm", "ana")
+    (received,) = street.does("ben", "inbox")["messages"]
+    assert street.does("ben", "open", received["message"])["text"] == "At eight?"
+    street.does(
+        *("ben", "send", "--text", "Yes.", "--reply", received["message"]), "--confirm", "ana"
+    )
     answer = street.does("ana", "inbox")["messages"][-1]
     assert answer["reply"] == first["message"]
-    reacted = street.does("ben", "react", came["message"], "\u2764\ufe0f")
+    reacted = street.does("ben", "react", received["message"], "\u2764\ufe0f")
     assert reacted == {
         "schema": "entrenous/react/1",
-        "message": came["message"],
+        "message": received["message"],
         "reaction": "\u2764\ufe0f",
         "to": ["ana"],
         "waits": [],
@@ -39,7 +41,7 @@ def test_text_message_gets_a_reply_and_a_reaction(street: Street) -> None:
     street.does("ana", "inbox")
     (sent,) = street.does("ana", "sent")["messages"]
     assert sent["reactions"] == [{"from": "ben", "reaction": "\u2764\ufe0f"}]
-    assert "took your reaction" in street.types("ben", "react", came["message"], "--none").out
+    assert "took your reaction" in street.types("ben", "react", received["message"], "--none").out
     street.does("ana", "inbox")
     (sent,) = street.does("ana", "sent")["messages"]
     assert sent["reactions"] == []
@@ -69,73 +71,73 @@ def test_screens_state_what_cryptography_guarantees(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run([command, "--help"], {})
-    said = " ".join(capsys.readouterr().out.split())
-    assert "cryptography" in said
-    assert "program" in said
+    help_text = " ".join(capsys.readouterr().out.split())
+    assert "cryptography" in help_text
+    assert "program" in help_text
 
 
 def test_interrupting_the_undo_window_sends_nothing(street: Street) -> None:
     """SIGINT, as from Ctrl-C, arrives while the progress bar offers to undo."""
 
-    def presses() -> None:
-        while not list(_outbox(street)):
+    def interrupt_when_queued() -> None:
+        while not list(_queued_files(street)):
             time.sleep(0.02)
         signal.raise_signal(signal.SIGINT)
 
-    pressing = threading.Thread(target=presses, daemon=True)
+    interrupter = threading.Thread(target=interrupt_when_queued, daemon=True)
     began = time.monotonic()
-    pressing.start()
-    said = street.types("ana", *SEND, "--undo", "300")
-    pressing.join()
+    interrupter.start()
+    result = street.types("ana", *SEND, "--undo", "300")
+    interrupter.join()
     assert time.monotonic() - began < 250
-    assert said.status == 130
+    assert result.status == 130
     assert street.does("ana", "sent")["messages"] == []
     assert street.does("ben", "inbox")["messages"] == []
 
 
-def _outbox(street: Street) -> list[str]:
+def _queued_files(street: Street) -> list[str]:
     """Return the names of a queued message's files, or nothing until frame and picture exist."""
     files = list((street.folder / "ana" / "files").glob("*.age"))
     return [file.name for file in files] if len(files) >= 2 else []
 
 
-class _Seconds:
+class _FakeTime:
     """A fake sleep that counts seconds, and a wall clock that jumps by ``step`` in the first."""
 
     def __init__(self, step: timedelta = timedelta(0)) -> None:
-        self.slept_s, self.moment, self._step = 0.0, datetime(2026, 11, 25, tzinfo=UTC), step
+        self.slept_s, self.wall_clock, self._step = 0.0, datetime(2026, 11, 25, tzinfo=UTC), step
 
     def sleep(self, seconds: float) -> None:
         self.slept_s += seconds
-        self.moment += timedelta(seconds=seconds) + self._step
+        self.wall_clock += timedelta(seconds=seconds) + self._step
         self._step = timedelta(0)
 
     def wait(self, until: datetime) -> bool:
         with stage_bars() as shown:
             wait = make_undo_wait(
-                shown, lambda: self.moment, lambda: None, self.sleep, lambda: self.slept_s
+                shown, lambda: self.wall_clock, lambda: None, self.sleep, lambda: self.slept_s
             )
             return wait(until)
 
 
 def test_undo_window_ends_on_time() -> None:
-    seconds = _Seconds()
-    until = seconds.moment + timedelta(seconds=2.05)
+    fake_time = _FakeTime()
+    until = fake_time.wall_clock + timedelta(seconds=2.05)
     for _ in range(2):
-        assert seconds.wait(until)
-        assert seconds.moment >= until
-        assert seconds.slept_s == pytest.approx(2.05)
+        assert fake_time.wait(until)
+        assert fake_time.wall_clock >= until
+        assert fake_time.slept_s == pytest.approx(2.05)
 
 
 @pytest.mark.parametrize("hours", [-24, 24])
 def test_undo_window_ignores_clock_changes(hours: int) -> None:
-    seconds = _Seconds(timedelta(hours=hours))
-    assert seconds.wait(seconds.moment + timedelta(seconds=10))
-    assert seconds.slept_s == pytest.approx(10)
+    fake_time = _FakeTime(timedelta(hours=hours))
+    assert fake_time.wait(fake_time.wall_clock + timedelta(seconds=10))
+    assert fake_time.slept_s == pytest.approx(10)
 
 
 def test_undo_window_is_at_most_an_hour() -> None:
     """The window seems to end far in the future if the clock is set back after sealing."""
-    seconds = _Seconds()
-    assert seconds.wait(seconds.moment + timedelta(days=365))
-    assert seconds.slept_s == pytest.approx(3600)
+    fake_time = _FakeTime()
+    assert fake_time.wait(fake_time.wall_clock + timedelta(days=365))
+    assert fake_time.slept_s == pytest.approx(3600)

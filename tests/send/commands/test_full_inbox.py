@@ -35,7 +35,7 @@ from tests.vaults import open_device
 pytestmark = pytest.mark.slow
 
 USAGE = 2
-OTHERS = 8  # further recipients of each message
+FURTHER_RECIPIENTS = 8  # of each message
 
 
 @pytest.fixture
@@ -47,14 +47,14 @@ def street(street: Street, monkeypatch: pytest.MonkeyPatch) -> Street:
     return street
 
 
-def grow(street: Street, many: int, *, like: str | None = None) -> None:
+def grow_inbox(street: Street, many: int, *, like: str | None = None) -> None:
     """Add this many opened messages to Ben's inbox, based on his newest or on the one named
     ``like``. Each replies to the one before it and lists recipients whom he does not know.
     """
     home = street.folder / "ben"
     opened = open_device(Settings(home=home, pause_s=0), lambda: Secret(WORDS.encode()))
     with opened as device, device.vault.transaction():
-        _lay(many, like, device)
+        _store_received(many, like, device)
 
 
 def grow_sent(street: Street, many: int, *, to: str = "ben") -> None:
@@ -81,20 +81,20 @@ def grow_sent(street: Street, many: int, *, to: str = "ben") -> None:
             COPY_DELIVERY_TABLE.store(more, envelope.hex(), device.vault)
 
 
-def _lay(many: int, like: str | None, device: Device) -> None:
+def _store_received(many: int, like: str | None, device: Device) -> None:
     *_, last = received_messages(device) if like is None else [find_received_message(like, device)]
     assert last.manifest is not None
     strangers = tuple(
         (PersonId(bytes([number + 1]) * 32), DeviceId(bytes([number + 1]) * 16))
-        for number in range(OTHERS)
+        for number in range(FURTHER_RECIPIENTS)
     )
-    for one in _more(last, many):
+    for one in _following_messages(last, many):
         manifest = replace(last.manifest, audience=strangers)
         kept = replace(one, manifest=manifest)
         INBOX_TABLE.store(kept, inbox_key(kept.sender, kept.id), device.vault)
 
 
-def _more(last: ReceivedMessage, many: int) -> Iterator[ReceivedMessage]:
+def _following_messages(last: ReceivedMessage, many: int) -> Iterator[ReceivedMessage]:
     for _ in range(many):
         number = int(last.name.split("-")[0]) + 1
         answers = MessageReference(last.sender, last.id)
@@ -115,18 +115,18 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     read = list[str]()
     get, items, keys = SqlcipherVault.get, SqlcipherVault.items, SqlcipherVault.keys
 
-    def counted_get(vault: SqlcipherVault, drawer: str, key: str) -> bytes | None:
-        read.append(drawer)
-        return get(vault, drawer, key)
+    def counted_get(vault: SqlcipherVault, table: str, key: str) -> bytes | None:
+        read.append(table)
+        return get(vault, table, key)
 
-    def counted_items(vault: SqlcipherVault, drawer: str) -> Iterator[tuple[str, bytes]]:
-        found = list(items(vault, drawer))
-        read.extend(drawer for _ in found)
+    def counted_items(vault: SqlcipherVault, table: str) -> Iterator[tuple[str, bytes]]:
+        found = list(items(vault, table))
+        read.extend(table for _ in found)
         return iter(found)
 
-    def counted_keys(vault: SqlcipherVault, drawer: str, start: str = "") -> tuple[str, ...]:
-        read.append(drawer)
-        return keys(vault, drawer, start)
+    def counted_keys(vault: SqlcipherVault, table: str, start: str = "") -> tuple[str, ...]:
+        read.append(table)
+        return keys(vault, table, start)
 
     monkeypatch.setattr(SqlcipherVault, "get", counted_get)
     monkeypatch.setattr(SqlcipherVault, "items", counted_items)
@@ -138,13 +138,13 @@ def test_inbox_reads_per_message_are_constant(street: Street, reads: list[str]) 
     """The limit of six reads per message is below the number of recipients of each message."""
     counts, shown = list[int](), list[Any]()
     for _ in range(3):
-        grow(street, 30)
+        grow_inbox(street, 30)
         reads.clear()
         shown.append(street.does("ben", "inbox")["messages"])
         counts.append(len(reads))
     assert [len(one) for one in shown] == [31, 61, 91]
     assert [one["reply"] for one in shown[-1][2:]] == [one["message"] for one in shown[-1][1:-1]]
-    assert shown[-1][-1]["also"] == ["somebody"] * OTHERS
+    assert shown[-1][-1]["also"] == ["somebody"] * FURTHER_RECIPIENTS
     more = [after - before for before, after in pairwise(counts)]
     assert max(more) <= 6 * 30, more
 
@@ -161,41 +161,41 @@ def test_sent_reads_per_message_are_constant(street: Street, reads: list[str]) -
     assert max(more) <= 6 * 30, more
 
 
-def names_in(said: str) -> list[str]:
+def names_in(output: str) -> list[str]:
     """Return the names of the listed messages, in order."""
-    return [line.split()[0] for line in said.splitlines() if "-" in line.split(" ")[0]]
+    return [line.split()[0] for line in output.splitlines() if "-" in line.split(" ")[0]]
 
 
-def test_inbox_shows_people_waiting_and_newest_and_scripts_all(street: Street) -> None:
+def test_inbox_lists_waiting_and_newest_messages_but_all_in_json(street: Street) -> None:
     waits = street.does("ana", "send", "--text", "see?", "--to", "ben", "--confirm", "ben")
     street.does("ben", "inbox")
-    grow(street, 40)
+    grow_inbox(street, 40)
     every = [one["message"] for one in street.does("ben", "inbox")["messages"]]
     assert len(every) == 42
-    said = street.types("ben", "inbox").out
-    assert names_in(said) == [waits["message"], *every[-20:]]
-    assert said.splitlines()[-2:] == ["21 older: entrenous inbox --all", MESSAGES_DISCLAIMER]
+    output = street.types("ben", "inbox").out
+    assert names_in(output) == [waits["message"], *every[-20:]]
+    assert output.splitlines()[-2:] == ["21 older: entrenous inbox --all", MESSAGES_DISCLAIMER]
     whole = street.types("ben", "inbox", "--all").out
     assert names_in(whole) == every
     assert " older" not in whole
-    said = street.types("ben", "inbox", "--last", "3").out
-    assert names_in(said) == every[-3:]
-    assert "39 older: entrenous inbox --all" in said.splitlines()
+    output = street.types("ben", "inbox", "--last", "3").out
+    assert names_in(output) == every[-3:]
+    assert "39 older: entrenous inbox --all" in output.splitlines()
     shown = street.does("ben", "inbox", "--last", "3")["messages"]
     assert [one["message"] for one in shown] == every[-3:]
     assert street.types("ben", "inbox", "--last", "3", "--all").status == USAGE
     assert street.types("ben", "inbox", "--last", "0").status == USAGE
 
 
-def test_sent_shows_people_waiting_and_newest_and_scripts_all(street: Street) -> None:
+def test_sent_lists_waiting_and_newest_messages_but_all_in_json(street: Street) -> None:
     first = street.does("ana", "sent")["messages"][0]["message"]
     waits = street.does("ana", "send", "--text", "see?", "--to", "ben", "--confirm", "ben")
     grow_sent(street, 40)
     every = [one["message"] for one in street.does("ana", "sent")["messages"]]
     assert every[:2] == [first, waits["message"]]
-    said = street.types("ana", "sent").out
-    assert names_in(said) == [waits["message"], *every[-20:]]
-    assert said.splitlines()[-2:] == ["21 older: entrenous sent --all", COPIES_DISCLAIMER]
+    output = street.types("ana", "sent").out
+    assert names_in(output) == [waits["message"], *every[-20:]]
+    assert output.splitlines()[-2:] == ["21 older: entrenous sent --all", COPIES_DISCLAIMER]
     assert names_in(street.types("ana", "sent", "--all").out) == every
     assert names_in(street.types("ana", "sent", "--last", "2").out) == every[-2:]
     assert len(street.does("ana", "sent", "--last", "2")["messages"]) == 2
@@ -205,29 +205,31 @@ def test_sent_shows_people_waiting_and_newest_and_scripts_all(street: Street) ->
 def test_inbox_is_filtered_by_people_and_circles(street: Street) -> None:
     street.settles("caro")
     street.adds("caro", "ben")
-    hers = street.does("caro", "send", "--text", "hi", "--to", "ben", "--confirm", "ben")
+    caros = street.does("caro", "send", "--text", "hi", "--to", "ben", "--confirm", "ben")
     by = {one["from"]: one["message"] for one in street.does("ben", "inbox")["messages"]}
-    assert by["caro"] == hers["message"]
+    assert by["caro"] == caros["message"]
 
-    def of(*words: str) -> list[str]:
+    def received_from(*words: str) -> list[str]:
         asked = [word for name in words for word in ("--from", name)]
         return [one["message"] for one in street.does("ben", "inbox", *asked)["messages"]]
 
-    assert of("caro") == of("CARO") == [by["caro"]]
-    assert set(of("caro", "ana")) == set(by.values())
+    assert received_from("caro") == received_from("CARO") == [by["caro"]]
+    assert set(received_from("caro", "ana")) == set(by.values())
     street.types("ben", "circle", "add", "choir", "--person", "ana")
-    assert of("choir") == [by["ana"]]
+    assert received_from("choir") == [by["ana"]]
     assert (
         street.types("ben", "inbox", "--from", "dora").status == EXIT_STATUS_BY_FAMILY["not-found"]
     )
     street.types("ben", "person", "block", "ana")
-    assert of("ana") == of("choir") == [by["ana"]]
+    assert received_from("ana") == received_from("choir") == [by["ana"]]
     street.types("ben", "person", "forget", "caro")
-    assert of("caro") == [by["caro"]]  # the list still shows this name
-    assert street.types("ben", "inbox", "--from", "ana", "--last", "5").out.startswith(of("ana")[0])
-    grow(street, 25, like=hers["message"])
-    said = street.types("ben", "inbox", "--from", "caro").out
-    assert "5 older: entrenous inbox --from caro --all" in said.splitlines()
+    assert received_from("caro") == [by["caro"]]  # the list still shows this name
+    assert street.types("ben", "inbox", "--from", "ana", "--last", "5").out.startswith(
+        received_from("ana")[0]
+    )
+    grow_inbox(street, 25, like=caros["message"])
+    output = street.types("ben", "inbox", "--from", "caro").out
+    assert "5 older: entrenous inbox --from caro --all" in output.splitlines()
 
 
 def test_sent_is_filtered_by_people_and_circles(street: Street) -> None:
@@ -238,16 +240,16 @@ def test_sent_is_filtered_by_people_and_circles(street: Street) -> None:
     second = street.does("ana", "send", "--text", "both", *both)["message"]
     marked = street.does("ana", "mark", "beach.jpg", "--to", "dora", "--out", "copies")["message"]
 
-    def to(*words: str) -> list[str]:
+    def sent_to(*words: str) -> list[str]:
         asked = [word for name in words for word in ("--to", name)]
         return [one["message"] for one in street.does("ana", "sent", *asked)["messages"]]
 
-    assert to("ben") == [first, second]
-    assert to("caro") == [second]
-    assert to("dora") == [marked]  # dora is no contact; only this copy names her
-    assert to("caro", "dora") == [second, marked]
+    assert sent_to("ben") == [first, second]
+    assert sent_to("caro") == [second]
+    assert sent_to("dora") == [marked]  # dora is no contact; only this copy names her
+    assert sent_to("caro", "dora") == [second, marked]
     street.types("ana", "circle", "add", "our choir", "--person", "caro")
-    assert to("our choir") == [second]
+    assert sent_to("our choir") == [second]
     assert street.types("ana", "sent", "--to", "erin").status == EXIT_STATUS_BY_FAMILY["not-found"]
     street.settles("fay")
     street.adds("ana", "fay")
@@ -256,5 +258,5 @@ def test_sent_is_filtered_by_people_and_circles(street: Street) -> None:
     )
     assert street.types("ana", "inbox", "--from", "fay").out == "Nothing from fay here.\n"
     grow_sent(street, 25, to="caro")
-    said = street.types("ana", "sent", "--to", "our choir").out.splitlines()
-    assert "5 older: entrenous sent --to 'our choir' --all" in said
+    lines = street.types("ana", "sent", "--to", "our choir").out.splitlines()
+    assert "5 older: entrenous sent --to 'our choir' --all" in lines

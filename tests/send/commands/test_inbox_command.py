@@ -29,19 +29,17 @@ def sealed_files(street: Street, who: str) -> int:
 
 def test_both_sides_see_a_text_its_reply_and_reaction(street: Street) -> None:
     first = street.does("ana", "send", "--text", "Two lines\nof words", *TO_BEN)["message"]
-    said = street.types("ben", "inbox").out
-    assert (
-        said == f"{first}  from ana, waiting\n{MESSAGES_DISCLAIMER}\n"
-    )  # no content before it is opened
-    said = street.types("ben", "open", first)
-    assert said.out == "Two lines\nof words\n"
-    assert said.err.startswith("You know ana by a link only, ")  # shown only once
+    listed = street.types("ben", "inbox").out
+    assert listed == f"{first}  from ana, waiting\n{MESSAGES_DISCLAIMER}\n"  # no content yet
+    result = street.types("ben", "open", first)
+    assert result.out == "Two lines\nof words\n"
+    assert result.err.startswith("You know ana by a link only, ")  # shown only once
     assert street.types("ben", "open", first).err == ""
     assert street.types("ben", "react", first, "!!").status == 0
     answer = street.does("ben", "send", "--text", "yes", "--reply", first, "--confirm", "ana")
-    listed = street.types("ben", "inbox").out.splitlines()
+    lines = street.types("ben", "inbox").out.splitlines()
     message = [f"{first}  from ana, opened", "    Two lines", "    of words", "    !! you"]
-    assert listed == [*message, MESSAGES_DISCLAIMER]
+    assert lines == [*message, MESSAGES_DISCLAIMER]
 
     opened = street.does("ana", "open", answer["message"])
     assert opened == {
@@ -60,12 +58,12 @@ def test_view_once_message_is_exported_once_and_not_kept(street: Street) -> None
     (line, _) = street.types("ben", "inbox").out.splitlines()
     assert line == f"{name}  from ana, waiting, opens once"
     before = sealed_files(street, "ben")
-    said = street.types("ben", "open", name, "--export", "--out", "one")
-    assert said.out.splitlines() == ["only you", f"wrote one/{name}-1.jpg"]
-    assert "nothing of it was kept in your vault" in said.err
+    result = street.types("ben", "open", name, "--export", "--out", "one")
+    assert result.out.splitlines() == ["only you", f"wrote one/{name}-1.jpg"]
+    assert "nothing of it was kept in your vault" in result.err
     assert sealed_files(street, "ben") == before
-    said = street.types("ben", "open", name, "--export", "--out", "two")
-    assert (said.status, said.out, (street.folder / "two").exists()) == (3, "", False)
+    result = street.types("ben", "open", name, "--export", "--out", "two")
+    assert (result.status, result.out, (street.folder / "two").exists()) == (3, "", False)
     assert "used up" in street.types("ben", "inbox").out
     assert street.does("ben", "inbox")["messages"][0]["text"] is None
 
@@ -85,9 +83,9 @@ def test_occupied_file_name_uses_up_no_view(street: Street) -> None:
     name = street.does("ana", *SEND, *ONCE)["message"]
     (street.folder / "one").mkdir()
     (street.folder / "one" / f"{name}-1.jpg").write_bytes(b"something else")
-    said = street.types("ben", "open", name, "--export", "--out", "one")
-    assert said.status != 0
-    assert "one" in said.err
+    result = street.types("ben", "open", name, "--export", "--out", "one")
+    assert result.status != 0
+    assert "one" in result.err
     (file,) = street.does("ben", "open", name, "--export", "--out", "two")["files"]
     assert (street.folder / file).read_bytes().startswith(b"\xff\xd8")
     assert [path.name for path in (street.folder / "one").iterdir()] == [f"{name}-1.jpg"]
@@ -106,23 +104,23 @@ def test_identical_existing_files_are_left_as_they_are(street: Street) -> None:
 
 @pytest.mark.parametrize("command", ["inbox", "open", "send", "sent", "recall"])
 def test_help_states_what_cryptography_guarantees(command: str, street: Street) -> None:
-    said = " ".join(street.types("ben", command, "--help").out.split()).lower()
-    assert "by cryptography" in said
-    assert "first opening" in said.replace("│ ", "")
-    assert "program" in said
+    help_text = " ".join(street.types("ben", command, "--help").out.split()).lower()
+    assert "by cryptography" in help_text
+    assert "first opening" in help_text.replace("│ ", "")
+    assert "program" in help_text
 
 
 def test_inbox_screens_state_what_cryptography_guarantees(street: Street) -> None:
     first, second = (street.types("ana", "send", "--text", text, *TO_BEN) for text in "ab")
-    names = [said.out.split()[1] for said in (first, second)]
+    names = [result.out.split()[1] for result in (first, second)]
     inbox = street.types("ben", "inbox")
     street.types("ben", "open", names[0])
     sent = street.types("ana", "sent")
     unopened, opened = (street.types("ana", "recall", name) for name in reversed(names))
-    for said in (first, inbox, sent):
-        assert "first open" in said.out
-        assert "by cryptography; after that, by" in said.out
-        assert "program" in said.out
+    for result in (first, inbox, sent):
+        assert "first open" in result.out
+        assert "by cryptography; after that, by" in result.out
+        assert "program" in result.out
     assert "Nobody can open that copy any more" in unopened.out
     assert "app is asked to delete it. Nothing can force it to" in opened.out
     assert street.types("ana", "inbox").out == "Nothing here yet.\n"
@@ -150,8 +148,8 @@ def test_other_recipients_are_shown(street: Street) -> None:
     asked = street.types("ben", *yes)
     assert asked.status == 3
     assert f"this message also goes to caro: according to ana, {name} went there too" in asked.err
-    told = street.types("ben", *yes, "--confirm", "ana", "--confirm", "caro")
-    assert " to ana, caro; take it back with: " in told.out
+    confirmed = street.types("ben", *yes, "--confirm", "ana", "--confirm", "caro")
+    assert " to ana, caro; take it back with: " in confirmed.out
 
 
 def test_equal_reactions_share_one_line(street: Street) -> None:
@@ -172,8 +170,8 @@ def test_equal_reactions_share_one_line(street: Street) -> None:
 def test_message_can_be_removed_unopened(street: Street) -> None:
     name = street.does("ana", "send", "--text", "hello", *TO_BEN)["message"]
     street.does("ben", "inbox")
-    said = street.types("ben", "inbox", "--remove", name)
-    assert said.out.startswith(f"{name} is removed from this device.")
+    result = street.types("ben", "inbox", "--remove", name)
+    assert result.out.startswith(f"{name} is removed from this device.")
     assert f"{name}  from ana, removed by you" in street.types("ben", "inbox").out
     assert street.types("ben", "open", name).status == 3
     (shown,) = street.does("ben", "inbox", "--remove", name)["messages"]
@@ -181,7 +179,7 @@ def test_message_can_be_removed_unopened(street: Street) -> None:
     assert street.types("ben", "inbox", "--remove", "7-no-message").status == 4
 
 
-def test_renamed_sender_is_shown_by_the_current_name(street: Street) -> None:
+def test_sender_is_shown_by_the_current_or_else_the_stored_name(street: Street) -> None:
     """After the sender is forgotten, the name stored with the message is shown again."""
     name = street.does("ana", "send", "--text", "hello", *TO_BEN)["message"]
     street.does("ben", "inbox")

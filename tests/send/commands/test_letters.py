@@ -114,9 +114,9 @@ class Street:
         return Said(status, out.getvalue(), err.getvalue())
 
     def does(self, who: str, *words: str) -> Any:
-        said = self.types(who, *words, "--json")
-        assert said.status == 0, said
-        return json.loads(said.out)
+        result = self.types(who, *words, "--json")
+        assert result.status == 0, result
+        return json.loads(result.out)
 
     def settles(self, who: str, relay: str = HERE) -> None:
         self.does(who, "setup", "--name", who, "--relay", relay)
@@ -140,7 +140,7 @@ def street(
 SEND = ("send", "beach.jpg", "--to", "ben", "--confirm", "ben")
 
 
-def test_a_send_inspects_once_and_posts_the_outbox_once_before_and_once_after(
+def test_send_inspects_once_and_flushes_the_outbox_before_and_after(
     street: Street,
 ) -> None:
     order = list[str]()
@@ -150,16 +150,16 @@ def test_a_send_inspects_once_and_posts_the_outbox_once_before_and_once_after(
         fetch_messages.__code__: "mail",
     }
 
-    def called(frame: FrameType, event: str, _: object) -> None:
+    def record_call(frame: FrameType, event: str, _: object) -> None:
         if event == "call" and frame.f_code in watched:
             order.append(watched[frame.f_code])
 
-    sys.setprofile(called)
+    sys.setprofile(record_call)
     try:
-        said = street.types("ana", *SEND)
+        result = street.types("ana", *SEND)
     finally:
         sys.setprofile(None)
-    assert said.status == 0
+    assert result.status == 0
     assert order == ["mail", "outbox", "guard", "outbox"]
 
 
@@ -167,35 +167,38 @@ def test_a_send_inspects_once_and_posts_the_outbox_once_before_and_once_after(
 def test_refusal_by_another_relay_is_only_a_hint(street: Street, error: Exception) -> None:
     """While a message waits for Caro's relay, Ana can still write to Ben and read messages."""
 
-    def at_caros(honest: Honest, url: str, *arguments: Any) -> Any:
+    def refuse_at_caros_relay(honest: Honest, url: str, *arguments: Any) -> Any:
         if url == THERE:
             raise error
         return honest(url, *arguments)
 
-    with street.courier.playing(upload_blob=at_caros):
+    with street.courier.playing(upload_blob=refuse_at_caros_relay):
         waits = street.types("ana", "send", "beach.jpg", "--to", "caro", "--confirm", "caro")
         assert waits.status == 6
-        said = street.types("ana", *SEND, "--json")
-        assert (said.status, json.loads(said.out)["copies"]) == (0, [{"to": "ben", "devices": 1}])
-        assert said.err.count("\n") == 1
+        result = street.types("ana", *SEND, "--json")
+        assert (result.status, json.loads(result.out)["copies"]) == (
+            0,
+            [{"to": "ben", "devices": 1}],
+        )
+        assert result.err.count("\n") == 1
         for quiet in ("inbox", "sent"):
             assert street.types("ana", quiet, "--json").status == 0
     assert street.types("ana", "send", "--resume").status == 0
 
 
 def test_undelivered_copies_are_reported(street: Street) -> None:
-    def at_bens(honest: Honest, url: str, *arguments: Any) -> Any:
+    def refuse_at_bens_relay(honest: Honest, url: str, *arguments: Any) -> Any:
         if url == HERE:
             raise WrongToken
         return honest(url, *arguments)
 
     both = ("--to", "caro", "--confirm", "caro")
-    with street.courier.playing(post=at_bens):
-        said = street.types("ana", *SEND, *both)
-    assert (said.status, said.out) == (3, "")
+    with street.courier.playing(post=refuse_at_bens_relay):
+        result = street.types("ana", *SEND, *both)
+    assert (result.status, result.out) == (3, "")
     (message,) = street.does("ana", "sent")["messages"]
-    assert f"The relay refused message {message['message']} for ben." in said.err
-    assert "Already on its way to: caro." in said.err
+    assert f"The relay refused message {message['message']} for ben." in result.err
+    assert "Already on its way to: caro." in result.err
     states = {copy["to"]: copy["state"] for copy in message["copies"]}
     assert states == {"ben": "refused", "caro": "waiting"}
     assert street.types("ana", "recall", message["message"]).status == 0
@@ -204,12 +207,12 @@ def test_undelivered_copies_are_reported(street: Street) -> None:
 
 
 def test_interrupted_send_sends_nothing_later(street: Street) -> None:
-    def stopped(*_: Any) -> None:
+    def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    with street.courier.playing(upload_blob=stopped):
-        said = street.types("ana", *SEND)
-    assert (said.status, said.out, said.err) == (
+    with street.courier.playing(upload_blob=interrupt):
+        result = street.types("ana", *SEND)
+    assert (result.status, result.out, result.err) == (
         130,
         "",
         "Undone: nothing was sent to anybody.\n",
@@ -217,9 +220,9 @@ def test_interrupted_send_sends_nothing_later(street: Street) -> None:
     assert street.does("ana", "sent")["messages"] == []
     street.does("ana", "inbox")
     assert street.does("ben", "inbox")["messages"] == []
-    with street.courier.playing(post=stopped):
-        said = street.types("ana", *SEND)
-    assert (said.status, said.out) == (130, "")
+    with street.courier.playing(post=interrupt):
+        result = street.types("ana", *SEND)
+    assert (result.status, result.out) == (130, "")
     (message,) = street.does("ana", "sent")["messages"]
     assert message["copies"] == [
         {
@@ -230,45 +233,45 @@ def test_interrupted_send_sends_nothing_later(street: Street) -> None:
             "signed": False,
         }
     ]
-    assert f"To take it back: entrenous recall {message['message']}" in said.err
+    assert f"To take it back: entrenous recall {message['message']}" in result.err
     assert street.does("ben", "inbox")["messages"] == []  # the command "sent" resent nothing
 
 
 def test_undo_reports_that_nothing_was_sent(street: Street) -> None:
-    def presses(*_: Any) -> Any:
+    def interrupted_wait(*_: Any) -> Any:
         return lambda _until: signal.raise_signal(signal.SIGINT)
 
-    street.monkeypatch.setattr(send, "make_undo_wait", presses)
-    said = street.types("ana", *SEND, "--undo", "10")
-    assert (said.status, said.out) == (130, "")
-    assert said.err == "Undone: nothing was sent to anybody.\n"
+    street.monkeypatch.setattr(send, "make_undo_wait", interrupted_wait)
+    result = street.types("ana", *SEND, "--undo", "10")
+    assert (result.status, result.out) == (130, "")
+    assert result.err == "Undone: nothing was sent to anybody.\n"
     assert street.does("ana", "sent")["messages"] == []
     assert street.does("ben", "inbox")["messages"] == []
 
 
 def test_interrupt_after_sending_does_not_report_undo(street: Street) -> None:
-    def late(*_: Any) -> None:
+    def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    street.monkeypatch.setattr(send_verb, "PostedMessage", late)
-    said = street.types("ana", *SEND)
-    assert (said.status, said.out) == (130, "")
-    assert "nothing was sent" not in said.err
+    street.monkeypatch.setattr(send_verb, "PostedMessage", interrupt)
+    result = street.types("ana", *SEND)
+    assert (result.status, result.out) == (130, "")
+    assert "nothing was sent" not in result.err
     assert len(street.does("ben", "inbox")["messages"]) == 1
 
 
 def test_undecryptable_letter_is_reported_once(street: Street) -> None:
     street.does("ana", *SEND)
 
-    def spoiled(honest: Honest, *arguments: Any) -> Any:
+    def make_undecryptable(honest: Honest, *arguments: Any) -> Any:
         page = honest(*arguments)
         for waiting in page:
             object.__setattr__(waiting, "sealed", b"nothing like a letter")
         return page
 
-    with street.courier.playing(waiting_envelopes=spoiled):
-        said = street.types("ben", "inbox")
-    assert "1 letter could not be opened" in said.err
+    with street.courier.playing(waiting_envelopes=make_undecryptable):
+        result = street.types("ben", "inbox")
+    assert "1 letter could not be opened" in result.err
     assert street.types("ben", "inbox").err == ""
 
 
@@ -281,9 +284,9 @@ def test_repeated_recipient_names_are_merged_ignoring_case(street: Street) -> No
     "more", [("--caption", "c" * 4097), ("--caption", "\x1b[2J"), ("beach.jpg",) * 64]
 )
 def test_oversized_message_is_refused(street: Street, more: tuple[str, ...]) -> None:
-    said = street.types("ana", *SEND, *more)
-    assert (said.status, said.out) == (3, "")
-    assert "Nothing was sent." in said.err
+    result = street.types("ana", *SEND, *more)
+    assert (result.status, result.out) == (3, "")
+    assert "Nothing was sent." in result.err
     assert street.does("ana", "sent")["messages"] == []
 
 
@@ -296,26 +299,26 @@ def test_used_up_message_is_expired_in_json(street: Street) -> None:
 
 
 def test_forgetting_a_person_reports_its_effects(street: Street) -> None:
-    said = street.types("ben", "person", "forget", "ANA")
-    assert said.status == 0
-    assert "ana is forgotten here; from now on, your relay accepts nothing more" in said.out
-    assert "link" in said.out
+    result = street.types("ben", "person", "forget", "ANA")
+    assert result.status == 0
+    assert "ana is forgotten here; from now on, your relay accepts nothing more" in result.out
+    assert "link" in result.out
     assert street.types("ana", *SEND).status == 3
     down = failing(TooMany(retry_after_s=9))
     with street.courier.playing(change_tokens=down):
-        said = street.types("caro", "person", "forget", "ana")
-    assert "as soon as your relay has answered" in said.out
+        result = street.types("caro", "person", "forget", "ana")
+    assert "as soon as your relay has answered" in result.out
 
 
 @pytest.mark.threat("terminal-writing")
-@pytest.mark.parametrize("acting", ["\x1b[2J", "\x9b2J", "\r", "\x00", "\u202e", "\ud83d"])
+@pytest.mark.parametrize("control", ["\x1b[2J", "\x9b2J", "\r", "\x00", "\u202e", "\ud83d"])
 def test_nothing_that_is_said_acts_on_the_terminal(
-    acting: str, capsys: pytest.CaptureFixture[str]
+    control: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for speak in (print_line, hint):
-        speak(f"for{acting} you,\nZo\u00eb \u200d!")
+        speak(f"for{control} you,\nZo\u00eb \u200d!")
     out, err = capsys.readouterr()
     for text in (out, err):
-        assert acting[0] not in text
+        assert control[0] not in text
         assert text.startswith("for\ufffd")
         assert text.endswith(" you,\nZo\u00eb \u200d!\n")

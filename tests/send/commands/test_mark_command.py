@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -45,15 +44,15 @@ def mark(folder: Path, *options: str) -> int:
 
 
 @pytest.fixture
-def names(tmp_path: Path) -> Callable[[bytes], str]:
-    def written(text: bytes) -> str:
+def write_names(tmp_path: Path) -> Callable[[bytes], str]:
+    def write(text: bytes) -> str:
         (tmp_path / "names.txt").write_bytes(text)
         return str(tmp_path / "names.txt")
 
-    return written
+    return write
 
 
-def recorded(home: Path) -> list[Message]:
+def recorded_messages(home: Path) -> list[Message]:
     vault = unlock_vault(home, Secret(WORDS.encode()))
     try:
         return list(VaultLedger(vault).messages())
@@ -62,9 +61,12 @@ def recorded(home: Path) -> list[Message]:
 
 
 def test_mark_takes_names_from_options_and_a_file(
-    shell: Shell, tmp_path: Path, names: Callable[[bytes], str], capsys: pytest.CaptureFixture[str]
+    shell: Shell,
+    tmp_path: Path,
+    write_names: Callable[[bytes], str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    listed = names("\ufeffben\r\nRené\r\n\r\n".encode())
+    listed = write_names("\ufeffben\r\nRené\r\n\r\n".encode())
     capsys.readouterr()
     assert mark(tmp_path, "--to", "caro", "--to", "ben", "--to-file", listed, "--json") == EXIT_YES
     answer = json.loads(capsys.readouterr().out)
@@ -72,7 +74,7 @@ def test_mark_takes_names_from_options_and_a_file(
     assert [Path(copy["path"]).name for copy in answer["copies"]] == [
         f"{answer['message']}-{number}.jpg" for number in (1, 2, 3)
     ]
-    (message,) = recorded(shell.home)
+    (message,) = recorded_messages(shell.home)
     assert [copy.sha256 for copy in message.pictures[0].copies] == [
         sha256(Path(copy["path"]).read_bytes()) for copy in answer["copies"]
     ]
@@ -80,7 +82,7 @@ def test_mark_takes_names_from_options_and_a_file(
 
 @pytest.mark.usefixtures("shell")
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         (b"", "You named nobody"),
         (b"ben\nana\nben\n", "ben is on line 1 and again on line 3"),
@@ -90,13 +92,13 @@ def test_mark_takes_names_from_options_and_a_file(
 )
 def test_invalid_name_file_marks_nothing(
     text: bytes,
-    said: str,
+    expected: str,
     tmp_path: Path,
-    names: Callable[[bytes], str],
+    write_names: Callable[[bytes], str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert mark(tmp_path, "--to-file", names(text)) in {3, 7}
-    assert said in " ".join(capsys.readouterr().err.split())
+    assert mark(tmp_path, "--to-file", write_names(text)) in {3, 7}
+    assert expected in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
 
 
@@ -107,7 +109,7 @@ def test_mark_without_names_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "told"),
+    ("error", "status", "expected"),
     [
         (DiskFull(), 6, "so only 2 of 4 copies were written"),
         (UnwritableFolder(path="out"), 3, "2 of 4 copies were written, and no more:"),
@@ -117,19 +119,19 @@ def test_mark_without_names_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
 def test_mark_failure_reports_and_records_only_written_copies(  # noqa: PLR0913, PLR0917
     error: EntrenousError,
     status: int,
-    told: str,
+    expected: str,
     shell: Shell,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    wrote = list[Path]()
+    written_paths = list[Path]()
 
     def write(place: Path, data: bytes) -> None:
-        if len(wrote) == 2:
+        if len(written_paths) == 2:
             raise error
         write_new(place, data)
-        wrote.append(place)
+        written_paths.append(place)
 
     monkeypatch.setattr(mark_command, "write_new", write)
     capsys.readouterr()
@@ -137,11 +139,12 @@ def test_mark_failure_reports_and_records_only_written_copies(  # noqa: PLR0913,
     assert mark(tmp_path, *people, "--json") == status
     out, err = capsys.readouterr()
     assert json.loads(out)["copies"] == [
-        {"to": who, "path": str(place)} for who, place in zip(("ben", "caro"), wrote, strict=True)
+        {"to": who, "path": str(place)}
+        for who, place in zip(("ben", "caro"), written_paths, strict=True)
     ]
-    assert told in err
+    assert expected in err
     assert "nothing was stored" not in err
-    (message,) = recorded(shell.home)
+    (message,) = recorded_messages(shell.home)
     assert [copy.to for copy in message.pictures[0].copies] == ["ben", "caro"]
 
 
@@ -152,7 +155,7 @@ def test_mark_failure_without_copies_records_nothing(
     capsys.readouterr()
     assert mark(tmp_path, "--to", "ben", "--json") == 3
     assert capsys.readouterr().out == ""
-    assert recorded(shell.home) == []
+    assert recorded_messages(shell.home) == []
 
 
 @pytest.mark.real
@@ -161,27 +164,27 @@ def test_an_interruption_leaves_what_is_there_traceable(shell: Shell, tmp_path: 
     (tmp_path / "many.txt").write_text("\n".join(f"person {number}" for number in range(5000)))
     out = tmp_path / "out"
     arguments = ("mark", str(tmp_path / "beach.jpg"), "--out", str(out))
-    begun = shell.begins(*arguments, "--to-file", str(tmp_path / "many.txt"))
+    running = shell.begins(*arguments, "--to-file", str(tmp_path / "many.txt"))
     assert wait_until(lambda: out.is_dir() and len(list(out.glob("*.jpg"))) > 20, 60)
-    begun.send_signal(signal.SIGINT)
-    done = shell.ends(begun)
+    running.send_signal(signal.SIGINT)
+    done = shell.ends(running)
     assert done.status == EXIT_INTERRUPTED
     files = {sha256(file.read_bytes()): file for file in out.glob("*.jpg")}
-    (message,) = recorded(shell.home)
+    (message,) = recorded_messages(shell.home)
     copies = message.pictures[0].copies
     assert 20 < len(files) < 5000
     assert set(files) <= {copy.sha256 for copy in copies}
     assert len(copies) - len(files) <= 1  # one may be recorded but not yet written
-    said = done.out.decode()
+    output = done.out.decode()
     assert all(
-        f"{files[copy.sha256]}  is for {copy.to}\n" in said
+        f"{files[copy.sha256]}  is for {copy.to}\n" in output
         for copy in copies
         if copy.sha256 in files
     )
     assert f"Stopped after {len(files)} of 5000 copies" in " ".join(done.err.decode().split())
     assert not list(out.glob(".entrenous-*"))
     shell.does(*arguments, "--to", "person 0")
-    assert len(recorded(shell.home)) == 2
+    assert len(recorded_messages(shell.home)) == 2
 
 
 @pytest.mark.usefixtures("shell")
@@ -210,9 +213,3 @@ def test_memory_does_not_grow_with_the_number_of_copies(
     copies = [file.stat().st_size for file in (tmp_path / "out").iterdir()]
     assert (len(copies), len(in_memory)) == (58, 58)
     assert in_memory[57] - in_memory[7] < sum(copies) / 4
-
-
-def _close(done: subprocess.Popen[bytes]) -> None:
-    for pipe in (done.stdout, done.stderr):
-        if pipe is not None:
-            pipe.close()

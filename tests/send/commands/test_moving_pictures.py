@@ -10,7 +10,7 @@ from tests.send.commands.test_letters import Street
 pytestmark = pytest.mark.slow
 
 TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
-TOLD = "anim.gif moves; only its first picture is sent. To send it moving, save it as MP4.\n"
+HINT = "anim.gif moves; only its first picture is sent. To send it moving, save it as MP4.\n"
 
 
 @pytest.fixture
@@ -29,22 +29,22 @@ def street(street: Street) -> Street:
 def test_animated_picture_is_reported_on_stderr_and_in_json(
     street: Street, command: tuple[str, ...]
 ) -> None:
-    said = street.types("ana", *command, "--json")
-    assert (said.status, said.err.count(TOLD)) == (0, 1)
-    assert json.loads(said.out)["first_picture_only"] == ["anim.gif"]
-    assert TOLD in street.types("ana", *command).err
+    result = street.types("ana", *command, "--json")
+    assert (result.status, result.err.count(HINT)) == (0, 1)
+    assert json.loads(result.out)["first_picture_only"] == ["anim.gif"]
+    assert HINT in street.types("ana", *command).err
 
 
 @pytest.mark.parametrize(
     "command", [("send", "beach.jpg", "still.gif", *TO_BEN), ("mark", "still.gif", "--to", "ben")]
 )
 def test_still_pictures_cause_no_hint(street: Street, command: tuple[str, ...]) -> None:
-    said = street.types("ana", *command, "--json")
-    assert (said.status, "moves" in said.err) == (0, False)
-    assert json.loads(said.out)["first_picture_only"] == []
+    result = street.types("ana", *command, "--json")
+    assert (result.status, "moves" in result.err) == (0, False)
+    assert json.loads(result.out)["first_picture_only"] == []
 
 
 def test_animation_hint_precedes_the_guard(street: Street) -> None:
-    said = street.types("ana", "send", "anim.gif", "--to", "ben")
-    assert said.status == 3
-    assert said.err.startswith(TOLD)
+    result = street.types("ana", "send", "anim.gif", "--to", "ben")
+    assert result.status == 3
+    assert result.err.startswith(HINT)

@@ -7,8 +7,8 @@ from tests.send.commands.test_letters import Street
 pytestmark = pytest.mark.slow
 
 TO_BEN = ("--to", "ben", "--confirm", "ben", "--undo", "0")
-NONE = "Entrenous found no picture, clip or sound in in/{} that it can read."
-NOTHING = {
+NOT_SUPPORTED = "Entrenous found no picture, clip or sound in in/{} that it can read."
+UNSUPPORTED = {
     "text.jpg": b"only words",
     "form.pdf": b"%PDF-1.7\n",
 }
@@ -23,34 +23,34 @@ def street(street: Street) -> Street:
     """Add a folder of unsupported, damaged, truncated and empty files."""
     (street.folder / "in").mkdir()
     beach = (street.folder / "beach.jpg").read_bytes()
-    files = {**NOTHING, **DAMAGED, "cut.jpg": beach[: len(beach) // 2], "empty.jpg": b""}
+    files = {**UNSUPPORTED, **DAMAGED, "cut.jpg": beach[: len(beach) // 2], "empty.jpg": b""}
     for name, data in files.items():
         (street.folder / "in" / name).write_bytes(data)
     return street
 
 
-@pytest.mark.parametrize("name", NOTHING)
+@pytest.mark.parametrize("name", UNSUPPORTED)
 def test_unsupported_file_is_named(street: Street, name: str) -> None:
-    said = street.types("ana", "send", "beach.jpg", f"in/{name}", "beach.jpg", *TO_BEN)
-    assert (said.status, said.out) == (7, "")
-    assert said.err.startswith(NONE.format(name))
-    assert "beach" not in said.err
-    said = street.types("ana", "mark", f"in/{name}", "--to", "ben")
-    assert (said.status, said.out) == (7, "")
-    assert said.err.startswith(NONE.format(name))
+    result = street.types("ana", "send", "beach.jpg", f"in/{name}", "beach.jpg", *TO_BEN)
+    assert (result.status, result.out) == (7, "")
+    assert result.err.startswith(NOT_SUPPORTED.format(name))
+    assert "beach" not in result.err
+    result = street.types("ana", "mark", f"in/{name}", "--to", "ben")
+    assert (result.status, result.out) == (7, "")
+    assert result.err.startswith(NOT_SUPPORTED.format(name))
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [
         ("clip.mp4", "This clip is incomplete"),
         ("note.m4a", "Entrenous could not read this sound"),
     ],
 )
-def test_damaged_clip_or_sound_is_named(street: Street, name: str, told: str) -> None:
-    said = street.types("ana", "send", "beach.jpg", f"in/{name}", *TO_BEN)
-    assert (said.status, said.out) == (7, "")
-    assert said.err.startswith(f"in/{name}:\n{told}")
+def test_damaged_clip_or_sound_is_named(street: Street, name: str, expected: str) -> None:
+    result = street.types("ana", "send", "beach.jpg", f"in/{name}", *TO_BEN)
+    assert (result.status, result.out) == (7, "")
+    assert result.err.startswith(f"in/{name}:\n{expected}")
 
 
 def test_truncated_file_is_named(street: Street) -> None:
@@ -58,17 +58,17 @@ def test_truncated_file_is_named(street: Street) -> None:
         ("send", "beach.jpg", "in/cut.jpg", *TO_BEN),
         ("mark", "in/cut.jpg", "--to", "b"),
     ):
-        said = street.types("ana", *command)
-        assert (said.status, said.out) == (7, "")
-        assert said.err.startswith("in/cut.jpg:\nThis picture is incomplete")
+        result = street.types("ana", *command)
+        assert (result.status, result.out) == (7, "")
+        assert result.err.startswith("in/cut.jpg:\nThis picture is incomplete")
 
 
 def test_guard_names_the_unsupported_file(street: Street) -> None:
     """If the caption names somebody else, the guard decodes the pictures first."""
     street.settles("caro")
     street.adds("ana", "caro")
-    said = street.types("ana", "send", "in/text.jpg", *TO_BEN, "--caption", "for you, caro")
-    assert (said.status, said.err.startswith(NONE.format("text.jpg"))) == (7, True)
+    result = street.types("ana", "send", "in/text.jpg", *TO_BEN, "--caption", "for you, caro")
+    assert (result.status, result.err.startswith(NOT_SUPPORTED.format("text.jpg"))) == (7, True)
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_guard_names_the_unsupported_file(street: Street) -> None:
     ids=lambda command: command[0],
 )
 def test_empty_file_is_reported_as_empty(street: Street, command: tuple[str, ...]) -> None:
-    said = street.types("ana", *command)
-    assert (said.status, said.out) == (7, "")
-    assert said.err.startswith("in/empty.jpg is empty")
+    result = street.types("ana", *command)
+    assert (result.status, result.out) == (7, "")
+    assert result.err.startswith("in/empty.jpg is empty")
 
 
 def test_no_file_is_named_for_other_errors(street: Street) -> None:
-    said = street.types("ana", "send", "beach.jpg", "--to", "nobody-i-know")
-    assert (said.status, "beach" in said.err) == (4, False)
+    result = street.types("ana", "send", "beach.jpg", "--to", "nobody-i-know")
+    assert (result.status, "beach" in result.err) == (4, False)

@@ -13,7 +13,7 @@ import pytest
 import entrenous.device.open_device as wiring
 from entrenous.media.copies.copy_checker import CopyChecker
 from entrenous.send.letter.letter_nouns import FileRole
-from tests.send.commands.changed_sender import seals
+from tests.send.commands.changed_sender import send_raw_files
 from tests.send.commands.hostile_files import HTML, SHELL, honest, hostile
 from tests.send.commands.test_letters import Street
 from tests.sizes import size
@@ -25,24 +25,24 @@ FILES_MAX = 64
 
 
 @pytest.fixture(scope="module")
-def jail() -> Iterator[CopyChecker]:
+def checker() -> Iterator[CopyChecker]:
     with CopyChecker() as made:
         yield made
 
 
 @pytest.fixture
-def street(street: Street, jail: CopyChecker, monkeypatch: pytest.MonkeyPatch) -> Street:
+def street(street: Street, checker: CopyChecker, monkeypatch: pytest.MonkeyPatch) -> Street:
     """Share one checker between all commands, which would otherwise each start their own."""
-    monkeypatch.setattr(wiring, "CopyChecker", lambda: _kept_open(jail))
+    monkeypatch.setattr(wiring, "CopyChecker", lambda: _without_closing(checker))
     return street
 
 
 @contextmanager
-def _kept_open(jail: CopyChecker) -> Iterator[CopyChecker]:
-    yield jail
+def _without_closing(checker: CopyChecker) -> Iterator[CopyChecker]:
+    yield checker
 
 
-def written(street: Street) -> list[Path]:
+def written_files(street: Street) -> list[Path]:
     return [path for path in (street.folder / "got").rglob("*") if path.is_file()]
 
 
@@ -53,15 +53,15 @@ def test_of_many_hostile_files_none_is_written(street: Street) -> None:
     assert len(set(files)) >= len(files) * 0.95
     for first in range(0, len(files), FILES_MAX):
         batch = files[first : first + FILES_MAX]
-        name = seals(street, batch)
-        said = street.types("ben", "open", name, "--out", "got")
-        assert (said.status, said.out, written(street)) == (7, "", [])
+        name = send_raw_files(street, batch)
+        result = street.types("ben", "open", name, "--out", "got")
+        assert (result.status, result.out, written_files(street)) == (7, "", [])
         every = ", ".join(str(number) for number in range(1, len(batch) + 1))
-        assert f"pictures, clips and sounds: files {every}. Such" in " ".join(said.err.split())
+        assert f"pictures, clips and sounds: files {every}. Such" in " ".join(result.err.split())
 
 
 def test_every_supported_kind_is_written_unchanged(street: Street) -> None:
-    name = seals(street, list(honest().items()))
+    name = send_raw_files(street, list(honest().items()))
     places = street.does("ben", "open", name, "--out", "got")["files"]
     assert [(street.folder / place).read_bytes() for place in places] == list(honest().values())
 
@@ -70,20 +70,20 @@ def test_every_supported_kind_is_written_unchanged(street: Street) -> None:
 def test_one_hostile_file_keeps_its_message_from_being_written_and_is_named(street: Street) -> None:
     files = [*honest().items()]
     files[2] = ("image/jpeg", b"\xff\xd8\xff\xe0" + SHELL + HTML)
-    name = seals(street, files)
-    said = street.types("ben", "open", name, "--out", "got")
-    assert (said.status, written(street)) == (7, [])
-    assert "sounds: file 3." in " ".join(said.err.split())
-    assert f"entrenous open {name} --unchecked" in " ".join(said.err.split())
-    assert f"{name} counts as opened now" in " ".join(said.err.split())
+    name = send_raw_files(street, files)
+    result = street.types("ben", "open", name, "--out", "got")
+    assert (result.status, written_files(street)) == (7, [])
+    assert "sounds: file 3." in " ".join(result.err.split())
+    assert f"entrenous open {name} --unchecked" in " ".join(result.err.split())
+    assert f"{name} counts as opened now" in " ".join(result.err.split())
     places = street.does("ben", "open", name, "--out", "got", "--unchecked")["files"]
     assert (street.folder / places[2]).read_bytes() == files[2][1]
 
 
 def test_wrong_file_role_is_refused(street: Street) -> None:
-    name = seals(street, [("image/jpeg", honest()["image/jpeg"])], role=FileRole.VOICE)
+    name = send_raw_files(street, [("image/jpeg", honest()["image/jpeg"])], role=FileRole.VOICE)
     assert street.types("ben", "open", name, "--out", "got").status == 7
-    assert written(street) == []
+    assert written_files(street) == []
 
 
 def test_nothing_is_written_without_the_file_check(
@@ -91,7 +91,7 @@ def test_nothing_is_written_without_the_file_check(
 ) -> None:
     monkeypatch.setattr("entrenous.media.copies.copy_checker._SERVER_COMMAND", (os.devnull,))
     monkeypatch.setattr(wiring, "CopyChecker", CopyChecker)
-    name = seals(street, [("image/jpeg", honest()["image/jpeg"])])
-    said = street.types("ben", "open", name, "--out", "got")
-    assert (said.status, written(street)) == (6, [])
+    name = send_raw_files(street, [("image/jpeg", honest()["image/jpeg"])])
+    result = street.types("ben", "open", name, "--out", "got")
+    assert (result.status, written_files(street)) == (6, [])
     assert len(street.does("ben", "open", name, "--out", "got", "--unchecked")["files"]) == 1

@@ -67,9 +67,9 @@ def test_blocked_circle_member_is_named(street: Street) -> None:
 def test_invite_states_its_limits_and_last_use_is_reported(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = street.types("ben", "invite").out
-    assert "This link is for one person." in said
-    assert "valid for 30 days" in said
+    output = street.types("ben", "invite").out
+    assert "This link is for one person." in output
+    assert "valid for 30 days" in output
     assert "This link is for eva." in street.types("ben", "invite", "--for", "eva").out
     assert street.types("ben", "invite", "--for", "ana").status == 3
     assert street.types("ben", "invite", "--for", "eva", "--uses", "2").status == 2
@@ -98,10 +98,10 @@ def test_two_people_compare_seven_pictures(street: Street) -> None:
     compare = ("person", "verify")
     assert "Asked." in street.types("ana", *compare, "ben", "--sas").out
     assert "Answered." in street.types("ben", *compare, "ana", "--sas").out
-    hers = street.types("ana", *compare, "ben", "--sas").out
-    his = street.types("ben", *compare, "ana", "--sas").out
-    assert hers == his
-    assert "or in numbers: " in hers
+    ana_sees = street.types("ana", *compare, "ben", "--sas").out
+    ben_sees = street.types("ben", *compare, "ana", "--sas").out
+    assert ana_sees == ben_sees
+    assert "or in numbers: " in ana_sees
     early = street.types("ben", *compare, "ana", "--sas", "--same").out
     assert "as soon as ana has said so too" in early
     assert "are compared" in street.types("ana", *compare, "ben", "--sas", "--same").out
@@ -131,8 +131,8 @@ def test_a_stranger_who_used_the_link_first_is_told_of_and_so_is_who_came_after(
         street.settles(who)
         added = street.types(who, "person", "add", link, "--as", "ben").out
         assert "ben is added, and known by link" in added
-    said = street.types("ben", "inbox").err
-    joined, refused = said.splitlines()
+    notices = street.types("ben", "inbox").err
+    joined, refused = notices.splitlines()
     assert joined.startswith('Somebody who calls themselves "mallory" joined by the link that')
     assert "you made for dora on " in joined
     assert "UTC, with a device set up on " in joined
@@ -177,14 +177,14 @@ def test_who_is_known_by_link_gets_receipts_after_a_question_that_is_asked_once(
     street: Street,
 ) -> None:
     """Without a terminal, a hint says how to allow receipts, and the answer counts as no."""
-    said = list[str]()
+    hints = list[str]()
     for number in range(2):
         sent = street.does("ana", "send", "--text", "Hello", "--to", "ben", "--confirm", "ben")
         street.does("ben", "inbox")
         out = ("--out", f"got {number}")
-        said.append(street.types("ben", "open", sent["message"], *out).err)
-    assert "To let that program be told: entrenous person receipts ana --on" in said[0]
-    assert "receipts" not in said[1]
+        hints.append(street.types("ben", "open", sent["message"], *out).err)
+    assert "To let that program be told: entrenous person receipts ana --on" in hints[0]
+    assert "receipts" not in hints[1]
 
     def gets_receipts() -> bool:
         people = street.does("ben", "person", "list")["people"]

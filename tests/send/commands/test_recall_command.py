@@ -27,11 +27,11 @@ from tests.vaults import make_vaults_open_quickly
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 TIMES_OUT_S: Final = 2.0  # instead of 30 s, while a relay does not respond
-ASKED, GIVEN_UP, WITHDRAWN = "asked in vain", "given up", "withdrawn"
+UNANSWERED, GIVEN_UP, WITHDRAWN = "unanswered", "given up", "withdrawn"
 
 
 @dataclass
-class Watched:
+class WatchedRelay:
     """A relay that appends events with their times to ``seen``. While ``silent``, it accepts
     requests and answers none.
     """
@@ -44,22 +44,22 @@ class Watched:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif self.silent:
-            self._note(ASKED)
+            self._record(UNANSWERED)
             while (await receive())["type"] != "http.disconnect":
                 pass
-            self._note(GIVEN_UP)
+            self._record(GIVEN_UP)
         else:
-            await self.app(scope, receive, self._noting(scope["path"], send))
+            await self.app(scope, receive, self._recording(scope["path"], send))
 
-    def _noting(self, path: str, send: Send) -> Send:
-        async def noted(message: Message) -> None:
+    def _recording(self, path: str, send: Send) -> Send:
+        async def record_and_send(message: Message) -> None:
             if path.endswith("/withdraw") and message["type"] == "http.response.start":
-                self._note(WITHDRAWN)  # the relay commits before it answers
+                self._record(WITHDRAWN)  # the relay commits before it answers
             await send(message)
 
-        return noted
+        return record_and_send
 
-    def _note(self, what: str) -> None:
+    def _record(self, what: str) -> None:
         self.seen.append((what, time.perf_counter()))
 
 
@@ -71,15 +71,15 @@ class Town:
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
     seen: list[tuple[str, float]] = field(default_factory=list)
-    there: Watched | None = None
+    far_relay: WatchedRelay | None = None
 
     def types(self, who: str, *words: str, status: int = EXIT_YES) -> str:
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
         self.capsys.readouterr()
-        ended = run(list(words), {})
-        out, err = self.capsys.readouterr()
-        assert ended == status, err
-        return out if ended == EXIT_YES else " ".join(err.split())
+        exit_status = run(list(words), {})
+        output, err = self.capsys.readouterr()
+        assert exit_status == status, err
+        return output if exit_status == EXIT_YES else " ".join(err.split())
 
     def does(self, who: str, *words: str) -> Any:
         return json.loads(self.types(who, *words, "--json"))
@@ -95,17 +95,17 @@ class Town:
         to = [word for who in ("ben", "caro", "dora") for word in ("--to", who, "--confirm", who)]
         return str(self.does("ana", "send", "--text", "at six", *to)["message"])
 
-    def what(self) -> list[str]:
+    def events(self) -> list[str]:
         return [what for what, _ in self.seen]
 
     def shares(self) -> int:
         """Return the number of key shares at both relays."""
-        held = 0
+        total = 0
         for relay in ("here", "there"):
             with closing(sqlite3.connect(self.folder / relay / "mail.db")) as database:
                 ((count,),) = database.execute("SELECT count(*) FROM stored_share").fetchall()
-                held += count
-        return held
+                total += count
+        return total
 
 
 @pytest.fixture
@@ -119,10 +119,10 @@ def town(
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     clock, town = WoundClock(SystemClock().now()), Town(tmp_path, monkeypatch, capsys)
     with disk_relay(tmp_path / "here", clock) as here, disk_relay(tmp_path / "there", clock) as far:
-        town.there = Watched(relay_app(far), town.seen)
+        town.far_relay = WatchedRelay(relay_app(far), town.seen)
         with (
-            served(Watched(relay_app(here), town.seen)) as here_url,
-            served(town.there) as there_url,
+            served(WatchedRelay(relay_app(here), town.seen)) as here_url,
+            served(town.far_relay) as there_url,
         ):
             for who, url in zip(
                 ("ana", "ben", "caro", "dora"),
@@ -135,23 +135,24 @@ def town(
 
 def test_unreachable_relay_delays_recall_once_and_blocks_no_other_copy(town: Town) -> None:
     name = town.sends_to_all()
-    assert town.there is not None
-    town.there.silent = True
+    assert town.far_relay is not None
+    town.far_relay.silent = True
     town.monkeypatch.setattr(http_courier, "_HTTP_TIMEOUT", httpx.Timeout(TIMES_OUT_S))
     (message,) = town.does("ana", "sent")["messages"]
     assert [copy["state"] for copy in message["copies"]] == ["waiting"] * 3
-    assert wait_until(lambda: town.what() == [ASKED, GIVEN_UP], 60)  # the relay notices later
+    # The relay notices later that the client has given up.
+    assert wait_until(lambda: town.events() == [UNANSWERED, GIVEN_UP], 60)
     town.seen.clear()
-    said = town.types("ana", "recall", name, status=EXIT_STATUS_BY_FAMILY["unreachable"])
-    assert "caro and dora can still open it" in said.replace("dora and caro", "caro and dora")
+    output = town.types("ana", "recall", name, status=EXIT_STATUS_BY_FAMILY["unreachable"])
+    assert "caro and dora can still open it" in output.replace("dora and caro", "caro and dora")
     # Ben's copy is recalled while the unresponsive relay is still waited for.
-    assert wait_until(lambda: GIVEN_UP in town.what(), 60)
-    assert sorted(town.what()) == sorted([ASKED, GIVEN_UP, WITHDRAWN])
-    assert town.what()[-1] == GIVEN_UP
+    assert wait_until(lambda: GIVEN_UP in town.events(), 60)
+    assert sorted(town.events()) == sorted([UNANSWERED, GIVEN_UP, WITHDRAWN])
+    assert town.events()[-1] == GIVEN_UP
     (message,) = town.does("ana", "sent")["messages"]
     states = {copy["to"]: copy["state"] for copy in message["copies"]}
     assert states == {"ben": "taken back", "caro": "waiting", "dora": "waiting"}
-    town.there.silent = False
+    town.far_relay.silent = False
     town.types("ana", "recall", name)
     assert town.shares() == 0
 
@@ -172,14 +173,14 @@ def test_before_the_first_view_the_shares_are_gone_within_a_second(town: Town) -
     town.monkeypatch.setattr(
         vault_folder, "stretch_passphrase", stretch_passphrase
     )  # derive the key at each unlock, without a cache
-    took = list[float]()
+    durations_s = list[float]()
     for _ in range(3):
         name = town.sends_to_all()
         assert town.shares() == 3
         town.seen.clear()
         begun = time.perf_counter()
         town.types("ana", "recall", name)
-        assert town.what() == [WITHDRAWN] * 3
-        took.append(max(at for _, at in town.seen) - begun)
+        assert town.events() == [WITHDRAWN] * 3
+        durations_s.append(max(at for _, at in town.seen) - begun)
         assert town.shares() == 0
-    assert min(took) <= 1, took
+    assert min(durations_s) <= 1, durations_s

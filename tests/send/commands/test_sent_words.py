@@ -11,7 +11,7 @@ MINUTE = datetime(2026, 11, 28, 4, 11, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("fate", "said"),
+    ("state", "expected"),
     [
         (CopyState("waiting", None, signed=False), "waiting"),
         (CopyState("delivered", MINUTE, signed=False), "delivered 2026-11-28T04:11:00Z"),
@@ -22,5 +22,5 @@ MINUTE = datetime(2026, 11, 28, 4, 11, tzinfo=UTC)
     ],
     ids=("unknown", "told", "signed"),
 )
-def test_signed_receipt_time_is_shown_as_a_minute(fate: CopyState, said: str) -> None:
-    assert describe_copy_state(fate) == said
+def test_signed_receipt_time_is_shown_as_a_minute(state: CopyState, expected: str) -> None:
+    assert describe_copy_state(state) == expected

@@ -38,48 +38,48 @@ def test_unwritten_copy_is_removed_from_the_ledger(whole: int) -> None:
 
 
 @pytest.fixture
-def a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_second_sounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower the maximum length of a sound to one second."""
     monkeypatch.setattr("entrenous.media.sound_reader.SOUND_LENGTH_S_MAX", 1.0)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("a_second")
+@pytest.mark.usefixtures("one_second_sounds")
 def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
-    heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
-    walked = list[FrameSelection]()
+    sound = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
+    selections = list[FrameSelection]()
 
     def read(untrusted_data: bytes, cut: FrameSelection) -> AbstractContextManager[Clip]:
-        walked.append(cut)
+        selections.append(cut)
         return read_clip(untrusted_data, cut)
 
     device = replace(offline_device(), read_clip=read)
-    talk = beside(written(wander(seconds=2.0)), heard)
+    clip = beside(written(wander(seconds=2.0)), sound)
     for ask in (
-        lambda: next(mark_clip_copies(talk, PEOPLE, device)),
-        lambda: prepare_message_clip(0, talk, device, ignore_progress),
+        lambda: next(mark_clip_copies(clip, PEOPLE, device)),
+        lambda: prepare_message_clip(0, clip, device, ignore_progress),
     ):
         with pytest.raises(ClipTooLongWithSound, match="This clip has sound and is longer"):
             ask()
-    assert [cut.stop_s for cut in walked] == [0.0, 0.0]
+    assert [cut.stop_s for cut in selections] == [0.0, 0.0]
     assert list(device.ledger.messages()) == []
     next(
         mark_clip_copies(written(wander(seconds=2.0)), PEOPLE, device)
     )  # silent, so it may be longer
 
 
-@pytest.mark.usefixtures("a_second")
+@pytest.mark.usefixtures("one_second_sounds")
 def test_sound_without_frames_is_marked_as_a_sound() -> None:
-    heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
+    sound = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
     with pytest.raises(SoundTooLong):
-        next(mark_file(heard, PEOPLE, None, offline_device()))
+        next(mark_file(sound, PEOPLE, None, offline_device()))
 
 
 def test_clip_with_unsupported_frames_is_not_marked_as_sound() -> None:
     film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
-    heard = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
+    sound = coded(voice(2.0, 48_000), 48_000, "aac", "mp4", 64_000)
     with pytest.raises(UnsupportedVideoCodec):
-        next(mark_file(beside(film, heard, container="matroska"), PEOPLE, None, offline_device()))
+        next(mark_file(beside(film, sound, container="matroska"), PEOPLE, None, offline_device()))
 
 
 @pytest.mark.slow

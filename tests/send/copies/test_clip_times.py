@@ -19,7 +19,7 @@ from tests.trace.test_clip import PEOPLE, offline_device
 pytestmark = pytest.mark.slow
 
 SMALL = (160, 120)  # pixels
-GONE = range(20, 67)  # lost packets of 188: one second of sound, before the flash
+LOST = range(20, 67)  # lost packets of 188: one second of sound, before the flash
 
 
 @cache
@@ -36,15 +36,15 @@ ORDINARY: dict[str, Callable[[], bytes]] = {
     "a little later": lambda: moved(plain(), sound_s=0.02),
     "a packet lost": lambda: moved(plain(), lost=[40, 90], container="matroska"),
 }
-APART: dict[str, Callable[[], bytes]] = {
+OFFSET: dict[str, Callable[[], bytes]] = {
     "sound late": lambda: moved(plain(), sound_s=1.0),
     "picture late": lambda: moved(plain(), picture_s=1.0),
     "sound late, mkv": lambda: moved(plain(), sound_s=1.0, container="matroska"),
     "picture late, mkv": lambda: moved(plain(), picture_s=1.0, container="matroska"),
-    "gap": lambda: moved(plain(), lost=GONE),
-    "gap, mkv": lambda: moved(plain(), lost=GONE, container="matroska"),
-    "late, then a gap": lambda: moved(plain(), sound_s=0.5, lost=GONE),
-    "early, then a gap": lambda: moved(plain(), picture_s=0.5, lost=GONE),
+    "gap": lambda: moved(plain(), lost=LOST),
+    "gap, mkv": lambda: moved(plain(), lost=LOST, container="matroska"),
+    "late, then a gap": lambda: moved(plain(), sound_s=0.5, lost=LOST),
+    "early, then a gap": lambda: moved(plain(), picture_s=0.5, lost=LOST),
     "many losses": lambda: moved(plain(), lost=range(4, 80, 4)),
 }
 
@@ -60,10 +60,10 @@ EACH_KIND = ("sound late", "picture late, mkv", "gap, mkv", "early, then a gap")
 
 @pytest.mark.parametrize(
     "name",
-    [one if one in EACH_KIND else pytest.param(one, marks=pytest.mark.nightly) for one in APART],
+    [one if one in EACH_KIND else pytest.param(one, marks=pytest.mark.nightly) for one in OFFSET],
 )
 def test_flash_and_beep_stay_in_sync(name: str) -> None:
-    source = APART[name]()
+    source = OFFSET[name]()
     wanted = beep_after_flash_s(source)
     assert beep_after_flash_s(copy_of(source)) == pytest.approx(wanted, abs=0.06)
 
@@ -77,8 +77,8 @@ def test_ordinary_clip_starts_at_zero(name: str) -> None:
     with av.open(io.BytesIO(copy)) as clip:
         assert [frame.time for frame in clip.decode(video=0)] == pytest.approx(wanted, abs=1e-4)
     with av.open(io.BytesIO(copy)) as clip:
-        heard = [frame.pts for frame in clip.decode(audio=0)]
-    assert heard == list(range(0, 1024 * len(heard), 1024))
+        sample_times = [frame.pts for frame in clip.decode(audio=0)]
+    assert sample_times == list(range(0, 1024 * len(sample_times), 1024))
 
 
 @pytest.mark.parametrize("name", ORDINARY)
@@ -87,10 +87,10 @@ def test_ordinary_clip_gets_no_silence(name: str) -> None:
     assert read_sound(ORDINARY[name]()).timing == SoundTiming()
 
 
-@pytest.mark.parametrize("name", APART)
-def test_only_the_samples_are_marked_and_traced(name: str) -> None:
+@pytest.mark.parametrize("name", OFFSET)
+def test_sound_is_read_without_its_silences(name: str) -> None:
     """A sound is read as its decoded samples alone, without the silences between them."""
-    source = APART[name]()
+    source = OFFSET[name]()
     with av.open(io.BytesIO(source)) as clip:
         parts = [frame.to_ndarray()[0] for frame in clip.decode(audio=0)]
     sound = read_sound(source)
@@ -101,15 +101,15 @@ def test_only_the_samples_are_marked_and_traced(name: str) -> None:
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["sound late", "picture late", "gap"])
 def test_decoder_process_reports_the_times(name: str) -> None:
-    source = APART[name]()
+    source = OFFSET[name]()
     assert decode_sound_untrusted(source) == read_sound(source)
 
 
 @pytest.mark.parametrize(
-    "where", [{"sound_s": 1300.0}, {"sound_s": 3e6}, {"late": 60, "by_s": 2e6}]
+    "shift", [{"sound_s": 1300.0}, {"sound_s": 3e6}, {"late": 60, "by_s": 2e6}]
 )
-def test_times_beyond_the_longest_sound_are_refused(where: dict[str, float]) -> None:
-    source = moved(plain(), container="matroska", **where)
+def test_times_beyond_the_longest_sound_are_refused(shift: dict[str, float]) -> None:
+    source = moved(plain(), container="matroska", **shift)
     with pytest.raises(ClipTooLong):
         prepare_clip_with_sound(source, offline_device())
 

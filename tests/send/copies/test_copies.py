@@ -52,7 +52,7 @@ def test_copies_differ_from_each_other_and_resemble_the_original(room: Room) -> 
         assert copy != SMALL
 
 
-def test_the_same_seed_gives_the_same_copy_so_that_it_can_be_made_again(room: Room) -> None:
+def test_same_seed_gives_the_same_copy(room: Room) -> None:
     device = room["ana"].device
     original = prepare_original(SMALL, None, device)
     seed = new_mark_seed(device)
@@ -62,28 +62,28 @@ def test_the_same_seed_gives_the_same_copy_so_that_it_can_be_made_again(room: Ro
 def test_trial_copy_is_made_once() -> None:
     """The first worker makes it; the others wait for it only when they need its result."""
     begun, go_on = Event(), Event()
-    judged: list[CopyCanvas] = []
+    canvases: list[CopyCanvas] = []
 
-    def judge(onto: CopyCanvas) -> int:
-        judged.append(onto)
+    def make_trial(canvas: CopyCanvas) -> int:
+        canvases.append(canvas)
         begun.set()
         assert go_on.wait(10.0)
         return 3
 
-    trial, own = TrialCopy((64, 80), judge), new_copy_canvas(64, 80)
-    with ThreadPoolExecutor(2) as crew:
-        first = crew.submit(trial.make_if_needed, own)
+    trial, own = TrialCopy((64, 80), make_trial), new_copy_canvas(64, 80)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(trial.make_if_needed, own)
         assert begun.wait(10.0)
         trial.make_if_needed(new_copy_canvas(64, 80))
-        asked = crew.submit(lambda: trial.finer_quality_steps)
+        waiting = pool.submit(lambda: trial.finer_quality_steps)
         assert not first.done()
         go_on.set()
-        assert asked.result(10.0) == 3
+        assert waiting.result(10.0) == 3
     trial.make_if_needed(new_copy_canvas(64, 80))
-    assert judged == [own]
+    assert canvases == [own]
 
 
-def test_a_copy_has_the_format_and_the_size_that_were_asked_for(room: Room) -> None:
+def test_copy_has_the_requested_format_and_size(room: Room) -> None:
     device = room["ana"].device
     file = io.BytesIO()
     Image.open(io.BytesIO(SMALL)).save(file, "PNG")
@@ -126,7 +126,7 @@ def test_two_pictures_of_a_message_keep_their_order(friends: Room) -> None:
 )
 def test_non_picture_is_not_sent(friends: Room, data: bytes, error: type[Exception]) -> None:
     ana = friends["ana"]
-    before = {drawer: dict(records) for drawer, records in ana.vault._drawers.items()}
+    before = {table: dict(records) for table, records in ana.vault._drawers.items()}
     with pytest.raises(error):
         send_message(
             replace(draft(ana, "ben", confirmed=("ben",)), files=(SMALL, data)), ana.device

@@ -81,12 +81,12 @@ def test_many_copies_keep_order_and_are_recorded_in_batches(room: Room) -> None:
     written: list[str] = []
     put = ana.vault.put
 
-    def noted(drawer: str, key: str, record: bytes) -> None:
-        written.append(drawer)
-        put(drawer, key, record)
+    def record_put(table: str, key: str, record: bytes) -> None:
+        written.append(table)
+        put(table, key, record)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ana.vault, "put", noted)
+        patch.setattr(ana.vault, "put", record_put)
         made = [copy for _, copy in mark_picture_copies(SMALL, to, None, ana.device)]
     assert [copy.to for copy in made] == to
     (message,) = ana.device.ledger.messages()

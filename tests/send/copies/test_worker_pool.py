@@ -30,14 +30,14 @@ def test_slow_first_job_keeps_its_place() -> None:
 
 
 def test_work_runs_in_parallel() -> None:
-    met = threading.Barrier(3, timeout=60.0)
-    assert len(list(ordered_results(lambda _: met.wait(), range(3), 3))) == 3
+    barrier = threading.Barrier(3, timeout=60.0)
+    assert len(list(ordered_results(lambda _: barrier.wait(), range(3), 3))) == 3
 
 
-def test_begun_work_raises_its_error_with_the_result() -> None:
-    met = threading.Barrier(2, timeout=60.0)
-    future = start_in_thread(met.wait)
-    assert {met.wait(), future.result()} == {0, 1}
+def test_started_work_raises_its_error_with_the_result() -> None:
+    barrier = threading.Barrier(2, timeout=60.0)
+    future = start_in_thread(barrier.wait)
+    assert {barrier.wait(), future.result()} == {0, 1}
     with pytest.raises(ZeroDivisionError):
         start_in_thread(lambda: 1 // 0).result()
 
@@ -51,21 +51,21 @@ def test_jobs_are_taken_only_a_little_ahead() -> None:
             taken = number + 1
             yield number
 
-    crew = ordered_batches(lambda job: job, jobs(), 2)
-    seen = len(next(crew))
+    batches = ordered_batches(lambda job: job, jobs(), 2)
+    seen = len(next(batches))
     assert taken <= seen + 2 * 2 + 16
-    crew.close()
+    batches.close()
     assert taken < 100
 
 
 def test_closing_the_generator_stops_the_work() -> None:
     done: list[int] = []
-    crew = ordered_results(done.append, range(1000), 2)
-    next(crew)
-    crew.close()
-    stood = len(done)
+    results = ordered_results(done.append, range(1000), 2)
+    next(results)
+    results.close()
+    at_close = len(done)
     time.sleep(0.05)
-    assert len(done) == stood < 100
+    assert len(done) == at_close < 100
 
 
 def test_failure_is_raised_in_order_and_ends_the_work() -> None:
@@ -74,12 +74,12 @@ def test_failure_is_raised_in_order_and_ends_the_work() -> None:
             raise OSError("disk")
         return job
 
-    crew = ordered_results(work, range(100), 2)
-    assert [next(crew) for _ in range(3)] == [0, 1, 2]
+    results = ordered_results(work, range(100), 2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(OSError, match="disk"):
-        next(crew)
+        next(results)
     with pytest.raises(StopIteration):
-        next(crew)
+        next(results)
 
 
 def test_large_pictures_get_fewer_workers() -> None:

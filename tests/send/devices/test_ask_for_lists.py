@@ -35,14 +35,14 @@ def three() -> Room:
     return room
 
 
-def shows(who: Person, card: bytes) -> None:
+def publish_bundle(who: Person, card: bytes) -> None:
     """Publish this key bundle at the person's own mailbox."""
     me = own_device(who.device)
     shown = seal_key_bundle(card, me.person.id, me.home.mailbox)
     who.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
 
 
-def asked_in_vain(about: Person, by: Person) -> int:
+def failed_queries(about: Person, by: Person) -> int:
     """Return how often ``by`` has asked for the list of ``about`` without success."""
     waiting = DEVICE_LIST_TO_FETCH_TABLE.load(about.id.hex(), by.device.vault)
     return 0 if waiting is None else waiting.tries
@@ -54,30 +54,30 @@ def test_nobody_freezes_somebody_else_by_showing_her_card_as_his(three: Room, wh
     """Ben names a newer list of his own, and publishes another person's key bundle instead."""
     ana, ben = three["ana"], three["ben"]
     issue_card(ben)
-    shows(ben, own_device(three[whose].device).card)
+    publish_bundle(ben, own_device(three[whose].device).card)
     ben.sends(SMALL, ana)
     take_contact_changes(ana.device)
     known = contacts(ana.device)
     fetch_messages(ana.device)
     assert take_contact_changes(ana.device) == ()
     assert contacts(ana.device) == known
-    assert asked_in_vain(ben, ana) == 1
+    assert failed_queries(ben, ana) == 1
 
 
 @pytest.mark.threat("server-adds-device")
 def test_a_card_of_his_second_self_stops_no_fetch(three: Room) -> None:
-    """Its lists begin after the epoch that Ana knows of Ben, so they contradict nothing she knows."""
+    """Its lists begin after the epoch that Ana knows of Ben, so they contradict nothing known."""
     ana, ben, other = three["ana"], three["ben"], three.settles("mallory", THERE)
     for _ in range(4):
         issue_card(other)
     card = read_key_bundle(own_device(other.device).card)
-    shows(ben, write_key_bundle(replace(card, lists=card.lists[3:])))
+    publish_bundle(ben, write_key_bundle(replace(card, lists=card.lists[3:])))
     record_named_list_if_unknown(ben.id, DeviceListHead(2, bytes(32)), ana.device, own=True)
     for _ in range(2):
         fetch_messages(ana.device)
         three.clock.wind(hours=9)
     assert contact_named("ben", ana.device).person.id == ben.id
-    assert asked_in_vain(ben, ana) == 2
+    assert failed_queries(ben, ana) == 2
 
 
 def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> None:
@@ -86,7 +86,7 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> 
     fetch_messages(ana.device)
     block_contact("ben", ana.device)
     issue_card(ben)
-    shows(ben, own_device(ben.device).card)
+    publish_bundle(ben, own_device(ben.device).card)
     queue_hellos(contact_named("cleo", ben.device), None, ben.device)
     flush_outbox(ben.device)
     fetch_messages(cleo.device)
@@ -117,4 +117,4 @@ def test_nor_is_a_card_at_a_mailbox_of_ours_that_is_not_ours_taken_for_a_contrad
     with ana.courier.playing(key_bundle=changed(lambda _: forged)):
         fetch_messages(ana.device)
     assert take_contact_changes(ana.device) == ()
-    assert asked_in_vain(ana, ana) == 1
+    assert failed_queries(ana, ana) == 1

@@ -80,12 +80,12 @@ def town() -> Room:
     return room
 
 
-def some_days(*people: Person, rounds: int = 3) -> None:
+def fetch_rounds(*people: Person, rounds: int = 3) -> None:
     for _ in range(rounds):
         catch_up(*people)
 
 
-def all_is_well(*people: Person) -> bool:
+def all_decrypted(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
@@ -94,15 +94,15 @@ def test_two_contacts_move_at_once(town: Room) -> None:
     """Each late device learns of its own move and of the other person's in one fetch."""
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     tablet = links(town, ben, "tablet", "tablet")
-    some_days(ben, tablet, ana, phone)
+    fetch_rounds(ben, tablet, ana, phone)
     gets_ready(ana, phone)
     gets_ready(ben, tablet)
     for one in (ana, ben):
         move_all_devices(THERE, None, one.device)
     catch_up(phone, tablet)
-    some_days(ana, ben, phone, tablet)
+    fetch_rounds(ana, ben, phone, tablet)
     assert in_touch(ana, phone, ben, tablet)
-    assert all_is_well(ana, phone, ben, tablet)
+    assert all_decrypted(ana, phone, ben, tablet)
 
 
 @pytest.mark.slow
@@ -116,7 +116,7 @@ def test_device_without_tokens_learns_of_a_move_from_the_contact() -> None:
     gets_ready(ana, phone)
     move_all_devices(THERE, None, ana.device)
     catch_up(phone, ana, phone)
-    some_days(ben, phone, ana)
+    fetch_rounds(ben, phone, ana)
     assert in_touch(phone, ben)
     ben.sends(SMALL, ana)
     assert phone.received() == 1
@@ -125,14 +125,14 @@ def test_device_without_tokens_learns_of_a_move_from_the_contact() -> None:
 @pytest.mark.slow
 def test_used_up_tokens_are_renewed_at_the_old_mailbox(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
-    device, left = phone.device, held(phone, ben)
-    for _ in range(left.until - left.next):
+    device, tokens = phone.device, held(phone, ben)
+    for _ in range(tokens.until - tokens.next):
         writes(phone, "ben")
     gets_ready(ana, phone)
     move_all_devices(THERE, None, ana.device)
     catch_up(phone, ana, phone)
     assert device.vault.keys(OUTBOX)  # the phone's hello to Ben is queued
-    some_days(ben, phone, ana)
+    fetch_rounds(ben, phone, ana)
     assert in_touch(phone, ben)
     assert not device.vault.keys(OUTBOX)
 
@@ -150,7 +150,7 @@ def test_leaders_hello_waits_for_a_token(town: Room) -> None:
     queue_sync_letters(ana.device)
     flush_outbox(ana.device)
     move_all_devices(THERE, None, ana.device)
-    some_days(phone, ana)
+    fetch_rounds(phone, ana)
     assert phone.home[0] == THERE
     assert len(circles(phone.device.vault)) == TOKEN_RANGE_SIZE + 6
 
@@ -162,9 +162,9 @@ def test_linking_waits_until_all_devices_have_moved(town: Room) -> None:
     move_all_devices(THERE, None, ana.device)
     with pytest.raises(DevicesHaveNotFollowedMove, match="phone"):
         links(town, ana, "tablet", "tablet")
-    some_days(phone, ana)
+    fetch_rounds(phone, ana)
     tablet = links(town, ana, "second tablet", "tablet")
-    some_days(phone, ana, tablet)
+    fetch_rounds(phone, ana, tablet)
     assert in_touch(ana, phone, tablet)
 
 
@@ -188,7 +188,7 @@ def test_linking_fails_if_we_moved_meanwhile(town: Room) -> None:
     assert own_device(ana.device).person == moved
     with pytest.raises(LinkNotCompleted):
         poll_new_device(there, tablet.device)
-    some_days(phone, ana)
+    fetch_rounds(phone, ana)
     links(town, ana, "second tablet", "tablet")
 
 
@@ -199,8 +199,8 @@ def test_late_device_meets_a_device_linked_meanwhile(town: Room) -> None:
     move_all_devices(THERE, None, ana.device)
     catch_up(ana, ben)
     tablet = links(town, ben, "tablet", "tablet")
-    some_days(ben, tablet, ana)
-    some_days(phone, ana, tablet, ben)
+    fetch_rounds(ben, tablet, ana)
+    fetch_rounds(phone, ana, tablet, ben)
     assert in_touch(phone, tablet)
 
 
@@ -216,7 +216,7 @@ def test_late_device_gets_its_letters_after_two_moves(town: Room) -> None:
         clear_next_relay_lock(one.device)
     gets_ready(ana, phone, url=ELSEWHERE)
     move_all_devices(ELSEWHERE, None, ana.device)
-    some_days(phone, ana, ben)
+    fetch_rounds(phone, ana, ben)
     assert phone.received() == 1
     assert phone.opens_newest().files
     assert in_touch(ana, phone, ben)
@@ -224,19 +224,19 @@ def test_late_device_gets_its_letters_after_two_moves(town: Room) -> None:
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-@pytest.mark.parametrize("turned", [False, True])
-def test_of_two_that_are_lost_on_the_way_both_are_shut(town: Room, *, turned: bool) -> None:
+@pytest.mark.parametrize("phone_followed", [False, True])
+def test_of_two_that_are_lost_on_the_way_both_are_shut(town: Room, *, phone_followed: bool) -> None:
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
-    some_days(phone, ana, tablet, rounds=2)
+    fetch_rounds(phone, ana, tablet, rounds=2)
     gets_ready(ana, phone, tablet)
     (new,) = prepared_mailboxes(phone.device)
     move_all_devices(THERE, None, ana.device)
-    if turned:
+    if phone_followed:
         catch_up(phone)
     for name in ("tablet", "phone"):
-        shut = revoke_device(name, lost=True, sheet=None, device=ana.device).shut
-        assert shut is RevocationState.DONE
+        state = revoke_device(name, lost=True, sheet=None, device=ana.device).shut
+        assert state is RevocationState.DONE
     assert pending_device_mailbox_deletions(ana.device) == ()
     with pytest.raises(NoSuchMailbox):
         phone.device.courier.waiting_envelopes(THERE, new.home.mailbox, new.home.owner, 0)
@@ -248,7 +248,7 @@ def test_a_lost_device_deletes_no_mailbox_that_another_one_left(town: Room) -> N
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     move_all_devices(THERE, None, ana.device)
-    some_days(phone, ana)
+    fetch_rounds(phone, ana)
     (known,) = own_linked_devices(phone.device)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     catch_up(ana)
@@ -270,9 +270,9 @@ def test_abandoned_move_makes_devices_unready(town: Room) -> None:
     move_all_devices(THERE, None, ana.device)
     with pytest.raises(WaitsForDevices):
         move_all_devices(ELSEWHERE, None, ana.device)
-    some_days(phone, ana)
+    fetch_rounds(phone, ana)
     move_all_devices(ELSEWHERE, None, ana.device)
-    some_days(phone, ana)
+    fetch_rounds(phone, ana)
     assert phone.home[0] == ELSEWHERE
 
 
@@ -282,7 +282,7 @@ def test_mailboxes_announced_before_a_loss_do_not_count(town: Room, *, offline: 
     """The phone announced its mailbox before the tablet's revocation; that letter arrives later."""
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
-    some_days(phone, ana, tablet, rounds=2)
+    fetch_rounds(phone, ana, tablet, rounds=2)
     with pytest.raises(WaitsForDevices):
         move_all_devices(THERE, None, ana.device)
     if offline:
@@ -296,9 +296,9 @@ def test_mailboxes_announced_before_a_loss_do_not_count(town: Room, *, offline: 
     catch_up(ana)
     with pytest.raises(WaitsForDevices):
         move_all_devices(THERE, None, ana.device)
-    some_days(phone, ana)
+    fetch_rounds(phone, ana)
     move_all_devices(THERE, None, ana.device)
-    some_days(phone, ana)
+    fetch_rounds(phone, ana)
     assert phone.home[0] == THERE
     assert in_touch(ana, phone)
 
@@ -309,25 +309,25 @@ def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Room) -> 
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     cancel_move(ana.device)
-    some_days(ana, phone)
+    fetch_rounds(ana, phone)
     town.clock.wind(days=PREPARED_MAILBOX_DAYS + 1)
     prepare_to_follow_moves(phone.device)
     catch_up(ana)
     move_all_devices(THERE, None, ana.device)
-    some_days(phone, ana)
+    fetch_rounds(phone, ana)
     assert phone.home[0] == THERE
 
 
 @pytest.mark.slow
-def test_vanished_relay_is_not_asked_for_ever(town: Room) -> None:
+def test_vanished_relay_is_given_up_in_time(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone, url=ELSEWHERE)
     town.silence(ELSEWHERE)
     gets_ready(ana, phone)
     move_all_devices(THERE, None, ana.device)
-    some_days(phone, ana)
+    fetch_rounds(phone, ana)
     town.clock.wind(days=31)
-    some_days(phone, ana)
+    fetch_rounds(phone, ana)
     assert [fetch_messages(one.device).problems for one in (ana, phone)] == [(), ()]
 
 
@@ -343,10 +343,10 @@ def test_late_device_that_unblocks_somebody_reaches_them(town: Room) -> None:
     flush_outbox(phone.device)
     catch_up(ben)
     ben.sends(SMALL, ana)
-    some_days(phone, ana, ben)
+    fetch_rounds(phone, ana, ben)
     assert phone.received() == 1
     assert in_touch(ana, phone, ben)
-    assert all_is_well(ana, phone, ben)
+    assert all_decrypted(ana, phone, ben)
 
 
 @pytest.mark.slow
@@ -354,16 +354,16 @@ def test_tokens_lent_after_a_move_are_valid(town: Room) -> None:
     """Ana's third device has no tokens for Ben's tablet when it learns that Ben has moved."""
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     tablet = links(town, ben, "tablet", "tablet")
-    some_days(ben, tablet, ana)
+    fetch_rounds(ben, tablet, ana)
     key = peer_key(*ids(tablet))
     spent = held(ana, tablet)
     HELD_TOKEN_RANGE_TABLE.store(replace(spent, next=spent.until), key, ana.device.vault)
     third = links(town, ana, "third", "third")
-    some_days(ben, third, ana, rounds=1)
+    fetch_rounds(ben, third, ana, rounds=1)
     gets_ready(ben, tablet)
     move_all_devices(THERE, None, ben.device)
     catch_up(third, tablet, ben, ana)
-    some_days(ana, third, tablet, ben, phone)
+    fetch_rounds(ana, third, tablet, ben, phone)
     assert in_touch(third, tablet)
 
 
@@ -386,17 +386,17 @@ def test_what_a_relay_had_not_heard_before_the_move_it_hears_after_it(town: Room
     """A new close token is still set at the old mailbox, so that a lost device cannot delete it."""
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
-    some_days(phone, ana, tablet, rounds=2)
-    was = ana.home
+    fetch_rounds(phone, ana, tablet, rounds=2)
+    old_home = ana.home
     known = next(one for one in own_linked_devices(tablet.device) if one.device == ids(ana)[1])
     assert known.close is not None
     with ana.courier.playing(set_close_token=failing(RelayUnreachable(host="relay"))):
         revoke_device("tablet", lost=True, sheet=None, device=ana.device)
         gets_ready(ana, phone)
         move_all_devices(THERE, None, ana.device)
-    some_days(phone, ana)
+    fetch_rounds(phone, ana)
     with pytest.raises(WrongToken):
-        tablet.device.courier.close_mailbox(HERE, was[1], known.close)
+        tablet.device.courier.close_mailbox(HERE, old_home[1], known.close)
 
 
 def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,8 +419,8 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
     to = addressee_of(*ids(ana), mallory.device)
     assert to is not None
     with mallory.device.vault.transaction():
-        window = issue_range(to.contact.person, to.key.device, mallory.device)
-        note = TokenRangeNote(window.seed, window.first)
+        token_range = issue_range(to.contact.person, to.key.device, mallory.device)
+        note = TokenRangeNote(token_range.seed, token_range.first)
         monkeypatch.setattr(write, "own_device", lambda _: before)
         seal_and_queue_letter(note, to, outer_parts_without_content(mallory.device), mallory.device)
     monkeypatch.undo()

@@ -94,7 +94,7 @@ def is_empty(who: Person) -> bool:
     return not list(who.device.vault.items(OWN_RECORDS))
 
 
-def swapped(change: Callable[[Message], Message]) -> Callable[..., Any]:
+def change_posts(change: Callable[[Message], Message]) -> Callable[..., Any]:
     """Return a substitute for the courier's ``post`` that changes linking messages in transit."""
 
     def post(honest: Callable[..., Any], url: str, token: Secret, envelope: Envelope) -> None:
@@ -105,7 +105,9 @@ def swapped(change: Callable[[Message], Message]) -> Callable[..., Any]:
     return post
 
 
-def both(old: Device, new: Device) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
+def link_until_pictures(
+    old: Device, new: Device
+) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
     """Run the linking until both devices show their pictures, and return both sides."""
     here = start_on_old_device(None, old)
     there = start_on_new_device(here.code, None, new)
@@ -163,7 +165,7 @@ def test_a_code_ends_after_ten_minutes(room: Room, ana: Person, phone: Person) -
 
 @pytest.mark.threat("linking-phish")
 def test_who_says_yes_too_late_links_nobody(room: Room, ana: Person, phone: Person) -> None:
-    here, _ = both(ana.device, phone.device)
+    here, _ = link_until_pictures(ana.device, phone.device)
     room.clock.wind(minutes=10)
     with pytest.raises(LinkEnded):
         confirm_on_old_device(here, ana.device)
@@ -185,7 +187,7 @@ def test_what_was_promised_must_come(ana: Person, phone: Person, what: str) -> N
 
     if what == "offer":
         there = replace(there, offer=replace(there.offer, close=Secret(b"m" * 32)))
-    with phone.courier.playing(post=swapped(change)):
+    with phone.courier.playing(post=change_posts(change)):
         poll_new_device(there, phone.device)
     with pytest.raises(LinkEnded):
         poll_old_device(here, ana.device)
@@ -220,12 +222,12 @@ def test_who_says_no_on_the_new_device_alone_is_told_to_look_at_the_list(
     ana: Person, phone: Person
 ) -> None:
     """The old device was already confirmed, so an attacker's device may be on the list now."""
-    here, there = both(ana.device, phone.device)
+    here, there = link_until_pictures(ana.device, phone.device)
     confirm_on_old_device(here, ana.device)
-    with pytest.raises(LinkPicturesDifferOnNewDevice) as told:
+    with pytest.raises(LinkPicturesDifferOnNewDevice) as error:
         reject_on_new_device(there, phone.device)
     assert devices_of(ana) == 2
-    words = " ".join(str(told.value).split())
+    words = " ".join(str(error.value).split())
     assert "nothing was linked" not in words
     assert "entrenous device list" in words
     assert "entrenous device revoke NAME --lost" in words
@@ -235,7 +237,7 @@ def test_who_says_no_on_the_new_device_alone_is_told_to_look_at_the_list(
 def test_a_new_device_that_ends_after_the_old_one_said_yes_is_told_of_there(
     ana: Person, phone: Person
 ) -> None:
-    here, there = both(ana.device, phone.device)
+    here, there = link_until_pictures(ana.device, phone.device)
     here = confirm_on_old_device(here, ana.device)
     assert poll_old_device(here, ana.device) == here
     end_on_new_device(there, phone.device)
@@ -250,7 +252,7 @@ def test_a_new_device_that_ends_after_the_old_one_said_yes_is_told_of_there(
 def test_who_says_no_on_the_new_device_first_keeps_the_list_as_it_is(
     ana: Person, phone: Person
 ) -> None:
-    here, there = both(ana.device, phone.device)
+    here, there = link_until_pictures(ana.device, phone.device)
     with pytest.raises(LinkPicturesDifferOnNewDevice):
         reject_on_new_device(there, phone.device)
     with pytest.raises(LinkEndedByOtherDevice):
@@ -267,12 +269,12 @@ def test_old_device_does_not_wait_for_a_stopped_new_one(ana: Person, phone: Pers
         poll_old_device(here, ana.device)
 
 
-@pytest.mark.parametrize("said", ["yes", "nothing"])
+@pytest.mark.parametrize("new_device_says", ["yes", "nothing"])
 def test_new_device_does_not_wait_for_an_ended_old_one(
-    ana: Person, phone: Person, said: str
+    ana: Person, phone: Person, new_device_says: str
 ) -> None:
-    here, there = both(ana.device, phone.device)
-    there = confirm_on_new_device(there) if said == "yes" else there
+    here, there = link_until_pictures(ana.device, phone.device)
+    there = confirm_on_new_device(there) if new_device_says == "yes" else there
     with pytest.raises(LinkPicturesDiffer):
         reject_on_old_device(here, ana.device)
     with pytest.raises(LinkNotCompleted):
@@ -281,12 +283,12 @@ def test_new_device_does_not_wait_for_an_ended_old_one(
 
 
 def test_list_is_not_signed_while_the_relay_is_unreachable(ana: Person, phone: Person) -> None:
-    here, _ = both(ana.device, phone.device)
+    here, _ = link_until_pictures(ana.device, phone.device)
 
-    def away(*_: object) -> None:
+    def unreachable(*_: object) -> None:
         raise RelayUnreachable(host=HERE)
 
-    with ana.courier.playing(waiting_envelopes=away), pytest.raises(RelayUnreachable):
+    with ana.courier.playing(waiting_envelopes=unreachable), pytest.raises(RelayUnreachable):
         confirm_on_old_device(here, ana.device)
     assert devices_of(ana) == 1
 
@@ -295,35 +297,35 @@ def test_list_is_not_signed_while_the_relay_is_unreachable(ana: Person, phone: P
 def test_a_new_device_that_is_granted_too_late_does_not_say_that_nothing_was_linked(
     room: Room, ana: Person, phone: Person
 ) -> None:
-    here, there = both(ana.device, phone.device)
+    here, there = link_until_pictures(ana.device, phone.device)
     confirm_on_old_device(here, ana.device)
     room.clock.wind(minutes=10)
-    with pytest.raises(LinkNotCompleted) as told:
+    with pytest.raises(LinkNotCompleted) as error:
         poll_new_device(confirm_on_new_device(there), phone.device)
     assert devices_of(ana) == 2
-    words = " ".join(str(told.value).split())
+    words = " ".join(str(error.value).split())
     assert "othing was linked" not in words
     assert "entrenous device revoke NAME" in words
 
 
 @pytest.mark.threat("linking-phish")
-@pytest.mark.parametrize("half", ["public", "seal_to"])
+@pytest.mark.parametrize("key", ["public", "seal_to"])
 def test_keys_that_are_swapped_on_the_way_change_the_pictures_or_end_it(
-    ana: Person, phone: Person, half: str
+    ana: Person, phone: Person, key: str
 ) -> None:
     """With either key swapped, the old device cannot open the offer that the new one sealed."""
     other = (
         x25519_public_key(Secret(b"m" * 32))
-        if half == "public"
+        if key == "public"
         else xwing_public_key(xwing_private_key_from_seed(b"m" * 32))
     )
 
     def change(message: Message) -> Message:
-        return replace(message, **{half: other}) if isinstance(message, LinkAnswer) else message
+        return replace(message, **{key: other}) if isinstance(message, LinkAnswer) else message
 
     here = start_on_old_device(None, ana.device)
     there = start_on_new_device(here.code, None, phone.device)
-    with ana.courier.playing(post=swapped(change)):
+    with ana.courier.playing(post=change_posts(change)):
         here = poll_old_device(here, ana.device)
     there = poll_new_device(there, phone.device)
     with pytest.raises(LinkEnded):
@@ -342,7 +344,7 @@ def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Per
     answered = here.answered
     sealed = set[bytes]()
 
-    def anew(message: Message) -> Message:
+    def reseal(message: Message) -> Message:
         if not isinstance(message, LinkReveal):
             return message
         offer = write_offer(there.offer)
@@ -350,7 +352,7 @@ def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Per
         sealed.update({message.sealed_offer, again})
         return replace(message, sealed_offer=again)
 
-    with phone.courier.playing(post=swapped(anew)):
+    with phone.courier.playing(post=change_posts(reseal)):
         shown = poll_new_device(there, phone.device)
     compared = poll_old_device(here, ana.device)
     assert len(sealed) == 2
@@ -358,7 +360,7 @@ def test_an_offer_that_is_sealed_anew_changes_no_picture(ana: Person, phone: Per
     assert (compared.transcript, shown.transcript) == (link_transcript(there.asked, answered),) * 2
 
 
-def posted(
+def confirm_and_read_grant(
     here: OldDeviceLinkInProgress, there: NewDeviceLinkInProgress, old: Device, new: Device
 ) -> tuple[Envelope, NewDeviceGrant]:
     """Confirm on the old device; return the envelope that it posts, and the grant inside."""
@@ -371,14 +373,16 @@ def posted(
 
 
 @pytest.mark.threat("linking-phish")
-@pytest.mark.parametrize("spoilt", ["nothing", "proof", "transcript", "key", "card", "master"])
+@pytest.mark.parametrize(
+    "changed_part", ["nothing", "proof", "transcript", "key", "card", "master"]
+)
 def test_a_grant_of_which_one_thing_is_not_right_is_refused(
-    room: Room, ana: Person, phone: Person, spoilt: str
+    room: Room, ana: Person, phone: Person, changed_part: str
 ) -> None:
     """Everything else in the grant is genuine, so only the changed part can be the reason."""
-    here, there = both(ana.device, phone.device)
+    here, there = link_until_pictures(ana.device, phone.device)
     there, before = confirm_on_new_device(there), own_device(ana.device).card
-    waiting, grant = posted(here, there, ana.device, phone.device)
+    waiting, grant = confirm_and_read_grant(here, there, ana.device, phone.device)
     others = identity_of(room.settles("boss"))
     changed = {
         "proof": replace(grant, proof=bytes(32)),
@@ -387,14 +391,14 @@ def test_a_grant_of_which_one_thing_is_not_right_is_refused(
     }
     to = (
         xwing_public_key(xwing_private_key_from_seed(b"m" * 32))
-        if spoilt == "key"
+        if changed_part == "key"
         else there.offer.seal_to
     )
-    transcript = b"another" if spoilt == "transcript" else there.transcript
-    sealed = seal_grant(to, transcript, write_grant(changed.get(spoilt, grant)))
+    transcript = b"another" if changed_part == "transcript" else there.transcript
+    sealed = seal_grant(to, transcript, write_grant(changed.get(changed_part, grant)))
     forged = replace(waiting, sealed=pad_link_message(write_link_message(LinkGrant(sealed))))
     with phone.courier.playing(waiting_envelopes=lambda *_: [forged]):
-        if spoilt == "nothing":
+        if changed_part == "nothing":
             assert poll_new_device(there, phone.device).state is LinkState.LINKED
             return
         with pytest.raises(LinkEnded):
@@ -415,9 +419,9 @@ def test_a_grant_sent_on_to_another_device_is_refused(
     room: Room, ana: Person, phone: Person
 ) -> None:
     """A device that is being linked by somebody else receives Ana's grant instead."""
-    here, there = both(ana.device, phone.device)
+    here, there = link_until_pictures(ana.device, phone.device)
     boss, other = room.settles("boss"), bare(room, "other")
-    _, others = both(boss.device, other.device)
+    _, others = link_until_pictures(boss.device, other.device)
     here = confirm_on_old_device(here, ana.device)
     taken = phone.device.courier.waiting_envelopes(
         there.box.relay_url, there.box.mailbox, there.box.owner, 0
@@ -431,7 +435,7 @@ def test_a_grant_sent_on_to_another_device_is_refused(
 
 
 def test_grant_is_refused_before_the_user_confirms(ana: Person, phone: Person) -> None:
-    here, there = both(ana.device, phone.device)
+    here, there = link_until_pictures(ana.device, phone.device)
     confirm_on_old_device(here, ana.device)
     with pytest.raises(LinkEnded):
         poll_new_device(there, phone.device)
@@ -454,8 +458,8 @@ def test_repeated_message_ends_the_linking(ana: Person, phone: Person) -> None:
 def test_commitment_hides_its_content() -> None:
     account = new_olm_account()
     keys = (ed25519_public_key(account), curve25519_public_key(account))
-    promises = {link_commitment(key, b"offer") for key in keys}
-    assert len(promises) == 2
+    commitments = {link_commitment(key, b"offer") for key in keys}
+    assert len(commitments) == 2
 
 
 @pytest.mark.parametrize(

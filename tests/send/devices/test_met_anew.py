@@ -31,19 +31,19 @@ def home() -> Room:
     ana, ben = room.settles("ana"), room.settles("ben", THERE)
     ana.adds(ben)
     links(room, ana, "phone", "phone")
-    talk(room)
+    fetch_rounds(room)
     assert in_touch(ana, ben)
     assert in_touch(room["phone"], ben)
     return room
 
 
-def talk(room: Room) -> None:
+def fetch_rounds(room: Room) -> None:
     for _ in range(3):
         room.clock.wind(minutes=1)
         catch_up(room["ana"], room["phone"], room["ben"])
 
 
-def all_write(room: Room) -> bool:
+def all_can_write(room: Room) -> bool:
     """Return whether all can write to each other, by their records and in fact."""
     ana, phone, ben = room["ana"], room["phone"], room["ben"]
     if not (in_touch(ana, ben) and in_touch(phone, ben)):
@@ -52,37 +52,37 @@ def all_write(room: Room) -> bool:
     writes(ben, "ana")
     for one in (ana, phone):
         writes(one, "ben")
-    came = [one.received() - had for one, had in zip((ana, phone, ben), before, strict=True)]
-    return came == [1, 1, 2]
+    received = [one.received() - had for one, had in zip((ana, phone, ben), before, strict=True)]
+    return received == [1, 1, 2]
 
 
-def his_link(by: Person, ben: Person) -> None:
+def add_by_his_link(by: Person, ben: Person) -> None:
     add_person(make_invite_link(ben.device), "ben", by.device)
 
 
-def her_link(by: Person, ben: Person) -> None:
+def add_by_her_link(by: Person, ben: Person) -> None:
     add_person(make_invite_link(by.device), "ana", ben.device)
 
 
 Add = Callable[[Person, Person], None]
 
 
-@pytest.mark.parametrize("add", [his_link, her_link])
+@pytest.mark.parametrize("add", [add_by_his_link, add_by_her_link])
 @pytest.mark.parametrize("by", ["ana", "phone"])
 @pytest.mark.parametrize("who", ["she", "he", "nobody"])
 def test_person_added_again_reaches_both_devices(home: Room, who: str, by: str, add: Add) -> None:
     """It does not matter who forgot whom before, and on which device Ben is added."""
     if who == "she":
         forget_contact("ben", home["ana"].device)
-        talk(home)
+        fetch_rounds(home)
         assert contacts(home["phone"].device) == ()
     elif who == "he":
         forget_contact("ana", home["ben"].device)
-        talk(home)
+        fetch_rounds(home)
     add(home[by], home["ben"])
-    talk(home)
-    talk(home)
-    assert all_write(home)
+    fetch_rounds(home)
+    fetch_rounds(home)
+    assert all_can_write(home)
 
 
 def test_person_forgotten_then_changed_elsewhere_is_known_to_both(
@@ -91,8 +91,8 @@ def test_person_forgotten_then_changed_elsewhere_is_known_to_both(
     forget_contact("ben", home["ana"].device)
     home.clock.wind(hours=1)
     rename_contact("ben", "Benedict", home["phone"].device)
-    talk(home)
-    talk(home)
+    fetch_rounds(home)
+    fetch_rounds(home)
     assert contact_named("Benedict", home["ana"].device)
     assert in_touch(home["ana"], home["ben"])
     assert in_touch(home["phone"], home["ben"])
@@ -103,7 +103,7 @@ def test_valid_token_range_outranks_lent_tokens(home: Room) -> None:
     phone, ben = home["phone"], home["ben"]
     asked, refused = list[bool](), list[bool]()
 
-    def noted(honest: Honest, *arguments: Any) -> Any:
+    def record_request(honest: Honest, *arguments: Any) -> Any:
         asked.append(True)
         try:
             return honest(*arguments)
@@ -111,9 +111,9 @@ def test_valid_token_range_outranks_lent_tokens(home: Room) -> None:
             refused.append(True)
             raise
 
-    his_link(home["ana"], ben)
-    with phone.courier.playing(claim_prekeys=noted, post=noted):
-        talk(home)
+    add_by_his_link(home["ana"], ben)
+    with phone.courier.playing(claim_prekeys=record_request, post=record_request):
+        fetch_rounds(home)
     assert (bool(asked), refused) == (True, [])
     assert held(phone, ben).lent == ()
     assert phone.device.vault.keys(DEVICE_TO_GREET) == ()
@@ -130,5 +130,5 @@ def test_who_begins_anew_again_and_again_gets_no_more_tokens_for_it(home: Room) 
         home.clock.wind(minutes=1)
         fetch_messages(ana.device)
     assert len(ana.device.vault.keys(RETIRED_TOKEN_RANGE, whose)) == REPLACED_TOKEN_RANGES_MAX
-    talk(home)
-    assert all_write(home)
+    fetch_rounds(home)
+    assert all_can_write(home)

@@ -53,7 +53,7 @@ def town() -> Room:
     return room
 
 
-def moves(ana: Person, *others: Person, url: str = THERE) -> None:
+def move_and_unlock(ana: Person, *others: Person, url: str = THERE) -> None:
     """Move all devices, and then each vault's lock, as its next unlock would."""
     gets_ready(ana, *others, url=url)
     move_all_devices(url, None, ana.device)
@@ -62,12 +62,12 @@ def moves(ana: Person, *others: Person, url: str = THERE) -> None:
         clear_next_relay_lock(one.device)
 
 
-def waiting(*people: Person) -> Sequence[Sequence[str]]:
-    drawers = OUTBOX, TOKEN_REGISTRATION, DEVICE_TO_GREET, PREPARED_MAILBOX
-    return [key for one in people for name in drawers for key in one.device.vault.keys(name)]
+def pending_keys(*people: Person) -> Sequence[Sequence[str]]:
+    tables = OUTBOX, TOKEN_REGISTRATION, DEVICE_TO_GREET, PREPARED_MAILBOX
+    return [key for one in people for name in tables for key in one.device.vault.keys(name)]
 
 
-def all_is_well(*people: Person) -> bool:
+def all_decrypted(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
@@ -75,13 +75,13 @@ def test_all_devices_receive_at_the_new_relay(town: Room) -> None:
     ana, phone, ben, cleo = (town[name] for name in ("ana", "phone", "ben", "cleo"))
     for one in (phone, ben):
         take_contact_changes(one.device)
-    moves(ana, phone)
+    move_and_unlock(ana, phone)
     catch_up(ben, cleo, ana, phone)
     assert {one.home[0] for one in (ana, phone)} == {THERE}
     heads = {own_device(one.device).person.head for one in (ana, phone)}
     assert heads == {contact_named("ana", one.device).person.head for one in (ben, cleo)}
-    told = [one.moving for one in take_contact_changes(phone.device)]
-    assert told == [FollowedMoveState.READY, FollowedMoveState.MOVED]
+    moving_states = [one.moving for one in take_contact_changes(phone.device)]
+    assert moving_states == [FollowedMoveState.READY, FollowedMoveState.MOVED]
     assert take_contact_changes(ana.device) == take_contact_changes(ben.device) == ()
     town.silence(HERE)
     cleo.sends(SMALL, ana)
@@ -93,30 +93,30 @@ def test_all_devices_receive_at_the_new_relay(town: Room) -> None:
     ben.sends(SMALL, ana)
     assert [one.opens_newest().files != () for one in (ana, phone)] == [True, True]
     catch_up(ana, phone, ben, cleo)
-    assert waiting(ana, phone, ben, cleo) == []
-    assert all_is_well(ana, phone, ben, cleo)
+    assert pending_keys(ana, phone, ben, cleo) == []
+    assert all_decrypted(ana, phone, ben, cleo)
 
 
 def test_sync_works_after_a_move(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     third = links(town, phone, "tablet", "tablet")
     catch_up(ana, phone, third, ana, phone, third)
-    moves(ana, phone, third)
+    move_and_unlock(ana, phone, third)
     catch_up(ana, phone, third, ana, phone, third)
     town.silence(HERE)
     town.settles("dora", THERE).adds(phone)
     catch_up(phone, ana, third)
     assert [contact_named("dora", one.device).name for one in (ana, third)] == ["dora"] * 2
     town.back(HERE)
-    assert all_is_well(ana, phone, third)
+    assert all_decrypted(ana, phone, third)
 
 
 def test_nothing_changes_until_all_devices_are_ready(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
     before = own_device(ana.device)
-    with pytest.raises(WaitsForDevices, match="phone") as why:
+    with pytest.raises(WaitsForDevices, match="phone") as error:
         move_all_devices(THERE, None, ana.device)
-    assert THERE in str(why.value)
+    assert THERE in str(error.value)
     assert own_device(ana.device) == before
     with pytest.raises(WaitsForDevices):
         move_all_devices(THERE, None, ana.device)
@@ -146,8 +146,8 @@ def test_late_device_gets_what_was_sent_meanwhile(town: Room) -> None:
     assert states.count(InboxState.WAITING) == 2
     assert phone.opens_newest().files
     catch_up(ana, phone, ben, cleo, ana, phone)
-    assert waiting(ana, phone, ben, cleo) == []
-    assert all_is_well(ana, phone, ben, cleo)
+    assert pending_keys(ana, phone, ben, cleo) == []
+    assert all_decrypted(ana, phone, ben, cleo)
 
 
 def test_old_mailbox_is_read_by_each_device_then_deleted(town: Room) -> None:
@@ -202,18 +202,20 @@ def test_move_is_cancelled_on_one_device_while_another_moves(town: Room) -> None
     catch_up(ana, phone)
     assert {one.home[0] for one in (ana, phone)} == {THERE}
     assert [one.moving for one in take_contact_changes(ana.device)] == [FollowedMoveState.MOVED]
-    assert all_is_well(ana, phone)
+    assert all_decrypted(ana, phone)
 
 
 @pytest.mark.threat("stolen-device")
-@pytest.mark.parametrize("turned", [False, True])
-def test_one_that_is_lost_on_the_way_is_shut_wherever_it_is(town: Room, *, turned: bool) -> None:
+@pytest.mark.parametrize("phone_followed", [False, True])
+def test_one_that_is_lost_on_the_way_is_shut_wherever_it_is(
+    town: Room, *, phone_followed: bool
+) -> None:
     """The lock of its vault is still at the old relay; its listed mailbox is at the new one."""
     ana, phone = town["ana"], town["phone"]
     gets_ready(ana, phone)
     old, (new,) = phone.home, prepared_mailboxes(phone.device)
     move_all_devices(THERE, None, ana.device)
-    if turned:
+    if phone_followed:
         catch_up(phone, ana)
     assert (
         revoke_device("phone", lost=True, sheet=None, device=ana.device).shut
@@ -274,7 +276,7 @@ def test_unreachable_new_relay_only_delays_the_move(town: Room) -> None:
     catch_up(phone, ana, ben)
     ben.sends(SMALL, ana)
     assert [one.opens_newest().files != () for one in (ana, phone)] == [True, True]
-    assert all_is_well(ana, phone, ben)
+    assert all_decrypted(ana, phone, ben)
 
 
 def test_local_relay_is_not_followed() -> None:
@@ -300,14 +302,14 @@ def test_move_with_other_devices_needs_the_old_relay(town: Room) -> None:
 
 def test_two_moves_in_a_row(town: Room) -> None:
     ana, phone, ben = town["ana"], town["phone"], town["ben"]
-    moves(ana, phone)
+    move_and_unlock(ana, phone)
     catch_up(ana, phone, ben)
-    moves(phone, ana, url=HERE)
+    move_and_unlock(phone, ana, url=HERE)
     catch_up(phone, ana, ben, phone, ana)
     assert {one.home[0] for one in (ana, phone)} == {HERE}
     ben.sends(SMALL, ana)
     assert [one.opens_newest().files != () for one in (ana, phone)] == [True, True]
-    assert waiting(ana, phone, ben) == []
+    assert pending_keys(ana, phone, ben) == []
     with pytest.raises(UnknownDevice):
         revoke_device("tablet", lost=False, sheet=None, device=ana.device)
-    assert all_is_well(ana, phone, ben)
+    assert all_decrypted(ana, phone, ben)

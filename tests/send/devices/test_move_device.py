@@ -60,7 +60,7 @@ def town() -> Room:
     return town_of_three()
 
 
-def moves(who: Person, url: str = THERE) -> MoveResult:
+def move_and_unlock(who: Person, url: str = THERE) -> MoveResult:
     """Move, and then the vault's lock as the next unlock would (device/relay_lock_client.py)."""
     moved = move_all_devices(url, None, who.device)
     clear_next_relay_lock(who.device)
@@ -71,14 +71,14 @@ def home_of(who: Person) -> MailboxAddress:
     return own_device(who.device).home
 
 
-def all_is_well(*people: Person) -> bool:
+def all_decrypted(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
 def test_everybody_writes_to_the_new_relay_from_then_on(town: Room) -> None:
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
     before, (came_from, *_) = home_of(ana), ana.home
-    moved = moves(ana)
+    moved = move_and_unlock(ana)
     assert (moved.before, moved.relay_url, moved.letters) == (came_from, THERE, 0)
     catch_up(ben, cleo, ana)
     town.silence(HERE)
@@ -96,7 +96,7 @@ def test_everybody_writes_to_the_new_relay_from_then_on(town: Room) -> None:
         assert known.person.head == own_device(ana.device).person.head
     assert contact_named("ana", cleo.device).compared
     assert take_contact_changes(ben.device) == ()
-    assert all_is_well(ana, ben, cleo)
+    assert all_decrypted(ana, ben, cleo)
 
 
 def test_messages_at_the_old_relay_open_and_can_be_recalled(town: Room) -> None:
@@ -105,7 +105,7 @@ def test_messages_at_the_old_relay_open_and_can_be_recalled(town: Room) -> None:
     gone = ben.sends(SMALL, ana).name
     sent = ana.sends(SMALL, cleo).name
     catch_up(cleo)
-    moves(ana)
+    move_and_unlock(ana)
     assert ana.received() == 2
     recall_message(gone, ben.device)
     catch_up(ana)
@@ -120,7 +120,7 @@ def test_messages_at_the_old_relay_open_and_can_be_recalled(town: Room) -> None:
 def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
     before = home_of(ana)
-    moves(ana)
+    move_and_unlock(ana)
     with ben.courier.playing(waiting_envelopes=lambda *_: []):  # his relay withholds his letters
         for day in range(3):
             ben.sends(SMALL, ana)
@@ -138,7 +138,7 @@ def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(town: Room) -
         ana.device.courier.waiting_envelopes(HERE, before.mailbox, before.owner, 0)
     ben.sends(SMALL, ana)
     assert ana.opens_newest().files
-    assert all_is_well(ana, ben)
+    assert all_decrypted(ana, ben)
 
 
 def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Room) -> None:
@@ -146,7 +146,7 @@ def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Room) -> Non
     town.silence(HERE)
     with pytest.raises(WaitsInOutbox):
         cleo.sends(SMALL, ana, days=20)
-    moves(ana)
+    move_and_unlock(ana)
     catch_up(cleo, ana, cleo)
     cleo.sends(SMALL, ana)  # later letters do not wait for the queued one
     assert ana.opens_newest().files
@@ -157,7 +157,7 @@ def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Room) -> Non
     for one in received_messages(ana.device):
         if one.state is InboxState.WAITING:
             assert open_message(one.name, ana.device).files
-    assert all_is_well(ana, cleo)
+    assert all_decrypted(ana, cleo)
 
 
 def test_lying_old_relay_delays_nobody(town: Room) -> None:
@@ -169,27 +169,27 @@ def test_lying_old_relay_delays_nobody(town: Room) -> None:
     def old_card(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
         return shown if url == HERE else honest(url, *rest)
 
-    def nothing(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
+    def no_letters(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
         return [] if rest[0] == ana_before.mailbox else honest(url, *rest)
 
     with (
         ben.courier.playing(key_bundle=old_card),
         cleo.courier.playing(key_bundle=old_card),
-        ana.courier.playing(key_bundle=old_card, waiting_envelopes=nothing),
+        ana.courier.playing(key_bundle=old_card, waiting_envelopes=no_letters),
     ):
-        moves(ana)
+        move_and_unlock(ana)
         catch_up(ben, cleo, ana, ben, cleo)
         for one in (ben, cleo):
             one.sends(SMALL, ana)
             assert ana.opens_newest().files
         assert [take_contact_changes(one.device) for one in (ana, ben, cleo)] == [(), (), ()]
-    assert all_is_well(ana, ben, cleo)
+    assert all_decrypted(ana, ben, cleo)
 
 
 def test_earlier_link_works_through_the_old_relay(town: Room) -> None:
     ana, dora = town["ana"], town.settles("dora", THERE)
     link = make_invite_link(ana.device)
-    moves(ana)
+    move_and_unlock(ana)
     add_person(link, "ana", dora.device)
     catch_up(ana)
     assert fetch_messages(dora.device).came == 1
@@ -205,7 +205,7 @@ def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
     block_contact("ana", ben.device)
     catch_up(ben, ana)
-    moves(ana)
+    move_and_unlock(ana)
     catch_up(ana, ben)
     town.clock.wind(hours=1)
     unblock_contact("ana", ben.device)
@@ -225,7 +225,7 @@ def test_uninformed_contact_is_told_again_once_a_day(town: Room) -> None:
     """A letter from the contact may have crossed the announcement of the move."""
     ana, cleo = town["ana"], town["cleo"]
     with ana.courier.playing(post=failing(WrongToken())):
-        moves(ana)
+        move_and_unlock(ana)
     seen = []
     for _ in range(4):
         cleo.sends(SMALL, ana)
@@ -246,40 +246,40 @@ def test_queued_hello_is_repeated_with_its_invite(town: Room) -> None:
     silent = failing(RelayUnreachable(relay=THERE))
     with ana.courier.playing(post=silent), pytest.raises(RelayUnreachable):
         add_person(link, "dora", ana.device)
-    moves(ana)
+    move_and_unlock(ana)
     catch_up(dora, ana, dora)
     dora.sends(SMALL, ana)
     assert ana.opens_newest().files
     assert contact_named("ana", dora.device).person.relay_url == THERE
-    assert all_is_well(ana, dora)
+    assert all_decrypted(ana, dora)
 
 
 def test_old_tokens_are_not_registered_at_the_new_relay(town: Room) -> None:
     ana, cleo = town["ana"], town["cleo"]
     old = dict(issued_ranges(ana.device))
-    told = list[SendTokenChanges]()
+    changes = list[SendTokenChanges]()
 
-    def heard(honest: Callable[..., Any], *rest: Any) -> Any:
-        told.append(rest[-1])
+    def record_changes(honest: Callable[..., Any], *rest: Any) -> Any:
+        changes.append(rest[-1])
         return honest(*rest)
 
     with ana.courier.playing(change_tokens=failing(RelayUnreachable(relay=HERE))):
         block_contact("ben", ana.device)  # his tokens must be withdrawn, not registered anew
         catch_up(ana)
-    with ana.courier.playing(change_tokens=heard):
-        moves(ana)
+    with ana.courier.playing(change_tokens=record_changes):
+        move_and_unlock(ana)
         for _ in range(3):
             town.clock.wind(days=REPLACED_TOKEN_RANGE_DAYS)
             catch_up(ana, cleo, ana)
-    (now,) = (window for _, window in issued_ranges(ana.device))
-    known = {lock for one in old.values() for lock in _locks(one.seed, 0, one.until)}
-    assert not known & {lock for batch in told for lock in (*batch.add, *batch.drop)}
+    (now,) = (token_range for _, token_range in issued_ranges(ana.device))
+    known = {lock for one in old.values() for lock in _token_hashes(one.seed, 0, one.until)}
+    assert not known & {lock for batch in changes for lock in (*batch.add, *batch.drop)}
     whose = peer_key(cleo.id, own_device(cleo.device).key.device)
     assert now.first == old[whose].until  # no two token ranges have an index in common
     assert contact_named("ana", town["ben"].device).person.relay_url == HERE
 
 
-def _locks(seed: Secret, first: int, until: int) -> set[bytes]:
+def _token_hashes(seed: Secret, first: int, until: int) -> set[bytes]:
     return {token_hash(derive_send_token(seed, index)) for index in range(first, until)}
 
 
@@ -291,20 +291,20 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
     town.clock.wind(days=TOKEN_RANGE_DAYS)
     catch_up(cleo)  # this replacement waits at the old mailbox
     with ana.courier.playing(waiting_envelopes=lambda *_: []):
-        moves(ana)
+        move_and_unlock(ana)
     catch_up(cleo)  # another replacement, since Ana's list changed
     newest = dict(issued_ranges(cleo.device))[peer]
 
-    def late(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
+    def only_new_relay(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
         return honest(url, *rest) if url == THERE else []
 
-    with ana.courier.playing(waiting_envelopes=late):
+    with ana.courier.playing(waiting_envelopes=only_new_relay):
         catch_up(ana)
     catch_up(ana)
-    held = HELD_TOKEN_RANGE_TABLE.load(theirs, ana.device.vault)
-    assert held is not None
-    assert held.seed == newest.seed
-    assert all_is_well(ana, cleo)
+    tokens = HELD_TOKEN_RANGE_TABLE.load(theirs, ana.device.vault)
+    assert tokens is not None
+    assert tokens.seed == newest.seed
+    assert all_decrypted(ana, cleo)
 
 
 def test_unreachable_new_relay_changes_nothing(town: Room) -> None:
@@ -317,23 +317,23 @@ def test_unreachable_new_relay_changes_nothing(town: Room) -> None:
     ben.sends(SMALL, ana)
     assert ana.opens_newest().files
     town.back(THERE)
-    assert moves(ana).relay_url == THERE
+    assert move_and_unlock(ana).relay_url == THERE
 
 
 def test_moving_there_and_back_again(town: Room) -> None:
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
-    moves(ana)
+    move_and_unlock(ana)
     catch_up(ben, cleo, ana)
     town.clock.wind(seconds=1)
-    moves(ana, HERE)
+    move_and_unlock(ana, HERE)
     catch_up(ben, cleo, ana)
     for one in (ben, cleo):
         one.sends(SMALL, ana)
         assert ana.opens_newest().files
     assert len({one.home.mailbox for one in former_addresses(ana.device)}) == 2
-    said = read_key_bundle(own_device(ana.device).card).newest.said
-    assert (said.epoch, said.relay_url) == (3, HERE)
-    assert all_is_well(ana, ben, cleo)
+    statement = read_key_bundle(own_device(ana.device).card).newest.said
+    assert (statement.epoch, statement.relay_url) == (3, HERE)
+    assert all_decrypted(ana, ben, cleo)
 
 
 def test_invalid_moves_are_refused(town: Room) -> None:
@@ -367,16 +367,16 @@ def test_sheet_moves_away_from_a_vanished_relay(town: Room) -> None:
 
 def test_unreachable_old_relay_is_asked_once_an_hour(town: Room) -> None:
     ana = town["ana"]
-    moves(ana)
+    move_and_unlock(ana)
     clear_next_relay_lock(ana.device)
     asked = list[str]()
 
-    def counted(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
+    def record_url(honest: Callable[..., Any], url: str, *rest: Any) -> Any:
         asked.append(url)
         return honest(url, *rest)
 
     town.silence(HERE)
-    with ana.courier.playing(waiting_envelopes=counted):
+    with ana.courier.playing(waiting_envelopes=record_url):
         for _ in range(4):
             catch_up(ana)
             town.clock.wind(minutes=20)

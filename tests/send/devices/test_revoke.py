@@ -66,12 +66,14 @@ def test_a_revoked_device_gets_no_share_and_nothing_new(home: Room) -> None:
     ana, phone, tablet, ben = (home[name] for name in ("ana", "phone", "tablet", "ben"))
     assert ben.sends(SMALL, ana).devices == {"ana": 3}
     fetch_messages(phone.device)
-    (held,) = received_messages(phone.device)
-    assert held.manifest is not None
+    (received,) = received_messages(phone.device)
+    assert received.manifest is not None
 
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     with pytest.raises(NoSuchEnvelope):
-        phone.device.courier.open_share(HERE, held.envelope, held.manifest.open_token, bytes(16))
+        phone.device.courier.open_share(
+            HERE, received.envelope, received.manifest.open_token, bytes(16)
+        )
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(phone.device)
     catch_up(ben, tablet)
@@ -90,18 +92,18 @@ def test_contacts_forget_a_revoked_devices_keys_and_tokens(home: Room) -> None:
     assert ben.device.vault.get(PEER, whose) is not None
     revoke_device("phone", lost=False, sheet=None, device=ana.device)
     catch_up(ben, tablet, ben)
-    (told,) = take_contact_changes(ben.device)
-    assert (told.name, told.came, told.went) == ("ana", 0, 1)
+    (change,) = take_contact_changes(ben.device)
+    assert (change.name, change.came, change.went) == ("ana", 0, 1)
     for one in everybody(home):
-        held = [
-            one.device.vault.get(drawer, whose)
-            for drawer in (PEER, HELD_TOKEN_RANGE, FIRST_LETTER_TOKEN)
+        stored = [
+            one.device.vault.get(table, whose)
+            for table in (PEER, HELD_TOKEN_RANGE, FIRST_LETTER_TOKEN)
         ]
-        assert held == [None, None, None]
+        assert stored == [None, None, None]
         assert one.device.vault.get(ISSUED_TOKEN_RANGE, whose) is None
     assert [one.name for one in own_linked_devices(tablet.device)] == ["device 1"]
-    said = read_key_bundle(own_device(tablet.device).card).newest.said
-    assert [(one.device, one.kind) for one in said.revoked] == [
+    statement = read_key_bundle(own_device(tablet.device).card).newest.said
+    assert [(one.device, one.kind) for one in statement.revoked] == [
         (gone.key.device, RevocationReason.RETIRED)
     ]
 
@@ -152,11 +154,11 @@ def test_deletion_is_retried_until_the_relay_answers(home: Room) -> None:
 @pytest.mark.slow
 def test_reported_vault_state_is_true(home: Room) -> None:
     ana = home["ana"]
-    told = revoke_device(" Phone ", lost=True, sheet=None, device=ana.device)
-    assert told == RevocationResult("phone", RevocationState.DONE)
+    result = revoke_device(" Phone ", lost=True, sheet=None, device=ana.device)
+    assert result == RevocationResult("phone", RevocationState.DONE)
     home.silence(HERE)
-    told = revoke_device("tablet ", lost=True, sheet=None, device=ana.device)
-    assert told == RevocationResult("tablet", RevocationState.WAITS)
+    result = revoke_device("tablet ", lost=True, sheet=None, device=ana.device)
+    assert result == RevocationResult("tablet", RevocationState.WAITS)
 
 
 @pytest.mark.slow
@@ -165,8 +167,8 @@ def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None
     """It may run on another database for a while; on the first, the device would unlock again."""
     ana, phone = home["ana"], home["phone"]
     with ana.device.courier.playing(close_mailbox=failing(NoSuchMailbox())):
-        told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
-        assert told == RevocationResult("phone", RevocationState.WAITS)
+        result = revoke_device("phone", lost=True, sheet=None, device=ana.device)
+        assert result == RevocationResult("phone", RevocationState.WAITS)
         fetch_messages(ana.device)
     assert [one.name for one in pending_device_mailbox_deletions(ana.device)] == ["phone"]
     home.clock.wind(hours=2)
@@ -185,8 +187,8 @@ def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(ho
     link(phone.device, watch.device, "watch")
     fetch_messages(ana.device)
     (name,) = (one.name for one in own_linked_devices(ana.device) if one.close is None)
-    told = revoke_device(name, lost=True, sheet=None, device=ana.device)
-    assert told == RevocationResult(name, RevocationState.ELSEWHERE)
+    result = revoke_device(name, lost=True, sheet=None, device=ana.device)
+    assert result == RevocationResult(name, RevocationState.ELSEWHERE)
     assert pending_device_mailbox_deletions(ana.device) == ()
     catch_up(tablet)
     mail = own_device(watch.device).home
@@ -201,8 +203,8 @@ def test_a_device_that_this_one_cannot_shut_is_shut_by_the_one_that_linked_it(ho
 def test_lost_devices_own_sheet_shuts_it(home: Room) -> None:
     ana, phone = home["ana"], home["phone"]
     sheet = sheet_of(phone)
-    (told,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
-    store_linked_device(replace(told, close=None), ana.device)
+    (known,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
+    store_linked_device(replace(known, close=None), ana.device)
     revoked = revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
     assert revoked == RevocationResult("phone", RevocationState.DONE)
 
@@ -217,14 +219,14 @@ def test_who_is_lost_after_its_first_command_since_another_loss_is_shut(home: Ro
     fetch_messages(phone.device)
     assert own_device(phone.device).home.close != known["phone"]
     fetch_messages(ana.device)
-    told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    assert told == RevocationResult("phone", RevocationState.DONE)
+    result = revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    assert result == RevocationResult("phone", RevocationState.DONE)
     with pytest.raises((NoSuchMailbox, WrongToken)):
         fetch_messages(phone.device)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("newer", ["the sheet", "what was told"])
+@pytest.mark.parametrize("newer", ["the sheet", "the stored token"])
 def test_either_valid_close_token_shuts_the_device(home: Room, newer: str) -> None:
     ana, phone = home["ana"], home["phone"]
     right, before = sheet_of(phone), Secret(bytes(TOKEN_BYTES))
@@ -234,8 +236,8 @@ def test_either_valid_close_token_shuts_the_device(home: Room, newer: str) -> No
         sheet = right
     else:
         sheet = replace(right, close=before)
-    told = revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
-    assert told == RevocationResult("phone", RevocationState.DONE)
+    result = revoke_device("phone", lost=True, sheet=sheet, device=ana.device)
+    assert result == RevocationResult("phone", RevocationState.DONE)
     assert pending_device_mailbox_deletions(ana.device) == ()
 
 
@@ -247,11 +249,11 @@ def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> Non
     (known,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")
     for one in (ana, tablet):
         store_linked_device(replace(known, close=Secret(bytes(TOKEN_BYTES))), one.device)
-    told = revoke_device("phone", lost=True, sheet=None, device=ana.device)
-    assert told == RevocationResult("phone", RevocationState.REFUSED)
+    result = revoke_device("phone", lost=True, sheet=None, device=ana.device)
+    assert result == RevocationResult("phone", RevocationState.REFUSED)
     assert device_overview(ana.device).refused == device_overview(ana.device).to_close == ("phone",)
     problems = [fetch_messages(tablet.device).problems for _ in range(2)]
-    assert [[type(why) for why in each] for each in problems] == [[RevocationTokenOutdated], []]
+    assert [[type(error) for error in each] for each in problems] == [[RevocationTokenOutdated], []]
     home.clock.wind(hours=2)
     assert fetch_messages(tablet.device).problems == (), "it was told"
     mail = own_device(phone.device).home
@@ -279,8 +281,8 @@ def test_every_other_device_can_shut_one_that_was_linked_last(home: Room) -> Non
     known = {one.device: one.close for one in own_linked_devices(watch.device)}
     others = [own_device(one.device) for one in (ana, phone, tablet)]
     assert known == {one.key.device: one.home.close for one in others}
-    told = revoke_device("watch", lost=True, sheet=None, device=tablet.device)
-    assert told == RevocationResult("watch", RevocationState.DONE)
+    result = revoke_device("watch", lost=True, sheet=None, device=tablet.device)
+    assert result == RevocationResult("watch", RevocationState.DONE)
 
 
 @pytest.mark.slow

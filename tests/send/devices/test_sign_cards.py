@@ -24,7 +24,7 @@ WHO, WHERE = PersonId(bytes(range(32))), MailboxId(bytes(16))
 KEY = Secret(WHO)
 
 
-def inside(card: bytes) -> int:
+def padded_size(card: bytes) -> int:
     """Return the length of the padded plaintext in bytes; age adds a part of random length."""
     return len(unseal_file(KEY, seal_key_bundle(card, WHO, WHERE), WHERE))
 
@@ -34,7 +34,7 @@ def test_published_bundle_is_padded_and_read_back(size: int) -> None:
     card = b"\xa7" + bytes(size - 1) if size else b""
     shown = seal_key_bundle(card, WHO, WHERE)
     assert open_key_bundle(shown, WHO, WHERE) == card
-    assert inside(card) in PADDED_KEY_BUNDLE_SIZES_BYTES
+    assert padded_size(card) in PADDED_KEY_BUNDLE_SIZES_BYTES
     assert len(shown) <= ENCRYPTED_KEY_BUNDLE_BYTES_MAX
 
 
@@ -46,7 +46,7 @@ def test_neither_a_name_nor_a_second_device_shows(room: Room) -> None:
     cards = [own_device(one.device).card for one in people]
     assert len({len(card) for card in cards}) == 3
     assert [len(read_key_bundle(card).certificates) for card in cards] == [1, 1, 2]
-    assert {inside(card) for card in cards} == {PADDED_KEY_BUNDLE_SIZES_BYTES[0]}
+    assert {padded_size(card) for card in cards} == {PADDED_KEY_BUNDLE_SIZES_BYTES[0]}
 
 
 def test_unpadded_bundle_is_still_read(room: Room) -> None:

@@ -56,7 +56,7 @@ def home() -> Room:
     return room
 
 
-def talk(*people: Person) -> None:
+def fetch_rounds(*people: Person) -> None:
     """Let everybody fetch three times, which is enough to sync everything."""
     for _ in range(3):
         catch_up(*people)
@@ -69,7 +69,7 @@ def names(who: Person) -> list[str]:
 def test_contact_added_on_one_device_is_reachable_from_both(home: Room) -> None:
     ana, phone, caro = home["ana"], home["phone"], home["caro"]
     phone.adds(caro)
-    talk(phone, ana, caro)
+    fetch_rounds(phone, ana, caro)
     assert names(ana) == names(phone) == ["ben", "caro"]
     assert contact_named("caro", ana.device).compared
     assert ana.sends(SMALL, caro).devices == {"caro": 1}
@@ -85,23 +85,23 @@ def test_names_circles_blocks_and_forgetting_are_synced(home: Room) -> None:
     home.clock.wind(seconds=1)
     rename_contact("ben", "Benedict", phone.device)
     create_or_extend_circle("friends", ["Benedict"], phone.device)
-    talk(phone, ana)
+    fetch_rounds(phone, ana)
     assert names(ana) == ["Benedict"]
     assert [circle.name for circle in circles(ana.device.vault)] == ["friends"]
     home.clock.wind(seconds=1)
     block_contact("Benedict", ana.device)
-    talk(ana, phone)
+    fetch_rounds(ana, phone)
     assert contact_named("Benedict", phone.device).blocked
     home.clock.wind(seconds=1)
     unblock_contact("Benedict", phone.device)
     remove_from_circle_or_delete("friends", [], phone.device)
-    talk(phone, ana, ben, phone, ana)
+    fetch_rounds(phone, ana, ben, phone, ana)
     assert not contact_named("Benedict", ana.device).blocked
     assert circles(ana.device.vault) == ()
     assert ben.sends(SMALL, ana).devices == {"ana": 2}
     home.clock.wind(seconds=1)
     forget_contact("Benedict", ana.device)
-    talk(ana, phone)
+    fetch_rounds(ana, phone)
     assert names(ana) == names(phone) == []
 
 
@@ -109,11 +109,11 @@ def test_concurrent_changes_converge(home: Room) -> None:
     ana, phone = home["ana"], home["phone"]
     rename_contact("ben", "Benno", ana.device)
     rename_contact("ben", "Benji", phone.device)
-    talk(ana, phone)
+    fetch_rounds(ana, phone)
     assert names(ana) == names(phone)
     home.clock.wind(seconds=1)
     rename_contact(names(phone)[0], "Ben", phone.device)
-    talk(ana, phone)
+    fetch_rounds(ana, phone)
     assert names(ana) == ["Ben"]
 
 
@@ -134,9 +134,9 @@ def test_frozen_contact_is_not_verified_by_another_device(
 
 def test_sync_sends_nothing_when_all_is_known(home: Room) -> None:
     ana, phone = home["ana"], home["phone"]
-    talk(ana, phone)
+    fetch_rounds(ana, phone)
     before = ana.courier.calls["post"], phone.courier.calls["post"]
-    talk(ana, phone)
+    fetch_rounds(ana, phone)
     assert (ana.courier.calls["post"], phone.courier.calls["post"]) == before
 
 
@@ -166,12 +166,12 @@ def test_sync_record_from_another_person_is_refused(home: Room, what: str) -> No
 def test_three_devices_know_each_other(home: Room) -> None:
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     tablet = links(home, phone, "tablet", "tablet")
-    talk(phone, ana, tablet)
+    fetch_rounds(phone, ana, tablet)
     assert [one.name for one in own_linked_devices(ana.device)] == ["phone", "tablet"]
     assert [one.name for one in own_linked_devices(tablet.device)] == ["device 1", "phone"]
     assert all(one.close and one.heard for one in own_linked_devices(tablet.device))
     assert own_device(ana.device).person == own_device(tablet.device).person
-    talk(ben, tablet, ana, phone)
+    fetch_rounds(ben, tablet, ana, phone)
     assert ben.sends(SMALL, ana).devices == {"ana": 3}
     assert tablet.opens_newest().files
     everybody = (ana, phone, tablet, ben)
@@ -192,17 +192,17 @@ def test_earlier_block_holds_on_a_new_device(
     room.clock.wind(seconds=60)
     phone = bare(room, "phone")
     link(ana.device, phone.device, "phone")
-    seen, kept = set[bool](), list[Any]()
+    seen, withheld = set[bool](), list[Any]()
     if held_back is not None:
         fetch_messages(phone.device)
         room.clock.wind(seconds=2)
         fetch_messages(ana.device)
-        kept = phone.device.courier.waiting_envelopes(*phone.home, 0)[held_back : held_back + 1]
+        withheld = phone.device.courier.waiting_envelopes(*phone.home, 0)[held_back : held_back + 1]
 
-    def later(honest: Honest, *arguments: Any) -> Any:
-        return [one for one in honest(*arguments) if one not in kept]
+    def withhold(honest: Honest, *arguments: Any) -> Any:
+        return [one for one in honest(*arguments) if one not in withheld]
 
-    with phone.courier.playing(waiting_envelopes=later):
+    with phone.courier.playing(waiting_envelopes=withhold):
         for _ in range(3):
             for who in (phone, ana, ben):
                 room.clock.wind(seconds=2)
@@ -223,11 +223,11 @@ def test_block_reaches_a_new_device_before_its_contact(home: Room) -> None:
     link(ana.device, tablet.device, "tablet")
     catch_up(tablet, ana)
 
-    def one(honest: Honest, *arguments: Any) -> Any:
+    def first_letter_only(honest: Honest, *arguments: Any) -> Any:
         return honest(*arguments)[:1] if arguments[-1] == 0 else []
 
     seen = list[tuple[str, bool]]()
-    with tablet.courier.playing(waiting_envelopes=one):
+    with tablet.courier.playing(waiting_envelopes=first_letter_only):
         while tablet.device.courier.waiting_envelopes(*tablet.home, 0):
             home.clock.wind(seconds=5)
             fetch_messages(tablet.device)
@@ -242,7 +242,7 @@ def test_unencodable_record_blocks_no_other(home: Room) -> None:
     known = contact_named("ben", ana.device)
     CONTACT_TABLE.store(replace(known, name="b" * 65), ben.id.hex(), ana.device.vault)
     ana.adds(home["caro"])
-    talk(home["caro"], ana, phone)
+    fetch_rounds(home["caro"], ana, phone)
     assert names(phone) == ["ben", "caro"]
 
 
@@ -253,7 +253,7 @@ def test_strangers_with_the_longest_name_are_synced(home: Room) -> None:
     for one in strangers:
         one.adds(ana)
         fetch_messages(one.device)
-    talk(ana, phone, *strangers)
+    fetch_rounds(ana, phone, *strangers)
     assert names(ana) == names(phone) == ["ben", "n" * 62 + " 2", longest]
 
 
@@ -275,20 +275,20 @@ def test_names_are_unique_on_all_devices(home: Room) -> None:
         assert contact_named("kim 2", one.device).person.id == second
     assert names(ana) == names(phone)
     assert kept[first] in names(ana)
-    told = [one for who in (ana, phone) for one in take_contact_changes(who.device) if one.was]
-    assert told
-    assert {(one.name.casefold(), one.was.casefold()) for one in told if one.was} == {
+    renamed = [one for who in (ana, phone) for one in take_contact_changes(who.device) if one.was]
+    assert renamed
+    assert {(one.name.casefold(), one.was.casefold()) for one in renamed if one.was} == {
         ("kim 2", "kim")
     }
     before = ana.courier.calls["post"], phone.courier.calls["post"]
-    talk(ana, phone)
+    fetch_rounds(ana, phone)
     assert (ana.courier.calls["post"], phone.courier.calls["post"]) == before
 
 
 def test_change_of_case_in_a_name_is_synced(home: Room) -> None:
     ana, phone = home["ana"], home["phone"]
     rename_contact("ben", "Ben", ana.device)
-    talk(ana, phone)
+    fetch_rounds(ana, phone)
     assert names(ana) == names(phone) == ["Ben"]
 
 
@@ -299,15 +299,15 @@ def test_later_change_wins_despite_a_wrong_clock(home: Room) -> None:
     ahead.wind(seconds=int((home.clock.now() - ahead.now()) / timedelta(seconds=1)) + 3600)
     rename_contact("ben", "Benno", phone.device)
     home.people["phone"] = phone = replace(phone, device=replace(phone.device, clock=ahead))
-    talk(phone, ana)
+    fetch_rounds(phone, ana)
     assert names(ana) == ["Benno"]
     home.clock.wind(seconds=5)
     rename_contact("Benno", "Benji", ana.device)
-    talk(ana, phone)
+    fetch_rounds(ana, phone)
     assert names(ana) == names(phone) == ["Benji"]
 
 
-def of_family(who: Person) -> list[str]:
+def family_members(who: Person) -> list[str]:
     return [one.name for one in members_of(circle_named("family", who.device), who.device)]
 
 
@@ -317,18 +317,18 @@ def test_earlier_change_sent_late_undoes_nothing(home: Room) -> None:
     for name in ("cleo", "dan"):
         ana.adds(home.settles(name, THERE))
     create_or_extend_circle("family", ["ben", "cleo"], ana.device)
-    talk(ana, phone)
-    assert of_family(phone) == ["ben", "cleo"]
+    fetch_rounds(ana, phone)
+    assert family_members(phone) == ["ben", "cleo"]
     create_or_extend_circle("family", ["dan"], ana.device)
     home.clock.wind(days=2)
     remove_from_circle_or_delete("family", ["cleo"], phone.device)
     catch_up(phone)
     home.clock.wind(days=2)
-    talk(ana, phone)
-    assert of_family(ana) == of_family(phone) == ["ben"]
+    fetch_rounds(ana, phone)
+    assert family_members(ana) == family_members(phone) == ["ben"]
 
 
-def adds_again(who: Person, room: Room) -> None:
+def add_again(who: Person, room: Room) -> None:
     add_person(make_invite_link(room["ben"].device), "Benno", who.device)
 
 
@@ -336,7 +336,7 @@ CHANGES: list[Callable[[Person, Room], object]] = [
     lambda who, _: forget_contact("ben", who.device),
     lambda who, _: rename_contact("ben", "Benno", who.device),
     lambda who, _: mark_keys_compared("ben", who.device),
-    adds_again,
+    add_again,
 ]
 
 
@@ -347,13 +347,13 @@ def test_every_change_is_dated_when_it_is_made(
     ana, phone = home["ana"], home["phone"]
     known = replace(contact_named("ben", ana.device), trust=Trust.UNKNOWN)
     CONTACT_TABLE.store(known, known.person.id.hex(), ana.device.vault)
-    talk(ana, phone)
+    fetch_rounds(ana, phone)
     change(ana, home)
     home.clock.wind(days=2)
     rename_contact("ben", "Benji", phone.device)
     catch_up(phone)
     home.clock.wind(days=2)
-    talk(ana, phone)
+    fetch_rounds(ana, phone)
     assert names(ana) == names(phone) == ["Benji"]
 
 
@@ -364,14 +364,14 @@ def test_blocks_are_dated_when_they_are_made(home: Room) -> None:
     block_contact("ben", phone.device)
     unblock_contact("ben", phone.device)
     home.clock.wind(days=2)
-    talk(phone, ana)
+    fetch_rounds(phone, ana)
     assert not contact_named("ben", ana.device).blocked
     unblock_contact("ben", ana.device)
     block_contact("ben", ana.device)
     unblock_contact("ben", ana.device)
     home.clock.wind(days=2)
     block_contact("ben", phone.device)
-    talk(ana, phone)
+    fetch_rounds(ana, phone)
     assert contact_named("ben", ana.device).blocked
 
 
@@ -379,12 +379,12 @@ def test_imported_records_are_dated_at_import(home: Room) -> None:
     ana, ben = home["ana"], home["ben"]
     archive = exported(ana.device)
     forget_contact("ben", ana.device)
-    talk(ana)
+    fetch_rounds(ana)
     home.clock.wind(days=1)
     imported(archive, ana.device)
     at = home.clock.now()
     home.clock.wind(days=2)
-    talk(ana)
+    fetch_rounds(ana)
     known = change_stamp_of(f"contact {ben.id.hex()}", ana.device)
     assert known is not None
     assert known.at == at
@@ -399,7 +399,7 @@ def test_changes_by_letters_are_dated_even_if_the_relay_fails(home: Room) -> Non
     at = home.clock.now()
     assert names(ana) == ["ben", "caro"]
     home.clock.wind(days=2)
-    talk(ana)
+    fetch_rounds(ana)
     known = change_stamp_of(f"contact {caro.id.hex()}", ana.device)
     assert known is not None
     assert known.at == at

@@ -47,11 +47,11 @@ def newest(household: Person) -> KeyBundle:
     return read_key_bundle(own_device(household.device).card)
 
 
-def signed(by: Person, said: DeviceListStatement, card: KeyBundle) -> bytes:
+def signed(by: Person, statement: DeviceListStatement, card: KeyBundle) -> bytes:
     """Return a key bundle with only this list, signed with the person's master key."""
     master = identity_of(by).master
     assert master is not None
-    return write_key_bundle(sign_bundle(master, (said,), card.certificates))
+    return write_key_bundle(sign_bundle(master, (statement,), card.certificates))
 
 
 def test_fork_is_found_without_its_history(friends: Room) -> None:
@@ -64,13 +64,13 @@ def test_fork_is_found_without_its_history(friends: Room) -> None:
     catch_up(ana, ben, ana, ben)
     known = contact_named("ana", ben.device)
     epoch = known.person.epoch + 1
-    for fields, why in (
+    for fields, error in (
         ({"epoch": epoch, "previous": bytes(32)}, ForkedDeviceList),
         ({"epoch": epoch, "previous": known.person.head}, BadSignature),
         ({"epoch": epoch + 7}, BadSignature),
     ):
         card = signed(phone, instead(stolen.newest, **fields), stolen)
-        with pytest.raises(why):
+        with pytest.raises(error):
             accept_contact_bundle(known, card, ben.device)
     assert contact_named("ana", ben.device) == known
 

@@ -10,18 +10,18 @@ from entrenous.device.recovery_sheet import NotARecoverySheet, RecoverySheet
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 
 
-def of(size: int) -> st.SearchStrategy[bytes]:
+def binary(size: int) -> st.SearchStrategy[bytes]:
     return st.binary(min_size=size, max_size=size)
 
 
 sheets = st.builds(
     RecoverySheet,
-    of(32).map(PersonId),
-    of(64).map(Secret),
+    binary(32).map(PersonId),
+    binary(64).map(Secret),
     st.just("https://relay.example"),
-    of(16).map(MailboxId),
-    of(32).map(Secret),
-    of(64).map(Secret),
+    binary(16).map(MailboxId),
+    binary(32).map(Secret),
+    binary(64).map(Secret),
 )
 SHEET = RecoverySheet(
     PersonId(b"p" * 32),

@@ -26,87 +26,87 @@ class Browser:
         self._number, self._rest = 0, b""
         self._session: str | None = None
         (page,) = [
-            one for one in self.asks("Target.getTargets")["targetInfos"] if one["type"] == "page"
+            one for one in self.call("Target.getTargets")["targetInfos"] if one["type"] == "page"
         ]
-        attached = self.asks("Target.attachToTarget", targetId=page["targetId"], flatten=True)
+        attached = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)
         self._session = attached["sessionId"]
-        self.asks("Page.enable")
+        self.call("Page.enable")
 
-    def asks(self, method: str, **parameters: Any) -> Any:
+    def call(self, method: str, **parameters: Any) -> Any:
         """Send a command and return its result; an error fails the test."""
-        heard = self._hears(method, **parameters)
-        assert "error" not in heard, heard
-        return heard["result"]
+        answer = self._call_or_error(method, **parameters)
+        assert "error" not in answer, answer
+        return answer["result"]
 
-    def _hears(self, method: str, **parameters: Any) -> dict[str, Any]:
+    def _call_or_error(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command and return its result or error; events in between are dropped."""
         self._number += 1
-        said = {"id": self._number, "method": method, "params": parameters}
+        request = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
-            said["sessionId"] = self._session
-        self._questions.write(json.dumps(said).encode() + b"\0")
-        while (heard := self._message()).get("id") != self._number:
+            request["sessionId"] = self._session
+        self._questions.write(json.dumps(request).encode() + b"\0")
+        while (answer := self._message()).get("id") != self._number:
             pass
-        return heard
+        return answer
 
-    def goes(self, address: str) -> None:
-        self.asks("Page.navigate", url=address)
-        self.finds("body")
+    def navigate(self, address: str) -> None:
+        self.call("Page.navigate", url=address)
+        self.wait_for("body")
 
-    def says(self, script: str) -> Any:
+    def evaluate(self, script: str) -> Any:
         """Return the value of an expression in the page."""
-        answer = self.asks("Runtime.evaluate", expression=script, returnByValue=True)
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True)
         return answer["result"].get("value")
 
-    def until(self, script: str) -> None:
+    def wait_until(self, script: str) -> None:
         """Wait until an expression is true in the page."""
         end = monotonic() + _WAIT_S
-        while not self._holds(script):
-            assert monotonic() < end, (script, self.says("document.body.innerHTML"))
+        while not self._is_true(script):
+            assert monotonic() < end, (script, self.evaluate("document.body.innerHTML"))
             sleep(_POLL_S)
 
-    def _holds(self, script: str) -> bool:
+    def _is_true(self, script: str) -> bool:
         """Return whether an expression is true; false while the page is being replaced."""
         parameters = {"expression": f"Boolean({script})", "returnByValue": True}
-        heard = self._hears("Runtime.evaluate", **parameters)
-        if "error" in heard:  # the page was replaced before it answered
-            assert heard["error"]["message"] == "Inspected target navigated or closed", heard
+        answer = self._call_or_error("Runtime.evaluate", **parameters)
+        if "error" in answer:  # the page was replaced before it answered
+            assert answer["error"]["message"] == "Inspected target navigated or closed", answer
             return False
-        return bool(heard["result"]["result"].get("value"))
+        return bool(answer["result"]["result"].get("value"))
 
-    def runs_scripts(self, *, on: bool) -> None:
+    def set_scripts(self, *, on: bool) -> None:
         """Enable or disable scripts on the following pages."""
-        self.asks("Emulation.setScriptExecutionDisabled", value=not on)
+        self.call("Emulation.setScriptExecutionDisabled", value=not on)
 
     def mouse(self, kind: str, at: tuple[float, float]) -> None:
-        self.asks(
+        self.call(
             "Input.dispatchMouseEvent", type=kind, x=at[0], y=at[1], button="left", clickCount=1
         )
 
     def key(self, key: str) -> None:
         for kind in ("keyDown", "keyUp"):
-            self.asks("Input.dispatchKeyEvent", type=kind, key=key, code=f"{key}Left")
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=f"{key}Left")
 
-    def finds(self, selector: str) -> tuple[float, float]:
+    def wait_for(self, selector: str) -> tuple[float, float]:
         """Wait for an element and return its centre in pixels, without a script in the page."""
         end = monotonic() + _WAIT_S
         while True:
-            root = self.asks("DOM.getDocument")["root"]["nodeId"]
-            found = self._hears("DOM.querySelector", nodeId=root, selector=selector)
+            root = self.call("DOM.getDocument")["root"]["nodeId"]
+            found = self._call_or_error("DOM.querySelector", nodeId=root, selector=selector)
             node = found.get("result", {}).get("nodeId")  # none while the page is replaced
-            box = self._hears("DOM.getBoxModel", nodeId=node) if node else {}
+            box = self._call_or_error("DOM.getBoxModel", nodeId=node) if node else {}
             if "result" in box:
                 quad = box["result"]["model"]["border"]
                 return (quad[0] + quad[4]) / 2, (quad[1] + quad[5]) / 2
             assert monotonic() < end, selector
             sleep(_POLL_S)
 
-    def loses(self, selector: str) -> None:
+    def wait_until_gone(self, selector: str) -> None:
         """Wait until there is no such element, without a script in the page."""
         end = monotonic() + _WAIT_S
         while True:
-            root = self.asks("DOM.getDocument")["root"]["nodeId"]
-            found = self._hears("DOM.querySelector", nodeId=root, selector=selector)
+            root = self.call("DOM.getDocument")["root"]["nodeId"]
+            found = self._call_or_error("DOM.querySelector", nodeId=root, selector=selector)
             if found.get("result", {}).get("nodeId") == 0:
                 return
             assert monotonic() < end, selector
@@ -114,13 +114,13 @@ class Browser:
 
     def press(self, selector: str) -> None:
         """Click on an element."""
-        at = self.finds(selector)
+        at = self.wait_for(selector)
         for kind in ("mousePressed", "mouseReleased"):
             self.mouse(kind, at)
 
-    def picture(self) -> bytes:
+    def screenshot(self) -> bytes:
         """Return a screenshot of the page as a PNG."""
-        return base64.b64decode(self.asks("Page.captureScreenshot", format="png")["data"])
+        return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
     def _message(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
@@ -137,8 +137,8 @@ def chromium(profile: Path) -> Iterator[Browser]:
     """Start Chromium with a profile folder, and stop it at the end."""
     if not Path(CHROMIUM).exists():
         pytest.skip("Chromium is not installed")
-    asked, questions = os.pipe()
-    answers, answered = os.pipe()
+    browser_in, questions = os.pipe()
+    answers, browser_out = os.pipe()
     command = [
         *(CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"),
         *("--remote-debugging-pipe", f"--user-data-dir={profile}", "--disable-dev-shm-usage"),
@@ -146,16 +146,19 @@ def chromium(profile: Path) -> Iterator[Browser]:
     ]
 
     process = subprocess.Popen(
-        ["/bin/bash", "-c", f'exec "$@" 3<&{asked} 4>&{answered}', "chromium", *command],
-        pass_fds=(asked, answered),
+        ["/bin/bash", "-c", f'exec "$@" 3<&{browser_in} 4>&{browser_out}', "chromium", *command],
+        pass_fds=(browser_in, browser_out),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    os.close(asked)
-    os.close(answered)
-    with os.fdopen(questions, "wb", buffering=0) as ask, os.fdopen(answers, "rb", 0) as hear:
+    os.close(browser_in)
+    os.close(browser_out)
+    with (
+        os.fdopen(questions, "wb", buffering=0) as commands,
+        os.fdopen(answers, "rb", 0) as replies,
+    ):
         try:
-            yield Browser(ask, hear)
+            yield Browser(commands, replies)
         finally:
             process.terminate()
             process.wait()

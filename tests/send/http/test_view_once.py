@@ -23,7 +23,7 @@ from PIL import Image
 
 from entrenous.base.errors import TakenBack
 from entrenous.send.http import view_once
-from tests.send.commands.changed_sender import TO_BEN, seals
+from tests.send.commands.changed_sender import TO_BEN, send_raw_files
 from tests.send.commands.hostile_files import HTML, SHELL, honest
 from tests.send.commands.test_letters import Said, Street
 from tests.send.http.chromium import Browser, chromium
@@ -33,7 +33,9 @@ pytestmark = pytest.mark.real
 KINDS = ("image/jpeg", "video/mp4", "audio/ogg")
 TEXT = "only for your eyes, 7 o'clock"
 VEILS = "document.querySelectorAll('.veil').length"
-SEEN = "getComputedStyle(document.querySelectorAll('.veil')[{at}].firstElementChild).visibility"
+VISIBILITY = (
+    "getComputedStyle(document.querySelectorAll('.veil')[{at}].firstElementChild).visibility"
+)
 LOADED = (
     "[...document.images].every(one => one.complete && one.naturalWidth > 0) && "
     "[...document.querySelectorAll('video, audio')].every(one => one.readyState >= 2)"
@@ -60,7 +62,7 @@ def street(
     return street
 
 
-class Looking:
+class OpenInBrowser:
     """Ben's command ``open``, with a thread in the place of his browser."""
 
     def __init__(self, street: Street, name: str) -> None:
@@ -69,27 +71,27 @@ class Looking:
         street.monkeypatch.setenv("DISPLAY", ":9")
         street.monkeypatch.setattr(webbrowser, "open", self._addresses.put)
 
-    def meanwhile(self, does: Callable[[str], object]) -> Said:
+    def run(self, visit: Callable[[str], object]) -> Said:
         """Run the command while ``does`` visits its address, and return the command's output."""
         done: Future[object] = Future()
 
         def run() -> None:
             try:
-                done.set_result(does(self._addresses.get(timeout=60)))
+                done.set_result(visit(self._addresses.get(timeout=60)))
             except BaseException as error:  # noqa: BLE001 -- raised again below
                 done.set_exception(error)
 
         thread = threading.Thread(target=run)
         thread.start()
-        said = self._street.types("ben", "open", self._name)
+        result = self._street.types("ben", "open", self._name)
         thread.join()
         done.result()
-        return said
+        return result
 
 
-def once(street: Street, *more: str) -> str:
+def send_view_once(street: Street, *more: str) -> str:
     files = [(kind, honest()[kind]) for kind in KINDS]
-    return seals(street, files, "--once", *more, text=TEXT)
+    return send_raw_files(street, files, "--once", *more, text=TEXT)
 
 
 def needles() -> list[bytes]:
@@ -108,7 +110,7 @@ def needles() -> list[bytes]:
     return found
 
 
-def left(*folders: Path) -> list[Path]:
+def leftovers(*folders: Path) -> list[Path]:
     """Return the files that contain any part of the message."""
     pieces = needles()
     every = [path for folder in folders for path in folder.rglob("*")]
@@ -119,8 +121,8 @@ def left(*folders: Path) -> list[Path]:
     ]
 
 
-def seen(browser: Browser, at: int) -> str:
-    return str(browser.says(SEEN.format(at=at)))
+def visibility(browser: Browser, at: int) -> str:
+    return str(browser.evaluate(VISIBILITY.format(at=at)))
 
 
 @pytest.mark.threat("view-once-left-behind")
@@ -130,83 +132,83 @@ def test_a_look_is_veiled_until_held_and_leaves_nothing(
     """One view ends by the button and one by the keyboard; the third page runs no scripts."""
     profile = tmp_path_factory.mktemp("profile")
     with chromium(profile) as browser:
-        for looks in (_unveils_each_and_leaves, _leaves_by_the_keyboard, _looks_without_scripts):
-            name = once(street)
-            said = Looking(street, name).meanwhile(partial(looks, browser))
-            assert (said.status, TEXT in said.out + said.err) == (0, False)
+        for view in (_unveil_each_and_leave, _leave_by_keyboard, _view_without_scripts):
+            name = send_view_once(street)
+            result = OpenInBrowser(street, name).run(partial(view, browser))
+            assert (result.status, TEXT in result.out + result.err) == (0, False)
             assert f"{name}  from ana, used up" in street.types("ben", "inbox").out
             assert street.types("ben", "open", name).status == 3
-    assert left(street.folder, profile, Path(tempfile.gettempdir())) == []
+    assert leftovers(street.folder, profile, Path(tempfile.gettempdir())) == []
 
 
-def _unveils_each_and_leaves(browser: Browser, address: str) -> None:
-    _shows(browser, address)
+def _unveil_each_and_leave(browser: Browser, address: str) -> None:
+    _press_show(browser, address)
     for at in range(4):
-        middle = browser.says(MIDDLE.format(at=at))
-        veiled = browser.picture()
+        middle = browser.evaluate(MIDDLE.format(at=at))
+        veiled = browser.screenshot()
         browser.mouse("mousePressed", middle)
-        assert [seen(browser, other) for other in range(4)] == [
+        assert [visibility(browser, other) for other in range(4)] == [
             "visible" if other == at else "hidden" for other in range(4)
         ]
-        assert browser.picture() != veiled
+        assert browser.screenshot() != veiled
         browser.mouse("mouseReleased", middle)
-        assert seen(browser, at) == "hidden"
-    browser.says("document.getElementById('leave').click()")
-    _is_blank(browser)
+        assert visibility(browser, at) == "hidden"
+    browser.evaluate("document.getElementById('leave').click()")
+    _check_blank(browser)
 
 
-def _leaves_by_the_keyboard(browser: Browser, address: str) -> None:
-    _shows(browser, address)
+def _leave_by_keyboard(browser: Browser, address: str) -> None:
+    _press_show(browser, address)
     for _ in range(3):
         browser.key("Shift")
-    _is_blank(browser)
+    _check_blank(browser)
 
 
-def _looks_without_scripts(browser: Browser, address: str) -> None:
-    browser.runs_scripts(on=False)
-    browser.goes(address)
+def _view_without_scripts(browser: Browser, address: str) -> None:
+    browser.set_scripts(on=False)
+    browser.navigate(address)
     browser.press("#show")
-    veil = browser.finds(".veil")  # the text
-    veiled = browser.picture()
+    veil = browser.wait_for(".veil")  # the text
+    veiled = browser.screenshot()
     browser.mouse("mousePressed", veil)
-    assert browser.picture() != veiled
+    assert browser.screenshot() != veiled
     browser.mouse("mouseReleased", veil)
     browser.press("#leave")
-    browser.loses("#leave")
+    browser.wait_until_gone("#leave")
 
 
-def _shows(browser: Browser, address: str) -> None:
-    browser.goes(address)
-    assert browser.says("document.title") == "Page"
-    browser.says("document.getElementById('show').click()")
-    browser.until(f"{VEILS} === 4 && {LOADED}")
-    assert [seen(browser, at) for at in range(4)] == ["hidden"] * 4
+def _press_show(browser: Browser, address: str) -> None:
+    browser.navigate(address)
+    assert browser.evaluate("document.title") == "Page"
+    browser.evaluate("document.getElementById('show').click()")
+    browser.wait_until(f"{VEILS} === 4 && {LOADED}")
+    assert [visibility(browser, at) for at in range(4)] == ["hidden"] * 4
 
 
-def _is_blank(browser: Browser) -> None:
-    browser.until("location.href === 'about:blank'")
-    assert browser.says("document.body.innerText") == ""
+def _check_blank(browser: Browser) -> None:
+    browser.wait_until("location.href === 'about:blank'")
+    assert browser.evaluate("document.body.innerText") == ""
 
 
 def test_leftover_search_finds_exported_files(street: Street) -> None:
-    """This proves that ``left``, which other tests expect to be empty, can find files at all."""
-    name = once(street, "--allow-export")
-    assert left(street.folder, Path(tempfile.gettempdir())) == []
+    """This proves that ``leftovers``, which other tests expect to be empty, finds files at all."""
+    name = send_view_once(street, "--allow-export")
+    assert leftovers(street.folder, Path(tempfile.gettempdir())) == []
     files = street.does("ben", "open", name, "--export", "--out", "kept")["files"]
-    assert sorted(left(street.folder)) == sorted(street.folder / file for file in files)
+    assert sorted(leftovers(street.folder)) == sorted(street.folder / file for file in files)
 
 
 @pytest.mark.threat("view-once-left-behind")
 def test_the_relay_is_not_asked_before_show_is_pressed(street: Street) -> None:
-    name, asked = once(street), list[str]()
+    name, asked = send_view_once(street), list[str]()
 
     def taken_back(*_: object) -> None:
         asked.append(name)
         raise TakenBack
 
-    def looks(address: str) -> None:
+    def visit(address: str) -> None:
         with httpx.Client() as client:
-            show = _show(client.get(address))
+            show = _show_target(client.get(address))
             assert asked == []
             answer = client.post(httpx.URL(address).join(show))
             assert (answer.status_code, "took" in answer.text, TEXT in answer.text) == (
@@ -216,20 +218,20 @@ def test_the_relay_is_not_asked_before_show_is_pressed(street: Street) -> None:
             )
 
     with street.courier.playing(open_share=taken_back):
-        said = Looking(street, name).meanwhile(looks)
-    assert (said.status, asked) == (3, [name])
+        result = OpenInBrowser(street, name).run(visit)
+    assert (result.status, asked) == (3, [name])
 
 
 def test_message_stays_unopened_without_pressing_show(street: Street) -> None:
-    name = once(street)
+    name = send_view_once(street)
 
-    def leaves(address: str) -> None:
+    def leave(address: str) -> None:
         with httpx.Client() as client:
-            end = _show(client.get(address)).replace("/show", "/end")
+            end = _show_target(client.get(address)).replace("/show", "/end")
             client.post(httpx.URL(address).join(end))
 
-    said = Looking(street, name).meanwhile(leaves)
-    assert (said.status, "was not opened" in said.err) == (3, True)
+    result = OpenInBrowser(street, name).run(leave)
+    assert (result.status, "was not opened" in result.err) == (3, True)
     assert "waiting, opens once" in street.types("ben", "inbox").out
 
 
@@ -237,19 +239,21 @@ def test_view_that_did_not_load_may_be_repeated(
     street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(view_once, "_LOAD_TIMEOUT_S", 0.1)
-    name = once(street)
-    said = Looking(street, name).meanwhile(lambda address: _shown(address, files=0))
-    assert (said.status, "does not count as opened" in " ".join(said.err.split())) == (3, True)
+    name = send_view_once(street)
+    result = OpenInBrowser(street, name).run(lambda address: _load_files(address, files=0))
+    assert (result.status, "does not count as opened" in " ".join(result.err.split())) == (3, True)
     monkeypatch.setattr(view_once, "_LOAD_TIMEOUT_S", 60)
-    assert Looking(street, name).meanwhile(lambda address: _shown(address, files=3)).status == 0
+    assert (
+        OpenInBrowser(street, name).run(lambda address: _load_files(address, files=3)).status == 0
+    )
     assert "used up" in street.types("ben", "inbox").out
 
 
 @pytest.mark.threat("view-once-left-behind")
 def test_strangers_get_nothing_from_the_address(street: Street) -> None:
-    name = once(street)
+    name = send_view_once(street)
 
-    def tries(address: str) -> None:
+    def try_as_strangers(address: str) -> None:
         url = urlsplit(address)
         with httpx.Client(base_url=f"{url.scheme}://{url.netloc}") as client:
             for headers in (
@@ -259,12 +263,12 @@ def test_strangers_get_nothing_from_the_address(street: Street) -> None:
                 {"sec-fetch-site": "same-site"},
             ):
                 assert client.get(url.path, headers=headers).status_code == 403
-            assert _as_nobody(url.port or 0, url.path) in {None, 403}
+            assert _status_as_other_user(url.port or 0, url.path) in {None, 403}
             assert client.get("/").status_code == 404
             cover = client.get(url.path)
             assert cover.status_code == 200
             assert client.get(url.path).status_code == 410
-            show = _show(cover)
+            show = _show_target(cover)
             shown = client.post(show)
             assert TEXT.replace("'", "&#39;") in shown.text
             assert client.post(show).status_code == 410
@@ -281,22 +285,24 @@ def test_strangers_get_nothing_from_the_address(street: Street) -> None:
             client.post(f"{inside}/end")
 
     address = []
-    said = Looking(street, name).meanwhile(lambda one: (address.append(one), tries(one)))
-    assert said.status == 0
+    result = OpenInBrowser(street, name).run(
+        lambda one: (address.append(one), try_as_strangers(one))
+    )
+    assert result.status == 0
     with socket.socket() as late, pytest.raises(ConnectionRefusedError):
         late.connect(("127.0.0.1", urlsplit(address[0]).port))
 
 
 def test_unsupported_file_is_not_shown(street: Street) -> None:
-    name = seals(street, [("image/jpeg", b"\xff\xd8\xff\xe0" + SHELL + HTML)], "--once")
+    name = send_raw_files(street, [("image/jpeg", b"\xff\xd8\xff\xe0" + SHELL + HTML)], "--once")
 
-    def looks(address: str) -> None:
+    def visit(address: str) -> None:
         with httpx.Client() as client:
-            answer = client.post(httpx.URL(address).join(_show(client.get(address))))
+            answer = client.post(httpx.URL(address).join(_show_target(client.get(address))))
             assert (answer.status_code, "script" in answer.text.split("</head>")[1]) == (409, False)
 
-    said = Looking(street, name).meanwhile(looks)
-    assert (said.status, "no part of the message was shown" in " ".join(said.err.split())) == (
+    result = OpenInBrowser(street, name).run(visit)
+    assert (result.status, "no part of the message was shown" in " ".join(result.err.split())) == (
         7,
         True,
     )
@@ -305,11 +311,11 @@ def test_unsupported_file_is_not_shown(street: Street) -> None:
 @pytest.mark.threat("view-once-left-behind")
 @pytest.mark.parametrize("typed", [("--out", "kept"), ("--json",), ("--export", "--out", "kept")])
 def test_nothing_is_written_that_was_not_allowed(street: Street, typed: tuple[str, ...]) -> None:
-    name = once(street)
-    said = street.types("ben", "open", name, *typed)
-    assert (said.status, said.out, (street.folder / "kept").exists()) == (3, "", False)
-    assert f"entrenous open {name}" in said.err
-    assert left(street.folder) == []
+    name = send_view_once(street)
+    result = street.types("ben", "open", name, *typed)
+    assert (result.status, result.out, (street.folder / "kept").exists()) == (3, "", False)
+    assert f"entrenous open {name}" in result.err
+    assert leftovers(street.folder) == []
     assert "waiting, opens once" in street.types("ben", "inbox").out
 
 
@@ -317,15 +323,15 @@ def test_allow_export_without_once_is_refused(street: Street) -> None:
     assert street.types("ana", "send", "--text", "x", *TO_BEN, "--allow-export").status == 2
 
 
-def _show(cover: httpx.Response) -> str:
+def _show_target(cover: httpx.Response) -> str:
     """Return the target of the page's Show button."""
     return cover.text.split('action="')[2].split('"')[0]
 
 
-def _shown(address: str, files: int) -> None:
+def _load_files(address: str, files: int) -> None:
     """Press Show and load this many files; then leave, unless there are none."""
     with httpx.Client() as client:
-        show = _show(client.get(address))
+        show = _show_target(client.get(address))
         client.post(httpx.URL(address).join(show))
         for number in range(1, files + 1):
             client.get(httpx.URL(address).join(show.replace("show", str(number))))
@@ -333,7 +339,7 @@ def _shown(address: str, files: int) -> None:
             client.post(httpx.URL(address).join(show.replace("show", "end")))
 
 
-def _as_nobody(port: int, path: str) -> int | None:
+def _status_as_other_user(port: int, path: str) -> int | None:
     """Return the status of a request by another local user, or None if we are not root."""
     if os.getuid():
         return None

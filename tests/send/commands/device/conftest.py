@@ -37,17 +37,17 @@ class Town:
         return self.folder / "sheet.txt"
 
     @property
-    def by_sheet(self) -> tuple[str, ...]:
+    def revoke_by_sheet(self) -> tuple[str, ...]:
         return ("device", "revoke", "--lost", "--recovery", str(self.sheet))
 
     def types(self, who: str, *words: str, status: int = EXIT_YES) -> str:
         """Run a command as somebody, check its exit status, and return its output on one line."""
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / who))
         self.capsys.readouterr()
-        ended = run(list(words), {})
-        both = self.capsys.readouterr()
-        assert ended == status, both.err
-        return " ".join((both.out + both.err).split())
+        exit_status = run(list(words), {})
+        captured = self.capsys.readouterr()
+        assert exit_status == status, captured.err
+        return " ".join((captured.out + captured.err).split())
 
     def replaces_close_token(self, who: str) -> None:
         """Replace a device's close token at the relay, as after the loss of another device. Older
@@ -61,13 +61,13 @@ class Town:
             close = Secret(bytes(32))
             HttpCourier(client).set_close_token(self.url, home.mailbox, home.owner, close)
 
-    def nowhere(self, *words: str, status: int = EXIT_YES) -> str:
+    def types_elsewhere(self, *words: str, status: int = EXIT_YES) -> str:
         """Run a command as on another machine, without a folder or a passphrase of Ana's."""
         with self.monkeypatch.context() as patch:
             patch.delenv("ENTRENOUS_PASSPHRASE")
-            said = self.types("nothing", *words, status=status)
+            output = self.types("nothing", *words, status=status)
         assert not (self.folder / "nothing").exists()
-        return said
+        return output
 
 
 @pytest.fixture

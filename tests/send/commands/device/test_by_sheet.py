@@ -26,16 +26,16 @@ def test_the_only_device_is_shut_by_its_sheet_alone(town: Town) -> None:
     for who in ("ana", "ben"):
         town.types(who, "inbox")
     town.types("ben", "send", "--text", "at six", "--to", "ana", "--confirm", "ana")
-    said = town.nowhere(*town.by_sheet)
-    assert "is revoked: no passphrase opens its vault any more" in said
-    assert "168 hours" in said
-    assert "People are NOT told" in said
-    assert all(one.what in said and one.why in said for one in REVOKED_BY_SHEET_CHECKLIST)
+    output = town.types_elsewhere(*town.revoke_by_sheet)
+    assert "is revoked: no passphrase opens its vault any more" in output
+    assert "168 hours" in output
+    assert "People are NOT told" in output
+    assert all(one.what in output and one.why in output for one in REVOKED_BY_SHEET_CHECKLIST)
     for _ in range(2):
         assert "can no longer be unlocked" in town.types(
             "ana", "inbox", status=EXIT_STATUS_BY_FAMILY["refused"]
         )
-    again = json.loads(town.nowhere(*town.by_sheet, "--json"))
+    again = json.loads(town.types_elsewhere(*town.revoke_by_sheet, "--json"))
     assert (again["shut"], again["people_told"]) == (True, False)
     assert len(again["to_do"]) == len(REVOKED_BY_SHEET_CHECKLIST)
     (message,) = json.loads(town.types("ben", "sent", "--json"))["messages"]
@@ -48,17 +48,21 @@ def test_the_only_device_is_shut_by_its_sheet_alone(town: Town) -> None:
 
 
 def test_revoking_by_name_without_a_device_explains_what_to_type(town: Town) -> None:
-    named = ("device", "revoke", "device 1", *town.by_sheet[2:])
-    refused = town.nowhere(*named, status=EXIT_STATUS_BY_FAMILY["not-found"])
+    named = ("device", "revoke", "device 1", *town.revoke_by_sheet[2:])
+    refused = town.types_elsewhere(*named, status=EXIT_STATUS_BY_FAMILY["not-found"])
     assert "entrenous device revoke --lost --recovery FILE" in refused
-    for words in ((), ("--lost",), town.by_sheet[3:]):
-        assert "--recovery" in town.nowhere("device", "revoke", *words, status=EXIT_USAGE_ERROR)
+    for words in ((), ("--lost",), town.revoke_by_sheet[3:]):
+        assert "--recovery" in town.types_elsewhere(
+            "device", "revoke", *words, status=EXIT_USAGE_ERROR
+        )
     town.types("ana", "inbox")
 
 
 def test_unreachable_relay_has_to_be_retried_by_the_user(town: Town) -> None:
     town.relay.close()
-    silent = town.nowhere(*town.by_sheet, status=EXIT_STATUS_BY_FAMILY["unreachable"])
+    silent = town.types_elsewhere(
+        *town.revoke_by_sheet, status=EXIT_STATUS_BY_FAMILY["unreachable"]
+    )
     assert "The lost device is not revoked yet." in silent
 
 
@@ -71,9 +75,11 @@ def test_unknown_mailbox_is_not_reported_as_shut(town: Town) -> None:
         served(relay_app(other)) as url,
     ):
         town.sheet.write_text(write_sheet(replace(sheet, relay_url=url)))
-        said = town.nowhere(*town.by_sheet, status=EXIT_STATUS_BY_FAMILY["not-found"])
-        assert "nothing was revoked." in said
-        assert "more than 30 days ago, it stays locked" in said
+        output = town.types_elsewhere(
+            *town.revoke_by_sheet, status=EXIT_STATUS_BY_FAMILY["not-found"]
+        )
+        assert "nothing was revoked." in output
+        assert "more than 30 days ago, it stays locked" in output
 
 
 @pytest.mark.threat("database-changed")
@@ -84,9 +90,9 @@ def test_a_device_that_its_relay_does_not_know_goes_on_elsewhere_with_its_sheet(
         for table in ("stored_mailbox", "stored_lock", "stored_key_bundle"):
             database.execute(f"DELETE FROM {table}")
         database.commit()
-    said = town.types("ana", "inbox", status=EXIT_STATUS_BY_FAMILY["unreachable"])
-    assert "does not know this device" in said
-    assert "can no longer be unlocked" not in said
+    output = town.types("ana", "inbox", status=EXIT_STATUS_BY_FAMILY["unreachable"])
+    assert "does not know this device" in output
+    assert "can no longer be unlocked" not in output
     (town.folder / "other").mkdir()
     with (
         disk_relay(town.folder / "other", WoundClock(SystemClock().now())) as other,
@@ -98,7 +104,7 @@ def test_a_device_that_its_relay_does_not_know_goes_on_elsewhere_with_its_sheet(
 
 def test_own_sheet_does_not_shut_this_device_itself(town: Town) -> None:
     assert "so it is not lost" in town.types(
-        "ana", *town.by_sheet, status=EXIT_STATUS_BY_FAMILY["refused"]
+        "ana", *town.revoke_by_sheet, status=EXIT_STATUS_BY_FAMILY["refused"]
     )
     town.types("ana", "inbox")
 
@@ -106,13 +112,13 @@ def test_own_sheet_does_not_shut_this_device_itself(town: Town) -> None:
 def test_outdated_sheet_shuts_nothing_and_is_reported(town: Town) -> None:
     """The token was replaced because another device, now lost, may have known it."""
     town.replaces_close_token("ana")
-    assert "is not revoked" in town.nowhere(
-        *town.by_sheet, status=EXIT_STATUS_BY_FAMILY["unproven"]
+    assert "is not revoked" in town.types_elsewhere(
+        *town.revoke_by_sheet, status=EXIT_STATUS_BY_FAMILY["unproven"]
     )
     town.types("ana", "inbox")
 
 
 def test_help_explains_what_a_sheet_shuts(town: Town) -> None:
     for command in ("recovery", "revoke"):
-        told = town.nowhere("device", command, "--help")
-        assert "entrenous device revoke --lost --recovery FILE" in told
+        output = town.types_elsewhere("device", command, "--help")
+        assert "entrenous device revoke --lost --recovery FILE" in output

@@ -45,22 +45,25 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def answer(capsys: pytest.CaptureFixture[str]) -> Any:
+def run_json(capsys: pytest.CaptureFixture[str]) -> Any:
     """Return a function that runs a command, checks its success, and returns its JSON output."""
 
-    def typed(*words: str) -> Any:
+    def run_checked(*words: str) -> Any:
         capsys.readouterr()
         assert run([*words, "--json"], {}) == EXIT_YES
         return json.loads(capsys.readouterr().out)
 
-    return typed
+    return run_checked
 
 
-def test_offline_window_opens_and_closes(home: Path, answer: Any) -> None:
-    opened = answer("device", "offline", "--hours", "2")
+def test_offline_window_opens_and_closes(home: Path, run_json: Any) -> None:
+    opened = run_json("device", "offline", "--hours", "2")
     assert (opened["schema"], opened["until"][-1]) == ("entrenous/offline/1", "Z")
     assert (home / "offline.key").exists()
-    assert answer("device", "offline", "--off") == {"schema": "entrenous/offline/1", "until": None}
+    assert run_json("device", "offline", "--off") == {
+        "schema": "entrenous/offline/1",
+        "until": None,
+    }
     assert not (home / "offline.key").exists()
 
 
@@ -71,31 +74,31 @@ def test_invalid_offline_window_is_refused(home: Path, words: str) -> None:
 
 
 def test_sheet_is_written_and_unlocks_the_device(
-    home: Path, answer: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, run_json: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, second = tmp_path / "sheet.txt", tmp_path / "second.txt"
-    assert answer("device", "recovery", "--out", str(first))["file"] == str(first)
+    assert run_json("device", "recovery", "--out", str(first))["file"] == str(first)
     sheet = read_sheet(first.read_text())
     assert first.stat().st_mode & 0o077 == 0
     assert run(["device", "recovery", "--out", str(second)], {}) == REFUSED
     assert "--recovery" in capsys.readouterr().err
     assert not second.exists()
-    answer("device", "recovery", "--out", str(second), "--recovery", str(first))
+    run_json("device", "recovery", "--out", str(second), "--recovery", str(first))
     assert read_sheet(second.read_text()) == sheet
-    assert answer("device", "unlock", "--recovery", str(second))["tries"] == 10
+    assert run_json("device", "unlock", "--recovery", str(second))["tries"] == 10
     assert home.exists()
 
 
 def test_sheet_is_written_only_once_the_relay_has_its_token(
-    home: Path, answer: Any, tmp_path: Path
+    home: Path, run_json: Any, tmp_path: Path
 ) -> None:
     """The new token still has to be sent, because the relay did not answer an earlier command."""
     following, sheet = Secret(b"f" * TOKEN_BYTES), tmp_path / "sheet.txt"
     with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST.encode())) as device:
         device.vault.put(OWN_RECORDS, NEXT_CLOSE_TOKEN_RECORD, following.reveal())
-    answer("device", "recovery", "--out", str(sheet))
+    run_json("device", "recovery", "--out", str(sheet))
     assert read_sheet(sheet.read_text()).close == following
-    answer("device", "list")
+    run_json("device", "list")
     with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(FIRST.encode())) as device:
         assert own_device(device).home.close == following
 
@@ -111,12 +114,12 @@ def test_invalid_sheet_is_reported(
 
 
 def test_passphrase_can_be_changed(
-    home: Path, answer: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Path, run_json: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     read, write = os.pipe()
     os.write(write, SECOND.encode() + b"\n")
     os.close(write)
-    changed = answer("passphrase", "change", "--new-passphrase-fd", str(read))
+    changed = run_json("passphrase", "change", "--new-passphrase-fd", str(read))
     assert (changed["copies_shut"], changed["new_sheet_needed"]) == (True, True)
     os.close(read)
     assert run(["sent"], {}) == REFUSED
@@ -135,11 +138,11 @@ def test_failed_tries_are_reported_once(
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST)
     capsys.readouterr()
     assert run(["sent", "--json"], {}) == EXIT_YES
-    said = capsys.readouterr()
-    assert json.loads(said.out)
-    assert said.err.startswith("2 tries at this device's passphrase failed")
-    assert "entrenous device revoke" in said.err
-    assert "entrenous passphrase change" in said.err
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)
+    assert captured.err.startswith("2 tries at this device's passphrase failed")
+    assert "entrenous device revoke" in captured.err
+    assert "entrenous passphrase change" in captured.err
     assert run(["sent", "--json"], {}) == EXIT_YES
     assert capsys.readouterr().err == ""
     assert home.exists()
@@ -157,20 +160,20 @@ def test_new_passphrase_is_not_prompted_without_a_terminal(
 def test_lock_commands_report_in_words(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = {
+    expected_outputs = {
         ("device", "offline", "--hours", "1"): "opens without its relay",
         ("device", "offline", "--off"): "only with its relay",
         ("device", "recovery", "--out", str(tmp_path / "sheet")): "no longer on this device",
         ("device", "unlock", "--recovery", str(tmp_path / "sheet")): "ten more tries",
     }
-    for words, heard in said.items():
+    for words, expected in expected_outputs.items():
         assert run(list(words), {}) == EXIT_YES
-        assert heard in capsys.readouterr().out
+        assert expected in capsys.readouterr().out
     assert home.exists()
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "outdated", "said"),
+    ("before", "after", "outdated", "expected"),
     [
         (None, None, False, "no relay"),
         (LOCK, LOCK, False, "30 days"),
@@ -179,7 +182,7 @@ def test_lock_commands_report_in_words(
     ],
 )
 def test_passphrase_change_reports_what_opens_older_copies(
-    before: RelayLock | None, after: RelayLock | None, *, outdated: bool, said: str
+    before: RelayLock | None, after: RelayLock | None, *, outdated: bool, expected: str
 ) -> None:
     def unlocked(lock: RelayLock | None) -> UnlockedVault:
         terms, part = (
@@ -188,4 +191,4 @@ def test_passphrase_change_reports_what_opens_older_copies(
         )
         return UnlockedVault(Path(), cast("Any", None), terms, Secret(b""), part)
 
-    assert said in " ".join(describe_passphrase_change(unlocked(before), unlocked(after)))
+    assert expected in " ".join(describe_passphrase_change(unlocked(before), unlocked(after)))

@@ -37,7 +37,7 @@ from tests.village.world import WoundClock as Clock
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 WORDS = "four or five unrelated words"
-Said = Callable[..., str]
+RunCommand = Callable[..., str]
 
 
 @pytest.fixture
@@ -53,19 +53,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
+def run_command(capsys: pytest.CaptureFixture[str]) -> RunCommand:
     """Return a function that runs a command, checks its exit status, and returns its output."""
 
-    def typed(*words: str, status: int = EXIT_YES) -> str:
+    def run_and_check(*words: str, status: int = EXIT_YES) -> str:
         capsys.readouterr()
         assert run(list(words), {}) == status
-        both = capsys.readouterr()
-        return both.out + both.err
+        captured = capsys.readouterr()
+        return captured.out + captured.err
 
-    return typed
+    return run_and_check
 
 
-def links_a_phone(home: Path) -> None:
+def link_phone(home: Path) -> None:
     with (
         open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(WORDS.encode())) as laptop,
         create_device(
@@ -77,23 +77,23 @@ def links_a_phone(home: Path) -> None:
             fetch_messages(one)
 
 
-def test_device_list_shows_every_device(home: Path, said: Said) -> None:
-    assert "device 1  (this one, since" in said("device", "list")
-    links_a_phone(home)
-    lines = said("device", "list")
+def test_device_list_shows_every_device(home: Path, run_command: RunCommand) -> None:
+    assert "device 1  (this one, since" in run_command("device", "list")
+    link_phone(home)
+    lines = run_command("device", "list")
     assert "phone  (since" in lines
     assert "Your master key is on this device." in lines
-    told = said("device", "revoke", "phone", "--lost")
-    assert "phone is revoked: no passphrase opens its vault any more, unless" in told
-    assert "168 hours" in told
-    assert all(one.what in told for one in LOST_DEVICE_CHECKLIST)
-    assert "phone" not in said("device", "list")
-    answer = json.loads(said("device", "list", "--json"))
+    output = run_command("device", "revoke", "phone", "--lost")
+    assert "phone is revoked: no passphrase opens its vault any more, unless" in output
+    assert "168 hours" in output
+    assert all(one.what in output for one in LOST_DEVICE_CHECKLIST)
+    assert "phone" not in run_command("device", "list")
+    answer = json.loads(run_command("device", "list", "--json"))
     assert (answer["schema"], answer["not_shut_yet"]) == ("entrenous/devices/1", [])
 
 
 def test_linked_device_survives_later_errors(
-    home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+    home: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words, phone_home = Secret(WORDS.encode()), home / "../phone"
 
@@ -112,12 +112,12 @@ def test_linked_device_survives_later_errors(
         stopped(home / "../none", None)
     assert not (home / "../none/vault.json").exists()
     monkeypatch.setenv("ENTRENOUS_HOME", str(phone_home))
-    assert "phone  (this one" in said("device", "list")
+    assert "phone  (this one" in run_command("device", "list")
 
 
 @pytest.mark.threat("stolen-device")
 def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
-    home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+    home: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C comes after the device has the master key and before it has sent a message; then the
     device is stolen.
@@ -140,9 +140,11 @@ def test_a_device_whose_linking_was_cut_short_is_shut_when_it_is_revoked(
     assert read_vault_head(stolen).now.lock is not None
     with pytest.raises(WrongPassphrase):
         unlock_vault_in_folder(stolen, words, no_relay)
-    assert "no passphrase opens its vault" in said("device", "revoke", "phone", "--lost")
+    assert "no passphrase opens its vault" in run_command("device", "revoke", "phone", "--lost")
     monkeypatch.setenv("ENTRENOUS_HOME", str(stolen))
-    assert "can no longer be unlocked" in said("inbox", status=EXIT_STATUS_BY_FAMILY["refused"])
+    assert "can no longer be unlocked" in run_command(
+        "inbox", status=EXIT_STATUS_BY_FAMILY["refused"]
+    )
 
 
 def test_linking_killed_before_the_grant_blocks_no_other(
@@ -173,43 +175,43 @@ def test_linking_killed_before_the_grant_blocks_no_other(
 
 
 def test_link_code_is_read_from_standard_input(
-    home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+    home: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = list[str]()
     monkeypatch.setattr(setup, "link_on_new_device", lambda code, *_, **__: asked.append(code))
     monkeypatch.setattr("sys.stdin", io.StringIO("entrenous-link:2:AAAA\nyes\n"))
     monkeypatch.setenv("ENTRENOUS_HOME", str(home / "../other"))
-    said("setup", "--link", "-")
+    run_command("setup", "--link", "-")
     assert asked == ["entrenous-link:2:AAAA"]
 
 
 @pytest.mark.parametrize("shut", list(RevocationState))
 def test_only_a_shut_vault_is_reported_as_shut(shut: RevocationState) -> None:
-    said = "\n".join(describe_revocation(RevocationResult("phone", shut)))
-    assert ("no passphrase opens" in said) == (shut is RevocationState.DONE)
-    assert ("NOT locked" in said) == (shut in {RevocationState.ELSEWHERE, RevocationState.REFUSED})
-    assert "168 hours" in said
+    text = "\n".join(describe_revocation(RevocationResult("phone", shut)))
+    assert ("no passphrase opens" in text) == (shut is RevocationState.DONE)
+    assert ("NOT locked" in text) == (shut in {RevocationState.ELSEWHERE, RevocationState.REFUSED})
+    assert "168 hours" in text
 
 
-def test_invalid_revocations_are_refused(home: Path, said: Said) -> None:
+def test_invalid_revocations_are_refused(home: Path, run_command: RunCommand) -> None:
     assert home.exists()
     missing = EXIT_STATUS_BY_FAMILY["not-found"]
-    assert "none yet" in said("device", "revoke", "phone", status=missing)
-    assert "another one" in said(
+    assert "none yet" in run_command("device", "revoke", "phone", status=missing)
+    assert "another one" in run_command(
         "device", "revoke", "device 1", status=EXIT_STATUS_BY_FAMILY["refused"]
     )
 
 
 def test_setup_refuses_conflicting_options(
-    home: Path, said: Said, monkeypatch: pytest.MonkeyPatch
+    home: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_device(Settings(home, 0.0, pause_s=0), lambda: Secret(WORDS.encode())) as laptop:
         code = start_on_old_device(None, laptop).code
     monkeypatch.setenv("ENTRENOUS_HOME", str(home / "../other"))
     malformed = EXIT_STATUS_BY_FAMILY["malformed"]
-    assert "link code" in said("setup", "--link", code[:-5], status=malformed)
-    said("setup", "--link", code, "--name", "Ana", status=EXIT_USAGE_ERROR)
-    said("setup", "--offline", status=EXIT_USAGE_ERROR)
+    assert "link code" in run_command("setup", "--link", code[:-5], status=malformed)
+    run_command("setup", "--link", code, "--name", "Ana", status=EXIT_USAGE_ERROR)
+    run_command("setup", "--offline", status=EXIT_USAGE_ERROR)
     assert not (home / "../other/vault.json").exists()
 
 
@@ -224,19 +226,19 @@ def test_contradictory_lists_are_reported(lists: DeviceListContradiction) -> Non
 
 
 def test_renaming_of_a_duplicate_name_is_reported() -> None:
-    told = describe_contact_change(
+    text = describe_contact_change(
         ContactChange("Kim 2", Clock().now(), 0, 0, in_doubt=False, was="Kim")
     )
-    assert "called two different people or circles Kim." in told
-    assert "Kim 2" in told
+    assert "called two different people or circles Kim." in text
+    assert "Kim 2" in text
 
 
 def test_a_device_without_a_relay_is_connected_and_locked(town: Town) -> None:
     town.types("ben", "setup", "--name", "Ben", "--offline")
     refused = town.types("ben", "invite", status=EXIT_STATUS_BY_FAMILY["refused"])
     assert "connect it to a relay: entrenous device move --relay URL" in refused
-    said = town.types("ben", "device", "move", "--relay", town.url)
-    assert f"This device is connected to {town.url}." in said
+    output = town.types("ben", "device", "move", "--relay", town.url)
+    assert f"This device is connected to {town.url}." in output
     locked = read_vault_head(town.folder / "ben").now.lock
     assert locked is not None
     assert locked.relay_url == town.url

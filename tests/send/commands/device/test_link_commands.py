@@ -33,30 +33,32 @@ def room() -> Room:
     return room
 
 
-class Beside:
+class PollingNewDevice:
     """A new device that polls whenever the old one waits, and whose user never confirms."""
 
-    def __init__(self, phone: Person, then: BaseException) -> None:
+    def __init__(self, phone: Person, error: BaseException) -> None:
         self.phone = phone
-        self.then = then
-        self.side: NewDeviceLinkInProgress | None = None
+        self.error = error
+        self.progress: NewDeviceLinkInProgress | None = None
 
-    def reads(self, old: OldDeviceLinkInProgress, **_: bool) -> None:
-        self.side = start_on_new_device(old.code, "phone", self.phone.device)
+    def start(self, old: OldDeviceLinkInProgress, **_: bool) -> None:
+        self.progress = start_on_new_device(old.code, "phone", self.phone.device)
 
-    def wake(self, _honest: Callable[..., Any], _url: str, mailbox: bytes, *_: Any) -> bool:
-        if self.side is not None and mailbox == self.side.code.mailbox:
-            self.side = poll_new_device(self.side, self.phone.device)
+    def poll_or_raise(
+        self, _honest: Callable[..., Any], _url: str, mailbox: bytes, *_: Any
+    ) -> bool:
+        if self.progress is not None and mailbox == self.progress.code.mailbox:
+            self.progress = poll_new_device(self.progress, self.phone.device)
             return True
-        raise self.then
+        raise self.error
 
 
-def adds(room: Room, then: BaseException, monkeypatch: pytest.MonkeyPatch) -> Person:
+def link_until_error(room: Room, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> Person:
     ana = room["ana"]
-    beside = Beside(bare(room, "phone"), then)
-    monkeypatch.setattr(setup, "_print_link_code", beside.reads)
+    new_device = PollingNewDevice(bare(room, "phone"), error)
+    monkeypatch.setattr(setup, "_print_link_code", new_device.start)
     monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
-    with ana.courier.playing(wait_for_letter=beside.wake):
+    with ana.courier.playing(wait_for_letter=new_device.poll_or_raise):
         setup.link_on_old_device(None, ana.device, qr=False, as_json=False)
     return ana
 
@@ -64,12 +66,12 @@ def adds(room: Room, then: BaseException, monkeypatch: pytest.MonkeyPatch) -> Pe
 def test_unanswering_device_is_not_reported_as_linked(
     room: Room, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ana = adds(room, RelayUnreachable(host=HERE), monkeypatch)
-    said = capsys.readouterr()
-    assert "phone is on your list, but it has not answered" in said.out
-    assert "Linked" not in said.out
-    assert "answer the question on the new device too" in said.err
-    assert "ten minutes at most" in said.err
+    ana = link_until_error(room, RelayUnreachable(host=HERE), monkeypatch)
+    captured = capsys.readouterr()
+    assert "phone is on your list, but it has not answered" in captured.out
+    assert "Linked" not in captured.out
+    assert "answer the question on the new device too" in captured.err
+    assert "ten minutes at most" in captured.err
     assert [one.name for one in own_linked_devices(ana.device)] == ["phone"]
 
 
@@ -77,7 +79,7 @@ def test_stopping_after_the_grant_says_that_the_device_is_listed(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(StoppedAfterGrant, match="phone is already on your list"):
-        adds(room, KeyboardInterrupt(), monkeypatch)
+        link_until_error(room, KeyboardInterrupt(), monkeypatch)
 
 
 def test_new_vault_gets_its_lock_before_the_device_is_listed(room: Room) -> None:
@@ -85,13 +87,13 @@ def test_new_vault_gets_its_lock_before_the_device_is_listed(room: Room) -> None
     ana, phone = room["ana"], bare(room, "phone")
     here = start_on_old_device(None, ana.device)
 
-    def makes_none(home: MailboxAddress) -> None:
+    def fail_to_create_lock(home: MailboxAddress) -> None:
         assert home.relay_url == HERE
         assert own_other_devices(phone.device) is None
         raise RelayUnreachable(host=HERE)
 
     with pytest.raises(RelayUnreachable):
-        setup.link_on_new_device(here.code, None, phone.device, makes_none, as_json=False)
+        setup.link_on_new_device(here.code, None, phone.device, fail_to_create_lock, as_json=False)
     with pytest.raises(LinkEnded):
         poll_old_device(here, ana.device)
     assert own_linked_devices(ana.device) == ()

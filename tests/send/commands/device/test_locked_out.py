@@ -14,60 +14,62 @@ REFUSED, UNPROVEN = EXIT_STATUS_BY_FAMILY["refused"], EXIT_STATUS_BY_FAMILY["unp
 
 def guess(town: Town, who: str, times: int = 10) -> str:
     """Try wrong passphrases on this person's device, and return the last output."""
-    said = ""
+    output = ""
     with town.monkeypatch.context() as patch:
         for number in range(times):
             patch.setenv("ENTRENOUS_PASSPHRASE", f"guess number {number}")
-            said = town.types(who, "sent", status=REFUSED)
-    return said
+            output = town.types(who, "sent", status=REFUSED)
+    return output
 
 
-def unlock(town: Town, who: str = "ana", sheet: str = "sheet.txt") -> tuple[str, ...]:
+def unlock_command(town: Town, who: str = "ana", sheet: str = "sheet.txt") -> tuple[str, ...]:
     return (who, "device", "unlock", "--recovery", str(town.folder / sheet))
 
 
-def another_device(town: Town) -> None:
+def set_up_bens_device(town: Town) -> None:
     """Set up Ben's device, whose recovery sheet does not match Ana's folder."""
     town.types("ben", "setup", "--name", "Ben", "--relay", town.url)
     town.types("ben", "device", "recovery", "--out", str(town.folder / "bens.txt"))
 
 
 def test_lockout_message_explains_what_to_do(town: Town) -> None:
-    said = guess(town, "ana")
-    assert "entrenous device unlock --recovery FILE" in said
-    assert "If you did not make those tries" in said
+    output = guess(town, "ana")
+    assert "entrenous device unlock --recovery FILE" in output
+    assert "If you did not make those tries" in output
 
 
 @pytest.mark.threat("stolen-device")
 def test_guesses_that_locked_a_device_are_told_once_it_opens(town: Town) -> None:
     guess(town, "ana")
-    said = town.types(*unlock(town))
-    assert f"ten more tries for the device in {town.folder / 'ana'}" in said
-    assert "passphrase change" in said
+    unlocked = town.types(*unlock_command(town))
+    assert f"ten more tries for the device in {town.folder / 'ana'}" in unlocked
+    assert "passphrase change" in unlocked
     guess(town, "ana", 2)
-    told = town.types("ana", "sent")
-    assert "its recovery sheet allowed ten more tries. Before that, up to ten" in told
-    assert "2 tries at this device's passphrase failed after that" in told
-    assert "If that was not you" in told
+    listed = town.types("ana", "sent")
+    assert "its recovery sheet allowed ten more tries. Before that, up to ten" in listed
+    assert "2 tries at this device's passphrase failed after that" in listed
+    assert "If that was not you" in listed
     assert "tries" not in town.types("ana", "sent")
 
 
 def test_another_devices_sheet_unlocks_nothing(town: Town) -> None:
-    another_device(town)
+    set_up_bens_device(town)
     guess(town, "ana")
     for shut in (False, True):
         if shut:
-            town.nowhere("device", "revoke", "--lost", "--recovery", str(town.folder / "bens.txt"))
-        said = town.types(*unlock(town, sheet="bens.txt"), status=REFUSED)
-        assert f"does not match the device in {town.folder / 'ana'}" in said
-    assert town.types(*unlock(town))
+            town.types_elsewhere(
+                "device", "revoke", "--lost", "--recovery", str(town.folder / "bens.txt")
+            )
+        output = town.types(*unlock_command(town, sheet="bens.txt"), status=REFUSED)
+        assert f"does not match the device in {town.folder / 'ana'}" in output
+    assert town.types(*unlock_command(town))
     assert town.types("ana", "inbox")
 
 
 def test_the_relay_is_not_asked_about_another_device(town: Town) -> None:
-    another_device(town)
+    set_up_bens_device(town)
     guess(town, "ben")
-    town.types(*unlock(town, sheet="bens.txt"), status=REFUSED)
+    town.types(*unlock_command(town, sheet="bens.txt"), status=REFUSED)
     assert "ten wrong passphrases" in guess(town, "ben", 1)
 
 
@@ -75,19 +77,19 @@ def test_replaced_sheet_unlocks_nothing(town: Town) -> None:
     """The close token was replaced when another device of hers was lost."""
     town.replaces_close_token("ana")
     guess(town, "ana")
-    said = town.types(*unlock(town), status=UNPROVEN)
-    assert "After the sheet was written, another device" in said
-    assert "invite" not in said
+    output = town.types(*unlock_command(town), status=UNPROVEN)
+    assert "After the sheet was written, another device" in output
+    assert "invite" not in output
 
 
 def test_sheet_without_a_local_device_unlocks_its_own_or_reports_it_gone(town: Town) -> None:
     guess(town, "ana")
-    freed = town.nowhere(*unlock(town)[1:])
+    freed = town.types_elsewhere(*unlock_command(town)[1:])
     assert "for the device that this sheet was written on" in freed
-    assert json.loads(town.nowhere(*unlock(town)[1:], "--json"))["here"] is False
+    assert json.loads(town.types_elsewhere(*unlock_command(town)[1:], "--json"))["here"] is False
     town.types("ana", "inbox")
-    town.nowhere(*town.by_sheet)
-    gone = town.nowhere(*unlock(town)[1:], status=REFUSED)
+    town.types_elsewhere(*town.revoke_by_sheet)
+    gone = town.types_elsewhere(*unlock_command(town)[1:], status=REFUSED)
     assert "no longer knows the device for which the sheet was made" in gone
-    shut = town.types(*unlock(town), status=REFUSED)
+    shut = town.types(*unlock_command(town), status=REFUSED)
     assert "This device's vault can no longer be unlocked" in shut
