@@ -70,7 +70,7 @@ from tests.village.world import WoundClock
 
 
 @dataclass(frozen=True)
-class Told:
+class ArchivedExchange:
     """Ana's device, and its archive. Ana sent Ben a message, marked copies for others and has a
     circle. Of Ben's messages she opened ``kept``, one that opens twice, and ``taken_back`` before
     he took it back; one more is unopened.
@@ -87,12 +87,12 @@ class Told:
         return self.room["ana"].device
 
     @property
-    def anew(self) -> Device:
+    def fresh_device(self) -> Device:
         return fresh_device(self.room)
 
 
 @pytest.fixture(scope="module")
-def told() -> Told:
+def exchange() -> ArchivedExchange:
     room = Room()
     ana, ben = room.settles("ana"), room.settles("ben")
     ana.adds(ben)
@@ -110,7 +110,7 @@ def told() -> Told:
     fetch_messages(ana.device)
     list(mark_picture_copies(SMALL, [RecipientId("mum"), RecipientId("dad")], None, ana.device))
     create_or_extend_circle("family", ["ben"], ana.device)
-    return Told(room, exported(ana.device), sent, kept, back)
+    return ArchivedExchange(room, exported(ana.device), sent, kept, back)
 
 
 def secrets_of(device: Device) -> Iterator[bytes]:
@@ -120,10 +120,10 @@ def secrets_of(device: Device) -> Iterator[bytes]:
     identity = OWN_IDENTITY.load(device.vault)
     assert identity is not None
     assert identity.home is not None
-    held = [identity.master, identity.home.owner, identity.home.close]
-    held += [contact.send_token for contact in contacts(device)]
-    held += [window.seed for window in HELD_TOKEN_RANGE_TABLE.all(device.vault)]
-    yield from (secret.reveal() for secret in held if secret is not None)
+    secrets = [identity.master, identity.home.owner, identity.home.close]
+    secrets += [contact.send_token for contact in contacts(device)]
+    secrets += [token_range.seed for token_range in HELD_TOKEN_RANGE_TABLE.all(device.vault)]
+    yield from (secret.reveal() for secret in secrets if secret is not None)
     yield device.vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD) or b"no account"
     yield device.vault.get(OWN_RECORDS, SIGNING_SEED_RECORD) or b"no seed"
     for received in INBOX_TABLE.all(device.vault):
@@ -132,293 +132,300 @@ def secrets_of(device: Device) -> Iterator[bytes]:
             yield received.manifest.open_token.reveal()
 
 
-def test_import_restores_everything_on_a_new_device(told: Told) -> None:
-    ana, anew = told.ana, told.anew
-    taken = imported(told.tar, anew)
-    assert (taken.people, taken.circles, taken.sent, taken.received) == (1, 1, 2, 2)
-    now = contact_named("ben", anew)
+def test_import_restores_everything_on_a_new_device(exchange: ArchivedExchange) -> None:
+    ana, fresh = exchange.ana, exchange.fresh_device
+    report = imported(exchange.tar, fresh)
+    assert (report.people, report.circles, report.sent, report.received) == (1, 1, 2, 2)
+    now = contact_named("ben", fresh)
     assert now == replace(contact_named("ben", ana), send_token=PLACEHOLDER_SEND_TOKEN)
-    assert members_of(circle_named("family", anew), anew) == (now,)
-    assert list(anew.ledger.messages()) == list(ana.ledger.messages())
+    assert members_of(circle_named("family", fresh), fresh) == (now,)
+    assert list(fresh.ledger.messages()) == list(ana.ledger.messages())
     for message in ana.ledger.messages():
         for place, picture in enumerate(message.pictures):
-            assert anew.vault.read_stored_file(picture.original) == SMALL
-            assert anew.ledger.picture_record(message.id, place) == ana.ledger.picture_record(
+            assert fresh.vault.read_stored_file(picture.original) == SMALL
+            assert fresh.ledger.picture_record(message.id, place) == ana.ledger.picture_record(
                 message.id, place
             )
-    assert open_message(told.kept, anew) == open_message(told.kept, ana)
-    lost = find_received_message(told.taken_back, anew)
+    assert open_message(exchange.kept, fresh) == open_message(exchange.kept, ana)
+    lost = find_received_message(exchange.taken_back, fresh)
     assert (lost.state, lost.kept) == (InboxState.TAKEN_BACK, ())
 
 
-def test_import_into_a_vault_on_disk_restores_the_files(told: Told, tmp_path: Path) -> None:
+def test_import_into_a_vault_on_disk_restores_the_files(
+    exchange: ArchivedExchange, tmp_path: Path
+) -> None:
     """Encrypted and plain files are stored in different ways."""
     with closing(SqlcipherVault(tmp_path, Secret(bytes(32)))) as vault:
-        anew = replace(told.anew, vault=vault, ledger=VaultLedger(vault))
-        imported(told.tar, anew)
-        assert open_message(told.kept, anew) == open_message(told.kept, told.ana)
+        fresh = replace(exchange.fresh_device, vault=vault, ledger=VaultLedger(vault))
+        imported(exchange.tar, fresh)
+        assert open_message(exchange.kept, fresh) == open_message(exchange.kept, exchange.ana)
         before = {file.name for file in (tmp_path / "files").iterdir()}
         assert sum(name.endswith(".age") for name in before) == 2  # a frame and a picture
-        again = exported(anew)
-        assert imported(again, anew).has_nothing_new
+        again = exported(fresh)
+        assert imported(again, fresh).has_nothing_new
         assert {file.name for file in (tmp_path / "files").iterdir()} == before
-    assert imported(again, told.anew).received == 2
+    assert imported(again, exchange.fresh_device).received == 2
 
 
 @pytest.mark.slow
-def test_second_import_adds_nothing(told: Told) -> None:
-    anew = told.anew
-    imported(told.tar, anew)
-    before = everything(anew)
-    assert imported(told.tar, anew).has_nothing_new
-    assert everything(anew) == before
+def test_second_import_adds_nothing(exchange: ArchivedExchange) -> None:
+    fresh = exchange.fresh_device
+    imported(exchange.tar, fresh)
+    before = everything(fresh)
+    assert imported(exchange.tar, fresh).has_nothing_new
+    assert everything(fresh) == before
 
 
-def test_archive_holds_no_identity_keys(told: Told) -> None:
-    every = list(secrets_of(told.ana))
+def test_archive_holds_no_identity_keys(exchange: ArchivedExchange) -> None:
+    every = list(secrets_of(exchange.ana))
     assert len(every) > 6
-    assert [secret for secret in every if secret in told.tar] == []
-    withdraws = [
-        copy.withdraw_token for one in query_sent_messages(told.ana) for copy in one.copies
+    assert [secret for secret in every if secret in exchange.tar] == []
+    withdraw_tokens = [
+        copy.withdraw_token for one in query_sent_messages(exchange.ana) for copy in one.copies
     ]
-    assert withdraws[0].reveal() in told.tar  # the same search finds what the archive does hold
+    assert (
+        withdraw_tokens[0].reveal() in exchange.tar
+    )  # the same search finds what the archive does hold
 
 
-def test_unopened_messages_are_not_archived(told: Told) -> None:
-    assert write_archive_tar(io.BytesIO(), told.ana, nobody_watches).unopened == 2
-    anew = told.anew
-    imported(told.tar, anew)
-    assert {one.name for one in received_messages(anew)} == {told.kept, told.taken_back}
+def test_unopened_messages_are_not_archived(exchange: ArchivedExchange) -> None:
+    assert write_archive_tar(io.BytesIO(), exchange.ana, nobody_watches).unopened == 2
+    fresh = exchange.fresh_device
+    imported(exchange.tar, fresh)
+    assert {one.name for one in received_messages(fresh)} == {exchange.kept, exchange.taken_back}
 
 
-def test_signed_receipts_are_imported(told: Told) -> None:
-    anew, ana = told.anew, told.ana
-    imported(told.tar, anew)
-    message = next(one for one in ana.ledger.messages() if one.name == told.sent)
+def test_signed_receipts_are_imported(exchange: ArchivedExchange) -> None:
+    fresh, ana = exchange.fresh_device, exchange.ana
+    imported(exchange.tar, fresh)
+    message = next(one for one in ana.ledger.messages() if one.name == exchange.sent)
     proofs = receipt_proofs(message.id, ana)
     assert proofs.cards
     assert proofs.copies[0].receipts
-    assert receipt_proofs(message.id, anew) == proofs
+    assert receipt_proofs(message.id, fresh) == proofs
 
 
-def test_received_files_open_with_age_alone(told: Told) -> None:
-    parts = {entry.name: entry.content.read() for entry in tar_entries(io.BytesIO(told.tar))}
-    (picture,) = open_message(told.kept, told.ana).files
-    frame, file = find_received_message(told.kept, told.ana).kept
+def test_received_files_open_with_age_alone(exchange: ArchivedExchange) -> None:
+    parts = {entry.name: entry.content.read() for entry in tar_entries(io.BytesIO(exchange.tar))}
+    (picture,) = open_message(exchange.kept, exchange.ana).files
+    frame, file = find_received_message(exchange.kept, exchange.ana).kept
     assert {f"keys/{frame.hex()}", f"keys/{file.hex()}"} < set(parts)
     identity = pyrage.x25519.Identity.from_str(parts[f"keys/{file.hex()}"].decode().strip())
     padded = pyrage.decrypt(parts[f"files/{file.hex()}"], [identity])
     assert padded.rstrip(b"\0") == picture.data.rstrip(b"\0")
 
 
-def test_imported_messages_still_expire(told: Told) -> None:
-    anew = told.anew
-    imported(told.tar, anew)
-    kept = find_received_message(told.kept, anew).kept
-    later = replace(anew, clock=WoundClock(told.room.clock.now() + timedelta(days=8)))
-    assert find_received_message(told.kept, later).state is InboxState.EXPIRED
+def test_imported_messages_still_expire(exchange: ArchivedExchange) -> None:
+    fresh = exchange.fresh_device
+    imported(exchange.tar, fresh)
+    kept = find_received_message(exchange.kept, fresh).kept
+    later = replace(fresh, clock=WoundClock(exchange.room.clock.now() + timedelta(days=8)))
+    assert find_received_message(exchange.kept, later).state is InboxState.EXPIRED
     assert kept
-    assert not set(kept) & set(everything(anew)[1])
+    assert not set(kept) & set(everything(fresh)[1])
 
 
-def test_expired_messages_are_archived_without_content(told: Told) -> None:
-    anew, old = told.anew, told.anew
-    imported(told.tar, old)
-    later = replace(old, clock=WoundClock(told.room.clock.now() + timedelta(days=8)))
-    imported(exported(later), anew)
-    received = find_received_message(told.kept, anew)
+def test_expired_messages_are_archived_without_content(exchange: ArchivedExchange) -> None:
+    fresh, old = exchange.fresh_device, exchange.fresh_device
+    imported(exchange.tar, old)
+    later = replace(old, clock=WoundClock(exchange.room.clock.now() + timedelta(days=8)))
+    imported(exported(later), fresh)
+    received = find_received_message(exchange.kept, fresh)
     assert (received.state, received.kept) == (InboxState.EXPIRED, ())
 
 
-def test_copies_can_be_taken_back_from_the_new_device(told: Told) -> None:
-    new = told.room.settles("ana who takes back")
-    imported(told.tar, new.device)
-    recall_message(told.sent, new.device)
+def test_copies_can_be_taken_back_from_the_new_device(exchange: ArchivedExchange) -> None:
+    new = exchange.room.settles("ana who takes back")
+    imported(exchange.tar, new.device)
+    recall_message(exchange.sent, new.device)
     (copy,) = next(
-        one.copies for one in query_sent_messages(told.ana) if one.message.name == told.sent
+        one.copies for one in query_sent_messages(exchange.ana) if one.message.name == exchange.sent
     )
     assert copy.state is EnvelopeState.TAKEN_BACK
 
 
-def test_imported_people_keep_their_keys_and_need_a_new_link(told: Told) -> None:
-    ben, new = told.room["ben"], told.room.settles("ana anew")
-    imported(told.tar, new.device)
+def test_imported_people_keep_their_keys_and_need_a_new_link(exchange: ArchivedExchange) -> None:
+    ben, new = exchange.room["ben"], exchange.room.settles("ana anew")
+    imported(exchange.tar, new.device)
     with pytest.raises(WrongToken):
         new.sends(SMALL, ben)
-    was = contact_named("ben", new.device)
+    before = contact_named("ben", new.device)
     new.adds(ben)
-    now = contact_named("ben", new.device)
-    assert (now.since, now.person) == (
-        was.since,
-        was.person,
+    after = contact_named("ben", new.device)
+    assert (after.since, after.person) == (
+        before.since,
+        before.person,
     )  # he is known already, and not added again
     name = new.sends(SMALL, ben).name
     fetch_messages(ben.device)  # the newest may be from another test
     assert open_message(name, ben.device).files
 
 
-def test_taken_names_are_numbered_on_import(told: Told) -> None:
-    dan, other = told.room.settles("dan"), told.room.settles("other")
+def test_taken_names_are_numbered_on_import(exchange: ArchivedExchange) -> None:
+    dan, other = exchange.room.settles("dan"), exchange.room.settles("other")
     add_person(make_invite_link(dan.device), "Ben", other.device)
     create_or_extend_circle("Family", ["Ben"], other.device)
     list(mark_picture_copies(SMALL, [RecipientId("x")], None, other.device))
     (here,) = other.device.ledger.messages()
-    other.device.ledger.store_message(replace(here, name=told.sent))
-    assert imported(told.tar, other.device).sent == 2
+    other.device.ledger.store_message(replace(here, name=exchange.sent))
+    assert imported(exchange.tar, other.device).sent == 2
     assert [one.name for one in contacts(other.device)] == ["Ben", "ben 2"]
     assert circle_named("family 2", other.device).people != circle_named("Family", other.device)
     names = [one.name for one in other.device.ledger.messages()]
     assert len(set(names)) == 3
-    assert told.sent in names
+    assert exchange.sent in names
     before = everything(other.device)
-    assert imported(told.tar, other.device).has_nothing_new
+    assert imported(exchange.tar, other.device).has_nothing_new
     assert everything(other.device) == before
 
 
-def test_import_keeps_local_changes(told: Told) -> None:
-    anew = told.anew
-    imported(told.tar, anew)
-    rename_contact("ben", "Benedikt", anew)
-    assert imported(told.tar, anew).has_nothing_new
-    assert [one.name for one in contacts(anew)] == ["Benedikt"]
+def test_import_keeps_local_changes(exchange: ArchivedExchange) -> None:
+    fresh = exchange.fresh_device
+    imported(exchange.tar, fresh)
+    rename_contact("ben", "Benedikt", fresh)
+    assert imported(exchange.tar, fresh).has_nothing_new
+    assert [one.name for one in contacts(fresh)] == ["Benedikt"]
 
 
-def test_blocked_people_stay_blocked_after_import(told: Told) -> None:
-    anew, third = told.anew, told.anew
-    imported(told.tar, anew)
-    block_contact("ben", anew)
-    imported(exported(anew), third)
+def test_blocked_people_stay_blocked_after_import(exchange: ArchivedExchange) -> None:
+    fresh, third = exchange.fresh_device, exchange.fresh_device
+    imported(exchange.tar, fresh)
+    block_contact("ben", fresh)
+    imported(exported(fresh), third)
     assert contact_named("ben", third).blocked
 
 
-def test_import_reports_who_made_the_archive(told: Told) -> None:
-    ana = told.room["ana"]
-    assert (imported(told.tar, told.anew).person, imported(told.tar, told.anew).made_by) == (
-        *(ana.id, None),
-    )
-    assert imported(told.tar, told.room["ben"].device).made_by == "ana"
+def test_import_reports_who_made_the_archive(exchange: ArchivedExchange) -> None:
+    ana = exchange.room["ana"]
+    assert (
+        imported(exchange.tar, exchange.fresh_device).person,
+        imported(exchange.tar, exchange.fresh_device).made_by,
+    ) == (*(ana.id, None),)
+    assert imported(exchange.tar, exchange.room["ben"].device).made_by == "ana"
 
 
-def test_own_identity_is_not_imported_as_a_contact(told: Told) -> None:
-    ben = told.room["ben"].device
+def test_own_identity_is_not_imported_as_a_contact(exchange: ArchivedExchange) -> None:
+    ben = exchange.room["ben"].device
     before = {one.name for one in contacts(ben)}
-    anew = told.anew
-    imported(told.tar, anew)
-    assert imported(exported(anew), ben).people == 0
+    fresh = exchange.fresh_device
+    imported(exchange.tar, fresh)
+    assert imported(exported(fresh), ben).people == 0
     assert {one.name for one in contacts(ben)} == before
 
 
-def test_export_leaves_out_missing_files(told: Told) -> None:
-    old, anew = told.anew, told.anew
-    imported(told.tar, old)
+def test_export_leaves_out_missing_files(exchange: ArchivedExchange) -> None:
+    old, fresh = exchange.fresh_device, exchange.fresh_device
+    imported(exchange.tar, old)
     gone = next(iter(old.ledger.messages())).pictures[0].original
     old.vault.delete_file(gone)
     assert write_archive_tar(io.BytesIO(), old, nobody_watches).lost == 1
-    assert imported(exported(old), anew).sent == 2
+    assert imported(exported(old), fresh).sent == 2
 
 
-def test_tampered_archive_changes_nothing(told: Told) -> None:
-    before, anew = everything(told.anew), told.anew
-    imported(told.tar, anew)
-    whole, refused = everything(anew), 0
-    places = [*range(0, len(told.tar), len(told.tar) // 150), *range(0, 512, 16)]
+def test_tampered_archive_changes_nothing(exchange: ArchivedExchange) -> None:
+    before, fresh = everything(exchange.fresh_device), exchange.fresh_device
+    imported(exchange.tar, fresh)
+    whole, refused = everything(fresh), 0
+    places = [*range(0, len(exchange.tar), len(exchange.tar) // 150), *range(0, 512, 16)]
     for at in places:
-        changed = bytearray(told.tar)
+        changed = bytearray(exchange.tar)
         changed[at] ^= 1
-        anew = told.anew
+        fresh = exchange.fresh_device
         try:
-            imported(bytes(changed), anew)
+            imported(bytes(changed), fresh)
         except (BadArchive, DamagedArchive):
             refused += 1
-            assert everything(anew) == before, at
+            assert everything(fresh) == before, at
         else:
-            assert everything(anew) == whole, at  # the change was in the padding between two files
+            assert everything(fresh) == whole, at  # the change was in the padding between two files
     assert refused > len(places) * 0.8
 
 
-def test_incomplete_archive_is_refused(told: Told) -> None:
-    size = int(told.tar[124:135], 8)
-    assert len(read_index(told.tar[512 : 512 + size]).parts) > 10
-    index_only = told.tar[: 512 + size + -size % 512] + bytes(1024)
-    for shorter in (told.tar[:-1024], told.tar[:-2048], index_only, bytes(1024), b""):
-        anew = told.anew
-        before = everything(anew)
+def test_incomplete_archive_is_refused(exchange: ArchivedExchange) -> None:
+    size = int(exchange.tar[124:135], 8)
+    assert len(read_index(exchange.tar[512 : 512 + size]).parts) > 10
+    index_only = exchange.tar[: 512 + size + -size % 512] + bytes(1024)
+    for shorter in (exchange.tar[:-1024], exchange.tar[:-2048], index_only, bytes(1024), b""):
+        fresh = exchange.fresh_device
+        before = everything(fresh)
         with pytest.raises((BadArchive, DamagedArchive)):
-            imported(shorter, anew)
-        assert everything(anew) == before
+            imported(shorter, fresh)
+        assert everything(fresh) == before
 
 
-def test_import_overwrites_no_local_file(told: Told) -> None:
+def test_import_overwrites_no_local_file(exchange: ArchivedExchange) -> None:
     """A stranger's archive that names a file of ours writes nothing under that name."""
-    anew = told.anew
-    blob = next(iter(told.ana.ledger.messages())).pictures[0].original
-    assert isinstance(anew.vault, MemoryVault)
-    anew.vault._files[blob] = b"ours"
-    imported(told.tar, anew)
-    assert anew.vault.read_stored_file(blob) == b"ours"
+    fresh = exchange.fresh_device
+    blob = next(iter(exchange.ana.ledger.messages())).pictures[0].original
+    assert isinstance(fresh.vault, MemoryVault)
+    fresh.vault._files[blob] = b"ours"
+    imported(exchange.tar, fresh)
+    assert fresh.vault.read_stored_file(blob) == b"ours"
 
 
 @pytest.mark.parametrize("limit", ["INDEX_BYTES_MAX", "RECORD_BYTES_MAX", "FILE_BYTES_MAX"])
 def test_export_refuses_what_could_not_be_imported(
-    told: Told, limit: str, monkeypatch: pytest.MonkeyPatch
+    exchange: ArchivedExchange, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = io.BytesIO()
     monkeypatch.setattr(f"entrenous.archive.archive_format.{limit}", 100)
     with pytest.raises(TooMuchForArchive):
-        write_archive_tar(out, told.ana, nobody_watches)
+        write_archive_tar(out, exchange.ana, nobody_watches)
     assert out.getvalue() == b""
 
 
-def _changed(told: Told) -> Device:
+def attackers_device(exchange: ArchivedExchange) -> Device:
     """Return a device with Ana's data, from which a test makes a malicious archive."""
-    anew = told.anew
-    imported(told.tar, anew)
-    return anew
+    fresh = exchange.fresh_device
+    imported(exchange.tar, fresh)
+    return fresh
 
 
-def test_invalid_names_are_replaced_on_import(told: Told) -> None:
+def test_invalid_names_are_replaced_on_import(exchange: ArchivedExchange) -> None:
     """Message names become file names, and all names are displayed."""
-    evil, anew = _changed(told), told.anew
-    received = find_received_message(told.kept, evil)
+    attackers, fresh = attackers_device(exchange), exchange.fresh_device
+    received = find_received_message(exchange.kept, attackers)
     key = inbox_key(received.sender, received.id)
     odd = replace(received, name=MessageName("../../evil"), sender_name="\x1b[2J")
-    INBOX_TABLE.store(odd, key, evil.vault)
-    for message in list(evil.ledger.messages()):
-        evil.ledger.store_message(replace(message, name=MessageName(f"../{message.name}")))
-    (ben,) = contacts(evil)
+    INBOX_TABLE.store(odd, key, attackers.vault)
+    for message in list(attackers.ledger.messages()):
+        attackers.ledger.store_message(replace(message, name=MessageName(f"../{message.name}")))
+    (ben,) = contacts(attackers)
     person = replace(ben.person, name="\x1b[2J")
-    CONTACT_TABLE.store(replace(ben, name="x" * 65, person=person), ben.person.id.hex(), evil.vault)
-    (circle,) = circles(evil.vault)
-    store_circle(replace(circle, name="a\nb"), evil.vault)
-    imported(exported(evil), anew)
-    names = {one.name for one in received_messages(anew)}
-    names |= {one.name for one in anew.ledger.messages()}
+    CONTACT_TABLE.store(
+        replace(ben, name="x" * 65, person=person), ben.person.id.hex(), attackers.vault
+    )
+    (circle,) = circles(attackers.vault)
+    store_circle(replace(circle, name="a\nb"), attackers.vault)
+    imported(exported(attackers), fresh)
+    names = {one.name for one in received_messages(fresh)}
+    names |= {one.name for one in fresh.ledger.messages()}
     assert len(names) == 4
     assert all(is_message_name(name) for name in names)
-    shown = [one.sender_name for one in received_messages(anew)]
-    shown += [one.name for one in circles(anew.vault)]
-    shown += [one for contact in contacts(anew) for one in (contact.name, contact.person.name)]
+    shown = [one.sender_name for one in received_messages(fresh)]
+    shown += [one.name for one in circles(fresh.vault)]
+    shown += [one for contact in contacts(fresh) for one in (contact.name, contact.person.name)]
     assert all(is_name(name) for name in shown)
 
 
-def test_invalid_receipts_are_not_imported(told: Told) -> None:
-    evil, anew = _changed(told), told.anew
-    whole = told.anew
-    imported(told.tar, whole)
+def test_invalid_receipts_are_not_imported(exchange: ArchivedExchange) -> None:
+    attackers, fresh = attackers_device(exchange), exchange.fresh_device
+    whole = exchange.fresh_device
+    imported(exchange.tar, whole)
     kept = dict(whole.vault.items(RECEIPT))
     assert len(kept) == 2
     (key, first), (other, second) = sorted(kept.items())
     one = unpack(ProvenReceipt, first)
     forged = one.proof[:-1] + bytes([one.proof[-1] ^ 1])
-    RECEIPT_TABLE.store(replace(one, proof=forged), key, evil.vault)
+    RECEIPT_TABLE.store(replace(one, proof=forged), key, attackers.vault)
     said = unpack(ProvenReceipt, second)
-    RECEIPT_TABLE.store(replace(said, at=said.at + timedelta(days=1)), other, evil.vault)
-    imported(exported(evil), anew)
-    assert dict(anew.vault.items(RECEIPT)) == {}
-    assert dict(anew.vault.items(RECEIPT_KEY_BUNDLE)) == {}
+    RECEIPT_TABLE.store(replace(said, at=said.at + timedelta(days=1)), other, attackers.vault)
+    imported(exported(attackers), fresh)
+    assert dict(fresh.vault.items(RECEIPT)) == {}
+    assert dict(fresh.vault.items(RECEIPT_KEY_BUNDLE)) == {}
 
 
-def test_archive_tables_match_other_verbs_table_names() -> None:
+def test_archive_tables_match_other_packages_table_names() -> None:
     assert (
         CASES_TABLE,
         CUSTODY_LINKS_TABLE,
@@ -438,14 +445,14 @@ def test_later_archive_adds_what_the_earlier_one_lacked() -> None:
     first = exported(ana.device)
     room.back(THERE)
     fetch_messages(ana.device)
-    second, anew = exported(ana.device), fresh_device(room)
-    imported(first, anew)
-    (sent,) = query_sent_messages(anew)
+    second, fresh = exported(ana.device), fresh_device(room)
+    imported(first, fresh)
+    (sent,) = query_sent_messages(fresh)
     with pytest.raises(NothingToRecall):
-        recall_message(sent.message.name, anew)
-    assert imported(second, anew).sent == 0
-    recall_message(sent.message.name, anew)
-    assert len(everything(anew)[0][COPY_DELIVERY]) == 1
-    before = everything(anew)
-    imported(second, anew)
-    assert everything(anew) == before
+        recall_message(sent.message.name, fresh)
+    assert imported(second, fresh).sent == 0
+    recall_message(sent.message.name, fresh)
+    assert len(everything(fresh)[0][COPY_DELIVERY]) == 1
+    before = everything(fresh)
+    imported(second, fresh)
+    assert everything(fresh) == before

@@ -22,11 +22,11 @@ WORDS, ARCHIVES = "four or five unrelated words", "words of the archive"
 
 
 @pytest.fixture(autouse=True)
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_vaults(monkeypatch: pytest.MonkeyPatch) -> None:
     make_vaults_open_quickly(monkeypatch)
 
 
-def home(folder: Path, name: str, patch: pytest.MonkeyPatch) -> None:
+def use_home(folder: Path, name: str, patch: pytest.MonkeyPatch) -> None:
     """Let the commands that follow use this device; set it up if it is missing."""
     patch.setenv("ENTRENOUS_HOME", str(folder / name))
     patch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
@@ -49,7 +49,7 @@ def archive(*arguments: str, words: str = ARCHIVES) -> int:
 def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the archive of a device that marked a picture, with a cheap key derivation."""
     monkeypatch.setattr("entrenous.archive.archive_format.SCRYPT_WORK_FACTOR", 1)
-    home(tmp_path, "ana", monkeypatch)
+    use_home(tmp_path, "ana", monkeypatch)
     (tmp_path / "beach.jpg").write_bytes(photo(width_px=160))
     command = ["mark", str(tmp_path / "beach.jpg"), "--out", str(tmp_path / "out"), "--to", "ben"]
     assert run(command, {}) == EXIT_YES
@@ -63,11 +63,11 @@ def test_export_and_import_between_two_homes(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    home(tmp_path, "anew", monkeypatch)
+    use_home(tmp_path, "anew", monkeypatch)
     capsys.readouterr()
     assert archive("import", str(exported), "--json") == EXIT_YES
-    told = json.loads(capsys.readouterr().out)
-    assert (told["schema"], told["sent"]) == ("entrenous/archive-import/1", 1)
+    report = json.loads(capsys.readouterr().out)
+    assert (report["schema"], report["sent"]) == ("entrenous/archive-import/1", 1)
     (copy,) = (tmp_path / "out").iterdir()
     assert run(["trace", str(copy), "--json"], {}) == EXIT_YES
     assert json.loads(capsys.readouterr().out)["named"] == ["ben"]
@@ -81,7 +81,7 @@ def test_crash_during_import_leaves_the_vault_unchanged(
     """The disk fills while the last file is written; the partial file has no record, and is
     removed.
     """
-    home(tmp_path, "anew", monkeypatch)
+    use_home(tmp_path, "anew", monkeypatch)
     files = tmp_path / "anew" / "files"
     real = SqlcipherVault.store_file_as
 
@@ -101,7 +101,7 @@ def test_crash_during_import_leaves_the_vault_unchanged(
 def test_importing_a_non_archive_changes_nothing(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home(tmp_path, "anew", monkeypatch)
+    use_home(tmp_path, "anew", monkeypatch)
     assert (
         archive("import", str(exported), words="other words here")
         == EXIT_STATUS_BY_FAMILY["refused"]
@@ -158,6 +158,6 @@ def test_export_and_import_report_what_is_left_out_of_cases_under_18(
         assert f"{name} was left out: you erased it here" in capsys.readouterr().err
         assert archive("import", str(tmp_path / made), "--json") == EXIT_YES
         assert json.loads(capsys.readouterr().out)["erased_cases"] == [name]
-    home(tmp_path, "anew", monkeypatch)
+    use_home(tmp_path, "anew", monkeypatch)
     assert archive("import", str(tmp_path / "after")) == EXIT_YES
     assert "Imported: 1 sent, 1 case." in capsys.readouterr().out

@@ -37,7 +37,7 @@ PEOPLE = [RecipientId("ben"), RecipientId("caro")]
 
 
 @dataclass(frozen=True)
-class Home:
+class ArchivedDevice:
     """A device that marked a picture, a clip and a voice note, traced a leak and has a case."""
 
     room: Room
@@ -47,12 +47,12 @@ class Home:
     tar: bytes
 
 
-def opens_all(device: Device) -> Device:
+def with_readers_in_process(device: Device) -> Device:
     """Return the device with clip and sound readers that decode in this process."""
     return replace(device, read_clip=read_clip, read_sound=read_sound)
 
 
-def marked(source: bytes, device: Device) -> bytes:
+def mark_and_return_caros_copy(source: bytes, device: Device) -> bytes:
     """Mark a file for Ben and Caro, and return Caro's copy."""
     return {file.to: file.data for _, file in mark_file(source, PEOPLE, None, device)}[PEOPLE[1]]
 
@@ -64,20 +64,20 @@ def reencoded(picture: bytes) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def home() -> Home:
+def archived() -> ArchivedDevice:
     room = Room()
-    device = opens_all(fresh_device(room, "ana"))
+    device = with_readers_in_process(fresh_device(room, "ana"))
     sources = {
         "picture": photo(width_px=288),
         "clip": written(wander(size=(160, 120), seconds=2.0)),
         "voice": coded(voice(12.0, 48_000, 1), 48_000, "libopus", "ogg", 32_000),
     }
-    copies = {kind: marked(source, device) for kind, source in sources.items()}
+    copies = {kind: mark_and_return_caros_copy(source, device) for kind, source in sources.items()}
     trace = trace_file(reencoded(copies["picture"]), device).trace
     case = open_case(trace, Situation(()), AgeAnswer.ADULTS, device)
     add_file(case.name, b"a screenshot", "what I saw", device)
     save_protection(_protection(device), device)
-    return Home(room, device, copies, case.name, exported(device))
+    return ArchivedDevice(room, device, copies, case.name, exported(device))
 
 
 def _protection(device: Device) -> Protection:
@@ -88,75 +88,75 @@ def _protection(device: Device) -> Protection:
 @pytest.mark.parametrize(
     "kind", ["picture", pytest.param("clip", marks=pytest.mark.nightly), "voice"]
 )
-def test_imported_sent_pictures_can_be_traced(home: Home, kind: str) -> None:
-    anew = opens_all(fresh_device(home.room))
-    taken = imported(home.tar, anew)
-    assert (taken.sent, taken.traces, taken.cases, taken.protections) == (3, 1, 1, 1)
-    leak = reencoded(home.copies[kind]) if kind == "picture" else home.copies[kind]
-    trace = trace_file(leak, anew).trace
+def test_imported_sent_pictures_can_be_traced(archived: ArchivedDevice, kind: str) -> None:
+    fresh = with_readers_in_process(fresh_device(archived.room))
+    report = imported(archived.tar, fresh)
+    assert (report.sent, report.traces, report.cases, report.protections) == (3, 1, 1, 1)
+    leak = reencoded(archived.copies[kind]) if kind == "picture" else archived.copies[kind]
+    trace = trace_file(leak, fresh).trace
     assert trace.verdict.named == ("caro",)
     assert trace.number == 2
-    names = {message.name for message in home.device.ledger.messages()}
+    names = {message.name for message in archived.device.ledger.messages()}
     assert trace.message in names
 
 
-def test_imported_case_verifies_and_can_be_continued(home: Home) -> None:
-    anew = fresh_device(home.room)
-    imported(home.tar, anew)
-    assert verify_case(home.case, anew) == find_case(home.case, home.device)
-    assert read_evidence(home.case, 1, "to look", anew) == b"a screenshot"
-    assert anew.ledger.traces() == home.device.ledger.traces()
-    assert all_protections(anew) == all_protections(home.device)
-    verify_case(home.case, anew)
+def test_imported_case_verifies_and_can_be_continued(archived: ArchivedDevice) -> None:
+    fresh = fresh_device(archived.room)
+    imported(archived.tar, fresh)
+    assert verify_case(archived.case, fresh) == find_case(archived.case, archived.device)
+    assert read_evidence(archived.case, 1, "to look", fresh) == b"a screenshot"
+    assert fresh.ledger.traces() == archived.device.ledger.traces()
+    assert all_protections(fresh) == all_protections(archived.device)
+    verify_case(archived.case, fresh)
 
 
 def note(case: str, device: Device, words: str) -> None:
     edit_case(case, device, lambda same: same, words)
 
 
-def test_more_advanced_case_replaces_its_earlier_state(home: Home) -> None:
-    ahead, behind = fresh_device(home.room), fresh_device(home.room)
+def test_more_advanced_case_replaces_its_earlier_state(archived: ArchivedDevice) -> None:
+    ahead, behind = fresh_device(archived.room), fresh_device(archived.room)
     for device in (ahead, behind):
-        imported(home.tar, device)
-    note(home.case, ahead, "asked for help")
-    add_file(home.case, b"another screenshot", "what I saw later", ahead)
+        imported(archived.tar, device)
+    note(archived.case, ahead, "asked for help")
+    add_file(archived.case, b"another screenshot", "what I saw later", ahead)
     assert imported(exported(ahead), behind).cases == 1
-    assert verify_case(home.case, behind) == find_case(home.case, ahead)
-    assert read_evidence(home.case, 2, "to look", behind) == b"another screenshot"
+    assert verify_case(archived.case, behind) == find_case(archived.case, ahead)
+    assert read_evidence(archived.case, 2, "to look", behind) == b"another screenshot"
     before = everything(behind)
-    assert imported(home.tar, behind).has_nothing_new  # the local case is more advanced
+    assert imported(archived.tar, behind).has_nothing_new  # the local case is more advanced
     assert everything(behind) == before
 
 
-def test_different_cases_with_one_name_are_not_merged(home: Home) -> None:
-    one, other = fresh_device(home.room), fresh_device(home.room)
+def test_different_cases_with_one_name_are_not_merged(archived: ArchivedDevice) -> None:
+    one, other = fresh_device(archived.room), fresh_device(archived.room)
     for device in (one, other):
-        imported(home.tar, device)
-    home.room.clock.wind(seconds=1)
-    note(home.case, one, "asked for help")
-    home.room.clock.wind(seconds=1)
-    note(home.case, other, "waited")
-    note(home.case, other, "and waited")
+        imported(archived.tar, device)
+    archived.room.clock.wind(seconds=1)
+    note(archived.case, one, "asked for help")
+    archived.room.clock.wind(seconds=1)
+    note(archived.case, other, "waited")
+    note(archived.case, other, "and waited")
     before = everything(one)
-    taken = imported(exported(other), one)
-    assert taken.other_cases == (home.case,)
+    report = imported(exported(other), one)
+    assert report.other_cases == (archived.case,)
     assert everything(one) == before
 
 
-def test_crash_while_importing_leaves_the_device_unchanged(home: Home) -> None:
-    honest = fresh_device(home.room)
-    imported(home.tar, honest)
+def test_crash_while_importing_leaves_the_device_unchanged(archived: ArchivedDevice) -> None:
+    honest = fresh_device(archived.room)
+    imported(archived.tar, honest)
     whole = everything(honest)
 
-    def lives_through(moments: int) -> bool:
-        device = fresh_device(home.room)
+    def survives(moments: int) -> bool:
+        device = fresh_device(archived.room)
         before = everything(device)[0]
-        lived = survived(lambda mortal: imported(home.tar, mortal), device, moments)
+        lived = survived(lambda mortal: imported(archived.tar, mortal), device, moments)
         if not lived:
             after = everything(device)[0]
             assert after in (before, whole[0]), f"after {moments} moments"  # all of it, or nothing
-            assert imported(home.tar, device).has_nothing_new == (after == whole[0])
+            assert imported(archived.tar, device).has_nothing_new == (after == whole[0])
         assert everything(device) == whole, f"after {moments} moments"
         return lived
 
-    assert next(moments for moments in count() if lives_through(moments)) > 15
+    assert next(moments for moments in count() if survives(moments)) > 15

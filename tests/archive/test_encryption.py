@@ -30,7 +30,7 @@ KEY = Secret(bytes(range(32)))
 WORDS = Secret(b"four unrelated words")
 
 
-def sealed(data: bytes) -> bytes:
+def encrypt(data: bytes) -> bytes:
     out = io.BytesIO()
     with encrypting_writer(KEY, out) as pipe:
         for at in range(0, len(data), 5000):
@@ -38,16 +38,16 @@ def sealed(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def opened(data: bytes) -> bytes:
+def decrypt(data: bytes) -> bytes:
     with decrypting_reader(KEY, io.BytesIO(data)) as pipe:
         return pipe.read()
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 1_000_000])
-def test_sealed_file_is_an_age_file(size: int) -> None:
+def test_encrypted_stream_is_an_age_file(size: int) -> None:
     data = b"picture" * (size // 7 + 1)
-    assert opened(sealed(data)) == data
-    assert decrypt_blob(KEY, sealed(data)) == data
+    assert decrypt(encrypt(data)) == data
+    assert decrypt_blob(KEY, encrypt(data)) == data
 
 
 def test_unread_rest_is_still_authenticated() -> None:
@@ -80,7 +80,7 @@ def test_stopping_early_leaves_no_waiting_thread() -> None:
         raise KeyError
 
 
-class _Full(io.BytesIO):
+class _FullDisk(io.BytesIO):
     def write(self, _data: object) -> int:
         raise OSError(errno.ENOSPC, "full")
 
@@ -89,7 +89,7 @@ def test_full_disk_is_reported_as_such() -> None:
     for size in (10, 9_000_000):  # less than a pipe holds, and more
         with (
             pytest.raises(OSError, match="full") as raised,
-            encrypting_writer(KEY, _Full()) as pipe,
+            encrypting_writer(KEY, _FullDisk()) as pipe,
         ):
             pipe.write(bytes(size))
         assert raised.value.errno == errno.ENOSPC
@@ -104,11 +104,11 @@ def test_writer_errors_are_propagated() -> None:
 def test_key_is_recovered_with_its_passphrase() -> None:
     locked = encrypt_key(KEY, WORDS, bytes(range(48)))
     assert decrypt_key(locked, WORDS) == KEY
-    assert pyrage.passphrase.decrypt(cheaply(b"hello", b"w"), "w") == b"hello"
+    assert pyrage.passphrase.decrypt(encrypt_cheaply(b"hello", b"w"), "w") == b"hello"
 
 
 def test_wrong_passphrase_or_tampered_key_file_is_refused() -> None:
-    locked = cheaply(age_identity(KEY).reveal(), WORDS.reveal())
+    locked = encrypt_cheaply(age_identity(KEY).reveal(), WORDS.reveal())
     assert decrypt_key(locked, WORDS) == KEY
     with pytest.raises(WrongArchivePassphrase):
         decrypt_key(locked, Secret(b"four unrelated word"))
@@ -120,24 +120,24 @@ def test_wrong_passphrase_or_tampered_key_file_is_refused() -> None:
 def test_identity_files_match_the_age_format() -> None:
     identity = age_identity(KEY).reveal()
     text = b"# created: 2026-11-25T12:00:00Z\n# public key: age1...\n\n" + identity + b"\n"
-    assert decrypt_key(cheaply(text, b"w"), Secret(b"w")) == KEY
+    assert decrypt_key(encrypt_cheaply(text, b"w"), Secret(b"w")) == KEY
     for other in (b"", b"# none\n", identity + b"\n" + identity, identity[:-1] + b"Q", b"hello"):
         with pytest.raises(BadArchive):
-            decrypt_key(cheaply(other, b"w"), Secret(b"w"))
+            decrypt_key(encrypt_cheaply(other, b"w"), Secret(b"w"))
 
 
-def cheaply(text: bytes, words: bytes) -> bytes:
+def encrypt_cheaply(text: bytes, words: bytes) -> bytes:
     """Encrypt like production, at the lowest cost."""
     return encrypt_with_passphrase(Secret(words), text, bytes(range(48)), work_factor=1)
 
 
 @given(st.binary(max_size=300))
-def test_strangers_files_are_refused(untrusted: bytes) -> None:
+def test_arbitrary_key_and_archive_files_are_refused(untrusted: bytes) -> None:
     for file in (untrusted, b"age-encryption.org/v1\n" + untrusted):
         with pytest.raises(BadArchive):
             decrypt_key(file, Secret(b"w"))
         with pytest.raises(DecryptionFailed):
-            opened(file)
+            decrypt(file)
 
 
 @given(st.text(max_size=80))

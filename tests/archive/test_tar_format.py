@@ -23,7 +23,7 @@ from entrenous.archive.archive_format import (
 from entrenous.base.identifiers import PersonId
 from entrenous.crypto.hashing import sha256
 
-OTHERS = (
+OTHER_ENTRY_TYPES = (
     *(tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE),
     *(tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.GNUTYPE_SPARSE),
 )
@@ -58,7 +58,7 @@ def test_our_tar_is_read_by_tarfile() -> None:
 
 
 @pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT])
-def test_tarfiles_tar_is_read_by_our_reader(kind: int) -> None:
+def test_tar_of_tarfile_is_read_by_our_reader(kind: int) -> None:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=kind) as tar:
         folder = tarfile.TarInfo("ledger")
@@ -82,7 +82,7 @@ def test_a_tar_that_ends_too_early_is_refused() -> None:
             read(whole[:end])
 
 
-@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("kind", OTHER_ENTRY_TYPES)
 def test_entries_other_than_files_are_refused(kind: bytes) -> None:
     info = tarfile.TarInfo("ledger/a")
     info.type, info.linkname, info.size = kind, "b", 10
@@ -91,7 +91,7 @@ def test_entries_other_than_files_are_refused(kind: bytes) -> None:
 
 
 @given(st.binary(min_size=512, max_size=512), st.integers(0, 511), st.integers(0, 255))
-def test_strangers_headers_are_refused(block: bytes, place: int, byte: int) -> None:
+def test_invalid_tar_headers_are_refused(block: bytes, place: int, byte: int) -> None:
     changed = bytearray(tar_header("ledger/a", 3))
     changed[place] ^= byte or 1
     for untrusted in (block, bytes(changed)):
@@ -148,7 +148,7 @@ def test_oversized_part_is_never_written(name: str, most: int) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_strangers_indexes_are_refused(untrusted: bytes) -> None:
+def test_arbitrary_indexes_are_refused(untrusted: bytes) -> None:
     with pytest.raises(BadArchive):
         read_index(untrusted)
 
@@ -166,8 +166,8 @@ def test_strangers_indexes_are_refused(untrusted: bytes) -> None:
     ],
 )
 def test_index_with_unknown_fields_is_refused(old: str, new: str) -> None:
-    moment = datetime.fromtimestamp(1764072000, UTC)
-    text = write_index(ArchiveIndex(moment, None, (PART,))).decode()
+    made_at = datetime.fromtimestamp(1764072000, UTC)
+    text = write_index(ArchiveIndex(made_at, None, (PART,))).decode()
     assert old in text
     with pytest.raises(BadArchive):
         read_index(text.replace(old, new).encode())

@@ -29,7 +29,7 @@ def room() -> Room:
     return Room()
 
 
-def kept(room: Room) -> Case:
+def case_with_evidence(room: Room) -> Case:
     """Open a case with a sighting, a statement and a picture."""
     name = room.opens().name
     add_sighting(name, seen(), room.device)
@@ -37,44 +37,44 @@ def kept(room: Room) -> Case:
     return add_file(name, PICTURE, "a screenshot", room.device)
 
 
-def young(case: Case, room: Room) -> Case:
+def record_under_18(case: Case, room: Room) -> Case:
     with pytest.raises(NotAllAdults):
         record_somebody_under_18(case.name, lived_in("GB"), room.device)
     return find_case(case.name, room.device)
 
 
-def files(room: Room) -> set[BlobId]:
+def stored_files(room: Room) -> set[BlobId]:
     return {BlobId(blob) for blob in room.vault._files}
 
 
 def test_cases_under_18_export_words_but_no_pictures(room: Room) -> None:
-    case, anew = young(kept(room), room), Room()
+    case, fresh = record_under_18(case_with_evidence(room), room), Room()
     statement, picture = case.evidence
-    written = write_archive_tar(io.BytesIO(), room.device, nobody_watches)
-    assert (written.lost, written.left_of_cases) == (0, 1)
+    report = write_archive_tar(io.BytesIO(), room.device, nobody_watches)
+    assert (report.lost, report.left_of_cases) == (0, 1)
     tar = exported(room.device)
     assert PICTURE not in tar
-    assert imported(tar, anew.device).cases == 1
-    assert files(anew) == {statement.blob}
-    assert picture.blob not in files(anew)
-    assert find_case(case.name, anew.device) == case
-    assert len(verify_chain(case.name, anew.device)) == case.links
+    assert imported(tar, fresh.device).cases == 1
+    assert stored_files(fresh) == {statement.blob}
+    assert picture.blob not in stored_files(fresh)
+    assert find_case(case.name, fresh.device) == case
+    assert len(verify_chain(case.name, fresh.device)) == case.links
     with pytest.raises(NotAllAdults):  # another case does not bring it in either
-        add_file(anew.opens().name, PICTURE, "a screenshot", anew.device)
+        add_file(fresh.opens().name, PICTURE, "a screenshot", fresh.device)
 
 
 def test_all_files_of_adult_cases_are_exported(room: Room) -> None:
-    anew = Room()
-    kept(room)
-    assert imported(exported(room.device), anew.device).erased_cases == ()
-    assert files(anew) == files(room)
+    fresh = Room()
+    case_with_evidence(room)
+    assert imported(exported(room.device), fresh.device).erased_cases == ()
+    assert stored_files(fresh) == stored_files(room)
 
 
 def test_pictures_of_cases_under_18_are_skipped_on_import(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The archive is made without the filter that leaves out the pictures."""
-    case, anew = young(kept(room), room), Room()
+    case, fresh = record_under_18(case_with_evidence(room), room), Room()
     with monkeypatch.context() as older:
         older.setattr(
             "entrenous.archive.write_archive.archived_files_of",
@@ -82,27 +82,27 @@ def test_pictures_of_cases_under_18_are_skipped_on_import(
         )
         tar = exported(room.device)
     assert PICTURE in tar
-    assert imported(tar, anew.device).cases == 1
-    assert files(anew) == {case.evidence[0].blob}
+    assert imported(tar, fresh.device).cases == 1
+    assert stored_files(fresh) == {case.evidence[0].blob}
 
 
 def test_erased_case_under_18_is_not_restored_by_an_older_archive(room: Room) -> None:
-    case = kept(room)
+    case = case_with_evidence(room)
     before = exported(room.device)
-    young(case, room)
+    record_under_18(case, room)
     after = exported(room.device)
     erase_case(case.name, room.device)
     for tar in (before, after):
-        taken = imported(tar, room.device)
-        assert (taken.cases, taken.erased_cases) == (0, (case.name,))
-    assert (all_cases(room.device), files(room)) == ((), set())
+        report = imported(tar, room.device)
+        assert (report.cases, report.erased_cases) == (0, (case.name,))
+    assert (all_cases(room.device), stored_files(room)) == ((), set())
     ((_, record),) = room.device.vault.items(ERASED_CASES_TABLE)  # its key is nothing but a hash
     assert record == b""
 
 
 def test_erased_adult_case_is_restored(room: Room) -> None:
     """It may have been erased by mistake, and an archive still has it."""
-    case = kept(room)
+    case = case_with_evidence(room)
     tar = exported(room.device)
     erase_case(case.name, room.device)
     assert imported(tar, room.device).cases == 1

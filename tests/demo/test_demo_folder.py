@@ -9,7 +9,7 @@ from entrenous.demo.commands import MARKER_FILE_NAME, NotADemoFolder, prepare_em
 
 
 @pytest.mark.parametrize("name", ["summary.json", "photo.jpg", "world", "diary.txt"])
-def test_a_folder_that_no_demonstration_made_is_left_alone(tmp_path: Path, name: str) -> None:
+def test_folder_not_made_by_the_demo_is_left_alone(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "mine").write_text("mine")
     with pytest.raises(NotADemoFolder):
@@ -18,7 +18,7 @@ def test_a_folder_that_no_demonstration_made_is_left_alone(tmp_path: Path, name:
     assert [place.name for place in tmp_path.iterdir()] == [name]
 
 
-def test_its_own_folder_is_emptied_and_stays_its_own(tmp_path: Path) -> None:
+def test_demo_folder_is_emptied_and_stays_a_demo_folder(tmp_path: Path) -> None:
     out = tmp_path / "some" / "demo-out"
     for _ in range(2):
         prepare_empty_folder(out)
@@ -33,7 +33,7 @@ def test_an_empty_folder_may_be_used(tmp_path: Path) -> None:
     assert (tmp_path / MARKER_FILE_NAME).is_file()
 
 
-def test_a_link_is_removed_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+def test_symlink_is_removed_and_its_target_stays(tmp_path: Path) -> None:
     elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"
     elsewhere.mkdir()
     (elsewhere / "mine").touch()
@@ -44,7 +44,7 @@ def test_a_link_is_removed_and_what_it_leads_to_stays(tmp_path: Path) -> None:
     assert (elsewhere / "mine").exists()
 
 
-def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+def test_error_names_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UnwritableFolder, match="file"):
         prepare_empty_folder(tmp_path / "file")

@@ -43,7 +43,7 @@ def test_stamp_authority_prints_one_line_when_ready(ready: dict[str, str]) -> No
     assert "BEGIN CERTIFICATE" in Path(ready["ca"]).read_text()
 
 
-def test_every_stamp_has_its_own_number(ready: dict[str, str]) -> None:
+def test_concurrent_timestamps_are_unique(ready: dict[str, str]) -> None:
     with httpx.Client() as client:
         stamps = HttpTimestampAuthority(ready["url"], Path(ready["ca"]).read_bytes(), client)
         with ThreadPoolExecutor(4) as crowd:
@@ -51,7 +51,7 @@ def test_every_stamp_has_its_own_number(ready: dict[str, str]) -> None:
     assert len({stamp.token for stamp in got}) == 8
 
 
-def test_its_keys_are_for_its_owner_alone(ready: dict[str, str]) -> None:
+def test_key_folder_is_private(ready: dict[str, str]) -> None:
     folder = Path(ready["ca"]).parent
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 

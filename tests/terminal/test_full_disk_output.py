@@ -22,14 +22,16 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
 
 
 @needs_full
-@pytest.mark.parametrize("speak", [lambda: print_line("words"), lambda: print_json({"a": 1})])
+@pytest.mark.parametrize(
+    "print_answer", [lambda: print_line("words"), lambda: print_json({"a": 1})]
+)
 def test_answer_to_a_full_disk_is_reported(
-    speak: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    print_answer: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FULL.open("w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         with pytest.raises(IncompleteOutput):
-            speak()
+            print_answer()
         with Path(os.devnull).open("w") as nowhere:  # gets the unwritten rest
             os.dup2(nowhere.fileno(), full.fileno())
 
@@ -62,7 +64,7 @@ def test_full_disk_under_the_vault_is_reported_and_reading_works(
 ) -> None:
     words = {"ENTRENOUS_PASSPHRASE": "four unrelated words x"}
 
-    def does(disk: SmallDisk, *command: str) -> subprocess.CompletedProcess[str]:
+    def run_on(disk: SmallDisk, *command: str) -> subprocess.CompletedProcess[str]:
         own = {**os.environ, **words, "ENTRENOUS_HOME": str(disk.folder / "ana")}
         whole = [*disk.inside, *command]
         return subprocess.run(whole, env=own, capture_output=True, text=True, check=False)
@@ -72,30 +74,30 @@ def test_full_disk_under_the_vault_is_reported_and_reading_works(
     mark = ("mark", str(tmp_path / "beach.jpg"), "--out", str(tmp_path / "out"), "--to")
     with small_disk(tmp_path / "small", 1) as disk:
         for made in (("setup", "--offline", "--name", "ana"), (*mark, "ben")):
-            assert does(disk, *program, *made).returncode == 0
-        does(disk, "sh", "-c", 'head -c 2m /dev/zero > "$1"', "sh", str(disk.folder / "fill"))
-        read, written = does(disk, *program, "sent"), does(disk, *program, *mark, "caro")
+            assert run_on(disk, *program, *made).returncode == 0
+        run_on(disk, "sh", "-c", 'head -c 2m /dev/zero > "$1"', "sh", str(disk.folder / "fill"))
+        read, written = run_on(disk, *program, "sent"), run_on(disk, *program, *mark, "caro")
         assert (read.returncode, "ben" in read.stdout) == (0, True)
         assert (written.returncode, "The disk is full" in written.stderr) == (6, True)
-        does(disk, "mount", "-o", "remount,ro", str(disk.folder))
-        shut = does(disk, *program, "sent")
-        assert (shut.returncode, "is read-only" in shut.stderr) == (6, True)
+        run_on(disk, "mount", "-o", "remount,ro", str(disk.folder))
+        read_only = run_on(disk, *program, "sent")
+        assert (read_only.returncode, "is read-only" in read_only.stderr) == (6, True)
 
 
-@pytest.mark.parametrize(("code", "told"), [(28, "The disk is full"), (5, "reported an error")])
+@pytest.mark.parametrize(("code", "message"), [(28, "The disk is full"), (5, "reported an error")])
 def test_unhandled_full_disk_is_not_reported_as_a_bug(
     code: int,
-    told: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def fails(*_: object) -> None:
+    def raise_os_error(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
-    monkeypatch.setattr(setup_command, "set_up", fails)
+    monkeypatch.setattr(setup_command, "set_up", raise_os_error)
     assert run(["setup", "--name", "ana", "--offline"], {}) == 6
     out, err = capsys.readouterr()
-    assert (out, told in err, "fault" in err) == ("", True, False)
+    assert (out, message in err, "fault" in err) == ("", True, False)

@@ -8,7 +8,7 @@ import pytest
 from entrenous.terminal.interrupts import lost_interrupt_check
 
 
-class _Deaf:
+class _InterruptedFinalizer:
     """An object whose finalizer is interrupted."""
 
     def __del__(self) -> None:
@@ -16,30 +16,30 @@ class _Deaf:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_interrupt_that_was_dropped_is_raised_at_the_next_check() -> None:
+def test_dropped_interrupt_is_raised_at_the_next_check() -> None:
     with lost_interrupt_check() as check:
         check()
-        _Deaf()  # Python drops the interrupt here and raises nothing
+        _InterruptedFinalizer()  # Python drops the interrupt here and raises nothing
         with pytest.raises(KeyboardInterrupt):
             check()
 
 
-def test_an_interrupt_is_raised_at_once_where_it_can_be() -> None:
+def test_interrupt_is_raised_at_once_where_possible() -> None:
     with lost_interrupt_check(), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
 
 
-def test_second_interrupt_does_not_stop_the_undoing() -> None:
-    undone = []
+def test_second_interrupt_does_not_stop_the_cleanup() -> None:
+    cleaned_up = []
     with lost_interrupt_check(once=True) as check:
         try:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
             signal.raise_signal(signal.SIGINT)
-            undone.append("whole")
+            cleaned_up.append("whole")
         with pytest.raises(KeyboardInterrupt):
             check()
-    assert undone == ["whole"]
+    assert cleaned_up == ["whole"]
 
 
 def test_previous_handler_is_restored() -> None:
@@ -51,14 +51,14 @@ def test_previous_handler_is_restored() -> None:
 
 def test_other_threads_are_not_interrupted() -> None:
     before = signal.getsignal(signal.SIGINT)
-    seen = []
+    handlers = []
 
-    def elsewhere() -> None:
+    def check_in_thread() -> None:
         with lost_interrupt_check() as check:
             check()
-            seen.append(signal.getsignal(signal.SIGINT))
+            handlers.append(signal.getsignal(signal.SIGINT))
 
-    thread = threading.Thread(target=elsewhere)
+    thread = threading.Thread(target=check_in_thread)
     thread.start()
     thread.join()
-    assert seen == [before]
+    assert handlers == [before]

@@ -24,7 +24,7 @@ def test_other_file_of_that_name_is_left_alone(tmp_path: Path) -> None:
     assert place.read_bytes() == b"mine"
 
 
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_symlink_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "victim").write_bytes(b"a copy")
     for leads_to in ("victim", "nowhere"):
         (tmp_path / f"to-{leads_to}").symlink_to(tmp_path / leads_to)
@@ -33,13 +33,13 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_file_where_a_folder_is_needed_is_named(tmp_path: Path) -> None:
+def test_file_in_the_place_of_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"mine")
     with pytest.raises(UnwritableFolder):
         write_new(tmp_path / "file" / "7-lunar-otter-1.jpg", b"a copy")
 
 
-def test_pipes_and_devices_are_not_read(tmp_path: Path) -> None:
+def test_pipes_devices_and_folders_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("pipe")
     for path in (Path(os.devnull), tmp_path / "pipe", tmp_path / "link"):
@@ -49,7 +49,7 @@ def test_pipes_and_devices_are_not_read(tmp_path: Path) -> None:
         read_file(tmp_path)
 
 
-def test_a_pipe_that_the_caller_has_opened_is_read() -> None:
+def test_open_file_descriptor_of_a_pipe_is_read() -> None:
     reading, writing = os.pipe()
     os.write(writing, b"of a shell")
     os.close(writing)

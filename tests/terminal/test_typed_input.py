@@ -25,7 +25,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def types(monkeypatch: pytest.MonkeyPatch, typed: io.TextIOBase, *words: str) -> int:
+def run_typed(monkeypatch: pytest.MonkeyPatch, typed: io.TextIOBase, *words: str) -> int:
     monkeypatch.setattr("sys.stdin", typed)
     return run(list(words), {})
 
@@ -45,24 +45,24 @@ def test_help_names_standard_input_first_and_says_what_it_is_for(
     command: tuple[str, ...], metavars: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([*command, "--help"], {}) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    _, *options = said.split(" -|")
+    help_text = " ".join(capsys.readouterr().out.split())
+    _, *options = help_text.split(" -|")
     names = [metavar.removeprefix("-|") for metavar in metavars]
     assert [option.split()[0] for option in options] == names
     assert all(STDIN_OPTION_ADVICE in option for option in options)
-    assert said.count(STDIN_OPTION_ADVICE) == len(metavars)
+    assert help_text.count(STDIN_OPTION_ADVICE) == len(metavars)
 
 
-WAYS = [
+COMMANDS = [
     ("send", "--to", "ben", "--text", "-"),
     ("send", "beach.jpg", "--to", "ben", "--caption", "-"),
     ("react", "7-lunar-otter", "-"),
     ("person", "add", "-", "--as", "ben"),
 ]
-by_every_way = pytest.mark.parametrize("words", WAYS, ids=lambda words: words[0])
+with_every_command = pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
 
 
-@by_every_way
+@with_every_command
 @pytest.mark.parametrize(
     ("given", "why"),
     [("", "is empty"), ("\n", "is empty"), ("x" * (2 << 20), "is too long")],
@@ -75,25 +75,25 @@ def test_empty_or_endless_input_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert types(monkeypatch, io.StringIO(given), *words) == USAGE
+    assert run_typed(monkeypatch, io.StringIO(given), *words) == USAGE
     assert why in capsys.readouterr().err
 
 
-@by_every_way
+@with_every_command
 def test_non_text_input_is_refused(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = io.TextIOWrapper(io.BytesIO(b"\xff\xfe"), encoding="utf-8")
-    assert types(monkeypatch, given, *words) == USAGE
+    assert run_typed(monkeypatch, given, *words) == USAGE
     assert "not text" in capsys.readouterr().err
 
 
-@by_every_way
-def test_a_passphrase_and_a_text_do_not_share_standard_input(
+@with_every_command
+def test_passphrase_and_text_cannot_share_standard_input(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = io.StringIO("seven small otters swim\nhello\n")
-    assert types(monkeypatch, given, "--passphrase-fd", "0", *words) == USAGE
+    assert run_typed(monkeypatch, given, "--passphrase-fd", "0", *words) == USAGE
     assert "provides the passphrase" in capsys.readouterr().err
     assert given.tell() == 0
 
@@ -113,25 +113,29 @@ def case(
 def test_sighting_place_is_read_from_standard_input(
     case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def answers(typed: io.TextIOBase, *words: str) -> Any:
-        assert types(monkeypatch, typed, "case", "add", case, *words, "--json") == 0
+    def run_json(typed: io.TextIOBase, *words: str) -> Any:
+        assert run_typed(monkeypatch, typed, "case", "add", case, *words, "--json") == 0
         return json.loads(capsys.readouterr().out)
 
     prompts = list[str]()
     monkeypatch.setattr(getpass, "getpass", lambda prompt: prompts.append(prompt) or PAGE)
-    answers(Terminal(), "--url", "-")
+    run_json(Terminal(), "--url", "-")
     assert prompts == ["Address (it is not shown): "]
-    seen = answers(io.StringIO(CHAT + "\n"), "--chat", "-")["sightings"]
+    seen = run_json(io.StringIO(CHAT + "\n"), "--chat", "-")["sightings"]
     assert [one["where"] for one in seen] == [PAGE, CHAT]
-    assert types(monkeypatch, Terminal("they did"), "case", "add", case, "--statement", "-") == 0
+    assert (
+        run_typed(monkeypatch, Terminal("they did"), "case", "add", case, "--statement", "-") == 0
+    )
     assert "end it with Ctrl-D" in capsys.readouterr().err
     two = ("case", "add", case, "--url", "-", "--chat", "-")
-    assert types(monkeypatch, io.StringIO(PAGE), *two) == USAGE
+    assert run_typed(monkeypatch, io.StringIO(PAGE), *two) == USAGE
     assert "one of --url and --chat" in capsys.readouterr().err
-    assert types(monkeypatch, io.StringIO("ftp://x"), "case", "add", case, "--url", "-") == USAGE
+    assert (
+        run_typed(monkeypatch, io.StringIO("ftp://x"), "case", "add", case, "--url", "-") == USAGE
+    )
 
 
-def test_a_question_is_asked_until_it_is_answered_in_any_language(
+def test_question_is_repeated_until_answered_in_any_language(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for typed, agreed in (("perhaps", None), ("Ja", True), ("nein", False), ("", False)):

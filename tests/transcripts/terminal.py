@@ -23,7 +23,7 @@ from entrenous.__main__ import FEATURE_FUNCTIONS
 from entrenous.cli import run
 
 NAME = re.compile(r"\b[1-9][0-9]*-[a-z]+-[a-z]+\b")  # a message's name, like 7-lunar-otter
-MOMENT = re.compile(
+TIME = re.compile(
     r"\b20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z"
     r"|\b[0-9]{1,2} [A-Z][a-z]+ 20[0-9]{2}(, [0-9]{2}:[0-9]{2} UTC)?"
 )
@@ -32,7 +32,7 @@ INVITE = re.compile(r"\bentrenous:1:[\w-]+")
 DEVICE = re.compile(r"\bdevice [0-9a-f]{8}\b")
 ASIDE = "(aside) "
 EXIT = re.compile(r"\[exit ([0-9]+)\]")
-LATITUDE_PER_CENT = 2
+TOLERANCE_PER_CENT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def run_program(
     return Printed(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def run_here(
+def run_in_process(
     words: Sequence[str], folder: Path, environment: Mapping[str, str], given: bytes
 ) -> Printed:
     """Run a command in this process, which takes a fraction of the time of a program's start."""
@@ -114,10 +114,10 @@ def run_here(
         redirect_stderr(err),
     ):
         status = run([*words], FEATURE_FUNCTIONS)
-    return Printed(status, _written_to(out), _written_to(err))
+    return Printed(status, _content_of(out), _content_of(err))
 
 
-def _written_to(stream: io.TextIOWrapper) -> str:
+def _content_of(stream: io.TextIOWrapper) -> str:
     stream.seek(0)
     return stream.read()
 
@@ -129,7 +129,7 @@ class Terminal:
     folder: Path
     home: Path
     passphrase: str = "seven small otters swim"
-    more: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, str] = field(default_factory=dict)
     run: Run = run_program
 
     def types(self, line: str, given: Sequence[str] = ()) -> Printed:
@@ -142,9 +142,9 @@ class Terminal:
         if words[0] != "entrenous":
             raise ValueError(f"only entrenous is run here, not {words[0]}")
         given_bytes = "".join(f"{one}\n" for one in given).encode()
-        return self.run(words[1:], self.folder, {**self._surroundings(), **settings}, given_bytes)
+        return self.run(words[1:], self.folder, {**self._environment(), **settings}, given_bytes)
 
-    def _surroundings(self) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         ours = {name: text for name, text in os.environ.items() if "ENTRENOUS" not in name}
         return {
             **ours,
@@ -154,7 +154,7 @@ class Terminal:
             "ENTRENOUS_PASSPHRASE": self.passphrase,
             "COLUMNS": "100",
             "NO_COLOR": "1",
-            **self.more,
+            **self.extra,
         }
 
 
@@ -174,14 +174,18 @@ class Reader:
         bound = re.compile("|".join(map(re.escape, sorted(self.words, key=len, reverse=True))))
         return bound.sub(lambda found: self.words[found[0]], written) if self.words else written
 
-    def differs(self, written: str, printed: str) -> str:
+    def difference(self, written: str, printed: str) -> str:
         """Return how a printed line differs from the written one, or ``""``."""
-        for drawn in (NAME, INVITE, DEVICE):
-            for theirs, ours in zip(drawn.findall(written), drawn.findall(printed), strict=False):
+        for pattern in (NAME, INVITE, DEVICE):
+            for theirs, ours in zip(
+                pattern.findall(written), pattern.findall(printed), strict=False
+            ):
                 if theirs not in self.words and ours not in self.words.values():
                     self.words[theirs] = ours
         wanted = self.says(written)
-        if _without_figures(wanted) == _without_figures(printed) and _close(wanted, printed):
+        if _without_numbers(wanted) == _without_numbers(printed) and _percentages_match(
+            wanted, printed
+        ):
             return ""
         return f"written: {wanted}\nprinted: {printed}"
 
@@ -191,7 +195,7 @@ class Reader:
         if len(theirs) != len(ours):
             return f"{len(theirs)} lines are written, {len(ours)} were printed:\n{printed}"
         pairs = zip(theirs, ours, strict=True)
-        return "\n".join(why for one, other in pairs if (why := self.differs(one, other)))
+        return "\n".join(why for one, other in pairs if (why := self.difference(one, other)))
 
 
 def remembered(words: Mapping[str, str]) -> Reader:
@@ -199,10 +203,10 @@ def remembered(words: Mapping[str, str]) -> Reader:
     return Reader(dict(words))
 
 
-def _without_figures(line: str) -> str:
-    return PER_CENT.sub("N %", MOMENT.sub("then", line))
+def _without_numbers(line: str) -> str:
+    return PER_CENT.sub("N %", TIME.sub("then", line))
 
 
-def _close(wanted: str, printed: str) -> bool:
+def _percentages_match(wanted: str, printed: str) -> bool:
     pairs = zip(PER_CENT.findall(wanted), PER_CENT.findall(printed), strict=True)
-    return all(abs(int(one) - int(other)) <= LATITUDE_PER_CENT for one, other in pairs)
+    return all(abs(int(one) - int(other)) <= TOLERANCE_PER_CENT for one, other in pairs)

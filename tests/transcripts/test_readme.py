@@ -20,11 +20,11 @@ def session() -> list[str]:
     return blocks[0].split("\n```")[0].splitlines()
 
 
-def photo(path: Path) -> None:
+def save_photo(path: Path) -> None:
     Image.fromarray(data.astronaut()).save(path, quality=95)
 
 
-def leak(copy: Path, path: Path) -> None:
+def save_leak(copy: Path, path: Path) -> None:
     """Crop a copy to 71 % of its area, make it smaller and save it again."""
     with Image.open(copy) as picture:
         width, height = picture.size
@@ -33,14 +33,14 @@ def leak(copy: Path, path: Path) -> None:
 
 
 @pytest.mark.real
-def test_the_readme_tells_the_truth(tmp_path: Path) -> None:
+def test_program_prints_what_the_readme_shows(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, tmp_path / "home")
     reader = remembered({HOME: str(terminal.home)})
     steps = steps_of(session())
-    photo(tmp_path / "beach.jpg")
+    save_photo(tmp_path / "beach.jpg")
     for step in steps:
         if "leaked.jpg" in step.typed:
-            leak(next(tmp_path.glob("copies/*-2.jpg")), tmp_path / "leaked.jpg")
+            save_leak(next(tmp_path.glob("copies/*-2.jpg")), tmp_path / "leaked.jpg")
         printed = terminal.types(reader.says(step.typed))
         assert printed.err == ""
         assert reader.differences(step.prints, printed.out) == "", step.typed
@@ -59,25 +59,25 @@ def test_the_readme_tells_the_truth(tmp_path: Path) -> None:
         ("next: entrenous case open --from-trace 1", "next: entrenous case open --from-trace 2"),
     ],
 )
-def test_a_readme_that_no_longer_tells_the_truth_is_caught(written: str, printed: str) -> None:
-    assert Reader().differs(written, printed) != ""
+def test_other_output_than_the_readme_shows_is_detected(written: str, printed: str) -> None:
+    assert Reader().difference(written, printed) != ""
 
 
-def test_a_name_stands_for_one_other_name_all_along() -> None:
+def test_name_stands_for_the_same_name_throughout() -> None:
     reader = Reader()
-    assert reader.differs("message 7-lunar-otter", "message 3-calm-heron") == ""
-    assert reader.differs("your photo 7-lunar-otter", "your photo 3-calm-heron") == ""
-    assert reader.differs("your photo 7-lunar-otter", "your photo 4-deep-fjord") != ""
-    assert reader.differs("your photo 8-happy-lark", "your photo 3-calm-heron") != ""
+    assert reader.difference("message 7-lunar-otter", "message 3-calm-heron") == ""
+    assert reader.difference("your photo 7-lunar-otter", "your photo 3-calm-heron") == ""
+    assert reader.difference("your photo 7-lunar-otter", "your photo 4-deep-fjord") != ""
+    assert reader.difference("your photo 8-happy-lark", "your photo 3-calm-heron") != ""
 
 
-def test_a_line_more_or_less_is_caught() -> None:
+def test_extra_or_missing_line_is_detected() -> None:
     assert Reader().differences(("one", "two"), "one\n") != ""
     assert Reader().differences(("one",), "one\ntwo\n") != ""
     assert Reader().differences(("one", "two"), "one\ntwo\n") == ""
 
 
-def test_the_picture_in_the_readme_is_there_and_light() -> None:
+def test_picture_of_the_readme_exists_and_is_small() -> None:
     shown = (ROOT / "docs" / "pictures" / "demo.png").read_bytes()
     assert len(shown) < 300_000
     with Image.open(io.BytesIO(shown)) as picture:

@@ -26,7 +26,7 @@ from entrenous.carry.http.relay_app import relay_app
 from tests.carry.relays import disk_relay, served
 from tests.clips import wander, written
 from tests.serving.certificates import certificate
-from tests.transcripts.terminal import Terminal, remembered, run_here, steps_of
+from tests.transcripts.terminal import Terminal, remembered, run_in_process, steps_of
 from tests.vaults import make_vaults_open_quickly
 
 pytestmark = pytest.mark.real
@@ -59,7 +59,7 @@ class World:
         assert printed.status == 0, printed.err
         return printed.out
 
-    def grow(self, seed: str, make: Callable[["World"], None]) -> None:
+    def copy_or_make(self, seed: str, make: Callable[["World"], None]) -> None:
         """Copy the world ``seed`` into this folder; let ``make`` set it up the first time."""
         place = self.seeds / seed
         if not place.exists():
@@ -97,7 +97,7 @@ def jpeg(name: str, side_px: int = 256) -> bytes:
     return file.getvalue()
 
 
-def bomb() -> bytes:
+def decompression_bomb() -> bytes:
     """Return a valid PNG of 50,000 x 50,000 black pixels, in a few hundred kilobytes."""
     packer = zlib.compressobj(1)
     row = bytes(1 + BOMB_SIDE_PX // 8) * 1000
@@ -105,8 +105,8 @@ def bomb() -> bytes:
     side = BOMB_SIDE_PX.to_bytes(4, "big")
     chunks = ((b"IHDR", side + side + bytes([1, 0, 0, 0, 0])), (b"IDAT", packed), (b"IEND", b""))
     body = (
-        len(held).to_bytes(4, "big") + kind + held + zlib.crc32(kind + held).to_bytes(4, "big")
-        for kind, held in chunks
+        len(chunk).to_bytes(4, "big") + kind + chunk + zlib.crc32(kind + chunk).to_bytes(4, "big")
+        for kind, chunk in chunks
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(body)
 
@@ -143,7 +143,7 @@ def an_operated_relay(world: World) -> None:
     world.done("entrenous relay check --settings relay.toml")
     port = world.run_relay("--settings", "relay.toml").rpartition(":")[2]
     world.words["localhost:7801"] = f"localhost:{port}"
-    world.terminal = replace(world.terminal, more={"ENTRENOUS_RELAY_CA": str(pair.cert)})
+    world.terminal = replace(world.terminal, extra={"ENTRENOUS_RELAY_CA": str(pair.cert)})
 
 
 def remember(world: World, relay: str = "relay") -> None:
@@ -153,24 +153,24 @@ def remember(world: World, relay: str = "relay") -> None:
 
 
 def with_relay(world: World) -> None:
-    world.grow("two people", ana_and_ben)
+    world.copy_or_make("two people", ana_and_ben)
     remember(world)
     world.start_relay()
 
 
 def without_relay(world: World) -> None:
-    world.grow("two people", ana_and_ben)
+    world.copy_or_make("two people", ana_and_ben)
     remember(world)
 
 
 def without_bens_relay(world: World) -> None:
-    world.grow("two relays", at_two_relays)
+    world.copy_or_make("two relays", at_two_relays)
     remember(world, "bens relay")
     world.start_relay()
 
 
 def in_a_window(world: World) -> None:
-    world.grow("a window", with_a_window)
+    world.copy_or_make("a window", with_a_window)
     remember(world)
 
 
@@ -182,7 +182,7 @@ def mallory_and_dora(world: World) -> None:
 
 GIVENS: dict[str, Callable[[World], object]] = {
     "a relay as docs/operate.md sets one up, with a certificate of its own": an_operated_relay,
-    "ana's device, set up offline": lambda w: w.grow("offline", offline_ana),
+    "ana's device, set up offline": lambda w: w.copy_or_make("offline", offline_ana),
     "ana and ben at one relay; ana has added ben": with_relay,
     "ana and ben at one relay, which has stopped; ana has added ben": without_relay,
     "ana and ben at two relays, of which ben's has stopped; ana has added ben": without_bens_relay,
@@ -198,7 +198,7 @@ GIVENS: dict[str, Callable[[World], object]] = {
     "holiday.mp4, a clip": lambda w: w.put(
         "holiday.mp4", written(wander(size=(160, 120), seconds=2.0))
     ),
-    "bomb.png, 50,000 x 50,000 pixels": lambda w: w.put("bomb.png", bomb()),
+    "bomb.png, 50,000 x 50,000 pixels": lambda w: w.put("bomb.png", decompression_bomb()),
 }
 
 
@@ -210,7 +210,7 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def world(tmp_path: Path, seeds: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     make_vaults_open_quickly(monkeypatch)
-    world = World(Terminal(tmp_path, tmp_path / "ana", run=run_here), seeds)
+    world = World(Terminal(tmp_path, tmp_path / "ana", run=run_in_process), seeds)
     world.words[HOME] = str(world.terminal.home)
     with world.serving:
         yield world
@@ -228,24 +228,24 @@ def test_transcript(file: Path, world: World) -> None:
     for step in steps:
         printed = world.terminal.types(reader.says(step.typed), [*map(reader.says, step.given)])
         assert printed.status == step.status, printed
-        spoke, silent = (printed.out, printed.err)[:: 1 if step.status in {0, 1} else -1]
-        assert reader.differences(step.aside, silent) == "", step.typed
-        assert reader.differences(step.prints, spoke) == "", step.typed
+        main, other = (printed.out, printed.err)[:: 1 if step.status in {0, 1} else -1]
+        assert reader.differences(step.aside, other) == "", step.typed
+        assert reader.differences(step.prints, main) == "", step.typed
 
 
-def test_the_first_steps_are_what_two_people_type() -> None:
+def test_first_steps_match_the_transcript_of_two_people() -> None:
     """Only the relay's address differs, and the transcript also traces a copy."""
     section = START.read_text().split("## With a relay on your own machine")[1].split("\n## ")[0]
-    told, home = [], ""
+    documented, home = [], ""
     for line in (line for block in section.split("```")[1::2] for line in block.split("\n")):
         if line.startswith("export "):
             home = line.removeprefix("export ")
         elif line.startswith("entrenous ") and not line.startswith("entrenous relay"):
-            told.append(f"{home} {line}".replace("http://127.0.0.1", "https://localhost"))
+            documented.append(f"{home} {line}".replace("http://127.0.0.1", "https://localhost"))
     session = (FOLDER / "two_people.txt").read_text().partition("\n\n")[2]
     typed = [step.typed for step in steps_of(session.split("\n"))]
-    assert [line for line in typed if " trace " not in line] == told
-    assert len(told) > 8
+    assert [line for line in typed if " trace " not in line] == documented
+    assert len(documented) > 8
 
 
 def test_every_family_of_failure_has_a_transcript() -> None:
