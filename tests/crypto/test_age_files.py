@@ -35,7 +35,7 @@ ALPHABET = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 needs_age = pytest.mark.skipif(shutil.which("age") is None, reason="Debian's age is not installed")
 
 
-def key_of(identity: str) -> Secret:
+def key_of_identity(identity: str) -> Secret:
     """Decode an age identity, in bech32, to its 32-byte key; the checksum is not verified."""
     letters = identity.lower().removeprefix("age-secret-key-1")[:-6]
     bits = "".join(f"{ALPHABET.index(letter):05b}" for letter in letters)
@@ -43,15 +43,15 @@ def key_of(identity: str) -> Secret:
 
 
 @given(st.binary(min_size=32, max_size=32))
-def test_identities_are_those_that_age_reads(key: bytes) -> None:
+def test_pyrage_reads_our_identities(key: bytes) -> None:
     identity = age_identity(Secret(key)).reveal().decode()
     assert pyrage.x25519.Identity.from_str(identity)  # raises if the checksum is wrong
-    assert key_of(identity) == Secret(key)
+    assert key_of_identity(identity) == Secret(key)
 
 
-def test_the_key_is_the_private_key_as_it_is() -> None:
+def test_identity_encodes_the_private_key_unchanged() -> None:
     made = str(pyrage.x25519.Identity.generate())
-    assert age_identity(key_of(made)).reveal().decode() == made
+    assert age_identity(key_of_identity(made)).reveal().decode() == made
 
 
 @given(st.binary(max_size=200_000))
@@ -59,7 +59,7 @@ def test_encrypted_blob_decrypts(padded: bytes) -> None:
     assert decrypt_blob(KEY, encrypt_blob(KEY, padded)) == padded
 
 
-def test_another_key_opens_nothing() -> None:
+def test_wrong_key_is_refused() -> None:
     with pytest.raises(DecryptionFailed):
         decrypt_blob(Secret(bytes(32)), SEALED)
 
@@ -73,14 +73,14 @@ def test_flipped_bit_in_blob_is_refused(bit: int) -> None:
 
 
 @given(st.integers(0, len(SEALED) - 1), st.binary(min_size=1, max_size=64))
-def test_cut_and_lengthened_files_are_refused(end: int, more: bytes) -> None:
+def test_truncated_and_extended_files_are_refused(end: int, more: bytes) -> None:
     for changed in (SEALED[:end], SEALED + more):
         with pytest.raises(DecryptionFailed):
             decrypt_blob(KEY, changed)
 
 
 @given(st.binary(max_size=400))
-def test_strangers_bytes_are_refused(untrusted: bytes) -> None:
+def test_random_bytes_are_refused(untrusted: bytes) -> None:
     for bytes_ in (untrusted, b"age-encryption.org/v1\n" + untrusted):
         with pytest.raises(DecryptionFailed):
             decrypt_blob(KEY, bytes_)
@@ -110,18 +110,18 @@ def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> N
     """
     wrong, opened, refused = [], 0, 0
     for path in sorted((judges / "age").iterdir()):
-        said, _, file = path.read_bytes().partition(b"\n\n")
-        lines = [line.split(": ", 1) for line in said.decode().splitlines()]
+        header, _, file = path.read_bytes().partition(b"\n\n")
+        lines = [line.split(": ", 1) for line in header.decode().splitlines()]
         facts = dict(lines)
         if facts.get("compressed") == "zlib":
             file = zlib.decompress(file)
         keys = [value for name, value in lines if name == "identity"]
         keys = [value for value in keys if not value.startswith("AGE-SECRET-KEY-PQ-")]
-        got = attempt(keys, file)
+        got = decrypted_hash(keys, file)
         binary = facts.get("armored") != "yes"
-        meant = facts["payload"] if facts["expect"] == "success" and keys and binary else None
-        opened, refused = opened + (meant is not None), refused + (meant is None)
-        if got != meant:
+        expected = facts["payload"] if facts["expect"] == "success" and keys and binary else None
+        opened, refused = opened + (expected is not None), refused + (expected is None)
+        if got != expected:
             wrong.append((path.name, facts["expect"]))
     assert wrong == []
     assert opened >= 14
@@ -130,25 +130,27 @@ def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> N
     judged("age test kit, streamed", opened + refused)
 
 
-def attempt(identities: list[str], file: bytes) -> str | None:
+def decrypted_hash(identities: list[str], file: bytes) -> str | None:
     """Return the SHA-256 of what the first matching identity decrypts, or None."""
     for identity in identities:
-        assert age_identity(key_of(identity)).reveal().decode() == identity
-        whole = opened_by(decrypt_blob, key_of(identity), file)
-        assert opened_by(streamed, key_of(identity), file) == whole  # both readers agree
+        assert age_identity(key_of_identity(identity)).reveal().decode() == identity
+        whole = decrypt_or_none(decrypt_blob, key_of_identity(identity), file)
+        assert decrypt_or_none(decrypt_streamed, key_of_identity(identity), file) == whole
         if whole is not None:
             return hashlib.sha256(whole).hexdigest()
     return None
 
 
-def opened_by(read: Callable[[Secret, bytes], bytes], key: Secret, file: bytes) -> bytes | None:
+def decrypt_or_none(
+    read: Callable[[Secret, bytes], bytes], key: Secret, file: bytes
+) -> bytes | None:
     try:
         return read(key, file)
     except DecryptionFailed:
         return None
 
 
-def streamed(key: Secret, file: bytes) -> bytes:
+def decrypt_streamed(key: Secret, file: bytes) -> bytes:
     """Decrypt with the streaming reader, which holds one chunk at a time."""
     opened = io.BytesIO()
     decrypt_stream(key, io.BytesIO(file), opened)
@@ -156,23 +158,23 @@ def streamed(key: Secret, file: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])
-def test_a_stream_is_the_same_file(size: int) -> None:
+def test_streams_and_whole_files_have_one_format(size: int) -> None:
     sealed = io.BytesIO()
     encrypt_stream(KEY, io.BytesIO(b"p" * size), sealed)
     assert decrypt_blob(KEY, sealed.getvalue()) == b"p" * size
-    assert streamed(KEY, encrypt_blob(KEY, b"p" * size)) == b"p" * size
+    assert decrypt_streamed(KEY, encrypt_blob(KEY, b"p" * size)) == b"p" * size
 
 
-def test_a_stream_that_is_cut_or_another_keys_is_refused() -> None:
+def test_truncated_stream_or_wrong_key_is_refused() -> None:
     long = encrypt_blob(KEY, bytes(200_000))
     for changed in (long[:-1], long[:70_000], long + b"\0", long[:60], b"", b"\0" * 70_000):
         with pytest.raises(DecryptionFailed):
-            streamed(KEY, changed)
+            decrypt_streamed(KEY, changed)
     with pytest.raises(DecryptionFailed):
-        streamed(Secret(bytes(32)), long)
+        decrypt_streamed(Secret(bytes(32)), long)
 
 
-class _Full(io.BytesIO):
+class _FullDisk(io.BytesIO):
     def write(self, _data: object) -> int:
         raise OSError(errno.ENOSPC, "full")
 
@@ -182,11 +184,11 @@ def test_full_disk_is_not_reported_as_damaged_blob() -> None:
     for work in (encrypt_stream, decrypt_stream):
         for data in (SEALED, long):  # the first write fails, or the last
             with pytest.raises(OSError, match="full") as raised:
-                work(KEY, io.BytesIO(data), _Full())
+                work(KEY, io.BytesIO(data), _FullDisk())
             assert raised.value.errno == errno.ENOSPC
 
 
-class _Torn(io.BytesIO):
+class _UnreadableDisk(io.BytesIO):
     def read(self, size: int | None = -1) -> bytes:
         if self.tell() > 200_000:
             raise OSError(errno.EIO, "torn")
@@ -197,13 +199,13 @@ def test_unreadable_disk_is_not_reported_as_damaged_blob() -> None:
     long = encrypt_blob(KEY, bytes(3_000_000))
     for work in (encrypt_stream, decrypt_stream):
         with pytest.raises(OSError, match="torn") as raised:
-            work(KEY, _Torn(long), io.BytesIO())
+            work(KEY, _UnreadableDisk(long), io.BytesIO())
         assert raised.value.errno == errno.EIO
 
 
 @pytest.mark.real
 @needs_age
-def test_the_public_program_opens_our_files(tmp_path: Path) -> None:
+def test_age_decrypts_our_files(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(age_identity(KEY).reveal() + b"\n")
     got = subprocess.run(
         ["age", "-d", "-i", str(tmp_path / "key")], input=SEALED, capture_output=True, check=True
@@ -213,7 +215,7 @@ def test_the_public_program_opens_our_files(tmp_path: Path) -> None:
 
 @pytest.mark.real
 @needs_age
-def test_we_open_files_of_the_public_program(tmp_path: Path) -> None:
+def test_we_decrypt_files_of_age(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(age_identity(KEY).reveal() + b"\n")
     got = subprocess.run(
         ["age", "-e", "-i", str(tmp_path / "key")], input=b"hello", capture_output=True, check=True

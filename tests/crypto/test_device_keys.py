@@ -44,7 +44,7 @@ def test_a_fallback_key_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 51, -1])
-def test_more_keys_than_are_remembered_are_refused(count: int) -> None:
+def test_key_count_outside_1_to_50_is_refused(count: int) -> None:
     with pytest.raises(ValueError, match="1 to 50"):
         add_one_time_keys(ACCOUNT, count)
 
@@ -67,5 +67,5 @@ def test_a_device_signs_in_one_role_only() -> None:
             verify_device_ed25519_signature(key, context, statement, signed, what="prekey")
 
 
-def test_private_keys_do_not_show() -> None:
+def test_repr_hides_private_keys() -> None:
     assert repr(ACCOUNT) == f"Secret({len(ACCOUNT)} bytes)"

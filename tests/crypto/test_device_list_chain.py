@@ -54,11 +54,11 @@ def device(number: int) -> ListedDevice:
     return ListedDevice(DeviceId(name), name * 2, MailboxId(name))
 
 
-def said(said: DeviceList) -> DeviceListStatement:
-    return read_device_list(write_device_list(said))
+def statement_of(devices: DeviceList) -> DeviceListStatement:
+    return read_device_list(write_device_list(devices))
 
 
-FIRST = said(
+FIRST = statement_of(
     DeviceList(
         person=PersonId(b"a" * 32),
         epoch=1,
@@ -73,67 +73,77 @@ FIRST = said(
 )
 
 
-def after(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
+def successor(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
     epoch, previous = newest.said.epoch + 1, device_list_head(newest.statement)
-    return said(replace(newest.said, epoch=epoch, previous=previous, **fields))
+    return statement_of(replace(newest.said, epoch=epoch, previous=previous, **fields))
 
 
-def grown(newest: DeviceListStatement, number: int) -> DeviceListStatement:
+def with_device(newest: DeviceListStatement, number: int) -> DeviceListStatement:
     devices = sorted((*newest.said.devices, device(number)), key=lambda one: one.device)
-    return after(newest, devices=tuple(devices))
+    return successor(newest, devices=tuple(devices))
 
 
-def without(newest: DeviceListStatement, number: int) -> DeviceListStatement:
+def with_device_revoked(newest: DeviceListStatement, number: int) -> DeviceListStatement:
     gone = RevokedDevice(device(number).device, NOON, RevocationReason.LOST)
-    return after(
+    return successor(
         newest,
         devices=tuple(one for one in newest.said.devices if one.device != gone.device),
         revoked=tuple(sorted((*newest.said.revoked, gone), key=lambda one: one.device)),
     )
 
 
-def proven(lists: tuple[DeviceListStatement, ...]) -> tuple[DeviceListHead, ...]:
+def verified_heads(lists: tuple[DeviceListStatement, ...]) -> tuple[DeviceListHead, ...]:
     return verify_device_lists(lists, sign_device_list(MASTER, lists[-1].statement), KEYS)
 
 
-TWO = grown(FIRST, 2)
-THREE = without(TWO, 1)
-FOUR = grown(THREE, 3)
+TWO = with_device(FIRST, 2)
+THREE = with_device_revoked(TWO, 1)
+FOUR = with_device(THREE, 3)
 CHAIN = (FIRST, TWO, THREE, FOUR)
 HEADS = device_list_heads(CHAIN)
 
 
 def test_an_honest_history_is_proven_by_its_newest_signature() -> None:
-    assert proven(CHAIN) == HEADS
+    assert verified_heads(CHAIN) == HEADS
     assert [head.epoch for head in HEADS] == [1, 2, 3, 4]
-    assert proven(CHAIN[2:]) == HEADS[2:]
+    assert verified_heads(CHAIN[2:]) == HEADS[2:]
 
 
-def recertified(newest: DeviceListStatement, epoch: int) -> DeviceListStatement:
+def with_other_certificate(newest: DeviceListStatement, epoch: int) -> DeviceListStatement:
     """Return a later list in which the first device has another certificate."""
     first, *others = newest.said.devices
     devices = (replace(first, proof=b"another certificate".ljust(32)), *others)
-    return said(replace(newest.said, epoch=epoch, previous=bytes(32), devices=devices))
+    return statement_of(replace(newest.said, epoch=epoch, previous=bytes(32), devices=devices))
 
 
 BROKEN = {
-    "its end is signed by somebody else": None,
-    "one is left out": (FIRST, THREE),
-    "one is another's": (FIRST, replace(TWO, said=replace(TWO.said, person=PersonId(bytes(32))))),
-    "one is another": (said(replace(FIRST.said, name="Eve")), TWO),
-    "a device vanishes": (TWO, after(TWO, devices=(device(2),))),
-    "a device has other keys": (TWO, after(TWO, devices=recertified(TWO, 3).said.devices)),
-    "a revoked one is not revoked any more": (THREE, after(THREE, revoked=())),
-    "a revoked one is back at once": (THREE, after(THREE, devices=(device(1),), revoked=())),
-    "a revoked one is back later": (THREE, FOUR, after(FOUR, devices=(device(1),), revoked=())),
+    "newest list signed by somebody else": None,
+    "list missing": (FIRST, THREE),
+    "list of another person": (
+        FIRST,
+        replace(TWO, said=replace(TWO.said, person=PersonId(bytes(32)))),
+    ),
+    "list replaced": (statement_of(replace(FIRST.said, name="Eve")), TWO),
+    "device vanishes": (TWO, successor(TWO, devices=(device(2),))),
+    "device has other keys": (
+        TWO,
+        successor(TWO, devices=with_other_certificate(TWO, 3).said.devices),
+    ),
+    "revocation withdrawn": (THREE, successor(THREE, revoked=())),
+    "revoked device returns at once": (THREE, successor(THREE, devices=(device(1),), revoked=())),
+    "revoked device returns later": (
+        THREE,
+        FOUR,
+        successor(FOUR, devices=(device(1),), revoked=()),
+    ),
 }
 
 
 @pytest.mark.threat("server-adds-device")
-@pytest.mark.parametrize("how", BROKEN)
-def test_a_history_that_is_broken_is_refused(how: str) -> None:
-    lists = BROKEN[how] or CHAIN
-    master = master_keys_from_seed(bytes(64)) if BROKEN[how] is None else MASTER
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_history_that_is_broken_is_refused(broken: str) -> None:
+    lists = BROKEN[broken] or CHAIN
+    master = master_keys_from_seed(bytes(64)) if BROKEN[broken] is None else MASTER
     with pytest.raises(BadSignature, match="device list"):
         verify_device_lists(lists, sign_device_list(master, lists[-1].statement), KEYS)
 
@@ -142,15 +152,15 @@ def test_a_history_that_is_broken_is_refused(how: str) -> None:
 def test_a_device_keeps_its_keys_across_lists_that_nobody_shows() -> None:
     """Only its mailbox may have changed."""
     elsewhere = tuple(replace(one, mailbox=MailboxId(bytes(16))) for one in TWO.said.devices[:1])
-    moved = said(replace(TWO.said, epoch=7, previous=bytes(32), devices=elsewhere))
+    moved = statement_of(replace(TWO.said, epoch=7, previous=bytes(32), devices=elsewhere))
     assert compare_later_lists(TWO, (moved,)) is DeviceListHistoryRelation.NEWER_UNPROVEN
-    taken = recertified(TWO, 7)
-    for shown in ((taken,), (moved, after(moved, devices=taken.said.devices))):
+    taken = with_other_certificate(TWO, 7)
+    for shown in ((taken,), (moved, successor(moved, devices=taken.said.devices))):
         with pytest.raises(BadSignature, match="device list"):
             compare_later_lists(TWO, shown)
 
 
-def test_the_very_next_list_is_proven_by_naming_the_known_one() -> None:
+def test_next_list_must_link_to_the_known_one() -> None:
     assert compare_later_lists(TWO, (THREE, FOUR)) is DeviceListHistoryRelation.NEWER
     for previous in (bytes(32), None):
         forked = replace(THREE, said=replace(THREE.said, previous=previous))
@@ -158,8 +168,8 @@ def test_the_very_next_list_is_proven_by_naming_the_known_one() -> None:
             compare_later_lists(TWO, (forked,))
 
 
-def test_the_very_next_list_may_not_drop_a_device_without_revoking_it() -> None:
-    vanished = after(TWO, devices=(device(2),))
+def test_next_list_cannot_drop_a_device_without_revoking_it() -> None:
+    vanished = successor(TWO, devices=(device(2),))
     with pytest.raises(BadSignature, match="device list"):
         compare_later_lists(TWO, (vanished,))
 
@@ -170,32 +180,32 @@ def test_the_very_next_list_may_not_drop_a_device_without_revoking_it() -> None:
 )
 def test_a_person_is_never_taken_back_to_an_older_protocol(speaks: ProtocolRange) -> None:
     """Refuse even a list signed by her master key: an old program or a thief may have signed it."""
-    newer = after(FIRST, speaks=ProtocolRange(3, 4))
+    newer = successor(FIRST, speaks=ProtocolRange(3, 4))
     with pytest.raises(BadSignature, match="device list"):
-        proven((FIRST, newer, after(newer, speaks=speaks)))
-    assert proven((FIRST, newer, after(newer, speaks=ProtocolRange(4, 5))))
+        verified_heads((FIRST, newer, successor(newer, speaks=speaks)))
+    assert verified_heads((FIRST, newer, successor(newer, speaks=ProtocolRange(4, 5))))
 
 
-def test_a_revoked_device_that_made_room_is_still_not_taken_back() -> None:
+def test_revoked_device_dropped_from_a_full_list_cannot_return() -> None:
     """A full list of revoked devices drops its oldest entry; that device may still not return."""
     many = tuple(
         RevokedDevice(device(100 + n).device, NOON + timedelta(n), RevocationReason.RETIRED)
         for n in range(64)
     )
-    full = after(FIRST, revoked=many)
+    full = successor(FIRST, revoked=many)
     extra = RevokedDevice(device(200).device, NOON + timedelta(99), RevocationReason.LOST)
     for kept in ((*many[:-1], extra), (*many[2:], extra)):  # drops the newest entry, or two entries
-        assert not may_succeed_list(full.said, after(full, revoked=kept).said)
-    makes_room = after(full, revoked=(*many[1:], extra))
+        assert not may_succeed_list(full.said, successor(full, revoked=kept).said)
+    makes_room = successor(full, revoked=(*many[1:], extra))
     assert may_succeed_list(full.said, makes_room.said)
-    back = grown(makes_room, 100)
-    assert proven((full, makes_room))
+    back = with_device(makes_room, 100)
+    assert verified_heads((full, makes_room))
     with pytest.raises(BadSignature, match="device list"):
-        proven((full, makes_room, back))
+        verified_heads((full, makes_room, back))
 
 
 @pytest.mark.parametrize(
-    ("known", "shown", "standing"),
+    ("known", "shown", "relation"),
     [
         (HEADS[:1], HEADS[:1], DeviceListHistoryRelation.SAME),
         (HEADS, HEADS[3:], DeviceListHistoryRelation.SAME),
@@ -207,13 +217,13 @@ def test_a_revoked_device_that_made_room_is_still_not_taken_back() -> None:
 def test_honest_histories_are_accepted(
     known: tuple[DeviceListHead, ...],
     shown: tuple[DeviceListHead, ...],
-    standing: DeviceListHistoryRelation,
+    relation: DeviceListHistoryRelation,
 ) -> None:
-    assert compare_heads(known, shown) is standing
+    assert compare_heads(known, shown) is relation
 
 
-OTHER_TWO = after(FIRST, name="Eve")
-FORK = device_list_heads((FIRST, OTHER_TWO, grown(OTHER_TWO, 9)))
+OTHER_TWO = successor(FIRST, name="Eve")
+FORK = device_list_heads((FIRST, OTHER_TWO, with_device(OTHER_TWO, 9)))
 
 
 @pytest.mark.parametrize(
@@ -243,20 +253,20 @@ def test_head_named_in_a_letter_must_be_in_the_shown_history() -> None:
         check_named_head(FORK[1], HEADS)
 
 
-class Chains(RuleBasedStateMachine):
+class DeviceListMachine(RuleBasedStateMachine):
     """Ana changes her device list, Ben fetches it at times, and the relay may show him any list."""
 
     @initialize()
     def begin(self) -> None:
         self.lists: tuple[DeviceListStatement, ...] = (FIRST,)
         self.known = device_list_heads(self.lists)
-        self.fresh = 2
+        self.next_number = 2
 
     @precondition(lambda self: len(self.lists[-1].said.devices) < 16)
     @rule()
     def link(self) -> None:
-        self.lists = (*self.lists, grown(self.lists[-1], self.fresh))
-        self.fresh += 1
+        self.lists = (*self.lists, with_device(self.lists[-1], self.next_number))
+        self.next_number += 1
 
     @precondition(lambda self: len(self.lists[-1].said.devices) > 1)
     @rule(data=st.data())
@@ -264,19 +274,19 @@ class Chains(RuleBasedStateMachine):
         listed = self.lists[-1].said.devices
         gone = data.draw(st.sampled_from(listed))
         number = int.from_bytes(gone.device, "big")
-        self.lists = (*self.lists, without(self.lists[-1], number))
+        self.lists = (*self.lists, with_device_revoked(self.lists[-1], number))
 
     @rule(name=st.sampled_from(["Ana", "Anna", "A."]))
     def rename(self, name: str) -> None:
-        self.lists = (*self.lists, after(self.lists[-1], name=name))
+        self.lists = (*self.lists, successor(self.lists[-1], name=name))
 
     @rule()
-    def look(self) -> None:
+    def fetch(self) -> None:
         before = self.known[-1].epoch
         shown = device_list_heads(newest_lists_that_fit(self.lists))
-        standing = compare_heads(self.known, shown)
-        assert (standing is DeviceListHistoryRelation.SAME) == (before == shown[-1].epoch)
-        assert standing is not DeviceListHistoryRelation.NEWER_UNPROVEN
+        relation = compare_heads(self.known, shown)
+        assert (relation is DeviceListHistoryRelation.SAME) == (before == shown[-1].epoch)
+        assert relation is not DeviceListHistoryRelation.NEWER_UNPROVEN
         self.known = shown
 
     @rule(data=st.data())
@@ -292,21 +302,24 @@ class Chains(RuleBasedStateMachine):
         """Show Ben another list of an epoch that he knows, with up to three successors."""
         epoch = data.draw(st.integers(1, self.known[-1].epoch))
         honest = self.lists[epoch - 1].said
-        other = (*self.lists[: epoch - 1], said(replace(honest, relay_url="https://evil.example")))
+        other = (
+            *self.lists[: epoch - 1],
+            statement_of(replace(honest, relay_url="https://evil.example")),
+        )
         for _ in range(longer):
-            other = (*other, after(other[-1]))
+            other = (*other, successor(other[-1]))
         with pytest.raises(ForkedDeviceList):
             compare_heads(self.known, device_list_heads(other))
 
     @invariant()
     def every_honest_history_is_proven(self) -> None:
         if len(self.lists) in {1, 5, 12}:  # a signature takes milliseconds
-            proven(newest_lists_that_fit(self.lists))
+            verified_heads(newest_lists_that_fit(self.lists))
 
 
 @pytest.mark.slow
 @pytest.mark.threat("server-adds-device")
 def test_rolling_back_and_forking_are_found_out_and_honest_changes_are_not() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        Chains, settings=settings(max_examples=40, stateful_step_count=25)
+        DeviceListMachine, settings=settings(max_examples=40, stateful_step_count=25)
     )

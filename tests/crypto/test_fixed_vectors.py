@@ -44,14 +44,14 @@ from entrenous.wire.receipt import read_receipt_proof
 FOLDER = Path(__file__).parents[1] / "vectors" / "crypto"
 
 
-def facts(name: str) -> dict[str, bytes]:
+def vector(name: str) -> dict[str, bytes]:
     """Return the decoded hexadecimal values of one vector file."""
     lines = (FOLDER / f"{name}.txt").read_text().splitlines()[2:]
     return {key: bytes.fromhex(value) for key, value in (line.split(": ") for line in lines)}
 
 
-def test_a_letter_and_the_stored_account_that_opens_it() -> None:
-    letter = facts("first_letter")
+def test_first_letter_vector_opens() -> None:
+    letter = vector("first_letter")
     private, account = Secret(letter["private"]), Secret(letter["account"])
     around = open_outer_seal(private, letter["info"], letter["bytes"])
     opened, _ = open_first_letter(account, letter["sender"], around)
@@ -60,18 +60,18 @@ def test_a_letter_and_the_stored_account_that_opens_it() -> None:
         open_outer_seal(private, letter["info"] + b"\x00", letter["bytes"])
 
 
-def test_a_blob() -> None:
-    blob = facts("blob")
+def test_blob_vector_decrypts() -> None:
+    blob = vector("blob")
     assert decrypt_blob(Secret(blob["key"]), blob["bytes"]) == blob["plaintext"]
 
 
-def test_a_file_at_rest() -> None:
-    file = facts("sealed_file")
+def test_sealed_file_vector_unseals() -> None:
+    file = vector("sealed_file")
     assert unseal_file(Secret(file["key"]), file["bytes"], file["name"]) == file["plaintext"]
 
 
-def test_a_person_and_her_signatures() -> None:
-    master = facts("master")
+def test_master_key_vector_verifies() -> None:
+    master = vector("master")
     public = public_master_keys(master_keys_from_seed(master["seed"]))
     assert person_id(public) == master["person"]
     verify_both_signatures(
@@ -79,8 +79,8 @@ def test_a_person_and_her_signatures() -> None:
     )
 
 
-def test_a_content_key() -> None:
-    parts = facts("content_key")
+def test_content_key_vector() -> None:
+    parts = vector("content_key")
     key = content_key(
         Secret(parts["secret"]),
         Secret(parts["share"]),
@@ -92,20 +92,20 @@ def test_a_content_key() -> None:
     assert [blob_key(key, place).reveal() for place in (0, 1)] == [parts["frame"], parts["file"]]
 
 
-def test_send_tokens() -> None:
-    parts = facts("send_token")
+def test_send_token_vector() -> None:
+    parts = vector("send_token")
     assert derive_send_token(Secret(parts["seed"]), 0).reveal() == parts["token_0"]
     assert derive_send_token(Secret(parts["seed"]), 64).reveal() == parts["token_64"]
 
 
-def test_a_commitment_to_a_mark() -> None:
-    parts = facts("mark_commitment")
+def test_mark_commitment_vector() -> None:
+    parts = vector("mark_commitment")
     assert mark_commitment(parts["bytes"]) == parts["commitment"]
     assert mark_commitments_hash(parts["marks"]) == parts["marks_hash"]
 
 
-def test_a_card_of_three_lists() -> None:
-    parts = facts("card")
+def test_key_bundle_vector_of_three_lists_verifies() -> None:
+    parts = vector("card")
     card = read_key_bundle(parts["bytes"])
     person = verify_key_bundle(card)
     (device,) = person.devices
@@ -119,11 +119,11 @@ def test_a_card_of_three_lists() -> None:
     assert [head.digest for head in heads[:2]] == [parts["head_1"], parts["head_2"]]
 
 
-def test_a_receipt() -> None:
+def test_receipt_vector_verifies() -> None:
     """Its signer is the only device in the vector ``card``."""
     parts, (by,) = (
-        facts("receipt"),
-        verify_key_bundle(read_key_bundle(facts("card")["bytes"])).devices,
+        vector("receipt"),
+        verify_key_bundle(read_key_bundle(vector("card")["bytes"])).devices,
     )
     assert by.ed25519 == parts["ed25519"]
     proof = read_receipt_proof(parts["bytes"])
@@ -136,11 +136,11 @@ def test_a_receipt() -> None:
         verify_receipt(parts["statement"] + b"\0", proof, by)
 
 
-def test_a_batch_of_prekeys() -> None:
+def test_prekey_batch_vector_verifies() -> None:
     """Its signer is the only device in the vector ``card``, and its mailbox is that device's."""
     parts, (by,) = (
-        facts("prekeys"),
-        verify_key_bundle(read_key_bundle(facts("card")["bytes"])).devices,
+        vector("prekeys"),
+        verify_key_bundle(read_key_bundle(vector("card")["bytes"])).devices,
     )
     batch = read_prekey(parts["bytes"]).batch
     assert batch is not None
@@ -152,15 +152,15 @@ def test_a_batch_of_prekeys() -> None:
         verify_prekey(moved, batch, by, by.mailbox)
 
 
-def test_a_vault_key() -> None:
-    parts = facts("vault_key")
+def test_first_format_vault_key_vector() -> None:
+    parts = vector("vault_key")
     stretched = stretch_passphrase(Secret(parts["passphrase"]), parts["salt"])
     key = first_format_vault_key(stretched, parts["device"], parts["salt"])
     assert key.reveal() == parts["key"]
 
 
-def test_a_vault_key_of_which_a_relay_has_a_part() -> None:
-    parts = facts("vault_key_2")
+def test_vault_key_vector_with_relay_share() -> None:
+    parts = vector("vault_key_2")
     stretched = stretch_passphrase(Secret(parts["passphrase"]), parts["salt"])
     assert oprf_input(stretched).reveal() == parts["asked"]
     assert offline_share_key(stretched).reveal() == parts["offline"]

@@ -10,20 +10,20 @@ from entrenous.crypto.hashing import equal_in_constant_time, sha256, token_hash
 from entrenous.crypto.identity_keys import person_id
 
 
-def test_sha256_is_the_published_one() -> None:
+def test_sha256_of_the_fips_180_4_example() -> None:
     # FIPS 180-4, example "abc"
     assert sha256(b"abc").hex() == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
 
 
-def test_a_lock_is_not_a_plain_hash_of_its_token() -> None:
+def test_token_hash_has_its_own_context() -> None:
     token = bytes(range(32))
     expected = hashlib.sha256(b"entrenous/1 lock" + b"\x00" + token).digest()
     assert token_hash(Secret(token)) == expected != sha256(token)
 
 
-def test_a_person_is_both_keys() -> None:
+def test_person_id_hashes_both_master_keys() -> None:
     master = MasterPublicKeys(b"e" * 32, b"m" * 1952)
     whole = b"entrenous/1 person\x00" + b"e" * 32 + b"m" * 1952
     assert person_id(master) == hashlib.sha256(whole).digest()

@@ -34,8 +34,8 @@ def hpke_seal(shared: bytes, info: bytes, plaintext: bytes) -> bytes:
         return hmac.digest(salt or bytes(32), b"HPKE-v1" + suite + label + ikm, "sha256")
 
     def expand(prk: bytes, label: bytes, info: bytes, size: int) -> bytes:
-        said = size.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info
-        return hmac.digest(prk, said + b"\x01", "sha256")[:size]
+        labeled_info = size.to_bytes(2, "big") + b"HPKE-v1" + suite + label + info
+        return hmac.digest(prk, labeled_info + b"\x01", "sha256")[:size]
 
     context = b"\x00" + extract(b"", b"psk_id_hash", b"") + extract(b"", b"info_hash", info)
     secret = extract(shared, b"secret", b"")
@@ -43,7 +43,7 @@ def hpke_seal(shared: bytes, info: bytes, plaintext: bytes) -> bytes:
     return ChaCha20Poly1305(key).encrypt(nonce, plaintext, b"")
 
 
-def test_the_drafts_vectors_open(judges: Path, judged: Callable[[str, int], None]) -> None:
+def test_xwing_draft_vectors_open(judges: Path, judged: Callable[[str, int], None]) -> None:
     """Key generation and decapsulation. The library cannot encapsulate with a given seed; the
     other tests decapsulate what it encapsulates.
     """
@@ -59,7 +59,7 @@ def test_the_drafts_vectors_open(judges: Path, judged: Callable[[str, int], None
     judged("X-Wing draft", len(vectors))
 
 
-def test_the_hpke_drafts_vectors(judged: Callable[[str, int], None]) -> None:
+def test_hpke_draft_vectors_open(judged: Callable[[str, int], None]) -> None:
     """The vector of our suite in draft-ietf-hpke-pq, from the package cryptography-vectors.
 
     Our letters have no associated data, and each is the first message of its context. So the test
@@ -70,21 +70,23 @@ def test_the_hpke_drafts_vectors(judged: Callable[[str, int], None]) -> None:
         (Path(package.__file__).parent / "HPKE" / "hpke-pq-test-vectors.json").read_text()
     )
     (vector,) = [one for one in every if bytes.fromhex(one["suite_id"])[4:] == SUITE]
-    said = {name: bytes.fromhex(text) for name, text in vector.items() if isinstance(text, str)}
-    assert xwing_public_key(xwing_private_key_from_seed(said["skRm"])) == said["pkRm"]
-    drafts, count = ChaCha20Poly1305(said["key"]), 0
+    fields = {name: bytes.fromhex(text) for name, text in vector.items() if isinstance(text, str)}
+    assert xwing_public_key(xwing_private_key_from_seed(fields["skRm"])) == fields["pkRm"]
+    aead, count = ChaCha20Poly1305(fields["key"]), 0
     for one in vector["encryptions"]:
         text, nonce = bytes.fromhex(one["pt"]), bytes.fromhex(one["nonce"])
-        assert drafts.decrypt(nonce, bytes.fromhex(one["ct"]), bytes.fromhex(one["aad"])) == text
-        first = said["enc"] + drafts.encrypt(said["base_nonce"], text, b"")
-        assert open_sealed(xwing_private_key_from_seed(said["skRm"]), said["info"], first) == text
-        assert first == said["enc"] + hpke_seal(said["shared_secret"], said["info"], text)
+        assert aead.decrypt(nonce, bytes.fromhex(one["ct"]), bytes.fromhex(one["aad"])) == text
+        first = fields["enc"] + aead.encrypt(fields["base_nonce"], text, b"")
+        assert (
+            open_sealed(xwing_private_key_from_seed(fields["skRm"]), fields["info"], first) == text
+        )
+        assert first == fields["enc"] + hpke_seal(fields["shared_secret"], fields["info"], text)
         count += 1
     assert count == 10
     judged("HPKE X-Wing draft", count)
 
 
-def test_the_key_of_a_seed_never_changes() -> None:
+def test_public_key_of_a_seed_never_changes() -> None:
     assert (
         hashlib.sha256(PUBLIC).hexdigest()
         == "c9a3565ffde4f72b51661be391ee13e46378d7f06dd5c8bf5af9d2cfb5b8336b"

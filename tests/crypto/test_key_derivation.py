@@ -49,7 +49,7 @@ def test_a_stream_is_fast_enough_for_large_pictures() -> None:
     assert time.process_time() - began < 1.0
 
 
-def key(**changed: object) -> Secret:
+def content_key_with(**changed: object) -> Secret:
     parts: dict[str, object] = {
         "secret": Secret(b"s" * 32),
         "share": Secret(b"h" * 32),
@@ -73,23 +73,23 @@ def key(**changed: object) -> Secret:
     ],
 )
 def test_every_part_of_a_content_key_counts(changed: dict[str, object]) -> None:
-    assert len(key()) == 32
-    assert key() == key()
-    assert key(**changed) != key()
+    assert len(content_key_with()) == 32
+    assert content_key_with() == content_key_with()
+    assert content_key_with(**changed) != content_key_with()
 
 
 @pytest.mark.parametrize("changed", [{"secret": Secret(b"s" * 31)}, {"share": Secret(b"h" * 33)}])
-def test_halves_of_other_lengths_are_refused(changed: dict[str, object]) -> None:
+def test_secret_or_share_of_another_length_is_refused(changed: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        key(**changed)
+        content_key_with(**changed)
 
 
 def test_every_blob_has_a_key_of_its_own() -> None:
-    keys = [blob_key(key(), place).reveal() for place in range(65)]
-    assert len({*keys, key().reveal()}) == 66
-    assert blob_key(key(manifest=b"another"), 0).reveal() not in keys
+    keys = [blob_key(content_key_with(), place).reveal() for place in range(65)]
+    assert len({*keys, content_key_with().reveal()}) == 66
+    assert blob_key(content_key_with(manifest=b"another"), 0).reveal() not in keys
     with pytest.raises(OverflowError):
-        blob_key(key(), -1)
+        blob_key(content_key_with(), -1)
 
 
 def test_contexts_give_unrelated_keys() -> None:
@@ -97,7 +97,7 @@ def test_contexts_give_unrelated_keys() -> None:
     assert derive(SEED, b"one") != derive(SEED, b"one", salt=b"salt")
 
 
-def test_a_share_group_is_one_persons_in_one_message() -> None:
+def test_share_group_id_depends_on_message_and_person() -> None:
     """Another person or message has another id. The expected id is HKDF, computed step by step."""
     ana, ben = PersonId(b"A" * 32), PersonId(b"B" * 32)
     one, two = Secret(bytes(32)), Secret(bytes([1]) * 32)

@@ -23,7 +23,7 @@ def test_signature_of_master_keys_verifies() -> None:
     verify_both_signatures(PUBLIC, b"role", b"statement", SIGNED, what="card")
 
 
-def test_the_same_seed_is_the_same_person() -> None:
+def test_same_seed_gives_the_same_public_keys() -> None:
     assert public_master_keys(master_keys_from_seed(bytes(range(64)))) == PUBLIC
 
 
@@ -76,7 +76,7 @@ def test_signatures_of_other_lengths_are_refused(size: int) -> None:
         )
 
 
-def test_a_context_cannot_hide_its_own_end() -> None:
+def test_context_with_a_zero_byte_is_refused() -> None:
     with pytest.raises(ValueError, match="zero byte"):
         sign_with_master_keys(ANA, b"role\x00", b"statement")
 

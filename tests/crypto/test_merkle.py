@@ -26,11 +26,11 @@ LEAVES = [leaf_hash(b"role", b"%d" % number) for number in range(64)]
 
 
 @pytest.mark.parametrize("size", range(1, 9))
-def test_roots_are_those_of_certificate_transparency(size: int) -> None:
+def test_roots_match_certificate_transparency(size: int) -> None:
     assert merkle_root(PUBLISHED[:size]).hex() == ROOTS[size - 1]
 
 
-def test_a_leaf_belongs_to_one_role() -> None:
+def test_leaf_hash_depends_on_its_context() -> None:
     assert leaf_hash(b"role", b"said") == sha256(b"\x00role\x00said").digest()
     assert leaf_hash(b"other", b"said") != leaf_hash(b"role", b"said")
 

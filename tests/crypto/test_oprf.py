@@ -24,34 +24,40 @@ scalars = st.binary(min_size=64, max_size=64).filter(any).map(scalar_from_random
 inputs = st.binary(max_size=100).map(Secret)
 
 
-def suites(judges: Path) -> list[dict[str, Any]]:
+def oprf_suites(judges: Path) -> list[dict[str, Any]]:
     every = json.loads((judges / "voprf/allVectors.json").read_text())
     return [one for one in every if (one["identifier"], one["mode"]) == ("ristretto255-SHA512", 0)]
 
 
 def test_the_rfcs_vectors(judges: Path, judged: Callable[[str, int], None]) -> None:
     """RFC 9497 appendix A.1.1: every vector of the OPRF mode."""
-    (suite,) = suites(judges)
+    (suite,) = oprf_suites(judges)
     key = Secret(bytes.fromhex(suite["skSm"]))
     for vector in suite["vectors"]:
-        said = {name: bytes.fromhex(text) for name, text in vector.items() if name != "Batch"}
-        untold, scalar = Secret(said["Input"]), Secret(said["Blind"])
-        assert blind(untold, scalar) == said["BlindedElement"]
-        assert evaluate(key, said["BlindedElement"]) == said["EvaluationElement"]
-        assert finalize(untold, scalar, said["EvaluationElement"]).reveal() == said["Output"]
+        fields = {name: bytes.fromhex(text) for name, text in vector.items() if name != "Batch"}
+        secret_input, scalar = Secret(fields["Input"]), Secret(fields["Blind"])
+        assert blind(secret_input, scalar) == fields["BlindedElement"]
+        assert evaluate(key, fields["BlindedElement"]) == fields["EvaluationElement"]
+        assert (
+            finalize(secret_input, scalar, fields["EvaluationElement"]).reveal() == fields["Output"]
+        )
     assert len(suite["vectors"]) == 2
     judged("RFC 9497 ristretto255-SHA512", len(suite["vectors"]))
 
 
 @given(inputs, scalars, scalars)
-def test_the_value_does_not_depend_on_the_blind(untold: Secret, one: Secret, other: Secret) -> None:
-    values = [finalize(untold, s, evaluate(KEY, blind(untold, s))) for s in (one, other)]
+def test_output_does_not_depend_on_the_blind(
+    secret_input: Secret, one: Secret, other: Secret
+) -> None:
+    values = [
+        finalize(secret_input, s, evaluate(KEY, blind(secret_input, s))) for s in (one, other)
+    ]
     assert values[0] == values[1]
     assert len(values[0]) == 64
 
 
 @given(inputs, inputs, scalars)
-def test_another_input_or_another_key_gives_another_value(
+def test_other_input_or_key_gives_another_output(
     one: Secret, other: Secret, scalar: Secret
 ) -> None:
     value = finalize(one, scalar, evaluate(KEY, blind(one, scalar)))
@@ -60,10 +66,12 @@ def test_another_input_or_another_key_gives_another_value(
 
 
 @given(inputs, scalars, scalars)
-def test_each_blind_asks_another_question(untold: Secret, one: Secret, other: Secret) -> None:
-    asked = blind(untold, one)
-    assert (asked == blind(untold, other)) == (one == other)
-    check_element(asked)
+def test_each_blind_gives_another_blinded_element(
+    secret_input: Secret, one: Secret, other: Secret
+) -> None:
+    blinded = blind(secret_input, one)
+    assert (blinded == blind(secret_input, other)) == (one == other)
+    check_element(blinded)
 
 
 @given(st.binary(max_size=40))
@@ -93,7 +101,7 @@ def test_scalar_needs_64_random_bytes(uniform: bytes) -> None:
 
 # Simulates another local user who can write to the folder for temporary files: just before a
 # library is loaded from that folder, a modified one replaces it.
-NEIGHBOUR = """
+REPLACE_LIBRARY = """
 import os, sys
 written, shared = [], os.environ["TMPDIR"]
 def watch(event, told):
@@ -111,10 +119,12 @@ import rbcl
 rbcl._sodium.sodium_version_string.restype = c_char_p
 print(rbcl._sodium.sodium_version_string().decode(), written)
 """
-DRAW = "from entrenous.crypto.oprf import scalar_from_random; scalar_from_random(bytes([1] * 64))"
+MAKE_SCALAR = (
+    "from entrenous.crypto.oprf import scalar_from_random; scalar_from_random(bytes([1] * 64))"
+)
 
 
-def ran(program: str, shared: Path) -> str:
+def run_in_shared_folder(program: str, shared: Path) -> str:
     """Run a program in a world-writable folder and return its output."""
     shared.chmod(0o777)
     environment = {**os.environ, "TMPDIR": str(shared)}
@@ -128,14 +138,14 @@ def ran(program: str, shared: Path) -> str:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is loaded from a private folder")
 def test_a_library_that_a_neighbour_plants_is_not_loaded(tmp_path: Path) -> None:
     """Nothing is written to the shared folder either, not even for a moment."""
-    assert ran(NEIGHBOUR, tmp_path) == "1.0.18 []"
+    assert run_in_shared_folder(REPLACE_LIBRARY, tmp_path) == "1.0.18 []"
 
 
 @pytest.mark.threat("planted-library")
 @pytest.mark.real
 def test_nor_a_module_that_lies_on_the_path(tmp_path: Path) -> None:
     (tmp_path / "_sodium.py").write_text("print('planted'); _sodium = None")
-    assert ran(DRAW, tmp_path) == ""
+    assert run_in_shared_folder(MAKE_SCALAR, tmp_path) == ""
 
 
 @pytest.mark.real
@@ -150,13 +160,13 @@ os.setresuid(65534, 65534, 65534)
 assert ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) == 0
 print(oprf._load_from_memory(library).sodium_init())
 """
-    assert ran(program, tmp_path) == "0"
+    assert run_in_shared_folder(program, tmp_path) == "0"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of folders are POSIX")
-@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("has_memfd", [False, True])
 def test_library_loads_from_a_private_folder_without_memfd(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_memfd: bool
 ) -> None:
     """The system has no memfd_create, or this process may not call it."""
     modes: list[int] = []
@@ -169,7 +179,7 @@ def test_library_loads_from_a_private_folder_without_memfd(
         return Path(file).read_text()
 
     monkeypatch.setattr(os, "memfd_create", forbidden, raising=False)
-    if not is_there:
+    if not has_memfd:
         monkeypatch.delattr(os, "memfd_create")
     monkeypatch.setattr(oprf, "CDLL", load)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -185,11 +195,11 @@ def test_library_loads_from_a_private_folder_without_memfd(
 @pytest.mark.real
 def test_the_library_leaves_no_file_behind(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", DRAW], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", MAKE_SCALAR], env=environment, check=True)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fixed_vector_holds() -> None:
+def test_output_of_a_fixed_input_never_changes() -> None:
     """RFC 9497 appendix A.1.1.1. If this value changed, existing vaults would no longer open."""
     scalar = Secret(
         bytes.fromhex("64d37aed22a27f5191de1c1d69fadb899d8862b58eb4220029e036ec4c1f6706")
@@ -206,12 +216,12 @@ def test_unused_bit_gives_no_second_encoding() -> None:
     """Found by fuzzing: this encoding of the identity was accepted, and raised an unexpected error
     later.
     """
-    asked = blind(Secret(b"input"), KEY)
-    for element in (bytes(32), asked, evaluate(KEY, asked)):
-        spelt = element[:-1] + bytes([element[-1] | 0x80])
+    blinded = blind(Secret(b"input"), KEY)
+    for element in (bytes(32), blinded, evaluate(KEY, blinded)):
+        noncanonical = element[:-1] + bytes([element[-1] | 0x80])
         with pytest.raises(NotAPoint):
-            check_element(spelt)
+            check_element(noncanonical)
         with pytest.raises(NotAPoint):
-            evaluate(KEY, spelt)
+            evaluate(KEY, noncanonical)
         with pytest.raises(NotAPoint):
-            finalize(Secret(b"input"), KEY, spelt)
+            finalize(Secret(b"input"), KEY, noncanonical)

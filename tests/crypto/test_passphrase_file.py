@@ -14,16 +14,17 @@ from entrenous.base.secret import Secret
 from entrenous.crypto.encryption_at_rest import decrypt_with_passphrase, encrypt_with_passphrase
 from entrenous.crypto.nouns import BadKey, DecryptionFailed
 
-WORDS = Secret("fünf unrelated words".encode())
+PASSPHRASE = Secret("fünf unrelated words".encode())
 NOISE = bytes(range(48))
-SEALED = encrypt_with_passphrase(WORDS, b"hello", NOISE, work_factor=1)
+SEALED = encrypt_with_passphrase(PASSPHRASE, b"hello", NOISE, work_factor=1)
 
 
 @given(st.binary(max_size=300), st.binary(max_size=40), st.binary(min_size=48, max_size=48))
-def test_passphrase_file_opens(data: bytes, words: bytes, noise: bytes) -> None:
+def test_passphrase_file_opens(data: bytes, passphrase: bytes, noise: bytes) -> None:
     assert (
         decrypt_with_passphrase(
-            Secret(words), encrypt_with_passphrase(Secret(words), data, noise, work_factor=1)
+            Secret(passphrase),
+            encrypt_with_passphrase(Secret(passphrase), data, noise, work_factor=1),
         )
         == data
     )
@@ -31,9 +32,9 @@ def test_passphrase_file_opens(data: bytes, words: bytes, noise: bytes) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 64 * 1024])
 def test_pyrage_opens_our_passphrase_file(size: int) -> None:
-    sealed = encrypt_with_passphrase(WORDS, bytes(size), NOISE, work_factor=1)
-    assert pyrage.passphrase.decrypt(sealed, WORDS.reveal().decode()) == bytes(size)
-    assert decrypt_with_passphrase(WORDS, sealed) == bytes(size)
+    sealed = encrypt_with_passphrase(PASSPHRASE, bytes(size), NOISE, work_factor=1)
+    assert pyrage.passphrase.decrypt(sealed, PASSPHRASE.reveal().decode()) == bytes(size)
+    assert decrypt_with_passphrase(PASSPHRASE, sealed) == bytes(size)
 
 
 @given(st.integers(0, len(SEALED) * 8 - 1))
@@ -41,39 +42,39 @@ def test_flipped_bit_in_passphrase_file_is_refused(bit: int) -> None:
     flipped = bytearray(SEALED)
     flipped[bit // 8] ^= 1 << bit % 8
     with pytest.raises((BadKey, DecryptionFailed)):
-        decrypt_with_passphrase(WORDS, bytes(flipped))
+        decrypt_with_passphrase(PASSPHRASE, bytes(flipped))
 
 
 @given(st.integers(0, len(SEALED) - 1), st.binary(min_size=1, max_size=64))
-def test_cut_and_lengthened_files_are_refused(end: int, more: bytes) -> None:
+def test_truncated_and_extended_files_are_refused(end: int, more: bytes) -> None:
     for changed in (SEALED[:end], SEALED + more):
         with pytest.raises(DecryptionFailed):
-            decrypt_with_passphrase(WORDS, changed)
+            decrypt_with_passphrase(PASSPHRASE, changed)
 
 
-def test_another_passphrase_is_named_as_such() -> None:
+def test_wrong_passphrase_raises_bad_key() -> None:
     with pytest.raises(BadKey):
         decrypt_with_passphrase(Secret(b"other words"), SEALED)
 
 
-@pytest.mark.parametrize("price", [b"21", b"22", b"99"])
-def test_excessive_scrypt_cost_is_refused(price: bytes) -> None:
+@pytest.mark.parametrize("work_factor", [b"21", b"22", b"99"])
+def test_excessive_scrypt_cost_is_refused(work_factor: bytes) -> None:
     with pytest.raises(DecryptionFailed):
-        decrypt_with_passphrase(WORDS, SEALED.replace(b" 1\n", b" " + price + b"\n", 1))
+        decrypt_with_passphrase(PASSPHRASE, SEALED.replace(b" 1\n", b" " + work_factor + b"\n", 1))
 
 
 @pytest.mark.parametrize(("data", "noise"), [(bytes(65537), NOISE), (b"", NOISE[1:])])
 def test_oversized_data_or_wrong_noise_is_refused(data: bytes, noise: bytes) -> None:
     with pytest.raises(ValueError, match="48 random bytes"):
-        encrypt_with_passphrase(WORDS, data, noise, work_factor=1)
+        encrypt_with_passphrase(PASSPHRASE, data, noise, work_factor=1)
 
 
 def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> None:
     """All C2SP/CCTV files with a passphrase; ours are never armored, so armored ones must fail."""
     opened, refused = 0, 0
     for path in sorted((judges / "age").iterdir()):
-        said, _, file = path.read_bytes().partition(b"\n\n")
-        facts = dict(line.split(": ", 1) for line in said.decode().splitlines())
+        header, _, file = path.read_bytes().partition(b"\n\n")
+        facts = dict(line.split(": ", 1) for line in header.decode().splitlines())
         if "passphrase" not in facts:
             continue
         if facts.get("compressed") == "zlib":
@@ -84,9 +85,9 @@ def test_the_age_test_kit(judges: Path, judged: Callable[[str, int], None]) -> N
             ).hexdigest()
         except (BadKey, DecryptionFailed):
             got = None
-        meant = facts.get("payload") if facts["expect"] == "success" else None
-        meant = None if facts.get("armored") == "yes" else meant
-        assert got == meant, path.name
+        expected = facts.get("payload") if facts["expect"] == "success" else None
+        expected = None if facts.get("armored") == "yes" else expected
+        assert got == expected, path.name
         opened, refused = opened + (got is not None), refused + (got is None)
     assert opened >= 1
     assert refused >= 15

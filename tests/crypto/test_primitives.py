@@ -36,7 +36,7 @@ def octets(vector: Vector, *names: str) -> tuple[bytes, ...]:
     return tuple(bytes.fromhex(vector.get(name, "")) for name in names)
 
 
-def agrees(vector: Vector, *, accepted: bool) -> bool:
+def matches_result(vector: Vector, *, accepted: bool) -> bool:
     return vector["result"] == "acceptable" or accepted == (vector["result"] == "valid")
 
 
@@ -51,7 +51,7 @@ def test_ed25519(judges: Path, judged: Judged) -> None:
         except InvalidSignature:
             accepted = False
         total += 1
-        if not agrees(vector, accepted=accepted):
+        if not matches_result(vector, accepted=accepted):
             wrong.append(vector["tcId"])
     assert total > 100
     assert wrong == []
@@ -69,7 +69,7 @@ def test_mldsa_65(judges: Path, judged: Judged) -> None:
         except (InvalidSignature, ValueError):
             accepted = False
         total += 1
-        if not agrees(vector, accepted=accepted):
+        if not matches_result(vector, accepted=accepted):
             wrong.append(vector["tcId"])
     assert total > 50
     assert wrong == []
@@ -84,7 +84,7 @@ def test_hkdf_sha256_through_derive(judges: Path, judged: Judged) -> None:
             got: bytes | None = derive(Secret(ikm), info, vector["size"], salt=salt).reveal()
         except ValueError:
             got = None  # longer than 255 hashes
-        assert agrees(vector, accepted=got is not None), vector["tcId"]
+        assert matches_result(vector, accepted=got is not None), vector["tcId"]
         assert got is None or got == okm, vector["tcId"]
         total += 1
     assert total > 50
@@ -97,7 +97,7 @@ def test_hmac_sha256(judges: Path, judged: Judged) -> None:
     for group, vector in vectors(judges, "hmac_sha256"):
         key, message, tag = octets(vector, "key", "msg", "tag")
         got = hmac.digest(key, message, "sha256")[: group["tagSize"] // 8]
-        assert agrees(vector, accepted=equal_in_constant_time(got, tag)), vector["tcId"]
+        assert matches_result(vector, accepted=equal_in_constant_time(got, tag)), vector["tcId"]
         total += 1
     assert total > 100
     judged("wycheproof hmac_sha256", total)
@@ -131,7 +131,7 @@ def test_mlkem_768_decapsulation(judges: Path, judged: Judged) -> None:
             assert not public or key.public_key().public_bytes_raw() == public, vector["tcId"]
         except ValueError:
             got = None
-        assert agrees(vector, accepted=got == shared), vector["tcId"]
+        assert matches_result(vector, accepted=got == shared), vector["tcId"]
         total += 1
     assert total > 150
     judged("wycheproof mlkem_768", total)
@@ -149,7 +149,7 @@ def test_mlkem_768_encapsulation(judges: Path, judged: Judged) -> None:
             accepted = (len(shared), len(cipher)) == (32, 1088)
         except ValueError:
             accepted = False
-        assert agrees(vector, accepted=accepted), vector["tcId"]
+        assert matches_result(vector, accepted=accepted), vector["tcId"]
         total += 1
     assert total > 200
     judged("wycheproof mlkem_768_encaps", total)
@@ -163,7 +163,7 @@ def test_chacha20_poly1305(judges: Path, judged: Judged) -> None:
             got: bytes | None = ChaCha20Poly1305(key).decrypt(nonce, cipher + tag, aad)
         except (InvalidTag, ValueError):
             got = None
-        assert agrees(vector, accepted=got == text), vector["tcId"]
+        assert matches_result(vector, accepted=got == text), vector["tcId"]
         total += 1
     assert total > 100
     judged("wycheproof chacha20_poly1305", total)

@@ -99,24 +99,24 @@ BENS_KEY = xwing_private_key_from_seed(b"x" * 32)
 ANAS_ACCOUNT = new_olm_account()
 
 
-def bens_prekey() -> tuple[Secret, bytes]:
+def account_with_prekey() -> tuple[Secret, bytes]:
     account, keys = add_one_time_keys(new_olm_account(), 1)
     return account, next(iter(keys.values()))
 
 
-BENS_ACCOUNT, PREKEY = bens_prekey()
+BENS_ACCOUNT, PREKEY = account_with_prekey()
 ANAS_SESSION = begin_session(ANAS_ACCOUNT, curve25519_public_key(BENS_ACCOUNT), PREKEY)
 SEALED, _ = seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
-AROUND = open_outer_seal(BENS_KEY, INFO, SEALED)
+HALF_OPENED = open_outer_seal(BENS_KEY, INFO, SEALED)
 
 
-def first(around: HalfOpenedLetter, account: Secret = BENS_ACCOUNT) -> OpenedLetter:
-    return open_first_letter(account, curve25519_public_key(ANAS_ACCOUNT), around)[0]
+def open_first(half_opened: HalfOpenedLetter, account: Secret = BENS_ACCOUNT) -> OpenedLetter:
+    return open_first_letter(account, curve25519_public_key(ANAS_ACCOUNT), half_opened)[0]
 
 
-def test_a_letter_arrives() -> None:
-    assert AROUND.begins_session
-    opened = first(AROUND)
+def test_sealed_letter_opens() -> None:
+    assert HALF_OPENED.begins_session
+    opened = open_first(HALF_OPENED)
     assert (opened.header, opened.body) == (HEAD, BODY)
     assert read_header(opened.header) == HEADER
 
@@ -131,7 +131,7 @@ def test_sealed_letter_reveals_nothing() -> None:
 def test_its_size_is_one_of_a_few(body_bytes: int) -> None:
     sealed, _ = seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEAD, bytes(body_bytes))
     assert len(sealed) - SEAL_OVERHEAD_BYTES in PADDED_SIZES_BYTES
-    assert first(open_outer_seal(BENS_KEY, INFO, sealed)).body == bytes(body_bytes)
+    assert open_first(open_outer_seal(BENS_KEY, INFO, sealed)).body == bytes(body_bytes)
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -142,26 +142,26 @@ def test_what_does_not_fit_is_refused() -> None:
 # --- one field is swapped at a time -----------------------------------------------------------
 
 
-def another(value: Any) -> Any:
+def changed_value(value: Any) -> Any:
     """Return a different value of the same type."""
     if isinstance(value, bytes):
         return type(value)(bytes([value[0] ^ 1]) + value[1:])
     if isinstance(value, int):
         return value + 1
     if isinstance(value, PublicXWingKey):
-        return PublicXWingKey(value.id, another(value.public))
+        return PublicXWingKey(value.id, changed_value(value.public))
     raise TypeError(type(value))
 
 
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("name", [part.name for part in fields(LetterAddress)])
 def test_another_address_does_not_open(name: str) -> None:
-    swapped = replace(ADDRESS, **{name: another(getattr(ADDRESS, name))})
+    swapped = replace(ADDRESS, **{name: changed_value(getattr(ADDRESS, name))})
     with pytest.raises(NotForThisMailbox):
         open_outer_seal(BENS_KEY, write_hpke_info(swapped), SEALED)
 
 
-def test_a_letter_for_a_peers_key_is_none_from_anybody() -> None:
+def test_letter_from_a_known_sender_does_not_open_as_from_anybody() -> None:
     anybody = replace(ADDRESS, from_person=None, from_device=None)
     with pytest.raises(NotForThisMailbox):
         open_outer_seal(BENS_KEY, write_hpke_info(anybody), SEALED)
@@ -171,25 +171,27 @@ def test_a_letter_for_a_peers_key_is_none_from_anybody() -> None:
 @pytest.mark.parametrize("name", [part.name for part in fields(Header)])
 def test_another_header_under_the_same_inside_does_not_open(name: str) -> None:
     """HPKE authenticates no sender: anybody can seal a changed header around a known ciphertext."""
-    swapped = write_header(replace(HEADER, **{name: another(getattr(HEADER, name))}))
-    resealed = reseal(AROUND, swapped)
+    swapped = write_header(replace(HEADER, **{name: changed_value(getattr(HEADER, name))}))
+    resealed = reseal(HALF_OPENED, swapped)
     with pytest.raises(NotForThisMailbox, match="not belong to its envelope"):
-        first(open_outer_seal(BENS_KEY, INFO, resealed))
+        open_first(open_outer_seal(BENS_KEY, INFO, resealed))
 
 
 @pytest.mark.parametrize("name", [part.name for part in fields(LetterAddress)])
-def test_the_same_inside_under_another_address_does_not_open(name: str) -> None:
-    info = write_hpke_info(replace(ADDRESS, **{name: another(getattr(ADDRESS, name))}))
+def test_olm_message_resealed_for_another_address_does_not_open(name: str) -> None:
+    info = write_hpke_info(replace(ADDRESS, **{name: changed_value(getattr(ADDRESS, name))}))
     with pytest.raises(NotForThisMailbox, match="not belong to its envelope"):
-        first(open_outer_seal(BENS_KEY, info, reseal(AROUND, HEAD, info)))
+        open_first(open_outer_seal(BENS_KEY, info, reseal(HALF_OPENED, HEAD, info)))
 
 
-def test_the_same_inside_and_header_resealed_as_they_were_do_open() -> None:
-    assert first(open_outer_seal(BENS_KEY, INFO, reseal(AROUND, HEAD))).body == BODY
+def test_unchanged_letter_opens_after_resealing() -> None:
+    assert open_first(open_outer_seal(BENS_KEY, INFO, reseal(HALF_OPENED, HEAD))).body == BODY
 
 
-def reseal(around: HalfOpenedLetter, header: bytes, info: bytes = INFO) -> bytes:
-    frame = len(header).to_bytes(4, "big") + header + bytes([around.olm_type]) + around.olm
+def reseal(half_opened: HalfOpenedLetter, header: bytes, info: bytes = INFO) -> bytes:
+    frame = (
+        len(header).to_bytes(4, "big") + header + bytes([half_opened.olm_type]) + half_opened.olm
+    )
     framed = len(frame).to_bytes(4, "big") + frame
     size = min(size for size in PADDED_SIZES_BYTES if size >= len(framed))
     return seal_to(xwing_public_key(BENS_KEY), info, framed.ljust(size, b"\0"))
@@ -206,7 +208,7 @@ def test_a_header_cannot_take_over_another_letters_body() -> None:
     )
     mixed = replace(open_outer_seal(BENS_KEY, INFO, second), untrusted_header=HEAD)
     with pytest.raises(NotForThisMailbox):
-        first(mixed)
+        open_first(mixed)
 
 
 @pytest.mark.threat("key-confusion")
@@ -216,16 +218,16 @@ def test_another_sender_cannot_pose_as_ana() -> None:
     session = begin_session(mallory, curve25519_public_key(BENS_ACCOUNT), PREKEY)
     sealed, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
     with pytest.raises(NotForThisMailbox, match="first key"):
-        first(open_outer_seal(BENS_KEY, INFO, sealed))
+        open_first(open_outer_seal(BENS_KEY, INFO, sealed))
 
 
 @pytest.mark.threat("identity-misbinding")
 def test_a_letter_to_mallory_cannot_be_handed_on_to_ben() -> None:
-    account, prekey = bens_prekey()  # Mallory's
+    account, prekey = account_with_prekey()  # Mallory's
     session = begin_session(ANAS_ACCOUNT, curve25519_public_key(account), prekey)
     to_mallory, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
     with pytest.raises(NotForThisMailbox):
-        first(open_outer_seal(BENS_KEY, INFO, to_mallory))
+        open_first(open_outer_seal(BENS_KEY, INFO, to_mallory))
 
 
 @given(st.integers(0, len(SEALED) * 8 - 1))
@@ -236,46 +238,46 @@ def test_flipped_bit_in_letter_is_refused(bit: int) -> None:
         open_outer_seal(BENS_KEY, INFO, bytes(flipped))
 
 
-@given(st.integers(0, len(AROUND.olm) * 8 - 1), st.integers(0, 1))
-def test_any_flipped_bit_inside_is_refused_or_means_nothing(bit: int, olm_type: int) -> None:
+@given(st.integers(0, len(HALF_OPENED.olm) * 8 - 1), st.integers(0, 1))
+def test_flipped_bit_in_olm_message_is_refused_or_has_no_effect(bit: int, olm_type: int) -> None:
     """X25519 ignores the top bit of a key (RFC 7748 section 5), so three bits have no effect."""
-    flipped = bytearray(AROUND.olm)
+    flipped = bytearray(HALF_OPENED.olm)
     flipped[bit // 8] ^= 1 << bit % 8
-    changed = replace(AROUND, olm=bytes(flipped), olm_type=olm_type)
-    if bit % 8 == 7 and olm_type == AROUND.olm_type:
+    changed = replace(HALF_OPENED, olm=bytes(flipped), olm_type=olm_type)
+    if bit % 8 == 7 and olm_type == HALF_OPENED.olm_type:
         with contextlib.suppress(NotForThisMailbox, BadLetter):
-            assert (first(changed).header, first(changed).body) == (HEAD, BODY)
+            assert (open_first(changed).header, open_first(changed).body) == (HEAD, BODY)
     else:
-        refused_everywhere(changed)
+        assert_refused(changed)
 
 
 @given(st.binary(max_size=300), st.integers(0, 1))
-def test_strangers_bytes_inside_are_refused(olm: bytes, olm_type: int) -> None:
-    refused_everywhere(replace(AROUND, olm=olm, olm_type=olm_type))
-    refused_everywhere(replace(AROUND, olm=b"\x03" + olm, olm_type=olm_type))
+def test_random_olm_message_is_refused(olm: bytes, olm_type: int) -> None:
+    assert_refused(replace(HALF_OPENED, olm=olm, olm_type=olm_type))
+    assert_refused(replace(HALF_OPENED, olm=b"\x03" + olm, olm_type=olm_type))
 
 
-def refused_everywhere(around: HalfOpenedLetter) -> None:
-    assert not letter_began_session(ANAS_SESSION, around) or around.begins_session
+def assert_refused(half_opened: HalfOpenedLetter) -> None:
+    assert not letter_began_session(ANAS_SESSION, half_opened) or half_opened.begins_session
     with pytest.raises((NotForThisMailbox, BadLetter)):
-        open_letter(ANAS_SESSION, around)
+        open_letter(ANAS_SESSION, half_opened)
     with pytest.raises((NotForThisMailbox, BadLetter)):
-        first(around)
+        open_first(half_opened)
 
 
 @given(st.binary(max_size=2048))
-def test_a_frame_is_read_in_one_way_only(untrusted: bytes) -> None:
+def test_accepted_frame_has_one_encoding(untrusted: bytes) -> None:
     sealed = seal_to(xwing_public_key(BENS_KEY), INFO, untrusted.ljust(2048, b"\0"))
     try:
-        around = open_outer_seal(BENS_KEY, INFO, sealed)
+        half_opened = open_outer_seal(BENS_KEY, INFO, sealed)
     except BadLetter:
         return
-    again = reseal(around, around.untrusted_header)
-    assert open_outer_seal(BENS_KEY, INFO, again) == around
+    again = reseal(half_opened, half_opened.untrusted_header)
+    assert open_outer_seal(BENS_KEY, INFO, again) == half_opened
 
 
 @pytest.mark.parametrize("length", [0, 1, 2047, 2049, 131_072])
-def test_a_length_that_no_letter_has_is_refused(length: int) -> None:
+def test_plaintext_of_an_unpadded_length_is_refused(length: int) -> None:
     with pytest.raises(BadLetter):
         open_outer_seal(BENS_KEY, INFO, seal_to(xwing_public_key(BENS_KEY), INFO, bytes(length)))
 
@@ -285,8 +287,8 @@ def test_wrong_length_is_refused_without_decryption() -> None:
         open_outer_seal(BENS_KEY, INFO, SEALED + b"\x00")
 
 
-def test_padding_is_zero_and_no_longer_than_it_must_be() -> None:
-    frame = len(HEAD).to_bytes(4, "big") + HEAD + b"\x00" + AROUND.olm
+def test_padding_must_be_zero_and_minimal() -> None:
+    frame = len(HEAD).to_bytes(4, "big") + HEAD + b"\x00" + HALF_OPENED.olm
     framed = len(frame).to_bytes(4, "big") + frame
     size = min(size for size in PADDED_SIZES_BYTES if size >= len(framed))
     for wrong in (framed.ljust(size, b"\0")[:-1] + b"\x01", framed.ljust(size * 2, b"\0")):
@@ -295,7 +297,7 @@ def test_padding_is_zero_and_no_longer_than_it_must_be() -> None:
 
 
 @pytest.mark.parametrize("bad", [b"", bytes(32), b"short"])
-def test_a_session_needs_real_keys(bad: bytes) -> None:
+def test_session_with_invalid_keys_is_refused(bad: bytes) -> None:
     with pytest.raises(BadKey):
         begin_session(ANAS_ACCOUNT, bad, PREKEY)
     with pytest.raises(BadKey):
@@ -307,30 +309,30 @@ def test_a_session_needs_real_keys(bad: bytes) -> None:
 
 @pytest.mark.threat("letter-twice")
 def test_a_letter_does_not_open_twice_in_a_session_that_moved_on() -> None:
-    opened = first(AROUND)
-    assert letter_began_session(opened.session, AROUND)
+    opened = open_first(HALF_OPENED)
+    assert letter_began_session(opened.session, HALF_OPENED)
     with pytest.raises(NotForThisMailbox, match="not continue the encrypted conversation"):
-        open_letter(opened.session, AROUND)
+        open_letter(opened.session, HALF_OPENED)
 
 
 def test_a_one_time_key_begins_one_session() -> None:
-    _, account = open_first_letter(BENS_ACCOUNT, curve25519_public_key(ANAS_ACCOUNT), AROUND)
+    _, account = open_first_letter(BENS_ACCOUNT, curve25519_public_key(ANAS_ACCOUNT), HALF_OPENED)
     with pytest.raises(NotForThisMailbox, match="used before"):
-        open_first_letter(account, curve25519_public_key(ANAS_ACCOUNT), AROUND)
+        open_first_letter(account, curve25519_public_key(ANAS_ACCOUNT), HALF_OPENED)
 
 
-def test_a_fallback_key_begins_a_session_again_so_the_caller_must_remember() -> None:
+def test_fallback_key_opens_a_repeated_first_letter() -> None:
     """Olm alone accepts the repetition, so send/ records envelope ids, message ids and counters."""
     account, _, fallback = replace_fallback_key(new_olm_account())
     session = begin_session(ANAS_ACCOUNT, curve25519_public_key(account), fallback)
     sealed, _ = seal_letter(session, xwing_public_key(BENS_KEY), INFO, HEAD, BODY)
-    around = open_outer_seal(BENS_KEY, INFO, sealed)
-    _, after = open_first_letter(account, curve25519_public_key(ANAS_ACCOUNT), around)
-    again, _ = open_first_letter(after, curve25519_public_key(ANAS_ACCOUNT), around)
+    half_opened = open_outer_seal(BENS_KEY, INFO, sealed)
+    _, after = open_first_letter(account, curve25519_public_key(ANAS_ACCOUNT), half_opened)
+    again, _ = open_first_letter(after, curve25519_public_key(ANAS_ACCOUNT), half_opened)
     assert again.header == HEAD  # with the same counter, message and envelope in it
 
 
-def letters(count: int) -> list[HalfOpenedLetter]:
+def half_opened_letters(count: int) -> list[HalfOpenedLetter]:
     session, found = ANAS_SESSION, []
     for number in range(count):
         body = str(number).encode()
@@ -339,17 +341,17 @@ def letters(count: int) -> list[HalfOpenedLetter]:
     return found
 
 
-def test_letters_may_overtake_each_other() -> None:
-    sent = letters(41)
-    opened = first(sent[0])
+def test_letters_open_out_of_order() -> None:
+    sent = half_opened_letters(41)
+    opened = open_first(sent[0])
     for number in (40, *range(39, 0, -1)):
         opened = open_letter(opened.session, sent[number])
         assert opened.body == str(number).encode()
 
 
-def test_a_letter_that_is_too_late_is_lost_and_harms_nothing() -> None:
-    sent = letters(50)
-    session = open_letter(first(sent[0]).session, sent[48]).session  # 47 are overtaken
+def test_letter_that_is_too_late_is_refused_and_later_ones_open() -> None:
+    sent = half_opened_letters(50)
+    session = open_letter(open_first(sent[0]).session, sent[48]).session  # 47 are overtaken
     with pytest.raises(NotForThisMailbox):
         open_letter(session, sent[7])
     assert open_letter(session, sent[8]).body == b"8"
@@ -360,7 +362,7 @@ def test_a_letter_that_is_too_late_is_lost_and_harms_nothing() -> None:
 
 
 @dataclass
-class End:
+class ConversationEnd:
     """One end of a conversation: it rotates its keys as in docs/spec/letter.md, section 5."""
 
     session: Secret
@@ -385,10 +387,10 @@ class End:
         return key_id, sealed
 
     def read(self, key_id: bytes, sealed: bytes) -> bytes:
-        around = open_outer_seal(
+        half_opened = open_outer_seal(
             self.keys[key_id], write_hpke_info(replace(ADDRESS, key=key_id)), sealed
         )
-        opened = open_letter(self.session, around)
+        opened = open_letter(self.session, half_opened)
         self.session = opened.session
         self.keys = {one: key for one, key in self.keys.items() if one >= key_id}
         next_key = read_header(opened.header).next_key
@@ -396,10 +398,10 @@ class End:
         return opened.body
 
 
-def two_ends() -> tuple[End, End]:
+def two_ends() -> tuple[ConversationEnd, ConversationEnd]:
     bens_first = PublicXWingKey(bytes(8), xwing_public_key(BENS_KEY))
-    ana = End(ANAS_SESSION, (bens_first.id, bens_first.public))
-    ben = End(first(AROUND).session, (b"", b""), {bens_first.id: BENS_KEY})
+    ana = ConversationEnd(ANAS_SESSION, (bens_first.id, bens_first.public))
+    ben = ConversationEnd(open_first(HALF_OPENED).session, (b"", b""), {bens_first.id: BENS_KEY})
     _, ana.session = seal_letter(ANAS_SESSION, bens_first.public, INFO, HEAD, BODY)
     return ana, ben
 
@@ -428,8 +430,8 @@ def test_what_a_thief_finds_later_does_not_open_earlier_letters() -> None:
         ana.read(*ben.write(b"ben", b"later"))
         ben.read(*ana.write(b"ana", b"later"))
     # The state of that time opens the letter, so the failures below prove something.
-    around = open_outer_seal(early_keys[key_id], info, sealed)
-    assert open_letter(early_session, around).body == b"early"
+    half_opened = open_outer_seal(early_keys[key_id], info, sealed)
+    assert open_letter(early_session, half_opened).body == b"early"
     # HPKE alone: the letter was sealed to none of the remaining keys.
     assert ben.keys
     for private in ben.keys.values():
@@ -437,7 +439,7 @@ def test_what_a_thief_finds_later_does_not_open_earlier_letters() -> None:
             open_outer_seal(private, info, sealed)
     # Olm alone, as if HPKE were broken: the ratchet has moved on and cannot go back.
     with pytest.raises(NotForThisMailbox):
-        open_letter(ben.session, around)
+        open_letter(ben.session, half_opened)
     # The sender's state does not open the letter either.
     with pytest.raises(NotForThisMailbox):
-        open_letter(ana.session, around)
+        open_letter(ana.session, half_opened)

@@ -36,7 +36,7 @@ def test_wrong_key_name_or_length_does_not_unseal() -> None:
             unseal_file(key, file, name)
 
 
-def test_a_stream_is_sealed_under_its_key_and_name_as_a_file_is() -> None:
+def test_streams_and_files_have_one_format() -> None:
     written, read = io.BytesIO(), io.BytesIO()
     seal_stream(KEY, io.BytesIO(b"picture" * 20_000), written, b"name")
     assert unseal_file(KEY, written.getvalue(), b"name") == b"picture" * 20_000
@@ -49,5 +49,5 @@ def test_a_stream_is_sealed_under_its_key_and_name_as_a_file_is() -> None:
         unseal_stream(KEY, io.BytesIO(written.getvalue()), io.BytesIO())
 
 
-def test_the_same_file_never_looks_the_same() -> None:
+def test_sealing_twice_gives_different_bytes() -> None:
     assert seal_file(KEY, b"picture", b"name") != seal_file(KEY, b"picture", b"name")

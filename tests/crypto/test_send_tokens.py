@@ -11,7 +11,7 @@ SEED = Secret(bytes(range(32)))
 
 
 @given(st.sets(st.integers(0, 2**64 - 1), min_size=2, max_size=20))
-def test_each_index_has_a_token_of_its_own_and_always_the_same(indices: set[int]) -> None:
+def test_tokens_are_distinct_and_deterministic(indices: set[int]) -> None:
     tokens = {derive_send_token(SEED, index).reveal() for index in indices}
     assert len(tokens) == len(indices)
     assert tokens == {derive_send_token(SEED, index).reveal() for index in indices}

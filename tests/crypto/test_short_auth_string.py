@@ -20,11 +20,11 @@ KEYS = st.binary(min_size=32, max_size=32).map(Secret)
 
 
 @given(KEYS, st.binary(max_size=64))
-def test_vodozemac_shows_the_same(private: Secret, transcript: bytes) -> None:
-    judge = vodozemac.Sas()
-    theirs = judge.public_key.to_bytes()
+def test_string_matches_vodozemac(private: Secret, transcript: bytes) -> None:
+    vodozemac_sas = vodozemac.Sas()
+    theirs = vodozemac_sas.public_key.to_bytes()
     info = "entrenous/2 sas\x00" + sha256(transcript).hex()
-    shown = judge.diffie_hellman(
+    shown = vodozemac_sas.diffie_hellman(
         vodozemac.Curve25519PublicKey.from_bytes(x25519_public_key(private))
     ).bytes(info)
     ours = short_auth_string(private, theirs, transcript)
@@ -33,15 +33,23 @@ def test_vodozemac_shows_the_same(private: Secret, transcript: bytes) -> None:
 
 
 @given(KEYS, KEYS, st.binary(max_size=64))
-def test_both_sides_see_the_same_and_agree_on_it(one: Secret, other: Secret, seen: bytes) -> None:
+def test_both_sides_compute_the_same_string_and_proof(
+    one: Secret, other: Secret, transcript: bytes
+) -> None:
     first, second = x25519_public_key(one), x25519_public_key(other)
-    assert short_auth_string(one, second, seen) == short_auth_string(other, first, seen)
-    assert agreement_proof(one, second, seen, b"a") == agreement_proof(other, first, seen, b"a")
-    assert agreement_proof(one, second, seen, b"a") != agreement_proof(one, second, seen, b"b")
-    assert short_auth_string(one, second, seen) != short_auth_string(one, second, seen + b"x")
+    assert short_auth_string(one, second, transcript) == short_auth_string(other, first, transcript)
+    assert agreement_proof(one, second, transcript, b"a") == agreement_proof(
+        other, first, transcript, b"a"
+    )
+    assert agreement_proof(one, second, transcript, b"a") != agreement_proof(
+        one, second, transcript, b"b"
+    )
+    assert short_auth_string(one, second, transcript) != short_auth_string(
+        one, second, transcript + b"x"
+    )
 
 
-def test_a_commitment_is_to_one_key() -> None:
+def test_each_key_has_its_own_commitment() -> None:
     keys = [x25519_public_key(Secret(bytes([number]) * 32)) for number in range(8)]
     assert len({key_commitment(key) for key in keys}) == 8
 
@@ -52,6 +60,6 @@ def test_invalid_or_weak_keys_are_refused(bad: bytes) -> None:
         short_auth_string(Secret(b"k" * 32), bad, b"")
 
 
-def test_there_are_64_signs_each_with_a_name_of_its_own() -> None:
+def test_the_64_emoji_have_distinct_names() -> None:
     assert len(SAS_EMOJI) == 64
     assert len({sign.emoji for sign in SAS_EMOJI}) == len({sign.name for sign in SAS_EMOJI}) == 64

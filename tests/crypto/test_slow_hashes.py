@@ -43,39 +43,41 @@ pleaseletmein SodiumChloride    1048576 8  1 2101cb9b6a511aaeaddbbe09cf70f881ec5
 """  # noqa: E501 -- a table
 
 
-def test_argon2id_of_the_rfc(judged: Judged) -> None:
+def test_argon2id_matches_rfc_9106(judged: Judged) -> None:
     parts = [bytes([value]) * size for value, size in ((1, 32), (2, 16), (3, 8), (4, 12))]
-    words, salt, key, beside = (ffi.new("uint8_t[]", part) for part in parts)
+    passphrase, salt, key, associated_data = (ffi.new("uint8_t[]", part) for part in parts)
     out = ffi.new("uint8_t[32]")
-    given = {"out": out, "outlen": 32, "version": ARGON2_VERSION, "flags": 0}
-    given |= {"pwd": words, "pwdlen": 32, "salt": salt, "saltlen": 16}
-    given |= {"secret": key, "secretlen": 8, "ad": beside, "adlen": 12}
-    given |= {"t_cost": 3, "m_cost": 32, "lanes": 4, "threads": 4}
-    given |= {"allocate_cbk": ffi.NULL, "free_cbk": ffi.NULL}
-    assert core(ffi.new("argon2_context *", given), Type.ID.value) == 0
+    fields = {"out": out, "outlen": 32, "version": ARGON2_VERSION, "flags": 0}
+    fields |= {"pwd": passphrase, "pwdlen": 32, "salt": salt, "saltlen": 16}
+    fields |= {"secret": key, "secretlen": 8, "ad": associated_data, "adlen": 12}
+    fields |= {"t_cost": 3, "m_cost": 32, "lanes": 4, "threads": 4}
+    fields |= {"allocate_cbk": ffi.NULL, "free_cbk": ffi.NULL}
+    assert core(ffi.new("argon2_context *", fields), Type.ID.value) == 0
     assert bytes(ffi.buffer(out)).hex() == _RFC_9106
     judged("rfc 9106 argon2id", 1)
 
 
-def test_argon2id_of_the_reference_implementation(judged: Judged) -> None:
+def test_argon2id_matches_the_reference_implementation(judged: Judged) -> None:
     """Call the function that stretches a vault's passphrase (crypto/vault_key.py)."""
     lines = _REFERENCE.split("\n")[1:-1]
     for line in lines:
-        passes, kib, lanes, words, salt, expected = line.split()
+        passes, kib, lanes, passphrase, salt, expected = line.split()
         costs = (int(passes), int(kib), int(lanes))
-        got = hash_secret_raw(words.encode(), salt.encode(), *costs, 32, Type.ID)
+        got = hash_secret_raw(passphrase.encode(), salt.encode(), *costs, 32, Type.ID)
         assert got.hex() == expected
     judged("phc-winner-argon2 argon2id", len(lines))
 
 
-def test_scrypt_of_the_rfc(judged: Judged) -> None:
+def test_scrypt_matches_rfc_7914(judged: Judged) -> None:
     """Call the function that crypto/encryption_at_rest.py calls."""
     lines = _RFC_7914.split("\n")[1:-1][: size(3, 4)]
     for line in lines:
-        words, salt, *costs, expected = line.split()
+        passphrase, salt, *costs, expected = line.split()
         n, r, p = map(int, costs)
-        given = [b"" if text == "-" else text.encode() for text in (words, salt)]
-        room = 128 * r * (n + 2 * p) + 1024**2
-        got = hashlib.scrypt(given[0], salt=given[1], n=n, r=r, p=p, maxmem=room, dklen=64)
+        inputs = [b"" if text == "-" else text.encode() for text in (passphrase, salt)]
+        memory_limit = 128 * r * (n + 2 * p) + 1024**2
+        got = hashlib.scrypt(
+            inputs[0], salt=inputs[1], n=n, r=r, p=p, maxmem=memory_limit, dklen=64
+        )
         assert got.hex() == expected
     judged("rfc 7914 scrypt", len(lines))

@@ -74,7 +74,7 @@ SIGNER = new_device_signer(bytes(range(32)))
 ACCOUNT = SIGNER.account
 
 
-def who(master: Secret) -> PersonId:
+def person_of(master: Secret) -> PersonId:
     return person_id(public_master_keys(master))
 
 
@@ -85,7 +85,7 @@ def certified(
     signer: DeviceSigner = SIGNER,
 ) -> SignedDeviceCertificate:
     certificate = DeviceCertificate(
-        person or who(master),
+        person or person_of(master),
         DeviceId(device * 16),
         ed25519_public_key(signer.account),
         curve25519_public_key(signer.account),
@@ -97,7 +97,7 @@ def certified(
     return SignedDeviceCertificate(certificate, statement, sign_certificate(master, statement))
 
 
-def listing(*certificates: SignedDeviceCertificate, person: PersonId) -> DeviceList:
+def device_list_of(*certificates: SignedDeviceCertificate, person: PersonId) -> DeviceList:
     return DeviceList(
         person=person,
         epoch=1,
@@ -116,50 +116,50 @@ def listing(*certificates: SignedDeviceCertificate, person: PersonId) -> DeviceL
     )
 
 
-def listed(said: DeviceList) -> DeviceListStatement:
-    return read_device_list(write_device_list(said))
+def statement_of(devices: DeviceList) -> DeviceListStatement:
+    return read_device_list(write_device_list(devices))
 
 
-def carded(
-    said: DeviceList,
+def signed_key_bundle(
+    devices: DeviceList,
     *certificates: SignedDeviceCertificate,
     by: Secret = MASTER,
     keys: Secret = MASTER,
 ) -> KeyBundle:
     """Return a received key bundle: a list signed by ``by``, with the public half of ``keys``."""
-    one = listed(said)
+    one = statement_of(devices)
     card = KeyBundle(
         public_master_keys(keys), (one,), sign_device_list(by, one.statement), certificates
     )
     return read_key_bundle(write_key_bundle(card))
 
 
-OURS = certified(MASTER)
-ANA = listing(OURS, person=who(MASTER))
-CARD = carded(ANA, OURS)
+CERTIFIED = certified(MASTER)
+LIST = device_list_of(CERTIFIED, person=person_of(MASTER))
+KEY_BUNDLE = signed_key_bundle(LIST, CERTIFIED)
 
 
-def test_a_card_travels_and_verifies() -> None:
-    person = verify_key_bundle(CARD)
-    assert (person.id, person.name, person.epoch) == (who(MASTER), "Ana", 1)
-    assert person.head == device_list_head(write_device_list(ANA))
+def test_key_bundle_is_read_back_and_verifies() -> None:
+    person = verify_key_bundle(KEY_BUNDLE)
+    assert (person.id, person.name, person.epoch) == (person_of(MASTER), "Ana", 1)
+    assert person.head == device_list_head(write_device_list(LIST))
     (device,) = person.devices
     assert (device.device, device.mailbox) == (b"d" * 16, b"d" * 16)
     assert (device.ed25519, device.enforces) == (ed25519_public_key(ACCOUNT), (1, 2, 3))
     assert device.mldsa65_hash == mldsa65_hash(mldsa65_public_key(SIGNER))
 
 
-def test_somebody_elses_signature_is_refused() -> None:
+def test_signature_by_other_master_keys_is_refused() -> None:
     with pytest.raises(BadSignature, match="device list"):
-        verify_key_bundle(carded(ANA, OURS, by=OTHER_MASTER))
+        verify_key_bundle(signed_key_bundle(LIST, CERTIFIED, by=OTHER_MASTER))
 
 
 @pytest.mark.parametrize("half", [slice(0, 64), slice(64, None)], ids=["ed25519", "mldsa65"])
 def test_one_of_two_signatures_is_not_enough(half: slice) -> None:
-    mixed = bytearray(CARD.signature)
-    mixed[half] = sign_device_list(OTHER_MASTER, CARD.newest.statement)[half]
+    mixed = bytearray(KEY_BUNDLE.signature)
+    mixed[half] = sign_device_list(OTHER_MASTER, KEY_BUNDLE.newest.statement)[half]
     with pytest.raises(BadSignature, match="device list"):
-        verify_key_bundle(replace(CARD, signature=bytes(mixed)))
+        verify_key_bundle(replace(KEY_BUNDLE, signature=bytes(mixed)))
 
 
 @pytest.mark.parametrize(
@@ -168,22 +168,27 @@ def test_one_of_two_signatures_is_not_enough(half: slice) -> None:
         {"relay_url": "https://evil.example"},
         {"name": "Eve"},
         {"speaks": ProtocolRange(1, 2)},
-        {"devices": (replace(ANA.devices[0], mailbox=MailboxId(bytes(16))),)},
+        {"devices": (replace(LIST.devices[0], mailbox=MailboxId(bytes(16))),)},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_another_list_under_the_same_signature_is_refused(change: dict[str, object]) -> None:
-    changed = listed(replace(ANA, **change))  # type: ignore[arg-type]
+    changed = statement_of(replace(LIST, **change))  # type: ignore[arg-type]
     with pytest.raises(BadSignature, match="device list"):
-        verify_key_bundle(replace(CARD, lists=(changed,)))
+        verify_key_bundle(replace(KEY_BUNDLE, lists=(changed,)))
 
 
-def test_master_keys_that_are_not_the_named_person_are_refused() -> None:
+def test_master_keys_of_another_person_are_refused() -> None:
     """Mallory signs, with her own keys, a list that names Ana."""
-    posing = certified(OTHER_MASTER, person=who(MASTER))
+    posing = certified(OTHER_MASTER, person=person_of(MASTER))
     with pytest.raises(BadSignature, match="key bundle"):
         verify_key_bundle(
-            carded(listing(posing, person=who(MASTER)), posing, by=OTHER_MASTER, keys=OTHER_MASTER)
+            signed_key_bundle(
+                device_list_of(posing, person=person_of(MASTER)),
+                posing,
+                by=OTHER_MASTER,
+                keys=OTHER_MASTER,
+            )
         )
 
 
@@ -192,8 +197,8 @@ def test_master_keys_that_are_not_the_named_person_are_refused() -> None:
     "added",
     [
         certified(OTHER_MASTER, b"x"),
-        certified(OTHER_MASTER, b"x", who(MASTER)),
-        certified(MASTER, b"x", who(OTHER_MASTER)),
+        certified(OTHER_MASTER, b"x", person_of(MASTER)),
+        certified(MASTER, b"x", person_of(OTHER_MASTER)),
     ],
     ids=["of another person", "by another person", "for another person"],
 )
@@ -201,33 +206,33 @@ def test_a_device_that_the_master_key_did_not_certify_is_refused(
     added: SignedDeviceCertificate,
 ) -> None:
     """Even if a list that she signed names the device."""
-    both = listing(OURS, added, person=who(MASTER))
+    both = device_list_of(CERTIFIED, added, person=person_of(MASTER))
     with pytest.raises(BadSignature, match="device certificate"):
-        verify_key_bundle(carded(both, OURS, added))
+        verify_key_bundle(signed_key_bundle(both, CERTIFIED, added))
 
 
-def test_a_certificate_that_is_hers_and_not_the_listed_one_is_refused() -> None:
+def test_certificate_other_than_the_listed_one_is_refused() -> None:
     """A relay could replay an earlier certificate of the same device."""
     earlier = certified(MASTER, signer=new_device_signer(bytes(32)))
     with pytest.raises(BadSignature, match="device certificate"):
-        verify_key_bundle(replace(CARD, certificates=(earlier,)))
+        verify_key_bundle(replace(KEY_BUNDLE, certificates=(earlier,)))
 
 
 @pytest.mark.threat("key-confusion")
 def test_a_list_signature_is_no_certificate() -> None:
-    swapped = replace(OURS, signature=sign_device_list(MASTER, OURS.statement))
+    swapped = replace(CERTIFIED, signature=sign_device_list(MASTER, CERTIFIED.statement))
     with pytest.raises(BadSignature, match="device certificate"):
         verify_certificate(swapped, public_master_keys(MASTER))
 
 
-BY = verify_key_bundle(CARD).devices[0]
+SIGNING_DEVICE = verify_key_bundle(KEY_BUNDLE).devices[0]
 
 
-BOX = MailboxId(b"m" * 16)
-OTHER = DeviceSigner(ACCOUNT, Secret(bytes(32)))  # forges Ed25519, but has another ML-DSA key
+MAILBOX = MailboxId(b"m" * 16)
+FORGER = DeviceSigner(ACCOUNT, Secret(bytes(32)))  # forges Ed25519, but has another ML-DSA key
 
 
-def statements(signer: DeviceSigner, device: bytes = b"d") -> list[bytes]:
+def prekey_statements(signer: DeviceSigner, device: bytes = b"d") -> list[bytes]:
     """Return the statements of three new one-time keys."""
     _, keys = add_one_time_keys(signer.account, 3)
     return [
@@ -238,10 +243,10 @@ def statements(signer: DeviceSigner, device: bytes = b"d") -> list[bytes]:
     ]
 
 
-def signed_by(
+def signed_batch(
     signer: DeviceSigner,
     leaves: list[bytes],
-    mailbox: MailboxId | None = BOX,
+    mailbox: MailboxId | None = MAILBOX,
     device: bytes = b"d",
     sign: Callable[[DeviceSigner, bytes], bytes] = sign_prekeys,
 ) -> SignedBatch:
@@ -250,43 +255,46 @@ def signed_by(
     return SignedBatch(batch, encoded, mldsa65_public_key(signer), sign(signer, encoded))
 
 
-def prekey_at(index: int, said: list[bytes], tree: list[bytes] | None = None) -> SignedPrekey:
-    """Return the prekey at ``index`` with its path in the tree of ``said``, or of ``tree``."""
-    leaves = tree or [prekey_leaf(one) for one in said]
+def prekey_at(index: int, statements: list[bytes], tree: list[bytes] | None = None) -> SignedPrekey:
+    """Return a prekey with its path in the Merkle tree of ``statements``, or in ``tree``."""
+    leaves = tree or [prekey_leaf(one) for one in statements]
     place = BatchPosition(index, inclusion_proofs(leaves)[index])
-    return read_prekey(write_prekey(said[index], place, None))
+    return read_prekey(write_prekey(statements[index], place, None))
 
 
-SAID_KEYS = statements(SIGNER)
-LEAVES = [prekey_leaf(one) for one in SAID_KEYS]
-KEYS = signed_by(SIGNER, LEAVES)
+KEY_STATEMENTS = prekey_statements(SIGNER)
+LEAVES = [prekey_leaf(one) for one in KEY_STATEMENTS]
+KEY_BATCH = signed_batch(SIGNER, LEAVES)
 
 
 @pytest.mark.parametrize("index", range(3))
 def test_each_prekey_of_a_batch_verifies(index: int) -> None:
-    verify_prekey(prekey_at(index, SAID_KEYS), KEYS, BY, BOX)
+    verify_prekey(prekey_at(index, KEY_STATEMENTS), KEY_BATCH, SIGNING_DEVICE, MAILBOX)
 
 
 @pytest.mark.threat("quantum-forger")
 @pytest.mark.parametrize(
     "batch",
     [
-        signed_by(OTHER, LEAVES),
-        replace(signed_by(OTHER, LEAVES), mldsa65=KEYS.mldsa65),
-        replace(KEYS, signature=KEYS.signature[:64] + signed_by(OTHER, LEAVES).signature[64:]),
+        signed_batch(FORGER, LEAVES),
+        replace(signed_batch(FORGER, LEAVES), mldsa65=KEY_BATCH.mldsa65),
         replace(
-            KEYS,
-            signature=signed_by(new_device_signer(bytes(32)), LEAVES).signature[:64]
-            + KEYS.signature[64:],
+            KEY_BATCH,
+            signature=KEY_BATCH.signature[:64] + signed_batch(FORGER, LEAVES).signature[64:],
         ),
-        replace(KEYS, signature=KEYS.signature[:64]),
-        replace(KEYS, signature=bytes(3373)),
-        replace(KEYS, mldsa65=KEYS.mldsa65[:-1]),
-        signed_by(SIGNER, LEAVES, MailboxId(b"n" * 16)),
-        signed_by(SIGNER, LEAVES, None),
-        signed_by(SIGNER, LEAVES, device=b"e"),
-        signed_by(SIGNER, LEAVES, sign=sign_receipts),
-        signed_by(new_device_signer(bytes(range(32))), LEAVES),
+        replace(
+            KEY_BATCH,
+            signature=signed_batch(new_device_signer(bytes(32)), LEAVES).signature[:64]
+            + KEY_BATCH.signature[64:],
+        ),
+        replace(KEY_BATCH, signature=KEY_BATCH.signature[:64]),
+        replace(KEY_BATCH, signature=bytes(3373)),
+        replace(KEY_BATCH, mldsa65=KEY_BATCH.mldsa65[:-1]),
+        signed_batch(SIGNER, LEAVES, MailboxId(b"n" * 16)),
+        signed_batch(SIGNER, LEAVES, None),
+        signed_batch(SIGNER, LEAVES, device=b"e"),
+        signed_batch(SIGNER, LEAVES, sign=sign_receipts),
+        signed_batch(new_device_signer(bytes(range(32))), LEAVES),
     ],
     ids=[
         "her own ML-DSA key",
@@ -307,12 +315,12 @@ def test_a_batch_that_is_not_signed_by_both_keys_for_this_place_is_refused(
     batch: SignedBatch,
 ) -> None:
     with pytest.raises(BadSignature, match="message key"):
-        verify_prekey(prekey_at(0, SAID_KEYS), batch, BY, BOX)
+        verify_prekey(prekey_at(0, KEY_STATEMENTS), batch, SIGNING_DEVICE, MAILBOX)
 
 
 @pytest.mark.threat("quantum-forger")
 def test_a_prekey_has_its_own_place_in_its_own_batch() -> None:
-    true, others = prekey_at(0, SAID_KEYS), statements(SIGNER)
+    true, others = prekey_at(0, KEY_STATEMENTS), prekey_statements(SIGNER)
     wrong = (
         BatchPosition(1, true.place.path),
         BatchPosition(0, true.place.path[:-1]),
@@ -320,28 +328,28 @@ def test_a_prekey_has_its_own_place_in_its_own_batch() -> None:
     )
     for moved in (
         prekey_at(0, others),
-        prekey_at(0, [others[0], *SAID_KEYS[1:]], LEAVES),
-        replace(true, statement=SAID_KEYS[1]),
+        prekey_at(0, [others[0], *KEY_STATEMENTS[1:]], LEAVES),
+        replace(true, statement=KEY_STATEMENTS[1]),
         *(replace(true, place=place) for place in wrong),
         replace(true, place=BatchPosition(0, (*true.place.path, bytes(32)))),
     ):
         with pytest.raises(BadSignature, match="message key"):
-            verify_prekey(moved, KEYS, BY, BOX)
+            verify_prekey(moved, KEY_BATCH, SIGNING_DEVICE, MAILBOX)
 
 
-def test_a_prekey_of_another_device_is_refused_in_an_honest_batch_too() -> None:
-    said = statements(SIGNER, device=b"e")
-    batch = signed_by(SIGNER, [prekey_leaf(one) for one in said])
+def test_prekey_of_another_device_is_refused_in_a_valid_batch() -> None:
+    statements = prekey_statements(SIGNER, device=b"e")
+    batch = signed_batch(SIGNER, [prekey_leaf(one) for one in statements])
     with pytest.raises(BadSignature, match="message key"):
-        verify_prekey(prekey_at(0, said), batch, BY, BOX)
+        verify_prekey(prekey_at(0, statements), batch, SIGNING_DEVICE, MAILBOX)
 
 
-SAID = ReceiptStatement(
-    sender=who(OTHER_MASTER),
+RECEIPT = ReceiptStatement(
+    sender=person_of(OTHER_MASTER),
     message=MessageId(b"m" * 16),
     envelope=EnvelopeId(b"e" * 16),
-    recipient=who(MASTER),
-    device=BY.device,
+    recipient=person_of(MASTER),
+    device=SIGNING_DEVICE.device,
     head=b"h" * 32,
     event=ReceiptEvent.OPENED,
     at=NOON,
@@ -350,9 +358,9 @@ SAID = ReceiptStatement(
 )
 
 
-def receipts_of(*several: ReceiptStatement) -> tuple[list[bytes], SignedBatch]:
+def receipt_batch(*several: ReceiptStatement) -> tuple[list[bytes], SignedBatch]:
     leaves = [receipt_leaf(write_receipt_statement(one)) for one in several]
-    return leaves, signed_by(SIGNER, leaves, None, sign=sign_receipts)
+    return leaves, signed_batch(SIGNER, leaves, None, sign=sign_receipts)
 
 
 @pytest.mark.parametrize(
@@ -372,33 +380,33 @@ def receipts_of(*several: ReceiptStatement) -> tuple[list[bytes], SignedBatch]:
     ids=lambda change: next(iter(change)),
 )
 def test_a_receipt_is_for_one_message_device_and_list(change: dict[str, object]) -> None:
-    leaves, batch = receipts_of(SAID, replace(SAID, event=ReceiptEvent.DELIVERED))
+    leaves, batch = receipt_batch(RECEIPT, replace(RECEIPT, event=ReceiptEvent.DELIVERED))
     proof = ReceiptProof(BatchPosition(0, inclusion_proofs(leaves)[0]), batch)
-    verify_receipts(leaves, batch, BY)
-    verify_receipt(write_receipt_statement(SAID), proof, BY)
-    other = write_receipt_statement(replace(SAID, **change))  # type: ignore[arg-type]
+    verify_receipts(leaves, batch, SIGNING_DEVICE)
+    verify_receipt(write_receipt_statement(RECEIPT), proof, SIGNING_DEVICE)
+    other = write_receipt_statement(replace(RECEIPT, **change))  # type: ignore[arg-type]
     with pytest.raises(BadSignature, match="receipt"):
-        verify_receipt(other, proof, BY)
+        verify_receipt(other, proof, SIGNING_DEVICE)
     with pytest.raises(BadSignature, match="receipt"):
-        verify_receipts([receipt_leaf(other), leaves[1]], batch, BY)
+        verify_receipts([receipt_leaf(other), leaves[1]], batch, SIGNING_DEVICE)
 
 
 @pytest.mark.threat("quantum-forger")
 def test_receipts_are_signed_by_both_keys_as_receipts() -> None:
-    leaves, batch = receipts_of(SAID)
-    statement = write_receipt_statement(SAID)
+    leaves, batch = receipt_batch(RECEIPT)
+    statement = write_receipt_statement(RECEIPT)
     for forged in (
-        signed_by(OTHER, leaves, None, sign=sign_receipts),
+        signed_batch(FORGER, leaves, None, sign=sign_receipts),
         replace(batch, signature=batch.signature[:64] + bytes(3309)),
         replace(batch, signature=bytes(64) + batch.signature[64:]),
-        signed_by(SIGNER, leaves, None),
-        signed_by(SIGNER, leaves, BOX, sign=sign_receipts),
-        signed_by(SIGNER, leaves, None, b"e", sign_receipts),
+        signed_batch(SIGNER, leaves, None),
+        signed_batch(SIGNER, leaves, MAILBOX, sign=sign_receipts),
+        signed_batch(SIGNER, leaves, None, b"e", sign_receipts),
     ):
         with pytest.raises(BadSignature, match="receipt"):
-            verify_receipts(leaves, forged, BY)
+            verify_receipts(leaves, forged, SIGNING_DEVICE)
         with pytest.raises(BadSignature, match="receipt"):
-            verify_receipt(statement, ReceiptProof(BatchPosition(0, ()), forged), BY)
+            verify_receipt(statement, ReceiptProof(BatchPosition(0, ()), forged), SIGNING_DEVICE)
     for more_or_less in ([], [*leaves, leaves[0]]):
         with pytest.raises(BadSignature, match="receipt"):
-            verify_receipts(more_or_less, batch, BY)
+            verify_receipts(more_or_less, batch, SIGNING_DEVICE)

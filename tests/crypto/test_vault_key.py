@@ -16,14 +16,14 @@ from entrenous.crypto.vault_key import (
 )
 
 CHEAP = Argon2Cost(memory_kib=19_456, passes=2, lanes=1)
-WORDS = Secret(b"correct horse battery staple")
+PASSPHRASE = Secret(b"correct horse battery staple")
 SALT, DEVICE = b"s" * 16, b"d" * 32
 OUTPUT = Secret(b"o" * 64)
-STRETCHED = stretch_passphrase(WORDS, SALT, CHEAP)
+STRETCHED = stretch_passphrase(PASSPHRASE, SALT, CHEAP)
 
 
 def test_vault_key_follows_the_specification() -> None:
-    stretched = hash_secret_raw(WORDS.reveal(), SALT, 2, 19_456, 1, 32, Type.ID)
+    stretched = hash_secret_raw(PASSPHRASE.reveal(), SALT, 2, 19_456, 1, 32, Type.ID)
     assert stretched == STRETCHED.reveal()
     first = derive(Secret(stretched + DEVICE), b"entrenous/1 vault", salt=SALT)
     assert first_format_vault_key(STRETCHED, DEVICE, SALT) == first
@@ -37,7 +37,7 @@ def test_vault_key_follows_the_specification() -> None:
 
 def test_every_part_changes_the_vault_key() -> None:
     capital = stretch_passphrase(Secret(b"Correct horse battery staple"), SALT, CHEAP)
-    slower = stretch_passphrase(WORDS, SALT, Argon2Cost(memory_kib=19_456, passes=3, lanes=1))
+    slower = stretch_passphrase(PASSPHRASE, SALT, Argon2Cost(memory_kib=19_456, passes=3, lanes=1))
     keys = [
         vault_key(STRETCHED, OUTPUT, DEVICE, SALT),
         vault_key(STRETCHED, NO_RELAY_SHARE, DEVICE, SALT),
@@ -46,7 +46,7 @@ def test_every_part_changes_the_vault_key() -> None:
         vault_key(slower, OUTPUT, DEVICE, SALT),
         vault_key(STRETCHED, OUTPUT, b"e" * 32, SALT),
         vault_key(STRETCHED, OUTPUT, DEVICE, b"t" * 16),
-        vault_key(stretch_passphrase(WORDS, b"t" * 16, CHEAP), OUTPUT, DEVICE, SALT),
+        vault_key(stretch_passphrase(PASSPHRASE, b"t" * 16, CHEAP), OUTPUT, DEVICE, SALT),
         first_format_vault_key(STRETCHED, DEVICE, SALT),
         oprf_input(STRETCHED),
         offline_share_key(STRETCHED),
@@ -55,14 +55,16 @@ def test_every_part_changes_the_vault_key() -> None:
     assert {len(key) for key in keys} == {32}
 
 
-def test_the_default_cost_is_the_promised_one() -> None:
+def test_default_cost_is_64_mib_3_passes_and_4_lanes() -> None:
     assert Argon2Cost() == Argon2Cost(memory_kib=65_536, passes=3, lanes=4)
-    assert stretch_passphrase(WORDS, SALT) == stretch_passphrase(WORDS, SALT, Argon2Cost())
+    assert stretch_passphrase(PASSPHRASE, SALT) == stretch_passphrase(
+        PASSPHRASE, SALT, Argon2Cost()
+    )
 
 
 def test_parts_of_another_length_are_refused() -> None:
     with pytest.raises(ValueError, match="salt of 16"):
-        stretch_passphrase(WORDS, b"s" * 15, CHEAP)
+        stretch_passphrase(PASSPHRASE, b"s" * 15, CHEAP)
     for stretched, device in (
         (Secret(b"x" * 31), DEVICE),
         (STRETCHED, b"d" * 31),
@@ -77,7 +79,7 @@ def test_parts_of_another_length_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "nonsense",
+    "costs",
     [
         {"memory_kib": 1024},
         {"memory_kib": 2**40},
@@ -87,6 +89,6 @@ def test_parts_of_another_length_are_refused() -> None:
         {"lanes": 65},
     ],
 )
-def test_cost_out_of_bounds_is_refused(nonsense: dict[str, int]) -> None:
+def test_cost_out_of_bounds_is_refused(costs: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="argon2id"):
-        Argon2Cost(**nonsense)
+        Argon2Cost(**costs)

@@ -14,7 +14,7 @@ def test_base64url_is_decoded_back(data: bytes) -> None:
 
 
 @given(st.text(max_size=30) | st.text("ABab01-_+/= \n", max_size=12))
-def test_what_decodes_encodes_to_the_same(untrusted_text: str) -> None:
+def test_decodable_text_is_encoded_back(untrusted_text: str) -> None:
     try:
         data = from_base64url(untrusted_text)
     except NotUnderstood:

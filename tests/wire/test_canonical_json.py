@@ -38,7 +38,7 @@ def test_any_other_form_of_the_same_value_is_refused(value: object, more: bytes)
 
 
 @given(st.binary(max_size=40))
-def test_stray_bytes_are_refused_or_canonical(data: bytes) -> None:
+def test_random_bytes_are_refused_or_canonical(data: bytes) -> None:
     try:
         value = read_canonical_json(data)
     except ValueError:
@@ -72,7 +72,7 @@ def test_json_that_is_not_canonical_is_refused(data: bytes) -> None:
         read_canonical_json(data)
 
 
-def test_a_deep_nest_does_not_exhaust_the_stack() -> None:
+def test_deep_nesting_is_refused() -> None:
     with pytest.raises(ValueError):
         read_canonical_json(b"[" * 100_000 + b"]" * 100_000)
 

@@ -108,13 +108,13 @@ ANAS, BENS = DeviceId(b"A" * 16), DeviceId(b"B" * 16)
 SIGNATURE = bytes(3373)
 CERTIFICATE = DeviceCertificate(ANA, ANAS, b"e" * 32, b"c" * 32, b"q" * 32, NOON, (1, 2, 3))
 SIGNED = SignedDeviceCertificate(CERTIFICATE, write_certificate(CERTIFICATE), SIGNATURE)
-GONE = RevokedDevice(DeviceId(b"Z" * 16), NOON, RevocationReason.LOST)
+REVOKED_DEVICE = RevokedDevice(DeviceId(b"Z" * 16), NOON, RevocationReason.LOST)
 LIST = DeviceList(
     person=ANA,
     epoch=2,
     previous=b"p" * 32,
     devices=(ListedDevice(ANAS, b"h" * 32, MailboxId(b"m" * 16)),),
-    revoked=(GONE,),
+    revoked=(REVOKED_DEVICE,),
     name="Ana",
     speaks=ProtocolRange(2, 2),
     issued_at=NOON,
@@ -122,11 +122,13 @@ LIST = DeviceList(
 )
 
 
-def listed(devices: DeviceList = LIST) -> DeviceListStatement:
+def statement_of(devices: DeviceList = LIST) -> DeviceListStatement:
     return read_device_list(write_device_list(devices))
 
 
-CARD = KeyBundle(MasterPublicKeys(b"e" * 32, b"m" * 1952), (listed(),), SIGNATURE, (SIGNED,))
+KEY_BUNDLE = KeyBundle(
+    MasterPublicKeys(b"e" * 32, b"m" * 1952), (statement_of(),), SIGNATURE, (SIGNED,)
+)
 INVITE = Invite("Ana", "https://relay.example", MailboxId(b"m" * 16), ANA, Secret(b"t" * 32))
 MANIFEST = Manifest(
     name=MessageName("7-lunar-otter"),
@@ -168,7 +170,7 @@ PREKEY = Prekey(PrekeyKind.XWING, b"k" * 8, ANAS, 1, b"1" * 32, NOON, b"x" * 121
 FRAME = MessageFrame((MessageFileEntry("image/jpeg", 7, FileRole.PICTURE),), "For you")
 
 
-def changed(encoded: bytes, key: int, value: object) -> bytes:
+def with_field(encoded: bytes, key: int, value: object) -> bytes:
     """Return the map with one existing value replaced."""
     fields = decode(encoded)
     assert key in fields
@@ -187,21 +189,21 @@ def changed(encoded: bytes, key: int, value: object) -> bytes:
 )
 def test_malformed_certificate_is_refused(key: int, value: object) -> None:
     with pytest.raises(BadKeyBundle):
-        read_certificate(changed(write_certificate(CERTIFICATE), key, value))
+        read_certificate(with_field(write_certificate(CERTIFICATE), key, value))
 
 
-def test_further_keys_are_refused() -> None:
+def test_unknown_map_keys_are_refused() -> None:
     for statement, read in (
         (write_certificate(CERTIFICATE), read_certificate),
         (write_device_list(LIST), read_device_list),
-        (write_key_bundle(CARD), read_key_bundle),
+        (write_key_bundle(KEY_BUNDLE), read_key_bundle),
     ):
         fields = decode(statement)
         with pytest.raises(BadKeyBundle):
             read(encode({**fields, len(fields) + 1: None}))
 
 
-def test_what_a_newer_program_enforces_is_kept() -> None:
+def test_unknown_enforced_limits_are_kept() -> None:
     newer = replace(CERTIFICATE, enforces=(1, 99))
     assert read_certificate(write_certificate(newer)) == newer
 
@@ -225,7 +227,7 @@ DEVICE, REVOKED = FIELDS_OF_A_LIST[5][0], FIELDS_OF_A_LIST[6][0]
         (5, [DEVICE, [b"B" * 16, bytes(32), DEVICE[2]]]),  # two devices at one mailbox
         (5, [[ANAS, bytes(31), bytes(16)]]),
         (5, [[ANAS, bytes(32), bytes(15)]]),
-        (5, [[GONE.device, bytes(32), bytes(16)]]),
+        (5, [[REVOKED_DEVICE.device, bytes(32), bytes(16)]]),
         (6, None),
         (6, [REVOKED, REVOKED]),
         (6, [[ANAS, 0, 1]]),
@@ -249,26 +251,26 @@ DEVICE, REVOKED = FIELDS_OF_A_LIST[5][0], FIELDS_OF_A_LIST[6][0]
 )
 def test_malformed_device_list_is_refused(key: int, value: object) -> None:
     with pytest.raises(BadKeyBundle):
-        read_device_list(changed(write_device_list(LIST), key, value))
+        read_device_list(with_field(write_device_list(LIST), key, value))
 
 
 def test_a_list_holds_the_exact_bytes_that_were_signed() -> None:
-    assert listed().said == LIST
-    assert listed().statement == write_device_list(LIST)
+    assert statement_of().said == LIST
+    assert statement_of().statement == write_device_list(LIST)
     first = replace(LIST, epoch=1, previous=None)
-    assert listed(first).said == first
-    assert decode(listed(first).statement)[4] is None
+    assert statement_of(first).said == first
+    assert decode(statement_of(first).statement)[4] is None
 
 
-def test_a_card_holds_the_exact_bytes_that_were_signed() -> None:
-    card = read_key_bundle(write_key_bundle(CARD))
-    assert card == CARD
+def test_key_bundle_holds_the_exact_bytes_that_were_signed() -> None:
+    card = read_key_bundle(write_key_bundle(KEY_BUNDLE))
+    assert card == KEY_BUNDLE
     assert card.newest.statement == write_device_list(LIST)
     assert card.certificates[0].statement == write_certificate(CERTIFICATE)
 
 
-def following(count: int, **fields: Any) -> tuple[DeviceListStatement, ...]:
-    return tuple(listed(replace(LIST, epoch=2 + n, **fields)) for n in range(count))
+def successive_lists(count: int, **fields: Any) -> tuple[DeviceListStatement, ...]:
+    return tuple(statement_of(replace(LIST, epoch=2 + n, **fields)) for n in range(count))
 
 
 @pytest.mark.parametrize(
@@ -279,10 +281,10 @@ def following(count: int, **fields: Any) -> tuple[DeviceListStatement, ...]:
         (3, bytes(1951)),
         (4, []),
         (4, [b""]),
-        (4, [listed().statement] * 2),
-        (4, [one.statement for one in reversed(following(2))]),
-        (4, [one.statement for one in following(65)]),
-        (4, [listed().statement, listed(replace(LIST, person=BEN, epoch=3)).statement]),
+        (4, [statement_of().statement] * 2),
+        (4, [one.statement for one in reversed(successive_lists(2))]),
+        (4, [one.statement for one in successive_lists(65)]),
+        (4, [statement_of().statement, statement_of(replace(LIST, person=BEN, epoch=3)).statement]),
         (5, bytes(63)),
         (6, bytes(3308)),
         (6, None),
@@ -291,38 +293,40 @@ def following(count: int, **fields: Any) -> tuple[DeviceListStatement, ...]:
         (7, [[SIGNED.statement, bytes(64), bytes(3309)]] * 2),
     ],
 )
-def test_malformed_card_is_refused(key: int, value: object) -> None:
+def test_malformed_key_bundle_is_refused(key: int, value: object) -> None:
     with pytest.raises(BadKeyBundle):
-        read_key_bundle(changed(write_key_bundle(CARD), key, value))
+        read_key_bundle(with_field(write_key_bundle(KEY_BUNDLE), key, value))
 
 
-def test_a_card_has_one_certificate_for_each_device_and_in_its_order() -> None:
+def test_key_bundle_has_one_certificate_for_each_device_in_order() -> None:
     bens = replace(SIGNED, certificate=replace(CERTIFICATE, device=BENS))
     bens = replace(bens, statement=write_certificate(bens.certificate))
     two = (*LIST.devices, ListedDevice(BENS, bytes(32), MailboxId(bytes(16))))
-    both = replace(CARD, lists=(listed(replace(LIST, devices=two)),), certificates=(SIGNED, bens))
+    both = replace(
+        KEY_BUNDLE, lists=(statement_of(replace(LIST, devices=two)),), certificates=(SIGNED, bens)
+    )
     assert read_key_bundle(write_key_bundle(both)) == both
     for wrong in ((SIGNED,), (bens, SIGNED), (SIGNED, SIGNED)):
         with pytest.raises(ValueError, match="specification"):
             write_key_bundle(replace(both, certificates=wrong))
 
 
-def test_the_largest_card_fits_a_letter_and_older_lists_make_room() -> None:
+def test_largest_key_bundle_fits_a_letter_by_dropping_older_lists() -> None:
     devices = tuple(
         ListedDevice(DeviceId(bytes([n]) * 16), bytes(32), MailboxId(bytes([n]) * 16))
         for n in range(16)
     )
-    revoked = tuple(replace(GONE, device=DeviceId(bytes([99, n]) * 8)) for n in range(64))
-    lists = newest_lists_that_fit(following(70, devices=devices, revoked=revoked))
+    revoked = tuple(replace(REVOKED_DEVICE, device=DeviceId(bytes([99, n]) * 8)) for n in range(64))
+    lists = newest_lists_that_fit(successive_lists(70, devices=devices, revoked=revoked))
     certificates = tuple(replace(CERTIFICATE, device=one.device) for one in devices)
     signed = tuple(
         SignedDeviceCertificate(one, write_certificate(one), SIGNATURE) for one in certificates
     )
-    card = write_key_bundle(replace(CARD, lists=lists, certificates=signed))
+    card = write_key_bundle(replace(KEY_BUNDLE, lists=lists, certificates=signed))
     assert read_key_bundle(card).newest.said.epoch == 71
     assert sum(len(one.statement) for one in lists) <= 32_768 < 12 * len(lists[0].statement)
     assert len(write_body(Hello(card, Secret(bytes(32)), 0, None))) < 131_072 - 2048
-    assert newest_lists_that_fit(following(70)) == following(70)[-64:]
+    assert newest_lists_that_fit(successive_lists(70)) == successive_lists(70)[-64:]
 
 
 # --- prekeys, invites ----------------------------------------------------------------------------
@@ -342,7 +346,7 @@ def test_malformed_prekey_is_refused(at: int, value: object) -> None:
         read_prekey(encode([encode(fields), b"\x33", [], BATCH_FIELDS]))
 
 
-def test_a_prekey_names_its_kind_key_and_epoch() -> None:
+def test_prekey_statement_follows_the_specification() -> None:
     statement = write_prekey_statement(PREKEY)
     made_at = int(NOON.timestamp())
     assert decode(statement) == [3, b"k" * 8, ANAS, 1, b"1" * 32, made_at, b"x" * 1216]
@@ -394,7 +398,7 @@ def test_the_longest_prekeys_and_proofs_keep_within_their_limits() -> None:
 LINK = write_invite_link(INVITE)
 
 
-def test_an_invite_is_a_short_link() -> None:
+def test_invite_is_a_short_link_that_is_read_back() -> None:
     assert LINK.startswith("entrenous:1:")
     assert len(LINK) < 200
     assert read_invite_link(LINK) == INVITE
@@ -458,7 +462,7 @@ def test_malformed_letter_header_is_refused(key: int, value: object) -> None:
         read_header(cbor2.dumps(fields, canonical=True))
 
 
-def test_info_is_the_list_of_the_specification() -> None:
+def test_hpke_info_follows_the_specification() -> None:
     assert decode(write_hpke_info(ADDRESS)) == [
         "entrenous/2 letter",
         2,
@@ -476,15 +480,15 @@ def test_info_is_the_list_of_the_specification() -> None:
 
 
 @pytest.mark.parametrize(
-    "nonsense",
+    "fields",
     [{"key": bytes(7)}, {"epoch": 0}, {"head": b""}, {"to_person": b""}, {"from_person": ANA}],
 )
-def test_invalid_relay_url_is_refused(nonsense: dict[str, Any]) -> None:
+def test_invalid_letter_address_is_not_written(fields: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"specification|anybody"):
-        write_hpke_info(replace(ADDRESS, **nonsense))
+        write_hpke_info(replace(ADDRESS, **fields))
 
 
-def test_the_outside_of_a_letter() -> None:
+def test_sealed_letter_has_version_key_id_and_ciphertext() -> None:
     sealed = write_sealed_letter(b"k" * 8, b"opaque")
     assert sealed == b"\x02" + b"k" * 8 + b"opaque"
     assert read_sealed_letter(sealed) == (b"k" * 8, b"opaque")
@@ -617,7 +621,7 @@ def test_malformed_letter_body_is_refused(value: object) -> None:
         read_body(encode(value))
 
 
-def test_the_manifest_is_what_a_key_is_bound_to() -> None:
+def test_manifest_has_the_fields_to_which_the_content_key_is_bound() -> None:
     assert decode(write_manifest(MANIFEST)) == [
         MESSAGE[key] for key in (1, 2, 3, 4, 5, 11, 12, 13, 14, 15)
     ]
@@ -635,12 +639,12 @@ def test_the_manifest_is_what_a_key_is_bound_to() -> None:
         assert write_manifest(replace(MANIFEST, **differs)) != write_manifest(MANIFEST)  # type: ignore[arg-type]
 
 
-def test_an_audience_out_of_order_is_never_written() -> None:
+def test_unsorted_audience_is_not_written() -> None:
     with pytest.raises(ValueError, match="specification"):
         write_body(replace(MANIFEST, audience=((BEN, BENS), (ANA, ANAS))))
 
 
-def test_times_travel_as_whole_seconds() -> None:
+def test_times_are_written_as_whole_seconds() -> None:
     precise = replace(MANIFEST, sent_at=NOON.replace(microsecond=999_999))
     assert read_body(write_body(precise)) == MANIFEST
 
@@ -697,8 +701,8 @@ JPEG = ["image/jpeg", 7, 1]
         {1: 2, 2: [JPEG], 3: b"caption"},
         {1: 2, 2: [JPEG], 3: "c" * 16_385},
         *(
-            {1: 2, 2: [JPEG], 3: f"for {acting} you"}
-            for acting in ("\x1b]0;mine\x07", "\x9b2J", "\r", "\t", "\x7f", "\u202e", "\u2028")
+            {1: 2, 2: [JPEG], 3: f"for {characters} you"}
+            for characters in ("\x1b]0;mine\x07", "\x9b2J", "\r", "\t", "\x7f", "\u202e", "\u2028")
         ),
         {1: 2, 2: [JPEG]},
     ],
@@ -761,12 +765,12 @@ def test_a_file_is_padded_exactly(size: int) -> None:
 @pytest.mark.parametrize(
     "text", ["two\nlines", "\u0644\u0643 \u200f!", "a \u200d b", "\U0001fae8 new", "\ue000"]
 )
-def test_a_text_in_any_script_and_of_any_year_travels(text: str) -> None:
+def test_text_in_any_script_is_read_back(text: str) -> None:
     for frame in (replace(FRAME, text=text), MessageFrame((), text)):
         assert read_frame(write_frame(frame)) == frame
 
 
-def test_a_frame_that_would_be_refused_is_never_written() -> None:
+def test_invalid_frame_is_not_written() -> None:
     for bad in (
         MessageFrame(()),
         replace(FRAME, text="c" * 16_385),

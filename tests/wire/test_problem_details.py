@@ -47,11 +47,11 @@ def test_error_is_read_back_from_its_problem_document(error: Expired) -> None:
         (IdInUse, "urn:entrenous:refused:id-in-use"),
     ],
 )
-def test_names_are_in_kebab_case(kind: type[UsedUp], urn: str) -> None:
+def test_urn_is_in_kebab_case(kind: type[UsedUp], urn: str) -> None:
     assert urn_of(kind) == urn
 
 
-def test_text_never_travels_as_a_fact() -> None:
+def test_text_is_not_sent_as_a_fact() -> None:
     written = msgspec.json.decode(write_problem(RelayUnreachable(host="secret.example"), 503))
     assert written["facts"] == {}
 
@@ -91,7 +91,7 @@ def test_facts_that_no_error_has_never_break_the_reader(facts: str) -> None:
     assert error is None or isinstance(error, TooLarge)
 
 
-def test_every_family_has_a_status_and_http_may_have_a_closer_one() -> None:
+def test_every_error_family_has_a_status_that_http_may_override() -> None:
     families = (Refused, NotFound, Unproven, Unreachable, Malformed, EntrenousError)
     assert [status_of(kind) for kind in families] == [409, 404, 422, 503, 400, 500]
     assert status_of(UsedUp) == 409
