@@ -17,8 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from entrenous.base.secret import Secret
+from entrenous.crypto.encryption_at_rest import unseal_stored_value
 from entrenous.crypto.hashing import equal_in_constant_time
 from entrenous.crypto.key_derivation import derive
+from entrenous.crypto.nouns import DecryptionFailed
 
 Vector = dict[str, Any]
 Judged = Callable[[str, int], None]
@@ -167,3 +169,20 @@ def test_chacha20_poly1305(judges: Path, judged: Judged) -> None:
         total += 1
     assert total > 100
     judged("wycheproof chacha20_poly1305", total)
+
+
+def test_aes_256_gcm_through_unseal_stored_value(judges: Path, judged: Judged) -> None:
+    """The vectors with keys and nonces of the lengths that stored values have."""
+    total = 0
+    for group, vector in vectors(judges, "aes_gcm"):
+        if (group["keySize"], group["ivSize"]) != (256, 96):
+            continue
+        key, nonce, aad, text, cipher, tag = octets(vector, "key", "iv", "aad", "msg", "ct", "tag")
+        try:
+            got: bytes | None = unseal_stored_value(Secret(key), nonce + cipher + tag, aad)
+        except DecryptionFailed:
+            got = None
+        assert matches_result(vector, accepted=got == text), vector["tcId"]
+        total += 1
+    assert total > 60
+    judged("wycheproof aes_gcm", total)
