@@ -14,6 +14,7 @@ from entrenous.device.vault_tables import (
     FIRST_LETTER_TOKEN,
     HELD_TOKEN_RANGE,
     ISSUED_TOKEN_RANGE,
+    OUTBOX,
     PEER,
     peer_key,
 )
@@ -34,6 +35,7 @@ from entrenous.send.devices.own_key_bundle import pending_device_mailbox_deletio
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.arrivals import take_undecryptable_count
+from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.message.states import InboxState
 from entrenous.send.people.contact_history import take_contact_changes
 from entrenous.send.people.keep_contacts import contact_named
@@ -308,9 +310,13 @@ def test_own_or_unknown_device_cannot_be_revoked(home: Room) -> None:
 
 @pytest.mark.slow
 def test_queued_letters_for_a_revoked_device_block_nothing(home: Room) -> None:
-    """Ben sealed a copy for the phone while its relay was away; it was revoked meanwhile."""
+    """Ben sealed a copy for the phone while its relay was unreachable; it is revoked meanwhile."""
     ana, tablet, ben = home["ana"], home["tablet"], home["ben"]
-    ben.sends(SMALL, ana)
+    home.silence(HERE)
+    with pytest.raises(WaitsInOutbox):
+        ben.sends(SMALL, ana)
+    home.back(HERE)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     catch_up(ben, tablet, ana)
     assert {one.state for one in received_messages(tablet.device)} == {InboxState.WAITING}
+    assert ben.device.vault.keys(OUTBOX) == ()
