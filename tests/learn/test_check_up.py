@@ -46,7 +46,7 @@ MACHINE = {"passphrase", "program", "system", "vault files", "synced folders", "
 SAFE = {one.id: next(a.key for a in one.answers if a.path == "closed") for one in all_questions()}
 
 
-def looked(
+def check_up(
     facts: MachineFacts = FINE,
     passphrase: Secret | None = GOOD,
     answers: Mapping[str, str] | None = None,
@@ -56,16 +56,16 @@ def looked(
     return run_check_up(CheckUpInput(facts, today, passphrase, pictures, answers or {}))
 
 
-def paths(facts: MachineFacts, passphrase: Secret | None = GOOD) -> dict[str, LeakPathState]:
-    return {one.check: one.path for one in looked(facts, passphrase).advice}
+def path_states(facts: MachineFacts, passphrase: Secret | None = GOOD) -> dict[str, LeakPathState]:
+    return {one.check: one.path for one in check_up(facts, passphrase).advice}
 
 
-def said_of(check: str, found: CheckUpResult) -> CheckUpFinding:
+def finding_for(check: str, found: CheckUpResult) -> CheckUpFinding:
     return next(one for one in found.advice if one.check == check)
 
 
 def test_nothing_open_needs_no_step() -> None:
-    found = looked()
+    found = check_up()
     closed = {one.check for one in found.advice if one.path is LeakPathState.CLOSED}
     assert closed == MACHINE - {"program"}  # the check-up cannot see whether a newer version exists
     assert not found.has_step
@@ -102,8 +102,8 @@ def test_nothing_open_needs_no_step() -> None:
 def test_each_fact_decides_its_own_path(
     facts: MachineFacts, check: str, path: LeakPathState
 ) -> None:
-    assert paths(facts) == {**paths(FINE), check: path}
-    advice = said_of(check, looked(facts))
+    assert path_states(facts) == {**path_states(FINE), check: path}
+    advice = finding_for(check, check_up(facts))
     assert advice.next_step
     assert bool(advice.undo) is (path is LeakPathState.OPEN)  # a step that only looks has no undo
     assert advice.closes
@@ -117,8 +117,8 @@ def test_each_fact_decides_its_own_path(
         (replace(FINE, synced=None), "synced folders"),
     ],
 )
-def test_what_was_not_seen_is_unknown_and_never_fine(facts: MachineFacts, check: str) -> None:
-    assert paths(facts)[check] is LeakPathState.UNKNOWN
+def test_unseen_fact_is_unknown(facts: MachineFacts, check: str) -> None:
+    assert path_states(facts)[check] is LeakPathState.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -133,26 +133,26 @@ def test_what_was_not_seen_is_unknown_and_never_fine(facts: MachineFacts, check:
         ("żółw kaczka świerszcz młyn".encode(), LeakPathState.CLOSED),
     ],
 )
-def test_a_passphrase_is_judged_by_a_clever_guesser(passphrase: bytes, path: LeakPathState) -> None:
-    assert paths(FINE, Secret(passphrase))["passphrase"] is path
+def test_passphrase_is_judged_by_its_guessability(passphrase: bytes, path: LeakPathState) -> None:
+    assert path_states(FINE, Secret(passphrase))["passphrase"] is path
 
 
 def test_a_passphrase_that_was_not_given_is_not_judged() -> None:
-    assert paths(FINE, None)["passphrase"] is LeakPathState.UNKNOWN
+    assert path_states(FINE, None)["passphrase"] is LeakPathState.UNKNOWN
 
 
 @given(st.text(min_size=8, max_size=90))
 def test_nothing_of_the_passphrase_is_said(passphrase: str) -> None:
-    said = repr(looked(passphrase=Secret(passphrase.encode())))
-    assert passphrase not in said or passphrase in repr(looked())
+    shown = repr(check_up(passphrase=Secret(passphrase.encode())))
+    assert passphrase not in shown or passphrase in repr(check_up())
 
 
-def test_words_of_her_own_do_not_save_a_passphrase_that_is_cut_off() -> None:
+def test_only_the_first_72_characters_of_a_passphrase_count() -> None:
     assert passphrase_guesses_log10(Secret(b"a" * 72 + b"x7#Kq9!mZp2$Lw")) < 10
 
 
 def test_open_paths_come_first_then_what_cannot_be_seen() -> None:
-    found = looked(replace(FINE, open_to_others=None, disk_encrypted=False)).advice
+    found = check_up(replace(FINE, open_to_others=None, disk_encrypted=False)).advice
     order = [one.path for one in found]
     assert order == sorted(
         order, key=[LeakPathState.OPEN, LeakPathState.UNKNOWN, LeakPathState.CLOSED].index
@@ -161,7 +161,7 @@ def test_open_paths_come_first_then_what_cannot_be_seen() -> None:
 
 def test_the_most_effective_of_the_open_paths_comes_first() -> None:
     answers = {"lock-screen": "yes", "email-second-step": "no", "passcode": "yes"}
-    found = looked(replace(FINE, disk_encrypted=False), answers=answers).advice
+    found = check_up(replace(FINE, disk_encrypted=False), answers=answers).advice
     opened = [one.check for one in found if one.path is LeakPathState.OPEN]
     assert opened == ["email-second-step", "passcode", "lock-screen", "disk encryption"]
 
@@ -173,9 +173,9 @@ def test_the_order_names_every_check_and_every_question_but_the_threat_once() ->
     assert all(len(one.reason.split()) > 4 for one in shipped_check_up_order())
 
 
-def test_many_loose_files_are_counted_and_not_listed() -> None:
+def test_many_open_files_are_counted_and_not_listed() -> None:
     facts = replace(FINE, open_to_others=tuple(f"file{n}" for n in range(9)))
-    said = said_of("vault files", looked(facts)).found
+    said = finding_for("vault files", check_up(facts)).found
     assert said == "Others may open: file0, file1, file2 and 6 more."
 
 
@@ -197,7 +197,7 @@ def test_with_everything_open_there_are_five_steps_each_with_its_undoing() -> No
         if one.id != "threat"
     }
     bad = MachineFacts("Linux", "/h", ("vault.db",), disk_encrypted=False, version=None)
-    found = looked(bad, Secret(b"password1"), every_open)
+    found = check_up(bad, Secret(b"password1"), every_open)
     steps = [one for one in found.advice if one.next_step]
     first = [one.id for one in shipped_check_up_order()][:4]  # "system" has no version here
     assert [one.check for one in steps] == [*first, "passphrase"]
@@ -205,8 +205,8 @@ def test_with_everything_open_there_are_five_steps_each_with_its_undoing() -> No
 
 
 def test_no_grade_and_no_score() -> None:
-    said = " ".join(one.found + (one.next_step or "") for one in looked().advice)
-    assert not any(word in said.lower() for word in ("score", "grade", "%", "risk", "danger"))
+    text = " ".join(one.found + (one.next_step or "") for one in check_up().advice)
+    assert not any(word in text.lower() for word in ("score", "grade", "%", "risk", "danger"))
 
 
 # Systems: the last day of updates, its source, and when it was read.
@@ -239,7 +239,7 @@ def test_no_grade_and_no_score() -> None:
 def test_a_system_is_judged_by_its_last_day_of_updates(
     version: SystemVersion, today: date, path: LeakPathState, words: str
 ) -> None:
-    advice = said_of("system", looked(replace(FINE, version=version), today=today))
+    advice = finding_for("system", check_up(replace(FINE, version=version), today=today))
     assert advice.path is path
     assert words in advice.found
     assert advice.source is not None
@@ -247,10 +247,10 @@ def test_a_system_is_judged_by_its_last_day_of_updates(
     assert advice.read_on == date(2026, 11, 30)
 
 
-def test_a_day_that_was_read_long_ago_says_so() -> None:
+def test_support_end_that_was_read_long_ago_says_so() -> None:
     soon, late = TODAY + timedelta(days=180), TODAY + timedelta(days=181)
-    assert "180 days" not in said_of("system", looked(today=soon)).found
-    assert "more than 180 days ago" in said_of("system", looked(today=late)).found
+    assert "180 days" not in finding_for("system", check_up(today=soon)).found
+    assert "more than 180 days ago" in finding_for("system", check_up(today=late)).found
 
 
 # Pictures in a folder.
@@ -268,7 +268,7 @@ def test_a_day_that_was_read_long_ago_says_so() -> None:
 def test_pictures_with_a_place_are_counted(
     found: PicturesFound, path: LeakPathState, words: str
 ) -> None:
-    advice = said_of("pictures with a place", looked(pictures=found))
+    advice = finding_for("pictures with a place", check_up(pictures=found))
     assert advice.path is path
     assert words in advice.found
     assert "a.jpg" not in advice.found
@@ -284,14 +284,14 @@ def test_there_are_twelve_questions_and_the_threat_is_the_last() -> None:
     assert ids[-1] == "threat"
 
 
-@pytest.mark.parametrize("asked", all_questions(), ids=lambda one: one.id)
-def test_each_answer_opens_or_closes_the_path_that_its_question_names(asked: object) -> None:
-    one = next(q for q in all_questions() if q is asked)
+@pytest.mark.parametrize("question", all_questions(), ids=lambda one: one.id)
+def test_each_answer_opens_or_closes_the_path_that_its_question_names(question: object) -> None:
+    one = next(q for q in all_questions() if q is question)
     assert {a.path for a in one.answers} >= {"open", "closed"}
     if one.id == "threat":
         return
     for answer in one.answers:
-        advice = said_of(one.id, looked(answers={one.id: answer.key}))
+        advice = finding_for(one.id, check_up(answers={one.id: answer.key}))
         assert advice.path.value == answer.path
         assert (advice.next_step is None) is (answer.path == "closed")
         assert (advice.undo is None) is (answer.path == "closed")
@@ -300,21 +300,21 @@ def test_each_answer_opens_or_closes_the_path_that_its_question_names(asked: obj
         assert advice.read_on == shipped_questions().read_on
 
 
-def test_skipped_questions_are_not_spoken_of() -> None:
-    assert {one.check for one in looked().advice} == MACHINE
-    answered = looked(answers={"passcode": "no"})
+def test_skipped_questions_get_no_finding() -> None:
+    assert {one.check for one in check_up().advice} == MACHINE
+    answered = check_up(answers={"passcode": "no"})
     assert {one.check for one in answered.advice} == MACHINE | {"passcode"}
 
 
 def test_safe_answers_to_everything_need_no_step() -> None:
-    assert not looked(answers=SAFE).has_step
+    assert not check_up(answers=SAFE).has_step
 
 
 def test_a_threat_leaves_the_check_up_and_advises_no_change() -> None:
     answers = {"unknown-sessions": "yes", "threat": "yes"}
-    found = looked(replace(FINE, disk_encrypted=False), answers=answers)
+    found = check_up(replace(FINE, disk_encrypted=False), answers=answers)
     assert found.help == THREAT_HELP_COMMAND == "entrenous help --threat"
     assert found.has_step
     assert {one.next_step for one in found.advice} == {None}
     assert {one.undo for one in found.advice} == {None}
-    assert looked(answers={"threat": "no"}).help is None
+    assert check_up(answers={"threat": "no"}).help is None

@@ -30,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def answers(folder: Path, **given: str) -> str:
+def answers_file(folder: Path, **given: str) -> str:
     file = folder / "answers.json"
     named = {name.replace("_", "-"): key for name, key in given.items()}
     file.write_text(json.dumps({"schema": "entrenous/check-up-answers/1", "answers": named}))
@@ -40,29 +40,29 @@ def answers(folder: Path, **given: str) -> str:
 def test_answers_from_a_file_decide_the_steps(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = answers(home, email_second_step="no", passcode="no")
+    file = answers_file(home, email_second_step="no", passcode="no")
     assert run(["check-up", "--json", "--answers", file], {}) == 0
     out, err = capsys.readouterr()
-    told = json.loads(out)
+    result = json.loads(out)
     assert err == ""
-    assert told["schema"] == "entrenous/check-up/1"
-    assert told["questions"] == {"known": 12, "answered": 2}
-    assert told["advice"][0]["check"] == "email-second-step"
-    assert told["advice"][0]["next"]
-    assert told["advice"][0]["undo"]
-    assert told["advice"][0]["read_on"] == "2026-11-30"
-    assert told["help"] is None
+    assert result["schema"] == "entrenous/check-up/1"
+    assert result["questions"] == {"known": 12, "answered": 2}
+    assert result["advice"][0]["check"] == "email-second-step"
+    assert result["advice"][0]["next"]
+    assert result["advice"][0]["undo"]
+    assert result["advice"][0]["read_on"] == "2026-11-30"
+    assert result["help"] is None
     assert PASSPHRASE not in out
 
 
 def test_a_threat_in_the_answers_names_the_help_first(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = answers(home, threat="yes", unknown_sessions="yes")
+    file = answers_file(home, threat="yes", unknown_sessions="yes")
     assert run(["check-up", "--answers", file], {}) == 0
-    told = capsys.readouterr().out
-    assert "Type: entrenous help --threat" in told
-    assert "next:" not in told
+    output = capsys.readouterr().out
+    assert "Type: entrenous help --threat" in output
+    assert "next:" not in output
     assert run(["check-up", "--json", "--answers", file], {}) == 0
     assert json.loads(capsys.readouterr().out)["help"] == "entrenous help --threat"
 
@@ -75,8 +75,8 @@ def test_pictures_are_counted_and_named_only_when_asked(
     (home / "pictures").mkdir()
     Image.new("RGB", (16, 16)).save(home / "pictures/garden.jpg", exif=exif)
     assert run(["check-up", "--folder", str(home / "pictures")], {}) == 0
-    assert "garden" not in (told := capsys.readouterr().out)
-    assert "1 of 1 pictures tell where they were taken." in told
+    assert "garden" not in (output := capsys.readouterr().out)
+    assert "1 of 1 pictures tell where they were taken." in output
     run(["check-up", "--folder", str(home / "pictures"), "--list"], {})
     assert "tells a place: garden.jpg" in capsys.readouterr().out
     run(["check-up", "--folder", str(home / "pictures"), "--list", "--json"], {})
@@ -98,7 +98,7 @@ def test_pictures_are_counted_and_named_only_when_asked(
         (["--answers", "NONSENSE"], 7),
     ],
 )
-def test_what_cannot_be_read_is_said(options: list[str], status: int, home: Path) -> None:
+def test_unreadable_folder_or_file_is_an_error(options: list[str], status: int, home: Path) -> None:
     (home / "nonsense").write_text("no answers")
     options = [str(home / "nonsense") if one == "NONSENSE" else one for one in options]
     assert run(["check-up", *options], {}) == status
@@ -106,49 +106,49 @@ def test_what_cannot_be_read_is_said(options: list[str], status: int, home: Path
 
 def test_questions_are_listed_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check-up", "--questions", "--json"], {}) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["schema"] == "entrenous/check-up-questions/1"
-    assert [one["id"] for one in told["questions"]] == [one.id for one in all_questions()]
+    result = json.loads(capsys.readouterr().out)
+    assert result["schema"] == "entrenous/check-up-questions/1"
+    assert [one["id"] for one in result["questions"]] == [one.id for one in all_questions()]
     assert run(["check-up", "--questions"], {}) == 0
     assert "threat: Is somebody threatening you now" in capsys.readouterr().out
 
 
 def test_nothing_is_kept(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = answers(home, passcode="yes")
+    file = answers_file(home, passcode="yes")
     before = sorted(home.rglob("*"))
     run(["check-up", "--answers", file, "--folder", str(home)], {})
     capsys.readouterr()
     assert sorted(home.rglob("*")) == before
 
 
-def typed(home: Path, *arguments: str, keys: str) -> tuple[str, int]:
+def run_in_terminal(home: Path, *arguments: str, keys: str) -> tuple[str, int]:
     """Type these keys in a terminal; return all that it shows, and the exit status."""
-    ours, theirs = pty.openpty()
+    controller, terminal = pty.openpty()
     environment = {**os.environ, "HOME": str(home), "TERM": "xterm", "COLUMNS": "100"}
     with subprocess.Popen(
-        (*PROGRAM, *arguments), env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+        (*PROGRAM, *arguments), env=environment, stdin=terminal, stdout=terminal, stderr=terminal
     ) as program:
-        os.close(theirs)
-        os.write(ours, keys.encode())
-        told = b"".join(_pieces(ours))
-        os.close(ours)
-    return told.decode().replace("\r\n", "\n"), program.returncode
+        os.close(terminal)
+        os.write(controller, keys.encode())
+        output = b"".join(_read_chunks(controller))
+        os.close(controller)
+    return output.decode().replace("\r\n", "\n"), program.returncode
 
 
-def _pieces(terminal: int) -> Iterator[bytes]:
+def _read_chunks(terminal: int) -> Iterator[bytes]:
     with suppress(OSError):  # on Linux, EIO once no program has the terminal open
-        while piece := os.read(terminal, 65_536):
-            yield piece
+        while chunk := os.read(terminal, 65_536):
+            yield chunk
 
 
 @pytest.mark.real
 def test_questions_are_asked_one_at_a_time_and_can_be_skipped_and_stopped(home: Path) -> None:
-    told, status = typed(home, "check-up", keys="2\n\nmaybe\n1\ns\n")
-    assert "1 of 12: Does your e-mail account" in told
-    assert "4 of 12:" in told
-    assert "5 of 12:" not in told
-    assert "Type a number from 1 to 3, Enter to skip, or s to stop." in told
-    shown = told[told.index("4 of 12:") :]
+    output, status = run_in_terminal(home, "check-up", keys="2\n\nmaybe\n1\ns\n")
+    assert "1 of 12: Does your e-mail account" in output
+    assert "4 of 12:" in output
+    assert "5 of 12:" not in output
+    assert "Type a number from 1 to 3, Enter to skip, or s to stop." in output
+    shown = output[output.index("4 of 12:") :]
     assert "open    somebody who learns your e-mail password" in shown
     assert "closed  somebody reads along on a device that is still signed in" in shown
     assert "old address or number" not in shown  # the second question was skipped
@@ -157,10 +157,10 @@ def test_questions_are_asked_one_at_a_time_and_can_be_skipped_and_stopped(home: 
 
 @pytest.mark.real
 def test_a_threat_at_the_terminal_leaves_the_check_up(home: Path) -> None:
-    told, status = typed(home, "check-up", keys="\n" * 11 + "2\n")
-    assert "12 of 12: Is somebody threatening you now" in told
-    assert told.rstrip().endswith("You can come back to the check-up at any time.")
-    assert "Type: entrenous help --threat" in told
+    output, status = run_in_terminal(home, "check-up", keys="\n" * 11 + "2\n")
+    assert "12 of 12: Is somebody threatening you now" in output
+    assert output.rstrip().endswith("You can come back to the check-up at any time.")
+    assert "Type: entrenous help --threat" in output
     assert status == 0
 
 
@@ -171,10 +171,10 @@ def test_a_threat_at_the_terminal_leaves_the_check_up(home: Path) -> None:
 def test_a_quiz_says_right_or_wrong_and_why(
     keys: str, starts: str, status: int, home: Path
 ) -> None:
-    told, ended = typed(home, "learn", "weak-encryption", "--quiz", keys=keys)
-    asked = find_lesson("weak-encryption").question
-    assert asked.ask in told
-    assert (f"{starts} " in told.split("Your answer")[1]) if starts else asked.why not in told
+    output, ended = run_in_terminal(home, "learn", "weak-encryption", "--quiz", keys=keys)
+    quiz = find_lesson("weak-encryption").question
+    assert quiz.ask in output
+    assert (f"{starts} " in output.split("Your answer")[1]) if starts else quiz.why not in output
     assert ended == status
 
 
@@ -185,11 +185,11 @@ def test_a_quiz_needs_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_lessons_are_listed_with_the_leak_path(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["learn"], {}) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for one in all_lessons():
-        assert one.name in told
-        assert one.title in told
-        assert f"closes: {one.closes}" in told
+        assert one.name in output
+        assert one.title in output
+        assert f"closes: {one.closes}" in output
 
 
 def test_a_lesson_is_printed_and_an_unknown_one_is_not_found(

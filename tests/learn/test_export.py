@@ -33,12 +33,12 @@ PRINTED = [
 ]
 
 
-def lines_of(*command: str | Path) -> str:
+def output_of(*command: str | Path) -> str:
     done = subprocess.run(command, capture_output=True, check=True, text=True)
     return done.stdout
 
 
-def flat(text: str) -> str:
+def without_whitespace(text: str) -> str:
     """Remove all whitespace, so that line breaks do not matter, not even in long addresses."""
     return re.sub(r"\s+", "", text)
 
@@ -47,9 +47,9 @@ def flat(text: str) -> str:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder that ``learn export`` wrote."""
     folder = tmp_path_factory.mktemp("learn") / "site"
-    with redirect_stdout(io.StringIO()) as said:
+    with redirect_stdout(io.StringIO()) as output:
         assert run(["learn", "export", str(folder)], {}) == 0
-    assert "43 files" in said.getvalue()
+    assert "43 files" in output.getvalue()
     return folder
 
 
@@ -85,20 +85,20 @@ def test_no_page_has_a_script_or_asks_anybody(
     site: Path, browser: Browser, tmp_path: Path, page: str, paper: PaperSize | None
 ) -> None:
     """With a paper size, check also that the lesson prints on one page."""
-    asked = list[str]()
+    requested = list[str]()
     opened = browser.new_page()
-    opened.on("request", lambda request: asked.append(request.url))
-    complaints = list[Any]()
-    opened.on("console", lambda said: complaints.append(said.text))
+    opened.on("request", lambda request: requested.append(request.url))
+    messages = list[Any]()
+    opened.on("console", lambda message: messages.append(message.text))
     opened.goto((site / f"{page}.html").as_uri())
     opened.mouse.wheel(0, 5000)
-    assert asked == [(site / f"{page}.html").as_uri()]
-    assert complaints == []
+    assert requested == [(site / f"{page}.html").as_uri()]
+    assert messages == []
     assert opened.evaluate("document.scripts.length") == 0
     assert opened.evaluate("document.documentElement.lang") == "en"
     if paper:
         opened.pdf(path=tmp_path / "printed.pdf", format=FORMATS[paper])
-        assert re.search(r"Pages:\s+1\n", lines_of("pdfinfo", tmp_path / "printed.pdf"))
+        assert re.search(r"Pages:\s+1\n", output_of("pdfinfo", tmp_path / "printed.pdf"))
     opened.close()
 
 
@@ -136,8 +136,8 @@ def test_pages_are_well_formed_and_their_links_lead_somewhere(site: Path) -> Non
 
 
 def words_of(one: Lesson) -> list[str]:
-    asked = one.question
-    own = [one.title, one.closes, one.try_now, one.undo, asked.ask, *asked.choices, asked.why]
+    quiz = one.question
+    own = [one.title, one.closes, one.try_now, one.undo, quiz.ask, *quiz.choices, quiz.why]
     return [*own, *(block.text for block in one.blocks), *(source.url for source in one.sources)]
 
 
@@ -145,16 +145,16 @@ def words_of(one: Lesson) -> list[str]:
 def test_a_sheet_is_one_page_and_holds_every_word(site: Path, name: str, paper: PaperSize) -> None:
     one = find_lesson(name)
     file = site / f"{one.name}-{paper.value}.pdf"
-    about = lines_of("pdfinfo", file)
+    about = output_of("pdfinfo", file)
     assert re.search(r"Pages:\s+1\n", about)
     assert all(size in about for size in SIZES_PT[paper])
     assert one.title in about
-    printed = flat(lines_of("pdftotext", "-layout", file, "-"))
-    assert [words for words in words_of(one) if flat(words) not in printed] == []
+    printed = without_whitespace(output_of("pdftotext", "-layout", file, "-"))
+    assert [words for words in words_of(one) if without_whitespace(words) not in printed] == []
 
 
 def test_a_sheet_keeps_words_whole(site: Path) -> None:
-    printed = lines_of("pdftotext", "-layout", site / "watched-devices-letter.pdf", "-")
+    printed = output_of("pdftotext", "-layout", site / "watched-devices-letter.pdf", "-")
     assert "entrenous help" in " ".join(printed.split())
 
 

@@ -84,14 +84,14 @@ def test_more_than_twelve_questions_are_refused() -> None:
         read_facts_table("questions", more.encode(), _QuestionsTable)
 
 
-@pytest.mark.parametrize("asked", all_questions(), ids=lambda one: one.id)
-def test_a_child_of_12_can_read_each_question(asked: object) -> None:
-    one = next(q for q in all_questions() if q is asked)
+@pytest.mark.parametrize("question", all_questions(), ids=lambda one: one.id)
+def test_a_child_of_12_can_read_each_question(question: object) -> None:
+    one = next(q for q in all_questions() if q is question)
     answers = (answer.says for answer in one.answers)
     assert grade("\n\n".join((one.question, one.why, *answers, one.step, one.undo))) < 8.0
 
 
-def test_patterns_of_settings_find_a_folder() -> None:
+def test_each_pattern_of_settings_has_one_group() -> None:
     service = next(one for one in shipped_sync_services().service if one.id == "syncthing")
     assert isinstance(service, SyncService)
     assert all(setting.pattern.count("(") == 1 for setting in service.settings)

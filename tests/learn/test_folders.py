@@ -26,7 +26,7 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-def seen(vault: Path, home: Path, environment: dict[str, str] | None = None) -> set[str]:
+def services(vault: Path, home: Path, environment: dict[str, str] | None = None) -> set[str]:
     vault.mkdir(parents=True, exist_ok=True)
     return {
         one.service
@@ -34,34 +34,34 @@ def seen(vault: Path, home: Path, environment: dict[str, str] | None = None) -> 
     }
 
 
-def written(file: Path, text: str) -> Path:
+def write_file(file: Path, text: str) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
     return file
 
 
-def test_a_vault_of_its_own_is_in_no_synchronized_folder(home: Path) -> None:
-    assert seen(home / ".local/share/entrenous", home) == set()
+def test_vault_outside_of_synchronized_folders_is_not_found(home: Path) -> None:
+    assert services(home / ".local/share/entrenous", home) == set()
 
 
 def test_dropbox_is_known_by_its_settings(home: Path) -> None:
-    away = home.parent / "elsewhere" / "Dropbox"
-    (away / "deep").mkdir(parents=True)
-    settings = {"personal": {"path": str(away), "host": 1, "is_team": False}}
-    written(home / ".dropbox/info.json", json.dumps(settings))
-    assert seen(away / "deep/entrenous", home) == {"Dropbox"}
-    assert seen(home / "entrenous", home) == set()  # ~/.dropbox is the program's own folder
+    dropbox = home.parent / "elsewhere" / "Dropbox"
+    (dropbox / "deep").mkdir(parents=True)
+    settings = {"personal": {"path": str(dropbox), "host": 1, "is_team": False}}
+    write_file(home / ".dropbox/info.json", json.dumps(settings))
+    assert services(dropbox / "deep/entrenous", home) == {"Dropbox"}
+    assert services(home / "entrenous", home) == set()  # ~/.dropbox is the program's own folder
 
 
 def test_dropbox_is_known_by_its_marker(home: Path) -> None:
-    written(home / "Box/.dropbox", "")
-    assert seen(home / "Box/things/entrenous", home) == {"Dropbox"}
+    write_file(home / "Box/.dropbox", "")
+    assert services(home / "Box/things/entrenous", home) == {"Dropbox"}
 
 
 def test_onedrive_is_known_by_a_variable(home: Path) -> None:
     cloud = home / "One Drive of Ana"
-    assert seen(cloud / "entrenous", home, {"OneDriveConsumer": str(cloud)}) == {"OneDrive"}
-    assert seen(cloud / "entrenous", home, {"OneDriveConsumer": ""}) == set()
+    assert services(cloud / "entrenous", home, {"OneDriveConsumer": str(cloud)}) == {"OneDrive"}
+    assert services(cloud / "entrenous", home, {"OneDriveConsumer": ""}) == set()
 
 
 @pytest.mark.parametrize(
@@ -75,31 +75,31 @@ def test_onedrive_is_known_by_a_variable(home: Path) -> None:
     ],
 )
 def test_usual_places_are_known(place: str, name: str, home: Path) -> None:
-    assert seen(home / place / "entrenous", home) == {name}
+    assert services(home / place / "entrenous", home) == {name}
 
 
 def test_google_drive_is_known_by_its_marker(home: Path) -> None:
     (home / "Work/.tmp.driveupload").mkdir(parents=True)
-    assert seen(home / "Work/entrenous", home) == {"Google Drive"}
+    assert services(home / "Work/entrenous", home) == {"Google Drive"}
 
 
 def test_nextcloud_is_known_by_its_settings_and_its_journal(home: Path) -> None:
     (home / "Cloud").mkdir()
-    written(
+    write_file(
         home / ".config/Nextcloud/nextcloud.cfg",
         f"[Accounts]\n0\\url=https://example.org\n0\\Folders\\1\\localPath={home}/Cloud/\n",
     )
-    assert seen(home / "Cloud/entrenous", home) == {"Nextcloud"}
-    written(home / "Other/.sync_0123456789ab.db", "")
-    assert seen(home / "Other/entrenous", home) == {"Nextcloud"}
+    assert services(home / "Cloud/entrenous", home) == {"Nextcloud"}
+    write_file(home / "Other/.sync_0123456789ab.db", "")
+    assert services(home / "Other/entrenous", home) == {"Nextcloud"}
 
 
 @pytest.mark.parametrize("place", [".local/state/syncthing", ".config/syncthing"])
 def test_syncthing_is_known_by_its_settings(place: str, home: Path) -> None:
     (home / "Ana & Ben").mkdir()
     folder = f'<folder id="a-b" label="us" path="{home}/Ana &amp; Ben" type="sendreceive">'
-    written(home / place / "config.xml", f'<configuration version="37">{folder}</folder>')
-    assert seen(home / "Ana & Ben/entrenous", home) == {"Syncthing"}
+    write_file(home / place / "config.xml", f'<configuration version="37">{folder}</folder>')
+    assert services(home / "Ana & Ben/entrenous", home) == {"Syncthing"}
 
 
 @pytest.mark.parametrize("is_folder", [True, False])
@@ -107,43 +107,43 @@ def test_syncthing_is_known_by_its_marker(*, is_folder: bool, home: Path) -> Non
     marker = home / "Sync/.stfolder"
     marker.parent.mkdir()
     marker.mkdir() if is_folder else marker.touch()
-    assert seen(home / "Sync/entrenous", home) == {"Syncthing"}
+    assert services(home / "Sync/entrenous", home) == {"Syncthing"}
 
 
 def test_a_link_into_a_synchronized_folder_is_followed(home: Path) -> None:
     (home / "iCloudDrive/entrenous").mkdir(parents=True)
     (home / "vault").symlink_to(home / "iCloudDrive/entrenous")
-    assert seen(home / "vault", home) == {"iCloud Drive"}
+    assert services(home / "vault", home) == {"iCloud Drive"}
 
 
 def test_exports_in_a_synchronized_folder_are_named(home: Path) -> None:
-    kept = written(home / "iCloudDrive/of ana/archive.key.age", "age")
-    item = written(home / "iCloudDrive/case-7-lunar-otter-item-1.png", "x")
-    written(home / "iCloudDrive/holiday.png", "x")
+    key_file = write_file(home / "iCloudDrive/of ana/archive.key.age", "age")
+    item = write_file(home / "iCloudDrive/case-7-lunar-otter-item-1.png", "x")
+    write_file(home / "iCloudDrive/holiday.png", "x")
     found = find_synced_vault_and_exports(home / "entrenous", home, {}, SERVICES)
     assert set(found) == {
-        SyncedVaultOrExport("iCloud Drive", "an archive", str(kept)),
+        SyncedVaultOrExport("iCloud Drive", "an archive", str(key_file)),
         SyncedVaultOrExport("iCloud Drive", "an exported item of a case", str(item)),
     }
 
 
-def test_exports_are_called_as_the_archive_calls_them() -> None:
+def test_name_of_the_key_file_is_that_of_the_archive() -> None:
     assert KEY_FILE_NAME in EXPORT_KIND_BY_NAME_PATTERN
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"personal": {"path": 7}}', "\0" * 50])
 def test_settings_that_cannot_be_read_are_left_out(text: str, home: Path) -> None:
-    written(home / ".dropbox/info.json", text)
-    assert seen(home / "entrenous", home) == set()
+    write_file(home / ".dropbox/info.json", text)
+    assert services(home / "entrenous", home) == set()
 
 
 # Pictures that contain a location.
 
 
-def picture(file: Path, *, place: bool) -> Path:
+def picture(file: Path, *, with_location: bool) -> Path:
     exif = Image.Exif()
     exif[0x010F] = "A camera"
-    if place:
+    if with_location:
         exif.get_ifd(0x8825).update({1: "N", 2: (50.0, 5.0, 1.0), 3: "E", 4: (14.0, 2.0, 3.0)})
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (16, 16)).save(file, exif=exif)
@@ -151,18 +151,18 @@ def picture(file: Path, *, place: bool) -> Path:
 
 
 def test_pictures_that_tell_a_place_are_counted_and_named(tmp_path: Path) -> None:
-    picture(tmp_path / "home.jpg", place=True)
-    picture(tmp_path / "2026/garden.png", place=True)
-    picture(tmp_path / "2026/indoors.webp", place=False)
-    written(tmp_path / "notes.txt", "GPSLatitude")
-    written(tmp_path / "empty.jpg", "")
+    picture(tmp_path / "home.jpg", with_location=True)
+    picture(tmp_path / "2026/garden.png", with_location=True)
+    picture(tmp_path / "2026/indoors.webp", with_location=False)
+    write_file(tmp_path / "notes.txt", "GPSLatitude")
+    write_file(tmp_path / "empty.jpg", "")
     found = find_pictures_with_place(tmp_path)
     assert (found.read, found.unread, found.whole) == (3, 0, True)
     assert set(found.with_place) == {"home.jpg", str(Path("2026/garden.png"))}
 
 
-def test_looking_changes_nothing(tmp_path: Path) -> None:
-    file = picture(tmp_path / "home.jpg", place=True)
+def test_search_changes_no_file(tmp_path: Path) -> None:
+    file = picture(tmp_path / "home.jpg", with_location=True)
     os.utime(file, (1_000_000_000, 1_000_000_000))
     before = (file.read_bytes(), file.stat().st_mtime_ns, sorted(tmp_path.rglob("*")))
     find_pictures_with_place(tmp_path)
@@ -170,7 +170,7 @@ def test_looking_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:
-    picture(tmp_path / "far/home.jpg", place=True)
+    picture(tmp_path / "far/home.jpg", with_location=True)
     (tmp_path / "near").mkdir()
     (tmp_path / "near/home.jpg").symlink_to(tmp_path / "far/home.jpg")
     (tmp_path / "near/round").symlink_to(tmp_path / "near")
@@ -180,7 +180,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
 def test_what_is_too_large_or_damaged_is_counted_as_unread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = picture(tmp_path / "a.jpg", place=True).read_bytes()
+    whole = picture(tmp_path / "a.jpg", with_location=True).read_bytes()
     at = whole.index(b"Exif\0\0") + 10
     (tmp_path / "b.jpg").write_bytes(whole[:at] + b"\xff\xff\xff\xff" + whole[at + 4 :])
     assert find_pictures_with_place(tmp_path).unread == 1
@@ -193,7 +193,7 @@ def test_a_folder_with_too_many_files_is_said_to_be_left_out_in_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(5):
-        picture(tmp_path / f"{number}.jpg", place=True)
+        picture(tmp_path / f"{number}.jpg", with_location=True)
     monkeypatch.setattr("entrenous.learn.picture_places.EXAMINED_FILES_MAX", 4)
     found = find_pictures_with_place(tmp_path)
     assert (found.whole, len(found.with_place)) == (False, 4)
@@ -202,6 +202,6 @@ def test_a_folder_with_too_many_files_is_said_to_be_left_out_in_part(
 
 
 def test_a_folder_that_is_not_there_is_not_found(tmp_path: Path) -> None:
-    for place in (tmp_path / "none", written(tmp_path / "file", "x")):
+    for place in (tmp_path / "none", write_file(tmp_path / "file", "x")):
         with pytest.raises(NoSuchFolder):
             find_pictures_with_place(place)

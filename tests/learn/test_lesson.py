@@ -51,9 +51,9 @@ Words, and `code`.
 
 def every_word(one: Lesson) -> str:
     """Return the text of a lesson and of its question, with empty lines between the parts."""
-    asked = one.question
+    quiz = one.question
     parts = (one.title, *(block.text for block in one.blocks), one.try_now, one.undo, one.closes)
-    return "\n\n".join((*parts, asked.ask, *asked.choices, asked.why))
+    return "\n\n".join((*parts, quiz.ask, *quiz.choices, quiz.why))
 
 
 each = pytest.mark.parametrize("one", all_lessons(), ids=lambda one: one.name)
@@ -93,14 +93,14 @@ def test_a_lesson_names_a_leak_path_a_thing_to_try_and_its_undoing(one: Lesson) 
 
 @each
 def test_its_question_can_be_answered_right_and_wrong(one: Lesson) -> None:
-    asked = one.question
-    assert len(set(asked.choices)) == 3
-    right = [n for n in range(1, 4) if is_right_choice(asked, n)]
-    assert right == [asked.right]
+    quiz = one.question
+    assert len(set(quiz.choices)) == 3
+    right = [n for n in range(1, 4) if is_right_choice(quiz, n)]
+    assert right == [quiz.right]
     for answer in (1, 2, 3):
-        said = verdict_in_words(asked, answer)
-        assert said.startswith("Yes." if answer == asked.right else "Not quite.")
-        assert asked.why in said
+        verdict = verdict_in_words(quiz, answer)
+        assert verdict.startswith("Yes." if answer == quiz.right else "Not quite.")
+        assert quiz.why in verdict
 
 
 def test_the_right_choice_is_not_always_at_one_place() -> None:
@@ -122,8 +122,8 @@ def test_the_terminal_shows_everything_within_its_width(one: Lesson) -> None:
 @each
 def test_every_command_that_a_lesson_names_can_be_typed(one: Lesson) -> None:
     spans = [span.text for block in one.blocks for span in block.spans if span.code]
-    typed = [text for text in (*spans, *_after_colon(one.try_now)) if text.startswith("entrenous ")]
-    assert [why for text in typed if (why := wrong_with(text.split()[1:]))] == []
+    texts = [text for text in (*spans, *_after_colon(one.try_now)) if text.startswith("entrenous ")]
+    assert [why for text in texts if (why := wrong_with(text.split()[1:]))] == []
 
 
 def _after_colon(text: str) -> list[str]:
@@ -174,7 +174,7 @@ def test_a_damaged_lesson_is_not_shown(was: str, becomes: str) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"+++\n+++\n", b"+++\ntitle =\n+++\nWords"])
-def test_what_is_no_lesson_is_not_shown(data: bytes) -> None:
+def test_data_that_is_no_lesson_is_refused(data: bytes) -> None:
     with pytest.raises(BadLesson):
         read_lesson("one", data)
 

@@ -73,8 +73,8 @@ def test_the_longest_lessons_fit_on_a_sheet(tag: str) -> None:
 
 
 def _texts(one: Lesson) -> tuple[str, ...]:
-    asked = one.question
-    short = (one.title, one.closes, one.try_now, one.undo, asked.ask, *asked.choices, asked.why)
+    quiz = one.question
+    short = (one.title, one.closes, one.try_now, one.undo, quiz.ask, *quiz.choices, quiz.why)
     return (*short, *(block.text for block in one.blocks))
 
 

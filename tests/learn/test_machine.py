@@ -63,12 +63,12 @@ class Disk:
         self.lines: list[str] = []
         (root / "proc/self").mkdir(parents=True)
 
-    def mounts(self, number: str, point: Path | str, kind: str = "ext4", source: str = "x") -> None:
+    def mount(self, number: str, point: Path | str, kind: str = "ext4", source: str = "x") -> None:
         written = str(point).replace(" ", "\\040")
         self.lines.append(f"36 35 {number} / {written} rw,noatime shared:1 - {kind} {source} rw")
         (self.root / "proc/self/mountinfo").write_text("\n".join(self.lines) + "\n")
 
-    def device(self, number: str, uuid: str | None = None, *made_of: str) -> None:
+    def add_device(self, number: str, uuid: str | None = None, *made_of: str) -> None:
         block = self.root / "sys/dev/block" / number
         (block / "slaves").mkdir(parents=True)
         if uuid:
@@ -84,38 +84,38 @@ def disk(tmp_path: Path) -> Disk:
 
 
 def test_luks_disk_counts_as_encrypted(disk: Disk, home: Path) -> None:
-    disk.mounts("8:1", "/")
-    disk.mounts("254:0", home.parent)
-    disk.device("8:1")
-    disk.device("254:0", "CRYPT-LUKS2-0a1b-vault", "8:1")
+    disk.mount("8:1", "/")
+    disk.mount("254:0", home.parent)
+    disk.add_device("8:1")
+    disk.add_device("254:0", "CRYPT-LUKS2-0a1b-vault", "8:1")
     assert is_disk_encrypted(home, disk.root) is True
 
 
 def test_a_volume_on_luks_is_seen_through(disk: Disk, home: Path) -> None:
-    disk.mounts("254:1", "/")
-    disk.device("8:1")
-    disk.device("254:0", "CRYPT-LUKS2-0a1b-disk", "8:1")
-    disk.device("254:1", "LVM-abc", "254:0")
+    disk.mount("254:1", "/")
+    disk.add_device("8:1")
+    disk.add_device("254:0", "CRYPT-LUKS2-0a1b-disk", "8:1")
+    disk.add_device("254:1", "LVM-abc", "254:0")
     assert is_disk_encrypted(home, disk.root) is True
 
 
 def test_a_plain_disk_is_seen_and_the_deepest_newest_mount_counts(disk: Disk, home: Path) -> None:
-    disk.device("254:0", "CRYPT-LUKS2-0a1b-root")
-    disk.device("8:2")
-    disk.mounts("254:0", "/")
-    disk.mounts("254:0", home)  # hidden by the next mount
-    disk.mounts("8:2", home)
+    disk.add_device("254:0", "CRYPT-LUKS2-0a1b-root")
+    disk.add_device("8:2")
+    disk.mount("254:0", "/")
+    disk.mount("254:0", home)  # hidden by the next mount
+    disk.mount("8:2", home)
     assert is_disk_encrypted(home, disk.root) is False
 
 
 def test_an_encrypting_file_system_is_seen(disk: Disk, home: Path) -> None:
-    disk.mounts("0:44", home, "fuse.gocryptfs", "/cipher")
+    disk.mount("0:44", home, "fuse.gocryptfs", "/cipher")
     assert is_disk_encrypted(home, disk.root) is True
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "overlay", "nfs4", "zfs"])
 def test_other_storage_gives_unknown(kind: str, disk: Disk, home: Path) -> None:
-    disk.mounts("0:33", "/", kind, "none")
+    disk.mount("0:33", "/", kind, "none")
     assert is_disk_encrypted(home, disk.root) is None
 
 
@@ -126,7 +126,7 @@ def test_invalid_mountinfo_gives_unknown(table: str | None, disk: Disk, home: Pa
     assert is_disk_encrypted(home, disk.root) is None
 
 
-def test_looking_at_this_very_machine_says_only_what_it_sees(home: Path) -> None:
+def test_inspecting_this_machine_reports_its_facts(home: Path) -> None:
     facts = inspect_machine(home)
     assert facts.system == platform.system()
     assert facts.home == str(home)
@@ -136,7 +136,7 @@ def test_looking_at_this_very_machine_says_only_what_it_sees(home: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("os_release", "expected"),
     [
         ({"ID": "debian", "VERSION_ID": "12", "PRETTY_NAME": "Debian 12"}, ("debian", "12")),
         ({"ID": "ubuntu", "VERSION_ID": "24.04"}, ("ubuntu", "24.04")),
@@ -146,9 +146,9 @@ def test_looking_at_this_very_machine_says_only_what_it_sees(home: Path) -> None
     ],
 )
 def test_a_linux_system_is_named_by_its_os_release(
-    told: dict[str, str], expected: tuple[str, str] | None
+    os_release: dict[str, str], expected: tuple[str, str] | None
 ) -> None:
-    found = _linux_version(told)
+    found = _linux_version(os_release)
     assert (None if found is None else (found.system, found.version)) == expected
 
 

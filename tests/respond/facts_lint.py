@@ -88,8 +88,8 @@ def lint(files: Files, today: date) -> Report:
         chain.from_iterable(_dates(row, today) for row in rows),
         chain.from_iterable(_pointers(row, known) for row in rows),
         chain.from_iterable(_police(name, table, known) for name, table in tables.items()),
-        _twice(rows),
-        _hosts_twice(rows),
+        _duplicate_ids(rows),
+        _duplicate_hosts(rows),
     )
     return Report(tuple(errors), tuple(_stale(rows, today)))
 
@@ -137,7 +137,7 @@ def _has_source(row: Row) -> Iterator[str]:
     if row.table in OWN_TABLES:
         return
     texts = [one for one in row.sources if isinstance(one, str)]
-    if not any(_NAMED.search(one) for one in texts):
+    if not any(_SOURCE.search(one) for one in texts):
         yield f"{row}: no source"
     if not isinstance(row.read_on, date):
         yield f"{row}: not a word about the day it was read"
@@ -146,7 +146,7 @@ def _has_source(row: Row) -> Iterator[str]:
 
 
 #: A web address, a file in a public repository ("owner/name path"), or a rule of our own.
-_NAMED: Final = re.compile(r"https?://|^[\w.-]+/[\w.-]+ \S|^docs/spec/\w+\.md")
+_SOURCE: Final = re.compile(r"https?://|^[\w.-]+/[\w.-]+ \S|^docs/spec/\w+\.md")
 
 
 def _addresses(row: Row) -> Iterator[str]:
@@ -170,15 +170,15 @@ def _address(
         yield f"{row}: {column} is without TLS, and no reason is given: {text}"
 
 
-def _words(row: Row) -> Iterator[str]:
+def _mentions_of_files(row: Row) -> Iterator[str]:
     """Yield an error for text that names our files or tables, which people do not have."""
     for column, value in row.columns.items():
-        if column != "verified_by" and (found := _FILES_NAMED.search(str(value))):
+        if column != "verified_by" and (found := _FILE_OR_TABLE_NAME.search(str(value))):
             yield f"{row}: {column} names a file or a table of ours: {found[0]}"
 
 
-_FILES_NAMED: Final = re.compile(r"\w+\.toml|\bplatform\.[a-z]\w+|\broute\.[a-z]\w+")
-_RULES: Final = (_has_source, _addresses, _words)
+_FILE_OR_TABLE_NAME: Final = re.compile(r"\w+\.toml|\bplatform\.[a-z]\w+|\broute\.[a-z]\w+")
+_RULES: Final = (_has_source, _addresses, _mentions_of_files)
 
 
 def _dates(row: Row, today: date) -> Iterator[str]:
@@ -221,7 +221,7 @@ def _police(
             yield f"{file}: [police] {place}: names no route that is there"
 
 
-def _twice(rows: tuple[Row, ...]) -> Iterator[str]:
+def _duplicate_ids(rows: tuple[Row, ...]) -> Iterator[str]:
     seen: dict[tuple[str, str], str] = {}
     for row in rows:
         if row.table in ("route", "platform", "contact"):
@@ -231,7 +231,7 @@ def _twice(rows: tuple[Row, ...]) -> Iterator[str]:
             seen[key] = row.file
 
 
-def _hosts_twice(rows: tuple[Row, ...]) -> Iterator[str]:
+def _duplicate_hosts(rows: tuple[Row, ...]) -> Iterator[str]:
     seen: dict[str, str] = {}
     for row in rows:
         for host in row.columns.get("hosts", []) if row.table == "platform" else ():

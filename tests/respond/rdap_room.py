@@ -36,13 +36,13 @@ class Registry:
 @contextmanager
 def registry() -> Iterator[Registry]:
     """Start the server on a free port of the loopback address."""
-    played = Registry()
+    state = Registry()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            played.asked.append(self.path)
-            played.headers.append(dict(self.headers.items()))
-            status, headers, body = played.answers.get(self.path, (404, {}, b"{}"))
+            state.asked.append(self.path)
+            state.headers.append(dict(self.headers.items()))
+            status, headers, body = state.answers.get(self.path, (404, {}, b"{}"))
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -57,25 +57,25 @@ def registry() -> Iterator[Registry]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    played.url = f"http://127.0.0.1:{server.server_port}/"
+    state.url = f"http://127.0.0.1:{server.server_port}/"
     try:
-        yield played
+        yield state
     finally:
         server.shutdown()
         server.server_close()
 
 
-def card(name: str, *more: list[Any]) -> list[Any]:
+def jcard(name: str, *more: list[Any]) -> list[Any]:
     """Return a jCard (RFC 7095)."""
     return ["vcard", [["version", {}, "text", "4.0"], ["fn", {}, "text", name], *more]]
 
 
-def abuse(email: str = "abuse@registrar.example", phone: str = "tel:+1.5555551212") -> Any:
+def abuse_entity(email: str = "abuse@registrar.example", phone: str = "tel:+1.5555551212") -> Any:
     """Return an abuse contact as an RDAP entity, in the form that registrars send."""
     return {
         "objectClassName": "entity",
         "roles": ["abuse"],
-        "vcardArray": card(
+        "vcardArray": jcard(
             "", ["tel", {"type": "voice"}, "uri", phone], ["email", {}, "text", email]
         ),
     }
@@ -93,14 +93,14 @@ DOMAIN = {
             "objectClassName": "entity",
             "handle": "292",
             "roles": ["registrant"],
-            "vcardArray": card("Joe User", ["email", {}, "text", "joe.user@pictures.example"]),
+            "vcardArray": jcard("Joe User", ["email", {}, "text", "joe.user@pictures.example"]),
         },
         {
             "objectClassName": "entity",
             "handle": "123",
             "roles": ["registrar"],
-            "vcardArray": card("Example Registrar Inc."),
-            "entities": [abuse()],
+            "vcardArray": jcard("Example Registrar Inc."),
+            "entities": [abuse_entity()],
         },
     ],
 }
@@ -117,8 +117,8 @@ NETWORK = {
             "objectClassName": "entity",
             "handle": "XXXX",
             "roles": ["registrant"],
-            "vcardArray": card("Example Hosting"),
-            "entities": [abuse("abuse@host.example")],
+            "vcardArray": jcard("Example Hosting"),
+            "entities": [abuse_entity("abuse@host.example")],
         }
     ],
 }

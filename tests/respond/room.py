@@ -24,7 +24,7 @@ PAGE = "https://pictures.example/p/123"
 
 
 @dataclass
-class Watch:
+class ManualClock:
     moment: datetime = START
 
     def now(self) -> datetime:
@@ -35,12 +35,12 @@ class Watch:
 
 
 @dataclass
-class Loaded:
-    thrown: int = 0
+class DeterministicRandom:
+    calls: int = 0
 
     def token(self, size: int) -> bytes:
-        self.thrown += 1
-        return hashlib.shake_256(f"respond {self.thrown}".encode()).digest(size)
+        self.calls += 1
+        return hashlib.shake_256(f"respond {self.calls}".encode()).digest(size)
 
 
 def _no_pictures(_: bytes) -> Picture:
@@ -51,14 +51,14 @@ def _no_pictures(_: bytes) -> Picture:
 class Room:
     """A device, and the clock and the vault in memory that it uses."""
 
-    clock: Watch = field(default_factory=Watch)
+    clock: ManualClock = field(default_factory=ManualClock)
     vault: MemoryVault = field(default_factory=MemoryVault)
     device: Device = field(init=False)
 
     def __post_init__(self) -> None:
         self.device = Device(
             clock=self.clock,
-            dice=Loaded(),
+            dice=DeterministicRandom(),
             vault=self.vault,
             ledger=VaultLedger(self.vault),
             courier=cast("Courier", None),  # any use would fail: RESPOND sends nothing
@@ -69,9 +69,9 @@ class Room:
         return open_case(None, situation or lived_in("US"), AgeAnswer.ADULTS, self.device)
 
 
-def in_step() -> Room:
+def room_with_current_time() -> Room:
     """Return a room whose clock is right, so that stamps of a real authority are accepted."""
-    return Room(Watch(datetime.now(UTC)))
+    return Room(ManualClock(datetime.now(UTC)))
 
 
 def lived_in(
@@ -86,7 +86,7 @@ def seen(
     return Sighting(where, reach, at)
 
 
-class _Direct(httpx.BaseTransport):
+class _OpensslTransport(httpx.BaseTransport):
     """An httpx transport that passes requests to openssl without a socket."""
 
     def __init__(self, authority: LocalStampAuthority) -> None:
@@ -101,5 +101,5 @@ def stamp_authority(folder: Path) -> HttpTimestampAuthority:
     """Return a client of a new authority: real openssl, real verification, no network."""
     local = LocalStampAuthority(folder)
     local.prepare()
-    client = httpx.Client(transport=_Direct(local))
+    client = httpx.Client(transport=_OpensslTransport(local))
     return HttpTimestampAuthority("http://stamps.test", local.ca.read_bytes(), client)

@@ -20,7 +20,7 @@ from entrenous.respond.rdap_services import (
     rdap_server_for_address,
     rdap_server_for_name,
 )
-from tests.respond.rdap_room import DOMAIN, NETWORK, abuse, card
+from tests.respond.rdap_room import DOMAIN, NETWORK, abuse_entity, jcard
 
 WHOIS = """\
 Domain Name: PICTURES.EXAMPLE
@@ -74,7 +74,7 @@ def test_pasted_rdap_is_read_as_such(answer: Any, found: tuple[ContactRole, str]
     assert emails(json.dumps(answer, indent=2)) == [found]
 
 
-def test_one_contact_is_told_once() -> None:
+def test_repeated_contact_is_returned_once() -> None:
     twice = {**NETWORK, "entities": NETWORK["entities"] * 2}  # type: ignore[operator]
     assert len(contacts_in_text(json.dumps(twice))) == 1
     assert len(contacts_in_text(ARIN * 50)) == 1
@@ -94,13 +94,17 @@ def test_one_contact_is_told_once() -> None:
         "",
     ],
 )
-def test_address_that_is_none_is_left_out(email: str) -> None:
-    answer = {"entities": [abuse(email, "no number")]}
+def test_invalid_address_is_left_out(email: str) -> None:
+    answer = {"entities": [abuse_entity(email, "no number")]}
     assert contacts_in_rdap(json.dumps(answer).encode(), ContactRole.HOST, "x") == ()
 
 
 def test_name_with_control_characters_is_left_out() -> None:
-    evil = {"roles": ["registrar"], "vcardArray": card("\x1b[31mBank"), "entities": [abuse()]}
+    evil = {
+        "roles": ["registrar"],
+        "vcardArray": jcard("\x1b[31mBank"),
+        "entities": [abuse_entity()],
+    }
     found = contacts_in_rdap(json.dumps({"entities": [evil]}).encode(), ContactRole.HOST, "x")
     assert found[0].name == ""
 
@@ -128,7 +132,7 @@ def test_long_hostile_text_is_read_in_time() -> None:
         assert contacts_in_text(text) == () or len(contacts_in_text(text)) <= ABUSE_CONTACTS_MAX
 
 
-def test_contact_reads_as_a_sentence_that_says_what_it_can_do() -> None:
+def test_text_of_a_contact_says_what_it_can_do() -> None:
     contact = AbuseContact(ContactRole.HOST, "Example Hosting", ("abuse@host.example",))
     assert contact.text == (
         "Web host, who can take away the page (Example Hosting): abuse@host.example"

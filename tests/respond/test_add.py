@@ -21,7 +21,7 @@ def test_sightings_are_numbered_and_tidied_to_one_line(room: Room) -> None:
     assert [(s.number, s.where) for s in twice.sightings] == [(1, "a chat"), (2, seen().where)]
 
 
-def test_nothing_was_seen_in_the_future(room: Room) -> None:
+def test_sighting_in_the_future_is_refused(room: Room) -> None:
     case = room.opens()
     with pytest.raises(ImpossibleTime, match="in the future"):
         add_sighting(case.name, seen(at=START + timedelta(seconds=1)), room.device)
@@ -32,19 +32,19 @@ def test_a_sighting_needs_a_place() -> None:
         seen("  ")
 
 
-def test_a_file_is_kept_exactly_with_its_level_and_hash(room: Room) -> None:
+def test_file_is_stored_exactly_with_its_level_and_hash(room: Room) -> None:
     case = room.opens()
-    kept = add_file(case.name, b"\x00screenshot", "the\npost", room.device).evidence[0]
-    assert (kept.level, kept.what, kept.size_bytes) == (EvidenceLevel.A1, "the post", 11)
-    assert room.vault.read_stored_file(kept.blob) == b"\x00screenshot"
+    item = add_file(case.name, b"\x00screenshot", "the\npost", room.device).evidence[0]
+    assert (item.level, item.what, item.size_bytes) == (EvidenceLevel.A1, "the post", 11)
+    assert room.vault.read_stored_file(item.blob) == b"\x00screenshot"
     link = verify_chain(case.name, room.device)[-1]
-    assert (link.act, link.item, link.item_sha256) == (CustodyAct.STORED, 1, kept.sha256)
+    assert (link.act, link.item, link.item_sha256) == (CustodyAct.STORED, 1, item.sha256)
 
 
 def test_a_statement_is_the_lowest_level(room: Room) -> None:
     case = room.opens()
-    kept = add_statement(case.name, "I saw it on Monday", room.device).evidence[0]
-    assert kept.level is EvidenceLevel.A0
+    item = add_statement(case.name, "I saw it on Monday", room.device).evidence[0]
+    assert item.level is EvidenceLevel.A0
 
 
 def test_two_items_never_share_a_salt(room: Room) -> None:
@@ -55,7 +55,7 @@ def test_two_items_never_share_a_salt(room: Room) -> None:
     assert items[0].salt.reveal() != items[1].salt.reveal()
 
 
-def test_an_item_belongs_to_a_sighting_that_exists(room: Room) -> None:
+def test_sighting_of_an_item_must_exist(room: Room) -> None:
     case = room.opens()
     with pytest.raises(NoSuchCaseEntry):
         add_file(case.name, b"x", "one", room.device, sighting=1)
@@ -64,7 +64,7 @@ def test_an_item_belongs_to_a_sighting_that_exists(room: Room) -> None:
     assert add_file(case.name, b"x", "one", room.device, sighting=1).evidence[0].sighting == 1
 
 
-def test_what_is_too_large_is_refused_before_anything_is_kept(
+def test_oversized_file_is_refused_before_anything_is_stored(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = room.opens()
@@ -74,7 +74,7 @@ def test_what_is_too_large_is_refused_before_anything_is_kept(
     assert room.vault._files == {}
 
 
-def test_a_closed_case_takes_nothing(room: Room) -> None:
+def test_closed_case_accepts_nothing(room: Room) -> None:
     case = room.opens()
     close_case(case.name, room.device)
     with pytest.raises(CaseClosed):
@@ -84,15 +84,15 @@ def test_a_closed_case_takes_nothing(room: Room) -> None:
     assert room.vault._files == {}
 
 
-def test_when_the_vault_fails_the_sealed_file_goes_too(
+def test_failed_write_removes_the_sealed_file_too(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = room.opens()
 
-    def full(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(room.vault, "put", full)
+    monkeypatch.setattr(room.vault, "put", fail)
     with pytest.raises(OSError, match="disk full"):
         add_file(case.name, b"x", "one", room.device)
     monkeypatch.undo()

@@ -17,49 +17,49 @@ from entrenous.respond.open_case import add_file, open_case, record_somebody_und
 from entrenous.watermark.verdict import Finding, Trace, Verdict
 from tests.respond.room import START, Room, lived_in
 
-FOUND = Trace(7, START, b"x" * 32, Verdict(Finding.NOBODY, (), {}, {}))
+TRACE = Trace(7, START, b"x" * 32, Verdict(Finding.NOBODY, (), {}, {}))
 
 
-def young(room: Room, case: Case) -> Case:
+def mark_under_18(room: Room, case: Case) -> Case:
     with pytest.raises(NotAllAdults, match="Childline"):
         record_somebody_under_18(case.name, lived_in("GB"), room.device)
     return find_case(case.name, room.device)
 
 
-def test_the_answer_is_kept_in_the_case_and_its_chain_once(room: Room) -> None:
-    case = young(room, room.opens())
+def test_answer_is_stored_in_the_case_and_once_in_its_chain(room: Room) -> None:
+    case = mark_under_18(room, room.opens())
     assert (case.age, case.state) == (AgeAnswer.CHILD, CaseState.CLOSED)
-    assert young(room, case) == case
+    assert mark_under_18(room, case) == case
     assert len(verify_chain(case.name, room.device)) == 2
 
 
-def test_what_was_kept_before_stays_until_she_erases_it(room: Room) -> None:
+def test_earlier_evidence_stays_until_the_case_is_erased(room: Room) -> None:
     case = add_file(room.opens().name, b"before", "a screenshot", room.device)
-    young(room, case)
+    mark_under_18(room, case)
     assert read_evidence(case.name, 1, "for the police", room.device) == b"before"
     erase_case(case.name, room.device)
     assert room.vault._files == {}
 
 
-def test_a_stamp_that_was_asked_for_before_is_not_kept_after_it(room: Room) -> None:
+def test_stamp_that_arrives_after_the_answer_is_not_stored(room: Room) -> None:
     case = add_file(room.opens().name, b"before", "a screenshot", room.device)
 
-    def meanwhile(manifest: bytes) -> Stamp:
-        young(room, case)
+    def answer_then_stamp(manifest: bytes) -> Stamp:
+        mark_under_18(room, case)
         return Stamp(manifest, b"", START, "http://stamps.test", b"")
 
     for _ in range(2):
         with pytest.raises(NotAllAdults):
-            stamp_evidence(case.name, meanwhile, room.device)
+            stamp_evidence(case.name, answer_then_stamp, room.device)
     assert find_case(case.name, room.device).stamps == ()
 
 
-def test_no_other_case_takes_in_the_same_file(room: Room) -> None:
-    found = replace(FOUND, leak_sha256=sha256(b"the leak"))
+def test_no_other_case_accepts_the_same_file(room: Room) -> None:
+    found = replace(TRACE, leak_sha256=sha256(b"the leak"))
     case = open_case(found, lived_in("US"), AgeAnswer.ADULTS, room.device)
     add_file(case.name, b"a screenshot", "a screenshot", room.device)
     other = room.opens()
-    young(room, case)
+    mark_under_18(room, case)
     for same in (b"the leak", b"a screenshot"):
         with pytest.raises(NotAllAdults, match=case.name):
             add_file(other.name, same, "a screenshot", room.device)
@@ -67,16 +67,16 @@ def test_no_other_case_takes_in_the_same_file(room: Room) -> None:
 
 
 def test_no_other_case_opens_from_a_trace_of_the_same_file(room: Room) -> None:
-    case = open_case(FOUND, lived_in("US"), AgeAnswer.ADULTS, room.device)
-    young(room, case)
-    again = replace(FOUND, number=8)
+    case = open_case(TRACE, lived_in("US"), AgeAnswer.ADULTS, room.device)
+    mark_under_18(room, case)
+    again = replace(TRACE, number=8)
     with pytest.raises(NotAllAdults):
         open_case(again, lived_in("US"), AgeAnswer.ADULTS, room.device)
-    other = replace(FOUND, number=9, leak_sha256=b"y" * 32)
+    other = replace(TRACE, number=9, leak_sha256=b"y" * 32)
     open_case(other, lived_in("US"), AgeAnswer.ADULTS, room.device)
 
 
-def test_a_case_from_before_there_was_this_answer_was_opened_for_adults(room: Room) -> None:
+def test_old_record_without_an_age_answer_is_read_as_adults(room: Room) -> None:
     case = room.opens()
     record = msgspec.msgpack.decode(pack(case))
     assert record.pop("age") == "adults"

@@ -40,13 +40,13 @@ def case(room: Room) -> Case:
     return record_breach(opened.name, AWARE, room.device)
 
 
-def clock_of(case: Case, now: datetime) -> Deadline:
+def dated_deadline(case: Case, now: datetime) -> Deadline:
     (one,) = [clock for clock in deadlines_of_case(case, now) if clock.yours and clock.due_at]
     return one
 
 
 def test_the_72_hours_run_from_becoming_aware(case: Case) -> None:
-    clock = clock_of(case, START)
+    clock = dated_deadline(case, START)
     assert clock.state is DeadlineState.RUNNING
     assert clock.started_at == AWARE
     assert clock.due_at == AWARE + 72 * HOUR
@@ -59,10 +59,10 @@ def test_the_hours_run_without_a_break_and_a_correction_moves_their_end(
 ) -> None:
     by = timedelta(minutes=17, seconds=3)
     moved = record_breach(case.name, AWARE + by, room.device)
-    assert clock_of(moved, START).due_at == AWARE + by + 72 * HOUR
+    assert dated_deadline(moved, START).due_at == AWARE + by + 72 * HOUR
 
 
-def test_phases_and_telling_people_have_no_date_but_are_shown(case: Case) -> None:
+def test_duties_without_a_date_are_shown(case: Case) -> None:
     undated = [
         clock for clock in deadlines_of_case(case, START) if clock.yours and not clock.due_at
     ]
@@ -80,18 +80,18 @@ def test_notifying_meets_the_deadline_or_is_late(
     hours: int, state: DeadlineState, room: Room, case: Case
 ) -> None:
     room.clock.wind(hours=hours)
-    told = record_breach_notified(case.name, room.clock.now(), room.device, notified=True)
-    assert clock_of(told, room.clock.now()).state is state
-    assert breach_next_step(told, room.clock.now()) == ""
+    notified = record_breach_notified(case.name, room.clock.now(), room.device, notified=True)
+    assert dated_deadline(notified, room.clock.now()).state is state
+    assert breach_next_step(notified, room.clock.now()) == ""
 
 
 def test_the_due_second_is_in_time_and_the_next_is_not(case: Case) -> None:
     due_at = AWARE + 72 * HOUR
-    assert clock_of(case, due_at).state is DeadlineState.RUNNING
-    assert clock_of(case, due_at + timedelta(seconds=1)).state is DeadlineState.MISSED
+    assert dated_deadline(case, due_at).state is DeadlineState.RUNNING
+    assert dated_deadline(case, due_at + timedelta(seconds=1)).state is DeadlineState.MISSED
 
 
-def test_the_next_step_is_to_tell_the_authority_and_late_to_say_why(case: Case) -> None:
+def test_next_step_is_to_notify_and_when_late_to_give_reasons(case: Case) -> None:
     step = next_step(case, START)
     assert step.startswith("Tell the data protection authority")
     assert f"entrenous case breach {case.name} --notified" in step
@@ -99,17 +99,17 @@ def test_the_next_step_is_to_tell_the_authority_and_late_to_say_why(case: Case) 
     assert "the law asks for the reasons" in next_step(case, AWARE + 73 * HOUR)
 
 
-def test_what_the_notification_says_and_where_that_stands_is_shown(case: Case) -> None:
-    told = "\n".join(breach_duties_in_words(case, START))
+def test_duties_list_the_content_of_the_notification_and_its_source(case: Case) -> None:
+    text = "\n".join(breach_duties_in_words(case, START))
     for words in (
         *("the nature of the breach", "the likely consequences", "data protection officer"),
         *("what was done or is planned", "the reasons for the delay", "Art. 33(5)"),
         *("https://gdprhub.eu/Article_33_GDPR", "read on 30 November 2026", "not noted yet"),
     ):
-        assert words in told
+        assert words in text
 
 
-def test_the_first_time_counts_and_telling_people_is_noted_apart(room: Room, case: Case) -> None:
+def test_first_notification_counts_and_informing_people_is_separate(room: Room, case: Case) -> None:
     record_breach_notified(case.name, START, room.device, notified=True)
     room.clock.wind(hours=5)
     again = record_breach_notified(
@@ -120,7 +120,7 @@ def test_the_first_time_counts_and_telling_people_is_noted_apart(room: Room, cas
     assert again.breach.told_at == START + 5 * HOUR
 
 
-def test_times_that_cannot_be_are_refused_and_change_nothing(room: Room, case: Case) -> None:
+def test_impossible_times_are_refused_and_change_nothing(room: Room, case: Case) -> None:
     before = find_case(case.name, room.device)
     with pytest.raises(ImpossibleTime):
         record_breach(case.name, START + HOUR, room.device)
@@ -134,16 +134,14 @@ def test_times_that_cannot_be_are_refused_and_change_nothing(room: Room, case: C
         record_breach(case.name, START, room.device)
 
 
-def test_every_act_is_a_link_of_the_chain_and_the_record_is_read_again(
-    room: Room, case: Case
-) -> None:
+def test_every_act_is_in_the_chain_and_the_record_is_read_back(room: Room, case: Case) -> None:
     done = record_breach_notified(case.name, START, room.device, notified=True)
     verify_chain(done.name, room.device)
     assert unpack(Case, pack(done)) == done
     assert any("breach" in step.what for step in done.steps)
 
 
-def test_a_case_without_a_breach_has_none_to_note(room: Room) -> None:
+def test_case_without_a_breach_has_no_duties(room: Room) -> None:
     opened = room.opens(lived_in("DE"))
     assert breach_duties_in_words(opened, START) == ()
     assert breach_next_step(opened, START) == ""
@@ -160,7 +158,7 @@ def test_the_place_decides_the_law(place: str, law: str) -> None:
 
 
 @pytest.mark.parametrize("places", [(), (Place("JP"),), (Place("US"),)])
-def test_where_no_law_is_known_that_is_said(places: tuple[Place, ...]) -> None:
+def test_place_without_a_known_law_is_an_error(places: tuple[Place, ...]) -> None:
     with pytest.raises(NoBreachLaw) as refused:
         find_breach_law(places, START)
     assert isinstance(refused.value, EntrenousError)
@@ -172,12 +170,12 @@ def test_before_the_law_was_in_force_there_is_none() -> None:
         find_breach_law((Place("DE"),), datetime(2018, 5, 24, tzinfo=UTC))
 
 
-def test_for_somebody_under_18_the_time_is_said_and_nothing_needs_a_case() -> None:
-    said = unstored_breach_deadline_text((Place("GB"),), AWARE)
-    assert "Saturday 28 November 2026, 10:00" in said
-    assert "Nothing about it is stored here." in said
+def test_under_18_the_deadline_is_shown_without_a_case() -> None:
+    text = unstored_breach_deadline_text((Place("GB"),), AWARE)
+    assert "Saturday 28 November 2026, 10:00" in text
+    assert "Nothing about it is stored here." in text
 
 
-def test_the_clock_goes_into_a_calendar(case: Case) -> None:
+def test_deadline_has_a_calendar_entry(case: Case) -> None:
     (entry,) = running_deadline_entries(case, deadlines_of_case(case, START))
     assert entry.at == AWARE + 72 * HOUR

@@ -39,13 +39,13 @@ def entries(*ids: str, received_at: datetime | None = None) -> tuple[CalendarEnt
     return running_deadline_entries(case, deadlines_of_case(case, START))
 
 
-def read(data: bytes) -> list[Calendar]:
+def events_in(data: bytes) -> list[Calendar]:
     return list(Calendar.from_ical(data).walk("VEVENT"))
 
 
 def test_every_running_deadline_is_an_event_at_its_time() -> None:
     found = entries("eu-gdpr-17", "us-tida-removal")
-    events = read(format_calendar_file(found, START))
+    events = events_in(format_calendar_file(found, START))
     assert [event["DTSTART"].dt for event in events] == [
         START + timedelta(hours=48),
         datetime.fromisoformat("2026-12-28T23:59:59+00:00"),  # a holiday, then a weekend
@@ -53,23 +53,23 @@ def test_every_running_deadline_is_an_event_at_its_time() -> None:
     assert [event["SUMMARY"] for event in events] == ["Reminder 1", "Reminder 2"]
 
 
-def test_whoever_sees_the_calendar_learns_nothing() -> None:
+def test_calendar_reveals_nothing_about_the_case() -> None:
     data = format_calendar_file(entries("us-tida-removal"), START, alarm=timedelta(hours=2))
     for word in ("TAKE", "223a", "otter", "entrenous", "example", "notice", "law", "deadline"):
         assert word.casefold() not in data.decode().casefold()
 
 
 def test_plain_titles_say_the_law() -> None:
-    (event,) = read(format_calendar_file(entries("us-tida-removal"), START, plain_titles=True))
+    (event,) = events_in(format_calendar_file(entries("us-tida-removal"), START, plain_titles=True))
     assert event["SUMMARY"].startswith("they have until Friday 27 November 2026, 12:00 UTC (TAKE")
 
 
-def test_an_alarm_is_there_only_if_asked_for() -> None:
+def test_alarm_is_written_only_if_requested() -> None:
     found = entries("us-tida-removal")
     assert b"VALARM" not in format_calendar_file(found, START)
-    (event,) = read(format_calendar_file(found, START, alarm=timedelta(hours=24)))
-    (bell,) = event.walk("VALARM")
-    assert bell["TRIGGER"].dt == timedelta(hours=-24)
+    (event,) = events_in(format_calendar_file(found, START, alarm=timedelta(hours=24)))
+    (alarm,) = event.walk("VALARM")
+    assert alarm["TRIGGER"].dt == timedelta(hours=-24)
 
 
 def test_the_same_deadline_keeps_its_id_and_two_deadlines_differ() -> None:
@@ -80,11 +80,11 @@ def test_the_same_deadline_keeps_its_id_and_two_deadlines_differ() -> None:
     assert first[0].uid != first[1].uid
 
 
-def test_a_second_reader_agrees() -> None:
+def test_vobject_reads_the_same_times() -> None:
     found = entries("eu-gdpr-17", "us-tida-removal")
-    judged = vobject.readOne(format_calendar_file(found, START, alarm=timedelta(hours=1)).decode())
-    assert judged.validate(raiseException=True)
-    assert [event.dtstart.value for event in judged.vevent_list] == [entry.at for entry in found]
+    parsed = vobject.readOne(format_calendar_file(found, START, alarm=timedelta(hours=1)).decode())
+    assert parsed.validate(raiseException=True)
+    assert [event.dtstart.value for event in parsed.vevent_list] == [entry.at for entry in found]
 
 
 def test_without_a_running_deadline_nothing_is_written() -> None:

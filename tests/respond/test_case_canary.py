@@ -41,7 +41,7 @@ STRACE = ("strace", "-f", "-y", "-qq", "--seccomp-bpf", "-e", "trace=openat", "-
 WINDOW = 16  # bytes; so long a match is no coincidence
 EXIF = "canary of the camera 5d1b7e, 52.520008 N 13.404954 E"
 URL = "https://pictures.example/canary/8c41d0a7"
-WORDS = "canary: I saw it on Tuesday in the break, told to nobody 77ab1c"
+NOTE = "canary: I saw it on Tuesday in the break, told to nobody 77ab1c"
 OPENED = re.compile(r'openat\((?:AT_FDCWD|\d+)(?:<[^>]*>)?, "(?P<path>[^"]*)", (?P<flags>[A-Z_|]+)')
 
 
@@ -49,11 +49,11 @@ class Recorder(BaseHTTPRequestHandler):
     """A stamp authority on loopback that records the requests that it gets."""
 
     authority: LocalStampAuthority
-    heard: list[bytes]
+    requests: list[bytes]
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.heard.append(self.raw_requestline + bytes(self.headers) + body)
+        self.requests.append(self.raw_requestline + bytes(self.headers) + body)
         reply = self.authority.answer(body)
         self.send_response(200)
         self.send_header("Content-Type", "application/timestamp-reply")
@@ -70,11 +70,11 @@ class Program:
 
     def __init__(self, folder: Path, url: str, ca: str, capsys: Captured) -> None:
         self.folder, self.capsys = folder, capsys
-        self.heard = list[bytes]()
+        self.requests = list[bytes]()
         self.home, self.out, self.temporary = folder / "home", folder / "out", folder / "tmp"
         self.temporary.mkdir()
-        self.said = b""
-        self.opened = set[str]()
+        self.output = b""
+        self.opened_paths = set[str]()
         (folder / "bundle.pem").write_text(ca)
         digest = sha256(PEM_cert_to_DER_cert(ca)).hexdigest()
         (folder / "table.toml").write_text(
@@ -83,7 +83,7 @@ class Program:
             'verified = true\nverified_by = "a test"\n'
         )
 
-    def surroundings(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         return {
             "ENTRENOUS_HOME": str(self.home),
             "ENTRENOUS_PASSPHRASE": "four or five unrelated words",
@@ -93,31 +93,31 @@ class Program:
             "TMPDIR": str(self.temporary),
         }
 
-    def does_here(self, *arguments: str, typed: str = "", status: int = 0) -> Any:
+    def run(self, *arguments: str, typed: str = "", status: int = 0) -> Any:
         """Run a command in this process, which takes a tenth of the time of a subprocess."""
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in self.surroundings().items():
+            for name, value in self.environment().items():
                 patch.setenv(name, value)
             patch.setattr("tempfile.tempdir", str(self.temporary))
             patch.setattr("sys.stdin", io.StringIO(typed))
             assert run(list(arguments), {}) == status, arguments
         out, err = self.capsys.readouterr()
-        self.said += (out + err).encode()
+        self.output += (out + err).encode()
         return json.loads(out) if "--json" in arguments and out else None
 
-    def does(self, *arguments: str, typed: str = "") -> Any:
+    def traced(self, *arguments: str, typed: str = "") -> Any:
         """Run a command in a subprocess that strace traces."""
         trace = self.folder / "trace"
         done = subprocess.run(
             [*STRACE, str(trace), sys.executable, "-m", "entrenous", *arguments],
-            env=os.environ | self.surroundings(),
+            env=os.environ | self.environment(),
             input=typed.encode(),
             capture_output=True,
             check=False,
         )
         assert done.returncode == 0, (arguments, done.stderr.decode())
-        self.said += done.stdout + done.stderr
-        self.opened |= set(written_in(trace.read_text(errors="replace")))
+        self.output += done.stdout + done.stderr
+        self.opened_paths |= set(written_in(trace.read_text(errors="replace")))
         return json.loads(done.stdout) if "--json" in arguments and done.stdout else None
 
     def files(self) -> dict[str, bytes]:
@@ -137,17 +137,17 @@ def written_in(trace: str) -> Iterator[str]:
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> Iterator[Program]:
     """Yield the program with a new device and a recording stamp authority."""
     make_vaults_open_quickly(monkeypatch)
-    local, heard = LocalStampAuthority(tmp_path / "tsa"), list[bytes]()
+    local, requests = LocalStampAuthority(tmp_path / "tsa"), list[bytes]()
     local.prepare()
-    kind = type("Ours", (Recorder,), {"authority": local, "heard": heard})
+    kind = type("Ours", (Recorder,), {"authority": local, "requests": requests})
     server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     url = f"http://127.0.0.1:{server.server_address[1]}/"
-    made = Program(tmp_path, url, local.ca.read_text(), capsys)
-    made.heard = heard
-    made.does_here("setup", "--name", "ana", "--offline")
-    yield made
+    started = Program(tmp_path, url, local.ca.read_text(), capsys)
+    started.requests = requests
+    started.run("setup", "--name", "ana", "--offline")
+    yield started
     server.shutdown()
     thread.join()
     server.server_close()
@@ -161,10 +161,10 @@ def picture(tmp_path: Path) -> Path:
     exif[0x010E] = EXIF
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "JPEG", quality=92, exif=exif)
-    place = tmp_path / "holiday.jpg"
-    place.write_bytes(data.getvalue())
+    file = tmp_path / "holiday.jpg"
+    file.write_bytes(data.getvalue())
     assert EXIF.encode() in data.getvalue()
-    return place
+    return file
 
 
 def windows(data: bytes) -> set[bytes]:
@@ -175,94 +175,90 @@ def remains_in(contents: bytes, wanted: set[bytes]) -> bool:
     return any(contents[at : at + WINDOW] in wanted for at in range(len(contents) - WINDOW + 1))
 
 
-def test_a_picture_goes_through_a_whole_case_and_nothing_else_learns_of_it(
-    program: Program, picture: Path
-) -> None:
+def test_picture_leaks_nowhere_during_a_whole_case(program: Program, picture: Path) -> None:
     key = pyrage.x25519.Identity.generate()
     out = ("--out", str(program.out))
-    opened = program.does_here(
-        *("case", "open", "--adults", "--place", "US", "--intimate", "--json")
-    )
+    opened = program.run(*("case", "open", "--adults", "--place", "US", "--intimate", "--json"))
     name = str(opened["case"])
-    program.does("case", "add", name, str(picture), "--url", "-", "--json", typed=URL)
-    program.does("case", "add", name, "--statement", "-", "--json", typed=WORDS)
-    program.does("evidence", "stamp", name)
-    program.does_here("law", "routes", name)
-    letter = program.does("case", "notice", name, "--route", "us-tida-removal", "--json")
-    program.does_here("case", "notice", name, "--sent", "1")
-    program.does("evidence", "pack", name, "--for", "platform", *out)
-    program.does("evidence", "pack", name, "--for", "court", "--to", str(key.to_public()), *out)
-    for words in (("case", "show", name), ("case", "list"), ("evidence", "verify", name)):
-        program.does_here(*words)
-        program.does_here(*words, "--json")
-    program.does("evidence", "verify", name)
+    program.traced("case", "add", name, str(picture), "--url", "-", "--json", typed=URL)
+    program.traced("case", "add", name, "--statement", "-", "--json", typed=NOTE)
+    program.traced("evidence", "stamp", name)
+    program.run("law", "routes", name)
+    letter = program.traced("case", "notice", name, "--route", "us-tida-removal", "--json")
+    program.run("case", "notice", name, "--sent", "1")
+    program.traced("evidence", "pack", name, "--for", "platform", *out)
+    program.traced("evidence", "pack", name, "--for", "court", "--to", str(key.to_public()), *out)
+    for command in (("case", "show", name), ("case", "list"), ("evidence", "verify", name)):
+        program.run(*command)
+        program.run(*command, "--json")
+    program.traced("evidence", "verify", name)
 
-    bytes_of_it = windows(picture.read_bytes()) | windows(EXIF.encode())
-    secret = bytes_of_it | windows(sha256(picture.read_bytes()).digest())
-    secret |= windows(sha256(picture.read_bytes()).hexdigest().encode()) | windows(WORDS.encode())
-    place = windows(URL.encode())
-    assert not remains_in(program.said, secret), "printed"
+    picture_bytes = windows(picture.read_bytes()) | windows(EXIF.encode())
+    secret = picture_bytes | windows(sha256(picture.read_bytes()).digest())
+    secret |= windows(sha256(picture.read_bytes()).hexdigest().encode()) | windows(NOTE.encode())
+    url = windows(URL.encode())
+    assert not remains_in(program.output, secret), "printed"
     assert URL.encode() in letter["letter"].encode()
     assert not remains_in(letter["letter"].encode(), secret), "letter"
-    (traffic,) = program.heard
-    assert not remains_in(traffic, secret | place), "traffic"
+    (traffic,) = program.requests
+    assert not remains_in(traffic, secret | url), "traffic"
     for file, contents in program.files().items():
-        assert not remains_in(contents, secret | place), file
+        assert not remains_in(contents, secret | url), file
     for pack in program.out.iterdir():
         assert not remains_in(pack.read_bytes(), secret), pack
     assert len(list(program.out.iterdir())) == 2
-    mine = (str(program.home), str(program.out), str(program.temporary), "/dev/")
-    elsewhere = [one for one in program.opened if not one.startswith(mine)]
+    own_folders = (str(program.home), str(program.out), str(program.temporary), "/dev/")
+    elsewhere = [one for one in program.opened_paths if not one.startswith(own_folders)]
     assert elsewhere == [], "files written elsewhere"
     assert list(program.temporary.rglob("*")) == [], "temporary files that stayed"
 
     sealed = [file for file in program.home.joinpath("files").iterdir() if file.is_file()]
     assert sealed
     ciphertext = windows(b"".join(one.read_bytes().partition(b"-> X25519 ")[2] for one in sealed))
-    program.does("case", "erase", name, "--yes", "--receipt", str(program.out / "erased.json"))
+    program.traced("case", "erase", name, "--yes", "--receipt", str(program.out / "erased.json"))
     for file, contents in program.files().items():
-        assert not remains_in(contents, secret | place | ciphertext), file
+        assert not remains_in(contents, secret | url | ciphertext), file
     receipt = json.loads((program.out / "erased.json").read_bytes())
     assert set(receipt) == {"schema", "erased_at", "number"}
-    assert not remains_in((program.out / "erased.json").read_bytes(), secret | place)
+    assert not remains_in((program.out / "erased.json").read_bytes(), secret | url)
 
 
 @pytest.mark.threat("under-eighteen")
 def test_for_somebody_under_18_every_file_is_the_same_before_and_after(
     program: Program, picture: Path
 ) -> None:
-    does = program.does_here
-    name = str(does("case", "open", "--adults", "--json")["case"])
-    does("case", "about", name, "--under-18", status=3)
+    run = program.run
+    name = str(run("case", "open", "--adults", "--json")["case"])
+    run("case", "about", name, "--under-18", status=3)
     before = program.files()
-    does("case", "open", "--under-18", status=3)
-    does("case", "open", typed="no\n", status=2)
-    for words in (
+    run("case", "open", "--under-18", status=3)
+    run("case", "open", typed="no\n", status=2)
+    for command in (
         ("case", "add", name, str(picture)),
         ("case", "add", name, "--url", URL),
-        ("case", "add", name, "--statement", WORDS),
+        ("case", "add", name, "--statement", NOTE),
         ("case", "about", name, "--under-18"),
         ("case", "notice", name, "--route", "us-tida-removal"),
         ("evidence", "stamp", name),
         ("evidence", "pack", name, "--for", "platform", "--out", str(program.out)),
-        ("evidence", "pack", name, "--for", "court", "--to", some_key(), "--out", str(program.out)),
+        ("evidence", "pack", name, "--for", "court", "--to", new_key(), "--out", str(program.out)),
         ("law", "routes", name),
     ):
-        does(*words, status=3)
-        assert program.files() == before, words
-    assert program.heard == []
+        run(*command, status=3)
+        assert program.files() == before, command
+    assert program.requests == []
     assert not program.out.exists()
-    assert not remains_in(program.said, windows(picture.read_bytes()))
+    assert not remains_in(program.output, windows(picture.read_bytes()))
 
 
-def some_key() -> str:
+def new_key() -> str:
     return str(pyrage.x25519.Identity.generate().to_public())
 
 
-def test_the_watcher_itself_sees_a_file_that_is_written_elsewhere(tmp_path: Path) -> None:
+def test_strace_shows_a_file_that_is_written_elsewhere(tmp_path: Path) -> None:
     """If strace or ``written_in`` saw nothing, the first test could not fail."""
-    made = tmp_path / secrets.token_hex(8)
+    file = tmp_path / secrets.token_hex(8)
     trace = tmp_path / "trace"
-    write = f"open({str(made)!r}, 'w').write('x')"
+    write = f"open({str(file)!r}, 'w').write('x')"
     subprocess.run([*STRACE, str(trace), sys.executable, "-c", write], check=True)
-    assert str(made) in set(written_in(trace.read_text()))
+    assert str(file) in set(written_in(trace.read_text()))

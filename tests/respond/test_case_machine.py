@@ -40,7 +40,7 @@ from entrenous.respond.letters.sightings import NoSightingToName
 from entrenous.respond.next_step import next_step
 from entrenous.respond.nouns import Case, CaseState, NoticeState, SightingReach
 from entrenous.respond.open_case import add_file, add_sighting, add_statement
-from tests.respond.room import in_step, lived_in, seen
+from tests.respond.room import lived_in, room_with_current_time, seen
 
 pytestmark = pytest.mark.real  # runs openssl, but sends nothing
 STAMPS_MAX = 2  # each starts openssl once
@@ -53,12 +53,12 @@ class CaseLife(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.room = in_step()
+        self.room = room_with_current_time()
         self.room.clock.wind(hours=-STEPS * HOURS_MAX)  # stays behind the authority's clock
         self.links = 0
 
     @initialize(places=st.sampled_from([("US",), ("GB",), ("DE", "US"), ("IN",)]))
-    def opens(self, places: tuple[str, ...]) -> None:
+    def open_case(self, places: tuple[str, ...]) -> None:
         self.name = self.room.opens(lived_in(*places)).name
         self.links = 1
 
@@ -75,15 +75,15 @@ class CaseLife(RuleBasedStateMachine):
 
     @precondition(is_open)
     @rule(where=st.text(min_size=1).filter(str.strip), reach=st.sampled_from(SightingReach))
-    def sees(self, where: str, reach: SightingReach) -> None:
-        spotted = replace(seen(reach=reach, at=self.room.clock.now()), where=where)
-        add_sighting(self.name, spotted, self.room.device)
+    def see_copy(self, where: str, reach: SightingReach) -> None:
+        sighting = replace(seen(reach=reach, at=self.room.clock.now()), where=where)
+        add_sighting(self.name, sighting, self.room.device)
         self.links += 1
 
     @precondition(is_open)
-    @rule(data=st.binary(max_size=64), said=st.booleans())
-    def keeps(self, data: bytes, *, said: bool) -> None:
-        if said:
+    @rule(data=st.binary(max_size=64), is_statement=st.booleans())
+    def store_evidence(self, data: bytes, *, is_statement: bool) -> None:
+        if is_statement:
             add_statement(self.name, data.hex(), self.room.device)
         else:
             add_file(self.name, data, "a file", self.room.device)
@@ -91,7 +91,7 @@ class CaseLife(RuleBasedStateMachine):
 
     @precondition(lambda self: self.case.evidence)
     @rule(pick=st.integers(0, 99), act=st.sampled_from([CustodyAct.READ, CustodyAct.EXPORTED]))
-    def reads(self, pick: int, act: CustodyAct) -> None:
+    def read_item(self, pick: int, act: CustodyAct) -> None:
         item = self.case.evidence[pick % len(self.case.evidence)]
         read_evidence(self.name, item.number, "to look", self.room.device, act)
         self.links += 1
@@ -100,7 +100,7 @@ class CaseLife(RuleBasedStateMachine):
         lambda self: self.is_open() and self.case.evidence and len(self.case.stamps) < STAMPS_MAX
     )
     @rule()
-    def stamps(self) -> None:
+    def stamp(self) -> None:
         stamp_evidence(self.name, self.authority.stamp, self.room.device)
         self.links += 1
 
@@ -108,7 +108,7 @@ class CaseLife(RuleBasedStateMachine):
     @rule(
         route=st.sampled_from(["search-google", "hash-stopncii", "eu-gdpr-17", "us-tida-removal"])
     )
-    def drafts(self, route: str) -> None:
+    def draft_notice(self, route: str) -> None:
         try:
             draft_and_store_notice(self.name, route, self.room.device)
         except RouteNotApplicable:
@@ -120,7 +120,7 @@ class CaseLife(RuleBasedStateMachine):
 
     @precondition(lambda self: self.is_open() and self.case.notices)
     @rule(pick=st.integers(0, 99), event=st.sampled_from(NoticeEvent))
-    def hears(self, pick: int, event: NoticeEvent) -> None:
+    def record_event(self, pick: int, event: NoticeEvent) -> None:
         notice = self.case.notices[pick % len(self.case.notices)]
         allowed = (notice.state, event) in NOTICE_TRANSITIONS
         try:
@@ -134,36 +134,36 @@ class CaseLife(RuleBasedStateMachine):
         self.links += 1
 
     @rule()
-    def turns(self) -> None:
+    def close_or_reopen(self) -> None:
         (close_case if self.is_open() else reopen_case)(self.name, self.room.device)
         self.links += 1
 
     @rule(data=st.data())
-    def somebody_changes_a_byte(self, data: st.DataObject) -> None:
-        drawers, files = self.room.vault._drawers, self.room.vault._files
+    def change_a_byte(self, data: st.DataObject) -> None:
+        tables, files = self.room.vault._drawers, self.room.vault._files
         stored = [
-            (drawers[drawer], key)
-            for drawer in (CASES_TABLE, CUSTODY_LINKS_TABLE)
-            for key in drawers[drawer]
+            (tables[table], key)
+            for table in (CASES_TABLE, CUSTODY_LINKS_TABLE)
+            for key in tables[table]
         ]
         stored += [(files, blob) for blob in files if files[blob]]  # type: ignore[misc]
-        shelf, key = stored[data.draw(st.integers(0, len(stored) - 1))]
-        whole = shelf[key]
+        store, key = stored[data.draw(st.integers(0, len(stored) - 1))]
+        whole = store[key]
         at = data.draw(st.integers(0, 2**20)) % len(whole)  # the length of ECDSA signatures varies
         bit = 1 << data.draw(st.integers(0, 7))
-        shelf[key] = whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
+        store[key] = whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :]
         with pytest.raises((ChainBroken, EvidenceChanged, BadRecord)):
             verify_case(self.name, self.room.device)
-        shelf[key] = whole
+        store[key] = whole
 
     @invariant()
-    def everything_holds(self) -> None:
+    def chain_is_valid(self) -> None:
         if self.links:
             case = verify_case(self.name, self.room.device)
             assert len(verify_chain(self.name, self.room.device)) == self.links == case.links
 
     @invariant()
-    def clocks_run_only_for_what_was_sent(self) -> None:
+    def deadlines_run_only_for_sent_notices(self) -> None:
         if self.links:
             now = self.room.clock.now()
             sent = {notice.number for notice in self.case.notices if notice.sent_at}

@@ -64,11 +64,9 @@ def test_notice_runs_from_draft_to_removal(room: Room, case: Case) -> None:
     assert len(verify_chain(case.name, room.device)) == 6
 
 
-def test_the_first_answer_the_first_question_and_the_removal_are_kept_apart(
-    room: Room, case: Case
-) -> None:
-    asks = (NoticeEvent.ASK, NoticeEvent.SUPPLY, NoticeEvent.ASK)
-    for event in (NoticeEvent.SEND, *asks, NoticeEvent.REFUSAL, NoticeEvent.REMOVAL):
+def test_times_of_answer_question_and_removal_are_separate(room: Room, case: Case) -> None:
+    questions = (NoticeEvent.ASK, NoticeEvent.SUPPLY, NoticeEvent.ASK)
+    for event in (NoticeEvent.SEND, *questions, NoticeEvent.REFUSAL, NoticeEvent.REMOVAL):
         record_notice_event(case.name, 1, event, room.clock.now(), room.device)
         room.clock.wind(hours=1)
     done = find_case(case.name, room.device).notices[0]
@@ -76,7 +74,7 @@ def test_the_first_answer_the_first_question_and_the_removal_are_kept_apart(
     assert (done.answered_at, done.removed_at) == (START + 4 * HOUR, START + 5 * HOUR)
 
 
-def test_a_record_from_before_these_times_is_still_read(case: Case) -> None:
+def test_old_record_without_these_times_is_still_read(case: Case) -> None:
     """In these records, ``answered_at`` is the time of the removal."""
     old = replace(
         case.notices[0], state=NoticeState.REMOVED, sent_at=START, answered_at=START + HOUR
@@ -88,7 +86,7 @@ def test_a_record_from_before_these_times_is_still_read(case: Case) -> None:
     assert deadlines_of_case(read, START + 99 * HOUR)[0].state is DeadlineState.MET
 
 
-def test_marking_it_sent_starts_the_clock(room: Room, case: Case) -> None:
+def test_marking_a_notice_sent_starts_the_deadline(room: Room, case: Case) -> None:
     assert deadlines_of_case(case, START)[0].state is DeadlineState.NOT_STARTED
     (clock,) = deadlines_of_case(
         record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device), START
@@ -114,7 +112,7 @@ def test_every_state_of_a_notice_can_be_reached_and_none_leads_back_to_a_draft()
     }
 
 
-def test_times_that_do_not_fit_are_refused(room: Room, case: Case) -> None:
+def test_impossible_times_are_refused(room: Room, case: Case) -> None:
     with pytest.raises(ImpossibleTime, match="future"):
         record_notice_event(case.name, 1, NoticeEvent.SEND, START + HOUR, room.device)
     record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device)
@@ -122,7 +120,7 @@ def test_times_that_do_not_fit_are_refused(room: Room, case: Case) -> None:
         record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START - HOUR, room.device)
 
 
-def test_a_notice_that_is_not_there_is_not_found(room: Room, case: Case) -> None:
+def test_unknown_notice_is_not_found(room: Room, case: Case) -> None:
     with pytest.raises(NoSuchCaseEntry, match="no notice number 2"):
         record_notice_event(case.name, 2, NoticeEvent.SEND, START, room.device)
 
@@ -153,18 +151,18 @@ def test_erasing_leaves_nothing_of_a_case_and_everything_of_the_others(
 
 def test_next_step_names_one_step(room: Room) -> None:
     case = room.opens()
-    said = [next_step(case, START)]
-    said.append(next_step(add_sighting(case.name, seen(), room.device), START))
-    said.append(next_step(add_file(case.name, b"x", "a file", room.device), START))
+    steps = [next_step(case, START)]
+    steps.append(next_step(add_sighting(case.name, seen(), room.device), START))
+    steps.append(next_step(add_file(case.name, b"x", "a file", room.device), START))
     draft_and_store_notice(case.name, "us-tida-removal", room.device)
-    said.append(next_step(find_case(case.name, room.device), START))
+    steps.append(next_step(find_case(case.name, room.device), START))
     sent = record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device)
-    said.append(next_step(sent, START))
-    said.append(next_step(sent, START + 49 * HOUR))
+    steps.append(next_step(sent, START))
+    steps.append(next_step(sent, START + 49 * HOUR))
     room.clock.wind(hours=50)
     late = record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START + 50 * HOUR, room.device)
-    said.append(next_step(late, START + 50 * HOUR))
-    said.append(next_step(close_case(case.name, room.device), START))
+    steps.append(next_step(late, START + 50 * HOUR))
+    steps.append(next_step(close_case(case.name, room.device), START))
     begins = (
         "Add where you saw it",
         "Keep a screenshot",
@@ -175,13 +173,13 @@ def test_next_step_names_one_step(room: Room) -> None:
         "They removed it",
         "This case is closed",
     )
-    for words, begin in zip(said, begins, strict=True):
+    for words, begin in zip(steps, begins, strict=True):
         assert words.startswith(begin)
         waits = begin.startswith("Nothing to do")
         assert waits or re.search(rf"entrenous (case|law|evidence) \w+ {case.name}", words)
 
 
-def test_of_two_late_sites_the_one_that_is_late_for_longest_comes_first(room: Room) -> None:
+def test_site_that_is_late_for_longest_comes_first(room: Room) -> None:
     case = room.opens()
     for site in ("https://one.example/1", "https://two.example/1"):
         add_sighting(case.name, seen(site), room.device)
@@ -202,50 +200,50 @@ def drafted(room: Room, *routes: str) -> Case:
     return find_case(case.name, room.device)
 
 
-def sends(room: Room, case: Case, number: int) -> Case:
+def send(room: Room, case: Case, number: int) -> Case:
     return record_notice_event(case.name, number, NoticeEvent.SEND, room.clock.now(), room.device)
 
 
-def test_a_clock_that_ran_out_is_not_hidden_by_a_later_notice_until_it_is_taken_further(
+def test_missed_deadline_is_the_next_step_until_it_is_escalated(
     room: Room,
 ) -> None:
     case = drafted(room, "us-tida-removal", "eu-dsa-16")
-    sends(room, case, 1)
-    late = sends(room, case, 2)
+    send(room, case, 1)
+    late = send(room, case, 2)
     room.clock.wind(days=9)
     words = next_step(late, room.clock.now())
     assert words.startswith("Next you could go to: FTC (route us-tida-ftc). ")
     assert words.endswith(f": entrenous law routes {case.name}")
     draft_and_store_notice(case.name, "us-tida-ftc", room.device)
-    further = find_case(case.name, room.device)
-    assert next_step(further, room.clock.now()).startswith("You have not sent letter 3 yet")
-    further = sends(room, case, 3)
-    assert "the law sets no date here" in next_step(further, room.clock.now())
+    escalated = find_case(case.name, room.device)
+    assert next_step(escalated, room.clock.now()).startswith("You have not sent letter 3 yet")
+    escalated = send(room, case, 3)
+    assert "the law sets no date here" in next_step(escalated, room.clock.now())
 
 
-def test_a_person_reads_what_follows_if_the_site_does_nothing(room: Room) -> None:
+def test_step_after_a_missed_deadline_is_announced(room: Room) -> None:
     case = drafted(room, "us-tida-removal")
     assert step_if_deadline_passes(case, START) == ""
-    sent = sends(room, case, 1)
+    sent = send(room, case, 1)
     assert step_if_deadline_passes(sent, START).endswith("write to: FTC, TakeItDown.ftc.gov.")
     assert step_if_deadline_passes(sent, START, 1) == step_if_deadline_passes(sent, START)
     assert step_if_deadline_passes(sent, START, 2) == ""
     assert step_if_deadline_passes(sent, START + 49 * HOUR) == ""  # next_step says it by then
 
 
-def test_a_draft_that_was_never_sent_is_not_hidden_by_a_notice_that_was(room: Room) -> None:
+def test_unsent_draft_comes_before_a_sent_notice(room: Room) -> None:
     case = drafted(room, "eu-dsa-16", "us-tida-removal")
-    assert next_step(sends(room, case, 1), START).startswith("You have not sent letter 2 yet")
+    assert next_step(send(room, case, 1), START).startswith("You have not sent letter 2 yet")
 
 
-def test_a_draft_that_was_written_again_is_not_asked_for(room: Room) -> None:
+def test_replaced_draft_is_not_the_next_step(room: Room) -> None:
     case = drafted(room, "us-tida-removal", "us-tida-removal")
     assert next_step(case, START).startswith("You have not sent letter 2 yet")
-    assert next_step(sends(room, case, 2), START).startswith("Nothing to do now")
+    assert next_step(send(room, case, 2), START).startswith("Nothing to do now")
 
 
 def test_request_for_more_is_a_next_step(room: Room, case: Case) -> None:
-    sends(room, case, 1)
+    send(room, case, 1)
     asked = record_notice_event(case.name, 1, NoticeEvent.ASK, START, room.device)
     assert next_step(asked, START).startswith("They asked for more about letter 1")
     assert next_step(asked, START + 49 * HOUR).startswith("Next you could go to: FTC")
@@ -253,10 +251,10 @@ def test_request_for_more_is_a_next_step(room: Room, case: Case) -> None:
     assert next_step(supplied, START).startswith("Nothing to do now")
 
 
-def test_a_running_clock_is_told_before_a_notice_without_a_date(room: Room) -> None:
+def test_running_deadline_comes_before_a_notice_without_a_date(room: Room) -> None:
     case = drafted(room, "us-tida-removal", "eu-dsa-16")
-    sends(room, case, 1)
-    assert "they have until Friday 27 November" in next_step(sends(room, case, 2), START)
+    send(room, case, 1)
+    assert "they have until Friday 27 November" in next_step(send(room, case, 2), START)
 
 
 REDDIT = "https://www.reddit.com/r/x/comments/1abcd/title/"
@@ -268,23 +266,23 @@ def on_two_sites(room: Room) -> Case:
     for where in (REDDIT, ELSEWHERE):
         add_sighting(case.name, seen(where), room.device)
     draft_and_store_notice(case.name, "us-tida-removal", room.device)
-    return sends(room, case, 1)
+    return send(room, case, 1)
 
 
-def test_after_one_site_removed_it_the_next_step_is_the_site_that_nobody_asked(room: Room) -> None:
+def test_after_one_site_removed_it_the_next_step_is_the_unasked_site(room: Room) -> None:
     case = on_two_sites(room)
     gone = record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START, room.device)
     same = f"entrenous case notice {case.name} --route us-tida-removal --sighting 2"
-    said = next_step(gone, START)
-    assert said.startswith("No letter yet asks to remove it from place 2 (pics.example.net)")
-    assert same in said
+    step = next_step(gone, START)
+    assert step.startswith("No letter yet asks to remove it from place 2 (pics.example.net)")
+    assert same in step
     draft_and_store_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
-    sends(room, case, 2)
+    send(room, case, 2)
     both = record_notice_event(case.name, 2, NoticeEvent.REMOVAL, START, room.device)
     assert next_step(both, START).startswith("They removed it")
 
 
-def test_a_page_for_the_police_hides_neither_a_missed_deadline_nor_an_unasked_site(
+def test_police_sheet_hides_neither_a_missed_deadline_nor_an_unasked_site(
     room: Room,
 ) -> None:
     case = on_two_sites(room)
@@ -294,7 +292,7 @@ def test_a_page_for_the_police_hides_neither_a_missed_deadline_nor_an_unasked_si
     assert next_step(late, room.clock.now()).startswith("Next you could go to: FTC")
     assert "sighting 2" in next_step(late, START)
     draft_and_store_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
-    asked = sends(room, case, 3)
+    asked = send(room, case, 3)
     assert next_step(asked, START).startswith("You have not taken page 2 to")
 
 
@@ -304,15 +302,15 @@ def test_a_complaint_is_about_the_site_that_is_late_not_the_one_that_removed_it(
     case = on_two_sites(room)
     record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START, room.device)
     draft_and_store_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
-    sends(room, case, 2)
+    send(room, case, 2)
     room.clock.wind(hours=49)
     letter = draft_and_store_notice(case.name, "us-tida-ftc", room.device).letter
     assert ELSEWHERE in letter
     assert REDDIT not in letter
 
 
-def test_a_clock_that_the_law_leaves_open_is_not_said_to_say_none(room: Room) -> None:
+def test_open_deadline_is_not_shown_as_none(room: Room) -> None:
     case = drafted(room, "us-tida-crime")
     (clock,) = deadlines_of_case(case, START)
     assert clock.sets_no_time_limit
-    assert "none" not in next_step(sends(room, case, 1), START)
+    assert "none" not in next_step(send(room, case, 1), START)

@@ -13,7 +13,7 @@ from entrenous.respond.open_case import add_sighting
 from tests.respond.room import START, Room, seen
 
 
-def test_summaries_tell_what_the_cases_tell_newest_first(room: Room) -> None:
+def test_summaries_agree_with_the_cases_newest_first(room: Room) -> None:
     for _ in range(3):
         opened = room.opens()
         add_sighting(opened.name, seen(), room.device)
@@ -21,24 +21,24 @@ def test_summaries_tell_what_the_cases_tell_newest_first(room: Room) -> None:
     close_case(opened.name, room.device)
     waiting = replace(room.opens(), stamp_wanted_at=START, age=AgeAnswer.UNSURE)
     save_case(waiting, room.device, CustodyAct.CHANGED, "a test")
-    told = case_summaries(room.device)
-    whole = all_cases(room.device)
-    assert [one.name for one in told] == [one.name for one in whole]
-    for one, case in zip(told, whole, strict=True):
+    summaries = case_summaries(room.device)
+    cases = all_cases(room.device)
+    assert [summary.name for summary in summaries] == [summary.name for summary in cases]
+    for summary, case in zip(summaries, cases, strict=True):
         for field in ("name", "opened_at", "state", "age", "stamp_wanted_at"):
-            assert getattr(one, field) == getattr(case, field), field
-    assert {one.state for one in told} == {CaseState.OPEN, CaseState.CLOSED}
-    assert told[0].opened_at.utcoffset() == START.utcoffset()
+            assert getattr(summary, field) == getattr(case, field), field
+    assert {summary.state for summary in summaries} == {CaseState.OPEN, CaseState.CLOSED}
+    assert summaries[0].opened_at.utcoffset() == START.utcoffset()
 
 
 @pytest.mark.parametrize("record", [b"", b"\x80", b"\xc1", b"\x81\xa4name\x01"])
-def test_a_damaged_record_is_told_and_not_passed_over(room: Room, record: bytes) -> None:
+def test_damaged_record_is_an_error(room: Room, record: bytes) -> None:
     room.opens()
     room.vault.put(CASES_TABLE, "case-damaged", record)
     with pytest.raises(BadRecord):
         case_summaries(room.device)
 
 
-def test_a_name_that_is_taken_is_not_given_again(room: Room) -> None:
+def test_case_names_are_unique(room: Room) -> None:
     names = {room.opens().name for _ in range(60)}
     assert len(names) == 60

@@ -36,7 +36,7 @@ def name(room: Room) -> CaseName:
     return case.name
 
 
-def keys(room: Room) -> list[str]:
+def link_keys(room: Room) -> list[str]:
     return [key for key, _ in room.vault.items(CUSTODY_LINKS_TABLE)]
 
 
@@ -65,13 +65,13 @@ def test_reading_is_in_the_chain_and_not_on_the_ladder(room: Room, name: CaseNam
 
 @pytest.mark.parametrize("number", range(4))
 def test_a_link_that_was_dropped_is_noticed(number: int, room: Room, name: CaseName) -> None:
-    room.vault.drop(CUSTODY_LINKS_TABLE, keys(room)[number])
+    room.vault.drop(CUSTODY_LINKS_TABLE, link_keys(room)[number])
     with pytest.raises(ChainBroken):
         verify_chain(name, room.device)
 
 
-def test_two_links_that_changed_places_are_noticed(room: Room, name: CaseName) -> None:
-    one, two = keys(room)[1:3]
+def test_two_swapped_links_are_noticed(room: Room, name: CaseName) -> None:
+    one, two = link_keys(room)[1:3]
     first, second = (
         room.vault.get(CUSTODY_LINKS_TABLE, one),
         room.vault.get(CUSTODY_LINKS_TABLE, two),
@@ -110,22 +110,20 @@ def test_every_field_of_a_link_is_under_its_hash(field: str, room: Room, name: C
         changed = value + "."
     else:
         changed = value + timedelta(microseconds=1)
-    spoilt = replace(one, **{field: changed})  # type: ignore[arg-type]
-    room.vault.put(CUSTODY_LINKS_TABLE, keys(room)[2], pack(spoilt))
+    changed_link = replace(one, **{field: changed})  # type: ignore[arg-type]
+    room.vault.put(CUSTODY_LINKS_TABLE, link_keys(room)[2], pack(changed_link))
     with pytest.raises(ChainBroken, match="entry 2"):
         verify_chain(name, room.device)
 
 
-def test_a_link_rewritten_with_a_fitting_hash_breaks_at_its_neighbour(
-    room: Room, name: CaseName
-) -> None:
+def test_link_rewritten_with_a_valid_hash_breaks_the_next_link(room: Room, name: CaseName) -> None:
     one = replace(custody_chain(name, room.device)[1], purpose="another purpose")
-    room.vault.put(CUSTODY_LINKS_TABLE, keys(room)[1], pack(replace(one, hash=link_hash(one))))
+    room.vault.put(CUSTODY_LINKS_TABLE, link_keys(room)[1], pack(replace(one, hash=link_hash(one))))
     with pytest.raises(ChainBroken, match="entry 2"):
         verify_chain(name, room.device)
 
 
-def test_a_case_file_changed_past_its_chain_is_noticed(room: Room, name: CaseName) -> None:
+def test_case_record_changed_outside_of_its_chain_is_noticed(room: Room, name: CaseName) -> None:
     record = room.vault.get(CASES_TABLE, name)
     assert record is not None
     room.vault.put(CASES_TABLE, name, pack(replace(unpack(Case, record), sightings=())))
@@ -133,15 +131,13 @@ def test_a_case_file_changed_past_its_chain_is_noticed(room: Room, name: CaseNam
         verify_chain(name, room.device)
 
 
-def test_a_case_that_lost_its_last_link_takes_no_more(room: Room, name: CaseName) -> None:
-    room.vault.drop(CUSTODY_LINKS_TABLE, keys(room)[-1])
+def test_case_that_lost_its_last_link_accepts_nothing(room: Room, name: CaseName) -> None:
+    room.vault.drop(CUSTODY_LINKS_TABLE, link_keys(room)[-1])
     with pytest.raises(ChainBroken, match="missing"):
         add_sighting(name, seen(), room.device)
 
 
-def test_a_case_file_under_another_name_is_not_taken_for_that_case(
-    room: Room, name: CaseName
-) -> None:
+def test_case_record_under_another_name_is_refused(room: Room, name: CaseName) -> None:
     record = room.vault.get(CASES_TABLE, name)
     assert record is not None
     room.vault.put(
@@ -158,7 +154,7 @@ def test_there_is_no_chain_without_a_case(room: Room) -> None:
         verify_chain(CaseName("case-9-no-one"), room.device)
 
 
-def test_chains_of_cases_with_like_names_stay_apart(room: Room) -> None:
+def test_chains_of_cases_are_separate(room: Room) -> None:
     first = room.opens()
     record = room.vault.get(CASES_TABLE, first.name)
     assert record is not None

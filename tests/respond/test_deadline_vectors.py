@@ -17,7 +17,7 @@ from entrenous.respond.law.places import Place
 
 FOLDER = Path(__file__).parent / "vectors" / "deadlines"
 TABLES = {file.stem: tomllib.loads(file.read_text()) for file in sorted(FOLDER.glob("*.toml"))}
-ORDERS = [name for name in TABLES if name != "routes"]
+RULE_NAMES = [name for name in TABLES if name != "routes"]
 RULES = counting_rules()
 PLACES = (
     *("DE", "DE-BY", "FR", "ES", "ES-CN", "IT", "IE", "GB", "GB-SCT", "US", "US-CA", "US-TX", "CA"),
@@ -40,18 +40,18 @@ def test_there_are_at_least_250_vectors_and_each_says_why_and_from_where() -> No
         assert all("source" in row or "source" in table for row in table["vector"]), name
 
 
-def test_every_order_of_counting_has_vectors() -> None:
-    assert set(RULES) - {"none"} == set(ORDERS)
+def test_every_counting_rule_has_vectors() -> None:
+    assert set(RULES) - {"none"} == set(RULE_NAMES)
 
 
-@pytest.mark.parametrize("name", ORDERS)
-def test_each_order_ends_its_periods_as_worked_out_by_hand(name: str) -> None:
+@pytest.mark.parametrize("name", RULE_NAMES)
+def test_counting_rule_matches_its_vectors(name: str) -> None:
     wrong = [row for row in TABLES[name]["vector"] if _ends(name, row) != _due(row)]
     assert wrong == []
 
 
 @pytest.mark.parametrize("row", TABLES["routes"]["vector"], ids=lambda row: row["why"])
-def test_the_law_of_the_day_and_of_the_place_counts(row: dict[str, Any]) -> None:
+def test_version_of_a_law_is_that_of_the_day_and_place(row: dict[str, Any]) -> None:
     place = Place("-".join(filter(None, [row["country"], row.get("region")])))
     events = {RequestEvent(what): datetime.fromisoformat(at) for what, at in row["events"].items()}
     found = count_deadline(row["route"], events, place)
@@ -75,7 +75,7 @@ def test_a_later_start_never_makes_an_earlier_end(
             assert start <= first <= second
 
 
-def test_no_two_starts_of_three_years_are_out_of_order_in_any_order_of_counting() -> None:
+def test_deadlines_are_in_the_order_of_their_starts() -> None:
     starts = [datetime(2026, 1, 1, 10, 30, tzinfo=UTC) + timedelta(days=n) for n in range(800)]
     for name, place in (("eu-1182-71", "DE-BY"), ("jp-civil-139", "JP"), ("br-cc-132", "BR-SP")):
         for clause in ("P1M", "P2D", "P7D", "PT72H", "5 business days"):
@@ -96,11 +96,11 @@ def test_every_law_with_a_date_is_counted_and_shows_its_working() -> None:
             assert any("They have until" in line for line in found.calculation), route.id
 
 
-def _ends(order: str, row: dict[str, Any]) -> datetime | None:
+def _ends(rule: str, row: dict[str, Any]) -> datetime | None:
     period = read_period(row["clause"])
     assert period is not None
     return count_period(
-        datetime.fromisoformat(row["event"]), period, RULES[order], Place(row["place"])
+        datetime.fromisoformat(row["event"]), period, RULES[rule], Place(row["place"])
     ).due_at
 
 

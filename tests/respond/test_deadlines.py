@@ -35,7 +35,9 @@ def notice(id_: str, **facts: object) -> Notice:
     return replace(draft_notice(CASE, route, START), **facts)  # type: ignore[arg-type]
 
 
-def clocks(*notices: Notice, now: datetime = START, lives_in: str = "US") -> tuple[Deadline, ...]:
+def deadlines(
+    *notices: Notice, now: datetime = START, lives_in: str = "US"
+) -> tuple[Deadline, ...]:
     numbered = tuple(replace(n, number=i + 1) for i, n in enumerate(notices))
     return deadlines_of_case(replace(CASE, situation=lived_in(lives_in), notices=numbered), now)
 
@@ -49,8 +51,8 @@ def sent(id_: str, at: datetime = START, **facts: object) -> Notice:
     return notice(id_, **{"state": NoticeState.SENT, "sent_at": at, **facts})
 
 
-def test_before_sending_it_says_when_the_clock_will_start() -> None:
-    (clock,) = clocks(notice("us-tida-removal"))
+def test_unsent_notice_says_when_its_deadline_will_start() -> None:
+    (clock,) = deadlines(notice("us-tida-removal"))
     assert (clock.state, clock.due_at) == (DeadlineState.NOT_STARTED, None)
     assert clock.starts == (
         "starts when you send it: 48 hours after receipt of the valid removal request"
@@ -64,10 +66,10 @@ def test_before_sending_it_says_when_the_clock_will_start() -> None:
     ("id_", "hours"), [("us-tida-removal", 48), ("uk-osa-20a", 48), ("in-it-3-2-b", 2)]
 )
 def test_hours_are_counted_from_sending_and_then_from_receipt(id_: str, hours: int) -> None:
-    (clock,) = clocks(sent(id_))
+    (clock,) = deadlines(sent(id_))
     assert (clock.state, clock.due_at) == (DeadlineState.RUNNING, START + hours * HOUR)
     later = sent(id_, received_at=START + HOUR, state=NoticeState.RECEIVED)
-    assert clocks(later)[0].due_at == START + (hours + 1) * HOUR
+    assert deadlines(later)[0].due_at == START + (hours + 1) * HOUR
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_hours_are_counted_from_sending_and_then_from_receipt(id_: str, hours: i
     [(48 * HOUR, DeadlineState.RUNNING), (48 * HOUR + timedelta(seconds=1), DeadlineState.MISSED)],
 )
 def test_the_last_second_still_counts(after: timedelta, state: DeadlineState) -> None:
-    (clock,) = clocks(sent("us-tida-removal"), now=START + after)
+    (clock,) = deadlines(sent("us-tida-removal"), now=START + after)
     assert clock.state is state
 
 
@@ -92,7 +94,7 @@ def test_the_last_second_still_counts(after: timedelta, state: DeadlineState) ->
 )
 def test_a_month_is_a_calendar_month_to_the_end_of_a_working_day(start: str, end: str) -> None:
     began = datetime.fromisoformat(f"{start}T09:30:00+00:00")
-    (clock,) = clocks(sent("eu-gdpr-17", began), now=began, lives_in="IE")
+    (clock,) = deadlines(sent("eu-gdpr-17", began), now=began, lives_in="IE")
     assert clock.due_at is not None
     assert clock.due_at.astimezone(ZoneInfo("Europe/Dublin")) == datetime.fromisoformat(
         f"{end}T23:59:59"
@@ -114,13 +116,13 @@ def test_words_are_no_duration(words: str) -> None:
 
 
 def test_a_law_without_a_date_says_so_in_its_own_words() -> None:
-    (clock,) = clocks(sent("eu-dsa-16"))
+    (clock,) = deadlines(sent("eu-dsa-16"))
     assert (clock.state, clock.due_at) == (DeadlineState.NO_FIXED_TIME, None)
     assert "undue-delay" in deadline_in_words(clock)
 
 
-def test_a_rule_of_several_clauses_has_several_clocks() -> None:
-    found = clocks(sent("us-ca-22671"))
+def test_rule_of_several_clauses_has_several_deadlines() -> None:
+    found = deadlines(sent("us-ca-22671"))
     assert [clock.due_at for clock in found] == [
         START + 48 * HOUR,  # Friday 27 November 2026, 12:00 UTC
         pacific("2026-12-02"),
@@ -129,21 +131,21 @@ def test_a_rule_of_several_clauses_has_several_clocks() -> None:
     ]
 
 
-def test_a_confirmation_stops_only_the_clock_for_confirming() -> None:
+def test_confirmation_meets_only_the_deadline_for_confirming() -> None:
     confirmed = sent("us-ca-22671", received_at=START + HOUR, state=NoticeState.RECEIVED)
-    states = {clock.rule[:5]: clock.state for clock in clocks(confirmed)}
+    states = {clock.rule[:5]: clock.state for clock in deadlines(confirmed)}
     assert states["PT48H"] is DeadlineState.MET
     assert states["P7D s"] is DeadlineState.RUNNING
 
 
-def test_a_confirmation_that_comes_late_does_not_start_its_own_clock() -> None:
+def test_late_confirmation_misses_its_deadline() -> None:
     late = sent("us-ca-22671", received_at=START + 50 * HOUR, state=NoticeState.RECEIVED)
-    confirm = next(c for c in clocks(late, now=START + 51 * HOUR) if c.rule.startswith("PT48H"))
+    confirm = next(c for c in deadlines(late, now=START + 51 * HOUR) if c.rule.startswith("PT48H"))
     assert confirm.state is DeadlineState.MISSED
 
 
-def test_a_clock_that_an_authority_starts_is_not_started_by_sending() -> None:
-    (clock,) = clocks(sent("au-osa-77"), now=START + 100 * HOUR)
+def test_deadline_that_an_authority_starts_is_not_started_by_sending() -> None:
+    (clock,) = deadlines(sent("au-osa-77"), now=START + 100 * HOUR)
     assert clock.state is DeadlineState.NOT_STARTED
     assert "NOT the victim's complaint" in clock.starts
     assert clock.starts.startswith("does not start with what you send")
@@ -161,34 +163,34 @@ def test_only_removal_in_time_meets_a_duty_to_remove(
     state: NoticeState, after: timedelta, expected: DeadlineState
 ) -> None:
     answered = sent("us-tida-removal", state=state, answered_at=START + after)
-    assert clocks(answered, now=START + 60 * HOUR)[0].state is expected
+    assert deadlines(answered, now=START + 60 * HOUR)[0].state is expected
 
 
 def test_any_answer_in_time_meets_a_duty_to_answer() -> None:
     refused = sent("eu-gdpr-17", state=NoticeState.REFUSED, answered_at=START + HOUR)
-    assert clocks(refused)[0].state is DeadlineState.MET
+    assert deadlines(refused)[0].state is DeadlineState.MET
 
 
 def test_an_answer_in_time_stays_in_time_when_they_remove_it_later() -> None:
     late = START + timedelta(days=40)
     facts = {"state": NoticeState.REMOVED, "answered_at": START + HOUR, "removed_at": late}
-    assert clocks(sent("eu-gdpr-17", **facts), now=late)[0].state is DeadlineState.MET
-    assert clocks(sent("uk-osa-20a", **facts), now=late)[0].state is DeadlineState.MISSED
+    assert deadlines(sent("eu-gdpr-17", **facts), now=late)[0].state is DeadlineState.MET
+    assert deadlines(sent("uk-osa-20a", **facts), now=late)[0].state is DeadlineState.MISSED
 
 
-def test_who_asks_for_more_has_confirmed_and_has_moved_no_clock() -> None:
+def test_question_confirms_receipt_and_moves_no_deadline() -> None:
     asked = sent("us-ca-22671", state=NoticeState.RECEIVED, asked_at=START + HOUR)
-    found = {clock.rule[:5]: clock for clock in clocks(asked, now=START + 50 * HOUR)}
+    found = {clock.rule[:5]: clock for clock in deadlines(asked, now=START + 50 * HOUR)}
     assert found["PT48H"].state is DeadlineState.MET
     assert found["P30D "].due_at == pacific("2026-12-28")
 
 
-def test_a_withdrawn_notice_has_no_clock() -> None:
-    assert clocks(notice("us-tida-removal", state=NoticeState.WITHDRAWN)) == ()
+def test_withdrawn_notice_has_no_deadline() -> None:
+    assert deadlines(notice("us-tida-removal", state=NoticeState.WITHDRAWN)) == ()
 
 
-def test_the_most_urgent_clock_comes_first() -> None:
-    found = clocks(
+def test_most_urgent_deadline_comes_first() -> None:
+    found = deadlines(
         notice("us-dmca-512c"),
         sent("eu-gdpr-17"),
         notice("us-tida-removal"),
@@ -198,12 +200,12 @@ def test_the_most_urgent_clock_comes_first() -> None:
     assert [clock.notice for clock in found] == [5, 2, 4, 3, 1]
 
 
-def test_every_state_is_said_with_its_law() -> None:
-    running = clocks(sent("uk-osa-20a"))[0]
+def test_text_of_every_state_names_the_law() -> None:
+    running = deadlines(sent("uk-osa-20a"))[0]
     assert deadline_in_words(running).startswith(
         "they have until Friday 27 November 2026, 12:00 UTC (Online"
     )
-    missed = clocks(sent("uk-osa-20a"), now=START + 60 * HOUR)[0]
+    missed = deadlines(sent("uk-osa-20a"), now=START + 60 * HOUR)[0]
     assert "ran out on Friday 27 November 2026" in deadline_in_words(missed)
 
 
@@ -218,13 +220,13 @@ def test_the_addressees_time_comes_first_and_the_persons_stands_beside_it() -> N
     assert deadline_in_words(clock).startswith(
         "they have until Friday 27 February 2026, 00:10 in India (19:40 in Germany the day before)"
     )
-    (alone,) = clocks(sent("in-it-3-2-b", began), now=began, lives_in="IN")
+    (alone,) = deadlines(sent("in-it-3-2-b", began), now=began, lives_in="IN")
     assert deadline_in_words(alone).startswith(
         "they have until Friday 27 February 2026, 00:10 in India (18:40 UTC the day before)"
     )
 
 
-def test_where_the_platform_is_counts_before_where_the_person_lives() -> None:
+def test_country_of_the_platform_counts_before_that_of_the_person() -> None:
     began = datetime(2026, 2, 6, 10, tzinfo=UTC)  # one month later: Friday 6 March 2026
     here = replace(CASE, notices=(sent("eu-gdpr-17", began),))
     ends = [
@@ -236,14 +238,14 @@ def test_where_the_platform_is_counts_before_where_the_person_lives() -> None:
     assert [clock.place for clock in ends] == ["DE", "FI", "DE"]
 
 
-def test_time_in_which_they_wait_for_her_answer_does_not_count_in_data_protection() -> None:
+def test_waiting_for_the_persons_answer_extends_only_data_protection_deadlines() -> None:
     began = datetime(2026, 6, 1, 10, tzinfo=UTC)
     facts = {
         "state": NoticeState.RECEIVED,
         "asked_at": began + timedelta(days=2),
         "supplied_at": began + timedelta(days=7),
     }
-    (data,) = clocks(sent("uk-gdpr-17", began, **facts), now=began, lives_in="GB-ENG")
+    (data,) = deadlines(sent("uk-gdpr-17", began, **facts), now=began, lives_in="GB-ENG")
     assert data.due_at == datetime(2026, 7, 6, 22, 59, 59, tzinfo=UTC)  # 1 + 5 June + 1 month
-    (platform,) = clocks(sent("uk-osa-20a", began, **facts), now=began, lives_in="GB-ENG")
+    (platform,) = deadlines(sent("uk-osa-20a", began, **facts), now=began, lives_in="GB-ENG")
     assert platform.due_at == began + 48 * HOUR

@@ -90,13 +90,13 @@ def plain_page(number: int, page: bytes, key: Secret) -> bytes:
 
 
 @pytest.mark.slow
-def test_nothing_of_an_erased_case_remains_in_any_file_even_for_who_has_the_key(
+def test_nothing_of_an_erased_case_remains_in_any_file_even_with_the_key(
     device: Device, key: Secret, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
     picture = secrets.token_bytes(150_000)
-    kept = open_case(None, lived_in("GB"), AgeAnswer.ADULTS, device)
-    add_statement(kept.name, "this one stays", device)
+    other_case = open_case(None, lived_in("GB"), AgeAnswer.ADULTS, device)
+    add_statement(other_case.name, "this one stays", device)
     case = open_case(None, lived_in("US"), AgeAnswer.ADULTS, device)
     add_sighting(case.name, replace(seen(URL), handle=HANDLE), device)
     add_file(case.name, picture, WHAT, device)
@@ -109,8 +109,8 @@ def test_nothing_of_an_erased_case_remains_in_any_file_even_for_who_has_the_key(
     }
     # All age files have the same first bytes; compare only what follows, which is random.
     ciphertext = {
-        name: windows(place.read_bytes().partition(b"-> X25519 ")[2])
-        for name, place in sealed.items()
+        name: windows(path.read_bytes().partition(b"-> X25519 ")[2])
+        for name, path in sealed.items()
     }
     before = decrypted(home, key)
     for what in ("url", "what", "handle", "letter", "salt 1", "hash 2", "name of sealed file 1"):
@@ -122,15 +122,15 @@ def test_nothing_of_an_erased_case_remains_in_any_file_even_for_who_has_the_key(
     for what, canary in canaries.items():
         assert not remains_in(after, windows(canary)), what
     assert case.name.encode() not in after
-    for place in (one for one in home.rglob("*") if one.is_file()):
-        contents = place.read_bytes()
+    for path in (one for one in home.rglob("*") if one.is_file()):
+        contents = path.read_bytes()
         for name, wanted in ciphertext.items():
-            assert not remains_in(contents, wanted), (place, name)
-    assert not [place for place in sealed.values() if place.exists()]
-    assert read_evidence(kept.name, 1, "look", device) == b"this one stays"
+            assert not remains_in(contents, wanted), (path, name)
+    assert not [path for path in sealed.values() if path.exists()]
+    assert read_evidence(other_case.name, 1, "look", device) == b"this one stays"
 
 
-def test_a_receipt_of_an_erasure_tells_a_time_and_a_random_number_alone(device: Device) -> None:
+def test_receipt_of_an_erasure_has_only_a_time_and_a_random_number(device: Device) -> None:
     one, other = erasure_receipt(device), erasure_receipt(device)
     assert set(one) == {"schema", "erased_at", "number"}
     assert one["number"] != other["number"]

@@ -24,52 +24,52 @@ PASSPHRASE = Secret(b"four or five unrelated words")
 
 
 @contextmanager
-def opened(vault: SqlcipherVault) -> Iterator[Device]:
+def device_with(vault: SqlcipherVault) -> Iterator[Device]:
     yield replace(Room().device, vault=vault, ledger=VaultLedger(vault))
     vault.close()
 
 
-def a_case(device: Device) -> Case:
+def case_with_file(device: Device) -> Case:
     case = open_case(None, lived_in("GB"), AgeAnswer.ADULTS, device)
     return add_file(case.name, b"a private picture" * 1000, "a screenshot", device)
 
 
-def sealed(tmp_path: Path) -> list[Path]:
+def sealed_files(tmp_path: Path) -> list[Path]:
     return list((tmp_path / "home" / "files").iterdir())
 
 
-def test_an_erasure_that_is_cut_short_leaves_all_of_the_case_or_nothing(
+def test_interrupted_erasure_leaves_the_whole_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(_: object) -> None:
+    def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
-    with opened(create_vault_in_folder(tmp_path / "home", PASSPHRASE).vault) as device:
-        case = a_case(device)
-        monkeypatch.setattr(device.vault, "delete_file", killed)
+    with device_with(create_vault_in_folder(tmp_path / "home", PASSPHRASE).vault) as device:
+        case = case_with_file(device)
+        monkeypatch.setattr(device.vault, "delete_file", interrupt)
         with pytest.raises(KeyboardInterrupt):
             erase_case(case.name, device)
-    with opened(unlock_vault(tmp_path / "home", PASSPHRASE)) as device:  # deletes unknown files
+    with device_with(unlock_vault(tmp_path / "home", PASSPHRASE)) as device:  # unknown files go
         assert verify_case(case.name, device) == case
         erase_case(case.name, device)
-        assert (device.vault.get(CASES_TABLE, case.name), sealed(tmp_path)) == (None, [])
+        assert (device.vault.get(CASES_TABLE, case.name), sealed_files(tmp_path)) == (None, [])
 
 
 @pytest.mark.threat("evidence-changed")
-@pytest.mark.parametrize("how", ["gone", "one bit", "cut short", "empty"])
-def test_a_file_that_is_gone_or_spoilt_is_told_as_evidence(how: str, tmp_path: Path) -> None:
-    with opened(create_vault_in_folder(tmp_path / "home", PASSPHRASE).vault) as device:
-        case = a_case(device)
-        (file,) = sealed(tmp_path)
+@pytest.mark.parametrize("damage", ["gone", "one bit", "cut short", "empty"])
+def test_a_file_that_is_gone_or_spoilt_is_told_as_evidence(damage: str, tmp_path: Path) -> None:
+    with device_with(create_vault_in_folder(tmp_path / "home", PASSPHRASE).vault) as device:
+        case = case_with_file(device)
+        (file,) = sealed_files(tmp_path)
         data = file.read_bytes()
-        if how == "gone":
+        if damage == "gone":
             file.unlink()
         else:
-            spoilt = data[:500] + bytes([data[500] ^ 1]) + data[501:]
-            file.write_bytes({"one bit": spoilt, "cut short": data[:-1], "empty": b""}[how])
-        for look in (
+            changed = data[:500] + bytes([data[500] ^ 1]) + data[501:]
+            file.write_bytes({"one bit": changed, "cut short": data[:-1], "empty": b""}[damage])
+        for read in (
             lambda: verify_case(case.name, device),
             lambda: read_evidence(case.name, 1, "to look", device),
         ):
             with pytest.raises(EvidenceChanged, match=f"Item 1 of case {case.name}"):
-                look()
+                read()

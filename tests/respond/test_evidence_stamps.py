@@ -24,14 +24,14 @@ from entrenous.respond.evidence import (
 from entrenous.respond.manifest_format import read_manifest
 from entrenous.respond.nouns import Case, NoSuchCaseEntry, Stamp
 from entrenous.respond.open_case import add_file, add_statement
-from tests.respond.room import Room, in_step
+from tests.respond.room import Room, room_with_current_time
 
 pytestmark = pytest.mark.real  # runs openssl, but sends nothing
 
 
 @pytest.fixture
 def room() -> Room:
-    return in_step()
+    return room_with_current_time()
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def case(room: Room) -> Case:
     return add_statement(opened.name, "seen on Monday", room.device)
 
 
-def test_a_stamp_is_kept_and_holds(
+def test_stamp_is_stored_and_valid(
     room: Room, case: Case, authority: HttpTimestampAuthority
 ) -> None:
     stamped = stamp_evidence(case.name, authority.stamp, room.device)
@@ -50,7 +50,7 @@ def test_a_stamp_is_kept_and_holds(
     assert verify_chain(case.name, room.device)[-1].act is CustodyAct.STAMPED
 
 
-def test_the_manifest_tells_nothing_of_the_evidence_and_names_the_chain(
+def test_manifest_reveals_no_evidence_and_names_the_chain_head(
     room: Room, case: Case, authority: HttpTimestampAuthority
 ) -> None:
     head = verify_chain(case.name, room.device)[-1].hash
@@ -78,24 +78,24 @@ def test_levels_say_what_is_proven_and_since_when(
     assert evidence_level_in_words(case.evidence[0], case).endswith("not stamped yet")
     stamped = stamp_evidence(case.name, authority.stamp, room.device)
     later = add_statement(case.name, "and on Tuesday", room.device)
-    said = evidence_level_in_words(stamped.evidence[0], later)
-    assert said.startswith("A1, the person's own screenshot or file: unchanged since")
-    assert f"{stamped.stamps[0].at:%Y-%m-%d %H:%M:%S}" in said
+    text = evidence_level_in_words(stamped.evidence[0], later)
+    assert text.startswith("A1, the person's own screenshot or file: unchanged since")
+    assert f"{stamped.stamps[0].at:%Y-%m-%d %H:%M:%S}" in text
     assert evidence_level_in_words(later.evidence[2], later).endswith("not stamped yet")
 
 
-def test_a_person_reads_since_when_an_item_is_kept_without_codes(
+def test_history_of_an_item_is_in_words_without_codes(
     room: Room, case: Case, authority: HttpTimestampAuthority
 ) -> None:
-    said = item_history_in_words(case.evidence[0], case)
-    assert said.startswith("Kept ")
-    assert said.endswith(
+    text = item_history_in_words(case.evidence[0], case)
+    assert text.startswith("Kept ")
+    assert text.endswith(
         "Unchanged since then. You added it yourself. No outside proof of time yet."
     )
     stamped = stamp_evidence(case.name, authority.stamp, room.device)
     later = item_history_in_words(stamped.evidence[0], stamped)
     assert "An outside service confirms that it existed on" in later
-    assert not re.search(r"A[0-4]|hash", said + later)
+    assert not re.search(r"A[0-4]|hash", text + later)
 
 
 @pytest.mark.threat("evidence-changed")
@@ -116,7 +116,7 @@ def test_a_stamp_over_another_manifest_is_noticed(
     room: Room, case: Case, authority: HttpTimestampAuthority
 ) -> None:
     stamped = stamp_evidence(case.name, authority.stamp, room.device)
-    other = in_step()
+    other = room_with_current_time()
     elsewhere = add_file(other.opens().name, b"other", "other", other.device)
     foreign = stamp_evidence(elsewhere.name, authority.stamp, other.device).stamps[0]
     swap_stamp(room, stamped, foreign)
@@ -124,7 +124,7 @@ def test_a_stamp_over_another_manifest_is_noticed(
         verify_case(case.name, room.device)
 
 
-def test_a_stamp_whose_token_is_of_another_manifest_is_noticed(
+def test_stamp_with_the_token_of_another_manifest_is_noticed(
     room: Room, case: Case, authority: HttpTimestampAuthority
 ) -> None:
     stamp_evidence(case.name, authority.stamp, room.device)
@@ -149,17 +149,17 @@ def test_without_evidence_there_is_nothing_to_stamp(
         stamp_evidence(room.opens().name, authority.stamp, room.device)
 
 
-def _silent(_: bytes) -> Stamp:
+def _unreachable(_: bytes) -> Stamp:
     raise AuthorityUnreachable(url="http://stamps.test")
 
 
 def test_unreachable_authority_changes_nothing(room: Room, case: Case) -> None:
     with pytest.raises(AuthorityUnreachable, match="safe without a stamp"):
-        stamp_evidence(case.name, _silent, room.device)
+        stamp_evidence(case.name, _unreachable, room.device)
     assert find_case(case.name, room.device) == case
 
 
-def test_reading_gives_the_bytes_and_writes_it_down(room: Room, case: Case) -> None:
+def test_reading_returns_the_bytes_and_is_recorded(room: Room, case: Case) -> None:
     data = read_evidence(case.name, 1, "for the court", room.device, CustodyAct.EXPORTED)
     assert data == b"a screenshot's bytes"
     link = verify_chain(case.name, room.device)[-1]

@@ -68,7 +68,7 @@ source = "https://zones.example/"
 US-AK = "x"
 """,
 }
-PLANTED = {
+DEFECTS = {
     "no source": ("platforms.toml", b'source = "https://one.example/help"\n', b""),
     "a source that names nothing": (
         "platforms.toml",
@@ -118,12 +118,12 @@ PLANTED = {
 }
 
 
-def test_what_is_shipped_is_green() -> None:
+def test_shipped_facts_have_no_errors() -> None:
     report = lint(shipped_facts(), TODAY)
     assert report.errors == ()
 
 
-def test_every_shipped_file_of_facts_is_looked_at() -> None:
+def test_files_in_subfolders_are_checked_too() -> None:
     files = set(shipped_facts())
     assert {"platforms.toml", "laws/worldwide.toml", "places.toml"} <= files
 
@@ -132,9 +132,9 @@ def test_good_tables_have_neither_errors_nor_warnings() -> None:
     assert lint(GOOD, TODAY) == facts_lint.Report((), ())
 
 
-@pytest.mark.parametrize("defect", PLANTED)
+@pytest.mark.parametrize("defect", DEFECTS)
 def test_planted_defect_is_refused(defect: str) -> None:
-    file, old, new = PLANTED[defect]
+    file, old, new = DEFECTS[defect]
     assert old in GOOD[file]
     report = lint({**GOOD, file: GOOD[file].replace(old, new, 1)}, TODAY)
     assert len(report.errors) >= 1
@@ -147,7 +147,7 @@ def test_same_id_in_two_files_is_refused() -> None:
     assert errors == ("laws/two.toml: [route.xx-1]: also in laws/one.toml",)
 
 
-def test_fact_read_more_than_180_days_ago_is_said_and_not_refused() -> None:
+def test_fact_read_more_than_180_days_ago_is_a_warning() -> None:
     last = date(2026, 11, 30) + timedelta(days=180)
     assert lint(GOOD, date(2026, 11, 29) + timedelta(days=180)).warnings == ()
     report = lint(GOOD, last)
@@ -159,7 +159,7 @@ def test_fact_read_more_than_180_days_ago_is_said_and_not_refused() -> None:
     )
 
 
-def test_command_says_what_is_wrong_and_fails(
+def test_command_prints_errors_and_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert FIRST_READING < TODAY

@@ -20,13 +20,13 @@ from entrenous.respond.law.law_tables import (
 from entrenous.respond.law.legal_route import DeadlineStart, DocumentKind, RouteKind, WhetherCovered
 from entrenous.respond.situation import Spread
 
-SHELF = resources.files("entrenous.respond").joinpath("facts")
-LAWS = {file.name: file.read_bytes() for file in SHELF.joinpath("laws").iterdir()}
+SHIPPED = resources.files("entrenous.respond").joinpath("facts")
+LAWS = {file.name: file.read_bytes() for file in SHIPPED.joinpath("laws").iterdir()}
 AMERICA = "north-america.toml"
-FACTS = Path(__file__).parents[3] / "shared" / "facts"
+COLLECTED_FACTS = Path(__file__).parents[3] / "shared" / "facts"
 READ_ON = date(2026, 11, 25)
 _READ_AGAIN = ("read_on", "source", "source2", "verified", "verified_by")
-MENDED = {  # columns that changed because a law was read again, or for the reason given
+CHANGED_COLUMNS = {  # columns that changed because a law was read again, or for the reason given
     **dict.fromkeys(("eu-gdpr-77", "eu-dsa-53", "uk-gdpr-17", "ke-cmca-37"), _READ_AGAIN),
     **dict.fromkeys(("us-tida-crime", "nz-hdca"), _READ_AGAIN),
     "hash-stopncii": (*_READ_AGAIN, "law"),
@@ -43,14 +43,14 @@ def test_every_route_carries_source_and_day() -> None:
     assert all(route.source and route.read_on >= READ_ON for route in shipped_routes())
 
 
-def test_every_route_is_classified_and_no_two_share_an_id() -> None:
+def test_routes_have_unique_ids_and_cover_all_kinds() -> None:
     routes = shipped_routes()
     assert len({route.id for route in routes}) == len(routes) == 92
     assert {route.kind for route in routes} == set(RouteKind)
     assert {route.document for route in routes} == set(DocumentKind)
 
 
-def test_what_kind_of_document_a_route_needs_fits_who_gets_it() -> None:
+def test_document_of_a_route_fits_its_kind() -> None:
     documents = {
         RouteKind.POLICE: {DocumentKind.POLICE_SHEET, DocumentKind.COMPLAINT},
         RouteKind.COURT: {DocumentKind.COURT_SHEET},
@@ -66,7 +66,7 @@ def test_what_kind_of_document_a_route_needs_fits_who_gets_it() -> None:
         assert route.document in documents.get(route.kind, either), route.id
 
 
-def test_where_a_route_reaches_agrees_with_what_was_read_about_chats() -> None:
+def test_posted_agrees_with_covers_private_sharing() -> None:
     for route in shipped_routes():
         in_chats = {Spread.GROUP, Spread.PRIVATE} & set(route.posted)
         if route.covers_private_sharing is WhetherCovered.YES:
@@ -77,11 +77,11 @@ def test_where_a_route_reaches_agrees_with_what_was_read_about_chats() -> None:
         assert Spread.PUBLIC in route.posted, route.id
 
 
-def test_a_letter_to_somebody_needs_to_know_who_that_is() -> None:
+def test_letter_to_the_sender_needs_a_known_sender() -> None:
     assert all(r.sender_known for r in shipped_routes() if r.kind is RouteKind.SENDER)
 
 
-def test_a_change_of_law_names_its_day_and_a_bill_is_never_told_as_law() -> None:
+def test_changes_of_law_have_sources_and_bills_are_not_announced() -> None:
     changes = shipped_changes()
     assert len(changes) == 19
     assert all(change.source and change.verified_by for change in changes)
@@ -90,19 +90,19 @@ def test_a_change_of_law_names_its_day_and_a_bill_is_never_told_as_law() -> None
     assert {"de-digital-violence-bill", "dk-deepfake", "us-6851"} <= bills
 
 
-@pytest.mark.skipif(not FACTS.exists(), reason="../shared/facts is not here")
+@pytest.mark.skipif(not COLLECTED_FACTS.exists(), reason="../shared/facts is not here")
 @pytest.mark.parametrize("name", ["laws.toml", "laws-more.toml"])
-def test_nothing_that_was_read_was_changed_on_the_way_here(name: str) -> None:
-    read = tomllib.loads((FACTS / name).read_text())
-    ours: dict[str, dict[str, dict[str, object]]] = {"route": {}, "update": {}}
+def test_shipped_laws_equal_the_collected_facts(name: str) -> None:
+    collected = tomllib.loads((COLLECTED_FACTS / name).read_text())
+    shipped: dict[str, dict[str, dict[str, object]]] = {"route": {}, "update": {}}
     for data in LAWS.values():
         for table, rows in tomllib.loads(data.decode()).items():
             if isinstance(rows, dict):
-                ours[table] |= rows
+                shipped[table] |= rows
     for table in ("route", "update"):
-        for id_, row in read.get(table, {}).items():
-            same = row.keys() - MENDED.get(id_, ())
-            assert {c: ours[table][id_][c] for c in same} == {c: row[c] for c in same}, id_
+        for id_, row in collected.get(table, {}).items():
+            same = row.keys() - CHANGED_COLUMNS.get(id_, ())
+            assert {c: shipped[table][id_][c] for c in same} == {c: row[c] for c in same}, id_
 
 
 def test_the_hours_of_a_route_are_those_of_its_rule() -> None:
@@ -127,7 +127,7 @@ def test_a_clock_has_a_rule_and_a_rule_has_a_clock() -> None:
         )
 
 
-def test_as_another_route_means_its_words() -> None:
+def test_as_another_route_copies_its_text() -> None:
     by_id = {route.id: route for route in shipped_routes()}
     search, report = by_id["uk-osa-27-search"], by_id["uk-osa-20a"]  # type: ignore[index]
     assert search.elements == report.elements
@@ -157,7 +157,7 @@ def test_as_another_route_means_its_words() -> None:
         (b"schema = 1", b"\xff"),
     ],
 )
-def test_an_odd_law_table_is_refused_whole(old: bytes, new: bytes) -> None:
+def test_invalid_law_table_is_refused(old: bytes, new: bytes) -> None:
     assert old in LAWS[AMERICA]
     with pytest.raises(BadTable, match=r"north-america\.toml"):
         read_routes({**LAWS, AMERICA: LAWS[AMERICA].replace(old, new, 1)})

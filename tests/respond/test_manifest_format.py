@@ -78,9 +78,9 @@ def test_stray_bytes_are_no_manifest(data: bytes) -> None:
 )
 def test_invalid_manifest_field_is_refused(field: str, value: object) -> None:
     plain = {**json.loads(write_manifest(ONE)), field: value}
-    odd = json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
+    changed = json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
     with pytest.raises(BadManifest):
-        read_manifest(odd)
+        read_manifest(changed)
 
 
 @pytest.mark.parametrize(
@@ -89,14 +89,14 @@ def test_invalid_manifest_field_is_refused(field: str, value: object) -> None:
 def test_invalid_manifest_item_is_refused(field: str, value: object) -> None:
     plain = json.loads(write_manifest(ONE))
     plain["items"][0][field] = value
-    odd = json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
+    changed = json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()
     with pytest.raises(BadManifest):
-        read_manifest(odd)
+        read_manifest(changed)
 
 
 @given(times)
-def test_manifest_times_have_one_form(moment: datetime) -> None:
-    assert read_time(write_time(moment)) == moment
+def test_written_time_is_read_back(time: datetime) -> None:
+    assert read_time(write_time(time)) == time
 
 
 def test_a_local_time_is_not_written() -> None:

@@ -36,7 +36,7 @@ TODAY = START.date()
 
 
 @pytest.mark.parametrize("id_", sorted(ROUTES))
-def test_every_element_the_law_wants_is_there_or_marked_as_missing(id_: str) -> None:
+def test_every_required_element_is_present_or_marked_as_missing(id_: str) -> None:
     route = ROUTES[id_]  # type: ignore[index]
     notice = draft_notice(KNOWN, route, START, language="en")
     assert [element.required for element in notice.elements] == list(route.elements)
@@ -61,13 +61,13 @@ def test_the_take_it_down_request_has_its_five_elements() -> None:
     assert [gap[:15] for gap in notice.missing] == ["[your signature", "[an e-mail addr"]
 
 
-def test_a_letter_is_in_the_persons_language_unless_the_laws_country_reads_another() -> None:
+def test_letter_is_in_the_persons_language_or_in_that_of_the_laws_country() -> None:
     with speaking("de"):
         assert draft_notice(CASE, ROUTES["eu-gdpr-17"], START).language == "de"  # type: ignore[index]
         assert draft_notice(CASE, ROUTES["uk-osa-20a"], START).language == "en"  # type: ignore[index]
 
 
-def test_statutory_words_stay_as_the_law_has_them() -> None:
+def test_statutory_words_are_unchanged() -> None:
     dmca = draft_notice(CASE, ROUTES["us-dmca-512c"], START)  # type: ignore[index]
     assert "under penalty of perjury" in dmca.elements[5].text
     uk = draft_notice(CASE, ROUTES["uk-osa-20a"], START)  # type: ignore[index]
@@ -75,12 +75,12 @@ def test_statutory_words_stay_as_the_law_has_them() -> None:
     assert "best of my knowledge and belief" in uk.elements[2].text
 
 
-def test_a_draft_does_not_swear_what_she_never_said() -> None:
-    unsaid = replace(CASE, situation=lived_in("US", taken_by=PictureMaker.UNSAID))
-    notice = draft_notice(unsaid, ROUTES["us-dmca-512c"], START)  # type: ignore[index]
+def test_draft_contains_no_oath_that_the_person_did_not_state() -> None:
+    unstated = replace(CASE, situation=lived_in("US", taken_by=PictureMaker.UNSAID))
+    notice = draft_notice(unstated, ROUTES["us-dmca-512c"], START)  # type: ignore[index]
     assert "that I took myself" not in notice.letter
-    sworn = next(gap for gap in notice.missing if "under penalty of perjury" in gap)
-    assert sworn.startswith("[only if you took the picture")
+    oath = next(gap for gap in notice.missing if "under penalty of perjury" in gap)
+    assert oath.startswith("[only if you took the picture")
     assert len(notice.missing) == 6
 
 
@@ -94,8 +94,8 @@ def test_a_draft_does_not_swear_what_she_never_said() -> None:
 def test_draft_does_not_declare_a_picture_intimate_unasked(id_: str, declared: str) -> None:
     route = ROUTES[id_]  # type: ignore[index]
     assert declared in draft_notice(CASE, route, START).letter
-    unsaid = replace(CASE, situation=replace(CASE.situation, intimate=None))
-    notice = draft_notice(unsaid, route, START)
+    unstated = replace(CASE, situation=replace(CASE.situation, intimate=None))
+    notice = draft_notice(unstated, route, START)
     assert declared not in notice.letter
     assert [gap for gap in notice.missing if gap.startswith("[only if it is")]
     assert PAGE in notice.letter  # where it was seen is in the letter anyway
@@ -134,13 +134,13 @@ TWO_HOSTS = replace(
 )
 
 
-def test_a_chat_is_named_only_when_she_picks_it_and_the_route_reaches_chats() -> None:
+def test_chat_is_named_only_if_chosen_and_if_the_route_covers_chats() -> None:
     """The description of a chat may name people, and a letter goes to strangers."""
     sender_known = replace(TWO_HOSTS, situation=replace(CASE.situation, recipient_known=True))
     for route in ROUTES.values():
         assert CHAT.where not in draft_notice(sender_known, route, START).letter
-    told = draft_notice(TWO_HOSTS, ROUTES["us-tida-removal"], START, (3,))  # type: ignore[index]
-    assert CHAT.where in told.letter
+    notice = draft_notice(TWO_HOSTS, ROUTES["us-tida-removal"], START, (3,))  # type: ignore[index]
+    assert CHAT.where in notice.letter
     with pytest.raises(ChatNotCovered, match="Sighting 3"):
         draft_notice(TWO_HOSTS, ROUTES["us-dmca-512c"], START, (3,))  # type: ignore[index]
     with pytest.raises(NoSuchCaseEntry, match="no sighting number 5"):
@@ -148,13 +148,13 @@ def test_a_chat_is_named_only_when_she_picks_it_and_the_route_reaches_chats() ->
 
 
 @pytest.mark.parametrize(
-    ("id_", "told"),
+    ("id_", "numbers"),
     [("us-tida-removal", [1, 4]), ("eu-gdpr-17", [1, 4]), ("search-google", [1, 2, 4])],
 )
-def test_one_platform_is_not_told_where_else_it_is(id_: str, told: list[int]) -> None:
+def test_notice_to_one_platform_does_not_name_other_sites(id_: str, numbers: list[int]) -> None:
     notice = draft_notice(TWO_HOSTS, ROUTES[id_], START)  # type: ignore[index]
-    assert [sighting.number for sighting in notice.told] == told
-    assert ("b.example" in notice.letter) is (2 in told)
+    assert [sighting.number for sighting in notice.told] == numbers
+    assert ("b.example" in notice.letter) is (2 in numbers)
 
 
 def test_the_next_notice_along_a_route_is_for_the_next_host() -> None:
@@ -182,9 +182,9 @@ def test_the_preview_says_what_is_left_out_and_whether_it_names_anybody() -> Non
     )
 
 
-def test_a_place_that_is_no_address_is_told_by_itself() -> None:
-    odd = replace(CASE, sightings=(seen("http://[::1"), seen("a poster at the station")))
-    notice = draft_notice(odd, ROUTES["us-tida-removal"], START)  # type: ignore[index]
+def test_sighting_without_a_host_gets_a_notice_of_its_own() -> None:
+    case = replace(CASE, sightings=(seen("http://[::1"), seen("a poster at the station")))
+    notice = draft_notice(case, ROUTES["us-tida-removal"], START)  # type: ignore[index]
     assert [sighting.where for sighting in notice.told] == ["http://[::1"]
 
 
@@ -197,7 +197,7 @@ def test_the_preview_says_that_it_is_not_sent_and_cites_its_ground() -> None:
     assert "government ID" in text.split("----")[2]
 
 
-def test_the_preview_of_an_unverified_route_sends_to_a_help_line() -> None:
+def test_preview_of_an_unverified_route_recommends_a_help_line() -> None:
     text = format_notice_preview(draft_notice(CASE, ROUTES["pk-peca-21"], START), CASE, TODAY)  # type: ignore[index]
     assert "check with a help line" in text
 
@@ -217,13 +217,13 @@ def test_no_draft_names_whose_copy_it_was_or_holds_a_picture_or_its_hash() -> No
     case = find_case(opened.name, room.device)
     for route in ROUTES.values():
         letter = draft_notice(case, route, START, language="en").letter
-        for never in ("Caro", "picture bytes", case.evidence[0].sha256.hex(), (b"L" * 32).hex()):
-            assert never not in letter
-        named = ("shown at the account @shadow", "To: @shadow", "- account @shadow")
-        assert "@shadow" not in letter or any(words in letter for words in named)
+        for secret in ("Caro", "picture bytes", case.evidence[0].sha256.hex(), (b"L" * 32).hex()):
+            assert secret not in letter
+        allowed = ("shown at the account @shadow", "To: @shadow", "- account @shadow")
+        assert "@shadow" not in letter or any(words in letter for words in allowed)
 
 
-def test_writing_keeps_the_law_of_the_day_in_the_case() -> None:
+def test_stored_notice_has_the_law_of_its_day() -> None:
     """The law of the day of the request counts, even if the picture is older than that law."""
     room = Room()
     case = room.opens(lived_in("IN"))
@@ -241,7 +241,7 @@ def test_after_sending_the_preview_says_when() -> None:
     assert "You sent it on 2026-11-25 12:00 UTC." in format_notice_preview(sent, case, TODAY)
 
 
-def test_a_draft_needs_a_case_that_is_open_and_a_route_that_reaches_it() -> None:
+def test_draft_needs_an_open_case_and_an_applicable_route() -> None:
     room, case = traced_room()
     with pytest.raises(NoSuchCase):
         draft_and_store_notice("case-9-no-one", "us-tida-removal", room.device)

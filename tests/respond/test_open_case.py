@@ -52,7 +52,7 @@ def test_under_18_nothing_is_stored_and_somebody_takes_over(
     assert room.vault._files == {}
 
 
-def test_names_are_new_and_the_newest_case_is_listed_first(room: Room) -> None:
+def test_names_are_unique_and_the_newest_case_is_listed_first(room: Room) -> None:
     names = []
     for _ in range(30):
         room.clock.wind(seconds=1)
@@ -61,7 +61,7 @@ def test_names_are_new_and_the_newest_case_is_listed_first(room: Room) -> None:
     assert [case.name for case in all_cases(room.device)] == names[::-1]
 
 
-def test_what_the_person_hears_before_capture_blames_nobody() -> None:
+def test_advice_before_capture_blames_nobody() -> None:
     assert len(ADVICE_BEFORE_CAPTURE) == 5
     assert not any("must" in line or "should" in line for line in ADVICE_BEFORE_CAPTURE)
 
@@ -71,7 +71,7 @@ FRIEND = Representative(
 )
 
 
-def test_a_case_for_somebody_else_keeps_who_acts_and_the_consent(room: Room) -> None:
+def test_case_for_somebody_else_stores_the_representative_and_the_consent(room: Room) -> None:
     case = open_case(None, lived_in("GB"), AgeAnswer.ADULTS, room.device, FRIEND)
     stored = find_case(case.name, room.device)
     assert stored.representative == FRIEND
@@ -79,7 +79,7 @@ def test_a_case_for_somebody_else_keeps_who_acts_and_the_consent(room: Room) -> 
     assert stored.steps[0].what == "opened without a trace, for somebody else"
 
 
-def test_consent_can_be_noted_later_and_is_a_link_of_custody(room: Room) -> None:
+def test_consent_can_be_recorded_later_and_is_in_the_chain(room: Room) -> None:
     case = room.opens()
     assert (case.representative, case.situation.on_behalf) == (None, False)
     record_representative(case.name, FRIEND, room.device)
@@ -88,19 +88,19 @@ def test_consent_can_be_noted_later_and_is_a_link_of_custody(room: Room) -> None
     assert len(verify_chain(case.name, room.device)) == 2
 
 
-def test_saying_more_about_a_case_keeps_who_acts(room: Room) -> None:
+def test_adding_facts_keeps_the_representative(room: Room) -> None:
     case = open_case(None, lived_in("GB"), AgeAnswer.ADULTS, room.device, FRIEND)
     described = add_facts_to_case(case.name, lived_in("DE"), room.device)
     assert described.situation.on_behalf
     assert described.situation.places == ("GB", "DE")
 
 
-@pytest.mark.parametrize("nothing", ["", "  ", "\n\t"])
-def test_without_consent_nobody_acts(nothing: str) -> None:
+@pytest.mark.parametrize("consent", ["", "  ", "\n\t"])
+def test_representative_without_consent_is_refused(consent: str) -> None:
     with pytest.raises(NoConsent, match="Ask them first"):
-        representative_with_consent(RepresentativeRole.FRIEND, nothing, START)
+        representative_with_consent(RepresentativeRole.FRIEND, consent, START)
     with pytest.raises(ValueError, match="consent"):
-        Representative(RepresentativeRole.FRIEND, nothing, START)
+        Representative(RepresentativeRole.FRIEND, consent, START)
 
 
 def test_consent_is_noted_in_one_line() -> None:

@@ -25,7 +25,7 @@ def no_holidays(_: str, __: date) -> bool:
     return False
 
 
-def said(text: str, zone: str, now: datetime, here: str = NEW_YORK) -> str:
+def state_text(text: str, zone: str, now: datetime, here: str = NEW_YORK) -> str:
     found = opening_state_at(parse_opening_hours(text, zone), now, no_holidays)
     return opening_state_in_words(found, now, ZoneInfo(here))
 
@@ -47,19 +47,19 @@ def utc(*moment: int) -> datetime:
     ],
 )
 def test_hours_are_said_in_both_zones(now: datetime, words: str) -> None:
-    assert said("Mon-Fri 10:00-16:00", LONDON, now) == words
+    assert state_text("Mon-Fri 10:00-16:00", LONDON, now) == words
 
 
-def test_a_day_that_differs_is_named_and_one_zone_is_said_once() -> None:
+def test_differing_day_is_named_and_a_shared_zone_is_not_repeated() -> None:
     now = utc(2026, 11, 30, 9, 0)
-    assert said("Mon-Sun 08:00-09:00", "Pacific/Auckland", now) == (
+    assert state_text("Mon-Sun 08:00-09:00", "Pacific/Auckland", now) == (
         "closed now, opens tomorrow at 08:00 there, Monday 14:00 your time"
     )
-    assert said("Mon-Fri 10:00-16:00", LONDON, now, LONDON) == "closed now, opens at 10:00"
-    assert said("always", "", now) == "open day and night"
+    assert state_text("Mon-Fri 10:00-16:00", LONDON, now, LONDON) == "closed now, opens at 10:00"
+    assert state_text("always", "", now) == "open day and night"
 
 
-def test_summer_time_moves_the_opening_not_the_hour_there() -> None:
+def test_daylight_saving_time_keeps_the_local_opening_hour() -> None:
     """On Sunday 29 March 2026 at 01:00 UTC, British clocks go forward."""
     before = opening_state_at(OFFICE, utc(2026, 3, 27, 17), no_holidays)
     assert before.changes_at == utc(2026, 3, 30, 9)  # 10:00 there
@@ -94,7 +94,7 @@ def test_a_public_holiday_is_closed_where_the_fact_says_so() -> None:
     "text",
     ["", "Mon", "Mon 9-17", "Mon 25:00-26:00", "Mon 10:00-09:00", "Mo 10:00-11:00", "Fri-Mon 1"],
 )
-def test_anything_else_is_no_opening_hours(text: str) -> None:
+def test_invalid_opening_hours_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_opening_hours(text, LONDON)
 
@@ -108,8 +108,8 @@ def test_a_zone_that_does_not_exist_is_refused() -> None:
     st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1)),  # noqa: DTZ001 -- made aware below
     st.sampled_from([line for line in shipped_help_lines() if line.opening]),
 )
-def test_what_is_said_of_a_line_is_true_one_second_later(moment: datetime, line: object) -> None:
-    now = moment.replace(tzinfo=UTC)
+def test_state_changes_at_the_announced_second(naive_now: datetime, line: object) -> None:
+    now = naive_now.replace(tzinfo=UTC)
     found = opening_state_of(line, now)  # type: ignore[arg-type]
     assert found is not None
     if found.changes_at is None:
@@ -117,10 +117,10 @@ def test_what_is_said_of_a_line_is_true_one_second_later(moment: datetime, line:
         return
     assert found.changes_at > now
     just_before = opening_state_of(line, found.changes_at - timedelta(seconds=1))  # type: ignore[arg-type]
-    then = opening_state_of(line, found.changes_at)  # type: ignore[arg-type]
+    at_change = opening_state_of(line, found.changes_at)  # type: ignore[arg-type]
     assert just_before is not None
-    assert then is not None
-    assert (just_before.is_open, then.is_open) == (found.is_open, not found.is_open)
+    assert at_change is not None
+    assert (just_before.is_open, at_change.is_open) == (found.is_open, not found.is_open)
 
 
 def test_the_grammar_covers_several_spans_a_day() -> None:

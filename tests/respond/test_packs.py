@@ -44,7 +44,7 @@ from entrenous.respond.packs.make_pack import (
     verifier_source,
 )
 from entrenous.respond.situation import Situation
-from tests.respond.room import PAGE, Room, in_step, lived_in, seen, stamp_authority
+from tests.respond.room import PAGE, Room, lived_in, room_with_current_time, seen, stamp_authority
 from tests.sizes import NIGHTLY
 
 pytestmark = pytest.mark.real  # runs openssl, but sends nothing
@@ -57,7 +57,7 @@ FLIPS = 10_000 if NIGHTLY else 700
 @pytest.fixture(scope="module")
 def room(authority: HttpTimestampAuthority) -> Room:
     """Return a room with a case: three items, two stamps, a public sighting, a chat, a letter."""
-    room = in_step()
+    room = room_with_current_time()
     name = room.opens(lived_in("US")).name
     add_sighting(name, seen(at=room.clock.moment), room.device)
     add_sighting(name, seen(CHAT, at=room.clock.moment), room.device)
@@ -70,110 +70,106 @@ def room(authority: HttpTimestampAuthority) -> Room:
     return room
 
 
-def name_in(room: Room) -> str:
+def case_name_in(room: Room) -> str:
     return next(key for key, _ in room.vault.items("cases"))
 
 
-def court(room: Room) -> Pack:
-    name = name_in(room)
+def make_pack(room: Room) -> Pack:
+    name = case_name_in(room)
     return make_pack_for_court(name, "age1court", room.device, verify_stamp, lambda _: None)
 
 
 @pytest.fixture(scope="module")
-def packed(room: Room) -> Pack:
-    return court(room)
+def pack(room: Room) -> Pack:
+    return make_pack(room)
 
 
-def test_a_pack_for_a_court_holds_and_says_what_each_stamp_covers(packed: Pack) -> None:
-    checked = check_received_pack(packed.zipped())
+def test_a_pack_for_a_court_holds_and_says_what_each_stamp_covers(pack: Pack) -> None:
+    checked = check_received_pack(pack.zipped())
     assert [what for good, what in checked.checks if not good] == []
     assert [stamp["items"] for stamp in checked.stamps] == [[1, 2], [1, 2, 3]]
     assert checked.holds
-    assert checked.fingerprint == packed.fingerprint.hex()
-    assert packed.files["items/1.png"] == SHOT
+    assert checked.fingerprint == pack.fingerprint.hex()
+    assert pack.files["items/1.png"] == SHOT
 
 
-def test_the_verifier_is_one_file_of_at_most_300_lines(packed: Pack) -> None:
+def test_the_verifier_is_one_file_of_at_most_300_lines(pack: Pack) -> None:
     assert (
-        packed.files["verify.py"]
-        == Path(str(verify_pack.__file__)).read_bytes()
-        == verifier_source()
+        pack.files["verify.py"] == Path(str(verify_pack.__file__)).read_bytes() == verifier_source()
     )
-    assert len(packed.files["verify.py"].splitlines()) <= 300
-    assert b"entrenous." not in packed.files["verify.py"]
+    assert len(pack.files["verify.py"].splitlines()) <= 300
+    assert b"entrenous." not in pack.files["verify.py"]
 
 
-def test_a_stranger_checks_it_with_python_and_cryptography_alone(
-    packed: Pack, tmp_path: Path
-) -> None:
-    folder, only = unpacked(packed, tmp_path / "pack"), tmp_path / "only"
+def test_verifier_needs_only_python_and_cryptography(pack: Pack, tmp_path: Path) -> None:
+    folder, only = unpacked(pack, tmp_path / "pack"), tmp_path / "only"
     only.mkdir()
     for name in ("cryptography", "cffi", "_cffi_backend"):
         found = find_spec(name)
         assert found is not None
-        place = Path(str(found.origin))
-        place = place.parent if place.name == "__init__.py" else place
-        (only / place.name).symlink_to(place)
-    run = (
+        path = Path(str(found.origin))
+        path = path.parent if path.name == "__init__.py" else path
+        (only / path.name).symlink_to(path)
+    program = (
         f"import sys; sys.path.append({str(only)!r}); import runpy; "
         f"sys.argv = ['verify.py']; runpy.run_path({str(folder / 'verify.py')!r}, "
         "run_name='__main__')"
     )
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", run], capture_output=True, check=False, text=True
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, check=False, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "Everything holds." in done.stdout
     (folder / "items" / "1.png").write_bytes(SHOT + b" ")
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", run], capture_output=True, check=False, text=True
+        [sys.executable, "-I", "-S", "-c", program], capture_output=True, check=False, text=True
     )
     assert done.returncode == 1
     assert "NO   item 1: its bytes changed" in done.stdout
 
 
-def unpacked(packed: Pack, folder: Path) -> Path:
-    for name, data in packed.files.items():
+def unpacked(pack: Pack, folder: Path) -> Path:
+    for name, data in pack.files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder
 
 
-def test_openssl_and_sha256sum_agree_with_the_verifier(packed: Pack, tmp_path: Path) -> None:
-    folder = unpacked(packed, tmp_path / "pack")
+def test_openssl_and_sha256sum_agree_with_the_verifier(pack: Pack, tmp_path: Path) -> None:
+    folder = unpacked(pack, tmp_path / "pack")
     for number in (1, 2):
         stamp = f"stamps/{number}"
         ts = ("-in", f"{stamp}.tsr", "-data", f"{stamp}.json", "-CAfile", f"{stamp}.pem")
-        said = told_by(folder, "openssl", "ts", "-verify", *ts)
-        assert "Verification: OK" in said
-        (folder / f"{stamp}.json").write_bytes(packed.files[f"{stamp}.json"] + b" ")
-        assert "Verification: OK" not in told_by(folder, "openssl", "ts", "-verify", *ts)
-        (folder / f"{stamp}.json").write_bytes(packed.files[f"{stamp}.json"])
-    assert "FAILED" not in told_by(folder, "sha256sum", "--strict", "-c", "SHA256SUMS")
+        output = output_of(folder, "openssl", "ts", "-verify", *ts)
+        assert "Verification: OK" in output
+        (folder / f"{stamp}.json").write_bytes(pack.files[f"{stamp}.json"] + b" ")
+        assert "Verification: OK" not in output_of(folder, "openssl", "ts", "-verify", *ts)
+        (folder / f"{stamp}.json").write_bytes(pack.files[f"{stamp}.json"])
+    assert "FAILED" not in output_of(folder, "sha256sum", "--strict", "-c", "SHA256SUMS")
 
 
-def told_by(folder: Path, *command: str) -> str:
+def output_of(folder: Path, *command: str) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, check=False, text=True)
     return done.stdout + done.stderr
 
 
 @pytest.mark.threat("evidence-changed")
-def test_every_single_bit_change_is_found(packed: Pack) -> None:
+def test_every_single_bit_change_is_found(pack: Pack) -> None:
     """The flipped bits (10,000 in the nightly run) are spread over all files of the pack."""
-    dice = random.Random(26)
-    kinds = sorted(packed.files)
+    rng = random.Random(26)
+    names = sorted(pack.files)
     for turn in range(FLIPS):
-        name = kinds[turn % len(kinds)]
-        changed = {**packed.files, name: flipped(packed.files[name], dice)}
+        name = names[turn % len(names)]
+        changed = {**pack.files, name: flipped(pack.files[name], rng)}
         assert not verify_pack.check_pack(changed).holds, name
 
 
-def flipped(data: bytes, dice: random.Random) -> bytes:
-    at, bit = dice.randrange(len(data)), 1 << dice.randrange(8)
+def flipped(data: bytes, rng: random.Random) -> bytes:
+    at, bit = rng.randrange(len(data)), 1 << rng.randrange(8)
     return data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :]
 
 
-def forged(files: dict[str, bytes]) -> dict[str, bytes]:
+def rehashed(files: dict[str, bytes]) -> dict[str, bytes]:
     """Compute the hashes in the list of files again, as a forger would."""
     names = sorted(name for name in files if name != "SHA256SUMS")
     lines = (f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in names)
@@ -186,37 +182,37 @@ BOUND = ("items/1.png", "items/1.salt", "stamps/1.json", "stamps/2.json", "custo
 @pytest.mark.threat("evidence-changed")
 @pytest.mark.parametrize("name", BOUND)
 def test_a_change_is_found_even_when_the_list_of_files_was_written_anew(
-    packed: Pack, name: str
+    pack: Pack, name: str
 ) -> None:
-    dice = random.Random(6962)
+    rng = random.Random(6962)
     for _ in range(FLIPS // 10):
-        changed = forged({**packed.files, name: flipped(packed.files[name], dice)})
+        changed = rehashed({**pack.files, name: flipped(pack.files[name], rng)})
         checked = verify_pack.check_pack(changed)
         assert checked.checks[0] == (True, "the list of files")
         assert not checked.holds, name
 
 
 @pytest.mark.threat("evidence-changed")
-def test_a_forged_token_never_states_another_time(packed: Pack) -> None:
+def test_a_forged_token_never_states_another_time(pack: Pack) -> None:
     """Some parts of a token are not signed; only the list of files protects them."""
-    dice, stated = (
+    rng, times = (
         random.Random(3161),
-        {stamp["at"] for stamp in check_received_pack(packed.zipped()).stamps},
+        {stamp["at"] for stamp in check_received_pack(pack.zipped()).stamps},
     )
     for _ in range(FLIPS // 2):
-        changed = {**packed.files, "stamps/2.tsr": flipped(packed.files["stamps/2.tsr"], dice)}
+        changed = {**pack.files, "stamps/2.tsr": flipped(pack.files["stamps/2.tsr"], rng)}
         assert not verify_pack.check_pack(changed).holds
-        told = {stamp["at"] for stamp in verify_pack.check_pack(forged(changed)).stamps}
-        assert told <= stated
+        forged_times = {stamp["at"] for stamp in verify_pack.check_pack(rehashed(changed)).stamps}
+        assert forged_times <= times
 
 
-def change(
+def edited(
     name: str, edit: Callable[[bytes], bytes]
 ) -> Callable[[dict[str, bytes]], dict[str, bytes]]:
     return lambda files: {**files, name: edit(files[name])}
 
 
-def without(text: bytes, line: int) -> bytes:
+def without_line(text: bytes, line: int) -> bytes:
     lines = text.splitlines(keepends=True)
     return b"".join(lines[:line] + lines[line + 1 :])
 
@@ -230,47 +226,47 @@ def without(text: bytes, line: int) -> bytes:
         lambda files: {name: data for name, data in files.items() if name != "pack.json"},
         lambda files: {**files, "stamps/1.tsr": files["stamps/2.tsr"]},
         lambda files: {**files, "stamps/1.pem": b""},
-        change("custody.jsonl", lambda text: without(text, 0)),
-        change("custody.jsonl", lambda text: without(text, 3)),
-        change("custody.jsonl", lambda text: without(text, len(text.splitlines()) - 1)),
-        change("custody.jsonl", lambda text: text + text.splitlines(keepends=True)[-1]),
-        change("pack.json", lambda text: text.replace(b'"level":"A1"', b'"level":"A4"')),
-        change("pack.json", lambda text: b" " + text),
-        change("pack.json", lambda _: json.dumps({"schema": "entrenous/pack/1"}).encode()),
-        change("pack.json", lambda _: b"[" * 100_000),
+        edited("custody.jsonl", lambda text: without_line(text, 0)),
+        edited("custody.jsonl", lambda text: without_line(text, 3)),
+        edited("custody.jsonl", lambda text: without_line(text, len(text.splitlines()) - 1)),
+        edited("custody.jsonl", lambda text: text + text.splitlines(keepends=True)[-1]),
+        edited("pack.json", lambda text: text.replace(b'"level":"A1"', b'"level":"A4"')),
+        edited("pack.json", lambda text: b" " + text),
+        edited("pack.json", lambda _: json.dumps({"schema": "entrenous/pack/1"}).encode()),
+        edited("pack.json", lambda _: b"[" * 100_000),
     ],
 )
 def test_forged_packs_do_not_hold(
-    packed: Pack, forge: Callable[[dict[str, bytes]], dict[str, bytes]]
+    pack: Pack, forge: Callable[[dict[str, bytes]], dict[str, bytes]]
 ) -> None:
-    changed = forge(dict(packed.files))
-    assert changed != packed.files
+    changed = forge(dict(pack.files))
+    assert changed != pack.files
     assert not verify_pack.check_pack(changed).holds
-    assert not verify_pack.check_pack(forged(changed)).holds
+    assert not verify_pack.check_pack(rehashed(changed)).holds
 
 
-def test_an_added_file_is_found(packed: Pack) -> None:
-    assert not verify_pack.check_pack({**packed.files, "items/9.png": SHOT}).holds
+def test_an_added_file_is_found(pack: Pack) -> None:
+    assert not verify_pack.check_pack({**pack.files, "items/9.png": SHOT}).holds
 
 
 def test_a_rewritten_case_does_not_hold_against_the_authoritys_own_root(
-    packed: Pack, tmp_path: Path
+    pack: Pack, tmp_path: Path
 ) -> None:
     own = stamp_authority(tmp_path / "own")
-    room = in_step()
+    room = room_with_current_time()
     name = add_statement(room.opens().name, "an invented one", room.device).name
     stamp_evidence(name, own.stamp, room.device)
-    invented = court(room)
+    invented = make_pack(room)
     assert check_received_pack(invented.zipped()).holds, "it holds against its own authority"
-    genuine = packed.files["stamps/1.pem"]
-    assert check_received_pack(packed.zipped(), ca=genuine).holds
+    genuine = pack.files["stamps/1.pem"]
+    assert check_received_pack(pack.zipped(), ca=genuine).holds
     assert not check_received_pack(invented.zipped(), ca=genuine).holds
 
 
 def test_a_pack_is_recorded_with_its_fingerprint(room: Room) -> None:
-    before = len(verify_chain(find_case(name_in(room), room.device).name, room.device))
-    made = court(room)
-    links = verify_chain(find_case(name_in(room), room.device).name, room.device)
+    before = len(verify_chain(find_case(case_name_in(room), room.device).name, room.device))
+    made = make_pack(room)
+    links = verify_chain(find_case(case_name_in(room), room.device).name, room.device)
     assert len(links) == before + 1
     assert links[-1].act is CustodyAct.PACKED
     assert made.fingerprint.hex() in links[-1].purpose
@@ -278,7 +274,7 @@ def test_a_pack_is_recorded_with_its_fingerprint(room: Room) -> None:
 
 
 def test_a_pack_that_could_not_be_written_is_not_recorded(room: Room) -> None:
-    name = name_in(room)
+    name = case_name_in(room)
     before = find_case(name, room.device)
 
     def fails(_: Pack) -> None:
@@ -290,37 +286,35 @@ def test_a_pack_that_could_not_be_written_is_not_recorded(room: Room) -> None:
 
 
 def test_a_pack_for_a_platform_has_letters_and_salted_hashes_and_no_picture(room: Room) -> None:
-    made = make_pack_for_platform(name_in(room), (), (), room.device, lambda _: None)
+    made = make_pack_for_platform(case_name_in(room), (), (), room.device, lambda _: None)
     everything = b"\n".join(made.files.values())
     assert not [name for name in made.files if name.startswith("items/")]
     for secret in (SHOT, CHAT.encode(), b"what the post looked like", b"seen on Monday"):
         assert secret not in everything
     assert hashlib.sha256(SHOT).hexdigest().encode() not in everything
-    for item in find_case(name_in(room), room.device).evidence:
+    for item in find_case(case_name_in(room), room.device).evidence:
         assert item.salt.reveal() not in everything
     assert PAGE.encode() in made.files["letters/1.txt"]
     assert [one["where"] for one in json.loads(made.files["pack.json"])["sightings"]] == [PAGE]
     assert check_received_pack(made.zipped()).holds
-    chosen = make_pack_for_platform(name_in(room), (1,), (2,), room.device, lambda _: None)
+    chosen = make_pack_for_platform(case_name_in(room), (1,), (2,), room.device, lambda _: None)
     assert [one["where"] for one in json.loads(chosen.files["pack.json"])["sightings"]] == [CHAT]
 
 
-def test_the_cover_says_what_it_proves_and_tells_nothing_private(
-    packed: Pack, tmp_path: Path
-) -> None:
-    (tmp_path / "cover.pdf").write_bytes(packed.files["cover.pdf"])
-    said = " ".join(told_by(tmp_path, "pdftotext", "-layout", "cover.pdf", "-").split())
-    root = json.loads(packed.files["pack.json"])["custody"]["root"]
+def test_cover_says_what_it_proves_and_reveals_nothing_private(pack: Pack, tmp_path: Path) -> None:
+    (tmp_path / "cover.pdf").write_bytes(pack.files["cover.pdf"])
+    text = " ".join(output_of(tmp_path, "pdftotext", "-layout", "cover.pdf", "-").split())
+    root = json.loads(pack.files["pack.json"])["custody"]["root"]
     for words in ("What it proves", "What it does not prove", "Item 3: A0", "Stamp 2:", root):
-        assert words in said
+        assert words in text
     for private in ("what the post looked like", PAGE, "Mia"):
-        assert private not in said
-        assert private not in packed.files["README.txt"].decode()
+        assert private not in text
+        assert private not in pack.files["README.txt"].decode()
 
 
-def test_only_the_recipient_opens_a_pack_for_a_court(packed: Pack, tmp_path: Path) -> None:
+def test_only_the_recipient_opens_a_pack_for_a_court(pack: Pack, tmp_path: Path) -> None:
     court_key, other = pyrage.x25519.Identity.generate(), pyrage.x25519.Identity.generate()
-    sealed = encrypt_pack_for(str(court_key.to_public()), packed.zipped())
+    sealed = encrypt_pack_for(str(court_key.to_public()), pack.zipped())
     assert SHOT not in sealed
     key = Secret(f"# created by age-keygen\n{court_key}\n".encode())
     assert check_received_pack(sealed, key).holds
@@ -334,15 +328,15 @@ def test_only_the_recipient_opens_a_pack_for_a_court(packed: Pack, tmp_path: Pat
         check_received_pack(sealed, Secret(b"AGE-SECRET-KEY-1NO"))
     (tmp_path / "key").write_text(str(court_key))
     (tmp_path / "sealed").write_bytes(sealed)
-    told_by(tmp_path, "age", "--decrypt", "-i", "key", "-o", "opened", "sealed")
-    assert (tmp_path / "opened").read_bytes() == packed.zipped(), "the age program agrees"
+    output_of(tmp_path, "age", "--decrypt", "-i", "key", "-o", "opened", "sealed")
+    assert (tmp_path / "opened").read_bytes() == pack.zipped(), "the age program agrees"
 
 
 def test_a_recipient_is_a_key_or_a_file_with_one(tmp_path: Path) -> None:
     key = str(pyrage.x25519.Identity.generate().to_public())
     (tmp_path / "court.pub").write_text(f"# the court's key\n{key}\n")
     assert read_recipient_key(key) == read_recipient_key(str(tmp_path / "court.pub")) == key
-    told_by(tmp_path, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "ssh")
+    output_of(tmp_path, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "ssh")
     if (tmp_path / "ssh").exists():
         line = read_recipient_key(str(tmp_path / "ssh.pub"))
         opened = encrypt_pack_for(line, b"PK")
@@ -353,11 +347,11 @@ def test_a_recipient_is_a_key_or_a_file_with_one(tmp_path: Path) -> None:
             read_recipient_key(wrong)
 
 
-def test_what_cannot_be_packed_is_refused_in_plain_words() -> None:
-    room = in_step()
+def test_pack_without_valid_content_is_refused() -> None:
+    room = room_with_current_time()
     name = room.opens(lived_in("US")).name
     with pytest.raises(NothingToPack):
-        court(room)
+        make_pack(room)
     with pytest.raises(NothingToPack):
         make_pack_for_platform(name, (), (), room.device, lambda _: None)
     add_sighting(name, seen(at=room.clock.moment), room.device)
@@ -368,11 +362,11 @@ def test_what_cannot_be_packed_is_refused_in_plain_words() -> None:
         make_pack_for_platform(name, (), (), room.device, lambda _: None)
     room.vault._files[case.evidence[0].blob] = SHOT + b" "
     with pytest.raises(EvidenceChanged):
-        court(room)
+        make_pack(room)
     with pytest.raises(NotAllAdults):
         record_somebody_under_18(name, Situation(()), room.device)
     with pytest.raises(NotAllAdults):
-        court(room)
+        make_pack(room)
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x00" * 64])

@@ -126,7 +126,7 @@ def test_the_unions_have_their_members() -> None:
         ("Europe", "European Union (EU)"),
     ],
 )
-def test_a_misspelled_place_leads_to_the_closest(typed: str, meant: str) -> None:
+def test_misspelled_place_suggests_the_closest(typed: str, meant: str) -> None:
     with pytest.raises(MisspelledPlace) as refused:
         parse_place(typed)
     assert f"Did you mean {meant}?" in " ".join(str(refused.value).split())
@@ -144,11 +144,11 @@ def test_a_misspelled_place_leads_to_the_closest(typed: str, meant: str) -> None
         ("Nigera", {"NE", "NG"}),
     ],
 )
-def test_a_name_of_several_places_asks_which(typed: str, codes: set[str]) -> None:
+def test_name_of_several_places_is_refused_with_their_codes(typed: str, codes: set[str]) -> None:
     with pytest.raises(AmbiguousPlace) as refused:
         parse_place(typed)
-    said = " ".join(str(refused.value).split())
-    assert all(f"({code})" in said and parse_place(code) == code for code in codes)
+    message = " ".join(str(refused.value).split())
+    assert all(f"({code})" in message and parse_place(code) == code for code in codes)
 
 
 #: Mazandarani "Lithuania" is Persian "Latvia", and Toki Pona "Latvia" is "Malawi" without a blank.
@@ -176,10 +176,10 @@ def test_a_country_is_found_by_its_name_in_every_language(
     _, code, name = known
     if parse_place_or_none(name) in COUNTRIES - {code} and len(name) <= len("DEU"):
         return  # in some languages, the name of a country is another country's code
-    assert code in parsed(f" {typed_as(name)} ")
+    assert code in code_or_candidates(f" {typed_as(name)} ")
 
 
-def parsed(typed: str) -> str:
+def code_or_candidates(typed: str) -> str:
     """Return the code, or the message that names several places."""
     try:
         return parse_place(typed)
@@ -195,10 +195,10 @@ def parse_place_or_none(typed: str) -> str | None:
 
 
 @given(st.sampled_from(sorted(COUNTRIES)), st.sampled_from(LANGUAGES_SEARCHED_FIRST))
-def test_the_name_shown_for_a_place_leads_back_to_it(code: str, language: str) -> None:
+def test_shown_name_of_a_place_is_parsed_as_that_place(code: str, language: str) -> None:
     name = place_name(parse_place(code), language)
     assert name != code
-    assert code in parsed(name)
+    assert code in code_or_candidates(name)
 
 
 def test_no_name_means_two_places_in_the_large_languages() -> None:
@@ -213,7 +213,7 @@ def test_no_name_means_two_places_in_the_large_languages() -> None:
 @pytest.mark.parametrize(
     ("country", "known"), [("US", UnitedStates), ("CA", Canada), ("AU", Australia)]
 )
-def test_the_parts_of_a_country_are_those_of_the_holidays(
+def test_parts_of_a_country_are_those_with_holidays(
     country: str, known: type[UnitedStates | Canada | Australia]
 ) -> None:
     assert parts_of(country) == {part for part in known.subdivisions if " " not in part}
@@ -222,7 +222,7 @@ def test_the_parts_of_a_country_are_those_of_the_holidays(
             assert parse_place_or_none(f"{name}, {country}") in {f"{country}-{part}", country}
 
 
-def test_a_code_is_read_without_the_names() -> None:
+def test_parsing_a_code_does_not_import_babel() -> None:
     """Parsing a code does not import Babel, because that takes long."""
     program = (
         "import sys; from entrenous.respond.law.places import parse_place; parse_place('uk-sct');"

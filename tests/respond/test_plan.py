@@ -49,31 +49,31 @@ situations = st.builds(
 
 
 @given(situations, st.dates(date(2018, 1, 1), date(2028, 1, 1)))
-def test_every_route_that_fits_is_a_step_once_and_every_other_of_the_place_is_refused(
-    said: Situation, day: date
+def test_every_applicable_route_is_one_step_and_no_step_is_refused(
+    situation: Situation, day: date
 ) -> None:
-    plan = make_plan(said, day, day)
+    plan = make_plan(situation, day, day)
     ids = [step.route for step in plan.steps]
     assert len(set(ids)) == len(ids)
     assert plan.first == (ids[0] if ids else "")
-    fitting = {one.route.family for one in routes_for(said, day, day).ranked}
-    if said.posted is Spread.THREAT:
-        assert not {KINDS[id_] for id_ in fitting} & REMOVES
-    assert fitting <= set(ids)
+    applicable = {one.route.family for one in routes_for(situation, day, day).ranked}
+    if situation.posted is Spread.THREAT:
+        assert not {KINDS[id_] for id_ in applicable} & REMOVES
+    assert applicable <= set(ids)
     assert not {one.route for one in plan.refused} & set(ids)
 
 
 @given(situations)
-def test_no_letter_is_first_without_a_place_or_a_person_and_nothing_unverified_is(
-    said: Situation,
+def test_first_step_is_no_letter_without_an_addressee_and_not_unverified(
+    situation: Situation,
 ) -> None:
-    plan = make_plan(said, DAY, DAY)
+    plan = make_plan(situation, DAY, DAY)
     if not plan.steps:
         return
     first = plan.steps[0]
-    if said.posted in (Spread.GROUP, Spread.PRIVATE):
+    if situation.posted in (Spread.GROUP, Spread.PRIVATE):
         assert (first.route, first.kind) == ("ladder-chat-step_01", PLAIN_STEP_KIND)
-    if said.posted is Spread.THREAT:
+    if situation.posted is Spread.THREAT:
         assert first.kind in (HELP_LINE_KIND, PLAIN_STEP_KIND)
     if first.kind in (DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT):
         assert first.to
@@ -85,8 +85,8 @@ def test_no_letter_is_first_without_a_place_or_a_person_and_nothing_unverified_i
 
 
 @given(situations)
-def test_under_18_gets_people_and_hash_banks_and_nothing_else(said: Situation) -> None:
-    plan = make_plan(said, DAY, DAY, under_18=True)
+def test_under_18_gets_people_and_hash_banks_and_nothing_else(situation: Situation) -> None:
+    plan = make_plan(situation, DAY, DAY, under_18=True)
     assert plan.hand_over is not None
     assert plan.hand_over.contacts
     assert {step.kind for step in plan.steps} <= {DocumentKind.HASH_BANK}
@@ -95,9 +95,9 @@ def test_under_18_gets_people_and_hash_banks_and_nothing_else(said: Situation) -
     assert not plan.refused
 
 
-@given(said=situations, under_18=st.booleans())
-def test_every_plan_can_be_shown(*, said: Situation, under_18: bool) -> None:
-    plan = make_plan(said, DAY, DAY, under_18=under_18)
+@given(situation=situations, under_18=st.booleans())
+def test_every_plan_can_be_shown(*, situation: Situation, under_18: bool) -> None:
+    plan = make_plan(situation, DAY, DAY, under_18=under_18)
     shown = plan_json(plan)
     assert set(shown) == {"schema", "first", "routes", "refused", "hand_over"}
     lines = list(plan_text(plan, in_full=True))
@@ -105,11 +105,11 @@ def test_every_plan_can_be_shown(*, said: Situation, under_18: bool) -> None:
     assert len(list(plan_text(plan))) <= len(lines) + 1
 
 
-def _plan(**said: object) -> Plan:
-    return make_plan(Situation((Place("GB"),), **said), DAY, DAY)  # type: ignore[arg-type]
+def _plan(**facts: object) -> Plan:
+    return make_plan(Situation((Place("GB"),), **facts), DAY, DAY)  # type: ignore[arg-type]
 
 
-def test_what_a_chat_cannot_do_is_said_of_the_app() -> None:
+def test_step_for_signal_says_that_nobody_can_remove_messages() -> None:
     signal = next(
         step
         for step in _plan(posted=Spread.PRIVATE, platform="signal").steps
@@ -118,7 +118,7 @@ def test_what_a_chat_cannot_do_is_said_of_the_app() -> None:
     assert "nobody there can see or remove a message" in signal.why
 
 
-def test_a_demand_beside_a_leak_adds_not_to_pay() -> None:
+def test_demand_adds_the_step_not_to_pay() -> None:
     ids = [step.route for step in _plan(posted=Spread.PUBLIC, demand=Demand.MONEY).steps]
     assert ids[1] == "ladder-threat-step_02"
     without = [step.route for step in _plan(posted=Spread.PUBLIC, demand=Demand.NONE).steps]
@@ -133,22 +133,22 @@ def test_a_demand_beside_a_leak_adds_not_to_pay() -> None:
         (date(2026, 7, 1), True, True),
     ],
 )
-def test_a_change_of_law_is_told_from_its_day_on(day: date, *, created: bool, taken: bool) -> None:
-    said = Situation((Place("GB"),), intimate=True, posted=Spread.PUBLIC)
-    plan = make_plan(said, day, day)
+def test_law_change_is_mentioned_from_its_day_on(day: date, *, created: bool, taken: bool) -> None:
+    situation = Situation((Place("GB"),), intimate=True, posted=Spread.PUBLIC)
+    plan = make_plan(situation, day, day)
     why = next(step.why for step in plan.steps if step.route == "uk-soa-66b")
     assert ("66E" in why) is created
     assert ("66AB" in why) is taken
 
 
-def test_somebody_who_acts_for_another_is_told_who_has_to_file() -> None:
+def test_representative_is_told_who_has_to_file() -> None:
     plan = _plan(posted=Spread.PUBLIC, intimate=True, on_behalf=True, depicts_me=False)
     by_id = {step.route: step for step in plan.steps}
     assert "prepare it together" in by_id["uk-soa-66b"].why
     assert "prepare it together" not in by_id["uk-osa-20a"].why
 
 
-def test_no_letter_to_a_sender_whom_nobody_knows_and_no_step_without_its_routes() -> None:
+def test_no_letter_to_an_unknown_sender_and_no_step_without_its_routes() -> None:
     unknown = [one.route for one in _plan(posted=Spread.GROUP, recipient_known=False).steps]
     known = [one.route for one in _plan(posted=Spread.GROUP, recipient_known=True).steps]
     assert "ladder-chat-step_06" in known
@@ -163,7 +163,7 @@ START = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("said", "reach", "posted"),
+    ("stated", "reach", "posted"),
     [
         (None, (), None),
         (None, (SightingReach.PUBLIC,), Spread.PUBLIC),
@@ -175,18 +175,18 @@ START = datetime(2026, 11, 25, tzinfo=UTC)
         (Spread.PRIVATE, (SightingReach.PUBLIC,), Spread.PUBLIC),
     ],
 )
-def test_where_a_case_was_seen_counts_before_what_was_said(
-    said: Spread | None, reach: tuple[SightingReach, ...], posted: Spread | None
+def test_sightings_count_before_the_stated_spread(
+    stated: Spread | None, reach: tuple[SightingReach, ...], posted: Spread | None
 ) -> None:
     sightings = tuple(replace(seen(reach=one), number=n + 1) for n, one in enumerate(reach))
-    situation = Situation((Place("DE"),), posted=said)
+    situation = Situation((Place("DE"),), posted=stated)
     case = Case(CaseName("case-1-calm-otter"), START, situation, sightings=sightings)
     assert situation_of(case).posted is posted
 
 
-def test_nobody_is_sent_to_a_bank_of_intimate_pictures_with_one_that_is_not() -> None:
+def test_hash_bank_is_not_suggested_for_a_picture_that_is_not_intimate() -> None:
     for posted in (Spread.GROUP, Spread.THREAT):
-        asked = {
+        addressees = {
             intimate: " ".join(
                 step.to
                 for step in make_plan(
@@ -195,12 +195,12 @@ def test_nobody_is_sent_to_a_bank_of_intimate_pictures_with_one_that_is_not() ->
             )
             for intimate in (True, False, None)
         }
-        assert ["StopNCII" in to for to in asked.values()] == [True, False, True]
+        assert ["StopNCII" in to for to in addressees.values()] == [True, False, True]
 
 
-def test_a_plan_says_for_which_country_it_is_and_what_the_words_in_brackets_are_for() -> None:
-    said = Situation((Place("NE"),), posted=Spread.THREAT)  # a typo for Nigeria would be noticed
-    lines = list(plan_text(make_plan(said, DAY, DAY), case="case-1"))
+def test_plan_text_names_the_country_and_the_next_command() -> None:
+    situation = Situation((Place("NE"),), posted=Spread.THREAT)  # maybe a typo for Nigeria
+    lines = list(plan_text(make_plan(situation, DAY, DAY), case="case-1"))
     assert lines[1] == "For: Niger (NE)"
     assert lines[-1].endswith("entrenous case notice case-1 --route WORD")
     without = list(plan_text(make_plan(Situation((), posted=Spread.THREAT), DAY, DAY)))
@@ -229,7 +229,7 @@ def test_every_route_that_a_ladder_names_exists() -> None:
         (b"sources = [", b"roots = ["),
     ],
 )
-def test_an_odd_ladder_is_refused_whole(old: bytes, new: bytes) -> None:
+def test_invalid_ladder_is_refused(old: bytes, new: bytes) -> None:
     data = shipped_table("chat-ladder.toml")
     assert old in data
     with pytest.raises(BadTable, match=r"chat-ladder\.toml"):

@@ -19,7 +19,7 @@ from entrenous.respond.client.rdap import (
     open_rdap_client,
 )
 from entrenous.respond.rdap_services import IANA_LISTS_URL, describe_what_look_up_reveals
-from tests.respond.rdap_room import DOMAIN, NETWORK, Registry, abuse, registry
+from tests.respond.rdap_room import DOMAIN, NETWORK, Registry, abuse_entity, registry
 
 pytestmark = pytest.mark.real
 
@@ -28,7 +28,7 @@ ADDRESS = "8.8.8.8"
 
 
 @pytest.fixture
-def played() -> Iterator[Registry]:
+def server() -> Iterator[Registry]:
     with registry() as one:
         one.lists()
         one.says("/rdap/domain/pictures.example", DOMAIN)
@@ -36,22 +36,22 @@ def played() -> Iterator[Registry]:
         yield one
 
 
-def look_up(played: Registry, host: str = SITE, *addresses: str) -> AbuseLookUpResult:
-    with open_rdap_client(bootstrap=played.url) as client:
+def look_up(server: Registry, host: str = SITE, *addresses: str) -> AbuseLookUpResult:
+    with open_rdap_client(bootstrap=server.url) as client:
         return client.look_up(host, addresses)
 
 
-def refused(played: Registry, why: str) -> None:
+def assert_name_fails(server: Registry, why: str) -> None:
     """Check that the look-up of the name fails for this reason, and the network's does not."""
-    found = look_up(played, SITE, ADDRESS)
+    found = look_up(server, SITE, ADDRESS)
     assert [contact.role for contact in found.contacts] == [ContactRole.HOST]
     assert why in " ".join(found.notes)
     with pytest.raises((RdapFailed, BadRdapAnswer)):
-        look_up(played)
+        look_up(server)
 
 
-def test_registrar_and_host_are_found(played: Registry) -> None:
-    host, registrar = look_up(played, SITE, ADDRESS).contacts
+def test_registrar_and_host_are_found(server: Registry) -> None:
+    host, registrar = look_up(server, SITE, ADDRESS).contacts
     assert registrar.role is ContactRole.REGISTRAR
     assert registrar.name == "Example Registrar Inc."
     assert registrar.emails == ("abuse@registrar.example",)
@@ -60,39 +60,39 @@ def test_registrar_and_host_are_found(played: Registry) -> None:
     assert "joe.user" not in str((registrar, host))
 
 
-def test_registry_never_sees_more_of_the_name_than_it_needs(played: Registry) -> None:
-    look_up(played, SITE)
-    assert played.asked == ["/dns.json", "/rdap/domain/pictures.example"]
-    assert all("maria" not in " ".join(sent.values()) for sent in played.headers)
-    assert not any({"Cookie", "Referer"} & set(sent) for sent in played.headers)
+def test_registry_never_sees_more_of_the_name_than_it_needs(server: Registry) -> None:
+    look_up(server, SITE)
+    assert server.asked == ["/dns.json", "/rdap/domain/pictures.example"]
+    assert all("maria" not in " ".join(sent.values()) for sent in server.headers)
+    assert not any({"Cookie", "Referer"} & set(sent) for sent in server.headers)
 
 
-def test_public_ending_that_is_no_name_leads_to_the_next_longer_one(played: Registry) -> None:
-    played.says("/rdap/domain/shop.pictures.example", DOMAIN)
-    del played.answers["/rdap/domain/pictures.example"]
-    assert look_up(played, "shop.pictures.example").contacts
-    assert played.asked[1:] == [
+def test_public_ending_that_is_no_name_leads_to_the_next_longer_one(server: Registry) -> None:
+    server.says("/rdap/domain/shop.pictures.example", DOMAIN)
+    del server.answers["/rdap/domain/pictures.example"]
+    assert look_up(server, "shop.pictures.example").contacts
+    assert server.asked[1:] == [
         "/rdap/domain/pictures.example",
         "/rdap/domain/shop.pictures.example",
     ]
 
 
-def test_without_an_address_the_host_is_not_asked_for_and_that_is_said(played: Registry) -> None:
-    found = look_up(played, SITE, "127.0.0.1", "10.0.0.1", "nonsense")
+def test_without_a_public_address_the_host_is_not_looked_up(server: Registry) -> None:
+    found = look_up(server, SITE, "127.0.0.1", "10.0.0.1", "nonsense")
     assert NO_ADDRESS_NOTE in found.notes
-    assert not any("/ip/" in path for path in played.asked)
+    assert not any("/ip/" in path for path in server.asked)
 
 
-def test_address_in_place_of_a_name_asks_for_no_name(played: Registry) -> None:
-    found = look_up(played, ADDRESS, ADDRESS)
+def test_address_instead_of_a_name_looks_up_no_name(server: Registry) -> None:
+    found = look_up(server, ADDRESS, ADDRESS)
     assert [contact.role for contact in found.contacts] == [ContactRole.HOST]
-    assert not any("domain" in path for path in played.asked)
+    assert not any("domain" in path for path in server.asked)
 
 
-def test_redirect_within_the_same_server_is_followed(played: Registry) -> None:
-    played.says("/rdap/domain/pictures.example", b"", 302, {"Location": "/moved"})
-    played.says("/moved", DOMAIN)
-    assert look_up(played).contacts
+def test_redirect_within_the_same_server_is_followed(server: Registry) -> None:
+    server.says("/rdap/domain/pictures.example", b"", 302, {"Location": "/moved"})
+    server.says("/moved", DOMAIN)
+    assert look_up(server).contacts
 
 
 @pytest.mark.parametrize(
@@ -112,26 +112,26 @@ def test_redirect_within_the_same_server_is_followed(played: Registry) -> None:
         "//127.1/",
     ],
 )
-def test_redirect_to_this_machine_or_network_is_refused(played: Registry, location: str) -> None:
-    played.says("/rdap/domain/pictures.example", b"", 302, {"Location": location})
-    refused(played, "gave no information about")
+def test_redirect_to_this_machine_or_network_is_refused(server: Registry, location: str) -> None:
+    server.says("/rdap/domain/pictures.example", b"", 302, {"Location": location})
+    assert_name_fails(server, "gave no information about")
 
 
-def test_redirect_to_another_port_of_this_machine_is_never_asked(played: Registry) -> None:
+def test_redirect_to_another_port_of_this_machine_is_not_followed(server: Registry) -> None:
     with registry() as inner:
         inner.says("/secret", DOMAIN)
         where = {"Location": f"{inner.url}secret"}
-        played.says("/rdap/domain/pictures.example", b"", 307, where)
-        refused(played, "it points to an address that Entrenous does not contact")
+        server.says("/rdap/domain/pictures.example", b"", 307, where)
+        assert_name_fails(server, "it points to an address that Entrenous does not contact")
         assert inner.asked == []
 
 
-def test_endless_redirects_end(played: Registry) -> None:
-    played.says(
+def test_endless_redirects_end(server: Registry) -> None:
+    server.says(
         "/rdap/domain/pictures.example", b"", 302, {"Location": "/rdap/domain/pictures.example"}
     )
-    refused(played, "it redirects too often")
-    name = [path for path in played.asked if path.endswith("pictures.example")]
+    assert_name_fails(server, "it redirects too often")
+    name = [path for path in server.asked if path.endswith("pictures.example")]
     assert len(name) == 2 * (REDIRECTS_MAX + 1)
 
 
@@ -167,15 +167,15 @@ def _endless(handler: BaseHTTPRequestHandler) -> None:
         b'{"entities": NaN}',
     ],
 )
-def test_answer_that_is_no_rdap_is_refused(played: Registry, body: bytes) -> None:
-    played.says("/rdap/domain/pictures.example", body)
-    refused(played, "was asked who runs this address")
+def test_invalid_rdap_answer_is_refused(server: Registry, body: bytes) -> None:
+    server.says("/rdap/domain/pictures.example", body)
+    assert_name_fails(server, "was asked who runs this address")
 
 
-def test_endless_answer_ends_at_the_limit(played: Registry) -> None:
-    played.says("/rdap/domain/pictures.example", _endless)
+def test_endless_answer_ends_at_the_limit(server: Registry) -> None:
+    server.says("/rdap/domain/pictures.example", _endless)
     started = time.monotonic()
-    refused(played, "the answer is too long")
+    assert_name_fails(server, "the answer is too long")
     assert time.monotonic() - started < 60  # the whole answer has 6.5 GB
 
 
@@ -193,46 +193,46 @@ def test_endless_answer_ends_at_the_limit(played: Registry) -> None:
         b" " * (SERVER_LIST_BYTES_MAX + 1),
     ],
 )
-def test_list_that_is_none_is_refused(played: Registry, listed: bytes) -> None:
-    played.says("/dns.json", listed)
+def test_invalid_list_is_refused(server: Registry, listed: bytes) -> None:
+    server.says("/dns.json", listed)
     with pytest.raises((RdapFailed, BadRdapAnswer)):
-        look_up(played)
+        look_up(server)
 
 
 @pytest.mark.parametrize("status", [400, 403, 429, 500, 503])
-def test_refusal_by_the_server_is_told(played: Registry, status: int) -> None:
-    played.says("/rdap/domain/pictures.example", DOMAIN, status)
-    refused(played, f"HTTP status {status}")
+def test_http_error_status_is_reported(server: Registry, status: int) -> None:
+    server.says("/rdap/domain/pictures.example", DOMAIN, status)
+    assert_name_fails(server, f"HTTP status {status}")
 
 
-def test_server_that_is_away_is_told_with_what_to_do() -> None:
+def test_error_for_an_unreachable_server_suggests_pasting() -> None:
     with (
-        pytest.raises(RdapFailed) as told,
+        pytest.raises(RdapFailed) as raised,
         open_rdap_client(bootstrap="http://127.0.0.1:9/") as client,
     ):
         client.look_up(SITE, ())
-    assert "--pasted" in str(told.value)
-    assert isinstance(told.value, EntrenousError)
+    assert "--pasted" in str(raised.value)
+    assert isinstance(raised.value, EntrenousError)
 
 
-def test_proxy_that_is_away_is_never_bypassed(played: Registry) -> None:
+def test_unreachable_proxy_is_never_bypassed(server: Registry) -> None:
     with pytest.raises(ProxyUnreachable), open_rdap_client(Proxy("127.0.0.1", 9)) as client:
         client.look_up(SITE, ())
-    assert played.asked == []
+    assert server.asked == []
 
 
-def test_abuse_contact_of_a_network_may_be_its_own_entity(played: Registry) -> None:
-    played.says(f"/rdap/ip/{ADDRESS}", {**NETWORK, "entities": [abuse("abuse@net.example")]})
-    contact = look_up(played, ADDRESS, ADDRESS).contacts[0]
+def test_abuse_contact_of_a_network_may_be_its_own_entity(server: Registry) -> None:
+    server.says(f"/rdap/ip/{ADDRESS}", {**NETWORK, "entities": [abuse_entity("abuse@net.example")]})
+    contact = look_up(server, ADDRESS, ADDRESS).contacts[0]
     assert contact.emails == ("abuse@net.example",)
 
 
-def test_who_sees_what_is_said_for_every_way() -> None:
+def test_description_says_who_sees_what_with_and_without_a_proxy() -> None:
     plain = " ".join(describe_what_look_up_reveals(SITE, None))
     assert "data.iana.org" in plain
     assert "name server of your own network: maria.pictures.example" in plain
     tor = describe_what_look_up_reveals(SITE, Proxy("127.0.0.1", 9050))
     assert all("your network address" not in line for line in tor)
     assert not any("name server" in line or "site's network" in line for line in tor)
-    typed = " ".join(describe_what_look_up_reveals(SITE, Proxy("127.0.0.1", 9050), ADDRESS))
-    assert "site's network" in typed
+    with_address = " ".join(describe_what_look_up_reveals(SITE, Proxy("127.0.0.1", 9050), ADDRESS))
+    assert "site's network" in with_address

@@ -29,11 +29,11 @@ from tests.respond.room import START
 
 TODAY = date(2026, 12, 1)
 POST = "https://www.instagram.com/p/abc"
-HER = Situation((Place("DE"),), intimate=True, altered=False, depicts_me=True)
+FULL = Situation((Place("DE"),), intimate=True, altered=False, depicts_me=True)
 
 
-def case_with(*seen: Sighting, situation: Situation = HER) -> Case:
-    numbered = tuple(replace(one, number=at) for at, one in enumerate(seen, 1))
+def case_with(*sightings: Sighting, situation: Situation = FULL) -> Case:
+    numbered = tuple(replace(one, number=at) for at, one in enumerate(sightings, 1))
     return Case(CaseName("case-1"), START, situation, sightings=numbered)
 
 
@@ -78,7 +78,7 @@ def test_what_only_the_person_knows_is_a_gap_in_brackets(
 ) -> None:
     for answer in report_steps(record, Situation(()), TODAY).answers:
         assert answer.gap == (answer.paste == f"[{answer.asks}]")
-    for answer, paste in zip(report_steps(record, HER, TODAY).answers, record.paste, strict=False):
+    for answer, paste in zip(report_steps(record, FULL, TODAY).answers, record.paste, strict=False):
         assert answer.gap or paste not in (
             FormAnswerKind.LINKS,
             FormAnswerKind.GAP,
@@ -88,10 +88,10 @@ def test_what_only_the_person_knows_is_a_gap_in_brackets(
 
 
 @pytest.mark.parametrize("record", shipped_platforms(), ids=lambda record: record.id)
-def test_every_platform_shows_what_is_promised(
+def test_steps_show_form_source_and_what_to_expect(
     record: PlatformRecord,
 ) -> None:
-    steps = report_steps(record, HER, TODAY)
+    steps = report_steps(record, FULL, TODAY)
     shown = "\n".join(steps.text)
     assert record.first_step in shown
     assert record.report_url in shown
@@ -104,24 +104,24 @@ def test_every_platform_shows_what_is_promised(
     assert bool(steps.in_chats) == (record.private_messages is not None)
 
 
-def test_only_what_she_said_is_claimed() -> None:
-    unsaid = pasted("tumblr", Situation(()))["what happened"]
-    assert "intimate" not in unsaid.lower()
-    assert "software" not in unsaid
-    threat = replace(HER, posted=Spread.THREAT, demand=Demand.MONEY)
-    said = pasted("tumblr", threat)["what happened"]
-    assert said.startswith("Somebody threatens to share an intimate picture of me.")
-    assert "Money is demanded" in said
-    other = replace(HER, on_behalf=True)
-    assert "the person I act for" in pasted("tumblr", other)["what happened"]
-    assert "their consent" in pasted("cloudflare", other)["whether you are the person shown"]
+def test_answers_claim_only_stated_facts() -> None:
+    unstated = pasted("tumblr", Situation(()))["what happened"]
+    assert "intimate" not in unstated.lower()
+    assert "software" not in unstated
+    threat = replace(FULL, posted=Spread.THREAT, demand=Demand.MONEY)
+    text = pasted("tumblr", threat)["what happened"]
+    assert text.startswith("Somebody threatens to share an intimate picture of me.")
+    assert "Money is demanded" in text
+    on_behalf = replace(FULL, on_behalf=True)
+    assert "the person I act for" in pasted("tumblr", on_behalf)["what happened"]
+    assert "their consent" in pasted("cloudflare", on_behalf)["whether you are the person shown"]
     assert pasted("cloudflare", Situation(()))["whether you are the person shown"].startswith("[")
 
 
-def test_facts_read_long_ago_say_so() -> None:
+def test_facts_read_long_ago_are_marked() -> None:
     record = platform_by_id("instagram")
-    fresh = report_steps(record, HER, record.read_on + timedelta(days=180))
-    stale = report_steps(record, HER, record.read_on + timedelta(days=181))
+    fresh = report_steps(record, FULL, record.read_on + timedelta(days=180))
+    stale = report_steps(record, FULL, record.read_on + timedelta(days=181))
     assert fresh.cautions == ()
     assert "180 days" in " ".join(stale.cautions)
     assert "180 days" in stale.text[-1]
@@ -140,7 +140,7 @@ def test_case_goes_to_each_platform_once_in_the_order_of_its_sightings() -> None
     assert "sightings 1, 4" in text
     assert text.endswith("entrenous case platform instagram --case case-1")
     assert [
-        seen.number for seen in sightings_on_platform(platform_by_id("generic_site"), case)
+        sighting.number for sighting in sightings_on_platform(platform_by_id("generic_site"), case)
     ] == [3]
 
 
@@ -151,8 +151,8 @@ def test_look_alike_goes_to_no_platform() -> None:
 
 def test_chat_without_a_known_name_uses_the_platform_of_the_situation() -> None:
     assert report_destinations(case_with(chat("our class chat"))) == ()
-    told = replace(HER, platform="signal")
-    assert report_destinations(case_with(chat("our class chat"), situation=told)) == (
+    situation = replace(FULL, platform="signal")
+    assert report_destinations(case_with(chat("our class chat"), situation=situation)) == (
         platform_by_id("signal"),
     )
 
@@ -190,8 +190,8 @@ def test_case_is_about_one_platform_only_if_all_sightings_are_there() -> None:
     assert situation_of(case_with(page(POST), chat("the WhatsApp group"))).platform == ""
     assert situation_of(case_with(page("https://pics.example/1"))).platform == ""
     assert situation_of(case_with()).platform == ""
-    told = replace(HER, platform="tiktok")
-    assert situation_of(case_with(page(POST), situation=told)).platform == "tiktok"
+    situation = replace(FULL, platform="tiktok")
+    assert situation_of(case_with(page(POST), situation=situation)).platform == "tiktok"
 
 
 def test_before_anything_was_shared_the_first_step_is_the_account_not_the_links() -> None:

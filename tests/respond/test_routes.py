@@ -44,11 +44,11 @@ def choose(case: Case, on: date = TODAY, today: date | None = None) -> RouteRank
     return routes_for_case(case, on, today or on, ROUTES)
 
 
-def named(choice: RouteRanking, id_: str) -> RankedRoute:
+def entry_of(choice: RouteRanking, id_: str) -> RankedRoute:
     return next(one for one in choice.ranked if one.route.id == id_)
 
 
-def test_copyright_comes_first_when_she_took_it_and_says_why_in_one_sentence() -> None:
+def test_copyright_comes_first_for_the_maker_with_a_reason_in_one_sentence() -> None:
     choice = choose(a_case(lived_in("US"), SightingReach.PUBLIC))
     assert choice.first is not None
     assert choice.first.route.kind is RouteKind.COPYRIGHT
@@ -58,13 +58,13 @@ def test_copyright_comes_first_when_she_took_it_and_says_why_in_one_sentence() -
     assert choice.why.rstrip(".").count(". ") == choice.why.count("U.S.C. ") == 1
 
 
-def test_the_price_of_copyright_is_said_beside_it() -> None:
+def test_copyright_route_warns_that_the_name_is_disclosed() -> None:
     choice = choose(a_case(lived_in("US"), SightingReach.PUBLIC))
     assert choice.first is not None
     assert any("name and address may reach the abuser" in note for note in choice.first.notes)
 
 
-def test_a_name_that_must_stay_hidden_puts_copyright_behind() -> None:
+def test_name_that_must_stay_hidden_ranks_copyright_lower() -> None:
     hidden = replace(lived_in("US"), name_must_stay_hidden=True)
     choice = choose(a_case(hidden, SightingReach.PUBLIC))
     assert ids(choice)[0] == "us-tida-removal"
@@ -84,13 +84,13 @@ def test_copyright_is_not_offered_to_others_than_the_maker() -> None:
 @pytest.mark.parametrize("taken_by", [PictureMaker.UNSAID, PictureMaker.ME])
 @pytest.mark.parametrize("intimate", [None, True, False])
 @pytest.mark.parametrize("hidden", [False, True])
-def test_copyright_is_first_only_for_who_took_it_and_needs_no_hiding(
+def test_copyright_is_first_only_for_the_maker_who_need_not_hide(
     taken_by: PictureMaker, *, intimate: bool | None, hidden: bool
 ) -> None:
-    said = Situation(
+    situation = Situation(
         (Place("US"),), intimate=intimate, taken_by=taken_by, name_must_stay_hidden=hidden
     )
-    choice = choose(a_case(said, SightingReach.PUBLIC))
+    choice = choose(a_case(situation, SightingReach.PUBLIC))
     if taken_by is PictureMaker.ME and not hidden:
         assert choice.first is not None
         assert choice.first.route.kind is RouteKind.COPYRIGHT
@@ -125,10 +125,10 @@ def test_india_went_from_24_hours_to_2_overnight(on: date, id_: str, hours: int)
     assert (route.id, route.deadline_hours) == (id_, hours)
 
 
-@pytest.mark.parametrize(("on", "there"), [(date(2026, 6, 28), False), (date(2026, 6, 29), True)])
-def test_the_uks_48_hours_begin_on_their_day(on: date, *, there: bool) -> None:
+@pytest.mark.parametrize(("on", "offered"), [(date(2026, 6, 28), False), (date(2026, 6, 29), True)])
+def test_the_uks_48_hours_begin_on_their_day(on: date, *, offered: bool) -> None:
     found = ids(choose(a_case(lived_in("GB"), SightingReach.PUBLIC), on))
-    assert ("uk-osa-20a" in found) is there
+    assert ("uk-osa-20a" in found) is offered
 
 
 def test_a_duty_follows_the_law_of_today_and_an_offence_that_of_its_day() -> None:
@@ -155,7 +155,7 @@ def test_a_copy_that_is_only_in_a_chat_gets_only_routes_that_may_reach_chats() -
     )
 
 
-def test_a_copy_in_both_is_told_what_does_not_reach_the_chat() -> None:
+def test_route_that_does_not_cover_the_chat_says_so() -> None:
     choice = choose(a_case(lived_in("US"), SightingReach.PRIVATE, SightingReach.PUBLIC))
     dmca = next(r for r in choice.ranked if r.route.id == "us-dmca-512c")
     assert "this does not reach the copy inside a chat" in dmca.notes
@@ -167,26 +167,26 @@ def test_a_picture_that_is_not_intimate_gets_no_intimate_only_route() -> None:
     assert not [r for r in choice.ranked if r.route.intimate_only]
 
 
-def test_an_unsaid_answer_rules_nothing_out_and_is_pointed_at() -> None:
-    unsaid = replace(lived_in("GB"), intimate=None)
-    choice = choose(a_case(unsaid, SightingReach.PUBLIC))
-    notes = named(choice, "uk-osa-20a").notes
+def test_missing_answer_rules_nothing_out_and_is_noted() -> None:
+    unstated = replace(lived_in("GB"), intimate=None)
+    choice = choose(a_case(unstated, SightingReach.PUBLIC))
+    notes = entry_of(choice, "uk-osa-20a").notes
     assert "only for an intimate picture; you can add whether this one is" in notes
 
 
 def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
-    unsaid = lived_in("US-CA")
-    real, forged = replace(unsaid, altered=False), replace(unsaid, altered=True)
+    unstated = lived_in("US-CA")
+    real, forged = replace(unstated, altered=False), replace(unstated, altered=True)
     assert "us-ca-22671" not in ids(choose(a_case(real, SightingReach.PUBLIC)))
-    assert not named(choose(a_case(forged, SightingReach.PUBLIC)), "us-ca-22671").notes
+    assert not entry_of(choose(a_case(forged, SightingReach.PUBLIC)), "us-ca-22671").notes
     assert any(
         "you can add whether this was" in note
-        for note in named(choose(a_case(unsaid, SightingReach.PUBLIC)), "us-ca-22671").notes
+        for note in entry_of(choose(a_case(unstated, SightingReach.PUBLIC)), "us-ca-22671").notes
     )
 
 
 @pytest.mark.parametrize(
-    ("place", "id_", "said"),
+    ("place", "id_", "hours"),
     [
         ("US", "us-tida-removal", "within 48 hours"),
         ("AU", "au-osa-77", ""),  # hours from the authority's notice, not the complaint
@@ -195,11 +195,11 @@ def test_only_a_forgery_gets_the_route_for_forgeries() -> None:
     ],
 )
 def test_hours_are_named_only_if_they_run_from_her_notice_to_the_removal(
-    place: str, id_: str, said: str
+    place: str, id_: str, hours: str
 ) -> None:
-    because = named(choose(a_case(lived_in(place), SightingReach.PUBLIC)), id_).why
-    assert because.endswith(said)
-    assert bool(said) is ("hours" in because)
+    why = entry_of(choose(a_case(lived_in(place), SightingReach.PUBLIC)), id_).why
+    assert why.endswith(hours)
+    assert bool(hours) is ("hours" in why)
 
 
 def test_where_nothing_was_verified_a_help_line_comes_first() -> None:
@@ -210,14 +210,14 @@ def test_where_nothing_was_verified_a_help_line_comes_first() -> None:
     assert choice.why.startswith("A help line comes first")
 
 
-def test_where_nothing_reaches_a_help_line_comes_first() -> None:
+def test_without_an_applicable_route_a_help_line_comes_first() -> None:
     choice = choose(a_case(lived_in("MZ", intimate=False), SightingReach.PRIVATE))
     assert (choice.first, choice.others) == (None, ())
     assert "help line" in choice.why
 
 
-@pytest.mark.parametrize(("days", "said"), [(180, False), (181, True)])
-def test_a_fact_read_over_180_days_ago_says_so(days: int, *, said: bool) -> None:
+@pytest.mark.parametrize(("days", "marked"), [(180, False), (181, True)])
+def test_fact_read_over_180_days_ago_is_marked(days: int, *, marked: bool) -> None:
     today = date.fromordinal(date(2026, 11, 25).toordinal() + days)
     choice = choose(a_case(lived_in("US"), SightingReach.PUBLIC), TODAY, today)
     stale = {
@@ -225,7 +225,7 @@ def test_a_fact_read_over_180_days_ago_says_so(days: int, *, said: bool) -> None
         for ranked in choice.ranked
         if ranked.route.read_on == date(2026, 11, 25)
     }
-    assert stale == {said}
+    assert stale == {marked}
 
 
 def test_the_day_of_the_event_is_that_of_the_first_sighting() -> None:
@@ -236,7 +236,7 @@ def test_the_day_of_the_event_is_that_of_the_first_sighting() -> None:
     assert day_of_event(replace(case, sightings=())) == START.date()
 
 
-def test_a_route_that_does_not_reach_the_case_is_not_found() -> None:
+def test_route_that_does_not_apply_is_not_found() -> None:
     with pytest.raises(RouteNotApplicable, match="uk-osa-20a"):
         find_route("uk-osa-20a", a_case(lived_in("US"), SightingReach.PUBLIC), TODAY, TODAY, ROUTES)
 
@@ -255,7 +255,7 @@ situations = st.builds(
 
 
 @given(situations, st.lists(st.sampled_from(SightingReach), max_size=3), st.dates(date(2020, 1, 1)))
-def test_chooser_keeps_its_promises_for_any_case(
+def test_ranking_invariants_hold_for_any_case(
     situation: Situation, reach: list[SightingReach], on: date
 ) -> None:
     choice = choose(a_case(situation, *reach), on, on)
@@ -265,14 +265,14 @@ def test_chooser_keeps_its_promises_for_any_case(
     assert choice.first is None or choice.first.route.verified
     flags = [route.verified for route in routes]
     assert flags == sorted(flags, reverse=True)
-    unsure = [r for r in choice.ranked if not r.route.verified]
-    assert all("check with a help line" in ranked.notes for ranked in unsure)
+    unverified = [r for r in choice.ranked if not r.route.verified]
+    assert all("check with a help line" in ranked.notes for ranked in unverified)
     if choice.first is not None and choice.first.route.kind is RouteKind.COPYRIGHT:
         assert situation.taken_by is PictureMaker.ME
         assert not situation.name_must_stay_hidden
     if situation.intimate is False:
         assert not any(route.intimate_only for route in routes)
     if set(reach) == {SightingReach.PRIVATE}:
-        missing_it = [r for r in routes if r.covers_private_sharing is WhetherCovered.NO]
-        assert all(route.kind is RouteKind.BANK for route in missing_it)
-        assert choice.first is None or choice.first.route not in missing_it
+        not_covering = [r for r in routes if r.covers_private_sharing is WhetherCovered.NO]
+        assert all(route.kind is RouteKind.BANK for route in not_covering)
+        assert choice.first is None or choice.first.route not in not_covering

@@ -50,7 +50,7 @@ def test_a_question_may_be_answered_skipped_or_stopped(typed: str, answer: objec
         ("stop", NonAnswer.STOP),
     ],
 )
-def test_how_far_it_has_come_may_be_skipped_too(typed: str, answer: object) -> None:
+def test_question_about_the_spread_may_be_skipped_too(typed: str, answer: object) -> None:
     assert read_spread(typed) is answer
 
 
@@ -68,25 +68,25 @@ def test_in_danger_the_number_comes_first_then_lines_about_violence_police_and_c
     assert [joined.index(words) for words in order] == sorted(joined.index(w) for w in order)
 
 
-def test_in_danger_without_a_place_somebody_helps_all_the_same() -> None:
+def test_in_danger_without_a_place_help_is_named() -> None:
     text = "\n".join(danger_advice((), NOW, UTC))
     assert "befrienders.org" in text
     assert "entrenous help --place" in text
 
 
-def test_who_is_watched_hears_of_a_safer_device_before_any_change() -> None:
+def test_watched_person_is_advised_of_a_safer_device_before_any_change() -> None:
     text = "\n".join(watched_advice(NOW))
     assert text.index("on a safer device") < text.index("new passwords")
     assert "Plan first" in text
 
 
-def test_who_is_threatened_hears_what_to_do_and_what_to_keep() -> None:
+def test_threat_advice_says_what_to_do_and_what_to_save() -> None:
     text = "\n".join(threat_advice((Place("NG"),), NOW))
     assert text.index("Do not pay") < text.index("What to keep of the demand")
     assert text.endswith("entrenous help --place NG --threat")
 
 
-def test_answers_say_what_somebody_needs() -> None:
+def test_answers_determine_the_help_need() -> None:
     assert SafetyAnswers().need() == HelpNeed()
     answers = SafetyAnswers(safe=False, watched=True, posted=Spread.THREAT)
     assert answers.need() == HelpNeed(threat=True, danger=True, watched=True)

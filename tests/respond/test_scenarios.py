@@ -34,12 +34,12 @@ def scenario(row: dict[str, Any]) -> Scenario:
     return parse_scenario(row["given"], TODAY)
 
 
-def planned(row: dict[str, Any]) -> Plan:
-    asked = scenario(row)
-    return make_plan(asked.situation, asked.day, asked.day, under_18=asked.under_18)
+def plan_for(row: dict[str, Any]) -> Plan:
+    given = scenario(row)
+    return make_plan(given.situation, given.day, given.day, under_18=given.under_18)
 
 
-def people(plan: Plan) -> set[str]:
+def help_ids(plan: Plan) -> set[str]:
     """Return the ids of verified help lines, or of the step to tell somebody if there are none."""
     contacts = plan.hand_over.contacts if plan.hand_over else ()
     lines = {step.route for step in plan.steps if step.kind == HELP_LINE_KIND and step.verified}
@@ -57,10 +57,10 @@ def test_there_are_enough_scenarios_from_enough_places() -> None:
 @pytest.mark.parametrize("name", ROWS)
 def test_scenario_reaches_the_right_steps(name: str) -> None:
     row = ROWS[name]
-    plan = planned(row)
+    plan = plan_for(row)
     ids = [step.route for step in plan.steps]
     allowed = row["first"] if isinstance(row["first"], list) else [row["first"]]
-    assert plan.first in allowed or ("help" in allowed and plan.first in people(plan)), plan.first
+    assert plan.first in allowed or ("help" in allowed and plan.first in help_ids(plan)), plan.first
     assert set(row.get("must", [])) <= set(ids)
     assert not set(row.get("must_not", [])) & set(ids)
     assert set(row.get("refused", [])) <= {one.route for one in plan.refused}
@@ -74,26 +74,26 @@ def test_scenario_reaches_the_right_steps(name: str) -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_no_letter_is_first_without_a_place_or_a_person(name: str) -> None:
-    asked, plan = scenario(ROWS[name]), planned(ROWS[name])
+    given, plan = scenario(ROWS[name]), plan_for(ROWS[name])
     if not plan.steps:
         assert plan.hand_over is not None
         return
     first = plan.steps[0]
     if first.kind in (DocumentKind.LETTER, DocumentKind.FORM, DocumentKind.COMPLAINT):
         assert first.to
-        assert asked.situation.posted in (Spread.PUBLIC, None)
+        assert given.situation.posted in (Spread.PUBLIC, None)
     assert first.verified
     letters = [step for step in plan.steps if step.kind == DocumentKind.LETTER]
-    if asked.situation.posted is Spread.THREAT:
+    if given.situation.posted is Spread.THREAT:
         assert not letters
-    if letters and asked.situation.posted in (Spread.GROUP, Spread.PRIVATE):
-        named = letters[0].platform or KINDS[RouteId(letters[0].route)] is RouteKind.SENDER
-        assert named, letters[0]
+    if letters and given.situation.posted in (Spread.GROUP, Spread.PRIVATE):
+        has_addressee = letters[0].platform or KINDS[RouteId(letters[0].route)] is RouteKind.SENDER
+        assert has_addressee, letters[0]
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_no_step_is_there_twice_and_none_is_refused_too(name: str) -> None:
-    plan = planned(ROWS[name])
+    plan = plan_for(ROWS[name])
     ids = [step.route for step in plan.steps]
     assert len(set(ids)) == len(ids)
     assert not {one.route for one in plan.refused} & set(ids)

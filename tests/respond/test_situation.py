@@ -21,7 +21,7 @@ ALL = {
 
 
 @pytest.mark.parametrize("left_out", sorted(ALL))
-def test_every_fact_that_was_said_is_told_back(left_out: str) -> None:
+def test_every_stated_fact_is_in_the_text(left_out: str) -> None:
     whole = situation_in_words(Situation(**ALL))  # type: ignore[arg-type]
     less = {"places": (), **{key: value for key, value in ALL.items() if key != left_out}}
     assert left_out in {field.name for field in fields(Situation)}
@@ -29,5 +29,5 @@ def test_every_fact_that_was_said_is_told_back(left_out: str) -> None:
     assert "Nigeria; it is in a group chat; money is demanded; Instagram" in whole
 
 
-def test_nothing_said_is_nothing_told() -> None:
+def test_empty_situation_has_no_text() -> None:
     assert situation_in_words(Situation(())) == ""

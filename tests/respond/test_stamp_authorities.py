@@ -34,33 +34,33 @@ from entrenous.respond.stamp_authorities import (
     read_stamp_authorities,
     root_in_bundle,
 )
-from tests.respond.room import Room, in_step
+from tests.respond.room import Room, room_with_current_time
 
-JUDGES = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
-UNUSED = "http://127.0.0.1:1/"  # nothing listens on port 1
-HERE = read_settings({})
+PUBLIC_STAMPS = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
+UNREACHABLE_URL = "http://127.0.0.1:1/"  # nothing listens on port 1
+SETTINGS = read_settings({})
 needs_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="openssl is not installed: apt install openssl"
 )
 
 
 def test_every_known_authority_is_verified_and_its_root_is_in_the_platforms_bundle() -> None:
-    known = known_stamp_authorities(HERE)
+    known = known_stamp_authorities(SETTINGS)
     assert len(known) >= 3
     assert known[0].url.startswith("https://"), "encrypted addresses come first"
     for one in known:
         assert one.verified, one.id
         assert one.source.startswith("https://"), one.id
-        root = root_in_bundle(one, read_certificate_bundle(HERE))
+        root = root_in_bundle(one, read_certificate_bundle(SETTINGS))
         assert root is not None, one.id
         assert sha256(PEM_cert_to_DER_cert(root.decode())).hexdigest() == one.root_sha256
 
 
-@pytest.mark.skipif(not JUDGES.exists(), reason="../shared/judges/rfc3161 is not here")
+@pytest.mark.skipif(not PUBLIC_STAMPS.exists(), reason="../shared/judges/rfc3161 is not here")
 def test_a_real_public_stamp_is_proven_by_the_root_that_the_table_names() -> None:
-    known = {one.id: one for one in known_stamp_authorities(HERE)}
-    token = (JUDGES / "identrust" / "issue-104.tsr").read_bytes()
-    bundle = read_certificate_bundle(HERE)
+    known = {one.id: one for one in known_stamp_authorities(SETTINGS)}
+    token = (PUBLIC_STAMPS / "identrust" / "issue-104.tsr").read_bytes()
+    bundle = read_certificate_bundle(SETTINGS)
     root = root_in_bundle(known["identrust"], bundle)
     assert root is not None
     assert verify_timestamp(token, b"hello", root) == datetime(2025, 3, 11, 8, 52, 8, tzinfo=UTC)
@@ -80,7 +80,7 @@ def test_a_real_public_stamp_is_proven_by_the_root_that_the_table_names() -> Non
         lambda _: "\x00",
     ],
 )
-def test_a_damaged_table_is_refused_entirely(change: object) -> None:
+def test_damaged_table_is_refused(change: object) -> None:
     shipped = Path("src/entrenous/respond/facts/stamp-authorities.toml").read_text()
     changed = change(shipped)  # type: ignore[operator]
     assert changed != shipped
@@ -118,7 +118,7 @@ def local_authority(folder: Path, certs: str = "") -> LocalStampAuthority:
     return local
 
 
-class Silent(BaseHTTPRequestHandler):
+class RefusingHandler(BaseHTTPRequestHandler):
     """A server that answers every request with status 503."""
 
     def do_POST(self) -> None:
@@ -134,7 +134,7 @@ def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
     """Yield the URLs of a real authority, of a server that refuses, and of an unused port."""
     servers = {
         "good": make_stamp_server(local_authority(tmp_path), "127.0.0.1", 0),
-        "refusing": ThreadingHTTPServer(("127.0.0.1", 0), Silent),
+        "refusing": ThreadingHTTPServer(("127.0.0.1", 0), RefusingHandler),
     }
     threads = [
         threading.Thread(target=one.serve_forever, kwargs={"poll_interval": 0.01})
@@ -143,7 +143,7 @@ def addresses(tmp_path: Path) -> Iterator[dict[str, str]]:
     for thread in threads:
         thread.start()
     yield {name: f"http://127.0.0.1:{one.server_address[1]}/" for name, one in servers.items()} | {
-        "away": UNUSED
+        "away": UNREACHABLE_URL
     }
     for one in servers.values():
         one.shutdown()
@@ -163,21 +163,21 @@ def settings_for(tmp_path: Path, *urls: str, trusted: bool = True) -> Settings:
         for number, url in enumerate(urls, start=1)
     ]
     (tmp_path / "table.toml").write_text("schema = 1\nread_on = 2026-11-30\n" + "".join(rows))
-    bundle = read_certificate_bundle(HERE).decode() + (ca if trusted else "")
+    bundle = read_certificate_bundle(SETTINGS).decode() + (ca if trusted else "")
     (tmp_path / "bundle.pem").write_text(bundle)
     return replace(
-        HERE, ca_bundle=tmp_path / "bundle.pem", stamp_authorities=tmp_path / "table.toml"
+        SETTINGS, ca_bundle=tmp_path / "bundle.pem", stamp_authorities=tmp_path / "table.toml"
     )
 
 
 @pytest.fixture
 def room() -> Room:
-    return in_step()
+    return room_with_current_time()
 
 
 @needs_openssl
 @pytest.mark.real
-def test_the_next_authority_is_asked_when_one_is_away_or_refuses(
+def test_next_authority_is_asked_when_one_is_unreachable_or_refuses(
     room: Room, tmp_path: Path, addresses: dict[str, str]
 ) -> None:
     order = [addresses[name] for name in ("away", "refusing", "good")]
@@ -204,7 +204,7 @@ def test_an_authority_whose_root_the_bundle_lacks_is_not_asked(
 
 @needs_openssl
 @pytest.mark.real
-def test_offline_the_case_remembers_the_wish_until_a_stamp_is_there(
+def test_postponed_stamp_stays_requested_until_it_is_made(
     room: Room, tmp_path: Path, addresses: dict[str, str]
 ) -> None:
     case = add_statement(room.opens().name, "seen on Monday", room.device)

@@ -22,20 +22,20 @@ from entrenous.respond.evidence import (
 )
 from entrenous.respond.nouns import Case, EvidenceItem, EvidenceLevel, Stamp
 from entrenous.respond.open_case import add_statement
-from tests.respond.room import START, Room, in_step, stamp_authority
+from tests.respond.room import START, Room, room_with_current_time, stamp_authority
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 def room() -> Room:
-    return in_step()
+    return room_with_current_time()
 
 
 @pytest.mark.real
 @pytest.mark.threat("evidence-changed")
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "pattern"),
     [
         (
             lambda item: replace(item, level=EvidenceLevel.A4),
@@ -46,7 +46,7 @@ def room() -> Room:
 )
 def test_an_item_is_told_as_it_was_stamped(
     change: Callable[[EvidenceItem], EvidenceItem],
-    told: str,
+    pattern: str,
     room: Room,
     authority: HttpTimestampAuthority,
 ) -> None:
@@ -56,9 +56,9 @@ def test_an_item_is_told_as_it_was_stamped(
     save_case(other, room.device, CustodyAct.CHANGED, "said more about it")
     with pytest.raises(ItemDiffersFromStamp) as refused:
         verify_case(case.name, room.device, verify_stamp)
-    said = " ".join(str(refused.value).split())
-    assert f"Item 1 of case {case.name}" in said
-    assert re.search(told, said)
+    message = " ".join(str(refused.value).split())
+    assert f"Item 1 of case {case.name}" in message
+    assert re.search(pattern, message)
 
 
 @pytest.mark.real
@@ -70,13 +70,13 @@ def test_a_past_that_was_rewritten_fails_against_the_authority_and_not_against_i
     stamped = stamp_evidence(case.name, authority.stamp, room.device)
     genuine = partial(verify_stamp, authorities=stamped.stamps[0].authorities)
     assert verify_case(case.name, room.device, genuine) == stamped
-    _write_anew(stamped, room, stamp_authority(tmp_path / "own"))
+    _rewrite_case(stamped, room, stamp_authority(tmp_path / "own"))
     verify_case(case.name, room.device, verify_stamp)
     with pytest.raises(InvalidTimestamp, match="authority that you trust"):
         verify_case(case.name, room.device, genuine)
 
 
-def _write_anew(case: Case, room: Room, own: HttpTimestampAuthority) -> None:
+def _rewrite_case(case: Case, room: Room, own: HttpTimestampAuthority) -> None:
     delete_chain(case.name, room.device)
     room.vault.drop(CASES_TABLE, case.name)
     room.clock.moment = LONG_AGO
@@ -90,7 +90,7 @@ def stamped_at(at: datetime) -> Callable[[bytes], Stamp]:
     return lambda manifest: Stamp(manifest, b"", at, "http://stamps.test", b"")
 
 
-def test_a_time_before_there_was_anything_to_stamp_is_refused_in_plain_words() -> None:
+def test_stamp_time_before_the_evidence_is_refused() -> None:
     room = Room()
     case = add_statement(room.opens().name, "seen on Monday", room.device)
     with pytest.raises(InvalidTimestamp, match="one of the two clocks is wrong"):
@@ -100,8 +100,8 @@ def test_a_time_before_there_was_anything_to_stamp_is_refused_in_plain_words() -
             case.name, stamped_at(START - CLOCK_DIFFERENCE_MAX - timedelta(seconds=1)), room.device
         )
     assert find_case(case.name, room.device) == case
-    kept = stamp_evidence(case.name, stamped_at(START - CLOCK_DIFFERENCE_MAX), room.device)
-    assert evidence_level_in_words(kept.evidence[0], kept).endswith(
+    stamped = stamp_evidence(case.name, stamped_at(START - CLOCK_DIFFERENCE_MAX), room.device)
+    assert evidence_level_in_words(stamped.evidence[0], stamped).endswith(
         "stamped 2026-11-25 11:55:00 UTC"
     )
 

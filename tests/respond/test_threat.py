@@ -18,19 +18,19 @@ from entrenous.respond.situation import Demand, Situation, Spread
 from entrenous.respond.threat import is_threat_only
 from tests.respond.room import START, Room, seen
 
-HERS = Situation((), intimate=True, posted=Spread.THREAT, demand=Demand.MONEY)
+THREAT = Situation((), intimate=True, posted=Spread.THREAT, demand=Demand.MONEY)
 
 
 @pytest.fixture
 def case(room: Room) -> Case:
-    return room.opens(HERS)
+    return room.opens(THREAT)
 
 
 def step(case: Case, room: Room) -> str:
     return next_step(find_case(case.name, room.device), START)
 
 
-def files(case: Case, route: str, room: Room) -> None:
+def file_document(case: Case, route: str, room: Room) -> None:
     """Draft a document for a route, and record that it was sent."""
     number = draft_and_store_notice(case.name, route, room.device).number
     assert f"--sent {number}" in step(case, room)
@@ -44,36 +44,36 @@ def test_the_demand_is_saved_before_anything_else(room: Room, case: Case) -> Non
     assert "To skip this" in words
 
 
-def test_then_fingerprints_before_anything_appears(room: Room, case: Case) -> None:
+def test_hash_bank_is_the_step_after_saving_the_demand(room: Room, case: Case) -> None:
     add_statement(case.name, "he wants 500 euros", room.device)
     words = step(case, room)
     assert "You make a fingerprint on your own device" in words
     assert re.search(r"--route hash-stopncii", words)
 
 
-def test_the_whole_path_ends_before_anything_appears(room: Room) -> None:
+def test_all_steps_of_a_threat_end_with_the_police(room: Room) -> None:
     """The steps are: save the demand, hash bank, report the account, police."""
-    case = room.opens(replace(HERS, places=(Place("NG"),), platform="instagram"))
+    case = room.opens(replace(THREAT, places=(Place("NG"),), platform="instagram"))
     add_statement(case.name, "he wants 500 euros", room.device)
-    files(case, "hash-stopncii", room)
+    file_document(case, "hash-stopncii", room)
     assert "Note which account threatens" in step(case, room)
     account = Sighting("a chat on Instagram", SightingReach.PRIVATE, START, handle="badguy")
     add_sighting(case.name, account, room.device)
     assert f"entrenous case notice {case.name} --route account-threat" in step(case, room)
-    files(case, "account-threat", room)
+    file_document(case, "account-threat", room)
     assert "--route ng-cybercrimes-24" in step(case, room)
-    files(case, "ng-cybercrimes-24", room)
+    file_document(case, "ng-cybercrimes-24", room)
     assert "You have done all that can be done here before anything appears. If" in step(case, room)
 
 
 def test_where_no_law_reaches_a_threat_the_police_are_named_at_the_end(room: Room) -> None:
-    case = room.opens(replace(HERS, platform="instagram"))
+    case = room.opens(replace(THREAT, platform="instagram"))
     add_statement(case.name, "he wants 500 euros", room.device)
     add_sighting(
         case.name, Sighting("a chat", SightingReach.PRIVATE, START, handle="badguy"), room.device
     )
-    files(case, "hash-stopncii", room)
-    files(case, "account-threat", room)
+    file_document(case, "hash-stopncii", room)
+    file_document(case, "account-threat", room)
     assert "whether you report it to the police is your choice" in step(case, room)
 
 
@@ -87,12 +87,12 @@ def test_the_order_is_that_of_the_ladder() -> None:
     assert names.index("Save the demand before anything else") < banks < account < police
 
 
-def test_a_chat_in_which_somebody_threatens_is_no_leak(room: Room, case: Case) -> None:
+def test_threat_in_a_chat_is_not_a_leak(room: Room, case: Case) -> None:
     add_sighting(case.name, seen("a chat on Instagram", SightingReach.PRIVATE), room.device)
     assert is_threat_only(find_case(case.name, room.device))
 
 
-def test_once_it_is_posted_the_case_goes_on_as_a_leak(room: Room, case: Case) -> None:
+def test_posted_picture_turns_the_threat_into_a_leak(room: Room, case: Case) -> None:
     add_facts_to_case(case.name, Situation((), posted=Spread.PUBLIC), room.device)
     assert "Add where you saw it" in step(case, room)
     add_sighting(case.name, seen(), room.device)
@@ -105,11 +105,11 @@ def test_a_public_page_ends_the_threat_path_by_itself(room: Room, case: Case) ->
     assert not is_threat_only(find_case(case.name, room.device))
 
 
-def test_a_case_that_is_no_threat_has_no_step_of_it(room: Room) -> None:
+def test_case_without_a_threat_has_no_threat_step(room: Room) -> None:
     assert "Save the demand" not in step(room.opens(), room)
 
 
-def test_in_a_chat_the_next_step_names_the_order_of_a_chat(room: Room) -> None:
+def test_next_step_of_a_chat_leads_to_the_chat_ladder(room: Room) -> None:
     case = room.opens(Situation((Place("NG"),), intimate=True))
     add_sighting(case.name, seen("the class chat", SightingReach.PRIVATE), room.device)
     add_statement(case.name, "it is in the class chat", room.device)
@@ -124,13 +124,13 @@ def step_when_stamped(case: Case, room: Room) -> str:
     return next_step(replace(stored, stamps=(stamp,)), START)
 
 
-def test_once_it_is_public_the_next_step_is_where_not_to_wait_for_an_answer_to_the_threat(
+def test_once_it_is_public_the_next_step_does_not_wait_for_an_answer_to_the_threat(
     room: Room,
 ) -> None:
-    case = room.opens(replace(HERS, places=(Place("NG"),), platform="instagram"))
+    case = room.opens(replace(THREAT, places=(Place("NG"),), platform="instagram"))
     add_statement(case.name, "he wants 500 euros", room.device)
     for route in ("hash-stopncii", "ng-cybercrimes-24"):
-        files(case, route, room)
+        file_document(case, route, room)
     assert "--platform NAME" not in step(case, room)  # the platform is already known
     add_facts_to_case(case.name, Situation((), posted=Spread.PUBLIC), room.device)
     assert step(case, room).startswith("Add where you saw it")
@@ -138,15 +138,15 @@ def test_once_it_is_public_the_next_step_is_where_not_to_wait_for_an_answer_to_t
     assert "No letter yet asks to remove it from place 1 (Instagram)" in step(case, room)
 
 
-def test_a_chat_is_asked_for_in_its_own_words_not_as_an_address(room: Room) -> None:
+def test_chat_is_added_in_words_not_as_an_address(room: Room) -> None:
     case = room.opens(Situation((), posted=Spread.GROUP))
     assert f"entrenous case add {case.name} --chat -" in step(case, room)
 
 
-def test_a_page_about_a_threat_does_not_say_where_it_was_seen(room: Room) -> None:
-    said = Situation((Place("NG"),), intimate=True, posted=Spread.THREAT, demand=Demand.MONEY)
-    case = room.opens(said)
-    page = draft_and_store_notice(case.name, "ng-cybercrimes-24", room.device)
-    assert "nothing has been posted so far" in page.letter
-    assert "It was seen here" not in page.letter
-    assert not any("where it can be seen" in gap for gap in page.missing)
+def test_police_sheet_about_a_threat_does_not_say_where_it_was_seen(room: Room) -> None:
+    situation = Situation((Place("NG"),), intimate=True, posted=Spread.THREAT, demand=Demand.MONEY)
+    case = room.opens(situation)
+    sheet = draft_and_store_notice(case.name, "ng-cybercrimes-24", room.device)
+    assert "nothing has been posted so far" in sheet.letter
+    assert "It was seen here" not in sheet.letter
+    assert not any("where it can be seen" in gap for gap in sheet.missing)

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,20 +27,20 @@ from entrenous.respond.client.stamp_authority import (
 from entrenous.respond.evidence import AuthorityUnreachable, StampRefused
 from entrenous.respond.nouns import Stamp
 
-JUDGES = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
+TOKENS = Path(__file__).parents[3] / "shared" / "judges" / "rfc3161"
 MANIFEST = b'{"schema":"a manifest"}'
-judged = pytest.mark.skipif(not JUDGES.exists(), reason="../shared/judges/rfc3161 is not here")
+with_tokens = pytest.mark.skipif(not TOKENS.exists(), reason="../shared/judges/rfc3161 is not here")
 needs_openssl = pytest.mark.skipif(
     shutil.which("openssl") is None, reason="openssl is not installed: apt install openssl"
 )
 
 
-def judge(folder: str, token: str, data: bytes, chain: str | None = None) -> datetime:
-    authorities = (JUDGES / (chain or folder) / "ts_chain.pem").read_bytes()
-    return verify_timestamp((JUDGES / folder / token).read_bytes(), data, authorities)
+def verify(folder: str, token: str, data: bytes, chain: str | None = None) -> datetime:
+    authorities = (TOKENS / (chain or folder) / "ts_chain.pem").read_bytes()
+    return verify_timestamp((TOKENS / folder / token).read_bytes(), data, authorities)
 
 
-@judged
+@with_tokens
 @pytest.mark.parametrize(
     ("folder", "token", "when"),
     [
@@ -51,18 +52,18 @@ def judge(folder: str, token: str, data: bytes, chain: str | None = None) -> dat
     ],
 )
 def test_valid_stamps_of_public_authorities_verify(folder: str, token: str, when: datetime) -> None:
-    assert judge(folder, token, b"hello") == when
+    assert verify(folder, token, b"hello") == when
 
 
-@judged
+@with_tokens
 def test_a_stamp_outlives_its_authoritys_certificate() -> None:
-    payload = (JUDGES / "sigstore.mock" / "payload").read_bytes()
-    when = judge("sigstore.mock", "response-expired.tsr", payload)  # it expired in 2024
+    payload = (TOKENS / "sigstore.mock" / "payload").read_bytes()
+    when = verify("sigstore.mock", "response-expired.tsr", payload)  # it expired in 2024
     assert when == datetime(2023, 2, 1, tzinfo=UTC)
 
 
 @pytest.mark.threat("evidence-changed")
-@judged
+@with_tokens
 @pytest.mark.parametrize(
     ("folder", "token", "data", "chain"),
     [
@@ -78,28 +79,28 @@ def test_others_bad_stamps_are_refused(
     folder: str, token: str, data: bytes, chain: str | None
 ) -> None:
     with pytest.raises(InvalidTimestamp):
-        judge(folder, token, data, chain)
+        verify(folder, token, data, chain)
 
 
-@judged
+@with_tokens
 def test_a_stamp_without_certificates_needs_its_signer_in_the_trusted_file() -> None:
-    when = judge("sigstage", "response-no-embedded-cert.tsr", b"hello")  # the file has the signer
+    when = verify("sigstage", "response-no-embedded-cert.tsr", b"hello")  # the file has the signer
     assert when == datetime(2025, 6, 18, 8, 13, 2, tzinfo=UTC)
-    token = (JUDGES / "sigstage" / "response-no-embedded-cert.tsr").read_bytes()
-    chain = (JUDGES / "sigstage" / "ts_chain.pem").read_bytes()
+    token = (TOKENS / "sigstage" / "response-no-embedded-cert.tsr").read_bytes()
+    chain = (TOKENS / "sigstage" / "ts_chain.pem").read_bytes()
     end = b"-----END CERTIFICATE-----\n"
     root = [part + end for part in chain.split(end) if part.strip()][-1]
     with pytest.raises(InvalidTimestamp):
         verify_timestamp(token, b"hello", root)
 
 
-@judged
+@with_tokens
 def test_certificates_that_a_stranger_added_change_nothing() -> None:
     """The signature does not cover them; the signer is still the one that it names."""
-    genuine = judge("test_tsa", "response.tsr", b"hello")
-    assert judge("test_tsa", "response-injected-certs.tsr", b"hello") == genuine
+    genuine = verify("test_tsa", "response.tsr", b"hello")
+    assert verify("test_tsa", "response-injected-certs.tsr", b"hello") == genuine
     with pytest.raises(InvalidTimestamp):
-        judge("test_tsa", "response-injected-certs.tsr", b"hello", "sigstage")
+        verify("test_tsa", "response-injected-certs.tsr", b"hello", "sigstage")
 
 
 @pytest.fixture(scope="module")
@@ -110,32 +111,30 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> LocalStampAuthority:
 
 
 @pytest.fixture(scope="module")
-def stamps(local: LocalStampAuthority) -> Iterator[HttpTimestampAuthority]:
-    with served(make_stamp_server(local, "127.0.0.1", 0)) as url, httpx.Client() as client:
+def authority(local: LocalStampAuthority) -> Iterator[HttpTimestampAuthority]:
+    with serve(make_stamp_server(local, "127.0.0.1", 0)) as url, httpx.Client() as client:
         yield HttpTimestampAuthority(url, local.ca.read_bytes(), client)
 
 
-class served:  # noqa: N801 -- reads as a word: with served(...) as url
-    def __init__(self, server: ThreadingHTTPServer) -> None:
-        self._server = server
-        self._thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-
-    def __enter__(self) -> str:
-        self._thread.start()
-        return f"http://127.0.0.1:{self._server.server_address[1]}/tsa"
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+@contextmanager
+def serve(server: ThreadingHTTPServer) -> Iterator[str]:
+    """Run a server in a thread, and yield its URL."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/tsa"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.mark.real
 @needs_openssl
 def test_our_stamp_holds_for_openssl_and_a_changed_manifest_does_not(
-    stamps: HttpTimestampAuthority, local: LocalStampAuthority, tmp_path: Path
+    authority: HttpTimestampAuthority, local: LocalStampAuthority, tmp_path: Path
 ) -> None:
-    stamp = stamps.stamp(MANIFEST)
+    stamp = authority.stamp(MANIFEST)
     assert openssl_says(stamp, MANIFEST, local, tmp_path) == (0, True)
     code, good = openssl_says(stamp, MANIFEST + b" ", local, tmp_path)
     assert (code != 0, good) == (True, False)
@@ -163,11 +162,11 @@ def openssl_says(
 
 @pytest.mark.real
 @needs_openssl
-def test_a_stamp_says_when_and_by_whom_and_keeps_what_proves_it(
-    stamps: HttpTimestampAuthority, local: LocalStampAuthority
+def test_stamp_has_its_time_manifest_and_trusted_certificate(
+    authority: HttpTimestampAuthority, local: LocalStampAuthority
 ) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
-    stamp = stamps.stamp(MANIFEST)
+    stamp = authority.stamp(MANIFEST)
     assert before <= stamp.at <= datetime.now(UTC)
     assert stamp.manifest == MANIFEST
     assert stamp.authorities == local.ca.read_bytes()
@@ -179,10 +178,10 @@ def test_a_stamp_says_when_and_by_whom_and_keeps_what_proves_it(
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_changed_token_states_another_time_or_other_bytes(
-    data: st.DataObject, stamps: HttpTimestampAuthority
+    data: st.DataObject, authority: HttpTimestampAuthority
 ) -> None:
     """Some parts of a token are not signed; changing them does not change what it states."""
-    stamp = a_stamp(stamps)
+    stamp = cached_stamp(authority)
     at = data.draw(st.integers(0, 2**20)) % len(stamp.token)  # ECDSA: the length varies
     bit = 1 << data.draw(st.integers(0, 7))
     changed = stamp.token[:at] + bytes([stamp.token[at] ^ bit]) + stamp.token[at + 1 :]
@@ -194,13 +193,13 @@ def test_no_changed_token_states_another_time_or_other_bytes(
         return
 
 
-_KEPT: list[Stamp] = []
+_CACHE: list[Stamp] = []
 
 
-def a_stamp(stamps: HttpTimestampAuthority) -> Stamp:
-    if not _KEPT:
-        _KEPT.append(stamps.stamp(MANIFEST))
-    return _KEPT[0]
+def cached_stamp(authority: HttpTimestampAuthority) -> Stamp:
+    if not _CACHE:
+        _CACHE.append(authority.stamp(MANIFEST))
+    return _CACHE[0]
 
 
 @given(st.binary(max_size=64))
@@ -213,27 +212,27 @@ def test_stray_bytes_are_no_stamp(data: bytes) -> None:
 @needs_openssl
 @pytest.mark.parametrize("trusted", [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n", b"\x30\x03abc"])
 def test_invalid_trusted_certificates_are_reported(
-    trusted: bytes, stamps: HttpTimestampAuthority
+    trusted: bytes, authority: HttpTimestampAuthority
 ) -> None:
     with pytest.raises(InvalidTimestamp, match="certificate file"):
-        verify_timestamp(a_stamp(stamps).token, MANIFEST, trusted)
+        verify_timestamp(cached_stamp(authority).token, MANIFEST, trusted)
 
 
 @pytest.mark.real
 @needs_openssl
-def test_a_stamp_of_an_authority_that_is_not_trusted_is_not_accepted(
+def test_stamp_of_an_untrusted_authority_is_refused(
     local: LocalStampAuthority, tmp_path: Path
 ) -> None:
     other = LocalStampAuthority(tmp_path / "other")
     other.prepare()
-    with served(make_stamp_server(local, "127.0.0.1", 0)) as url, httpx.Client() as client:
-        asked = HttpTimestampAuthority(url, other.ca.read_bytes(), client)
+    with serve(make_stamp_server(local, "127.0.0.1", 0)) as url, httpx.Client() as client:
+        client_of_local = HttpTimestampAuthority(url, other.ca.read_bytes(), client)
         with pytest.raises(InvalidTimestamp, match="does not lead to an authority"):
-            asked.stamp(MANIFEST)
+            client_of_local.stamp(MANIFEST)
 
 
-def odd_server(status: int, kind: str, body: bytes) -> ThreadingHTTPServer:
-    class Odd(BaseHTTPRequestHandler):
+def canned_server(status: int, kind: str, body: bytes) -> ThreadingHTTPServer:
+    class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
@@ -245,7 +244,7 @@ def odd_server(status: int, kind: str, body: bytes) -> ThreadingHTTPServer:
         def log_message(self, *_: object) -> None:
             pass
 
-    return ThreadingHTTPServer(("127.0.0.1", 0), Odd)
+    return ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 
 
 REJECTED = bytes.fromhex("30053003020102")  # TimeStampResp { PKIStatusInfo { status rejection } }
@@ -272,31 +271,31 @@ def test_unexpected_answer_is_refused_with_its_reason(  # noqa: PLR0913, PLR0917
     why: str,
     local: LocalStampAuthority,
 ) -> None:
-    with served(odd_server(status, kind, body)) as url, httpx.Client() as client:
-        asked = HttpTimestampAuthority(url, local.ca.read_bytes(), client)
+    with serve(canned_server(status, kind, body)) as url, httpx.Client() as client:
+        authority = HttpTimestampAuthority(url, local.ca.read_bytes(), client)
         with pytest.raises(error, match=why):
-            asked.stamp(MANIFEST)
+            authority.stamp(MANIFEST)
 
 
 @pytest.mark.real
 @needs_openssl
-def test_the_answer_to_another_question_is_refused(
-    stamps: HttpTimestampAuthority, local: LocalStampAuthority
+def test_replayed_answer_is_refused(
+    authority: HttpTimestampAuthority, local: LocalStampAuthority
 ) -> None:
-    replayed = a_stamp(stamps).token  # same manifest, other nonce
-    with served(odd_server(200, REPLY_MEDIA_TYPE, replayed)) as url, httpx.Client() as client:
-        asked = HttpTimestampAuthority(url, local.ca.read_bytes(), client)
+    replayed = cached_stamp(authority).token  # same manifest, other nonce
+    with serve(canned_server(200, REPLY_MEDIA_TYPE, replayed)) as url, httpx.Client() as client:
+        client_of_replay = HttpTimestampAuthority(url, local.ca.read_bytes(), client)
         with pytest.raises(InvalidTimestamp, match="a different request"):
-            asked.stamp(MANIFEST)
+            client_of_replay.stamp(MANIFEST)
 
 
 @pytest.mark.real
 @needs_openssl
 def test_unreachable_authority_is_reported(local: LocalStampAuthority) -> None:
-    server = odd_server(200, REPLY_MEDIA_TYPE, b"")
+    server = canned_server(200, REPLY_MEDIA_TYPE, b"")
     server.server_close()
     with httpx.Client() as client:
         url = f"http://127.0.0.1:{server.server_address[1]}"
-        asked = HttpTimestampAuthority(url, local.ca.read_bytes(), client)
+        authority = HttpTimestampAuthority(url, local.ca.read_bytes(), client)
         with pytest.raises(AuthorityUnreachable, match="safe without a stamp"):
-            asked.stamp(MANIFEST)
+            authority.stamp(MANIFEST)

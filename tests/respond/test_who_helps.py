@@ -37,9 +37,9 @@ from entrenous.respond.who_helps import (
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 #: Help lines for which a page was found, and read, on a later day.
 READ_AGAIN = {"za-gbv", "uy-08004141", "in-telemanas", "de-telefonseelsorge"}
-SHARED = Path(__file__).parents[3] / "shared" / "facts"
+COLLECTED_FACTS = Path(__file__).parents[3] / "shared" / "facts"
 #: Countries that must have a help line of their own; the first list of facts lacked them.
-EXPECTED = frozenset(
+EXPECTED_COUNTRIES = frozenset(
     re.findall("..", "AEALAOBOBWCDCICMCNDODZECETGEHNIQIRJMJOKZLBMWMZRURWSASNSVTNTZZMZW")
 )
 NEEDS = [
@@ -56,7 +56,7 @@ def lines(*places: str, need: HelpNeed = HelpNeed()) -> list[HelpLine]:  # noqa:
     return list(find_help_lines(tuple(map(Place, places)), need))
 
 
-def test_a_line_is_not_named_where_it_does_not_exist() -> None:
+def test_line_is_shown_only_in_countries_where_it_exists() -> None:
     named = {
         place: find_help_lines((Place(place),), HelpNeed(under_18=True)) for place in ("ES", "PT")
     }
@@ -65,25 +65,25 @@ def test_a_line_is_not_named_where_it_does_not_exist() -> None:
     ]
 
 
-def test_without_a_word_about_what_happened_the_other_words_are_named() -> None:
+def test_without_a_need_the_options_for_needs_are_named() -> None:
     assert "--threat if somebody only threatens" in find_help((), HelpNeed()).notes[0]
     assert "--threat --under-18" in "".join(find_help((Place("NG"),), HelpNeed(threat=True)).notes)
 
 
-def test_at_least_75_countries_answer_with_a_line_that_is_really_theirs() -> None:
+def test_at_least_75_countries_have_a_line_of_their_own() -> None:
     theirs = {
         country
         for country in COUNTRIES
         if any(line.place.partition("-")[0] == country for line in lines(country))
     }
     assert len(theirs) >= 75
-    assert theirs >= EXPECTED
+    assert theirs >= EXPECTED_COUNTRIES
     for country in theirs:
         assert lines(country)[0].place.partition("-")[0] == country, country
 
 
 @pytest.mark.parametrize("need", NEEDS)
-def test_somebody_helps_everywhere_whatever_the_need(need: HelpNeed) -> None:
+def test_every_country_has_a_line_for_every_need(need: HelpNeed) -> None:
     for country in COUNTRIES:
         assert lines(country, need=need)
     assert all(line.place == WORLDWIDE for line in lines(need=need))
@@ -124,7 +124,7 @@ def test_in_danger_violence_police_and_crisis_lines_come_first() -> None:
     assert kinds[:4] == [HelpKind.VIOLENCE, HelpKind.VIOLENCE, HelpKind.POLICE, HelpKind.CRISIS]
 
 
-def test_adults_hear_of_a_line_for_children_only_where_nothing_else_is_about_pictures() -> None:
+def test_adults_see_lines_for_children_only_if_no_other_line_is_about_pictures() -> None:
     assert "ee-lasteabi" in [line.id for line in lines("EE")]
     assert "nl-helpwanted" in [line.id for line in lines("NL")]
     assert not any(line.kind is HelpKind.CHILDREN for line in lines("NL") if line.place == "NL")
@@ -132,7 +132,7 @@ def test_adults_hear_of_a_line_for_children_only_where_nothing_else_is_about_pic
     assert "ask whether they help adults too" in " ".join(help_line_in_words(estonian, NOW, UTC))
 
 
-def test_a_line_of_a_part_is_shown_for_its_country_too() -> None:
+def test_line_of_a_region_is_shown_for_its_country_too() -> None:
     assert "ca-bc-iips" in [line.id for line in lines("CA")]
     assert "ca-bc-iips" in [line.id for line in lines("CA-BC")]
     assert "ca-bc-iips" not in [line.id for line in lines("CA-ON")]
@@ -159,7 +159,7 @@ def test_public_code_or_a_list_of_numbers_alone_is_never_verified() -> None:
         assert numbers.verified is not ("itu.int" in numbers.source), numbers.place
 
 
-def test_what_is_not_verified_or_old_is_said_beside_the_contact() -> None:
+def test_unverified_or_old_contact_is_marked() -> None:
     samaritans = next(line for line in lines("GB") if line.id == "gb-samaritans")
     assert samaritans.cautions(NOW.date()) == ()
     late = NOW + timedelta(days=FACT_FRESH_DAYS + 1)
@@ -238,7 +238,7 @@ def test_the_threat_path_has_its_order_and_differs_under_18() -> None:
 
 
 @pytest.mark.parametrize("table", HELP_TABLE_NAMES)
-def test_an_odd_column_makes_a_table_refused(table: str) -> None:
+def test_invalid_column_makes_a_table_refused(table: str) -> None:
     row = (
         'schema = 1\nread_on = 2026-11-30\n[contact.x]\nplace = "GB"\nkind = "crisis"\n'
         'for_children = true\nname = "N"\nwho = "w"\nlanguages = []\nconfidential = true\n'
@@ -254,16 +254,16 @@ def test_an_odd_column_makes_a_table_refused(table: str) -> None:
         read_emergency_numbers(b"schema = 2")
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="../shared/facts is not here")
-def test_no_help_line_that_was_read_was_changed_on_the_way_here() -> None:
+@pytest.mark.skipif(not COLLECTED_FACTS.exists(), reason="../shared/facts is not here")
+def test_shipped_help_lines_equal_the_collected_facts() -> None:
     """Names, notes for maintainers and lines that were read again later are not compared."""
-    ours = {line.id: line for line in shipped_help_lines()}
-    read = tomllib.loads((SHARED / "support-world.toml").read_text())["contact"]
-    assert len(read) == 125
+    shipped = {line.id: line for line in shipped_help_lines()}
+    facts = tomllib.loads((COLLECTED_FACTS / "support-world.toml").read_text())["contact"]
+    assert len(facts) == 125
     texts = ("place", "hours", "email", "web", "chat", "cost", "phone")
-    assert {id_ for id_ in READ_AGAIN if ours[id_].read_on > read[id_]["read_on"]} == READ_AGAIN
-    for id_, row in read.items():
-        line = ours[id_]
+    assert {id_ for id_ in READ_AGAIN if shipped[id_].read_on > facts[id_]["read_on"]} == READ_AGAIN
+    for id_, row in facts.items():
+        line = shipped[id_]
         if id_ in READ_AGAIN:
             continue
         assert [getattr(line, text) for text in texts] == [row.get(text, "") for text in texts]

@@ -37,7 +37,7 @@ from tests.respond.watch.site import (
     picture,
     redirect,
     reply,
-    running,
+    serve_site,
     slow,
 )
 from tests.serving.certificates import own_authority
@@ -50,12 +50,12 @@ BODY = '<html><head><title>A post</title></head><body><img src="/p.jpg"></body><
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with running() as served:
+    with serve_site() as served:
         served.pages |= {"/post": reply(BODY, X_Odd="a  b"), "/p.jpg": picture()}
         yield served
 
 
-def captures(
+def capture(
     room: Room, where: str, context: ssl.SSLContext | None = None, time_max_s: float = 20.0
 ) -> bytes:
     """Capture the page ``where`` for a new case, and return the stored WACZ."""
@@ -65,10 +65,10 @@ def captures(
     if context is not None:
         web.context = context
     pauses = Pauses()
-    asking = CaptureEnvironment(
+    env = CaptureEnvironment(
         web, lambda: pauses.now_s, pauses.sleep, timedelta(hours=5, minutes=30)
     )
-    case = capture_page(name, 1, "for the police", asking, room.device)
+    case = capture_page(name, 1, "for the police", env, room.device)
     (item,) = case.evidence
     assert (item.level, item.sighting) == (EvidenceLevel.A2, 1)
     return room.vault.read_stored_file(item.blob)
@@ -100,14 +100,14 @@ def records(wacz: bytes) -> list[tuple[dict[str, str], bytes]]:
 def facts(wacz: bytes) -> dict[str, Any]:
     headers, block = records(wacz)[-1]
     assert headers["WARC-Type"] == "metadata"
-    told: dict[str, Any] = json.loads(block)
-    return told
+    parsed: dict[str, Any] = json.loads(block)
+    return parsed
 
 
 def test_wacz_finds_a_changed_byte(room: Room, site: Site, tmp_path: Path) -> None:
     from entrenous.respond.capture.web_archive import uncompressed_zip
 
-    parts = files(captures(room, f"{site.url}/post"))
+    parts = files(capture(room, f"{site.url}/post"))
     parts["pages/pages.jsonl"] = parts["pages/pages.jsonl"].replace(b"post", b"past")
     file = tmp_path / "capture.wacz"
     file.write_bytes(uncompressed_zip(parts, datetime(2026, 11, 30, tzinfo=UTC)))
@@ -119,50 +119,50 @@ def test_warcio_agrees_with_every_digest(
     room: Room, site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "data.warc.gz"
-    file.write_bytes(files(captures(room, f"{site.url}/post"))["archive/data.warc.gz"])
+    file.write_bytes(files(capture(room, f"{site.url}/post"))["archive/data.warc.gz"])
     command = type("Command", (), {"inputs": [str(file)], "verbose": True})()
     checker = Checker(command)
     checker.process_all()
     assert checker.exit_value == 0
-    told = capsys.readouterr().out
-    assert "digest pass" in told
-    assert "fail" not in told
+    output = capsys.readouterr().out
+    assert "digest pass" in output
+    assert "fail" not in output
 
 
-def test_requests_and_answers_are_kept_byte_for_byte(room: Room, site: Site) -> None:
-    kept = records(captures(room, f"{site.url}/post"))
-    kinds = [(headers["WARC-Type"], headers.get("WARC-Target-URI", "")) for headers, _ in kept]
+def test_requests_and_answers_are_stored_byte_for_byte(room: Room, site: Site) -> None:
+    stored = records(capture(room, f"{site.url}/post"))
+    kinds = [(headers["WARC-Type"], headers.get("WARC-Target-URI", "")) for headers, _ in stored]
     page, shown = f"{site.url}/post", f"{site.url}/p.jpg"
     pairs = [("response", page), ("request", page), ("response", shown), ("request", shown)]
     assert kinds == [("warcinfo", ""), *pairs, ("metadata", page)]
-    response, request = kept[1][1], kept[2][1]
+    response, request = stored[1][1], stored[2][1]
     assert response.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"X-Odd: a  b\r\n" in response
     assert response.endswith(BODY.encode())
     assert request.startswith(b"GET /post HTTP/1.1\r\nHost: 127.0.0.1:")
-    assert kept[3][1].endswith(photo("astronaut", 75, 400))
-    assert kept[2][0]["WARC-Concurrent-To"] == kept[1][0]["WARC-Record-ID"]
-    assert kept[1][0]["WARC-IP-Address"] == "127.0.0.1"
+    assert stored[3][1].endswith(photo("astronaut", 75, 400))
+    assert stored[2][0]["WARC-Concurrent-To"] == stored[1][0]["WARC-Record-ID"]
+    assert stored[1][0]["WARC-IP-Address"] == "127.0.0.1"
 
 
-def test_header_that_no_parser_would_write_again_is_kept(room: Room, site: Site) -> None:
+def test_irregular_header_is_stored_unchanged(room: Room, site: Site) -> None:
     raw = b"HTTP/1.1 200 Fine by me\r\ncontent-TYPE:text/plain\r\nX:  1\r\nX: 2\r\n\r\nwords"
 
     def answer(request: Any) -> None:
         request.wfile.write(raw)
 
     site.pages["/odd"] = answer
-    assert records(captures(room, f"{site.url}/odd"))[1][1] == raw
+    assert records(capture(room, f"{site.url}/odd"))[1][1] == raw
 
 
-def test_chunks_are_kept_as_they_came(room: Room, site: Site) -> None:
+def test_chunked_answer_is_stored_unchanged(room: Room, site: Site) -> None:
     raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nwords\r\n0\r\n\r\n"
 
     def answer(request: Any) -> None:
         request.wfile.write(raw)
 
     site.pages["/chunks"] = answer
-    assert records(captures(room, f"{site.url}/chunks"))[1][1] == raw
+    assert records(capture(room, f"{site.url}/chunks"))[1][1] == raw
 
 
 def test_interim_answers_are_left_out(room: Room, site: Site) -> None:
@@ -171,15 +171,15 @@ def test_interim_answers_are_left_out(room: Room, site: Site) -> None:
         request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
 
     site.pages["/hints"] = answer
-    kept = records(captures(room, f"{site.url}/hints"))[1][1]
-    assert kept == b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+    stored = records(capture(room, f"{site.url}/hints"))[1][1]
+    assert stored == b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
 
 
-def test_redirects_are_kept_and_the_final_address_is_told(room: Room, site: Site) -> None:
+def test_redirects_are_stored_and_the_final_address_is_recorded(room: Room, site: Site) -> None:
     site.pages["/short"] = redirect("/post")
-    wacz = captures(room, f"{site.url}/short")
-    told = facts(wacz)
-    assert (told["url_typed"], told["url_final"]) == (f"{site.url}/short", f"{site.url}/post")
+    wacz = capture(room, f"{site.url}/short")
+    saved = facts(wacz)
+    assert (saved["url_typed"], saved["url_final"]) == (f"{site.url}/short", f"{site.url}/post")
     assert site.paths == ["/short", "/post", "/p.jpg"]  # no robots.txt: a person asks
     responses = [h["WARC-Target-URI"] for h, _ in records(wacz) if h["WARC-Type"] == "response"]
     assert responses == [f"{site.url}{path}" for path in site.paths]
@@ -188,36 +188,36 @@ def test_redirects_are_kept_and_the_final_address_is_told(room: Room, site: Site
 
 
 def test_facts_of_the_capture(room: Room, site: Site) -> None:
-    told = facts(captures(room, f"{site.url}/post"))
-    assert told["schema"] == "entrenous/capture/1"
-    assert told["started_at"] == "2026-11-25T12:00:00.000000Z"
-    assert told["local_time"] == "2026-11-25T17:30:00+05:30"
-    assert (told["why"], told["who"]) == ("for the police", "the owner of this device")
-    assert told["tool"].startswith("entrenous ")
-    assert (told["whole"], told["pictures_missing"], told["by_proxy"]) == (True, 0, False)
+    saved = facts(capture(room, f"{site.url}/post"))
+    assert saved["schema"] == "entrenous/capture/1"
+    assert saved["started_at"] == "2026-11-25T12:00:00.000000Z"
+    assert saved["local_time"] == "2026-11-25T17:30:00+05:30"
+    assert (saved["why"], saved["who"]) == ("for the police", "the owner of this device")
+    assert saved["tool"].startswith("entrenous ")
+    assert (saved["whole"], saved["pictures_missing"], saved["by_proxy"]) == (True, 0, False)
 
 
 # The indexer imports pyamf, which uses a function that Python deprecates from 3.12 on.
 @pytest.mark.filterwarnings("ignore:.*utcfromtimestamp:DeprecationWarning:pyamf")
-def test_index_is_the_one_that_the_reference_indexer_makes(room: Room, site: Site) -> None:
+def test_index_equals_that_of_the_reference_indexer(room: Room, site: Site) -> None:
     from cdxj_indexer.main import CDXJIndexer
 
     site.pages["/short"] = redirect("/post")
-    parts = files(captures(room, f"{site.url}/short"))
+    parts = files(capture(room, f"{site.url}/short"))
     with tempfile.TemporaryDirectory() as folder:
         warc = Path(folder) / "data.warc.gz"
         warc.write_bytes(parts["archive/data.warc.gz"])
-        made = io.StringIO()
+        reference = io.StringIO()
         CDXJIndexer(
-            made, [str(warc)], sort=True, records="response", post_append=True
+            reference, [str(warc)], sort=True, records="response", post_append=True
         ).process_all()
-    theirs = [line.split(" ", 2) for line in made.getvalue().splitlines()]
-    ours = [line.split(" ", 2) for line in parts["indexes/index.cdx"].decode().splitlines()]
-    assert [line[:2] for line in ours] == [line[:2] for line in theirs]
-    for mine, other in zip(ours, theirs, strict=True):
-        known, expected = json.loads(mine[2]), json.loads(other[2])
+    expected_lines = [line.split(" ", 2) for line in reference.getvalue().splitlines()]
+    lines = [line.split(" ", 2) for line in parts["indexes/index.cdx"].decode().splitlines()]
+    assert [line[:2] for line in lines] == [line[:2] for line in expected_lines]
+    for actual, wanted in zip(lines, expected_lines, strict=True):
+        fields, expected_fields = json.loads(actual[2]), json.loads(wanted[2])
         for key in ("url", "status", "length", "offset", "filename", "digest"):
-            assert known[key] == expected[key], key
+            assert fields[key] == expected_fields[key], key
 
 
 @pytest.mark.parametrize(
@@ -230,17 +230,17 @@ def test_index_is_the_one_that_the_reference_indexer_makes(room: Room, site: Sit
         "http://127.0.0.1:8000/p",
     ],
 )
-def test_sort_keys_are_those_of_the_reference(url: str) -> None:
+def test_sort_keys_equal_those_of_the_reference(url: str) -> None:
     import surt
 
     assert surt_sort_key(url) == surt.surt(url)
 
 
-def test_certificate_chain_is_kept(room: Room, tmp_path: Path) -> None:
+def test_certificate_chain_is_stored(room: Room, tmp_path: Path) -> None:
     server, client, certificates = tls_contexts(tmp_path)
-    with running(server) as served:
+    with serve_site(server) as served:
         served.pages["/post"] = reply("words")
-        wacz = captures(room, f"{served.url}/post", client)
+        wacz = capture(room, f"{served.url}/post", client)
     (pem,) = [
         block
         for headers, block in records(wacz)
@@ -252,76 +252,74 @@ def test_certificate_chain_is_kept(room: Room, tmp_path: Path) -> None:
     assert response.endswith(b"words")
 
 
-def test_site_with_a_certificate_of_nobody_known_is_not_captured(
-    room: Room, tmp_path: Path
-) -> None:
+def test_site_with_an_untrusted_certificate_is_not_captured(room: Room, tmp_path: Path) -> None:
     server, _, _ = tls_contexts(tmp_path)
     refused = pytest.raises(SiteDidNotAnswer, match="certificate")
-    with running(server) as served, refused:
-        captures(room, f"{served.url}/post")
+    with serve_site(server) as served, refused:
+        capture(room, f"{served.url}/post")
     assert find_case(room.vault.keys("cases")[0], room.device).evidence == ()
 
 
 @pytest.mark.parametrize("status", [404, 410, 500, 403])
 def test_error_page_is_a_capture_too(room: Room, site: Site, status: int) -> None:
     site.pages["/post"] = reply("it is gone", status=status)
-    wacz = captures(room, f"{site.url}/post")
+    wacz = capture(room, f"{site.url}/post")
     assert records(wacz)[1][1].startswith(b"HTTP/1.1 %d " % status)
     case = find_case(room.vault.keys("cases")[0], room.device)
     assert case.evidence[0].what == f"capture of sighting 1, HTTP status {status}"
 
 
-def test_pictures_inside_are_not_asked_for_and_counted(room: Room, site: Site) -> None:
+def test_pictures_at_local_addresses_are_counted_but_not_requested(room: Room, site: Site) -> None:
     site.pages["/post"] = reply('<img src="http://10.0.0.1/a"><img src="/p.jpg">')
-    told = facts(captures(room, f"{site.url}/post"))
-    assert told["pictures_missing"] == 1
+    saved = facts(capture(room, f"{site.url}/post"))
+    assert saved["pictures_missing"] == 1
 
 
-def test_endless_page_is_cut_and_says_so(room: Room, site: Site) -> None:
+def test_endless_page_is_truncated_and_marked(room: Room, site: Site) -> None:
     site.pages["/post"] = endless("text/plain")
-    wacz = captures(room, f"{site.url}/post")
+    wacz = capture(room, f"{site.url}/post")
     assert facts(wacz)["whole"] is False
     assert records(wacz)[1][0]["WARC-Truncated"] == "length"
     assert len(wacz) < 2 * 16 * 1024 * 1024
 
 
-def test_slow_page_is_no_capture(room: Room, site: Site) -> None:
+def test_slow_page_is_not_captured(room: Room, site: Site) -> None:
     site.pages["/post"] = slow()
     with pytest.raises(SiteDidNotAnswer, match="too long"):
-        captures(room, f"{site.url}/post", time_max_s=1.0)
+        capture(room, f"{site.url}/post", time_max_s=1.0)
 
 
-def test_redirect_inside_is_no_capture(room: Room, site: Site) -> None:
+def test_redirect_to_a_local_address_is_not_captured(room: Room, site: Site) -> None:
     site.pages["/post"] = redirect("http://10.0.0.1/")
     with pytest.raises(NotOnTheWeb):
-        captures(room, f"{site.url}/post")
+        capture(room, f"{site.url}/post")
     assert find_case(room.vault.keys("cases")[0], room.device).evidence == ()
 
 
-def test_capture_is_in_custody_and_in_the_manifest(room: Room, site: Site) -> None:
-    captures(room, f"{site.url}/post")
+def test_capture_is_in_the_chain_and_in_the_manifest(room: Room, site: Site) -> None:
+    capture(room, f"{site.url}/post")
     case = find_case(room.vault.keys("cases")[0], room.device)
     assert verify_chain(case.name, room.device)[-1].item == 1
     (line,) = make_manifest(case, room.device).items
     assert line.level is EvidenceLevel.A2
 
 
-def test_nothing_is_asked_or_written_for_a_case_that_takes_nothing(room: Room, site: Site) -> None:
+def test_refused_capture_requests_and_writes_nothing(room: Room, site: Site) -> None:
     name = room.opens().name
     add_sighting(name, seen(f"{site.url}/post"), room.device)
     add_sighting(name, seen("a chat", SightingReach.PRIVATE), room.device)
-    asking = CaptureEnvironment(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
+    env = CaptureEnvironment(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
     for number, error in ((2, NotCapturable), (3, NoSuchCaseEntry)):
         with pytest.raises(error):
-            capture_page(name, number, "", asking, room.device)
+            capture_page(name, number, "", env, room.device)
     close_case(name, room.device)
     with pytest.raises(CaseClosed):
-        capture_page(name, 1, "", asking, room.device)
+        capture_page(name, 1, "", env, room.device)
     with pytest.raises(NotAllAdults):
         record_somebody_under_18(name, lived_in("US"), room.device)
     before = (dict(room.vault._drawers), dict(room.vault._files))
     with pytest.raises(NotAllAdults):
-        capture_page(name, 1, "", asking, room.device)
+        capture_page(name, 1, "", env, room.device)
     assert (room.vault._drawers, room.vault._files) == before
     assert site.asked == []
 
@@ -329,14 +327,14 @@ def test_nothing_is_asked_or_written_for_a_case_that_takes_nothing(room: Room, s
 def test_nothing_is_written_to_disk_while_capturing(room: Room, site: Site) -> None:
     opened = list[str]()
 
-    def note(event: str, arguments: tuple[Any, ...]) -> None:
+    def record_open(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and recording and _writes(arguments):
             opened.append(str(arguments[0]))
 
     recording = True
-    sys.addaudithook(note)
+    sys.addaudithook(record_open)
     try:
-        captures(room, f"{site.url}/post")
+        capture(room, f"{site.url}/post")
     finally:
         recording = False
     assert opened == []

@@ -68,7 +68,7 @@ Content-Type: multipart/related;
         (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom", "a video"),
     ],
 )
-def test_what_a_file_is(data: bytes, what: str) -> None:
+def test_file_is_described_by_its_bytes(data: bytes, what: str) -> None:
     assert describe_file(data) == what
 
 
@@ -79,7 +79,7 @@ def test_any_bytes_are_described(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("folder", ["A post_files", "A post-Dateien", "A post_fichiers"])
-def test_page_saved_with_its_files_is_kept_with_them(tmp_path: Path, folder: str) -> None:
+def test_page_saved_with_a_folder_is_stored_with_it(tmp_path: Path, folder: str) -> None:
     page = f'<!DOCTYPE html><img src="./{folder.replace(" ", "%20")}/p.jpg">'.encode()
     saved = tmp_path / "A post.html"
     saved.write_bytes(page)
@@ -90,8 +90,8 @@ def test_page_saved_with_its_files_is_kept_with_them(tmp_path: Path, folder: str
     (tmp_path / "A post too_files").mkdir()
     data, what = read_file_or_saved_page(saved)
     assert what == "a saved page with 2 files (ZIP)"
-    with zipfile.ZipFile(io.BytesIO(data)) as kept:
-        assert {name: kept.read(name) for name in kept.namelist()} == {
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {
             "A post.html": page,
             f"{folder}/deeper/s.css": b"style",
             f"{folder}/p.jpg": b"picture",
@@ -119,5 +119,5 @@ def test_too_many_bytes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("written", "named"), [("a&amp;b_files/x", True), ("a%26b_files/x", True), ("a&b_files", False)]
 )
-def test_folder_is_found_however_its_name_is_written(*, written: str, named: bool) -> None:
+def test_folder_is_found_however_its_name_is_encoded(*, written: str, named: bool) -> None:
     assert refers_to_folder(f'<img src="{written}">'.encode(), "a&b_files") is named

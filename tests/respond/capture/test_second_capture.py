@@ -23,32 +23,32 @@ from entrenous.respond.client.public_web import PublicWeb
 from entrenous.respond.nouns import EvidenceLevel
 from entrenous.respond.open_case import add_sighting
 from tests.respond.room import Room, seen
-from tests.respond.watch.site import Site, picture, reply, running
+from tests.respond.watch.site import Site, picture, reply, serve_site
 
 PAGE = '<html>{}<img src="/p.jpg"></html>'
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with running() as served:
+    with serve_site() as served:
         served.pages |= {"/post": reply(PAGE.format("one")), "/p.jpg": picture()}
         yield served
 
 
-def captured(room: Room, site: Site) -> tuple[str, bytes]:
+def captured_case(room: Room, site: Site) -> tuple[str, bytes]:
     """Return the name of a new case with a capture of the page, and that capture (WACZ)."""
     name = room.opens().name
     add_sighting(name, seen(f"{site.url}/post"), room.device)
-    asking = CaptureEnvironment(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
-    case = capture_page(name, 1, "", asking, room.device)
+    env = CaptureEnvironment(PublicWeb(records=True), lambda: 0.0, lambda _: None, timedelta(0))
+    case = capture_page(name, 1, "", env, room.device)
     return name, room.vault.read_stored_file(case.evidence[0].blob)
 
 
 @pytest.mark.real
 def test_same_content_is_level_a3(room: Room, site: Site) -> None:
-    name, _ = captured(room, site)
+    name, _ = captured_case(room, site)
     site.pages["/post"] = reply(PAGE.format("another token"))  # but the same picture
-    _, theirs = captured(Room(), site)
+    _, theirs = captured_case(Room(), site)
     item = add_second_capture(name, theirs, " a  helper ", room.device).evidence[-1]
     assert item.level is EvidenceLevel.A3
     assert item.what == "a web archive by a helper; 1 answer is the same as in item 1"
@@ -56,10 +56,10 @@ def test_same_content_is_level_a3(room: Room, site: Site) -> None:
 
 
 @pytest.mark.real
-def test_other_content_is_only_a_file(room: Room, site: Site) -> None:
-    name, _ = captured(room, site)
+def test_other_content_is_level_a1(room: Room, site: Site) -> None:
+    name, _ = captured_case(room, site)
     site.pages |= {"/post": reply(PAGE.format("two")), "/p.jpg": picture("coffee")}
-    _, theirs = captured(Room(), site)
+    _, theirs = captured_case(Room(), site)
     item = add_second_capture(name, theirs, "a helper", room.device).evidence[-1]
     assert item.level is EvidenceLevel.A1
     assert "no content in it is the same" in item.what
@@ -67,17 +67,17 @@ def test_other_content_is_only_a_file(room: Room, site: Site) -> None:
 
 @pytest.mark.real
 def test_same_content_at_another_address_is_not_the_same_page(room: Room, site: Site) -> None:
-    name, _ = captured(room, site)
-    with running() as other:
+    name, _ = captured_case(room, site)
+    with serve_site() as other:
         other.pages = site.pages
-        _, theirs = captured(Room(), other)
+        _, theirs = captured_case(Room(), other)
     item = add_second_capture(name, theirs, "a helper", room.device).evidence[-1]
     assert item.level is EvidenceLevel.A1
 
 
 @pytest.mark.real
-def test_without_a_capture_of_our_own_there_is_nothing_second(room: Room, site: Site) -> None:
-    _, theirs = captured(Room(), site)
+def test_without_a_first_capture_the_level_is_a1(room: Room, site: Site) -> None:
+    _, theirs = captured_case(Room(), site)
     name = room.opens().name
     item = add_second_capture(name, theirs, "a helper", room.device).evidence[-1]
     assert item.level is EvidenceLevel.A1
@@ -85,7 +85,7 @@ def test_without_a_capture_of_our_own_there_is_nothing_second(room: Room, site: 
 
 @pytest.mark.real
 def test_damaged_archive_stores_nothing(room: Room, site: Site) -> None:
-    name, theirs = captured(room, site)
+    name, theirs = captured_case(room, site)
     before = find_case(name, room.device)
     for broken in (theirs[:-200], b"PK\x03\x04", b"", theirs[:300] + bytes(500) + theirs[800:]):
         with pytest.raises(NotAWebArchive):

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-import entrenous.respond.commands.evidence as face
 from entrenous.cli import run
+from entrenous.respond.commands import evidence
 from tests.respond.room import stamp_authority
 from tests.vaults import make_vaults_open_quickly
 
-Ask = Callable[..., Any]
+Cli = Callable[..., Any]
 
 
 @pytest.fixture
-def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """Return a function that runs a command with --json, checks its status and returns its JSON."""
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
@@ -32,17 +32,17 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 @pytest.fixture
-def stamp(ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+def stamp(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     """Return a function that stamps a case with openssl, and returns the path of the CA."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed: apt install openssl")
     authority = stamp_authority(tmp_path / "tsa")
-    monkeypatch.setattr(face, "open_timestamp_authority", lambda *_: nullcontext(authority))
+    monkeypatch.setattr(evidence, "open_timestamp_authority", lambda *_: nullcontext(authority))
     ca = tmp_path / "tsa" / "ca.pem"
 
     def stamped(case: str) -> Path:
         where = ("--authority", "http://stamps.test", "--ca", str(ca))
-        ask("evidence", "stamp", case, *where)
+        cli("evidence", "stamp", case, *where)
         return ca
 
     return stamped

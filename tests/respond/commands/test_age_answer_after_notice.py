@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-Ask = Callable[..., Any]
+Cli = Callable[..., Any]
 FULL = Path("/dev/full")
 
 
 @contextmanager
-def read_by_nobody() -> Iterator[int]:
+def pipe_without_reader() -> Iterator[int]:
     """Yield the writing end of a pipe without a reader, as in ``entrenous ... | true``."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -31,16 +31,16 @@ def full_disk() -> Iterator[int]:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("answering", [read_by_nobody, full_disk])
+@pytest.mark.parametrize("open_output", [pipe_without_reader, full_disk])
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
-def test_evidence_is_kept_though_its_answer_is_lost(
-    answering: Callable[[], Any], ask: Ask, tmp_path: Path
+def test_evidence_is_stored_although_the_output_is_lost(
+    open_output: Callable[[], Any], cli: Cli, tmp_path: Path
 ) -> None:
-    case = str(ask("case", "open", "--adults")["case"])
+    case = str(cli("case", "open", "--adults")["case"])
     shot = tmp_path / "screenshot.png"
     shot.write_bytes(b"as it was")
     add = ("-m", "entrenous", "case", "add", case, str(shot), "--url", "https://a.example/p")
-    with answering() as out:
-        subprocess.run([sys.executable, *add], stdout=out, stderr=subprocess.PIPE, check=False)
-    kept = ask("case", "show", case)
-    assert (len(kept["evidence"]), len(kept["sightings"])) == (1, 1)
+    with open_output() as output:
+        subprocess.run([sys.executable, *add], stdout=output, stderr=subprocess.PIPE, check=False)
+    shown = cli("case", "show", case)
+    assert (len(shown["evidence"]), len(shown["sightings"])) == (1, 1)

@@ -11,20 +11,20 @@ from entrenous.cli import run
 
 pytestmark = pytest.mark.slow
 
-Ask = Callable[..., Any]
+Cli = Callable[..., Any]
 HANDED_OVER = 3
 
 
 @pytest.fixture
-def case(ask: Ask) -> str:
-    name = str(ask("case", "open", "--adults")["case"])
-    ask("case", "add", name, "--url", "https://pictures.example/p/123")
+def case(cli: Cli) -> str:
+    name = str(cli("case", "open", "--adults")["case"])
+    cli("case", "add", name, "--url", "https://pictures.example/p/123")
     return name
 
 
 @pytest.mark.threat("under-eighteen")
 @pytest.mark.parametrize(
-    "said",
+    "commands",
     [
         [["case", "about", "NAME", "--under-18"]],
         [["case", "close", "NAME"], ["case", "open", "NAME", "--under-18"]],
@@ -32,12 +32,12 @@ def case(ask: Ask) -> str:
     ],
 )
 def test_it_is_heard_whenever_it_is_said_and_nothing_is_taken_in_after_it(
-    said: list[list[str]], ask: Ask, case: str, tmp_path: Path
+    commands: list[list[str]], cli: Cli, case: str, tmp_path: Path
 ) -> None:
-    for words in said:
-        status = run([case if word == "NAME" else word for word in words], {})
+    for command in commands:
+        status = run([case if word == "NAME" else word for word in command], {})
     assert status == HANDED_OVER
-    before = ask("case", "show", case)
+    before = cli("case", "show", case)
     shot = tmp_path / "screenshot.png"
     shot.write_bytes(b"a picture")
     for refused in (
@@ -50,26 +50,26 @@ def test_it_is_heard_whenever_it_is_said_and_nothing_is_taken_in_after_it(
         ("case", "about", case, "--intimate"),
         ("law", "routes", case),
     ):
-        ask(*refused, status=HANDED_OVER)
-    assert ask("case", "show", case) == before
+        cli(*refused, status=HANDED_OVER)
+    assert cli("case", "show", case) == before
     assert (before["state"], before["age"], before["evidence"]) == ("closed", "child", [])
-    ask("evidence", "verify", case)
+    cli("evidence", "verify", case)
 
 
-def test_who_helps_is_of_the_place_that_she_names_with_it(
-    ask: Ask, case: str, capsys: pytest.CaptureFixture[str]
+def test_help_is_for_the_place_that_is_named_with_the_answer(
+    cli: Cli, case: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["case", "about", case, "--under-18", "--place", "GB", "--json"], {}) == HANDED_OVER
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "Childline" in told.err
-    assert f"entrenous case erase {case}" in " ".join(told.err.split())
-    assert "Childline" in ask("case", "show", case)["next"]
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Childline" in captured.err
+    assert f"entrenous case erase {case}" in " ".join(captured.err.split())
+    assert "Childline" in cli("case", "show", case)["next"]
     assert run(["case", "erase", case, "--yes"], {}) == 0
-    assert ask("case", "list")["cases"] == []
+    assert cli("case", "list")["cases"] == []
 
 
-def test_who_helps_is_told_without_a_vault_a_trace_or_a_passphrase(
+def test_help_is_named_without_vault_trace_or_passphrase(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "none"))
@@ -78,8 +78,8 @@ def test_who_helps_is_told_without_a_vault_a_trace_or_a_passphrase(
     assert not (tmp_path / "none").exists()
 
 
-def test_what_is_said_when_a_case_opens_again_is_kept(ask: Ask, case: str) -> None:
+def test_facts_are_added_when_a_case_is_reopened(cli: Cli, case: str) -> None:
     assert run(["case", "close", case], {}) == 0
-    ask("case", "open", case, "--place", "GB", "--intimate")
-    assert "uk-osa-20a" in json.dumps(ask("law", "routes", case))
-    ask("case", "open", case, "--from-trace", "1", status=2)
+    cli("case", "open", case, "--place", "GB", "--intimate")
+    assert "uk-osa-20a" in json.dumps(cli("law", "routes", case))
+    cli("case", "open", case, "--from-trace", "1", status=2)

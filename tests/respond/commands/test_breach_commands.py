@@ -9,12 +9,12 @@ import pytest
 from entrenous.cli import run
 
 pytestmark = pytest.mark.slow
-Ask = Callable[..., Any]
+Cli = Callable[..., Any]
 OPEN = ("case", "open", "--breach", "--adults", "--place", "DE")
 
 
-def test_a_breach_is_opened_shown_and_noted_as_notified(ask: Ask) -> None:
-    case = ask(*OPEN, "--aware-at", "2026-01-05T09:00+01:00")
+def test_a_breach_is_opened_shown_and_noted_as_notified(cli: Cli) -> None:
+    case = cli(*OPEN, "--aware-at", "2026-01-05T09:00+01:00")
     assert case["breach"] == {
         "route": "eu-gdpr-33",
         "aware_at": "2026-01-05T08:00:00Z",
@@ -24,54 +24,54 @@ def test_a_breach_is_opened_shown_and_noted_as_notified(ask: Ask) -> None:
     first = case["deadlines"][0]
     assert (first["state"], first["due_at"]) == ("missed", "2026-01-08T08:00:00Z")
     name = str(case["case"])
-    done = ask("case", "breach", name, "--notified", "--at", "2026-01-07T12:00+01:00")
+    done = cli("case", "breach", name, "--notified", "--at", "2026-01-07T12:00+01:00")
     assert done["breach"]["notified_at"] == "2026-01-07T11:00:00Z"
     assert done["deadlines"][0]["state"] == "met"
 
 
-def test_a_breach_is_noted_for_a_case_that_is_open_already(ask: Ask) -> None:
-    name = str(ask("case", "open", "--adults", "--place", "France")["case"])
-    noted = ask("case", "breach", name, "--aware-at", "2026-01-05T09:00Z", "--told")
+def test_a_breach_is_noted_for_a_case_that_is_open_already(cli: Cli) -> None:
+    name = str(cli("case", "open", "--adults", "--place", "France")["case"])
+    noted = cli("case", "breach", name, "--aware-at", "2026-01-05T09:00Z", "--told")
     assert noted["breach"]["aware_at"] == "2026-01-05T09:00:00Z"
     assert noted["breach"]["told_at"] is not None
 
 
 def test_without_a_known_law_no_case_is_left_behind(
-    ask: Ask, capsys: pytest.CaptureFixture[str]
+    cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = ask("case", "list")["cases"]
+    before = cli("case", "list")["cases"]
     assert run(["case", "open", "--breach", "--adults", "--place", "JP"], {}) == 4
     assert "Entrenous knows no law for this place" in capsys.readouterr().err
-    assert ask("case", "list")["cases"] == before
+    assert cli("case", "list")["cases"] == before
 
 
-def test_under_18_the_time_is_told_and_nothing_is_stored(
-    ask: Ask, capsys: pytest.CaptureFixture[str]
+def test_under_18_the_deadline_is_shown_and_nothing_is_stored(
+    cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = ask("case", "list")["cases"]
+    before = cli("case", "list")["cases"]
     capsys.readouterr()
     assert run(["case", "open", "--breach", "--under-18", "--place", "GB"], {}) == 3
-    told = capsys.readouterr().err
-    assert "Your organisation has until" in told
-    assert "https://takeitdown.ncmec.org" in told
-    assert ask("case", "list")["cases"] == before
+    errors = capsys.readouterr().err
+    assert "Your organisation has until" in errors
+    assert "https://takeitdown.ncmec.org" in errors
+    assert cli("case", "list")["cases"] == before
 
 
-def test_under_18_help_comes_also_where_no_law_is_known(
-    ask: Ask, capsys: pytest.CaptureFixture[str]
+def test_under_18_help_is_named_also_where_no_law_is_known(
+    cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ask("case", "list")
+    cli("case", "list")
     assert run(["case", "open", "--breach", "--under-18", "--place", "JP"], {}) == 3
-    told = capsys.readouterr().err
-    assert "https://takeitdown.ncmec.org" in told
-    assert "knows no law" not in told
+    errors = capsys.readouterr().err
+    assert "https://takeitdown.ncmec.org" in errors
+    assert "knows no law" not in errors
 
 
-def test_an_open_case_of_somebody_under_18_is_closed_and_takes_no_breach(ask: Ask) -> None:
-    name = str(ask("case", "open", "--adults", "--place", "DE")["case"])
-    ask("case", "about", name, "--under-18", status=3)
-    ask("case", "breach", name, "--aware-at", "2026-01-05", status=3)
-    assert ask("case", "show", name)["breach"] is None
+def test_under_18_case_accepts_no_breach(cli: Cli) -> None:
+    name = str(cli("case", "open", "--adults", "--place", "DE")["case"])
+    cli("case", "about", name, "--under-18", status=3)
+    cli("case", "breach", name, "--aware-at", "2026-01-05", status=3)
+    assert cli("case", "show", name)["breach"] is None
 
 
 @pytest.mark.parametrize(
@@ -81,20 +81,20 @@ def test_an_open_case_of_somebody_under_18_is_closed_and_takes_no_breach(ask: As
         (["case", "breach", "case-1-no-such", "--notified"], 4),
     ],
 )
-@pytest.mark.usefixtures("ask")
-def test_what_does_not_fit_is_refused(
+@pytest.mark.usefixtures("cli")
+def test_invalid_breach_command_is_refused(
     arguments: list[str], status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(arguments, {}) == status
     capsys.readouterr()
 
 
-def test_json_and_text_say_the_same_time(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
-    name = str(ask(*OPEN, "--aware-at", "2026-01-05T09:00+01:00")["case"])
+def test_json_and_text_say_the_same_time(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    name = str(cli(*OPEN, "--aware-at", "2026-01-05T09:00+01:00")["case"])
     capsys.readouterr()
     assert run(["case", "breach", name], {}) == 0
-    told = capsys.readouterr().out
-    assert "Thursday 8 January 2026, 09:00 in Germany" in told
-    assert "- the likely consequences" in told
+    output = capsys.readouterr().out
+    assert "Thursday 8 January 2026, 09:00 in Germany" in output
+    assert "- the likely consequences" in output
     assert run(["case", "breach", name, "--json"], {}) == 0
     assert json.loads(capsys.readouterr().out)["schema"] == "entrenous/case/1"

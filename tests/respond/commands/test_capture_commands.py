@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from entrenous.cli import run
-from tests.respond.watch.site import Site, photo, picture, reply, running
+from tests.respond.watch.site import Site, photo, picture, reply, serve_site
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-Ask = Callable[..., Any]
+Cli = Callable[..., Any]
 SECRET = "a-path-that-nobody-may-read"
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with running() as served:
+    with serve_site() as served:
         served.pages |= {
             f"/{SECRET}": reply(f'<html><img src="/{SECRET}.jpg">{SECRET}'),
             f"/{SECRET}.jpg": picture(),
@@ -29,27 +29,27 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def case(ask: Ask, site: Site) -> str:
-    name: str = ask("case", "open", "--adults")["case"]
-    ask("case", "add", name, "--url", f"{site.url}/{SECRET}")
+def case(cli: Cli, site: Site) -> str:
+    name: str = cli("case", "open", "--adults")["case"]
+    cli("case", "add", name, "--url", f"{site.url}/{SECRET}")
     return name
 
 
 def test_capture_asks_first_and_becomes_an_item_of_level_a2(
-    ask: Ask, case: str, site: Site, capsys: pytest.CaptureFixture[str]
+    cli: Cli, case: str, site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["evidence", "capture", case, "--sighting", "1"], {}) == 2
     assert "your IP address" in capsys.readouterr().err
     assert site.asked == []
-    shown = ask("evidence", "capture", case, "--sighting", "1", "--yes", "--why", "for the police")
+    shown = cli("evidence", "capture", case, "--sighting", "1", "--yes", "--why", "for the police")
     (item,) = shown["evidence"]
     assert (item["level"], item["what"]) == ("A2", "capture of sighting 1, HTTP status 200")
 
 
-def test_exported_capture_is_what_wacz_calls_valid(ask: Ask, case: str, tmp_path: Path) -> None:
-    ask("evidence", "capture", case, "--sighting", "1", "--yes")
+def test_exported_capture_is_what_wacz_calls_valid(cli: Cli, case: str, tmp_path: Path) -> None:
+    cli("evidence", "capture", case, "--sighting", "1", "--yes")
     out = tmp_path / "out"
-    written = ask("evidence", "export", case, "1", "--out", str(out))
+    written = cli("evidence", "export", case, "1", "--out", str(out))
     assert written["file"].endswith(".wacz")
     wacz = Path(sys.executable).parent / "wacz"
     done = subprocess.run(
@@ -60,10 +60,10 @@ def test_exported_capture_is_what_wacz_calls_valid(ask: Ask, case: str, tmp_path
 
 
 @pytest.mark.threat("under-eighteen")
-def test_under_18_case_is_never_captured(ask: Ask, case: str, site: Site, tmp_path: Path) -> None:
-    ask("case", "about", case, "--under-18", status=3)
+def test_under_18_case_is_never_captured(cli: Cli, case: str, site: Site, tmp_path: Path) -> None:
+    cli("case", "about", case, "--under-18", status=3)
     before = {file: file.stat().st_size for file in (tmp_path / "home").rglob("*")}
-    ask("evidence", "capture", case, "--sighting", "1", "--yes", status=3)
+    cli("evidence", "capture", case, "--sighting", "1", "--yes", status=3)
     assert {file: file.stat().st_size for file in (tmp_path / "home").rglob("*")} == before
     assert site.asked == []
 
@@ -94,25 +94,25 @@ def test_no_address_and_no_picture_is_in_output_or_files(
             assert not any(window in data for window in windows)
 
 
-def test_saved_page_is_kept_as_what_it_is(ask: Ask, case: str, tmp_path: Path) -> None:
+def test_saved_page_is_stored_with_its_description(cli: Cli, case: str, tmp_path: Path) -> None:
     page = tmp_path / "post.html"
     page.write_bytes(b"<!doctype html><html>words</html>")
-    shown = ask("case", "add", case, str(page))
+    shown = cli("case", "add", case, str(page))
     assert shown["evidence"][0]["what"] == "a saved page (HTML)"
     assert shown["evidence"][0]["level"] == "A1"
-    shown = ask("case", "add", case, str(page), "--what", "the post")
+    shown = cli("case", "add", case, str(page), "--what", "the post")
     assert shown["evidence"][1]["what"] == "the post"
 
 
-def test_second_capture_is_compared(ask: Ask, case: str, tmp_path: Path) -> None:
-    ask("evidence", "capture", case, "--sighting", "1", "--yes")
-    file = ask("evidence", "export", case, "1", "--out", str(tmp_path / "out"))["file"]
-    shown = ask("case", "add", case, file, "--captured-by", "a helper")
+def test_second_capture_is_compared(cli: Cli, case: str, tmp_path: Path) -> None:
+    cli("evidence", "capture", case, "--sighting", "1", "--yes")
+    file = cli("evidence", "export", case, "1", "--out", str(tmp_path / "out"))["file"]
+    shown = cli("case", "add", case, file, "--captured-by", "a helper")
     assert [item["level"] for item in shown["evidence"]] == ["A2", "A3"]
     picture_file = tmp_path / "p.jpg"
     picture_file.write_bytes(photo())
-    ask("case", "add", case, str(picture_file), "--captured-by", "a helper", status=7)
-    ask("case", "add", case, "--captured-by", "a helper", status=2)
+    cli("case", "add", case, str(picture_file), "--captured-by", "a helper", status=7)
+    cli("case", "add", case, "--captured-by", "a helper", status=2)
 
 
 def test_error_of_a_capture_names_no_address(
@@ -122,6 +122,6 @@ def test_error_of_a_capture_names_no_address(
     capsys.readouterr()
     site.pages[f"/{SECRET}"] = reply(status=302, Location=f"http://10.0.0.1/{SECRET}")
     assert run(["evidence", "capture", case, "--sighting", "1"], {}) == 3
-    told = capsys.readouterr()
-    assert SECRET not in told.out + told.err
-    assert "127.0.0.1" not in told.out + told.err
+    captured = capsys.readouterr()
+    assert SECRET not in captured.out + captured.err
+    assert "127.0.0.1" not in captured.out + captured.err

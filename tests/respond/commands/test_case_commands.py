@@ -16,7 +16,7 @@ from entrenous.terminal.typed_input import parse_time
 
 pytestmark = pytest.mark.slow
 
-Ask = Callable[..., Any]
+Cli = Callable[..., Any]
 SENT_AT = datetime.now(UTC).replace(microsecond=0) - timedelta(days=9)
 
 
@@ -26,12 +26,12 @@ def after(hours: float) -> str:
 
 
 @pytest.fixture
-def case(ask: Ask) -> str:
+def case(cli: Cli) -> str:
     """Return the name of a case with a notice that was sent nine days ago."""
-    name = str(ask("case", "open", "--adults", "--intimate", "--place", "US")["case"])
-    ask("case", "add", name, "--url", "https://pictures.example/p/123")
-    ask("case", "notice", name, "--route", "us-tida-removal")
-    ask("case", "notice", name, "--sent", "1", "--at", after(0))
+    name = str(cli("case", "open", "--adults", "--intimate", "--place", "US")["case"])
+    cli("case", "add", name, "--url", "https://pictures.example/p/123")
+    cli("case", "notice", name, "--route", "us-tida-removal")
+    cli("case", "notice", name, "--sent", "1", "--at", after(0))
     return name
 
 
@@ -39,41 +39,41 @@ def state(shown: Any) -> str:
     return str(shown["notices"][0]["state"])
 
 
-def test_what_was_taken_down_in_time_is_never_called_late(ask: Ask, case: str) -> None:
-    assert ask("case", "show", case)["deadlines"][0]["state"] == "missed"
-    removed = ask("case", "notice", case, "--removed", "1", "--at", after(24))
+def test_removal_in_time_meets_the_deadline(cli: Cli, case: str) -> None:
+    assert cli("case", "show", case)["deadlines"][0]["state"] == "missed"
+    removed = cli("case", "notice", case, "--removed", "1", "--at", after(24))
     assert state(removed) == "removed"
-    clock = ask("case", "show", case)["deadlines"][0]
-    assert clock["state"] == "met"
-    assert "ran out" not in clock["in_words"]
+    deadline = cli("case", "show", case)["deadlines"][0]
+    assert deadline["state"] == "met"
+    assert "ran out" not in deadline["in_words"]
     assert "They removed it" in removed["next"]
 
 
-def test_a_receipt_starts_the_clock_anew_and_a_refusal_leads_on(ask: Ask, case: str) -> None:
-    received = ask("case", "notice", case, "--received", "1", "--at", after(2))
+def test_receipt_restarts_the_deadline_and_refusal_names_a_next_step(cli: Cli, case: str) -> None:
+    received = cli("case", "notice", case, "--received", "1", "--at", after(2))
     assert state(received) == "received"
     assert received["deadlines"][0]["due_at"] == after(2 + 48) + "Z"
-    refused = ask("case", "notice", case, "--refused", "1")
+    refused = cli("case", "notice", case, "--refused", "1")
     assert state(refused) == "refused"
     assert refused["next"].startswith("Next you could go to: ")
 
 
-def test_asking_for_more_supplying_and_withdrawing(ask: Ask, case: str) -> None:
+def test_asking_for_more_supplying_and_withdrawing(cli: Cli, case: str) -> None:
     for option, becomes in (
         ("--asked", "asked for more"),
         ("--supplied", "received"),
         ("--withdrawn", "withdrawn"),
     ):
-        assert state(ask("case", "notice", case, option, "1")) == becomes
-    ask("case", "notice", case, "--removed", "1", status=3)
+        assert state(cli("case", "notice", case, option, "1")) == becomes
+    cli("case", "notice", case, "--removed", "1", status=3)
 
 
-def test_a_time_with_a_zone_is_that_moment(ask: Ask, case: str) -> None:
-    shown = ask("case", "notice", case, "--received", "1", "--at", after(2 + 2) + "+0200")
+def test_time_with_a_zone_is_converted_to_utc(cli: Cli, case: str) -> None:
+    shown = cli("case", "notice", case, "--received", "1", "--at", after(2 + 2) + "+0200")
     assert shown["deadlines"][0]["due_at"] == after(2 + 48) + "Z"
 
 
-NO_TIMES = (
+INVALID_TIMES = (
     *("20261120", "2026", "24", "0", "-1", "1e9", "1764000000", "now", ""),
     *("2026-11", "2026-11-25T09", "2026-W47-1", "25.11.2026", "2026-02-30", "2026-11-25T25:00"),
     *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "1989-12-31T23:59:59"),
@@ -82,20 +82,20 @@ NO_TIMES = (
 
 
 def test_invalid_time_is_refused_with_the_expected_form(
-    ask: Ask, case: str, capsys: pytest.CaptureFixture[str]
+    cli: Cli, case: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stored() -> dict[str, object]:
-        shown = ask("case", "show", case)
+        shown = cli("case", "show", case)
         return {name: value for name, value in shown.items() if name != "next"}  # it counts minutes
 
     before = stored()
-    acts = (("add", "--chat=x", "--seen-at"), ("notice", "--removed=1", "--at"))
-    for (command, what, option), typed in product(acts, NO_TIMES):
+    commands = (("add", "--chat=x", "--seen-at"), ("notice", "--removed=1", "--at"))
+    for (command, what, option), typed in product(commands, INVALID_TIMES):
         capsys.readouterr()
         assert run(["case", command, case, what, f"{option}={typed}"], {}) == 2
-        said = " ".join(capsys.readouterr().err.split())
-        assert option in said
-        assert "write it as 2026-11-25, 2026-11-25T09:30" in said
+        errors = " ".join(capsys.readouterr().err.split())
+        assert option in errors
+        assert "write it as 2026-11-25, 2026-11-25T09:30" in errors
     assert stored() == before
 
 
@@ -113,11 +113,11 @@ def test_accepted_forms_of_time(typed: str, at: str) -> None:
     assert rfc3339_utc(parse_time(typed)) == at
 
 
-def test_sighting_in_the_future_is_refused(ask: Ask, case: str) -> None:
-    ask("case", "add", case, "--chat", "x", "--seen-at", "9999-12-31T23:59:59", status=3)
+def test_sighting_in_the_future_is_refused(cli: Cli, case: str) -> None:
+    cli("case", "add", case, "--chat", "x", "--seen-at", "9999-12-31T23:59:59", status=3)
 
 
-def test_notice_command_takes_one_event_at_a_time(ask: Ask, case: str) -> None:
+def test_notice_command_takes_one_event_at_a_time(cli: Cli, case: str) -> None:
     for options in (
         ("--show", "1", "--sent", "1"),
         ("--pdf", "a.pdf"),
@@ -126,23 +126,23 @@ def test_notice_command_takes_one_event_at_a_time(ask: Ask, case: str) -> None:
         ("--route", "x", "--refused", "1"),
         ("--sighting", "1", "--refused", "1"),
     ):
-        ask("case", "notice", case, *options, status=2)
+        cli("case", "notice", case, *options, status=2)
 
 
-def test_questions_are_asked_beside_the_answer(
-    ask: Ask, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_questions_go_to_standard_error(
+    cli: Cli, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On a terminal ``--json`` still prints one object: a question goes to standard error."""
     asked: list[str] = []
 
-    def answers(text: str, *, err: bool = False, **_: object) -> str:
+    def answer(text: str, *, err: bool = False, **_: object) -> str:
         assert err, text
         asked.append(text)
         return "yes"
 
-    monkeypatch.setattr(typer, "prompt", answers)
+    monkeypatch.setattr(typer, "prompt", answer)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    assert ask("case", "open")["state"] == "open"
+    assert cli("case", "open")["state"] == "open"
     assert ask_if_everybody_adult()
     assert run(["case", "erase", case], {}) == 0
     capsys.readouterr()
@@ -150,15 +150,15 @@ def test_questions_are_asked_beside_the_answer(
     assert len(asked) == 4 + 3 + 1 + 1
 
 
-def test_a_file_without_a_byte_is_no_evidence(ask: Ask, case: str, tmp_path: Path) -> None:
+def test_empty_file_is_refused(cli: Cli, case: str, tmp_path: Path) -> None:
     empty = tmp_path / "empty.jpg"
     empty.write_bytes(b"")
-    ask("case", "add", case, str(empty), status=7)
-    assert ask("case", "show", case)["evidence"] == []
+    cli("case", "add", case, str(empty), status=7)
+    assert cli("case", "show", case)["evidence"] == []
 
 
-def test_erasing_asks_only_for_a_case_that_is_there_and_where_somebody_can_answer(
-    ask: Ask, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_erasing_asks_only_about_an_existing_case_and_at_a_terminal(
+    cli: Cli, case: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: False)
     capsys.readouterr()
@@ -166,70 +166,70 @@ def test_erasing_asks_only_for_a_case_that_is_there_and_where_somebody_can_answe
     assert "nope" in capsys.readouterr().err
     assert run(["case", "erase", case], {}) == 2
     assert "--yes" in capsys.readouterr().err
-    assert ask("case", "show", case)["state"] == "open"
+    assert cli("case", "show", case)["state"] == "open"
     assert run(["case", "erase", case, "--yes"], {}) == 0
 
 
-def test_more_can_be_said_about_an_open_case(ask: Ask) -> None:
-    name = str(ask("case", "open", "--adults")["case"])
-    before = {one["route"] for one in ask("law", "routes", name)["routes"]}
-    ask("case", "about", name, "--place", "GB", "--intimate")
-    after_it = {one["route"] for one in ask("law", "routes", name)["routes"]}
+def test_facts_can_be_added_to_an_open_case(cli: Cli) -> None:
+    name = str(cli("case", "open", "--adults")["case"])
+    before = {one["route"] for one in cli("law", "routes", name)["routes"]}
+    cli("case", "about", name, "--place", "GB", "--intimate")
+    afterwards = {one["route"] for one in cli("law", "routes", name)["routes"]}
     assert "uk-osa-20a" not in before
-    assert "uk-osa-20a" in after_it
-    ask("case", "about", name, "--place", "US")  # added, not replaced
+    assert "uk-osa-20a" in afterwards
+    cli("case", "about", name, "--place", "US")  # added, not replaced
     assert {"uk-osa-20a", "us-tida-removal"} <= {
-        one["route"] for one in ask("law", "routes", name)["routes"]
+        one["route"] for one in cli("law", "routes", name)["routes"]
     }
 
 
-def test_what_was_altered_and_who_took_it_can_be_said(ask: Ask) -> None:
-    name = str(ask("case", "open", "--adults", "--intimate", "--place", "US-CA")["case"])
+def test_altered_and_taken_by_decide_the_routes(cli: Cli) -> None:
+    name = str(cli("case", "open", "--adults", "--intimate", "--place", "US-CA")["case"])
 
     def notes(route: str) -> list[str] | None:
-        routes = ask("law", "routes", name)["routes"]
+        routes = cli("law", "routes", name)["routes"]
         return next((one["notes"] for one in routes if one["route"] == route), None)
 
     assert any("you can add whether" in note for note in notes("us-ca-22671") or ())
-    ask("case", "about", name, "--altered", "--taken-by-somebody-else")
+    cli("case", "about", name, "--altered", "--taken-by-somebody-else")
     assert notes("us-ca-22671") == []
     assert notes("us-dmca-512c") is None
-    ask("case", "about", name, "--not-altered", "--taken-by-me")
+    cli("case", "about", name, "--not-altered", "--taken-by-me")
     assert notes("us-ca-22671") is None
     assert notes("us-dmca-512c")
 
 
-def test_an_address_that_is_none_is_not_written_into_a_notice(ask: Ask, case: str) -> None:
-    ask("case", "add", case, "--url", "not a url", status=2)
-    assert len(ask("case", "show", case)["sightings"]) == 1
+def test_invalid_url_is_not_added(cli: Cli, case: str) -> None:
+    cli("case", "add", case, "--url", "not a url", status=2)
+    assert len(cli("case", "show", case)["sightings"]) == 1
 
 
-def test_a_letter_tells_the_sightings_that_were_picked(ask: Ask, case: str) -> None:
-    ask("case", "add", case, "--url", "https://b.example/2")
-    drafted = ask("case", "notice", case, "--route", "us-tida-removal")
+def test_notice_names_the_chosen_sightings(cli: Cli, case: str) -> None:
+    cli("case", "add", case, "--url", "https://b.example/2")
+    drafted = cli("case", "notice", case, "--route", "us-tida-removal")
     assert (drafted["sightings"], drafted["left_out"]) == ([2], [1])
     picked = ("--sighting", "1", "--sighting", "2")
-    drafted = ask("case", "notice", case, "--route", "us-tida-removal", *picked)
+    drafted = cli("case", "notice", case, "--route", "us-tida-removal", *picked)
     assert (drafted["sightings"], drafted["left_out"]) == ([1, 2], [])
-    ask("case", "notice", case, "--route", "us-tida-removal", "--sighting", "9", status=4)
+    cli("case", "notice", case, "--route", "us-tida-removal", "--sighting", "9", status=4)
 
 
-def test_a_draft_tells_its_number_and_what_to_type_next(
-    ask: Ask, case: str, capsys: pytest.CaptureFixture[str]
+def test_draft_prints_its_number_and_the_next_command(
+    cli: Cli, case: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert ask("case", "show", case)["case"] == case
+    assert cli("case", "show", case)["case"] == case
     assert run(["case", "notice", case, "--route", "us-tida-removal"], {}) == 0
     assert f"entrenous case notice {case} --sent 2" in capsys.readouterr().out
 
 
-def test_somebody_else_acts_only_with_consent_that_is_noted(
-    ask: Ask, capsys: pytest.CaptureFixture[str]
+def test_case_for_somebody_else_needs_their_consent(
+    cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["case", "open", "--adults", "--for-somebody-else", "friend"], {}) == 3
     assert "Ask them first" in capsys.readouterr().err
-    assert ask("case", "list")["cases"] == []
-    said = ("--for-somebody-else", "friend", "--consent", "Ana asked me by phone")
-    opened = ask("case", "open", "--adults", *said)
+    assert cli("case", "list")["cases"] == []
+    options = ("--for-somebody-else", "friend", "--consent", "Ana asked me by phone")
+    opened = cli("case", "open", "--adults", *options)
     assert opened["for_somebody_else"] == "friend"
     assert run(["case", "show", opened["case"]], {}) == 0
     out = capsys.readouterr().out
@@ -237,12 +237,12 @@ def test_somebody_else_acts_only_with_consent_that_is_noted(
     assert "Ana asked me by phone" in out
 
 
-def test_a_case_in_a_chat_is_shown_people_before_any_law(
-    ask: Ask, capsys: pytest.CaptureFixture[str]
+def test_routes_of_a_chat_name_people_before_laws(
+    cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = str(ask("case", "open", "--adults", "--intimate", "--place", "DE")["case"])
-    ask("case", "add", name, "--chat", "the WhatsApp group of my class")
-    assert ask("law", "routes", name)["schema"] == "entrenous/routes/1"
+    name = str(cli("case", "open", "--adults", "--intimate", "--place", "DE")["case"])
+    cli("case", "add", name, "--chat", "the WhatsApp group of my class")
+    assert cli("law", "routes", name)["schema"] == "entrenous/routes/1"
     capsys.readouterr()
     assert run(["law", "routes", name], {}) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -253,18 +253,18 @@ def test_a_case_in_a_chat_is_shown_people_before_any_law(
     assert lines[-1].endswith(f"entrenous case notice {name} --route WORD")
 
 
-def test_what_is_said_about_sender_and_platform_decides_the_routes_of_a_case(ask: Ask) -> None:
+def test_sender_and_platform_decide_the_routes_of_a_case(cli: Cli) -> None:
     given = ("--adults", "--intimate", "--place", "NG", "--platform-in", "US", "--taken-by-me")
-    name = str(ask("case", "open", *given)["case"])
-    ask("case", "add", name, "--url", "https://pictures.example/p/123")
+    name = str(cli("case", "open", *given)["case"])
+    cli("case", "add", name, "--url", "https://pictures.example/p/123")
 
     def routes() -> list[str]:
-        return [str(one["route"]) for one in ask("law", "routes", name)["routes"]]
+        return [str(one["route"]) for one in cli("law", "routes", name)["routes"]]
 
     assert {"us-tida-removal", "us-dmca-512c", "ng-cybercrimes-24"} <= set(routes())
     assert "us-6851" not in routes()  # a court where the person lives, not where the platform is
-    ask("case", "about", name, "--place", "US", "--sender-known")
+    cli("case", "about", name, "--place", "US", "--sender-known")
     assert "us-6851" in routes()
-    ask("case", "about", name, "--sender-unknown", "--shows-somebody-else")
+    cli("case", "about", name, "--sender-unknown", "--shows-somebody-else")
     assert not {"us-6851", "us-tida-removal"} & set(routes())
     assert "us-dmca-512c" in routes()

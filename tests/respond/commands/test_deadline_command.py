@@ -11,7 +11,7 @@ from icalendar import Calendar
 
 from entrenous.cli import run
 
-Ask = Callable[..., Any]
+Cli = Callable[..., Any]
 RECEIVED = ("--event", "received=2026-02-20T00:10:00+05:30")
 
 
@@ -27,13 +27,13 @@ def law(
         capsys.readouterr()
         status = run(["law", "deadline", *arguments], {})
         assert not (tmp_path / "home").exists()
-        said = capsys.readouterr()
-        return status, said.out or said.err
+        captured = capsys.readouterr()
+        return status, captured.out or captured.err
 
     return command
 
 
-def test_the_law_of_the_day_in_its_own_place_counts(law: Callable[..., tuple[int, str]]) -> None:
+def test_law_of_the_day_in_its_own_time_zone_counts(law: Callable[..., tuple[int, str]]) -> None:
     status, out = law("in-it-3-2-b", *RECEIVED, "--country", "IN", "--json")
     answer = json.loads(out)
     assert (status, answer["schema"]) == (0, "entrenous/deadline/1")
@@ -58,7 +58,7 @@ def test_a_law_without_a_number_gives_no_date(law: Callable[..., tuple[int, str]
     assert out.splitlines()[-1] == "No date: this law names none that can be counted."
 
 
-def test_people_read_the_working_and_then_the_end(law: Callable[..., tuple[int, str]]) -> None:
+def test_text_output_ends_with_the_deadline(law: Callable[..., tuple[int, str]]) -> None:
     sent = ("--event", "sent=2026-03-05T10:00+01:00", "--event", "answered=2026-04-09T10:00+02:00")
     status, out = law("eu-gdpr-17", *sent, "--country", "Deutschland", "--region", "BY")
     assert status == 0
@@ -70,7 +70,7 @@ def test_people_read_the_working_and_then_the_end(law: Callable[..., tuple[int, 
     )
 
 
-def test_a_law_of_another_place_keeps_its_own_clocks(law: Callable[..., tuple[int, str]]) -> None:
+def test_deadline_follows_the_clocks_of_its_country(law: Callable[..., tuple[int, str]]) -> None:
     _, out = law("in-it-3-2-b", *RECEIVED, "--country", "DE")
     assert out.splitlines()[0].strip() == (
         "The clocks and holidays of India count, whose law it is, not those of Germany."
@@ -78,7 +78,7 @@ def test_a_law_of_another_place_keeps_its_own_clocks(law: Callable[..., tuple[in
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "said"),
+    ("arguments", "status", "message"),
     [
         (("no-such-route", *RECEIVED), 4, "There is no legal route called no-such-route"),
         (
@@ -96,14 +96,14 @@ def test_a_law_of_another_place_keeps_its_own_clocks(law: Callable[..., tuple[in
         ),
     ],
 )
-def test_what_cannot_be_counted_says_why(
-    law: Callable[..., tuple[int, str]], arguments: tuple[str, ...], status: int, said: str
+def test_deadline_that_cannot_be_counted_says_why(
+    law: Callable[..., tuple[int, str]], arguments: tuple[str, ...], status: int, message: str
 ) -> None:
     found, out = law(*arguments, "--country", "IN")
-    assert (found, said in " ".join(out.split())) == (status, True), out
+    assert (found, message in " ".join(out.split())) == (status, True), out
 
 
-def test_one_deadline_goes_into_a_calendar(
+def test_deadline_is_written_to_a_calendar_file(
     law: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     ics = tmp_path / "a.ics"
@@ -115,17 +115,17 @@ def test_one_deadline_goes_into_a_calendar(
 
 
 @pytest.mark.slow
-def test_a_missed_deadline_opens_the_next_rung_with_its_history(ask: Ask, tmp_path: Path) -> None:
-    name = str(ask("case", "open", "--adults", "--intimate", "--place", "US")["case"])
-    ask("case", "add", name, "--url", "https://pictures.example/p/123")
-    ask("case", "notice", name, "--route", "us-tida-removal")
-    ask("case", "calendar", name, "--ics", str(tmp_path / "none.ics"), status=3)
+def test_missed_deadline_leads_to_a_complaint_with_the_history(cli: Cli, tmp_path: Path) -> None:
+    name = str(cli("case", "open", "--adults", "--intimate", "--place", "US")["case"])
+    cli("case", "add", name, "--url", "https://pictures.example/p/123")
+    cli("case", "notice", name, "--route", "us-tida-removal")
+    cli("case", "calendar", name, "--ics", str(tmp_path / "none.ics"), status=3)
     sent_at = datetime.now(UTC) - timedelta(hours=49)
-    ask("case", "notice", name, "--sent", "1", "--at", f"{sent_at:%Y-%m-%dT%H:%M:%S}")
-    said = ask("case", "show", name)["next"]
-    assert "Their time ended 1 hour ago (letter 1)." in said
-    assert f"entrenous case notice {name} --route us-tida-ftc" in said
-    complaint = ask("case", "notice", name, "--route", "us-tida-ftc")
+    cli("case", "notice", name, "--sent", "1", "--at", f"{sent_at:%Y-%m-%dT%H:%M:%S}")
+    step = cli("case", "show", name)["next"]
+    assert "Their time ended 1 hour ago (letter 1)." in step
+    assert f"entrenous case notice {name} --route us-tida-ftc" in step
+    complaint = cli("case", "notice", name, "--route", "us-tida-ftc")
     for line in (
         "notice 1 was sent to pictures.example",
         "notice 1 ended",
@@ -135,15 +135,15 @@ def test_a_missed_deadline_opens_the_next_rung_with_its_history(ask: Ask, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_calendar_of_a_case_holds_what_runs(ask: Ask, tmp_path: Path) -> None:
-    name = str(ask("case", "open", "--adults", "--intimate", "--place", "IE")["case"])
-    ask("case", "add", name, "--url", "https://pictures.example/p/123")
-    ask("case", "notice", name, "--route", "eu-gdpr-17")
-    ask("case", "notice", name, "--sent", "1")
+def test_calendar_of_a_case_has_its_running_deadline(cli: Cli, tmp_path: Path) -> None:
+    name = str(cli("case", "open", "--adults", "--intimate", "--place", "IE")["case"])
+    cli("case", "add", name, "--url", "https://pictures.example/p/123")
+    cli("case", "notice", name, "--route", "eu-gdpr-17")
+    cli("case", "notice", name, "--sent", "1")
     ics = tmp_path / "mine.ics"
-    written = ask("case", "calendar", name, "--ics", str(ics))
+    written = cli("case", "calendar", name, "--ics", str(ics))
     assert written == {"schema": "entrenous/calendar/1", "file": str(ics), "entries": 1}
     assert name not in ics.read_text()
     assert "GDPR" not in ics.read_text()
-    ask("case", "calendar", name, "--ics", str(tmp_path / "plain.ics"), "--plain-titles")
+    cli("case", "calendar", name, "--ics", str(tmp_path / "plain.ics"), "--plain-titles")
     assert "GDPR" in (tmp_path / "plain.ics").read_text()

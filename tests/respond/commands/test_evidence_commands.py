@@ -13,17 +13,17 @@ from tests.respond.room import stamp_authority
 
 pytestmark = pytest.mark.slow
 
-Ask = Callable[..., Any]
+Cli = Callable[..., Any]
 Stamped = Callable[[str], Path]
 
 
 @pytest.fixture
-def case(ask: Ask, tmp_path: Path) -> str:
+def case(cli: Cli, tmp_path: Path) -> str:
     """Return the name of a case with a screenshot."""
-    name = str(ask("case", "open", "--adults")["case"])
+    name = str(cli("case", "open", "--adults")["case"])
     shot = tmp_path / "screenshot.png"
     shot.write_bytes(b"\x89PNG\r\n\x1a\n as it was")
-    ask("case", "add", name, str(shot), "--what", "the post")
+    cli("case", "add", name, str(shot), "--what", "the post")
     return name
 
 
@@ -33,82 +33,86 @@ def openssl(*arguments: str) -> str:
 
 
 @pytest.mark.real
-def test_verify_shows_what_each_stamp_was_proven_with_and_takes_the_authoritys_own(
-    ask: Ask, case: str, stamp: Stamped, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_verify_shows_the_ca_of_each_stamp_and_accepts_a_given_ca(
+    cli: Cli, case: str, stamp: Stamped, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ca = stamp(case)
-    print_of_it = openssl("x509", "-in", str(ca), "-noout", "-fingerprint", "-sha256")
-    kept = ask("evidence", "verify", case)
-    (told,) = kept["stamped"]
-    assert told["ca_sha256"] == [print_of_it.strip().partition("=")[2].replace(":", "").lower()]
-    assert (kept["ca"], kept["stamps"], told["authority"]) == ("kept", 1, "http://stamps.test")
-    assert ask("evidence", "verify", case, "--ca", str(ca))["ca"] == "given"
+    fingerprint = openssl("x509", "-in", str(ca), "-noout", "-fingerprint", "-sha256")
+    verified = cli("evidence", "verify", case)
+    (stamped,) = verified["stamped"]
+    assert stamped["ca_sha256"] == [fingerprint.strip().partition("=")[2].replace(":", "").lower()]
+    assert (verified["ca"], verified["stamps"], stamped["authority"]) == (
+        "kept",
+        1,
+        "http://stamps.test",
+    )
+    assert cli("evidence", "verify", case, "--ca", str(ca))["ca"] == "given"
     stamp_authority(tmp_path / "another")
     another = str(tmp_path / "another" / "ca.pem")
-    ask("evidence", "verify", case, "--ca", another, status=5)
+    cli("evidence", "verify", case, "--ca", another, status=5)
     assert run(["evidence", "verify", case], {}) == 0
-    said = capsys.readouterr().out
-    assert print_of_it.strip().partition("=")[2] in said
-    assert f"entrenous evidence verify {case} --ca FILE" in said
+    output = capsys.readouterr().out
+    assert fingerprint.strip().partition("=")[2] in output
+    assert f"entrenous evidence verify {case} --ca FILE" in output
 
 
 @pytest.mark.real
-def test_verify_says_when_the_kept_root_is_in_the_systems_bundle(
-    ask: Ask,
+def test_verify_says_whether_the_root_is_in_the_systems_bundle(
+    cli: Cli,
     case: str,
     stamp: Stamped,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     ca = stamp(case)
-    assert not ask("evidence", "verify", case)["stamped"][0]["in_bundle"]
+    assert not cli("evidence", "verify", case)["stamped"][0]["in_bundle"]
     monkeypatch.setenv("ENTRENOUS_CA_BUNDLE", str(ca))
-    assert ask("evidence", "verify", case)["stamped"][0]["in_bundle"]
+    assert cli("evidence", "verify", case)["stamped"][0]["in_bundle"]
     assert run(["evidence", "verify", case], {}) == 0
     assert "also in this system's bundle" in capsys.readouterr().out
 
 
-def test_exported_item_equals_the_stored_one(ask: Ask, case: str, tmp_path: Path) -> None:
-    before = ask("evidence", "verify", case)["links"]
+def test_exported_item_equals_the_stored_one(cli: Cli, case: str, tmp_path: Path) -> None:
+    before = cli("evidence", "verify", case)["links"]
     out = str(tmp_path / "out")
-    told = ask("evidence", "export", case, "1", "--out", out, "--purpose", "for the court")
-    assert Path(told["file"]).read_bytes() == (tmp_path / "screenshot.png").read_bytes()
-    assert Path(told["file"]).name == f"{case}-item-1.png"
-    assert told["beside"] == []
-    assert ask("evidence", "verify", case)["links"] == before + 1
-    ask("evidence", "export", case, "9", "--out", out, status=4)
+    exported = cli("evidence", "export", case, "1", "--out", out, "--purpose", "for the court")
+    assert Path(exported["file"]).read_bytes() == (tmp_path / "screenshot.png").read_bytes()
+    assert Path(exported["file"]).name == f"{case}-item-1.png"
+    assert exported["beside"] == []
+    assert cli("evidence", "verify", case)["links"] == before + 1
+    cli("evidence", "export", case, "9", "--out", out, status=4)
 
 
 @pytest.mark.real
-def test_whoever_got_an_item_proves_its_time_with_openssl_after_the_case_was_erased(
+def test_openssl_proves_the_time_of_an_exported_item_after_the_case_was_erased(
     case: str, stamp: Stamped, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stamp(case)
     out = tmp_path / "out for the police"
     assert run(["evidence", "export", case, "1", "--out", str(out)], {}) == 0
-    said = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
     assert run(["case", "erase", case, "--yes"], {}) == 0
-    verify, hashed = (line.strip() for line in said if " ts -verify " in line or "cat " in line)
-    assert "Verification: OK" in shell(verify)
-    commitment = shell(hashed).split()[0]
+    verify, hashed = (line.strip() for line in lines if " ts -verify " in line or "cat " in line)
+    assert "Verification: OK" in run_in_shell(verify)
+    commitment = run_in_shell(hashed).split()[0]
     manifest = json.loads((out / f"{case}-stamp-1.json").read_bytes())
     assert [line["salted_sha256"] for line in manifest["items"]] == [commitment]
     (out / f"{case}-item-1.png").write_bytes(b"something else")
-    assert shell(hashed).split()[0] != commitment
+    assert run_in_shell(hashed).split()[0] != commitment
 
 
 @pytest.mark.real
-def test_each_stamp_over_an_item_goes_with_it_and_none_over_others(
-    ask: Ask, case: str, stamp: Stamped, tmp_path: Path
+def test_item_is_exported_with_exactly_the_stamps_over_it(
+    cli: Cli, case: str, stamp: Stamped, tmp_path: Path
 ) -> None:
     stamp(case)
-    ask("case", "add", case, "--statement", "seen on Monday")
+    cli("case", "add", case, "--statement", "seen on Monday")
     stamp(case)
     out = str(tmp_path / "out")
     names = {
-        number: [Path(one).name.removeprefix(f"{case}-") for one in told["beside"]]
+        number: [Path(one).name.removeprefix(f"{case}-") for one in exported["beside"]]
         for number in (1, 2)
-        for told in [ask("evidence", "export", case, str(number), "--out", out)]
+        for exported in [cli("evidence", "export", case, str(number), "--out", out)]
     }
     second = ["stamp-2.json", "stamp-2.tsr", "stamp-2.pem"]
     first = ["stamp-1.json", "stamp-1.tsr", "stamp-1.pem"]
@@ -117,20 +121,20 @@ def test_each_stamp_over_an_item_goes_with_it_and_none_over_others(
 
 @pytest.mark.real
 def test_failed_export_leaves_no_file_and_no_custody_link(
-    ask: Ask, case: str, stamp: Stamped, tmp_path: Path
+    cli: Cli, case: str, stamp: Stamped, tmp_path: Path
 ) -> None:
     stamp(case)
-    before = ask("evidence", "verify", case)["links"]
+    before = cli("evidence", "verify", case)["links"]
     for number, taken in enumerate(("item-1.png", "item-1.salt", "stamp-1.pem")):
         out = tmp_path / f"out {number}"
         out.mkdir()
         (out / f"{case}-{taken}").write_text("something else")
-        ask("evidence", "export", case, "1", "--out", str(out), status=3)
+        cli("evidence", "export", case, "1", "--out", str(out), status=3)
         assert [one.name for one in out.iterdir()] == [f"{case}-{taken}"]
-    assert ask("evidence", "verify", case)["links"] == before
+    assert cli("evidence", "verify", case)["links"] == before
 
 
-def shell(line: str) -> str:
+def run_in_shell(line: str) -> str:
     """Run a line in a shell, without Entrenous, and return its output and errors."""
     done = subprocess.run(line, shell=True, capture_output=True, check=False, text=True)
     return done.stdout + done.stderr

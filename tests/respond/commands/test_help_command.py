@@ -10,9 +10,9 @@ import pytest
 from entrenous.cli import COMMANDS, run
 
 
-def test_the_country_alone_is_enough(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in (["New", "Zealand"], ["--place", "NZ"]):
-        assert run(["help", *words, "--threat"], {}) == 0
+def test_country_is_an_argument_or_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    for place in (["New", "Zealand"], ["--place", "NZ"]):
+        assert run(["help", *place, "--threat"], {}) == 0
     first, second = capsys.readouterr().out.split("In danger (New Zealand)")[1:]
     assert first == second
 
@@ -50,7 +50,7 @@ def test_help_as_json_has_the_contacts_best_first(capsys: pytest.CaptureFixture[
     assert (always["open_now"], always["changes_at"]) == (True, None)
 
 
-def test_a_place_that_is_unknown_says_what_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+def test_misspelled_place_suggests_the_right_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["help", "--place", "Nigerai"], {}) == 3
     assert "Did you mean Nigeria (NG)" in capsys.readouterr().err
 
@@ -63,9 +63,8 @@ def test_help_comes_first_in_the_list_of_commands(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="children's times are Unix's")
-def test_help_answers_at_once(tmp_path: Path) -> None:
-    """It takes less than 1 s of processor time, including the start of Python."""
+@pytest.mark.skipif(sys.platform == "win32", reason="RUSAGE_CHILDREN exists only on Unix")
+def test_help_takes_less_than_a_second_of_processor_time(tmp_path: Path) -> None:
     import resource
 
     command = [sys.executable, "-m", "entrenous", "help", "--place", "Deutschland", "--threat"]

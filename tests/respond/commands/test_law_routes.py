@@ -63,7 +63,7 @@ def test_under_18_is_handed_over_to_people_and_hash_banks_only(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('posted = "everywhere"', "everywhere is not a valid value for posted"),
         ('{"posted": 1}', "1 is not a valid value for posted"),
@@ -83,12 +83,12 @@ def test_under_18_is_handed_over_to_people_and_hash_banks_only(
     ],
 )
 def test_an_unknown_key_or_value_is_a_clear_error(
-    text: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    text: str, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file = tmp_path / "scenario"
     file.write_text(text)
     assert run(["law", "routes", "--scenario", str(file), "--json"], {}) in (3, 7)
-    assert said in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_an_unknown_key_or_value_is_a_clear_error(
         ("--scenario", "no such file"),
     ],
 )
-def test_what_does_not_go_together_is_a_usage_error(
+def test_missing_or_conflicting_arguments_are_a_usage_error(
     arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["law", "routes", *arguments], {}) == 2
@@ -123,7 +123,7 @@ def test_the_first_steps_are_shown_in_full_and_the_others_by_name(
     assert full.count("read on") > 10
 
 
-def test_the_risks_of_asking_are_said_before_the_words_for_it(
+def test_risks_of_asking_come_before_the_suggested_words(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     shown = routes(capsys, "--what", "group")
@@ -131,7 +131,7 @@ def test_the_risks_of_asking_are_said_before_the_words_for_it(
     assert 0 < asking.index("risks") < asking.index("Words that you may use")
 
 
-def test_a_site_without_a_record_is_taken_with_its_kind(
+def test_unknown_site_is_accepted_with_its_kind(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     given = ("--place", "DE", "--what", "public", "--platform", "mybook")

@@ -12,57 +12,57 @@ from entrenous.cli import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.real]
 
-Ask = Callable[..., Any]
+Cli = Callable[..., Any]
 Stamped = Callable[[str], Path]
 
 
 @pytest.fixture
-def case(ask: Ask, stamp: Stamped, tmp_path: Path) -> str:
+def case(cli: Cli, stamp: Stamped, tmp_path: Path) -> str:
     """Return the name of a stamped case with a letter."""
-    name = str(ask("case", "open", "--adults", "--place", "US", "--intimate")["case"])
+    name = str(cli("case", "open", "--adults", "--place", "US", "--intimate")["case"])
     shot = tmp_path / "screenshot.png"
     shot.write_bytes(b"\x89PNG\r\n\x1a\n as it was")
-    ask("case", "add", name, str(shot), "--url", "https://pictures.example/p/1")
+    cli("case", "add", name, str(shot), "--url", "https://pictures.example/p/1")
     stamp(name)
-    ask("case", "notice", name, "--route", "us-tida-removal")
+    cli("case", "notice", name, "--route", "us-tida-removal")
     return name
 
 
 def test_a_court_opens_its_pack_with_its_own_key_and_no_device(
-    ask: Ask, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = pyrage.x25519.Identity.generate()
     (tmp_path / "key").write_text(str(key))
     to = ("--to", str(key.to_public()), "--out", str(tmp_path / "out"))
-    made = ask("evidence", "pack", case, "--for", "court", *to)
+    made = cli("evidence", "pack", case, "--for", "court", *to)
     assert Path(made["file"]).name == f"{case}-for-court.zip.age"
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "another"))
     identity = ("--identity", str(tmp_path / "key"))
-    checked = ask("evidence", "check", made["file"], *identity)
+    checked = cli("evidence", "check", made["file"], *identity)
     assert (checked["holds"], checked["fingerprint"]) == (True, made["fingerprint"])
     assert [one["items"] for one in checked["stamps"]] == [[1]]
     ca = ("--ca", str(tmp_path / "tsa" / "ca.pem"))
-    assert ask("evidence", "check", made["file"], *identity, *ca)["ca"] == "given"
-    ask("evidence", "check", made["file"], status=3)
+    assert cli("evidence", "check", made["file"], *identity, *ca)["ca"] == "given"
+    cli("evidence", "check", made["file"], status=3)
     sealed = Path(made["file"]).read_bytes()
     Path(made["file"]).write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
-    ask("evidence", "check", made["file"], *identity, status=7)
+    cli("evidence", "check", made["file"], *identity, status=7)
 
 
-def test_a_platforms_pack_is_checked_and_a_change_makes_the_answer_no(
-    ask: Ask, case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_check_of_a_platform_pack_fails_after_a_change(
+    cli: Cli, case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = ask("evidence", "pack", case, "--for", "platform", "--out", str(tmp_path / "out"))
-    place = Path(made["file"])
+    made = cli("evidence", "pack", case, "--for", "platform", "--out", str(tmp_path / "out"))
+    file = Path(made["file"])
     assert not [name for name in made["files"] if name.startswith("items/")]
-    assert run(["evidence", "check", str(place)], {}) == 0
-    said = capsys.readouterr().out
-    assert "Everything in this pack holds." in said
-    assert made["fingerprint"] in said
-    zipped = place.read_bytes()
-    letter = zipped.index(b"pictures.example")
-    place.write_bytes(zipped[:letter] + b"q" + zipped[letter + 1 :])
-    assert run(["evidence", "check", str(place)], {}) == 1
+    assert run(["evidence", "check", str(file)], {}) == 0
+    output = capsys.readouterr().out
+    assert "Everything in this pack holds." in output
+    assert made["fingerprint"] in output
+    zipped = file.read_bytes()
+    at = zipped.index(b"pictures.example")
+    file.write_bytes(zipped[:at] + b"q" + zipped[at + 1 :])
+    assert run(["evidence", "check", str(file)], {}) == 1
     assert "This pack does not hold." in capsys.readouterr().out
 
 
@@ -75,16 +75,16 @@ def test_a_platforms_pack_is_checked_and_a_change_makes_the_answer_no(
         ("--for", "friend"),
     ],
 )
-def test_options_that_do_not_fit_are_usage_errors(
-    ask: Ask, tmp_path: Path, options: tuple[str, ...]
+def test_conflicting_options_are_usage_errors(
+    cli: Cli, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    ask("evidence", "pack", "case-x", *options, "--out", str(tmp_path / "out"), status=2)
+    cli("evidence", "pack", "case-x", *options, "--out", str(tmp_path / "out"), status=2)
     assert not (tmp_path / "out").exists()
 
 
-def test_the_pack_is_noted_in_the_chain(ask: Ask, case: str, tmp_path: Path) -> None:
-    before = ask("evidence", "verify", case)["links"]
-    ask("evidence", "pack", case, "--for", "platform", "--out", str(tmp_path / "out"))
-    assert ask("evidence", "verify", case)["links"] == before + 1
-    told = json.dumps(ask("case", "show", case))
-    assert "fingerprint" not in told, "looking at a case lists no acts that changed nothing"
+def test_pack_is_recorded_in_the_chain(cli: Cli, case: str, tmp_path: Path) -> None:
+    before = cli("evidence", "verify", case)["links"]
+    cli("evidence", "pack", case, "--for", "platform", "--out", str(tmp_path / "out"))
+    assert cli("evidence", "verify", case)["links"] == before + 1
+    shown = json.dumps(cli("case", "show", case))
+    assert "fingerprint" not in shown, "looking at a case lists no acts that changed nothing"

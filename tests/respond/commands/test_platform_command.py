@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from entrenous.cli import run
-from tests.respond.commands.conftest import Ask
+from tests.respond.commands.conftest import Cli
 from tests.respond.rdap_room import DOMAIN, NETWORK, registry
 
 
@@ -20,7 +20,7 @@ def no_vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
-def shown(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
+def platform_output(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
     capsys.readouterr()
     assert run(["case", "platform", *arguments], {}) == status
     return capsys.readouterr().out
@@ -29,41 +29,41 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) 
 def test_platform_is_shown_without_vault_or_passphrase(
     no_vault: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = shown(capsys, "Whats App")
-    assert said.startswith("WhatsApp")
-    assert "read on 2026-11-29" in said
+    output = platform_output(capsys, "Whats App")
+    assert output.startswith("WhatsApp")
+    assert "read on 2026-11-29" in output
     assert not no_vault.exists()
 
 
 def test_json_has_the_record_and_its_source(
     no_vault: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = json.loads(shown(capsys, "https://x.com/a/status/1", "--json"))
-    assert told["schema"] == "entrenous/platform/1"
-    assert (told["known"], told["id"]) == (True, "x")
-    assert told["account_needed"] is False
-    assert told["source"].startswith("https://help.x.com/")
-    assert told["read_on"] == "2026-11-30"
-    assert told["steps"]["answers"]
+    record = json.loads(platform_output(capsys, "https://x.com/a/status/1", "--json"))
+    assert record["schema"] == "entrenous/platform/1"
+    assert (record["known"], record["id"]) == (True, "x")
+    assert record["account_needed"] is False
+    assert record["source"].startswith("https://help.x.com/")
+    assert record["read_on"] == "2026-11-30"
+    assert record["steps"]["answers"]
     assert not no_vault.exists()
 
 
 @pytest.mark.usefixtures("no_vault")
 def test_list_names_every_platform(capsys: pytest.CaptureFixture[str]) -> None:
-    told = json.loads(shown(capsys, "--json"))
-    assert told["schema"] == "entrenous/platforms/1"
-    assert len(told["platforms"]) >= 40
-    assert "instagram: Instagram" in shown(capsys)
+    listed = json.loads(platform_output(capsys, "--json"))
+    assert listed["schema"] == "entrenous/platforms/1"
+    assert len(listed["platforms"]) >= 40
+    assert "instagram: Instagram" in platform_output(capsys)
 
 
 @pytest.mark.usefixtures("no_vault")
-def test_site_without_a_record_gets_what_goes_for_any_site(
+def test_unknown_site_gets_general_advice(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    said = shown(capsys, "https://instagram.com.evil.example/p/1")
-    assert said.startswith("There is no record of this site here.")
-    assert json.loads(shown(capsys, "https://pics.example", "--json"))["known"] is False
-    shown(capsys, "nonesuch", status=4)
+    output = platform_output(capsys, "https://instagram.com.evil.example/p/1")
+    assert output.startswith("There is no record of this site here.")
+    assert json.loads(platform_output(capsys, "https://pics.example", "--json"))["known"] is False
+    platform_output(capsys, "nonesuch", status=4)
 
 
 @pytest.mark.usefixtures("no_vault")
@@ -71,23 +71,23 @@ def test_address_can_be_kept_off_the_command_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("https://t.me/channel/5\n"))
-    assert shown(capsys, "-").startswith("Telegram")
+    assert platform_output(capsys, "-").startswith("Telegram")
 
 
-def test_case_tells_where_it_goes_and_fills_the_form_in(
-    ask: Ask, capsys: pytest.CaptureFixture[str]
+def test_case_names_the_platform_and_fills_the_form_in(
+    cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = ask("case", "open", "--adults", "--place", "DE", "--intimate")["case"]
-    added = ask("case", "add", name, "--url", "https://www.instagram.com/p/1")
+    name = cli("case", "open", "--adults", "--place", "DE", "--intimate")["case"]
+    added = cli("case", "add", name, "--url", "https://www.instagram.com/p/1")
     assert added["sightings"][0]["platform"] == "instagram"
-    told = ask("case", "platform", "instagram", "--case", name)
-    assert told["steps"]["answers"][0]["paste"] == "https://www.instagram.com/p/1"
+    record = cli("case", "platform", "instagram", "--case", name)
+    assert record["steps"]["answers"][0]["paste"] == "https://www.instagram.com/p/1"
     capsys.readouterr()
     assert run(["case", "add", name, "--url", "https://www.tumblr.com/a/7"], {}) == 0
-    said = capsys.readouterr().out
-    assert "https://www.tumblr.com/abuse/privacy" in said
-    assert "Where it goes (sighting 2): Tumblr." in said
-    assert said.rstrip().splitlines()[-1].startswith("next: ")
+    output = capsys.readouterr().out
+    assert "https://www.tumblr.com/abuse/privacy" in output
+    assert "Where it goes (sighting 2): Tumblr." in output
+    assert output.rstrip().splitlines()[-1].startswith("next: ")
 
 
 @pytest.mark.usefixtures("no_vault")
@@ -96,75 +96,75 @@ def test_pasted_whois_gives_the_abuse_address(
 ) -> None:
     whois = "Registrar Abuse Contact Email: abuse@registrar.example\n"
     monkeypatch.setattr(sys, "stdin", io.StringIO(whois))
-    said = shown(capsys, "https://pics.example/1", "--pasted", "-")
-    assert "Registrar, who can only take away the whole name: abuse@registrar.example" in said
-    told = json.loads(shown(capsys, "pics.example", "--pasted", "no address", "--json"))
-    assert told["looked_up"]["contacts"] == []
-    assert "no abuse address" in told["looked_up"]["notes"][0]
+    output = platform_output(capsys, "https://pics.example/1", "--pasted", "-")
+    assert "Registrar, who can only take away the whole name: abuse@registrar.example" in output
+    record = json.loads(platform_output(capsys, "pics.example", "--pasted", "no address", "--json"))
+    assert record["looked_up"]["contacts"] == []
+    assert "no abuse address" in record["looked_up"]["notes"][0]
 
 
 @pytest.mark.usefixtures("no_vault")
-def test_nothing_is_asked_unless_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_looked_up_without_the_option(capsys: pytest.CaptureFixture[str]) -> None:
     """Sockets are disabled in this test, and a look-up would need one."""
-    said = shown(capsys, "https://pics.example/1")
-    assert "entrenous case platform https://pics.example/1 --look-up" in said
-    assert json.loads(shown(capsys, "pics.example", "--json"))["looked_up"] is None
+    output = platform_output(capsys, "https://pics.example/1")
+    assert "entrenous case platform https://pics.example/1 --look-up" in output
+    assert json.loads(platform_output(capsys, "pics.example", "--json"))["looked_up"] is None
 
 
 @pytest.mark.real
 @pytest.mark.usefixtures("no_vault")
 def test_look_up_says_first_who_will_see_what(capsys: pytest.CaptureFixture[str]) -> None:
-    with registry() as played:
-        played.lists()
-        played.says("/rdap/domain/pictures.example", DOMAIN)
-        played.says("/rdap/ip/8.8.8.8", NETWORK)
+    with registry() as server:
+        server.lists()
+        server.says("/rdap/domain/pictures.example", DOMAIN)
+        server.says("/rdap/ip/8.8.8.8", NETWORK)
         capsys.readouterr()
         site = ("https://maria.pictures.example/1", "--look-up", "--address", "8.8.8.8")
-        assert run(["case", "platform", *site, "--lists", played.url, "--json"], {}) == 0
-    came = capsys.readouterr()
-    told = json.loads(came.out)
-    assert [one["emails"] for one in told["looked_up"]["contacts"]] == [
+        assert run(["case", "platform", *site, "--lists", server.url, "--json"], {}) == 0
+    captured = capsys.readouterr()
+    record = json.loads(captured.out)
+    assert [one["emails"] for one in record["looked_up"]["contacts"]] == [
         ["abuse@host.example"],
         ["abuse@registrar.example"],
     ]
-    assert "pictures.example" in came.err
-    assert "your network address" in came.err
-    assert not any("maria" in path for path in played.asked)
-    with registry() as played:
-        shown(capsys, *site, "--lists", played.url, status=6)
+    assert "pictures.example" in captured.err
+    assert "your network address" in captured.err
+    assert not any("maria" in path for path in server.asked)
+    with registry() as server:
+        platform_output(capsys, *site, "--lists", server.url, status=6)
 
 
 @pytest.mark.usefixtures("no_vault")
 def test_every_step_to_a_platform_says_how_to_see_what_its_form_asks(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    said = ("--place", "GB", "--what", "public", "--platform", "tiktok", "--intimate", "--all")
-    assert run(["law", "routes", *said], {}) == 0
+    options = ("--place", "GB", "--what", "public", "--platform", "tiktok", "--intimate", "--all")
+    assert run(["law", "routes", *options], {}) == 0
     lines = capsys.readouterr().out.splitlines()
     to = lines.index("   To: https://www.tiktok.com/legal/report/feedback")
     assert lines[to + 1] == "   What it asks, in its order: entrenous case platform tiktok"
     assert "   What it asks, in its order: entrenous case platform google_search" in lines
 
 
-def test_routes_of_a_case_begin_with_where_it_goes(
-    ask: Ask, capsys: pytest.CaptureFixture[str]
+def test_routes_of_a_case_begin_with_the_platform(
+    cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = ask("case", "open", "--adults", "--place", "GB", "--intimate")["case"]
-    ask("case", "add", name, "--url", "https://vm.tiktok.com/abc")
+    name = cli("case", "open", "--adults", "--place", "GB", "--intimate")["case"]
+    cli("case", "add", name, "--url", "https://vm.tiktok.com/abc")
     capsys.readouterr()
     assert run(["law", "routes", name], {}) == 0
-    where = capsys.readouterr().out.splitlines()[1]
-    assert where.startswith("  Where it goes (sighting 1): TikTok.")
-    assert where.endswith(f"entrenous case platform tiktok --case {name}")
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.startswith("  Where it goes (sighting 1): TikTok.")
+    assert line.endswith(f"entrenous case platform tiktok --case {name}")
 
 
 def test_case_about_somebody_under_18_is_handed_over_and_shows_no_form(
-    ask: Ask, capsys: pytest.CaptureFixture[str]
+    cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = ask("case", "open", "--adults", "--place", "GB")["case"]
-    ask("case", "add", name, "--url", "https://www.instagram.com/p/1")
-    ask("case", "about", name, "--under-18", status=3)
-    ask("case", "platform", "instagram", "--case", name, status=3)
+    name = cli("case", "open", "--adults", "--place", "GB")["case"]
+    cli("case", "add", name, "--url", "https://www.instagram.com/p/1")
+    cli("case", "about", name, "--under-18", status=3)
+    cli("case", "platform", "instagram", "--case", name, status=3)
     capsys.readouterr()
     assert run(["case", "show", name], {}) == 0
     assert "Where it goes" not in capsys.readouterr().out

@@ -15,7 +15,7 @@ import pytest
 
 from entrenous.cli import run
 
-Ask = Callable[..., Any]
+Cli = Callable[..., Any]
 
 
 class Terminal(io.StringIO):
@@ -29,21 +29,21 @@ def at_terminal(
 ) -> Callable[..., tuple[int, str, str]]:
     """Return a function that runs a command with typed answers: its status, output and errors."""
 
-    def answering(*arguments: str, answers: list[str]) -> tuple[int, str, str]:
+    def command(*arguments: str, answers: list[str]) -> tuple[int, str, str]:
         capsys.readouterr()
         monkeypatch.setattr(sys, "stdin", Terminal("".join(f"{one}\n" for one in answers)))
         status = run(list(arguments), {})
-        said = capsys.readouterr()
-        return status, said.out, said.err
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
 
-    return answering
+    return command
 
 
-Answering = Callable[..., tuple[int, str, str]]
+RunAtTerminal = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.slow
-def test_every_question_may_be_skipped(ask: Ask, at_terminal: Answering) -> None:
+def test_every_question_may_be_skipped(cli: Cli, at_terminal: RunAtTerminal) -> None:
     status, out, err = at_terminal("case", "open", answers=["", "skip", "yes", ""])
     assert status == 0
     assert "opened on" in out
@@ -54,11 +54,11 @@ def test_every_question_may_be_skipped(ask: Ask, at_terminal: Answering) -> None
         "Where is the picture now?",
     ]
     assert [err.index(words) for words in asked] == sorted(err.index(words) for words in asked)
-    assert len(ask("case", "list")["cases"]) == 1
+    assert len(cli("case", "list")["cases"]) == 1
 
 
 def test_stop_ends_it_before_the_vault_is_touched(
-    at_terminal: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     for answers in (["stop"], ["yes", "stop"], ["yes", "no", "yes", "stop"]):
@@ -68,8 +68,8 @@ def test_stop_ends_it_before_the_vault_is_touched(
     assert not (tmp_path / "home").exists()
 
 
-def test_somebody_unsure_is_helped_as_if_so_and_a_slip_of_the_pen_is_asked_again(
-    at_terminal: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_unsure_counts_as_yes_and_a_typo_is_asked_again(
+    at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     answers = ["yess", "yes", "maybe", "yes", "ye", "stop"]
@@ -80,8 +80,8 @@ def test_somebody_unsure_is_helped_as_if_so_and_a_slip_of_the_pen_is_asked_again
     assert "may have been, under 18" not in err  # the age question was not answered
 
 
-def test_who_is_not_safe_sees_people_of_the_place_first(
-    at_terminal: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_unsafe_person_sees_help_of_the_place_first(
+    at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     status, _, err = at_terminal("case", "open", answers=["no", "Deutschland", "stop"])
@@ -92,7 +92,7 @@ def test_who_is_not_safe_sees_people_of_the_place_first(
 
 
 def test_under_18_hands_over_and_stores_nothing(
-    at_terminal: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at_terminal: RunAtTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
     status, _, err = at_terminal("case", "open", "--place", "UK", answers=["yes", "no", "unsure"])
@@ -102,34 +102,34 @@ def test_under_18_hands_over_and_stores_nothing(
 
 
 @pytest.mark.slow
-def test_of_the_answers_only_how_far_it_has_come_is_stored(
-    ask: Ask, at_terminal: Answering, capsys: pytest.CaptureFixture[str]
+def test_only_the_answer_about_the_spread_is_stored(
+    cli: Cli, at_terminal: RunAtTerminal, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, out, err = at_terminal("case", "open", answers=["yes", "yes", "yes", "yes", "threat"])
     assert status == 0
     assert "on a safer device" in err
     assert "Save the demand before anything else" in out
-    shown = json.dumps(ask("case", "list"))
+    shown = json.dumps(cli("case", "list"))
     assert "watched" not in shown
     assert "Save the demand" in shown
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.slow
-def test_a_script_is_asked_nothing_and_may_answer_by_options(
-    ask: Ask, capsys: pytest.CaptureFixture[str]
+def test_script_is_asked_nothing_and_answers_with_options(
+    cli: Cli, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    opened = ask(
+    opened = cli(
         "case", "open", "--adults", "--posted", "threat", "--demand", "money", "--not-safe"
     )
     assert "Save the demand" in opened["next"]
     assert "Are you safe" not in capsys.readouterr().err
-    told = ask("case", "about", opened["case"], "--posted", "public")
-    assert "Add where you saw it" in told["next"]
+    described = cli("case", "about", opened["case"], "--posted", "public")
+    assert "Add where you saw it" in described["next"]
 
 
 @pytest.mark.real
-@pytest.mark.skipif(sys.platform == "win32", reason="a terminal of this kind is Unix's")
+@pytest.mark.skipif(sys.platform == "win32", reason="pty exists only on Unix")
 def test_at_a_real_terminal_the_questions_come_before_the_passphrase(tmp_path: Path) -> None:
     child, terminal = pty.fork()
     if child == 0:
@@ -143,9 +143,9 @@ def test_at_a_real_terminal_the_questions_come_before_the_passphrase(tmp_path: P
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def _until(terminal: int, wanted: bytes) -> bytes:
+def _until(terminal: int, expected: bytes) -> bytes:
     shown, ends = b"", time.monotonic() + 20
-    while wanted not in shown and time.monotonic() < ends:
+    while expected not in shown and time.monotonic() < ends:
         if select.select([terminal], [], [], 0.2)[0]:
             shown += os.read(terminal, 4096)
     return shown

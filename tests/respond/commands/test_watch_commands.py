@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 
 from entrenous.cli import run
-from tests.respond.watch.site import Site, photo, picture, reply, running
+from tests.respond.watch.site import Site, photo, picture, reply, serve_site
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-Ask = Callable[..., Any]
+Cli = Callable[..., Any]
 SECRET = "a-path-that-nobody-may-read"
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with running() as served:
+    with serve_site() as served:
         served.pages |= {
             f"/{SECRET}": reply(f'<img src="/{SECRET}.jpg">{SECRET}'),
             f"/{SECRET}.jpg": picture(),
@@ -30,12 +30,12 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture
-def case(ask: Ask, site: Site, tmp_path: Path) -> str:
+def case(cli: Cli, site: Site, tmp_path: Path) -> str:
     """Return the name of a case with a picture and one sighting."""
-    name: str = ask("case", "open", "--adults")["case"]
+    name: str = cli("case", "open", "--adults")["case"]
     file = tmp_path / "picture.jpg"
     file.write_bytes(photo())
-    ask("case", "add", name, str(file), "--url", f"{site.url}/{SECRET}")
+    cli("case", "add", name, str(file), "--url", f"{site.url}/{SECRET}")
     return name
 
 
@@ -43,9 +43,9 @@ def test_first_use_says_what_the_site_sees_and_asks(
     case: str, site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["case", "watch", case, "--on", "1"], {}) == 2
-    told = capsys.readouterr().err
-    assert "your IP address" in told
-    assert "if you agree, say --yes" in " ".join(told.split())
+    errors = capsys.readouterr().err
+    assert "your IP address" in errors
+    assert "if you agree, say --yes" in " ".join(errors.split())
     assert run(["case", "watch", case, "--on", "1", "--yes"], {}) == 0
     capsys.readouterr()
     assert run(["case", "watch", case, "--on", "1"], {}) == 0  # agreed above
@@ -53,37 +53,37 @@ def test_first_use_says_what_the_site_sees_and_asks(
     assert site.asked == []  # switching on sends no request
 
 
-def test_once_looks_at_all_cases_and_tells_it_in_json(ask: Ask, case: str) -> None:
-    ask("case", "watch", case, "--on", "1", "--yes")
-    answer = ask("case", "watch", "--once")
+def test_once_checks_all_cases_and_prints_json(cli: Cli, case: str) -> None:
+    cli("case", "watch", case, "--on", "1", "--yes")
+    answer = cli("case", "watch", "--once")
     assert answer["schema"] == "entrenous/watch/1"
     (one,) = answer["looked"]
     assert (one["case"], one["sighting"], one["state"]) == (case, 1, "still there")
     assert (one["why"], one["back"]) == ("picture", False)
-    assert ask("case", "watch", "--once")["looked"] == []
-    assert ask("case", "watch", case)["watched"][0]["state"] == "still there"
-    assert ask("case", "watch", case, "--off", "1")["watched"] == []
+    assert cli("case", "watch", "--once")["looked"] == []
+    assert cli("case", "watch", case)["watched"][0]["state"] == "still there"
+    assert cli("case", "watch", case, "--off", "1")["watched"] == []
 
 
-def test_nothing_is_asked_of_an_under_18_case(ask: Ask, case: str, site: Site) -> None:
-    ask("case", "watch", case, "--on", "1", "--yes")
-    ask("case", "about", case, "--under-18", status=3)
-    ask("case", "watch", case, "--on", "1", "--yes", status=3)
-    ask("case", "watch", case, "--once", status=3)
-    assert ask("case", "watch", "--once")["looked"] == []
+def test_no_request_is_sent_for_an_under_18_case(cli: Cli, case: str, site: Site) -> None:
+    cli("case", "watch", case, "--on", "1", "--yes")
+    cli("case", "about", case, "--under-18", status=3)
+    cli("case", "watch", case, "--on", "1", "--yes", status=3)
+    cli("case", "watch", case, "--once", status=3)
+    assert cli("case", "watch", "--once")["looked"] == []
     assert site.asked == []
 
 
-def test_missing_name_is_a_usage_error(ask: Ask) -> None:
-    ask("case", "watch", status=2)
-    ask("case", "watch", "--on", "1", status=2)
+def test_missing_name_is_a_usage_error(cli: Cli) -> None:
+    cli("case", "watch", status=2)
+    cli("case", "watch", "--on", "1", status=2)
 
 
 @pytest.mark.threat("watching-betrays")
 def test_no_address_and_no_picture_is_in_output_logs_or_files(
-    case: str, ask: Ask, site: Site, tmp_path: Path
+    case: str, cli: Cli, site: Site, tmp_path: Path
 ) -> None:
-    ask("case", "watch", case, "--on", "1", "--yes")
+    cli("case", "watch", case, "--on", "1", "--yes")
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     done = subprocess.run(
@@ -107,10 +107,10 @@ def test_no_address_and_no_picture_is_in_output_logs_or_files(
         assert not any(window in data for window in windows)
 
 
-def test_errors_of_a_timer_name_no_address(case: str, ask: Ask, site: Site) -> None:
-    ask("case", "watch", case, "--on", "1", "--yes")
+def test_errors_of_once_name_no_address(case: str, cli: Cli, site: Site) -> None:
+    cli("case", "watch", case, "--on", "1", "--yes")
     site.pages[f"/{SECRET}"] = reply(status=500)
-    answer = json.dumps(ask("case", "watch", "--once"))
+    answer = json.dumps(cli("case", "watch", "--once"))
     assert "unreachable" in answer
     assert SECRET not in answer
     assert site.url not in answer

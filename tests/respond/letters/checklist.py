@@ -12,7 +12,7 @@ from pathlib import Path
 from entrenous.respond.law.legal_route import Route
 from entrenous.respond.letters.wordings import LETTER_LANGUAGES, shipped_document_plans
 
-SIGNS: Mapping[str, list[str]] = tomllib.loads(
+PATTERNS: Mapping[str, list[str]] = tomllib.loads(
     Path(__file__).with_name("checklist.toml").read_text()
 )
 
@@ -21,11 +21,13 @@ def missing_elements(route: Route, text: str, language: str) -> list[int]:
     """Return the indices, from 0, of the required elements that the text lacks."""
     flat = " ".join(text.split())
     return [
-        place
-        for place, keys in enumerate(shipped_document_plans().route[route.family].says)
-        if not all(re.search(sign(key, language), flat, re.IGNORECASE) for key in keys.split("+"))
+        index
+        for index, keys in enumerate(shipped_document_plans().route[route.family].says)
+        if not all(
+            re.search(pattern(key, language), flat, re.IGNORECASE) for key in keys.split("+")
+        )
     ]
 
 
-def sign(key: str, language: str) -> str:
-    return SIGNS[key][LETTER_LANGUAGES.index(language)]
+def pattern(key: str, language: str) -> str:
+    return PATTERNS[key][LETTER_LANGUAGES.index(language)]

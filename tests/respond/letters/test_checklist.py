@@ -8,7 +8,7 @@ from entrenous.respond.law.legal_route import Route
 from entrenous.respond.letters.draft import draft_notice
 from entrenous.respond.letters.wordings import LETTER_LANGUAGES, shipped_document_plans
 from entrenous.respond.nouns import Case, Notice, Representative, RepresentativeRole
-from tests.respond.letters.checklist import SIGNS, missing_elements
+from tests.respond.letters.checklist import PATTERNS, missing_elements
 from tests.respond.letters.letter_cases import BARE, FILED, LATER, full_case, is_worded
 from tests.respond.room import START
 
@@ -20,15 +20,15 @@ def test_every_route_that_is_filed_has_its_wordings() -> None:
     assert len({route.family for route in FILED}) >= 82
 
 
-def test_the_checklist_has_a_sign_for_every_wording_of_an_element() -> None:
+def test_checklist_has_a_pattern_for_every_wording_of_an_element() -> None:
     used = {
         key
         for row in shipped_document_plans().route.values()
         for one in row.says
         for key in one.split("+")
     }
-    assert set(SIGNS) == used
-    assert all(len(signs) == len(LETTER_LANGUAGES) for signs in SIGNS.values())
+    assert set(PATTERNS) == used
+    assert all(len(one) == len(LETTER_LANGUAGES) for one in PATTERNS.values())
 
 
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
@@ -40,28 +40,28 @@ def test_every_letter_passes_its_checklist(case: Case, language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
-def test_a_letter_by_somebody_else_passes_too(language: str) -> None:
-    acting = Representative(RepresentativeRole.FRIEND, "she asked me by telephone", START)
-    said = replace(CASES["full"].situation, on_behalf=True)
-    case = replace(CASES["full"], representative=acting, situation=said)
-    let = [route for route in FILED if route.representative.value != "no"]
-    assert len(let) > 20
-    for route in let:
+def test_letter_by_a_representative_passes_too(language: str) -> None:
+    representative = Representative(RepresentativeRole.FRIEND, "she asked me by telephone", START)
+    situation = replace(CASES["full"].situation, on_behalf=True)
+    case = replace(CASES["full"], representative=representative, situation=situation)
+    routes = [route for route in FILED if route.representative.value != "no"]
+    assert len(routes) > 20
+    for route in routes:
         assert missing_elements(route, draft(case, route, language).letter, language) == []
 
 
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_every_element_that_is_taken_out_is_missed(case: Case, language: str) -> None:
+def test_every_removed_element_is_reported(case: Case, language: str) -> None:
     """Remove each element of each letter in turn, with and without its heading."""
     caught = dict.fromkeys((route.id for route in FILED), 0)
     for route in FILED:
         notice = draft(case, route, language)
-        for place, element in enumerate(notice.elements):
+        for index, element in enumerate(notice.elements):
             for cut in (element.text, f"{heading(notice, element.text)}\n{element.text}"):
                 rest = notice.letter.replace(cut, "")
-                assert rest != notice.letter, (route.id, place)
-                assert place in missing_elements(route, rest, language), (route.id, place, rest)
+                assert rest != notice.letter, (route.id, index)
+                assert index in missing_elements(route, rest, language), (route.id, index, rest)
                 caught[route.id] += 1
     assert min(caught.values()) >= 2
     total = sum(caught.values())

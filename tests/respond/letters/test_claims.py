@@ -12,7 +12,7 @@ from tests.respond.letters.test_kinds import drafted
 
 
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
-def test_every_claim_is_a_sentence_without_places(language: str) -> None:
+def test_every_claim_is_a_sentence_without_placeholders(language: str) -> None:
     for key, wording in words_in_language(language).element.items():
         if wording.if_maker_unsaid or wording.if_intimate_unsaid:
             says = wording.claim or wording.says
@@ -21,19 +21,19 @@ def test_every_claim_is_a_sentence_without_places(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
-def test_a_claim_takes_the_place_of_its_gap(language: str) -> None:
+def test_claim_replaces_its_gap(language: str) -> None:
     case = replace(BARE, situation=replace(BARE.situation, intimate=None))
     letter = drafted(case, "us-tida-removal", language)
-    said = claim_sentences_by_gap(letter, case)
-    (gap,) = said
+    claims = claim_sentences_by_gap(letter, case)
+    (gap,) = claims
     assert gap in letter.letter
     assert words_in_language(language).element["tida_depiction"].claim not in letter.letter
-    filled = with_gaps_filled(letter, said)
-    assert said[gap] in filled.letter
+    filled = with_gaps_filled(letter, claims)
+    assert claims[gap] in filled.letter
     assert gap not in filled.missing
 
 
-def test_a_claim_in_the_laws_own_words_has_the_letters_language_beside_it() -> None:
+def test_claim_in_statutory_words_has_a_translation_beside_it() -> None:
     case = replace(BARE, situation=replace(BARE.situation, intimate=None))
     letter = drafted(case, "us-dmca-512c", "de")
     sentences = " ".join(claim_sentences_by_gap(letter, case).values())

@@ -64,12 +64,12 @@ def test_two_versions_are_compared_line_by_line(case: Case) -> None:
         compare_notices(case, 1, 9)
 
 
-def test_the_number_that_they_gave_is_kept_with_the_notice(case: Case, room: Room) -> None:
+def test_reference_number_is_stored_with_the_notice(case: Case, room: Room) -> None:
     store_reference_number(case.name, 2, "NCII-77 / 4711", room.device)
-    kept = find_case(case.name, room.device)
-    assert [one.reference for one in kept.notices] == ["", "NCII-77 / 4711", ""]
-    assert "4711" not in "\n".join(notice_list_lines(kept))
-    assert "4711" not in "".join(step.what for step in kept.steps)
+    stored = find_case(case.name, room.device)
+    assert [one.reference for one in stored.notices] == ["", "NCII-77 / 4711", ""]
+    assert "4711" not in "\n".join(notice_list_lines(stored))
+    assert "4711" not in "".join(step.what for step in stored.steps)
 
 
 def test_a_gap_is_replaced_everywhere_and_no_longer_missing() -> None:
@@ -89,7 +89,7 @@ def test_a_gap_is_replaced_everywhere_and_no_longer_missing() -> None:
     assert same.notices[0] == filled
 
 
-def test_what_was_filled_in_is_not_searched_for_gaps() -> None:
+def test_text_that_was_filled_in_is_not_searched_for_gaps() -> None:
     room = Room()
     case = room.opens(lived_in("US"))
     add_sighting(case.name, seen(), room.device)
@@ -101,7 +101,7 @@ def test_what_was_filled_in_is_not_searched_for_gaps() -> None:
     assert "A C B" not in filled.letter
 
 
-def test_what_was_sent_stays_as_it_was() -> None:
+def test_sent_notice_cannot_be_changed() -> None:
     room = Room()
     case = room.opens(lived_in("US"))
     add_sighting(case.name, seen(), room.device)

@@ -16,7 +16,9 @@ from tests.respond.room import PAGE, START, Room, seen
 HOUR = timedelta(hours=1)
 
 
-def told(room: Room, *events: tuple[NoticeEvent, float], hours: float) -> tuple[HistoryLine, ...]:
+def history(
+    room: Room, *events: tuple[NoticeEvent, float], hours: float
+) -> tuple[HistoryLine, ...]:
     """Return a 48-hour notice's history, ``hours`` after sending; the events have hours, too."""
     case = room.opens()
     add_sighting(case.name, seen(), room.device)
@@ -27,7 +29,7 @@ def told(room: Room, *events: tuple[NoticeEvent, float], hours: float) -> tuple[
     return notice_history(case, case.notices[0], room.clock.moment)
 
 
-def events(lines: tuple[HistoryLine, ...]) -> list[tuple[HistoryEvent, float]]:
+def event_hours(lines: tuple[HistoryLine, ...]) -> list[tuple[HistoryEvent, float]]:
     return [(line.event, (line.at - START) / HOUR) for line in lines]
 
 
@@ -39,9 +41,9 @@ def test_a_draft_has_no_history() -> None:
     assert notice_history(replace(case, notices=(drafted,)), drafted, START + 100 * HOUR) == ()
 
 
-def test_silence_is_told_with_the_deadline_and_how_long_ago_it_was() -> None:
-    lines = told(Room(), (NoticeEvent.RECEIPT, 1), hours=52.5)
-    assert events(lines) == [
+def test_missed_deadline_is_in_the_history_with_its_delay() -> None:
+    lines = history(Room(), (NoticeEvent.RECEIPT, 1), hours=52.5)
+    assert event_hours(lines) == [
         (HistoryEvent.REQUESTED, 0),
         (HistoryEvent.CONFIRMED, 1),
         (HistoryEvent.DUE, 49),
@@ -52,12 +54,12 @@ def test_silence_is_told_with_the_deadline_and_how_long_ago_it_was() -> None:
 
 
 def test_before_the_deadline_nothing_is_called_late() -> None:
-    assert events(told(Room(), hours=48 - 1 / 60)) == [(HistoryEvent.REQUESTED, 0)]
+    assert event_hours(history(Room(), hours=48 - 1 / 60)) == [(HistoryEvent.REQUESTED, 0)]
 
 
-def test_a_late_removal_tells_how_late_it_was() -> None:
-    lines = told(Room(), (NoticeEvent.REMOVAL, 74), hours=200)
-    assert events(lines) == [
+def test_late_removal_is_in_the_history_with_its_delay() -> None:
+    lines = history(Room(), (NoticeEvent.REMOVAL, 74), hours=200)
+    assert event_hours(lines) == [
         (HistoryEvent.REQUESTED, 0),
         (HistoryEvent.DUE, 48),
         (HistoryEvent.REMOVED, 74),
@@ -66,10 +68,10 @@ def test_a_late_removal_tells_how_late_it_was() -> None:
     assert (lines[-1].late, lines[-1].open) == (26 * HOUR, False)
 
 
-def test_questions_part_answers_and_refusals_each_have_a_line() -> None:
+def test_questions_partial_removals_and_refusals_each_have_a_line() -> None:
     steps = (NoticeEvent.ASK, 2), (NoticeEvent.SUPPLY, 3), (NoticeEvent.PARTIAL, 4)
-    lines = told(Room(), *steps, (NoticeEvent.REFUSAL, 5), hours=6)
-    assert events(lines) == [
+    lines = history(Room(), *steps, (NoticeEvent.REFUSAL, 5), hours=6)
+    assert event_hours(lines) == [
         (HistoryEvent.REQUESTED, 0),
         (HistoryEvent.ASKED, 2),
         (HistoryEvent.SUPPLIED, 3),
@@ -91,8 +93,8 @@ def test_durations_are_said_in_their_two_largest_units(late: timedelta, words: s
     assert duration_in_words(late) == words
 
 
-def test_part_of_it_gone_may_still_become_all_or_a_refusal() -> None:
+def test_partial_removal_may_become_a_removal() -> None:
     room = Room()
-    lines = told(room, (NoticeEvent.PARTIAL, 1), (NoticeEvent.REMOVAL, 9), hours=9)
-    assert [event for event, _ in events(lines)][-1] is HistoryEvent.REMOVED
+    lines = history(room, (NoticeEvent.PARTIAL, 1), (NoticeEvent.REMOVAL, 9), hours=9)
+    assert [event for event, _ in event_hours(lines)][-1] is HistoryEvent.REMOVED
     assert NoticeState.PARTLY == "partly removed"

@@ -47,7 +47,7 @@ def headings(notice: Notice) -> list[str]:
     return [part.heading for part in notice.parts]
 
 
-def test_a_police_sheet_is_a_page_for_a_desk_filled_from_the_case() -> None:
+def test_police_sheet_is_filled_from_the_case() -> None:
     sheet = drafted(FULL, "uk-soa-66b")
     assert headings(sheet) == [
         "Report to the police: Sexual Offences Act 2003, s.66B(1)-(4)",
@@ -64,8 +64,8 @@ def test_a_police_sheet_is_a_page_for_a_desk_filled_from_the_case() -> None:
     assert "item 1, a screenshot or file of mine" in sheet.letter
     assert "- account @shadow" in sheet.letter
     assert "To:" not in sheet.letter
-    for asked in ("case number", "devices that hold the picture", "preserve its data"):
-        assert asked in sheet.letter
+    for request in ("case number", "devices that hold the picture", "preserve its data"):
+        assert request in sheet.letter
 
 
 def test_the_time_line_of_a_sheet_is_in_order() -> None:
@@ -89,13 +89,13 @@ def test_what_the_case_does_not_say_is_a_gap_on_the_sheet() -> None:
     ]
 
 
-def test_a_penalty_that_was_not_read_is_not_put_before_the_police() -> None:
+def test_unverified_penalty_is_not_in_a_police_sheet() -> None:
     assert "re-verify" in ROUTES["uk-soa-66b"].penalty  # type: ignore[index]
     assert "re-verify" not in drafted(FULL, "uk-soa-66b").letter
     assert "up to 5 years" in drafted(FULL, "gb-sct-asbh-2").letter
 
 
-def test_a_letter_about_a_threat_tells_nothing_of_what_was_kept_or_asked_elsewhere() -> None:
+def test_letter_about_a_threat_names_no_evidence_and_no_other_notice() -> None:
     case = replace(THREAT, evidence=FULL.evidence, notices=FULL.notices)
     letter = drafted(case, "account-threat").letter
     assert "@shadow" in letter
@@ -121,7 +121,7 @@ def test_a_hash_bank_has_its_own_steps_and_no_letter(id_: str) -> None:
     assert steps.missing == ()
 
 
-def test_a_complaint_holds_what_was_asked_answered_and_missed() -> None:
+def test_complaint_contains_request_answer_and_missed_deadline() -> None:
     complaint = drafted(FULL, "us-tida-ftc")
     for line in (
         "notice 1 was sent to pictures.example under TAKE IT DOWN Act",
@@ -177,7 +177,7 @@ def test_the_head_names_the_platform_and_its_form() -> None:
     assert "Form: https://help.x.com/" in notice.letter
 
 
-def test_no_note_about_our_own_reading_reaches_an_addressee() -> None:
+def test_letters_contain_no_notes_for_maintainers() -> None:
     for route in FILED:
         for language in ("en", "de"):
             letter = draft_notice(FULL, route, LATER, language=language).letter
@@ -230,7 +230,7 @@ def test_each_sender_gets_a_letter_of_their_own() -> None:
     assert "@tom" not in second.letter
 
 
-def representative(route: Route) -> bool:
+def excludes_representatives(route: Route) -> bool:
     return route.representative is WhetherCovered.NO and route.document in {
         DocumentKind.LETTER,
         DocumentKind.FORM,
@@ -238,40 +238,40 @@ def representative(route: Route) -> bool:
     }
 
 
-def test_somebody_else_speaks_as_the_law_lets_them_or_is_told_why_not() -> None:
+def test_representative_may_act_only_where_the_law_allows_it() -> None:
     letter = drafted(ACTING, "uk-osa-20a").letter
     assert "I act for the person shown, as a friend, with that person's consent." in letter
     assert "on behalf of the subject of the content" in letter
     assert "I am the subject" not in letter
     assert "she asked me by telephone" not in letter
-    refused = [route for route in FILED if representative(route)]
+    refused = [route for route in FILED if excludes_representatives(route)]
     assert refused
     for route in refused:
         with pytest.raises(NotYoursToFile, match="only the person in the picture"):
             draft_notice(ACTING, route, LATER)
 
 
-def test_a_page_that_only_the_person_can_bring_speaks_in_her_name() -> None:
+def test_document_that_only_the_person_can_file_names_no_representative() -> None:
     sheet = drafted(ACTING, "uk-soa-66b")
     assert "I act for" not in sheet.letter
     assert "only the person shown can file it" in format_notice_preview(sheet, ACTING, LATER.date())
 
 
-def test_a_picture_of_somebody_else_is_not_claimed_as_hers() -> None:
-    said = replace(FULL.situation, depicts_me=False)
-    notice = drafted(replace(FULL, situation=said), "eu-dsa-16")
+def test_letter_does_not_claim_to_show_the_person_if_it_shows_somebody_else() -> None:
+    situation = replace(FULL.situation, depicts_me=False)
+    notice = drafted(replace(FULL, situation=situation), "eu-dsa-16")
     assert "This is an image of me. It was" not in notice.letter.replace("[", "\n[").splitlines()
     assert any(gap.startswith("[only if it shows you") for gap in notice.missing)
 
 
-def test_neither_the_hash_of_an_item_nor_what_it_shows_is_told() -> None:
+def test_letters_contain_neither_hash_nor_description_of_an_item() -> None:
     for route in FILED:
         letter = draft_notice(FULL, route, LATER + timedelta(days=1), language="en").letter
         assert (b"h" * 32).hex() not in letter
         assert "the kitchen wall" not in letter
 
 
-def test_the_letter_to_the_sender_takes_the_only_place_if_it_is_a_chat() -> None:
+def test_letter_to_the_sender_names_a_chat_only_if_it_is_the_only_sighting() -> None:
     chat = replace(seen("the class group", SightingReach.PRIVATE), number=1, handle="@tom")
     alone = drafted(replace(BARE, sightings=(chat,)), "civil-letter")
     assert [one.number for one in alone.told] == [1]
@@ -279,14 +279,14 @@ def test_the_letter_to_the_sender_takes_the_only_place_if_it_is_a_chat() -> None
     assert drafted(replace(BARE, sightings=(chat, page)), "civil-letter").told == ()
 
 
-def test_a_fingerprint_service_says_what_it_asks_for() -> None:
+def test_steps_for_a_hash_bank_explain_the_service() -> None:
     steps = drafted(FULL, "hash-stopncii")
     assert "This free service makes a fingerprint of the picture" in steps.letter
     assert "The law asks" not in steps.letter
 
 
 @pytest.mark.parametrize("words", ["removed, and back on", "answering again since"])
-def test_a_letter_after_a_return_says_so(words: str) -> None:
+def test_letter_after_a_reappearance_says_so(words: str) -> None:
     page = replace(seen("https://pictures.example/1"), number=1)
     back = Reappearance(1, LATER, compared=words.startswith("removed"))
     case = replace(BARE, sightings=(page,), returned=(back,))
@@ -297,8 +297,8 @@ def test_a_letter_after_a_return_says_so(words: str) -> None:
 def test_a_letter_to_an_unknown_site_names_the_look_up() -> None:
     page = replace(seen("https://pictures.example/1"), number=1)
     case = replace(BARE, sightings=(page,))
-    said = format_notice_preview(drafted(case, "us-tida-removal"), case, LATER.date())
-    assert "--look-up" in said
+    preview = format_notice_preview(drafted(case, "us-tida-removal"), case, LATER.date())
+    assert "--look-up" in preview
     known = replace(case, sightings=(replace(page, where="https://www.instagram.com/p/1"),))
     assert "--look-up" not in format_notice_preview(
         drafted(known, "us-tida-removal"), known, LATER.date()

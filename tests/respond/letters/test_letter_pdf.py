@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 
-def printed(pdf: Path) -> str:
+def text_of_pdf(pdf: Path) -> str:
     """Return the text of a PDF without whitespace, so that line breaks do not matter."""
     run = subprocess.run(["pdftotext", "-enc", "UTF-8", pdf, "-"], capture_output=True, check=True)
     return "".join(run.stdout.decode().split())
@@ -29,12 +29,12 @@ def printed(pdf: Path) -> str:
 
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
 def test_pdftotext_finds_every_element(language: str, tmp_path: Path) -> None:
-    found, turn, case = 0, LETTER_LANGUAGES.index(language), full_case()
-    for route in size(FILED[turn :: 3 * len(LETTER_LANGUAGES)], FILED):
+    found, offset, case = 0, LETTER_LANGUAGES.index(language), full_case()
+    for route in size(FILED[offset :: 3 * len(LETTER_LANGUAGES)], FILED):
         notice = draft_notice(case, route, LATER, language=language)
         file = tmp_path / f"{route.id}.pdf"
         file.write_bytes(render_notice_pdf(notice))
-        text = printed(file)
+        text = text_of_pdf(file)
         for element in notice.elements:
             for line in element.text.splitlines():
                 assert "".join(line.split()) in text, (route.id, line)
@@ -47,9 +47,9 @@ def test_pdfinfo_says_title_tags_and_no_picture(tmp_path: Path) -> None:
     route = next(route for route in FILED if route.id == "de-stgb-201a")
     file = tmp_path / "anzeige.pdf"
     file.write_bytes(render_notice_pdf(draft_notice(full_case(), route, LATER)))
-    said = subprocess.run(["pdfinfo", file], capture_output=True, check=True).stdout.decode()
-    assert "Title:           Anzeige bei der Polizei: § 201a" in said
-    assert "Tagged:          yes" in said
+    info = subprocess.run(["pdfinfo", file], capture_output=True, check=True).stdout.decode()
+    assert "Title:           Anzeige bei der Polizei: § 201a" in info
+    assert "Tagged:          yes" in info
     images = subprocess.run(["pdfimages", "-list", file], capture_output=True, check=True).stdout
     assert len(images.splitlines()) == 2  # only the table's header
     tags = subprocess.run(["pdfinfo", "-struct-text", file], capture_output=True, check=True)

@@ -22,7 +22,7 @@ from entrenous.respond.letters.wordings import (
 from entrenous.respond.situation import PictureMaker
 from tests.respond.letters.letter_cases import BARE, LATER, ROUTES, full_case
 
-SHELF = resources.files("entrenous.respond").joinpath("facts", "wordings")
+WORDINGS = resources.files("entrenous.respond").joinpath("facts", "wordings")
 COLUMNS = tuple(name for name in Wording.__struct_fields__ if name != "title")
 OTHERS = [language for language in LETTER_LANGUAGES if language != "en"]
 
@@ -67,37 +67,35 @@ def test_no_sentence_was_left_in_english(language: str) -> None:
 
 @pytest.mark.parametrize("language", OTHERS)
 @pytest.mark.parametrize("id_", ["us-tida-removal", "us-dmca-512c", "uk-osa-20a"])
-def test_the_laws_own_words_stay_and_have_a_translation_beside_them(
-    id_: str, language: str
-) -> None:
+def test_statutory_words_stay_with_a_translation_beside_them(id_: str, language: str) -> None:
     route = ROUTES[id_]  # type: ignore[index]
     letter = draft_notice(full_case(), route, LATER, language=language).letter
-    beside = words_in_language(language).frame["not_my_language"].partition(":")[0]
+    translation_note = words_in_language(language).frame["not_my_language"].partition(":")[0]
     keys = [key for one in shipped_document_plans().route[id_].says for key in one.split("+")]
-    own = [
+    statutory = [
         words_in_language("en").element[key]
         for key in keys
         if words_in_language("en").element[key].law_language
     ]
-    assert own
-    for wording in own:
+    assert statutory
+    for wording in statutory:
         assert wording.says.partition("\n")[0] in letter
-    assert letter.count(beside) == len(own)
+    assert letter.count(translation_note) == len(statutory)
 
 
 @pytest.mark.parametrize("language", LETTER_LANGUAGES)
-def test_no_language_swears_what_she_never_said(language: str) -> None:
+def test_no_language_contains_an_oath_that_the_person_did_not_state(language: str) -> None:
     route = ROUTES["us-dmca-512c"]  # type: ignore[index]
-    said = draft_notice(full_case(), route, LATER, language=language)
-    unsaid = draft_notice(BARE, route, LATER, language=language)
+    stated = draft_notice(full_case(), route, LATER, language=language)
+    unstated = draft_notice(BARE, route, LATER, language=language)
     assert BARE.situation.taken_by is PictureMaker.UNSAID
-    assert "under penalty of perjury, I am" in said.letter
-    assert "under penalty of perjury, I am" not in unsaid.letter
-    assert len(unsaid.missing) == len(said.missing) + 3
+    assert "under penalty of perjury, I am" in stated.letter
+    assert "under penalty of perjury, I am" not in unstated.letter
+    assert len(unstated.missing) == len(stated.missing) + 3
 
 
 @pytest.mark.parametrize(
-    ("id_", "spoken", "wished", "expected"),
+    ("id_", "spoken", "requested", "expected"),
     [
         ("de-stgb-201a", "en", "", "de"),
         ("de-stgb-201a", "fr", "en", "en"),
@@ -109,18 +107,18 @@ def test_no_language_swears_what_she_never_said(language: str) -> None:
         ("eu-dsa-16", "pl", "pt-BR", "pt"),
     ],
 )
-def test_the_language_is_the_wished_one_or_that_of_the_law(
-    id_: str, spoken: str, wished: str, expected: str
+def test_language_is_the_requested_one_or_that_of_the_law(
+    id_: str, spoken: str, requested: str, expected: str
 ) -> None:
-    assert letter_language_for(ROUTES[id_], spoken, wished) == expected  # type: ignore[index]
+    assert letter_language_for(ROUTES[id_], spoken, requested) == expected  # type: ignore[index]
 
 
-def test_another_language_is_refused_and_names_the_ones_there_are() -> None:
+def test_unknown_language_is_refused_with_the_list_of_languages() -> None:
     with pytest.raises(NoSuchLanguage, match=r"(?s)in the language .pl.\..*de\s\(Deutsch\)"):
         draft_notice(full_case(), ROUTES["eu-dsa-16"], LATER, language="pl")  # type: ignore[index]
 
 
-def test_a_letter_in_german_cites_german_law_as_germans_do() -> None:
+def test_letter_in_german_cites_german_law_in_german_style() -> None:
     letter = draft_notice(full_case(), ROUTES["de-stgb-201a"], LATER).letter  # type: ignore[index]
     assert "§ 201a Absatz 1" in letter
     assert "stelle Strafantrag" in letter
@@ -136,8 +134,8 @@ def test_a_letter_in_german_cites_german_law_as_germans_do() -> None:
         ("de.toml", b"schema = 1", b"schema = 2"),
     ],
 )
-def test_an_odd_table_of_words_is_refused(name: str, old: bytes, new: bytes) -> None:
-    table = SHELF.joinpath(name).read_bytes()
+def test_invalid_wordings_table_is_refused(name: str, old: bytes, new: bytes) -> None:
+    table = WORDINGS.joinpath(name).read_bytes()
     assert old in table
     read = (
         parse_document_plans

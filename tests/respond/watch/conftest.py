@@ -3,12 +3,12 @@ from collections.abc import Iterator
 import pytest
 
 from entrenous.media.sandbox.decoders import PictureDecoder
-from tests.respond.watch.site import Site, Watching, running
+from tests.respond.watch.site import Site, Watching, serve_site
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with running() as served:
+    with serve_site() as served:
         yield served
 
 

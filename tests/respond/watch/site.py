@@ -112,7 +112,7 @@ class Site:
 
 
 @contextmanager
-def running(context: ssl.SSLContext | None = None) -> Iterator[Site]:
+def serve_site(context: ssl.SSLContext | None = None) -> Iterator[Site]:
     """Serve a site on a free port of the loopback address."""
     site = Site()
 
@@ -162,7 +162,7 @@ class Watching:
     pauses: Pauses = field(default_factory=Pauses)
     case: str = ""
 
-    def opens(self, *paths: str, with_picture: bool = True) -> "Watching":
+    def watch_pages(self, *paths: str, with_picture: bool = True) -> "Watching":
         device = self.room.device
         object.__setattr__(device, "read_picture", self.read_picture)
         self.case = self.room.opens().name
@@ -175,7 +175,7 @@ class Watching:
             start_watching(self.case, number, device, by_proxy=False)
         return self
 
-    def looks(self, time_max_s: float = 20.0, **later: float) -> list[CheckedSighting]:
+    def check_due(self, time_max_s: float = 20.0, **later: float) -> list[CheckedSighting]:
         """Advance the clock by ``later`` and check due sightings; each call requests robots.txt."""
         self.room.clock.wind(**later)
         web = PoliteWeb(
@@ -184,5 +184,5 @@ class Watching:
         return list(check_due_sightings(self.room.device, web, by_proxy=False))
 
     def state(self, **later: float) -> tuple[str, str]:
-        (one,) = self.looks(**later)
+        (one,) = self.check_due(**later)
         return one.record.state.value, one.record.why.value

@@ -25,7 +25,7 @@ from tests.respond.watch.site import (
 pytestmark = pytest.mark.real
 
 
-def fetches(url: str, *, allow_loopback: bool) -> object:
+def fetch(url: str, *, allow_loopback: bool) -> object:
     pauses = Pauses()
     web = PoliteWeb(PublicWeb(time_max_s=5.0), lambda: pauses.now_s, pauses.sleep)
     return web.fetch(url, 1000, allow_loopback=allow_loopback)
@@ -45,9 +45,9 @@ def fetches(url: str, *, allow_loopback: bool) -> object:
         ),
     ],
 )
-def test_address_inside_is_never_asked(host: str) -> None:
+def test_local_address_is_never_requested(host: str) -> None:
     with pytest.raises(NotOnTheWeb):
-        fetches(f"http://{host}:9/x", allow_loopback=False)
+        fetch(f"http://{host}:9/x", allow_loopback=False)
 
 
 @pytest.mark.threat("site-leads-inside")
@@ -60,55 +60,53 @@ def test_name_that_resolves_to_this_machine_is_never_asked(
     monkeypatch.setattr(socket, "getaddrinfo", lambda _, *a, **k: real("127.0.0.1", *a, **k))
     port = site.url.rpartition(":")[2]
     with pytest.raises(NotOnTheWeb):
-        fetches(f"http://pictures.example:{port}/p", allow_loopback=False)
+        fetch(f"http://pictures.example:{port}/p", allow_loopback=False)
     assert site.asked == []
 
 
 @pytest.mark.parametrize(
     "to", ["http://10.0.0.1/", "http://192.168.0.1/", "file:///etc/passwd", "ftp://x/"]
 )
-def test_redirect_inside_is_not_followed_even_from_this_machine(
-    watching: Watching, to: str
-) -> None:
+def test_redirect_to_a_local_address_is_not_followed(watching: Watching, to: str) -> None:
     watching.site.pages["/post"] = redirect(to)
-    assert watching.opens("/post").state() == ("unknown", "not-public")
+    assert watching.watch_pages("/post").state() == ("unknown", "not-public")
 
 
 @pytest.mark.threat("site-leads-inside")
 def test_pictures_inside_are_not_asked_for(watching: Watching) -> None:
     inside = "".join(f'<img src="http://10.0.0.{n}/p.jpg">' for n in range(5))
     watching.site.pages |= {"/post": reply(inside + '<img src="/p.jpg">'), "/p.jpg": picture()}
-    assert watching.opens("/post").state() == ("still there", "picture")
+    assert watching.watch_pages("/post").state() == ("still there", "picture")
     assert watching.site.paths == ["/robots.txt", "/post", "/p.jpg"]
 
 
-def test_redirects_without_end_end(watching: Watching) -> None:
+def test_endless_redirects_end(watching: Watching) -> None:
     watching.site.pages["/post"] = redirect("/post")
-    assert watching.opens("/post").state() == ("unreachable", "silent")
+    assert watching.watch_pages("/post").state() == ("unreachable", "silent")
     assert watching.site.paths.count("/post") == 6
 
 
 @pytest.mark.threat("site-leads-inside")
 def test_endless_page_is_read_in_part(watching: Watching) -> None:
     watching.site.pages["/post"] = endless()
-    assert watching.opens("/post").state() == ("unknown", "no-picture")
+    assert watching.watch_pages("/post").state() == ("unknown", "no-picture")
 
 
 def test_endless_picture_is_not_compared(watching: Watching) -> None:
     watching.site.pages |= {"/post": reply('<img src="/p.jpg">'), "/p.jpg": endless("image/jpeg")}
-    assert watching.opens("/post").state() == ("unknown", "no-picture")
+    assert watching.watch_pages("/post").state() == ("unknown", "no-picture")
 
 
 def test_endless_robots_txt_is_read_in_part(watching: Watching) -> None:
     watching.site.pages |= {"/robots.txt": endless("text/plain"), "/post": picture()}
-    assert watching.opens("/post").state() == ("still there", "picture")
+    assert watching.watch_pages("/post").state() == ("still there", "picture")
 
 
 def test_slow_answer_ends_in_time(watching: Watching) -> None:
     watching.site.pages["/post"] = slow()
-    watching.opens("/post")
+    watching.watch_pages("/post")
     start = time.monotonic()
-    (one,) = watching.looks(time_max_s=1.0)
+    (one,) = watching.check_due(time_max_s=1.0)
     assert one.record.state == "unreachable"
     assert time.monotonic() - start < 15.0  # the default limit is 20 s
 
@@ -116,7 +114,7 @@ def test_slow_answer_ends_in_time(watching: Watching) -> None:
 def test_compressed_answer_is_not_unpacked(watching: Watching) -> None:
     bomb = gzip.compress(bytes(50_000_000))
     watching.site.pages["/post"] = reply(bomb, Content_Encoding="gzip")
-    assert watching.opens("/post").state() == ("unknown", "odd")
+    assert watching.watch_pages("/post").state() == ("unknown", "odd")
 
 
 def test_decompression_bomb_of_a_picture_is_refused_by_the_sandbox(watching: Watching) -> None:
@@ -124,7 +122,7 @@ def test_decompression_bomb_of_a_picture_is_refused_by_the_sandbox(watching: Wat
         "/post": reply('<img src="/b.png">'),
         "/b.png": reply(bomb(), "image/png"),
     }
-    assert watching.opens("/post").state() == ("unknown", "no-picture")
+    assert watching.watch_pages("/post").state() == ("unknown", "no-picture")
 
 
 def bomb() -> bytes:
@@ -141,41 +139,41 @@ def bomb() -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "text/html", "application/x-anything", ""])
-def test_kind_is_told_by_the_bytes_not_by_the_header(watching: Watching, kind: str) -> None:
+def test_type_is_detected_by_the_bytes_not_by_the_header(watching: Watching, kind: str) -> None:
     watching.site.pages["/p"] = reply(photo(), kind)
-    assert watching.opens("/p").state() == ("still there", "picture")
+    assert watching.watch_pages("/p").state() == ("still there", "picture")
 
 
 @pytest.mark.parametrize("body", [b"%PDF-1.7", b"\0" * 100, b"PK\3\4", b"\xff\xd8\xff cut", b""])
-def test_other_bytes_are_nothing_that_was_seen(watching: Watching, body: bytes) -> None:
+def test_other_bytes_give_state_unknown(watching: Watching, body: bytes) -> None:
     watching.site.pages["/p"] = reply(body, "application/octet-stream")
-    state, why = watching.opens("/p").state()
+    state, why = watching.watch_pages("/p").state()
     assert state == "unknown"
     assert why in {"odd", "no-picture"}
 
 
-def test_ten_thousand_pictures_are_asked_for_sixteen_times(watching: Watching) -> None:
+def test_at_most_sixteen_of_ten_thousand_pictures_are_requested(watching: Watching) -> None:
     many = "".join(f'<img src="/{n}.jpg">' for n in range(10_000))
     watching.site.pages["/post"] = reply(many)
-    assert watching.opens("/post").state() == ("unknown", "no-picture")
+    assert watching.watch_pages("/post").state() == ("unknown", "no-picture")
     assert len(watching.site.paths) == 2 + PAGE_PICTURES_MAX
 
 
 def test_data_addresses_are_passed_over(watching: Watching) -> None:
     inline = '<img src="data:image/png;base64,' + "A" * 100_000 + '">'
     watching.site.pages |= {"/post": reply(inline * 10 + '<img src="/p.jpg">'), "/p.jpg": picture()}
-    assert watching.opens("/post").state() == ("still there", "picture")
+    assert watching.watch_pages("/post").state() == ("still there", "picture")
 
 
-def test_answer_that_is_not_http(watching: Watching) -> None:
+def test_answer_that_is_not_http_means_unreachable(watching: Watching) -> None:
     def nonsense(request: object) -> None:
         request.wfile.write(b"\x16\x03\x01 nonsense\r\n\r\n")  # type: ignore[attr-defined]
 
     watching.site.pages["/post"] = nonsense
-    assert watching.opens("/post").state() == ("unreachable", "silent")
+    assert watching.watch_pages("/post").state() == ("unreachable", "silent")
 
 
-def test_million_headers_end(watching: Watching) -> None:
+def test_million_headers_mean_unreachable(watching: Watching) -> None:
     def headers(request: object) -> None:
         try:
             request.wfile.write(b"HTTP/1.1 200 OK\r\n")  # type: ignore[attr-defined]
@@ -185,36 +183,36 @@ def test_million_headers_end(watching: Watching) -> None:
             pass
 
     watching.site.pages["/post"] = headers
-    assert watching.opens("/post").state() == ("unreachable", "silent")
+    assert watching.watch_pages("/post").state() == ("unreachable", "silent")
 
 
-def test_cookies_are_not_kept(watching: Watching) -> None:
+def test_cookies_are_not_sent_back(watching: Watching) -> None:
     watching.site.pages |= {
         "/post": reply('<img src="/p.jpg">', Set_Cookie="who=ana"),
         "/p.jpg": picture(),
     }
-    watching.opens("/post").looks()
+    watching.watch_pages("/post").check_due()
     assert all("cookie" not in headers for _, headers in watching.site.asked)
 
 
-def test_errors_hold_no_address(site: Site) -> None:
+def test_errors_contain_no_address(site: Site) -> None:
     secret = f"{site.url}/secret-path"
     site.pages["/secret-path"] = redirect("http://10.0.0.1/secret-path")
     for url in (secret, "http://127.0.0.1:9/secret-path"):
-        with pytest.raises((NotOnTheWeb, SiteDidNotAnswer)) as told:
-            fetches(url, allow_loopback=True)
-        assert "secret" not in str(told.value)
-        assert "127.0.0.1" not in str(told.value)
-        assert told.value.__cause__ is None
-        assert told.value.__context__ is None or told.value.__suppress_context__
+        with pytest.raises((NotOnTheWeb, SiteDidNotAnswer)) as raised:
+            fetch(url, allow_loopback=True)
+        assert "secret" not in str(raised.value)
+        assert "127.0.0.1" not in str(raised.value)
+        assert raised.value.__cause__ is None
+        assert raised.value.__context__ is None or raised.value.__suppress_context__
 
 
 @pytest.mark.threat("watching-betrays")
 def test_no_log_holds_an_address(watching: Watching, caplog: pytest.LogCaptureFixture) -> None:
     watching.site.pages |= {"/secret-path": reply('<img src="/p.jpg">'), "/p.jpg": picture()}
-    watching.opens("/secret-path", "http://127.0.0.1:9/secret-path")
+    watching.watch_pages("/secret-path", "http://127.0.0.1:9/secret-path")
     with caplog.at_level(logging.DEBUG):
-        watching.looks()
+        watching.check_due()
     assert "secret-path" not in caplog.text
     assert "p.jpg" not in caplog.text
     assert "127.0.0.1" not in caplog.text

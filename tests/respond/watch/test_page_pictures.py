@@ -15,7 +15,7 @@ from entrenous.respond.watch.page_pictures import (
 PAGE = "https://site.example/posts/1"
 
 
-def found(page: str) -> list[str]:
+def picture_paths(page: str) -> list[str]:
     return [url.removeprefix("https://site.example") for url in picture_urls(page.encode(), PAGE)]
 
 
@@ -44,7 +44,7 @@ def found(page: str) -> list[str]:
     ],
 )
 def test_pictures_of_a_page(page: str, pictures: list[str]) -> None:
-    assert found(page) == pictures
+    assert picture_paths(page) == pictures
 
 
 def test_encoding_that_the_page_names_is_used() -> None:

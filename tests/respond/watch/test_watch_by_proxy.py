@@ -27,8 +27,8 @@ def test_requests_go_through_the_proxy_by_name(site: Site, monkeypatch: pytest.M
 
     real = socket.getaddrinfo
     site.pages |= {"/p": redirect("http://cdn.example/q"), "/q": picture()}
-    with ExitStack() as opened:
-        proxy = opened.enter_context(socks_proxy(int(site.url.rpartition(":")[2])))
+    with ExitStack() as stack:
+        proxy = stack.enter_context(socks_proxy(int(site.url.rpartition(":")[2])))
         monkeypatch.setattr(socket, "getaddrinfo", no_lookup)
         fetched = polite(Proxy("127.0.0.1", proxy.port)).fetch("http://pictures.example/p", 10**6)
     assert fetched.answer.status == 200
@@ -43,14 +43,14 @@ def test_requests_go_through_the_proxy_by_name(site: Site, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("to", ["http://10.0.0.1/", "http://127.0.0.1/", "http://localhost/"])
-def test_redirect_inside_is_refused_behind_a_proxy(site: Site, to: str) -> None:
+def test_redirect_to_a_local_address_is_refused_behind_a_proxy(site: Site, to: str) -> None:
     site.pages["/p"] = redirect(to)
     with socks_proxy(int(site.url.rpartition(":")[2])) as proxy, pytest.raises(NotOnTheWeb):
         polite(Proxy("127.0.0.1", proxy.port)).fetch("http://pictures.example/p", 1000)
     assert {one.name for one in proxy.asked} == {"pictures.example"}
 
 
-def test_without_its_proxy_nothing_is_asked(site: Site) -> None:
+def test_no_request_is_sent_if_the_proxy_is_unreachable(site: Site) -> None:
     site.pages["/p"] = reply("a page")
     with pytest.raises(SiteDidNotAnswer, match="proxy"):
         polite(Proxy("127.0.0.1", 9)).fetch("http://pictures.example/p", 1000)

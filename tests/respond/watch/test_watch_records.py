@@ -54,14 +54,14 @@ def test_what_the_site_sees_is_said_with_and_without_a_proxy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("agreed", "asked", "holds"),
+    ("agreed", "by_proxy", "holds"),
     [(False, False, True), (False, True, True), (True, True, True), (True, False, False)],
 )
 def test_agreement_covers_what_is_seen(
-    room: Room, *, agreed: bool, asked: bool, holds: bool
+    room: Room, *, agreed: bool, by_proxy: bool, holds: bool
 ) -> None:
     store_watching_agreement(room.device, by_proxy=agreed)
-    assert has_agreed_to_watching(room.device, by_proxy=asked) is holds
+    assert has_agreed_to_watching(room.device, by_proxy=by_proxy) is holds
 
 
 def test_chats_and_missing_sightings_cannot_be_watched(room: Room, name: str) -> None:

@@ -36,7 +36,7 @@ MOST = b"\xff\xff"
 LEAST = b"\0\0"
 
 
-def drawn() -> str:
+def expected_drawing() -> str:
     """Return the drawing and the table that docs/machines/watch.md must contain."""
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> unknown: watch"]
     lines += [
@@ -55,14 +55,14 @@ def _plain(state: WatchState) -> str:
 
 
 def test_the_drawing_shows_the_table() -> None:
-    assert drawn() in MACHINE.read_text()
+    assert expected_drawing() in MACHINE.read_text()
 
 
 def test_every_state_has_an_answer_to_every_event() -> None:
     assert set(WATCH_TRANSITIONS) == set(product(WatchState, WatchEvent))
 
 
-def test_gone_is_said_only_when_the_site_said_so() -> None:
+def test_only_a_not_found_answer_leads_to_gone() -> None:
     to_gone = {key for key, after in WATCH_TRANSITIONS.items() if after is WatchState.GONE}
     assert {event for _, event in to_gone} == {WatchEvent.NOT_FOUND, WatchEvent.BUSY}
     assert (WatchState.GONE, WatchEvent.BUSY) in to_gone  # BUSY changes nothing
@@ -81,7 +81,7 @@ def test_every_reason_has_words() -> None:
     failures=st.integers(0, 30),
     wait=st.none() | st.timedeltas(timedelta(0), timedelta(days=900)),
 )
-def test_next_look_is_never_sooner_than_an_hour_nor_later_than_five_weeks(
+def test_next_check_is_never_sooner_than_an_hour_nor_later_than_five_weeks(
     event: WatchEvent, why: WatchReason, random: bytes, failures: int, wait: timedelta | None
 ) -> None:
     before = replace(RECORD, failures=failures)
@@ -92,7 +92,7 @@ def test_next_look_is_never_sooner_than_an_hour_nor_later_than_five_weeks(
     assert unpack(WatchedSighting, pack(after)) == after
 
 
-def test_failed_look_keeps_what_is_known_of_the_page() -> None:
+def test_failed_check_keeps_what_is_known_of_the_page() -> None:
     before = replace(RECORD, etag='"1"', picture_url="http://a/p", state=WatchState.THERE)
     for event in FAILED:
         after = watched_after_check(
@@ -105,7 +105,7 @@ def test_failed_look_keeps_what_is_known_of_the_page() -> None:
     assert (seen.etag, seen.picture_url, seen.failures) == ("", "", 0)
 
 
-def test_page_that_stays_gone_is_looked_at_weekly() -> None:
+def test_page_that_stays_gone_is_checked_weekly() -> None:
     gone = WatchCheckOutcome(WatchEvent.NOT_FOUND, WatchReason.NOT_FOUND)
     first = watched_after_check(RECORD, gone, NOW, LEAST)
     assert first.due_at == NOW + CHECK_INTERVAL

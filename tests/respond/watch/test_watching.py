@@ -22,19 +22,19 @@ pytestmark = pytest.mark.real
 PAGE = '<html><meta property="og:image" content="/p.jpg"><img src="/other.png"></html>'
 
 
-def shows(watching: Watching, page: str = PAGE, **headers: str) -> None:
+def serve_post(watching: Watching, page: str = PAGE, **headers: str) -> None:
     watching.site.pages |= {"/post": reply(page, **headers), "/p.jpg": picture()}
 
 
 def test_picture_on_a_page_is_found_although_it_was_saved_again(watching: Watching) -> None:
-    shows(watching)
-    assert watching.opens("/post").state() == ("still there", "picture")
+    serve_post(watching)
+    assert watching.watch_pages("/post").state() == ("still there", "picture")
     assert watching.site.paths == ["/robots.txt", "/post", "/p.jpg"]  # other.png is not needed
 
 
 def test_address_of_the_picture_itself_is_compared(watching: Watching) -> None:
     watching.site.pages["/p.jpg"] = picture()
-    assert watching.opens("/p.jpg").state() == ("still there", "picture")
+    assert watching.watch_pages("/p.jpg").state() == ("still there", "picture")
 
 
 @pytest.mark.parametrize("change", ["mirrored", "framed"])
@@ -50,17 +50,17 @@ def test_mirrored_or_framed_picture_is_found(watching: Watching, change: str) ->
     file = io.BytesIO()
     changed.save(file, "PNG")
     watching.site.pages["/p"] = reply(file.getvalue(), "image/png")
-    assert watching.opens("/p").state() == ("still there", "picture")
+    assert watching.watch_pages("/p").state() == ("still there", "picture")
 
 
 def test_page_with_another_picture_is_not_called_gone(watching: Watching) -> None:
     watching.site.pages |= {"/post": reply(PAGE), "/p.jpg": picture("coffee")}
-    assert watching.opens("/post").state() == ("unknown", "no-picture")
+    assert watching.watch_pages("/post").state() == ("unknown", "no-picture")
 
 
 def test_case_without_a_picture_watches_whether_the_page_answers(watching: Watching) -> None:
-    shows(watching)
-    watching.opens("/post", with_picture=False)
+    serve_post(watching)
+    watching.watch_pages("/post", with_picture=False)
     assert watching.state() == ("still there", "answers")
     assert watching.site.paths == ["/robots.txt", "/post"]
 
@@ -80,44 +80,44 @@ def test_case_without_a_picture_watches_whether_the_page_answers(watching: Watch
         (418, ("unknown", "odd")),
     ],
 )
-def test_status_says_what_became_of_a_page(
+def test_http_status_decides_the_state(
     watching: Watching, status: int, expected: tuple[str, str]
 ) -> None:
     body = b"" if status == 304 else b"words"
     watching.site.pages["/post"] = reply(body, status=status)
-    assert watching.opens("/post").state() == expected
+    assert watching.watch_pages("/post").state() == expected
 
 
 def test_page_that_leads_elsewhere_has_moved(watching: Watching) -> None:
-    shows(watching)
+    serve_post(watching)
     watching.site.pages["/old"] = redirect("/post", 301)
-    assert watching.opens("/old").state() == ("moved", "picture-elsewhere")
+    assert watching.watch_pages("/old").state() == ("moved", "picture-elsewhere")
     watching.site.pages["/post"] = reply("start page")
     assert watching.state(days=2) == ("moved", "elsewhere")
 
 
 def test_slash_at_the_end_is_no_move(watching: Watching) -> None:
-    shows(watching)
+    serve_post(watching)
     watching.site.pages |= {"/post/": redirect("/post")}
-    assert watching.opens("/post/").state() == ("still there", "picture")
+    assert watching.watch_pages("/post/").state() == ("still there", "picture")
 
 
-def test_second_look_is_conditional_and_asks_for_the_picture_again(watching: Watching) -> None:
-    shows(watching, ETag='"7"', Last_Modified="Wed, 25 Nov 2026 10:00:00 GMT")
-    watching.opens("/post").looks()
+def test_second_check_is_conditional_and_requests_the_picture_again(watching: Watching) -> None:
+    serve_post(watching, ETag='"7"', Last_Modified="Wed, 25 Nov 2026 10:00:00 GMT")
+    watching.watch_pages("/post").check_due()
     watching.site.pages["/post"] = reply(status=304)
     watching.site.asked.clear()
     assert watching.state(days=2) == ("still there", "picture")
     assert watching.site.paths == ["/robots.txt", "/post", "/p.jpg"]
-    asked = dict(watching.site.asked)["/post"]
-    assert asked["if-none-match"] == '"7"'
-    assert asked["if-modified-since"] == "Wed, 25 Nov 2026 10:00:00 GMT"
+    headers = dict(watching.site.asked)["/post"]
+    assert headers["if-none-match"] == '"7"'
+    assert headers["if-modified-since"] == "Wed, 25 Nov 2026 10:00:00 GMT"
     assert "if-none-match" not in dict(watching.site.asked)["/p.jpg"]
 
 
-def test_picture_gone_from_an_unchanged_page_is_not_called_there(watching: Watching) -> None:
-    shows(watching, ETag='"7"')
-    watching.opens("/post").looks()
+def test_picture_gone_from_an_unchanged_page_is_unknown(watching: Watching) -> None:
+    serve_post(watching, ETag='"7"')
+    watching.watch_pages("/post").check_due()
     watching.site.pages["/post"] = reply(status=304)
     del watching.site.pages["/p.jpg"]
     assert watching.state(days=2) == ("unknown", "no-picture")
@@ -125,17 +125,17 @@ def test_picture_gone_from_an_unchanged_page_is_not_called_there(watching: Watch
 
 @pytest.mark.threat("watching-betrays")
 def test_requests_say_nothing_about_the_person(watching: Watching) -> None:
-    shows(watching)
-    watching.opens("/post").looks()
+    serve_post(watching)
+    watching.watch_pages("/post").check_due()
     for _, headers in watching.site.asked:
         assert set(headers) == {"host", "accept", "accept-encoding", "connection", "user-agent"}
         assert headers["user-agent"] == "Entrenous"
 
 
-def test_robots_txt_is_heeded(watching: Watching) -> None:
-    shows(watching)
+def test_robots_txt_is_obeyed(watching: Watching) -> None:
+    serve_post(watching)
     watching.site.pages["/robots.txt"] = reply("User-agent: *\nDisallow: /post", "text/plain")
-    assert watching.opens("/post").state() == ("unknown", "robots")
+    assert watching.watch_pages("/post").state() == ("unknown", "robots")
     assert watching.site.paths == ["/robots.txt"]
     (record,) = watched_in_case(watching.case, watching.room.device)
     assert (
@@ -146,39 +146,39 @@ def test_robots_txt_is_heeded(watching: Watching) -> None:
 
 
 def test_robots_txt_that_fails_forbids_for_now(watching: Watching) -> None:
-    shows(watching)
+    serve_post(watching)
     watching.site.pages["/robots.txt"] = reply(status=500)
-    assert watching.opens("/post").state() == ("unreachable", "silent")
+    assert watching.watch_pages("/post").state() == ("unreachable", "silent")
     assert watching.site.paths == ["/robots.txt"]
 
 
-def test_robots_txt_is_asked_for_once_in_a_run(watching: Watching) -> None:
-    shows(watching)
-    watching.opens("/post", "/p.jpg").looks()
+def test_robots_txt_is_requested_once_in_a_run(watching: Watching) -> None:
+    serve_post(watching)
+    watching.watch_pages("/post", "/p.jpg").check_due()
     assert watching.site.paths.count("/robots.txt") == 1
 
 
-def test_requests_to_one_host_are_apart(watching: Watching) -> None:
-    shows(watching)
-    watching.opens("/post").looks()
+def test_requests_to_one_host_have_pauses_between_them(watching: Watching) -> None:
+    serve_post(watching)
+    watching.watch_pages("/post").check_due()
     assert watching.pauses.slept == [HOST_PAUSE_S, HOST_PAUSE_S]
 
 
 def test_retry_after_is_honoured_for_every_sighting_of_that_host(watching: Watching) -> None:
     watching.site.pages |= {"/a": reply(status=429, Retry_After="86400"), "/b": reply("b")}
-    watching.opens("/a", "/b")
-    assert [one.record.sighting for one in watching.looks()] == [1]
+    watching.watch_pages("/a", "/b")
+    assert [one.record.sighting for one in watching.check_due()] == [1]
     watching.site.asked.clear()
-    assert watching.looks(hours=23) == []
+    assert watching.check_due(hours=23) == []
     assert watching.site.asked == []
-    assert [one.record.sighting for one in watching.looks(hours=5)] == [1]
+    assert [one.record.sighting for one in watching.check_due(hours=5)] == [1]
 
 
-def test_silent_site_is_asked_more_and_more_rarely(watching: Watching) -> None:
-    watching.opens("http://127.0.0.1:9/post")
+def test_unreachable_site_is_checked_less_and_less_often(watching: Watching) -> None:
+    watching.watch_pages("http://127.0.0.1:9/post")
     waits = []
     for _ in range(10):
-        (one,) = watching.looks(days=8)
+        (one,) = watching.check_due(days=8)
         assert one.record.state == "unreachable"
         waits.append(one.record.due_at - watching.room.clock.now())
     hours = [wait / timedelta(hours=1) for wait in waits]
@@ -187,69 +187,69 @@ def test_silent_site_is_asked_more_and_more_rarely(watching: Watching) -> None:
         assert least <= wait <= least * 9 / 8
 
 
-def test_nothing_is_asked_before_it_is_due(watching: Watching) -> None:
-    shows(watching)
-    watching.opens("/post").looks()
+def test_no_request_is_sent_before_a_check_is_due(watching: Watching) -> None:
+    serve_post(watching)
+    watching.watch_pages("/post").check_due()
     watching.site.asked.clear()
-    assert watching.looks(hours=23) == []
+    assert watching.check_due(hours=23) == []
     assert watching.site.asked == []
-    assert len(watching.looks(hours=5)) == 1
+    assert len(watching.check_due(hours=5)) == 1
 
 
-def test_return_after_gone_is_told_once_and_noted_in_the_case(watching: Watching) -> None:
-    shows(watching)
-    watching.opens("/post").looks()
+def test_reappearance_is_reported_once_and_recorded_in_the_case(watching: Watching) -> None:
+    serve_post(watching)
+    watching.watch_pages("/post").check_due()
     device, page = watching.room.device, watching.site.pages.pop("/post")
     links = len(custody_chain(find_case(watching.case, device).name, device))
     assert watching.state(days=2) == ("gone", "not-found")
-    assert watching.looks(days=2)[0].is_back is False
+    assert watching.check_due(days=2)[0].is_back is False
     assert (
         len(custody_chain(find_case(watching.case, device).name, device)) == links
     )  # a check adds no link
     watching.site.pages["/post"] = page
-    (back,) = watching.looks(days=2)
+    (back,) = watching.check_due(days=2)
     assert (back.record.state.value, back.is_back) == ("still there", True)
     case = find_case(watching.case, device)
     step = next_step(case, watching.room.clock.now())
     assert "The picture was removed and is back at sighting 1" in step
     assert len(verify_chain(case.name, device)) == links + 1
-    assert watching.looks(days=2)[0].is_back is False
+    assert watching.check_due(days=2)[0].is_back is False
     assert len(verify_chain(case.name, device)) == links + 1
 
 
-def test_return_where_a_notice_had_it_removed_asks_for_the_same_notice_again(
+def test_reappearance_after_a_removal_suggests_the_same_notice(
     watching: Watching,
 ) -> None:
-    shows(watching)
-    watching.opens("/post")
+    serve_post(watching)
+    watching.watch_pages("/post")
     device, clock = watching.room.device, watching.room.clock
     draft_and_store_notice(watching.case, "us-tida-removal", device, (1,))
     for event in (NoticeEvent.SEND, NoticeEvent.REMOVAL):
         clock.wind(hours=1)
         record_notice_event(watching.case, 1, event, clock.now(), device)
-    assert watching.looks(days=1)[0].is_back is True
+    assert watching.check_due(days=1)[0].is_back is True
     step = next_step(find_case(watching.case, device), clock.now())
     again = f"entrenous case notice {watching.case} --route us-tida-removal --sighting 1"
     assert again in step
     clock.wind(hours=1)
     draft_and_store_notice(watching.case, "us-tida-removal", device, (1,))
     assert "is back" not in next_step(find_case(watching.case, device), clock.now())
-    assert watching.looks(days=2)[0].is_back is False
+    assert watching.check_due(days=2)[0].is_back is False
 
 
-def test_removed_picture_whose_page_stays_is_no_return(watching: Watching) -> None:
+def test_removed_picture_whose_page_stays_is_no_reappearance(watching: Watching) -> None:
     watching.site.pages["/post"] = reply("the post without its picture")
-    watching.opens("/post")
+    watching.watch_pages("/post")
     device, clock = watching.room.device, watching.room.clock
     draft_and_store_notice(watching.case, "us-tida-removal", device, (1,))
     for event in (NoticeEvent.SEND, NoticeEvent.REMOVAL):
         record_notice_event(watching.case, 1, event, clock.now(), device)
-    assert watching.looks(days=1)[0].is_back is False
+    assert watching.check_due(days=1)[0].is_back is False
 
 
-def test_what_came_is_forgotten(watching: Watching) -> None:
-    shows(watching, PAGE + "words of the page")
-    watching.opens("/post").looks()
+def test_downloaded_content_is_not_stored(watching: Watching) -> None:
+    serve_post(watching, PAGE + "words of the page")
+    watching.watch_pages("/post").check_due()
     stored = b"".join(
         record for table in watching.room.vault._drawers.values() for record in table.values()
     )
@@ -257,11 +257,11 @@ def test_what_came_is_forgotten(watching: Watching) -> None:
     assert len(watching.room.vault._files) == 1  # the person's own picture
 
 
-def test_closed_case_is_not_looked_at_until_it_is_open_again(watching: Watching) -> None:
-    shows(watching)
-    watching.opens("/post")
+def test_closed_case_is_not_checked(watching: Watching) -> None:
+    serve_post(watching)
+    watching.watch_pages("/post")
     close_case(watching.case, watching.room.device)
-    assert watching.looks() == []
+    assert watching.check_due() == []
     assert watching.site.asked == []
     record = load_watched(watching.case, 1, watching.room.device)
     assert record is not None
@@ -270,11 +270,11 @@ def test_closed_case_is_not_looked_at_until_it_is_open_again(watching: Watching)
 
 @pytest.mark.threat("under-eighteen")
 def test_nothing_is_asked_about_anybody_under_18(watching: Watching) -> None:
-    shows(watching)
-    watching.opens("/post")
+    serve_post(watching)
+    watching.watch_pages("/post")
     with pytest.raises(NotAllAdults):
         record_somebody_under_18(watching.case, lived_in("US"), watching.room.device)
-    assert watching.looks() == []
+    assert watching.check_due() == []
     assert watching.site.asked == []
     assert watched_in_case(watching.case, watching.room.device) == ()
 
@@ -282,10 +282,10 @@ def test_nothing_is_asked_about_anybody_under_18(watching: Watching) -> None:
 def test_agreement_with_a_proxy_does_not_hold_without_one(watching: Watching) -> None:
     from entrenous.respond.watch.records import AGREEMENT_TABLE, WatchingAgreement
 
-    shows(watching)
-    watching.opens("/post")
+    serve_post(watching)
+    watching.watch_pages("/post")
     device = watching.room.device
     AGREEMENT_TABLE.store(WatchingAgreement(device.clock.now(), True), "watch", device.vault)
     with pytest.raises(WatchingNotAgreed):
-        watching.looks()
+        watching.check_due()
     assert watching.site.asked == []
