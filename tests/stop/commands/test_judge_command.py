@@ -20,6 +20,7 @@ from entrenous.stop.judge.judge_pool import (
 )
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, Outcome
+from tests.ready import begun
 from tests.stop.commands.gates import PATIENCE_S, Running, running
 from tests.stop.platform_for_tests import (
     NearGate,
@@ -111,8 +112,10 @@ def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
             picture(hers), adult=True, parts=False, gate=NearGate(platform), device=a_device()
         )
         expected = judge_upload(jpeg(hers), platform)
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(judge_command(data, slow_look=False), **pipes) as judge:  # type: ignore[call-overload]
+    command, pipe = judge_command(data, slow_look=False), subprocess.PIPE
+    with begun(command, stdin=pipe, stdout=pipe) as judge:
+        assert judge.stdout is not None
+        assert judge.stdin is not None
         assert judge.stdout.read(len(READY_MESSAGE)) == READY_MESSAGE
         held = ask_judge(judge, jpeg(hers), "post 17")
         passed = ask_judge(judge, jpeg(skimage.data.coffee()), "")
