@@ -52,15 +52,15 @@ def three(three_friends: Room) -> Room:
 
 @pytest.fixture(scope="session")
 def street_of_two(tmp_path_factory: pytest.TempPathFactory) -> Street:
-    return _settled(tmp_path_factory.mktemp("street"), ben=HERE)
+    return _street_with(tmp_path_factory.mktemp("street"), ben=HERE)
 
 
 @pytest.fixture(scope="session")
 def street_of_three(tmp_path_factory: pytest.TempPathFactory) -> Street:
-    return _settled(tmp_path_factory.mktemp("street"), ben=HERE, caro=THERE)
+    return _street_with(tmp_path_factory.mktemp("street"), ben=HERE, caro=THERE)
 
 
-def _settled(folder: Path, **others: str) -> Street:
+def _street_with(folder: Path, **others: str) -> Street:
     """Return a street of Ana and others at these relays, all of whom she has added."""
     with pytest.MonkeyPatch.context() as patch:
         street = Street(folder, patch)

@@ -64,7 +64,7 @@ class Room:
     apps: dict[str, App] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._away: dict[str, App] = {}
+        self._unreachable_apps: dict[str, App] = {}
         self.relays: dict[str, Relay] = {}
         for url in (HERE, THERE):
             self.opens(url)
@@ -86,10 +86,10 @@ class Room:
 
         Setting people up takes a thousand times as long.
         """
-        assert not self._away
+        assert not self._unreachable_apps
         room = Room(replace(self.clock))
         for url, relay in self.relays.items():
-            room._serve(url, copied_relay(relay, room.clock, _same(relay.dice)))
+            room._serve(url, copied_relay(relay, room.clock, _copied_dice(relay.dice)))
         for name, person in self.people.items():
             room.people[name] = room._copied_person(person)
         return room
@@ -100,7 +100,7 @@ class Room:
         device = replace(
             person.device,
             clock=self.clock,
-            dice=_same(person.device.dice),
+            dice=_copied_dice(person.device.dice),
             vault=vault,
             ledger=VaultLedger(vault),
             courier=courier,
@@ -123,13 +123,13 @@ class Room:
         return self.people[name]
 
     def silence(self, url: str) -> None:
-        self._away[url] = self.apps.pop(url)
+        self._unreachable_apps[url] = self.apps.pop(url)
 
     def back(self, url: str) -> None:
-        self.apps[url] = self._away.pop(url)
+        self.apps[url] = self._unreachable_apps.pop(url)
 
 
-def _same(dice: RandomSource) -> LoadedDice:
+def _copied_dice(dice: RandomSource) -> LoadedDice:
     assert isinstance(dice, LoadedDice)
     return replace(dice)
 

@@ -83,7 +83,7 @@ YEAR = timedelta(days=400)
 
 
 @contextmanager
-def ahead(room: Room, who: Person, by: timedelta = YEAR) -> Iterator[None]:
+def clock_ahead(room: Room, who: Person, by: timedelta = YEAR) -> Iterator[None]:
     """Set the clock of one person ahead within the block."""
     right = who.device
     who.device = replace(right, clock=WoundClock(room.clock.moment + by))
@@ -91,22 +91,22 @@ def ahead(room: Room, who: Person, by: timedelta = YEAR) -> Iterator[None]:
     who.device = right
 
 
-def looks_ahead(room: Room, who: Person) -> None:
+def fetch_with_clock_ahead(room: Room, who: Person) -> None:
     """Fetch once with a person's clock ahead, then once with the right clock."""
-    with ahead(room, who), suppress(EntrenousError):
+    with clock_ahead(room, who), suppress(EntrenousError):
         fetch_messages(who.device)
     fetch_messages(who.device)
 
 
-def is_believed(room: Room, who: Person) -> None:
+def make_clock_ahead_trusted(room: Room, who: Person) -> None:
     """Keep a person's clock ahead for more than an hour, so that it is trusted."""
-    with ahead(room, who):
+    with clock_ahead(room, who):
         fetch_messages(who.device)
-    with ahead(room, who, YEAR + timedelta(minutes=90)):
+    with clock_ahead(room, who, YEAR + timedelta(minutes=90)):
         fetch_messages(who.device)
 
 
-def state(ana: Person) -> EnvelopeState:
+def copy_state(ana: Person) -> EnvelopeState:
     ((copy,),) = (one.copies for one in query_sent_messages(ana.device))
     return copy.state
 
@@ -118,7 +118,7 @@ def test_removing_a_message_with_a_wrong_clock_expires_no_other(friends: Room) -
     fetch_messages(ben.device)
     for name in names:
         open_message(name, ben.device)
-    with ahead(friends, ben):
+    with clock_ahead(friends, ben):
         remove_received_message(names[0], ben.device)
         received_messages(ben.device)
     states = {one.name: one.state for one in received_messages(ben.device)}
@@ -142,22 +142,22 @@ def test_a_copy_is_not_marked_expired_by_the_clock_alone(friends: Room) -> None:
     """A single implausible reading of the clock must not expire the copy."""
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
-    with ahead(friends, ana):
-        assert state(ana) is EnvelopeState.WAITING
+    with clock_ahead(friends, ana):
+        assert copy_state(ana) is EnvelopeState.WAITING
     fetch_messages(ben.device)
     open_message(name, ben.device)
-    assert state(ana) is EnvelopeState.OPENED
+    assert copy_state(ana) is EnvelopeState.OPENED
 
 
 def test_a_copy_marked_expired_is_asked_about_until_it_really_expires(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
-    is_believed(friends, ana)
-    with ahead(friends, ana, YEAR + timedelta(hours=3)):
-        assert state(ana) is EnvelopeState.EXPIRED
+    make_clock_ahead_trusted(friends, ana)
+    with clock_ahead(friends, ana, YEAR + timedelta(hours=3)):
+        assert copy_state(ana) is EnvelopeState.EXPIRED
     fetch_messages(ben.device)
     open_message(name, ben.device)
-    assert state(ana) is EnvelopeState.OPENED
+    assert copy_state(ana) is EnvelopeState.OPENED
 
 
 def test_signed_receipt_overrides_later_expiry(friends: Room) -> None:
@@ -173,7 +173,7 @@ def test_signed_receipt_overrides_later_expiry(friends: Room) -> None:
     friends.clock.wind(days=8)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    assert state(ana) is EnvelopeState.OPENED
+    assert copy_state(ana) is EnvelopeState.OPENED
 
 
 @pytest.mark.parametrize("silent", [False, True])
@@ -183,7 +183,7 @@ def test_an_old_mailbox_survives_a_clock_that_was_ahead(friends: Room, *, silent
     clear_next_relay_lock(ana.device)
     if silent:
         friends.silence(HERE)
-    with ahead(friends, ana):
+    with clock_ahead(friends, ana):
         fetch_messages(ana.device)
         fetch_messages(ana.device)
     (old,) = former_addresses(ana.device)
@@ -201,7 +201,7 @@ def test_a_replaced_prekey_survives_a_clock_that_was_ahead(room: Room) -> None:
         add_person(link, "ben", ana.device)
     room.clock.wind(days=7, minutes=1)
     fetch_messages(ben.device)  # the prekey is rotated as usual
-    with ahead(room, ben):
+    with clock_ahead(room, ben):
         fetch_messages(ben.device)
     fetch_messages(ana.device)
     fetch_messages(ben.device)
@@ -217,7 +217,7 @@ def public_keys(who: Person) -> list[OwnXWingKey]:
 def test_a_prekey_with_a_future_date_is_rotated_and_deleted(friends: Room, by: timedelta) -> None:
     ben = friends["ben"]
     friends.clock.wind(days=8)
-    with ahead(friends, ben, by):
+    with clock_ahead(friends, ben, by):
         fetch_messages(ben.device)
     made = {key.id for key in public_keys(ben)}
     fetch_messages(ben.device)
@@ -228,7 +228,7 @@ def test_a_prekey_with_a_future_date_is_rotated_and_deleted(friends: Room, by: t
     assert not {key.id for key in public_keys(ben)} & made
 
 
-def window(who: Person, to: Person) -> IssuedRange:
+def issued_range(who: Person, to: Person) -> IssuedRange:
     found = ISSUED_TOKEN_RANGE_TABLE.load(peer_key(*ids(to)), who.device.vault)
     assert found is not None
     return found
@@ -237,23 +237,23 @@ def window(who: Person, to: Person) -> IssuedRange:
 def test_a_token_range_with_a_future_date_is_replaced(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
-    looks_ahead(friends, ben)
-    assert window(ben, ana).made_at <= friends.clock.moment
+    fetch_with_clock_ahead(friends, ben)
+    assert issued_range(ben, ana).made_at <= friends.clock.moment
     fetch_messages(ana.device)
-    seed = window(ben, ana).seed
+    seed = issued_range(ben, ana).seed
     assert held(ana, ben).seed == seed  # she has the newest range
     fetch_messages(ben.device)
-    assert window(ben, ana).seed == seed
+    assert issued_range(ben, ana).seed == seed
 
 
 def test_a_clock_that_is_behind_replaces_no_token_range(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
-    seed = window(ben, ana).seed
-    with ahead(friends, ben, datetime(1970, 1, 1, tzinfo=UTC) - friends.clock.moment):
+    seed = issued_range(ben, ana).seed
+    with clock_ahead(friends, ben, datetime(1970, 1, 1, tzinfo=UTC) - friends.clock.moment):
         fetch_messages(ben.device)
     fetch_messages(ben.device)
-    assert window(ben, ana).seed == seed
+    assert issued_range(ben, ana).seed == seed
     assert ben.device.vault.keys(RETIRED_TOKEN_RANGE) == ()
 
 
@@ -266,14 +266,14 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
         RETIRED_TOKEN_RANGE_TABLE.store(
             old, f"{peer_key(*ids(ana))} {made_ahead:02x}", ben.device.vault
         )
-    looks_ahead(friends, ben)
-    assert sum(one.seed == old.seed for one in retired(ben)) == 2
+    fetch_with_clock_ahead(friends, ben)
+    assert sum(one.seed == old.seed for one in retired_ranges(ben)) == 2
     friends.clock.wind(days=8)
     fetch_messages(ben.device)
-    assert all(one.seed != old.seed for one in retired(ben))
+    assert all(one.seed != old.seed for one in retired_ranges(ben))
 
 
-def retired(who: Person) -> list[RetiredIssuedRange]:
+def retired_ranges(who: Person) -> list[RetiredIssuedRange]:
     return list(RETIRED_TOKEN_RANGE_TABLE.all(who.device.vault))
 
 
@@ -282,10 +282,10 @@ def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -
     letter = WaitingEnvelope(
         EnvelopeId(bytes(16)), 1, b"x", friends.clock.moment + timedelta(days=20)
     )
-    lacks = PersonDeviceListHead(ana.id, 9, bytes(32))
-    late = LetterAwaitingDeviceList(letter, lacks, ana.id, friends.clock.moment)
-    LETTER_AWAITING_DEVICE_LIST_TABLE.store(late, letter.id.hex(), ben.device.vault)
-    looks_ahead(friends, ben)
+    missing_head = PersonDeviceListHead(ana.id, 9, bytes(32))
+    awaiting = LetterAwaitingDeviceList(letter, missing_head, ana.id, friends.clock.moment)
+    LETTER_AWAITING_DEVICE_LIST_TABLE.store(awaiting, letter.id.hex(), ben.device.vault)
+    fetch_with_clock_ahead(friends, ben)
     assert ben.device.vault.keys(LETTER_AWAITING_DEVICE_LIST)
     friends.clock.wind(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
     fetch_messages(ben.device)
@@ -296,7 +296,7 @@ def test_an_invite_survives_a_clock_that_was_ahead(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     link = make_invite_link(ben.device)
     add_person(link, "ben", ana.device)
-    with ahead(room, ben):
+    with clock_ahead(room, ben):
         fetch_messages(ben.device)
     fetch_messages(ben.device)
     assert len(contacts(ben.device)) == 1
@@ -306,44 +306,46 @@ def test_a_new_invite_with_a_wrong_clock_deletes_no_other(room: Room) -> None:
     ben = room["ben"]
     make_invite_link(ben.device)
     (lock,) = ben.device.vault.keys(INVITE)
-    with ahead(room, ben):
+    with clock_ahead(room, ben):
         make_invite_link(ben.device)
     assert lock in ben.device.vault.keys(INVITE)
 
 
-def test_an_unheard_recall_is_repeated_after_a_clock_error(friends: Room) -> None:
+def test_recall_that_did_not_reach_the_relay_is_repeated_after_a_clock_error(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     with ana.courier.playing(withdraw=failing(RelayUnreachable(host="x"))):
         with pytest.raises(RecallIncomplete):
             recall_message(name, ana.device)
-        with ahead(friends, ana):
+        with clock_ahead(friends, ana):
             fetch_messages(ana.device)
     fetch_messages(ana.device)
-    assert state(ana) is EnvelopeState.TAKEN_BACK
+    assert copy_state(ana) is EnvelopeState.TAKEN_BACK
     assert not ana.device.vault.keys(UNCONFIRMED_RECALL)
 
 
 def test_an_early_recall_note_survives_a_clock_that_was_ahead(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     apply_recall(RecallNote(MessageId(bytes(16))), ana.id, ben.device)
-    with ahead(friends, ben):
+    with clock_ahead(friends, ben):
         apply_recall(RecallNote(MessageId(bytes([1]) * 16)), ana.id, ben.device)
     assert len(ben.device.vault.keys(EARLY_RECALL)) == 2
 
 
-@pytest.mark.parametrize("noted", ["give_up_at", "not_before"])
-def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(friends: Room, noted: str) -> None:
+@pytest.mark.parametrize("date_field", ["give_up_at", "not_before"])
+def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(
+    friends: Room, date_field: str
+) -> None:
     ana = friends["ana"]
     lost = friends.settles("lost")
     url, mailbox, owner = lost.home
-    moment = friends.clock.moment + (YEAR if noted == "not_before" else timedelta(days=7))
+    moment = friends.clock.moment + (YEAR if date_field == "not_before" else timedelta(days=7))
     schedule_mailbox_deletion(
-        replace(MailboxDeletion(url, mailbox, owner), **{noted: moment}), ana.device
+        replace(MailboxDeletion(url, mailbox, owner), **{date_field: moment}), ana.device
     )
     with (
         ana.courier.playing(close_mailbox=failing(RelayUnreachable(host="x"))),
-        ahead(friends, ana),
+        clock_ahead(friends, ana),
     ):
         fetch_messages(ana.device)
     assert ana.device.vault.keys(MAILBOX_TO_DELETE)
@@ -357,26 +359,26 @@ def test_receipts_do_not_wait_for_a_future_date(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     mark_keys_compared("ana", ben.device)
     ana.sends(SMALL, ben)
-    with ahead(friends, ben):
+    with clock_ahead(friends, ben):
         fetch_messages(ben.device)
-    assert [one.due_at > friends.clock.moment + YEAR for one in owed(ben)] == [True]
+    assert [one.due_at > friends.clock.moment + YEAR for one in owed_receipts(ben)] == [True]
     fetch_messages(ben.device)
-    assert owed(ben) == []
+    assert owed_receipts(ben) == []
 
 
-def owed(who: Person) -> list[OwedReceipt]:
+def owed_receipts(who: Person) -> list[OwedReceipt]:
     return list(OWED_RECEIPT_TABLE.all(who.device.vault))
 
 
 def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Room) -> None:
     ana = friends["ana"]
     home = MailboxAddress(THERE, MailboxId(bytes(16)), Secret(bytes(32)))
-    hushed = friends.clock.moment - timedelta(days=1)
+    yesterday = friends.clock.moment - timedelta(days=1)
     new = PreparedMailbox(
-        home, Secret(bytes(32)), leads=False, idle_since=hushed, hushed_since=hushed
+        home, Secret(bytes(32)), leads=False, idle_since=yesterday, hushed_since=yesterday
     )
     PREPARED_MAILBOX_TABLE.store(new, THERE, ana.device.vault)
-    with ahead(friends, ana):
+    with clock_ahead(friends, ana):
         prepare_to_follow_moves(ana.device)
     assert ana.device.vault.keys(PREPARED_MAILBOX) == (THERE,)
     friends.clock.wind(days=7)
@@ -384,7 +386,7 @@ def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Room) -> Non
     assert ana.device.vault.keys(PREPARED_MAILBOX) == ()
 
 
-def test_a_named_list_is_asked_for_after_a_clock_error(friends: Room) -> None:
+def test_named_list_is_fetched_after_a_clock_error(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     named = DeviceListHead(contact_named("ben", ana.device).person.epoch + 1, bytes(32))
     asked = DeviceListToFetch(named, asked_at=friends.clock.moment + YEAR, tries=1)

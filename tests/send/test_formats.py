@@ -24,7 +24,7 @@ TO = [RecipientId(name) for name in ("ben", "caro", "dan")]
 WIDE = Image.fromarray(skimage.data.coffee()[80:280]).resize((360, 120), Image.Resampling.LANCZOS)
 
 
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     file = io.BytesIO()
     if kind == "HEIF":
         from_pillow(image).save(file, **options)
@@ -33,49 +33,52 @@ def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def turned(orientation: int) -> bytes:
+def rotated_jpeg(orientation: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    return saved(WIDE, "JPEG", quality=90, exif=exif)
+    return encoded(WIDE, "JPEG", quality=90, exif=exif)
 
 
-def see_through() -> Image.Image:
+def translucent() -> Image.Image:
     image = WIDE.convert("RGBA")
     image.putalpha(Image.radial_gradient("L").resize(WIDE.size).point(lambda v: 255 - v // 2))
     return image
 
 
-def sixteen_bit_colours() -> bytes:
+def sixteen_bit_png() -> bytes:
     wide = np.asarray(WIDE, np.uint16)[:, :, ::-1] * 257
     return bytes(cv2.imencode(".png", wide)[1])
 
 
 FORMATS: dict[str, Callable[[], bytes]] = {
-    "jpeg, progressive": lambda: saved(WIDE, "JPEG", quality=85, progressive=True),
-    "jpeg, grey": lambda: saved(WIDE.convert("L"), "JPEG", quality=85),
-    "jpeg, inks": lambda: saved(WIDE.convert("CMYK"), "JPEG", quality=85),
-    "jpeg, coarse": lambda: saved(WIDE, "JPEG", quality=35),
-    "jpeg, on its side": lambda: turned(6),
-    "png, alpha": lambda: saved(see_through(), "PNG"),
-    "png, 16 bits of colour": sixteen_bit_colours,
-    "webp": lambda: saved(WIDE, "WEBP", quality=85),
-    "webp, alpha": lambda: saved(see_through(), "WEBP", quality=85),
-    "heic": lambda: saved(WIDE, "HEIF", quality=70),
-    "avif": lambda: saved(WIDE, "AVIF", quality=70),
-    "gif, moving": lambda: saved(
+    "jpeg, progressive": lambda: encoded(WIDE, "JPEG", quality=85, progressive=True),
+    "jpeg, grey": lambda: encoded(WIDE.convert("L"), "JPEG", quality=85),
+    "jpeg, cmyk": lambda: encoded(WIDE.convert("CMYK"), "JPEG", quality=85),
+    "jpeg, low quality": lambda: encoded(WIDE, "JPEG", quality=35),
+    "jpeg, rotated": lambda: rotated_jpeg(6),
+    "png, alpha": lambda: encoded(translucent(), "PNG"),
+    "png, 16 bits": sixteen_bit_png,
+    "webp": lambda: encoded(WIDE, "WEBP", quality=85),
+    "webp, alpha": lambda: encoded(translucent(), "WEBP", quality=85),
+    "heic": lambda: encoded(WIDE, "HEIF", quality=70),
+    "avif": lambda: encoded(WIDE, "AVIF", quality=70),
+    "gif, animated": lambda: encoded(
         WIDE, "GIF", save_all=True, append_images=[WIDE.rotate(180)], duration=100
     ),
-    "tiff, inks": lambda: saved(WIDE.convert("CMYK"), "TIFF", compression="tiff_lzw"),
+    "tiff, cmyk": lambda: encoded(WIDE.convert("CMYK"), "TIFF", compression="tiff_lzw"),
 }
 
 
 # Other formats cover their features: JPEG, WebP and transparency.
-AT_NIGHT = ("jpeg, coarse", "webp, alpha")
+ONLY_NIGHTLY = ("jpeg, low quality", "webp, alpha")
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(one, marks=pytest.mark.nightly) if one in AT_NIGHT else one for one in FORMATS],
+    [
+        pytest.param(one, marks=pytest.mark.nightly) if one in ONLY_NIGHTLY else one
+        for one in FORMATS
+    ],
 )
 def test_a_leak_of_every_format_is_traced(name: str, room: Room) -> None:
     ana = room["ana"]
@@ -83,7 +86,7 @@ def test_a_leak_of_every_format_is_traced(name: str, room: Room) -> None:
     with Image.open(io.BytesIO(copies[1].data)) as copy:
         paper = Image.new("RGBA", copy.size, "white")
         leak = Image.alpha_composite(paper, copy.convert("RGBA")).convert("RGB")
-    found = trace_picture(saved(leak, "JPEG", quality=70), ana.device)
+    found = trace_picture(encoded(leak, "JPEG", quality=70), ana.device)
     assert (found.verdict.finding, found.verdict.named) == (Finding.ONE, ("caro",))
 
 
@@ -93,7 +96,7 @@ def test_leaks_of_a_small_picture_and_a_panorama_are_traced(room: Room) -> None:
     small = WIDE.resize((200, 134), Image.Resampling.LANCZOS)
     strip = Image.fromarray(np.asarray(skimage.data.coffee())[100:185])
     for image in (small, strip):
-        data = saved(image, "PNG")
+        data = encoded(image, "PNG")
         copies = [file for _, file in mark_picture_copies(data, TO, None, ana.device)]
-        leak = saved(Image.open(io.BytesIO(copies[2].data)).convert("RGB"), "JPEG", quality=80)
+        leak = encoded(Image.open(io.BytesIO(copies[2].data)).convert("RGB"), "JPEG", quality=80)
         assert trace_picture(leak, ana.device).verdict.named == ("dan",)

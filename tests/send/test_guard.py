@@ -86,7 +86,7 @@ def test_the_guard_does_not_ask_about_compared_keys(friends: Room) -> None:
     assert doubts(ben, "ana") == {}
 
 
-def called(name: str, room: Room) -> None:
+def add_contact_called(name: str, room: Room) -> None:
     """Add a new person whom Ana calls ``name``."""
     one = room.settles(f"{len(room.people)}")
     room["ana"].adds(one)
@@ -107,7 +107,7 @@ def test_the_guard_asks_about_a_name_similar_to_another(friends: Room, alike: st
     ana = friends["ana"]
     for _ in range(3):
         ana.sends(SMALL, friends["ben"])
-    called(alike, friends)
+    add_contact_called(alike, friends)
     (doubt,) = inspect_draft(draft(ana, "ben"), ana.device).doubts
     assert doubt.why.startswith(f"ben is easily mistaken for {alike} (")
     rename_contact(alike, "Wilhelmina", ana.device)
@@ -127,10 +127,10 @@ def test_the_guard_asks_about_a_name_in_two_alphabets(friends: Room) -> None:
     )
 
 
-def test_similar_names_are_no_doubt_within_a_conversation(friends: Room) -> None:
+def test_similar_names_are_not_asked_about_within_a_conversation(friends: Room) -> None:
     ana = friends["ana"]
     sent = ana.sends(SMALL, friends["ben"])
-    called("bet", friends)
+    add_contact_called("bet", friends)
     within = participants_of_message(sent.name, ana.device)
     assert inspect_draft(replace(draft(ana, "ben"), within=within), ana.device).doubts == ()
     (doubt,) = inspect_draft(replace(draft(ana, "bet"), within=within), ana.device).doubts
@@ -156,7 +156,7 @@ def test_a_unique_first_name_answers_a_doubt(friends: Room) -> None:
     assert (doubt.who, doubt.answer) == ("Ben Okri", "Ben")
     for typed in ("ben", "BEN OKRI"):
         inspect_draft(draft(ana, "Ben Okri", confirmed=(typed,)), ana.device).require_answers()
-    called("Ben Adam", friends)
+    add_contact_called("Ben Adam", friends)
     with pytest.raises(ConfirmedNameNotRecipient):
         inspect_draft(draft(ana, "Ben Okri", confirmed=("Ben",)), ana.device).require_answers()
     with pytest.raises(GuardHasDoubts, match="--confirm 'Ben Okri'"):
@@ -178,8 +178,8 @@ def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Room) -
 def test_messages_sent_before_the_index_are_indexed(friends: Room) -> None:
     ana = friends["ana"]
     ana.sends(SMALL, friends["ben"])
-    for drawer, key in ((SENT_RECORD, key) for key in ana.device.vault.keys(SENT_RECORD)):
-        ana.device.vault.drop(drawer, key)
+    for table, key in ((SENT_RECORD, key) for key in ana.device.vault.keys(SENT_RECORD)):
+        ana.device.vault.drop(table, key)
     ana.device.vault.drop(OWN_RECORDS, "talks-indexed")
     assert doubts(ana, "ben") == {}
 
@@ -196,15 +196,15 @@ def test_every_reason_is_given_and_only_odd_recipients_are_asked_about(friends: 
     ana.sends(SMALL, ben)
     caro = friends.settles("caro")
     caro.adds(ana)
-    called("cara", friends)
+    add_contact_called("cara", friends)
     why = doubts(ana, "ben", "caro")
     assert list(why) == ["caro"]
     for reason in ("know caro by link only", "first message to caro", "easily mistaken for cara"):
         assert reason in why["caro"]
-    with pytest.raises(GuardHasDoubts) as stopped:
+    with pytest.raises(GuardHasDoubts) as raised:
         send_message(draft(ana, "ben", "caro"), ana.device)
-    assert "--confirm caro" in str(stopped.value)
-    assert "--confirm ben" not in str(stopped.value)
+    assert "--confirm caro" in str(raised.value)
+    assert "--confirm ben" not in str(raised.value)
 
 
 @pytest.mark.threat("wrong-recipient")

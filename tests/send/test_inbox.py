@@ -72,8 +72,8 @@ def test_an_ended_message_has_no_keys_and_no_files(ben: Person, state: InboxStat
     ended = newest(ben)
     assert (ended.state, ended.manifest, ended.attempt, ended.kept) == (state, None, None, ())
     assert not set(opened.kept) & set(ben.vault._files)
-    for drawer in ben.vault._drawers.values():
-        for record in drawer.values():
+    for table in ben.vault._drawers.values():
+        for record in table.values():
             assert opened.manifest.secret.reveal() not in record  # type: ignore[union-attr]
 
 
@@ -115,9 +115,9 @@ def test_messages_are_listed_oldest_first_and_found_by_name(friends: Room, ben: 
         one.sent_at for one in received_messages(ben.device)
     )
     assert find_received_message(second, ben.device) == newest(ben)
-    for nobody in ("", second.upper(), "1-no-such"):
+    for unknown in ("", second.upper(), "1-no-such"):
         with pytest.raises(UnknownMessage):
-            find_received_message(nobody, ben.device)
+            find_received_message(unknown, ben.device)
 
 
 def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) -> None:
@@ -133,9 +133,9 @@ def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) ->
     assert [one.name for one in received] == sent
     assert [one.name for one in ana.device.ledger.messages()] == sent
     assert [one.message.name for one in query_sent_messages(ana.device)] == sent
-    talks = latest_messages_sent_to(ben.id, ana.device)
-    newest_ids = [one.id for one in ana.device.ledger.messages()][-len(talks) :]
-    assert [talk.message for talk in talks] == newest_ids
+    sent_records = latest_messages_sent_to(ben.id, ana.device)
+    newest_ids = [one.id for one in ana.device.ledger.messages()][-len(sent_records) :]
+    assert [record.message for record in sent_records] == newest_ids
 
 
 def test_a_recall_by_another_person_changes_nothing(friends: Room, ben: Person) -> None:
@@ -160,7 +160,7 @@ def test_a_reused_message_id_does_not_replace_another_senders_message(
     assert {one.name for one in received_messages(ben.device)} == {first.name, "9-quiet-heron"}
 
 
-def test_an_unreachable_relay_is_told_later_that_an_opening_is_complete(friends: Room) -> None:
+def test_completed_opening_is_reported_once_the_relay_answers(friends: Room) -> None:
     """The relay stopped answering after giving out the share."""
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben, opens=1)
@@ -207,12 +207,12 @@ def test_a_message_lost_by_its_relay_opens_once_posted_again(
     rows = friends.relays[HERE].mail._desk  # type: ignore[attr-defined]
     on_disk: dict[Any, dict[Any, Any]] = {}
 
-    def unheard(honest: Honest, *arguments: Any) -> Any:
+    def lose_answer(honest: Honest, *arguments: Any) -> Any:
         on_disk.update({kind: dict(held) for kind, held in rows._rows.items()})
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(post=unheard), pytest.raises(WaitsInOutbox):
+    with ana.courier.playing(post=lose_answer), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     assert newest(ben).state is InboxState.WAITING
@@ -254,10 +254,10 @@ def test_a_message_with_files_at_another_server_is_refused(
     ana, ben = friends["ana"], friends["ben"]
     real = make._make_manifest
 
-    def lured(*arguments: Any) -> Manifest:
+    def with_other_relay(*arguments: Any) -> Manifest:
         return replace(real(*arguments), relay_url=elsewhere)
 
-    monkeypatch.setattr(make, "_make_manifest", lured)
+    monkeypatch.setattr(make, "_make_manifest", with_other_relay)
     ana.sends(SMALL, ben)
     assert ben.received() == 0
     monkeypatch.undo()
@@ -288,15 +288,15 @@ def test_a_messages_files_must_match_its_frame(
         open_message(received.name, ben.device)
 
 
-def test_when_in_words() -> None:
+def test_unknown_time_is_written_as_an_earlier_day() -> None:
     assert format_local_time(None) == "an earlier day"
 
 
-def test_an_endless_frame_is_not_kept_in_memory() -> None:
-    held = opening._FrameBuffer()
-    held.write(bytes(256 * 1024))
+def test_oversized_frame_is_refused() -> None:
+    buffer = opening._FrameBuffer()
+    buffer.write(bytes(256 * 1024))
     with pytest.raises(BadContent):
-        held.write(b"x")
+        buffer.write(b"x")
 
 
 @pytest.mark.parametrize("opened", [False, True])

@@ -40,7 +40,7 @@ def test_a_new_message_name_is_unused(friends: Room) -> None:
     sent = ana.sends(SMALL, ben).name
     fetch_messages(ben.device)
 
-    class Same:
+    class SameName:
         def token(self, size: int) -> bytes:
             return bytes([NAME_ADJECTIVES.index(first), NAME_NOUNS.index(second), int(number) - 1])[
                 :size
@@ -48,11 +48,11 @@ def test_a_new_message_name_is_unused(friends: Room) -> None:
 
     number, first, second = sent.split("-")
     for one in (ana, ben):
-        name = new_message_name(replace(one.device, dice=Same()))
+        name = new_message_name(replace(one.device, dice=SameName()))
         assert name == f"{int(number) + 1}-{first}-{second}"
 
 
-def agrees(device: Device) -> bool:
+def index_agrees(device: Device) -> bool:
     """Return whether the index and all messages agree on the next free number for each name."""
     sent = [message.name for message in device.ledger.messages()]
     came = [received.name for received in INBOX_TABLE.all(device.vault)]
@@ -73,18 +73,18 @@ def agrees(device: Device) -> bool:
     return True
 
 
-def calls_off(ana: Person) -> None:
+def cancel_message(ana: Person) -> None:
     """Write a message and cancel it before it leaves."""
 
-    def changes_her_mind(_until: datetime) -> None:
+    def interrupt(_until: datetime) -> None:
         raise KeyboardInterrupt
 
-    held = replace(draft(ana, "ben", confirmed=("ben",)), undo_s=10)
+    draft_with_undo = replace(draft(ana, "ben", confirmed=("ben",)), undo_s=10)
     with suppress(SendingUndone):
-        send_message(held, ana.device, TransferWatch(wait=changes_her_mind))
+        send_message(draft_with_undo, ana.device, TransferWatch(wait=interrupt))
 
 
-def is_cut_off(ana: Person) -> None:
+def recall_unsent_message(ana: Person) -> None:
     """Write a message while the relay is unreachable, and recall it before it leaves."""
     with (
         ana.courier.playing(post=failing(RelayUnreachable(host="x"))),
@@ -95,7 +95,7 @@ def is_cut_off(ana: Person) -> None:
     recall_message(last.name, ana.device)
 
 
-def marks_half(ana: Person) -> None:
+def interrupt_marking(ana: Person) -> None:
     """Mark copies for another channel, and stop after the first of them."""
     copies = mark_picture_copies(SMALL, [RecipientId("x"), RecipientId("y")], None, ana.device)
     next(copies)
@@ -110,11 +110,11 @@ def test_the_name_index_agrees_with_all_messages(
     fetch_messages(ben.device)
     new_message_name(ana.device)
     open_message(first, ben.device)
-    calls_off(ana)
-    assert agrees(ana.device)
-    is_cut_off(ana)
-    marks_half(ana)
-    assert agrees(ana.device)
+    cancel_message(ana)
+    assert index_agrees(ana.device)
+    recall_unsent_message(ana)
+    interrupt_marking(ana)
+    assert index_agrees(ana.device)
     once, removed, back = (writes(ana, "ben", opens=1).name for _ in range(3))
     recall_message(back, ana.device)
     fetch_messages(ben.device)
@@ -123,13 +123,13 @@ def test_the_name_index_agrees_with_all_messages(
     friends.clock.wind(days=8)
     assert {one.state.value for one in received_messages(ben.device)} > {"expired", "used up"}
     for who in (ana, ben):
-        assert agrees(who.device)
+        assert index_agrees(who.device)
     tar, other = exported(ben.device), fresh_device(friends)
     for _ in range(2):
         imported(tar, other)
-        assert agrees(other)
+        assert index_agrees(other)
     imported(exported(ana.device), other)
-    assert agrees(other)
+    assert index_agrees(other)
     assert len({one.name for one in received_messages(other)} & {first}) == 1
     assert first not in {one.name for one in other.ledger.messages()}
 
@@ -144,7 +144,7 @@ def test_messages_received_before_the_index_are_indexed(friends: Room) -> None:
     writes(ana, "ben")
     fetch_messages(ben.device)
     assert name in {one.name for one in received_messages(ben.device)}
-    assert agrees(ben.device)
+    assert index_agrees(ben.device)
 
 
 def test_an_arriving_letter_reads_no_other_message(
@@ -156,9 +156,9 @@ def test_an_arriving_letter_reads_no_other_message(
     writes(ana, "ben")
     items, read = MemoryVault.items, list[str]()
 
-    def counted(vault: MemoryVault, drawer: str) -> Iterator[tuple[str, bytes]]:
-        found = list(items(vault, drawer))
-        read.extend(drawer for _ in found)
+    def counted(vault: MemoryVault, table: str) -> Iterator[tuple[str, bytes]]:
+        found = list(items(vault, table))
+        read.extend(table for _ in found)
         return iter(found)
 
     monkeypatch.setattr(MemoryVault, "items", counted)

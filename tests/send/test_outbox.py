@@ -34,7 +34,7 @@ from tests.send.room_text import writes
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once
 from tests.village.malicious_relay import Honest, Trick, failing
 
-NOT_NOW = [
+RETRYABLE_ERRORS = [
     RelayUnreachable(host="x"),
     NotARelay(host="x"),
     RelayFull(),
@@ -44,20 +44,20 @@ NOT_NOW = [
     NotUnderstood(),
     DamagedBlob(),
 ]
-NEVER = [WrongToken(), IdInUse(), TooLarge(limit_bytes=1)]
+PERMANENT_ERRORS = [WrongToken(), IdInUse(), TooLarge(limit_bytes=1)]
 
 
-def named(error: EntrenousError) -> str:
+def error_name(error: EntrenousError) -> str:
     return type(error).__name__
 
 
-def waiting(who: Person, drawer: str = OUTBOX) -> int:
-    return len(list(who.device.vault.items(drawer)))
+def record_count(who: Person, table: str = OUTBOX) -> int:
+    return len(list(who.device.vault.items(table)))
 
 
 @pytest.fixture
 @made_once
-def apart() -> Room:
+def at_two_relays() -> Room:
     """Ana and Ben at this relay, Caro at another; both are contacts of Ana."""
     room = Room()
     for name, url in {"ana": HERE, "ben": HERE, "caro": THERE}.items():
@@ -67,19 +67,19 @@ def apart() -> Room:
     return room
 
 
-@pytest.mark.parametrize("error", NEVER, ids=named)
+@pytest.mark.parametrize("error", PERMANENT_ERRORS, ids=error_name)
 def test_a_refused_item_never_blocks_later_ones(three: Room, error: EntrenousError) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     with ana.courier.playing(post=failing(error, times=1)), pytest.raises(RefusedForSome):
         ana.sends(SMALL, ben, caro)
     assert (ben.received(), caro.received()) == (0, 1)
-    assert waiting(ana) == 0
+    assert record_count(ana) == 0
     assert flush_outbox(ana.device) == FlushResult(0, {}, ())  # the refusal is reported only once
     ana.sends(SMALL, ben)
     assert ben.received() == 1
 
 
-def departures(who: Person) -> list[SendState]:
+def send_states(who: Person) -> list[SendState]:
     return sorted(copy.departure for copy in COPY_DELIVERY_TABLE.all(who.device.vault))
 
 
@@ -88,15 +88,15 @@ def test_a_partly_refused_message_reports_who_has_it(three: Room) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     with (
         ana.courier.playing(post=failing(WrongToken(), times=1)),
-        pytest.raises(RefusedForSome) as told,
+        pytest.raises(RefusedForSome) as raised,
     ):
         ana.sends(SMALL, ben, caro)
     (sent,) = query_sent_messages(ana.device)
-    said = join_wrapped_lines(str(told.value))
-    assert f"The relay refused message {sent.message.name} for ben." in said
-    assert "Already on its way to: caro." in said
-    assert "Still waiting on this device for: nobody." in said
-    assert join_wrapped_lines(str(WrongToken())) in said
+    text = join_wrapped_lines(str(raised.value))
+    assert f"The relay refused message {sent.message.name} for ben." in text
+    assert "Already on its way to: caro." in text
+    assert "Still waiting on this device for: nobody." in text
+    assert join_wrapped_lines(str(WrongToken())) in text
     assert {copy.to: copy.state_in_words for copy in sent.copies} == {
         "ben": "refused",
         "caro": "waiting",
@@ -119,17 +119,17 @@ def test_a_later_refusal_names_the_message_and_the_person(friends: Room) -> None
         (problem,) = fetch_messages(ana.device).problems
     assert isinstance(problem, CopyRefused)
     assert f"{sent.message.name} for ben" in str(problem).replace("\n", " ")
-    assert departures(ana) == [SendState.REFUSED]
+    assert send_states(ana) == [SendState.REFUSED]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("error", NOT_NOW, ids=named)
+@pytest.mark.parametrize("error", RETRYABLE_ERRORS, ids=error_name)
 def test_a_refusal_by_one_relay_does_not_affect_other_messages(
-    apart: Room, error: EntrenousError
+    at_two_relays: Room, error: EntrenousError
 ) -> None:
     """Caro's relay refuses one item; later ones to Ben leave, and fetching continues."""
-    ana, ben, caro = (apart[name] for name in ("ana", "ben", "caro"))
-    with ana.courier.playing(upload_blob=refusing_at(THERE, error)):
+    ana, ben, caro = (at_two_relays[name] for name in ("ana", "ben", "caro"))
+    with ana.courier.playing(upload_blob=failing_at(THERE, error)):
         with pytest.raises(WaitsInOutbox):
             ana.sends(SMALL, caro)
         assert ana.sends(SMALL, ben).devices == {"ben": 1}
@@ -140,7 +140,7 @@ def test_a_refusal_by_one_relay_does_not_affect_other_messages(
     assert (ana.received(), ben.received(), caro.received()) == (1, 1, 1)
 
 
-def refusing_at(url: str, error: EntrenousError) -> Trick:
+def failing_at(url: str, error: EntrenousError) -> Trick:
     def trick(honest: Honest, where: str, *arguments: Any) -> Any:
         if where == url:
             raise error
@@ -150,7 +150,7 @@ def refusing_at(url: str, error: EntrenousError) -> Trick:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("error", [NotUnderstood(), DamagedBlob()], ids=named)
+@pytest.mark.parametrize("error", [NotUnderstood(), DamagedBlob()], ids=error_name)
 def test_a_request_not_understood_blocks_only_its_mailbox(
     three: Room, error: EntrenousError
 ) -> None:
@@ -158,68 +158,68 @@ def test_a_request_not_understood_blocks_only_its_mailbox(
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
     mailbox, tried = own_device(ben.device).home.mailbox, list[bytes]()
 
-    def to_bens(honest: Honest, url: str, token: object, envelope: Envelope) -> None:
+    def refuse_for_ben(honest: Honest, url: str, token: object, envelope: Envelope) -> None:
         if envelope.mailbox == mailbox:
             tried.append(envelope.id)
             raise error
         honest(url, token, envelope)
 
-    with ana.courier.playing(post=to_bens):
+    with ana.courier.playing(post=refuse_for_ben):
         for _ in range(2):
             with pytest.raises(WaitsInOutbox):
                 ana.sends(SMALL, ben)
         ana.sends(SMALL, caro)
     assert len(tried) == 3
     assert len(set(tried)) == 1
-    assert (caro.received(), waiting(ana)) == (1, 2)
+    assert (caro.received(), record_count(ana)) == (1, 2)
     assert flush_outbox(ana.device).posted_count == 2
     assert ben.received() == 2
 
 
-def test_a_copy_without_an_answer_is_reported_as_neither_sent_nor_unsent(friends: Room) -> None:
+def test_copy_without_an_answer_is_recorded_as_tried(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
 
-    def mute(honest: Honest, *arguments: Any) -> None:
+    def lose_answer(honest: Honest, *arguments: Any) -> None:
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(post=mute), pytest.raises(WaitsInOutbox):
+    with ana.courier.playing(post=lose_answer), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
-    assert departures(ana) == [SendState.TRIED]
+    assert send_states(ana) == [SendState.TRIED]
 
 
 def test_a_repeated_post_of_an_opened_message_is_not_refused(friends: Room) -> None:
     """Its blobs and token are used up; a refusal would make the sender send it again."""
     ana, ben = friends["ana"], friends["ben"]
 
-    def mute(honest: Honest, *arguments: Any) -> None:
+    def lose_answer(honest: Honest, *arguments: Any) -> None:
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(post=mute), pytest.raises(WaitsInOutbox):
+    with ana.courier.playing(post=lose_answer), pytest.raises(WaitsInOutbox):
         writes(ana, "ben", opens=1)
     assert ben.opens_newest().caption == "hello"
-    brought = ana.courier.calls["upload_blob"]
+    uploads = ana.courier.calls["upload_blob"]
     assert flush_outbox(ana.device).problems == ()
-    assert departures(ana) == [SendState.ACKNOWLEDGED]
-    assert ana.courier.calls["upload_blob"] == brought
+    assert send_states(ana) == [SendState.ACKNOWLEDGED]
+    assert ana.courier.calls["upload_blob"] == uploads
 
 
 @pytest.mark.parametrize("answered", [False, True])
 def test_blobs_that_the_relay_dropped_are_uploaded_again(friends: Room, *, answered: bool) -> None:
     """The sender's machine slept after the upload; the post then succeeds, or is lost."""
     ana, ben = friends["ana"], friends["ben"]
-    slept = list[bool]()
+    has_slept = list[bool]()
 
-    def sleeps(post: Honest, *arguments: Any) -> None:
-        if not slept:
-            slept.append(True)
+    def sleep_before_post(post: Honest, *arguments: Any) -> None:
+        if not has_slept:
+            has_slept.append(True)
             friends.clock.wind(hours=UNREFERENCED_BLOB_HOURS + 1)
             if not answered:
                 raise RelayUnreachable(host="x")
         post(*arguments)
 
-    with ana.courier.playing(post=sleeps):
+    with ana.courier.playing(post=sleep_before_post):
         if answered:
             writes(ana, "ben")
         else:
@@ -230,7 +230,7 @@ def test_blobs_that_the_relay_dropped_are_uploaded_again(friends: Room, *, answe
 
 
 @pytest.mark.threat("relay-killed")
-@pytest.mark.parametrize("error", NOT_NOW, ids=named)
+@pytest.mark.parametrize("error", RETRYABLE_ERRORS, ids=error_name)
 @pytest.mark.parametrize("call", ["post", "upload_blob"])
 def test_items_that_cannot_leave_now_stay_in_the_outbox(
     friends: Room, error: EntrenousError, call: str
@@ -246,9 +246,9 @@ def test_items_that_cannot_leave_now_stay_in_the_outbox(
 
 
 @pytest.mark.slow
-def test_an_unresponsive_relay_delays_nothing_for_other_relays(apart: Room) -> None:
-    ana, ben, caro = (apart[name] for name in ("ana", "ben", "caro"))
-    apart.silence(THERE)
+def test_an_unresponsive_relay_delays_nothing_for_other_relays(at_two_relays: Room) -> None:
+    ana, ben, caro = (at_two_relays[name] for name in ("ana", "ben", "caro"))
+    at_two_relays.silence(THERE)
     with pytest.raises(WaitsInOutbox, match="7002"):
         ana.sends(SMALL, caro, ben)
     assert ben.received() == 1
@@ -256,15 +256,15 @@ def test_an_unresponsive_relay_delays_nothing_for_other_relays(apart: Room) -> N
     assert ben.received() == 2
     ben.sends(SMALL, ana)
     assert ana.received() == 1
-    apart.back(THERE)
+    at_two_relays.back(THERE)
     fetch_messages(ana.device)
     assert caro.received() == 1
-    assert waiting(ana) == 0
+    assert record_count(ana) == 0
 
 
-def test_our_own_unresponsive_relay_delays_nothing_for_other_relays(apart: Room) -> None:
-    ana, caro = apart["ana"], apart["caro"]
-    apart.silence(HERE)
+def test_our_own_unresponsive_relay_delays_nothing_for_other_relays(at_two_relays: Room) -> None:
+    ana, caro = at_two_relays["ana"], at_two_relays["caro"]
+    at_two_relays.silence(HERE)
     ana.sends(SMALL, caro)
     assert caro.received() == 1
 
@@ -280,7 +280,7 @@ def test_nothing_overtakes_an_item_that_is_still_waiting(friends: Room) -> None:
         pytest.raises(WaitsInOutbox),
     ):
         ana.sends(SMALL, ben)
-    assert (waiting(ana), ben.received()) == (2, 0)
+    assert (record_count(ana), ben.received()) == (2, 0)
     assert flush_outbox(ana.device).posted_count == 2
 
 
@@ -298,7 +298,7 @@ def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
             ana.sends(SMALL, dan)
         assert ben.received() == 1
         assert fetch_messages(dan.device).came == 0  # a message before its hello could not be read
-    assert (waiting(ana), waiting(ana, TOKEN_REGISTRATION) > 0) == (2, True)
+    assert (record_count(ana), record_count(ana, TOKEN_REGISTRATION) > 0) == (2, True)
     fetch_messages(ana.device)
     assert dan.received() == 1
     dan.sends(SMALL, ana)
@@ -315,11 +315,11 @@ def test_items_leave_in_the_order_of_sealing(three: Room) -> None:
     three.back(HERE)
     left: list[bytes] = []
 
-    def noted(honest: Honest, url: str, token: object, envelope: object) -> None:
+    def record_mailbox(honest: Honest, url: str, token: object, envelope: object) -> None:
         left.append(envelope.mailbox)  # type: ignore[attr-defined]
         honest(url, token, envelope)
 
-    with ana.courier.playing(post=noted):
+    with ana.courier.playing(post=record_mailbox):
         assert flush_outbox(ana.device).posted_count == 4
     assert left[0] == left[2] == left[3] != left[1]
 
@@ -337,8 +337,8 @@ def test_sealed_files_are_deleted_once_the_relay_has_them(friends: Room) -> None
 
 def test_a_waiting_message_that_is_recalled_never_leaves(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    away = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(post=away), pytest.raises(WaitsInOutbox):
+    unreachable = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(post=unreachable), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     name = next(ana.device.ledger.messages()).name
     recall_message(name, ana.device)

@@ -42,7 +42,7 @@ from tests.village.malicious_relay import Honest, changed, failing
 
 pytestmark = pytest.mark.slow
 
-GONE = failing(NoSuchEnvelope())  # the relay deleted its tombstone after thirty days
+FORGOTTEN = failing(NoSuchEnvelope())  # the relay deleted its tombstone after thirty days
 
 
 def test_a_copy_forgotten_by_its_relay_is_not_reported_unopened(friends: Room) -> None:
@@ -50,7 +50,7 @@ def test_a_copy_forgotten_by_its_relay_is_not_reported_unopened(friends: Room) -
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
     friends.clock.wind(days=93)
-    with ana.courier.playing(withdraw=GONE):
+    with ana.courier.playing(withdraw=FORGOTTEN):
         assert recall_message(name, ana.device) == (RecallResult("ben", opened=None, asked=True),)
 
 
@@ -63,7 +63,7 @@ def test_a_recalled_copy_known_as_opened_stays_opened(friends: Room, *, again: b
         recall_message(name, ana.device)
     else:
         query_sent_messages(ana.device)
-    with ana.courier.playing(envelope_status=GONE, withdraw=GONE):
+    with ana.courier.playing(envelope_status=FORGOTTEN, withdraw=FORGOTTEN):
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == (
             "opened, then taken back" if again else "opened"
         )
@@ -75,8 +75,8 @@ def test_a_copy_that_never_arrived_is_reported_unopened(
     friends: Room, call: str, *, asked: bool
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    lost = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(**{call: lost}), pytest.raises(WaitsInOutbox):
+    unreachable = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(**{call: unreachable}), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     (sent,) = query_sent_messages(ana.device)
     # If the unanswered post still arrives, its relay refuses it.
@@ -105,17 +105,17 @@ def test_a_copy_its_relay_may_have_forgotten_is_not_reported_unopened(
 def test_a_copy_that_arrives_after_its_recall_never_opens(friends: Room) -> None:
     """The copy is in transit during the recall; the relay does not know it yet."""
     ana, ben = friends["ana"], friends["ben"]
-    late: list[tuple[Honest, tuple[Any, ...]]] = []
+    delayed: list[tuple[Honest, tuple[Any, ...]]] = []
 
-    def slow(honest: Honest, *arguments: Any) -> None:
-        late.append((honest, arguments))
+    def delay(honest: Honest, *arguments: Any) -> None:
+        delayed.append((honest, arguments))
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(post=slow), pytest.raises(WaitsInOutbox):
+    with ana.courier.playing(post=delay), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     (sent,) = query_sent_messages(ana.device)
     recall_message(sent.message.name, ana.device)
-    for honest, arguments in late:
+    for honest, arguments in delayed:
         with pytest.raises(TakenBack):
             honest(*arguments)
     fetch_messages(ben.device)
@@ -130,20 +130,20 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     hour, so that even a program that ignores recall notes cannot open the copy.
     """
     ana, ben = friends["ana"], friends["ben"]
-    late: list[tuple[Honest, tuple[Any, ...]]] = []
+    delayed: list[tuple[Honest, tuple[Any, ...]]] = []
 
-    def slow(honest: Honest, *arguments: Any) -> None:
-        late.append((honest, arguments))
+    def delay(honest: Honest, *arguments: Any) -> None:
+        delayed.append((honest, arguments))
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(post=slow), pytest.raises(WaitsInOutbox):
+    with ana.courier.playing(post=delay), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     (sent,) = query_sent_messages(ana.device)
-    with ana.courier.playing(withdraw=GONE):
+    with ana.courier.playing(withdraw=FORGOTTEN):
         assert recall_message(sent.message.name, ana.device)[0].opened is None
         friends.clock.wind(minutes=minutes)
         fetch_messages(ana.device)  # not arrived yet: the recall is repeated for an hour
-    (honest, arguments), *_ = late
+    (honest, arguments), *_ = delayed
     honest(*arguments)
     fetch_messages(ana.device)
     (copy,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
@@ -156,11 +156,11 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
 def test_a_copy_that_its_relay_falsely_called_refused_never_opens(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
 
-    def liar(honest: Honest, *arguments: Any) -> None:
+    def refuse_after_accepting(honest: Honest, *arguments: Any) -> None:
         honest(*arguments)
         raise WrongToken
 
-    with ana.courier.playing(post=liar), pytest.raises(RefusedForSome):
+    with ana.courier.playing(post=refuse_after_accepting), pytest.raises(RefusedForSome):
         ana.sends(SMALL, ben)
     (sent,) = query_sent_messages(ana.device)
     with ana.courier.playing(withdraw=failing(WrongToken())):
@@ -171,8 +171,8 @@ def test_a_copy_that_its_relay_falsely_called_refused_never_opens(friends: Room)
 
 def test_a_copy_that_never_left_is_recalled_without_its_relay(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    away = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(upload_blob=away, post=away, withdraw=away):
+    unreachable = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(upload_blob=unreachable, post=unreachable, withdraw=unreachable):
         with pytest.raises(WaitsInOutbox):
             ana.sends(SMALL, ben)
         (sent,) = query_sent_messages(ana.device)
@@ -184,8 +184,11 @@ def test_a_copy_that_never_left_is_recalled_without_its_relay(friends: Room) -> 
 def test_a_recall_reports_an_unreachable_relay(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
-    away = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(withdraw=away), pytest.raises(RecallIncomplete, match="ben can still"):
+    unreachable = failing(RelayUnreachable(host="x"))
+    with (
+        ana.courier.playing(withdraw=unreachable),
+        pytest.raises(RecallIncomplete, match="ben can still"),
+    ):
         recall_message(name, ana.device)
     assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "waiting"
     assert recall_message(name, ana.device) == (RecallResult("ben", opened=False, asked=True),)
@@ -195,8 +198,8 @@ def test_a_recall_reports_an_unreachable_relay(friends: Room) -> None:
 def test_a_recall_is_repeated_at_an_unreachable_relay(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
-    away = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(withdraw=away):
+    unreachable = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(withdraw=unreachable):
         with pytest.raises(RecallIncomplete):
             recall_message(name, ana.device)
         fetch_messages(ana.device)  # still unreachable
@@ -220,14 +223,14 @@ def test_a_recall_is_not_repeated_once_the_relay_must_have_forgotten_it(friends:
     assert not ana.device.vault.keys(UNCONFIRMED_RECALL)
 
 
-def sent_unheard(ana: Person) -> str:
+def send_without_acknowledgement(ana: Person) -> str:
     """Send a message whose acknowledgement by the relay is lost; return its name."""
 
-    def lost(honest: Honest, *arguments: Any) -> None:
+    def lose_answer(honest: Honest, *arguments: Any) -> None:
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(post=lost), pytest.raises(WaitsInOutbox):
+    with ana.courier.playing(post=lose_answer), pytest.raises(WaitsInOutbox):
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     return [*ana.device.ledger.messages()][-1].name
 
@@ -238,12 +241,12 @@ def test_a_recalled_copy_that_may_have_left_is_not_reported_unopened(
     friends: Room, drop: Any
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    name = sent_unheard(ana)
+    name = send_without_acknowledgement(ana)
     drop("ben", ana.device)
     fetch_messages(ben.device)
     open_message(name, ben.device)
-    away = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(withdraw=away), pytest.raises(RecallIncomplete):
+    unreachable = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(withdraw=unreachable), pytest.raises(RecallIncomplete):
         recall_message(name, ana.device)
     assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "opened"
     assert recall_message(name, ana.device)[0].opened
@@ -251,11 +254,11 @@ def test_a_recalled_copy_that_may_have_left_is_not_reported_unopened(
 
 def test_status_asks_about_a_copy_that_may_have_left(friends: Room) -> None:
     ana = friends["ana"]
-    name = sent_unheard(ana)
-    away = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(withdraw=away), pytest.raises(RecallIncomplete):
+    name = send_without_acknowledgement(ana)
+    unreachable = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(withdraw=unreachable), pytest.raises(RecallIncomplete):
         recall_message(name, ana.device)
-    with ana.courier.playing(envelope_status=GONE):
+    with ana.courier.playing(envelope_status=FORGOTTEN):
         assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "not confirmed yet"
     assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "waiting"
 
@@ -282,11 +285,14 @@ def test_an_opened_copy_stays_opened_after_its_relay_is_restored(
     assert outcome.opened
 
 
-def test_a_recalled_message_that_never_left_was_no_first_message(friends: Room) -> None:
+def test_recalled_message_that_never_left_does_not_count_as_first(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    away = failing(RelayUnreachable(host="x"))
+    unreachable = failing(RelayUnreachable(host="x"))
     before = doubts(ana, "ben")
-    with ana.courier.playing(upload_blob=away, post=away), pytest.raises(WaitsInOutbox):
+    with (
+        ana.courier.playing(upload_blob=unreachable, post=unreachable),
+        pytest.raises(WaitsInOutbox),
+    ):
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     (message,) = ana.device.ledger.messages()
     assert doubts(ana, "ben") != before
@@ -310,11 +316,11 @@ def test_recipients_who_never_saw_a_message_are_in_no_conversation(
 def test_recall_notes_of_messages_that_never_arrive_are_deleted(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
 
-    def takes_back(number: int) -> None:
+    def recall_unknown_message(number: int) -> None:
         apply_recall(RecallNote(MessageId(number.to_bytes(16))), ana.id, ben.device)
 
     for number in range(LETTERS_WAITING_MAX + 5):
-        takes_back(number)
+        recall_unknown_message(number)
         friends.clock.wind(seconds=1)
     kept = ben.device.vault.keys(EARLY_RECALL)
     assert len(kept) == LETTERS_WAITING_MAX
@@ -322,10 +328,10 @@ def test_recall_notes_of_messages_that_never_arrive_are_deleted(friends: Room) -
     friends.clock.wind(days=32)
     fetch_messages(ben.device)
     friends.clock.wind(hours=1)  # his clock counts as implausible until then
-    takes_back(0)
+    recall_unknown_message(0)
     assert len(ben.device.vault.keys(EARLY_RECALL)) == 1
     block_contact("ana", ben.device)
-    takes_back(1)
+    recall_unknown_message(1)
     assert len(ben.device.vault.keys(EARLY_RECALL)) == 1
 
 

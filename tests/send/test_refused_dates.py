@@ -54,24 +54,24 @@ pytestmark = pytest.mark.slow
 WRONG = [timedelta(days=2), timedelta(days=400), timedelta(days=-40)]
 
 
-def off(who: Person, room: Room, by: timedelta) -> WoundClock:
+def set_clock_off(who: Person, room: Room, by: timedelta) -> WoundClock:
     """Give a person a clock of their own that is wrong by this much, and return it."""
     clock = WoundClock(room.clock.moment + by)
     who.device = replace(who.device, clock=clock)
     return clock
 
 
-def keeping(room: Room, days: int) -> Room:
+def limit_expiry(room: Room, days: int) -> Room:
     """Limit the expiry that the relay at HERE accepts to this many days."""
     room.apps[HERE] = relay_app(replace(room.relays[HERE], limits=RelayLimits(keep_days=days)))
     return room
 
 
-def waiting(who: Person) -> int:
+def outbox_size(who: Person) -> int:
     return len(who.device.vault.keys(OUTBOX))
 
 
-def noted(tried: list[Envelope]) -> Trick:
+def recording(tried: list[Envelope]) -> Trick:
     def trick(honest: Honest, url: str, token: Any, envelope: Envelope) -> Any:
         tried.append(envelope)
         return honest(url, token, envelope)
@@ -79,7 +79,7 @@ def noted(tried: list[Envelope]) -> Trick:
     return trick
 
 
-def draft(who: Person, days: int) -> Draft:
+def text_draft(who: Person, days: int) -> Draft:
     """Return a text to Ben that expires in this many days, as the command line would make it."""
     policy = MessagePolicy(rounded_expiry(days, who.device))
     names = (RecipientId("ben"),)
@@ -91,13 +91,13 @@ def test_a_hello_refused_for_its_date_waits_until_the_clock_is_right(
     room: Room, by: timedelta
 ) -> None:
     ana, ben = room["ana"], room["ben"]
-    clock = off(ana, room, by)
+    clock = set_clock_off(ana, room, by)
     with pytest.raises(PostponedUntilClockIsRight, match="Check"):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     clock.moment = room.clock.moment
     catch_up(ana, ben, ana)
     assert in_touch(ana, ben)
-    assert waiting(ana) == 0
+    assert outbox_size(ana) == 0
     writes(ana, "ben")
     assert ben.received() == 1
 
@@ -110,8 +110,8 @@ def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
 ) -> None:
     """The fetch with the wrong clock would have sent Ben further tokens."""
     ana, ben = friends["ana"], friends["ben"]
-    clock = off(ana, friends, timedelta(0))
-    while _unused(ana) > TOKENS_LEFT_MIN + 1:
+    clock = set_clock_off(ana, friends, timedelta(0))
+    while _unused_tokens(ana) > TOKENS_LEFT_MIN + 1:
         writes(ben, "ana")
         catch_up(ana, ben)
     writes(ben, "ana")
@@ -125,9 +125,9 @@ def test_one_fetch_with_a_wrong_clock_does_not_stop_the_token_supply(
         writes(ben, "ana")
 
 
-def _unused(who: Person) -> int:
-    (window,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
-    return window.handed_out - window.next_unused
+def _unused_tokens(who: Person) -> int:
+    (issued_range,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
+    return issued_range.handed_out - issued_range.next_unused
 
 
 @pytest.mark.parametrize("by", WRONG)
@@ -136,7 +136,7 @@ def test_sync_notes_refused_for_their_date_wait(by: timedelta) -> None:
     ana, ben = town["ana"], town["ben"]
     phone = links(town, ana, "phone", "phone")
     catch_up(ana, phone, ben, ana, phone)
-    clock = off(phone, town, by)
+    clock = set_clock_off(phone, town, by)
     block_contact("ben", phone.device)
     for _ in range(2):
         catch_up(phone, ana)
@@ -153,7 +153,7 @@ def test_a_recall_note_refused_for_its_date_waits_and_counts_as_asked(
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
-    clock = off(ana, friends, by)
+    clock = set_clock_off(ana, friends, by)
     (recall,) = recall_message(name, ana.device)
     assert recall.asked
     clock.moment = friends.clock.moment
@@ -163,23 +163,23 @@ def test_a_recall_note_refused_for_its_date_waits_and_counts_as_asked(
 
 def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
-    clock = off(ana, room, timedelta(days=2))
+    clock = set_clock_off(ana, room, timedelta(days=2))
     with pytest.raises(PostponedUntilClockIsRight):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     tried = list[Envelope]()
-    with ana.courier.playing(post=noted(tried)):
+    with ana.courier.playing(post=recording(tried)):
         for rounds in (1, 2, 3):
             clock.wind(hours=1)
             room.clock.wind(hours=1)
-            with pytest.raises(MessageNotSentYet, match="clock") as held:
-                send_message(draft(ana, 7), ana.device)
+            with pytest.raises(MessageNotSentYet, match="clock") as raised:
+                send_message(text_draft(ana, 7), ana.device)
             assert "Once they are right, the messages are sent" in join_wrapped_lines(
-                str(held.value)
+                str(raised.value)
             )
             assert len(tried) == rounds
     assert len({one.id for one in tried}) == 1
     clock.moment = room.clock.moment
-    with ana.courier.playing(post=noted(tried)):
+    with ana.courier.playing(post=recording(tried)):
         assert flush_outbox(ana.device).problems == ()
     assert [one.share is None for one in tried[3:]] == [True, True, False, False, False]
     assert ben.received() == 3
@@ -190,14 +190,14 @@ def test_an_item_refused_for_its_date_delays_no_other(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     ana.adds(ben)
     caro = room.settles("caro")
-    off(ana, room, timedelta(days=2))
+    set_clock_off(ana, room, timedelta(days=2))
     with pytest.raises(PostponedUntilClockIsRight):
         add_person(make_invite_link(caro.device), "caro", ana.device)
     writes(ana, "ben")
     assert ben.received() == 1
 
 
-def recall_that_waits(ana: Person, ben: Person) -> None:
+def queue_recall_note(ana: Person, ben: Person) -> None:
     """Write a recall note, which is a letter without content, while the relay is unreachable."""
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
@@ -207,15 +207,15 @@ def recall_that_waits(ana: Person, ben: Person) -> None:
 
 def test_a_letter_that_waited_forty_days_leaves_with_a_new_date(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    recall_that_waits(ana, ben)
+    queue_recall_note(ana, ben)
     friends.clock.wind(days=40)
     assert flush_outbox(ana.device).problems == ()
-    assert waiting(ana) == 0
+    assert outbox_size(ana) == 0
 
 
 @pytest.mark.parametrize("days", [1, 7])
 def test_a_relay_with_a_short_limit_accepts_all_letters(room: Room, days: int) -> None:
-    keeping(room, days)
+    limit_expiry(room, days)
     ana, ben = room["ana"], room["ben"]
     ana.adds(ben)
     phone = links(room, ana, "phone", "phone")
@@ -224,7 +224,9 @@ def test_a_relay_with_a_short_limit_accepts_all_letters(room: Room, days: int) -
     assert in_touch(ana, ben, phone)
     for writer, reader in ((ana, "ben"), (ben, "ana"), (phone, "ben")):
         send_message(
-            replace(draft(writer, 1), to=(RecipientId(reader),), confirmed=frozenset({reader})),
+            replace(
+                text_draft(writer, 1), to=(RecipientId(reader),), confirmed=frozenset({reader})
+            ),
             writer.device,
         )
     assert (ben.received(), ana.received(), phone.received()) == (2, 1, 1)
@@ -242,29 +244,29 @@ def test_a_relay_with_a_short_limit_accepts_all_letters(room: Room, days: int) -
 def test_an_old_letter_is_redated_to_a_relays_short_limit(friends: Room) -> None:
     """Its date is expired at first, and then, by our own default, too far ahead for the relay."""
     ana, ben = friends["ana"], friends["ben"]
-    recall_that_waits(ana, ben)
+    queue_recall_note(ana, ben)
     friends.clock.wind(days=40)
-    keeping(friends, 7)
+    limit_expiry(friends, 7)
     tried = list[Envelope]()
-    with ana.courier.playing(post=noted(tried)):
+    with ana.courier.playing(post=recording(tried)):
         assert flush_outbox(ana.device).problems == ()
     assert len(tried) == 3
     assert tried[-1].expires_at == friends.clock.now() + timedelta(days=6)
 
 
 @pytest.mark.threat("lying-relay")
-@pytest.mark.parametrize("told", [-5, 0, 10**30, datetime(2026, 11, 25, tzinfo=UTC)])
-def test_a_relays_stated_limit_is_clamped(friends: Room, told: object) -> None:
+@pytest.mark.parametrize("limit_days", [-5, 0, 10**30, datetime(2026, 11, 25, tzinfo=UTC)])
+def test_a_relays_stated_limit_is_clamped(friends: Room, limit_days: object) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
     tried = list[Envelope]()
 
-    def refuses(_: Honest, _url: str, _token: object, envelope: Envelope) -> None:
+    def refuse(_: Honest, _url: str, _token: object, envelope: Envelope) -> None:
         tried.append(envelope)
-        raise TooFarAhead(limit_days=told)
+        raise TooFarAhead(limit_days=limit_days)
 
-    with ana.courier.playing(post=refuses):
+    with ana.courier.playing(post=refuse):
         recall_message(name, ana.device)
     assert 1 <= len(tried) <= 2
     half, most = timedelta(hours=12), timedelta(days=EXPIRY_DAYS_MAX)
@@ -278,14 +280,14 @@ def test_a_relay_that_keeps_refusing_dates_is_tried_three_times_at_most(friends:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
-    said = iter(range(29, 0, -1))
+    limits = iter(range(29, 0, -1))
     calls = Counter[str]()
 
-    def refuses(*_: object) -> None:
+    def refuse(*_: object) -> None:
         calls["post"] += 1
-        raise TooFarAhead(limit_days=next(said))
+        raise TooFarAhead(limit_days=next(limits))
 
-    with ana.courier.playing(post=refuses):
+    with ana.courier.playing(post=refuse):
         recall_message(name, ana.device)
     assert calls["post"] == 3
 
@@ -295,41 +297,41 @@ def test_the_default_expiry_is_accepted_when_the_clock_is_off_by_hours(
     friends: Room, hours: float
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    off(ana, friends, timedelta(hours=hours))
-    send_message(draft(ana, DEFAULT_EXPIRY_DAYS), ana.device)
+    set_clock_off(ana, friends, timedelta(hours=hours))
+    send_message(text_draft(ana, DEFAULT_EXPIRY_DAYS), ana.device)
     assert ben.received() == 1
 
 
 def test_a_date_refusal_names_differing_clocks_and_not_the_days(friends: Room) -> None:
     ana = friends["ana"]
-    off(ana, friends, timedelta(days=2))
-    with pytest.raises(RefusedForSome) as told:
-        send_message(draft(ana, DEFAULT_EXPIRY_DAYS), ana.device)
-    said = join_wrapped_lines(str(told.value))
-    assert "This device's clock is ahead of that of the relay at 127.0.0.1:7001" in said
-    assert "it shows 27 November 2026, 12:00 UTC" in said
-    assert "--days" not in said
+    set_clock_off(ana, friends, timedelta(days=2))
+    with pytest.raises(RefusedForSome) as raised:
+        send_message(text_draft(ana, DEFAULT_EXPIRY_DAYS), ana.device)
+    text = join_wrapped_lines(str(raised.value))
+    assert "This device's clock is ahead of that of the relay at 127.0.0.1:7001" in text
+    assert "it shows 27 November 2026, 12:00 UTC" in text
+    assert "--days" not in text
 
 
 def test_a_date_refusal_names_a_clock_that_is_behind(friends: Room) -> None:
     ana = friends["ana"]
-    off(ana, friends, timedelta(days=-3))
-    with pytest.raises(RefusedForSome) as told:
-        send_message(draft(ana, 2), ana.device)
-    said = join_wrapped_lines(str(told.value))
-    assert "This device's clock is behind that of the relay" in said
-    assert "it shows 22 November 2026, 12:00 UTC" in said
-    assert "has been deleted" not in said
+    set_clock_off(ana, friends, timedelta(days=-3))
+    with pytest.raises(RefusedForSome) as raised:
+        send_message(text_draft(ana, 2), ana.device)
+    text = join_wrapped_lines(str(raised.value))
+    assert "This device's clock is behind that of the relay" in text
+    assert "it shows 22 November 2026, 12:00 UTC" in text
+    assert "has been deleted" not in text
 
 
 def test_a_date_refusal_names_too_many_days(friends: Room) -> None:
-    keeping(friends, 7)
+    limit_expiry(friends, 7)
     with pytest.raises(RefusedForSome, match="--days 7"):
-        send_message(draft(friends["ana"], DEFAULT_EXPIRY_DAYS), friends["ana"].device)
+        send_message(text_draft(friends["ana"], DEFAULT_EXPIRY_DAYS), friends["ana"].device)
 
 
 @pytest.mark.parametrize(
-    ("by", "wound", "kind", "words"),
+    ("by", "waited", "kind", "words"),
     [
         (timedelta(days=0), timedelta(days=8), WaitedTooLong, "until it expired"),
         (
@@ -342,16 +344,16 @@ def test_a_date_refusal_names_too_many_days(friends: Room) -> None:
     ],
 )
 def test_the_reason_why_a_waiting_copy_is_refused(
-    friends: Room, by: timedelta, wound: timedelta, kind: type[Exception], words: str
+    friends: Room, by: timedelta, waited: timedelta, kind: type[Exception], words: str
 ) -> None:
     ana = friends["ana"]
-    clock = off(ana, friends, by)
+    clock = set_clock_off(ana, friends, by)
     with (
         ana.courier.playing(upload_blob=failing(RelayUnreachable(host="x"))),
         pytest.raises(Exception, match="has not been sent yet"),
     ):
-        send_message(draft(ana, 2 if by else 7), ana.device)
-    friends.clock.wind(days=wound.days)
+        send_message(text_draft(ana, 2 if by else 7), ana.device)
+    friends.clock.wind(days=waited.days)
     clock.moment = friends.clock.moment + min(by, timedelta(0))
     (problem,) = flush_outbox(ana.device).problems
     assert isinstance(problem, CopyRefused)
@@ -362,15 +364,15 @@ def test_the_reason_why_a_waiting_copy_is_refused(
 def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: Room) -> None:
     ana = friends["ana"]
     refused = Expired(when=friends.clock.now())
-    lacking = friends.settles("caro")
+    caro = friends.settles("caro")
     with (
         ana.courier.playing(change_tokens=failing(refused)),
         pytest.raises(PostponedUntilClockIsRight, match="is behind"),
     ):
-        add_person(make_invite_link(lacking.device), "caro", ana.device)
+        add_person(make_invite_link(caro.device), "caro", ana.device)
     send_token_changes(ana.device)
-    catch_up(ana, lacking, ana)
-    assert can_write(ana, lacking)
+    catch_up(ana, caro, ana)
+    assert can_write(ana, caro)
 
 
 def test_linking_that_fails_for_a_clock_reports_the_clock(room: Room) -> None:
@@ -384,5 +386,5 @@ def test_linking_that_fails_for_a_clock_reports_the_clock(room: Room) -> None:
 
 
 def test_times_in_messages_are_written_in_words() -> None:
-    said = str(Expired(when=datetime(2026, 11, 25, 12, 30, tzinfo=UTC)))
-    assert "25 November 2026, 12:30 UTC" in said
+    text = str(Expired(when=datetime(2026, 11, 25, 12, 30, tzinfo=UTC)))
+    assert "25 November 2026, 12:30 UTC" in text

@@ -23,7 +23,7 @@ def swept(friends: Room) -> Room:
     return friends
 
 
-def sweeps(room: Room) -> None:
+def sweep_with_clock_ahead(room: Room) -> None:
     """Run one sweep of the relay, which must refuse because its clock is a year ahead."""
     with pytest.raises(RelayClockAhead):
         asyncio.run(expire_due(room.relays[HERE]))
@@ -34,7 +34,7 @@ def test_one_relay_sweep_with_a_wrong_clock_loses_nothing(swept: Room) -> None:
     ana, ben, right = swept["ana"], swept["ben"], swept.clock.moment
     ana.sends(SMALL, ben)
     swept.clock.moment = right + timedelta(days=400)
-    sweeps(swept)
+    sweep_with_clock_ahead(swept)
     swept.clock.moment = right
     fetch_messages(ben.device)
     (message,) = received_messages(ben.device)
@@ -54,7 +54,7 @@ def test_messages_wait_while_the_relays_clock_is_wrong(swept: Room) -> None:
     for one in (ana, ben):
         one.device = replace(one.device, clock=WoundClock(right))
     swept.clock.moment = right + timedelta(days=400)
-    sweeps(swept)
+    sweep_with_clock_ahead(swept)
     with pytest.raises(RelayClockAhead):
         open_message(message.name, ben.device)
     with pytest.raises(WaitsInOutbox, match="400 days have passed"):

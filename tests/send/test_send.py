@@ -25,27 +25,27 @@ from tests.send.test_guard import draft
 from tests.village.malicious_relay import Honest, failing
 
 
-def stopped(*_: Any) -> None:
+def interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def heard_and_stopped(honest: Honest, *arguments: Any) -> None:
+def interrupt_after_answer(honest: Honest, *arguments: Any) -> None:
     honest(*arguments)
     raise KeyboardInterrupt
 
 
-def nothing_was_begun(who: Person) -> bool:
-    drawers = [list(who.device.vault.items(drawer)) for drawer in (OUTBOX, COPY_DELIVERY)]
-    return not any(drawers) and not list(who.device.ledger.messages()) and who.vault._files == {}
+def nothing_was_stored(who: Person) -> bool:
+    tables = [list(who.device.vault.items(table)) for table in (OUTBOX, COPY_DELIVERY)]
+    return not any(tables) and not list(who.device.ledger.messages()) and who.vault._files == {}
 
 
 @pytest.mark.slow
 def test_a_message_interrupted_before_it_left_never_leaves(three: Room) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
-    for trick in (stopped, heard_and_stopped):
+    for trick in (interrupt, interrupt_after_answer):
         with ana.courier.playing(upload_blob=trick), pytest.raises(SendingUndone):
             ana.sends(SMALL, ben, caro)
-        assert nothing_was_begun(ana)
+        assert nothing_was_stored(ana)
     fetch_messages(ana.device)
     assert (ben.received(), caro.received()) == (0, 0)
     ana.sends(SMALL, ben, caro)
@@ -55,18 +55,20 @@ def test_a_message_interrupted_before_it_left_never_leaves(three: Room) -> None:
 def test_a_message_interrupted_while_sealing_leaves_nothing(three: Room) -> None:
     ana = three["ana"]
     with pytest.raises(SendingUndone):
-        send_message(draft(ana, "ben", confirmed=("ben",)), ana.device, TransferWatch(step=stopped))
+        send_message(
+            draft(ana, "ben", confirmed=("ben",)), ana.device, TransferWatch(step=interrupt)
+        )
     assert list(ana.device.ledger.messages()) == []
     assert list(ana.device.vault.items(OUTBOX)) == []
 
 
-@pytest.mark.parametrize("trick", [stopped, heard_and_stopped])
+@pytest.mark.parametrize("trick", [interrupt, interrupt_after_answer])
 def test_an_interrupted_message_that_may_have_left_is_named(three: Room, trick: Any) -> None:
     ana, ben, caro = (three[name] for name in ("ana", "ben", "caro"))
-    with ana.courier.playing(post=trick), pytest.raises(StoppedWhileSending) as told:
+    with ana.courier.playing(post=trick), pytest.raises(StoppedWhileSending) as raised:
         ana.sends(SMALL, ben, caro)
     (message,) = ana.device.ledger.messages()
-    assert f"entrenous recall {message.name}" in str(told.value).replace("\n", " ")
+    assert f"entrenous recall {message.name}" in str(raised.value).replace("\n", " ")
     departures = [copy.departure for copy in COPY_DELIVERY_TABLE.all(ana.device.vault)]
     assert sorted(departures) == [SendState.TRIED, SendState.WAITING]
     recall_message(message.name, ana.device)
@@ -82,7 +84,7 @@ def test_interrupting_a_message_keeps_other_waiting_ones(three: Room) -> None:
     with pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     (first,) = ana.device.ledger.messages()
-    with ana.courier.playing(upload_blob=stopped), pytest.raises(SendingUndone):
+    with ana.courier.playing(upload_blob=interrupt), pytest.raises(SendingUndone):
         ana.sends(SMALL, ben)
     assert list(ana.device.ledger.messages()) == [first]
     three.back(HERE)
@@ -92,9 +94,9 @@ def test_interrupting_a_message_keeps_other_waiting_ones(three: Room) -> None:
 
 def test_a_copy_that_was_refused_cannot_have_left(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    with ana.courier.playing(post=failing(WrongToken())), pytest.raises(RefusedForSome) as told:
+    with ana.courier.playing(post=failing(WrongToken())), pytest.raises(RefusedForSome) as raised:
         ana.sends(SMALL, ben)
-    assert "Already on its way to: nobody." in str(told.value).replace("\n", " ")
+    assert "Already on its way to: nobody." in str(raised.value).replace("\n", " ")
 
 
 @pytest.mark.threat("terminal-writing")

@@ -21,11 +21,11 @@ class Killed(BaseException):
     """Stands for the end of the process."""
 
 
-def killed(*_: object) -> None:
+def kill(*_: object) -> None:
     raise Killed
 
 
-def newcomer(room: Room) -> tuple[Device, MaliciousCourier]:
+def new_device(room: Room) -> tuple[Device, MaliciousCourier]:
     vault, courier = MemoryVault(), MaliciousCourier(room.honest)
     dice = LoadedDice("caro")
     return Device(room.clock, dice, vault, VaultLedger(vault), courier, read_picture), courier
@@ -33,8 +33,8 @@ def newcomer(room: Room) -> tuple[Device, MaliciousCourier]:
 
 @pytest.mark.parametrize("call", ["create_mailbox", "publish_key_bundle", "publish_prekeys"])
 def test_a_set_up_that_was_killed_is_finished_by_the_next_command(room: Room, call: str) -> None:
-    device, courier = newcomer(room)
-    with courier.playing(**{call: killed}), pytest.raises(Killed):
+    device, courier = new_device(room)
+    with courier.playing(**{call: kill}), pytest.raises(Killed):
         set_up("caro", HERE, device)
     make_invite_link(device)
     caro = Villager("caro", device, device.vault)  # type: ignore[arg-type]
@@ -43,45 +43,45 @@ def test_a_set_up_that_was_killed_is_finished_by_the_next_command(room: Room, ca
 
 
 def test_an_interrupted_set_up_is_finished_once(room: Room) -> None:
-    device, courier = newcomer(room)
+    device, courier = new_device(room)
     set_up("caro", HERE, device)
-    with courier.playing(create_mailbox=killed, publish_key_bundle=killed, publish_prekeys=killed):
+    with courier.playing(create_mailbox=kill, publish_key_bundle=kill, publish_prekeys=kill):
         finish_set_up(device)
 
 
 @pytest.mark.parametrize("name", ["", " ana", "ana\n", "x" * 65])
 def test_a_name_that_cannot_be_shown_is_refused(room: Room, name: str) -> None:
     with pytest.raises(BadName):
-        set_up(name, HERE, newcomer(room)[0])
+        set_up(name, HERE, new_device(room)[0])
 
 
 @pytest.mark.parametrize("url", ["relay.example", "ftp://relay.example", "https://a@b", ""])
 def test_an_invalid_relay_address_is_refused(room: Room, url: str) -> None:
     with pytest.raises(BadRelayAddress):
-        set_up("caro", url, newcomer(room)[0])
+        set_up("caro", url, new_device(room)[0])
 
 
 def test_a_device_without_a_relay_joins_one_later_and_stays_itself(room: Room) -> None:
-    device, _ = newcomer(room)
-    alone = set_up("caro", None, device)
+    device, _ = new_device(room)
+    before = set_up("caro", None, device)
     joined = join_relay(f"{HERE}/", device)
-    assert (joined.name, joined.device) == ("caro", alone.device)
+    assert (joined.name, joined.device) == ("caro", before.device)
     room["ana"].adds(Villager("caro", device, device.vault))  # type: ignore[arg-type]
     assert join_relay("https://elsewhere.example", device).home == joined.home
 
 
 def test_a_relay_that_does_not_answer_leaves_the_device_without_one(room: Room) -> None:
-    device, courier = newcomer(room)
+    device, courier = new_device(room)
     set_up("caro", None, device)
-    with courier.playing(create_mailbox=killed), pytest.raises(Killed):
+    with courier.playing(create_mailbox=kill), pytest.raises(Killed):
         join_relay(HERE, device)
     assert not has_relay(device)
 
 
 @pytest.mark.parametrize("call", ["publish_key_bundle", "publish_prekeys"])
 def test_joining_that_was_killed_is_finished_by_the_next_command(room: Room, call: str) -> None:
-    device, courier = newcomer(room)
+    device, courier = new_device(room)
     set_up("caro", None, device)
-    with courier.playing(**{call: killed}), pytest.raises(Killed):
+    with courier.playing(**{call: kill}), pytest.raises(Killed):
         join_relay(HERE, device)
     room["ana"].adds(Villager("caro", device, device.vault))  # type: ignore[arg-type]

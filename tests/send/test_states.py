@@ -24,13 +24,13 @@ from entrenous.send.message.states import (
     next_send_state,
 )
 
-MACHINE = Path(__file__).parents[2] / "docs/machines/message.md"
-ENDS = (InboxState.TAKEN_BACK, InboxState.EXPIRED, InboxState.USED_UP)
+STATES_PAGE = Path(__file__).parents[2] / "docs/machines/message.md"
+ENDED_STATES = (InboxState.TAKEN_BACK, InboxState.EXPIRED, InboxState.USED_UP)
 Next = Mapping[tuple[StrEnum, StrEnum], StrEnum | None]
 Refused = Mapping[tuple[StrEnum, StrEnum], type[EntrenousError]]
 
 
-def drawn(begin: str, following: Next, refused: Refused, states: type, events: type) -> str:
+def rendered(begin: str, following: Next, refused: Refused, states: type, events: type) -> str:
     """Return a diagram and its table in the format of docs/machines/message.md."""
     arrows = [
         f"    {state.name.lower()} --> {'[*]' if after is None else after.name.lower()}: {event}"
@@ -57,9 +57,11 @@ def cell(state: StrEnum, event: StrEnum, following: Next, refused: Refused) -> s
 
 
 def test_the_state_diagrams_match_the_tables() -> None:
-    page = MACHINE.read_text()
-    assert drawn("seal", NEXT_COPY_STATE, COPY_EVENT_ERRORS, SendState, CopyEvent) in page
-    assert drawn("come", NEXT_MESSAGE_STATE, MESSAGE_EVENT_ERRORS, InboxState, MessageEvent) in page
+    page = STATES_PAGE.read_text()
+    assert rendered("seal", NEXT_COPY_STATE, COPY_EVENT_ERRORS, SendState, CopyEvent) in page
+    assert (
+        rendered("come", NEXT_MESSAGE_STATE, MESSAGE_EVENT_ERRORS, InboxState, MessageEvent) in page
+    )
 
 
 def test_a_copy_that_may_have_left_never_waits_again() -> None:
@@ -68,9 +70,9 @@ def test_a_copy_that_may_have_left_never_waits_again() -> None:
 
 def test_every_copy_state_answers_a_cancellation() -> None:
     for state in SendState:
-        off = (state, CopyEvent.CALL_OFF)
-        assert (off in NEXT_COPY_STATE) != (off in COPY_EVENT_ERRORS)
-        assert can_be_cancelled(state) is (off in NEXT_COPY_STATE)
+        cancellation = (state, CopyEvent.CALL_OFF)
+        assert (cancellation in NEXT_COPY_STATE) != (cancellation in COPY_EVENT_ERRORS)
+        assert can_be_cancelled(state) is (cancellation in NEXT_COPY_STATE)
 
 
 def test_only_a_copy_that_cannot_have_left_is_deleted() -> None:
@@ -79,7 +81,7 @@ def test_only_a_copy_that_cannot_have_left_is_deleted() -> None:
 
 
 def test_an_ended_message_state_never_opens() -> None:
-    for state in ENDS:
+    for state in ENDED_STATES:
         assert (state, MessageEvent.OPEN) in MESSAGE_EVENT_ERRORS
         after = {now for (before, _), now in NEXT_MESSAGE_STATE.items() if before is state}
         assert after <= {InboxState.TAKEN_BACK}

@@ -21,12 +21,12 @@ from tests.village.malicious_relay import failing
 pytestmark = pytest.mark.slow
 
 #: States that can still change at the relay; ENDED has all others.
-LIVING = (EnvelopeState.WAITING, EnvelopeState.DELIVERED, EnvelopeState.OPENED)
+CHANGEABLE = (EnvelopeState.WAITING, EnvelopeState.DELIVERED, EnvelopeState.OPENED)
 MESSAGES = size(200, 1000)
-ENDED = tuple(state for state in EnvelopeState if state not in LIVING)
+ENDED = tuple(state for state in EnvelopeState if state not in CHANGEABLE)
 
 
-def asked(ana: Person) -> int:
+def status_queries(ana: Person) -> int:
     """Return how many copies a status query asks about."""
     before = ana.courier.calls["envelope_status"]
     query_sent_messages(ana.device)
@@ -42,9 +42,9 @@ def test_status_of_an_opened_copy_is_asked_until_it_expires(friends: Room) -> No
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     ben.opens_newest()
-    assert asked(ana) == asked(ana) == 1
+    assert status_queries(ana) == status_queries(ana) == 1
     friends.clock.wind(days=31)
-    assert asked(ana) == 0
+    assert status_queries(ana) == 0
     assert state(ana) is EnvelopeState.OPENED
 
 
@@ -54,7 +54,7 @@ def test_status_of_an_unopened_copy_is_asked_until_it_is_known_to_have_ended(
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
     friends.clock.wind(days=31)
-    assert [asked(ana), asked(ana)] == [1, 0]
+    assert [status_queries(ana), status_queries(ana)] == [1, 0]
     assert state(ana) is EnvelopeState.EXPIRED
 
 
@@ -65,20 +65,20 @@ def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(frie
         end = query_sent_messages(ana.device)[0].message.expires_at
         assert end is not None
         friends.clock.moment = end + timedelta(days=30)
-        assert [asked(ana), asked(ana)] == [1, 1]
+        assert [status_queries(ana), status_queries(ana)] == [1, 1]
         assert state(ana) is EnvelopeState.WAITING
         friends.clock.wind(days=1)
         fetch_messages(ana.device)
-        assert asked(ana) == 1  # her clock counts as implausible after so long an absence
+        assert status_queries(ana) == 1  # her clock counts as implausible after so long an absence
         friends.clock.wind(hours=1)
-        assert asked(ana) == 0
+        assert status_queries(ana) == 0
     assert state(ana) is EnvelopeState.EXPIRED
 
 
 def test_a_recalled_copy_is_no_longer_asked_about(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     recall_message(ana.sends(SMALL, ben).name, ana.device)
-    assert asked(ana) == 0
+    assert status_queries(ana) == 0
 
 
 def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
@@ -87,7 +87,7 @@ def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
     ana, ben = friends["ana"], friends["ben"]
     first = ana.sends(SMALL, ben).name
     for number in range(MESSAGES - 1):
-        another(ana, first, number)
+        store_similar_message(ana, first, number)
     reads = list[str]()
     honest = ana.vault.items
 
@@ -103,19 +103,21 @@ def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
     assert ana.courier.calls["envelope_status"] == 1 + MESSAGES // 100
 
 
-def another(ana: Person, name: MessageName, number: int) -> None:
+def store_similar_message(ana: Person, name: MessageName, number: int) -> None:
     """Store a copy of a message in the ledger. Every hundredth can still change; the others have
     ended, or were opened and have expired.
     """
-    like = ana.device.ledger.message_named(name)
-    (copy,) = (one for one in COPY_DELIVERY_TABLE.all(ana.vault) if one.message == like.id)
+    original = ana.device.ledger.message_named(name)
+    (copy,) = (one for one in COPY_DELIVERY_TABLE.all(ana.vault) if one.message == original.id)
     id_ = MessageId(number.to_bytes(16))
-    lives = number % 100 == 0
-    before = like.sent_at - timedelta(days=40)
-    message = replace(like, id=id_, name=MessageName(f"{number}-like-{name}"))
-    message = message if lives else replace(message, sent_at=before, expires_at=before)
+    changeable = number % 100 == 0
+    before = original.sent_at - timedelta(days=40)
+    message = replace(original, id=id_, name=MessageName(f"{number}-like-{name}"))
+    message = message if changeable else replace(message, sent_at=before, expires_at=before)
     ana.device.ledger.store_message(message)
-    over = (*ENDED, EnvelopeState.OPENED)[number % (len(ENDED) + 1)]
-    of_it = replace(copy, message=id_, envelope=EnvelopeId(number.to_bytes(16)))
-    of_it = replace(of_it, state=LIVING[0] if lives else over, opened=not lives)
-    COPY_DELIVERY_TABLE.store(of_it, of_it.envelope.hex(), ana.vault)
+    ended = (*ENDED, EnvelopeState.OPENED)[number % (len(ENDED) + 1)]
+    delivery = replace(copy, message=id_, envelope=EnvelopeId(number.to_bytes(16)))
+    delivery = replace(
+        delivery, state=CHANGEABLE[0] if changeable else ended, opened=not changeable
+    )
+    COPY_DELIVERY_TABLE.store(delivery, delivery.envelope.hex(), ana.vault)

@@ -31,7 +31,7 @@ def test_a_page_has_the_newest_messages_and_counts_the_older_ones(town: Room) ->
     assert older.older == 0
 
 
-def test_people_are_listed_by_their_newest_message_with_what_waits(town: Room) -> None:
+def test_people_are_listed_by_their_newest_message_with_waiting_counts(town: Room) -> None:
     ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
     ana.sends(SMALL, ben)
     town.clock.wind(minutes=1)
@@ -45,7 +45,7 @@ def test_people_are_listed_by_their_newest_message_with_what_waits(town: Room) -
     assert correspondents(ana.device)[0].waiting == 0
 
 
-def test_what_has_expired_no_longer_waits(town: Room) -> None:
+def test_expired_message_no_longer_counts_as_waiting(town: Room) -> None:
     ana, cleo = town["ana"], town["cleo"]
     cleo.sends(SMALL, ana, days=1)
     fetch_messages(ana.device)

@@ -37,11 +37,11 @@ def ana(friends: Room) -> Person:
     return friends["ana"]
 
 
-def held(ana: Person, undo_s: int = 10) -> object:
+def draft_with_undo(ana: Person, undo_s: int = 10) -> object:
     return replace(draft(ana, "ben", confirmed=("ben",)), undo_s=undo_s)
 
 
-def nothing_left(friends: Room) -> bool:
+def nothing_was_received(friends: Room) -> bool:
     return friends["ben"].received() == 0
 
 
@@ -51,14 +51,14 @@ def test_a_message_leaves_after_its_undo_window_and_not_before(friends: Room, an
     def wait(until: datetime) -> bool:
         assert until == friends.clock.now() + timedelta(seconds=10)
         flush_outbox(ana.device)
-        seen.append(nothing_left(friends))
+        seen.append(nothing_was_received(friends))
         friends.clock.wind(seconds=9.9)
         flush_outbox(ana.device)
-        seen.append(nothing_left(friends))
+        seen.append(nothing_was_received(friends))
         friends.clock.wind(seconds=0.1)
         return True
 
-    posted = send_message(held(ana), ana.device, TransferWatch(wait=wait))
+    posted = send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=wait))
     assert seen == [True, True]
     assert friends["ben"].received() == 1
     assert posted.devices == {"ben": 1}
@@ -66,33 +66,35 @@ def test_a_message_leaves_after_its_undo_window_and_not_before(friends: Room, an
 
 def records(ana: Person) -> dict[str, dict[str, bytes]]:
     """Return every record in a person's vault."""
-    return {drawer: dict(held) for drawer, held in ana.vault._drawers.items() if held}
+    return {table: dict(stored) for table, stored in ana.vault._drawers.items() if stored}
 
 
 @pytest.mark.threat("wrong-recipient")
 def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
-    def changes_her_mind(_until: datetime) -> NoReturn:
+    def interrupt(_until: datetime) -> NoReturn:
         raise KeyboardInterrupt
 
     new_message_name(ana.device)  # sets the flag of the name index, which stays
     before = records(ana)
     with pytest.raises(SendingUndone):
-        send_message(held(ana), ana.device, TransferWatch(wait=changes_her_mind))
+        send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=interrupt))
     after = records(ana)
     # The ratchet, its keys and the token range are never rolled back.
-    moves = {PEER, OWN_XWING_KEY, HELD_TOKEN_RANGE}
-    assert {drawer for drawer in before | after if before.get(drawer) != after.get(drawer)} <= {
-        *moves,
+    never_rolled_back = {PEER, OWN_XWING_KEY, HELD_TOKEN_RANGE}
+    assert {table for table in before | after if before.get(table) != after.get(table)} <= {
+        *never_rolled_back,
         OWN_RECORDS,
     }
-    assert {name: set(held) for name, held in after.items() if name not in moves} == {
-        name: {*held, *(["talks-indexed"] if name == OWN_RECORDS else [])}
-        for name, held in before.items()
-        if name not in moves
+    assert {
+        name: set(stored) for name, stored in after.items() if name not in never_rolled_back
+    } == {
+        name: {*stored, *(["talks-indexed"] if name == OWN_RECORDS else [])}
+        for name, stored in before.items()
+        if name not in never_rolled_back
     }
     friends.clock.wind(hours=1)
     fetch_messages(ana.device)
-    assert nothing_left(friends)
+    assert nothing_was_received(friends)
     assert list(ana.device.ledger.messages()) == []
     assert ana.vault._files == {}
     # The guard has forgotten it too: the next one is a first message again.
@@ -105,35 +107,33 @@ def test_a_second_interrupt_still_undoes_the_message(
     friends: Room, ana: Person, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second Ctrl-C arrives while the first one is undoing the message."""
-    real, asked = getattr(send, step), list[object]()
+    real, calls = getattr(send, step), list[object]()
 
     def interrupted(*arguments: object) -> None:
         real(*arguments)
-        asked.append(arguments)
-        if len(asked) == 1:
+        calls.append(arguments)
+        if len(calls) == 1:
             raise KeyboardInterrupt
 
-    def changes_her_mind(_until: datetime) -> NoReturn:
+    def interrupt(_until: datetime) -> NoReturn:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(send, step, interrupted)
     with pytest.raises(SendingUndone):
-        send_message(held(ana), ana.device, TransferWatch(wait=changes_her_mind))
-    assert len(asked) == 2
+        send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=interrupt))
+    assert len(calls) == 2
     friends.clock.wind(hours=1)
     fetch_messages(ana.device)
-    assert nothing_left(friends)
+    assert nothing_was_received(friends)
     assert list(ana.device.ledger.messages()) == []
     assert ana.vault._files == {}
 
 
-def test_an_undo_window_nobody_waits_for_ends_with_a_later_command(
-    friends: Room, ana: Person
-) -> None:
+def test_undo_window_can_end_with_a_later_command(friends: Room, ana: Person) -> None:
     with pytest.raises(WaitsInOutbox, match="can still cancel"):
-        send_message(held(ana), ana.device)
+        send_message(draft_with_undo(ana), ana.device)
     assert fetch_messages(ana.device).problems == ()
-    assert nothing_left(friends)
+    assert nothing_was_received(friends)
     friends.clock.wind(seconds=10)
     fetch_messages(ana.device)
     assert friends["ben"].received() == 1
@@ -143,28 +143,28 @@ def test_after_a_crash_no_message_leaves_before_its_undo_window_ends(
     friends: Room, ana: Person
 ) -> None:
     """It crashes at one point after another. Each sealed message leaves once, and in time."""
-    moments, lived = 0, False
-    while not lived:
+    crash_point, finished = 0, False
+    while not finished:
         before = friends["ben"].received()
-        lived = survived(lambda device: _sealed(ana, device), ana.device, moments)
+        finished = survived(lambda device: _seal_only(ana, device), ana.device, crash_point)
         waiting = list(COPY_DELIVERY_TABLE.all(ana.device.vault))
         sealed = [copy for copy in waiting if copy.departure is SendState.WAITING]
         fetch_messages(ana.device)
-        assert friends["ben"].received() == before, f"after {moments} moments"
+        assert friends["ben"].received() == before, f"after crash {crash_point}"
         friends.clock.wind(seconds=9)
         fetch_messages(ana.device)
-        assert friends["ben"].received() == before, f"after {moments} moments"
+        assert friends["ben"].received() == before, f"after crash {crash_point}"
         friends.clock.wind(seconds=1)
         fetch_messages(ana.device)
-        assert friends["ben"].received() == before + len(sealed), f"after {moments} moments"
-        moments += 1
-    assert moments > 10
+        assert friends["ben"].received() == before + len(sealed), f"after crash {crash_point}"
+        crash_point += 1
+    assert crash_point > 10
     assert not list(ana.device.vault.items(OUTBOX))
 
 
-def _sealed(ana: Person, device: object) -> None:
+def _seal_only(ana: Person, device: object) -> None:
     with pytest.raises(WaitsInOutbox):
-        send_message(held(ana), device)
+        send_message(draft_with_undo(ana), device)
 
 
 @pytest.mark.parametrize("days", [2, -2])
@@ -175,7 +175,7 @@ def test_a_clock_set_back_does_not_extend_an_undo_window(
     right = friends.clock.moment
     friends.clock.moment = right + timedelta(days=max(days, 0))
     with pytest.raises(WaitsInOutbox):
-        send_message(held(ana), ana.device)
+        send_message(draft_with_undo(ana), ana.device)
     friends.clock.moment = right + timedelta(days=min(days, 0))
     writes(ana, "ben")
     assert friends["ben"].received() == 2
@@ -186,22 +186,24 @@ def test_the_clock_may_be_set_during_an_undo_window(friends: Room, ana: Person) 
         friends.clock.wind(minutes=-30)
         return True
 
-    assert send_message(held(ana), ana.device, TransferWatch(wait=wait)).devices == {"ben": 1}
+    assert send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=wait)).devices == {
+        "ben": 1
+    }
     assert friends["ben"].received() == 1
 
 
 def test_a_message_in_its_undo_window_is_not_reported_as_leaving(ana: Person) -> None:
-    with pytest.raises(WaitsInOutbox) as told:
-        send_message(held(ana), ana.device)
-    assert "--resume" not in str(told.value)
+    with pytest.raises(WaitsInOutbox) as raised:
+        send_message(draft_with_undo(ana), ana.device)
+    assert "--resume" not in str(raised.value)
 
 
 def test_later_letters_do_not_overtake_an_undo_window(friends: Room, ana: Person) -> None:
     with pytest.raises(WaitsInOutbox):
-        send_message(held(ana), ana.device)
+        send_message(draft_with_undo(ana), ana.device)
     with pytest.raises(WaitsInOutbox):
-        send_message(held(ana, undo_s=0), ana.device)
-    assert nothing_left(friends)
+        send_message(draft_with_undo(ana, undo_s=0), ana.device)
+    assert nothing_was_received(friends)
     friends.clock.wind(seconds=10)
     assert flush_outbox(ana.device).posted_count == 2
     assert friends["ben"].received() == 2
@@ -211,28 +213,28 @@ def test_an_undo_window_delays_no_other_message(friends: Room, ana: Person) -> N
     caro = friends.settles("caro")
     ana.adds(caro)
     with pytest.raises(WaitsInOutbox):
-        send_message(held(ana), ana.device)
+        send_message(draft_with_undo(ana), ana.device)
     send_message(draft(ana, "caro", confirmed=("caro",)), ana.device)
     assert (friends["ben"].received(), caro.received()) == (0, 1)
 
 
 def test_a_message_recalled_in_its_undo_window_never_leaves(friends: Room, ana: Person) -> None:
-    with pytest.raises(WaitsInOutbox) as told:
-        send_message(held(ana), ana.device)
+    with pytest.raises(WaitsInOutbox) as raised:
+        send_message(draft_with_undo(ana), ana.device)
     (message,) = ana.device.ledger.messages()
-    assert f"entrenous recall {message.name}" in " ".join(str(told.value).split())
+    assert f"entrenous recall {message.name}" in " ".join(str(raised.value).split())
     (recall,) = recall_message(message.name, ana.device)
     assert recall.opened is False
     friends.clock.wind(hours=1)
     fetch_messages(ana.device)
-    assert nothing_left(friends)
+    assert nothing_was_received(friends)
     (sent,) = query_sent_messages(ana.device)
     assert sent.copies[0].state is EnvelopeState.TAKEN_BACK
 
 
 def test_a_delayed_message_names_its_own_reason(ana: Person) -> None:
     with pytest.raises(WaitsInOutbox):
-        send_message(held(ana), ana.device)
+        send_message(draft_with_undo(ana), ana.device)
     flushed = flush_outbox(ana.device)
     (why,) = flushed.stayed.values()
     assert isinstance(why, UndoWindowStillOpen)
@@ -251,7 +253,7 @@ def test_a_watch_sees_every_byte_of_every_stage(ana: Person) -> None:
     def step(stage: TransferStage, done: int, total: int) -> None:
         seen[stage].append((done, total))
 
-    send_message(held(ana, undo_s=0), ana.device, TransferWatch(step=step))
+    send_message(draft_with_undo(ana, undo_s=0), ana.device, TransferWatch(step=step))
     for steps in seen.values():
         assert steps == sorted(steps)
         assert steps[-1][0] == steps[-1][1] > 1000

@@ -12,7 +12,7 @@ from entrenous.send.clock_sanity import rounded_expiry
 from tests.send.send_device import Room
 from tests.village.world import WoundClock
 
-moments = st.integers(0, 366 * 86_400).map(
+timestamps = st.integers(0, 366 * 86_400).map(
     lambda s: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=s)
 )
 
@@ -24,7 +24,7 @@ def room() -> Room:
     return room
 
 
-@given(moments, st.integers(1, EXPIRY_DAYS_MAX))
+@given(timestamps, st.integers(1, EXPIRY_DAYS_MAX))
 def test_expiry_is_a_whole_hour_near_the_requested_time(
     room: Room, now: datetime, days: int
 ) -> None:

@@ -237,8 +237,8 @@ def test_newly_linked_device_does_not_report_old_contacts(party: Party) -> None:
 
 
 def swapped(party: Party) -> tuple[Person, Person]:
-    """Let Mallory replace Ben's link to Ana by hers and use Ben's, so that Ana takes her for Ben, and
-    Ben takes her for Ana. Return Ben and Mallory.
+    """Let Mallory replace Ben's link to Ana by hers and use Ben's, so that Ana takes her for Ben,
+    and Ben takes her for Ana. Return Ben and Mallory.
     """
     ben, mallory = party.room["ben"], party.room.settles("ben")
     bens = make_invite_link(ben.device, name="ana")
