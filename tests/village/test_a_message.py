@@ -29,7 +29,7 @@ def village() -> Village:
     return village
 
 
-def arrived(who: Villager) -> str:
+def newest_name(who: Villager) -> str:
     """Fetch messages, and return the name of the newest one that somebody received."""
     fetch_messages(who.device)
     return received_messages(who.device)[-1].name
@@ -39,11 +39,11 @@ def state_at_sender(who: Villager) -> EnvelopeState:
     return query_sent_messages(who.device)[-1].copies[0].state
 
 
-def test_a_photo_arrives_as_its_recipients_own_copy(village: Village) -> None:
+def test_photo_arrives_as_the_recipients_own_copy(village: Village) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
     original = photo()
     posted = ana.sends(original, ben)
-    content = open_message(arrived(ben), ben.device)
+    content = open_message(newest_name(ben), ben.device)
     assert posted.devices == {"ben": 1}
     assert [file.media_type for file in content.files] == ["image/jpeg"]
     assert content.files[0].data != original
@@ -54,29 +54,29 @@ def test_two_people_get_different_copies(village: Village) -> None:
     ana, ben, caro = village.people["ana"], village.people["ben"], village.settles("caro")
     ana.adds(caro)
     ana.sends(photo(), ben, caro)
-    copies = [open_message(arrived(who), who.device).files[0].data for who in (ben, caro)]
+    copies = [open_message(newest_name(who), who.device).files[0].data for who in (ben, caro)]
     assert copies[0] != copies[1]
 
 
 def test_both_sides_can_write_once_one_has_added_the_other(village: Village) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
     ben.sends(photo("chelsea"), ana)
-    assert open_message(arrived(ana), ana.device).files
+    assert open_message(newest_name(ana), ana.device).files
 
 
-def test_a_message_opens_again_without_the_relay(village: Village) -> None:
+def test_opened_message_opens_again_later(village: Village) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
     ana.sends(photo(), ben)
-    name = arrived(ben)
+    name = newest_name(ben)
     first = open_message(name, ben.device)
     village.clock.wind(days=1)
     assert open_message(name, ben.device) == first
 
 
-def test_taken_back_before_it_is_opened_it_never_opens(village: Village) -> None:
+def test_message_taken_back_before_opening_never_opens(village: Village) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
     posted = ana.sends(photo(), ben)
-    name = arrived(ben)
+    name = newest_name(ben)
     recalls = recall_message(posted.name, ana.device)
     assert [recall.opened for recall in recalls] == [False]
     for _ in range(2):
@@ -88,7 +88,7 @@ def test_taken_back_before_it_is_opened_it_never_opens(village: Village) -> None
     assert state_at_sender(ana) is EnvelopeState.TAKEN_BACK
 
 
-def test_a_recall_that_comes_first_is_obeyed(village: Village) -> None:
+def test_fetch_applies_the_recall_of_an_unopened_message(village: Village) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
     posted = ana.sends(photo(), ben)
     fetch_messages(ben.device)
@@ -97,10 +97,10 @@ def test_a_recall_that_comes_first_is_obeyed(village: Village) -> None:
     assert received_messages(ben.device)[-1].state is InboxState.TAKEN_BACK
 
 
-def test_taken_back_after_opening_the_recipients_device_forgets_it(village: Village) -> None:
+def test_recall_after_opening_deletes_the_message(village: Village) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
     posted = ana.sends(photo(), ben)
-    name = arrived(ben)
+    name = newest_name(ben)
     open_message(name, ben.device)
     kept = received_messages(ben.device)[-1].kept
     recalls = recall_message(posted.name, ana.device)
@@ -119,13 +119,13 @@ def test_nobody_else_can_take_a_message_back(village: Village) -> None:
     posted = ana.sends(photo(), ben)
     with pytest.raises(UnknownMessage):
         recall_message(posted.name, caro.device)
-    assert open_message(arrived(ben), ben.device).files
+    assert open_message(newest_name(ben), ben.device).files
 
 
-def test_what_is_not_opened_in_time_expires(village: Village) -> None:
+def test_unopened_message_expires(village: Village) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
     ana.sends(photo(), ben, days=2)
-    name = arrived(ben)
+    name = newest_name(ben)
     village.clock.wind(days=3)
     with pytest.raises(Expired):
         open_message(name, ben.device)
@@ -137,7 +137,7 @@ def test_what_is_not_opened_in_time_expires(village: Village) -> None:
 def test_view_once_hands_its_key_out_once(village: Village) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
     ana.sends(photo(), ben, opens=1)
-    name = arrived(ben)
+    name = newest_name(ben)
     before = received_messages(ben.device)[-1]
     open_message(name, ben.device)
     # A device that was restored from a copy of its disk has forgotten that it opened it.
@@ -159,7 +159,7 @@ def test_the_guard_stops_a_first_message_until_the_name_is_typed(village: Villag
     assert list(ana.device.ledger.messages()) == []
 
 
-def test_a_later_message_to_the_same_person_is_not_asked_about(village: Village) -> None:
+def test_guard_has_no_doubts_about_a_later_message_to_the_same_person(village: Village) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
     ana.sends(photo(), ben)
     policy = MessagePolicy(ana.device.clock.now() + timedelta(days=1))

@@ -22,7 +22,7 @@ from tests.village.week import batch_of, lived
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 OF_THE_ROWS = (
-    test_a_week.test_it_was_a_full_week,
+    test_a_week.test_week_has_enough_traffic,
     test_a_week.test_no_two_envelopes_share_anything_that_the_relay_was_told,
     test_a_week.test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_was_used,
     test_a_week.test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came,

@@ -54,7 +54,7 @@ def told_with(post: Asked, everything: tuple[Asked, ...]) -> set[bytes]:
     return {post.token, token_hash(Secret(post.token)), *map(unb64, texts)}
 
 
-def test_it_was_a_full_week(week: Week) -> None:
+def test_week_has_enough_traffic(week: Week) -> None:
     assert len(week.posts()) > 200
     assert len(week.batches()) >= 10
     told = {lock for batch in week.batches() for lock in map(unb64, batch["add"])}
@@ -166,14 +166,14 @@ def test_every_batch_of_locks_is_of_several_people_and_has_one_of_a_few_sizes(we
         assert len({owner for owner, _ in given}) == 1
 
 
-def test_sealed_sizes_are_those_of_the_list(week: Week) -> None:
+def test_sealed_letters_have_only_listed_sizes(week: Week) -> None:
     sizes = {len(unb64(json.loads(post.body)["sealed"])) for post in week.posts()}
     assert sizes <= {
         1 + PREKEY_ID_BYTES + SEAL_OVERHEAD_BYTES + size for size in PADDED_SIZES_BYTES
     }
 
 
-def test_a_token_claims_and_posts_for_one_envelope_only(week: Week) -> None:
+def test_token_is_used_for_one_envelope_only(week: Week) -> None:
     shown = Counter(post.token for post in week.posts())
     assert set(shown.values()) == {1}
     claims = [one.token for one in week.asked if one.path.endswith("/claim")]

@@ -73,7 +73,7 @@ def waiting(who: Person) -> ReceivedMessage:
     return received
 
 
-def test_no_field_of_a_message_is_left_out() -> None:
+def test_every_field_of_a_manifest_is_tested() -> None:
     """The relay's address is not bound: it can only be that of a relay of ours."""
     assert {*CHANGES, "relay_url"} == {field.name for field in fields(Manifest)}
 

@@ -117,7 +117,7 @@ def both_still_write(ana: Person, ben: Person) -> bool:
     return after == (before[0] + 1, before[1] + 1) and nothing_is_left_over(ana, ben)
 
 
-def test_sending(ana: Person, ben: Person) -> None:
+def test_crash_while_sending_loses_no_recorded_message(ana: Person, ben: Person) -> None:
     def once(moments: int) -> bool:
         known = {message.name for message in ana.device.ledger.messages()}
         had = set(names(ben))
@@ -140,7 +140,7 @@ def test_sending(ana: Person, ben: Person) -> None:
         assert all(copy.is_confirmed_by_relay for copy in sent.copies)
 
 
-def test_fetching(ana: Person, ben: Person) -> None:
+def test_crash_while_fetching_loses_no_message(ana: Person, ben: Person) -> None:
     def once(moments: int) -> bool:
         had = set(names(ben))
         fetch_messages(ana.device)  # she may need new tokens of Ben's
@@ -156,7 +156,9 @@ def test_fetching(ana: Person, ben: Person) -> None:
     assert both_still_write(ana, ben)
 
 
-def test_opening_what_may_be_opened_once(ana: Person, ben: Person) -> None:
+def test_crash_while_viewing_once_neither_loses_nor_repeats_the_view(
+    ana: Person, ben: Person
+) -> None:
     def once(moments: int) -> bool:
         name = ana.sends(SMALL, ben, opens=1).name
         fetch_messages(ben.device)
@@ -200,7 +202,7 @@ def test_opening_what_may_be_opened_once(ana: Person, ben: Person) -> None:
 
 
 @pytest.mark.parametrize("opened", [False, True], ids=["unopened", "opened"])
-def test_taking_back(ana: Person, ben: Person, *, opened: bool) -> None:
+def test_crash_while_taking_back_can_be_repeated(ana: Person, ben: Person, *, opened: bool) -> None:
     def once(moments: int) -> bool:
         name = ana.sends(SMALL, ben).name
         fetch_messages(ben.device)
@@ -238,7 +240,9 @@ def refused(name: str, who: Person) -> bool:
     return False
 
 
-def test_obeying(ana: Person, ben: Person) -> None:
+def test_crash_while_processing_a_recall_still_deletes_the_message(
+    ana: Person, ben: Person
+) -> None:
     """Ben's device dies while it processes a recall."""
 
     def once(moments: int) -> bool:
@@ -258,7 +262,9 @@ def test_obeying(ana: Person, ben: Person) -> None:
     assert both_still_write(ana, ben)
 
 
-def test_adding_somebody(friends: Room, ana: Person, ben: Person) -> None:
+def test_crash_while_adding_somebody_can_be_repeated(
+    friends: Room, ana: Person, ben: Person
+) -> None:
     def once(moments: int) -> bool:
         dan = friends.settles(f"dan {moments}")
         link = make_invite_link(dan.device)
@@ -280,7 +286,9 @@ def test_adding_somebody(friends: Room, ana: Person, ben: Person) -> None:
     assert both_still_write(ana, ben)
 
 
-def test_being_added(friends: Room, ana: Person, ben: Person) -> None:
+def test_crash_while_being_added_is_completed_later(
+    friends: Room, ana: Person, ben: Person
+) -> None:
     """Ben's device dies while it processes the use of his invite and answers it."""
 
     def once(moments: int) -> bool:

@@ -73,7 +73,7 @@ def all_is_well(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
-def test_the_old_device_dies_while_it_grants(home: Room) -> None:
+def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(home: Room) -> None:
     ana, ben = home["ana"], home["ben"]
 
     def once(turn: int) -> bool:
@@ -103,7 +103,7 @@ def test_the_old_device_dies_while_it_grants(home: Room) -> None:
     assert until_it_survives(once) > size(3, 20)
 
 
-def test_the_new_device_dies_while_it_becomes_one(home: Room) -> None:
+def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(home: Room) -> None:
     ana, ben = home["ana"], home["ben"]
 
     def once(turn: int) -> bool:

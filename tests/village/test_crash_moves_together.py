@@ -88,7 +88,9 @@ def room() -> Room:
         *(pytest.param(*one, marks=pytest.mark.nightly) for one in (("ana", 7), ("phone", 13))),
     ],
 )
-def test_one_of_them_dies_at_moments_so_far_apart(room: Room, who: str, apart: int) -> None:
+def test_crash_of_one_device_does_not_stop_the_move_of_both(
+    room: Room, who: str, apart: int
+) -> None:
     """Both the device that leads the move and the other die while they prepare or sign it."""
     town = Town(*(room[name] for name in ("ana", "phone", "ben", "cleo")))
 

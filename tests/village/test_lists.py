@@ -89,7 +89,7 @@ def test_a_list_that_the_relay_made_is_not_taken(home: Room) -> None:
     assert before.device == own_device(ana.device).key.device
 
 
-def test_a_newer_list_that_a_letter_names_is_asked_for(home: Room) -> None:
+def test_newer_list_named_by_a_letter_is_fetched(home: Room) -> None:
     ana, ben = home["ana"], home["ben"]
     mark_keys_compared("ana", ben.device)
     issue_card(ana)
@@ -283,7 +283,7 @@ def test_a_relay_that_freezes_everything_delays_and_changes_nothing(home: Room) 
         assert one.opens_newest().files
 
 
-def test_a_device_that_was_never_finished_stops_nobody(home: Room) -> None:
+def test_device_without_published_keys_stops_nobody(home: Room) -> None:
     """The device is on the list, but died before it published a key."""
     ana, ben = home["ana"], home["ben"]
     dead = bare(home, "dead")
@@ -294,7 +294,7 @@ def test_a_device_that_was_never_finished_stops_nobody(home: Room) -> None:
     assert ana.opens_newest().files
 
 
-def test_two_devices_that_change_the_list_at_once_are_told(home: Room) -> None:
+def test_concurrent_list_changes_are_reported_as_a_fork(home: Room) -> None:
     """Neither knows of the other's change: both report the fork, and keep their own lists."""
     ana, phone = home["ana"], links(home, home["ana"], "phone", "phone")
     watch = links(home, ana, "watch", "watch")

@@ -82,7 +82,7 @@ def pages(change: Callable[[list[WaitingEnvelope]], list[WaitingEnvelope]]) -> T
 # --- letters on their way -----------------------------------------------------------------------
 
 
-def test_letters_that_are_held_back_arrive_later(ana: Person, ben: Person) -> None:
+def test_withheld_letters_arrive_later(ana: Person, ben: Person) -> None:
     for _ in range(3):
         ana.sends(SMALL, ben)
     for kept in (slice(0), slice(1)):
@@ -91,7 +91,7 @@ def test_letters_that_are_held_back_arrive_later(ana: Person, ben: Person) -> No
     assert len(opened(ben)) == 3
 
 
-def test_a_page_of_one_letter_is_not_taken_for_the_last(ana: Person, ben: Person) -> None:
+def test_page_of_one_letter_is_not_taken_for_the_last(ana: Person, ben: Person) -> None:
     """An honest relay's pages are that short too, if letters are large."""
     for _ in range(3):
         ana.sends(SMALL, ben)
@@ -99,7 +99,7 @@ def test_a_page_of_one_letter_is_not_taken_for_the_last(ana: Person, ben: Person
         assert ben.received() == 3
 
 
-def test_a_letter_that_is_left_out_arrives_when_it_is_shown(ana: Person, ben: Person) -> None:
+def test_omitted_letter_arrives_once_it_is_shown(ana: Person, ben: Person) -> None:
     """The relay hides the first of three letters for a while."""
     for _ in range(3):
         ana.sends(SMALL, ben)
@@ -108,7 +108,7 @@ def test_a_letter_that_is_left_out_arrives_when_it_is_shown(ana: Person, ben: Pe
     assert len(opened(ben)) == 3
 
 
-def test_letters_in_another_order_all_arrive(ana: Person, ben: Person) -> None:
+def test_reordered_letters_all_arrive(ana: Person, ben: Person) -> None:
     for _ in range(5):
         ana.sends(SMALL, ben)
     with ben.courier.playing(waiting_envelopes=pages(lambda page: page[::-1])):
@@ -116,7 +116,7 @@ def test_letters_in_another_order_all_arrive(ana: Person, ben: Person) -> None:
     assert (len(opened(ben)), aside(ben)) == (5, 0)
 
 
-def test_both_write_at_once_and_all_of_it_arrives_in_any_order(ana: Person, ben: Person) -> None:
+def test_letters_written_concurrently_arrive_in_any_order(ana: Person, ben: Person) -> None:
     for _ in range(2):
         for one, other in ((ana, ben), (ben, ana)):
             for _ in range(2):
@@ -140,9 +140,7 @@ def test_letters_that_are_shown_again_and_again_count_once(ana: Person, ben: Per
     assert (len(opened(ben)), aside(ben)) == (2, 0)
 
 
-def test_a_relay_that_never_ends_its_list_does_not_hold_a_device_for_ever(
-    ana: Person, ben: Person
-) -> None:
+def test_endless_list_of_letters_does_not_block_a_device(ana: Person, ben: Person) -> None:
     ana.sends(SMALL, ben)
     with ben.courier.playing(
         waiting_envelopes=lambda honest, *a: honest(*a[:-1], 0), acknowledge=lambda *_: None
@@ -152,7 +150,7 @@ def test_a_relay_that_never_ends_its_list_does_not_hold_a_device_for_ever(
     assert len(opened(ben)) == 2
 
 
-def test_an_old_letter_under_a_new_number_is_not_taken_in_again(ana: Person, ben: Person) -> None:
+def test_replayed_letter_under_a_new_number_is_refused(ana: Person, ben: Person) -> None:
     ana.sends(SMALL, ben)
     seen: list[WaitingEnvelope] = []
 
@@ -193,7 +191,7 @@ def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
     assert len(opened(ben)) == 2
 
 
-def test_a_letter_for_somebody_else_opens_nothing(room: Room, ana: Person, ben: Person) -> None:
+def test_letter_for_somebody_else_opens_nothing(room: Room, ana: Person, ben: Person) -> None:
     ana.sends(SMALL, room["caro"])
     home = own_device(room["caro"].device).home
     (for_caro,) = room.honest.waiting_envelopes(home.relay_url, home.mailbox, home.owner, 0)
@@ -207,7 +205,7 @@ def test_a_letter_for_somebody_else_opens_nothing(room: Room, ana: Person, ben: 
 
 
 @pytest.mark.parametrize("place", [0, 4, 200, 1500, -1])
-def test_a_letter_with_a_bit_turned_stops_none_behind_it(
+def test_letter_with_a_flipped_bit_does_not_stop_later_ones(
     ana: Person, ben: Person, place: int
 ) -> None:
     for _ in range(3):
@@ -224,7 +222,7 @@ def test_a_letter_with_a_bit_turned_stops_none_behind_it(
 
 
 @pytest.mark.parametrize("junk", [b"", b"\x01", b"\x00" * 3000, b"\x01" + b"k" * 3184])
-def test_junk_in_the_mailbox_stops_nothing(ana: Person, ben: Person, junk: bytes) -> None:
+def test_junk_in_the_mailbox_does_not_stop_letters(ana: Person, ben: Person, junk: bytes) -> None:
     ana.sends(SMALL, ben)
 
     def with_junk(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
@@ -236,9 +234,7 @@ def test_junk_in_the_mailbox_stops_nothing(ana: Person, ben: Person, junk: bytes
 
 
 @pytest.mark.parametrize("call", ["post", "upload_blob"])
-def test_what_was_taken_but_not_acknowledged_arrives_once(
-    ana: Person, ben: Person, call: str
-) -> None:
+def test_unacknowledged_post_or_upload_arrives_once(ana: Person, ben: Person, call: str) -> None:
     def mute(honest: Honest, *arguments: Any) -> None:
         honest(*arguments)
         raise RelayUnreachable(host="x")
@@ -253,7 +249,7 @@ def own_keys(who: Person) -> int:
     return sum(key.peer is not None for key in OWN_XWING_KEY_TABLE.all(who.device.vault))
 
 
-def test_a_letter_that_a_newer_key_has_overtaken_opens_and_its_key_goes_with_it(
+def test_letter_overtaken_by_a_newer_key_opens_and_its_key_is_deleted(
     ana: Person, ben: Person
 ) -> None:
     """docs/spec/letter.md section 5: an older key stays while a letter to it may still come."""
@@ -294,9 +290,7 @@ def test_a_letter_that_never_comes_keeps_older_keys_for_so_many_letters_only(
     assert kept == [2, 3, 4, 2, 2]
 
 
-def test_what_was_acknowledged_and_thrown_away_is_the_relays_to_lose(
-    ana: Person, ben: Person
-) -> None:
+def test_letter_that_the_relay_discards_is_reported_as_expired(ana: Person, ben: Person) -> None:
     """Nobody can undo that, but later messages arrive, and the sender sees that one is gone."""
     with ana.courier.playing(post=lambda *_: None):
         ana.sends(SMALL, ben)
@@ -306,7 +300,7 @@ def test_what_was_acknowledged_and_thrown_away_is_the_relays_to_lose(
     assert lost.copies[0].state is EnvelopeState.EXPIRED  # "the relay holds no such message"
 
 
-def test_an_acknowledgement_that_is_not_heard_changes_nothing(ana: Person, ben: Person) -> None:
+def test_failed_acknowledgement_loses_nothing(ana: Person, ben: Person) -> None:
     ana.sends(SMALL, ben)
     with (
         ben.courier.playing(acknowledge=failing(RelayUnreachable(host="x"))),
@@ -370,7 +364,7 @@ def test_keys_that_are_not_of_that_device_are_not_sealed_to(room: Room, swap: st
 @pytest.mark.parametrize(
     "error", [NotUnderstood(), TooMany(retry_after_s=60), WrongToken(), RelayUnreachable(host="x")]
 )
-def test_nobody_is_half_added_by_a_relay_that_refuses(room: Room, error: EntrenousError) -> None:
+def test_contact_is_not_half_added_if_the_relay_refuses(room: Room, error: EntrenousError) -> None:
     ben, dan = room["ben"], room.settles("dan")
     link = make_invite_link(ben.device)
     for call in ("key_bundle", "claim_prekeys"):
@@ -384,7 +378,7 @@ def test_nobody_is_half_added_by_a_relay_that_refuses(room: Room, error: Entreno
 
 
 @pytest.mark.parametrize("size", ["same", "cut", "longer", "none"])
-def test_other_bytes_than_were_sent_open_nothing(ana: Person, ben: Person, size: str) -> None:
+def test_changed_files_open_nothing_and_use_nothing_up(ana: Person, ben: Person, size: str) -> None:
     ana.sends(SMALL, ben, opens=1)
     changes = {
         "same": lambda blob: flipped(blob, 3000),
@@ -398,7 +392,7 @@ def test_other_bytes_than_were_sent_open_nothing(ana: Person, ben: Person, size:
     assert len(opened(ben)) == 1
 
 
-def test_the_files_of_two_messages_that_were_swapped_open_neither(ana: Person, ben: Person) -> None:
+def test_swapped_files_of_two_messages_open_neither(ana: Person, ben: Person) -> None:
     ana.sends(SMALL, ben)
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
@@ -432,7 +426,7 @@ def test_a_wrong_half_of_the_key_opens_nothing_and_uses_nothing_up(
     assert query_sent_messages(ana.device)[0].copies[0].state is EnvelopeState.OPENED
 
 
-def test_a_file_that_is_kept_back_is_there_later(ana: Person, ben: Person) -> None:
+def test_message_opens_once_a_withheld_file_is_there(ana: Person, ben: Person) -> None:
     ana.sends(SMALL, ben, opens=1)
     with ben.courier.playing(blob=failing(NoSuchBlob())), pytest.raises(NoSuchBlob):
         opened(ben)
@@ -440,9 +434,7 @@ def test_a_file_that_is_kept_back_is_there_later(ana: Person, ben: Person) -> No
 
 
 @pytest.mark.parametrize("call", ["blob", "open_share", "finish_opening"])
-def test_an_opening_that_breaks_off_anywhere_counts_once(
-    ana: Person, ben: Person, call: str
-) -> None:
+def test_interrupted_opening_counts_once(ana: Person, ben: Person, call: str) -> None:
     ana.sends(SMALL, ben, opens=1)
     fetch_messages(ben.device)
     name = received_messages(ben.device)[0].name
@@ -474,7 +466,7 @@ def test_an_opening_that_breaks_off_anywhere_counts_once(
 
 
 @pytest.mark.parametrize("lie", list(EnvelopeState))
-def test_a_lie_about_a_state_does_not_keep_a_message_from_being_taken_back(
+def test_false_status_does_not_prevent_a_recall(
     ana: Person, ben: Person, lie: EnvelopeState
 ) -> None:
     posted = ana.sends(SMALL, ben)
@@ -486,9 +478,7 @@ def test_a_lie_about_a_state_does_not_keep_a_message_from_being_taken_back(
         opened(ben)
 
 
-def test_a_relay_that_only_says_that_it_took_something_back_is_undone_by_the_program(
-    ana: Person, ben: Person
-) -> None:
+def test_recall_works_if_the_relay_only_claims_to_withdraw(ana: Person, ben: Person) -> None:
     """It kept its share and the files, but the note makes Ben's device delete the other share."""
     posted = ana.sends(SMALL, ben)
     fetch_messages(ben.device)
@@ -500,9 +490,7 @@ def test_a_relay_that_only_says_that_it_took_something_back_is_undone_by_the_pro
     assert received_messages(ben.device)[0].manifest is None
 
 
-def test_a_relay_that_holds_the_note_back_cannot_undo_what_it_took_back(
-    ana: Person, ben: Person
-) -> None:
+def test_withheld_note_does_not_undo_a_recall(ana: Person, ben: Person) -> None:
     posted = ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     recall_message(posted.name, ana.device)
@@ -510,9 +498,7 @@ def test_a_relay_that_holds_the_note_back_cannot_undo_what_it_took_back(
         opened(ben)
 
 
-def test_a_relay_that_shows_the_note_first_and_the_message_later_undoes_nothing(
-    ana: Person, ben: Person
-) -> None:
+def test_note_that_arrives_before_its_message_still_recalls_it(ana: Person, ben: Person) -> None:
     """The relay only claims that it deleted the letter, its share and the files."""
     posted = ana.sends(SMALL, ben)
     said = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
@@ -534,7 +520,7 @@ def test_a_relay_cannot_say_who_somebody_is(room: Room, ana: Person) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 10**9])
-def test_a_lie_about_prekeys_costs_no_letter(
+def test_false_prekey_count_loses_no_letter(
     room: Room, ana: Person, ben: Person, count: int
 ) -> None:
     with ben.courier.playing(prekey_count=lambda *_: count):

@@ -56,11 +56,11 @@ def home() -> Room:
     return room
 
 
-def nothing_unread(*people: Person) -> bool:
+def no_undecryptable_letters(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
-def test_a_linked_device_knows_who_the_first_one_knows(home: Room) -> None:
+def test_linked_device_has_the_contacts_of_the_first_one(home: Room) -> None:
     phone, ana, ben = home["phone"], home["ana"], home["ben"]
     known = contact_named("ben", phone.device)
     assert (known.person.id, known.compared) == (ben.id, True)
@@ -68,10 +68,10 @@ def test_a_linked_device_knows_who_the_first_one_knows(home: Room) -> None:
     assert [one.name for one in own_linked_devices(ana.device)] == ["phone"]
     assert len(contact_named("ana", ben.device).person.devices) == 2
     assert [one.name for one in contacts(ana.device)] == ["ben"]
-    assert nothing_unread(ana, phone, ben)
+    assert no_undecryptable_letters(ana, phone, ben)
 
 
-def test_both_devices_receive_each_its_own_copy(home: Room) -> None:
+def test_each_device_receives_its_own_copy(home: Room) -> None:
     phone, ana, ben = home["phone"], home["ana"], home["ben"]
     assert ben.sends(SMALL, ana).devices == {"ana": 2}
     copies = [one.opens_newest().files[0].data for one in (ana, phone)]
@@ -88,10 +88,10 @@ def test_each_device_writes_under_its_persons_name(home: Room) -> None:
     assert ben.received() == 2
     assert {one.sender_name for one in received_messages(ben.device)} == {"ana"}
     assert {one.state for one in received_messages(ben.device)} == {InboxState.WAITING}
-    assert nothing_unread(ana, phone, ben)
+    assert no_undecryptable_letters(ana, phone, ben)
 
 
-def test_one_device_that_takes_nothing_more_is_no_refusal(home: Room) -> None:
+def test_message_reaches_the_other_device_of_a_revoked_one(home: Room) -> None:
     """Ben has revoked his phone, and Ana does not know it: her message reaches his laptop."""
     ana, ben = home["ana"], home["ben"]
     phone = links(home, ben, "phone", "phone")
@@ -103,7 +103,7 @@ def test_one_device_that_takes_nothing_more_is_no_refusal(home: Room) -> None:
     assert ben.received() == 1
 
 
-def test_devices_that_never_met_are_brought_together(home: Room) -> None:
+def test_devices_linked_by_different_devices_get_in_touch(home: Room) -> None:
     """The watch links a tablet before it has tokens for all of Ana's devices, and is lost later."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     watch = links(home, phone, "watch", "watch")
@@ -116,10 +116,10 @@ def test_devices_that_never_met_are_brought_together(home: Room) -> None:
     catch_up(ben, tablet, ana, ben)
     ben.sends(SMALL, ana)
     assert tablet.received() == 1
-    assert nothing_unread(ana, tablet, phone, ben)
+    assert no_undecryptable_letters(ana, tablet, phone, ben)
 
 
-def test_they_meet_though_who_linked_them_was_lost_at_once(home: Room) -> None:
+def test_devices_get_in_touch_though_the_linking_device_is_lost(home: Room) -> None:
     """The tokens that the watch lent to the tablet end when the watch is revoked."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     watch = links(home, phone, "watch", "watch")
@@ -172,7 +172,7 @@ def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: ty
     assert all(in_touch(one, ben) for one in (ana, phone, more))
 
 
-def test_a_date_at_the_end_of_time_does_not_stop_a_later_change(home: Room) -> None:
+def test_date_at_the_end_of_time_does_not_stop_a_later_change(home: Room) -> None:
     """A device with a wrong clock, or its thief, sends such a date."""
     ana, phone = home["ana"], home["phone"]
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)

@@ -219,7 +219,7 @@ def test_nor_what_began_a_session_once_the_prekey_has_done_its_days(talk: Talk) 
             assert not holds(theft, letter.key.private)
 
 
-def test_the_vault_before_a_letter_was_opened_opens_it(talk: Talk) -> None:
+def test_vault_from_before_a_letter_was_opened_opens_it(talk: Talk) -> None:
     """This shows that the other tests do not pass only because nothing opens at all."""
     talk.turns(2)
     for wire in talk.wires.values():

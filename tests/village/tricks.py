@@ -1,7 +1,7 @@
 """The tricks that an adversary can play on one call: some for any call, others for single calls.
 
-A trick gets the call (``tests.village.adversary.Asked``), and answers it or raises an error of a
-relay or of the network.
+A trick gets the call (``tests.village.adversary.PendingCall``), and answers it or raises an error
+of a relay or of the network.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus, PrekeyBund
 
 Trick = Callable[[Any], Any]
 
-LIES: Final[tuple[EntrenousError, ...]] = (
+FALSE_ERRORS: Final[tuple[EntrenousError, ...]] = (
     NoSuchMailbox(),
     NoSuchEnvelope(),
     NoSuchBlob(),
@@ -42,22 +42,22 @@ LIES: Final[tuple[EntrenousError, ...]] = (
 )
 
 
-def turned(thing: Any, dice: Random) -> Any:
+def with_flipped_bit(thing: Any, dice: Random) -> Any:
     """Return a copy with one bit flipped somewhere in its bytes; without bytes, return it as is."""
     if isinstance(thing, bytes) and thing:
         changed = bytearray(thing)
         changed[int(dice.random() * len(thing))] ^= 1 << int(dice.random() * 8)
         return type(thing)(changed)
     if isinstance(thing, Secret):
-        return Secret(turned(thing.reveal(), dice))
+        return Secret(with_flipped_bit(thing.reveal(), dice))
     if isinstance(thing, list) and thing:
         place = int(dice.random() * len(thing))
-        return [turned(one, dice) if at == place else one for at, one in enumerate(thing)]
+        return [with_flipped_bit(one, dice) if at == place else one for at, one in enumerate(thing)]
     if is_dataclass(thing) and not isinstance(thing, type):
         held = [one.name for one in fields(thing) if _holds_bytes(getattr(thing, one.name))]
         if held:
             name = held[int(dice.random() * len(held))]
-            return replace(thing, **{name: turned(getattr(thing, name), dice)})
+            return replace(thing, **{name: with_flipped_bit(getattr(thing, name), dice)})
     return thing
 
 
@@ -68,116 +68,116 @@ def _holds_bytes(thing: Any) -> bool:
 # --- any call -----------------------------------------------------------------------------------
 
 
-def drops_the_question(_asked: Any) -> Any:
+def drop_request(_call: Any) -> Any:
     raise RelayUnreachable(host="relay")
 
 
-def drops_the_answer(asked: Any) -> Any:
-    asked.honest()
+def drop_answer(call: Any) -> Any:
+    call.forward()
     raise RelayUnreachable(host="relay")
 
 
-def repeats_the_question(asked: Any) -> Any:
-    asked.honest()
-    return asked.honest()
+def repeat_request(call: Any) -> Any:
+    call.forward()
+    return call.forward()
 
 
-def sends_it_on_later(asked: Any) -> Any:
+def delay_request(call: Any) -> Any:
     """Delay the call behind later ones, as if it were lost; its caller repeats it meanwhile."""
-    asked.adversary.late.append((asked.caller, asked.call, asked.arguments))
+    call.adversary.delayed.append((call.caller, call.name, call.arguments))
     raise RelayUnreachable(host="relay")
 
 
-def lies(asked: Any) -> Any:
-    raise asked.dice.choice(LIES)
+def raise_false_error(call: Any) -> Any:
+    raise call.dice.choice(FALSE_ERRORS)
 
 
-def turns_a_bit(asked: Any) -> Any:
-    return turned(asked.honest(), asked.dice)
+def flip_bit(call: Any) -> Any:
+    return with_flipped_bit(call.forward(), call.dice)
 
 
-def answers_as_before(asked: Any) -> Any:
+def replay_answer(call: Any) -> Any:
     """Repeat an earlier answer about the same subject, without asking the honest relay."""
-    if asked.call == "open_share":
-        return hands_out_again(asked)
-    earlier = [one for one in asked.remembered() if one.about == asked.about]
-    return asked.dice.choice(earlier).answer if earlier else asked.honest()
+    if call.name == "open_share":
+        return replay_share(call)
+    earlier = [one for one in call.earlier_calls() if one.about == call.about]
+    return call.dice.choice(earlier).answer if earlier else call.forward()
 
 
-def answers_about_another(asked: Any) -> Any:
+def answer_about_another(call: Any) -> Any:
     """Answer with what was said about another subject."""
-    answer = asked.honest()
-    others = [one for one in asked.remembered() if one.about != asked.about]
-    return asked.dice.choice(others).answer if others else answer
+    answer = call.forward()
+    others = [one for one in call.earlier_calls() if one.about != call.about]
+    return call.dice.choice(others).answer if others else answer
 
 
-ANY: Final[tuple[Trick, ...]] = (
-    drops_the_question,
-    drops_the_answer,
-    repeats_the_question,
-    sends_it_on_later,
-    lies,
-    turns_a_bit,
-    answers_as_before,
-    answers_about_another,
+TRICKS_FOR_ANY_CALL: Final[tuple[Trick, ...]] = (
+    drop_request,
+    drop_answer,
+    repeat_request,
+    delay_request,
+    raise_false_error,
+    flip_bit,
+    replay_answer,
+    answer_about_another,
 )
 
 
 # --- letters ------------------------------------------------------------------------------------
 
 
-def swallows(_asked: Any) -> None:
+def ignore(_call: Any) -> None:
     """Acknowledge the call, and do nothing."""
 
 
-def says_it_is_swallowed(asked: Any) -> EnvelopeStatus:
+def answer_random_status(call: Any) -> EnvelopeStatus:
     """Answer with a random state, whether or not the call is passed on."""
-    if asked.call == "envelope_status" or asked.dice.random() < 0.5:
-        asked.honest()
-    return EnvelopeStatus(asked.dice.choice(list(EnvelopeState)), asked.dice.randrange(3))
+    if call.name == "envelope_status" or call.dice.random() < 0.5:
+        call.forward()
+    return EnvelopeStatus(call.dice.choice(list(EnvelopeState)), call.dice.randrange(3))
 
 
-def posts_it_changed(asked: Any) -> None:
+def post_changed(call: Any) -> None:
     """Post the letter with one bit flipped."""
-    url, token, envelope = asked.arguments
-    changed = replace(envelope, sealed=turned(envelope.sealed, asked.dice))
-    asked.adversary.ask(asked.caller, "post", (url, token, changed))
+    url, token, envelope = call.arguments
+    changed = replace(envelope, sealed=with_flipped_bit(envelope.sealed, call.dice))
+    call.adversary.call_relay(call.caller, "post", (url, token, changed))
 
 
-def posts_another_again(asked: Any) -> None:
+def post_earlier_letter_too(call: Any) -> None:
     """Post the letter, and then somebody's earlier letter into the same mailbox under a new ID."""
-    asked.honest()
-    earlier = asked.dice.choice(asked.remembered()).arguments[2]
-    url, token, envelope = asked.arguments
-    number = EnvelopeId(asked.dice.randbytes(16))
+    call.forward()
+    earlier = call.dice.choice(call.earlier_calls()).arguments[2]
+    url, token, envelope = call.arguments
+    number = EnvelopeId(call.dice.randbytes(16))
     again = replace(envelope, id=number, sealed=earlier.sealed, share=None, blobs=())
-    asked.adversary.ask(asked.caller, "post", (url, token, again))
+    call.adversary.call_relay(call.caller, "post", (url, token, again))
 
 
-def reorders(asked: Any) -> list[WaitingEnvelope]:
-    page: list[WaitingEnvelope] = list(asked.honest())
-    asked.dice.shuffle(page)
+def reorder(call: Any) -> list[WaitingEnvelope]:
+    page: list[WaitingEnvelope] = list(call.forward())
+    call.dice.shuffle(page)
     return page
 
 
-def withholds_some(asked: Any) -> list[WaitingEnvelope]:
-    return [one for one in asked.honest() if asked.dice.random() < 0.5]
+def withhold_some(call: Any) -> list[WaitingEnvelope]:
+    return [one for one in call.forward() if call.dice.random() < 0.5]
 
 
-def shows_twice(asked: Any) -> list[WaitingEnvelope]:
-    page = asked.honest()
+def show_twice(call: Any) -> list[WaitingEnvelope]:
+    page = call.forward()
     return [*page, *page]
 
 
-def shows_old_ones_anew(asked: Any) -> list[WaitingEnvelope]:
+def show_old_letters_again(call: Any) -> list[WaitingEnvelope]:
     """Show earlier letters again, with new sequence numbers and more time left."""
-    page = list(asked.honest())
-    old = [one for heard in asked.remembered() for one in heard.answer]
-    asked.dice.shuffle(old)
-    return [*map(_renumbered(asked.dice, len(page)), old[:3]), *page]
+    page = list(call.forward())
+    old = [one for earlier_call in call.earlier_calls() for one in earlier_call.answer]
+    call.dice.shuffle(old)
+    return [*map(_renumber(call.dice, len(page)), old[:3]), *page]
 
 
-def _renumbered(dice: Random, above: int) -> Callable[[WaitingEnvelope], WaitingEnvelope]:
+def _renumber(dice: Random, above: int) -> Callable[[WaitingEnvelope], WaitingEnvelope]:
     def renumbered(one: WaitingEnvelope) -> WaitingEnvelope:
         number = EnvelopeId(dice.randbytes(16)) if dice.random() < 0.5 else one.id
         later = one.expires_at + timedelta(days=9)
@@ -186,138 +186,141 @@ def _renumbered(dice: Random, above: int) -> Callable[[WaitingEnvelope], Waiting
     return renumbered
 
 
-def swaps_letters(asked: Any) -> list[WaitingEnvelope]:
-    page = list(asked.honest())
+def swap_letters(call: Any) -> list[WaitingEnvelope]:
+    page = list(call.forward())
     sealed = [one.sealed for one in page]
-    asked.dice.shuffle(sealed)
+    call.dice.shuffle(sealed)
     return [replace(one, sealed=letter) for one, letter in zip(page, sealed, strict=True)]
 
 
-def shows_others_letters(asked: Any) -> list[WaitingEnvelope]:
-    page = list(asked.honest())
+def show_others_letters(call: Any) -> list[WaitingEnvelope]:
+    page = list(call.forward())
     others = [
-        one for heard in asked.remembered() if heard.about != asked.about for one in heard.answer
+        one
+        for earlier_call in call.earlier_calls()
+        if earlier_call.about != call.about
+        for one in earlier_call.answer
     ]
-    asked.dice.shuffle(others)
+    call.dice.shuffle(others)
     return [*others[:2], *page]
 
 
 # --- cards and keys -----------------------------------------------------------------------------
 
 
-def splits_the_view(asked: Any) -> bytes:
+def split_view(call: Any) -> bytes:
     """Always show the oldest list of somebody to some callers, and the newest to others."""
-    newest = asked.honest()
-    mine = [one.answer for one in asked.remembered() if one.about == asked.about]
-    hidden = Random(f"{asked.adversary.seed} {asked.caller}").random() < 0.5
+    newest = call.forward()
+    mine = [one.answer for one in call.earlier_calls() if one.about == call.about]
+    hidden = Random(f"{call.adversary.seed} {call.caller}").random() < 0.5
     return mine[0] if hidden else newest
 
 
-def rolls_the_list_back(asked: Any) -> bytes:
-    asked.honest()
-    mine: list[bytes] = [one.answer for one in asked.remembered() if one.about == asked.about]
-    return mine[int(asked.dice.random() * len(mine))]
+def roll_back_list(call: Any) -> bytes:
+    call.forward()
+    mine: list[bytes] = [one.answer for one in call.earlier_calls() if one.about == call.about]
+    return mine[int(call.dice.random() * len(mine))]
 
 
-def swallows_the_list(asked: Any) -> None:
+def ignore_list(call: Any) -> None:
     """Acknowledge a new list, and keep showing the old one."""
 
 
-def hands_out_anothers_keys(asked: Any) -> PrekeyBundle:
+def hand_out_others_keys(call: Any) -> PrekeyBundle:
     """Replace some or all keys by those of another device, or by earlier ones of this device."""
-    true: PrekeyBundle = asked.honest()
-    others = [one for one in asked.remembered() if one.about != asked.about]
-    other = asked.dice.choice(others or asked.remembered()).answer
+    true: PrekeyBundle = call.forward()
+    others = [one for one in call.earlier_calls() if one.about != call.about]
+    other = call.dice.choice(others or call.earlier_calls()).answer
     names = [one.name for one in fields(PrekeyBundle)]
-    some = asked.dice.sample(names, asked.dice.randint(1, len(names)))
+    some = call.dice.sample(names, call.dice.randint(1, len(names)))
     return replace(true, **{name: getattr(other, name) for name in some})
 
 
-def runs_out_of_keys(asked: Any) -> PrekeyBundle:
-    return replace(asked.honest(), one_time=None)
+def run_out_of_keys(call: Any) -> PrekeyBundle:
+    return replace(call.forward(), one_time=None)
 
 
-def miscounts(asked: Any) -> int:
-    asked.honest()
-    return asked.dice.choice((0, 1, 50, 10**9))
+def miscount(call: Any) -> int:
+    call.forward()
+    return call.dice.choice((0, 1, 50, 10**9))
 
 
 # --- content ------------------------------------------------------------------------------------
 
 
-def cuts(asked: Any) -> bytes:
-    data: bytes = asked.honest()
-    return data[: int(asked.dice.random() * len(data))]
+def truncate(call: Any) -> bytes:
+    data: bytes = call.forward()
+    return data[: int(call.dice.random() * len(data))]
 
 
-def lengthens(asked: Any) -> bytes:
-    return bytes(asked.honest()) + b"\0" * asked.dice.randrange(1, 9)
+def lengthen(call: Any) -> bytes:
+    return bytes(call.forward()) + b"\0" * call.dice.randrange(1, 9)
 
 
-def replays_a_half(asked: Any) -> Secret:
+def answer_wrong_share(call: Any) -> Secret:
     """Answer with the share of another envelope, or with an invented one."""
-    asked.honest()
-    others = [half for one, half in asked.adversary.halves.items() if one != asked.about]
-    return asked.dice.choice([*others, Secret(bytes(32))])
+    call.forward()
+    others = [share for one, share in call.adversary.shares.items() if one != call.about]
+    return call.dice.choice([*others, Secret(bytes(32))])
 
 
-def hands_out_again(asked: Any) -> Secret:
-    """Answer anybody with the true share, even a deleted one, if the adversary hoards."""
-    adversary = asked.adversary
-    if not adversary.hoards or asked.about not in adversary.halves:
-        return replays_a_half(asked)
-    adversary.handed_out_again.add(asked.about)
-    return adversary.halves[asked.about]
+def replay_share(call: Any) -> Secret:
+    """Answer anybody with the true share, even a deleted one, if the adversary keeps shares."""
+    adversary = call.adversary
+    if not adversary.keeps_shares or call.about not in adversary.shares:
+        return answer_wrong_share(call)
+    adversary.handed_out_again.add(call.about)
+    return adversary.shares[call.about]
 
 
-def answers_two_racers(asked: Any) -> Secret:
+def race_two_openers(call: Any) -> Secret:
     """Let a second opener race with an attempt of its own, and answer with the winner's share."""
-    url, envelope, token, _ = asked.arguments
+    url, envelope, token, _ = call.arguments
     racers = [
-        (asked.caller, asked.arguments),
-        ("racer", (url, envelope, token, asked.dice.randbytes(16))),
+        (call.caller, call.arguments),
+        ("racer", (url, envelope, token, call.dice.randbytes(16))),
     ]
-    asked.dice.shuffle(racers)
+    call.dice.shuffle(racers)
     won: list[Secret] = []
     for caller, arguments in racers:
         try:
-            won.append(asked.adversary.ask(caller, "open_share", arguments))
+            won.append(call.adversary.call_relay(caller, "open_share", arguments))
         except EntrenousError:
             if not won and caller != "racer":
                 raise
-    return won[0] if won else asked.honest()
+    return won[0] if won else call.forward()
 
 
-ON_ONE_CALL: Final[Mapping[str, tuple[Trick, ...]]] = {
+TRICKS_BY_CALL: Final[Mapping[str, tuple[Trick, ...]]] = {
     "waiting_envelopes": (
-        reorders,
-        withholds_some,
-        shows_twice,
-        shows_old_ones_anew,
-        swaps_letters,
-        shows_others_letters,
+        reorder,
+        withhold_some,
+        show_twice,
+        show_old_letters_again,
+        swap_letters,
+        show_others_letters,
     ),
-    "post": (swallows, posts_it_changed, posts_another_again),
-    "acknowledge": (swallows,),
-    "withdraw": (says_it_is_swallowed,),
-    "envelope_status": (says_it_is_swallowed,),
-    "key_bundle": (splits_the_view, rolls_the_list_back),
-    "publish_key_bundle": (swallows_the_list,),
-    "publish_prekeys": (miscounts,),
-    "prekey_count": (miscounts,),
-    "claim_prekeys": (hands_out_anothers_keys, runs_out_of_keys),
-    "register_token": (swallows,),
-    "drop_send_token": (swallows,),
-    "change_tokens": (swallows,),
-    "upload_blob": (swallows,),
-    "blob": (cuts, lengthens),
-    "open_share": (replays_a_half, hands_out_again, answers_two_racers),
-    "finish_opening": (swallows,),
-    "report_vault_unlock": (swallows,),
-    "allow_more_tries": (swallows,),
-    "replace_unlock_token": (swallows,),
-    "set_close_token": (swallows,),
-    "close_mailbox": (swallows,),
-    "create_lock": (swallows,),
-    "create_mailbox": (swallows,),
+    "post": (ignore, post_changed, post_earlier_letter_too),
+    "acknowledge": (ignore,),
+    "withdraw": (answer_random_status,),
+    "envelope_status": (answer_random_status,),
+    "key_bundle": (split_view, roll_back_list),
+    "publish_key_bundle": (ignore_list,),
+    "publish_prekeys": (miscount,),
+    "prekey_count": (miscount,),
+    "claim_prekeys": (hand_out_others_keys, run_out_of_keys),
+    "register_token": (ignore,),
+    "drop_send_token": (ignore,),
+    "change_tokens": (ignore,),
+    "upload_blob": (ignore,),
+    "blob": (truncate, lengthen),
+    "open_share": (answer_wrong_share, replay_share, race_two_openers),
+    "finish_opening": (ignore,),
+    "report_vault_unlock": (ignore,),
+    "allow_more_tries": (ignore,),
+    "replace_unlock_token": (ignore,),
+    "set_close_token": (ignore,),
+    "close_mailbox": (ignore,),
+    "create_lock": (ignore,),
+    "create_mailbox": (ignore,),
 }

@@ -14,24 +14,25 @@ CASES = {"once": 1, "twice": 2, "any number": None}
 
 def main() -> int:
     """Explore each case; return 1 if an invariant was violated."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--events", type=int, default=12)
-    asked.add_argument("--groups", action="store_true", help="with requests side by side")
-    asked.add_argument("--case", choices=CASES, action="append")
-    told = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=12)
+    parser.add_argument("--groups", action="store_true", help="with requests side by side")
+    parser.add_argument("--case", choices=CASES, action="append")
+    options = parser.parse_args()
     wrong = False
-    for case in told.case or CASES:
+    for case in options.case or CASES:
         begun = time.process_time()
-        found, rules = explore(CASES[case], told.events, groups=told.groups)
+        found, rules = explore(CASES[case], options.events, groups=options.groups)
         took = time.process_time() - begun
         sys.stdout.write(
-            f"opens {case}: {told.events} events, {found.states:,} states, {found.steps:,} steps, "
-            f"{found.ways:,} interleavings; the relay's rules ran {rules.relay.requests:,} times "
+            f"opens {case}: {options.events} events, {found.states:,} states, "
+            f"{found.steps:,} steps, {found.sequences:,} interleavings; "
+            f"the relay's rules ran {rules.relay.requests:,} times "
             f"on {len(rules.relay.rows):,} states of its rows ({took:.0f} s)\n"
         )
-        if found.wrong:
+        if found.violation:
             wrong = True
-            sys.stdout.write(f"{found.wrong}, after:\n  " + "\n  ".join(found.trace) + "\n")
+            sys.stdout.write(f"{found.violation}, after:\n  " + "\n  ".join(found.trace) + "\n")
         sys.stdout.flush()
     return 1 if wrong else 0
 

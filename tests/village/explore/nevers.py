@@ -1,15 +1,15 @@
 """Invariants that are checked in every scene that the explorer reaches."""
 
 from entrenous.device.sent_messages import SendState
-from tests.village.explore.relay import Explored, Request
+from tests.village.explore.relay import ExploredRelay, Request
 from tests.village.explore.scene import CHEAT, Scene
 
 
-class Broken(Exception):
+class Violation(Exception):
     """An invariant is violated."""
 
 
-def check(scene: Scene, relay: Explored) -> None:
+def check_invariants(scene: Scene, relay: ExploredRelay) -> None:
     """Raise Broken unless all invariants hold."""
     _opens_no_more_than_allowed(scene, relay.opens)
     for place in (0, 1):
@@ -19,46 +19,46 @@ def check(scene: Scene, relay: Explored) -> None:
 
 
 def _opens_no_more_than_allowed(scene: Scene, opens: int | None) -> None:
-    shown = sum(device.seen.bit_count() for device in scene.devices)
+    shown = sum(device.shown.bit_count() for device in scene.devices)
     if opens is not None and shown > opens:
-        raise Broken(f"what may be opened {opens} times was shown {shown} times")
+        raise Violation(f"what may be opened {opens} times was shown {shown} times")
 
 
 def _taken_back_stays_closed(scene: Scene, place: int) -> None:
     """Check that a copy that was taken back as unopened is never shown."""
-    if scene.copies[place].recalled == 0 and scene.devices[place].seen:
-        raise Broken("what was taken back unopened was shown")
+    if scene.copies[place].recalled == 0 and scene.devices[place].shown:
+        raise Violation("what was taken back unopened was shown")
 
 
-def _acknowledged_is_there(scene: Scene, place: int, relay: Explored) -> None:
+def _acknowledged_is_there(scene: Scene, place: int, relay: ExploredRelay) -> None:
     """Check that an acknowledged letter is on the device's disk or waits on the relay's."""
     copy, device = scene.copies[place], scene.devices[place]
-    if copy.departure is not SendState.ACKNOWLEDGED or not copy.untouched or device.letter:
+    if copy.departure is not SendState.ACKNOWLEDGED or not copy.has_no_recall or device.letter:
         return
-    if not relay.shows(scene.disk, place)[0]:
-        raise Broken("an acknowledged letter is nowhere")
+    if not relay.letter_and_blob(scene.disk, place)[0]:
+        raise Violation("an acknowledged letter is nowhere")
 
 
-def _can_still_be_seen(scene: Scene, relay: Explored) -> None:
+def _can_still_be_seen(scene: Scene, relay: ExploredRelay) -> None:
     """Check that a message that nobody took back can be opened until it is used up."""
-    if not all(copy.untouched for copy in scene.copies):
+    if not all(copy.has_no_recall for copy in scene.copies):
         return
     there = [place for place in (0, 1) if scene.copies[place].departure is SendState.ACKNOWLEDGED]
     able = [place for place in (0, 1) if _would_open(scene, place, relay)]
     if relay.opens is None:
-        lost = any(place not in able for place in there if not scene.devices[place].seen)
+        lost = any(place not in able for place in there if not scene.devices[place].shown)
     else:
-        shown = sum(device.seen.bit_count() for device in scene.devices)
+        shown = sum(device.shown.bit_count() for device in scene.devices)
         lost = bool(there) and shown < relay.opens and not able
     if lost:
-        raise Broken("an acknowledged message can be opened by nobody any more")
+        raise Violation("an acknowledged message can be opened by nobody any more")
 
 
-def _would_open(scene: Scene, place: int, relay: Explored) -> bool:
+def _would_open(scene: Scene, place: int, relay: ExploredRelay) -> bool:
     """Return whether the device's next attempt, or the cheat's, would get a share and open."""
     device = scene.devices[place]
-    whole = device.parts or relay.shows(scene.disk, place)[1]
+    whole = device.has_blob or relay.letter_and_blob(scene.disk, place)[1]
     attempts = [device.attempt or device.views + 1]
-    attempts += [CHEAT] if device.asked >> CHEAT & 1 else []
-    asked = (relay.asked(scene.disk.rows, Request("open", place, one)) for one in attempts)
+    attempts += [CHEAT] if device.requested >> CHEAT & 1 else []
+    asked = (relay.run_request(scene.disk.rows, Request("open", place, one)) for one in attempts)
     return whole and any(said == "share" for _, said in asked)

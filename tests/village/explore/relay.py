@@ -39,7 +39,7 @@ Rows = dict[type, dict[tuple[object, ...], Any]]
 class Request(NamedTuple):
     """A request; ``copy`` is that of the person's first or second device, 0 or 1."""
 
-    what: str
+    kind: str
     copy: int
     attempt: int = 0
 
@@ -51,32 +51,32 @@ class Disk(NamedTuple):
     blobs: tuple[bool, bool]
 
 
-class Copied:
+class RowStates:
     """States of the rows by number; equal states have the same number."""
 
     def __init__(self) -> None:
         self._numbers: dict[frozenset[Any], int] = {}
-        self._held: list[Rows] = []
+        self._states: list[Rows] = []
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._states)
 
     def number(self, rows: Rows) -> int:
         """Return the number of the current state of these rows."""
-        key = frozenset(_plain(row) for kind in rows.values() for row in kind.values())
+        key = frozenset(_comparable(row) for kind in rows.values() for row in kind.values())
         if key not in self._numbers:
-            self._numbers[key] = len(self._held)
-            self._held.append({kind: dict(held) for kind, held in rows.items()})
+            self._numbers[key] = len(self._states)
+            self._states.append({kind: dict(contents) for kind, contents in rows.items()})
         return self._numbers[key]
 
     def mail(self, number: int) -> MemoryMail:
         """Return a store in the state with this number."""
         mail = MemoryMail()
-        mail._desk._rows = {kind: dict(held) for kind, held in self._held[number].items()}
+        mail._desk._rows = {kind: dict(contents) for kind, contents in self._states[number].items()}
         return mail
 
 
-def _plain(row: Any) -> tuple[object, ...]:
+def _comparable(row: Any) -> tuple[object, ...]:
     fields = (getattr(row, name) for name in type(row).__slots__)
     shown = (one.reveal() if isinstance(one, Secret) else one for one in fields)
     return type(row).__name__, *shown
@@ -85,7 +85,7 @@ def _plain(row: Any) -> tuple[object, ...]:
 LEAVING: Final = " leaving "  # whoever receives an answer does not see what follows
 
 
-class _Waits(BaseException):
+class _StopAtCommit(BaseException):
     """A request stops until its transaction is on disk."""
 
 
@@ -99,14 +99,14 @@ class _GroupMail(MemoryMail):
     async def transact(self, work: Callable[[Any], Any], _: object = None) -> Any:
         if not self.done:
             self.done, self.answer = True, await super().transact(work)
-            raise _Waits
+            raise _StopAtCommit
         if self.replays:
             self.replays = False
             return self.answer
         return await super().transact(work)
 
 
-class Explored:
+class ExploredRelay:
     """A relay with two mailboxes of one person, and a copy of one message for each on its way."""
 
     def __init__(self, opens: int | None) -> None:
@@ -114,17 +114,17 @@ class Explored:
         self.opens = opens
         self.posts = (Post(dice=dice), Post(dice=dice))
         self.posts[1].group = self.posts[0].group
-        self.rows = Copied()
-        self.met: set[tuple[EnvelopeState | None, str, EnvelopeState | None]] = set()
-        self._first: dict[tuple[int, Request], tuple[int, str]] = {}
+        self.rows = RowStates()
+        self.transitions: set[tuple[EnvelopeState | None, str, EnvelopeState | None]] = set()
+        self._results: dict[tuple[int, Request], tuple[int, str]] = {}
         self._answers: dict[tuple[Request, str], Any] = {}
-        self._rest: dict[tuple[Disk, Request, str], Disk] = {}
-        self._looks: dict[tuple[Disk, int], tuple[bool, bool]] = {}
+        self._disks_after: dict[tuple[Disk, Request, str], Disk] = {}
+        self._letters_and_blobs: dict[tuple[Disk, int], tuple[bool, bool]] = {}
 
     @property
     def requests(self) -> int:
         """How many pairs of a request and a state of the rows the rules ran on."""
-        return len(self._first)
+        return len(self._results)
 
     def begin(self) -> Disk:
         """Return the disk with both mailboxes and the blobs of both copies, but no letters."""
@@ -136,27 +136,29 @@ class Explored:
         self._names = list(relay.blobs._blobs)
         return Disk(self.rows.number(relay.mail._desk._rows), (True, True))
 
-    def asked(self, rows: int, request: Request) -> tuple[int, str]:
+    def run_request(self, rows: int, request: Request) -> tuple[int, str]:
         """Return the rows after the request's first transaction, and what its answer will say."""
-        known = self._first.get((rows, request))
+        known = self._results.get((rows, request))
         if known is None:
-            known = self._first[rows, request] = self._run(rows, request)
+            known = self._results[rows, request] = self._run(rows, request)
         return known
 
-    def after(self, disk: Disk, request: Request, said: str) -> Disk:
+    def disk_after(self, disk: Disk, request: Request, answer_text: str) -> Disk:
         """Return the disk after all that a request does once its transaction is durable."""
-        if (request, said) not in self._answers:
+        if (request, answer_text) not in self._answers:
             return disk  # it was refused, and did nothing
-        key = (disk, request, said)
-        if key not in self._rest:
-            self._rest[key] = self._finish(disk, request, self._answers[request, said])
-        return self._rest[key]
+        key = (disk, request, answer_text)
+        if key not in self._disks_after:
+            self._disks_after[key] = self._finish(
+                disk, request, self._answers[request, answer_text]
+            )
+        return self._disks_after[key]
 
-    def shows(self, disk: Disk, copy: int) -> tuple[bool, bool]:
+    def letter_and_blob(self, disk: Disk, copy: int) -> tuple[bool, bool]:
         """Return whether a copy's letter waits in its mailbox, and whether its blob is whole."""
-        if (disk, copy) not in self._looks:
-            self._looks[disk, copy] = self._look(disk, copy)
-        return self._looks[disk, copy]
+        if (disk, copy) not in self._letters_and_blobs:
+            self._letters_and_blobs[disk, copy] = self._find_letter_and_blob(disk, copy)
+        return self._letters_and_blobs[disk, copy]
 
     def _run(self, rows: int, request: Request) -> tuple[int, str]:
         mail = _GroupMail()
@@ -165,13 +167,13 @@ class Explored:
         before = self._state(mail, request.copy)
         try:
             at_once(self._work(request, relay))
-        except _Waits:
-            said = _said(mail.answer, self.posts[request.copy])
-            self._answers[request, said] = mail.answer
+        except _StopAtCommit:
+            answer_text = _in_words(mail.answer, self.posts[request.copy])
+            self._answers[request, answer_text] = mail.answer
         except EntrenousError as why:
-            said = type(why).__name__
-        self.met.add((before, request.what, self._state(mail, request.copy)))
-        return self.rows.number(mail._desk._rows), said
+            answer_text = type(why).__name__
+        self.transitions.add((before, request.kind, self._state(mail, request.copy)))
+        return self.rows.number(mail._desk._rows), answer_text
 
     def _finish(self, disk: Disk, request: Request, answer: Any) -> Disk:
         mail = _GroupMail()
@@ -181,10 +183,10 @@ class Explored:
         relay = Relay(mail, blobs, WoundClock(), CountingDice())
         with suppress(NoSuchEnvelope):  # this tells the sender that it never came
             at_once(self._work(request, relay))
-        there = tuple(name in blobs._blobs for name in self._names)
-        return Disk(self.rows.number(mail._desk._rows), (there[0], there[1]))
+        blobs_there = tuple(name in blobs._blobs for name in self._names)
+        return Disk(self.rows.number(mail._desk._rows), (blobs_there[0], blobs_there[1]))
 
-    def _look(self, disk: Disk, copy: int) -> tuple[bool, bool]:
+    def _find_letter_and_blob(self, disk: Disk, copy: int) -> tuple[bool, bool]:
         post = self.posts[copy]
         blobs = self._blobs(disk)
         relay = Relay(self.rows.mail(disk.rows), blobs, WoundClock(), CountingDice())
@@ -208,7 +210,7 @@ class Explored:
 
     def _work(self, request: Request, relay: Relay) -> Work:
         post, attempt = self.posts[request.copy], request.attempt.to_bytes(16)
-        match request.what:
+        match request.kind:
             case "post":
                 return accept(post.envelope(self.opens), post.token, relay)
             case "deliver":
@@ -220,13 +222,13 @@ class Explored:
         return withdraw(post.id, post.withdraw, relay)
 
 
-def _said(answer: Any, post: Post) -> str:
+def _in_words(answer: Any, post: Post) -> str:
     """Return an answer in words, followed by the names of blobs that are still to be deleted."""
     match answer:
-        case (told, [_, *_] as left):
-            return f"{_said(told, post)}{LEAVING}{' '.join(left)}"
-        case (told, []):
-            return _said(told, post)
+        case (value, [_, *_] as left):
+            return f"{_in_words(value, post)}{LEAVING}{' '.join(left)}"
+        case (value, []):
+            return _in_words(value, post)
         case Secret():
             return "share" if answer == post.share else "another share"
         case datetime():

@@ -33,52 +33,52 @@ class Copy(NamedTuple):
         return self.recalled >= 0
 
     @property
-    def untouched(self) -> bool:
+    def has_no_recall(self) -> bool:
         """Whether nobody began to take it back."""
         return self.recalled == _NOT
 
-    def begun(self) -> "Copy":
+    def with_recall_begun(self) -> "Copy":
         return self._replace(recalled=_BEGUN)
 
-    def heard(self, said: str) -> "Copy":
+    def with_recall_answer(self, answer: str) -> "Copy":
         """Return the copy after the relay's answer to the recall."""
-        state, _, opened = said.partition(", ")
+        state, _, opened = answer.partition(", ")
         if state not in (EnvelopeState.TAKEN_BACK, NEVER_CAME):
-            raise ValueError(said)
+            raise ValueError(answer)
         return self._replace(recalled=int(opened or 0))
 
 
 class Device(NamedTuple):
-    """One of the recipient's devices: what is on its disk, except for ``holding``.
+    """One of the recipient's devices: what is on its disk, except for ``has_share``.
 
-    ``letter``: it was fetched; ``told``: the relay confirmed that it knows this; ``parts``: the
-    whole blob is here; ``attempt``: recorded before the share is requested; ``finish``: the attempt
-    that was shown and not reported yet; ``views``: the number of finished views; ``holding``: the
-    share is in memory. ``asked`` and ``seen`` are for the invariants, one bit for each attempt:
-    those that requested a share, and those whose share reached the screen.
+    ``letter``: it was fetched; ``confirmed``: the relay confirmed that it knows this; ``has_blob``:
+    the whole blob is here; ``attempt``: recorded before the share is requested; ``unreported``: the
+    attempt that was shown and not reported yet; ``views``: the number of finished views;
+    ``has_share``: the share is in memory. ``requested`` and ``shown`` are for the invariants, one
+    bit for each attempt: those that requested a share, and those whose share reached the screen.
     """
 
     letter: bool = False
-    told: bool = False
-    parts: bool = False
+    confirmed: bool = False
+    has_blob: bool = False
     state: InboxState = InboxState.WAITING
     attempt: int = 0
-    finish: int = 0
+    unreported: int = 0
     views: int = 0
-    holding: bool = False
-    asked: int = 0
-    seen: int = 0
+    has_share: bool = False
+    requested: int = 0
+    shown: int = 0
 
 
 class Pending(NamedTuple):
-    """A request whose answer waits for the disk; ``whose`` is None if nobody waits for it."""
+    """A request whose answer waits for the disk; ``receiver`` is None if nobody waits for it."""
 
-    whose: str | None
+    receiver: str | None
     request: Request
-    said: str
+    answer: str
 
-    def unheard(self) -> "Pending":
-        return self._replace(whose=None)
+    def without_receiver(self) -> "Pending":
+        return self._replace(receiver=None)
 
 
 class Scene(NamedTuple):
@@ -92,23 +92,23 @@ class Scene(NamedTuple):
     copies: tuple[Copy, Copy] = (Copy(), Copy())
     devices: tuple[Device, Device] = (Device(), Device())
 
-    def listens(self, whose: str) -> bool:
-        return any(one.whose == whose for one in self.group)
+    def awaits_answer(self, name: str) -> bool:
+        return any(one.receiver == name for one in self.group)
 
-    def deaf(self, whose: str) -> "Scene":
+    def without_receiver(self, name: str) -> "Scene":
         """Return the scene in which nobody of that name waits for an answer any more."""
-        group = (one.unheard() if one.whose == whose else one for one in self.group)
+        group = (one.without_receiver() if one.receiver == name else one for one in self.group)
         return self._replace(group=tuple(group))
 
-    def lost(self) -> "Scene":
+    def after_relay_death(self) -> "Scene":
         """Return the scene after the relay lost what is not on its disk."""
         return self._replace(rows=self.disk.rows, group=())
 
-    def kept(self) -> "Scene":
+    def after_commit(self) -> "Scene":
         """Return the scene after the group reached the disk, and before any answer left."""
-        return self.on(self.disk._replace(rows=self.rows))
+        return self.on_disk(self.disk._replace(rows=self.rows))
 
-    def on(self, disk: Disk) -> "Scene":
+    def on_disk(self, disk: Disk) -> "Scene":
         return self._replace(disk=disk, rows=disk.rows, group=())
 
     def with_copy(self, place: int, copy: Copy) -> "Scene":

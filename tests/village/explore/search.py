@@ -7,22 +7,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tests.village.explore.events import Event, Rules
-from tests.village.explore.nevers import Broken, check
-from tests.village.explore.relay import Explored
+from tests.village.explore.nevers import Violation, check_invariants
+from tests.village.explore.relay import ExploredRelay
 from tests.village.explore.scene import Scene
 
 
 @dataclass
-class Found:
-    """The result of a search; ``ways`` is the number of sequences of full length in which each
+class SearchResult:
+    """The result of a search; ``sequences`` is the number of sequences of full length in which each
     event changes something.
     """
 
     events: int
     states: int = 0
     steps: int = 0
-    ways: int = 0
-    wrong: str | None = None
+    sequences: int = 0
+    violation: str | None = None
     trace: tuple[str, ...] = ()
 
 
@@ -31,59 +31,61 @@ class Search:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        self._came: dict[Scene, tuple[Scene | None, str]] = {}
-        self._next: dict[Scene, tuple[tuple[Scene, ...], tuple[Scene, ...]]] = {}
+        self._reached_from: dict[Scene, tuple[Scene | None, str]] = {}
+        self._successors: dict[Scene, tuple[tuple[Scene, ...], tuple[Scene, ...]]] = {}
 
-    def run(self, events: int) -> Found:
+    def run(self, events: int) -> SearchResult:
         """Follow every sequence of at most ``events`` events; stop at the first violation."""
         disk = self.rules.relay.begin()
         first = Scene(disk, disk.rows)
-        found, layer = Found(events), Counter({first: 1})
-        self._came[first] = (None, "")
+        found, layer = SearchResult(events), Counter({first: 1})
+        self._reached_from[first] = (None, "")
         try:
             for _ in range(events):
-                layer = self._layer(self._committed(layer, found), found)
-            layer = self._committed(layer, found)
-        except _Wrong as why:
-            found.wrong, found.trace = str(why), self._trace(why.scene)
-        found.states, found.ways = len(self._came), layer.total()
+                layer = self._next_layer(self._add_commits(layer, found), found)
+            layer = self._add_commits(layer, found)
+        except _FoundViolation as why:
+            found.violation, found.trace = str(why), self._trace(why.scene)
+        found.states, found.sequences = len(self._reached_from), layer.total()
         return found
 
-    def _committed(self, layer: Counter[Scene], found: Found) -> Counter[Scene]:
+    def _add_commits(self, layer: Counter[Scene], found: SearchResult) -> Counter[Scene]:
         """Add the scenes after a commit to a layer: a commit is not counted as an event."""
-        for scene, ways in list(layer.items()):
-            for after in self._after(scene, found)[0]:
-                layer[after] += ways
+        for scene, sequences in list(layer.items()):
+            for after in self._successors_of(scene, found)[0]:
+                layer[after] += sequences
         return layer
 
-    def _layer(self, layer: Counter[Scene], found: Found) -> Counter[Scene]:
-        further = Counter[Scene]()
-        for scene, ways in layer.items():
-            for after in self._after(scene, found)[1]:
-                further[after] += ways
-        return further
+    def _next_layer(self, layer: Counter[Scene], found: SearchResult) -> Counter[Scene]:
+        next_layer = Counter[Scene]()
+        for scene, sequences in layer.items():
+            for after in self._successors_of(scene, found)[1]:
+                next_layer[after] += sequences
+        return next_layer
 
-    def _after(self, scene: Scene, found: Found) -> tuple[tuple[Scene, ...], tuple[Scene, ...]]:
-        if scene not in self._next:
+    def _successors_of(
+        self, scene: Scene, found: SearchResult
+    ) -> tuple[tuple[Scene, ...], tuple[Scene, ...]]:
+        if scene not in self._successors:
             try:
-                commits = self._come(scene, self.rules.commits(scene))
-                happens = self._come(scene, self.rules.happens(scene))
-            except Broken as why:
-                raise _Wrong(str(why), scene) from None
-            found.steps += len(commits) + len(happens)
-            self._next[scene] = commits, happens
-        return self._next[scene]
+                commits = self._record_and_check(scene, self.rules.commit_outcomes(scene))
+                events_after = self._record_and_check(scene, self.rules.next_events(scene))
+            except Violation as why:
+                raise _FoundViolation(str(why), scene) from None
+            found.steps += len(commits) + len(events_after)
+            self._successors[scene] = commits, events_after
+        return self._successors[scene]
 
-    def _come(self, before: Scene, events: Iterable[Event]) -> tuple[Scene, ...]:
+    def _record_and_check(self, before: Scene, events: Iterable[Event]) -> tuple[Scene, ...]:
         """Return the scenes that differ from ``before``, each once; check those that are new."""
         afters = dict[Scene, None]()
         for label, after in events:
-            if after not in self._came:
-                self._came[after] = (before, label)
+            if after not in self._reached_from:
+                self._reached_from[after] = (before, label)
                 try:
-                    check(after, self.rules.relay)
-                except Broken as why:
-                    raise _Wrong(str(why), after) from None
+                    check_invariants(after, self.rules.relay)
+                except Violation as why:
+                    raise _FoundViolation(str(why), after) from None
             if after is not before:
                 afters[after] = None
         afters.pop(before, None)
@@ -92,22 +94,22 @@ class Search:
     def _trace(self, scene: Scene) -> tuple[str, ...]:
         labels, at = list[str](), scene
         while True:
-            before, label = self._came[at]
+            before, label = self._reached_from[at]
             if before is None:
                 return tuple(reversed(labels))
             labels.append(label)
             at = before
 
 
-class _Wrong(Exception):
+class _FoundViolation(Exception):
     def __init__(self, why: str, scene: Scene) -> None:
         super().__init__(why)
         self.scene = scene
 
 
 def explore(
-    opens: int | None, events: int, *, groups: bool = False, early: str | None = None
-) -> tuple[Found, Rules]:
+    opens: int | None, events: int, *, groups: bool = False, answered_early: str | None = None
+) -> tuple[SearchResult, Rules]:
     """Search all that can happen to a message that opens ``opens`` times (None: no limit)."""
-    rules = Rules(Explored(opens), groups, early)
+    rules = Rules(ExploredRelay(opens), groups, answered_early)
     return Search(rules).run(events), rules

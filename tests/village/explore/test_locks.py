@@ -36,7 +36,7 @@ from tests.carry.relays import CountingDice, WoundClock
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import at_once
 from tests.in_memory.mail import MemoryMail
-from tests.village.explore.relay import Copied
+from tests.village.explore.relay import RowStates
 
 pytestmark = pytest.mark.slow
 
@@ -48,17 +48,17 @@ GUESSES = tuple(blind(Secret(b"a guess"), scalar_from_random(bytes([n]) * 64)) f
 TOKENS = (UNLOCK, OTHER)
 
 
-class Moment(NamedTuple):
+class SearchState(NamedTuple):
     """One state: the number of the relay's rows; the guesses answered since tries were last
     restored; the guess that was counted last; the generation of the vault; whether the lock is
     shut; which token is the newest.
     """
 
     rows: int
-    heard: frozenset[int] = frozenset()
+    answered: frozenset[int] = frozenset()
     guess: int = 0
     generation: int = 0
-    shut: bool = False
+    is_shut: bool = False
     token: int = 0
 
 
@@ -66,48 +66,50 @@ class Locks:
     """The lock's real rules, run once on each state of the rows."""
 
     def __init__(self) -> None:
-        self.rows = Copied()
-        self.met: set[tuple[LockState, LockEvent, LockState | None]] = set()
-        self._known: dict[tuple[int, str], tuple[int, bool]] = {}
+        self.rows = RowStates()
+        self.transitions: set[tuple[LockState, LockEvent, LockState | None]] = set()
+        self._results: dict[tuple[int, str], tuple[int, bool]] = {}
 
-    def begin(self) -> Moment:
+    def begin(self) -> SearchState:
         relay = _relay(MemoryMail())
         at_once(settle(relay))
-        return Moment(self.rows.number(relay.mail._desk._rows))
+        return SearchState(self.rows.number(relay.mail._desk._rows))
 
-    def happens(self, moment: Moment) -> Iterator[Moment]:
-        new, again = moment.guess + 1, moment.guess
-        for guess in (new, again) if moment.guess else (new,):
-            before = f"guess {1 - moment.token} {guess % 2}"
-            assert not self._asked(moment.rows, before)[1], "an outdated copy was answered"
-            rows, answered = self._asked(moment.rows, f"guess {moment.token} {guess % 2}")
+    def next_states(self, state: SearchState) -> Iterator[SearchState]:
+        new, again = state.guess + 1, state.guess
+        for guess in (new, again) if state.guess else (new,):
+            before = f"guess {1 - state.token} {guess % 2}"
+            assert not self._result(state.rows, before)[1], "an outdated copy was answered"
+            rows, answered = self._result(state.rows, f"guess {state.token} {guess % 2}")
             if not answered:
                 continue
-            yield moment._replace(rows=rows, guess=guess)  # its answer is lost
-            yield moment._replace(rows=rows, guess=guess, heard=moment.heard | {guess})
-        rows, taken = self._asked(moment.rows, f"opened {moment.generation + 1}")
+            yield state._replace(rows=rows, guess=guess)  # its answer is lost
+            yield state._replace(rows=rows, guess=guess, answered=state.answered | {guess})
+        rows, taken = self._result(state.rows, f"opened {state.generation + 1}")
         if taken:
-            yield moment._replace(rows=rows, generation=moment.generation + 1, heard=frozenset())
-            yield moment._replace(rows=rows, heard=frozenset())
-        if moment.generation:
-            rows, taken = self._asked(moment.rows, f"copy {moment.generation}")
+            yield state._replace(rows=rows, generation=state.generation + 1, answered=frozenset())
+            yield state._replace(rows=rows, answered=frozenset())
+        if state.generation:
+            rows, taken = self._result(state.rows, f"copy {state.generation}")
             assert not taken, "a copy of a vault went on beside it"
-            yield moment._replace(rows=rows, heard=frozenset())
-        yield moment._replace(rows=self._asked(moment.rows, "reset")[0], heard=frozenset())
-        rows, taken = self._asked(moment.rows, f"renew {1 - moment.token}")
+            yield state._replace(rows=rows, answered=frozenset())
+        yield state._replace(rows=self._result(state.rows, "reset")[0], answered=frozenset())
+        rows, taken = self._result(state.rows, f"renew {1 - state.token}")
         if taken:
-            yield moment._replace(rows=rows, token=1 - moment.token)
-        yield moment._replace(rows=self._asked(moment.rows, "close")[0], shut=True)
+            yield state._replace(rows=rows, token=1 - state.token)
+        yield state._replace(rows=self._result(state.rows, "close")[0], is_shut=True)
 
-    def check(self, moment: Moment) -> None:
-        assert len(moment.heard) <= UNLOCK_TRIES_MAX, f"{len(moment.heard)} guesses were answered"
-        held = self.rows.mail(moment.rows)._desk.get(StoredLock, BOX)
-        assert (lock_state(held) is LockState.SHUT) == moment.shut
+    def check_invariants(self, state: SearchState) -> None:
+        assert len(state.answered) <= UNLOCK_TRIES_MAX, (
+            f"{len(state.answered)} guesses were answered"
+        )
+        held = self.rows.mail(state.rows)._desk.get(StoredLock, BOX)
+        assert (lock_state(held) is LockState.SHUT) == state.is_shut
 
-    def _asked(self, rows: int, what: str) -> tuple[int, bool]:
-        if (rows, what) not in self._known:
-            self._known[rows, what] = self._run(rows, what)
-        return self._known[rows, what]
+    def _result(self, rows: int, what: str) -> tuple[int, bool]:
+        if (rows, what) not in self._results:
+            self._results[rows, what] = self._run(rows, what)
+        return self._results[rows, what]
 
     def _run(self, rows: int, what: str) -> tuple[int, bool]:
         mail = self.rows.mail(rows)
@@ -118,10 +120,10 @@ class Locks:
         except EntrenousError as why:
             refused = type(why)
         after = mail._desk.get(StoredLock, BOX)
-        self._note(what, before, after, refused)
+        self._check_and_record(what, before, after, refused)
         return self.rows.number(mail._desk._rows), refused is None
 
-    def _note(
+    def _check_and_record(
         self, what: str, before: StoredLock | None, after: StoredLock | None, refused: type | None
     ) -> None:
         """Check that the rules did what the table says."""
@@ -140,7 +142,7 @@ class Locks:
             assert after == before
         elif what != "close" or before is not None:
             assert lock_state(after) is LOCK_TRANSITIONS[state, event]
-        self.met.add((state, event, None if refused else lock_state(after)))
+        self.transitions.add((state, event, None if refused else lock_state(after)))
 
 
 def _event(what: str, held: StoredLock | None) -> LockEvent:
@@ -169,29 +171,29 @@ def _relay(mail: MemoryMail) -> Relay:
     return Relay(mail, MemoryBlobs(), WoundClock(), CountingDice())
 
 
-def explored(events: int) -> tuple[Locks, int]:
+def search(events: int) -> tuple[Locks, int]:
     """Search all states that up to so many events lead to; return the rules and their number."""
     locks = Locks()
     layer = {locks.begin()}
     known = set(layer)
     for _ in range(events):
-        layer = {after for moment in layer for after in locks.happens(moment)} - known
-        for moment in layer:
-            locks.check(moment)
+        layer = {after for state in layer for after in locks.next_states(state)} - known
+        for state in layer:
+            locks.check_invariants(state)
         known |= layer
     return locks, len(known)
 
 
 @pytest.mark.threat("stolen-device")
 def test_nothing_that_can_happen_gives_an_eleventh_answer() -> None:
-    locks, moments = explored(EVENTS)
-    assert moments > 5_000
-    met = {(state, event) for state, event, _ in locks.met}
-    assert met == {*LOCK_TRANSITIONS, *LOCK_REFUSALS}
+    locks, state_count = search(EVENTS)
+    assert state_count > 5_000
+    transitions = {(state, event) for state, event, _ in locks.transitions}
+    assert transitions == {*LOCK_TRANSITIONS, *LOCK_REFUSALS}
 
 
-def test_it_finds_a_try_that_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_detects_a_limit_that_is_not_enforced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tries are counted, but a lock without any left still answers."""
     monkeypatch.setattr(device_lock, "next_lock_state", lambda *_: None)
     with pytest.raises(AssertionError, match="Locked"):
-        explored(EVENTS)
+        search(EVENTS)

@@ -16,28 +16,30 @@ from tests.village.siege.run import fresh_seeds
 
 pytestmark = pytest.mark.slow
 
-FRESH = int(os.environ.get("ENTRENOUS_MOVES", "20"))
-FIXED = (902958524, 546833148, 867786326)  # each has found a bug
+FRESH_SEED_COUNT = int(os.environ.get("ENTRENOUS_MOVES", "20"))
+FIXED_SEEDS = (902958524, 546833148, 867786326)  # each has found a bug
 
 
-def moved(outcome: Outcome) -> int:
+def move_count(outcome: Outcome) -> int:
     return outcome.did["moves"]
 
 
-played = cache(run_one)
+play_once = cache(run_one)
 
 
-@pytest.mark.parametrize("seed", [*FIXED[:2], pytest.param(FIXED[2], marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "seed", [*FIXED_SEEDS[:2], pytest.param(FIXED_SEEDS[2], marks=pytest.mark.nightly)]
+)
 def test_all_is_well_after_moves(seed: int) -> None:
-    outcome = played(seed)
+    outcome = play_once(seed)
     assert not outcome.report, outcome.report
-    assert moved(outcome) > 0
+    assert move_count(outcome) > 0
 
 
 @pytest.mark.nightly
 def test_all_is_well_under_fresh_seeds() -> None:
     did: Counter[str] = Counter()
-    for seed in fresh_seeds(FRESH):
+    for seed in fresh_seeds(FRESH_SEED_COUNT):
         print(AGAIN.format(seed=seed))  # noqa: T201 - shown on failure
         outcome = run_one(seed)
         assert not outcome.report, outcome.report
@@ -46,12 +48,12 @@ def test_all_is_well_under_fresh_seeds() -> None:
 
 
 def test_a_seed_plays_the_same_again() -> None:
-    one, other = played(FIXED[0]), run_one(FIXED[0])
+    one, other = play_once(FIXED_SEEDS[0]), run_one(FIXED_SEEDS[0])
     assert one.trace == other.trace
     assert one.did == other.did
 
 
-def test_what_forgets_where_tokens_hold_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_records_of_former_mailboxes_are_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     """The checks can fail: here, no device records its contacts' former mailboxes."""
     for place in (device_lists, old_mailbox):
         monkeypatch.setattr(place, "record_former_mailboxes", lambda *_: None)

@@ -6,7 +6,7 @@ identities of the people themselves. Its rules:
 * forged or swapped: whatever an inbox shows, its sender sent to this very person, with that time,
   expiry and number of openings; whatever opens is, byte for byte, the copy that was made for them.
 * replayed: an ended message stays ended; no letter counts as two messages.
-* taken back, used up or expired: see :meth:`Oracle.opened`.
+* taken back, used up or expired: see :meth:`Oracle.check_opened`.
 * somebody else's keys: a contact has the keys that its owner's device had at some time, never older
   ones than before; no letter is sealed to another person's key.
 """
@@ -22,7 +22,7 @@ from entrenous.device.sent_messages import COPY_DELIVERY_TABLE, CopyDelivery, Me
 from entrenous.send.inbox import ENDED_STATES, received_messages
 from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, PEER_TABLE, OpenedContent
 from entrenous.send.message.states import ReceivedMessage
-from tests.village.siege.world import Besieged
+from tests.village.siege.world import BesiegedVillage
 from tests.village.world import Villager
 
 
@@ -30,55 +30,55 @@ from tests.village.world import Villager
 class Oracle:
     """Checks one siege; ``accepts`` are the violations."""
 
-    village: Besieged
+    village: BesiegedVillage
     accepts: list[str] = field(default_factory=list)
     opens: dict[bytes, int | None] = field(default_factory=dict)  # the limit of each message
     _ended: set[tuple[str, bytes]] = field(default_factory=set)  # device and message
     _openers: dict[EnvelopeId, set[str]] = field(default_factory=dict)
-    _said: dict[tuple[PersonId, int], Person] = field(default_factory=dict)
+    _identities: dict[tuple[PersonId, int], Person] = field(default_factory=dict)
     _epochs: dict[tuple[str, PersonId], int] = field(default_factory=dict)
-    _owners: dict[bytes, str] = field(default_factory=dict)  # the person of each X-Wing key
+    _key_owners: dict[bytes, str] = field(default_factory=dict)  # the person of each X-Wing key
 
-    def look(self) -> None:
+    def check_devices(self) -> None:
         """Check everybody's device."""
         for who in self.village.people.values():
             me = own_device(who.device).person
-            self._said[me.id, me.epoch] = me
+            self._identities[me.id, me.epoch] = me
             for key in OWN_XWING_KEY_TABLE.all(who.vault):
-                self._owners.setdefault(key.id, who.name)
+                self._key_owners.setdefault(key.id, who.name)
         for who in self.village.people.values():
-            self._look_at_inbox(who)
-            self._look_at_contacts(who)
-            self._look_at_keys(who)
+            self._check_inbox(who)
+            self._check_contacts(who)
+            self._check_keys(who)
 
-    def _accept(self, who: Villager, what: str) -> None:
+    def _record_accept(self, who: Villager, what: str) -> None:
         if (seen := f"{who.name}: {what}") not in self.accepts:
             self.accepts.append(seen)
 
-    def _look_at_inbox(self, who: Villager) -> None:
+    def _check_inbox(self, who: Villager) -> None:
         shown = received_messages(who.device)
         if len({one.id for one in shown}) != len(shown):
-            self._accept(who, "one message is shown twice")
+            self._record_accept(who, "one message is shown twice")
         for received in shown:
-            self._look_at(received, who)
+            self._check_message(received, who)
 
-    def _look_at(self, received: ReceivedMessage, who: Villager) -> None:
-        true = self._sent(received, who)
+    def _check_message(self, received: ReceivedMessage, who: Villager) -> None:
+        true = self._sent_message(received, who)
         if true is None:
-            self._accept(who, f"{received.name} is shown, and was never sent to them")
+            self._record_accept(who, f"{received.name} is shown, and was never sent to them")
             return
         message, copy = true
         sent_at = message.sent_at.replace(microsecond=0)  # the wire carries whole seconds
         said = (received.sent_at, received.expires_at, received.opens, received.envelope)
         if said != (sent_at, message.expires_at, self.opens[message.id], copy.envelope):
-            self._accept(who, f"{received.name} is shown otherwise than it was sent")
+            self._record_accept(who, f"{received.name} is shown otherwise than it was sent")
         key = (who.name, received.id)
         if key in self._ended and received.state not in ENDED_STATES:
-            self._accept(who, f"{received.name} had ended and lives again")
+            self._record_accept(who, f"{received.name} had ended and lives again")
         if received.state in ENDED_STATES:
             self._ended.add(key)
 
-    def _sent(
+    def _sent_message(
         self, received: ReceivedMessage, who: Villager
     ) -> tuple[Message, CopyDelivery] | None:
         """Return what the sender's own vault says about a message in somebody's inbox."""
@@ -97,23 +97,25 @@ class Oracle:
         everybody = self.village.people.values()
         return next((w for w in everybody if own_device(w.device).person.id == person), None)
 
-    def _look_at_contacts(self, who: Villager) -> None:
+    def _check_contacts(self, who: Villager) -> None:
         for contact in contacts(who.device):
             known = contact.person
-            if self._said.get((known.id, known.epoch)) != known:
-                self._accept(who, f"{contact.name} has keys that {contact.name} never said")
+            if self._identities.get((known.id, known.epoch)) != known:
+                self._record_accept(who, f"{contact.name} has keys that {contact.name} never said")
             before = self._epochs.get((who.name, known.id), 0)
             if known.epoch < before:
-                self._accept(who, f"{contact.name} has an older list than before")
+                self._record_accept(who, f"{contact.name} has an older list than before")
             self._epochs[who.name, known.id] = max(before, known.epoch)
 
-    def _look_at_keys(self, who: Villager) -> None:
+    def _check_keys(self, who: Villager) -> None:
         for peer in PEER_TABLE.all(who.vault):
-            owner, true = self._owners.get(peer.seal_to.id), self._owner_of(peer.person)
+            owner, true = self._key_owners.get(peer.seal_to.id), self._owner_of(peer.person)
             if owner is not None and (true is None or owner != true.name):
-                self._accept(who, f"letters for {peer.person.hex()[:8]} are sealed to {owner}")
+                self._record_accept(
+                    who, f"letters for {peer.person.hex()[:8]} are sealed to {owner}"
+                )
 
-    def opened(
+    def check_opened(
         self,
         device: str,
         who: Villager,
@@ -129,28 +131,30 @@ class Oracle:
         Copies of a disk that was copied during an opening continue that one opening, until it is
         reported to the relay as finished (docs/known-attacks.md).
         """
-        true = self._sent(before, who)
+        true = self._sent_message(before, who)
         if true is None:
-            self._accept(who, f"{before.name} opened, and was never sent to them")
+            self._record_accept(who, f"{before.name} opened, and was never sent to them")
             return
         message, copy = true
         whole = [hashlib.sha256(one.data).digest() for one in content.files]
-        if whole != _made_for(who, message) or content.caption != message.caption:
-            self._accept(who, f"{before.name} opened as something else than was sent")
+        if whole != _copy_hashes_for(who, message) or content.caption != message.caption:
+            self._record_accept(who, f"{before.name} opened as something else than was sent")
         if before.state in ENDED_STATES or (device, before.id) in self._ended:
-            self._accept(who, f"{before.name} opened after it had ended here")
+            self._record_accept(who, f"{before.name} opened after it had ended here")
         if message.expires_at is not None and at >= message.expires_at:
-            self._accept(who, f"{before.name} opened after its time")
+            self._record_accept(who, f"{before.name} opened after its time")
         if not before.kept:
-            self._opened_first(self._opening(device, before), who, before, copy.envelope)
+            self._check_first_opening(self._opening(device, before), who, before, copy.envelope)
 
     def _opening(self, device: str, before: ReceivedMessage) -> str:
         """Return the opening's name: the device, or the attempt that a copied disk continues."""
         attempt = before.attempt
-        goes_on = attempt and (before.envelope, attempt) not in self.village.adversary.finished
+        goes_on = (
+            attempt and (before.envelope, attempt) not in self.village.adversary.finished_attempts
+        )
         return attempt.hex() if attempt and goes_on else device
 
-    def _opened_first(
+    def _check_first_opening(
         self, opening: str, who: Villager, before: ReceivedMessage, envelope: EnvelopeId
     ) -> None:
         adversary = self.village.adversary
@@ -159,13 +163,13 @@ class Oracle:
         if envelope in adversary.handed_out_again:
             return
         if envelope in adversary.taken_back:
-            self._accept(who, f"{before.name} was taken back and opened afterwards")
+            self._record_accept(who, f"{before.name} was taken back and opened afterwards")
         limit = self.opens[before.id]
         if limit is not None and len(openers) > limit:
-            self._accept(who, f"{before.name} opened {len(openers)} times, not {limit}")
+            self._record_accept(who, f"{before.name} opened {len(openers)} times, not {limit}")
 
 
-def _made_for(who: Villager, message: Message) -> list[bytes]:
+def _copy_hashes_for(who: Villager, message: Message) -> list[bytes]:
     me = own_device(who.device).person.id
     return [
         copy.sha256 for picture in message.pictures for copy in picture.copies if copy.person == me

@@ -38,15 +38,15 @@ from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from entrenous.send.status import query_sent_messages
 from tests.send.cards import issue_card
-from tests.village.adversary import PATIENCE, NeverEnds
+from tests.village.adversary import CALLS_MAX, TooManyCalls
 from tests.village.siege.oracle import Oracle
 from tests.village.siege.world import (
     PASSPHRASE,
     PICTURE,
-    Besieged,
+    BesiegedVillage,
     delete_mailbox,
     lock_of_device,
-    look_after_lock,
+    manage_lock,
     settled_people,
 )
 from tests.village.world import Villager
@@ -65,8 +65,8 @@ class Outcome:
     broke: list[str] = field(default_factory=list)
     opened: int = 0
     refused: Counter[str] = field(default_factory=Counter)
-    played: Counter[str] = field(default_factory=Counter)
-    asked: Counter[str] = field(default_factory=Counter)
+    tricks_played: Counter[str] = field(default_factory=Counter)
+    call_counts: Counter[str] = field(default_factory=Counter)
     trace: list[str] = field(default_factory=list)
 
     @property
@@ -81,36 +81,38 @@ class Siege:
 
     def __init__(self, seed: int, plan: str | None = None) -> None:
         self.dice = Random(f"steps {seed}")
-        self.village = Besieged(seed, settled_people())
+        self.village = BesiegedVillage(seed, settled_people())
         self.adversary = self.village.adversary
-        self.adversary.mischief = self.dice.choice((0.02, 0.05, 0.15, 0.4))
-        self.adversary.hoards = self.dice.random() < 0.25
+        self.adversary.trick_rate = self.dice.choice((0.02, 0.05, 0.15, 0.4))
+        self.adversary.keeps_shares = self.dice.random() < 0.25
         chosen = self.dice.choice(list(PLANS))
-        self.adversary.favourites, more = PLANS[plan or chosen]
+        self.adversary.preferred_calls, more = PLANS[plan or chosen]
         self.weights = [often * (6 if step in more else 1) for step, often in STEPS_TAKEN.items()]
         self.oracle = Oracle(self.village)
-        self.outcome = Outcome(seed, played=self.adversary.played, asked=self.adversary.asked)
+        self.outcome = Outcome(
+            seed, tricks_played=self.adversary.tricks_played, call_counts=self.adversary.call_counts
+        )
         self.outcome.accepts = self.oracle.accepts
         self.copies: list[Villager] = []
         self.sends_left = SENDS
         if self.dice.random() < 0.25:
-            self._settles("eve")
+            self._set_up("eve")
 
-    def _settles(self, name: str) -> None:
+    def _set_up(self, name: str) -> None:
         """Set up a device for a new person while the relays are malicious."""
         newcomer = self.village.person(name)
         url = self.dice.choice(sorted(self.village.mails))
-        self._do("settles", newcomer, lambda: set_up(name, url, newcomer.device))
+        self._attempt("settles", newcomer, lambda: set_up(name, url, newcomer.device))
         self.village.people[name] = newcomer
 
     def besiege(self) -> Outcome:
         """Take all steps; then make the relays honest, and let everybody fetch and open all."""
-        self.oracle.look()
+        self.oracle.check_devices()
         for _ in range(STEPS):
-            self._take(self.dice.choices(list(STEPS_TAKEN), self.weights)[0])
-        self.adversary.makes_peace()
+            self._take_step(self.dice.choices(list(STEPS_TAKEN), self.weights)[0])
+        self.adversary.become_honest()
         for who in self._everybody():
-            self._do("fetches", who, lambda who=who: fetch_messages(who.device))
+            self._attempt("fetches", who, lambda who=who: fetch_messages(who.device))
         for who in self._everybody():
             for received in received_messages(who.device):
                 self._open(who, who.name, received.name)
@@ -119,27 +121,27 @@ class Siege:
     def _everybody(self) -> list[Villager]:
         return list(self.village.people.values())
 
-    def _take(self, step: "Step") -> None:
+    def _take_step(self, step: "Step") -> None:
         step(self, self.dice.choice(self._everybody()))
-        self.oracle.look()
+        self.oracle.check_devices()
 
-    def _do(self, what: str, who: Villager, work: Callable[[], Any]) -> Any:
+    def _attempt(self, what: str, who: Villager, work: Callable[[], Any]) -> Any:
         """Let somebody do something; any error but an EntrenousError is a finding."""
-        self.adversary.patience = PATIENCE
-        said = "done"
+        self.adversary.calls_left = CALLS_MAX
+        result = "done"
         try:
             return work()
         except EntrenousError as error:
-            said = type(error).__name__
-            self.outcome.refused[said] += 1
-        except (Exception, NeverEnds) as error:  # noqa: BLE001 - whatever it is, it is a finding
-            said = type(error).__name__
+            result = type(error).__name__
+            self.outcome.refused[result] += 1
+        except (Exception, TooManyCalls) as error:  # noqa: BLE001 - whatever it is, it is a finding
+            result = type(error).__name__
             last = traceback.extract_tb(error.__traceback__)[-1]
             self.outcome.broke.append(
                 f"{who.name} {what}: {error!r} at {last.filename}:{last.lineno}"
             )
         finally:
-            self.outcome.trace.append(f"{who.name} {what}: {said}")
+            self.outcome.trace.append(f"{who.name} {what}: {result}")
         return None
 
     # --- steps ----------------------------------------------------------------------------------
@@ -157,13 +159,13 @@ class Siege:
         caption = f"number {self.sends_left} of {who.name}"
         draft = Draft((PICTURE,), to, MessagePolicy(until, opens), caption, confirmed=frozenset(to))
         before = {message.id for message in who.device.ledger.messages()}
-        self._do("sends", who, lambda: send_message(draft, who.device))
+        self._attempt("sends", who, lambda: send_message(draft, who.device))
         for message in who.device.ledger.messages():
             if message.id not in before:
                 self.oracle.opens[message.id] = opens
 
     def fetches(self, who: Villager) -> None:
-        self._do("fetches", who, lambda: fetch_messages(who.device))
+        self._attempt("fetches", who, lambda: fetch_messages(who.device))
 
     def opens(self, who: Villager) -> None:
         shown = received_messages(who.device)
@@ -186,35 +188,35 @@ class Siege:
     def _open(self, who: Villager, device: str, name: str) -> None:
         shown = {one.name: one for one in received_messages(who.device)}
         at = self.village.clock.now()
-        content = self._do("opens", who, lambda: open_message(name, who.device))
+        content = self._attempt("opens", who, lambda: open_message(name, who.device))
         if content is not None:
             self.outcome.opened += 1
-            self.oracle.opened(device, who, shown[name], content, at)
+            self.oracle.check_opened(device, who, shown[name], content, at)
 
     def takes_back(self, who: Villager) -> None:
         sent: list[Message] = list(who.device.ledger.messages())
         if sent:
             name = self.dice.choice(sent).name
-            self._do("takes back", who, lambda: recall_message(name, who.device))
+            self._attempt("takes back", who, lambda: recall_message(name, who.device))
 
     def looks_after_them(self, who: Villager) -> None:
-        self._do("looks", who, lambda: query_sent_messages(who.device))
+        self._attempt("looks", who, lambda: query_sent_messages(who.device))
 
     def meets(self, who: Villager) -> None:
         """Add somebody by an invite, for the first time or again."""
         most = self._everybody() if self.dice.random() < 0.5 else self._everybody()[:2]
         other = self.dice.choice([one for one in most if one is not who])
-        link = self._do("invites", other, lambda: make_invite_link(other.device))
+        link = self._attempt("invites", other, lambda: make_invite_link(other.device))
         if link is not None:
             name = f"{other.name} of {who.name}"
-            self._do("adds", who, lambda: _adds(link, name, who))
+            self._attempt("adds", who, lambda: _add_and_compare(link, name, who))
 
     def changes_the_list(self, who: Villager) -> None:
         """Issue a new device list, and publish it."""
         card, me = issue_card(who), own_device(who.device)  # type: ignore[arg-type]
         shown = seal_key_bundle(card, me.person.id, me.home.mailbox)
         home = me.home
-        self._do(
+        self._attempt(
             "publishes",
             who,
             lambda: who.device.courier.publish_key_bundle(
@@ -226,27 +228,27 @@ class Siege:
         known = contacts(who.device)
         if known:
             name = self.dice.choice(known).name
-            self._do("forgets", who, lambda: forget_contact(name, who.device))
+            self._attempt("forgets", who, lambda: forget_contact(name, who.device))
 
     def unlocks(self, who: Villager) -> None:
         """Request the relay's part of the vault's key; report the unlock, or manage the lock."""
         courier, dice = who.device.courier, who.device.dice
         lock = lock_of_device(who)
-        self._do("unlocks", who, lambda: evaluate_at_relay(lock, PASSPHRASE, courier, dice))
+        self._attempt("unlocks", who, lambda: evaluate_at_relay(lock, PASSPHRASE, courier, dice))
 
         def opening() -> None:
             mark_unlock_unconfirmed(who.vault)
             confirm_unlock_at_relay(who.device)
 
         if self.dice.random() < 0.3:
-            self._do("opens the vault", who, opening)
+            self._attempt("opens the vault", who, opening)
         else:
-            self._do("looks after the lock", who, lambda: look_after_lock(who))
+            self._attempt("looks after the lock", who, lambda: manage_lock(who))
 
     def leaves(self, who: Villager) -> None:
         """Now and then, delete the mailbox as another device can; its own one keeps using it."""
         if self.dice.random() < 0.2:
-            self._do("leaves", who, lambda: delete_mailbox(who))
+            self._attempt("leaves", who, lambda: delete_mailbox(who))
 
     def time_passes(self, _who: Villager) -> None:
         self.village.clock.wind(minutes=self.dice.choice((1, 70, 1500)))
@@ -299,8 +301,8 @@ def besiege_all(seeds: Iterable[int], say: Callable[[str], None]) -> dict[str, A
         outcome = besiege(seed)
         total.update(runs=1, accepts=len(outcome.accepts), broke=len(outcome.broke))
         total.update(opened=outcome.opened, refused=outcome.refused.total())
-        total.update(calls=outcome.asked.total())
-        tricks.update(outcome.played)
+        total.update(calls=outcome.call_counts.total())
+        tricks.update(outcome.tricks_played)
         if outcome.report:
             say(outcome.report)
         if total["runs"] % 100 == 0:
@@ -330,7 +332,7 @@ if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 
 
-def _adds(link: str, name: str, who: Villager) -> None:
+def _add_and_compare(link: str, name: str, who: Villager) -> None:
     """Add a person by a link and mark their keys as compared, so that receipts are owed."""
     add_person(link, name, who.device)
     mark_keys_compared(name, who.device)

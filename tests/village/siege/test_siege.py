@@ -18,13 +18,13 @@ from entrenous.send.formats.identity_formats import read_prekey
 from entrenous.send.inbox import received_messages, store_message_state
 from entrenous.send.message.states import InboxState
 from entrenous.send.recall import recall_message
-from tests.village.adversary import calls_of_a_courier
+from tests.village.adversary import courier_calls
 from tests.village.siege.run import PLANS, STEPS_TAKEN, Siege, besiege, fresh_seeds
-from tests.village.tricks import ON_ONE_CALL
+from tests.village.tricks import TRICKS_BY_CALL
 
 pytestmark = pytest.mark.slow
 
-FRESH = int(os.environ.get("ENTRENOUS_SIEGES", "20"))
+FRESH_SEED_COUNT = int(os.environ.get("ENTRENOUS_SIEGES", "20"))
 # By the words that a report must contain: the plan, a check of the program, and its replacement.
 SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
     "has an older list": (
@@ -39,7 +39,7 @@ SABOTAGE: dict[str, tuple[str, str, Callable[..., Any]]] = {
     ),
 }
 #: The seed to try first, if seed 0 does not notice it.
-NOTICED_BY = {"has an older list": 3}
+FIRST_SEED = {"has an older list": 3}
 
 
 @pytest.mark.threat("server-adds-device")
@@ -50,50 +50,50 @@ NOTICED_BY = {"has an older list": 3}
 def test_nothing_is_accepted_under_any_plan(seed: int) -> None:
     outcome = besiege(seed, list(PLANS)[seed])
     assert not outcome.report, outcome.report
-    assert outcome.played.total() > 0
+    assert outcome.tricks_played.total() > 0
 
 
 @pytest.mark.nightly
 @pytest.mark.threat("lying-relay")
 def test_nothing_is_accepted_under_fresh_seeds() -> None:
     asked: Counter[str] = Counter()
-    for seed in fresh_seeds(FRESH):
+    for seed in fresh_seeds(FRESH_SEED_COUNT):
         outcome = besiege(seed)
         print(f"python -m tests.village.siege.run --seed {seed}")  # noqa: T201 - shown on failure
         assert not outcome.report, outcome.report
-        asked.update(outcome.asked)
+        asked.update(outcome.call_counts)
     assert asked.total() > 0
 
 
 def test_a_seed_plays_the_same_again() -> None:
     one, other = besiege(7), besiege(7)
     assert one.trace == other.trace
-    assert (one.played, one.asked) == (other.played, other.asked)
+    assert (one.tricks_played, one.call_counts) == (other.tricks_played, other.call_counts)
 
 
-def test_every_call_of_a_courier_is_played_with() -> None:
+def test_adversary_gets_every_call_of_a_courier() -> None:
     """Calls without tricks of their own get those for any call."""
-    assert set(ON_ONE_CALL) <= calls_of_a_courier()
+    assert set(TRICKS_BY_CALL) <= courier_calls()
     # These are for resumed uploads and waiting inboxes, or are replaced by batches of tokens.
     rare = {"uploaded_size", "wait_for_letter", "drop_send_token"}
-    missing = calls_of_a_courier() - rare
+    missing = courier_calls() - rare
     for seed in range(40):
-        missing -= set(besiege(seed).asked)
+        missing -= set(besiege(seed).call_counts)
         if not missing:
             break
     assert not missing
 
 
 @pytest.mark.parametrize("words", SABOTAGE)
-def test_a_check_that_is_missing_is_noticed(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sieges_detect_a_missing_check(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plan, place, instead = SABOTAGE[words]
     monkeypatch.setattr(f"entrenous.{place}", instead)
-    seeds = (NOTICED_BY.get(words, 0), *range(20))
-    reports = (concentrated(seed, plan).besiege().report for seed in seeds)
+    seeds = (FIRST_SEED.get(words, 0), *range(20))
+    reports = (siege_with_steps_of(seed, plan).besiege().report for seed in seeds)
     assert any(words in report for report in reports)
 
 
-def concentrated(seed: int, plan: str) -> Siege:
+def siege_with_steps_of(seed: int, plan: str) -> Siege:
     """Return a siege in which people take only the plan's steps."""
     siege = Siege(seed, plan)
     siege.weights = [int(step in PLANS[plan][1]) for step in STEPS_TAKEN]
@@ -107,7 +107,7 @@ def concentrated(seed: int, plan: str) -> Siege:
 def siege() -> Siege:
     """Return a siege with honest relays in which Ben has fetched a message from Ana."""
     siege = Siege(0)
-    siege.adversary.makes_peace()
+    siege.adversary.become_honest()
     while not received_messages(siege.village.people["ben"].device):
         siege.sends_left = 1
         siege.sends(siege.village.people["ana"])
@@ -126,28 +126,28 @@ def siege() -> Siege:
     ],
     ids=lambda forged: next(iter(forged)),
 )
-def test_what_was_never_sent_so_is_noticed(siege: Siege, forged: dict[str, Any]) -> None:
+def test_oracle_detects_a_forged_message(siege: Siege, forged: dict[str, Any]) -> None:
     ben = siege.village.people["ben"]
-    siege.oracle.look()
+    siege.oracle.check_devices()
     assert siege.oracle.accepts == []
     store_message_state(
         replace(received_messages(ben.device)[0], **forged), InboxState.WAITING, ben.device
     )
-    siege.oracle.look()
+    siege.oracle.check_devices()
     assert len(siege.oracle.accepts) >= 1
 
 
-def test_an_ending_that_is_undone_is_noticed(siege: Siege) -> None:
+def test_oracle_detects_an_ended_message_that_comes_back(siege: Siege) -> None:
     ben = siege.village.people["ben"]
     honest = received_messages(ben.device)[0]
     store_message_state(honest, InboxState.TAKEN_BACK, ben.device)
-    siege.oracle.look()
+    siege.oracle.check_devices()
     store_message_state(honest, InboxState.WAITING, ben.device)
-    siege.oracle.look()
+    siege.oracle.check_devices()
     assert siege.oracle.accepts == [f"ben: {honest.name} had ended and lives again"]
 
 
-def test_a_relay_that_does_not_let_go_is_noticed(
+def test_oracle_detects_a_relay_that_keeps_a_share_after_a_recall(
     siege: Siege, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.carry.withdraw.close_envelope", lambda _desk, held, *_: held)
@@ -159,7 +159,7 @@ def test_a_relay_that_does_not_let_go_is_noticed(
     assert siege.oracle.accepts == [f"ben: {received.name} was taken back and opened afterwards"]
 
 
-def test_a_relay_that_does_not_count_is_noticed(
+def test_oracle_detects_a_relay_that_does_not_count_openings(
     siege: Siege, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.carry.release._record_attempt", lambda *_: None)

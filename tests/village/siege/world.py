@@ -35,7 +35,7 @@ PASSPHRASE = Secret(b"stretched already, by argon2id..")
 
 
 @dataclass(frozen=True)
-class Settled:
+class SettledState:
     """What is on every disk, and what the adversary remembers, before a siege."""
 
     vaults: Mapping[str, tuple[dict[str, dict[str, bytes]], dict[Any, bytes]]]
@@ -43,17 +43,17 @@ class Settled:
     adversary: Adversary
 
 
-class Besieged:
+class BesiegedVillage:
     """People, their relays, and the adversary between them; everything follows from ``seed``."""
 
-    def __init__(self, seed: int, settled: Settled | None = None) -> None:
+    def __init__(self, seed: int, settled: SettledState | None = None) -> None:
         self.seed, self.clock = seed, WoundClock()
         self.mails = {url: MemoryMail() for url in sorted(set(HOMES.values()))}
         self.honest = _courier(self.mails, self.clock, seed)
         self.adversary = Adversary(self.honest, seed)
         self.people = {name: self.person(name) for name in HOMES}
         if settled is not None:
-            self._lay(settled)
+            self._restore(settled)
 
     def person(self, name: str, dice: str = "") -> Villager:
         """Return a person whose device is not set up."""
@@ -63,15 +63,15 @@ class Besieged:
             LoadedDice(f"{name} {dice} {self.seed}"),
             vault,
             VaultLedger(vault),
-            self.adversary.before(name),  # type: ignore[arg-type]
+            self.adversary.courier_for(name),  # type: ignore[arg-type]
             read_picture,
         )
         return Villager(name, device, vault)
 
-    def _lay(self, settled: Settled) -> None:
+    def _restore(self, settled: SettledState) -> None:
         for name, (drawers, files) in settled.vaults.items():
             _fill(self.people[name].vault, drawers, files)
-        self.adversary.knows(settled.adversary)
+        self.adversary.copy_memory_of(settled.adversary)
         for url, rows in settled.rows.items():
             self.mails[url]._desk._rows = {kind: dict(held) for kind, held in rows.items()}
 
@@ -96,7 +96,7 @@ def delete_mailbox(who: Villager) -> None:
     courier.close_mailbox(home.relay_url, home.mailbox, CLOSE)
 
 
-def look_after_lock(who: Villager) -> None:
+def manage_lock(who: Villager) -> None:
     """Make the calls with which a device, or its recovery sheet, manages the relay's lock."""
     home, courier = own_device(who.device).home, who.device.courier
     courier.create_lock(lock_of_device(who), home.owner)
@@ -106,9 +106,9 @@ def look_after_lock(who: Villager) -> None:
 
 
 @cache
-def settled_people() -> Settled:
+def settled_people() -> SettledState:
     """Set up everybody with a lock, let friends add each other, and return what is stored."""
-    village = Besieged(0)
+    village = BesiegedVillage(0)
     for name, url in HOMES.items():
         set_up(name, url, village.people[name].device)
     for one, other in FRIENDS:
@@ -118,7 +118,7 @@ def settled_people() -> Settled:
         who.device.courier.create_lock(lock_of_device(who), home.owner)
     vaults = {name: (who.vault._drawers, who.vault._files) for name, who in village.people.items()}
     rows = {url: mail._desk._rows for url, mail in village.mails.items()}
-    return Settled(vaults, rows, village.adversary)
+    return SettledState(vaults, rows, village.adversary)
 
 
 def _courier(mails: Mapping[str, MemoryMail], clock: WoundClock, seed: int) -> Courier:

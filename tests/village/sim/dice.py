@@ -8,6 +8,6 @@ def dice_for(purpose: str, seed: int) -> Random:
     return Random(f"{purpose} {seed}")
 
 
-def wait_s(mean_s: float, dice: Random) -> float:
+def random_pause_s(mean_s: float, dice: Random) -> float:
     """Return an exponentially distributed pause in seconds, in whole milliseconds."""
     return round(dice.expovariate(1 / mean_s), 3)

@@ -1,6 +1,6 @@
 """A disk that loses what was not synced: a journal of writes, of which a crash keeps a prefix."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -11,7 +11,7 @@ Place = tuple[Hashable, ...]
 Change = tuple[Place, Any]  # a place and its new content; None deletes it
 
 
-def never() -> Fuse:
+def no_fuse() -> Fuse:
     """Return a fuse that does not burn down."""
     return Fuse(-1)
 
@@ -42,10 +42,6 @@ class SimDisk:
     def crash(self) -> None:
         """Keep a beginning of the journal, of random length, and lose the rest."""
         self._settle(self.dice.randint(0, len(self.journal)))
-
-    def below(self, drawer: Hashable) -> Iterator[tuple[Place, Any]]:
-        """Return everything durable whose place begins with ``drawer``."""
-        return ((place, held) for place, held in self.durable.items() if place[0] == drawer)
 
     def _settle(self, kept: int) -> None:
         for changes in self.journal[:kept]:

@@ -47,13 +47,13 @@ class Faults:
         """Return after how many more writes and syncs a relay dies; -1 if it does not."""
         return dice.randrange(_WRITES) if dice.random() < self.relay else -1
 
-    def takes_s(self, dice: Random) -> float:
+    def transit_s(self, dice: Random) -> float:
         """Return how many seconds a request, or its answer, is on its way."""
         if dice.random() < self.sleep:
             return float(round(_SLEEP_S * dice.random() ** 2))
         return round(dice.random() ** 4, 3)
 
-    def late_s(self, dice: Random) -> float:
+    def lateness_s(self, dice: Random) -> float:
         """Return by how many seconds a late request is late; more often few than days."""
         return float(_LATEST_S ** dice.random())
 
@@ -61,7 +61,7 @@ class Faults:
 QUIET: Final = Faults()
 
 
-def faults_of(dice: Random) -> Faults:
+def choose_faults(dice: Random) -> Faults:
     """Choose the probabilities of faults of one run."""
     return Faults(
         dice.choice((0.01, 0.05, 0.15, 0.3)),

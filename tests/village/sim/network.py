@@ -13,7 +13,7 @@ from tests.village.sim.faults import QUIET, Fate, Faults
 from tests.village.sim.schedule import Schedule
 
 _PATIENCE_S = 30.0  # after which a device gives up
-Answers = Callable[[httpx.Request], httpx.Response | None]  # None: the relay is down, or dies
+AnswerRequest = Callable[[httpx.Request], httpx.Response | None]  # None: the relay is down, or dies
 
 
 @dataclass
@@ -22,44 +22,44 @@ class SimNetwork:
 
     schedule: Schedule
     dice: Random
-    answers: Answers
+    answer_request: AnswerRequest
     faults: Faults = QUIET
-    played: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))
+    fate_counts: dict[Fate, int] = field(default_factory=lambda: dict.fromkeys(Fate, 0))
 
     def carry(self, request: httpx.Request) -> httpx.Response:
         """Carry a request there, and its answer back; raises httpx.TransportError."""
         request.read()
         fate = self.faults.fate(self.dice)
-        self.played[fate] += 1
-        self._takes_time()
+        self.fate_counts[fate] += 1
+        self._wait_in_transit()
         if fate is Fate.LOST:
             raise httpx.ConnectError("lost", request=request)
         if fate is Fate.LATE:
-            self._again(request)
+            self._repeat_later(request)
             self.schedule.wait(_PATIENCE_S)
             raise httpx.ReadTimeout("late", request=request)
-        answer = self.answers(request)
+        answer = self.answer_request(request)
         if fate is Fate.DOUBLED:
-            self._again(request)
-        self._takes_time()
+            self._repeat_later(request)
+        self._wait_in_transit()
         if answer is None or fate is Fate.ANSWER_LOST:
             raise httpx.ReadError("lost", request=request)
         return answer
 
-    def _takes_time(self) -> None:
-        self.schedule.wait(self.faults.takes_s(self.dice))
+    def _wait_in_transit(self) -> None:
+        self.schedule.wait(self.faults.transit_s(self.dice))
 
-    def _again(self, request: httpx.Request) -> None:
+    def _repeat_later(self, request: httpx.Request) -> None:
         """Let the same request arrive later, when nobody waits for its answer."""
 
         def arrive() -> None:
-            self.answers(request)
+            self.answer_request(request)
 
-        self.schedule.after(self.faults.late_s(self.dice), arrive)
+        self.schedule.after(self.faults.lateness_s(self.dice), arrive)
 
 
 @dataclass
-class Line(httpx.BaseTransport):
+class DeviceTransport(httpx.BaseTransport):
     """An httpx transport that connects one device to the network."""
 
     network: SimNetwork

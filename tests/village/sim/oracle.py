@@ -29,7 +29,7 @@ from entrenous.send.inbox import ENDED_STATES
 from entrenous.send.message.draft import Draft
 from entrenous.send.message.states import INBOX_TABLE, InboxState, ReceivedMessage
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.village.sim.world import Host, RelayHost, address
+from tests.village.sim.world import Host, RelayHost, relay_url_of
 
 _MESSAGES: Final = "message"  # the ledger's table
 _REMEMBERED: Final = timedelta(days=30)  # how long a relay keeps ended envelopes at least
@@ -46,25 +46,25 @@ class Oracle:
 
     hosts: Mapping[str, Host]
     wrong: list[str] = field(default_factory=list)
-    kept_its_word: int = 0
+    checks_held: int = 0
     drafts: dict[MessageId, Draft] = field(default_factory=dict)
     groups: dict[EnvelopeId, Group] = field(default_factory=dict)
     accepted: dict[EnvelopeId, tuple[str, datetime]] = field(default_factory=dict)  # where, when
     withdrawn: set[EnvelopeId] = field(default_factory=set)
     attempts: dict[EnvelopeId, dict[bytes, None]] = field(default_factory=lambda: defaultdict(dict))
     shown: dict[Group, set[bytes]] = field(default_factory=lambda: defaultdict(set))
-    _known: dict[str, dict[str, bytes]] = field(default_factory=lambda: defaultdict(dict))
-    _noted: set[str] = field(default_factory=set)
+    _known_records: dict[str, dict[str, bytes]] = field(default_factory=lambda: defaultdict(dict))
+    _seen_messages: set[str] = field(default_factory=set)
     _ended: set[tuple[str, str]] = field(default_factory=set)
 
-    def is_wrong(self, what: str) -> None:
+    def report_once(self, what: str) -> None:
         """Record a violation, once."""
         if what not in self.wrong:
             self.wrong.append(what)
 
     # --- what relays answer ---------------------------------------------------------------------
 
-    def heard(self, request: httpx.Request, answer: httpx.Response, at: datetime) -> None:
+    def record_answer(self, request: httpx.Request, answer: httpx.Response, at: datetime) -> None:
         """Record a relay's answer, whether or not it arrives."""
         parts = request.url.path.strip("/").split("/")[1:]
         if not answer.is_success or len(parts) < 3:
@@ -72,25 +72,25 @@ class Oracle:
         if (request.method, parts[-1]) == ("POST", "withdraw"):
             self.withdrawn.add(_id(parts[1]))
         elif (parts[0], parts[-1]) == ("shares", "open"):
-            self._released(_id(parts[1]), request.content)
+            self._record_release(_id(parts[1]), request.content)
         elif parts[2] == "envelopes" and request.method == "PUT":
-            self.accepted.setdefault(_id(parts[3]), (address(request), at))
+            self.accepted.setdefault(_id(parts[3]), (relay_url_of(request), at))
         elif parts[2] == "envelopes" and request.method == "DELETE":
-            self._forgotten(_id(parts[3]), _id(parts[1]))
+            self._check_acknowledged(_id(parts[3]), _id(parts[1]))
 
-    def _released(self, envelope: EnvelopeId, attempt: bytes) -> None:
+    def _record_release(self, envelope: EnvelopeId, attempt: bytes) -> None:
         self.attempts[envelope].pop(attempt, None)
         self.attempts[envelope][attempt] = None  # the newest is the last
         if envelope in self.withdrawn:
-            self.is_wrong("a relay let a share go after its message was taken back")
+            self.report_once("a relay let a share go after its message was taken back")
 
-    def _forgotten(self, envelope: EnvelopeId, mailbox: bytes) -> None:
+    def _check_acknowledged(self, envelope: EnvelopeId, mailbox: bytes) -> None:
         for host in self.hosts.values():
             durable = (SEEN_LETTER, envelope.hex()) in host.records.durable
             if host.me.home.mailbox == mailbox and not durable:
-                self.is_wrong(f"{host.name}: a letter was acknowledged and is not on its disk")
+                self.report_once(f"{host.name}: a letter was acknowledged and is not on its disk")
 
-    def restarted(self, relay: RelayHost, at: datetime) -> None:
+    def check_restarted_relay(self, relay: RelayHost, at: datetime) -> None:
         """Check that a relay that was restarted still has what it had acknowledged."""
         for envelope, (url, since) in self.accepted.items():
             if url != relay.url or at - since > _REMEMBERED:
@@ -101,7 +101,7 @@ class Oracle:
             letter = relay.rows.durable.get((StoredLetter, envelope))
             waits = held is not None and held.closed_at is None
             if held is None or (waits and letter is None):
-                self.is_wrong("a letter that a relay had acknowledged was lost in a crash")
+                self.report_once("a letter that a relay had acknowledged was lost in a crash")
 
     def _is_on_a_device(self, envelope: EnvelopeId) -> bool:
         return any(
@@ -110,107 +110,113 @@ class Oracle:
 
     # --- what lies on a device ------------------------------------------------------------------
 
-    def look(self, host: Host, draft: Draft | None = None) -> None:
+    def check_device(self, host: Host, draft: Draft | None = None) -> None:
         """Check one device after a step; ``draft`` is what the step was to send, if anything."""
-        self._note_sent(host, draft)
+        self._record_sent(host, draft)
         if host.vault.inner.keys(UNDECRYPTABLE_LETTER):
-            self.is_wrong(f"{host.name}: a letter could not be opened")
-        known = self._known[host.name]
+            self.report_once(f"{host.name}: a letter could not be opened")
+        known = self._known_records[host.name]
         for key, record in host.vault.inner.items(INBOX):
             if known.get(key) != record:
                 known[key] = record
                 received = INBOX_TABLE.load(key, host.vault)
                 assert received is not None
-                self._look_at(received, key, host)
+                self._check_message(received, key, host)
         if known.keys() - set(host.vault.inner.keys(INBOX)):
-            self.is_wrong(f"{host.name}: a message that came is not there any more")
+            self.report_once(f"{host.name}: a message that came is not there any more")
 
-    def _note_sent(self, host: Host, draft: Draft | None) -> None:
-        new = [key for key in host.vault.inner.keys(_MESSAGES) if key not in self._noted]
-        self._noted.update(new)
+    def _record_sent(self, host: Host, draft: Draft | None) -> None:
+        new = [key for key in host.vault.inner.keys(_MESSAGES) if key not in self._seen_messages]
+        self._seen_messages.update(new)
         if len(new) > 1:
-            self.is_wrong(f"{host.name}: one draft became {len(new)} messages")
+            self.report_once(f"{host.name}: one draft became {len(new)} messages")
         for key in new:
             if draft is not None:
                 self.drafts[MessageId(bytes.fromhex(key))] = draft
 
-    def _look_at(self, received: ReceivedMessage, key: str, host: Host) -> None:
+    def _check_message(self, received: ReceivedMessage, key: str, host: Host) -> None:
         if received.state not in ENDED_STATES and (host.name, key) in self._ended:
-            self.is_wrong(f"{host.name}: {received.name} had ended and lives again")
+            self.report_once(f"{host.name}: {received.name} had ended and lives again")
         if received.state in ENDED_STATES:
             self._ended.add((host.name, key))
         seen = self.shown[received.id, host.me.person.id]
         alone = len(host.me.person.devices) == 1
         if received.state in _SEEN_BY_FEW and alone and not seen:
-            self.is_wrong(f"{host.name}: {received.name} was used up and nobody has seen it")
+            self.report_once(f"{host.name}: {received.name} was used up and nobody has seen it")
 
     # --- what people see ------------------------------------------------------------------------
 
-    def saw(self, host: Host, before: ReceivedMessage, text: str | None, begun: "Begun") -> None:
-        """Check a message that was shown; it was in the state ``before`` when that had begun."""
+    def check_shown_message(
+        self, host: Host, before: ReceivedMessage, text: str | None, start: "OpeningStart"
+    ) -> None:
+        """Check a message that was shown; it was in the state ``before`` at ``start``."""
         draft = self.drafts.get(before.id)
         if draft is not None and text != draft.text_or_caption:
-            self.is_wrong(f"{host.name}: {before.name} reads otherwise than it was written")
+            self.report_once(f"{host.name}: {before.name} reads otherwise than it was written")
         if before.state in ENDED_STATES:
-            self.is_wrong(f"{host.name}: {before.name} opened after it had ended")
-        if before.expires_at is not None and begun.at >= before.expires_at:
-            self.is_wrong(f"{host.name}: {before.name} opened after its time")
-        if not before.kept and before.envelope in begun.withdrawn:
-            self.is_wrong(f"{host.name}: {before.name} was taken back, and opened first afterwards")
+            self.report_once(f"{host.name}: {before.name} opened after it had ended")
+        if before.expires_at is not None and start.at >= before.expires_at:
+            self.report_once(f"{host.name}: {before.name} opened after its time")
+        if not before.kept and before.envelope in start.withdrawn:
+            self.report_once(
+                f"{host.name}: {before.name} was taken back, and opened first afterwards"
+            )
         if before.opens is not None:
-            self._count(host, before)
+            self._count_opening(host, before)
 
-    def _count(self, host: Host, before: ReceivedMessage) -> None:
+    def _count_opening(self, host: Host, before: ReceivedMessage) -> None:
         seen = self.shown[before.id, host.me.person.id]
         seen.add(next(reversed(self.attempts[before.envelope])))
         assert before.opens is not None
         if len(seen) > before.opens:
-            self.is_wrong(
+            self.report_once(
                 f"{host.name}: {before.name} opened {len(seen)}, not {before.opens} times"
             )
 
     # --- the end --------------------------------------------------------------------------------
 
-    def at_the_end(self, now: datetime) -> None:
+    def check_at_the_end(self, now: datetime) -> None:
         """Check that everything owed has arrived, once faults have stopped and all have fetched."""
         for host in self.hosts.values():
             for drawer in (OUTBOX, TOKEN_REGISTRATION, UNREPORTED_OPENING):
                 if host.vault.inner.keys(drawer):
-                    self.is_wrong(f"{host.name}: something waits for ever in the drawer {drawer}")
+                    self.report_once(
+                        f"{host.name}: something waits for ever in the drawer {drawer}"
+                    )
             for copy in COPY_DELIVERY_TABLE.all(host.vault):
-                self._owed(copy, host, now)
+                self._check_owed_copy(copy, host, now)
 
-    def _owed(self, copy: CopyDelivery, sender: Host, now: datetime) -> None:
+    def _check_owed_copy(self, copy: CopyDelivery, sender: Host, now: datetime) -> None:
         message = sender.device.ledger.message(copy.message)
         what = f"{sender.name}'s {message.name} for {copy.to}"
-        to = self._at(copy)
+        to = self._host_of(copy)
         if copy.departure is SendState.REFUSED:
             return  # its sender was told so; run.py checks the reason
         key = inbox_key(sender.me.person.id, copy.message)
         came = None if to is None else INBOX_TABLE.load(key, to.vault)
         if copy.state is EnvelopeState.TAKEN_BACK:
             lives = came is not None and came.state not in ENDED_STATES
-            self._must_not(lives, f"{what} was taken back and is still there")
+            self._check_not(lives, f"{what} was taken back and is still there")
         elif message.expires_at is not None and message.expires_at > now:
-            self._must_not(not copy.is_confirmed_by_relay, f"{what} never left")
-            self._must_not(came is None, f"{what} never came")
+            self._check_not(not copy.is_confirmed_by_relay, f"{what} never left")
+            self._check_not(came is None, f"{what} never came")
             early = came is not None and came.state in _ENDED_BY_ITS_SENDER
-            self._must_not(early, f"{what} has ended without a reason")
+            self._check_not(early, f"{what} has ended without a reason")
 
-    def _must_not(self, bad: bool, what: str) -> None:  # noqa: FBT001
+    def _check_not(self, bad: bool, what: str) -> None:  # noqa: FBT001
         if bad:
-            self.is_wrong(what)
+            self.report_once(what)
         else:
-            self.kept_its_word += 1
+            self.checks_held += 1
 
-    def _at(self, copy: CopyDelivery) -> Host | None:
+    def _host_of(self, copy: CopyDelivery) -> Host | None:
         wanted = (copy.person, copy.device)
         every = self.hosts.values()
         return next((one for one in every if (one.me.person.id, one.me.key.device) == wanted), None)
 
 
 @dataclass(frozen=True)
-class Begun:
+class OpeningStart:
     """When somebody began to open a message, and what was taken back by then."""
 
     at: datetime

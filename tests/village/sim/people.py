@@ -21,7 +21,7 @@ from entrenous.send.open import WriteFile, show_received_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.status import query_sent_messages
-from tests.village.sim.oracle import Begun, Oracle
+from tests.village.sim.oracle import OpeningStart, Oracle
 from tests.village.sim.world import Host
 from tests.village.world import photo
 
@@ -31,7 +31,7 @@ PICTURE: Final = photo(width_px=64)
 
 
 @dataclass
-class Life:
+class Actor:
     """One person at one device."""
 
     host: Host
@@ -39,8 +39,8 @@ class Life:
     oracle: Oracle
     pictures_left: int = 0
     draft: Draft | None = None
-    said: int = 0
-    begun: set[MessageName] = field(default_factory=set)  # recalls that are not finished
+    written_count: int = 0
+    unfinished_recalls: set[MessageName] = field(default_factory=set)
 
     def sends(self) -> None:
         names = [contact.name for contact in contacts(self.host.device)]
@@ -49,10 +49,10 @@ class Life:
 
     def write(self, to: list[str], hours: int, opens: int | None = None) -> None:
         """Send a text, or now and then a picture, with all recipients confirmed."""
-        self.said += 1
+        self.written_count += 1
         device = self.host.device
         policy = MessagePolicy(device.clock.now() + timedelta(hours=hours), opens)
-        words, typed = f"number {self.said} of {self.host.name}", frozenset(to)
+        words, typed = f"number {self.written_count} of {self.host.name}", frozenset(to)
         names = tuple(map(RecipientId, to))
         if self.pictures_left and self.dice.random() < 0.2:
             self.pictures_left -= 1
@@ -74,21 +74,21 @@ class Life:
     def opens(self) -> None:
         """Open a received message, mostly one that has not ended."""
         every = list(INBOX_TABLE.all(self.host.vault))
-        alive = [one for one in every if one.state not in ENDED_STATES]
-        some = alive if alive and self.dice.random() < 0.9 else every
+        active = [one for one in every if one.state not in ENDED_STATES]
+        some = active if active and self.dice.random() < 0.9 else every
         if some:
             self.open(self.dice.choice(sorted(some, key=lambda one: one.name)))
 
     def open(self, before: ReceivedMessage) -> None:
         """Open a message, and let the oracle check what was shown."""
         device, oracle = self.host.device, self.oracle
-        begun = Begun(device.clock.now(), frozenset(oracle.withdrawn))
+        start = OpeningStart(device.clock.now(), frozenset(oracle.withdrawn))
 
         def show(_number: int, _file: MessageFileEntry, fill: WriteFile) -> None:
             fill(io.BytesIO())
 
         def tell(frame: MessageFrame) -> None:
-            oracle.saw(self.host, before, frame.text, begun)
+            oracle.check_shown_message(self.host, before, frame.text, start)
 
         show_received_message(before.name, show, device, NO_WATCH, tell)
 
@@ -99,32 +99,32 @@ class Life:
 
     def takes_back_again(self) -> None:
         """Repeat the recalls that are not finished."""
-        for name in sorted(self.begun):
+        for name in sorted(self.unfinished_recalls):
             self.take_back(name)
 
     def take_back(self, name: MessageName) -> None:
         """Take one message back; a recall that fails is repeated at the end."""
-        self.begun.add(name)
+        self.unfinished_recalls.add(name)
         recall_message(name, self.host.device)
-        self.begun.discard(name)
+        self.unfinished_recalls.discard(name)
 
     def looks_after_them(self) -> None:
         query_sent_messages(self.host.device)
 
     def reacts(self) -> None:
         every = sorted(INBOX_TABLE.all(self.host.vault), key=lambda one: one.name)
-        alive = [one for one in every if one.state not in ENDED_STATES]
-        if alive:
+        active = [one for one in every if one.state not in ENDED_STATES]
+        if active:
             react(
-                self.dice.choice(alive).name, self.dice.choice(("+", "!", None)), self.host.device
+                self.dice.choice(active).name, self.dice.choice(("+", "!", None)), self.host.device
             )
 
 
-STEPS: Final[Mapping[Callable[[Life], None], int]] = {
-    Life.sends: 6,
-    Life.fetches: 12,
-    Life.opens: 10,
-    Life.takes_back: 2,
-    Life.looks_after_them: 1,
-    Life.reacts: 1,
+STEPS: Final[Mapping[Callable[[Actor], None], int]] = {
+    Actor.sends: 6,
+    Actor.fetches: 12,
+    Actor.opens: 10,
+    Actor.takes_back: 2,
+    Actor.looks_after_them: 1,
+    Actor.reacts: 1,
 }

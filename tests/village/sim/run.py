@@ -22,11 +22,11 @@ from entrenous.send.message.draft import NothingToRecall
 from entrenous.send.message.states import OpenedElsewhere
 from tests.village.crashes import Crash
 from tests.village.siege.run import fresh_seeds
-from tests.village.sim.dice import dice_for, wait_s
-from tests.village.sim.faults import QUIET, faults_of
+from tests.village.sim.dice import dice_for, random_pause_s
+from tests.village.sim.faults import QUIET, choose_faults
 from tests.village.sim.oracle import Oracle
-from tests.village.sim.people import STEPS, Life
-from tests.village.sim.world import PEOPLE, PHONE, Host, RelayHost, World, settled
+from tests.village.sim.people import STEPS, Actor
+from tests.village.sim.world import PEOPLE, PHONE, Host, RelayHost, World, disks_after_setup
 
 AGAIN: Final = "python -m tests.village.sim.run --seed {seed} --steps {steps} --weeks {weeks:g}"
 WEEK_S: Final = 7 * 24 * 3600.0
@@ -64,139 +64,140 @@ class Run:
         self.weeks, self.steps_left = weeks, steps
         people, phone = self.dice.choice((3, 3, 4, 5)), self.dice.random() < 0.5
         names = PEOPLE[:people] + ((PHONE,) if phone else ())
-        self.world = World(names, seed, settled(people, phone=phone))
-        self.schedule, self.faults = self.world.schedule, faults_of(self.dice)
-        self.tempo_s = self.dice.choice((1, 3, 6)) * 3600.0  # mean time between a person's steps
+        self.world = World(names, seed, disks_after_setup(people, phone=phone))
+        self.schedule, self.faults = self.world.schedule, choose_faults(self.dice)
+        self.pause_s = self.dice.choice((1, 3, 6)) * 3600.0  # mean time between a person's steps
         self.oracle = Oracle(self.world.hosts)
-        self.world.watch, self.world.died = self._watch, self.relay_died
+        self.world.on_answer = self._record_answer
+        self.world.on_relay_death = self._restart_relay_later
         self.outcome = Outcome(seed, weeks, wrong=self.oracle.wrong)
         pictures = 2 if self.dice.random() < 0.05 else 0
-        self.lives = [
-            Life(host, dice_for(host.name, seed), self.oracle, pictures)
+        self.actors = [
+            Actor(host, dice_for(host.name, seed), self.oracle, pictures)
             for host in self.world.hosts.values()
         ]
-        self.at_peace = False
+        self.faults_stopped = False
 
     def run(self) -> Outcome:
         """Run the weeks of faults and the time without any, and return the result."""
         begun = self.schedule.clock.now()
         self.world.faults = self.world.network.faults = self.faults
-        for life in self.lives:
-            self.oracle.look(life.host)
-            self._later(life)
+        for actor in self.actors:
+            self.oracle.check_device(actor.host)
+            self._schedule_step(actor)
         for relay in self.world.relays.values():
-            self._sweep_later(relay)
+            self._schedule_sweep(relay)
         end = begun + timedelta(seconds=self.weeks * WEEK_S)
         while self.schedule.clock.now() < end and not self.oracle.wrong:
             self.schedule.wait(3600.0)
         if not self.oracle.wrong:
-            self._make_peace()
-        self.outcome.did.update({str(f): n for f, n in self.world.network.played.items()})
-        self.outcome.did["kept its word"] = self.oracle.kept_its_word
+            self._stop_faults_and_finish()
+        self.outcome.did.update({str(f): n for f, n in self.world.network.fate_counts.items()})
+        self.outcome.did["kept its word"] = self.oracle.checks_held
         self.outcome.simulated_s = (self.schedule.clock.now() - begun).total_seconds()
         return self.outcome
 
-    def _is_over(self) -> bool:
+    def _is_finished(self) -> bool:
         return bool(self.oracle.wrong) or self.outcome.steps == self.steps_left
 
     # --- events ---------------------------------------------------------------------------------
 
-    def _later(self, life: Life) -> None:
+    def _schedule_step(self, actor: Actor) -> None:
         def act() -> None:
-            if not self.at_peace and not self._is_over():
-                self._act(life)
-                self._later(life)
+            if not self.faults_stopped and not self._is_finished():
+                self._take_random_step(actor)
+                self._schedule_step(actor)
 
-        self.schedule.after(wait_s(self.tempo_s, life.dice), act)
+        self.schedule.after(random_pause_s(self.pause_s, actor.dice), act)
 
-    def _act(self, life: Life) -> None:
-        host = life.host
+    def _take_random_step(self, actor: Actor) -> None:
+        host = actor.host
         if host.busy:
             return
-        if life.dice.random() < self.faults.device / 10:
+        if actor.dice.random() < self.faults.device / 10:
             self._crash(host, "while it did nothing")
         self.outcome.steps += 1
-        step = life.dice.choices(list(STEPS), list(STEPS.values()))[0]
-        host.fuse.left = self.faults.device_dies(life.dice)
-        self.do(life, step)
+        step = actor.dice.choices(list(STEPS), list(STEPS.values()))[0]
+        host.fuse.left = self.faults.device_dies(actor.dice)
+        self.take_step(actor, step)
 
-    def do(self, life: Life, step: Callable[[Life], None]) -> bool:
+    def take_step(self, actor: Actor, step: Callable[[Actor], None]) -> bool:
         """Let somebody take a step, and check their device; return whether the step was done."""
-        host, said = life.host, "done"
-        host.busy, life.draft = True, None
+        host, result = actor.host, "done"
+        host.busy, actor.draft = True, None
         try:
-            step(life)
+            step(actor)
         except Crash:
-            said = "dies"
+            result = "dies"
             self._crash(host, step.__name__)
         except EntrenousError as error:
-            said = type(error).__name__
-            self._heard(error, host, step.__name__)
+            result = type(error).__name__
+            self._check_error(error, host, step.__name__)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
-            said = repr(error)
+            result = repr(error)
             last = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
-            self.oracle.is_wrong(f"{host.name} {step.__name__}: {said} at {where}")
+            self.oracle.report_once(f"{host.name} {step.__name__}: {result} at {where}")
         host.busy, host.fuse.left = False, -1
-        self._note(f"{host.name} {step.__name__}: {said}")
-        self.outcome.did[f"{step.__name__}: {said}"] += 1
-        self.oracle.look(host, life.draft)
-        return said == "done"
+        self._trace(f"{host.name} {step.__name__}: {result}")
+        self.outcome.did[f"{step.__name__}: {result}"] += 1
+        self.oracle.check_device(host, actor.draft)
+        return result == "done"
 
-    def _heard(self, error: EntrenousError, host: Host, what: str) -> None:
+    def _check_error(self, error: EntrenousError, host: Host, what: str) -> None:
         why = error.facts.get("why", error)  # a copy is refused for a reason
         if error.family != "unreachable" and not isinstance(why, _ENDED):
-            self.oracle.is_wrong(f"{host.name} {what}: {type(error).__name__}: {error}")
+            self.oracle.report_once(f"{host.name} {what}: {type(error).__name__}: {error}")
 
     def _crash(self, host: Host, when: str) -> None:
-        self._note(f"{host.name} dies ({when})")
+        self._trace(f"{host.name} dies ({when})")
         host.crash()
 
-    def _watch(self, request: httpx.Request, answer: httpx.Response) -> None:
-        self.oracle.heard(request, answer, self.schedule.clock.now())
+    def _record_answer(self, request: httpx.Request, answer: httpx.Response) -> None:
+        self.oracle.record_answer(request, answer, self.schedule.clock.now())
 
-    def _note(self, what: str) -> None:
+    def _trace(self, what: str) -> None:
         self.outcome.trace.append(f"{self.schedule.clock.now():%d %H:%M:%S} {what}")
 
     # --- relays ---------------------------------------------------------------------------------
 
-    def _sweep_later(self, relay: RelayHost) -> None:
+    def _schedule_sweep(self, relay: RelayHost) -> None:
         def sweep() -> None:
             relay.sweep()
-            self._sweep_later(relay)
+            self._schedule_sweep(relay)
 
-        self.schedule.after(wait_s(4 * 3600.0, self.dice), sweep)
+        self.schedule.after(random_pause_s(4 * 3600.0, self.dice), sweep)
 
-    def relay_died(self, relay: RelayHost) -> None:
+    def _restart_relay_later(self, relay: RelayHost) -> None:
         """Let the relay start again after a while."""
-        self._note(f"{relay.url} dies")
+        self._trace(f"{relay.url} dies")
         self.outcome.did["relay dies"] += 1
 
         def back() -> None:
             relay.boot()
-            self.oracle.restarted(relay, self.schedule.clock.now())
+            self.oracle.check_restarted_relay(relay, self.schedule.clock.now())
 
-        self.schedule.after(wait_s(1800.0, self.dice), back)
+        self.schedule.after(random_pause_s(1800.0, self.dice), back)
 
     # --- peace ----------------------------------------------------------------------------------
 
-    def _make_peace(self) -> None:
+    def _stop_faults_and_finish(self) -> None:
         """Stop all faults, let late requests arrive, and let everybody finish what they began."""
-        self.at_peace, self.world.network.faults, self.world.faults = True, QUIET, QUIET
+        self.faults_stopped, self.world.network.faults, self.world.faults = True, QUIET, QUIET
         self.schedule.wait(3 * 24 * 3600.0)
-        for life in self.lives:
-            self.do(life, Life.takes_back_again)
+        for actor in self.actors:
+            self.take_step(actor, Actor.takes_back_again)
         self._catch_up()
-        for life in self.lives:
-            self.do(life, Life.greets)
+        for actor in self.actors:
+            self.take_step(actor, Actor.greets)
         self._catch_up()
-        self.oracle.at_the_end(self.schedule.clock.now())
+        self.oracle.check_at_the_end(self.schedule.clock.now())
 
     def _catch_up(self) -> None:
         for _ in range(_ROUNDS):
-            for life in self.lives:
+            for actor in self.actors:
                 self.schedule.wait(600.0)
-                self.do(life, Life.fetches)
+                self.take_step(actor, Actor.fetches)
 
 
 _ROUNDS: Final = 4  # a letter, its answer, what that brings with it, and once more

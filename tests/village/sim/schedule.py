@@ -22,7 +22,6 @@ class Schedule:
 
     clock: WoundClock
     dice: Random
-    happened: int = 0
     _heap: list[tuple[datetime, float, int, Event]] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
 
@@ -37,10 +36,5 @@ class Schedule:
         while self._heap and self._heap[0][0] <= until:
             at, _, _, event = heapq.heappop(self._heap)
             self.clock.moment = max(self.clock.moment, at)
-            self.happened += 1
             event()
         self.clock.moment = max(self.clock.moment, until)
-
-    def forget(self) -> None:
-        """Cancel all events."""
-        self._heap.clear()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from entrenous.base.errors import NoSuchBlob
 from tests.village.crashes import Crash, Fuse
-from tests.village.sim.disk import Place, SimDisk, never
+from tests.village.sim.disk import Place, SimDisk, no_fuse
 from tests.village.sim.faults import Fate, Faults
 from tests.village.sim.network import SimNetwork
 from tests.village.sim.schedule import Schedule
@@ -20,31 +20,31 @@ from tests.village.world import WoundClock
 WRITES = st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers()), max_size=12)
 
 
-def after(writes: list[tuple[int, int | None]]) -> dict[Place, Any]:
-    lies: dict[Place, Any] = {}
+def contents_after(writes: list[tuple[int, int | None]]) -> dict[Place, Any]:
+    contents: dict[Place, Any] = {}
     for place, held in writes:
-        lies[place,] = held
-    return {place: held for place, held in lies.items() if held is not None}
+        contents[place,] = held
+    return {place: held for place, held in contents.items() if held is not None}
 
 
 @given(WRITES, WRITES, st.integers())
-def test_a_crash_keeps_what_was_synced_and_a_beginning_of_what_was_not(
+def test_crash_keeps_synced_writes_and_a_prefix_of_the_rest(
     synced: list[tuple[int, int | None]], lost: list[tuple[int, int | None]], seed: int
 ) -> None:
-    disk = SimDisk(never(), Random(seed))
+    disk = SimDisk(no_fuse(), Random(seed))
     for place, held in synced:
         disk.write(((place,), held))
     disk.sync()
     for place, held in lost:
         disk.write(((place,), held))
     disk.crash()
-    could_be = [after(synced + lost[:kept]) for kept in range(len(lost) + 1)]
+    could_be = [contents_after(synced + lost[:kept]) for kept in range(len(lost) + 1)]
     assert disk.durable in could_be
     assert disk.journal == []
 
 
 @pytest.mark.parametrize("moments", range(12))
-def test_a_vault_has_all_of_a_transaction_or_nothing_whenever_it_dies(moments: int) -> None:
+def test_vault_transaction_is_atomic_whenever_the_vault_dies(moments: int) -> None:
     fuse = Fuse(-1)
     records, files = SimDisk(fuse, Random(moments)), SimDisk(fuse, Random(moments))
     vault = SimVault(records, files)
@@ -68,9 +68,9 @@ def test_a_vault_has_all_of_a_transaction_or_nothing_whenever_it_dies(moments: i
         assert again.read_stored_file(there) == b"a file of some length"
 
 
-def test_a_file_that_was_forgotten_does_not_come_back() -> None:
+def test_deleted_file_does_not_come_back_after_a_crash() -> None:
     for seed in range(20):
-        records, files = SimDisk(never(), Random(seed)), SimDisk(never(), Random(seed))
+        records, files = SimDisk(no_fuse(), Random(seed)), SimDisk(no_fuse(), Random(seed))
         vault = SimVault(records, files)
         blob = vault.store_file(b"gone")
         vault.delete_file(blob)
@@ -79,33 +79,33 @@ def test_a_file_that_was_forgotten_does_not_come_back() -> None:
             SimVault(records, files).read_stored_file(blob)
 
 
-def test_what_is_due_while_one_waits_happens_meanwhile_and_in_order() -> None:
-    told = list[str]()
+def test_events_due_during_a_wait_run_meanwhile_and_in_order() -> None:
+    log = list[str]()
     schedule = Schedule(WoundClock(), Random(0))
 
     def slow() -> None:
-        told.append("begins")
+        log.append("begins")
         schedule.wait(60)
-        told.append("ends")
+        log.append("ends")
 
-    schedule.after(20, lambda: told.append("second"))
+    schedule.after(20, lambda: log.append("second"))
     schedule.after(10, slow)
-    schedule.after(300, lambda: told.append("later"))
+    schedule.after(300, lambda: log.append("later"))
     schedule.wait(15)
-    assert told == ["begins", "second", "ends"]
+    assert log == ["begins", "second", "ends"]
     assert schedule.clock.now() == WoundClock().now().replace(minute=1, second=10)
 
 
-HEARD = {Fate.WELL: 1, Fate.LOST: 0, Fate.ANSWER_LOST: 1, Fate.DOUBLED: 2, Fate.LATE: 1}
+ARRIVALS = {Fate.WELL: 1, Fate.LOST: 0, Fate.ANSWER_LOST: 1, Fate.DOUBLED: 2, Fate.LATE: 1}
 
 
 @pytest.mark.parametrize("fate", Fate)
-def test_what_becomes_of_a_request(fate: Fate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_request_meets_its_fate(fate: Fate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Faults, "fate", lambda *_: fate)
-    schedule, came = Schedule(WoundClock(), Random(1)), list[bytes]()
+    schedule, arrived = Schedule(WoundClock(), Random(1)), list[bytes]()
 
     def answers(request: httpx.Request) -> httpx.Response:
-        came.append(request.content)
+        arrived.append(request.content)
         return httpx.Response(204)
 
     network = SimNetwork(schedule, Random(2), answers)
@@ -116,4 +116,4 @@ def test_what_becomes_of_a_request(fate: Fate, monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(httpx.TransportError):
             network.carry(request)
     schedule.wait(7 * 24 * 3600)
-    assert came == [b"once"] * HEARD[fate]
+    assert arrived == [b"once"] * ARRIVALS[fate]

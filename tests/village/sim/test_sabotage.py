@@ -23,23 +23,25 @@ def acknowledged_before_it_is_stored(patch: pytest.MonkeyPatch) -> None:
     """A device tells its relay to forget a letter that is not on its disk yet."""
     honest = fetch._process_if_new
 
-    def take_in(waiting: Any, device: Any) -> int:
+    def acknowledge_and_process(waiting: Any, device: Any) -> int:
         home = fetch.own_device(device).home
         device.courier.acknowledge(home.relay_url, home.mailbox, home.owner, waiting.id)
         return honest(waiting, device)
 
-    patch.setattr(fetch, "_process_if_new", take_in)
+    patch.setattr(fetch, "_process_if_new", acknowledge_and_process)
 
 
 def answered_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
     """A relay answers when its rows are written, before they are synced."""
 
-    async def together(mail: SimMail, work: Callable[[Any], Any], _: object = None) -> Any:
+    async def transact_without_sync(
+        mail: SimMail, work: Callable[[Any], Any], _: object = None
+    ) -> Any:
         answer = await mail.inner.transact(work)
         mail._disk.write(*mail._changes())
         return answer
 
-    patch.setattr(SimMail, "transact", together)
+    patch.setattr(SimMail, "transact", transact_without_sync)
 
 
 def released_after_a_recall(patch: pytest.MonkeyPatch) -> None:
@@ -47,7 +49,7 @@ def released_after_a_recall(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("entrenous.carry.withdraw.close_envelope", lambda _desk, held, *_: held)
 
 
-def not_counted(patch: pytest.MonkeyPatch) -> None:
+def openings_not_counted(patch: pytest.MonkeyPatch) -> None:
     """A relay hands a share out as often as it is asked."""
     patch.setattr("entrenous.carry.release._record_attempt", lambda *_: None)
 
@@ -64,11 +66,11 @@ def letters_not_recognised(patch: pytest.MonkeyPatch) -> None:
     """A device forgets which letters it has received, and receives one again."""
     honest = fetch._process_if_new
 
-    def take_in(waiting: Any, device: Any) -> int:
+    def forget_and_process(waiting: Any, device: Any) -> int:
         device.vault.drop(SEEN_LETTER, waiting.id.hex())
         return honest(waiting, device)
 
-    patch.setattr(fetch, "_process_if_new", take_in)
+    patch.setattr(fetch, "_process_if_new", forget_and_process)
 
 
 def repeats_not_recognised(patch: pytest.MonkeyPatch) -> None:
@@ -76,28 +78,28 @@ def repeats_not_recognised(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("entrenous.carry.accept.envelope_digest", lambda _: str(object()).encode())
 
 
-def halves_of_transactions(patch: pytest.MonkeyPatch) -> None:
+def transactions_not_atomic(patch: pytest.MonkeyPatch) -> None:
     """A vault writes each change of a transaction alone."""
 
     @contextmanager
-    def together(_vault: SimVault) -> Iterator[None]:
+    def no_transaction(_vault: SimVault) -> Iterator[None]:
         yield
 
-    patch.setattr(SimVault, "transaction", together)
+    patch.setattr(SimVault, "transaction", no_transaction)
 
 
-NOTICED: dict[Sabotage, str] = {
+REPORTS: dict[Sabotage, str] = {
     acknowledged_before_it_is_stored: "was acknowledged and is not on its disk",
     answered_before_it_is_durable: "had acknowledged was lost in a crash",
     released_after_a_recall: "let a share go after its message was taken back",
-    not_counted: " times",
+    openings_not_counted: " times",
     attempts_not_written_down: "was used up and nobody has seen it",
     letters_not_recognised: "a letter could not be opened",
     repeats_not_recognised: "refused",
-    halves_of_transactions: "could not be opened",
+    transactions_not_atomic: "could not be opened",
 }
 #: The seed to try first, if seed 0 does not notice it: this saves whole runs.
-NOTICED_BY = {
+FIRST_SEED = {
     answered_before_it_is_durable: 1,
     released_after_a_recall: 1,
     attempts_not_written_down: 7,
@@ -106,17 +108,20 @@ NOTICED_BY = {
 
 
 #: What ``make test`` tries; ``make nightly`` tries all.
-BY_DAY = {acknowledged_before_it_is_stored, released_after_a_recall, halves_of_transactions}
+IN_MAKE_TEST = {acknowledged_before_it_is_stored, released_after_a_recall, transactions_not_atomic}
 
 
 @pytest.mark.parametrize(
     "sabotage",
-    [pytest.param(one, marks=[] if one in BY_DAY else pytest.mark.nightly) for one in NOTICED],
+    [
+        pytest.param(one, marks=[] if one in IN_MAKE_TEST else pytest.mark.nightly)
+        for one in REPORTS
+    ],
     ids=lambda one: one.__name__,
 )
-def test_what_is_missing_is_noticed(sabotage: Sabotage) -> None:
-    seeds = (NOTICED_BY.get(sabotage, 0), *SEEDS)
-    assert any(NOTICED[sabotage] in report_under(sabotage, seed) for seed in seeds)
+def test_simulation_detects_sabotage(sabotage: Sabotage) -> None:
+    seeds = (FIRST_SEED.get(sabotage, 0), *SEEDS)
+    assert any(REPORTS[sabotage] in report_under(sabotage, seed) for seed in seeds)
 
 
 def report_under(sabotage: Sabotage, seed: int) -> str:

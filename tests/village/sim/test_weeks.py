@@ -15,14 +15,14 @@ from tests.village.sim.run import AGAIN, run_one
 
 pytestmark = pytest.mark.slow
 
-FRESH = int(os.environ.get("ENTRENOUS_SIMULATIONS", "20"))
+FRESH_SEED_COUNT = int(os.environ.get("ENTRENOUS_SIMULATIONS", "20"))
 TURNS = 4  # tests that share the fresh seeds, so that they can run in parallel
 WEEKS = 0.4
 #: Each has found a bug.
-FIXED = (2, 6, pytest.param(12, marks=pytest.mark.nightly))
+FIXED_SEEDS = (2, 6, pytest.param(12, marks=pytest.mark.nightly))
 
 
-@pytest.mark.parametrize("seed", FIXED)
+@pytest.mark.parametrize("seed", FIXED_SEEDS)
 def test_all_is_well_after_weeks_under_faults(seed: int) -> None:
     outcome = run_one(seed)
     assert not outcome.report, outcome.report
@@ -33,7 +33,7 @@ def test_all_is_well_after_weeks_under_faults(seed: int) -> None:
 @pytest.mark.parametrize("turn", range(TURNS))
 def test_all_is_well_under_fresh_seeds(turn: int) -> None:
     did: Counter[str] = Counter()
-    for seed in fresh_seeds(FRESH)[turn::TURNS]:
+    for seed in fresh_seeds(FRESH_SEED_COUNT)[turn::TURNS]:
         print(AGAIN.format(seed=seed, weeks=WEEKS, steps=-1))  # noqa: T201 - shown on failure
         outcome = run_one(seed, WEEKS)
         assert not outcome.report, outcome.report

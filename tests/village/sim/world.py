@@ -24,15 +24,15 @@ from tests.in_memory.courier import InProcess, at_once
 from tests.village.crashes import Crash, DyingCourier, Fuse
 from tests.village.households import link
 from tests.village.sim.dice import dice_for
-from tests.village.sim.disk import Place, SimDisk, never
+from tests.village.sim.disk import Place, SimDisk, no_fuse
 from tests.village.sim.faults import QUIET, Faults
-from tests.village.sim.network import Line, SimNetwork
+from tests.village.sim.network import DeviceTransport, SimNetwork
 from tests.village.sim.schedule import Schedule
 from tests.village.sim.stores import SimBlobs, SimMail, SimVault
 from tests.village.world import LoadedDice, WoundClock
 
 Disks = Mapping[str, dict[Place, Any]]  # what is durable, by host and disk
-Watch = Callable[[httpx.Request, httpx.Response], None]
+OnAnswer = Callable[[httpx.Request, httpx.Response], None]
 RELAYS: Final = ("http://127.0.0.1:7001", "http://127.0.0.1:7002")
 PEOPLE: Final = ("ana", "ben", "caro", "dan", "eva")
 PHONE: Final = "ana's phone"  # the second device of ana
@@ -46,7 +46,7 @@ class Host:
     seed: int
     schedule: Schedule
     network: SimNetwork
-    fuse: Fuse = field(default_factory=never)
+    fuse: Fuse = field(default_factory=no_fuse)
     busy: bool = False
     boots: int = 0
     device: Device = field(init=False)
@@ -70,14 +70,14 @@ class Host:
         """Start a new process on what is on disk."""
         self.boots += 1
         vault: Any = SimVault(self.records, self.files)
-        client = httpx.Client(transport=Line(self.network), trust_env=False)
-        of_weeks = HttpCourier(client, now_s=lambda: self.schedule.clock.now().timestamp())
-        courier: Any = DyingCourier(of_weeks, self.fuse)
+        client = httpx.Client(transport=DeviceTransport(self.network), trust_env=False)
+        http_courier = HttpCourier(client, now_s=lambda: self.schedule.clock.now().timestamp())
+        courier: Any = DyingCourier(http_courier, self.fuse)
         self.device = Device(
             *(self.schedule.clock, self._tokens, vault, VaultLedger(vault), courier, read_picture)
         )
 
-    def settle(self) -> None:
+    def load_identity(self) -> None:
         """Load the device's own identity, once it is set up."""
         self.me = own_device(self.device)
 
@@ -96,7 +96,7 @@ class RelayHost:
     url: str
     seed: int
     clock: WoundClock
-    fuse: Fuse = field(default_factory=never)
+    fuse: Fuse = field(default_factory=no_fuse)
     down: bool = False
     boots: int = 0
 
@@ -120,14 +120,14 @@ class RelayHost:
 
     def answer(self, request: httpx.Request) -> httpx.Response | None:
         """Answer a request; return None if the relay dies."""
-        return self._alive(lambda: self._wire.handle_request(request))
+        return self._run_until_crash(lambda: self._wire.handle_request(request))
 
     def sweep(self) -> None:
         """Delete expired rows, as a relay does every minute."""
         if not self.down:
-            self._alive(lambda: at_once(expire(self.relay)))
+            self._run_until_crash(lambda: at_once(expire(self.relay)))
 
-    def _alive(self, work: Callable[[], Any]) -> Any:
+    def _run_until_crash(self, work: Callable[[], Any]) -> Any:
         try:
             answer = work()
         except Crash:
@@ -152,26 +152,26 @@ class World:
         self.network = SimNetwork(self.schedule, dice_for("network", seed), self.answer)
         self.faults: Faults = QUIET
         self._dice = dice_for("relays", seed)
-        self.watch: Watch = lambda _request, _answer: None
-        self.died: Callable[[RelayHost], None] = lambda _relay: None
+        self.on_answer: OnAnswer = lambda _request, _answer: None
+        self.on_relay_death: Callable[[RelayHost], None] = lambda _relay: None
         self.hosts = {name: Host(name, seed, self.schedule, self.network) for name in names}
         if disks is not None:
-            self._lay(disks)
+            self._restore(disks)
 
     def answer(self, request: httpx.Request) -> httpx.Response | None:
-        """Return the answer of the relay that a request is for, and pass it to ``watch``.
+        """Return the answer of the relay that a request is for, and pass it to ``on_answer``.
 
-        If the relay dies, call ``died``.
+        If the relay dies, call ``on_relay_death``.
         """
-        relay = self.relays[address(request)]
+        relay = self.relays[relay_url_of(request)]
         if relay.down:
             return None
         relay.fuse.left = self.faults.relay_dies(self._dice)
         answer = relay.answer(request)
         if answer is not None:
-            self.watch(request, answer)
+            self.on_answer(request, answer)
         if relay.down:
-            self.died(relay)
+            self.on_relay_death(relay)
         return answer
 
     def disks(self) -> dict[str, SimDisk]:
@@ -181,23 +181,23 @@ class World:
             every.update(one.disks)
         return every
 
-    def _lay(self, disks: Disks) -> None:
+    def _restore(self, disks: Disks) -> None:
         for name, disk in self.disks().items():
             disk.durable.update(disks[name])
         for relay in self.relays.values():
             relay.boot()
         for host in self.hosts.values():
             host.boot()
-            host.settle()
+            host.load_identity()
 
 
-def address(request: httpx.Request) -> str:
+def relay_url_of(request: httpx.Request) -> str:
     """Return the URL of the relay that a request is for."""
     return f"http://{request.url.netloc.decode()}"
 
 
 @cache
-def settled(people: int, *, phone: bool) -> Disks:
+def disks_after_setup(people: int, *, phone: bool) -> Disks:
     """Return what is on every disk once so many people, Ana maybe twice, have added each other."""
     names = PEOPLE[:people] + ((PHONE,) if phone else ())
     world = World(names, -1)
