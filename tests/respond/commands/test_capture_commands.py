@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from entrenous.cli import run
+from tests.ready import done
 from tests.respond.watch.site import Site, photo, picture, reply, serve_site
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -52,11 +53,11 @@ def test_exported_capture_is_what_wacz_calls_valid(cli: Cli, case: str, tmp_path
     written = cli("evidence", "export", case, "1", "--out", str(out))
     assert written["file"].endswith(".wacz")
     wacz = Path(sys.executable).parent / "wacz"
-    done = subprocess.run(
+    ended = subprocess.run(
         [str(wacz), "validate", "-f", written["file"]], capture_output=True, check=False, text=True
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "the passed WACZ is valid" in done.stdout
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "the passed WACZ is valid" in ended.stdout
 
 
 @pytest.mark.threat("under-eighteen")
@@ -74,19 +75,17 @@ def test_no_address_and_no_picture_is_in_output_or_files(
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     command = [sys.executable, "-m", "entrenous", "evidence", "capture", case]
-    done = subprocess.run(
+    ended = done(
         [*command, "--sighting", "1", "--yes", "--json"],
         env={**os.environ, "TMPDIR": str(temporary), "HOME": str(tmp_path)},
         cwd=tmp_path,
-        capture_output=True,
-        check=True,
-        timeout=120,
     )
+    assert ended.returncode == 0
     assert f"/{SECRET}.jpg" in site.paths
     assert list(temporary.iterdir()) == []
     shown = photo("astronaut", 75, 400)
     windows = [shown[at : at + 16] for at in range(1000, len(shown) - 16, 16)]
-    assert SECRET.encode() not in done.stderr
+    assert SECRET.encode() not in ended.stderr
     for file in tmp_path.rglob("*"):
         if file.is_file():
             data = file.read_bytes()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from entrenous.cli import run
+from tests.ready import done
 from tests.respond.watch.site import Site, photo, picture, reply, serve_site
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -86,18 +86,16 @@ def test_no_address_and_no_picture_is_in_output_logs_or_files(
     cli("case", "watch", case, "--on", "1", "--yes")
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    done = subprocess.run(
+    ended = done(
         [sys.executable, "-m", "entrenous", "case", "watch", "--once"],
         env={**os.environ, "TMPDIR": str(temporary), "HOME": str(tmp_path)},
         cwd=tmp_path,
-        capture_output=True,
-        check=True,
-        timeout=120,
     )
-    assert f"{case}, sighting 1: still there" in done.stdout.decode()
+    assert ended.returncode == 0
+    assert f"{case}, sighting 1: still there" in ended.stdout.decode()
     assert f"/{SECRET}.jpg" in site.paths
     assert list(temporary.iterdir()) == []
-    written = [done.stdout, done.stderr]
+    written = [ended.stdout, ended.stderr]
     written += [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
     shown = photo("astronaut", 75, 400)  # the site's file; the person's own differs
     windows = [shown[at : at + 16] for at in range(1000, len(shown) - 16, 16)]
