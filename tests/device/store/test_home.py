@@ -238,9 +238,9 @@ def test_cost_named_in_the_head_is_used(home: Path) -> None:
         assert vault.get("drawer", "key") == b"value"
 
 
-@pytest.mark.slow
-def test_interrupted_set_up_starts_over(home: Path) -> None:
+def test_interrupted_set_up_starts_over(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The head is written last, so a folder without one contains no finished device."""
+    make_vaults_open_quickly(monkeypatch)
     (home / "vault.json").unlink()
     (home / "vault.db-wal").write_bytes(b"left over")
     assert not has_vault(home)
@@ -250,7 +250,10 @@ def test_interrupted_set_up_starts_over(home: Path) -> None:
     unlock_vault(home, WORDS).close()
 
 
-def test_discarded_vault_leaves_no_key_and_no_database(home: Path) -> None:
+def test_discarded_vault_leaves_no_key_and_no_database(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_vaults_open_quickly(monkeypatch)
     for _ in range(2):
         discard_vault(home)
         assert not has_vault(home)
