@@ -37,9 +37,9 @@ def town() -> Room:
     phone = links(room, ana, "phone", "phone")
     tablet = links(room, ana, "tablet", "tablet")
     catch_up(ben, phone, tablet, ana, ben, phone, tablet, ana)
-    left = held(ana, phone)
+    tokens = held(ana, phone)
     HELD_TOKEN_RANGE_TABLE.store(
-        replace(left, next=left.until), peer_key(*ids(phone)), ana.device.vault
+        replace(tokens, next=tokens.until), peer_key(*ids(phone)), ana.device.vault
     )
     revoke_device("tablet", lost=False, sheet=None, device=ana.device)
     assert ana.device.vault.keys(OUTBOX)
@@ -47,11 +47,11 @@ def town() -> Room:
     return room
 
 
-def shows_no_list(who: Person) -> AbstractContextManager[None]:
+def lists_unavailable(who: Person) -> AbstractContextManager[None]:
     return who.courier.playing(key_bundle=failing(RelayUnreachable(host="relay")))
 
 
-def kept(who: Person) -> int:
+def kept_letters(who: Person) -> int:
     return len(who.device.vault.keys(LETTER_AWAITING_DEVICE_LIST))
 
 
@@ -60,7 +60,7 @@ def test_letter_opens_once_a_relay_shows_the_awaited_list(town: Room) -> None:
     name = ben.sends(SMALL, town["ana"]).name
     assert phone.received() == 1
     assert phone.opens_newest().files
-    assert (kept(phone), take_undecryptable_count(phone.device)) == (0, 0)
+    assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (0, 0)
     assert ben.device.ledger.message_named(name)
 
 
@@ -68,21 +68,21 @@ def test_letter_is_kept_while_no_relay_shows_the_awaited_list(town: Room) -> Non
     ben, phone = town["ben"], town["phone"]
     ben.sends(SMALL, town["ana"])
     ben.sends(SMALL, town["ana"])
-    with shows_no_list(phone):
+    with lists_unavailable(phone):
         assert phone.received() == 0
         assert phone.received() == 0
-    assert (kept(phone), take_undecryptable_count(phone.device)) == (3, 0)
+    assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (3, 0)
     town.clock.wind(days=1)
     assert phone.received() == 2
     first, second = received_messages(phone.device)
     assert first.sent_at <= second.sent_at
-    assert (kept(phone), take_undecryptable_count(phone.device)) == (0, 0)
+    assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (0, 0)
 
 
 def test_message_recalled_while_awaiting_a_list_does_not_open(town: Room) -> None:
     ben, phone = town["ben"], town["phone"]
     name = ben.sends(SMALL, town["ana"]).name
-    with shows_no_list(phone):
+    with lists_unavailable(phone):
         fetch_messages(phone.device)
         recall_message(name, ben.device)
         fetch_messages(phone.device)
@@ -95,11 +95,11 @@ def test_message_recalled_while_awaiting_a_list_does_not_open(town: Room) -> Non
 def test_letter_awaiting_a_list_for_a_week_counts_as_undecryptable(town: Room) -> None:
     ben, phone = town["ben"], town["phone"]
     ben.sends(SMALL, town["ana"])
-    with shows_no_list(phone):
+    with lists_unavailable(phone):
         fetch_messages(phone.device)
         town.clock.wind(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
         fetch_messages(phone.device)
-    assert (kept(phone), take_undecryptable_count(phone.device)) == (0, 2)
+    assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (0, 2)
     fetch_messages(phone.device)
     assert phone.received() == 0
 
@@ -112,9 +112,9 @@ def test_letters_awaiting_lists_are_limited_in_number(
     ben, phone = town["ben"], town["phone"]
     ben.sends(SMALL, town["ana"])
     ben.sends(SMALL, town["ana"])
-    with shows_no_list(phone):
+    with lists_unavailable(phone):
         fetch_messages(phone.device)
-    assert (kept(phone), take_undecryptable_count(phone.device)) == (1, 2)
+    assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (1, 2)
 
 
 def test_limit_of_awaiting_letters_is_per_sender(
@@ -124,9 +124,9 @@ def test_limit_of_awaiting_letters_is_per_sender(
     ben, cleo, phone = town["ben"], town["cleo"], town["phone"]
     fetch_messages(cleo.device)
     ben.sends(SMALL, town["ana"])
-    with shows_no_list(phone):
+    with lists_unavailable(phone):
         fetch_messages(phone.device)
-        assert kept(phone) == 2  # the first letter of each, which brings a token range
+        assert kept_letters(phone) == 2  # the first letter of each, which brings a token range
 
 
 def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
@@ -142,12 +142,12 @@ def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
         catch_up(new, ana)
     room.back(THERE)
     assert new.sends(SMALL, ben).devices == {"ben": 1}
-    with shows_no_list(ben):
+    with lists_unavailable(ben):
         assert ben.received() == 0
-        assert kept(ben) == 1
+        assert kept_letters(ben) == 1
     catch_up(ana, ben)
     assert ben.received() == 1
-    assert (kept(ben), take_undecryptable_count(ben.device)) == (0, 0)
+    assert (kept_letters(ben), take_undecryptable_count(ben.device)) == (0, 0)
 
 
 def test_unproven_device_list_claims_have_no_effect(town: Room) -> None:

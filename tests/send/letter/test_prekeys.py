@@ -26,23 +26,23 @@ from tests.village.week import Tap
 pytestmark = pytest.mark.slow
 
 
-def held(who: Person) -> int:
+def published_key_count(who: Person) -> int:
     home = own_device(who.device).home
     return who.device.courier.prekey_count(
         HERE, home.mailbox, home.owner, own_device(who.device).key.device
     )
 
 
-def public_keys(who: Person) -> int:
+def public_key_count(who: Person) -> int:
     return sum(key.peer is None for key in OWN_XWING_KEY_TABLE.all(who.device.vault))
 
 
-def on_the_fallback(honest: Honest, *arguments: Any) -> Any:
+def without_one_time_keys(honest: Honest, *arguments: Any) -> Any:
     """Trick: the relay returns the fallback key, as if no one-time keys were left."""
     return replace(honest(*arguments), one_time=None)
 
 
-def was_reached(ben: Person) -> bool:
+def received_hello(ben: Person) -> bool:
     fetch_messages(ben.device)
     return (
         len(contacts(ben.device)) == 1 and list(ben.device.vault.items(UNDECRYPTABLE_LETTER)) == []
@@ -50,8 +50,8 @@ def was_reached(ben: Person) -> bool:
 
 
 def test_a_new_device_publishes_a_full_set_of_prekeys(room: Room) -> None:
-    assert held(room["ana"]) == ONE_TIME_KEYS_MAX
-    assert public_keys(room["ana"]) == 1
+    assert published_key_count(room["ana"]) == ONE_TIME_KEYS_MAX
+    assert public_key_count(room["ana"]) == 1
 
 
 def test_one_time_keys_are_topped_up_when_few_are_left(room: Room) -> None:
@@ -64,28 +64,28 @@ def test_one_time_keys_are_topped_up_when_few_are_left(room: Room) -> None:
     assert ben.courier.calls["publish_prekeys"] == 2
 
 
-def test_a_top_up_keeps_the_lasting_keys_under_a_new_signature(
+def test_top_up_keeps_the_fallback_and_xwing_keys_under_a_new_signature(
     room: Room,
 ) -> None:
     ben, sets = room["ben"], list[Prekeys]()
 
-    def noted(honest: Honest, *arguments: Any) -> Any:
+    def record_set(honest: Honest, *arguments: Any) -> Any:
         sets.append(arguments[-1])
         return honest(*arguments)
 
-    with ben.courier.playing(publish_prekeys=noted, prekey_count=lambda *_: 0):
+    with ben.courier.playing(publish_prekeys=record_set, prekey_count=lambda *_: 0):
         publish_prekeys(ben.device)
         fetch_messages(ben.device)
         room.clock.wind(days=7)
         fetch_messages(ben.device)
-    lasting = [[read_prekey(one).statement for one in (a.fallback, a.xwing)] for a in sets]
-    assert lasting[0] == lasting[1]
-    assert not set(lasting[1]) & set(lasting[2])
+    long_term = [[read_prekey(one).statement for one in (a.fallback, a.xwing)] for a in sets]
+    assert long_term[0] == long_term[1]
+    assert not set(long_term[1]) & set(long_term[2])
     assert len({one for several in sets for one in several.one_time}) == 3 * ONE_TIME_KEYS_MAX
     batches = [read_prekey(one.xwing).batch for one in sets]
     assert [one.batch.size for one in batches if one] == [BATCH_SIZE_MAX] * 3
     assert len({one.batch.root for one in batches if one}) == 3
-    assert held(ben) == ONE_TIME_KEYS_MAX
+    assert published_key_count(ben) == ONE_TIME_KEYS_MAX
     lengths = {len(one) for several in sets for one in (*several.one_time, several.fallback)}
     assert len(lengths) == 1  # the length reveals nothing about the key's place
 
@@ -93,9 +93,9 @@ def test_a_top_up_keeps_the_lasting_keys_under_a_new_signature(
 @pytest.mark.threat("prekey-depletion")
 def test_letters_arrive_when_all_one_time_keys_are_used_up(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
-    with ana.courier.playing(claim_prekeys=on_the_fallback):
+    with ana.courier.playing(claim_prekeys=without_one_time_keys):
         add_person(make_invite_link(ben.device), "ben", ana.device)
-    assert was_reached(ben)
+    assert received_hello(ben)
 
 
 def test_the_public_xwing_key_rotates_after_a_week_and_is_deleted_two_weeks_later(
@@ -106,7 +106,7 @@ def test_the_public_xwing_key_rotates_after_a_week_and_is_deleted_two_weeks_late
     for days, keys in ((6, 1), (1, 2), (6, 2), (1, 3), (6, 3)):
         room.clock.wind(days=days)
         fetch_messages(ben.device)
-        assert public_keys(ben) == keys
+        assert public_key_count(ben) == keys
     assert ben.device.vault.get(OWN_XWING_KEY, first.hex()) is not None
     room.clock.wind(days=1)
     fetch_messages(ben.device)
@@ -119,7 +119,7 @@ def test_after_a_long_absence_the_old_key_rotates_and_is_kept_for_a_fortnight(ro
     for days, keys in ((0, 2), (6, 2), (8, 2), (1, 2), (6, 3)):
         room.clock.wind(days=days)
         fetch_messages(ben.device)
-        assert public_keys(ben) == keys
+        assert public_key_count(ben) == keys
     assert ben.courier.calls["publish_prekeys"] == 4
 
 
@@ -140,17 +140,17 @@ def test_a_letter_to_a_key_claimed_just_before_rotation_opens(
     room.clock.wind(days=13)
     fetch_messages(ben.device)
     fetch_messages(caro.device)
-    assert was_reached(ben)
+    assert received_hello(ben)
 
 
-@pytest.mark.parametrize("begins", ["one-time", "fallback"])
-def test_a_session_begun_before_a_rotation_is_read_after_it(room: Room, begins: str) -> None:
+@pytest.mark.parametrize("key_kind", ["one-time", "fallback"])
+def test_a_session_begun_before_a_rotation_is_read_after_it(room: Room, key_kind: str) -> None:
     ana, ben = room["ana"], room["ben"]
-    tricks = {"claim_prekeys": on_the_fallback} if begins == "fallback" else {}
+    tricks = {"claim_prekeys": without_one_time_keys} if key_kind == "fallback" else {}
     with ana.courier.playing(**tricks):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     publish_prekeys(ben.device)
-    assert was_reached(ben)
+    assert received_hello(ben)
 
 
 @pytest.mark.parametrize("error", [RelayFull(), RelayUnreachable(host="x")], ids=type)
@@ -161,12 +161,12 @@ def test_a_refused_prekey_set_is_published_again(room: Room, error: Exception) -
     for _ in range(4):
         with ben.courier.playing(publish_prekeys=failing(error)), pytest.raises(type(error)):
             publish_prekeys(ben.device)
-    with ana.courier.playing(claim_prekeys=on_the_fallback):
+    with ana.courier.playing(claim_prekeys=without_one_time_keys):
         add_person(link, "ben", ana.device)
-    assert was_reached(ben)
+    assert received_hello(ben)
     publish_prekeys(ben.device)
     caro = room.settles("caro")
-    with caro.courier.playing(claim_prekeys=on_the_fallback):
+    with caro.courier.playing(claim_prekeys=without_one_time_keys):
         add_person(link, "ben", caro.device)
     fetch_messages(ben.device)
     assert len(contacts(ben.device)) == 2
@@ -175,19 +175,19 @@ def test_a_refused_prekey_set_is_published_again(room: Room, error: Exception) -
 def test_a_prekey_set_without_acknowledgement_is_published_again(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
 
-    def taken_but_not_said(honest: Honest, *arguments: Any) -> Any:
+    def lose_answer(honest: Honest, *arguments: Any) -> Any:
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
     for _ in range(3):
         with (
-            ben.courier.playing(publish_prekeys=taken_but_not_said),
+            ben.courier.playing(publish_prekeys=lose_answer),
             pytest.raises(RelayUnreachable),
         ):
             publish_prekeys(ben.device)
-    with ana.courier.playing(claim_prekeys=on_the_fallback):
+    with ana.courier.playing(claim_prekeys=without_one_time_keys):
         add_person(make_invite_link(ben.device), "ben", ana.device)
-    assert was_reached(ben)
+    assert received_hello(ben)
 
 
 def test_prekeys_are_topped_up_before_letters_are_posted() -> None:

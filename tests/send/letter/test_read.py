@@ -59,12 +59,12 @@ pytestmark = pytest.mark.slow
 Change = Callable[[Any], Any]
 
 
-def same(noun: Any) -> Any:
+def unchanged(noun: Any) -> Any:
     return noun
 
 
 @dataclass
-class Forge:
+class LetterForge:
     """Writes letters from one person to another with the given changes."""
 
     sender: Person
@@ -83,8 +83,8 @@ class Forge:
 
     def letter(
         self,
-        header: Change = same,
-        address: Change = same,
+        header: Change = unchanged,
+        address: Change = unchanged,
         body: Body | None = None,
         sent_body: Body | None = None,
     ) -> WaitingEnvelope:
@@ -94,7 +94,7 @@ class Forge:
         named = _letter_header(encoded, self.peer, self.to, outer, self.me, self.next_key)
         info = write_hpke_info(address(_letter_address(self.peer, self.to, self.me)))
         inside = encoded if sent_body is None else write_body(sent_body)
-        around, session = seal_letter(
+        hpke_sealed, session = seal_letter(
             self.peer.sessions[0],
             self.peer.seal_to.public,
             info,
@@ -103,7 +103,7 @@ class Forge:
         )
         # The next letter follows in the session, so Olm alone would accept it.
         self.peer = replace(self.peer, sessions=(session, *self.peer.sessions[1:]))
-        sealed = write_sealed_letter(self.peer.seal_to.id, around)
+        sealed = write_sealed_letter(self.peer.seal_to.id, hpke_sealed)
         return WaitingEnvelope(outer.envelope, 1, sealed, outer.expires_at)
 
     def read(self, waiting: WaitingEnvelope) -> Letter:
@@ -112,19 +112,19 @@ class Forge:
         with device.vault.transaction():
             return read_letter(waiting, own_device(device), device)
 
-    def is_refused(
+    def assert_refused(
         self,
         waiting: WaitingEnvelope,
-        as_: type[Exception] | tuple[type[Exception], ...] = NotForThisMailbox,
+        error: type[Exception] | tuple[type[Exception], ...] = NotForThisMailbox,
     ) -> None:
         before = {name: dict(drawer) for name, drawer in self.reader.vault._drawers.items()}
-        with pytest.raises(as_):
+        with pytest.raises(error):
             self.read(waiting)
         assert before == self.reader.vault._drawers
 
 
 @pytest.fixture(scope="module", params=["first letter", "later letter"])
-def before_the_letter(request: pytest.FixtureRequest, two_friends: Room) -> Room:
+def room_before_letter(request: pytest.FixtureRequest, two_friends: Room) -> Room:
     room = two_friends.copied()
     caro, ben = room.settles("caro"), room["ben"]
     caro.adds(ben)
@@ -142,31 +142,29 @@ def before_the_letter(request: pytest.FixtureRequest, two_friends: Room) -> Room
 
 
 @pytest.fixture
-def forge(before_the_letter: Room) -> Forge:
+def forge(room_before_letter: Room) -> LetterForge:
     """Caro's first letter to Ben, or a later one."""
-    room = before_the_letter.copied()
-    return Forge(room["caro"], room["ben"])
+    room = room_before_letter.copied()
+    return LetterForge(room["caro"], room["ben"])
 
 
 @pytest.mark.threat("letter-twice")
-def test_the_honest_letter_opens_once(forge: Forge) -> None:
+def test_the_honest_letter_opens_once(forge: LetterForge) -> None:
     honest = forge.letter()
     letter = forge.read(honest)
     assert letter.person.id == forge.sender.id
     assert letter.body == RecallNote(MessageId(bytes(16)))
-    forge.is_refused(honest)
+    forge.assert_refused(honest)
 
 
-FIELDS: dict[str, Change] = {
+HEADER_CHANGES: dict[str, Change] = {
     "from person": lambda h: replace(h, from_person=bytes(32)),
     "from device": lambda h: replace(h, from_device=bytes(16)),
     "to person": lambda h: replace(h, to_person=h.from_person),
     "to device": lambda h: replace(h, to_device=h.from_device),
     "to epoch": lambda h: replace(h, to_epoch=h.to_epoch + 1),
-    "counter that was used": lambda h: replace(h, counter=h.counter - 1),
-    "next key that is none": lambda h: replace(
-        h, next_key=replace(h.next_key, public=b"\xff" * 1216)
-    ),
+    "used counter": lambda h: replace(h, counter=h.counter - 1),
+    "invalid next key": lambda h: replace(h, next_key=replace(h.next_key, public=b"\xff" * 1216)),
     "curve25519": lambda h: replace(h, curve25519=bytes(31) + b"\x01"),
     "envelope": lambda h: replace(h, envelope=EnvelopeId(bytes(16))),
     "body": lambda h: replace(h, body_sha256=sha256(b"another")),
@@ -176,13 +174,15 @@ FIELDS: dict[str, Change] = {
 
 
 @pytest.mark.threat("identity-misbinding")
-@pytest.mark.parametrize("field", FIELDS)
-def test_a_header_with_one_wrong_field_is_refused(forge: Forge, field: str) -> None:
-    forge.is_refused(forge.letter(header=FIELDS[field]), as_=(NotForThisMailbox, ForkedDeviceList))
+@pytest.mark.parametrize("field", HEADER_CHANGES)
+def test_a_header_with_one_wrong_field_is_refused(forge: LetterForge, field: str) -> None:
+    forge.assert_refused(
+        forge.letter(header=HEADER_CHANGES[field]), error=(NotForThisMailbox, ForkedDeviceList)
+    )
     forge.read(forge.letter())
 
 
-ADDRESSES: dict[str, Change] = {
+ADDRESS_CHANGES: dict[str, Change] = {
     "to person": lambda a: replace(a, to_person=bytes(32)),
     "to device": lambda a: replace(a, to_device=bytes(16)),
     "key": lambda a: replace(a, key=bytes(8)),
@@ -200,30 +200,30 @@ ADDRESSES: dict[str, Change] = {
 
 
 @pytest.mark.threat("identity-misbinding")
-@pytest.mark.parametrize("field", ADDRESSES)
-def test_an_outer_address_with_one_wrong_field_is_refused(forge: Forge, field: str) -> None:
+@pytest.mark.parametrize("field", ADDRESS_CHANGES)
+def test_an_outer_address_with_one_wrong_field_is_refused(forge: LetterForge, field: str) -> None:
     def wrong(address: LetterAddress) -> LetterAddress:
-        return ADDRESSES[field](address)  # type: ignore[no-any-return]
+        return ADDRESS_CHANGES[field](address)  # type: ignore[no-any-return]
 
-    forge.is_refused(forge.letter(address=wrong))
+    forge.assert_refused(forge.letter(address=wrong))
     forge.read(forge.letter())
 
 
-def test_a_body_that_does_not_match_the_header_is_refused(forge: Forge) -> None:
-    forge.is_refused(forge.letter(sent_body=RecallNote(MessageId(b"\x01" * 16))))
+def test_a_body_that_does_not_match_the_header_is_refused(forge: LetterForge) -> None:
+    forge.assert_refused(forge.letter(sent_body=RecallNote(MessageId(b"\x01" * 16))))
     forge.read(forge.letter())
 
 
-def test_a_repeated_message_id_is_refused(forge: Forge) -> None:
+def test_a_repeated_message_id_is_refused(forge: LetterForge) -> None:
     message = forge.read(forge.letter()).header.message
-    forge.is_refused(
+    forge.assert_refused(
         forge.letter(header=lambda h: replace(h, message=message, counter=h.counter + 1))
     )
     forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 1)))
 
 
 def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
-    forge: Forge,
+    forge: LetterForge,
 ) -> None:
     """Another device of the sender may have changed her list, and this one may not know it yet."""
     reader = forge.reader.device
@@ -231,44 +231,46 @@ def test_a_letter_under_a_former_list_opens_and_under_an_unknown_one_does_not(
     store_contact(replace(contact, person=replace(contact.person, epoch=2)), reader)
     forge.read(forge.letter())
     reader.vault.drop(DEVICE_LIST, contact.person.id.hex())
-    forge.is_refused(forge.letter(header=lambda h: replace(h, counter=h.counter + 1)))
+    forge.assert_refused(forge.letter(header=lambda h: replace(h, counter=h.counter + 1)))
     forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 1, from_epoch=2)))
 
 
-def test_letters_from_a_removed_device_are_refused(forge: Forge) -> None:
+def test_letters_from_a_removed_device_are_refused(forge: LetterForge) -> None:
     """Even if the letter carries an old key bundle that still lists the device."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     gone = replace(contact.person, epoch=2, head=b"n" * 32, devices=())
     store_contact(replace(contact, person=gone), reader)
-    forge.is_refused(forge.letter())
+    forge.assert_refused(forge.letter())
     card = forge.me.card
-    forge.is_refused(forge.letter(body=Hello(card, Secret(bytes(32)), 0, None)))
-    forge.is_refused(forge.letter(body=KeyBundleNote(card)))
+    forge.assert_refused(forge.letter(body=Hello(card, Secret(bytes(32)), 0, None)))
+    forge.assert_refused(forge.letter(body=KeyBundleNote(card)))
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_sender_with_two_conflicting_lists_is_detected(forge: Forge) -> None:
+def test_a_sender_with_two_conflicting_lists_is_detected(forge: LetterForge) -> None:
     """A relay may show Ben one list of the sender while she uses another."""
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     newer = replace(contact.person, epoch=2, head=b"n" * 32)
     store_contact(replace(contact, person=newer), reader)
     older = forge.letter(header=lambda h: replace(h, from_head=bytes(32)))
-    forge.is_refused(older, as_=ForkedDeviceList)
-    forge.is_refused(forge.letter(header=lambda h: replace(h, from_epoch=2)), as_=ForkedDeviceList)
+    forge.assert_refused(older, error=ForkedDeviceList)
+    forge.assert_refused(
+        forge.letter(header=lambda h: replace(h, from_epoch=2)), error=ForkedDeviceList
+    )
     forge.read(forge.letter(header=lambda h: replace(h, from_epoch=2, from_head=b"n" * 32)))
 
 
-def test_a_letter_to_a_former_list_of_ours_must_name_it_correctly(forge: Forge) -> None:
+def test_a_letter_to_a_former_list_of_ours_must_name_it_correctly(forge: LetterForge) -> None:
     issue_card(forge.reader)
-    forge.is_refused(forge.letter(header=lambda h: replace(h, to_head=bytes(32))))
+    forge.assert_refused(forge.letter(header=lambda h: replace(h, to_head=bytes(32))))
     issue_card(forge.reader)
-    forge.is_refused(forge.letter(header=lambda h: replace(h, to_epoch=2)))
+    forge.assert_refused(forge.letter(header=lambda h: replace(h, to_epoch=2)))
     forge.read(forge.letter())
 
 
-def test_an_unknown_kind_of_letter_is_reported_once_and_blocks_nothing(forge: Forge) -> None:
+def test_an_unknown_kind_of_letter_is_reported_once_and_blocks_nothing(forge: LetterForge) -> None:
     reader = forge.reader.device
     letters = [
         forge.letter(body=UnknownBody(4711, encode([1, "later"]))),
@@ -286,21 +288,23 @@ def test_an_unknown_kind_of_letter_is_reported_once_and_blocks_nothing(forge: Fo
     forge.read(forge.letter(header=lambda h: replace(h, counter=h.counter + 2)))
 
 
-def test_a_hello_must_carry_the_card_of_the_device_that_wrote_it(
-    forge: Forge, friends: Room
+def test_hello_must_carry_the_key_bundle_of_the_sending_device(
+    forge: LetterForge, friends: Room
 ) -> None:
     others = own_device(friends["ana"].device).card
-    forge.is_refused(forge.letter(body=Hello(others, Secret(bytes(32)), 0, None)))
+    forge.assert_refused(forge.letter(body=Hello(others, Secret(bytes(32)), 0, None)))
     own = forge.me.card
-    forge.is_refused(
+    forge.assert_refused(
         forge.letter(body=Hello(own[:-1] + bytes([own[-1] ^ 1]), Secret(bytes(32)), 0, None)),
-        as_=Unproven,
+        error=Unproven,
     )
-    forge.is_refused(forge.letter(body=Hello(b"\xa0", Secret(bytes(32)), 0, None)), as_=Malformed)
+    forge.assert_refused(
+        forge.letter(body=Hello(b"\xa0", Secret(bytes(32)), 0, None)), error=Malformed
+    )
     forge.read(forge.letter(body=Hello(own, Secret(bytes(32)), 0, None)))
 
 
-def test_a_skipped_counter_may_arrive_late_but_not_too_late(forge: Forge) -> None:
+def test_a_skipped_counter_may_arrive_late_but_not_too_late(forge: LetterForge) -> None:
     def numbered(number: int) -> WaitingEnvelope:
         return forge.letter(header=lambda h: replace(h, counter=start + number))
 
@@ -309,22 +313,22 @@ def test_a_skipped_counter_may_arrive_late_but_not_too_late(forge: Forge) -> Non
         if new:
             forge.read(numbered(number))
         else:
-            forge.is_refused(numbered(number))
+            forge.assert_refused(numbered(number))
 
 
-def test_a_letter_with_a_bit_turned_or_cut_is_refused_and_the_whole_one_opens(
-    forge: Forge,
+def test_flipped_or_truncated_letter_is_refused_and_the_whole_one_opens(
+    forge: LetterForge,
 ) -> None:
     honest = forge.letter()
     for place in (0, 1, 8, 9, 500, 1128, 1129, 2000, -1):
-        turned = replace(honest, sealed=flipped(honest.sealed, place))
-        forge.is_refused(turned, as_=(NotForThisMailbox, Malformed))
+        flipped_letter = replace(honest, sealed=flipped(honest.sealed, place))
+        forge.assert_refused(flipped_letter, error=(NotForThisMailbox, Malformed))
     for cut in (0, 1, 9, 1000, -1):
-        forge.is_refused(replace(honest, sealed=honest.sealed[:cut]), as_=Malformed)
+        forge.assert_refused(replace(honest, sealed=honest.sealed[:cut]), error=Malformed)
     forge.read(honest)
 
 
-def test_a_hello_with_an_older_card_does_not_replace_the_newer(forge: Forge) -> None:
+def test_hello_with_an_older_key_bundle_does_not_replace_the_newer(forge: LetterForge) -> None:
     reader = forge.reader.device
     contact = contact_named(forge.sender.name, reader)
     newer = replace(contact, person=replace(contact.person, epoch=2))

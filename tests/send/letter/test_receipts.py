@@ -34,13 +34,13 @@ from tests.village.households import catch_up, links
 
 
 @pytest.fixture
-def both(friends: Room) -> Room:
+def compared_friends(friends: Room) -> Room:
     """Ana and Ben, who have compared keys on both sides."""
     mark_keys_compared("ana", friends["ben"].device)
     return friends
 
 
-def fates(who: Person) -> list[CopyState]:
+def copy_states(who: Person) -> list[CopyState]:
     return [
         copy_state(copy, one.message, who.device)
         for one in query_sent_messages(who.device)
@@ -48,52 +48,54 @@ def fates(who: Person) -> list[CopyState]:
     ]
 
 
-def opens(who: Person, name: str) -> None:
+def fetch_and_open(who: Person, name: str) -> None:
     fetch_messages(who.device)
     open_message(name, who.device)
 
 
-def owed(who: Person) -> list[OwedReceipt]:
+def owed_receipts(who: Person) -> list[OwedReceipt]:
     return list(OWED_RECEIPT_TABLE.all(who.device.vault))
 
 
-def test_a_sender_gets_receipts_signed_by_the_recipients_device(both: Room) -> None:
-    ana, ben = both["ana"], both["ben"]
+def test_a_sender_gets_receipts_signed_by_the_recipients_device(compared_friends: Room) -> None:
+    ana, ben = compared_friends["ana"], compared_friends["ben"]
     name = writes(ana, "ben").name
     fetch_messages(ben.device)
-    (due,) = owed(ben)
-    assert timedelta(minutes=1) <= due.due_at - both.clock.now() <= timedelta(minutes=15)
+    (due,) = owed_receipts(ben)
+    assert (
+        timedelta(minutes=1) <= due.due_at - compared_friends.clock.now() <= timedelta(minutes=15)
+    )
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    (before,) = fates(ana)
+    (before,) = copy_states(ana)
     assert (before.state, before.signed) == ("delivered", False)  # so far only the relay says so
-    both.clock.wind(minutes=16)
+    compared_friends.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    assert fates(ana) == [
-        CopyState("delivered", both.clock.now() - timedelta(minutes=16), signed=True)
+    assert copy_states(ana) == [
+        CopyState("delivered", compared_friends.clock.now() - timedelta(minutes=16), signed=True)
     ]
-    opens(ben, name)
-    both.clock.wind(minutes=16)
+    fetch_and_open(ben, name)
+    compared_friends.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    (after,) = fates(ana)
+    (after,) = copy_states(ana)
     assert (after.state, after.signed) == ("opened", True)
     assert after.at is not None
     assert after.at.second == 0
-    assert owed(ben) == []
+    assert owed_receipts(ben) == []
 
 
-def test_receipts_for_one_device_share_one_letter(both: Room) -> None:
-    ana, ben = both["ana"], both["ben"]
+def test_receipts_for_one_device_share_one_letter(compared_friends: Room) -> None:
+    ana, ben = compared_friends["ana"], compared_friends["ben"]
     for _ in range(5):
         writes(ana, "ben")
     fetch_messages(ben.device)
-    assert len({one.due_at for one in owed(ben)}) == 1
-    both.clock.wind(minutes=16)
+    assert len({one.due_at for one in owed_receipts(ben)}) == 1
+    compared_friends.clock.wind(minutes=16)
     fetch_messages(ben.device)
     assert fetch_messages(ana.device).came == 1
-    assert [fate.signed for fate in fates(ana)] == [True] * 5
+    assert [shown.signed for shown in copy_states(ana)] == [True] * 5
 
 
 @pytest.mark.threat("receipt-probing")
@@ -122,8 +124,8 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Room, who: s
         friends.clock.wind(minutes=20)
         fetch_messages(device)
     assert ben.courier.calls["post"] == before
-    assert owed(ben) == []
-    assert {fate.signed for fate in fates(ana)} == {False}
+    assert owed_receipts(ben) == []
+    assert {shown.signed for shown in copy_states(ana)} == {False}
 
 
 def unverify(who: Person) -> None:
@@ -133,14 +135,14 @@ def unverify(who: Person) -> None:
     CONTACT_TABLE.store(unknown, contact.person.id.hex(), who.device.vault)
 
 
-def changed_receipt(**fields: Any) -> Any:
+def changed_make_receipt(**fields: Any) -> Any:
     """Return a ``_make_receipt`` whose receipts differ from their signed leaf in these fields."""
     honest = receipts._make_receipt
 
-    def lying(*arguments: Any) -> Any:
+    def make_changed_receipt(*arguments: Any) -> Any:
         return replace(honest(*arguments), **fields)
 
-    return lying
+    return make_changed_receipt
 
 
 @pytest.mark.parametrize(
@@ -153,14 +155,14 @@ def changed_receipt(**fields: Any) -> Any:
     ],
     ids=lambda fields: next(iter(fields)),
 )
-def test_a_receipt_signed_for_something_else_is_refused(
-    both: Room, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
+def test_receipt_that_differs_from_its_signed_leaf_is_refused(
+    compared_friends: Room, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]
 ) -> None:
-    ana, ben = both["ana"], both["ben"]
+    ana, ben = compared_friends["ana"], compared_friends["ben"]
     writes(ana, "ben")
     fetch_messages(ben.device)
-    monkeypatch.setattr(receipts, "_make_receipt", changed_receipt(**fields))
-    both.clock.wind(minutes=16)
+    monkeypatch.setattr(receipts, "_make_receipt", changed_make_receipt(**fields))
+    compared_friends.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert take_undecryptable_count(ana.device) == 1
@@ -168,62 +170,66 @@ def test_a_receipt_signed_for_something_else_is_refused(
 
 
 def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ignored(
-    both: Room,
+    compared_friends: Room,
 ) -> None:
-    ana, ben, caro = both["ana"], both["ben"], both.settles("caro")
+    ana, ben, caro = (
+        compared_friends["ana"],
+        compared_friends["ben"],
+        compared_friends.settles("caro"),
+    )
     ana.adds(caro)
     writes(ana, "ben", "caro")
     of_caro = next(
         copy for copy in COPY_DELIVERY_TABLE.all(ana.device.vault) if copy.person == caro.id
     )
     fetch_messages(ben.device)
-    (mine,) = owed(ben)
+    (mine,) = owed_receipts(ben)
     key = ben.device.vault.keys(OWED_RECEIPT)[0]
     OWED_RECEIPT_TABLE.store(replace(mine, envelope=of_caro.envelope), key, ben.device.vault)
-    both.clock.wind(minutes=16)
+    compared_friends.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert take_undecryptable_count(ana.device) == 1
     OWED_RECEIPT_TABLE.store(replace(mine, envelope=bytes(16)), key, ben.device.vault)
-    both.clock.wind(minutes=16)
+    compared_friends.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert take_undecryptable_count(ana.device) == 0
     assert ana.device.vault.keys(RECEIPT) == ()
 
 
-def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(both: Room) -> None:
+def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(compared_friends: Room) -> None:
     """The sender later changes her record of what she sent."""
-    ana, ben = both["ana"], both["ben"]
+    ana, ben = compared_friends["ana"], compared_friends["ben"]
     writes(ana, "ben")
     (key,) = ana.device.vault.keys(RECEIPT_COVERAGE)
     (covered,) = RECEIPT_COVERAGE_TABLE.all(ana.device.vault)
     RECEIPT_COVERAGE_TABLE.store(replace(covered, manifest=bytes(32)), key, ana.device.vault)
     fetch_messages(ben.device)
-    both.clock.wind(minutes=16)
+    compared_friends.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert take_undecryptable_count(ana.device) == 1
     assert ana.device.vault.keys(RECEIPT) == ()
 
 
-def test_receipts_count_under_the_list_of_their_letter_though_a_newer_one_is_known(
-    both: Room,
+def test_receipt_under_the_list_of_its_letter_counts_though_a_newer_one_is_known(
+    compared_friends: Room,
 ) -> None:
-    ana, ben = both["ana"], both["ben"]
+    ana, ben = compared_friends["ana"], compared_friends["ben"]
     writes(ana, "ben")
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    both.clock.wind(minutes=16)
+    compared_friends.clock.wind(minutes=16)
     fetch_messages(ben.device)
-    links(both, ben, "phone")
-    learns_of_newest_list(ana, ben)
+    links(compared_friends, ben, "phone")
+    accept_newest_list(ana, ben)
     fetch_messages(ana.device)
     assert take_undecryptable_count(ana.device) == 0
-    assert [fate.signed for fate in fates(ana)] == [True]
+    assert [shown.signed for shown in copy_states(ana)] == [True]
 
 
-def learns_of_newest_list(who: Person, of: Person) -> None:
+def accept_newest_list(who: Person, of: Person) -> None:
     """Accept a contact's newest key bundle, as after asking the relay for it."""
     with who.device.vault.transaction():
         accept_contact_bundle(
@@ -231,33 +237,33 @@ def learns_of_newest_list(who: Person, of: Person) -> None:
         )
 
 
-def test_a_recalled_copy_is_shown_as_recalled(both: Room) -> None:
-    ana, ben = both["ana"], both["ben"]
+def test_a_recalled_copy_is_shown_as_recalled(compared_friends: Room) -> None:
+    ana, ben = compared_friends["ana"], compared_friends["ben"]
     name = writes(ana, "ben").name
     recall_message(name, ana.device)
-    (fate,) = fates(ana)
-    assert fate == CopyState("taken back", both.clock.now(), signed=False)
+    (shown,) = copy_states(ana)
+    assert shown == CopyState("taken back", compared_friends.clock.now(), signed=False)
     fetch_messages(ben.device)
-    both.clock.wind(minutes=16)
+    compared_friends.clock.wind(minutes=16)
     fetch_messages(ben.device)
-    assert owed(ben) == []
+    assert owed_receipts(ben) == []
 
 
 @pytest.mark.threat("receipt-probing")
 @pytest.mark.parametrize("trust", Trust)
-@pytest.mark.parametrize("said", [None, False, True])
+@pytest.mark.parametrize("consent", [None, False, True])
 def test_who_gets_receipts_by_trust_and_consent(
-    friends: Room, trust: Trust, *, said: bool | None
+    friends: Room, trust: Trust, *, consent: bool | None
 ) -> None:
     """People with compared keys always, people known by link with consent, unknown people never."""
     ana, ben = friends["ana"], friends["ben"]
-    known = replace(contact_named("ana", ben.device), trust=trust, receipts=said)
+    known = replace(contact_named("ana", ben.device), trust=trust, receipts=consent)
     store_contact(known, ben.device)
     asked = sender_without_receipt_choice(ana.id, ben.device)
-    assert asked == (known if trust is Trust.BY_LINK and said is None else None)
-    opens(ben, writes(ana, "ben").name)
-    owes = trust is Trust.COMPARED or (trust is Trust.BY_LINK and said is True)
-    assert len(owed(ben)) == (2 if owes else 0)
+    assert asked == (known if trust is Trust.BY_LINK and consent is None else None)
+    fetch_and_open(ben, writes(ana, "ben").name)
+    is_owed = trust is Trust.COMPARED or (trust is Trust.BY_LINK and consent is True)
+    assert len(owed_receipts(ben)) == (2 if is_owed else 0)
 
 
 @pytest.mark.threat("receipt-probing")
@@ -273,22 +279,22 @@ def test_the_answer_about_receipts_reaches_every_device(friends: Room) -> None:
 
 @pytest.mark.parametrize("export", [False, True])
 def test_a_sender_is_told_that_a_view_once_message_was_exported(
-    both: Room, *, export: bool
+    compared_friends: Room, *, export: bool
 ) -> None:
-    ana, ben = both["ana"], both["ben"]
+    ana, ben = compared_friends["ana"], compared_friends["ben"]
     name = writes(ana, "ben", opens=2, may_export=True).name
     fetch_messages(ben.device)
     open_message(name, ben.device)
     show_received_message(name, lambda *_: None, ben.device, export=export)
-    both.clock.wind(minutes=16)
+    compared_friends.clock.wind(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    (fate,) = fates(ana)
-    assert (fate.state, fate.signed) == ("opened and exported" if export else "opened", True)
+    (shown,) = copy_states(ana)
+    assert (shown.state, shown.signed) == ("opened and exported" if export else "opened", True)
 
 
-def test_a_forbidden_export_does_not_open_the_message(both: Room) -> None:
-    ana, ben = both["ana"], both["ben"]
+def test_a_forbidden_export_does_not_open_the_message(compared_friends: Room) -> None:
+    ana, ben = compared_friends["ana"], compared_friends["ben"]
     name = writes(ana, "ben", opens=1).name
     fetch_messages(ben.device)
     with pytest.raises(ExportForbidden):

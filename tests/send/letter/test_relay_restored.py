@@ -30,7 +30,7 @@ from tests.village.relay import village_relay
 from tests.village.world import LoadedDice, WoundClock
 
 
-class Restored:
+class RestorableRelay:
     """A room whose relay can be restored to an earlier state."""
 
     def __init__(self) -> None:
@@ -40,10 +40,10 @@ class Restored:
         self.room.apps[HERE] = relay_app(self.relay)
         self.backup: object = None
 
-    def saves(self) -> None:
+    def back_up(self) -> None:
         self.backup = copy.deepcopy(self.relay.mail)
 
-    def is_put_back(self) -> None:
+    def restore(self) -> None:
         self.room.clock.wind(hours=7)
         vars(self.relay.mail).update(vars(copy.deepcopy(self.backup)))
         at_once(delete_untrusted_rows(self.relay, frozenset(), with_shares=False))
@@ -51,15 +51,15 @@ class Restored:
 
 @pytest.mark.threat("backups-revive")
 def test_a_revoked_device_is_revoked_again() -> None:
-    town = Restored()
+    town = RestorableRelay()
     ana = town.room.settles("ana")
     phone = links(town.room, ana, "phone", "phone")
     known = own_device(ana.device).home.close
     assert known is not None
-    town.saves()
+    town.back_up()
     revoke_device("phone", lost=True, sheet=None, device=ana.device)
     url, mailbox, owner = phone.home
-    town.is_put_back()
+    town.restore()
     assert (
         phone.device.courier.waiting_envelopes(url, mailbox, owner, 0) == []
     )  # the mailbox is back
@@ -75,13 +75,13 @@ def test_a_revoked_device_is_revoked_again() -> None:
 
 def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> None:
     """A restore is detected only once, and must not be missed because of a wrong clock."""
-    town = Restored()
+    town = RestorableRelay()
     ana, ben = town.room.settles("ana"), town.room.settles("ben")
     ana.adds(ben)
     name = ana.sends(SMALL, ben).name
-    town.saves()
+    town.back_up()
     recall_message(name, ana.device)
-    town.is_put_back()
+    town.restore()
     right, before = ana.device, ana.courier.calls["withdraw"]
     ahead = replace(right, clock=WoundClock(town.room.clock.moment + timedelta(days=400)))
     fetch_messages(ahead)
@@ -90,28 +90,28 @@ def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> No
 
 
 def test_old_recalls_are_not_repeated_after_a_restore() -> None:
-    town = Restored()
+    town = RestorableRelay()
     ana = town.room.settles("ana")
     phone = links(town.room, ana, "phone", "phone")
     revoke_device("phone", lost=False, sheet=None, device=ana.device)
     assert ana.device.vault.keys(DELETED_MAILBOX) == (phone.home[1].hex(),)
     repeat_requests_after_restore(ana.device)
-    town.saves()
+    town.back_up()
     town.room.clock.wind(days=EXPIRY_DAYS_MAX)
-    town.is_put_back()
+    town.restore()
     fetch_messages(ana.device)
     assert ana.device.vault.keys(DELETED_MAILBOX) == ()
 
 
-def asked(town: Room, who: Person, days: int = 2) -> list[str]:
+def other_relays_queried(town: Room, who: Person, days: int = 2) -> list[str]:
     """Return the relays, except her own, whose status a person's device requests in these days."""
     urls = list[str]()
 
-    def note(honest: Honest, url: str) -> object:
+    def record_url(honest: Honest, url: str) -> object:
         urls.append(url)
         return honest(url)
 
-    with who.courier.playing(status=note):
+    with who.courier.playing(status=record_url):
         for _ in range(days):
             town.clock.wind(hours=24)
             fetch_messages(who.device)
@@ -120,7 +120,7 @@ def asked(town: Room, who: Person, days: int = 2) -> list[str]:
 
 
 @pytest.fixture
-def apart() -> tuple[Room, Person, Person]:
+def contacts_at_two_relays() -> tuple[Room, Person, Person]:
     """Ana, and her contact Eve at another relay."""
     town = Room()
     ana, eve = town.settles("ana"), town.settles("eve", THERE)
@@ -129,44 +129,44 @@ def apart() -> tuple[Room, Person, Person]:
     return town, ana, eve
 
 
-def test_other_peoples_relays_are_not_asked_daily_about_restores(
-    apart: tuple[Room, Person, Person],
+def test_other_peoples_relays_are_not_queried_daily_for_restores(
+    contacts_at_two_relays: tuple[Room, Person, Person],
 ) -> None:
-    town, ana, eve = apart
+    town, ana, eve = contacts_at_two_relays
     ana.sends(SMALL, eve)
-    assert asked(town, ana) == []
+    assert other_relays_queried(town, ana) == []
     block_contact("eve", ana.device)
-    assert asked(town, ana) == []
+    assert other_relays_queried(town, ana) == []
 
 
 def test_relays_with_recent_recalls_are_asked_about_restores(
-    apart: tuple[Room, Person, Person],
+    contacts_at_two_relays: tuple[Room, Person, Person],
 ) -> None:
     """This includes blocked recipients: a recalled picture must stay recalled."""
-    town, ana, eve = apart
+    town, ana, eve = contacts_at_two_relays
     recall_message(ana.sends(SMALL, eve).name, ana.device)
     block_contact("eve", ana.device)
-    assert asked(town, ana) == [THERE] * 2
+    assert other_relays_queried(town, ana) == [THERE] * 2
     town.clock.wind(days=EXPIRY_DAYS_MAX)
-    assert asked(town, ana) == []
+    assert other_relays_queried(town, ana) == []
     assert ana.device.vault.keys(RELAY_RESTORE) == (HERE,)
 
 
 def test_a_recall_claimed_by_a_relay_alone_does_not_make_us_ask_it(
-    apart: tuple[Room, Person, Person],
+    contacts_at_two_relays: tuple[Room, Person, Person],
 ) -> None:
-    town, ana, eve = apart
+    town, ana, eve = contacts_at_two_relays
     ana.sends(SMALL, eve)
     (copy_,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
-    said = replace(copy_, state=EnvelopeState.TAKEN_BACK)
-    COPY_DELIVERY_TABLE.store(said, copy_.envelope.hex(), ana.device.vault)
-    assert asked(town, ana) == []
+    claimed = replace(copy_, state=EnvelopeState.TAKEN_BACK)
+    COPY_DELIVERY_TABLE.store(claimed, copy_.envelope.hex(), ana.device.vault)
+    assert other_relays_queried(town, ana) == []
 
 
 def test_a_recalled_copy_that_never_left_does_not_make_us_ask_its_relay(
-    apart: tuple[Room, Person, Person],
+    contacts_at_two_relays: tuple[Room, Person, Person],
 ) -> None:
-    town, ana, eve = apart
+    town, ana, eve = contacts_at_two_relays
     town.silence(THERE)
     with pytest.raises(WaitsInOutbox) as waits:
         ana.sends(SMALL, eve)
@@ -174,24 +174,24 @@ def test_a_recalled_copy_that_never_left_does_not_make_us_ask_its_relay(
     assert copy_.departure is SendState.WAITING
     recall_message(MessageName(str(waits.value.facts["name"])), ana.device)
     town.back(THERE)
-    assert asked(town, ana) == []
+    assert other_relays_queried(town, ana) == []
 
 
 def test_an_unresponsive_relay_is_asked_about_restores_an_hour_later(
-    apart: tuple[Room, Person, Person],
+    contacts_at_two_relays: tuple[Room, Person, Person],
 ) -> None:
-    town, ana, eve = apart
+    town, ana, eve = contacts_at_two_relays
     recall_message(ana.sends(SMALL, eve).name, ana.device)
     calls = list[str]()
 
-    def silent(honest: Honest, url: str) -> object:
+    def not_answering(honest: Honest, url: str) -> object:
         if url == HERE:
             return honest(url)
         calls.append(url)
         raise RelayUnreachable(host=url)
 
     town.clock.wind(hours=7)
-    with ana.courier.playing(status=silent):
+    with ana.courier.playing(status=not_answering):
         for _ in range(3):
             fetch_messages(ana.device)
         assert len(calls) == 1
@@ -199,4 +199,4 @@ def test_an_unresponsive_relay_is_asked_about_restores_an_hour_later(
         fetch_messages(ana.device)
     assert len(calls) == 2
     town.clock.wind(hours=1)
-    assert asked(town, ana, days=1) == [THERE]
+    assert other_relays_queried(town, ana, days=1) == [THERE]

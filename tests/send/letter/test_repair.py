@@ -36,7 +36,7 @@ from tests.send.send_device import Person, Room
 from tests.village.malicious_relay import Honest, failing
 
 
-def loses_its_ratchet(who: Person) -> None:
+def delete_sessions(who: Person) -> None:
     """Delete a device's sessions, as if its vault had been restored to an earlier state."""
     for key in who.device.vault.keys(PEER):
         (peer,) = PEER_TABLE.all(who.device.vault)
@@ -47,7 +47,7 @@ def test_after_a_session_repair_both_sides_read_letters_again(friends: Room) -> 
     ana, ben = friends["ana"], friends["ben"]
     writes(ana, "ben")
     fetch_messages(ben.device)
-    loses_its_ratchet(ben)
+    delete_sessions(ben)
     writes(ana, "ben")
     fetch_messages(ben.device)
     assert take_undecryptable_count(ben.device) == 1
@@ -92,18 +92,18 @@ def test_waiting_for_a_letter_reveals_only_that_one_waits(friends: Room) -> None
     assert ben.courier.calls["wait_for_letter"] == 3
     answers = []
 
-    def heard(honest: Honest, *arguments: Any) -> Any:
+    def record_answer(honest: Honest, *arguments: Any) -> Any:
         answers.append(honest(*arguments))
         return answers[-1]
 
     for text in ("a", "b" * 9000):
         writes(ana, "ben", text=text)
-        with ben.courier.playing(wait_for_letter=heard):
+        with ben.courier.playing(wait_for_letter=record_answer):
             assert wait_for_letter(45, ben.device)
     assert answers == [True, True]
 
 
-def restored(at: datetime) -> Any:
+def restored_status(at: datetime) -> Any:
     return lambda _honest, _url: (ProtocolVersions(2, 2), at)
 
 
@@ -114,7 +114,7 @@ def test_recalls_are_repeated_to_a_restored_relay(friends: Room) -> None:
     (copy,) = COPY_DELIVERY_TABLE.all(ana.device.vault)
     asked: list[bytes] = []
 
-    def heard(honest: Honest, url: str, envelope: bytes, token: Any) -> Any:
+    def record_envelope(honest: Honest, url: str, envelope: bytes, token: Any) -> Any:
         asked.append(envelope)
         return honest(url, envelope, token)
 
@@ -122,13 +122,13 @@ def test_recalls_are_repeated_to_a_restored_relay(friends: Room) -> None:
     at = friends.clock.now()
     for when, times in ((at, 1), (at, 1), (at, 1)):
         friends.clock.wind(hours=7)
-        with ana.courier.playing(status=restored(when), withdraw=heard):
+        with ana.courier.playing(status=restored_status(when), withdraw=record_envelope):
             fetch_messages(ana.device)
         assert asked == [copy.envelope] * times
-    assert ben.courier.envelope_status(*_look(copy)).state is EnvelopeState.TAKEN_BACK
+    assert ben.courier.envelope_status(*_status_arguments(copy)).state is EnvelopeState.TAKEN_BACK
 
 
-def _look(copy: CopyDelivery) -> tuple[Any, ...]:
+def _status_arguments(copy: CopyDelivery) -> tuple[Any, ...]:
     return copy.relay_url, copy.envelope, copy.withdraw_token
 
 
@@ -137,20 +137,20 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     caro.adds(ben)
     (of_caro,) = HELD_TOKEN_RANGE_TABLE.all(caro.device.vault)
-    windows = dict(_windows(ben))
+    ranges = dict(_issued_ranges(ben))
     forget_contact("caro", ben.device)
     fetch_messages(ben.device)
     url, mailbox, _ = ben.home
-    for window in windows.values():  # as the backup has or lacks them
-        _put(friends, ben, window, there=window.seed == of_caro.seed)
+    for token_range in ranges.values():  # as the backup has or lacks them
+        _set_registered(friends, ben, token_range, registered=token_range.seed == of_caro.seed)
     with pytest.raises(WrongToken):
-        friends.honest.key_bundle(url, mailbox, _token(windows, ana))
+        friends.honest.key_bundle(url, mailbox, _next_token(ranges, ana))
     friends.clock.wind(days=1)
-    with ben.courier.playing(status=restored(friends.clock.now())):
+    with ben.courier.playing(status=restored_status(friends.clock.now())):
         fetch_messages(ben.device)
     flush_outbox(ben.device)
     assert ben.device.vault.keys(TOKEN_WITHDRAWAL) == ()
-    friends.honest.key_bundle(url, mailbox, _token(windows, ana))
+    friends.honest.key_bundle(url, mailbox, _next_token(ranges, ana))
     assert of_caro.seed is not None
     with pytest.raises(WrongToken):
         friends.honest.key_bundle(url, mailbox, derive_send_token(of_caro.seed, of_caro.next))
@@ -158,21 +158,22 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     assert ben.received() == 1
 
 
-def _windows(who: Person) -> list[tuple[str, IssuedRange]]:
+def _issued_ranges(who: Person) -> list[tuple[str, IssuedRange]]:
     keys = who.device.vault.keys(ISSUED_TOKEN_RANGE)
     return list(zip(keys, ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault), strict=True))
 
 
-def _token(windows: dict[str, IssuedRange], of: Person) -> Any:
-    key = next(key for key in windows if key.startswith(of.id.hex()))
-    return derive_send_token(windows[key].seed, windows[key].next_unused)
+def _next_token(ranges: dict[str, IssuedRange], of: Person) -> Any:
+    key = next(key for key in ranges if key.startswith(of.id.hex()))
+    return derive_send_token(ranges[key].seed, ranges[key].next_unused)
 
 
-def _put(room: Room, who: Person, window: IssuedRange, *, there: bool) -> None:
+def _set_registered(room: Room, who: Person, token_range: IssuedRange, *, registered: bool) -> None:
     """Register a range's tokens at the relay, or withdraw them."""
     locks = tuple(
-        token_hash(derive_send_token(window.seed, at)) for at in range(window.first, window.until)
+        token_hash(derive_send_token(token_range.seed, at))
+        for at in range(token_range.first, token_range.until)
     )
     until = room.clock.now() + timedelta(days=90)
-    batch = SendTokenChanges(locks, (), until) if there else SendTokenChanges((), locks, until)
+    batch = SendTokenChanges(locks, (), until) if registered else SendTokenChanges((), locks, until)
     room.honest.change_tokens(*who.home, batch)

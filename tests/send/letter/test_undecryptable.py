@@ -35,13 +35,13 @@ def test_an_undecryptable_letter_is_reported_once_and_not_kept(friends: Room) ->
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
 
-    def spoiled(honest: Honest, *arguments: Any) -> Any:
+    def corrupt(honest: Honest, *arguments: Any) -> Any:
         page = honest(*arguments)
         for waiting in page:
             object.__setattr__(waiting, "sealed", bytes(100_000))
         return page
 
-    with ben.courier.playing(waiting_envelopes=spoiled):
+    with ben.courier.playing(waiting_envelopes=corrupt):
         assert fetch_messages(ben.device).came == 1
     assert [record for _, record in ben.device.vault.items(UNDECRYPTABLE_LETTER)] == [b""]
     assert take_undecryptable_count(ben.device) == 1
@@ -58,12 +58,14 @@ def test_the_count_of_undecryptable_letters_is_limited(
     assert take_undecryptable_count(room["ben"].device) == 3
 
 
-def fails_on_recalls(friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch) -> None:
+def send_failing_recall(
+    friends: Room, error: EntrenousError, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Send Ben a recall that fails on arrival, followed by a message, both from Ana."""
     ana, ben = friends["ana"], friends["ben"]
 
     def failing(*_: Any) -> None:
-        raise why
+        raise error
 
     monkeypatch.setitem(ARRIVAL_HANDLERS, RecallNote, failing)  # type: ignore[arg-type]
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
@@ -75,13 +77,13 @@ def fails_on_recalls(friends: Room, why: EntrenousError, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "why", [NameTaken(name="ben"), CircleFull(), UnknownPerson(name="ben", known="nobody yet")]
+    "error", [NameTaken(name="ben"), CircleFull(), UnknownPerson(name="ben", known="nobody yet")]
 )
 def test_a_refused_letter_does_not_block_later_ones(
-    friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch
+    friends: Room, error: EntrenousError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ben = friends["ben"]
-    fails_on_recalls(friends, why, monkeypatch)
+    send_failing_recall(friends, error, monkeypatch)
     fetch_messages(ben.device)
     assert len(received_messages(ben.device)) == 1
     assert take_undecryptable_count(ben.device) == 1
@@ -89,14 +91,14 @@ def test_a_refused_letter_does_not_block_later_ones(
 
 
 @pytest.mark.parametrize(
-    "why", [RolledBack(), DeviceWithoutRelay(), UnlockNotConfirmed(), DiskFull()]
+    "error", [RolledBack(), DeviceWithoutRelay(), UnlockNotConfirmed(), DiskFull()]
 )
 def test_a_fault_of_the_device_itself_loses_no_letter(
-    friends: Room, why: EntrenousError, monkeypatch: pytest.MonkeyPatch
+    friends: Room, error: EntrenousError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ben = friends["ben"]
-    fails_on_recalls(friends, why, monkeypatch)
-    with pytest.raises(type(why)):
+    send_failing_recall(friends, error, monkeypatch)
+    with pytest.raises(type(error)):
         fetch_messages(ben.device)
     assert received_messages(ben.device) == ()
     monkeypatch.undo()

@@ -27,24 +27,24 @@ def talkers() -> Room:
     for name in FRIENDS:
         room["ana"].adds(room[name])
     for person in room.people.values():
-        person.device = all_kinds(person.device)
+        person.device = decoding_all_kinds(person.device)
     return room
 
 
-def all_kinds(device: Device) -> Device:
+def decoding_all_kinds(device: Device) -> Device:
     """Return the same device, able to decode clips and sounds."""
     return replace(device, read_clip=read_clip, read_sound=read_sound)
 
 
-def to_friends(ana: Person, *files: bytes, **said: object) -> Draft:
+def draft_to_friends(ana: Person, *files: bytes, **fields: object) -> Draft:
     """Return a draft to Ben and Caro, with the guard's questions answered."""
     people = tuple(map(RecipientId, FRIENDS))
     policy = MessagePolicy(ana.device.clock.now() + timedelta(days=7))
-    return replace(Draft(files or (SMALL,), people, policy, confirmed=frozenset(FRIENDS)), **said)
+    return replace(Draft(files or (SMALL,), people, policy, confirmed=frozenset(FRIENDS)), **fields)
 
 
 @cache
-def clip() -> bytes:
+def small_clip() -> bytes:
     """Return a silent clip of one second, with the motion of a hand-held camera."""
     return written(wander(size=(240, 180), seconds=1.0, fps=8), fps=8)
 
@@ -56,6 +56,6 @@ def note() -> bytes:
 
 
 @cache
-def large() -> bytes:
+def traceable_photo() -> bytes:
     """Return a photograph large enough for its leak to be traced."""
     return photo(width_px=400)

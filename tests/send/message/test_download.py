@@ -23,7 +23,7 @@ from tests.send.send_device import SMALL, Person, Room
 
 
 @dataclass
-class Line:
+class CountingCourier:
     """A courier that counts downloaded bytes, and can cut the connection."""
 
     courier: Any
@@ -58,68 +58,70 @@ def ben(friends: Room) -> Person:
 
 
 @pytest.fixture
-def line(ben: Person) -> Iterator[Line]:
-    line = Line(ben.device.courier)
-    object.__setattr__(ben.device, "courier", line)
-    yield line
-    object.__setattr__(ben.device, "courier", line.courier)
+def connection(ben: Person) -> Iterator[CountingCourier]:
+    connection = CountingCourier(ben.device.courier)
+    object.__setattr__(ben.device, "courier", connection)
+    yield connection
+    object.__setattr__(ben.device, "courier", connection.courier)
 
 
 def newest(ben: Person) -> ReceivedMessage:
     return received_messages(ben.device)[-1]
 
 
-def sizes(ben: Person) -> int:
+def blob_bytes(ben: Person) -> int:
     manifest = newest(ben).manifest
     assert manifest is not None
     return sum(ref.size for ref in manifest.blobs)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_downloaded_bytes_are_not_requested_again(ben: Person, line: Line, share: float) -> None:
-    total, name = sizes(ben), newest(ben).name
-    line.cut_after = int(share * total)
+def test_downloaded_bytes_are_not_requested_again(
+    ben: Person, connection: CountingCourier, share: float
+) -> None:
+    total, name = blob_bytes(ben), newest(ben).name
+    connection.cut_after = int(share * total)
     with pytest.raises(RelayUnreachable):
         open_message(name, ben.device)
-    first, line.cut_after = line.byte_count, None
+    first, connection.cut_after = connection.byte_count, None
     assert open_message(name, ben.device).files
-    assert line.byte_count - first <= (1 - share) * total + 0.02 * total + 1000
+    assert connection.byte_count - first <= (1 - share) * total + 0.02 * total + 1000
     assert ben.courier.calls["open_share"] == 1
 
 
-def test_a_partly_lost_download_starts_over(ben: Person, line: Line) -> None:
-    line.cut_after = 6000
+def test_a_partly_lost_download_starts_over(ben: Person, connection: CountingCourier) -> None:
+    connection.cut_after = 6000
     with pytest.raises(RelayUnreachable):
         open_message(newest(ben).name, ben.device)
-    line.cut_after = None
+    connection.cut_after = None
     for name, data in ben.vault._files.items():
         if len(data) == 1000:  # part of the picture; the frame is complete
             ben.vault._files[name] = bytes(1000)
     assert open_message(newest(ben).name, ben.device).files
-    assert line.starts[-2:] == [1000, 0]
+    assert connection.starts[-2:] == [1000, 0]
 
 
-def test_a_blob_with_extra_bytes_is_not_kept(ben: Person, line: Line) -> None:
+def test_a_blob_with_extra_bytes_is_not_kept(ben: Person, connection: CountingCourier) -> None:
     def endless(
         _url: str, _blob: BlobId, _token: Secret, writer: BinaryIO, _start: int = 0
     ) -> None:
         while True:
             writer.write(bytes(1000))
 
-    name, honest = newest(ben).name, line.download_blob
-    line.download_blob = endless  # type: ignore[method-assign]
+    name, honest = newest(ben).name, connection.download_blob
+    connection.download_blob = endless  # type: ignore[method-assign]
     with pytest.raises(BlobChanged):
         open_message(name, ben.device)
-    assert sum(map(len, ben.vault._files.values())) <= sizes(ben)
-    line.download_blob = honest  # type: ignore[method-assign]
+    assert sum(map(len, ben.vault._files.values())) <= blob_bytes(ben)
+    connection.download_blob = honest  # type: ignore[method-assign]
     assert open_message(name, ben.device).files
 
 
 def test_partial_downloads_are_deleted_with_their_message(
-    friends: Room, ben: Person, line: Line
+    friends: Room, ben: Person, connection: CountingCourier
 ) -> None:
     before = dict(ben.vault._files)
-    line.cut_after = 6000
+    connection.cut_after = 6000
     with pytest.raises(RelayUnreachable):
         open_message(newest(ben).name, ben.device)
     assert len(ben.vault.keys(PARTIAL_DOWNLOAD)) == 2
@@ -130,17 +132,17 @@ def test_partial_downloads_are_deleted_with_their_message(
     assert ben.vault.keys(PARTIAL_DOWNLOAD) == ()
 
 
-def test_download_progress_reports_bytes(ben: Person, line: Line) -> None:
+def test_download_progress_reports_bytes(ben: Person, connection: CountingCourier) -> None:
     seen = list[tuple[TransferStage, int, int]]()
 
     def show(_number: int, _file: MessageFileEntry, fill: WriteFile) -> None:
         fill(io.BytesIO())
 
     watch = TransferWatch(lambda *step: seen.append(step))
-    line.cut_after = 3000
+    connection.cut_after = 3000
     with pytest.raises(RelayUnreachable):
         show_received_message(newest(ben).name, show, ben.device, watch)
-    line.cut_after = None
+    connection.cut_after = None
     show_received_message(newest(ben).name, show, ben.device, watch)
-    assert {total for _, _, total in seen} == {sizes(ben)}
-    assert seen[-1] == (TransferStage.FETCHING, sizes(ben), sizes(ben))
+    assert {total for _, _, total in seen} == {blob_bytes(ben)}
+    assert seen[-1] == (TransferStage.FETCHING, blob_bytes(ben), blob_bytes(ben))

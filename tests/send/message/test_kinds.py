@@ -24,7 +24,14 @@ from entrenous.send.send import send_message
 from entrenous.trace.trace_file import trace_file
 from entrenous.wire.receipt import write_committed_mark
 from tests.clips import beside, wander, written
-from tests.send.message.talkers import FRIENDS, clip, large, note, talkers, to_friends
+from tests.send.message.talkers import (
+    FRIENDS,
+    draft_to_friends,
+    note,
+    small_clip,
+    talkers,
+    traceable_photo,
+)
 from tests.send.send_device import Room
 
 pytestmark = pytest.mark.slow
@@ -32,22 +39,22 @@ pytestmark = pytest.mark.slow
 Opened = Mapping[str, OpenedContent]
 
 
-def sent(room: Room, *files: bytes, **said: object) -> tuple[Message, Opened]:
+def send_and_open(room: Room, *files: bytes, **fields: object) -> tuple[Message, Opened]:
     """Send a message to both friends; return its ledger record and what each of them opened."""
     ana = room["ana"]
-    send_message(to_friends(ana, *files, **said), ana.device)
+    send_message(draft_to_friends(ana, *files, **fields), ana.device)
     message = list(ana.device.ledger.messages())[-1]
     return message, {name: room[name].opens_newest() for name in FRIENDS}
 
 
 @pytest.fixture(scope="module")
-def mixed() -> tuple[Room, Message, Opened]:
+def mixed_message() -> tuple[Room, Message, Opened]:
     """One message with a clip, a picture, a voice note and a caption, and its room."""
     room = talkers()
-    return room, *sent(room, clip(), large(), note(), caption="all of it")
+    return room, *send_and_open(room, small_clip(), traceable_photo(), note(), caption="all of it")
 
 
-def unwatched() -> ByteCounter:
+def no_progress() -> ByteCounter:
     return ByteCounter(TransferStage.PREPARING, 0, NO_WATCH)
 
 
@@ -56,8 +63,10 @@ def copies_by_place(message: Message) -> dict[int | None, tuple[Copy, ...]]:
     return {one.place: one.copies for one in every}
 
 
-def test_a_message_may_hold_all_kinds_in_any_order(mixed: tuple[Room, Message, Opened]) -> None:
-    _, message, opened = mixed
+def test_a_message_may_hold_all_kinds_in_any_order(
+    mixed_message: tuple[Room, Message, Opened],
+) -> None:
+    _, message, opened = mixed_message
     for content in opened.values():
         assert [(file.media_type, file.role) for file in content.files] == [
             ("video/mp4", FileRole.CLIP),
@@ -80,11 +89,11 @@ def test_a_message_may_hold_all_kinds_in_any_order(mixed: tuple[Room, Message, O
     ],
 )
 def test_each_recipient_gets_an_own_copy_that_trace_identifies(
-    mixed: tuple[Room, Message, Opened], place: int
+    mixed_message: tuple[Room, Message, Opened], place: int
 ) -> None:
-    room, message, opened = mixed
+    room, message, opened = mixed_message
     files = {name: opened[name].files[place - 1].data for name in FRIENDS}
-    assert len({*files.values(), clip(), large(), note()}) == 5
+    assert len({*files.values(), small_clip(), traceable_photo(), note()}) == 5
     trace = trace_file(files["caro"], room["ana"].device).trace
     assert trace.verdict.named == ("caro",)
     assert trace.message == message.name
@@ -92,9 +101,9 @@ def test_each_recipient_gets_an_own_copy_that_trace_identifies(
 
 @pytest.mark.slow
 def test_the_letter_commits_to_the_mark_of_every_file(
-    mixed: tuple[Room, Message, Opened],
+    mixed_message: tuple[Room, Message, Opened],
 ) -> None:
-    room, message, _ = mixed
+    room, message, _ = mixed_message
     (received,) = received_messages(room["ben"].device)
     assert received.manifest is not None
     copies = copies_by_place(message)
@@ -108,7 +117,7 @@ def test_the_letter_commits_to_the_mark_of_every_file(
 def test_a_text_alone_is_a_message() -> None:
     room = talkers()
     text = "Tonight at eight.\n" + "a" * 16_000
-    message, opened = sent(room, files=(), text=text)
+    message, opened = send_and_open(room, files=(), text=text)
     assert [(content.files, content.caption) for content in opened.values()] == [((), text)] * 2
     assert (message.pictures, message.clips, message.sounds) == ((), (), ())
     assert message.caption == text
@@ -117,11 +126,11 @@ def test_a_text_alone_is_a_message() -> None:
 def test_replies_name_their_message_and_circle_messages_their_circle() -> None:
     room = talkers()
     ana, ben = room["ana"], room["ben"]
-    first, _ = sent(room)
+    first, _ = send_and_open(room)
     room.clock.wind(seconds=1)
     circle = create_or_extend_circle("both", list(FRIENDS), ana.device)
     reply = reference_to_message(first.name, ana.device)
-    draft = to_friends(ana, reply=reply, circles=(circle.id,), confirmed=frozenset(["both"]))
+    draft = draft_to_friends(ana, reply=reply, circles=(circle.id,), confirmed=frozenset(["both"]))
     send_message(draft, ana.device)
     fetch_messages(ben.device)
     answer = received_messages(ben.device)[-1]
@@ -137,7 +146,7 @@ def test_a_message_to_several_circles_names_none() -> None:
     ana, ben = room["ana"], room["ben"]
     ids = tuple(create_or_extend_circle(f"with {name}", [name], ana.device).id for name in FRIENDS)
     names = frozenset(f"with {name}" for name in FRIENDS)
-    send_message(to_friends(ana, circles=ids, confirmed=names), ana.device)
+    send_message(draft_to_friends(ana, circles=ids, confirmed=names), ana.device)
     fetch_messages(ben.device)
     (received,) = received_messages(ben.device)
     assert received.manifest is not None
@@ -147,7 +156,7 @@ def test_a_message_to_several_circles_names_none() -> None:
 def test_a_clip_without_frames_is_a_voice_note() -> None:
     room = talkers()
     sound = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
-    prepared = prepare_files((sound,), None, room["ana"].device, unwatched())
+    prepared = prepare_files((sound,), None, room["ana"].device, no_progress())
     assert [(shape.media_type, shape.role) for shape in prepared.copy_formats] == [
         ("audio/mp4", FileRole.VOICE)
     ]
@@ -156,9 +165,9 @@ def test_a_clip_without_frames_is_a_voice_note() -> None:
 def test_the_size_option_requires_a_picture() -> None:
     device = talkers()["ana"].device
     with pytest.raises(OnlyPicturesHaveASize):
-        prepare_files((note(),), 400, device, unwatched())
+        prepare_files((note(),), 400, device, no_progress())
     assert (
-        prepare_files((note(), large()), 400, device, unwatched()).copy_formats[1].role
+        prepare_files((note(), traceable_photo()), 400, device, no_progress()).copy_formats[1].role
         is FileRole.PICTURE
     )
 
@@ -167,7 +176,7 @@ def test_one_bad_file_stops_the_message_before_anything_is_stored() -> None:
     room = talkers()
     ana = room["ana"]
     with pytest.raises(NotAPicture):
-        send_message(to_friends(ana, large(), b"not a picture"), ana.device)
+        send_message(draft_to_friends(ana, traceable_photo(), b"not a picture"), ana.device)
     assert list(ana.device.ledger.messages()) == []
     assert ana.vault._files == {}
 
@@ -176,9 +185,11 @@ def test_a_clip_with_unreadable_sound_is_not_sent_silent() -> None:
     room = talkers()
     ana = room["ana"]
     surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
-    with pytest.raises(UnsupportedSoundCodec) as told:
-        send_message(to_friends(ana, large(), beside(clip(), surround)), ana.device)
-    assert told.value.file == 1
+    with pytest.raises(UnsupportedSoundCodec) as raised:
+        send_message(
+            draft_to_friends(ana, traceable_photo(), beside(small_clip(), surround)), ana.device
+        )
+    assert raised.value.file == 1
     assert list(ana.device.ledger.messages()) == []
 
 
@@ -187,9 +198,9 @@ def test_a_clip_with_unreadable_pictures_is_not_sent_as_a_voice_note() -> None:
     ana = room["ana"]
     film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
     heard = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
-    with pytest.raises(UnsupportedVideoCodec) as told:
-        send_message(to_friends(ana, beside(film, heard, container="matroska")), ana.device)
-    assert told.value.file == 0
+    with pytest.raises(UnsupportedVideoCodec) as raised:
+        send_message(draft_to_friends(ana, beside(film, heard, container="matroska")), ana.device)
+    assert raised.value.file == 0
     assert list(ana.device.ledger.messages()) == []
 
 
@@ -197,11 +208,11 @@ def test_cancelling_a_message_deletes_everything_stored_for_it() -> None:
     room = talkers()
     ana = room["ana"]
 
-    def stopped(*_: object) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with ana.courier.playing(upload_blob=stopped), pytest.raises(SendingUndone):
-        send_message(to_friends(ana, note()), ana.device)
+    with ana.courier.playing(upload_blob=interrupt), pytest.raises(SendingUndone):
+        send_message(draft_to_friends(ana, note()), ana.device)
     assert ana.vault._files == {}
     assert list(ana.device.ledger.messages()) == []
 
@@ -214,12 +225,12 @@ def test_view_once_requires_recipient_programs_that_promise_it() -> None:
     (key,) = old.person.devices
     person = replace(old.person, devices=(replace(key, enforces=(2, 3)),))
     store_contact(replace(old, person=person), ana.device)
-    draft = to_friends(ana)
+    draft = draft_to_friends(ana)
     once = replace(draft, policy=replace(draft.policy, opens=1))
     with pytest.raises(
         LimitNotSupportedByRecipient, match="show a message only once: caro"
-    ) as told:
+    ) as raised:
         send_message(once, ana.device)
-    assert "ben" not in str(told.value)
+    assert "ben" not in str(raised.value)
     assert list(ana.device.ledger.messages()) == []
     assert send_message(draft, ana.device).devices == {"ben": 1, "caro": 1}

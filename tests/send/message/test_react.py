@@ -27,10 +27,10 @@ def newest(who: Person) -> str:
     return received_messages(who.device)[-1].name
 
 
-def signs(who: Person, name: str) -> list[tuple[bytes, str | None]]:
-    meant = reference_to_message(name, who.device)
-    kept = reactions_to(meant.sender, meant.message, who.device)
-    return [(one.by, one.reaction.text) for one in kept]
+def reactions_on(who: Person, name: str) -> list[tuple[bytes, str | None]]:
+    reference = reference_to_message(name, who.device)
+    reactions = reactions_to(reference.sender, reference.message, who.device)
+    return [(one.by, one.reaction.text) for one in reactions]
 
 
 def test_the_sender_sees_a_reaction_and_its_withdrawal(three: Room) -> None:
@@ -38,13 +38,13 @@ def test_the_sender_sees_a_reaction_and_its_withdrawal(three: Room) -> None:
     name = newest(ben)
     assert react(name, "\u2764\ufe0f", ben.device).to == ("ana",)
     fetch_messages(ana.device)
-    assert signs(ana, name) == signs(ben, name) == [(ben.id, "\u2764\ufe0f")]
+    assert reactions_on(ana, name) == reactions_on(ben, name) == [(ben.id, "\u2764\ufe0f")]
     react(name, "\U0001f44d", ben.device)
     fetch_messages(ana.device)
-    assert signs(ana, name) == [(ben.id, "\U0001f44d")]
+    assert reactions_on(ana, name) == [(ben.id, "\U0001f44d")]
     react(name, None, ben.device)
     fetch_messages(ana.device)
-    assert signs(ana, name) == signs(ben, name) == []
+    assert reactions_on(ana, name) == reactions_on(ben, name) == []
 
 
 def test_a_senders_own_reaction_reaches_all_recipients(three: Room) -> None:
@@ -53,25 +53,25 @@ def test_a_senders_own_reaction_reaches_all_recipients(three: Room) -> None:
     assert react(message.name, "!", ana.device).to == ("ben", "caro")
     for name in ("ben", "caro"):
         fetch_messages(three[name].device)
-        assert signs(three[name], newest(three[name])) == [(ana.id, "!")]
+        assert reactions_on(three[name], newest(three[name])) == [(ana.id, "!")]
 
 
 def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three: Room) -> None:
     ana, ben = three["ana"], three["ben"]
-    meant = reference_to_message(newest(ben), ben.device)
+    reference = reference_to_message(newest(ben), ben.device)
     dan = three.settles("dan")
     ana.adds(dan)
-    accept_reaction(Reaction(meant.sender, meant.message, "x"), dan.id, ana.device)
+    accept_reaction(Reaction(reference.sender, reference.message, "x"), dan.id, ana.device)
     accept_reaction(Reaction(ana.id, MessageId(bytes(16)), "x"), ben.id, ana.device)
-    accept_reaction(Reaction(dan.id, meant.message, "x"), ben.id, ana.device)
+    accept_reaction(Reaction(dan.id, reference.message, "x"), ben.id, ana.device)
     assert not list(ana.device.vault.items("reaction"))
 
 
-@pytest.mark.parametrize("sign", ["", "a" * 33, "\u202e", "\t", "\ud83d", "\u2764" * 11])
-def test_a_reaction_that_is_no_sign_is_refused(three: Room, sign: str) -> None:
+@pytest.mark.parametrize("text", ["", "a" * 33, "\u202e", "\t", "\ud83d", "\u2764" * 11])
+def test_invalid_reaction_is_refused(three: Room, text: str) -> None:
     ben = three["ben"]
     with pytest.raises(BadReaction, match="Nothing was sent"):
-        react(newest(ben), sign, ben.device)
+        react(newest(ben), text, ben.device)
 
 
 def test_a_reaction_without_message_or_readers_is_refused(three: Room) -> None:
@@ -90,21 +90,28 @@ def test_a_reaction_waits_while_a_relay_is_unreachable(three: Room) -> None:
     three.back(HERE)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    assert signs(ana, newest(ben)) == [(ben.id, "!")]
+    assert reactions_on(ana, newest(ben)) == [(ben.id, "!")]
 
 
 #: Signs that would add a line or a name to a printed list, or print nothing.
-ODD = ("!\n7-red-fox  from mum, waiting", "\U0001f44d cleo", "\u2800", "\u200b", "\u3164a", " ")
+INVALID_REACTIONS = (
+    "!\n7-red-fox  from mum, waiting",
+    "\U0001f44d cleo",
+    "\u2800",
+    "\u200b",
+    "\u3164a",
+    " ",
+)
 
 
 @pytest.mark.threat("terminal-writing")
-@pytest.mark.parametrize("sign", ODD, ids=ascii)
-def test_a_received_reaction_with_line_breaks_is_ignored(friends: Room, sign: str) -> None:
+@pytest.mark.parametrize("text", INVALID_REACTIONS, ids=ascii)
+def test_a_received_reaction_with_line_breaks_is_ignored(friends: Room, text: str) -> None:
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     fetch_messages(ben.device)
     with pytest.raises(BadReaction):
-        react(name, sign, ben.device)
-    meant = reference_to_message(name, ana.device)
-    accept_reaction(Reaction(meant.sender, meant.message, sign), ben.id, ana.device)
-    assert not reactions_to(meant.sender, meant.message, ana.device)
+        react(name, text, ben.device)
+    reference = reference_to_message(name, ana.device)
+    accept_reaction(Reaction(reference.sender, reference.message, text), ben.id, ana.device)
+    assert not reactions_to(reference.sender, reference.message, ana.device)

@@ -37,7 +37,7 @@ from tests.send.send_device import Person, Room
 LARGE = bytes(range(256)) * 68_000  # larger than one encrypted chunk
 
 
-def sealed(ana: Person, *files: bytes) -> tuple[MessageLetterParts, MessageId]:
+def seal_for_ben(ana: Person, *files: bytes) -> tuple[MessageLetterParts, MessageId]:
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
     person = to.contact.person
     sending = SendingContext(
@@ -54,16 +54,16 @@ def sealed(ana: Person, *files: bytes) -> tuple[MessageLetterParts, MessageId]:
 
 
 def unpadded(padded: bytes, size: int) -> bytes:
-    held = io.BytesIO()
-    reading = UnpaddingWriter(held, size)
+    buffer = io.BytesIO()
+    reading = UnpaddingWriter(buffer, size)
     reading.write(padded)
     reading.require_complete()
-    return held.getvalue()
+    return buffer.getvalue()
 
 
-def test_small_and_large_files_open_again_with_their_own_keys(friends: Room) -> None:
+def test_small_and_large_files_decrypt_with_their_own_keys(friends: Room) -> None:
     ana = friends["ana"]
-    made, message = sealed(ana, b"small", LARGE)
+    made, message = seal_for_ben(ana, b"small", LARGE)
     manifest, outer = made.manifest, made.outer
     assert outer.share is not None
     key = content_key(
@@ -89,13 +89,13 @@ def test_too_large_a_file_is_refused_before_encryption(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(make, "BLOB_BYTES_MAX", 8192)
-    sealed(friends["ana"], bytes(range(200)))
+    seal_for_ben(friends["ana"], bytes(range(200)))
     with pytest.raises(TooLarge, match="larger than the 8192 bytes"):
-        sealed(friends["ana"], b"x" * 9000)
+        seal_for_ben(friends["ana"], b"x" * 9000)
 
 
 @given(st.binary(min_size=1, max_size=9000), st.integers(1, 5000))
-def test_a_padded_file_reads_as_it_is_written(data: bytes, at_a_time: int) -> None:
+def test_padded_reader_returns_the_data_then_zeros(data: bytes, at_a_time: int) -> None:
     reader = padded_reader(data)
     padded = data.ljust(padded_length(len(data)), b"\x00")
     assert b"".join(iter(lambda: reader.read(at_a_time), b"")) == padded
@@ -108,10 +108,10 @@ def test_an_empty_file_cannot_be_padded() -> None:
 
 @given(st.lists(st.binary(max_size=300), max_size=9))
 def test_the_hashing_writer_passes_bytes_on_and_counts_them(parts: list[bytes]) -> None:
-    held = io.BytesIO()
-    writer = HashingWriter(held)
+    buffer = io.BytesIO()
+    writer = HashingWriter(buffer)
     for part in parts:
         assert writer.write(part) == len(part)
     writer.flush()
-    assert held.getvalue() == b"".join(parts)
-    assert (writer.size, writer.digest()) == (len(held.getvalue()), sha256(held.getvalue()))
+    assert buffer.getvalue() == b"".join(parts)
+    assert (writer.size, writer.digest()) == (len(buffer.getvalue()), sha256(buffer.getvalue()))

@@ -30,12 +30,12 @@ from tests.village.world import Village, photo
 pytestmark = pytest.mark.slow
 
 
-class Cut(Exception):
+class ConnectionCut(Exception):
     """The connection is cut."""
 
 
 @dataclass
-class Line:
+class BreakingCourier:
     """A courier that counts the bytes of request bodies, and breaks off on request.
 
     Each entry of ``breaks`` breaks off a large body: the share of the rest that still arrives, and
@@ -63,26 +63,28 @@ class Line:
             share, seen = self.breaks[0]
             data.seek(start)
             self.breaks.pop(0)
-            self._half(deposit, token, data.read(round(share * (deposit.size - start))), start)
+            self._upload_part(
+                deposit, token, data.read(round(share * (deposit.size - start))), start
+            )
             if seen is not None:
                 raise seen
         self.courier.upload_blob(url, token, deposit, data, start)
         self.sent += deposit.size - start
 
-    def _half(self, deposit: BlobDeposit, token: Secret, part: bytes, start: int) -> None:
+    def _upload_part(self, deposit: BlobDeposit, token: Secret, part: bytes, start: int) -> None:
         """Upload the first part of a body, then cut the connection."""
 
         async def chunks() -> AsyncIterator[bytes]:
             yield part
-            raise Cut
+            raise ConnectionCut
 
         self.sent += len(part)
-        with pytest.raises(Cut):
+        with pytest.raises(ConnectionCut):
             at_once(upload_blob(deposit, token, chunks(), self.relay, start))
 
 
 @cache
-def noise() -> bytes:
+def noise_picture() -> bytes:
     """Return a picture whose copy is large enough for a resumable upload."""
     pixels = np.random.default_rng(3).integers(0, 256, (600, 620, 3), np.uint8)
     file = io.BytesIO()
@@ -91,26 +93,26 @@ def noise() -> bytes:
 
 
 @dataclass
-class Talk:
+class Conversation:
     """Ana, whose connection can break, and Ben."""
 
     village: Village
-    line: Line
+    courier: BreakingCourier
 
     def sends(self, picture: bytes) -> None:
         ana = self.village.people["ana"].device
         ben = RecipientId("ben")
         policy = MessagePolicy(ana.clock.now().replace(year=ana.clock.now().year, day=28))
         draft = Draft((picture,), (ben,), policy, confirmed=frozenset(["ben"]))
-        send_message(draft, replace(ana, courier=self.line))
+        send_message(draft, replace(ana, courier=self.courier))
 
-    def goes_on(self) -> None:
+    def restart(self) -> None:
         """Fetch on Ana's device, as after a restart of her program."""
         ana = self.village.people["ana"].device
-        fetch_messages(replace(ana, courier=self.line))
+        fetch_messages(replace(ana, courier=self.courier))
 
     @property
-    def came(self) -> int:
+    def opened_bytes(self) -> int:
         """The number of file bytes that Ben can open."""
         ben = self.village.people["ben"].device
         fetch_messages(ben)
@@ -119,69 +121,75 @@ class Talk:
 
 
 @pytest.fixture
-def talk() -> Talk:
+def conversation() -> Conversation:
     village = Village()
     village.settles("ana").adds(village.settles("ben"))
-    return Talk(village, Line(village.courier, village.relay))
+    return Conversation(village, BreakingCourier(village.courier, village.relay))
 
 
-def test_an_unbroken_upload_asks_for_no_progress(talk: Talk) -> None:
-    talk.sends(noise())
-    assert talk.line.asked == 0
-    assert talk.came > RESUMABLE_UPLOAD_BYTES_MIN
+def test_an_unbroken_upload_asks_for_no_progress(conversation: Conversation) -> None:
+    conversation.sends(noise_picture())
+    assert conversation.courier.asked == 0
+    assert conversation.opened_bytes > RESUMABLE_UPLOAD_BYTES_MIN
 
 
 @pytest.mark.parametrize(
-    "how", [Crash(), KeyboardInterrupt(), RelayUnreachable(host="x")], ids=["crash", "stop", "away"]
+    "interruption",
+    [Crash(), KeyboardInterrupt(), RelayUnreachable(host="x")],
+    ids=["crash", "stop", "away"],
 )
-def test_after_a_restart_only_the_rest_is_uploaded(talk: Talk, how: BaseException) -> None:
-    talk.line.breaks = [(0.5, how)]
+def test_after_a_restart_only_the_rest_is_uploaded(
+    conversation: Conversation, interruption: BaseException
+) -> None:
+    conversation.courier.breaks = [(0.5, interruption)]
     expected = {RelayUnreachable: WaitsInOutbox, KeyboardInterrupt: SendingUndone}
-    with pytest.raises(expected.get(type(how), type(how))):
-        talk.sends(noise())
-    if isinstance(how, KeyboardInterrupt):
-        talk.goes_on()
-        assert talk.came == 0  # its sending was cancelled
+    with pytest.raises(expected.get(type(interruption), type(interruption))):
+        conversation.sends(noise_picture())
+    if isinstance(interruption, KeyboardInterrupt):
+        conversation.restart()
+        assert conversation.opened_bytes == 0  # its sending was cancelled
         return
-    first = talk.line.sent
-    talk.goes_on()
-    came = talk.came
+    first = conversation.courier.sent
+    conversation.restart()
+    came = conversation.opened_bytes
     assert came > RESUMABLE_UPLOAD_BYTES_MIN
-    assert talk.line.asked == 2  # for the frame and for the picture
-    assert talk.line.sent - first <= 0.52 * talk.line.sent
-    assert talk.line.sent < 1.05 * came
+    assert conversation.courier.asked == 2  # for the frame and for the picture
+    assert conversation.courier.sent - first <= 0.52 * conversation.courier.sent
+    assert conversation.courier.sent < 1.05 * came
 
 
-def test_a_repeatedly_broken_upload_sends_each_byte_once(talk: Talk) -> None:
-    talk.line.breaks = [(0.3, RelayUnreachable(host="x")) for _ in range(6)]
+def test_a_repeatedly_broken_upload_sends_each_byte_once(conversation: Conversation) -> None:
+    conversation.courier.breaks = [(0.3, RelayUnreachable(host="x")) for _ in range(6)]
     with pytest.raises(WaitsInOutbox):
-        talk.sends(noise())
+        conversation.sends(noise_picture())
     for _ in range(6):
-        talk.goes_on()
-    came = talk.came
+        conversation.restart()
+    came = conversation.opened_bytes
     assert came > RESUMABLE_UPLOAD_BYTES_MIN
-    assert talk.line.sent < 1.10 * came  # the frame is small and not resumed
+    assert conversation.courier.sent < 1.10 * came  # the frame is small and not resumed
 
 
-def test_a_restarting_courier_resumes_after_the_bytes_that_arrived(talk: Talk) -> None:
-    talk.line.breaks = [(0.5, None), (0.5, None)]
-    talk.sends(noise())
-    came = talk.came
+def test_a_restarting_courier_resumes_after_the_bytes_that_arrived(
+    conversation: Conversation,
+) -> None:
+    conversation.courier.breaks = [(0.5, None), (0.5, None)]
+    conversation.sends(noise_picture())
+    came = conversation.opened_bytes
     assert came > RESUMABLE_UPLOAD_BYTES_MIN
-    assert talk.line.asked == 2
-    assert talk.line.sent < 1.05 * came
+    assert conversation.courier.asked == 2
+    assert conversation.courier.sent < 1.05 * came
 
 
-def test_a_dead_connection_ends_by_the_couriers_timeout(talk: Talk) -> None:
-    talk.line.breaks = [(0.0, None)] * 20
-    talk.sends(noise())
-    assert talk.line.breaks == []
-    assert talk.line.asked < 10
-    assert talk.came > RESUMABLE_UPLOAD_BYTES_MIN
+def test_a_dead_connection_ends_by_the_couriers_timeout(conversation: Conversation) -> None:
+    conversation.courier.breaks = [(0.0, None)] * 20
+    conversation.sends(noise_picture())
+    assert conversation.courier.breaks == []
+    assert conversation.courier.asked < 10
+    assert conversation.opened_bytes > RESUMABLE_UPLOAD_BYTES_MIN
 
 
 @dataclass
-class Liar:
+class LyingCourier:
     """A relay that claims to have half of a body, but refuses to resume there, and disconnects."""
 
     courier: Any
@@ -209,36 +217,38 @@ class Liar:
         raise RelayUnreachable(host="x")
 
 
-def test_a_relay_that_lies_about_progress_does_not_stall_an_upload(talk: Talk) -> None:
-    liar = Liar(talk.village.courier)
-    talk.line = cast("Any", liar)
+def test_a_relay_that_lies_about_progress_does_not_stall_an_upload(
+    conversation: Conversation,
+) -> None:
+    liar = LyingCourier(conversation.village.courier)
+    conversation.courier = cast("Any", liar)
     with pytest.raises(WaitsInOutbox):
-        talk.sends(noise())
+        conversation.sends(noise_picture())
     assert 0 < liar.asked < 10
 
 
-def test_bytes_lost_by_the_relay_are_uploaded_again(talk: Talk) -> None:
-    talk.line.breaks = [(0.5, RelayUnreachable(host="x")), (0.0, WrongOffset())]
+def test_bytes_lost_by_the_relay_are_uploaded_again(conversation: Conversation) -> None:
+    conversation.courier.breaks = [(0.5, RelayUnreachable(host="x")), (0.0, WrongOffset())]
     with pytest.raises(WaitsInOutbox):
-        talk.sends(noise())
-    talk.goes_on()
-    assert talk.came > RESUMABLE_UPLOAD_BYTES_MIN
+        conversation.sends(noise_picture())
+    conversation.restart()
+    assert conversation.opened_bytes > RESUMABLE_UPLOAD_BYTES_MIN
 
 
-def test_small_blobs_are_uploaded_whole_without_asking(talk: Talk) -> None:
-    talk.line.breaks = [(0.5, Crash())]
-    talk.sends(photo(width_px=160))
-    assert talk.line.breaks != []  # only large bodies break
-    assert talk.line.asked == 0
-    assert talk.came > 0
+def test_small_blobs_are_uploaded_whole_without_asking(conversation: Conversation) -> None:
+    conversation.courier.breaks = [(0.5, Crash())]
+    conversation.sends(photo(width_px=160))
+    assert conversation.courier.breaks != []  # only large bodies break
+    assert conversation.courier.asked == 0
+    assert conversation.opened_bytes > 0
 
 
-def test_recall_during_an_upload_stops_the_rest(talk: Talk) -> None:
-    talk.line.breaks = [(0.5, Crash())]
+def test_recall_during_an_upload_stops_the_rest(conversation: Conversation) -> None:
+    conversation.courier.breaks = [(0.5, Crash())]
     with pytest.raises(Crash):
-        talk.sends(noise())
-    ana = talk.village.people["ana"].device
+        conversation.sends(noise_picture())
+    ana = conversation.village.people["ana"].device
     (message,) = ana.ledger.messages()
     recall_message(message.name, ana)
-    talk.goes_on()
-    assert talk.came == 0
+    conversation.restart()
+    assert conversation.opened_bytes == 0

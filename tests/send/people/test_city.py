@@ -20,7 +20,7 @@ from tests.sizes import size
 PEOPLE = size(32, 256)  # 256 is the maximum
 
 
-def city() -> tuple[Room, Person, list[Person]]:
+def circle_of_many() -> tuple[Room, Person, list[Person]]:
     """Return a room, Ana, and everybody in her circle."""
     room = Room()
     ana = room.settles("ana")
@@ -38,7 +38,7 @@ def test_each_of_many_people_gets_a_copy_of_her_own(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         prekeys, "ONE_TIME_KEYS_MAX", 2
     )  # fifty keys for each would take longer than everything else
-    room, ana, people = city()
+    room, ana, people = circle_of_many()
     going, until = (
         resolve_recipients(["city"], ana.device),
         ana.device.clock.now() + timedelta(days=1),

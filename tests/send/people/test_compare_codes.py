@@ -25,14 +25,14 @@ def by_link(room: Room) -> Room:
     return room
 
 
-def trust(name: str, who: Person) -> Trust:
+def trust_in(name: str, who: Person) -> Trust:
     return contact_named(name, who.device).trust
 
 
 def test_each_device_that_reads_the_others_code_has_compared(by_link: Room) -> None:
     ana, ben = by_link["ana"], by_link["ben"]
     assert accept_qr_code("ben", qr_code_text_for("ana", ben.device), ana.device).compared
-    assert (trust("ben", ana), trust("ana", ben)) == (Trust.COMPARED, Trust.BY_LINK)
+    assert (trust_in("ben", ana), trust_in("ana", ben)) == (Trust.COMPARED, Trust.BY_LINK)
     assert accept_qr_code("ana", qr_code_text_for("ben", ana.device), ben.device).compared
 
 
@@ -47,7 +47,7 @@ def test_own_comparison_code_is_refused(by_link: Room) -> None:
     ana = by_link["ana"]
     with pytest.raises(CodeOfOwnDevice):
         accept_qr_code("ben", qr_code_text_for("ben", ana.device), ana.device)
-    assert trust("ben", ana) is Trust.BY_LINK
+    assert trust_in("ben", ana) is Trust.BY_LINK
 
 
 @pytest.mark.parametrize("text", ["", "entrenous:1:AAAA", "https://relay.example", "ENTRENOUS:"])
@@ -55,11 +55,11 @@ def test_unrelated_qr_code_is_refused(by_link: Room, text: str) -> None:
     ana = by_link["ana"]
     with pytest.raises(NoCodeInPicture):
         accept_qr_code("ben", text, ana.device)
-    assert trust("ben", ana) is Trust.BY_LINK
+    assert trust_in("ben", ana) is Trust.BY_LINK
 
 
 @pytest.mark.parametrize("before", [Trust.UNKNOWN, Trust.BY_LINK, Trust.COMPARED])
-def test_a_code_of_other_keys_never_compares_and_makes_who_is_known_by_link_unknown(
+def test_mismatching_code_makes_a_person_known_by_link_unknown(
     by_link: Room, before: Trust
 ) -> None:
     """The code was made for Ana and Mallory, so it does not match Ben's keys."""
@@ -70,4 +70,4 @@ def test_a_code_of_other_keys_never_compares_and_makes_who_is_known_by_link_unkn
     with pytest.raises(CodeDoesNotMatch):
         accept_qr_code("ben", shown, ana.device)
     after = Trust.COMPARED if before is Trust.COMPARED else Trust.UNKNOWN
-    assert trust("ben", ana) is after
+    assert trust_in("ben", ana) is after

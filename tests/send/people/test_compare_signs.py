@@ -34,24 +34,24 @@ from tests.village.households import links
 pytestmark = pytest.mark.slow
 
 
-def looks(*people: Person) -> None:
+def fetch_all(*people: Person) -> None:
     for one in people:
         fetch_messages(one.device)
 
 
-def stage(of: Person, name: str) -> ComparisonStage:
+def next_stage(of: Person, name: str) -> ComparisonStage:
     found = begin_or_answer_comparison(name, of.device)
     flush_outbox(of.device)
     return found.stage
 
 
-def compared(ana: Person, ben: Person, theirs: str = "ben", ours: str = "ana") -> None:
+def run_comparison(ana: Person, ben: Person, theirs: str = "ben", ours: str = "ana") -> None:
     """Run the command on both sides until both can show the string."""
-    assert stage(ana, theirs) is ComparisonStage.BEGUN
-    looks(ben)
-    assert stage(ben, ours) is ComparisonStage.ANSWERED
-    looks(ana, ben)
-    assert stage(ana, theirs) is stage(ben, ours) is ComparisonStage.READY
+    assert next_stage(ana, theirs) is ComparisonStage.BEGUN
+    fetch_all(ben)
+    assert next_stage(ben, ours) is ComparisonStage.ANSWERED
+    fetch_all(ana, ben)
+    assert next_stage(ana, theirs) is next_stage(ben, ours) is ComparisonStage.READY
 
 
 def verified(of: Person, name: str) -> bool:
@@ -61,14 +61,14 @@ def verified(of: Person, name: str) -> bool:
 def test_keys_count_as_compared_once_both_agree(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     assert not verified(ben, "ana")
-    compared(ana, ben)
+    run_comparison(ana, ben)
     assert auth_string_with("ben", ana.device) == auth_string_with("ana", ben.device)
     assert not confirm_match("ana", ben.device).compared, "one side alone says nothing yet"
     flush_outbox(ben.device)
-    looks(ana)
+    fetch_all(ana)
     assert confirm_match("ben", ana.device).compared
     flush_outbox(ana.device)
-    looks(ben)
+    fetch_all(ben)
     assert verified(ben, "ana")
     with pytest.raises(NothingToCompare):
         auth_string_with("ana", ben.device)
@@ -76,23 +76,23 @@ def test_keys_count_as_compared_once_both_agree(friends: Room) -> None:
 
 def test_no_string_before_both_keys_are_known(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    for early in (auth_string_with, confirm_match):
+    for too_early in (auth_string_with, confirm_match):
         with pytest.raises(NothingToCompare):
-            early("ben", ana.device)
-    assert stage(ana, "ben") is ComparisonStage.BEGUN
-    looks(ben)
-    assert stage(ben, "ana") is ComparisonStage.ANSWERED
-    for early in (auth_string_with, confirm_match):
+            too_early("ben", ana.device)
+    assert next_stage(ana, "ben") is ComparisonStage.BEGUN
+    fetch_all(ben)
+    assert next_stage(ben, "ana") is ComparisonStage.ANSWERED
+    for too_early in (auth_string_with, confirm_match):
         with pytest.raises(ComparisonNotReady):
-            early("ana", ben.device)
+            too_early("ana", ben.device)
 
 
 @pytest.mark.threat("receipt-probing")
 def test_who_does_not_answer_sends_nothing(friends: Room) -> None:
     """Receiving a request is not an answer, so nobody learns when Ben reads his inbox."""
     ana, ben = friends["ana"], friends["ben"]
-    stage(ana, "ben")
-    looks(ben)
+    next_stage(ana, "ben")
+    fetch_all(ben)
     assert fetch_messages(ana.device).came == 0
 
 
@@ -103,9 +103,9 @@ def test_whoever_stands_in_between_is_seen(room: Room) -> None:
     for one, name in ((ana, "ben"), (ben, "ana")):
         one.adds(mallory)
         rename_contact("mallory", name, one.device)
-    compared(ana, mallory)
+    run_comparison(ana, mallory)
     shown = [auth_string_with("ben", ana.device)]
-    compared(ben, mallory, theirs="ana", ours="ben")
+    run_comparison(ben, mallory, theirs="ana", ours="ben")
     shown.append(auth_string_with("ana", ben.device))
     assert shown[0].named_emoji != shown[1].named_emoji
     assert shown[0].numbers != shown[1].numbers
@@ -114,7 +114,7 @@ def test_whoever_stands_in_between_is_seen(room: Room) -> None:
         confirm_match("ben", ana.device)
 
 
-def says(who: Person, name: str, step: ComparisonStep) -> None:
+def send_step(who: Person, name: str, step: ComparisonStep) -> None:
     """Send a comparison step that the person's program would not send."""
     (to,) = addressees(contact_named(name, who.device), who.device)
     ensure_session(to, who.device)
@@ -125,13 +125,13 @@ def says(who: Person, name: str, step: ComparisonStep) -> None:
 def test_key_that_breaks_its_commitment_ends_the_comparison(friends: Room) -> None:
     """Otherwise the initiator could try keys until the emoji match."""
     ana, ben = friends["ana"], friends["ben"]
-    stage(ana, "ben")
-    looks(ben)
-    stage(ben, "ana")
+    next_stage(ana, "ben")
+    fetch_all(ben)
+    next_stage(ben, "ana")
     begun = comparison_with(ben.id, ana.device)
     assert begun is not None
-    says(ana, "ben", ComparisonStep(begun.transaction, 3, b"k" * 32))
-    looks(ben)
+    send_step(ana, "ben", ComparisonStep(begun.transaction, 3, b"k" * 32))
+    fetch_all(ben)
     assert comparison_with(ana.id, ben.device) is None
 
 
@@ -141,9 +141,9 @@ def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> Non
     match.
     """
     ana, ben = friends["ana"], friends["ben"]
-    stage(ana, "ben")
-    looks(ben)
-    stage(ben, "ana")
+    next_stage(ana, "ben")
+    fetch_all(ben)
+    next_stage(ben, "ana")
     begun, answered = comparison_with(ben.id, ana.device), comparison_with(ana.id, ben.device)
     assert begun is not None
     assert answered is not None
@@ -153,70 +153,72 @@ def test_a_list_that_is_named_with_the_key_changes_no_sign(friends: Room) -> Non
     for head in (b"h" * 32, b"i" * 32):
         another = replace(identity.person, epoch=identity.person.epoch + 1, head=head)
         store_identity(replace(identity, person=another), ana.device)
-        says(ana, "ben", ComparisonStep(begun.transaction, 3, x25519_public_key(begun.private)))
-        looks(ben)
+        send_step(
+            ana, "ben", ComparisonStep(begun.transaction, 3, x25519_public_key(begun.private))
+        )
+        fetch_all(ben)
         shown.add(auth_string_with("ana", ben.device))
         store_comparison(ana.id, answered, ben.device)
     store_identity(identity, ana.device)
-    looks(ana)
+    fetch_all(ana)
     assert shown == {auth_string_with("ben", ana.device)}
 
 
 def test_device_linked_meanwhile_changes_no_string(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    stage(ana, "ben")
+    next_stage(ana, "ben")
     links(friends, ana, "phone")
-    looks(ben)
-    stage(ben, "ana")
-    looks(ana, ben)
+    fetch_all(ben)
+    next_stage(ben, "ana")
+    fetch_all(ana, ben)
     assert auth_string_with("ben", ana.device) == auth_string_with("ana", ben.device)
 
 
 @pytest.mark.parametrize("key", [bytes(32), b"short"])
 def test_invalid_key_ends_the_comparison(friends: Room, key: bytes) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    stage(ana, "ben")
+    next_stage(ana, "ben")
     begun = comparison_with(ben.id, ana.device)
     assert begun is not None
-    says(ben, "ana", ComparisonStep(begun.transaction, 2, key))
-    looks(ana)
+    send_step(ben, "ana", ComparisonStep(begun.transaction, 2, key))
+    fetch_all(ana)
     assert comparison_with(ben.id, ana.device) is None
 
 
 def test_wrong_confirmation_ends_the_comparison(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    compared(ana, ben)
+    run_comparison(ana, ben)
     begun = comparison_with(ben.id, ana.device)
     assert begun is not None
-    says(ana, "ben", ComparisonStep(begun.transaction, 4, bytes(32)))
-    looks(ben)
+    send_step(ana, "ben", ComparisonStep(begun.transaction, 4, bytes(32)))
+    fetch_all(ben)
     assert comparison_with(ana.id, ben.device) is None
     assert not verified(ben, "ana")
 
 
 def test_out_of_order_or_unrelated_steps_are_ignored(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    compared(ana, ben)
+    run_comparison(ana, ben)
     before = comparison_with(ana.id, ben.device)
     assert before is not None
     for step in (2, 3):
-        says(ana, "ben", ComparisonStep(before.transaction, step, b"k" * 32))
+        send_step(ana, "ben", ComparisonStep(before.transaction, step, b"k" * 32))
     for step in (1, 2, 3, 4):
-        says(ana, "ben", ComparisonStep(bytes(16), step, b"k" * 32))
-    looks(ben)
+        send_step(ana, "ben", ComparisonStep(bytes(16), step, b"k" * 32))
+    fetch_all(ben)
     assert comparison_with(ana.id, ben.device) == before
 
 
 def test_simultaneous_comparisons_become_one(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    assert stage(ana, "ben") is stage(ben, "ana") is ComparisonStage.BEGUN
-    looks(ana, ben)
-    assert {stage(ana, "ben"), stage(ben, "ana")} == {
+    assert next_stage(ana, "ben") is next_stage(ben, "ana") is ComparisonStage.BEGUN
+    fetch_all(ana, ben)
+    assert {next_stage(ana, "ben"), next_stage(ben, "ana")} == {
         ComparisonStage.BEGUN,
         ComparisonStage.ANSWERED,
     }
-    looks(ana, ben)
-    looks(ana, ben)
+    fetch_all(ana, ben)
+    fetch_all(ana, ben)
     shown: list[ShortAuthString] = [
         auth_string_with("ben", ana.device),
         auth_string_with("ana", ben.device),
@@ -226,12 +228,12 @@ def test_simultaneous_comparisons_become_one(friends: Room) -> None:
 
 def test_comparison_expires_after_a_day(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    compared(ana, ben)
+    run_comparison(ana, ben)
     first = auth_string_with("ben", ana.device)
     friends.clock.wind(hours=25)
     with pytest.raises(NothingToCompare):
         auth_string_with("ben", ana.device)
-    compared(ana, ben)
+    run_comparison(ana, ben)
     assert auth_string_with("ben", ana.device) != first
 
 
@@ -239,8 +241,8 @@ def test_stranger_cannot_begin_a_comparison(friends: Room) -> None:
     ana, caro = friends["ana"], friends.settles("caro")
     caro.adds(ana)
     contact = contact_named("caro", ana.device)
-    stage(caro, "ana")
+    next_stage(caro, "ana")
     ana.device.vault.drop(CONTACT, contact.person.id.hex())
-    looks(ana)
+    fetch_all(ana)
     store_contact(contact, ana.device)
     assert comparison_with(caro.id, ana.device) is None

@@ -58,11 +58,11 @@ from tests.village.malicious_relay import Honest, Trick, changed, failing, flipp
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
-def link_of(data: bytes) -> str:
+def link_from_bytes(data: bytes) -> str:
     return "entrenous:1:" + base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-def showing(of: Person, change: Callable[[bytes], bytes]) -> Trick:
+def changed_key_bundle(of: Person, change: Callable[[bytes], bytes]) -> Trick:
     """Simulate a relay that has an invite, and so can open a key bundle and seal a changed one."""
     mailbox = own_device(of.device).home.mailbox
     return changed(
@@ -98,18 +98,18 @@ def test_after_greeting_neither_uses_the_invite_token(friends: Room) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 10, 13, 40, 80, -3, -1])
-def test_a_link_with_a_wrong_letter_adds_nobody(room: Room, place: int) -> None:
+def test_link_with_a_wrong_character_adds_nobody(room: Room, place: int) -> None:
     ana = room["ana"]
     link = make_invite_link(room["ben"].device)
     wrong = "A" if link[place] != "A" else "B"
-    spoiled = link[:place] + wrong + link[place:][1:]
+    changed_link = link[:place] + wrong + link[place:][1:]
     with pytest.raises(EntrenousError):
-        add_person(spoiled, "ben", ana.device)
+        add_person(changed_link, "ben", ana.device)
     assert nobody_was_added(ana)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.text(max_size=200) | st.binary(max_size=200).map(link_of))
+@given(st.text(max_size=200) | st.binary(max_size=200).map(link_from_bytes))
 def test_pasted_text_is_a_link_or_is_refused(room: Room, pasted: str) -> None:
     with pytest.raises(BadInvite):
         add_person(pasted, "ben", room["ana"].device)
@@ -150,9 +150,9 @@ def test_a_name_that_is_taken_is_refused_and_the_first_keeps_it(friends: Room, n
 def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
     """An attacker in the middle shows her own, perfectly valid key bundle."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory")
-    hers = own_device(mallory.device).card
+    mallorys = own_device(mallory.device).card
     with (
-        ana.courier.playing(key_bundle=showing(ben, lambda _: hers)),
+        ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _: mallorys)),
         pytest.raises(InviteKeysDiffer),
     ):
         add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -163,11 +163,11 @@ def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
 @pytest.mark.parametrize("place", [0, 2, 30, 200, 2500, -4000, -3000, -1])
 def test_key_bundle_with_a_flipped_bit_is_refused(room: Room, place: int) -> None:
     ana, ben = room["ana"], room["ben"]
-    inside = showing(ben, lambda card: flipped(card, place))
+    inside = changed_key_bundle(ben, lambda card: flipped(card, place))
     outside = changed(lambda shown: flipped(shown, place))
-    for spoiled in (inside, outside):
+    for trick in (inside, outside):
         with (
-            ana.courier.playing(key_bundle=spoiled),
+            ana.courier.playing(key_bundle=trick),
             pytest.raises((BadKeyBundle, InviteKeysDiffer)),
         ):
             add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -178,8 +178,8 @@ def test_published_bundle_reveals_neither_name_nor_keys(room: Room) -> None:
     ben = room["ben"]
     me = own_device(ben.device)
     shown = room.honest.key_bundle(HERE, me.home.mailbox, me.home.owner)
-    for telling in (b"ben", me.person.master.ed25519, me.person.master.mldsa65[:32], me.person.id):
-        assert telling not in shown
+    for private in (b"ben", me.person.master.ed25519, me.person.master.mldsa65[:32], me.person.id):
+        assert private not in shown
 
 
 def test_key_bundle_with_one_bad_signature_is_refused(room: Room) -> None:
@@ -190,14 +190,18 @@ def test_key_bundle_with_one_bad_signature_is_refused(room: Room) -> None:
         signature[half] = bytes(len(signature[half]))
         forged = write_key_bundle(replace(card, signature=bytes(signature)))
         with (
-            ana.courier.playing(key_bundle=showing(ben, lambda _, forged=forged: forged)),
+            ana.courier.playing(
+                key_bundle=changed_key_bundle(ben, lambda _, forged=forged: forged)
+            ),
             pytest.raises(InviteKeysDiffer),
         ):
             add_person(make_invite_link(ben.device), "ben", ana.device)
     assert nobody_was_added(ana)
 
 
-def test_an_invite_admits_only_so_many_letters(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invite_admits_a_limited_number_of_letters(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
     ana, ben, caro = room["ana"], room["ben"], room.settles("caro")
     link = make_invite_link(ben.device)
@@ -255,17 +259,17 @@ def test_last_user_of_an_invite_can_write_once_greeted(
     assert would_relay_accept_next_letter(of_caro, caro.device)
 
 
-@pytest.mark.parametrize(("days", "holds"), [(29, True), (30, False)])
-def test_an_invite_ends_after_thirty_days(room: Room, days: int, *, holds: bool) -> None:
+@pytest.mark.parametrize(("days", "valid"), [(29, True), (30, False)])
+def test_an_invite_ends_after_thirty_days(room: Room, days: int, *, valid: bool) -> None:
     ana, ben = room["ana"], room["ben"]
     link = make_invite_link(ben.device)
     room.clock.wind(days=days)
-    if holds:
+    if valid:
         add_person(link, "ben", ana.device)
     else:
         with pytest.raises(WrongToken):
             add_person(link, "ben", ana.device)
-    assert nobody_was_added(ana) is not holds
+    assert nobody_was_added(ana) is not valid
 
 
 def test_nobody_is_added_when_the_relay_is_unreachable(room: Room) -> None:
@@ -363,7 +367,7 @@ def test_who_was_forgotten_is_not_known_again_by_greeting(friends: Room) -> None
 LOOPBACK = ["http://127.0.0.1:7002", "https://localhost", "https://127.1:22", "https://[::1]:8443"]
 
 
-def moves_to(url: str, who: Person) -> None:
+def set_relay_address(url: str, who: Person) -> None:
     """Change the relay address in a person's own identity."""
     identity = identity_of(who)
     assert identity.home is not None
@@ -377,18 +381,20 @@ def moves_to(url: str, who: Person) -> None:
 def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(room: Room, url: str) -> None:
     """Mallory's key bundle says that her relay is a program on Ben's machine."""
     ben, mallory = room["ben"], room.settles("mallory")
-    far = "https://relay.example"
-    room.apps[far] = room.apps[HERE]
-    moves_to(far, ben)
+    remote = "https://relay.example"
+    room.apps[remote] = room.apps[HERE]
+    set_relay_address(remote, ben)
     issue_card(mallory, same_epoch=True, relay_url=url)
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     asked: list[str] = []
 
-    def noted(honest: Honest, where: str, *arguments: Any) -> Any:
+    def record_relay(honest: Honest, where: str, *arguments: Any) -> Any:
         asked.append(where)
         return honest(where, *arguments)
 
-    with ben.courier.playing(**dict.fromkeys(("claim_prekeys", "post", "key_bundle"), noted)):
+    with ben.courier.playing(
+        **dict.fromkeys(("claim_prekeys", "post", "key_bundle"), record_relay)
+    ):
         assert fetch_messages(ben.device).came == 1
     assert asked == []
     assert contacts(ben.device) == ()
@@ -400,17 +406,17 @@ def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
     room: Room, url: str
 ) -> None:
     ana, ben = room["ana"], room["ben"]
-    far = "https://relay.example"
-    room.apps[far] = room.apps[url] = room.apps[HERE]
+    remote = "https://relay.example"
+    room.apps[remote] = room.apps[url] = room.apps[HERE]
     link = make_invite_link(ben.device)
-    moves_to(far, ana)
+    set_relay_address(remote, ana)
     with pytest.raises(AddressOnThisMachine):
         add_person(link, "ben", ana.device)
     assert ana.courier.calls["key_bundle"] == 0
-    moves_to(far, ben)
-    lured = issue_card(ben, same_epoch=True, relay_url=url)
+    set_relay_address(remote, ben)
+    redirected = issue_card(ben, same_epoch=True, relay_url=url)
     with (
-        ana.courier.playing(key_bundle=showing(ben, lambda _: lured)),
+        ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _: redirected)),
         pytest.raises(AddressOnThisMachine),
     ):
         add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -419,7 +425,7 @@ def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
 
 
 @pytest.mark.parametrize(
-    ("url", "here"),
+    ("url", "local"),
     [
         *((url, True) for url in LOOPBACK),
         *((f"https://{host}/", True) for host in ("LOCALHOST.", "a.localhost", "0.0.0.0", "[::]")),
@@ -429,8 +435,8 @@ def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
         *((f"https://{host}", False) for host in ("localhost.example", "127.example", "[::1")),
     ],
 )
-def test_local_addresses_are_recognized(url: str, *, here: bool) -> None:
-    assert url_leads_to_this_machine(url) is here
+def test_local_addresses_are_recognized(url: str, *, local: bool) -> None:
+    assert url_leads_to_this_machine(url) is local
 
 
 @pytest.mark.threat("server-adds-device")
@@ -438,11 +444,11 @@ def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(frien
     ana, ben = friends["ana"], friends["ben"]
     old = own_device(ben.device).card
     new = issue_card(ben, name="Benjamin")
-    with ana.courier.playing(key_bundle=showing(ben, lambda _: new)):
+    with ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _: new)):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.epoch == 2
     with (
-        ana.courier.playing(key_bundle=showing(ben, lambda _: old)),
+        ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _: old)),
         pytest.raises(OutdatedDeviceList),
     ):
         add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -454,7 +460,7 @@ def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Room) -> Non
     other = issue_card(ben, same_epoch=True, name="Another")
     further = issue_card(ben)
     for forked in (other, further):
-        with ana.courier.playing(key_bundle=showing(ben, lambda _, now=forked: now)):  # noqa: SIM117
+        with ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _, now=forked: now)):  # noqa: SIM117
             with pytest.raises(ForkedDeviceList):
                 add_person(make_invite_link(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.name == "ben"
@@ -532,17 +538,17 @@ def test_guest_with_an_unreachable_relay_delays_nobody(room: Room) -> None:
     assert (ben.received(), caro.received()) == (2, 1)
 
 
-def with_a_way_to(key: DeviceId, of: Person, who: Person) -> None:
+def give_token(key: DeviceId, of: Person, who: Person) -> None:
     """Give a person a send token for one device of another person."""
     store_first_token(of.id, key, Secret(bytes(range(32))), who.device)
 
 
-def test_guest_with_a_missing_relay_is_greeted_later(room: Room) -> None:
+def test_guest_with_an_unreachable_relay_is_greeted_later(room: Room) -> None:
     """Her key bundle names a device that can only be reached through an unreachable relay."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory", THERE)
     issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
-    with_a_way_to(another_device(mallory).certificate.device, mallory, ben)
+    give_token(another_device(mallory).certificate.device, mallory, ben)
     add_person(make_invite_link(ben.device), "ben", ana.device)
     ana.sends(SMALL, ben)
     room.silence(THERE)
@@ -558,13 +564,13 @@ def test_guest_with_invalid_keys_is_given_up(room: Room) -> None:
     ben, mallory = room["ben"], room.settles("mallory", THERE)
     issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
-    with_a_way_to(another_device(mallory).certificate.device, mallory, ben)
+    give_token(another_device(mallory).certificate.device, mallory, ben)
 
-    def of_the_first_device(honest: Honest, *arguments: Any) -> Any:
+    def claim_first_device(honest: Honest, *arguments: Any) -> Any:
         me, (url, _, token, _) = own_device(mallory.device), arguments
         return honest(url, me.home.mailbox, token, me.key.device)
 
-    with ben.courier.playing(claim_prekeys=of_the_first_device):
+    with ben.courier.playing(claim_prekeys=claim_first_device):
         fetch_messages(ben.device)
     assert [contact.name for contact in contacts(ben.device)] == ["mallory"]
     assert ben.courier.calls["claim_prekeys"] == 1
@@ -575,14 +581,14 @@ def test_a_token_is_registered_before_the_letter_that_carries_it_leaves(room: Ro
     ana, ben = room["ana"], room["ben"]
     order: list[str] = []
 
-    def noting(call: str) -> Any:
+    def recording(call: str) -> Any:
         def trick(honest: Honest, *arguments: Any) -> Any:
             order.append(call)
             return honest(*arguments)
 
         return trick
 
-    with ana.courier.playing(change_tokens=noting("token"), post=noting("letter")):
+    with ana.courier.playing(change_tokens=recording("token"), post=recording("letter")):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     assert order == ["token", "letter"]
 
@@ -618,13 +624,15 @@ def test_expired_invite_admits_nobody(friends: Room) -> None:
     )
     token = next(lent).token
 
-    def shows(honest: Honest, url: str, mailbox: Any, _: Any, *more: Any) -> Any:
+    def with_lent_token(honest: Honest, url: str, mailbox: Any, _: Any, *more: Any) -> Any:
         return honest(url, mailbox, token, *more)
 
-    def posts(honest: Honest, url: str, own: Any, envelope: Any) -> Any:
+    def post_with_lent_token(honest: Honest, url: str, own: Any, envelope: Any) -> Any:
         return honest(url, token if envelope.mailbox == home[1] else own, envelope)
 
-    with eve.courier.playing(key_bundle=shows, claim_prekeys=shows, post=posts):
+    with eve.courier.playing(
+        key_bundle=with_lent_token, claim_prekeys=with_lent_token, post=post_with_lent_token
+    ):
         add_person(old, "ana", eve.device)
     fetch_messages(ana.device)
     assert [one.name for one in contacts(ana.device)] == ["ben"]

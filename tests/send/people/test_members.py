@@ -58,19 +58,19 @@ def family(friends: Room) -> Room:
 
 
 def to_family(ana: Person, *confirmed: str) -> Draft:
-    going = resolve_recipients(["family"], ana.device)
-    return replace(draft(ana, *going.people, confirmed=confirmed), circles=going.circles)
+    recipients = resolve_recipients(["family"], ana.device)
+    return replace(draft(ana, *recipients.people, confirmed=confirmed), circles=recipients.circles)
 
 
-def sends(ana: Person) -> PostedMessage:
+def send_to_family(ana: Person) -> PostedMessage:
     return send_message(to_family(ana, "Family"), ana.device)
 
 
 def test_circle_name_resolves_to_its_people(family: Room) -> None:
     ana = family["ana"]
-    going = resolve_recipients(["ben", "FAMILY", "Caro"], ana.device)
-    assert going.people == ("ben", "caro")
-    assert going.circles == (circle_named("Family", ana.device).id,)
+    recipients = resolve_recipients(["ben", "FAMILY", "Caro"], ana.device)
+    assert recipients.people == ("ben", "caro")
+    assert recipients.circles == (circle_named("Family", ana.device).id,)
     with pytest.raises(UnknownPerson):
         resolve_recipients(["familie"], ana.device)
     with pytest.raises(UnknownCircle, match="family"):
@@ -130,14 +130,14 @@ def test_guard_asks_about_a_circle_once_by_its_name(family: Room) -> None:
     for wrong in ("ben", "yes"):
         with pytest.raises((GuardHasDoubts, ConfirmedNameNotRecipient)):
             inspect_draft(to_family(ana, wrong), ana.device).require_answers()
-    assert sends(ana).devices == {"ben": 1, "caro": 1}
+    assert send_to_family(ana).devices == {"ben": 1, "caro": 1}
     (again,) = inspect_draft(to_family(ana), ana.device).doubts
     assert again.why == "family is a circle: this goes to 2 people"
 
 
 def test_guard_does_not_ask_within_the_circles_conversation(family: Room) -> None:
     ana = family["ana"]
-    of_all = participants_of_message(sends(ana).name, ana.device)
+    of_all = participants_of_message(send_to_family(ana).name, ana.device)
     assert inspect_draft(replace(to_family(ana), within=of_all), ana.device).doubts == ()
     alone = send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     of_ben = participants_of_message(alone.name, ana.device)
@@ -147,12 +147,12 @@ def test_guard_does_not_ask_within_the_circles_conversation(family: Room) -> Non
 
 def test_guard_names_new_circle_members(family: Room) -> None:
     ana = family["ana"]
-    sends(ana)
+    send_to_family(ana)
     ana.adds(family.settles("zoe"))
     create_or_extend_circle("family", ["zoe"], ana.device)
     (doubt,) = inspect_draft(to_family(ana), ana.device).doubts
     assert "zoe is new in family" in doubt.why
-    sends(ana)
+    send_to_family(ana)
     (again,) = inspect_draft(to_family(ana), ana.device).doubts
     assert "new in" not in again.why
 
@@ -173,29 +173,29 @@ def test_who_is_new_in_a_circle_still_is_when_a_message_was_called_off(friends: 
     create_or_extend_circle("family", ["ben"], ana.device)
 
     def to_family(undo_s: int = 0) -> Draft:
-        going = resolve_recipients(["family"], ana.device)
-        made = draft(ana, *going.people, confirmed=("family",))
-        return replace(made, circles=going.circles, undo_s=undo_s)
+        recipients = resolve_recipients(["family"], ana.device)
+        made = draft(ana, *recipients.people, confirmed=("family",))
+        return replace(made, circles=recipients.circles, undo_s=undo_s)
 
-    def says_so() -> bool:
+    def is_caro_reported() -> bool:
         (doubt,) = inspect_draft(to_family(), ana.device).doubts
         return "caro is new in family" in doubt.why
 
     send_message(to_family(), ana.device)
     create_or_extend_circle("family", ["caro"], ana.device)
-    assert says_so()
+    assert is_caro_reported()
 
-    def stops(_until: object) -> None:
+    def interrupt(_until: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(SendingUndone):
-        send_message(to_family(undo_s=10), ana.device, TransferWatch(wait=stops))
-    assert says_so()
+        send_message(to_family(undo_s=10), ana.device, TransferWatch(wait=interrupt))
+    assert is_caro_reported()
     send_message(to_family(), ana.device)
-    assert not says_so()
+    assert not is_caro_reported()
 
 
-def not_told(who: Person, name: str) -> None:
+def forget_member(who: Person, name: str) -> None:
     """Delete a contact, as on a device that knows a circle but not yet all of its members."""
     person = contact_named(name, who.device).person.id
     who.device.vault.drop(CONTACT, person.hex())
@@ -203,7 +203,7 @@ def not_told(who: Person, name: str) -> None:
 
 def test_unknown_circle_members_are_counted(family: Room) -> None:
     ana = family["ana"]
-    not_told(ana, "caro")
+    forget_member(ana, "caro")
     assert resolve_recipients(["family"], ana.device).people == ("ben",)
     (doubt,) = inspect_draft(to_family(ana), ana.device).doubts
     assert "this goes to 1 person" in doubt.why
@@ -218,6 +218,6 @@ def test_unknown_circle_members_are_counted(family: Room) -> None:
 def test_circle_without_reachable_members_is_refused(family: Room) -> None:
     ana = family["ana"]
     block_contact("ben", ana.device)
-    not_told(ana, "caro")
+    forget_member(ana, "caro")
     with pytest.raises(NoReachableMember, match="anybody in the circle family"):
         resolve_recipients(["FAMILY"], ana.device)

@@ -155,10 +155,10 @@ def test_forgetting_leaves_no_key_and_no_session(friends: Room) -> None:
         forget_contact("ben", ana.device)
 
 
-def window_of(who: Person) -> HeldTokens:
+def held_tokens_of(who: Person) -> HeldTokens:
     """Return a person's send tokens for the only device that she knows."""
-    (held,) = HELD_TOKEN_RANGE_TABLE.all(who.device.vault)
-    return held
+    (tokens,) = HELD_TOKEN_RANGE_TABLE.all(who.device.vault)
+    return tokens
 
 
 @pytest.mark.threat("forgotten-writes-on")
@@ -168,9 +168,9 @@ def test_who_is_forgotten_can_write_no_more_however_often_they_were_greeted(
     """Tokens of earlier hellos are withdrawn too; other people keep theirs."""
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
     caro.adds(ben)
-    first = window_of(ana)
+    first = held_tokens_of(ana)
     ana.adds(ben)
-    second = window_of(ana)
+    second = held_tokens_of(ana)
     assert first.seed is not None
     assert second.seed is not None
     assert first.seed != second.seed
@@ -202,8 +202,11 @@ def test_unreachable_relay_learns_of_forgetting_later(friends: Room) -> None:
 
 def test_pending_tokens_are_not_given_to_a_forgotten_person(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
-    away = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(post=away, change_tokens=away), pytest.raises(RelayUnreachable):
+    unreachable = failing(RelayUnreachable(host="x"))
+    with (
+        ana.courier.playing(post=unreachable, change_tokens=unreachable),
+        pytest.raises(RelayUnreachable),
+    ):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     forget_contact("ben", ana.device)
     assert flush_outbox(ana.device) == FlushResult(0, {}, ())
@@ -227,19 +230,19 @@ def test_what_waits_for_somebody_forgotten_does_not_leave(friends: Room) -> None
     assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "refused"
 
 
-UNSEEN = ["͏", "ᅟ", "᠋", "឴", "⠀", "ㅤ", "️", "󠄁"]
+INVISIBLE = ["͏", "ᅟ", "᠋", "឴", "⠀", "ㅤ", "️", "󠄁"]
 
 
 @pytest.mark.threat("wrong-recipient")
-@pytest.mark.parametrize("unseen", UNSEEN, ids=ascii)
-def test_a_name_with_what_nobody_sees_is_that_name(friends: Room, unseen: str) -> None:
+@pytest.mark.parametrize("invisible", INVISIBLE, ids=ascii)
+def test_a_name_with_what_nobody_sees_is_that_name(friends: Room, invisible: str) -> None:
     ana = friends["ana"]
-    fake = friends.settles(f"b{unseen}e{unseen}n")
-    fake.adds(ana)
+    impostor = friends.settles(f"b{invisible}e{invisible}n")
+    impostor.adds(ana)
     fetch_messages(ana.device)
     (other,) = [one.name for one in contacts(ana.device) if one.name != "ben"]
     assert comparable_name(other) == "ben 2"
-    assert are_names_similar("ben", fake.name)
+    assert are_names_similar("ben", impostor.name)
 
 
 def test_invisible_name_becomes_nameless(friends: Room) -> None:

@@ -16,10 +16,10 @@ from tests.send.send_device import SMALL, Room
 from tests.send.test_guard import draft
 
 
-def speaks(name: str, said: ProtocolRange, room: Room) -> None:
+def set_protocols(name: str, versions: ProtocolRange, room: Room) -> None:
     """Change a person's protocol versions, and give Ana the new key bundle."""
     ana, other = room["ana"].device, room[name]
-    issue_card(other, speaks=said)
+    issue_card(other, speaks=versions)
     accept_contact_bundle(contact_named(name, ana), own_device(other.device).card, ana)
 
 
@@ -31,16 +31,16 @@ def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
     ana = friends["ana"]
     for name in others:
         ana.adds(friends.settles(name))
-    speaks("ben", ProtocolRange(3, 4), friends)
+    set_protocols("ben", ProtocolRange(3, 4), friends)
     before = ana.vault._files.copy(), ana.device.vault.keys(OUTBOX)
     with pytest.raises(OwnProgramTooOld) as why:
         send_message(draft(ana, *others, "ben", confirmed=("ben", *others)), ana.device)
-    said = " ".join(str(why.value).split())
-    assert said.startswith(
+    text = " ".join(str(why.value).split())
+    assert text.startswith(
         "ben's program supports protocol versions 3 to 4; Entrenous on this device is older and "
         "uses 2. "
     )
-    assert HOW_TO_UPDATE in said
+    assert HOW_TO_UPDATE in text
     assert (ana.vault._files, ana.device.vault.keys(OUTBOX)) == before
     assert list(ana.device.ledger.messages()) == []
     assert [friends[name].received() for name in ("ben", *others)] == [0] * (1 + len(others))
@@ -60,9 +60,9 @@ def test_nor_for_who_speaks_only_older_ones(friends: Room, monkeypatch: pytest.M
     assert friends["ben"].received() == 0
 
 
-@pytest.mark.parametrize("said", [ProtocolRange(2, 2), ProtocolRange(2, 9)])
-def test_one_protocol_in_common_is_enough(friends: Room, said: ProtocolRange) -> None:
-    speaks("ben", said, friends)
+@pytest.mark.parametrize("versions", [ProtocolRange(2, 2), ProtocolRange(2, 9)])
+def test_one_protocol_in_common_is_enough(friends: Room, versions: ProtocolRange) -> None:
+    set_protocols("ben", versions, friends)
     friends["ana"].sends(SMALL, friends["ben"])
     assert friends["ben"].received() == 1
 
@@ -73,7 +73,7 @@ def test_reaction_skips_contacts_without_a_common_protocol(friends: Room) -> Non
     ana.adds(caro)
     both = ana.sends(SMALL, ben, caro).name
     alone = ana.sends(SMALL, ben).name
-    speaks("ben", ProtocolRange(3, 3), friends)
+    set_protocols("ben", ProtocolRange(3, 3), friends)
     assert react(both, "!", ana.device).to == ("caro",)
     with pytest.raises(OwnProgramTooOld):
         react(alone, "!", ana.device)

@@ -22,37 +22,43 @@ from tests.village.world import photo
 SEEDS = range(size(5, 12))
 
 
-def link(url: str) -> str:
+def invite_link(url: str) -> str:
     return write_invite_link(
         Invite("Ana", url, MailboxId(b"m" * 16), PersonId(b"p" * 32), Secret(b"t" * 32))
     )
 
 
-LINKS = [link("https://relay.example.org"), link("https://relay." + "long." * 30 + "example.org")]
+LINKS = [
+    invite_link("https://relay.example.org"),
+    invite_link("https://relay." + "long." * 30 + "example.org"),
+]
 
 
-def read(picture: np.ndarray) -> str:
+def read_with_zxing(picture: np.ndarray) -> str:
     found = zxingcpp.read_barcode(picture)
     assert found is not None
     return str(found.text)
 
 
-@pytest.mark.parametrize("one", LINKS)
-def test_qr_picture_encodes_the_link(one: str) -> None:
-    picture = cv2.imdecode(np.frombuffer(qr_picture(one), np.uint8), cv2.IMREAD_GRAYSCALE)
+@pytest.mark.parametrize("link", LINKS)
+def test_qr_picture_encodes_the_link(link: str) -> None:
+    picture = cv2.imdecode(np.frombuffer(qr_picture(link), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert picture is not None
-    assert read(picture) == one
+    assert read_with_zxing(picture) == link
 
 
-@pytest.mark.parametrize("one", LINKS)
-def test_qr_text_encodes_the_link(one: str) -> None:
+@pytest.mark.parametrize("link", LINKS)
+def test_qr_text_encodes_the_link(link: str) -> None:
     rows = [
         [255 * (block in light) for block in line]
-        for line in qr_terminal_text(one).splitlines()
+        for line in qr_terminal_text(link).splitlines()
         for light in ("█▀", "█▄")
     ]
     squares = np.array(rows, np.uint8)
-    assert read(cv2.resize(squares, None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST)) == one
+    assert (
+        read_with_zxing(cv2.resize(squares, None, fx=3, fy=3, interpolation=cv2.INTER_NEAREST))
+        == link
+    )
 
 
 def test_invite_qr_text_fits_80_columns() -> None:
@@ -73,8 +79,8 @@ def photographed(code: str, seed: int) -> bytes:
     turn = cv2.getRotationMatrix2D((450.0, 450.0), float(rng.uniform(-12, 12)), 1.0)
     to = (to @ turn[:, :2].T + turn[:, 2]).astype(np.float32)
     scene = np.full((1100, 1100, 3), 90, np.uint8)
-    way = cv2.getPerspectiveTransform(corners, to)
-    cv2.warpPerspective(drawn, way, (1100, 1100), scene, borderMode=cv2.BORDER_TRANSPARENT)
+    perspective = cv2.getPerspectiveTransform(corners, to)
+    cv2.warpPerspective(drawn, perspective, (1100, 1100), scene, borderMode=cv2.BORDER_TRANSPARENT)
     seen = cv2.GaussianBlur(scene, (0, 0), 1.2).astype(np.float64)
     noisy = np.clip(seen + rng.normal(0, 6, seen.shape), 0, 255).astype(np.uint8)
     return cv2.imencode(".jpg", noisy)[1].tobytes()

@@ -17,7 +17,7 @@ from entrenous.send.people.similar_names import (
 )
 
 
-def one_slip_from(word: str, letters: str) -> set[str]:
+def within_one_slip(word: str, letters: str) -> set[str]:
     """Return the word, and all that differ by one added, missing, changed or swapped letter."""
     cuts = [(word[:at], word[at:]) for at in range(len(word) + 1)]
     less = {a + b[1:] for a, b in cuts if b}
@@ -30,15 +30,15 @@ def one_slip_from(word: str, letters: str) -> set[str]:
 def test_the_distance_is_the_number_of_slips() -> None:
     words = ["".join(word) for size in range(5) for word in product("ab", repeat=size)]
     for word in words:
-        near = one_slip_from(word, "ab")
-        further = {two for one in near for two in one_slip_from(one, "ab")}
+        one_away = within_one_slip(word, "ab")
+        two_away = {two for one in one_away for two in within_one_slip(one, "ab")}
         for other in words:
-            assert (_edit_distance(word, other) <= 1) == (other in near)
-            assert (_edit_distance(word, other) <= 2) == (other in further)
+            assert (_edit_distance(word, other) <= 1) == (other in one_away)
+            assert (_edit_distance(word, other) <= 2) == (other in two_away)
 
 
 @given(st.text(max_size=12), st.text(max_size=12))
-def test_resemblance_is_mutual_and_everybody_resembles_themselves(one: str, other: str) -> None:
+def test_similarity_is_symmetric_and_reflexive(one: str, other: str) -> None:
     assert are_names_similar(one, one)
     assert are_names_similar(one, other) == are_names_similar(other, one)
 

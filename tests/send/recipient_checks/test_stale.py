@@ -67,11 +67,11 @@ def test_the_relay_is_asked_for_prekey_dates_once_a_day_at_most(friends: Room) -
     friends.clock.wind(days=22)
     claims = []
 
-    def counted(*arguments: object) -> object:
+    def record_claim(*arguments: object) -> object:
         claims.append(arguments)
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(claim_prekeys=counted):
+    with ana.courier.playing(claim_prekeys=record_claim):
         for _ in range(3):
             doubts(ana, "ben")
         friends.clock.wind(hours=25)

@@ -61,11 +61,11 @@ def test_an_unknown_message_has_no_conversation(friends: Room) -> None:
         participants_of_message("7-lunar-otter", friends["ana"].device)
 
 
-def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> str:
+def send_with_false_recipients(sender: Person, reader: Person, *others: Person) -> str:
     """Send a message to ``reader`` that falsely names others as recipients; return its name."""
-    knows = contact_named(reader.name, sender.device)
-    (to,) = ensure_sessions(addressees(knows, sender.device), sender.device)
-    people = [knows.person, *(own_device(one.device).person for one in others)]
+    contact = contact_named(reader.name, sender.device)
+    (to,) = ensure_sessions(addressees(contact, sender.device), sender.device)
+    people = [contact.person, *(own_device(one.device).person for one in others)]
     heads = [PersonDeviceListHead(one.id, one.epoch, one.head) for one in people]
     sending = SendingContext(
         MessageId(sender.device.dice.token(16)),
@@ -84,10 +84,12 @@ def says_that_they_have_it(sender: Person, reader: Person, *others: Person) -> s
     return received_messages(reader.device)[-1].name
 
 
-def answer(sender: Person, name: str) -> Draft:
+def reply_draft(sender: Person, name: str) -> Draft:
     """Return a reply to everybody who has the message, as ``--reply`` without ``--to``."""
-    belongs = participants_of_message(name, sender.device)
-    return replace(draft(sender, *contact_names_among(belongs, sender.device)), within=belongs)
+    participants = participants_of_message(name, sender.device)
+    return replace(
+        draft(sender, *contact_names_among(participants, sender.device)), within=participants
+    )
 
 
 @pytest.fixture
@@ -107,13 +109,13 @@ def three() -> Room:
 @pytest.mark.threat("wrong-recipient")
 def test_the_guard_asks_about_recipients_claimed_by_a_sender(three: Room) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
-    name = says_that_they_have_it(cleo, ana, boss)
+    name = send_with_false_recipients(cleo, ana, boss)
     before = boss.received()
-    (doubt,) = inspect_draft(answer(ana, name), ana.device).doubts
+    (doubt,) = inspect_draft(reply_draft(ana, name), ana.device).doubts
     assert (doubt.who, doubt.answer) == ("boss", "boss")
     assert doubt.why == f"this message also goes to boss: according to cleo, {name} went there too"
     with pytest.raises(GuardHasDoubts):
-        send_message(answer(ana, name), ana.device)
+        send_message(reply_draft(ana, name), ana.device)
     assert boss.received() == before
     to_cleo = replace(draft(ana, "cleo"), within=participants_of_message(name, ana.device))
     assert not inspect_draft(to_cleo, ana.device).doubts
@@ -128,17 +130,17 @@ def test_the_guard_asks_once_about_many_claimed_recipients(three: Room) -> None:
         ana.adds(one)
         for _ in range(3):
             ana.sends(SMALL, one)
-    name = says_that_they_have_it(cleo, ana, *others)
+    name = send_with_false_recipients(cleo, ana, *others)
     (doubt,) = [
         one
-        for one in inspect_draft(answer(ana, name), ana.device).doubts
+        for one in inspect_draft(reply_draft(ana, name), ana.device).doubts
         if "according to cleo" in one.why
     ]
     assert (
         "friend 0, friend 1, friend 2, friend 3, friend 4 and 2 more: according to cleo"
         in doubt.why
     )
-    once = replace(answer(ana, name), confirmed=frozenset({doubt.answer}))
+    once = replace(reply_draft(ana, name), confirmed=frozenset({doubt.answer}))
     assert doubt not in [
         one for one in inspect_draft(once, ana.device).doubts if one.who != doubt.who
     ]
@@ -146,17 +148,17 @@ def test_the_guard_asks_once_about_many_claimed_recipients(three: Room) -> None:
 
 def test_the_guard_does_not_ask_about_people_we_wrote_to_together(three: Room) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
-    name = says_that_they_have_it(cleo, ana, boss)
+    name = send_with_false_recipients(cleo, ana, boss)
     create_or_extend_circle("office", ["boss", "cleo"], ana.device)
-    assert not inspect_draft(answer(ana, name), ana.device).doubts
+    assert not inspect_draft(reply_draft(ana, name), ana.device).doubts
 
 
 def test_the_guard_does_not_ask_about_claimed_recipients_again(three: Room) -> None:
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
-    first = answer(ana, says_that_they_have_it(cleo, ana, boss))
+    first = reply_draft(ana, send_with_false_recipients(cleo, ana, boss))
     send_message(replace(first, confirmed=frozenset({"boss"})), ana.device)
     assert not inspect_draft(
-        answer(ana, says_that_they_have_it(cleo, ana, boss)), ana.device
+        reply_draft(ana, send_with_false_recipients(cleo, ana, boss)), ana.device
     ).doubts
 
 
@@ -164,4 +166,4 @@ def test_the_recipients_of_our_own_message_are_not_in_doubt(three: Room) -> None
     ana, boss, cleo = three["ana"], three["boss"], three["cleo"]
     sent = ana.sends(SMALL, boss, cleo)
     assert participants_of_message(sent.name, ana.device).told_by is None
-    assert not inspect_draft(answer(ana, sent.name), ana.device).doubts
+    assert not inspect_draft(reply_draft(ana, sent.name), ana.device).doubts

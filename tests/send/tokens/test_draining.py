@@ -17,7 +17,9 @@ from tests.send.room_text import writes
 from tests.send.send_device import Person, Room
 
 
-def claimed(room: Room, of: Person, token: Secret, key: DeviceId) -> Iterator[PrekeyBundle]:
+def claim_until_refused(
+    room: Room, of: Person, token: Secret, key: DeviceId
+) -> Iterator[PrekeyBundle]:
     """Claim prekeys with one token until the relay refuses; yield each bundle."""
     url, mailbox, _ = of.home
     with suppress(TooMany):
@@ -28,16 +30,16 @@ def claimed(room: Room, of: Person, token: Secret, key: DeviceId) -> Iterator[Pr
 @pytest.mark.threat("prekey-depletion")
 def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    (held,) = HELD_TOKEN_RANGE_TABLE.all(ana.device.vault)
+    (tokens,) = HELD_TOKEN_RANGE_TABLE.all(ana.device.vault)
     key = contact_named("ben", ana.device).person.devices[0].device
     url, mailbox, owner = ben.home
-    assert held.seed is not None
-    taken = [
+    assert tokens.seed is not None
+    one_time_keys = [
         bundle.one_time
-        for index in range(held.next, held.until)
-        for bundle in claimed(friends, ben, derive_send_token(held.seed, index), key)
+        for index in range(tokens.next, tokens.until)
+        for bundle in claim_until_refused(friends, ben, derive_send_token(tokens.seed, index), key)
     ]
-    assert taken.count(None) > 100
+    assert one_time_keys.count(None) > 100
     assert friends.honest.prekey_count(url, mailbox, owner, key) == 0
     caro = friends.settles("caro")
     caro.adds(ben)  # with the fallback key, as no one-time key is left

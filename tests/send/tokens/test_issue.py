@@ -54,59 +54,59 @@ from tests.village.malicious_relay import Honest, failing
 pytestmark = pytest.mark.slow
 
 
-def given(who: Person) -> IssuedRange:
+def issued_range(who: Person) -> IssuedRange:
     """Return the token range that a person issued to the only device that she knows."""
-    (window,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
-    return window
+    (token_range,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
+    return token_range
 
 
-def held(who: Person) -> HeldTokens:
+def held_tokens(who: Person) -> HeldTokens:
     """Return a person's tokens for the only device that she knows."""
-    (window,) = HELD_TOKEN_RANGE_TABLE.all(who.device.vault)
-    return window
+    (token_range,) = HELD_TOKEN_RANGE_TABLE.all(who.device.vault)
+    return token_range
 
 
-def posted() -> tuple[list[Secret], Any]:
+def token_recorder() -> tuple[list[Secret], Any]:
     """Return a list, and a trick that adds the token of each posted letter to it."""
-    shown: list[Secret] = []
+    tokens: list[Secret] = []
 
     def trick(honest: Honest, url: str, token: Secret, envelope: Any) -> Any:
-        shown.append(token)
+        tokens.append(token)
         return honest(url, token, envelope)
 
-    return shown, trick
+    return tokens, trick
 
 
-def told_batches() -> tuple[list[SendTokenChanges], Any]:
-    told: list[SendTokenChanges] = []
+def batch_recorder() -> tuple[list[SendTokenChanges], Any]:
+    batches: list[SendTokenChanges] = []
 
     def trick(honest: Honest, *arguments: Any) -> Any:
-        told.append(arguments[-1])
+        batches.append(arguments[-1])
         return honest(*arguments)
 
-    return told, trick
+    return batches, trick
 
 
 def test_each_letter_uses_the_next_token_and_names_its_index(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    shown, trick = posted()
+    tokens, trick = token_recorder()
     with ana.courier.playing(post=trick):
         for _ in range(3):
             writes(ana, "ben")
-    seed = held(ana).seed
+    seed = held_tokens(ana).seed
     assert seed is not None
-    assert shown == [derive_send_token(seed, index) for index in range(3)]
-    assert (held(ana).next, given(ben).next_unused) == (3, 0)
+    assert tokens == [derive_send_token(seed, index) for index in range(3)]
+    assert (held_tokens(ana).next, issued_range(ben).next_unused) == (3, 0)
     fetch_messages(ben.device)
-    assert given(ben).next_unused == 3
-    for token in shown:
+    assert issued_range(ben).next_unused == 3
+    for token in tokens:
         with pytest.raises(WrongToken):  # a used token is no longer valid
             friends.honest.key_bundle(*ben.home[:2], token)
 
 
 def test_ranges_are_extended_before_they_run_out(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    told, trick = told_batches()
+    batches, trick = batch_recorder()
     with ben.courier.playing(change_tokens=trick):
         for _ in range(3):
             for _ in range(TOKEN_RANGE_SIZE - 1):
@@ -114,9 +114,9 @@ def test_ranges_are_extended_before_they_run_out(friends: Room) -> None:
             fetch_messages(ben.device)
             fetch_messages(ana.device)
     assert len(received_messages(ben.device)) == 3 * (TOKEN_RANGE_SIZE - 1)
-    assert len(told) == 3
-    assert {len(batch.add) for batch in told} == {128}  # padded, to hide the number of people
-    assert given(ben).handed_out - given(ben).next_unused >= TOKENS_LEFT_MIN
+    assert len(batches) == 3
+    assert {len(batch.add) for batch in batches} == {128}  # padded, to hide the number of people
+    assert issued_range(ben).handed_out - issued_range(ben).next_unused >= TOKENS_LEFT_MIN
 
 
 def test_a_sender_without_tokens_waits_until_the_recipient_fetches(friends: Room) -> None:
@@ -136,14 +136,14 @@ def test_a_sender_without_tokens_waits_until_the_recipient_fetches(friends: Room
 
 def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    before = held(ana)
+    before = held_tokens(ana)
     assert before.seed is not None
     friends.clock.wind(days=91)
     fetch_messages(ben.device)
     friends.honest.key_bundle(*ben.home[:2], token=derive_send_token(before.seed, before.next))
     fetch_messages(ana.device)
     fetch_messages(ben.device)
-    after = held(ana)
+    after = held_tokens(ana)
     assert after.seed != before.seed
     assert after.next >= before.until  # so an index identifies its range
     friends.clock.wind(days=8)
@@ -163,15 +163,15 @@ def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
 ) -> None:
     """Even if the clock was far ahead when the new range was recorded."""
     ana, ben = friends["ana"], friends["ben"]
-    away = failing(RelayUnreachable(host="x"))
-    with ana.courier.playing(post=away), pytest.raises(WaitsInOutbox):
+    unreachable = failing(RelayUnreachable(host="x"))
+    with ana.courier.playing(post=unreachable), pytest.raises(WaitsInOutbox):
         writes(ana, "ben")
     friends.clock.wind(days=91)
     # The letter itself expired long ago; only the token that it uses matters here.
     fetch_messages(ben.device)
-    with ana.courier.playing(post=away):
+    with ana.courier.playing(post=unreachable):
         fetch_messages(ana.device)
-    now = held(ana)
+    now = held_tokens(ana)
     assert now.old is not None
     noted = replace(now, old=replace(now.old, lapses_at=now.old.lapses_at + ahead))
     HELD_TOKEN_RANGE_TABLE.store(
@@ -179,12 +179,12 @@ def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
     )
     friends.clock.wind(days=8)
     fetch_messages(ben.device)
-    shown, trick = posted()
+    tokens, trick = token_recorder()
     with ana.courier.playing(post=trick):
         flush_outbox(ana.device)
-    seed = held(ana).seed
+    seed = held_tokens(ana).seed
     assert seed is not None
-    assert shown[0] in [derive_send_token(seed, index) for index in range(held(ana).until)]
+    assert tokens[0] in [derive_send_token(seed, index) for index in range(held_tokens(ana).until)]
 
 
 @pytest.mark.threat("forgotten-writes-on")
@@ -203,31 +203,31 @@ def test_a_person_added_again_is_written_to_by_the_new_invite(friends: Room) -> 
 def test_an_unacknowledged_batch_is_sent_again_unchanged(room: Room) -> None:
     """Two batches that differ only in padding would reveal the padding."""
     ana, ben = room["ana"], room["ben"]
-    told: list[SendTokenChanges] = []
+    batches: list[SendTokenChanges] = []
 
-    def heard_and_lost(honest: Honest, *arguments: Any) -> Any:
-        told.append(arguments[-1])
+    def lose_answer(honest: Honest, *arguments: Any) -> Any:
+        batches.append(arguments[-1])
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
     link = make_invite_link(ben.device)
-    with ana.courier.playing(change_tokens=heard_and_lost):
+    with ana.courier.playing(change_tokens=lose_answer):
         for _ in range(2):
             with pytest.raises(RelayUnreachable):
                 add_person(link, "ben", ana.device)
     fetch_messages(ana.device)
-    assert told[0] == told[1]
+    assert batches[0] == batches[1]
     assert ana.device.vault.keys(TOKEN_CHANGE_BATCH) == ()
     assert fetch_messages(ben.device).came >= 1
 
 
 def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Room) -> None:
     ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
-    before = given(ben)
-    told, trick = told_batches()
+    before = issued_range(ben)
+    batches, trick = batch_recorder()
     with ben.courier.playing(change_tokens=trick):
         caro.adds(ben)
-    (batch,) = told
+    (batch,) = batches
     assert len(batch.add) == 128
     assert list(batch.add) == sorted(batch.add)  # the order reveals nothing
     fresh = [token_hash(derive_send_token(before.seed, before.until + place)) for place in range(4)]
@@ -237,14 +237,14 @@ def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Ro
 
 def test_tokens_registered_in_advance_are_limited(friends: Room) -> None:
     ben = friends["ben"]
-    (whose,) = ben.device.vault.keys(ISSUED_TOKEN_RANGE)
+    (peer_id,) = ben.device.vault.keys(ISSUED_TOKEN_RANGE)
     for number in range(60):
         queue_registration(
-            given(ben), range(10_000, 10_001), PersonId(bytes([number] * 32)), ben.device
+            issued_range(ben), range(10_000, 10_001), PersonId(bytes([number] * 32)), ben.device
         )
         send_token_changes(ben.device)
-    assert given(ben).until - given(ben).next_unused == TOKEN_RANGE_UNUSED_MAX
-    assert whose in ben.device.vault.keys(ISSUED_TOKEN_RANGE)
+    assert issued_range(ben).until - issued_range(ben).next_unused == TOKEN_RANGE_UNUSED_MAX
+    assert peer_id in ben.device.vault.keys(ISSUED_TOKEN_RANGE)
 
 
 def test_an_unissued_index_has_no_effect(friends: Room) -> None:
@@ -252,10 +252,10 @@ def test_an_unissued_index_has_no_effect(friends: Room) -> None:
     key = contact_named("ana", ben.device).person.devices[0].device
     for index in (None, TOKEN_RANGE_SIZE, 2**63, -1):
         note_token_used(ana.id, key, index, ben.device)
-    assert given(ben).next_unused == 0
+    assert issued_range(ben).next_unused == 0
     note_token_used(ana.id, key, 5, ben.device)
     note_token_used(ana.id, key, 3, ben.device)  # out of order, or cancelled
-    assert given(ben).next_unused == 6
+    assert issued_range(ben).next_unused == 6
 
 
 def test_a_lent_token_is_used_once_and_only_by_its_borrower(friends: Room) -> None:
@@ -286,6 +286,6 @@ def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> No
         fetch_messages(ana.device)
     assert (
         TOKEN_RANGE_FIRST_INDEX_MAX
-        < held(ana).next
+        < held_tokens(ana).next
         < TOKEN_RANGE_FIRST_INDEX_MAX + TOKEN_RANGE_SIZE
     )

@@ -37,13 +37,13 @@ from tests.send.send_device import Person, Room
 from tests.village.malicious_relay import Honest, failing
 
 
-def given(who: Person) -> IssuedRange:
+def issued_range(who: Person) -> IssuedRange:
     """Return the token range that a person issued to the only device that she knows."""
-    (window,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
-    return window
+    (token_range,) = ISSUED_TOKEN_RANGE_TABLE.all(who.device.vault)
+    return token_range
 
 
-def skips_to_the_last(who: Person) -> None:
+def skip_to_last_token(who: Person) -> None:
     """Make a person's next letter use the last token of her range."""
     (key,) = who.device.vault.keys(HELD_TOKEN_RANGE)
     held = HELD_TOKEN_RANGE_TABLE.load(key, who.device.vault)
@@ -51,7 +51,7 @@ def skips_to_the_last(who: Person) -> None:
     HELD_TOKEN_RANGE_TABLE.store(replace(held, next=held.until - 1), key, who.device.vault)
 
 
-def holds(seed: Secret, index: int, at: Person, room: Room) -> bool:
+def is_accepted(seed: Secret, index: int, at: Person, room: Room) -> bool:
     """Return whether the relay still accepts a token."""
     try:
         room.honest.key_bundle(*at.home[:2], derive_send_token(seed, index))
@@ -60,68 +60,68 @@ def holds(seed: Secret, index: int, at: Person, room: Room) -> bool:
     return True
 
 
-def told_batches() -> tuple[list[SendTokenChanges], Any]:
-    told: list[SendTokenChanges] = []
+def batch_recorder() -> tuple[list[SendTokenChanges], Any]:
+    batches: list[SendTokenChanges] = []
 
     def trick(honest: Honest, *arguments: Any) -> Any:
-        told.append(arguments[-1])
+        batches.append(arguments[-1])
         return honest(*arguments)
 
-    return told, trick
+    return batches, trick
 
 
 @pytest.mark.threat("tokens-used-up")
 def test_skipping_tokens_does_not_increase_registrations(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    seed = given(ben).seed
-    told, trick = told_batches()
+    seed = issued_range(ben).seed
+    batches, trick = batch_recorder()
     with ben.courier.playing(change_tokens=trick):
         for _ in range(3):
             for _ in range(4):  # she gets more tokens only once a day
-                skips_to_the_last(ana)
+                skip_to_last_token(ana)
                 with suppress(RefusedForSome):
                     writes(ana, "ben")
                 fetch_messages(ben.device)
                 fetch_messages(ana.device)
             friends.clock.wind(hours=25)
-        assert len([batch for batch in told if batch.add]) <= 3
-    window = given(ben)
-    still = [index for index in range(window.until) if holds(seed, index, ben, friends)]
-    assert len(still) <= TOKEN_RANGE_SKIPPED_MAX + window.until - window.next_unused
-    assert set(window.skipped) <= set(still)
-    assert len(window.skipped) == TOKEN_RANGE_SKIPPED_MAX
+        assert len([batch for batch in batches if batch.add]) <= 3
+    token_range = issued_range(ben)
+    still = [index for index in range(token_range.until) if is_accepted(seed, index, ben, friends)]
+    assert len(still) <= TOKEN_RANGE_SKIPPED_MAX + token_range.until - token_range.next_unused
+    assert set(token_range.skipped) <= set(still)
+    assert len(token_range.skipped) == TOKEN_RANGE_SKIPPED_MAX
 
 
 def test_only_unused_skipped_tokens_are_withdrawn(friends: Room) -> None:
     """A relay can link tokens that are withdrawn together, so used ones must not be among them."""
     ana, ben = friends["ana"], friends["ben"]
     key = contact_named("ana", ben.device).person.devices[0].device
-    (whose,) = ben.device.vault.keys(ISSUED_TOKEN_RANGE)
+    (peer_id,) = ben.device.vault.keys(ISSUED_TOKEN_RANGE)
     ISSUED_TOKEN_RANGE_TABLE.store(
-        replace(given(ben), handed_out=400, until=400), whose, ben.device.vault
+        replace(issued_range(ben), handed_out=400, until=400), peer_id, ben.device.vault
     )
     for index in (3, 5, 1, 200, 150, 2**63, -1):
         note_token_used(ana.id, key, index, ben.device)
-    assert given(ben).next_unused == 201
-    assert given(ben).skipped == tuple(index for index in range(136, 200) if index != 150)
-    assert given(ben).used_count == 5
-    dropped = {index for one in taken(ben) for index in range(one[0], one[1])}
+    assert issued_range(ben).next_unused == 201
+    assert issued_range(ben).skipped == tuple(index for index in range(136, 200) if index != 150)
+    assert issued_range(ben).used_count == 5
+    dropped = {index for one in withdrawn_ranges(ben) for index in range(one[0], one[1])}
     assert dropped == {0, 2, 4, *range(6, 136)}
 
 
-def taken(who: Person) -> list[tuple[int, int]]:
+def withdrawn_ranges(who: Person) -> list[tuple[int, int]]:
     return [(one.first, one.until) for one in TOKEN_WITHDRAWAL_TABLE.all(who.device.vault)]
 
 
 def test_a_long_token_range_is_replaced(friends: Room) -> None:
     ben = friends["ben"]
-    (whose,) = ben.device.vault.keys(ISSUED_TOKEN_RANGE)
-    before, end = given(ben), TOKEN_RANGE_INDEXES_MAX
+    (peer_id,) = ben.device.vault.keys(ISSUED_TOKEN_RANGE)
+    before, end = issued_range(ben), TOKEN_RANGE_INDEXES_MAX
     used = replace(before, next_unused=end, handed_out=end, until=end)
-    ISSUED_TOKEN_RANGE_TABLE.store(used, whose, ben.device.vault)
+    ISSUED_TOKEN_RANGE_TABLE.store(used, peer_id, ben.device.vault)
     maintain_issued_ranges(ben.device)
-    assert given(ben).seed != before.seed
-    assert given(ben).first == end
+    assert issued_range(ben).seed != before.seed
+    assert issued_range(ben).first == end
 
 
 @pytest.mark.slow
@@ -131,22 +131,22 @@ def test_a_blocked_persons_tokens_are_withdrawn_though_registration_is_full(
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
-    seed = given(ben).seed
+    seed = issued_range(ben).seed
     monkeypatch.setattr(relay_room, "TOKENS_PER_MAILBOX_MAX", 100)  # as after years, or an attack
     for _ in range(TOKEN_RANGE_SIZE - 1):
         writes(ana, "ben")
     problems = fetch_messages(ben.device).problems
     assert [type(problem) for problem in problems] == [TooManyRegistered]
     assert len(ben.device.vault.keys(TOKEN_CHANGE_BATCH)) == 1
-    assert holds(seed, TOKEN_RANGE_SIZE - 1, ben, friends)
+    assert is_accepted(seed, TOKEN_RANGE_SIZE - 1, ben, friends)
     block_contact("ana", ben.device)
     flush_outbox(ben.device)
     assert ben.device.vault.keys(TOKEN_WITHDRAWAL) == ()
     assert ben.device.vault.keys(TOKEN_CHANGE_BATCH) == ()
     until = 2 * TOKEN_RANGE_SIZE + 1
-    assert not any(holds(seed, index, ben, friends) for index in range(until))
+    assert not any(is_accepted(seed, index, ben, friends) for index in range(until))
     flush_outbox(ben.device)
-    assert not any(holds(seed, index, ben, friends) for index in range(until))
+    assert not any(is_accepted(seed, index, ben, friends) for index in range(until))
 
 
 def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
@@ -156,13 +156,13 @@ def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
     ben, caro = friends["ben"], friends.settles("caro")
     caro.adds(ben)
     fetch_messages(ben.device)
-    told, trick = told_batches()
+    batches, trick = batch_recorder()
     block_contact("ana", ben.device)
-    queue_registration(given_to(caro, ben), range(5000, 5010), caro.id, ben.device)
+    queue_registration(range_issued_to(caro, ben), range(5000, 5010), caro.id, ben.device)
     monkeypatch.setattr(relay_room, "TOKENS_PER_MAILBOX_MAX", 1)
     with ben.courier.playing(change_tokens=trick), pytest.raises(TooManyRegistered):
         send_token_changes(ben.device)
-    both, dropped, added = told
+    both, dropped, added = batches
     assert both.drop == dropped.drop != ()
     assert dropped.add == ()
     assert both.add == added.add != ()
@@ -170,15 +170,15 @@ def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
     monkeypatch.undo()
     with ben.courier.playing(change_tokens=trick):
         send_token_changes(ben.device)
-    assert told[3].add == added.add
+    assert batches[3].add == added.add
     assert ben.device.vault.keys(TOKEN_CHANGE_BATCH) == ()
 
 
-def given_to(who: Person, by: Person) -> IssuedRange:
+def range_issued_to(who: Person, by: Person) -> IssuedRange:
     (key,) = by.device.vault.keys(ISSUED_TOKEN_RANGE, PersonId(who.id).hex())
-    window = ISSUED_TOKEN_RANGE_TABLE.load(key, by.device.vault)
-    assert window is not None
-    return window
+    token_range = ISSUED_TOKEN_RANGE_TABLE.load(key, by.device.vault)
+    assert token_range is not None
+    return token_range
 
 
 @pytest.mark.slow
@@ -204,14 +204,17 @@ def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Room) -> None:
 
 def test_all_batches_of_a_day_expire_at_the_same_time(friends: Room) -> None:
     ben = friends["ben"]
-    told, trick = told_batches()
+    batches, trick = batch_recorder()
     with ben.courier.playing(change_tokens=trick):
         for hour in (1, 5):
             queue_registration(
-                given(ben), range(hour * 1000, hour * 1000 + 1), PersonId(bytes(32)), ben.device
+                issued_range(ben),
+                range(hour * 1000, hour * 1000 + 1),
+                PersonId(bytes(32)),
+                ben.device,
             )
             friends.clock.wind(hours=hour, seconds=7)
             send_token_changes(ben.device)
-    ends = {batch.expires_at for batch in told}
-    assert len(told) == 2
+    ends = {batch.expires_at for batch in batches}
+    assert len(batches) == 2
     assert {(end.hour, end.minute, end.second) for end in ends} == {(0, 0, 0)}

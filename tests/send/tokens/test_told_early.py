@@ -35,7 +35,7 @@ def town() -> Room:
 
 
 @contextmanager
-def kept_back(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
+def letters_held_back(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
     """Pretend to post a person's letters, but hold them back; yield the list of them."""
     kept: list[tuple[str, Secret, Envelope]] = []
 
@@ -50,29 +50,29 @@ def kept_back(who: Person) -> Iterator[list[tuple[str, Secret, Envelope]]]:
         yield kept
 
 
-def tells_of_a_window(giver: Person, to: Person) -> Secret:
+def send_new_range(giver: Person, to: Person) -> Secret:
     """Send a new token range in a letter of its own; return the range's seed."""
-    found = addressee_of(*ids(to), giver.device)
-    assert found is not None
+    addressee = addressee_of(*ids(to), giver.device)
+    assert addressee is not None
     with giver.device.vault.transaction():
-        window = issue_range(found.contact.person, found.key.device, giver.device)
+        token_range = issue_range(addressee.contact.person, addressee.key.device, giver.device)
         seal_and_queue_letter(
-            TokenRangeNote(window.seed, window.first),
-            found,
+            TokenRangeNote(token_range.seed, token_range.first),
+            addressee,
             outer_parts_without_content(giver.device),
             giver.device,
         )
     flush_outbox(giver.device)
-    return window.seed
+    return token_range.seed
 
 
 @pytest.mark.slow
 def test_a_range_from_a_moved_device_waits_for_its_list(town: Room) -> None:
     ana, ben = town["ana"], town["ben"]
     before = held(ana, ben)
-    with kept_back(ben) as late:
+    with letters_held_back(ben) as late:
         move_all_devices(THERE, None, ben.device)
-    seed = tells_of_a_window(ben, ana)
+    seed = send_new_range(ben, ana)
     with ana.courier.playing(key_bundle=failing(RelayUnreachable(host="relay"))):
         fetch_messages(ana.device)
     assert held(ana, ben).seed == before.seed
@@ -90,9 +90,9 @@ def test_a_range_from_an_own_device_waits_for_its_list(town: Room) -> None:
     ana, phone = town["ana"], town["phone"]
     before = held(phone, ana)
     gets_ready(ana, phone)
-    with kept_back(ana) as late:
+    with letters_held_back(ana) as late:
         move_all_devices(THERE, None, ana.device)
-    tells_of_a_window(ana, phone)
+    send_new_range(ana, phone)
     fetch_messages(phone.device)
     assert held(phone, ana).seed == before.seed
     for posted in late:

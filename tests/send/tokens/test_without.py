@@ -46,34 +46,36 @@ def town() -> Room:
     return room
 
 
-def loses_its_tokens(writer: Person, to: Person) -> HeldTokens:
+def drop_tokens(writer: Person, to: Person) -> HeldTokens:
     """Delete a device's tokens for another, as if nobody had lent it any; return the tokens."""
     had = held(writer, to)
     HELD_TOKEN_RANGE_TABLE.store(HeldTokens(), peer_key(*ids(to)), writer.device.vault)
     return had
 
 
-def is_told(writer: Person, to: Person, window: HeldTokens) -> None:
-    HELD_TOKEN_RANGE_TABLE.store(window, peer_key(*ids(to)), writer.device.vault)
+def give_tokens(writer: Person, to: Person, tokens: HeldTokens) -> None:
+    HELD_TOKEN_RANGE_TABLE.store(tokens, peer_key(*ids(to)), writer.device.vault)
 
 
-def lends(lender: Person, to: Person, of: Person, count: int = 2) -> None:
+def lend(lender: Person, to: Person, of: Person, count: int = 2) -> None:
     receive_lent_tokens(*ids(of), lend_tokens(*ids(of), count, lender.device), to.device)
 
 
-def writes_a_little(writer: Person, to: Person) -> None:
+def queue_small_letter(writer: Person, to: Person) -> None:
     """Put a letter without files into the outbox."""
-    found = addressee_of(*ids(to), writer.device)
-    assert found is not None
+    addressee = addressee_of(*ids(to), writer.device)
+    assert addressee is not None
     note = RecallNote(MessageId(writer.device.dice.token(ID_BYTES)))
-    seal_and_queue_letter(note, found, outer_parts_without_content(writer.device), writer.device)
+    seal_and_queue_letter(
+        note, addressee, outer_parts_without_content(writer.device), writer.device
+    )
 
 
-def waiting(who: Person) -> int:
+def outbox_size(who: Person) -> int:
     return len(who.device.vault.keys(OUTBOX))
 
 
-def shown(to: list[tuple[str, Secret]]) -> Any:
+def recording(to: list[tuple[str, Secret]]) -> Any:
     """Return a trick that records the relay and the token of each posted letter."""
 
     def trick(honest: Honest, url: str, token: Secret, envelope: Any) -> Any:
@@ -85,11 +87,11 @@ def shown(to: list[tuple[str, Secret]]) -> Any:
 
 def test_a_message_waits_until_there_is_a_token(town: Room) -> None:
     tablet, ben = town["tablet"], town["ben"]
-    had = loses_its_tokens(tablet, ben)
+    had = drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben)
     assert ben.received() == 0
-    is_told(tablet, ben, had)
+    give_tokens(tablet, ben, had)
     fetch_messages(tablet.device)
     assert ben.received() == 1
     assert held(tablet, ben).next == had.next + 1
@@ -97,21 +99,21 @@ def test_a_message_waits_until_there_is_a_token(town: Room) -> None:
 
 def test_a_message_without_a_token_waits_while_the_clock_is_ahead(town: Room) -> None:
     tablet, ben = town["tablet"], town["ben"]
-    had = loses_its_tokens(tablet, ben)
+    had = drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben)
     flush_outbox(replace(tablet.device, clock=WoundClock(town.clock.moment + timedelta(days=400))))
-    is_told(tablet, ben, had)
+    give_tokens(tablet, ben, had)
     fetch_messages(tablet.device)
     assert ben.received() == 1
 
 
 def test_a_waiting_message_leaves_with_a_lent_token(town: Room) -> None:
     tablet, ben = town["tablet"], town["ben"]
-    loses_its_tokens(tablet, ben)
+    drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben)
-    lends(town["ana"], tablet, ben)
+    lend(town["ana"], tablet, ben)
     fetch_messages(tablet.device)
     assert ben.received() == 1
     assert len(held(tablet, ben).lent) == 1
@@ -119,12 +121,12 @@ def test_a_waiting_message_leaves_with_a_lent_token(town: Room) -> None:
 
 def test_a_new_invite_is_not_delayed_by_a_message_without_a_token(town: Room) -> None:
     tablet, ben = town["tablet"], town["ben"]
-    loses_its_tokens(tablet, ben)
+    drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben)
     add_person(make_invite_link(ben.device), "ben", tablet.device)
     catch_up(ben, tablet, ben)
-    assert waiting(tablet) == 0
+    assert outbox_size(tablet) == 0
     assert ben.received() == 1
 
 
@@ -146,7 +148,7 @@ def test_the_last_lent_token_is_reserved_for_the_hello() -> None:
     for _ in range(3):
         catch_up(ben, new, ana)
     assert ben.received() == 3
-    assert waiting(new) == 0
+    assert outbox_size(new) == 0
     assert in_touch(new, ben)
 
 
@@ -154,112 +156,112 @@ def test_the_last_lent_token_is_reserved_for_the_hello() -> None:
 def test_waiting_messages_do_not_use_up_a_range(town: Room, count: int) -> None:
     """The issuer cannot count tokens that were used by letters without an index."""
     tablet, ben = town["tablet"], town["ben"]
-    had = loses_its_tokens(tablet, ben)
+    had = drop_tokens(tablet, ben)
     for _ in range(count):
-        writes_a_little(tablet, ben)
+        queue_small_letter(tablet, ben)
     flush_outbox(tablet.device)
-    is_told(tablet, ben, had)
+    give_tokens(tablet, ben, had)
     fetch_messages(tablet.device)
-    assert waiting(tablet) > 0
-    writes_a_little(tablet, ben)
+    assert outbox_size(tablet) > 0
+    queue_small_letter(tablet, ben)
     for _ in range(3):
         catch_up(tablet, ben, tablet)
         town.clock.wind(days=1)
-    assert waiting(tablet) == 0
+    assert outbox_size(tablet) == 0
 
 
 def test_a_waiting_message_goes_to_the_mailbox_of_the_lent_token(town: Room) -> None:
     """Ben has moved: his old relay must not see a token of the new one."""
     ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
-    loses_its_tokens(tablet, ben)
+    drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben)
-    writes_a_little(tablet, ben)
+    queue_small_letter(tablet, ben)
     move_all_devices(THERE, None, ben.device)
     catch_up(ana, ben, ana)
     accept_contact_bundle(
         contact_named("ben", tablet.device), own_device(ben.device).card, tablet.device
     )
-    lends(ana, tablet, ben)
+    lend(ana, tablet, ben)
     seen: list[tuple[str, Secret]] = []
-    with tablet.courier.playing(post=shown(seen)):
+    with tablet.courier.playing(post=recording(seen)):
         flush_outbox(tablet.device)
     assert {url for url, _ in seen} == {THERE}
-    assert waiting(tablet) == 0  # the message with files at the old relay was refused
+    assert outbox_size(tablet) == 0  # the message with files at the old relay was refused
 
 
 def test_an_expired_lent_token_loses_no_message(town: Room) -> None:
     """The device that lent it has been lost."""
     ana, tablet, ben = town["ana"], town["tablet"], town["ben"]
-    had = loses_its_tokens(tablet, ben)
-    lends(ana, tablet, ben)
-    spoiled = tuple(replace(one, token=Secret(bytes(range(32)))) for one in held(tablet, ben).lent)
-    is_told(tablet, ben, HeldTokens(lent=spoiled))
+    had = drop_tokens(tablet, ben)
+    lend(ana, tablet, ben)
+    invalid = tuple(replace(one, token=Secret(bytes(range(32)))) for one in held(tablet, ben).lent)
+    give_tokens(tablet, ben, HeldTokens(lent=invalid))
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben)
-    is_told(tablet, ben, had)
+    give_tokens(tablet, ben, had)
     fetch_messages(tablet.device)
     assert ben.received() == 1
 
 
 def test_a_message_refused_with_its_issuers_token_is_dropped(town: Room) -> None:
     tablet, ben = town["tablet"], town["ben"]
-    spoiled = replace(held(tablet, ben), seed=Secret(bytes(range(32))))
-    is_told(tablet, ben, spoiled)
+    invalid = replace(held(tablet, ben), seed=Secret(bytes(range(32))))
+    give_tokens(tablet, ben, invalid)
     with pytest.raises(RefusedForSome):
         tablet.sends(SMALL, ben)
-    assert waiting(tablet) == 0
+    assert outbox_size(tablet) == 0
 
 
 def test_an_expired_message_without_a_token_does_not_wait(town: Room) -> None:
     tablet, ben = town["tablet"], town["ben"]
-    loses_its_tokens(tablet, ben)
+    drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben, days=2)
     town.clock.wind(days=3)
     flush_outbox(tablet.device)
-    assert waiting(tablet) == 0
+    assert outbox_size(tablet) == 0
 
 
 def test_an_expired_letter_without_a_token_reports_it(town: Room) -> None:
     tablet, ben = town["tablet"], town["ben"]
-    loses_its_tokens(tablet, ben)
-    writes_a_little(tablet, ben)
+    drop_tokens(tablet, ben)
+    queue_small_letter(tablet, ben)
     town.clock.wind(days=30)
     (problem,) = flush_outbox(tablet.device).problems
     assert "waited on this device until it expired" in join_wrapped_lines(str(problem))
-    assert waiting(tablet) == 0
+    assert outbox_size(tablet) == 0
 
 
 def test_one_wrong_clock_reading_expires_no_waiting_letter(town: Room) -> None:
     """No relay is asked, so the clock alone would expire the letter."""
     tablet, ben = town["tablet"], town["ben"]
     fetch_messages(tablet.device)
-    had = loses_its_tokens(tablet, ben)
-    writes_a_little(tablet, ben)
+    had = drop_tokens(tablet, ben)
+    queue_small_letter(tablet, ben)
     (key,) = tablet.device.vault.keys(OUTBOX)
     right = town.clock.moment
     town.clock.wind(days=400)
     fetch_messages(tablet.device)
     town.clock.moment = right
     assert key in tablet.device.vault.keys(OUTBOX)
-    is_told(tablet, ben, had)
+    give_tokens(tablet, ben, had)
     flush_outbox(tablet.device)
     assert key not in tablet.device.vault.keys(OUTBOX)
 
 
 def test_a_crash_loses_no_token(town: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     tablet, ben = town["tablet"], town["ben"]
-    loses_its_tokens(tablet, ben)
+    drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben)
-    lends(town["ana"], tablet, ben, count=1)
+    lend(town["ana"], tablet, ben, count=1)
 
-    def dies(*_: object) -> None:
+    def crash(*_: object) -> None:
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr(flushing, "store_outbox_item", dies)
+        patched.setattr(flushing, "store_outbox_item", crash)
         with pytest.raises(MemoryError):
             flush_outbox(tablet.device)
     flush_outbox(tablet.device)
@@ -275,9 +277,9 @@ def test_a_devices_token_is_not_used_at_another_device() -> None:
     catch_up(ben, ana, ben)
     new = links(room, ana, "new", "new")
     catch_up(ben, new, ana, ben)
-    loses_its_tokens(ben, new)
+    drop_tokens(ben, new)
     seen: list[tuple[str, Secret]] = []
-    with ben.courier.playing(post=shown(seen)), pytest.raises(WaitsInOutbox):
+    with ben.courier.playing(post=recording(seen)), pytest.raises(WaitsInOutbox):
         ben.sends(SMALL, ana)
     assert len(seen) == 1
     assert seen[0][1] != NO_SEND_TOKEN
