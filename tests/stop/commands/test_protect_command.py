@@ -137,7 +137,7 @@ def test_unconfirmed_claim_can_be_forgotten(
         "new_relay_client",
         lambda **_: httpx.Client(transport=httpx.MockTransport(lost)),
     )
-    assert street.types("ana", "protect", "talk.mp4", *GATE).status == 6
+    assert street.types("ana", "protect", "note.ogg", *GATE).status == 6
     (asked,) = street.does("ana", "protect", "--list")["claims"]
     away = street.types("ana", "unprotect", asked["claim"])
     assert (away.status, "--forget" in away.err) == (6, True)
