@@ -5,6 +5,7 @@ import pytest
 import zxingcpp
 
 from tests.send.commands.test_letters import Street
+from tests.send.send_device import THERE
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +49,20 @@ def test_person_is_renamed_blocked_and_unblocked(street: Street) -> None:
     assert "(blocked, by link, keys not compared yet)" in street.types("ana", "person", "list").out
     assert street.types("ana", "person", "unblock", "Ben Okri").status == 0
     assert street.does("ana", "send", "beach.jpg", "--to", "Ben Okri", "--confirm", "Ben")
+
+
+def test_sent_and_recall_list_current_names(street: Street) -> None:
+    for who in ("caro", "dora"):
+        street.settles(who, THERE)
+        street.adds("ana", who)
+    to = [word for who in ("ben", "caro", "dora") for word in ("--to", who, "--confirm", who)]
+    name = street.does("ana", "send", "--text", "at six", *to, "--undo", "0")["message"]
+    street.types("ana", "person", "rename", "ben", "benjamin")
+    street.types("ana", "person", "rename", "caro", "ben")
+    (message,) = street.does("ana", "sent")["messages"]
+    assert {copy["to"] for copy in message["copies"]} == {"benjamin", "ben", "dora"}
+    recalled = street.does("ana", "recall", name)["copies"]
+    assert {copy["to"] for copy in recalled} == {"benjamin", "ben", "dora"}
 
 
 def test_blocked_circle_member_is_named(street: Street) -> None:
