@@ -3,6 +3,7 @@
 import itertools
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import cv2
@@ -86,11 +87,37 @@ def spoken(posted: bytes, talk: Any) -> bytes:
     return with_sound(posted, talk[:, None])
 
 
+@pytest.fixture(scope="session")
+def scene_with_picture(scene: list[Rgb], other_scene: list[Rgb]) -> bytes:
+    """Return ``scene``, interrupted after 2 seconds by a still of ``other_scene`` for a second."""
+    return encode_small([*scene[:24], *[other_scene[0]] * 12, *scene[24:48]])
+
+
+@pytest.fixture(scope="session")
+def uploads(talk: Any, other_posted: bytes) -> dict[str, bytes]:
+    """Return three uploads with seconds 2 to 12 of ``talk`` and two without, by their names."""
+    excerpt = talk[2 * RATE_HZ : 12 * RATE_HZ]
+    return {
+        "song": coded(excerpt, RATE_HZ, "aac", "ipod", 48_000),
+        "voice note": coded(excerpt, RATE_HZ, "libopus", "ogg", 24_000, 48_000),
+        "other video": with_sound(other_posted, excerpt[:, None]),
+        "other voice": coded(voice(10.0, seed=9), RATE_HZ, "aac", "ipod", 48_000),
+        "silent video": other_posted,
+    }
+
+
 def encode_small(frames: list[Rgb], lines: int = 180, crf: int = 30) -> bytes:
     """Encode the frames, scaled to a height of ``lines`` pixels."""
     width = round(frames[0].shape[1] * lines / frames[0].shape[0] / 2) * 2
     resized = (cv2.resize(one, (width, lines), interpolation=cv2.INTER_AREA) for one in frames)
     return written(resized, fps=FPS, crf=f"{crf}")
+
+
+@cache
+def video_print(film: bytes) -> VideoPrint:
+    """Return the fingerprint, with parts, that a device makes of a video."""
+    with read_clip(film, REGISTERED_FRAME_SELECTION) as clip:
+        return make_video_fingerprint(clip.frames, clip.shown.length_s, parts=True)
 
 
 def register(
@@ -104,10 +131,7 @@ def register(
     """Register a video (with parts), a sound, or both, and return the claim's id."""
     kind = SOUND_KIND if film is None else VIDEO_KIND
     claim = Claim(ClaimId(name), PEOPLE_BANK, state, kind, 100, room.clock.now())
-    video = None
-    if film is not None:
-        with read_clip(film, REGISTERED_FRAME_SELECTION) as clip:
-            video = make_video_fingerprint(clip.frames, clip.shown.length_s, parts=True)
+    video = None if film is None else video_print(film)
     room.platform.bank.register(Registration(claim, video=video, sound=sound))
     return claim.id
 
@@ -228,11 +252,9 @@ def test_new_video_claim_finds_an_accepted_upload(
 
 
 def test_new_picture_claim_finds_an_accepted_video_that_shows_it(
-    room: Room, scene: list[Rgb], other_scene: list[Rgb]
+    room: Room, other_scene: list[Rgb], scene_with_picture: bytes
 ) -> None:
-    shown = [*scene[:24], *[other_scene[0]] * 12, *scene[24:48]]
-    upload = encode_small(shown)
-    case = upload_accepted(room, upload, "post 1")
+    case = upload_accepted(room, scene_with_picture, "post 1")
     claim = room.protect(other_scene[0], parts=False).claim
     look_back([claim], room.platform)
     (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
@@ -240,7 +262,7 @@ def test_new_picture_claim_finds_an_accepted_video_that_shows_it(
     assert [(match.claim, match.part) for match in found.decision.matches] == [(claim, True)]
     release_case(case, room.platform)
     assert room.platform.bank.claim(claim).disputes == 0  # it matched only as a part
-    assert judge(room, upload).outcome is Outcome.LET_THROUGH
+    assert judge(room, scene_with_picture).outcome is Outcome.LET_THROUGH
     assert look_back([claim], room.platform) == 0  # the release covers this claim
 
 
@@ -276,29 +298,23 @@ def test_a_still_of_it_is_held_and_refused_once_a_person_agreed(
 
 
 def test_a_registered_picture_shown_in_a_video_is_held(
-    room: Room, scene: list[Rgb], other_scene: list[Rgb]
+    room: Room, other_scene: list[Rgb], scene_with_picture: bytes
 ) -> None:
     claim = room.protect(other_scene[0], parts=False).claim
     room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    shown = [*scene[:24], *[other_scene[0]] * 12, *scene[24:48]]
-    decision = judge(room, encode_small(shown))
+    decision = judge(room, scene_with_picture)
     assert decision.outcome is Outcome.HOLD
     assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
 
 
 def test_sound_of_a_registered_video_is_held_in_other_files(
-    room: Room, film: bytes, talk: Any, other_posted: bytes
+    room: Room, film: bytes, talk: Any, uploads: dict[str, bytes]
 ) -> None:
     claim = register(
         room, film, sound=make_sound_fingerprint(talk, RATE_HZ), state=ClaimState.CONFIRMED
     )
-    part = talk[2 * RATE_HZ : 12 * RATE_HZ]
-    for upload in (
-        coded(part, RATE_HZ, "aac", "ipod", 48_000),
-        coded(part, RATE_HZ, "libopus", "ogg", 24_000, 48_000),
-        with_sound(other_posted, part[:, None]),
-    ):
-        decision = judge(room, upload)
+    for name in ("song", "voice note", "other video"):
+        decision = judge(room, uploads[name])
         assert decision.outcome is Outcome.HOLD
         assert [(match.claim, match.part) for match in decision.matches] == [(claim, True)]
         assert "s of sound, from" in decision.matches[0].how
@@ -306,14 +322,13 @@ def test_sound_of_a_registered_video_is_held_in_other_files(
 
 @pytest.mark.parametrize("what", ["a sound", "a film with its sound"])
 def test_new_sound_claim_finds_an_accepted_upload(
-    room: Room, film: bytes, talk: Any, what: str, other_posted: bytes
+    room: Room, film: bytes, talk: Any, what: str, uploads: dict[str, bytes]
 ) -> None:
     """It finds the sound in a voice note and another video, and no other voice or silent video."""
-    part = talk[2 * RATE_HZ : 12 * RATE_HZ]
-    note = upload_accepted(room, coded(part, RATE_HZ, "libopus", "ogg", 24_000, 48_000), "post 1")
-    soundtrack = upload_accepted(room, with_sound(other_posted, part[:, None]), "post 2")
-    upload_accepted(room, coded(voice(10.0, seed=9), RATE_HZ, "aac", "ipod", 48_000), "post 3")
-    upload_accepted(room, other_posted, "post 4")
+    note = upload_accepted(room, uploads["voice note"], "post 1")
+    soundtrack = upload_accepted(room, uploads["other video"], "post 2")
+    upload_accepted(room, uploads["other voice"], "post 3")
+    upload_accepted(room, uploads["silent video"], "post 4")
     shown = film if what == "a film with its sound" else None
     claim = register(room, shown, sound=make_sound_fingerprint(talk, RATE_HZ))
     assert look_back([claim], room.platform) == 2
@@ -371,10 +386,9 @@ def test_sound_claim_made_while_an_upload_is_judged_holds_it(
     assert found.case == case
 
 
-def test_another_voice_does_not_match(room: Room, talk: Any) -> None:
+def test_another_voice_does_not_match(room: Room, talk: Any, uploads: dict[str, bytes]) -> None:
     register(room, sound=make_sound_fingerprint(talk, RATE_HZ))
-    upload = coded(voice(10.0, seed=9), RATE_HZ, "aac", "ipod", 48_000)
-    assert judge(room, upload).outcome is Outcome.LET_THROUGH
+    assert judge(room, uploads["other voice"]).outcome is Outcome.LET_THROUGH
 
 
 @pytest.mark.threat("withdrawal-ignored")
