@@ -23,12 +23,14 @@ from entrenous.trace.trace_file import trace_file
 from tests.clips import beside, wander, written
 from tests.trace.test_clip import PEOPLE, offline_device
 
+SMALL = (160, 120)  # pixels
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("whole", [0, 1])
 def test_unwritten_copy_is_removed_from_the_ledger(whole: int) -> None:
     device = offline_device()
-    made = mark_clip_copies(written(wander(seconds=2.0)), PEOPLE, device)
+    made = mark_clip_copies(written(wander(size=SMALL, seconds=2.0)), PEOPLE, device)
     for _ in range(whole + 1):
         next(made)
     with pytest.raises(CopyNotWritten):
@@ -54,7 +56,7 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
         return read_clip(untrusted_data, cut)
 
     device = replace(offline_device(), read_clip=read)
-    clip = beside(written(wander(seconds=2.0)), sound)
+    clip = beside(written(wander(size=SMALL, seconds=2.0)), sound)
     for ask in (
         lambda: next(mark_clip_copies(clip, PEOPLE, device)),
         lambda: prepare_message_clip(0, clip, device, ignore_progress),
@@ -63,9 +65,8 @@ def test_clip_with_too_long_a_sound_is_refused_before_decoding_frames() -> None:
             ask()
     assert [cut.stop_s for cut in selections] == [0.0, 0.0]
     assert list(device.ledger.messages()) == []
-    next(
-        mark_clip_copies(written(wander(seconds=2.0)), PEOPLE, device)
-    )  # silent, so it may be longer
+    silent = written(wander(size=SMALL, seconds=2.0))  # may be longer, having no sound
+    next(mark_clip_copies(silent, PEOPLE, device))
 
 
 @pytest.mark.usefixtures("one_second_sounds")
@@ -86,7 +87,7 @@ def test_clip_with_unsupported_frames_is_not_marked_as_sound() -> None:
 def test_unsupported_sound_track_is_refused_but_does_not_prevent_tracing() -> None:
     device = offline_device()
     surround = coded(voice(2.0, 48_000), 48_000, "ac3", "mp4", 96_000)
-    silent = written(wander(size=(160, 120), seconds=1.0))
+    silent = written(wander(size=SMALL, seconds=1.0))
     with pytest.raises(UnsupportedSoundCodec):
         next(mark_clip_copies(beside(silent, surround), PEOPLE, device))
     assert list(device.ledger.messages()) == []
