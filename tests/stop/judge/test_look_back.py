@@ -17,11 +17,15 @@ from entrenous.stop.judge.look_back import (
     schedule_look_backs,
 )
 from entrenous.stop.nouns import PEOPLE_BANK, Bank, GateLimits
-from entrenous.stop.protect import withdraw_protection
-from entrenous.stop.registration import ClaimEvent, ClaimState
+from entrenous.stop.protect import (
+    fingerprint_picture,
+    register_fingerprints,
+    withdraw_protection,
+)
+from entrenous.stop.registration import ClaimEvent, ClaimState, Consent
 from entrenous.stop.review import confirm_case, release_case
 from entrenous.stop.upload_record import PUBLISHED_LISTING_PERIOD, FoundBy, Outcome, ReviewState
-from tests.stop.platform_for_tests import Room, jpeg, judge_upload, png
+from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture, png
 
 pytestmark = pytest.mark.slow
 
@@ -201,7 +205,8 @@ def test_look_back_interrupted_by_a_kill_is_repeated(room: Room, hers: Any) -> N
 
 def test_upload_that_matches_sixty_claims_names_all_of_them(room: Room, hers: Any) -> None:
     cases = [judge_upload(jpeg(hers), room.platform).case for _ in range(2)]
-    protections = [room.protect(hers, parts=False) for _ in range(60)]
+    fingerprints = fingerprint_picture(picture(hers), Consent(adult=True, parts=False), room.device)
+    protections = [register_fingerprints(fingerprints, room.gate, room.device) for _ in range(60)]
     look_back_for_due_claims(room.platform)
     matched = {one.claim for one in room.platform.reviews.review(cases[0]).decision.matches}
     assert matched == {one.claim for one in protections}
