@@ -34,9 +34,9 @@ def test_quoted_word_is_read_unchanged_by_a_shell(name: str) -> None:
 
 
 def test_names_are_quoted_in_commands_but_not_in_sentences() -> None:
-    said = " ".join(str(ContactIsBlocked(name="Ben Okri")).split())
-    assert said.startswith("You blocked Ben Okri.")
-    assert said.endswith("entrenous person unblock 'Ben Okri'")
+    message = " ".join(str(ContactIsBlocked(name="Ben Okri")).split())
+    assert message.startswith("You blocked Ben Okri.")
+    assert message.endswith("entrenous person unblock 'Ben Okri'")
 
 
 def test_quoting_ends_with_the_suggested_command() -> None:

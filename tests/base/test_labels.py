@@ -66,9 +66,9 @@ def test_equivalent_unicode_forms_are_one_label() -> None:
 
 def test_invalid_label_is_reported_by_line_number_only() -> None:
     for bad in ("x" * (LABEL_CHARS_MAX + 1), "a\x1b[2Jb", "a\tb", "\u202eanna"):
-        with pytest.raises(BadLabel, match="line 2") as told:
+        with pytest.raises(BadLabel, match="line 2") as error:
             parse_label_file(f"ana\n{bad}\n".encode())
-        assert bad not in str(told.value)
+        assert bad not in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["ana\n".encode("utf-16"), b"\xff\xd8\xff\xe0", b"Ren\xe9\n"])

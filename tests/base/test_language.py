@@ -61,11 +61,11 @@ def test_environment_decides_the_language(environment: dict[str, str], language:
 
 
 def test_catalogue_is_read_as_babel_reads_it() -> None:
-    judge = read_po(io.BytesIO(PO.encode()))
+    babel_catalogue = read_po(io.BytesIO(PO.encode()))
     assert parse_po(PO) == {
-        'Say "hello",\non two lines': (judge['Say "hello",\non two lines'].string,),
-        "a way\x04Open": (judge.get("Open", "a way").string,),
-        "{count} day": judge["{count} day"].string,
+        'Say "hello",\non two lines': (babel_catalogue['Say "hello",\non two lines'].string,),
+        "a way\x04Open": (babel_catalogue.get("Open", "a way").string,),
+        "{count} day": babel_catalogue["{count} day"].string,
     }
 
 
@@ -102,7 +102,7 @@ def test_days_times_and_numbers_are_written_as_people_write_them() -> None:
         assert day_in_words(day) == "5 de junio de 2026"
 
 
-def test_pseudo_language_keeps_what_is_filled_in_and_what_is_typed() -> None:
-    said = pseudo_text("Save {name} as <b>%(file)s</b>: entrenous case open")
-    assert all(kept in said for kept in ("{name}", "<b>%(file)s</b>", "entrenous case open"))
+def test_pseudo_language_keeps_placeholders_and_commands() -> None:
+    text = pseudo_text("Save {name} as <b>%(file)s</b>: entrenous case open")
+    assert all(kept in text for kept in ("{name}", "<b>%(file)s</b>", "entrenous case open"))
     assert pseudo_text("") == ""

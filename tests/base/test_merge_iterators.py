@@ -9,19 +9,19 @@ from entrenous.base.merge_iterators import merge_iterators
 
 
 def test_stalled_iterator_delays_no_other() -> None:
-    others_are_through = threading.Event()
+    others_finished = threading.Event()
 
-    def stands_still() -> Iterator[str]:
-        others_are_through.wait()
+    def stalled() -> Iterator[str]:
+        others_finished.wait()
         yield "late"
 
-    came = list[str]()
-    for item in merge_iterators([stands_still(), "abc", "de"]):
-        came.append(item)
-        if len(came) == 5:
-            others_are_through.set()
-    assert came[-1] == "late"
-    assert [item for item in came if item in "abc"] == ["a", "b", "c"]
+    items = list[str]()
+    for item in merge_iterators([stalled(), "abc", "de"]):
+        items.append(item)
+        if len(items) == 5:
+            others_finished.set()
+    assert items[-1] == "late"
+    assert [item for item in items if item in "abc"] == ["a", "b", "c"]
 
 
 def test_more_iterators_than_threads_are_all_consumed() -> None:
@@ -31,12 +31,12 @@ def test_more_iterators_than_threads_are_all_consumed() -> None:
 
 
 def test_iterator_error_is_raised_to_the_caller() -> None:
-    def breaks() -> Iterator[int]:
+    def fails() -> Iterator[int]:
         yield 1
         raise LookupError
 
     with pytest.raises(LookupError):
-        list(merge_iterators([breaks(), [2]]))
+        list(merge_iterators([fails(), [2]]))
 
 
 def test_single_iterator_needs_no_thread() -> None:

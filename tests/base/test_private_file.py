@@ -44,11 +44,11 @@ def test_a_link_under_a_guessed_name_is_not_followed(tmp_path: Path, write: Writ
 
 def test_temporary_name_differs_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, int]] = []
-    really = os.open
+    real_open = os.open
 
     def watched(path: os.PathLike[str], flags: int, mode: int = 0o777) -> int:
         seen.append((Path(path).name, flags))
-        return really(path, flags, mode)
+        return real_open(path, flags, mode)
 
     monkeypatch.setattr(os, "open", watched)
     for _ in range(2):
@@ -67,11 +67,11 @@ def test_a_link_in_its_place_is_replaced_and_not_followed(tmp_path: Path) -> Non
     assert (tmp_path / "file").read_bytes() == b"data"
 
 
-@pytest.mark.parametrize("card", ["with second links", "without"])
+@pytest.mark.parametrize("hard_links", ["supported", "unsupported"])
 def test_existing_file_is_not_overwritten(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hard_links: str
 ) -> None:
-    if card == "without":
+    if hard_links == "unsupported":
         monkeypatch.setattr(os, "link", no_links)
     (tmp_path / "file").write_bytes(b"theirs")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
@@ -90,7 +90,7 @@ def test_file_is_added_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def no_links(*_: object) -> None:
-    raise OSError(errno.EPERM, "no second links here")
+    raise OSError(errno.EPERM, "no hard links here")
 
 
 @both
@@ -101,7 +101,7 @@ def test_failed_write_leaves_nothing(tmp_path: Path, write: Write) -> None:
     assert [place.name for place in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_kept_token_is_made_once(tmp_path: Path) -> None:
+def test_stored_token_is_created_once(tmp_path: Path) -> None:
     token = read_or_create_token(tmp_path / "operator.token")
     assert read_or_create_token(tmp_path / "operator.token") == token
     assert len(token.reveal()) == 43
@@ -117,15 +117,15 @@ def test_file_without_a_token_opens_nothing(tmp_path: Path, found: bytes) -> Non
     assert place.read_bytes() == found
 
 
-def test_filled_file_is_complete_or_absent_and_may_exist(tmp_path: Path) -> None:
+def test_interrupted_file_is_removed_and_equal_one_is_kept(tmp_path: Path) -> None:
     place = tmp_path / "file"
 
-    def breaks(file: BinaryIO) -> None:
+    def interrupted_write(file: BinaryIO) -> None:
         file.write(b"da")
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        create_private_file_unless_same(place, breaks)
+        create_private_file_unless_same(place, interrupted_write)
     assert list(tmp_path.iterdir()) == []
     for _ in range(2):
         create_private_file_unless_same(place, lambda file: file.write(b"data"))
@@ -166,24 +166,24 @@ def test_ctrl_c_at_any_moment_leaves_no_unfinished_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """Right after the file was created, and just before it is removed."""
-    honest_open, honest_unlink, left = os.open, Path.unlink, ["once"]
+    real_open, real_unlink, interrupts_left = os.open, Path.unlink, ["once"]
 
-    def open_and_be_interrupted(*given: Any) -> int:
-        handle = honest_open(*given)
+    def interrupted_open(*given: Any) -> int:
+        handle = real_open(*given)
         os.close(handle)
         raise KeyboardInterrupt
 
-    def be_interrupted(place: Path, *, missing_ok: bool = False) -> None:
-        if left:
-            left.clear()
+    def interrupted_unlink(place: Path, *, missing_ok: bool = False) -> None:
+        if interrupts_left:
+            interrupts_left.clear()
             raise KeyboardInterrupt
-        honest_unlink(place, missing_ok=missing_ok)
+        real_unlink(place, missing_ok=missing_ok)
 
     with monkeypatch.context() as patch:
         if moment == "open":
-            patch.setattr(os, "open", open_and_be_interrupted)
+            patch.setattr(os, "open", interrupted_open)
         else:
-            patch.setattr(Path, "unlink", be_interrupted)
+            patch.setattr(Path, "unlink", interrupted_unlink)
         with pytest.raises(KeyboardInterrupt):
             create_private_file(tmp_path / "photo.jpg", b"whole")
     assert [place.name for place in tmp_path.iterdir() if place.name != "photo.jpg"] == []

@@ -12,18 +12,22 @@ from entrenous.base.program import COMMIT_FILE, UNKNOWN_VERSION, commit_of, this
 from entrenous.cli import run
 
 ROOT = Path(__file__).parents[2]
-TOLD = ("NAME", "EMAIL")
+IDENTITY_FIELDS = ("NAME", "EMAIL")
 Git = Callable[..., str]
 
 
 def git_in(folder: Path) -> Git:
-    who = {f"GIT_{role}_{what}": "a@b" for role in ("AUTHOR", "COMMITTER") for what in TOLD}
-    surroundings = {"PATH": os.environ["PATH"], **who}
+    who = {
+        f"GIT_{role}_{what}": "a@b" for role in ("AUTHOR", "COMMITTER") for what in IDENTITY_FIELDS
+    }
+    environment = {"PATH": os.environ["PATH"], **who}
 
     def git(*words: str) -> str:
         command = ["git", "-c", "safe.directory=*", "-C", str(folder), *words]
-        done = subprocess.run(command, env=surroundings, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
+        process = subprocess.run(
+            command, env=environment, check=True, capture_output=True, text=True
+        )
+        return process.stdout.strip()
 
     return git
 
@@ -46,7 +50,7 @@ def head(checkout: Path) -> str:
 
 
 @pytest.mark.real
-def test_a_checkout_is_the_commit_that_git_says(checkout: Path) -> None:
+def test_commit_of_a_checkout_is_its_git_head(checkout: Path) -> None:
     assert commit_of(checkout) == head(checkout)
     (checkout / "__init__.py").write_text("# changed\n")
     assert commit_of(checkout) == f"{head(checkout)}-dirty"
@@ -60,7 +64,7 @@ def test_tag_does_not_replace_the_commit(checkout: Path) -> None:
 
 @pytest.mark.real
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_a_checkout_of_another_account_is_read_too(checkout: Path) -> None:
+def test_commit_is_read_from_a_checkout_of_another_account(checkout: Path) -> None:
     """A relay's account runs what root cloned (docs/operate.md)."""
     for path in (checkout.parents[1], checkout.parents[1] / ".git"):
         os.chown(path, 65534, 65534)
@@ -103,13 +107,13 @@ def test_version_command_prints_version_and_commit(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = run(words, {})
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     if words[0] == "relay":  # an option of the program, not of a command
-        assert (status, said.out) == (2, "")
+        assert (status, printed.out) == (2, "")
         return
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert status == 0
-    assert said.out == f"entrenous {declared}, commit {this_program_version().commit}\n"
+    assert printed.out == f"entrenous {declared}, commit {this_program_version().commit}\n"
 
 
 def test_environment_variable_does_not_print_the_version(

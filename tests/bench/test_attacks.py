@@ -26,9 +26,7 @@ def copies(small: Rgb) -> list[Rgb]:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_a_leak_is_a_file_that_is_read_and_the_same_for_the_same_seed(
-    name: str, small: Rgb
-) -> None:
+def test_leak_is_readable_and_the_same_for_the_same_seed(name: str, small: Rgb) -> None:
     before = small.copy()
     first, again = (leak(name, small, np.random.default_rng(5)) for _ in range(2))
     assert first == again
@@ -65,7 +63,7 @@ def test_a_mirrored_copy_is_mirrored(small: Rgb) -> None:
     assert np.corrcoef(found.ravel(), small[:, ::-1].ravel())[0, 1] > 0.98
 
 
-def test_the_inner_box_of_a_turn_shows_nothing_of_the_paper() -> None:
+def test_rotated_picture_is_cropped_without_background() -> None:
     white = np.zeros((200, 300, 3), np.uint8)
     for name in ("rot3+q70", "rot10+q70", "rot37+q70"):
         assert load(leak(name, white, np.random.default_rng(1))).max() < 12
@@ -73,7 +71,7 @@ def test_the_inner_box_of_a_turn_shows_nothing_of_the_paper() -> None:
 
 
 @pytest.mark.parametrize("name", MERGE_NAMES)
-def test_merges_are_between_the_copies_or_said_to_leave_them(name: str, copies: list[Rgb]) -> None:
+def test_merged_pixels_are_between_those_of_the_copies(name: str, copies: list[Rgb]) -> None:
     made = merge(name, copies, np.random.default_rng(1))
     assert made.shape == copies[0].shape
     if name != "min+max-median":
@@ -91,6 +89,6 @@ def test_a_merge_in_strips_is_the_same_as_at_once(copies: list[Rgb]) -> None:
     assert (made == np.rint(np.median(np.stack(tall), axis=0))).all()
 
 
-def test_a_merge_that_is_posted_twice_is_at_most_1080_px(copies: list[Rgb]) -> None:
+def test_reposted_merge_is_at_most_1080_px(copies: list[Rgb]) -> None:
     large = [np.repeat(np.repeat(copy, 8, axis=0), 8, axis=1) for copy in copies[:2]]
     assert max(load(collude_and_post(large, np.random.default_rng(1))).shape[:2]) == 1_080

@@ -10,7 +10,7 @@ from bench.stopping import children
 
 @pytest.mark.real
 @pytest.mark.skipif(sys.platform != "linux", reason="processor time is read in /proc")
-def test_it_says_what_a_picture_costs(
+def test_processor_time_per_picture_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in {"_KEPT_FOR": (1, 8), "_ROUNDS": 1, "_PICTURES": 64}.items():

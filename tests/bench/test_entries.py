@@ -17,7 +17,7 @@ ENTRIES = sorted(
     if "argparse.ArgumentParser(" in file.read_text()
 )
 #: Runs each file as ``python FILE --help`` would, in one process that keeps only the libraries.
-_EACH = """
+_RUN_EACH = """
 import contextlib, io, json, os, runpy, sys
 path, said = [*sys.path], {}
 for entry in sys.argv[1:]:
@@ -33,25 +33,27 @@ print(json.dumps(said))
 """
 
 
-def test_there_are_some() -> None:
+def test_benchmarks_are_found() -> None:
     assert {"bench/stop.py", "bench/trace.py", "bench/relay.py", "bench/send.py"} < set(ENTRIES)
 
 
-def test_each_is_run_as_a_file(tmp_path: Path) -> None:
+def test_every_bench_prints_its_help_as_a_file(tmp_path: Path) -> None:
     """They run in one process, since importing their shared libraries takes most of the time."""
-    told = json.loads(started(["-c", _EACH, *(str(ROOT / entry) for entry in ENTRIES)], tmp_path))
-    assert {entry: code for entry, (code, _) in told.items() if code} == {}
-    said = {entry: text.startswith("usage: ") for entry, (_, text) in told.items()}
-    assert said == {str(ROOT / entry): True for entry in ENTRIES}
+    results = json.loads(
+        run_python(["-c", _RUN_EACH, *(str(ROOT / entry) for entry in ENTRIES)], tmp_path)
+    )
+    assert {entry: code for entry, (code, _) in results.items() if code} == {}
+    prints_usage = {entry: text.startswith("usage: ") for entry, (_, text) in results.items()}
+    assert prints_usage == {str(ROOT / entry): True for entry in ENTRIES}
 
 
 @pytest.mark.parametrize("words", [[str(ROOT / "bench/stop.py")], ["-m", "bench.stop"]])
-def test_it_is_run_as_a_file_and_as_a_module(words: list[str], tmp_path: Path) -> None:
+def test_bench_can_be_started_as_a_file_and_as_a_module(words: list[str], tmp_path: Path) -> None:
     where = ROOT if words[0] == "-m" else tmp_path
-    assert started([*words, "--help"], where).startswith("usage: ")
+    assert run_python([*words, "--help"], where).startswith("usage: ")
 
 
-def started(words: list[str], where: Path) -> str:
+def run_python(words: list[str], where: Path) -> str:
     """Run Python with only the program's source on its path; return the output."""
     source = {"PYTHONPATH": str(ROOT / "src")}
     return subprocess.run(

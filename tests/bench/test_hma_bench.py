@@ -20,10 +20,12 @@ def test_each_side_is_loaded_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyP
     one = random_hashes(500, np.random.default_rng(7)).tobytes()[:32]
     with gates.gate(ours) as gate:
         theirs = gate._replace(url=f"{gate.url}/hma", path="/hma/m/lookup", good=b'"pdq":')
-        said = hma.measured(gate, theirs, slow, one, hma.Turns(1, 0.5))
+        figures = hma.measured(gate, theirs, slow, one, hma.Turns(1, 0.5))
     for side in ("gate", "hma", "gate_as_hma", "gate_with_slow_looks"):
-        assert said[f"{side}_post_per_s"] > 0
+        assert figures[f"{side}_post_per_s"] > 0
     for side in ("gate", "gate_as_hma", "gate_with_slow_looks"):
-        assert said[f"{side}_ratio"] > 0
-    assert {f"gate_with_slow_looks_{what}" for what in ("made", "waiting", "skipped")} < set(said)
-    assert "gate_made" not in said
+        assert figures[f"{side}_ratio"] > 0
+    assert {f"gate_with_slow_looks_{what}" for what in ("made", "waiting", "skipped")} < set(
+        figures
+    )
+    assert "gate_made" not in figures

@@ -8,14 +8,14 @@ from bench.tracing.memory_sender import people
 from bench.tracing.peers import BITS, Sending, compared, installed, radius
 
 
-def test_forgiven_bits_keep_the_promise_of_one_in_a_million() -> None:
+def test_radius_keeps_false_matches_below_one_in_a_million() -> None:
     assert radius(BITS, 24) == 10
     assert radius(32, 24) == 1
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", ["dwtDctSvd", "blind-watermark"])
-def test_a_peer_names_the_right_copy_when_little_is_done(name: str) -> None:
+def test_peer_names_the_right_copy_of_an_unedited_picture(name: str) -> None:
     peer = installed().get(name)
     if peer is None:
         pytest.skip(f"{name} is not installed (dependency group bench)")
@@ -26,7 +26,7 @@ def test_a_peer_names_the_right_copy_when_little_is_done(name: str) -> None:
 
 
 @pytest.mark.nightly
-def test_no_peer_names_anybody_for_a_picture_without_a_number() -> None:
+def test_no_peer_names_a_copy_for_an_unmarked_picture() -> None:
     for peer in installed().values():
         sending = Sending(peer, PHOTOGRAPHS["coffee"].at(Size.XS), 1)
         named, distances = sending.traced(PHOTOGRAPHS["coffee"].file_at(Size.XS))

@@ -20,9 +20,9 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def bank() -> list[Registered]:
-    made = [register(subject) for subject in islice(subjects(), 3)]
-    assert all(made)
-    return [one for one in made if one is not None]
+    registered = [register(subject) for subject in islice(subjects(), 3)]
+    assert all(registered)
+    return [one for one in registered if one is not None]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def cut_out(bank: list[Registered]) -> UploadHashes:
     return hash_upload(EDITS["grey"](part, np.random.default_rng(1)))
 
 
-def test_what_is_held_for_anothers_photograph_is_counted(
+def test_match_with_anothers_photograph_counts_as_false(
     bank: list[Registered], cut_out: UploadHashes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The part of photograph 2 counts as an upload of photograph 0, so its match is false."""
@@ -71,25 +71,25 @@ def test_pieces_are_registered_with_windows_of_their_own(
 
 
 @pytest.mark.nightly
-def test_its_document_says_recall_by_look_and_pairs_of_strangers() -> None:
+def test_document_has_recall_and_false_pairs_of_each_scan() -> None:
     plan = Plan(edits=("mirror", "caption bar"), false_edits=("jpeg 10",), photographs=2)
-    said = json.loads(json.dumps(measure_recall(subjects(), plan)))
-    assert said["schema"] == "entrenous/bench-stop-recall/1"
-    assert said["recall"]["fast"] == {"mirror": 1.0, "caption bar": 0.0}
-    assert said["recall"]["deep"] == {"mirror": 1.0, "caption bar": 1.0}
-    assert said["deep_false"] == {"false": 0, "pairs": 2 * 2}
-    assert said["deep_pieces_false"]["pairs"] == said["deep_wholes_false"]["pairs"] > 20
-    assert said["fast_false"]["pairs"] > 500
+    document = json.loads(json.dumps(measure_recall(subjects(), plan)))
+    assert document["schema"] == "entrenous/bench-stop-recall/1"
+    assert document["recall"]["fast"] == {"mirror": 1.0, "caption bar": 0.0}
+    assert document["recall"]["deep"] == {"mirror": 1.0, "caption bar": 1.0}
+    assert document["deep_false"] == {"false": 0, "pairs": 2 * 2}
+    assert document["deep_pieces_false"]["pairs"] == document["deep_wholes_false"]["pairs"] > 20
+    assert document["fast_false"]["pairs"] > 500
     kinds = ("fast", "deep", "deep_wholes", "deep_pieces")
-    assert said["false_pairs"] == sum(said[f"{kind}_false"]["false"] for kind in kinds)
+    assert document["false_pairs"] == sum(document[f"{kind}_false"]["false"] for kind in kinds)
 
 
-def test_it_is_asked_by_its_options(
+def test_command_line_options_choose_the_plan(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     few = replace(SOME, edits=("jpeg 10",), false_edits=(), photographs=1)
     monkeypatch.setattr(recall, "SOME", few)
     recall.main(["--quick", "--seed", "3"])
-    said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert said["recall"]["fast"] == {"jpeg 10": 1.0}
-    assert said["held_out"]["fast"] == {}
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert document["recall"]["fast"] == {"jpeg 10": 1.0}
+    assert document["held_out"]["fast"] == {}

@@ -37,22 +37,22 @@ def _small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.relay, "disk_scan_mb_s", scan)
 
 
-def test_a_round_measures_all_that_was_agreed(postgres: Cluster) -> None:
+def test_round_reports_every_agreed_figure(postgres: Cluster) -> None:
     one = bench.relay.one_round(0.4, postgres.fresh(), (1, 2))
     rss_mb = bench.relay.rss_of_two_gb()
-    answer = bench.relay._answer([one], rss_mb)
-    assert answer.keys() >= AGREED
-    assert json.loads(json.dumps(answer))["schema"] == "entrenous/bench-relay/1"
-    with_a_peer = {"peer", *OF_PEER} if ejabberd.version() is None else set()
-    for name in answer.keys() - with_a_peer - {"schema", "peer", "postgresql_by_relays"}:
-        assert float(str(answer[name])) >= 0, name
+    document = bench.relay._answer([one], rss_mb)
+    assert document.keys() >= AGREED
+    assert json.loads(json.dumps(document))["schema"] == "entrenous/bench-relay/1"
+    only_with_a_peer = {"peer", *OF_PEER} if ejabberd.version() is None else set()
+    for name in document.keys() - only_with_a_peer - {"schema", "peer", "postgresql_by_relays"}:
+        assert float(str(document[name])) >= 0, name
     assert set(one.postgres) == {1, 2}
     assert min(one.postgres.values()) > 0
     assert one.relay.count > 0
     assert rss_mb <= 150  # the same bound as with 2 GB: blobs are not held in memory
     assert f"{one.relay.count / one.relay.seconds:,.0f} cycles/s" in bench.relay._summary(one)
-    alone = bench.relay._answer([one._replace(peer=None, postgres={})], None)
-    assert alone.keys() == answer.keys()
-    lacking = {name for name, value in alone.items() if value is None}
+    document_without_peer = bench.relay._answer([one._replace(peer=None, postgres={})], None)
+    assert document_without_peer.keys() == document.keys()
+    missing = {name for name, value in document_without_peer.items() if value is None}
     postgresql = {"postgresql_cycles_per_s", "postgresql_of_sqlite"}
-    assert lacking - {"peer"} == OF_PEER | {"rss_mb_2gb"} | postgresql
+    assert missing - {"peer"} == OF_PEER | {"rss_mb_2gb"} | postgresql

@@ -15,7 +15,7 @@ from bench.stopping.voices import SOUND_LEAKS, sounds
 pytestmark = pytest.mark.slow
 
 
-def test_acting_says_how_long_until_a_claim_counts(
+def test_time_until_a_registration_matches_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -28,7 +28,7 @@ def test_acting_says_how_long_until_a_claim_counts(
 
 
 @pytest.mark.nightly
-def test_a_mirrored_excerpt_is_its_video_and_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mirrored_excerpt_matches_only_its_own_video(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recall_reel, "_EXCERPTS", (3,))
     monkeypatch.setattr(reels, "_FPS", 12)
     found = {
@@ -49,19 +49,19 @@ def test_a_mirrored_excerpt_is_its_video_and_nobody_elses(monkeypatch: pytest.Mo
 
 
 @pytest.mark.nightly
-def test_a_sound_is_held_in_another_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reencoded_sound_is_matched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(voices, "_LENGTH_S", 13.0)
     material = dict(list(sounds(few=True).items())[:2])
     leak = next(iter(SOUND_LEAKS))
-    heard = recall_reel.measure_sounds(material, {leak: SOUND_LEAKS[leak]}, 1)
-    assert heard[f"{leak}, 10 s"].shares()["held"] == 1.0
-    document = recall_reel._document({}, heard, {})
+    figures_of_sounds = recall_reel.measure_sounds(material, {leak: SOUND_LEAKS[leak]}, 1)
+    assert figures_of_sounds[f"{leak}, 10 s"].shares()["held"] == 1.0
+    document = recall_reel._document({}, figures_of_sounds, {})
     assert document["sound_pairs"] == 4
     assert document["sound_false_held"] == 0
     assert json.loads(json.dumps(document)) == document
 
 
-class Enlarged:
+class EnlargedPhotograph:
     """A photograph of 1,600 by 1,600 pixels, since only large pictures are shrunk."""
 
     def at(self, size: Size) -> np.ndarray:
@@ -70,26 +70,26 @@ class Enlarged:
         return np.asarray(PHOTOGRAPHS["astronaut"].open().convert("RGB").resize((1600, 1600)))
 
 
-def test_ours_is_compared_with_the_public_hash_in_each_way_that_a_file_is_read(
+def test_hash_is_compared_with_pdqhash_for_each_way_to_read_a_file(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     two = [(name, PHOTOGRAPHS[name].open) for name in ("astronaut", "coffee")]
     monkeypatch.setattr(shrunk, "opened_first", lambda: two)
     monkeypatch.setattr(shrunk, "opened_later", list)
-    monkeypatch.setattr(shrunk, "PHOTOGRAPHS", {"astronaut": Enlarged()})
+    monkeypatch.setattr(shrunk, "PHOTOGRAPHS", {"astronaut": EnlargedPhotograph()})
     for name in ("_OF_EACH", "_OF_ALL"):
         monkeypatch.setattr(shrunk, name, 2)
     shrunk.main([])
-    said = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert set(said["from_pdqhash"]) == set(shrunk.WAYS)
-    for way, figures in said["from_pdqhash"].items():
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert set(document["from_pdqhash"]) == set(shrunk.WAYS)
+    for way, figures in document["from_pdqhash"].items():
         assert figures["files"] == 4
         assert figures["median"] <= figures["max"] <= (0 if way == "registering" else 8), way
-    assert {one["filter"] for one in said["bits"]} == {"ours", "of the smaller size"}
+    assert {one["filter"] for one in document["bits"]} == {"ours", "of the smaller size"}
 
 
-def test_signing_with_both_keys_is_slower_and_a_batch_makes_up_for_it() -> None:
-    told = signatures.measured(2)
-    assert told["sign_both_to_ed25519"] > 1
-    assert told["verify_both_to_ed25519"] > 1
-    assert 0 < told["set_as_batch_to_each"] < told["sign_both_to_ed25519"]
+def test_batch_signatures_cost_less_than_signing_with_both_keys() -> None:
+    figures = signatures.measured(2)
+    assert figures["sign_both_to_ed25519"] > 1
+    assert figures["verify_both_to_ed25519"] > 1
+    assert 0 < figures["set_as_batch_to_each"] < figures["sign_both_to_ed25519"]

@@ -70,24 +70,24 @@ def index_of(bank: Words) -> IndexSegment:
     return IndexSegment.built(substring_plan(16), np.arange(1, len(bank) + 1), bank)
 
 
-def test_changes_are_of_just_so_many_bits(rng: np.random.Generator) -> None:
+def test_changes_flip_the_requested_number_of_bits(rng: np.random.Generator) -> None:
     distances = np.arange(257)
     changed = changes(distances, rng)
     assert np.bitwise_count(changed).sum(axis=1, dtype=np.int64).tolist() == distances.tolist()
 
 
-def test_a_clustered_bank_is_crowded(rng: np.random.Generator) -> None:
+def test_clustered_bank_has_more_matches_than_a_random_one(rng: np.random.Generator) -> None:
     bank = clustered_hashes(2_000, rng)
     assert len(counted(bank, bank[:100])) > 10 * len(counted(random_hashes(2_000, rng), bank[:100]))
 
 
-def test_half_of_the_queries_are_near_something(rng: np.random.Generator) -> None:
+def test_half_of_the_queries_have_a_match(rng: np.random.Generator) -> None:
     bank = random_hashes(500, rng)
     found = {int(query) for query, _, _ in counted(bank, queries(bank, 200, rng))}
     assert 60 < len(found) <= 100
 
 
-def test_counting_by_dot_products_is_counting(rng: np.random.Generator) -> None:
+def test_dot_products_find_the_same_as_brute_force(rng: np.random.Generator) -> None:
     bank = random_hashes(300, rng)
     wanted = queries_at_every_distance(bank, 2, rng)
     known = [(row, one.tobytes()) for row, one in enumerate(bank)]
@@ -95,7 +95,7 @@ def test_counting_by_dot_products_is_counting(rng: np.random.Generator) -> None:
     assert {tuple(one) for one in counted(bank, wanted).tolist()} == expected
 
 
-def test_faiss_counts_alike(rng: np.random.Generator) -> None:
+def test_faiss_finds_the_same(rng: np.random.Generator) -> None:
     bank = random_hashes(300, rng)
     wanted = queries_at_every_distance(bank, 2, rng)
     for peer in (peers.flat(bank), peers.multi_hash(bank)):
@@ -105,22 +105,22 @@ def test_faiss_counts_alike(rng: np.random.Generator) -> None:
         assert found == {tuple(one) for one in counted(bank, wanted).tolist()}
 
 
-@pytest.mark.parametrize("judge", ["faiss", "numpy"])
-def test_the_judge_notices_what_is_missing_and_what_is_invented(
-    rng: np.random.Generator, judge: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("reference", ["faiss", "numpy"])
+def test_comparison_counts_missing_and_extra_matches(
+    rng: np.random.Generator, reference: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if judge == "numpy":
+    if reference == "numpy":
         monkeypatch.setattr(peers, "_faiss", lambda: None)
     bank = random_hashes(400, rng)
     wanted = queries_at_every_distance(bank, 3, rng)
     there = len(counted(bank, wanted))
     assert compared([index_of(bank)], bank, wanted) == Differences(there, 0, 0)
-    harmed = bank.copy()
-    harmed[: len(bank) // 2] = random_hashes(len(bank) // 2, rng)
-    found = compared([index_of(harmed)], bank, wanted)
+    damaged = bank.copy()
+    damaged[: len(bank) // 2] = random_hashes(len(bank) // 2, rng)
+    found = compared([index_of(damaged)], bank, wanted)
     assert found.missing > 10
-    other = compared([index_of(bank)], harmed, wanted)
-    assert (other.missing, other.extra > 10) == (0, True)
+    reverse = compared([index_of(bank)], damaged, wanted)
+    assert (reverse.missing, reverse.extra > 10) == (0, True)
 
 
 def test_every_plan_is_exact() -> None:
@@ -129,7 +129,7 @@ def test_every_plan_is_exact() -> None:
     assert (wrong.missing, wrong.extra) == (0, 0)
 
 
-def test_rounds_take_turns(rng: np.random.Generator) -> None:
+def test_lookup_times_are_measured_in_rounds(rng: np.random.Generator) -> None:
     bank = random_hashes(12_000, rng)
     with on_file(bank) as made:
         times = measure_lookups(made.base, bank, rng, rounds=2)
@@ -142,7 +142,7 @@ def test_rounds_take_turns(rng: np.random.Generator) -> None:
         assert times.flat_ratio > 0
 
 
-def test_its_figures_have_the_names_that_were_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_index_figures_have_the_agreed_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.stop, "two_processes_per_s", lambda *_: 1.0)
     figures = bench.stop.index_measured(12_000, each=2, rounds=1)
     assert set(figures) >= KEYS
@@ -158,7 +158,7 @@ def test_a_small_bank_is_scanned(rng: np.random.Generator) -> None:
         assert isinstance(made.base.whole, ScanIndex)
 
 
-def test_a_bench_that_is_stopped_says_what_came_until_then() -> None:
+def test_interrupted_bench_reports_the_figures_so_far() -> None:
     def stopped() -> bench.stop.Answer:
         raise KeyboardInterrupt
 
@@ -168,42 +168,42 @@ def test_a_bench_that_is_stopped_says_what_came_until_then() -> None:
 
 @pytest.mark.nightly
 @pytest.mark.real
-def test_its_last_line_has_all_that_was_agreed(
+def test_last_line_has_every_agreed_figure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(bench.stop, "two_processes_per_s", lambda *_: 1.0)
     monkeypatch.setattr(bench.stop, "QUICK", SMALL)
     bench.stop.main(["--quick"])
-    said = json.loads(capsys.readouterr().out.splitlines()[-1])
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     faiss = set() if peers.version() else {"faiss_flat_ratio", "faiss_multihash_ratio"}
-    assert set(said) >= AGREED - faiss
-    assert said["schema"] == "entrenous/bench-stop/1"
-    assert said["index_n"] == 12_000
-    assert (said["missing"], said["extra"], said["false_pairs"]) == (0, 0, 0)
-    assert said["recall"]["fast"] == said["recall"]["deep"] == {"mirror": 1.0}
-    assert said["fast_false"]["pairs"] > 100
+    assert set(figures) >= AGREED - faiss
+    assert figures["schema"] == "entrenous/bench-stop/1"
+    assert figures["index_n"] == 12_000
+    assert (figures["missing"], figures["extra"], figures["false_pairs"]) == (0, 0, 0)
+    assert figures["recall"]["fast"] == figures["recall"]["deep"] == {"mirror": 1.0}
+    assert figures["fast_false"]["pairs"] > 100
     for name in AGREED - faiss - {"schema", "recall", "missing", "extra", "false_pairs"}:
-        assert said[name] > 0, name
-    assert_gate(said, "", slow_looks=False)
-    assert_gate(said, "with_slow_looks_", slow_looks=True)
-    assert said["parts_gate_post_per_s"] > 0
+        assert figures[name] > 0, name
+    assert_gate(figures, "", deferred_scans=False)
+    assert_gate(figures, "with_slow_looks_", deferred_scans=True)
+    assert figures["parts_gate_post_per_s"] > 0
 
 
-def assert_gate(said: dict[str, float], name: str, *, slow_looks: bool) -> None:
+def assert_gate(figures: dict[str, float], name: str, *, deferred_scans: bool) -> None:
     """Check the figures of concurrent uploads, and of single uploads of each size."""
-    times = [said[f"{name}gate_p{share}_ms"] for share in (50, 95, 99)]
+    times = [figures[f"{name}gate_p{share}_ms"] for share in (50, 95, 99)]
     assert 0 < times[0] <= times[1] <= times[2]
-    assert said[f"{name}gate_cpu_ms"] > said[f"{name}load_cpu_ms"] > 0
+    assert figures[f"{name}gate_cpu_ms"] > figures[f"{name}load_cpu_ms"] > 0
     for size in ("1mp", "12mp"):
         alone = f"{name}gate_alone_{size}"
-        assert 0 < said[f"{alone}_p50_ms"] <= said[f"{alone}_p95_ms"]
-    looks = [f"{name}{what}" for what in ("made", "waiting", "skipped", "share_made")]
-    assert [one in said for one in looks] == [slow_looks] * 4
+        assert 0 < figures[f"{alone}_p50_ms"] <= figures[f"{alone}_p95_ms"]
+    names = [f"{name}{what}" for what in ("made", "waiting", "skipped", "share_made")]
+    assert [one in figures for one in names] == [deferred_scans] * 4
 
 
 @pytest.mark.nightly
 @pytest.mark.real
-def test_with_slow_looks_all_uploads_are_accounted_for(tmp_path: Path) -> None:
+def test_deferred_scans_account_for_every_upload(tmp_path: Path) -> None:
     gates.fill(tmp_path, 500)
     bodies = forms(gates.pictures()[:8])
     with gates.gate(tmp_path, slow_look=True) as running:
@@ -224,6 +224,6 @@ def test_with_slow_looks_all_uploads_are_accounted_for(tmp_path: Path) -> None:
     assert after.made + after.waiting + after.skipped == count
 
 
-def test_no_two_pictures_that_are_brought_are_alike() -> None:
+def test_uploaded_pictures_are_distinct() -> None:
     made = gates.pictures()
     assert len(set(made)) == len(made)

@@ -57,13 +57,13 @@ def test_ordinary_leaks_of_a_small_grid_are_named(rows: list[Row]) -> None:
 
 
 @pytest.mark.slow
-def test_a_cell_is_the_same_whatever_else_is_run(sent: Sent, rows: list[Row]) -> None:
+def test_cell_does_not_depend_on_other_cells(sent: Sent, rows: list[Row]) -> None:
     again = traced(Cell("coffee", Size.XS, "crop50+q70", 1), sent)
     assert (again.score, again.others) == (rows[2].score, rows[2].others)
 
 
 @pytest.mark.slow
-def test_the_last_line_has_the_fields_that_were_promised(rows: list[Row]) -> None:
+def test_last_line_has_the_promised_fields(rows: list[Row]) -> None:
     cost = Cost("coffee", "L", 12.0, 24, 3.0, 2.0, 5.0, 2.0, 1.0, 300.0)
     last = summary.line(rows, [], [cost], [])
     assert " ".join(last) == FIELDS
@@ -73,7 +73,7 @@ def test_the_last_line_has_the_fields_that_were_promised(rows: list[Row]) -> Non
     assert json.loads(json.dumps(last)) == last
 
 
-def test_a_wrong_name_and_nobody_are_told_apart() -> None:
+def test_wrong_name_and_no_name_are_counted_apart() -> None:
     miss = Row("p", "S", "q50", False, 0, 2.0, 1.0, 1.0, True, 0.1)
     wrong = Row("p", "S", "q20", False, 1, 2.0, 9.0, 1.0, True, 0.1)
     last = summary.line([miss, wrong], [], [], [])
@@ -81,7 +81,7 @@ def test_a_wrong_name_and_nobody_are_told_apart() -> None:
     assert len(summary.grid([miss, wrong], 1, [])["missed"]) == 2
 
 
-def test_what_ruins_a_picture_is_not_counted() -> None:
+def test_attacks_that_ruin_the_picture_are_not_counted() -> None:
     ruined = Row("p", "S", "to64", True, 0, 9.0, 1.0, 1e-9, True, 0.1)
     assert summary.line([ruined], [], [], [])["attacks"] == 0
 
@@ -112,7 +112,7 @@ def test_innocents_of_one_leak_are_scored_and_not_named() -> None:
         assert one_leak(3, 1, photos, opened.__getitem__, originals) == row
 
 
-def test_rows_are_taken_up_again_but_not_a_line_that_was_cut_short(tmp_path: Path) -> None:
+def test_stored_rows_are_reused_without_a_truncated_line(tmp_path: Path) -> None:
     whole = '{"index": 7, "kind": "stranger", "photo": "p", "attack": "q5", "registered": false, '
     whole += '"scores": 0, "total": 0, "squares": 0, "largest": 0, "normal": [0], "bound": [0], '
     whole += '"best": 1.0, "named": 0, "some": []}'
@@ -131,7 +131,7 @@ def test_pooled_shares_are_of_all_scores() -> None:
     assert found.best_below[:2] == (1, 0)
 
 
-def test_packed_rows_are_taken_up_by_the_same_code_alone(tmp_path: Path) -> None:
+def test_packed_rows_are_reused_by_the_same_code_only(tmp_path: Path) -> None:
     some = (0.25, -1.5) * 12
     row = NullRow(7, "k", "p", "a", True, 9, 1 / 3, 2.5, 3.1, (1,) * 6, (0,) * 6, 0.1, 0, some)
     file = tmp_path / "rows.xz"
@@ -155,7 +155,7 @@ def test_merged_copies_name_colluders_alone(sent: Sent, monkeypatch: pytest.Monk
     assert all(one.named == 2 for one in found)
 
 
-def test_what_is_looked_at_is_what_is_sent() -> None:
+def test_marked_samples_hardly_differ_from_the_original() -> None:
     original = scene("astronaut", Size.XS, 1).original
     marked = marked_samples(original, new_mark_seed(sender("looks")))
     plain = np.asarray(original.picture)
@@ -164,7 +164,7 @@ def test_what_is_looked_at_is_what_is_sent() -> None:
     assert psnr(plain, plain) > 100
 
 
-def test_ratios_of_a_known_law_are_calibrated() -> None:
+def test_ratios_of_a_known_distribution_are_calibrated() -> None:
     rng = np.random.default_rng(2)
     shift = 2.0
 
@@ -183,7 +183,7 @@ def test_ratios_of_a_known_law_are_calibrated() -> None:
 
 
 @pytest.mark.slow
-def test_an_innocent_reaches_a_ratio_no_more_often_than_one_in_it(rows: list[Row]) -> None:
+def test_no_innocent_copy_reaches_a_high_ratio(rows: list[Row]) -> None:
     found = calibration(rows)
     assert found.true.size == 3
     assert found.innocent.size == 9
@@ -201,7 +201,7 @@ def test_plans_can_be_narrowed() -> None:
         narrowed(full(1), [], [], ["no such attack"])
 
 
-def test_a_photograph_is_never_enlarged_and_what_is_missing_is_said() -> None:
+def test_photograph_is_never_enlarged_and_a_missing_one_raises() -> None:
     with pytest.raises(TooSmall):
         PHOTOGRAPHS["coffee"].at(Size.M)
     gone = Photograph("gone", lambda: (_ for _ in ()).throw(FileNotFoundError()), Kind.PLAIN)

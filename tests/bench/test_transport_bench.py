@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.real, pytest.mark.nightly]
 def test_it_measures_both_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     root = Path(__file__).parents[2]
     monkeypatch.chdir(root)
-    said = bench.transport.measure(root, None, people=1, pairs=1)
-    assert said["schema"] == bench.transport.SCHEMA
-    assert said["ours_s"] > 0
-    assert said["ratio"] == pytest.approx(said["ours_s"] / said["against_s"], abs=0.01)
+    figures = bench.transport.measure(root, None, people=1, pairs=1)
+    assert figures["schema"] == bench.transport.SCHEMA
+    assert figures["ours_s"] > 0
+    assert figures["ratio"] == pytest.approx(figures["ours_s"] / figures["against_s"], abs=0.01)

@@ -33,7 +33,7 @@ from tests.in_memory.mail import MemoryMail
 Answer = TypeVar("Answer")
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
-_opened: Final[list[ExitStack]] = []
+_open_relays: Final[list[ExitStack]] = []
 
 
 @dataclass
@@ -88,9 +88,9 @@ class Post:
     def envelope(self, opens: int | None = None, *, blobs: bool = True) -> Envelope:
         group = None if opens is None else self.group
         share = ShareDeposit(self.share, token_hash(self.open), opens, group)
-        named = (self.blob_id,) if blobs else ()
+        blobs_named = (self.blob_id,) if blobs else ()
         lock = token_hash(self.withdraw)
-        return Envelope(self.id, self.mailbox, self.sealed, self.until, lock, share, named)
+        return Envelope(self.id, self.mailbox, self.sealed, self.until, lock, share, blobs_named)
 
     def letter(self) -> Envelope:
         """Return another envelope for the same mailbox, without a share."""
@@ -100,16 +100,16 @@ class Post:
 
 def new_relay(clock: WoundClock | None = None) -> Relay:
     """Open a relay on SQLite and files, in a folder that :func:`close_relays` removes."""
-    if not _opened:
-        _opened.append(ExitStack())
-    folder = Path(_opened[0].enter_context(TemporaryDirectory(prefix="relay-")))
-    return _opened[0].enter_context(disk_relay(folder, clock or WoundClock()))
+    if not _open_relays:
+        _open_relays.append(ExitStack())
+    folder = Path(_open_relays[0].enter_context(TemporaryDirectory(prefix="relay-")))
+    return _open_relays[0].enter_context(disk_relay(folder, clock or WoundClock()))
 
 
 def close_relays() -> None:
     """Close all relays of :func:`new_relay`, and remove their folders."""
-    while _opened:
-        _opened.pop().close()
+    while _open_relays:
+        _open_relays.pop().close()
 
 
 def stored_blobs(relay: Relay) -> int:
@@ -166,12 +166,12 @@ def served(
     ``send_buffer`` is the size of the sockets' send buffers in bytes; 0 leaves the default.
     """
     server, ready = make_server(app, certificate), threading.Event()
-    with listening_socket("127.0.0.1", port) as taken:
+    with listening_socket("127.0.0.1", port) as listener:
         if send_buffer:
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
 
         async def run() -> None:
-            serving = asyncio.create_task(server.serve(sockets=[taken]))
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
             while not server.started and not serving.done():  # noqa: ASYNC110 -- uvicorn has only flags
                 await asyncio.sleep(0.005)
             ready.set()
@@ -181,16 +181,16 @@ def served(
         thread.start()
         try:
             assert ready.wait(60)
-            yield url_of(taken, "https" if certificate else "http")
+            yield url_of(listener, "https" if certificate else "http")
         finally:
             server.should_exit = True
             thread.join()
 
 
 def fetched(courier: Courier, url: str, blob: BlobId, fetch_token: Secret) -> bytes:
-    came = io.BytesIO()
-    courier.download_blob(url, blob, fetch_token, came)
-    return came.getvalue()
+    received = io.BytesIO()
+    courier.download_blob(url, blob, fetch_token, received)
+    return received.getvalue()
 
 
 async def stream(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:

@@ -51,16 +51,16 @@ def post(relay: Relay) -> Post:
     return post
 
 
-def sweeps(relay: Relay, minutes: int = 1) -> list[int]:
+def sweep_each_minute(relay: Relay, minutes: int = 1) -> list[int]:
     """Sweep each minute, as a relay does; return the days by which it reported its clock ahead."""
-    spoken = list[int]()
+    days_ahead = list[int]()
     for _ in range(minutes):
         try:
             at_once(expire_due(relay))
-        except RelayClockAhead as why:
-            spoken.append(int(str(why.facts["days"])))
+        except RelayClockAhead as error:
+            days_ahead.append(int(str(error.facts["days"])))
         relay.clock.wind(minutes=1)  # type: ignore[attr-defined]
-    return spoken
+    return days_ahead
 
 
 def test_clock_that_is_wrong_for_minutes_expires_nothing(
@@ -68,9 +68,9 @@ def test_clock_that_is_wrong_for_minutes_expires_nothing(
 ) -> None:
     right = clock.moment
     clock.moment = right + YEAR
-    assert sweeps(relay, 59) == [400] * 59
+    assert sweep_each_minute(relay, 59) == [400] * 59
     clock.moment = right + timedelta(hours=1)
-    assert sweeps(relay) == []
+    assert sweep_each_minute(relay) == []
     assert count(relay, StoredLetter, StoredShare, StoredToken) == 3
     assert [
         one.id for one in at_once(list_waiting_envelopes(post.mailbox, post.owner, 0, 9, relay))
@@ -82,35 +82,35 @@ def test_a_relay_that_was_really_off_ends_what_is_due_an_hour_later(
     relay: Relay, clock: WoundClock
 ) -> None:
     clock.wind(days=60)
-    assert sweeps(relay, 70) == [60] * 60
+    assert sweep_each_minute(relay, 70) == [60] * 60
     assert count(relay, StoredLetter, StoredShare) == 0
     clock.wind(days=1)
-    assert sweeps(relay) == []
+    assert sweep_each_minute(relay) == []
 
 
 @pytest.mark.usefixtures("post")
 def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: WoundClock) -> None:
     """Neither a second jump nor a day off counts as an hour of running."""
     clock.wind(days=400)
-    sweeps(relay, 40)
+    sweep_each_minute(relay, 40)
     clock.wind(days=30)
-    sweeps(relay, 40)
+    sweep_each_minute(relay, 40)
     clock.wind(days=1)
-    assert len(sweeps(relay, 15)) == 15
+    assert len(sweep_each_minute(relay, 15)) == 15
     assert count(relay, StoredLetter, StoredShare) == 2
 
 
 def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: WoundClock) -> None:
     """The relay accepted a clock that was a year ahead; then the clock is corrected."""
-    sweeps(as_of(clock.now() + YEAR, relay), 70)
+    sweep_each_minute(as_of(clock.now() + YEAR, relay), 70)
     at_once(arrive(relay, Post()))
     clock.wind(days=6)
-    assert sweeps(relay, 70) == []
+    assert sweep_each_minute(relay, 70) == []
     clock.wind(days=1)
-    assert sweeps(relay) == []
+    assert sweep_each_minute(relay) == []
     assert count(relay, StoredLetter) == 0
     clock.wind(days=30)
-    assert sweeps(relay) == [30]  # jumps of the corrected clock are noticed
+    assert sweep_each_minute(relay) == [30]  # jumps of the corrected clock are noticed
 
 
 def test_one_clock_of_two_is_never_believed_while_the_other_sweeps(
@@ -118,8 +118,8 @@ def test_one_clock_of_two_is_never_believed_while_the_other_sweeps(
 ) -> None:
     other = as_of(clock.now() + YEAR, relay)
     for _ in range(180):
-        assert sweeps(relay) == []
-        assert sweeps(other) == [400]
+        assert sweep_each_minute(relay) == []
+        assert sweep_each_minute(other) == [400]
     assert count(relay, StoredLetter, StoredShare, StoredToken) == 3
     assert at_once(envelope_status(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
 
@@ -129,8 +129,8 @@ def test_two_relays_that_were_off_together_are_believed(relay: Relay, clock: Wou
     clock.wind(days=60)
     other = as_of(clock.now() - timedelta(seconds=20), relay)
     for _ in range(62):
-        sweeps(relay)
-        sweeps(other)
+        sweep_each_minute(relay)
+        sweep_each_minute(other)
     assert count(relay, StoredLetter, StoredShare) == 0
 
 
@@ -140,13 +140,13 @@ def test_doubtful_clock_reports_nothing_as_expired(
     """A device would accept that as final. Reading expires nothing either."""
     right = clock.moment
     clock.moment = right + YEAR
-    for ask in (
+    for request_work in (
         lambda: release_key_share(post.id, post.open, post.attempt(), relay),
         lambda: envelope_status(post.id, post.withdraw, relay),
         lambda: accept(post.letter(), post.token, relay),
     ):
         with pytest.raises(RelayClockAhead):
-            at_once(ask())
+            at_once(request_work())
     clock.moment = right
     assert at_once(release_key_share(post.id, post.open, post.attempt(), relay)) == post.share
     assert at_once(accept(post.letter(), post.token, relay))
@@ -179,12 +179,12 @@ def test_last_sweep_is_stored_across_restarts(
 ) -> None:
     """It is not stored every minute, since each change rewrites the whole database."""
     clock = WoundClock()
-    for relay in opened(store, tmp_path, clock, request):
+    for relay in relay_on_disk(store, tmp_path, clock, request):
         asyncio.run(arrive(relay, Post()))
         for _ in range(3):
             asyncio.run(expire_due(relay))
             clock.wind(minutes=1)
-    for relay in opened(store, tmp_path, clock, request):
+    for relay in relay_on_disk(store, tmp_path, clock, request):
         assert asyncio.run(relay.mail.read(last_sweep)) == ClockMark(NOON)
         ahead = as_of(clock.now() + YEAR, relay)
         with pytest.raises(RelayClockAhead):
@@ -196,7 +196,7 @@ def test_last_sweep_is_stored_across_restarts(
         assert asyncio.run(relay.mail.read(lambda view: view.count(StoredLetter))) == 1
 
 
-def opened(
+def relay_on_disk(
     store: str, folder: Path, clock: WoundClock, request: pytest.FixtureRequest
 ) -> Iterator[Relay]:
     """Yield one relay, whose rows are there again at the next call."""

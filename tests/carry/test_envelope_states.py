@@ -23,7 +23,7 @@ ENDS = (
 MACHINE = Path(__file__).parents[2] / "docs/machines/envelope.md"
 
 
-def drawn() -> str:
+def expected_drawing() -> str:
     """Return the diagram and the table that docs/machines/envelope.md must contain."""
     arrows = [
         f"    {state.name.lower()} --> {ENVELOPE_TRANSITIONS[state, event].name.lower()}: {event}"
@@ -45,7 +45,7 @@ def cell(state: EnvelopeState, event: EnvelopeEvent) -> str:
 
 
 def test_the_drawing_shows_the_table() -> None:
-    assert drawn() in MACHINE.read_text()
+    assert expected_drawing() in MACHINE.read_text()
 
 
 def test_closed_states_are_final() -> None:

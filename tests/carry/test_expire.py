@@ -156,7 +156,7 @@ def test_unfinished_opening_expires_with_its_envelope(relay: Relay, clock: Wound
     assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
 
 
-def test_loose_blob_expires_after_a_day(relay: Relay, clock: WoundClock) -> None:
+def test_unreferenced_blob_expires_after_a_day(relay: Relay, clock: WoundClock) -> None:
     post = Post()
     at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     at_once(register_send_token(post.mailbox, post.owner, post.granted(), relay))
@@ -179,16 +179,16 @@ def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClo
     class Crash(BaseException):
         pass
 
-    async def keep_then_crash(*given: Any) -> None:
+    async def store_then_crash(*given: Any) -> None:
         await MemoryBlobs.store(relay.blobs, *given)
         relay.mail.transact = None  # type: ignore[method-assign, assignment]
         raise Crash
 
-    together = relay.mail.transact
-    relay.blobs.store = keep_then_crash  # type: ignore[method-assign]
+    transact = relay.mail.transact
+    relay.blobs.store = store_then_crash  # type: ignore[method-assign]
     with pytest.raises(Crash):
         at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
-    relay.mail.transact = together  # type: ignore[method-assign]
+    relay.mail.transact = transact  # type: ignore[method-assign]
     assert (count(relay, StoredUpload), blobs_in(relay)) == (1, 1)
     clock.wind(days=1)
     at_once(expire(relay))
@@ -226,7 +226,7 @@ def test_sweep_deletes_more_rows_than_one_batch(relay: Relay, clock: WoundClock)
 # --- bytes on the disk --------------------------------------------------------------------------
 
 
-class Crowd:
+class ManyMessages:
     """Sixty messages at one relay on disk, whose bytes can be searched for."""
 
     def __init__(self, relay: Relay) -> None:
@@ -241,7 +241,7 @@ class Crowd:
     async def arrive(self) -> None:
         await asyncio.gather(*(arrive(self.relay, post, opens=1) for post in self.posts))
 
-    async def live(self) -> None:
+    async def open_and_withdraw(self) -> None:
         """Open a third of the messages and take a third back; the rest is to expire."""
         for number, post in enumerate(self.posts):
             if number % 3 == 0:
@@ -269,18 +269,20 @@ def found_in(folder: Path, planted: list[bytes]) -> int:
 def test_nothing_remains_on_the_medium(tmp_path: Path) -> None:
     clock = WoundClock()
     with disk_relay(tmp_path, clock) as relay:
-        crowd = Crowd(relay)
-        planted = crowd.secrets()
-        asyncio.run(crowd.arrive())
+        messages = ManyMessages(relay)
+        planted = messages.secrets()
+        asyncio.run(messages.arrive())
         assert found_in(tmp_path, planted) == len(planted)
-        asyncio.run(crowd.live())
+        asyncio.run(messages.open_and_withdraw())
         asyncio.run(expire(relay))
-        ended = [one for n, post in enumerate(crowd.posts) if n % 3 < 2 for one in parts_of(post)]
+        ended = [
+            one for n, post in enumerate(messages.posts) if n % 3 < 2 for one in parts_of(post)
+        ]
         assert found_in(tmp_path, ended) == 0
         clock.wind(days=7)
         asyncio.run(expire(relay))
         assert found_in(tmp_path, planted) == 0
-        ids = [post.id for post in crowd.posts]
+        ids = [post.id for post in messages.posts]
         assert found_in(tmp_path, ids) == len(ids)
         clock.wind(days=30)
         asyncio.run(expire(relay))
@@ -315,11 +317,13 @@ def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
         for start in range(0, 3000, 100):
             some = shares[start : start + 100]
             asyncio.run(mail.transact(lambda tx, some=some: [tx.put(one) for one in some]))
-        gone, stay = shares[::2], shares[1::2]
-        asyncio.run(mail.transact(lambda tx: [tx.drop(StoredShare, one.envelope) for one in gone]))
+        deleted, kept = shares[::2], shares[1::2]
+        asyncio.run(
+            mail.transact(lambda tx: [tx.drop(StoredShare, one.envelope) for one in deleted])
+        )
         asyncio.run(mail.overwrite_deleted())
-        assert found_in(tmp_path, [one.value.reveal() for one in stay]) == len(stay)
-        assert found_in(tmp_path, [one.value.reveal() for one in gone]) == 0
+        assert found_in(tmp_path, [one.value.reveal() for one in kept]) == len(kept)
+        assert found_in(tmp_path, [one.value.reveal() for one in deleted]) == 0
 
 
 def test_id_withdrawn_before_its_post_is_refused_for_an_hour(
@@ -328,7 +332,7 @@ def test_id_withdrawn_before_its_post_is_refused_for_an_hour(
     post = Post()
     at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     at_once(register_send_token(post.mailbox, post.owner, post.granted(), relay))
-    with pytest.raises(NoSuchEnvelope, check=lambda why: "refused_until" in why.facts):
+    with pytest.raises(NoSuchEnvelope, check=lambda error: "refused_until" in error.facts):
         at_once(withdraw(post.id, post.withdraw, relay))
     clock.wind(minutes=59)
     at_once(expire(relay))
@@ -348,7 +352,7 @@ def test_restored_relay_does_not_claim_that_an_id_was_never_posted(
     post, restored = Post(), StoredRestore(1, clock.now())
     at_once(relay.mail.transact(lambda tx: tx.put(restored)))
     clock.wind(days=days)
-    with pytest.raises(NoSuchEnvelope) as why:
+    with pytest.raises(NoSuchEnvelope) as error:
         at_once(withdraw(post.id, post.withdraw, relay))
-    assert ("refused_until" in why.value.facts) is (days == 30)
+    assert ("refused_until" in error.value.facts) is (days == 30)
     assert count(relay, StoredEnvelope) == 1  # a later post is refused, too

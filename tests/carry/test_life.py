@@ -24,7 +24,7 @@ DEVICES = st.sampled_from([bytes([n]) * 16 for n in range(3)])
 HOUR = timedelta(hours=1)
 
 
-class Life(RuleBasedStateMachine):
+class EnvelopeLife(RuleBasedStateMachine):
     """One envelope at a relay, compared with a simple model of what the relay promises."""
 
     @initialize(opens=st.none() | st.integers(1, 3))
@@ -47,17 +47,17 @@ class Life(RuleBasedStateMachine):
     @rule(device=DEVICES)
     def open(self, device: bytes) -> None:
         over = self.opens is not None and device in self.finished
-        may = not (self.taken_back or self.is_late() or self.is_used_up() or over) and (
+        may_open = not (self.taken_back or self.is_late() or self.is_used_up() or over) and (
             device in self.given or self.opens is None or len(self.given) < self.opens
         )
-        ask = partial(release_key_share, self.one.id, self.one.open, device, self.relay)
-        if may:
-            assert at_once(ask()) == self.one.share
+        open_request = partial(release_key_share, self.one.id, self.one.open, device, self.relay)
+        if may_open:
+            assert at_once(open_request()) == self.one.share
             self.given.add(device)
             return
         expected = self.taken_back and not self.expired_unseen
         with pytest.raises(TakenBack if expected else (TakenBack, Expired, UsedUp)):
-            at_once(ask())
+            at_once(open_request())
 
     @rule(device=DEVICES)
     def finish(self, device: bytes) -> None:
@@ -92,18 +92,18 @@ class Life(RuleBasedStateMachine):
             assert (count(self.relay, StoredShare), blobs_in(self.relay)) == (0, 0)
 
     @invariant()
-    def it_waits_only_while_it_should(self) -> None:
+    def waiting_page_matches_the_model(self) -> None:
         page = at_once(list_waiting_envelopes(self.one.mailbox, self.one.owner, 0, 50, self.relay))
         gone = self.delivered or self.taken_back or self.is_late() or self.is_used_up()
         assert len(page) == (not gone)
 
     @invariant()
-    def what_was_taken_back_holds_nothing(self) -> None:
+    def withdrawn_envelope_has_no_content(self) -> None:
         if self.taken_back:
             assert (count(self.relay, StoredShare), blobs_in(self.relay)) == (0, 0)
 
     @invariant()
-    def its_sender_is_told_the_truth(self) -> None:
+    def status_matches_the_model(self) -> None:
         status = at_once(envelope_status(self.one.id, self.one.withdraw, self.relay))
         assert status.opened == len(self.given)
         assert self.opens is None or status.opened <= self.opens
@@ -113,17 +113,17 @@ class Life(RuleBasedStateMachine):
         )
 
 
-Life.TestCase.settings = settings(max_examples=size(50, 150), stateful_step_count=30)
-TestLife = Life.TestCase
+EnvelopeLife.TestCase.settings = settings(max_examples=size(50, 150), stateful_step_count=30)
+TestEnvelopeLife = EnvelopeLife.TestCase
 
 
 @pytest.mark.threat("account-takeover")
 def test_a_life_ends_without_a_trace() -> None:
-    life = Life()
-    life.post(opens=1)
-    life.clock.wind(days=40)
-    at_once(expire(life.relay))
-    life.clock.wind(days=30)
-    at_once(expire(life.relay))
+    envelope = EnvelopeLife()
+    envelope.post(opens=1)
+    envelope.clock.wind(days=40)
+    at_once(expire(envelope.relay))
+    envelope.clock.wind(days=30)
+    at_once(expire(envelope.relay))
     with pytest.raises(NoSuchEnvelope):
-        at_once(envelope_status(life.one.id, life.one.withdraw, life.relay))
+        at_once(envelope_status(envelope.one.id, envelope.one.withdraw, envelope.relay))

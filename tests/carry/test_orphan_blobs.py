@@ -37,27 +37,27 @@ LETTER = StoredLetter(
 )
 
 
-class Refusing(MemoryBlobs):
+class RefusingStore(MemoryBlobs):
     """Refuses to delete some blobs, and records which it was asked for."""
 
-    def __init__(self, *stuck: str) -> None:
+    def __init__(self, *refused_names: str) -> None:
         super().__init__()
-        self.stuck, self.asked = set(stuck), list[str]()
+        self.refused_names, self.requested = set(refused_names), list[str]()
 
     async def drop(self, name: str) -> None:
-        self.asked.append(name)
-        if name in self.stuck:
+        self.requested.append(name)
+        if name in self.refused_names:
             raise DiskFailed
 
 
-class Silent(MemoryBlobs):
+class UnresponsiveStore(MemoryBlobs):
     """An unreachable bucket that never answers."""
 
     async def drop(self, _: str) -> None:
         await asyncio.Event().wait()
 
 
-async def leave(relay: Relay, *names: str) -> None:
+async def add_orphans(relay: Relay, *names: str) -> None:
     """Create orphan blobs that are due, the first one for the longest time."""
     first = relay.clock.now() - timedelta(seconds=len(names))
     for number, name in enumerate(names):
@@ -65,11 +65,11 @@ async def leave(relay: Relay, *names: str) -> None:
         await relay.mail.transact(lambda tx, row=row: tx.put(row))
 
 
-async def left(relay: Relay) -> list[str]:
+async def orphan_names(relay: Relay) -> list[str]:
     return [row.name for row in await relay.mail.read(lambda view: view.find(OrphanBlob))]
 
 
-async def fails(relay: Relay) -> None:
+async def removal_fails(relay: Relay) -> None:
     with pytest.raises(DiskFailed):
         await remove_orphan_blobs(relay)
 
@@ -78,22 +78,22 @@ def test_orphan_blob_that_fails_is_retried_after_all_others(mail: RowStore) -> N
     """The failure is reported; the blob is deleted a minute later, if the store allows it then."""
 
     async def story() -> None:
-        clock, blobs = WoundClock(), Refusing("a", "b")
+        clock, blobs = WoundClock(), RefusingStore("a", "b")
         relay = Relay(mail, blobs, clock, CountingDice())
-        await leave(relay, "a", "b", "c", "d")
-        await fails(relay)
-        assert await left(relay) == ["a", "b"]
-        assert blobs.asked == ["a", "b", "c", "d"]
+        await add_orphans(relay, "a", "b", "c", "d")
+        await removal_fails(relay)
+        assert await orphan_names(relay) == ["a", "b"]
+        assert blobs.requested == ["a", "b", "c", "d"]
         await remove_orphan_blobs(relay)  # as a request does meanwhile: it does not wait for them
-        assert blobs.asked == ["a", "b", "c", "d"]
+        assert blobs.requested == ["a", "b", "c", "d"]
         clock.wind(minutes=1)
-        blobs.stuck = {"b"}
-        await fails(relay)
-        assert await left(relay) == ["b"]
+        blobs.refused_names = {"b"}
+        await removal_fails(relay)
+        assert await orphan_names(relay) == ["b"]
         clock.wind(minutes=1)
-        blobs.stuck = set()
+        blobs.refused_names = set()
         await remove_orphan_blobs(relay)
-        assert await left(relay) == []
+        assert await orphan_names(relay) == []
 
     asyncio.run(story())
 
@@ -102,25 +102,25 @@ def test_unreachable_store_is_tried_three_times_only(mail: RowStore) -> None:
     """Each failure may take minutes. The next sweep tries others first."""
 
     async def story() -> None:
-        clock, blobs = WoundClock(), Refusing(*"abcde")
+        clock, blobs = WoundClock(), RefusingStore(*"abcde")
         relay = Relay(mail, blobs, clock, CountingDice())
-        await leave(relay, *"abcdef")
-        await fails(relay)
-        assert blobs.asked == [*"abc"]
+        await add_orphans(relay, *"abcdef")
+        await removal_fails(relay)
+        assert blobs.requested == [*"abc"]
         clock.wind(minutes=1)
-        await fails(relay)
-        assert blobs.asked == [*"abcdefa"]
-        assert await left(relay) == [*"abcde"]
+        await removal_fails(relay)
+        assert blobs.requested == [*"abcdefa"]
+        assert await orphan_names(relay) == [*"abcde"]
 
     asyncio.run(story())
 
 
-def test_leftover_removed_by_another_relay_is_not_recreated() -> None:
+def test_orphan_removed_by_another_relay_is_not_recreated() -> None:
     async def story() -> None:
         mail = MemoryMail()
-        blobs = Refusing("a")
+        blobs = RefusingStore("a")
         relay = Relay(mail, blobs, WoundClock(), CountingDice())
-        await leave(relay, "a")
+        await add_orphans(relay, "a")
         refuse = blobs.drop
 
         async def drop(name: str) -> None:
@@ -128,8 +128,8 @@ def test_leftover_removed_by_another_relay_is_not_recreated() -> None:
             await refuse(name)
 
         blobs.drop = drop  # type: ignore[method-assign]
-        await fails(relay)
-        assert await left(relay) == []
+        await removal_fails(relay)
+        assert await orphan_names(relay) == []
 
     asyncio.run(story())
 
@@ -144,11 +144,11 @@ def test_a_deleted_letter_is_off_the_medium_while_blobs_do_not_go(
     tmp_path: Path, sweep: Callable[[Relay], Awaitable[object]]
 ) -> None:
     with disk_relay(tmp_path, WoundClock()) as disk:
-        relay = replace(disk, blobs=Refusing("a"))
+        relay = replace(disk, blobs=RefusingStore("a"))
 
         async def story() -> None:
             await relay.mail.transact(lambda tx: tx.put(LETTER))
-            await leave(relay, "a")
+            await add_orphans(relay, "a")
             await relay.mail.transact(lambda tx: tx.drop(StoredLetter, LETTER.envelope))
             assert found_in(tmp_path, [SEALED[:24]]) == 1
             with pytest.raises(DiskFailed):
@@ -162,11 +162,11 @@ def test_a_deleted_letter_is_off_the_medium_while_blobs_do_not_go(
 def test_nor_does_a_bucket_that_says_nothing_keep_it_there(tmp_path: Path) -> None:
     """A relay's tasks delete it while they wait for a blob store that never answers."""
     with disk_relay(tmp_path, WoundClock()) as disk:
-        relay = replace(disk, blobs=Silent())
+        relay = replace(disk, blobs=UnresponsiveStore())
 
         async def story() -> None:
             await relay.mail.transact(lambda tx: tx.put(LETTER))
-            await leave(relay, "a")
+            await add_orphans(relay, "a")
             await relay.mail.transact(lambda tx: tx.drop(StoredLetter, LETTER.envelope))
             app: Any = relay_app(relay)
             async with app._app.router.lifespan_context(app._app):
@@ -176,7 +176,7 @@ def test_nor_does_a_bucket_that_says_nothing_keep_it_there(tmp_path: Path) -> No
         asyncio.run(asyncio.wait_for(story(), 20))
 
 
-class Slow(MemoryBlobs):
+class SlowStore(MemoryBlobs):
     """Takes time for each blob, like a busy disk."""
 
     async def drop(self, name: str) -> None:
@@ -213,7 +213,7 @@ async def ended_with(blobs: MemoryBlobs, ending: Ending, *others: str) -> Relay:
     """Return a relay where a message with a blob has just ended, beside orphan blobs ``others``."""
     relay, post = replace(memory_relay(), blobs=blobs), Post()
     await arrive(relay, post, opens=1)
-    await leave(relay, *others)
+    await add_orphans(relay, *others)
     await ending(relay, post)
     return relay
 
@@ -224,15 +224,15 @@ def test_ending_a_message_does_not_wait_for_other_blobs(ending: Ending) -> None:
 
     async def story() -> None:
         others = [f"{number:04}" for number in range(1000)]
-        blobs = Slow()
+        blobs = SlowStore()
         relay = await asyncio.wait_for(ended_with(blobs, ending, *others), 5)
         assert len(blobs) == 0
-        assert await left(relay) == others
+        assert await orphan_names(relay) == others
 
     asyncio.run(story())
 
 
-class Away(MemoryBlobs):
+class FailingStore(MemoryBlobs):
     """An unreachable bucket that reports an error."""
 
     async def drop(self, _: str) -> None:
@@ -240,7 +240,7 @@ class Away(MemoryBlobs):
 
 
 @ENDINGS
-@pytest.mark.parametrize("store", [Away, Silent])
+@pytest.mark.parametrize("store", [FailingStore, UnresponsiveStore])
 def test_unreachable_store_does_not_keep_messages_from_ending(
     store: type[MemoryBlobs], ending: Ending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,10 +250,10 @@ def test_unreachable_store_does_not_keep_messages_from_ending(
     async def story() -> None:
         blobs = store()
         relay = await asyncio.wait_for(ended_with(blobs, ending), 5)
-        assert len(blobs) == len(await left(relay)) == 1
+        assert len(blobs) == len(await orphan_names(relay)) == 1
         again = replace(relay, blobs=MemoryBlobs())
         await expire(again)
-        assert await left(relay) == []
+        assert await orphan_names(relay) == []
 
     asyncio.run(story())
 
@@ -265,7 +265,7 @@ def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
     monkeypatch.setattr("entrenous.carry.expire._ORPHAN_REMOVAL_S_MAX", 0.3)
 
     async def story() -> None:
-        relay, post = replace(memory_relay(), blobs=Silent()), Post()
+        relay, post = replace(memory_relay(), blobs=UnresponsiveStore()), Post()
         await create_mailbox(post.mailbox, token_hash(post.owner), relay)
         row = StoredUpload(post.blob_id, "", post.mailbox, 9, b"", b"", b"", post.until)
         many = [
@@ -274,6 +274,6 @@ def test_large_mailbox_is_deleted_while_the_store_is_unresponsive(
         ]
         await relay.mail.transact(lambda tx: [tx.put(one) for one in many])
         await asyncio.wait_for(delete_mailbox_with_contents(post.mailbox, post.owner, relay), 1.5)
-        assert len(await left(relay)) == 3000
+        assert len(await orphan_names(relay)) == 3000
 
     asyncio.run(story())

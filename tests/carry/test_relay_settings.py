@@ -27,7 +27,7 @@ KEYS = {*_SETTING_PARSERS, *_LIMIT_PARSERS}
 UNSET = {"tls_cert", "tls_key", "metrics_listen", "database", "blobs"}
 
 
-def written(folder: Path, text: str) -> Path:
+def write_settings(folder: Path, text: str) -> Path:
     path = folder / "relay.toml"
     path.write_text(text)
     return path
@@ -38,7 +38,7 @@ def uncommented() -> str:
 
 
 def test_the_default_file_sets_nothing(tmp_path: Path) -> None:
-    settings = read_relay_settings(written(tmp_path, default_settings().decode()))
+    settings = read_relay_settings(write_settings(tmp_path, default_settings().decode()))
     served = RelayLimits(free_bytes_min=1000 * MEGABYTE)
     assert settings == RelaySettings(tmp_path / "relay-data", limits=served)
 
@@ -47,9 +47,9 @@ def test_the_default_file_shows_every_setting_and_its_default(tmp_path: Path) ->
     shown = tomllib.loads(uncommented())
     assert set(shown) == KEYS
     all_set = "\n".join(line for line in uncommented().splitlines() if not _is_unset(line))
-    default = read_relay_settings(written(tmp_path, ""))
-    assert read_relay_settings(written(tmp_path, all_set)) == default
-    read_relay_settings(written(tmp_path, uncommented()))
+    default = read_relay_settings(write_settings(tmp_path, ""))
+    assert read_relay_settings(write_settings(tmp_path, all_set)) == default
+    read_relay_settings(write_settings(tmp_path, uncommented()))
 
 
 def _is_unset(line: str) -> bool:
@@ -73,7 +73,7 @@ def test_settings_are_read_from_the_file(tmp_path: Path) -> None:
     free_mb_min = 0
     """
     limits = RelayLimits(7, 5, 6 * MEGABYTE, 7 * MEGABYTE, 0, 2, mailbox_open=False)
-    assert read_relay_settings(written(tmp_path, text)) == RelaySettings(
+    assert read_relay_settings(write_settings(tmp_path, text)) == RelaySettings(
         *(Path("/srv/relay"), "[::]:8443", tmp_path / "cert.pem", tmp_path / "key.pem"),
         behind_proxy=True,
         metrics_listen="127.0.0.1:0",
@@ -115,7 +115,7 @@ def test_settings_are_read_from_the_file(tmp_path: Path) -> None:
 )
 def test_a_wrong_value_is_named(tmp_path: Path, line: str, name: str) -> None:
     with pytest.raises(BadRelaySetting) as bad:
-        read_relay_settings(written(tmp_path, line))
+        read_relay_settings(write_settings(tmp_path, line))
     assert bad.value.facts["name"] == name
     assert name in str(bad.value)
 
@@ -135,7 +135,7 @@ def test_malformed_settings_file_is_refused(
     tmp_path: Path, text: str, why: type[EntrenousError]
 ) -> None:
     with pytest.raises(why):
-        read_relay_settings(written(tmp_path, text))
+        read_relay_settings(write_settings(tmp_path, text))
 
 
 def test_missing_or_binary_settings_file_is_reported(tmp_path: Path) -> None:

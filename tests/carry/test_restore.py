@@ -42,7 +42,7 @@ def relay() -> Relay:
     return new_relay(WoundClock())
 
 
-def posted(relay: Relay, dice: int = 0, opens: int | None = 2) -> Post:
+def post_message(relay: Relay, dice: int = 0, opens: int | None = 2) -> Post:
     post = Post(dice=CountingDice(dice))
     run(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     run(register_send_token(post.mailbox, post.owner, post.granted(), relay))
@@ -60,31 +60,31 @@ def restore(relay: Relay, missing: frozenset[str] = NOTHING, *, with_shares: boo
 
 
 def test_unopened_envelope_is_lost_and_its_sender_is_told(relay: Relay) -> None:
-    post = posted(relay)
+    post = post_message(relay)
     assert restore(relay) == 1
     with pytest.raises(NoSuchEnvelope):
         run(release_key_share(post.id, post.open, post.attempt(), relay))
-    told = run(envelope_status(post.id, post.withdraw, relay))
-    assert told.state is EnvelopeState.LOST
+    status = run(envelope_status(post.id, post.withdraw, relay))
+    assert status.state is EnvelopeState.LOST
     assert count(relay, StoredShare, StoredBlob, StoredLetter, StoredAttempt, OrphanBlob) == 0
     assert stored_blobs(relay) == 0
     assert run(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.LOST
 
 
 def test_opened_envelope_stays_opened_but_releases_no_share(relay: Relay) -> None:
-    post = posted(relay)
+    post = post_message(relay)
     attempt = post.attempt()
     run(release_key_share(post.id, post.open, attempt, relay))
     restore(relay)
-    told = run(envelope_status(post.id, post.withdraw, relay))
-    assert (told.state, told.opened) == (EnvelopeState.OPENED, 1)
+    status = run(envelope_status(post.id, post.withdraw, relay))
+    assert (status.state, status.opened) == (EnvelopeState.OPENED, 1)
     for one in (attempt, post.attempt()):
         with pytest.raises(UsedUp):
             run(release_key_share(post.id, post.open, one, relay))
 
 
 def test_letters_without_a_share_still_arrive(relay: Relay) -> None:
-    post = posted(relay)
+    post = post_message(relay)
     letter = post.letter()
     run(accept(letter, post.token, relay))
     assert restore(relay) == 1
@@ -93,7 +93,7 @@ def test_letters_without_a_share_still_arrive(relay: Relay) -> None:
 
 
 def test_no_one_time_key_is_handed_out_twice_after_a_restore(relay: Relay) -> None:
-    post, device = posted(relay), DeviceId(bytes(16))
+    post, device = post_message(relay), DeviceId(bytes(16))
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     run(replace_prekeys(post.mailbox, post.owner, device, keys, relay))
     restore(relay)
@@ -110,7 +110,7 @@ def test_a_copy_for_another_device_that_comes_later_opens_no_more(
     """It waited in the sender's outbox. The first copy may have been opened before or after the
     backup.
     """
-    first, second = posted(relay, opens=1), Post(dice=CountingDice(1000))
+    first, second = post_message(relay, opens=1), Post(dice=CountingDice(1000))
     second.group = first.group
     if opened:
         run(release_key_share(first.id, first.open, first.attempt(), relay))
@@ -132,14 +132,14 @@ def test_groups_are_used_up_in_several_batches(
 ) -> None:
     monkeypatch.setattr("entrenous.carry.restore._ROWS_PER_BATCH", 2)
     for number in range(groups):
-        posted(relay, dice=1000 * number)
+        post_message(relay, dice=1000 * number)
     restore(relay)
-    held = run(relay.mail.read(lambda view: view.find(StoredShareGroup)))
-    assert [(one.opened, one.opens) for one in held] == [(2, 2)] * groups
+    stored = run(relay.mail.read(lambda view: view.find(StoredShareGroup)))
+    assert [(one.opened, one.opens) for one in stored] == [(2, 2)] * groups
 
 
 def test_with_shares_group_count_continues_from_the_backup(relay: Relay) -> None:
-    post = posted(relay, opens=2)
+    post = post_message(relay, opens=2)
     run(release_key_share(post.id, post.open, post.attempt(), relay))
     restore(relay, with_shares=True)
     run(release_key_share(post.id, post.open, post.attempt(), relay))
@@ -148,35 +148,35 @@ def test_with_shares_group_count_continues_from_the_backup(relay: Relay) -> None
 
 
 def test_with_shares_nothing_is_lost(relay: Relay) -> None:
-    post = posted(relay)
+    post = post_message(relay)
     assert restore(relay, with_shares=True) == 0
     assert run(release_key_share(post.id, post.open, post.attempt(), relay)) == post.share
 
 
 def test_envelope_whose_blob_is_missing_is_closed(relay: Relay) -> None:
     """The backup names a blob that was deleted a moment later: used up, or taken back."""
-    gone, there = posted(relay), posted(relay, dice=1000)
-    held = run(relay.mail.read(lambda view: view.get(StoredBlob, gone.blob_id)))
-    assert held is not None
-    assert restore(relay, frozenset({held.name}), with_shares=True) == 1
+    lost, kept = post_message(relay), post_message(relay, dice=1000)
+    stored = run(relay.mail.read(lambda view: view.get(StoredBlob, lost.blob_id)))
+    assert stored is not None
+    assert restore(relay, frozenset({stored.name}), with_shares=True) == 1
     with pytest.raises(NoSuchEnvelope):
-        run(release_key_share(gone.id, gone.open, gone.attempt(), relay))
-    assert run(release_key_share(there.id, there.open, there.attempt(), relay)) == there.share
+        run(release_key_share(lost.id, lost.open, lost.attempt(), relay))
+    assert run(release_key_share(kept.id, kept.open, kept.attempt(), relay)) == kept.share
 
 
-def test_loose_blob_without_bytes_can_be_uploaded_again(relay: Relay) -> None:
-    post = posted(relay)
+def test_unreferenced_blob_without_bytes_can_be_uploaded_again(relay: Relay) -> None:
+    post = post_message(relay)
     other = replace(post.deposit(), id=BlobId(post.dice.token(16)))
     run(upload_blob(other, post.token, stream(post.blob), relay))
-    held = run(relay.mail.read(lambda view: view.get(StoredBlob, other.id)))
-    assert held is not None
-    restore(relay, frozenset({held.name}), with_shares=True)
+    stored = run(relay.mail.read(lambda view: view.get(StoredBlob, other.id)))
+    assert stored is not None
+    restore(relay, frozenset({stored.name}), with_shares=True)
     assert count(relay, OrphanBlob) == 0
     assert run(upload_blob(other, post.token, stream(post.blob), relay))
 
 
 def test_incomplete_uploads_restart_after_a_restore(relay: Relay) -> None:
-    post = posted(relay)
+    post = post_message(relay)
     other = replace(post.deposit(), id=BlobId(post.dice.token(16)))
 
     async def broken() -> AsyncIterator[bytes]:
@@ -205,7 +205,7 @@ def test_envelopes_are_closed_in_several_batches(
 ) -> None:
     monkeypatch.setattr("entrenous.carry.restore._ROWS_PER_BATCH", 2)
     for number in range(5):
-        posted(relay, dice=1000 * number)
+        post_message(relay, dice=1000 * number)
     assert restore(relay) == 5
     assert count(relay, StoredShare) == 0
     assert count(relay, StoredEnvelope) == 5

@@ -117,7 +117,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert f"entrenous {name}" in capsys.readouterr().out
 
 
-def test_without_a_device_every_command_says_how_to_make_one(
+def test_commands_without_a_device_suggest_setup(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for arguments in (["inbox"], ["sent", "--json"], ["recall", "x"], ["person", "list"]):
@@ -187,8 +187,8 @@ def test_a_new_device_answers_in_json_without_a_secret(
 ) -> None:
     assert command("setup", "--name", "ana", "--offline", "--json") == EXIT_YES
     out, err = capsys.readouterr()
-    said = {"schema": "entrenous/setup/1", "name": "ana", "home": str(home)}
-    assert (json.loads(out), err) == (said, "")
+    expected = {"schema": "entrenous/setup/1", "name": "ana", "home": str(home)}
+    assert (json.loads(out), err) == (expected, "")
 
 
 @pytest.mark.usefixtures("device")
@@ -273,9 +273,9 @@ def test_closed_passphrase_fd_is_a_user_error(
     number: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("sent", "--passphrase-fd", number) == 3
-    said = capsys.readouterr().err
-    assert "--passphrase-fd" in said
-    assert f"file descriptor {number}" in " ".join(said.split())
+    error = capsys.readouterr().err
+    assert "--passphrase-fd" in error
+    assert f"file descriptor {number}" in " ".join(error.split())
 
 
 @pytest.mark.usefixtures("device")

@@ -13,7 +13,7 @@ from entrenous.terminal.lazy_commands import load_command
 from tests.house.brackets import kept_names, names_of_facts, outside
 
 WORDS = "four or five unrelated words"
-SHOWN = (
+COMMANDS_TO_SHOW = (
     ("help", "--place", "Germany"),
     ("help", "--place", "US", "--under-18"),
     ("help", "--place", "India", "--threat"),
@@ -29,7 +29,7 @@ SHOWN = (
     ("person", "add", "--help"),
 )
 #: Words that are not translated: metavariables, typed values and others.
-SAME = (
+UNTRANSLATED = (
     "@beach",
     "env var:",
     "required",
@@ -41,24 +41,26 @@ SAME = (
 )
 
 
-@pytest.mark.parametrize("command", [one for one in SHOWN if "--help" not in one], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [one for one in COMMANDS_TO_SHOW if "--help" not in one], ids=" ".join
+)
 def test_json_does_not_depend_on_the_language(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     if command == ("learn",):
         pytest.skip("it has no --json")
-    said = []
+    outputs = []
     for tag in ("en", "de", PSEUDO_LANGUAGE):
         with speaking(tag):
             run([*command, "--json"], {})
-            said.append(capsys.readouterr().out)
+            outputs.append(capsys.readouterr().out)
             assert translated("Send") != "Send" or tag == "en"
-    assert said[0].startswith("{")
-    assert said[0] == said[1] == said[2]
+    assert outputs[0].startswith("{")
+    assert outputs[0] == outputs[1] == outputs[2]
 
 
-@pytest.mark.parametrize("command", SHOWN, ids=" ".join)
-def test_every_word_of_ours_is_in_brackets(
+@pytest.mark.parametrize("command", COMMANDS_TO_SHOW, ids=" ".join)
+def test_every_translatable_word_is_in_brackets(
     command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with speaking(PSEUDO_LANGUAGE):
@@ -67,7 +69,7 @@ def test_every_word_of_ours_is_in_brackets(
 
 
 @pytest.mark.slow
-def test_every_word_of_ours_about_a_case_is_in_brackets(
+def test_every_translatable_word_about_a_case_is_in_brackets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "home"))
@@ -94,7 +96,7 @@ def unmarked(printed: str) -> list[str]:
     """Return the words outside of brackets that are neither names nor what was typed."""
     lessons = [text for one in all_lessons() for text in (one.name, one.title, one.closes)]
     commands = [f"  {name} " for name in names_of_commands(build_command_line())]
-    return outside(printed, kept_names((*names_of_facts(), *lessons, *commands, *SAME)))
+    return outside(printed, kept_names((*names_of_facts(), *lessons, *commands, *UNTRANSLATED)))
 
 
 def names_of_commands(group: Any) -> Iterator[str]:

@@ -63,7 +63,7 @@ def test_no_command_imports_decoders_early() -> None:
     assert not NO_DECODERS_OR_PRINTERS & loaded_by_help_of("trace", "mark", "inbox")
 
 
-_HELPS = """
+_PRINT_HELP_OF_EACH = """
 import sys
 from entrenous.__main__ import main
 for command in sys.argv[1:]:
@@ -78,10 +78,13 @@ print(*sys.modules, file=sys.stderr)
 
 def loaded_by_help_of(*commands: str) -> set[str]:
     """Return the modules that are imported after the help of all these commands is shown."""
-    done = subprocess.run(
-        [sys.executable, "-c", _HELPS, *commands], capture_output=True, check=True, text=True
+    process = subprocess.run(
+        [sys.executable, "-c", _PRINT_HELP_OF_EACH, *commands],
+        capture_output=True,
+        check=True,
+        text=True,
     )
-    assert done.stdout.count("Usage:") == len(commands)
-    modules = set(done.stderr.split())
+    assert process.stdout.count("Usage:") == len(commands)
+    modules = set(process.stderr.split())
     assert "entrenous.cli" in modules
     return modules

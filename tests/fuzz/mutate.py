@@ -72,7 +72,7 @@ def change_json(data: bytes, rng: Random) -> bytes:
     return kept.encode("utf-8", "replace")
 
 
-def inside(
+def mutation_inside(
     unwrap: Callable[[bytes], bytes], wrap: Callable[[bytes], bytes], change: Change
 ) -> Change:
     """Return a mutation of the wrapped data; it changes bytes if nothing can be unwrapped."""
@@ -88,13 +88,15 @@ def inside(
     return changed
 
 
-def text_after(prefix: bytes) -> Change:
+def mutation_after_prefix(prefix: bytes) -> Change:
     """Return a mutation of CBOR that is encoded as base64url after a prefix."""
 
     def unwrap(data: bytes) -> bytes:
         return from_base64url(data.removeprefix(prefix).decode())
 
-    return inside(unwrap, lambda encoded: prefix + to_base64url(encoded).encode(), change_cbor)
+    return mutation_inside(
+        unwrap, lambda encoded: prefix + to_base64url(encoded).encode(), change_cbor
+    )
 
 
 def _decoded(data: bytes) -> Any:
@@ -131,18 +133,18 @@ def changed_value(value: Any, rng: Random) -> Any:
     if isinstance(value, bytes) and len(value) > 64 and rng.randrange(2):
         with contextlib.suppress(Malformed):
             return _encoded(changed_value(_decoded(value), rng), value, rng)
-    return _another(value, rng)
+    return _replacement(value, rng)
 
 
-def _another(value: Any, rng: Random) -> Any:
+def _replacement(value: Any, rng: Random) -> Any:
     if rng.randrange(6) == 0:
-        return _anything(rng)
-    some = _anything(rng)
+        return _random_value(rng)
+    some = _random_value(rng)
     match value:
         case list():
-            some = _another_list(value, some, rng)
+            some = _changed_list(value, some, rng)
         case dict():
-            some = _another_map(value, rng)
+            some = _changed_map(value, rng)
         case bytes():
             some = change_bytes(value, rng) if rng.randrange(2) else rng.randbytes(len(value))
         case str():
@@ -152,7 +154,7 @@ def _another(value: Any, rng: Random) -> Any:
     return some
 
 
-def _another_list(value: list[Any], more: Any, rng: Random) -> list[Any]:
+def _changed_list(value: list[Any], more: Any, rng: Random) -> list[Any]:
     at = rng.randint(0, len(value))
     match rng.randrange(4):
         case 0:
@@ -165,16 +167,16 @@ def _another_list(value: list[Any], more: Any, rng: Random) -> list[Any]:
             return value[at:] + value[:at]
 
 
-def _another_map(value: dict[Any, Any], rng: Random) -> dict[Any, Any]:
+def _changed_map(value: dict[Any, Any], rng: Random) -> dict[Any, Any]:
     kept = dict(value)
     if kept and rng.randrange(2):
         del kept[rng.choice(list(kept))]
     else:
-        kept[rng.randrange(20)] = _anything(rng)
+        kept[rng.randrange(20)] = _random_value(rng)
     return kept
 
 
-def _anything(rng: Random) -> Any:
+def _random_value(rng: Random) -> Any:
     match rng.randrange(6):
         case 0:
             return None
@@ -197,14 +199,14 @@ def _changed_json(value: Any, rng: Random) -> Any:
     if isinstance(value, dict) and value and rng.randrange(6):
         key = rng.choice(list(value))
         return {**value, key: _changed_json(value[key], rng)}
-    return _another_json(value, rng)
+    return _json_replacement(value, rng)
 
 
-def _another_json(value: Any, rng: Random) -> Any:
+def _json_replacement(value: Any, rng: Random) -> Any:
     if isinstance(value, str) and rng.randrange(2):
-        return _another_text(value, rng)
+        return _text_replacement(value, rng)
     if isinstance(value, list) and rng.randrange(2):
-        return _another_list(value, rng.choice(_JSON), rng)
+        return _changed_list(value, rng.choice(_JSON), rng)
     if isinstance(value, dict) and rng.randrange(2):
         return {name: one for name, one in value.items() if rng.randrange(4)}
     if isinstance(value, int) and rng.randrange(2):
@@ -214,7 +216,7 @@ def _another_json(value: Any, rng: Random) -> Any:
     return rng.choice(_JSON)
 
 
-def _another_text(value: str, rng: Random) -> str:
+def _text_replacement(value: str, rng: Random) -> str:
     """Return other base64url, hexadecimal digits for as many bytes, or a longer text."""
     with contextlib.suppress(Malformed):
         if rng.randrange(3):

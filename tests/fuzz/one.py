@@ -21,8 +21,8 @@ def main(arguments: list[str]) -> None:
     program, module, name, *options = arguments
     # None of our modules is imported before this, or it would not be instrumented.
     with atheris.instrument_imports(include=_PARSERS, enable_loader_override=False):
-        room = importlib.import_module(module)
-    target = {one.name: one for one in room.TARGETS}[name]
+        targets_module = importlib.import_module(module)
+    target = {one.name: one for one in targets_module.TARGETS}[name]
 
     rng = Random()  # made once: seeding one for each input takes as long as some readers
 
@@ -31,10 +31,10 @@ def main(arguments: list[str]) -> None:
             return bytes(atheris.Mutate(data, longest))
         return target.change(data, rng)[:longest]
 
-    def take(data: bytes) -> None:
-        target.take(data)
+    def read_and_check(data: bytes) -> None:
+        target.read_and_check(data)
 
-    atheris.Setup([program, *options], take, custom_mutator=change)
+    atheris.Setup([program, *options], read_and_check, custom_mutator=change)
     atheris.Fuzz()
 
 

@@ -11,25 +11,25 @@ from typing import Any, Final
 from tests.fuzz.target import Target
 
 PACKAGE: Final = Path(__file__).parents[2] / "src" / "entrenous"
-_SPEC: Final = PACKAGE / "base/limits.py"  # numbers that parsers compare with
-_SPEC_MODULE: Final = "entrenous.base.limits"
-_TOLD: Final = PACKAGE / "model" / "errors.py"  # how a refusal is told; it reads nothing
+_LIMITS: Final = PACKAGE / "base/limits.py"  # numbers that parsers compare with
+_LIMITS_MODULE: Final = "entrenous.base.limits"
+_ERRORS: Final = PACKAGE / "base/errors.py"  # formats the messages of errors; it reads no input
 
 
 def reached(target: Target) -> frozenset[CodeType]:
     """Return the package's code objects that ran while the target read its seeds."""
     found = set[CodeType]()
 
-    def note(frame: FrameType, event: str, _: Any) -> None:
+    def record(frame: FrameType, event: str, _: Any) -> None:
         if event == "call":
             found.add(frame.f_code)
 
     seeds = list(target.seeds())
     before = sys.getprofile()
-    sys.setprofile(note)
+    sys.setprofile(record)
     try:
         for seed in seeds:
-            target.take(seed)
+            target.read_and_check(seed)
     finally:
         sys.setprofile(before)
     return frozenset(code for code in found if is_ours(code))
@@ -43,23 +43,25 @@ def is_ours(code: CodeType) -> bool:
 def code_of(target: Target) -> str:
     """Return a hash of the files that the target reaches, and of the limits that they import.
 
-    Comments, docstrings and blanks do not count, nor the base classes of all errors, nor errors
-    that none of these files uses.
+    Comments, docstrings and blanks do not count, nor ``base/errors.py``, nor errors that none of
+    these files uses.
     """
-    files = sorted({Path(code.co_filename) for code in reached(target)} - {_SPEC, _TOLD})
-    trees = [_without_words(ast.parse(path.read_bytes())) for path in files]
-    used = {name for tree in trees for name in _used(tree)}
+    files = sorted({Path(code.co_filename) for code in reached(target)} - {_LIMITS, _ERRORS})
+    trees = [_without_docstrings(ast.parse(path.read_bytes())) for path in files]
+    used = {name for tree in trees for name in _names_used(tree)}
     for tree in trees:
         _drop_unused(tree, used)
     digest = hashlib.sha256()
     for path, tree in zip(files, trees, strict=True):
         digest.update(path.name.encode() + ast.dump(tree).encode())
-    for number in _numbers({name for tree in trees for name in _of_spec(tree)}):
-        digest.update(ast.dump(number).encode())
+    for assignment in _assignments_of_limits(
+        {name for tree in trees for name in _limits_imported(tree)}
+    ):
+        digest.update(ast.dump(assignment).encode())
     return digest.hexdigest()[:16]
 
 
-def _without_words(tree: ast.Module) -> ast.Module:
+def _without_docstrings(tree: ast.Module) -> ast.Module:
     """Remove all docstrings, also those of errors, which are messages; return the tree."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -69,7 +71,7 @@ def _without_words(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def _used(tree: ast.Module) -> Iterator[str]:
+def _names_used(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             yield node.id
@@ -84,23 +86,27 @@ def _drop_unused(tree: ast.Module, used: set[str]) -> None:
         for node in tree.body
         if not isinstance(node, ast.ClassDef) or node.body or node.name in used
     ]
-    here = set(_used(tree))
+    used_here = set(_names_used(tree))
     for node in tree.body:
         if isinstance(node, ast.ImportFrom):
-            node.names = [one for one in node.names if (one.asname or one.name) in here]
+            node.names = [one for one in node.names if (one.asname or one.name) in used_here]
     tree.body = [node for node in tree.body if not isinstance(node, ast.ImportFrom) or node.names]
 
 
-def _of_spec(tree: ast.Module) -> Iterator[str]:
+def _limits_imported(tree: ast.Module) -> Iterator[str]:
     """Yield the names that a file imports from ``base/limits.py``."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == _SPEC_MODULE:
+        if isinstance(node, ast.ImportFrom) and node.module == _LIMITS_MODULE:
             yield from (one.name for one in node.names)
 
 
-def _numbers(names: set[str]) -> list[ast.stmt]:
+def _assignments_of_limits(names: set[str]) -> list[ast.stmt]:
     """Return the assignments of these limits, and of those that they depend on, in file order."""
-    lines = {name: line for line in ast.parse(_SPEC.read_bytes()).body for name in _given(line)}
+    lines = {
+        name: line
+        for line in ast.parse(_LIMITS.read_bytes()).body
+        for name in _names_assigned(line)
+    }
     wanted: set[str] = set()
     while names:
         wanted |= names
@@ -109,7 +115,7 @@ def _numbers(names: set[str]) -> list[ast.stmt]:
     return [line for name, line in lines.items() if name in wanted]
 
 
-def _given(line: ast.stmt) -> Iterator[str]:
+def _names_assigned(line: ast.stmt) -> Iterator[str]:
     targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
     yield from (one.id for one in targets if isinstance(one, ast.Name))
 

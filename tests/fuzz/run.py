@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Final
 
 from tests.fuzz.reach import code_of
-from tests.fuzz.tally import Tally, begun, read_tallies, write_tallies
+from tests.fuzz.tally import Tally, read_tallies, tally_of, write_tallies
 from tests.fuzz.target import Target
 from tests.fuzz.targets.every import PLANTED, TARGETS, module_of, target_of
 
 OUT: Final = Path("docs/benchmarks/fuzz.json")
 ROOM: Final = Path("bench-out/fuzz")
-_EXECUTED: Final = re.compile(rb"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
-_SEEN: Final = re.compile(rb"^#(\d+)\s", re.MULTILINE)
+_EXECUTED_LINE: Final = re.compile(rb"^stat::number_of_executed_units:\s*(\d+)", re.MULTILINE)
+_PROGRESS_LINE: Final = re.compile(rb"^#(\d+)\s", re.MULTILINE)
 _EDGES: Final = re.compile(rb"\bcov: (\d+)")
 _BOUNDS: Final = ("-timeout=20", "-rss_limit_mb=2048", "-len_control=0", "-print_final_stats=1")
 _PATIENCE_S: Final = 60
@@ -52,24 +52,24 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Board:
+class SharedTallies:
     """The tallies, which all fuzzing threads share; they are written whenever one changes."""
 
     out: Path
     room: Path
     tallies: dict[str, Tally]
-    over: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def now(self, target: Target) -> Tally:
+    def current(self, target: Target) -> Tally:
         """Return the target's tally, which is empty if its code has changed."""
         with self._lock:  # code_of() runs the target, in one thread at a time
-            return begun(target.name, code_of(target), self.tallies)
+            return tally_of(target.name, code_of(target), self.tallies)
 
     def add(self, began: Tally, more: tuple[int, float, int], finds: tuple[str, ...]) -> None:
         """Add the counts and finds of a run that began with ``began``; write and print them."""
         with self._lock:
-            tally = begun(began.target, began.code, self.tallies).and_(*more, finds)
+            tally = tally_of(began.target, began.code, self.tallies).with_run(*more, finds)
             self.tallies[tally.target] = tally
             write_tallies(self.out, self.tallies)
             found = ", ".join(tally.finds) or "nothing found"
@@ -81,47 +81,49 @@ class Board:
 
 def main() -> int:
     """Fuzz the chosen targets; return 1 if anything was found, otherwise 0."""
-    asked = _asked()
+    arguments = _parse_arguments()
     if find_spec("atheris") is None:
         raise NoAtheris("atheris is not installed here: it exists for Linux on x86-64")
-    names = list(TARGETS) if "all" in asked.target else asked.target
-    limits = Limits(asked.runs, asked.hours * 3600, asked.slice)
-    board = Board(asked.out, asked.room, read_tallies(asked.out))
+    names = list(TARGETS) if "all" in arguments.target else arguments.target
+    limits = Limits(arguments.runs, arguments.hours * 3600, arguments.slice)
+    shared = SharedTallies(arguments.out, arguments.room, read_tallies(arguments.out))
     for kind in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(kind, lambda _number, _frame: board.over.set())
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        list(pool.map(lambda name: fuzz(target_of(name), limits, board), names))
-    return int(any(board.tallies[name].finds for name in names if name in board.tallies))
+        signal.signal(kind, lambda _number, _frame: shared.stop.set())
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        list(pool.map(lambda name: fuzz(target_of(name), limits, shared), names))
+    return int(any(shared.tallies[name].finds for name in names if name in shared.tallies))
 
 
-def fuzz(target: Target, limits: Limits, board: Board) -> None:
+def fuzz(target: Target, limits: Limits, shared: SharedTallies) -> None:
     """Fuzz one target until it is done, something is found, or the program is to stop.
 
     Raises:
         RuntimeError: libFuzzer failed without a find; the message names the folder of its log.
     """
-    while not board.over.is_set():
-        tally, before = board.now(target), time.monotonic()
+    while not shared.stop.is_set():
+        tally, before = shared.current(target), time.monotonic()
         if tally.is_done(limits.runs, limits.seconds):
             return
-        said, failed = _slice(target, tally, limits, board)
-        finds = _finds(board.room / target.name) if failed else ()
+        output, failed = _slice(target, tally, limits, shared)
+        finds = _finds(shared.room / target.name) if failed else ()
         if failed and not finds:
-            raise RuntimeError(f"see {board.room / target.name}")
-        board.add(tally, counted(said, time.monotonic() - before), finds)
+            raise RuntimeError(f"see {shared.room / target.name}")
+        shared.add(tally, parse_output(output, time.monotonic() - before), finds)
         if finds:
             return
 
 
-def counted(said: bytes, seconds: float) -> tuple[int, float, int]:
+def parse_output(output: bytes, seconds: float) -> tuple[int, float, int]:
     """Return inputs, seconds and edges from libFuzzer's output, even if it was killed."""
-    executed = _EXECUTED.findall(said) or _SEEN.findall(said) or [b"0"]
-    return int(executed[-1]), seconds, int((_EDGES.findall(said) or [b"0"])[-1])
+    executed = _EXECUTED_LINE.findall(output) or _PROGRESS_LINE.findall(output) or [b"0"]
+    return int(executed[-1]), seconds, int((_EDGES.findall(output) or [b"0"])[-1])
 
 
-def _slice(target: Target, tally: Tally, limits: Limits, board: Board) -> tuple[bytes, bool]:
+def _slice(
+    target: Target, tally: Tally, limits: Limits, shared: SharedTallies
+) -> tuple[bytes, bool]:
     """Run libFuzzer for one slice; return its output, and whether it ended with an error."""
-    room = _furnish(board.room / target.name, target)
+    room = _prepare_folder(shared.room / target.name, target)
     seconds = max(1, int(min(limits.slice_s, limits.seconds - tally.seconds)))
     command = [
         *(sys.executable, "-m", "tests.fuzz.one", module_of(target.name), target.name, *_BOUNDS),
@@ -130,22 +132,22 @@ def _slice(target: Target, tally: Tally, limits: Limits, board: Board) -> tuple[
         *(str(room / folder) for folder in _FOLDERS),
     ]
     log = room / _LOG.format(threading.get_ident())
-    with log.open("wb") as into, _running(command, into) as process:
-        while process.poll() is None and not board.over.wait(0.2):
+    with log.open("wb") as log_file, _running(command, log_file) as process:
+        while process.poll() is None and not shared.stop.wait(0.2):
             pass
         failed = bool(process.poll())
-    said = log.read_bytes()
+    output = log.read_bytes()
     if not failed:
         log.unlink()
-    return said, failed
+    return output, failed
 
 
 @contextlib.contextmanager
-def _running(command: list[str], into: object) -> Iterator[subprocess.Popen[bytes]]:
+def _running(command: list[str], log_file: object) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process in a session of its own; at the end, interrupt it, then kill it."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        command, stdout=into, stderr=into, env=environment, start_new_session=True
+        command, stdout=log_file, stderr=log_file, env=environment, start_new_session=True
     )
     try:
         yield process
@@ -159,7 +161,7 @@ def _running(command: list[str], into: object) -> Iterator[subprocess.Popen[byte
             process.wait()
 
 
-def _furnish(room: Path, target: Target) -> Path:
+def _prepare_folder(room: Path, target: Target) -> Path:
     """Create the target's folders (corpus, seeds, finds), write its seeds, return the parent."""
     for folder in _FOLDERS:
         (room / folder).mkdir(parents=True, exist_ok=True)
@@ -174,20 +176,25 @@ def _finds(room: Path) -> tuple[str, ...]:
     return tuple(name for name in names if not name.startswith("slow-unit"))
 
 
-def _asked() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     names = ["all", *TARGETS, PLANTED.name]
     add("--target", action="append", choices=names, help="May be given several times.")
     add("--runs", type=int, default=10_000_000, help="Inputs for each target.")
-    add("--hours", type=float, default=2.0, help="Or so long for each target.")
-    add("--jobs", type=int, default=1, help="So many targets at a time.")
-    add("--slice", type=float, default=300.0, help="Seconds after which counts are kept.")
-    add("--out", type=Path, default=OUT, help="The table; a page for people is written beside it.")
-    add("--room", type=Path, default=ROOM, help="Where inputs are kept.")
-    asked = parser.parse_args()
-    asked.target = asked.target or ["all"]
-    return asked
+    add("--hours", type=float, default=2.0, help="Hours for each target, if they end first.")
+    add("--jobs", type=int, default=1, help="How many targets to fuzz at a time.")
+    add("--slice", type=float, default=300.0, help="Seconds after which counts are written.")
+    add(
+        "--out",
+        type=Path,
+        default=OUT,
+        help="The table (JSON); a Markdown page is written beside it.",
+    )
+    add("--room", type=Path, default=ROOM, help="The folder for inputs.")
+    arguments = parser.parse_args()
+    arguments.target = arguments.target or ["all"]
+    return arguments
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class Tally:
     edges: int = 0
     finds: tuple[str, ...] = ()
 
-    def and_(self, inputs: int, seconds: float, edges: int, finds: tuple[str, ...]) -> "Tally":
+    def with_run(self, inputs: int, seconds: float, edges: int, finds: tuple[str, ...]) -> "Tally":
         """Return the sum of this tally and the results of one more run."""
         return replace(
             self,
@@ -56,7 +56,7 @@ def read_tallies(path: Path) -> dict[str, Tally]:
     return {row["target"]: Tally(**{**row, "finds": tuple(row["finds"])}) for row in rows}
 
 
-def begun(name: str, code: str, kept: dict[str, Tally]) -> Tally:
+def tally_of(name: str, code: str, kept: dict[str, Tally]) -> Tally:
     """Return a target's stored tally, or an empty one if its code has changed."""
     known = kept.get(name)
     return known if known is not None and known.code == code else Tally(name, code)

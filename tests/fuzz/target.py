@@ -12,16 +12,16 @@ from typing import Any
 from entrenous.base.errors import EntrenousError, Malformed
 from tests.fuzz.mutate import change_bytes
 
-Take = Callable[[bytes], bool]
-"""Whether an input was read, not refused; raises what nobody who reads it is ready for."""
+ReadAndCheck = Callable[[bytes], bool]
+"""Returns whether an input was read, not refused; raises if the reader has a bug."""
 Change = Callable[[bytes, Random], bytes]
-"""Another input, much like this one."""
-Kinds = tuple[type[Exception], ...]
+"""Returns a mutation of an input."""
+ErrorTypes = tuple[type[Exception], ...]
 
-MALFORMED: Kinds = (Malformed,)
+MALFORMED: ErrorTypes = (Malformed,)
 
 
-class ReadOtherwise(AssertionError):
+class PropertyViolated(AssertionError):
     """The result of a reader violates the target's property."""
 
 
@@ -30,50 +30,50 @@ class Target:
     """A reader of untrusted bytes; ``longest`` is the length of the longest input."""
 
     name: str
-    take: Take
+    read_and_check: ReadAndCheck
     seeds: Callable[[], Iterable[bytes]]
     change: Change = change_bytes
     longest: int = 4096
 
 
-def one_form(
-    read: Callable[[bytes], Any], write: Callable[[Any], bytes], refusals: Kinds = MALFORMED
-) -> Take:
+def canonical_round_trip(
+    read: Callable[[bytes], Any], write: Callable[[Any], bytes], refusals: ErrorTypes = MALFORMED
+) -> ReadAndCheck:
     """Require that each result, written again, gives the bytes that were read."""
-    return _right(read, lambda noun, untrusted: write(noun) == untrusted, refusals)
+    return _property_checker(read, lambda result, untrusted: write(result) == untrusted, refusals)
 
 
-def one_noun(
-    read: Callable[[bytes], Any], write: Callable[[Any], bytes], refusals: Kinds = MALFORMED
-) -> Take:
+def round_trip(
+    read: Callable[[bytes], Any], write: Callable[[Any], bytes], refusals: ErrorTypes = MALFORMED
+) -> ReadAndCheck:
     """Require that each result is equal after it is written and read; the bytes may differ."""
-    return _right(read, lambda noun, _: read(write(noun)) == noun, refusals)
+    return _property_checker(read, lambda result, _: read(write(result)) == result, refusals)
 
 
-def holds(
-    read: Callable[[bytes], Any], check: Callable[[Any], bool], refusals: Kinds = MALFORMED
-) -> Take:
+def satisfies(
+    read: Callable[[bytes], Any], check: Callable[[Any], bool], refusals: ErrorTypes = MALFORMED
+) -> ReadAndCheck:
     """Require that each result satisfies ``check``."""
-    return _right(read, lambda noun, _: check(noun), refusals)
+    return _property_checker(read, lambda result, _: check(result), refusals)
 
 
-def _right(
-    read: Callable[[bytes], Any], right: Callable[[Any, bytes], bool], refusals: Kinds
-) -> Take:
-    def take(untrusted: bytes) -> bool:
+def _property_checker(
+    read: Callable[[bytes], Any], is_right: Callable[[Any, bytes], bool], refusals: ErrorTypes
+) -> ReadAndCheck:
+    def read_and_check(untrusted: bytes) -> bool:
         try:
-            noun = read(untrusted)
+            result = read(untrusted)
         except refusals as refusal:
-            tell(refusal)
+            format_message(refusal)
             return False
-        if not right(noun, untrusted):
-            raise ReadOtherwise(repr(noun))
+        if not is_right(result, untrusted):
+            raise PropertyViolated(repr(result))
         return True
 
-    return take
+    return read_and_check
 
 
-def tell(refusal: Exception) -> None:
+def format_message(refusal: Exception) -> None:
     """Format the error's message, which must be possible for any values in it."""
     if isinstance(refusal, EntrenousError):
         str(refusal)

@@ -14,12 +14,12 @@ SPEC = reach.PACKAGE / "base/limits.py"
 
 
 @pytest.fixture
-def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a copy of ``base/limits.py`` that the test may change."""
     other = tmp_path / "base/limits.py"
     other.parent.mkdir()
     other.write_bytes(SPEC.read_bytes())
-    monkeypatch.setattr(reach, "_SPEC", other)
+    monkeypatch.setattr(reach, "_LIMITS", other)
     return other
 
 
@@ -27,33 +27,38 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("name", "number"),
     [("claim-request", "PDQ_BYTES"), ("claim-request", "REGISTERED_PARTS_MAX")],
 )
-def test_with_a_number_that_it_compares_with(spec: Path, name: str, number: str) -> None:
+def test_hash_changes_with_an_imported_limit(limits: Path, name: str, number: str) -> None:
     before = reach.code_of(target_of(name))
-    text = spec.read_text()
+    text = limits.read_text()
     assert f"\n{number}: Final = " in text
-    spec.write_text(text.replace(f"\n{number}: Final = ", f"\n{number}: Final = 1 + "))
+    limits.write_text(text.replace(f"\n{number}: Final = ", f"\n{number}: Final = 1 + "))
     assert reach.code_of(target_of(name)) != before
 
 
-def test_not_with_one_that_it_does_not(spec: Path) -> None:
+def test_files_left_out_of_the_hash_exist() -> None:
+    assert reach._LIMITS.is_file()
+    assert reach._ERRORS.is_file()
+
+
+def test_hash_does_not_change_with_an_unused_limit(limits: Path) -> None:
     before = reach.code_of(target_of("header"))
-    spec.write_text(spec.read_text() + "\nANOTHER: Final = 7\n")
+    limits.write_text(limits.read_text() + "\nANOTHER: Final = 7\n")
     assert reach.code_of(target_of("header")) == before
 
 
-def test_with_one_that_another_is_made_of(spec: Path) -> None:
+def test_hash_changes_with_a_limit_that_another_depends_on(limits: Path) -> None:
     """No file imports ``_UNIT``, but an imported limit is a multiple of it."""
-    text = spec.read_text().replace(
+    text = limits.read_text().replace(
         "\nREGISTERED_PARTS_MAX: Final = ", "\nREGISTERED_PARTS_MAX: Final = _UNIT * "
     )
-    spec.write_text("_UNIT: Final = 1\n" + text)
+    limits.write_text("_UNIT: Final = 1\n" + text)
     before = reach.code_of(target_of("claim-request"))
-    spec.write_text("_UNIT: Final = 2\n" + text)
+    limits.write_text("_UNIT: Final = 2\n" + text)
     assert reach.code_of(target_of("claim-request")) != before
 
 
 @pytest.fixture
-def nouns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def exchange_nouns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Copy the package; return its ``stop/exchange_nouns.py``, which the test may change."""
     package = tmp_path / "entrenous"
     shutil.copytree(reach.PACKAGE, package)
@@ -77,11 +82,11 @@ def _moved(place: Path, old: Path, new: Path) -> Path:
         ("class BadPage(", "LIMIT = 3\n\n\nclass BadPage(", True),
     ],
 )
-def test_not_with_words_nor_with_errors_that_it_has_nothing_to_do_with(
-    nouns: Path, old: str, new: str, *, counts: bool
+def test_hash_changes_with_code_but_not_with_unused_errors_and_imports(
+    exchange_nouns: Path, old: str, new: str, *, counts: bool
 ) -> None:
     before = reach.code_of(target_of("exchange-lines"))
-    text = nouns.read_text()
+    text = exchange_nouns.read_text()
     assert old in text
-    nouns.write_text(text.replace(old, new, 1))
+    exchange_nouns.write_text(text.replace(old, new, 1))
     assert (reach.code_of(target_of("exchange-lines")) != before) is counts

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.run import Board, Limits, counted, fuzz
-from tests.fuzz.tally import Tally, begun, read_tallies, write_tallies
+from tests.fuzz.run import Limits, SharedTallies, fuzz, parse_output
+from tests.fuzz.tally import Tally, read_tallies, tally_of, write_tallies
 from tests.fuzz.targets.every import target_of
 
 needs_atheris = pytest.mark.skipif(
@@ -19,7 +19,7 @@ needs_atheris = pytest.mark.skipif(
 ONE = Tally("header", "c0de", 1000, 2.5, 40, ("crash-0a",))
 
 
-def test_tallies_are_kept(tmp_path: Path) -> None:
+def test_tallies_are_stored_as_json_and_markdown(tmp_path: Path) -> None:
     out = tmp_path / "made" / "fuzz.json"
     assert read_tallies(out) == {}
     both = {"header": ONE, "range": replace(ONE, target="range", finds=())}
@@ -30,14 +30,14 @@ def test_tallies_are_kept(tmp_path: Path) -> None:
     assert "| range | 1,000 | 2 | 400 | 40 | none |\n" in page
 
 
-def test_a_tally_goes_on_for_as_long_as_its_code_is_the_same() -> None:
-    assert begun("header", "c0de", {"header": ONE}) == ONE
-    assert begun("header", "other", {"header": ONE}) == Tally("header", "other")
-    assert begun("range", "c0de", {"header": ONE}) == Tally("range", "c0de")
+def test_tally_is_kept_until_its_code_changes() -> None:
+    assert tally_of("header", "c0de", {"header": ONE}) == ONE
+    assert tally_of("header", "other", {"header": ONE}) == Tally("header", "other")
+    assert tally_of("range", "c0de", {"header": ONE}) == Tally("range", "c0de")
 
 
 def test_tallies_add_up() -> None:
-    both = ONE.and_(500, 1.0, 38, ("crash-0b", "crash-0a"))
+    both = ONE.with_run(500, 1.0, 38, ("crash-0b", "crash-0a"))
     assert both == Tally("header", "c0de", 1500, 3.5, 40, ("crash-0a", "crash-0b"))
     assert both.is_done(1500, 99)
     assert both.is_done(9999, 3.5)
@@ -45,44 +45,44 @@ def test_tallies_add_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "inputs", "edges"),
+    ("output", "inputs", "edges"),
     [
         (b"#2\tINITED cov: 7\n#90\tDONE   cov: 9\nstat::number_of_executed_units: 90\n", 90, 9),
         (b"#2\tINITED cov: 7\n#64\tpulse  cov: 8 ft: 3\n", 64, 8),
         (b"Traceback", 0, 0),
     ],
 )
-def test_what_libfuzzer_says_is_counted(said: bytes, inputs: int, edges: int) -> None:
-    assert counted(said, 1.5) == (inputs, 1.5, edges)
+def test_output_of_libfuzzer_is_parsed(output: bytes, inputs: int, edges: int) -> None:
+    assert parse_output(output, 1.5) == (inputs, 1.5, edges)
 
 
 @pytest.mark.real
 @needs_atheris
-def test_a_run_goes_on_where_it_stopped_and_keeps_what_it_finds(tmp_path: Path) -> None:
-    board = Board(tmp_path / "fuzz.json", tmp_path / "room", {})
+def test_run_continues_and_stores_its_finds(tmp_path: Path) -> None:
+    shared = SharedTallies(tmp_path / "fuzz.json", tmp_path / "room", {})
     for name in ("range", "planted"):
-        fuzz(target_of(name), Limits(400, 60.0, 60.0), board)
-    first = read_tallies(board.out)
+        fuzz(target_of(name), Limits(400, 60.0, 60.0), shared)
+    first = read_tallies(shared.out)
     assert first["range"].inputs == 400
     assert first["range"].edges > 5
     assert not first["range"].finds
     (find,) = first["planted"].finds
-    untrusted = (board.room / "planted" / "finds" / find).read_bytes()
+    untrusted = (shared.room / "planted" / "finds" / find).read_bytes()
     assert untrusted[:1] not in (b"\x00", b"\x01")
-    fuzz(target_of("range"), Limits(600, 60.0, 60.0), replace(board, tallies=first))
-    assert read_tallies(board.out)["range"].inputs == 600
-    assert read_tallies(board.out)["planted"] == first["planted"]
+    fuzz(target_of("range"), Limits(600, 60.0, 60.0), replace(shared, tallies=first))
+    assert read_tallies(shared.out)["range"].inputs == 600
+    assert read_tallies(shared.out)["planted"] == first["planted"]
 
 
 @pytest.mark.nightly
 @pytest.mark.real
 @needs_atheris
-def test_two_that_share_a_target_are_counted_together(tmp_path: Path) -> None:
-    board = Board(tmp_path / "fuzz.json", tmp_path / "room", {})
+def test_two_processes_on_one_target_are_counted_together(tmp_path: Path) -> None:
+    shared = SharedTallies(tmp_path / "fuzz.json", tmp_path / "room", {})
     limits = Limits(100_000_000, 2.0, 1.0)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda name: fuzz(target_of(name), limits, board), ["range", "range"]))
-    tally = read_tallies(board.out)["range"]
+        list(pool.map(lambda name: fuzz(target_of(name), limits, shared), ["range", "range"]))
+    tally = read_tallies(shared.out)["range"]
     assert tally.seconds >= 2.0
     assert tally.inputs > 300
-    assert not [path.name for path in (board.room / "range").iterdir() if "log" in path.name]
+    assert not [path.name for path in (shared.room / "range").iterdir() if "log" in path.name]

@@ -13,12 +13,12 @@ import pytest
 
 from entrenous.base.errors import Malformed
 from tests.fuzz.reach import PACKAGE, code_of, reached, readers
-from tests.fuzz.target import ReadOtherwise, Target, holds, one_form, one_noun
+from tests.fuzz.target import PropertyViolated, Target, canonical_round_trip, round_trip, satisfies
 from tests.fuzz.targets.every import TARGETS
 from tests.sizes import size
 
 INPUTS = size(1000, 3000)
-SLOW = {
+INPUTS_OF_SLOW_TARGETS = {
     "copy-form": size(200, 600),
     "link-sealed": size(100, 300),
     "age": size(100, 300),
@@ -26,13 +26,13 @@ SLOW = {
     "compare-key": size(200, 600),
     "report": size(200, 600),
 }
-JAIL = "a jailed child decodes it with others' code; what the child answers is fuzzed"
-INSIDE = "hands the bytes on to a reader that is fuzzed, and to a jailed child"
+SANDBOXED = "a sandboxed process decodes it with third-party code; the answers are fuzzed"
+DELEGATED = "passes the bytes to a reader that is fuzzed, and to a sandboxed process"
 #: The functions (file and name) with untrusted parameters that no target reaches, and why.
 NOT_FUZZED = {
-    ("app/page_file_cache.py", "PageFileCache.decode_picture"): INSIDE,
-    ("app/page_file_cache.py", "PageFileCache.make_picture"): INSIDE,
-    ("app/page_file_cache.py", "PageFileCache.make_preview"): INSIDE,
+    ("app/page_file_cache.py", "PageFileCache.decode_picture"): DELEGATED,
+    ("app/page_file_cache.py", "PageFileCache.make_picture"): DELEGATED,
+    ("app/page_file_cache.py", "PageFileCache.make_preview"): DELEGATED,
     ("archive/export.py", "import_archive_from_zip"): "zipfile reads it; what is in it is fuzzed",
     ("media/file_kind.py", "is_sound_only_webm"): "compares the first bytes",
     ("crypto/encryption_at_rest.py", "encrypt_to_recipient"): "pyrage reads the recipient",
@@ -49,8 +49,8 @@ NOT_FUZZED = {
     (
         "send/people/qr_codes.py",
         "read_qr_code",
-    ): "a jailed child decodes it; OpenCV searches the pixels",
-    ("stop/commands/protect_command.py", "FileRegistrar.register"): INSIDE,
+    ): "a sandboxed process decodes it; OpenCV searches the pixels",
+    ("stop/commands/protect_command.py", "FileRegistrar.register"): DELEGATED,
     ("connectors/exchange/exchange_access.py", "parse_whole_number"): "digits alone",
     ("connectors/upload_rules.py", "uploads_in_body"): "extract_uploads reads for it",
     ("connectors/hma_requests.py", "get_bank_by_hma_name"): "compares a name",
@@ -77,27 +77,27 @@ NOT_FUZZED = {
         "media/sandbox/decoder_messages.py",
         "write_clip_request_header",
     ): "writes the length of the bytes only",
-    ("media/sandbox/decoders.py", "decode_clip_untrusted"): JAIL,
-    ("media/clip_reader.py", "read_clip"): JAIL,
-    ("media/copies/copy_check.py", "check_copy"): JAIL,
-    ("media/copies/pixels.py", "check_decoding"): JAIL,
-    ("media/copies/tracks.py", "check_decoding"): JAIL,
-    ("media/picture_reader.py", "encoding_of"): JAIL,
-    ("media/sandbox/decoders.py", "PictureDecoder.read"): JAIL,
-    ("media/sandbox/decoders.py", "decode_picture_untrusted"): JAIL,
-    ("media/sandbox/picture_child.py", "answer_request"): JAIL,
-    ("media/sandbox/decoder_pool.py", "DecoderPool.read"): JAIL,
-    ("media/sandbox/decoder_pool.py", "DecoderPool.start_reading"): JAIL,
-    ("media/completeness.py", "has_no_data_after_jpeg_scan"): JAIL,
-    ("media/completeness.py", "load_complete_jpeg"): JAIL,
-    ("media/picture_reader.py", "read_picture"): JAIL,
-    ("media/sandbox/decoders.py", "decode_sound_untrusted"): JAIL,
-    ("media/sound_reader.py", "read_sound"): JAIL,
+    ("media/sandbox/decoders.py", "decode_clip_untrusted"): SANDBOXED,
+    ("media/clip_reader.py", "read_clip"): SANDBOXED,
+    ("media/copies/copy_check.py", "check_copy"): SANDBOXED,
+    ("media/copies/pixels.py", "check_decoding"): SANDBOXED,
+    ("media/copies/tracks.py", "check_decoding"): SANDBOXED,
+    ("media/picture_reader.py", "encoding_of"): SANDBOXED,
+    ("media/sandbox/decoders.py", "PictureDecoder.read"): SANDBOXED,
+    ("media/sandbox/decoders.py", "decode_picture_untrusted"): SANDBOXED,
+    ("media/sandbox/picture_child.py", "answer_request"): SANDBOXED,
+    ("media/sandbox/decoder_pool.py", "DecoderPool.read"): SANDBOXED,
+    ("media/sandbox/decoder_pool.py", "DecoderPool.start_reading"): SANDBOXED,
+    ("media/completeness.py", "has_no_data_after_jpeg_scan"): SANDBOXED,
+    ("media/completeness.py", "load_complete_jpeg"): SANDBOXED,
+    ("media/picture_reader.py", "read_picture"): SANDBOXED,
+    ("media/sandbox/decoders.py", "decode_sound_untrusted"): SANDBOXED,
+    ("media/sound_reader.py", "read_sound"): SANDBOXED,
     ("stop/judge/judge_pool.py", "JudgePool.decide"): "hands the bytes to a judge",
     ("stop/judge/judge_pool.py", "encode_judge_request"): "writes the bytes unread",
     ("stop/banks.py", "bank_name_for_list"): "one pattern, of a name that the operator types",
     ("stop/banks.py", "import_hashes"): "read_hashes reads for it",
-    ("stop/protect.py", "fingerprint_file"): INSIDE,
+    ("stop/protect.py", "fingerprint_file"): DELEGATED,
     ("stop/reviewers.py", "reviewer_with_token"): "one pattern, and a hash of it",
     ("stop/judge/decide.py", "submit_appeal"): "hashes the bytes and hands them on",
     ("stop/judge/scan.py", "first_scan"): "hands the bytes to the decoder",
@@ -129,15 +129,15 @@ def inputs(target: Target, count: int) -> list[bytes]:
 @pytest.mark.parametrize("name", TARGETS)
 def test_nothing_is_found_in_a_short_run(name: str) -> None:
     target = TARGETS[name]
-    for untrusted in inputs(target, SLOW.get(name, INPUTS)):
-        target.take(untrusted)
+    for untrusted in inputs(target, INPUTS_OF_SLOW_TARGETS.get(name, INPUTS)):
+        target.read_and_check(untrusted)
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_target_reads_what_our_writers_write(name: str) -> None:
     target = TARGETS[name]
     seeds = list(target.seeds())
-    assert any(target.take(seed) for seed in seeds)
+    assert any(target.read_and_check(seed) for seed in seeds)
     assert max(map(len, seeds)) <= target.longest
 
 
@@ -193,38 +193,38 @@ def lossy(untrusted: bytes) -> int:
 
 
 PLANTED: dict[str, tuple[Callable[[bytes], Any], type[Exception]]] = {
-    "a KeyError": (one_form(careless, lambda _: b"\x00"), KeyError),
-    "an IndexError": (one_form(careless, lambda _: b"\x00"), IndexError),
-    "a second form": (one_form(forgiving, bytes), ReadOtherwise),
-    "another noun": (one_noun(lossy, lambda size: bytes(size + 1)), ReadOtherwise),
-    "a broken promise": (holds(lossy, lambda size: size != 3), ReadOtherwise),
+    "a KeyError": (canonical_round_trip(careless, lambda _: b"\x00"), KeyError),
+    "an IndexError": (canonical_round_trip(careless, lambda _: b"\x00"), IndexError),
+    "a second form": (canonical_round_trip(forgiving, bytes), PropertyViolated),
+    "another noun": (round_trip(lossy, lambda size: bytes(size + 1)), PropertyViolated),
+    "a broken promise": (satisfies(lossy, lambda size: size != 3), PropertyViolated),
 }
 
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_bug_is_found(name: str) -> None:
-    take, kind = PLANTED[name]
-    target = Target("planted", take, lambda: [b"\x00", b"\x00 ", b"ab"])
+    read_and_check, kind = PLANTED[name]
+    target = Target("planted", read_and_check, lambda: [b"\x00", b"\x00 ", b"ab"])
     found = set[type[Exception]]()
     for untrusted in inputs(target, 500):
         try:
-            target.take(untrusted)
+            target.read_and_check(untrusted)
         except Exception as bug:  # noqa: BLE001 -- the table names the expected one
             found.add(type(bug))
     assert kind in found
 
 
-def test_a_refusal_must_be_tellable() -> None:
-    class Untold(Malformed):
+def test_error_message_must_be_formattable() -> None:
+    class UnformattableError(Malformed):
         """It lacks {something}."""
 
     def refuse(_: bytes) -> bytes:
-        raise Untold
+        raise UnformattableError
 
     with pytest.raises(KeyError):
-        one_form(refuse, bytes)(b"")
+        canonical_round_trip(refuse, bytes)(b"")
 
 
-def test_the_hash_of_a_target_is_that_of_what_it_reaches() -> None:
+def test_targets_that_reach_other_code_have_other_hashes() -> None:
     assert code_of(TARGETS["header"]) == code_of(TARGETS["header"])
     assert code_of(TARGETS["header"]) != code_of(TARGETS["range"])

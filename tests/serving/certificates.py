@@ -36,13 +36,13 @@ def certificate(
     hosts = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
     hosts += [x509.DNSName(one) for one in names]
     valid_days = (begins_days, begins_days + lasts_days)
-    made = (
+    signed = (
         _issued(name, name, key, key, valid_days)
         .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())
     )
-    return _write_pair(folder, key, made)
+    return _write_pair(folder, key, signed)
 
 
 def own_authority(folder: Path, host: str) -> tuple[Path, Pair]:

@@ -44,10 +44,10 @@ def assert_refuses_endless_heads(url: str, pair: Pair | None) -> None:
 
     def refused_after(head: tuple[bytes, bytes]) -> int:
         start, piece = head
-        with connected(url, pair) as one:
-            one.sendall(start + piece[:40_000])
-            assert one.recv(100).startswith(b"HTTP/1.1 431 ")
-            return sum(map(len, _taken(one, piece)))
+        with connected(url, pair) as client:
+            client.sendall(start + piece[:40_000])
+            assert client.recv(100).startswith(b"HTTP/1.1 431 ")
+            return sum(map(len, _pieces_sent(client, piece)))
 
     # In parallel, since the server waits a second for each client to read the refusal.
     with ThreadPoolExecutor(len(_ENDLESS_HEADS)) as clients:
@@ -56,16 +56,16 @@ def assert_refuses_endless_heads(url: str, pair: Pair | None) -> None:
 
 def send_malformed(url: str) -> None:
     """Send each malformed request, and check that it is refused."""
-    for said in MALFORMED:
-        with connected(url, None) as one:
-            one.sendall(said)
-            assert one.recv(1000).startswith(b"HTTP/1.1 4")
+    for request in MALFORMED:
+        with connected(url, None) as client:
+            client.sendall(request)
+            assert client.recv(1000).startswith(b"HTTP/1.1 4")
 
 
-def _taken(one: socket.socket, piece: bytes) -> Iterator[bytes]:
+def _pieces_sent(client: socket.socket, piece: bytes) -> Iterator[bytes]:
     try:
         while True:
-            one.sendall(piece)
+            client.sendall(piece)
             yield piece
     except OSError:
         return

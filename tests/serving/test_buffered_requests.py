@@ -18,14 +18,14 @@ from entrenous.serving.buffered_requests import (
     SendAnswer,
     parse_buffered_request,
 )
-from tests.fuzz.targets.web import read_alike
+from tests.fuzz.targets.web import reads_like_the_parser
 
 GET = b"GET /held?after=3 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x \r\n\r\n"
 PUT = b"PUT /held HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
 OTHER = b"GET /other HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-NEAR = st.lists(
+FRAGMENTS = st.lists(
     st.sampled_from(
         [
             *(
@@ -48,7 +48,7 @@ NEAR = st.lists(
     ),
     max_size=14,
 ).map(b"".join)
-PLAIN = st.builds(
+SIMPLE_REQUESTS = st.builds(
     lambda method, path, lines, body: b"".join(
         (method, path, b" HTTP/1.1\r\n", *lines, b"Content-Length: %d\r\n\r\n" % len(body), body)
     ),
@@ -71,26 +71,26 @@ PLAIN = st.builds(
 )
 
 
-@given(NEAR | PLAIN)
+@given(FRAGMENTS | SIMPLE_REQUESTS)
 @example(GET)
 @example(PUT)
 @example(GET + GET)
 @example(PUT[:-1])
 @example(GET.replace(b"Host", b"Content-Length: 9999999999\r\nHost"))
 def test_buffered_requests_match_the_real_parser(data: bytes) -> None:
-    assert read_alike(data)
+    assert reads_like_the_parser(data)
 
 
-def test_plain_requests_are_taken() -> None:
+def test_simple_requests_are_buffered() -> None:
     assert parse_buffered_request(PUT) == BufferedRequest(
         "PUT", "/held", "", {"host": "a", "content-length": "4"}, b"body"
     )
-    taken = parse_buffered_request(GET)
-    assert taken is not None
-    assert (taken.query, taken.headers["authorization"]) == ("after=3", "Bearer x")
+    buffered = parse_buffered_request(GET)
+    assert buffered is not None
+    assert (buffered.query, buffered.headers["authorization"]) == ("after=3", "Bearer x")
 
 
-class Socket(asyncio.Transport):
+class FakeTransport(asyncio.Transport):
     """Records what a protocol writes."""
 
     def __init__(self) -> None:
@@ -117,133 +117,135 @@ class App:
     """Accepts requests for ``/held``, and answers them when allowed."""
 
     def __init__(self) -> None:
-        self.held: list[tuple[BufferedRequest, SendAnswer]] = []
+        self.unanswered: list[tuple[BufferedRequest, SendAnswer]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("by the parser")(scope, receive, send)
 
-    def answer_buffered(self, asked: BufferedRequest, tell: SendAnswer) -> bool:
-        if asked.path == "/held":
-            self.held.append((asked, tell))
-        return asked.path == "/held"
+    def answer_buffered(self, request: BufferedRequest, send_answer: SendAnswer) -> bool:
+        if request.path == "/held":
+            self.unanswered.append((request, send_answer))
+        return request.path == "/held"
 
-    def let_go(self) -> None:
-        _, tell = self.held.pop(0)
-        tell(201, [(b"content-length", b"2")], b"ok")
+    def answer_next(self) -> None:
+        _, send_answer = self.unanswered.pop(0)
+        send_answer(201, [(b"content-length", b"2")], b"ok")
 
 
-class Line:
+class Connection:
     """A connection: its protocol, its transport and its application."""
 
     def __init__(self, keep_alive_s: int = 30) -> None:
-        self.app, self.socket = App(), Socket()
+        self.app, self.transport = App(), FakeTransport()
         config = uvicorn.Config(self.app, log_config=None, timeout_keep_alive=keep_alive_s)
         self.protocol = BufferedProtocol(config, ServerState(), {})
-        self.protocol.connection_made(self.socket)
+        self.protocol.connection_made(self.transport)
 
-    async def answers(self) -> bytes:
+    async def settle(self) -> bytes:
         for _ in range(20):
             await asyncio.sleep(0)
-        return self.socket.sent
+        return self.transport.sent
 
 
-def ran(work: Callable[[], Any]) -> None:
-    asyncio.run(work())
+def run_scenario(scenario: Callable[[], Any]) -> None:
+    asyncio.run(scenario())
 
 
 def test_pipelined_requests_are_answered_in_order() -> None:
-    async def work() -> None:
-        line = Line()
-        line.protocol.data_received(PUT)
-        line.protocol.data_received(OTHER + GET)  # arrives before the first is answered
-        assert await line.answers() == b""
-        line.app.let_go()
-        assert (await line.answers()).startswith(b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n")
-        both = await line.answers()
-        assert both.count(b"HTTP/1.1") == 3  # the parser got both, as they came in one piece
-        assert both.count(b"by the parser") == 2
-        line.protocol.data_received(GET)
-        line.app.let_go()
-        assert (await line.answers()).endswith(b"\r\n\r\nok")
+    async def scenario() -> None:
+        connection = Connection()
+        connection.protocol.data_received(PUT)
+        connection.protocol.data_received(OTHER + GET)  # arrives before the first is answered
+        assert await connection.settle() == b""
+        connection.app.answer_next()
+        assert (await connection.settle()).startswith(
+            b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n"
+        )
+        answers = await connection.settle()
+        assert answers.count(b"HTTP/1.1") == 3  # the parser got both, as they came in one piece
+        assert answers.count(b"by the parser") == 2
+        connection.protocol.data_received(GET)
+        connection.app.answer_next()
+        assert (await connection.settle()).endswith(b"\r\n\r\nok")
 
-    ran(work)
+    run_scenario(scenario)
 
 
 def test_request_in_pieces_is_left_to_the_parser() -> None:
-    async def work() -> None:
-        line = Line()
-        line.protocol.data_received(PUT[:20])
-        line.protocol.data_received(PUT[20:])
-        assert b"by the parser" in await line.answers()
-        line.protocol.data_received(PUT[:-1])
-        line.protocol.data_received(b"y")
-        assert (await line.answers()).count(b"by the parser") == 2
-        assert not line.app.held
+    async def scenario() -> None:
+        connection = Connection()
+        connection.protocol.data_received(PUT[:20])
+        connection.protocol.data_received(PUT[20:])
+        assert b"by the parser" in await connection.settle()
+        connection.protocol.data_received(PUT[:-1])
+        connection.protocol.data_received(b"y")
+        assert (await connection.settle()).count(b"by the parser") == 2
+        assert not connection.app.unanswered
 
-    ran(work)
+    run_scenario(scenario)
 
 
 def test_malformed_request_is_refused_by_the_parser() -> None:
-    async def work() -> None:
-        line = Line()
-        line.protocol.data_received(b"\x16\x03\x01 nonsense\r\n\r\n")
-        assert (await line.answers()).startswith(b"HTTP/1.1 400 ")
-        assert line.socket.closed
+    async def scenario() -> None:
+        connection = Connection()
+        connection.protocol.data_received(b"\x16\x03\x01 nonsense\r\n\r\n")
+        assert (await connection.settle()).startswith(b"HTTP/1.1 400 ")
+        assert connection.transport.closed
 
-    ran(work)
+    run_scenario(scenario)
 
 
 def test_stop_waits_for_the_answer_and_closes_the_connection() -> None:
-    async def work() -> None:
-        busy, idle = Line(), Line()
+    async def scenario() -> None:
+        busy, idle = Connection(), Connection()
         busy.protocol.data_received(PUT)
         busy.protocol.shutdown()
         idle.protocol.shutdown()
-        assert (busy.socket.closed, idle.socket.closed) == (False, True)
-        busy.app.let_go()
-        assert b"connection: close\r\n" in busy.socket.sent
-        assert busy.socket.closed
+        assert (busy.transport.closed, idle.transport.closed) == (False, True)
+        busy.app.answer_next()
+        assert b"connection: close\r\n" in busy.transport.sent
+        assert busy.transport.closed
 
-    ran(work)
+    run_scenario(scenario)
 
 
-def test_a_flood_behind_an_unanswered_request_is_not_read() -> None:
-    async def work() -> None:
-        line = Line()
-        line.protocol.data_received(PUT)
-        line.protocol.data_received(OTHER * 2200)
-        assert line.socket.paused
-        line.app.let_go()
-        assert (await line.answers()).count(b"HTTP/1.1") > 1
+def test_pipelined_flood_stops_reading_until_the_answer() -> None:
+    async def scenario() -> None:
+        connection = Connection()
+        connection.protocol.data_received(PUT)
+        connection.protocol.data_received(OTHER * 2200)
+        assert connection.transport.paused
+        connection.app.answer_next()
+        assert (await connection.settle()).count(b"HTTP/1.1") > 1
 
-    ran(work)
+    run_scenario(scenario)
 
 
 def test_closed_connection_is_not_answered() -> None:
-    async def work() -> None:
-        line = Line()
-        line.protocol.data_received(PUT)
-        line.protocol.connection_lost(None)
-        line.app.let_go()
-        assert line.socket.sent == b""
+    async def scenario() -> None:
+        connection = Connection()
+        connection.protocol.data_received(PUT)
+        connection.protocol.connection_lost(None)
+        connection.app.answer_next()
+        assert connection.transport.sent == b""
 
-    ran(work)
+    run_scenario(scenario)
 
 
-@pytest.mark.parametrize("asked", [PUT, OTHER])
-def test_an_idle_connection_is_closed_and_a_busy_one_is_not(asked: bytes) -> None:
-    async def work() -> None:
-        line = Line(keep_alive_s=0)
-        line.protocol.data_received(PUT)
-        line.protocol.timeout_keep_alive_handler()
-        assert not line.socket.closed
-        line.app.let_go()
-        line.protocol.data_received(asked)
-        if line.app.held:
-            line.app.let_go()
-        await line.answers()
+@pytest.mark.parametrize("second", [PUT, OTHER])
+def test_keep_alive_timeout_closes_only_idle_connections(second: bytes) -> None:
+    async def scenario() -> None:
+        connection = Connection(keep_alive_s=0)
+        connection.protocol.data_received(PUT)
+        connection.protocol.timeout_keep_alive_handler()
+        assert not connection.transport.closed
+        connection.app.answer_next()
+        connection.protocol.data_received(second)
+        if connection.app.unanswered:
+            connection.app.answer_next()
+        await connection.settle()
         await asyncio.sleep(0.01)
-        line.protocol.timeout_keep_alive_handler()
-        assert line.socket.closed
+        connection.protocol.timeout_keep_alive_handler()
+        assert connection.transport.closed
 
-    ran(work)
+    run_scenario(scenario)

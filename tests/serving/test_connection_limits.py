@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from entrenous.serving.buffered_requests import BufferedProtocol
 from entrenous.serving.connection_limits import LimitedConnections, raise_file_limit_for_connections
-from tests.serving.test_buffered_requests import GET, OTHER, PUT, App, Socket
+from tests.serving.test_buffered_requests import GET, OTHER, PUT, App, FakeTransport
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("socket_enabled")
 HALF = b"PUT /other HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n"
 
 
-class Wire(Socket):
+class FakeTransportWithBuffer(FakeTransport):
     def __init__(self) -> None:
         super().__init__()
         self.unread = 0
@@ -33,51 +33,55 @@ class Wire(Socket):
         return self.unread
 
 
-class Reads(App):
-    """Reads the whole body before it answers, unless ``early`` is set."""
+class BodyReadingApp(App):
+    """Reads the whole body before it answers, unless ``answers_early`` is set."""
 
-    early = False
+    answers_early = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self.early:
+        if not self.answers_early:
             await Request(scope, receive).body()
         await super().__call__(scope, receive, send)
 
 
-class Room:
+class LimitedServer:
     """A server's connections, with a clock that tests advance."""
 
-    def __init__(self, most: int = 100) -> None:
-        self.app, self.crowd, self.passed = Reads(), LimitedConnections(most), 0.0
+    def __init__(self, max_connections: int = 100) -> None:
+        self.app, self.limits, self.elapsed_s = (
+            BodyReadingApp(),
+            LimitedConnections(max_connections),
+            0.0,
+        )
         self.config = uvicorn.Config(self.app, log_config=None, timeout_keep_alive=30)
-        self.every: list[BufferedProtocol] = []
+        self.protocols: list[BufferedProtocol] = []
         loop = asyncio.get_running_loop()
         self.began = loop.time()
-        loop.time = lambda: self.began + self.passed  # type: ignore[method-assign]
+        loop.time = lambda: self.began + self.elapsed_s  # type: ignore[method-assign]
 
-    def comes(self, *said: bytes) -> BufferedProtocol:
-        one = BufferedProtocol(self.config, self.crowd, {})
-        self.every.append(one)
-        one.connection_made(Wire())
-        for data in said:
+    def connect(self, *chunks: bytes) -> BufferedProtocol:
+        one = BufferedProtocol(self.config, self.limits, {})
+        self.protocols.append(one)
+        one.connection_made(FakeTransportWithBuffer())
+        for data in chunks:
             one.data_received(data)
         return one
 
-    async def later(self, seconds: float) -> None:
+    async def wait(self, seconds: float) -> None:
         """Let time pass, and check all connections each second."""
-        await settled()
+        await let_tasks_run()
         for _ in range(int(seconds)):
-            self.passed += 1
-            self.crowd.close_overdue(self.began + self.passed)
+            self.elapsed_s += 1
+            self.limits.close_overdue(self.began + self.elapsed_s)
 
-    async def ends(self) -> None:
+    async def abort_all(self) -> None:
         """Abort all connections, so that nothing waits for them."""
-        for one in self.every:
+        for one in self.protocols:
             one.connection_lost(ConnectionResetError())
-        await settled()
+        await let_tasks_run()
 
 
-async def settled() -> None:
+async def let_tasks_run() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -86,86 +90,86 @@ def closed(*some: BufferedProtocol) -> list[bool]:
     return [one.transport.is_closing() for one in some]
 
 
-def ran(work: Callable[[Room], Any], most: int = 100) -> None:
+def run_scenario(scenario: Callable[[LimitedServer], Any], max_connections: int = 100) -> None:
     async def whole() -> None:
-        room = Room(most)
+        server = LimitedServer(max_connections)
         try:
-            await work(room)
+            await scenario(server)
         finally:
-            await room.ends()
+            await server.abort_all()
 
     asyncio.run(whole())
 
 
 def test_a_connection_without_a_whole_head_is_closed_after_ten_seconds() -> None:
-    async def work(room: Room) -> None:
-        silent, slow = room.comes(), room.comes(b"GET /held HT")
-        await room.later(9)
+    async def scenario(server: LimitedServer) -> None:
+        silent, slow = server.connect(), server.connect(b"GET /held HT")
+        await server.wait(9)
         slow.data_received(b"TP/1.1\r\nX: ")
         assert closed(silent, slow) == [False, False]
-        await room.later(3)
+        await server.wait(3)
         assert closed(silent, slow) == [True, True]
-        assert not room.crowd.connections
+        assert not server.limits.connections
 
-    ran(work)
+    run_scenario(scenario)
 
 
 @pytest.mark.parametrize("first", [PUT, OTHER])
 def test_idle_connection_stays_open_for_the_keep_alive_time(first: bytes) -> None:
     """After that, the next head has ten seconds of its own. ``first`` is buffered or parsed."""
 
-    async def work(room: Room) -> None:
-        idle, blank, next_ = (room.comes(first) for _ in range(3))
-        while room.app.held:
-            room.app.let_go()
-        await room.later(25)
+    async def scenario(server: LimitedServer) -> None:
+        idle, blank, next_ = (server.connect(first) for _ in range(3))
+        while server.app.unanswered:
+            server.app.answer_next()
+        await server.wait(25)
         assert closed(idle, blank, next_) == [False, False, False]
         blank.data_received(b"\r\n")  # which stops uvicorn's timer, and begins no request
         next_.data_received(GET[:9])
-        await room.later(9)
+        await server.wait(9)
         assert closed(idle, blank, next_) == [True, True, False]
-        await room.later(3)
+        await server.wait(3)
         assert closed(next_) == [True]
 
-    ran(work)
+    run_scenario(scenario)
 
 
-def test_connection_being_answered_is_not_late() -> None:
+def test_connection_being_answered_is_not_closed() -> None:
     """A device may wait a minute for a letter."""
 
-    async def work(room: Room) -> None:
-        waits, brings = room.comes(PUT), room.comes(HALF)
-        await room.later(300)
-        assert closed(waits, brings) == [False, False]
+    async def scenario(server: LimitedServer) -> None:
+        waiting, uploading = server.connect(PUT), server.connect(HALF)
+        await server.wait(300)
+        assert closed(waiting, uploading) == [False, False]
 
-    ran(work)
+    run_scenario(scenario)
 
 
 def test_rest_of_an_answered_body_times_out_after_a_minute() -> None:
-    async def work(room: Room) -> None:
-        room.app.early = True
-        one = room.comes(HALF)
-        await room.later(50)
+    async def scenario(server: LimitedServer) -> None:
+        server.app.answers_early = True
+        one = server.connect(HALF)
+        await server.wait(50)
         one.data_received(b"x")
         assert closed(one) == [False]
-        await room.later(12)
+        await server.wait(12)
         assert closed(one) == [True]
 
-    ran(work)
+    run_scenario(scenario)
 
 
 def test_client_that_reads_nothing_for_a_minute_is_closed() -> None:
-    async def work(room: Room) -> None:
-        stuck, slow = room.comes(HALF), room.comes(HALF)
+    async def scenario(server: LimitedServer) -> None:
+        stuck, slow = server.connect(HALF), server.connect(HALF)
         for one in (stuck, slow):
             one.pause_writing()
             one.transport.unread = 100_000
-        await room.later(50)
+        await server.wait(50)
         slow.transport.unread = 90_000
-        await room.later(12)
+        await server.wait(12)
         assert closed(stuck, slow) == [True, False]
 
-    ran(work)
+    run_scenario(scenario)
 
 
 def test_connections_with_most_unread_bytes_are_closed_first(
@@ -174,32 +178,32 @@ def test_connections_with_most_unread_bytes_are_closed_first(
     """This includes connections being answered, and closing ones with unread bytes."""
     monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_BYTES_MAX", 1000)
 
-    async def work(room: Room) -> None:
-        few, many, most, none = (room.comes(HALF) for _ in range(4))
+    async def scenario(server: LimitedServer) -> None:
+        few, many, most, none = (server.connect(HALF) for _ in range(4))
         few.transport.unread, many.transport.unread, most.transport.unread = 300, 400, 500
-        await room.later(1)
+        await server.wait(1)
         assert closed(few, many, most, none) == [False, False, True, False]
         few.transport.unread = 601
         many.shutdown()
-        await room.later(1)
+        await server.wait(1)
         assert closed(few, none) == [True, False]
-        assert room.crowd.connections == {many, none}
+        assert server.limits.connections == {many, none}
 
-    ran(work)
+    run_scenario(scenario)
 
 
-LONG = b"a" * 2000
-START = b"GET /other HTTP/1.1\r\nHost: a\r\n"
+PIECE = b"a" * 2000
+HEAD_START = b"GET /other HTTP/1.1\r\nHost: a\r\n"
 CHUNKED = b"PUT /other HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
     ("start", "piece"),
     [
-        (START, b"X: a\r\n" * 330),
-        (START + b"X: ", LONG),
-        (START, LONG),
-        (b"GET /", LONG),
+        (HEAD_START, b"X: a\r\n" * 330),
+        (HEAD_START + b"X: ", PIECE),
+        (HEAD_START, PIECE),
+        (b"GET /", PIECE),
         (b"", b"\r\n" * 1000),
         (OTHER, b"\r\n" * 1000),
     ],
@@ -209,9 +213,9 @@ CHUNKED = b"PUT /other HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n
 def test_a_head_without_end_is_refused_after_32_kib(
     start: bytes, piece: bytes, *, at_once: bool
 ) -> None:
-    async def work(room: Room) -> None:
-        one = room.comes(start)
-        await settled()
+    async def scenario(server: LimitedServer) -> None:
+        one = server.connect(start)
+        await let_tasks_run()
         for _ in range(15):
             one.data_received(piece)
         assert closed(one) == [False]
@@ -225,26 +229,26 @@ def test_a_head_without_end_is_refused_after_32_kib(
         assert f"content-length: {len(body)}\r\n".encode() in head
         assert json.loads(body)["status"] == 431
         assert one.transport.sent.count(b" 431 ") == 1
-        room.passed += 2
+        server.elapsed_s += 2
         await asyncio.sleep(0)
-        await settled()
+        await let_tasks_run()
         assert closed(one) == [True]
 
-    ran(work)
+    run_scenario(scenario)
 
 
 @pytest.mark.parametrize(
     ("start", "piece"),
     [
         (CHUNKED + b"4\r\nbody\r\n0\r\n", b"X: a\r\n" * 330),
-        (CHUNKED + b"4\r\nbody\r\n0\r\nX: ", LONG),
-        (CHUNKED + b"4;", LONG),
+        (CHUNKED + b"4\r\nbody\r\n0\r\nX: ", PIECE),
+        (CHUNKED + b"4;", PIECE),
     ],
     ids=["trailers", "a trailer", "an extension"],
 )
 def test_endless_chunk_head_is_refused(start: bytes, piece: bytes) -> None:
-    async def work(room: Room) -> None:
-        one = room.comes(start)
+    async def scenario(server: LimitedServer) -> None:
+        one = server.connect(start)
         for _ in range(15):
             one.data_received(piece)
         assert closed(one) == [False]
@@ -252,66 +256,66 @@ def test_endless_chunk_head_is_refused(start: bytes, piece: bytes) -> None:
             one.data_received(piece)
         assert closed(one) == [True]
 
-    ran(work)
+    run_scenario(scenario)
 
 
 def test_endless_head_during_an_answer_closes_the_connection() -> None:
-    async def work(room: Room) -> None:
-        one = room.comes(HALF, b"x" * 200_000 + START, LONG * 20)
+    async def scenario(server: LimitedServer) -> None:
+        one = server.connect(HALF, b"x" * 200_000 + HEAD_START, PIECE * 20)
         assert (closed(one), one.transport.sent) == ([True], b"")
 
-    ran(work)
+    run_scenario(scenario)
 
 
 def test_a_long_head_and_a_long_body_are_read_whole() -> None:
     """In one piece or in many; many short requests in one piece are read, too."""
 
-    async def work(room: Room) -> None:
-        lines = b"".join(b"X-%d: %b\r\n" % (at, LONG) for at in range(15))
+    async def scenario(server: LimitedServer) -> None:
+        lines = b"".join(b"X-%d: %b\r\n" % (at, PIECE) for at in range(15))
         body = b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000
-        long = START.replace(b"GET", b"PUT") + lines + body
-        whole, slow, chunky = room.comes(long), room.comes(), room.comes(CHUNKED)
+        long = HEAD_START.replace(b"GET", b"PUT") + lines + body
+        whole, slow, chunky = server.connect(long), server.connect(), server.connect(CHUNKED)
         for at in range(0, len(long), 999):
             slow.data_received(long[at : at + 999])
         for _ in range(9000):
             chunky.data_received(b"1\r\nx\r\n")
         chunky.data_received(b"0\r\n\r\n")
-        many = room.comes((START + b"\r\n") * 2200)
-        await room.later(1)
+        many = server.connect((HEAD_START + b"\r\n") * 2200)
+        await server.wait(1)
         for one in (whole, slow, chunky):
             assert one.transport.sent.count(b"by the parser") == 1
         assert closed(whole, slow, chunky, many) == [False] * 4
 
-    ran(work)
+    run_scenario(scenario)
 
 
 def test_longest_waiting_connection_is_closed_when_full() -> None:
     """It may be silent, or have sent half a head or little of a body."""
 
-    async def work(room: Room) -> None:
-        busy, large = room.comes(PUT), room.comes(HALF, b"x" * 70_000)
-        body = room.comes(HALF, b"x")
-        await room.later(2)
-        silent = room.comes()
-        newer = room.comes(GET)
-        room.app.held.pop()  # it is never answered
+    async def scenario(server: LimitedServer) -> None:
+        busy, large = server.connect(PUT), server.connect(HALF, b"x" * 70_000)
+        body = server.connect(HALF, b"x")
+        await server.wait(2)
+        silent = server.connect()
+        newer = server.connect(GET)
+        server.app.unanswered.pop()  # it is never answered
         assert closed(busy, large, body, silent, newer) == [False, False, True, False, False]
-        newest = room.comes()
+        newest = server.connect()
         assert closed(busy, large, silent, newer, newest) == [False, False, True, False, False]
-        assert len(room.crowd.connections) == 4
+        assert len(server.limits.connections) == 4
 
-    ran(work, most=4)
+    run_scenario(scenario, max_connections=4)
 
 
 def test_new_connection_is_refused_when_none_can_be_closed() -> None:
-    async def work(room: Room) -> None:
-        busy = [room.comes(PUT), room.comes(PUT)]
-        assert closed(*busy, room.comes()) == [False, False, True]
-        room.app.let_go()
-        await settled()
-        assert closed(room.comes(), *busy) == [False, True, False]
+    async def scenario(server: LimitedServer) -> None:
+        busy = [server.connect(PUT), server.connect(PUT)]
+        assert closed(*busy, server.connect()) == [False, False, True]
+        server.app.answer_next()
+        await let_tasks_run()
+        assert closed(server.connect(), *busy) == [False, True, False]
 
-    ran(work, most=2)
+    run_scenario(scenario, max_connections=2)
 
 
 @pytest.fixture

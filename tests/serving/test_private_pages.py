@@ -34,13 +34,13 @@ def connection(host: str, *, of_another_user: bool) -> Iterator[tuple[Address, A
             open_sockets.callback(client.wait)
         else:
             open_sockets.enter_context(socket.create_connection(server))
-        taken, address = listener.accept()
-        open_sockets.enter_context(taken)
+        accepted, address = listener.accept()
+        open_sockets.enter_context(accepted)
         yield address[:2], server
 
 
 @pytest.fixture(params=["kernel", "tables"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def lookup(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "tables":  # as where the kernel has no sock_diag
         monkeypatch.setattr(private_pages, "_NETLINK_SOCK_DIAG", 31)
     else:
@@ -49,19 +49,19 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_own_connection_is_ours(host: str, way: str) -> None:
+def test_own_connection_is_ours(host: str, lookup: str) -> None:
     with connection(host, of_another_user=False) as (client, server):
         found = private_pages._socket_user_from_kernel(client, server)
-        assert found == (os.getuid() if way == "kernel" else None)
+        assert found == (os.getuid() if lookup == "kernel" else None)
         assert is_client_our_user(client, server)
 
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to connect as another user")
-def test_connection_of_another_user_is_not_ours(host: str, way: str) -> None:
+def test_connection_of_another_user_is_not_ours(host: str, lookup: str) -> None:
     with connection(host, of_another_user=True) as (client, server):
         found = private_pages._socket_user_from_kernel(client, server)
-        assert found == (NOBODY if way == "kernel" else None)
+        assert found == (NOBODY if lookup == "kernel" else None)
         assert not is_client_our_user(client, server)
 
 

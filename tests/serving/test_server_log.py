@@ -15,27 +15,27 @@ from entrenous.serving.server_process import (
 )
 
 
-def answer(log: logging.Logger) -> None:
-    said = {"event": "get_blob", "status": 200, "size_bits": 23}
-    log.info("%s %d size<=2^%d", *said.values(), extra={"said": said})
+def log_response(log: logging.Logger) -> None:
+    fields = {"event": "get_blob", "status": 200, "size_bits": 23}
+    log.info("%s %d size<=2^%d", *fields.values(), extra={"said": fields})
 
 
-def library() -> None:
+def log_library_error() -> None:
     """Log as asyncio and uvicorn do: with a peer in the message, and an error."""
     why = ConnectionResetError("peer 203.0.113.7 went away")
     logging.getLogger("asyncio").error("lost %s", "203.0.113.7:4711", exc_info=why)
 
 
-def lines(kind: LogKind) -> list[str]:
+def logged_lines(kind: LogKind) -> list[str]:
     stream = io.StringIO()
     start_log(kind, stream)
-    answer(logging.getLogger(RELAY_LOGGER))
-    library()
+    log_response(logging.getLogger(RELAY_LOGGER))
+    log_library_error()
     return stream.getvalue().splitlines()
 
 
 def test_json_log_line_is_one_object() -> None:
-    first, second = (json.loads(line) for line in lines(LogKind.JSON))
+    first, second = (json.loads(line) for line in logged_lines(LogKind.JSON))
     assert set(first) == {"at", "level", "event", "status", "size_bits"}
     assert (first["event"], first["status"], first["level"]) == ("get_blob", 200, "info")
     assert first["at"].endswith("Z")
@@ -43,30 +43,30 @@ def test_json_log_line_is_one_object() -> None:
 
 
 def test_text_log_line_starts_with_its_level() -> None:
-    first, second = lines(LogKind.TEXT)
+    first, second = logged_lines(LogKind.TEXT)
     assert first == "info get_blob status=200 size_bits=23"
     assert second == "error library from=asyncio kind=ConnectionResetError"
 
 
 def test_errors_log_omits_answers() -> None:
-    assert lines(LogKind.ERRORS) == ["error library from=asyncio kind=ConnectionResetError"]
+    assert logged_lines(LogKind.ERRORS) == ["error library from=asyncio kind=ConnectionResetError"]
 
 
 @pytest.mark.parametrize("kind", LogKind)
 def test_what_a_library_says_of_a_peer_is_not_written(kind: LogKind) -> None:
-    assert "203.0.113.7" not in "\n".join(lines(kind))
+    assert "203.0.113.7" not in "\n".join(logged_lines(kind))
 
 
 def test_hook_decision_is_logged_in_the_documented_line() -> None:
     stream = io.StringIO()
     start_gate_client_log(stream)
-    said = {"event": "upload", "decision": "let through"}
-    for tell in (
+    fields = {"event": "upload", "decision": "let through"}
+    for log_decision in (
         logging.getLogger(GATE_CLIENT_LOGGER).info,
         logging.getLogger(GATE_CLIENT_LOGGER).warning,
     ):
-        tell("upload decision=%(decision)s", said, extra={"said": said})
-    library()
+        log_decision("upload decision=%(decision)s", fields, extra={"said": fields})
+    log_library_error()
     assert stream.getvalue().splitlines() == [
         "INFO entrenous.hooks upload decision=let through",
         "WARNING entrenous.hooks upload decision=let through",

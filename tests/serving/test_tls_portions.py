@@ -17,14 +17,14 @@ from tests.carry.relays import CountingDice
 from tests.serving.certificates import Pair, certificate
 
 DATA = CountingDice().token(3_000_000)
-NOT_COUNTED = 1 << 20  # a portion or two, and both sockets' buffers
+NOT_COUNTED_BYTES = 1 << 20  # a portion or two, and both sockets' buffers
 
 
-class Below:
+class FakeTlsTransport:
     """A fake TLS transport with room for ``room`` writes."""
 
     def __init__(self, room: int) -> None:
-        self.room, self.said, self.closed = room, b"", False
+        self.room, self.written, self.closed = room, b"", False
 
     def set_write_buffer_limits(self, high: int) -> None:
         assert high == WRITE_PORTION_BYTES
@@ -32,7 +32,7 @@ class Below:
     def write(self, data: memoryview) -> None:
         assert 0 < len(data) <= WRITE_PORTION_BYTES
         assert not self.closed
-        self.said, self.room = self.said + bytes(data), self.room - 1
+        self.written, self.room = self.written + bytes(data), self.room - 1
 
     def get_write_buffer_size(self) -> int:
         return 7
@@ -50,29 +50,33 @@ class Below:
 
 
 def test_writer_continues_in_order_and_closes_after_the_last_byte() -> None:
-    below = Below(3)
-    one = PortionedWriter(below, lambda: below.room <= 0)
+    transport = FakeTlsTransport(3)
+    one = PortionedWriter(transport, lambda: transport.room <= 0)
     one.write(DATA[:10])
     one.write(DATA[10:200_000])
     one.write(DATA[200_000:300_000])
-    assert below.said == DATA[: 10 + 2 * WRITE_PORTION_BYTES]
-    assert one.get_write_buffer_size() == 300_000 - len(below.said) + 7
+    assert transport.written == DATA[: 10 + 2 * WRITE_PORTION_BYTES]
+    assert one.get_write_buffer_size() == 300_000 - len(transport.written) + 7
     one.close()
-    assert (one.is_closing(), below.closed) == (True, False)
-    below.room = 99
+    assert (one.is_closing(), transport.closed) == (True, False)
+    transport.room = 99
     one.resume_writing()
-    assert (below.said, below.closed) == (DATA[:300_000], True)
+    assert (transport.written, transport.closed) == (DATA[:300_000], True)
     assert one.get_write_buffer_size() == 7
 
 
 def test_aborted_writer_writes_nothing_more() -> None:
-    below = Below(1)
-    one = PortionedWriter(below, lambda: below.room <= 0)
+    transport = FakeTlsTransport(1)
+    one = PortionedWriter(transport, lambda: transport.room <= 0)
     one.write(DATA)
     one.abort()
-    below.room = 99
+    transport.room = 99
     one.resume_writing()
-    assert (len(below.said), one.get_write_buffer_size(), one.is_closing()) == (65536, 7, True)
+    assert (len(transport.written), one.get_write_buffer_size(), one.is_closing()) == (
+        65536,
+        7,
+        True,
+    )
 
 
 class Server(asyncio.Protocol):
@@ -113,9 +117,9 @@ def test_tls_connection_reports_its_unread_bytes(
             serving = await asyncio.get_running_loop().create_server(
                 lambda: server, sock=taken, ssl=context
             )
-            with await asyncio.to_thread(connected, taken.getsockname()[1], pair) as reader:
+            with await asyncio.to_thread(connect, taken.getsockname()[1], pair) as reader:
                 await asyncio.sleep(0)
-                assert server.portions.get_write_buffer_size() > len(DATA) - NOT_COUNTED
+                assert server.portions.get_write_buffer_size() > len(DATA) - NOT_COUNTED_BYTES
                 assert await asyncio.to_thread(read_all, reader) == DATA
             await asyncio.wait_for(server.lost.wait(), 20)
             assert server.portions.get_write_buffer_size() == 0
@@ -125,7 +129,7 @@ def test_tls_connection_reports_its_unread_bytes(
         runner.run(story())
 
 
-def connected(port: int, pair: Pair) -> ssl.SSLSocket:
+def connect(port: int, pair: Pair) -> ssl.SSLSocket:
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     raw.settimeout(20)
@@ -137,7 +141,7 @@ def connected(port: int, pair: Pair) -> ssl.SSLSocket:
 
 
 def read_all(reader: ssl.SSLSocket) -> bytes:
-    came = DATA[:1]
+    received = DATA[:1]
     while chunk := reader.recv(1 << 16):
-        came += chunk
-    return came
+        received += chunk
+    return received

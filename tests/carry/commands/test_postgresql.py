@@ -9,7 +9,7 @@ import pytest
 from entrenous.carry.open_relay import open_relay
 from entrenous.carry.relay_settings import PostgresqlLibraryMissing
 from entrenous.cli import run
-from tests.carry.commands.test_relay_commands import does
+from tests.carry.commands.test_relay_commands import relay_json
 from tests.carry.operate.test_backup_files import fill
 from tests.carry.relays import Post
 from tests.postgres import Cluster
@@ -32,11 +32,11 @@ def settings(tmp_path: Path, postgres: Cluster) -> Path:
 def test_stats_and_check_work_with_postgresql(
     settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = does(capsys, "stats", "--settings", str(settings))
-    assert (told["mailboxes"], told["letters"], told["blobs"]) == (1, 1, 1)
-    looked = does(capsys, "check", "--settings", str(settings))
-    assert looked["ok"]
-    assert "PostgreSQL answers" in str(looked["findings"])
+    stats = relay_json(capsys, "stats", "--settings", str(settings))
+    assert (stats["mailboxes"], stats["letters"], stats["blobs"]) == (1, 1, 1)
+    checked = relay_json(capsys, "check", "--settings", str(settings))
+    assert checked["ok"]
+    assert "PostgreSQL answers" in str(checked["findings"])
 
 
 def test_check_reports_an_unreachable_postgresql(
@@ -47,8 +47,8 @@ def test_check_reports_an_unreachable_postgresql(
         f'database = "postgresql:///relay?host={tmp_path}"\nlisten = "127.0.0.1:0"\n'
         "free_mb_min = 0\n"
     )
-    looked = does(capsys, "check", "--settings", str(path), status=1)
-    faults = {one["part"]: one["words"] for one in looked["findings"] if not one["ok"]}
+    checked = relay_json(capsys, "check", "--settings", str(path), status=1)
+    faults = {one["part"]: one["words"] for one in checked["findings"] if not one["ok"]}
     assert "cannot reach its database" in faults.pop("database")
     assert faults == {}
 

@@ -16,7 +16,7 @@ from tests.carry.relays import Post, WoundClock, disk_relay
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 
-def does(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> Any:
+def relay_json(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> Any:
     assert run(["relay", *arguments, "--json"], {}) == status
     return json.loads(capsys.readouterr().out)
 
@@ -30,15 +30,15 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "relay"
 
 
-def test_the_default_settings_run_as_they_are(
+def test_default_settings_pass_the_check(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = tmp_path / "relay.toml"
-    told = does(capsys, "init", "--out", str(settings))
-    assert told == {"schema": "entrenous/relay-init/1", "settings": str(settings)}
-    looked = does(capsys, "check", "--settings", str(settings), "--listen", "127.0.0.1:0")
-    assert looked["ok"]
-    assert [one["part"] for one in looked["findings"]][:2] == ["folder", "disk"]
+    answer = relay_json(capsys, "init", "--out", str(settings))
+    assert answer == {"schema": "entrenous/relay-init/1", "settings": str(settings)}
+    checked = relay_json(capsys, "check", "--settings", str(settings), "--listen", "127.0.0.1:0")
+    assert checked["ok"]
+    assert [one["part"] for one in checked["findings"]][:2] == ["folder", "disk"]
 
 
 def test_init_does_not_overwrite_settings(
@@ -55,9 +55,9 @@ def test_a_fault_is_exit_status_1_and_is_named(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data.chmod(0o755)
-    told = does(capsys, "check", "--data", str(data), "--listen", "127.0.0.1:0", status=1)
-    assert not told["ok"]
-    assert [one["part"] for one in told["findings"] if not one["ok"]] == ["folder"]
+    answer = relay_json(capsys, "check", "--data", str(data), "--listen", "127.0.0.1:0", status=1)
+    assert not answer["ok"]
+    assert [one["part"] for one in answer["findings"] if not one["ok"]] == ["folder"]
     assert run(["relay", "check", "--data", str(data), "--listen", "127.0.0.1:0"], {}) == 1
     assert "no  folder: others can look into" in capsys.readouterr().out
 
@@ -80,9 +80,9 @@ def test_misspelled_setting_stops_every_command(
 
 
 def test_stats_are_numbers_without_names(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    told = does(capsys, "stats", "--data", str(data))
-    assert told.pop("free_bytes") > 0
-    assert told == {
+    answer = relay_json(capsys, "stats", "--data", str(data))
+    assert answer.pop("free_bytes") > 0
+    assert answer == {
         "schema": "entrenous/relay-stats/1",
         "mailboxes": 1,
         "locks": 0,
@@ -98,11 +98,11 @@ def test_stats_are_numbers_without_names(data: Path, capsys: pytest.CaptureFixtu
         "swept_at": None,
     }
     assert run(["relay", "stats", "--data", str(data)], {}) == 0
-    said, post = capsys.readouterr().out, Post()
-    assert "1 mailboxes" in said
+    printed, post = capsys.readouterr().out, Post()
+    assert "1 mailboxes" in printed
     for one in (post.mailbox, post.id, post.blob_id):
-        assert to_base64url(one) not in said
-        assert one.hex() not in said
+        assert to_base64url(one) not in printed
+        assert one.hex() not in printed
 
 
 def test_inspecting_a_folder_without_a_relay_creates_nothing(

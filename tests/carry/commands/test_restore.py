@@ -24,7 +24,7 @@ pytestmark = pytest.mark.real
 
 
 @contextmanager
-def relay(folder: Path) -> Iterator[str]:
+def running_relay(folder: Path) -> Iterator[str]:
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--data", str(folder)]
     command = [*program, "--listen", "127.0.0.1:0", "--json"]
     with begun(command, stdout=subprocess.PIPE) as process:
@@ -46,7 +46,7 @@ def sent(courier: HttpCourier, url: str, number: int) -> Post:
     return post
 
 
-def does(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+def relay_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     assert run(["relay", *arguments, "--json"], {}) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -56,12 +56,12 @@ def test_what_ended_after_the_backup_does_not_live_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A plain copy of the files would open all three: taken back, used up, and waiting."""
-    live, saved, again = (str(tmp_path / name) for name in ("live", "saved", "again"))
-    with relay(Path(live)) as url, new_relay_client() as web:
+    live, saved, restored = (str(tmp_path / name) for name in ("live", "saved", "again"))
+    with running_relay(Path(live)) as url, new_relay_client() as web:
         courier = HttpCourier(web)
-        waits, recalled, opened = (sent(courier, url, number) for number in range(3))
-        told = does(capsys, "backup", "--data", live, "--out", saved)
-        assert (told["blobs"], told["missing"]) == (3, 0)
+        waiting, recalled, opened = (sent(courier, url, number) for number in range(3))
+        answer = relay_json(capsys, "backup", "--data", live, "--out", saved)
+        assert (answer["blobs"], answer["missing"]) == (3, 0)
         courier.withdraw(url, recalled.id, recalled.withdraw)
         attempt = opened.attempt()
         courier.open_share(url, opened.id, opened.open, attempt)
@@ -69,29 +69,29 @@ def test_what_ended_after_the_backup_does_not_live_again(
         for post, refusal in ((recalled, TakenBack), (opened, UsedUp)):
             with pytest.raises(refusal):
                 courier.open_share(url, post.id, post.open, post.attempt())
-    assert does(capsys, "restore", saved, "--data", again)["lost"] == 3
-    with relay(Path(again)) as url, new_relay_client() as web:
+    assert relay_json(capsys, "restore", saved, "--data", restored)["lost"] == 3
+    with running_relay(Path(restored)) as url, new_relay_client() as web:
         courier = HttpCourier(web)
         assert httpx.get(f"{url}/v1/status", trust_env=False).json()["restored_at"] is not None
-        for post in (waits, recalled, opened):
+        for post in (waiting, recalled, opened):
             assert courier.envelope_status(url, post.id, post.withdraw).state is EnvelopeState.LOST
             with pytest.raises(NoSuchEnvelope):
                 courier.open_share(url, post.id, post.open, post.attempt())
         sent(courier, url, 7)
-    assert run(["relay", "restore", saved, "--data", again], {}) == 3
+    assert run(["relay", "restore", saved, "--data", restored], {}) == 3
     assert "is not empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [(), ("--with-shares",)])
-def test_restore_says_what_devices_repeat_and_what_to_tell_people(
+def test_restore_prints_what_the_operator_has_to_tell_people(
     more: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """docs/spec/relay.md section 12: nobody has to do by hand what devices repeat by themselves."""
-    live, saved, again = (str(tmp_path / name) for name in ("live", "saved", "again"))
-    with relay(Path(live)):
-        does(capsys, "backup", "--data", live, "--out", saved)
-    assert run(["relay", "restore", saved, "--data", again, *more], {}) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "Tell your people to open Entrenous" in told
-    assert "within six hours" in told
-    assert "have to do so again" not in told
+    live, saved, restored = (str(tmp_path / name) for name in ("live", "saved", "again"))
+    with running_relay(Path(live)):
+        relay_json(capsys, "backup", "--data", live, "--out", saved)
+    assert run(["relay", "restore", saved, "--data", restored, *more], {}) == 0
+    answer = " ".join(capsys.readouterr().out.split())
+    assert "Tell your people to open Entrenous" in answer
+    assert "within six hours" in answer
+    assert "have to do so again" not in answer

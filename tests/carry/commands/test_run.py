@@ -26,16 +26,16 @@ def free_port() -> int:
         return port
 
 
-def test_a_relay_loads_no_decoder_and_no_vault() -> None:
+def test_relay_imports_no_decoder_and_no_vault() -> None:
     """Code that is not loaded takes no memory and cannot be attacked."""
-    looked = (
+    script = (
         "import sys, entrenous.__main__, entrenous.carry.commands, entrenous.carry.http.metrics;"
         "print(sorted({'cv2', 'numpy', 'av', 'PIL', 'sqlcipher3', 'vodozemac'} & set(sys.modules)))"
     )
-    alone = subprocess.run(
-        [sys.executable, "-c", looked], capture_output=True, text=True, check=True
+    completed = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    assert alone.stdout == "[]\n"
+    assert completed.stdout == "[]\n"
 
 
 def _heed_interrupts() -> None:
@@ -43,8 +43,10 @@ def _heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_metrics_are_served_until_the_relay_stops(tmp_path: Path, how: signal.Signals) -> None:
+@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
+def test_metrics_are_served_until_the_relay_stops(
+    tmp_path: Path, stop_signal: signal.Signals
+) -> None:
     port = free_port()
     (tmp_path / "relay.toml").write_text(
         f'listen = "127.0.0.1:0"\nmetrics_listen = "127.0.0.1:{port}"\nlog = "text"\n'
@@ -61,16 +63,16 @@ def test_metrics_are_served_until_the_relay_stops(tmp_path: Path, how: signal.Si
             url = json.loads(process.stdout.readline())["url"]
             assert httpx.get(f"{url}/v1/status", trust_env=False).status_code == 200
             assert httpx.get(f"{url}/metrics", trust_env=False).status_code == 404
-            told = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
-            process.send_signal(how)
-            _, said = process.communicate(timeout=60)
+            metrics = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+            process.send_signal(stop_signal)
+            _, log = process.communicate(timeout=60)
         finally:
             process.kill()
-    assert 'entrenous_answers_total{event="show_status",status="200"} 1.0' in told
-    assert "process_resident_memory_bytes" in told
-    assert process.returncode == (0 if how is signal.SIGTERM else 130)
-    assert b"info show_status status=200" in said
-    assert b"127.0.0.1" not in said
+    assert 'entrenous_answers_total{event="show_status",status="200"} 1.0' in metrics
+    assert "process_resident_memory_bytes" in metrics
+    assert process.returncode == (0 if stop_signal is signal.SIGTERM else 130)
+    assert b"info show_status status=200" in log
+    assert b"127.0.0.1" not in log
     assert not (tmp_path / "relay-data" / "mail.db-wal").exists()
 
 
@@ -89,11 +91,11 @@ def test_who_waits_for_a_letter_does_not_hold_up_a_stop(tmp_path: Path) -> None:
             with new_relay_client() as web:
                 HttpCourier(web).create_mailbox(url, post.mailbox, post.owner)
             wake = f"{url}/v1/mailboxes/{to_base64url(post.mailbox)}/wake"
-            said = {
+            headers = {
                 "Entrenous-Protocol": "2",
                 "Authorization": f"Bearer {to_base64url(post.owner.reveal())}",
             }
-            waiting = threads.submit(httpx.get, wake, headers=said, timeout=60, trust_env=False)
+            waiting = threads.submit(httpx.get, wake, headers=headers, timeout=60, trust_env=False)
             with pytest.raises(TimeoutError):
                 waiting.result(0.5)
             process.send_signal(signal.SIGTERM)
@@ -112,7 +114,7 @@ def test_taken_metrics_address_is_named_in_the_error(tmp_path: Path) -> None:
         settings = tmp_path / "relay.toml"
         settings.write_text(f'listen = "127.0.0.1:0"\nmetrics_listen = "{taken}"\n')
         program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings)]
-        ended = done(program, text=True)
-    assert ended.returncode == 6
-    assert f"cannot serve its metrics at {taken}" in ended.stderr
-    assert "Change metrics_listen" in " ".join(ended.stderr.split())
+        result = done(program, text=True)
+    assert result.returncode == 6
+    assert f"cannot serve its metrics at {taken}" in result.stderr
+    assert "Change metrics_listen" in " ".join(result.stderr.split())

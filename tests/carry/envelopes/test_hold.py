@@ -47,7 +47,7 @@ from tests.in_memory.courier import at_once
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 
-class Interrupted:
+class CancellingStore:
     """A store that completes its ``at``-th operation while the caller is cancelled."""
 
     def __init__(self, store: RowStore, at: int) -> None:
@@ -69,18 +69,18 @@ def relay() -> Relay:
     return new_relay()
 
 
-async def ready(relay: Relay, post: Post) -> None:
+async def create_mailbox_with_token(relay: Relay, post: Post) -> None:
     await create_mailbox(post.mailbox, token_hash(post.owner), relay)
     await register_send_token(post.mailbox, post.owner, post.granted(), relay)
 
 
-async def read(relay: Relay, post: Post) -> bytes:
-    held = await find_blob(post.blob_id, post.fetch, relay)
-    chunks = await relay.blobs.read(held.name, 0, held.size)
+async def download(relay: Relay, post: Post) -> bytes:
+    stored = await find_blob(post.blob_id, post.fetch, relay)
+    chunks = await relay.blobs.read(stored.name, 0, stored.size)
     return b"".join([chunk async for chunk in chunks])
 
 
-def rows(relay: Relay, kind: type) -> int:
+def count_rows(relay: Relay, kind: type) -> int:
     return asyncio.run(relay.mail.read(lambda view: view.count(kind)))
 
 
@@ -89,19 +89,23 @@ def test_a_request_cancelled_while_its_blob_is_given_loses_nothing(tmp_path: Pat
     post = Post()
 
     async def story(relay: Relay) -> None:
-        await ready(relay, post)
-        broken = replace(relay, mail=Interrupted(relay.mail, at=2))
+        await create_mailbox_with_token(relay, post)
+        cancelling_relay = replace(relay, mail=CancellingStore(relay.mail, at=2))
         with pytest.raises(asyncio.CancelledError):
             await asyncio.create_task(
-                upload_blob(post.deposit(), post.token, stream(post.blob), broken)
+                upload_blob(post.deposit(), post.token, stream(post.blob), cancelling_relay)
             )
         assert not await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
         await expire(relay)
-        assert await read(relay, post) == post.blob
+        assert await download(relay, post) == post.blob
 
     with disk_relay(tmp_path, WoundClock()) as relay:
         asyncio.run(story(relay))
-        assert (rows(relay, StoredBlob), rows(relay, OrphanBlob), rows(relay, StoredUpload)) == (
+        assert (
+            count_rows(relay, StoredBlob),
+            count_rows(relay, OrphanBlob),
+            count_rows(relay, StoredUpload),
+        ) == (
             1,
             0,
             0,
@@ -111,14 +115,14 @@ def test_a_request_cancelled_while_its_blob_is_given_loses_nothing(tmp_path: Pat
 def test_interrupted_upload_can_be_resumed(relay: Relay) -> None:
     post = Post()
 
-    async def breaks() -> AsyncIterator[bytes]:
+    async def interrupted_stream() -> AsyncIterator[bytes]:
         yield post.blob[:1000]
         raise ConnectionError
 
     async def story() -> None:
-        await ready(relay, post)
+        await create_mailbox_with_token(relay, post)
         with pytest.raises(ConnectionError):
-            await upload_blob(post.deposit(), post.token, breaks(), relay)
+            await upload_blob(post.deposit(), post.token, interrupted_stream(), relay)
         assert await find_upload_progress(post.blob_id, post.withdraw, relay) == (1000, 5000)
         with pytest.raises(WrongToken):
             await find_upload_progress(post.blob_id, post.token, relay)
@@ -127,11 +131,15 @@ def test_interrupted_upload_can_be_resumed(relay: Relay) -> None:
         rest = stream(post.blob[1000:])
         assert await upload_blob(post.deposit(), post.token, rest, relay, 1000)
         assert await find_upload_progress(post.blob_id, post.withdraw, relay) == (5000, 5000)
-        assert await read(relay, post) == post.blob
-        assert await read(relay, post) == post.blob
+        assert await download(relay, post) == post.blob
+        assert await download(relay, post) == post.blob
 
     asyncio.run(story())
-    assert (rows(relay, StoredBlob), rows(relay, OrphanBlob), rows(relay, StoredUpload)) == (
+    assert (
+        count_rows(relay, StoredBlob),
+        count_rows(relay, OrphanBlob),
+        count_rows(relay, StoredUpload),
+    ) == (
         1,
         0,
         0,
@@ -141,7 +149,7 @@ def test_interrupted_upload_can_be_resumed(relay: Relay) -> None:
 def test_upload_slower_than_a_day_does_not_complete() -> None:
     clock = WoundClock()
     relay, post = new_relay(clock), Post()
-    run(ready(relay, post))
+    run(create_mailbox_with_token(relay, post))
 
     async def slow() -> AsyncIterator[bytes]:
         yield post.blob
@@ -158,16 +166,20 @@ def test_resumed_bytes_with_a_wrong_hash_end_the_upload(relay: Relay) -> None:
     post = Post()
 
     async def story() -> None:
-        await ready(relay, post)
+        await create_mailbox_with_token(relay, post)
         with pytest.raises(ConnectionError):
-            await upload_blob(post.deposit(), post.token, broken(post.blob[:1000]), relay)
+            await upload_blob(post.deposit(), post.token, interrupted(post.blob[:1000]), relay)
         with pytest.raises(DamagedBlob):
             await upload_blob(post.deposit(), post.token, stream(bytes(4000)), relay, 1000)
         with pytest.raises(NoSuchBlob):
             await find_upload_progress(post.blob_id, post.withdraw, relay)
 
     asyncio.run(story())
-    assert (rows(relay, StoredBlob), rows(relay, OrphanBlob), rows(relay, StoredUpload)) == (
+    assert (
+        count_rows(relay, StoredBlob),
+        count_rows(relay, OrphanBlob),
+        count_rows(relay, StoredUpload),
+    ) == (
         0,
         0,
         0,
@@ -176,9 +188,9 @@ def test_resumed_bytes_with_a_wrong_hash_end_the_upload(relay: Relay) -> None:
 
 def test_other_blob_with_the_same_id_cannot_resume_the_upload() -> None:
     relay, post = new_relay(), Post()
-    run(ready(relay, post))
+    run(create_mailbox_with_token(relay, post))
     with pytest.raises(ConnectionError):
-        run(upload_blob(post.deposit(), post.token, broken(b"a"), relay))
+        run(upload_blob(post.deposit(), post.token, interrupted(b"a"), relay))
     other = replace(post.deposit(), withdraw_lock=bytes(32))
     with pytest.raises(IdInUse):
         run(upload_blob(other, post.token, stream(post.blob[1:]), relay, 1))
@@ -187,9 +199,9 @@ def test_other_blob_with_the_same_id_cannot_resume_the_upload() -> None:
 def test_upload_cannot_be_resumed_after_a_day() -> None:
     clock = WoundClock()
     relay, post = new_relay(clock), Post()
-    run(ready(relay, post))
+    run(create_mailbox_with_token(relay, post))
     with pytest.raises(ConnectionError):
-        run(upload_blob(post.deposit(), post.token, broken(post.blob[:9]), relay))
+        run(upload_blob(post.deposit(), post.token, interrupted(post.blob[:9]), relay))
     clock.wind(hours=24)
     run(expire(relay))
     with pytest.raises(NoSuchBlob):
@@ -201,52 +213,56 @@ def test_upload_cannot_be_resumed_after_a_day() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 5000)), max_size=6))
 def test_upload_interrupted_anywhere_arrives_unchanged(
-    breaks: list[tuple[int, int]],
+    interruptions: list[tuple[int, int]],
 ) -> None:
     """Each resumption starts at or before the end of the stored bytes."""
     relay, post = memory_relay(), Post()
-    at_once(ready(relay, post))
-    came = 0
-    for back, stop in breaks:
-        start = max(0, came - back)
-        rest = broken(post.blob[start : max(start, stop)])
+    at_once(create_mailbox_with_token(relay, post))
+    stored_bytes = 0
+    for overlap, stop in interruptions:
+        start = max(0, stored_bytes - overlap)
+        rest = interrupted(post.blob[start : max(start, stop)])
         with pytest.raises(ConnectionError):
             at_once(upload_blob(post.deposit(), post.token, rest, relay, start))
-        came, _ = at_once(find_upload_progress(post.blob_id, post.withdraw, relay))
-        assert came >= start
-    assert at_once(upload_blob(post.deposit(), post.token, stream(post.blob[came:]), relay, came))
-    assert at_once(read(relay, post)) == post.blob
+        stored_bytes, _ = at_once(find_upload_progress(post.blob_id, post.withdraw, relay))
+        assert stored_bytes >= start
+    assert at_once(
+        upload_blob(
+            post.deposit(), post.token, stream(post.blob[stored_bytes:]), relay, stored_bytes
+        )
+    )
+    assert at_once(download(relay, post)) == post.blob
 
 
-class Crowded(FileBlobs):
+class NearlyFullDisk(FileBlobs):
     def free_bytes(self) -> int | None:
         return 10_000
 
 
-@pytest.mark.parametrize(("least", "fits"), [(0, True), (5000, True), (5001, False)])
-def test_below_the_operators_minimum_no_blob_is_taken(
-    tmp_path: Path, least: int, *, fits: bool
+@pytest.mark.parametrize(("free_bytes_min", "accepted"), [(0, True), (5000, True), (5001, False)])
+def test_upload_below_the_minimum_of_free_space_is_refused(
+    tmp_path: Path, free_bytes_min: int, *, accepted: bool
 ) -> None:
     """Letters are still accepted: they are small, and people need them to empty their mailboxes."""
     post = Post()
-    limits = RelayLimits(free_bytes_min=least)
-    relay = replace(new_relay(), blobs=Crowded(tmp_path / "blobs"), limits=limits)
-    run(ready(relay, post))
-    bringing = upload_blob(post.deposit(), post.token, stream(post.blob), relay)
-    if fits:
-        assert run(bringing)
+    limits = RelayLimits(free_bytes_min=free_bytes_min)
+    relay = replace(new_relay(), blobs=NearlyFullDisk(tmp_path / "blobs"), limits=limits)
+    run(create_mailbox_with_token(relay, post))
+    upload = upload_blob(post.deposit(), post.token, stream(post.blob), relay)
+    if accepted:
+        assert run(upload)
         return
     with pytest.raises(DiskFull):
-        run(bringing)
+        run(upload)
     assert run(accept(post.envelope(blobs=False), post.token, relay))
 
 
-async def broken(data: bytes) -> AsyncIterator[bytes]:
+async def interrupted(data: bytes) -> AsyncIterator[bytes]:
     yield data
     raise ConnectionError
 
 
-class LikeABucket(FileBlobs):
+class BucketLikeBlobs(FileBlobs):
     """A store that keeps what arrived of a broken upload, even if the blob was dropped
     meanwhile.
     """
@@ -260,50 +276,50 @@ class LikeABucket(FileBlobs):
             raise
 
 
-@pytest.mark.parametrize("why", [ConnectionError, asyncio.CancelledError])
+@pytest.mark.parametrize("error", [ConnectionError, asyncio.CancelledError])
 def test_upload_to_a_deleted_mailbox_leaves_no_bytes(
     tmp_path: Path,
-    why: type[BaseException],
+    error: type[BaseException],
 ) -> None:
-    relay, post = replace(new_relay(), blobs=LikeABucket(tmp_path / "blobs")), Post()
+    relay, post = replace(new_relay(), blobs=BucketLikeBlobs(tmp_path / "blobs")), Post()
 
     async def deleted() -> AsyncIterator[bytes]:
         yield post.blob[:1000]
         await delete_mailbox_with_contents(post.mailbox, post.owner, relay)
         yield post.blob[1000:2000]
-        raise why
+        raise error
 
     async def story() -> None:
-        await ready(relay, post)
-        with pytest.raises(why):
+        await create_mailbox_with_token(relay, post)
+        with pytest.raises(error):
             await upload_blob(post.deposit(), post.token, deleted(), relay)
 
     asyncio.run(story())
     assert stored_blobs(relay) == 0
-    assert (rows(relay, StoredUpload), rows(relay, OrphanBlob)) == (0, 0)
+    assert (count_rows(relay, StoredUpload), count_rows(relay, OrphanBlob)) == (0, 0)
 
 
 def test_unwanted_upload_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("entrenous.carry.blob_upload._ROW_CHECK_BYTES", 1500)
-    relay, post, given = new_relay(), Post(), list[int]()
+    relay, post, sent_offsets = new_relay(), Post(), list[int]()
 
     async def deleted() -> AsyncIterator[bytes]:
         for start in range(0, 5000, 1000):
             if start == 1000:
                 await delete_mailbox_with_contents(post.mailbox, post.owner, relay)
-            given.append(start)
+            sent_offsets.append(start)
             yield post.blob[start : start + 1000]
 
     async def story() -> None:
-        await ready(relay, post)
+        await create_mailbox_with_token(relay, post)
         with pytest.raises(NoSuchBlob):
             await upload_blob(post.deposit(), post.token, deleted(), relay)
 
     asyncio.run(story())
-    assert given == [0, 1000]
+    assert sent_offsets == [0, 1000]
 
 
-class Flaky(FileBlobs):
+class FailingAfterStoring(FileBlobs):
     """A bucket that fails after it has stored everything."""
 
     async def store(self, name: str, *what: Any) -> None:  # type: ignore[override]
@@ -314,56 +330,56 @@ class Flaky(FileBlobs):
 
 
 def test_upload_survives_a_brief_store_failure(tmp_path: Path) -> None:
-    relay, post = replace(new_relay(), blobs=Flaky(tmp_path / "blobs")), Post()
-    run(ready(relay, post))
+    relay, post = replace(new_relay(), blobs=FailingAfterStoring(tmp_path / "blobs")), Post()
+    run(create_mailbox_with_token(relay, post))
     with pytest.raises(DiskFailed):
-        run(upload_blob(post.deposit(), post.token, broken(post.blob[:4000]), relay))
+        run(upload_blob(post.deposit(), post.token, interrupted(post.blob[:4000]), relay))
     rest = stream(post.blob[4000:])
     assert run(upload_blob(post.deposit(), post.token, rest, relay, 4000))
-    assert run(read(relay, post)) == post.blob
+    assert run(download(relay, post)) == post.blob
 
 
 def test_slow_unwanted_upload_ends_within_a_minute() -> None:
-    clock, post, given = WoundClock(), Post(), list[int]()
+    clock, post, sent_offsets = WoundClock(), Post(), list[int]()
     relay = new_relay(clock)
 
     async def deleted() -> AsyncIterator[bytes]:
         for start in range(0, 5000, 10):
             if start == 1000:
                 await delete_mailbox_with_contents(post.mailbox, post.owner, relay)
-            given.append(start)
+            sent_offsets.append(start)
             clock.wind(seconds=9)
             yield post.blob[start : start + 10]
 
     async def story() -> None:
-        await ready(relay, post)
+        await create_mailbox_with_token(relay, post)
         with pytest.raises(NoSuchBlob):
             await upload_blob(post.deposit(), post.token, deleted(), relay)
 
     asyncio.run(story())
-    assert 1000 <= given[-1] < 1000 + 8 * 10
+    assert 1000 <= sent_offsets[-1] < 1000 + 8 * 10
 
 
 def test_upload_continues_while_the_database_is_unreachable() -> None:
     """Each minute, the relay tries again to check whether the upload is still wanted."""
     clock, post = WoundClock(), Post()
     relay = new_relay(clock)
-    look, asked = relay.mail.read, list[str]()
+    real_read, attempts = relay.mail.read, list[str]()
 
-    async def away(*_: object) -> None:
-        asked.append("in vain")
+    async def unreachable(*_: object) -> None:
+        attempts.append("in vain")
         raise DatabaseAway(retry_after_s=5)
 
     async def chunks() -> AsyncIterator[bytes]:
-        relay.mail.read = away  # type: ignore[method-assign, assignment]
+        relay.mail.read = unreachable  # type: ignore[method-assign, assignment]
         async for chunk in stream(post.blob):
             clock.wind(minutes=1)
             yield chunk
-        relay.mail.read = look  # type: ignore[method-assign]
+        relay.mail.read = real_read  # type: ignore[method-assign]
 
     async def story() -> None:
-        await ready(relay, post)
+        await create_mailbox_with_token(relay, post)
         assert await upload_blob(post.deposit(), post.token, chunks(), relay)
 
     asyncio.run(story())
-    assert len(asked) == 5
+    assert len(attempts) == 5

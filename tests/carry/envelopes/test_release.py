@@ -15,9 +15,11 @@ from tests.carry.relays import Post, WoundClock, disk_relay, new_relay, run
 from tests.carry.test_expire import arrive
 
 
-async def race(relay: Relay, post: Post, racers: int) -> list[object]:
-    asked = [release_key_share(post.id, post.open, n.to_bytes(16), relay) for n in range(racers)]
-    return await asyncio.gather(*asked, return_exceptions=True)
+async def open_concurrently(relay: Relay, post: Post, attempts: int) -> list[object]:
+    openings = [
+        release_key_share(post.id, post.open, n.to_bytes(16), relay) for n in range(attempts)
+    ]
+    return await asyncio.gather(*openings, return_exceptions=True)
 
 
 @pytest.mark.usefixtures("socket_enabled")
@@ -26,7 +28,7 @@ def test_concurrent_openings_never_exceed_the_limit(tmp_path: Path, opens: int) 
     post = Post()
     with disk_relay(tmp_path, WoundClock()) as relay:
         asyncio.run(arrive(relay, post, opens))
-        outcomes = asyncio.run(race(relay, post, 100))
+        outcomes = asyncio.run(open_concurrently(relay, post, 100))
     assert sum(isinstance(one, Secret) for one in outcomes) == opens
     assert sum(isinstance(one, UsedUp) for one in outcomes) == 100 - opens
 
@@ -39,16 +41,18 @@ def test_withdrawal_during_a_race_reports_the_openings(tmp_path: Path) -> None:
 
         async def all_at_once() -> tuple[list[object], list[object], int]:
             one, status, two = await asyncio.gather(
-                race(relay, post, 40),
+                open_concurrently(relay, post, 40),
                 withdraw(post.id, post.withdraw, relay),
-                race(relay, post, 80),
+                open_concurrently(relay, post, 80),
             )
             return one, two, status.opened
 
         one, two, opened = asyncio.run(all_at_once())
     assert all(isinstance(outcome, Secret | TakenBack) for outcome in one + two)
-    given = {n for row in (one, two) for n, got in enumerate(row) if isinstance(got, Secret)}
-    assert len(given) == opened
+    released = {
+        n for row in (one, two) for n, outcome in enumerate(row) if isinstance(outcome, Secret)
+    }
+    assert len(released) == opened
     assert any(isinstance(outcome, TakenBack) for outcome in two)
 
 

@@ -30,7 +30,7 @@ from tests.sizes import size
 CONTENT = (StoredShare, StoredAttempt, StoredBlob)
 
 
-def devices(number: int, until: int = 7) -> list[Post]:
+def posts_for_devices(number: int, until: int = 7) -> list[Post]:
     """Return the envelopes of one message for ``number`` devices of one person."""
     dice = CountingDice()
     posts = [Post(until=NOON + timedelta(days=until), dice=dice) for _ in range(number)]
@@ -39,87 +39,87 @@ def devices(number: int, until: int = 7) -> list[Post]:
     return posts
 
 
-def opened(relay: Relay, post: Post, attempt: bytes) -> Secret:
+def open_share(relay: Relay, post: Post, attempt: bytes) -> Secret:
     return at_once(release_key_share(post.id, post.open, attempt, relay))
 
 
 @pytest.mark.threat("n-plus-one-views")
 def test_one_device_opens_and_no_other_does() -> None:
-    relay, (phone, tablet, laptop) = memory_relay(), devices(3)
+    relay, (phone, tablet, laptop) = memory_relay(), posts_for_devices(3)
     for post in (phone, tablet, laptop):
         at_once(arrive(relay, post, 1))
     at_once(acknowledge(tablet.mailbox, tablet.owner, tablet.id, relay))
     attempt = phone.attempt()
-    assert opened(relay, phone, attempt) == phone.share
+    assert open_share(relay, phone, attempt) == phone.share
     for other in (tablet, laptop):
         with pytest.raises(UsedUp):
-            opened(relay, other, other.attempt())
-    assert opened(relay, phone, attempt) == phone.share
+            open_share(relay, other, other.attempt())
+    assert open_share(relay, phone, attempt) == phone.share
     at_once(finish_attempt(phone.id, phone.open, attempt, relay))
     assert count(relay, *CONTENT) == blobs_in(relay) == 0
     for post in (phone, tablet, laptop):
         with pytest.raises(UsedUp):
-            opened(relay, post, attempt)
+            open_share(relay, post, attempt)
 
 
 def test_unfetched_letter_stays_when_its_group_is_used_up() -> None:
-    relay, (phone, laptop) = memory_relay(), devices(2)
+    relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
     for post in (phone, laptop):
         at_once(arrive(relay, post, 1))
     attempt = phone.attempt()
-    opened(relay, phone, attempt)
+    open_share(relay, phone, attempt)
     at_once(finish_attempt(phone.id, phone.open, attempt, relay))
     (letter,) = at_once(list_waiting_envelopes(laptop.mailbox, laptop.owner, 0, 10, relay))
     assert letter.sealed == laptop.sealed
     with pytest.raises(UsedUp):
-        opened(relay, laptop, laptop.attempt())
+        open_share(relay, laptop, laptop.attempt())
     at_once(acknowledge(laptop.mailbox, laptop.owner, laptop.id, relay))
-    look = at_once(envelope_status(laptop.id, laptop.withdraw, relay))
-    assert (look.state, look.opened) == (EnvelopeState.DELIVERED, 0)
+    status = at_once(envelope_status(laptop.id, laptop.withdraw, relay))
+    assert (status.state, status.opened) == (EnvelopeState.DELIVERED, 0)
     assert at_once(envelope_status(phone.id, phone.withdraw, relay)).opened == 1
 
 
 def test_group_is_deleted_only_after_every_attempt_finished() -> None:
-    relay, (phone, laptop) = memory_relay(), devices(2)
+    relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
     for post in (phone, laptop):
         at_once(arrive(relay, post, 2))
     one, two = phone.attempt(), laptop.attempt()
-    opened(relay, phone, one)
-    opened(relay, laptop, two)
+    open_share(relay, phone, one)
+    open_share(relay, laptop, two)
     at_once(finish_attempt(phone.id, phone.open, one, relay))
-    assert opened(relay, laptop, two) == laptop.share
+    assert open_share(relay, laptop, two) == laptop.share
     assert blobs_in(relay) == 2
     at_once(finish_attempt(laptop.id, laptop.open, two, relay))
     assert blobs_in(relay) == 0
 
 
 def test_envelope_posted_to_a_used_up_group_has_no_content() -> None:
-    relay, (phone, laptop) = memory_relay(), devices(2)
+    relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
     at_once(arrive(relay, phone, 1))
     attempt = phone.attempt()
-    opened(relay, phone, attempt)
+    open_share(relay, phone, attempt)
     at_once(finish_attempt(phone.id, phone.open, attempt, relay))
     at_once(arrive(relay, laptop, 1))
     at_once(expire(relay))
     assert count(relay, *CONTENT) == blobs_in(relay) == 0
     assert not at_once(accept(laptop.envelope(1), laptop.token, relay))  # a repeated post
     with pytest.raises(UsedUp):
-        opened(relay, laptop, laptop.attempt())
+        open_share(relay, laptop, laptop.attempt())
 
 
 def test_group_refuses_a_different_number_of_openings() -> None:
-    relay, (phone, laptop) = memory_relay(), devices(2)
+    relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
     at_once(arrive(relay, phone, 1))
     with pytest.raises(IdInUse):
         at_once(arrive(relay, laptop, 2))
-    assert opened(relay, phone, phone.attempt()) == phone.share
+    assert open_share(relay, phone, phone.attempt()) == phone.share
     share = phone.envelope(1).share
     assert share is not None
     with pytest.raises(ValueError, match="group"):
         replace(share, group=None)
 
 
-def more_of(post: Post, number: int) -> list[Envelope]:
+def more_envelopes(post: Post, number: int) -> list[Envelope]:
     """Return ``number`` more envelopes for the same mailbox and in the same group."""
     names = [EnvelopeId(post.dice.token(16)) for _ in range(number)]
     return [replace(post.envelope(1, blobs=False), id=name) for name in names]
@@ -136,10 +136,10 @@ def test_concurrent_shares_never_exceed_the_groups_limit(
 
     async def story() -> None:
         await arrive(relay, post, 1)
-        coming = (accept(one, post.token, relay) for one in more_of(post, 35))
-        came = await asyncio.gather(*coming, return_exceptions=True)
-        assert [one for one in came if isinstance(one, bool)] == [True] * 24
-        assert sum(isinstance(one, MailboxFull) for one in came) == 11
+        posts = (accept(one, post.token, relay) for one in more_envelopes(post, 35))
+        outcomes = await asyncio.gather(*posts, return_exceptions=True)
+        assert [one for one in outcomes if isinstance(one, bool)] == [True] * 24
+        assert sum(isinstance(one, MailboxFull) for one in outcomes) == 11
         assert await mail.read(lambda view: view.count(StoredShare)) == 25
 
     asyncio.run(story())
@@ -152,12 +152,12 @@ def test_fetched_letters_free_no_room_in_a_group(tmp_path: Path) -> None:
 
     async def story(relay: Relay) -> None:
         await arrive(relay, post, 1)
-        for one in more_of(post, SHARES_PER_GROUP_MAX - 1):
+        for one in more_envelopes(post, SHARES_PER_GROUP_MAX - 1):
             await accept(one, post.token, relay)
             await acknowledge(post.mailbox, post.owner, one.id, relay)
         await release_key_share(post.id, post.open, post.attempt(), relay)
         with pytest.raises(MailboxFull):
-            await accept(*more_of(post, 1), post.token, relay)
+            await accept(*more_envelopes(post, 1), post.token, relay)
 
     with disk_relay(tmp_path, WoundClock()) as relay:
         asyncio.run(story(relay))
@@ -165,16 +165,16 @@ def test_fetched_letters_free_no_room_in_a_group(tmp_path: Path) -> None:
 
 
 def test_groups_are_counted_independently() -> None:
-    relay, (phone, laptop) = memory_relay(), devices(2)
+    relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
     laptop.group = laptop.dice.token(16)
     for post in (phone, laptop):
         at_once(arrive(relay, post, 1))
-        assert opened(relay, post, post.attempt()) == post.share
+        assert open_share(relay, post, post.attempt()) == post.share
 
 
 def test_group_is_deleted_with_its_last_envelope() -> None:
     clock = WoundClock()
-    relay, (phone, laptop) = memory_relay(clock), devices(2)
+    relay, (phone, laptop) = memory_relay(clock), posts_for_devices(2)
     laptop.until = NOON + timedelta(days=9)
     for post in (laptop, phone):
         at_once(arrive(relay, post, 1))
@@ -184,39 +184,39 @@ def test_group_is_deleted_with_its_last_envelope() -> None:
         assert count(relay, StoredShareGroup) == left
 
 
-async def race(relay: Relay, posts: list[Post], racers: int) -> list[object]:
-    asked = (
+async def open_concurrently(relay: Relay, posts: list[Post], attempts: int) -> list[object]:
+    openings = (
         release_key_share(
             posts[n % len(posts)].id, posts[n % len(posts)].open, n.to_bytes(16), relay
         )
-        for n in range(racers)
+        for n in range(attempts)
     )
-    return await asyncio.gather(*asked, return_exceptions=True)
+    return await asyncio.gather(*openings, return_exceptions=True)
 
 
 @pytest.mark.threat("n-plus-one-views")
 @pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.parametrize("opens", [1, 3])
 def test_of_a_hundred_racers_on_three_devices_as_many_as_may(tmp_path: Path, opens: int) -> None:
-    posts = devices(3)
+    posts = posts_for_devices(3)
     with disk_relay(tmp_path, WoundClock()) as relay:
         for post in posts:
             asyncio.run(arrive(relay, post, opens))
-        outcomes = asyncio.run(race(relay, posts, 100))
+        outcomes = asyncio.run(open_concurrently(relay, posts, 100))
     assert sum(isinstance(one, Secret) for one in outcomes) == opens
     assert sum(isinstance(one, UsedUp) for one in outcomes) == 100 - opens
 
 
-WHO = st.integers(0, 2)
-TRY = st.sampled_from([bytes([n]) * 16 for n in range(2)])
+DEVICE_NUMBERS = st.integers(0, 2)
+ATTEMPTS = st.sampled_from([bytes([n]) * 16 for n in range(2)])
 
 
-class Household(RuleBasedStateMachine):
+class GroupOpenings(RuleBasedStateMachine):
     """Three devices that open one message, compared with a simple model of its limit."""
 
     @initialize(opens=st.integers(1, 3))
     def post(self, opens: int) -> None:
-        self.relay, self.opens, self.posts = memory_relay(), opens, devices(3)
+        self.relay, self.opens, self.posts = memory_relay(), opens, posts_for_devices(3)
         self.given = set[tuple[int, bytes]]()
         self.finished = set[tuple[int, bytes]]()
         self.taken_back = set[int]()
@@ -230,14 +230,14 @@ class Household(RuleBasedStateMachine):
     def counted(self) -> int:
         return len(self.given)
 
-    @rule(who=WHO, attempt=TRY)
-    def open(self, who: int, attempt: bytes) -> None:
-        post, mine = self.posts[who], (who, attempt)
+    @rule(device=DEVICE_NUMBERS, attempt=ATTEMPTS)
+    def open(self, device: int, attempt: bytes) -> None:
+        post, opening = self.posts[device], (device, attempt)
         ask = partial(release_key_share, post.id, post.open, attempt, self.relay)
-        known, over = mine in self.given and not self.ended, mine in self.finished
-        if who not in self.taken_back and not over and (known or self.counted() < self.opens):
+        known, over = opening in self.given and not self.ended, opening in self.finished
+        if device not in self.taken_back and not over and (known or self.counted() < self.opens):
             assert at_once(ask()) == post.share
-            self.given.add(mine)
+            self.given.add(opening)
             return
         with pytest.raises((TakenBack, UsedUp)):
             at_once(ask())
@@ -249,28 +249,28 @@ class Household(RuleBasedStateMachine):
 
     over = False
 
-    @rule(who=WHO, attempt=TRY)
-    def finish(self, who: int, attempt: bytes) -> None:
-        post = self.posts[who]
+    @rule(device=DEVICE_NUMBERS, attempt=ATTEMPTS)
+    def finish(self, device: int, attempt: bytes) -> None:
+        post = self.posts[device]
         at_once(finish_attempt(post.id, post.open, attempt, self.relay))
-        if (who, attempt) in self.given and who not in self.taken_back:
-            self.finished.add((who, attempt))
+        if (device, attempt) in self.given and device not in self.taken_back:
+            self.finished.add((device, attempt))
             self.over = self.over or self.is_used_up()
 
-    @rule(who=WHO)
-    def deliver(self, who: int) -> None:
-        post = self.posts[who]
+    @rule(device=DEVICE_NUMBERS)
+    def deliver(self, device: int) -> None:
+        post = self.posts[device]
         at_once(acknowledge(post.mailbox, post.owner, post.id, self.relay))
 
-    @rule(who=WHO)
-    def take_back(self, who: int) -> None:
-        post = self.posts[who]
-        told = at_once(withdraw(post.id, post.withdraw, self.relay))
-        assert told.opened == len({one for one in self.given if one[0] == who})
-        self.taken_back.add(who)
+    @rule(device=DEVICE_NUMBERS)
+    def take_back(self, device: int) -> None:
+        post = self.posts[device]
+        status = at_once(withdraw(post.id, post.withdraw, self.relay))
+        assert status.opened == len({one for one in self.given if one[0] == device})
+        self.taken_back.add(device)
 
     @invariant()
-    def what_is_left(self) -> None:
+    def only_open_shares_are_stored(self) -> None:
         if not hasattr(self, "posts"):
             return
         left = 0 if self.over else 3 - len(self.taken_back)
@@ -278,5 +278,5 @@ class Household(RuleBasedStateMachine):
         assert len(self.given) <= self.opens
 
 
-TestHousehold = Household.TestCase
-TestHousehold.settings = settings(max_examples=size(15, 40), stateful_step_count=25)
+TestGroupOpenings = GroupOpenings.TestCase
+TestGroupOpenings.settings = settings(max_examples=size(15, 40), stateful_step_count=25)

@@ -32,7 +32,7 @@ HALF = (
 
 
 @contextmanager
-def cramped_relay(folder: Path, files: int = FILES) -> Iterator[tuple[int, int]]:
+def relay_with_file_limit(folder: Path, files: int = FILES) -> Iterator[tuple[int, int]]:
     """Start a relay that may open that many files; yield its process id and its port."""
     words = ("relay", "run", "--data", str(folder), "--listen", "127.0.0.1:0", "--json")
     program = [sys.executable, "-c", RUN, str(files), *words]
@@ -50,18 +50,18 @@ def open_files(pid: int) -> int:
     return folder.stat().st_size or len(list(folder.iterdir()))
 
 
-@pytest.mark.parametrize("said", [b"", b"GET /v1/st", HALF], ids=["nothing", "a head", "a body"])
-def test_silent_strangers_make_no_relay_deaf(tmp_path: Path, said: bytes) -> None:
+@pytest.mark.parametrize("sent", [b"", b"GET /v1/st", HALF], ids=["nothing", "a head", "a body"])
+def test_silent_strangers_make_no_relay_deaf(tmp_path: Path, sent: bytes) -> None:
     """With two silent clients for each file, a device is answered and keeps its connection."""
     with (
-        cramped_relay(tmp_path) as (pid, port),
+        relay_with_file_limit(tmp_path) as (pid, port),
         ExitStack() as strangers,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as device,
     ):
         for _ in range(2 * FILES):
             one = strangers.enter_context(socket.create_connection(("127.0.0.1", port), 60))
             try:
-                one.sendall(said)
+                one.sendall(sent)
             except ConnectionError:
                 continue  # the relay has already closed it, to make room
         assert device.get("/v1/status").status_code == 200
@@ -69,19 +69,19 @@ def test_silent_strangers_make_no_relay_deaf(tmp_path: Path, said: bytes) -> Non
         assert device.get("/v1/status").status_code == 200
 
 
-@pytest.mark.parametrize("said", [b"", b"GET /v1/st"], ids=["nothing", "a head"])
-def test_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+@pytest.mark.parametrize("sent", [b"", b"GET /v1/st"], ids=["nothing", "a head"])
+def test_silent_connection_is_closed(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     monkeypatch.setattr("entrenous.serving.connection_limits._HEAD_WAIT_S_MAX", 0.5)
     with (
         served(relay_app(memory_relay())) as url,
         socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), 20) as stranger,
     ):
-        stranger.sendall(said)
+        stranger.sendall(sent)
         try:
-            came = stranger.recv(1)
+            received = stranger.recv(1)
         except ConnectionResetError:
-            came = b""
-        assert came == b""
+            received = b""
+        assert received == b""
 
 
 def test_strangers_leave_no_line_in_the_log(tmp_path: Path) -> None:
@@ -100,11 +100,11 @@ def test_strangers_leave_no_line_in_the_log(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == ""
 
 
-@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "tls"])
-def test_a_head_without_end_is_refused(tmp_path: Path, *, sealed: bool) -> None:
-    pair = certificate(tmp_path) if sealed else None
-    shown = TlsCertificate(pair.cert, pair.key) if pair else None
-    with served(relay_app(memory_relay()), shown) as url:
+@pytest.mark.parametrize("with_tls", [False, True], ids=["plain", "tls"])
+def test_a_head_without_end_is_refused(tmp_path: Path, *, with_tls: bool) -> None:
+    pair = certificate(tmp_path) if with_tls else None
+    server_certificate = TlsCertificate(pair.cert, pair.key) if pair else None
+    with served(relay_app(memory_relay()), server_certificate) as url:
         assert_refuses_endless_heads(url, pair)
         with connected(url, pair) as device:
             device.sendall(b"GET /v1/status HTTP/1.1\r\nHost: a\r\n\r\n")

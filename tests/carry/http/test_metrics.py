@@ -30,14 +30,14 @@ def relay() -> Relay:
 
 
 @pytest.fixture
-def meters() -> RelayMetrics:
+def metrics() -> RelayMetrics:
     return RelayMetrics()
 
 
 @pytest.fixture
-def post(relay: Relay, meters: RelayMetrics) -> Post:
+def post(relay: Relay, metrics: RelayMetrics) -> Post:
     """Make one request of each kind: a mailbox, a blob, a letter, an opening, a wrong token."""
-    post, courier = Post(), memory_courier({URL: relay_app(relay, meters.count_response)})
+    post, courier = Post(), memory_courier({URL: relay_app(relay, metrics.count_response)})
     courier.create_mailbox(URL, post.mailbox, post.owner)
     courier.register_token(URL, post.mailbox, post.owner, post.granted())
     courier.upload_blob(URL, post.token, post.deposit(), post.blob)
@@ -48,7 +48,7 @@ def post(relay: Relay, meters: RelayMetrics) -> Post:
     return post
 
 
-def scraped(app: Starlette) -> str:
+def scrape(app: Starlette) -> str:
     async def scrape() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as web:
             return await web.get("/metrics")
@@ -60,60 +60,60 @@ def scraped(app: Starlette) -> str:
 
 
 @pytest.mark.usefixtures("post")
-def test_metrics_count_answers_and_stored_rows(relay: Relay, meters: RelayMetrics) -> None:
-    told, ours = scraped(metrics_app(meters, relay)), this_program_version()
+def test_metrics_count_answers_and_stored_rows(relay: Relay, metrics: RelayMetrics) -> None:
+    text, program = scrape(metrics_app(metrics, relay)), this_program_version()
     for line in (
         'entrenous_answers_total{event="put_blob",status="201"} 1.0',
         'entrenous_answers_total{event="get_blob",status="401"} 1.0',
         'entrenous_answer_seconds_count{event="post_envelope"} 1.0',
-        f'entrenous_build_info{{commit="{ours.commit}",version="{ours.version}"}} 1.0',
+        f'entrenous_build_info{{commit="{program.commit}",version="{program.version}"}} 1.0',
         "entrenous_mailboxes 1.0",
         "entrenous_letters 1.0",
         "entrenous_blob_bytes 5000.0",
         "entrenous_free_bytes NaN",
         "entrenous_swept_at NaN",
     ):
-        assert line in told.splitlines()
+        assert line in text.splitlines()
 
 
-def test_metrics_show_the_time_of_the_last_sweep(relay: Relay, meters: RelayMetrics) -> None:
+def test_metrics_show_the_time_of_the_last_sweep(relay: Relay, metrics: RelayMetrics) -> None:
     """From it, a monitor with its own clock can see that a relay distrusts its clock."""
     asyncio.run(expire_due(relay))
-    swept = re.search(r"entrenous_swept_at (\d\S+)", scraped(metrics_app(meters, relay)))
+    swept = re.search(r"entrenous_swept_at (\d\S+)", scrape(metrics_app(metrics, relay)))
     assert swept is not None
     assert float(swept[1]) == relay.clock.now().timestamp()
 
 
-def test_nothing_in_them_is_of_one_person(relay: Relay, meters: RelayMetrics, post: Post) -> None:
-    told = scraped(metrics_app(meters, relay))
+def test_nothing_in_them_is_of_one_person(relay: Relay, metrics: RelayMetrics, post: Post) -> None:
+    text = scrape(metrics_app(metrics, relay))
     ids = (post.mailbox, post.id, post.blob_id)
     tokens = (post.owner.reveal(), post.token.reveal(), post.open.reveal(), post.share.reveal())
     for secret in (*ids, *tokens):
-        assert to_base64url(secret) not in told
-        assert secret.hex() not in told
-    labels = set(re.findall(r"(\w+)=\"", told))
+        assert to_base64url(secret) not in text
+        assert secret.hex() not in text
+    labels = set(re.findall(r"(\w+)=\"", text))
     assert labels == {"event", "status", "le", "version", "commit"}
-    assert re.search(r"\d+\.\d+\.\d+\.\d+", told) is None
+    assert re.search(r"\d+\.\d+\.\d+\.\d+", text) is None
 
 
 @pytest.mark.usefixtures("post")
-def test_stored_rows_are_counted_once_a_minute(relay: Relay, meters: RelayMetrics) -> None:
+def test_stored_rows_are_counted_once_a_minute(relay: Relay, metrics: RelayMetrics) -> None:
     async def twice() -> tuple[bytes, bytes]:
-        first = await meters.prometheus_text(relay)
+        first = await metrics.prometheus_text(relay)
         courier = memory_courier({URL: relay_app(relay)})
         other = Post()
         courier.create_mailbox(URL, MailboxId(b"N" * 16), other.owner)
-        return first, await meters.prometheus_text(relay)
+        return first, await metrics.prometheus_text(relay)
 
     first, second = asyncio.run(twice())
     assert b"entrenous_mailboxes 1.0" in first
     assert b"entrenous_mailboxes 1.0" in second
 
 
-def test_metrics_address_serves_nothing_else(relay: Relay, meters: RelayMetrics) -> None:
-    async def look(path: str) -> int:
-        app = metrics_app(meters, relay)
+def test_metrics_address_serves_nothing_else(relay: Relay, metrics: RelayMetrics) -> None:
+    async def status_of(path: str) -> int:
+        app = metrics_app(metrics, relay)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as web:
             return (await web.get(path)).status_code
 
-    assert [asyncio.run(look(path)) for path in ("/", "/v1/status")] == [404, 404]
+    assert [asyncio.run(status_of(path)) for path in ("/", "/v1/status")] == [404, 404]

@@ -15,14 +15,14 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.http.routes import yield_while_fast_enough
 from entrenous.carry.store.s3_blobs import UPLOADS_PER_OWNER_MAX, S3Blobs
 from tests.carry.http.test_relay_app import URL
-from tests.carry.http.test_resumed_uploads import address, said
+from tests.carry.http.test_resumed_uploads import blob_path, upload_headers
 from tests.carry.relays import CountingDice, Post, memory_relay
 from tests.in_memory.courier import memory_courier
 
 
-async def passed(sizes: Sequence[int], each_s: float, stored_s: float) -> int:
+async def bytes_passed(sizes: Sequence[int], each_s: float, stored_s: float) -> int:
     """Return how many bytes pass if each piece takes so long to arrive and to be stored."""
-    clock, came = [0.0], 0
+    clock, total = [0.0], 0
 
     async def pieces() -> AsyncIterator[bytes]:
         for size in sizes:
@@ -31,17 +31,17 @@ async def passed(sizes: Sequence[int], each_s: float, stored_s: float) -> int:
 
     async for chunk in yield_while_fast_enough(pieces(), lambda: clock[0]):
         clock[0] += stored_s
-        came += len(chunk)
-    return came
+        total += len(chunk)
+    return total
 
 
 @pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
 def test_upload_at_minimum_pace_continues_however_slow_the_store() -> None:
     half = TRANSFER_BYTES_MIN_PER_INTERVAL // 2
-    assert asyncio.run(passed([half] * 20, TRANSFER_INTERVAL_S / 2 - 1, 0)) == 20 * half
-    assert asyncio.run(passed([half] * 20, 1, 3 * TRANSFER_INTERVAL_S)) == 20 * half
+    assert asyncio.run(bytes_passed([half] * 20, TRANSFER_INTERVAL_S / 2 - 1, 0)) == 20 * half
+    assert asyncio.run(bytes_passed([half] * 20, 1, 3 * TRANSFER_INTERVAL_S)) == 20 * half
     assert (
-        asyncio.run(passed([1] * 9, TRANSFER_INTERVAL_S / 10, TRANSFER_INTERVAL_S)) == 9
+        asyncio.run(bytes_passed([1] * 9, TRANSFER_INTERVAL_S / 10, TRANSFER_INTERVAL_S)) == 9
     )  # a small blob that arrives within one interval
 
 
@@ -65,9 +65,9 @@ def test_early_bytes_are_no_credit_for_a_later_pause(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.usefixtures("socket_enabled")
 def test_stalled_uploads_free_their_bucket_slots() -> None:
-    relay, hers, theirs = memory_relay(), Post(), Post(dice=CountingDice(1000))
+    relay, other, slow_post = memory_relay(), Post(), Post(dice=CountingDice(1000))
     courier = memory_courier({URL: relay_app(relay)})
-    for post in (hers, theirs):
+    for post in (other, slow_post):
         courier.create_mailbox(URL, post.mailbox, post.owner)
         courier.register_token(URL, post.mailbox, post.owner, post.granted())
     app = relay_app(replace(relay, blobs=S3Blobs(MemoryStore())))
@@ -76,24 +76,26 @@ def test_stalled_uploads_free_their_bucket_slots() -> None:
         begun, go_on = asyncio.Semaphore(0), asyncio.Event()
 
         async def slow() -> AsyncIterator[bytes]:
-            yield theirs.blob[:1]
+            yield slow_post.blob[:1]
             begun.release()
             await go_on.wait()
-            yield theirs.blob[1:]
+            yield slow_post.blob[1:]
 
         async def put(post: Post, content: bytes | AsyncIterator[bytes]) -> int:
             post.blob_id = BlobId(post.dice.token(16))
-            length = said(post, **{"Content-Length": str(len(post.blob))})
-            return (await web.put(address(post), content=content, headers=length)).status_code
+            length = upload_headers(post, **{"Content-Length": str(len(post.blob))})
+            return (await web.put(blob_path(post), content=content, headers=length)).status_code
 
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=URL) as web:
-            some = [asyncio.create_task(put(theirs, slow())) for _ in range(UPLOADS_PER_OWNER_MAX)]
+            some = [
+                asyncio.create_task(put(slow_post, slow())) for _ in range(UPLOADS_PER_OWNER_MAX)
+            ]
             for _ in some:
                 await begun.acquire()
-            assert await put(theirs, theirs.blob) == 429
-            assert await put(hers, hers.blob) == 201
+            assert await put(slow_post, slow_post.blob) == 429
+            assert await put(other, other.blob) == 201
             go_on.set()
             assert await asyncio.gather(*some) == [201] * UPLOADS_PER_OWNER_MAX
-            assert await put(theirs, theirs.blob) == 201
+            assert await put(slow_post, slow_post.blob) == 201
 
     asyncio.run(story())

@@ -100,15 +100,17 @@ def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Pat
             courier = HttpCourier(web)
             courier.create_mailbox(url, post.mailbox, post.owner)
             courier.register_token(url, post.mailbox, post.owner, post.granted())
-            mine = [Sender(url, with_ids_from(post, 4 * round_ + number)) for number in range(4)]
-            threads = [threading.Thread(target=sender.run) for sender in mine]
+            own_senders = [
+                Sender(url, with_ids_from(post, 4 * round_ + number)) for number in range(4)
+            ]
+            threads = [threading.Thread(target=sender.run) for sender in own_senders]
             for thread in threads:
                 thread.start()
             time.sleep(0.2 + 0.13 * round_)  # a mailbox holds 2,000 letters
             process.send_signal(signal.SIGKILL)
             for thread in threads:
                 thread.join()
-            senders += mine
+            senders += own_senders
     with relay_process(tmp_path) as (_, url), new_relay_client() as web:
         courier = HttpCourier(web)
         found = [one.id for one in all_waiting(courier, url, post)]
@@ -126,10 +128,10 @@ def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Pat
 
 def with_ids_from(post: Post, sender: int) -> Post:
     """Return the same mailbox and token with other ids."""
-    mine = Post(until=post.until, sealed=post.sealed)
-    mine.mailbox, mine.token = post.mailbox, post.token
-    mine.dice = CountingDice(1_000_000 * (sender + 1))
-    return mine
+    own_post = Post(until=post.until, sealed=post.sealed)
+    own_post.mailbox, own_post.token = post.mailbox, post.token
+    own_post.dice = CountingDice(1_000_000 * (sender + 1))
+    return own_post
 
 
 def test_relay_stops_cleanly(tmp_path: Path) -> None:
@@ -169,9 +171,9 @@ def post_all(courier: HttpCourier, url: str, post: Post, letters: list[Envelope]
 
 def test_server_that_is_no_relay_is_refused(tmp_path: Path) -> None:
     """The server answers 200 to everything, as sign-in pages do."""
-    ran = "import http.server as h\n" + NO_RELAY
+    script = "import http.server as h\n" + NO_RELAY
     with begun(
-        [sys.executable, "-c", ran], stdout=subprocess.PIPE, text=True, cwd=tmp_path
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=tmp_path
     ) as process:
         assert process.stdout is not None
         url = f"http://127.0.0.1:{process.stdout.readline().strip()}"
@@ -194,8 +196,8 @@ server.serve_forever()
 @pytest.mark.threat("hostile-network")
 def test_an_old_tls_is_not_spoken() -> None:
     with new_relay_client() as web:
-        lane = web._transport._make(httpx.URL("https://relay.example"))  # type: ignore[attr-defined]
-        context = lane._pool._ssl_context
+        transport = web._transport._make(httpx.URL("https://relay.example"))  # type: ignore[attr-defined]
+        context = transport._pool._ssl_context
         assert context.minimum_version is ssl.TLSVersion.TLSv1_3
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert context.check_hostname

@@ -65,10 +65,10 @@ def test_problem_document_names_the_error_and_no_more(web: httpx.Client, post: P
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["www-authenticate"] == "Bearer"
-    told = answer.json()
-    assert told["type"] == "urn:entrenous:unproven:wrong-token"
-    assert set(told) == {"type", "title", "status", "detail", "facts"}
-    assert (told["title"], told["status"], told["facts"]) == ("Wrong token", 401, {})
+    problem = answer.json()
+    assert problem["type"] == "urn:entrenous:unproven:wrong-token"
+    assert set(problem) == {"type", "title", "status", "detail", "facts"}
+    assert (problem["title"], problem["status"], problem["facts"]) == ("Wrong token", 401, {})
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_looking_never_opens(web: httpx.Client, courier: HttpCourier, post: Post
 
 
 @pytest.mark.parametrize(
-    ("asked", "code", "part"),
+    ("range_header", "status", "expected_range"),
     [
         ("bytes=0-0", 206, (0, 1)),
         ("bytes=10-19", 206, (10, 20)),
@@ -117,14 +117,14 @@ def test_looking_never_opens(web: httpx.Client, courier: HttpCourier, post: Post
     ],
 )
 def test_blob_ranges_are_served(
-    web: httpx.Client, post: Post, asked: str, code: int, part: tuple[int, int]
+    web: httpx.Client, post: Post, range_header: str, status: int, expected_range: tuple[int, int]
 ) -> None:
-    url, (start, stop) = f"{URL}/v1/blobs/{to_base64url(post.blob_id)}", part
-    answer = web.get(url, headers={**bearer(post.fetch), "Range": asked})
-    assert (answer.status_code, answer.content) == (code, post.blob[start:stop])
+    url, (start, stop) = f"{URL}/v1/blobs/{to_base64url(post.blob_id)}", expected_range
+    answer = web.get(url, headers={**bearer(post.fetch), "Range": range_header})
+    assert (answer.status_code, answer.content) == (status, post.blob[start:stop])
     assert answer.headers["accept-ranges"] == "bytes"
-    said = {206: f"bytes {start}-{stop - 1}/5000", 416: "bytes */5000"}
-    assert answer.headers.get("content-range") == said.get(code)
+    content_ranges = {206: f"bytes {start}-{stop - 1}/5000", 416: "bytes */5000"}
+    assert answer.headers.get("content-range") == content_ranges.get(status)
 
 
 def test_range_for_another_version_returns_the_whole_blob(web: httpx.Client, post: Post) -> None:
@@ -237,14 +237,14 @@ def test_a_blob_beyond_the_limit_is_413_before_its_first_byte(
     web: httpx.Client, post: Post
 ) -> None:
     url = f"{URL}/v1/mailboxes/{to_base64url(post.mailbox)}/blobs/{to_base64url(bytes(16))}"
-    said = {
+    headers = {
         "entrenous-fetch-lock": to_base64url(bytes(32)),
         "entrenous-withdraw-lock": to_base64url(bytes(32)),
         "entrenous-sha256": to_base64url(bytes(32)),
         "entrenous-expires-at": "1795000000",
         "content-length": str(4 * 1024**3 + 1),
     }
-    answer = web.put(url, content=b"", headers={**bearer(post.token), **said})
+    answer = web.put(url, content=b"", headers={**bearer(post.token), **headers})
     assert answer.status_code == 413
     assert answer.json()["facts"] == {"limit_bytes": 4 * 1024**3}
 
@@ -273,11 +273,11 @@ def test_full_mailbox_is_429_with_retry_after(
 
 @pytest.mark.threat("downgrade")
 @pytest.mark.parametrize(
-    ("spoken", "code"), [("2", 200), ("0", 409), ("1", 409), ("3", 409), ("x", 409)]
+    ("version", "status"), [("2", 200), ("0", 409), ("1", 409), ("3", 409), ("x", 409)]
 )
-def test_another_protocol_is_turned_away(web: httpx.Client, spoken: str, code: int) -> None:
-    answer = web.get(f"{URL}/v1/status", headers={"Entrenous-Protocol": spoken})
-    assert answer.status_code == code
+def test_another_protocol_is_turned_away(web: httpx.Client, version: str, status: int) -> None:
+    answer = web.get(f"{URL}/v1/status", headers={"Entrenous-Protocol": version})
+    assert answer.status_code == status
     assert answer.headers["entrenous-protocol"] == "2"
 
 
@@ -343,7 +343,7 @@ def test_implausible_clock_is_logged(relay: Relay, caplog: pytest.LogCaptureFixt
     relay.clock.wind(days=400)  # type: ignore[attr-defined]
     with served(relay_app(relay)):  # type: ignore[arg-type]
         pass
-    (said,) = [record for record in caplog.records if record.name == "entrenous.relay"]
-    assert said.levelname == "WARNING"
-    assert said.getMessage() == "clock ahead by 400 days"
-    assert said.said == {"event": "clock-ahead", "days": 400}  # type: ignore[attr-defined]
+    (record,) = [record for record in caplog.records if record.name == "entrenous.relay"]
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == "clock ahead by 400 days"
+    assert record.said == {"event": "clock-ahead", "days": 400}  # type: ignore[attr-defined]

@@ -15,13 +15,13 @@ from entrenous.carry.relay import Relay
 from entrenous.carry.relay_settings import RelayLimits
 from entrenous.wire.encodings import to_base64url
 from tests.carry.http.test_relay_app import URL, bearer
-from tests.carry.http.test_resumed_uploads import address, said
+from tests.carry.http.test_resumed_uploads import blob_path, upload_headers
 from tests.carry.relays import NOON, Post, memory_relay
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.courier import at_once, memory_courier
 
 
-def met(limits: RelayLimits, post: Post, blobs: MemoryBlobs | None = None) -> Relay:
+def limited_relay(limits: RelayLimits, post: Post, blobs: MemoryBlobs | None = None) -> Relay:
     """Return a relay with these limits, on which Ana created a mailbox before they were set."""
     relay = memory_relay()
     courier = memory_courier({URL: relay_app(relay)})
@@ -30,7 +30,7 @@ def met(limits: RelayLimits, post: Post, blobs: MemoryBlobs | None = None) -> Re
     return replace(relay, limits=limits, blobs=relay.blobs if blobs is None else blobs)
 
 
-def web_of(relay: Relay) -> httpx.Client:
+def client_of(relay: Relay) -> httpx.Client:
     client = memory_courier({URL: relay_app(relay)})._client
     client.headers["Entrenous-Protocol"] = "2"
     return client
@@ -38,9 +38,11 @@ def web_of(relay: Relay) -> httpx.Client:
 
 def test_closed_relay_serves_only_existing_mailboxes() -> None:
     post = Post()
-    relay = met(RelayLimits(mailbox_open=False), post)
+    relay = limited_relay(RelayLimits(mailbox_open=False), post)
     body = {"owner_lock": to_base64url(bytes(32)), "close_lock": None}
-    new = web_of(relay).put(f"{URL}/v1/mailboxes/{to_base64url(MailboxId(b'N' * 16))}", json=body)
+    new = client_of(relay).put(
+        f"{URL}/v1/mailboxes/{to_base64url(MailboxId(b'N' * 16))}", json=body
+    )
     assert new.status_code == 409
     assert new.json()["type"] == "urn:entrenous:refused:mailboxes-closed"
     courier = memory_courier({URL: relay_app(relay)})
@@ -50,7 +52,7 @@ def test_closed_relay_serves_only_existing_mailboxes() -> None:
 
 def test_letter_quota_setting_is_enforced() -> None:
     post = Post()
-    courier = memory_courier({URL: relay_app(met(RelayLimits(letters=1), post))})
+    courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(letters=1), post))})
     courier.post(URL, post.token, post.letter())
     with pytest.raises(MailboxFull):
         courier.post(URL, post.token, post.letter())
@@ -58,28 +60,30 @@ def test_letter_quota_setting_is_enforced() -> None:
 
 def test_mailbox_bytes_setting_is_enforced() -> None:
     post = Post()
-    courier = memory_courier({URL: relay_app(met(RelayLimits(mailbox_bytes=4999), post))})
+    courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(mailbox_bytes=4999), post))})
     with pytest.raises(MailboxFull):
         courier.upload_blob(URL, post.token, post.deposit(), post.blob)
 
 
 def test_keep_days_setting_is_enforced() -> None:
     post = Post()
-    courier = memory_courier({URL: relay_app(met(RelayLimits(keep_days=6), post))})
+    courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(keep_days=6), post))})
     assert (post.until - NOON).days == 7
     with pytest.raises(TooFarAhead, match="6 days"):
         courier.post(URL, post.token, post.letter())
 
 
-class Crowded(MemoryBlobs):
+class NearlyFullBlobs(MemoryBlobs):
     def free_bytes(self) -> int | None:
         return 10_000
 
 
 def test_below_the_minimum_blobs_are_507_and_letters_still_come() -> None:
     post = Post()
-    relay = met(RelayLimits(free_bytes_min=9000), post, Crowded())
-    answer = web_of(relay).put(URL + address(post), content=post.blob, headers=said(post))
+    relay = limited_relay(RelayLimits(free_bytes_min=9000), post, NearlyFullBlobs())
+    answer = client_of(relay).put(
+        URL + blob_path(post), content=post.blob, headers=upload_headers(post)
+    )
     assert (answer.status_code, answer.headers["retry-after"]) == (507, "600")
     memory_courier({URL: relay_app(relay)}).post(URL, post.token, post.letter())
 
@@ -89,7 +93,7 @@ def test_concurrent_uploads_of_one_token_are_limited() -> None:
     """The second upload has to wait while the first one streams, and passes afterwards."""
     post, second = Post(), Post()
     second.blob_id = BlobId(bytes(16))
-    app = relay_app(met(RelayLimits(coming_bytes=9999), post))
+    app = relay_app(limited_relay(RelayLimits(coming_bytes=9999), post))
 
     async def story() -> list[int]:
         begun, go_on = asyncio.Event(), asyncio.Event()
@@ -104,13 +108,17 @@ def test_concurrent_uploads_of_one_token_are_limited() -> None:
         async with web:
             length = {"Content-Length": "5000"}
             first = asyncio.create_task(
-                web.put(address(post), content=slow(), headers=said(post, **length))
+                web.put(blob_path(post), content=slow(), headers=upload_headers(post, **length))
             )
             await begun.wait()
-            meanwhile = await web.put(address(second), content=second.blob, headers=said(second))
+            meanwhile = await web.put(
+                blob_path(second), content=second.blob, headers=upload_headers(second)
+            )
             go_on.set()
             whole = await first
-            after = await web.put(address(second), content=second.blob, headers=said(second))
+            after = await web.put(
+                blob_path(second), content=second.blob, headers=upload_headers(second)
+            )
             assert meanwhile.headers["retry-after"] == "60"
             return [meanwhile.status_code, whole.status_code, after.status_code]
 
@@ -118,13 +126,13 @@ def test_concurrent_uploads_of_one_token_are_limited() -> None:
 
 
 @pytest.mark.threat("downgrade")
-@pytest.mark.parametrize(("spoken", "code"), [("1", 409), ("2", 200), ("3", 409)])
-def test_older_than_the_floor_is_turned_away_with_the_way_out(spoken: str, code: int) -> None:
-    relay = met(RelayLimits(floor=2), Post())
-    answer = web_of(relay).get(f"{URL}/v1/status", headers={"Entrenous-Protocol": spoken})
-    assert answer.status_code == code
-    if code != 200:
-        assert answer.json()["facts"] == {"floor": 2, "newest": 2, "ours": int(spoken)}
+@pytest.mark.parametrize(("version", "status"), [("1", 409), ("2", 200), ("3", 409)])
+def test_older_than_the_floor_is_turned_away_with_the_way_out(version: str, status: int) -> None:
+    relay = limited_relay(RelayLimits(floor=2), Post())
+    answer = client_of(relay).get(f"{URL}/v1/status", headers={"Entrenous-Protocol": version})
+    assert answer.status_code == status
+    if status != 200:
+        assert answer.json()["facts"] == {"floor": 2, "newest": 2, "ours": int(version)}
         assert HOW_TO_UPDATE in answer.json()["detail"]
 
 
@@ -136,7 +144,7 @@ def test_stalled_upload_ends_and_can_be_resumed(
     """Otherwise a client that sends a little and then almost nothing would hold memory for ever."""
     monkeypatch.setattr("entrenous.carry.http.routes.TRANSFER_INTERVAL_S", 0.05)
     post = Post()
-    app = relay_app(met(RelayLimits(), post))
+    app = relay_app(limited_relay(RelayLimits(), post))
 
     async def stalls() -> AsyncIterator[bytes]:
         yield post.blob[:1000]
@@ -147,10 +155,10 @@ def test_stalled_upload_ends_and_can_be_resumed(
     async def story() -> tuple[int, int]:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url=URL) as web:
-            whole_length = said(post, **{"Content-Length": "5000"})
-            stalled = await web.put(address(post), content=stalls(), headers=whole_length)
-            rest = said(post, **{"Entrenous-Offset": "1000"})
-            whole = await web.put(address(post), content=post.blob[1000:], headers=rest)
+            whole_length = upload_headers(post, **{"Content-Length": "5000"})
+            stalled = await web.put(blob_path(post), content=stalls(), headers=whole_length)
+            rest = upload_headers(post, **{"Entrenous-Offset": "1000"})
+            whole = await web.put(blob_path(post), content=post.blob[1000:], headers=rest)
         return stalled.status_code, whole.status_code
 
     assert asyncio.run(story()) == (408, 201)
@@ -167,13 +175,13 @@ LARGE = [
 @pytest.mark.parametrize(("method", "path"), LARGE)
 @pytest.mark.parametrize("length", ["4097", "90000", ""])
 def test_large_body_is_not_read_without_a_valid_token(method: str, path: str, length: str) -> None:
-    post, told = Post(), list[MutableMapping[str, Any]]()
+    post, responses = Post(), list[MutableMapping[str, Any]]()
 
     async def receive() -> MutableMapping[str, Any]:
         raise AssertionError("it was read")
 
     async def send(message: MutableMapping[str, Any]) -> None:
-        told.append(message)
+        responses.append(message)
 
     headers = {**bearer(post.other), "Entrenous-Protocol": "2", "Content-Length": length}
     scope = {
@@ -187,14 +195,14 @@ def test_large_body_is_not_read_without_a_valid_token(method: str, path: str, le
         "root_path": "",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
     }
-    at_once(relay_app(met(RelayLimits(), post))(scope, receive, send))
-    assert told[0]["status"] == 401
+    at_once(relay_app(limited_relay(RelayLimits(), post))(scope, receive, send))
+    assert responses[0]["status"] == 401
 
 
 def test_a_repeat_of_a_large_letter_still_needs_no_token() -> None:
     """The first post of the letter may have used the token up."""
     post = Post(sealed=b"s" * 90_000)
-    courier = memory_courier({URL: relay_app(met(RelayLimits(), post))})
+    courier = memory_courier({URL: relay_app(limited_relay(RelayLimits(), post))})
     letter = post.letter()
     courier.post(URL, post.token, letter)
     courier.post(URL, post.other, letter)
@@ -207,7 +215,7 @@ def test_a_repeat_of_a_large_letter_still_needs_no_token() -> None:
 def test_slow_body_times_out(monkeypatch: pytest.MonkeyPatch, method: str, path: str) -> None:
     monkeypatch.setattr("entrenous.carry.http.request_handling._BODY_S_MAX", 0.2)
     post = Post()
-    app = relay_app(met(RelayLimits(), post))
+    app = relay_app(limited_relay(RelayLimits(), post))
 
     async def drips() -> AsyncIterator[bytes]:
         while True:
@@ -222,6 +230,6 @@ def test_slow_body_times_out(monkeypatch: pytest.MonkeyPatch, method: str, path:
             where = path.format(to_base64url(post.mailbox))
             return await web.request(method, where, content=drips(), headers=headers)
 
-    told = asyncio.run(asyncio.wait_for(story(), 20))
-    assert (told.status_code, told.headers["connection"]) == (408, "close")
-    assert told.json() == {"type": "about:blank", "title": "Request Timeout", "status": 408}
+    response = asyncio.run(asyncio.wait_for(story(), 20))
+    assert (response.status_code, response.headers["connection"]) == (408, "close")
+    assert response.json() == {"type": "about:blank", "title": "Request Timeout", "status": 408}

@@ -31,7 +31,7 @@ from tests.ready import begun
 MB = 1 << 20
 
 
-def said(post: Post, **more: str) -> dict[str, str]:
+def upload_headers(post: Post, **more: str) -> dict[str, str]:
     deposit = post.deposit()
     return {
         **bearer(post.token),
@@ -44,7 +44,7 @@ def said(post: Post, **more: str) -> dict[str, str]:
     }
 
 
-def address(post: Post) -> str:
+def blob_path(post: Post) -> str:
     return f"/v1/mailboxes/{to_base64url(post.mailbox)}/blobs/{to_base64url(post.blob_id)}"
 
 
@@ -70,15 +70,17 @@ def web(relay: Relay) -> httpx.Client:
 
 
 def test_resumed_upload_sends_the_rest_and_an_offset_header(web: httpx.Client, post: Post) -> None:
-    url = URL + address(post)
-    first = web.put(url, content=post.blob, headers=said(post, **{"Entrenous-Offset": "1"}))
+    url = URL + blob_path(post)
+    first = web.put(
+        url, content=post.blob, headers=upload_headers(post, **{"Entrenous-Offset": "1"})
+    )
     assert first.status_code == 409  # the relay has no part of it
     assert first.json()["type"] == "urn:entrenous:refused:wrong-offset"
-    assert web.put(url, content=post.blob, headers=said(post)).status_code == 201
-    rest = said(post, **{"Entrenous-Offset": "4000"})
+    assert web.put(url, content=post.blob, headers=upload_headers(post)).status_code == 201
+    rest = upload_headers(post, **{"Entrenous-Offset": "4000"})
     assert web.put(url, content=post.blob[4000:], headers=rest).status_code == 200
-    look = web.get(url, headers=bearer(post.withdraw))
-    assert read_upload_progress(look.content) == (5000, 5000)
+    progress = web.get(url, headers=bearer(post.withdraw))
+    assert read_upload_progress(progress.content) == (5000, 5000)
 
 
 def test_resumed_upload_may_have_an_empty_rest(web: httpx.Client, post: Post, relay: Relay) -> None:
@@ -90,30 +92,30 @@ def test_resumed_upload_may_have_an_empty_rest(web: httpx.Client, post: Post, re
 
     with pytest.raises(ConnectionError):
         at_once(upload_blob(post.deposit(), post.token, all_of_it(), relay))
-    url = URL + address(post)
+    url = URL + blob_path(post)
     assert read_upload_progress(web.get(url, headers=bearer(post.withdraw)).content) == (5000, 5000)
-    rest = said(post, **{"Entrenous-Offset": "5000", "Content-Length": "0"})
+    rest = upload_headers(post, **{"Entrenous-Offset": "5000", "Content-Length": "0"})
     assert web.put(url, content=b"", headers=rest).status_code == 201
     assert web.put(url, content=b"", headers={**rest, "Entrenous-Offset": "0"}).status_code == 400
 
 
 @pytest.mark.parametrize("offset", ["-1", "x", "1.5", "5000000000", ""])
 def test_upload_offset_must_be_a_number(web: httpx.Client, post: Post, offset: str) -> None:
-    headers = said(post, **{"Entrenous-Offset": offset})
-    assert web.put(URL + address(post), content=b"x", headers=headers).status_code == 400
+    headers = upload_headers(post, **{"Entrenous-Offset": offset})
+    assert web.put(URL + blob_path(post), content=b"x", headers=headers).status_code == 400
 
 
 @pytest.mark.threat("preview-bot")
 def test_only_who_brought_it_sees_how_much_came(web: httpx.Client, post: Post) -> None:
-    url = URL + address(post)
+    url = URL + blob_path(post)
     assert web.get(url, headers=bearer(post.withdraw)).status_code == 404
-    web.put(url, content=post.blob, headers=said(post))
+    web.put(url, content=post.blob, headers=upload_headers(post))
     for token in (post.token, post.fetch, post.owner):
         assert web.get(url, headers=bearer(token)).status_code == 401
 
 
 @contextmanager
-def running(folder: Path, *, anew: bool = False) -> Iterator[tuple[Any, str]]:
+def running_relay(folder: Path, *, anew: bool = False) -> Iterator[tuple[Any, str]]:
     """Start ``entrenous relay run``; yield its process and its ``HOST:PORT``."""
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--data", str(folder)]
     program += ["--listen", "127.0.0.1:0"]
@@ -125,67 +127,72 @@ def running(folder: Path, *, anew: bool = False) -> Iterator[tuple[Any, str]]:
             process.kill()
 
 
-def ask(at: str, method: str, path: str, headers: dict[str, str], body: Any = None) -> Any:
-    host, _, port = at.partition(":")
+def send_request(
+    address: str, method: str, path: str, headers: dict[str, str], body: Any = None
+) -> Any:
+    host, _, port = address.partition(":")
     web = http.client.HTTPConnection(host, int(port), timeout=60)
     web.request(method, path, body, {"Entrenous-Protocol": "2", **headers})
     answer = web.getresponse()
-    told = answer.read()
+    content = answer.read()
     web.close()
-    return answer.status, told
+    return answer.status, content
 
 
-def send_half(at: str, post: Post, half: int) -> None:
+def send_half(address: str, post: Post, half: int) -> None:
     """Begin an upload, and disconnect after ``half`` bytes."""
-    host, _, port = at.partition(":")
-    head = said(post, **{"Content-Length": str(len(post.blob)), "Host": at})
-    lines = [f"PUT {address(post)} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
+    host, _, port = address.partition(":")
+    head = upload_headers(post, **{"Content-Length": str(len(post.blob)), "Host": address})
+    lines = [
+        f"PUT {blob_path(post)} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in head.items()),
+    ]
     with socket.create_connection((host, int(port)), 60) as line:
         line.sendall("\r\n".join([*lines, "", ""]).encode() + post.blob[:half])
 
 
-def came(at: str, post: Post) -> int:
-    status, told = ask(at, "GET", address(post), bearer(post.withdraw))
-    return read_upload_progress(told)[0] if status == 200 else 0
+def uploaded_bytes(address: str, post: Post) -> int:
+    status, body = send_request(address, "GET", blob_path(post), bearer(post.withdraw))
+    return read_upload_progress(body)[0] if status == 200 else 0
 
 
-def large(size: int) -> Post:
+def large_post(size: int) -> Post:
     post = Post(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
     post.blob = CountingDice().token(MB) * (size // MB)
     return post
 
 
-def greet(at: str, post: Post) -> None:
+def create_mailbox_with_token(address: str, post: Post) -> None:
     owner = bearer(post.owner)
     box = f"/v1/mailboxes/{to_base64url(post.mailbox)}"
     locks = {"owner_lock": to_base64url(token_hash(post.owner)), "close_lock": None}
-    assert ask(at, "PUT", box, {}, json.dumps(locks))[0] in {200, 201}
+    assert send_request(address, "PUT", box, {}, json.dumps(locks))[0] in {200, 201}
     terms = json.dumps({"uses": None, "expires_at": None})
     token = to_base64url(token_hash(Secret(post.token.reveal())))
-    assert ask(at, "PUT", f"{box}/tokens/{token}", owner, terms)[0] in {200, 201}
+    assert send_request(address, "PUT", f"{box}/tokens/{token}", owner, terms)[0] in {200, 201}
 
 
 @pytest.mark.real
 def test_killed_at_half_an_upload_goes_on_where_it_was(tmp_path: Path) -> None:
     """After SIGKILL at 50 %, at most 52 % of the blob are sent again."""
-    post = large(64 * MB)
+    post = large_post(64 * MB)
     half = len(post.blob) // 2
-    with running(tmp_path) as (process, at):
-        greet(at, post)
-        send_half(at, post, half)
+    with running_relay(tmp_path) as (process, address):
+        create_mailbox_with_token(address, post)
+        send_half(address, post, half)
         deadline = time.monotonic() + 60
-        while came(at, post) < half and time.monotonic() < deadline:
+        while uploaded_bytes(address, post) < half and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    with running(tmp_path) as (_, at):
-        there = came(at, post)
-        rest = post.blob[there:]
+    with running_relay(tmp_path) as (_, address):
+        uploaded = uploaded_bytes(address, post)
+        rest = post.blob[uploaded:]
         assert len(rest) <= 0.52 * len(post.blob)
-        headers = said(post, **{"Entrenous-Offset": str(there)})
-        assert ask(at, "PUT", address(post), headers, rest)[0] == 201
-        status, whole = ask(
-            at, "GET", f"/v1/blobs/{to_base64url(post.blob_id)}", bearer(post.fetch)
+        headers = upload_headers(post, **{"Entrenous-Offset": str(uploaded)})
+        assert send_request(address, "PUT", blob_path(post), headers, rest)[0] == 201
+        status, whole = send_request(
+            address, "GET", f"/v1/blobs/{to_base64url(post.blob_id)}", bearer(post.fetch)
         )
         assert status == 200
         assert whole == post.blob
@@ -193,12 +200,17 @@ def test_killed_at_half_an_upload_goes_on_where_it_was(tmp_path: Path) -> None:
 
 @pytest.mark.real
 def test_a_relay_stays_small_while_a_large_blob_passes(tmp_path: Path) -> None:
-    post = large(256 * MB)
-    with running(tmp_path, anew=True) as (process, at):
-        greet(at, post)
-        assert ask(at, "PUT", address(post), said(post), memoryview(post.blob))[0] == 201
-        status, whole = ask(
-            at, "GET", f"/v1/blobs/{to_base64url(post.blob_id)}", bearer(post.fetch)
+    post = large_post(256 * MB)
+    with running_relay(tmp_path, anew=True) as (process, address):
+        create_mailbox_with_token(address, post)
+        assert (
+            send_request(
+                address, "PUT", blob_path(post), upload_headers(post), memoryview(post.blob)
+            )[0]
+            == 201
+        )
+        status, whole = send_request(
+            address, "GET", f"/v1/blobs/{to_base64url(post.blob_id)}", bearer(post.fetch)
         )
         assert (status, len(whole)) == (200, len(post.blob))
         usage = Path(f"/proc/{process.pid}/status").read_text()

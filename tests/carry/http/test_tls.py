@@ -29,7 +29,7 @@ pytestmark = pytest.mark.real
 
 
 @contextmanager
-def relay_with(folder: Path, toml: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def running_relay(folder: Path, toml: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     settings = folder / "relay.toml"
     settings.write_text(f'listen = "127.0.0.1:0"\nfree_mb_min = 0\nlog = "json"\n{toml}')
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings)]
@@ -53,7 +53,7 @@ def courier_to(pair: Pair) -> Iterator[HttpCourier]:
         yield HttpCourier(web)
 
 
-def whole_way(courier: HttpCourier, url: str) -> None:
+def exchange_message(courier: HttpCourier, url: str) -> None:
     """Make one request of each kind: a mailbox, a blob of 3 MB, a letter, an opening."""
     post = Post(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
     post.blob = CountingDice().token(3_000_000)
@@ -70,23 +70,23 @@ def whole_way(courier: HttpCourier, url: str) -> None:
 @pytest.mark.threat("hostile-network")
 def test_by_its_own_certificate(tmp_path: Path) -> None:
     pair = certificate(tmp_path)
-    with relay_with(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (process, url):
+    with running_relay(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (process, url):
         assert url.startswith("https://")
         with courier_to(pair) as courier:
-            whole_way(courier, url)
+            exchange_message(courier, url)
         assert version_of(url, pair) == "TLSv1.3"
         with pytest.raises(ssl.SSLError):
             version_of(url, pair, ssl.TLSVersion.TLSv1_2)
         renewed(tmp_path, process.pid, url)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
-    _says_no_addresses(tmp_path / "log")
+    _assert_no_addresses_logged(tmp_path / "log")
 
 
 def test_a_renewal_that_is_half_done_leaves_the_old_certificate(tmp_path: Path) -> None:
     pair = certificate(tmp_path)
     old = (pair.cert.read_bytes(), pair.key.read_bytes())
-    with relay_with(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (process, url):
+    with running_relay(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (process, url):
         certificate(tmp_path)
         pair.key.write_bytes(old[1])  # the new certificate, and the key of the old one
         process.send_signal(signal.SIGHUP)
@@ -99,21 +99,21 @@ def test_a_renewal_that_is_half_done_leaves_the_old_certificate(tmp_path: Path) 
 
 
 def test_sighup_without_a_certificate_does_not_stop_a_service(tmp_path: Path) -> None:
-    with relay_with(tmp_path, "") as (process, url), new_relay_client() as web:
+    with running_relay(tmp_path, "") as (process, url), new_relay_client() as web:
         process.send_signal(signal.SIGHUP)
         assert web.get(f"{url}/v1/status").status_code == 200
         assert process.poll() is None
 
 
 def test_relay_stops_cleanly_when_its_terminal_closes(tmp_path: Path) -> None:
-    terminal, its = os.openpty()
+    terminal, terminal_end = os.openpty()
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--listen", "127.0.0.1:0"]
     program += ["--data", str(tmp_path / "relay")]
     with subprocess.Popen(
         ["env", "--default-signal=HUP", "setsid", "--ctty", *program],
-        **dict.fromkeys(("stdin", "stdout", "stderr"), its),
+        **dict.fromkeys(("stdin", "stdout", "stderr"), terminal_end),
     ) as process:
-        os.close(its)
+        os.close(terminal_end)
         try:
             while b"http://" not in os.read(terminal, 1000):
                 pass
@@ -127,7 +127,7 @@ def test_relay_stops_cleanly_when_its_terminal_closes(tmp_path: Path) -> None:
 def test_who_is_not_that_relay_is_told_nothing(tmp_path: Path) -> None:
     certificate(tmp_path)
     other = certificate(tmp_path / "other")
-    with relay_with(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (_, url):
+    with running_relay(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (_, url):
         for web in (new_relay_client(), new_relay_client(other.cert)):
             with web, pytest.raises(RelayNotAuthenticated, match="could not prove"):
                 HttpCourier(web, patience_s=60).status(url)  # at once, not after a minute
@@ -143,7 +143,7 @@ def test_ca_file_without_certificates_is_reported(tmp_path: Path, content: bytes
         new_relay_client(file)
 
 
-def _says_no_addresses(log: Path) -> None:
+def _assert_no_addresses_logged(log: Path) -> None:
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert {"put_blob", "post_envelope", "get_blob"} <= {line["event"] for line in lines}
     assert "127.0.0.1" not in log.read_text()
@@ -157,9 +157,9 @@ def test_certificate_that_does_not_match_its_key_stops_the_start(tmp_path: Path)
     (tmp_path / "key.pem").write_text("no key")
     (tmp_path / "relay.toml").write_text('tls_cert = "cert.pem"\ntls_key = "key.pem"')
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings"]
-    ended = done([*program, str(tmp_path / "relay.toml")], text=True)
-    assert ended.returncode == 3
-    assert "cannot be used" in ended.stderr
+    result = done([*program, str(tmp_path / "relay.toml")], text=True)
+    assert result.returncode == 3
+    assert "cannot be used" in result.stderr
     assert not (tmp_path / "relay-data").exists()
 
 
@@ -168,16 +168,16 @@ def test_certificate_that_does_not_match_its_key_stops_the_start(tmp_path: Path)
 def test_behind_the_real_nginx(tmp_path: Path) -> None:
     pair = certificate(tmp_path)
     with (
-        relay_with(tmp_path, "behind_proxy = true") as (_, plain),
-        nginx(tmp_path, "nginx.conf", pair, _here(plain)) as url,
+        running_relay(tmp_path, "behind_proxy = true") as (_, plain),
+        nginx(tmp_path, "nginx.conf", pair, _nginx_replacements(plain)) as url,
         courier_to(pair) as courier,
     ):
-        whole_way(courier, url)
+        exchange_message(courier, url)
         assert version_of(url, pair) == "TLSv1.3"
         with pytest.raises(ssl.SSLError):
             version_of(url, pair, ssl.TLSVersion.TLSv1_2)
-        _mailboxes_are_limited(courier, url)
-    _says_no_addresses(tmp_path / "log")
+        _assert_mailbox_creation_is_limited(courier, url)
+    _assert_no_addresses_logged(tmp_path / "log")
 
 
 @pytest.mark.threat("relay-starved")
@@ -191,8 +191,8 @@ def test_nginx_counts_who_waits_by_network(tmp_path: Path) -> None:
     few = {"limit_conn entrenous_wakes 192": "limit_conn entrenous_wakes 4"}
     few["client_header_timeout"] = f"{many}client_header_timeout"
     with (
-        relay_with(tmp_path, "behind_proxy = true") as (_, plain),
-        nginx(tmp_path, "nginx.conf", pair, _here(plain) | few) as url,
+        running_relay(tmp_path, "behind_proxy = true") as (_, plain),
+        nginx(tmp_path, "nginx.conf", pair, _nginx_replacements(plain) | few) as url,
         courier_to(pair) as courier,
         ExitStack() as waiting,
     ):
@@ -200,11 +200,11 @@ def test_nginx_counts_who_waits_by_network(tmp_path: Path) -> None:
         wake = f"/v1/mailboxes/{to_base64url(post.mailbox)}/wake?seconds="
         for number in range(4):
             one = waiting.enter_context(connected(url, pair))
-            one.sendall(_asked(f"{wake}60", post, f"2001:db8:0:1::{number}"))
+            one.sendall(_request(f"{wake}60", post, f"2001:db8:0:1::{number}"))
 
         def status(path: str, address: str) -> int:
             with connected(url, pair) as other:
-                other.sendall(_asked(path, post, address))
+                other.sendall(_request(path, post, address))
                 return int(other.recv(4096).split()[1])
 
         assert wait_until(lambda: status(f"{wake}0", "2001:db8:0:1:ffff::5") == 503, 20)
@@ -213,7 +213,7 @@ def test_nginx_counts_who_waits_by_network(tmp_path: Path) -> None:
         assert status(f"{wake}0", "192.0.2.1") == 204
 
 
-def _asked(path: str, post: Post, address: str) -> bytes:
+def _request(path: str, post: Post, address: str) -> bytes:
     return (
         f"GET {path} HTTP/1.1\r\nHost: localhost\r\nX-Real-IP: {address}\r\n"
         f"Authorization: Bearer {to_base64url(post.owner.reveal())}\r\n"
@@ -221,18 +221,18 @@ def _asked(path: str, post: Post, address: str) -> bytes:
     ).encode()
 
 
-def _here(relay: str) -> dict[str, str]:
+def _nginx_replacements(relay: str) -> dict[str, str]:
     address = relay.removeprefix("http://")
     return {"127.0.0.1:7801": address, "relay.example.org": "localhost"}
 
 
-def _mailboxes_are_limited(courier: HttpCourier, url: str) -> None:
+def _assert_mailbox_creation_is_limited(courier: HttpCourier, url: str) -> None:
     """One address may create ten mailboxes in a burst, and then has to wait."""
-    made = [_is_made(courier, url, number) for number in range(1, 17)]
-    assert 5 <= made.index(False) <= 15
+    created = [_creates_mailbox(courier, url, number) for number in range(1, 17)]
+    assert 5 <= created.index(False) <= 15
 
 
-def _is_made(courier: HttpCourier, url: str, number: int) -> bool:
+def _creates_mailbox(courier: HttpCourier, url: str, number: int) -> bool:
     try:
         courier.create_mailbox(url, MailboxId(bytes([number]) * 16), Post().owner)
     except RelayUnreachable:

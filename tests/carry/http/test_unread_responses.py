@@ -36,7 +36,7 @@ def post_with(letters: int, courier: HttpCourier, url: str, until: datetime) -> 
     return post
 
 
-def ask(url: str, pair: Pair | None, post: Post) -> socket.socket:
+def request_page(url: str, pair: Pair | None, post: Post) -> socket.socket:
     """Request a page of letters; return the connection, from which nothing was read."""
     one = connected(url, pair, 4096)
     one.sendall(
@@ -62,7 +62,7 @@ def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
             post = post_with(50, courier, url, until)
             before = resident_mb(process.pid)
             for _ in range(40):
-                strangers.enter_context(ask(url, None, post))
+                strangers.enter_context(request_page(url, None, post))
             # A client that had connected before is still answered.
             assert courier.waiting_envelopes(url, post.mailbox, post.owner, 0)
             assert resident_mb(process.pid) - before < 128  # forty times fifty letters are 430 MB
@@ -70,37 +70,39 @@ def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
             process.kill()
 
 
-@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("with_tls", [False, True], ids=["plain", "tls"])
 def test_when_too_much_waits_some_are_let_go_and_devices_are_answered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, sealed: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, with_tls: bool
 ) -> None:
     """Each client has 850 KiB to read, of which its sockets hold a part."""
     monkeypatch.setattr("entrenous.serving.connection_limits._UNREAD_BYTES_MAX", 3 << 20)
-    ended, end = list[LimitedProtocol](), LimitedProtocol.abort
-    monkeypatch.setattr(LimitedProtocol, "abort", lambda one: (ended.append(one), end(one)))
-    pair = certificate(tmp_path) if sealed else None
-    shown = TlsCertificate(pair.cert, pair.key) if pair else None
+    aborted, real_abort = list[LimitedProtocol](), LimitedProtocol.abort
+    monkeypatch.setattr(
+        LimitedProtocol, "abort", lambda one: (aborted.append(one), real_abort(one))
+    )
+    pair = certificate(tmp_path) if with_tls else None
+    server_certificate = TlsCertificate(pair.cert, pair.key) if pair else None
     with (
-        served(relay_app(memory_relay()), shown, send_buffer=65536) as url,
+        served(relay_app(memory_relay()), server_certificate, send_buffer=65536) as url,
         ExitStack() as strangers,
         new_relay_client(pair and pair.cert) as web,
     ):
         courier = HttpCourier(web)
         post = post_with(4, courier, url, NOON + timedelta(days=1))
-        some = [strangers.enter_context(ask(url, pair, post)) for _ in range(12)]
+        some = [strangers.enter_context(request_page(url, pair, post)) for _ in range(12)]
         deadline = time.monotonic() + 60
-        while len(ended) < 7 and time.monotonic() < deadline:
+        while len(aborted) < 7 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert len(courier.waiting_envelopes(url, post.mailbox, post.owner, 0)) == 4
-        assert sum(is_whole(one) for one in some) == 12 - len(ended) > 0
+        assert sum(is_whole(one) for one in some) == 12 - len(aborted) > 0
 
 
 def is_whole(one: socket.socket) -> bool:
     """Return whether the client's answer is complete."""
-    came = b""
+    received = b""
     try:
-        while not came.endswith(b"]}"):
-            came += (more := one.recv(1 << 16))
+        while not received.endswith(b"]}"):
+            received += (more := one.recv(1 << 16))
             if not more:
                 return False
     except ConnectionError:

@@ -20,17 +20,17 @@ from entrenous.carry.relay_settings import long_poll_limits
 from entrenous.carry.wake_ups import LocalWakeUps
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
-from tests.carry.http.test_connection_count import cramped_relay
+from tests.carry.http.test_connection_count import relay_with_file_limit
 from tests.carry.relays import CountingDice, Post, memory_relay, served
 from tests.real.stage import wait_until
 
 pytestmark = pytest.mark.real
 
-Box = tuple[MailboxId, Secret]
+MailboxWithOwner = tuple[MailboxId, Secret]
 NEIGHBOUR = Path(__file__).with_name("neighbour.py")
 
 
-def mailboxes(port: int, number: int) -> list[Box]:
+def mailboxes(port: int, number: int) -> list[MailboxWithOwner]:
     dice, url = CountingDice(), f"http://127.0.0.1:{port}"
     made = [(MailboxId(dice.token(16)), Secret(dice.token(32))) for _ in range(number)]
     with new_relay_client() as web:
@@ -40,12 +40,12 @@ def mailboxes(port: int, number: int) -> list[Box]:
 
 
 @contextmanager
-def neighbour(port: int, boxes: list[Box]) -> Iterator[None]:
-    told = [
+def neighbour(port: int, boxes: list[MailboxWithOwner]) -> Iterator[None]:
+    argument = [
         port,
         [(to_base64url(mailbox), to_base64url(owner.reveal())) for mailbox, owner in boxes],
     ]
-    command = [sys.executable, NEIGHBOUR, json.dumps(told)]
+    command = [sys.executable, NEIGHBOUR, json.dumps(argument)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
@@ -59,7 +59,7 @@ def open_files(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-def answered_within(port: int) -> float:
+def response_time_s(port: int) -> float:
     """Return the seconds that another client's status request takes, on its own connection."""
     began_s = time.monotonic()
     with httpx.Client(trust_env=False, timeout=5) as web:
@@ -70,14 +70,14 @@ def answered_within(port: int) -> float:
     return time.monotonic() - began_s
 
 
-def asked_for_two_seconds(port: int) -> Iterator[float]:
-    """Call :func:`answered_within` at least fifty times and for two seconds, since dropped clients
+def response_times_s(port: int) -> Iterator[float]:
+    """Call :func:`response_time_s` at least fifty times and for two seconds, since dropped clients
     come back after half a second.
     """
-    began_s, asked = time.monotonic(), 0
-    while asked < 50 or time.monotonic() < began_s + 2:
-        asked += 1
-        yield answered_within(port)
+    began_s, count = time.monotonic(), 0
+    while count < 50 or time.monotonic() < began_s + 2:
+        count += 1
+        yield response_time_s(port)
 
 
 @pytest.mark.threat("relay-starved")
@@ -88,11 +88,14 @@ def test_a_neighbour_who_waits_everywhere_keeps_nobody_from_a_relay(
     tmp_path: Path, files: int, boxes: int
 ) -> None:
     """``boxes`` mailboxes with eight requests each fill a relay with ``files`` open files."""
-    with cramped_relay(tmp_path, files) as (pid, port), neighbour(port, mailboxes(port, boxes)):
-        took = list(asked_for_two_seconds(port))
+    with (
+        relay_with_file_limit(tmp_path, files) as (pid, port),
+        neighbour(port, mailboxes(port, boxes)),
+    ):
+        times_s = list(response_times_s(port))
         assert open_files(pid) < files * 3 // 4
-    assert len(took) >= 50
-    assert max(took) < 1, sorted(took)
+    assert len(times_s) >= 50
+    assert max(times_s) < 1, sorted(times_s)
 
 
 def test_wake_up_bounds_follow_from_the_open_file_limit() -> None:

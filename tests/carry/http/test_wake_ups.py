@@ -23,146 +23,150 @@ from tests.carry.relays import Post, memory_relay
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
 URL = "https://relay.test"
-Story = Callable[[httpx.AsyncClient, Post, LocalWakeUps], Awaitable[Any]]
+Scenario = Callable[[httpx.AsyncClient, Post, LocalWakeUps], Awaitable[Any]]
 
 
-def told(story: Story, relay: Relay | None = None) -> Any:
+def run_scenario(scenario: Scenario, relay: Relay | None = None) -> Any:
     """Run a scenario at a relay where Ana has a mailbox and Ben a token; return its result."""
-    bell, post = LocalWakeUps(), Post()
-    served = relay or replace(memory_relay(), wake_ups=bell)
+    wake_ups, post = LocalWakeUps(), Post()
+    relay_in_use = relay or replace(memory_relay(), wake_ups=wake_ups)
 
     async def run() -> Any:
-        line = httpx.ASGITransport(relay_app(served))
-        said = {"Entrenous-Protocol": "2"}
-        async with httpx.AsyncClient(transport=line, base_url=URL, headers=said) as web:
+        transport = httpx.ASGITransport(relay_app(relay_in_use))
+        headers = {"Entrenous-Protocol": "2"}
+        async with httpx.AsyncClient(transport=transport, base_url=URL, headers=headers) as web:
             locks = {"owner_lock": to_base64url(token_hash(post.owner)), "close_lock": None}
-            await web.put(box(post), json=locks)
+            await web.put(mailbox_path(post), json=locks)
             terms = {"uses": None, "expires_at": None}
-            url = f"{box(post)}/tokens/{to_base64url(token_hash(post.token))}"
+            url = f"{mailbox_path(post)}/tokens/{to_base64url(token_hash(post.token))}"
             await web.put(url, json=terms, headers=bearer(post.owner))
-            answer = await story(web, post, bell)
-            assert bell.count_listening_mailboxes() == 0
+            answer = await scenario(web, post, wake_ups)
+            assert wake_ups.count_listening_mailboxes() == 0
             return answer
 
     return asyncio.run(run())
 
 
-def box(post: Post) -> str:
+def mailbox_path(post: Post) -> str:
     return f"/v1/mailboxes/{to_base64url(post.mailbox)}"
 
 
-async def wakes(web: httpx.AsyncClient, post: Post, seconds: int = 20) -> httpx.Response:
-    url = f"{box(post)}/wake?seconds={seconds}"
+async def wait_for_wake_up(web: httpx.AsyncClient, post: Post, seconds: int = 20) -> httpx.Response:
+    url = f"{mailbox_path(post)}/wake?seconds={seconds}"
     return await web.get(url, headers=bearer(post.owner))
 
 
-async def posts(web: httpx.AsyncClient, post: Post, letter: Envelope) -> None:
-    url, body = f"{box(post)}/envelopes/{to_base64url(letter.id)}", write_envelope(letter)
+async def post_letter(web: httpx.AsyncClient, post: Post, letter: Envelope) -> None:
+    url, body = f"{mailbox_path(post)}/envelopes/{to_base64url(letter.id)}", write_envelope(letter)
     assert (await web.put(url, content=body, headers=bearer(post.token))).status_code == 201
 
 
-async def listens(bell: LocalWakeUps) -> None:
-    while not bell.count_listening_mailboxes():  # noqa: ASYNC110 -- nothing signals this
+async def until_listening(wake_ups: LocalWakeUps) -> None:
+    while not wake_ups.count_listening_mailboxes():  # noqa: ASYNC110 -- nothing signals this
         await asyncio.sleep(0)
 
 
 def test_letter_wakes_the_waiting_device() -> None:
-    async def story(web: httpx.AsyncClient, post: Post, bell: LocalWakeUps) -> httpx.Response:
-        waiting = asyncio.create_task(wakes(web, post))
-        await listens(bell)
-        await posts(web, post, post.letter())
+    async def scenario(
+        web: httpx.AsyncClient, post: Post, wake_ups: LocalWakeUps
+    ) -> httpx.Response:
+        waiting = asyncio.create_task(wait_for_wake_up(web, post))
+        await until_listening(wake_ups)
+        await post_letter(web, post, post.letter())
         return await waiting
 
-    answer = told(story)
+    answer = run_scenario(scenario)
     assert (answer.status_code, answer.content) == (200, b"{}")
 
 
 @pytest.mark.threat("notification-content")
 def test_whatever_waits_already_is_said_at_once_and_in_the_same_words() -> None:
-    async def story(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[httpx.Response]:
-        await posts(web, post, post.letter())
-        first = await wakes(web, post)
-        await posts(web, post, replace(post.envelope(1, blobs=False), sealed=bytes(9000)))
-        return [first, await wakes(web, post)]
+    async def scenario(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[httpx.Response]:
+        await post_letter(web, post, post.letter())
+        first = await wait_for_wake_up(web, post)
+        await post_letter(web, post, replace(post.envelope(1, blobs=False), sealed=bytes(9000)))
+        return [first, await wait_for_wake_up(web, post)]
 
-    first, second = told(story)
+    first, second = run_scenario(scenario)
     assert first.content == second.content == b"{}"
     assert dict(first.headers) == dict(second.headers)
 
 
 def test_wait_without_a_letter_is_204() -> None:
-    async def story(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> httpx.Response:
-        return await wakes(web, post, 0)
+    async def scenario(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> httpx.Response:
+        return await wait_for_wake_up(web, post, 0)
 
-    answer = told(story)
+    answer = run_scenario(scenario)
     assert (answer.status_code, answer.content) == (204, b"")
 
 
 def test_letters_for_other_mailboxes_wake_nobody() -> None:
-    async def story(web: httpx.AsyncClient, post: Post, bell: LocalWakeUps) -> bool:
-        waiting = asyncio.create_task(wakes(web, post))
-        await listens(bell)
-        bell.wake(type(post.mailbox)(bytes(16)))
+    async def scenario(web: httpx.AsyncClient, post: Post, wake_ups: LocalWakeUps) -> bool:
+        waiting = asyncio.create_task(wait_for_wake_up(web, post))
+        await until_listening(wake_ups)
+        wake_ups.wake(type(post.mailbox)(bytes(16)))
         await asyncio.sleep(0)
         awake = waiting.done()
-        bell.wake(post.mailbox)
+        wake_ups.wake(post.mailbox)
         await waiting
         return awake
 
-    assert not told(story)
+    assert not run_scenario(scenario)
 
 
 def test_only_the_owner_may_wait() -> None:
-    async def story(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[int]:
+    async def scenario(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[int]:
         tokens = (post.token, post.other, post.open)
-        asked = [await web.get(f"{box(post)}/wake", headers=bearer(one)) for one in tokens]
-        return [answer.status_code for answer in asked]
+        responses = [
+            await web.get(f"{mailbox_path(post)}/wake", headers=bearer(one)) for one in tokens
+        ]
+        return [answer.status_code for answer in responses]
 
-    assert told(story) == [401, 401, 401]
+    assert run_scenario(scenario) == [401, 401, 401]
 
 
 @pytest.mark.parametrize("seconds", ["61", "-1", "x", "1.5"])
 def test_wait_time_is_a_number_up_to_60(seconds: str) -> None:
-    async def story(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> int:
-        url = f"{box(post)}/wake?seconds={seconds}"
+    async def scenario(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> int:
+        url = f"{mailbox_path(post)}/wake?seconds={seconds}"
         return (await web.get(url, headers=bearer(post.owner))).status_code
 
-    assert told(story) == 400
+    assert run_scenario(scenario) == 400
 
 
 def test_waiting_requests_at_one_mailbox_are_limited() -> None:
-    async def story(web: httpx.AsyncClient, post: Post, bell: LocalWakeUps) -> list[int]:
-        waiting = [asyncio.create_task(wakes(web, post)) for _ in range(8)]
+    async def scenario(web: httpx.AsyncClient, post: Post, wake_ups: LocalWakeUps) -> list[int]:
+        waiting = [asyncio.create_task(wait_for_wake_up(web, post)) for _ in range(8)]
         await asyncio.sleep(0.05)
-        waiting.append(asyncio.create_task(wakes(web, post)))
+        waiting.append(asyncio.create_task(wait_for_wake_up(web, post)))
         oldest = await waiting[0]
         assert oldest.headers["connection"] == "close"  # it loses its connection, too
         assert not any(one.done() for one in waiting[1:])
-        bell.wake(post.mailbox)
+        wake_ups.wake(post.mailbox)
         others = await asyncio.gather(*waiting[1:])
         return [oldest.status_code, *(answer.status_code for answer in others)]
 
-    assert told(story) == [204] + [200] * 8
+    assert run_scenario(scenario) == [204] + [200] * 8
 
 
 def test_disconnected_client_stops_listening() -> None:
-    async def story(web: httpx.AsyncClient, post: Post, bell: LocalWakeUps) -> None:
-        waiting = asyncio.create_task(wakes(web, post))
-        await listens(bell)
+    async def scenario(web: httpx.AsyncClient, post: Post, wake_ups: LocalWakeUps) -> None:
+        waiting = asyncio.create_task(wait_for_wake_up(web, post))
+        await until_listening(wake_ups)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
 
-    told(story)
+    run_scenario(scenario)
 
 
 def test_relay_without_wake_ups_answers_at_once() -> None:
-    async def story(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[int]:
-        before = await wakes(web, post)
-        await posts(web, post, post.letter())
-        return [before.status_code, (await wakes(web, post)).status_code]
+    async def scenario(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[int]:
+        before = await wait_for_wake_up(web, post)
+        await post_letter(web, post, post.letter())
+        return [before.status_code, (await wait_for_wake_up(web, post)).status_code]
 
-    assert told(story, memory_relay()) == [204, 200]
+    assert run_scenario(scenario, memory_relay()) == [204, 200]
 
 
 @pytest.mark.parametrize(

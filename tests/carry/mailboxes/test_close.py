@@ -50,7 +50,7 @@ DEVICE = DeviceId(b"D" * 16)
 CLOSE, UNLOCK = Secret(b"c" * 32), Secret(b"u" * 32)
 
 
-async def arrive(relay: Relay, post: Post) -> None:
+async def fill_mailbox(relay: Relay, post: Post) -> None:
     """Post one message to a mailbox with tokens, a lock, a key bundle and prekeys."""
     await create_mailbox(post.mailbox, token_hash(post.owner), relay, token_hash(CLOSE))
     await register_send_token(post.mailbox, post.owner, post.granted(), relay)
@@ -76,7 +76,7 @@ def relay() -> Relay:
 @pytest.mark.parametrize("before", ["waiting", "delivered", "opened", "half opened"])
 def test_every_envelope_ends_and_its_sender_is_told(relay: Relay, before: str) -> None:
     post = Post()
-    at_once(arrive(relay, post))
+    at_once(fill_mailbox(relay, post))
     attempt = post.attempt()
     if before in ("delivered", "opened"):
         at_once(acknowledge(post.mailbox, post.owner, post.id, relay))
@@ -99,7 +99,7 @@ def test_every_envelope_ends_and_its_sender_is_told(relay: Relay, before: str) -
 
 def test_closed_mailbox_leaves_only_its_name_and_tombstones(relay: Relay) -> None:
     post = Post()
-    at_once(arrive(relay, post))
+    at_once(fill_mailbox(relay, post))
     at_once(delete_mailbox_with_contents(post.mailbox, post.owner, relay))
     assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox, StoredEnvelope) == 2
     with pytest.raises(NoSuchMailbox):
@@ -110,16 +110,16 @@ def test_closed_mailbox_leaves_only_its_name_and_tombstones(relay: Relay) -> Non
     assert at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay)) is True
 
 
-class InParts(MemoryMail):
-    """Records how many rows each transaction drops; after ``breaks`` of them, all fail."""
+class BatchRecordingMail(MemoryMail):
+    """Records how many rows each transaction drops; after ``fails_after`` of them, all fail."""
 
     def __init__(self) -> None:
         super().__init__()
         self.sizes: list[int] = []
-        self.breaks = 10**9
+        self.fails_after = 10**9
 
     async def transact(self, work: Callable[[RowTransaction], Any], _: Look | None = None) -> Any:
-        if len(self.sizes) >= self.breaks:
+        if len(self.sizes) >= self.fails_after:
             raise DiskFailed
         before = await self.read(lambda view: sum(map(view.count, OF_PEOPLE)))
         answer = await super().transact(work)
@@ -127,11 +127,11 @@ class InParts(MemoryMail):
         return answer
 
 
-def crowded(post: Post) -> tuple[InParts, Relay]:
+def large_mailbox(post: Post) -> tuple[BatchRecordingMail, Relay]:
     """Return a relay whose mailbox has one message and a thousand tokens, and its store."""
-    mail = InParts()
+    mail = BatchRecordingMail()
     relay = replace(memory_relay(), mail=mail)
-    at_once(arrive(relay, post))
+    at_once(fill_mailbox(relay, post))
     locks = tuple(number.to_bytes(32, "big") for number in range(1000))
     batch = SendTokenChanges(locks, (), NOON + timedelta(days=1))
     at_once(add_and_drop_send_tokens(post.mailbox, post.owner, batch, relay))
@@ -141,21 +141,21 @@ def crowded(post: Post) -> tuple[InParts, Relay]:
 
 def test_large_mailbox_is_deleted_in_batches() -> None:
     post = Post()
-    mail, relay = crowded(post)
+    mail, relay = large_mailbox(post)
     at_once(delete_mailbox_with_contents(post.mailbox, post.owner, relay))
     assert max(mail.sizes) == 500
     assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox, StoredEnvelope) == 2
 
 
 @pytest.mark.threat("stolen-device")
-@pytest.mark.parametrize("parts", [1, 2, 3, 5])
-def test_what_a_crash_left_of_it_is_nobodys_and_goes_with_the_next_sweep(parts: int) -> None:
+@pytest.mark.parametrize("transactions", [1, 2, 3, 5])
+def test_what_a_crash_left_of_it_is_nobodys_and_goes_with_the_next_sweep(transactions: int) -> None:
     post = Post()
-    mail, relay = crowded(post)
-    mail.breaks = parts
+    mail, relay = large_mailbox(post)
+    mail.fails_after = transactions
     with pytest.raises(DiskFailed):
         at_once(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
-    mail.breaks = 10**9
+    mail.fails_after = 10**9
     assert count(relay, StoredMailbox, StoredLock) == 0
     with pytest.raises(NoSuchMailbox):
         at_once(accept(post.letter(), post.token, relay))
@@ -171,11 +171,11 @@ def test_what_a_crash_left_of_it_is_nobodys_and_goes_with_the_next_sweep(parts: 
 
 def test_closing_a_mailbox_can_be_repeated() -> None:
     post = Post()
-    mail, relay = crowded(post)
-    mail.breaks = 1
+    mail, relay = large_mailbox(post)
+    mail.fails_after = 1
     with pytest.raises(DiskFailed):
         at_once(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
-    mail.breaks = 10**9
+    mail.fails_after = 10**9
     at_once(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
     assert count(relay, *OF_PEOPLE) == 2
 
@@ -183,8 +183,8 @@ def test_closing_a_mailbox_can_be_repeated() -> None:
 def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
     dice = CountingDice(thrown=100)
     mine, others = Post(), Post(dice=dice)
-    at_once(arrive(relay, mine))
-    at_once(arrive(relay, others))
+    at_once(fill_mailbox(relay, mine))
+    at_once(fill_mailbox(relay, others))
     before = count(relay, *OF_PEOPLE)
     at_once(delete_mailbox_with_contents(mine.mailbox, CLOSE, relay))
     at_once(delete_mailbox_with_contents(mine.mailbox, CLOSE, relay))
@@ -200,7 +200,7 @@ def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
     """The mailbox is deleted between the first and the last byte of the upload."""
     post = Post()
 
-    async def cut_short() -> AsyncIterator[bytes]:
+    async def chunks() -> AsyncIterator[bytes]:
         yield post.blob[:1000]
         await delete_mailbox_with_contents(post.mailbox, CLOSE, relay)
         yield post.blob[1000:]
@@ -208,7 +208,7 @@ def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
     async def story() -> None:
         await create_mailbox(post.mailbox, token_hash(post.owner), relay, token_hash(CLOSE))
         await register_send_token(post.mailbox, post.owner, post.granted(), relay)
-        await upload_blob(post.deposit(), post.token, cut_short(), relay)
+        await upload_blob(post.deposit(), post.token, chunks(), relay)
 
     with pytest.raises(NoSuchBlob):
         at_once(story())
@@ -245,10 +245,10 @@ def test_the_key_is_not_on_the_medium_any_more(tmp_path: Path) -> None:
     """Nor are letter, share and blob: all files in the relay's folder are searched."""
     post = Post()
     with disk_relay(tmp_path, WoundClock()) as relay:
-        asyncio.run(arrive(relay, post))
-        held = asyncio.run(relay.mail.read(lambda view: view.get(StoredLock, post.mailbox)))
-        assert held is not None
-        planted = [*parts_of(post), held.key.reveal(), b"a card", token_hash(UNLOCK)]
+        asyncio.run(fill_mailbox(relay, post))
+        lock = asyncio.run(relay.mail.read(lambda view: view.get(StoredLock, post.mailbox)))
+        assert lock is not None
+        planted = [*parts_of(post), lock.key.reveal(), b"a card", token_hash(UNLOCK)]
         assert found_in(tmp_path, planted) == len(planted)
         asyncio.run(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
         asyncio.run(expire(relay))

@@ -55,14 +55,14 @@ BOX = MailboxId(DICE.token(16))
 OWNER, CLOSE, UNLOCK, OTHER = (Secret(DICE.token(32)) for _ in range(4))
 
 
-def question(number: int = 0) -> bytes:
+def blinded_passphrase(number: int = 0) -> bytes:
     return blind(Secret(b"a passphrase, stretched"), scalar_from_random(number.to_bytes(64, "big")))
 
 
-QUESTIONS = [question(number) for number in range(1, 80)]
+BLINDED = [blinded_passphrase(number) for number in range(1, 80)]
 
 
-def opened(generation: int, number: int, *before: int) -> VaultUnlock:
+def vault_unlock(generation: int, number: int, *before: int) -> VaultUnlock:
     numbers = (one.to_bytes(16, "big") for one in (number, *before))
     return VaultUnlock(generation, next(numbers), tuple(numbers))
 
@@ -80,51 +80,52 @@ def relay() -> Relay:
     return relay
 
 
-def ask(relay: Relay, number: int) -> UnlockAnswer:
-    return at_once(count_try_and_evaluate(BOX, UNLOCK, QUESTIONS[number], relay))
+def request_try(relay: Relay, number: int) -> UnlockAnswer:
+    return at_once(count_try_and_evaluate(BOX, UNLOCK, BLINDED[number], relay))
 
 
 def test_answers_to_one_passphrase_unblind_to_one_value(relay: Relay) -> None:
-    untold = Secret(b"a passphrase, stretched")
+    passphrase = Secret(b"a passphrase, stretched")
     blinds = [scalar_from_random(number.to_bytes(64, "big")) for number in (1, 2)]
     answers = [
-        at_once(count_try_and_evaluate(BOX, UNLOCK, blind(untold, one), relay)) for one in blinds
+        at_once(count_try_and_evaluate(BOX, UNLOCK, blind(passphrase, one), relay))
+        for one in blinds
     ]
-    values = [finalize(untold, *pair) for pair in zip(blinds, (a.evaluated for a in answers))]  # noqa: B905
+    values = [finalize(passphrase, *pair) for pair in zip(blinds, (a.evaluated for a in answers))]  # noqa: B905
     assert values[0] == values[1]
     assert [one.tries_left for one in answers] == [9, 8]
 
 
 def test_eleventh_unlock_request_is_refused(relay: Relay) -> None:
-    assert [ask(relay, number).tries_left for number in range(10)] == list(range(9, -1, -1))
+    assert [request_try(relay, number).tries_left for number in range(10)] == list(range(9, -1, -1))
     for number in range(10, 13):
         with pytest.raises(Locked):
-            ask(relay, number)
+            request_try(relay, number)
 
 
 def test_repeated_unlock_request_is_not_counted_again(relay: Relay) -> None:
-    first = ask(relay, 0)
-    assert ask(relay, 0) == first
+    first = request_try(relay, 0)
+    assert request_try(relay, 0) == first
     for number in range(1, 10):
-        last = ask(relay, number)
-    assert ask(relay, 9) == last
+        last = request_try(relay, number)
+    assert request_try(relay, 9) == last
     with pytest.raises(Locked):
-        ask(relay, 0)
+        request_try(relay, 0)
 
 
 def test_invalid_unlock_request_is_not_counted(relay: Relay) -> None:
     with pytest.raises(NotAPoint):
         at_once(count_try_and_evaluate(BOX, UNLOCK, bytes(32), relay))
-    assert ask(relay, 0).tries_left == 9
+    assert request_try(relay, 0).tries_left == 9
 
 
 def test_nobody_does_what_is_another_ones(relay: Relay) -> None:
     for wrong in (OWNER, CLOSE, OTHER):
         with pytest.raises(WrongToken):
-            at_once(count_try_and_evaluate(BOX, wrong, QUESTIONS[0], relay))
+            at_once(count_try_and_evaluate(BOX, wrong, BLINDED[0], relay))
     for wrong in (UNLOCK, OTHER):
         with pytest.raises(WrongToken):
-            at_once(record_unlock_and_restore_tries(BOX, wrong, opened(1, 1), relay))
+            at_once(record_unlock_and_restore_tries(BOX, wrong, vault_unlock(1, 1), relay))
         with pytest.raises(WrongToken):
             at_once(restore_all_tries(BOX, wrong, relay))
         with pytest.raises(WrongToken):
@@ -132,57 +133,68 @@ def test_nobody_does_what_is_another_ones(relay: Relay) -> None:
         with pytest.raises(WrongToken):
             at_once(replace_close_token_hash(BOX, wrong, token_hash(OTHER), relay))
     with pytest.raises(WrongToken):
-        at_once(record_unlock_and_restore_tries(BOX, CLOSE, opened(1, 1), relay))
+        at_once(record_unlock_and_restore_tries(BOX, CLOSE, vault_unlock(1, 1), relay))
     with pytest.raises(WrongToken):
         at_once(replace_close_token_hash(BOX, CLOSE, token_hash(OTHER), relay))
-    assert ask(relay, 0).tries_left == 9
+    assert request_try(relay, 0).tries_left == 9
 
 
 def test_lock_is_created_once(relay: Relay) -> None:
-    kept = at_once(relay.mail.read(lambda view: view.get(StoredLock, BOX)))
+    stored = at_once(relay.mail.read(lambda view: view.get(StoredLock, BOX)))
     assert at_once(create_lock(BOX, OWNER, token_hash(UNLOCK), relay)) is False
     with pytest.raises(LockExists):
         at_once(create_lock(BOX, OWNER, token_hash(OTHER), relay))
-    assert at_once(relay.mail.read(lambda view: view.get(StoredLock, BOX))) == kept
+    assert at_once(relay.mail.read(lambda view: view.get(StoredLock, BOX))) == stored
 
 
 def test_two_locks_have_different_keys(relay: Relay) -> None:
     other = MailboxId(DICE.token(16))
     at_once(create_mailbox(other, token_hash(OWNER), relay))
     with pytest.raises(NoSuchMailbox):
-        at_once(count_try_and_evaluate(other, UNLOCK, QUESTIONS[0], relay))
+        at_once(count_try_and_evaluate(other, UNLOCK, BLINDED[0], relay))
     assert at_once(create_lock(other, OWNER, token_hash(UNLOCK), relay)) is True
-    told = at_once(count_try_and_evaluate(other, UNLOCK, QUESTIONS[0], relay))
-    assert told.evaluated != ask(relay, 0).evaluated
+    answer = at_once(count_try_and_evaluate(other, UNLOCK, BLINDED[0], relay))
+    assert answer.evaluated != request_try(relay, 0).evaluated
 
 
 def test_opening_restores_tries_and_requires_a_later_generation(relay: Relay) -> None:
-    ask(relay, 0)
-    for taken in (opened(5, 1), opened(5, 1), opened(5, 2, 1), opened(5, 3, 1, 2)):
+    request_try(relay, 0)
+    for unlock in (
+        vault_unlock(5, 1),
+        vault_unlock(5, 1),
+        vault_unlock(5, 2, 1),
+        vault_unlock(5, 3, 1, 2),
+    ):
         at_once(
-            record_unlock_and_restore_tries(BOX, OWNER, taken, relay)
+            record_unlock_and_restore_tries(BOX, OWNER, unlock, relay)
         )  # as if the previous answer was lost
-    assert ask(relay, 1).tries_left == 9
-    for refused in (opened(5, 4), opened(5, 2, 1), opened(4, 3), opened(4, 5, 3), opened(1, 6)):
+    assert request_try(relay, 1).tries_left == 9
+    for refused in (
+        vault_unlock(5, 4),
+        vault_unlock(5, 2, 1),
+        vault_unlock(4, 3),
+        vault_unlock(4, 5, 3),
+        vault_unlock(1, 6),
+    ):
         with pytest.raises(RolledBack):
             at_once(record_unlock_and_restore_tries(BOX, OWNER, refused, relay))
-    assert ask(relay, 2).tries_left == 9  # a refused unlock restores the tries, too
-    at_once(record_unlock_and_restore_tries(BOX, OWNER, opened(6, 4), relay))
+    assert request_try(relay, 2).tries_left == 9  # a refused unlock restores the tries, too
+    at_once(record_unlock_and_restore_tries(BOX, OWNER, vault_unlock(6, 4), relay))
 
 
 @pytest.mark.threat("stolen-device")
 def test_after_another_passphrase_another_token_asks_and_all_else_stays(relay: Relay) -> None:
-    told = ask(relay, 0)
+    answer = request_try(relay, 0)
     for wrong in (UNLOCK, CLOSE, OTHER):
         with pytest.raises(WrongToken):
             at_once(replace_unlock_token_hash(BOX, wrong, token_hash(OTHER), relay))
     for _ in range(2):
         at_once(replace_unlock_token_hash(BOX, OWNER, token_hash(OTHER), relay))
     with pytest.raises(WrongToken):
-        ask(relay, 0)
-    again = at_once(count_try_and_evaluate(BOX, OTHER, QUESTIONS[0], relay))
-    assert again == told  # the key is the same, and the request was counted before
-    assert at_once(count_try_and_evaluate(BOX, OTHER, QUESTIONS[1], relay)).tries_left == 8
+        request_try(relay, 0)
+    again = at_once(count_try_and_evaluate(BOX, OTHER, BLINDED[0], relay))
+    assert again == answer  # the key is the same, and the request was counted before
+    assert at_once(count_try_and_evaluate(BOX, OTHER, BLINDED[1], relay)).tries_left == 8
     at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
     with pytest.raises(NoLock):
         at_once(replace_unlock_token_hash(BOX, OWNER, token_hash(UNLOCK), relay))
@@ -199,24 +211,24 @@ def test_missing_lock_cannot_be_renewed(relay: Relay) -> None:
 def test_only_what_was_deleted_is_said_to_be(relay: Relay) -> None:
     """Another database does not know the lock, but must not report it as deleted."""
     other = MailboxId(DICE.token(16))
-    for box, said in ((other, NoSuchMailbox), (BOX, NoLock)):
+    for box, error in ((other, NoSuchMailbox), (BOX, NoLock)):
         if box == BOX:
             at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
-        for asked in (
-            count_try_and_evaluate(box, UNLOCK, QUESTIONS[0], relay),
-            record_unlock_and_restore_tries(box, OWNER, opened(1, 1), relay),
+        for request in (
+            count_try_and_evaluate(box, UNLOCK, BLINDED[0], relay),
+            record_unlock_and_restore_tries(box, OWNER, vault_unlock(1, 1), relay),
             restore_all_tries(box, CLOSE, relay),
             replace_unlock_token_hash(box, OWNER, token_hash(UNLOCK), relay),
         ):
-            with pytest.raises(said):
-                at_once(asked)
+            with pytest.raises(error):
+                at_once(request)
 
 
 def test_close_token_restores_tries(relay: Relay) -> None:
     for number in range(10):
-        ask(relay, number)
+        request_try(relay, number)
     at_once(restore_all_tries(BOX, CLOSE, relay))
-    assert ask(relay, 10).tries_left == 9
+    assert request_try(relay, 10).tries_left == 9
 
 
 def test_replaced_close_token_is_no_longer_valid(relay: Relay) -> None:
@@ -230,13 +242,13 @@ def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> No
     at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
     at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
     with pytest.raises(NoLock):
-        ask(relay, 0)
+        request_try(relay, 0)
     with pytest.raises(IdInUse):
         at_once(create_mailbox(BOX, token_hash(OWNER), relay, token_hash(CLOSE)))
     with pytest.raises(NoSuchMailbox):
         at_once(create_lock(BOX, OWNER, token_hash(UNLOCK), relay))
     with pytest.raises(NoLock):
-        at_once(record_unlock_and_restore_tries(BOX, OWNER, opened(9, 1), relay))
+        at_once(record_unlock_and_restore_tries(BOX, OWNER, vault_unlock(9, 1), relay))
 
 
 @pytest.mark.threat("stolen-device")
@@ -244,8 +256,8 @@ def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> No
 def test_of_fifty_that_race_ten_are_answered(tmp_path: Path) -> None:
     async def race(relay: Relay) -> list[object]:
         await settle(relay)
-        asked = (count_try_and_evaluate(BOX, UNLOCK, one, relay) for one in QUESTIONS[:50])
-        return list(await asyncio.gather(*asked, return_exceptions=True))
+        requests = (count_try_and_evaluate(BOX, UNLOCK, one, relay) for one in BLINDED[:50])
+        return list(await asyncio.gather(*requests, return_exceptions=True))
 
     with disk_relay(tmp_path, WoundClock()) as relay:
         outcomes = asyncio.run(race(relay))
@@ -276,8 +288,8 @@ class Tries(RuleBasedStateMachine):
         self.run(settle(self.relay))
 
     @rule(number=st.integers(0, 30))
-    def ask(self, number: int) -> None:
-        asked = QUESTIONS[number]
+    def request_try(self, number: int) -> None:
+        asked = BLINDED[number]
         repeat = asked == self.last
         if self.shut or (self.left == 0 and not repeat):
             with pytest.raises(NoLock if self.shut else Locked):
@@ -285,28 +297,36 @@ class Tries(RuleBasedStateMachine):
             return
         self.left -= not repeat
         self.last = asked
-        told = self.run(count_try_and_evaluate(BOX, self.token, asked, self.relay))
-        assert isinstance(told, UnlockAnswer)
-        assert told.tries_left == self.left
+        answer = self.run(count_try_and_evaluate(BOX, self.token, asked, self.relay))
+        assert isinstance(answer, UnlockAnswer)
+        assert answer.tries_left == self.left
 
     @rule(by=st.integers(-2, 3), number=st.integers(2, 9))
     def open(self, by: int, number: int) -> None:
-        told = max(1, self.generation + by)
+        generation = max(1, self.generation + by)
         if self.shut:
             with pytest.raises(NoLock):
                 self.run(
-                    record_unlock_and_restore_tries(BOX, OWNER, opened(told, number), self.relay)
+                    record_unlock_and_restore_tries(
+                        BOX, OWNER, vault_unlock(generation, number), self.relay
+                    )
                 )
             return
         self.left = 10
-        if told > self.generation:
-            self.generation = told
+        if generation > self.generation:
+            self.generation = generation
             self.run(
-                record_unlock_and_restore_tries(BOX, OWNER, opened(told, 100 + told), self.relay)
+                record_unlock_and_restore_tries(
+                    BOX, OWNER, vault_unlock(generation, 100 + generation), self.relay
+                )
             )
             return
         with pytest.raises(RolledBack):
-            self.run(record_unlock_and_restore_tries(BOX, OWNER, opened(told, number), self.relay))
+            self.run(
+                record_unlock_and_restore_tries(
+                    BOX, OWNER, vault_unlock(generation, number), self.relay
+                )
+            )
 
     @rule()
     def reset(self) -> None:
@@ -323,17 +343,17 @@ class Tries(RuleBasedStateMachine):
             self.token = OTHER if self.token == UNLOCK else UNLOCK
             self.run(replace_unlock_token_hash(BOX, OWNER, token_hash(self.token), self.relay))
 
-    @rule(sure=st.integers(0, 9))
-    def close(self, sure: int) -> None:
-        if sure == 0:
+    @rule(chance=st.integers(0, 9))
+    def close(self, chance: int) -> None:
+        if chance == 0:
             self.shut = True
             self.run(delete_mailbox_with_contents(BOX, CLOSE, self.relay))
 
     @invariant()
-    def the_row_says_the_same(self) -> None:
-        held = self.run(self.relay.mail.read(lambda view: view.get(StoredLock, BOX)))
-        assert (held is None) == self.shut
-        assert not isinstance(held, StoredLock) or held.tries == self.left
+    def row_matches_the_model(self) -> None:
+        stored = self.run(self.relay.mail.read(lambda view: view.get(StoredLock, BOX)))
+        assert (stored is None) == self.shut
+        assert not isinstance(stored, StoredLock) or stored.tries == self.left
 
     def teardown(self) -> None:
         self.stack.close()
@@ -358,7 +378,7 @@ class TestTriesOnDisk(TriesOnDisk.TestCase):  # type: ignore[misc]
     settings = settings(max_examples=size(3, 5), stateful_step_count=25)
 
 
-def drawn() -> str:
+def expected_drawing() -> str:
     """Return the diagram and the table that docs/machines/device.md must contain."""
     arrows = [
         f"    {state.name.lower()} --> {after.name.lower()}: {event}"
@@ -380,7 +400,7 @@ def cell(state: LockState, event: LockEvent) -> str:
 
 
 def test_the_drawing_shows_the_table() -> None:
-    assert drawn() in MACHINE.read_text()
+    assert expected_drawing() in MACHINE.read_text()
 
 
 def test_shut_lock_stays_shut() -> None:

@@ -23,10 +23,10 @@ def test_reserved_mailbox_id_cannot_be_created() -> None:
     """A schema upgrade put shares under this id; an owner of it could have deleted them."""
     relay, post, stranger = new_relay(), Post(), Secret(b"s" * 32)
     run(arrive(relay, post))
-    held = run(relay.mail.read(lambda view: view.get(StoredShare, post.id)))
-    assert held is not None
-    placed_nowhere = replace(held, mailbox=NOBODY)
-    run(relay.mail.transact(lambda tx: tx.put(placed_nowhere)))
+    stored = run(relay.mail.read(lambda view: view.get(StoredShare, post.id)))
+    assert stored is not None
+    under_reserved_id = replace(stored, mailbox=NOBODY)
+    run(relay.mail.transact(lambda tx: tx.put(under_reserved_id)))
     with pytest.raises(IdInUse):
         run(create_mailbox(NOBODY, token_hash(stranger), relay))
     with pytest.raises(NoSuchMailbox):

@@ -53,43 +53,43 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> Limit:
     return lambda name, value: monkeypatch.setattr(f"entrenous.carry.send_tokens.{name}", value)
 
 
-def another(post: Post) -> BlobDeposit:
+def other_deposit(post: Post) -> BlobDeposit:
     return replace(post.deposit(), id=BlobId(post.dice.token(16)))
 
 
-def bring(relay: Relay, post: Post, deposit: BlobDeposit) -> bool:
+def upload(relay: Relay, post: Post, deposit: BlobDeposit) -> bool:
     return run(upload_blob(deposit, post.token, stream(post.blob), relay))
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("UNREFERENCED_BLOB_BYTES_MAX", 10_000), ("UNREFERENCED_BLOBS_MAX", 2)]
 )
-def test_loose_blobs_count_against_a_mailboxs_limit(
+def test_unreferenced_blobs_count_against_a_mailboxs_limit(
     relay: Relay, post: Post, limit: Limit, name: str, value: int
 ) -> None:
     limit(name, value)
-    assert bring(relay, post, post.deposit())
-    assert bring(relay, post, another(post))
+    assert upload(relay, post, post.deposit())
+    assert upload(relay, post, other_deposit(post))
     with pytest.raises(MailboxFull) as refused:
-        bring(relay, post, another(post))
+        upload(relay, post, other_deposit(post))
     assert refused.value.facts == {"retry_after_s": 3600}
-    assert not bring(relay, post, post.deposit())
+    assert not upload(relay, post, post.deposit())
     run(accept(post.envelope(), post.token, relay))
-    assert bring(relay, post, another(post))
+    assert upload(relay, post, other_deposit(post))
 
 
-def test_full_mailbox_blocks_no_other_and_loose_blobs_expire_in_a_day(
+def test_full_mailbox_blocks_no_other_and_unreferenced_blobs_expire(
     relay: Relay, clock: WoundClock, post: Post, limit: Limit
 ) -> None:
     limit("UNREFERENCED_BLOB_BYTES_MAX", 5000)
-    bring(relay, post, post.deposit())
+    upload(relay, post, post.deposit())
     ben = Post(dice=post.dice)
     run(create_mailbox(ben.mailbox, token_hash(ben.owner), relay))
     run(register_send_token(ben.mailbox, ben.owner, ben.granted(), relay))
-    assert bring(relay, ben, ben.deposit())
+    assert upload(relay, ben, ben.deposit())
     clock.wind(days=1)
     run(expire(relay))
-    assert bring(relay, post, another(post))
+    assert upload(relay, post, other_deposit(post))
 
 
 def test_what_is_on_its_way_counts_and_gives_its_room_back(
@@ -101,12 +101,12 @@ def test_what_is_on_its_way_counts_and_gives_its_room_back(
     async def meanwhile() -> AsyncIterator[bytes]:
         yield post.blob[:1]
         with pytest.raises(MailboxFull):
-            await upload_blob(another(post), post.token, stream(post.blob), relay)
+            await upload_blob(other_deposit(post), post.token, stream(post.blob), relay)
 
     with pytest.raises(DamagedBlob):
         run(upload_blob(post.deposit(), post.token, meanwhile(), relay))
     assert run(relay.mail.read(lambda view: view.count(StoredUpload))) == 0
-    assert bring(relay, post, another(post))
+    assert upload(relay, post, other_deposit(post))
 
 
 @pytest.mark.parametrize(("name", "value"), [("MAILBOX_BYTES_MAX", 5000), ("MAILBOX_BLOBS_MAX", 1)])
@@ -114,13 +114,13 @@ def test_blobs_of_envelopes_count_until_they_are_gone(
     relay: Relay, post: Post, limit: Limit, name: str, value: int
 ) -> None:
     limit(name, value)
-    bring(relay, post, post.deposit())
+    upload(relay, post, post.deposit())
     run(accept(post.envelope(), post.token, relay))
     run(acknowledge(post.mailbox, post.owner, post.id, relay))
     with pytest.raises(MailboxFull):
-        bring(relay, post, another(post))
+        upload(relay, post, other_deposit(post))
     run(withdraw(post.id, post.withdraw, relay))
-    assert bring(relay, post, another(post))
+    assert upload(relay, post, other_deposit(post))
 
 
 def test_letters_beyond_the_limit_are_refused(relay: Relay, post: Post, limit: Limit) -> None:
@@ -135,7 +135,7 @@ def test_letters_beyond_the_limit_are_refused(relay: Relay, post: Post, limit: L
     assert run(accept(third, post.token, relay))
 
 
-def shared(post: Post, *, group: bytes | None = None) -> Envelope:
+def envelope_with_share(post: Post, *, group: bytes | None = None) -> Envelope:
     """Return another envelope for the same mailbox, with a share."""
     opens = None if group is None else 1
     share = ShareDeposit(post.share, token_hash(post.open), opens, group)
@@ -147,11 +147,11 @@ def test_shares_of_fetched_letters_count_against_the_limit(
 ) -> None:
     """A letter without a share is still accepted."""
     limit("SHARES_PER_MAILBOX_MAX", 2)
-    kept = [shared(post), shared(post, group=post.group)]
+    kept = [envelope_with_share(post), envelope_with_share(post, group=post.group)]
     for one in kept:
         run(accept(one, post.token, relay))
         run(acknowledge(post.mailbox, post.owner, one.id, relay))
-    beyond = shared(post)
+    beyond = envelope_with_share(post)
     with pytest.raises(MailboxFull) as refused:
         run(accept(beyond, post.token, relay))
     assert refused.value.facts == {"retry_after_s": 3600}
@@ -164,12 +164,12 @@ def test_shares_of_fetched_letters_count_against_the_limit(
 def test_shares_beyond_a_groups_limit_are_refused(relay: Relay, post: Post, limit: Limit) -> None:
     """A used-up group keeps no shares, so it is never full."""
     limit("SHARES_PER_GROUP_MAX", 2)
-    first, second, third = (shared(post, group=post.group) for _ in range(3))
+    first, second, third = (envelope_with_share(post, group=post.group) for _ in range(3))
     for one in (first, second):
         assert run(accept(one, post.token, relay))
     with pytest.raises(MailboxFull):
         run(accept(third, post.token, relay))
-    assert run(accept(shared(post, group=post.dice.token(16)), post.token, relay))
+    assert run(accept(envelope_with_share(post, group=post.dice.token(16)), post.token, relay))
     attempt = post.attempt()
     run(release_key_share(first.id, post.open, attempt, relay))
     run(finish_attempt(first.id, post.open, attempt, relay))

@@ -53,16 +53,18 @@ def relay(clock: WoundClock) -> Relay:
 @pytest.fixture
 def post(relay: Relay) -> Post:
     post = Post()
-    run(made(post, relay))
+    run(create_mailbox_with_bundle(post, relay))
     return post
 
 
-async def made(post: Post, relay: Relay) -> None:
+async def create_mailbox_with_bundle(post: Post, relay: Relay) -> None:
     await create_mailbox(post.mailbox, token_hash(post.owner), relay)
     await replace_key_bundle(post.mailbox, post.owner, b"card", relay)
 
 
-def told(post: Post, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ...] = ()) -> int:
+def change_tokens(
+    post: Post, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ...] = ()
+) -> int:
     return run(
         add_and_drop_send_tokens(
             post.mailbox, post.owner, SendTokenChanges(add, drop, UNTIL), relay
@@ -70,7 +72,7 @@ def told(post: Post, relay: Relay, add: tuple[bytes, ...], drop: tuple[bytes, ..
     )
 
 
-def works(post: Post, number: int, relay: Relay) -> bool:
+def is_valid(post: Post, number: int, relay: Relay) -> bool:
     try:
         return run(find_key_bundle(post.mailbox, token(number), relay)) == b"card"
     except WrongToken:
@@ -78,20 +80,20 @@ def works(post: Post, number: int, relay: Relay) -> bool:
 
 
 def test_batch_token_admits_one_envelope(post: Post, relay: Relay) -> None:
-    assert told(post, relay, locks(1, 2)) == 2
+    assert change_tokens(post, relay, locks(1, 2)) == 2
     envelope = post.envelope(blobs=False)
     assert run(accept(envelope, token(1), relay))
     assert not run(accept(envelope, token(1), relay))  # a repeat needs no token
-    assert (works(post, 1, relay), works(post, 2, relay)) == (False, True)
+    assert (is_valid(post, 1, relay), is_valid(post, 2, relay)) == (False, True)
 
 
 def test_batch_adds_and_drops_tokens_in_one_transaction(post: Post, relay: Relay) -> None:
-    told(post, relay, locks(1, 2, 3))
-    assert told(post, relay, locks(4), locks(2, 9)) == 3
-    assert [works(post, number, relay) for number in (1, 2, 3, 4, 9)] == [
+    change_tokens(post, relay, locks(1, 2, 3))
+    assert change_tokens(post, relay, locks(4), locks(2, 9)) == 3
+    assert [is_valid(post, number, relay) for number in (1, 2, 3, 4, 9)] == [
         *(True, False, True, True, False)
     ]
-    assert told(post, relay, locks(4), locks(2, 9)) == 3
+    assert change_tokens(post, relay, locks(4), locks(2, 9)) == 3
 
 
 def test_only_the_owner_adds_tokens_and_expired_ones_are_refused(
@@ -103,15 +105,15 @@ def test_only_the_owner_adds_tokens_and_expired_ones_are_refused(
     clock.wind(days=100)
     with pytest.raises(Expired):
         run(add_and_drop_send_tokens(post.mailbox, post.owner, batch, relay))
-    assert not works(post, 1, relay)
+    assert not is_valid(post, 1, relay)
 
 
 def test_batch_tokens_expire(post: Post, relay: Relay, clock: WoundClock) -> None:
-    told(post, relay, locks(1))
+    change_tokens(post, relay, locks(1))
     clock.wind(days=99)
-    assert works(post, 1, relay)
+    assert is_valid(post, 1, relay)
     clock.wind(days=1)
-    assert not works(post, 1, relay)
+    assert not is_valid(post, 1, relay)
 
 
 def test_envelopes_are_counted_only_for_a_limited_token(post: Post, relay: Relay) -> None:
@@ -126,13 +128,13 @@ def test_envelopes_are_counted_only_for_a_limited_token(post: Post, relay: Relay
 @pytest.mark.slow
 def test_batch_beyond_the_token_limit_adds_nothing(post: Post, relay: Relay) -> None:
     for start in range(0, TOKENS_PER_MAILBOX_MAX, TOKEN_BATCH_MAX):
-        held = told(post, relay, locks(*range(start, start + TOKEN_BATCH_MAX)))
-    assert held == TOKENS_PER_MAILBOX_MAX
-    more = TOKENS_PER_MAILBOX_MAX + 5
+        count = change_tokens(post, relay, locks(*range(start, start + TOKEN_BATCH_MAX)))
+    assert count == TOKENS_PER_MAILBOX_MAX
+    number = TOKENS_PER_MAILBOX_MAX + 5
     with pytest.raises(TooManyRegistered):
-        told(post, relay, locks(more), ())
-    assert told(post, relay, locks(more), locks(7)) == TOKENS_PER_MAILBOX_MAX
-    assert works(post, more, relay)
+        change_tokens(post, relay, locks(number), ())
+    assert change_tokens(post, relay, locks(number), locks(7)) == TOKENS_PER_MAILBOX_MAX
+    assert is_valid(post, number, relay)
 
 
 @pytest.mark.parametrize("size", [TOKEN_BATCH_MAX + 1, 2])
@@ -150,7 +152,7 @@ def test_one_that_admits_one_envelope_claims_a_few_times_only(
     device = DeviceId(b"D" * 16)
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
     run(replace_prekeys(post.mailbox, post.owner, device, keys, relay))
-    told(post, relay, locks(1))
+    change_tokens(post, relay, locks(1))
     for _ in range(SINGLE_USE_TOKEN_CLAIMS_PER_HOUR_MAX):
         run(claim_prekeys(post.mailbox, token(1), device, relay))
     with pytest.raises(TooMany):

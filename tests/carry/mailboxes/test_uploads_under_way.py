@@ -9,16 +9,16 @@ from entrenous.carry.send_tokens import UploadsInProgress
 
 
 def test_upload_limit_applies_to_each_token_alone() -> None:
-    coming = UploadsInProgress(100)
-    with coming.admit_upload(b"a", 60):
-        with pytest.raises(TooMany) as told, coming.admit_upload(b"a", 41):
+    uploads = UploadsInProgress(100)
+    with uploads.admit_upload(b"a", 60):
+        with pytest.raises(TooMany) as error, uploads.admit_upload(b"a", 41):
             pass
-        assert told.value.facts == {"retry_after_s": 60}
-        with coming.admit_upload(b"a", 40), coming.admit_upload(b"b", 100):
-            assert len(coming) == 2
-    with coming.admit_upload(b"a", 100):
+        assert error.value.facts == {"retry_after_s": 60}
+        with uploads.admit_upload(b"a", 40), uploads.admit_upload(b"b", 100):
+            assert len(uploads) == 2
+    with uploads.admit_upload(b"a", 100):
         pass
-    assert len(coming) == 0
+    assert len(uploads) == 0
 
 
 def test_only_upload_of_a_token_is_admitted_whatever_its_size() -> None:
@@ -27,25 +27,25 @@ def test_only_upload_of_a_token_is_admitted_whatever_its_size() -> None:
 
 
 def test_failed_upload_frees_its_share_of_the_limit() -> None:
-    coming = UploadsInProgress(100)
-    with pytest.raises(ConnectionError), coming.admit_upload(b"a", 100):
+    uploads = UploadsInProgress(100)
+    with pytest.raises(ConnectionError), uploads.admit_upload(b"a", 100):
         raise ConnectionError
-    assert len(coming) == 0
+    assert len(uploads) == 0
 
 
 @given(st.lists(st.integers(1, 60), max_size=12))
 def test_concurrent_uploads_never_exceed_the_limit(sizes: list[int]) -> None:
-    coming, taken, held = UploadsInProgress(100), 0, []
+    uploads, admitted_bytes, admitted = UploadsInProgress(100), 0, []
     for size in sizes:
-        one = coming.admit_upload(b"a", size)
+        one = uploads.admit_upload(b"a", size)
         try:
             one.__enter__()
         except TooMany:
-            assert taken + size > 100
+            assert admitted_bytes + size > 100
         else:
-            taken += size
-            held.append((one, size))
-    assert taken <= 100
-    for one, _ in held:
+            admitted_bytes += size
+            admitted.append((one, size))
+    assert admitted_bytes <= 100
+    for one, _ in admitted:
         one.__exit__(None, None, None)
-    assert len(coming) == 0
+    assert len(uploads) == 0

@@ -37,11 +37,11 @@ def backup(tmp_path: Path, post: Post) -> Path:
 
 
 def test_restored_relay_closes_unopened_envelopes(backup: Path, tmp_path: Path, post: Post) -> None:
-    done = restore_relay(backup, tmp_path / "again", with_shares=False)
-    assert done.lost == 1
+    result = restore_relay(backup, tmp_path / "again", with_shares=False)
+    assert result.lost == 1
     with open_relay(tmp_path / "again") as relay:
-        told = asyncio.run(envelope_status(post.id, post.withdraw, relay))
-        assert told.state is EnvelopeState.LOST
+        status = asyncio.run(envelope_status(post.id, post.withdraw, relay))
+        assert status.state is EnvelopeState.LOST
         with pytest.raises(NoSuchEnvelope):
             asyncio.run(release_key_share(post.id, post.open, post.attempt(), relay))
     assert list((tmp_path / "again" / "blobs").iterdir()) == []
@@ -88,11 +88,11 @@ def test_damaged_blob_loses_only_its_own_message(backup: Path, tmp_path: Path, p
     (blob,) = (backup / "blobs").iterdir()
     blob.unlink()
     blob.write_bytes(b"evil")
-    done = restore_relay(backup, tmp_path / "again", with_shares=True)
-    assert (done.lost, done.damaged) == (1, 1)
+    result = restore_relay(backup, tmp_path / "again", with_shares=True)
+    assert (result.lost, result.damaged) == (1, 1)
     with open_relay(tmp_path / "again") as relay:
-        told = asyncio.run(envelope_status(post.id, post.withdraw, relay))
-    assert told.state is EnvelopeState.LOST
+        status = asyncio.run(envelope_status(post.id, post.withdraw, relay))
+    assert status.state is EnvelopeState.LOST
 
 
 def test_crashed_restore_does_not_block_the_next_one(backup: Path, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def running(tmp_path: Path) -> Iterator[Relay]:
         yield relay
 
 
-def put_back(backup: Path, into: Path) -> None:
+def restore(backup: Path, into: Path) -> None:
     restore_files(backup, read_backup(backup), into)
 
 
@@ -54,7 +54,7 @@ def test_backup_restores_identical_files(tmp_path: Path) -> None:
     assert read_backup(tmp_path / "backup") == saved
     assert (saved.made_at, saved.missing, len(saved.blobs)) == (NOON, (), 1)
     assert (saved.blobs[0].size, saved.blobs[0].sha256) == (5000, sha256(Post().blob).hex())
-    put_back(tmp_path / "backup", tmp_path / "again")
+    restore(tmp_path / "backup", tmp_path / "again")
     with disk_relay(tmp_path / "again", WoundClock()) as relay:
         kinds = (StoredBlob, StoredEnvelope, StoredLetter)
         rows = [asyncio.run(relay.mail.read(lambda view, of=of: view.count(of))) for of in kinds]
@@ -85,10 +85,10 @@ def test_backup_copies_blobs_where_hard_links_fail(
 
 
 def test_blob_deleted_during_backup_is_listed_as_missing(running: Relay, tmp_path: Path) -> None:
-    (held,) = asyncio.run(running.mail.read(lambda view: view.find(StoredBlob)))
-    asyncio.run(running.blobs.drop(held.name))
+    (blob,) = asyncio.run(running.mail.read(lambda view: view.find(StoredBlob)))
+    asyncio.run(running.blobs.drop(blob.name))
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)
-    assert (saved.missing, saved.blobs) == ((held.name,), ())
+    assert (saved.missing, saved.blobs) == ((blob.name,), ())
 
 
 @pytest.mark.usefixtures("running")
@@ -122,11 +122,11 @@ def test_damaged_backup_database_is_not_restored(tmp_path: Path, what: str) -> N
         case "contents":
             contents.write_bytes(contents.read_bytes()[:-5])
         case _:
-            told = json.loads(contents.read_text())
-            told["blobs"][0][0] = "../../mail.db"
-            contents.write_text(json.dumps(told))
+            contents_read = json.loads(contents.read_text())
+            contents_read["blobs"][0][0] = "../../mail.db"
+            contents.write_text(json.dumps(contents_read))
     with pytest.raises(DamagedBackup):
-        put_back(tmp_path / "backup", tmp_path / "again")
+        restore(tmp_path / "backup", tmp_path / "again")
 
 
 @pytest.mark.usefixtures("running")

@@ -37,7 +37,7 @@ def damage(mail: Path) -> None:
     mail.write_bytes(mail.read_bytes()[:_PAGE] + b"\xff" * (whole - _PAGE))
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: object, status: int) -> str:
+def error_output(capsys: pytest.CaptureFixture[str], *arguments: object, status: int) -> str:
     assert run(["relay", *map(str, arguments)], {}) == status
     return " ".join(capsys.readouterr().err.split())
 
@@ -49,7 +49,7 @@ def test_a_damaged_database_is_not_saved_and_nothing_is_in_the_way(
     damage(data / DATABASE_NAME)
     out = tmp_path / "backup"
     for _ in range(2):  # a second attempt fails in the same way
-        words = said(capsys, "backup", "--data", data, "--out", out, status=7)
+        words = error_output(capsys, "backup", "--data", data, "--out", out, status=7)
         assert f"{data / DATABASE_NAME} cannot be used: it is damaged" in words
         assert list(out.iterdir()) == []
     (data / DATABASE_NAME).write_bytes(whole)
@@ -66,7 +66,7 @@ def test_check_finds_a_damaged_page_that_was_never_read(
     pages = bytearray((data / DATABASE_NAME).read_bytes())
     pages[_PAGE * (root - 1) : _PAGE * root] = b"\xff" * _PAGE
     (data / DATABASE_NAME).write_bytes(pages)
-    assert "it is damaged" in said(
+    assert "it is damaged" in error_output(
         capsys, "backup", "--data", data, "--out", tmp_path / "backup", status=7
     )
 
@@ -81,7 +81,7 @@ def test_backup_of_a_damaged_database_is_not_restored(
     contents = json.loads((out / "backup.json").read_text())
     contents["mail_sha256"] = hashlib.sha256((out / DATABASE_NAME).read_bytes()).hexdigest()
     (out / "backup.json").write_text(json.dumps(contents))
-    words = said(capsys, "restore", out, "--data", again, status=5)
+    words = error_output(capsys, "restore", out, "--data", again, status=5)
     assert f"In the backup {out}, {DATABASE_NAME} is damaged" in words
     assert list(again.iterdir()) == []
 
@@ -96,7 +96,7 @@ def test_damaged_database_is_reported_as_damaged(
     else:
         (data / DATABASE_NAME).write_bytes(b"letters" * 1000)
     more = {"stats": (), "backup": ("--out", tmp_path / "backup"), "run": ("--listen", "1.2.3.4:0")}
-    assert f"cannot be used: {what}" in said(
+    assert f"cannot be used: {what}" in error_output(
         capsys, command, "--data", data, *more[command], status=7
     )
 
@@ -107,5 +107,5 @@ def test_unwritable_folder_is_reported(data: Path) -> None:
     data.chmod(0o555)
     give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
     command = [*give_up, sys.executable, "-m", "entrenous", "relay", "stats", "--data", str(data)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, f"{data} cannot be used as a folder" in done.stderr) == (3, True)
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (process.returncode, f"{data} cannot be used as a folder" in process.stderr) == (3, True)

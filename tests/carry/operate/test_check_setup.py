@@ -66,7 +66,7 @@ def a_file_in_the_way(settings: RelaySettings, folder: Path) -> RelaySettings:
     return replace(settings, data=folder / "file")
 
 
-def full(settings: RelaySettings, _: Path) -> RelaySettings:
+def disk_too_full(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, limits=RelayLimits(free_bytes_min=2**60))
 
 
@@ -90,13 +90,13 @@ def no_database(settings: RelaySettings, _: Path) -> RelaySettings:
     return settings
 
 
-def newer(settings: RelaySettings, _: Path) -> RelaySettings:
+def newer_schema(settings: RelaySettings, _: Path) -> RelaySettings:
     with contextlib.closing(sqlite3.connect(settings.data / "mail.db")) as rows:
         rows.execute("PRAGMA user_version=99")
     return settings
 
 
-def earlier(settings: RelaySettings, _: Path) -> RelaySettings:
+def earlier_schema(settings: RelaySettings, _: Path) -> RelaySettings:
     with contextlib.closing(sqlite3.connect(settings.data / "mail.db")) as rows:
         rows.execute("PRAGMA user_version=1")
     return settings
@@ -111,19 +111,19 @@ def no_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
     return replace(settings, tls_cert=folder / "none.pem")
 
 
-def of_another(settings: RelaySettings, folder: Path) -> RelaySettings:
+def key_of_another_certificate(settings: RelaySettings, folder: Path) -> RelaySettings:
     return replace(settings, tls_key=certificate(folder / "other").key)
 
 
-def over(settings: RelaySettings, folder: Path) -> RelaySettings:
+def expired(settings: RelaySettings, folder: Path) -> RelaySettings:
     return _pair(settings, certificate(folder / "other", begins_days=-9, lasts_days=8))
 
 
-def not_yet(settings: RelaySettings, folder: Path) -> RelaySettings:
+def not_yet_valid(settings: RelaySettings, folder: Path) -> RelaySettings:
     return _pair(settings, certificate(folder / "other", begins_days=1))
 
 
-def ends_soon(settings: RelaySettings, folder: Path) -> RelaySettings:
+def expires_soon(settings: RelaySettings, folder: Path) -> RelaySettings:
     return _pair(settings, certificate(folder / "other", lasts_days=10))
 
 
@@ -141,7 +141,7 @@ def plain_outside(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, tls_cert=None, tls_key=None, listen="0.0.0.0:0")
 
 
-def not_ours(settings: RelaySettings, _: Path) -> RelaySettings:
+def address_of_another_host(settings: RelaySettings, _: Path) -> RelaySettings:
     return replace(settings, listen="192.0.2.1:7801")
 
 
@@ -158,25 +158,25 @@ def metrics_at_a_foreign_address(settings: RelaySettings, _: Path) -> RelaySetti
     [
         ("folder", open_to_others, "chmod 700"),
         ("folder", a_file_in_the_way, "nothing can be kept"),
-        ("disk", full, "no blob is taken"),
+        ("disk", disk_too_full, "no blob is taken"),
         ("disk", no_room_to_rewrite, "a rewrite of the database needs"),
         ("database", damaged, "it is damaged"),
         ("database", no_database, "it cannot be read"),
-        ("database", newer, "a newer version of Entrenous"),
+        ("database", newer_schema, "a newer version of Entrenous"),
         (
             "database",
-            earlier,
+            earlier_schema,
             "an earlier version of Entrenous. Restore a backup, or run the version",
         ),
         ("clock", clock_went_back, "set the clock"),
         ("tls", no_certificate, "is missing"),
-        ("tls", of_another, "do not belong together"),
-        ("tls", over, "the certificate holds from"),
-        ("tls", not_yet, "the certificate holds from"),
-        ("tls", ends_soon, "renew it"),
+        ("tls", key_of_another_certificate, "do not belong together"),
+        ("tls", expired, "the certificate holds from"),
+        ("tls", not_yet_valid, "the certificate holds from"),
+        ("tls", expires_soon, "renew it"),
         ("tls", key_for_all, "anybody can read"),
         ("tls", plain_outside, "nobody speaks TLS"),
-        ("address", not_ours, "none of this machine's"),
+        ("address", address_of_another_host, "none of this machine's"),
         ("metrics", metrics_at_the_relays_address, "is where the relay is"),
         ("metrics", metrics_at_a_foreign_address, "change metrics_listen"),
     ],
@@ -184,9 +184,9 @@ def metrics_at_a_foreign_address(settings: RelaySettings, _: Path) -> RelaySetti
 def test_each_fault_is_named(
     settings: RelaySettings, tmp_path: Path, part: str, change: Change, words: str
 ) -> None:
-    looked = found(change(settings, tmp_path))[part]
-    assert not looked.ok
-    assert words in looked.words
+    finding = found(change(settings, tmp_path))[part]
+    assert not finding.ok
+    assert words in finding.words
 
 
 def test_behind_a_proxy_plain_http_is_fine(settings: RelaySettings, tmp_path: Path) -> None:
@@ -197,9 +197,9 @@ def test_behind_a_proxy_plain_http_is_fine(settings: RelaySettings, tmp_path: Pa
 def test_check_recognizes_a_running_relay(settings: RelaySettings) -> None:
     with served(relay_app(memory_relay())) as url:
         running = replace(settings, tls_cert=None, tls_key=None, listen=url.removeprefix("http://"))
-        looked = found(running)["address"]
-    assert looked.ok
-    assert "a relay answers" in looked.words
+        finding = found(running)["address"]
+    assert finding.ok
+    assert "a relay answers" in finding.words
 
 
 @pytest.fixture
@@ -214,50 +214,50 @@ def test_check_reports_an_address_taken_by_another_program(
     settings: RelaySettings, taken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.serving.host_checks._HTTP_TIMEOUT_S", 0.1)
-    looked = found(replace(settings, listen=taken, metrics_listen=taken))
-    assert (looked["address"].ok, looked["metrics"].ok) == (False, False)
-    assert "taken by something else" in looked["address"].words
-    looked = found(replace(settings, metrics_listen=taken))
-    assert (looked["address"].ok, looked["metrics"].ok) == (True, False)
-    assert "taken by something else: change metrics_listen" in looked["metrics"].words
+    findings = found(replace(settings, listen=taken, metrics_listen=taken))
+    assert (findings["address"].ok, findings["metrics"].ok) == (False, False)
+    assert "taken by something else" in findings["address"].words
+    findings = found(replace(settings, metrics_listen=taken))
+    assert (findings["address"].ok, findings["metrics"].ok) == (True, False)
+    assert "taken by something else: change metrics_listen" in findings["metrics"].words
 
 
 def test_check_recognizes_served_metrics(settings: RelaySettings) -> None:
     relay = memory_relay()
     with served(metrics_app(RelayMetrics(), relay)) as url:
         running = replace(settings, metrics_listen=url.removeprefix("http://"))
-        looked = found(running)["metrics"]
-    assert (looked.ok, "metrics are served" in looked.words) == (True, True)
+        finding = found(running)["metrics"]
+    assert (finding.ok, "metrics are served" in finding.words) == (True, True)
 
 
 def unprivileged(*command: str) -> tuple[int, str]:
     """Run a relay command without root's privileges; return its exit status and output."""
     give_up = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
     every = [*give_up, sys.executable, "-m", "entrenous", "relay", *command]
-    done = subprocess.run(every, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout + done.stderr
+    process = subprocess.run(every, capture_output=True, text=True, check=False)
+    return process.returncode, process.stdout + process.stderr
 
 
 def test_check_reports_a_folder_that_cannot_be_created(tmp_path: Path) -> None:
     above = tmp_path / "above"
     above.mkdir(mode=0o555)
-    status, told = unprivileged("check", "--data", str(above / "new"), "--listen", "127.0.0.1:0")
+    status, output = unprivileged("check", "--data", str(above / "new"), "--listen", "127.0.0.1:0")
     assert status == 1
-    assert f"no  folder: {above}/new is not there and cannot be made" in told
+    assert f"no  folder: {above}/new is not there and cannot be made" in output
     above.chmod(0)
-    status, told = unprivileged("check", "--data", str(above / "new"), "--listen", "127.0.0.1:0")
+    status, output = unprivileged("check", "--data", str(above / "new"), "--listen", "127.0.0.1:0")
     assert status == 1
-    assert "no  folder" in told
+    assert "no  folder" in output
 
 
 def test_check_reports_a_folder_of_another_account(settings: RelaySettings) -> None:
     settings.data.chmod(0)
     file = settings.data.parent / "relay.toml"
     file.write_text(f'data = "{settings.data}"\nfree_mb_min = 0\n')
-    status, told = unprivileged("check", "--settings", str(file), "--listen", "127.0.0.1:0")
+    status, output = unprivileged("check", "--settings", str(file), "--listen", "127.0.0.1:0")
     assert status == 1
-    assert "no  folder: nothing can be kept" in told
-    assert "no  database: this account may not read" in told
+    assert "no  folder: nothing can be kept" in output
+    assert "no  database: this account may not read" in output
 
 
 @pytest.mark.skipif(
@@ -265,8 +265,8 @@ def test_check_reports_a_folder_of_another_account(settings: RelaySettings) -> N
     reason="everybody may use every port here",
 )
 def test_check_reports_a_privileged_port(tmp_path: Path) -> None:
-    _, told = unprivileged("check", "--data", str(tmp_path / "new"), "--listen", "127.0.0.1:81")
-    assert "no  address: 127.0.0.1:81 is not for this account" in told
+    _, output = unprivileged("check", "--data", str(tmp_path / "new"), "--listen", "127.0.0.1:81")
+    assert "no  address: 127.0.0.1:81 is not for this account" in output
 
 
 def test_check_changes_nothing(settings: RelaySettings) -> None:

@@ -19,5 +19,5 @@ def test_only_the_start_of_a_relay_creates_its_tables(tmp_path: Path) -> None:
         pass
     for opened in (open_relay, open_existing_relay):
         with opened(tmp_path) as relay:
-            look = relay.mail.read(lambda view: view.count(StoredEnvelope))
-            assert asyncio.run(look) == 0
+            stored_count = relay.mail.read(lambda view: view.count(StoredEnvelope))
+            assert asyncio.run(stored_count) == 0

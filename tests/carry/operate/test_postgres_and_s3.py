@@ -20,15 +20,15 @@ from tests.swift import KEY, REGION, SECRET, Swift
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 
-async def brought(relay: Relay, post: Post) -> None:
+async def upload(relay: Relay, post: Post) -> None:
     await create_mailbox(post.mailbox, token_hash(post.owner), relay)
     await register_send_token(post.mailbox, post.owner, post.granted(), relay)
     await upload_blob(post.deposit(), post.token, stream(post.blob), relay)
 
 
-async def fetched(relay: Relay, post: Post) -> bytes:
-    held = await find_blob(post.blob_id, post.fetch, relay)
-    chunks = await relay.blobs.read(held.name, 0, held.size)
+async def download(relay: Relay, post: Post) -> bytes:
+    stored = await find_blob(post.blob_id, post.fetch, relay)
+    chunks = await relay.blobs.read(stored.name, 0, stored.size)
     return b"".join([chunk async for chunk in chunks])
 
 
@@ -48,6 +48,6 @@ def test_envelope_accepted_by_one_relay_is_delivered_by_another(
         monkeypatch.setenv(name, value)
     elsewhere = {"database": database, "blobs": f"s3://{buckets.bucket_name()}/relay"}
     with open_relay(tmp_path / "first", **elsewhere) as relay:  # type: ignore[arg-type]
-        asyncio.run(brought(relay, post))
+        asyncio.run(upload(relay, post))
     with open_relay(tmp_path / "second", **elsewhere) as relay:  # type: ignore[arg-type]
-        assert asyncio.run(fetched(relay, post)) == post.blob
+        assert asyncio.run(download(relay, post)) == post.blob

@@ -14,22 +14,22 @@ import sqlalchemy as sql
 from entrenous.carry.store.sqlite_rows import open_sqlite
 
 
-def _die_at(last: int) -> None:
-    seen = 0
+def _kill_self_at(statement: int) -> None:
+    executed = 0
 
     def count(*_: Any) -> None:
-        nonlocal seen
-        seen += 1
-        if seen == last:
+        nonlocal executed
+        executed += 1
+        if executed == statement:
             os.kill(os.getpid(), signal.SIGKILL)
 
     sql.event.listen(sql.Engine, "before_cursor_execute", count)
 
 
-def _survives(mail: Path, last: int) -> bool:
+def _completes(mail: Path, statement: int) -> bool:
     child = os.fork()
     if child == 0:
-        _die_at(last)
+        _kill_self_at(statement)
         open_sqlite(mail).close()
         os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -37,10 +37,10 @@ def _survives(mail: Path, last: int) -> bool:
 
 
 def main(folder: Path) -> None:
-    last = 1
-    while not _survives(folder / str(last) / "mail.db", last):
-        last += 1
-    sys.stdout.write(str(last - 1))
+    statement = 1
+    while not _completes(folder / str(statement) / "mail.db", statement):
+        statement += 1
+    sys.stdout.write(str(statement - 1))
 
 
 if __name__ == "__main__":

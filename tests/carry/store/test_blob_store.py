@@ -34,19 +34,19 @@ class Bench:
     store: BlobStore
     runner: asyncio.Runner
 
-    def keep(self, name: str, data: bytes, start: int = 0) -> None:
+    def store_blob(self, name: str, data: bytes, start: int = 0) -> None:
         digest = hashlib.sha256(data).digest()
         self.runner.run(self.store.store(name, stream(data[start:], 70_001), digest, start))
 
-    def breaks(self, name: str, data: bytes, why: Exception) -> None:
-        """Store ``data`` in an upload that then fails with ``why``."""
+    def store_partially(self, name: str, data: bytes, error: Exception) -> None:
+        """Store ``data`` in an upload that then fails with ``error``."""
 
-        async def broken() -> AsyncIterator[bytes]:
+        async def interrupted() -> AsyncIterator[bytes]:
             yield data
-            raise why
+            raise error
 
-        with pytest.raises(type(why)):
-            self.runner.run(self.store.store(name, broken(), b"", 0))
+        with pytest.raises(type(error)):
+            self.runner.run(self.store.store(name, interrupted(), b"", 0))
 
     def size(self, name: str) -> int:
         return self.runner.run(self.store.partial_size(name))
@@ -74,7 +74,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
 
 @pytest.mark.slow
 def test_any_range_of_a_blob_is_read_back(bench: Bench) -> None:
-    bench.keep("name", DATA)
+    bench.store_blob("name", DATA)
     for start, stop in (
         (0, 3_000_000), (0, 1), (2_999_999, 3_000_000), (999_999, 2_500_001), (5, 5),
     ):  # fmt: skip
@@ -82,8 +82,8 @@ def test_any_range_of_a_blob_is_read_back(bench: Bench) -> None:
 
 
 def test_dropped_blob_is_gone(bench: Bench) -> None:
-    bench.keep("one", b"first")
-    bench.keep("two", b"second")
+    bench.store_blob("one", b"first")
+    bench.store_blob("two", b"second")
     bench.drop("one")
     bench.drop("one")
     with pytest.raises(NoSuchBlob):
@@ -92,26 +92,26 @@ def test_dropped_blob_is_gone(bench: Bench) -> None:
 
 
 def test_a_stream_that_breaks_goes_on_where_it_was(bench: Bench) -> None:
-    bench.breaks("name", DATA[:1_700_000], ConnectionError())
+    bench.store_partially("name", DATA[:1_700_000], ConnectionError())
     with pytest.raises(NoSuchBlob):
         bench.read("name", 0, 1)
     assert bench.size("name") == 1_700_000
-    bench.keep("name", DATA, 1_700_000)
+    bench.store_blob("name", DATA, 1_700_000)
     assert bench.size("name") == 0
     assert bench.read("name", 0, len(DATA)) == DATA
 
 
 @pytest.mark.parametrize("start", [0, 1, 1_000_000])
 def test_upload_may_resume_before_the_stored_end(bench: Bench, start: int) -> None:
-    bench.breaks("name", DATA[:1_700_000], ConnectionError())
-    bench.keep("name", DATA, start)
+    bench.store_partially("name", DATA[:1_700_000], ConnectionError())
+    bench.store_blob("name", DATA, start)
     assert bench.read("name", 0, len(DATA)) == DATA
 
 
 def test_upload_cannot_resume_beyond_the_stored_end(bench: Bench) -> None:
-    bench.breaks("name", DATA[:10], ConnectionError())
+    bench.store_partially("name", DATA[:10], ConnectionError())
     with pytest.raises(DamagedBlob):
-        bench.keep("name", DATA, 11)
+        bench.store_blob("name", DATA, 11)
 
 
 def test_blob_with_another_hash_is_not_stored(bench: Bench) -> None:
@@ -123,7 +123,7 @@ def test_blob_with_another_hash_is_not_stored(bench: Bench) -> None:
 
 
 def test_dropped_incomplete_blob_is_gone(bench: Bench, tmp_path: Path) -> None:
-    bench.breaks("name", DATA, DamagedBlob())
+    bench.store_partially("name", DATA, DamagedBlob())
     bench.drop("name")
     assert bench.size("name") == 0
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -186,8 +186,8 @@ def test_bucket_limits_concurrent_uploads_of_one_mailbox() -> None:
             await go.wait()
             yield b"data"
 
-        coming = [store.store(f"n{number}", slow(), sha256, 0, b"her") for number in range(9)]
-        tasks = [asyncio.create_task(one) for one in coming]
+        uploads = [store.store(f"n{number}", slow(), sha256, 0, b"her") for number in range(9)]
+        tasks = [asyncio.create_task(one) for one in uploads]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         await store.store("another", stream(b"data"), sha256, 0, b"him")
         go.set()
@@ -201,19 +201,21 @@ def test_bucket_limits_concurrent_uploads_of_one_mailbox() -> None:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize(("theirs", "ends"), [(DATA, NoneType), (b"evil" * 750_000, DamagedBlob)])
+@pytest.mark.parametrize(
+    ("second_content", "error_type"), [(DATA, NoneType), (b"evil" * 750_000, DamagedBlob)]
+)
 def test_two_relays_that_write_the_same_at_once_leave_it_whole(
-    buckets: Swift, theirs: bytes, ends: type
+    buckets: Swift, second_content: bytes, error_type: type
 ) -> None:
     """Each relay has its own store, so neither knows that the other one writes."""
     bucket = buckets.bucket()
     first, second = S3Blobs(bucket, 1 << 20), S3Blobs(bucket, 1 << 20)
 
     async def slow(half: asyncio.Event, kept: asyncio.Event) -> AsyncIterator[bytes]:
-        yield theirs[:1_500_000]
+        yield second_content[:1_500_000]
         half.set()
         await kept.wait()
-        yield theirs[1_500_000:]
+        yield second_content[1_500_000:]
 
     async def story() -> bytes:
         half, kept = asyncio.Event(), asyncio.Event()
@@ -224,7 +226,7 @@ def test_two_relays_that_write_the_same_at_once_leave_it_whole(
         data = await anext(reading)
         kept.set()
         await asyncio.wait({task})
-        assert isinstance(task.exception(), ends)
+        assert isinstance(task.exception(), error_type)
         data += b"".join([chunk async for chunk in reading])
         again = [chunk async for chunk in await second.read("name", 0, len(DATA))]
         assert b"".join(again) == DATA
@@ -292,10 +294,10 @@ def test_blob_dropped_during_upload_is_not_stored(bench: Bench) -> None:
         bench.runner.run(bench.store.store("name", cut(), SHA))
 
 
-def test_room_is_the_disks_free_space(tmp_path: Path) -> None:
-    room = FileBlobs(tmp_path / "blobs").free_bytes()
-    assert room is not None
-    assert 0 < room < 2**60
+def test_free_bytes_are_those_of_the_disk(tmp_path: Path) -> None:
+    free = FileBlobs(tmp_path / "blobs").free_bytes()
+    assert free is not None
+    assert 0 < free < 2**60
 
 
 def test_a_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> None:
@@ -303,31 +305,31 @@ def test_a_cancelled_write_ends_before_its_file_is_closed(tmp_path: Path) -> Non
     store = FileBlobs(tmp_path)
 
     async def story() -> None:
-        for waits in range(12):
-            task = asyncio.create_task(store.store(f"name{waits}", stream(DATA, 1_048_576), SHA))
-            for _ in range(waits):
+        for ticks in range(12):
+            task = asyncio.create_task(store.store(f"name{ticks}", stream(DATA, 1_048_576), SHA))
+            for _ in range(ticks):
                 await asyncio.sleep(0.0005)
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-            came = await store.partial_size(f"name{waits}")
-            await store.store(f"name{waits}", stream(DATA[came:]), SHA, came)
-            assert (tmp_path / f"name{waits}").read_bytes() == DATA
+            stored_bytes = await store.partial_size(f"name{ticks}")
+            await store.store(f"name{ticks}", stream(DATA[stored_bytes:]), SHA, stored_bytes)
+            assert (tmp_path / f"name{ticks}").read_bytes() == DATA
 
     asyncio.run(story())
 
 
 def test_blob_is_absent_until_it_is_complete(tmp_path: Path) -> None:
-    store, seen = FileBlobs(tmp_path), []
+    store, exists_during_upload = FileBlobs(tmp_path), []
 
     async def watched() -> AsyncIterator[bytes]:
         for _ in range(3):
-            seen.append((tmp_path / "name").exists())
+            exists_during_upload.append((tmp_path / "name").exists())
             yield DATA
 
     digest = hashlib.sha256(DATA * 3).digest()
     asyncio.run(store.store("name", watched(), digest))
-    assert seen == [False] * 3
+    assert exists_during_upload == [False] * 3
     assert (tmp_path / "name").read_bytes() == DATA * 3
     assert (tmp_path / "name").stat().st_mode & 0o077 == 0
 

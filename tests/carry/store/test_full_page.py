@@ -9,12 +9,12 @@ from tests.carry.relays import NOON
 
 
 def test_no_letter_is_read_beyond_a_full_page() -> None:
-    asked = []
+    read = []
 
     def letters() -> Iterator[StoredLetter]:
         for number in range(9):
-            asked.append(number)
+            read.append(number)
             yield StoredLetter(EnvelopeId(b"e"), MailboxId(b"m"), number, bytes(100), NOON)
 
     assert len(cut_full_page(letters(), 250)) == 3
-    assert asked == [0, 1, 2]
+    assert read == [0, 1, 2]

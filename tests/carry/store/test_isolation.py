@@ -53,7 +53,7 @@ def test_a_group_sees_what_was_committed_while_it_waited(url: str) -> None:
             tx.put(StoredRestore(1, NOON))
             first.commit(tx)
 
-        _amid(second.wait_for_turn, server, commit)
+        _run_while_blocked(second.wait_for_turn, server, commit)
         later = second.begin([])
         assert later.get(StoredRestore, 1) == StoredRestore(1, NOON)
         later.drop(StoredRestore, 1)
@@ -62,13 +62,13 @@ def test_a_group_sees_what_was_committed_while_it_waited(url: str) -> None:
 
 
 def test_starting_relay_sees_a_concurrent_schema_change(url: str) -> None:
-    told: list[Exception] = []
+    errors: list[Exception] = []
 
     def start() -> None:
         try:
             open_postgres(url).close()
-        except NewerDatabase as why:
-            told.append(why)
+        except NewerDatabase as error:
+            errors.append(error)
 
     with psycopg.connect(url, autocommit=True) as server:
         server.execute(f"SELECT pg_advisory_lock({RELAY_WRITE_LOCK_ID})")
@@ -77,15 +77,15 @@ def test_starting_relay_sees_a_concurrent_schema_change(url: str) -> None:
             server.execute("UPDATE held_schema SET version = 9999")
             server.execute(f"SELECT pg_advisory_unlock({RELAY_WRITE_LOCK_ID})")
 
-        _amid(start, server, change)
-    assert len(told) == 1
+        _run_while_blocked(start, server, change)
+    assert len(errors) == 1
 
 
-def _amid(
-    waits: Callable[[], None], server: psycopg.Connection[Any], work: Callable[[], None]
+def _run_while_blocked(
+    blocked: Callable[[], None], server: psycopg.Connection[Any], work: Callable[[], None]
 ) -> None:
-    """Run ``work`` while ``waits`` is blocked by the lock; then wait until ``waits`` returns."""
-    thread = threading.Thread(target=waits, daemon=True)
+    """Run ``work`` while ``blocked`` waits for the lock; then wait until ``blocked`` returns."""
+    thread = threading.Thread(target=blocked, daemon=True)
     thread.start()
     while server.execute(WAITS).fetchone() != (1,):
         time.sleep(0.01)

@@ -33,9 +33,9 @@ def test_a_killed_start_leaves_no_table(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, script, tmp_path], capture_output=True, text=True, check=True
     )
-    killed, whole = int(run.stdout), (SCHEMA_VERSION, len(KEY_FIELDS))
+    killed, all_tables = int(run.stdout), (SCHEMA_VERSION, len(KEY_FIELDS))
     assert killed >= 40
     assert [state(tmp_path / str(n) / "mail.db") for n in range(1, killed + 1)] == [(0, 0)] * killed
-    assert state(tmp_path / str(killed + 1) / "mail.db") == whole
+    assert state(tmp_path / str(killed + 1) / "mail.db") == all_tables
     open_sqlite(tmp_path / str(killed) / "mail.db").close()
-    assert state(tmp_path / str(killed) / "mail.db") == whole
+    assert state(tmp_path / str(killed) / "mail.db") == all_tables

@@ -138,18 +138,18 @@ def test_other_schema_version_in_postgresql_is_refused_and_unchanged(
 
 
 @pytest.fixture(scope="module")
-def lazy() -> Iterator[Cluster]:
+def slow_flushing() -> Iterator[Cluster]:
     """Yield a server that flushes its log only on request or after ten seconds."""
     with cluster("-c wal_writer_delay=10s -c wal_writer_flush_after=1GB") as made:
         yield made
 
 
 @pytest.mark.real
-def test_what_another_relay_committed_is_durable_before_it_is_told(
-    lazy: Cluster, monkeypatch: pytest.MonkeyPatch
+def test_another_relays_commit_is_durable_before_it_is_returned(
+    slow_flushing: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other relay has not flushed its commit yet; a read flushes it before its answer."""
-    url, go = lazy.fresh(), threading.Event()
+    url, may_flush = slow_flushing.fresh(), threading.Event()
     with (
         closing(open_postgres(url)) as writer,
         closing(open_postgres(url)) as reader,
@@ -157,26 +157,26 @@ def test_what_another_relay_committed_is_durable_before_it_is_told(
     ):
 
         async def story() -> None:
-            monkeypatch.setattr(writer._writer._connection, "sync", lambda _: go.wait(20))
-            putting = asyncio.create_task(writer.transact(lambda tx: tx.put(LETTER)))
-            while not _ask(server, "SELECT count(*) FROM stored_letter"):  # noqa: ASYNC110 -- polls a database
+            monkeypatch.setattr(writer._writer._connection, "sync", lambda _: may_flush.wait(20))
+            write = asyncio.create_task(writer.transact(lambda tx: tx.put(LETTER)))
+            while not _scalar(server, "SELECT count(*) FROM stored_letter"):  # noqa: ASYNC110 -- polls a database
                 await asyncio.sleep(0.01)
-            place = _ask(server, "SELECT pg_current_wal_insert_lsn()::text")
-            behind = f"SELECT pg_current_wal_flush_lsn() < '{place}'"
-            assert _ask(server, behind)
-            assert await _letters(reader) == [LETTER]
-            assert not _ask(server, behind)
-            assert not putting.done()
-            go.set()
-            await putting
+            position = _scalar(server, "SELECT pg_current_wal_insert_lsn()::text")
+            is_unflushed = f"SELECT pg_current_wal_flush_lsn() < '{position}'"
+            assert _scalar(server, is_unflushed)
+            assert await _all_letters(reader) == [LETTER]
+            assert not _scalar(server, is_unflushed)
+            assert not write.done()
+            may_flush.set()
+            await write
 
         asyncio.run(story())
 
 
 @pytest.mark.real
-def test_event_loop_runs_while_another_relay_holds_the_lock(lazy: Cluster) -> None:
+def test_event_loop_runs_while_another_relay_holds_the_lock(slow_flushing: Cluster) -> None:
     """Reads are answered meanwhile, and pending work is written once the lock is free."""
-    url = lazy.fresh()
+    url = slow_flushing.fresh()
     with (
         closing(open_postgres(url)) as store,
         psycopg.connect(url, autocommit=True) as other,
@@ -184,79 +184,79 @@ def test_event_loop_runs_while_another_relay_holds_the_lock(lazy: Cluster) -> No
 
         async def story() -> None:
             other.execute(f"SELECT pg_advisory_lock({RELAY_WRITE_LOCK_ID})")
-            putting = [
+            writes = [
                 asyncio.create_task(store.transact(lambda tx, one=one: tx.put(one)))
                 for one in (LETTER, replace(LETTER, envelope=EnvelopeId(b"F" * 16), sequence=2))
             ]
             for _ in range(20):
-                assert await asyncio.wait_for(_letters(store), 5) == []
-            assert not any(task.done() for task in putting)
+                assert await asyncio.wait_for(_all_letters(store), 5) == []
+            assert not any(task.done() for task in writes)
             other.execute(f"SELECT pg_advisory_unlock({RELAY_WRITE_LOCK_ID})")
-            await asyncio.wait_for(asyncio.gather(*putting), 10)
-            assert len(await _letters(store)) == 2
+            await asyncio.wait_for(asyncio.gather(*writes), 10)
+            assert len(await _all_letters(store)) == 2
 
         asyncio.run(story())
 
 
 @pytest.mark.real
-def test_lock_is_retaken_after_its_connection_is_lost(lazy: Cluster) -> None:
+def test_lock_is_retaken_after_its_connection_is_lost(slow_flushing: Cluster) -> None:
     """A group takes the lock again if the connection is lost between lock and group."""
-    url = lazy.fresh()
+    url = slow_flushing.fresh()
     with (
         psycopg.connect(url, autocommit=True) as other,
-        closing(PostgresConnection(partial(connect_postgres, url), writes=True)) as line,
+        closing(PostgresConnection(partial(connect_postgres, url), writes=True)) as connection,
     ):
-        line.wait_for_turn()
-        assert line.can_begin_at_once()
-        assert _ask(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
-        line._flushing.close()
-        line._flushing = None
-        assert not line.can_begin_at_once()
-        tx = line.begin([])
-        assert _ask(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
+        connection.wait_for_turn()
+        assert connection.can_begin_at_once()
+        assert _scalar(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
+        connection._flushing.close()
+        connection._flushing = None
+        assert not connection.can_begin_at_once()
+        tx = connection.begin([])
+        assert _scalar(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is False
         tx.put(LETTER)
-        line.commit(tx)
-        assert _ask(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is True
-        assert _ask(other, "SELECT count(*) FROM stored_letter") == 1
+        connection.commit(tx)
+        assert _scalar(other, f"SELECT pg_try_advisory_lock({RELAY_WRITE_LOCK_ID})") is True
+        assert _scalar(other, "SELECT count(*) FROM stored_letter") == 1
 
 
 @pytest.mark.real
-def test_connection_left_without_its_partner_is_closed(lazy: Cluster) -> None:
+def test_connection_left_without_its_partner_is_closed(slow_flushing: Cluster) -> None:
     """The server accepts the first connection and has no room for the second; the next try opens
     both.
     """
-    url = lazy.fresh()
-    made: list[psycopg.Connection[Any] | None] = []
+    url = slow_flushing.fresh()
+    attempts: list[psycopg.Connection[Any] | None] = []
 
     def connect() -> psycopg.Connection[Any]:
-        made.append(None if len(made) == 3 else connect_postgres(url))
-        if (connection := made[-1]) is None:
+        attempts.append(None if len(attempts) == 3 else connect_postgres(url))
+        if (connection := attempts[-1]) is None:
             raise psycopg.OperationalError("too many clients already")
         return connection
 
-    with closing(PostgresConnection(connect, writes=True)) as line:
-        line.close()
-        assert line.execute_alone("SELECT 1") == [(1,)]
-        assert [one is None or bool(one.closed) for one in made] == [*[True] * 4, False, False]
+    with closing(PostgresConnection(connect, writes=True)) as connection:
+        connection.close()
+        assert connection.execute_alone("SELECT 1") == [(1,)]
+        assert [one is None or bool(one.closed) for one in attempts] == [*[True] * 4, False, False]
 
 
 @pytest.mark.real
 def test_stopping_relay_does_not_wait_for_an_unreachable_database(
-    lazy: Cluster, monkeypatch: pytest.MonkeyPatch
+    slow_flushing: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried = threading.Event()
+    attempted = threading.Event()
 
-    def away() -> psycopg.Connection[Any]:
-        tried.set()
+    def unreachable() -> psycopg.Connection[Any]:
+        attempted.set()
         raise psycopg.OperationalError("the server is starting up")
 
     async def story() -> float:
-        store = open_postgres(lazy.fresh())
-        line = store._lines[1]
-        monkeypatch.setattr(line, "_connect", away)
-        line.close()
-        waiting = asyncio.create_task(_letters(store))
-        await asyncio.to_thread(tried.wait, 20)
+        store = open_postgres(slow_flushing.fresh())
+        connection = store._lines[1]
+        monkeypatch.setattr(connection, "_connect", unreachable)
+        connection.close()
+        waiting = asyncio.create_task(_all_letters(store))
+        await asyncio.to_thread(attempted.wait, 20)
         began = time.monotonic()
         await asyncio.to_thread(store.close)
         with pytest.raises(DatabaseAway):
@@ -267,10 +267,10 @@ def test_stopping_relay_does_not_wait_for_an_unreachable_database(
 
 
 @pytest.mark.real
-def test_combined_pages_are_returned_in_the_order_requested(lazy: Cluster) -> None:
+def test_combined_pages_are_returned_in_the_order_requested(slow_flushing: Cluster) -> None:
     """Each page has its own start and limits; one is empty, and two begin with the same letter."""
     boxes = [MailboxId(bytes([number]) * 16) for number in range(5)]
-    wanted = [
+    ranges = [
         (3, 0, 9, 99),
         (1, 1, 9, 99),
         (4, 0, 9, 99),
@@ -278,13 +278,13 @@ def test_combined_pages_are_returned_in_the_order_requested(lazy: Cluster) -> No
         (3, 2, 1, 99),
         (3, 0, 9, 7),
     ]
-    looks = [
-        lambda view, box=box, after=after, most=most: view.find_letters(
-            boxes[box], after, NOON - timedelta(hours=1), *most
+    reads = [
+        lambda view, box=box, after=after, limits=limits: view.find_letters(
+            boxes[box], after, NOON - timedelta(hours=1), *limits
         )
-        for box, after, *most in wanted
+        for box, after, *limits in ranges
     ]
-    with closing(open_postgres(lazy.fresh())) as store:
+    with closing(open_postgres(slow_flushing.fresh())) as store:
 
         async def story() -> list[list[tuple[int, int]]]:
             for box in boxes[:4]:
@@ -292,7 +292,7 @@ def test_combined_pages_are_returned_in_the_order_requested(lazy: Cluster) -> No
                     name = EnvelopeId(box[:8] + bytes([sequence]) * 8)
                     one = StoredLetter(name, box, sequence, b"sealed", NOON)
                     await store.transact(lambda tx, one=one: tx.put(one))
-            pages = await asyncio.gather(*(store.read(look, look) for look in looks))
+            pages = await asyncio.gather(*(store.read(look, look) for look in reads))
             return [[(one.mailbox[0], one.sequence) for one in page] for page in pages]
 
         pages = asyncio.run(story())
@@ -306,10 +306,10 @@ def test_combined_pages_are_returned_in_the_order_requested(lazy: Cluster) -> No
     ]
 
 
-def _ask(server: psycopg.Connection[Any], question: Any) -> Any:
-    (answer,) = server.execute(question).fetchone() or (None,)
+def _scalar(server: psycopg.Connection[Any], query: Any) -> Any:
+    (answer,) = server.execute(query).fetchone() or (None,)
     return answer
 
 
-async def _letters(store: PostgresRows) -> list[StoredLetter]:
+async def _all_letters(store: PostgresRows) -> list[StoredLetter]:
     return await store.read(lambda view: view.find(StoredLetter))

@@ -58,22 +58,25 @@ def test_nothing_in_the_file_says_in_which_order_letters_came(
 ) -> None:
     """Neither the rowids nor the positions of rows in the rewritten file."""
     store = open_sqlite(tmp_path / "mail.db")
-    came = [random.Random(number).randbytes(16) for number in range(40)]
-    for number, name in enumerate(came):
+    arrival_order = [random.Random(number).randbytes(16) for number in range(40)]
+    for number, name in enumerate(arrival_order):
         box, sealed = MailboxId(name[::-1]), b"sealed %d" % number
         letter = StoredLetter(EnvelopeId(name), box, 1, sealed.ljust(4096, b"."), NOON)
         runner.run(store.transact(lambda tx, letter=letter: tx.put(letter)))  # type: ignore[misc]
     runner.run(store.overwrite_deleted())
     store.close()
     with closing(sqlite3.connect(tmp_path / "mail.db")) as stolen:
-        asked = "SELECT envelope FROM stored_letter ORDER BY rowid"
-        numbered = [name for (name,) in stolen.execute(asked)]
+        query = "SELECT envelope FROM stored_letter ORDER BY rowid"
+        rowid_order = [name for (name,) in stolen.execute(query)]
     file = (tmp_path / "mail.db").read_bytes()
-    lying = sorted(came, key=file.index)
-    for seen in (numbered, lying):
-        assert sorted(seen) == sorted(came)
-        follows = sum(came.index(one) + 1 == came.index(other) for one, other in pairwise(seen))
-        assert follows < 10  # in the order of arrival it would be 39, in a random order about 1
+    file_order = sorted(arrival_order, key=file.index)
+    for order in (rowid_order, file_order):
+        assert sorted(order) == sorted(arrival_order)
+        successors = sum(
+            arrival_order.index(one) + 1 == arrival_order.index(other)
+            for one, other in pairwise(order)
+        )
+        assert successors < 10  # in the order of arrival it would be 39, in a random order about 1
 
 
 def test_every_answer_waits_for_the_disk(
@@ -83,22 +86,22 @@ def test_every_answer_waits_for_the_disk(
     store, syncing, done = open_sqlite(tmp_path / "mail.db"), threading.Event(), threading.Event()
     fdatasync = os.fdatasync
 
-    def slow(file: int) -> None:
+    def slow_sync(file: int) -> None:
         syncing.set()
         assert done.wait(20)
         fdatasync(file)
 
     async def story() -> None:
-        putting = asyncio.create_task(store.transact(lambda tx: tx.put(LETTER)))
+        write = asyncio.create_task(store.transact(lambda tx: tx.put(LETTER)))
         await asyncio.to_thread(syncing.wait)
-        looks = [asyncio.create_task(store.read(work)) for work in (find, refuse)]
+        reads = [asyncio.create_task(store.read(work)) for work in (find, refuse)]
         await asyncio.sleep(0.05)
-        assert not any(task.done() for task in (putting, *looks))
+        assert not any(task.done() for task in (write, *reads))
         done.set()
-        assert await looks[0] == [LETTER]
+        assert await reads[0] == [LETTER]
         with pytest.raises(NoSuchBlob):
-            await looks[1]
-        await putting
+            await reads[1]
+        await write
         syncing.clear()
         assert await store.read(find) == [LETTER]
         assert not syncing.is_set()
@@ -109,7 +112,7 @@ def test_every_answer_waits_for_the_disk(
     def refuse(_: RowView) -> list[StoredLetter]:
         raise NoSuchBlob
 
-    monkeypatch.setattr(os, "fdatasync", slow)
+    monkeypatch.setattr(os, "fdatasync", slow_sync)
     runner.run(story())
     store.close()
 
@@ -121,37 +124,37 @@ def test_reads_between_groups_fail_after_a_failed_sync(
     store, syncing, done = open_sqlite(tmp_path / "mail.db"), threading.Event(), threading.Event()
     errors = [None, OSError(errno.EIO, "broken")]
 
-    def slow(_: int) -> None:
+    def slow_sync(_: int) -> None:
         syncing.set()
         assert done.wait(20)
         if error := errors.pop(0):
             raise error
 
-    async def look_during(
+    async def read_during_sync(
         work: Callable[[RowTransaction], None], look: Callable[[Any], object]
     ) -> list[object]:
         syncing.clear()
         done.clear()
-        putting = asyncio.create_task(store.transact(work))
+        write = asyncio.create_task(store.transact(work))
         await asyncio.to_thread(syncing.wait)
-        looking = asyncio.create_task(store.read(look))
+        reading = asyncio.create_task(store.read(look))
         await asyncio.sleep(0.05)
         done.set()
-        return await asyncio.gather(putting, looking, return_exceptions=True)
+        return await asyncio.gather(write, reading, return_exceptions=True)
 
     def count(view: RowView) -> int:
         return view.count(StoredLetter)
 
     async def story() -> None:
-        _, refused = await look_during(
+        _, refused = await read_during_sync(
             lambda tx: tx.put(LETTER), lambda tx: tx.drop(StoredLetter, ENVELOPE)
         )
         assert isinstance(refused, AttributeError)
         assert await store.read(count) == 1
-        failed = await look_during(lambda tx: tx.drop(StoredLetter, ENVELOPE), count)
+        failed = await read_during_sync(lambda tx: tx.drop(StoredLetter, ENVELOPE), count)
         assert [type(one) for one in failed] == [DiskFailed, DiskFailed]
 
-    monkeypatch.setattr(os, "fdatasync", slow)
+    monkeypatch.setattr(os, "fdatasync", slow_sync)
     runner.run(story())
     store.close()
 
@@ -161,11 +164,11 @@ def test_nothing_is_acknowledged_after_a_failed_sync(
 ) -> None:
     store = open_sqlite(tmp_path / "mail.db")
 
-    def broken(_: int) -> None:
+    def failing_sync(_: int) -> None:
         raise OSError(errno.EIO, "broken")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fdatasync", broken)
+        patched.setattr(os, "fdatasync", failing_sync)
         with pytest.raises(DiskFailed):
             runner.run(store.transact(lambda tx: tx.put(LETTER)))
     with pytest.raises(DiskFailed):
@@ -225,7 +228,7 @@ def test_mailbox_sums_use_an_index_without_reading_rows(tmp_path: Path) -> None:
     store.close()
 
 
-def letters_of_many_sizes(dice: random.Random) -> list[StoredLetter]:
+def letters_of_different_sizes(dice: random.Random) -> list[StoredLetter]:
     """Return sixty letters of different sizes and contents."""
     return [
         StoredLetter(EnvelopeId(dice.randbytes(16)), BOX, n, dice.randbytes(300 + n * 97), NOON)
@@ -233,7 +236,7 @@ def letters_of_many_sizes(dice: random.Random) -> list[StoredLetter]:
     ]
 
 
-def remains(path: Path, letters: list[StoredLetter]) -> int:
+def parts_found(path: Path, letters: list[StoredLetter]) -> int:
     files = [file.read_bytes() for file in path.parent.iterdir()]
     parts = [part for one in letters for part in (one.sealed[:16], one.sealed[-16:])]
     return sum(any(part in file for file in files) for part in parts)
@@ -247,17 +250,17 @@ def test_a_row_that_was_moved_before_it_was_dropped_leaves_nothing(
     places. With these seeds, SQLite 3.46 leaves the beginning of a deleted letter in the file.
     """
     store, dice = open_sqlite(tmp_path / "mail.db"), random.Random(seed)
-    letters = letters_of_many_sizes(dice)
+    letters = letters_of_different_sizes(dice)
     order = letters.copy()
     dice.shuffle(order)
     runner.run(store.transact(lambda tx: [tx.put(one) for one in order]))
-    gone, stay = letters[0::3] + letters[1::3], letters[2::3]
-    for one in gone:
+    deleted, kept = letters[0::3] + letters[1::3], letters[2::3]
+    for one in deleted:
         runner.run(store.transact(lambda tx, one=one: tx.drop(StoredLetter, one.envelope)))
     runner.run(store.overwrite_deleted())
-    assert remains(tmp_path / "mail.db", gone) == 0
-    assert remains(tmp_path / "mail.db", stay) == 2 * len(stay)
-    assert runner.run(store.read(lambda view: view.count(StoredLetter))) == len(stay)
+    assert parts_found(tmp_path / "mail.db", deleted) == 0
+    assert parts_found(tmp_path / "mail.db", kept) == 2 * len(kept)
+    assert runner.run(store.read(lambda view: view.count(StoredLetter))) == len(kept)
     store.close()
 
 
@@ -266,38 +269,40 @@ def test_large_database_is_rewritten_only_occasionally(
 ) -> None:
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_DATABASE_BYTES_MAX", 0)
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._OVERWRITES_PER_LARGE_REWRITE", 3)
-    store, asked = open_sqlite(tmp_path / "mail.db"), []
+    store, statements = open_sqlite(tmp_path / "mail.db"), []
     submit_exclusive = store._writer.submit_exclusive
 
-    async def noted(pragma: str) -> list[Any]:
-        asked.append(pragma)
+    async def record(pragma: str) -> list[Any]:
+        statements.append(pragma)
         return await submit_exclusive(pragma)
 
-    monkeypatch.setattr(store._writer, "submit_exclusive", noted)
+    monkeypatch.setattr(store._writer, "submit_exclusive", record)
     for n in range(7):
         runner.run(store.transact(lambda tx, n=n: tx.put(replace(LETTER, sequence=n))))
         runner.run(store.overwrite_deleted())
-    assert asked.count("VACUUM") == 2
+    assert statements.count("VACUUM") == 2
     store.close()
 
 
-@pytest.mark.parametrize(("small_bytes", "tried"), [(0, [2, 5, 8]), (1 << 30, [*range(9)])])
+@pytest.mark.parametrize(
+    ("small_bytes", "expected_minutes"), [(0, [2, 5, 8]), (1 << 30, [*range(9)])]
+)
 def test_failed_rewrite_is_retried_later(
     tmp_path: Path,
     runner: asyncio.Runner,
     monkeypatch: pytest.MonkeyPatch,
     small_bytes: int,
-    tried: list[int],
+    expected_minutes: list[int],
 ) -> None:
     """Rewriting a large database blocks all writers, so it is not tried again every minute."""
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._SMALL_DATABASE_BYTES_MAX", small_bytes)
     monkeypatch.setattr("entrenous.carry.store.sqlite_rows._OVERWRITES_PER_LARGE_REWRITE", 3)
-    store, asked = open_sqlite(tmp_path / "mail.db"), []
+    store, rewrite_minutes = open_sqlite(tmp_path / "mail.db"), []
     submit_exclusive = store._writer.submit_exclusive
 
     async def full(statement: str) -> list[Any]:
         if statement == "VACUUM":
-            asked.append(minute)
+            rewrite_minutes.append(minute)
             raise DiskFull
         return await submit_exclusive(statement)
 
@@ -307,7 +312,7 @@ def test_failed_rewrite_is_retried_later(
         runner.run(store.transact(lambda tx, row=row: tx.put(row)))  # type: ignore[misc]
         with contextlib.suppress(DiskFull):
             runner.run(store.overwrite_deleted())
-    assert asked == tried
+    assert rewrite_minutes == expected_minutes
     store.close()
 
 
@@ -351,21 +356,23 @@ def test_an_idle_database_is_not_rewritten(tmp_path: Path, runner: asyncio.Runne
     store.close()
 
 
-def test_a_scrub_waits_for_a_reader(tmp_path: Path, runner: asyncio.Runner) -> None:
+def test_overwriting_deleted_rows_waits_for_a_reader(
+    tmp_path: Path, runner: asyncio.Runner
+) -> None:
     """A read that is running does not keep the log from being emptied."""
-    path, looking = tmp_path / "mail.db", threading.Event()
+    path, read_started = tmp_path / "mail.db", threading.Event()
     store = open_sqlite(path)
     runner.run(store.transact(lambda tx: tx.put(LETTER)))
 
     def look(view: RowView) -> int:
         found = view.count(StoredLetter)
-        looking.set()
+        read_started.set()
         time.sleep(0.3)
         return found
 
     async def both() -> int:
         reader = asyncio.create_task(store.read(look))
-        await asyncio.to_thread(looking.wait)
+        await asyncio.to_thread(read_started.wait)
         await store.transact(lambda tx: tx.drop(StoredLetter, ENVELOPE))
         await store.overwrite_deleted()
         assert path.with_name("mail.db-wal").stat().st_size == 0

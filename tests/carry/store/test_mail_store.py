@@ -198,7 +198,7 @@ def test_letters_end_with_the_one_that_fills_the_page(
     assert bench.do(page) == letters[:count]
 
 
-def test_what_is_due_comes_longest_due_first(bench: Bench) -> None:
+def test_due_rows_are_found_longest_due_first(bench: Bench) -> None:
     rows = [OrphanBlob(str(n), NOON + timedelta(hours=(n * 7) % 5)) for n in range(5)]
     never = StoredToken(BOX, b"lock", None, 0, 0, NOON, None)
     bench.put(never, *rows)
@@ -212,18 +212,18 @@ def test_sums_distinguish_rows_with_and_without_an_envelope(bench: Bench) -> Non
     named = replace(blob, blob=BlobId(b"2" * 16), size=2**40, envelope=ENVELOPE)
     elsewhere = replace(blob, blob=BlobId(b"3" * 16), mailbox=MailboxId(b"N" * 16))
 
-    def weighed(**fields: object) -> tuple[int, int]:
+    def count_and_size(**fields: object) -> tuple[int, int]:
         found: tuple[int, int] = bench.see(
             lambda view: view.count_and_sum(StoredBlob, "size", **fields)
         )
         return found
 
-    assert weighed(mailbox=BOX) == (0, 0)
+    assert count_and_size(mailbox=BOX) == (0, 0)
     bench.put(blob, named, elsewhere)
-    assert weighed(mailbox=BOX) == (2, 2**40 + 5)
-    assert weighed(mailbox=BOX, envelope=None) == (1, 5)
-    assert weighed(mailbox=BOX, envelope=ENVELOPE) == (1, 2**40)
-    assert weighed() == (3, 2**40 + 10)
+    assert count_and_size(mailbox=BOX) == (2, 2**40 + 5)
+    assert count_and_size(mailbox=BOX, envelope=None) == (1, 5)
+    assert count_and_size(mailbox=BOX, envelope=ENVELOPE) == (1, 2**40)
+    assert count_and_size() == (3, 2**40 + 10)
 
 
 def test_concurrent_work_is_serializable(bench: Bench) -> None:
@@ -231,13 +231,13 @@ def test_concurrent_work_is_serializable(bench: Bench) -> None:
     bench.put(StoredMailbox(BOX, b"lock", 0))
 
     def count(tx: RowTransaction, *, refused: bool) -> None:
-        held = tx.get(StoredMailbox, BOX)
-        assert held is not None
-        tx.put(replace(held, last_sequence=held.last_sequence + 1))
+        stored = tx.get(StoredMailbox, BOX)
+        assert stored is not None
+        tx.put(replace(stored, last_sequence=stored.last_sequence + 1))
         if refused:
             raise IdInUse
 
-    async def crowd() -> list[object]:
+    async def run_all() -> list[object]:
         return await asyncio.gather(
             *(
                 bench.store.transact(lambda tx, refused=n % 3 == 0: count(tx, refused=refused))
@@ -246,36 +246,36 @@ def test_concurrent_work_is_serializable(bench: Bench) -> None:
             return_exceptions=True,
         )
 
-    outcomes = bench.run(crowd())
+    outcomes = bench.run(run_all())
     assert sum(isinstance(outcome, IdInUse) for outcome in outcomes) == 100
-    held = bench.see(lambda view: view.get(StoredMailbox, BOX))
-    assert held.last_sequence == 200
+    stored = bench.see(lambda view: view.get(StoredMailbox, BOX))
+    assert stored.last_sequence == 200
 
 
 def test_failed_write_fails_alone_in_its_group(bench: Bench) -> None:
     """The bad value is refused only when the group is written; its other rows are stored."""
     if isinstance(bench.store, MemoryMail):
-        pytest.skip("writes nothing down")
+        pytest.skip("this store writes nothing")
     boxes = [MailboxId(bytes([n]) * 16) for n in range(20)]
 
-    async def crowd() -> list[object]:
+    async def run_all() -> list[object]:
         rows = [StoredMailbox(box, b"lock", 2**70 if box == boxes[7] else 7) for box in boxes]
         return await asyncio.gather(
             *(bench.store.transact(lambda tx, row=row: tx.put(row)) for row in rows),
             return_exceptions=True,
         )
 
-    outcomes = bench.run(crowd())
+    outcomes = bench.run(run_all())
     assert [isinstance(outcome, Exception) for outcome in outcomes] == [
         box == boxes[7] for box in boxes
     ]
     kept = [bench.see(lambda view, box=box: view.get(StoredMailbox, box)) for box in boxes]
-    assert [held is None for held in kept] == [box == boxes[7] for box in boxes]
+    assert [stored is None for stored in kept] == [box == boxes[7] for box in boxes]
 
 
 def test_error_in_a_prefetch_hint_fails_only_its_own_work(bench: Bench) -> None:
     if isinstance(bench.store, MemoryMail):
-        pytest.skip("asks nothing ahead")
+        pytest.skip("this store does not prefetch")
 
     def faulty(_: RowView) -> None:
         raise ZeroDivisionError
@@ -290,53 +290,60 @@ def test_error_in_a_prefetch_hint_fails_only_its_own_work(bench: Bench) -> None:
 
 
 def test_read_sees_everything_acknowledged_before(bench: Bench) -> None:
-    async def write_then_look(n: int) -> bool:
+    async def write_then_read(n: int) -> bool:
         await bench.store.transact(lambda tx: tx.put(StoredKeyBundle(BOX, b"%d" % n)))
         seen = await bench.store.read(lambda view: view.get(StoredKeyBundle, BOX))
         return seen == StoredKeyBundle(BOX, b"%d" % n)
 
     for n in range(20):
-        assert bench.run(write_then_look(n))
+        assert bench.run(write_then_read(n))
 
 
 # --- databases against memory -------------------------------------------------------------------
 
-few = st.sampled_from
-ids = few([bytes([n]) * 16 for n in (0, 1, 127, 255)])
-moments = st.integers(0, 6).map(lambda n: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n))
-maybe = lambda of: st.none() | of  # noqa: E731
+any_of = st.sampled_from
+ids = any_of([bytes([n]) * 16 for n in (0, 1, 127, 255)])
+times = st.integers(0, 6).map(lambda n: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n))
+optional = lambda of: st.none() | of  # noqa: E731
 rows = st.one_of(
     st.builds(StoredMailbox, ids, ids, st.integers(0, 2**53)),
-    st.builds(StoredLetter, ids, ids, st.integers(0, 9), st.binary(max_size=9000), moments),
-    st.builds(StoredShare, ids, st.binary(max_size=40).map(Secret), maybe(st.integers(1, 9))),
+    st.builds(StoredLetter, ids, ids, st.integers(0, 9), st.binary(max_size=9000), times),
+    st.builds(StoredShare, ids, st.binary(max_size=40).map(Secret), optional(st.integers(1, 9))),
     st.builds(StoredAttempt, ids, ids, st.booleans()),
-    st.builds(OrphanBlob, few(["a", "b", "é", "Z"]), moments),
+    st.builds(OrphanBlob, any_of(["a", "b", "é", "Z"]), times),
     st.builds(
-        StoredToken, ids, ids, maybe(st.integers(1, 9)), few([0]), few([0]), moments, maybe(moments)
+        StoredToken,
+        ids,
+        ids,
+        optional(st.integers(1, 9)),
+        any_of([0]),
+        any_of([0]),
+        times,
+        optional(times),
     ),
     st.builds(
         StoredBlob,
         ids,
-        few(["n", "m"]),
+        any_of(["n", "m"]),
         ids,
         st.integers(1, 9),
         *([st.binary(max_size=4)] * 3),
-        maybe(ids),
-        moments,
+        optional(ids),
+        times,
     ),
     st.builds(
         StoredEnvelope,
         ids,
         ids,
         ids,
-        maybe(ids),
+        optional(ids),
         st.sampled_from(EnvelopeState),
         st.integers(0, 9),
-        moments,
-        maybe(moments),
-        maybe(moments),
-        maybe(moments),
-        moments,
+        times,
+        optional(times),
+        optional(times),
+        optional(times),
+        times,
     ),
 )
 
@@ -361,31 +368,33 @@ class AgainstMemory(RuleBasedStateMachine):
     def opened(self) -> SqliteRows | PostgresRows:
         return new_sqlite(Path(self.folder.name) / "mail.db")
 
-    def both(self, work: Callable[[RowTransaction], Any], ahead: Any = None) -> None:
-        found = [self.outcome(store, work, ahead) for store in (self.store, self.memory)]
+    def compare(self, work: Callable[[RowTransaction], Any], prefetch: Any = None) -> None:
+        found = [self.outcome(store, work, prefetch) for store in (self.store, self.memory)]
         assert found[0] == found[1]
 
-    def outcome(self, store: RowStore, work: Callable[[RowTransaction], Any], ahead: Any) -> Any:
+    def outcome(self, store: RowStore, work: Callable[[RowTransaction], Any], prefetch: Any) -> Any:
         try:
-            return self.runner.run(store.transact(work, ahead))
+            return self.runner.run(store.transact(work, prefetch))
         except _Undo:
             return "undone"
 
     @rule(
         works=st.lists(st.tuples(change_lists, st.booleans()), min_size=1, max_size=5),
-        asked=ids,
-        early=st.booleans(),
+        envelope_id=ids,
+        with_prefetch=st.booleans(),
     )
-    def group(self, works: list[tuple[Any, bool]], asked: bytes, *, early: bool) -> None:
+    def group(
+        self, works: list[tuple[Any, bool]], envelope_id: bytes, *, with_prefetch: bool
+    ) -> None:
         """Run several transactions concurrently; each reads before and after its changes."""
 
         def see(view: RowView) -> list[object]:
             return [
-                view.count(StoredAttempt, envelope=asked, finished=True),
-                view.find(StoredBlob, mailbox=asked),
-                view.count(StoredLetter, mailbox=asked),
-                view.get(StoredShare, asked),
-                view.count_and_sum(StoredBlob, "size", mailbox=asked),
+                view.count(StoredAttempt, envelope=envelope_id, finished=True),
+                view.find(StoredBlob, mailbox=envelope_id),
+                view.count(StoredLetter, mailbox=envelope_id),
+                view.get(StoredShare, envelope_id),
+                view.count_and_sum(StoredBlob, "size", mailbox=envelope_id),
             ]
 
         def work_of(changes: Any, *, undone: bool) -> Callable[[RowTransaction], Any]:
@@ -398,14 +407,14 @@ class AgainstMemory(RuleBasedStateMachine):
 
             return work
 
-        async def crowd(store: RowStore) -> list[Any]:
+        async def run_all(store: RowStore) -> list[Any]:
             jobs = [work_of(changes, undone=undone) for changes, undone in works]
-            ahead = see if early else None
+            prefetch = see if with_prefetch else None
             return await asyncio.gather(
-                *(store.transact(job, ahead) for job in jobs), return_exceptions=True
+                *(store.transact(job, prefetch) for job in jobs), return_exceptions=True
             )
 
-        found = [self.runner.run(crowd(store)) for store in (self.store, self.memory)]
+        found = [self.runner.run(run_all(store)) for store in (self.store, self.memory)]
         for one, other in zip(*found, strict=True):
             assert one == other or (isinstance(one, _Undo) and isinstance(other, _Undo))
 
@@ -416,34 +425,34 @@ class AgainstMemory(RuleBasedStateMachine):
             if undone:
                 raise _Undo
 
-        self.both(work)
+        self.compare(work)
 
     @rule(
-        kind=few([StoredBlob, StoredEnvelope, StoredToken, OrphanBlob]),
-        at=moments,
+        kind=any_of([StoredBlob, StoredEnvelope, StoredToken, OrphanBlob]),
+        at=times,
         limit=st.integers(1, 4),
     )
     def find_due(self, kind: type, at: datetime, limit: int) -> None:
-        self.both(lambda tx: tx.find_due(kind, at, limit))
+        self.compare(lambda tx: tx.find_due(kind, at, limit))
 
-    @rule(mailbox=ids, after=st.integers(0, 9), at=moments, limit=st.integers(1, 3))
+    @rule(mailbox=ids, after=st.integers(0, 9), at=times, limit=st.integers(1, 3))
     def find_letters(self, mailbox: bytes, after: int, at: datetime, limit: int) -> None:
-        self.both(
+        self.compare(
             lambda tx: sorted(
                 (one.sequence, one.envelope)
                 for one in tx.find_letters(MailboxId(mailbox), after, at, 99, 999)
             )
         )
-        self.both(lambda tx: len(tx.find_letters(MailboxId(mailbox), after, at, limit, 999)))
+        self.compare(lambda tx: len(tx.find_letters(MailboxId(mailbox), after, at, limit, 999)))
 
-    @rule(envelope=ids, finished=st.booleans(), limit=maybe(st.integers(1, 2)))
+    @rule(envelope=ids, finished=st.booleans(), limit=optional(st.integers(1, 2)))
     def find(self, envelope: bytes, limit: int | None, *, finished: bool) -> None:
-        self.both(lambda tx: tx.find(StoredBlob, limit=limit, envelope=envelope))
-        self.both(lambda tx: tx.count(StoredAttempt, envelope=envelope, finished=finished))
+        self.compare(lambda tx: tx.find(StoredBlob, limit=limit, envelope=envelope))
+        self.compare(lambda tx: tx.count(StoredAttempt, envelope=envelope, finished=finished))
 
-    @rule(mailbox=ids, envelope=maybe(ids))
+    @rule(mailbox=ids, envelope=optional(ids))
     def weigh(self, mailbox: bytes, envelope: bytes | None) -> None:
-        self.both(
+        self.compare(
             lambda tx: tx.count_and_sum(StoredBlob, "size", mailbox=mailbox, envelope=envelope)
         )
 
@@ -453,7 +462,7 @@ class AgainstMemory(RuleBasedStateMachine):
 
     @invariant()
     def agree(self) -> None:
-        self.both(lambda tx: [tx.find(kind) for kind in KEY_FIELDS])
+        self.compare(lambda tx: [tx.find(kind) for kind in KEY_FIELDS])
 
     def teardown(self) -> None:
         self.store.close()
@@ -470,7 +479,7 @@ def _apply(tx: RowTransaction, changes: list[tuple[bool, Any]]) -> None:
             tx.drop(kind, *(getattr(row, name) for name in KEY_FIELDS[kind]))
 
 
-def _runs(machine: type[AgainstMemory], examples: int) -> None:
+def _run_machine(machine: type[AgainstMemory], examples: int) -> None:
     many = settings(
         max_examples=examples,
         stateful_step_count=15,
@@ -481,7 +490,7 @@ def _runs(machine: type[AgainstMemory], examples: int) -> None:
 
 @pytest.mark.slow
 def test_sqlite_agrees_with_the_in_memory_model() -> None:
-    _runs(AgainstMemory, size(10, 25))
+    _run_machine(AgainstMemory, size(10, 25))
 
 
 @pytest.mark.real
@@ -490,4 +499,4 @@ def test_postgres_says_what_memory_says(postgres: Cluster) -> None:
         def opened(self) -> PostgresRows:
             return open_postgres(postgres.emptied("relay"))
 
-    _runs(PostgresAgainstMemory, 3)
+    _run_machine(PostgresAgainstMemory, 3)

@@ -19,18 +19,18 @@ from entrenous.carry.store.tables import ROWID_TABLES, SCHEMA_VERSION, build_sch
 DIGEST = "0e874f55f4f1ea8597616c048366758a8a87fab1181cfc0a6aa83ff3841ac208"
 
 
-def dumped(mail: Path) -> str:
+def dump(mail: Path) -> str:
     with contextlib.closing(sqlite3.connect(mail)) as rows:
         version = rows.execute("PRAGMA user_version").fetchone()[0]
         return "\n".join((f"PRAGMA user_version={version};", *rows.iterdump(), ""))
 
 
-def of_version(mail: Path, number: int) -> str:
+def database_of_version(mail: Path, number: int) -> str:
     """Create a relay's database with that version; return its contents."""
     open_sqlite(mail).close()
     with contextlib.closing(sqlite3.connect(mail)) as file:
         file.execute(f"PRAGMA user_version={number}")
-    return dumped(mail)
+    return dump(mail)
 
 
 def description() -> list[object]:
@@ -88,17 +88,17 @@ def test_another_version_is_refused_and_not_touched(
     tmp_path: Path, number: int, refusal: type[Exception], *, create: bool
 ) -> None:
     mail = tmp_path / "mail.db"
-    before = of_version(mail, number)
+    before = database_of_version(mail, number)
     with pytest.raises(refusal):
         open_sqlite(mail, create=create)
-    assert dumped(mail) == before
+    assert dump(mail) == before
 
 
 def test_inspecting_an_empty_file_creates_no_tables(tmp_path: Path) -> None:
     mail = tmp_path / "mail.db"
     with pytest.raises(UnusedDatabase, match="entrenous relay run"):
         open_sqlite(mail, create=False)
-    assert "CREATE" not in dumped(mail)
+    assert "CREATE" not in dump(mail)
     open_sqlite(mail).close()
     open_sqlite(mail, create=False).close()
 
@@ -107,11 +107,11 @@ def test_full_disk_at_creation_leaves_the_file_empty(tmp_path: Path) -> None:
     mail = tmp_path / "mail.db"
     with pytest.raises(DiskFull):
         open_sqlite(mail, bytes_max=8 * 4096)
-    assert "CREATE" not in dumped(mail)
+    assert "CREATE" not in dump(mail)
     open_sqlite(mail).close()
 
 
-def test_the_schema_is_made_of_types_that_postgresql_has() -> None:
+def test_schema_uses_only_types_of_postgresql() -> None:
     text = "\n".join(
         str(CreateTable(table).compile(dialect=postgresql.dialect()))
         for table in build_schema().sorted_tables
@@ -120,7 +120,7 @@ def test_the_schema_is_made_of_types_that_postgresql_has() -> None:
     assert "BLOB" not in text
 
 
-def test_tables_beside_ours_are_no_obstacle(tmp_path: Path) -> None:
+def test_other_tables_in_the_database_are_ignored(tmp_path: Path) -> None:
     """In PostgreSQL, the database may contain a gate's tables, too."""
     mail = tmp_path / "mail.db"
     engine = sql.create_engine(f"sqlite:///{mail}")
@@ -128,4 +128,4 @@ def test_tables_beside_ours_are_no_obstacle(tmp_path: Path) -> None:
         other.exec_driver_sql("CREATE TABLE somebody (name TEXT)")
     engine.dispose()
     open_sqlite(mail).close()
-    assert "CREATE TABLE somebody" in dumped(mail)
+    assert "CREATE TABLE somebody" in dump(mail)

@@ -25,11 +25,11 @@ from entrenous.crypto.encryption_at_rest import (
 )
 from tests.fuzz.mutate import change_bytes, change_json
 from tests.fuzz.seeds import NOON, PERSON
-from tests.fuzz.target import Target, holds, one_noun
+from tests.fuzz.target import Target, round_trip, satisfies
 
 _BLOCK: Final = 512
 _WORDS: Final = Secret(b"four unrelated words")
-_SUM: Final = slice(148, 156)  # the checksum in a tar header
+_CHECKSUM: Final = slice(148, 156)  # the checksum in a tar header
 
 
 def _files(untrusted: bytes) -> list[tuple[str, int]]:
@@ -42,7 +42,7 @@ def _files(untrusted: bytes) -> list[tuple[str, int]]:
     return found
 
 
-def _fits(untrusted_files: list[tuple[str, int]]) -> bool:
+def _sizes_are_valid(untrusted_files: list[tuple[str, int]]) -> bool:
     return all(size >= 0 for _, size in untrusted_files)
 
 
@@ -56,8 +56,8 @@ def _change_tar(data: bytes, rng: Random) -> bytes:
     split = min(len(data), rng.choice((_BLOCK, 2 * _BLOCK, len(data))))
     changed = bytearray(change_bytes(data[:split], rng) + data[split:])
     if rng.randrange(4) and len(changed) >= _BLOCK:
-        changed[_SUM] = b" " * 8
-        changed[_SUM] = b"%06o\0 " % sum(changed[:_BLOCK])
+        changed[_CHECKSUM] = b" " * 8
+        changed[_CHECKSUM] = b"%06o\0 " % sum(changed[:_BLOCK])
     return bytes(changed)
 
 
@@ -66,7 +66,7 @@ def _index() -> bytes:
     return write_index(ArchiveIndex(NOON, PERSON, parts))
 
 
-def _cheap(key: Secret) -> bytes:
+def _encrypt_cheaply(key: Secret) -> bytes:
     """Encrypt the key of an archive with scrypt's lowest work factor."""
     identity = age_identity(key).reveal()
     return encrypt_with_passphrase(
@@ -74,7 +74,7 @@ def _cheap(key: Secret) -> bytes:
     )
 
 
-def _unlocked(untrusted: bytes) -> Secret:
+def _decrypt_cheap_key(untrusted: bytes) -> Secret:
     """Decrypt a key; refuse other work factors, which would take seconds and up to 1 GiB."""
     if b" 1\n" not in untrusted[:64]:
         raise BadArchive
@@ -84,14 +84,14 @@ def _unlocked(untrusted: bytes) -> Secret:
 TARGETS: Final = (
     Target(
         "archive-index",
-        one_noun(read_index, write_index),
+        round_trip(read_index, write_index),
         lambda: [_index(), write_index(ArchiveIndex(NOON, None, ()))],
         change_json,
         longest=2048,
     ),
     Target(
         "archive-tar",
-        holds(_files, _fits),
+        satisfies(_files, _sizes_are_valid),
         lambda: [
             _tar(("index.json", b"{}"), ("files/0f", b"f" * 600)),
             *(_tar(("a/b", b"")), _tar()),
@@ -100,7 +100,7 @@ TARGETS: Final = (
     ),
     Target(
         "age-identity",
-        one_noun(
+        round_trip(
             lambda untrusted: age_private_key(Secret(untrusted)),
             lambda key: age_identity(key).reveal(),
             (ValueError,),
@@ -110,8 +110,8 @@ TARGETS: Final = (
     ),
     Target(
         "archive-key",
-        one_noun(_unlocked, _cheap, (BadArchive, WrongArchivePassphrase)),
-        lambda: [_cheap(Secret(bytes(range(32)))), b"age-encryption.org/v1\n"],
+        round_trip(_decrypt_cheap_key, _encrypt_cheaply, (BadArchive, WrongArchivePassphrase)),
+        lambda: [_encrypt_cheaply(Secret(bytes(range(32)))), b"age-encryption.org/v1\n"],
         longest=1024,
     ),
 )

@@ -29,22 +29,24 @@ from entrenous.send.formats.letter_format import write_comparison_transcript
 from entrenous.send.formats.linking import open_grant, open_offer, seal_grant, seal_offer
 from entrenous.send.people.people_nouns import ComparisonSide
 from tests.fuzz.seeds import DEVICE, LOCK, PERSON, encoded
-from tests.fuzz.target import Target, holds
+from tests.fuzz.target import Target, satisfies
 
 _KEY: Final = Secret(bytes(range(32)))
-_STAMP: Final = Path(__file__).parents[1] / "stamp.txt"
+_TIMESTAMP_FILE: Final = Path(__file__).parents[1] / "stamp.txt"
 _OPENS: Final = (Malformed, Unproven)
 
 
-def _opened(untrusted: bytes, open_: Callable[..., bytes], stream: Callable[..., None]) -> bytes:
+def _decrypted_both_ways(
+    untrusted: bytes, open_: Callable[..., bytes], stream: Callable[..., None]
+) -> bytes:
     """Decrypt an age file whole and in chunks; both must give the same, or both refuse it."""
-    wrote = io.BytesIO()
+    streamed_file = io.BytesIO()
     try:
-        stream(_KEY, io.BytesIO(untrusted), wrote)
+        stream(_KEY, io.BytesIO(untrusted), streamed_file)
     except DecryptionFailed:
         streamed = None
     else:
-        streamed = wrote.getvalue()
+        streamed = streamed_file.getvalue()
     try:
         whole = open_(_KEY, untrusted)
     except DecryptionFailed:
@@ -57,27 +59,27 @@ def _opened(untrusted: bytes, open_: Callable[..., bytes], stream: Callable[...,
 
 
 def _blob(untrusted: bytes) -> bytes:
-    return _opened(untrusted, decrypt_blob, decrypt_stream)
+    return _decrypted_both_ways(untrusted, decrypt_blob, decrypt_stream)
 
 
 def _sealed(untrusted: bytes) -> bytes:
-    return _opened(untrusted, unseal_file, unseal_stream)
+    return _decrypted_both_ways(untrusted, unseal_file, unseal_stream)
 
 
-def _aged() -> Iterable[bytes]:
+def _age_files() -> Iterable[bytes]:
     whole = encrypt_blob(_KEY, b"picture" * 30)
     return [whole, whole[:-1], whole.replace(b"X25519", b"x25519"), encrypt_blob(_KEY, b"")]
 
 
-def _named_blob(untrusted: bytes) -> bool:
+def _check_blob_hash(untrusted: bytes) -> bool:
     check_blob(BlobRef(BlobId(bytes(16)), 5, sha256(b"bytes")), io.BytesIO(untrusted))
     return untrusted == b"bytes"
 
 
-def _element(untrusted: bytes) -> bool:
+def _use_element(untrusted: bytes) -> bool:
     """Evaluate and finalize an untrusted group element, each of which may refuse it."""
-    asked = finalize(Secret(b"input"), _scalar(), untrusted)
-    return len(evaluate(_scalar(), untrusted)) == 32 and len(asked) == 64
+    finalized = finalize(Secret(b"input"), _scalar(), untrusted)
+    return len(evaluate(_scalar(), untrusted)) == 32 and len(finalized) == 64
 
 
 @cache
@@ -86,12 +88,19 @@ def _scalar() -> Secret:
 
 
 def _elements() -> Iterable[bytes]:
-    asked = blind(Secret(b"input"), _scalar())
-    twice = bytes(31) + b"\x80"  # the identity again, with the unused bit set
-    return [asked, evaluate(_scalar(), asked), bytes(32), twice, b"\xff" * 32, asked[:-1]]
+    blinded = blind(Secret(b"input"), _scalar())
+    identity_with_unused_bit = bytes(31) + b"\x80"  # the identity again, with the unused bit set
+    return [
+        blinded,
+        evaluate(_scalar(), blinded),
+        bytes(32),
+        identity_with_unused_bit,
+        b"\xff" * 32,
+        blinded[:-1],
+    ]
 
 
-def _compared(untrusted: bytes) -> bool:
+def _compare_keys(untrusted: bytes) -> bool:
     """Compare keys with up to 96 bytes in place of a public key."""
     mine, theirs = (
         ComparisonSide(DEVICE, LOCK, shown) for shown in (x25519_public_key(_KEY), untrusted)
@@ -101,7 +110,7 @@ def _compared(untrusted: bytes) -> bool:
     return len(short_auth_string(_KEY, untrusted, seen).named_emoji) == 7
 
 
-def _publics() -> Iterable[bytes]:
+def _public_keys() -> Iterable[bytes]:
     return [
         x25519_public_key(Secret(bytes([7] * 32))),
         bytes(32),
@@ -111,7 +120,7 @@ def _publics() -> Iterable[bytes]:
     ]
 
 
-def _wrapped(untrusted: bytes) -> bool:
+def _seal_to_public_key(untrusted: bytes) -> bool:
     return len(seal_to(untrusted, b"info", b"plain")) == len(b"plain") + 1136
 
 
@@ -121,7 +130,7 @@ def _xwing() -> tuple[Secret, bytes]:
     return key, xwing_public_key(key)
 
 
-def _linked(untrusted: bytes) -> bool:
+def _open_link_message(untrusted: bytes) -> bool:
     key, _ = _xwing()
     try:
         return open_offer(key, b"ask", b"answer", untrusted) == b"offer"
@@ -129,7 +138,7 @@ def _linked(untrusted: bytes) -> bool:
         return open_grant(key, b"transcript", untrusted) == b"grant"
 
 
-def _links() -> Iterable[bytes]:
+def _link_messages() -> Iterable[bytes]:
     _, public = _xwing()
     return [
         seal_offer(public, b"ask", b"answer", b"offer"),
@@ -138,47 +147,52 @@ def _links() -> Iterable[bytes]:
 
 
 @cache
-def _stamp() -> dict[str, bytes]:
+def _timestamp_vector() -> dict[str, bytes]:
     """Return the timestamp of a test authority from tests/fuzz/stamp.txt, with what it covers."""
-    lines = (line.split(": ", 1) for line in _STAMP.read_text().splitlines())
+    lines = (line.split(": ", 1) for line in _TIMESTAMP_FILE.read_text().splitlines())
     return {name: bytes.fromhex(value) for name, value in lines}
 
 
-def _stamped(untrusted: bytes) -> Any:
+def _stated_time(untrusted: bytes) -> Any:
     """Return the time that an untrusted timestamp states about the known manifest."""
-    known = _stamp()
+    vector = _timestamp_vector()
     _ = decode_response(untrusted).status
-    return verify_timestamp(untrusted, known["manifest"], known["authority"])
+    return verify_timestamp(untrusted, vector["manifest"], vector["authority"])
 
 
-def _genuine(at: Any) -> bool:
-    known = _stamp()
-    return bool(at == verify_timestamp(known["token"], known["manifest"], known["authority"]))
+def _is_stated_time(at: Any) -> bool:
+    vector = _timestamp_vector()
+    return bool(at == verify_timestamp(vector["token"], vector["manifest"], vector["authority"]))
 
 
 TARGETS: Final = (
-    Target("age", holds(_blob, lambda _: True, _OPENS), _aged, longest=2048),
+    Target("age", satisfies(_blob, lambda _: True, _OPENS), _age_files, longest=2048),
     Target(
         "sealed-file",
-        holds(_sealed, lambda _: True, _OPENS),
+        satisfies(_sealed, lambda _: True, _OPENS),
         lambda: [seal_file(_KEY, b"kept"), seal_file(_KEY, b"")],
         longest=1024,
     ),
     Target(
-        "blob-hash", holds(_named_blob, bool, (BlobChanged,)), lambda: [b"bytes", b""], longest=16
+        "blob-hash",
+        satisfies(_check_blob_hash, bool, (BlobChanged,)),
+        lambda: [b"bytes", b""],
+        longest=16,
     ),
-    Target("oprf-element", holds(_element, bool), _elements, longest=40),
-    Target("compare-key", holds(_compared, bool), _publics, longest=96),
+    Target("oprf-element", satisfies(_use_element, bool), _elements, longest=40),
+    Target("compare-key", satisfies(_compare_keys, bool), _public_keys, longest=96),
     Target(
         "xwing-public",
-        holds(_wrapped, bool),
+        satisfies(_seal_to_public_key, bool),
         lambda: [_xwing()[1], bytes(1216), *encoded("prekey")],
         longest=PREKEY_BYTES_MAX,
     ),
-    Target("link-sealed", holds(_linked, bool, _OPENS), _links, longest=1300),
+    Target(
+        "link-sealed", satisfies(_open_link_message, bool, _OPENS), _link_messages, longest=1300
+    ),
     Target(
         "stamp",
-        holds(_stamped, _genuine, (InvalidTimestamp,)),
-        lambda: [_stamp()["token"], b"\x30\x03\x02\x01\x02", b""],
+        satisfies(_stated_time, _is_stated_time, (InvalidTimestamp,)),
+        lambda: [_timestamp_vector()["token"], b"\x30\x03\x02\x01\x02", b""],
     ),
 )

@@ -66,28 +66,28 @@ from entrenous.trace.report.report_format import read_report, report_fields_and_
 from entrenous.watermark.verdict import Finding
 from entrenous.wire.encodings import canonical_json
 from entrenous.wire.relay_nouns import RelayLock
-from tests.fuzz.mutate import change_json, inside
+from tests.fuzz.mutate import change_json, mutation_inside
 from tests.fuzz.seeds import BOX, NOON, URL
-from tests.fuzz.target import ReadOtherwise, Target, holds, one_form, one_noun
+from tests.fuzz.target import PropertyViolated, Target, canonical_round_trip, round_trip, satisfies
 
 _FOLDER: Final = "relay.toml"
 _REPORT_SEAL: Final = ("digest", "device", "signature")
 
 
-class Held:
+class FakePath:
     """A fake path whose file has these bytes, so that fuzzing needs no disk."""
 
     def __init__(self, data: bytes = b"") -> None:
         self.data = data
 
-    def __truediv__(self, _: str) -> "Held":
+    def __truediv__(self, _: str) -> "FakePath":
         return self
 
     def __str__(self) -> str:
         return _FOLDER
 
     @property
-    def parent(self) -> "Held":
+    def parent(self) -> "FakePath":
         """Return this object, since only the folder's name is used."""
         return self
 
@@ -101,25 +101,25 @@ class Held:
 
 
 def _from_file(read: Callable[[Any], Any]) -> Callable[[bytes], Any]:
-    return lambda untrusted: read(Held(untrusted))
+    return lambda untrusted: read(FakePath(untrusted))
 
 
 def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def _of_a_report(untrusted: bytes) -> tuple[Report, bytes, ReportSignature | None]:
+def _read_report(untrusted: bytes) -> tuple[Report, bytes, ReportSignature | None]:
     """Read a report, none of whose texts may contain a line end or an escape character."""
     read = read_report(untrusted, _sha256)
-    said = [copy.to for copy in read[0].copies]
+    texts = [copy.to for copy in read[0].copies]
     for pair in read[0].made_with.items():
-        said += pair
-    if any(len(one.splitlines()) > 1 or "\x1b" in one for one in said):
-        raise ReadOtherwise(repr(said))
+        texts += pair
+    if any(len(one.splitlines()) > 1 or "\x1b" in one for one in texts):
+        raise PropertyViolated(repr(texts))
     return read
 
 
-def _sealed_again(read: tuple[Report, bytes, ReportSignature | None]) -> bytes:
+def _write_report(read: tuple[Report, bytes, ReportSignature | None]) -> bytes:
     report, _, signed = read
     plain, digest = report_fields_and_digest(report, _sha256)
     return write_report(plain, digest, signed)
@@ -138,10 +138,10 @@ def _report() -> bytes:
         *(NOON, {"numpy": "2"}, 1, "7-otter", given, examined),
         *(1e-6, copies, Finding.ONE, ("ben",)),
     )
-    return _sealed_again((report, b"", ReportSignature(b"d" * 32, b"s" * 64)))
+    return _write_report((report, b"", ReportSignature(b"d" * 32, b"s" * 64)))
 
 
-def _with_digest(changed: bytes) -> bytes:
+def _correct_digest(changed: bytes) -> bytes:
     """Correct the digest, so that readers check the rest of the report."""
     whole = json.loads(changed)
     if not isinstance(whole, dict):
@@ -156,7 +156,7 @@ def _evidence() -> bytes:
     return write_manifest(EvidenceManifest(NOON, b"\x01" * 32, (item,)))
 
 
-def _form_of(untrusted: bytes) -> bytes:
+def _file_in_form(untrusted: bytes) -> bytes:
     """Return the file in a multipart form, which comes after a line with its Content-Type."""
     kind, _, form = untrusted.partition(b"\n")
     _, options = parse_options_header(kind)
@@ -172,14 +172,14 @@ _FORM: Final = (
 _LIST: Final = b"hash,note\n\n# a comment\n" + b"0f" * 32 + b',one\r\n"' + b"0F" * 32 + b'"\rno\n'
 
 
-def _gate_said(untrusted: bytes) -> str:
+def _gate_error_detail(untrusted: bytes) -> str:
     """Return the detail of a gate's error as it is shown to people."""
     answer = _HttpAnswer(422, "application/problem+json", untrusted)
     _is_problem(answer, GateRefused)
     return _problem_detail(answer)
 
 
-def _head_again(head: VaultHead) -> bool:
+def _head_round_trips(head: VaultHead) -> bool:
     """Return whether the terms of a vault head are equal after they are written and read."""
     every = [terms for terms in (head.now, head.next) if terms is not None]
     return all(_decode_terms(_encode_terms(terms), first=terms.first) == terms for terms in every)
@@ -206,7 +206,7 @@ def _heads() -> list[bytes]:
 
 
 def _settings(untrusted: bytes) -> bool:
-    return isinstance(read_relay_settings(Held(untrusted)), RelaySettings)
+    return isinstance(read_relay_settings(FakePath(untrusted)), RelaySettings)
 
 
 def _verdict(untrusted: bytes) -> bool:
@@ -216,7 +216,7 @@ def _verdict(untrusted: bytes) -> bool:
     )
 
 
-def _listed(untrusted: bytes) -> bool:
+def _is_hash_list_read(untrusted: bytes) -> bool:
     hashes, refused = read_hashes(untrusted.decode("utf-8", errors="replace"))
     return all(len(bits) == 32 for bits in hashes) and len(dict(refused)) == len(refused)
 
@@ -237,17 +237,17 @@ _VIDEO: Final = VideoPrint(
     (FramePrint(0, bytes(32), 90), FramePrint(125, b"\xa5" * 32, 80, bytes(32)))
 )
 _SOUND: Final = SoundPrint(bytes(range(40)))
-_LOOKS: Final = Embedding(b"\x7f" * EMBEDDING_NUMBERS)
+_EMBEDDING: Final = Embedding(b"\x7f" * EMBEDDING_NUMBERS)
 
 TARGETS: Final = (
     Target(
         "claim-request",
-        one_noun(read_registration_request, write_registration_request),
+        round_trip(read_registration_request, write_registration_request),
         lambda: [
             write_registration_request(ClaimRequest(one, bytes(32), "hers", "FR"))
             for one in (
                 PicturePrint(Fingerprint("pdq", bytes(32), 90), (bytes(32),)),
-                PicturePrint(Fingerprint("pdq", bytes(32), 90), embedding=_LOOKS),
+                PicturePrint(Fingerprint("pdq", bytes(32), 90), embedding=_EMBEDDING),
                 ClipPrint(_VIDEO),
                 ClipPrint(_VIDEO, _SOUND),
                 _SOUND,
@@ -258,7 +258,7 @@ TARGETS: Final = (
     ),
     Target(
         "claim",
-        one_noun(read_claim_status, write_claim_status),
+        round_trip(read_claim_status, write_claim_status),
         lambda: [
             write_claim_status(ClaimStatus(ClaimId("c" * 22), "pdq", one)) for one in ClaimState
         ],
@@ -267,14 +267,17 @@ TARGETS: Final = (
     ),
     Target(
         "gate-words",
-        holds(_gate_said, lambda said: len(said) <= 300 and (not said or said.isprintable())),
+        satisfies(
+            _gate_error_detail,
+            lambda detail: len(detail) <= 300 and (not detail or detail.isprintable()),
+        ),
         lambda: [b'{"type":"urn:entrenous:refused:gate-refused","detail":"no"}', b"[]", b"{}"],
         change_json,
         longest=1024,
     ),
     Target(
         "verdict",
-        holds(_verdict, bool),
+        satisfies(_verdict, bool),
         lambda: [
             b'{"decision":"confirm"}',
             b'{"decision":"release","shown":["a"]}',
@@ -283,33 +286,40 @@ TARGETS: Final = (
         change_json,
         longest=256,
     ),
-    Target("evidence", one_form(read_manifest, write_manifest), lambda: [_evidence()], change_json),
+    Target(
+        "evidence",
+        canonical_round_trip(read_manifest, write_manifest),
+        lambda: [_evidence()],
+        change_json,
+    ),
     Target(
         "report",
-        one_noun(_of_a_report, _sealed_again),
+        round_trip(_read_report, _write_report),
         lambda: [_report()],
-        inside(lambda report: report, _with_digest, change_json),
+        mutation_inside(lambda report: report, _correct_digest, change_json),
     ),
     Target(
         "upload-form",
-        holds(_form_of, bool),
+        satisfies(_file_in_form, bool),
         lambda: [_FORM, _FORM.replace(b"x", b"boundary"), b"multipart/form-data\n\r\n"],
         longest=1024,
     ),
-    Target("hash-list", holds(_listed, bool), lambda: [_LIST], longest=2048),
+    Target("hash-list", satisfies(_is_hash_list_read, bool), lambda: [_LIST], longest=2048),
     Target(
         "vault-head",
-        holds(_from_file(read_vault_head), _head_again),
+        satisfies(_from_file(read_vault_head), _head_round_trips),
         _heads,
         change_json,
         longest=2048,
     ),
     Target(
-        "relay-settings", holds(_settings, bool, (Malformed, Refused)), lambda: [_TOML, b"# none"]
+        "relay-settings",
+        satisfies(_settings, bool, (Malformed, Refused)),
+        lambda: [_TOML, b"# none"],
     ),
     Target(
         "relay-backup",
-        one_noun(_from_file(read_backup), _encode_contents, (Unproven,)),
+        round_trip(_from_file(read_backup), _encode_contents, (Unproven,)),
         lambda: [
             _encode_contents(
                 BackupContents(NOON, "0a" * 32, (BlobEntry("0b", 7, "0c" * 32),), ("0d",))

@@ -19,7 +19,7 @@ from entrenous.connectors.exchange.untrusted_pages import (
     read_xml,
 )
 from entrenous.stop.exchange_nouns import SourceRecord
-from tests.fuzz.target import MALFORMED, Target, holds
+from tests.fuzz.target import MALFORMED, Target, satisfies
 
 _HASH: Final = "0123456789abcdef" * 4
 _ENTRY: Final = (
@@ -65,7 +65,7 @@ def _lines(untrusted: bytes) -> Read:
     return parse_records(untrusted.decode("utf-8", errors="replace").split("\n"), parse_hash_line)
 
 
-def _tidy(read: Read) -> bool:
+def _is_well_formed(read: Read) -> bool:
     """Check hashes, keys and versions, and that the reasons for refusals are short and ASCII."""
     records, refused = read
     sound = all(
@@ -77,9 +77,9 @@ def _tidy(read: Read) -> bool:
     return sound and all(len(why) < 100 and why.isascii() for why in refused)
 
 
-def _goes_on(got: tuple[int, int]) -> bool:
+def _advances(number_and_gap: tuple[int, int]) -> bool:
     """Check that reading goes on or ends, from number 41 with three missing in a row."""
-    number, missing = got
+    number, missing = number_and_gap
     return (number > 41 and missing in (0, 4)) or (number == 41 and missing >= 1000)
 
 
@@ -94,23 +94,23 @@ def _depth(element: XmlElement) -> int:
 TARGETS: Final = (
     Target(
         "exchange-xml",
-        holds(lambda data: read_xml(data, 8192), _shallow),
+        satisfies(lambda data: read_xml(data, 8192), _shallow),
         lambda: [_ENTRY.encode(), b"<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>"],
     ),
-    Target("exchange-entries", holds(_entries, _tidy), lambda: [_ENTRY.encode()]),
+    Target("exchange-entries", satisfies(_entries, _is_well_formed), lambda: [_ENTRY.encode()]),
     Target(
         "exchange-pages",
-        holds(lambda data: _page(data, "data"), _tidy, (*MALFORMED, BadSourceRecord)),
+        satisfies(lambda data: _page(data, "data"), _is_well_formed, (*MALFORMED, BadSourceRecord)),
         lambda: [json.dumps({"data": [one, 7]}).encode() for one in (_STOPNCII, _UPDATE)],
     ),
     Target(
         "exchange-lines",
-        holds(_lines, _tidy),
+        satisfies(_lines, _is_well_formed),
         lambda: [f"hash\n{_HASH},1\npdq {_HASH}\n".encode()],
     ),
     Target(
         "exchange-missing",
-        holds(lambda data: parse_missing_content(data).next_number_and_gap(41, 3), _goes_on),
+        satisfies(lambda data: parse_missing_content(data).next_number_and_gap(41, 3), _advances),
         lambda: [b'{"message": "no", "next": 77}', b'{"next": null}', b'{"message": "no"}'],
     ),
 )

@@ -12,7 +12,7 @@ from entrenous.stop.http.registration_requests import parse_opinion
 from entrenous.stop.http.request_body import ReceivedUpload, check_reference, parse_upload_form
 from entrenous.stop.registration import Opinion, Stance
 from tests.fuzz.mutate import change_json
-from tests.fuzz.target import Target, holds, one_noun
+from tests.fuzz.target import Target, round_trip, satisfies
 from tests.stop.platform_for_tests import write_opinion
 
 _CLAIM: Final = ClaimId("c" * 32)
@@ -27,27 +27,27 @@ _FORM: Final = (
 _PHOTO: Final = _FORM.replace(b'"file"', b'"photo"')
 
 
-def _hma(untrusted: bytes) -> PhotoForm:
+def _read_hma_form(untrusted: bytes) -> PhotoForm:
     kind, _, form = untrusted.partition(b"\n")
     _, options = parse_options_header(kind)
     return parse_photo_form(form, options.get(b"boundary", b""))
 
 
-def _sent(untrusted: bytes) -> ReceivedUpload:
+def _read_upload(untrusted: bytes) -> ReceivedUpload:
     kind, _, form = untrusted.partition(b"\n")
     _, options = parse_options_header(kind)
     sent = parse_upload_form(form, options.get(b"boundary", b""))
     return ReceivedUpload(sent.untrusted_data, check_reference(sent.reference))
 
 
-def _fits(sent: ReceivedUpload) -> bool:
+def _is_valid_reference(sent: ReceivedUpload) -> bool:
     return len(sent.reference) <= 200 and sent.reference.isprintable()
 
 
 TARGETS: Final = (
     Target(
         "opinion",
-        one_noun(
+        round_trip(
             lambda untrusted: parse_opinion(untrusted, _CLAIM), lambda read: write_opinion(*read)
         ),
         lambda: [
@@ -59,19 +59,22 @@ TARGETS: Final = (
     ),
     Target(
         "upload-reference",
-        holds(_sent, _fits),
+        satisfies(_read_upload, _is_valid_reference),
         lambda: [_FORM, _FORM.replace(b"post 17", b"x" * 200), _FORM.replace(b"x", b"boundary")],
         longest=1024,
     ),
     Target(
         "hma-form",
-        holds(_hma, lambda form: bool(form.untrusted_photo) and len(form.untrusted_fields) <= 20),
+        satisfies(
+            _read_hma_form,
+            lambda form: bool(form.untrusted_photo) and len(form.untrusted_fields) <= 20,
+        ),
         lambda: [_PHOTO, _PHOTO.replace(b"post 17", b"x" * 200)],
         longest=1024,
     ),
     Target(
         "log-head",
-        one_noun(
+        round_trip(
             lambda untrusted: AuditHead.parse(untrusted.decode(errors="replace")),
             lambda head: str(head).encode(),
         ),

@@ -13,7 +13,7 @@ from entrenous.stop.client.gate_answer import (
 from entrenous.stop.client.uploaded_files import extract_uploads, files_in_mail
 from tests.connectors.form_readings import COVERED, java_like, leads_there, python_like
 from tests.fuzz.mutate import change_json
-from tests.fuzz.target import Target, holds
+from tests.fuzz.target import Target, satisfies
 
 _FORM: Final = (
     b"multipart/form-data; boundary=x\n"
@@ -33,7 +33,7 @@ _REPLY: Final = (
 _STATES: Final = ("", "waiting", "confirmed", "released", "closed")
 
 
-def _brought(untrusted: bytes) -> tuple[bytes, list[bytes]]:
+def _body_and_uploads(untrusted: bytes) -> tuple[bytes, list[bytes]]:
     kind, _, body = untrusted.partition(b"\n")
     return body, extract_uploads(body, kind.decode("latin-1"))
 
@@ -41,19 +41,19 @@ def _brought(untrusted: bytes) -> tuple[bytes, list[bytes]]:
 _RULES: Final = make_rules([COVERED], "publish")
 
 
-def _looked_at(untrusted: bytes) -> tuple[str, bool]:
+def _path_and_decision(untrusted: bytes) -> tuple[str, bool]:
     """Return a path as it was sent, and whether the gate would be asked about the request."""
     sent = untrusted.decode(errors="replace").partition("?")[0]
     return sent, _RULES.may_contain_upload("POST", unquote(sent), untrusted)
 
 
-def _is_asked_about(read: tuple[str, bool]) -> bool:
+def _is_covered_path_checked(read: tuple[str, bool]) -> bool:
     """Check that the gate is asked wherever some server would read the covered path."""
-    sent, is_looked_at = read
-    return is_looked_at or not any(map(leads_there, java_like(sent) | python_like(sent)))
+    sent, is_checked = read
+    return is_checked or not any(map(leads_there, java_like(sent) | python_like(sent)))
 
 
-def _fits(answer: GateAnswer) -> bool:
+def _is_safe_answer(answer: GateAnswer) -> bool:
     """Check that an answer without a case holds the file, and that case and secret fit a header."""
     named = answer.case + answer.secret
     return (
@@ -66,25 +66,25 @@ def _fits(answer: GateAnswer) -> bool:
 TARGETS: Final = (
     Target(
         "hook-body",
-        holds(_brought, lambda read: all(one in read[0] for one in read[1])),
+        satisfies(_body_and_uploads, lambda read: all(one in read[0] for one in read[1])),
         lambda: [_FORM, _FORM.replace(b"x\r\n", b"x  \r\n"), b"image/jpeg\n\xff\xd8\xff", b"\n"],
         longest=2048,
     ),
     Target(
         "hook-path",
-        holds(_looked_at, _is_asked_about),
+        satisfies(_path_and_decision, _is_covered_path_checked),
         lambda: [b"/api/v2/media/7?a=b", b"/x/..;/api%2fv2//media", b"/%2561pi;x/./v2/mediA.json"],
         longest=256,
     ),
     Target(
         "hook-mail",
-        holds(files_in_mail, lambda files: all(one.untrusted_data != b"" for one in files)),
+        satisfies(files_in_mail, lambda files: all(one.untrusted_data != b"" for one in files)),
         lambda: [_MAIL, _MAIL.replace(b"base64", b"quoted-printable"), b"A: b\r\n\r\nhello"],
         longest=2048,
     ),
     Target(
         "hook-reply",
-        holds(lambda untrusted: parse_decision_reply(200, untrusted), _fits),
+        satisfies(lambda untrusted: parse_decision_reply(200, untrusted), _is_safe_answer),
         lambda: [
             _REPLY,
             _REPLY.replace(b"let through", b"refuse"),
@@ -95,7 +95,9 @@ TARGETS: Final = (
     ),
     Target(
         "hook-case",
-        holds(lambda untrusted: parse_review_state(200, untrusted), lambda state: state in _STATES),
+        satisfies(
+            lambda untrusted: parse_review_state(200, untrusted), lambda state: state in _STATES
+        ),
         lambda: [b'{"schema":"entrenous/review/1","state":"released"}', b'{"state":"waiting"}'],
         change_json,
         longest=1024,

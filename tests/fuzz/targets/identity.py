@@ -73,9 +73,9 @@ from entrenous.wire.key_bundle import (
     write_device_list,
     write_key_bundle,
 )
-from tests.fuzz.mutate import change_bytes, change_cbor, text_after
+from tests.fuzz.mutate import change_bytes, change_cbor, mutation_after_prefix
 from tests.fuzz.seeds import BOX, DEVICE, INVITE, LOCK, NOON, PERSON, SHEET, URL, encoded, good
-from tests.fuzz.target import Target, one_form, one_noun
+from tests.fuzz.target import Target, canonical_round_trip, round_trip
 
 _TOKEN: Final = Secret(b"t" * 32)
 _SHEET_PREFIX: Final = b"entrenous-recovery:2:"
@@ -101,7 +101,7 @@ def _grant() -> bytes:
     )
 
 
-def _text(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
+def _from_latin1(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
     """Return a reader of bytes, which decodes any of them as Latin-1."""
     return lambda untrusted: read(untrusted.decode("latin-1"))
 
@@ -119,24 +119,24 @@ def _change_sheet(data: bytes, rng: Random) -> bytes:
         return change_bytes(data, rng)
 
 
-def _note_of(untrusted: bytes) -> SharedRecord:
+def _read_note(untrusted: bytes) -> SharedRecord:
     """Read a note whose topic is given by the first byte."""
     topic = _TOPICS[untrusted[0] % len(_TOPICS)] if untrusted else SyncTopic.CONTACT
     return read_sync_note(SyncNote(topic, untrusted[1:]))
 
 
-def _note(shared: SharedRecord) -> bytes:
+def _write_note(shared: SharedRecord) -> bytes:
     note = write_sync_note(shared)
     return bytes([_TOPICS.index(note.topic)]) + note.data
 
 
-def _noted(read: tuple[bytes, SharedRecord]) -> bytes:
+def _write_note_with_topic(read: tuple[bytes, SharedRecord]) -> bytes:
     """Return the original first byte, and the note written again."""
     comparable_form(read[1])
-    return read[0] + _note(read[1])[1:]
+    return read[0] + _write_note(read[1])[1:]
 
 
-def _shared() -> list[bytes]:
+def _notes() -> list[bytes]:
     lent = ((DEVICE, (LentToken(3, _TOKEN),)),)
     homes = tuple(
         LinkedMailbox("https://relay.example", MailboxId(bytes([what]) * 16), _TOKEN, what)
@@ -150,7 +150,7 @@ def _shared() -> list[bytes]:
         SharedBlock(PERSON, NOON, True),
         SharedMailboxes(DEVICE, NOON, homes),
     )
-    return list(map(_note, every))
+    return list(map(_write_note, every))
 
 
 def _change_note(data: bytes, rng: Random) -> bytes:
@@ -160,79 +160,87 @@ def _change_note(data: bytes, rng: Random) -> bytes:
 TARGETS: Final = (
     Target(
         "certificate",
-        one_form(read_certificate, write_certificate),
+        canonical_round_trip(read_certificate, write_certificate),
         lambda: encoded("certificate"),
         change_cbor,
         longest=1024,
     ),
     Target(
         "device-list",
-        one_form(lambda untrusted: read_device_list(untrusted).said, write_device_list),
+        canonical_round_trip(lambda untrusted: read_device_list(untrusted).said, write_device_list),
         lambda: encoded("list"),
         change_cbor,
     ),
     Target(
         "card",
-        one_form(read_key_bundle, write_key_bundle),
+        canonical_round_trip(read_key_bundle, write_key_bundle),
         lambda: encoded("card"),
         change_cbor,
         longest=32 * 1024,
     ),
     Target(
         "prekey",
-        one_form(read_prekey, lambda key: write_prekey(key.statement, key.place, key.batch)),
+        canonical_round_trip(
+            read_prekey, lambda key: write_prekey(key.statement, key.place, key.batch)
+        ),
         lambda: encoded("prekey"),
         change_cbor,
         longest=PREKEY_BYTES_MAX,
     ),
     Target(
         "invite",
-        one_form(_text(read_invite_link), lambda invite: write_invite_link(invite).encode()),
+        canonical_round_trip(
+            _from_latin1(read_invite_link), lambda invite: write_invite_link(invite).encode()
+        ),
         lambda: [*encoded("invite"), write_invite_link(INVITE).encode()],
-        text_after(INVITE_PREFIX.encode()),
+        mutation_after_prefix(INVITE_PREFIX.encode()),
         longest=1100,
     ),
     Target(
         "recovery-sheet",
-        one_noun(_text(read_sheet), lambda sheet: write_sheet(sheet).encode()),
+        round_trip(_from_latin1(read_sheet), lambda sheet: write_sheet(sheet).encode()),
         lambda: [write_sheet(SHEET).encode(), b"Keep this.\n\n" + write_sheet(SHEET).encode()],
         _change_sheet,
     ),
     Target(
         "link-code",
-        one_form(_text(read_link_code), lambda code: write_link_code(code).encode()),
+        canonical_round_trip(
+            _from_latin1(read_link_code), lambda code: write_link_code(code).encode()
+        ),
         lambda: [write_link_code(LinkCode(URL, BOX, _TOKEN)).encode()],
-        text_after(LINK_PREFIX.encode()),
+        mutation_after_prefix(LINK_PREFIX.encode()),
         longest=1100,
     ),
     Target(
         "link-message",
-        one_form(read_link_message, write_link_message),
+        canonical_round_trip(read_link_message, write_link_message),
         lambda: list(map(write_link_message, _MESSAGES)),
         change_cbor,
     ),
     Target(
         "link-padding",
-        one_form(unpad_link_message, pad_link_message),
+        canonical_round_trip(unpad_link_message, pad_link_message),
         lambda: [pad_link_message(b"message"), pad_link_message(b"")],
     ),
     Target(
         "link-offer",
-        one_form(read_offer, write_offer),
+        canonical_round_trip(read_offer, write_offer),
         lambda: [write_offer(_OFFER)],
         change_cbor,
     ),
     Target(
         "link-grant",
-        one_form(read_grant, write_grant),
+        canonical_round_trip(read_grant, write_grant),
         lambda: [_grant()],
         change_cbor,
         longest=32 * 1024,
     ),
     Target(
         "sync-note",
-        one_form(lambda untrusted: (untrusted[:1], _note_of(untrusted)), _noted),
-        _shared,
+        canonical_round_trip(
+            lambda untrusted: (untrusted[:1], _read_note(untrusted)), _write_note_with_topic
+        ),
+        _notes,
         _change_note,
         longest=32 * 1024,
     ),

@@ -44,30 +44,30 @@ from entrenous.wire.receipt import (
     write_receipt_proof,
     write_receipt_statement,
 )
-from tests.fuzz.mutate import change_cbor, inside
+from tests.fuzz.mutate import change_cbor, mutation_inside
 from tests.fuzz.seeds import BODIES, HEADER, encoded, vectors
-from tests.fuzz.target import Target, holds, one_form
+from tests.fuzz.target import Target, canonical_round_trip, satisfies
 
 _REFUSED: Final = (Malformed, NotForThisMailbox)
 _LENGTH: Final = 8
 
 
-def _framed_again(encoded_frame: bytes) -> bytes:
+def _pad_frame(encoded_frame: bytes) -> bytes:
     whole = len(encoded_frame).to_bytes(_LENGTH, "big") + encoded_frame
     return whole.ljust(padded_length(len(whole)), b"\0")
 
 
-def _file_in(untrusted: bytes) -> tuple[int, bytes]:
+def _unpad_file(untrusted: bytes) -> tuple[int, bytes]:
     """Remove a file's padding; return its size (the first three bytes) and content."""
     size = int.from_bytes(untrusted[:3], "big")
     file = io.BytesIO()
-    inside = UnpaddingWriter(file, size)
-    inside.write(untrusted[3:])
-    inside.require_complete()
+    writer = UnpaddingWriter(file, size)
+    writer.write(untrusted[3:])
+    writer.require_complete()
     return size, file.getvalue()
 
 
-def _inside_of(untrusted: bytes) -> tuple[bytes, int, bytes]:
+def _parse_inner(untrusted: bytes) -> tuple[bytes, int, bytes]:
     """Parse an inner letter, which is padded with zeros to the smallest of its fixed sizes."""
     return _parse_inner_letter(untrusted.ljust(PADDED_SIZES_BYTES[0], b"\0"))
 
@@ -76,7 +76,7 @@ def _letter() -> dict[str, str]:
     return next(one for one in vectors("letter", "crypto") if one["expect"] == "success")
 
 
-def _opened(untrusted: bytes) -> HalfOpenedLetter:
+def _open_outer(untrusted: bytes) -> HalfOpenedLetter:
     """Open the outer seal of a letter, which hardly any changed bytes can pass."""
     known = _letter()
     key, info = bytes.fromhex(known["private"]), bytes.fromhex(known["info"])
@@ -100,24 +100,24 @@ class Olm:
         )
         ed25519_public_key(self._account)
 
-    def take(self, untrusted: bytes) -> bool:
+    def read_and_check(self, untrusted: bytes) -> bool:
         """Open it in a session and as a first letter; return whether either parsed a message."""
-        around = HalfOpenedLetter(bytes(32), b"header", *_typed(untrusted))
+        around = HalfOpenedLetter(bytes(32), b"header", *_kind_and_message(untrusted))
         letter_began_session(self._session, around)
         refused = [
-            _refusal(lambda: open_letter(self._session, around)),
-            _refusal(lambda: open_first_letter(self._account, self._identity, around)),
+            _refusal_of(lambda: open_letter(self._session, around)),
+            _refusal_of(lambda: open_first_letter(self._account, self._identity, around)),
         ]
         return not all(isinstance(one, Malformed) for one in refused)
 
-    def first(self) -> list[bytes]:
+    def seeds(self) -> list[bytes]:
         """Return seeds: a message that begins a session, and bytes like its inner part."""
         session = vodozemac.Session.from_pickle(self._session.reveal().decode(), bytes(32))
         kind, message = session.encrypt(b"inside").to_parts()
         return [bytes([kind]) + message, b"\x01" + message[-60:], b"\x01\x03\x0a\x20" + bytes(60)]
 
 
-def _refusal(offer: Callable[[], object]) -> Exception | None:
+def _refusal_of(offer: Callable[[], object]) -> Exception | None:
     try:
         offer()
     except _REFUSED as refusal:
@@ -126,7 +126,7 @@ def _refusal(offer: Callable[[], object]) -> Exception | None:
     return None
 
 
-def _typed(untrusted: bytes) -> tuple[int, bytes]:
+def _kind_and_message(untrusted: bytes) -> tuple[int, bytes]:
     return (untrusted[0] & 1, untrusted[1:]) if untrusted else (0, b"")
 
 
@@ -142,63 +142,65 @@ def _olm() -> Olm:
 TARGETS: Final = (
     Target(
         "letter-outside",
-        one_form(read_sealed_letter, lambda pair: write_sealed_letter(*pair)),
+        canonical_round_trip(read_sealed_letter, lambda pair: write_sealed_letter(*pair)),
         lambda: [write_sealed_letter(b"k" * 8, b"opaque"), b"\x01" + bytes(20), b""],
     ),
     Target(
         "letter-around",
-        holds(_opened, lambda _: True, _REFUSED),
+        satisfies(_open_outer, lambda _: True, _REFUSED),
         lambda: [bytes.fromhex(_letter()["bytes"]), bytes(PADDED_SIZES_BYTES[0] + 1136), bytes(99)],
         longest=8192,
     ),
     Target(
         "letter-inside",
-        holds(
-            _inside_of, lambda parts: len(b"".join((parts[0], parts[2]))) <= PADDED_SIZES_BYTES[0]
+        satisfies(
+            _parse_inner, lambda parts: len(b"".join((parts[0], parts[2]))) <= PADDED_SIZES_BYTES[0]
         ),
         lambda: [
             _write_inner_letter(b"header", 1, b"olm").rstrip(b"\0"),
             _write_inner_letter(b"", 0, b"olm").rstrip(b"\0"),
         ],
     ),
-    Target("olm", lambda untrusted: _olm().take(untrusted), lambda: _olm().first()),
+    Target("olm", lambda untrusted: _olm().read_and_check(untrusted), lambda: _olm().seeds()),
     Target(
         "header",
-        one_form(read_header, write_header),
+        canonical_round_trip(read_header, write_header),
         lambda: [*encoded("header"), write_header(HEADER)],
         change_cbor,
     ),
     Target(
         "body",
-        one_form(read_body, write_body),
+        canonical_round_trip(read_body, write_body),
         lambda: [*encoded("body"), *map(write_body, BODIES), encode([11, [1, "later"]])],
         change_cbor,
         longest=8 * 1024,  # receipts carry two signatures and a key
     ),
     Target(
         "receipt-statement",
-        one_form(read_receipt_statement, write_receipt_statement),
+        canonical_round_trip(read_receipt_statement, write_receipt_statement),
         lambda: [bytes.fromhex(one["statement"]) for one in vectors("receipt", "crypto")],
         change_cbor,
         longest=1024,
     ),
     Target(
         "receipt-proof",
-        one_form(read_receipt_proof, write_receipt_proof),
+        canonical_round_trip(read_receipt_proof, write_receipt_proof),
         lambda: [bytes.fromhex(one["bytes"]) for one in vectors("receipt", "crypto")],
         change_cbor,
         longest=RECEIPT_PROOF_BYTES_MAX,
     ),
     Target(
         "frame",
-        one_form(read_frame, write_frame),
+        canonical_round_trip(read_frame, write_frame),
         lambda: encoded("frame"),
-        inside(_remove_padding, _framed_again, change_cbor),
+        mutation_inside(_remove_padding, _pad_frame, change_cbor),
         longest=8192,
     ),
     Target(
         "file-padding",
-        one_form(_file_in, lambda file: file[0].to_bytes(3, "big") + padded_reader(file[1]).read()),
+        canonical_round_trip(
+            _unpad_file, lambda file: file[0].to_bytes(3, "big") + padded_reader(file[1]).read()
+        ),
         lambda: [
             size.to_bytes(3, "big") + padded_reader(bytes([7]) * size).read()
             for size in (1, 4095, 4096, 4097)

@@ -50,7 +50,7 @@ from entrenous.media.sandbox.decoder_messages import (
     write_sound_answer,
 )
 from entrenous.media.sandbox.decoder_messages import sound_container_of as sound_container
-from tests.fuzz.target import Target, holds
+from tests.fuzz.target import Target, satisfies
 from tests.send.commands.hostile_files import honest
 
 _UNSOUND: Final = (Malformed, ValueError)
@@ -72,7 +72,7 @@ def _reader(data: bytes) -> Callable[[int], bytes]:
     return read
 
 
-def _walk(untrusted: bytes) -> None:
+def _check_file(untrusted: bytes) -> None:
     """Detect the file's kind by its first bytes, then check its structure."""
     media_kind_of(untrusted)
     kind = picture_format_of(untrusted)
@@ -84,7 +84,7 @@ def _walk(untrusted: bytes) -> None:
         _webp_size(untrusted)
 
 
-def _form(untrusted: bytes) -> None:
+def _check_copy(untrusted: bytes) -> None:
     """Check the structure of a received file; the first byte gives its media type."""
     check_structure(
         untrusted[1:],
@@ -101,12 +101,12 @@ def _copies() -> Iterable[bytes]:
     ]
 
 
-def _outlined(untrusted: bytes) -> bool:
+def _has_jpeg_end(untrusted: bytes) -> bool:
     outline = jpeg_outline_of(untrusted)
     return untrusted[outline.end : outline.end + 2] == b"\xff\xd9"
 
 
-def _profile(untrusted: bytes) -> bool:
+def _profile_round_trips(untrusted: bytes) -> bool:
     """Return whether a colour profile is the same after it is written and parsed again."""
     numbers = parse_profile(untrusted)
     if numbers is None:
@@ -130,13 +130,13 @@ def _sound_answer(untrusted: bytes) -> bytes:
     return b"".join(write_sound_answer(read_sound_answer(_reader(untrusted))))
 
 
-def _starts_so(untrusted: bytes, read: Callable[[bytes], bytes]) -> bool:
+def _starts_with_result(untrusted: bytes, read: Callable[[bytes], bytes]) -> bool:
     return untrusted.startswith(read(untrusted))
 
 
-def _again(read: Callable[[bytes], bytes]) -> Callable[[bytes], Any]:
+def _round_trip_of_prefix(read: Callable[[bytes], bytes]) -> Callable[[bytes], Any]:
     """Require that the result, written again, is what the input begins with."""
-    return holds(lambda untrusted: _starts_so(untrusted, read), bool, _UNSOUND)
+    return satisfies(lambda untrusted: _starts_with_result(untrusted, read), bool, _UNSOUND)
 
 
 def _saved(kind: str, **how: Any) -> bytes:
@@ -158,7 +158,7 @@ def _box(name: bytes, body: bytes = b"") -> bytes:
     return struct.pack(">I", 8 + len(body)) + name + body
 
 
-def _moving() -> Iterable[bytes]:
+def _animations() -> Iterable[bytes]:
     frames = [Image.new("RGB", (2, 2), colour) for colour in ("teal", "plum")]
     for kind in ("GIF", "PNG", "WEBP", "AVIF"):
         file = io.BytesIO()
@@ -215,7 +215,7 @@ def _sound_answers() -> Iterable[bytes]:
     return [*whole, b"N", b"U", b"L", b"G"]
 
 
-def _placed() -> Iterable[bytes]:
+def _pictures_with_places() -> Iterable[bytes]:
     """Yield pictures with a GPS position, in Exif or XMP, and some without one."""
     exif = Image.Exif()
     exif.get_ifd(0x8825).update({1: "N", 2: (50.0, 5.0, 1.0), 3: "E", 4: (14.0, 2.0, 3.0)})
@@ -227,31 +227,39 @@ def _placed() -> Iterable[bytes]:
 
 TARGETS: Final = (
     Target(
-        "picture-place", holds(has_gps_place, lambda told: told in (True, False, None)), _placed
+        "picture-place",
+        satisfies(has_gps_place, lambda told: told in (True, False, None)),
+        _pictures_with_places,
     ),
     Target(
         "metadata",
-        holds(read_metadata, lambda told: isinstance(told, Metadata)),
-        lambda: [*_placed(), *_clips(), b"ID3\x04\0\0\0\0\0\x10TPE1\0\0\0\x04\0\0\x03Ana"],
+        satisfies(read_metadata, lambda told: isinstance(told, Metadata)),
+        lambda: [
+            *_pictures_with_places(),
+            *_clips(),
+            b"ID3\x04\0\0\0\0\0\x10TPE1\0\0\0\x04\0\0\x03Ana",
+        ],
     ),
-    Target("picture-walk", holds(_walk, lambda _: True), _pictures),
-    Target("copy-form", holds(_form, lambda _: True), _copies, longest=100_000),
-    Target("picture-moves", holds(is_animated, lambda told: told in (True, False)), _moving),
-    Target("jpeg-outline", holds(_outlined, bool), lambda: list(_pictures())[:2]),
-    Target("colour-profile", holds(_profile, bool), _profiles),
-    Target("clip-walk", holds(clip_container, bool), _clips, longest=1024),
+    Target("picture-walk", satisfies(_check_file, lambda _: True), _pictures),
+    Target("copy-form", satisfies(_check_copy, lambda _: True), _copies, longest=100_000),
+    Target(
+        "picture-moves", satisfies(is_animated, lambda told: told in (True, False)), _animations
+    ),
+    Target("jpeg-outline", satisfies(_has_jpeg_end, bool), lambda: list(_pictures())[:2]),
+    Target("colour-profile", satisfies(_profile_round_trips, bool), _profiles),
+    Target("clip-walk", satisfies(clip_container, bool), _clips, longest=1024),
     Target(
         "sound-start",
-        holds(sound_container, bool),
+        satisfies(sound_container, bool),
         lambda: [b"OggS", b"RIFF\0\0\0\0WAVE", b"ID3", b"\xff\xf1", *_clips()],
         longest=128,
     ),
-    Target("picture-answer", _again(_picture_answer), _picture_answers),
-    Target("clip-answer", holds(_clip_answer, lambda size: size >= 0, _UNSOUND), _clip_answers),
-    Target("sound-answer", _again(_sound_answer), _sound_answers),
+    Target("picture-answer", _round_trip_of_prefix(_picture_answer), _picture_answers),
+    Target("clip-answer", satisfies(_clip_answer, lambda size: size >= 0, _UNSOUND), _clip_answers),
+    Target("sound-answer", _round_trip_of_prefix(_sound_answer), _sound_answers),
     Target(
         "child-ready",
-        _again(lambda data: write_ready_message(read_ready_message(_reader(data)))),
+        _round_trip_of_prefix(lambda data: write_ready_message(read_ready_message(_reader(data)))),
         lambda: [write_ready_message(Confinement(0)), write_ready_message(Confinement(15))],
         longest=2,
     ),

@@ -10,12 +10,12 @@ from entrenous.respond.capture.second_capture import content_hashes_by_address
 from entrenous.respond.watch.page_pictures import PAGE_PICTURES_MAX, picture_urls
 from entrenous.respond.watch.polite_web import NotOnTheWeb, is_public_ip, normalize_web_address
 from entrenous.respond.watch.robots import RobotsRules, read_robots
-from tests.fuzz.target import Target, holds
+from tests.fuzz.target import Target, satisfies
 
 _PAGE: Final = "https://site.example/posts/1"
 
 
-def _answers(robots: RobotsRules) -> bool:
+def _can_answer(robots: RobotsRules) -> bool:
     return robots.allows(_PAGE) in {True, False} and robots.allows(
         "https://site.example/robots.txt"
     )
@@ -30,7 +30,7 @@ def _on_the_web(urls: tuple[str, ...]) -> bool:
     return len(urls) <= PAGE_PICTURES_MAX and all(url.startswith("http") for url in urls)
 
 
-def _address(untrusted: bytes) -> bool:
+def _is_public_address(untrusted: bytes) -> bool:
     """Return whether the text is a public IP address."""
     return is_public_ip(untrusted.decode("ascii"))
 
@@ -54,7 +54,7 @@ def _wacz(warc: bytes, name: str = "data.warc") -> bytes:
 TARGETS: Final = (
     Target(
         "robots",
-        holds(read_robots, _answers),
+        satisfies(read_robots, _can_answer),
         lambda: [
             b"User-agent: *\nDisallow: /a*b$\nAllow: /\n",
             b"User-Agent: entrenous\r\nDisallow: /%41\r\n",
@@ -62,7 +62,7 @@ TARGETS: Final = (
     ),
     Target(
         "page-pictures",
-        holds(lambda untrusted: picture_urls(untrusted, _PAGE), _on_the_web),
+        satisfies(lambda untrusted: picture_urls(untrusted, _PAGE), _on_the_web),
         lambda: [
             b'<base href="/b/"><img src="a.jpg" srcset="/s 1x, /l 2x">',
             b'<meta charset=utf-8><meta property="og:image" content="//x/&amp;y">',
@@ -70,7 +70,7 @@ TARGETS: Final = (
     ),
     Target(
         "saved-page",
-        holds(describe_file, bool),
+        satisfies(describe_file, bool),
         lambda: [
             b"<!DOCTYPE html><html>",
             b"MIME-Version: 1.0\r\nContent-Type: multipart/related\r\n",
@@ -80,14 +80,14 @@ TARGETS: Final = (
     ),
     Target(
         "second-capture",
-        holds(
+        satisfies(
             content_hashes_by_address, lambda found: all(len(one) == 32 for one in found.values())
         ),
         lambda: [_wacz(_warc()), _wacz(gzip.compress(_warc()), "data.warc.gz")],
     ),
     Target(
         "ip-address",
-        holds(_address, lambda told: told in {True, False}, (ValueError,)),
+        satisfies(_is_public_address, lambda told: told in {True, False}, (ValueError,)),
         lambda: [b"127.0.0.1", b"::ffff:10.0.0.1", b"64:ff9b::a00:1", b"fe80::1%lo", b"8.8.8.8"],
         longest=64,
     ),

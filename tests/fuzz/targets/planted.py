@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.fuzz.target import Target, one_form
+from tests.fuzz.target import Target, canonical_round_trip
 
 
 def _careless(untrusted: bytes) -> bytes:
@@ -10,4 +10,6 @@ def _careless(untrusted: bytes) -> bytes:
     return {0: b"\x00", 1: b"\x01"}[untrusted[0]]
 
 
-TARGETS: Final = (Target("planted", one_form(_careless, bytes), lambda: [b"\x00", b"\x01"]),)
+TARGETS: Final = (
+    Target("planted", canonical_round_trip(_careless, bytes), lambda: [b"\x00", b"\x01"]),
+)

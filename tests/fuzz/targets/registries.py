@@ -19,7 +19,7 @@ from entrenous.respond.rdap_services import (
     rdap_server_for_name,
 )
 from tests.fuzz.mutate import change_json
-from tests.fuzz.target import Target, holds
+from tests.fuzz.target import Target, satisfies
 from tests.respond.rdap_room import DOMAIN, NETWORK
 
 _WHOIS: Final = b"Registrar Abuse Contact Email: abuse@registrar.example\n% abuse: a@b.example\n"
@@ -55,7 +55,7 @@ def _can_be_shown(found: tuple[AbuseContact, ...]) -> bool:
     )
 
 
-def _is_asked(services: RdapServices) -> bool:
+def _names_servers(services: RdapServices) -> bool:
     """Check that the server for a site is always a URL or None."""
     servers = (
         rdap_server_for_name("a.example", services),
@@ -67,10 +67,12 @@ def _is_asked(services: RdapServices) -> bool:
 TARGETS: Final = (
     Target(
         "rdap-answer",
-        holds(_answer, _can_be_shown),
+        satisfies(_answer, _can_be_shown),
         lambda: [json.dumps(one).encode() for one in (DOMAIN, NETWORK)],
         change_json,
     ),
-    Target("rdap-pasted", holds(_pasted, _can_be_shown), lambda: [_WHOIS], longest=2048),
-    Target("rdap-list", holds(_list, _is_asked), lambda: [_LIST], change_json, longest=1024),
+    Target("rdap-pasted", satisfies(_pasted, _can_be_shown), lambda: [_WHOIS], longest=2048),
+    Target(
+        "rdap-list", satisfies(_list, _names_servers), lambda: [_LIST], change_json, longest=1024
+    ),
 )

@@ -31,20 +31,20 @@ from entrenous.wire.relay_nouns import (
 )
 from tests.fuzz.mutate import change_json
 from tests.fuzz.seeds import BOX, DEVICE, ENVELOPE, LOCK, NOON
-from tests.fuzz.target import Target, holds, one_noun
+from tests.fuzz.target import Target, round_trip, satisfies
 
 _SIZE: Final = 1000
 _ETAG: Final = '"etag"'
 _SHARE: Final = ShareDeposit(Secret(b"s" * 32), b"o" * 32, 1, b"g" * 16)
 
 
-def _body(
+def _body_target(
     name: str, read: Callable[[bytes], Any], write: Callable[[Any], bytes], *nouns: Any
 ) -> Target:
     """Return the target of a JSON body; blanks and the order of members may differ."""
     return Target(
         f"relay-{name}",
-        one_noun(read, write),
+        round_trip(read, write),
         lambda: [write(noun) for noun in nouns],
         change_json,
         longest=2048,
@@ -52,87 +52,95 @@ def _body(
 
 
 _BODIES: Final = (
-    _body(
+    _body_target(
         "mailbox-locks",
         relay_json.read_mailbox_token_hashes,
         lambda locks: relay_json.write_mailbox_token_hashes(*locks),
         *((LOCK, None), (LOCK, LOCK)),
     ),
-    _body(
+    _body_target(
         "unlock-lock", relay_json.read_unlock_token_hash, relay_json.write_unlock_token_hash, LOCK
     ),
-    _body("close-lock", relay_json.read_close_token_hash, relay_json.write_close_token_hash, LOCK),
-    _body("question", relay_json.read_blinded_element, relay_json.write_blinded_element, LOCK),
-    _body(
+    _body_target(
+        "close-lock", relay_json.read_close_token_hash, relay_json.write_close_token_hash, LOCK
+    ),
+    _body_target(
+        "question", relay_json.read_blinded_element, relay_json.write_blinded_element, LOCK
+    ),
+    _body_target(
         "answer",
         relay_json.read_unlock_answer,
         relay_json.write_unlock_answer,
         UnlockAnswer(LOCK, 9),
     ),
-    _body(
+    _body_target(
         "opened",
         relay_json.read_vault_unlock,
         relay_json.write_vault_unlock,
         VaultUnlock(3, b"n" * 16, (b"b" * 16,)),
     ),
-    _body(
+    _body_target(
         "prekeys",
         relay_json.read_prekeys,
         relay_json.write_prekeys,
         *(Prekeys((b"one", b"two"), b"fallback", b"xwing"), Prekeys((), b"fallback", b"xwing")),
     ),
-    _body(
+    _body_target(
         "key-count", relay_json.read_one_time_key_count, relay_json.write_one_time_key_count, 0, 50
     ),
-    _body(
+    _body_target(
         "bundle",
         partial(relay_json.read_prekey_bundle, device=DEVICE),
         relay_json.write_prekey_bundle,
         PrekeyBundle(DEVICE, None, b"fallback", b"xwing"),
     ),
-    _body(
+    _body_target(
         "send-token",
         partial(relay_json.read_send_token, lock=LOCK),
         relay_json.write_send_token,
         *(SendToken(LOCK, 1, NOON), SendToken(LOCK, None, None)),
     ),
-    _body(
+    _body_target(
         "token-batch",
         relay_json.read_send_token_changes,
         relay_json.write_send_token_changes,
         SendTokenChanges((LOCK, b"M" * 32), (b"N" * 32,), NOON),
     ),
-    _body("tokens-held", relay_json.read_send_token_count, relay_json.write_send_token_count, 64),
-    _body(
+    _body_target(
+        "tokens-held", relay_json.read_send_token_count, relay_json.write_send_token_count, 64
+    ),
+    _body_target(
         "status",
         relay_json.read_relay_status,
         lambda said: relay_json.write_relay_status(*said),
         *((ProtocolVersions(2, 2), None), (ProtocolVersions(1, 2), NOON)),
     ),
-    _body(
+    _body_target(
         "envelope",
         partial(relay_json.read_envelope, envelope=ENVELOPE, mailbox=BOX),
         relay_json.write_envelope,
         Envelope(ENVELOPE, BOX, b"sealed", NOON, LOCK, None, ()),
         Envelope(ENVELOPE, BOX, b"sealed", NOON, LOCK, _SHARE, (BlobId(b"0" * 16),)),
     ),
-    _body(
+    _body_target(
         "page",
         relay_json.read_waiting_envelopes,
         relay_json.write_waiting_envelopes,
         *([], [WaitingEnvelope(ENVELOPE, 7, b"sealed", NOON)]),
     ),
-    _body("attempt", relay_json.read_opening_attempt, relay_json.write_opening_attempt, b"a" * 16),
-    _body(
+    _body_target(
+        "attempt", relay_json.read_opening_attempt, relay_json.write_opening_attempt, b"a" * 16
+    ),
+    _body_target(
         "share", relay_json.read_released_share, relay_json.write_released_share, Secret(b"s" * 32)
     ),
-    _body(
+    _body_target(
         "look",
         relay_json.read_envelope_status,
         relay_json.write_envelope_status,
         *(EnvelopeStatus(state, 1, NOON, None) for state in EnvelopeState),
     ),
-    _body(
+    _body_target(
         "upload",
         relay_json.read_upload_progress,
         lambda said: relay_json.write_upload_progress(*said),
@@ -148,11 +156,11 @@ def _range(untrusted: bytes) -> tuple[int, int] | None:
     return parse_byte_range(headers, _SIZE, _ETAG)
 
 
-def _lies_inside(part: tuple[int, int] | None) -> bool:
+def _is_valid_range(part: tuple[int, int] | None) -> bool:
     return part is None or 0 <= part[0] < part[1] <= _SIZE
 
 
-def _upload_asked(untrusted: bytes) -> None:
+def _parse_upload(untrusted: bytes) -> None:
     """Parse the ``PUT`` of a blob: both ids in the first line, then one header per line."""
     lines = [line.partition(b":") for line in untrusted.split(b"\n")]
     box, blob = (lines[0][0], lines[0][2]) if lines else (b"", b"")
@@ -168,16 +176,16 @@ def _upload_asked(untrusted: bytes) -> None:
         raise AssertionError(names)
 
 
-def _asked_quickly(untrusted: bytes) -> bool:
+def _reads_like_starlette(untrusted: bytes) -> bool:
     """Return whether FastPathRequest reads a query (first line) and headers as Starlette does."""
     query, *lines = untrusted.split(b"\n")
     pairs = (line.partition(b":") for line in lines)
     headers = [(name.lower(), value.strip()) for name, _, value in pairs]
     scope = {"type": "http", "query_string": query, "headers": headers}
-    quick, usual = FastPathRequest(scope, _nothing, {}), Request(scope)
+    fast_request, usual_request = FastPathRequest(scope, _nothing, {}), Request(scope)
     names = {name.decode() for name, _ in headers if name.isascii()}  # servers let no others in
-    same = all(quick.headers.get(name) == usual.headers.get(name) for name in names)
-    return same and dict(quick.query_params) == dict(usual.query_params)
+    same = all(fast_request.headers.get(name) == usual_request.headers.get(name) for name in names)
+    return same and dict(fast_request.query_params) == dict(usual_request.query_params)
 
 
 async def _nothing() -> Message:
@@ -197,7 +205,7 @@ TARGETS: Final = (
     *_BODIES,
     Target(
         "range",
-        holds(_range, _lies_inside, (RangeNotSatisfiable,)),
+        satisfies(_range, _is_valid_range, (RangeNotSatisfiable,)),
         lambda: [
             *(b"bytes=0-499", b"bytes=-1", b"bytes=500-", b"bytes=1-1", b"bytes=999-99999"),
             *(b'bytes=0-1\n"etag"', b'bytes=0-1\n"other"', b"bytes=-0", b"bytes=0-1,4-5"),
@@ -206,7 +214,7 @@ TARGETS: Final = (
     ),
     Target(
         "quick-request",
-        holds(_asked_quickly, bool),
+        satisfies(_reads_like_starlette, bool),
         lambda: [
             b"after=12&limit=5\nauthorization: Bearer A\nauthorization: Bearer B",
             *(b"a=%41&b=+&a=2", b"a&b==&&=c", b""),
@@ -215,7 +223,7 @@ TARGETS: Final = (
     ),
     Target(
         "upload-headers",
-        holds(_upload_asked, lambda _: True, (Malformed, WrongToken, TooLarge)),
+        satisfies(_parse_upload, lambda _: True, (Malformed, WrongToken, TooLarge)),
         lambda: [_PUT, _PUT.replace(b"offset: 0", b"offset: 4294967295")],
         longest=1024,
     ),

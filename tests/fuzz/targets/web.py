@@ -5,7 +5,7 @@ from typing import Final
 import httptools
 
 from entrenous.serving.buffered_requests import BufferedRequest, parse_buffered_request
-from tests.fuzz.target import Target, holds
+from tests.fuzz.target import Target, satisfies
 
 
 class Parsed:
@@ -35,25 +35,25 @@ class Parsed:
         self.ended += 1
 
 
-def read_alike(untrusted: bytes) -> bool:
+def reads_like_the_parser(untrusted: bytes) -> bool:
     """Return whether a buffered request, if it was taken, is what the parser reads."""
     whole = parse_buffered_request(untrusted)
-    return whole is None or _is_said(whole, Parsed(untrusted))
+    return whole is None or _equals(whole, Parsed(untrusted))
 
 
-def _is_said(whole: BufferedRequest, parsed: Parsed) -> bool:
+def _equals(whole: BufferedRequest, parsed: Parsed) -> bool:
     url = httptools.parse_url(parsed.url)
     headers = {name: value.strip(" \t") for name, value in parsed.headers}
-    said = BufferedRequest(
+    expected = BufferedRequest(
         *(parsed.method, url.path.decode(), (url.query or b"").decode(), headers, parsed.body)
     )
-    return whole == said and (parsed.begun, parsed.ended, parsed.keeps) == (1, 1, True)
+    return whole == expected and (parsed.begun, parsed.ended, parsed.keeps) == (1, 1, True)
 
 
 TARGETS: Final = (
     Target(
         "whole-request",
-        holds(read_alike, lambda same: same is True),
+        satisfies(reads_like_the_parser, lambda same: same is True),
         lambda: [
             b"GET /v1/a?after=3 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x \r\n\r\n",
             b"PUT /a HTTP/1.1\r\nContent-Length: 4\r\nConnection: keep-alive\r\n\r\nbody",

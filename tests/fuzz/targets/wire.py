@@ -23,17 +23,17 @@ from entrenous.wire.encodings import (
 from entrenous.wire.problem_details import read_problem, status_of, write_problem
 from tests.fuzz.mutate import change_bytes, change_cbor, change_json, changed_value
 from tests.fuzz.seeds import MESSAGE, NOON, encoded
-from tests.fuzz.target import Target, holds, one_form, one_noun
+from tests.fuzz.target import Target, canonical_round_trip, round_trip, satisfies
 
 _NOUNS: Final = (Message, Contact, Circle)
 
 
-def _record_of(untrusted: bytes) -> object:
+def _read_record(untrusted: bytes) -> object:
     """Read a record whose kind is given by the first byte."""
     return unpack(_NOUNS[untrusted[0] % len(_NOUNS)] if untrusted else Message, untrusted[1:])
 
 
-def _record(noun: object) -> bytes:
+def _write_record(noun: object) -> bytes:
     return bytes([_NOUNS.index(type(noun))]) + pack(noun)
 
 
@@ -45,18 +45,18 @@ def _change_record(record: bytes, rng: Random) -> bytes:
         return change_bytes(record, rng)
 
 
-def _problem_again(untrusted: bytes) -> object:
+def _read_problem(untrusted: bytes) -> object:
     return read_problem(untrusted, _ERRORS_OF_RELAYS)
 
 
-def _same_problem(error: Any) -> bool:
+def _problem_round_trips(error: Any) -> bool:
     if error is None:
         return True
     again = read_problem(write_problem(error, status_of(type(error))), _ERRORS_OF_RELAYS)
     return type(again) is type(error) and again.facts == error.facts and str(again) == str(error)
 
 
-def _text_of(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
+def _from_latin1(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
     """Return a reader of bytes, which decodes any of them as Latin-1."""
     return lambda untrusted: read(untrusted.decode("latin-1"))
 
@@ -64,32 +64,34 @@ def _text_of(read: Callable[[str], Any]) -> Callable[[bytes], Any]:
 TARGETS: Final = (
     Target(
         "cbor",
-        one_form(decode, encode),
+        canonical_round_trip(decode, encode),
         lambda: [*encoded("prekey"), *encoded("header"), encode({1: [None, "a"], 2: {}})],
         change_cbor,
         longest=PREKEY_BYTES_MAX,
     ),
     Target(
         "canonical-json",
-        one_form(read_canonical_json, canonical_json, (ValueError,)),
+        canonical_round_trip(read_canonical_json, canonical_json, (ValueError,)),
         lambda: [canonical_json({"a": [1, None, "\u00e9", True], "b": {}})],
         change_json,
     ),
     Target(
         "base64url",
-        one_form(_text_of(from_base64url), lambda data: to_base64url(data).encode()),
+        canonical_round_trip(
+            _from_latin1(from_base64url), lambda data: to_base64url(data).encode()
+        ),
         lambda: [to_base64url(bytes(range(size))).encode() for size in (0, 1, 2, 3, 32)],
         longest=256,
     ),
     Target(
         "record",
-        one_noun(_record_of, _record),
-        lambda: [_record(MESSAGE), b"\x01" + pack(MESSAGE), b"\x02\x80"],
+        round_trip(_read_record, _write_record),
+        lambda: [_write_record(MESSAGE), b"\x01" + pack(MESSAGE), b"\x02\x80"],
         _change_record,
     ),
     Target(
         "problem",
-        holds(_problem_again, _same_problem),
+        satisfies(_read_problem, _problem_round_trips),
         lambda: [
             write_problem(Expired(when=NOON), 409),
             write_problem(TooMany(retry_after_s=7), 429),
