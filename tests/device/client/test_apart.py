@@ -14,7 +14,7 @@ from entrenous.device.client import http_courier
 from entrenous.device.client.relay_request import RelayCall, TokenSubject, UnlinkingPauses
 from tests.carry.relays import Post, fetched
 from tests.in_memory.courier import InProcess
-from tests.vaults import create_device, open_device
+from tests.vaults import create_device, make_vaults_open_quickly, open_device
 from tests.village.relay import village_relay
 from tests.village.world import LoadedDice, WoundClock
 
@@ -160,11 +160,12 @@ def test_a_device_pauses_as_its_settings_say(
 ) -> None:
     longest = list[float]()
 
-    def noted(longest_s: float, *_: object) -> UnlinkingPauses:
+    def record_longest(longest_s: float, *_: object) -> UnlinkingPauses:
         longest.append(longest_s)
         return FakeTimeAndDice().make_pauses(longest_s)
 
-    monkeypatch.setattr(http_courier, "UnlinkingPauses", noted)
+    make_vaults_open_quickly(monkeypatch)
+    monkeypatch.setattr(http_courier, "UnlinkingPauses", record_longest)
     settings, words = Settings(tmp_path / "ana", 0.0, pause_s=7.0), Secret(b"four or five words")
     with create_device(settings, lambda: words) as ana:
         ana.vault.put("drawer", "key", b"")
