@@ -37,6 +37,8 @@ def _completes(mail: Path, statement: int) -> bool:
 
 
 def main(folder: Path) -> None:
+    # This imports and compiles everything once, for all processes that are forked afterwards.
+    open_sqlite(folder / "warm-up" / "mail.db").close()
     statement = 1
     while not _completes(folder / str(statement) / "mail.db", statement):
         statement += 1
