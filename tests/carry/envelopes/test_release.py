@@ -59,10 +59,16 @@ def test_withdrawal_during_a_race_reports_the_openings(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_attempts_beyond_the_thousandth_open_uncounted() -> None:
     relay, post = new_relay(), Post()
-    run(arrive(relay, post))
-    for n in range(OPENINGS_PER_SHARE_MAX + 3):
-        assert run(release_key_share(post.id, post.open, n.to_bytes(16), relay)) == post.share
-    assert run(envelope_status(post.id, post.withdraw, relay)).opened == OPENINGS_PER_SHARE_MAX
+
+    async def story() -> None:
+        await arrive(relay, post)
+        for n in range(OPENINGS_PER_SHARE_MAX + 3):
+            share = await release_key_share(post.id, post.open, n.to_bytes(16), relay)
+            assert share == post.share
+        status = await envelope_status(post.id, post.withdraw, relay)
+        assert status.opened == OPENINGS_PER_SHARE_MAX
+
+    run(story())
 
 
 def test_an_opening_that_is_over_is_not_gone_on_with() -> None:
