@@ -60,17 +60,17 @@ def test_output_of_libfuzzer_is_parsed(output: bytes, inputs: int, edges: int) -
 @needs_atheris
 def test_run_continues_and_stores_its_finds(tmp_path: Path) -> None:
     shared = SharedTallies(tmp_path / "fuzz.json", tmp_path / "room", {})
-    for name in ("range", "planted"):
+    for name in ("whole-request", "planted"):
         fuzz(target_of(name), Limits(400, 60.0, 60.0), shared)
     first = read_tallies(shared.out)
-    assert first["range"].inputs == 400
-    assert first["range"].edges > 5
-    assert not first["range"].finds
+    assert first["whole-request"].inputs == 400
+    assert first["whole-request"].edges > 5
+    assert not first["whole-request"].finds
     (find,) = first["planted"].finds
     untrusted = (shared.room / "planted" / "finds" / find).read_bytes()
     assert untrusted[:1] not in (b"\x00", b"\x01")
-    fuzz(target_of("range"), Limits(600, 60.0, 60.0), replace(shared, tallies=first))
-    assert read_tallies(shared.out)["range"].inputs == 600
+    fuzz(target_of("whole-request"), Limits(600, 60.0, 60.0), replace(shared, tallies=first))
+    assert read_tallies(shared.out)["whole-request"].inputs == 600
     assert read_tallies(shared.out)["planted"] == first["planted"]
 
 
