@@ -47,5 +47,5 @@ def everything(device: Device) -> Everything:
     """Return everything that a device in memory stores."""
     vault = device.vault
     assert isinstance(vault, MemoryVault)
-    drawers = {name: dict(held) for name, held in vault._drawers.items() if held}
-    return drawers, dict(vault._files)
+    tables = {name: dict(records) for name, records in vault._drawers.items() if records}
+    return tables, dict(vault._files)

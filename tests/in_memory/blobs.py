@@ -32,21 +32,21 @@ class MemoryBlobs:
     ) -> None:
         """Store a blob from byte ``start`` on; raise DamagedBlob if its hash is not ``sha256``."""
         with self._writer.reserve(name, owner):
-            await self._keep(name, chunks, sha256, start)
+            await self._store(name, chunks, sha256, start)
 
-    async def _keep(
+    async def _store(
         self, name: str, chunks: AsyncIterator[bytes], sha256: bytes, start: int
     ) -> None:
         part = self._parts.setdefault(name, bytearray())
         if len(part) < start:
             raise DamagedBlob
-        mine = part[:start]
+        content = part[:start]
         async for chunk in chunks:
-            mine += chunk
-            part[: len(mine)] = mine
-        if hashlib.sha256(mine).digest() != sha256:
+            content += chunk
+            part[: len(content)] = content
+        if hashlib.sha256(content).digest() != sha256:
             raise DamagedBlob
-        self._blobs[name] = bytes(mine)
+        self._blobs[name] = bytes(content)
         self._parts.pop(name, None)
 
     async def partial_size(self, name: str) -> int:
@@ -57,7 +57,7 @@ class MemoryBlobs:
         """Return the bytes from ``start`` to ``stop``; raise NoSuchBlob if the blob is missing."""
         if name not in self._blobs:
             raise NoSuchBlob
-        return _one(self._blobs[name][start:stop])
+        return _chunks(self._blobs[name][start:stop])
 
     async def drop(self, name: str) -> None:
         """Delete a blob and its unfinished upload; neither need exist."""
@@ -72,6 +72,6 @@ class MemoryBlobs:
         return len(self._blobs) + len(self._parts)
 
 
-async def _one(data: bytes) -> AsyncIterator[bytes]:
+async def _chunks(data: bytes) -> AsyncIterator[bytes]:
     if data:
         yield data

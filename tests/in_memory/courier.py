@@ -12,9 +12,13 @@ import httpx
 from entrenous.device.client.http_courier import HttpCourier
 
 Answer = TypeVar("Answer")
-_Message = MutableMapping[str, Any]
+_AsgiMessage = MutableMapping[str, Any]
 App = Callable[
-    [_Message, Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]],
+    [
+        _AsgiMessage,
+        Callable[[], Awaitable[_AsgiMessage]],
+        Callable[[_AsgiMessage], Awaitable[None]],
+    ],
     Coroutine[Any, Any, None],
 ]
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -57,22 +61,22 @@ class InProcess(httpx.BaseTransport):
         app = self._apps.get(f"{request.url.scheme}://{request.url.netloc.decode()}")
         if app is None:
             raise httpx.ConnectError("nobody answers there", request=request)
-        body, sent = request.read(), list[_Message]()
+        body, messages = request.read(), list[_AsgiMessage]()
 
-        async def receive() -> _Message:
+        async def receive() -> _AsgiMessage:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        async def send(message: _Message) -> None:
-            sent.append(message)
+        async def send(message: _AsgiMessage) -> None:
+            messages.append(message)
 
-        self._run(app(_scope(request), receive, send))
-        start, *rest = sent
+        self._run(app(_asgi_scope(request), receive, send))
+        start, *rest = messages
         content = b"".join(message.get("body", b"") for message in rest)
         stream = httpx.ByteStream(content)
         return httpx.Response(start["status"], headers=start["headers"], stream=stream)
 
 
-def _scope(request: httpx.Request) -> _Message:
+def _asgi_scope(request: httpx.Request) -> _AsgiMessage:
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},

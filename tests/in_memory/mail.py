@@ -22,40 +22,40 @@ class MemoryMail:
     """A :class:`entrenous.carry.relay.RowStore` in dictionaries."""
 
     def __init__(self) -> None:
-        self._desk = _Desk()
+        self._transaction = _Transaction()
 
     def copied(self) -> "MemoryMail":
         """Return an independent store with the same rows, which are immutable and so shared."""
         other = MemoryMail()
-        other._desk = self._desk.copied()
+        other._transaction = self._transaction.copied()
         return other
 
     async def transact(
         self, work: Callable[[RowTransaction], Answer], _: Look | None = None
     ) -> Answer:
         """Run ``work``; undo all its changes if it raises."""
-        self._desk.undo.clear()
+        self._transaction.changed_rows.clear()
         try:
-            return work(self._desk)
+            return work(self._transaction)
         except BaseException:
-            self._desk.roll_back()
+            self._transaction.roll_back()
             raise
 
     async def read(self, work: Callable[[RowView], Answer], _: Look | None = None) -> Answer:
         """Run ``work``, which only reads."""
-        return work(self._desk)
+        return work(self._transaction)
 
     async def overwrite_deleted(self) -> None:
         """Do nothing: no deleted rows are on a disk."""
 
 
-class _Desk:
+class _Transaction:
     def __init__(self) -> None:
         self._rows: dict[type, dict[tuple[object, ...], Any]] = {kind: {} for kind in KEY_FIELDS}
-        self.undo: list[tuple[type, tuple[object, ...], Any]] = []
+        self.changed_rows: list[tuple[type, tuple[object, ...], Any]] = []
 
-    def copied(self) -> "_Desk":
-        other = _Desk()
+    def copied(self) -> "_Transaction":
+        other = _Transaction()
         other._rows = {kind: dict(rows) for kind, rows in self._rows.items()}
         return other
 
@@ -63,17 +63,17 @@ class _Desk:
         return cast("Row | None", self._rows[kind].get(key))
 
     def find(self, kind: type[Row], limit: int | None = None, **fields: object) -> list[Row]:
-        found = self._those_with(kind, fields)
+        found = self._rows_with(kind, fields)
         return [found[key] for key in sorted(found, key=tuple)[:limit]]
 
     def count(self, kind: type[object], **fields: object) -> int:
-        return len(self._those_with(kind, fields))
+        return len(self._rows_with(kind, fields))
 
     def count_and_sum(self, kind: type[object], what: str, **fields: object) -> tuple[int, int]:
-        rows = self._those_with(kind, fields)
+        rows = self._rows_with(kind, fields)
         return len(rows), sum(getattr(row, what) for row in rows.values())
 
-    def _those_with(
+    def _rows_with(
         self, kind: type[object], fields: dict[str, object]
     ) -> dict[tuple[object, ...], Any]:
         """Return the rows whose fields have these values, by key."""
@@ -101,11 +101,11 @@ class _Desk:
         self._replace(kind, key, None)
 
     def roll_back(self) -> None:
-        while self.undo:
-            self._set(*self.undo.pop())
+        while self.changed_rows:
+            self._set(*self.changed_rows.pop())
 
     def _replace(self, kind: type, key: tuple[object, ...], row: object) -> None:
-        self.undo.append((kind, key, self._rows[kind].get(key)))
+        self.changed_rows.append((kind, key, self._rows[kind].get(key)))
         self._set(kind, key, row)
 
     def _set(self, kind: type, key: tuple[object, ...], row: object) -> None:

@@ -21,37 +21,37 @@ class MemoryVault:
     def copied(self) -> "MemoryVault":
         """Return an independent vault with the same records and files."""
         other = MemoryVault()
-        other._drawers = {name: dict(held) for name, held in self._drawers.items()}
+        other._drawers = {name: dict(records) for name, records in self._drawers.items()}
         other._files = dict(self._files)
         return other
 
-    def get(self, drawer: str, key: str) -> bytes | None:
+    def get(self, table: str, key: str) -> bytes | None:
         """Return a record, or None."""
-        return self._drawers.get(drawer, {}).get(key)
+        return self._drawers.get(table, {}).get(key)
 
-    def put(self, drawer: str, key: str, record: bytes) -> None:
+    def put(self, table: str, key: str, record: bytes) -> None:
         """Insert or replace a record."""
-        self._drawers.setdefault(drawer, {})[key] = record
+        self._drawers.setdefault(table, {})[key] = record
 
-    def drop(self, drawer: str, key: str) -> None:
+    def drop(self, table: str, key: str) -> None:
         """Delete a record; it need not exist."""
-        self._drawers.get(drawer, {}).pop(key, None)
+        self._drawers.get(table, {}).pop(key, None)
 
-    def items(self, drawer: str) -> Iterator[tuple[str, bytes]]:
+    def items(self, table: str) -> Iterator[tuple[str, bytes]]:
         """Return all records of a table, sorted by key."""
-        return iter(sorted(self._drawers.get(drawer, {}).items()))
+        return iter(sorted(self._drawers.get(table, {}).items()))
 
-    def keys(self, drawer: str, start: str = "") -> tuple[str, ...]:
+    def keys(self, table: str, start: str = "") -> tuple[str, ...]:
         """Return the sorted keys of a table that begin with ``start``."""
-        held = self._drawers.get(drawer, {})
-        return tuple(sorted(key for key in held if key.startswith(start)))
+        records = self._drawers.get(table, {})
+        return tuple(sorted(key for key in records if key.startswith(start)))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Make all changes inside or, after an error, none; a nested call joins the outer one."""
         before, files = None, dict[BlobId, bytes]()
         if self._depth == 0:  # records are bytes, so that a shallow copy is enough
-            before = {name: dict(held) for name, held in self._drawers.items()}
+            before = {name: dict(records) for name, records in self._drawers.items()}
             files = dict(self._files)
         self._depth += 1
         try:

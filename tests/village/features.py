@@ -13,7 +13,7 @@ _ANY = PictureEncoding(PictureFormat.PNG)
 _records: dict[Picture, bytes] = {}
 
 
-def _remembered(picture: Picture) -> bytes:
+def _cached_record(picture: Picture) -> bytes:
     bare = replace(picture, encoding=_ANY)
     if bare not in _records:
         _records[bare] = make_picture_record(picture)
@@ -24,5 +24,5 @@ def _remembered(picture: Picture) -> bytes:
 def features_once() -> Iterator[None]:
     """Cache the records of pictures: most tests send the same photo."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(picture_copies, "make_picture_record", _remembered)
+        patch.setattr(picture_copies, "make_picture_record", _cached_record)
         yield

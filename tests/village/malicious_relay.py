@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from entrenous.device.device import Courier
-from tests.village.whole import Whole, streamed
+from tests.village.whole import CourierOfBytes, streaming_call
 
 Honest = Callable[..., Any]
 Trick = Callable[..., Any]
@@ -22,7 +22,7 @@ class MaliciousCourier:
     """
 
     def __init__(self, honest: Courier) -> None:
-        self._honest = Whole(honest)
+        self._honest = CourierOfBytes(honest)
         self._tricks: dict[str, Trick] = {}
         self.calls: Counter[str] = Counter()
 
@@ -36,7 +36,7 @@ class MaliciousCourier:
             self._tricks = before
 
     def __getattr__(self, call: str) -> Honest:
-        return streamed(call, self._answer)
+        return streaming_call(call, self._answer)
 
     def _answer(self, call: str, arguments: tuple[Any, ...]) -> Any:
         self.calls[call] += 1

@@ -153,9 +153,9 @@ def test_the_guard_stops_a_first_message_until_the_name_is_typed(village: Villag
     ana = village.people["ana"]
     policy = MessagePolicy(ana.device.clock.now() + timedelta(days=1))
     draft = Draft((photo(),), (RecipientId("ben"),), policy)
-    with pytest.raises(GuardHasDoubts) as stopped:
+    with pytest.raises(GuardHasDoubts) as refused:
         send_message(draft, ana.device)
-    assert "--confirm ben" in str(stopped.value)
+    assert "--confirm ben" in str(refused.value)
     assert list(ana.device.ledger.messages()) == []
 
 

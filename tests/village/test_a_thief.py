@@ -16,12 +16,12 @@ from entrenous.carry.relay import Relay
 from entrenous.carry.store.postgres import open_postgres
 from tests.postgres import Cluster
 from tests.village import test_a_week
-from tests.village.week import batch_of, lived
+from tests.village.week import batch_of, simulate_week
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
 
-OF_THE_ROWS = (
+TESTS_OF_ROWS = (
     test_a_week.test_week_has_enough_traffic,
     test_a_week.test_no_two_envelopes_share_anything_that_the_relay_was_told,
     test_a_week.test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_was_used,
@@ -41,8 +41,8 @@ def test_a_thief_of_a_postgresql_learns_each_batch(postgres: Cluster) -> None:
             runner.run(expire_due(relay))
             nights.append(list(written_together(url)))
 
-        week = lived(mail, runner.run, steal)
-    for holds in OF_THE_ROWS:
+        week = simulate_week(mail, runner.run, steal)
+    for holds in TESTS_OF_ROWS:
         holds(week)
     batch = batch_of(week)
     together = [{batch.get(lock) for lock in locks} for night in nights for locks in night]

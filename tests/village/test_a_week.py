@@ -21,22 +21,22 @@ from entrenous.crypto.seal import PADDED_SIZES_BYTES
 from entrenous.device.vault_tables import ISSUED_TOKEN_RANGE, RETIRED_TOKEN_RANGE, Table
 from entrenous.send.inbox import received_messages
 from entrenous.send.tokens.token_ranges import IssuedRange, RetiredIssuedRange
-from tests.village.week import Asked, Week, batch_of, on_disk, unb64
+from tests.village.week import RecordedRequest, Week, batch_of, unb64, week_on_disk
 from tests.village.world import Villager
 
 # An event loop wakes itself through a pair of sockets.
 pytestmark = [pytest.mark.usefixtures("socket_enabled"), pytest.mark.slow]
 
 #: Fields that many envelopes share: their values are coarse, or only concern the recipient.
-COARSE = {"mailbox", "sequence", "expires_at", "due_at", "state", "opened", "opens", "used", "uses"}
+SHARED = {"mailbox", "sequence", "expires_at", "due_at", "state", "opened", "opens", "used", "uses"}
 
 
 @pytest.fixture
 def week() -> Week:
-    return on_disk()[0]
+    return week_on_disk()[0]
 
 
-def told_with(post: Asked, everything: tuple[Asked, ...]) -> set[bytes]:
+def known_of_envelope(post: RecordedRequest, requests: tuple[RecordedRequest, ...]) -> set[bytes]:
     """Return everything that a sender told the relay about one envelope, except sizes and times:
     the token, IDs, locks, hashes, sealed bytes and the relay's share of the key.
     """
@@ -45,7 +45,7 @@ def told_with(post: Asked, everything: tuple[Asked, ...]) -> set[bytes]:
     texts = [body["sealed"], body["withdraw_lock"], *body["blobs"]]
     texts += [share[name] for name in ("value", "open_lock") if name in share]
     texts.append(post.path.rsplit("/", 1)[1])
-    for one in everything:
+    for one in requests:
         blob = one.path.rsplit("/", 1)[1] if "/blobs/" in one.path else None
         if one.method == "PUT" and blob in body["blobs"]:
             assert one.token == post.token  # an envelope's uploads use its token
@@ -67,7 +67,7 @@ def test_week_has_enough_traffic(week: Week) -> None:
 def test_no_two_envelopes_share_anything_that_the_relay_was_told(week: Week) -> None:
     seen = Counter[bytes]()
     for post in week.posts():
-        seen.update(told_with(post, week.asked))
+        seen.update(known_of_envelope(post, week.requests))
     assert [value for value, times in seen.items() if times > 1] == []
 
 
@@ -81,7 +81,7 @@ def test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_
         values = {
             name: getattr(row, name)
             for name in row.__struct_fields__
-            if name not in COARSE and not isinstance(getattr(row, name), datetime)
+            if name not in SHARED and not isinstance(getattr(row, name), datetime)
         }
         envelope = values.get("envelope")
         secrets = {
@@ -101,8 +101,8 @@ def test_nothing_is_written_down_that_joins_two_envelopes_or_names_a_token_that_
 
 @pytest.mark.threat("metadata")
 def test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came(week: Week) -> None:
-    came = dict[tuple[bytes, datetime, datetime | None], set[bytes]]()
-    for asked, rows in week.tokens_of_nights():
+    groups = dict[tuple[bytes, datetime, datetime | None], set[bytes]]()
+    for asked, rows in week.tokens_of_days():
         used = {
             token_hash(Secret(post.token))
             for post in week.posts(len(asked))
@@ -113,30 +113,30 @@ def test_a_token_that_waits_says_no_more_than_the_day_on_which_it_came(week: Wee
             if row.uses == 1 and row.claims == 0:
                 times = (row.claims_since, row.due_at)
                 assert {(at.hour, at.minute, at.second) for at in times if at} == {(0, 0, 0)}
-                came.setdefault((row.mailbox, *times), set()).add(row.lock)
+                groups.setdefault((row.mailbox, *times), set()).add(row.lock)
     batches = [frozenset(map(unb64, batch["add"])) for batch in week.batches()]
-    seen = everything(came)
-    for locks in came.values():  # whole batches, without used and dropped tokens
+    seen = all_locks(groups)
+    for locks in groups.values():  # whole batches, without used and dropped tokens
         assert all(len(batch & locks) in {0, len(batch & seen)} for batch in batches)
-    several = [sum(bool(batch & locks) for batch in batches) for locks in came.values()]
+    several = [sum(bool(batch & locks) for batch in batches) for locks in groups.values()]
     assert max(several) >= 2  # two batches of one day cannot be told apart
 
 
-def everything(came: dict[Any, set[bytes]]) -> set[bytes]:
+def all_locks(groups: dict[Any, set[bytes]]) -> set[bytes]:
     """Return all locks of all groups."""
-    return {lock for locks in came.values() for lock in locks}
+    return {lock for locks in groups.values() for lock in locks}
 
 
 @pytest.mark.threat("metadata")
 def test_the_log_says_what_was_done_and_never_to_whom(week: Week) -> None:
     assert "post_envelope" in week.log
-    for one in week.asked:
+    for one in week.requests:
         for part in one.path.split("/"):
             if len(part) > 16:  # an id or a lock
                 assert part not in week.log
 
 
-def promised(people: tuple[Villager, ...]) -> dict[bytes, tuple[str, str]]:
+def owner_and_recipient_of_locks(people: tuple[Villager, ...]) -> dict[bytes, tuple[str, str]]:
     """Map each lock to the owner of its mailbox and the person who was given its token."""
     whose = {}
     for one in people:
@@ -144,19 +144,19 @@ def promised(people: tuple[Villager, ...]) -> dict[bytes, tuple[str, str]]:
             (ISSUED_TOKEN_RANGE, IssuedRange),
             (RETIRED_TOKEN_RANGE, RetiredIssuedRange),
         )
-        for drawer, kind in kinds:
-            for key in one.device.vault.keys(drawer):
-                window = Table(drawer, kind).load(key, one.device.vault)
-                assert window is not None
-                for index in range(window.first, window.until):
-                    lock = token_hash(derive_send_token(window.seed, index))
+        for table, kind in kinds:
+            for key in one.device.vault.keys(table):
+                token_range = Table(table, kind).load(key, one.device.vault)
+                assert token_range is not None
+                for index in range(token_range.first, token_range.until):
+                    lock = token_hash(derive_send_token(token_range.seed, index))
                     whose[lock] = (one.name, key.split()[0])
     return whose
 
 
 @pytest.mark.threat("metadata")
 def test_every_batch_of_locks_is_of_several_people_and_has_one_of_a_few_sizes(week: Week) -> None:
-    whose = promised(week.people)
+    whose = owner_and_recipient_of_locks(week.people)
     for batch in week.batches():
         for locks in (batch["add"], batch["drop"]):
             assert len(locks) in {0, 64, 128, 256, 512, 1024, 2048, 4096}
@@ -176,7 +176,7 @@ def test_sealed_letters_have_only_listed_sizes(week: Week) -> None:
 def test_token_is_used_for_one_envelope_only(week: Week) -> None:
     shown = Counter(post.token for post in week.posts())
     assert set(shown.values()) == {1}
-    claims = [one.token for one in week.asked if one.path.endswith("/claim")]
+    claims = [one.token for one in week.requests if one.path.endswith("/claim")]
     assert len(claims) == len(set(claims))
 
 
@@ -187,7 +187,7 @@ def test_a_thief_of_the_sqlite_file_learns_no_batch() -> None:
     Rows of one mailbox and day are mixed: if two batches have the same size, every second row is
     followed by one of the other batch, on average.
     """
-    week, nights = on_disk()
+    week, nights = week_on_disk()
     batch, mixed = batch_of(week), 0
     for night in nights:
         for _, rows in groupby(sorted(night.tokens), key=lambda row: row[:2]):

@@ -25,7 +25,7 @@ from tests.send.send_device import SMALL, Person, Room, made_once
 
 pytestmark = pytest.mark.slow
 
-OTHER = Secret(bytes(32))
+OTHER_TOKEN = Secret(bytes(32))
 HEAD = PersonDeviceListHead(PersonId(bytes(32)), 1, bytes(32))
 Change = Callable[[Manifest], dict[str, Any]]
 
@@ -36,10 +36,10 @@ CHANGES: dict[str, tuple[Change, type[EntrenousError]]] = {
     "opens": (lambda _: {"opens": 7}, DecryptionFailed),
     "may_export": (lambda _: {"may_export": True}, DecryptionFailed),
     "audience": (lambda m: {"audience": m.audience[:1]}, DecryptionFailed),
-    "secret": (lambda _: {"secret": OTHER}, DecryptionFailed),
+    "secret": (lambda _: {"secret": OTHER_TOKEN}, DecryptionFailed),
     "blobs": (lambda m: {"blobs": (m.blobs[0], replace(m.blobs[1], size=9))}, BlobChanged),
-    "fetch_token": (lambda _: {"fetch_token": OTHER}, WrongToken),
-    "open_token": (lambda _: {"open_token": OTHER}, WrongToken),
+    "fetch_token": (lambda _: {"fetch_token": OTHER_TOKEN}, WrongToken),
+    "open_token": (lambda _: {"open_token": OTHER_TOKEN}, WrongToken),
     "heads": (lambda m: {"heads": (HEAD, *m.heads[1:])}, DecryptionFailed),
     "marks": (lambda _: {"marks": (bytes(32),)}, DecryptionFailed),
     "reply": (
@@ -67,7 +67,7 @@ def ben() -> Person:
     return sent()["ben"]
 
 
-def waiting(who: Person) -> ReceivedMessage:
+def waiting_message(who: Person) -> ReceivedMessage:
     (received,) = received_messages(who.device)
     assert received.manifest is not None
     return received
@@ -81,7 +81,7 @@ def test_every_field_of_a_manifest_is_tested() -> None:
 @pytest.mark.threat("identity-misbinding")
 @pytest.mark.parametrize("field", CHANGES)
 def test_a_message_with_one_field_changed_does_not_open(ben: Person, field: str) -> None:
-    honest = waiting(ben)
+    honest = waiting_message(ben)
     change, error = CHANGES[field]
     assert honest.manifest is not None
     other = replace(honest.manifest, **change(honest.manifest))
@@ -97,7 +97,7 @@ def test_a_message_with_one_field_changed_does_not_open(ben: Person, field: str)
 @pytest.mark.parametrize("field", ["id", "envelope"])
 def test_a_key_is_of_one_message_in_one_envelope(ben: Person, field: str) -> None:
     """Under another ID nothing opens, even if the relay hands out the blobs and its share."""
-    honest = waiting(ben)
+    honest = waiting_message(ben)
     ids: dict[str, Any] = {"id": MessageId(bytes(16)), "envelope": EnvelopeId(bytes(16))}
     other = replace(honest, **{field: ids[field]})
     ben.device.vault.drop(INBOX, inbox_key(honest.sender, honest.id))

@@ -64,22 +64,22 @@ def friends() -> Room:
     return room
 
 
-EVERY = size(5, 1)
+MOMENT_STEP = size(5, 1)
 
 
-def until_it_survives(work: Callable[[int], bool]) -> int:
+def deaths_until_survival(work: Callable[[int], bool]) -> int:
     """Run work with 0, 1, 2 ... until it returns True; return that number: how often it died."""
     return next(moments for moments in count() if work(moments))
 
 
-def moments_survived(work: Callable[[int], bool]) -> int:
+def moments_until_survival(work: Callable[[int], bool]) -> int:
     """Let work die after more and more moments, until it survives; return after how many."""
-    return EVERY * until_it_survives(lambda turn: work(EVERY * turn))
+    return MOMENT_STEP * deaths_until_survival(lambda turn: work(MOMENT_STEP * turn))
 
 
-def nothing_is_left_over(*people: Person) -> bool:
+def nothing_is_pending(*people: Person) -> bool:
     """Return whether no letter is undecryptable and no task is pending."""
-    drawers = (
+    tables = (
         UNDECRYPTABLE_LETTER,
         OUTBOX,
         TOKEN_REGISTRATION,
@@ -87,7 +87,7 @@ def nothing_is_left_over(*people: Person) -> bool:
         PARTIAL_DOWNLOAD,
         UNREPORTED_OPENING,
     )
-    return not any(list(one.device.vault.items(name)) for one in people for name in drawers)
+    return not any(list(one.device.vault.items(name)) for one in people for name in tables)
 
 
 def draft(*, opens: int | None = None, after: Device) -> Draft:
@@ -96,82 +96,82 @@ def draft(*, opens: int | None = None, after: Device) -> Draft:
     return Draft((SMALL,), (name,), policy, confirmed=frozenset([name]))
 
 
-def called(name: str, who: Person) -> ReceivedMessage:
+def received_message(name: str, who: Person) -> ReceivedMessage:
     return find_received_message(name, who.device)
 
 
-def names(who: Person) -> list[str]:
+def fetched_names(who: Person) -> list[str]:
     fetch_messages(who.device)
     return [one.name for one in received_messages(who.device)]
 
 
-def both_still_write(ana: Person, ben: Person) -> bool:
+def both_can_write(ana: Person, ben: Person) -> bool:
     """Return whether both can read what the other one sends.
 
     A ratchet that ran twice from one state would make one of the messages undecryptable.
     """
-    before = len(names(ana)), len(names(ben))
+    before = len(fetched_names(ana)), len(fetched_names(ben))
     ana.sends(SMALL, ben)
     ben.sends(SMALL, ana)
-    after = len(names(ana)), len(names(ben))
-    return after == (before[0] + 1, before[1] + 1) and nothing_is_left_over(ana, ben)
+    after = len(fetched_names(ana)), len(fetched_names(ben))
+    return after == (before[0] + 1, before[1] + 1) and nothing_is_pending(ana, ben)
 
 
 def test_crash_while_sending_loses_no_recorded_message(ana: Person, ben: Person) -> None:
-    def once(moments: int) -> bool:
+    def survives(moments: int) -> bool:
         known = {message.name for message in ana.device.ledger.messages()}
-        had = set(names(ben))
-        lived = survived(
+        known_before = set(fetched_names(ben))
+        is_alive = survived(
             lambda device: send_message(draft(after=device), device), ana.device, moments
         )
         recorded = {message.name for message in ana.device.ledger.messages()} - known
         fetch_messages(ana.device)  # the next command sends what is in the outbox
-        came = set(names(ben)) - had
-        assert came == recorded, f"after {moments} moments"
-        assert len(came) <= 1
-        for name in came:
+        arrived = set(fetched_names(ben)) - known_before
+        assert arrived == recorded, f"after {moments} moments"
+        assert len(arrived) <= 1
+        for name in arrived:
             assert open_message(name, ben.device).files
-        assert nothing_is_left_over(ana, ben)
-        return lived
+        assert nothing_is_pending(ana, ben)
+        return is_alive
 
-    assert moments_survived(once) > 15
-    assert both_still_write(ana, ben)
+    assert moments_until_survival(survives) > 15
+    assert both_can_write(ana, ben)
     for sent in query_sent_messages(ana.device):
         assert all(copy.is_confirmed_by_relay for copy in sent.copies)
 
 
 def test_crash_while_fetching_loses_no_message(ana: Person, ben: Person) -> None:
-    def once(moments: int) -> bool:
-        had = set(names(ben))
+    def survives(moments: int) -> bool:
+        known_before = set(fetched_names(ben))
         fetch_messages(ana.device)  # she may need new tokens of Ben's
         sent = {ana.sends(SMALL, ben).name for _ in range(2)}
-        lived = survived(fetch_messages, ben.device, moments)
-        assert set(names(ben)) - had == sent, f"after {moments} moments"
+        is_alive = survived(fetch_messages, ben.device, moments)
+        assert set(fetched_names(ben)) - known_before == sent, f"after {moments} moments"
         for name in sent:
             assert open_message(name, ben.device).files
-        assert nothing_is_left_over(ana, ben)
-        return lived
+        assert nothing_is_pending(ana, ben)
+        return is_alive
 
-    assert moments_survived(once) > 15
-    assert both_still_write(ana, ben)
+    assert moments_until_survival(survives) > 15
+    assert both_can_write(ana, ben)
 
 
 def test_crash_while_viewing_once_neither_loses_nor_repeats_the_view(
     ana: Person, ben: Person
 ) -> None:
-    def once(moments: int) -> bool:
+    def survives(moments: int) -> bool:
         name = ana.sends(SMALL, ben, opens=1).name
         fetch_messages(ben.device)
-        before, shown = called(name, ben), list[int]()
+        before, shown = received_message(name, ben), list[int]()
 
         def show(_number: int, _file: MessageFileEntry, fill: WriteFile) -> None:
             fill(writer := io.BytesIO())
             shown.append(len(writer.getvalue()))
 
-        lived = survived(
+        is_alive = survived(
             lambda device: show_received_message(name, show, device), ben.device, moments
         )
-        if called(name, ben).state is InboxState.USED_UP:
+        if received_message(name, ben).state is InboxState.USED_UP:
             assert shown, f"after {moments} moments"
         else:
             show_received_message(name, show, ben.device)
@@ -194,22 +194,22 @@ def test_crash_while_viewing_once_neither_loses_nor_repeats_the_view(
             ben.device.courier.open_share(
                 copy.relay_url, copy.envelope, before.manifest.open_token, bytes(16)
             )
-        assert nothing_is_left_over(ana, ben)
-        return lived
+        assert nothing_is_pending(ana, ben)
+        return is_alive
 
-    assert moments_survived(once) > 8
-    assert both_still_write(ana, ben)
+    assert moments_until_survival(survives) > 8
+    assert both_can_write(ana, ben)
 
 
 @pytest.mark.parametrize("opened", [False, True], ids=["unopened", "opened"])
 def test_crash_while_taking_back_can_be_repeated(ana: Person, ben: Person, *, opened: bool) -> None:
-    def once(moments: int) -> bool:
+    def survives(moments: int) -> bool:
         name = ana.sends(SMALL, ben).name
         fetch_messages(ben.device)
         if opened:
             open_message(name, ben.device)
-        kept = called(name, ben).kept
-        lived = survived(lambda device: recall_message(name, device), ana.device, moments)
+        kept = received_message(name, ben).kept
+        is_alive = survived(lambda device: recall_message(name, device), ana.device, moments)
         fetch_messages(ana.device)
         if any(
             copy.state is EnvelopeState.TAKEN_BACK
@@ -219,20 +219,20 @@ def test_crash_while_taking_back_can_be_repeated(ana: Person, ben: Person, *, op
         ):
             # The relay has withdrawn it; a note that is due went out with the next command.
             fetch_messages(ben.device)
-            assert refused(name, ben) or opened, f"after {moments} moments"
+            assert is_refused(name, ben) or opened, f"after {moments} moments"
         recall_message(name, ana.device)
         fetch_messages(ben.device)
-        assert refused(name, ben), f"after {moments} moments"
-        assert called(name, ben).state is InboxState.TAKEN_BACK
+        assert is_refused(name, ben), f"after {moments} moments"
+        assert received_message(name, ben).state is InboxState.TAKEN_BACK
         assert kept not in ben.vault._files
-        assert nothing_is_left_over(ana, ben)
-        return lived
+        assert nothing_is_pending(ana, ben)
+        return is_alive
 
-    assert moments_survived(once) > 10
-    assert both_still_write(ana, ben)
+    assert moments_until_survival(survives) > 10
+    assert both_can_write(ana, ben)
 
 
-def refused(name: str, who: Person) -> bool:
+def is_refused(name: str, who: Person) -> bool:
     try:
         open_message(name, who.device)
     except TakenBack:
@@ -245,30 +245,30 @@ def test_crash_while_processing_a_recall_still_deletes_the_message(
 ) -> None:
     """Ben's device dies while it processes a recall."""
 
-    def once(moments: int) -> bool:
+    def survives(moments: int) -> bool:
         name = ana.sends(SMALL, ben).name
         fetch_messages(ben.device)
         open_message(name, ben.device)
-        kept = called(name, ben).kept
+        kept = received_message(name, ben).kept
         recall_message(name, ana.device)
-        lived = survived(fetch_messages, ben.device, moments)
+        is_alive = survived(fetch_messages, ben.device, moments)
         fetch_messages(ben.device)
-        assert refused(name, ben), f"after {moments} moments"
+        assert is_refused(name, ben), f"after {moments} moments"
         assert kept not in ben.vault._files
-        assert nothing_is_left_over(ana, ben)
-        return lived
+        assert nothing_is_pending(ana, ben)
+        return is_alive
 
-    assert moments_survived(once) > 8
-    assert both_still_write(ana, ben)
+    assert moments_until_survival(survives) > 8
+    assert both_can_write(ana, ben)
 
 
 def test_crash_while_adding_somebody_can_be_repeated(
     friends: Room, ana: Person, ben: Person
 ) -> None:
-    def once(moments: int) -> bool:
+    def survives(moments: int) -> bool:
         dan = friends.settles(f"dan {moments}")
         link = make_invite_link(dan.device)
-        lived = survived(lambda device: add_person(link, dan.name, device), ana.device, moments)
+        is_alive = survived(lambda device: add_person(link, dan.name, device), ana.device, moments)
         known = [contact.name for contact in contacts(ana.device)]
         add_person(link, dan.name, ana.device)
         assert contact_named(dan.name, ana.device).trust is Trust.BY_LINK
@@ -279,11 +279,11 @@ def test_crash_while_adding_somebody_can_be_repeated(
         dan.sends(SMALL, ana)
         assert dan.opens_newest().files, f"after {moments} moments"
         assert ana.opens_newest().files, f"after {moments} moments"
-        assert nothing_is_left_over(ana, dan)
-        return lived
+        assert nothing_is_pending(ana, dan)
+        return is_alive
 
-    assert moments_survived(once) > 15
-    assert both_still_write(ana, ben)
+    assert moments_until_survival(survives) > 15
+    assert both_can_write(ana, ben)
 
 
 def test_crash_while_being_added_is_completed_later(
@@ -291,18 +291,18 @@ def test_crash_while_being_added_is_completed_later(
 ) -> None:
     """Ben's device dies while it processes the use of his invite and answers it."""
 
-    def once(moments: int) -> bool:
+    def survives(moments: int) -> bool:
         dan = friends.settles(f"dan {moments}")
         add_person(make_invite_link(ben.device), "ben", dan.device)
-        lived = survived(fetch_messages, ben.device, moments)
+        is_alive = survived(fetch_messages, ben.device, moments)
         for one in (ben, dan, ben, dan):
             fetch_messages(one.device)
         dan.sends(SMALL, ben)
         ben.sends(SMALL, dan)
         assert ben.opens_newest().files, f"after {moments} moments"
         assert dan.opens_newest().files, f"after {moments} moments"
-        assert nothing_is_left_over(ben, dan)
-        return lived
+        assert nothing_is_pending(ben, dan)
+        return is_alive
 
-    assert moments_survived(once) > 15
-    assert both_still_write(ana, ben)
+    assert moments_until_survival(survives) > 15
+    assert both_can_write(ana, ben)

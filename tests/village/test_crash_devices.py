@@ -33,12 +33,12 @@ from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.sizes import size
 from tests.village.crashes import survived
 from tests.village.households import bare, catch_up, link
-from tests.village.test_crash import until_it_survives
+from tests.village.test_crash import deaths_until_survival
 
 pytestmark = pytest.mark.slow
 
 #: The number of moments from one death to the next: odd, so that both kinds of moment are tested.
-OLD, NEW, REVOKED = size(5, 1), size(9, 3), size(7, 3)
+OLD_DEVICE_STEP, NEW_DEVICE_STEP, REVOKING_STEP = size(5, 1), size(9, 3), size(7, 3)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def home() -> Room:
     return room
 
 
-def compared(
+def link_up_to_comparison(
     old: Device, new: Device, name: str
 ) -> tuple[OldDeviceLinkInProgress, NewDeviceLinkInProgress]:
     """Link two devices up to the comparison, which only the new one has confirmed yet."""
@@ -61,7 +61,7 @@ def compared(
     return poll_old_device(here, old), confirm_on_new_device(there)
 
 
-def count(who: Person) -> int:
+def device_count(who: Person) -> int:
     return len(own_device(who.device).person.devices)
 
 
@@ -69,48 +69,48 @@ def dies(work: Callable[[Device], object], who: Person, moments: int) -> bool:
     return not survived(work, who.device, moments, changes=())
 
 
-def all_is_well(*people: Person) -> bool:
+def no_undecryptable_letters(*people: Person) -> bool:
     return [take_undecryptable_count(one.device) for one in people] == [0] * len(people)
 
 
 def test_crash_of_the_old_device_while_linking_leaves_nobody_stuck(home: Room) -> None:
     ana, ben = home["ana"], home["ben"]
 
-    def once(turn: int) -> bool:
-        moments = OLD * turn
+    def survives(turn: int) -> bool:
+        moments = OLD_DEVICE_STEP * turn
         name = f"phone {moments}"
         new = bare(home, name)
-        here, there = compared(ana.device, new.device, name)
+        here, there = link_up_to_comparison(ana.device, new.device, name)
         died = dies(lambda device: confirm_on_old_device(here, device), ana, moments)
         fetch_messages(ana.device)  # the next command sends what is in the outbox
-        if count(ana) == 1:
+        if device_count(ana) == 1:
             assert died
             return False
         assert poll_new_device(there, new.device).state is LinkState.LINKED, (
             f"after {moments} moments"
         )
         catch_up(new, ana, new, ben, new, ana)
-        assert count(new) == count(ana) == 2, f"after {moments} moments"
+        assert device_count(new) == device_count(ana) == 2, f"after {moments} moments"
         if turn % size(2, 5) == 0:
             assert ben.sends(SMALL, ana).devices == {"ana": 2}, f"after {moments} moments"
             assert new.opens_newest().files
             assert ana.opens_newest().files
         revoke_device(name, lost=False, sheet=None, device=ana.device)
         catch_up(ben, ana)
-        assert all_is_well(ana, ben, new)
+        assert no_undecryptable_letters(ana, ben, new)
         return not died
 
-    assert until_it_survives(once) > size(3, 20)
+    assert deaths_until_survival(survives) > size(3, 20)
 
 
 def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(home: Room) -> None:
     ana, ben = home["ana"], home["ben"]
 
-    def once(turn: int) -> bool:
-        moments = NEW * turn
+    def survives(turn: int) -> bool:
+        moments = NEW_DEVICE_STEP * turn
         name = f"phone {moments}"
         new = bare(home, name)
-        here, there = compared(ana.device, new.device, name)
+        here, there = link_up_to_comparison(ana.device, new.device, name)
         confirm_on_old_device(here, ana.device)
 
         def become(device: Device) -> None:
@@ -123,25 +123,25 @@ def test_crash_of_the_new_device_while_linking_leaves_nobody_stuck(home: Room) -
             assert name in [one.name for one in device_overview(ana.device).devices]
         else:
             catch_up(new, ana, new, ben, new, ana)
-            assert count(new) == count(ana) == 2, f"after {moments} moments"
+            assert device_count(new) == device_count(ana) == 2, f"after {moments} moments"
             if turn % size(2, 5) == 0:
                 assert ben.sends(SMALL, ana).devices == {"ana": 2}, f"after {moments} moments"
                 assert new.opens_newest().files
-            assert all_is_well(new)
+            assert no_undecryptable_letters(new)
         revoke_device(name, lost=False, sheet=None, device=ana.device)
         catch_up(ben, ana)
-        assert all_is_well(ana, ben)
+        assert no_undecryptable_letters(ana, ben)
         return not died
 
-    assert until_it_survives(once) > size(3, 10)
+    assert deaths_until_survival(survives) > size(3, 10)
 
 
 @pytest.mark.threat("stolen-device")
 def test_a_device_dies_while_it_revokes(home: Room) -> None:
     ana, ben = home["ana"], home["ben"]
 
-    def once(turn: int) -> bool:
-        moments = REVOKED * turn
+    def survives(turn: int) -> bool:
+        moments = REVOKING_STEP * turn
         name = f"phone {moments}"
         new = bare(home, name)
         link(ana.device, new.device, name)
@@ -150,7 +150,7 @@ def test_a_device_dies_while_it_revokes(home: Room) -> None:
             lambda device: revoke_device(name, lost=True, sheet=None, device=device), ana, moments
         )
         fetch_messages(ana.device)
-        if count(ana) == 2:
+        if device_count(ana) == 2:
             assert died
             revoke_device(name, lost=True, sheet=None, device=ana.device)
         with pytest.raises((NoSuchMailbox, WrongToken)):
@@ -165,7 +165,7 @@ def test_a_device_dies_while_it_revokes(home: Room) -> None:
         if turn % size(2, 5) == 0:
             assert ben.sends(SMALL, ana).devices == {"ana": 1}, f"after {moments} moments"
             assert ana.opens_newest().files
-        assert all_is_well(ana, ben)
+        assert no_undecryptable_letters(ana, ben)
         return not died
 
-    assert until_it_survives(once) > size(2, 8)
+    assert deaths_until_survival(survives) > size(2, 8)

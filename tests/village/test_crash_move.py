@@ -13,7 +13,7 @@ from entrenous.send.people.keep_contacts import contact_named
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, town_of_three
 from tests.village.crashes import survived
 from tests.village.households import catch_up
-from tests.village.test_crash import until_it_survives
+from tests.village.test_crash import deaths_until_survival
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ def town() -> Room:
     return town_of_three()
 
 
-def is_told(who: Person, ana: Person) -> bool:
+def knows_current_list(who: Person, ana: Person) -> bool:
     known, now = contact_named("ana", who.device).person, own_device(ana.device).person
     return (known.epoch, known.head, known.relay_url) == (now.epoch, now.head, now.relay_url)
 
@@ -32,16 +32,16 @@ def test_it_dies_at_every_third_moment_of_a_move(town: Room) -> None:
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
     homes = set[bytes]()
 
-    def once(third: int) -> bool:
+    def survives(third: int) -> bool:
         moments = 1 + 3 * third
         target = THERE if ana.home[0] == HERE else HERE
         homes.add(ana.home[1])
-        lived = survived(
+        is_alive = survived(
             lambda device: move_all_devices(target, None, device), ana.device, moments, ()
         )
         catch_up(ana)  # the next command
         if ana.home[0] != target:
-            assert not lived
+            assert not is_alive
             assert ana.home[1] in homes
             move_all_devices(target, None, ana.device)
         clear_next_relay_lock(ana.device)
@@ -49,7 +49,7 @@ def test_it_dies_at_every_third_moment_of_a_move(town: Room) -> None:
         if third % 3 == 1:
             ben.sends(SMALL, ana)  # he does not know of the move yet
         catch_up(ana, ben, cleo, ana)
-        assert [is_told(one, ana) for one in (ben, cleo)] == [True, True], moments
+        assert [knows_current_list(one, ana) for one in (ben, cleo)] == [True, True], moments
         if third % 3 == 0:
             before = ana.received()
             for one in (ben, cleo):
@@ -64,7 +64,7 @@ def test_it_dies_at_every_third_moment_of_a_move(town: Room) -> None:
             moments
         )
         town.clock.wind(seconds=1)
-        return lived
+        return is_alive
 
-    assert until_it_survives(once) > 8
+    assert deaths_until_survival(survives) > 8
     assert len(homes) > 8

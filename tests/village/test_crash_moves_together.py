@@ -23,8 +23,8 @@ from entrenous.send.letter.arrivals import take_undecryptable_count
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once, town_of_three
 from tests.village.crashes import survived
 from tests.village.households import catch_up, links
-from tests.village.test_crash import until_it_survives
-from tests.village.test_crash_move import is_told
+from tests.village.test_crash import deaths_until_survival
+from tests.village.test_crash_move import knows_current_list
 
 pytestmark = pytest.mark.slow
 
@@ -43,31 +43,31 @@ class Town:
         """The relay at which Ana is not."""
         return THERE if self.ana.home[0] == HERE else HERE
 
-    def arrives(self, target: str) -> None:
+    def complete_move(self, target: str) -> None:
         """Run the next commands on each device, and check that both of Ana's are at ``target``."""
         for _ in range(2):
             if self.ana.home[0] != target:
-                leads(self.ana.device, target)
+                start_move(self.ana.device, target)
             catch_up(self.phone, self.ana, self.phone)
         for one in (self.ana, self.phone):
             clear_next_relay_lock(one.device)
         catch_up(self.ana, self.ben, self.cleo, self.phone, self.ana, self.ben, self.cleo)
         assert [one.home[0] for one in (self.ana, self.phone)] == [target, target]
-        assert [is_told(one, self.ana) for one in (self.ben, self.cleo)] == [True, True]
+        assert [knows_current_list(one, self.ana) for one in (self.ben, self.cleo)] == [True, True]
 
-    def all_is_well(self) -> None:
+    def check_messages_arrive(self) -> None:
         """Check that messages to Ana reach both of her devices, and that no task is pending."""
-        hers, others = (self.ana, self.phone), (self.ben, self.cleo)
-        before = [one.received() for one in hers]
+        own, others = (self.ana, self.phone), (self.ben, self.cleo)
+        before = [one.received() for one in own]
         for one in others:
             one.sends(SMALL, self.ana)
-        assert [one.received() for one in hers] == [count + 2 for count in before]
-        drawers = (OUTBOX, TOKEN_REGISTRATION, DEVICE_TO_GREET, PREPARED_MAILBOX)
-        assert [one.device.vault.keys(name) for one in hers for name in drawers] == [()] * 8
-        assert [take_undecryptable_count(one.device) for one in (*hers, *others)] == [0] * 4
+        assert [one.received() for one in own] == [count + 2 for count in before]
+        tables = (OUTBOX, TOKEN_REGISTRATION, DEVICE_TO_GREET, PREPARED_MAILBOX)
+        assert [one.device.vault.keys(name) for one in own for name in tables] == [()] * 8
+        assert [take_undecryptable_count(one.device) for one in (*own, *others)] == [0] * 4
 
 
-def leads(device: Device, target: str) -> None:
+def start_move(device: Device, target: str) -> None:
     with suppress(WaitsForDevices):
         move_all_devices(target, None, device)
 
@@ -94,19 +94,19 @@ def test_crash_of_one_device_does_not_stop_the_move_of_both(
     """Both the device that leads the move and the other die while they prepare or sign it."""
     town = Town(*(room[name] for name in ("ana", "phone", "ben", "cleo")))
 
-    def once(turn: int) -> bool:
+    def survives(turn: int) -> bool:
         signs, target = turn % 2 == 1, town.target
         if signs or who == "phone":
-            leads(town.ana.device, target)
+            start_move(town.ana.device, target)
         if signs:
             catch_up(town.phone, town.ana)
         if signs and who == "phone":
-            leads(town.ana.device, target)
-        step = partial(leads, target=target) if who == "ana" else fetch_messages
-        lived = survived(step, room[who].device, 1 + apart * (turn // 2), ())
-        town.arrives(target)
-        town.all_is_well()
+            start_move(town.ana.device, target)
+        step = partial(start_move, target=target) if who == "ana" else fetch_messages
+        is_alive = survived(step, room[who].device, 1 + apart * (turn // 2), ())
+        town.complete_move(target)
+        town.check_messages_arrive()
         room.clock.wind(seconds=1)
-        return lived and signs
+        return is_alive and signs
 
-    assert until_it_survives(once) > 4
+    assert deaths_until_survival(survives) > 4

@@ -32,7 +32,7 @@ from tests.village.world import RELAY, LoadedDice, Village, photo
 
 pytestmark = pytest.mark.slow
 
-PIECE = 48  # bytes of a file, too many to be in another one by chance
+PIECE_BYTES = 48  # bytes of a file, too many to be in another one by chance
 
 
 @pytest.fixture
@@ -75,15 +75,15 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def kept_files(folder: Path) -> set[str]:
+def names_of_kept_files(folder: Path) -> set[str]:
     """Return the names of all files but the database's, whose journal comes and goes."""
     return {name for name in files(folder) if not name.startswith("home/vault.db")}
 
 
-def nothing_of(data: bytes, held: dict[str, bytes]) -> bool:
+def contains_nothing_of(data: bytes, contents: dict[str, bytes]) -> bool:
     """Return whether no piece of ``data`` is in any of these files."""
-    pieces = [data[at : at + PIECE] for at in range(0, len(data) - PIECE, 499)]
-    everything = b"".join(held.values())
+    pieces = [data[at : at + PIECE_BYTES] for at in range(0, len(data) - PIECE_BYTES, 499)]
+    everything = b"".join(contents.values())
     assert len(pieces) > 20
     return not any(piece in everything for piece in pieces)
 
@@ -97,19 +97,19 @@ def test_a_view_leaves_only_sealed_files_and_a_recall_none(
     to = (RecipientId("ben"),)
     posted = send_message(Draft((photo(),), to, policy, confirmed=frozenset(to)), ana)
     fetch_messages(ben)
-    before = kept_files(folder)
+    before = names_of_kept_files(folder)
     (received,) = received_messages(ben)
     (shown,) = open_message(received.name, ben).files
 
     after = files(folder)
-    new = kept_files(folder) - before
+    new = names_of_kept_files(folder) - before
     assert len(new) == 2  # its frame and its picture
     assert {name.split("/")[0] for name in after} == {"home"}
-    assert nothing_of(shown.data, after)
+    assert contains_nothing_of(shown.data, after)
 
     recall_message(posted.name, ana)
     fetch_messages(ben)
-    assert kept_files(folder) == before
+    assert names_of_kept_files(folder) == before
 
 
 KINDS = {
@@ -131,16 +131,16 @@ def test_what_opens_once_leaves_no_file_at_all(
     sends_as_it_is((sent,), "only for your eyes", policy, "ben", ana)
     fetch_messages(ben)
     (received,) = received_messages(ben)
-    before = kept_files(folder)
+    before = names_of_kept_files(folder)
     content = open_message(received.name, ben)
     assert (content.files, content.caption) == ((sent,), "only for your eyes")
 
     after = files(folder)
-    assert kept_files(folder) == before
+    assert names_of_kept_files(folder) == before
     assert {name.split("/")[0] for name in after} == {"home"}
-    assert nothing_of(sent.data, after)
-    (left,) = received_messages(ben)
-    assert (left.manifest, left.key, left.text, left.attempt) == (None, None, None, None)
+    assert contains_nothing_of(sent.data, after)
+    (last,) = received_messages(ben)
+    assert (last.manifest, last.key, last.text, last.attempt) == (None, None, None, None)
 
 
 @pytest.mark.threat("gallery-auto-save")
@@ -153,11 +153,11 @@ def test_what_may_be_opened_again_stays_sealed(
     sends_as_it_is((sent,), None, policy, "ben", ana)
     fetch_messages(ben)
     (received,) = received_messages(ben)
-    before = kept_files(folder)
+    before = names_of_kept_files(folder)
     for _ in range(2):
         assert open_message(received.name, ben).files == (sent,)
-        assert len(kept_files(folder) - before) == 2
-        assert nothing_of(sent.data, files(folder))
+        assert len(names_of_kept_files(folder) - before) == 2
+        assert contains_nothing_of(sent.data, files(folder))
     village.clock.wind(days=2)
     received_messages(ben)
-    assert kept_files(folder) == before
+    assert names_of_kept_files(folder) == before

@@ -47,7 +47,7 @@ def home() -> Room:
     return room
 
 
-def devices(of: str, by: Person) -> int:
+def device_count(of: str, by: Person) -> int:
     return len(contact_named(of, by.device).person.devices)
 
 
@@ -55,15 +55,10 @@ def contradictions(who: Person) -> list[tuple[str, DeviceListContradiction | Non
     return [(one.name, one.lists) for one in take_contact_changes(who.device) if one.lists]
 
 
-def showing(card: bytes, of: Person) -> Trick:
+def show_card(card: bytes, of: Person) -> Trick:
     """Return a trick that shows this card, sealed like that of the person's mailbox."""
     me = own_device(of.device)
     return changed(lambda _: seal_key_bundle(card, me.person.id, me.home.mailbox))
-
-
-def names_newer_list(writer: Person, of: Person, reader: Person) -> None:
-    """Send the reader a message that names a newer list of somebody than the reader knows."""
-    writer.sends(SMALL, reader, *([of] if of is not writer else []))
 
 
 @pytest.mark.threat("server-adds-device")
@@ -81,10 +76,10 @@ def test_a_list_that_the_relay_made_is_not_taken(home: Room) -> None:
         write_key_bundle(added)  # the newest list does not name that certificate
     ana.sends(SMALL, ben)
     for card in forged:
-        with ben.courier.playing(key_bundle=showing(card, ana)):
+        with ben.courier.playing(key_bundle=show_card(card, ana)):
             fetch_messages(ben.device)
         home.clock.wind(hours=9)
-    assert (devices("ana", ben), contact_named("ana", ben.device).person.epoch) == (1, 1)
+    assert (device_count("ana", ben), contact_named("ana", ben.device).person.epoch) == (1, 1)
     assert ben.sends(SMALL, ana).devices == {"ana": 1}
     assert before.device == own_device(ana.device).key.device
 
@@ -110,13 +105,13 @@ def test_a_list_that_is_held_back_is_told_after_three_tries_in_a_day(home: Room)
     old = own_device(ana.device).card
     issue_card(ana)
     ana.sends(SMALL, ben)
-    told = []
-    with ben.courier.playing(key_bundle=showing(old, ana)):
+    reports = []
+    with ben.courier.playing(key_bundle=show_card(old, ana)):
         for _ in range(6):
             fetch_messages(ben.device)
-            told.append(contradictions(ben))
+            reports.append(contradictions(ben))
             home.clock.wind(hours=4)
-    assert told == [[], [], [], [], [("ana", DeviceListContradiction.HELD_BACK)], []]
+    assert reports == [[], [], [], [], [("ana", DeviceListContradiction.HELD_BACK)], []]
     assert contact_named("ana", ben.device).person.epoch == 1
 
 
@@ -149,7 +144,7 @@ def fork(ana: Person, ben: Person) -> None:
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
-    assert devices("ana", ben) == 2
+    assert device_count("ana", ben) == 2
     take_contact_changes(ben.device)
     becomes(ana, honest)
     issue_card(ana, name="Ana")
@@ -189,7 +184,7 @@ def test_who_only_claims_another_list_freezes_nobody(home: Room) -> None:
     assert ben.sends(SMALL, ana).devices == {"ana": 1}
 
 
-def claims(liar: Person, of: str, epoch: int) -> None:
+def make_believe(liar: Person, of: str, epoch: int) -> None:
     """Make the liar's program believe that somebody has a list of this epoch."""
     known = contact_named(of, liar.device)
     other = replace(known.person, epoch=epoch, head=b"f" * 32)
@@ -202,7 +197,7 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room)
     list, and he takes it once her relay shows it.
     """
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
-    claims(caro, "ana", 2**40)
+    make_believe(caro, "ana", 2**40)
     caro.sends(SMALL, ana, ben)
     for _ in range(3):
         fetch_messages(ben.device)
@@ -211,13 +206,13 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room)
     old = own_device(ana.device).card
     issue_card(ana)
     ana.sends(SMALL, ben)
-    with ben.courier.playing(key_bundle=showing(old, ana)):
+    with ben.courier.playing(key_bundle=show_card(old, ana)):
         fetch_messages(ben.device)
     named = DEVICE_LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault)
     assert named is not None
     assert (named.head.epoch, named.own) == (2, True)
     home.clock.wind(hours=9)
-    publish(ana)
+    publish_card(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
     assert DEVICE_LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault) is None
@@ -226,10 +221,10 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room)
 @pytest.mark.threat("server-adds-device")
 def test_a_newer_list_that_is_shown_is_taken_whatever_was_named(home: Room) -> None:
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
-    claims(caro, "ana", 2**40)
+    make_believe(caro, "ana", 2**40)
     caro.sends(SMALL, ana, ben)
     issue_card(ana)
-    publish(ana)
+    publish_card(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
     named = DEVICE_LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault)
@@ -241,7 +236,7 @@ def test_a_newer_list_that_is_shown_is_taken_whatever_was_named(home: Room) -> N
 def test_a_claim_of_a_newer_list_of_ours_is_told_as_a_claim(home: Room) -> None:
     """Nobody can withhold our own list from us: Caro has another one, or writes nonsense."""
     ana, caro = home["ana"], home["caro"]
-    claims(caro, "ana", 2**40)
+    make_believe(caro, "ana", 2**40)
     caro.sends(SMALL, ana)
     for _ in range(4):
         fetch_messages(ana.device)
@@ -249,7 +244,7 @@ def test_a_claim_of_a_newer_list_of_ours_is_told_as_a_claim(home: Room) -> None:
     assert contradictions(ana) == [("", DeviceListContradiction.SPLIT)]
 
 
-def publish(ana: Person) -> None:
+def publish_card(ana: Person) -> None:
     """Publish Ana's newest card at her relay."""
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
@@ -274,9 +269,9 @@ def test_a_relay_that_freezes_everything_delays_and_changes_nothing(home: Room) 
     with ben.courier.playing(waiting_envelopes=lambda *_: []):
         links(home, ana, "phone")
         catch_up(ben, ana, ben)
-        assert devices("ana", ben) == 1
+        assert device_count("ana", ben) == 1
     catch_up(ben, ana, home["phone"], ben)
-    assert devices("ana", ben) == 2
+    assert device_count("ana", ben) == 2
     assert ben.sends(SMALL, ana).devices == {"ana": 2}
     assert contradictions(ben) == []
     for one in (ana, home["phone"]):
@@ -289,7 +284,7 @@ def test_device_without_published_keys_stops_nobody(home: Room) -> None:
     dead = bare(home, "dead")
     link(ana.device, dead.device)
     catch_up(ana, ben)
-    assert devices("ana", ben) == 2
+    assert device_count("ana", ben) == 2
     assert ben.sends(SMALL, ana).devices == {"ana": 1}
     assert ana.opens_newest().files
 

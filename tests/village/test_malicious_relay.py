@@ -65,17 +65,17 @@ def ben(room: Room) -> Person:
     return room["ben"]
 
 
-def opened(who: Person) -> list[OpenedContent]:
+def open_all(who: Person) -> list[OpenedContent]:
     """Fetch messages and open all that somebody has, oldest first."""
     fetch_messages(who.device)
     return [open_message(one.name, who.device) for one in received_messages(who.device)]
 
 
-def aside(who: Person) -> int:
+def undecryptable_count(who: Person) -> int:
     return len(list(who.device.vault.items(UNDECRYPTABLE_LETTER)))
 
 
-def pages(change: Callable[[list[WaitingEnvelope]], list[WaitingEnvelope]]) -> Trick:
+def change_pages(change: Callable[[list[WaitingEnvelope]], list[WaitingEnvelope]]) -> Trick:
     return changed(change)
 
 
@@ -86,16 +86,18 @@ def test_withheld_letters_arrive_later(ana: Person, ben: Person) -> None:
     for _ in range(3):
         ana.sends(SMALL, ben)
     for kept in (slice(0), slice(1)):
-        with ben.courier.playing(waiting_envelopes=pages(lambda page, kept=kept: page[kept])):
+        with ben.courier.playing(
+            waiting_envelopes=change_pages(lambda page, kept=kept: page[kept])
+        ):
             fetch_messages(ben.device)
-    assert len(opened(ben)) == 3
+    assert len(open_all(ben)) == 3
 
 
 def test_page_of_one_letter_is_not_taken_for_the_last(ana: Person, ben: Person) -> None:
     """An honest relay's pages are that short too, if letters are large."""
     for _ in range(3):
         ana.sends(SMALL, ben)
-    with ben.courier.playing(waiting_envelopes=pages(lambda page: page[:1])):
+    with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[:1])):
         assert ben.received() == 3
 
 
@@ -103,17 +105,17 @@ def test_omitted_letter_arrives_once_it_is_shown(ana: Person, ben: Person) -> No
     """The relay hides the first of three letters for a while."""
     for _ in range(3):
         ana.sends(SMALL, ben)
-    with ben.courier.playing(waiting_envelopes=pages(lambda page: page[1:])):
+    with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[1:])):
         assert ben.received() == 2
-    assert len(opened(ben)) == 3
+    assert len(open_all(ben)) == 3
 
 
 def test_reordered_letters_all_arrive(ana: Person, ben: Person) -> None:
     for _ in range(5):
         ana.sends(SMALL, ben)
-    with ben.courier.playing(waiting_envelopes=pages(lambda page: page[::-1])):
+    with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[::-1])):
         assert ben.received() == 5
-    assert (len(opened(ben)), aside(ben)) == (5, 0)
+    assert (len(open_all(ben)), undecryptable_count(ben)) == (5, 0)
 
 
 def test_letters_written_concurrently_arrive_in_any_order(ana: Person, ben: Person) -> None:
@@ -122,10 +124,10 @@ def test_letters_written_concurrently_arrive_in_any_order(ana: Person, ben: Pers
             for _ in range(2):
                 one.sends(SMALL, other)
         for one in (ana, ben):
-            with one.courier.playing(waiting_envelopes=pages(lambda page: page[::-1])):
+            with one.courier.playing(waiting_envelopes=change_pages(lambda page: page[::-1])):
                 fetch_messages(one.device)
-    assert (len(opened(ana)), len(opened(ben))) == (4, 4)
-    assert (aside(ana), aside(ben)) == (0, 0)
+    assert (len(open_all(ana)), len(open_all(ben))) == (4, 4)
+    assert (undecryptable_count(ana), undecryptable_count(ben)) == (0, 0)
 
 
 @pytest.mark.threat("lying-relay")
@@ -133,11 +135,11 @@ def test_letters_that_are_shown_again_and_again_count_once(ana: Person, ben: Per
     ana.sends(SMALL, ben)
     ana.sends(SMALL, ben)
     with ben.courier.playing(
-        waiting_envelopes=pages(lambda page: [*page, *page]), acknowledge=lambda *_: None
+        waiting_envelopes=change_pages(lambda page: [*page, *page]), acknowledge=lambda *_: None
     ):
         for _ in range(2):
             assert ben.received() == 2
-    assert (len(opened(ben)), aside(ben)) == (2, 0)
+    assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 0)
 
 
 def test_endless_list_of_letters_does_not_block_a_device(ana: Person, ben: Person) -> None:
@@ -147,26 +149,26 @@ def test_endless_list_of_letters_does_not_block_a_device(ana: Person, ben: Perso
     ):
         assert ben.received() == 1
     ana.sends(SMALL, ben)
-    assert len(opened(ben)) == 2
+    assert len(open_all(ben)) == 2
 
 
 def test_replayed_letter_under_a_new_number_is_refused(ana: Person, ben: Person) -> None:
     ana.sends(SMALL, ben)
     seen: list[WaitingEnvelope] = []
 
-    def noted(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
+    def record(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         seen.extend(page)
         return page
 
-    with ben.courier.playing(waiting_envelopes=pages(noted)):
+    with ben.courier.playing(waiting_envelopes=change_pages(record)):
         fetch_messages(ben.device)
     replayed = [replace(one, id=EnvelopeId(bytes(15) + b"\x01"), sequence=99) for one in seen]
     ana.sends(SMALL, ben)
     with ben.courier.playing(
-        waiting_envelopes=pages(lambda page: [*replayed, *page] if page else [])
+        waiting_envelopes=change_pages(lambda page: [*replayed, *page] if page else [])
     ):
         fetch_messages(ben.device)
-    assert (len(opened(ben)), aside(ben)) == (2, 1)
+    assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 1)
 
 
 @pytest.mark.threat("lying-relay")
@@ -175,7 +177,7 @@ def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
 ) -> None:
     caro = room["caro"]
     caro.adds(ben)
-    before = aside(ben)
+    before = undecryptable_count(ben)
     ana.sends(SMALL, ben)
     caro.sends(SMALL, ben)
 
@@ -183,12 +185,12 @@ def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
         letters = [one.sealed for one in page][::-1]
         return [replace(one, sealed=sealed) for one, sealed in zip(page, letters, strict=True)]
 
-    with ben.courier.playing(waiting_envelopes=pages(swapped), acknowledge=lambda *_: None):
+    with ben.courier.playing(waiting_envelopes=change_pages(swapped), acknowledge=lambda *_: None):
         assert ben.received() == 0
-    assert aside(ben) == before + 2
+    assert undecryptable_count(ben) == before + 2
     ana.sends(SMALL, ben)
     caro.sends(SMALL, ben)
-    assert len(opened(ben)) == 2
+    assert len(open_all(ben)) == 2
 
 
 def test_letter_for_somebody_else_opens_nothing(room: Room, ana: Person, ben: Person) -> None:
@@ -200,8 +202,8 @@ def test_letter_for_somebody_else_opens_nothing(room: Room, ana: Person, ben: Pe
         acknowledge=lambda *_: None,
     ):
         assert ben.received() == 0
-    assert aside(ben) == 1
-    assert len(opened(room["caro"])) == 1
+    assert undecryptable_count(ben) == 1
+    assert len(open_all(room["caro"])) == 1
 
 
 @pytest.mark.parametrize("place", [0, 4, 200, 1500, -1])
@@ -214,11 +216,11 @@ def test_letter_with_a_flipped_bit_does_not_stop_later_ones(
     def first_turned(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         return [replace(page[0], sealed=flipped(page[0].sealed, place)), *page[1:]] if page else []
 
-    with ben.courier.playing(waiting_envelopes=pages(first_turned)):
+    with ben.courier.playing(waiting_envelopes=change_pages(first_turned)):
         assert ben.received() == 2
-    assert (len(opened(ben)), aside(ben)) == (2, 1)
+    assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 1)
     ana.sends(SMALL, ben)
-    assert len(opened(ben)) == 3
+    assert len(open_all(ben)) == 3
 
 
 @pytest.mark.parametrize("junk", [b"", b"\x01", b"\x00" * 3000, b"\x01" + b"k" * 3184])
@@ -228,24 +230,24 @@ def test_junk_in_the_mailbox_does_not_stop_letters(ana: Person, ben: Person, jun
     def with_junk(page: list[WaitingEnvelope]) -> list[WaitingEnvelope]:
         return [replace(page[0], id=EnvelopeId(b"j" * 16), sealed=junk), *page] if page else []
 
-    with ben.courier.playing(waiting_envelopes=pages(with_junk)):
+    with ben.courier.playing(waiting_envelopes=change_pages(with_junk)):
         assert ben.received() == 1
-    assert len(opened(ben)) == 1
+    assert len(open_all(ben)) == 1
 
 
 @pytest.mark.parametrize("call", ["post", "upload_blob"])
 def test_unacknowledged_post_or_upload_arrives_once(ana: Person, ben: Person, call: str) -> None:
-    def mute(honest: Honest, *arguments: Any) -> None:
+    def answer_nothing(honest: Honest, *arguments: Any) -> None:
         honest(*arguments)
         raise RelayUnreachable(host="x")
 
-    with ana.courier.playing(**{call: mute}), pytest.raises(WaitsInOutbox):
+    with ana.courier.playing(**{call: answer_nothing}), pytest.raises(WaitsInOutbox):
         ana.sends(SMALL, ben)
     fetch_messages(ana.device)
-    assert (len(opened(ben)), aside(ben)) == (1, 0)
+    assert (len(open_all(ben)), undecryptable_count(ben)) == (1, 0)
 
 
-def own_keys(who: Person) -> int:
+def own_key_count(who: Person) -> int:
     return sum(key.peer is not None for key in OWN_XWING_KEY_TABLE.all(who.device.vault))
 
 
@@ -254,15 +256,15 @@ def test_letter_overtaken_by_a_newer_key_opens_and_its_key_is_deleted(
 ) -> None:
     """docs/spec/letter.md section 5: an older key stays while a letter to it may still come."""
     ana.sends(SMALL, ben)
-    with ben.courier.playing(waiting_envelopes=pages(lambda _: [])):
+    with ben.courier.playing(waiting_envelopes=change_pages(lambda _: [])):
         ben.sends(SMALL, ana)  # his next key
     fetch_messages(ana.device)
     ana.sends(SMALL, ben)
-    with ben.courier.playing(waiting_envelopes=pages(lambda page: page[1:])):
+    with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[1:])):
         assert ben.received() == 1
-    assert own_keys(ben) == 2
-    assert (len(opened(ben)), aside(ben)) == (2, 0)
-    assert own_keys(ben) == 1
+    assert own_key_count(ben) == 2
+    assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 0)
+    assert own_key_count(ben) == 1
 
 
 @pytest.mark.threat("later-theft")
@@ -271,7 +273,7 @@ def test_letters_in_order_leave_no_older_key(ana: Person, ben: Person) -> None:
         for one, other in ((ana, ben), (ben, ana)):
             one.sends(SMALL, other)
             fetch_messages(other.device)
-    assert own_keys(ben) == 2  # the one that Ana sealed to last, and the one that she got since
+    assert own_key_count(ben) == 2  # the one that Ana sealed to last, and the one she got since
 
 
 @pytest.mark.threat("later-theft")
@@ -286,7 +288,7 @@ def test_a_letter_that_never_comes_keeps_older_keys_for_so_many_letters_only(
         for one, other in ((ana, ben), (ben, ana)):
             one.sends(SMALL, other)
             fetch_messages(other.device)
-        kept.append(own_keys(ben))
+        kept.append(own_key_count(ben))
     assert kept == [2, 3, 4, 2, 2]
 
 
@@ -295,7 +297,7 @@ def test_letter_that_the_relay_discards_is_reported_as_expired(ana: Person, ben:
     with ana.courier.playing(post=lambda *_: None):
         ana.sends(SMALL, ben)
     ana.sends(SMALL, ben)
-    assert len(opened(ben)) == 1
+    assert len(open_all(ben)) == 1
     lost, _ = sorted(query_sent_messages(ana.device), key=lambda sent: sent.copies[0].state.value)
     assert lost.copies[0].state is EnvelopeState.EXPIRED  # "the relay holds no such message"
 
@@ -307,13 +309,13 @@ def test_failed_acknowledgement_loses_nothing(ana: Person, ben: Person) -> None:
         pytest.raises(RelayUnreachable),
     ):
         fetch_messages(ben.device)
-    assert (len(opened(ben)), aside(ben)) == (1, 0)
+    assert (len(open_all(ben)), undecryptable_count(ben)) == (1, 0)
 
 
 # --- keys ---------------------------------------------------------------------------------------
 
 
-def bundle_of(honest: Honest, victim: Person, url: str) -> Any:
+def prekeys_of(honest: Honest, victim: Person, url: str) -> Any:
     """Return the prekeys that the relay would hand out for another device."""
     me = own_device(victim.device)
     token = Secret(b"t" * 32)
@@ -324,17 +326,17 @@ def bundle_of(honest: Honest, victim: Person, url: str) -> Any:
 
 SWAPS: dict[str, Callable[[Any, Any], Any]] = {
     "all of another's": lambda _hers, other: other,
-    "another's X-Wing key": lambda hers, other: replace(hers, xwing=other.xwing),
-    "another's one-time key": lambda hers, other: replace(hers, one_time=other.one_time),
-    "another's fallback key": lambda hers, other: replace(
-        hers, one_time=None, fallback=other.fallback
+    "another's X-Wing key": lambda own, other: replace(own, xwing=other.xwing),
+    "another's one-time key": lambda own, other: replace(own, one_time=other.one_time),
+    "another's fallback key": lambda own, other: replace(
+        own, one_time=None, fallback=other.fallback
     ),
-    "a one-time key for the X-Wing key": lambda hers, _: replace(hers, xwing=hers.one_time),
-    "the fallback key as one-time key": lambda hers, _: replace(hers, one_time=hers.fallback),
-    "a bit of the X-Wing key": lambda hers, _: replace(hers, xwing=flipped(hers.xwing, 100)),
-    "a bit of its signature": lambda hers, _: replace(hers, xwing=flipped(hers.xwing)),
-    "a bit of the one-time key": lambda hers, _: replace(hers, one_time=flipped(hers.one_time, 40)),
-    "nothing": lambda hers, _: replace(hers, one_time=b"", xwing=b""),
+    "a one-time key for the X-Wing key": lambda own, _: replace(own, xwing=own.one_time),
+    "the fallback key as one-time key": lambda own, _: replace(own, one_time=own.fallback),
+    "a bit of the X-Wing key": lambda own, _: replace(own, xwing=flipped(own.xwing, 100)),
+    "a bit of its signature": lambda own, _: replace(own, xwing=flipped(own.xwing)),
+    "a bit of the one-time key": lambda own, _: replace(own, one_time=flipped(own.one_time, 40)),
+    "nothing": lambda own, _: replace(own, one_time=b"", xwing=b""),
 }
 
 
@@ -344,7 +346,7 @@ def test_keys_that_are_not_of_that_device_are_not_sealed_to(room: Room, swap: st
     ben, dan, mallory = room["ben"], room.settles("dan"), room["caro"]
 
     def swapped(honest: Honest, url: str, *arguments: Any) -> Any:
-        return SWAPS[swap](honest(url, *arguments), bundle_of(honest, mallory, url))
+        return SWAPS[swap](honest(url, *arguments), prekeys_of(honest, mallory, url))
 
     link = make_invite_link(ben.device)
     with (
@@ -358,7 +360,7 @@ def test_keys_that_are_not_of_that_device_are_not_sealed_to(room: Room, swap: st
     fetch_messages(ben.device)
     fetch_messages(dan.device)
     dan.sends(SMALL, ben)
-    assert len(opened(ben)) == 1
+    assert len(open_all(ben)) == 1
 
 
 @pytest.mark.parametrize(
@@ -387,9 +389,9 @@ def test_changed_files_open_nothing_and_use_nothing_up(ana: Person, ben: Person,
         "none": lambda _: b"",
     }
     with ben.courier.playing(blob=changed(changes[size])), pytest.raises(BlobChanged):
-        opened(ben)
+        open_all(ben)
     assert ben.courier.calls["open_share"] == 0  # nothing was used up
-    assert len(opened(ben)) == 1
+    assert len(open_all(ben)) == 1
 
 
 def test_swapped_files_of_two_messages_open_neither(ana: Person, ben: Person) -> None:
@@ -407,7 +409,7 @@ def test_swapped_files_of_two_messages_open_neither(ana: Person, ben: Person) ->
     for message in received_messages(ben.device):
         with ben.courier.playing(blob=swapped), pytest.raises(BlobChanged):
             open_message(message.name, ben.device)
-    assert len(opened(ben)) == 2
+    assert len(open_all(ben)) == 2
 
 
 @pytest.mark.threat("lying-relay")
@@ -420,17 +422,17 @@ def test_a_wrong_half_of_the_key_opens_nothing_and_uses_nothing_up(
             ben.courier.playing(open_share=changed(lambda _, wrong=wrong: wrong)),
             pytest.raises(DecryptionFailed),
         ):
-            opened(ben)
+            open_all(ben)
     assert received_messages(ben.device)[0].state is InboxState.WAITING
-    assert len(opened(ben)) == 1
+    assert len(open_all(ben)) == 1
     assert query_sent_messages(ana.device)[0].copies[0].state is EnvelopeState.OPENED
 
 
 def test_message_opens_once_a_withheld_file_is_there(ana: Person, ben: Person) -> None:
     ana.sends(SMALL, ben, opens=1)
     with ben.courier.playing(blob=failing(NoSuchBlob())), pytest.raises(NoSuchBlob):
-        opened(ben)
-    assert len(opened(ben)) == 1
+        open_all(ben)
+    assert len(open_all(ben)) == 1
 
 
 @pytest.mark.parametrize("call", ["blob", "open_share", "finish_opening"])
@@ -475,7 +477,7 @@ def test_false_status_does_not_prevent_a_recall(
         query_sent_messages(ana.device)
     recall_message(posted.name, ana.device)
     with pytest.raises(TakenBack):
-        opened(ben)
+        open_all(ben)
 
 
 def test_recall_works_if_the_relay_only_claims_to_withdraw(ana: Person, ben: Person) -> None:
@@ -486,7 +488,7 @@ def test_recall_works_if_the_relay_only_claims_to_withdraw(ana: Person, ben: Per
     with ana.courier.playing(withdraw=lambda *_: said):
         recall_message(posted.name, ana.device)
     with pytest.raises(TakenBack):
-        opened(ben)
+        open_all(ben)
     assert received_messages(ben.device)[0].manifest is None
 
 
@@ -494,8 +496,11 @@ def test_withheld_note_does_not_undo_a_recall(ana: Person, ben: Person) -> None:
     posted = ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     recall_message(posted.name, ana.device)
-    with ben.courier.playing(waiting_envelopes=pages(lambda _: [])), pytest.raises(TakenBack):
-        opened(ben)
+    with (
+        ben.courier.playing(waiting_envelopes=change_pages(lambda _: [])),
+        pytest.raises(TakenBack),
+    ):
+        open_all(ben)
 
 
 def test_note_that_arrives_before_its_message_still_recalls_it(ana: Person, ben: Person) -> None:
@@ -504,7 +509,7 @@ def test_note_that_arrives_before_its_message_still_recalls_it(ana: Person, ben:
     said = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
     with ana.courier.playing(withdraw=lambda *_: said):
         recall_message(posted.name, ana.device)
-    with ben.courier.playing(waiting_envelopes=pages(lambda page: page[::-1])):
+    with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[::-1])):
         fetch_messages(ben.device)
     (received,) = received_messages(ben.device)
     assert (received.state, received.manifest) == (InboxState.TAKEN_BACK, None)
@@ -530,4 +535,4 @@ def test_false_prekey_count_loses_no_letter(
     dan.adds(ben)
     for one in (ana, dan):
         one.sends(SMALL, ben)
-    assert (len(opened(ben)), aside(ben)) == (2, 0)
+    assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 0)

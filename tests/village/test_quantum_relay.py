@@ -52,29 +52,29 @@ def room() -> Room:
 def thief_of(who: Person, room: Room) -> Device:
     """Return a copy of a device with another ML-DSA-65 key: its classical keys were computed."""
     vault = MemoryVault()
-    vault._drawers = {name: dict(held) for name, held in who.vault._drawers.items()}
+    vault._drawers = {name: dict(records) for name, records in who.vault._drawers.items()}
     vault.put(OWN_RECORDS, "signing-seed", b"a seed of the thief's own, of 32"[:32])
     courier = MaliciousCourier(room.honest)
     return replace(who.device, vault=vault, courier=courier, dice=LoadedDice("thief"))
 
 
-def published(device: Device, *, reaches: bool = True) -> Prekeys:
+def publish(device: Device, *, reaches: bool = True) -> Prekeys:
     """Let a device publish prekeys, and return them; the relay gets them only if ``reaches``."""
     sets = list[Prekeys]()
 
-    def noted(honest: Honest, *arguments: Any) -> Any:
+    def record(honest: Honest, *arguments: Any) -> Any:
         sets.append(arguments[-1])
         return honest(*arguments) if reaches else 50
 
     courier = device.courier
     assert isinstance(courier, MaliciousCourier)
-    with courier.playing(publish_prekeys=noted):
+    with courier.playing(publish_prekeys=record):
         publish_prekeys(device)
     return sets[-1]
 
 
 @contextmanager
-def handing_out(who: Person, bundle: Callable[[PrekeyBundle], PrekeyBundle]) -> Iterator[None]:
+def changing_prekeys(who: Person, bundle: Callable[[PrekeyBundle], PrekeyBundle]) -> Iterator[None]:
     """Let the relay change the answer to every claim of prekeys with ``bundle``."""
 
     def trick(honest: Honest, *arguments: Any) -> PrekeyBundle:
@@ -86,12 +86,12 @@ def handing_out(who: Person, bundle: Callable[[PrekeyBundle], PrekeyBundle]) -> 
 
 def refuses(who: Person, link: str, bundle: Callable[[PrekeyBundle], PrekeyBundle]) -> bool:
     """Check that ``who`` refuses the prekeys, and return whether no contact was added."""
-    with handing_out(who, bundle), pytest.raises(REFUSED):
+    with changing_prekeys(who, bundle), pytest.raises(REFUSED):
         add_person(link, "ben", who.device)
     return contacts(who.device) == ()
 
 
-EVERY_SWAP = [
+SWAPS = [
     ("one_time",),
     ("fallback",),
     ("xwing",),
@@ -101,7 +101,7 @@ EVERY_SWAP = [
 ]
 
 
-def swapped(true: PrekeyBundle, other: Prekeys, names: tuple[str, ...]) -> PrekeyBundle:
+def with_keys_of(true: PrekeyBundle, other: Prekeys, names: tuple[str, ...]) -> PrekeyBundle:
     """Return the honest answer with these keys of another set.
 
     If the fallback key is swapped and the one-time key is not, the one-time key is left out.
@@ -114,46 +114,46 @@ def swapped(true: PrekeyBundle, other: Prekeys, names: tuple[str, ...]) -> Preke
 
 
 @pytest.mark.threat("quantum-forger")
-@pytest.mark.parametrize("names", EVERY_SWAP, ids="+".join)
+@pytest.mark.parametrize("names", SWAPS, ids="+".join)
 def test_a_prekey_that_is_signed_without_mldsa_is_refused(
     room: Room, names: tuple[str, ...]
 ) -> None:
     ana, ben = room["ana"], room["ben"]
-    forged, link = published(thief_of(ben, room), reaches=False), make_invite_link(ben.device)
-    assert refuses(ana, link, lambda true: swapped(true, forged, names))
+    forged, link = publish(thief_of(ben, room), reaches=False), make_invite_link(ben.device)
+    assert refuses(ana, link, lambda true: with_keys_of(true, forged, names))
     add_person(link, "ben", ana.device)
     fetch_messages(ben.device)
     assert len(contacts(ben.device)) == 1
 
 
 @pytest.mark.threat("quantum-forger")
-@pytest.mark.parametrize("names", EVERY_SWAP[:3], ids="+".join)
+@pytest.mark.parametrize("names", SWAPS[:3], ids="+".join)
 def test_a_prekey_of_another_batch_is_refused(room: Room, names: tuple[str, ...]) -> None:
     """All keys are genuine: the relay kept an earlier batch."""
     ana, ben = room["ana"], room["ben"]
-    earlier, link = published(ben.device), make_invite_link(ben.device)
+    earlier, link = publish(ben.device), make_invite_link(ben.device)
     publish_prekeys(ben.device)
-    assert refuses(ana, link, lambda true: swapped(true, earlier, names))
+    assert refuses(ana, link, lambda true: with_keys_of(true, earlier, names))
     add_person(link, "ben", ana.device)
 
 
 @pytest.mark.threat("quantum-forger")
-@pytest.mark.parametrize("names", EVERY_SWAP, ids="+".join)
+@pytest.mark.parametrize("names", SWAPS, ids="+".join)
 def test_a_prekey_of_another_device_of_hers_is_refused(room: Room, names: tuple[str, ...]) -> None:
     ana, ben = room["ana"], room["ben"]
-    phones = published(links(room, ben, "phone").device)
+    phones = publish(links(room, ben, "phone").device)
     link = make_invite_link(ben.device)
-    assert refuses(ana, link, lambda true: swapped(true, phones, names))
+    assert refuses(ana, link, lambda true: with_keys_of(true, phones, names))
 
 
 @pytest.mark.threat("quantum-forger")
 def test_a_batch_of_the_mailbox_before_a_move_is_refused(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
-    earlier = published(ben.device)
+    earlier = publish(ben.device)
     move_all_devices(THERE, None, ben.device)
     flush_outbox(ben.device)
     link = make_invite_link(ben.device)
-    assert refuses(ana, link, lambda true: swapped(true, earlier, EVERY_SWAP[-1]))
+    assert refuses(ana, link, lambda true: with_keys_of(true, earlier, SWAPS[-1]))
     add_person(link, "ben", ana.device)
 
 
@@ -166,8 +166,8 @@ def test_a_device_that_is_silent_is_not_heard_of_by_a_forged_prekey(room: Room) 
     (key,) = contact.person.devices
     before = last_heard_at(contact, key, ana.device)
     room.clock.wind(days=30)
-    forged = published(thief_of(ben, room), reaches=False)
-    with handing_out(ana, lambda true: swapped(true, forged, EVERY_SWAP[-1])):
+    forged = publish(thief_of(ben, room), reaches=False)
+    with changing_prekeys(ana, lambda true: with_keys_of(true, forged, SWAPS[-1])):
         update_last_heard_from_prekey(contact, key, ana.device)
     assert ana.courier.calls["claim_prekeys"] > 1
     assert last_heard_at(contact, key, ana.device) == before

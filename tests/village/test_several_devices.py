@@ -152,7 +152,7 @@ def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: ty
     for _ in range(3):
         catch_up(phone, watch, more, ana)
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)
-    said: SharedRecord = {
+    note: SharedRecord = {
         SharedContact: SharedContact(ana.id, at, "x", trust=Trust.COMPARED, since=at, card=b""),
         SharedForgottenContact: SharedForgottenContact(ana.id, at),
         SharedBlock: SharedBlock(ana.id, at, blocked=True),
@@ -161,7 +161,7 @@ def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: ty
         found = addressee_of(*ids(to), watch.device)
         assert found is not None
         seal_and_queue_letter(
-            write_sync_note(said), found, outer_parts_without_content(watch.device), watch.device
+            write_sync_note(note), found, outer_parts_without_content(watch.device), watch.device
         )
     flush_outbox(watch.device)
     catch_up(ana, phone, ana, phone)
@@ -177,11 +177,11 @@ def test_date_at_the_end_of_time_does_not_stop_a_later_change(home: Room) -> Non
     ana, phone = home["ana"], home["phone"]
     at = datetime.max.replace(microsecond=0, tzinfo=UTC)
     ben = contact_named("ben", phone.device)
-    said = SharedContact(ben.person.id, at, "benny", trust=Trust.COMPARED, since=at, card=b"")
+    note = SharedContact(ben.person.id, at, "benny", trust=Trust.COMPARED, since=at, card=b"")
     found = addressee_of(*ids(ana), phone.device)
     assert found is not None
     seal_and_queue_letter(
-        write_sync_note(said), found, outer_parts_without_content(phone.device), phone.device
+        write_sync_note(note), found, outer_parts_without_content(phone.device), phone.device
     )
     flush_outbox(phone.device)
     catch_up(ana)

@@ -33,16 +33,16 @@ pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)
-class Heard:
+class RecordedLetter:
     """A recorded letter, with what breaking its outer layer would give to the thief.
 
-    ``key`` is the recipient's key of the outer layer; ``around`` is the letter without that layer.
+    ``key`` is the recipient's key of the outer layer; ``inner`` is the letter without that layer.
     """
 
     waiting: WaitingEnvelope
     key: OwnXWingKey
     info: bytes
-    around: HalfOpenedLetter
+    inner: HalfOpenedLetter
 
     @property
     def outer(self) -> bytes:
@@ -50,44 +50,44 @@ class Heard:
 
 
 @dataclass
-class Wire:
+class Recording:
     """A record of all letters to one person, and of the vault just before each of them."""
 
     who: Person
-    heard: dict[bytes, Heard] = field(default_factory=dict)
+    letters: dict[bytes, RecordedLetter] = field(default_factory=dict)
     before: dict[bytes, Vault] = field(default_factory=dict)
     shares: list[Secret] = field(default_factory=list)
 
     def waiting(self, honest: Any, *arguments: Any) -> Any:
         came = honest(*arguments)
         for one in came:
-            self.before[one.id] = stolen(self.who)
-            self.heard[one.id] = self._heard(one)
+            self.before[one.id] = copied_vault(self.who)
+            self.letters[one.id] = self._record(one)
         return came
 
     def open_share(self, honest: Any, *arguments: Any) -> Any:
         self.shares.append(honest(*arguments))
         return self.shares[-1]
 
-    def _heard(self, one: WaitingEnvelope) -> Heard:
+    def _record(self, one: WaitingEnvelope) -> RecordedLetter:
         key_id, outer = read_sealed_letter(one.sealed)
         vault = self.who.device.vault
         key = OWN_XWING_KEY_TABLE.load(key_id.hex(), vault)
         assert key is not None
         peer = None if key.peer is None else PEER_TABLE.load(key.peer, vault)
         info = write_hpke_info(_letter_address(key, peer, own_device(self.who.device)))
-        return Heard(one, key, info, open_outer_seal(key.private, info, outer))
+        return RecordedLetter(one, key, info, open_outer_seal(key.private, info, outer))
 
 
 @dataclass
-class Talk:
+class Conversation:
     """Ana and Ben, and a record of everything that they send to each other."""
 
     room: Room
-    wires: dict[str, Wire]
-    drained: bool = False
+    recordings: dict[str, Recording]
+    uses_fallback_key: bool = False
 
-    def says(self, who: str, opens: int | None = None) -> None:
+    def send_and_open(self, who: str, opens: int | None = None) -> None:
         """Let ``who`` write, and the other one fetch and open the message."""
         ana, ben = self.room["ana"], self.room["ben"]
         sender, other = (ana, ben) if who == "ana" else (ben, ana)
@@ -99,52 +99,56 @@ class Talk:
         fetch_messages(other.device)
         open_message(received_messages(other.device)[-1].name, other.device)
 
-    def turns(self, count: int) -> None:
+    def exchange_messages(self, count: int) -> None:
         for _ in range(count):
-            self.says("ana")
-            self.says("ben")
-        self.catches_up()
+            self.send_and_open("ana")
+            self.send_and_open("ben")
+        self.fetch_all()
 
-    def catches_up(self) -> None:
+    def fetch_all(self) -> None:
         for _ in range(2):
             for one in self.room.people.values():
                 fetch_messages(one.device)
 
-    def letters(self) -> list[tuple[str, Heard]]:
-        return [(to, one) for to, wire in self.wires.items() for one in wire.heard.values()]
+    def letters(self) -> list[tuple[str, RecordedLetter]]:
+        return [
+            (to, one)
+            for to, recording in self.recordings.items()
+            for one in recording.letters.values()
+        ]
 
 
 @pytest.fixture(params=["one-time key", "fallback key"])
-def talk(request: pytest.FixtureRequest) -> Iterator[Talk]:
+def conversation(request: pytest.FixtureRequest) -> Iterator[Conversation]:
     """Let sessions begin with a one-time key, or with the fallback key after the last of these."""
     room = Room()
     people = [room.settles(name) for name in ("ana", "ben")]
-    talk = Talk(room, {one.name: Wire(one) for one in people})
-    with ExitStack() as recording:
+    conversation = Conversation(room, {one.name: Recording(one) for one in people})
+    with ExitStack() as stack:
         for one in people:
-            wire = talk.wires[one.name]
-            tricks = {"waiting_envelopes": wire.waiting, "open_share": wire.open_share}
+            recording = conversation.recordings[one.name]
+            tricks = {"waiting_envelopes": recording.waiting, "open_share": recording.open_share}
             if request.param == "fallback key":
                 tricks["claim_prekeys"] = changed(lambda keys: replace(keys, one_time=None))
-            recording.enter_context(one.courier.playing(**tricks))
+            stack.enter_context(one.courier.playing(**tricks))
         people[0].adds(people[1])
-        yield replace(talk, drained=request.param == "fallback key")
+        yield replace(conversation, uses_fallback_key=request.param == "fallback key")
 
 
-def stolen(who: Person) -> MemoryVault:
+def copied_vault(who: Person) -> MemoryVault:
     """Return a copy of all records and files of a vault."""
     vault = MemoryVault()
-    vault._drawers = {name: dict(held) for name, held in who.vault._drawers.items()}
+    vault._drawers = {name: dict(records) for name, records in who.vault._drawers.items()}
     vault._files = dict(who.vault._files)
     return vault
 
 
-def opens_outer(vault: Vault, letter: Heard) -> bool:
+def opens_outer(vault: Vault, letter: RecordedLetter) -> bool:
     """Return whether a vault opens the outer layer, which is enough if Olm is broken."""
-    return any(_outer(key, letter) for key in OWN_XWING_KEY_TABLE.all(vault))
+    return any(_key_opens(key, letter) for key in OWN_XWING_KEY_TABLE.all(vault))
 
 
-def _outer(key: OwnXWingKey, letter: Heard) -> bool:
+def _key_opens(key: OwnXWingKey, letter: RecordedLetter) -> bool:
     try:
         open_outer_seal(key.private, letter.info, letter.outer)
     except (NotForThisMailbox, BadLetter):
@@ -152,44 +156,48 @@ def _outer(key: OwnXWingKey, letter: Heard) -> bool:
     return True
 
 
-def opens_inner(vault: Vault, letter: Heard) -> bool:
+def opens_inner(vault: Vault, letter: RecordedLetter) -> bool:
     """Return whether a vault opens the inner layer, which is enough if X-Wing is broken."""
     sessions = [one for peer in PEER_TABLE.all(vault) for one in peer.sessions]
-    return any(_inner(session, letter) for session in sessions) or _begins(vault, letter)
+    return any(_session_opens(session, letter) for session in sessions) or _account_opens(
+        vault, letter
+    )
 
 
-def _inner(session: Secret, letter: Heard) -> bool:
+def _session_opens(session: Secret, letter: RecordedLetter) -> bool:
     try:
-        open_letter(session, letter.around)
+        open_letter(session, letter.inner)
     except (NotForThisMailbox, BadLetter):
         return False
     return True
 
 
-def _begins(vault: Vault, letter: Heard) -> bool:
+def _account_opens(vault: Vault, letter: RecordedLetter) -> bool:
     account = vault.get(OWN_RECORDS, OLM_ACCOUNT_RECORD)
     assert account is not None
-    curve25519 = read_header(letter.around.untrusted_header).curve25519
+    curve25519 = read_header(letter.inner.untrusted_header).curve25519
     try:
-        open_first_letter(Secret(account), curve25519, letter.around)
+        open_first_letter(Secret(account), curve25519, letter.inner)
     except (NotForThisMailbox, BadLetter):
         return False
     return True
 
 
-def holds(vault: MemoryVault, secret: Secret) -> bool:
+def contains(vault: MemoryVault, secret: Secret) -> bool:
     """Return whether the secret's bytes are anywhere in the vault."""
-    records = (record for drawer in vault._drawers.values() for record in drawer.values())
+    records = (record for table in vault._drawers.values() for record in table.values())
     return any(secret.reveal() in one for one in (*records, *vault._files.values()))
 
 
 @pytest.mark.threat("later-theft")
-def test_a_vault_that_is_stolen_opens_nothing_that_was_opened_before(talk: Talk) -> None:
-    talk.turns(10)
-    early = talk.letters()
+def test_a_vault_that_is_stolen_opens_nothing_that_was_opened_before(
+    conversation: Conversation,
+) -> None:
+    conversation.exchange_messages(10)
+    early = conversation.letters()
     assert len(early) > 20
-    talk.turns(1)
-    thefts = {one.name: stolen(one) for one in talk.room.people.values()}
+    conversation.exchange_messages(1)
+    thefts = {one.name: copied_vault(one) for one in conversation.room.people.values()}
     assert any(letter.key.peer is None for _, letter in early)
     for to, letter in early:
         for theft in thefts.values():
@@ -197,44 +205,50 @@ def test_a_vault_that_is_stolen_opens_nothing_that_was_opened_before(talk: Talk)
             own = theft is thefts[to]
             assert opens_outer(theft, letter) == (own and letter.key.peer is None)
             assert opens_inner(theft, letter) == (
-                own and letter.around.begins_session and talk.drained
+                own and letter.inner.begins_session and conversation.uses_fallback_key
             )
     for to, letter in early:
-        assert holds(thefts[to], letter.key.private) == (letter.key.peer is None)
+        assert contains(thefts[to], letter.key.private) == (letter.key.peer is None)
 
 
 @pytest.mark.threat("later-theft")
-def test_nor_what_began_a_session_once_the_prekey_has_done_its_days(talk: Talk) -> None:
-    talk.turns(1)
-    early = talk.letters()
+def test_nor_what_began_a_session_once_the_prekey_has_done_its_days(
+    conversation: Conversation,
+) -> None:
+    conversation.exchange_messages(1)
+    early = conversation.letters()
     for days in (8, 15):
-        talk.room.clock.wind(days=days)
-        talk.catches_up()
-    talk.turns(1)
+        conversation.room.clock.wind(days=days)
+        conversation.fetch_all()
+    conversation.exchange_messages(1)
     assert any(letter.key.peer is None for _, letter in early)
-    for theft in [stolen(one) for one in talk.room.people.values()]:
+    for theft in [copied_vault(one) for one in conversation.room.people.values()]:
         for _, letter in early:
             assert not opens_outer(theft, letter)
             assert not opens_inner(theft, letter)
-            assert not holds(theft, letter.key.private)
+            assert not contains(theft, letter.key.private)
 
 
-def test_vault_from_before_a_letter_was_opened_opens_it(talk: Talk) -> None:
+def test_vault_from_before_a_letter_was_opened_opens_it(conversation: Conversation) -> None:
     """This shows that the other tests do not pass only because nothing opens at all."""
-    talk.turns(2)
-    for wire in talk.wires.values():
-        assert all(opens_outer(wire.before[one], heard) for one, heard in wire.heard.items())
-        assert all(opens_inner(wire.before[one], heard) for one, heard in wire.heard.items())
+    conversation.exchange_messages(2)
+    for recording in conversation.recordings.values():
+        assert all(
+            opens_outer(recording.before[one], letter) for one, letter in recording.letters.items()
+        )
+        assert all(
+            opens_inner(recording.before[one], letter) for one, letter in recording.letters.items()
+        )
 
 
 @pytest.mark.threat("later-theft")
 @pytest.mark.threat("view-once-bypass")
-def test_nor_is_there_a_half_of_the_key_of_what_was_shown_once(talk: Talk) -> None:
+def test_nor_is_there_a_half_of_the_key_of_what_was_shown_once(conversation: Conversation) -> None:
     """Even with Ben's whole vault and both layers broken, the relay's share of the key is gone."""
-    fetch_messages(talk.room["ben"].device)
-    talk.says("ana", opens=1)
-    (share,) = talk.wires["ben"].shares[-1:]
-    theft = stolen(talk.room["ben"])
-    shown = received_messages(talk.room["ben"].device)[-1]
+    fetch_messages(conversation.room["ben"].device)
+    conversation.send_and_open("ana", opens=1)
+    (share,) = conversation.recordings["ben"].shares[-1:]
+    theft = copied_vault(conversation.room["ben"])
+    shown = received_messages(conversation.room["ben"].device)[-1]
     assert (shown.manifest, shown.key, shown.kept) == (None, None, ())
-    assert not holds(theft, share)
+    assert not contains(theft, share)

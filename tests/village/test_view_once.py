@@ -29,7 +29,7 @@ from tests.send.room_text import writes
 from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.sizes import size
 from tests.village.households import catch_up, links
-from tests.village.view_once import DEVICES, OPENERS, opened, race
+from tests.village.view_once import DEVICES, OPENERS, openings, race
 
 pytestmark = pytest.mark.slow
 
@@ -40,8 +40,8 @@ RUNS = size(8, 20)  # 200 with: python -m tests.village.view_once --runs 200
 @pytest.mark.usefixtures("socket_enabled")
 def test_a_hundred_openers_on_three_devices_are_one_opening() -> None:
     for seed in range(RUNS):
-        told = race(seed)
-        assert (told.total(), opened(told)) == (OPENERS, 1), f"seed {seed}: {dict(told)}"
+        results = race(seed)
+        assert (results.total(), openings(results)) == (OPENERS, 1), f"seed {seed}: {dict(results)}"
 
 
 @pytest.mark.real
@@ -80,7 +80,7 @@ def test_it_is_one_opening_over_http_from_threads_too(tmp_path: Path) -> None:
 def test_a_recall_before_the_first_view_takes_the_share_within_a_second(tmp_path: Path) -> None:
     """The relay's rows are on disk, and it stores a thousand other envelopes."""
 
-    async def life() -> tuple[float, int]:
+    async def scenario() -> tuple[float, int]:
         post = Post()
         with disk_relay(tmp_path, WoundClock()) as relay:
             await arrive(relay, post, 1)
@@ -95,7 +95,7 @@ def test_a_recall_before_the_first_view_takes_the_share_within_a_second(tmp_path
             left = await relay.mail.read(lambda view: view.count(StoredShare, envelope=post.id))
             return took, left
 
-    took, left = asyncio.run(life())
+    took, left = asyncio.run(scenario())
     assert left == 0
     assert took <= 1
 
@@ -134,8 +134,8 @@ def test_nothing_of_it_is_kept_and_it_opens_once(friends: Room, ben: Person) -> 
     assert ben.vault._files == before
     assert (newest(ben).state, newest(ben).manifest) == (InboxState.USED_UP, None)
     assert ben.vault.keys(PARTIAL_DOWNLOAD) == ben.vault.keys(UNREPORTED_OPENING) == ()
-    for drawer in ben.vault._drawers.values():
-        for record in drawer.values():
+    for table in ben.vault._drawers.values():
+        for record in table.values():
             assert manifest.secret.reveal() not in record
     with pytest.raises(UsedUp) as refused:
         open_message(name, ben.device)
@@ -147,19 +147,19 @@ def test_nothing_of_it_is_kept_and_it_opens_once(friends: Room, ben: Person) -> 
 def test_a_text_that_nobody_has_seen_is_not_used_up(friends: Room, ben: Person) -> None:
     name = writes(friends["ana"], "ben", text="for you alone", opens=1).name
     fetch_messages(ben.device)
-    told = list[str | None]()
+    results = list[str | None]()
 
-    def breaks(frame: MessageFrame) -> None:
-        told.append(frame.text)
+    def interrupt(frame: MessageFrame) -> None:
+        results.append(frame.text)
         raise KeyboardInterrupt
 
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            show_received_message(name, lambda *_: None, ben.device, tell=breaks)
+            show_received_message(name, lambda *_: None, ben.device, tell=interrupt)
     show_received_message(
-        name, lambda *_: None, ben.device, tell=lambda frame: told.append(frame.text)
+        name, lambda *_: None, ben.device, tell=lambda frame: results.append(frame.text)
     )
-    assert told == ["for you alone"] * 3
+    assert results == ["for you alone"] * 3
     with pytest.raises(UsedUp):
         open_message(name, ben.device)
 
@@ -170,14 +170,14 @@ def test_a_view_that_was_broken_off_may_be_repeated_and_counts_once(
 ) -> None:
     name, shown = newest(ben).name, io.BytesIO()
 
-    def breaks(_number: int, _file: MessageFileEntry, fill: WriteFile) -> None:
+    def interrupt(_number: int, _file: MessageFileEntry, fill: WriteFile) -> None:
         fill(shown)
         raise KeyboardInterrupt
 
     attempt = None
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
-            show_received_message(name, breaks, ben.device)
+            show_received_message(name, interrupt, ben.device)
         assert newest(ben).attempt == (attempt or newest(ben).attempt)
         attempt = newest(ben).attempt
     assert ben.courier.calls["finish_opening"] == 0
@@ -186,10 +186,10 @@ def test_a_view_that_was_broken_off_may_be_repeated_and_counts_once(
         == shown.getvalue()[: len(shown.getvalue()) // 3]
     )
     copy = query_sent_messages(friends["ana"].device)[0].copies[0]
-    told = friends["ana"].device.courier.envelope_status(
+    results = friends["ana"].device.courier.envelope_status(
         copy.relay_url, copy.envelope, copy.withdraw_token
     )
-    assert told.opened == 1
+    assert results.opened == 1
 
 
 @pytest.mark.threat("n-plus-one-views")

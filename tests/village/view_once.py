@@ -68,21 +68,21 @@ async def _open(post: Post, number: int, start: asyncio.Event, relay: Relay, dra
     return f"opened on device {number % DEVICES}"
 
 
-def opened(told: Counter[str]) -> int:
+def openings(results: Counter[str]) -> int:
     """Return how many openers got the share."""
-    return sum(count for what, count in told.items() if what != "used up")
+    return sum(count for what, count in results.items() if what != "used up")
 
 
 def main() -> int:
     """Run many races; return 1 if one of them did not end with exactly one opening."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--runs", type=int, default=200)
-    runs, begun, winners = asked.parse_args().runs, time.monotonic(), Counter[str]()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=200)
+    runs, begun, winners = parser.parse_args().runs, time.monotonic(), Counter[str]()
     for seed in range(runs):
-        told = race(seed)
-        winners.update({what: count for what, count in told.items() if what != "used up"})
-        if opened(told) != 1:
-            sys.stdout.write(f"seed {seed}: {dict(told)}\n")
+        results = race(seed)
+        winners.update({what: count for what, count in results.items() if what != "used up"})
+        if openings(results) != 1:
+            sys.stdout.write(f"seed {seed}: {dict(results)}\n")
             return 1
     took = time.monotonic() - begun
     sys.stdout.write(f"{runs} runs, exactly 1 opening in each ({took:.0f} s): {dict(winners)}\n")

@@ -39,7 +39,7 @@ DAYS = 7
 
 
 @dataclass(frozen=True)
-class Asked:
+class RecordedRequest:
     """One request as the relay received it, and the status of its answer."""
 
     method: str
@@ -55,7 +55,7 @@ class Tap(httpx.BaseTransport):
 
     def __init__(self, apps: dict[str, Any], run: Run) -> None:
         self._inner = InProcess(apps, run)
-        self.asked: list[Asked] = []
+        self.asked: list[RecordedRequest] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         body = request.read()
@@ -64,7 +64,9 @@ class Tap(httpx.BaseTransport):
         token = unb64(bearer) if bearer else None
         path = request.url.path.removeprefix("/v1/")
         heads = {key: value for key, value in request.headers.items() if "entrenous-" in key}
-        self.asked.append(Asked(request.method, path, token, heads, body, answer.status_code))
+        self.asked.append(
+            RecordedRequest(request.method, path, token, heads, body, answer.status_code)
+        )
         return answer
 
 
@@ -73,10 +75,10 @@ def unb64(text: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Night:
+class Day:
     """The number of requests, and of recorded rows, until the end of a day."""
 
-    asked: int
+    requests: int
     rows: int
 
 
@@ -85,34 +87,37 @@ class Week:
     """A record of the relay, and the people, who know more."""
 
     people: tuple[Villager, ...]
-    asked: tuple[Asked, ...]
+    requests: tuple[RecordedRequest, ...]
     rows: tuple[Any, ...]
-    nights: tuple[Night, ...]
+    days: tuple[Day, ...]
     log: str
 
-    def tokens_of_nights(self) -> Iterator[tuple[tuple[Asked, ...], list[StoredToken]]]:
+    def tokens_of_days(self) -> Iterator[tuple[tuple[RecordedRequest, ...], list[StoredToken]]]:
         """Yield, for each day, all requests until its end and the tokens that were stored then."""
-        for before, night in itertools.pairwise((Night(0, 0), *self.nights)):
-            rows = self.rows[before.rows : night.rows]
-            yield self.asked[: night.asked], [row for row in rows if isinstance(row, StoredToken)]
+        for before, day in itertools.pairwise((Day(0, 0), *self.days)):
+            rows = self.rows[before.rows : day.rows]
+            yield (
+                self.requests[: day.requests],
+                [row for row in rows if isinstance(row, StoredToken)],
+            )
 
-    def posts(self, until: int | None = None) -> list[Asked]:
+    def posts(self, until: int | None = None) -> list[RecordedRequest]:
         """Return the posts of envelopes that were accepted, among the first ``until`` requests."""
         return [
             one
-            for one in self.asked[:until]
+            for one in self.requests[:until]
             if one.method == "PUT" and "/envelopes/" in one.path and one.status == 201
         ]
 
     def batches(self) -> list[dict[str, Any]]:
         return [
             json.loads(one.body)
-            for one in self.asked
+            for one in self.requests
             if one.method == "POST" and one.path.endswith("/tokens")
         ]
 
 
-def lives(day: int, people: list[Villager], clock: WoundClock) -> None:
+def simulate_day(day: int, people: list[Villager], clock: WoundClock) -> None:
     """Let everybody write, fetch and open some messages for a day.
 
     Two people write so much that they are given further tokens every day.
@@ -143,7 +148,7 @@ def rows_of(relay: Relay, run: Run) -> Iterator[Any]:
 
 
 @dataclass(frozen=True)
-class Stolen:
+class StolenCopy:
     """What a thief takes in a night: the file, and mailbox, expiry and lock of each token in it."""
 
     file: bytes
@@ -157,18 +162,18 @@ def batch_of(week: Week) -> dict[bytes, int]:
 
 
 @cache
-def on_disk() -> tuple[Week, tuple[Stolen, ...]]:
+def week_on_disk() -> tuple[Week, tuple[StolenCopy, ...]]:
     """Simulate the week with the relay's rows in a file, which a thief copies every night."""
-    nights = list[Stolen]()
+    nights = list[StolenCopy]()
     with TemporaryDirectory() as folder, asyncio.Runner() as runner:
         path = Path(folder) / "mail.db"
 
         def steal(relay: Relay) -> None:
             runner.run(expire_due(relay))
-            nights.append(Stolen(path.read_bytes(), _tokens_of(path)))
+            nights.append(StolenCopy(path.read_bytes(), _tokens_of(path)))
 
         with closing(open_sqlite(path)) as mail:
-            week = lived(mail, runner.run, steal)
+            week = simulate_week(mail, runner.run, steal)
     return week, tuple(nights)
 
 
@@ -181,7 +186,7 @@ def _tokens_of(path: Path) -> list[tuple[bytes, int, bytes]]:
         return list(stolen.execute(asked))
 
 
-def lived(mail: RowStore, run: Run, each_night: Callable[[Relay], None]) -> Week:
+def simulate_week(mail: RowStore, run: Run, end_day: Callable[[Relay], None]) -> Week:
     """Simulate a week of five people who know each other and have compared keys.
 
     The relay's rows are in ``mail``; ``run`` runs the relay's coroutines.
@@ -197,24 +202,24 @@ def lived(mail: RowStore, run: Run, each_night: Callable[[Relay], None]) -> Week
         for contact in contacts(one.device):
             mark_keys_compared(contact.name, one.device)
     tap.asked.clear()  # not about the first tokens of new contacts (known-attacks.md)
-    rows, nights = list[Any](), list[Night]()
-    with heard(log):
+    rows, days = list[Any](), list[Day]()
+    with recorded_log(log):
         for day in range(DAYS):
-            lives(day, people, village.clock)
+            simulate_day(day, people, village.clock)
             village.clock.wind(hours=8)
             for one in people:
                 fetch_messages(one.device)
             rows.extend(rows_of(village.relay, run))
-            nights.append(Night(len(tap.asked), len(rows)))
-            each_night(village.relay)
+            days.append(Day(len(tap.asked), len(rows)))
+            end_day(village.relay)
             village.clock.wind(hours=16)
-    return Week(tuple(people), tuple(tap.asked), tuple(rows), tuple(nights), "\n".join(log))
+    return Week(tuple(people), tuple(tap.asked), tuple(rows), tuple(days), "\n".join(log))
 
 
 @contextmanager
-def heard(log: list[str]) -> Iterator[None]:
+def recorded_log(log: list[str]) -> Iterator[None]:
     """Append the messages of a relay's log to ``log``."""
-    lines, logger = _Lines(log), logging.getLogger("entrenous.relay")
+    lines, logger = _LogLines(log), logging.getLogger("entrenous.relay")
     before = logger.level
     logger.setLevel(logging.INFO)
     logger.addHandler(lines)
@@ -225,7 +230,7 @@ def heard(log: list[str]) -> Iterator[None]:
         logger.setLevel(before)
 
 
-class _Lines(logging.Handler):
+class _LogLines(logging.Handler):
     def __init__(self, lines: list[str]) -> None:
         super().__init__()
         self._lines = lines

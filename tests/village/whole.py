@@ -8,31 +8,31 @@ from entrenous.base.identifiers import BlobId
 from entrenous.base.secret import Secret
 from entrenous.device.device import Courier
 
-Answers = Callable[[str, tuple[Any, ...]], Any]
+AnswerCall = Callable[[str, tuple[Any, ...]], Any]
 
 
-class Whole:
+class CourierOfBytes:
     """An honest courier whose ``upload_blob`` takes bytes and whose ``blob`` returns them."""
 
     def __init__(self, courier: Courier) -> None:
         self._courier = courier
 
     def blob(self, url: str, blob: BlobId, fetch_token: Secret) -> bytes:
-        came = io.BytesIO()
-        self._courier.download_blob(url, blob, fetch_token, came)
-        return came.getvalue()
+        content = io.BytesIO()
+        self._courier.download_blob(url, blob, fetch_token, content)
+        return content.getvalue()
 
     def __getattr__(self, call: str) -> Any:
         return getattr(self._courier, call)
 
 
-def streamed(call: str, answers: Answers) -> Callable[..., Any]:
+def streaming_call(call: str, answer_call: AnswerCall) -> Callable[..., Any]:
     """Return a courier's method that streams blobs, and that ``answers`` answers with bytes."""
 
     def download_blob(
         url: str, blob: BlobId, fetch_token: Secret, writer: BinaryIO, start: int = 0
     ) -> None:
-        writer.write(answers("blob", (url, blob, fetch_token))[start:])
+        writer.write(answer_call("blob", (url, blob, fetch_token))[start:])
 
     def upload_blob(
         url: str, token: Secret, deposit: Any, data: bytes | BinaryIO, start: int = 0
@@ -40,7 +40,7 @@ def streamed(call: str, answers: Answers) -> Callable[..., Any]:
         if not isinstance(data, bytes):
             data.seek(0)
             data = data.read()
-        return answers("upload_blob", (url, token, deposit, data, start))
+        return answer_call("upload_blob", (url, token, deposit, data, start))
 
     special = {"download_blob": download_blob, "upload_blob": upload_blob}
-    return special.get(call) or (lambda *arguments: answers(call, arguments))
+    return special.get(call) or (lambda *arguments: answer_call(call, arguments))

@@ -72,7 +72,9 @@ class RowStates:
     def mail(self, number: int) -> MemoryMail:
         """Return a store in the state with this number."""
         mail = MemoryMail()
-        mail._desk._rows = {kind: dict(contents) for kind, contents in self._states[number].items()}
+        mail._transaction._rows = {
+            kind: dict(contents) for kind, contents in self._states[number].items()
+        }
         return mail
 
 
@@ -134,7 +136,7 @@ class ExploredRelay:
             at_once(register_send_token(post.mailbox, post.owner, post.granted(uses=1), relay))
             at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
         self._names = list(relay.blobs._blobs)
-        return Disk(self.rows.number(relay.mail._desk._rows), (True, True))
+        return Disk(self.rows.number(relay.mail._transaction._rows), (True, True))
 
     def run_request(self, rows: int, request: Request) -> tuple[int, str]:
         """Return the rows after the request's first transaction, and what its answer will say."""
@@ -162,7 +164,7 @@ class ExploredRelay:
 
     def _run(self, rows: int, request: Request) -> tuple[int, str]:
         mail = _GroupMail()
-        mail._desk = self.rows.mail(rows)._desk
+        mail._transaction = self.rows.mail(rows)._transaction
         relay = Relay(mail, MemoryBlobs(), WoundClock(), CountingDice())
         before = self._state(mail, request.copy)
         try:
@@ -173,18 +175,18 @@ class ExploredRelay:
         except EntrenousError as why:
             answer_text = type(why).__name__
         self.transitions.add((before, request.kind, self._state(mail, request.copy)))
-        return self.rows.number(mail._desk._rows), answer_text
+        return self.rows.number(mail._transaction._rows), answer_text
 
     def _finish(self, disk: Disk, request: Request, answer: Any) -> Disk:
         mail = _GroupMail()
-        mail._desk = self.rows.mail(disk.rows)._desk
+        mail._transaction = self.rows.mail(disk.rows)._transaction
         mail.done, mail.replays, mail.answer = True, True, answer
         blobs = self._blobs(disk)
         relay = Relay(mail, blobs, WoundClock(), CountingDice())
         with suppress(NoSuchEnvelope):  # this tells the sender that it never came
             at_once(self._work(request, relay))
         blobs_there = tuple(name in blobs._blobs for name in self._names)
-        return Disk(self.rows.number(mail._desk._rows), (blobs_there[0], blobs_there[1]))
+        return Disk(self.rows.number(mail._transaction._rows), (blobs_there[0], blobs_there[1]))
 
     def _find_letter_and_blob(self, disk: Disk, copy: int) -> tuple[bool, bool]:
         post = self.posts[copy]
@@ -192,10 +194,10 @@ class ExploredRelay:
         relay = Relay(self.rows.mail(disk.rows), blobs, WoundClock(), CountingDice())
         letters = at_once(list_waiting_envelopes(post.mailbox, post.owner, 0, 50, relay))
         try:
-            held = at_once(find_blob(post.blob_id, post.fetch, relay))
+            stored = at_once(find_blob(post.blob_id, post.fetch, relay))
         except EntrenousError:
             return bool(letters), False
-        return bool(letters), held.name in blobs._blobs
+        return bool(letters), stored.name in blobs._blobs
 
     def _blobs(self, disk: Disk) -> MemoryBlobs:
         blobs = MemoryBlobs()
@@ -205,8 +207,8 @@ class ExploredRelay:
         return blobs
 
     def _state(self, mail: MemoryMail, copy: int) -> EnvelopeState | None:
-        held = mail._desk.get(StoredEnvelope, self.posts[copy].id)
-        return held.state if held else None
+        stored = mail._transaction.get(StoredEnvelope, self.posts[copy].id)
+        return stored.state if stored else None
 
     def _work(self, request: Request, relay: Relay) -> Work:
         post, attempt = self.posts[request.copy], request.attempt.to_bytes(16)

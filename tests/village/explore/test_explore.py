@@ -125,31 +125,31 @@ def test_search_reaches_every_cell_of_two_devices_and_a_recall(
 # --- without one of the rules, the search finds a violation -------------------------------------
 
 
-def do_not_count(_desk: RowTransaction, _share: StoredShare) -> None:
+def do_not_count(_tx: RowTransaction, _share: StoredShare) -> None:
     """Do not count an opening."""
 
 
 def only_mark_taken_back(
-    _desk: RowTransaction, held: StoredEnvelope, _event: EnvelopeEvent, _present: Any
+    _tx: RowTransaction, stored: StoredEnvelope, _event: EnvelopeEvent, _present: Any
 ) -> Any:
-    return replace(held, state=EnvelopeState.TAKEN_BACK)
+    return replace(stored, state=EnvelopeState.TAKEN_BACK)
 
 
 def refuse_another_envelope(_: EnvelopeId, *facts: Any) -> StoredEnvelope:
     return never_came(EnvelopeId(bytes(16)), *facts)
 
 
-def close_the_letter_too(desk: RowTransaction, held: StoredEnvelope, present: Any) -> None:
-    close_envelope(desk, held, EnvelopeEvent.USE_UP, present)
+def close_the_letter_too(tx: RowTransaction, stored: StoredEnvelope, present: Any) -> None:
+    close_envelope(tx, stored, EnvelopeEvent.USE_UP, present)
 
 
-def drop_shares_without_waiting(desk: RowTransaction, group_id: bytes | None, present: Any) -> None:
-    held = desk.get(StoredShareGroup, group_id)
-    if held is not None and held.opened >= held.opens:
-        for share in desk.find(StoredShare, group=group_id):
-            envelope = desk.get(StoredEnvelope, share.envelope)
+def drop_shares_without_waiting(tx: RowTransaction, group_id: bytes | None, present: Any) -> None:
+    stored = tx.get(StoredShareGroup, group_id)
+    if stored is not None and stored.opened >= stored.opens:
+        for share in tx.find(StoredShare, group=group_id):
+            envelope = tx.get(StoredEnvelope, share.envelope)
             if envelope is not None:
-                release.drop_used_up_share(desk, envelope, present)
+                release.drop_used_up_share(tx, envelope, present)
 
 
 def do_not_recognise_repeats() -> Callable[[Any], bytes]:

@@ -73,7 +73,7 @@ class Locks:
     def begin(self) -> SearchState:
         relay = _relay(MemoryMail())
         at_once(settle(relay))
-        return SearchState(self.rows.number(relay.mail._desk._rows))
+        return SearchState(self.rows.number(relay.mail._transaction._rows))
 
     def next_states(self, state: SearchState) -> Iterator[SearchState]:
         new, again = state.guess + 1, state.guess
@@ -103,8 +103,8 @@ class Locks:
         assert len(state.answered) <= UNLOCK_TRIES_MAX, (
             f"{len(state.answered)} guesses were answered"
         )
-        held = self.rows.mail(state.rows)._desk.get(StoredLock, BOX)
-        assert (lock_state(held) is LockState.SHUT) == state.is_shut
+        stored = self.rows.mail(state.rows)._transaction.get(StoredLock, BOX)
+        assert (lock_state(stored) is LockState.SHUT) == state.is_shut
 
     def _result(self, rows: int, what: str) -> tuple[int, bool]:
         if (rows, what) not in self._results:
@@ -113,15 +113,15 @@ class Locks:
 
     def _run(self, rows: int, what: str) -> tuple[int, bool]:
         mail = self.rows.mail(rows)
-        before = mail._desk.get(StoredLock, BOX)
+        before = mail._transaction.get(StoredLock, BOX)
         try:
             at_once(_work(what, _relay(mail)))
             refused = None
         except EntrenousError as why:
             refused = type(why)
-        after = mail._desk.get(StoredLock, BOX)
+        after = mail._transaction.get(StoredLock, BOX)
         self._check_and_record(what, before, after, refused)
-        return self.rows.number(mail._desk._rows), refused is None
+        return self.rows.number(mail._transaction._rows), refused is None
 
     def _check_and_record(
         self, what: str, before: StoredLock | None, after: StoredLock | None, refused: type | None
@@ -145,9 +145,9 @@ class Locks:
         self.transitions.add((state, event, None if refused else lock_state(after)))
 
 
-def _event(what: str, held: StoredLock | None) -> LockEvent:
+def _event(what: str, stored: StoredLock | None) -> LockEvent:
     if what.startswith("guess"):
-        return LockEvent.ASK_LAST if held is not None and held.tries == 1 else LockEvent.ASK
+        return LockEvent.ASK_LAST if stored is not None and stored.tries == 1 else LockEvent.ASK
     named = {"reset": LockEvent.RESET, "close": LockEvent.CLOSE, "renew": LockEvent.RENEW}
     return named.get(what.split(maxsplit=1)[0], LockEvent.OPENED)
 

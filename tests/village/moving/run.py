@@ -48,7 +48,7 @@ RELAYS: Final = (HERE, THERE, ELSEWHERE)
 AGAIN: Final = "python -m tests.village.moving.run --seed {seed}"
 STEPS: Final = 40
 _LINKS_MAX: Final = 2
-_EMPTY_AT_LAST: Final = {
+_EMPTY_AT_THE_END: Final = {
     OUTBOX: "letters that wait",
     LETTER_AWAITING_DEVICE_LIST: "letters that wait for a list",
     ANNOUNCED_TOKEN_RANGE: "windows that wait for a list",
@@ -87,13 +87,13 @@ class Town:
         self.watched = ExitStack()
         self.posted: dict[str, set[EnvelopeId]] = {}
         for one in (ana, ben, cleo):
-            self._watch(one)
-        phone, tablet = self._linked(ana, "phone"), self._linked(ben, "tablet")
-        self.lost, self.waited = list[Person](), set[EnvelopeId]()
+            self._record_posts(one)
+        phone, tablet = self._link_device(ana, "phone"), self._link_device(ben, "tablet")
+        self.lost, self.delayed_envelopes = list[Person](), set[EnvelopeId]()
         self.households = [[ana, phone], [ben, tablet], [cleo]]
-        self.names = (ana, ben, cleo)  # one for each household, to whom others write
-        self.away: str | None = None
-        self.linked = 0
+        self.addressees = (ana, ben, cleo)  # one for each household, to whom others write
+        self.silent_relay: str | None = None
+        self.linked_count = 0
         for _ in range(3):
             catch_up(*self.everybody)
 
@@ -106,19 +106,19 @@ class Town:
         for _ in range(self.steps):
             step = self.dice.choices(list(_STEPS), list(_STEPS.values()))[0]
             who = self.dice.choice(self.everybody)
-            self._said(f"{who.name}: {step.__name__}")
+            self._trace(f"{who.name}: {step.__name__}")
             try:
                 step(self, who)
             except EntrenousError as error:
-                self._said(f"   {type(error).__name__}")
+                self._trace(f"   {type(error).__name__}")
                 self.outcome.did[f"{step.__name__}: {type(error).__name__}"] += 1
             else:
                 self.outcome.did[step.__name__] += 1
         self._settle()
-        self._judge()
+        self._check()
         return self.outcome
 
-    def _said(self, line: str) -> None:
+    def _trace(self, line: str) -> None:
         self.outcome.trace.append(line)
 
     # --- steps ----------------------------------------------------------------------------------
@@ -128,20 +128,22 @@ class Town:
 
     def sends(self, who: Person) -> None:
         """Send from Ana's household to another one, or from another one to hers."""
-        ana, *others = self.names
+        ana, *others = self.addressees
         from_ana = self._household_of(who) is self.households[0]
         try:
             who.sends(SMALL, self.dice.choice(others) if from_ana else ana)
         except WaitsInOutbox:
             copies = COPY_DELIVERY_TABLE.all(who.device.vault)
-            self.waited |= {copy.envelope for copy in copies if not copy.is_confirmed_by_relay}
+            self.delayed_envelopes |= {
+                copy.envelope for copy in copies if not copy.is_confirmed_by_relay
+            }
             raise
 
     def moves(self, who: Person) -> None:
         url = self.dice.choice([url for url in RELAYS if url != who.home[0]])
         fetch_messages(who.device)
         move_all_devices(url, None, who.device)
-        self._said(f"   to {url}")
+        self._trace(f"   to {url}")
 
     def stays(self, who: Person) -> None:
         cancel_move(who.device)
@@ -151,12 +153,12 @@ class Town:
         clear_next_relay_lock(who.device)
 
     def links_another(self, who: Person) -> None:
-        if self.linked == _LINKS_MAX:
+        if self.linked_count == _LINKS_MAX:
             return
-        self.linked += 1
-        name = f"more {self.linked}"
+        self.linked_count += 1
+        name = f"more {self.linked_count}"
         fetch_messages(who.device)
-        self._household_of(who).append(self._linked(who, name))
+        self._household_of(who).append(self._link_device(who, name))
 
     def loses_one(self, who: Person) -> None:
         household = self._household_of(who)
@@ -170,15 +172,15 @@ class Town:
         revoke_device(called, lost=True, sheet=None, device=who.device)
         household.remove(lost)
         self.lost.append(lost)
-        self._said(f"   {lost.name}")
+        self._trace(f"   {lost.name}")
 
     def a_relay_is_away_or_back(self, _who: Person) -> None:
-        if self.away is not None:
-            self.room.back(self.away)
-            self.away = None
+        if self.silent_relay is not None:
+            self.room.back(self.silent_relay)
+            self.silent_relay = None
         else:
-            self.away = self.dice.choice(RELAYS)
-            self.room.silence(self.away)
+            self.silent_relay = self.dice.choice(RELAYS)
+            self.room.silence(self.silent_relay)
 
     def time_passes(self, _who: Person) -> None:
         self.room.clock.wind(days=self.dice.choice((0.1, 1)))
@@ -186,14 +188,14 @@ class Town:
     def _household_of(self, who: Person) -> list[Person]:
         return next(one for one in self.households if any(who is each for each in one))
 
-    def _linked(self, old: Person, name: str) -> Person:
+    def _link_device(self, old: Person, name: str) -> Person:
         new = bare(self.room, name)
-        self._watch(new)
+        self._record_posts(new)
         link(old.device, new.device, name)
         catch_up(new, old, new, old, new)
         return new
 
-    def _watch(self, who: Person) -> None:
+    def _record_posts(self, who: Person) -> None:
         """Record which letters a device posts."""
         posted = self.posted.setdefault(who.name, set())
 
@@ -206,15 +208,15 @@ class Town:
     # --- the end --------------------------------------------------------------------------------
 
     def _settle(self) -> None:
-        if self.away is not None:
-            self.room.back(self.away)
+        if self.silent_relay is not None:
+            self.room.back(self.silent_relay)
         for _ in range(_ROUNDS):
             self.room.clock.wind(days=1 / 12)
             for one in self.everybody:
                 with suppress(EntrenousError):
                     fetch_messages(one.device)
 
-    def _judge(self) -> None:
+    def _check(self) -> None:
         wrong = self.outcome.wrong
         for household in self.households:
             relays = {one.home[0] for one in household}
@@ -226,15 +228,15 @@ class Town:
             aside = set(one.device.vault.keys(UNDECRYPTABLE_LETTER)) - forgotten
             if aside:
                 wrong.append(f"{one.name} could not open {len(aside)}")
-            for drawer, what in _EMPTY_AT_LAST.items():
-                if one.device.vault.keys(drawer):
+            for table, what in _EMPTY_AT_THE_END.items():
+                if one.device.vault.keys(table):
                     wrong.append(f"{one.name} still has {what}")
-        for writer, reader in self._pairs():
+        for writer, reader in self._pairs_in_touch():
             if not can_write(writer, reader):
                 wrong.append(f"{writer.name} cannot write to {reader.name} where they are")
         wrong.extend(self._undelivered())
 
-    def _pairs(self) -> list[tuple[Person, Person]]:
+    def _pairs_in_touch(self) -> list[tuple[Person, Person]]:
         anas, *others = self.households
         near = [(a, b) for one in self.households for a in one for b in one if a is not b]
         far = [(a, b) for other in others for a in anas for b in other]
@@ -255,7 +257,7 @@ class Town:
                     continue
                 came = {one.id for one in received_messages(reader.device)}
                 is_refused = copy.departure is SendState.REFUSED
-                if is_refused and copy.envelope not in self.waited:
+                if is_refused and copy.envelope not in self.delayed_envelopes:
                     wrong.append(f"what {writer.name} sent to {reader.name} was refused")
                 elif not is_refused and copy.message not in came:
                     wrong.append(f"{reader.name} has not got what {writer.name} sent")

@@ -150,7 +150,7 @@ def test_oracle_detects_an_ended_message_that_comes_back(siege: Siege) -> None:
 def test_oracle_detects_a_relay_that_keeps_a_share_after_a_recall(
     siege: Siege, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("entrenous.carry.withdraw.close_envelope", lambda _desk, held, *_: held)
+    monkeypatch.setattr("entrenous.carry.withdraw.close_envelope", lambda _tx, stored, *_: stored)
     ana, ben = siege.village.people["ana"], siege.village.people["ben"]
     received = received_messages(ben.device)[0]
     sent = [message.name for message in ana.device.ledger.messages() if message.id == received.id]

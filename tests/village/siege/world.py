@@ -69,11 +69,13 @@ class BesiegedVillage:
         return Villager(name, device, vault)
 
     def _restore(self, settled: SettledState) -> None:
-        for name, (drawers, files) in settled.vaults.items():
-            _fill(self.people[name].vault, drawers, files)
+        for name, (tables, files) in settled.vaults.items():
+            _fill(self.people[name].vault, tables, files)
         self.adversary.copy_memory_of(settled.adversary)
         for url, rows in settled.rows.items():
-            self.mails[url]._desk._rows = {kind: dict(held) for kind, held in rows.items()}
+            self.mails[url]._transaction._rows = {
+                kind: dict(stored) for kind, stored in rows.items()
+            }
 
     def copy_of(self, name: str, number: int) -> Villager:
         """Return a second device that starts as a copy of somebody's disk."""
@@ -117,7 +119,7 @@ def settled_people() -> SettledState:
         home = own_device(who.device).home
         who.device.courier.create_lock(lock_of_device(who), home.owner)
     vaults = {name: (who.vault._drawers, who.vault._files) for name, who in village.people.items()}
-    rows = {url: mail._desk._rows for url, mail in village.mails.items()}
+    rows = {url: mail._transaction._rows for url, mail in village.mails.items()}
     return SettledState(vaults, rows, village.adversary)
 
 
@@ -130,6 +132,6 @@ def _courier(mails: Mapping[str, MemoryMail], clock: WoundClock, seed: int) -> C
     )
 
 
-def _fill(vault: MemoryVault, drawers: dict[str, dict[str, bytes]], files: Any) -> None:
-    vault._drawers = {name: dict(held) for name, held in drawers.items()}
+def _fill(vault: MemoryVault, tables: dict[str, dict[str, bytes]], files: Any) -> None:
+    vault._drawers = {name: dict(stored) for name, stored in tables.items()}
     vault._files = dict(files)

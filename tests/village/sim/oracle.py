@@ -97,10 +97,10 @@ class Oracle:
                 continue
             if envelope in self.withdrawn or self._is_on_a_device(envelope):
                 continue
-            held = relay.rows.durable.get((StoredEnvelope, envelope))
+            records = relay.rows.durable.get((StoredEnvelope, envelope))
             letter = relay.rows.durable.get((StoredLetter, envelope))
-            waits = held is not None and held.closed_at is None
-            if held is None or (waits and letter is None):
+            waits = records is not None and records.closed_at is None
+            if records is None or (waits and letter is None):
                 self.report_once("a letter that a relay had acknowledged was lost in a crash")
 
     def _is_on_a_device(self, envelope: EnvelopeId) -> bool:
@@ -178,11 +178,9 @@ class Oracle:
     def check_at_the_end(self, now: datetime) -> None:
         """Check that everything owed has arrived, once faults have stopped and all have fetched."""
         for host in self.hosts.values():
-            for drawer in (OUTBOX, TOKEN_REGISTRATION, UNREPORTED_OPENING):
-                if host.vault.inner.keys(drawer):
-                    self.report_once(
-                        f"{host.name}: something waits for ever in the drawer {drawer}"
-                    )
+            for table in (OUTBOX, TOKEN_REGISTRATION, UNREPORTED_OPENING):
+                if host.vault.inner.keys(table):
+                    self.report_once(f"{host.name}: something waits for ever in the table {table}")
             for copy in COPY_DELIVERY_TABLE.all(host.vault):
                 self._check_owed_copy(copy, host, now)
 

@@ -32,25 +32,25 @@ class SimVault:
 
     def _read(self) -> None:
         """Read what is on disk; delete files without a row, which a crash left behind."""
-        for (drawer, key), held in self._records.durable.items():
-            if drawer != _FILE:
-                self.inner.put(str(drawer), str(key), held)
-        for place, held in list(self._files.durable.items()):
+        for (table, key), stored in self._records.durable.items():
+            if table != _FILE:
+                self.inner.put(str(table), str(key), stored)
+        for place, stored in list(self._files.durable.items()):
             if place in self._records.durable:
-                self.inner._files[place[1]] = held  # type: ignore[index]
+                self.inner._files[place[1]] = stored  # type: ignore[index]
             else:
                 self._files.durable.pop(place)
 
     def __getattr__(self, call: str) -> Any:
         return getattr(self.inner, call)
 
-    def put(self, drawer: str, key: str, record: bytes) -> None:
-        self.inner.put(drawer, key, record)
-        self._write(((drawer, key), record))
+    def put(self, table: str, key: str, record: bytes) -> None:
+        self.inner.put(table, key, record)
+        self._write(((table, key), record))
 
-    def drop(self, drawer: str, key: str) -> None:
-        self.inner.drop(drawer, key)
-        self._write(((drawer, key), None))
+    def drop(self, table: str, key: str) -> None:
+        self.inner.drop(table, key)
+        self._write(((table, key), None))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -126,7 +126,7 @@ class SimMail:
     def __init__(self, disk: SimDisk) -> None:
         self._disk, self.inner = disk, MemoryMail()
         for (kind, *key), row in disk.durable.items():
-            self.inner._desk._rows[kind][tuple(key)] = row  # type: ignore[index]
+            self.inner._transaction._rows[kind][tuple(key)] = row  # type: ignore[index]
 
     async def transact(
         self,
@@ -150,9 +150,9 @@ class SimMail:
         await self.inner.overwrite_deleted()
 
     def _changes(self) -> list[Change]:
-        desk = self.inner._desk
-        changed = dict.fromkeys((kind, *key) for kind, key, _ in desk.undo)
-        return [(place, desk._rows[place[0]].get(place[1:])) for place in changed]
+        transaction = self.inner._transaction
+        changed = dict.fromkeys((kind, *key) for kind, key, _ in transaction.changed_rows)
+        return [(place, transaction._rows[place[0]].get(place[1:])) for place in changed]
 
 
 class SimBlobs:
@@ -160,11 +160,11 @@ class SimBlobs:
 
     def __init__(self, disk: SimDisk) -> None:
         self._disk, self.inner = disk, MemoryBlobs()
-        for (kind, name), held in disk.durable.items():
+        for (kind, name), stored in disk.durable.items():
             if kind == _PART:
-                self.inner._parts[str(name)] = bytearray(held)
+                self.inner._parts[str(name)] = bytearray(stored)
             else:
-                self.inner._blobs[str(name)] = held
+                self.inner._blobs[str(name)] = stored
 
     async def store(
         self,

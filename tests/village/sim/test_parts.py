@@ -22,23 +22,23 @@ WRITES = st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers()), max_s
 
 def contents_after(writes: list[tuple[int, int | None]]) -> dict[Place, Any]:
     contents: dict[Place, Any] = {}
-    for place, held in writes:
-        contents[place,] = held
-    return {place: held for place, held in contents.items() if held is not None}
+    for place, content in writes:
+        contents[place,] = content
+    return {place: content for place, content in contents.items() if content is not None}
 
 
 @given(WRITES, WRITES, st.integers())
 def test_crash_keeps_synced_writes_and_a_prefix_of_the_rest(
-    synced: list[tuple[int, int | None]], lost: list[tuple[int, int | None]], seed: int
+    synced: list[tuple[int, int | None]], unsynced: list[tuple[int, int | None]], seed: int
 ) -> None:
     disk = SimDisk(no_fuse(), Random(seed))
-    for place, held in synced:
-        disk.write(((place,), held))
+    for place, content in synced:
+        disk.write(((place,), content))
     disk.sync()
-    for place, held in lost:
-        disk.write(((place,), held))
+    for place, content in unsynced:
+        disk.write(((place,), content))
     disk.crash()
-    could_be = [contents_after(synced + lost[:kept]) for kept in range(len(lost) + 1)]
+    could_be = [contents_after(synced + unsynced[:kept]) for kept in range(len(unsynced) + 1)]
     assert disk.durable in could_be
     assert disk.journal == []
 
@@ -48,20 +48,20 @@ def test_vault_transaction_is_atomic_whenever_the_vault_dies(moments: int) -> No
     fuse = Fuse(-1)
     records, files = SimDisk(fuse, Random(moments)), SimDisk(fuse, Random(moments))
     vault = SimVault(records, files)
-    vault.put("drawer", "old", b"old")
+    vault.put("table", "old", b"old")
     fuse.left = moments
     try:
         with vault.transaction():
             blob = vault.store_file(b"a file of some length")
-            vault.put("drawer", "new", blob)
-            vault.drop("drawer", "old")
+            vault.put("table", "new", blob)
+            vault.drop("table", "old")
     except Crash:
         records.crash()
         files.crash()
     fuse.left = -1
     again = SimVault(records, files)
-    there = again.get("drawer", "new")
-    assert (there is None) is (again.get("drawer", "old") == b"old")
+    there = again.get("table", "new")
+    assert (there is None) is (again.get("table", "old") == b"old")
     if there is None:
         assert again.inner._files == {}
     else:

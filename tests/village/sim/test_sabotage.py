@@ -46,7 +46,7 @@ def answered_before_it_is_durable(patch: pytest.MonkeyPatch) -> None:
 
 def released_after_a_recall(patch: pytest.MonkeyPatch) -> None:
     """A relay says that a message is taken back, and deletes nothing."""
-    patch.setattr("entrenous.carry.withdraw.close_envelope", lambda _desk, held, *_: held)
+    patch.setattr("entrenous.carry.withdraw.close_envelope", lambda _tx, stored, *_: stored)
 
 
 def openings_not_counted(patch: pytest.MonkeyPatch) -> None:
