@@ -1,6 +1,5 @@
 """The hash of a target's code changes with the code that it reaches, and with nothing else."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -59,18 +58,13 @@ def test_hash_changes_with_a_limit_that_another_depends_on(limits: Path) -> None
 
 @pytest.fixture
 def exchange_nouns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Copy the package; return its ``stop/exchange_nouns.py``, which the test may change."""
-    package = tmp_path / "entrenous"
-    shutil.copytree(reach.PACKAGE, package)
+    """Return a copy of ``stop/exchange_nouns.py``, which is read in its place; tests change it."""
+    original = reach.PACKAGE / "stop/exchange_nouns.py"
+    copy = tmp_path / original.name
+    copy.write_bytes(original.read_bytes())
     read = Path.read_bytes
-    monkeypatch.setattr(
-        Path, "read_bytes", lambda place: read(_moved(place, reach.PACKAGE, package))
-    )
-    return package / "stop" / "exchange_nouns.py"
-
-
-def _moved(place: Path, old: Path, new: Path) -> Path:
-    return new / place.relative_to(old) if place.is_relative_to(old) else place
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read(copy if path == original else path))
+    return copy
 
 
 @pytest.mark.parametrize(
