@@ -48,7 +48,7 @@ def entered(app: Served) -> Iterator[Client]:
         yield Client(web)
 
 
-def ended(client: Client, answer: httpx.Response) -> httpx.Response:
+def wait_for_job(client: Client, answer: httpx.Response) -> httpx.Response:
     """Poll the progress page of a job until it leads to a result or an error; return that."""
     while answer.url.path.startswith("/5/") and answer.status_code == HTTPStatus.OK:
         time.sleep(0.1)

@@ -19,8 +19,8 @@ from tests.real.stage import Server
 from tests.vaults import create_device, make_vaults_open_quickly
 
 _NO_SETTINGS: Mapping[str, str] = {}
-_LOOK_AGAIN_MS = 400
-LOOKS = PATIENCE_S * 1000 // _LOOK_AGAIN_MS
+_RELOAD_INTERVAL_MS = 400
+RELOADS_MAX = PATIENCE_S * 1000 // _RELOAD_INTERVAL_MS
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Friends:
 
 
 @contextmanager
-def a_relay(folder: Path) -> Iterator[Server]:
+def running_relay(folder: Path) -> Iterator[Server]:
     """Run a relay until the context ends."""
     folder.mkdir(exist_ok=True)
     relay = Server(folder / "relay", ("relay", "run"))
@@ -44,7 +44,7 @@ def a_relay(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def an_app(
+def opened_app(
     browser: Browser, home: Path, more: Mapping[str, str] = _NO_SETTINGS, *, script: bool = True
 ) -> Iterator[Page]:
     """Run the app of a device in ``home``, with these settings, and open its first page."""
@@ -61,14 +61,14 @@ def two_friends(
     browser: Browser,
     *,
     script: bool = True,
-    at_ana: Mapping[str, str] = _NO_SETTINGS,
-    at_ben: Mapping[str, str] = _NO_SETTINGS,
+    settings_of_ana: Mapping[str, str] = _NO_SETTINGS,
+    settings_of_ben: Mapping[str, str] = _NO_SETTINGS,
 ) -> Iterator[Friends]:
     """Run a relay and two apps, and set both devices up through their pages."""
     with (
-        a_relay(folder) as relay,
-        an_app(browser, folder / "ana", at_ana, script=script) as ana,
-        an_app(browser, folder / "ben", at_ben, script=script) as ben,
+        running_relay(folder) as relay,
+        opened_app(browser, folder / "ana", settings_of_ana, script=script) as ana,
+        opened_app(browser, folder / "ben", settings_of_ben, script=script) as ben,
     ):
         set_up(ana, "Ana", relay.url)
         set_up(ben, "Ben", relay.url)
@@ -76,63 +76,65 @@ def two_friends(
 
 
 @contextmanager
-def acquainted(
+def contacts_by_link(
     folder: Path, browser: Browser, more: Mapping[str, str] = _NO_SETTINGS
 ) -> Iterator[Friends]:
     """Run a relay and the apps of two people who know each other by an invite link."""
-    with a_relay(folder) as relay:
-        make_acquainted(folder, relay.url, relay.url)
+    with running_relay(folder) as relay:
+        create_contacts(folder, relay.url, relay.url)
         with (
-            an_app(browser, folder / "ana", more) as ana,
-            an_app(browser, folder / "ben", more) as ben,
+            opened_app(browser, folder / "ana", more) as ana,
+            opened_app(browser, folder / "ben", more) as ben,
         ):
             for page in (ana, ben):
-                enter(page)
-            until_there(ana, "People", "Ben")
+                unlock_app(page)
+            wait_for_link(ana, "People", "Ben")
             ana.get_by_role("link", name="Ben", exact=True).click()
-            start(ben, "People")
+            open_from_start(ben, "People")
             ben.get_by_role("link", name="Ana", exact=True).click()
             yield Friends(ana, ben)
 
 
-def make_acquainted(folder: Path, relay_of_ana: str, relay_of_ben: str) -> None:
+def create_contacts(folder: Path, relay_of_ana: str, relay_of_ben: str) -> None:
     """Create both devices without a browser, and let Ben accept an invite link of Ana's."""
-    with made_device(folder / "ana", "Ana", relay_of_ana) as ana:
+    with created_device(folder / "ana", "Ana", relay_of_ana) as ana:
         link = make_invite_link(ana, name="Ben")
-    with made_device(folder / "ben", "Ben", relay_of_ben) as ben:
+    with created_device(folder / "ben", "Ben", relay_of_ben) as ben:
         add_person(link, "Ana", ben)
         flush_outbox(ben)
 
 
 @contextmanager
-def made_device(home: Path, name: str, relay: str | None) -> Iterator[Device]:
+def created_device(home: Path, name: str, relay: str | None) -> Iterator[Device]:
     """Create a device without a browser, with the least allowed cost of a passphrase guess."""
-    settings = Settings(home, pause_s=0)
+    device_settings = Settings(home, pause_s=0)
     with ExitStack() as stack:
         make_vaults_open_quickly(stack.enter_context(pytest.MonkeyPatch.context()))
-        device = stack.enter_context(create_device(settings, lambda: Secret(PASSPHRASE.encode())))
+        device = stack.enter_context(
+            create_device(device_settings, lambda: Secret(PASSPHRASE.encode()))
+        )
         set_up_device(name, relay, device)
         yield device
 
 
-def enter(page: Page) -> None:
+def unlock_app(page: Page) -> None:
     """Unlock a device that was made before its app was started."""
     page.get_by_role("link", name="Unlock").click()
     unlock(page)
     page.get_by_role("heading", name="What would you like to do?").wait_for()
 
 
-def start(page: Page, door: str) -> None:
+def open_from_start(page: Page, section: str) -> None:
     """Open the first page, then follow one of its links."""
     page.get_by_role("link", name="Start", exact=True).click()
-    page.get_by_role("link", name=door, exact=True).click()
+    page.get_by_role("link", name=section, exact=True).click()
 
 
-def until_there(page: Page, door: str, link: str) -> None:
+def wait_for_link(page: Page, section: str, link: str) -> None:
     """Open a page again and again until it lists a link that arrives over the relay."""
-    for _ in range(LOOKS):
-        start(page, door)
+    for _ in range(RELOADS_MAX):
+        open_from_start(page, section)
         if page.get_by_role("link", name=link, exact=True).count():
             return
-        page.wait_for_timeout(_LOOK_AGAIN_MS)
+        page.wait_for_timeout(_RELOAD_INTERVAL_MS)
     raise AssertionError(f"{link} did not come")

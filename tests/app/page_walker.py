@@ -39,7 +39,7 @@ def page_routes() -> tuple[Route, ...]:
     return tuple(server.all_routes())
 
 
-def gets() -> dict[str, str]:
+def get_paths_by_route() -> dict[str, str]:
     """Return the address pattern of each GET route, by its name."""
     return {
         route.name: route.path for route in page_routes() if "GET" in (route.methods or {"GET"})
@@ -57,11 +57,11 @@ def route_of(address: str, method: str = "GET") -> str:
     }
     for route in page_routes():
         if route.matches(scope)[0] is Match.FULL:
-            return _named(route)
+            return _page_route_name(route)
     return ""
 
 
-def _named(route: Route) -> str:
+def _page_route_name(route: Route) -> str:
     """Return a route's name, or for a route that only accepts forms the name of its page."""
     if "GET" in (route.methods or ()):
         return route.name
@@ -72,7 +72,7 @@ def _named(route: Route) -> str:
 
 
 @dataclass
-class Walker:
+class RouteWalker:
     """A browser page, with methods that follow its links and post its forms."""
 
     page: Page
@@ -109,10 +109,10 @@ class Walker:
         ``press`` is the value of the button; without it, the form's first button is pressed.
         """
         with self.page.expect_navigation():
-            while not self._pressed(name, press, files or {}, fields):
+            while not self._try_to_post(name, press, files or {}, fields):
                 pass
 
-    def _pressed(
+    def _try_to_post(
         self, name: str, press: str, files: dict[str, Path], fields: dict[str, str]
     ) -> bool:
         """Fill in the form and press its button; return False if the page replaced the form."""
@@ -121,17 +121,17 @@ class Walker:
             _fill(form, field_name, value)
         for field_name, file in files.items():
             form.locator(f"input[type=file][name={field_name}]").set_input_files(file)
-        button = f"button[value={quoted(press)}]" if press else "button:not([type=button])"
+        button = f"button[value={css_string(press)}]" if press else "button:not([type=button])"
         is_pressed: bool = form.locator(button).first.evaluate(_PRESS)
         return is_pressed
 
     def form(self, name: str, press: str = "", *names: str) -> Locator:
         """Return the form that is posted to this route and has those fields and that button."""
-        has = [f"[name={quoted(one)}]" for one in names]
-        has += [f"button[value={quoted(press)}]"] if press else []
+        required = [f"[name={css_string(one)}]" for one in names]
+        required += [f"button[value={css_string(press)}]"] if press else []
         forms = self.page.locator("form")
-        for number, (at, fits) in enumerate(forms.evaluate_all(_FORMS, has)):
-            if fits and route_of(at, "POST") == name:
+        for number, (at, is_match) in enumerate(forms.evaluate_all(_FORMS, required)):
+            if is_match and route_of(at, "POST") == name:
                 return forms.nth(number)
         raise AssertionError((name, press, names, self.page.url))
 
@@ -141,29 +141,29 @@ class Walker:
         self.page.wait_for_load_state()
 
 
-def fetched(page: Page, links: str) -> list[bytes]:
+def fetch_targets(page: Page, links: str) -> list[bytes]:
     """Let the page fetch what these links or images lead to, and return the bytes."""
     found: list[str] = page.locator(links).evaluate_all(_FETCH)
     return [b64decode(one) for one in found]
 
 
-def quoted(text: str) -> str:
+def css_string(text: str) -> str:
     """Return the text as a string in a CSS selector."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def _fill(form: Locator, name: str, value: str) -> None:
-    found = form.locator(f"[name={quoted(name)}]")
+    found = form.locator(f"[name={css_string(name)}]")
     kind = found.first.evaluate("it => it.type")
     if kind in {"radio", "checkbox"}:
-        form.locator(f"[name={quoted(name)}][value={quoted(value)}]").first.check()
+        form.locator(f"[name={css_string(name)}][value={css_string(value)}]").first.check()
     elif kind.startswith("select"):
         found.first.select_option(value)
     else:
         found.first.fill(value)
 
 
-def walked(states: Iterator[str], walker: Walker) -> Iterator[tuple[str, str]]:
+def visited_states(states: Iterator[str], walker: RouteWalker) -> Iterator[tuple[str, str]]:
     """Yield each state and the route that shows it, once its page has loaded."""
     for state in states:
         walker.page.wait_for_load_state()

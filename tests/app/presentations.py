@@ -6,7 +6,7 @@ from typing import Final, Literal
 from playwright.sync_api import Page
 
 from tests.app.axe import violations
-from tests.app.served import WITHOUT_SCRIPT
+from tests.app.served import PAGES_WITHOUT_SCRIPT
 
 _MEASURE: Final = """() => {
   const faults = [], root = document.documentElement;
@@ -42,31 +42,33 @@ PRESENTATIONS: Final = {
 }
 
 
-def present(page: Page, how: Presentation) -> None:
+def apply_presentation(page: Page, presentation: Presentation) -> None:
     """Wait until the page has loaded, then show it as these preferences and this system would."""
     page.wait_for_load_state()  # after a click, the next page has only begun to load
     page.emulate_media(
-        color_scheme=how.color_scheme, forced_colors=how.forced_colors, reduced_motion="reduce"
+        color_scheme=presentation.color_scheme,
+        forced_colors=presentation.forced_colors,
+        reduced_motion="reduce",
     )
     page.evaluate(
         "([size, dir]) => { document.documentElement.className = `size-${size}`;"
         " document.documentElement.dir = dir; }",
-        [how.text_size, how.direction],
+        [presentation.text_size, presentation.direction],
     )
 
 
-def for_everybody(page: Page) -> None:
+def assert_accessible(page: Page) -> None:
     """Fail if a page has faults in one of the presentations; axe cannot run without script."""
-    if page in WITHOUT_SCRIPT:
+    if page in PAGES_WITHOUT_SCRIPT:
         return
-    for name, how in PRESENTATIONS.items():
-        present(page, how)
-        found = faults_of(page)
+    for name, presentation in PRESENTATIONS.items():
+        apply_presentation(page, presentation)
+        found = accessibility_faults(page)
         assert found == [], (name, found)
-    present(page, PRESENTATIONS["light"])
+    apply_presentation(page, PRESENTATIONS["light"])
 
 
-def faults_of(page: Page) -> list[str]:
+def accessibility_faults(page: Page) -> list[str]:
     """Return what axe finds, and whether the page is too wide, a control is smaller than 44 px, or
     there is not exactly one h1.
     """

@@ -14,16 +14,16 @@ from typing import Final
 
 from PIL import Image
 
-from tests.app.page_walker import walked
-from tests.app.presentations import PRESENTATIONS, present
+from tests.app.page_walker import visited_states
+from tests.app.presentations import PRESENTATIONS, apply_presentation
 from tests.app.served import PHONE, chromium
-from tests.app.states import STATES, a_world, all_states
+from tests.app.states import STATES, all_states, opened_world
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "screens"
 SCHEMES: Final = ("light", "dark")
 BYTES_MAX: Final = 4_000_000  # of all pictures together
 _LONGEST_PX: Final = 3 * PHONE["height"] // 2
-_HEAD: Final = """\
+_README_HEAD: Final = """\
 # Every page, in every state
 
 Each page as a phone of 390 x 844 points shows it, and at most one and a half times that height. The
@@ -35,39 +35,39 @@ draws all of this anew from the running program, and `tests/app/test_every_page.
 """
 
 
-def file_of(state: str, scheme: str) -> str:
+def screenshot_name(state: str, scheme: str) -> str:
     return f"{state}-{scheme}.webp"
 
 
-def index() -> str:
+def readme_text() -> str:
     """Return the page that lists all screens."""
     rows = (
         f"| {state.replace('-', ' ')} | "
         + " | ".join(
-            f'<img src="{file_of(state, scheme)}" width="260" alt="{state}, {scheme}">'
+            f'<img src="{screenshot_name(state, scheme)}" width="260" alt="{state}, {scheme}">'
             for scheme in SCHEMES
         )
         + " |"
         for state in STATES
     )
-    return _HEAD + "\n".join(rows) + "\n"
+    return _README_HEAD + "\n".join(rows) + "\n"
 
 
-def draw(chosen: Collection[str], folder: Path) -> None:
+def save_screenshots(chosen: Collection[str], folder: Path) -> None:
     """Walk through all states, and save screenshots of the chosen ones."""
     folder.mkdir(exist_ok=True)
     with (
-        tempfile.TemporaryDirectory() as place,
+        tempfile.TemporaryDirectory() as workspace,
         chromium(whole=True) as browser,
-        a_world(browser, Path(place)) as world,
+        opened_world(browser, Path(workspace)) as world,
     ):
         page = world.ana.page
-        for state, _ in walked(all_states(world), world.ana):
+        for state, _ in visited_states(all_states(world), world.ana):
             for scheme in SCHEMES if state in chosen else ():
-                present(page, PRESENTATIONS[scheme])
+                apply_presentation(page, PRESENTATIONS[scheme])
                 page.evaluate("scrollTo(0, 0)")  # the bar stays at the top of what is in view
-                _save(page.screenshot(full_page=True), folder / file_of(state, scheme))
-            present(page, PRESENTATIONS["light"])
+                _save(page.screenshot(full_page=True), folder / screenshot_name(state, scheme))
+            apply_presentation(page, PRESENTATIONS["light"])
 
 
 def _save(png: bytes, to: Path) -> None:
@@ -78,12 +78,12 @@ def _save(png: bytes, to: Path) -> None:
 
 def main(arguments: list[str]) -> None:
     chosen = arguments or list(STATES)
-    draw(chosen, FOLDER)
-    wanted = {file_of(state, scheme) for state in STATES for scheme in SCHEMES}
+    save_screenshots(chosen, FOLDER)
+    wanted = {screenshot_name(state, scheme) for state in STATES for scheme in SCHEMES}
     for file in FOLDER.glob("*.webp"):
         if file.name not in wanted:
             file.unlink()
-    (FOLDER / "README.md").write_text(index())
+    (FOLDER / "README.md").write_text(readme_text())
 
 
 if __name__ == "__main__":

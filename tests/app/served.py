@@ -23,12 +23,12 @@ from tests.sizes import NIGHTLY
 PASSPHRASE = "lunar pepper goat window tulip"
 PHONE: ViewportSize = {"width": 390, "height": 844}
 #: Chromium simulates a microphone and a camera, and pages may use them.
-_ARGUMENTS = [
+_CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
-WITHOUT_SCRIPT = WeakSet[Page]()
+PAGES_WITHOUT_SCRIPT = WeakSet[Page]()
 #: A timeout in seconds that is long enough on a busy machine.
 PATIENCE_S = 90
 expect.set_options(timeout=PATIENCE_S * 1000)
@@ -48,34 +48,34 @@ class Served:
 
 
 @contextmanager
-def served_app(home: Path, inside: tuple[str, ...] = (), **more: str) -> Iterator[Served]:
+def served_app(home: Path, inside: tuple[str, ...] = (), **settings: str) -> Iterator[Served]:
     """Run ``entrenous app`` for a device in ``home``, started by the command ``inside``, if any."""
-    with serving([*inside, sys.executable, "-m", "entrenous"], home, **more) as app:
+    with serving([*inside, sys.executable, "-m", "entrenous"], home, **settings) as app:
         yield app
 
 
 @contextmanager
-def serving(program: list[str], home: Path, **more: str) -> Iterator[Served]:
+def serving(program: list[str], home: Path, **settings: str) -> Iterator[Served]:
     """Run the app of this program for a device in ``home``; fail if it prints a traceback."""
-    as_usual = {"ENTRENOUS_HOME": str(home), "ENTRENOUS_UNDO": "10"}
-    environment = {**os.environ, **as_usual, **more}
+    defaults = {"ENTRENOUS_HOME": str(home), "ENTRENOUS_UNDO": "10"}
+    environment = {**os.environ, **defaults, **settings}
     command = [*program, "app", "--no-browser", "--json"]
     with (
-        TemporaryFile("w+") as complaints,
+        TemporaryFile("w+") as errors,
         begun(
-            command, stdout=subprocess.PIPE, stderr=complaints, env=environment, text=True
+            command, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True
         ) as process,
     ):
         assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
-        assert said["schema"] == "entrenous/app/1"
+        answer = json.loads(process.stdout.readline())
+        assert answer["schema"] == "entrenous/app/1"
         try:
-            yield Served(said["url"], home, process)
+            yield Served(answer["url"], home, process)
         finally:
             process.terminate()
             assert process.wait(PATIENCE_S) == 0
-        complaints.seek(0)
-        assert "Traceback" not in (said_last := complaints.read()), said_last
+        errors.seek(0)
+        assert "Traceback" not in (printed := errors.read()), printed
 
 
 def chromium_program(*, whole: bool = NIGHTLY) -> str:
@@ -93,7 +93,7 @@ def chromium(*, whole: bool = NIGHTLY) -> Iterator[Browser]:
     """Run the system's Chromium, or its headless shell."""
     program = chromium_program(whole=whole)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=program, args=_CHROMIUM_ARGUMENTS)
         try:
             yield browser
         finally:
@@ -117,15 +117,15 @@ def opened_page(
         page = context.new_page()
         faults: list[str] = []
         address = f"http://{urlsplit(link).netloc}"
-        page.on("console", lambda said: faults.append(said.text) if _is_policy(said.text) else None)
-        page.on("pageerror", lambda why: faults.append(str(why)))
+        page.on("console", lambda shown: faults.extend(_policy_violations(shown.text)))
+        page.on("pageerror", lambda error: faults.append(str(error)))
         page.on(
             "request",
-            lambda asked: None if is_here(asked.url, address) else faults.append(asked.url),
+            lambda asked: None if is_same_origin(asked.url, address) else faults.append(asked.url),
         )
         page.goto(link)
         if not script:
-            WITHOUT_SCRIPT.add(page)
+            PAGES_WITHOUT_SCRIPT.add(page)
         yield page
         assert faults == [], faults
 
@@ -148,22 +148,23 @@ def unlock(page: Page) -> None:
     page.get_by_role("button", name="Unlock").click()
 
 
-def _is_policy(text: str) -> bool:
-    return "Content Security Policy" in text or "Permissions policy" in text
+def _policy_violations(text: str) -> list[str]:
+    policies = ("Content Security Policy", "Permissions policy")
+    return [text] if any(policy in text for policy in policies) else []
 
 
-def is_here(url: str, address: str) -> bool:
+def is_same_origin(url: str, address: str) -> bool:
     return url.startswith((f"{address}/", "blob:", "about:"))
 
 
-def no_violations(page: Page) -> None:
+def assert_no_violations(page: Page) -> None:
     """Fail if axe finds anything on the page; axe cannot run where scripts are disabled."""
-    if page in WITHOUT_SCRIPT:
+    if page in PAGES_WITHOUT_SCRIPT:
         return
     found = violations(page)
     assert found == [], found
 
 
 def text_of_pdf(pdf: bytes) -> str:
-    said = subprocess.run(["pdftotext", "-", "-"], input=pdf, capture_output=True, check=True)
-    return " ".join(said.stdout.decode().split())
+    answer = subprocess.run(["pdftotext", "-", "-"], input=pdf, capture_output=True, check=True)
+    return " ".join(answer.stdout.decode().split())

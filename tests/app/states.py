@@ -29,7 +29,7 @@ from entrenous.send.people.compare_keys import begin_or_answer_comparison, confi
 from entrenous.send.people.invite import make_invite_link
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
-from tests.app.page_walker import Walker, fetched
+from tests.app.page_walker import RouteWalker, fetch_targets
 from tests.app.served import PASSPHRASE, opened_page, served_app
 from tests.real.stage import Server, wait_until
 from tests.vaults import create_device
@@ -182,7 +182,7 @@ NO_PAGE: Final = {
 
 
 #: Routes that the story does not reach, and the files that check them in all presentations.
-WALKED_ELSEWHERE: Final = {
+CHECKED_ELSEWHERE: Final = {
     "join": "test_joining.py",
     "joined": "test_joining.py",
     "differs": "test_joining.py",
@@ -229,7 +229,7 @@ class Words:
 class World:
     """Ana's app in a browser, Ben's device without a browser, and what they type and send."""
 
-    ana: Walker
+    ana: RouteWalker
     ben: Device
     words: Words
     photo: Path
@@ -247,22 +247,26 @@ class World:
 
 
 @contextmanager
-def a_world(
+def opened_world(
     browser: Browser, folder: Path, words: Words | None = None, language: str = ""
 ) -> Iterator[World]:
     """Run a relay and Ana's app, in this language or the browser's, and create Ben's device."""
     words = words or Words()
-    spoken = {"ENTRENOUS_LANGUAGE": language} if language else {}
+    language_setting = {"ENTRENOUS_LANGUAGE": language} if language else {}
     with (
-        ben_at_a_relay(folder, words) as (ben, relay),
-        served_app(folder / "ana", ENTRENOUS_PAUSE="0", HOME=str(folder), **spoken) as app,
+        device_of_ben(folder, words) as (ben, relay),
+        served_app(
+            folder / "ana", ENTRENOUS_PAUSE="0", HOME=str(folder), **language_setting
+        ) as app,
         opened_page(browser, app.link) as page,
     ):
-        yield World(Walker(page, app.address, relay.url), ben, words, photograph(folder), folder)
+        yield World(
+            RouteWalker(page, app.address, relay.url), ben, words, photograph(folder), folder
+        )
 
 
 @contextmanager
-def ben_at_a_relay(folder: Path, words: Words) -> Iterator[tuple[Device, Server]]:
+def device_of_ben(folder: Path, words: Words) -> Iterator[tuple[Device, Server]]:
     """Run a relay, and create Ben's device at it, without a browser."""
     relay = Server(folder / "relay", ("relay", "run"))
     relay.start()
@@ -292,12 +296,12 @@ def all_states(world: World) -> Iterator[str]:
     yield from _messages(world)
     sent = _sent_again(world)
     yield from _copies_and_found(world)
-    yield from _taken_back(world, sent)
+    yield from _recalled(world, sent)
     yield from _case(world)
     yield from _locked(world.ana)
 
 
-def _without_a_vault(ana: Walker) -> Iterator[str]:
+def _without_a_vault(ana: RouteWalker) -> Iterator[str]:
     yield "first-page"
     cookies = ana.page.context.cookies()
     ana.page.context.clear_cookies()
@@ -327,7 +331,7 @@ def _without_a_vault(ana: Walker) -> Iterator[str]:
     yield from _help(ana)
 
 
-def _help(ana: Walker) -> Iterator[str]:
+def _help(ana: RouteWalker) -> Iterator[str]:
     ana.go("help")
     yield "help"
     ana.send("help", place="Germany")
@@ -356,7 +360,7 @@ def _help(ana: Walker) -> Iterator[str]:
     ana.send("stop")
 
 
-def _set_up(ana: Walker, words: Words) -> Iterator[str]:
+def _set_up(ana: RouteWalker, words: Words) -> Iterator[str]:
     ana.go("link_here")
     yield "link-here"
     ana.send("link_here", code="entrenous-link:2:nothing")
@@ -375,7 +379,7 @@ def _set_up(ana: Walker, words: Words) -> Iterator[str]:
     yield "home"
 
 
-def _devices(ana: Walker) -> Iterator[str]:
+def _devices(ana: RouteWalker) -> Iterator[str]:
     ana.go("devices")
     yield "devices"
     ana.send("linking")
@@ -414,12 +418,12 @@ def _people(world: World) -> Iterator[str]:
     yield "compare"
     ana.send("compare")
     yield "compare-waiting"
-    _until_ben(ben, lambda: begin_or_answer_comparison(contacts(ben)[0].name, ben))
+    _step_of_ben(ben, lambda: begin_or_answer_comparison(contacts(ben)[0].name, ben))
     ana.page.locator('button[value="same"]').wait_for()
     yield "compare-signs"
     ana.send("compare", "same")
     yield "compare-agreed"
-    _until_ben(ben, lambda: confirm_match(contacts(ben)[0].name, ben))
+    _step_of_ben(ben, lambda: confirm_match(contacts(ben)[0].name, ben))
     ana.page.locator('button[value="same"]').wait_for(state="detached")
     ana.page.reload()
     yield "compared"
@@ -442,7 +446,7 @@ def _people(world: World) -> Iterator[str]:
         yield f"person-{act}"
 
 
-def _until_ben(ben: Device, step: Callable[[], object]) -> None:
+def _step_of_ben(ben: Device, step: Callable[[], object]) -> None:
     """Fetch Ben's messages until he has the one from Ana that his step needs, and take it."""
 
     def is_done() -> bool:
@@ -474,10 +478,10 @@ def _sending(world: World) -> Iterator[str]:
     ana.go("home")
     yield "home-draft"
     ana.follow("review")
-    _hold_still(ana)
+    _block_events(ana)
     ana.send("review", confirm=words.ben)
     yield "sealing"
-    _go_on(ana)
+    _unblock_events(ana)
     ana.wait_for("sealed")
     yield "sealed"
     ana.send("sealed")
@@ -489,12 +493,12 @@ def _sending(world: World) -> Iterator[str]:
     ana.send("discard")
 
 
-def _hold_still(ana: Walker) -> None:
+def _block_events(ana: RouteWalker) -> None:
     """Block the server-sent events, so that the next progress page stays when its work ends."""
     ana.page.route("**/4", lambda route: route.abort())
 
 
-def _go_on(ana: Walker) -> None:
+def _unblock_events(ana: RouteWalker) -> None:
     ana.page.unroute("**/4")
     ana.page.reload()
 
@@ -535,7 +539,7 @@ def _sent_again(world: World) -> str:
     return ana.page.url
 
 
-def _taken_back(world: World, sent: str) -> Iterator[str]:
+def _recalled(world: World, sent: str) -> Iterator[str]:
     ana = world.ana
     ana.page.goto(sent)
     ana.page.locator("[data-live] form").wait_for(state="detached")
@@ -562,15 +566,15 @@ def _copies_and_found(world: World) -> Iterator[str]:
     ana.send("copies", names=f"{words.ben}\n{words.caro}", files={"file": world.photo})
     ana.wait_for("copies_made")
     yield "copies-made"
-    saved = fetched(ana.page, "a[download]")[1]
+    saved = fetch_targets(ana.page, "a[download]")[1]
     cut = Image.open(io.BytesIO(saved)).crop((40, 30, 660, 680))
     cut.save(leak, quality=75)
     ana.go("found")
     yield "found"
-    _hold_still(ana)
+    _block_events(ana)
     ana.send("found", files={"file": leak})
     yield "looking"
-    _go_on(ana)
+    _unblock_events(ana)
     ana.wait_for("verdicts")
     yield "verdicts"
     ana.follow("how")
@@ -646,8 +650,8 @@ def _threat(world: World) -> Iterator[str]:
     yield "threat-first-steps"
     ana.follow("case_question")
     yield "threat-where"
-    told = {"told_platform": "Instagram", "where": words.chat, "account": words.account}
-    ana.send("case_question", **told)
+    answers = {"told_platform": "Instagram", "where": words.chat, "account": words.account}
+    ana.send("case_question", **answers)
     yield "threat-case"
     case = ana.page.url
     ana.follow("evidence")
@@ -663,7 +667,7 @@ def _threat(world: World) -> Iterator[str]:
     yield "threat-letter"
 
 
-def _locked(ana: Walker) -> Iterator[str]:
+def _locked(ana: RouteWalker) -> Iterator[str]:
     ana.send("lock")
     yield "home-locked"
     ana.go("unlock")

@@ -10,8 +10,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 from skimage import data
 
-from tests.app.friends import an_app, enter, made_device
-from tests.app.served import no_violations
+from tests.app.friends import created_device, opened_app, unlock_app
+from tests.app.served import assert_no_violations
 from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -19,24 +19,24 @@ _PAGES_MAX = 10
 
 
 @MODE_PARAMETERS
-def test_from_a_found_picture_to_the_letter_in_ten_pages_and_a_threat(
+def test_found_copy_leads_to_letter_in_ten_pages_and_threat_to_report(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
-    with made_device(tmp_path / "device", "Ana", None):
+    with created_device(tmp_path / "device", "Ana", None):
         pass
-    with an_app(browser, tmp_path / "device", script=mode != "no-script") as page:
-        enter(page)
-        leak = _leaked_copy(page, tmp_path)
+    with opened_app(browser, tmp_path / "device", script=mode != "no-script") as page:
+        unlock_app(page)
+        leak = _make_leaked_copy(page, tmp_path)
         page.get_by_role("link", name="Start", exact=True).click()
         ana = Walker(page, mode)
-        _found(ana, leak)
-        _written_to_the_platform(ana)
+        _trace_found_copy(ana, leak)
+        _write_to_platform(ana)
         assert len(ana.pages) <= _PAGES_MAX, ana.pages
         ana.follow("Start")
-        _threatened(ana, tmp_path)
+        _report_threat(ana, tmp_path)
 
 
-def _leaked_copy(page: Page, folder: Path) -> Path:
+def _make_leaked_copy(page: Page, folder: Path) -> Path:
     """Make two copies, and return a cropped and recompressed version of the second."""
     photo, leak = folder / "photo.jpg", folder / "leak.jpg"
     Image.fromarray(data.astronaut()).resize((900, 900)).save(photo, quality=95)
@@ -48,12 +48,12 @@ def _leaked_copy(page: Page, folder: Path) -> Path:
 def _make_copies(page: Page, photo: Path) -> dict[str, bytes]:
     page.get_by_role("link", name="Send something").click()
     page.get_by_role("heading", name="Make copies for any messenger").wait_for()
-    no_violations(page)
+    assert_no_violations(page)
     page.get_by_label("Picture, clip or recording").set_input_files(photo)
     page.get_by_label("Who gets a copy? Write one name on each line").fill("Ben\nCaro")
     page.get_by_role("button", name="Make the copies").click()
     page.get_by_role("heading", name="The copies are ready").wait_for()
-    no_violations(page)
+    assert_no_violations(page)
     made = {}
     for name in ("Ben", "Caro"):
         with page.expect_download() as saved:
@@ -63,31 +63,31 @@ def _make_copies(page: Page, photo: Path) -> dict[str, bytes]:
     return made
 
 
-def _found(ana: Walker, leak: Path) -> None:
+def _trace_found_copy(ana: Walker, leak: Path) -> None:
     """Trace the found picture to Caro's copy, and open the page that explains the verdict."""
     page = ana.page
     ana.press("I found something of mine", "link")
-    ana.choose("Pictures, clips or recordings that you found", leak)
+    ana.choose_file("Pictures, clips or recordings that you found", leak)
     ana.begin("Find out whose copy it is")
-    ana.arrives("What was found")
+    ana.wait_for_page("What was found")
     page.get_by_text("Its hidden marks fit the copy made for Caro.").wait_for()
     assert page.get_by_text("made for Ben").count() == 0
     assert page.get_by_text("This says whose copy got out, not who passed it on.").is_visible()
-    _, paper = ana.saved("Save this finding as PDF")
+    _, paper = ana.save_file("Save this finding as PDF")
     assert paper.startswith(b"%PDF-")
     verdict = page.url
     page.get_by_role("link", name="How do we know?").click()  # optional, so not counted
     page.get_by_role("heading", name="What this does not say").wait_for()
-    no_violations(page)
+    assert_no_violations(page)
     page.goto(verdict)
 
 
-def _written_to_the_platform(ana: Walker) -> None:
+def _write_to_platform(ana: Walker) -> None:
     page = ana.page
     ana.press("Do something about it")
-    ana.exactly("Yes")
-    ana.exactly("No")
-    ana.exactly("Yes")
+    ana.press_exactly("Yes")
+    ana.press_exactly("No")
+    ana.press_exactly("Yes")
     ana.press("Anybody can see it")
     ana.fill("Its name, in any language", "USA")
     ana.press("Next")
@@ -95,20 +95,20 @@ def _written_to_the_platform(ana: Walker) -> None:
     ana.press("Open my case")
     assert page.get_by_text("What was found: the copy made for Caro.").is_visible()
     ana.press("Write to")
-    name, letter = ana.saved("Save as PDF")
+    name, letter = ana.save_file("Save as PDF")
     assert (name, letter[:5]) == ("letter-1.pdf", b"%PDF-")
     assert "https://www.instagram.com/p/123" in page.get_by_role("region").inner_text()
 
 
-def _threatened(ana: Walker, folder: Path) -> None:
+def _report_threat(ana: Walker, folder: Path) -> None:
     page, shot = ana.page, folder / "demand.png"
     Image.fromarray(data.page()).save(shot)
     ana.press("Something happened", "link")
     ana.unfold("Something else happened")
     ana.press("Begin: it is about me")
-    ana.exactly("Yes")
-    ana.exactly("No")
-    ana.exactly("Yes")
+    ana.press_exactly("Yes")
+    ana.press_exactly("No")
+    ana.press_exactly("Yes")
     ana.press("Nothing was shared yet")
     assert ana.pages[-1] == "Somebody threatens to share your pictures"
     assert page.get_by_text("Do not pay, and send nothing more").first.is_visible()
@@ -118,8 +118,8 @@ def _threatened(ana: Walker, folder: Path) -> None:
     ana.fill("The account that threatens, if you know it", "@lena.k")
     ana.press("Open my case")
     ana.press("Keep evidence", "link")
-    ana.choose("Screenshots, pictures, saved pages", shot)
-    ana.exactly("Keep it")
+    ana.choose_file("Screenshots, pictures, saved pages", shot)
+    ana.press_exactly("Keep it")
     ana.press("Back to the case", "link")
     assert page.get_by_text("Before anything appears, let platforms refuse it").is_visible()
     assert page.get_by_role("link", name="Everything that can be done").is_visible()

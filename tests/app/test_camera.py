@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from tests.app.friends import a_relay, an_app, enter, made_device
-from tests.app.served import chromium_program, no_violations, opened_page, served_app
+from tests.app.friends import created_device, opened_app, running_relay, unlock_app
+from tests.app.served import assert_no_violations, chromium_program, opened_page, served_app
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 _HAS_A_PICTURE = """video => new Promise(done => {
@@ -21,51 +21,51 @@ _HAS_A_PICTURE = """video => new Promise(done => {
 
 
 @contextmanager
-def seeing(browser: Browser, picture: Path) -> Iterator[Browser]:
+def chromium_with_camera(browser: Browser, picture: Path) -> Iterator[Browser]:
     """Run a Chromium whose simulated camera shows a picture."""
-    film = picture.with_suffix(".y4m")
+    clip = picture.with_suffix(".y4m")
     Image.open(picture).convert("RGB").resize((420, 420)).save(picture)
     pad = "pad=640:480:(ow-iw)/2:(oh-ih)/2:white,format=yuv420p"
     program = shutil.which("ffmpeg")
     if program is None:
         pytest.skip("needs Debian's ffmpeg")
-    reads = [program, "-v", "error", "-loop", "1", "-i", str(picture)]
-    subprocess.run([*reads, "-vf", pad, "-t", "1", "-r", "10", str(film)], check=True)
-    sees = browser.browser_type.launch(
+    input_options = [program, "-v", "error", "-loop", "1", "-i", str(picture)]
+    subprocess.run([*input_options, "-vf", pad, "-t", "1", "-r", "10", str(clip)], check=True)
+    camera_browser = browser.browser_type.launch(
         executable_path=chromium_program(),
         args=[
             "--no-sandbox",
             "--use-fake-ui-for-media-stream",
             "--use-fake-device-for-media-stream",
-            f"--use-file-for-fake-video-capture={film}",
+            f"--use-file-for-fake-video-capture={clip}",
         ],
     )
     try:
-        yield sees
+        yield camera_browser
     finally:
-        sees.close()
+        camera_browser.close()
 
 
-def test_the_code_of_another_device_is_read_by_the_camera(browser: Browser, tmp_path: Path) -> None:
+def test_camera_reads_the_code_of_another_device(browser: Browser, tmp_path: Path) -> None:
     with (
-        a_relay(tmp_path) as relay,
+        running_relay(tmp_path) as relay,
         served_app(tmp_path / "phone") as at_phone,
         opened_page(browser, at_phone.link, script=False) as without_script,
     ):
-        _there_is_a_file_field_and_no_button(without_script)
-        with made_device(tmp_path / "old", "Ana", relay.url):
+        _check_file_field_and_no_camera_button(without_script)
+        with created_device(tmp_path / "old", "Ana", relay.url):
             pass
-        with an_app(browser, tmp_path / "old") as old:
-            enter(old)
-            code = _code_picture(old, tmp_path / "code.png")
+        with opened_app(browser, tmp_path / "old") as old:
+            unlock_app(old)
+            code = _save_code_picture(old, tmp_path / "code.png")
             with (
-                seeing(browser, code) as sees,
-                opened_page(sees, at_phone.address, after=without_script) as phone,
+                chromium_with_camera(browser, code) as camera_browser,
+                opened_page(camera_browser, at_phone.address, after=without_script) as phone,
             ):
-                _read_by_the_camera(phone)
+                _read_code_by_camera(phone)
 
 
-def _there_is_a_file_field_and_no_button(page: Page) -> None:
+def _check_file_field_and_no_camera_button(page: Page) -> None:
     page.get_by_role("link", name="Set up this device").click()
     page.get_by_role("link", name="This is another device of mine").click()
     page.get_by_label("Photo of the code").wait_for()
@@ -74,20 +74,20 @@ def _there_is_a_file_field_and_no_button(page: Page) -> None:
     page.get_by_role("alert").wait_for()
 
 
-def _read_by_the_camera(phone: Page) -> None:
+def _read_code_by_camera(phone: Page) -> None:
     phone.get_by_role("link", name="Set up this device").click()
     phone.get_by_role("link", name="This is another device of mine").click()
     phone.get_by_role("button", name="Use the camera").click()
     phone.get_by_role("button", name="Take the picture").wait_for()
     # page.wait_for_function would use eval in the page, which the page's policy forbids.
     phone.locator("video").evaluate(_HAS_A_PICTURE)
-    no_violations(phone)
+    assert_no_violations(phone)
     phone.get_by_role("button", name="Take the picture").click()
     phone.get_by_role("heading", name="Lock this device").wait_for()
-    no_violations(phone)
+    assert_no_violations(phone)
 
 
-def _code_picture(page: Page, place: Path) -> Path:
+def _save_code_picture(page: Page, place: Path) -> Path:
     page.get_by_role("link", name="Your devices").click()
     page.get_by_role("button", name="Link another device").click()
     page.get_by_role("heading", name="Show this to your other device").wait_for()

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from entrenous.demo.stamp_authority import make_stamp_server
-from tests.app.presentations import for_everybody
+from tests.app.presentations import assert_accessible
 from tests.app.served import PHONE, Served, opened_page, served_app, text_of_pdf
 from tests.app.states import photograph
 from tests.app.walker import (
@@ -36,14 +36,14 @@ def _open_case(page: Page) -> Walker:
     return Walker(page)
 
 
-def test_a_letter_is_filled_in_sent_and_its_dates_saved(browser: Browser, tmp_path: Path) -> None:
+def test_letter_is_filled_in_sent_and_its_deadlines_saved(browser: Browser, tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
         ana = _open_case(page)
         ana.press("Write to")
         letter = page.get_by_role("region")
         assert "[your signature; a typed name is one]" in letter.inner_text()
-        _is_seen_at_once(page, "Open their form in a new window")
-        _follows(page, "Write it into the letter", "Save as PDF")
+        _check_visible_without_scrolling(page, "Open their form in a new window")
+        _check_link_follows_button(page, "Write it into the letter", "Save as PDF")
         assert page.get_by_text("3 places are still empty.").is_visible()
         assert page.get_by_text("A letter without your name may be refused.").is_visible()
         assert page.get_by_text("It holds no picture").is_hidden()  # folded until it is asked for
@@ -52,8 +52,8 @@ def test_a_letter_is_filled_in_sent_and_its_dates_saved(browser: Browser, tmp_pa
         ana.press("Write it into the letter")
         for words in ("Ana Ruiz", "This is an intimate visual depiction."):
             assert words in letter.inner_text()
-            assert ana.saved("Save as text")[1].decode().count(words) == 1
-            assert words in text_of_pdf(ana.saved("Save as PDF")[1])
+            assert ana.save_file("Save as text")[1].decode().count(words) == 1
+            assert words in text_of_pdf(ana.save_file("Save as PDF")[1])
         ana.unfold("Another language")
         page.get_by_label("Language of the letter").select_option("de")
         ana.press("Write a new version")
@@ -74,20 +74,20 @@ def test_a_letter_is_filled_in_sent_and_its_dates_saved(browser: Browser, tmp_pa
         ana.press("Back", "link")
         assert page.get_by_text("Nothing to do now: they have until").is_visible()
         assert page.get_by_text("The next step is to write to: FTC").is_visible()
-        name, dates = ana.saved("Save as calendar reminders")
+        name, dates = ana.save_file("Save as calendar reminders")
         assert name == "reminders.ics"
         assert b"Reminder 1" in dates
         assert not any(word in dates.lower() for word in (b"act", b"instagram", b"entrenous"))
 
 
-def _is_seen_at_once(page: Page, link: str) -> None:
+def _check_visible_without_scrolling(page: Page, link: str) -> None:
     """Check that a link is on the first screen of a phone."""
     box = page.get_by_role("link", name=link).bounding_box()
     assert box
     assert box["y"] + box["height"] < PHONE["height"]
 
 
-def _follows(page: Page, button: str, link: str) -> None:
+def _check_link_follows_button(page: Page, button: str, link: str) -> None:
     """Check that a link comes right after a button, before anything else to press."""
     pressed = page.get_by_role("button", name=button).bounding_box()
     box = page.get_by_role("link", name=link).bounding_box()
@@ -97,15 +97,15 @@ def _follows(page: Page, button: str, link: str) -> None:
 
 
 @needs_openssl
-def test_evidence_is_stamped_by_one_button_and_waits_where_nobody_answers(
+def test_one_button_stamps_evidence_which_waits_for_a_silent_authority(
     browser: Browser, tmp_path: Path
 ) -> None:
     with make_stamp_server(local_authority(tmp_path), "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.server_address[1]}/"
-        there = settings_for(tmp_path, url)
+        authority_settings = settings_for(tmp_path, url)
         environment = {
-            "ENTRENOUS_STAMP_AUTHORITIES": str(there.stamp_authorities),
-            "ENTRENOUS_CA_BUNDLE": str(there.ca_bundle),
+            "ENTRENOUS_STAMP_AUTHORITIES": str(authority_settings.stamp_authorities),
+            "ENTRENOUS_CA_BUNDLE": str(authority_settings.ca_bundle),
         }
         with (
             served_app(tmp_path / "device", **environment) as app,
@@ -114,21 +114,21 @@ def test_evidence_is_stamped_by_one_button_and_waits_where_nobody_answers(
             ana = _open_case(page)
             ana.press("Keep evidence", "link")
             ana.fill("Or note something in your own words", "I saw it on Monday")
-            ana.exactly("Keep it")
+            ana.press_exactly("Keep it")
             kept = page.get_by_text("Unchanged since then. These are your own words.")
             assert "No outside proof of time yet." in kept.inner_text()
             table = tmp_path / "table.toml"
             good = table.read_text()
             table.write_text(good.replace(url, "http://127.0.0.1:9/"))
             ana.begin("Have all of it stamped")
-            ana.arrives("It waits for a stamp")
+            ana.wait_for_page("It waits for a stamp")
             ana.press("Back to the case", "link")
             assert page.get_by_text("To be stamped since").is_visible()
             table.write_text(good)
             threading.Thread(target=server.serve_forever, daemon=True).start()
             ana.press("Look at it", "link")
             ana.begin("Have all of it stamped")
-            ana.arrives("It is stamped")
+            ana.wait_for_page("It is stamped")
             assert page.get_by_text("existed by then").is_visible()
             ana.follow("Back")
             assert page.get_by_text("An outside service confirms that it existed").is_visible()
@@ -152,20 +152,20 @@ def test_watching_asks_first_packs_hold_no_picture_and_erasing_leaves_nothing(
         ana.press("Back to the case", "link")
         ana.press("Hand it over", "link")
         ana.begin("Make the pack for a platform")
-        ana.arrives("The pack is ready")
-        name, pack = ana.saved("Save it")
+        ana.wait_for_page("The pack is ready")
+        name, pack = ana.save_file("Save it")
         assert (name, pack[:2]) == ("pack.zip", b"PK")
         ana.press("Back to the case", "link")
         ana.press("Say more about it", "link")
         ana.tick("Somebody in the picture was, or may have been, under 18")
-        ana.exactly("Keep it")
+        ana.press_exactly("Keep it")
         ana.press("Note it, and close the case")
         assert page.get_by_text("This case takes in nothing more").is_visible()
         ana.press("Erase it", "link")
         ana.unfold("I want to erase it")
         ana.begin("Erase it for good")
-        ana.arrives("The case is erased")
-        name, receipt = ana.saved("Save the receipt")
+        ana.wait_for_page("The case is erased")
+        name, receipt = ana.save_file("Save the receipt")
         assert name == "receipt.json"
         assert json.loads(receipt).keys() == {"schema", "erased_at", "number"}
         ana.press("Back", "link")
@@ -176,12 +176,12 @@ def test_watching_asks_first_packs_hold_no_picture_and_erasing_leaves_nothing(
 def _stamped_app(folder: Path) -> Iterator[Served]:
     """Run the app with a working local stamp authority."""
     with make_stamp_server(local_authority(folder), "127.0.0.1", 0) as server:
-        there = settings_for(folder, f"http://127.0.0.1:{server.server_address[1]}/")
+        authority_settings = settings_for(folder, f"http://127.0.0.1:{server.server_address[1]}/")
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with served_app(
             folder / "device",
-            ENTRENOUS_STAMP_AUTHORITIES=str(there.stamp_authorities),
-            ENTRENOUS_CA_BUNDLE=str(there.ca_bundle),
+            ENTRENOUS_STAMP_AUTHORITIES=str(authority_settings.stamp_authorities),
+            ENTRENOUS_CA_BUNDLE=str(authority_settings.ca_bundle),
         ) as app:
             yield app
         server.shutdown()
@@ -189,7 +189,7 @@ def _stamped_app(folder: Path) -> Iterator[Served]:
 
 @needs_openssl
 @MODE_PARAMETERS
-def test_an_item_is_seen_under_a_veil_checked_and_saved_with_its_proofs(
+def test_evidence_is_shown_blurred_verified_and_saved_with_its_proofs(
     browser: Browser, tmp_path: Path, mode: Mode
 ) -> None:
     with (
@@ -200,51 +200,51 @@ def test_an_item_is_seen_under_a_veil_checked_and_saved_with_its_proofs(
         open_case_at_once(page)
         ana = Walker(page, mode)
         ana.press("Keep evidence", "link")
-        ana.choose("Screenshots, pictures, saved pages", photograph(tmp_path))
+        ana.choose_file("Screenshots, pictures, saved pages", photograph(tmp_path))
         ana.fill("Or note something in your own words", "I saw it on Monday")
-        ana.exactly("Keep it")
+        ana.press_exactly("Keep it")
         assert page.get_by_role("img").count() == 0
         ana.begin("Show the pictures small")
-        ana.arrives("Evidence")
-        _lifted_from_its_veil(page, ana)
+        ana.wait_for_page("Evidence")
+        _unblur_picture(page, ana)
         ana.begin("Check everything")
-        ana.arrives("Everything holds")
+        ana.wait_for_page("Everything holds")
         assert page.get_by_text("There is no stamp yet").is_visible()
         ana.follow("Back")
         ana.begin("Have all of it stamped")
-        ana.arrives("It is stamped")
+        ana.wait_for_page("It is stamped")
         ana.follow("Back")
         ana.begin("Check everything")
-        ana.arrives("Everything holds")
+        ana.wait_for_page("Everything holds")
         assert page.get_by_text("2 items are byte for byte as they were kept").is_visible()
         assert page.get_by_text("1 stamp is genuine").is_visible()
         ana.follow("Back")
         with page.expect_download() as saving:
             ana.begin("Save item 1 with its proofs")
-        _proven(saving.value.path().read_bytes(), tmp_path / "unpacked")
+        _check_proofs(saving.value.path().read_bytes(), tmp_path / "unpacked")
         ana.press("Lock")
         assert page.get_by_role("img").count() == 0
 
 
-def _lifted_from_its_veil(page: Page, ana: Walker) -> None:
+def _unblur_picture(page: Page, ana: Walker) -> None:
     small = page.get_by_role("img", name="Item 1, small")
     assert small.evaluate("it => it.complete || it.decode().then(() => true)")
     assert "blur" in small.evaluate("it => getComputedStyle(it).filter")
-    for_everybody(page)
+    assert_accessible(page)
     ana.tick("Show item 1")
     assert small.evaluate("it => getComputedStyle(it).filter") == "none"
     assert page.get_by_role("button", name="Show the pictures small").count() == 0
 
 
-def _proven(pack: bytes, folder: Path) -> None:
+def _check_proofs(pack: bytes, folder: Path) -> None:
     """Run the commands in how-to-check.txt: openssl verifies the stamp, and the hash matches."""
     with zipfile.ZipFile(io.BytesIO(pack)) as packed:
         packed.extractall(folder)
     commands = (folder / "how-to-check.txt").read_text().splitlines()
     openssl = next(line for line in commands if line.strip().startswith("openssl"))
-    said = subprocess.check_output(
+    verified = subprocess.check_output(
         openssl, shell=True, cwd=folder, stderr=subprocess.STDOUT, text=True
     )
-    assert "Verification: OK" in said
+    assert "Verification: OK" in verified
     hashed = subprocess.check_output(commands[-1], shell=True, cwd=folder, text=True)
     assert hashed.split()[0] in (folder / "stamp-1.json").read_text()

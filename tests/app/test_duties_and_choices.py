@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.app.client import entered
-from tests.app.presentations import for_everybody
+from tests.app.presentations import assert_accessible
 from tests.app.served import opened_page, served_app
-from tests.app.test_poisoned_files import opened_case
+from tests.app.test_poisoned_files import open_case
 from tests.app.walker import (
     MODE_PARAMETERS,
     Mode,
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 @MODE_PARAMETERS
-def test_a_letter_tells_the_ticked_places_and_an_organisation_notes_what_it_reported(
+def test_letter_names_ticked_places_and_organisation_notes_its_reports(
     browser: Browser, tmp_path: Path, mode: Mode
 ) -> None:
     with (
@@ -31,15 +31,15 @@ def test_a_letter_tells_the_ticked_places_and_an_organisation_notes_what_it_repo
         set_up_at_once(page)
         open_case_at_once(page)
         ana = Walker(page, mode)
-        _a_letter_tells_the_places_that_were_ticked(ana)
+        _letter_names_ticked_places(ana)
         ana.press("Back to the case", "link")
-        _an_organisation_sees_until_when_it_must_report_and_notes_what_it_did(ana)
+        _organisation_sees_deadlines_and_notes_its_reports(ana)
 
 
-def _a_letter_tells_the_places_that_were_ticked(ana: Walker) -> None:
+def _letter_names_ticked_places(ana: Walker) -> None:
     ana.press("Add a place", "link")
     ana.fill("The address, or the chat", "www.instagram.com/p/456")
-    ana.exactly("Keep it")
+    ana.press_exactly("Keep it")
     ana.press("Write to")
     letter = ana.page.get_by_role("region")
     assert "/p/123" in letter.inner_text()
@@ -51,7 +51,7 @@ def _a_letter_tells_the_places_that_were_ticked(ana: Walker) -> None:
     assert "/p/456" in letter.inner_text()
 
 
-def _an_organisation_sees_until_when_it_must_report_and_notes_what_it_did(ana: Walker) -> None:
+def _organisation_sees_deadlines_and_notes_its_reports(ana: Walker) -> None:
     page = ana.page
     ana.press("Say more about it", "link")
     ana.press("Our own systems let it out", "link")
@@ -60,13 +60,13 @@ def _an_organisation_sees_until_when_it_must_report_and_notes_what_it_did(ana: W
     assert page.get_by_text("entrenous case").count() == 0
     ana.press("Say which country it is in", "link")
     page.get_by_label("Which country do you live in?").fill("Germany")
-    ana.exactly("Keep it")
+    ana.press_exactly("Keep it")
     ana.press("Say more about it", "link")
     ana.press("Our own systems let it out", "link")
-    for_everybody(page)
+    assert_accessible(page)
     ana.press("Show me the deadlines")
     assert page.get_by_text("You became aware of it on").is_visible()
-    for_everybody(page)
+    assert_accessible(page)
     ana.press("Back to the case", "link")
     ana.press("What has to be reported", "link")
     ana.press("We told the authority")
@@ -75,10 +75,10 @@ def _an_organisation_sees_until_when_it_must_report_and_notes_what_it_did(ana: W
     assert page.get_by_text("The people concerned were told on").is_visible()
 
 
-def test_a_letter_that_needs_a_page_may_tell_the_chat_all_the_same(tmp_path: Path) -> None:
+def test_letter_that_needs_a_page_may_name_a_chat(tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app, entered(app) as ana:
         ana.set_up()
-        case = opened_case(ana)
+        case = open_case(ana)
         ana.post(f"/86/{case}", {"kind": "chat", "where": "the class group"})
         route = {"route": "us-tida-removal"}
         ana.post(f"/89/{case}", {"place": "US"})

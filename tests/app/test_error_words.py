@@ -10,11 +10,11 @@ from entrenous.base.errors import DiskFailed, DiskFull
 SECRET = "the beach at Nice"
 
 
-@pytest.mark.parametrize("fault", [KeyError(SECRET), OSError(errno.ENOENT, "no file", SECRET)])
-def test_a_fault_is_named_by_its_class_alone(fault: Exception) -> None:
-    words = error_words(fault)
+@pytest.mark.parametrize("exception", [KeyError(SECRET), OSError(errno.ENOENT, "no file", SECRET)])
+def test_unexpected_exception_shows_only_its_class(exception: Exception) -> None:
+    words = error_words(exception)
     assert SECRET not in words
-    assert words.startswith(f"This is a fault in Entrenous ({type(fault).__name__})")
+    assert words.startswith(f"This is a fault in Entrenous ({type(exception).__name__})")
 
 
 @pytest.mark.parametrize(

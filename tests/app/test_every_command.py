@@ -37,8 +37,8 @@ def rows() -> dict[str, tuple[str, str]]:
 
 
 def test_every_command_has_its_row(rows: dict[str, tuple[str, str]]) -> None:
-    there = {name for name in commands(build_command_line()) if name.split()[0] not in OPERATORS}
-    assert set(rows) == there
+    expected = {name for name in commands(build_command_line()) if name.split()[0] not in OPERATORS}
+    assert set(rows) == expected
 
 
 def test_a_command_without_a_page_says_why(rows: dict[str, tuple[str, str]]) -> None:
@@ -47,7 +47,7 @@ def test_a_command_without_a_page_says_why(rows: dict[str, tuple[str, str]]) -> 
 
 
 def test_every_address_is_one_of_the_app() -> None:
-    there = {re.sub(r"/\{.*", "", route.path) for route in all_routes()} | {"/"}
-    there |= {route.path for route in all_routes()}
+    expected = {re.sub(r"/\{.*", "", route.path) for route in all_routes()} | {"/"}
+    expected |= {route.path for route in all_routes()}
     named = set(_ADDRESS.findall(TABLE.read_text()))
-    assert named - there == set()
+    assert named - expected == set()

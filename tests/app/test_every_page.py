@@ -7,18 +7,18 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.app.axe import violations
-from tests.app.page_walker import gets
-from tests.app.presentations import faults_of
-from tests.app.screens import BYTES_MAX, FOLDER, SCHEMES, file_of, index
+from tests.app.page_walker import get_paths_by_route
+from tests.app.presentations import accessibility_faults
+from tests.app.screens import BYTES_MAX, FOLDER, SCHEMES, readme_text, screenshot_name
 from tests.app.served import PHONE
-from tests.app.states import NO_PAGE, STATES, WALKED_ELSEWHERE
+from tests.app.states import CHECKED_ELSEWHERE, NO_PAGE, STATES
 
-_GOOD = """<html lang="en"><title>Page</title><main><h1>One</h1><p style="color:#333">Words</p>
+_GOOD_PAGE = """<html lang="en"><title>Page</title><main><h1>One</h1><p style="color:#333">Words</p>
 <p>There is <a href="/">a page</a></p><img src="data:," alt="A cat" width="60" height="60">
 <button id="b" style="padding:1em">x</button>
 <label for="f">Name</label> <input id="f" style="padding:1em"></main>"""
 #: Changes to that page, and the rule that axe reports for each.
-_BREAKS = {
+_FAULTS = {
     'color:#333">Words': ('color:#bbb">Words', "color-contrast"),
     ' alt="A cat"': ("", "image-alt"),
     ">x<": ("><", "button-name"),
@@ -28,51 +28,51 @@ _BREAKS = {
     "<h1>One</h1>": ("<h3>One</h3>", "page-has-heading-one"),
     '<a href="/">': ('<a href="/" style="text-decoration:none;color:#222">', "link-in-text-block"),
 }
-_BAD = """<html lang="en"><title>Page</title><main><h1>One</h1><h1>Two</h1>
+_BAD_PAGE = """<html lang="en"><title>Page</title><main><h1>One</h1><h1>Two</h1>
 <p style="color:#bbb;background:#fff">Hard to read</p><img src="data:,"><button>x</button></main>"""
 
 
 def test_every_route_is_walked_or_has_a_reason() -> None:
     """For a new page, add a line to STATES and a step to its story, or a line to NO_PAGE."""
     shown = {route for route in STATES.values() if route}
-    apart = NO_PAGE.keys() | WALKED_ELSEWHERE.keys()
-    assert sorted(gets().keys() - shown - apart) == []
+    apart = NO_PAGE.keys() | CHECKED_ELSEWHERE.keys()
+    assert sorted(get_paths_by_route().keys() - shown - apart) == []
     assert sorted(apart & shown) == []
-    assert sorted(apart - gets().keys()) == []
-    for name in set(WALKED_ELSEWHERE.values()):
-        assert "for_everybody(" in (Path(__file__).parent / name).read_text()
+    assert sorted(apart - get_paths_by_route().keys()) == []
+    for name in set(CHECKED_ELSEWHERE.values()):
+        assert "assert_accessible(" in (Path(__file__).parent / name).read_text()
 
 
 @pytest.mark.real
 @pytest.mark.slow
-def test_faults_would_be_found(browser: Browser) -> None:
+def test_checks_find_faults(browser: Browser) -> None:
     with browser.new_context(viewport=PHONE) as context:
         page = context.new_page()
-        page.set_content(_BAD)
-        found = " ".join(faults_of(page))
+        page.set_content(_BAD_PAGE)
+        found = " ".join(accessibility_faults(page))
     for fault in ("color-contrast", "image-alt", "2 h1", "button"):
         assert fault in found
 
 
 @pytest.mark.real
 @pytest.mark.slow
-def test_a_page_that_was_clean_is_looked_at_again_after_any_change(browser: Browser) -> None:
+def test_clean_page_is_checked_again_after_any_change(browser: Browser) -> None:
     with browser.new_context(viewport=PHONE) as context:
         page = context.new_page()
-        assert _violations_of(page, _GOOD) == []
-        assert _violations_of(page, _GOOD.replace("Words", "Other words")) == []
+        assert _violations_in(page, _GOOD_PAGE) == []
+        assert _violations_in(page, _GOOD_PAGE.replace("Words", "Other words")) == []
         assert not page.evaluate("() => 'axe' in window")  # so axe did not run
-        for was, (now, rule) in _BREAKS.items():
-            assert rule in " ".join(_violations_of(page, _GOOD.replace(was, now))), rule
+        for was, (now, rule) in _FAULTS.items():
+            assert rule in " ".join(_violations_in(page, _GOOD_PAGE.replace(was, now))), rule
 
 
-def _violations_of(page: Page, html: str) -> list[str]:
+def _violations_in(page: Page, html: str) -> list[str]:
     page.goto(f"data:text/html,{quote(html)}")
     return violations(page)
 
 
-def test_the_screens_are_those_of_today() -> None:
+def test_screenshots_and_their_list_are_complete() -> None:
     drawn = {file.name for file in FOLDER.glob("*.webp")}
-    assert drawn == {file_of(state, scheme) for state in STATES for scheme in SCHEMES}
-    assert (FOLDER / "README.md").read_text() == index()
+    assert drawn == {screenshot_name(state, scheme) for state in STATES for scheme in SCHEMES}
+    assert (FOLDER / "README.md").read_text() == readme_text()
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) < BYTES_MAX

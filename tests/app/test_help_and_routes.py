@@ -29,7 +29,7 @@ def test_help_opens_without_a_vault_and_its_numbers_can_be_called(
         ana.fill("Which country do you live in?", "Germny")
         ana.press("Show who helps")
         assert page.get_by_role("alert").get_by_text("Did you mean Germany").is_visible()
-        ana.exactly("Germany")
+        ana.press_exactly("Germany")
         numbers = page.get_by_role("link", name="Call 112")
         assert numbers.get_attribute("href") == "tel:112"
         first = page.get_by_role("heading", level=3).first.inner_text()
@@ -59,7 +59,7 @@ def test_the_browsers_language_offers_a_country_and_assumes_none(
         page.locator("a[href='tel:133']").wait_for()
 
 
-def test_who_is_not_safe_can_call_at_once_and_choose_another_country(
+def test_person_in_danger_can_call_at_once_and_choose_another_country(
     browser: Browser, tmp_path: Path
 ) -> None:
     with served_app(tmp_path / "device") as app, browser.new_context(locale="de-AT") as context:
@@ -75,7 +75,7 @@ def test_who_is_not_safe_can_call_at_once_and_choose_another_country(
         assert call.get_attribute("href") == "tel:911"
 
 
-def test_a_threat_has_a_way_of_its_own(browser: Browser, tmp_path: Path) -> None:
+def test_threat_has_its_own_pages(browser: Browser, tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
         for start in ("/", "/80"):
             page.goto(f"{app.address}{start}")
@@ -92,7 +92,7 @@ def test_a_threat_has_a_way_of_its_own(browser: Browser, tmp_path: Path) -> None
             page.get_by_role("button", name="Stop").click()
 
 
-def test_without_copies_the_search_says_where_to_begin(browser: Browser, tmp_path: Path) -> None:
+def test_search_without_copies_says_where_to_begin(browser: Browser, tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
         page.get_by_role("link", name="I found something of mine").click()
         page.get_by_text("this device has made none yet").wait_for()
@@ -107,7 +107,7 @@ def test_a_suggested_country_has_its_name_in_the_language_of_the_page() -> None:
 
 
 @MODE_PARAMETERS
-def test_routes_open_without_a_vault_the_first_step_large(
+def test_routes_open_without_a_vault_and_show_the_first_step_first(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
     home = tmp_path / "device"
@@ -118,9 +118,9 @@ def test_routes_open_without_a_vault_the_first_step_large(
         ana = Walker(page, mode)
         ana.press("Something happened", "link")
         ana.press("What can be done", "link")
-        ana.exactly("Yes")
+        ana.press_exactly("Yes")
         ana.press("It is in a group chat")
-        ana.exactly("Skip")
+        ana.press_exactly("Skip")
         ana.fill("Its name or web address", "Whats App")
         ana.press("Next")
         ana.press("Show what can be done", "link")
@@ -134,7 +134,7 @@ def test_routes_open_without_a_vault_the_first_step_large(
         assert not home.exists()
 
 
-def test_words_to_paste_are_copied_with_a_button(browser: Browser, tmp_path: Path) -> None:
+def test_button_copies_words_to_paste(browser: Browser, tmp_path: Path) -> None:
     with (
         served_app(tmp_path / "device") as app,
         browser.new_context(permissions=["clipboard-read", "clipboard-write"]) as context,
@@ -154,7 +154,7 @@ def test_words_to_paste_are_copied_with_a_button(browser: Browser, tmp_path: Pat
 
 
 @MODE_PARAMETERS
-def test_under_18_leads_to_the_other_door_and_nothing_stays(
+def test_under_18_leads_to_other_help_and_nothing_is_stored(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
     with (
@@ -169,8 +169,8 @@ def test_under_18_leads_to_the_other_door_and_nothing_stays(
         page.get_by_role("link", name="Start", exact=True).click()
         ana.press("Something happened", "link")
         ana.press("Begin: it is about me")
-        ana.exactly("Yes")
-        ana.exactly("No")
+        ana.press_exactly("Yes")
+        ana.press_exactly("No")
         ana.press("I am not sure")
         assert ana.pages[-1] == "It is good that you said so"
         assert page.get_by_text("Tell an adult you trust").first.is_visible()
@@ -192,18 +192,16 @@ def test_under_18_leads_to_the_other_door_and_nothing_stays(
         assert page.get_by_text("case-").count() == 0
 
 
-def test_a_lock_in_the_middle_loses_nothing_and_shows_nothing(
-    browser: Browser, tmp_path: Path
-) -> None:
+def test_locking_midway_loses_no_answers_and_shows_none(browser: Browser, tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
         set_up_at_once(page)
         ana = Walker(page)
         ana.press("Something happened", "link")
         ana.press("Begin: it is about me")
         for answer in ("Yes", "No", "Yes"):
-            ana.exactly(answer)
+            ana.press_exactly(answer)
         ana.press("It is in a group chat")
-        ana.exactly("Skip")
+        ana.press_exactly("Skip")
         ana.fill("The chat: which app, who is in it", "the class on WhatsApp")
         ana.fill("The account that showed it, if you know it", "Max")
         page.context.request.post(

@@ -16,8 +16,8 @@ from entrenous.send.flush import flush_outbox
 from entrenous.send.people.compare_keys import begin_or_answer_comparison, comparison_with
 from entrenous.send.people.invite import make_invite_link
 from entrenous.send.people.qr_codes import qr_picture
-from tests.app.friends import a_relay, an_app, made_device, start
-from tests.app.presentations import for_everybody
+from tests.app.friends import created_device, open_from_start, opened_app, running_relay
+from tests.app.presentations import assert_accessible
 from tests.app.served import PASSPHRASE, PATIENCE_S, set_up, unlock
 from tests.real.stage import Server, wait_until
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 @dataclass(frozen=True)
-class _Ben:
+class _BenAtRelay:
     """Ben's device, which has no browser, and his relay."""
 
     device: Device
@@ -33,24 +33,24 @@ class _Ben:
 
 
 @pytest.fixture(scope="module")
-def ben(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Ben]:
+def ben(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_BenAtRelay]:
     folder = tmp_path_factory.mktemp("ben")
-    with a_relay(folder) as relay, made_device(folder / "ben", "Ben", relay.url) as device:
-        yield _Ben(device, relay)
+    with running_relay(folder) as relay, created_device(folder / "ben", "Ben", relay.url) as device:
+        yield _BenAtRelay(device, relay)
 
 
-def _added(page: Page) -> None:
+def _add_person(page: Page) -> None:
     """Add the person whose link is filled in."""
     page.get_by_text("The link is filled in.").wait_for()
-    for_everybody(page)
+    assert_accessible(page)
     page.get_by_role("button", name="Add them").click()
     page.get_by_role("heading", name="Ben").wait_for()
 
 
-def test_an_invite_link_is_all_that_somebody_new_needs_and_different_pictures_are_explained(
-    browser: Browser, tmp_path: Path, ben: _Ben
+def test_invite_link_connects_a_new_device_and_different_pictures_are_explained(
+    browser: Browser, tmp_path: Path, ben: _BenAtRelay
 ) -> None:
-    with an_app(browser, tmp_path / "ana") as page:
+    with opened_app(browser, tmp_path / "ana") as page:
         page.get_by_role("link", name="Set up this device").click()
         page.get_by_label("Your name, as people will see it").fill("Ana")
         page.get_by_label("A passphrase that only you know").fill(PASSPHRASE)
@@ -59,20 +59,20 @@ def test_an_invite_link_is_all_that_somebody_new_needs_and_different_pictures_ar
         link = make_invite_link(ben.device)
         page.get_by_label("Paste their invite link").fill(f"{link[:40]} {link[40:]}")
         page.get_by_role("button", name="Set up").click()
-        _added(page)
+        _add_person(page)
         page.get_by_role("link", name="By seven pictures").click()
         page.get_by_role("button", name="Begin").click()
-        _compares(ben.device)
+        _answer_comparison(ben.device)
         page.get_by_role("button", name="They are different").click()
         page.get_by_role("heading", name="Send Ben nothing private for now").wait_for()
-        for_everybody(page)
+        assert_accessible(page)
         page.get_by_role("link", name="Back to Ben").click()
         page.get_by_text("Not known: compare before you send anything private.").wait_for()
-        start(page, "Settings")
+        open_from_start(page, "Settings")
         page.get_by_text(f"through the relay {ben.relay.url}").wait_for()
 
 
-def _compares(device: Device) -> None:
+def _answer_comparison(device: Device) -> None:
     """Wait until Ana asks to compare keys, and answer her."""
 
     def is_asked() -> bool:
@@ -85,13 +85,13 @@ def _compares(device: Device) -> None:
     flush_outbox(device)
 
 
-def test_a_device_that_works_alone_is_connected_by_a_photographed_link(
-    browser: Browser, tmp_path: Path, ben: _Ben
+def test_photographed_link_connects_a_device_without_relay(
+    browser: Browser, tmp_path: Path, ben: _BenAtRelay
 ) -> None:
-    with an_app(browser, tmp_path / "caro", script=False) as page:
+    with opened_app(browser, tmp_path / "caro", script=False) as page:
         set_up(page, "Caro")
         page.get_by_role("link", name="Use it, and send from this app").click()
-        for_everybody(page)
+        assert_accessible(page)
         page.get_by_role("button", name="Connect").click()
         page.get_by_role("alert").wait_for()
         code = tmp_path / "code.png"
@@ -100,11 +100,11 @@ def test_a_device_that_works_alone_is_connected_by_a_photographed_link(
         page.get_by_role("button", name="Connect").click()
         page.get_by_role("heading", name="You are connected").wait_for()
         page.get_by_text(f"This device is connected to {ben.relay.url}.").wait_for()
-        for_everybody(page)
+        assert_accessible(page)
         page.get_by_role("link", name="Go on").click()
-        _added(page)
+        _add_person(page)
         page.get_by_role("button", name="Lock", exact=True).click()
         page.get_by_role("link", name="Unlock").click()
         unlock(page)
-        start(page, "Messages")
+        open_from_start(page, "Messages")
         expect(page.get_by_text("Your relay did not answer")).to_have_count(0)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from entrenous.learn.facts import all_questions
-from tests.app.served import PHONE, no_violations, opened_page, served_app, text_of_pdf
+from tests.app.served import PHONE, assert_no_violations, opened_page, served_app, text_of_pdf
 from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -34,8 +34,8 @@ def entrance(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_a_teacher_goes_from_a_lesson_to_its_sheet(
     mode: Mode, browser: Browser, entrance: Entrance
 ) -> None:
-    at, script = entrance.page, mode != "no-script"
-    with opened_page(browser, at.url, script=script, after=at) as page:
+    first_page, script = entrance.page, mode != "no-script"
+    with opened_page(browser, first_page.url, script=script, after=first_page) as page:
         teacher = Walker(page, mode)
         teacher.press("Check-up", "link")
         teacher.press("Lessons", "link")
@@ -45,7 +45,7 @@ def test_a_teacher_goes_from_a_lesson_to_its_sheet(
         box = page.get_by_role("status").bounding_box()
         assert box
         assert box["y"] < PHONE["height"] / 2  # the answer is seen without scrolling
-        name, sheet = teacher.saved("Sheet as PDF, A4")
+        name, sheet = teacher.save_file("Sheet as PDF, A4")
         assert name.endswith("-a4.pdf")
         assert "Being threatened" in text_of_pdf(sheet)
         assert len(teacher.pages) <= 4
@@ -59,17 +59,17 @@ def test_the_check_up_asks_one_question_a_page_keeps_nothing_and_leads_to_help(
         _begin_check_up(page)
         first, *others = all_questions()
         page.get_by_role("heading", name=first.question).wait_for()
-        no_violations(page)
+        assert_no_violations(page)
         page.get_by_role("button", name="No", exact=True).click()
-        for asked in others:
-            page.get_by_role("heading", name=asked.question).wait_for()
+        for question in others:
+            page.get_by_role("heading", name=question.question).wait_for()
             page.get_by_role("button", name="Skip").click()
         page.get_by_role("heading", name="What was found").wait_for()
-        no_violations(page)
+        assert_no_violations(page)
         assert first.step is not None
         assert page.get_by_text(first.step).is_visible()
         page.get_by_role("link", name="Start", exact=True).click()
-        _somebody_threatens(page)
+        _answer_that_somebody_threatens(page)
         assert not (tmp_path / "device").exists()
 
 
@@ -78,14 +78,14 @@ def _begin_check_up(page: Page) -> None:
     page.get_by_role("button", name="Begin").click()
 
 
-def _somebody_threatens(page: Page) -> None:
+def _answer_that_somebody_threatens(page: Page) -> None:
     """Answer that somebody threatens, and check that help is shown before all findings."""
     _begin_check_up(page)
     for _ in all_questions()[:-1]:
         page.get_by_role("button", name="Skip").click()
     page.get_by_role("button", name="Yes", exact=True).click()
     page.get_by_text("Help comes first.").wait_for()
-    no_violations(page)
+    assert_no_violations(page)
     assert page.get_by_text("Do not pay, and send nothing more").is_visible()
     page.get_by_role("link", name="People who help, now").click()
     page.get_by_role("heading", name="People who help").wait_for()

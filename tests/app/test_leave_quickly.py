@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.app.client import entered
-from tests.app.page_walker import Walker, gets
+from tests.app.page_walker import RouteWalker, get_paths_by_route
 from tests.app.served import PHONE, opened_page, served_app
 from tests.app.states import NO_PAGE, photograph
 from tests.app.walker import set_up_at_once
@@ -18,7 +18,7 @@ from tests.app.walker import set_up_at_once
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 BLANK_MS_MAX = 100
-_WATCH = """
+_MEASURE_BLANKING = """
 addEventListener("keydown", () => { window.pressedAt = performance.now(); }, true);
 new MutationObserver(() => {
   if (document.documentElement.classList.contains("gone"))
@@ -26,34 +26,34 @@ new MutationObserver(() => {
       sessionStorage.getItem(location.pathname) ?? Infinity));
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ["class"] });
 """
-_TOOK = "() => ({ ...sessionStorage })"
+_BLANKING_TIMES = "() => ({ ...sessionStorage })"
 _TRIES = 4  # other programs delay a press on a busy machine, but not each time
 
 
 @pytest.mark.threat("page-seen-by-somebody")
 def test_three_shifts_blank_every_page(browser: Browser, tmp_path: Path) -> None:
-    pages = {name for name, path in gets().items() if "{" not in path}
+    pages = {name for name, path in get_paths_by_route().items() if "{" not in path}
     with (
         served_app(tmp_path / "device") as app,
         browser.new_context(viewport=PHONE) as context,
     ):
         page = context.new_page()
-        page.add_init_script(_WATCH)
+        page.add_init_script(_MEASURE_BLANKING)
         page.goto(app.link)
         set_up_at_once(page)
         page.route("**/3", lambda route: route.fulfill(status=204))  # so that it stays unlocked
-        walker, left = Walker(page, app.address), dict[str, str]()
+        walker, names_by_path = RouteWalker(page, app.address), dict[str, str]()
         for name in sorted(pages - NO_PAGE.keys()):
-            left[_blanked(walker, name)] = name
+            names_by_path[_leave_quickly(walker, name)] = name
         for _ in range(_TRIES - 1):
-            for path in _slow(walker):
-                _blanked(walker, left[path])
-        slow = _slow(walker)
-        assert page.evaluate(_TOOK).keys() == left.keys()
+            for path in _too_slow_paths(walker):
+                _leave_quickly(walker, names_by_path[path])
+        slow = _too_slow_paths(walker)
+        assert page.evaluate(_BLANKING_TIMES).keys() == names_by_path.keys()
     assert slow == {}
 
 
-def _blanked(walker: Walker, name: str) -> str:
+def _leave_quickly(walker: RouteWalker, name: str) -> str:
     """Leave a page by pressing Shift three times; return its path."""
     walker.go(name)
     walker.page.wait_for_load_state()
@@ -64,10 +64,10 @@ def _blanked(walker: Walker, name: str) -> str:
     return path
 
 
-def _slow(walker: Walker) -> dict[str, float]:
+def _too_slow_paths(walker: RouteWalker) -> dict[str, float]:
     """Return the paths that took too long at each try, with their shortest times in ms."""
     walker.go("home")
-    took = walker.page.evaluate(_TOOK)
+    took = walker.page.evaluate(_BLANKING_TIMES)
     return {path: float(ms) for path, ms in took.items() if float(ms) >= BLANK_MS_MAX}
 
 
@@ -92,14 +92,14 @@ def test_the_server_does_not_wait_for_work_under_way(tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app, entered(app) as ana:
         ana.set_up()
         ana.post("/20", {"names": "\n".join(f"Person {number}" for number in range(30))}, upload)
-        usual_ms = max(_took_ms(lambda: ana.get("/static/icon.svg"))[0] for _ in range(5))
-        took_ms, answer = _took_ms(lambda: ana.post("/3"))
+        usual_ms = max(_timed_ms(lambda: ana.get("/static/icon.svg"))[0] for _ in range(5))
+        took_ms, answer = _timed_ms(lambda: ana.post("/3"))
         assert answer.text.startswith("<!doctype html>")
         assert "<body" not in answer.text
         assert took_ms < max(BLANK_MS_MAX, 5 * usual_ms), "more than a busy machine explains"
 
 
-def _took_ms(ask: Callable[[], httpx.Response]) -> tuple[float, httpx.Response]:
+def _timed_ms(ask: Callable[[], httpx.Response]) -> tuple[float, httpx.Response]:
     began = time.perf_counter()
     answer = ask()
     return (time.perf_counter() - began) * 1000, answer

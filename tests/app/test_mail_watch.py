@@ -17,10 +17,10 @@ from entrenous.base.identifiers import MailboxId
 from entrenous.base.secret import Secret
 from entrenous.device.identities import MailboxAddress
 
-HOME = MailboxAddress("https://relay.example", MailboxId(b"m" * 16), Secret(b"t" * 32))
+MAILBOX = MailboxAddress("https://relay.example", MailboxId(b"m" * 16), Secret(b"t" * 32))
 
 
-class Vault:
+class StubVault:
     """A stand-in for the vault session, which runs work at once and without a device."""
 
     def run(self, work: Callable[[Any], Any]) -> Future[Any]:
@@ -34,20 +34,20 @@ class Vault:
 
 class ClosedMailbox:
     """A relay that no longer accepts this device's token; the second request sets
-    ``asked_again``.
+    ``second_request``.
     """
 
     def __init__(self) -> None:
-        self.asked, self.asked_again = 0, threading.Event()
+        self.request_count, self.second_request = 0, threading.Event()
 
     def wait_for_letter(self, *_: object) -> bool:
-        self.asked += 1
-        if self.asked > 1:
-            self.asked_again.set()
+        self.request_count += 1
+        if self.request_count > 1:
+            self.second_request.set()
         raise WrongToken
 
 
-def test_a_relay_that_refuses_to_wake_us_does_not_end_the_watch(
+def test_watch_continues_after_the_relay_refuses_its_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A revoked device gets this answer. The watch stores the error, and asks again later."""
@@ -57,21 +57,21 @@ def test_a_relay_that_refuses_to_wake_us_does_not_end_the_watch(
     def open_courier(_: Settings) -> Iterator[ClosedMailbox]:
         yield relay
 
-    def refused(_: object) -> Any:
+    def refuse(_: object) -> Any:
         raise WrongToken
 
-    for name, made in {
+    for name, stand_in in {
         "open_courier": open_courier,
-        "fetch_messages": refused,
-        "_own_mailbox": lambda _: HOME,
+        "fetch_messages": refuse,
+        "_own_mailbox": lambda _: MAILBOX,
         "copies_to_query": lambda *_: (),
     }.items():
-        monkeypatch.setattr(mail, name, made)
-    vault: Any = Vault()
+        monkeypatch.setattr(mail, name, stand_in)
+    vault: Any = StubVault()
     watch = mail.MailWatch(Settings(home=tmp_path, patience_s=0.0), vault, ChangeEvents())
     watch.start()
     try:
-        assert relay.asked_again.wait(60)
+        assert relay.second_request.wait(60)
     finally:
         watch.stop()
     assert isinstance(watch.problem, WrongToken)

@@ -13,25 +13,25 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a 
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     return tmp_path
 
 
 @pytest.mark.parametrize("name", ["python3", 'odd $`"\\ %f name'])
 def test_the_entry_is_valid_and_starts_the_app(
-    name: str, data: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, data_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.executable", f"/opt/{name}")
     text = add_to_menu(neutral_name=True).read_text()
     assert "Name=Page\n" in text
     assert "Entrenous" not in text
     assert _arguments(text) == [f"/opt/{name}", "-m", "entrenous", "app"]
-    assert (data / "icons/hicolor/scalable/apps/entrenous.svg").is_file()
+    assert (data_home / "icons/hicolor/scalable/apps/entrenous.svg").is_file()
 
 
 @pytest.mark.real
-def test_freedesktops_own_program_accepts_the_entry(data: Path) -> None:
+def test_freedesktops_own_program_accepts_the_entry(data_home: Path) -> None:
     program = shutil.which("desktop-file-validate")
     if program is None:
         pytest.skip("needs Debian's desktop-file-utils")
@@ -39,14 +39,14 @@ def test_freedesktops_own_program_accepts_the_entry(data: Path) -> None:
         [program, str(add_to_menu(neutral_name=False))], capture_output=True, text=True, check=False
     )
     assert (checked.returncode, checked.stdout) == (0, "")
-    assert data.exists()
+    assert data_home.exists()
 
 
-def test_removing_leaves_nothing(data: Path) -> None:
+def test_removing_leaves_nothing(data_home: Path) -> None:
     add_to_menu(neutral_name=False)
     assert remove_from_menu()
     assert [
-        place for place in data.rglob("*") if place.is_file() and "cache" not in place.name
+        place for place in data_home.rglob("*") if place.is_file() and "cache" not in place.name
     ] == []
     assert not remove_from_menu()
 

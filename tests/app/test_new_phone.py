@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.app.friends import a_relay, an_app, enter, made_device
-from tests.app.presentations import for_everybody
+from tests.app.friends import created_device, opened_app, running_relay, unlock_app
+from tests.app.presentations import assert_accessible
 from tests.app.served import PASSPHRASE, unlock
 from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 
@@ -20,7 +20,7 @@ _CODE = "Or, if there is no camera, type or paste this there:"
 
 
 @dataclass(frozen=True)
-class Both:
+class TwoDevices:
     """The apps of an old device and of a new phone, and the folder with their data."""
 
     old: Walker
@@ -29,43 +29,45 @@ class Both:
 
 
 @contextmanager
-def both(folder: Path, browser: Browser, mode: Mode) -> Iterator[Both]:
+def two_devices(folder: Path, browser: Browser, mode: Mode) -> Iterator[TwoDevices]:
     """Run both apps; the old device is at a relay, and the phone is not set up yet."""
     script = mode != "no-script"
-    with a_relay(folder) as relay:
-        with made_device(folder / "old", "Ana", relay.url):
+    with running_relay(folder) as relay:
+        with created_device(folder / "old", "Ana", relay.url):
             pass
         with (
-            an_app(browser, folder / "old", script=script) as old,
-            an_app(browser, folder / "phone", script=script) as phone,
+            opened_app(browser, folder / "old", script=script) as old,
+            opened_app(browser, folder / "phone", script=script) as phone,
         ):
-            enter(old)
-            yield Both(Walker(old, mode), Walker(phone, mode), folder)
+            unlock_app(old)
+            yield TwoDevices(Walker(old, mode), Walker(phone, mode), folder)
 
 
 @MODE_PARAMETERS
-def test_a_new_phone_is_linked_lost_and_shut(mode: Mode, browser: Browser, tmp_path: Path) -> None:
-    with both(tmp_path, browser, mode) as devices:
+def test_new_phone_is_linked_then_lost_and_revoked(
+    mode: Mode, browser: Browser, tmp_path: Path
+) -> None:
+    with two_devices(tmp_path, browser, mode) as devices:
         if mode != "no-script":
-            _different_pictures_link_nothing(devices)
-        _link(devices)
-        _lost_and_shut(devices)
+            _check_different_pictures_link_nothing(devices)
+        _link_phone(devices)
+        _revoke_lost_phone(devices)
         if mode != "no-script":
-            _shut_by_a_recovery_sheet(devices, browser)
+            _revoke_by_recovery_sheet(devices, browser)
 
 
-def _asked_to_link(devices: Both) -> str:
+def _start_linking(devices: TwoDevices) -> str:
     """Start linking on the old device, and return the code that it shows."""
     old = devices.old
     old.press("Your devices", "link")
     old.begin("Link another device")
-    old.arrives("Show this to your other device")
+    old.wait_for_page("Show this to your other device")
     return old.page.get_by_label(_CODE).input_value()
 
 
-def _different_pictures_link_nothing(devices: Both) -> None:
+def _check_different_pictures_link_nothing(devices: TwoDevices) -> None:
     old, phone = devices.old, devices.phone
-    code = _asked_to_link(devices)
+    code = _start_linking(devices)
     phone.press("Set up this device", "link")
     phone.press("This is another device of mine", "link")
     phone.fill("Or type or paste the code", code[:-3])
@@ -73,76 +75,76 @@ def _different_pictures_link_nothing(devices: Both) -> None:
     phone.page.get_by_role("alert").wait_for()
     phone.fill("Or type or paste the code", code)
     phone.begin("Go on")
-    phone.arrives("Lock this device")
+    phone.wait_for_page("Lock this device")
     phone.fill("A passphrase for this device", PASSPHRASE)
     phone.fill("Repeat the passphrase", PASSPHRASE)
     phone.begin("Link")
-    phone.arrives("Do both devices show the same?")
+    phone.wait_for_page("Do both devices show the same?")
     phone.begin("They are different")
-    phone.arrives("This device was not linked")
-    old.arrives("Nothing was linked")
+    phone.wait_for_page("This device was not linked")
+    old.wait_for_page("Nothing was linked")
     assert not (devices.folder / "phone" / "vault.json").exists()
     for one in (old, phone):
         one.follow("Start")
 
 
-def _link(devices: Both) -> None:
+def _link_phone(devices: TwoDevices) -> None:
     """Link the phone by the code as text; both devices show the same pictures."""
     old, phone = devices.old, devices.phone
-    code = _asked_to_link(devices)
+    code = _start_linking(devices)
     phone.press("Set up this device", "link")
     phone.press("This is another device of mine", "link")
     phone.fill("Or type or paste the code", code)
     phone.begin("Go on")
-    phone.arrives("Lock this device")
+    phone.wait_for_page("Lock this device")
     phone.fill("What you call this device", "phone")
     phone.fill("A passphrase for this device", PASSPHRASE)
     phone.fill("Repeat the passphrase", PASSPHRASE)
     phone.begin("Link")
     for walker in (phone, old):
-        walker.arrives("Do both devices show the same?")
+        walker.wait_for_page("Do both devices show the same?")
         walker.page.reload()
         walker.page.get_by_role("button", name="They are the same").wait_for()
-    assert _signs(old.page) == _signs(phone.page)
+    assert _comparison_pictures(old.page) == _comparison_pictures(phone.page)
     phone.begin("They are the same")
-    phone.arrives("Waiting for your other device")
+    phone.wait_for_page("Waiting for your other device")
     old.begin("They are the same")
-    phone.arrives("This device is linked")
-    old.arrives("Linked: phone")
+    phone.wait_for_page("This device is linked")
+    old.wait_for_page("Linked: phone")
 
 
-def _signs(page: Page) -> list[str]:
+def _comparison_pictures(page: Page) -> list[str]:
     shown = page.get_by_role("listitem").all_inner_texts()
     assert len(shown) == 7
     return shown
 
 
-def _lost_and_shut(devices: Both) -> None:
+def _revoke_lost_phone(devices: TwoDevices) -> None:
     old, phone = devices.old, devices.phone
     old.press("Your devices", "link")
     old.press("Remove phone", "link")
     old.begin("It was lost or stolen: shut it")
-    old.arrives("It is off your list")
+    old.wait_for_page("It is off your list")
     old.page.get_by_text("phone is revoked: no passphrase opens its vault").wait_for()
-    phone.exactly("Lock")
+    phone.press_exactly("Lock")
     phone.press("Unlock", "link")
     phone.fill("Your passphrase", PASSPHRASE)
     phone.begin("Unlock")
     phone.page.get_by_text("can no longer be unlocked with any passphrase").wait_for()
-    for_everybody(phone.page)
+    assert_accessible(phone.page)
 
 
-def _shut_by_a_recovery_sheet(devices: Both, browser: Browser) -> None:
+def _revoke_by_recovery_sheet(devices: TwoDevices, browser: Browser) -> None:
     """Make a recovery sheet on the old device, and revoke that device with it on a third."""
-    text = _printed_sheet(devices)
-    with an_app(browser, devices.folder / "third") as page:
+    text = _make_sheet(devices)
+    with opened_app(browser, devices.folder / "third") as page:
         third = Walker(page)
         third.press("Set up this device", "link")
         third.press("I lost my only device", "link")
         third.fill("The letters and digits on your recovery sheet", text)
         third.tick("Shut the device for which I made this sheet")
         third.begin("Go on")
-        third.arrives("It is off your list")
+        third.wait_for_page("It is off your list")
         page.get_by_text("People are NOT told").wait_for()
     old = devices.old.page
     old.get_by_role("button", name="Lock").click()
@@ -151,7 +153,7 @@ def _shut_by_a_recovery_sheet(devices: Both, browser: Browser) -> None:
     old.get_by_text("can no longer be unlocked with any passphrase").wait_for()
 
 
-def _printed_sheet(devices: Both) -> str:
+def _make_sheet(devices: TwoDevices) -> str:
     """Make a sheet and return its text; check that the device keeps nothing of it."""
     old, page = devices.old, devices.old.page
     old.follow("Start")
@@ -159,14 +161,14 @@ def _printed_sheet(devices: Both) -> str:
     old.press("Recovery sheet to print", "link")
     old.begin("Make the sheet")
     page.get_by_role("button", name="I have it on paper").wait_for()
-    old.look()
+    old.check_page()
     text = page.locator("pre").inner_text()
     assert page.get_by_role("button", name="Print").is_visible()
     address = page.url
     old.begin("I have it on paper")
-    old.arrives("Is all of it on paper?")
+    old.wait_for_page("Is all of it on paper?")
     old.begin("Yes, it is on paper")
-    old.arrives("Your devices")
+    old.wait_for_page("Your devices")
     page.get_by_text("To add or remove devices, this device needs your recovery sheet.").wait_for()
     page.goto(address)
     page.get_by_text("no longer in memory").wait_for()

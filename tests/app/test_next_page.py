@@ -14,7 +14,7 @@ from tests.respond.room import Room, lived_in, seen
 CASE = CaseName("case-owl")
 
 
-def test_a_case_leads_from_page_to_page() -> None:
+def test_each_next_step_of_a_case_has_its_page() -> None:
     room = Room()
     name = room.opens(lived_in("US")).name
 
@@ -52,11 +52,11 @@ def test_a_case_leads_from_page_to_page() -> None:
         ("They have until Friday.", ""),
     ],
 )
-def test_a_command_is_a_page(step: str, page: str) -> None:
+def test_command_in_a_step_leads_to_its_page(step: str, page: str) -> None:
     assert page_for_step(step, CASE).page == page
 
 
-def test_what_is_due_first_comes_first_and_is_read_again_when_it_changes() -> None:
+def test_cases_are_sorted_by_deadline_and_read_again_after_changes() -> None:
     room, index = Room(), CaseIndex()
     names = [room.opens(lived_in("US")).name for _ in range(3)]
     for name in names[:2]:

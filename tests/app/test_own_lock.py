@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.app.friends import a_relay, an_app, enter, made_device
-from tests.app.served import PASSPHRASE, no_violations, opened_page, served_app, unlock
+from tests.app.friends import created_device, opened_app, running_relay, unlock_app
+from tests.app.served import PASSPHRASE, assert_no_violations, opened_page, served_app, unlock
 from tests.app.walker import Walker, set_up_at_once
 from tests.real.stage import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
-NEW = "copper lantern orchid bicycle fjord"
+NEW_PASSPHRASE = "copper lantern orchid bicycle fjord"
 _LOCK_WHILE_NEWS_COMES = """() => {
   document.querySelector("form[action$='/2']").requestSubmit();
   fetch = async () => new Response("<p>A page that has changed in all its parts</p>");
@@ -22,62 +22,62 @@ _LOCK_WHILE_NEWS_COMES = """() => {
 }"""
 
 
-def test_passphrase_hours_move_and_erasing(browser: Browser, tmp_path: Path) -> None:
+def test_change_passphrase_unlock_offline_move_and_erase(browser: Browser, tmp_path: Path) -> None:
     home = tmp_path / "device"
-    with a_relay(tmp_path / "one") as relay, a_relay(tmp_path / "two") as other:
-        with made_device(home, "Ana", relay.url):
+    with running_relay(tmp_path / "one") as relay, running_relay(tmp_path / "two") as other:
+        with created_device(home, "Ana", relay.url):
             pass
-        with an_app(browser, home) as page:
-            enter(page)
+        with opened_app(browser, home) as page:
+            unlock_app(page)
             ana = Walker(page)
             ana.press("Your devices", "link")
-            _passphrase(ana)
+            _change_passphrase(ana)
             ana.press("Open without the relay", "link")
             ana.press("Allow it")
             page.get_by_text("this device opens without its relay").wait_for()
             ana.press("Go on", "link")
-            _moved(ana, other.url)
+            _move_to(ana, other.url)
             page.goto(f"{page.url[: page.url.index('/', len('http://'))]}/114")
             ana.fill("To go on, type the word", "erase")
             ana.begin("Erase everything now")
-            ana.arrives("Everything was erased")
+            ana.wait_for_page("Everything was erased")
             page.get_by_text("The mailbox at your relay is closed too").wait_for()
             assert not home.exists()
 
 
-def _moved(ana: Walker, relay: str) -> None:
+def _move_to(ana: Walker, relay: str) -> None:
     ana.press("Use another relay", "link")
     ana.fill("Address of the other relay", "relay.example")
     ana.press("Move")
     ana.page.get_by_role("alert").wait_for()
     ana.fill("Address of the other relay", relay)
     ana.begin("Move")
-    ana.arrives("You moved")
+    ana.wait_for_page("You moved")
     ana.page.get_by_text(f"This device is at {relay} now.").wait_for()
 
 
-def _passphrase(ana: Walker) -> None:
+def _change_passphrase(ana: Walker) -> None:
     """Change the passphrase, and check that only the new one unlocks the device."""
     page = ana.page
     ana.press("Change your passphrase", "link")
     for now in ("not this one at all", PASSPHRASE):
         ana.fill("Your passphrase now", now)
-        ana.fill("The new passphrase", NEW)
-        ana.fill("Repeat the passphrase", NEW)
+        ana.fill("The new passphrase", NEW_PASSPHRASE)
+        ana.fill("Repeat the passphrase", NEW_PASSPHRASE)
         ana.begin("Change it")
         if now != PASSPHRASE:
             page.get_by_role("alert").wait_for()
-    ana.arrives("Your passphrase was changed")
-    ana.exactly("Lock")
+    ana.wait_for_page("Your passphrase was changed")
+    ana.press_exactly("Lock")
     ana.press("Unlock", "link")
     ana.fill("Your passphrase", PASSPHRASE)
     ana.begin("Unlock")
     page.get_by_role("alert").wait_for()
-    ana.fill("Your passphrase", NEW)
+    ana.fill("Your passphrase", NEW_PASSPHRASE)
     ana.begin("Unlock")
-    ana.arrives("What would you like to do?")
+    ana.wait_for_page("What would you like to do?")
     page.get_by_text("1 try at this device's passphrase failed").wait_for()
-    no_violations(page)
+    assert_no_violations(page)
     ana.press("I have read it")
     assert page.get_by_text("1 try at this device's passphrase failed").count() == 0
     ana.press("Your devices", "link")
@@ -88,7 +88,7 @@ def _passphrase(ana: Walker) -> None:
     [True, pytest.param(False, marks=pytest.mark.nightly)],
     ids=["script", "no-script"],
 )
-def test_without_use_it_locks_even_if_a_page_looks_for_news_and_keeps_what_was_typed(
+def test_unused_app_locks_despite_polling_and_keeps_what_was_typed(
     *, script: bool, browser: Browser, tmp_path: Path
 ) -> None:
     with (
@@ -101,10 +101,10 @@ def test_without_use_it_locks_even_if_a_page_looks_for_news_and_keeps_what_was_t
             {"name": "note.txt", "mimeType": "text/plain", "buffer": b"not a picture"}
         )
         page.get_by_label("Who gets a copy? Write one name on each line").fill("Zelda")
-        assert wait_until(lambda: _shows_nothing_more(page), 60)
+        assert wait_until(lambda: _is_locked(page), 60)
         page.get_by_role("button", name="Make the copies").click()
         page.get_by_text("Were you typing something?").wait_for()
-        no_violations(page)
+        assert_no_violations(page)
         unlock(page)
         assert (
             page.get_by_label("Who gets a copy? Write one name on each line").input_value()
@@ -112,9 +112,7 @@ def test_without_use_it_locks_even_if_a_page_looks_for_news_and_keeps_what_was_t
         )
 
 
-def test_news_does_not_replace_the_page_that_locking_leads_to(
-    browser: Browser, tmp_path: Path
-) -> None:
+def test_news_does_not_interrupt_locking(browser: Browser, tmp_path: Path) -> None:
     """Reloading a page cancels the form that it is sending."""
     with (
         served_app(tmp_path / "device") as app,
@@ -126,7 +124,7 @@ def test_news_does_not_replace_the_page_that_locking_leads_to(
         page.get_by_role("link", name="Unlock").wait_for()
 
 
-def _shows_nothing_more(page: Page) -> bool:
+def _is_locked(page: Page) -> bool:
     """Ask for news, as an open messages page does by itself; return whether the app is locked."""
     page.wait_for_timeout(500)
     news = page.context.request.get(page.url.replace("/20", "/40"), headers={"x-live": "1"})

@@ -22,9 +22,9 @@ from starlette.types import Message
 from entrenous.app import forms
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.invite import make_invite_link
-from tests.app.client import Client, ended, entered
+from tests.app.client import Client, entered, wait_for_job
 from tests.app.served import served_app
-from tests.app.states import Words, ben_at_a_relay
+from tests.app.states import Words, device_of_ben
 from tests.real.stage import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -65,7 +65,7 @@ _POISONED: Final[dict[str, Callable[[], bytes]]] = {
 
 #: Files that can be decoded: their pixels are kept, and nothing else of them.
 _READABLE: Final = {"behind"}
-_LONGEST_S: Final = 60
+_ANSWER_S_MAX: Final = 60
 _TYPED: Final = "words that stay"
 
 
@@ -74,7 +74,7 @@ def ana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """Return a client of Ana's app, who has Ben as a contact."""
     folder = tmp_path_factory.mktemp("poisoned")
     with (
-        ben_at_a_relay(folder, Words()) as (ben, relay),
+        device_of_ben(folder, Words()) as (ben, relay),
         served_app(folder / "device", ENTRENOUS_PAUSE="0") as app,
         entered(app) as client,
     ):
@@ -89,22 +89,22 @@ def ana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 def test_no_poisoned_file_is_shown_run_or_ends_the_app(name: str, ana: Client) -> None:
     poison = ("file", (f"{name}.jpg", _POISONED[name](), "image/jpeg"))
     for path, fields in (("/20", {"names": "Ben"}), ("/30", {})):
-        _calm(ana, ana.post(path, fields, [poison]))
-    _refused_or_made_anew(ana, name, ana.post("/10", {"text": _TYPED, "to": "Ben"}, [poison]))
+        _check_answer(ana, ana.post(path, fields, [poison]))
+    _check_draft(ana, name, ana.post("/10", {"text": _TYPED, "to": "Ben"}, [poison]))
     person = re.search('/53/[^"]+', ana.get("/50").text)
     assert person
     compared = ana.post(person[0].replace("/53/", "/55/"), {}, [("photo", poison[1])])
     assert compared.status_code in {400, 404, 409}
-    _calm(ana, compared)
-    _kept_as_evidence(ana, poison)
+    _check_answer(ana, compared)
+    _check_evidence(ana, poison)
     assert ana.get("/").status_code == 200
 
 
-def _calm(ana: Client, answer: httpx.Response) -> httpx.Response:
+def _check_answer(ana: Client, answer: httpx.Response) -> httpx.Response:
     """Wait for the final answer; check that it is a page of the app without the file's script."""
     began = time.monotonic()
-    answer = ended(ana, answer)
-    assert time.monotonic() - began < _LONGEST_S
+    answer = wait_for_job(ana, answer)
+    assert time.monotonic() - began < _ANSWER_S_MAX
     assert _SCRIPT not in answer.content
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -113,9 +113,9 @@ def _calm(ana: Client, answer: httpx.Response) -> httpx.Response:
     return answer
 
 
-def _refused_or_made_anew(ana: Client, name: str, answer: httpx.Response) -> None:
+def _check_draft(ana: Client, name: str, answer: httpx.Response) -> None:
     """Check that a draft only has a file that can be decoded, and that the typed text stays."""
-    _calm(ana, answer)
+    _check_answer(ana, answer)
     assert _TYPED in answer.text
     if name in _READABLE:
         small = ana.get(answer.url.path.replace("/11/", "/14/") + "/1")
@@ -129,12 +129,12 @@ def _refused_or_made_anew(ana: Client, name: str, answer: httpx.Response) -> Non
         assert "/11/" not in ana.get("/").text, "no draft was stored"
 
 
-def _kept_as_evidence(ana: Client, poison: tuple[str, tuple[str, bytes, str]]) -> None:
+def _check_evidence(ana: Client, poison: tuple[str, tuple[str, bytes, str]]) -> None:
     """Check that evidence is stored and saved byte for byte, but never shown as it is."""
-    case = f"/90/{opened_case(ana)}"
-    kept = _calm(ana, ana.post(case, {"note": _TYPED}, [poison]))
+    case = f"/90/{open_case(ana)}"
+    kept = _check_answer(ana, ana.post(case, {"note": _TYPED}, [poison]))
     assert "A statement" in kept.text
-    shown = _calm(ana, ana.post(f"{case}/pictures"))
+    shown = _check_answer(ana, ana.post(f"{case}/pictures"))
     assert shown.url.path == case
     saved = ana.post(f"{case}/1")
     assert saved.content == poison[1][1]
@@ -144,50 +144,50 @@ def _kept_as_evidence(ana: Client, poison: tuple[str, tuple[str, bytes, str]]) -
     assert _SCRIPT not in small.content
 
 
-def opened_case(ana: Client) -> str:
+def open_case(ana: Client) -> str:
     """Open a case, and return the last part of the address of its page."""
     answer = ana.post("/81", {"for": "me"})
     while answer.url.path.startswith("/81/"):
         number = int(answer.url.path.rpartition("/")[2])
-        said = {1: "yes", 2: "no", 3: "yes", 4: "public"}.get(number, "skip")
-        answer = ana.post(answer.url.path, {"answer": said})
+        choice = {1: "yes", 2: "no", 3: "yes", 4: "public"}.get(number, "skip")
+        answer = ana.post(answer.url.path, {"answer": choice})
     assert answer.url.path.startswith("/83/"), answer.url
     return answer.url.path.removeprefix("/83/")
 
 
-def test_what_is_given_out_is_never_a_page(tmp_path: Path) -> None:
+def test_copy_does_not_contain_an_appended_script(tmp_path: Path) -> None:
     """The copy of a file with an appended script does not contain the script."""
     upload = [("file", ("photo.jpg", _POISONED["behind"](), "image/jpeg"))]
     with served_app(tmp_path / "device") as app, entered(app) as ana:
         ana.set_up()
-        answer = ended(ana, ana.post("/20", {"names": "Ben"}, upload))
+        answer = wait_for_job(ana, ana.post("/20", {"names": "Ben"}, upload))
         if answer.url.path.startswith("/21/"):
             saved = ana.get(f"{answer.url.path}/1")
             assert saved.headers["content-disposition"].startswith("attachment")
             assert _SCRIPT not in saved.content
 
 
-def test_of_too_much_at_once_only_what_was_typed_is_kept(
+def test_too_large_upload_keeps_only_what_was_typed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The limit is lowered, because sending 2 GB would take minutes."""
     monkeypatch.setattr(forms, "FORM_FILES_BYTES_MAX", 1 << 20)
-    asked = _posted(b"x" * (3 << 20))
+    request = _form_request(b"x" * (3 << 20))
     with pytest.raises(forms.TooMuchAtOnce):
-        asyncio.run(forms.read_form(asked))
-    kept: FormData = asked.state.form
+        asyncio.run(forms.read_form(request))
+    kept: FormData = request.state.form
     assert kept.multi_items() == [("text", _TYPED)]
 
 
-def _posted(file: bytes) -> Request:
-    made = httpx.Request(
+def _form_request(file: bytes) -> Request:
+    request = httpx.Request(
         "POST", "http://here/10", data={"text": _TYPED}, files={"file": ("a.jpg", file)}
     )
-    parts = [made.read()[at : at + 65536] for at in range(0, len(made.read()), 65536)]
+    parts = [request.read()[at : at + 65536] for at in range(0, len(request.read()), 65536)]
 
     async def receive() -> Message:
         body = parts.pop(0)
         return {"type": "http.request", "body": body, "more_body": bool(parts)}
 
-    headers = [(name.lower(), value) for name, value in made.headers.raw]
+    headers = [(name.lower(), value) for name, value in request.headers.raw]
     return Request({"type": "http", "method": "POST", "headers": headers}, receive)

@@ -7,7 +7,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 from skimage import data
 
-from tests.app.presentations import for_everybody
+from tests.app.presentations import assert_accessible
 from tests.app.served import opened_page, served_app
 from tests.app.walker import set_up_at_once
 from tests.real.stage import Server
@@ -33,14 +33,14 @@ def test_a_found_picture_is_registered_and_withdrawn(
             opened_page(browser, app.link, script=script) as page,
         ):
             set_up_at_once(page)
-            _find(page, photo)
+            _trace(page, photo)
             page.get_by_role("link", name="Ask a platform to stop it").click()
             page.get_by_role("heading", name="Ask a platform to stop it").wait_for()
-            for_everybody(page)
+            assert_accessible(page)
             page.get_by_role("button", name="Yes, everybody").click()
             page.get_by_text("Only fingerprints leave this device, never the picture.").wait_for()
             assert page.get_by_text("--whole-only").count() == 0
-            for_everybody(page)
+            assert_accessible(page)
             page.get_by_label("Address of the platform's gate").fill("gate.example")
             page.get_by_role("button", name="Send the fingerprints").click()
             page.get_by_role("alert").wait_for()
@@ -50,29 +50,29 @@ def test_a_found_picture_is_registered_and_withdrawn(
             page.get_by_label("Address of the platform's gate").fill(gate.url)
             page.get_by_role("button", name="Send the fingerprints").click()
             page.get_by_role("heading", name="It is registered").wait_for(timeout=60_000)
-            for_everybody(page)
+            assert_accessible(page)
             page.get_by_role("link", name="What you registered").click()
             page.get_by_text("picture · waiting").wait_for()
-            for_everybody(page)
+            assert_accessible(page)
             page.get_by_role("button", name="Ask the platforms for news").click()
             page.get_by_role("heading", name="What you registered").wait_for(timeout=60_000)
             page.get_by_role("button", name="Withdraw it at").click()
             page.get_by_text("It is withdrawn.").wait_for(timeout=60_000)
             page.get_by_text("picture · withdrawn").wait_for()
-            for_everybody(page)
+            assert_accessible(page)
     finally:
         gate.stop()
 
 
-def _find(page: Page, photo: Path) -> None:
+def _trace(page: Page, photo: Path) -> None:
     page.get_by_role("link", name="I found something of mine").click()
     page.get_by_label("Pictures, clips or recordings that you found").set_input_files(photo)
     page.get_by_role("button", name="Find out whose copy it is").click()
     page.get_by_role("heading", name="What was found").wait_for(timeout=60_000)
-    for_everybody(page)
+    assert_accessible(page)
 
 
-def test_somebody_under_18_is_led_elsewhere_and_nothing_is_asked_for(
+def test_person_under_18_is_led_elsewhere_and_nothing_is_asked_for(
     browser: Browser, tmp_path: Path
 ) -> None:
     with served_app(tmp_path / "device") as app, opened_page(browser, app.link) as page:
@@ -81,4 +81,4 @@ def test_somebody_under_18_is_led_elsewhere_and_nothing_is_asked_for(
         page.get_by_role("link", name="Ask a platform to stop something").click()
         page.get_by_role("button", name="No, or I do not know").click()
         page.get_by_text("takeitdown.ncmec.org").wait_for()
-        for_everybody(page)
+        assert_accessible(page)

@@ -14,19 +14,19 @@ from skimage import data
 from entrenous.demo.sample_photos import add_position_if_jpeg
 from tests.app.friends import (
     Friends,
-    a_relay,
-    acquainted,
-    an_app,
-    enter,
-    make_acquainted,
-    start,
-    until_there,
+    contacts_by_link,
+    create_contacts,
+    open_from_start,
+    opened_app,
+    running_relay,
+    unlock_app,
+    wait_for_link,
 )
-from tests.app.served import no_violations
+from tests.app.served import assert_no_violations
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 #: A message leaves after a second, and a relay that does not answer is asked again each second.
-_QUICK = {"ENTRENOUS_UNDO": "1", "ENTRENOUS_PATIENCE": "1"}
+_QUICK_SETTINGS = {"ENTRENOUS_UNDO": "1", "ENTRENOUS_PATIENCE": "1"}
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def photo(tmp_path: Path) -> Path:
 
 
 def _write(page: Page, to: str, photo: Path | None, text: str) -> None:
-    start(page, "Send something Each person gets a copy of their own")
+    open_from_start(page, "Send something Each person gets a copy of their own")
     if photo is not None:
         page.get_by_label("Pictures, clips or recordings").set_input_files(photo)
     page.get_by_label("Your message").fill(text)
@@ -65,32 +65,32 @@ def _send(page: Page, to: str) -> None:
     page.get_by_role("heading", name="It is on its way").wait_for()
 
 
-def _shot(page: Page, name: str) -> None:
+def _save_screenshot(page: Page, name: str) -> None:
     """Save a screenshot of the page if ENTRENOUS_SHOTS names a folder."""
     folder = os.environ.get("ENTRENOUS_SHOTS")
     if folder:
         page.screenshot(path=f"{folder}/{name}.png", full_page=True)
 
 
-def test_what_does_not_travel_voice_replies_and_notices(
+def test_photo_and_voice_are_sent_opened_and_answered(
     browser: Browser, tmp_path: Path, photo: Path
 ) -> None:
-    with acquainted(tmp_path, browser, {"ENTRENOUS_UNDO": "0"}) as friends:
-        _a_notice_stays_until_it_is_read(friends.ana)
+    with contacts_by_link(tmp_path, browser, {"ENTRENOUS_UNDO": "0"}) as friends:
+        _check_notice_stays_until_read(friends.ana)
         _write(friends.ben, "Ana", photo, "from the lake")
         _record_a_voice(friends.ben)
         _review(friends.ben)
-        _nothing_hidden_travels(friends.ben)
-        _their_copy_and_the_difference(friends.ben)
+        _check_removed_metadata(friends.ben)
+        _view_recipients_copy(friends.ben)
         _send(friends.ben, "Ana")
-        _opened_with_picture_and_voice(friends)
-        _answered(friends)
+        _open_picture_and_voice(friends)
+        _reply(friends)
 
 
-def _a_notice_stays_until_it_is_read(page: Page) -> None:
-    start(page, "Messages")
+def _check_notice_stays_until_read(page: Page) -> None:
+    open_from_start(page, "Messages")
     page.get_by_text("joined by").wait_for()
-    no_violations(page)
+    assert_no_violations(page)
     page.reload()
     page.get_by_text("joined by").wait_for()
     page.get_by_role("button", name="I have read this").click()
@@ -101,44 +101,44 @@ def _record_a_voice(page: Page) -> None:
     page.get_by_role("button", name="Record your voice").click()
     page.get_by_role("button", name="Stop recording").wait_for()
     page.get_by_text("0:02").wait_for()
-    _shot(page, "recording")
+    _save_screenshot(page, "recording")
     page.get_by_role("button", name="Stop recording").click()
     page.get_by_role("button", name="Record your voice").wait_for()
     page.get_by_label("Voice").wait_for()
-    no_violations(page)
-    _shot(page, "recorded")
+    assert_no_violations(page)
+    _save_screenshot(page, "recorded")
 
 
-def _nothing_hidden_travels(page: Page) -> None:
-    for told in ("IMG_2026_at_home.jpg", "30.00° N, 40.02° W", "Example Camera", "2026:11:25"):
-        struck = page.get_by_role("deletion").filter(has_text=told)
+def _check_removed_metadata(page: Page) -> None:
+    for removed in ("IMG_2026_at_home.jpg", "30.00° N, 40.02° W", "Example Camera", "2026:11:25"):
+        struck = page.get_by_role("deletion").filter(has_text=removed)
         assert "line-through" in struck.evaluate("one => getComputedStyle(one).textDecoration")
     page.get_by_role("img", name="Map of where it was taken: 30.00° N, 40.02° W").wait_for()
     page.get_by_label("Listen to it").wait_for()
     page.get_by_label("Show it").check()
     small = page.get_by_alt_text("What you chose, file 1")
     assert small.evaluate("one => one.decode().then(() => one.naturalWidth)") <= 480
-    no_violations(page)
-    _shot(page, "review")
+    assert_no_violations(page)
+    _save_screenshot(page, "review")
 
 
-def _their_copy_and_the_difference(page: Page) -> None:
+def _view_recipients_copy(page: Page) -> None:
     page.get_by_role("button", name="See their copy of picture 1").click()
     page.get_by_role("heading", name="Their copy").wait_for()
     page.get_by_text("The difference, made 20 times stronger").click()
     for box in page.get_by_role("checkbox").all():
         box.check()
-    no_violations(page)
+    assert_no_violations(page)
     page.wait_for_timeout(400)
-    _shot(page, "their-copy")
+    _save_screenshot(page, "their-copy")
     page.get_by_role("link", name="Back to the message").click()
 
 
-def _opened_with_picture_and_voice(friends: Friends) -> None:
+def _open_picture_and_voice(friends: Friends) -> None:
     ana = friends.ana
-    start(ana, "Messages")
+    open_from_start(ana, "Messages")
     ana.get_by_text("1 to open").wait_for()
-    _shot(ana, "inbox")
+    _save_screenshot(ana, "inbox")
     ana.get_by_role("link", name="Ben", exact=True).click()
     ana.get_by_role("button", name="Open").click()
     ana.get_by_role("button", name="No, open it without telling").click()
@@ -153,33 +153,33 @@ def _opened_with_picture_and_voice(friends: Friends) -> None:
     playing = "one => { one.preload = 'auto'; one.load(); return new Promise((done) => "
     playing += "one.addEventListener('loadedmetadata', () => done(one.duration))); }"
     assert ana.get_by_label("Voice").evaluate(playing) > 1
-    no_violations(ana)
-    _shot(ana, "conversation")
+    assert_no_violations(ana)
+    _save_screenshot(ana, "conversation")
 
 
-def _answered(friends: Friends) -> None:
+def _reply(friends: Friends) -> None:
     ana, ben = friends.ana, friends.ben
     ana.get_by_text("More").last.click()
     ana.get_by_role("link", name="Reply").click()
     ana.get_by_text("from the lake").wait_for()
     assert ana.get_by_role("checkbox", name="Ben").is_checked()
     ana.get_by_label("Your message").fill("how lovely")
-    no_violations(ana)
+    assert_no_violations(ana)
     _review(ana)
     ana.get_by_text("Your reply to:").wait_for()
     ana.get_by_role("link", name="Change it").click()
     ana.get_by_label("Your message").fill("how very lovely")
     _review(ana)
     _send(ana, "Ben")
-    start(ben, "Messages")
+    open_from_start(ben, "Messages")
     ben.get_by_text("1 to open").wait_for()
     ben.get_by_role("link", name="Ana", exact=True).click()
     ben.get_by_role("button", name="Open").click()
     ben.get_by_role("button", name="Yes, let them know").click()
     ben.get_by_text("how very lovely").wait_for()
     expect(ben.get_by_role("blockquote")).to_have_text("from the lake")
-    no_violations(ben)
-    _shot(ben, "answered")
+    assert_no_violations(ben)
+    _save_screenshot(ben, "answered")
     ben.get_by_text("More").first.click()
     ben.get_by_role("button", name="Hide on this device").first.click()
     ben.get_by_role("heading", name="Hide this message here?").wait_for()
@@ -187,15 +187,15 @@ def _answered(friends: Friends) -> None:
     expect(ben.get_by_text("from the lake")).to_have_count(0)
 
 
-def test_drafts_and_what_waits_survive_a_restart(browser: Browser, tmp_path: Path) -> None:
-    ana_s, ben_s = tmp_path / "ana", tmp_path / "ben"
-    with a_relay(tmp_path / "hers") as relay, a_relay(tmp_path / "his") as other:
-        make_acquainted(tmp_path, relay.url, other.url)
-        with an_app(browser, ana_s, _QUICK) as ana:
-            enter(ana)
-            until_there(ana, "People", "Ben")
-            with an_app(browser, ben_s, _QUICK) as ben:
-                enter(ben)
+def test_drafts_and_sealed_messages_survive_a_restart(browser: Browser, tmp_path: Path) -> None:
+    home_of_ana, home_of_ben = tmp_path / "ana", tmp_path / "ben"
+    with running_relay(tmp_path / "hers") as relay, running_relay(tmp_path / "his") as other:
+        create_contacts(tmp_path, relay.url, other.url)
+        with opened_app(browser, home_of_ana, _QUICK_SETTINGS) as ana:
+            unlock_app(ana)
+            wait_for_link(ana, "People", "Ben")
+            with opened_app(browser, home_of_ben, _QUICK_SETTINGS) as ben:
+                unlock_app(ben)
                 _write(ben, "Ana", None, "never sent")
                 _review(ben)
                 relay.stop()
@@ -204,25 +204,25 @@ def test_drafts_and_what_waits_survive_a_restart(browser: Browser, tmp_path: Pat
                 _seal(ben, "Ana")
                 ben.get_by_role("heading", name="It waits to be sent").wait_for()
                 ben.get_by_text("It is sealed and safe on this device.").wait_for()
-                no_violations(ben)
-            with an_app(browser, ben_s, _QUICK) as ben:
-                enter(ben)
-                _draft_deleted(ben)
-                start(ben, "Messages")
+                assert_no_violations(ben)
+            with opened_app(browser, home_of_ben, _QUICK_SETTINGS) as ben:
+                unlock_app(ben)
+                _delete_draft(ben)
+                open_from_start(ben, "Messages")
                 ben.get_by_role("heading", name="Waiting to be sent").wait_for()
-                no_violations(ben)
+                assert_no_violations(ben)
                 relay.start()
-                start(ana, "Messages")
+                open_from_start(ana, "Messages")
                 ana.get_by_text("1 to open").wait_for()
-                start(ben, "Messages")
+                open_from_start(ben, "Messages")
                 expect(ben.get_by_role("heading", name="Waiting to be sent")).to_have_count(0)
 
 
-def _draft_deleted(page: Page) -> None:
+def _delete_draft(page: Page) -> None:
     page.get_by_text("You have a message that was not sent.").wait_for()
-    no_violations(page)
+    assert_no_violations(page)
     page.get_by_role("button", name="Delete it").click()
     page.get_by_role("heading", name="Delete this message?").wait_for()
-    no_violations(page)
+    assert_no_violations(page)
     page.get_by_role("button", name="Delete it").click()
     expect(page.get_by_text("You have a message that was not sent.")).to_have_count(0)

@@ -7,33 +7,33 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 from skimage import data
 
-from tests.app.presentations import for_everybody
+from tests.app.presentations import assert_accessible
 from tests.app.served import opened_page, served_app
 from tests.app.walker import set_up_at_once
 from tests.real.stage import wait_until
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 CANARY = "Zelda-canary-7731"
-ARCHIVES = "copper lantern orchid bicycle fjord"
+ARCHIVE_PASSPHRASE = "copper lantern orchid bicycle fjord"
 
 
 @pytest.fixture
 def photo(tmp_path: Path) -> Path:
-    place = tmp_path / "photo.jpg"
-    Image.fromarray(data.astronaut()).resize((700, 700)).save(place, quality=92)
-    return place
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(data.astronaut()).resize((700, 700)).save(path, quality=92)
+    return path
 
 
-def settings(page: Page) -> None:
+def open_settings(page: Page) -> None:
     page.get_by_role("link", name="Start", exact=True).click()
     page.get_by_role("link", name="Settings").click()
     page.get_by_role("heading", name="Settings").wait_for()
 
 
-def test_settings_that_are_made_without_script_persist(browser: Browser, tmp_path: Path) -> None:
+def test_settings_made_without_script_persist(browser: Browser, tmp_path: Path) -> None:
     home = tmp_path / "device"
     with served_app(home) as app, opened_page(browser, app.link, script=False) as page:
-        settings(page)
+        open_settings(page)
         page.get_by_label("Text size").select_option("150 %")
         page.get_by_label("Name of the tab").fill("Recipes")
         page.get_by_label("Icon: dot").check()
@@ -48,15 +48,15 @@ def test_settings_that_are_made_without_script_persist(browser: Browser, tmp_pat
         page.get_by_role("button", name="Use it").click()
         page.get_by_text("127.0.0.1:9050").wait_for()
     with served_app(home) as app, opened_page(browser, app.link) as page:
-        settings(page)
+        open_settings(page)
         assert page.title() == "Recipes"
         assert page.get_by_label("Text size").input_value() == "150"
         assert page.get_by_label("Icon: dot").is_checked()
         page.get_by_text("127.0.0.1:9050").wait_for()
-        for_everybody(page)
+        assert_accessible(page)
 
 
-def test_an_archive_goes_out_and_comes_in(browser: Browser, tmp_path: Path, photo: Path) -> None:
+def test_archive_is_exported_and_imported(browser: Browser, tmp_path: Path, photo: Path) -> None:
     saved = tmp_path / "saved.zip"
     with (
         served_app(tmp_path / "old") as app,
@@ -64,15 +64,15 @@ def test_an_archive_goes_out_and_comes_in(browser: Browser, tmp_path: Path, phot
     ):
         set_up_at_once(page)
         _make_copies(page, photo)
-        settings(page)
+        open_settings(page)
         page.get_by_role("link", name="Make an archive").click()
         page.get_by_role("heading", name="Make an archive").wait_for()
-        for_everybody(page)
-        page.get_by_label("A passphrase for the archive").fill(ARCHIVES)
-        page.get_by_label("Repeat the passphrase").fill(ARCHIVES)
+        assert_accessible(page)
+        page.get_by_label("A passphrase for the archive").fill(ARCHIVE_PASSPHRASE)
+        page.get_by_label("Repeat the passphrase").fill(ARCHIVE_PASSPHRASE)
         page.get_by_role("button", name="Make the archive").click()
         page.get_by_role("heading", name="The archive is ready").wait_for(timeout=60_000)
-        for_everybody(page)
+        assert_accessible(page)
         with page.expect_download() as download:
             page.get_by_role("link", name="Save it").click()
         download.value.save_as(saved)
@@ -82,22 +82,22 @@ def test_an_archive_goes_out_and_comes_in(browser: Browser, tmp_path: Path, phot
         assert wait_until(lambda: not (tmp_path / "old" / "archive.zip").exists(), 60)
     with served_app(tmp_path / "new") as app, opened_page(browser, app.link) as page:
         set_up_at_once(page)
-        settings(page)
+        open_settings(page)
         page.get_by_role("link", name="Open an archive").click()
         page.get_by_role("heading", name="Open an archive").wait_for()
-        for_everybody(page)
+        assert_accessible(page)
         page.get_by_label("The archive file").set_input_files(photo)
-        page.get_by_label("Passphrase of the archive").fill(ARCHIVES)
+        page.get_by_label("Passphrase of the archive").fill(ARCHIVE_PASSPHRASE)
         page.get_by_role("button", name="Open it").click()
         page.get_by_text("This is not a complete Entrenous archive").wait_for()
         page.go_back()
-        settings(page)
+        open_settings(page)
         page.get_by_role("link", name="Open an archive").click()
         page.get_by_label("The archive file").set_input_files(saved)
-        page.get_by_label("Passphrase of the archive").fill(ARCHIVES)
+        page.get_by_label("Passphrase of the archive").fill(ARCHIVE_PASSPHRASE)
         page.get_by_role("button", name="Open it").click()
         page.get_by_text("Imported: 1 sent.").wait_for(timeout=60_000)
-        for_everybody(page)
+        assert_accessible(page)
 
 
 def _make_copies(page: Page, photo: Path) -> None:
@@ -122,9 +122,9 @@ def test_erasing_leaves_nothing_and_closing_ends_the_app(
         _make_copies(page, photo)
         (home / "diary.txt").write_text("not of this app")
         keys = (home / "device.key").read_bytes()
-        settings(page)
+        open_settings(page)
         page.get_by_role("link", name="Erase everything").click()
-        for_everybody(page)
+        assert_accessible(page)
         page.get_by_label("To go on, type the word").fill("no")
         page.get_by_role("button", name="Erase everything now").click()
         page.get_by_text("nothing was erased").wait_for()
@@ -132,12 +132,12 @@ def test_erasing_leaves_nothing_and_closing_ends_the_app(
         page.get_by_label("To go on, type the word").fill("erase")
         page.get_by_role("button", name="Erase everything now").click()
         page.get_by_role("heading", name="Everything was erased").wait_for()
-        for_everybody(page)
-        assert [place.name for place in home.rglob("*")] == ["diary.txt"]
+        assert_accessible(page)
+        assert [path.name for path in home.rglob("*")] == ["diary.txt"]
         assert keys not in (home / "diary.txt").read_bytes()
         page.get_by_role("link", name="Close the app").click()
-        for_everybody(page)
+        assert_accessible(page)
         page.get_by_role("button", name="Close now").click()
         page.get_by_role("heading", name="The app is closed").wait_for()
-        for_everybody(page)
+        assert_accessible(page)
         assert app.process.wait(60) == 0

@@ -21,14 +21,14 @@ from tests.app.walker import set_up_at_once
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-_ASK: Final = """
+_REQUEST: Final = """
 import http.client, sys
 web = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60)
 web.request("GET", sys.argv[2], headers={"cookie": sys.argv[3]} if sys.argv[3] else {})
 answer = web.getresponse()
 print(answer.status, len(answer.read()))
 """
-_OTHER: Final = """<!doctype html><title>Other</title>
+_OTHER_PAGE: Final = """<!doctype html><title>Other</title>
 <iframe id="frame" src="{app}/"></iframe>
 <img id="image" src="{app}/static/icon.svg">
 <form id="form" method="post" action="{app}/3" target="answer"></form>
@@ -53,7 +53,7 @@ def another_site(app: str) -> Iterator[str]:
             self.send_response(200)
             self.send_header("content-type", "text/html")
             self.end_headers()
-            self.wfile.write(_OTHER.format(app=app).encode())
+            self.wfile.write(_OTHER_PAGE.format(app=app).encode())
 
         def log_message(self, *_: object) -> None:
             """Log nothing."""
@@ -127,7 +127,10 @@ def test_another_user_of_this_machine_gets_nothing(tmp_path: Path) -> None:
 
         def ask(path: str, cookie: str = "") -> str:
             return subprocess.check_output(
-                [python, "-I", "-c", _ASK, port, path, cookie], user="nobody", cwd="/", text=True
+                [python, "-I", "-c", _REQUEST, port, path, cookie],
+                user="nobody",
+                cwd="/",
+                text=True,
             )
 
         assert ask(app.link.removeprefix(address)) == "403 0\n"

@@ -12,15 +12,15 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 from skimage import data
 
-from tests.app.friends import LOOKS, two_friends
+from tests.app.friends import RELOADS_MAX, two_friends
 from tests.app.walker import MODE_PARAMETERS, Mode, Walker
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
-_LEFT_OR_LEAVES = re.compile("It is sent in a moment|It is on its way")
+_SENT_OR_ABOUT_TO_BE = re.compile("It is sent in a moment|It is on its way")
 
 
 @dataclass(frozen=True)
-class _Both:
+class _Friends:
     ana: Walker
     ben: Walker
     photo: Path
@@ -32,68 +32,74 @@ def test_two_friends_compare_send_open_and_take_back(
     mode: Mode, browser: Browser, tmp_path: Path
 ) -> None:
     photo, note = _photo(tmp_path), _note(tmp_path)
-    at_ana = {"ENTRENOUS_UNDO": "120"}  # she undoes the one message that she sends
-    at_ben = {"ENTRENOUS_UNDO": "1"}
+    settings_of_ana = {"ENTRENOUS_UNDO": "120"}  # she undoes the one message that she sends
+    settings_of_ben = {"ENTRENOUS_UNDO": "1"}
     script = mode != "no-script"
-    with two_friends(tmp_path, browser, script=script, at_ana=at_ana, at_ben=at_ben) as friends:
-        both = _Both(Walker(friends.ana, mode), Walker(friends.ben, mode), photo, note)
+    with two_friends(
+        tmp_path,
+        browser,
+        script=script,
+        settings_of_ana=settings_of_ana,
+        settings_of_ben=settings_of_ben,
+    ) as friends:
+        both = _Friends(Walker(friends.ana, mode), Walker(friends.ben, mode), photo, note)
         _introduce(both)
-        _undone(both)
-        _picture_opened(both)
-        _seen_once(both)
+        _undo(both)
+        _open_picture(both)
+        _view_once(both)
         _compare(both)
-        _voice_heard(both)
-        _taken_back(both)
+        _listen_to_voice(both)
+        _take_back(both)
 
 
 def _photo(folder: Path) -> Path:
-    place = folder / "photo.jpg"
-    Image.fromarray(data.astronaut()).resize((600, 600)).save(place, quality=90)
-    return place
+    path = folder / "photo.jpg"
+    Image.fromarray(data.astronaut()).resize((600, 600)).save(path, quality=90)
+    return path
 
 
 def _note(folder: Path) -> Path:
-    place = folder / "note.ogg"
-    sound = ["-f", "lavfi", "-i", "sine=frequency=330:duration=4", "-c:a", "libopus", str(place)]
+    path = folder / "note.ogg"
+    sound = ["-f", "lavfi", "-i", "sine=frequency=330:duration=4", "-c:a", "libopus", str(path)]
     subprocess.run(["ffmpeg", "-loglevel", "error", *sound], check=True)
-    return place
+    return path
 
 
-def _introduce(both: _Both) -> None:
+def _introduce(both: _Friends) -> None:
     ana, ben = both.ana, both.ben
-    _start(ana, "People")
+    _open_from_start(ana, "People")
     ana.fill("What you will call them", "Ben")
     ana.begin("Make a link")
-    ana.arrives("A link for Ben")
+    ana.wait_for_page("A link for Ben")
     link = ana.page.get_by_role("textbox").input_value()
-    _start(ben, "People")
+    _open_from_start(ben, "People")
     ben.fill("Their link", link)
     ben.fill("What you call them", "Ana")
     ben.press("Add them")
-    for _ in range(LOOKS):
-        _start(ana, "People")
+    for _ in range(RELOADS_MAX):
+        _open_from_start(ana, "People")
         if ana.page.get_by_text("Ben", exact=True).count():
             return
         ana.page.wait_for_timeout(300)
     raise AssertionError("Ben did not come")
 
 
-def _undone(both: _Both) -> None:
+def _undo(both: _Friends) -> None:
     """Send a message and undo it: nobody gets it."""
     ana = both.ana
     if ana.mode == "no-script":
-        _nobody_chosen_loses_nothing(ana, both.photo)
+        _check_draft_without_recipient(ana, both.photo)
     _write(ana, "Ben", "never sent", both.photo)
     _send(ana, "Ben")
     ana.press("Undo")
     ana.page.get_by_text("Nothing was sent to anybody.").wait_for()
 
 
-def _nobody_chosen_loses_nothing(one: Walker, photo: Path) -> None:
+def _check_draft_without_recipient(one: Walker, photo: Path) -> None:
     """Check that the text and the file stay if no recipient was chosen."""
     page = one.page
-    _start(one, "Send something")
-    one.choose("Pictures, clips or recordings", photo)
+    _open_from_start(one, "Send something")
+    one.choose_file("Pictures, clips or recordings", photo)
     one.fill("Your message", "to nobody yet")
     one.press("Check it before sending")
     page.get_by_role("alert").wait_for()
@@ -109,25 +115,27 @@ def _nobody_chosen_loses_nothing(one: Walker, photo: Path) -> None:
     one.press("Delete it")
 
 
-def _picture_opened(both: _Both) -> None:
+def _open_picture(both: _Friends) -> None:
     ana, ben = both.ana, both.ben
-    _start(ana, "Messages")
+    _open_from_start(ana, "Messages")
     _write(ben, "Ana", "hello ana", both.photo)
     if ben.mode == "no-script":
         assert ben.page.get_by_role("button", name="Record your voice").count() == 0
         ben.tick("Show it")
         ben.begin("See their copy of picture 1")
-        ben.arrives("Their copy")
+        ben.wait_for_page("Their copy")
         ben.press("Back to the message", "link")
     _send(ben, "Ana")
-    _comes(ana, "1 to open")
+    _wait_for_text(ana, "1 to open")
     ana.follow("Ben")
     ana.begin("Open")
-    ana.arrives("Tell Ben when you open what they send?")
-    told = "Yes, let them know" if ana.mode == "no-script" else "No, open it without telling"
-    ana.begin(told)
+    ana.wait_for_page("Tell Ben when you open what they send?")
+    read_receipt_answer = (
+        "Yes, let them know" if ana.mode == "no-script" else "No, open it without telling"
+    )
+    ana.begin(read_receipt_answer)
     ana.page.get_by_text("hello ana").wait_for()
-    ana.look()
+    ana.check_page()
     ana.tick("Show the picture")
     expect(ana.page.get_by_alt_text("A picture in this message")).to_have_css("filter", "none")
     ana.unfold("More")
@@ -135,90 +143,90 @@ def _picture_opened(both: _Both) -> None:
     ana.page.get_by_text("👍").first.wait_for()
 
 
-def _seen_once(both: _Both) -> None:
+def _view_once(both: _Friends) -> None:
     ana, ben = both.ana, both.ben
     _write(ben, "Ana", "look once", once=True)
     _send(ben, "Ana")
-    _comes(ana, "See it once")
+    _wait_for_text(ana, "See it once")
     ana.begin("See it once")
     ana.page.get_by_role("button", name="Show", exact=True).wait_for()
-    ana.look()
-    ana.exactly("Show")
+    ana.check_page()
+    ana.press_exactly("Show")
     ana.page.get_by_text("look once").wait_for()
     ana.press("Done")
     ana.page.get_by_text("used up").wait_for()
     assert ana.page.get_by_text("look once").count() == 0
 
 
-def _compare(both: _Both) -> None:
+def _compare(both: _Friends) -> None:
     """Compare keys by pictures, which appear by themselves where there is script."""
     ana, ben = both.ana, both.ben
     for one, other in ((ana, "Ben"), (ben, "Ana")):
-        _start(one, "People")
+        _open_from_start(one, "People")
         one.follow(other)
         one.press("By seven pictures", "link")
     ana.press("Begin")
-    _comes(ben, "They asked you to compare. Go on")
+    _wait_for_text(ben, "They asked you to compare. Go on")
     ben.press("They asked you to compare. Go on")
     for one in (ana, ben):
-        _comes(one, "They are the same")
-        one.look()
+        _wait_for_text(one, "They are the same")
+        one.check_page()
     shown = [one.page.get_by_role("listitem").all_inner_texts() for one in (ana, ben)]
     assert shown[0] == shown[1]
     assert len(shown[0]) == 7
     for one in (ana, ben):
         one.press("They are the same")
     for one in (ana, ben):
-        _comes(one, "Nobody sits between you and")
+        _wait_for_text(one, "Nobody sits between you and")
 
 
-def _voice_heard(both: _Both) -> None:
+def _listen_to_voice(both: _Friends) -> None:
     """Check that a message from a person with compared keys opens without a question."""
     ana, ben = both.ana, both.ben
-    _start(ana, "Messages")
+    _open_from_start(ana, "Messages")
     _write(ben, "Ana", "listen", both.note)
     _send(ben, "Ana")
-    _comes(ana, "1 to open")
+    _wait_for_text(ana, "1 to open")
     ana.follow("Ben")
     ana.begin("Open")
     expect(ana.page.get_by_text("listen").first).to_be_visible()
     player = ana.page.get_by_label("Voice")
     expect(player).to_be_visible()
     source = player.get_attribute("src")
-    heard = ana.page.request.get(f"{ana.page.url.split('/4')[0]}{source}")
-    assert heard.headers["content-type"].startswith("audio/")
-    assert len(heard.body()) > 1000
+    voice = ana.page.request.get(f"{ana.page.url.split('/4')[0]}{source}")
+    assert voice.headers["content-type"].startswith("audio/")
+    assert len(voice.body()) > 1000
 
 
-def _taken_back(both: _Both) -> None:
+def _take_back(both: _Friends) -> None:
     ana, ben = both.ana, both.ben
-    _start(ben, "Messages")
+    _open_from_start(ben, "Messages")
     ben.follow("Ana")
     assert ben.page.get_by_text("never sent").count() == 0
     ben.press("Take it back")
-    ben.arrives("Take it back for everyone?")
+    ben.wait_for_page("Take it back for everyone?")
     ben.press("Take it back")
     ben.page.get_by_text("Their app is asked to delete it").wait_for()
-    _start(ana, "Messages")
+    _open_from_start(ana, "Messages")
     ana.follow("Ben")
-    _comes(ana, "Taken back")
+    _wait_for_text(ana, "Taken back")
 
 
-def _start(one: Walker, door: str) -> None:
+def _open_from_start(one: Walker, section: str) -> None:
     one.follow("Start")
-    if door == "Send something":
-        one.press(door, "link")
+    if section == "Send something":
+        one.press(section, "link")
     else:
-        one.follow(door)
+        one.follow(section)
 
 
 def _write(
     one: Walker, to: str, text: str, file: Path | None = None, *, once: bool = False
 ) -> None:
     """Write a message, and open the page where it is checked before sending."""
-    _start(one, "Send something")
+    _open_from_start(one, "Send something")
     if file is not None:
-        one.choose("Pictures, clips or recordings", file)
+        one.choose_file("Pictures, clips or recordings", file)
     one.fill("Your message", text)
     one.tick(to)
     if once:
@@ -234,17 +242,17 @@ def _send(one: Walker, to: str) -> None:
     if one.page.get_by_label("To confirm, type the name").count():
         one.fill("To confirm, type the name", to)
     one.begin("Send")
-    one.page.get_by_role("heading", name=_LEFT_OR_LEAVES).wait_for()
-    one.look()
+    one.page.get_by_role("heading", name=_SENT_OR_ABOUT_TO_BE).wait_for()
+    one.check_page()
 
 
-def _comes(one: Walker, words: str) -> None:
+def _wait_for_text(one: Walker, words: str) -> None:
     """Wait until the words are shown; without script, reload the page until then."""
     shown = one.page.get_by_text(words).first
     if one.mode != "no-script":
         shown.wait_for()
         return
-    for _ in range(LOOKS):
+    for _ in range(RELOADS_MAX):
         if shown.count():
             return
         one.page.wait_for_timeout(300)

@@ -12,9 +12,9 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.people.invite import make_invite_link
-from tests.app.client import Client, ended, entered
+from tests.app.client import Client, entered, wait_for_job
 from tests.app.served import PASSPHRASE, served_app
-from tests.app.states import Words, ben_at_a_relay, photograph
+from tests.app.states import Words, device_of_ben, photograph
 from tests.real.small_disk import small_disk
 from tests.real.stage import wait_until
 
@@ -45,7 +45,7 @@ def test_work_that_fails_leads_back_to_what_was_typed(tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app, entered(app) as ana:
         ana.set_up()
         upload = [("file", ("note.txt", b"not a picture", "text/plain"))]
-        failed = ended(ana, ana.post("/20", {"names": "Zelda"}, upload))
+        failed = wait_for_job(ana, ana.post("/20", {"names": "Zelda"}, upload))
         assert failed.status_code == 400
         assert 'href="/20"' in failed.text
         assert "Zelda" in ana.get("/20").text
@@ -54,7 +54,7 @@ def test_work_that_fails_leads_back_to_what_was_typed(tmp_path: Path) -> None:
 def test_a_form_comes_back_on_the_page_that_had_it(tmp_path: Path) -> None:
     """Some forms are sent to an address that shows no page of its own."""
     with (
-        ben_at_a_relay(tmp_path, Words()) as (_, relay),
+        device_of_ben(tmp_path, Words()) as (_, relay),
         served_app(tmp_path / "ana", ENTRENOUS_PAUSE="0") as app,
         entered(app) as ana,
     ):
@@ -69,7 +69,7 @@ def test_a_form_comes_back_on_the_page_that_had_it(tmp_path: Path) -> None:
 
 def test_a_form_with_an_unknown_change_is_refused_as_incomplete(tmp_path: Path) -> None:
     with (
-        ben_at_a_relay(tmp_path, Words()) as (ben, relay),
+        device_of_ben(tmp_path, Words()) as (ben, relay),
         served_app(tmp_path / "ana", ENTRENOUS_PAUSE="0") as app,
         entered(app) as ana,
     ):
@@ -83,10 +83,10 @@ def test_a_form_with_an_unknown_change_is_refused_as_incomplete(tmp_path: Path) 
 
 @pytest.mark.threat("page-loses-nothing")
 def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) -> None:
-    words, soon = Words(), {"ENTRENOUS_PAUSE": "0", "ENTRENOUS_UNDO": "1"}
+    words, quick = Words(), {"ENTRENOUS_PAUSE": "0", "ENTRENOUS_UNDO": "1"}
     with (
-        ben_at_a_relay(tmp_path, words) as (ben, relay),
-        served_app(tmp_path / "ana", **soon, ENTRENOUS_PATIENCE="2") as app,
+        device_of_ben(tmp_path, words) as (ben, relay),
+        served_app(tmp_path / "ana", **quick, ENTRENOUS_PATIENCE="2") as app,
         entered(app) as ana,
     ):
         ana.set_up(relay.url)
@@ -94,11 +94,11 @@ def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) 
         assert wait_until(lambda: bool(fetch_messages(ben)) and bool(contacts(ben)), 90)
         flush_outbox(ben)
         relay.stop()
-        sealed = _sends(ana, words.sent)
+        sealed = _send_text(ana, words.sent)
         assert sealed.url.path.startswith("/13/")
         assert wait_until(lambda: "Waiting to be sent" in ana.get("/40").text, 120)
         relay.start()
-        assert wait_until(lambda: _has_come(ana, ben), 120)
+        assert wait_until(lambda: _has_arrived(ana, ben), 120)
 
 
 @pytest.mark.threat("page-loses-nothing")
@@ -110,21 +110,21 @@ def test_a_full_disk_loses_nothing_that_was_typed(tmp_path: Path) -> None:
             ana.set_up()
             fill = 'dd if=/dev/zero of="$1" bs=4k 2>/dev/null; true'
             subprocess.run([*disk.inside, "sh", "-c", fill, "sh", filler], check=True)
-            failed = ended(ana, ana.post("/20", {"names": "Zelda"}, upload))
+            failed = wait_for_job(ana, ana.post("/20", {"names": "Zelda"}, upload))
             assert failed.status_code >= 400
             assert "disk" in failed.text
             assert "Zelda" in ana.get("/20").text
             subprocess.run([*disk.inside, "rm", filler], check=True)
-            made = ended(ana, ana.post("/20", {"names": "Zelda"}, upload))
+            made = wait_for_job(ana, ana.post("/20", {"names": "Zelda"}, upload))
             assert made.url.path.startswith("/21/")
 
 
-def _sends(ana: Client, text: str) -> httpx.Response:
+def _send_text(ana: Client, text: str) -> httpx.Response:
     draft = ana.post("/10", {"text": text, "to": "Ben", "days": "7"})
-    return ended(ana, ana.post(draft.url.path, {"confirm": "Ben"}))
+    return wait_for_job(ana, ana.post(draft.url.path, {"confirm": "Ben"}))
 
 
-def _has_come(ana: Client, ben: Device) -> bool:
+def _has_arrived(ana: Client, ben: Device) -> bool:
     """Open Ana's messages, as a person does now and then; return whether Ben got her message."""
     ana.get("/40")
     fetch_messages(ben)

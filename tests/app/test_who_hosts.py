@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.app.client import ended, entered
-from tests.app.presentations import for_everybody
+from tests.app.client import entered, wait_for_job
+from tests.app.presentations import assert_accessible
 from tests.app.served import opened_page, served_app
 from tests.app.walker import (
     MODE_PARAMETERS,
@@ -22,20 +22,20 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 @pytest.fixture
-def there() -> Iterator[Registry]:
-    with registry() as played:
-        played.lists()
-        played.says("/rdap/domain/pictures.example", DOMAIN)
-        played.says("/rdap/ip/8.8.8.8", NETWORK)
-        yield played
+def rdap() -> Iterator[Registry]:
+    with registry() as server:
+        server.lists()
+        server.says("/rdap/domain/pictures.example", DOMAIN)
+        server.says("/rdap/ip/8.8.8.8", NETWORK)
+        yield server
 
 
 @MODE_PARAMETERS
 def test_a_letter_to_an_unknown_site_leads_to_who_hosts_it(
-    browser: Browser, tmp_path: Path, there: Registry, mode: Mode
+    browser: Browser, tmp_path: Path, rdap: Registry, mode: Mode
 ) -> None:
     with (
-        served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=there.url) as app,
+        served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=rdap.url) as app,
         opened_page(browser, app.link, script=mode != "no-script") as page,
     ):
         set_up_at_once(page)
@@ -45,24 +45,24 @@ def test_a_letter_to_an_unknown_site_leads_to_who_hosts_it(
         ana.press("Look up who hosts the page", "link")
         assert page.get_by_text("127.0.0.1, which has the lists of servers").is_visible()
         assert page.get_by_text("pictures.example, and your network address").is_visible()
-        assert there.asked == []
+        assert rdap.asked == []
         ana.unfold("You know the site's network address")
         ana.fill("Network address, in numbers", "8.8.8.8")
-        for_everybody(page)
+        assert_accessible(page)
         ana.begin("Ask them now")
-        ana.arrives("Who hosts it")
+        ana.wait_for_page("Who hosts it")
         assert page.get_by_text("abuse@host.example").is_visible()
-        assert "/rdap/domain/pictures.example" in there.asked
-        assert not any("name=ana" in path or "/p/1" in path for path in there.asked)
+        assert "/rdap/domain/pictures.example" in rdap.asked
+        assert not any("name=ana" in path or "/p/1" in path for path in rdap.asked)
         ana.press("Note it in the case")
         assert page.get_by_text("1. a statement").is_visible()
 
 
 def test_without_a_case_nothing_needs_a_vault_and_what_is_pasted_stays_here(
-    tmp_path: Path, there: Registry
+    tmp_path: Path, rdap: Registry
 ) -> None:
     with (
-        served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=there.url) as app,
+        served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=rdap.url) as app,
         entered(app) as ana,
     ):
         refused = ana.post("/75", {"where": "no address"})
@@ -70,9 +70,9 @@ def test_without_a_case_nothing_needs_a_vault_and_what_is_pasted_stays_here(
         assert "no address" in refused.text
         assert "pictures.example" in ana.post("/75", {"where": "pictures.example/p/1"}).text
         whois = "Registrar Abuse Contact Email: abuse@registrar.example"
-        found = ended(ana, ana.post("/75", {"act": "read", "pasted": whois}))
+        found = wait_for_job(ana, ana.post("/75", {"act": "read", "pasted": whois}))
         assert "abuse@registrar.example" in found.text
-        assert there.asked == []
+        assert rdap.asked == []
         wrong = ana.post("/75", {"act": "ask", "address": "somewhere"})
         assert wrong.status_code == 409
         ana.post("/3")  # leave quickly
@@ -87,7 +87,7 @@ def test_a_registry_that_does_not_answer_leads_back_to_what_was_typed(tmp_path: 
         entered(app) as ana,
     ):
         ana.post("/75", {"where": "pictures.example"})
-        failed = ended(ana, ana.post("/75", {"act": "ask", "address": "8.8.8.8"}))
+        failed = wait_for_job(ana, ana.post("/75", {"act": "ask", "address": "8.8.8.8"}))
         assert failed.status_code == 502
         assert "entrenous case" not in failed.text
         assert "8.8.8.8" in ana.get("/75").text

@@ -14,34 +14,34 @@ from tests.app.walker import set_up_at_once
 pytestmark = pytest.mark.real
 
 
-def _ask(app: Served, method: str, path: str, **headers: str) -> tuple[int, str]:
+def _request(app: Served, method: str, path: str, **headers: str) -> tuple[int, str]:
     given = {name.replace("_", "-"): to for name, to in headers.items()}
-    with closing(_web(app)) as web:
+    with closing(_connection(app)) as web:
         web.request(method, path, headers=given)
         answer = web.getresponse()
         return answer.status, answer.read().decode()
 
 
-def _cookie(app: Served) -> str:
-    with closing(_web(app)) as web:
+def _new_cookie(app: Served) -> str:
+    with closing(_connection(app)) as web:
         web.request("GET", urlsplit(app.link).path)
         return str(web.getresponse().headers["set-cookie"]).partition(";")[0]
 
 
-def _web(app: Served) -> HTTPConnection:
-    there = urlsplit(app.address)
-    return HTTPConnection(there.hostname or "", there.port or 0, timeout=60)
+def _connection(app: Served) -> HTTPConnection:
+    address = urlsplit(app.address)
+    return HTTPConnection(address.hostname or "", address.port or 0, timeout=60)
 
 
 @pytest.mark.threat("page-other-user")
 def test_only_the_first_browser_with_the_link_is_let_in(tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app:
-        assert _ask(app, "GET", "/")[0] == 403
-        assert _ask(app, "GET", "/enter/" + "A" * 43)[0] == 403
-        cookie = _cookie(app)
-        assert _ask(app, "GET", "/", cookie=cookie)[0] == 200
-        assert _ask(app, "GET", urlsplit(app.link).path)[0] == 403
-        assert _ask(app, "GET", "/", cookie=cookie + "x")[0] == 403
+        assert _request(app, "GET", "/")[0] == 403
+        assert _request(app, "GET", "/enter/" + "A" * 43)[0] == 403
+        cookie = _new_cookie(app)
+        assert _request(app, "GET", "/", cookie=cookie)[0] == 200
+        assert _request(app, "GET", urlsplit(app.link).path)[0] == 403
+        assert _request(app, "GET", "/", cookie=cookie + "x")[0] == 403
 
 
 @pytest.mark.parametrize(
@@ -53,19 +53,19 @@ def test_only_the_first_browser_with_the_link_is_let_in(tmp_path: Path) -> None:
     ],
     ids=["rebound-name", "cross-site", "same-site"],
 )
-def test_another_name_or_another_page_is_refused(headers: dict[str, str], tmp_path: Path) -> None:
+def test_other_host_name_or_other_site_is_refused(headers: dict[str, str], tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app:
-        cookie = _cookie(app)
-        assert _ask(app, "GET", "/", cookie=cookie, **headers)[0] == 403
+        cookie = _new_cookie(app)
+        assert _request(app, "GET", "/", cookie=cookie, **headers)[0] == 403
 
 
 @pytest.mark.threat("page-other-site")
 def test_a_form_from_elsewhere_changes_nothing(tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app:
-        cookie = _cookie(app)
-        assert _ask(app, "POST", "/3", cookie=cookie)[0] == 403
-        assert _ask(app, "POST", "/3", cookie=cookie, origin="http://127.0.0.1:1")[0] == 403
-        assert _ask(app, "POST", "/3", cookie=cookie, origin=app.address)[0] == 200
+        cookie = _new_cookie(app)
+        assert _request(app, "POST", "/3", cookie=cookie)[0] == 403
+        assert _request(app, "POST", "/3", cookie=cookie, origin="http://127.0.0.1:1")[0] == 403
+        assert _request(app, "POST", "/3", cookie=cookie, origin=app.address)[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_form_from_elsewhere_changes_nothing(tmp_path: Path) -> None:
 )
 def test_no_path_leads_out_of_the_pages(path: str, tmp_path: Path) -> None:
     with served_app(tmp_path / "device") as app:
-        status, text = _ask(app, "GET", path, cookie=_cookie(app))
+        status, text = _request(app, "GET", path, cookie=_new_cookie(app))
         assert status == 404
         assert "import" not in text
 
@@ -111,7 +111,7 @@ def test_leaving_quickly_locks_and_blanks(browser: Browser, tmp_path: Path) -> N
         assert page.get_by_role("link", name="Unlock").is_visible()
 
 
-def test_a_broken_policy_is_noticed(browser: Browser, tmp_path: Path) -> None:
+def test_policy_violation_is_detected(browser: Browser, tmp_path: Path) -> None:
     """Otherwise the tests of all pages would pass whatever a page does."""
     add_script = """() => {
       const script = document.createElement("script");

@@ -13,9 +13,9 @@ from playwright.sync_api import Locator, Page
 from entrenous.app.pages.questions import QUESTION_NUMBERS
 from tests.app.axe import send_axe_with_each_page
 from tests.app.page_walker import route_of
-from tests.app.presentations import for_everybody
-from tests.app.served import PASSPHRASE, WITHOUT_SCRIPT, no_violations
-from tests.app.states import WALKED_ELSEWHERE
+from tests.app.presentations import assert_accessible
+from tests.app.served import PAGES_WITHOUT_SCRIPT, PASSPHRASE, assert_no_violations
+from tests.app.states import CHECKED_ELSEWHERE
 
 Mode = Literal["mouse", "keyboard", "no-script"]
 #: ``make test`` uses the keyboard with scripts, and the mouse without script; ``make nightly`` also
@@ -58,89 +58,90 @@ class Walker:
         # Playwright intercepts file choosers only while there is a listener, and does not wait
         # until it does. Without a listener from the start, it would miss a page's first chooser.
         self.page.on("filechooser", lambda _: None)
-        if self.page not in WITHOUT_SCRIPT:
+        if self.page not in PAGES_WITHOUT_SCRIPT:
             send_axe_with_each_page(self.page)
 
     def press(self, name: str, role: Literal["button", "link"] = "button") -> None:
         """Press a button or a link, and check the page that it leads to."""
-        self._go(self.page.get_by_role(role, name=name).first)
-        self.look()
+        self._activate_and_wait(self.page.get_by_role(role, name=name).first)
+        self.check_page()
 
     def follow(self, name: str) -> None:
         """Follow the link of exactly this name."""
-        self._go(self.page.get_by_role("link", name=name, exact=True))
-        self.look()
+        self._activate_and_wait(self.page.get_by_role("link", name=name, exact=True))
+        self.check_page()
 
-    def exactly(self, name: str) -> None:
+    def press_exactly(self, name: str) -> None:
         """Press the button of exactly this name."""
-        self._go(self.page.get_by_role("button", name=name, exact=True))
-        self.look()
+        self._activate_and_wait(self.page.get_by_role("button", name=name, exact=True))
+        self.check_page()
 
     def fill(self, label: str, text: str) -> None:
-        where = self.page.get_by_label(label)
+        control = self.page.get_by_label(label)
         if self.mode != "keyboard":
-            where.fill(text)
+            control.fill(text)
             return
-        self._tab_to(where)
+        self._tab_to(control)
         self.page.keyboard.press("ControlOrMeta+a")  # replaces what was typed before
         self.page.keyboard.type(text)
 
     def tick(self, label: str) -> None:
-        where = self.page.get_by_label(label)
+        control = self.page.get_by_label(label)
         if self.mode != "keyboard":
-            where.check()
+            control.check()
             return
-        self._tab_to(where)
+        self._tab_to(control)
         self.page.keyboard.press("Space")
 
     def untick(self, label: str) -> None:
-        where = self.page.get_by_label(label)
+        control = self.page.get_by_label(label)
         if self.mode != "keyboard":
-            where.uncheck()
+            control.uncheck()
             return
-        self._tab_to(where)
+        self._tab_to(control)
         self.page.keyboard.press("Space")
 
-    def choose(self, label: str, file: Path) -> None:
-        where = self.page.get_by_label(label)
+    def choose_file(self, label: str, file: Path) -> None:
+        control = self.page.get_by_label(label)
         if self.mode != "keyboard":
-            where.set_input_files(file)
+            control.set_input_files(file)
             return
-        self._tab_to(where)
+        self._tab_to(control)
         with self.page.expect_file_chooser() as chooser:
             self.page.keyboard.press("Enter")
         chooser.value.set_files(file)
 
     def unfold(self, words: str) -> None:
-        self._use(self.page.locator("summary").filter(has_text=words).first)
+        self._activate(self.page.locator("summary").filter(has_text=words).first)
 
-    def saved(self, name: str) -> tuple[str, bytes]:
+    def save_file(self, name: str) -> tuple[str, bytes]:
         """Press a link that saves a file; return the file's name and its bytes."""
         with self.page.expect_download() as saving:
-            self._use(self.page.get_by_role("link", name=name).first)
+            self._activate(self.page.get_by_role("link", name=name).first)
         return saving.value.suggested_filename, saving.value.path().read_bytes()
 
     def begin(self, name: str) -> None:
         """Press a button that starts long work, without waiting for the next page."""
-        self._use(self.page.get_by_role("button", name=name).first)
+        self._activate(self.page.get_by_role("button", name=name).first)
 
-    def arrives(self, heading: str) -> None:
+    def wait_for_page(self, heading: str) -> None:
         """Wait for a page that appears by itself after long work, and check it."""
         self.page.get_by_role("heading", name=heading).first.wait_for()
-        self.look()
+        self.check_page()
 
-    def look(self) -> None:
+    def check_page(self) -> None:
+        """Wait until the page has loaded, add it to ``pages``, and check that it is accessible."""
         self.page.wait_for_load_state()
         heading = self.page.get_by_role("heading", level=1)
         heading.wait_for()
         if not self.pages or self.pages[-1] != heading.inner_text():
             self.pages.append(heading.inner_text())
-        if route_of(self.page.url) in WALKED_ELSEWHERE:
-            for_everybody(self.page)
+        if route_of(self.page.url) in CHECKED_ELSEWHERE:
+            assert_accessible(self.page)
         else:
-            no_violations(self.page)
+            assert_no_violations(self.page)
 
-    def _go(self, target: Locator) -> None:
+    def _activate_and_wait(self, target: Locator) -> None:
         """Press what leads to another page, and wait until that page has loaded.
 
         A click waits for its navigation by itself. A key does not, and the script of the new page
@@ -150,9 +151,9 @@ class Walker:
             target.click()
             return
         with self.page.expect_navigation():
-            self._use(target)
+            self._activate(target)
 
-    def _use(self, target: Locator) -> None:
+    def _activate(self, target: Locator) -> None:
         if self.mode != "keyboard":
             target.click()
             return
@@ -172,25 +173,6 @@ class Walker:
         raise AssertionError(f"the keyboard does not reach {target}")
 
 
-def begin_case(
-    ana: Walker,
-    where: str = "www.instagram.com/p/123",
-    *,
-    shared: str = "Anybody can see it",
-    place: str = "United States",
-) -> None:
-    """Answer the questions from the first page on, up to the case that is opened."""
-    ana.press("Something happened", "link")
-    ana.press("Begin: it is about me")
-    for answer in ("Yes", "No", "Yes"):
-        ana.exactly(answer)
-    ana.press(shared)
-    ana.fill("Its name, in any language", place)
-    ana.press("Next")
-    ana.fill("Web address of the page", where)
-    ana.press("Open my case")
-
-
 def set_up_at_once(page: Page, name: str = "Ana") -> None:
     """Set the device up, without a relay, and show its first page."""
     words = {"name": name, "passphrase": PASSPHRASE, "again": PASSPHRASE, "where": "none"}
@@ -201,14 +183,14 @@ def set_up_at_once(page: Page, name: str = "Ana") -> None:
 def open_case_at_once(
     page: Page, where: str = "www.instagram.com/p/123", place: str = "United States"
 ) -> None:
-    """Answer what ``begin_case`` answers, and show the case."""
-    told = {**_ANSWERS, "place": place, "where": where}
+    """Open a case about public pictures of the person, and show its page."""
+    answers = {**_ANSWERS, "place": place, "where": where}
     names = {number: name for name, number in QUESTION_NUMBERS.items()}
     at = _post(page, "/81", {"for": "me"})
     while not at.startswith("/83/"):
         name = names[int(at.rpartition("/")[2])]
-        field = "answer" if name in _ANSWERS or name not in told else name
-        at = _post(page, f"/81/{QUESTION_NUMBERS[name]}", {field: told.get(name, "skip")})
+        answered = "answer" if name in _ANSWERS or name not in answers else name
+        at = _post(page, f"/81/{QUESTION_NUMBERS[name]}", {answered: answers.get(name, "skip")})
     page.goto(_address(page) + at)
 
 
@@ -222,5 +204,5 @@ def _post(page: Page, path: str, fields: dict[str, str]) -> str:
 
 
 def _address(page: Page) -> str:
-    there = urlsplit(page.url)
-    return f"{there.scheme}://{there.netloc}"
+    url = urlsplit(page.url)
+    return f"{url.scheme}://{url.netloc}"

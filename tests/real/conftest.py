@@ -2,11 +2,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.real.evening import Evening, evening
+from tests.real.evening import Evening, run_evening
 
 
 @pytest.fixture(scope="session")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evening]:
+def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evening]:
     """Run an evening of real traffic, and yield it while its servers are still running."""
-    with evening(tmp_path_factory.mktemp("evening")) as one:
+    with run_evening(tmp_path_factory.mktemp("evening")) as one:
         yield one

@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Counting:
-    """A proxy that counts the bytes that ``went`` to the relay, and those that ``came`` from it.
+class CountingProxy:
+    """A proxy that counts the bytes sent to the relay, and those received from it.
 
-    After ``until`` bytes to the relay, or ``until_came`` bytes from it, it sets ``full``, and
-    forwards no more in that direction until ``cut`` is set; then it closes that connection.
+    After ``sent_bytes_max`` or ``received_bytes_max`` bytes it sets ``limit_reached``, and forwards
+    no more in that direction until ``cut`` is set; then it closes that connection.
     """
 
     relay: tuple[str, int]
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
-    came: int = 0
-    went: int = 0
-    until: int | None = None
-    until_came: int | None = None
-    full: threading.Event = field(default_factory=threading.Event)
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    sent_bytes_max: int | None = None
+    received_bytes_max: int | None = None
+    limit_reached: threading.Event = field(default_factory=threading.Event)
     cut: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -30,37 +30,40 @@ class Counting:
     def serve(self) -> None:
         with suppress(OSError):
             while True:
-                near, _ = self.listener.accept()
-                threading.Thread(target=self._carry, args=(near,), daemon=True).start()
+                client, _ = self.listener.accept()
+                threading.Thread(target=self._forward, args=(client,), daemon=True).start()
 
-    def _carry(self, near: socket.socket) -> None:
-        with near, socket.create_connection(self.relay) as far:
-            up = threading.Thread(target=self._pass_on, args=(near, far), daemon=True)
+    def _forward(self, client: socket.socket) -> None:
+        with client, socket.create_connection(self.relay) as server:
+            up = threading.Thread(target=self._forward_to_relay, args=(client, server), daemon=True)
             up.start()
             with suppress(OSError):
-                while data := far.recv(256 * 1024):
-                    self.came += len(data)
-                    near.sendall(data)
-                    if self.until_came is not None and self.came >= self.until_came:
-                        self.full.set()
+                while data := server.recv(256 * 1024):
+                    self.received_bytes += len(data)
+                    client.sendall(data)
+                    if (
+                        self.received_bytes_max is not None
+                        and self.received_bytes >= self.received_bytes_max
+                    ):
+                        self.limit_reached.set()
                         self.cut.wait()
                         break
-            _hang_up(near, far)
+            _shut_down(client, server)
             up.join()
 
-    def _pass_on(self, near: socket.socket, far: socket.socket) -> None:
+    def _forward_to_relay(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
-            while data := near.recv(16 * 1024):
-                far.sendall(data)
-                self.went += len(data)
-                if self.until is not None and self.went >= self.until:
-                    self.full.set()
+            while data := client.recv(16 * 1024):
+                server.sendall(data)
+                self.sent_bytes += len(data)
+                if self.sent_bytes_max is not None and self.sent_bytes >= self.sent_bytes_max:
+                    self.limit_reached.set()
                     self.cut.wait()
                     break
-        _hang_up(near, far)
+        _shut_down(client, server)
 
 
-def _hang_up(*ends: socket.socket) -> None:
+def _shut_down(*ends: socket.socket) -> None:
     for end in ends:
         with suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)

@@ -44,12 +44,12 @@ NAMES = (
     *("Demetrius Wolverhampton", "Evangeline Marchbanks"),
 )
 ANA, BEN, CARO, DAN, EVA = NAMES
-WORDS = (
+TEXTS = (
     *("the lighthouse keeper sends his regards", "meet me beneath the copper weathervane"),
     *("nobody else shall see this picture", "forget what I wrote about the harbourmaster"),
     *("my grandmother's recipe needs nutmeg", "it still waits in the mailbox tonight"),
 )
-SIGN = "hip-hip-hooray!"
+REACTION_TEXT = "hip-hip-hooray!"
 
 
 @dataclass
@@ -64,8 +64,8 @@ class DayClock:
 
 @dataclass
 class Day:
-    """A relay, the devices of people at it, the recorded traffic, and in ``plain`` bytes that
-    nobody else may see.
+    """A relay, the devices of people at it, the recorded traffic, and in ``private_parts`` bytes
+    that nobody else may see.
     """
 
     wire: Wire
@@ -73,38 +73,39 @@ class Day:
     clock: DayClock
     folder: Path
     devices: dict[str, Device] = field(default_factory=dict)
-    plain: list[bytes] = field(default_factory=list)
+    private_parts: list[bytes] = field(default_factory=list)
 
-    def says(self, who: str, *to: str, **said: Any) -> str:
+    def send(self, who: str, *to: str, **content: Any) -> str:
         """Send a message to these people, one hour after the last one, and return its name."""
         self.clock.ahead += timedelta(hours=1)
         device = self.devices[who]
-        policy = MessagePolicy(device.clock.now() + timedelta(days=2), said.pop("opens", None))
-        names, files = tuple(map(RecipientId, to)), said.pop("files", ())
-        draft = Draft(files, names, policy, confirmed=frozenset(to), **said)
+        policy = MessagePolicy(device.clock.now() + timedelta(days=2), content.pop("opens", None))
+        names, files = tuple(map(RecipientId, to)), content.pop("files", ())
+        draft = Draft(files, names, policy, confirmed=frozenset(to), **content)
         return str(send_message(draft, device).name)
 
-    def looks(self, *who: str) -> None:
+    def fetch(self, *who: str) -> None:
         for one in who or tuple(self.devices):
             fetch_messages(self.devices[one])
 
-    def opens_newest(self, who: str) -> str:
-        """Fetch and open the newest message; add its secret and parts of its files to ``plain``.
+    def open_newest(self, who: str) -> str:
+        """Fetch and open the newest message; keep its secret and parts of its files.
 
         Returns:
             the name of the message.
         """
-        self.looks(who)
+        self.fetch(who)
         newest = received_messages(self.devices[who])[-1]
         assert newest.manifest is not None
-        self.plain.append(newest.manifest.secret.reveal())
+        self.private_parts.append(newest.manifest.secret.reveal())
         content = open_message(newest.name, self.devices[who])
         for file in content.files:
-            self.plain += [file.data[at : at + 24] for at in range(600, len(file.data) - 24, 499)]
+            starts = range(600, len(file.data) - 24, 499)
+            self.private_parts += [file.data[at : at + 24] for at in starts]
         return str(newest.name)
 
 
-def settled(name: str, courier: HttpCourier, day: Day) -> Device:
+def set_up_device(name: str, courier: HttpCourier, day: Day) -> Device:
     vault = MemoryVault()
     device = Device(
         *(day.clock, SystemRandomSource(), vault, VaultLedger(vault), courier),
@@ -116,51 +117,51 @@ def settled(name: str, courier: HttpCourier, day: Day) -> Device:
     return device
 
 
-def lives_through(day: Day) -> None:
+def run_day(day: Day) -> None:
     """Do everything that people do on this day, and what their programs do by themselves."""
     for one, other in ((BEN, CARO), (BEN, DAN), (CARO, EVA)):
-        meet(one, other, day)
-    photo = planted(day.folder / FILE)
-    sends_from_a_shell(photo, day)
-    day.says(BEN, CARO, DAN, text=WORDS[1])
-    day.opens_newest(CARO)
-    react(day.opens_newest(DAN), SIGN, day.devices[DAN])
-    day.says(CARO, EVA, files=(note(),), caption=WORDS[4])
-    day.opens_newest(EVA)
-    day.says(BEN, CARO, files=(photo.read_bytes(),), caption=WORDS[2], opens=1)
-    once = day.opens_newest(CARO)
-    regretted = day.says(BEN, DAN, text=WORDS[3])
-    recall_message(regretted, day.devices[BEN])
-    day.looks()
+        make_contacts(one, other, day)
+    photo = save_photo_with_metadata(day.folder / FILE)
+    send_by_commands(photo, day)
+    day.send(BEN, CARO, DAN, text=TEXTS[1])
+    day.open_newest(CARO)
+    react(day.open_newest(DAN), REACTION_TEXT, day.devices[DAN])
+    day.send(CARO, EVA, files=(note(),), caption=TEXTS[4])
+    day.open_newest(EVA)
+    day.send(BEN, CARO, files=(photo.read_bytes(),), caption=TEXTS[2], opens=1)
+    view_once = day.open_newest(CARO)
+    recalled = day.send(BEN, DAN, text=TEXTS[3])
+    recall_message(recalled, day.devices[BEN])
+    day.fetch()
     day.clock.ahead += timedelta(minutes=20)  # receipts are sent after a delay
-    day.looks()
-    day.looks()
-    day.says(CARO, EVA, BEN, files=(photo.read_bytes(),), caption=WORDS[5])
-    assert state(day, CARO, once) is InboxState.USED_UP
-    assert sent_state(day, BEN, regretted) is EnvelopeState.TAKEN_BACK
+    day.fetch()
+    day.fetch()
+    day.send(CARO, EVA, BEN, files=(photo.read_bytes(),), caption=TEXTS[5])
+    assert inbox_state(day, CARO, view_once) is InboxState.USED_UP
+    assert sent_state(day, BEN, recalled) is EnvelopeState.TAKEN_BACK
 
 
-def meet(one: str, other: str, day: Day) -> None:
+def make_contacts(one: str, other: str, day: Day) -> None:
     first, second = day.devices[one], day.devices[other]
     add_person(make_invite_link(second), other, first)
-    day.looks(other, one)
+    day.fetch(other, one)
     mark_keys_compared(one, second)
     mark_keys_compared(other, first)
 
 
-def sends_from_a_shell(photo: Path, day: Day) -> None:
+def send_by_commands(photo: Path, day: Day) -> None:
     """Let Ana send a file with a telling name, by commands in their own processes."""
     ana = Shell(ANA, day.folder / "ana")
     ana.does("setup", "--name", ANA, "--relay", day.wire.url)
     ana.does("person", "add", make_invite_link(day.devices[BEN]), "--as", BEN, "--json")
-    day.looks(BEN)
-    to = ("--to", BEN, "--confirm", BEN.split()[0], "--caption", WORDS[0], "--json")
+    day.fetch(BEN)
+    to = ("--to", BEN, "--confirm", BEN.split()[0], "--caption", TEXTS[0], "--json")
     ana.does("send", str(photo), *to)
-    day.opens_newest(BEN)
-    day.plain.append(ana.passphrase.encode())
+    day.open_newest(BEN)
+    day.private_parts.append(ana.passphrase.encode())
 
 
-def state(day: Day, who: str, name: str) -> InboxState:
+def inbox_state(day: Day, who: str, name: str) -> InboxState:
     (found,) = [one for one in received_messages(day.devices[who]) if one.name == name]
     return found.state
 
@@ -170,7 +171,7 @@ def sent_state(day: Day, who: str, name: str) -> EnvelopeState | None:
     return sent.copies[0].state
 
 
-def planted(path: Path) -> Path:
+def save_photo_with_metadata(path: Path) -> Path:
     """Save a photograph with recognisable words all over its metadata, and return its path."""
     import skimage.data
 

@@ -40,33 +40,33 @@ class Evening:
 
 
 @contextmanager
-def evening(folder: Path) -> Iterator[Evening]:
+def run_evening(folder: Path) -> Iterator[Evening]:
     relay = Server(folder / "relay", ("relay", "run"))
     gate = Server(folder / "gate", ("gate", "run", "--no-slow-look"))
     relay.start()
     gate.start()
     try:
-        yield _told(folder, relay, gate)
+        yield _send_messages(folder, relay, gate)
     finally:
         relay.stop()
         gate.stop()
 
 
-def _told(folder: Path, relay: Server, gate: Server) -> Evening:
+def _send_messages(folder: Path, relay: Server, gate: Server) -> Evening:
     ana, ben = Shell(ANA, folder / "ana"), Shell(BEN, folder / "ben")
     for one in (ana, ben):
         one.does("setup", "--name", one.name, "--relay", relay.url)
     link = str(ben.does("invite", "--json").answer["link"])
     ana.does("person", "add", link, "--as", BEN, "--json")
-    originals = {kind: _planted(kind, folder) for kind in KINDS}
+    originals = {kind: _save_photo(kind, folder) for kind in KINDS}
     to = ("--to", BEN, "--confirm", BEN, "--caption", CAPTION, "--json")
     opened = ana.does("send", *map(str, originals.values()), *to).answer["message"]
     ben.inbox()
-    out = ben.does("open", opened, "--out", str(folder / "out"), "--json").answer["files"]
-    taken_back, waits = (
+    saved = ben.does("open", opened, "--out", str(folder / "out"), "--json").answer["files"]
+    recalled, waiting = (
         ana.does("send", str(originals["jpg"]), *to).answer["message"] for _ in range(2)
     )
-    ana.does("recall", taken_back, "--json")
+    ana.does("recall", recalled, "--json")
     ana.does("protect", str(originals["jpg"]), "--gate", gate.url, "--json")
     return Evening(
         relay,
@@ -74,13 +74,13 @@ def _told(folder: Path, relay: Server, gate: Server) -> Evening:
         ana,
         ben,
         originals,
-        {Path(place).suffix[1:]: Path(place) for place in out},
-        (opened, taken_back, waits),
+        {Path(path).suffix[1:]: Path(path) for path in saved},
+        (opened, recalled, waiting),
         link,
     )
 
 
-def _planted(kind: str, folder: Path) -> Path:
+def _save_photo(kind: str, folder: Path) -> Path:
     """Save a photograph with as much metadata as Pillow and, if installed, exiftool write."""
     path = folder / f"quillfeather-at-the-lighthouse.{kind}"
     photo = Image.fromarray(skimage.data.astronaut()[0:240, 100:420])
@@ -94,12 +94,12 @@ def _planted(kind: str, folder: Path) -> Path:
         **options,
     )
     path.write_bytes(file.getvalue())
-    _plant_more(path, photo)
+    _add_more_metadata(path, photo)
     path.write_bytes(path.read_bytes() + TRAILER)
     return path
 
 
-def _plant_more(path: Path, photo: Image.Image) -> None:
+def _add_more_metadata(path: Path, photo: Image.Image) -> None:
     exiftool = shutil.which("exiftool")
     if exiftool is None:
         return

@@ -14,39 +14,43 @@ from entrenous.stop.upload_record import FoundBy, NoSuchReview, ReviewState
 from tests.real.gate_stories import HOLD, Story
 from tests.stop.index.index_banks import agrees
 
-OF_A_LIST: Final = 20
-_DUE_S: Final = 10  # longer than a lease of a killed gate
+LIST_LENGTH: Final = 20
+_LOOK_BACK_S_MAX: Final = 10  # longer than a lease of a killed gate
 
 
 @dataclass(frozen=True)
-class Listed:
+class ImportedList:
     """A list that was imported; if not ``is_sure``, the import was killed and may have failed."""
 
     hashes: tuple[bytes, ...]
     is_sure: bool
 
 
-def compare(stories: Sequence[Story], lists: Sequence[Listed], platform: Platform) -> list[str]:
+def store_faults(
+    stories: Sequence[Story], lists: Sequence[ImportedList], platform: Platform
+) -> list[str]:
     """Return what is wrong in the store; a gate may still be doing work that was due."""
     verify_audit_log(platform.bank)
-    registered = {row.of for row in audit_rows(platform.bank) if row.what == "claim registered"}
-    claims = {name: on for story in stories for name, on in story.claims.items()}
-    faults = [f"a claim is not in the log: {name}" for name in claims.keys() - registered]
-    matching = {claim.id for _, claim in platform.bank.claims_on_pictures(_numbers(platform))}
-    faults += [f"{name}: {on}" for name, on in claims.items() if (name in matching) is not on]
+    logged = {row.of for row in audit_rows(platform.bank) if row.what == "claim registered"}
+    claims = {name: active for story in stories for name, active in story.claims.items()}
+    faults = [f"a claim is not in the log: {name}" for name in claims.keys() - logged]
+    matching = {claim.id for _, claim in platform.bank.claims_on_pictures(_entry_numbers(platform))}
+    faults += [
+        f"{name}: {active}" for name, active in claims.items() if (name in matching) is not active
+    ]
     for one in lists:
         near = {near.query for near in platform.index.find_near_hashes(one.hashes, part=False)}
-        if len(near) not in ({OF_A_LIST} if one.is_sure else {0, OF_A_LIST}):
+        if len(near) not in ({LIST_LENGTH} if one.is_sure else {0, LIST_LENGTH}):
             faults.append(f"{len(near)} of a list are there")
-    return faults + [fault for story in stories for fault in _cases(story, platform)]
+    return faults + [fault for story in stories for fault in _case_faults(story, platform)]
 
 
-def look_backs(stories: Sequence[Story], platform: Platform) -> Iterator[str]:
+def look_back_faults(stories: Sequence[Story], platform: Platform) -> Iterator[str]:
     """Do the look-backs that a killed gate left undone, as any process can; yield a fault if some
     were lost.
     """
-    due = [case for story in stories if (case := story.looked_back_at) is not None]
-    for _ in range(_DUE_S):
+    due = [case for story in stories if (case := story.case_to_look_back_at) is not None]
+    for _ in range(_LOOK_BACK_S_MAX):
         while look_back_for_due_claims(platform):
             pass
         due = [case for case in due if platform.reviews.review(case).found is FoundBy.UPLOAD]
@@ -56,38 +60,42 @@ def look_backs(stories: Sequence[Story], platform: Platform) -> Iterator[str]:
     yield f"{len(due)} look backs were lost"
 
 
-def _numbers(platform: Platform) -> list[int]:
+def _entry_numbers(platform: Platform) -> list[int]:
     return [entry.number for entry in platform.bank.entries(0)]
 
 
-def _cases(story: Story, platform: Platform) -> Iterator[str]:
+def _case_faults(story: Story, platform: Platform) -> Iterator[str]:
     """Yield a fault for each case that is missing, or differs from what the client was told."""
-    decided = {"confirm", "release"} & {*story.sure, story.doubt}
-    for case, told in story.cases.items():
+    decided = {"confirm", "release"} & {*story.answered_steps, story.step_in_doubt}
+    for case, decision in story.cases.items():
         try:
             review = platform.reviews.review(case)
         except NoSuchReview:
             yield "a case was lost"
             continue
-        if review.decision.outcome != told and review.found is FoundBy.UPLOAD:
-            yield f"{case} was {told}, and is {review.decision.outcome}"
-        if told == HOLD and not decided and review.state is not ReviewState.WAITING:
+        if review.decision.outcome != decision and review.found is FoundBy.UPLOAD:
+            yield f"{case} was {decision}, and is {review.decision.outcome}"
+        if decision == HOLD and not decided and review.state is not ReviewState.WAITING:
             yield f"a held upload does not wait: {review.state}"
 
 
-def indexes(stories: Sequence[Story], platform: Platform, folders: Sequence[Path]) -> Iterator[str]:
+def index_faults(
+    stories: Sequence[Story], platform: Platform, folders: Sequence[Path]
+) -> Iterator[str]:
     """Yield a fault if a gate's index differs from brute force, or still contains a withdrawn hash
     after a rebuild.
     """
-    gone = [story.bits for story in stories if story.claims and not any(story.claims.values())]
-    held = {entry.bits for entry in platform.bank.entries(0)}
+    withdrawn_hashes = [
+        story.bits for story in stories if story.claims and not any(story.claims.values())
+    ]
+    registered_hashes = {entry.bits for entry in platform.bank.entries(0)}
     for folder in folders:
-        found = FileIndex(folder / "index", platform.bank)
+        index = FileIndex(folder / "index", platform.bank)
         try:
-            agrees(found, platform.bank)
+            agrees(index, platform.bank)
         except AssertionError:
             yield "the index does not equal counting bits"
-        found.rebuild()
-        left = b"".join(path.read_bytes() for path in (folder / "index").iterdir())
-        if any(bits in left for bits in gone if bits not in held):
+        index.rebuild()
+        index_bytes = b"".join(path.read_bytes() for path in (folder / "index").iterdir())
+        if any(bits in index_bytes for bits in withdrawn_hashes if bits not in registered_hashes):
             yield "a withdrawn hash is in the index's file"

@@ -26,9 +26,15 @@ from typing import Any, Final
 import httpx
 
 from entrenous.stop.store.open_gate import open_platform
-from tests.real.gate_checks import OF_A_LIST, Listed, compare, indexes, look_backs
-from tests.real.gate_stories import Client, Unanswered
-from tests.real.trial import first_words, folder_and_database, to_be_killed
+from tests.real.gate_checks import (
+    LIST_LENGTH,
+    ImportedList,
+    index_faults,
+    look_back_faults,
+    store_faults,
+)
+from tests.real.gate_stories import Client, StepNotDone
+from tests.real.trial import first_line, folder_and_database, killed_at_end
 from tests.stop.index.index_banks import fresh
 
 # Like `gate run`, but the index writes a base after ten hashes instead of thirty thousand, and
@@ -62,62 +68,62 @@ def running(
     folder: Path, slow_look: str = "--no-slow-look"
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Run a gate; yield its process and the JSON object that it prints once it serves."""
-    with to_be_killed([sys.executable, "-c", RUN, str(folder), slow_look]) as process:
-        yield process, json.loads(first_words(process))
+    with killed_at_end([sys.executable, "-c", RUN, str(folder), slow_look]) as process:
+        yield process, json.loads(first_line(process))
 
 
 def importing(folder: Path, seed: int) -> AbstractContextManager[subprocess.Popen[str]]:
     """Start to import a list into a bank, in another process."""
     path = folder / f"list-{seed}.csv"
-    path.write_text("\n".join(bits.hex() for bits in fresh(OF_A_LIST, seed)))
+    path.write_text("\n".join(bits.hex() for bits in fresh(LIST_LENGTH, seed)))
     words = ("gate", "bank", "import", str(path), "--bank", "listed", "--data", str(folder))
-    return to_be_killed([sys.executable, "-m", "entrenous", *words])
+    return killed_at_end([sys.executable, "-m", "entrenous", *words])
 
 
 def kill_round(
     clients: Sequence[Client],
     folders: Sequence[Path],
-    dice: random.Random,
+    rng: random.Random,
     slow_look: str,
-) -> Listed | None:
+) -> ImportedList | None:
     """Start gates, let all clients use them, perhaps import a list, and kill one gate after the
     other; return the list, if there was one.
     """
     ended, listing = threading.Event(), None
-    seed = dice.randrange(1 << 30) if dice.random() < 0.5 else None
-    with ExitStack() as going:
-        started = [going.enter_context(running(folder, slow_look)) for folder in folders]
-        threads = [_going_on(client, started, ended) for client in clients]
+    seed = rng.randrange(1 << 30) if rng.random() < 0.5 else None
+    with ExitStack() as stack:
+        started = [stack.enter_context(running(folder, slow_look)) for folder in folders]
+        threads = [_started_client(client, started, ended) for client in clients]
         if seed is not None:
-            listing = going.enter_context(importing(folders[0], seed))
+            listing = stack.enter_context(importing(folders[0], seed))
         for process, _ in started:
-            _work(clients, dice)
+            _wait_for_steps(clients, rng)
             process.kill()
-        if listing is not None and dice.random() < 0.5:
+        if listing is not None and rng.random() < 0.5:
             listing.kill()
         ended.set()
         for thread in threads:
             thread.join()
         is_sure = listing is not None and listing.wait() == 0
-    return None if seed is None else Listed(fresh(OF_A_LIST, seed), is_sure)
+    return None if seed is None else ImportedList(fresh(LIST_LENGTH, seed), is_sure)
 
 
-def _work(clients: Sequence[Client], dice: random.Random) -> None:
+def _wait_for_steps(clients: Sequence[Client], rng: random.Random) -> None:
     """Wait until the clients have taken some steps, at most a minute, and then up to 0.3 s more."""
-    enough = sum(client.answered for client in clients) + dice.randint(0, _STEPS_MAX)
+    enough = sum(client.answered_count for client in clients) + rng.randint(0, _STEPS_MAX)
     until = time.monotonic() + _WORK_S_MAX
-    while sum(client.answered for client in clients) < enough and time.monotonic() < until:
+    while sum(client.answered_count for client in clients) < enough and time.monotonic() < until:
         time.sleep(0.01)
-    time.sleep(dice.uniform(0, 0.3))
+    time.sleep(rng.uniform(0, 0.3))
 
 
-def _going_on(
+def _started_client(
     client: Client, started: Sequence[tuple[Any, dict[str, Any]]], ended: threading.Event
 ) -> threading.Thread:
     """Start a thread in which the client uses its gate, with the operator token of that gate."""
-    _, said = started[client.number % len(started)]
-    client.operator = Path(said["operator_token_file"]).read_text()
-    thread = threading.Thread(target=client.live, args=(said["url"], ended))
+    _, printed = started[client.number % len(started)]
+    client.operator = Path(printed["operator_token_file"]).read_text()
+    thread = threading.Thread(target=client.run, args=(printed["url"], ended))
     thread.start()
     return thread
 
@@ -133,58 +139,67 @@ class Trial:
     slow_look: str = "--no-slow-look"
 
 
-def all_killed(trial: Trial, folder: Path, database: str = "") -> dict[str, Any]:
+def run_trial(trial: Trial, folder: Path, database: str = "") -> dict[str, Any]:
     """Run a trial; return its counts, and in ``faults`` everything that was wrong."""
     folders = _folders(folder, database)
-    every = [Client(n, random.Random(f"{trial.seed} {n}")) for n in range(trial.clients)]
-    brought = list(_rounds(trial, every, folders))
-    acknowledged = sum(client.answered for client in every)
-    faults = [*_faults(every, brought, folders), *(one for who in every for one in who.faults)]
-    stories = [story for client in every for story in client.stories]
+    clients = [Client(n, random.Random(f"{trial.seed} {n}")) for n in range(trial.clients)]
+    imports = list(_rounds(trial, clients, folders))
+    acknowledged = sum(client.answered_count for client in clients)
+    faults = [
+        *_faults(clients, imports, folders),
+        *(one for who in clients for one in who.faults),
+    ]
+    stories = [story for client in clients for story in client.stories]
     return {
         "seed": trial.seed,
-        "kills": len(brought) * len(folders),
+        "kills": len(imports) * len(folders),
         "acknowledged": acknowledged,
         "claims": sum(len(story.claims) for story in stories),
         "withdrawn": sum(not on for story in stories for on in story.claims.values()),
-        "looked_back": sum(story.looked_back_at is not None for story in stories),
-        "lists": sum(one is not None and one.is_sure for one in brought),
+        "looked_back": sum(story.case_to_look_back_at is not None for story in stories),
+        "lists": sum(one is not None and one.is_sure for one in imports),
         "faults": sorted(set(faults)),
     }
 
 
 def _rounds(
     trial: Trial, clients: Sequence[Client], folders: Sequence[Path]
-) -> Iterator[Listed | None]:
-    dice, until = random.Random(trial.seed), time.monotonic() + trial.seconds
+) -> Iterator[ImportedList | None]:
+    rng, until = random.Random(trial.seed), time.monotonic() + trial.seconds
     for _ in range(-(-trial.kills // len(folders))):
         if time.monotonic() < until:
-            yield kill_round(clients, folders, dice, trial.slow_look)
+            yield kill_round(clients, folders, rng, trial.slow_look)
 
 
 def _faults(
-    clients: Sequence[Client], brought: Sequence[Listed | None], folders: Sequence[Path]
+    clients: Sequence[Client],
+    imports: Sequence[ImportedList | None],
+    folders: Sequence[Path],
 ) -> list[str]:
     """Return what is wrong, first while one more gate runs, then while none runs."""
     stories = [story for client in clients for story in client.stories]
-    lists = [one for one in brought if one is not None]
-    with running(folders[-1]) as (_, said):
+    lists = [one for one in imports if one is not None]
+    with running(folders[-1]) as (_, printed):
         for client in clients:
-            client.operator = Path(said["operator_token_file"]).read_text()
-            _upload_all(client, said["url"])
+            client.operator = Path(printed["operator_token_file"]).read_text()
+            _upload_all(client, printed["url"])
         with open_platform(folders[0]) as (platform, _):
-            found = compare(stories, lists, platform)
+            found = store_faults(stories, lists, platform)
     with open_platform(folders[0]) as (platform, _):
-        return [*found, *look_backs(stories, platform), *indexes(stories, platform, folders)]
+        return [
+            *found,
+            *look_back_faults(stories, platform),
+            *index_faults(stories, platform, folders),
+        ]
 
 
 def _folders(folder: Path, database: str) -> list[Path]:
-    made = [folder / name for name in (("one", "two") if database else ("one",))]
-    where = f'database = "{database}"\n' if database else ""
-    for one in made:
+    folders = [folder / name for name in (("one", "two") if database else ("one",))]
+    database_setting = f'database = "{database}"\n' if database else ""
+    for one in folders:
         one.mkdir()
-        (one / "gate.toml").write_text(where + LIMITS)
-    return made
+        (one / "gate.toml").write_text(database_setting + LIMITS)
+    return folders
 
 
 def _upload_all(client: Client, url: str) -> None:
@@ -192,8 +207,8 @@ def _upload_all(client: Client, url: str) -> None:
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as web:
         for story in client.stories:
             for _ in range(_TRIES):
-                with suppress(Unanswered):
-                    client.bring(story, web)
+                with suppress(StepNotDone):
+                    client.upload(story, web)
                     break
             else:
                 client.faults.append("an upload was never answered")
@@ -207,11 +222,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=inf, help="no more kills after so long")
     parser.add_argument("--slow-look", action="store_true", help="with gates' second processes")
     parser.add_argument("--postgresql", action="store_true")
-    asked = parser.parse_args()
-    slow_look = "--slow-look" if asked.slow_look else "--no-slow-look"
-    trial = Trial(asked.kills, asked.clients, asked.seed, asked.seconds, slow_look)
-    with folder_and_database(postgresql=asked.postgresql) as (folder, database):
-        print(json.dumps(all_killed(trial, folder, database)))  # noqa: T201
+    arguments = parser.parse_args()
+    slow_look = "--slow-look" if arguments.slow_look else "--no-slow-look"
+    trial = Trial(arguments.kills, arguments.clients, arguments.seed, arguments.seconds, slow_look)
+    with folder_and_database(postgresql=arguments.postgresql) as (folder, database):
+        print(json.dumps(run_trial(trial, folder, database)))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from entrenous.stop.registration import ClaimRequest, claim_id_of, holder_token_
 from entrenous.stop.registration_format import write_registration_request
 from entrenous.wire.encodings import to_base64url
 
-THROUGH, HOLD, REFUSE = "let through", "hold", "refuse"
+LET_THROUGH, HOLD, REFUSE = "let through", "hold", "refuse"
 PLOTS: Final[tuple[tuple[str, ...], ...]] = (
     ("claim 0", "upload", "withdraw 0", "upload"),
     ("claim 0", "claim 1", "withdraw 0", "upload", "withdraw 1", "upload"),
@@ -42,7 +42,7 @@ _GRID: Final = 12  # blobs on a side: enough detail to be registered
 _BUSY: Final = (429, 503)
 
 
-def outcome(steps: Sequence[str]) -> str:
+def expected_decision(steps: Sequence[str]) -> str:
     """Return the right decision about an upload of a story's picture after these steps."""
     live = set[str]()
     for step in steps:
@@ -54,7 +54,7 @@ def outcome(steps: Sequence[str]) -> str:
             case _:
                 pass
     if not live or "release" in steps:
-        return THROUGH
+        return LET_THROUGH
     return REFUSE if "confirm" in steps else HOLD
 
 
@@ -65,15 +65,15 @@ class Story:
     seed: int
     plot: tuple[str, ...]
     done: int = 0
-    doubt: str | None = None
+    step_in_doubt: str | None = None
     over: bool = False
     cases: dict[str, str] = field(default_factory=dict)  # decisions by case
 
     @cached_property
     def tokens(self) -> tuple[Secret, Secret]:
         """The tokens of the picture's two holders."""
-        dice = random.Random(f"holders {self.seed}")
-        return Secret(dice.randbytes(32)), Secret(dice.randbytes(32))
+        rng = random.Random(f"holders {self.seed}")
+        return Secret(rng.randbytes(32)), Secret(rng.randbytes(32))
 
     @cached_property
     def jpeg(self) -> bytes:
@@ -95,41 +95,42 @@ class Story:
         return fingerprint(read_picture(self.jpeg)).bits
 
     @property
-    def sure(self) -> tuple[str, ...]:
+    def answered_steps(self) -> tuple[str, ...]:
         """The steps that were answered."""
         return self.plot[: self.done]
 
     @property
     def allowed(self) -> set[str]:
         """The right decisions about an upload of the picture now."""
-        perhaps = {outcome((*self.sure, self.doubt))} if self.doubt else set[str]()
-        return {outcome(self.sure), *perhaps}
+        steps = self.answered_steps
+        doubtful = (*steps, self.step_in_doubt) if self.step_in_doubt else steps
+        return {expected_decision(steps), expected_decision(doubtful)}
 
     @property
     def claims(self) -> dict[str, bool]:
         """Whether each acknowledged claim is still registered, by name; without claims in doubt."""
         found = dict[str, bool]()
-        for step in self.sure:
+        for step in self.answered_steps:
             match step.split():
                 case ["claim", which, *_]:
-                    found[self.name(which)] = True
+                    found[self.claim_name(which)] = True
                 case ["withdraw", which]:
-                    found[self.name(which)] = False
+                    found[self.claim_name(which)] = False
                 case _:
                     pass
-        if self.doubt and self.doubt.startswith("withdraw"):
-            found.pop(self.name(self.doubt.split()[1]))
+        if self.step_in_doubt and self.step_in_doubt.startswith("withdraw"):
+            found.pop(self.claim_name(self.step_in_doubt.split()[1]))
         return found
 
     @property
-    def looked_back_at(self) -> str | None:
+    def case_to_look_back_at(self) -> str | None:
         """The case that was let through before a claim that is still registered, if any. A
         look-back must find it.
         """
         before = self.plot[0] == "upload" and self.done >= 2
         return next(iter(self.cases)) if before and any(self.claims.values()) else None
 
-    def name(self, which: str) -> str:
+    def claim_name(self, which: str) -> str:
         """Return the name of a claim."""
         return claim_id_of(holder_token_hash(self.tokens[int(which)]))
 
@@ -143,7 +144,7 @@ class Story:
         )
 
 
-class Unanswered(Exception):
+class StepNotDone(Exception):
     """The step was not done, for example because the gate was too busy."""
 
 
@@ -152,95 +153,97 @@ class Client:
     """A client that continues its stories at random, over one connection at a time."""
 
     number: int
-    dice: random.Random
+    rng: random.Random
     operator: str = ""
     stories: list[Story] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    answered: int = 0
+    answered_count: int = 0
 
-    def live(self, url: str, ended: threading.Event) -> None:
+    def run(self, url: str, ended: threading.Event) -> None:
         """Take steps until the gate dies, or ``ended`` is set."""
         with (
             httpx.Client(base_url=url, timeout=60, trust_env=False) as web,
             suppress(httpx.HTTPError),
         ):
             while not ended.is_set():
-                self.go_on(self.choose(), web)
+                self.continue_story(self.choose_story(), web)
 
-    def choose(self) -> Story:
+    def choose_story(self) -> Story:
         """Return a story that is not over, or a new one."""
-        going = [story for story in self.stories if not story.over]
-        if going and self.dice.random() < 0.75:
-            return self.dice.choice(going)
+        unfinished = [story for story in self.stories if not story.over]
+        if unfinished and self.rng.random() < 0.75:
+            return self.rng.choice(unfinished)
         seed = 100_000 * self.number + len(self.stories)
-        self.stories.append(Story(seed, self.dice.choice(PLOTS)))
+        self.stories.append(Story(seed, self.rng.choice(PLOTS)))
         return self.stories[-1]
 
-    def go_on(self, story: Story, web: httpx.Client) -> None:
+    def continue_story(self, story: Story, web: httpx.Client) -> None:
         """Take the next step of a story, or repeat the one in doubt, or give the story up."""
-        if story.doubt is not None and self.dice.random() < 0.5:
+        if story.step_in_doubt is not None and self.rng.random() < 0.5:
             story.over = True
             return
-        step, again = story.plot[story.done], story.doubt is not None
-        story.doubt = step
-        with suppress(Unanswered):
-            self.take(story, step, web, again=again)
-            story.doubt, story.done = None, story.done + 1
-            self.answered += 1
+        step, is_repeated = story.plot[story.done], story.step_in_doubt is not None
+        story.step_in_doubt = step
+        with suppress(StepNotDone):
+            self.take_step(story, step, web, is_repeated=is_repeated)
+            story.step_in_doubt, story.done = None, story.done + 1
+            self.answered_count += 1
         story.over = story.over or story.done == len(story.plot)
 
-    def take(self, story: Story, step: str, web: httpx.Client, *, again: bool) -> None:
+    def take_step(self, story: Story, step: str, web: httpx.Client, *, is_repeated: bool) -> None:
         """Take a step; raises httpx.HTTPError if the gate dies."""
         match step.split():
             case ["upload"]:
-                self.bring(story, web)
+                self.upload(story, web)
             case ["claim", which, *more]:
                 body = story.request(which, windows=bool(more))
                 kind = {"Content-Type": "application/json"}
-                self.said(web.post("/v1/claims", content=body, headers=kind), {201})
+                self.json_answer(web.post("/v1/claims", content=body, headers=kind), {201})
             case ["withdraw", which]:
                 token = {
                     "Authorization": f"Bearer {to_base64url(story.tokens[int(which)].reveal())}"
                 }
-                self.said(web.delete(f"/v1/claims/{story.name(which)}", headers=token), {200})
+                self.json_answer(
+                    web.delete(f"/v1/claims/{story.claim_name(which)}", headers=token), {200}
+                )
             case [decision]:
-                self.decide(story, decision, web, again=again)
+                self.decide(story, decision, web, is_repeated=is_repeated)
 
-    def decide(self, story: Story, decision: str, web: httpx.Client, *, again: bool) -> None:
+    def decide(self, story: Story, decision: str, web: httpx.Client, *, is_repeated: bool) -> None:
         """Decide, as a reviewer, about the upload that was held last."""
-        held = [case for case, said in story.cases.items() if said == HOLD]
-        if not held:  # nothing was held, which is already recorded as a fault
+        held_cases = [case for case, found in story.cases.items() if found == HOLD]
+        if not held_cases:  # nothing was held, which is already recorded as a fault
             story.over = True
-            raise Unanswered
-        asked = web.post(
-            f"/v1/reviews/{held[-1]}", json={"decision": decision}, headers=self.as_operator
-        )
-        self.said(asked, {200, 409} if again else {200})  # 409: it was decided before
+            raise StepNotDone
+        url, body = f"/v1/reviews/{held_cases[-1]}", {"decision": decision}
+        answer = web.post(url, json=body, headers=self.operator_headers)
+        self.json_answer(answer, {200, 409} if is_repeated else {200})  # 409: it was decided before
 
-    def bring(self, story: Story, web: httpx.Client) -> None:
+    def upload(self, story: Story, web: httpx.Client) -> None:
         """Upload the picture, and record a fault if the decision is wrong."""
         kind = {"Content-Type": "image/jpeg"}
-        answer = web.post("/v1/uploads", content=story.upload, headers=self.as_operator | kind)
-        told = self.said(answer, {200})
-        if told["decision"] not in story.allowed:
-            wanted = " or ".join(sorted(story.allowed))
-            self.faults.append(f"{story.sure}, {story.doubt}: {told['decision']}, not {wanted}")
-        story.cases[told["case"]] = told["decision"]
+        answer = web.post("/v1/uploads", content=story.upload, headers=self.operator_headers | kind)
+        decided = self.json_answer(answer, {200})
+        decision = decided["decision"]
+        if decision not in story.allowed:
+            steps = f"{story.answered_steps}, {story.step_in_doubt}"
+            self.faults.append(f"{steps}: {decision}, not {' or '.join(sorted(story.allowed))}")
+        story.cases[decided["case"]] = decision
 
     @property
-    def as_operator(self) -> dict[str, str]:
+    def operator_headers(self) -> dict[str, str]:
         """The headers that a platform's own server sends."""
         return {"Authorization": f"Bearer {self.operator}"}
 
-    def said(self, answer: httpx.Response, wanted: set[int]) -> dict[str, Any]:
+    def json_answer(self, answer: httpx.Response, wanted: set[int]) -> dict[str, Any]:
         """Return the answer's JSON object; record a fault if the status is not a wanted one."""
         if answer.status_code in _BUSY:
-            raise Unanswered
+            raise StepNotDone
         if answer.status_code not in wanted:
             self.faults.append(f"{answer.request.url.path}: {answer.status_code}: {answer.text}")
-            raise Unanswered
-        told: dict[str, Any] = answer.json()
-        return told
+            raise StepNotDone
+        decided: dict[str, Any] = answer.json()
+        return decided
 
 
 def _jpeg(pixels: Any) -> bytes:

@@ -20,11 +20,11 @@ from tests.serving.certificates import Pair
 _KEY_SHARE, _PRE_SHARED_KEY, _SERVER_NAME = 51, 41, 0
 _PEEK_BYTES: Final = 16 * 1024
 #: Headers that differ between requests of one client anyway; all others belong to its style.
-_OF_ONE_REQUEST: Final = (b"authorization", b"content-length", b"range")
+_HEADERS_OF_ONE_REQUEST: Final = (b"authorization", b"content-length", b"range")
 
 
 @dataclass(frozen=True)
-class Seen:
+class RecordedRequest:
     """One request as the relay sees it."""
 
     connection: int
@@ -48,7 +48,7 @@ class Seen:
         return tuple(
             one
             for one in self.headers
-            if one[0].lower() not in _OF_ONE_REQUEST
+            if one[0].lower() not in _HEADERS_OF_ONE_REQUEST
             and not one[0].lower().startswith((b"entrenous-", b"cookie"))
         )
 
@@ -60,7 +60,7 @@ class HostileRelay:
     app: App
     listener: socket.socket
     context: ssl.SSLContext
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[RecordedRequest] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._connections, self._cookies = 0, 0
@@ -73,36 +73,36 @@ class HostileRelay:
     def serve(self) -> None:
         with suppress(OSError):  # the listener is closed
             while True:
-                line, _ = self.listener.accept()
+                connection, _ = self.listener.accept()
                 self._connections += 1
                 threading.Thread(
-                    target=self._connection, args=(line, self._connections), daemon=True
+                    target=self._serve_connection, args=(connection, self._connections), daemon=True
                 ).start()
 
-    def _connection(self, line: socket.socket, number: int) -> None:
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with line, suppress(OSError, h11.RemoteProtocolError):
-            line.settimeout(60)
-            hello, ticket = greeting(_peeked(line))
-            with self.context.wrap_socket(line, server_side=True) as secure:
-                self._requests(secure, number, hello, ticket)
+    def _serve_connection(self, connection: socket.socket, number: int) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with connection, suppress(OSError, h11.RemoteProtocolError):
+            connection.settimeout(60)
+            hello, ticket = parse_client_hello(_peek_client_hello(connection))
+            with self.context.wrap_socket(connection, server_side=True) as tls:
+                self._serve_requests(tls, number, hello, ticket)
 
-    def _requests(
-        self, secure: ssl.SSLSocket, number: int, hello: bytes, ticket: bytes | None
+    def _serve_requests(
+        self, tls: ssl.SSLSocket, number: int, hello: bytes, ticket: bytes | None
     ) -> None:
         http = h11.Connection(h11.SERVER)
-        while (request := _read(http, secure)) is not None:
+        while (request := _read(http, tls)) is not None:
             head, body = request
-            came = next((value for name, value in head.headers if name == b"cookie"), None)
+            received = next((value for name, value in head.headers if name == b"cookie"), None)
             with self._one_at_a_time:
                 self._cookies += 1
-                cookie = came or b"who=%d" % self._cookies
+                cookie = received or b"who=%d" % self._cookies
                 self.seen.append(
-                    Seen(
+                    RecordedRequest(
                         number,
                         hello,
                         ticket,
-                        bool(secure.session_reused),
+                        bool(tls.session_reused),
                         head.method.decode(),
                         head.target.decode(),
                         tuple(head.headers.raw_items()),
@@ -110,14 +110,14 @@ class HostileRelay:
                         cookie,
                     )
                 )
-                status, headers, answer = _asked(self.app, head, body)
-            if came is None:
+                status, headers, answer = _run_application(self.app, head, body)
+            if received is None:
                 headers.append((b"Set-Cookie", cookie + b"; Path=/; Max-Age=999999"))
             headers = [one for one in headers if one[0].lower() != b"content-length"]
             headers.append((b"Content-Length", b"%d" % len(answer)))
-            said = http.send(h11.Response(status_code=status, headers=headers)) or b""
-            said += (http.send(h11.Data(data=answer)) or b"") if status != 204 else b""
-            secure.sendall(said + (http.send(h11.EndOfMessage()) or b""))
+            response = http.send(h11.Response(status_code=status, headers=headers)) or b""
+            response += (http.send(h11.Data(data=answer)) or b"") if status != 204 else b""
+            tls.sendall(response + (http.send(h11.EndOfMessage()) or b""))
             http.start_next_cycle()
 
 
@@ -128,7 +128,7 @@ def hostile_relay(pair: Pair) -> Iterator[HostileRelay]:
     context.load_cert_chain(pair.cert, pair.key)
     assert context.num_tickets == 2  # OpenSSL's default
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-        relay = HostileRelay(_nobody, listener, context)
+        relay = HostileRelay(_no_application, listener, context)
         thread = threading.Thread(target=relay.serve, daemon=True)
         thread.start()
         try:
@@ -138,17 +138,17 @@ def hostile_relay(pair: Pair) -> Iterator[HostileRelay]:
             thread.join(10)
 
 
-async def _nobody(*_: Any) -> None:
+async def _no_application(*_: Any) -> None:
     raise AssertionError("a request came before an application was set")
 
 
-def _read(http: h11.Connection, secure: ssl.SSLSocket) -> tuple[h11.Request, bytes] | None:
+def _read(http: h11.Connection, tls: ssl.SSLSocket) -> tuple[h11.Request, bytes] | None:
     """Return the next request and its body, or None if the client has closed the connection."""
     head, body = None, bytearray()
     while True:
         event = http.next_event()
         if event is h11.NEED_DATA:
-            http.receive_data(secure.recv(1 << 16))
+            http.receive_data(tls.recv(1 << 16))
         elif isinstance(event, h11.Request):
             head = event
         elif isinstance(event, h11.Data):
@@ -159,7 +159,7 @@ def _read(http: h11.Connection, secure: ssl.SSLSocket) -> tuple[h11.Request, byt
             return None
 
 
-def _asked(
+def _run_application(
     app: App, head: h11.Request, body: bytes
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Return the status, headers and body of the application's answer."""
@@ -191,28 +191,28 @@ def _asked(
     return start["status"], list(start["headers"]), b"".join(one.get("body", b"") for one in rest)
 
 
-def _peeked(line: socket.socket) -> bytes:
+def _peek_client_hello(connection: socket.socket) -> bytes:
     """Return a whole ClientHello without consuming it."""
     while True:
-        came = line.recv(_PEEK_BYTES, socket.MSG_PEEK)
-        if not came or len(came) >= 5 + int.from_bytes(came[3:5], "big"):
-            return came
+        received = connection.recv(_PEEK_BYTES, socket.MSG_PEEK)
+        if not received or len(received) >= 5 + int.from_bytes(received[3:5], "big"):
+            return received
 
 
-def greeting(came: bytes) -> tuple[bytes, bytes | None]:
+def parse_client_hello(received: bytes) -> tuple[bytes, bytes | None]:
     """Return a ClientHello without its random parts (RFC 8446 section 4.1.2), and the ticket of
     the session that it wants to resume.
     """
     at = 5 + 4 + 2 + 32  # record, message, version, random
-    at += 1 + came[at]  # the session id of older versions: random
-    suites = 2 + int.from_bytes(came[at : at + 2], "big")
-    kept, at = came[at : at + suites], at + suites
-    at += 1 + came[at] + 2
+    at += 1 + received[at]  # the session id of older versions: random
+    suites = 2 + int.from_bytes(received[at : at + 2], "big")
+    kept, at = received[at : at + suites], at + suites
+    at += 1 + received[at] + 2
     ticket = None
-    while at + 4 <= len(came):
-        kind, size = (int.from_bytes(came[at + n : at + n + 2], "big") for n in (0, 2))
-        value = came[at + 4 : at + 4 + size]
-        kept += came[at : at + 4]
+    while at + 4 <= len(received):
+        kind, size = (int.from_bytes(received[at + n : at + n + 2], "big") for n in (0, 2))
+        value = received[at + 4 : at + 4 + size]
+        kept += received[at : at + 4]
         kept += value if kind not in {_KEY_SHARE, _PRE_SHARED_KEY, _SERVER_NAME} else b""
         ticket = value if kind == _PRE_SHARED_KEY else ticket
         at += 4 + size

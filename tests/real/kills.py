@@ -30,7 +30,7 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_json import write_envelope
 from entrenous.wire.relay_nouns import Envelope
-from tests.real.trial import first_words, folder_and_database, to_be_killed
+from tests.real.trial import first_line, folder_and_database, killed_at_end
 
 RUN = """
 import sys
@@ -50,82 +50,87 @@ with open_relay(Path(sys.argv[1]), database=sys.argv[2] or None) as relay:
 class Device:
     """A mailbox with its owner and one sender, and everything that relays told them."""
 
-    dice: random.Random
+    rng: random.Random
     posted: dict[str, bytes] = field(default_factory=dict)
-    taken: set[str] = field(default_factory=set)
-    came: set[str] = field(default_factory=set)
+    accepted: set[str] = field(default_factory=set)
+    received: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
-    letter_bytes: int = 4096
+    message_bytes: int = 4096
 
     def __post_init__(self) -> None:
-        self.id = MailboxId(self.dice.randbytes(16))
-        self.owner, self.sender = (Secret(self.dice.randbytes(32)) for _ in range(2))
-        self.at = f"/v1/mailboxes/{to_base64url(self.id)}"
+        self.id = MailboxId(self.rng.randbytes(16))
+        self.owner, self.sender = (Secret(self.rng.randbytes(32)) for _ in range(2))
+        self.path = f"/v1/mailboxes/{to_base64url(self.id)}"
 
-    def join(self, line: "Line") -> None:
+    def create_mailbox(self, connection: "RelayConnection") -> None:
         lock = {"owner_lock": to_base64url(token_hash(self.owner)), "close_lock": None}
-        line.ask("PUT", self.at, None, json.dumps(lock).encode())
+        connection.request("PUT", self.path, None, json.dumps(lock).encode())
         granted = b'{"uses":null,"expires_at":null}'
-        line.ask(
-            "PUT", f"{self.at}/tokens/{to_base64url(token_hash(self.sender))}", self.owner, granted
+        connection.request(
+            "PUT",
+            f"{self.path}/tokens/{to_base64url(token_hash(self.sender))}",
+            self.owner,
+            granted,
         )
 
-    def send(self, line: "Line") -> None:
+    def send(self, connection: "RelayConnection") -> None:
         """Post a new message, or one again that may not have been accepted."""
-        left = [one for one in self.posted if one not in self.taken]
-        name = left[0] if left else self._new()
-        status, _ = line.ask("PUT", f"{self.at}/envelopes/{name}", self.sender, self.posted[name])
+        unanswered = [one for one in self.posted if one not in self.accepted]
+        name = unanswered[0] if unanswered else self.new_message()
+        status, _ = connection.request(
+            "PUT", f"{self.path}/envelopes/{name}", self.sender, self.posted[name]
+        )
         if status in (200, 201):
-            self.taken.add(name)
+            self.accepted.add(name)
         elif status != 503:
-            self.faults.append(f"a letter was answered with {status}")
+            self.faults.append(f"a message was answered with {status}")
 
-    def fetch(self, line: "Line") -> bool:
+    def fetch(self, connection: "RelayConnection") -> bool:
         """Fetch and delete the waiting messages; return whether the relay said that none waits."""
-        status, body = line.ask("GET", f"{self.at}/envelopes", self.owner)
+        status, body = connection.request("GET", f"{self.path}/envelopes", self.owner)
         page = json.loads(body)["envelopes"] if status == 200 else []
         names = [one["envelope"] for one in page]
         if len(set(names)) < len(names) or {one["sequence"] for one in page} == {0}:
-            self.faults.append("a letter is twice in a list")
+            self.faults.append("a message is twice in a list")
         for name in names:
             if name in self.deleted:
-                self.faults.append("a letter came again after it had been deleted")
-            self.came.add(name)
-            status, _ = line.ask("DELETE", f"{self.at}/envelopes/{name}", self.owner)
+                self.faults.append("a message came again after it had been deleted")
+            self.received.add(name)
+            status, _ = connection.request("DELETE", f"{self.path}/envelopes/{name}", self.owner)
             if status == 204:
                 self.deleted.add(name)
         return status == 200 and not names
 
-    def finish(self, line: "Line") -> None:
+    def finish(self, connection: "RelayConnection") -> None:
         """Repeat the posts that were not answered, as a device does; fetch until no message waits.
 
-        A message may be deleted even if the deletion was not answered. So ``came`` shows what
+        A message may be deleted even if the deletion was not answered. So ``received`` shows what
         arrived, and ``deleted`` does not.
         """
-        while len(self.taken) < len(self.posted):
-            self.send(line)
-        while not self.fetch(line):
+        while len(self.accepted) < len(self.posted):
+            self.send(connection)
+        while not self.fetch(connection):
             pass
 
-    def _new(self) -> str:
+    def new_message(self) -> str:
         envelope = Envelope(
-            *(EnvelopeId(self.dice.randbytes(16)), self.id, self.dice.randbytes(self.letter_bytes)),
-            *(datetime.now(UTC) + timedelta(days=3), self.dice.randbytes(32)),
+            *(EnvelopeId(self.rng.randbytes(16)), self.id, self.rng.randbytes(self.message_bytes)),
+            *(datetime.now(UTC) + timedelta(days=3), self.rng.randbytes(32)),
         )
         name = to_base64url(envelope.id)
         self.posted[name] = write_envelope(envelope)
         return name
 
 
-class Line:
+class RelayConnection:
     """A connection to a relay; raises OSError or HTTPException when the relay is killed."""
 
     def __init__(self, url: str) -> None:
         address = urlsplit(url)
         self._web = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
 
-    def ask(
+    def request(
         self, method: str, path: str, token: Secret | None, body: bytes | None = None
     ) -> tuple[int, bytes]:
         headers = {"Entrenous-Protocol": "2"}
@@ -147,64 +152,64 @@ def running(
     it waits for its database.
     """
     command = [sys.executable, "-c", RUN, str(folder), database, *more]
-    with to_be_killed(command) as process:
-        yield process, first_words(process).strip()
+    with killed_at_end(command) as process:
+        yield process, first_line(process).strip()
 
 
-def live(device: Device, url: str, ended: threading.Event) -> None:
+def send_and_fetch(device: Device, url: str, ended: threading.Event) -> None:
     """Send and fetch until the relay dies, or ``ended`` is set."""
-    line = Line(url)
+    connection = RelayConnection(url)
     with suppress(OSError, http.client.HTTPException):
         while not ended.is_set():
-            device.send(line)
-            if device.dice.random() < 0.5:
-                device.fetch(line)
-    line.close()
+            device.send(connection)
+            if device.rng.random() < 0.5:
+                device.fetch(connection)
+    connection.close()
 
 
 def kill_round(
-    devices: list[Device], folder: Path, database: str, dice: random.Random, relays: int = 1
+    devices: list[Device], folder: Path, database: str, rng: random.Random, relays: int = 1
 ) -> None:
     """Start relays, let all devices use them, and kill one relay after the other."""
     ended = threading.Event()
-    with ExitStack() as going:
-        started = [going.enter_context(running(folder, database)) for _ in range(relays)]
+    with ExitStack() as stack:
+        started = [stack.enter_context(running(folder, database)) for _ in range(relays)]
         threads = [
-            threading.Thread(target=live, args=(device, started[n % relays][1], ended))
+            threading.Thread(target=send_and_fetch, args=(device, started[n % relays][1], ended))
             for n, device in enumerate(devices)
         ]
         for thread in threads:
             thread.start()
         for process, _ in started:
-            time.sleep(dice.uniform(0.05, 0.6))
+            time.sleep(rng.uniform(0.05, 0.6))
             process.send_signal(signal.SIGKILL)
         ended.set()
         for thread in threads:
             thread.join()
 
 
-def all_killed(kills: int, folder: Path, database: str, seed: int, lines: int) -> dict[str, Any]:
+def run_trial(kills: int, folder: Path, database: str, seed: int, lines: int) -> dict[str, Any]:
     """Do so many kills; return how many messages were lost, and everything else that was wrong."""
-    dice, relays = random.Random(seed), 2 if database else 1
+    rng, relays = random.Random(seed), 2 if database else 1
     devices = [Device(random.Random(f"{seed} {n}")) for n in range(lines)]
     with running(folder, database) as (_, url):
-        line = Line(url)
+        connection = RelayConnection(url)
         for device in devices:
-            device.join(line)
-        line.close()
+            device.create_mailbox(connection)
+        connection.close()
     for _ in range(-(-kills // relays)):
-        kill_round(devices, folder, database, dice, relays)
-    acknowledged = sum(len(device.taken) for device in devices)
+        kill_round(devices, folder, database, rng, relays)
+    acknowledged = sum(len(device.accepted) for device in devices)
     with running(folder, database) as (_, url):
-        line = Line(url)
+        connection = RelayConnection(url)
         for device in devices:
-            device.finish(line)
-        line.close()
+            device.finish(connection)
+        connection.close()
     return {
         "kills": -(-kills // relays) * relays,
         "acknowledged": acknowledged,
-        "lost": sum(len(device.taken - device.came) for device in devices),
-        "invented": sum(len(device.came - set(device.posted)) for device in devices),
+        "lost": sum(len(device.accepted - device.received) for device in devices),
+        "invented": sum(len(device.received - set(device.posted)) for device in devices),
         "faults": sorted({fault for device in devices for fault in device.faults}),
     }
 
@@ -215,9 +220,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lines", type=int, default=64)
     parser.add_argument("--postgresql", action="store_true")
-    asked = parser.parse_args()
-    with folder_and_database(postgresql=asked.postgresql) as (folder, database):
-        done = all_killed(asked.kills, folder, database, asked.seed, asked.lines)
+    arguments = parser.parse_args()
+    with folder_and_database(postgresql=arguments.postgresql) as (folder, database):
+        done = run_trial(arguments.kills, folder, database, arguments.seed, arguments.lines)
         print(json.dumps(done))  # noqa: T201
 
 

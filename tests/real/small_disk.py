@@ -36,8 +36,8 @@ class SmallDisk:
     def used_mb(self) -> int:
         """Return the used space in MB, rounded up."""
         command = [*self.inside, "df", "--output=used", "-B1M", str(self.folder)]
-        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        return int(said.split()[-1])
+        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return int(output.split()[-1])
 
 
 @contextmanager

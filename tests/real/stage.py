@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ class Server:
     arguments: tuple[str, ...]
     url: str = ""
     program: tuple[str, ...] = PROGRAM
-    said: Mapping[str, Any] = field(default_factory=dict)
     anew: bool = False  # by exec, as people start it
     _process: subprocess.Popen[bytes] | None = None
 
@@ -53,8 +52,7 @@ class Server:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert line, self.log.read_text()
-        self.said = json.loads(line)
-        self.url = str(self.said["url"])
+        self.url = str(json.loads(line)["url"])
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Send the signal, and wait until the server has ended."""
@@ -67,7 +65,7 @@ class Server:
 
 
 @dataclass
-class Done:
+class CommandResult:
     """The exit status and the output of a command."""
 
     status: int
@@ -117,19 +115,19 @@ class Shell:
             stderr=subprocess.PIPE,
         )
 
-    def ends(self, command: subprocess.Popen[bytes], typed: str | None = None) -> Done:
+    def ends(self, command: subprocess.Popen[bytes], typed: str | None = None) -> CommandResult:
         """Wait for a command that was started; ``typed`` is its standard input."""
         out, err = command.communicate(None if typed is None else typed.encode(), timeout=180)
         self.errors.append(err)
-        return Done(command.returncode, out, err)
+        return CommandResult(command.returncode, out, err)
 
-    def does(self, *arguments: str, status: int = 0, patience_s: float = 20) -> Done:
+    def does(self, *arguments: str, status: int = 0, patience_s: float = 20) -> CommandResult:
         """Run a command, which must end with that exit status."""
         done = self.ends(self.begins(*arguments, patience_s=patience_s))
         assert done.status == status, (arguments, done.err.decode())
         return done
 
-    def types(self, typed: str, *arguments: str) -> Done:
+    def types(self, typed: str, *arguments: str) -> CommandResult:
         """Run a command with ``typed`` as its standard input; it must succeed."""
         done = self.ends(self.begins(*arguments, stdin=subprocess.PIPE), typed)
         assert done.status == 0, (arguments, done.err.decode())
@@ -154,10 +152,10 @@ def all_bytes(*places: Path) -> bytes:
     return names + b"\0".join(file.read_bytes() for file in below if file.is_file())
 
 
-def wait_until(happened: Callable[[], bool], seconds: float) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     """Poll until the condition holds; return False if it does not in so many seconds."""
     until = time.monotonic() + seconds
-    while not happened():
+    while not condition():
         if time.monotonic() > until:
             return False
         time.sleep(0.002)

@@ -26,8 +26,8 @@ from tests.send.send_device import SMALL, Room
 
 pytestmark = pytest.mark.real
 
-WORDS = "four unrelated words"
-TYPAGE = """
+PASSPHRASE = "four unrelated words"
+TYPAGE_PROGRAM = """
 import { readFileSync, writeFileSync } from "node:fs";
 import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption";
 const [way, words, folder] = process.argv.slice(2);
@@ -53,7 +53,7 @@ if (way === "open") {
 #: The package is made for browsers: it needs a window, and measures by a clock how much work it may
 #: be asked to do. A slow machine would refuse what a faster one made, so here the clock stands
 #: still.
-RAGE = """
+RAGE_PROGRAM = """
 import { readFileSync, writeFileSync } from "node:fs";
 globalThis.self = globalThis.window = globalThis;
 globalThis.Window = Object;
@@ -73,8 +73,8 @@ if (way === "open") {
   writeFileSync(tar, await rage.encrypt_with_x25519(recipient, plain, false));
 }
 """
-LOCKED = Path(__file__).parents[2] / "locks" / "npm"  # pins every package by its hash
-PACKAGES = {"age-encryption": TYPAGE, "@kanru/rage-wasm": RAGE}
+LOCKED_PACKAGES = Path(__file__).parents[2] / "locks" / "npm"  # pins every package by its hash
+PACKAGES = {"age-encryption": TYPAGE_PROGRAM, "@kanru/rage-wasm": RAGE_PROGRAM}
 
 
 @dataclass(frozen=True)
@@ -90,30 +90,30 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     device = fresh_device(Room(), "ana")
     list(mark_picture_copies(SMALL, [RecipientId("mum"), RecipientId("dad")], None, device))
     folder = tmp_path_factory.mktemp("archives") / "ours"
-    export_archive(folder, Secret(WORDS.encode()), device, nobody_watches)
+    export_archive(folder, Secret(PASSPHRASE.encode()), device, nobody_watches)
     return Exported(device, folder)
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install both packages, and return the folder with them and a program for each."""
-    tool("node")
-    tool("npm")
-    place = tmp_path_factory.mktemp("node")
+    require_programs("node")
+    require_programs("npm")
+    workspace = tmp_path_factory.mktemp("node")
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(LOCKED / name, place)
-    got = subprocess.run(
+        shutil.copy(LOCKED_PACKAGES / name, workspace)
+    installed = subprocess.run(
         ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=place,
+        cwd=workspace,
         capture_output=True,
         check=False,
     )
-    assert b"EINTEGRITY" not in got.stderr, got.stderr
-    if got.returncode:
+    assert b"EINTEGRITY" not in installed.stderr, installed.stderr
+    if installed.returncode:
         pytest.skip(f"npm cannot get {', '.join(PACKAGES)}")
     for number, program in enumerate(PACKAGES.values()):
-        (place / f"{number}.mjs").write_text(program)
-    return place
+        (workspace / f"{number}.mjs").write_text(program)
+    return workspace
 
 
 @pytest.fixture(scope="module", params=PACKAGES)
@@ -122,13 +122,13 @@ def node(request: pytest.FixtureRequest, packages: Path) -> Callable[[str, Path]
     program = packages / f"{list(PACKAGES).index(request.param)}.mjs"
 
     def run(way: str, folder: Path) -> None:
-        command = ["node", str(program), way, WORDS, str(folder)]
+        command = ["node", str(program), way, PASSPHRASE, str(folder)]
         subprocess.run(command, cwd=packages, check=True, capture_output=True)
 
     return run
 
 
-def tool(*names: str) -> str:
+def require_programs(*names: str) -> str:
     """Return the first of these programs; skip the test if one of them is missing."""
     for name in names:
         if shutil.which(name) is None:
@@ -136,18 +136,18 @@ def tool(*names: str) -> str:
     return names[0]
 
 
-def typed(command: list[str], times: int = 1) -> None:
+def run_on_terminal(command: list[str], times: int = 1) -> None:
     """Run a program that asks for a passphrase on a terminal ``times`` times."""
-    tool("script")
+    require_programs("script")
     subprocess.run(
         ["script", "-qec", shlex.join(command), "/dev/null"],
-        input=f"{WORDS}\n".encode() * times,
+        input=f"{PASSPHRASE}\n".encode() * times,
         capture_output=True,
         check=True,
     )
 
 
-def is_hers(tar: Path, device: Device) -> None:
+def check_content(tar: Path, device: Device) -> None:
     """Check that the tar has the original picture and all messages of the device's ledger."""
     with tarfile.open(tar) as opened:
         names = opened.getnames()
@@ -160,9 +160,9 @@ def is_hers(tar: Path, device: Device) -> None:
     assert messages < set(names)
 
 
-def plain_tar(exported: Exported, folder: Path, program: str) -> Path:
+def repack(exported: Exported, folder: Path, program: str) -> Path:
     """Open our archive with a program, and return its content as a tar made by GNU tar."""
-    _opened_with(program, exported.folder, folder / "ours.tar")
+    _decrypt_with(program, exported.folder, folder / "ours.tar")
     (folder / "things").mkdir()
     subprocess.run(["tar", "xf", "ours.tar", "-C", "things"], cwd=folder, check=True)
     with tarfile.open(folder / "ours.tar") as opened:
@@ -172,54 +172,54 @@ def plain_tar(exported: Exported, folder: Path, program: str) -> Path:
     return folder / "plain.tar"
 
 
-def _opened_with(program: str, archive: Path, tar: Path) -> None:
+def _decrypt_with(program: str, archive: Path, tar: Path) -> None:
     key = str(archive / KEY_FILE_NAME)
-    typed([program, "-d", "-i", key, "-o", str(tar), str(archive / TAR_FILE_NAME)])
+    run_on_terminal([program, "-d", "-i", key, "-o", str(tar), str(archive / TAR_FILE_NAME)])
 
 
-def takes_in(folder: Path, exported: Exported) -> None:
+def check_import(folder: Path, exported: Exported) -> None:
     """Import the archive into a new device, which must then have what the exported one has."""
-    anew = fresh_device(Room(), "ana")
-    assert import_archive(folder, Secret(WORDS.encode()), anew, nobody_watches).sent == 1
-    assert list(anew.ledger.messages()) == list(exported.device.ledger.messages())
-    assert everything(anew)[1] == everything(exported.device)[1]
+    device = fresh_device(Room(), "ana")
+    assert import_archive(folder, Secret(PASSPHRASE.encode()), device, nobody_watches).sent == 1
+    assert list(device.ledger.messages()) == list(exported.device.ledger.messages())
+    assert everything(device)[1] == everything(exported.device)[1]
 
 
-def test_ours_opens_ours(exported: Exported) -> None:
+def test_export_can_be_imported(exported: Exported) -> None:
     assert sorted(file.name for file in exported.folder.iterdir()) == [KEY_FILE_NAME, TAR_FILE_NAME]
     assert {file.stat().st_mode & 0o777 for file in exported.folder.iterdir()} == {0o600}
-    takes_in(exported.folder, exported)
+    check_import(exported.folder, exported)
 
 
 @pytest.mark.parametrize("program", ["age", "rage"])
-def test_the_public_program_opens_ours_and_ours_opens_what_it_makes(
+def test_public_program_opens_our_archive_and_we_import_its_archive(
     program: str, exported: Exported, tmp_path: Path
 ) -> None:
-    tool(program, f"{program}-keygen", "tar")
-    tar = plain_tar(exported, tmp_path, program)
-    is_hers(tmp_path / "ours.tar", exported.device)
+    require_programs(program, f"{program}-keygen", "tar")
+    tar = repack(exported, tmp_path, program)
+    check_content(tmp_path / "ours.tar", exported.device)
     subprocess.run(
         [f"{program}-keygen", "-o", "key"], cwd=tmp_path, check=True, capture_output=True
     )
-    made = (tmp_path / "key").read_text()
+    key_text = (tmp_path / "key").read_text()
     (tmp_path / "theirs").mkdir()
-    typed(
+    run_on_terminal(
         [program, "-p", "-o", str(tmp_path / "theirs" / KEY_FILE_NAME), str(tmp_path / "key")],
         times=2,
     )
-    recipient = made.split("public key: ")[1].split()[0]
+    recipient = key_text.split("public key: ")[1].split()[0]
     out = ["-o", str(tmp_path / "theirs" / TAR_FILE_NAME)]
     subprocess.run([program, "-r", recipient, *out, str(tar)], check=True)
-    takes_in(tmp_path / "theirs", exported)
+    check_import(tmp_path / "theirs", exported)
 
 
-def test_a_package_in_node_opens_ours_and_ours_opens_what_it_makes(
+def test_npm_package_opens_our_archive_and_we_import_its_archive(
     node: Callable[[str, Path], None], exported: Exported, tmp_path: Path
 ) -> None:
     shutil.copytree(exported.folder, tmp_path / "ours")
     node("open", tmp_path / "ours")
-    is_hers(tmp_path / "ours" / "opened.tar", exported.device)
+    check_content(tmp_path / "ours" / "opened.tar", exported.device)
     (tmp_path / "theirs").mkdir()
     (tmp_path / "ours" / "opened.tar").rename(tmp_path / "theirs" / "plain.tar")
     node("make", tmp_path / "theirs")
-    takes_in(tmp_path / "theirs", exported)
+    check_import(tmp_path / "theirs", exported)

@@ -18,7 +18,7 @@ import pytest
 from tests.sizes import NIGHTLY
 
 pytestmark = pytest.mark.real
-AT_ONCE = """
+FORKED_COMMANDS = """
 import subprocess
 from types import SimpleNamespace
 from entrenous.__main__ import main
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 STEPS = ["carry", "setup", "send", "stop", "leak", "trace", "recall", "respond", "summary"]
 
 
-class Run(NamedTuple):
+class DemoRun(NamedTuple):
     """The exit status and output of a demo, and the session id of its processes."""
 
     status: int
@@ -44,8 +44,8 @@ class Run(NamedTuple):
     session: int
 
 
-def demo(*arguments: str, cwd: Path) -> Run:
-    program = ["-m", "entrenous"] if NIGHTLY else ["-c", AT_ONCE]
+def demo(*arguments: str, cwd: Path) -> DemoRun:
+    program = ["-m", "entrenous"] if NIGHTLY else ["-c", FORKED_COMMANDS]
     with subprocess.Popen(
         [sys.executable, *program, "demo", *arguments],
         cwd=cwd,
@@ -59,11 +59,11 @@ def demo(*arguments: str, cwd: Path) -> Run:
             out, err = process.communicate(timeout=280)
         finally:
             process.kill()
-    return Run(process.returncode, out, err, process.pid)
+    return DemoRun(process.returncode, out, err, process.pid)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, DemoRun]:
     folder = tmp_path_factory.mktemp("demo")
     run = demo(cwd=folder)
     assert run.status == 0, run.out + run.err
@@ -71,20 +71,21 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
 
 
 @pytest.fixture
-def told(run: tuple[Path, Run]) -> tuple[Path, str]:
+def folder_and_output(run: tuple[Path, DemoRun]) -> tuple[Path, str]:
     return run[0], run[1].out
 
 
-def test_every_step_ends_as_it_should(told: tuple[Path, str]) -> None:
-    summary = json.loads((told[0] / "summary.json").read_text())
+def test_every_step_succeeds(folder_and_output: tuple[Path, str]) -> None:
+    summary = json.loads((folder_and_output[0] / "summary.json").read_text())
     assert summary["schema"] == "entrenous/demo/1"
     assert summary["ok"] is True
     assert [step["name"] for step in summary["steps"]] == STEPS
     assert all(step["ok"] and step["outcome"] and step["seconds"] >= 0 for step in summary["steps"])
 
 
-def test_the_figures_are_the_storys(told: tuple[Path, str]) -> None:
-    steps = {s["name"]: s for s in json.loads((told[0] / "summary.json").read_text())["steps"]}
+def test_summary_has_the_expected_figures(folder_and_output: tuple[Path, str]) -> None:
+    summary = json.loads((folder_and_output[0] / "summary.json").read_text())
+    steps = {step["name"]: step for step in summary["steps"]}
     assert steps["trace"]["named"] == ["caro"]
     assert 0 < steps["trace"]["chance"]["caro"] <= 1e-6 < steps["trace"]["chance"]["ben"]
     assert steps["leak"]["decision"] in ("hold", "refuse")
@@ -94,8 +95,8 @@ def test_the_figures_are_the_storys(told: tuple[Path, str]) -> None:
     assert steps["respond"]["law"].startswith("TAKE IT DOWN Act")
 
 
-def test_the_page_runs_and_loads_nothing(told: tuple[Path, str]) -> None:
-    page = html.unescape((told[0] / "index.html").read_text())
+def test_the_page_runs_and_loads_nothing(folder_and_output: tuple[Path, str]) -> None:
+    page = html.unescape((folder_and_output[0] / "index.html").read_text())
     assert "default-src 'none'" in page
     assert not re.search(r"<script|javascript:|\son\w+=|@import|url\(", page)
     assert not re.search(r'(?:src|href)="(?!data:image/jpeg;base64,)', page)
@@ -103,14 +104,14 @@ def test_the_page_runs_and_loads_nothing(told: tuple[Path, str]) -> None:
     assert len(re.findall(r"<img[^>]*alt=\"[^\"]+\"", page)) == 6
 
 
-def test_the_terminal_tells_it_calmly(told: tuple[Path, str]) -> None:
-    lines = told[1].splitlines()
+def test_terminal_output_lists_all_steps_calmly(folder_and_output: tuple[Path, str]) -> None:
+    lines = folder_and_output[1].splitlines()
     assert sum(bool(re.match(r"\d  .+ \(\d+\.\d s\)$", line)) for line in lines) == len(STEPS)
-    assert "!" not in told[1]
+    assert "!" not in folder_and_output[1]
     assert lines[-1].startswith("Look at it: ")
 
 
-def test_no_process_is_left_behind(run: tuple[Path, Run]) -> None:
+def test_no_process_is_left_behind(run: tuple[Path, DemoRun]) -> None:
     """Neither one of the demo's session, nor one with its folder among its arguments."""
     folder, session = str(run[0]).encode(), str(run[1].session).encode()
     processes = list(Path("/proc").glob("[0-9]*"))
@@ -123,7 +124,7 @@ def _session(stat: bytes) -> bytes:
     return b"".join(stat.rpartition(b")")[2].split()[3:4])
 
 
-def test_it_empties_only_its_own_folder(tmp_path: Path) -> None:
+def test_folder_with_other_files_is_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "demo-out").mkdir()
     (tmp_path / "demo-out" / "diary.txt").write_text("mine")
     run = demo(cwd=tmp_path)
@@ -131,7 +132,7 @@ def test_it_empties_only_its_own_folder(tmp_path: Path) -> None:
     assert (tmp_path / "demo-out" / "diary.txt").read_text() == "mine"
 
 
-def test_a_photo_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+def test_missing_photo_is_reported(tmp_path: Path) -> None:
     run = demo("--photo", "nowhere.jpg", cwd=tmp_path)
     assert run.status == 4
     assert "nowhere.jpg" in run.err

@@ -22,7 +22,7 @@ from entrenous.send.letter.letter_nouns import ContentFile, FileRole
 from entrenous.send.message.draft import MessagePolicy
 from entrenous.send.people.invite import add_person
 from entrenous.send.set_up import set_up
-from tests.real.counting import Counting
+from tests.real.counting import CountingProxy
 from tests.real.stage import Server, Shell, wait_until
 from tests.sizes import size
 from tests.village.sealed import sends_as_it_is
@@ -33,20 +33,20 @@ SIZE = size(32, 100) * 1024 * 1024
 
 
 @pytest.fixture
-def way(tmp_path: Path) -> Iterator[Counting]:
+def proxy(tmp_path: Path) -> Iterator[CountingProxy]:
     server = Server(tmp_path / "relay", ("relay", "run"))
     server.start()
     host, _, port = server.url.removeprefix("http://").partition(":")
-    counting = Counting((host, int(port)))
-    threading.Thread(target=counting.serve, daemon=True).start()
-    yield counting
-    counting.cut.set()
-    counting.listener.close()
+    counting_proxy = CountingProxy((host, int(port)))
+    threading.Thread(target=counting_proxy.serve, daemon=True).start()
+    yield counting_proxy
+    counting_proxy.cut.set()
+    counting_proxy.listener.close()
     server.stop(signal.SIGKILL)
 
 
 @contextmanager
-def ana_at(url: str, folder: Path) -> Iterator[Device]:
+def created_ana(url: str, folder: Path) -> Iterator[Device]:
     """Set up Ana's device in this process, with a vault on disk."""
     folder.mkdir()
     vault = SqlcipherVault(folder, Secret(b"k" * 32))
@@ -60,37 +60,37 @@ def ana_at(url: str, folder: Path) -> Iterator[Device]:
     vault.close()
 
 
-def come(home: Path) -> int:
+def stored_bytes(home: Path) -> int:
     """Return how many bytes of encrypted files a vault has stored."""
     return sum(file.stat().st_size for file in (home / "files").glob("*.age"))
 
 
-def test_killed_at_half_a_download_goes_on_where_it_was(way: Counting, tmp_path: Path) -> None:
+def test_download_killed_at_half_is_continued(proxy: CountingProxy, tmp_path: Path) -> None:
     """After SIGKILL at 50 %, at most 52 % of the size is downloaded."""
     ben, data = Shell("ben", tmp_path / "ben"), secrets.token_bytes(SIZE)
-    ben.does("setup", "--name", "ben", "--relay", way.url)
-    with ana_at(way.url, tmp_path / "ana") as ana:
+    ben.does("setup", "--name", "ben", "--relay", proxy.url)
+    with created_ana(proxy.url, tmp_path / "ana") as ana:
         add_person(str(ben.does("invite", "--json").answer["link"]), "ben", ana)
         ben.does("person", "list", "--json")  # receives the greeting, and answers it
         fetch_messages(ana)
-        whole = ContentFile("video/mp4", data, FileRole.CLIP)
+        clip = ContentFile("video/mp4", data, FileRole.CLIP)
         until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
-        sends_as_it_is((whole,), None, MessagePolicy(until), "ben", ana)
-    ((name, state),) = ben.inbox().items()
-    assert state == "waiting"
+        sends_as_it_is((clip,), None, MessagePolicy(until), "ben", ana)
+    ((name, inbox_state),) = ben.inbox().items()
+    assert inbox_state == "waiting"
 
-    way.until_came = way.came + 51 * SIZE // 100
+    proxy.received_bytes_max = proxy.received_bytes + 51 * SIZE // 100
     opening = ben.begins("open", name, "--unchecked", "--out", str(tmp_path / "out"), "--json")
-    assert way.full.wait(180)
-    assert wait_until(lambda: come(ben.home) >= SIZE // 2, 180)
+    assert proxy.limit_reached.wait(180)
+    assert wait_until(lambda: stored_bytes(ben.home) >= SIZE // 2, 180)
     opening.send_signal(signal.SIGKILL)
     opening.communicate()
-    assert SIZE // 2 <= come(ben.home) < SIZE, "it was killed too late"
+    assert SIZE // 2 <= stored_bytes(ben.home) < SIZE, "it was killed too late"
 
-    way.cut.set()
-    way.came, way.until_came = 0, None
+    proxy.cut.set()
+    proxy.received_bytes, proxy.received_bytes_max = 0, None
     (file,) = ben.does(
         "open", name, "--unchecked", "--out", str(tmp_path / "out"), "--json"
     ).answer["files"]
     assert Path(file).read_bytes() == data
-    assert way.came <= 0.52 * SIZE
+    assert proxy.received_bytes <= 0.52 * SIZE

@@ -18,19 +18,19 @@ import pytest
 
 from entrenous.carry.store.postgres import connect_postgres
 from tests.postgres import cluster
-from tests.real.kills import RUN, Device, Line
+from tests.real.kills import RUN, Device, RelayConnection
 from tests.real.test_relays_together import Upload
 
 pytestmark = pytest.mark.real
 
 _CALL = re.compile(r"(?P<pid>\d+) +(?P<call>.*)")
 #: The statement that flushes a write; a read adds a condition to it.
-FLUSH = r"SELECT pg_logical_emit_message(true, 'entrenous', '')\0"
+FLUSH_STATEMENT = r"SELECT pg_logical_emit_message(true, 'entrenous', '')\0"
 _RESUMED = re.compile(r"<\.\.\. \w+ resumed>(?P<rest>.*)")
 
 
 @contextmanager
-def traced(folder: Path, calls: list[str], database: str = "") -> Iterator[str]:
+def traced_relay(folder: Path, calls: list[str], database: str = "") -> Iterator[str]:
     """Run a relay under strace, and yield its URL; at the end ``calls`` has its system calls."""
     strace = shutil.which("strace")
     if strace is None:
@@ -42,32 +42,32 @@ def traced(folder: Path, calls: list[str], database: str = "") -> Iterator[str]:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
         process.kill()
-    calls += whole((folder / "trace").read_text().splitlines())
+    calls += joined_calls((folder / "trace").read_text().splitlines())
 
 
-def whole(lines: Sequence[str]) -> Iterator[str]:
+def joined_calls(lines: Sequence[str]) -> Iterator[str]:
     """Yield system calls in the order in which they ended; join those that strace had to split."""
-    begun: dict[str, str] = {}
+    unfinished: dict[str, str] = {}
     for line in lines:
         found = _CALL.match(line)
         assert found is not None, line
         pid, call = found["pid"], found["call"]
         if call.endswith("<unfinished ...>"):
-            begun[pid] = call.removesuffix("<unfinished ...>").rstrip()
+            unfinished[pid] = call.removesuffix("<unfinished ...>").rstrip()
             continue
         resumed = _RESUMED.match(call)
-        yield begun.pop(pid, "") + resumed["rest"] if resumed else call
+        yield unfinished.pop(pid, "") + resumed["rest"] if resumed else call
 
 
-def test_a_blob_is_on_the_disk_before_it_is_said_to_be_kept(tmp_path: Path) -> None:
+def test_blob_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
     """The order is: its bytes, its name, the folder, then the row that says whose it is."""
     calls, device = list[str](), Device(random.Random(6))
-    with traced(tmp_path, calls) as url:
-        with closing(Line(url)) as line:
-            device.join(line)
+    with traced_relay(tmp_path, calls) as url:
+        with closing(RelayConnection(url)) as connection:
+            device.create_mailbox(connection)
         for number in range(3):
-            dice = random.Random(number)
-            with closing(Upload(device, dice.randbytes(100_000), dice).begins(url)) as web:
+            rng = random.Random(number)
+            with closing(Upload(device, rng.randbytes(100_000), rng).start_upload(url)) as web:
                 web.send(random.Random(number).randbytes(100_000))
                 assert web.getresponse().status == 201
     folder = re.escape(str(tmp_path / "relay" / "blobs"))
@@ -78,9 +78,9 @@ def test_a_blob_is_on_the_disk_before_it_is_said_to_be_kept(tmp_path: Path) -> N
         r"fdatasync\(\d+<.*/mail\.db-wal>\) += 0$",
         r'\w+\(.*"HTTP/1\.1 201',
     )
-    asked = [at for at, call in enumerate(calls) if '"PUT ' in call and "/blobs/" in call]
-    assert len(asked) == 3
-    for at, until in zip(asked, [*asked[1:], len(calls)], strict=True):
+    requests = [at for at, call in enumerate(calls) if '"PUT ' in call and "/blobs/" in call]
+    assert len(requests) == 3
+    for at, until in zip(requests, [*requests[1:], len(calls)], strict=True):
         reached = 0
         for call in calls[at:until]:
             assert reached == 4 or '"HTTP/1.1 201' not in call, order[reached]
@@ -89,38 +89,40 @@ def test_a_blob_is_on_the_disk_before_it_is_said_to_be_kept(tmp_path: Path) -> N
         assert reached == len(order)
 
 
-def test_no_success_is_said_before_postgresql_acknowledged_a_commit(tmp_path: Path) -> None:
+def test_no_success_is_sent_before_postgresql_acknowledges_a_commit(tmp_path: Path) -> None:
     """The relay answers a post only after its flushing connection has got an answer."""
     calls, device = list[str](), Device(random.Random(7))
-    with cluster() as own:
-        url = own.fresh()
-        with connect_postgres(url) as like_ours:
+    with cluster() as own_cluster:
+        url = own_cluster.fresh()
+        with connect_postgres(url) as database:
             for name in ("fsync", "synchronous_commit"):
-                assert like_ours.execute(f"SHOW {name}").fetchone() == ("on",)
-        with traced(tmp_path, calls, url) as relay, closing(Line(relay)) as line:
-            device.join(line)
+                assert database.execute(f"SHOW {name}").fetchone() == ("on",)
+        traced = traced_relay(tmp_path, calls, url)
+        with traced as relay, closing(RelayConnection(relay)) as connection:
+            device.create_mailbox(connection)
             for _ in range(20):
-                device.send(line)
-    (flushing,) = {fd(call) for call in calls if call.startswith("sendto") and FLUSH in call}
-    asked, sent, flushed, said = False, False, False, 0
+                device.send(connection)
+    sends = [call for call in calls if call.startswith("sendto")]
+    (flushing,) = {file_descriptor(call) for call in sends if FLUSH_STATEMENT in call}
+    is_requested, is_sent, is_flushed, answered_count = False, False, False, 0
     for call in calls:
         if '"PUT ' in call:
-            asked, sent, flushed = True, False, False
-        elif fd(call) == flushing:
-            sent = sent or call.startswith("sendto")
-            flushed = flushed or (sent and acknowledged(call))
-        elif '"HTTP/1.1 20' in call and asked:
-            assert flushed, call
-            asked, said = False, said + 1
-    assert said >= 22
+            is_requested, is_sent, is_flushed = True, False, False
+        elif file_descriptor(call) == flushing:
+            is_sent = is_sent or call.startswith("sendto")
+            is_flushed = is_flushed or (is_sent and is_commit_acknowledged(call))
+        elif '"HTTP/1.1 20' in call and is_requested:
+            assert is_flushed, call
+            is_requested, answered_count = False, answered_count + 1
+    assert answered_count >= 22
 
 
-def fd(call: str) -> str | None:
+def file_descriptor(call: str) -> str | None:
     """Return the file descriptor that a call is about."""
     found = re.match(r"\w+\((\d+)<", call)
     return found and found[1]
 
 
-def acknowledged(call: str) -> bool:
+def is_commit_acknowledged(call: str) -> bool:
     """Return whether PostgreSQL says that it is idle, so that the transaction is committed."""
     return call.startswith("recvfrom") and r"Z\0\0\0\5I" in call

@@ -26,7 +26,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.ready import begun
-from tests.real.exchange_server import BehindClock, serving
+from tests.real.exchange_server import DelayedClock, serving
 from tests.stop.exchange.exchange_for_tests import bits
 
 pytestmark = pytest.mark.real
@@ -43,7 +43,7 @@ app(sys.argv[1:])
 """
 
 
-def gate(data: Path, *words: str) -> None:
+def run_exchange_command(data: Path, *words: str) -> None:
     """Run a command of ``gate exchange`` in this process."""
     app = typer.Typer()
     add_commands(app)
@@ -52,7 +52,7 @@ def gate(data: Path, *words: str) -> None:
 
 
 @contextmanager
-def fetching(data: Path) -> "Iterator[subprocess.Popen[bytes]]":
+def running_fetch(data: Path) -> "Iterator[subprocess.Popen[bytes]]":
     """Start a fetch in its own process, and kill it at the end."""
     program = [sys.executable, "-c", COMMAND, "exchange", "fetch", "--data", str(data)]
     with begun(program) as process:
@@ -62,52 +62,52 @@ def fetching(data: Path) -> "Iterator[subprocess.Popen[bytes]]":
             process.kill()
 
 
-class Counting:
-    """An ASGI application that sets ``enough`` when so many pages were requested."""
+class PageCounter:
+    """An ASGI application that sets ``pages_reached`` when so many pages were requested."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self.app, self.left, self.enough = app, 0, Event()
+        self.app, self.pages_left, self.pages_reached = app, 0, Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self.enough.set()
+        self.pages_left -= 1
+        if self.pages_left == 0:
+            self.pages_reached.set()
         await self.app(scope, receive, send)
 
-    def begin(self, pages: int) -> None:
-        self.left = pages
-        self.enough.clear()
+    def start_counting(self, pages: int) -> None:
+        self.pages_left = pages
+        self.pages_reached.clear()
 
 
 @dataclass(frozen=True)
-class Giving:
+class ServingGate:
     """A gate from which others fetch. Its clock is some seconds behind, because the NCMEC interface
     only shows what is five seconds old.
     """
 
     platform: Platform
     exchange: ExchangeServices
-    pages: Counting
+    pages: PageCounter
     key: str
     port: int
 
 
 @contextmanager
-def giving(folder: Path) -> Iterator[Giving]:
+def serving_gate(folder: Path) -> Iterator[ServingGate]:
     with open_platform(folder) as (opened, _):
-        platform = replace(opened, clock=BehindClock(20))
+        platform = replace(opened, clock=DelayedClock(20))
         exchange = open_exchange(platform)
         key = add_exchange_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
         lines = "\n".join(bits(number).hex() for number in range(COUNT))
         import_hashes(lines, PEOPLE_BANK, platform)
         update_exchange_state(exchange)
         platform.clock.wind(seconds=15)  # type: ignore[attr-defined]
-        pages = Counting(exchange_app(exchange))
+        pages = PageCounter(exchange_app(exchange))
         with serving(pages) as port:
-            yield Giving(platform, exchange, pages, key, port)
+            yield ServingGate(platform, exchange, pages, key, port)
 
 
-def protected(folder: Path, bank: str) -> set[bytes]:
+def stored_hashes(folder: Path, bank: str) -> set[bytes]:
     with open_platform(folder) as (platform, _):
         known = {entry.number: entry.bits for entry in platform.bank.entries(0)}
         found = platform.bank.claims_on_pictures(known)
@@ -115,7 +115,7 @@ def protected(folder: Path, bank: str) -> set[bytes]:
         return {known[number] for number, claim in found if claim.bank == BankName(bank)}
 
 
-def withdrawn(platform: Platform, count: int) -> set[bytes]:
+def withdraw(platform: Platform, count: int) -> set[bytes]:
     """Withdraw so many claims, and return the hashes that are left."""
     known = {entry.number: entry.bits for entry in platform.bank.entries(0)}
     claims = dict[ClaimId, bytes]()
@@ -131,25 +131,25 @@ def withdrawn(platform: Platform, count: int) -> set[bytes]:
     ("kind", "path", "form"),
     [("stopncii", "stopncii/v1", "{key},{key}"), ("ncmec", "ncmec", "friends:{key}")],
 )
-def test_claims_and_withdrawals_cross_and_kills_lose_nothing(
+def test_claims_and_withdrawals_are_fetched_and_kills_lose_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, path: str, form: str
 ) -> None:
-    dice, ours = Random(kind), tmp_path / "ours"
-    with giving(tmp_path / "theirs") as there:
-        monkeypatch.setenv("ENTRENOUS_EXCHANGE_THEIRS", form.format(key=there.key))
-        where = f"http://127.0.0.1:{there.port}/{path}"
-        with open_platform(ours):
+    rng, data = Random(kind), tmp_path / "ours"
+    with serving_gate(tmp_path / "theirs") as their_gate:
+        monkeypatch.setenv("ENTRENOUS_EXCHANGE_THEIRS", form.format(key=their_gate.key))
+        url = f"http://127.0.0.1:{their_gate.port}/{path}"
+        with open_platform(data):
             pass  # creates the gate
-        gate(ours, "add", "theirs", "--kind", kind, "--from", where, "--bank", "got")
+        run_exchange_command(data, "add", "theirs", "--kind", kind, "--from", url, "--bank", "got")
         for pages in (1, 2, 2):
-            there.pages.begin(pages)
-            with fetching(ours):
-                assert there.pages.enough.wait(120)
-                time.sleep(dice.random() / 10)  # in the middle of the page, or after it
-        gate(ours, "fetch")
-        assert protected(ours, "got") == {bits(number) for number in range(COUNT)}
-        left = withdrawn(there.platform, 10)
-        update_exchange_state(there.exchange)
+            their_gate.pages.start_counting(pages)
+            with running_fetch(data):
+                assert their_gate.pages.pages_reached.wait(120)
+                time.sleep(rng.random() / 10)  # in the middle of the page, or after it
+        run_exchange_command(data, "fetch")
+        assert stored_hashes(data, "got") == {bits(number) for number in range(COUNT)}
+        remaining_hashes = withdraw(their_gate.platform, 10)
+        update_exchange_state(their_gate.exchange)
         time.sleep(2)
-        gate(ours, "fetch")
-        assert protected(ours, "got") == left
+        run_exchange_command(data, "fetch")
+        assert stored_hashes(data, "got") == remaining_hashes

@@ -22,9 +22,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from entrenous.stop.store.open_gate import open_platform
-from tests.real.exchange_server import leading_to, serving
-from tests.real.test_exchange_fetched import gate, protected
-from tests.real.test_exchange_tx import tx
+from tests.real.exchange_server import proxy_to, serving
+from tests.real.test_exchange_fetched import run_exchange_command, stored_hashes
+from tests.real.test_exchange_tx import run_tx
 from tests.serving.certificates import own_authority
 from tests.stop.exchange.exchange_for_tests import bits
 
@@ -41,7 +41,7 @@ class Graph:
     """A server of one privacy group's updates, as ``/threat_updates`` returns them."""
 
     updates: dict[int, dict[str, Any]] = field(default_factory=dict)
-    asked: list[dict[str, str]] = field(default_factory=list)
+    queries: list[dict[str, str]] = field(default_factory=list)
 
     def put(self, number: int, indicator: str, kind: str = "HASH_PDQ", status: str = "") -> None:
         one = {"id": "77", "owner": {"id": "123456789"}, "status": status or "MALICIOUS"}
@@ -54,10 +54,10 @@ class Graph:
             "descriptors": {"data": [one | {"tags": {"data": [{"text": "a_tag"}]}}]},
         }
 
-    def delete(self, number: int, *, says_so: bool) -> None:
-        gone = self.updates[number]
-        gone |= {"should_delete": says_so, "last_updated": int(time.time())}
-        del gone["descriptors"]
+    def delete(self, number: int, *, is_flagged: bool) -> None:
+        update = self.updates[number]
+        update |= {"should_delete": is_flagged, "last_updated": int(time.time())}
+        del update["descriptors"]
 
     @property
     def app(self) -> Starlette:
@@ -66,9 +66,9 @@ class Graph:
 
     async def threat_updates(self, request: Request) -> Response:
         query = dict(request.query_params)
-        self.asked.append(query)
-        shown = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if TOKEN not in (query.get("access_token"), shown):
+        self.queries.append(query)
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if TOKEN not in (query.get("access_token"), bearer):
             return JSONResponse({"error": {"type": "OAuthException", "code": 190}}, 400)
         types = query["types"].split(",") if "types" in query else None
         found = [
@@ -79,7 +79,9 @@ class Graph:
         ]
         begin, limit = int(query.get("after", 0)), int(query.get("limit", 25))
         answer: dict[str, Any] = {
-            "data": [_of_fields(one, query["fields"]) for one in found[begin : begin + limit]]
+            "data": [
+                _requested_fields(one, query["fields"]) for one in found[begin : begin + limit]
+            ]
         }
         if begin + limit < len(found):
             following = query | {"after": str(begin + limit), "access_token": TOKEN}
@@ -88,7 +90,7 @@ class Graph:
         return JSONResponse(answer)
 
 
-def _of_fields(update: dict[str, Any], fields: str) -> dict[str, Any]:
+def _requested_fields(update: dict[str, Any], fields: str) -> dict[str, Any]:
     """Return the requested fields of an update, and its id, which is always returned."""
     outer, depth = "", 0
     for char in fields:
@@ -98,25 +100,27 @@ def _of_fields(update: dict[str, Any], fields: str) -> dict[str, Any]:
 
 
 @contextmanager
-def by_tx(graph: Graph, folder: Path) -> Iterator[dict[str, str]]:
+def served_to_tx(graph: Graph, folder: Path) -> Iterator[dict[str, str]]:
     """Serve the graph; yield the environment in which ``tx`` finds it instead of Meta's server."""
     ca, pair = own_authority(folder, HOST)
-    with serving(graph.app, pair) as port, leading_to(port) as proxy:
+    with serving(graph.app, pair) as port, proxy_to(port) as proxy:
         yield {"TX_ACCESS_TOKEN": TOKEN, "HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}
 
 
 @contextmanager
-def by_us(graph: Graph, data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def served_to_us(graph: Graph, data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("ENTRENOUS_EXCHANGE_META", TOKEN)
     with open_platform(data):
         pass  # creates the gate
     with serving(graph.app) as port:
         where = ("--from", f"http://127.0.0.1:{port}/v26.0", "--part", str(GROUP))
-        gate(data, "add", "meta", "--kind", "threatexchange", *where, "--bank", "got")
+        run_exchange_command(
+            data, "add", "meta", "--kind", "threatexchange", *where, "--bank", "got"
+        )
         yield
 
 
-def test_both_know_the_same_and_forget_the_same(
+def test_tx_and_our_fetcher_get_and_delete_the_same_hashes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged: Any
 ) -> None:
     home, data, graph = tmp_path / "home", tmp_path / "ours", Graph()
@@ -124,37 +128,37 @@ def test_both_know_the_same_and_forget_the_same(
     for number in range(COUNT):
         graph.put(number, bits(number).hex())
     graph.put(COUNT, "0" * 32, "HASH_MD5")
-    with by_tx(graph, tmp_path) as environment, by_us(graph, data, monkeypatch):
+    with served_to_tx(graph, tmp_path) as environment, served_to_us(graph, data, monkeypatch):
         edit = ("config", "collab", "edit", "fb_threatexchange", "-C", "TE")
-        tx(home, environment, *edit, "--privacy-group", str(GROUP))
-        tx(home, environment, "fetch")
-        gate(data, "fetch")
-        assert f"pdq: {COUNT}" in tx(home, environment, "dataset")
-        assert protected(data, "got") == ALL
-        of_both = [query for query in graph.asked if "after" not in query]
-        assert [query.get("types") for query in of_both] == [None, "HASH_PDQ"]
+        run_tx(home, environment, *edit, "--privacy-group", str(GROUP))
+        run_tx(home, environment, "fetch")
+        run_exchange_command(data, "fetch")
+        assert f"pdq: {COUNT}" in run_tx(home, environment, "dataset")
+        assert stored_hashes(data, "got") == ALL
+        first_requests = [query for query in graph.queries if "after" not in query]
+        assert [query.get("types") for query in first_requests] == [None, "HASH_PDQ"]
 
-        said = tx(home, environment, "match", "-H", "photo", "--", bits(7).hex())
-        assert said.startswith("pdq 0 (TE) POSITIVE_CLASS")
+        printed = run_tx(home, environment, "match", "-H", "photo", "--", bits(7).hex())
+        assert printed.startswith("pdq 0 (TE) POSITIVE_CLASS")
         for number in range(10):
-            graph.delete(number, says_so=number % 2 == 0)
+            graph.delete(number, is_flagged=number % 2 == 0)
         graph.put(COUNT + 1, bits(COUNT + 1).hex())
-        tx(home, environment, "fetch")
-        gate(data, "fetch")
-        assert f"pdq: {COUNT - 10 + 1}" in tx(home, environment, "dataset")
-        left = ALL - {bits(number) for number in range(10)} | {bits(COUNT + 1)}
-        assert protected(data, "got") == left
-        assert tx(home, environment, "match", "-H", "photo", "--", bits(7).hex()) == ""
+        run_tx(home, environment, "fetch")
+        run_exchange_command(data, "fetch")
+        assert f"pdq: {COUNT - 10 + 1}" in run_tx(home, environment, "dataset")
+        remaining = ALL - {bits(number) for number in range(10)} | {bits(COUNT + 1)}
+        assert stored_hashes(data, "got") == remaining
+        assert run_tx(home, environment, "match", "-H", "photo", "--", bits(7).hex()) == ""
     judged("threatexchange at ThreatExchange", COUNT)
 
 
-def test_a_token_that_is_not_taken_is_said_and_changes_nothing(
+def test_rejected_token_is_reported_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph, data = Graph(), tmp_path / "ours"
     graph.put(1, bits(1).hex())
-    with by_us(graph, data, monkeypatch):
+    with served_to_us(graph, data, monkeypatch):
         monkeypatch.setenv("ENTRENOUS_EXCHANGE_META", "123456789012|wrong")
         with pytest.raises(AssertionError, match="SourceRefused"):
-            gate(data, "fetch")
-    assert protected(data, "got") == set()
+            run_exchange_command(data, "fetch")
+    assert stored_hashes(data, "got") == set()

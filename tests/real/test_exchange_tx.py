@@ -23,7 +23,7 @@ from entrenous.connectors.exchange.serve_ncmec import STANCE_BY_REASON_GUID, ncm
 from entrenous.stop.exchange_serving import update_exchange_state
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.ready import done
-from tests.real.exchange_server import BehindClock, leading_to, serving
+from tests.real.exchange_server import DelayedClock, proxy_to, serving
 from tests.serving.certificates import own_authority
 from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits, open_room
 
@@ -37,7 +37,7 @@ COUNT = 2500
 
 @pytest.fixture
 def room(tmp_path: Path) -> Iterator[Room]:
-    clock = BehindClock(30)
+    clock = DelayedClock(30)
     with open_room(tmp_path, clock) as made:  # type: ignore[arg-type]
         yield made
 
@@ -49,30 +49,30 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-def tx(home: Path, environment: Mapping[str, str], *words: str) -> str:
+def run_tx(home: Path, environment: Mapping[str, str], *words: str) -> str:
     clean = {"HOME": str(home), "PATH": os.environ["PATH"], "TZ": "UTC"}
-    ended = done([sys.executable, "-c", TX, *words], env=clean | environment, text=True)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return str(ended.stdout)
+    result = done([sys.executable, "-c", TX, *words], env=clean | environment, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return str(result.stdout)
 
 
-def fill(room: Room) -> None:
+def fill_feed(room: Room) -> None:
     for number in range(COUNT):
         state = ClaimState.CONFIRMED if number % 2 else ClaimState.WAITING
         room.feed.put(f"c{number:04}", bits(number), state=state)
 
 
-def child(environment: Mapping[str, str], program: str, *words: str) -> list[str]:
+def run_client_program(environment: Mapping[str, str], program: str, *words: str) -> list[str]:
     """Run a program that uses the client's own classes; return the lines that it prints."""
     clean = {"PATH": os.environ["PATH"], "TZ": "UTC"}
     command = [sys.executable, "-c", program, *words]
-    ended = done(command, env=clean | environment, text=True)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return list(ended.stdout.splitlines())
+    result = done(command, env=clean | environment, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return list(result.stdout.splitlines())
 
 
 @contextmanager
-def by_stopncii(room: Room) -> Iterator[tuple[str, str]]:
+def serving_stopncii(room: Room) -> Iterator[tuple[str, str]]:
     """Serve the exchange; yield its StopNCII base address and a partner's key."""
     _, key = room.partner("friends", submits=True)
     with serving(exchange_app(room.exchange)) as port:
@@ -80,12 +80,12 @@ def by_stopncii(room: Room) -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def by_ncmec(room: Room, folder: Path) -> Iterator[dict[str, str]]:
+def serving_ncmec(room: Room, folder: Path) -> Iterator[dict[str, str]]:
     """Serve the exchange; yield the environment in which the client finds it instead of NCMEC."""
     _, key = room.partner()
     ca, pair = own_authority(folder, HOST)
     app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(room.exchange)))])
-    with serving(app, pair) as port, leading_to(port) as proxy:
+    with serving(app, pair) as port, proxy_to(port) as proxy:
         yield {
             "TX_NCMEC_CREDENTIALS": f"friends:{key}",
             "HTTPS_PROXY": proxy,
@@ -93,37 +93,37 @@ def by_ncmec(room: Room, folder: Path) -> Iterator[dict[str, str]]:
         }
 
 
-def test_tx_fetches_and_matches_in_stopncii_s_form(
+def test_tx_fetches_and_matches_as_from_stopncii(
     room: Room, home: Path, judged: Callable[[str, int], None]
 ) -> None:
-    fill(room)
-    with by_stopncii(room) as (base, key):
+    fill_feed(room)
+    with serving_stopncii(room) as (base, key):
         keys = {"TX_STOPNCII_KEYS": f"{key},{key},{base}"}
-        tx(home, keys, "config", "collab", "edit", "stop_ncii", "-C", "SN")
-        tx(home, keys, "fetch")
-        assert "pdq: 2500" in tx(home, keys, "dataset")
+        run_tx(home, keys, "config", "collab", "edit", "stop_ncii", "-C", "SN")
+        run_tx(home, keys, "fetch")
+        assert "pdq: 2500" in run_tx(home, keys, "dataset")
         waiting, confirmed = match(home, keys, 2), match(home, keys, 1)
         assert waiting.startswith("pdq 0 (SN) INVESTIGATION_SEED")
         assert confirmed == "pdq 0 (SN) POSITIVE_CLASS +1 +our-gate"
         room.feed.withdraw("c0001")
         room.clock.wind(seconds=5)
-        tx(home, keys, "fetch")
+        run_tx(home, keys, "fetch")
         # tx ignores that the hash is withdrawn, but it does read our feedback.
         assert match(home, keys, 1) == "pdq 0 (SN) DISPUTED -1 -our-gate"
     judged("threatexchange as StopNCII", COUNT)
 
 
-def test_tx_fetches_matches_and_sees_deletions_in_ncmec_s_form(
+def test_tx_fetches_matches_and_sees_deletions_as_from_ncmec(
     room: Room, home: Path, judged: Callable[[str, int], None]
 ) -> None:
-    fill(room)
+    fill_feed(room)
     update_exchange_state(room.exchange)
     room.clock.wind(seconds=25)  # five seconds behind, as far as the client asks
-    with by_ncmec(room, home) as environment:
+    with serving_ncmec(room, home) as environment:
         edit = ("config", "collab", "edit", "ncmec", "-C", "NC", "--environment", "test_NGO")
-        tx(home, environment, *edit)
-        tx(home, environment, "fetch")
-        assert "pdq: 2500" in tx(home, environment, "dataset")
+        run_tx(home, environment, *edit)
+        run_tx(home, environment, "fetch")
+        assert "pdq: 2500" in run_tx(home, environment, "dataset")
         waiting, confirmed = match(home, environment, 2), match(home, environment, 11)
         # tx calls every hash from NCMEC positive, and takes our classification for a tag.
         assert waiting == "pdq 0 (NC) POSITIVE_CLASS unconfirmed"
@@ -132,8 +132,8 @@ def test_tx_fetches_matches_and_sees_deletions_in_ncmec_s_form(
             room.feed.withdraw(f"c{number:04}")
         update_exchange_state(room.exchange)
         time.sleep(2)
-        tx(home, environment, "fetch")
-        assert "pdq: 2490" in tx(home, environment, "dataset")
+        run_tx(home, environment, "fetch")
+        assert "pdq: 2490" in run_tx(home, environment, "dataset")
         assert match(home, environment, 2) == ""
         assert match(home, environment, 11) == confirmed
     judged("threatexchange as NCMEC", COUNT)
@@ -153,15 +153,17 @@ print(sum(page.count for page in pages))
 """
 
 
-def test_opinions_and_hashes_of_stopncii_s_client_arrive(room: Room) -> None:
-    registered(room, "hers", bits(1))
-    with by_stopncii(room) as (base, key):
-        assert child({}, OPINIONS_STOPNCII, base, key, bits(1).hex(), bits(2).hex()) == ["1"]
-    [said] = room.exchange.partners.opinions_on([ClaimId("hers")])
-    assert (said.partner, said.stance) == ("friends", Stance.DISPUTED)
+def test_opinions_and_hashes_of_stopncii_client_arrive(room: Room) -> None:
+    register(room, "hers", bits(1))
+    with serving_stopncii(room) as (base, key):
+        assert run_client_program(
+            {}, OPINIONS_STOPNCII, base, key, bits(1).hex(), bits(2).hex()
+        ) == ["1"]
+    [opinion] = room.exchange.partners.opinions_on([ClaimId("hers")])
+    assert (opinion.partner, opinion.stance) == ("friends", Stance.DISPUTED)
     known = {entry.bits: entry.number for entry in room.bank.entries(0)}
-    [(_, brought)] = room.bank.claims_on_pictures([known[bits(2)]])
-    assert (brought.bank, brought.state) == ("from-friends", ClaimState.WAITING)
+    [(_, submitted)] = room.bank.claims_on_pictures([known[bits(2)]])
+    assert (submitted.bank, submitted.state) == ("from-friends", ClaimState.WAITING)
 
 
 OPINIONS_NCMEC = """
@@ -192,31 +194,29 @@ except requests.HTTPError as refused:
 """
 
 
-def test_opinions_of_ncmec_s_client_arrive_and_local_time_is_refused(
-    room: Room, home: Path
-) -> None:
+def test_opinions_of_ncmec_client_arrive_and_local_time_is_refused(room: Room, home: Path) -> None:
     for name, number in (("hers", 1), ("another", 2)):
-        registered(room, name, bits(number))
+        register(room, name, bits(number))
     update_exchange_state(room.exchange)
     room.clock.wind(seconds=25)
-    with by_ncmec(room, home) as environment:
-        told = child(environment, OPINIONS_NCMEC)
-    assert told == [
+    with serving_ncmec(room, home) as environment:
+        printed = run_client_program(environment, OPINIONS_NCMEC)
+    assert printed == [
         "friends ['our-gate', 'friends']",
         "['upvote'] ['downvote']",
         "400 True",
     ]
-    said = room.exchange.partners.opinions_on([ClaimId("hers"), ClaimId("another")])
-    stances = {one.claim: one.stance for one in said}
+    opinions = room.exchange.partners.opinions_on([ClaimId("hers"), ClaimId("another")])
+    stances = {one.claim: one.stance for one in opinions}
     assert stances == {"hers": Stance.CONFIRMED, "another": Stance.NOT_INTIMATE}
     assert len(STANCE_BY_REASON_GUID) == 2
 
 
 def match(home: Path, environment: Mapping[str, str], number: int) -> str:
-    return tx(home, environment, "match", "-H", "photo", "--", bits(number).hex()).strip()
+    return run_tx(home, environment, "match", "-H", "photo", "--", bits(number).hex()).strip()
 
 
-def registered(room: Room, name: str, of: bytes) -> None:
+def register(room: Room, name: str, of: bytes) -> None:
     """Register a claim in the bank and in the feed."""
     claim = ClaimId(name)
     made = Claim(claim, PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, room.clock.now())

@@ -29,7 +29,7 @@ def strace(into: Path) -> list[str]:
     return [program, "-D", "-f", "--seccomp-bpf", "-q", "-s", "200", "-e", CALLS, "-o", str(into)]
 
 
-def by_vfork(trace: str) -> list[str]:
+def vfork_calls(trace: str) -> list[str]:
     return [
         call
         for call in trace.splitlines()
@@ -37,35 +37,35 @@ def by_vfork(trace: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("whole", [True, False])
-def test_python_forks_as_it_was_told(tmp_path: Path, *, whole: bool) -> None:
+@pytest.mark.parametrize("is_disabled", [True, False])
+def test_disable_vfork_changes_how_python_forks(tmp_path: Path, *, is_disabled: bool) -> None:
     """By default Python uses vfork; otherwise the next test would prove nothing."""
     from_module = "from entrenous.stop.judge.judge_pool import disable_vfork"
-    said = f"{from_module}; disable_vfork()" if whole else ""
-    program = f"{said}\nimport subprocess; subprocess.run(['true'], check=True)"
+    disable = f"{from_module}; disable_vfork()" if is_disabled else ""
+    program = f"{disable}\nimport subprocess; subprocess.run(['true'], check=True)"
     trace = tmp_path / "trace"
     with subprocess.Popen([*strace(trace), sys.executable, "-c", program]) as process:
-        told = all_of(trace, process.pid)
-    assert '"true"]' in told
-    assert bool(by_vfork(told)) is not whole
+        calls = finished_trace(trace, process.pid)
+    assert '"true"]' in calls
+    assert bool(vfork_calls(calls)) is not is_disabled
 
 
-def all_of(trace: Path, pid: int) -> str:
+def finished_trace(trace: Path, pid: int) -> str:
     """Wait until the trace has the end of this process, and return the trace."""
     until = time.monotonic() + PATIENCE_S
-    told = ""
-    while not re.search(rf"^{pid} +\+\+\+", told, re.MULTILINE):
+    calls = ""
+    while not re.search(rf"^{pid} +\+\+\+", calls, re.MULTILINE):
         assert time.monotonic() < until
         time.sleep(0.05)  # strace is not our child, so we cannot wait for it
-        told = trace.read_text() if trace.exists() else ""
-    return told
+        calls = trace.read_text() if trace.exists() else ""
+    return calls
 
 
 def jpeg(pixels: Any) -> bytes:
     return cv2.imencode(".jpg", pixels)[1].tobytes()
 
 
-def test_a_gate_and_its_judges_and_their_children(tmp_path: Path) -> None:
+def test_gate_judges_and_their_children_use_no_vfork(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     first, second = jpeg(skimage.data.astronaut()), jpeg(skimage.data.coffee())
     started_by = running(tmp_path / "gate", "--judges", "2", under=strace(trace))
@@ -75,7 +75,7 @@ def test_a_gate_and_its_judges_and_their_children(tmp_path: Path) -> None:
             assert [answer.status_code for answer in answers] == [200, 200]
             if "judge" in trace.read_text():
                 break
-    told = all_of(trace, gate.pid)
-    for started in ("judge", "slow-look", "sandbox.fork_server"):
-        assert any("execve" in call and started in call for call in told.splitlines()), started
-    assert by_vfork(told) == []
+    calls = finished_trace(trace, gate.pid)
+    for name in ("judge", "slow-look", "sandbox.fork_server"):
+        assert any("execve" in call and name in call for call in calls.splitlines()), name
+    assert vfork_calls(calls) == []

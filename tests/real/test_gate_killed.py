@@ -9,9 +9,9 @@ import pytest
 
 from entrenous.stop.store.open_gate import open_platform
 from tests.postgres import Cluster
-from tests.real.gate_checks import OF_A_LIST, Listed, compare
-from tests.real.gate_kills import Trial, all_killed
-from tests.real.gate_stories import HOLD, REFUSE, THROUGH, Story, outcome
+from tests.real.gate_checks import LIST_LENGTH, ImportedList, store_faults
+from tests.real.gate_kills import Trial, run_trial
+from tests.real.gate_stories import HOLD, LET_THROUGH, REFUSE, Story, expected_decision
 from tests.stop.index.index_banks import fresh
 
 pytestmark = pytest.mark.real
@@ -19,48 +19,48 @@ pytestmark = pytest.mark.real
 
 @pytest.mark.threat("gate-killed")
 def test_kills_lose_no_claim_and_no_withdrawn_one_matches(tmp_path: Path) -> None:
-    done = all_killed(Trial(kills=3, clients=3, seed=1), tmp_path)
+    done = run_trial(Trial(kills=3, clients=3, seed=1), tmp_path)
     assert done["faults"] == []
     assert done["acknowledged"] > 5
 
 
 @pytest.mark.threat("gate-killed")
 def test_kills_of_two_gates_on_one_database(tmp_path: Path, postgres: Cluster) -> None:
-    done = all_killed(Trial(kills=2, clients=4, seed=2), tmp_path, postgres.fresh())
+    done = run_trial(Trial(kills=2, clients=4, seed=2), tmp_path, postgres.fresh())
     assert done["faults"] == []
     assert done["kills"] == 2
 
 
 @pytest.mark.parametrize(
-    ("steps", "wanted"),
+    ("steps", "expected"),
     [
-        ((), THROUGH),
+        ((), LET_THROUGH),
         (("claim 0", "upload"), HOLD),
         (("claim 0", "claim 1", "withdraw 0"), HOLD),
         (("claim 0", "upload", "confirm"), REFUSE),
-        (("claim 0", "upload", "release"), THROUGH),
-        (("claim 0", "upload", "confirm", "withdraw 0"), THROUGH),
+        (("claim 0", "upload", "release"), LET_THROUGH),
+        (("claim 0", "upload", "confirm", "withdraw 0"), LET_THROUGH),
     ],
 )
-def test_what_a_gate_must_answer(steps: tuple[str, ...], wanted: str) -> None:
-    assert outcome(steps) == wanted
+def test_expected_decision_after_steps(steps: tuple[str, ...], expected: str) -> None:
+    assert expected_decision(steps) == expected
 
 
-def test_what_a_gate_has_lost_is_noticed(tmp_path: Path) -> None:
+def test_checks_notice_what_a_gate_lost(tmp_path: Path) -> None:
     """This gate never got a request, so everything in the story counts as lost."""
     story = Story(1, ("claim 0", "upload"), done=2, cases={"1919-8952-571b": HOLD})
-    listed = Listed(fresh(OF_A_LIST, 1), is_sure=True)
+    listed = ImportedList(fresh(LIST_LENGTH, 1), is_sure=True)
     with open_platform(tmp_path) as (platform, _):
-        faults = compare([story], [listed], platform)
-    name = story.name("0")
+        faults = store_faults([story], [listed], platform)
+    name = story.claim_name("0")
     lost = {f"a claim is not in the log: {name}", f"{name}: True", "0 of a list are there"}
     assert set(faults) == {*lost, "a case was lost"}
 
 
 def test_a_step_in_doubt_may_have_happened_or_not() -> None:
-    story = Story(1, ("claim 0", "withdraw 0"), done=1, doubt="withdraw 0")
-    assert story.allowed == {HOLD, THROUGH}
+    story = Story(1, ("claim 0", "withdraw 0"), done=1, step_in_doubt="withdraw 0")
+    assert story.allowed == {HOLD, LET_THROUGH}
     assert story.claims == {}  # the claim is in doubt
-    story.done, story.doubt = 2, None
-    assert story.allowed == {THROUGH}
-    assert story.claims == {story.name("0"): False}
+    story.done, story.step_in_doubt = 2, None
+    assert story.allowed == {LET_THROUGH}
+    assert story.claims == {story.claim_name("0"): False}

@@ -21,15 +21,15 @@ from tests.stop.platform_for_tests import jpeg
 
 pytestmark = pytest.mark.real
 
-HERS, ANOTHER = jpeg(skimage.data.astronaut()), jpeg(skimage.data.coffee())
-SEALED = b"entrenous/1 held\1"
+LISTED_PICTURE, OTHER_PICTURE = jpeg(skimage.data.astronaut()), jpeg(skimage.data.coffee())
+SEALED_PREFIX = b"entrenous/1 held\1"
 
 
-def lists_hers(data: Path) -> None:
+def import_listed_hash(data: Path) -> None:
     """Import the hash of the picture into a bank of the gate, so that its uploads are held."""
-    (data.parent / "hers.jpg").write_bytes(HERS)
-    told = entrenous("fingerprint", str(data.parent / "hers.jpg"), "--json")
-    hashes = httpx.Response(200, text=told).json()
+    (data.parent / "hers.jpg").write_bytes(LISTED_PICTURE)
+    printed = entrenous("fingerprint", str(data.parent / "hers.jpg"), "--json")
+    hashes = httpx.Response(200, text=printed).json()
     (data.parent / "list.txt").write_text(f"{hashes['hex']}\n")
     entrenous(
         "gate", "bank", "import", str(data.parent / "list.txt"),
@@ -37,29 +37,30 @@ def lists_hers(data: Path) -> None:
     )  # fmt: skip
 
 
-def held(gate: Running) -> str:
-    answer = gate.bring(HERS).json()
+def upload_and_hold(gate: Running) -> str:
+    answer = gate.bring(LISTED_PICTURE).json()
     assert answer["decision"] == "hold", answer
     case = str(answer["case"])
-    assert wait_until(lambda: shown(gate, case).is_success, 120)  # it is stored after the answer
+    # The picture is stored after the answer.
+    assert wait_until(lambda: get_upload(gate, case).is_success, 120)
     return case
 
 
-def shown(gate: Running, case: str) -> httpx.Response:
+def get_upload(gate: Running, case: str) -> httpx.Response:
     url = f"{gate.url}/v1/reviews/{case}/upload"
     return httpx.get(url, headers=gate.who, timeout=60, trust_env=False)
 
 
-def decides(gate: Running, case: str, decision: str) -> int:
-    url, said = f"{gate.url}/v1/reviews/{case}", {"decision": decision}
-    return httpx.post(url, json=said, headers=gate.who, timeout=60, trust_env=False).status_code
+def decide(gate: Running, case: str, decision: str) -> int:
+    url, body = f"{gate.url}/v1/reviews/{case}", {"decision": decision}
+    return httpx.post(url, json=body, headers=gate.who, timeout=60, trust_env=False).status_code
 
 
-def on_disk(folder: Path) -> bytes:
+def all_file_bytes(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.rglob("*") if file.is_file())
 
 
-def pieces(picture: bytes) -> list[bytes]:
+def picture_parts(picture: bytes) -> list[bytes]:
     """Return short parts from all over the picture, because a database may split it into pages."""
     return [picture[at : at + 64] for at in range(0, len(picture) - 64, 512)]
 
@@ -70,29 +71,29 @@ def test_nothing_of_it_is_on_the_disk_and_a_lost_key_loses_only_the_picture(
 ) -> None:
     data = tmp_path / "gate"
     data.mkdir()
-    lists_hers(data)
+    import_listed_hash(data)
     with running(data, "--no-slow-look") as gate:
-        case = held(gate)
-        disk = on_disk(data)
-        assert SEALED in disk
-        assert not [piece for piece in pieces(HERS) if piece in disk]
-        assert shown(gate, case).content == HERS
+        case = upload_and_hold(gate)
+        disk = all_file_bytes(data)
+        assert SEALED_PREFIX in disk
+        assert not [part for part in picture_parts(LISTED_PICTURE) if part in disk]
+        assert get_upload(gate, case).content == LISTED_PICTURE
     with running(data, "--no-slow-look") as gate:
-        assert shown(gate, case).content == HERS
+        assert get_upload(gate, case).content == LISTED_PICTURE
     (data / "held.key").unlink()
     with running(data, "--no-slow-look") as gate:
-        lost = shown(gate, case)
+        lost = get_upload(gate, case)
         assert (lost.status_code, "encrypted with a key" in lost.json()["detail"]) == (404, True)
-        assert decides(gate, case, "confirm") == 200
-        assert gate.bring(HERS).json()["decision"] == "refuse"
+        assert decide(gate, case, "confirm") == 200
+        assert gate.bring(LISTED_PICTURE).json()["decision"] == "refuse"
 
 
-def test_what_waits_for_the_slow_look_is_sealed_and_looked_at(tmp_path: Path) -> None:
+def test_upload_for_a_deferred_scan_is_sealed_and_scanned(tmp_path: Path) -> None:
     """The second process has the same key; the sealed bytes stay until it has scanned them."""
     data = tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text("slow_looks = 5\n")
-    lists_hers(data)
+    import_listed_hash(data)
     with running(data, "--no-slow-look"):
         pass  # creates the key
     program = (
@@ -103,13 +104,13 @@ def test_what_waits_for_the_slow_look_is_sealed_and_looked_at(tmp_path: Path) ->
         "    print('none' if look is None else len(look.untrusted_upload))\n"
     )
     with running(data) as gate:
-        assert gate.bring(ANOTHER).json()["decision"] == "let through"
-    disk = on_disk(data)
-    assert not [piece for piece in pieces(ANOTHER) if piece in disk]
+        assert gate.bring(OTHER_PICTURE).json()["decision"] == "let through"
+    disk = all_file_bytes(data)
+    assert not [part for part in picture_parts(OTHER_PICTURE) if part in disk]
     done = subprocess.run(
         [sys.executable, "-c", program, str(data)], check=True, capture_output=True, text=True
     )
-    assert done.stdout.strip() in {"none", str(len(ANOTHER))}  # it may have been quicker
+    assert done.stdout.strip() in {"none", str(len(OTHER_PICTURE))}  # it may have been quicker
 
 
 @pytest.mark.threat("gate-stolen")
@@ -121,41 +122,43 @@ def test_two_gates_on_one_postgresql_share_a_key(tmp_path: Path, postgres: Clust
     for folder in folders:
         folder.mkdir(parents=True)
         (folder / "gate.toml").write_text(f'database = "{url}"\nheld_key = "{key}"\n')
-    lists_hers(folders[0])
+    import_listed_hash(folders[0])
     with running(folders[0], "--no-slow-look") as one, running(folders[1], "--no-slow-look") as two:
-        case = held(one)
-        assert shown(two, case).content == HERS
-    assert rows(url) == [True]
+        case = upload_and_hold(one)
+        assert get_upload(two, case).content == LISTED_PICTURE
+    assert are_uploads_sealed(url) == [True]
     assert not (folders[0] / "held.key").exists()
 
 
-def test_a_postgresql_without_a_key_is_said_not_to_seal(tmp_path: Path, postgres: Cluster) -> None:
+def test_postgresql_without_a_key_is_reported_as_unsealed(
+    tmp_path: Path, postgres: Cluster
+) -> None:
     url, data = postgres.fresh(), tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text(f'database = "{url}"\n')
-    lists_hers(data)
+    import_listed_hash(data)
     with running(data, "--no-slow-look") as gate:
-        assert shown(gate, held(gate)).content == HERS
-    assert rows(url) == [False]
+        assert get_upload(gate, upload_and_hold(gate)).content == LISTED_PICTURE
+    assert are_uploads_sealed(url) == [False]
     wrong = httpx.Response(200, text=entrenous("gate", "status", "--data", str(data), "--json"))
     assert any("held_key" in line for line in wrong.json()["wrong"])
 
 
-def test_keys_that_are_not_there_start_nothing(
+def test_gate_does_not_start_without_its_key_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Their disk may not be mounted; a new key in their place would be known to this gate alone."""
-    place = tmp_path / "away" / "gate"
-    (tmp_path / "gate.toml").write_text(f'held_key = "{place}"\n')
+    key_file = tmp_path / "away" / "gate"
+    (tmp_path / "gate.toml").write_text(f'held_key = "{key_file}"\n')
     assert run(["gate", "bank", "list", "--data", str(tmp_path)], {}) == 3
-    said = " ".join(capsys.readouterr().err.split())
-    assert f"{place} should contain the keys" in said
-    assert "it does not exist" in said
+    body = " ".join(capsys.readouterr().err.split())
+    assert f"{key_file} should contain the keys" in body
+    assert "it does not exist" in body
     assert not (tmp_path / "bank.db").exists()
 
 
-def rows(url: str) -> list[Any]:
+def are_uploads_sealed(url: str) -> list[Any]:
     """Return for each upload with stored bytes whether they are sealed."""
     with psycopg.connect(url) as db:
         found = db.execute("SELECT untrusted_upload FROM upload WHERE untrusted_upload IS NOT NULL")
-        return [bytes(row[0]).startswith(SEALED) for row in found]
+        return [bytes(row[0]).startswith(SEALED_PREFIX) for row in found]

@@ -39,7 +39,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.postgres import Cluster
-from tests.real.exchange_server import BehindClock, leading_to, serving
+from tests.real.exchange_server import DelayedClock, proxy_to, serving
 from tests.serving.certificates import own_authority
 from tests.stop.exchange.exchange_for_tests import bits
 
@@ -55,11 +55,11 @@ pytestmark = [
 HOST = "hashsharing-test.ncmec.org"
 # Enough hashes: an index of only a few matches nothing after it was saved (HMA's issue 1318).
 CONFIRMED, COUNT = 200, 300
-MANY = 210  # contents of another bank, before the first one of the fetched bank
+OTHER_CONTENTS = 210  # contents of another bank, before the first one of the fetched bank
 
 
 @dataclass(frozen=True)
-class Theirs:
+class RunningHma:
     """A running HMA that is used by HTTP, and whose tasks are started by its commands."""
 
     hma: Hma
@@ -91,16 +91,18 @@ class Theirs:
                 found[number] = bytes.fromhex(answer.json()["signals"]["pdq"])
         return found
 
-    def distance(self, bank: str, of: bytes) -> str | None:
+    def distance(self, bank: str, hash_bits: bytes) -> str | None:
         """Return the distance of the nearest match in the bank, or None."""
-        answer = self.http.get("/m/lookup", params={"signal": of.hex(), "signal_type": "pdq"})
+        answer = self.http.get(
+            "/m/lookup", params={"signal": hash_bits.hex(), "signal_type": "pdq"}
+        )
         assert answer.is_success, answer.text
         matches = answer.json().get(bank, [])
         return min((one["distance"] for one in matches), default=None)
 
 
 @pytest.fixture
-def theirs(tmp_path: Path, postgres: Cluster) -> Iterator[Theirs]:
+def hma_server(tmp_path: Path, postgres: Cluster) -> Iterator[RunningHma]:
     """Run an HMA with a new database, and without its index cache, which would delay matches."""
     name = f"hma{next(postgres.numbers)}"
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as server:
@@ -112,11 +114,11 @@ def theirs(tmp_path: Path, postgres: Cluster) -> Iterator[Theirs]:
     assert hma.missing() is None
     hma.migrate()
     with hma.running(1) as (_, url), httpx.Client(base_url=url, timeout=60) as http:
-        yield Theirs(hma, url, http)
+        yield RunningHma(hma, url, http)
 
 
 @dataclass(frozen=True)
-class Ours:
+class OurGate:
     """A gate with confirmed and waiting claims, and a partner's key."""
 
     platform: Platform
@@ -126,10 +128,10 @@ class Ours:
     def withdraw(self, count: int) -> set[bytes]:
         """Withdraw so many claims, and return their hashes."""
         known = {entry.number: entry.bits for entry in self.platform.bank.entries(0)}
-        gone = dict[ClaimId, bytes]()
+        withdrawn = dict[ClaimId, bytes]()
         for number, claim in self.platform.bank.claims_on_pictures(known):
-            gone[claim.id] = known[number]
-        taken = dict(list(gone.items())[:count])
+            withdrawn[claim.id] = known[number]
+        taken = dict(list(withdrawn.items())[:count])
         for claim_id in taken:
             self.platform.bank.apply_event(claim_id, ClaimEvent.WITHDRAW)
         update_exchange_state(self.exchange)
@@ -138,9 +140,9 @@ class Ours:
 
 
 @pytest.fixture
-def ours(tmp_path: Path) -> Iterator[Ours]:
+def our_gate(tmp_path: Path) -> Iterator[OurGate]:
     with open_platform(tmp_path / "ours") as (opened, _):
-        clock = BehindClock(20)
+        clock = DelayedClock(20)
         platform = replace(opened, clock=clock)
         exchange = open_exchange(platform)
         key = add_exchange_partner("friends", [PEOPLE_BANK], exchange).reveal().decode()
@@ -149,88 +151,94 @@ def ours(tmp_path: Path) -> Iterator[Ours]:
             import_hashes(lines, PEOPLE_BANK, platform, confirmed=confirmed)
         update_exchange_state(exchange)
         clock.wind(seconds=15)  # five seconds behind, as far as the client asks
-        yield Ours(platform, exchange, key)
+        yield OurGate(platform, exchange, key)
 
 
-def test_hma_imports_in_stopncii_s_form(ours: Ours, theirs: Theirs) -> None:
-    with serving(exchange_app(ours.exchange)) as port:
+def test_hma_imports_as_from_stopncii(our_gate: OurGate, hma_server: RunningHma) -> None:
+    with serving(exchange_app(our_gate.exchange)) as port:
         credentials = {
-            "fetch_function_key": ours.key,
-            "subscription_key": ours.key,
+            "fetch_function_key": our_gate.key,
+            "subscription_key": our_gate.key,
             "base_url_override": f"http://127.0.0.1:{port}/stopncii/v1",
         }
-        said = theirs.post("/c/exchanges/api/stop_ncii", {"credential_json": credentials})
-        assert said["has_set_authentification"]
-        theirs.post("/c/exchanges", {"bank": "OUR_GATE", "api": "stop_ncii", "api_json": {}})
-        assert theirs.fetch("OUR_GATE")["fetched_items"] == COUNT
-        assert set(theirs.contents("OUR_GATE").values()) == every()
+        credentials_answer = hma_server.post(
+            "/c/exchanges/api/stop_ncii", {"credential_json": credentials}
+        )
+        assert credentials_answer["has_set_authentification"]
+        hma_server.post("/c/exchanges", {"bank": "OUR_GATE", "api": "stop_ncii", "api_json": {}})
+        assert hma_server.fetch("OUR_GATE")["fetched_items"] == COUNT
+        assert set(hma_server.contents("OUR_GATE").values()) == all_hashes()
         # HMA does not distinguish confirmed hashes from those that wait for review.
-        assert theirs.distance("OUR_GATE", bits(0)) == "0"
-        assert theirs.distance("OUR_GATE", bits(CONFIRMED)) == "0"
-        [gone] = ours.withdraw(1)
-        assert theirs.fetch("OUR_GATE")["fetched_items"] == COUNT
+        assert hma_server.distance("OUR_GATE", bits(0)) == "0"
+        assert hma_server.distance("OUR_GATE", bits(CONFIRMED)) == "0"
+        [withdrawn] = our_gate.withdraw(1)
+        assert hma_server.fetch("OUR_GATE")["fetched_items"] == COUNT
         # Its client compares the hash, not the status, with "Withdrawn". So the hash matches for
         # ever, and nothing in HMA's answer says that it was withdrawn.
-        assert theirs.distance("OUR_GATE", gone) == "0"
+        assert hma_server.distance("OUR_GATE", withdrawn) == "0"
 
 
-def test_hma_imports_and_forgets_in_ncmec_s_form(
-    ours: Ours, theirs: Theirs, tmp_path: Path
+def test_hma_imports_and_deletes_as_from_ncmec(
+    our_gate: OurGate, hma_server: RunningHma, tmp_path: Path
 ) -> None:
-    with by_ncmec(ours, tmp_path) as environment:
-        credentials = {"user": "friends", "password": ours.key}
-        theirs.post("/c/exchanges/api/ncmec", {"credential_json": credentials})
-        place = {"environment": f"https://{HOST}/npo"}
-        theirs.post("/c/exchanges", {"bank": "OUR_GATE", "api": "ncmec", "api_json": place})
-        assert theirs.fetch("OUR_GATE", **environment)["fetched_items"] == COUNT
-        assert set(theirs.contents("OUR_GATE").values()) == every()
-        assert theirs.distance("OUR_GATE", bits(1)) == "0"
-        gone = ours.withdraw(10)
-        assert theirs.fetch("OUR_GATE", **environment)["fetched_items"] == COUNT - 10
-        assert set(theirs.contents("OUR_GATE").values()) == every() - gone
-        assert {theirs.distance("OUR_GATE", one) for one in gone} == {None}
-        assert theirs.distance("OUR_GATE", min(every() - gone)) == "0"
+    with serving_ncmec(our_gate, tmp_path) as environment:
+        credentials = {"user": "friends", "password": our_gate.key}
+        hma_server.post("/c/exchanges/api/ncmec", {"credential_json": credentials})
+        api_settings = {"environment": f"https://{HOST}/npo"}
+        hma_server.post(
+            "/c/exchanges", {"bank": "OUR_GATE", "api": "ncmec", "api_json": api_settings}
+        )
+        assert hma_server.fetch("OUR_GATE", **environment)["fetched_items"] == COUNT
+        assert set(hma_server.contents("OUR_GATE").values()) == all_hashes()
+        assert hma_server.distance("OUR_GATE", bits(1)) == "0"
+        withdrawn = our_gate.withdraw(10)
+        assert hma_server.fetch("OUR_GATE", **environment)["fetched_items"] == COUNT - 10
+        assert set(hma_server.contents("OUR_GATE").values()) == all_hashes() - withdrawn
+        assert {hma_server.distance("OUR_GATE", one) for one in withdrawn} == {None}
+        assert hma_server.distance("OUR_GATE", min(all_hashes() - withdrawn)) == "0"
 
 
-def test_our_gate_fetches_a_bank_of_hma_and_what_is_removed_there(
-    theirs: Theirs, tmp_path: Path
+def test_our_gate_fetches_a_bank_and_its_removals_from_hma(
+    hma_server: RunningHma, tmp_path: Path
 ) -> None:
-    ours = tmp_path / "ours"
+    data = tmp_path / "ours"
     for bank in ("THEIRS", "OTHER"):
-        theirs.post("/c/banks", {"name": bank})
-    for number in range(MANY + 20):
-        bank = "OTHER" if number < MANY else "THEIRS"
-        theirs.post(f"/c/bank/{bank}/signal", {"pdq": bits(number).hex()})
-    listed = theirs.contents("THEIRS")
+        hma_server.post("/c/banks", {"name": bank})
+    for number in range(OTHER_CONTENTS + 20):
+        bank = "OTHER" if number < OTHER_CONTENTS else "THEIRS"
+        hma_server.post(f"/c/bank/{bank}/signal", {"pdq": bits(number).hex()})
+    listed = hma_server.contents("THEIRS")
     assert len(listed) == 20
-    with open_platform(ours):
+    with open_platform(data):
         pass  # creates the gate
-    gate(ours, "add", "theirs", "--kind", "hma", "--from", theirs.url)
-    gate(ours, "fetch")
-    assert protected(ours) == set(listed.values())
-    removed, off = list(listed)[:2]
-    assert theirs.http.delete(f"/c/bank/THEIRS/content/{removed}").json() == {"deleted": 1}
-    switched = theirs.http.put(f"/c/bank/THEIRS/content/{off}", json={"disable_until_ts": 0})
-    assert switched.is_success
-    gate(ours, "fetch")
-    assert protected(ours) == set(listed.values()) - {listed[removed], listed[off]}
+    run_exchange_command(data, "add", "theirs", "--kind", "hma", "--from", hma_server.url)
+    run_exchange_command(data, "fetch")
+    assert stored_hashes(data) == set(listed.values())
+    removed, disabled = list(listed)[:2]
+    assert hma_server.http.delete(f"/c/bank/THEIRS/content/{removed}").json() == {"deleted": 1}
+    disabled_answer = hma_server.http.put(
+        f"/c/bank/THEIRS/content/{disabled}", json={"disable_until_ts": 0}
+    )
+    assert disabled_answer.is_success
+    run_exchange_command(data, "fetch")
+    assert stored_hashes(data) == set(listed.values()) - {listed[removed], listed[disabled]}
 
 
 @contextmanager
-def by_ncmec(ours: Ours, folder: Path) -> Iterator[dict[str, str]]:
+def serving_ncmec(our_gate: OurGate, folder: Path) -> Iterator[dict[str, str]]:
     """Serve the exchange; yield the environment in which HMA finds it instead of NCMEC."""
     ca, pair = own_authority(folder, HOST)
-    app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(ours.exchange)))])
-    with serving(app, pair) as port, leading_to(port) as proxy:
+    app = Starlette(routes=[Mount("/npo", ncmec_app(PartnerAuth(our_gate.exchange)))])
+    with serving(app, pair) as port, proxy_to(port) as proxy:
         yield {"HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(ca)}
 
 
-def every() -> set[bytes]:
+def all_hashes() -> set[bytes]:
     """Return all hashes that our gate had at first."""
     return {bits(number) for number in range(COUNT)}
 
 
-def gate(data: Path, command: str, *words: str) -> None:
+def run_exchange_command(data: Path, command: str, *words: str) -> None:
     """Run a command of ``gate exchange`` in this process."""
     app = typer.Typer()
     add_commands(app)
@@ -239,7 +247,7 @@ def gate(data: Path, command: str, *words: str) -> None:
     assert done.exit_code == 0, done.output
 
 
-def protected(folder: Path) -> set[bytes]:
+def stored_hashes(folder: Path) -> set[bytes]:
     """Return the hashes in the bank into which our gate fetches."""
     with open_platform(folder) as (platform, _):
         known = {entry.number: entry.bits for entry in platform.bank.entries(0)}

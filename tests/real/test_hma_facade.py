@@ -19,7 +19,7 @@ from tests.stop.platform_for_tests import jpeg
 
 pytestmark = pytest.mark.real
 
-HERS, ANOTHER = skimage.data.astronaut(), skimage.data.coffee()
+PICTURE, OTHER_PICTURE = skimage.data.astronaut(), skimage.data.coffee()
 LISTED = [bytes([number] * 32).hex() for number in (1, 7, 21)]
 
 
@@ -38,12 +38,12 @@ def photo(pixels: Any, quality: int = 90) -> dict[str, Any]:
     return {"photo": ("x.jpg", jpeg(pixels, quality), "image/jpeg")}
 
 
-def ok(answer: httpx.Response, status: int = 200) -> Any:
+def json_of(answer: httpx.Response, status: int = 200) -> Any:
     assert answer.status_code == status, answer.text
     return answer.json()
 
 
-def fetched(data: Path) -> None:
+def fetch_list(data: Path) -> None:
     """Let the gate fetch a list of three hashes, as its operator does at the command line."""
     (data.parent / "ally.csv").write_text("\n".join(LISTED))
     app = typer.Typer()
@@ -54,66 +54,70 @@ def fetched(data: Path) -> None:
         assert done.exit_code == 0, done.output
 
 
-def test_every_family_of_addresses_at_a_running_gate(tmp_path: Path) -> None:
+def test_every_group_of_endpoints_at_a_running_gate(tmp_path: Path) -> None:
     data = tmp_path / "gate"
     with facade(data) as (hma, gate):
-        fetched(data)
+        fetch_list(data)
         # status and access
         assert hma.get("/status").text == "I-AM-ALIVE"
         assert httpx.get(f"{gate.url}/hma/c/banks", trust_env=False).status_code == 401
-        assert "/m/raw_lookup" in ok(hma.get("/site-map"))
-        assert ok(hma.get("/openapi/openapi.json"))["info"]["title"] == "Open Media Match API"
+        assert "/m/raw_lookup" in json_of(hma.get("/site-map"))
+        assert json_of(hma.get("/openapi/openapi.json"))["info"]["title"] == "Open Media Match API"
         # banks and contents
-        assert ok(hma.post("/c/banks", json={"name": "TEST"}), 201)["matching_enabled_ratio"] == 1
+        assert (
+            json_of(hma.post("/c/banks", json={"name": "TEST"}), 201)["matching_enabled_ratio"] == 1
+        )
         words = {"metadata": '{"content_id": "upload-7", "json": {}}', "note": "from before"}
-        made = ok(hma.post("/c/bank/TEST/content", files=photo(HERS), data=words))
-        number, signal = made["id"], made["signals"]["pdq"]
+        content = json_of(hma.post("/c/bank/TEST/content", files=photo(PICTURE), data=words))
+        number, signal = content["id"], content["signals"]["pdq"]
         address = f"/c/bank/TEST/content/{number}"
-        shown = ok(hma.get(address, params={"include_metadata": "true"}))
+        shown = json_of(hma.get(address, params={"include_metadata": "true"}))
         assert (shown["note"], shown["metadata"]["content_id"]) == ("from before", "upload-7")
         # hash and look up
-        hashed = ok(hma.post("/h/hash", files=photo(HERS)))["pdq"]
-        assert ok(hma.post("/m/compare", json={"pdq": [hashed, signal]}))["pdq"][0]
+        hashed = json_of(hma.post("/h/hash", files=photo(PICTURE)))["pdq"]
+        assert json_of(hma.post("/m/compare", json={"pdq": [hashed, signal]}))["pdq"][0]
         query = {"signal": signal, "signal_type": "pdq"}
-        assert ok(hma.get("/m/raw_lookup", params=query)) == {"matches": [number]}
-        assert list(ok(hma.get("/m/lookup", params=query))) == ["TEST"]
-        mirrored = HERS[:, ::-1].copy()
-        [hit] = ok(hma.post("/m/lookup", files=photo(mirrored, 60)))["pdq"]["TEST"]
+        assert json_of(hma.get("/m/raw_lookup", params=query)) == {"matches": [number]}
+        assert list(json_of(hma.get("/m/lookup", params=query))) == ["TEST"]
+        mirrored = PICTURE[:, ::-1].copy()
+        [hit] = json_of(hma.post("/m/lookup", files=photo(mirrored, 60)))["pdq"]["TEST"]
         assert hit["bank_content_id"] == number
-        assert ok(hma.post("/m/lookup", files=photo(ANOTHER))) == {"pdq": {}}
-        assert ok(hma.get("/m/index/status"))["pdq"]["size"] == 1 + len(LISTED)
+        assert json_of(hma.post("/m/lookup", files=photo(OTHER_PICTURE))) == {"pdq": {}}
+        assert json_of(hma.get("/m/index/status"))["pdq"]["size"] == 1 + len(LISTED)
         # the gate itself acts on it
-        assert gate.bring(jpeg(HERS)).json()["decision"] == "hold"
+        assert gate.bring(jpeg(PICTURE)).json()["decision"] == "hold"
         # types and exchanges
-        assert ok(hma.get("/c/signal_type"))[0]["name"] == "pdq"
-        assert ok(hma.get("/c/exchanges")) == ["FROM_ALLY"]
-        assert ok(hma.get("/c/exchange/FROM_ALLY"))["api"] == "local_file"
-        status = ok(hma.get("/c/exchange/FROM_ALLY/status"))
+        assert json_of(hma.get("/c/signal_type"))[0]["name"] == "pdq"
+        assert json_of(hma.get("/c/exchanges")) == ["FROM_ALLY"]
+        assert json_of(hma.get("/c/exchange/FROM_ALLY"))["api"] == "local_file"
+        status = json_of(hma.get("/c/exchange/FROM_ALLY/status"))
         assert (status["fetched_items"], status["up_to_date"]) == (len(LISTED), True)
         refused = hma.post("/c/exchanges", json={"bank": "X", "api": "ncmec", "api_json": {}})
-        assert "entrenous gate exchange --help" in ok(refused, 501)["message"]
+        assert "entrenous gate exchange --help" in json_of(refused, 501)["message"]
         # no URL is downloaded, whoever asks
         for path in ("/h/hash", "/m/lookup"):
             answer = hma.get(path, params={"url": gate.url, "content_type": "photo"})
-            assert "does not download" in ok(answer, 400)["message"]
+            assert "does not download" in json_of(answer, 400)["message"]
         # disable the bank, then delete the content
-        ok(hma.put("/c/bank/TEST", json={"enabled": False}))
-        assert ok(hma.get("/m/lookup", params=query)) == {}
-        assert ok(hma.delete(address)) == {"deleted": 1}
-        assert ok(hma.get("/m/raw_lookup", params=query)) == {"matches": []}
+        json_of(hma.put("/c/bank/TEST", json={"enabled": False}))
+        assert json_of(hma.get("/m/lookup", params=query)) == {}
+        assert json_of(hma.delete(address)) == {"deleted": 1}
+        assert json_of(hma.get("/m/raw_lookup", params=query)) == {"matches": []}
 
 
-def test_off_until_a_time_which_comes_while_no_gate_runs(tmp_path: Path) -> None:
+def test_disabled_content_is_enabled_at_its_time_while_no_gate_runs(tmp_path: Path) -> None:
     data = tmp_path / "gate"
     query = {"signal": LISTED[0], "signal_type": "pdq"}
     with facade(data) as (hma, _):
-        ok(hma.post("/c/banks", json={"name": "TEST"}), 201)
-        number = ok(hma.post("/c/bank/TEST/signal", json={"pdq": LISTED[0]}))["id"]
+        json_of(hma.post("/c/banks", json={"name": "TEST"}), 201)
+        number = json_of(hma.post("/c/bank/TEST/signal", json={"pdq": LISTED[0]}))["id"]
         until = int(time.time()) + 5
         off = hma.put(f"/c/bank/TEST/content/{number}", json={"disable_until_ts": until})
-        assert ok(off)["disable_until_ts"] == until
-        assert ok(hma.get("/m/raw_lookup", params=query)) == {"matches": []}
+        assert json_of(off)["disable_until_ts"] == until
+        assert json_of(hma.get("/m/raw_lookup", params=query)) == {"matches": []}
     assert wait_until(lambda: time.time() > until, 10)
     with facade(data) as (hma, _):
-        assert wait_until(lambda: ok(hma.get("/m/raw_lookup", params=query))["matches"] != [], 120)
-        assert ok(hma.get(f"/c/bank/TEST/content/{number}"))["disable_until_ts"] == 1
+        assert wait_until(
+            lambda: json_of(hma.get("/m/raw_lookup", params=query))["matches"] != [], 120
+        )
+        assert json_of(hma.get(f"/c/bank/TEST/content/{number}"))["disable_until_ts"] == 1

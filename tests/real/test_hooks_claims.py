@@ -130,7 +130,7 @@ class Gate:
     token_file: Path
     pictures: int = 0
 
-    def famous(self, number: int | None = None) -> Any:
+    def unregistered_picture(self, number: int | None = None) -> Any:
         """Return a picture that was not registered before: an enlarged part of a photograph."""
         at, self.pictures = self.pictures if number is None else number, self.pictures + 1
         photo = (skimage.data.astronaut, skimage.data.coffee, skimage.data.chelsea)[at % 3]()
@@ -139,7 +139,7 @@ class Gate:
         piece = photo[row * high : (row + 1) * high, column * wide : (column + 1) * wide]
         return cv2.resize(np.ascontiguousarray(piece), (512, 512), interpolation=cv2.INTER_CUBIC)
 
-    def claimed(self, pixels: Any) -> None:
+    def register(self, pixels: Any) -> None:
         """Register a picture, as anybody can without an account."""
         with httpx.Client(timeout=60, trust_env=False) as web:
             client = RegistrationClient(self.running.url, web)
@@ -147,7 +147,7 @@ class Gate:
                 picture(pixels), adult=True, parts=False, gate=client, device=a_device()
             )
 
-    def confirm(self) -> list[str]:
+    def confirm_next(self) -> list[str]:
         """Confirm the first waiting case as a reviewer; return all cases that this decides."""
         case = self.running.ask("/v1/reviews")["next"]["case"]
         answer = httpx.post(
@@ -159,14 +159,14 @@ class Gate:
         assert answer.json()["state"] == "confirmed", answer.text
         return [case, *answer.json()["also"]]
 
-    def decide_the_rest(self) -> None:
+    def confirm_all(self) -> None:
         while self.running.ask("/v1/reviews")["next"]:
-            self.confirm()
+            self.confirm_next()
 
     def published(self) -> dict[str, str]:
-        said = self.running.ask("/v1/reviews/published")
-        assert not said["more"]
-        return {one["case"]: one["state"] for one in said["cases"]}
+        answer = self.running.ask("/v1/reviews/published")
+        assert not answer["more"]
+        return {one["case"]: one["state"] for one in answer["cases"]}
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
 
 
 @contextmanager
-def started(*command: str) -> Iterator[str]:
+def running_program(*command: str) -> Iterator[str]:
     """Run a Python program, and yield the URL that it prints."""
     with begun(
         [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -194,18 +194,23 @@ def started(*command: str) -> Iterator[str]:
 @contextmanager
 def site(hook: str, gate: Gate, **more: Any) -> Iterator[httpx.Client]:
     """Run a server with this hook in its default settings, and yield a client for /upload."""
-    given = {"gate": gate.running.url, "token_file": str(gate.token_file), "budget_s": 30, **more}
+    settings = {
+        "gate": gate.running.url,
+        "token_file": str(gate.token_file),
+        "budget_s": 30,
+        **more,
+    }
     with ExitStack() as opened:
         if hook == "proxy":
-            behind = opened.enter_context(started("-c", WSGI, "null"))
+            behind = opened.enter_context(running_program("-c", WSGI, "null"))
             words = ["--gate", gate.running.url, "--token-file", str(gate.token_file)]
             words += ["--upstream", behind, "--listen", "127.0.0.1:0", "--budget", "30", "--json"]
             words += ["--account-header", "X-User", *(["--shadow"] if more.get("shadow") else [])]
-            url = opened.enter_context(started("-m", "entrenous", "gate", "proxy", *words))
+            url = opened.enter_context(running_program("-m", "entrenous", "gate", "proxy", *words))
         else:
             kind, _, path = hook.partition(" ")
             program = {"wsgi": WSGI, "asgi": ASGI, "django": DJANGO}[kind]
-            url = opened.enter_context(started("-c", program, json.dumps(given)))
+            url = opened.enter_context(running_program("-c", program, json.dumps(settings)))
             url += f"/{path}" if path else ""
         with httpx.Client(base_url=url, timeout=60, trust_env=False) as web:
             yield web
@@ -224,21 +229,27 @@ def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
 ) -> None:
     """A confirmed picture is refused, and each account gets only some refusals in an hour."""
     within_an_hour(90)
-    famous, other = gate.famous(), gate.famous()
+    famous, other = gate.unregistered_picture(), gate.unregistered_picture()
     before = set(gate.published())
     with site(hook, gate) as web:
         unclaimed = post(web, famous)
-        gate.claimed(famous)
+        gate.register(famous)
         answers = [post(web, famous, 60 + number) for number in range(UPLOADS)]
         assert [one.status_code for one in answers] == [200] * UPLOADS
-        told = ("date", "content-length") if hook in ("wsgi", "asgi", "proxy") else ("date",)
-        same = [{n: v for n, v in one.headers.items() if n not in told} for one in answers]
-        assert same[0] == {n: v for n, v in unclaimed.headers.items() if n not in told}
-        listed = {case: how for case, how in gate.published().items() if case not in before}
+        varying_headers = (
+            ("date", "content-length") if hook in ("wsgi", "asgi", "proxy") else ("date",)
+        )
+        headers = [
+            {n: v for n, v in one.headers.items() if n not in varying_headers} for one in answers
+        ]
+        assert headers[0] == {
+            n: v for n, v in unclaimed.headers.items() if n not in varying_headers
+        }
+        listed = {case: state for case, state in gate.published().items() if case not in before}
         assert len(listed) >= UPLOADS  # and the earlier upload, if a look-back found it
         assert set(listed.values()) == {"waiting"}
-        confirmed = set(gate.confirm())
-        removed = {case for case, how in gate.published().items() if how == "confirmed"}
+        confirmed = set(gate.confirm_next())
+        removed = {case for case, state in gate.published().items() if state == "confirmed"}
         assert confirmed <= removed
         statuses = [
             post(web, famous, 40 + number, user=f"ben of {hook}").status_code for number in range(3)
@@ -249,7 +260,7 @@ def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
         }
         assert probed == ({429} if hook in ("wsgi", "asgi", "proxy") else {422})
         assert post(web, other, user=f"carla of {hook}").status_code == 200
-    gate.decide_the_rest()
+    gate.confirm_all()
 
 
 @pytest.mark.threat("shadow-acts")
@@ -257,19 +268,19 @@ def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
 def test_what_a_hook_in_shadow_let_through_is_listed_and_to_be_removed(
     hook: str, gate: Gate
 ) -> None:
-    famous = gate.famous()
+    famous = gate.unregistered_picture()
     before = set(gate.published())
     with site(hook, gate, shadow=True) as web:
-        gate.claimed(famous)
+        gate.register(famous)
         assert post(web, famous).status_code == 200
         (held,) = set(gate.published()) - before
-        assert gate.confirm() == [held]
+        assert gate.confirm_next() == [held]
         assert gate.published()[held] == "confirmed"
         assert [post(web, famous, quality).status_code for quality in range(50, 55)] == [200] * 5
     refused = set(gate.published()) - before - {held}
     assert len(refused) == 5
     assert {gate.published()[case] for case in refused} == {"waiting"}
-    gate.decide_the_rest()
+    gate.confirm_all()
     assert {gate.published()[case] for case in refused} == {"confirmed"}
 
 
@@ -279,18 +290,18 @@ def test_one_switch_has_a_whole_gate_in_shadow(tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_text("shadow = true\n")
     with running(tmp_path, "--judges", "2", "--no-slow-look") as one:
         gate = Gate(one, tmp_path / "operator.token")
-        famous = gate.famous()
-        gate.claimed(famous)
+        famous = gate.unregistered_picture()
+        gate.register(famous)
         with site("asgi", gate) as web:
             answers = [post(web, famous, 60 + number) for number in range(4)]
             assert [answer.status_code for answer in answers] == [200] * 4
             assert answers[0].text.startswith("let through; case=")
-            gate.decide_the_rest()
+            gate.confirm_all()
             assert set(gate.published().values()) == {"confirmed"}
             assert post(web, famous).status_code == 200
         assert sorted(gate.published().values()) == ["confirmed"] * 4 + ["waiting"]
         assert one.ask("/v1/status")["in_shadow"] is True
-    said = entrenous("gate", "status", "--data", str(tmp_path))
-    assert "This gate is in shadow" in said
-    assert "In shadow, people would have done this in 30 days: hold 4" in said
-    assert "In shadow, people would have done this in 30 days: refuse 1" in said
+    answer = entrenous("gate", "status", "--data", str(tmp_path))
+    assert "This gate is in shadow" in answer
+    assert "In shadow, people would have done this in 30 days: hold 4" in answer
+    assert "In shadow, people would have done this in 30 days: refuse 1" in answer

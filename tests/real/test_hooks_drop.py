@@ -34,12 +34,12 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 
 
 @dataclass(frozen=True)
-class Done:
+class DropResult:
     status: int
-    said: str
+    output: str
 
 
-Drop = Callable[..., Done]
+Drop = Callable[..., DropResult]
 
 
 @pytest.fixture
@@ -48,44 +48,44 @@ def drop(
 ) -> Drop:
     """Return a function that runs ``gate drop`` in this process."""
 
-    def call(*words: str, typed: bytes = b"", url: str = gate[0]) -> Done:
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(typed)))
+    def call(*words: str, stdin: bytes = b"", url: str = gate[0]) -> DropResult:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         where = ["--gate", url, "--token-file", str(gate[1])]
         status = run(["gate", "drop", *where, *words], {})
-        return Done(status, capsys.readouterr().out)
+        return DropResult(status, capsys.readouterr().out)
 
     return call
 
 
-def put(folder: Path, **files: bytes) -> list[str]:
+def write_files(folder: Path, **files: bytes) -> list[str]:
     for name, data in files.items():
         (folder / f"{name}.jpg").write_bytes(data)
     return [str(folder / f"{name}.jpg") for name in files]
 
 
-def test_files_and_the_quarantine(drop: Drop, tmp_path: Path) -> None:
-    fine, stopped, held = put(tmp_path, fine=another(), stopped=hers(), held=waiting())
+def test_stopped_and_held_files_move_to_quarantine(drop: Drop, tmp_path: Path) -> None:
+    fine, stopped, held = write_files(tmp_path, fine=another(), stopped=hers(), held=waiting())
     assert drop(fine).status == 0
     done = drop(fine, stopped, held, "--quarantine", str(tmp_path / "kept"))
     assert done.status == 3
-    first, second, third = done.said.splitlines()
+    first, second, third = done.output.splitlines()
     assert first.startswith(f"{fine}: let through  gate  case ")
     assert second.startswith(f"{stopped}: refuse  gate  case ")
     assert third.startswith(f"{held}: hold  gate  case ")
     assert [Path(file).exists() for file in (fine, stopped, held)] == [True, False, False]
     assert (tmp_path / "kept/stopped.jpg").read_bytes() == hers()
-    put(tmp_path, stopped=hers_mirrored())
+    write_files(tmp_path, stopped=hers_mirrored())
     assert drop(stopped, "--quarantine", str(tmp_path / "kept")).status == 3
     assert (tmp_path / "kept/stopped.jpg").read_bytes() == hers()  # not overwritten
     assert (tmp_path / "kept/stopped-2.jpg").read_bytes() == hers_mirrored()
 
 
-def test_held_away_missing_and_shadow(drop: Drop, tmp_path: Path) -> None:
-    (held,) = put(tmp_path, held=waiting())
+def test_exit_status_of_held_unreachable_missing_and_shadow(drop: Drop, tmp_path: Path) -> None:
+    (held,) = write_files(tmp_path, held=waiting())
     assert drop(held).status == 6
     away = drop(held, "--json", url="http://127.0.0.1:9")
     assert away.status == 6
-    assert json.loads(away.said)["uploads"] == [
+    assert json.loads(away.output)["uploads"] == [
         {"name": held, "decision": "hold", "why": "gate away", "case": ""}
         | {"would": None, "shadow": False}
     ]
@@ -95,21 +95,21 @@ def test_held_away_missing_and_shadow(drop: Drop, tmp_path: Path) -> None:
     assert drop().status == 2
 
 
-def test_a_mail(drop: Drop) -> None:
+def test_attachments_of_a_mail_are_checked(drop: Drop) -> None:
     mail = EmailMessage()
     mail["From"], mail["To"], mail["Subject"] = "a@example.org", "b@example.org", "Hello"
     mail.set_content("words")
-    assert drop("--mail", typed=mail.as_bytes()).status == 0
+    assert drop("--mail", stdin=mail.as_bytes()).status == 0
     mail.add_attachment(another(), maintype="image", subtype="jpeg", filename="a.jpg")
-    assert drop("--mail", typed=mail.as_bytes()).status == 0
+    assert drop("--mail", stdin=mail.as_bytes()).status == 0
     mail.add_attachment(hers(), maintype="application", subtype="octet-stream")
-    done = drop("--mail", typed=mail.as_bytes())
+    done = drop("--mail", stdin=mail.as_bytes())
     assert done.status == 3
-    assert [line.split()[2] for line in done.said.splitlines()] == ["let", "refuse"]
-    assert drop("--mail", typed=b"\0no mail").status == 6
+    assert [line.split()[2] for line in done.output.splitlines()] == ["let", "refuse"]
+    assert drop("--mail", stdin=b"\0no mail").status == 6
 
 
-def test_a_mail_that_programs_would_mend(drop: Drop) -> None:
+def test_malformed_mail_that_programs_would_repair_is_held(drop: Drop) -> None:
     head = b"From: a@example.org\r\nContent-Type: image/jpeg; name=a.jpg\r\n"
     coded = base64.encodebytes(hers())
     for coding in (
@@ -119,13 +119,13 @@ def test_a_mail_that_programs_would_mend(drop: Drop) -> None:
         b"7bit\r\nContent-Transfer-Encoding: base64",
     ):
         mail = head + b"Content-Transfer-Encoding: " + coding + b"\r\n\r\n" + coded
-        done = drop("--mail", typed=mail)
-        assert (done.status, done.said) == (6, "part 1: hold  not readable\n")
-    done = drop("--mail", typed=head + b"Content-Transfer-Encoding: 7bit\r\n\r\n" + coded)
-    assert (done.status, done.said) == (6, "part 1: hold  not a picture\n")
+        done = drop("--mail", stdin=mail)
+        assert (done.status, done.output) == (6, "part 1: hold  not readable\n")
+    done = drop("--mail", stdin=head + b"Content-Transfer-Encoding: 7bit\r\n\r\n" + coded)
+    assert (done.status, done.output) == (6, "part 1: hold  not a picture\n")
 
 
-def test_a_mail_through_a_pipe(gate: tuple[str, Path]) -> None:
+def test_mail_is_read_from_a_pipe(gate: tuple[str, Path]) -> None:
     """A mail server passes a mail to the command in this way."""
     mail = b"From: a@example.org\r\nContent-Type: image/jpeg\r\nContent-Transfer-Encoding: base64"
     mail += b"\r\n\r\n" + base64.encodebytes(hers_mirrored())
@@ -136,15 +136,15 @@ def test_a_mail_through_a_pipe(gate: tuple[str, Path]) -> None:
     assert process.returncode == 3
 
 
-def test_the_proxy(gate: tuple[str, Path], tmp_path: Path) -> None:
+def test_proxy_forwards_and_refuses(gate: tuple[str, Path], tmp_path: Path) -> None:
     """The server behind the proxy is the gate, as any will do. The log is as in docs/gate.md."""
     where = ["--gate", gate[0], "--upstream", gate[0], "--listen", "127.0.0.1:0"]
     program = [sys.executable, "-m", "entrenous", "gate", "proxy", *where, "--json"]
-    given = os.environ | {"ENTRENOUS_GATE_TOKEN": gate[1].read_text()}
-    said = tmp_path / "log"
+    environment = os.environ | {"ENTRENOUS_GATE_TOKEN": gate[1].read_text()}
+    log_file = tmp_path / "log"
     with (
-        said.open("wb") as log,
-        begun(program, stdout=subprocess.PIPE, stderr=log, text=True, env=given) as process,
+        log_file.open("wb") as log,
+        begun(program, stdout=subprocess.PIPE, stderr=log, text=True, env=environment) as process,
     ):
         try:
             assert process.stdout is not None
@@ -155,5 +155,5 @@ def test_the_proxy(gate: tuple[str, Path], tmp_path: Path) -> None:
         finally:
             process.terminate()
             assert process.wait(60) == 0
-    (line,) = said.read_text().splitlines()
+    (line,) = log_file.read_text().splitlines()
     assert re.fullmatch(LINE, line)

@@ -26,8 +26,8 @@ pytestmark = pytest.mark.real
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/gate.md"
 SESSION = ROOT / "tests/transcripts/gate/shadow_mode.txt"
-DRAWN = re.compile(r"\b[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}\b|(?<=\"secret\": \")[\w-]+")
-BESIDE = re.compile(r"( 2?> \S+)?( 2>&1)? &$")
+RANDOM_VALUE = re.compile(r"\b[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}\b|(?<=\"secret\": \")[\w-]+")
+BACKGROUND = re.compile(r"( 2?> \S+)?( 2>&1)? &$")
 PROMPT = "-- typed"
 SITE = """LOG
 from starlette.applications import Starlette
@@ -44,14 +44,14 @@ app = Starlette(routes=[Route("/upload", upload, methods=["POST"])])
 HOOK"""
 
 
-def on_the_page(section: str, language: str = "") -> list[str]:
+def code_blocks(section: str, language: str = "") -> list[str]:
     """Return the code blocks below a heading of the page."""
-    told = PAGE.read_text().partition(f"\n## {section}")[2].partition("\n## ")[0]
-    blocks = [block.partition("\n") for block in told.split("```")[1::2]]
+    section_text = PAGE.read_text().partition(f"\n## {section}")[2].partition("\n## ")[0]
+    blocks = [block.partition("\n") for block in section_text.split("```")[1::2]]
     return [code for kind, _, code in blocks if kind == language]
 
 
-def session() -> list[Step]:
+def recorded_steps() -> list[Step]:
     """Return the recorded steps, without the head of the file and the numbers of the steps."""
     typed = SESSION.read_text().partition("\n# 1\n")[2].splitlines()
     return steps_of(line for line in typed if not line.startswith("# "))
@@ -75,8 +75,8 @@ class Shell:
         keyboard.write(f"{line}\necho; echo {PROMPT}\n")
         keyboard.flush()
         printed: list[str] = []
-        while (said := screen.readline()) and said.strip() != PROMPT:
-            printed.append(said.rstrip("\n"))
+        while (output_line := screen.readline()) and output_line.strip() != PROMPT:
+            printed.append(output_line.rstrip("\n"))
         while printed and not printed[-1]:
             printed.pop()
         return printed
@@ -94,15 +94,15 @@ def shell(folder: Path) -> Iterator[Shell]:
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
-        made = Shell(process)
+        started = Shell(process)
         try:
-            yield made
+            yield started
         finally:
-            made.types("kill $(jobs -p); wait")
+            started.types("kill $(jobs -p); wait")
             process.terminate()
 
 
-def installed_beforehand(clone: Path) -> None:
+def create_environment(clone: Path) -> None:
     """Create the environment of the clone, newer than its sources, so that `make` does not."""
     programs = clone / ".venv/bin"
     programs.mkdir(parents=True)
@@ -113,37 +113,37 @@ def installed_beforehand(clone: Path) -> None:
         (clone / ".venv" / name).touch()
 
 
-def wait_for(line: str) -> None:
+def wait_for_port(line: str) -> None:
     """Wait until the server that this line starts accepts connections."""
     port = int(re.findall(r"(?:127\.0\.0\.1:|--port )(\d+)", line)[-1])
     deadline = time.monotonic() + 60
     while True:
-        with socket.socket() as asked:
-            if asked.connect_ex(("127.0.0.1", port)) == 0:
+        with socket.socket() as connection:
+            if connection.connect_ex(("127.0.0.1", port)) == 0:
                 return
         assert time.monotonic() < deadline, line
         time.sleep(0.05)
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="step 1 clones: needs the repository")
-def test_the_way_to_shadow_mode_and_on(tmp_path: Path) -> None:
-    reader = beginning(tmp_path)
-    with shell(tmp_path) as person:
-        for step in session():
+def test_steps_to_shadow_mode_print_what_is_recorded(tmp_path: Path) -> None:
+    reader = prepare(tmp_path)
+    with shell(tmp_path) as running_shell:
+        for step in recorded_steps():
             line = reader.says(step.typed)
-            printed = "\n".join(drawn(one) for one in person.types(line))
+            printed = "\n".join(mask_random_values(one) for one in running_shell.types(line))
             if line.startswith("git clone"):
-                installed_beforehand(tmp_path / "entrenous")
+                create_environment(tmp_path / "entrenous")
             elif line.startswith("make"):
                 assert "up to date" in printed
             elif line.endswith("&"):
-                wait_for(line)
+                wait_for_port(line)
             elif not line.startswith("kill"):
-                written = [drawn(one) for one in step.prints]
-                assert reader.differences(written, printed) == "", step.typed
+                expected = [mask_random_values(one) for one in step.prints]
+                assert reader.differences(expected, printed) == "", step.typed
 
 
-def beginning(folder: Path) -> Reader:
+def prepare(folder: Path) -> Reader:
     """Create the files that the session needs; return a reader that replaces its addresses and
     paths.
     """
@@ -160,28 +160,28 @@ def beginning(folder: Path) -> Reader:
             ":8000": f":{site}",
         }
     )
-    log, hook = on_the_page("From nothing", "python")[0], on_the_page("WSGI", "python")[0]
+    log, hook = code_blocks("From nothing", "python")[0], code_blocks("WSGI", "python")[0]
     (folder / "shop.py").write_text(reader.says(SITE.replace("LOG", log).replace("HOOK", hook)))
     return reader
 
 
-def drawn(line: str) -> str:
+def mask_random_values(line: str) -> str:
     """Replace cases and secrets, which are random in each run, by a fixed word."""
-    return DRAWN.sub("DRAWN", line)
+    return RANDOM_VALUE.sub("DRAWN", line)
 
 
-def test_what_is_typed_is_what_the_page_says_and_all_of_it() -> None:
-    typed = [BESIDE.sub("", step.typed) for step in session()]
-    blocks = [block for block in on_the_page("From nothing") if not block.startswith("INFO ")]
-    told = [line for block in blocks for line in block.splitlines()]
-    assert [line for line in typed if line in told] == told
-    assert len(told) >= 8
+def test_recorded_session_types_every_command_of_the_page() -> None:
+    typed = [BACKGROUND.sub("", step.typed) for step in recorded_steps()]
+    blocks = [block for block in code_blocks("From nothing") if not block.startswith("INFO ")]
+    commands = [line for block in blocks for line in block.splitlines()]
+    assert [line for line in typed if line in commands] == commands
+    assert len(commands) >= 8
     page = PAGE.read_text().partition("## From nothing")[2].partition("\n## ")[0]
     numbers = re.findall(r"\*\*(\d)\. ", page)
     assert re.findall(r"^# (\d)$", SESSION.read_text(), re.MULTILINE) == numbers
 
 
-def test_the_line_of_the_log_that_the_page_shows_is_the_one_that_is_written() -> None:
+def test_log_line_on_the_page_is_in_the_recorded_session() -> None:
     shown = re.search(r"```\n(INFO entrenous\.hooks .*)\n```", PAGE.read_text())
     assert shown is not None
-    assert drawn(shown[1]) in map(drawn, SESSION.read_text().splitlines())
+    assert mask_random_values(shown[1]) in map(mask_random_values, SESSION.read_text().splitlines())

@@ -94,17 +94,17 @@ class Site:
         """Return the SHA-256 and the decision of each body that reached the application."""
         return list(self.web.get("/").json())
 
-    def begins(self, picture: bytes) -> socket.socket:
+    def start_upload(self, picture: bytes) -> socket.socket:
         """Start an upload: connect, and send all but the last 5,000 bytes."""
-        line = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         head = f"Content-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n"
-        line.sendall(f"POST /upload HTTP/1.1\r\nHost: site\r\n{head}\r\n".encode())
-        line.sendall(picture[:-5000])
-        return line
+        connection.sendall(f"POST /upload HTTP/1.1\r\nHost: site\r\n{head}\r\n".encode())
+        connection.sendall(picture[:-5000])
+        return connection
 
 
 @contextmanager
-def a_site(kind: str, on_hold: str, gate: str, token_file: Path) -> Iterator[Site]:
+def running_site(kind: str, on_hold: str, gate: str, token_file: Path) -> Iterator[Site]:
     given = {"gate": gate, "token_file": str(token_file), "budget_s": 20}
     words = (json_of(given | {"upload_bytes_max": LIMIT_BYTES}), on_hold)
     command = [sys.executable, "-c", PROGRAMS[kind], *words]
@@ -126,8 +126,8 @@ def sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def status_of(line: socket.socket) -> int:
-    with line, line.makefile("rb") as answer:
+def status_of(connection: socket.socket) -> int:
+    with connection, connection.makefile("rb") as answer:
         return int(answer.readline().split()[1])
 
 
@@ -141,7 +141,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 def sites(gate: tuple[str, Path]) -> Iterator[dict[tuple[str, str], Site]]:
     with ExitStack() as stack:
         yield {
-            (kind, on_hold): stack.enter_context(a_site(kind, on_hold, *gate))
+            (kind, on_hold): stack.enter_context(running_site(kind, on_hold, *gate))
             for kind in PROGRAMS
             for on_hold in ("publish", "header")
         }
@@ -153,13 +153,13 @@ def site(request: pytest.FixtureRequest, sites: dict[tuple[str, str], Site]) -> 
 
 
 @pytest.fixture(params=PROGRAMS)
-def marking(request: pytest.FixtureRequest, sites: dict[tuple[str, str], Site]) -> Site:
+def marking_site(request: pytest.FixtureRequest, sites: dict[tuple[str, str], Site]) -> Site:
     """Return a site whose application also gets held uploads, marked by a header."""
     return sites[request.param, "header"]
 
 
 @pytest.mark.parametrize("form", [False, True])
-def test_what_fits_nothing_reaches_the_application_whole(site: Site, *, form: bool) -> None:
+def test_upload_without_match_reaches_the_application_unchanged(site: Site, *, form: bool) -> None:
     before = len(site.seen())
     answer = site.post(another(), form=form)
     assert answer.status_code == 200, answer.text
@@ -170,7 +170,9 @@ def test_what_fits_nothing_reaches_the_application_whole(site: Site, *, form: bo
 
 
 @pytest.mark.parametrize("form", [False, True])
-def test_what_is_refused_or_cannot_be_read_does_not(site: Site, *, form: bool) -> None:
+def test_refused_or_unreadable_upload_does_not_reach_the_application(
+    site: Site, *, form: bool
+) -> None:
     before = site.seen()
     broken = hers_mirrored()[:9000]
     for picture, kind in ((broken, "held-upload"), (hers_mirrored(), "stopped-upload")):
@@ -183,7 +185,7 @@ def test_what_is_refused_or_cannot_be_read_does_not(site: Site, *, form: bool) -
 
 
 @pytest.mark.parametrize("form", [False, True])
-def test_what_is_held_for_a_claim_does_and_is_listed_as_published(
+def test_upload_held_for_a_claim_reaches_the_application_and_is_listed(
     site: Site, gate: tuple[str, Path], *, form: bool
 ) -> None:
     before = len(site.seen())
@@ -198,62 +200,62 @@ def test_what_is_held_for_a_claim_does_and_is_listed_as_published(
     assert decision.split("case=")[1].partition(";")[0] in {one["case"] for one in listed}
 
 
-def test_a_held_one_is_marked_where_the_application_holds_it(marking: Site) -> None:
-    before = len(marking.seen())
-    assert marking.post(waiting()).status_code == 200
-    assert marking.post(hers()).status_code == 422
-    [[digest, decision]] = marking.seen()[before:]
+def test_held_upload_is_marked_if_the_application_holds_it(marking_site: Site) -> None:
+    before = len(marking_site.seen())
+    assert marking_site.post(waiting()).status_code == 200
+    assert marking_site.post(hers()).status_code == 422
+    [[digest, decision]] = marking_site.seen()[before:]
     assert digest == sha256(waiting())
     assert decision.startswith("hold; case=")
 
 
-def test_one_that_is_too_large_is_never_let_through_unseen(site: Site, marking: Site) -> None:
+def test_too_large_upload_is_never_let_through_unseen(site: Site, marking_site: Site) -> None:
     large = png(skimage.data.astronaut())
     assert len(large) > LIMIT_BYTES + 64 * 1024
-    before, marked = site.seen(), len(marking.seen())
+    before, marked = site.seen(), len(marking_site.seen())
     assert site.post(large).status_code == 413
     assert site.seen() == before
-    assert marking.post(large).status_code == 200
-    assert marking.seen()[marked:] == [[sha256(large), "hold; why=too-large"]]
+    assert marking_site.post(large).status_code == 200
+    assert marking_site.seen()[marked:] == [[sha256(large), "hold; why=too-large"]]
 
 
-def test_a_slow_body_is_judged_when_it_is_whole_and_keeps_nobody_waiting(site: Site) -> None:
+def test_slow_body_is_judged_when_complete_and_delays_nobody(site: Site) -> None:
     before = len(site.seen())
-    stopped, passes = site.begins(hers_mirrored()), site.begins(another())
+    stopped, passed = site.start_upload(hers_mirrored()), site.start_upload(another())
     assert site.post(hers()).status_code == 422  # others are answered meanwhile
     assert len(site.seen()) == before
     stopped.sendall(hers_mirrored()[-5000:])
-    passes.sendall(another()[-5000:])
-    assert (status_of(stopped), status_of(passes)) == (422, 200)
+    passed.sendall(another()[-5000:])
+    assert (status_of(stopped), status_of(passed)) == (422, 200)
     assert [digest for digest, _ in site.seen()[before:]] == [sha256(another())]
 
 
 def test_half_a_body_reaches_no_application(site: Site) -> None:
     before = site.seen()
-    with site.begins(another()) as line:
-        line.shutdown(socket.SHUT_WR)
-        line.makefile("rb").read()  # until the server closes the connection
+    with site.start_upload(another()) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        connection.makefile("rb").read()  # until the server closes the connection
     assert site.seen() == before
 
 
-def test_a_body_that_does_not_end_is_given_up(sites: dict[tuple[str, str], Site]) -> None:
+def test_unfinished_body_times_out(sites: dict[tuple[str, str], Site]) -> None:
     """This is about ASGI; under WSGI, the server itself limits the time for a body."""
     site = sites["asgi", "publish"]
     before = site.seen()
-    assert status_of(site.begins(another())) == 408
+    assert status_of(site.start_upload(another())) == 408
     assert site.seen() == before
 
 
 @pytest.mark.parametrize("kind", PROGRAMS)
-def test_a_gate_that_goes_away_lets_nothing_through(kind: str, tmp_path: Path) -> None:
+def test_unreachable_gate_lets_nothing_through(kind: str, tmp_path: Path) -> None:
     with ExitStack() as sites:
         with running_gate(tmp_path, "--no-slow-look") as gate:
-            refusing = sites.enter_context(a_site(kind, "publish", *gate))
-            marking = sites.enter_context(a_site(kind, "header", *gate))
+            refusing = sites.enter_context(running_site(kind, "publish", *gate))
+            marking_site = sites.enter_context(running_site(kind, "header", *gate))
             assert refusing.post(another()).status_code == 200
         before = refusing.seen()
-        gone = refusing.post(another())
-        assert (gone.status_code, gone.headers["retry-after"]) == (503, "30")
+        unreachable = refusing.post(another())
+        assert (unreachable.status_code, unreachable.headers["retry-after"]) == (503, "30")
         assert refusing.seen() == before
-        assert marking.post(another()).status_code == 200
-        assert marking.seen() == [[sha256(another()), "hold; why=gate-away"]]
+        assert marking_site.post(another()).status_code == 200
+        assert marking_site.seen() == [[sha256(another()), "hold; why=gate-away"]]

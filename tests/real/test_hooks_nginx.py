@@ -21,7 +21,7 @@ from tests.stop.commands.gates import within_an_hour
 pytestmark = pytest.mark.real
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-AN_HOUR = 2
+UPLOADS_PER_HOUR = 2
 # As in docs/gate.md, with additions that only the test needs.
 CONF = """
 daemon off; {user} pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -42,7 +42,7 @@ http {{
   }}
 }}
 """
-BEHIND = """
+UPSTREAM = """
 import sys
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -67,7 +67,7 @@ serve(Starlette(routes=routes), "127.0.0.1", 0, lambda url: print(url, flush=Tru
 
 
 @contextmanager
-def running(program: str, *words: str) -> Iterator[str]:
+def running_program(program: str, *words: str) -> Iterator[str]:
     command = [sys.executable, "-c", program, *words]
     with begun(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -105,8 +105,8 @@ def nginx(folder: Path, upstream: str, proxy: str) -> Iterator[str]:
     with subprocess.Popen(command) as process:
         try:
             for _ in range(1200):
-                with socket.socket() as line:
-                    if line.connect_ex(("127.0.0.1", port)) == 0:
+                with socket.socket() as connection:
+                    if connection.connect_ex(("127.0.0.1", port)) == 0:
                         break
                 time.sleep(0.05)
             yield f"http://127.0.0.1:{port}"
@@ -119,10 +119,10 @@ def nginx(folder: Path, upstream: str, proxy: str) -> Iterator[str]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("site")
     (folder / "gate").mkdir()
-    (folder / "gate/gate.toml").write_text(f"uploads_per_account = {AN_HOUR}\n")
+    (folder / "gate/gate.toml").write_text(f"uploads_per_account = {UPLOADS_PER_HOUR}\n")
     with (
         running_gate(folder, "--no-slow-look") as (gate, token_file),
-        running(BEHIND) as upstream,
+        running_program(UPSTREAM) as upstream,
         proxy_to(upstream, gate, token_file) as proxy,
         nginx(folder, upstream, proxy) as url,
         httpx.Client(base_url=url, timeout=60) as web,
@@ -141,18 +141,22 @@ needs_nginx = pytest.mark.skipif(NGINX is None, reason="no nginx: apt-get instal
 
 
 @needs_nginx
-def test_a_picture_comes_through(site: httpx.Client) -> None:
+def test_picture_without_match_passes(site: httpx.Client) -> None:
     answer = post(site, another())
     assert answer.status_code == 200, answer.text
-    said = answer.json()
-    assert (said["id"], said["bytes"], said["words"]) == ("1", len(another()), "words")
-    assert said["seen"][0].startswith("let through; case=")
-    assert said["seen"][1] == "127.0.0.1, 127.0.0.1"
+    media = answer.json()
+    assert (media["id"], media["bytes"], media["words"]) == (
+        "1",
+        len(another()),
+        "words",
+    )
+    assert media["seen"][0].startswith("let through; case=")
+    assert media["seen"][1] == "127.0.0.1, 127.0.0.1"
 
 
 @needs_nginx
 @pytest.mark.parametrize("path", ["/api/v2/media", "/api/v2/media/", "//api/v2/media"])
-def test_a_refused_one_does_not(site: httpx.Client, path: str) -> None:
+def test_refused_picture_does_not_pass(site: httpx.Client, path: str) -> None:
     for data in (hers(), hers_mirrored()):
         answer = post(site, data, path)
         assert (answer.status_code, answer.headers["content-type"]) == (
@@ -175,12 +179,12 @@ def test_nor_by_a_path_that_nginx_leads_elsewhere(site: httpx.Client, path: str)
 
 
 @needs_nginx
-def test_what_is_written_elsewhere_passes(site: httpx.Client) -> None:
+def test_post_to_another_path_passes(site: httpx.Client) -> None:
     assert post(site, hers(), "/api/v1/statuses").json()["path"] == "/api/v1/statuses"
 
 
 @needs_nginx
-def test_one_that_is_held_for_a_claim_comes_through(site: httpx.Client) -> None:
+def test_picture_held_for_a_claim_passes(site: httpx.Client) -> None:
     answer = post(site, waiting())
     assert answer.status_code == 200, answer.text
     assert answer.json()["seen"][0].startswith("hold; case=")
@@ -188,13 +192,13 @@ def test_one_that_is_held_for_a_claim_comes_through(site: httpx.Client) -> None:
 
 
 @needs_nginx
-def test_one_that_cannot_be_read_does_not(site: httpx.Client) -> None:
+def test_unreadable_picture_does_not_pass(site: httpx.Client) -> None:
     answer = post(site, waiting()[:9000])
     assert (answer.status_code, json.loads(answer.text)["title"]) == (422, "Held upload")
 
 
 @needs_nginx
-def test_all_else_passes(site: httpx.Client) -> None:
+def test_other_requests_pass(site: httpx.Client) -> None:
     for path in ("/", "/@ana/1", "/api/v1/media/7"):
         assert site.get(path).json() == {"path": path, "host": "127.0.0.1"}
 
@@ -213,6 +217,6 @@ def test_each_account_has_its_uploads_of_an_hour(site: httpx.Client) -> None:
         )  # fmt: skip
         return answer.status_code
 
-    assert [posted("ana") for _ in range(AN_HOUR + 1)] == [200] * AN_HOUR + [429]
+    assert [posted("ana") for _ in range(UPLOADS_PER_HOUR + 1)] == [200] * UPLOADS_PER_HOUR + [429]
     assert posted("ana", **{"X-User": "carla", "Entrenous-Account": "carla"}) == 429
     assert posted("ben") == 200

@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(not PYTHON.exists(), reason="no Synapse in .venv-synapse"),
 ]
-SURROUNDINGS = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src")}
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT / "src")}
 SECRET = "only for this test"
 CONFIG = """
 server_name: house.example
@@ -73,7 +73,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
 
 
 @pytest.fixture(scope="module")
-def live(
+def default_homeserver(
     gate: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[httpx.Client, Path]]:
     """Run a homeserver with the module's default settings, and register Ana and Ben there; yield
@@ -83,31 +83,33 @@ def live(
     seed = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
     (folder / "signing.key").write_text(f"ed25519 a_test {seed}\n")
     settings = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20}}"
-    program, url = configured(folder, f"[{{module: {MODULE}, config: {settings}}}]")
+    program, url = write_config(folder, f"[{{module: {MODULE}, config: {settings}}}]")
     with running(folder, program, url):
-        tokens = {name: _registered(url, name) for name in ("ana", "ben")}
+        tokens = {name: _register(url, name) for name in ("ana", "ben")}
         (folder / TOKENS).write_text(json.dumps(tokens))
-        with seen_by_ana(url, folder) as web:
+        with client_of_ana(url, folder) as web:
             yield web, folder
 
 
 @pytest.fixture(scope="module")
-def house(live: tuple[httpx.Client, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def initial_data(
+    default_homeserver: tuple[httpx.Client, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Return a folder with that homeserver's data. The other homeservers start with a copy of it,
     because creating tables and accounts takes as long as several starts.
     """
     folder = tmp_path_factory.mktemp("house")
     for name in ("signing.key", TOKENS):
-        shutil.copy(live[1] / name, folder)
+        shutil.copy(default_homeserver[1] / name, folder)
     with (
-        closing(sqlite3.connect(live[1] / "house.db")) as kept,
+        closing(sqlite3.connect(default_homeserver[1] / "house.db")) as original,
         closing(sqlite3.connect(folder / "house.db")) as copy,
     ):
-        kept.backup(copy)
+        original.backup(copy)
     return folder
 
 
-def configured(folder: Path, modules: str) -> tuple[list[str], str]:
+def write_config(folder: Path, modules: str) -> tuple[list[str], str]:
     """Write the configuration; return the command that starts the homeserver, and its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -121,30 +123,30 @@ def configured(folder: Path, modules: str) -> tuple[list[str], str]:
 @contextmanager
 def homeserver(
     folder: Path,
-    house: Path,
+    initial_data: Path,
     settings: str,
     module: str = MODULE,
     also_from: str = "",
 ) -> Iterator[httpx.Client]:
     """Run a homeserver with our module, and yield a client that is logged in as Ana."""
-    shutil.copytree(house, folder, dirs_exist_ok=True)
-    program, url = configured(folder, f"[{{module: {module}, config: {settings}}}]")
-    with running(folder, program, url, also_from), seen_by_ana(url, house) as web:
+    shutil.copytree(initial_data, folder, dirs_exist_ok=True)
+    program, url = write_config(folder, f"[{{module: {module}, config: {settings}}}]")
+    with running(folder, program, url, also_from), client_of_ana(url, initial_data) as web:
         yield web
 
 
-def seen_by_ana(url: str, house: Path) -> httpx.Client:
-    return httpx.Client(base_url=url, headers=seen_as("ana", house), timeout=120)
+def client_of_ana(url: str, initial_data: Path) -> httpx.Client:
+    return httpx.Client(base_url=url, headers=headers_of("ana", initial_data), timeout=120)
 
 
 @contextmanager
 def running(folder: Path, program: list[str], url: str, also_from: str = "") -> Iterator[None]:
     """Run a homeserver, and wait until it answers; its output goes to out.log."""
-    path = ":".join(filter(None, (SURROUNDINGS["PYTHONPATH"], also_from)))
-    around = SURROUNDINGS | {"PYTHONPATH": path}
+    path = ":".join(filter(None, (ENVIRONMENT["PYTHONPATH"], also_from)))
+    environment = ENVIRONMENT | {"PYTHONPATH": path}
     with (
         (folder / "out.log").open("wb") as log,
-        subprocess.Popen(program, stdout=log, stderr=log, env=around) as process,
+        subprocess.Popen(program, stdout=log, stderr=log, env=environment) as process,
     ):
         try:
             _wait_for(url, process)
@@ -154,9 +156,9 @@ def running(folder: Path, program: list[str], url: str, also_from: str = "") -> 
             process.wait(60)
 
 
-def seen_as(name: str, house: Path) -> dict[str, str]:
+def headers_of(name: str, initial_data: Path) -> dict[str, str]:
     """Return the headers with which a registered person sends requests."""
-    return {"Authorization": f"Bearer {json.loads((house / TOKENS).read_text())[name]}"}
+    return {"Authorization": f"Bearer {json.loads((initial_data / TOKENS).read_text())[name]}"}
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
@@ -172,14 +174,14 @@ def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("Synapse did not start; see out.log")
 
 
-def _registered(url: str, name: str) -> str:
+def _register(url: str, name: str) -> str:
     """Register a person as Synapse's own program does, and return the access token."""
     with httpx.Client(base_url=f"{url}/_synapse/admin/v1", timeout=120) as web:
         nonce = web.get("/register").json()["nonce"]
         words = f"{nonce}\0{name}\0a long word\0notadmin"
         mac = hmac.new(SECRET.encode(), words.encode(), "sha1").hexdigest()
-        said = {"nonce": nonce, "username": name, "password": "a long word", "mac": mac}
-        answer = web.post("/register", json=said | {"admin": False})
+        account = {"nonce": nonce, "username": name, "password": "a long word", "mac": mac}
+        answer = web.post("/register", json=account | {"admin": False})
         assert answer.status_code == 200, answer.text
         return str(answer.json()["access_token"])
 
@@ -195,8 +197,10 @@ def download(web: httpx.Client, answer: httpx.Response, query: str = "") -> http
     return web.get(f"/_matrix/client/v1/media/{verb}/{place}{query}")
 
 
-def test_uploads(gate: tuple[str, Path], live: tuple[httpx.Client, Path]) -> None:
-    web, folder = live
+def test_uploads_are_stored_refused_and_listed(
+    gate: tuple[str, Path], default_homeserver: tuple[httpx.Client, Path]
+) -> None:
+    web, folder = default_homeserver
     fine = upload(web, another())
     assert fine.status_code == 200, fine.text
     assert download(web, fine).content == another()
@@ -213,38 +217,42 @@ def test_uploads(gate: tuple[str, Path], live: tuple[httpx.Client, Path]) -> Non
     assert cipher.status_code == 200  # files from encrypted rooms cannot be checked
     log = (folder / "out.log").read_text()
     assert "entrenous.hooks upload decision=refuse why=gate case=" in log
-    kept = [path for path in (folder / "media").rglob("*") if path.is_file()]
+    original = [path for path in (folder / "media").rglob("*") if path.is_file()]
     refused_ones = {hers(), hers_mirrored()}
-    assert refused_ones.isdisjoint(path.read_bytes() for path in kept)
-    assert references(gate)[media_id(listed)] == "waiting"
+    assert refused_ones.isdisjoint(path.read_bytes() for path in original)
+    assert published_states(gate)[media_id(listed)] == "waiting"
 
 
 @pytest.mark.threat("shadow-acts")
 def test_in_shadow_mode_all_passes_and_is_listed(
-    gate: tuple[str, Path], house: Path, tmp_path: Path
+    gate: tuple[str, Path], initial_data: Path, tmp_path: Path
 ) -> None:
     """Files that passed are listed by media id, as to be removed once a reviewer confirms them."""
     settings = f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20, shadow: true}}"
-    famous = claims_at(gate).famous(3)
-    with homeserver(tmp_path, house, settings) as web:
-        claims_at(gate).claimed(famous)
+    famous = as_gate(gate).unregistered_picture(3)
+    with homeserver(tmp_path, initial_data, settings) as web:
+        as_gate(gate).register(famous)
         for data in (hers(), jpeg(famous)):
             answer = upload(web, data)
             assert answer.status_code == 200
-            assert references(gate)[media_id(answer)] == "waiting"
+            assert published_states(gate)[media_id(answer)] == "waiting"
             confirm_all(gate, answer)
 
 
 @pytest.mark.threat("claim-censors")
 def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
-    gate: tuple[str, Path], live: tuple[httpx.Client, Path]
+    gate: tuple[str, Path], default_homeserver: tuple[httpx.Client, Path]
 ) -> None:
     """Accepted files are listed by media id, as to be removed once a reviewer confirms them."""
-    at, famous, (web, _) = claims_at(gate), claims_at(gate).famous(), live
-    at.claimed(famous)
+    at, famous, (web, _) = (
+        as_gate(gate),
+        as_gate(gate).unregistered_picture(),
+        default_homeserver,
+    )
+    at.register(famous)
     answers = [upload(web, jpeg(famous, 60 + number)) for number in range(UPLOADS)]
     assert [answer.status_code for answer in answers] == [200] * UPLOADS
-    assert {references(gate)[media_id(one)] for one in answers} == {"waiting"}
+    assert {published_states(gate)[media_id(one)] for one in answers} == {"waiting"}
     confirm_all(gate, *answers)
     refused = upload(web, jpeg(famous, 50))
     assert (refused.status_code, refused.json()["error"]) == (400, "Bad content")
@@ -252,57 +260,57 @@ def test_one_unreviewed_claim_makes_no_upload_of_a_famous_picture_fail(
 
 @pytest.mark.threat("claim-censors")
 def test_in_quarantine_a_held_file_waits_and_no_other_copy_of_it_does(
-    house: Path, tmp_path: Path
+    initial_data: Path, tmp_path: Path
 ) -> None:
     """A copy that was uploaded before anybody registered the picture stays visible."""
-    (tmp_path / "often.py").write_text(OFTEN)
+    (tmp_path / "often.py").write_text(QUICK_POLLING)
     with running_gate(tmp_path, "--no-slow-look") as gate:
         at, famous, confirmed = (
-            claims_at(gate),
-            claims_at(gate).famous(1),
-            claims_at(gate).famous(2),
+            as_gate(gate),
+            as_gate(gate).unregistered_picture(1),
+            as_gate(gate).unregistered_picture(2),
         )
         settings = (
             f"{{gate: '{gate[0]}', token_file: {gate[1]}, budget_s: 20, on_hold: quarantine}}"
         )
         folder, data = tmp_path / "house", jpeg(famous)
-        with homeserver(folder, house, settings, "often.Often", str(tmp_path)) as web:
+        with homeserver(folder, initial_data, settings, "often.Often", str(tmp_path)) as web:
             before = upload(web, data)
-            at.claimed(famous)
-            at.claimed(confirmed)
+            at.register(famous)
+            at.register(confirmed)
             held, other = upload(web, data), upload(web, jpeg(confirmed))
             assert (held.status_code, other.status_code) == (200, 200)
-            until(lambda: download(web, held).status_code == 404)
-            until(lambda: download(web, other).status_code == 404)
+            wait_until(lambda: download(web, held).status_code == 404)
+            wait_until(lambda: download(web, other).status_code == 404)
             assert download(web, before).content == data
             # Only the earlier upload may be listed, by a look-back; the two held ones are not.
-            assert set(references(gate)) <= {media_id(before)}
+            assert set(published_states(gate)) <= {media_id(before)}
             case = case_of(gate, media_id(other))
             decide(gate, case, "confirm")
             decide(gate, case_of(gate, media_id(held)), "release")
-            until(lambda: download(web, held).status_code == 200)
+            wait_until(lambda: download(web, held).status_code == 200)
             assert download(web, held).content == data
             assert download(web, other).status_code == 404
             assert upload(web, jpeg(confirmed)).status_code == 400
 
 
 @pytest.mark.threat("probing-registered")
-def test_each_person_has_her_uploads_of_an_hour(house: Path, tmp_path: Path) -> None:
+def test_each_person_has_her_uploads_of_an_hour(initial_data: Path, tmp_path: Path) -> None:
     """The account is that of the request which Synapse answers. While the gate is unreachable, no
     upload passes.
     """
     (tmp_path / "gate").mkdir()
     (tmp_path / "gate/gate.toml").write_text("uploads_per_account = 2\n")
-    his = {**seen_as("ben", house), "Content-Type": "image/jpeg"}
+    headers_of_ben = {**headers_of("ben", initial_data), "Content-Type": "image/jpeg"}
     with ExitStack() as opened:
         with running_gate(tmp_path, "--no-slow-look") as (gate, token_file):
             settings = f"{{gate: '{gate}', token_file: {token_file}, budget_s: 20}}"
-            web = opened.enter_context(homeserver(tmp_path / "house", house, settings))
+            web = opened.enter_context(homeserver(tmp_path / "house", initial_data, settings))
             within_an_hour(60)
             assert [upload(web, another()).status_code for _ in range(3)] == [200, 200, 400]
-            answer = web.post("/_matrix/media/v3/upload", content=another(), headers=his)
+            answer = web.post("/_matrix/media/v3/upload", content=another(), headers=headers_of_ben)
             assert answer.status_code == 200
-        answer = web.post("/_matrix/media/v3/upload", content=another(), headers=his)
+        answer = web.post("/_matrix/media/v3/upload", content=another(), headers=headers_of_ben)
         assert answer.status_code == 400
     log = (tmp_path / "house/out.log").read_text()
     assert log.count("why=too-many-of-one-account") == 1
@@ -311,7 +319,7 @@ def test_each_person_has_her_uploads_of_an_hour(house: Path, tmp_path: Path) -> 
 
 
 # The module itself, but it asks the gate about hidden files twice a second.
-OFTEN = """
+QUICK_POLLING = """
 from entrenous.connectors import synapse
 
 synapse._POLL_INTERVAL_MS = 500
@@ -319,7 +327,7 @@ Often = synapse.GateModule
 """
 
 
-def claims_at(gate: tuple[str, Path]) -> Gate:
+def as_gate(gate: tuple[str, Path]) -> Gate:
     who = {"Authorization": f"Bearer {gate[1].read_text().strip()}"}
     return Gate(Running(0, gate[0], who), gate[1])
 
@@ -328,15 +336,15 @@ def media_id(answer: httpx.Response) -> str:
     return str(answer.json()["content_uri"]).rpartition("/")[2]
 
 
-def references(gate: tuple[str, Path]) -> dict[str, str]:
+def published_states(gate: tuple[str, Path]) -> dict[str, str]:
     """Return the state of each file that the gate lists as published, by media id."""
-    said = claims_at(gate).running.ask("/v1/reviews/published")
-    return {one["reference"]: one["state"] for one in said["cases"]}
+    listed = as_gate(gate).running.ask("/v1/reviews/published")
+    return {one["reference"]: one["state"] for one in listed["cases"]}
 
 
 def case_of(gate: tuple[str, Path], media: str) -> str:
     """Return the case of a file that waits for review."""
-    after, ask = "", claims_at(gate).running.ask
+    after, ask = "", as_gate(gate).running.ask
     while review := ask(f"/v1/reviews?after={after}")["next"]:
         after = review["case"]
         if review["reference"] == media:
@@ -345,26 +353,26 @@ def case_of(gate: tuple[str, Path], media: str) -> str:
 
 
 def decide(gate: tuple[str, Path], case: str, decision: str) -> None:
-    url, who = f"{gate[0]}/v1/reviews/{case}", claims_at(gate).running.who
+    url, who = f"{gate[0]}/v1/reviews/{case}", as_gate(gate).running.who
     answer = httpx.post(url, json={"decision": decision}, headers=who, timeout=60)
     assert answer.status_code == 200, answer.text
 
 
 def confirm_all(gate: tuple[str, Path], *uploads: httpx.Response) -> None:
     """Confirm the cases of these uploads, and check that they are then listed as confirmed."""
-    media, after, ask = {media_id(one) for one in uploads}, "", claims_at(gate).running.ask
+    media, after, ask = {media_id(one) for one in uploads}, "", as_gate(gate).running.ask
     while review := ask(f"/v1/reviews?after={after}")["next"]:
         after = review["case"]
         if review["reference"] in media:
             decide(gate, after, "confirm")
             after = ""
-    listed = references(gate)
+    listed = published_states(gate)
     assert {listed[one] for one in media} == {"confirmed"}
 
 
-def until(holds: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
-    while not holds():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
@@ -382,7 +390,7 @@ for given in json.loads(sys.argv[1]):
 """
 
 
-def test_a_wrong_setting_is_said(gate: tuple[str, Path]) -> None:
+def test_wrong_setting_is_reported(gate: tuple[str, Path]) -> None:
     good = {"gate": "https://gate.example", "token_file": str(gate[1])}
     wrong = {"gate": "http://gate.example", "token_file": "/nowhere", "on_hold": "refuse", "key": 1}
     given = [
@@ -395,10 +403,10 @@ def test_a_wrong_setting_is_said(gate: tuple[str, Path]) -> None:
         check=True,
         capture_output=True,
         text=True,
-        env=SURROUNDINGS,
+        env=ENVIRONMENT,
     )
-    said = done.stdout.splitlines()
-    assert said[:2] == ["publish", "quarantine"]
-    assert [line.partition(" should be")[0] for line in said[2:]] == [
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["publish", "quarantine"]
+    assert [line.partition(" should be")[0] for line in lines[2:]] == [
         f"The setting {name}" for name in wrong
     ]

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.ready import begun as started
-from tests.real.stage import PROGRAM, Done, Server, Shell
+from tests.ready import begun
+from tests.real.stage import PROGRAM, CommandResult, Server, Shell
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 
 @dataclass
-class Typed:
+class InteractiveCommand:
     """A running command with lines of JSON as output and typed lines as input."""
 
     process: subprocess.Popen[str]
 
-    def reads(self) -> dict[str, object]:
+    def read_json(self) -> dict[str, object]:
         """Return the next JSON object that the command prints."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -32,28 +32,28 @@ class Typed:
         read: dict[str, object] = json.loads(line)
         return read
 
-    def types(self, line: str) -> None:
+    def type_line(self, line: str) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
 
-    def ends(self) -> Done:
+    def wait_for_end(self) -> CommandResult:
         out, err = self.process.communicate(timeout=180)
-        return Done(self.process.returncode, out.encode(), err.encode())
+        return CommandResult(self.process.returncode, out.encode(), err.encode())
 
 
-def typing(who: Shell, *arguments: str) -> Typed:
-    surroundings = {
+def start_interactive(who: Shell, *arguments: str) -> InteractiveCommand:
+    environment = {
         **os.environ,
         "ENTRENOUS_HOME": str(who.home),
         "ENTRENOUS_PASSPHRASE": who.passphrase,
         "PYTHONUNBUFFERED": "1",
     }
     pipe = subprocess.PIPE
-    return Typed(
-        started(
+    return InteractiveCommand(
+        begun(
             (*PROGRAM, *arguments),
-            env=surroundings,
+            env=environment,
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,
@@ -70,27 +70,29 @@ def relay(tmp_path: Path) -> Iterator[Server]:
     server.stop()
 
 
-def comparing(laptop: Shell, phone: Shell) -> tuple[Typed, Typed]:
+def start_comparison(laptop: Shell, phone: Shell) -> tuple[InteractiveCommand, InteractiveCommand]:
     """Start linking on both, until each shows the same pictures; return both commands."""
-    old = typing(laptop, "device", "add", "--json")
-    code = str(old.reads()["code"])
-    new = typing(phone, "setup", "--link", code, "--as", "phone", "--json")
-    assert old.reads() == new.reads()
+    old = start_interactive(laptop, "device", "add", "--json")
+    code = str(old.read_json()["code"])
+    new = start_interactive(phone, "setup", "--link", code, "--as", "phone", "--json")
+    assert old.read_json() == new.read_json()
     return old, new
 
 
-def begun(relay: Server, tmp_path: Path) -> tuple[Shell, Shell, Typed, Typed]:
+def start_linking(
+    relay: Server, tmp_path: Path
+) -> tuple[Shell, Shell, InteractiveCommand, InteractiveCommand]:
     """Set up Ana's laptop, and start to link a phone; return both, and both running commands."""
     laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
     laptop.does("setup", "--name", "Ana", "--relay", relay.url)
-    return laptop, phone, *comparing(laptop, phone)
+    return laptop, phone, *start_comparison(laptop, phone)
 
 
-def links(laptop: Shell, phone: Shell, *answers: str) -> tuple[Done, Done]:
-    old, new = comparing(laptop, phone)
+def link(laptop: Shell, phone: Shell, *answers: str) -> tuple[CommandResult, CommandResult]:
+    old, new = start_comparison(laptop, phone)
     for one, answer in zip((old, new), answers, strict=True):
-        one.types(answer)
-    return old.ends(), new.ends()
+        one.type_line(answer)
+    return old.wait_for_end(), new.wait_for_end()
 
 
 @pytest.mark.threat("stolen-device")
@@ -100,7 +102,7 @@ def test_a_second_device_is_linked_and_lost_and_stays_shut(relay: Server, tmp_pa
     for one in (laptop, ben):
         one.does("setup", "--name", one.name.title(), "--relay", relay.url)
     laptop.adds(ben)
-    old, new = links(laptop, phone, "yes", "yes")
+    old, new = link(laptop, phone, "yes", "yes")
     assert (old.status, new.status) == (0, 0), (old.err, new.err)
     people = phone.does("person", "list", "--json").answer["people"]
     assert [(one["name"], one["trust"]) for one in people] == [("ben", "by link")]
@@ -109,19 +111,19 @@ def test_a_second_device_is_linked_and_lost_and_stays_shut(relay: Server, tmp_pa
         "device 1",
         "phone",
     }
-    image = Path(shutil.copytree(phone.home, tmp_path / "thief"))
+    copied_folder = Path(shutil.copytree(phone.home, tmp_path / "thief"))
 
-    said = laptop.does("device", "revoke", "phone", "--lost", "--json").answer
-    assert said["shut"]
-    assert len(said["to_do"]) > 4
-    thief = Shell("thief", image, passphrase=phone.passphrase)
+    revoked = laptop.does("device", "revoke", "phone", "--lost", "--json").answer
+    assert revoked["shut"]
+    assert len(revoked["to_do"]) > 4
+    thief = Shell("thief", copied_folder, passphrase=phone.passphrase)
     for one in (phone, thief):
         for _ in range(2):
             assert b"no longer be unlocked with any passphrase" in one.does("inbox", status=3).err
     (left,) = laptop.does("device", "list", "--json").answer["devices"]
     assert left["name"] == "device 1"
-    told = ben.does("inbox").err
-    assert re.search(rb"devices changed", told)
+    result = ben.does("inbox").err
+    assert re.search(rb"devices changed", result)
 
 
 def test_two_devices_move_to_another_relay_together(relay: Server, tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_two_devices_move_to_another_relay_together(relay: Server, tmp_path: Pat
     for one in (laptop, ben):
         one.does("setup", "--name", one.name.title(), "--relay", relay.url)
     laptop.adds(ben)
-    assert [done.status for done in links(laptop, phone, "yes", "yes")] == [0, 0]
+    assert [done.status for done in link(laptop, phone, "yes", "yes")] == [0, 0]
     new.start()
     try:
         moving = ("device", "move", "--relay", new.url)
@@ -153,8 +155,10 @@ def test_two_devices_move_to_another_relay_together(relay: Server, tmp_path: Pat
             listed = one.does("device", "list", "--json", patience_s=soon).answer
             assert len(listed["devices"]) == 2
         laptop.does("device", "list", patience_s=soon)
-        said = laptop.does("device", "revoke", "phone", "--lost", "--json", patience_s=soon).answer
-        assert said["shut"]
+        revoked = laptop.does(
+            "device", "revoke", "phone", "--lost", "--json", patience_s=soon
+        ).answer
+        assert revoked["shut"]
         assert (
             b"no longer be unlocked with any passphrase"
             in phone.does("inbox", status=3, patience_s=soon).err
@@ -164,20 +168,20 @@ def test_two_devices_move_to_another_relay_together(relay: Server, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "how",
+    "ending_signal",
     [pytest.param(signal.SIGHUP, marks=pytest.mark.nightly), signal.SIGTERM, signal.SIGKILL],
 )
-def test_a_linking_that_was_cut_short_leaves_no_device_and_is_tried_again(
-    relay: Server, tmp_path: Path, how: signal.Signals
+def test_interrupted_linking_leaves_no_device_and_can_be_repeated(
+    relay: Server, tmp_path: Path, ending_signal: signal.Signals
 ) -> None:
-    laptop, phone, old, new = begun(relay, tmp_path)
-    new.process.send_signal(how)
-    new.ends()
-    old.types("no")
-    old.ends()
+    laptop, phone, old, new = start_linking(relay, tmp_path)
+    new.process.send_signal(ending_signal)
+    new.wait_for_end()
+    old.type_line("no")
+    old.wait_for_end()
     assert b"There is no Entrenous device" in phone.does("inbox", status=4).err
-    assert (phone.home / "vault.db").exists() == (how is signal.SIGKILL)
-    both = links(laptop, phone, "yes", "yes")
+    assert (phone.home / "vault.db").exists() == (ending_signal is signal.SIGKILL)
+    both = link(laptop, phone, "yes", "yes")
     assert [done.status for done in both] == [0, 0], [done.err for done in both]
     assert len(phone.does("device", "list", "--json").answer["devices"]) == 2
 
@@ -188,7 +192,7 @@ def test_whoever_sees_other_pictures_says_no_and_nothing_is_linked(
 ) -> None:
     laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
     laptop.does("setup", "--name", "Ana", "--relay", relay.url)
-    old, new = links(laptop, phone, "no", "no")
+    old, new = link(laptop, phone, "no", "no")
     assert b"different pictures" in old.err
     assert b"different pictures" in new.err
     assert not (phone.home / "vault.json").exists()
@@ -200,15 +204,15 @@ def test_whoever_sees_other_pictures_says_no_and_nothing_is_linked(
 def test_who_says_no_after_the_old_device_was_told_yes_is_told_of_there_at_once(
     relay: Server, tmp_path: Path
 ) -> None:
-    *_, old, new = begun(relay, tmp_path)
-    old.types("yes")
+    *_, old, new = start_linking(relay, tmp_path)
+    old.type_line("yes")
     assert old.process.stderr is not None
     assert any("on your list now" in line for line in old.process.stderr)
-    new.types("no")
-    assert b"revoke NAME --lost" in new.ends().err
-    told = old.ends()
-    assert b'You answered "yes" here' in told.err
-    assert not json.loads(told.out)["answered"]
+    new.type_line("no")
+    assert b"revoke NAME --lost" in new.wait_for_end().err
+    result = old.wait_for_end()
+    assert b'You answered "yes" here' in result.err
+    assert not json.loads(result.out)["answered"]
 
 
 @pytest.mark.threat("linking-phish")
@@ -217,12 +221,12 @@ def test_who_says_no_alone_and_first_ends_it_for_both_at_once(
     relay: Server, tmp_path: Path, who: str
 ) -> None:
     """Neither command waits for the ten minutes after which linking times out."""
-    laptop, phone, old, new = begun(relay, tmp_path)
+    laptop, phone, old, new = start_linking(relay, tmp_path)
     first, second = (old, new) if who == "laptop" else (new, old)
-    first.types("no")
-    assert b"different pictures" in first.ends().err
-    second.types("yes")
-    assert b"your other device" in second.ends().err
+    first.type_line("no")
+    assert b"different pictures" in first.wait_for_end().err
+    second.type_line("yes")
+    assert b"your other device" in second.wait_for_end().err
     assert not (phone.home / "vault.json").exists()
     (only,) = laptop.does("device", "list", "--json").answer["devices"]
     assert only["this"]

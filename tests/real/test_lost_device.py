@@ -75,11 +75,12 @@ from tests.vaults import create_device, make_vaults_open_quickly, open_device
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-WORDS, OTHERS = Secret(b"four or five unrelated words"), Secret(b"some other unrelated words")
+PASSPHRASE = Secret(b"four or five unrelated words")
+OTHER_PASSPHRASE = Secret(b"some other unrelated words")
 
 
 @dataclass
-class Town:
+class DeviceAtRelay:
     """A relay, and Ana's device at it."""
 
     folder: Path
@@ -95,420 +96,429 @@ class Town:
         return Settings(self.home, 0.0, pause_s=0)
 
     @contextmanager
-    def opened(self, words: Secret = WORDS, home: Path | None = None) -> Iterator[Device]:
-        with open_device(Settings(home or self.home, 0.0, pause_s=0), lambda: words) as device:
+    def opened(self, passphrase: Secret = PASSPHRASE, home: Path | None = None) -> Iterator[Device]:
+        with open_device(Settings(home or self.home, 0.0, pause_s=0), lambda: passphrase) as device:
             yield device
 
     @contextmanager
-    def unlocked(self, words: Secret = WORDS) -> Iterator[tuple[Device, UnlockedVault]]:
-        with open_unlocked(self.settings, lambda: words) as both:
+    def unlocked(self, passphrase: Secret = PASSPHRASE) -> Iterator[tuple[Device, UnlockedVault]]:
+        with open_unlocked(self.settings, lambda: passphrase) as both:
             yield both
 
-    def mail(self) -> MailboxAddress:
+    def address(self) -> MailboxAddress:
         with self.opened() as device:
             home = mailbox_address(device.vault)
         assert home is not None
         return home
 
-    def image(self, name: str) -> Path:
+    def copy_folder(self, name: str) -> Path:
         """Copy Ana's whole folder, and return the path of the copy."""
         return Path(shutil.copytree(self.home, self.folder / name))
 
 
 @contextmanager
-def town_in(folder: Path) -> Iterator[Town]:
+def created_ana(folder: Path) -> Iterator[DeviceAtRelay]:
     with (
         disk_relay(folder / "relay", WoundClock()) as relay,
         served(relay_app(relay)) as url,
         new_relay_client() as client,
     ):
-        town = Town(folder, url, HttpCourier(client))
-        with create_device(town.settings, lambda: WORDS) as device:
+        ana = DeviceAtRelay(folder, url, HttpCourier(client))
+        with create_device(ana.settings, lambda: PASSPHRASE) as device:
             set_up("Ana", url, device)
-        yield town
+        yield ana
 
 
 @pytest.fixture
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+def cheap_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
     """Create new vaults with the least cost of a guess at the passphrase."""
     make_vaults_open_quickly(monkeypatch)
 
 
 @pytest.fixture
-def town(tmp_path: Path, cheap: None) -> Iterator[Town]:  # noqa: ARG001
-    with town_in(tmp_path) as town:
-        yield town
+def ana(tmp_path: Path, cheap_argon2: None) -> Iterator[DeviceAtRelay]:  # noqa: ARG001
+    with created_ana(tmp_path) as ana:
+        yield ana
 
 
 @pytest.fixture
-def gone(tmp_path: Path, cheap: None) -> Town:  # noqa: ARG001
+def ana_offline(tmp_path: Path, cheap_argon2: None) -> DeviceAtRelay:  # noqa: ARG001
     """Let Ana allow offline unlocking for one hour; then the relay is stopped for good."""
-    with town_in(tmp_path) as town, town.unlocked() as (device, unlocked):
+    with created_ana(tmp_path) as ana, ana.unlocked() as (device, unlocked):
         allow_offline_unlock(unlocked, 1, device.clock)
-    return town
+    return ana
 
 
-def test_unlocking_takes_no_two_seconds(tmp_path: Path) -> None:
+def test_unlocking_takes_less_than_two_seconds(tmp_path: Path) -> None:
     taken = []
-    with town_in(tmp_path) as town:
+    with created_ana(tmp_path) as ana:
         for _ in range(3):
-            begun = time.process_time()
-            with town.opened():
-                taken.append(time.process_time() - begun)
-    assert read_vault_head(town.home).now.cost == Argon2Cost(65_536, 3, 4)
+            started = time.process_time()
+            with ana.opened():
+                taken.append(time.process_time() - started)
+    assert read_vault_head(ana.home).now.cost == Argon2Cost(65_536, 3, 4)
     print(f"unlocking: {min(taken):.2f} s, with argon2id at 64 MiB")  # noqa: T201
     assert min(taken) < 2
 
 
-def test_a_set_up_at_a_relay_ends_with_a_lock(town: Town) -> None:
-    lock = read_vault_head(town.home).now.lock
+def test_set_up_at_a_relay_creates_a_lock(ana: DeviceAtRelay) -> None:
+    lock = read_vault_head(ana.home).now.lock
     assert lock is not None
-    assert (lock.relay_url, lock.mailbox) == (town.url, town.mail().mailbox)
+    assert (lock.relay_url, lock.mailbox) == (ana.url, ana.address().mailbox)
     with pytest.raises(WrongPassphrase):
-        unlock_vault_in_folder(town.home, WORDS, lambda _, __: RelayShare())
+        unlock_vault_in_folder(ana.home, PASSPHRASE, lambda _, __: RelayShare())
 
 
 @pytest.mark.threat("stolen-device")
-def test_the_eleventh_guess_is_locked_and_the_sheet_frees_it(town: Town) -> None:
-    with town.unlocked() as (device, unlocked):
+def test_the_eleventh_guess_is_locked_and_the_sheet_frees_it(ana: DeviceAtRelay) -> None:
+    with ana.unlocked() as (device, unlocked):
         sheet = read_sheet(write_sheet(make_recovery_sheet(unlocked.part.output, None, device)))
-    said = []
+    errors = []
     for guess in range(11):
         try:
-            with town.opened(Secret(b"guess number %d" % guess)):
+            with ana.opened(Secret(b"guess number %d" % guess)):
                 pass
-        except (WrongPassphrase, Locked) as why:
-            said.append(type(why))
-    assert said == [*[WrongPassphrase] * 6, *[FewTriesLeft] * 3, *[RelayLockedOut] * 2]
-    with pytest.raises(Locked), town.opened():
+        except (WrongPassphrase, Locked) as error:
+            errors.append(type(error))
+    assert errors == [*[WrongPassphrase] * 6, *[FewTriesLeft] * 3, *[RelayLockedOut] * 2]
+    with pytest.raises(Locked), ana.opened():
         pass
-    allow_more_tries(town.settings, sheet)
-    with town.opened() as device:
+    allow_more_tries(ana.settings, sheet)
+    with ana.opened() as device:
         fetch_messages(device)
 
 
-def guesses(town: Town, times: int, home: Path | None = None) -> None:
+def guess_wrongly(ana: DeviceAtRelay, times: int, home: Path | None = None) -> None:
     for guess in range(times):
-        with pytest.raises(WrongPassphrase), town.opened(Secret(b"guess number %d" % guess), home):
+        with pytest.raises(WrongPassphrase), ana.opened(Secret(b"guess number %d" % guess), home):
             pass
 
 
-def missed(town: Town) -> int:
-    with town.unlocked() as (_, unlocked):
+def failed_tries(ana: DeviceAtRelay) -> int:
+    with ana.unlocked() as (_, unlocked):
         return unlocked.missed
 
 
 @pytest.mark.threat("stolen-device")
-def test_guesses_at_a_copy_are_told_when_the_original_opens(town: Town) -> None:
+def test_guesses_at_a_copy_are_told_when_the_original_opens(ana: DeviceAtRelay) -> None:
     """The right passphrase restores all ten tries, so a patient thief has nine more each time."""
-    image = town.image("thief")
-    assert missed(town) == 0
+    folder_copy = ana.copy_folder("thief")
+    assert failed_tries(ana) == 0
     for times in (9, 1):
-        guesses(town, times, image)
-        assert missed(town) == times
-        assert missed(town) == 0
+        guess_wrongly(ana, times, folder_copy)
+        assert failed_tries(ana) == times
+        assert failed_tries(ana) == 0
 
 
-def test_what_a_device_asked_itself_is_no_guess(
-    town: Town, monkeypatch: pytest.MonkeyPatch
+def test_own_requests_are_not_counted_as_guesses(
+    ana: DeviceAtRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with town.unlocked() as (device, unlocked):
-        changed = change_passphrase(unlocked, OTHERS, device)
-        changed = change_passphrase(changed, WORDS, device)
-    assert changed.missed == missed(town) == 0
+    with ana.unlocked() as (device, unlocked):
+        changed = change_passphrase(unlocked, OTHER_PASSPHRASE, device)
+        changed = change_passphrase(changed, PASSPHRASE, device)
+    assert changed.missed == failed_tries(ana) == 0
     with monkeypatch.context() as patch:  # the relay is unreachable after it has computed its share
         patch.setattr(
-            HttpCourier, "_send_request", without("/opened", RelayUnreachable(host="relay"))
+            HttpCourier, "_send_request", failing_request("/opened", RelayUnreachable(host="relay"))
         )
         for _ in range(3):
-            assert missed(town) == 0
-    guesses(town, 1)
-    assert [missed(town), missed(town)] == [1, 0]
+            assert failed_tries(ana) == 0
+    guess_wrongly(ana, 1)
+    assert [failed_tries(ana), failed_tries(ana)] == [1, 0]
 
 
-def without(path: str, why: Exception) -> Callable[..., bytes]:
-    """Return a replacement for ``_send_request`` that raises ``why`` for requests to one path."""
+def failing_request(path: str, error: Exception) -> Callable[..., bytes]:
+    """Return a replacement for ``_send_request`` that raises ``error`` for requests to one path."""
     honest = HttpCourier._send_request
 
     def asks(courier: HttpCourier, url: str, what: RelayCall) -> bytes:
         if what.path.endswith(path):
-            raise why
+            raise error
         return honest(courier, url, what)
 
     return asks
 
 
-def is_shut(town: Town, image: Path) -> None:
+def check_locked_out(ana: DeviceAtRelay, folder_copy: Path) -> None:
     """Check that no passphrase opens an older copy of the folder."""
-    for words in (WORDS, OTHERS, Secret(b"a guess at it")):
-        with pytest.raises(OutdatedCopy), town.opened(words, image):
+    for passphrase in (PASSPHRASE, OTHER_PASSPHRASE, Secret(b"a guess at it")):
+        with pytest.raises(OutdatedCopy), ana.opened(passphrase, folder_copy):
             pass
 
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.threat("backups-revive")
-def test_another_passphrase_shuts_every_copy_from_before(town: Town) -> None:
-    image = town.image("thief")
-    guesses(town, 9, image)
-    with town.unlocked() as (device, unlocked):
-        assert not change_passphrase(unlocked, OTHERS, device).part.outdated
-    is_shut(town, image)
-    guesses(town, 8)  # at the original folder; change_passphrase used one try itself
-    with town.unlocked(OTHERS) as (device, unlocked):
+def test_another_passphrase_shuts_every_copy_from_before(ana: DeviceAtRelay) -> None:
+    folder_copy = ana.copy_folder("thief")
+    guess_wrongly(ana, 9, folder_copy)
+    with ana.unlocked() as (device, unlocked):
+        assert not change_passphrase(unlocked, OTHER_PASSPHRASE, device).part.outdated
+    check_locked_out(ana, folder_copy)
+    guess_wrongly(ana, 8)  # at the original folder; change_passphrase used one try itself
+    with ana.unlocked(OTHER_PASSPHRASE) as (device, unlocked):
         assert unlocked.missed == 8
         fetch_messages(device)
-    is_shut(town, image)
-    with pytest.raises(WrongPassphrase), town.opened(WORDS):
+    check_locked_out(ana, folder_copy)
+    with pytest.raises(WrongPassphrase), ana.opened(PASSPHRASE):
         pass
 
 
-@pytest.mark.parametrize("why", [RelayUnreachable(host="relay"), NotARelay(host="relay")])
-def test_a_relay_that_does_not_hear_of_it_hears_at_the_next_opening(
-    town: Town, why: RelayUnreachable, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [RelayUnreachable(host="relay"), NotARelay(host="relay")])
+def test_relay_is_told_of_the_new_passphrase_at_the_next_unlock(
+    ana: DeviceAtRelay, error: RelayUnreachable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This includes an older relay, which answers that the address does not exist."""
-    image = town.image("thief")
+    folder_copy = ana.copy_folder("thief")
     with monkeypatch.context() as patch:
-        patch.setattr(HttpCourier, "_send_request", without("/renew", why))
-        with town.unlocked() as (device, unlocked):
-            assert change_passphrase(unlocked, OTHERS, device).part.outdated
+        patch.setattr(HttpCourier, "_send_request", failing_request("/renew", error))
+        with ana.unlocked() as (device, unlocked):
+            assert change_passphrase(unlocked, OTHER_PASSPHRASE, device).part.outdated
         for _ in range(2):
-            with town.unlocked(OTHERS) as (device, unlocked):
+            with ana.unlocked(OTHER_PASSPHRASE) as (device, unlocked):
                 assert unlocked.part.outdated
                 assert unlocked.missed == 0
                 fetch_messages(device)
-    with town.unlocked(OTHERS) as (_, unlocked):
+    with ana.unlocked(OTHER_PASSPHRASE) as (_, unlocked):
         assert not unlocked.part.outdated
-    is_shut(town, image)
+    check_locked_out(ana, folder_copy)
 
 
 @pytest.mark.parametrize("cut_in", ["rekey", "write_vault_head"])
-def test_a_change_that_was_cut_short_still_opens_and_shuts_copies(
-    town: Town, cut_in: str, monkeypatch: pytest.MonkeyPatch
+def test_interrupted_passphrase_change_still_unlocks_and_locks_copies(
+    ana: DeviceAtRelay, cut_in: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The power fails before or after the vault is encrypted anew; the relay was not told."""
-    image, heads = town.image("thief"), iter((write_vault_head, cut))
-    with monkeypatch.context() as patch, town.unlocked() as (device, unlocked):
+    folder_copy, heads = ana.copy_folder("thief"), iter((write_vault_head, fail_power))
+    with monkeypatch.context() as patch, ana.unlocked() as (device, unlocked):
         patch.setattr(vault_folder, "write_vault_head", lambda *of: next(heads)(*of))  # noqa: PLW0108
         if cut_in == "rekey":
-            patch.setattr(SqlcipherVault, "rekey", cut)
-        with pytest.raises(Cut):
-            change_passphrase(unlocked, OTHERS, device)
-    with town.unlocked(WORDS if cut_in == "rekey" else OTHERS) as (device, unlocked):
+            patch.setattr(SqlcipherVault, "rekey", fail_power)
+        with pytest.raises(PowerFailure):
+            change_passphrase(unlocked, OTHER_PASSPHRASE, device)
+    with ana.unlocked(PASSPHRASE if cut_in == "rekey" else OTHER_PASSPHRASE) as (device, unlocked):
         fetch_messages(device)
         if cut_in == "rekey":
-            change_passphrase(unlocked, OTHERS, device)
-    is_shut(town, image)
+            change_passphrase(unlocked, OTHER_PASSPHRASE, device)
+    check_locked_out(ana, folder_copy)
 
 
-class Cut(Exception):
+class PowerFailure(Exception):
     """The power fails."""
 
 
-def cut(*_: object) -> None:
-    raise Cut
+def fail_power(*_: object) -> None:
+    raise PowerFailure
 
 
-def test_a_relay_that_was_restored_from_before_opens_and_is_told_again(town: Town) -> None:
-    image, mail = town.image("thief"), town.mail()
-    first = read_vault_head(town.home).now.lock
+def test_restored_relay_unlocks_and_is_told_of_the_new_passphrase_again(ana: DeviceAtRelay) -> None:
+    folder_copy, address = ana.copy_folder("thief"), ana.address()
+    first = read_vault_head(ana.home).now.lock
     assert first is not None
-    for words, other in ((WORDS, OTHERS), (OTHERS, WORDS)):
-        with town.unlocked(words) as (device, unlocked):
+    for passphrase, other in ((PASSPHRASE, OTHER_PASSPHRASE), (OTHER_PASSPHRASE, PASSPHRASE)):
+        with ana.unlocked(passphrase) as (device, unlocked):
             change_passphrase(unlocked, other, device)
-    town.courier.replace_unlock_token(first, mail.owner)  # as it stood in the relay's backup
-    with town.unlocked() as (device, unlocked):
+    ana.courier.replace_unlock_token(first, address.owner)  # as it stood in the relay's backup
+    with ana.unlocked() as (device, unlocked):
         assert not unlocked.part.outdated
         fetch_messages(device)
-    is_shut(town, image)
+    check_locked_out(ana, folder_copy)
 
 
 @pytest.mark.threat("database-changed")
-def test_a_device_that_is_newer_than_its_relays_backup_is_unknown_and_not_shut(town: Town) -> None:
+def test_a_device_that_is_newer_than_its_relays_backup_is_unknown_and_not_shut(
+    ana: DeviceAtRelay,
+) -> None:
     """The backup lacks the relay's part of the lock. The sheet has it, and nothing is lost."""
-    with town.unlocked() as (device, unlocked):
+    with ana.unlocked() as (device, unlocked):
         sheet = make_recovery_sheet(unlocked.part.output, None, device)
-    with closing(sqlite3.connect(town.folder / "relay" / "mail.db")) as database:
+    with closing(sqlite3.connect(ana.folder / "relay" / "mail.db")) as database:
         for table in ("stored_mailbox", "stored_lock", "stored_key_bundle"):
             database.execute(f"DELETE FROM {table}")  # as the backup has them
         database.commit()
     for _ in range(2):
-        with pytest.raises(MailboxUnknown), town.opened():
+        with pytest.raises(MailboxUnknown), ana.opened():
             pass
     with pytest.raises(MailboxUnknown):
-        allow_more_tries(town.settings, sheet)
-    opened = open_unlocked(town.settings, lambda: WORDS, sheet)
+        allow_more_tries(ana.settings, sheet)
+    opened = open_unlocked(ana.settings, lambda: PASSPHRASE, sheet)
     with opened as (device, _), pytest.raises(UnlockNotConfirmed):
         fetch_messages(device)
 
 
-def test_right_guesses_use_nothing_up(town: Town) -> None:
+def test_right_passphrases_use_up_no_tries(ana: DeviceAtRelay) -> None:
     for _ in range(11):
-        with town.opened():
+        with ana.opened():
             pass
 
 
 @pytest.mark.threat("stolen-device")
-def test_a_revoked_device_stays_shut_with_the_right_passphrase(town: Town) -> None:
+def test_a_revoked_device_stays_shut_with_the_right_passphrase(ana: DeviceAtRelay) -> None:
     """This includes an earlier copy of the folder, whatever share a relay returns."""
-    image, mail = town.image("thief"), town.mail()
-    assert mail.close is not None
-    town.courier.close_mailbox(town.url, mail.mailbox, mail.close)
-    for home in (town.home, image):
+    folder_copy, address = ana.copy_folder("thief"), ana.address()
+    assert address.close is not None
+    ana.courier.close_mailbox(ana.url, address.mailbox, address.close)
+    for home in (ana.home, folder_copy):
         for _ in range(2):
-            with pytest.raises(RevokedDeviceLocked), town.opened(home=home):
+            with pytest.raises(RevokedDeviceLocked), ana.opened(home=home):
                 pass
         with pytest.raises(WrongPassphrase):
-            unlock_vault_in_folder(home, WORDS, lambda _, __: RelayShare(Secret(bytes(64))))
+            unlock_vault_in_folder(home, PASSPHRASE, lambda _, __: RelayShare(Secret(bytes(64))))
 
 
 @pytest.mark.threat("account-takeover")
-def test_a_dump_of_the_relay_opens_no_vault(town: Town) -> None:
+def test_a_dump_of_the_relay_opens_no_vault(ana: DeviceAtRelay) -> None:
     """Whoever takes over the relay gets its key, but lacks the folder and the passphrase."""
-    with town.unlocked() as (device, unlocked):
-        mail, output = mailbox_address(device.vault), unlocked.part.output
-    lock = read_vault_head(town.home).now.lock
-    assert mail is not None
-    assert mail.close is not None
+    with ana.unlocked() as (device, unlocked):
+        address, output = mailbox_address(device.vault), unlocked.part.output
+    lock = read_vault_head(ana.home).now.lock
+    assert address is not None
+    assert address.close is not None
     assert lock is not None
-    dump = all_bytes(town.folder / "relay")
+    dump = all_bytes(ana.folder / "relay")
     assert token_hash(lock.unlock_token) in dump
-    secret = (town.home / "device.key").read_bytes()
-    opening = [WORDS, unlocked.stretched, output, lock.unlock_token, mail.owner, mail.close]
-    assert [one for one in (secret, *(part.reveal() for part in opening)) if one in dump] == []
-    with closing(sqlite3.connect(town.folder / "relay" / "mail.db")) as database:
+    secret = (ana.home / "device.key").read_bytes()
+    tokens = [lock.unlock_token, address.owner, address.close]
+    secrets = [one.reveal() for one in (PASSPHRASE, unlocked.stretched, output, *tokens)]
+    assert [one for one in (secret, *secrets) if one in dump] == []
+    with closing(sqlite3.connect(ana.folder / "relay" / "mail.db")) as database:
         ((key,),) = database.execute("SELECT key FROM stored_lock").fetchall()
-    for words in (OTHERS, WORDS):  # even with the folder, the passphrase has to be guessed
-        opens = words is WORDS
-        part = RelayShare(
-            value_under(
-                Secret(key), stretch_passphrase(words, unlocked.terms.salt, unlocked.terms.cost)
+    # Even with the folder, the passphrase has to be guessed.
+    for passphrase in (OTHER_PASSPHRASE, PASSPHRASE):
+        opens = passphrase is PASSPHRASE
+        share = RelayShare(
+            oprf_output(
+                Secret(key),
+                stretch_passphrase(passphrase, unlocked.terms.salt, unlocked.terms.cost),
             )
         )
-        assert (part.output == output) == opens
+        assert (share.output == output) == opens
 
 
-def value_under(key: Secret, stretched: Secret) -> Secret:
+def oprf_output(key: Secret, stretched: Secret) -> Secret:
     """Return the OPRF output that somebody with the relay's key can compute alone."""
-    untold, scalar = oprf_input(stretched), scalar_from_random(bytes(range(64)))
-    return finalize(untold, scalar, evaluate(key, blind(untold, scalar)))
+    private_input, scalar = oprf_input(stretched), scalar_from_random(bytes(range(64)))
+    return finalize(private_input, scalar, evaluate(key, blind(private_input, scalar)))
 
 
 @pytest.mark.threat("backups-revive")
-def test_of_a_copy_and_its_original_one_goes_on(town: Town) -> None:
-    image = town.image("backup")
-    with town.opened() as device:
+def test_of_a_copy_and_its_original_one_goes_on(ana: DeviceAtRelay) -> None:
+    folder_copy = ana.copy_folder("backup")
+    with ana.opened() as device:
         fetch_messages(device)
     for _ in range(2):
-        with town.opened(home=image) as copy:
+        with ana.opened(home=folder_copy) as copy:
             with pytest.raises(RolledBack):
                 fetch_messages(copy)
             assert tuple(copy.ledger.messages()) == ()
-    with town.opened() as device:
+    with ana.opened() as device:
         fetch_messages(device)
 
 
-def test_a_window_opens_without_the_relay_and_moves_no_ratchet(gone: Town) -> None:
+def test_offline_window_unlocks_without_the_relay_but_fetches_nothing(
+    ana_offline: DeviceAtRelay,
+) -> None:
     for _ in range(2):
-        with gone.unlocked() as (device, unlocked):
+        with ana_offline.unlocked() as (device, unlocked):
             assert unlocked.part.kept_here
             with pytest.raises(UnlockNotConfirmed):
                 fetch_messages(device)
             with pytest.raises(UnlockNotConfirmed):
                 allow_offline_unlock(unlocked, 1, device.clock)
-    with pytest.raises(WrongPassphrase), gone.opened(OTHERS):
+    with pytest.raises(WrongPassphrase), ana_offline.opened(OTHER_PASSPHRASE):
         pass
 
 
-def test_a_window_that_is_over_opens_nothing(gone: Town) -> None:
+def test_expired_offline_window_unlocks_nothing(ana_offline: DeviceAtRelay) -> None:
     clock = WoundClock(SystemClock().now() + timedelta(hours=1))
     with new_relay_client() as client:
-        ask = RelayShareClient(gone.home, HttpCourier(client), clock, SystemRandomSource())
+        ask = RelayShareClient(ana_offline.home, HttpCourier(client), clock, SystemRandomSource())
         for _ in range(2):
             with pytest.raises(OfflineWindowExpired, match=r"Since .* 20\d\d, \d\d:\d\d UTC, this"):
-                unlock_vault_in_folder(gone.home, WORDS, ask)
+                unlock_vault_in_folder(ana_offline.home, PASSPHRASE, ask)
 
 
-def test_a_clock_that_was_ahead_while_the_relay_was_away_ends_no_window(gone: Town) -> None:
+def test_clock_ahead_while_the_relay_is_unreachable_ends_no_window(
+    ana_offline: DeviceAtRelay,
+) -> None:
     clock = WoundClock(SystemClock().now() + timedelta(hours=2))
     with new_relay_client() as client:
-        ask = RelayShareClient(gone.home, HttpCourier(client), clock, SystemRandomSource())
+        ask = RelayShareClient(ana_offline.home, HttpCourier(client), clock, SystemRandomSource())
         with pytest.raises(OfflineWindowExpired):
-            unlock_vault_in_folder(gone.home, WORDS, ask)
-    with gone.unlocked() as (_, unlocked):
+            unlock_vault_in_folder(ana_offline.home, PASSPHRASE, ask)
+    with ana_offline.unlocked() as (_, unlocked):
         assert unlocked.part.kept_here
 
 
-@pytest.mark.parametrize("shut", [False, True])
-def test_a_window_that_is_over_is_closed_once_the_relay_has_answered(
-    town: Town, *, shut: bool
+@pytest.mark.parametrize("is_revoked", [False, True])
+def test_expired_window_is_closed_once_the_relay_has_answered(
+    ana: DeviceAtRelay, *, is_revoked: bool
 ) -> None:
-    with town.unlocked() as (device, unlocked):
+    with ana.unlocked() as (device, unlocked):
         allow_offline_unlock(unlocked, 1, device.clock)
-    if shut:
-        mail = town.mail()
-        town.courier.close_mailbox(town.url, mail.mailbox, mail.owner)
+    if is_revoked:
+        address = ana.address()
+        ana.courier.close_mailbox(ana.url, address.mailbox, address.owner)
     clock = WoundClock(SystemClock().now() + timedelta(hours=2))
-    ask = RelayShareClient(town.home, town.courier, clock, SystemRandomSource())
-    with pytest.raises(RevokedDeviceLocked) if shut else nullcontext():
-        unlock_vault_in_folder(town.home, WORDS, ask)
-    assert not has_offline_window(town.home)
+    ask = RelayShareClient(ana.home, ana.courier, clock, SystemRandomSource())
+    with pytest.raises(RevokedDeviceLocked) if is_revoked else nullcontext():
+        unlock_vault_in_folder(ana.home, PASSPHRASE, ask)
+    assert not has_offline_window(ana.home)
 
 
-def test_a_window_is_closed_by_hand_and_by_another_passphrase(town: Town) -> None:
-    for close in (forbid, changes):
-        with town.unlocked() as (device, unlocked):
+def test_window_is_closed_by_command_and_by_a_new_passphrase(ana: DeviceAtRelay) -> None:
+    for close_window in (forbid_offline, change_to_other_passphrase):
+        with ana.unlocked() as (device, unlocked):
             allow_offline_unlock(unlocked, 168, device.clock)
-            assert has_offline_window(town.home)
-            close(unlocked, device)
-            assert not has_offline_window(town.home)
+            assert has_offline_window(ana.home)
+            close_window(unlocked, device)
+            assert not has_offline_window(ana.home)
 
 
-def forbid(unlocked: UnlockedVault, _: Device) -> None:
+def forbid_offline(unlocked: UnlockedVault, _: Device) -> None:
     forbid_offline_unlock(unlocked)
 
 
-def changes(unlocked: UnlockedVault, device: Device) -> None:
-    change_passphrase(unlocked, OTHERS, device)
+def change_to_other_passphrase(unlocked: UnlockedVault, device: Device) -> None:
+    change_passphrase(unlocked, OTHER_PASSPHRASE, device)
 
 
-def test_in_a_window_a_relay_that_answers_confirms(town: Town) -> None:
-    with town.unlocked() as (device, unlocked):
+def test_answering_relay_confirms_an_unlock_in_a_window(ana: DeviceAtRelay) -> None:
+    with ana.unlocked() as (device, unlocked):
         allow_offline_unlock(unlocked, 1, device.clock)
-    image = town.image("backup")
-    with town.unlocked() as (device, unlocked):
+    folder_copy = ana.copy_folder("backup")
+    with ana.unlocked() as (device, unlocked):
         assert unlocked.part.kept_here
         fetch_messages(device)
-    with town.opened(home=image) as copy, pytest.raises(RolledBack):
+    with ana.opened(home=folder_copy) as copy, pytest.raises(RolledBack):
         fetch_messages(copy)
 
 
-def test_a_window_ends_when_the_device_is_revoked(town: Town) -> None:
-    with town.unlocked() as (device, unlocked):
+def test_a_window_ends_when_the_device_is_revoked(ana: DeviceAtRelay) -> None:
+    with ana.unlocked() as (device, unlocked):
         allow_offline_unlock(unlocked, 1, device.clock)
-    mail = town.mail()
-    town.courier.close_mailbox(town.url, mail.mailbox, mail.owner)
+    address = ana.address()
+    ana.courier.close_mailbox(ana.url, address.mailbox, address.owner)
     for _ in range(2):
-        with pytest.raises(RevokedDeviceLocked), town.opened():
+        with pytest.raises(RevokedDeviceLocked), ana.opened():
             pass
-        assert not has_offline_window(town.home)
+        assert not has_offline_window(ana.home)
 
 
-def test_another_passphrase_replaces_the_first(town: Town) -> None:
-    with town.unlocked() as (device, unlocked):
+def test_new_passphrase_replaces_the_first(ana: DeviceAtRelay) -> None:
+    with ana.unlocked() as (device, unlocked):
         with pytest.raises(WeakPassphrase):
             change_passphrase(unlocked, Secret(b"short"), device)
-        change_passphrase(unlocked, OTHERS, device)
+        change_passphrase(unlocked, OTHER_PASSPHRASE, device)
         fetch_messages(device)
-    with pytest.raises(WrongPassphrase), town.opened():
+    with pytest.raises(WrongPassphrase), ana.opened():
         pass
-    with town.opened(OTHERS) as device:
+    with ana.opened(OTHER_PASSPHRASE) as device:
         fetch_messages(device)
-    assert read_vault_head(town.home).next is None
+    assert read_vault_head(ana.home).next is None
 
 
-def test_the_master_key_leaves_with_the_sheet(town: Town) -> None:
-    with town.unlocked() as (device, unlocked):
+def test_deleted_master_key_is_only_on_the_sheet(ana: DeviceAtRelay) -> None:
+    with ana.unlocked() as (device, unlocked):
         sheet = make_recovery_sheet(unlocked.part.output, None, device)
         delete_master_key(device)
         delete_master_key(device)
@@ -519,34 +529,34 @@ def test_the_master_key_leaves_with_the_sheet(town: Town) -> None:
     assert unlocked.part.output == sheet.output
 
 
-def test_a_sheet_of_somebody_else_is_refused(town: Town, tmp_path: Path) -> None:
-    with create_device(Settings(tmp_path / "ben", 0.0, pause_s=0), lambda: WORDS) as ben:
-        set_up("Ben", town.url, ben)
-    with open_unlocked(Settings(tmp_path / "ben", 0.0, pause_s=0), lambda: WORDS) as (
+def test_a_sheet_of_somebody_else_is_refused(ana: DeviceAtRelay, tmp_path: Path) -> None:
+    with create_device(Settings(tmp_path / "ben", 0.0, pause_s=0), lambda: PASSPHRASE) as ben:
+        set_up("Ben", ana.url, ben)
+    with open_unlocked(Settings(tmp_path / "ben", 0.0, pause_s=0), lambda: PASSPHRASE) as (
         ben,
         unlocked,
     ):
         others = make_recovery_sheet(unlocked.part.output, None, ben)
-    with town.unlocked() as (device, mine), pytest.raises(SheetOfAnotherPerson):
+    with ana.unlocked() as (device, mine), pytest.raises(SheetOfAnotherPerson):
         make_recovery_sheet(mine.part.output, others, device)
 
 
 def test_a_device_without_a_relay_needs_none(tmp_path: Path) -> None:
     settings = Settings(tmp_path / "home", 0.0, pause_s=0)
-    with create_device(settings, lambda: WORDS) as device:
+    with create_device(settings, lambda: PASSPHRASE) as device:
         set_up("Ana", None, device)
-    with open_unlocked(settings, lambda: WORDS) as (device, unlocked):
+    with open_unlocked(settings, lambda: PASSPHRASE) as (device, unlocked):
         with pytest.raises(NotLockedAtRelay):
             allow_offline_unlock(unlocked, 1, device.clock)
         with pytest.raises(NothingToRecover):
             make_recovery_sheet(unlocked.part.output, None, device)
-        change_passphrase(unlocked, OTHERS, device)
-    with open_device(settings, lambda: OTHERS):
+        change_passphrase(unlocked, OTHER_PASSPHRASE, device)
+    with open_device(settings, lambda: OTHER_PASSPHRASE):
         pass
 
 
-def test_a_set_up_that_was_cut_short_before_its_lock_is_locked_by_the_next_command(
-    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_next_command_locks_a_device_whose_set_up_was_interrupted(
+    ana: DeviceAtRelay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command dies after the relay has the lock, before the vault is encrypted with it."""
     settings = Settings(tmp_path / "ben", 0.0, pause_s=0)
@@ -560,31 +570,31 @@ def test_a_set_up_that_was_cut_short_before_its_lock_is_locked_by_the_next_comma
     with monkeypatch.context() as patch:
         patch.setattr(wiring, "discard_vault", killed)
         patch.setattr("entrenous.device.relay_lock_client.evaluate_at_relay", no_answer)
-        with pytest.raises(KeyboardInterrupt), create_device(settings, lambda: WORDS) as ben:
-            set_up("Ben", town.url, ben)
+        with pytest.raises(KeyboardInterrupt), create_device(settings, lambda: PASSPHRASE) as ben:
+            set_up("Ben", ana.url, ben)
     head = read_vault_head(settings.home)
     assert (head.now.lock, head.next is not None) == (None, True)
-    with open_device(settings, lambda: WORDS) as ben:
+    with open_device(settings, lambda: PASSPHRASE) as ben:
         fetch_messages(ben)
     assert head.next is not None
     assert read_vault_head(settings.home).now.lock == head.next.lock
-    with open_device(settings, lambda: WORDS) as ben:
+    with open_device(settings, lambda: PASSPHRASE) as ben:
         fetch_messages(ben)
 
 
-def test_a_relay_that_answers_something_else_opens_nothing(town: Town) -> None:
-    def lies(lock: RelayLock, stretched: Secret) -> RelayShare:
+def test_wrong_share_unlocks_nothing(ana: DeviceAtRelay) -> None:
+    def return_wrong_share(lock: RelayLock, stretched: Secret) -> RelayShare:
         honest: AskRelayForShare = RelayShareClient(
-            town.home, town.courier, SystemClock(), SystemRandomSource()
+            ana.home, ana.courier, SystemClock(), SystemRandomSource()
         )
-        part = honest(lock, stretched)
-        return RelayShare(Secret(part.output.reveal()[::-1]), part.tries_left)
+        share = honest(lock, stretched)
+        return RelayShare(Secret(share.output.reveal()[::-1]), share.tries_left)
 
     with pytest.raises(WrongPassphrase):
-        unlock_vault_in_folder(town.home, WORDS, lies)
-    with closing(unlock_vault_in_folder(town.home, WORDS, asking(town)).vault):
-        assert has_vault(town.home)
+        unlock_vault_in_folder(ana.home, PASSPHRASE, return_wrong_share)
+    with closing(unlock_vault_in_folder(ana.home, PASSPHRASE, share_client(ana)).vault):
+        assert has_vault(ana.home)
 
 
-def asking(town: Town) -> RelayShareClient:
-    return RelayShareClient(town.home, town.courier, SystemClock(), SystemRandomSource())
+def share_client(ana: DeviceAtRelay) -> RelayShareClient:
+    return RelayShareClient(ana.home, ana.courier, SystemClock(), SystemRandomSource())

@@ -27,13 +27,13 @@ from tests.vaults import make_vaults_open_quickly, open_device
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
-WORDS = "four or five unrelated words"
-REFUSED, AWAY = EXIT_STATUS_BY_FAMILY["refused"], EXIT_STATUS_BY_FAMILY["unreachable"]
-Said = Callable[..., str]
+PASSPHRASE = "four or five unrelated words"
+REFUSED, UNREACHABLE = EXIT_STATUS_BY_FAMILY["refused"], EXIT_STATUS_BY_FAMILY["unreachable"]
+RunCommand = Callable[..., str]
 
 
 @dataclass
-class Town:
+class TwoRelays:
     """Two relays, each of which can be stopped, and Ana's folder."""
 
     folder: Path
@@ -52,144 +52,154 @@ class Town:
     def sheet(self) -> Path:
         return self.folder / "sheet.txt"
 
-    def starts(self, name: str) -> str:
+    def start(self, name: str) -> str:
         stack = ExitStack()
         relay = stack.enter_context(disk_relay(self.folder / name, WoundClock()))
         self.urls[name] = stack.enter_context(served(relay_app(relay)))
         self.running[name] = stack
         return self.urls[name]
 
-    def ends(self, name: str) -> None:
+    def stop(self, name: str) -> None:
         self.running.pop(name).close()
 
-    def lock_is_at(self) -> str:
+    def lock_relay_url(self) -> str:
         head = read_vault_head(self.home)
         assert head.next is None
         assert head.now.lock is not None
         return head.now.lock.relay_url
 
 
-def words() -> Secret:
-    return Secret(WORDS.encode())
+def read_passphrase() -> Secret:
+    return Secret(PASSPHRASE.encode())
 
 
 @pytest.fixture
-def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+def relays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TwoRelays]:
     make_vaults_open_quickly(monkeypatch)
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
-    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
+    monkeypatch.setenv("ENTRENOUS_PASSPHRASE", PASSPHRASE)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
-    town = Town(tmp_path)
+    relays = TwoRelays(tmp_path)
     for name in ("old", "new"):
-        town.starts(name)
-    assert run(["setup", "--name", "ana", "--relay", town.urls["old"]], {}) == EXIT_YES
-    yield town
-    for stack in town.running.values():
+        relays.start(name)
+    assert run(["setup", "--name", "ana", "--relay", relays.urls["old"]], {}) == EXIT_YES
+    yield relays
+    for stack in relays.running.values():
         stack.close()
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Said:
+def run_command(capsys: pytest.CaptureFixture[str]) -> RunCommand:
     """Return a function that runs a command, checks its exit status, and returns its output."""
 
-    def typed(*typed: str, status: int = EXIT_YES) -> str:
+    def run_and_check(*command: str, status: int = EXIT_YES) -> str:
         capsys.readouterr()
-        assert run(list(typed), {}) == status
-        both = capsys.readouterr()
-        return both.out + both.err
+        assert run(list(command), {}) == status
+        output = capsys.readouterr()
+        return output.out + output.err
 
-    return typed
+    return run_and_check
 
 
-def test_a_device_moves_and_its_lock_with_it(town: Town, said: Said) -> None:
-    new = town.urls["new"]
-    answer = json.loads(said("device", "move", "--relay", new, "--json"))
+def test_device_moves_with_its_lock(relays: TwoRelays, run_command: RunCommand) -> None:
+    new = relays.urls["new"]
+    answer = json.loads(run_command("device", "move", "--relay", new, "--json"))
     assert (answer["schema"], answer["relay"]) == ("entrenous/moved/1", new)
-    assert (answer["before"], answer["letters_waiting"]) == (town.urls["old"], 0)
-    assert town.lock_is_at() == new
-    with open_device(town.settings, words) as device:
+    assert (answer["before"], answer["letters_waiting"]) == (relays.urls["old"], 0)
+    assert relays.lock_relay_url() == new
+    with open_device(relays.settings, read_passphrase) as device:
         assert [one.overtaken for one in former_addresses(device)] == [True]
-    again = said("device", "move", "--relay", new)
-    assert f"This device is at {new} now." in again
-    assert "entrenous device recovery" in again
-    town.ends("old")
-    assert "device 1" in said("device", "list")
-    said("device", "move", "--relay", "relay", status=REFUSED)
+    second_output = run_command("device", "move", "--relay", new)
+    assert f"This device is at {new} now." in second_output
+    assert "entrenous device recovery" in second_output
+    relays.stop("old")
+    assert "device 1" in run_command("device", "list")
+    run_command("device", "move", "--relay", "relay", status=REFUSED)
 
 
-def test_there_is_nothing_to_move_to_where_one_is(town: Town, said: Said) -> None:
-    assert "already" in said("device", "move", "--relay", town.urls["old"], status=REFUSED)
-    assert town.lock_is_at() == town.urls["old"]
+def test_move_to_the_current_relay_is_refused(relays: TwoRelays, run_command: RunCommand) -> None:
+    assert "already" in run_command("device", "move", "--relay", relays.urls["old"], status=REFUSED)
+    assert relays.lock_relay_url() == relays.urls["old"]
 
 
-def test_a_lock_that_did_not_follow_follows_with_the_next_command(town: Town, said: Said) -> None:
-    said("device", "offline", "--hours", "2")
-    with open_device(town.settings, words) as device:
-        move_all_devices(town.urls["new"], None, device)
+def test_lock_that_did_not_follow_moves_with_the_next_command(
+    relays: TwoRelays, run_command: RunCommand
+) -> None:
+    run_command("device", "offline", "--hours", "2")
+    with open_device(relays.settings, read_passphrase) as device:
+        move_all_devices(relays.urls["new"], None, device)
         assert next_relay_lock(device) is not None
-    assert town.lock_is_at() == town.urls["old"]
-    said("sent")
-    assert town.lock_is_at() == town.urls["new"]
-    assert not (town.home / "offline.key").exists()
-    town.ends("old")
-    said("sent")
+    assert relays.lock_relay_url() == relays.urls["old"]
+    run_command("sent")
+    assert relays.lock_relay_url() == relays.urls["new"]
+    assert not (relays.home / "offline.key").exists()
+    relays.stop("old")
+    run_command("sent")
 
 
-def test_tries_are_not_used_up_while_the_new_relay_is_silent(town: Town, said: Said) -> None:
-    with open_device(town.settings, words) as device:
-        move_all_devices(town.urls["new"], None, device)
-    town.ends("new")
+def test_no_tries_are_used_up_while_the_new_relay_is_unreachable(
+    relays: TwoRelays, run_command: RunCommand
+) -> None:
+    with open_device(relays.settings, read_passphrase) as device:
+        move_all_devices(relays.urls["new"], None, device)
+    relays.stop("new")
     for _ in range(12):
-        said("sent")
-    with open_unlocked(town.settings, words) as (device, unlocked):
+        run_command("sent")
+    with open_unlocked(relays.settings, read_passphrase) as (device, unlocked):
         assert next_relay_lock(device) is not None
         assert unlocked.part.tries_left == 9
 
 
-def test_a_relay_that_is_gone_for_good_is_left_with_the_sheet(town: Town, said: Said) -> None:
-    new = town.urls["new"]
-    said("device", "recovery", "--out", str(town.sheet))
-    town.ends("old")
-    said("sent", status=AWAY)
-    said("device", "move", "--relay", new, status=AWAY)
-    told = said("device", "move", "--relay", new, "--recovery", str(town.sheet))
-    assert f"This device is at {new} now." in told
-    assert town.lock_is_at() == new
-    said("sent")
-    earlier = said("device", "move", "--relay", new, "--recovery", str(town.sheet))
-    assert "is at" in earlier  # its relay answers, so no sheet is needed
-    town.ends("new")
-    refused = said("device", "move", "--relay", new, "--recovery", str(town.sheet), status=REFUSED)
+def test_a_relay_that_is_gone_for_good_is_left_with_the_sheet(
+    relays: TwoRelays, run_command: RunCommand
+) -> None:
+    new = relays.urls["new"]
+    run_command("device", "recovery", "--out", str(relays.sheet))
+    relays.stop("old")
+    run_command("sent", status=UNREACHABLE)
+    run_command("device", "move", "--relay", new, status=UNREACHABLE)
+    output = run_command("device", "move", "--relay", new, "--recovery", str(relays.sheet))
+    assert f"This device is at {new} now." in output
+    assert relays.lock_relay_url() == new
+    run_command("sent")
+    unneeded_sheet = run_command("device", "move", "--relay", new, "--recovery", str(relays.sheet))
+    assert "is at" in unneeded_sheet  # its relay answers, so no sheet is needed
+    relays.stop("new")
+    refused = run_command(
+        "device", "move", "--relay", new, "--recovery", str(relays.sheet), status=REFUSED
+    )
     assert "written before this device moved" in " ".join(refused.split())
 
 
-def test_a_move_that_broke_off_goes_on_with_the_sheet(town: Town, said: Said) -> None:
+def test_interrupted_move_continues_with_the_sheet(
+    relays: TwoRelays, run_command: RunCommand
+) -> None:
     """The lock had not followed yet when the old relay went away for good."""
-    new = town.urls["new"]
-    said("device", "recovery", "--out", str(town.sheet))
-    with open_device(town.settings, words) as device:
-        move_all_devices(new, read_sheet(town.sheet.read_text()), device)
-    town.ends("old")
-    said("sent", status=AWAY)
-    said("device", "move", "--relay", new, "--recovery", str(town.sheet))
-    assert town.lock_is_at() == new
-    said("sent")
+    new = relays.urls["new"]
+    run_command("device", "recovery", "--out", str(relays.sheet))
+    with open_device(relays.settings, read_passphrase) as device:
+        move_all_devices(new, read_sheet(relays.sheet.read_text()), device)
+    relays.stop("old")
+    run_command("sent", status=UNREACHABLE)
+    run_command("device", "move", "--relay", new, "--recovery", str(relays.sheet))
+    assert relays.lock_relay_url() == new
+    run_command("sent")
 
 
-def test_a_wrong_sheet_opens_nothing_and_says_why(town: Town, said: Said) -> None:
-    said("device", "recovery", "--out", str(town.sheet))
-    right = read_sheet(town.sheet.read_text())
+def test_wrong_sheet_moves_nothing_and_says_why(relays: TwoRelays, run_command: RunCommand) -> None:
+    run_command("device", "recovery", "--out", str(relays.sheet))
+    right = read_sheet(relays.sheet.read_text())
     others = {
         "changed after the sheet was written": replace(right, output=Secret(bytes(64))),
         "belongs to another device": replace(right, mailbox=MailboxId(bytes(16))),
     }
-    before = town.sheet.read_text()
-    town.ends("old")
-    for told, sheet in others.items():
-        town.sheet.write_text(write_sheet(sheet))
-        typed = ("device", "move", "--relay", town.urls["new"], "--recovery", str(town.sheet))
-        assert told in " ".join(said(*typed, status=REFUSED).split())
-        assert town.lock_is_at() == town.urls["old"]
-    town.sheet.write_text(before)
-    said("device", "move", "--relay", town.urls["new"], "--recovery", str(town.sheet))
-    assert town.lock_is_at() == town.urls["new"]
+    before = relays.sheet.read_text()
+    relays.stop("old")
+    for reason, sheet in others.items():
+        relays.sheet.write_text(write_sheet(sheet))
+        command = ("device", "move", "--relay", relays.urls["new"], "--recovery", str(relays.sheet))
+        assert reason in " ".join(run_command(*command, status=REFUSED).split())
+        assert relays.lock_relay_url() == relays.urls["old"]
+    relays.sheet.write_text(before)
+    run_command("device", "move", "--relay", relays.urls["new"], "--recovery", str(relays.sheet))
+    assert relays.lock_relay_url() == relays.urls["new"]

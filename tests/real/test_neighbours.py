@@ -31,17 +31,17 @@ pytestmark = [
 
 TEXT = "meet me where the heron nests"
 REACTION = "\U0001f9a9"
-LOOK_EVERY_S = 0.002
+POLL_INTERVAL_S = 0.002
 
 # Root may trace everybody; without capabilities(7) it is an account like any other.
-ORDINARY = """
+WITHOUT_CAPABILITIES = """
 import ctypes, os, sys
 
 for capability in range(64):
     ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
-PYTHON = (sys.executable, "-c", ORDINARY)
+PYTHON = (sys.executable, "-c", WITHOUT_CAPABILITIES)
 PROGRAM = (*PYTHON, "-m", "entrenous")
 NEIGHBOUR = """
 import json, os, sys
@@ -69,7 +69,7 @@ print(json.dumps([what for what, try_it in tries.items() if succeeds(try_it)]))
 
 
 @dataclass
-class Street:
+class RelayAndPeople:
     """A relay, and two people at it who are not contacts yet."""
 
     folder: Path
@@ -79,25 +79,25 @@ class Street:
 
 
 @pytest.fixture(scope="module")
-def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
+def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayAndPeople]:
     folder = tmp_path_factory.mktemp("street")
-    street = Street(
+    people = RelayAndPeople(
         folder,
         Server(folder / "relay", ("relay", "run"), anew=True),
         Shell("ana", folder / "ana"),
         Shell("ben", folder / "ben"),
     )
-    street.relay.start()
-    for one in (street.ana, street.ben):
-        one.does("setup", "--name", one.name, "--relay", street.relay.url)
+    people.relay.start()
+    for one in (people.ana, people.ben):
+        one.does("setup", "--name", one.name, "--relay", people.relay.url)
         one.anew = True  # the tests read its arguments and its environment
-    street.ben.program = PROGRAM
-    yield street
-    street.relay.stop()
+    people.ben.program = PROGRAM
+    yield people
+    people.relay.stop()
 
 
 @dataclass
-class Onlooker(threading.Thread):
+class ProcessObserver(threading.Thread):
     """Reads the arguments of this process's children and grandchildren, and the environments of
     the grandchildren, which our programs started.
     """
@@ -112,20 +112,20 @@ class Onlooker(threading.Thread):
     __hash__ = threading.Thread.__hash__
 
     def run(self) -> None:
-        while not self.ended.wait(LOOK_EVERY_S):
+        while not self.ended.wait(POLL_INTERVAL_S):
             for program in children(os.getpid()):
-                self.arguments.add(read(program, "cmdline"))
+                self.arguments.add(read_proc(program, "cmdline"))
                 for child in children(program):
-                    self.look_at(child, read(program, "cmdline"))
+                    self.record_child(child, read_proc(program, "cmdline"))
 
-    def look_at(self, child: int, parent: bytes) -> None:
+    def record_child(self, child: int, parent: bytes) -> None:
         """Record a child's arguments, and, after its exec, its environment. Before its exec, a
         child is a copy of its parent.
         """
-        arguments = read(child, "cmdline")
+        arguments = read_proc(child, "cmdline")
         self.arguments.add(arguments)
         if arguments != parent:
-            self.environments.add(read(child, "environ"))
+            self.environments.add(read_proc(child, "environ"))
 
 
 def children(pid: int) -> list[int]:
@@ -136,42 +136,42 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def read(pid: int, what: str) -> bytes:
+def read_proc(pid: int, what: str) -> bytes:
     with suppress(OSError):
         return Path(f"/proc/{pid}/{what}").read_bytes()
     return b""
 
 
 @contextmanager
-def looked_on() -> Iterator[Onlooker]:
-    onlooker = Onlooker()
-    onlooker.start()
+def observed_processes() -> Iterator[ProcessObserver]:
+    observer = ProcessObserver()
+    observer.start()
     try:
-        yield onlooker
+        yield observer
     finally:
-        onlooker.ended.set()
-        onlooker.join()
+        observer.ended.set()
+        observer.join()
 
 
 @pytest.mark.threat("neighbours")
-def test_what_is_typed_stands_in_no_arguments_environment_or_log(street: Street) -> None:
+def test_what_is_typed_stands_in_no_arguments_environment_or_log(people: RelayAndPeople) -> None:
     """An invite link, a text with a photo, and a reaction are typed; each of them arrives."""
-    ana, ben, beach = street.ana, street.ben, street.folder / "beach.jpg"
+    ana, ben, beach = people.ana, people.ben, people.folder / "beach.jpg"
     beach.write_bytes(photo(width_px=160))
     link = str(ben.does("invite", "--json").answer["link"])
-    with looked_on() as onlooker:
+    with observed_processes() as observer:
         ana.types(link + "\n", "person", "add", "-", "--as", "ben", "--json")
         to = ("--to", "ben", "--confirm", "ben", "--text", "-", "--json")
         message = ana.types(TEXT + "\n", "send", str(beach), *to).answer["message"]
-        opened = ben.does("open", message, "--out", str(street.folder / "out"), "--json").answer
+        opened = ben.does("open", message, "--out", str(people.folder / "out"), "--json").answer
         reacted = ben.types(REACTION, "react", message, "-", "--json").answer
     assert (opened["text"], reacted["reaction"], reacted["to"]) == (TEXT, REACTION, ["ana"])
-    assert any(b"person" in one for one in onlooker.arguments)
-    assert any(b"sandbox" in one for one in onlooker.arguments)  # a child of our program
-    log = street.relay.log.read_bytes()
+    assert any(b"person" in one for one in observer.arguments)
+    assert any(b"sandbox" in one for one in observer.arguments)  # a child of our program
+    log = people.relay.log.read_bytes()
     for secret in (link, TEXT, REACTION, ana.passphrase, ben.passphrase):
-        assert not any(secret.encode() in one for one in onlooker.arguments), secret
-        assert not any(secret.encode() in one for one in onlooker.environments), secret
+        assert not any(secret.encode() in one for one in observer.arguments), secret
+        assert not any(secret.encode() in one for one in observer.environments), secret
         assert secret.encode() not in log
 
 
@@ -194,18 +194,18 @@ def dumps_allowed() -> Iterator[None]:
 
 
 @contextmanager
-def opened_vault(street: Street) -> Iterator[int]:
+def opened_vault(people: RelayAndPeople) -> Iterator[int]:
     """Run a command that keeps Ben's vault open, and yield its process id."""
-    command = street.ben.begins("inbox", "--wait", "60", "--json")
+    command = people.ben.begins("inbox", "--wait", "60", "--json")
     try:
-        assert wait_until(lambda: is_held(street.ben.home), 120)
+        assert wait_until(lambda: is_locked(people.ben.home), 120)
         yield command.pid
     finally:
         command.kill()
         command.communicate()
 
 
-def is_held(home: Path) -> bool:
+def is_locked(home: Path) -> bool:
     time.sleep(0.05)  # the check below locks the folder for a moment
     try:
         os.close(lock_folder(home, 0))
@@ -215,7 +215,7 @@ def is_held(home: Path) -> bool:
 
 
 @contextmanager
-def served(folder: Path, what: str) -> Iterator[int]:
+def running_server(folder: Path, what: str) -> Iterator[int]:
     server = Server(folder / what, (what, "run"), program=PROGRAM)
     server.start()
     try:
@@ -224,8 +224,8 @@ def served(folder: Path, what: str) -> Iterator[int]:
         server.stop(signal.SIGKILL)
 
 
-def is_closed(pid: int) -> None:
-    limits = read(pid, "limits").decode().splitlines()
+def check_unreadable(pid: int) -> None:
+    limits = read_proc(pid, "limits").decode().splitlines()
     (core,) = (line.split() for line in limits if line.startswith("Max core file size"))
     assert core[4:6] == ["0", "0"]
     assert neighbour_reads(pid) == []
@@ -236,19 +236,19 @@ def is_closed(pid: int) -> None:
 @pytest.mark.threat("neighbours")
 @pytest.mark.parametrize("what", ["device", "relay", "gate"])
 def test_neighbours_read_nothing_and_a_crash_leaves_nothing(
-    street: Street, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    people: RelayAndPeople, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where a core dump would be
     with (
         dumps_allowed(),
-        opened_vault(street) if what == "device" else served(tmp_path, what) as pid,
+        opened_vault(people) if what == "device" else running_server(tmp_path, what) as pid,
     ):
-        is_closed(pid)
-        beside = children(pid)
-        for child in beside:  # a gate has one, for deferred scans
+        check_unreadable(pid)
+        children_of_server = children(pid)
+        for child in children_of_server:  # a gate has one, for deferred scans
             assert wait_until(lambda child=child: neighbour_reads(child) == [], 120)
-            is_closed(child)
-        assert bool(beside) == (what == "gate")
+            check_unreadable(child)
+        assert bool(children_of_server) == (what == "gate")
         os.kill(pid, signal.SIGSEGV)
         _, status = os.waitpid(pid, 0)
         assert os.WTERMSIG(status) == signal.SIGSEGV
@@ -256,11 +256,11 @@ def test_neighbours_read_nothing_and_a_crash_leaves_nothing(
     assert not list(tmp_path.glob("*core*"))
 
 
-def test_a_neighbour_does_read_what_is_not_closed() -> None:
+def test_neighbour_can_read_an_unprotected_process() -> None:
     """Otherwise the test above could pass because it can read nothing anywhere."""
     program = (*PYTHON, "-c", "print(flush=True); input()")
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as open_one:
-        assert open_one.stdout is not None
-        open_one.stdout.readline()
-        assert {"its environment", "its open files"} <= set(neighbour_reads(open_one.pid))
-        open_one.communicate(b"\n")
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as unprotected:
+        assert unprotected.stdout is not None
+        unprotected.stdout.readline()
+        assert {"its environment", "its open files"} <= set(neighbour_reads(unprotected.pid))
+        unprotected.communicate(b"\n")

@@ -44,8 +44,8 @@ from tests.vaults import open_device
 
 pytestmark = pytest.mark.real
 
-WINDOW = 24  # bytes of a picture, which cannot be elsewhere by chance
-DRAWERS: dict[str, type] = {
+PART_BYTES = 24  # bytes of a picture, which cannot be elsewhere by chance
+RECORD_TYPES_BY_TABLE: dict[str, type] = {
     CONTACT: Contact,
     INBOX: ReceivedMessage,
     INVITE: IssuedInviteLink,
@@ -56,23 +56,23 @@ DRAWERS: dict[str, type] = {
 }
 
 
-def secrets_in(noun: Any) -> Iterator[bytes]:
+def secrets_in(value: Any) -> Iterator[bytes]:
     """Yield every secret in an object, however deeply nested."""
-    if isinstance(noun, Secret):
-        yield noun.reveal()
-    elif is_dataclass(noun):
-        for field in fields(noun):
-            yield from secrets_in(getattr(noun, field.name))
-    elif isinstance(noun, tuple | frozenset):
-        for part in noun:
+    if isinstance(value, Secret):
+        yield value.reveal()
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from secrets_in(getattr(value, field.name))
+    elif isinstance(value, tuple | frozenset):
+        for part in value:
             yield from secrets_in(part)
 
 
 def secrets_of(vault: Vault) -> Iterator[bytes]:
     """Yield every key and token in a vault."""
-    for drawer, kind in DRAWERS.items():
-        for noun in Table(drawer, kind).all(vault):
-            yield from secrets_in(noun)
+    for table, record_type in RECORD_TYPES_BY_TABLE.items():
+        for value in Table(table, record_type).all(vault):
+            yield from secrets_in(value)
     for message in VaultLedger(vault).messages():
         yield from secrets_in(message)
     identity = unpack(Identity, vault.get(OWN_RECORDS, IDENTITY_RECORD) or b"")
@@ -85,39 +85,40 @@ def secrets_of(vault: Vault) -> Iterator[bytes]:
 
 @contextmanager
 def vault_of(who: Shell) -> Iterator[Vault]:
-    words = Secret(who.passphrase.encode())
-    with open_device(Settings(who.home, pause_s=0), lambda: words) as device:
+    passphrase = Secret(who.passphrase.encode())
+    with open_device(Settings(who.home, pause_s=0), lambda: passphrase) as device:
         yield device.vault
 
 
-def unlocked(who: Shell) -> set[bytes]:
+def secrets_in_vault_of(who: Shell) -> set[bytes]:
     with vault_of(who) as vault:
         return set(secrets_of(vault))
 
 
 @pytest.fixture(scope="module")
-def keys(told: Evening) -> set[bytes]:
+def keys(evening: Evening) -> set[bytes]:
     """Return all keys and tokens that Ana and Ben have."""
-    found = unlocked(told.ana) | unlocked(told.ben) | {read_invite_link(told.link).token.reveal()}
-    assert len(found) > 40
-    assert all(len(key) >= 16 for key in found)
-    return found
+    keys = secrets_in_vault_of(evening.ana) | secrets_in_vault_of(evening.ben)
+    keys |= {read_invite_link(evening.link).token.reveal()}
+    assert len(keys) > 40
+    assert all(len(key) >= 16 for key in keys)
+    return keys
 
 
-def written(key: bytes) -> list[bytes]:
+def encodings_of(key: bytes) -> list[bytes]:
     """Return a key as bytes, in hexadecimal, and in base64 of both alphabets."""
     plain = base64.b64encode(key).rstrip(b"=")
     return [key, key.hex().encode(), plain, plain.replace(b"+", b"-").replace(b"/", b"_")]
 
 
-def words(told: Evening) -> list[bytes]:
+def private_texts(evening: Evening) -> list[bytes]:
     """Return what people wrote, typed or named, and every spelling of the planted metadata."""
-    said = [ANA, BEN, CAPTION, "quillfeather-at-the-lighthouse", "Example Camera"]
-    said += [told.ana.passphrase, told.ben.passphrase, *told.messages]
-    return [*(word.encode() for word in said), *spellings(MARKER)]
+    texts = [ANA, BEN, CAPTION, "quillfeather-at-the-lighthouse", "Example Camera"]
+    texts += [evening.ana.passphrase, evening.ben.passphrase, *evening.messages]
+    return [*(word.encode() for word in texts), *spellings(MARKER)]
 
 
-def who_they_are(who: Shell) -> list[bytes]:
+def public_identity(who: Shell) -> list[bytes]:
     """Return a person's id and public master keys: not secret, but hidden from the relay."""
     with vault_of(who) as vault:
         person = unpack(Identity, vault.get(OWN_RECORDS, IDENTITY_RECORD) or b"").person
@@ -125,61 +126,69 @@ def who_they_are(who: Shell) -> list[bytes]:
     return [person.id, person.master.ed25519, person.master.mldsa65[:32]]
 
 
-def pieces(told: Evening) -> list[bytes]:
+def picture_parts(evening: Evening) -> list[bytes]:
     """Return file signatures, and short parts from all over the originals and the copies."""
-    files = [*told.originals.values(), *told.copies.values()]
+    files = [*evening.originals.values(), *evening.copies.values()]
     data = [file.read_bytes() for file in files]
     heads = [b"JFIF\0", b"Exif\0\0", b"\x89PNG\r\n\x1a\n", b"WEBPVP8", b"http://ns.adobe.com"]
     return [
         *heads,
-        *(one[at : at + WINDOW] for one in data for at in range(600, len(one) - WINDOW, 997)),
+        *(
+            one[at : at + PART_BYTES]
+            for one in data
+            for at in range(600, len(one) - PART_BYTES, 997)
+        ),
     ]
 
 
-def found(needles: list[bytes], *hay: bytes) -> list[bytes]:
-    return [needle for needle in needles if any(needle in one for one in hay)]
+def needles_in(needles: list[bytes], *data: bytes) -> list[bytes]:
+    return [needle for needle in needles if any(needle in one for one in data)]
 
 
-def test_the_relay_holds_nothing_that_can_be_read(told: Evening, keys: set[bytes]) -> None:
-    held = all_bytes(told.relay.folder)
-    assert b"age-encryption.org/v1" in held  # the file that still waits is really searched
-    with vault_of(told.ana) as vault:
+def test_relay_stores_nothing_readable(evening: Evening, keys: set[bytes]) -> None:
+    stored = all_bytes(evening.relay.folder)
+    assert b"age-encryption.org/v1" in stored  # the file that still waits is really searched
+    with vault_of(evening.ana) as vault:
         (sealed, *_) = COPY_DELIVERY_TABLE.all(vault)
-    assert token_hash(sealed.withdraw_token) in held  # and so is its database
-    assert found(words(told), held) == []
-    assert found([*who_they_are(told.ana), *who_they_are(told.ben)], held) == []
-    assert found(pieces(told), held) == []
-    assert found([form for key in keys for form in written(key)], held) == []
+    assert token_hash(sealed.withdraw_token) in stored  # and so is its database
+    assert needles_in(private_texts(evening), stored) == []
+    assert needles_in([*public_identity(evening.ana), *public_identity(evening.ben)], stored) == []
+    assert needles_in(picture_parts(evening), stored) == []
+    assert needles_in([form for key in keys for form in encodings_of(key)], stored) == []
 
 
-def test_the_gate_holds_nothing_but_fingerprints(told: Evening, keys: set[bytes]) -> None:
-    held = all_bytes(told.gate.folder)
-    assert b"SQLite format 3" in held
-    assert found(words(told), held) == []
-    assert found(pieces(told), held) == []
-    assert found([form for key in keys for form in written(key)], held) == []
+def test_gate_stores_only_fingerprints(evening: Evening, keys: set[bytes]) -> None:
+    stored = all_bytes(evening.gate.folder)
+    assert b"SQLite format 3" in stored
+    assert needles_in(private_texts(evening), stored) == []
+    assert needles_in(picture_parts(evening), stored) == []
+    assert needles_in([form for key in keys for form in encodings_of(key)], stored) == []
 
 
-def test_what_the_servers_write_down_says_nothing(told: Evening, keys: set[bytes]) -> None:
-    logs = told.relay.log.read_bytes() + told.gate.log.read_bytes()
-    needles = [*words(told), *(form for key in keys for form in written(key)), b"Bearer"]
-    assert found(needles, logs) == []
+def test_server_logs_reveal_nothing(evening: Evening, keys: set[bytes]) -> None:
+    logs = evening.relay.log.read_bytes() + evening.gate.log.read_bytes()
+    needles = [form for key in keys for form in encodings_of(key)]
+    needles += [*private_texts(evening), b"Bearer"]
+    assert needles_in(needles, logs) == []
     assert b"Traceback" not in logs
 
 
 def test_commands_leave_no_secret_on_the_terminal_and_no_temporary_file(
-    told: Evening, keys: set[bytes]
+    evening: Evening, keys: set[bytes]
 ) -> None:
-    for who in (told.ana, told.ben):
-        said = b"".join(who.errors)
+    for who in (evening.ana, evening.ben):
+        printed = b"".join(who.errors)
         secret = [who.passphrase.encode(), CAPTION.encode(), *spellings(MARKER)]
-        assert found([*secret, *(form for key in keys for form in written(key))], said) == []
+        secret += [form for key in keys for form in encodings_of(key)]
+        assert needles_in(secret, printed) == []
         assert list(who.temporary.iterdir()) == []
 
 
-def test_a_stolen_disk_says_nothing_without_the_passphrase(told: Evening, keys: set[bytes]) -> None:
-    for who in (told.ana, told.ben):
-        held = all_bytes(who.home)
-        assert found(words(told), held) == []
-        assert found(pieces(told), held) == []
-        assert found([form for key in keys for form in written(key)], held) == []
+def test_stolen_disk_reveals_nothing_without_the_passphrase(
+    evening: Evening, keys: set[bytes]
+) -> None:
+    for who in (evening.ana, evening.ben):
+        stored = all_bytes(who.home)
+        assert needles_in(private_texts(evening), stored) == []
+        assert needles_in(picture_parts(evening), stored) == []
+        assert needles_in([form for key in keys for form in encodings_of(key)], stored) == []

@@ -17,16 +17,18 @@ pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 REFUSED = EXIT_STATUS_BY_FAMILY["refused"]
 
 
-def program(change: str) -> tuple[str, ...]:
+def program_with(change: str) -> tuple[str, ...]:
     """Return the command of our program with one constant changed to another version's."""
     code = f"{change}; from entrenous.__main__ import main; main()"
     return (sys.executable, "-c", code)
 
 
 # Older than the first released version; it tells the relay so in every request.
-OLD = program("import entrenous.base.limits; entrenous.base.limits.PROTOCOL_VERSION = 1")
+OLD_PROGRAM = program_with(
+    "import entrenous.base.limits; entrenous.base.limits.PROTOCOL_VERSION = 1"
+)
 # A newer version, which no longer supports ours, at a relay that it can still use.
-NEW = program(
+NEW_PROGRAM = program_with(
     "import entrenous.send.devices.own_key_bundle as card; "
     "from entrenous.base.identity import ProtocolRange; card.PROTOCOLS_SPOKEN = ProtocolRange(3, 4)"
 )
@@ -40,50 +42,52 @@ def relay(tmp_path: Path) -> Iterator[Server]:
     relay.stop()
 
 
-def settles(name: str, relay: Server, folder: Path, *, others: tuple[str, ...] = ()) -> Shell:
+def set_up_person(
+    name: str, relay: Server, folder: Path, *, program: tuple[str, ...] = ()
+) -> Shell:
     shell = Shell(name, folder / name)
-    if others:
-        shell.program, shell.anew = others, True
+    if program:
+        shell.program, shell.anew = program, True
     shell.does("setup", "--name", name, "--relay", relay.url, "--json")
     return shell
 
 
-def flat(said: bytes) -> str:
-    return " ".join(said.decode().split())
+def one_line(output: bytes) -> str:
+    return " ".join(output.decode().split())
 
 
 @pytest.mark.threat("downgrade")
 def test_an_old_client_is_turned_away_and_told_how_to_update(relay: Server, tmp_path: Path) -> None:
-    ana, ben = settles("ana", relay, tmp_path), settles("ben", relay, tmp_path)
+    ana, ben = set_up_person("ana", relay, tmp_path), set_up_person("ben", relay, tmp_path)
     ana.adds(ben)
-    ana.program, ana.anew = OLD, True
+    ana.program, ana.anew = OLD_PROGRAM, True
     send = ("send", "--text", "in the old way", "--to", "ben", "--confirm", "ben")
     done = ana.does(*send, status=REFUSED)
     ranges = "supports protocol versions 2 to 2; this version of Entrenous uses 1"
-    assert ranges in flat(done.err)
-    assert HOW_TO_UPDATE in flat(done.err)
+    assert ranges in one_line(done.err)
+    assert HOW_TO_UPDATE in one_line(done.err)
     assert ben.inbox() == {}
-    newcomer = Shell("caro", tmp_path / "caro", program=OLD, anew=True)
+    newcomer = Shell("caro", tmp_path / "caro", program=OLD_PROGRAM, anew=True)
     done = newcomer.does("setup", "--name", "caro", "--relay", relay.url, status=REFUSED)
-    assert HOW_TO_UPDATE in flat(done.err)
+    assert HOW_TO_UPDATE in one_line(done.err)
 
 
 @pytest.mark.threat("downgrade")
 def test_to_a_contact_with_a_newer_program_nothing_is_sent_in_the_old_way(
     relay: Server, tmp_path: Path
 ) -> None:
-    ana = settles("ana", relay, tmp_path)
-    ben = settles("ben", relay, tmp_path, others=NEW)
+    ana = set_up_person("ana", relay, tmp_path)
+    ben = set_up_person("ben", relay, tmp_path, program=NEW_PROGRAM)
     link = str(ben.does("invite", "--json").answer["link"])
     ana.does("person", "add", link, "--as", "ben", "--json")
-    (known,) = ana.does("person", "list", "--json").answer["people"]
-    assert known["protocol"] == "newer"
-    assert HOW_TO_UPDATE in flat(ana.does("person", "list").out)
+    (contact,) = ana.does("person", "list", "--json").answer["people"]
+    assert contact["protocol"] == "newer"
+    assert HOW_TO_UPDATE in one_line(ana.does("person", "list").out)
     done = ana.does("send", "--text", "hello", "--to", "ben", "--confirm", "ben", status=REFUSED)
     assert (
         "ben's program supports protocol versions 3 to 4; Entrenous on this device is older and "
-        "uses 2." in flat(done.err)
+        "uses 2." in one_line(done.err)
     )
-    assert HOW_TO_UPDATE in flat(done.err)
+    assert HOW_TO_UPDATE in one_line(done.err)
     assert ana.does("sent", "--json").answer["messages"] == []
     assert ben.inbox() == {}

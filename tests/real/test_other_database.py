@@ -32,7 +32,7 @@ UNREACHABLE = EXIT_STATUS_BY_FAMILY["unreachable"]
 
 
 @dataclass
-class House:
+class RelayWithPeople:
     """A relay whose settings change but not its address, and people with a device each."""
 
     folder: Path
@@ -48,19 +48,19 @@ class House:
     def settings(self) -> Path:
         return self.folder / "relay.toml"
 
-    def uses(self, database: str | None) -> None:
+    def use_database(self, database: str | None) -> None:
         line = "" if database is None else f'database = "{database}"\n'
         listen = f'listen = "127.0.0.1:{self.port}"\n'
         self.settings.write_text(f"{line}{listen}free_mb_min = 0\n")
 
-    def starts(self, *more: str) -> "subprocess.Popen[str]":
+    def start(self, *more: str) -> "subprocess.Popen[str]":
         program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", *more]
         command = [*program, "--settings", str(self.settings)]
         return begun(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
 
     @contextmanager
-    def serves(self, *more: str) -> Iterator[None]:
-        with self.starts(*more) as process:
+    def serving(self, *more: str) -> Iterator[None]:
+        with self.start(*more) as process:
             try:
                 assert process.stdout is not None
                 assert json.loads(process.stdout.readline())["url"] == self.url
@@ -70,137 +70,141 @@ class House:
             finally:
                 process.kill()
 
-    def refused(self) -> str:
+    def refusal(self) -> str:
         """Start a relay that must refuse to run, and return its message."""
-        with self.starts() as process:
+        with self.start() as process:
             try:
-                said = process.communicate(timeout=120)[1]
+                message = process.communicate(timeout=120)[1]
             finally:
                 process.kill()
         assert process.returncode == 3
-        return " ".join(said.split())
+        return " ".join(message.split())
 
-    def types(self, name: str, *words: str, status: int = 0) -> str:
+    def run_command(self, name: str, *words: str, status: int = 0) -> str:
         """Run a command of a person, or a relay command of the operator; return its output."""
         self.monkeypatch.setenv("ENTRENOUS_HOME", str(self.folder / name))
         self.capsys.readouterr()
         done = run(list(words), {})
-        said = self.capsys.readouterr()
-        assert done == status, said.err
-        return " ".join(f"{said.out} {said.err}".split())
+        message = self.capsys.readouterr()
+        assert done == status, message.err
+        return " ".join(f"{message.out} {message.err}".split())
 
-    def operator(self, *words: str, status: int = 0) -> str:
-        return self.types("relay", "relay", *words, "--settings", str(self.settings), status=status)
+    def run_relay_command(self, *words: str, status: int = 0) -> str:
+        return self.run_command(
+            "relay", "relay", *words, "--settings", str(self.settings), status=status
+        )
 
-    def reads(self, name: str) -> list[str]:
+    def open_waiting(self, name: str) -> list[str]:
         """Open the waiting messages, and return their texts."""
-        came = self.answer(name, "inbox")["messages"]
-        waiting = [one["message"] for one in came if one["state"] == "waiting"]
-        return [self.answer(name, "open", one)["text"] for one in waiting]
+        received = self.json_answer(name, "inbox")["messages"]
+        waiting = [one["message"] for one in received if one["state"] == "waiting"]
+        return [self.json_answer(name, "open", one)["text"] for one in waiting]
 
-    def answer(self, name: str, *words: str) -> dict[str, Any]:
+    def json_answer(self, name: str, *words: str) -> dict[str, Any]:
         """Return the JSON object that a command prints; other output of it follows the object."""
-        answer, _ = json.JSONDecoder().raw_decode(self.types(name, *words, "--json"))
+        answer, _ = json.JSONDecoder().raw_decode(self.run_command(name, *words, "--json"))
         assert isinstance(answer, dict)
         return answer
 
     def introduce(self) -> None:
         """Set up Ana and Ben, who become contacts."""
         for name in ("ana", "ben"):
-            self.types(name, "setup", "--name", name, "--relay", self.url)
-        link = json.loads(self.types("ben", "invite", "--json"))["link"]
-        self.types("ana", "person", "add", link, "--as", "ben")
+            self.run_command(name, "setup", "--name", name, "--relay", self.url)
+        link = json.loads(self.run_command("ben", "invite", "--json"))["link"]
+        self.run_command("ana", "person", "add", link, "--as", "ben")
         for name in ("ben", "ana"):
-            self.types(name, "inbox")
+            self.run_command(name, "inbox")
 
 
 @pytest.fixture
-def house(
+def relay(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> House:
+) -> RelayWithPeople:
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "some words that are hard to guess")
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "1")
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     make_vaults_open_quickly(monkeypatch)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        return House(tmp_path, free.getsockname()[1], capsys, monkeypatch)
+        return RelayWithPeople(tmp_path, free.getsockname()[1], capsys, monkeypatch)
 
 
 @pytest.mark.threat("database-changed")
 @pytest.mark.parametrize("to_postgresql", [True, False])
 def test_another_database_is_refused_and_costs_nothing_where_it_is_served(
-    house: House, postgres: Cluster, *, to_postgresql: bool
+    relay: RelayWithPeople, postgres: Cluster, *, to_postgresql: bool
 ) -> None:
     """In both directions. If the other database is served all the same, no device is locked for
     good, and nothing is lost when the first one is back.
     """
     url = postgres.fresh().replace("entrenous@", f"entrenous:{PASSWORD}@")
     before, after = (None, url) if to_postgresql else (url, None)
-    house.uses(before)
-    with house.serves():
-        house.introduce()
-        house.types("ana", "send", "--to", "ben", "--confirm", "ben", "--text", "before")
-    house.uses(after)
-    checked = house.operator("check", status=1)
-    for said in (house.refused(), checked):
-        assert "relay-data/mail.db" in said
-        assert f"postgresql:///relay{url.partition('/relay')[2].partition('?')[0]}" in said
-        assert "is empty" in said
-        assert PASSWORD not in said
-    with house.serves("--other-database"):
+    relay.use_database(before)
+    with relay.serving():
+        relay.introduce()
+        relay.run_command("ana", "send", "--to", "ben", "--confirm", "ben", "--text", "before")
+    relay.use_database(after)
+    checked = relay.run_relay_command("check", status=1)
+    for message in (relay.refusal(), checked):
+        assert "relay-data/mail.db" in message
+        assert f"postgresql:///relay{url.partition('/relay')[2].partition('?')[0]}" in message
+        assert "is empty" in message
+        assert PASSWORD not in message
+    with relay.serving("--other-database"):
         for name in ("ana", "ben"):
-            said = house.types(name, "inbox", status=UNREACHABLE)
-            assert "does not know this device" in said
-            assert "can no longer be unlocked" not in said
-    house.uses(before)
-    assert "mail.db" in house.refused()
-    with house.serves("--other-database"):
-        assert house.reads("ben") == ["before"]
-        house.types("ana", "send", "--to", "ben", "--confirm", "ben", "--text", "afterwards")
-    with house.serves():
-        assert house.reads("ben") == ["afterwards"]
+            message = relay.run_command(name, "inbox", status=UNREACHABLE)
+            assert "does not know this device" in message
+            assert "can no longer be unlocked" not in message
+    relay.use_database(before)
+    assert "mail.db" in relay.refusal()
+    with relay.serving("--other-database"):
+        assert relay.open_waiting("ben") == ["before"]
+        relay.run_command("ana", "send", "--to", "ben", "--confirm", "ben", "--text", "afterwards")
+    with relay.serving():
+        assert relay.open_waiting("ben") == ["afterwards"]
 
 
-def test_a_folder_whose_database_went_away_is_not_begun_anew(house: House) -> None:
-    house.uses(None)
-    with house.serves():
+def test_folder_with_a_missing_database_is_not_started_anew(relay: RelayWithPeople) -> None:
+    relay.use_database(None)
+    with relay.serving():
         pass
-    (house.folder / "relay-data" / "mail.db").unlink()
-    assert "is empty" in house.refused()
-    assert not (house.folder / "relay-data" / "mail.db").exists()
-    assert "is empty" in house.operator("check", status=1)
+    (relay.folder / "relay-data" / "mail.db").unlink()
+    assert "is empty" in relay.refusal()
+    assert not (relay.folder / "relay-data" / "mail.db").exists()
+    assert "is empty" in relay.run_relay_command("check", status=1)
 
 
 @pytest.mark.threat("backups-revive")
-def test_a_restored_postgresql_is_told_of_by_one_command(house: House, postgres: Cluster) -> None:
+def test_a_restored_postgresql_is_told_of_by_one_command(
+    relay: RelayWithPeople, postgres: Cluster
+) -> None:
     """A recalled, an opened and a waiting message; a plain pg_restore would let all be opened."""
     url = postgres.fresh()
     name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
     dump, where = postgres.folder / f"{name}.dump", ("-h", str(postgres.folder), "-U", "entrenous")
-    house.uses(url)
-    with house.serves(), new_relay_client() as web:
+    relay.use_database(url)
+    with relay.serving(), new_relay_client() as web:
         courier = HttpCourier(web)
-        waits, recalled, opened = (sent(courier, house.url, number) for number in range(3))
+        waits, recalled, opened = (sent(courier, relay.url, number) for number in range(3))
         postgres.run("pg_dump", "-Fc", "-f", str(dump), *where, str(name))
-        courier.withdraw(house.url, recalled.id, recalled.withdraw)
+        courier.withdraw(relay.url, recalled.id, recalled.withdraw)
         attempt = opened.attempt()
-        courier.open_share(house.url, opened.id, opened.open, attempt)
-        courier.finish_opening(house.url, opened.id, opened.open, attempt)
-        assert "still running" in house.operator("restored", status=3)
+        courier.open_share(relay.url, opened.id, opened.open, attempt)
+        courier.finish_opening(relay.url, opened.id, opened.open, attempt)
+        assert "still running" in relay.run_relay_command("restored", status=3)
     postgres.run("pg_restore", "--clean", "-d", str(name), *where, str(dump))
-    house.uses(postgres.fresh())
-    assert "is empty" in house.operator("restored", status=3)
-    house.uses(url)
-    told = json.loads(house.operator("restored", "--json"))
-    assert (told["lost"], told["missing"]) == (3, 2)
-    with house.serves(), new_relay_client() as web:
+    relay.use_database(postgres.fresh())
+    assert "is empty" in relay.run_relay_command("restored", status=3)
+    relay.use_database(url)
+    restored = json.loads(relay.run_relay_command("restored", "--json"))
+    assert (restored["lost"], restored["missing"]) == (3, 2)
+    with relay.serving(), new_relay_client() as web:
         courier = HttpCourier(web)
-        status = httpx.get(f"{house.url}/v1/status", trust_env=False).json()
+        status = httpx.get(f"{relay.url}/v1/status", trust_env=False).json()
         assert status["restored_at"] is not None
         for post in (waits, recalled, opened):
-            state = courier.envelope_status(house.url, post.id, post.withdraw).state
+            state = courier.envelope_status(relay.url, post.id, post.withdraw).state
             assert state is EnvelopeState.LOST
             with pytest.raises(NoSuchEnvelope):
-                courier.open_share(house.url, post.id, post.open, post.attempt())
-        sent(courier, house.url, 7)
+                courier.open_share(relay.url, post.id, post.open, post.attempt())
+        sent(courier, relay.url, 7)

@@ -19,36 +19,36 @@ from tests.stop.platform_for_tests import jpeg
 
 pytestmark = pytest.mark.real
 
-BETRAYS = "a likeness of it, not the picture, can be guessed"
+WARNING = "a likeness of it, not the picture, can be guessed"
 OF_AGE, SEND = "18 or older when it was made?", "Send this to http://127.0.0.1:"
 PATIENCE_S = 60
 
 
 @dataclass
-class Screen:
+class TerminalCommand:
     """A command on its own terminal, whose questions are awaited and answered."""
 
     process: subprocess.Popen[bytes]
     master: int
     shown: str = ""
 
-    def until(self, words: str) -> str:
+    def wait_for(self, words: str) -> str:
         """Wait for these words, and return all that was shown since the last answer."""
         while words not in " ".join(self.shown.split()):
-            assert self._more(), self.shown
+            assert self._read_more(), self.shown
         shown, self.shown = " ".join(self.shown.split()), ""
         return shown
 
-    def types(self, answer: str) -> None:
+    def type_line(self, answer: str) -> None:
         os.write(self.master, answer.encode() + b"\n")
 
-    def ends(self) -> tuple[int, str]:
+    def wait(self) -> tuple[int, str]:
         """Wait until the command ends; return its exit status and the rest of its output."""
-        while self._more():
+        while self._read_more():
             pass
         return self.process.wait(PATIENCE_S), " ".join(self.shown.split())
 
-    def _more(self) -> bool:
+    def _read_more(self) -> bool:
         assert select.select([self.master], [], [], PATIENCE_S)[0], self.shown
         try:
             read = os.read(self.master, 4096)
@@ -89,7 +89,7 @@ def photograph(ana: Shell) -> str:
 
 
 @contextmanager
-def on_screen(ana: Shell, *words: str) -> Iterator[Screen]:
+def protect_on_terminal(ana: Shell, *words: str) -> Iterator[TerminalCommand]:
     master, slave = os.openpty()
     environment = {
         **os.environ,
@@ -103,56 +103,56 @@ def on_screen(ana: Shell, *words: str) -> Iterator[Screen]:
     ) as process:  # fmt: skip
         os.close(slave)
         try:
-            yield Screen(process, master)
+            yield TerminalCommand(process, master)
         finally:
             process.kill()
             os.close(master)
 
 
-def registered(ana: Shell) -> list[str]:
+def registered_claims(ana: Shell) -> list[str]:
     listed = ana.does("protect", "--list", "--json").answer["claims"]
     return [str(one["claim"]) for one in listed]
 
 
 @pytest.mark.threat("hash-inversion")
 def test_on_a_terminal_each_no_sends_nothing_and_keeps_nothing(ana: Shell, wire: Wire) -> None:
-    before = registered(ana)
+    before = registered_claims(ana)
     for answers in (("n",), ("y", "n"), ("y", "")):
-        with on_screen(ana, "--gate", wire.url) as screen:
+        with protect_on_terminal(ana, "--gate", wire.url) as screen:
             for question, answer in zip((OF_AGE, SEND), answers, strict=False):
-                shown = screen.until(question)
-                assert (BETRAYS in shown) == (question == OF_AGE)  # read before the first question
-                screen.types(answer)
-            status, rest = screen.ends()
+                shown = screen.wait_for(question)
+                assert (WARNING in shown) == (question == OF_AGE)  # read before the first question
+                screen.type_line(answer)
+            status, rest = screen.wait()
         assert status == 3
         why = "takeitdown.ncmec.org" if answers == ("n",) else "no fingerprint was sent"
         assert why in rest
     assert wire.connections == []
-    assert registered(ana) == before
+    assert registered_claims(ana) == before
 
 
-def test_on_a_terminal_it_leaves_after_the_second_yes(ana: Shell, wire: Wire) -> None:
-    before = registered(ana)
-    with on_screen(ana, "--gate", wire.url, "--whole-only") as screen:
-        assert "--whole-only" not in screen.until(OF_AGE)
-        screen.types("y")
-        screen.until(SEND)
+def test_on_a_terminal_fingerprints_are_sent_after_the_second_yes(ana: Shell, wire: Wire) -> None:
+    before = registered_claims(ana)
+    with protect_on_terminal(ana, "--gate", wire.url, "--whole-only") as screen:
+        assert "--whole-only" not in screen.wait_for(OF_AGE)
+        screen.type_line("y")
+        screen.wait_for(SEND)
         assert wire.connections == []
-        screen.types("y")
-        status, rest = screen.ends()
+        screen.type_line("y")
+        status, rest = screen.wait()
     assert (status, "take it back at any time" in rest) == (0, True)
-    (asked,) = wire.exchanges()
-    assert (asked.method, asked.path, asked.status) == ("POST", "/v1/claims", 201)
-    (claim,) = set(registered(ana)) - set(before)
+    (exchange,) = wire.exchanges()
+    assert (exchange.method, exchange.path, exchange.status) == ("POST", "/v1/claims", 201)
+    (claim,) = set(registered_claims(ana)) - set(before)
     assert ana.does("unprotect", claim, "--json").answer["state"] == "withdrawn"
 
 
-def test_yes_on_a_terminal_answers_the_second_question_only(ana: Shell, wire: Wire) -> None:
-    with on_screen(ana, "--gate", wire.url, "--yes") as screen:
-        assert BETRAYS in screen.until(OF_AGE)
+def test_option_yes_answers_only_the_second_question(ana: Shell, wire: Wire) -> None:
+    with protect_on_terminal(ana, "--gate", wire.url, "--yes") as screen:
+        assert WARNING in screen.wait_for(OF_AGE)
         assert wire.connections == []
-        screen.types("y")
-        status, rest = screen.ends()
+        screen.type_line("y")
+        status, rest = screen.wait()
     assert (status, SEND in rest) == (0, False)
     assert len(wire.exchanges()) == 1
 
@@ -164,15 +164,15 @@ def test_a_script_has_agreed_by_the_command_and_is_told_before_it_leaves(ana: Sh
         platform.settimeout(PATIENCE_S)
         url = f"http://127.0.0.1:{platform.getsockname()[1]}"
         command = ana.begins("protect", photograph(ana), "--gate", url, "--json")
-        came, _ = platform.accept()
+        connection, _ = platform.accept()
         assert command.stderr is not None
         os.set_blocking(command.stderr.fileno(), False)
-        assert BETRAYS in " ".join(command.stderr.read().decode().split())
-        came.close()
+        assert WARNING in " ".join(command.stderr.read().decode().split())
+        connection.close()
     assert ana.ends(command).status == 6
 
 
-def test_a_script_gets_one_object_of_these_fields(ana: Shell, gate: Server) -> None:
+def test_script_gets_one_json_object(ana: Shell, gate: Server) -> None:
     done = ana.does("protect", photograph(ana), "--gate", gate.url, "--json")
     claim = done.answer["claim"]
     assert json.loads(done.out) == {
@@ -183,4 +183,4 @@ def test_a_script_gets_one_object_of_these_fields(ana: Shell, gate: Server) -> N
         "gate": gate.url,
     }
     assert done.out.count(b"\n") == 1
-    assert claim in registered(ana)
+    assert claim in registered_claims(ana)

@@ -16,7 +16,7 @@ from tests.village.world import photo
 pytestmark = pytest.mark.real
 
 JPEG = b"\xff\xd8"
-TO = ("--to", "ben", "--confirm", "ben", "--once", "--allow-export", "--json")
+SEND_OPTIONS = ("--to", "ben", "--confirm", "ben", "--once", "--allow-export", "--json")
 
 
 @pytest.fixture(scope="module")
@@ -40,56 +40,59 @@ def people(relay: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[She
     return ana, ben, picture
 
 
-def files(relay: Server) -> int:
+def blob_file_count(relay: Server) -> int:
     return sum(place.is_file() for place in (relay.folder / "blobs").rglob("*"))
 
 
-def rows(relay: Server, question: str) -> list[object]:
+def rows(relay: Server, query: str) -> list[object]:
     """Query the relay's database from outside, read-only."""
     path = f"file:{relay.folder / 'mail.db'}?mode=ro"
     with closing(sqlite3.connect(path, uri=True)) as database:
-        return database.execute(question).fetchall()
+        return database.execute(query).fetchall()
 
 
-def a_file_lies_there(relay: Server) -> Callable[[], bool]:
-    before = files(relay)
-    return lambda: files(relay) > before
+def blob_file_appears(relay: Server) -> Callable[[], bool]:
+    before = blob_file_count(relay)
+    return lambda: blob_file_count(relay) > before
 
 
-def it_unlocks(relay: Server) -> Callable[[], bool]:
+def unlock_is_counted(relay: Server) -> Callable[[], bool]:
     """Return a check whether the relay has counted another unlock try; it may not have answered."""
-    asked = "SELECT asked FROM stored_lock ORDER BY mailbox"
-    before = rows(relay, asked)
-    return lambda: rows(relay, asked) != before
+    unlock_counts = "SELECT asked FROM stored_lock ORDER BY mailbox"
+    before = rows(relay, unlock_counts)
+    return lambda: rows(relay, unlock_counts) != before
 
 
-def a_key_is_given_out(relay: Server) -> Callable[[], bool]:
+def key_is_released(relay: Server) -> Callable[[], bool]:
     attempts = "SELECT attempt FROM stored_attempt"
     before = rows(relay, attempts)
     return lambda: rows(relay, attempts) != before
 
 
-def restarted(relay: Server, away_s: float = 0.3) -> None:
+def kill_and_restart(relay: Server, away_s: float = 0.3) -> None:
     relay.stop(signal.SIGKILL)
     time.sleep(away_s)
     relay.start()
 
 
-def test_what_was_being_sent_arrives_once_whenever_the_relay_dies(
+def test_message_being_sent_arrives_once_whenever_the_relay_is_killed(
     relay: Server, people: tuple[Shell, Shell, Path]
 ) -> None:
     ana, ben, picture = people
     sent = []
-    moments: list[Callable[[Server], Callable[[], bool]]] = [a_file_lies_there, it_unlocks]
-    for moment in size(moments, [*moments, *moments]):
-        happened = moment(relay)
-        sending = ana.begins("send", str(picture), *TO)
-        assert wait_until(happened, 60)
-        restarted(relay)
+    conditions: list[Callable[[Server], Callable[[], bool]]] = [
+        blob_file_appears,
+        unlock_is_counted,
+    ]
+    for condition in size(conditions, [*conditions, *conditions]):
+        has_happened = condition(relay)
+        sending = ana.begins("send", str(picture), *SEND_OPTIONS)
+        assert wait_until(has_happened, 60)
+        kill_and_restart(relay)
         done = ana.ends(sending)
         assert done.status == 0, done.err.decode()  # it waited, and went on by itself
         sent.append(done.answer["message"])
-    arrive_once(sent, ana, ben)
+    check_each_arrives_once(sent, ana, ben)
 
 
 @pytest.fixture
@@ -100,7 +103,7 @@ def other_relay(tmp_path: Path) -> Iterator[Server]:
     server.stop()
 
 
-def test_what_was_given_up_is_sent_later_and_opened_once(
+def test_failed_message_is_resumed_later_and_opened_once(
     other_relay: Server, people: tuple[Shell, Shell, Path], tmp_path: Path
 ) -> None:
     """Caro's relay is unreachable. Ana's own relay answers, so that her device can be unlocked."""
@@ -110,9 +113,9 @@ def test_what_was_given_up_is_sent_later_and_opened_once(
     ana.adds(caro)
     other_relay.stop(signal.SIGKILL)
     to_caro = ("--to", "caro", "--confirm", "caro", "--json")
-    gave_up = ana.does("send", str(picture), *to_caro, status=6, patience_s=0.2)
-    assert gave_up.out == b""
-    assert b"--resume" in gave_up.err
+    failed = ana.does("send", str(picture), *to_caro, status=6, patience_s=0.2)
+    assert failed.out == b""
+    assert b"--resume" in failed.err
     other_relay.start()
     assert ana.does("send", "--resume", "--json").answer["left"] == 1
     (name,) = caro.inbox()
@@ -120,22 +123,22 @@ def test_what_was_given_up_is_sent_later_and_opened_once(
     assert Path(file).read_bytes().startswith(JPEG)
 
 
-def test_a_relay_that_dies_while_somebody_opens_loses_neither_key_nor_count(
+def test_relay_killed_during_an_opening_loses_neither_key_nor_count(
     relay: Server, people: tuple[Shell, Shell, Path], tmp_path: Path
 ) -> None:
     ana, ben, picture = people
-    name = ana.does("send", str(picture), *TO).answer["message"]
-    happened = a_key_is_given_out(relay)
+    name = ana.does("send", str(picture), *SEND_OPTIONS).answer["message"]
+    has_happened = key_is_released(relay)
     opening = ben.begins("open", name, "--export", "--out", str(tmp_path), "--json")
-    assert wait_until(happened, 60)
-    restarted(relay)
+    assert wait_until(has_happened, 60)
+    kill_and_restart(relay)
     done = ben.ends(opening)
     assert done.status == 0, done.err.decode()
     assert [Path(place).stat().st_size > 1000 for place in done.answer["files"]] == [True]
-    assert states(ana)[name] == "opened"
+    assert sent_states(ana)[name] == "opened"
 
 
-def arrive_once(names: list[str], ana: Shell, ben: Shell) -> None:
+def check_each_arrives_once(names: list[str], ana: Shell, ben: Shell) -> None:
     inbox = ben.inbox()
     assert len(set(names)) == len(names)
     assert {inbox[name] for name in names} == {"waiting"}
@@ -143,11 +146,11 @@ def arrive_once(names: list[str], ana: Shell, ben: Shell) -> None:
         out = ben.home.parent / "received"
         (file,) = ben.does("open", name, "--export", "--out", str(out), "--json").answer["files"]
         assert Path(file).read_bytes().startswith(JPEG)
-    seen = states(ana)
+    seen = sent_states(ana)
     assert {seen[name] for name in names} == {"opened"}
 
 
-def states(who: Shell) -> dict[str, str]:
+def sent_states(who: Shell) -> dict[str, str]:
     """Return the states of the sent copies, with a short timeout: Caro's relay may be stopped."""
     messages = who.does("sent", "--json", patience_s=1).answer["messages"]
     return {one["message"]: copy["state"] for one in messages for copy in one["copies"]}

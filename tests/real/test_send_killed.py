@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.real.counting import Counting
+from tests.real.counting import CountingProxy
 from tests.real.stage import Server, Shell, wait_until
 
 pytestmark = pytest.mark.real
 
 #: About half the size of this picture's sealed copy, in bytes; the test checks this.
-HALF = 1_870_000
+HALF_BYTES = 1_870_000
 
 
-def grain() -> bytes:
+def noise_jpeg() -> bytes:
     """Return a JPEG of noise, which cannot be compressed much."""
     pixels = np.random.default_rng(7).integers(0, 256, (1200, 1200, 3), np.uint8)
     file = io.BytesIO()
@@ -40,43 +40,44 @@ def relay(tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture
-def way(relay: Server) -> Iterator[Counting]:
+def proxy(relay: Server) -> Iterator[CountingProxy]:
     host, _, port = relay.url.removeprefix("http://").partition(":")
-    counting = Counting((host, int(port)))
-    threading.Thread(target=counting.serve, daemon=True).start()
-    yield counting
-    counting.cut.set()
-    counting.listener.close()
+    counting_proxy = CountingProxy((host, int(port)))
+    threading.Thread(target=counting_proxy.serve, daemon=True).start()
+    yield counting_proxy
+    counting_proxy.cut.set()
+    counting_proxy.listener.close()
 
 
-def largest(relay: Server) -> int:
+def largest_blob_bytes(relay: Server) -> int:
     """Return the size of the largest blob at a relay, complete or not, in bytes."""
     return max((file.stat().st_size for file in (relay.folder / "blobs").iterdir()), default=0)
 
 
-def test_killed_at_half_of_an_upload_it_sends_the_rest_alone(
-    relay: Server, way: Counting, tmp_path: Path
+def test_upload_killed_at_half_only_sends_the_rest(
+    relay: Server, proxy: CountingProxy, tmp_path: Path
 ) -> None:
     ana, ben = (Shell(name, tmp_path / name) for name in ("ana", "ben"))
     for one in (ana, ben):
-        one.does("setup", "--name", one.name, "--relay", way.url)
+        one.does("setup", "--name", one.name, "--relay", proxy.url)
     ana.adds(ben)
     picture = tmp_path / "picture.jpg"
-    picture.write_bytes(grain())
-    way.until = way.went + HALF
+    picture.write_bytes(noise_jpeg())
+    proxy.sent_bytes_max = proxy.sent_bytes + HALF_BYTES
     sending = ana.begins("send", str(picture), "--to", "ben", "--confirm", "ben", "--json")
-    assert way.full.wait(180)
+    assert proxy.limit_reached.wait(180)
     sending.send_signal(signal.SIGKILL)
     sending.communicate()
-    before, way.until = way.went, None
-    way.cut.set()
-    assert wait_until(lambda: largest(relay) > 0.9 * HALF, 120)  # the relay has stored it
-    came = largest(relay)
+    before, proxy.sent_bytes_max = proxy.sent_bytes, None
+    proxy.cut.set()
+    # The relay has to store what it received.
+    assert wait_until(lambda: largest_blob_bytes(relay) > 0.9 * HALF_BYTES, 120)
+    stored_bytes = largest_blob_bytes(relay)
 
     assert ana.does("send", "--resume", "--json").answer["left"] == 1
-    whole = largest(relay)
-    assert 0.48 < came / whole < 0.6, "it was not killed at half"
-    assert way.went - before <= 0.52 * whole
+    whole = largest_blob_bytes(relay)
+    assert 0.48 < stored_bytes / whole < 0.6, "it was not killed at half"
+    assert proxy.sent_bytes - before <= 0.52 * whole
     (name,) = ben.inbox()
     (file,) = ben.does("open", name, "--out", str(tmp_path / "out"), "--json").answer["files"]
     assert Image.open(io.BytesIO(Path(file).read_bytes())).size == (1200, 1200)

@@ -19,7 +19,7 @@ SECONDS, FPS = 3.0, 8
 UNDO_S = 2
 HINT = "Undo: Ctrl-C"
 # To redraw itself, a display first erases its lines, from the last one upwards.
-DRAWN_ANEW = re.compile(r"\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*")
+REDRAW = re.compile(r"\r\x1b\[2K(?:\x1b\[1A\x1b\[2K)*")
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 BYTES = re.compile(r"([\d.]+)/([\d.]+) (?:kB|MB|bytes)")
 
@@ -38,7 +38,7 @@ def ana(tmp_path: Path) -> Iterator[Shell]:
     relay.stop()
 
 
-def typed(ana: Shell, *arguments: str) -> str:
+def run_on_terminal(ana: Shell, *arguments: str) -> str:
     """Run a command in a terminal of 100 columns, and return everything that it printed."""
     ours, theirs = pty.openpty()
     ana.temporary.mkdir(exist_ok=True)
@@ -55,44 +55,44 @@ def typed(ana: Shell, *arguments: str) -> str:
         (*PROGRAM, *arguments), env=environment, stdin=theirs, stdout=theirs, stderr=theirs
     ) as program:
         os.close(theirs)
-        told = b"".join(pieces(ours))
+        output = b"".join(read_terminal(ours))
         os.close(ours)
-        assert program.wait(60) == 0, told.decode()
-    return told.decode()
+        assert program.wait(60) == 0, output.decode()
+    return output.decode()
 
 
-def pieces(terminal: int) -> Iterator[bytes]:
+def read_terminal(terminal: int) -> Iterator[bytes]:
     with suppress(OSError):  # Linux's answer when the last program has closed the terminal
-        while piece := os.read(terminal, 65_536):
-            yield piece
+        while part := os.read(terminal, 65_536):
+            yield part
 
 
-def drawings(told: str) -> list[list[str]]:
+def redraws(output: str) -> list[list[str]]:
     """Return the lines of each drawing of the display, in order."""
-    every = (COLOURS.sub("", one) for one in DRAWN_ANEW.split(told))
-    return [[line.strip() for line in one.splitlines() if line.strip()] for one in every]
+    plain_redraws = (COLOURS.sub("", one) for one in REDRAW.split(output))
+    return [[line.strip() for line in one.splitlines() if line.strip()] for one in plain_redraws]
 
 
-def shares(drawn: list[list[str]], label: str) -> list[float]:
+def bar_shares(redrawn: list[list[str]], label: str) -> list[float]:
     """Return the share of a bar that was done, from 0 to 1, in each drawing that has the bar."""
-    lines = [line for one in drawn for line in one if line.startswith(label)]
+    lines = [line for one in redrawn for line in one if line.startswith(label)]
     found = [BYTES.search(line) for line in lines]
     return [float(one[1]) / float(one[2]) for one in found if one is not None]
 
 
-def test_every_long_part_moves_and_the_way_to_undo_stays(ana: Shell, tmp_path: Path) -> None:
+def test_every_long_step_shows_progress_and_the_undo_hint_stays(ana: Shell, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(written(wander(size=(640, 360), seconds=SECONDS, fps=FPS), fps=FPS))
     send = ("send", str(clip), "--to", "ben", "--confirm", "ben", "--undo", str(UNDO_S))
-    drawn = drawings(typed(ana, *send))
+    redrawn = redraws(run_on_terminal(ana, *send))
     for label in ("Preparing", "Marking"):
-        seen = shares(drawn, label)
+        seen = bar_shares(redrawn, label)
         assert seen == sorted(seen), label
         assert seen[0] < 0.5, label
         assert any(0.0 < one < 1.0 for one in seen), (label, seen)  # drawn ten times a second
         assert seen[-1] == 1.0, label
-    window = [at for at, one in enumerate(drawn) if any(HINT in line for line in one)]
+    window = [at for at, one in enumerate(redrawn) if any(HINT in line for line in one)]
     assert len(window) > UNDO_S * 5
-    for one in drawn[window[0] : window[-1] + 1]:
+    for one in redrawn[window[0] : window[-1] + 1]:
         assert any(HINT in line for line in one), "another display has erased it"
         assert any(line.startswith("Sealing") for line in one)

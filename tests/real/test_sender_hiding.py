@@ -42,7 +42,7 @@ from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_nouns import RelayLock, VaultUnlock
 from tests.in_memory.courier import memory_courier
 from tests.in_memory.vault import MemoryVault
-from tests.real.hostile import HostileRelay, Seen, hostile_relay
+from tests.real.hostile import HostileRelay, RecordedRequest, hostile_relay
 from tests.serving.certificates import certificate
 from tests.sizes import size
 from tests.village.relay import village_relay
@@ -54,7 +54,7 @@ PEOPLE: Final = size(20, 50)
 MESSAGES: Final = size(300, 1000)
 CHANCE: Final = 1 / (PEOPLE - 1)  # of a right guess among all but the recipient
 #: A share of right guesses that chance exceeds once in some million runs.
-BY_CHANCE: Final = CHANCE + 5.5 * (CHANCE * (1 - CHANCE) / MESSAGES) ** 0.5
+SHARE_BY_CHANCE_MAX: Final = CHANCE + 5.5 * (CHANCE * (1 - CHANCE) / MESSAGES) ** 0.5
 _LONG: Final = re.compile(r"[A-Za-z0-9_-]{16,}")  # an id, a token, a lock or a key
 _OWN: Final = re.compile(r"/v1/mailboxes/([A-Za-z0-9_-]{22})/(?:envelopes\?|lock/opened|tokens$)")
 _POST: Final = re.compile(r"/v1/mailboxes/([A-Za-z0-9_-]{22})/envelopes/")
@@ -65,7 +65,7 @@ class Person(Villager):
     lock: RelayLock
     generation: int = 0
 
-    def visits(self, courier: Courier, work: Callable[[Device], object]) -> None:
+    def run_command(self, courier: Courier, work: Callable[[Device], object]) -> None:
         """Run one command: unlock the vault, report that to the relay, then call ``work``."""
         device, home = replace(self.device, courier=courier), own_device(self.device).home
         if self.generation % 5 == 0:  # in reality each time; here some are enough
@@ -78,12 +78,12 @@ class Person(Villager):
 
 
 @dataclass(frozen=True)
-class Letter:
+class SentMessage:
     """All requests with one send token (the post, its blobs, and a request for keys before it), and
     the sender, whom only the people know.
     """
 
-    requests: tuple[Seen, ...]
+    requests: tuple[RecordedRequest, ...]
     sender: str
     recipient: str
 
@@ -92,11 +92,11 @@ class Letter:
 class Log:
     """What the relay recorded; ``names`` are the people's names, by their mailboxes."""
 
-    seen: list[Seen]
-    letters: list[Letter]
+    seen: list[RecordedRequest]
+    messages: list[SentMessage]
     names: dict[str, str]
 
-    def own_errands(self) -> Iterator[tuple[str, Seen]]:
+    def own_requests(self) -> Iterator[tuple[str, RecordedRequest]]:
         """Yield the requests by which people show which mailbox is theirs, with their names."""
         for one in self.seen:
             own = _OWN.match(one.target)
@@ -110,60 +110,62 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
     patch.setattr(prekeys, "ONE_TIME_KEYS_MAX", 2)  # creating fifty each takes longer than all else
     pair = certificate(tmp_path_factory.mktemp("tls"))
     with hostile_relay(pair) as relay:
-        people = town(relay)
-        yield lived(people, relay, lambda: new_relay_client(pair.cert))
+        people = set_up_people(relay)
+        yield run_commands(people, relay, lambda: new_relay_client(pair.cert))
     patch.undo()
 
 
-def town(relay: HostileRelay) -> list[Person]:
+def set_up_people(relay: HostileRelay) -> list[Person]:
     """Set up the people, each with four contacts; how they became contacts is not recorded."""
     clock, url = WoundClock(), f"https://127.0.0.1:{relay.port}"
     real, _ = village_relay(url, clock, LoadedDice("relay"))
     relay.app = relay_app(real)
     near = memory_courier({url: relay.app})
-    people = [settled(f"person {number}", url, near, clock) for number in range(PEOPLE)]
+    people = [set_up_person(f"person {number}", url, near, clock) for number in range(PEOPLE)]
     for place, one in enumerate(people):
         for far in (1, 7):
             one.adds(people[(place + far) % PEOPLE])
     return people
 
 
-def settled(name: str, url: str, courier: Courier, clock: WoundClock) -> Person:
-    vault, dice = MemoryVault(), LoadedDice(name)
-    device = Device(clock, dice, vault, VaultLedger(vault), courier, read_picture)
+def set_up_person(name: str, url: str, courier: Courier, clock: WoundClock) -> Person:
+    vault, random_source = MemoryVault(), LoadedDice(name)
+    device = Device(clock, random_source, vault, VaultLedger(vault), courier, read_picture)
     set_up(name, url, device)
     home = own_device(device).home
-    lock = RelayLock(url, home.mailbox, Secret(dice.token(32)))
+    lock = RelayLock(url, home.mailbox, Secret(random_source.token(32)))
     courier.create_lock(lock, home.owner)
     return Person(name, device, vault, lock)
 
 
-def lived(people: list[Person], relay: HostileRelay, client: Callable[[], httpx.Client]) -> Log:
+def run_commands(
+    people: list[Person], relay: HostileRelay, client: Callable[[], httpx.Client]
+) -> Log:
     """Run the commands that send all messages, and return what the relay recorded."""
-    chance, posts = random.Random(24), list[tuple[Seen, str, str]]()
+    rng, posts = random.Random(24), list[tuple[RecordedRequest, str, str]]()
     names = {to_base64url(own_device(one.device).home.mailbox): one.name for one in people}
     for number in range(MESSAGES):
-        place = chance.randrange(PEOPLE)
-        one, other = people[place], people[(place + chance.choice((1, 7, -1, -7))) % PEOPLE]
+        place = rng.randrange(PEOPLE)
+        one, other = people[place], people[(place + rng.choice((1, 7, -1, -7))) % PEOPLE]
         begun = len(relay.seen)
         with client() as web:
-            one.visits(HttpCourier(web), partial(does, other=other, number=number))
+            one.run_command(HttpCourier(web), partial(send_and_fetch, other=other, number=number))
         for seen in relay.seen[begun:]:
             post = _POST.match(seen.target)
             if seen.method == "PUT" and post is not None:
                 posts.append((seen, one.name, names[post[1]]))
         one.device.clock.wind(seconds=61)  # type: ignore[attr-defined]
-    by_token = dict[bytes | None, list[Seen]]()
+    by_token = dict[bytes | None, list[RecordedRequest]]()
     for seen in relay.seen:
         by_token.setdefault(seen.header(b"authorization"), []).append(seen)
-    letters = [
-        Letter(tuple(by_token[seen.header(b"authorization")]), sender, recipient)
+    messages = [
+        SentMessage(tuple(by_token[seen.header(b"authorization")]), sender, recipient)
         for seen, sender, recipient in posts
     ]
-    return Log(relay.seen, letters, names)
+    return Log(relay.seen, messages, names)
 
 
-def does(device: Device, other: Person, number: int) -> None:
+def send_and_fetch(device: Device, other: Person, number: int) -> None:
     """Send a message; sometimes fetch before it, or fetch, open and query states after it."""
     if number % 5 == 0:
         fetch_messages(device)
@@ -178,16 +180,16 @@ def does(device: Device, other: Person, number: int) -> None:
         query_sent_messages(device)
 
 
-def values(seen: Seen) -> frozenset[str]:
+def values(seen: RecordedRequest) -> frozenset[str]:
     """Return every long value in a request: ids, tokens, locks, keys, cookies."""
-    told = [seen.target, *(value.decode() for _, value in seen.headers)]
+    texts = [seen.target, *(value.decode() for _, value in seen.headers)]
     if seen.body[:1] == b"{":
-        told.append(json.dumps(json.loads(seen.body)))
-    return frozenset(match for text in told for match in _LONG.findall(text))
+        texts.append(json.dumps(json.loads(seen.body)))
+    return frozenset(match for text in texts for match in _LONG.findall(text))
 
 
 #: Features that may link two requests, each a function from a request to a set of values.
-FEATURES: Final[dict[str, Callable[[Seen], frozenset[object]]]] = {
+FEATURES: Final[dict[str, Callable[[RecordedRequest], frozenset[object]]]] = {
     "connection": lambda seen: frozenset({seen.connection}),
     "session ticket": lambda seen: frozenset({seen.ticket} - {None}),
     "cookie": lambda seen: frozenset({seen.cookie}),
@@ -198,43 +200,43 @@ FEATURES: Final[dict[str, Callable[[Seen], frozenset[object]]]] = {
 }
 
 
-def guessed(log: Log, *features: str) -> float:
+def right_guess_share(log: Log, *features: str) -> float:
     """Return the share of messages whose sender is guessed right.
 
     Each feature narrows the candidates to those whose own requests share a value with the message,
     unless there are none. The guess is a random one of the candidates that are left.
     """
     people = sorted(set(log.names.values()))
-    known = {name: sharers(log, name) for name in features}
-    chance, right = random.Random(7), 0
-    for letter in log.letters:
-        left = {one for one in people if one != letter.recipient}
+    known = {name: people_by_value(log, name) for name in features}
+    rng, right = random.Random(7), 0
+    for message in log.messages:
+        left = {one for one in people if one != message.recipient}
         for name in features:
             shared = {
                 one
-                for seen in letter.requests
+                for seen in message.requests
                 for value in FEATURES[name](seen)
                 for one in known[name].get(value, ())
             }
             left = left & shared or left
-        right += chance.choice(sorted(left)) == letter.sender
-    return right / len(log.letters)
+        right += rng.choice(sorted(left)) == message.sender
+    return right / len(log.messages)
 
 
-def sharers(log: Log, feature: str) -> dict[object, set[str]]:
+def people_by_value(log: Log, feature: str) -> dict[object, set[str]]:
     """Return, for each value of the feature, the people whose own requests had it."""
     found = dict[object, set[str]]()
-    for whose, seen in log.own_errands():
+    for owner, seen in log.own_requests():
         for value in FEATURES[feature](seen):
-            found.setdefault(value, set()).add(whose)
+            found.setdefault(value, set()).add(owner)
     return found
 
 
-def test_the_log_is_what_it_says(log: Log) -> None:
+def test_log_is_complete(log: Log) -> None:
     """All messages were recorded, and everybody's own requests are known."""
-    assert len(log.letters) >= MESSAGES  # some more carry new tokens
-    assert {whose for whose, _ in log.own_errands()} == set(log.names.values())
-    assert all(one.sender != one.recipient for one in log.letters)
+    assert len(log.messages) >= MESSAGES  # some more carry new tokens
+    assert {owner for owner, _ in log.own_requests()} == set(log.names.values())
+    assert all(one.sender != one.recipient for one in log.messages)
 
 
 @pytest.mark.threat("sender-linked")
@@ -242,13 +244,13 @@ def test_no_feature_names_a_sender_more_often_than_chance(
     log: Log, record_property: Callable[[str, object], None]
 ) -> None:
     """Nor do all features together. By chance, 2 of 100 guesses among fifty people are right."""
-    linked = {feature: guessed(log, feature) for feature in FEATURES}
-    linked["all together"] = guessed(log, *FEATURES)
+    linked = {feature: right_guess_share(log, feature) for feature in FEATURES}
+    linked["all together"] = right_guess_share(log, *FEATURES)
     record_property("linked", linked)
-    assert {feature: share for feature, share in linked.items() if share > BY_CHANCE} == {}
+    assert {name: share for name, share in linked.items() if share > SHARE_BY_CHANCE_MAX} == {}
 
 
-def test_no_connection_carries_two_tokens_and_none_is_gone_on_with(log: Log) -> None:
+def test_no_connection_has_two_tokens_and_no_session_is_resumed(log: Log) -> None:
     """This includes opening messages, querying states, and blobs. A request without a token has its
     own connection.
     """
@@ -258,7 +260,7 @@ def test_no_connection_carries_two_tokens_and_none_is_gone_on_with(log: Log) -> 
         tokens.setdefault(seen.connection, set()).add(seen.header(b"authorization"))
         count[seen.connection] = count.get(seen.connection, 0) + 1
     assert max(map(len, tokens.values())) == 1
-    assert all(count[one] == 1 for one, held in tokens.items() if None in held)
+    assert all(count[one] == 1 for one, tokens_shown in tokens.items() if None in tokens_shown)
     assert max(count.values()) > 1  # a connection is used again for the same token
     assert not any(seen.resumed or seen.ticket is not None for seen in log.seen)
     assert not any(seen.header(b"cookie") for seen in log.seen)
@@ -274,7 +276,7 @@ def test_requests_of_a_kind_have_the_same_headers_in_the_same_order(log: Log) ->
     assert {seen.header(b"user-agent") for seen in log.seen} == {b"Entrenous"}
 
 
-def test_a_session_that_is_gone_on_with_would_be_seen(tmp_path: Path) -> None:
+def test_resumed_session_would_be_detected(tmp_path: Path) -> None:
     """The hostile relay detects that another client of this Python resumes a session."""
     pair = certificate(tmp_path)
     context, session = ssl.create_default_context(cafile=pair.cert), None
@@ -282,12 +284,14 @@ def test_a_session_that_is_gone_on_with_would_be_seen(tmp_path: Path) -> None:
         relay.app = relay_app(village_relay("", WoundClock(), LoadedDice("relay"))[0])
         for _ in range(2):
             with (
-                socket.create_connection(("127.0.0.1", relay.port)) as line,
-                context.wrap_socket(line, session=session, server_hostname="localhost") as secure,
+                socket.create_connection(("127.0.0.1", relay.port)) as connection,
+                context.wrap_socket(
+                    connection, session=session, server_hostname="localhost"
+                ) as tls,
             ):
-                secure.sendall(b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                assert secure.recv(1 << 16).startswith(b"HTTP/1.1 200")
-                session = secure.session
+                tls.sendall(b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert tls.recv(1 << 16).startswith(b"HTTP/1.1 200")
+                session = tls.session
         first, second = relay.seen
     assert (first.ticket, first.resumed) == (None, False)
     assert second.ticket is not None

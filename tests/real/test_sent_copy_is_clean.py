@@ -20,10 +20,10 @@ def exiftool() -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_exiftool_finds_nothing_in_the_copy_that_was_opened(
-    told: Evening, exiftool: str, kind: str
+def test_exiftool_finds_no_metadata_in_the_opened_copy(
+    evening: Evening, exiftool: str, kind: str
 ) -> None:
-    original, copy = told.originals[kind], told.copies[kind]
+    original, copy = evening.originals[kind], evening.copies[kind]
     planted = tags_of(exiftool, original)
     for part in ("GPSLatitude", "ThumbnailImage", "XMP-dc:Creator", "Make", "SerialNumber"):
         assert any(part in tag for tag in planted), part
@@ -32,9 +32,9 @@ def test_exiftool_finds_nothing_in_the_copy_that_was_opened(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_spelling_of_what_was_planted_is_in_its_bytes(told: Evening, kind: str) -> None:
-    assert TRAILER in told.originals[kind].read_bytes()
-    data = told.copies[kind].read_bytes()
+def test_copy_contains_no_spelling_of_the_planted_metadata(evening: Evening, kind: str) -> None:
+    assert TRAILER in evening.originals[kind].read_bytes()
+    data = evening.copies[kind].read_bytes()
     for spelling in spellings(MARKER):
         assert spelling not in data
     for name in ("quillfeather", "Quillfeather", "Ossington"):
@@ -42,11 +42,9 @@ def test_no_spelling_of_what_was_planted_is_in_its_bytes(told: Evening, kind: st
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_copy_is_the_picture_in_its_own_format_under_a_neutral_name(
-    told: Evening, kind: str
-) -> None:
-    copy = told.copies[kind]
-    with Image.open(told.originals[kind]) as before, Image.open(copy) as after:
+def test_copy_has_the_original_format_and_a_neutral_name(evening: Evening, kind: str) -> None:
+    copy = evening.copies[kind]
+    with Image.open(evening.originals[kind]) as before, Image.open(copy) as after:
         assert (after.format, after.size) == (before.format, before.size)
-    assert copy.name == f"{told.messages[0]}-{1 + KINDS.index(kind)}.{kind}"
+    assert copy.name == f"{evening.messages[0]}-{1 + KINDS.index(kind)}.{kind}"
     assert copy.stat().st_mode & 0o777 == 0o600

@@ -26,35 +26,35 @@ pytestmark = [
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
     """Copy the unit, with a program that exists on this machine in place of ours."""
-    told = (SHARE / UNIT).read_text()
-    assert told.count(PROGRAM) == 2
-    (tmp_path / UNIT).write_text(told.replace(PROGRAM, sys.executable))
+    text = (SHARE / UNIT).read_text()
+    assert text.count(PROGRAM) == 2
+    (tmp_path / UNIT).write_text(text.replace(PROGRAM, sys.executable))
     return tmp_path / UNIT
 
 
-def asked(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = ["systemd-analyze", "--no-pager", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_systemd_understands_it(unit: Path) -> None:
-    done = asked("verify", "--man=no", str(unit))
+def test_systemd_accepts_the_unit(unit: Path) -> None:
+    done = run_systemd_analyze("verify", "--man=no", str(unit))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_setting_that_systemd_does_not_know_would_be_found(unit: Path) -> None:
+def test_unknown_setting_would_be_found(unit: Path) -> None:
     unit.write_text(unit.read_text().replace("ProtectHome=", "ProtectHouse="))
-    assert "ProtectHouse" in asked("verify", "--man=no", str(unit)).stderr
+    assert "ProtectHouse" in run_systemd_analyze("verify", "--man=no", str(unit)).stderr
 
 
 def test_it_leaves_little_to_attack(unit: Path) -> None:
-    told = asked("security", "--offline=yes", str(unit)).stdout
-    found = re.search(r"exposure level for \S+: ([\d.]+)", told)
-    assert found is not None, told
+    text = run_systemd_analyze("security", "--offline=yes", str(unit)).stdout
+    found = re.search(r"exposure level for \S+: ([\d.]+)", text)
+    assert found is not None, text
     assert float(found[1]) <= EXPOSURE_MAX
 
 
-def test_what_it_starts_can_be_typed() -> None:
+def test_unit_starts_the_documented_commands() -> None:
     lines = re.findall(r"ExecStart(?:Pre)?=-?\S+ (.*)", (SHARE / UNIT).read_text())
     assert lines == [
         "relay check --settings /etc/entrenous/relay.toml",
@@ -63,7 +63,7 @@ def test_what_it_starts_can_be_typed() -> None:
 
 
 @pytest.mark.parametrize("name", ["entrenous-watch.service", "entrenous-watch.timer"])
-def test_systemd_understands_the_units_that_watch(tmp_path: Path, name: str) -> None:
+def test_systemd_accepts_the_watching_units(tmp_path: Path, name: str) -> None:
     for one in ("entrenous-watch.service", "entrenous-watch.timer"):
         (tmp_path / one).write_text((SHARE / one).read_text())
     done = subprocess.run(
@@ -76,15 +76,15 @@ def test_systemd_understands_the_units_that_watch(tmp_path: Path, name: str) -> 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_what_the_watching_unit_starts_passes_the_passphrase_by_a_descriptor(
+def test_watching_unit_passes_the_passphrase_by_a_descriptor(
     tmp_path: Path,
 ) -> None:
     """Run the unit's command line with a program that prints its arguments and descriptor 3."""
     unit = (SHARE / "entrenous-watch.service").read_text()
     (line,) = re.findall(r"ExecStart=(.*)", unit)
-    shows = tmp_path / "entrenous"
-    shows.write_text('#!/bin/sh\necho "$*"; cat <&3\n')
-    shows.chmod(0o700)
+    printing_program = tmp_path / "entrenous"
+    printing_program.write_text('#!/bin/sh\necho "$*"; cat <&3\n')
+    printing_program.chmod(0o700)
     (tmp_path / "passphrase").write_text("four or five words")
     done = subprocess.run(
         shlex.split(line),

@@ -39,12 +39,12 @@ IN_FLIGHT = 16 * 1024 * 1024  # buffered between two programs, and lost if one i
 pytestmark = pytest.mark.real
 
 
-class Counting:
+class CountingCourier:
     """A courier that counts the uploaded bytes of blobs."""
 
     def __init__(self, courier: HttpCourier) -> None:
         self._courier = courier
-        self.sent = 0
+        self.sent_bytes = 0
 
     def __getattr__(self, call: str) -> Any:
         return getattr(self._courier, call)
@@ -54,7 +54,7 @@ class Counting:
 
         def counted(size: int = -1) -> bytes:
             part: bytes = read(size)
-            self.sent += len(part)
+            self.sent_bytes += len(part)
             return part
 
         data.read = counted
@@ -72,12 +72,12 @@ def relay(tmp_path: Path) -> Iterator[Server]:
     relay.stop()
 
 
-def device(courier: HttpCourier) -> Device:
-    clock, dice, vault = SystemClock(), SystemRandomSource(), MemoryVault()
-    return Device(clock, dice, vault, VaultLedger(vault), courier, read_picture)
+def create_device(courier: HttpCourier) -> Device:
+    clock, random_source, vault = SystemClock(), SystemRandomSource(), MemoryVault()
+    return Device(clock, random_source, vault, VaultLedger(vault), courier, read_picture)
 
 
-def lay_out(ana: Device) -> None:
+def queue_large_message(ana: Device) -> None:
     """Seal a message to Ben with one large file, and put it into the outbox."""
     (to,) = addressees(contact_named("ben", ana), ana)
     person = to.contact.person
@@ -105,34 +105,34 @@ def lay_out(ana: Device) -> None:
     COPY_DELIVERY_TABLE.store(copy, made.outer.envelope.hex(), ana.vault)
 
 
-def bytes_there(relay: Server) -> int:
+def largest_file_bytes(relay: Server) -> int:
     """Return the size of the largest file that the relay stores, in bytes."""
     files = (path.stat().st_size for path in relay.folder.rglob("*") if path.is_file())
     return max(files, default=0)
 
 
-def test_a_relay_killed_half_way_is_sent_the_rest_alone(relay: Server) -> None:
+def test_relay_killed_halfway_only_gets_the_rest(relay: Server) -> None:
     with closing(new_relay_client()) as client:
         courier = HttpCourier(client, 60.0)
-        ana, ben = device(courier), device(courier)
+        ana, ben = create_device(courier), create_device(courier)
         for name, one in (("ana", ana), ("ben", ben)):
             set_up(name, relay.url, one)
         add_person(make_invite_link(ben), "ben", ana)
         for one in (ben, ana):
             fetch_messages(one)
-        lay_out(ana)
-        counting = Counting(courier)
+        queue_large_message(ana)
+        counting = CountingCourier(courier)
         done: list[FlushResult] = []
         sending = threading.Thread(
             target=lambda: done.append(flush_outbox(replace(ana, courier=counting)))
         )
         sending.start()
-        assert wait_until(lambda: bytes_there(relay) > SIZE // 2, 120)
+        assert wait_until(lambda: largest_file_bytes(relay) > SIZE // 2, 120)
         relay.stop(SIGKILL)
-        before, kept = counting.sent, bytes_there(relay)
-        assert SIZE // 2 < kept < SIZE
+        before, stored_bytes = counting.sent_bytes, largest_file_bytes(relay)
+        assert SIZE // 2 < stored_bytes < SIZE
         relay.start()
         sending.join(120)
     assert [flushed.posted_count for flushed in done] == [1]
-    assert counting.sent - before <= 0.52 * SIZE
-    assert counting.sent <= SIZE + IN_FLIGHT
+    assert counting.sent_bytes - before <= 0.52 * SIZE
+    assert counting.sent_bytes <= SIZE + IN_FLIGHT

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.real
 ROUNDS = 12
 DEVICES = 3
 
-RACER = """
+RACING_RELAY = """
 import asyncio, json, os, sys
 from tests.in_memory.blobs import MemoryBlobs
 from entrenous.carry.store.postgres import open_postgres
@@ -58,11 +58,11 @@ mail.close()
 """
 
 
-def _sent(url: str) -> list[list[tuple[str, str]]]:
+def _post_messages(url: str) -> list[list[tuple[str, str]]]:
     """Post a message for each round; return the envelope and open token of each device's copy."""
 
     async def post_all(relay: Relay) -> list[list[tuple[str, str]]]:
-        return [[await _copy(relay, n) for _ in range(DEVICES)] for n in range(ROUNDS)]
+        return [[await _post_copy(relay, n) for _ in range(DEVICES)] for n in range(ROUNDS)]
 
     with closing(open_postgres(url)) as mail:
         return asyncio.run(
@@ -70,10 +70,10 @@ def _sent(url: str) -> list[list[tuple[str, str]]]:
         )
 
 
-async def _copy(relay: Relay, number: int) -> tuple[str, str]:
-    dice = relay.dice
+async def _post_copy(relay: Relay, number: int) -> tuple[str, str]:
+    random_source = relay.dice
     post = Post(until=datetime.now(UTC) + timedelta(days=1))
-    post.mailbox, post.id = dice.token(16), dice.token(16)  # type: ignore[assignment]
+    post.mailbox, post.id = random_source.token(16), random_source.token(16)  # type: ignore[assignment]
     await create_mailbox(post.mailbox, token_hash(post.owner), relay)
     await register_send_token(post.mailbox, post.owner, post.granted(), relay)
     share = ShareDeposit(post.share, token_hash(post.open), 1, number.to_bytes(16, "big"))
@@ -87,12 +87,12 @@ async def _copy(relay: Relay, number: int) -> tuple[str, str]:
 @pytest.mark.threat("n-plus-one-views")
 def test_one_of_a_hundred_openers_on_three_devices_and_two_relays(postgres: Cluster) -> None:
     url = postgres.fresh()
-    messages = _sent(url)
+    messages = _post_messages(url)
     with ExitStack() as running:
         relays = [
             running.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-c", RACER, url],
+                    [sys.executable, "-c", RACING_RELAY, url],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
@@ -103,14 +103,14 @@ def test_one_of_a_hundred_openers_on_three_devices_and_two_relays(postgres: Clus
         for relay in relays:
             assert relay.stdout is not None
             assert relay.stdout.readline() == "ready\n"
-        opened = [_raced(relays, copies) for copies in messages]
+        opened = [_race(relays, copies) for copies in messages]
         for relay in relays:
             assert relay.stdin is not None
             relay.stdin.close()
     assert opened == [1] * ROUNDS
 
 
-def _raced(relays: list["subprocess.Popen[str]"], copies: list[tuple[str, str]]) -> int:
+def _race(relays: list["subprocess.Popen[str]"], copies: list[tuple[str, str]]) -> int:
     """Let fifty openers at each relay try at once; return how many got the key share."""
     openers = [copies[n % DEVICES] for n in range(50)]
     for relay in relays:

@@ -26,7 +26,17 @@ from entrenous.send.inbox import received_messages
 from entrenous.wire.encodings import from_base64url
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.media.test_no_metadata_left import MARKER, spellings
-from tests.real.day import BEN, FILE, NAMES, SIGN, WORDS, Day, DayClock, lives_through, settled
+from tests.real.day import (
+    BEN,
+    FILE,
+    NAMES,
+    REACTION_TEXT,
+    TEXTS,
+    Day,
+    DayClock,
+    run_day,
+    set_up_device,
+)
 from tests.real.stage import Server, all_bytes
 from tests.real.wire import recorded
 
@@ -41,8 +51,8 @@ LENGTHS = {
     "xwing": {6905},
 }
 PROGRAM = this_program_version()
-SAID_BY_RELAYS = {"entrenous/relay-status/1", PROGRAM.version, PROGRAM.commit}
-SAID_BY_RELAYS |= set(map(str, EnvelopeState))
+WORDS_OF_RELAYS = {"entrenous/relay-status/1", PROGRAM.version, PROGRAM.commit}
+WORDS_OF_RELAYS |= set(map(str, EnvelopeState))
 AGE_NONCE, AGE_CHUNK, AGE_TAG = 16, 65_536, 16
 
 
@@ -50,16 +60,16 @@ AGE_NONCE, AGE_CHUNK, AGE_TAG = 16, 65_536, 16
 def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     folder = tmp_path_factory.mktemp("day")
     relay = Server(folder / "relay", ("relay", "run"))
-    with ExitStack() as closing_all:
+    with ExitStack() as servers_and_clients:
         relay.start()
-        closing_all.callback(relay.stop)
+        servers_and_clients.callback(relay.stop)
         with recorded(relay.url) as wire:
             day = Day(wire, relay, DayClock(), folder)
             for name in NAMES[1:]:
-                client = closing_all.enter_context(new_relay_client())
-                day.devices[name] = settled(name, HttpCourier(client), day)
-            lives_through(day)
-            closing_all.pop_all().close()  # all clients disconnect, and the relay stops
+                client = servers_and_clients.enter_context(new_relay_client())
+                day.devices[name] = set_up_device(name, HttpCourier(client), day)
+            run_day(day)
+            servers_and_clients.pop_all().close()  # all clients disconnect, and the relay stops
         yield day
 
 
@@ -67,37 +77,37 @@ def needles(day: Day) -> list[bytes]:
     """Return all private content, as it is and in base64, as JSON may contain it."""
     data = (day.folder / FILE).read_bytes()
     pieces = [data[at : at + 24] for at in range(600, len(data) - 24, 499)]
-    said = [*NAMES, *(part for name in NAMES for part in name.split()), *WORDS, SIGN, FILE]
-    said += [Path(FILE).stem, *names_of_messages(day)]
+    words = [*NAMES, *(part for name in NAMES for part in name.split()), *TEXTS, REACTION_TEXT]
+    words += [FILE, Path(FILE).stem, *message_names(day)]
     plain = [
-        *(one.encode() for one in said),
+        *(one.encode() for one in words),
         *spellings(MARKER),
         b"JFIF\0",
         b"Exif\0\0",
         b"OggS\0\2",
     ]
-    plain += [*pieces, *day.plain]
-    return [*plain, *(form for one in plain if len(one) >= 8 for form in in_base64(one))]
+    plain += [*pieces, *day.private_parts]
+    return [*plain, *(form for one in plain if len(one) >= 8 for form in base64_forms_of(one))]
 
 
-def names_of_messages(day: Day) -> set[str]:
+def message_names(day: Day) -> set[str]:
     every = (one for device in day.devices.values() for one in received_messages(device))
     return {str(one.name) for one in every}
 
 
-def in_base64(data: bytes) -> Iterator[bytes]:
+def base64_forms_of(data: bytes) -> Iterator[bytes]:
     """Yield the base64 characters that these bytes determine inside longer data, for each of three
     alignments and in both alphabets.
     """
     for before in range(3):
         coded = base64.b64encode(bytes(before) + data)
-        sure = coded[math.ceil(before * 4 / 3) : (before + len(data)) // 3 * 4]
-        yield sure
-        yield sure.replace(b"+", b"-").replace(b"/", b"_")
+        determined = coded[math.ceil(before * 4 / 3) : (before + len(data)) // 3 * 4]
+        yield determined
+        yield determined.replace(b"+", b"-").replace(b"/", b"_")
 
 
-def found(day: Day, *hay: bytes) -> list[bytes]:
-    return [needle for needle in needles(day) if any(needle in one for one in hay)]
+def needles_in(day: Day, *data: bytes) -> list[bytes]:
+    return [needle for needle in needles(day) if any(needle in one for one in data)]
 
 
 @pytest.mark.threat("hostile-network")
@@ -107,15 +117,15 @@ def test_nothing_on_the_wire_can_be_read(day: Day) -> None:
     assert any(b"PUT /v1/mailboxes/" in flow for flow in flows)
     assert any(b"age-encryption.org/v1" in flow for flow in flows)
     assert not any(b"content-encoding" in flow.lower() for flow in flows)  # it would hide text
-    assert found(day, *flows) == []
+    assert needles_in(day, *flows) == []
 
 
 def test_the_search_finds_what_is_there(day: Day) -> None:
-    for said in (NAMES[0], WORDS[1], FILE):
+    for text in (NAMES[0], TEXTS[1], FILE):
         for before in range(3):
-            hay = base64.urlsafe_b64encode(b"x" * before + said.encode() + b"yz")
-            assert found(day, hay)
-    assert found(day, (day.folder / FILE).read_bytes())
+            data = base64.urlsafe_b64encode(b"x" * before + text.encode() + b"yz")
+            assert needles_in(day, data)
+    assert needles_in(day, (day.folder / FILE).read_bytes())
 
 
 @pytest.mark.threat("hostile-network")
@@ -123,9 +133,12 @@ def test_letters_have_the_sizes_of_their_list(day: Day) -> None:
     sealed = []
     for one in day.wire.exchanges():
         if one.method == "PUT" and "/envelopes/" in one.path:
-            sealed.append(from_base64url(json.loads(one.sent)["sealed"]))
+            sealed.append(from_base64url(json.loads(one.request_body)["sealed"]))
         if one.method == "GET" and "/envelopes?" in one.path and one.status == 200:
-            sealed += [from_base64url(each["sealed"]) for each in json.loads(one.came)["envelopes"]]
+            sealed += [
+                from_base64url(each["sealed"])
+                for each in json.loads(one.response_body)["envelopes"]
+            ]
     assert len(sealed) > 30
     sizes = {len(one) - SEAL_OVERHEAD_BYTES - VERSION_AND_KEY for one in sealed}
     assert sizes <= set(PADDED_SIZES_BYTES)
@@ -138,9 +151,9 @@ def test_blobs_have_padded_sizes(day: Day) -> None:
     blobs = []
     for one in day.wire.exchanges():
         if "/blobs/" in one.path and one.method == "PUT":
-            blobs.append(one.sent)
+            blobs.append(one.request_body)
         if "/blobs/" in one.path and one.method == "GET" and one.status == 200:
-            blobs += [one.came] if one.came.startswith(b"age-") else []
+            blobs += [one.response_body] if one.response_body.startswith(b"age-") else []
     assert len(blobs) > 12
     sizes = {plain_size(one) for one in blobs}
     assert all(size == padded_length(size) for size in sizes)
@@ -154,7 +167,7 @@ def test_whatever_is_asked_or_answered_has_a_length_that_tells_nothing(day: Day)
     """
     kinds = set()
     for one in day.wire.exchanges():
-        for body in filter(None, (one.sent, one.came)):
+        for body in filter(None, (one.request_body, one.response_body)):
             kinds.add(kind := one.path.split("?")[0].split("/")[-1 if "/card" in one.path else 2])
             if body.startswith(b"age-"):
                 size = plain_size(body)
@@ -165,23 +178,23 @@ def test_whatever_is_asked_or_answered_has_a_length_that_tells_nothing(day: Day)
                 )
             else:
                 assert one.path.split("/")[-1] not in {"card", "blobs"}
-                for name, text in texts(json.loads(body)):
+                for name, text in strings_in(json.loads(body)):
                     lengths = LENGTHS.get(name, {16, 32})  # ids; tokens, locks, shares, points
-                    assert text in SAID_BY_RELAYS or len(from_base64url(text)) in lengths, (
+                    assert text in WORDS_OF_RELAYS or len(from_base64url(text)) in lengths, (
                         one.path,
                         name,
                     )
     assert kinds == {"blobs", "card", "envelopes", "mailboxes", "shares", "status"}
 
 
-def texts(said: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def strings_in(json_value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """Yield every string in a JSON value, with the name of the member that contains it."""
-    if isinstance(said, str):
-        yield name, said
-    for key, value in said.items() if isinstance(said, dict) else ():
-        yield from texts(value, key)
-    for value in said if isinstance(said, list) else ():
-        yield from texts(value, name)
+    if isinstance(json_value, str):
+        yield name, json_value
+    for key, value in json_value.items() if isinstance(json_value, dict) else ():
+        yield from strings_in(value, key)
+    for value in json_value if isinstance(json_value, list) else ():
+        yield from strings_in(value, name)
 
 
 def plain_size(blob: bytes) -> int:
@@ -193,9 +206,9 @@ def plain_size(blob: bytes) -> int:
 
 @pytest.mark.threat("hostile-network")
 def test_nor_does_the_relay_keep_or_write_down_anything(day: Day) -> None:
-    held, log = all_bytes(day.relay.folder), day.relay.log.read_bytes()
-    assert b"age-encryption.org/v1" in held  # the last message still waits
-    assert found(day, held, log) == []
+    stored, log = all_bytes(day.relay.folder), day.relay.log.read_bytes()
+    assert b"age-encryption.org/v1" in stored  # the last message still waits
+    assert needles_in(day, stored, log) == []
     with closing(sqlite3.connect(day.relay.folder / "mail.db")) as database:
         letters = database.execute("SELECT length(sealed) FROM stored_letter").fetchall()
     assert letters

@@ -22,29 +22,29 @@ from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_pictu
 
 pytestmark = pytest.mark.real
 
-FORMS = {
+INTERFACES = {
     SourceKind.NCMEC: ("/exchange/ncmec", "friends:{key}"),
     SourceKind.STOPNCII: ("/exchange/stopncii/v1", "{key},{key}"),
 }
 
 
-def soon(true: Callable[[], bool]) -> None:
+def wait_until_true(condition: Callable[[], bool]) -> None:
     """Wait up to 180 s until this is true: the NCMEC interface only shows what is 5 s old."""
     until = time.monotonic() + 180
-    while not true():
+    while not condition():
         assert time.monotonic() < until
         Event().wait(0.3)
 
 
-def fetching_from(there: Running, kind: SourceKind, key: str, folder: Path) -> Path:
-    """Create the data folder of a gate that fetches from ``there`` by this interface."""
-    path, credentials = FORMS[kind]
+def create_fetching_gate(source_gate: Running, kind: SourceKind, key: str, folder: Path) -> Path:
+    """Create the data folder of a gate that fetches from ``source_gate`` by this interface."""
+    path, credentials = INTERFACES[kind]
     folder.mkdir(mode=0o700)
     (folder / "gate.toml").write_text("fetch_minutes = 0.05\n")
     file = folder.with_suffix(".credentials")
     file.touch(mode=0o600)
     file.write_text(credentials.format(key=key))
-    where = f"{there.url}{path}"
+    where = f"{source_gate.url}{path}"
     with open_platform(folder) as (platform, _):
         source = Source("theirs", kind, where, BankName("theirs"), credentials=str(file))
         open_exchange(platform).sources.add(source)
@@ -54,7 +54,8 @@ def fetching_from(there: Running, kind: SourceKind, key: str, folder: Path) -> P
 @pytest.mark.threat("withdrawal-ignored")
 def test_a_withdrawal_reaches_the_other_gate(tmp_path: Path) -> None:
     """One gate fetches by each interface."""
-    theirs, hers, quick = tmp_path / "theirs", skimage.data.astronaut(), ("--no-slow-look",)
+    theirs, pixels = tmp_path / "theirs", skimage.data.astronaut()
+    options = ("--judges", "0", "--no-slow-look")
     with open_platform(theirs) as (platform, _):
         key = (
             add_exchange_partner("friends", [PEOPLE_BANK], open_exchange(platform))
@@ -62,19 +63,23 @@ def test_a_withdrawal_reaches_the_other_gate(tmp_path: Path) -> None:
             .decode()
         )
     with ExitStack() as opened:
-        there = opened.enter_context(running(theirs, "--judges", "0", *quick))
-        data = [fetching_from(there, kind, key, tmp_path / kind) for kind in FORMS]
-        here = [opened.enter_context(running(one, "--judges", "0", *quick)) for one in data]
+        source_gate = opened.enter_context(running(theirs, *options))
+        data = [
+            create_fetching_gate(source_gate, kind, key, tmp_path / kind) for kind in INTERFACES
+        ]
+        fetching_gates = [opened.enter_context(running(one, *options)) for one in data]
 
-        def decide(decision: str) -> bool:
-            return all(one.bring(jpeg(hers)).json()["decision"] == decision for one in here)
+        def all_decide(decision: str) -> bool:
+            return all(
+                one.bring(jpeg(pixels)).json()["decision"] == decision for one in fetching_gates
+            )
 
-        assert decide("let through")
+        assert all_decide("let through")
         device = a_device()
-        gate = RegistrationClient(there.url, opened.enter_context(new_relay_client()))
+        gate = RegistrationClient(source_gate.url, opened.enter_context(new_relay_client()))
         protection = protect_picture(
-            picture(hers), adult=True, parts=False, gate=gate, device=device
+            picture(pixels), adult=True, parts=False, gate=gate, device=device
         )
-        soon(lambda: decide("hold"))
+        wait_until_true(lambda: all_decide("hold"))
         withdraw_protection(protection, gate, device)
-        soon(lambda: decide("let through"))
+        wait_until_true(lambda: all_decide("let through"))

@@ -12,18 +12,18 @@ from tests.ready import begun
 @contextmanager
 def folder_and_database(*, postgresql: bool) -> Iterator[tuple[Path, str]]:
     """Yield an empty folder, and the URL of an empty PostgreSQL database, or "" for SQLite."""
-    with ExitStack() as going:
-        folder = Path(going.enter_context(tempfile.TemporaryDirectory()))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         database = ""
         if postgresql:
             from tests.postgres import cluster
 
-            database = going.enter_context(cluster()).fresh()
+            database = stack.enter_context(cluster()).fresh()
         yield folder, database
 
 
 @contextmanager
-def to_be_killed(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+def killed_at_end(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     """Run a program whose standard output can be read, and kill it at the end."""
     with begun(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -32,7 +32,7 @@ def to_be_killed(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def first_words(process: subprocess.Popen[str]) -> str:
+def first_line(process: subprocess.Popen[str]) -> str:
     """Return the first line that the process prints, once it serves."""
     assert process.stdout is not None
     return process.stdout.readline()

@@ -11,14 +11,14 @@ import httptools
 
 
 @dataclass(frozen=True)
-class Exchange:
+class RecordedExchange:
     """One request and its answer."""
 
     method: str
     path: str
-    sent: bytes
+    request_body: bytes
     status: int
-    came: bytes
+    response_body: bytes
 
 
 @dataclass
@@ -28,11 +28,13 @@ class Connection:
     up: bytearray = field(default_factory=bytearray)
     down: bytearray = field(default_factory=bytearray)
 
-    def exchanges(self) -> Iterator[Exchange]:
-        asked = _messages(httptools.HttpRequestParser, self.up)
-        answered = _messages(httptools.HttpResponseParser, self.down)
-        for ask, answer in zip(asked, answered, strict=True):
-            yield Exchange(str(ask.start), ask.path, ask.body, int(answer.start), answer.body)
+    def exchanges(self) -> Iterator[RecordedExchange]:
+        requests = _messages(httptools.HttpRequestParser, self.up)
+        responses = _messages(httptools.HttpResponseParser, self.down)
+        for request, response in zip(requests, responses, strict=True):
+            yield RecordedExchange(
+                str(request.start), request.path, request.body, int(response.start), response.body
+            )
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Wire:
         """Return the bytes of each direction of each connection."""
         return [bytes(one) for talk in self.connections for one in (talk.up, talk.down)]
 
-    def exchanges(self) -> list[Exchange]:
+    def exchanges(self) -> list[RecordedExchange]:
         return [one for connection in self.connections for one in connection.exchanges()]
 
 
@@ -67,23 +69,23 @@ def recorded(relay_url: str) -> Iterator[Wire]:
 
 
 def _accept(listener: socket.socket, relay: tuple[str, int], wire: Wire) -> None:
-    carrying = []
+    threads = []
     with suppress(OSError):  # the listener was shut down
         while True:
-            near, _ = listener.accept()
+            client, _ = listener.accept()
             connection = Connection()
             wire.connections.append(connection)
-            carrying.append(threading.Thread(target=_carry, args=(near, relay, connection)))
-            carrying[-1].start()
-    for one in carrying:
+            threads.append(threading.Thread(target=_carry, args=(client, relay, connection)))
+            threads[-1].start()
+    for one in threads:
         one.join(10)
 
 
-def _carry(near: socket.socket, relay: tuple[str, int], connection: Connection) -> None:
-    with near, socket.create_connection(relay) as far:
-        up = threading.Thread(target=_pass_on, args=(near, far, connection.up))
+def _carry(client: socket.socket, relay: tuple[str, int], connection: Connection) -> None:
+    with client, socket.create_connection(relay) as server:
+        up = threading.Thread(target=_pass_on, args=(client, server, connection.up))
         up.start()
-        _pass_on(far, near, connection.down)
+        _pass_on(server, client, connection.down)
         up.join()
 
 
@@ -118,9 +120,11 @@ class _Reader:
         self.found[-1].path += url.decode()
 
     def on_headers_complete(self) -> None:
-        request = isinstance(self.parser, httptools.HttpRequestParser)
-        told = self.parser.get_method().decode() if request else self.parser.get_status_code()
-        self.found[-1].start = told
+        is_request = isinstance(self.parser, httptools.HttpRequestParser)
+        start_line = (
+            self.parser.get_method().decode() if is_request else self.parser.get_status_code()
+        )
+        self.found[-1].start = start_line
 
     def on_body(self, body: bytes) -> None:
         self.found[-1].body += body
