@@ -254,6 +254,12 @@ class Siege:
         self.village.clock.wind(minutes=self.dice.choice((1, 70, 1500)))
 
 
+def _add_and_compare(link: str, name: str, who: Villager) -> None:
+    """Add a person by a link and mark their keys as compared, so that receipts are owed."""
+    add_person(link, name, who.device)
+    mark_keys_compared(name, who.device)
+
+
 Step = Callable[[Siege, Villager], None]
 STEPS_TAKEN: Final[dict[Step, int]] = {
     Siege.sends: 12,
@@ -330,9 +336,3 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
-
-
-def _add_and_compare(link: str, name: str, who: Villager) -> None:
-    """Add a person by a link and mark their keys as compared, so that receipts are owed."""
-    add_person(link, name, who.device)
-    mark_keys_compared(name, who.device)
