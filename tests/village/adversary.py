@@ -120,7 +120,7 @@ class Adversary:
         row = self.recorded.setdefault(call, deque(maxlen=CALLS_REMEMBERED))
         row.append(RecordedCall(caller, arguments, answer))
         if call == "publish_key_bundle":
-            self.remember(caller, "card", arguments[:2], arguments[3])
+            self.remember(caller, "key_bundle", arguments[:2], arguments[3])
 
     def answer(self, caller: str, call: str, arguments: tuple[Any, ...]) -> Any:
         """Answer somebody's call, honestly or with a trick."""
