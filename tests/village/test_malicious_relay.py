@@ -27,6 +27,7 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.nouns import BlobChanged, DecryptionFailed
 from entrenous.device.identities import contacts, own_device
 from entrenous.device.vault_tables import UNDECRYPTABLE_LETTER
+from entrenous.send.devices.own_key_bundle import seal_key_bundle
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.inbox import received_messages
 from entrenous.send.letter.letter_nouns import OWN_XWING_KEY_TABLE, OpenedContent
@@ -35,6 +36,7 @@ from entrenous.send.message.states import InboxState
 from entrenous.send.open import open_message
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import contact_named
+from entrenous.send.people.people_nouns import InviteKeysDiffer
 from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus, SendToken, WaitingEnvelope
@@ -519,7 +521,16 @@ def test_note_that_arrives_before_its_message_still_recalls_it(ana: Person, ben:
 
 @pytest.mark.threat("server-adds-device")
 def test_a_relay_cannot_say_who_somebody_is(room: Room, ana: Person) -> None:
-    """The keys that the relay handed out are those of the devices."""
+    """It shows Caro's key bundle at Ben's mailbox, sealed like his."""
+    ben, dan = room["ben"], room.settles("dan")
+    true, other = own_device(ben.device), own_device(room["caro"].device)
+    shown = seal_key_bundle(other.card, true.person.id, true.home.mailbox)
+    link = make_invite_link(ben.device)
+    with dan.courier.playing(key_bundle=changed(lambda _: shown)), pytest.raises(InviteKeysDiffer):
+        add_person(link, "ben", dan.device)
+    assert contacts(dan.device) == ()
+    add_person(link, "ben", dan.device)
+    assert contact_named("ben", dan.device).person == true.person
     for name in ("ben", "caro"):
         assert contact_named(name, ana.device).person == own_device(room[name].device).person
 
