@@ -10,28 +10,39 @@ import pytest
 
 from entrenous.base.errors import HOW_TO_UPDATE
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY
-from tests.real.stage import Server, Shell
+from tests.real.stage import PROGRAM, Server, Shell
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
 REFUSED = EXIT_STATUS_BY_FAMILY["refused"]
 
 
-def program_with(change: str) -> tuple[str, ...]:
-    """Return the command of our program with one constant changed to another version's."""
-    code = f"{change}; from entrenous.__main__ import main; main()"
-    return (sys.executable, "-c", code)
+PROGRAM_WITH = """
+import sys
+from entrenous.__main__ import main
+from entrenous.base.identity import ProtocolRange
+from entrenous.device.client import relay_request
+from entrenous.send.people import keep_contacts
+
+constants = {{{constants}}}
+for module in [vars(one) for name, one in sys.modules.items() if name.startswith("entrenous")]:
+    module.update((name, value) for name, value in constants.items() if name in module)
+main()
+"""
+
+
+def program_with(**constants: str) -> tuple[str, ...]:
+    """Return the command of our program with constants changed to another version's, in every
+    module that has imported them.
+    """
+    changed = ", ".join(f"{name!r}: {value}" for name, value in constants.items())
+    return (sys.executable, "-c", PROGRAM_WITH.format(constants=changed))
 
 
 # Older than the first released version; it tells the relay so in every request.
-OLD_PROGRAM = program_with(
-    "import entrenous.base.limits; entrenous.base.limits.PROTOCOL_VERSION = 1"
-)
+OLD_PROGRAM = program_with(PROTOCOL_VERSION="1", PROTOCOLS_SPOKEN="ProtocolRange(1, 1)")
 # A newer version, which no longer supports ours, at a relay that it can still use.
-NEW_PROGRAM = program_with(
-    "import entrenous.send.devices.own_key_bundle as card; "
-    "from entrenous.base.identity import ProtocolRange; card.PROTOCOLS_SPOKEN = ProtocolRange(3, 4)"
-)
+NEW_PROGRAM = program_with(PROTOCOLS_SPOKEN="ProtocolRange(3, 4)")
 
 
 @pytest.fixture
@@ -43,11 +54,9 @@ def relay(tmp_path: Path) -> Iterator[Server]:
 
 
 def set_up_person(
-    name: str, relay: Server, folder: Path, *, program: tuple[str, ...] = ()
+    name: str, relay: Server, folder: Path, *, program: tuple[str, ...] = PROGRAM
 ) -> Shell:
-    shell = Shell(name, folder / name)
-    if program:
-        shell.program, shell.anew = program, True
+    shell = Shell(name, folder / name, program=program)
     shell.does("setup", "--name", name, "--relay", relay.url, "--json")
     return shell
 
@@ -60,14 +69,14 @@ def one_line(output: bytes) -> str:
 def test_an_old_client_is_turned_away_and_told_how_to_update(relay: Server, tmp_path: Path) -> None:
     ana, ben = set_up_person("ana", relay, tmp_path), set_up_person("ben", relay, tmp_path)
     ana.adds(ben)
-    ana.program, ana.anew = OLD_PROGRAM, True
+    ana.program = OLD_PROGRAM
     send = ("send", "--text", "in the old way", "--to", "ben", "--confirm", "ben")
     done = ana.does(*send, status=REFUSED)
     ranges = "supports protocol versions 2 to 2; this version of Entrenous uses 1"
     assert ranges in one_line(done.err)
     assert HOW_TO_UPDATE in one_line(done.err)
     assert ben.inbox() == {}
-    newcomer = Shell("caro", tmp_path / "caro", program=OLD_PROGRAM, anew=True)
+    newcomer = Shell("caro", tmp_path / "caro", program=OLD_PROGRAM)
     done = newcomer.does("setup", "--name", "caro", "--relay", relay.url, status=REFUSED)
     assert HOW_TO_UPDATE in one_line(done.err)
 
