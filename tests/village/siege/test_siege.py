@@ -77,7 +77,7 @@ def test_adversary_gets_every_call_of_a_courier() -> None:
     # These are for resumed uploads and waiting inboxes, or are replaced by batches of tokens.
     rare = {"uploaded_size", "wait_for_letter", "drop_send_token"}
     missing = courier_calls() - rare
-    for seed in range(40):
+    for seed in (16, 37, *range(40)):  # the first two are enough now
         missing -= set(besiege(seed).call_counts)
         if not missing:
             break
