@@ -11,7 +11,6 @@ import io
 import os
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import chdir, redirect_stderr, redirect_stdout
@@ -21,6 +20,7 @@ from unittest.mock import patch
 
 from entrenous.__main__ import FEATURE_FUNCTIONS
 from entrenous.cli import run
+from tests.ready import done
 
 NAME = re.compile(r"\b[1-9][0-9]*-[a-z]+-[a-z]+\b")  # a message's name, like 7-lunar-otter
 TIME = re.compile(
@@ -89,16 +89,9 @@ def run_program(
     words: Sequence[str], folder: Path, environment: Mapping[str, str], given: bytes
 ) -> Printed:
     """Run a command as its own process."""
-    done = subprocess.run(
-        [sys.executable, "-m", "entrenous", *words],
-        cwd=folder,
-        env=dict(environment),
-        input=given,
-        capture_output=True,
-        timeout=600,
-        check=False,
-    )
-    return Printed(done.returncode, done.stdout.decode(), done.stderr.decode())
+    command = [sys.executable, "-m", "entrenous", *words]
+    finished = done(command, cwd=folder, env=dict(environment), typed=given)
+    return Printed(finished.returncode, finished.stdout.decode(), finished.stderr.decode())
 
 
 def run_in_process(
