@@ -87,8 +87,8 @@ def held(writer: Person, reader: Person) -> HeldTokens:
 
 def can_write(writer: Person, reader: Person) -> bool:
     """Return whether one device has tokens for the mailbox at which another is listed."""
-    window = held(writer, reader)
-    return window.seed is not None and window.place is None
+    tokens = held(writer, reader)
+    return tokens.seed is not None and tokens.place is None
 
 
 def in_touch(*people: Person) -> bool:

@@ -57,9 +57,9 @@ def known_of_envelope(post: RecordedRequest, requests: tuple[RecordedRequest, ..
 def test_week_has_enough_traffic(week: Week) -> None:
     assert len(week.posts()) > 200
     assert len(week.batches()) >= 10
-    told = {lock for batch in week.batches() for lock in map(unb64, batch["add"])}
+    registered = {lock for batch in week.batches() for lock in map(unb64, batch["add"])}
     shown = {token_hash(Secret(post.token)) for post in week.posts() if post.token is not None}
-    assert len(told & shown) > 100
+    assert len(registered & shown) > 100
     assert all(len(received_messages(one.device)) > 20 for one in week.people)
 
 

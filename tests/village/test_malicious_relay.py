@@ -486,8 +486,8 @@ def test_recall_works_if_the_relay_only_claims_to_withdraw(ana: Person, ben: Per
     """It kept its share and the files, but the note makes Ben's device delete the other share."""
     posted = ana.sends(SMALL, ben)
     fetch_messages(ben.device)
-    said = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
-    with ana.courier.playing(withdraw=lambda *_: said):
+    claimed = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
+    with ana.courier.playing(withdraw=lambda *_: claimed):
         recall_message(posted.name, ana.device)
     with pytest.raises(TakenBack):
         open_all(ben)
@@ -508,8 +508,8 @@ def test_withheld_note_does_not_undo_a_recall(ana: Person, ben: Person) -> None:
 def test_note_that_arrives_before_its_message_still_recalls_it(ana: Person, ben: Person) -> None:
     """The relay only claims that it deleted the letter, its share and the files."""
     posted = ana.sends(SMALL, ben)
-    said = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
-    with ana.courier.playing(withdraw=lambda *_: said):
+    claimed = EnvelopeStatus(EnvelopeState.TAKEN_BACK, opened=0)
+    with ana.courier.playing(withdraw=lambda *_: claimed):
         recall_message(posted.name, ana.device)
     with ben.courier.playing(waiting_envelopes=change_pages(lambda page: page[::-1])):
         fetch_messages(ben.device)

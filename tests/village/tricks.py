@@ -54,9 +54,9 @@ def with_flipped_bit(thing: Any, dice: Random) -> Any:
         place = int(dice.random() * len(thing))
         return [with_flipped_bit(one, dice) if at == place else one for at, one in enumerate(thing)]
     if is_dataclass(thing) and not isinstance(thing, type):
-        held = [one.name for one in fields(thing) if _holds_bytes(getattr(thing, one.name))]
-        if held:
-            name = held[int(dice.random() * len(held))]
+        byte_fields = [one.name for one in fields(thing) if _holds_bytes(getattr(thing, one.name))]
+        if byte_fields:
+            name = byte_fields[int(dice.random() * len(byte_fields))]
             return replace(thing, **{name: with_flipped_bit(getattr(thing, name), dice)})
     return thing
 

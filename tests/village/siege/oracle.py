@@ -69,8 +69,8 @@ class Oracle:
             return
         message, copy = true
         sent_at = message.sent_at.replace(microsecond=0)  # the wire carries whole seconds
-        said = (received.sent_at, received.expires_at, received.opens, received.envelope)
-        if said != (sent_at, message.expires_at, self.opens[message.id], copy.envelope):
+        stated = (received.sent_at, received.expires_at, received.opens, received.envelope)
+        if stated != (sent_at, message.expires_at, self.opens[message.id], copy.envelope):
             self._record_accept(who, f"{received.name} is shown otherwise than it was sent")
         key = (who.name, received.id)
         if key in self._ended and received.state not in ENDED_STATES:

@@ -45,9 +45,9 @@ class SimDisk:
 
     def _settle(self, kept: int) -> None:
         for changes in self.journal[:kept]:
-            for place, held in changes:
-                if held is None:
+            for place, content in changes:
+                if content is None:
                     self.durable.pop(place, None)
                 else:
-                    self.durable[place] = held
+                    self.durable[place] = content
         self.journal.clear()
