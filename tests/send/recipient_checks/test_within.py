@@ -24,6 +24,7 @@ from entrenous.send.people.circle_members import create_or_extend_circle
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
+from tests.send.room_text import writes
 from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.send.test_guard import draft
 
@@ -101,7 +102,7 @@ def three() -> Room:
     for one in (boss, cleo):
         ana.adds(one)
         for _ in range(3):
-            ana.sends(SMALL, one)
+            writes(ana, one.name)
         one.received()
     return room
 
@@ -129,7 +130,7 @@ def test_the_guard_asks_once_about_many_claimed_recipients(three: Room) -> None:
     for one in others:
         ana.adds(one)
         for _ in range(3):
-            ana.sends(SMALL, one)
+            writes(ana, one.name)
     name = send_with_false_recipients(cleo, ana, *others)
     (doubt,) = [
         one
