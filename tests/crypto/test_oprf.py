@@ -104,13 +104,13 @@ def test_scalar_needs_64_random_bytes(uniform: bytes) -> None:
 REPLACE_LIBRARY = """
 import os, sys
 written, shared = [], os.environ["TMPDIR"]
-def watch(event, told):
+def watch(event, arguments):
     if event in ("open", "tempfile.mkstemp", "tempfile.mkdtemp", "os.mkdir"):
-        written.extend(str(one) for one in told[:1] if str(one).startswith(shared))
-    elif event == "ctypes.dlopen" and str(told[0]).startswith(shared):
-        planted = open(told[0], "rb").read().replace(b"1.0.18", b"6.6.66")
-        os.remove(told[0])
-        open(told[0], "wb").write(planted)
+        written.extend(str(one) for one in arguments[:1] if str(one).startswith(shared))
+    elif event == "ctypes.dlopen" and str(arguments[0]).startswith(shared):
+        planted = open(arguments[0], "rb").read().replace(b"1.0.18", b"6.6.66")
+        os.remove(arguments[0])
+        open(arguments[0], "wb").write(planted)
 sys.addaudithook(watch)
 from entrenous.crypto.oprf import scalar_from_random
 scalar_from_random(bytes([1] * 64))

@@ -208,7 +208,7 @@ def test_a_message_lost_by_its_relay_opens_once_posted_again(
     on_disk: dict[Any, dict[Any, Any]] = {}
 
     def lose_answer(honest: Honest, *arguments: Any) -> Any:
-        on_disk.update({kind: dict(held) for kind, held in rows._rows.items()})
+        on_disk.update({kind: dict(stored) for kind, stored in rows._rows.items()})
         honest(*arguments)
         raise RelayUnreachable(host="x")
 

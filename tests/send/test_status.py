@@ -91,9 +91,9 @@ def test_status_reads_copies_once_and_asks_only_about_changeable_ones(
     reads = list[str]()
     honest = ana.vault.items
 
-    def counted(drawer: str) -> Iterator[tuple[str, bytes]]:
-        for key, record in honest(drawer):
-            reads.append(drawer)
+    def counted(table: str) -> Iterator[tuple[str, bytes]]:
+        for key, record in honest(table):
+            reads.append(table)
             yield key, record
 
     monkeypatch.setattr(ana.vault, "items", counted)

@@ -745,14 +745,14 @@ def test_a_file_is_padded_exactly(size: int) -> None:
     padded = padded_reader(data).read()
     assert len(padded) == padded_length(size)
     assert unpadded(padded, size) == data
-    for wrong, said in (
+    for wrong, stated_size in (
         (padded[:-1], size),
         (padded + bytes(1), size),
         (padded, 2 * size + 4096),
         (padded, 0),
     ):
         with pytest.raises(BadContent):
-            unpadded(wrong, said)
+            unpadded(wrong, stated_size)
     if len(padded) > size:
         with pytest.raises(BadContent):
             unpadded(padded[:-1] + b"\x01", size)

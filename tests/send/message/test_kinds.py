@@ -197,9 +197,9 @@ def test_a_clip_with_unreadable_pictures_is_not_sent_as_a_voice_note() -> None:
     room = talkers()
     ana = room["ana"]
     film = written(wander(seconds=0.5), codec="ffv1", container="matroska")
-    heard = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
+    sound = coded(voice(6.0, 48_000), 48_000, "aac", "mp4", 96_000)
     with pytest.raises(UnsupportedVideoCodec) as raised:
-        send_message(draft_to_friends(ana, beside(film, heard, container="matroska")), ana.device)
+        send_message(draft_to_friends(ana, beside(film, sound, container="matroska")), ana.device)
     assert raised.value.file == 0
     assert list(ana.device.ledger.messages()) == []
 

@@ -242,8 +242,8 @@ def swap_link(party: Party) -> tuple[Person, Person]:
     """
     ben, mallory = party.room["ben"], party.room.settles("ben")
     bens = make_invite_link(ben.device, name="ana")
-    hers = make_invite_link(mallory.device, name="ana")
-    add_person(hers, "ben", party.ana.device)
+    mallorys_link = make_invite_link(mallory.device, name="ana")
+    add_person(mallorys_link, "ben", party.ana.device)
     add_person(bens, "ben", mallory.device)
     for one in (ben, mallory, party.ana):
         fetch_messages(one.device)

@@ -46,9 +46,9 @@ def issued_range(who: Person) -> IssuedRange:
 def skip_to_last_token(who: Person) -> None:
     """Make a person's next letter use the last token of her range."""
     (key,) = who.device.vault.keys(HELD_TOKEN_RANGE)
-    held = HELD_TOKEN_RANGE_TABLE.load(key, who.device.vault)
-    assert held is not None
-    HELD_TOKEN_RANGE_TABLE.store(replace(held, next=held.until - 1), key, who.device.vault)
+    tokens = HELD_TOKEN_RANGE_TABLE.load(key, who.device.vault)
+    assert tokens is not None
+    HELD_TOKEN_RANGE_TABLE.store(replace(tokens, next=tokens.until - 1), key, who.device.vault)
 
 
 def is_accepted(seed: Secret, index: int, at: Person, room: Room) -> bool:
