@@ -204,7 +204,7 @@ def test_a_message_lost_by_its_relay_opens_once_posted_again(
 ) -> None:
     """Its letter has already been read here; the repeated post has the same envelope."""
     ana, ben = friends["ana"], friends["ben"]
-    rows = friends.relays[HERE].mail._desk  # type: ignore[attr-defined]
+    rows = friends.relays[HERE].mail._transaction  # type: ignore[attr-defined]
     on_disk: dict[Any, dict[Any, Any]] = {}
 
     def lose_answer(honest: Honest, *arguments: Any) -> Any:

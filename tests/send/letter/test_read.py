@@ -117,7 +117,7 @@ class LetterForge:
         waiting: WaitingEnvelope,
         error: type[Exception] | tuple[type[Exception], ...] = NotForThisMailbox,
     ) -> None:
-        before = {name: dict(drawer) for name, drawer in self.reader.vault._drawers.items()}
+        before = {name: dict(records) for name, records in self.reader.vault._drawers.items()}
         with pytest.raises(error):
             self.read(waiting)
         assert before == self.reader.vault._drawers
