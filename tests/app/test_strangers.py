@@ -92,7 +92,7 @@ def test_another_site_can_neither_frame_nor_read_nor_post(browser: Browser, tmp_
 
 
 @pytest.mark.threat("page-other-site")
-def test_a_name_that_leads_here_is_refused(browser: Browser, tmp_path: Path) -> None:
+def test_dns_rebinding_is_refused(browser: Browser, tmp_path: Path) -> None:
     """DNS rebinding, in a browser that resolves a stranger's name to this machine."""
     rules = "--host-resolver-rules=MAP pages.example 127.0.0.1"
     arguments = ["--no-sandbox", rules]

@@ -44,7 +44,7 @@ def cell(state: EnvelopeState, event: EnvelopeEvent) -> str:
     return str(ENVELOPE_TRANSITIONS.get((state, event), ""))
 
 
-def test_the_drawing_shows_the_table() -> None:
+def test_documented_diagram_matches_the_table() -> None:
     assert expected_drawing() in MACHINE.read_text()
 
 

@@ -118,7 +118,7 @@ TestEnvelopeLife = EnvelopeLife.TestCase
 
 
 @pytest.mark.threat("account-takeover")
-def test_a_life_ends_without_a_trace() -> None:
+def test_expired_envelope_leaves_no_trace() -> None:
     envelope = EnvelopeLife()
     envelope.post(opens=1)
     envelope.clock.wind(days=40)

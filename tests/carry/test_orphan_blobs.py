@@ -159,7 +159,7 @@ def test_a_deleted_letter_is_off_the_medium_while_blobs_do_not_go(
 
 
 @pytest.mark.threat("account-takeover")
-def test_nor_does_a_bucket_that_says_nothing_keep_it_there(tmp_path: Path) -> None:
+def test_unresponsive_store_does_not_delay_letter_erasure(tmp_path: Path) -> None:
     """A relay's tasks delete it while they wait for a blob store that never answers."""
     with disk_relay(tmp_path, WoundClock()) as disk:
         relay = replace(disk, blobs=UnresponsiveStore())

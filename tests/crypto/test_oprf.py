@@ -143,7 +143,7 @@ def test_a_library_that_a_neighbour_plants_is_not_loaded(tmp_path: Path) -> None
 
 @pytest.mark.threat("planted-library")
 @pytest.mark.real
-def test_nor_a_module_that_lies_on_the_path(tmp_path: Path) -> None:
+def test_module_on_the_path_is_not_loaded(tmp_path: Path) -> None:
     (tmp_path / "_sodium.py").write_text("print('planted'); _sodium = None")
     assert run_in_shared_folder(MAKE_SCALAR, tmp_path) == ""
 

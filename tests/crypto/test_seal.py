@@ -128,7 +128,7 @@ def test_sealed_letter_reveals_nothing() -> None:
 
 @pytest.mark.threat("hostile-network")
 @pytest.mark.parametrize("body_bytes", [0, 100, 1000, 4000, 60_000, 120_000])
-def test_its_size_is_one_of_a_few(body_bytes: int) -> None:
+def test_sealed_letter_has_one_of_a_few_sizes(body_bytes: int) -> None:
     sealed, _ = seal_letter(ANAS_SESSION, xwing_public_key(BENS_KEY), INFO, HEAD, bytes(body_bytes))
     assert len(sealed) - SEAL_OVERHEAD_BYTES in PADDED_SIZES_BYTES
     assert open_first(open_outer_seal(BENS_KEY, INFO, sealed)).body == bytes(body_bytes)

@@ -76,7 +76,7 @@ def send_from(device: Device, to: Person) -> str:
 @pytest.mark.slow
 @pytest.mark.threat("backups-revive")
 @pytest.mark.parametrize("first", ["the original", "the copy"])
-def test_whoever_opens_second_goes_on_no_more(room: Room, first: str) -> None:
+def test_copy_unlocked_second_cannot_go_on(room: Room, first: str) -> None:
     ana, ben = room["ana"], room["ben"]
     unlock(ana.device)
     both = [ana.device, restored_copy(ana)]

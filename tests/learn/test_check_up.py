@@ -142,7 +142,7 @@ def test_a_passphrase_that_was_not_given_is_not_judged() -> None:
 
 
 @given(st.text(min_size=8, max_size=90))
-def test_nothing_of_the_passphrase_is_said(passphrase: str) -> None:
+def test_result_never_contains_the_passphrase(passphrase: str) -> None:
     shown = repr(check_up(passphrase=Secret(passphrase.encode())))
     assert passphrase not in shown or passphrase in repr(check_up())
 

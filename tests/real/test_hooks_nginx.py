@@ -171,7 +171,7 @@ def test_refused_picture_does_not_pass(site: httpx.Client, path: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/api;x/v2/media", "/x/..;/api/v2/media", "/api%2fv2/media", "/%2561pi/v2/media"]
 )
-def test_nor_by_a_path_that_nginx_leads_elsewhere(site: httpx.Client, path: str) -> None:
+def test_upload_by_an_unnormalised_path_is_refused(site: httpx.Client, path: str) -> None:
     """The server behind may normalise such a path to a covered one."""
     files = {"file": ("x.jpg", hers(), "image/jpeg")}
     url = httpx.URL(site.base_url).copy_with(raw_path=path.encode())

@@ -187,9 +187,7 @@ def test_interrupted_linking_leaves_no_device_and_can_be_repeated(
 
 
 @pytest.mark.threat("linking-phish")
-def test_whoever_sees_other_pictures_says_no_and_nothing_is_linked(
-    relay: Server, tmp_path: Path
-) -> None:
+def test_different_pictures_and_a_no_link_no_device(relay: Server, tmp_path: Path) -> None:
     laptop, phone = Shell("ana", tmp_path / "laptop"), Shell("phone", tmp_path / "phone")
     laptop.does("setup", "--name", "Ana", "--relay", relay.url)
     old, new = link(laptop, phone, "no", "no")
@@ -201,7 +199,7 @@ def test_whoever_sees_other_pictures_says_no_and_nothing_is_linked(
 
 
 @pytest.mark.threat("linking-phish")
-def test_who_says_no_after_the_old_device_was_told_yes_is_told_of_there_at_once(
+def test_late_no_on_the_new_device_is_reported_on_the_old_one(
     relay: Server, tmp_path: Path
 ) -> None:
     *_, old, new = start_linking(relay, tmp_path)
@@ -217,9 +215,7 @@ def test_who_says_no_after_the_old_device_was_told_yes_is_told_of_there_at_once(
 
 @pytest.mark.threat("linking-phish")
 @pytest.mark.parametrize("who", ["laptop", "phone"])
-def test_who_says_no_alone_and_first_ends_it_for_both_at_once(
-    relay: Server, tmp_path: Path, who: str
-) -> None:
+def test_first_no_ends_linking_for_both_devices(relay: Server, tmp_path: Path, who: str) -> None:
     """Neither command waits for the ten minutes after which linking times out."""
     laptop, phone, old, new = start_linking(relay, tmp_path)
     first, second = (old, new) if who == "laptop" else (new, old)

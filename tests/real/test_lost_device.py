@@ -200,7 +200,7 @@ def failed_tries(ana: DeviceAtRelay) -> int:
 
 
 @pytest.mark.threat("stolen-device")
-def test_guesses_at_a_copy_are_told_when_the_original_opens(ana: DeviceAtRelay) -> None:
+def test_guesses_at_a_copy_are_reported_when_the_original_unlocks(ana: DeviceAtRelay) -> None:
     """The right passphrase restores all ten tries, so a patient thief has nine more each time."""
     folder_copy = ana.copy_folder("thief")
     assert failed_tries(ana) == 0
@@ -401,7 +401,7 @@ def oprf_output(key: Secret, stretched: Secret) -> Secret:
 
 
 @pytest.mark.threat("backups-revive")
-def test_of_a_copy_and_its_original_one_goes_on(ana: DeviceAtRelay) -> None:
+def test_only_one_of_a_copied_folder_and_its_original_continues(ana: DeviceAtRelay) -> None:
     folder_copy = ana.copy_folder("backup")
     with ana.opened() as device:
         fetch_messages(device)

@@ -175,7 +175,7 @@ def test_folder_with_a_missing_database_is_not_started_anew(relay: RelayWithPeop
 
 
 @pytest.mark.threat("backups-revive")
-def test_a_restored_postgresql_is_told_of_by_one_command(
+def test_one_command_declares_a_restored_postgresql(
     relay: RelayWithPeople, postgres: Cluster
 ) -> None:
     """A recalled, an opened and a waiting message; a plain pg_restore would let all be opened."""

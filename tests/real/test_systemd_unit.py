@@ -47,7 +47,7 @@ def test_unknown_setting_would_be_found(unit: Path) -> None:
     assert "ProtectHouse" in run_systemd_analyze("verify", "--man=no", str(unit)).stderr
 
 
-def test_it_leaves_little_to_attack(unit: Path) -> None:
+def test_systemd_rates_the_exposure_as_low(unit: Path) -> None:
     text = run_systemd_analyze("security", "--offline=yes", str(unit)).stdout
     found = re.search(r"exposure level for \S+: ([\d.]+)", text)
     assert found is not None, text

@@ -205,7 +205,7 @@ def plain_size(blob: bytes) -> int:
 
 
 @pytest.mark.threat("hostile-network")
-def test_nor_does_the_relay_keep_or_write_down_anything(day: Day) -> None:
+def test_relay_stores_and_logs_nothing_readable(day: Day) -> None:
     stored, log = all_bytes(day.relay.folder), day.relay.log.read_bytes()
     assert b"age-encryption.org/v1" in stored  # the last message still waits
     assert needles_in(day, stored, log) == []

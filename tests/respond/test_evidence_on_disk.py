@@ -57,7 +57,7 @@ def test_interrupted_erasure_leaves_the_whole_case(
 
 @pytest.mark.threat("evidence-changed")
 @pytest.mark.parametrize("damage", ["gone", "one bit", "cut short", "empty"])
-def test_a_file_that_is_gone_or_spoilt_is_told_as_evidence(damage: str, tmp_path: Path) -> None:
+def test_lost_or_damaged_file_is_reported_as_evidence_changed(damage: str, tmp_path: Path) -> None:
     with device_with(create_vault_in_folder(tmp_path / "home", PASSPHRASE).vault) as device:
         case = case_with_file(device)
         (file,) = sealed_files(tmp_path)

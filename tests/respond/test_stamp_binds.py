@@ -44,7 +44,7 @@ def room() -> Room:
         (lambda item: replace(item, added_at=LONG_AGO), "the case says A0, added at 2020-01-01"),
     ],
 )
-def test_an_item_is_told_as_it_was_stamped(
+def test_item_that_differs_from_its_stamp_is_refused(
     change: Callable[[EvidenceItem], EvidenceItem],
     pattern: str,
     room: Room,
@@ -63,7 +63,7 @@ def test_an_item_is_told_as_it_was_stamped(
 
 @pytest.mark.real
 @pytest.mark.threat("evidence-changed")
-def test_a_past_that_was_rewritten_fails_against_the_authority_and_not_against_its_own(
+def test_rewritten_case_fails_against_the_genuine_authority(
     room: Room, authority: HttpTimestampAuthority, tmp_path: Path
 ) -> None:
     case = add_statement(room.opens().name, "seen on Monday", room.device)

@@ -75,7 +75,7 @@ def test_a_stamp_outlives_its_authoritys_certificate() -> None:
         ("sigstore.mock", "response-expired.tsr", b"hello", None),
     ],
 )
-def test_others_bad_stamps_are_refused(
+def test_invalid_public_stamps_are_refused(
     folder: str, token: str, data: bytes, chain: str | None
 ) -> None:
     with pytest.raises(InvalidTimestamp):

@@ -53,7 +53,7 @@ def test_errors_log_omits_answers() -> None:
 
 
 @pytest.mark.parametrize("kind", LogKind)
-def test_what_a_library_says_of_a_peer_is_not_written(kind: LogKind) -> None:
+def test_peer_addresses_in_library_logs_are_dropped(kind: LogKind) -> None:
     assert "203.0.113.7" not in "\n".join(logged_lines(kind))
 
 

@@ -37,7 +37,7 @@ def room(pager: Pager) -> Room:
 
 @pytest.mark.slow
 @pytest.mark.threat("uploads-flood")
-def test_a_flood_and_what_waits_are_told_once_an_hour(room: Room, pager: Pager, hers: Any) -> None:
+def test_flood_and_overdue_reviews_alert_once_an_hour(room: Room, pager: Pager, hers: Any) -> None:
     room.protect(hers, parts=False)
     for quality in range(40, 43):
         judge_upload(jpeg(hers, quality), room.platform)

@@ -17,7 +17,7 @@ def room() -> Room:
 
 @pytest.mark.slow
 @pytest.mark.threat("uploads-flood")
-def test_above_the_limit_they_are_one_item_and_released_together(room: Room, hers: Any) -> None:
+def test_flood_is_one_review_item_and_released_together(room: Room, hers: Any) -> None:
     claim = room.protect(hers, parts=False).claim
     decisions = [judge_upload(jpeg(hers, quality), room.platform) for quality in range(40, 47)]
     assert {decision.outcome for decision in decisions} == {Outcome.HOLD}

@@ -35,7 +35,7 @@ def test_unset_fields_of_a_policy_stay(room: Room) -> None:
         (RELEASED_BANK, SHADOW),
     ],
 )
-def test_what_no_policy_may_be(room: Room, bank: BankName, change: PolicyChange) -> None:
+def test_forbidden_policies_are_refused(room: Room, bank: BankName, change: PolicyChange) -> None:
     before = room.platform.bank.banks()
     with pytest.raises(BadPolicy):
         set_policy(bank, change, room.platform)
@@ -47,7 +47,7 @@ def test_policy_of_a_missing_bank_is_refused(room: Room) -> None:
         set_policy(BankName("x"), SHADOW, room.platform)
 
 
-def test_in_shadow_it_is_written_down_and_nothing_is_done(room: Room, hers: Any) -> None:
+def test_shadow_bank_only_records_its_outcome(room: Room, hers: Any) -> None:
     claim = room.protect(hers, parts=False).claim
     room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     set_policy(PEOPLE_BANK, SHADOW, room.platform)

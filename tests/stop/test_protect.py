@@ -60,13 +60,13 @@ def test_no_window_hash_is_sent_without_consent(room: Room, hers: Any) -> None:
     assert json.loads(room.gate.sent[0])["parts"] == []
 
 
-def test_the_gate_keeps_nothing_about_her(room: Room, hers: Any) -> None:
+def test_gate_stores_nothing_about_the_person(room: Room, hers: Any) -> None:
     claim = room.platform.bank.claim(room.protect(hers).claim)
     assert (claim.reason, claim.jurisdiction, claim.disputes) == ("", "", 0)
 
 
 @pytest.mark.threat("under-eighteen")
-def test_under_eighteen_is_another_door(room: Room, hers: Any) -> None:
+def test_under_eighteen_is_referred_to_take_it_down(room: Room, hers: Any) -> None:
     file = io.BytesIO()
     Image.fromarray(hers).save(file, "PNG")
     with pytest.raises(NotEverybodyAdult, match=r"takeitdown\.ncmec\.org"):

@@ -178,7 +178,7 @@ def test_look_back_finds_an_upload_with_a_newly_registered_sound(room: Room) -> 
 
 
 @pytest.mark.threat("released-first")
-def test_withdrawing_and_then_appealing_silences_nobody(room: Room, hers: Any) -> None:
+def test_release_after_an_appeal_needs_all_claims_shown(room: Room, hers: Any) -> None:
     """No hash of a refused upload is kept, so the look-back for her claim could not find it."""
     first = register(room, picture_print(hers))
     confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
@@ -242,7 +242,7 @@ def test_waiting_upload_gets_later_claims_even_if_no_uploads_are_kept(hers: Any)
 
 
 @pytest.mark.threat("insider-decides")
-def test_the_first_of_two_words_is_not_about_a_claim_that_came_after_it(hers: Any) -> None:
+def test_first_confirmation_does_not_cover_later_claims(hers: Any) -> None:
     room = Room(limits=GateLimits(confirmers=2))
     room.protect(hers)
     case = judge_upload(jpeg(hers), room.platform).case

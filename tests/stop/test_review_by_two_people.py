@@ -41,7 +41,7 @@ class RemovingQueue:
 
 
 @pytest.mark.threat("insider-decides")
-def test_until_a_second_person_confirms_nothing_is_refused(
+def test_nothing_is_refused_until_a_second_person_confirms(
     room: Room, claim: ClaimId, hers: Any
 ) -> None:
     case = judge_upload(jpeg(hers), room.platform).case
@@ -55,7 +55,7 @@ def test_until_a_second_person_confirms_nothing_is_refused(
 
 
 @pytest.mark.threat("insider-decides")
-def test_who_is_first_and_removed_at_that_moment_leaves_the_second_alone(
+def test_confirmation_of_a_reviewer_removed_meanwhile_does_not_count(
     room: Room, claim: ClaimId, hers: Any
 ) -> None:
     add_reviewer("ana", room.platform)

@@ -40,7 +40,7 @@ def film() -> bytes:
 
 
 @pytest.mark.threat("reviewer-harm")
-def test_of_a_clip_a_frame_is_shown_that_has_something_in_it(room: Room, film: bytes) -> None:
+def test_view_of_a_clip_shows_a_frame_with_content(room: Room, film: bytes) -> None:
     view = pixels(make_blurred_view_and_log(hold(room, film), "ana", room.platform))
     assert view.shape == (192, 256)
     assert view.std() > 20
@@ -93,7 +93,7 @@ def test_view_has_no_detail_finer_than_a_thirty_second() -> None:
 
 @pytest.mark.real
 @pytest.mark.threat("reviewer-harm")
-def test_it_is_decoded_in_a_jailed_child(
+def test_view_is_decoded_in_the_sandbox(
     tmp_path: Path, film: bytes, hers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The platform is opened as by a server; its own process decodes nothing."""

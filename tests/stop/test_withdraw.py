@@ -15,7 +15,7 @@ from tests.stop.platform_for_tests import Room, jpeg, judge_upload
 
 @pytest.mark.slow
 @pytest.mark.threat("withdrawal-ignored")
-def test_the_next_upload_passes_and_nothing_is_left(room: Room, hers: Any) -> None:
+def test_withdrawal_lets_the_next_upload_pass_and_deletes_hashes(room: Room, hers: Any) -> None:
     protection = room.protect(hers)
     assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
     assert withdraw_protection(protection, room.gate, room.device).state is ClaimState.WITHDRAWN

@@ -28,7 +28,7 @@ def knows_current_list(who: Person, ana: Person) -> bool:
     return (known.epoch, known.head, known.relay_url) == (now.epoch, now.head, now.relay_url)
 
 
-def test_it_dies_at_every_third_moment_of_a_move(town: Room) -> None:
+def test_crash_at_every_third_point_of_a_move_loses_nothing(town: Room) -> None:
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
     homes = set[bytes]()
 

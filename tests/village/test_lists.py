@@ -99,7 +99,7 @@ def test_newer_list_named_by_a_letter_is_fetched(home: Room) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_list_that_is_held_back_is_told_after_three_tries_in_a_day(home: Room) -> None:
+def test_withheld_list_is_reported_after_three_tries_in_a_day(home: Room) -> None:
     """The relay keeps showing the earlier list."""
     ana, ben = home["ana"], home["ben"]
     old = own_device(ana.device).card
@@ -219,7 +219,7 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room)
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_newer_list_that_is_shown_is_taken_whatever_was_named(home: Room) -> None:
+def test_newer_list_is_accepted_whatever_was_claimed_before(home: Room) -> None:
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
     make_believe(caro, "ana", 2**40)
     caro.sends(SMALL, ana, ben)
@@ -233,7 +233,7 @@ def test_a_newer_list_that_is_shown_is_taken_whatever_was_named(home: Room) -> N
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_claim_of_a_newer_list_of_ours_is_told_as_a_claim(home: Room) -> None:
+def test_claimed_newer_own_list_is_reported_as_a_claim(home: Room) -> None:
     """Nobody can withhold our own list from us: Caro has another one, or writes nonsense."""
     ana, caro = home["ana"], home["caro"]
     make_believe(caro, "ana", 2**40)
@@ -252,7 +252,7 @@ def publish_card(ana: Person) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_list_of_ours_that_we_did_not_make_is_told(home: Room) -> None:
+def test_own_list_that_we_did_not_sign_is_reported(home: Room) -> None:
     """Somebody with the master key gave Ben a list of Ana's; his next message to her names it."""
     ana, ben = home["ana"], home["ben"]
     fork(ana, ben)

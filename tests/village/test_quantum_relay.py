@@ -158,7 +158,7 @@ def test_a_batch_of_the_mailbox_before_a_move_is_refused(room: Room) -> None:
 
 
 @pytest.mark.threat("quantum-forger")
-def test_a_device_that_is_silent_is_not_heard_of_by_a_forged_prekey(room: Room) -> None:
+def test_forged_prekey_does_not_make_a_silent_device_look_active(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
     ana.adds(ben)
     fetch_messages(ana.device)

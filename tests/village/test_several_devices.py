@@ -145,7 +145,7 @@ def test_devices_get_in_touch_though_the_linking_device_is_lost(home: Room) -> N
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("about", [SharedContact, SharedForgottenContact, SharedBlock])
-def test_what_a_device_says_of_its_own_person_stops_nobody(home: Room, about: type) -> None:
+def test_statement_of_a_device_about_its_own_person_stops_nobody(home: Room, about: type) -> None:
     """A thief lets the watch send a note dated at the end of time; then the watch is revoked."""
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     watch, more = links(home, ana, "watch", "watch"), links(home, ana, "more", "more")

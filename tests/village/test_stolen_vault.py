@@ -212,7 +212,7 @@ def test_a_vault_that_is_stolen_opens_nothing_that_was_opened_before(
 
 
 @pytest.mark.threat("later-theft")
-def test_nor_what_began_a_session_once_the_prekey_has_done_its_days(
+def test_first_letter_is_safe_once_its_prekey_has_expired(
     conversation: Conversation,
 ) -> None:
     conversation.exchange_messages(1)
@@ -243,7 +243,7 @@ def test_vault_from_before_a_letter_was_opened_opens_it(conversation: Conversati
 
 @pytest.mark.threat("later-theft")
 @pytest.mark.threat("view-once-bypass")
-def test_nor_is_there_a_half_of_the_key_of_what_was_shown_once(conversation: Conversation) -> None:
+def test_share_of_a_view_once_message_is_gone(conversation: Conversation) -> None:
     """Even with Ben's whole vault and both layers broken, the relay's share of the key is gone."""
     fetch_messages(conversation.room["ben"].device)
     conversation.send_and_open("ana", opens=1)

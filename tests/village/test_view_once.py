@@ -207,7 +207,7 @@ def test_three_views_are_three_and_nothing_is_kept_between_them(friends: Room) -
 
 
 @pytest.mark.threat("view-once-bypass")
-def test_the_other_device_is_told_that_it_was_opened_elsewhere(ben: Person) -> None:
+def test_other_device_learns_that_it_was_opened_elsewhere(ben: Person) -> None:
     """Another device's opening uses up the group of shares, and this device asks too late."""
     name, received = newest(ben).name, newest(ben)
     manifest = received.manifest
@@ -223,7 +223,7 @@ def test_the_other_device_is_told_that_it_was_opened_elsewhere(ben: Person) -> N
 
 
 @pytest.mark.threat("view-once-bypass")
-def test_taken_back_before_the_first_view_it_never_opens(friends: Room, ben: Person) -> None:
+def test_message_recalled_before_the_first_view_never_opens(friends: Room, ben: Person) -> None:
     recall_message(
         query_sent_messages(friends["ana"].device)[0].message.name, friends["ana"].device
     )

@@ -76,7 +76,7 @@ def test_metrics_are_served_until_the_relay_stops(
     assert not (tmp_path / "relay-data" / "mail.db-wal").exists()
 
 
-def test_who_waits_for_a_letter_does_not_hold_up_a_stop(tmp_path: Path) -> None:
+def test_waiting_clients_do_not_delay_a_stop(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--listen"]
     post = Post()
     with (

@@ -71,7 +71,7 @@ def test_attempts_beyond_the_thousandth_open_uncounted() -> None:
     run(story())
 
 
-def test_an_opening_that_is_over_is_not_gone_on_with() -> None:
+def test_finished_attempt_cannot_be_repeated() -> None:
     """Two copies of a device's disk share an attempt, and its late repeat uses up nothing."""
     relay, post = new_relay(), Post()
     run(arrive(relay, post, 2))

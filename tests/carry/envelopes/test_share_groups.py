@@ -197,7 +197,9 @@ async def open_concurrently(relay: Relay, posts: list[Post], attempts: int) -> l
 @pytest.mark.threat("n-plus-one-views")
 @pytest.mark.usefixtures("socket_enabled")
 @pytest.mark.parametrize("opens", [1, 3])
-def test_of_a_hundred_racers_on_three_devices_as_many_as_may(tmp_path: Path, opens: int) -> None:
+def test_concurrent_openings_on_three_devices_never_exceed_the_limit(
+    tmp_path: Path, opens: int
+) -> None:
     posts = posts_for_devices(3)
     with disk_relay(tmp_path, WoundClock()) as relay:
         for post in posts:

@@ -84,7 +84,7 @@ def test_metrics_show_the_time_of_the_last_sweep(relay: Relay, metrics: RelayMet
     assert float(swept[1]) == relay.clock.now().timestamp()
 
 
-def test_nothing_in_them_is_of_one_person(relay: Relay, metrics: RelayMetrics, post: Post) -> None:
+def test_metrics_identify_nobody(relay: Relay, metrics: RelayMetrics, post: Post) -> None:
     text = scrape(metrics_app(metrics, relay))
     ids = (post.mailbox, post.id, post.blob_id)
     tokens = (post.owner.reveal(), post.token.reveal(), post.open.reveal(), post.share.reveal())

@@ -88,7 +88,9 @@ def test_request_without_token_is_401(
 
 
 @pytest.mark.threat("preview-bot")
-def test_looking_never_opens(web: httpx.Client, courier: HttpCourier, post: Post) -> None:
+def test_previews_and_status_requests_count_no_view(
+    web: httpx.Client, courier: HttpCourier, post: Post
+) -> None:
     """A preview bot, a HEAD, a GET of everything with every token: the counter stays at zero."""
     for token in (post.open, post.fetch, post.owner):
         for path in (f"shares/{to_base64url(post.id)}/open", f"blobs/{to_base64url(post.blob_id)}"):

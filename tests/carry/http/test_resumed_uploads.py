@@ -106,7 +106,7 @@ def test_upload_offset_must_be_a_number(web: httpx.Client, post: Post, offset: s
 
 
 @pytest.mark.threat("preview-bot")
-def test_only_who_brought_it_sees_how_much_came(web: httpx.Client, post: Post) -> None:
+def test_upload_progress_needs_the_withdraw_token(web: httpx.Client, post: Post) -> None:
     url = URL + blob_path(post)
     assert web.get(url, headers=bearer(post.withdraw)).status_code == 404
     web.put(url, content=post.blob, headers=upload_headers(post))

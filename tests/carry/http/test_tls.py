@@ -68,7 +68,7 @@ def exchange_message(courier: HttpCourier, url: str) -> None:
 
 
 @pytest.mark.threat("hostile-network")
-def test_by_its_own_certificate(tmp_path: Path) -> None:
+def test_relay_serves_tls_with_its_own_certificate(tmp_path: Path) -> None:
     pair = certificate(tmp_path)
     with running_relay(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (process, url):
         assert url.startswith("https://")
@@ -124,7 +124,7 @@ def test_relay_stops_cleanly_when_its_terminal_closes(tmp_path: Path) -> None:
 
 
 @pytest.mark.threat("hostile-network")
-def test_who_is_not_that_relay_is_told_nothing(tmp_path: Path) -> None:
+def test_client_sends_nothing_to_an_unauthenticated_relay(tmp_path: Path) -> None:
     certificate(tmp_path)
     other = certificate(tmp_path / "other")
     with running_relay(tmp_path, 'tls_cert = "cert.pem"\ntls_key = "key.pem"') as (_, url):

@@ -71,7 +71,7 @@ def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("with_tls", [False, True], ids=["plain", "tls"])
-def test_when_too_much_waits_some_are_let_go_and_devices_are_answered(
+def test_too_much_unread_data_closes_connections_and_answers_devices(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, with_tls: bool
 ) -> None:
     """Each client has 850 KiB to read, of which its sockets hold a part."""

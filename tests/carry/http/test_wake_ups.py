@@ -80,7 +80,7 @@ def test_letter_wakes_the_waiting_device() -> None:
 
 
 @pytest.mark.threat("notification-content")
-def test_whatever_waits_already_is_said_at_once_and_in_the_same_words() -> None:
+def test_waiting_letters_are_announced_at_once_in_the_same_bytes() -> None:
     async def scenario(web: httpx.AsyncClient, post: Post, _: LocalWakeUps) -> list[httpx.Response]:
         await post_letter(web, post, post.letter())
         first = await wait_for_wake_up(web, post)

@@ -74,7 +74,7 @@ def relay() -> Relay:
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("before", ["waiting", "delivered", "opened", "half opened"])
-def test_every_envelope_ends_and_its_sender_is_told(relay: Relay, before: str) -> None:
+def test_every_envelope_ends_and_its_sender_is_notified(relay: Relay, before: str) -> None:
     post = Post()
     at_once(fill_mailbox(relay, post))
     attempt = post.attempt()
@@ -149,7 +149,7 @@ def test_large_mailbox_is_deleted_in_batches() -> None:
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("transactions", [1, 2, 3, 5])
-def test_what_a_crash_left_of_it_is_nobodys_and_goes_with_the_next_sweep(transactions: int) -> None:
+def test_sweep_finishes_a_crashed_deletion(transactions: int) -> None:
     post = Post()
     mail, relay = large_mailbox(post)
     mail.fails_after = transactions

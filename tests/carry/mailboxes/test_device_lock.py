@@ -183,7 +183,7 @@ def test_opening_restores_tries_and_requires_a_later_generation(relay: Relay) ->
 
 
 @pytest.mark.threat("stolen-device")
-def test_after_another_passphrase_another_token_asks_and_all_else_stays(relay: Relay) -> None:
+def test_new_unlock_token_keeps_key_and_tries(relay: Relay) -> None:
     answer = request_try(relay, 0)
     for wrong in (UNLOCK, CLOSE, OTHER):
         with pytest.raises(WrongToken):
@@ -208,7 +208,7 @@ def test_missing_lock_cannot_be_renewed(relay: Relay) -> None:
 
 
 @pytest.mark.threat("database-changed")
-def test_only_what_was_deleted_is_said_to_be(relay: Relay) -> None:
+def test_unknown_lock_is_not_reported_as_deleted(relay: Relay) -> None:
     """Another database does not know the lock, but must not report it as deleted."""
     other = MailboxId(DICE.token(16))
     for box, error in ((other, NoSuchMailbox), (BOX, NoLock)):
@@ -253,7 +253,7 @@ def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> No
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.usefixtures("socket_enabled")  # the event loop's wake-up channel is a socket pair
-def test_of_fifty_that_race_ten_are_answered(tmp_path: Path) -> None:
+def test_ten_of_fifty_concurrent_tries_are_answered(tmp_path: Path) -> None:
     async def race(relay: Relay) -> list[object]:
         await settle(relay)
         requests = (count_try_and_evaluate(BOX, UNLOCK, one, relay) for one in BLINDED[:50])
@@ -399,7 +399,7 @@ def cell(state: LockState, event: LockEvent) -> str:
     return str(LOCK_TRANSITIONS.get((state, event), ""))
 
 
-def test_the_drawing_shows_the_table() -> None:
+def test_documented_diagram_matches_the_table() -> None:
     assert expected_drawing() in MACHINE.read_text()
 
 

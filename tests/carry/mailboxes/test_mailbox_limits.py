@@ -92,9 +92,7 @@ def test_full_mailbox_blocks_no_other_and_unreferenced_blobs_expire(
     assert upload(relay, post, other_deposit(post))
 
 
-def test_what_is_on_its_way_counts_and_gives_its_room_back(
-    relay: Relay, post: Post, limit: Limit
-) -> None:
+def test_running_uploads_count_against_the_limit(relay: Relay, post: Post, limit: Limit) -> None:
     """Otherwise many uploads that never end could exceed the limit together."""
     limit("UNREFERENCED_BLOB_BYTES_MAX", 9999)
 

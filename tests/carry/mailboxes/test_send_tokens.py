@@ -145,9 +145,7 @@ def test_a_batch_names_each_lock_once_and_not_too_many(size: int) -> None:
 
 
 @pytest.mark.threat("prekey-depletion")
-def test_one_that_admits_one_envelope_claims_a_few_times_only(
-    post: Post, relay: Relay, clock: WoundClock
-) -> None:
+def test_single_use_token_claims_few_prekeys(post: Post, relay: Relay, clock: WoundClock) -> None:
     """A claim whose answer was lost may be repeated, but nobody may use up all prekeys."""
     device = DeviceId(b"D" * 16)
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")

@@ -174,7 +174,7 @@ def test_listener_that_yielded_frees_its_place(bounded: WakeUps, run: Run) -> No
 
 
 @pytest.mark.real
-def test_a_ring_is_heard_in_another_process(postgres: Cluster, run: Run) -> None:
+def test_wake_up_reaches_another_process(postgres: Cluster, run: Run) -> None:
     """Two instances stand for two processes, since they share only the database."""
     here, there = (
         PostgresWakeUps(partial(connect_postgres, postgres.url("ours"))) for _ in range(2)

@@ -96,7 +96,7 @@ def test_names_go_to_the_proxy_alone_with_credentials_for_each_token(
 
 
 @pytest.mark.threat("sender-linked")
-def test_commands_ask_through_it(
+def test_commands_use_the_proxy(
     pair: Pair,
     proxy: SocksProxy,
     relay: HostileRelay,

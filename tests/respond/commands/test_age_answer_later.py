@@ -31,7 +31,7 @@ def case(cli: Cli) -> str:
         [["case", "open", "NAME", "--adults", "--under-18"]],  # while it is open
     ],
 )
-def test_it_is_heard_whenever_it_is_said_and_nothing_is_taken_in_after_it(
+def test_answer_under_18_at_any_step_closes_the_case(
     commands: list[list[str]], cli: Cli, case: str, tmp_path: Path
 ) -> None:
     for command in commands:

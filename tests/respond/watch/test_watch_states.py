@@ -54,7 +54,7 @@ def _plain(state: WatchState) -> str:
     return {"still there": "there"}.get(state, state)
 
 
-def test_the_drawing_shows_the_table() -> None:
+def test_documented_diagram_matches_the_table() -> None:
     assert expected_drawing() in MACHINE.read_text()
 
 

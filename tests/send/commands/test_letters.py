@@ -312,9 +312,7 @@ def test_forgetting_a_person_reports_its_effects(street: Street) -> None:
 
 @pytest.mark.threat("terminal-writing")
 @pytest.mark.parametrize("control", ["\x1b[2J", "\x9b2J", "\r", "\x00", "\u202e", "\ud83d"])
-def test_nothing_that_is_said_acts_on_the_terminal(
-    control: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_control_characters_are_replaced(control: str, capsys: pytest.CaptureFixture[str]) -> None:
     for speak in (print_line, hint):
         speak(f"for{control} you,\nZo\u00eb \u200d!")
     out, err = capsys.readouterr()

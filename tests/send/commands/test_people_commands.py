@@ -138,7 +138,7 @@ def test_invite_is_shown_as_qr_picture_and_text(street: Street) -> None:
 
 
 @pytest.mark.threat("link-in-other-hands")
-def test_a_stranger_who_used_the_link_first_is_told_of_and_so_is_who_came_after(
+def test_first_and_later_users_of_a_link_are_reported(
     street: Street,
 ) -> None:
     link = street.does("ben", "invite", "--for", "dora")["link"]
@@ -188,7 +188,7 @@ def test_two_people_compare_face_to_face(street: Street) -> None:
 
 
 @pytest.mark.threat("receipt-probing")
-def test_who_is_known_by_link_gets_receipts_after_a_question_that_is_asked_once(
+def test_receipts_for_contacts_by_link_need_consent_asked_once(
     street: Street,
 ) -> None:
     """Without a terminal, a hint says how to allow receipts, and the answer counts as no."""
@@ -214,7 +214,7 @@ def test_who_is_known_by_link_gets_receipts_after_a_question_that_is_asked_once(
 
 @pytest.mark.threat("receipt-probing")
 @pytest.mark.parametrize(("typed", "answer"), [("yes", True), ("Sí", True), ("", False)])
-def test_at_a_terminal_it_is_asked_and_the_answer_remembered(
+def test_receipt_consent_is_asked_once_at_a_terminal(
     street: Street, monkeypatch: pytest.MonkeyPatch, typed: str, *, answer: bool
 ) -> None:
     asked = list[str]()

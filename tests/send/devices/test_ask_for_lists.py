@@ -50,7 +50,7 @@ def failed_queries(about: Person, by: Person) -> int:
 
 @pytest.mark.threat("server-adds-device")
 @pytest.mark.parametrize("whose", ["cleo", "ana"])
-def test_nobody_freezes_somebody_else_by_showing_her_card_as_his(three: Room, whose: str) -> None:
+def test_another_persons_key_bundle_freezes_nobody(three: Room, whose: str) -> None:
     """Ben names a newer list of his own, and publishes another person's key bundle instead."""
     ana, ben = three["ana"], three["ben"]
     issue_card(ben)
@@ -65,7 +65,7 @@ def test_nobody_freezes_somebody_else_by_showing_her_card_as_his(three: Room, wh
 
 
 @pytest.mark.threat("server-adds-device")
-def test_a_card_of_his_second_self_stops_no_fetch(three: Room) -> None:
+def test_key_bundle_of_another_identity_stops_no_fetch(three: Room) -> None:
     """Its lists begin after the epoch that Ana knows of Ben, so they contradict nothing known."""
     ana, ben, other = three["ana"], three["ben"], three.settles("mallory", THERE)
     for _ in range(4):
@@ -102,7 +102,7 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> 
 
 
 @pytest.mark.threat("server-adds-device")
-def test_nor_is_a_card_at_a_mailbox_of_ours_that_is_not_ours_taken_for_a_contradiction(
+def test_foreign_key_bundle_at_own_mailbox_is_no_contradiction(
     three: Room,
 ) -> None:
     """The relay learned the mailbox's owner from a contact, and serves that contact's bundle."""

@@ -225,7 +225,7 @@ def test_late_device_gets_its_letters_after_two_moves(town: Room) -> None:
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("phone_followed", [False, True])
-def test_of_two_that_are_lost_on_the_way_both_are_shut(town: Room, *, phone_followed: bool) -> None:
+def test_two_devices_lost_during_a_move_are_revoked(town: Room, *, phone_followed: bool) -> None:
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")
     fetch_rounds(phone, ana, tablet, rounds=2)
@@ -382,7 +382,7 @@ def test_unreachable_contact_does_not_delay_a_move(town: Room) -> None:
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_what_a_relay_had_not_heard_before_the_move_it_hears_after_it(town: Room) -> None:
+def test_pending_close_token_is_set_after_a_move(town: Room) -> None:
     """A new close token is still set at the old mailbox, so that a lost device cannot delete it."""
     ana, phone = town["ana"], town["phone"]
     tablet = links(town, ana, "tablet", "tablet")

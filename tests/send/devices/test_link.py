@@ -164,7 +164,7 @@ def test_a_code_ends_after_ten_minutes(room: Room, ana: Person, phone: Person) -
 
 
 @pytest.mark.threat("linking-phish")
-def test_who_says_yes_too_late_links_nobody(room: Room, ana: Person, phone: Person) -> None:
+def test_late_yes_links_no_device(room: Room, ana: Person, phone: Person) -> None:
     here, _ = link_until_pictures(ana.device, phone.device)
     room.clock.wind(minutes=10)
     with pytest.raises(LinkEnded):
@@ -174,7 +174,7 @@ def test_who_says_yes_too_late_links_nobody(room: Room, ana: Person, phone: Pers
 
 @pytest.mark.threat("linking-phish")
 @pytest.mark.parametrize("what", ["key", "offer"])
-def test_what_was_promised_must_come(ana: Person, phone: Person, what: str) -> None:
+def test_broken_commitment_ends_linking(ana: Person, phone: Person, what: str) -> None:
     """An attacker who chooses her key after seeing the old device's key breaks her commitment."""
     here = start_on_old_device(None, ana.device)
     there = start_on_new_device(here.code, None, phone.device)
@@ -218,7 +218,7 @@ def test_somebody_in_between_shows_other_pictures(room: Room, ana: Person, phone
 
 
 @pytest.mark.threat("linking-phish")
-def test_who_says_no_on_the_new_device_alone_is_told_to_look_at_the_list(
+def test_no_on_the_new_device_alone_asks_to_check_the_device_list(
     ana: Person, phone: Person
 ) -> None:
     """The old device was already confirmed, so an attacker's device may be on the list now."""
@@ -249,9 +249,7 @@ def test_a_new_device_that_ends_after_the_old_one_said_yes_is_told_of_there(
 
 
 @pytest.mark.threat("linking-phish")
-def test_who_says_no_on_the_new_device_first_keeps_the_list_as_it_is(
-    ana: Person, phone: Person
-) -> None:
+def test_first_no_on_the_new_device_leaves_the_list_unchanged(ana: Person, phone: Person) -> None:
     here, there = link_until_pictures(ana.device, phone.device)
     with pytest.raises(LinkPicturesDifferOnNewDevice):
         reject_on_new_device(there, phone.device)
@@ -376,7 +374,7 @@ def confirm_and_read_grant(
 @pytest.mark.parametrize(
     "changed_part", ["nothing", "proof", "transcript", "key", "card", "master"]
 )
-def test_a_grant_of_which_one_thing_is_not_right_is_refused(
+def test_grant_with_one_wrong_part_is_refused(
     room: Room, ana: Person, phone: Person, changed_part: str
 ) -> None:
     """Everything else in the grant is genuine, so only the changed part can be the reason."""
@@ -407,7 +405,7 @@ def test_a_grant_of_which_one_thing_is_not_right_is_refused(
 
 
 @pytest.mark.threat("linking-phish")
-def test_what_ends_a_linking_leaves_a_device_that_was_granted(ana: Person, phone: Person) -> None:
+def test_ending_a_linking_keeps_a_granted_device(ana: Person, phone: Person) -> None:
     """The user stops the new device after the grant; its listed mailbox is kept."""
     there = link(ana.device, phone.device)[1]
     end_on_new_device(there, phone.device)

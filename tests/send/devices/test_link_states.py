@@ -40,7 +40,7 @@ def rows() -> list[str]:
     ]
 
 
-def test_the_drawing_shows_the_table() -> None:
+def test_documented_diagram_matches_the_table() -> None:
     lines = [line.strip() for line in MACHINE.read_text().splitlines()]
     assert {line for line in lines if "-->" in line} == arrows()
     assert [line for line in lines if line.startswith("| **")] == rows()

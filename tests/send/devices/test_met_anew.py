@@ -120,7 +120,7 @@ def test_valid_token_range_outranks_lent_tokens(home: Room) -> None:
 
 
 @pytest.mark.threat("tokens-used-up")
-def test_who_begins_anew_again_and_again_gets_no_more_tokens_for_it(home: Room) -> None:
+def test_repeated_session_restarts_get_no_extra_tokens(home: Room) -> None:
     """Each hello that starts a session is answered with tokens, but the total is limited."""
     ana, ben = home["ana"], home["ben"]
     whose = peer_key(*ids(ben))

@@ -207,7 +207,7 @@ def test_move_is_cancelled_on_one_device_while_another_moves(town: Room) -> None
 
 @pytest.mark.threat("stolen-device")
 @pytest.mark.parametrize("phone_followed", [False, True])
-def test_one_that_is_lost_on_the_way_is_shut_wherever_it_is(
+def test_device_lost_during_a_move_is_revoked_at_both_relays(
     town: Room, *, phone_followed: bool
 ) -> None:
     """The lock of its vault is still at the old relay; its listed mailbox is at the new one."""

@@ -213,7 +213,7 @@ def test_lost_devices_own_sheet_shuts_it(home: Room) -> None:
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_who_is_lost_after_its_first_command_since_another_loss_is_shut(home: Room) -> None:
+def test_device_lost_after_replacing_its_close_token_is_revoked(home: Room) -> None:
     """The phone replaces its close token at its next command, and is lost right after that."""
     ana, phone = home["ana"], home["phone"]
     revoke_device("tablet", lost=True, sheet=None, device=ana.device)
@@ -245,7 +245,7 @@ def test_either_valid_close_token_shuts_the_device(home: Room, newer: str) -> No
 
 @pytest.mark.slow
 @pytest.mark.threat("stolen-device")
-def test_what_the_relay_does_not_take_is_said_and_asked_again(home: Room) -> None:
+def test_refused_revocation_is_reported_and_retried(home: Room) -> None:
     """The phone's close token was replaced, and the other devices do not know the new one."""
     ana, phone, tablet = home["ana"], home["phone"], home["tablet"]
     (known,) = (one for one in own_linked_devices(ana.device) if one.name == "phone")

@@ -126,7 +126,7 @@ def visibility(browser: Browser, at: int) -> str:
 
 
 @pytest.mark.threat("view-once-left-behind")
-def test_a_look_is_veiled_until_held_and_leaves_nothing(
+def test_view_is_veiled_until_held_and_leaves_no_file(
     street: Street, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """One view ends by the button and one by the keyboard; the third page runs no scripts."""

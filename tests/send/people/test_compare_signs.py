@@ -88,7 +88,7 @@ def test_no_string_before_both_keys_are_known(friends: Room) -> None:
 
 
 @pytest.mark.threat("receipt-probing")
-def test_who_does_not_answer_sends_nothing(friends: Room) -> None:
+def test_receiving_a_request_sends_no_answer(friends: Room) -> None:
     """Receiving a request is not an answer, so nobody learns when Ben reads his inbox."""
     ana, ben = friends["ana"], friends["ben"]
     next_stage(ana, "ben")
@@ -97,7 +97,7 @@ def test_who_does_not_answer_sends_nothing(friends: Room) -> None:
 
 
 @pytest.mark.threat("identity-misbinding")
-def test_whoever_stands_in_between_is_seen(room: Room) -> None:
+def test_attacker_in_the_middle_is_detected(room: Room) -> None:
     """Mallory is "ben" to Ana and "ana" to Ben, and relays every step."""
     ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory")
     for one, name in ((ana, "ben"), (ben, "ana")):

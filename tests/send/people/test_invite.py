@@ -345,7 +345,7 @@ def test_somebody_forgotten_can_no_longer_reach_the_inbox(friends: Room) -> None
 
 
 @pytest.mark.threat("forgotten-writes-on")
-def test_who_was_forgotten_is_not_known_again_by_greeting(friends: Room) -> None:
+def test_greeting_of_a_forgotten_person_does_not_add_them_again(friends: Room) -> None:
     """A hello in a new session needs an invite, even if the relay accepts it."""
     ana, ben = friends["ana"], friends["ben"]
     forget_contact("ana", ben.device)
@@ -474,7 +474,7 @@ def freeze_ben(friends: Room) -> None:
 
 
 @pytest.mark.threat("server-adds-device")
-def test_no_link_leads_to_another_list_of_whose_lists_contradict_each_other(friends: Room) -> None:
+def test_link_of_a_contact_with_conflicting_lists_is_refused(friends: Room) -> None:
     """A link is refused until the contact is forgotten, and does not rename the contact."""
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
@@ -491,7 +491,7 @@ def test_no_link_leads_to_another_list_of_whose_lists_contradict_each_other(frie
 
 
 @pytest.mark.threat("server-adds-device")
-def test_nor_is_she_greeted_when_she_uses_a_link_of_ours_before_they_agree(friends: Room) -> None:
+def test_contact_with_conflicting_lists_is_not_greeted(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
     freeze_ben(friends)

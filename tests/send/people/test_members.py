@@ -166,7 +166,7 @@ def test_blocked_circle_members_are_left_out(family: Room) -> None:
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_who_is_new_in_a_circle_still_is_when_a_message_was_called_off(friends: Room) -> None:
+def test_person_new_in_a_circle_stays_new_after_an_undone_message(friends: Room) -> None:
     ana, caro = friends["ana"], friends.settles("caro")
     ana.adds(caro)
     ana.sends(SMALL, friends["ben"], caro)

@@ -162,7 +162,7 @@ def held_tokens_of(who: Person) -> HeldTokens:
 
 
 @pytest.mark.threat("forgotten-writes-on")
-def test_who_is_forgotten_can_write_no_more_however_often_they_were_greeted(
+def test_forgotten_person_cannot_write_however_often_greeted(
     friends: Room,
 ) -> None:
     """Tokens of earlier hellos are withdrawn too; other people keep theirs."""
@@ -219,7 +219,7 @@ def test_name_normalization_is_idempotent(name: str) -> None:
 
 
 @pytest.mark.threat("wrong-recipient")
-def test_what_waits_for_somebody_forgotten_does_not_leave(friends: Room) -> None:
+def test_messages_for_a_forgotten_person_do_not_leave(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     with pytest.raises(WaitsInOutbox):
         send_message(replace(draft(ana, "ben", confirmed=("ben",)), undo_s=10), ana.device)
@@ -235,7 +235,7 @@ INVISIBLE = ["͏", "ᅟ", "᠋", "឴", "⠀", "ㅤ", "️", "󠄁"]
 
 @pytest.mark.threat("wrong-recipient")
 @pytest.mark.parametrize("invisible", INVISIBLE, ids=ascii)
-def test_a_name_with_what_nobody_sees_is_that_name(friends: Room, invisible: str) -> None:
+def test_invisible_characters_do_not_make_another_name(friends: Room, invisible: str) -> None:
     ana = friends["ana"]
     impostor = friends.settles(f"b{invisible}e{invisible}n")
     impostor.adds(ana)

@@ -47,7 +47,9 @@ def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
 
 
 @pytest.mark.threat("downgrade")
-def test_nor_for_who_speaks_only_older_ones(friends: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_sealed_for_a_person_with_only_older_protocols(
+    friends: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Device lists cannot return to older versions, so our own program is the newer one here."""
     ours = "entrenous.send.people.keep_contacts.PROTOCOLS_SPOKEN"
     ana = friends["ana"]

@@ -42,7 +42,7 @@ def other_process(folder: Path, url: str) -> Iterator[Callable[[bytes], int]]:
         queries.close()
 
 
-def test_the_next_look_of_another_process_knows(tmp_path: Path, postgres: Cluster) -> None:
+def test_next_look_up_of_another_process_sees_the_change(tmp_path: Path, postgres: Cluster) -> None:
     """The first answer after each change is right and quick."""
     url = postgres.fresh()
     engine = open_postgres_engine(url)

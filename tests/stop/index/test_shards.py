@@ -37,7 +37,7 @@ def files(folder: Path) -> set[str]:
 
 @pytest.mark.parametrize("shards", [1, 2, 4, 7])
 @pytest.mark.parametrize("scanned_max", [10, 10_000], ids=["with tables", "scanned"])
-def test_it_finds_what_counting_bits_does(
+def test_sharded_index_equals_brute_force(
     folder: Path,
     bank: BankStore,
     shards: int,

@@ -91,7 +91,7 @@ def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
 
 @pytest.mark.slow
 @pytest.mark.threat("made-collision")
-def test_one_with_what_a_person_confirmed_is_refused_and_an_appeal_brings_a_person(
+def test_collision_with_a_confirmed_claim_is_refused_and_appeal_is_reviewed(
     room: Room, hers: Any, another: Any
 ) -> None:
     """The gate then refuses by the hash alone: it cannot distinguish the two pictures."""

@@ -72,7 +72,9 @@ def test_appeal_with_a_wrong_secret_is_refused(room: Room, hers: Any) -> None:
 
 
 @pytest.mark.threat("probing-registered")
-def test_an_appeal_does_not_tell_held_from_accepted(room: Room, hers: Any, another: Any) -> None:
+def test_appeal_does_not_reveal_whether_an_upload_is_held(
+    room: Room, hers: Any, another: Any
+) -> None:
     room.protect(hers, parts=False)
     for pixels in (hers, another):
         decision, secret = judge(room, jpeg(pixels))
@@ -93,7 +95,9 @@ def test_upload_refused_by_a_reviewer_can_be_appealed(room: Room, hers: Any) -> 
 
 
 @pytest.mark.slow
-def test_what_an_appeal_released_is_not_refused_again(room: Room, hers: Any, another: Any) -> None:
+def test_upload_released_on_appeal_is_not_refused_again(
+    room: Room, hers: Any, another: Any
+) -> None:
     """The order of decisions counts, not the clock, which runs backwards here."""
     claim = room.protect(hers, parts=False).claim
     confirm_case(judge(room, jpeg(hers))[0].case, room.platform)

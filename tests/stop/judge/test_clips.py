@@ -285,7 +285,7 @@ def test_claim_made_while_a_video_is_judged_holds_it(
 
 
 @pytest.mark.threat("claim-censors")
-def test_a_still_of_it_is_held_and_refused_once_a_person_agreed(
+def test_still_of_a_video_is_refused_only_after_confirmation(
     room: Room, film: bytes, scene: list[Rgb]
 ) -> None:
     claim = register(room, film, state=ClaimState.CONFIRMED)
@@ -392,7 +392,7 @@ def test_another_voice_does_not_match(room: Room, talk: Any, uploads: dict[str, 
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_withdrawn_it_matches_nothing(
+def test_withdrawn_video_and_sound_match_nothing(
     room: Room, film: bytes, scene: list[Rgb], talk: Any, spoken: bytes
 ) -> None:
     claim = register(room, film, sound=make_sound_fingerprint(talk, RATE_HZ))

@@ -82,9 +82,7 @@ class RecordingIndex:
 
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
-def test_the_bank_alone_decides_whether_there_is_a_second_look(
-    room: Room, hers: Any, another: Any
-) -> None:
+def test_second_scan_depends_on_the_bank_alone(room: Room, hers: Any, another: Any) -> None:
     uploads = (jpeg(hers), jpeg(another), screenshot_crop(hers))
     room.protect(hers, parts=False)
     assert not any(scans_parts(room, one) for one in uploads)

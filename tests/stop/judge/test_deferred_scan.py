@@ -101,7 +101,7 @@ def test_upload_released_after_the_deferred_scan_is_not_held_again(room: Room, h
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_withdrawing_forgets_it(room: Room, hers: Any) -> None:
+def test_withdrawal_closes_a_deferred_match(room: Room, hers: Any) -> None:
     protection = room.protect(hers, parts=False)
     case = judge_and_scan(room, hers)
     withdraw_protection(protection, room.gate, room.device)

@@ -90,9 +90,7 @@ def test_upload_released_after_a_look_back_is_not_held_again(room: Room, hers: A
 
 @pytest.mark.threat("released-first")
 @pytest.mark.parametrize("found", ["late", "as it came"])
-def test_who_claims_what_was_released_before_is_asked_about(
-    room: Room, hers: Any, found: str
-) -> None:
+def test_claim_after_a_release_is_reviewed_again(room: Room, hers: Any, found: str) -> None:
     """Otherwise a publisher could claim a picture first, have it released, and keep it online."""
     if found == "late":
         case = judge_upload(jpeg(hers), room.platform, "post 17").case
@@ -130,7 +128,9 @@ def test_released_upload_is_kept_for_a_time_only(room: Room, hers: Any) -> None:
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_withdrawing_forgets_it_and_the_next_claim_finds_it(room: Room, hers: Any) -> None:
+def test_withdrawal_closes_a_look_back_match_and_the_next_claim_finds_it(
+    room: Room, hers: Any
+) -> None:
     case = judge_upload(jpeg(hers), room.platform, "post 17").case
     before = room.platform.reviews.review(case)
     withdraw_protection(protect(room, hers), room.gate, room.device)
@@ -222,7 +222,7 @@ def test_upload_that_matches_sixty_claims_names_all_of_them(room: Room, hers: An
 
 
 @pytest.mark.threat("released-first")
-def test_who_claims_second_loses_nothing_when_the_first_withdraws(room: Room, hers: Any) -> None:
+def test_withdrawal_of_the_first_claim_keeps_the_second_match(room: Room, hers: Any) -> None:
     """Otherwise a publisher could claim a picture first, withdraw later, and keep it online."""
     case = judge_upload(jpeg(hers), room.platform, "post 17").case
     first, second = protect(room, hers), protect(room, hers)
@@ -249,7 +249,7 @@ def test_waiting_upload_gets_a_later_claim(room: Room, hers: Any) -> None:
     assert states == {ClaimState.CONFIRMED}
 
 
-def test_what_a_reviewer_confirmed_is_found_among_what_was_let_through(
+def test_confirmed_cut_out_is_found_among_accepted_uploads(
     room: Room, hers: Any, another: Any
 ) -> None:
     """A look-back finds a cut-out only after a reviewer confirmed another copy of it."""

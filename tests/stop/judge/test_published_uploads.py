@@ -46,7 +46,7 @@ def review_of(room: Room, case: str) -> Review:
 @pytest.mark.slow
 @pytest.mark.threat("shadow-acts")
 @pytest.mark.parametrize("publishes", [PublishedAnyway.HELD, PublishedAnyway.ALL])
-def test_what_is_published_while_it_should_wait_is_listed_until_it_is_removed(
+def test_published_match_is_listed_until_removed(
     room: Room, hers: Any, publishes: PublishedAnyway
 ) -> None:
     room.protect(hers)
@@ -81,9 +81,7 @@ def test_a_hook_in_shadow_says_that_it_publishes_what_is_refused(room: Room, her
 
 @pytest.mark.slow
 @pytest.mark.threat("shadow-acts")
-def test_what_passed_in_shadow_before_the_claim_is_listed_once_one_is_confirmed(
-    room: Room, hers: Any
-) -> None:
+def test_upload_passed_in_shadow_is_listed_after_a_confirmation(room: Room, hers: Any) -> None:
     """The claim and the confirmation of another upload both come later."""
     first = judge_in_shadow(room, jpeg(hers), "post 17")
     assert (first.outcome, first.listed, listed_states(room)) == (Outcome.LET_THROUGH, False, {})
@@ -142,9 +140,7 @@ def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(room: Room, her
 
 @pytest.mark.slow
 @pytest.mark.threat("released-first")
-def test_whoever_registers_the_page_around_hers_gets_no_slow_look_less(
-    room: Room, hers: Any
-) -> None:
+def test_registered_page_is_still_scanned(room: Room, hers: Any) -> None:
     """Otherwise nobody would scan a page that its publisher registered and then withdrew."""
     room.protect(hers, parts=False)
     page = on_a_page(hers)

@@ -66,7 +66,7 @@ def test_nothing_that_can_happen_breaks_a_promise(view_once: tuple[SearchResult,
 
 @pytest.mark.threat("n-plus-one-views")
 @pytest.mark.parametrize("opens", [2, None])
-def test_nor_where_it_may_be_opened_again(opens: int | None) -> None:
+def test_no_rule_is_broken_with_several_views(opens: int | None) -> None:
     found, rules = explore(opens, 6)
     assert (found.violation, found.trace) == (None, ())
     assert found.states > 10_000
@@ -76,7 +76,7 @@ def test_nor_where_it_may_be_opened_again(opens: int | None) -> None:
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.threat("relay-killed")
 @pytest.mark.parametrize("opens", [1, 2, None])
-def test_nor_with_requests_side_by_side_in_a_group(opens: int | None) -> None:
+def test_no_rule_is_broken_by_concurrent_requests_in_a_group(opens: int | None) -> None:
     found, rules = explore(opens, 6, groups=True)
     assert (found.violation, found.trace) == (None, ())
     assert found.states > 20_000

@@ -83,7 +83,7 @@ def test_unknown_mailbox_is_not_reported_as_shut(town: Town) -> None:
 
 
 @pytest.mark.threat("database-changed")
-def test_a_device_that_its_relay_does_not_know_goes_on_elsewhere_with_its_sheet(
+def test_device_unknown_to_its_relay_can_move_with_its_sheet(
     town: Town,
 ) -> None:
     with closing(sqlite3.connect(town.folder / "relay" / "mail.db")) as database:

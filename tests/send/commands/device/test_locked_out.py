@@ -39,7 +39,7 @@ def test_lockout_message_explains_what_to_do(town: Town) -> None:
 
 
 @pytest.mark.threat("stolen-device")
-def test_guesses_that_locked_a_device_are_told_once_it_opens(town: Town) -> None:
+def test_guesses_that_locked_a_device_are_reported_at_the_next_unlock(town: Town) -> None:
     guess(town, "ana")
     unlocked = town.types(*unlock_command(town))
     assert f"ten more tries for the device in {town.folder / 'ana'}" in unlocked
