@@ -114,7 +114,7 @@ def test_boxes_lie_one_inside_the_other(height: int, width: int, levels: int, se
 def test_quick_test_of_outermost_pixels_misses_no_frame(
     seed: int, size: tuple[int, int], frame: Any, noise: int, *, grey: bool
 ) -> None:
-    """Frames with about the allowed variation of brightness, in thumbnails of any scale."""
+    """The brightness of these frames varies by about as much as is allowed."""
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
     pixels = framed(cv2.blur(pixels, (9, 9)), sides=frame, level=90)

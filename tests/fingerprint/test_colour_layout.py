@@ -17,7 +17,7 @@ STRANGERS = 400
 
 
 def soft(seed: int, wide: int = 480, high: int = 320) -> Any:
-    """An out-of-focus background without feature points."""
+    """Return an out-of-focus background without feature points."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(30, 225, (3, 4, 3)).astype(np.float32)
     smooth = cv2.resize(coarse, (wide, high), interpolation=cv2.INTER_CUBIC)
@@ -25,7 +25,7 @@ def soft(seed: int, wide: int = 480, high: int = 320) -> Any:
 
 
 def leaked(pixels: Any, bar: str = "white", ink: str = "black") -> Any:
-    """30 % of the area, mirrored, between two bars with text and with more text over it."""
+    """Return 30 % of the area, mirrored, between two bars with text, and with text over it."""
     high, wide = pixels.shape[:2]
     part = pixels[
         high // 4 : high // 4 + round(0.55 * high), wide // 5 : wide // 5 + wide * 55 // 100

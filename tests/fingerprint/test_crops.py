@@ -1,4 +1,4 @@
-"""Cut-outs match registered windows, narrow cuts the whole hash; unrelated pictures neither."""
+"""Crops match registered windows or, if narrow, the whole hash; other pictures match neither."""
 
 from collections.abc import Callable
 from itertools import permutations
@@ -27,7 +27,7 @@ SUBJECTS = ("astronaut", "cat", "coffee", "rocket", "china", "flower", "camera",
 
 
 def leak(pixels: Any, rng: np.random.Generator) -> Any:
-    """30 % of the area removed in any shape, resized, JPEG quality 50."""
+    """Return a crop to 70 % of the area, of any shape, resized, as a JPEG of quality 50."""
     height, width, _ = pixels.shape
     tall = np.exp(rng.uniform(np.log(0.7), 0))
     rows, columns = int(tall * height), int(0.7 / tall * width)

@@ -12,7 +12,7 @@ NAMES = ("astronaut", "china", "coffee")
 
 
 def met(one: FeaturePoints, other: FeaturePoints) -> float:
-    """The share of points of one that the other has too: same position, size, angle, descriptor."""
+    """Return the share of points that both have: same place, size, angle and descriptor."""
     near = np.abs(one.places[:, None] - other.places[None]).max(axis=2) < 3e-3
     near &= np.abs(one.sizes[:, None] - other.sizes[None]) < 0.1
     turned = (one.angles[:, None] - other.angles[None] + 0.5) % 1.0 - 0.5

@@ -18,7 +18,7 @@ COUNT = 1_500
 
 @cache
 def bank() -> list[tuple[int, bytes]]:
-    """Entry numbers with gaps, as after withdrawals."""
+    """Return (entry number, hash) pairs; the numbers have gaps, as after withdrawals."""
     hashes = odd_bank(COUNT, np.random.default_rng(5))
     return [(3 * row + 7, bits) for row, bits in enumerate(hashes)]
 
@@ -106,7 +106,7 @@ def test_complements_find_their_own_entries(
 
 
 def test_a_hash_is_not_its_complement() -> None:
-    """All 256 bits differ, which is 0 in one byte."""
+    """All 256 bits differ, a distance that would be 0 if stored in one byte."""
     bits = bytes(range(32))
     index = IndexSegment.built(
         substring_plan(12), np.asarray([4, 7]), hashes_as_words([bits, complement(bits)])

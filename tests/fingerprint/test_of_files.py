@@ -27,7 +27,7 @@ def saved(name: str, quality: int, subsampling: int) -> bytes:
 
 
 def reference(data: bytes) -> tuple[bytes, int]:
-    """For the file as Pillow decodes it."""
+    """Return Meta's hash and quality of the file as Pillow decodes it."""
     pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     bits, quality = pdqhash.compute(pixels)
     return np.packbits(bits).tobytes(), int(quality)

@@ -35,7 +35,7 @@ def of(pixels: Any) -> Any:
 
 
 def written(pixels: Any, fill: tuple[int, int, int], around: tuple[int, int, int] | None) -> Any:
-    """Two lines of text as wide as the picture."""
+    """Return the picture with two lines of text as wide as the picture."""
     out = pixels.copy()
     high, wide = out.shape[:2]
     scale = wide / 400

@@ -1,4 +1,4 @@
-"""Among a few hundred pictures cut from photographs, the right one comes first."""
+"""The right picture comes first among a few hundred others."""
 
 import io
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def vocabulary() -> Vocabulary:
 
 @pytest.fixture(scope="module")
 def gallery(photographs: dict[str, Any], vocabulary: Vocabulary) -> PointGallery:
-    """The wanted photographs, then unrelated ones with shuffled points."""
+    """Return a gallery: the wanted photographs, then strangers with points of other photos."""
     rng = np.random.default_rng(7)
     others = [
         np.frombuffer(find_and_pack_points(photographs[name], vocabulary), POINT_ENTRY_DTYPE)

@@ -1,4 +1,4 @@
-"""A picture pasted anywhere on a page is among the boxes."""
+"""A picture pasted anywhere on a page is among the boxes that are found."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def noise(height: int, width: int) -> Any:
 
 
 def nearest(found: Any, wanted: Any) -> int:
-    """The error in pixels of the worst side of the best box."""
+    """Return the error of the worst side of the best box, in pixels."""
     return min((int(np.abs(np.subtract(box, wanted)).max()) for box in found), default=999)
 
 

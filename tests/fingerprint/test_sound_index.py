@@ -144,7 +144,7 @@ def test_empty_index_finds_nothing(sounds: list[Samples]) -> None:
 
 
 def by_counting(words: Any, sounds: list[Any]) -> set[tuple[int, int]]:
-    """(sound, length) of the longest valid match, by comparing every pair of positions."""
+    """Return (sound, length) of the longest matches, by comparing every pair of positions."""
     found = set()
     for number, sound in enumerate(sounds):
         for length, most in MATCH_LIMITS:

@@ -14,7 +14,7 @@ RADIUS = 31
 
 
 def owners(plan: SubstringPlan) -> list[int]:
-    """The substring that each of the 256 bits belongs to."""
+    """Return the substring that each of the 256 bits belongs to."""
     bits = hashes_as_words([flipped(bytes(32), [place]) for place in range(256)])
     mine = plan.cells(bits) != plan.cells(hashes_as_words([bytes(32)]))
     assert mine.sum(axis=1).tolist() == [1] * 256
@@ -22,7 +22,7 @@ def owners(plan: SubstringPlan) -> list[int]:
 
 
 def reaches(plan: SubstringPlan, changed: list[int]) -> bool:
-    """Whether a cell looked up for a zero hash contains the changed hash."""
+    """Return whether a cell looked up for a zero hash contains the changed hash."""
     probes = plan.cells_to_probe(plan.cells(hashes_as_words([bytes(32)])))[0]
     cells = plan.cells(hashes_as_words([flipped(bytes(32), changed)]))[0]
     return bool(np.isin(cells, probes).any())

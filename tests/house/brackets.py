@@ -1,4 +1,4 @@
-"""Finds words that nobody can translate: in the pseudo-language they are not in brackets."""
+"""Find words that cannot be translated: in the pseudo-language, they are not in brackets."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from entrenous.respond.platforms import shipped_platforms
 
 _BRACKETED: Final = re.compile(r"\[[^\[\]]*\]")
 _WORD: Final = re.compile(r"[A-Za-z]{2,}")
-#: Addresses, commands, options, times, and what else is the same in every language.
+#: Text that is the same in every language: addresses, commands, options, times and so on.
 _SAME: Final = (
     *(r"\w+://\S*", r"\S+@\S+", r"\b[\w-]+(?:\.[\w-]+)+\b", r"\b[0-9a-f]{4}\b"),
     *(r"\bentrenous(?: [a-z-]+)*", r"--[a-z-]+", r"ENTRENOUS_\w+", r"\bUTC\b"),
@@ -22,7 +22,7 @@ _SAME: Final = (
 
 
 def kept_names(names: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern of what is never translated: these names, the longest first."""
+    """Return a pattern of text that is never translated: these names, longest first, and others."""
     longest = sorted({name for name in names if name}, key=len, reverse=True)
     return re.compile("|".join((*map(re.escape, longest), *_SAME)))
 
@@ -39,7 +39,7 @@ def names_of_facts() -> Iterator[str]:
 
 
 def outside(text: str, kept: re.Pattern[str]) -> list[str]:
-    """Return the words of a text that are neither in brackets nor kept as they are.
+    """Return the words of a text that are neither in brackets nor matched by ``kept``.
 
     >>> outside("[Ŕéåđ öñ ~~] Monday by [Åñå ~]", kept_names(["Caro"]))
     ['Monday']

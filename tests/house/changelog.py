@@ -1,6 +1,6 @@
-"""Moves the news fragments in changes/ into CHANGELOG.md, under the version of pyproject.toml.
+"""Move the news fragments in changes/ into CHANGELOG.md, under the version of pyproject.toml.
 
-``python -m tests.house.changelog`` (``make changelog``) does it. A release tool such as towncrier
+Run it as ``python -m tests.house.changelog`` (``make changelog``). A release tool such as towncrier
 writes a new section each time; here one unreleased version grows, sorted by what people want to do.
 """
 
@@ -34,14 +34,14 @@ _PART: Final = re.compile(r"### (\w+)\n(.*?)(?=\n### |\Z)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """One change that people can notice; ``kind`` is empty when its file's name tells none."""
+    """One change that people can notice; ``kind`` is empty if the file's name has none."""
 
     file: Path
     kind: str
     text: str
 
     def faults(self) -> Iterator[str]:
-        """What keeps it from being gathered, in words."""
+        """Yield the reasons why this fragment cannot be gathered."""
         if self.kind not in KINDS:
             yield f"{self.file.name}: its name is ISSUE.KIND.md or ISSUE.KIND.NUMBER.md"
         sentences = len(_END.findall(_CODE.sub("x", self.text)))
@@ -50,7 +50,7 @@ class Fragment:
 
 
 def fragments(root: Path = ROOT) -> list[Fragment]:
-    """All that wait, by name."""
+    """Return all fragments that were not gathered yet, sorted by file name."""
     files = [one for one in sorted((root / "changes").iterdir()) if one.name != "README.md"]
     return [_fragment(file) for file in files]
 
@@ -62,16 +62,17 @@ def _fragment(file: Path) -> Fragment:
 
 
 def version(root: Path = ROOT) -> str:
-    """The one that pyproject.toml declares."""
+    """Return the version that pyproject.toml declares."""
     declared = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
     return str(declared)
 
 
 def gather(root: Path = ROOT) -> int:
-    """Move every fragment into its part of the changelog. Returns: how many.
+    """Move every fragment into its part of the changelog; return the number of fragments.
 
     Raises:
-        ValueError: one has a fault, or the changelog has no part for this version; nothing moved.
+        ValueError: A fragment has a fault, or the changelog has no part for this version. Then
+            nothing is moved.
     """
     found, page = fragments(root), root / "CHANGELOG.md"
     faults = [fault for one in found for fault in one.faults()]
@@ -84,7 +85,7 @@ def gather(root: Path = ROOT) -> int:
 
 
 def _with(found: list[Fragment], page: str, version: str) -> str:
-    """The page with these fragments in the part of this version."""
+    """Return the page with these fragments added to the part of this version."""
     start = re.search(rf"^## {re.escape(version)}\b.*\n", page, re.MULTILINE)
     if start is None:
         raise ValueError(f"CHANGELOG.md has no part for {version}: add ## {version} (unreleased)")

@@ -1,11 +1,11 @@
-"""The measured figures of the house, each beside its target: ``make house`` prints them.
+"""Measure the size of the code base, and print each figure beside its target (``make house``).
 
     python -m tests.house.figures [--no-walks]
 
-Sizes are counted in src/entrenous. A walk counts the source files of which a function runs while a
-command does its work: ``send photo --to ben`` on the device and in the relay, and an upload in the
-gate; what only an import runs is not counted. The targets of walks were set for an earlier count,
-which found a quarter to three quarters of these files (docs/decisions/0046).
+Sizes are counted in src/entrenous. A walk counts the source files whose functions run while a
+command works: ``send photo --to ben`` on the device and in the relay, and an upload in the gate.
+Code that only runs on import is not counted. The targets of walks were set for an earlier way of
+counting, which found a quarter to three quarters of these files (docs/decisions/0046).
 """
 
 import argparse
@@ -26,7 +26,7 @@ ROOT: Final = Path(__file__).parents[2]
 SOURCE: Final = ROOT / "src" / "entrenous"
 COMMON_NAMES: Final = {"commands", "http", "store", "client", "nouns", "__init__"}
 
-#: Runs the program and writes which source files ran, beside those that importing it ran.
+#: Runs the program, and writes the names of source files whose functions ran, imports aside.
 _WALKED: Final = """
 import os, sys, threading
 ran = set()
@@ -51,7 +51,7 @@ main()
 
 
 def sizes() -> Iterator[tuple[str, object, str]]:
-    """Figures of the source files: their name, what they are, their target."""
+    """Yield (name, value, target) of each figure about source files."""
     files = sorted(SOURCE.rglob("*.py"))
     lines = {file: len(file.read_text().splitlines()) for file in files}
     yield "files in src/entrenous", len(files), "<= 450"
@@ -76,7 +76,7 @@ def sizes() -> Iterator[tuple[str, object, str]]:
 
 
 def _code_lines(file: Path) -> int:
-    """Count the lines that are not empty, and in no docstring, comment or import."""
+    """Count the lines that are not empty and not part of a docstring, comment or import."""
     text = file.read_text()
     other = {
         number
@@ -91,7 +91,7 @@ def _code_lines(file: Path) -> int:
 
 
 def walks() -> Iterator[tuple[str, object, str]]:
-    """How many source files a message and an upload pass."""
+    """Yield (name, value, target) of the numbers of files that a message and an upload pass."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photo = folder / "photo.png"
@@ -109,7 +109,7 @@ def walks() -> Iterator[tuple[str, object, str]]:
         yield "files that it passes in the relay", at_relay, "<= 10"
         with _server(folder / "gate", "gate") as (url, gate):
             token = (folder / "gate" / "uploader.token").read_text().strip()
-            for _ in range(2):  # the first one starts what waits for a first upload
+            for _ in range(2):  # the first upload starts what is started lazily
                 os.kill(gate.pid, 10)
                 request = urllib.request.Request(
                     f"{url}/v1/uploads",
@@ -172,7 +172,7 @@ def _written(walk: Path, process: subprocess.Popen[str]) -> int:
 
 @contextmanager
 def _server(data: Path, noun: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A relay or a gate on loopback, walked."""
+    """Run a relay or a gate on loopback; it records its walk."""
     words = [noun, "run", "--data", str(data), "--listen", "127.0.0.1:0", "--json"]
     more = ["--judges", "0", "--no-slow-look"] if noun == "gate" else []
     surroundings = os.environ | {"WALK": str(data.with_suffix(".walk"))}

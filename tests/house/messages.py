@@ -1,7 +1,7 @@
-"""Gathers every sentence that people read into the catalogues of ``src/entrenous/locale``.
+"""Gather every sentence that people read into the catalogues of ``src/entrenous/locale``.
 
-``python -m tests.house.messages`` (``make messages``) does it: it adds what is new, removes what is
-gone, and prints how many sentences each language still lacks. What is in a catalogue already stays.
+``python -m tests.house.messages`` (``make messages``) adds new sentences, removes those that are
+gone, and prints how many sentences each language still lacks. It keeps existing translations.
 """
 
 import ast
@@ -47,7 +47,7 @@ _IN_TEMPLATES: Final[Mapping[str, tuple[int | tuple[int, str], ...] | None]] = {
 }
 _COUNTS: Final = frozenset({"plural", "ngettext"})
 _IN_CODE: Final = _COUNTS | {"translated", "translatable", "gettext", "say"}
-#: Whose errors stay English, and why. What the wire carries is English too (wire/problem_details).
+#: Modules whose errors stay English, and why. So does text on the wire (wire/problem_details).
 ENGLISH_ERRORS: Final[Mapping[str, str]] = {
     "carry/": "read by those who run a relay",
     "connectors/": "read by those who run a platform",
@@ -100,18 +100,18 @@ FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     "learn/facts/systems.toml": ("system.note",),
 }
 
-#: What a column may say that nobody reads: no words, a reference to another route, or a duration.
+#: Values of a column that are not sentences: no words, a reference to another route, a duration.
 _NO_WORDS: Final = re.compile(
     r"[^a-zà-ÿ]*|[0-9-]+[A-Z-]+|as [a-z0-9-]+|none|authority|P[0-9DHMTWY]+(?: \(\+P2M\))?"
 )
 
 
-#: Folders of templates that are not the app's.
+#: Folders with templates outside the app.
 _PAGES: Final = ("trace/explain", "learn/site", "send/http")
 
 
 class Found(NamedTuple):
-    """A sentence; ``many`` is its other form in English if it counts something."""
+    """A sentence; ``many`` is its English plural form if it counts something."""
 
     file: str
     one: str
@@ -121,7 +121,7 @@ class Found(NamedTuple):
 
 @cache
 def messages() -> tuple[Found, ...]:
-    """Every sentence that people read, by file."""
+    """Return every sentence that people read."""
     with collector_paused():
         return tuple(_messages(sources()))
 
@@ -143,7 +143,7 @@ def _messages(code: list[Source]) -> Iterator[Found]:
 
 
 def _by_babel(file: Path) -> Iterator[Found]:
-    """The sentences of a template."""
+    """Yield the sentences of a template."""
     text, options = io.BytesIO(file.read_bytes()), {"silent": "false", "trimmed": "false"}
     for _, told, _, context in extract("jinja2", text, _IN_TEMPLATES, (), options):
         one, many = (told[0], told[1]) if isinstance(told, tuple) else (told, "")
@@ -152,7 +152,7 @@ def _by_babel(file: Path) -> Iterator[Found]:
 
 
 def _calls(code: Source) -> Iterator[Found]:
-    """The sentences that code hands to translated, translatable or plural, f-strings included."""
+    """Yield the sentences that code passes to functions such as translated and plural."""
     for node in code.nodes:
         if not isinstance(node, ast.Call):
             continue
@@ -164,7 +164,7 @@ def _calls(code: Source) -> Iterator[Found]:
 
 
 def _error_messages(code: list[Source]) -> Iterator[Found]:
-    """The docstrings of errors, which are their messages; those for operators stay English."""
+    """Yield the docstrings (which are the messages) of errors, without those that stay English."""
     classes = [
         (file, node) for file, nodes in code for node in nodes if isinstance(node, ast.ClassDef)
     ]
@@ -176,7 +176,7 @@ def _error_messages(code: list[Source]) -> Iterator[Found]:
 
 
 def helps() -> Iterator[Found]:
-    """What the person's commands and their options say in their help; a lesson is its own."""
+    """Yield the help texts of people's commands and options, except those of single lessons."""
     lessons = {one.name for one in all_lessons()}
     for paragraph in (
         *split_paragraphs(build_command_line().help),
@@ -194,7 +194,7 @@ def helps() -> Iterator[Found]:
 
 
 def _words_of_errors(code: list[Source]) -> Iterator[Found]:
-    """What errors are raised with in our own words, such as ``why="it was changed"``."""
+    """Yield sentences that errors are raised with, such as ``why="it was changed"``."""
     nodes = [(file, node) for file, nodes in code for node in nodes]
     classes = {node: file for file, node in nodes if isinstance(node, ast.ClassDef)}
     names = _descendants(list(classes), "EntrenousError")
@@ -213,7 +213,7 @@ def _is_english(file: Path) -> bool:
 
 
 def _descendants(classes: Iterable[ast.ClassDef], root: str) -> set[str]:
-    """The names of a class and of all that inherit from it, however far."""
+    """Return the names of a class and of its direct and indirect subclasses."""
     bases = dict[str, set[str]]()
     for one in classes:  # two classes may have the same name
         bases.setdefault(one.name, set()).update(
@@ -229,7 +229,7 @@ def _descendants(classes: Iterable[ast.ClassDef], root: str) -> set[str]:
 def _facts(file: Path, columns: tuple[str, ...]) -> Iterator[Found]:
     table = tomllib.loads(file.read_text())
     for step in table.get("step", {}).values():
-        if "says" in step:  # a person reads that instead
+        if "says" in step:  # people read "says" instead
             step.pop("what", None), step.pop("caution", None)
     for column in columns:
         for value in _values(table, column.split(".")):
@@ -241,7 +241,7 @@ def _facts(file: Path, columns: tuple[str, ...]) -> Iterator[Found]:
 
 
 def _values(value: object, path: list[str]) -> Iterator[str]:
-    """The texts at a path of a table, of all its tables where the path has a star."""
+    """Yield the texts at a path in a table; a star in the path matches every key."""
     if isinstance(value, str) and not path:
         yield value
     elif isinstance(value, list):
@@ -258,7 +258,7 @@ def _where(file: Path) -> str:
 
 
 def template() -> Catalog:
-    """All sentences, with the files that have them, and no translation."""
+    """Return a catalogue of all sentences and their files, without translations."""
     made = Catalog()
     for one in messages():
         made.add(
@@ -274,7 +274,7 @@ def file_of(tag: str) -> Path:
 
 
 def known(tag: str) -> Catalog:
-    """The catalogue of a language as it is in the repository."""
+    """Return the catalogue of a language as it is in the repository."""
     file = file_of(tag)
     return read_po(io.BytesIO(file.read_bytes() if file.exists() else _header(tag)))
 
@@ -284,7 +284,7 @@ def _header(tag: str) -> bytes:
 
 
 def updated(tag: str, wanted: Catalog) -> Catalog:
-    """A language's catalogue with exactly the wanted sentences."""
+    """Return a language's catalogue with exactly the wanted sentences, and known translations."""
     made, before = read_po(io.BytesIO(_header(tag))), known(tag)
     for one in wanted:
         if one.id:
@@ -310,7 +310,7 @@ def is_translated(message: Message) -> bool:
 
 
 def main() -> int:
-    """Write every catalogue, and say what it lacks."""
+    """Write every catalogue, and print how many translations it lacks."""
     wanted = template()
     for tag in LANGUAGES:
         if tag != ENGLISH:

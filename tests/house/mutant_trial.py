@@ -1,8 +1,8 @@
-"""Try mutants: of the tests of a room, which ones run the changed lines, and does one of them fail?
+"""Try mutants: run the tests that execute the changed lines, and note the first one that fails.
 
-The tests are collected once, in one process. Each trial is a fork of it, in which the code of the
-one changed function is replaced; so no file is changed, and nothing is imported twice. A test that
-starts another program meets the original there.
+The tests are collected once, in one process. Each trial is a fork of it in which the code of the
+one changed function is replaced, so no file is changed, and nothing is imported twice. Programs
+that a test starts run the original code.
 """
 
 import importlib
@@ -33,7 +33,7 @@ _PYTEST: Final = (
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
     *("-o", "addopts=--import-mode=importlib --disable-socket --allow-unix-socket"),
 )
-_EVERY: Final = ""  # the context of what a fixture for many files of tests runs
+_EVERY: Final = ""  # coverage context of the fixtures that several test files share
 _MEMORY_MAX: Final = 8 << 30
 _QUIET: Final = ("module-not-measured", "already-imported", "no-data-collected")
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class Mutant:
     difference: str
 
     def replace_original(self) -> None:
-        """Give the function, wherever it is referred to, the changed code."""
+        """Replace the function's code in place, so that every reference to it runs the mutant."""
         name = "entrenous." + self.place.file.removesuffix(".py").replace("/", ".")
         found: Any = importlib.import_module(name)
         for part in self.place.function.split("."):
@@ -82,9 +82,9 @@ def _each_code(code: CodeType) -> Iterator[CodeType]:
 
 @dataclass(slots=True)
 class Baseline:
-    """What the tests do without a mutant."""
+    """Durations and covered lines of the tests without a mutant."""
 
-    seconds: dict[str, float] = field(default_factory=dict)  # of the tests that pass
+    seconds: dict[str, float] = field(default_factory=dict)  # by test, if it passes
     covering: dict[str, dict[int, set[str]]] = field(default_factory=dict)  # by file and line
 
     def tests_for(self, place: Place) -> dict[str, float]:
@@ -112,7 +112,7 @@ def _by_file(tests: dict[str, float]) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """``killer`` is a failing test, or "time"; it is empty if the mutant survives."""
+    """The result of ``tests`` tests: ``killer`` is a failing test or "time", empty if none."""
 
     mutant: Mutant
     tests: int
@@ -122,7 +122,7 @@ class Trial:
 def try_mutants(
     mutants: Iterable[Mutant], tests: Sequence[str], tell: Callable[[Trial], None]
 ) -> None:
-    """Try each mutant with these tests, which are paths; ``tell`` what became of it."""
+    """Try each mutant with the tests at these paths; call ``tell`` with each result."""
     os.chdir(ROOT)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     trials = _Trials(mutants, tell)
@@ -139,7 +139,7 @@ class _Trials:
         self.tell = tell
 
     def pytest_sessionstart(self) -> None:
-        """On a busy machine, no example of Hypothesis may fail by the clock."""
+        """Remove Hypothesis's deadline: no example may fail because the machine is busy."""
         gate = settings.get_profile("gate")
         settings.register_profile("mutants", gate, deadline=None, database=None)
         settings.load_profile("mutants")
@@ -172,7 +172,7 @@ class _Watch:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[None]:
-        """What a shared fixture runs counts for every test that may look at it."""
+        """Count the lines that a shared fixture runs for every test that may use it."""
         before = self.now
         if fixturedef.scope != "function":
             whole = fixturedef.scope in {"session", "package"}
@@ -228,7 +228,7 @@ class _Failures:
 
 
 def _tried(mutant: Mutant, items: Sequence[pytest.Item]) -> str:
-    """Return the test that kills the mutant; nothing if it survives."""
+    """Return the test that kills the mutant; empty if it survives."""
     if not items:
         return ""
     mutant.replace_original()
@@ -241,10 +241,10 @@ def _tried(mutant: Mutant, items: Sequence[pytest.Item]) -> str:
 
 
 def _forked(work: Callable[[], T], cpu_s: float) -> T | None:
-    """Do some work in a process of its own; None if it ends without an answer, or too late.
+    """Run ``work`` in a forked process; return None if it ends without a result, or too late.
 
-    ``cpu_s`` is processor time, so that a busy machine kills no mutant; ten times as many seconds
-    are what something that sleeps forever gets.
+    ``cpu_s`` limits processor time, so that a busy machine kills no mutant. A process that sleeps
+    is ended after ten times as many seconds.
     """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
@@ -273,6 +273,6 @@ def _answer(work: Callable[[], object], to: Connection, cpu_s: int) -> None:
 
 
 def _end(group: int) -> None:
-    """End a process with all that it started."""
+    """Kill a process group."""
     with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)

@@ -1,14 +1,14 @@
-"""How many mutants of the rules do the tests kill?
+"""Measure how many mutants of the rules the tests kill (mutation testing).
 
     python -m tests.house.mutants --draw 300 --seed 2026 [--rooms carry crypto] [--least 80]
 
 A mutant is a source file with one small change, such as ``<`` for ``<=``: the operators are those
-of mutmut (https://mutmut.readthedocs.io). The same number is drawn in each room. What only people
-read is not drawn: docstrings, logs, the words of errors and of doubts.
+of mutmut (https://mutmut.readthedocs.io). The same number is drawn in each room, a part of the code
+with its tests. Text for people (docstrings, logs, sentences in errors and checks) is not changed.
 
-As with mutmut, only functions without a decorator are changed: what an import runs, such as a
-constant of a module, is not. Tests that start programs do not take part, so neither does what they
-alone test, such as crypto/rfc3161.py. tests/house/mutant_trial.py says how a mutant is tried.
+As with mutmut, only functions without a decorator are changed, not code that runs on import, such
+as a module's constants. Tests that start programs are left out, and so is code that only they test,
+such as crypto/rfc3161.py. tests/house/mutant_trial.py says how a mutant is tried.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from tests.house.mutant_trial import SOURCE, Mutant, Place, Trial, try_mutants
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The files whose rules are mutated, and the tests of them."""
+    """Files whose functions are mutated, and the paths of their tests."""
 
     files: Sequence[str]
     tests: Sequence[str]
@@ -86,12 +86,12 @@ ROOMS: Final = {
         ["tests/crypto"],
     ),
 }
-#: Calls that write for people: a log, a translated sentence.
+#: Names of functions that take text for people: a log, a translated sentence.
 _WORDS: Final = {"debug", "info", "warning", "error", "exception", "translated", "plural", "marked"}
 
 
 def draw(room: str, count: int, seed: int) -> Iterator[Mutant]:
-    """Draw mutants of one room; the draw of another room makes no difference."""
+    """Draw mutants of one room, independently of the draws of other rooms."""
     generator = random.Random(f"{seed} {room}")
     candidates = list[Callable[[], Mutant | None]]()
     for file in ROOMS[room].files:
@@ -123,7 +123,7 @@ def _mutants_of(file: str) -> Iterator[Callable[[], Mutant | None]]:
 
 
 def _above(node: cst.CSTNode, parents: Any) -> Iterator[cst.CSTNode]:
-    """Yield the node itself and all that it lies in, from the inside out."""
+    """Yield the node and its ancestors, from the inside out."""
     above: cst.CSTNode | None = node
     while above is not None:
         yield above
@@ -131,7 +131,7 @@ def _above(node: cst.CSTNode, parents: Any) -> Iterator[cst.CSTNode]:
 
 
 def _function(above: Sequence[cst.CSTNode]) -> str:
-    """Return the outermost function around a node; empty for what only an import runs."""
+    """Return the outermost function around a node; empty for code that runs on import."""
     if any(isinstance(node, cst.Parameters) for node in above):
         return ""
     names = [node for node in above if isinstance(node, cst.FunctionDef | cst.ClassDef)]
@@ -144,7 +144,7 @@ def _function(above: Sequence[cst.CSTNode]) -> str:
 
 
 def _is_for_people(node: cst.CSTNode) -> bool:
-    """Whether a change in here changes words that people read, and nothing else."""
+    """Return whether a change in this node changes only text that people read."""
     match node:
         case cst.Call(func=cst.Name(value=name) | cst.Attribute(attr=cst.Name(value=name))):
             return name in _WORDS
@@ -157,7 +157,7 @@ def _is_for_people(node: cst.CSTNode) -> bool:
 
 
 def _statement(above: Sequence[cst.CSTNode]) -> cst.CSTNode:
-    """Return the statement that the innermost node lies in: of an ``if``, its condition only."""
+    """Return the statement around the innermost node; for an ``if``, only its condition."""
     kept = above[0]
     for node in above[1:]:
         if isinstance(node, cst.BaseCompoundStatement | cst.BaseSuite | cst.Module):
@@ -167,7 +167,7 @@ def _statement(above: Sequence[cst.CSTNode]) -> cst.CSTNode:
 
 
 def _mutant(place: Place, module: cst.Module, mutation: Mutation) -> Mutant | None:
-    """Return the mutant; None if it is no Python, the same program, or beside a sentence."""
+    """Return the mutant; None if it is not valid, not different, or changes text for people."""
     changed = module.deep_replace(mutation.original_node, mutation.mutated_node)
     assert isinstance(changed, cst.Module)
     before, after = module.code.splitlines(), changed.code.splitlines()

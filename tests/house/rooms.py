@@ -1,6 +1,6 @@
-"""The picture in docs/architecture.md: the rooms of the house, and an arrow for each import.
+"""Draw the diagram in docs/architecture.md: the rooms (packages), and an arrow for each import.
 
-``python -m tests.house.rooms --write`` draws it again from the code; without an option, the command
+``python -m tests.house.rooms --write`` draws it again from the code. Without an option, the command
 prints how many imports lead from each room to each other one.
 """
 
@@ -24,7 +24,7 @@ Arrow = tuple[str, str]
 
 
 def layers() -> list[list[str]]:
-    """The rows of rooms in the import contract, from the top; without rooms that do not exist."""
+    """Return the rows of rooms in the import contract, top first, without missing rooms."""
     contract = ConfigParser()
     contract.read(ROOT / ".importlinter")
     rows = contract["importlinter:contract:one-way"]["layers"].strip().split("\n")
@@ -33,18 +33,18 @@ def layers() -> list[list[str]]:
 
 
 def imports() -> Counter[Arrow]:
-    """For every two rooms, how many imports lead from the first to the second."""
+    """Return the number of imports that lead from one room to another, by pair of rooms."""
     return _arrows()[0]
 
 
 def loaded_by_name() -> Counter[Arrow]:
-    """The same for strings that name a module, such as the commands of the command line."""
+    """Return the same for strings that name a module, such as those of the command line."""
     return _arrows()[1]
 
 
 @cache
 def _arrows() -> tuple[Counter[Arrow], Counter[Arrow]]:
-    """Both, for a walk through all files takes two seconds."""
+    """Return both counters at once, because walking all files takes two seconds."""
     found = Counter[Arrow](), Counter[Arrow]()
     for file, nodes in sources():
         room = file.relative_to(SOURCE).parts[0].removesuffix(".py")
@@ -58,7 +58,7 @@ def _arrows() -> tuple[Counter[Arrow], Counter[Arrow]]:
 
 
 def modules_imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """The modules that a file imports, also inside of functions; once for each import."""
+    """Yield the module of each import in a file, also inside functions."""
     for node in nodes:
         match node:
             case ast.Import(names=names):
@@ -68,7 +68,7 @@ def modules_imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def modules_named(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """The modules of this package that strings in a file name."""
+    """Yield the modules of this package that are named by strings in a file."""
     for node in nodes:
         match node:
             case ast.Constant(value=str(text)) if _names_a_module(text):
@@ -76,9 +76,9 @@ def modules_named(nodes: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def shortest(arrows: set[Arrow]) -> set[Arrow]:
-    """The arrows that no chain of other arrows replaces (a transitive reduction).
+    """Return the arrows that no chain of other arrows replaces (a transitive reduction).
 
-    What can be reached along the arrows stays the same. There must be no circle.
+    Each room still reaches the same rooms. The arrows must not form a cycle.
     """
     onward = steps(arrows)
     return {
@@ -89,7 +89,7 @@ def shortest(arrows: set[Arrow]) -> set[Arrow]:
 
 
 def steps(arrows: set[Arrow]) -> dict[str, set[str]]:
-    """The arrows by the room where they start."""
+    """Return the rooms that arrows lead to, by the room where they start."""
     onward: dict[str, set[str]] = {}
     for start, stop in arrows:
         onward.setdefault(start, set()).add(stop)
@@ -97,7 +97,7 @@ def steps(arrows: set[Arrow]) -> dict[str, set[str]]:
 
 
 def reach(room: str, onward: Mapping[str, set[str]]) -> set[str]:
-    """Every room that can be reached from this one."""
+    """Return every room that can be reached from this one."""
     found: set[str] = set()
     ahead = [room]
     while ahead:
@@ -108,7 +108,7 @@ def reach(room: str, onward: Mapping[str, set[str]]) -> set[str]:
 
 
 def picture() -> str:
-    """The picture as a Mermaid diagram, with the comments around it that mark its place."""
+    """Return the Mermaid diagram between the comments that mark its place."""
     rows = layers()
     lines = ["```mermaid", "flowchart TD"]
     for number, row in enumerate(rows):
@@ -125,10 +125,10 @@ def picture() -> str:
 
 
 def page(text: str) -> str:
-    """The page with the picture as the code is now.
+    """Return the page with a diagram of the current code.
 
     Raises:
-        ValueError: the page has no comments that mark the picture's place.
+        ValueError: The page has no comments that mark the diagram's place.
     """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -153,7 +153,7 @@ def _node(room: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the picture into its page, or print the number of imports."""
+    """Write the diagram into its page, or print the numbers of imports."""
     if arguments == ["--write"]:
         PAGE.write_text(page(PAGE.read_text()))
         return 0

@@ -1,4 +1,4 @@
-"""The program's files as syntax trees, read once for all that is looked for in them."""
+"""The program's source files as syntax trees."""
 
 import ast
 import gc
@@ -18,7 +18,7 @@ class Source(NamedTuple):
 
 
 def sources() -> list[Source]:
-    """Every Python file of the program, by name."""
+    """Return every Python file of the program, sorted by path."""
     with collector_paused():
         return [
             Source(file, tuple(ast.walk(ast.parse(file.read_text()))))
@@ -28,7 +28,7 @@ def sources() -> list[Source]:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Look for no garbage meanwhile: two million nodes are none, and each look takes a second."""
+    """Pause the garbage collector, which would take a second each time for two million nodes."""
     before = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Every news fragment can be gathered, and the changelog keeps all that it has."""
+"""Every news fragment can be gathered, and the changelog loses no line by it."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ CHANGES = ("24.send.1.md", "24.removed.md", "25.stop.2.md")
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """This changelog, and fragments of a test."""
+    """Return a folder with this project's changelog, and fragments made for the tests."""
     for name in ("CHANGELOG.md", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "changes").mkdir()

@@ -1,4 +1,4 @@
-"""The import contracts hold, and would be noticed if they did not."""
+"""The import contracts hold, and a forbidden import breaks them."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.real
 HOUSE = Path(__file__).parents[2]
 BLIND = "The relay carries messages and can never read one"
 DOWNWARDS = "Command line, joiners, connectors"
-another = partial(pytest.param, marks=pytest.mark.nightly)  # breach of a contract
+another = partial(pytest.param, marks=pytest.mark.nightly)  # a further breach
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -32,7 +32,7 @@ def lint(folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package and its contracts, to plant something in."""
+    """Return a copy of the package and its contracts, in which tests plant imports."""
     folder = tmp_path_factory.mktemp("house")
     leave = shutil.ignore_patterns("__pycache__")
     shutil.copytree(HOUSE / "src", folder / "src", ignore=leave)
@@ -41,7 +41,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def planted(copy: Path, module: str, line: str) -> str:
-    """What is said once ``line`` stands in a module; it must be a refusal."""
+    """Append ``line`` to a module; return the names of the contracts that it breaks."""
     place = copy / "src" / "entrenous" / module
     before = place.read_text()
     place.write_text(f"{before}\n{line}\n")
@@ -66,7 +66,7 @@ def test_the_contracts_hold() -> None:
         another("device/open_device.py", "import entrenous.serving.tls", DOWNWARDS),
         another("stop/register.py", "import entrenous.connectors.hma_app", DOWNWARDS),
         another("carry/blob_upload.py", "import entrenous.media.picture_reader", BLIND),
-        ("crypto/hashing.py", "import entrenous.crypto.seal", BLIND),  # through others
+        ("crypto/hashing.py", "import entrenous.crypto.seal", BLIND),  # indirectly
         ("respond/letters/draft.py", "import cryptography", "Only crypto touches"),
         ("carry/expire.py", "import sqlalchemy", "Only store imports"),
         ("stop/register.py", "import starlette", "Only http and serving import"),

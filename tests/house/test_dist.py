@@ -1,4 +1,4 @@
-"""``make dist``: the same bytes wherever a commit is built, and they know that commit."""
+"""``make dist`` builds the same bytes from a commit anywhere, and they name that commit."""
 
 import hashlib
 import os
@@ -21,13 +21,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder with what was built twice from the last commit, and what was said."""
+    """Build the last commit in a clone; return the folder of the result, and the output."""
     clone = tmp_path_factory.mktemp("dist") / "clone"
     git = ["git", "-c", "safe.directory=*", "clone", "--quiet", "--no-local", "--depth", "1"]
     subprocess.run([*git, f"file://{ROOT}", clone], check=True)
     command = ["make", "-o", ".venv/.uv", f"BIN={BIN}", "dist"]
     done = subprocess.run(command, cwd=clone, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr  # it compares the two itself
+    assert done.returncode == 0, done.stdout + done.stderr  # make builds twice, and compares
     return clone / "dist", done.stdout
 
 
@@ -64,7 +64,7 @@ def test_what_was_built_knows_its_commit(built: tuple[Path, str], tmp_path: Path
 
 @pytest.mark.nightly
 def test_an_sdist_makes_the_same_wheel(built: tuple[Path, str], tmp_path: Path) -> None:
-    """Also where it is unpacked, and no git is there to be asked."""
+    """The sdist is built outside of a checkout, so git cannot name the commit."""
     folder, _ = built
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
@@ -78,6 +78,6 @@ def test_an_sdist_makes_the_same_wheel(built: tuple[Path, str], tmp_path: Path) 
 
 
 def packed(wheel: Path) -> dict[str, bytes]:
-    """Its files, without the list of them, whose order may differ."""
+    """Return the files of a wheel without RECORD, whose order may differ."""
     with zipfile.ZipFile(wheel) as files:
         return {name: files.read(name) for name in files.namelist() if "/RECORD" not in name}

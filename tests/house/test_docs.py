@@ -1,4 +1,4 @@
-"""The documents tell the truth about the program: commands, options, links, sections, tests."""
+"""Commands, options, links, sections and tests that documents name exist."""
 
 import ast
 import importlib
@@ -36,7 +36,7 @@ DECISION = re.compile(r"docs/decisions/(\d{4})")
 
 
 def commands() -> dict[str, Any]:
-    """Every command by the words that call it, as in "case add"."""
+    """Return every command by the words that call it, as in "case add"."""
     return dict(_below(build_command_line(), ()))
 
 
@@ -51,20 +51,20 @@ def _below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
 
 @cache
 def explained() -> str:
-    """The text of all documents that explain the program."""
+    """Return the text of all documents that explain the program."""
     return "\n".join(page.read_text() for page in EXPLAINED)
 
 
 @cache
 def options() -> set[str]:
-    """Every option of every command, and those of the program itself."""
+    """Return the options of all commands, and those of the program itself."""
     every = [command for _, command in _below(build_command_line(), ())]
     known = {"--help", "--passphrase-fd", "--version"}
     return known.union(*(each.opts + each.secondary_opts for one in every for each in one.params))
 
 
 def wrong_with(words: list[str]) -> str:
-    """Why the parser would not take these words after ``entrenous``; empty when it would."""
+    """Return why the parser refuses these words after ``entrenous``; empty if it does not."""
     if words[0] in {"-h", "--help", "--version"}:
         return ""
     command, rest = build_command_line(), list(words)
@@ -85,7 +85,7 @@ def wrong_with(words: list[str]) -> str:
 
 
 def told() -> Iterator[tuple[str, str]]:
-    """Where, and which command, a document or an error tells a person to type."""
+    """Yield (place, command) of each command that documents and errors tell people to type."""
     for page in PAGES:
         text = page.read_text()
         for block in re.findall(r"```(?:console)?\n(.*?)```", text, re.DOTALL):
@@ -102,7 +102,7 @@ def told() -> Iterator[tuple[str, str]]:
 
 
 def errors() -> list[type[EntrenousError]]:
-    """Every error that has words of its own."""
+    """Return every error class of the package."""
     for module in pkgutil.walk_packages(entrenous.__path__, "entrenous."):
         if module.name not in NEEDS_ITS_HOST:
             importlib.import_module(module.name)

@@ -1,4 +1,4 @@
-"""A package index that serves one changed file, and the project's own ``make``, pip and uv."""
+"""``make``, with pip and uv, refuses a package index that serves one changed file."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WHEELS = ROOT / ".venv" / "wheels"  # that `make` took by the hashes in locks/build.txt
+WHEELS = ROOT / ".venv" / "wheels"  # fetched by `make` with the hashes in locks/build.txt
 COPIED = ("Makefile", "pyproject.toml", "hatch_build.py", "README.md", "LICENSE")
 SMALL = "editables"
 MISMATCH = r"(?i)do not match the hashes|hash mismatch"
@@ -27,7 +27,7 @@ class Silent(SimpleHTTPRequestHandler):
 
 
 class Index:
-    """A folder for each package, as a simple index lists it (PEP 503)."""
+    """A simple package index (PEP 503), with a folder for each package."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self.url = url
@@ -39,7 +39,7 @@ class Index:
         self._true = self.small.read_bytes()
 
     def change(self) -> None:
-        """One file has something more in it; it is still a wheel that could be installed."""
+        """Add a file to one wheel; the result is still a wheel that could be installed."""
         with zipfile.ZipFile(self.small, "a") as wheel:
             wheel.writestr(f"{SMALL}/planted.py", "print('planted')\n")
 
@@ -63,7 +63,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 def checkout(folder: Path) -> Path:
-    """This tree, in which what a demo needs is one small package of locks/build.txt."""
+    """Copy this tree; its locks/run.txt has only one small package of locks/build.txt."""
     folder.mkdir()
     for name in COPIED:
         shutil.copy(ROOT / name, folder)
@@ -105,6 +105,6 @@ def test_a_changed_file_makes_the_install_fail(index: Index, tmp_path: Path) -> 
     assert not list(tree.glob("**/planted.py"))
     assert not (tree / ".venv/bin/entrenous").exists()
     index.restore()
-    taken = made(".venv/.run", tree, index)  # the program itself, by what was locked and no more
+    taken = made(".venv/.run", tree, index)  # installs the program, and only what is locked
     assert taken.returncode == 0, taken.stderr
     assert (tree / ".venv/bin/entrenous").exists()

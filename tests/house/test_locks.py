@@ -1,4 +1,4 @@
-"""What is installed is named by a hash: every group, every line of the Makefile, every package."""
+"""Everything that is installed is pinned by a hash: in groups, the Makefile and packages."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LOCKS = ROOT / "locks"
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
-#: Which locks hold what a group names.
+#: The lock files that contain the packages of each group.
 GROUPS = {
     "build": ("build",),
     "demo": ("run",),
@@ -22,7 +22,7 @@ GROUPS = {
 
 
 def locked(name: str) -> dict[str, list[str]]:
-    """The hashes of each package."""
+    """Return the hashes of each package in a lock file."""
     text = (LOCKS / f"{name}.txt").read_text()
     every = re.findall(r"^([a-z0-9-]+)==(.*(?:\n    .*)*)", text, re.MULTILINE)
     assert len(every) == len(re.findall(r"^\S", text, re.MULTILINE))  # nothing but pins

@@ -1,4 +1,4 @@
-"""The mutants of the rules: what is drawn, and that a trial tells a killed one from a survivor."""
+"""Mutation testing: which mutants are drawn, and that a trial tells killed ones from survivors."""
 
 import importlib
 import subprocess
@@ -28,7 +28,7 @@ try_mutants(mutants, ["tests/watermark/test_verdict.py"], tell)
 
 @pytest.fixture(scope="module")
 def mutants() -> Any:
-    """The module. It imports mutmut, which takes 0.3 s: only a worker that needs it does that."""
+    """Return the module; only workers that need it import it, which takes 0.3 s (mutmut)."""
     return importlib.import_module("tests.house.mutants")
 
 

@@ -1,4 +1,4 @@
-"""Every file and folder that a document names is there."""
+"""Every file and folder that a document names exists."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "entrenous"
-# The changelog tells of releases as they were.
+# The changelog describes releases as they were.
 PAGES = sorted(
     page
     for pattern in ("*.md", "docs/**/*.md", "changes/*.md", "share/*")
@@ -19,7 +19,7 @@ PAGES = sorted(
 SPAN = re.compile(r"`([\w./-]+?)(?:::\w+)?`")
 NAME = re.compile(r"`([A-Za-z_]\w*(?:\.\w+)*)` \(`?([\w/]+\.py)`?\)")
 KINDS = (".py", ".toml", ".j2", ".css")
-#: What a person has, or a program makes, elsewhere than in this repository.
+#: Files and folders outside of this repository: those of users, and those that programs make.
 ELSEWHERE = {
     "gate.toml",
     "DIR/gate.toml",
@@ -37,14 +37,14 @@ GONE = re.compile(r"\b(?:model|ports|adapters|craft|wiring|faces)/")
 
 
 def paths_in(text: str) -> Iterator[str]:
-    """What stands in backticks and looks like a source file or a folder."""
+    """Yield each text in backticks that looks like a source file or a folder."""
     for named in SPAN.findall(text):
         if named.endswith(KINDS) or named.endswith("/"):
             yield named
 
 
 def missing(named: str, page: Path) -> bool:
-    """Whether nothing in the repository has this path, or this name if it has no folder."""
+    """Return whether nothing in the repository has this path, or name if it has no folder."""
     if named in ELSEWHERE | OF_EACH_VERB:
         return False
     places = (ROOT, SOURCE, ROOT / "docs", page.parent)
@@ -55,7 +55,7 @@ def missing(named: str, page: Path) -> bool:
 
 @cache
 def names() -> frozenset[str]:
-    """The names of all files and folders of the program and its tests."""
+    """Return the names of all files and folders of the program, its tests and benchmarks."""
     trees = (SOURCE, ROOT / "tests", ROOT / "bench")
     return frozenset(place.name for tree in trees for place in tree.rglob("*"))
 
@@ -71,7 +71,7 @@ def test_no_document_names_a_folder_of_the_old_layout(page: Path) -> None:
 
 
 def defines(file: Path, name: str) -> bool:
-    """Whether a source file defines or imports each part of a dotted name."""
+    """Return whether a source file defines or imports each part of a dotted name."""
     text = file.read_text()
     return all(
         re.search(rf"\b(?:class|def|import|from) {part}\b|^\s*{part}(?:: | = )", text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The picture in docs/architecture.md shows the imports of the code, and its names are there."""
+"""The diagram in docs/architecture.md shows the code's imports, and names on that page exist."""
 
 import ast
 import re

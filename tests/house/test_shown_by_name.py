@@ -1,7 +1,7 @@
-"""Words that are shown by a name, such as ``translated(record.time)``, are marked somewhere.
+"""Text that is translated through a variable, as in ``translated(one.time)``, is marked elsewhere.
 
-A name leads to marked words if it is a constant or a table of its module, or a column of shipped
-facts. What is left is listed here, with where its words come from.
+This is clear if the variable is a constant or a table of its module, or a column of shipped facts.
+All other variables are listed here, with the origin of their text.
 """
 
 import ast
@@ -28,21 +28,21 @@ from tests.house.sources import SOURCE, collector_paused, sources
 
 pytestmark = pytest.mark.slow
 
-#: What templates show by a name, and the words that this may be; () for facts.
+#: Variables that templates translate, and their possible values; () for facts.
 IN_TEMPLATES: Final[Mapping[str, Iterable[str]]] = {
     "it.state.value": NoticeState,
     "kind.value": FieldKind,
     "one.notice.state.value": NoticeState,
     "role.value": RepresentativeRole,
-    "sign.name": (),  # messages() reads SIGNS
+    "sign.name": (),  # messages() reads SAS_EMOJI
     "words": PLATFORM_KIND_NAMES.values(),
     # an addressee: of the law's column, or the name of a platform, an authority or a person
     **dict.fromkeys(("it.to", "one.to", "one.notice.to"), ()),
     **dict.fromkeys(("one.line.note", "one.notice.route.law", "p.in_app"), ()),
 }
-#: Attributes that facts are read into under another name than their column's.
+#: Attributes with facts from a column of another name.
 _RENAMED: Final = frozenset({"leave_out", "rule"})  # notice_need_not_contain, deadline_rule
-#: The same in code; () for facts, and for what a caller or another function chose among constants.
+#: Variables that code translates; () for facts, and for constants that another function chose.
 IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     "app/pages/opening.py: stage.value": TransferStage,
     "app/pages/send.py: stage.value": TransferStage,
@@ -69,7 +69,7 @@ IN_CODE: Final[Mapping[str, Iterable[str]]] = {
     "respond/threat.py: words": (),  # constants below
     **dict.fromkeys(
         ("send/commands/setup.py: sign.name", "send/commands/verify.py: sign.name"), ()
-    ),  # messages() reads SIGNS
+    ),  # messages() reads SAS_EMOJI
     "send/devices/device_wording.py: _older_copies_in_words(before, after)": (),  # constants above
     "send/commands/inbox.py: removed.state.value": InboxState,
     "send/commands/message_list.py: str(message['why'])": InboxState,
@@ -83,7 +83,7 @@ _SHOWING: Final = frozenset({"translated", "gettext", "say"})
 
 
 class Shown(NamedTuple):
-    """A call that shows something by a name: where, what, and the function around it."""
+    """A call that translates a variable: its file, the variable, and the function around it."""
 
     file: Path
     what: ast.expr
@@ -120,7 +120,7 @@ def _shown_by_name() -> Iterator[Shown]:
 
 
 def _shown(call: ast.Call, file: Path) -> ast.expr | None:
-    """Return what a call shows; None if it shows nothing, or a sentence as it is written."""
+    """Return the variable that a call translates; None if there is none, or it is a literal."""
     name = getattr(call.func, "id", "") or getattr(call.func, "attr", "")
     if name == "map" and len(call.args) > 1 and getattr(call.args[0], "id", "") in _SHOWING:
         return call.args[1]
@@ -136,7 +136,7 @@ def _shown(call: ast.Call, file: Path) -> ast.expr | None:
 
 
 def words_of(shown: Shown) -> set[str]:
-    """Return the words of the module's constants that lead to what is shown; a column has none."""
+    """Return the texts of the module's constants that reach the variable; empty for a column."""
     if isinstance(shown.what, ast.Attribute) and is_column(shown.what):
         return set()
     module = importlib.import_module(_module(shown.file))
@@ -153,7 +153,7 @@ def words_of(shown: Shown) -> set[str]:
 
 
 def _assigned(name: str, around: ast.AST) -> Iterator[ast.expr]:
-    """Yield what a function gives to one of its names."""
+    """Yield the expressions that a function assigns to a name, or iterates over."""
     for node in ast.walk(around):
         if isinstance(node, ast.Assign) and any(_names(one, name) for one in node.targets):
             yield node.value

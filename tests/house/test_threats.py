@@ -1,4 +1,4 @@
-"""Every threat of the protocol has a test that shows its control, and the page says which."""
+"""Every threat of the protocol has a test of its control, and docs/threats.md names it."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from tests.house.threats import PAGE, Row, marked, marks_in, page, rows
 
 pytestmark = pytest.mark.slow
 
-# Section 2 of the protocol, row by row.
+# The rows of section 2 of the protocol.
 PROTOCOL = (
     "view-once-bypass",
     "account-takeover",
@@ -30,7 +30,7 @@ PROTOCOL = (
     "downgrade",
     "hostile-network",
 )
-# What somebody may do to a bank of fingerprints, abuse by abuse.
+# Abuses of a fingerprint bank.
 BANK = (
     "claim-censors",
     "released-first",
@@ -44,12 +44,12 @@ BANK = (
     "insider-decides",
     "reviewer-harm",
 )
-# Their controls do not exist yet. Whoever builds one takes it out here.
+# Threats whose controls do not exist yet; remove a threat here when its control is built.
 NOT_BUILT: set[str] = set()
 
 
 def faults(every: tuple[Row, ...], tests: Mapping[str, list[str]]) -> list[str]:
-    """What is wrong with rows and marks, in words."""
+    """Return descriptions of everything that is wrong with rows and marks."""
     known = {row.id: row for row in every}
     wrong = [f"{row}: no such row" for row in (*PROTOCOL, *BANK) if row not in known]
     wrong += [f"{row}: marked, but there is no such row" for row in tests if row not in known]

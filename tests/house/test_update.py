@@ -1,6 +1,6 @@
-"""The way to update, and to install, is the one that works: no package index has Entrenous.
+"""No text says to install or update from a package index, for none has Entrenous.
 
-Should a stranger register the name there, a text that says to install it would install theirs.
+If a stranger registered the name there, such a text would install the stranger's package.
 """
 
 import re
@@ -25,7 +25,7 @@ TEXTS = [
 
 
 def wrong(text: str) -> list[str]:
-    """What tells a person to install a package of that name."""
+    """Return the phrases that say to install a package of that name."""
     flat = " ".join(text.split())
     return FROM_AN_INDEX.findall(flat) + AN_EXTRA_OF_IT.findall(flat)
 

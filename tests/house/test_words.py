@@ -34,14 +34,14 @@ ADDRESS = re.compile(r"https?://\S+|\b[\w-]+(?:\.[\w-]+)+/\S+")
 
 
 def faults(text: str) -> list[str]:
-    """Names of everything in ``text`` that docs/words.md forbids; web addresses are as they are."""
+    """Return what docs/words.md forbids and ``text`` has, by name; ignore web addresses."""
     flat = " ".join(ADDRESS.sub("", text).split())
     return [name for name, pattern in FORBIDDEN.items() if re.search(pattern, flat, re.IGNORECASE)]
 
 
 @cache
 def texts() -> tuple[tuple[str, str], ...]:
-    """Where, and what, a person may read: strings, errors, help, tables, lessons, templates."""
+    """Return (place, text) of strings, errors, help, tables, lessons and templates."""
     with collector_paused():
         return tuple(_texts())
 
@@ -72,7 +72,7 @@ def _strings(code: Source, *, docstrings: bool) -> Iterator[tuple[str, str]]:
 
 
 def _docstrings(code: Source) -> Iterator[ast.Constant]:
-    """Docstrings that only programmers read: all but those of errors, which people read."""
+    """Yield docstrings that only programmers read: all except those of errors."""
     for node in code.nodes:
         speaks = isinstance(node, ast.ClassDef) and _is_error(node)
         documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

@@ -1,6 +1,6 @@
-"""docs/threats.md, made of docs/threats.toml and of the tests that are marked with a row's id.
+"""Generate docs/threats.md from docs/threats.toml and the tests that are marked with a row's id.
 
-``python -m tests.house.threats --write`` makes it anew.
+Run ``python -m tests.house.threats --write`` to write it again.
 """
 
 import ast
@@ -31,8 +31,8 @@ date, or when a row has no test.
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One threat. ``case`` is a real case that taught it; ``also`` is what shows it besides tests;
-    ``left`` is what its control does not prevent, ``not_built`` a control that does not exist.
+    """One threat. ``case`` is a real case of it; ``also`` names evidence other than tests; ``left``
+    is what its control does not prevent; ``not_built`` is a control that does not exist yet.
     """
 
     id: str
@@ -46,13 +46,13 @@ class Row:
 
 
 def rows() -> tuple[Row, ...]:
-    """Every row, in the page's order."""
+    """Return every row, in the order of the page."""
     read = tomllib.loads(ROWS.read_text())["row"]
     return tuple(Row(**{**row, "also": tuple(row.get("also", ()))}) for row in read)
 
 
 def marked() -> dict[str, list[str]]:
-    """By the row that they name, the tests that are marked, each as ``path::function``."""
+    """Return the marked tests as ``path::function``, by the row that their mark names."""
     found: dict[str, list[str]] = {}
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
         source = file.read_text()
@@ -62,7 +62,7 @@ def marked() -> dict[str, list[str]]:
 
 
 def marks_in(source: str) -> Iterator[tuple[str, str]]:
-    """The tests of a file that are marked, and the row that each mark names."""
+    """Yield (test, row) for each mark in the source of a test file."""
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             for decorator in node.decorator_list:
@@ -74,7 +74,7 @@ def marks_in(source: str) -> Iterator[tuple[str, str]]:
 
 
 def page(every: tuple[Row, ...], tests: Mapping[str, list[str]]) -> str:
-    """The whole page."""
+    """Return the whole page."""
     lines, section = [HEAD], ""
     for row in every:
         if row.section != section:
@@ -95,7 +95,7 @@ def _line(row: Row, tests: list[str]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, or say whether it is stale."""
+    """Write the page, or return 1 if it is out of date."""
     made = page(rows(), marked())
     if arguments == ["--write"]:
         PAGE.write_text(made)

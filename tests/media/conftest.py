@@ -1,4 +1,4 @@
-"""Real photographs in every format and encoding that is read."""
+"""One real photograph in every format and encoding that Entrenous reads."""
 
 import io
 from collections.abc import Callable
@@ -25,25 +25,25 @@ def _write(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 @pytest.fixture(scope="session")
 def write() -> Write:
-    """``write(image, "JPEG", quality=90)``: the file as Pillow (pillow-heif for HEIF) writes it."""
+    """Return a function such as ``write(image, "JPEG", quality=90)`` that encodes an image."""
     return _write
 
 
 @pytest.fixture(scope="session")
 def astronaut() -> NDArray[np.uint8]:
-    """512 x 512 pixels, NASA, public domain."""
+    """Return an RGB photo of 512 x 512 pixels (NASA, public domain)."""
     return np.asarray(skimage.data.astronaut(), dtype=np.uint8)
 
 
 @pytest.fixture(scope="session")
 def photo(astronaut: NDArray[np.uint8]) -> Image.Image:
-    """A crop of 160 x 120 pixels, not square, so that rotations are noticed."""
+    """Return a photo of 160 x 120 pixels, not square, so that rotations are noticed."""
     return Image.fromarray(astronaut[0:240, 100:420]).resize((160, 120))
 
 
 @pytest.fixture(scope="session")
 def files(photo: Image.Image) -> dict[str, bytes]:
-    """The same photograph in each format and each relevant compression."""
+    """Return ``photo`` as a file of each format and relevant compression, by name."""
     return {
         "jpeg": _write(photo, "JPEG", quality=88),
         "jpeg-progressive": _write(photo, "JPEG", quality=88, progressive=True),

@@ -20,14 +20,14 @@ from entrenous.base.picture import (
 from entrenous.media.picture_reader import read_picture
 
 Files = dict[str, bytes]
-HARMLESS_TAIL = {"gif": 2}  # its last bytes only mark the end
+HARMLESS_TAIL = {"gif": 2}  # bytes at the end that decoding does not need
 BOUNDED = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def bomb(side_px: int = 50_000) -> bytes:
-    """A well-formed PNG of a few kB that announces 50,000 x 50,000 pixels (7.5 GB).
+    """Return a well-formed PNG of a few kB that announces 50,000 x 50,000 pixels (7.5 GB).
 
-    Deflate reaches 1 : 1,032, so the first 64 rows exist (10 MB), and a decoder would start.
+    The first 64 rows exist (10 MB; deflate reaches 1,032 : 1), so a decoder would start.
     """
     row = b"\0" + bytes(side_px * 3)
     squeeze = zlib.compressobj(9)
@@ -133,7 +133,7 @@ def test_what_comes_after_the_end_does_not_matter(name: str, files: Files) -> No
 
 
 def test_thumbnail_inside_does_not_count_as_the_picture(photo: Image.Image, files: Files) -> None:
-    """Its end marker must not be taken for the picture's."""
+    """The thumbnail's end marker must not be taken for the picture's."""
     data = files["jpeg"]
     segment = b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
     with_thumbnail = data[:2] + segment + data[2:]
@@ -182,7 +182,7 @@ def test_noise_after_a_valid_start_is_refused(start: bytes, noise: bytes) -> Non
 
 
 def repaired(png: bytes) -> bytes:
-    """With correct chunk checksums, so that damage reaches the decoder."""
+    """Return a PNG with correct chunk checksums, so that damage reaches the decoder."""
     out, at = bytearray(png[:8]), 8
     while at + 12 <= len(png):
         (size,) = struct.unpack_from(">I", png, at)

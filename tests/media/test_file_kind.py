@@ -1,4 +1,4 @@
-"""The medium of a file by its first bytes."""
+"""The first bytes of a file tell whether it is a picture, a clip or a sound."""
 
 import pytest
 

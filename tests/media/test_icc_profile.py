@@ -1,4 +1,4 @@
-"""Profiles: numbers are kept, text is removed, and irreducible profiles are applied."""
+"""ICC profiles: numbers are kept, text is removed, and other profiles are applied to pixels."""
 
 import io
 import struct
@@ -57,7 +57,7 @@ DISPLAY_P3 = MatrixProfile(
 
 
 def planted(profile: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """With added or replaced tags, text in the header, and unreferenced bytes."""
+    """Return the profile with new or replaced tags, text in the header, and unused bytes."""
     (count,) = struct.unpack_from(">I", profile, 128)
     old = {}
     for index in range(count):
@@ -205,7 +205,7 @@ def test_grey_with_a_colour_profile_becomes_srgb_grey(photo: Image.Image, write:
 
 
 def test_cmyk_is_converted_by_its_profile(photo: Image.Image, write: Write) -> None:
-    """If a profile defines the first ink as yellow, it is not shown as cyan."""
+    """A first ink that the profile defines as yellow is not shown as cyan."""
     image = Image.new("CMYK", photo.size, (255, 0, 0, 0))
     picture = read_picture(write(image, "JPEG", quality=95, icc_profile=ink_profile()))
     assert picture.profile is None
@@ -214,8 +214,9 @@ def test_cmyk_is_converted_by_its_profile(photo: Image.Image, write: Write) -> N
 
 
 def ink_profile() -> bytes:
-    """CMYK to Lab by a table with 2 points per axis (``mft1``, ICC.1:2022, 10.11); inks are
-    yellow.
+    """Return a CMYK profile in which every ink is yellow.
+
+    Its Lab table has 2 points per axis (``mft1``, ICC.1:2022, 10.11).
     """
     corners = b""
     for corner in range(16):
@@ -229,7 +230,7 @@ def ink_profile() -> bytes:
 
 
 def test_a_colour_table_is_applied_not_carried(photo: Image.Image, write: Write) -> None:
-    """An RGB table that turns everything grey; no profile is left."""
+    """The profile's RGB table turns everything grey."""
     corners = b"".join(
         bytes((round(255 * corner.bit_count() / 3), 128, 128)) for corner in range(8)
     )

@@ -61,7 +61,7 @@ def test_flat_pictures_and_flat_bottoms_are_whole(
 def test_a_progressive_file_without_its_last_scans_is_whole_but_coarse(
     astronaut: NDArray[np.uint8], write: Write
 ) -> None:
-    """Cut before the mean values are complete, it is refused; after that, no area is missing."""
+    """A cut before all mean values (DC) is refused; a later cut leaves no area blank."""
     data = write(Image.fromarray(astronaut), "JPEG", progressive=True, quality=90)
     whole = np.asarray(read_picture(data)).astype(int)
     scans = [at for at in range(len(data)) if data[at : at + 2] == b"\xff\xda"]

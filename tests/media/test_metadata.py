@@ -1,4 +1,4 @@
-"""What files tell beside their picture or sound, read by name."""
+"""The metadata of pictures, sounds and clips is read as named fields."""
 
 import io
 from typing import Any

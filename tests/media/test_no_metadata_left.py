@@ -67,7 +67,7 @@ def exiftool() -> str:
 
 
 def tags_of(exiftool: str, path: Path) -> Tags:
-    """Every tag that exiftool finds, also unknown ones and duplicates: ``group:name`` to value."""
+    """Return the tags that exiftool finds, unknown ones included, by ``group:name``."""
     done = subprocess.run(
         (exiftool, "-a", "-u", "-g1", "-j", "-ee", str(path)), check=True, capture_output=True
     )
@@ -81,7 +81,7 @@ def tags_of(exiftool: str, path: Path) -> Tags:
 
 
 def left_over(tags: Tags) -> Tags:
-    """Tags that describe more than the file's structure."""
+    """Return the tags that describe more than the file's structure."""
     return {tag: value for tag, value in tags.items() if not _is_structure(tag, value)}
 
 
@@ -95,7 +95,7 @@ def _is_structure(tag: str, value: Any) -> bool:
 
 
 def profile_with_words() -> bytes:
-    """Adobe RGB's numbers with a description that names a person."""
+    """Return an Adobe RGB profile whose description names a person."""
     curve = b"curv\0\0\0\0\0\0\0\1\2\x33"
     columns = ((39960, 20389, 1276), (13453, 41004, 3989), (9777, 4143, 48796))
     numbers = MatrixProfile(
@@ -113,7 +113,7 @@ def profile_with_words() -> bytes:
 
 
 def exif_with_everything() -> bytes:
-    """Camera, owner, GPS, maker notes and a user comment."""
+    """Return EXIF data with camera, owner, GPS, maker notes and a user comment."""
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "SPYGLASS Corp", "SPYGLASS 12 Pro"
     exif[0x013B], exif[0x8298] = "SPYGLASS Ana Ruiz", "SPYGLASS rights"
@@ -132,7 +132,7 @@ def exif_with_everything() -> bytes:
 def planted(
     request: pytest.FixtureRequest, exiftool: str, photo: Image.Image, write: Write, tmp_path: Path
 ) -> Path:
-    """An original with everything that a picture can carry besides its pixels."""
+    """Return an original with everything that a picture can carry besides its pixels."""
     kind = request.param
     path = tmp_path / f"planted.{kind.lower()}"
     options = {"comment": MARKER} if kind == "JPEG" else {}
@@ -156,7 +156,7 @@ def planted(
     subprocess.run(
         (exiftool, "-q", "-q", "-m", "-overwrite_original", *changes, str(path)), check=True
     )
-    # The rest of a larger picture that was overwritten in the file, as in CVE-2023-21036.
+    # Remains of a larger picture that was overwritten in the file, as in CVE-2023-21036.
     path.write_bytes(path.read_bytes() + MARKER * 50 + data[-2000:])
     return path
 
@@ -187,7 +187,7 @@ def test_nothing_of_what_was_planted_is_in_the_copy(
 
 
 def spellings(marker: bytes) -> list[bytes]:
-    """The marker itself, as UTF-16, in hexadecimal, in base 64."""
+    """Return the marker as it is, in UTF-16, in hexadecimal, and in Base64."""
     text = marker.decode()
     wide = [text.encode("utf-16-le"), text.encode("utf-16-be")]
     return [marker, *wide, marker.hex().encode(), base64.b64encode(marker)[:8]]

@@ -1,4 +1,4 @@
-"""Whether a picture tells where it was taken, as exiftool and Pillow write it."""
+"""GPS positions are detected in picture files that Pillow and exiftool wrote."""
 
 import shutil
 import struct

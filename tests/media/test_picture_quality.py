@@ -19,7 +19,7 @@ NAMES = ["jpeg", "jpeg-progressive", "jpeg-cmyk", "jpeg-grey", "webp", "heic", "
 
 
 def marked(picture: Picture, seed: int = 1) -> NDArray[np.uint8]:
-    """Noise of one grey level, equal in all colours: an error of 45 dB, like that of a mark."""
+    """Add noise that is equal in all channels: an error of 45 dB, like that of a mark."""
     noise = np.random.default_rng(seed).normal(0, 1.38, (picture.height_px, picture.width_px, 1))
     return np.clip(np.rint(np.asarray(picture) + noise), 0, 255).astype(np.uint8)
 
@@ -48,7 +48,7 @@ def test_same_picture_needs_the_same_step(name: str, files: dict[str, bytes]) ->
 def test_a_jpeg_keeps_its_own_tables_where_they_fit(
     quality: int, photo: Image.Image, write: Write
 ) -> None:
-    """Its coefficients lie on the grid of its tables, so encoding costs almost no quality."""
+    """Coefficients already lie on the grid of these tables, so encoding hardly costs quality."""
     picture = read_picture(write(photo, "JPEG", quality=quality, subsampling="4:4:4"))
     assert quality_steps_needed(picture, marked(picture)) == 0
 

@@ -1,4 +1,4 @@
-"""Reading: every format and mode gives the pixels that it shows, upright."""
+"""Pictures of every format and mode are read as the pixels that a viewer shows, upright."""
 
 import io
 import struct
@@ -209,7 +209,7 @@ def test_jpeg_tables_turn_with_the_picture(photo: Image.Image, write: Write) -> 
     assert encoding.tables is not None
     turned = np.array(encoding.tables[0]).reshape(8, 8)
     assert np.array_equal(turned, np.array(table).reshape(8, 8).T)
-    assert encoding.subsampling is None  # halved in one direction, which the turn exchanges
+    assert encoding.subsampling is None  # 4:2:2 halves one axis, and the turn swaps axes
 
 
 def test_a_grey_jpeg_is_grey_and_cmyk_has_no_tables(files: dict[str, bytes]) -> None:
@@ -246,7 +246,7 @@ def test_a_raw_file_is_not_taken_for_its_thumbnail(photo: Image.Image, write: Wr
 def png(
     size: tuple[int, int], depth: int, colour: int, lines: list[bytes], *, interlaced: bool = False
 ) -> bytes:
-    """A hand-made PNG (W3C PNG, third edition) with filter 0 on each line."""
+    """Return a PNG (W3C PNG, third edition) with filter 0 on each line."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         crc = zlib.crc32(name + body)

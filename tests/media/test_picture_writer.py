@@ -1,4 +1,4 @@
-"""Writing: similar to the original, deterministic, and without unneeded parts."""
+"""Written pictures resemble the original, are deterministic, and have no unneeded parts."""
 
 import io
 from collections.abc import Callable
@@ -74,7 +74,7 @@ def test_coarse_jpeg_tables_are_not(photo: Image.Image, write: Write) -> None:
 
 
 def test_extreme_jpeg_tables_are_handled(photo: Image.Image) -> None:
-    """An untrusted file may have them; up to 65,535 is legal in T.81."""
+    """Untrusted files may contain them; T.81 allows values up to 65,535."""
     for table in ((65_535,) * 64, (1,) * 63 + (1_700,), (1,) * 64):
         encoding = PictureEncoding(
             PictureFormat.JPEG, tables={0: table, 1: table}, subsampling="4:2:0"
@@ -87,7 +87,7 @@ def test_other_pixels_can_be_written_in_its_place(files: dict[str, bytes]) -> No
     picture = read_picture(files["png"])
     pixels = 255 - np.asarray(picture)
     assert np.array_equal(np.asarray(read_picture(write_picture(picture, pixels))), pixels)
-    mirrored = pixels[:, ::-1]  # a view with negative strides is as good
+    mirrored = pixels[:, ::-1]  # a view with negative strides works, too
     assert np.array_equal(np.asarray(read_picture(write_picture(picture, mirrored))), mirrored)
 
 
@@ -138,7 +138,7 @@ def test_a_jpeg_holds_only_the_segments_that_decoding_needs(
 
 
 def segments(jpeg: bytes) -> list[int]:
-    """Marker codes up to the first scan (ITU-T T.81, B.1.1)."""
+    """Return the marker codes up to the first scan (ITU-T T.81, B.1.1)."""
     at, codes = 2, []
     while not codes or codes[-1] != 0xDA:
         assert jpeg[at] == 0xFF

@@ -25,7 +25,7 @@ from entrenous.media.sound_writer import write_sound, written_format
 from tests.clips import beside, wander, written
 
 VOICE = voice(1.5, 48_000)
-#: Codec, container, bits a second, and the rate in Hz if it is another; how the sound is read.
+#: Codec, container, bit rate and, if it is not 48 kHz, sample rate in Hz; the format read back.
 FILES = {
     "ogg": (("libopus", "ogg", 32_000), SoundFormat.OPUS),
     "webm": (("libopus", "webm", 32_000), SoundFormat.OPUS),

@@ -1,4 +1,4 @@
-"""The tagged PDF: its tags, bookmarks, title and language, as another program reads them."""
+"""Tagged PDFs have tags in reading order, bookmarks, a title and a language."""
 
 import re
 import zlib
@@ -23,7 +23,7 @@ def written(blocks: list[PdfBlock], language: str = "de") -> bytes:
 
 
 def content(pdf: bytes) -> bytes:
-    """The content of all pages."""
+    """Return the uncompressed content of all pages."""
     streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
     plain = []
     for one in streams:

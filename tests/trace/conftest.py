@@ -1,4 +1,4 @@
-"""A desk shared by all tests that only read it."""
+"""Traces shared by all tests that only read them."""
 
 import pytest
 

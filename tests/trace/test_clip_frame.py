@@ -1,4 +1,4 @@
-"""Which anchors judge which thumbnails when a camera returns to a view."""
+"""Each thumbnail is compared by the nearest anchor and by the one with the most matches."""
 
 from types import SimpleNamespace
 from typing import Any, cast

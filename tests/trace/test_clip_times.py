@@ -28,7 +28,7 @@ MADE = {
 
 @cache
 def marked(name: str) -> tuple[Device, bytes]:
-    """A sent clip of eight seconds, and Caro's copy of it."""
+    """Mark a clip of eight seconds; return the device, and Caro's copy."""
     device = offline_device()
     source = moved(flash_and_beep(8.0), **MADE[name])
     copies = {copy.to: copy.data for _, copy in mark_clip_copies(source, PEOPLE, device)}

@@ -70,7 +70,7 @@ def test_missing_clip_stops_no_trace(part: str) -> None:
     assert stranger.verdict.finding is Finding.NOBODY
     assert stranger.lost == (
         (gone.id,) if part == "survey" else ()
-    )  # the lost copy might have been the one
+    )  # the missing clip might have matched
     assert trace_picture(still.data, device).trace.verdict.named == (CARO,)
     for found in (clip.data, shot_of(frames[6], 95)):
         trace = trace_file(found, device).trace

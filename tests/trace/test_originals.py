@@ -13,7 +13,7 @@ GREY = Picture(300, 200, bytes(300 * 200 * 3), PictureEncoding(PictureFormat.PNG
 
 
 class Reader:
-    """Counts the calls."""
+    """A picture reader that records its calls."""
 
     def __init__(self) -> None:
         self.read: list[bytes] = []

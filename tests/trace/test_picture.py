@@ -29,7 +29,7 @@ from tests.trace.offline_device import as_jpeg, marked_for, offline_device, phot
 pytestmark = pytest.mark.slow
 
 PEOPLE = ("ben", "caro")
-ORIGINALS = OriginalsCache(read_picture)  # what several traces share, as those of a folder do
+ORIGINALS = OriginalsCache(read_picture)  # shared by the traces, as when a folder is traced
 
 
 def small(name: str) -> Image.Image:

@@ -44,7 +44,7 @@ def middle_of(clip: bytes) -> bytes:
 
 @pytest.fixture(scope="module")
 def clip_twice() -> tuple[Device, Copies]:
-    """A clip sent to ben, and in another message to caro."""
+    """Send one clip in two messages, to ben and to caro; return the device and both copies."""
     device, source, copies = offline_device(), written(wander("coffee", seconds=3.0)), {}
     for who in ("ben", "caro"):
         ((_, copy),) = mark_clip_copies(source, [RecipientId(who)], device)
@@ -119,7 +119,7 @@ def test_a_clip_is_found_though_a_still_of_it_was_sent_too() -> None:
 
 @pytest.fixture(scope="module")
 def sound_often() -> tuple[Device, Copies]:
-    """One recording in seven messages, each to one person."""
+    """Send one recording in seven messages; return the device, and each person's copy."""
     device, recording, copies = device_for_sounds(), note(2, 6.0), {}
     for who in EACH_ALONE:
         ((_, copy),) = mark_sound_copies(recording, [RecipientId(who)], device)

@@ -39,9 +39,9 @@ def use_home_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def after_marking(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a device without a relay that marked a photo for ben and caro, in this order.
+    """Return a folder with an offline device that marked a photo for ben and caro, in this order.
 
-    Tests use copies of it.
+    Tests use copies of this folder.
     """
     folder = tmp_path_factory.mktemp("marked")
     photo = folder / "photo.png"
@@ -57,7 +57,7 @@ def after_marking(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copies(after_marking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """A device of this test's own that marked a photo for two people, and their copies."""
+    """Copy the device for this test; return the marked copies of ben and caro."""
     shutil.copytree(after_marking, tmp_path, dirs_exist_ok=True)
     use_home_in(tmp_path, monkeypatch)
     ben, caro = sorted((tmp_path / "out").iterdir())
@@ -94,7 +94,7 @@ def test_one_file_is_one_object_and_a_folder_a_line_a_file(
 def test_unreadable_file_is_named_whatever_its_kind(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], copies: dict[str, Path]
 ) -> None:
-    del copies  # something was sent
+    del copies  # the device has to have sent something
     found = tmp_path / "found"
     found.mkdir()
     (found / "empty.jpg").write_bytes(b"")

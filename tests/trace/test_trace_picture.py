@@ -45,7 +45,7 @@ def marked() -> tuple[Device, dict[str, bytes]]:
 
 @pytest.fixture(scope="module")
 def originals(marked: tuple[Device, dict[str, bytes]]) -> OriginalsCache:
-    """What the traces of several edits share, as those of a folder do."""
+    """Return a cache that several traces share, as when a folder is traced."""
     return OriginalsCache(marked[0].read_picture)
 
 

@@ -26,9 +26,10 @@ def detect_mark(
     prepared: PreparedPicture,
     laid_recoded: Plane | None = None,
 ) -> ChipEvidence:
-    """The evidence of a leak: its pixels or luma on the sent picture's grid, covered or not there.
+    """Return the evidence of a leak, given its pixels or luma on the sent picture's grid.
 
-    ``laid_recoded`` is the result of ``jpeg_evidence.recoded`` on the same grid, if there is one.
+    ``covered`` is the mask of the pixels that the leak shows. ``laid_recoded`` is the result of
+    ``coefficient_evidence_per_pixel`` on the same grid, or None.
     """
     octaves = octave_evidence_per_chip(laid, covered, prepared)
     return combine_partial_evidence(

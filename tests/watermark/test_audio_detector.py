@@ -14,7 +14,7 @@ from tests.watermark.detect import detect_sound
 
 pytestmark = pytest.mark.slow
 
-NAMES = 6.2  # among 1,000 copies at 1e-6
+NAMES = 6.2  # lowest score that names a copy among 1,000 at a chance of 1e-6
 
 
 @cache

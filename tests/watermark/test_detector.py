@@ -38,7 +38,7 @@ pytestmark = pytest.mark.slow
 Pixels = NDArray[np.uint8]
 Leak = tuple[Pixels, tuple[int, ...] | None]  # pixels, luma table of a JPEG
 
-NAMED_FROM = 6.2  # a name among 1,000 at 1e-6
+NAMED_FROM = 6.2  # lowest score that names a copy among 1,000 at a chance of 1e-6
 
 
 def jpeg(pixels: Pixels, quality: int) -> Leak:
@@ -66,7 +66,7 @@ def demo_leak(copy: Pixels) -> Leak:
 
 
 def barred(pixels: Pixels) -> Pixels:
-    """A phone's screenshot: the picture, reduced, between two dark bars."""
+    """Return a phone's screenshot: the reduced picture between two dark bars."""
     small = resized(pixels, 0.9)
     screen = np.full((int(small.shape[0] * 1.4), small.shape[1], 3), 17, np.uint8)
     screen[50 : 50 + small.shape[0]] = small
@@ -118,7 +118,7 @@ def heard_in(leak: Leak, sent: Any) -> ChipEvidence:
 
 
 def heard_in_place(leak: Leak, sent: Any) -> ChipEvidence:
-    """As :func:`heard_in`, for a leak that needs no registration."""
+    """Return the same as :func:`heard_in` for a leak that needs no registration."""
     found, table = leak
     covered = np.ones(found.shape[:2], np.bool_)
     if table is None:
@@ -303,8 +303,8 @@ def functions_of(package: ModuleType) -> list[Callable[..., object]]:
 
 
 SECRET = re.compile(r"(?<![a-z])(key|stream|streams|recipient|recipients|seed|secret|scores?)")
-# What may take a stream: chips, making a copy, the score, and what is weighed after it; and the
-# bytes of a stored contour.
+# Functions that may take a key stream or a score: those that make chips or a copy, and the scoring
+# and what follows it. The first one takes the bytes of a stored contour, which are no key.
 MAY_KNOW = {
     *{"audio_location.read_contour", "audio_mark.embed_sound_mark", "chip_layout.chips_of_stream"},
     *{"embed.embed_mark", "embed.paint_copy", "audio_detector.key_scores", "detector.copy_scores"},

@@ -24,7 +24,7 @@ TINT = (217, 253, 211)
 
 
 def chat(scale: int) -> Pixels:
-    """A chat-like screenshot: text in tinted bubbles on white."""
+    """Return a screenshot like that of a chat: text in tinted bubbles on white."""
     picture = Image.new("RGB", (360 * scale, 600 * scale), PAPER)
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(14 * scale)
@@ -46,13 +46,13 @@ def copy_of(pixels: Pixels, who: int) -> Pixels:
     return embed_mark(prepare_picture(pixels), streams(pixels)[who], dither)
 
 
-@pytest.mark.parametrize("scale", [1, 2, 4])  # the largest is marked at a smaller size and enlarged
+@pytest.mark.parametrize("scale", [1, 2, 4])  # the largest one's mark is made smaller and enlarged
 def test_flat_areas_of_a_chat_screenshot_are_unchanged(scale: int) -> None:
     pixels = chat(scale)
     plain = flat_area_mask(pixels) == 255
     assert plain.mean() > 0.5
     change = np.abs(copy_of(pixels, 0).astype(int) - pixels).max(axis=2)
-    assert change[plain].max() <= 1  # where a large picture's mark is enlarged, seldom
+    assert change[plain].max() <= 1  # 1 is rare: where the mark of a large picture is enlarged
     assert change[plain].mean() < 0.0005
     assert change[~plain].mean() > 0.5
 

@@ -1,4 +1,4 @@
-"""Intervals of a JPEG's coefficients, and the slope of their likelihood."""
+"""Rounding intervals of JPEG coefficients, and the slope of their log-likelihood."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""When the leak's own coding is used, and the sign of that evidence."""
+"""When a leak's JPEG coefficients are used, and the sign of their evidence."""
 
 import io
 

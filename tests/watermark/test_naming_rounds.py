@@ -23,7 +23,7 @@ def fixed(*scores: float) -> Scores:
 
 
 def exactly(chance: float) -> object:
-    """So small a chance, up to rounding; beside it, the usual tolerance of 1e-12 is large."""
+    """Match up to rounding; approx's default absolute tolerance of 1e-12 is too large here."""
     return pytest.approx(chance, rel=1e-12, abs=0.0)
 
 

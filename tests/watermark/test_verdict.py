@@ -1,4 +1,4 @@
-"""The guarantees of weigh, tested on examples, random scores and innocent crowds."""
+"""The guarantees of ``name_by_scores``: examples, random scores and innocent crowds."""
 
 import math
 from contextlib import nullcontext

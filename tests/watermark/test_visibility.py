@@ -19,14 +19,14 @@ OTHER_SIDE = (slice(40, 360), slice(340, 560))
 
 
 def half_calm() -> Pixels:
-    """Dark and smooth on the left, coarse texture on the right."""
+    """Return a picture that is dark and smooth on the left, and coarse texture on the right."""
     grain = np.random.default_rng(1).normal(0, 30, (100, 150)).repeat(4, axis=0).repeat(4, axis=1)
     grain[:, :300] = 0
     return np.clip(70 + grain, 0, 255).astype(np.uint8)[:, :, None].repeat(3, axis=2)
 
 
 def even(amplitude: float) -> tuple[list[Plane], Plane]:
-    """Uniform masks and their trial mark."""
+    """Return uniform masks and their trial mark."""
     plan = lay_out_chips(600, 400)
     masks = [np.full(band.pixels, amplitude, np.float32) for band in plan.bands]
     return masks, mark_pattern(trial_chips(plan), plan, masks)
@@ -75,8 +75,8 @@ def test_neither_the_picture_nor_the_masks_are_written_to() -> None:
 
 @pytest.mark.parametrize("name", ["rocket", "camera", "cell", "moon"])
 def test_visibility_of_smooth_pictures_is_equal_at_every_scale(name: str, tmp_path: Path) -> None:
-    """Without the reduction scores were 77.5 to 81; the written file must reach 80."""
-    judge = pytest.importorskip("ssimulacra2")  # of the bench's packages
+    """Without the reduction, scores were 77.5 to 81; a written file must still reach 80."""
+    judge = pytest.importorskip("ssimulacra2")  # one of the packages of bench/
     picture = Image.fromarray(getattr(skimage.data, name)()).convert("RGB")
     picture.thumbnail((600, 600))
     sent = np.asarray(picture)

@@ -16,7 +16,7 @@ MakeFrames = Callable[[Iterable[Rgb], float], list[Frame]]
 
 
 def frame_of(pixels: Rgb, at_s: float) -> Frame:
-    """A frame as from FFmpeg: 4:2:0, limited range (ITU-R BT.601)."""
+    """Return a frame as FFmpeg decodes it: 4:2:0, limited range (ITU-R BT.601)."""
     height, width = pixels.shape[:2]
     planes = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2YUV_I420)
     return Frame(at_s, width, height, planes.tobytes())
@@ -32,7 +32,7 @@ def frames_of() -> MakeFrames:
 
 @pytest.fixture(scope="session")
 def scene() -> list[Rgb]:
-    """Eight seconds at 12 fps: three shots."""
+    """Return three shots: eight seconds at 12 fps."""
     return [
         *wander("astronaut", seconds=3.0),
         *wander("coffee", seconds=3.0),

@@ -1,4 +1,4 @@
-"""Prints of videos and sounds validate their values."""
+"""Fingerprints of videos and sounds validate their values."""
 
 import pytest
 

@@ -21,7 +21,7 @@ MakeFrames = Callable[[Any, float], list[Frame]]
 
 
 def fitting(look: VideoViews, registered: VideoPrint) -> dict[str, float]:
-    """By view, the share of the upload's half seconds within 31 bits of some registered frame."""
+    """Return, by view, the share of half seconds within 31 bits of a registered frame."""
     return {
         view.how: len(
             {

@@ -55,7 +55,7 @@ def passes(data: bytes, media_type: str) -> bool:
 
 
 def pixels(width: int, height: int) -> dict[str, np.ndarray[Any, np.dtype[np.uint8]]]:
-    """Flat, noisy and smooth pixels, and mixtures."""
+    """Return flat, noisy, smooth and mixed pixels, by name."""
     rng = np.random.default_rng(width * height)
     noise = rng.integers(0, 255, (height, width, 3), dtype=np.uint8)
     flat = np.full((height, width, 3), (10, 200, 30), np.uint8)

@@ -14,7 +14,7 @@ Ends = tuple[Pipes, int, int]
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
-    """The pipes, and the child's ends for requests and answers."""
+    """Yield the pipes, and the child's ends for requests and answers."""
     asked, questions = os.pipe()
     answers, answered = os.pipe()
     pipes = Pipes(questions, answers)
@@ -68,7 +68,7 @@ def test_silent_child_times_out(ends: Ends) -> None:
 
 @pytest.mark.slow
 def test_child_sending_single_bytes_times_out(ends: Ends) -> None:
-    """There is always something to read, so no single wait times out."""
+    """A single wait never times out, because there is always something to read."""
     pipes, _, answered = ends
     over = threading.Event()
 

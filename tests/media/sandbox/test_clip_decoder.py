@@ -1,4 +1,4 @@
-"""Clips decoded in a sandbox: same frames, same errors, and lying children. Real processes."""
+"""A sandboxed child decodes clips as in-process decoding does; invalid answers are refused."""
 
 import struct
 import sys
@@ -69,7 +69,7 @@ def test_frames_of_a_long_clip_are_farther_apart() -> None:
 
 
 def test_frames_out_of_time_order_are_refused() -> None:
-    """Otherwise a file whose second frame claims to be the last would show one frame only."""
+    """Otherwise, if the second frame claimed to be the last, only one frame would be seen."""
     options = {"bf": "2", "preset": "veryfast"}
     data = bytearray(written(wander(seconds=2.0), codec="libx264", **options))
     second = data.index(b"ctts") + 20  # ISO/IEC 14496-12, 8.6.1.3

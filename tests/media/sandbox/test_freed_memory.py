@@ -39,7 +39,7 @@ sys.stdout.write(f"{{kept}} {{told[0]}}")
     ],
 )
 def test_memory_is_faulted_in_once(limits: str, sizes: list[int], rounds: int) -> None:
-    """Allocating and freeing many times faults the pages in once, also in a thread."""
+    """Repeated allocation and freeing causes page faults only once, also in a thread."""
     child = _CHILD.format(limits=limits, sizes=sizes, rounds=rounds)
     kept, faults = subprocess.run(
         [sys.executable, "-c", child], capture_output=True, text=True, check=True

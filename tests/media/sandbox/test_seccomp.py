@@ -1,4 +1,4 @@
-"""The seccomp filter, run in a small BPF interpreter, for both processors."""
+"""The seccomp filter for both processor architectures, run in a small BPF interpreter."""
 
 import errno
 import struct
@@ -81,7 +81,7 @@ FORBIDDEN = (
 
 
 def verdict(code: bytes, architecture: int, number: int, *arguments: int) -> int:
-    """The kernel's decision: classic BPF over ``struct seccomp_data``."""
+    """Return the kernel's decision: run classic BPF over ``struct seccomp_data``."""
     padded = [*arguments, 0, 0, 0, 0, 0, 0][:6]
     data = struct.pack("<iIQ6Q", number, architecture, 0, *padded)
     accumulator, at = 0, 0
@@ -139,7 +139,7 @@ def test_threads_where_needed_processes_never(machine: str) -> None:
 
 
 def test_another_architecture_is_killed() -> None:
-    """The same numbers are other calls there (i386: 5 is open)."""
+    """There, the same numbers mean other system calls (on i386, 5 is open)."""
     code = seccomp_program(*MACHINES["x86_64"], threads=False)
     assert verdict(code, 0x40000003, 5) == KILL
     assert verdict(code, MACHINES["x86_64"][1], 0x40000000) == REFUSED  # x32's read

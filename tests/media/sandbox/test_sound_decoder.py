@@ -44,7 +44,7 @@ def ogg() -> bytes:
 
 
 class Pipe:
-    """The bytes of an answer, read one after the other."""
+    """A ``read(size)`` function over the bytes of an answer."""
 
     def __init__(self, data: bytes) -> None:
         self._rest = data
@@ -57,7 +57,7 @@ class Pipe:
 
 
 def wave(rate_hz: int, samples: NDArray[Any]) -> bytes:
-    """A WAV file of (N, channels) samples."""
+    """Return a WAV file of samples of shape (N, channels)."""
     file = io.BytesIO()
     with wave_file(file, "wb") as out:
         out.setparams((samples.shape[1], 2, rate_hz, 0, "NONE", ""))
@@ -80,7 +80,7 @@ def test_child_decodes_as_in_process() -> None:
     ("container", "codec"), [("mp4", "mov_text"), ("ipod", "mov_text"), ("matroska", "subrip")]
 )
 def test_text_track_does_not_disturb_decoding(container: str, codec: str) -> None:
-    """The child meets it when modules can no longer be imported."""
+    """The child reaches the text track when it can no longer import modules."""
     plain = coded(voice(1.0, 48_000), 48_000, "aac", "mp4", 64_000)
     data = subtitled(plain, container=container, codec=codec)
     assert decode_sound_untrusted(data) == read_sound(data)

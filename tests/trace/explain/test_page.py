@@ -27,7 +27,7 @@ def page(caro_leaked: Desk) -> str:
 
 
 class Elements(HTMLParser):
-    """Every element of a page, and whether each is closed."""
+    """All elements of a page, and those that are still open."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ def account(caro_leaked: Desk) -> ReportContent:
 
 
 def pages(pdf: bytes) -> int:
-    """The number of pages, read from the file's cross-reference table."""
+    """Return the number of pages; check that the file has its cross-reference table."""
     start = int(pdf[pdf.rindex(b"startxref") :].split()[1])
     assert pdf[start : start + 4] == b"xref"
     return len(re.findall(rb"/Type /Page\b(?!s)", pdf))
@@ -67,7 +67,7 @@ def test_no_text_breaks_the_pdf(account: ReportContent, name: str) -> None:
 
 
 def test_no_picture_is_on_the_first_pages(account: ReportContent) -> None:
-    """The first image must come after the last page that is promised to be free of pictures."""
+    """The PDF promises that its first three pages show no pictures."""
     painted = [
         number
         for number, page in enumerate(_contents(write_pdf(account)), 1)
@@ -77,7 +77,7 @@ def test_no_picture_is_on_the_first_pages(account: ReportContent) -> None:
 
 
 def _contents(pdf: bytes) -> list[bytes]:
-    """The content stream of each page, in page order."""
+    """Return the content stream of each page, in page order."""
     streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL)
     plain = []
     for one in streams:

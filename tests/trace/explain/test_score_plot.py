@@ -1,4 +1,4 @@
-"""The plot stays inside its frame and readable, for one copy and for thousands."""
+"""The plot stays inside its frame and readable, for one copy and for a thousand."""
 
 import math
 

@@ -79,7 +79,7 @@ def files(desk: Desk, report: bytes, copy: bytes | None = None) -> ReportInputs:
 
 
 def forged(file: bytes, change: Change, *, digest: bool = True) -> bytes:
-    """The report with a change, by default with a digest that is right again."""
+    """Return the report with a change, by default with a new, valid digest."""
     plain = json.loads(file)
     change(plain)
     sealed = {name: plain.pop(name) for name in ("digest", "device", "signature")}
@@ -138,7 +138,7 @@ def test_identical_copies_are_all_listed() -> None:
 
 
 def listed_twice(plain: dict[str, Any]) -> None:
-    """Caro's copy is listed again first, under another name; every figure is right."""
+    """List Caro's copy twice: also first, under another name, with valid figures."""
     plain["copies"].insert(0, {**plain["copies"][1], "to": "eva"})
     plain["finding"], plain["named"], plain["compared"] = "several", ["eva", "caro"], 4
     for one in plain["copies"]:
@@ -171,7 +171,7 @@ def test_a_named_copy_that_was_called_copy_2_is_no_pseudonym() -> None:
 
 
 def swapped(plain: dict[str, Any]) -> None:
-    """The ledger has the seeds of two people's copies exchanged."""
+    """Exchange the seeds and figures of two people's copies."""
     one, other = plain["copies"][0], plain["copies"][1]
     one["seed"], other["seed"] = other["seed"], one["seed"]
     for name in ("first_score", "score", "chance", "likelihood_ratio"):

@@ -144,7 +144,7 @@ def example() -> dict[str, Any]:
 
 
 def sealed_again(plain: dict[str, Any]) -> bytes:
-    """With a matching digest, so that only the change itself can be refused."""
+    """Return the report with a matching digest, so that only the change can be refused."""
     seal = {name: plain.pop(name, None) for name in SEAL}
     seal["digest"] = sha256(canonical_json(plain)).hex()
     return json.dumps({**plain, **seal}).encode()
@@ -198,7 +198,7 @@ def test_value_in_another_form_is_refused(path: tuple[Any, ...], value: object) 
 
 
 def of_version(version: int) -> bytes:
-    """A report with the fields of another version: version 1 had no proofs and no cards."""
+    """Return a report with another version's fields: version 1 had no proofs and no cards."""
     plain = {**example(), "schema": f"entrenous/verdict-report/{version}"}
     if version == 1:
         del plain["cards"], plain["copies"][0]["proof"]

@@ -1,4 +1,4 @@
-"""Track the camera and find the time of a frame."""
+"""The camera's motion is tracked, and the time of a frame is found."""
 
 import numpy as np
 import pytest

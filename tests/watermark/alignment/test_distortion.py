@@ -1,4 +1,4 @@
-"""Bends and lenses: exact where splines are exact, and invertible."""
+"""Bends and lens distortions are invertible, and exact where splines are exact."""
 
 import numpy as np
 import pytest
@@ -76,7 +76,7 @@ def test_resized_pictures_bend_alike(factor: float) -> None:
 
 
 def smooth(shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Values that cubic resampling hardly changes."""
+    """Return values that cubic resampling hardly changes."""
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]]
     return (100 + 50 * np.sin(x / 19.0) + 40 * np.cos(y / 23.0 + x / 41.0)).astype(np.float32)
 

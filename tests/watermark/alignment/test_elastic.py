@@ -33,7 +33,7 @@ def seen_through(pixels: Pixels, back: Back) -> Pixels:
 
 
 def off_by_px(found: Registration, back: Back) -> float:
-    """Root mean square error where both pictures overlap."""
+    """Return the root mean square error where both pictures overlap, in pixels."""
     return float(np.sqrt((distances(found, back) ** 2).mean()))
 
 
@@ -59,7 +59,7 @@ def lens(size: tuple[int, int], strength: float) -> Back:
 
 
 def screen(size: tuple[int, int]) -> Back:
-    """A lens in front of a tilted screen."""
+    """Return the mapping of a lens in front of a tilted screen."""
     lean = np.array([[0.9, 0.03, 20], [-0.02, 0.88, 25], [4e-5, -3e-5, 1.0]])
     swell = lens(size, 0.03)
     return lambda points: apply_homography(invert_homography(lean), swell(points))

@@ -1,4 +1,4 @@
-"""Homographies: pixel centres, descriptions, and implausible ones."""
+"""Homographies: pixel centres, descriptions, plausibility, and whole-pixel candidates."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ SIZE = (400, 300)
 
 
 def turning(degrees: float) -> np.ndarray:
-    """Counter-clockwise rotation, as seen, about the centre."""
+    """Return a rotation about the centre, counter-clockwise to a viewer."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     middle = np.array([199.5, 149.5])
     slope = np.array([[c, s], [-s, c]])

@@ -42,7 +42,7 @@ def coded(pixels: Pixels, quality: int = 60) -> Pixels:
 
 
 def off_by_px(registration: Registration, truth: np.ndarray) -> float:
-    """Largest error inside the sent picture, in found pixels."""
+    """Return the largest error inside the sent picture, in pixels of the found picture."""
     width, height = registration.sent_size
     grid = np.stack(np.meshgrid(np.linspace(0, width, 9), np.linspace(0, height, 9)), -1)
     seen = apply_homography(truth, grid.reshape(-1, 2))
@@ -194,7 +194,7 @@ def test_a_tile_of_a_collage_is_exact(cat: Pixels, rocket: Pixels) -> None:
 
 
 def flat_graphic() -> Pixels:
-    """Five tones, round shapes, no texture and hardly a corner."""
+    """Return a drawing of round shapes in few tones, without texture and with few corners."""
     page = np.full((300, 450, 3), (60, 40, 90), np.uint8)
     cv2.ellipse(page, (150, 320), (260, 150), 8.0, 0.0, 360.0, (90, 70, 120), -1, cv2.LINE_AA)
     cv2.ellipse(page, (380, 300), (180, 110), -5.0, 0.0, 360.0, (120, 95, 140), -1, cv2.LINE_AA)
