@@ -43,7 +43,7 @@ from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
-from tests.app.client import Client, entered
+from tests.app.client import Client, open_client
 from tests.app.page_walker import route_of
 from tests.app.served import PASSPHRASE, PHONE, chromium, served_app
 from tests.real.stage import Server
@@ -191,7 +191,7 @@ def measure(messages: int, cases: int, runs: int) -> dict[str, Any]:
             fill(ana, ben, messages)
         built_s = time.perf_counter() - began_s
         app = stack.enter_context(served_app(folder / "ana", ENTRENOUS_PAUSE="0"))
-        with entered(app) as client:
+        with open_client(app) as client:
             unlock_ms = elapsed_ms(client.unlock)
             pages = crawl(client, "/")
             p95, bare = measure_pages(client, pages, runs)

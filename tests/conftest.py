@@ -8,8 +8,8 @@ Hypothesis tries the same fifty examples in every run, so that results are repro
 ``--hypothesis-profile=nightly`` it tries a hundred new ones. For the same reason, the order of the
 tests and their random numbers follow from one seed; ``--randomly-seed=default`` takes a new one.
 
-A test that uses public test vectors reports their number with the fixture ``judged``. The line
-``judges:`` at the end of a run lists the numbers of the tests that passed.
+A test that uses public test vectors reports their number with the fixture ``record_vectors``. The
+line ``judges:`` at the end of a run lists the numbers of the tests that passed.
 """
 
 import gc
@@ -114,7 +114,7 @@ def _long_ones_first(
 
 
 @pytest.fixture
-def judged(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
+def record_vectors(record_property: Callable[[str, object], None]) -> Callable[[str, int], None]:
     """Return a function that records whose test vectors a test used, and how many."""
     return lambda judge, count: record_property("judged", (judge, count))
 

@@ -8,7 +8,7 @@ module or its code from the first line.
 It differs from a program that is started anew in three ways: its modules are already imported,
 ``/proc`` shows the arguments and initial environment of the process that it was forked from, and a
 vault that it creates has the lowest Argon2 cost (tests/vaults.py). A test that is about one of
-these passes ``anew``; ``make nightly`` starts every program anew, as people do.
+these passes ``fresh_process``; ``make nightly`` starts every program anew, as people do.
 
 ``python -m tests.ready NUMBER`` is the process that forks; NUMBER is the file descriptor of the
 socket on which it receives requests.
@@ -78,19 +78,26 @@ _CLONE_PARENT: Final = 0x8000  # of clone(2): the new process has the caller's p
 _CLONE: Final = {"x86_64": 56, "aarch64": 220}
 
 
-def begun(command: Sequence[str | Path], *, anew: bool = False, **how: Any) -> Popen[Any]:
-    """Start a program like Popen; fork it if it can be, unless ``anew`` or in ``make nightly``."""
+def start_program(
+    command: Sequence[str | Path], *, fresh_process: bool = False, **how: Any
+) -> Popen[Any]:
+    """Start a program like Popen.
+
+    It is forked if that is possible, but not in ``make nightly``, nor with ``fresh_process``.
+    """
     words = [str(word) for word in command]
-    at_once = not (anew or NIGHTLY) and _can_be_forked(words, how)
+    at_once = not (fresh_process or NIGHTLY) and _can_be_forked(words, how)
     return (Forked if at_once else Popen)(words, **how)
 
 
-def done(
-    command: Sequence[str | Path], *, anew: bool = False, typed: Any = None, **how: Any
+def run_program(
+    command: Sequence[str | Path], *, fresh_process: bool = False, typed: Any = None, **how: Any
 ) -> CompletedProcess[Any]:
     """Run a program to its end and return its output; ``typed`` is its standard input."""
     stdin = None if typed is None else PIPE
-    with begun(command, anew=anew, stdin=stdin, stdout=PIPE, stderr=PIPE, **how) as process:
+    with start_program(
+        command, fresh_process=fresh_process, stdin=stdin, stdout=PIPE, stderr=PIPE, **how
+    ) as process:
         out, err = process.communicate(typed)
     return CompletedProcess(process.args, process.returncode, out, err)
 

@@ -44,12 +44,12 @@ class SeededRandomSource:
     """
 
     seed: str
-    thrown: int = 0
+    calls: int = 0
 
     def token(self, size: int) -> bytes:
         """Return the next ``size`` bytes."""
-        self.thrown += 1
-        return hashlib.shake_256(f"{self.seed} {self.thrown}".encode()).digest(size)
+        self.calls += 1
+        return hashlib.shake_256(f"{self.seed} {self.calls}".encode()).digest(size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Client:
 
 
 @contextmanager
-def entered(app: Served) -> Iterator[Client]:
+def open_client(app: Served) -> Iterator[Client]:
     """Open the one-time link, and yield a client that has the app's cookie."""
     origin = {"origin": app.address}
     with httpx.Client(

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.app.axe import violations
-from tests.ready import begun
+from tests.ready import start_program
 from tests.sizes import NIGHTLY
 
 PASSPHRASE = "lunar pepper goat window tulip"
@@ -62,7 +62,7 @@ def serving(program: list[str], home: Path, **settings: str) -> Iterator[Served]
     command = [*program, "app", "--no-browser", "--json"]
     with (
         TemporaryFile("w+") as errors,
-        begun(
+        start_program(
             command, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True
         ) as process,
     ):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.app.client import entered
+from tests.app.client import open_client
 from tests.app.presentations import assert_accessible
 from tests.app.served import opened_page, served_app
 from tests.app.test_poisoned_files import open_case
@@ -76,7 +76,7 @@ def _organisation_sees_deadlines_and_notes_its_reports(ana: Walker) -> None:
 
 
 def test_letter_that_needs_a_page_may_name_a_chat(tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app, entered(app) as ana:
+    with served_app(tmp_path / "device") as app, open_client(app) as ana:
         ana.set_up()
         case = open_case(ana)
         ana.post(f"/86/{case}", {"kind": "chat", "where": "the class group"})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.client import entered
+from tests.app.client import open_client
 from tests.app.served import serving
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def _without_hashes(lock: Path) -> str:
 
 def test_an_installed_wheel_serves_pages_lessons_and_facts(program: Path, tmp_path: Path) -> None:
     browsers = {"ENTRENOUS_LANGUAGE": ""}  # the browser's language counts
-    with serving([str(program)], tmp_path / "device", **browsers) as app, entered(app) as ana:
+    with serving([str(program)], tmp_path / "device", **browsers) as app, open_client(app) as ana:
         for asset in ("house.css", "house.js", "icon.svg"):
             assert ana.get(f"/static/{asset}").status_code == 200
         assert "tel:112" in ana.post("/70", {"asked": "yes", "place": "Germany"}).text

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.app.client import entered
+from tests.app.client import open_client
 from tests.app.page_walker import RouteWalker, get_paths_by_route
 from tests.app.served import PHONE, opened_page, served_app
 from tests.app.states import NO_PAGE, photograph
@@ -89,7 +89,7 @@ def test_without_script_a_form_blanks_it(browser: Browser, tmp_path: Path) -> No
 
 def test_the_server_does_not_wait_for_work_under_way(tmp_path: Path) -> None:
     upload = [("file", ("photo.jpg", photograph(tmp_path).read_bytes(), "image/jpeg"))]
-    with served_app(tmp_path / "device") as app, entered(app) as ana:
+    with served_app(tmp_path / "device") as app, open_client(app) as ana:
         ana.set_up()
         ana.post("/20", {"names": "\n".join(f"Person {number}" for number in range(30))}, upload)
         usual_ms = max(_timed_ms(lambda: ana.get("/static/icon.svg"))[0] for _ in range(5))

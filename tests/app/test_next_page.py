@@ -36,7 +36,7 @@ def test_each_next_step_of_a_case_has_its_page() -> None:
     assert page() == ("letter", 1, "")
     record_notice_event(name, 1, NoticeEvent.SEND, room.clock.now(), room.device)
     assert page() == ("", 0, "")  # nothing to do now
-    room.clock.wind(days=3)
+    room.clock.advance(days=3)
     assert page() == ("case_routes", 0, "us-tida-ftc")
     close_case(name, room.device)
     assert page() == ("ending", 0, "")
@@ -64,7 +64,7 @@ def test_cases_are_sorted_by_deadline_and_read_again_after_changes() -> None:
         draft_and_store_notice(name, "us-tida-removal", room.device)
     record_notice_event(names[1], 1, NoticeEvent.SEND, room.clock.now(), room.device)
     assert index.cases_by_deadline(room.device)[0].name == names[1]
-    room.clock.wind(hours=1)
+    room.clock.advance(hours=1)
     record_notice_event(names[0], 1, NoticeEvent.SEND, room.clock.now(), room.device)
     close_case(names[1], room.device)
     assert [due.name for due in index.cases_by_deadline(room.device)] == [

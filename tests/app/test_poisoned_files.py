@@ -22,7 +22,7 @@ from starlette.types import Message
 from entrenous.app import forms
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.invite import make_invite_link
-from tests.app.client import Client, entered, wait_for_job
+from tests.app.client import Client, open_client, wait_for_job
 from tests.app.served import served_app
 from tests.app.states import Words, device_of_ben
 from tests.real.stage import wait_until
@@ -76,7 +76,7 @@ def ana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     with (
         device_of_ben(folder, Words()) as (ben, relay),
         served_app(folder / "device", ENTRENOUS_PAUSE="0") as app,
-        entered(app) as client,
+        open_client(app) as client,
     ):
         client.set_up(relay.url)
         client.post("/52", {"link": make_invite_link(ben), "name": "Ben"})
@@ -158,7 +158,7 @@ def open_case(ana: Client) -> str:
 def test_copy_does_not_contain_an_appended_script(tmp_path: Path) -> None:
     """The copy of a file with an appended script does not contain the script."""
     upload = [("file", ("photo.jpg", _POISONED["behind"](), "image/jpeg"))]
-    with served_app(tmp_path / "device") as app, entered(app) as ana:
+    with served_app(tmp_path / "device") as app, open_client(app) as ana:
         ana.set_up()
         answer = wait_for_job(ana, ana.post("/20", {"names": "Ben"}, upload))
         if answer.url.path.startswith("/21/"):

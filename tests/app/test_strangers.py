@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser
 from playwright.sync_api import Error as PageError
 
-from tests.app.client import entered
+from tests.app.client import open_client
 from tests.app.served import chromium_program, served_app
 from tests.app.walker import set_up_at_once
 
@@ -134,7 +134,7 @@ def test_another_user_of_this_machine_gets_nothing(tmp_path: Path) -> None:
             )
 
         assert ask(app.link.removeprefix(address)) == "403 0\n"
-        with entered(app) as ana:  # the link was not used up by somebody else's try
+        with open_client(app) as ana:  # the link was not used up by somebody else's try
             cookie = "; ".join(f"{name}={value}" for name, value in ana.web.cookies.items())
         assert cookie
         assert ask("/", cookie) == "403 0\n"

@@ -12,7 +12,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.flush import flush_outbox
 from entrenous.send.inbox import received_messages
 from entrenous.send.people.invite import make_invite_link
-from tests.app.client import Client, entered, wait_for_job
+from tests.app.client import Client, open_client, wait_for_job
 from tests.app.served import PASSPHRASE, served_app
 from tests.app.states import Words, device_of_ben, photograph
 from tests.real.small_disk import small_disk
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 def test_a_refused_form_leads_back_to_what_was_typed(tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app, entered(app) as ana:
+    with served_app(tmp_path / "device") as app, open_client(app) as ana:
         ana.set_up()
         refused = ana.post("/20", {"names": "Zelda"})
         assert refused.status_code == 409
@@ -32,7 +32,7 @@ def test_a_refused_form_leads_back_to_what_was_typed(tmp_path: Path) -> None:
 
 def test_a_pasted_link_is_not_dropped(tmp_path: Path) -> None:
     """Somebody pastes a link, but does not choose the option that needs one."""
-    with served_app(tmp_path / "home") as app, entered(app) as ana:
+    with served_app(tmp_path / "home") as app, open_client(app) as ana:
         words = {"name": "Ana", "passphrase": PASSPHRASE, "again": PASSPHRASE}
         refused = ana.post("/0", words | {"where": "none", "relay": "entrenous:1:abc"})
         assert refused.status_code == 409
@@ -42,7 +42,7 @@ def test_a_pasted_link_is_not_dropped(tmp_path: Path) -> None:
 
 
 def test_work_that_fails_leads_back_to_what_was_typed(tmp_path: Path) -> None:
-    with served_app(tmp_path / "device") as app, entered(app) as ana:
+    with served_app(tmp_path / "device") as app, open_client(app) as ana:
         ana.set_up()
         upload = [("file", ("note.txt", b"not a picture", "text/plain"))]
         failed = wait_for_job(ana, ana.post("/20", {"names": "Zelda"}, upload))
@@ -56,7 +56,7 @@ def test_a_form_comes_back_on_the_page_that_had_it(tmp_path: Path) -> None:
     with (
         device_of_ben(tmp_path, Words()) as (_, relay),
         served_app(tmp_path / "ana", ENTRENOUS_PAUSE="0") as app,
-        entered(app) as ana,
+        open_client(app) as ana,
     ):
         ana.set_up(relay.url)
         ana.get("/50")
@@ -71,7 +71,7 @@ def test_a_form_with_an_unknown_change_is_refused_as_incomplete(tmp_path: Path) 
     with (
         device_of_ben(tmp_path, Words()) as (ben, relay),
         served_app(tmp_path / "ana", ENTRENOUS_PAUSE="0") as app,
-        entered(app) as ana,
+        open_client(app) as ana,
     ):
         ana.set_up(relay.url)
         page = ana.post("/52", {"link": make_invite_link(ben), "name": "Ben"}).url.path
@@ -87,7 +87,7 @@ def test_a_message_waits_while_the_relay_is_stopped_and_says_so(tmp_path: Path) 
     with (
         device_of_ben(tmp_path, words) as (ben, relay),
         served_app(tmp_path / "ana", **quick, ENTRENOUS_PATIENCE="2") as app,
-        entered(app) as ana,
+        open_client(app) as ana,
     ):
         ana.set_up(relay.url)
         ana.post("/52", {"link": make_invite_link(ben), "name": "Ben"})
@@ -106,7 +106,7 @@ def test_a_full_disk_loses_nothing_that_was_typed(tmp_path: Path) -> None:
     upload = [("file", ("photo.jpg", photograph(tmp_path).read_bytes(), "image/jpeg"))]
     with small_disk(tmp_path / "disk", 12) as disk:
         filler = str(disk.folder / "filler")
-        with served_app(disk.folder / "device", disk.inside) as app, entered(app) as ana:
+        with served_app(disk.folder / "device", disk.inside) as app, open_client(app) as ana:
             ana.set_up()
             fill = 'dd if=/dev/zero of="$1" bs=4k 2>/dev/null; true'
             subprocess.run([*disk.inside, "sh", "-c", fill, "sh", filler], check=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.app.client import entered, wait_for_job
+from tests.app.client import open_client, wait_for_job
 from tests.app.presentations import assert_accessible
 from tests.app.served import opened_page, served_app
 from tests.app.walker import (
@@ -63,7 +63,7 @@ def test_without_a_case_nothing_needs_a_vault_and_what_is_pasted_stays_here(
 ) -> None:
     with (
         served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=rdap.url) as app,
-        entered(app) as ana,
+        open_client(app) as ana,
     ):
         refused = ana.post("/75", {"where": "no address"})
         assert refused.status_code == 409
@@ -84,7 +84,7 @@ def test_a_registry_that_does_not_answer_leads_back_to_what_was_typed(tmp_path: 
     nowhere = "http://127.0.0.1:9/"
     with (
         served_app(tmp_path / "device", ENTRENOUS_CASE_PLATFORM_LISTS=nowhere) as app,
-        entered(app) as ana,
+        open_client(app) as ana,
     ):
         ana.post("/75", {"where": "pictures.example"})
         failed = wait_for_job(ana, ana.post("/75", {"act": "ask", "address": "8.8.8.8"}))

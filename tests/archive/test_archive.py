@@ -66,7 +66,7 @@ from tests.archive.boxes import everything, exported, fresh_device, imported, no
 from tests.in_memory.vault import MemoryVault
 from tests.send.room_text import writes
 from tests.send.send_device import SMALL, THERE, Room
-from tests.village.world import WoundClock
+from tests.village.world import SettableClock
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,12 @@ class ArchivedExchange:
 @pytest.fixture(scope="module")
 def exchange() -> ArchivedExchange:
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben")
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
+    ana.add_contact(ben)
     mark_keys_compared("ana", ben.device)
     sent = ana.sends(SMALL, ben).name
     ben.opens_newest()
-    room.clock.wind(minutes=30)  # receipts take some minutes
+    room.clock.advance(minutes=30)  # receipts take some minutes
     fetch_messages(ben.device)
     kept, back = ben.sends(SMALL, ana).name, ben.sends(SMALL, ana).name
     twice, _ = ben.sends(SMALL, ana, opens=2).name, ben.sends(SMALL, ana)
@@ -219,7 +219,7 @@ def test_imported_messages_still_expire(exchange: ArchivedExchange) -> None:
     fresh = exchange.fresh_device
     imported(exchange.tar, fresh)
     kept = find_received_message(exchange.kept, fresh).kept
-    later = replace(fresh, clock=WoundClock(exchange.room.clock.now() + timedelta(days=8)))
+    later = replace(fresh, clock=SettableClock(exchange.room.clock.now() + timedelta(days=8)))
     assert find_received_message(exchange.kept, later).state is InboxState.EXPIRED
     assert kept
     assert not set(kept) & set(everything(fresh)[1])
@@ -228,14 +228,14 @@ def test_imported_messages_still_expire(exchange: ArchivedExchange) -> None:
 def test_expired_messages_are_archived_without_content(exchange: ArchivedExchange) -> None:
     fresh, old = exchange.fresh_device, exchange.fresh_device
     imported(exchange.tar, old)
-    later = replace(old, clock=WoundClock(exchange.room.clock.now() + timedelta(days=8)))
+    later = replace(old, clock=SettableClock(exchange.room.clock.now() + timedelta(days=8)))
     imported(exported(later), fresh)
     received = find_received_message(exchange.kept, fresh)
     assert (received.state, received.kept) == (InboxState.EXPIRED, ())
 
 
 def test_copies_can_be_taken_back_from_the_new_device(exchange: ArchivedExchange) -> None:
-    new = exchange.room.settles("ana who takes back")
+    new = exchange.room.set_up_person("ana who takes back")
     imported(exchange.tar, new.device)
     recall_message(exchange.sent, new.device)
     (copy,) = next(
@@ -245,12 +245,12 @@ def test_copies_can_be_taken_back_from_the_new_device(exchange: ArchivedExchange
 
 
 def test_imported_people_keep_their_keys_and_need_a_new_link(exchange: ArchivedExchange) -> None:
-    ben, new = exchange.room["ben"], exchange.room.settles("ana anew")
+    ben, new = exchange.room["ben"], exchange.room.set_up_person("ana anew")
     imported(exchange.tar, new.device)
     with pytest.raises(WrongToken):
         new.sends(SMALL, ben)
     before = contact_named("ben", new.device)
-    new.adds(ben)
+    new.add_contact(ben)
     after = contact_named("ben", new.device)
     assert (after.since, after.person) == (
         before.since,
@@ -262,7 +262,7 @@ def test_imported_people_keep_their_keys_and_need_a_new_link(exchange: ArchivedE
 
 
 def test_taken_names_are_numbered_on_import(exchange: ArchivedExchange) -> None:
-    dan, other = exchange.room.settles("dan"), exchange.room.settles("other")
+    dan, other = exchange.room.set_up_person("dan"), exchange.room.set_up_person("other")
     add_person(make_invite_link(dan.device), "Ben", other.device)
     create_or_extend_circle("Family", ["Ben"], other.device)
     list(mark_picture_copies(SMALL, [RecipientId("x")], None, other.device))
@@ -437,8 +437,8 @@ def test_archive_tables_match_other_packages_table_names() -> None:
 def test_later_archive_adds_what_the_earlier_one_lacked() -> None:
     """An archive made before a copy was sent lacks the tokens that recall it."""
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben", THERE)
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    ana.add_contact(ben)
     room.silence(THERE)
     with pytest.raises(WaitsInOutbox):
         writes(ana, "ben")

@@ -6,7 +6,7 @@ from datetime import datetime
 from entrenous.carry.expire import expire_due, remove_orphan_blobs
 from entrenous.carry.relay import Relay, last_sweep
 from entrenous.serving.host_checks import CLOCK_TOLERANCE
-from tests.carry.relays import WoundClock
+from tests.carry.relays import SettableClock
 
 
 async def expire(relay: Relay) -> None:
@@ -27,4 +27,4 @@ async def sweep_until_now(relay: Relay) -> None:
 
 def as_of(moment: datetime, relay: Relay) -> Relay:
     """Return the same relay with a clock that shows ``moment``."""
-    return replace(relay, clock=WoundClock(moment))
+    return replace(relay, clock=SettableClock(moment))

@@ -37,23 +37,23 @@ _open_relays: Final[list[ExitStack]] = []
 
 
 @dataclass
-class WoundClock:
+class SettableClock:
     moment: datetime = NOON
 
     def now(self) -> datetime:
         return self.moment
 
-    def wind(self, **by: float) -> None:
+    def advance(self, **by: float) -> None:
         self.moment += timedelta(**by)
 
 
 @dataclass
-class CountingDice:
-    thrown: int = 0
+class DeterministicRandomSource:
+    calls: int = 0
 
     def token(self, size: int) -> bytes:
-        self.thrown += 1
-        return hashlib.shake_256(f"dice {self.thrown}".encode()).digest(size)
+        self.calls += 1
+        return hashlib.shake_256(f"dice {self.calls}".encode()).digest(size)
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Post:
     """Ana's mailbox, Ben's token for it, and one envelope with its blob, share and tokens."""
 
     until: datetime = NOON + timedelta(days=7)
-    dice: CountingDice = field(default_factory=CountingDice)
+    dice: DeterministicRandomSource = field(default_factory=DeterministicRandomSource)
     sealed: bytes = b"sealed letter " * 20
 
     def __post_init__(self) -> None:
@@ -98,12 +98,12 @@ class Post:
         return Envelope(new, self.mailbox, self.sealed, self.until, lock)
 
 
-def new_relay(clock: WoundClock | None = None) -> Relay:
+def new_relay(clock: SettableClock | None = None) -> Relay:
     """Open a relay on SQLite and files, in a folder that :func:`close_relays` removes."""
     if not _open_relays:
         _open_relays.append(ExitStack())
     folder = Path(_open_relays[0].enter_context(TemporaryDirectory(prefix="relay-")))
-    return _open_relays[0].enter_context(disk_relay(folder, clock or WoundClock()))
+    return _open_relays[0].enter_context(disk_relay(folder, clock or SettableClock()))
 
 
 def close_relays() -> None:
@@ -123,15 +123,15 @@ def run(work: Coroutine[Any, Any, Answer]) -> Answer:
     return asyncio.run(work)
 
 
-def memory_relay(clock: WoundClock | None = None) -> Relay:
-    return Relay(MemoryMail(), MemoryBlobs(), clock or WoundClock(), CountingDice())
+def memory_relay(clock: SettableClock | None = None) -> Relay:
+    return Relay(MemoryMail(), MemoryBlobs(), clock or SettableClock(), DeterministicRandomSource())
 
 
 @contextmanager
 def disk_relay(folder: Path, clock: Clock, bytes_max: int | None = None) -> Iterator[Relay]:
     mail = new_sqlite(folder / "mail.db", bytes_max=bytes_max)
     try:
-        yield Relay(mail, FileBlobs(folder / "blobs"), clock, CountingDice())
+        yield Relay(mail, FileBlobs(folder / "blobs"), clock, DeterministicRandomSource())
     finally:
         mail.close()
 

@@ -20,9 +20,9 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.serving.host_checks import ClockMark
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import as_of
-from tests.carry.relays import NOON, Post, WoundClock, disk_relay, memory_relay
+from tests.carry.relays import NOON, Post, SettableClock, disk_relay, memory_relay
 from tests.carry.test_expire import arrive, count
-from tests.in_memory.courier import at_once
+from tests.in_memory.courier import run_sync
 from tests.postgres import Cluster
 
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -31,15 +31,15 @@ YEAR = timedelta(days=400)
 
 
 @pytest.fixture
-def clock() -> WoundClock:
-    return WoundClock()
+def clock() -> SettableClock:
+    return SettableClock()
 
 
 @pytest.fixture
-def relay(clock: WoundClock) -> Relay:
+def relay(clock: SettableClock) -> Relay:
     """Return a relay that has made one sweep."""
     relay = memory_relay(clock)
-    at_once(expire_due(relay))
+    run_sync(expire_due(relay))
     return relay
 
 
@@ -47,7 +47,7 @@ def relay(clock: WoundClock) -> Relay:
 def post(relay: Relay) -> Post:
     """Return a message that waits at the relay and may be opened once."""
     post = Post()
-    at_once(arrive(relay, post, opens=1))
+    run_sync(arrive(relay, post, opens=1))
     return post
 
 
@@ -56,15 +56,15 @@ def sweep_each_minute(relay: Relay, minutes: int = 1) -> list[int]:
     days_ahead = list[int]()
     for _ in range(minutes):
         try:
-            at_once(expire_due(relay))
+            run_sync(expire_due(relay))
         except RelayClockAhead as error:
             days_ahead.append(int(str(error.facts["days"])))
-        relay.clock.wind(minutes=1)  # type: ignore[attr-defined]
+        relay.clock.advance(minutes=1)  # type: ignore[attr-defined]
     return days_ahead
 
 
 def test_clock_that_is_wrong_for_minutes_expires_nothing(
-    relay: Relay, clock: WoundClock, post: Post
+    relay: Relay, clock: SettableClock, post: Post
 ) -> None:
     right = clock.moment
     clock.moment = right + YEAR
@@ -73,60 +73,60 @@ def test_clock_that_is_wrong_for_minutes_expires_nothing(
     assert sweep_each_minute(relay) == []
     assert count(relay, StoredLetter, StoredShare, StoredToken) == 3
     assert [
-        one.id for one in at_once(list_waiting_envelopes(post.mailbox, post.owner, 0, 9, relay))
+        one.id for one in run_sync(list_waiting_envelopes(post.mailbox, post.owner, 0, 9, relay))
     ] == [post.id]
 
 
 @pytest.mark.usefixtures("post")
 def test_a_relay_that_was_really_off_ends_what_is_due_an_hour_later(
-    relay: Relay, clock: WoundClock
+    relay: Relay, clock: SettableClock
 ) -> None:
-    clock.wind(days=60)
+    clock.advance(days=60)
     assert sweep_each_minute(relay, 70) == [60] * 60
     assert count(relay, StoredLetter, StoredShare) == 0
-    clock.wind(days=1)
+    clock.advance(days=1)
     assert sweep_each_minute(relay) == []
 
 
 @pytest.mark.usefixtures("post")
-def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: WoundClock) -> None:
+def test_clock_jumps_and_downtime_are_no_running_time(relay: Relay, clock: SettableClock) -> None:
     """Neither a second jump nor a day off counts as an hour of running."""
-    clock.wind(days=400)
+    clock.advance(days=400)
     sweep_each_minute(relay, 40)
-    clock.wind(days=30)
+    clock.advance(days=30)
     sweep_each_minute(relay, 40)
-    clock.wind(days=1)
+    clock.advance(days=1)
     assert len(sweep_each_minute(relay, 15)) == 15
     assert count(relay, StoredLetter, StoredShare) == 2
 
 
-def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: WoundClock) -> None:
+def test_clock_set_back_does_not_stop_sweeps(relay: Relay, clock: SettableClock) -> None:
     """The relay accepted a clock that was a year ahead; then the clock is corrected."""
     sweep_each_minute(as_of(clock.now() + YEAR, relay), 70)
-    at_once(arrive(relay, Post()))
-    clock.wind(days=6)
+    run_sync(arrive(relay, Post()))
+    clock.advance(days=6)
     assert sweep_each_minute(relay, 70) == []
-    clock.wind(days=1)
+    clock.advance(days=1)
     assert sweep_each_minute(relay) == []
     assert count(relay, StoredLetter) == 0
-    clock.wind(days=30)
+    clock.advance(days=30)
     assert sweep_each_minute(relay) == [30]  # jumps of the corrected clock are noticed
 
 
 def test_one_clock_of_two_is_never_believed_while_the_other_sweeps(
-    relay: Relay, clock: WoundClock, post: Post
+    relay: Relay, clock: SettableClock, post: Post
 ) -> None:
     other = as_of(clock.now() + YEAR, relay)
     for _ in range(180):
         assert sweep_each_minute(relay) == []
         assert sweep_each_minute(other) == [400]
     assert count(relay, StoredLetter, StoredShare, StoredToken) == 3
-    assert at_once(envelope_status(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
+    assert run_sync(envelope_status(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
 
 
 @pytest.mark.usefixtures("post")
-def test_two_relays_that_were_off_together_are_believed(relay: Relay, clock: WoundClock) -> None:
-    clock.wind(days=60)
+def test_two_relays_that_were_off_together_are_believed(relay: Relay, clock: SettableClock) -> None:
+    clock.advance(days=60)
     other = as_of(clock.now() - timedelta(seconds=20), relay)
     for _ in range(62):
         sweep_each_minute(relay)
@@ -135,7 +135,7 @@ def test_two_relays_that_were_off_together_are_believed(relay: Relay, clock: Wou
 
 
 def test_doubtful_clock_reports_nothing_as_expired(
-    relay: Relay, clock: WoundClock, post: Post
+    relay: Relay, clock: SettableClock, post: Post
 ) -> None:
     """A device would accept that as final. Reading expires nothing either."""
     right = clock.moment
@@ -146,30 +146,30 @@ def test_doubtful_clock_reports_nothing_as_expired(
         lambda: accept(post.letter(), post.token, relay),
     ):
         with pytest.raises(RelayClockAhead):
-            at_once(request_work())
+            run_sync(request_work())
     clock.moment = right
-    assert at_once(release_key_share(post.id, post.open, post.attempt(), relay)) == post.share
-    assert at_once(accept(post.letter(), post.token, relay))
+    assert run_sync(release_key_share(post.id, post.open, post.attempt(), relay)) == post.share
+    assert run_sync(accept(post.letter(), post.token, relay))
 
 
 def test_withdrawal_deletes_whatever_the_clock_says(
-    relay: Relay, clock: WoundClock, post: Post
+    relay: Relay, clock: SettableClock, post: Post
 ) -> None:
-    clock.wind(days=400)
-    assert at_once(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.TAKEN_BACK
+    clock.advance(days=400)
+    assert run_sync(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.TAKEN_BACK
     assert count(relay, StoredLetter, StoredShare) == 0
 
 
 def test_envelope_expired_earlier_is_reported_as_expired(
-    relay: Relay, clock: WoundClock, post: Post
+    relay: Relay, clock: SettableClock, post: Post
 ) -> None:
-    clock.wind(days=6)
-    at_once(expire_due(as_of(clock.now() - timedelta(days=4), relay)))
-    at_once(expire_due(as_of(clock.now() - timedelta(days=2), relay)))
-    clock.wind(days=1)
-    at_once(expire_due(as_of(clock.now() - timedelta(days=1), relay)))
+    clock.advance(days=6)
+    run_sync(expire_due(as_of(clock.now() - timedelta(days=4), relay)))
+    run_sync(expire_due(as_of(clock.now() - timedelta(days=2), relay)))
+    clock.advance(days=1)
+    run_sync(expire_due(as_of(clock.now() - timedelta(days=1), relay)))
     with pytest.raises(Expired):
-        at_once(release_key_share(post.id, post.open, post.attempt(), relay))
+        run_sync(release_key_share(post.id, post.open, post.attempt(), relay))
     assert count(relay, StoredShare) == 0
 
 
@@ -178,12 +178,12 @@ def test_last_sweep_is_stored_across_restarts(
     store: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """It is not stored every minute, since each change rewrites the whole database."""
-    clock = WoundClock()
+    clock = SettableClock()
     for relay in relay_on_disk(store, tmp_path, clock, request):
         asyncio.run(arrive(relay, Post()))
         for _ in range(3):
             asyncio.run(expire_due(relay))
-            clock.wind(minutes=1)
+            clock.advance(minutes=1)
     for relay in relay_on_disk(store, tmp_path, clock, request):
         assert asyncio.run(relay.mail.read(last_sweep)) == ClockMark(NOON)
         ahead = as_of(clock.now() + YEAR, relay)
@@ -197,7 +197,7 @@ def test_last_sweep_is_stored_across_restarts(
 
 
 def relay_on_disk(
-    store: str, folder: Path, clock: WoundClock, request: pytest.FixtureRequest
+    store: str, folder: Path, clock: SettableClock, request: pytest.FixtureRequest
 ) -> Iterator[Relay]:
     """Yield one relay, whose rows are there again at the next call."""
     with ExitStack() as stack:

@@ -37,9 +37,17 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
 from tests.carry.minute import expire
-from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, memory_relay, run, stream
+from tests.carry.relays import (
+    DeterministicRandomSource,
+    Post,
+    SettableClock,
+    disk_relay,
+    memory_relay,
+    run,
+    stream,
+)
 from tests.in_memory.blobs import MemoryBlobs
-from tests.in_memory.courier import at_once
+from tests.in_memory.courier import run_sync
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -66,12 +74,12 @@ def blobs_in(relay: Relay) -> int:
 
 
 @pytest.fixture
-def clock() -> WoundClock:
-    return WoundClock()
+def clock() -> SettableClock:
+    return SettableClock()
 
 
 @pytest.fixture
-def relay(clock: WoundClock) -> Relay:
+def relay(clock: SettableClock) -> Relay:
     return memory_relay(clock)
 
 
@@ -93,7 +101,7 @@ def by_withdrawal(relay: Relay, post: Post) -> Coroutine[Any, Any, None]:
 
 
 def by_time(relay: Relay, _: Post) -> Coroutine[Any, Any, None]:
-    relay.clock.wind(days=7)  # type: ignore[attr-defined]
+    relay.clock.advance(days=7)  # type: ignore[attr-defined]
     return expire(relay)
 
 
@@ -103,78 +111,78 @@ Ending = Callable[[Relay, Post], Coroutine[Any, Any, None]]
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_content_is_deleted_at_the_end_and_the_tombstone_a_month_later(
-    relay: Relay, clock: WoundClock, ending: Ending
+    relay: Relay, clock: SettableClock, ending: Ending
 ) -> None:
     post = Post()
-    at_once(arrive(relay, post, opens=1))
+    run_sync(arrive(relay, post, opens=1))
     assert (count(relay, StoredLetter, StoredShare, StoredBlob), blobs_in(relay)) == (3, 1)
-    at_once(ending(relay, post))
+    run_sync(ending(relay, post))
     assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
-    clock.wind(days=30, seconds=-1)
-    at_once(expire(relay))
+    clock.advance(days=30, seconds=-1)
+    run_sync(expire(relay))
     assert count(relay, StoredEnvelope) == 1
-    clock.wind(seconds=1)
-    at_once(expire(relay))
+    clock.advance(seconds=1)
+    run_sync(expire(relay))
     assert count(relay, *OF_PEOPLE) == count(relay, StoredMailbox, StoredToken) == 2
 
 
 def test_taking_back_again_does_not_keep_the_tombstone_longer(
-    relay: Relay, clock: WoundClock
+    relay: Relay, clock: SettableClock
 ) -> None:
     post = Post()
-    at_once(arrive(relay, post))
-    at_once(withdraw(post.id, post.withdraw, relay))
-    clock.wind(days=20)
-    at_once(withdraw(post.id, post.withdraw, relay))
-    clock.wind(days=10)
-    at_once(expire(relay))
+    run_sync(arrive(relay, post))
+    run_sync(withdraw(post.id, post.withdraw, relay))
+    clock.advance(days=20)
+    run_sync(withdraw(post.id, post.withdraw, relay))
+    clock.advance(days=10)
+    run_sync(expire(relay))
     assert count(relay, StoredEnvelope) == 0
 
 
-def test_reading_a_due_envelope_expires_it(relay: Relay, clock: WoundClock) -> None:
+def test_reading_a_due_envelope_expires_it(relay: Relay, clock: SettableClock) -> None:
     """No sweep has run: the reader is refused, and the content is deleted."""
     post = Post()
-    at_once(arrive(relay, post))
-    clock.wind(days=7)
-    assert at_once(list_waiting_envelopes(post.mailbox, post.owner, 0, 50, relay)) == []
+    run_sync(arrive(relay, post))
+    clock.advance(days=7)
+    assert run_sync(list_waiting_envelopes(post.mailbox, post.owner, 0, 50, relay)) == []
     with pytest.raises(Expired):
-        at_once(release_key_share(post.id, post.open, post.attempt(), relay))
+        run_sync(release_key_share(post.id, post.open, post.attempt(), relay))
     assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
-    status = at_once(envelope_status(post.id, post.withdraw, relay))
+    status = run_sync(envelope_status(post.id, post.withdraw, relay))
     assert status.state is EnvelopeState.EXPIRED
 
 
-def test_unfinished_opening_expires_with_its_envelope(relay: Relay, clock: WoundClock) -> None:
+def test_unfinished_opening_expires_with_its_envelope(relay: Relay, clock: SettableClock) -> None:
     post = Post()
-    at_once(arrive(relay, post, opens=1))
-    at_once(release_key_share(post.id, post.open, post.attempt(), relay))
-    clock.wind(days=6)
-    at_once(expire(relay))
+    run_sync(arrive(relay, post, opens=1))
+    run_sync(release_key_share(post.id, post.open, post.attempt(), relay))
+    clock.advance(days=6)
+    run_sync(expire(relay))
     assert blobs_in(relay) == 1
-    clock.wind(days=1)
-    at_once(expire(relay))
+    clock.advance(days=1)
+    run_sync(expire(relay))
     assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
 
 
-def test_unreferenced_blob_expires_after_a_day(relay: Relay, clock: WoundClock) -> None:
+def test_unreferenced_blob_expires_after_a_day(relay: Relay, clock: SettableClock) -> None:
     post = Post()
-    at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    at_once(register_send_token(post.mailbox, post.owner, post.granted(), relay))
-    at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
-    clock.wind(hours=24, seconds=-1)
-    at_once(expire(relay))
+    run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
+    run_sync(register_send_token(post.mailbox, post.owner, post.granted(), relay))
+    run_sync(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
+    clock.advance(hours=24, seconds=-1)
+    run_sync(expire(relay))
     assert blobs_in(relay) == 1
-    clock.wind(seconds=1)
-    at_once(expire(relay))
+    clock.advance(seconds=1)
+    run_sync(expire(relay))
     assert (count(relay, *CONTENT), blobs_in(relay)) == (0, 0)
-    assert at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
+    assert run_sync(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
 
 
-def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClock) -> None:
+def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: SettableClock) -> None:
     """A blob's name is stored before its bytes, so a sweep finds them without a listing."""
     post = Post()
-    at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    at_once(register_send_token(post.mailbox, post.owner, post.granted(), relay))
+    run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
+    run_sync(register_send_token(post.mailbox, post.owner, post.granted(), relay))
 
     class Crash(BaseException):
         pass
@@ -187,39 +195,39 @@ def test_an_upload_that_a_crash_cut_short_is_swept(relay: Relay, clock: WoundClo
     transact = relay.mail.transact
     relay.blobs.store = store_then_crash  # type: ignore[method-assign]
     with pytest.raises(Crash):
-        at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
+        run_sync(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
     relay.mail.transact = transact  # type: ignore[method-assign]
     assert (count(relay, StoredUpload), blobs_in(relay)) == (1, 1)
-    clock.wind(days=1)
-    at_once(expire(relay))
+    clock.advance(days=1)
+    run_sync(expire(relay))
     assert (count(relay, StoredUpload, OrphanBlob), blobs_in(relay)) == (0, 0)
 
 
-def test_tokens_and_spent_keys_expire(relay: Relay, clock: WoundClock) -> None:
+def test_tokens_and_spent_keys_expire(relay: Relay, clock: SettableClock) -> None:
     post = Post()
-    at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
+    run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     until = clock.now() + timedelta(days=10)
-    at_once(register_send_token(post.mailbox, post.owner, post.granted(None, until), relay))
+    run_sync(register_send_token(post.mailbox, post.owner, post.granted(None, until), relay))
     keys = Prekeys((b"one",), b"fallback", b"xwing")
-    at_once(replace_prekeys(post.mailbox, post.owner, DEVICE, keys, relay))
-    at_once(claim_prekeys(post.mailbox, post.token, DEVICE, relay))
+    run_sync(replace_prekeys(post.mailbox, post.owner, DEVICE, keys, relay))
+    run_sync(claim_prekeys(post.mailbox, post.token, DEVICE, relay))
     assert count(relay, StoredToken, UsedOneTimeKey) == 2
-    clock.wind(days=10)
-    at_once(expire(relay))
+    clock.advance(days=10)
+    run_sync(expire(relay))
     assert count(relay, StoredToken, UsedOneTimeKey) == 1
-    clock.wind(days=20)
-    at_once(expire(relay))
+    clock.advance(days=20)
+    run_sync(expire(relay))
     assert count(relay, *OF_PEOPLE) == count(relay, StoredMailbox, ReusableKeys) == 2
 
 
-def test_sweep_deletes_more_rows_than_one_batch(relay: Relay, clock: WoundClock) -> None:
+def test_sweep_deletes_more_rows_than_one_batch(relay: Relay, clock: SettableClock) -> None:
     post = Post()
-    at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    at_once(register_send_token(post.mailbox, post.owner, post.granted(), relay))
+    run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
+    run_sync(register_send_token(post.mailbox, post.owner, post.granted(), relay))
     for _ in range(250):
-        at_once(accept(post.letter(), post.token, relay))
-    clock.wind(days=7)
-    at_once(expire(relay))
+        run_sync(accept(post.letter(), post.token, relay))
+    clock.advance(days=7)
+    run_sync(expire(relay))
     assert (count(relay, StoredLetter), count(relay, StoredEnvelope)) == (0, 250)
 
 
@@ -231,7 +239,7 @@ class ManyMessages:
 
     def __init__(self, relay: Relay) -> None:
         self.relay = relay
-        self.dice = CountingDice()
+        self.dice = DeterministicRandomSource()
         self.posts = [self.post(n) for n in range(60)]
 
     def post(self, number: int) -> Post:
@@ -267,7 +275,7 @@ def found_in(folder: Path, planted: list[bytes]) -> int:
 @pytest.mark.slow
 @pytest.mark.threat("account-takeover")
 def test_nothing_remains_on_the_medium(tmp_path: Path) -> None:
-    clock = WoundClock()
+    clock = SettableClock()
     with disk_relay(tmp_path, clock) as relay:
         messages = ManyMessages(relay)
         planted = messages.secrets()
@@ -279,12 +287,12 @@ def test_nothing_remains_on_the_medium(tmp_path: Path) -> None:
             one for n, post in enumerate(messages.posts) if n % 3 < 2 for one in parts_of(post)
         ]
         assert found_in(tmp_path, ended) == 0
-        clock.wind(days=7)
+        clock.advance(days=7)
         asyncio.run(expire(relay))
         assert found_in(tmp_path, planted) == 0
         ids = [post.id for post in messages.posts]
         assert found_in(tmp_path, ids) == len(ids)
-        clock.wind(days=30)
+        clock.advance(days=30)
         asyncio.run(expire(relay))
         assert found_in(tmp_path, ids) == 0
 
@@ -295,7 +303,7 @@ def parts_of(post: Post) -> list[bytes]:
 
 @pytest.mark.threat("account-takeover")
 def test_no_token_is_ever_written_down(tmp_path: Path) -> None:
-    with disk_relay(tmp_path, WoundClock()) as relay:
+    with disk_relay(tmp_path, SettableClock()) as relay:
         post = Post()
         asyncio.run(arrive(relay, post))
         asyncio.run(release_key_share(post.id, post.open, post.attempt(), relay))
@@ -307,12 +315,12 @@ def test_no_token_is_ever_written_down(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
     """Small rows share pages: the gaps left by half of them must be empty."""
-    dice = CountingDice()
+    dice = DeterministicRandomSource()
     box = MailboxId(dice.token(16))
     shares = [
         StoredShare(EnvelopeId(dice.token(16)), Secret(dice.token(32)), 1, box) for _ in range(3000)
     ]
-    with disk_relay(tmp_path, WoundClock()) as relay:
+    with disk_relay(tmp_path, SettableClock()) as relay:
         mail = relay.mail
         for start in range(0, 3000, 100):
             some = shares[start : start + 100]
@@ -327,32 +335,32 @@ def test_shares_leave_no_trace_between_those_that_stay(tmp_path: Path) -> None:
 
 
 def test_id_withdrawn_before_its_post_is_refused_for_an_hour(
-    relay: Relay, clock: WoundClock
+    relay: Relay, clock: SettableClock
 ) -> None:
     post = Post()
-    at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    at_once(register_send_token(post.mailbox, post.owner, post.granted(), relay))
+    run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
+    run_sync(register_send_token(post.mailbox, post.owner, post.granted(), relay))
     with pytest.raises(NoSuchEnvelope, check=lambda error: "refused_until" in error.facts):
-        at_once(withdraw(post.id, post.withdraw, relay))
-    clock.wind(minutes=59)
-    at_once(expire(relay))
+        run_sync(withdraw(post.id, post.withdraw, relay))
+    clock.advance(minutes=59)
+    run_sync(expire(relay))
     assert count(relay, StoredEnvelope) == 1
-    clock.wind(minutes=1)
-    at_once(expire(relay))
+    clock.advance(minutes=1)
+    run_sync(expire(relay))
     assert count(relay, StoredEnvelope) == 0
-    at_once(accept(post.envelope(blobs=False), post.token, relay))
-    assert at_once(envelope_status(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
+    run_sync(accept(post.envelope(blobs=False), post.token, relay))
+    assert run_sync(envelope_status(post.id, post.withdraw, relay)).state is EnvelopeState.WAITING
 
 
 @pytest.mark.parametrize("days", [29, 30])
 def test_restored_relay_does_not_claim_that_an_id_was_never_posted(
-    relay: Relay, clock: WoundClock, days: int
+    relay: Relay, clock: SettableClock, days: int
 ) -> None:
     """The envelope may have been posted and opened after the backup was made."""
     post, restored = Post(), StoredRestore(1, clock.now())
-    at_once(relay.mail.transact(lambda tx: tx.put(restored)))
-    clock.wind(days=days)
+    run_sync(relay.mail.transact(lambda tx: tx.put(restored)))
+    clock.advance(days=days)
     with pytest.raises(NoSuchEnvelope) as error:
-        at_once(withdraw(post.id, post.withdraw, relay))
+        run_sync(withdraw(post.id, post.withdraw, relay))
     assert ("refused_until" in error.value.facts) is (days == 30)
     assert count(relay, StoredEnvelope) == 1  # a later post is refused, too

@@ -15,9 +15,9 @@ from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import expire
-from tests.carry.relays import NOON, Post, WoundClock, memory_relay
+from tests.carry.relays import NOON, Post, SettableClock, memory_relay
 from tests.carry.test_expire import arrive, blobs_in, count
-from tests.in_memory.courier import at_once
+from tests.in_memory.courier import run_sync
 from tests.sizes import size
 
 DEVICES = st.sampled_from([bytes([n]) * 16 for n in range(3)])
@@ -29,14 +29,14 @@ class EnvelopeLife(RuleBasedStateMachine):
 
     @initialize(opens=st.none() | st.integers(1, 3))
     def post(self, opens: int | None) -> None:
-        self.clock = WoundClock()
+        self.clock = SettableClock()
         self.relay = memory_relay(self.clock)
         self.one = Post(until=NOON + 2 * HOUR)
         self.opens = opens
         self.given: set[bytes] = set()
         self.finished: set[bytes] = set()
         self.taken_back = self.delivered = self.expired_unseen = False
-        at_once(arrive(self.relay, self.one, opens))
+        run_sync(arrive(self.relay, self.one, opens))
 
     def is_late(self) -> bool:
         return self.clock.now() >= self.one.until
@@ -52,48 +52,48 @@ class EnvelopeLife(RuleBasedStateMachine):
         )
         open_request = partial(release_key_share, self.one.id, self.one.open, device, self.relay)
         if may_open:
-            assert at_once(open_request()) == self.one.share
+            assert run_sync(open_request()) == self.one.share
             self.given.add(device)
             return
         expected = self.taken_back and not self.expired_unseen
         with pytest.raises(TakenBack if expected else (TakenBack, Expired, UsedUp)):
-            at_once(open_request())
+            run_sync(open_request())
 
     @rule(device=DEVICES)
     def finish(self, device: bytes) -> None:
-        at_once(finish_attempt(self.one.id, self.one.open, device, self.relay))
+        run_sync(finish_attempt(self.one.id, self.one.open, device, self.relay))
         if not (self.taken_back or self.is_late()):
             self.finished |= {device} & self.given
 
     @rule()
     def take_back(self) -> None:
         self.expired_unseen |= self.is_late() and not self.taken_back and not self.is_used_up()
-        status = at_once(withdraw(self.one.id, self.one.withdraw, self.relay))
+        status = run_sync(withdraw(self.one.id, self.one.withdraw, self.relay))
         assert status.opened == len(self.given)
         self.taken_back = True
 
     @rule()
     def acknowledge(self) -> None:
-        at_once(acknowledge(self.one.mailbox, self.one.owner, self.one.id, self.relay))
+        run_sync(acknowledge(self.one.mailbox, self.one.owner, self.one.id, self.relay))
         self.delivered = True
 
     @rule()
     def repeat(self) -> None:
-        assert not at_once(accept(self.one.envelope(self.opens), self.one.token, self.relay))
+        assert not run_sync(accept(self.one.envelope(self.opens), self.one.token, self.relay))
 
     @rule(minutes=st.integers(5, 60))
     def wait(self, minutes: int) -> None:
-        self.clock.wind(minutes=minutes)
+        self.clock.advance(minutes=minutes)
 
     @rule()
     def sweep(self) -> None:
-        at_once(expire(self.relay))
+        run_sync(expire(self.relay))
         if self.taken_back or self.is_late() or self.is_used_up():
             assert (count(self.relay, StoredShare), blobs_in(self.relay)) == (0, 0)
 
     @invariant()
     def waiting_page_matches_the_model(self) -> None:
-        page = at_once(list_waiting_envelopes(self.one.mailbox, self.one.owner, 0, 50, self.relay))
+        page = run_sync(list_waiting_envelopes(self.one.mailbox, self.one.owner, 0, 50, self.relay))
         gone = self.delivered or self.taken_back or self.is_late() or self.is_used_up()
         assert len(page) == (not gone)
 
@@ -104,7 +104,7 @@ class EnvelopeLife(RuleBasedStateMachine):
 
     @invariant()
     def status_matches_the_model(self) -> None:
-        status = at_once(envelope_status(self.one.id, self.one.withdraw, self.relay))
+        status = run_sync(envelope_status(self.one.id, self.one.withdraw, self.relay))
         assert status.opened == len(self.given)
         assert self.opens is None or status.opened <= self.opens
         ends = (EnvelopeState.TAKEN_BACK, EnvelopeState.EXPIRED)
@@ -121,9 +121,9 @@ TestEnvelopeLife = EnvelopeLife.TestCase
 def test_expired_envelope_leaves_no_trace() -> None:
     envelope = EnvelopeLife()
     envelope.post(opens=1)
-    envelope.clock.wind(days=40)
-    at_once(expire(envelope.relay))
-    envelope.clock.wind(days=30)
-    at_once(expire(envelope.relay))
+    envelope.clock.advance(days=40)
+    run_sync(expire(envelope.relay))
+    envelope.clock.advance(days=30)
+    run_sync(expire(envelope.relay))
     with pytest.raises(NoSuchEnvelope):
-        at_once(envelope_status(envelope.one.id, envelope.one.withdraw, envelope.relay))
+        run_sync(envelope_status(envelope.one.id, envelope.one.withdraw, envelope.relay))

@@ -23,7 +23,14 @@ from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.minute import expire
-from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
+from tests.carry.relays import (
+    NOON,
+    DeterministicRandomSource,
+    Post,
+    SettableClock,
+    disk_relay,
+    memory_relay,
+)
 from tests.carry.test_expire import arrive, found_in
 from tests.in_memory.blobs import MemoryBlobs
 from tests.in_memory.mail import MemoryMail
@@ -78,19 +85,19 @@ def test_orphan_blob_that_fails_is_retried_after_all_others(mail: RowStore) -> N
     """The failure is reported; the blob is deleted a minute later, if the store allows it then."""
 
     async def story() -> None:
-        clock, blobs = WoundClock(), RefusingStore("a", "b")
-        relay = Relay(mail, blobs, clock, CountingDice())
+        clock, blobs = SettableClock(), RefusingStore("a", "b")
+        relay = Relay(mail, blobs, clock, DeterministicRandomSource())
         await add_orphans(relay, "a", "b", "c", "d")
         await removal_fails(relay)
         assert await orphan_names(relay) == ["a", "b"]
         assert blobs.requested == ["a", "b", "c", "d"]
         await remove_orphan_blobs(relay)  # as a request does meanwhile: it does not wait for them
         assert blobs.requested == ["a", "b", "c", "d"]
-        clock.wind(minutes=1)
+        clock.advance(minutes=1)
         blobs.refused_names = {"b"}
         await removal_fails(relay)
         assert await orphan_names(relay) == ["b"]
-        clock.wind(minutes=1)
+        clock.advance(minutes=1)
         blobs.refused_names = set()
         await remove_orphan_blobs(relay)
         assert await orphan_names(relay) == []
@@ -102,12 +109,12 @@ def test_unreachable_store_is_tried_three_times_only(mail: RowStore) -> None:
     """Each failure may take minutes. The next sweep tries others first."""
 
     async def story() -> None:
-        clock, blobs = WoundClock(), RefusingStore(*"abcde")
-        relay = Relay(mail, blobs, clock, CountingDice())
+        clock, blobs = SettableClock(), RefusingStore(*"abcde")
+        relay = Relay(mail, blobs, clock, DeterministicRandomSource())
         await add_orphans(relay, *"abcdef")
         await removal_fails(relay)
         assert blobs.requested == [*"abc"]
-        clock.wind(minutes=1)
+        clock.advance(minutes=1)
         await removal_fails(relay)
         assert blobs.requested == [*"abcdefa"]
         assert await orphan_names(relay) == [*"abcde"]
@@ -119,7 +126,7 @@ def test_orphan_removed_by_another_relay_is_not_recreated() -> None:
     async def story() -> None:
         mail = MemoryMail()
         blobs = RefusingStore("a")
-        relay = Relay(mail, blobs, WoundClock(), CountingDice())
+        relay = Relay(mail, blobs, SettableClock(), DeterministicRandomSource())
         await add_orphans(relay, "a")
         refuse = blobs.drop
 
@@ -143,7 +150,7 @@ def restore(relay: Relay) -> Awaitable[object]:
 def test_a_deleted_letter_is_off_the_medium_while_blobs_do_not_go(
     tmp_path: Path, sweep: Callable[[Relay], Awaitable[object]]
 ) -> None:
-    with disk_relay(tmp_path, WoundClock()) as disk:
+    with disk_relay(tmp_path, SettableClock()) as disk:
         relay = replace(disk, blobs=RefusingStore("a"))
 
         async def story() -> None:
@@ -161,7 +168,7 @@ def test_a_deleted_letter_is_off_the_medium_while_blobs_do_not_go(
 @pytest.mark.threat("account-takeover")
 def test_unresponsive_store_does_not_delay_letter_erasure(tmp_path: Path) -> None:
     """A relay's tasks delete it while they wait for a blob store that never answers."""
-    with disk_relay(tmp_path, WoundClock()) as disk:
+    with disk_relay(tmp_path, SettableClock()) as disk:
         relay = replace(disk, blobs=UnresponsiveStore())
 
         async def story() -> None:
@@ -196,7 +203,7 @@ async def by_use(relay: Relay, post: Post) -> None:
 
 
 async def by_time(relay: Relay, post: Post) -> None:
-    relay.clock.wind(days=7)  # type: ignore[attr-defined]
+    relay.clock.advance(days=7)  # type: ignore[attr-defined]
     with pytest.raises(Expired):
         await release_key_share(post.id, post.open, post.attempt(), relay)
 

@@ -29,7 +29,15 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys
 from tests.carry.minute import expire
-from tests.carry.relays import CountingDice, Post, WoundClock, new_relay, run, stored_blobs, stream
+from tests.carry.relays import (
+    DeterministicRandomSource,
+    Post,
+    SettableClock,
+    new_relay,
+    run,
+    stored_blobs,
+    stream,
+)
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -39,11 +47,11 @@ NOTHING: frozenset[str] = frozenset()
 
 @pytest.fixture
 def relay() -> Relay:
-    return new_relay(WoundClock())
+    return new_relay(SettableClock())
 
 
 def post_message(relay: Relay, dice: int = 0, opens: int | None = 2) -> Post:
-    post = Post(dice=CountingDice(dice))
+    post = Post(dice=DeterministicRandomSource(dice))
     run(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     run(register_send_token(post.mailbox, post.owner, post.granted(), relay))
     run(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
@@ -110,7 +118,7 @@ def test_a_copy_for_another_device_that_comes_later_opens_no_more(
     """It waited in the sender's outbox. The first copy may have been opened before or after the
     backup.
     """
-    first, second = post_message(relay, opens=1), Post(dice=CountingDice(1000))
+    first, second = post_message(relay, opens=1), Post(dice=DeterministicRandomSource(1000))
     second.group = first.group
     if opened:
         run(release_key_share(first.id, first.open, first.attempt(), relay))
@@ -121,7 +129,7 @@ def test_a_copy_for_another_device_that_comes_later_opens_no_more(
     with pytest.raises(UsedUp):
         run(release_key_share(second.id, second.open, second.attempt(), relay))
     assert count(relay, StoredShare) == 0
-    relay.clock.wind(days=8)  # type: ignore[attr-defined]
+    relay.clock.advance(days=8)  # type: ignore[attr-defined]
     run(expire(relay))
     assert count(relay, StoredShareGroup) == 0
 
@@ -192,10 +200,10 @@ def test_incomplete_uploads_restart_after_a_restore(relay: Relay) -> None:
 
 def test_restore_is_recorded_and_can_be_repeated(relay: Relay) -> None:
     clock = relay.clock
-    assert isinstance(clock, WoundClock)
+    assert isinstance(clock, SettableClock)
     assert run(relay.mail.read(time_of_last_restore)) is None
     for _ in range(2):
-        clock.wind(days=1)
+        clock.advance(days=1)
         restore(relay)
         assert run(relay.mail.read(time_of_last_restore)) == clock.now()
 

@@ -21,24 +21,24 @@ from entrenous.stop.banks import import_hashes
 from entrenous.stop.client.gate_answer import ClientSettings
 from entrenous.stop.client.upload_client import AsyncGateClient, GateClient
 from entrenous.stop.store.open_gate import open_platform
-from tests.ready import begun, done
+from tests.ready import run_program, start_program
 
 URL = "http://127.0.0.1:7802"
 CASE = "3f9a-70c2-b11e"
 
 
 def jpeg(pixels: Any, quality: int = 90) -> bytes:
-    done, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert done
+    run_program, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert run_program
     return bytes(data)
 
 
-def hers() -> bytes:
+def her_picture() -> bytes:
     """Return the picture that is confirmed at :func:`running_gate`."""
     return jpeg(skimage.data.astronaut())
 
 
-def hers_mirrored() -> bytes:
+def her_picture_mirrored() -> bytes:
     return jpeg(np.ascontiguousarray(skimage.data.astronaut()[:, ::-1]), 70)
 
 
@@ -47,7 +47,7 @@ def waiting() -> bytes:
     return jpeg(skimage.data.chelsea())
 
 
-def another() -> bytes:
+def other_picture() -> bytes:
     return jpeg(skimage.data.coffee())
 
 
@@ -124,14 +124,14 @@ def running_gate(folder: Path, *more: str) -> Iterator[tuple[str, Path]]:
     data = folder / "gate"
     with open_platform(data) as (platform, _):
         for name, picture, confirmed in (
-            ("confirmed", hers(), True),
+            ("confirmed", her_picture(), True),
             ("waiting", waiting(), False),
         ):
             listed = f"{fingerprint(read_picture(picture)).hex}\n"
             import_hashes(listed, BankName(name), platform, confirmed=confirmed)
     command = [sys.executable, "-m", "entrenous", "gate", "run", "--data", str(data)]
     command += ["--listen", "127.0.0.1:0", "--json", *more]
-    with begun(command, stdout=subprocess.PIPE, text=True) as process:
+    with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield json.loads(process.stdout.readline())["url"], data / "operator.token"
@@ -141,6 +141,6 @@ def running_gate(folder: Path, *more: str) -> Iterator[tuple[str, Path]]:
 
 
 def entrenous(*words: str) -> str:
-    ended = done([sys.executable, "-m", "entrenous", *words], text=True)
+    ended = run_program([sys.executable, "-m", "entrenous", *words], text=True)
     ended.check_returncode()
     return str(ended.stdout)

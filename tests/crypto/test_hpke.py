@@ -43,7 +43,7 @@ def hpke_seal(shared: bytes, info: bytes, plaintext: bytes) -> bytes:
     return ChaCha20Poly1305(key).encrypt(nonce, plaintext, b"")
 
 
-def test_xwing_draft_vectors_open(judges: Path, judged: Callable[[str, int], None]) -> None:
+def test_xwing_draft_vectors_open(judges: Path, record_vectors: Callable[[str, int], None]) -> None:
     """Key generation and decapsulation. The library cannot encapsulate with a given seed; the
     other tests decapsulate what it encapsulates.
     """
@@ -56,10 +56,10 @@ def test_xwing_draft_vectors_open(judges: Path, judged: Callable[[str, int], Non
         assert xwing_public_key(xwing_private_key_from_seed(seed)) == public
         sealed = cipher + hpke_seal(shared, b"info", b"hello")
         assert open_sealed(xwing_private_key_from_seed(seed), b"info", sealed) == b"hello"
-    judged("X-Wing draft", len(vectors))
+    record_vectors("X-Wing draft", len(vectors))
 
 
-def test_hpke_draft_vectors_open(judged: Callable[[str, int], None]) -> None:
+def test_hpke_draft_vectors_open(record_vectors: Callable[[str, int], None]) -> None:
     """The vector of our suite in draft-ietf-hpke-pq, from the package cryptography-vectors.
 
     Our letters have no associated data, and each is the first message of its context. So the test
@@ -83,7 +83,7 @@ def test_hpke_draft_vectors_open(judged: Callable[[str, int], None]) -> None:
         assert first == fields["enc"] + hpke_seal(fields["shared_secret"], fields["info"], text)
         count += 1
     assert count == 10
-    judged("HPKE X-Wing draft", count)
+    record_vectors("HPKE X-Wing draft", count)
 
 
 def test_public_key_of_a_seed_never_changes() -> None:

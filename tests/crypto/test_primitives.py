@@ -23,7 +23,7 @@ from entrenous.crypto.key_derivation import derive
 from entrenous.crypto.nouns import DecryptionFailed
 
 Vector = dict[str, Any]
-Judged = Callable[[str, int], None]
+RecordVectors = Callable[[str, int], None]
 
 
 def vectors(judges: Path, name: str) -> Iterator[tuple[Vector, Vector]]:
@@ -42,7 +42,7 @@ def matches_result(vector: Vector, *, accepted: bool) -> bool:
     return vector["result"] == "acceptable" or accepted == (vector["result"] == "valid")
 
 
-def test_ed25519(judges: Path, judged: Judged) -> None:
+def test_ed25519(judges: Path, record_vectors: RecordVectors) -> None:
     wrong, total = [], 0
     for group, vector in vectors(judges, "ed25519"):
         message, signature = octets(vector, "msg", "sig")
@@ -57,10 +57,10 @@ def test_ed25519(judges: Path, judged: Judged) -> None:
             wrong.append(vector["tcId"])
     assert total > 100
     assert wrong == []
-    judged("wycheproof ed25519", total)
+    record_vectors("wycheproof ed25519", total)
 
 
-def test_mldsa_65(judges: Path, judged: Judged) -> None:
+def test_mldsa_65(judges: Path, record_vectors: RecordVectors) -> None:
     wrong, total = [], 0
     for group, vector in vectors(judges, "mldsa_65_verify"):
         message, signature, context = octets(vector, "msg", "sig", "ctx")
@@ -75,10 +75,10 @@ def test_mldsa_65(judges: Path, judged: Judged) -> None:
             wrong.append(vector["tcId"])
     assert total > 50
     assert wrong == []
-    judged("wycheproof mldsa_65", total)
+    record_vectors("wycheproof mldsa_65", total)
 
 
-def test_hkdf_sha256_through_derive(judges: Path, judged: Judged) -> None:
+def test_hkdf_sha256_through_derive(judges: Path, record_vectors: RecordVectors) -> None:
     total = 0
     for _, vector in vectors(judges, "hkdf_sha256"):
         ikm, salt, info, okm = octets(vector, "ikm", "salt", "info", "okm")
@@ -90,10 +90,10 @@ def test_hkdf_sha256_through_derive(judges: Path, judged: Judged) -> None:
         assert got is None or got == okm, vector["tcId"]
         total += 1
     assert total > 50
-    judged("wycheproof hkdf_sha256", total)
+    record_vectors("wycheproof hkdf_sha256", total)
 
 
-def test_hmac_sha256(judges: Path, judged: Judged) -> None:
+def test_hmac_sha256(judges: Path, record_vectors: RecordVectors) -> None:
     """The tags are compared with our own constant-time comparison."""
     total = 0
     for group, vector in vectors(judges, "hmac_sha256"):
@@ -102,10 +102,10 @@ def test_hmac_sha256(judges: Path, judged: Judged) -> None:
         assert matches_result(vector, accepted=equal_in_constant_time(got, tag)), vector["tcId"]
         total += 1
     assert total > 100
-    judged("wycheproof hmac_sha256", total)
+    record_vectors("wycheproof hmac_sha256", total)
 
 
-def test_x25519(judges: Path, judged: Judged) -> None:
+def test_x25519(judges: Path, record_vectors: RecordVectors) -> None:
     total = 0
     for _, vector in vectors(judges, "x25519"):
         private, public, shared = octets(vector, "private", "public", "shared")
@@ -119,10 +119,10 @@ def test_x25519(judges: Path, judged: Judged) -> None:
             assert got == shared, vector["tcId"]
         total += 1
     assert total > 500
-    judged("wycheproof x25519", total)
+    record_vectors("wycheproof x25519", total)
 
 
-def test_mlkem_768_decapsulation(judges: Path, judged: Judged) -> None:
+def test_mlkem_768_decapsulation(judges: Path, record_vectors: RecordVectors) -> None:
     """A changed ciphertext gives another secret instead of an error (implicit rejection)."""
     total = 0
     for _, vector in vectors(judges, "mlkem_768"):
@@ -136,10 +136,10 @@ def test_mlkem_768_decapsulation(judges: Path, judged: Judged) -> None:
         assert matches_result(vector, accepted=got == shared), vector["tcId"]
         total += 1
     assert total > 150
-    judged("wycheproof mlkem_768", total)
+    record_vectors("wycheproof mlkem_768", total)
 
 
-def test_mlkem_768_encapsulation(judges: Path, judged: Judged) -> None:
+def test_mlkem_768_encapsulation(judges: Path, record_vectors: RecordVectors) -> None:
     """Only whether public keys are accepted: the library generates the encapsulated randomness
     itself, so it cannot reproduce the vectors' secrets. The test of decapsulation checks secrets.
     """
@@ -154,10 +154,10 @@ def test_mlkem_768_encapsulation(judges: Path, judged: Judged) -> None:
         assert matches_result(vector, accepted=accepted), vector["tcId"]
         total += 1
     assert total > 200
-    judged("wycheproof mlkem_768_encaps", total)
+    record_vectors("wycheproof mlkem_768_encaps", total)
 
 
-def test_chacha20_poly1305(judges: Path, judged: Judged) -> None:
+def test_chacha20_poly1305(judges: Path, record_vectors: RecordVectors) -> None:
     total = 0
     for _, vector in vectors(judges, "chacha20_poly1305"):
         key, nonce, aad, text, cipher, tag = octets(vector, "key", "iv", "aad", "msg", "ct", "tag")
@@ -168,10 +168,12 @@ def test_chacha20_poly1305(judges: Path, judged: Judged) -> None:
         assert matches_result(vector, accepted=got == text), vector["tcId"]
         total += 1
     assert total > 100
-    judged("wycheproof chacha20_poly1305", total)
+    record_vectors("wycheproof chacha20_poly1305", total)
 
 
-def test_aes_256_gcm_through_unseal_stored_value(judges: Path, judged: Judged) -> None:
+def test_aes_256_gcm_through_unseal_stored_value(
+    judges: Path, record_vectors: RecordVectors
+) -> None:
     """The vectors with keys and nonces of the lengths that stored values have."""
     total = 0
     for group, vector in vectors(judges, "aes_gcm"):
@@ -185,4 +187,4 @@ def test_aes_256_gcm_through_unseal_stored_value(judges: Path, judged: Judged) -
         assert matches_result(vector, accepted=got == text), vector["tcId"]
         total += 1
     assert total > 60
-    judged("wycheproof aes_gcm", total)
+    record_vectors("wycheproof aes_gcm", total)

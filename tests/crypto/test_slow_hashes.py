@@ -15,7 +15,7 @@ from tests.sizes import size
 
 pytestmark = pytest.mark.slow
 
-Judged = Callable[[str, int], None]
+RecordVectors = Callable[[str, int], None]
 
 #: Passes, KiB, lanes, passphrase, salt and hash: the vectors of version 19 in ``src/test.c`` of
 #: P-H-C/phc-winner-argon2 at f57e61e.
@@ -43,7 +43,7 @@ pleaseletmein SodiumChloride    1048576 8  1 2101cb9b6a511aaeaddbbe09cf70f881ec5
 """  # noqa: E501 -- a table
 
 
-def test_argon2id_matches_rfc_9106(judged: Judged) -> None:
+def test_argon2id_matches_rfc_9106(record_vectors: RecordVectors) -> None:
     parts = [bytes([value]) * size for value, size in ((1, 32), (2, 16), (3, 8), (4, 12))]
     passphrase, salt, key, associated_data = (ffi.new("uint8_t[]", part) for part in parts)
     out = ffi.new("uint8_t[32]")
@@ -54,10 +54,10 @@ def test_argon2id_matches_rfc_9106(judged: Judged) -> None:
     fields |= {"allocate_cbk": ffi.NULL, "free_cbk": ffi.NULL}
     assert core(ffi.new("argon2_context *", fields), Type.ID.value) == 0
     assert bytes(ffi.buffer(out)).hex() == _RFC_9106
-    judged("rfc 9106 argon2id", 1)
+    record_vectors("rfc 9106 argon2id", 1)
 
 
-def test_argon2id_matches_the_reference_implementation(judged: Judged) -> None:
+def test_argon2id_matches_the_reference_implementation(record_vectors: RecordVectors) -> None:
     """Call the function that stretches a vault's passphrase (crypto/vault_key.py)."""
     lines = _REFERENCE.split("\n")[1:-1]
     for line in lines:
@@ -65,10 +65,10 @@ def test_argon2id_matches_the_reference_implementation(judged: Judged) -> None:
         costs = (int(passes), int(kib), int(lanes))
         got = hash_secret_raw(passphrase.encode(), salt.encode(), *costs, 32, Type.ID)
         assert got.hex() == expected
-    judged("phc-winner-argon2 argon2id", len(lines))
+    record_vectors("phc-winner-argon2 argon2id", len(lines))
 
 
-def test_scrypt_matches_rfc_7914(judged: Judged) -> None:
+def test_scrypt_matches_rfc_7914(record_vectors: RecordVectors) -> None:
     """Call the function that crypto/encryption_at_rest.py calls."""
     lines = _RFC_7914.split("\n")[1:-1][: size(3, 4)]
     for line in lines:
@@ -80,4 +80,4 @@ def test_scrypt_matches_rfc_7914(judged: Judged) -> None:
             inputs[0], salt=inputs[1], n=n, r=r, p=p, maxmem=memory_limit, dklen=64
         )
         assert got.hex() == expected
-    judged("rfc 7914 scrypt", len(lines))
+    record_vectors("rfc 7914 scrypt", len(lines))

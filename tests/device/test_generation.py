@@ -37,7 +37,7 @@ from entrenous.wire.relay_nouns import RelayLock, RolledBack
 from tests.in_memory.vault import MemoryVault
 from tests.send.send_device import HERE, SMALL, Person, Room, made_once
 from tests.village.malicious_relay import Honest, MaliciousCourier, Trick, failing
-from tests.village.world import LoadedDice, Villager
+from tests.village.world import SeededRandom, Villager
 
 KEY = Secret(b"u" * 32)
 
@@ -47,8 +47,8 @@ KEY = Secret(b"u" * 32)
 def room() -> Room:
     """Ana and Ben, who are contacts; Ana's device has a lock at her relay."""
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben")
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
+    ana.add_contact(ben)
     home = mailbox_address(ana.device.vault)
     assert home is not None
     lock = RelayLock(home.relay_url, home.mailbox, Secret(b"u" * 32))
@@ -186,7 +186,7 @@ def test_a_device_whose_mailbox_was_deleted_is_shut(room: Room) -> None:
 def test_a_device_without_a_relay_has_no_generations() -> None:
     vault = MemoryVault()
     room = Room()
-    ana = room.settles("ana")
+    ana = room.set_up_person("ana")
     offline = replace(ana.device, vault=vault)
     mark_unlock_unconfirmed(vault)
     confirm_unlock_at_relay(offline)
@@ -209,7 +209,7 @@ class Copies(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.room = Room()
-        ana = self.room.settles("ana")
+        ana = self.room.set_up_person("ana")
         home = mailbox_address(ana.device.vault)
         assert home is not None
         self.room.honest.create_lock(RelayLock(home.relay_url, home.mailbox, KEY), home.owner)
@@ -221,7 +221,7 @@ class Copies(RuleBasedStateMachine):
     def copy(self, which: int) -> None:
         if which < len(self.devices) < 4:
             vault = copy.deepcopy(self.devices[which].vault)
-            dice = LoadedDice(f"copy {len(self.devices)} {self.taken}")
+            dice = SeededRandom(f"copy {len(self.devices)} {self.taken}")
             self.devices.append(replace(self.devices[which], vault=vault, dice=dice))
             self.knows.append(self.knows[which])
 

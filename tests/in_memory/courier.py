@@ -32,7 +32,7 @@ def memory_courier(apps: Mapping[str, App]) -> HttpCourier:
     return HttpCourier(httpx.Client(transport=InProcess(apps), trust_env=False))
 
 
-def at_once(work: Coroutine[Any, Any, Answer]) -> Answer:
+def run_sync(work: Coroutine[Any, Any, Answer]) -> Answer:
     """Run a coroutine that never waits, without an event loop.
 
     Raises:
@@ -53,7 +53,7 @@ class InProcess(httpx.BaseTransport):
     ``run`` runs a coroutine; give another one if the relays' stores have to be awaited.
     """
 
-    def __init__(self, apps: Mapping[str, App], run: Run = at_once) -> None:
+    def __init__(self, apps: Mapping[str, App], run: Run = run_sync) -> None:
         self._apps, self._run = apps, run
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

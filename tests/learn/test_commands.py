@@ -13,7 +13,7 @@ from PIL import Image
 from entrenous.cli import run
 from entrenous.learn.facts import all_questions
 from entrenous.learn.lesson import all_lessons, find_lesson
-from tests.ready import begun
+from tests.ready import start_program
 from tests.real.stage import PROGRAM
 
 pytestmark = [pytest.mark.slow]
@@ -125,7 +125,7 @@ def run_in_terminal(home: Path, *arguments: str, keys: str) -> tuple[str, int]:
     """Type these keys in a terminal; return all that it shows, and the exit status."""
     controller, terminal = pty.openpty()
     environment = {**os.environ, "HOME": str(home), "TERM": "xterm", "COLUMNS": "100"}
-    with begun(
+    with start_program(
         (*PROGRAM, *arguments), env=environment, stdin=terminal, stdout=terminal, stderr=terminal
     ) as program:
         os.close(terminal)

@@ -24,7 +24,7 @@ class DelayedClock:
     def now(self) -> datetime:
         return datetime.now(UTC) - self.behind
 
-    def wind(self, **by: float) -> None:
+    def advance(self, **by: float) -> None:
         self.behind -= timedelta(**by)
 
 

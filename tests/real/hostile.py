@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import h11
 
-from tests.in_memory.courier import App, at_once
+from tests.in_memory.courier import App, run_sync
 from tests.serving.certificates import Pair
 
 _KEY_SHARE, _PRE_SHARED_KEY, _SERVER_NAME = 51, 41, 0
@@ -186,7 +186,7 @@ def _run_application(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    at_once(app(scope, receive, send))
+    run_sync(app(scope, receive, send))
     start, *rest = sent
     return start["status"], list(start["headers"]), b"".join(one.get("body", b"") for one in rest)
 

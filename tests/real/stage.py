@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.ready import begun
+from tests.ready import start_program
 
 PROGRAM = (sys.executable, "-m", "entrenous")
 
@@ -25,7 +25,7 @@ class Server:
     arguments: tuple[str, ...]
     url: str = ""
     program: tuple[str, ...] = PROGRAM
-    anew: bool = False  # by exec, as people start it
+    fresh_process: bool = False  # by exec, as people start it
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -42,9 +42,9 @@ class Server:
         listen = self.url.removeprefix("http://") or "127.0.0.1:0"
         command = (*self.program, *self.arguments, "--data", str(self.folder), "--listen", listen)
         with self.log.open("ab") as log:
-            self._process = begun(
+            self._process = start_program(
                 (*command, "--json"),
-                anew=self.anew,
+                fresh_process=self.fresh_process,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -86,7 +86,7 @@ class Shell:
     passphrase: str = field(default_factory=lambda: "words " + secrets.token_hex(12))
     errors: list[bytes] = field(default_factory=list)
     program: tuple[str, ...] = PROGRAM
-    anew: bool = False  # by exec, as people start it
+    fresh_process: bool = False  # by exec, as people start it
 
     @property
     def temporary(self) -> Path:
@@ -106,9 +106,9 @@ class Shell:
             "ENTRENOUS_PASSPHRASE": self.passphrase,
             "ENTRENOUS_PATIENCE": str(patience_s),
         }
-        return begun(
+        return start_program(
             (*self.program, *arguments),
-            anew=self.anew,
+            fresh_process=self.fresh_process,
             env=environment,
             stdin=stdin,
             stdout=subprocess.PIPE,
@@ -133,7 +133,7 @@ class Shell:
         assert done.status == 0, (arguments, done.err.decode())
         return done
 
-    def adds(self, other: "Shell") -> None:
+    def add_contact(self, other: "Shell") -> None:
         link = str(other.does("invite", "--json").answer["link"])
         self.does("person", "add", link, "--as", other.name, "--json")
         other.does("person", "list", "--json")  # receives the greeting, and answers it

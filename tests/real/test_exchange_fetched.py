@@ -25,7 +25,7 @@ from entrenous.stop.nouns import PEOPLE_BANK
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.open_gate import open_exchange, open_platform
-from tests.ready import begun
+from tests.ready import start_program
 from tests.real.exchange_server import DelayedClock, serving
 from tests.stop.exchange.exchange_for_tests import bits
 
@@ -55,7 +55,7 @@ def run_exchange_command(data: Path, *words: str) -> None:
 def running_fetch(data: Path) -> "Iterator[subprocess.Popen[bytes]]":
     """Start a fetch in its own process, and kill it at the end."""
     program = [sys.executable, "-c", COMMAND, "exchange", "fetch", "--data", str(data)]
-    with begun(program) as process:
+    with start_program(program) as process:
         try:
             yield process
         finally:
@@ -101,7 +101,7 @@ def serving_gate(folder: Path) -> Iterator[ServingGate]:
         lines = "\n".join(bits(number).hex() for number in range(COUNT))
         import_hashes(lines, PEOPLE_BANK, platform)
         update_exchange_state(exchange)
-        platform.clock.wind(seconds=15)  # type: ignore[attr-defined]
+        platform.clock.advance(seconds=15)  # type: ignore[attr-defined]
         pages = PageCounter(exchange_app(exchange))
         with serving(pages) as port:
             yield ServingGate(platform, exchange, pages, key, port)

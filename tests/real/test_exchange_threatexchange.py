@@ -121,7 +121,7 @@ def served_to_us(graph: Graph, data: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def test_tx_and_our_fetcher_get_and_delete_the_same_hashes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_vectors: Any
 ) -> None:
     home, data, graph = tmp_path / "home", tmp_path / "ours", Graph()
     home.mkdir()
@@ -149,7 +149,7 @@ def test_tx_and_our_fetcher_get_and_delete_the_same_hashes(
         remaining = ALL - {bits(number) for number in range(10)} | {bits(COUNT + 1)}
         assert stored_hashes(data, "got") == remaining
         assert run_tx(home, environment, "match", "-H", "photo", "--", bits(7).hex()) == ""
-    judged("threatexchange at ThreatExchange", COUNT)
+    record_vectors("threatexchange at ThreatExchange", COUNT)
 
 
 def test_rejected_token_is_reported_and_changes_nothing(

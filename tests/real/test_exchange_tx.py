@@ -22,7 +22,7 @@ from entrenous.connectors.exchange.exchange_app import exchange_app
 from entrenous.connectors.exchange.serve_ncmec import STANCE_BY_REASON_GUID, ncmec_app
 from entrenous.stop.exchange_serving import update_exchange_state
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
-from tests.ready import done
+from tests.ready import run_program
 from tests.real.exchange_server import DelayedClock, proxy_to, serving
 from tests.serving.certificates import own_authority
 from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits, open_room
@@ -51,7 +51,7 @@ def home(tmp_path: Path) -> Path:
 
 def run_tx(home: Path, environment: Mapping[str, str], *words: str) -> str:
     clean = {"HOME": str(home), "PATH": os.environ["PATH"], "TZ": "UTC"}
-    result = done([sys.executable, "-c", TX, *words], env=clean | environment, text=True)
+    result = run_program([sys.executable, "-c", TX, *words], env=clean | environment, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     return str(result.stdout)
 
@@ -66,7 +66,7 @@ def run_client_program(environment: Mapping[str, str], program: str, *words: str
     """Run a program that uses the client's own classes; return the lines that it prints."""
     clean = {"PATH": os.environ["PATH"], "TZ": "UTC"}
     command = [sys.executable, "-c", program, *words]
-    result = done(command, env=clean | environment, text=True)
+    result = run_program(command, env=clean | environment, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     return list(result.stdout.splitlines())
 
@@ -94,7 +94,7 @@ def serving_ncmec(room: Room, folder: Path) -> Iterator[dict[str, str]]:
 
 
 def test_tx_fetches_and_matches_as_from_stopncii(
-    room: Room, home: Path, judged: Callable[[str, int], None]
+    room: Room, home: Path, record_vectors: Callable[[str, int], None]
 ) -> None:
     fill_feed(room)
     with serving_stopncii(room) as (base, key):
@@ -106,19 +106,19 @@ def test_tx_fetches_and_matches_as_from_stopncii(
         assert waiting.startswith("pdq 0 (SN) INVESTIGATION_SEED")
         assert confirmed == "pdq 0 (SN) POSITIVE_CLASS +1 +our-gate"
         room.feed.withdraw("c0001")
-        room.clock.wind(seconds=5)
+        room.clock.advance(seconds=5)
         run_tx(home, keys, "fetch")
         # tx ignores that the hash is withdrawn, but it does read our feedback.
         assert match(home, keys, 1) == "pdq 0 (SN) DISPUTED -1 -our-gate"
-    judged("threatexchange as StopNCII", COUNT)
+    record_vectors("threatexchange as StopNCII", COUNT)
 
 
 def test_tx_fetches_matches_and_sees_deletions_as_from_ncmec(
-    room: Room, home: Path, judged: Callable[[str, int], None]
+    room: Room, home: Path, record_vectors: Callable[[str, int], None]
 ) -> None:
     fill_feed(room)
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=25)  # five seconds behind, as far as the client asks
+    room.clock.advance(seconds=25)  # five seconds behind, as far as the client asks
     with serving_ncmec(room, home) as environment:
         edit = ("config", "collab", "edit", "ncmec", "-C", "NC", "--environment", "test_NGO")
         run_tx(home, environment, *edit)
@@ -136,7 +136,7 @@ def test_tx_fetches_matches_and_sees_deletions_as_from_ncmec(
         assert "pdq: 2490" in run_tx(home, environment, "dataset")
         assert match(home, environment, 2) == ""
         assert match(home, environment, 11) == confirmed
-    judged("threatexchange as NCMEC", COUNT)
+    record_vectors("threatexchange as NCMEC", COUNT)
 
 
 OPINIONS_STOPNCII = """
@@ -198,7 +198,7 @@ def test_opinions_of_ncmec_client_arrive_and_local_time_is_refused(room: Room, h
     for name, number in (("hers", 1), ("another", 2)):
         register(room, name, bits(number))
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=25)
+    room.clock.advance(seconds=25)
     with serving_ncmec(room, home) as environment:
         printed = run_client_program(environment, OPINIONS_NCMEC)
     assert printed == [

@@ -150,7 +150,7 @@ def our_gate(tmp_path: Path) -> Iterator[OurGate]:
             lines = "\n".join(bits(number).hex() for number in numbers)
             import_hashes(lines, PEOPLE_BANK, platform, confirmed=confirmed)
         update_exchange_state(exchange)
-        clock.wind(seconds=15)  # five seconds behind, as far as the client asks
+        clock.advance(seconds=15)  # five seconds behind, as far as the client asks
         yield OurGate(platform, exchange, key)
 
 

@@ -21,7 +21,7 @@ import skimage.data
 
 from entrenous.stop.client.registration_client import RegistrationClient
 from tests.connectors.running_gates import entrenous, jpeg
-from tests.ready import begun
+from tests.ready import start_program
 from tests.stop.commands.gates import Running, running, within_an_hour
 from tests.stop.platform_for_tests import a_device, picture, protect_picture
 
@@ -180,7 +180,7 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
 @contextmanager
 def running_program(*command: str) -> Iterator[str]:
     """Run a Python program, and yield the URL that it prints."""
-    with begun(
+    with start_program(
         [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
         try:

@@ -16,8 +16,14 @@ import httpx
 import pytest
 
 from entrenous.cli import run
-from tests.connectors.running_gates import another, hers, hers_mirrored, running_gate, waiting
-from tests.ready import begun
+from tests.connectors.running_gates import (
+    her_picture,
+    her_picture_mirrored,
+    other_picture,
+    running_gate,
+    waiting,
+)
+from tests.ready import start_program
 
 pytestmark = pytest.mark.real
 
@@ -64,7 +70,9 @@ def write_files(folder: Path, **files: bytes) -> list[str]:
 
 
 def test_stopped_and_held_files_move_to_quarantine(drop: Drop, tmp_path: Path) -> None:
-    fine, stopped, held = write_files(tmp_path, fine=another(), stopped=hers(), held=waiting())
+    fine, stopped, held = write_files(
+        tmp_path, fine=other_picture(), stopped=her_picture(), held=waiting()
+    )
     assert drop(fine).status == 0
     done = drop(fine, stopped, held, "--quarantine", str(tmp_path / "kept"))
     assert done.status == 3
@@ -73,11 +81,11 @@ def test_stopped_and_held_files_move_to_quarantine(drop: Drop, tmp_path: Path) -
     assert second.startswith(f"{stopped}: refuse  gate  case ")
     assert third.startswith(f"{held}: hold  gate  case ")
     assert [Path(file).exists() for file in (fine, stopped, held)] == [True, False, False]
-    assert (tmp_path / "kept/stopped.jpg").read_bytes() == hers()
-    write_files(tmp_path, stopped=hers_mirrored())
+    assert (tmp_path / "kept/stopped.jpg").read_bytes() == her_picture()
+    write_files(tmp_path, stopped=her_picture_mirrored())
     assert drop(stopped, "--quarantine", str(tmp_path / "kept")).status == 3
-    assert (tmp_path / "kept/stopped.jpg").read_bytes() == hers()  # not overwritten
-    assert (tmp_path / "kept/stopped-2.jpg").read_bytes() == hers_mirrored()
+    assert (tmp_path / "kept/stopped.jpg").read_bytes() == her_picture()  # not overwritten
+    assert (tmp_path / "kept/stopped-2.jpg").read_bytes() == her_picture_mirrored()
 
 
 def test_exit_status_of_held_unreachable_missing_and_shadow(drop: Drop, tmp_path: Path) -> None:
@@ -100,9 +108,9 @@ def test_attachments_of_a_mail_are_checked(drop: Drop) -> None:
     mail["From"], mail["To"], mail["Subject"] = "a@example.org", "b@example.org", "Hello"
     mail.set_content("words")
     assert drop("--mail", stdin=mail.as_bytes()).status == 0
-    mail.add_attachment(another(), maintype="image", subtype="jpeg", filename="a.jpg")
+    mail.add_attachment(other_picture(), maintype="image", subtype="jpeg", filename="a.jpg")
     assert drop("--mail", stdin=mail.as_bytes()).status == 0
-    mail.add_attachment(hers(), maintype="application", subtype="octet-stream")
+    mail.add_attachment(her_picture(), maintype="application", subtype="octet-stream")
     done = drop("--mail", stdin=mail.as_bytes())
     assert done.status == 3
     assert [line.split()[2] for line in done.output.splitlines()] == ["let", "refuse"]
@@ -111,7 +119,7 @@ def test_attachments_of_a_mail_are_checked(drop: Drop) -> None:
 
 def test_malformed_mail_that_programs_would_repair_is_held(drop: Drop) -> None:
     head = b"From: a@example.org\r\nContent-Type: image/jpeg; name=a.jpg\r\n"
-    coded = base64.encodebytes(hers())
+    coded = base64.encodebytes(her_picture())
     for coding in (
         b"base64;",
         b"base64 (x)",
@@ -128,10 +136,10 @@ def test_malformed_mail_that_programs_would_repair_is_held(drop: Drop) -> None:
 def test_mail_is_read_from_a_pipe(gate: tuple[str, Path]) -> None:
     """A mail server passes a mail to the command in this way."""
     mail = b"From: a@example.org\r\nContent-Type: image/jpeg\r\nContent-Transfer-Encoding: base64"
-    mail += b"\r\n\r\n" + base64.encodebytes(hers_mirrored())
+    mail += b"\r\n\r\n" + base64.encodebytes(her_picture_mirrored())
     where = ["--gate", gate[0], "--token-file", str(gate[1])]
     program = [sys.executable, "-m", "entrenous", "gate", "drop", "--mail", *where]
-    with begun(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with start_program(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.communicate(mail)
     assert process.returncode == 3
 
@@ -144,13 +152,15 @@ def test_proxy_forwards_and_refuses(gate: tuple[str, Path], tmp_path: Path) -> N
     log_file = tmp_path / "log"
     with (
         log_file.open("wb") as log,
-        begun(program, stdout=subprocess.PIPE, stderr=log, text=True, env=environment) as process,
+        start_program(
+            program, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+        ) as process,
     ):
         try:
             assert process.stdout is not None
             url = json.loads(process.stdout.readline())["url"]
             assert httpx.get(f"{url}/v1/status").json()["state"] == "serving"
-            refused = httpx.post(f"{url}/v1/uploads", files={"file": hers()}, timeout=60)
+            refused = httpx.post(f"{url}/v1/uploads", files={"file": her_picture()}, timeout=60)
             assert refused.json()["title"] == "Stopped upload"
         finally:
             process.terminate()

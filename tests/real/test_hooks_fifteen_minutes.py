@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.connectors.running_gates import hers
+from tests.connectors.running_gates import her_picture
 from tests.transcripts.terminal import Reader, Step, remembered, steps_of
 
 pytestmark = pytest.mark.real
@@ -147,7 +147,7 @@ def prepare(folder: Path) -> Reader:
     """Create the files that the session needs; return a reader that replaces its addresses and
     paths.
     """
-    (folder / "test.jpg").write_bytes(hers())
+    (folder / "test.jpg").write_bytes(her_picture())
     (folder / "site").mkdir()
     reader = remembered(
         {

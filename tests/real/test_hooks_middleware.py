@@ -14,8 +14,14 @@ import httpx
 import pytest
 import skimage.data
 
-from tests.connectors.running_gates import another, hers, hers_mirrored, running_gate, waiting
-from tests.ready import begun
+from tests.connectors.running_gates import (
+    her_picture,
+    her_picture_mirrored,
+    other_picture,
+    running_gate,
+    waiting,
+)
+from tests.ready import start_program
 from tests.stop.platform_for_tests import png
 
 pytestmark = pytest.mark.real
@@ -108,7 +114,7 @@ def running_site(kind: str, on_hold: str, gate: str, token_file: Path) -> Iterat
     given = {"gate": gate, "token_file": str(token_file), "budget_s": 20}
     words = (json_of(given | {"upload_bytes_max": LIMIT_BYTES}), on_hold)
     command = [sys.executable, "-c", PROGRAMS[kind], *words]
-    with begun(command, stdout=subprocess.PIPE, text=True) as process:
+    with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             port = int(process.stdout.readline())
@@ -161,7 +167,7 @@ def marking_site(request: pytest.FixtureRequest, sites: dict[tuple[str, str], Si
 @pytest.mark.parametrize("form", [False, True])
 def test_upload_without_match_reaches_the_application_unchanged(site: Site, *, form: bool) -> None:
     before = len(site.seen())
-    answer = site.post(another(), form=form)
+    answer = site.post(other_picture(), form=form)
     assert answer.status_code == 200, answer.text
     [[digest, decision]] = site.seen()[before:]
     assert digest == sha256(answer.request.content)
@@ -174,8 +180,8 @@ def test_refused_or_unreadable_upload_does_not_reach_the_application(
     site: Site, *, form: bool
 ) -> None:
     before = site.seen()
-    broken = hers_mirrored()[:9000]
-    for picture, kind in ((broken, "held-upload"), (hers_mirrored(), "stopped-upload")):
+    broken = her_picture_mirrored()[:9000]
+    for picture, kind in ((broken, "held-upload"), (her_picture_mirrored(), "stopped-upload")):
         answer = site.post(picture, form=form)
         assert answer.status_code == 422
         assert answer.headers["content-type"] == "application/problem+json"
@@ -203,7 +209,7 @@ def test_upload_held_for_a_claim_reaches_the_application_and_is_listed(
 def test_held_upload_is_marked_if_the_application_holds_it(marking_site: Site) -> None:
     before = len(marking_site.seen())
     assert marking_site.post(waiting()).status_code == 200
-    assert marking_site.post(hers()).status_code == 422
+    assert marking_site.post(her_picture()).status_code == 422
     [[digest, decision]] = marking_site.seen()[before:]
     assert digest == sha256(waiting())
     assert decision.startswith("hold; case=")
@@ -221,18 +227,18 @@ def test_too_large_upload_is_never_let_through_unseen(site: Site, marking_site: 
 
 def test_slow_body_is_judged_when_complete_and_delays_nobody(site: Site) -> None:
     before = len(site.seen())
-    stopped, passed = site.start_upload(hers_mirrored()), site.start_upload(another())
-    assert site.post(hers()).status_code == 422  # others are answered meanwhile
+    stopped, passed = site.start_upload(her_picture_mirrored()), site.start_upload(other_picture())
+    assert site.post(her_picture()).status_code == 422  # others are answered meanwhile
     assert len(site.seen()) == before
-    stopped.sendall(hers_mirrored()[-5000:])
-    passed.sendall(another()[-5000:])
+    stopped.sendall(her_picture_mirrored()[-5000:])
+    passed.sendall(other_picture()[-5000:])
     assert (status_of(stopped), status_of(passed)) == (422, 200)
-    assert [digest for digest, _ in site.seen()[before:]] == [sha256(another())]
+    assert [digest for digest, _ in site.seen()[before:]] == [sha256(other_picture())]
 
 
 def test_half_a_body_reaches_no_application(site: Site) -> None:
     before = site.seen()
-    with site.start_upload(another()) as connection:
+    with site.start_upload(other_picture()) as connection:
         connection.shutdown(socket.SHUT_WR)
         connection.makefile("rb").read()  # until the server closes the connection
     assert site.seen() == before
@@ -242,7 +248,7 @@ def test_unfinished_body_times_out(sites: dict[tuple[str, str], Site]) -> None:
     """This is about ASGI; under WSGI, the server itself limits the time for a body."""
     site = sites["asgi", "publish"]
     before = site.seen()
-    assert status_of(site.start_upload(another())) == 408
+    assert status_of(site.start_upload(other_picture())) == 408
     assert site.seen() == before
 
 
@@ -252,10 +258,10 @@ def test_unreachable_gate_lets_nothing_through(kind: str, tmp_path: Path) -> Non
         with running_gate(tmp_path, "--no-slow-look") as gate:
             refusing = sites.enter_context(running_site(kind, "publish", *gate))
             marking_site = sites.enter_context(running_site(kind, "header", *gate))
-            assert refusing.post(another()).status_code == 200
+            assert refusing.post(other_picture()).status_code == 200
         before = refusing.seen()
-        unreachable = refusing.post(another())
+        unreachable = refusing.post(other_picture())
         assert (unreachable.status_code, unreachable.headers["retry-after"]) == (503, "30")
         assert refusing.seen() == before
-        assert marking_site.post(another()).status_code == 200
-        assert marking_site.seen() == [[sha256(another()), "hold; why=gate-away"]]
+        assert marking_site.post(other_picture()).status_code == 200
+        assert marking_site.seen() == [[sha256(other_picture()), "hold; why=gate-away"]]

@@ -14,8 +14,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.connectors.running_gates import another, hers, hers_mirrored, running_gate, waiting
-from tests.ready import begun
+from tests.connectors.running_gates import (
+    her_picture,
+    her_picture_mirrored,
+    other_picture,
+    running_gate,
+    waiting,
+)
+from tests.ready import start_program
 from tests.stop.commands.gates import within_an_hour
 
 pytestmark = pytest.mark.real
@@ -69,7 +75,7 @@ serve(Starlette(routes=routes), "127.0.0.1", 0, lambda url: print(url, flush=Tru
 @contextmanager
 def running_program(program: str, *words: str) -> Iterator[str]:
     command = [sys.executable, "-c", program, *words]
-    with begun(command, stdout=subprocess.PIPE, text=True) as process:
+    with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield process.stdout.readline().strip()
@@ -84,7 +90,7 @@ def proxy_to(upstream: str, gate: str, token_file: Path) -> Iterator[str]:
     words += ["--paths", "/api/v1/media,/api/v2/media", "--listen", "127.0.0.1:0"]
     words += ["--budget", "20", "--account-header", "X-User", "--json"]
     command = [sys.executable, "-m", "entrenous", "gate", "proxy", *words]
-    with begun(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    with start_program(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             assert process.stdout is not None
             yield json.loads(process.stdout.readline())["url"]
@@ -142,12 +148,12 @@ needs_nginx = pytest.mark.skipif(NGINX is None, reason="no nginx: apt-get instal
 
 @needs_nginx
 def test_picture_without_match_passes(site: httpx.Client) -> None:
-    answer = post(site, another())
+    answer = post(site, other_picture())
     assert answer.status_code == 200, answer.text
     media = answer.json()
     assert (media["id"], media["bytes"], media["words"]) == (
         "1",
-        len(another()),
+        len(other_picture()),
         "words",
     )
     assert media["seen"][0].startswith("let through; case=")
@@ -157,7 +163,7 @@ def test_picture_without_match_passes(site: httpx.Client) -> None:
 @needs_nginx
 @pytest.mark.parametrize("path", ["/api/v2/media", "/api/v2/media/", "//api/v2/media"])
 def test_refused_picture_does_not_pass(site: httpx.Client, path: str) -> None:
-    for data in (hers(), hers_mirrored()):
+    for data in (her_picture(), her_picture_mirrored()):
         answer = post(site, data, path)
         assert (answer.status_code, answer.headers["content-type"]) == (
             422,
@@ -173,14 +179,14 @@ def test_refused_picture_does_not_pass(site: httpx.Client, path: str) -> None:
 )
 def test_upload_by_an_unnormalised_path_is_refused(site: httpx.Client, path: str) -> None:
     """The server behind may normalise such a path to a covered one."""
-    files = {"file": ("x.jpg", hers(), "image/jpeg")}
+    files = {"file": ("x.jpg", her_picture(), "image/jpeg")}
     url = httpx.URL(site.base_url).copy_with(raw_path=path.encode())
     assert site.post(url, files=files).status_code == 422
 
 
 @needs_nginx
 def test_post_to_another_path_passes(site: httpx.Client) -> None:
-    assert post(site, hers(), "/api/v1/statuses").json()["path"] == "/api/v1/statuses"
+    assert post(site, her_picture(), "/api/v1/statuses").json()["path"] == "/api/v1/statuses"
 
 
 @needs_nginx
@@ -210,7 +216,10 @@ def test_each_account_has_its_uploads_of_an_hour(site: httpx.Client) -> None:
     within_an_hour(60)
 
     def posted(name: str, **headers: str) -> int:
-        url, files = f"{site.base_url}/api/v2/media", {"file": ("x.jpg", another(), "image/jpeg")}
+        url, files = (
+            f"{site.base_url}/api/v2/media",
+            {"file": ("x.jpg", other_picture(), "image/jpeg")},
+        )
         answer = httpx.post(
             url, data={"description": "w"}, files=files, auth=(name, "x"), headers=headers,
             timeout=60,

@@ -25,7 +25,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.connectors.running_gates import another, hers, hers_mirrored, jpeg, running_gate, waiting
+from tests.connectors.running_gates import (
+    her_picture,
+    her_picture_mirrored,
+    jpeg,
+    other_picture,
+    running_gate,
+    waiting,
+)
 from tests.real.test_hooks_claims import UPLOADS, Gate
 from tests.stop.commands.gates import Running, within_an_hour
 
@@ -201,15 +208,15 @@ def test_uploads_are_stored_refused_and_listed(
     gate: tuple[str, Path], default_homeserver: tuple[httpx.Client, Path]
 ) -> None:
     web, folder = default_homeserver
-    fine = upload(web, another())
+    fine = upload(web, other_picture())
     assert fine.status_code == 200, fine.text
-    assert download(web, fine).content == another()
+    assert download(web, fine).content == other_picture()
     small = download(web, fine, "?width=32&height=32&method=crop")
     assert small.headers["content-type"].startswith("image/")
     listed = upload(web, waiting())
     assert listed.status_code == 200, listed.text
     assert download(web, listed).content == waiting()
-    for data in (hers(), hers_mirrored(), b"OggS" + bytes(60)):
+    for data in (her_picture(), her_picture_mirrored(), b"OggS" + bytes(60)):
         refused = upload(web, data)
         # Synapse's own words for every file that a module refuses, whatever code it returns
         assert (refused.status_code, refused.json()["error"]) == (400, "Bad content")
@@ -218,7 +225,7 @@ def test_uploads_are_stored_refused_and_listed(
     log = (folder / "out.log").read_text()
     assert "entrenous.hooks upload decision=refuse why=gate case=" in log
     original = [path for path in (folder / "media").rglob("*") if path.is_file()]
-    refused_ones = {hers(), hers_mirrored()}
+    refused_ones = {her_picture(), her_picture_mirrored()}
     assert refused_ones.isdisjoint(path.read_bytes() for path in original)
     assert published_states(gate)[media_id(listed)] == "waiting"
 
@@ -232,7 +239,7 @@ def test_in_shadow_mode_all_passes_and_is_listed(
     famous = as_gate(gate).unregistered_picture(3)
     with homeserver(tmp_path, initial_data, settings) as web:
         as_gate(gate).register(famous)
-        for data in (hers(), jpeg(famous)):
+        for data in (her_picture(), jpeg(famous)):
             answer = upload(web, data)
             assert answer.status_code == 200
             assert published_states(gate)[media_id(answer)] == "waiting"
@@ -307,10 +314,14 @@ def test_each_person_has_her_uploads_of_an_hour(initial_data: Path, tmp_path: Pa
             settings = f"{{gate: '{gate}', token_file: {token_file}, budget_s: 20}}"
             web = opened.enter_context(homeserver(tmp_path / "house", initial_data, settings))
             within_an_hour(60)
-            assert [upload(web, another()).status_code for _ in range(3)] == [200, 200, 400]
-            answer = web.post("/_matrix/media/v3/upload", content=another(), headers=headers_of_ben)
+            assert [upload(web, other_picture()).status_code for _ in range(3)] == [200, 200, 400]
+            answer = web.post(
+                "/_matrix/media/v3/upload", content=other_picture(), headers=headers_of_ben
+            )
             assert answer.status_code == 200
-        answer = web.post("/_matrix/media/v3/upload", content=another(), headers=headers_of_ben)
+        answer = web.post(
+            "/_matrix/media/v3/upload", content=other_picture(), headers=headers_of_ben
+        )
         assert answer.status_code == 400
     log = (tmp_path / "house/out.log").read_text()
     assert log.count("why=too-many-of-one-account") == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ready import begun
+from tests.ready import start_program
 from tests.real.stage import PROGRAM, CommandResult, Server, Shell
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -51,7 +51,7 @@ def start_interactive(who: Shell, *arguments: str) -> InteractiveCommand:
     }
     pipe = subprocess.PIPE
     return InteractiveCommand(
-        begun(
+        start_program(
             (*PROGRAM, *arguments),
             env=environment,
             stdin=pipe,
@@ -101,7 +101,7 @@ def test_a_second_device_is_linked_and_lost_and_stays_shut(relay: Server, tmp_pa
     phone = Shell("phone", tmp_path / "phone")
     for one in (laptop, ben):
         one.does("setup", "--name", one.name.title(), "--relay", relay.url)
-    laptop.adds(ben)
+    laptop.add_contact(ben)
     old, new = link(laptop, phone, "yes", "yes")
     assert (old.status, new.status) == (0, 0), (old.err, new.err)
     people = phone.does("person", "list", "--json").answer["people"]
@@ -131,7 +131,7 @@ def test_two_devices_move_to_another_relay_together(relay: Server, tmp_path: Pat
     phone, new = Shell("phone", tmp_path / "phone"), Server(tmp_path / "new", ("relay", "run"))
     for one in (laptop, ben):
         one.does("setup", "--name", one.name.title(), "--relay", relay.url)
-    laptop.adds(ben)
+    laptop.add_contact(ben)
     assert [done.status for done in link(laptop, phone, "yes", "yes")] == [0, 0]
     new.start()
     try:

@@ -69,7 +69,7 @@ from entrenous.send.fetch import fetch_messages
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.send.set_up import set_up
 from entrenous.wire.relay_nouns import Locked, RelayLock, RolledBack
-from tests.carry.relays import WoundClock, disk_relay, served
+from tests.carry.relays import SettableClock, disk_relay, served
 from tests.real.stage import all_bytes
 from tests.vaults import create_device, make_vaults_open_quickly, open_device
 
@@ -119,7 +119,7 @@ class DeviceAtRelay:
 @contextmanager
 def created_ana(folder: Path) -> Iterator[DeviceAtRelay]:
     with (
-        disk_relay(folder / "relay", WoundClock()) as relay,
+        disk_relay(folder / "relay", SettableClock()) as relay,
         served(relay_app(relay)) as url,
         new_relay_client() as client,
     ):
@@ -429,7 +429,7 @@ def test_offline_window_unlocks_without_the_relay_but_fetches_nothing(
 
 
 def test_expired_offline_window_unlocks_nothing(ana_offline: DeviceAtRelay) -> None:
-    clock = WoundClock(SystemClock().now() + timedelta(hours=1))
+    clock = SettableClock(SystemClock().now() + timedelta(hours=1))
     with new_relay_client() as client:
         ask = RelayShareClient(ana_offline.home, HttpCourier(client), clock, SystemRandomSource())
         for _ in range(2):
@@ -440,7 +440,7 @@ def test_expired_offline_window_unlocks_nothing(ana_offline: DeviceAtRelay) -> N
 def test_clock_ahead_while_the_relay_is_unreachable_ends_no_window(
     ana_offline: DeviceAtRelay,
 ) -> None:
-    clock = WoundClock(SystemClock().now() + timedelta(hours=2))
+    clock = SettableClock(SystemClock().now() + timedelta(hours=2))
     with new_relay_client() as client:
         ask = RelayShareClient(ana_offline.home, HttpCourier(client), clock, SystemRandomSource())
         with pytest.raises(OfflineWindowExpired):
@@ -458,7 +458,7 @@ def test_expired_window_is_closed_once_the_relay_has_answered(
     if is_revoked:
         address = ana.address()
         ana.courier.close_mailbox(ana.url, address.mailbox, address.owner)
-    clock = WoundClock(SystemClock().now() + timedelta(hours=2))
+    clock = SettableClock(SystemClock().now() + timedelta(hours=2))
     ask = RelayShareClient(ana.home, ana.courier, clock, SystemRandomSource())
     with pytest.raises(RevokedDeviceLocked) if is_revoked else nullcontext():
         unlock_vault_in_folder(ana.home, PASSPHRASE, ask)

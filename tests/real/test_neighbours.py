@@ -83,7 +83,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayAndPeople]
     folder = tmp_path_factory.mktemp("street")
     people = RelayAndPeople(
         folder,
-        Server(folder / "relay", ("relay", "run"), anew=True),
+        Server(folder / "relay", ("relay", "run"), fresh_process=True),
         Shell("ana", folder / "ana"),
         Shell("ben", folder / "ben"),
     )

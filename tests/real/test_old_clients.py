@@ -68,7 +68,7 @@ def one_line(output: bytes) -> str:
 @pytest.mark.threat("downgrade")
 def test_an_old_client_is_turned_away_and_told_how_to_update(relay: Server, tmp_path: Path) -> None:
     ana, ben = set_up_person("ana", relay, tmp_path), set_up_person("ben", relay, tmp_path)
-    ana.adds(ben)
+    ana.add_contact(ben)
     ana.program = OLD_PROGRAM
     send = ("send", "--text", "in the old way", "--to", "ben", "--confirm", "ben")
     done = ana.does(*send, status=REFUSED)

@@ -22,7 +22,7 @@ from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY
 from entrenous.wire.relay_nouns import EnvelopeState
 from tests.carry.commands.test_restore import sent
 from tests.postgres import Cluster
-from tests.ready import begun
+from tests.ready import start_program
 from tests.vaults import make_vaults_open_quickly
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -56,7 +56,9 @@ class RelayWithPeople:
     def start(self, *more: str) -> "subprocess.Popen[str]":
         program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", *more]
         command = [*program, "--settings", str(self.settings)]
-        return begun(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+        return start_program(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+        )
 
     @contextmanager
     def serving(self, *more: str) -> Iterator[None]:

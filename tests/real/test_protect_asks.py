@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 import skimage.data
 
-from tests.ready import begun
+from tests.ready import start_program
 from tests.real.stage import PROGRAM, Server, Shell
 from tests.real.wire import Wire, recorded
 from tests.stop.platform_for_tests import jpeg
@@ -97,7 +97,7 @@ def protect_on_terminal(ana: Shell, *words: str) -> Iterator[TerminalCommand]:
         "ENTRENOUS_PASSPHRASE": ana.passphrase,
         "TERM": "dumb",
     }
-    with begun(
+    with start_program(
         (*PROGRAM, "protect", photograph(ana), *words),
         env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
     ) as process:  # fmt: skip

@@ -34,7 +34,7 @@ def people(relay: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[She
     ana, ben = (Shell(name, folder / name) for name in ("ana", "ben"))
     for one in (ana, ben):
         one.does("setup", "--name", one.name, "--relay", relay.url)
-    ana.adds(ben)
+    ana.add_contact(ben)
     picture = folder / "picture.jpg"
     picture.write_bytes(photo(width_px=160))
     return ana, ben, picture
@@ -110,7 +110,7 @@ def test_failed_message_is_resumed_later_and_opened_once(
     ana, _, picture = people
     caro = Shell("caro", tmp_path / "caro")
     caro.does("setup", "--name", "caro", "--relay", other_relay.url)
-    ana.adds(caro)
+    ana.add_contact(caro)
     other_relay.stop(signal.SIGKILL)
     to_caro = ("--to", "caro", "--confirm", "caro", "--json")
     failed = ana.does("send", str(picture), *to_caro, status=6, patience_s=0.2)

@@ -60,7 +60,7 @@ def test_upload_killed_at_half_only_sends_the_rest(
     ana, ben = (Shell(name, tmp_path / name) for name in ("ana", "ben"))
     for one in (ana, ben):
         one.does("setup", "--name", one.name, "--relay", proxy.url)
-    ana.adds(ben)
+    ana.add_contact(ben)
     picture = tmp_path / "picture.jpg"
     picture.write_bytes(noise_jpeg())
     proxy.sent_bytes_max = proxy.sent_bytes + HALF_BYTES

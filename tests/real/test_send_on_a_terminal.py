@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.clips import wander, written
-from tests.ready import begun
+from tests.ready import start_program
 from tests.real.stage import PROGRAM, Server, Shell
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -51,7 +51,7 @@ def run_on_terminal(ana: Shell, *arguments: str) -> str:
         "ENTRENOUS_HOME": str(ana.home),
         "ENTRENOUS_PASSPHRASE": ana.passphrase,
     }
-    with begun(
+    with start_program(
         (*PROGRAM, *arguments), env=environment, stdin=theirs, stdout=theirs, stderr=theirs
     ) as program:
         os.close(theirs)

@@ -46,7 +46,7 @@ from tests.real.hostile import HostileRelay, RecordedRequest, hostile_relay
 from tests.serving.certificates import certificate
 from tests.sizes import size
 from tests.village.relay import village_relay
-from tests.village.world import LoadedDice, Villager, WoundClock
+from tests.village.world import SeededRandom, SettableClock, Villager
 
 pytestmark = pytest.mark.real
 
@@ -117,19 +117,19 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
 
 def set_up_people(relay: HostileRelay) -> list[Person]:
     """Set up the people, each with four contacts; how they became contacts is not recorded."""
-    clock, url = WoundClock(), f"https://127.0.0.1:{relay.port}"
-    real, _ = village_relay(url, clock, LoadedDice("relay"))
+    clock, url = SettableClock(), f"https://127.0.0.1:{relay.port}"
+    real, _ = village_relay(url, clock, SeededRandom("relay"))
     relay.app = relay_app(real)
     near = memory_courier({url: relay.app})
     people = [set_up_person(f"person {number}", url, near, clock) for number in range(PEOPLE)]
     for place, one in enumerate(people):
         for far in (1, 7):
-            one.adds(people[(place + far) % PEOPLE])
+            one.add_contact(people[(place + far) % PEOPLE])
     return people
 
 
-def set_up_person(name: str, url: str, courier: Courier, clock: WoundClock) -> Person:
-    vault, random_source = MemoryVault(), LoadedDice(name)
+def set_up_person(name: str, url: str, courier: Courier, clock: SettableClock) -> Person:
+    vault, random_source = MemoryVault(), SeededRandom(name)
     device = Device(clock, random_source, vault, VaultLedger(vault), courier, read_picture)
     set_up(name, url, device)
     home = own_device(device).home
@@ -154,7 +154,7 @@ def run_commands(
             post = _POST.match(seen.target)
             if seen.method == "PUT" and post is not None:
                 posts.append((seen, one.name, names[post[1]]))
-        one.device.clock.wind(seconds=61)  # type: ignore[attr-defined]
+        one.device.clock.advance(seconds=61)  # type: ignore[attr-defined]
     by_token = dict[bytes | None, list[RecordedRequest]]()
     for seen in relay.seen:
         by_token.setdefault(seen.header(b"authorization"), []).append(seen)
@@ -281,7 +281,7 @@ def test_resumed_session_would_be_detected(tmp_path: Path) -> None:
     pair = certificate(tmp_path)
     context, session = ssl.create_default_context(cafile=pair.cert), None
     with hostile_relay(pair) as relay:
-        relay.app = relay_app(village_relay("", WoundClock(), LoadedDice("relay"))[0])
+        relay.app = relay_app(village_relay("", SettableClock(), SeededRandom("relay"))[0])
         for _ in range(2):
             with (
                 socket.create_connection(("127.0.0.1", relay.port)) as connection,

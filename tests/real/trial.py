@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.ready import begun
+from tests.ready import start_program
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def folder_and_database(*, postgresql: bool) -> Iterator[tuple[Path, str]]:
 @contextmanager
 def killed_at_end(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
     """Run a program whose standard output can be read, and kill it at the end."""
-    with begun(command, stdout=subprocess.PIPE, text=True) as process:
+    with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:

@@ -30,7 +30,7 @@ class ManualClock:
     def now(self) -> datetime:
         return self.moment
 
-    def wind(self, **by: float) -> None:
+    def advance(self, **by: float) -> None:
         self.moment += timedelta(**by)
 
 

@@ -79,7 +79,7 @@ def test_duties_without_a_date_are_shown(case: Case) -> None:
 def test_notifying_meets_the_deadline_or_is_late(
     hours: int, state: DeadlineState, room: Room, case: Case
 ) -> None:
-    room.clock.wind(hours=hours)
+    room.clock.advance(hours=hours)
     notified = record_breach_notified(case.name, room.clock.now(), room.device, notified=True)
     assert dated_deadline(notified, room.clock.now()).state is state
     assert breach_next_step(notified, room.clock.now()) == ""
@@ -111,7 +111,7 @@ def test_duties_list_the_content_of_the_notification_and_its_source(case: Case) 
 
 def test_first_notification_counts_and_informing_people_is_separate(room: Room, case: Case) -> None:
     record_breach_notified(case.name, START, room.device, notified=True)
-    room.clock.wind(hours=5)
+    room.clock.advance(hours=5)
     again = record_breach_notified(
         case.name, room.clock.now(), room.device, notified=True, told=True
     )

@@ -54,7 +54,7 @@ class CaseLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.room = room_with_current_time()
-        self.room.clock.wind(hours=-STEPS * HOURS_MAX)  # stays behind the authority's clock
+        self.room.clock.advance(hours=-STEPS * HOURS_MAX)  # stays behind the authority's clock
         self.links = 0
 
     @initialize(places=st.sampled_from([("US",), ("GB",), ("DE", "US"), ("IN",)]))
@@ -71,7 +71,7 @@ class CaseLife(RuleBasedStateMachine):
 
     @rule(hours=st.floats(0.01, HOURS_MAX))
     def time_passes(self, hours: float) -> None:
-        self.room.clock.wind(hours=hours)
+        self.room.clock.advance(hours=hours)
 
     @precondition(is_open)
     @rule(where=st.text(min_size=1).filter(str.strip), reach=st.sampled_from(SightingReach))

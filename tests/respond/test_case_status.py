@@ -49,9 +49,9 @@ def case(room: Room) -> Case:
 
 def test_notice_runs_from_draft_to_removal(room: Room, case: Case) -> None:
     record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device)
-    room.clock.wind(hours=1)
+    room.clock.advance(hours=1)
     record_notice_event(case.name, 1, NoticeEvent.RECEIPT, START + HOUR, room.device)
-    room.clock.wind(hours=1)
+    room.clock.advance(hours=1)
     done = record_notice_event(
         case.name, 1, NoticeEvent.REMOVAL, START + 2 * HOUR, room.device
     ).notices[0]
@@ -68,7 +68,7 @@ def test_times_of_answer_question_and_removal_are_separate(room: Room, case: Cas
     questions = (NoticeEvent.ASK, NoticeEvent.SUPPLY, NoticeEvent.ASK)
     for event in (NoticeEvent.SEND, *questions, NoticeEvent.REFUSAL, NoticeEvent.REMOVAL):
         record_notice_event(case.name, 1, event, room.clock.now(), room.device)
-        room.clock.wind(hours=1)
+        room.clock.advance(hours=1)
     done = find_case(case.name, room.device).notices[0]
     assert (done.sent_at, done.received_at, done.asked_at) == (START, None, START + HOUR)
     assert (done.answered_at, done.removed_at) == (START + 4 * HOUR, START + 5 * HOUR)
@@ -159,7 +159,7 @@ def test_next_step_names_one_step(room: Room) -> None:
     sent = record_notice_event(case.name, 1, NoticeEvent.SEND, START, room.device)
     steps.append(next_step(sent, START))
     steps.append(next_step(sent, START + 49 * HOUR))
-    room.clock.wind(hours=50)
+    room.clock.advance(hours=50)
     late = record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START + 50 * HOUR, room.device)
     steps.append(next_step(late, START + 50 * HOUR))
     steps.append(next_step(close_case(case.name, room.device), START))
@@ -185,7 +185,7 @@ def test_site_that_is_late_for_longest_comes_first(room: Room) -> None:
         add_sighting(case.name, seen(site), room.device)
         draft_and_store_notice(case.name, "us-tida-removal", room.device)
     for number in (1, 2):
-        room.clock.wind(hours=3)
+        room.clock.advance(hours=3)
         now = room.clock.now()
         record_notice_event(case.name, number, NoticeEvent.SEND, now, room.device)
     step = next_step(find_case(case.name, room.device), now + 60 * HOUR)
@@ -210,7 +210,7 @@ def test_missed_deadline_is_the_next_step_until_it_is_escalated(
     case = drafted(room, "us-tida-removal", "eu-dsa-16")
     send(room, case, 1)
     late = send(room, case, 2)
-    room.clock.wind(days=9)
+    room.clock.advance(days=9)
     words = next_step(late, room.clock.now())
     assert words.startswith("Next you could go to: FTC (route us-tida-ftc). ")
     assert words.endswith(f": entrenous law routes {case.name}")
@@ -286,7 +286,7 @@ def test_police_sheet_hides_neither_a_missed_deadline_nor_an_unasked_site(
     room: Room,
 ) -> None:
     case = on_two_sites(room)
-    room.clock.wind(hours=49)
+    room.clock.advance(hours=49)
     draft_and_store_notice(case.name, "us-tida-crime", room.device)
     late = find_case(case.name, room.device)
     assert next_step(late, room.clock.now()).startswith("Next you could go to: FTC")
@@ -303,7 +303,7 @@ def test_a_complaint_is_about_the_site_that_is_late_not_the_one_that_removed_it(
     record_notice_event(case.name, 1, NoticeEvent.REMOVAL, START, room.device)
     draft_and_store_notice(case.name, "us-tida-removal", room.device, sightings=(2,))
     send(room, case, 2)
-    room.clock.wind(hours=49)
+    room.clock.advance(hours=49)
     letter = draft_and_store_notice(case.name, "us-tida-ftc", room.device).letter
     assert ELSEWHERE in letter
     assert REDDIT not in letter

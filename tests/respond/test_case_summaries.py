@@ -17,7 +17,7 @@ def test_summaries_agree_with_the_cases_newest_first(room: Room) -> None:
     for _ in range(3):
         opened = room.opens()
         add_sighting(opened.name, seen(), room.device)
-        room.clock.wind(hours=1)
+        room.clock.advance(hours=1)
     close_case(opened.name, room.device)
     waiting = replace(room.opens(), stamp_wanted_at=START, age=AgeAnswer.UNSURE)
     save_case(waiting, room.device, CustodyAct.CHANGED, "a test")

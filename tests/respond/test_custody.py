@@ -29,7 +29,7 @@ from tests.respond.room import Room, seen
 def name(room: Room) -> CaseName:
     """Return the name of a case with four links: opened, sighting added, file stored, file read."""
     case = room.opens()
-    room.clock.wind(minutes=1)
+    room.clock.advance(minutes=1)
     add_sighting(case.name, seen(), room.device)
     add_file(case.name, b"bytes", "a screenshot", room.device)
     read_evidence(case.name, 1, "to look at it", room.device)

@@ -55,7 +55,7 @@ def test_under_18_nothing_is_stored_and_somebody_takes_over(
 def test_names_are_unique_and_the_newest_case_is_listed_first(room: Room) -> None:
     names = []
     for _ in range(30):
-        room.clock.wind(seconds=1)
+        room.clock.advance(seconds=1)
         names.append(room.opens().name)
     assert len(set(names)) == 30
     assert [case.name for case in all_cases(room.device)] == names[::-1]

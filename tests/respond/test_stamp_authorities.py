@@ -213,7 +213,7 @@ def test_postponed_stamp_stays_requested_until_it_is_made(
         with pytest.raises(StampPostponed, match="entrenous evidence stamp"):
             stamp_evidence_or_postpone(case.name, ask, room.device)
         first = verify_case(case.name, room.device)
-        room.clock.wind(minutes=2)
+        room.clock.advance(minutes=2)
         with pytest.raises(StampPostponed):
             stamp_evidence_or_postpone(case.name, ask, room.device)
     assert cases_to_stamp(room.device) == (case.name,)

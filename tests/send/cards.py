@@ -46,7 +46,7 @@ def instead(newest: DeviceListStatement, **fields: Any) -> DeviceListStatement:
     return read_device_list(write_device_list(replace(newest.said, **fields)))
 
 
-def issue_card(
+def issue_key_bundle(
     who: Person,
     *,
     same_epoch: bool = False,

@@ -13,22 +13,22 @@ __all__ = ["features_once"]
 @pytest.fixture(scope="session")
 def two_strangers() -> Room:
     room = Room()
-    room.settles("ana")
-    room.settles("ben")
+    room.set_up_person("ana")
+    room.set_up_person("ben")
     return room
 
 
 @pytest.fixture(scope="session")
 def two_friends(two_strangers: Room) -> Room:
     room = two_strangers.copied()
-    room["ana"].adds(room["ben"])
+    room["ana"].add_contact(room["ben"])
     return room
 
 
 @pytest.fixture(scope="session")
 def three_friends(two_friends: Room) -> Room:
     room = two_friends.copied()
-    room["ana"].adds(room.settles("caro"))
+    room["ana"].add_contact(room.set_up_person("caro"))
     return room
 
 
@@ -65,9 +65,9 @@ def _street_with(folder: Path, **others: str) -> Street:
     with pytest.MonkeyPatch.context() as patch:
         street = Street(folder, patch)
         for who, relay in {"ana": HERE, **others}.items():
-            street.settles(who, relay)
+            street.set_up_person(who, relay)
         for other in others:
-            street.adds("ana", other)
+            street.add_contact("ana", other)
         return street
 
 

@@ -22,7 +22,7 @@ from tests.in_memory.courier import App, memory_courier
 from tests.in_memory.vault import MemoryVault
 from tests.village.malicious_relay import MaliciousCourier
 from tests.village.relay import copied_relay, village_relay
-from tests.village.world import LoadedDice, Villager, WoundClock, strip
+from tests.village.world import SeededRandom, SettableClock, Villager, strip
 
 HERE = "http://127.0.0.1:7001"
 THERE = "http://127.0.0.1:7002"
@@ -59,7 +59,7 @@ class Person(Villager):
 class Room:
     """Two relays, and the people at each of them."""
 
-    clock: WoundClock = field(default_factory=WoundClock)
+    clock: SettableClock = field(default_factory=SettableClock)
     people: dict[str, Person] = field(default_factory=dict)
     apps: dict[str, App] = field(default_factory=dict)
 
@@ -75,7 +75,7 @@ class Room:
 
     def opens(self, url: str) -> None:
         """Open a relay at this address."""
-        self._serve(url, village_relay(url, self.clock, LoadedDice(url))[0])
+        self._serve(url, village_relay(url, self.clock, SeededRandom(url))[0])
 
     def _serve(self, url: str, relay: Relay) -> None:
         self.relays[url] = relay
@@ -107,12 +107,12 @@ class Room:
         )
         return Person(person.name, device, vault, courier)
 
-    def settles(self, name: str, url: str = HERE) -> Person:
+    def set_up_person(self, name: str, url: str = HERE) -> Person:
         vault, courier = MemoryVault(), MaliciousCourier(self.honest)
         ledger = VaultLedger(vault)
         device = Device(
             self.clock,
-            LoadedDice(f"{name} {len(self.people)}"),
+            SeededRandom(f"{name} {len(self.people)}"),
             vault,
             ledger,
             courier,
@@ -129,8 +129,8 @@ class Room:
         self.apps[url] = self._unreachable_apps.pop(url)
 
 
-def _copied_dice(dice: RandomSource) -> LoadedDice:
-    assert isinstance(dice, LoadedDice)
+def _copied_dice(dice: RandomSource) -> SeededRandom:
+    assert isinstance(dice, SeededRandom)
     return replace(dice)
 
 
@@ -149,7 +149,11 @@ def made_once(make: Callable[[], Room]) -> Callable[[], Room]:
 def town_of_three() -> Room:
     """Ana and Ben at one relay, Cleo at the other; both are contacts of Ana."""
     room = Room()
-    ana, ben, cleo = room.settles("ana"), room.settles("ben"), room.settles("cleo", THERE)
-    ana.adds(ben)
-    cleo.adds(ana)
+    ana, ben, cleo = (
+        room.set_up_person("ana"),
+        room.set_up_person("ben"),
+        room.set_up_person("cleo", THERE),
+    )
+    ana.add_contact(ben)
+    cleo.add_contact(ana)
     return room

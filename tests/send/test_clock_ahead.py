@@ -72,10 +72,10 @@ from entrenous.send.tokens.token_ranges import (
 )
 from entrenous.wire.relay_nouns import EnvelopeState, WaitingEnvelope
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
-from tests.send.test_guard import doubts
+from tests.send.test_guard import guard_reasons
 from tests.village.households import held, ids
 from tests.village.malicious_relay import failing
-from tests.village.world import WoundClock
+from tests.village.world import SettableClock
 
 pytestmark = pytest.mark.slow
 
@@ -86,7 +86,7 @@ YEAR = timedelta(days=400)
 def clock_ahead(room: Room, who: Person, by: timedelta = YEAR) -> Iterator[None]:
     """Set the clock of one person ahead within the block."""
     right = who.device
-    who.device = replace(right, clock=WoundClock(room.clock.moment + by))
+    who.device = replace(right, clock=SettableClock(room.clock.moment + by))
     yield
     who.device = right
 
@@ -133,7 +133,7 @@ def test_messages_expire_even_if_every_fetch_is_forty_days_apart(friends: Room) 
     fetch_messages(ben.device)
     open_message(name, ben.device)
     for ended in (InboxState.OPENED, InboxState.EXPIRED):
-        friends.clock.wind(days=40)
+        friends.clock.advance(days=40)
         fetch_messages(ben.device)
         assert [one.state for one in received_messages(ben.device)] == [ended]
 
@@ -170,7 +170,7 @@ def test_signed_receipt_overrides_later_expiry(friends: Room) -> None:
     )
     fetch_messages(ben.device)
     open_message(name, ben.device)
-    friends.clock.wind(days=8)
+    friends.clock.advance(days=8)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert copy_state(ana) is EnvelopeState.OPENED
@@ -199,7 +199,7 @@ def test_a_replaced_prekey_survives_a_clock_that_was_ahead(room: Room) -> None:
         suppress(EntrenousError),
     ):
         add_person(link, "ben", ana.device)
-    room.clock.wind(days=7, minutes=1)
+    room.clock.advance(days=7, minutes=1)
     fetch_messages(ben.device)  # the prekey is rotated as usual
     with clock_ahead(room, ben):
         fetch_messages(ben.device)
@@ -216,14 +216,14 @@ def public_keys(who: Person) -> list[OwnXWingKey]:
 @pytest.mark.parametrize("by", [timedelta(days=20), YEAR])
 def test_a_prekey_with_a_future_date_is_rotated_and_deleted(friends: Room, by: timedelta) -> None:
     ben = friends["ben"]
-    friends.clock.wind(days=8)
+    friends.clock.advance(days=8)
     with clock_ahead(friends, ben, by):
         fetch_messages(ben.device)
     made = {key.id for key in public_keys(ben)}
     fetch_messages(ben.device)
     assert {key.id for key in public_keys(ben)} - made
     for _ in range(6):
-        friends.clock.wind(days=7)
+        friends.clock.advance(days=7)
         fetch_messages(ben.device)
     assert not {key.id for key in public_keys(ben)} & made
 
@@ -268,7 +268,7 @@ def test_a_replaced_token_range_is_valid_for_a_week(friends: Room) -> None:
         )
     fetch_with_clock_ahead(friends, ben)
     assert sum(one.seed == old.seed for one in retired_ranges(ben)) == 2
-    friends.clock.wind(days=8)
+    friends.clock.advance(days=8)
     fetch_messages(ben.device)
     assert all(one.seed != old.seed for one in retired_ranges(ben))
 
@@ -287,7 +287,7 @@ def test_letters_awaiting_a_list_survive_a_clock_that_was_ahead(friends: Room) -
     LETTER_AWAITING_DEVICE_LIST_TABLE.store(awaiting, letter.id.hex(), ben.device.vault)
     fetch_with_clock_ahead(friends, ben)
     assert ben.device.vault.keys(LETTER_AWAITING_DEVICE_LIST)
-    friends.clock.wind(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
+    friends.clock.advance(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
     fetch_messages(ben.device)
     assert not ben.device.vault.keys(LETTER_AWAITING_DEVICE_LIST)
 
@@ -337,7 +337,7 @@ def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(
     friends: Room, date_field: str
 ) -> None:
     ana = friends["ana"]
-    lost = friends.settles("lost")
+    lost = friends.set_up_person("lost")
     url, mailbox, owner = lost.home
     moment = friends.clock.moment + (YEAR if date_field == "not_before" else timedelta(days=7))
     schedule_mailbox_deletion(
@@ -350,7 +350,7 @@ def test_a_mailbox_deletion_is_carried_out_after_a_clock_error(
         fetch_messages(ana.device)
     assert ana.device.vault.keys(MAILBOX_TO_DELETE)
     fetch_messages(ana.device)
-    friends.clock.wind(hours=1)
+    friends.clock.advance(hours=1)
     fetch_messages(ana.device)
     assert not ana.device.vault.keys(MAILBOX_TO_DELETE)
 
@@ -381,7 +381,7 @@ def test_a_mailbox_that_a_list_in_transit_may_name_is_kept(friends: Room) -> Non
     with clock_ahead(friends, ana):
         prepare_to_follow_moves(ana.device)
     assert ana.device.vault.keys(PREPARED_MAILBOX) == (THERE,)
-    friends.clock.wind(days=7)
+    friends.clock.advance(days=7)
     prepare_to_follow_moves(ana.device)
     assert ana.device.vault.keys(PREPARED_MAILBOX) == ()
 
@@ -407,7 +407,7 @@ def test_the_guard_asks_about_a_silent_device_after_a_clock_error(friends: Room)
     talk = SENT_RECORD_TABLE.load(key, ana.device.vault)
     assert talk is not None
     SENT_RECORD_TABLE.store(replace(talk, asked_at=then), key, ana.device.vault)
-    friends.clock.wind(days=22)
+    friends.clock.advance(days=22)
     claims = ana.courier.calls["claim_prekeys"]
-    assert "has been silent" in doubts(ana, "ben")["ben"]
+    assert "has been silent" in guard_reasons(ana, "ben")["ben"]
     assert ana.courier.calls["claim_prekeys"] == claims + 1

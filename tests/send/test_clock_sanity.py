@@ -53,12 +53,12 @@ def test_the_clock_is_trusted_an_hour_after_a_month_of_absence(friends: Room) ->
     name = ana.sends(SMALL, ben).name
     fetch_messages(ben.device)
     open_message(name, ben.device)
-    friends.clock.wind(days=40)
+    friends.clock.advance(days=40)
     for minutes in (0, 30, 29):
-        friends.clock.wind(minutes=minutes)
+        friends.clock.advance(minutes=minutes)
         fetch_messages(ben.device)
         assert received_messages(ben.device)[0].state is InboxState.OPENED
-    friends.clock.wind(minutes=1)
+    friends.clock.advance(minutes=1)
     fetch_messages(ben.device)
     (ended,) = received_messages(ben.device)
     assert (ended.state, ended.key, ended.kept) == (InboxState.EXPIRED, None, ())
@@ -68,11 +68,11 @@ def test_a_clock_that_was_ahead_from_the_start_is_trusted(friends: Room) -> None
     """Once it has been set back, messages still expire."""
     ana, ben = friends["ana"], friends["ben"]
     fetch_messages(ben.device)
-    friends.clock.wind(days=-10)
+    friends.clock.advance(days=-10)
     ana.sends(SMALL, ben)
     for _ in range(4):
         fetch_messages(ben.device)
-        friends.clock.wind(days=10)
+        friends.clock.advance(days=10)
     fetch_messages(ben.device)
     assert received_messages(ben.device)[0].state is InboxState.EXPIRED
 
@@ -105,11 +105,11 @@ def test_a_message_dated_in_the_far_future_expires_normally(
     assert one.sent_at <= friends.clock.now()
     assert one.expires_at is not None
     assert one.expires_at - friends.clock.now() <= timedelta(days=31)
-    friends.clock.wind(days=20)
+    friends.clock.advance(days=20)
     fetch_messages(ben.device)
     with ben.courier.playing(open_share=failing(NoSuchEnvelope()), blob=failing(NoSuchBlob())):
         with pytest.raises(MessageNotAtRelay):
             open_message(one.name, ben.device)
-        friends.clock.wind(days=20)
+        friends.clock.advance(days=20)
         fetch_messages(ben.device)
         assert received_messages(ben.device)[0].state is InboxState.EXPIRED

@@ -36,15 +36,15 @@ def draft(sender: Person, *to: str, confirmed: tuple[str, ...] = ()) -> Draft:
     return Draft((SMALL,), names, policy, confirmed=frozenset(confirmed))
 
 
-def doubts(sender: Person, *to: str) -> dict[str, str]:
+def guard_reasons(sender: Person, *to: str) -> dict[str, str]:
     return {str(d.who): d.why for d in inspect_draft(draft(sender, *to), sender.device).doubts}
 
 
 def test_the_guard_asks_about_a_first_message_only(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    assert doubts(ana, "ben") == {"ben": "this is the first message to ben"}
+    assert guard_reasons(ana, "ben") == {"ben": "this is the first message to ben"}
     ana.sends(SMALL, ben)
-    assert doubts(ana, "ben") == {}
+    assert guard_reasons(ana, "ben") == {}
     inspect_draft(draft(ana, "ben"), ana.device).require_answers()
 
 
@@ -62,34 +62,34 @@ def test_the_guard_asks_before_the_first_picture_to_a_person_known_by_link(frien
     for _ in range(7):
         send_message(text, ben.device)
         assert inspect_draft(text, ben.device).doubts == ()
-        friends.clock.wind(seconds=1)
-    assert doubts(ben, "ana") == {"ana": BY_LINK}
+        friends.clock.advance(seconds=1)
+    assert guard_reasons(ben, "ana") == {"ana": BY_LINK}
     ben.sends(SMALL, ana)
-    assert doubts(ben, "ana") == {}
+    assert guard_reasons(ben, "ana") == {}
     for _ in range(7):
-        friends.clock.wind(seconds=1)
+        friends.clock.advance(seconds=1)
         send_message(text, ben.device)
-    assert doubts(ben, "ana") == {}, "it is remembered, however many texts come after it"
+    assert guard_reasons(ben, "ana") == {}, "it is remembered, however many texts come after it"
     known = contact_named("ana", ben.device)
     for trust in (Trust.UNKNOWN, Trust.BY_LINK):
-        friends.clock.wind(seconds=1)
+        friends.clock.advance(seconds=1)
         store_contact(replace(known, trust=trust), ben.device)
-        assert "ana" in doubts(ben, "ana")
+        assert "ana" in guard_reasons(ben, "ana")
         ben.sends(SMALL, ana)
 
 
 def test_the_guard_does_not_ask_about_compared_keys(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     mark_keys_compared("ana", ben.device)
-    assert doubts(ben, "ana") == {"ana": "this is the first message to ana"}
+    assert guard_reasons(ben, "ana") == {"ana": "this is the first message to ana"}
     ben.sends(SMALL, ana)
-    assert doubts(ben, "ana") == {}
+    assert guard_reasons(ben, "ana") == {}
 
 
 def add_contact_called(name: str, room: Room) -> None:
     """Add a new person whom Ana calls ``name``."""
-    one = room.settles(f"{len(room.people)}")
-    room["ana"].adds(one)
+    one = room.set_up_person(f"{len(room.people)}")
+    room["ana"].add_contact(one)
     contact = contact_named(one.name, room["ana"].device)
     store_contact(replace(contact, name=name), room["ana"].device)
 
@@ -111,7 +111,7 @@ def test_the_guard_asks_about_a_name_similar_to_another(friends: Room, alike: st
     (doubt,) = inspect_draft(draft(ana, "ben"), ana.device).doubts
     assert doubt.why.startswith(f"ben is easily mistaken for {alike} (")
     rename_contact(alike, "Wilhelmina", ana.device)
-    assert doubts(ana, "ben") == {}
+    assert guard_reasons(ana, "ben") == {}
 
 
 @pytest.mark.threat("wrong-recipient")
@@ -143,10 +143,10 @@ def test_the_guard_asks_about_unknown_keys_each_time(friends: Room) -> None:
     ben, ana = friends["ben"], friends["ana"]
     store_contact(replace(contact_named("ana", ben.device), trust=Trust.UNKNOWN), ben.device)
     for _ in range(5):
-        assert "ana's keys are unknown" in doubts(ben, "ana")["ana"]
+        assert "ana's keys are unknown" in guard_reasons(ben, "ana")["ana"]
         ben.sends(SMALL, ana)
     mark_keys_compared("ana", ben.device)
-    assert doubts(ben, "ana") == {}
+    assert guard_reasons(ben, "ana") == {}
 
 
 def test_a_unique_first_name_answers_a_doubt(friends: Room) -> None:
@@ -169,10 +169,10 @@ def test_after_a_cancelled_message_the_next_one_counts_as_first(friends: Room) -
         with pytest.raises(WaitsInOutbox):
             ana.sends(SMALL, ben)
         (message,) = ana.device.ledger.messages()
-        assert doubts(ana, "ben") == {}
+        assert guard_reasons(ana, "ben") == {}
         with ana.device.vault.transaction():
             forget_sent_records_of_message(message.id, ana.device)
-    assert "first message" in doubts(ana, "ben")["ben"]
+    assert "first message" in guard_reasons(ana, "ben")["ben"]
 
 
 def test_messages_sent_before_the_index_are_indexed(friends: Room) -> None:
@@ -181,7 +181,7 @@ def test_messages_sent_before_the_index_are_indexed(friends: Room) -> None:
     for table, key in ((SENT_RECORD, key) for key in ana.device.vault.keys(SENT_RECORD)):
         ana.device.vault.drop(table, key)
     ana.device.vault.drop(OWN_RECORDS, "talks-indexed")
-    assert doubts(ana, "ben") == {}
+    assert guard_reasons(ana, "ben") == {}
 
 
 def test_nothing_is_sent_to_a_blocked_person(friends: Room) -> None:
@@ -194,10 +194,10 @@ def test_nothing_is_sent_to_a_blocked_person(friends: Room) -> None:
 def test_every_reason_is_given_and_only_odd_recipients_are_asked_about(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
-    caro = friends.settles("caro")
-    caro.adds(ana)
+    caro = friends.set_up_person("caro")
+    caro.add_contact(ana)
     add_contact_called("cara", friends)
-    why = doubts(ana, "ben", "caro")
+    why = guard_reasons(ana, "ben", "caro")
     assert list(why) == ["caro"]
     for reason in ("know caro by link only", "first message to caro", "easily mistaken for cara"):
         assert reason in why["caro"]
@@ -219,7 +219,7 @@ def test_only_the_exact_name_answers_a_doubt(friends: Room) -> None:
 
 def test_one_persons_name_does_not_answer_for_another(friends: Room) -> None:
     ana = friends["ana"]
-    ana.adds(friends.settles("caro"))
+    ana.add_contact(friends.set_up_person("caro"))
     with pytest.raises(GuardHasDoubts, match="confirm caro"):
         inspect_draft(draft(ana, "ben", "caro", confirmed=("ben",)), ana.device).require_answers()
     with pytest.raises(ConfirmedNameNotRecipient, match="goes to ben"):

@@ -98,9 +98,9 @@ def test_an_ended_message_never_opens_whatever_the_relay_says(
 def test_an_opened_message_expires_without_its_relay(friends: Room, ben: Person) -> None:
     opened, name = newest(ben), newest(ben).name
     friends.silence(HERE)
-    friends.clock.wind(days=1, hours=23)
+    friends.clock.advance(days=1, hours=23)
     assert open_message(name, ben.device).files
-    friends.clock.wind(hours=1)
+    friends.clock.advance(hours=1)
     with pytest.raises(Expired, match="27 November 2026"):
         open_message(name, ben.device)
     assert not set(opened.kept) & set(ben.vault._files)
@@ -108,7 +108,7 @@ def test_an_opened_message_expires_without_its_relay(friends: Room, ben: Person)
 
 
 def test_messages_are_listed_oldest_first_and_found_by_name(friends: Room, ben: Person) -> None:
-    friends.clock.wind(hours=1)
+    friends.clock.advance(hours=1)
     second = friends["ana"].sends(SMALL, ben).name
     fetch_messages(ben.device)
     assert [one.sent_at for one in received_messages(ben.device)] == sorted(
@@ -125,7 +125,7 @@ def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) ->
     ana, ben = friends["ana"], friends["ben"]
     sent = list[str]()
     for number in range(8):
-        friends.clock.wind(milliseconds=30)
+        friends.clock.advance(milliseconds=30)
         sent.append(writes(ana, "ben", text=str(number)).name)
     fetch_messages(ben.device)
     received = received_messages(ben.device)
@@ -140,8 +140,8 @@ def test_messages_of_one_second_keep_their_order_on_both_sides(friends: Room) ->
 
 def test_a_recall_by_another_person_changes_nothing(friends: Room, ben: Person) -> None:
     """Caro's program sends a recall note about Ana's message."""
-    caro = friends.settles("caro")
-    caro.adds(ben)
+    caro = friends.set_up_person("caro")
+    caro.add_contact(ben)
     opened = newest(ben)
     apply_recall(RecallNote(opened.id), caro.id, ben.device)
     assert newest(ben) == opened
@@ -189,7 +189,7 @@ def test_a_message_lost_by_its_relay_waits_until_it_expires(friends: Room) -> No
             ben.opens_newest()
         assert newest(ben).state is InboxState.WAITING
     INBOX_TABLE.store(replace(newest(ben), expires_at=None), *key_and_vault(ben))
-    friends.clock.wind(days=31)
+    friends.clock.advance(days=31)
     with ben.courier.playing(open_share=lost), pytest.raises(Expired):
         open_message(newest(ben).name, ben.device)
     assert newest(ben).state is InboxState.EXPIRED
@@ -226,9 +226,9 @@ def test_a_message_lost_by_its_relay_opens_once_posted_again(
 
 
 def test_recall_reaches_every_relay_that_answers(room: Room) -> None:
-    ana, ben, caro = room["ana"], room["ben"], room.settles("caro", THERE)
+    ana, ben, caro = room["ana"], room["ben"], room.set_up_person("caro", THERE)
     for other in (ben, caro):
-        ana.adds(other)
+        ana.add_contact(other)
     posted = ana.sends(SMALL, caro, ben)
     for one in (ben, caro):
         fetch_messages(one.device)

@@ -120,7 +120,7 @@ def test_the_name_index_agrees_with_all_messages(
     fetch_messages(ben.device)
     open_message(once, ben.device)
     remove_received_message(removed, ben.device)
-    friends.clock.wind(days=8)
+    friends.clock.advance(days=8)
     assert {one.state.value for one in received_messages(ben.device)} > {"expired", "used up"}
     for who in (ana, ben):
         assert index_agrees(who.device)

@@ -61,9 +61,9 @@ def at_two_relays() -> Room:
     """Ana and Ben at this relay, Caro at another; both are contacts of Ana."""
     room = Room()
     for name, url in {"ana": HERE, "ben": HERE, "caro": THERE}.items():
-        room.settles(name, url)
+        room.set_up_person(name, url)
     for name in ("ben", "caro"):
-        room["ana"].adds(room[name])
+        room["ana"].add_contact(room[name])
     return room
 
 
@@ -214,7 +214,7 @@ def test_blobs_that_the_relay_dropped_are_uploaded_again(friends: Room, *, answe
     def sleep_before_post(post: Honest, *arguments: Any) -> None:
         if not has_slept:
             has_slept.append(True)
-            friends.clock.wind(hours=UNREFERENCED_BLOB_HOURS + 1)
+            friends.clock.advance(hours=UNREFERENCED_BLOB_HOURS + 1)
             if not answered:
                 raise RelayUnreachable(host="x")
         post(*arguments)
@@ -288,7 +288,7 @@ def test_nothing_overtakes_an_item_that_is_still_waiting(friends: Room) -> None:
 def test_a_hello_waits_for_its_token_registration_and_delays_nothing_else(
     three: Room,
 ) -> None:
-    ana, ben, dan = three["ana"], three["ben"], three.settles("dan")
+    ana, ben, dan = three["ana"], three["ben"], three.set_up_person("dan")
     full = failing(RelayFull())
     with ana.courier.playing(change_tokens=full):
         with pytest.raises(RelayFull):

@@ -37,7 +37,7 @@ from entrenous.send.send import send_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
 from tests.send.send_device import HERE, SMALL, Person, Room
-from tests.send.test_guard import doubts, draft
+from tests.send.test_guard import draft, guard_reasons
 from tests.village.malicious_relay import Honest, changed, failing
 
 pytestmark = pytest.mark.slow
@@ -49,7 +49,7 @@ def test_a_copy_forgotten_by_its_relay_is_not_reported_unopened(friends: Room) -
     ana, ben = friends["ana"], friends["ben"]
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
-    friends.clock.wind(days=93)
+    friends.clock.advance(days=93)
     with ana.courier.playing(withdraw=FORGOTTEN):
         assert recall_message(name, ana.device) == (RecallResult("ben", opened=None, asked=True),)
 
@@ -97,7 +97,7 @@ def test_a_copy_its_relay_may_have_forgotten_is_not_reported_unopened(
     ):
         ana.sends(SMALL, ben)
     (sent,) = query_sent_messages(ana.device)
-    friends.clock.wind(days=days)
+    friends.clock.advance(days=days)
     (recall,) = recall_message(sent.message.name, ana.device)
     assert recall.opened is (False if days < 30 else None)
 
@@ -141,7 +141,7 @@ def test_a_copy_that_arrives_after_its_recall_is_recalled_at_the_relay(
     (sent,) = query_sent_messages(ana.device)
     with ana.courier.playing(withdraw=FORGOTTEN):
         assert recall_message(sent.message.name, ana.device)[0].opened is None
-        friends.clock.wind(minutes=minutes)
+        friends.clock.advance(minutes=minutes)
         fetch_messages(ana.device)  # not arrived yet: the recall is repeated for an hour
     (honest, arguments), *_ = delayed
     honest(*arguments)
@@ -216,9 +216,9 @@ def test_a_recall_is_not_repeated_once_the_relay_must_have_forgotten_it(friends:
     with ana.courier.playing(withdraw=failing(RelayUnreachable(host="x"))):
         with pytest.raises(RecallIncomplete):
             recall_message(name, ana.device)
-        friends.clock.wind(days=60)
+        friends.clock.advance(days=60)
         fetch_messages(ana.device)
-        friends.clock.wind(hours=1)  # her clock counts as implausible until then
+        friends.clock.advance(hours=1)  # her clock counts as implausible until then
         fetch_messages(ana.device)
     assert not ana.device.vault.keys(UNCONFIRMED_RECALL)
 
@@ -273,7 +273,7 @@ def test_an_opened_copy_stays_opened_after_its_relay_is_restored(
         mark_keys_compared("ana", ben.device)
     name = ana.sends(SMALL, ben).name
     ben.opens_newest()
-    friends.clock.wind(minutes=16)
+    friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     if not signed:
@@ -288,16 +288,16 @@ def test_an_opened_copy_stays_opened_after_its_relay_is_restored(
 def test_recalled_message_that_never_left_does_not_count_as_first(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     unreachable = failing(RelayUnreachable(host="x"))
-    before = doubts(ana, "ben")
+    before = guard_reasons(ana, "ben")
     with (
         ana.courier.playing(upload_blob=unreachable, post=unreachable),
         pytest.raises(WaitsInOutbox),
     ):
         send_message(draft(ana, "ben", confirmed=("ben",)), ana.device)
     (message,) = ana.device.ledger.messages()
-    assert doubts(ana, "ben") != before
+    assert guard_reasons(ana, "ben") != before
     recall_message(message.name, ana.device)
-    assert doubts(ana, "ben") == before
+    assert guard_reasons(ana, "ben") == before
     assert ben.received() == 0
 
 
@@ -321,13 +321,13 @@ def test_recall_notes_of_messages_that_never_arrive_are_deleted(friends: Room) -
 
     for number in range(LETTERS_WAITING_MAX + 5):
         recall_unknown_message(number)
-        friends.clock.wind(seconds=1)
+        friends.clock.advance(seconds=1)
     kept = ben.device.vault.keys(EARLY_RECALL)
     assert len(kept) == LETTERS_WAITING_MAX
     assert kept[-1].endswith(MessageId((LETTERS_WAITING_MAX + 4).to_bytes(16)).hex())
-    friends.clock.wind(days=32)
+    friends.clock.advance(days=32)
     fetch_messages(ben.device)
-    friends.clock.wind(hours=1)  # his clock counts as implausible until then
+    friends.clock.advance(hours=1)  # his clock counts as implausible until then
     recall_unknown_message(0)
     assert len(ben.device.vault.keys(EARLY_RECALL)) == 1
     block_contact("ana", ben.device)

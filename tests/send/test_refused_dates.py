@@ -47,16 +47,16 @@ from tests.send.room_text import writes
 from tests.send.send_device import HERE, SMALL, Person, Room, town_of_three
 from tests.village.households import bare, can_write, catch_up, in_touch, links
 from tests.village.malicious_relay import Honest, Trick, failing
-from tests.village.world import WoundClock
+from tests.village.world import SettableClock
 
 pytestmark = pytest.mark.slow
 
 WRONG = [timedelta(days=2), timedelta(days=400), timedelta(days=-40)]
 
 
-def set_clock_off(who: Person, room: Room, by: timedelta) -> WoundClock:
+def set_clock_off(who: Person, room: Room, by: timedelta) -> SettableClock:
     """Give a person a clock of their own that is wrong by this much, and return it."""
-    clock = WoundClock(room.clock.moment + by)
+    clock = SettableClock(room.clock.moment + by)
     who.device = replace(who.device, clock=clock)
     return clock
 
@@ -169,8 +169,8 @@ def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(ro
     tried = list[Envelope]()
     with ana.courier.playing(post=recording(tried)):
         for rounds in (1, 2, 3):
-            clock.wind(hours=1)
-            room.clock.wind(hours=1)
+            clock.advance(hours=1)
+            room.clock.advance(hours=1)
             with pytest.raises(MessageNotSentYet, match="clock") as raised:
                 send_message(text_draft(ana, 7), ana.device)
             assert "Once they are right, the messages are sent" in join_wrapped_lines(
@@ -188,8 +188,8 @@ def test_an_item_refused_for_its_date_is_tried_once_a_flush_and_not_overtaken(ro
 def test_an_item_refused_for_its_date_delays_no_other(room: Room) -> None:
     """The other item has an earlier expiry and goes to another mailbox."""
     ana, ben = room["ana"], room["ben"]
-    ana.adds(ben)
-    caro = room.settles("caro")
+    ana.add_contact(ben)
+    caro = room.set_up_person("caro")
     set_clock_off(ana, room, timedelta(days=2))
     with pytest.raises(PostponedUntilClockIsRight):
         add_person(make_invite_link(caro.device), "caro", ana.device)
@@ -208,7 +208,7 @@ def queue_recall_note(ana: Person, ben: Person) -> None:
 def test_a_letter_that_waited_forty_days_leaves_with_a_new_date(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     queue_recall_note(ana, ben)
-    friends.clock.wind(days=40)
+    friends.clock.advance(days=40)
     assert flush_outbox(ana.device).problems == ()
     assert outbox_size(ana) == 0
 
@@ -217,7 +217,7 @@ def test_a_letter_that_waited_forty_days_leaves_with_a_new_date(friends: Room) -
 def test_a_relay_with_a_short_limit_accepts_all_letters(room: Room, days: int) -> None:
     limit_expiry(room, days)
     ana, ben = room["ana"], room["ben"]
-    ana.adds(ben)
+    ana.add_contact(ben)
     phone = links(room, ana, "phone", "phone")
     for _ in range(3):
         catch_up(ana, phone, ben)
@@ -245,7 +245,7 @@ def test_an_old_letter_is_redated_to_a_relays_short_limit(friends: Room) -> None
     """Its date is expired at first, and then, by our own default, too far ahead for the relay."""
     ana, ben = friends["ana"], friends["ben"]
     queue_recall_note(ana, ben)
-    friends.clock.wind(days=40)
+    friends.clock.advance(days=40)
     limit_expiry(friends, 7)
     tried = list[Envelope]()
     with ana.courier.playing(post=recording(tried)):
@@ -353,7 +353,7 @@ def test_the_reason_why_a_waiting_copy_is_refused(
         pytest.raises(Exception, match="has not been sent yet"),
     ):
         send_message(text_draft(ana, 2 if by else 7), ana.device)
-    friends.clock.wind(days=waited.days)
+    friends.clock.advance(days=waited.days)
     clock.moment = friends.clock.moment + min(by, timedelta(0))
     (problem,) = flush_outbox(ana.device).problems
     assert isinstance(problem, CopyRefused)
@@ -364,7 +364,7 @@ def test_the_reason_why_a_waiting_copy_is_refused(
 def test_tokens_refused_as_expired_are_reported_as_a_clock_difference(friends: Room) -> None:
     ana = friends["ana"]
     refused = Expired(when=friends.clock.now())
-    caro = friends.settles("caro")
+    caro = friends.set_up_person("caro")
     with (
         ana.courier.playing(change_tokens=failing(refused)),
         pytest.raises(PostponedUntilClockIsRight, match="is behind"),

@@ -13,7 +13,7 @@ from entrenous.send.inbox import received_messages
 from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.open import open_message
 from tests.send.send_device import HERE, SMALL, Room
-from tests.village.world import WoundClock
+from tests.village.world import SettableClock
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_messages_wait_while_the_relays_clock_is_wrong(swept: Room) -> None:
     fetch_messages(ben.device)
     (message,) = received_messages(ben.device)
     for one in (ana, ben):
-        one.device = replace(one.device, clock=WoundClock(right))
+        one.device = replace(one.device, clock=SettableClock(right))
     swept.clock.moment = right + timedelta(days=400)
     sweep_with_clock_ahead(swept)
     with pytest.raises(RelayClockAhead):

@@ -12,7 +12,7 @@ from entrenous.send.set_up import finish_set_up, join_relay, set_up
 from tests.in_memory.vault import MemoryVault
 from tests.send.send_device import HERE, Room
 from tests.village.malicious_relay import MaliciousCourier
-from tests.village.world import LoadedDice, Villager
+from tests.village.world import SeededRandom, Villager
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,7 @@ def kill(*_: object) -> None:
 
 def new_device(room: Room) -> tuple[Device, MaliciousCourier]:
     vault, courier = MemoryVault(), MaliciousCourier(room.honest)
-    dice = LoadedDice("caro")
+    dice = SeededRandom("caro")
     return Device(room.clock, dice, vault, VaultLedger(vault), courier, read_picture), courier
 
 
@@ -38,7 +38,7 @@ def test_a_set_up_that_was_killed_is_finished_by_the_next_command(room: Room, ca
         set_up("caro", HERE, device)
     make_invite_link(device)
     caro = Villager("caro", device, device.vault)  # type: ignore[arg-type]
-    room["ana"].adds(caro)
+    room["ana"].add_contact(caro)
     assert own_device(device).name == "caro"
 
 
@@ -66,7 +66,7 @@ def test_a_device_without_a_relay_joins_one_later_and_stays_itself(room: Room) -
     before = set_up("caro", None, device)
     joined = join_relay(f"{HERE}/", device)
     assert (joined.name, joined.device) == ("caro", before.device)
-    room["ana"].adds(Villager("caro", device, device.vault))  # type: ignore[arg-type]
+    room["ana"].add_contact(Villager("caro", device, device.vault))  # type: ignore[arg-type]
     assert join_relay("https://elsewhere.example", device).home == joined.home
 
 
@@ -84,4 +84,4 @@ def test_joining_that_was_killed_is_finished_by_the_next_command(room: Room, cal
     set_up("caro", None, device)
     with courier.playing(**{call: kill}), pytest.raises(Killed):
         join_relay(HERE, device)
-    room["ana"].adds(Villager("caro", device, device.vault))  # type: ignore[arg-type]
+    room["ana"].add_contact(Villager("caro", device, device.vault))  # type: ignore[arg-type]

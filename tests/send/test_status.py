@@ -43,7 +43,7 @@ def test_status_of_an_opened_copy_is_asked_until_it_expires(friends: Room) -> No
     ana.sends(SMALL, ben)
     ben.opens_newest()
     assert status_queries(ana) == status_queries(ana) == 1
-    friends.clock.wind(days=31)
+    friends.clock.advance(days=31)
     assert status_queries(ana) == 0
     assert state(ana) is EnvelopeState.OPENED
 
@@ -53,7 +53,7 @@ def test_status_of_an_unopened_copy_is_asked_until_it_is_known_to_have_ended(
 ) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
-    friends.clock.wind(days=31)
+    friends.clock.advance(days=31)
     assert [status_queries(ana), status_queries(ana)] == [1, 0]
     assert state(ana) is EnvelopeState.EXPIRED
 
@@ -67,10 +67,10 @@ def test_a_lost_relay_is_no_longer_asked_once_it_must_have_forgotten_a_copy(frie
         friends.clock.moment = end + timedelta(days=30)
         assert [status_queries(ana), status_queries(ana)] == [1, 1]
         assert state(ana) is EnvelopeState.WAITING
-        friends.clock.wind(days=1)
+        friends.clock.advance(days=1)
         fetch_messages(ana.device)
         assert status_queries(ana) == 1  # her clock counts as implausible after so long an absence
-        friends.clock.wind(hours=1)
+        friends.clock.advance(hours=1)
         assert status_queries(ana) == 0
     assert state(ana) is EnvelopeState.EXPIRED
 

@@ -21,7 +21,7 @@ def test_a_page_has_the_newest_messages_and_counts_the_older_ones(town: Room) ->
     ana, ben = town["ana"], town["ben"]
     names = []
     for _ in range(5):
-        town.clock.wind(minutes=1)
+        town.clock.advance(minutes=1)
         names.append(ana.sends(SMALL, ben).name)
     page = timeline_page(ben.id, ana.device, 0, 2)
     assert [one.name for one in page.entries] == names[3:]
@@ -34,7 +34,7 @@ def test_a_page_has_the_newest_messages_and_counts_the_older_ones(town: Room) ->
 def test_people_are_listed_by_their_newest_message_with_waiting_counts(town: Room) -> None:
     ana, ben, cleo = town["ana"], town["ben"], town["cleo"]
     ana.sends(SMALL, ben)
-    town.clock.wind(minutes=1)
+    town.clock.advance(minutes=1)
     cleo.sends(SMALL, ana)
     fetch_messages(ana.device)
     assert [(one.person, one.waiting) for one in correspondents(ana.device)] == [
@@ -49,7 +49,7 @@ def test_expired_message_no_longer_counts_as_waiting(town: Room) -> None:
     ana, cleo = town["ana"], town["cleo"]
     cleo.sends(SMALL, ana, days=1)
     fetch_messages(ana.device)
-    town.clock.wind(days=2)
+    town.clock.advance(days=2)
     assert correspondents(ana.device)[0].waiting == 0
     assert timeline_page(cleo.id, ana.device, 0, 1).entries[0].state == "expired"
 

@@ -52,10 +52,10 @@ def test_a_message_leaves_after_its_undo_window_and_not_before(friends: Room, an
         assert until == friends.clock.now() + timedelta(seconds=10)
         flush_outbox(ana.device)
         seen.append(nothing_was_received(friends))
-        friends.clock.wind(seconds=9.9)
+        friends.clock.advance(seconds=9.9)
         flush_outbox(ana.device)
         seen.append(nothing_was_received(friends))
-        friends.clock.wind(seconds=0.1)
+        friends.clock.advance(seconds=0.1)
         return True
 
     posted = send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=wait))
@@ -92,7 +92,7 @@ def test_an_undone_message_leaves_no_trace(friends: Room, ana: Person) -> None:
         for name, stored in before.items()
         if name not in never_rolled_back
     }
-    friends.clock.wind(hours=1)
+    friends.clock.advance(hours=1)
     fetch_messages(ana.device)
     assert nothing_was_received(friends)
     assert list(ana.device.ledger.messages()) == []
@@ -122,7 +122,7 @@ def test_a_second_interrupt_still_undoes_the_message(
     with pytest.raises(SendingUndone):
         send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=interrupt))
     assert len(calls) == 2
-    friends.clock.wind(hours=1)
+    friends.clock.advance(hours=1)
     fetch_messages(ana.device)
     assert nothing_was_received(friends)
     assert list(ana.device.ledger.messages()) == []
@@ -134,7 +134,7 @@ def test_undo_window_can_end_with_a_later_command(friends: Room, ana: Person) ->
         send_message(draft_with_undo(ana), ana.device)
     assert fetch_messages(ana.device).problems == ()
     assert nothing_was_received(friends)
-    friends.clock.wind(seconds=10)
+    friends.clock.advance(seconds=10)
     fetch_messages(ana.device)
     assert friends["ben"].received() == 1
 
@@ -151,10 +151,10 @@ def test_after_a_crash_no_message_leaves_before_its_undo_window_ends(
         sealed = [copy for copy in waiting if copy.departure is SendState.WAITING]
         fetch_messages(ana.device)
         assert friends["ben"].received() == before, f"after crash {crash_point}"
-        friends.clock.wind(seconds=9)
+        friends.clock.advance(seconds=9)
         fetch_messages(ana.device)
         assert friends["ben"].received() == before, f"after crash {crash_point}"
-        friends.clock.wind(seconds=1)
+        friends.clock.advance(seconds=1)
         fetch_messages(ana.device)
         assert friends["ben"].received() == before + len(sealed), f"after crash {crash_point}"
         crash_point += 1
@@ -183,7 +183,7 @@ def test_a_clock_set_back_does_not_extend_an_undo_window(
 
 def test_the_clock_may_be_set_during_an_undo_window(friends: Room, ana: Person) -> None:
     def wait(_until: datetime) -> bool:
-        friends.clock.wind(minutes=-30)
+        friends.clock.advance(minutes=-30)
         return True
 
     assert send_message(draft_with_undo(ana), ana.device, TransferWatch(wait=wait)).devices == {
@@ -204,14 +204,14 @@ def test_later_letters_do_not_overtake_an_undo_window(friends: Room, ana: Person
     with pytest.raises(WaitsInOutbox):
         send_message(draft_with_undo(ana, undo_s=0), ana.device)
     assert nothing_was_received(friends)
-    friends.clock.wind(seconds=10)
+    friends.clock.advance(seconds=10)
     assert flush_outbox(ana.device).posted_count == 2
     assert friends["ben"].received() == 2
 
 
 def test_an_undo_window_delays_no_other_message(friends: Room, ana: Person) -> None:
-    caro = friends.settles("caro")
-    ana.adds(caro)
+    caro = friends.set_up_person("caro")
+    ana.add_contact(caro)
     with pytest.raises(WaitsInOutbox):
         send_message(draft_with_undo(ana), ana.device)
     send_message(draft(ana, "caro", confirmed=("caro",)), ana.device)
@@ -225,7 +225,7 @@ def test_a_message_recalled_in_its_undo_window_never_leaves(friends: Room, ana: 
     assert f"entrenous recall {message.name}" in " ".join(str(raised.value).split())
     (recall,) = recall_message(message.name, ana.device)
     assert recall.opened is False
-    friends.clock.wind(hours=1)
+    friends.clock.advance(hours=1)
     fetch_messages(ana.device)
     assert nothing_was_received(friends)
     (sent,) = query_sent_messages(ana.device)

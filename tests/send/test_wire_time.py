@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from entrenous.base.limits import EXPIRY_DAYS_MAX
 from entrenous.send.clock_sanity import rounded_expiry
 from tests.send.send_device import Room
-from tests.village.world import WoundClock
+from tests.village.world import SettableClock
 
 timestamps = st.integers(0, 366 * 86_400).map(
     lambda s: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=s)
@@ -20,7 +20,7 @@ timestamps = st.integers(0, 366 * 86_400).map(
 @pytest.fixture(scope="module")
 def room() -> Room:
     room = Room()
-    room.settles("ana")
+    room.set_up_person("ana")
     return room
 
 
@@ -28,7 +28,7 @@ def room() -> Room:
 def test_expiry_is_a_whole_hour_near_the_requested_time(
     room: Room, now: datetime, days: int
 ) -> None:
-    until = rounded_expiry(days, replace(room["ana"].device, clock=WoundClock(now)))
+    until = rounded_expiry(days, replace(room["ana"].device, clock=SettableClock(now)))
     assert (until.minute, until.second, until.microsecond) == (0, 0, 0)
     assert abs(until - now - timedelta(days=days)) <= timedelta(hours=1)
     assert until <= now + timedelta(days=EXPIRY_DAYS_MAX)

@@ -8,7 +8,7 @@ import pytest
 from entrenous.base.identifiers import MailboxId
 from entrenous.carry.mailbox import create_mailbox
 from entrenous.serving.host_checks import open_read_only
-from tests.carry.relays import Post, WoundClock, disk_relay
+from tests.carry.relays import Post, SettableClock, disk_relay
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -22,7 +22,7 @@ def count(mail: Path) -> int:
 
 def test_running_relays_database_is_read(tmp_path: Path) -> None:
     post = Post()
-    with disk_relay(tmp_path, WoundClock()) as relay:
+    with disk_relay(tmp_path, SettableClock()) as relay:
         for number in range(3):
             box = MailboxId(post.dice.token(16))
             asyncio.run(create_mailbox(box, bytes(32), relay))
@@ -30,7 +30,7 @@ def test_running_relays_database_is_read(tmp_path: Path) -> None:
 
 
 def test_stopped_relays_database_is_read_without_new_files(tmp_path: Path) -> None:
-    with disk_relay(tmp_path, WoundClock()):
+    with disk_relay(tmp_path, SettableClock()):
         pass
     assert count(tmp_path / "mail.db") == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["blobs", "mail.db"]

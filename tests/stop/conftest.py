@@ -21,7 +21,7 @@ def room() -> Room:
 
 
 @pytest.fixture(scope="session")
-def hers() -> Any:
+def her_picture() -> Any:
     """Return the picture that tests register: RGB, 330 by 330 pixels.
 
     Its hash differs a little from that of a JPEG of it, as with most pictures.
@@ -30,5 +30,5 @@ def hers() -> Any:
 
 
 @pytest.fixture(scope="session")
-def another() -> Any:
+def other_picture() -> Any:
     return cv2.resize(skimage.data.coffee(), (360, 240), interpolation=cv2.INTER_AREA)

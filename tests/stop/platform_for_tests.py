@@ -39,13 +39,13 @@ from tests.new_bank import index_beside, prepared_bank, reviews_beside
 
 
 @dataclass
-class WoundClock:
+class SettableClock:
     moment: datetime = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
     def now(self) -> datetime:
         return self.moment
 
-    def wind(self, **by: float) -> None:
+    def advance(self, **by: float) -> None:
         self.moment += timedelta(**by)
 
 
@@ -60,7 +60,7 @@ class SeededRandomSource:
 
 
 @dataclass
-class NearGate:
+class InProcessGate:
     """A registration client whose gate is in the same process; messages use the wire format."""
 
     platform: Platform
@@ -92,12 +92,12 @@ def _over_the_wire(status: ClaimStatus) -> ClaimStatus:
 class Room:
     """A person's device, a platform, and the connection between them."""
 
-    clock: WoundClock = field(default_factory=WoundClock)
+    clock: SettableClock = field(default_factory=SettableClock)
     limits: GateLimits = field(default_factory=GateLimits)
     bank: BankStore = field(init=False)
     device: Device = field(init=False)
     platform: Platform = field(init=False)
-    gate: NearGate = field(init=False)
+    gate: InProcessGate = field(init=False)
 
     def __post_init__(self) -> None:
         self.device = a_device(self.clock)
@@ -114,7 +114,7 @@ class Room:
             read_sound=read_sound,
             sounds=RegisteredSounds(self.bank),
         )
-        self.gate = NearGate(self.platform)
+        self.gate = InProcessGate(self.platform)
 
     def protect(self, pixels: Any, *, parts: bool = True) -> Protection:
         return protect_picture(
@@ -126,11 +126,11 @@ class Room:
         )
 
 
-def a_device(clock: WoundClock | None = None) -> Device:
+def a_device(clock: SettableClock | None = None) -> Device:
     """Return a person's device in memory, without a relay."""
     vault = MemoryVault()
     return Device(
-        clock=clock or WoundClock(),
+        clock=clock or SettableClock(),
         dice=SystemRandomSource(),
         vault=vault,
         ledger=VaultLedger(vault),

@@ -37,40 +37,46 @@ def room(pager: Pager) -> Room:
 
 @pytest.mark.slow
 @pytest.mark.threat("uploads-flood")
-def test_flood_and_overdue_reviews_alert_once_an_hour(room: Room, pager: Pager, hers: Any) -> None:
-    room.protect(hers, parts=False)
+def test_flood_and_overdue_reviews_alert_once_an_hour(
+    room: Room, pager: Pager, her_picture: Any
+) -> None:
+    room.protect(her_picture, parts=False)
     for quality in range(40, 43):
-        judge_upload(jpeg(hers, quality), room.platform)
+        judge_upload(jpeg(her_picture, quality), room.platform)
     assert (send_due_alerts(room.platform), pager.sent) == ((), [])
-    judge_upload(jpeg(hers, 50), room.platform)
+    judge_upload(jpeg(her_picture, 50), room.platform)
     for _ in range(70):  # once a minute
         assert send_due_alerts(room.platform) == ()
-        room.clock.wind(minutes=1)
+        room.clock.advance(minutes=1)
     assert pager.sent == [("flood", 1)]
     for _ in range(120):
         send_due_alerts(room.platform)
-        room.clock.wind(minutes=1)
+        room.clock.advance(minutes=1)
     assert pager.sent == [("flood", 1), ("reviews-waiting", 1), ("reviews-waiting", 1)]
 
 
-def test_failed_alert_is_sent_again_after_an_hour(room: Room, pager: Pager, hers: Any) -> None:
-    room.protect(hers, parts=False)
+def test_failed_alert_is_sent_again_after_an_hour(
+    room: Room, pager: Pager, her_picture: Any
+) -> None:
+    room.protect(her_picture, parts=False)
     for quality in range(40, 44):
-        judge_upload(jpeg(hers, quality), room.platform)
+        judge_upload(jpeg(her_picture, quality), room.platform)
     pager.broken = True
     (failed,) = send_due_alerts(room.platform)
     assert failed.facts["kind"] is AlertKind.FLOOD
     pager.broken = False
     assert (send_due_alerts(room.platform), pager.sent) == ((), [])
-    room.clock.wind(hours=1)
+    room.clock.advance(hours=1)
     send_due_alerts(room.platform)
     assert pager.sent == [("flood", 1)]
 
 
-def test_alerts_stay_due_without_an_alert_program(room: Room, pager: Pager, hers: Any) -> None:
-    room.protect(hers, parts=False)
+def test_alerts_stay_due_without_an_alert_program(
+    room: Room, pager: Pager, her_picture: Any
+) -> None:
+    room.protect(her_picture, parts=False)
     for quality in range(40, 44):
-        judge_upload(jpeg(hers, quality), room.platform)
+        judge_upload(jpeg(her_picture, quality), room.platform)
     send_due_alerts(replace(room.platform, send_alert=None))
     send_due_alerts(room.platform)
     assert pager.sent == [("flood", 1)]

@@ -29,13 +29,13 @@ NEEDLES = Path(__file__).parents[3] / "shared/judges/pdq/reg-test-input/needles.
 LISTED = BankName("listed")
 
 
-def test_list_is_imported_and_bad_lines_are_reported(room: Room, hers: Any) -> None:
-    good = fingerprint(picture(hers)).hex
+def test_list_is_imported_and_bad_lines_are_reported(room: Room, her_picture: Any) -> None:
+    good = fingerprint(picture(her_picture)).hex
     text = f"hash,note\n\n# a comment\n{good},one\nnonsense\n{good.upper()}\n{good}0\n"
     imported = import_hashes(text, LISTED, room.platform)
     assert (imported.accepted, imported.already) == (1, 1)
     assert [line for line, _ in imported.refused] == [5, 7]
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.HOLD
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -47,35 +47,35 @@ def test_lists_with_any_line_end_and_odd_lines_are_read(end: str) -> None:
     assert [line for line, _ in refused] == [4, 5, 6]
 
 
-def test_importing_a_list_twice_adds_nothing(room: Room, hers: Any) -> None:
-    text = fingerprint(picture(hers)).hex + "\n" + "0f" * 32
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+def test_importing_a_list_twice_adds_nothing(room: Room, her_picture: Any) -> None:
+    text = fingerprint(picture(her_picture)).hex + "\n" + "0f" * 32
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.LET_THROUGH
     for accepted in (2, 0, 0):
         imported = import_hashes(text, LISTED, room.platform)
         assert (imported.accepted, imported.already) == (accepted, 2 - accepted)
-    assert len(judge_upload(jpeg(hers), room.platform).matches) == 1
+    assert len(judge_upload(jpeg(her_picture), room.platform).matches) == 1
     again = import_hashes(text, LISTED, room.platform, looks_back=True)
     assert (again.accepted, again.looked_back) == (0, 1)
     confirmed_import = import_hashes(text, LISTED, room.platform, confirmed=True)
     assert (confirmed_import.accepted, confirmed_import.already) == (2, 0)
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.REFUSE
     for confirmed in (True, False):  # a confirmed claim includes a waiting one
         done = import_hashes(text, LISTED, room.platform, confirmed=confirmed)
         assert (done.accepted, done.already) == (0, 2)
 
 
-def test_look_back_is_due_for_an_imported_list(room: Room, hers: Any) -> None:
-    text = fingerprint(picture(hers)).hex
-    judge_upload(jpeg(hers), room.platform)
+def test_look_back_is_due_for_an_imported_list(room: Room, her_picture: Any) -> None:
+    text = fingerprint(picture(her_picture)).hex
+    judge_upload(jpeg(her_picture), room.platform)
     import_hashes(text, LISTED, room.platform)
     assert room.platform.reviews.count_waiting_items() == 0
     assert look_back_for_due_claims(room.platform) == 1
     assert room.platform.reviews.count_waiting_items() == 1
 
 
-def test_no_look_back_is_due_if_the_import_declines_it(room: Room, hers: Any) -> None:
-    text = fingerprint(picture(hers)).hex
-    judge_upload(jpeg(hers), room.platform)
+def test_no_look_back_is_due_if_the_import_declines_it(room: Room, her_picture: Any) -> None:
+    text = fingerprint(picture(her_picture)).hex
+    judge_upload(jpeg(her_picture), room.platform)
     import_hashes(text, LISTED, room.platform, looks_back=False)
     assert look_back_for_due_claims(room.platform) == 0
     assert import_hashes(text, LISTED, room.platform, looks_back=True).looked_back == 1
@@ -102,10 +102,10 @@ def test_lists_cannot_go_into_people_or_released(room: Room) -> None:
     assert bank_name_for_list("from-elsewhere", room.platform) == "from-elsewhere"
 
 
-def test_confirmed_list_refuses_uploads(room: Room, hers: Any) -> None:
-    good = fingerprint(picture(hers)).hex
+def test_confirmed_list_refuses_uploads(room: Room, her_picture: Any) -> None:
+    good = fingerprint(picture(her_picture)).hex
     import_hashes(good, LISTED, room.platform, confirmed=True)
-    decision = judge_upload(jpeg(hers), room.platform)
+    decision = judge_upload(jpeg(her_picture), room.platform)
     assert decision.outcome is Outcome.REFUSE
     assert decision.matches[0].bank == LISTED
 

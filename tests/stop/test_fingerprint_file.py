@@ -59,12 +59,12 @@ def video_with_voice() -> bytes:
 
 
 @pytest.mark.slow
-def test_picture_is_hashed_with_parts_only_by_consent(hers: Any) -> None:
-    whole = fingerprint(picture(hers))
-    agreed = fingerprint_of(png(hers))
+def test_picture_is_hashed_with_parts_only_by_consent(her_picture: Any) -> None:
+    whole = fingerprint(picture(her_picture))
+    agreed = fingerprint_of(png(her_picture))
     assert isinstance(agreed, PicturePrint)
     assert (agreed.whole, len(agreed.parts) > 400) == (whole, True)
-    assert fingerprint_of(png(hers), replace(ALL, parts=False)) == PicturePrint(whole)
+    assert fingerprint_of(png(her_picture), replace(ALL, parts=False)) == PicturePrint(whole)
 
 
 @pytest.mark.slow

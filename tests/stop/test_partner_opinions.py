@@ -36,10 +36,10 @@ D, N, C = Stance.DISPUTED, Stance.NOT_INTIMATE, Stance.CONFIRMED
 
 
 @pytest.fixture
-def claim(room: Room, hers: Any) -> ClaimId:
+def claim(room: Room, her_picture: Any) -> ClaimId:
     for number, key in enumerate(KEYS):
         add_partner(f"platform {number}", key.public_key().public_bytes_raw().hex(), room.platform)
-    return room.protect(hers, parts=False).claim
+    return room.protect(her_picture, parts=False).claim
 
 
 def opinion(room: Room, claim: ClaimId, stance: Stance, key: Ed25519PrivateKey) -> Opinion:
@@ -48,7 +48,7 @@ def opinion(room: Room, claim: ClaimId, stance: Stance, key: Ed25519PrivateKey) 
 
 
 def submit(room: Room, claim: ClaimId, stance: Stance, number: int) -> ClaimState:
-    room.clock.wind(minutes=1)
+    room.clock.advance(minutes=1)
     statement = opinion(room, claim, stance, KEYS[number])
     signature = KEYS[number].sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(statement))
     return accept_opinion(statement, signature, room.platform).state
@@ -84,9 +84,11 @@ def test_confirming_opinions_confirm_no_claim(room: Room, claim: ClaimId) -> Non
     assert {submit(room, claim, C, number) for number in range(5)} == {ClaimState.WAITING}
 
 
-def test_opinions_do_not_change_a_withdrawn_claim(room: Room, hers: Any, claim: ClaimId) -> None:
+def test_opinions_do_not_change_a_withdrawn_claim(
+    room: Room, her_picture: Any, claim: ClaimId
+) -> None:
     assert claim
-    protection = room.protect(hers, parts=False)
+    protection = room.protect(her_picture, parts=False)
     withdraw_protection(protection, room.gate, room.device)
     for number in range(4):
         assert submit(room, protection.claim, D, number) is ClaimState.WITHDRAWN
@@ -132,11 +134,11 @@ def test_opinion_of_a_dropped_partner_is_refused(room: Room, claim: ClaimId) -> 
         submit(room, claim, D, 0)
 
 
-def test_failed_suspension_succeeds_when_the_opinion_is_repeated(hers: Any) -> None:
+def test_failed_suspension_succeeds_when_the_opinion_is_repeated(her_picture: Any) -> None:
     room = Room()
     for number, key in enumerate(KEYS):
         add_partner(f"platform {number}", key.public_key().public_bytes_raw().hex(), room.platform)
-    claim = room.protect(hers, parts=False).claim
+    claim = room.protect(her_picture, parts=False).claim
     for number in (0, 1):
         submit(room, claim, D, number)
     statement = opinion(room, claim, D, KEYS[2])

@@ -47,35 +47,37 @@ def test_policy_of_a_missing_bank_is_refused(room: Room) -> None:
         set_policy(BankName("x"), SHADOW, room.platform)
 
 
-def test_shadow_bank_only_records_its_outcome(room: Room, hers: Any) -> None:
-    claim = room.protect(hers, parts=False).claim
+def test_shadow_bank_only_records_its_outcome(room: Room, her_picture: Any) -> None:
+    claim = room.protect(her_picture, parts=False).claim
     room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     set_policy(PEOPLE_BANK, SHADOW, room.platform)
-    decision = judge_upload(jpeg(hers), room.platform)
+    decision = judge_upload(jpeg(her_picture), room.platform)
     assert (decision.outcome, decision.would) == (Outcome.LET_THROUGH, Outcome.REFUSE)
     assert [match.claim for match in decision.matches] == [claim]
     assert room.platform.reviews.count_waiting_items() == 0
     kept = room.platform.reviews.review(decision.case).decision
     assert kept == replace(decision, secret=None)
     set_policy(PEOPLE_BANK, PolicyChange(shadow=False), room.platform)
-    decision = judge_upload(jpeg(hers), room.platform)
+    decision = judge_upload(jpeg(her_picture), room.platform)
     assert (decision.outcome, decision.would) == (Outcome.REFUSE, None)
 
 
-def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(room: Room, hers: Any) -> None:
+def test_shadow_bank_does_not_affect_uploads_held_for_another_bank(
+    room: Room, her_picture: Any
+) -> None:
     """Reviewing the upload does not change the shadow bank's claim.
 
     After the release, that bank, too, would let the upload through.
     """
     trial = BankName("tried")
-    listed = fingerprint(picture(hers)).hex
+    listed = fingerprint(picture(her_picture)).hex
     import_hashes(listed, trial, room.platform, confirmed=True)
     set_policy(trial, SHADOW, room.platform)
     would: Outcome | None = Outcome.REFUSE
     for decide, state in ((release_case, ClaimState.WAITING), (confirm_case, ClaimState.CONFIRMED)):
-        room.clock.wind(minutes=1)
-        mine = room.protect(hers, parts=False).claim  # a new claim after a release
-        decision = judge_upload(jpeg(hers), room.platform)
+        room.clock.advance(minutes=1)
+        mine = room.protect(her_picture, parts=False).claim  # a new claim after a release
+        decision = judge_upload(jpeg(her_picture), room.platform)
         assert (decision.outcome, decision.would) == (Outcome.HOLD, would)
         would = None
         decide(decision.case, room.platform)

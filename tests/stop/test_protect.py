@@ -36,39 +36,39 @@ from entrenous.stop.registration import (
     holder_token_hash,
 )
 from entrenous.stop.registration_format import write_registration_request
-from tests.stop.platform_for_tests import NearGate, Room, picture
+from tests.stop.platform_for_tests import InProcessGate, Room, picture
 
 pytestmark = pytest.mark.slow
 
 
-def test_request_has_only_fingerprints_and_a_token_hash(room: Room, hers: Any) -> None:
-    protection = room.protect(hers)
+def test_request_has_only_fingerprints_and_a_token_hash(room: Room, her_picture: Any) -> None:
+    protection = room.protect(her_picture)
     (sent,) = room.gate.sent
     request = json.loads(sent)
     assert set(request) == {
         "schema", "kind", "hex", "quality", "holder", "parts", "reason", "jurisdiction",
     }  # fmt: skip
-    assert request["hex"] == fingerprint(picture(hers)).hex
+    assert request["hex"] == fingerprint(picture(her_picture)).hex
     assert 400 <= len(request["parts"]) <= 534
     assert request["holder"] == hashlib.sha256(protection.token.reveal()).hexdigest()
     assert protection.token.reveal().hex() not in sent.decode()
     assert protection.state is ClaimState.WAITING
 
 
-def test_no_window_hash_is_sent_without_consent(room: Room, hers: Any) -> None:
-    room.protect(hers, parts=False)
+def test_no_window_hash_is_sent_without_consent(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture, parts=False)
     assert json.loads(room.gate.sent[0])["parts"] == []
 
 
-def test_gate_stores_nothing_about_the_person(room: Room, hers: Any) -> None:
-    claim = room.platform.bank.claim(room.protect(hers).claim)
+def test_gate_stores_nothing_about_the_person(room: Room, her_picture: Any) -> None:
+    claim = room.platform.bank.claim(room.protect(her_picture).claim)
     assert (claim.reason, claim.jurisdiction, claim.disputes) == ("", "", 0)
 
 
 @pytest.mark.threat("under-eighteen")
-def test_under_eighteen_is_referred_to_take_it_down(room: Room, hers: Any) -> None:
+def test_under_eighteen_is_referred_to_take_it_down(room: Room, her_picture: Any) -> None:
     file = io.BytesIO()
-    Image.fromarray(hers).save(file, "PNG")
+    Image.fromarray(her_picture).save(file, "PNG")
     with pytest.raises(NotEverybodyAdult, match=r"takeitdown\.ncmec\.org"):
         fingerprint_file(file.getvalue(), Consent(adult=False, parts=True), room.device)
     assert room.gate.sent == []
@@ -82,7 +82,7 @@ def test_a_flat_picture_is_refused_before_anything_is_sent(room: Room) -> None:
 
 
 @dataclass
-class LostAnswers(NearGate):
+class LostAnswers(InProcessGate):
     """A gate that gets every request, but whose answers are lost while ``lost``."""
 
     lost: bool = True
@@ -94,10 +94,10 @@ class LostAnswers(NearGate):
         return status
 
 
-def test_a_claim_whose_answer_was_lost_can_be_withdrawn(room: Room, hers: Any) -> None:
+def test_a_claim_whose_answer_was_lost_can_be_withdrawn(room: Room, her_picture: Any) -> None:
     room.gate = LostAnswers(room.platform)
     with pytest.raises(RegistrationUnanswered) as caught:
-        room.protect(hers)
+        room.protect(her_picture)
     (record,) = all_protections(room.device)
     assert record.state is None
     assert f"entrenous unprotect {record.claim}" in " ".join(str(caught.value).split())
@@ -107,37 +107,37 @@ def test_a_claim_whose_answer_was_lost_can_be_withdrawn(room: Room, hers: Any) -
     assert all_protections(room.device)[0].state is ClaimState.WITHDRAWN
 
 
-def test_registration_is_recorded_before_the_request(room: Room, hers: Any) -> None:
+def test_registration_is_recorded_before_the_request(room: Room, her_picture: Any) -> None:
     """The record remains even if the program is stopped before the answer."""
 
-    class Stops(NearGate):
+    class Stops(InProcessGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             super().register(request)
             raise KeyboardInterrupt
 
     room.gate = Stops(room.platform)
     with pytest.raises(KeyboardInterrupt):
-        room.protect(hers)
+        room.protect(her_picture)
     (record,) = all_protections(room.device)
     assert room.platform.bank.claim(record.claim).holder_sha256 == holder_token_hash(record.token)
 
 
-def test_repeated_request_after_a_lost_answer_makes_one_claim(room: Room, hers: Any) -> None:
+def test_repeated_request_after_a_lost_answer_makes_one_claim(room: Room, her_picture: Any) -> None:
     room.gate = gate = LostAnswers(room.platform)
     with pytest.raises(RegistrationUnanswered):
-        room.protect(hers)
+        room.protect(her_picture)
     gate.lost = False
-    protection = room.protect(hers)
+    protection = room.protect(her_picture)
     assert all_protections(room.device) == (protection,)
     assert protection.state is ClaimState.WAITING
     assert room.platform.bank.count_claims_and_hashes().claims == 1
     # The last request was answered, so the next one makes a new claim.
-    assert room.protect(hers).claim != protection.claim
+    assert room.protect(her_picture).claim != protection.claim
 
 
-def test_no_record_is_kept_without_a_connection(room: Room, hers: Any) -> None:
+def test_no_record_is_kept_without_a_connection(room: Room, her_picture: Any) -> None:
     @dataclass
-    class Unreached(NearGate):
+    class Unreached(InProcessGate):
         received_once: bool = False
 
         def register(self, request: ClaimRequest) -> ClaimStatus:
@@ -149,17 +149,19 @@ def test_no_record_is_kept_without_a_connection(room: Room, hers: Any) -> None:
 
     room.gate = gate = Unreached(room.platform)
     with pytest.raises(NoConnection, match="Nothing was sent"):
-        room.protect(hers)
+        room.protect(her_picture)
     assert all_protections(room.device) == ()
     gate.received_once = True
     for _ in range(2):  # NoConnection says nothing about the first request
         with pytest.raises(RegistrationUnanswered):
-            room.protect(hers)
+            room.protect(her_picture)
     assert len(all_protections(room.device)) == 1
 
 
-def test_only_an_active_registration_is_found(room: Room, hers: Any) -> None:
-    fingerprints = fingerprint_picture(picture(hers), Consent(adult=True, parts=False), room.device)
+def test_only_an_active_registration_is_found(room: Room, her_picture: Any) -> None:
+    fingerprints = fingerprint_picture(
+        picture(her_picture), Consent(adult=True, parts=False), room.device
+    )
     assert find_active_registration(fingerprints, room.gate, room.device) is None
     made = register_fingerprints(fingerprints, room.gate, room.device)
     assert find_active_registration(fingerprints, room.gate, room.device) == made
@@ -167,45 +169,45 @@ def test_only_an_active_registration_is_found(room: Room, hers: Any) -> None:
     assert find_active_registration(fingerprints, room.gate, room.device) is None
 
 
-def test_registration_that_never_arrived_can_be_withdrawn(room: Room, hers: Any) -> None:
-    class NeverReached(NearGate):
+def test_registration_that_never_arrived_can_be_withdrawn(room: Room, her_picture: Any) -> None:
+    class NeverReached(InProcessGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             self.sent.append(write_registration_request(request))
             raise GateUnreachable(url=self.url)
 
     room.gate = NeverReached(room.platform)
     with pytest.raises(RegistrationUnanswered):
-        room.protect(hers)
+        room.protect(her_picture)
     (record,) = all_protections(room.device)
     assert withdraw_protection(record, room.gate, room.device).state is ClaimState.WITHDRAWN
 
 
-def test_no_record_is_kept_of_a_refused_registration(room: Room, hers: Any) -> None:
-    class Refuses(NearGate):
+def test_no_record_is_kept_of_a_refused_registration(room: Room, her_picture: Any) -> None:
+    class Refuses(InProcessGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             self.sent.append(write_registration_request(request))
             raise GateRefused(url=self.url, detail="no")
 
     room.gate = Refuses(room.platform)
     with pytest.raises(GateRefused):
-        room.protect(hers)
+        room.protect(her_picture)
     assert all_protections(room.device) == ()
 
 
-def test_answer_about_another_claim_is_refused(room: Room, hers: Any) -> None:
-    class AnswersOfAnotherClaim(NearGate):
+def test_answer_about_another_claim_is_refused(room: Room, her_picture: Any) -> None:
+    class AnswersOfAnotherClaim(InProcessGate):
         def register(self, request: ClaimRequest) -> ClaimStatus:
             return replace(super().register(request), claim=ClaimId("0" * 32))
 
     room.gate = AnswersOfAnotherClaim(room.platform)
     with pytest.raises(BadAnswer):
-        room.protect(hers)
+        room.protect(her_picture)
     (record,) = all_protections(room.device)
     assert record.state is None
 
 
-def test_refreshing_stores_the_current_state(room: Room, hers: Any) -> None:
-    protection = room.protect(hers)
+def test_refreshing_stores_the_current_state(room: Room, her_picture: Any) -> None:
+    protection = room.protect(her_picture)
     room.platform.bank.apply_event(protection.claim, ClaimEvent.CONFIRM)
     assert refresh_protection(protection, room.gate, room.device).state is ClaimState.CONFIRMED
     assert find_protection(protection.claim, room.device).state is ClaimState.CONFIRMED

@@ -65,35 +65,35 @@ def collage(one: Any, other: Any) -> Any:
 
 @pytest.mark.threat("claim-censors")
 def test_who_confirms_a_collage_confirms_nothing_that_is_in_it(
-    room: Room, hers: Any, another: Any
+    room: Room, her_picture: Any, other_picture: Any
 ) -> None:
     """Somebody registers a famous picture and uploads it beside one that every reviewer refuses."""
-    claim = room.protect(another, parts=False).claim
-    case = judge_upload(jpeg(collage(hers, another)), room.platform).case
+    claim = room.protect(other_picture, parts=False).claim
+    case = judge_upload(jpeg(collage(her_picture, other_picture)), room.platform).case
     assert run_next_deferred_scan(room.platform)
     confirm_case(case, room.platform)
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
-    assert judge_upload(jpeg(another), room.platform).outcome is Outcome.HOLD
-    again = judge_upload(jpeg(collage(hers, another)), room.platform)
+    assert judge_upload(jpeg(other_picture), room.platform).outcome is Outcome.HOLD
+    again = judge_upload(jpeg(collage(her_picture, other_picture)), room.platform)
     assert again.outcome is Outcome.HOLD
     assert again.matches[0].added
     confirm_case(again.case, room.platform)  # this does not confirm the claim either
-    assert judge_upload(jpeg(another), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(other_picture), room.platform).outcome is Outcome.HOLD
 
 
 @pytest.mark.threat("claim-censors")
 def test_who_confirms_a_part_confirms_no_whole_that_nobody_saw(
-    room: Room, hers: Any, another: Any
+    room: Room, her_picture: Any, other_picture: Any
 ) -> None:
     """The claim has the hash of a famous picture and the window hashes of another one."""
-    made = PicturePrint(picture_print(another).whole, window_hashes(picture(hers)))
+    made = PicturePrint(picture_print(other_picture).whole, window_hashes(picture(her_picture)))
     claim = register(room, made)
-    cut = hers[40:-40, 40:-40]
+    cut = her_picture[40:-40, 40:-40]
     held = judge_upload(jpeg(cut), room.platform)
     assert held.outcome is Outcome.HOLD
     confirm_case(held.case, room.platform)
     assert room.platform.bank.claim(claim.id).state is ClaimState.WAITING
-    assert judge_upload(jpeg(another), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(other_picture), room.platform).outcome is Outcome.HOLD
     assert judge_upload(jpeg(cut, 70), room.platform).outcome is Outcome.REFUSE
     assert judge_upload(jpeg(cut[:, ::-1]), room.platform).outcome is Outcome.REFUSE
     withdraw_claim(claim.id, TOKEN, room.platform)
@@ -102,10 +102,10 @@ def test_who_confirms_a_part_confirms_no_whole_that_nobody_saw(
 
 @pytest.mark.threat("claim-censors")
 def test_a_confirmed_upload_found_by_a_look_back_confirms_no_more_than_itself(
-    room: Room, hers: Any, another: Any
+    room: Room, her_picture: Any, other_picture: Any
 ) -> None:
-    made = PicturePrint(picture_print(another).whole, window_hashes(picture(hers)))
-    cut = hers[40:-40, 40:-40]
+    made = PicturePrint(picture_print(other_picture).whole, window_hashes(picture(her_picture)))
+    cut = her_picture[40:-40, 40:-40]
     earlier = judge_upload(jpeg(cut), room.platform)
     claim = register(room, made)
     confirm_case(judge_upload(jpeg(cut, 70), room.platform).case, room.platform)
@@ -119,41 +119,49 @@ def test_a_confirmed_upload_found_by_a_look_back_confirms_no_more_than_itself(
 @pytest.mark.threat("released-first")
 @pytest.mark.parametrize("share", [0.05, 0.1])
 def test_a_covered_version_that_was_released_opens_no_way_for_the_picture(
-    room: Room, hers: Any, share: float
+    room: Room, her_picture: Any, share: float
 ) -> None:
-    made = blur_square(hers, share)
-    apart = distance(fingerprint(picture(made)), fingerprint(picture(hers)))
+    made = blur_square(her_picture, share)
+    apart = distance(fingerprint(picture(made)), fingerprint(picture(her_picture)))
     assert 4 < apart <= 31
-    claim = room.protect(hers).claim
+    claim = room.protect(her_picture).claim
     release_case(judge_upload(png(made), room.platform).case, room.platform)
     assert judge_upload(png(made), room.platform).outcome is Outcome.LET_THROUGH
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.HOLD
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
 
 
 @pytest.mark.threat("released-first")
-def test_a_flood_behind_a_covered_version_is_not_released_with_it(room: Room, hers: Any) -> None:
-    claim = room.protect(hers).claim
-    first = judge_upload(png(blur_square(hers)), room.platform).case
-    real = [judge_upload(jpeg(hers, 60 + number), room.platform).case for number in range(21)]
+def test_a_flood_behind_a_covered_version_is_not_released_with_it(
+    room: Room, her_picture: Any
+) -> None:
+    claim = room.protect(her_picture).claim
+    first = judge_upload(png(blur_square(her_picture)), room.platform).case
+    real = [
+        judge_upload(jpeg(her_picture, 60 + number), room.platform).case for number in range(21)
+    ]
     assert (room.platform.reviews.count_waiting_items(), len(real)) == (1, 21)
     assert release_case(first, room.platform).also == ()
     states = {room.platform.reviews.review(case).state for case in real}
     assert states == {ReviewState.WAITING}
-    another = room.platform.reviews.next_waiting_upload()
-    assert another is not None
-    assert set(confirm_case(another.case, room.platform).also) | {another.case} == set(real)
+    other_picture = room.platform.reviews.next_waiting_upload()
+    assert other_picture is not None
+    assert set(confirm_case(other_picture.case, room.platform).also) | {other_picture.case} == set(
+        real
+    )
     assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
 
 
 @pytest.mark.threat("released-first")
-def test_versions_that_only_resemble_it_do_not_suspend_a_claim(room: Room, hers: Any) -> None:
-    claim = room.protect(hers).claim
-    side = int((0.02 * hers.shape[0] * hers.shape[1]) ** 0.5)
-    original, held_count = fingerprint(picture(hers)), 0
+def test_versions_that_only_resemble_it_do_not_suspend_a_claim(
+    room: Room, her_picture: Any
+) -> None:
+    claim = room.protect(her_picture).claim
+    side = int((0.02 * her_picture.shape[0] * her_picture.shape[1]) ** 0.5)
+    original, held_count = fingerprint(picture(her_picture)), 0
     for y, x in itertools.product((0.1, 0.25, 0.4, 0.55, 0.7), repeat=2):
-        made = hers.copy()
-        top, left = int(y * hers.shape[0]), int(x * hers.shape[1])
+        made = her_picture.copy()
+        top, left = int(y * her_picture.shape[0]), int(x * her_picture.shape[1])
         made[top : top + side, left : left + side] = 0
         if not 8 < distance(fingerprint(picture(made)), original) <= 31:
             continue
@@ -163,7 +171,7 @@ def test_versions_that_only_resemble_it_do_not_suspend_a_claim(room: Room, hers:
             release_case(decision.case, room.platform)
     assert held_count >= 3
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.HOLD
 
 
 def test_look_back_finds_an_upload_with_a_newly_registered_sound(room: Room) -> None:
@@ -178,15 +186,15 @@ def test_look_back_finds_an_upload_with_a_newly_registered_sound(room: Room) -> 
 
 
 @pytest.mark.threat("released-first")
-def test_release_after_an_appeal_needs_all_claims_shown(room: Room, hers: Any) -> None:
+def test_release_after_an_appeal_needs_all_claims_shown(room: Room, her_picture: Any) -> None:
     """No hash of a refused upload is kept, so the look-back for her claim could not find it."""
-    first = register(room, picture_print(hers))
-    confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
-    upload = jpeg(hers, 60)
+    first = register(room, picture_print(her_picture))
+    confirm_case(judge_upload(jpeg(her_picture), room.platform).case, room.platform)
+    upload = jpeg(her_picture, 60)
     refused = judge_upload(upload, room.platform)
     assert refused.secret is not None
-    room.clock.wind(hours=1)
-    second = room.protect(hers)
+    room.clock.advance(hours=1)
+    second = room.protect(her_picture)
     look_back_for_due_claims(room.platform)
     withdraw_claim(first.id, TOKEN, room.platform)
     submit_appeal(refused.case, refused.secret, upload, room.platform)
@@ -200,11 +208,11 @@ def test_release_after_an_appeal_needs_all_claims_shown(room: Room, hers: Any) -
 
 @pytest.mark.threat("released-first")
 def test_a_claim_that_was_not_looked_back_for_yet_is_told_before_a_release(
-    room: Room, hers: Any
+    room: Room, her_picture: Any
 ) -> None:
-    room.protect(hers)
-    case = judge_upload(jpeg(hers[:, ::-1]), room.platform).case
-    second = room.protect(hers).claim
+    room.protect(her_picture)
+    case = judge_upload(jpeg(her_picture[:, ::-1]), room.platform).case
+    second = room.protect(her_picture).claim
     with pytest.raises(UnshownMatches):
         release_case(case, room.platform)
     matches = room.platform.reviews.review(case).decision.matches
@@ -215,12 +223,12 @@ def test_a_claim_that_was_not_looked_back_for_yet_is_told_before_a_release(
 @pytest.mark.threat("released-first")
 @pytest.mark.parametrize("confirmers", [1, 2])
 def test_a_claim_that_came_after_the_reviewer_looked_is_not_decided_unseen(
-    hers: Any, confirmers: int
+    her_picture: Any, confirmers: int
 ) -> None:
     room = Room(limits=GateLimits(confirmers=confirmers))
-    first = room.protect(hers).claim
-    case = judge_upload(jpeg(hers), room.platform).case
-    second = room.protect(hers).claim
+    first = room.protect(her_picture).claim
+    case = judge_upload(jpeg(her_picture), room.platform).case
+    second = room.protect(her_picture).claim
     look_back_for_due_claims(room.platform)
     for verb in (confirm_case, release_case):
         with pytest.raises(UnshownMatches):
@@ -231,23 +239,23 @@ def test_a_claim_that_came_after_the_reviewer_looked_is_not_decided_unseen(
     assert done.state is ReviewState.RELEASED
 
 
-def test_waiting_upload_gets_later_claims_even_if_no_uploads_are_kept(hers: Any) -> None:
+def test_waiting_upload_gets_later_claims_even_if_no_uploads_are_kept(her_picture: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
-    first = room.protect(hers)
-    case = judge_upload(jpeg(hers), room.platform).case
-    second = room.protect(hers).claim
+    first = room.protect(her_picture)
+    case = judge_upload(jpeg(her_picture), room.platform).case
+    second = room.protect(her_picture).claim
     look_back_for_due_claims(room.platform)
     matches = room.platform.reviews.review(case).decision.matches
     assert [match.claim for match in matches] == [first.claim, second]
 
 
 @pytest.mark.threat("insider-decides")
-def test_first_confirmation_does_not_cover_later_claims(hers: Any) -> None:
+def test_first_confirmation_does_not_cover_later_claims(her_picture: Any) -> None:
     room = Room(limits=GateLimits(confirmers=2))
-    room.protect(hers)
-    case = judge_upload(jpeg(hers), room.platform).case
+    room.protect(her_picture)
+    case = judge_upload(jpeg(her_picture), room.platform).case
     assert confirm_case(case, room.platform, "ada").first_confirmer == "ada"
-    second = room.protect(hers).claim
+    second = room.protect(her_picture).claim
     look_back_for_due_claims(room.platform)
     assert room.platform.reviews.review(case).first_confirmer == ""
     assert confirm_case(case, room.platform, "bob").first_confirmer == "bob"
@@ -255,18 +263,22 @@ def test_first_confirmation_does_not_cover_later_claims(hers: Any) -> None:
     assert room.platform.bank.claim(second).state is ClaimState.CONFIRMED
 
 
-def test_later_confirmation_overrules_a_release_of_the_same_upload(room: Room, hers: Any) -> None:
+def test_later_confirmation_overrules_a_release_of_the_same_upload(
+    room: Room, her_picture: Any
+) -> None:
     """The claim was already confirmed before the release."""
-    room.protect(hers, parts=False)
-    confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
-    made = png(blur_square(hers))
+    room.protect(her_picture, parts=False)
+    confirm_case(judge_upload(jpeg(her_picture), room.platform).case, room.platform)
+    made = png(blur_square(her_picture))
     refused = judge_upload(made, room.platform)
     assert refused.secret is not None
     submit_appeal(refused.case, refused.secret, made, room.platform)
     release_case(refused.case, room.platform)
     assert judge_upload(made, room.platform).outcome is Outcome.LET_THROUGH
-    room.clock.wind(minutes=1)
-    room.protect(hers, parts=False)  # another person's claim, so that the upload is held again
+    room.clock.advance(minutes=1)
+    room.protect(
+        her_picture, parts=False
+    )  # another person's claim, so that the upload is held again
     confirm_case(judge_upload(made, room.platform).case, room.platform)
     assert judge_upload(made, room.platform).outcome is Outcome.REFUSE
 
@@ -290,22 +302,22 @@ def test_released_clip_is_not_held_for_an_unrelated_new_sound(
     assert room.platform.reviews.review(decision.case).state is ReviewState.CLOSED
 
 
-def test_reference_is_deleted_once_it_is_not_needed(hers: Any) -> None:
+def test_reference_is_deleted_once_it_is_not_needed(her_picture: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
-    case = judge_upload(jpeg(hers), room.platform, "post 17").case
+    case = judge_upload(jpeg(her_picture), room.platform, "post 17").case
     assert room.platform.reviews.review(case).reference == "post 17"  # a deferred scan is due
     run_next_deferred_scan(room.platform)
     assert room.platform.reviews.review(case).reference == ""
     without = Room(limits=GateLimits(look_back_days=0, slow_looks=0))
-    case = judge_upload(jpeg(hers), without.platform, "post 17").case
+    case = judge_upload(jpeg(her_picture), without.platform, "post 17").case
     assert without.platform.reviews.review(case).reference == ""
 
 
-def test_upload_that_no_longer_decodes_can_be_released(room: Room, hers: Any) -> None:
-    room.protect(hers)
-    case = judge_upload(jpeg(hers), room.platform).case
+def test_upload_that_no_longer_decodes_can_be_released(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture)
+    case = judge_upload(jpeg(her_picture), room.platform).case
     confirm_case(case, room.platform)
-    upload = jpeg(hers, 60)
+    upload = jpeg(her_picture, 60)
     refused = judge_upload(upload, room.platform)
     assert refused.secret is not None
     submit_appeal(refused.case, refused.secret, upload, room.platform)
@@ -317,9 +329,9 @@ def test_upload_that_no_longer_decodes_can_be_released(room: Room, hers: Any) ->
     assert room.platform.reviews.review(refused.case).state is ReviewState.RELEASED
 
 
-def test_withdrawal_deletes_hashes_that_a_reviewer_added(room: Room, hers: Any) -> None:
-    protection = room.protect(hers)
-    confirm_case(judge_upload(jpeg(hers[40:-40, 40:-40]), room.platform).case, room.platform)
+def test_withdrawal_deletes_hashes_that_a_reviewer_added(room: Room, her_picture: Any) -> None:
+    protection = room.protect(her_picture)
+    confirm_case(judge_upload(jpeg(her_picture[40:-40, 40:-40]), room.platform).case, room.platform)
     assert set(room.platform.bank.hashes_added_to([protection.claim])) == {protection.claim}
     withdraw_protection(protection, room.gate, room.device)
     assert room.platform.bank.hashes_added_to([protection.claim]) == {}
@@ -346,40 +358,42 @@ def apart(one: Any, other: Any) -> int:
 
 @pytest.mark.threat("released-first")
 def test_a_far_version_that_was_confirmed_does_not_hide_how_near_the_picture_is(
-    room: Room, hers: Any
+    room: Room, her_picture: Any
 ) -> None:
-    far = next(one for away, one in versions(hers) if 18 <= away <= 28)
-    near = next(one for away, one in versions(hers) if 6 <= away <= 14 and apart(one, far) <= 31)
-    room.protect(hers, parts=False)
+    far = next(one for away, one in versions(her_picture) if 18 <= away <= 28)
+    near = next(
+        one for away, one in versions(her_picture) if 6 <= away <= 14 and apart(one, far) <= 31
+    )
+    room.protect(her_picture, parts=False)
     confirm_case(judge_upload(png(far), room.platform).case, room.platform)
     held = judge_upload(png(near), room.platform)
     assert held.outcome is Outcome.HOLD  # it is nearer to the registered picture
     release_case(held.case, room.platform)
     assert judge_upload(png(near), room.platform).outcome is Outcome.LET_THROUGH
     assert judge_upload(png(far), room.platform).outcome is Outcome.REFUSE
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.HOLD
 
 
 @pytest.mark.threat("claim-censors")
 def test_something_pasted_into_a_famous_picture_does_not_have_that_refused(
-    room: Room, hers: Any, another: Any
+    room: Room, her_picture: Any, other_picture: Any
 ) -> None:
-    made = hers.copy()
-    made[20:80, 20:80] = cv2.resize(another, (60, 60))
-    assert 8 < apart(made, hers) <= 31
-    claim = room.protect(hers, parts=False).claim
+    made = her_picture.copy()
+    made[20:80, 20:80] = cv2.resize(other_picture, (60, 60))
+    assert 8 < apart(made, her_picture) <= 31
+    claim = room.protect(her_picture, parts=False).claim
     confirm_case(judge_upload(jpeg(made), room.platform).case, room.platform)
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.HOLD
     assert judge_upload(jpeg(made, 80), room.platform).outcome is Outcome.REFUSE
 
 
 @pytest.mark.threat("claim-censors")
 def test_a_collage_is_held_each_time_however_often_it_is_confirmed(
-    room: Room, hers: Any, another: Any
+    room: Room, her_picture: Any, other_picture: Any
 ) -> None:
-    room.protect(another, parts=False)
-    upload = jpeg(collage(hers, another))
+    room.protect(other_picture, parts=False)
+    upload = jpeg(collage(her_picture, other_picture))
     case = judge_upload(upload, room.platform).case
     assert run_next_deferred_scan(room.platform)
     for _ in range(3):
@@ -390,25 +404,25 @@ def test_a_collage_is_held_each_time_however_often_it_is_confirmed(
 
 
 @pytest.mark.threat("claim-censors")
-def test_a_suspended_claim_is_not_revived_by_what_still_waits(room: Room, hers: Any) -> None:
-    claim = room.protect(hers, parts=False).claim
-    case = judge_upload(jpeg(hers), room.platform).case
+def test_a_suspended_claim_is_not_revived_by_what_still_waits(room: Room, her_picture: Any) -> None:
+    claim = room.protect(her_picture, parts=False).claim
+    case = judge_upload(jpeg(her_picture), room.platform).case
     suspend_claim(claim, room.platform)
     confirm_case(case, room.platform)
     assert room.platform.bank.claim(claim).state is ClaimState.SUSPENDED
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.LET_THROUGH
 
 
 @pytest.mark.threat("released-first")
-def test_a_claim_is_disputed_once_by_one_upload(room: Room, hers: Any) -> None:
+def test_a_claim_is_disputed_once_by_one_upload(room: Room, her_picture: Any) -> None:
     """Even if others register the picture again, so that the upload is reviewed again."""
-    first = room.protect(hers, parts=False).claim
-    case = judge_upload(jpeg(hers), room.platform).case
+    first = room.protect(her_picture, parts=False).claim
+    case = judge_upload(jpeg(her_picture), room.platform).case
     look_back_for_due_claims(room.platform)
     release_case(case, room.platform)
     for _ in range(3):
-        room.clock.wind(minutes=5)
-        other = room.protect(hers, parts=False).claim
+        room.clock.advance(minutes=5)
+        other = room.protect(her_picture, parts=False).claim
         look_back_for_due_claims(room.platform)
         matches = room.platform.reviews.review(case).decision.matches
         assert [match.claim for match in matches] == [other]
@@ -417,14 +431,16 @@ def test_a_claim_is_disputed_once_by_one_upload(room: Room, hers: Any) -> None:
     assert (held.disputes, held.state) == (1, ClaimState.WAITING)
 
 
-def test_look_back_holds_a_released_cut_out_that_is_confirmed_later(room: Room, hers: Any) -> None:
-    room.protect(hers)
-    cut = hers[40:-40, 40:-40]
+def test_look_back_holds_a_released_cut_out_that_is_confirmed_later(
+    room: Room, her_picture: Any
+) -> None:
+    room.protect(her_picture)
+    cut = her_picture[40:-40, 40:-40]
     first = judge_upload(jpeg(cut), room.platform)
     release_case(first.case, room.platform)
     look_back_for_due_claims(room.platform)
-    room.clock.wind(minutes=1)
-    room.protect(hers)  # another person's claim, so that the upload is held again
+    room.clock.advance(minutes=1)
+    room.protect(her_picture)  # another person's claim, so that the upload is held again
     look_back_for_due_claims(room.platform)
     confirm_case(judge_upload(jpeg(cut, 80), room.platform).case, room.platform)
     assert judge_upload(jpeg(cut), room.platform).outcome is Outcome.REFUSE
@@ -433,10 +449,10 @@ def test_look_back_holds_a_released_cut_out_that_is_confirmed_later(room: Room, 
 
 
 def test_look_back_skips_a_waiting_upload_that_names_the_claim(
-    room: Room, hers: Any, monkeypatch: pytest.MonkeyPatch
+    room: Room, her_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim = room.protect(hers, parts=False).claim
-    judge_upload(jpeg(hers), room.platform)
+    claim = room.protect(her_picture, parts=False).claim
+    judge_upload(jpeg(her_picture), room.platform)
     held_again = []
     monkeypatch.setattr(
         type(room.platform.reviews), "hold_retroactively", lambda *one: held_again.append(one)

@@ -19,9 +19,9 @@ from tests.stop.platform_for_tests import Room, jpeg, judge_upload, screenshot_c
 
 
 @pytest.mark.slow
-def test_reviews_come_in_the_order_of_arrival(room: Room, hers: Any) -> None:
-    room.protect(hers)
-    cases = [judge_upload(jpeg(hers, quality), room.platform).case for quality in (40, 50)]
+def test_reviews_come_in_the_order_of_arrival(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture)
+    cases = [judge_upload(jpeg(her_picture, quality), room.platform).case for quality in (40, 50)]
     for case in cases:
         review = next_review(room.platform)
         assert review is not None
@@ -32,44 +32,44 @@ def test_reviews_come_in_the_order_of_arrival(room: Room, hers: Any) -> None:
 
 
 @pytest.mark.slow
-def test_confirming_refuses_the_next_upload_or_cut_out(room: Room, hers: Any) -> None:
-    protection = room.protect(hers)
-    confirm_case(judge_upload(screenshot_crop(hers), room.platform).case, room.platform)
+def test_confirming_refuses_the_next_upload_or_cut_out(room: Room, her_picture: Any) -> None:
+    protection = room.protect(her_picture)
+    confirm_case(judge_upload(screenshot_crop(her_picture), room.platform).case, room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WAITING
-    assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.REFUSE
-    whole = judge_upload(jpeg(hers), room.platform)
+    assert judge_upload(screenshot_crop(her_picture), room.platform).outcome is Outcome.REFUSE
+    whole = judge_upload(jpeg(her_picture), room.platform)
     assert whole.outcome is Outcome.HOLD  # the rest of the picture was not reviewed
     confirm_case(whole.case, room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.CONFIRMED
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.REFUSE
     withdraw_protection(protection, room.gate, room.device)
-    assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(screenshot_crop(her_picture), room.platform).outcome is Outcome.LET_THROUGH
 
 
 @pytest.mark.slow
 @pytest.mark.threat("claim-censors")
-def test_a_released_picture_is_not_asked_about_again(room: Room, hers: Any) -> None:
-    room.protect(hers)
-    release_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
-    decision = judge_upload(jpeg(hers, 70), room.platform)
+def test_a_released_picture_is_not_asked_about_again(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture)
+    release_case(judge_upload(jpeg(her_picture), room.platform).case, room.platform)
+    decision = judge_upload(jpeg(her_picture, 70), room.platform)
     assert decision.outcome is Outcome.LET_THROUGH
     assert room.platform.reviews.count_waiting_items() == 0
 
 
 @pytest.mark.slow
-def test_new_claim_after_a_release_holds_the_upload(room: Room, hers: Any) -> None:
-    room.protect(hers)
-    release_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
-    room.clock.wind(minutes=1)
-    room.protect(hers)
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+def test_new_claim_after_a_release_holds_the_upload(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture)
+    release_case(judge_upload(jpeg(her_picture), room.platform).case, room.platform)
+    room.clock.advance(minutes=1)
+    room.protect(her_picture)
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.HOLD
 
 
 @pytest.mark.slow
 @pytest.mark.threat("claim-censors")
-def test_three_disputes_suspend_a_claim(room: Room, hers: Any) -> None:
-    claim = room.protect(hers).claim
-    cases = [judge_upload(jpeg(hers), room.platform).case for _ in range(3)]
+def test_three_disputes_suspend_a_claim(room: Room, her_picture: Any) -> None:
+    claim = room.protect(her_picture).claim
+    cases = [judge_upload(jpeg(her_picture), room.platform).case for _ in range(3)]
     for case in cases:
         assert room.platform.bank.claim(claim).state is ClaimState.WAITING
         release_case(case, room.platform)
@@ -77,21 +77,21 @@ def test_three_disputes_suspend_a_claim(room: Room, hers: Any) -> None:
 
 
 @pytest.mark.slow
-def test_releasing_a_cut_out_disputes_no_claim(room: Room, hers: Any) -> None:
-    claim = room.protect(hers).claim
-    release_case(judge_upload(screenshot_crop(hers), room.platform).case, room.platform)
+def test_releasing_a_cut_out_disputes_no_claim(room: Room, her_picture: Any) -> None:
+    claim = room.protect(her_picture).claim
+    release_case(judge_upload(screenshot_crop(her_picture), room.platform).case, room.platform)
     assert room.platform.bank.claim(claim).disputes == 0
-    assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.LET_THROUGH
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(screenshot_crop(her_picture), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.HOLD
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("days", [0, 30])
-def test_upload_is_decided_once_and_its_bytes_are_deleted(hers: Any, days: int) -> None:
+def test_upload_is_decided_once_and_its_bytes_are_deleted(her_picture: Any, days: int) -> None:
     """The data that look-backs need is kept for ``days`` days after the release."""
     room = Room(limits=GateLimits(look_back_days=days))
-    room.protect(hers)
-    case = judge_upload(jpeg(hers), room.platform, "post 1").case
+    room.protect(her_picture)
+    case = judge_upload(jpeg(her_picture), room.platform, "post 1").case
     release_case(case, room.platform)
     with pytest.raises(AlreadyDecided):
         confirm_case(case, room.platform)
@@ -103,9 +103,11 @@ def test_upload_is_decided_once_and_its_bytes_are_deleted(hers: Any, days: int) 
 
 
 @pytest.mark.slow
-def test_a_claim_withdrawn_while_its_upload_waited_stays_withdrawn(room: Room, hers: Any) -> None:
-    protection = room.protect(hers)
-    case = judge_upload(jpeg(hers), room.platform).case
+def test_a_claim_withdrawn_while_its_upload_waited_stays_withdrawn(
+    room: Room, her_picture: Any
+) -> None:
+    protection = room.protect(her_picture)
+    case = judge_upload(jpeg(her_picture), room.platform).case
     withdraw_protection(protection, room.gate, room.device)
     confirm_case(case, room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
@@ -113,8 +115,10 @@ def test_a_claim_withdrawn_while_its_upload_waited_stays_withdrawn(room: Room, h
 
 
 @pytest.mark.parametrize("kept", [0.35, 0.9])
-def test_unreadable_file_passes_after_its_release(room: Room, hers: Any, kept: float) -> None:
-    whole = jpeg(hers)
+def test_unreadable_file_passes_after_its_release(
+    room: Room, her_picture: Any, kept: float
+) -> None:
+    whole = jpeg(her_picture)
     cut = whole[: int(len(whole) * kept)]
     case = judge_upload(cut, room.platform).case
     release_case(case, room.platform)
@@ -124,11 +128,13 @@ def test_unreadable_file_passes_after_its_release(room: Room, hers: Any, kept: f
 
 
 @pytest.mark.slow
-def test_released_unreadable_file_is_compared_once_it_is_readable(room: Room, hers: Any) -> None:
-    upload = jpeg(hers)
+def test_released_unreadable_file_is_compared_once_it_is_readable(
+    room: Room, her_picture: Any
+) -> None:
+    upload = jpeg(her_picture)
     release_case(judge_upload(upload, with_failing_decoder(room)).case, with_failing_decoder(room))
     assert judge_upload(upload, with_failing_decoder(room)).outcome is Outcome.LET_THROUGH
-    room.protect(hers)
+    room.protect(her_picture)
     decision = judge_upload(upload, room.platform)
     assert decision.outcome is Outcome.HOLD
     confirm_case(decision.case, room.platform)
@@ -147,11 +153,11 @@ def with_failing_decoder(room: Room) -> Platform:
 @pytest.mark.slow
 @pytest.mark.parametrize("decide", [confirm_case, release_case])
 def test_upload_stays_undecided_if_the_database_is_busy(
-    hers: Any, decide: Callable[[str, Platform], Review]
+    her_picture: Any, decide: Callable[[str, Platform], Review]
 ) -> None:
     room = Room()
-    claim = room.protect(hers).claim
-    case = judge_upload(jpeg(hers), room.platform).case
+    claim = room.protect(her_picture).claim
+    case = judge_upload(jpeg(her_picture), room.platform).case
     before = room.platform.bank.claim(claim)
     with busy_at(room.bank, "INSERT INTO claim_hash"), pytest.raises(BankUnreachable):
         decide(case, room.platform)

@@ -20,8 +20,8 @@ def room() -> Room:
 
 
 @pytest.fixture
-def claim(room: Room, hers: Any) -> ClaimId:
-    return room.protect(hers, parts=False).claim
+def claim(room: Room, her_picture: Any) -> ClaimId:
+    return room.protect(her_picture, parts=False).claim
 
 
 @dataclass
@@ -42,24 +42,24 @@ class RemovingQueue:
 
 @pytest.mark.threat("insider-decides")
 def test_nothing_is_refused_until_a_second_person_confirms(
-    room: Room, claim: ClaimId, hers: Any
+    room: Room, claim: ClaimId, her_picture: Any
 ) -> None:
-    case = judge_upload(jpeg(hers), room.platform).case
+    case = judge_upload(jpeg(her_picture), room.platform).case
     assert confirm_case(case, room.platform, "ana").state is ReviewState.WAITING
-    assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(her_picture, 60), room.platform).outcome is Outcome.HOLD
     with pytest.raises(SecondPersonNeeded):
         confirm_case(case, room.platform, "ana")
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
     assert confirm_case(case, room.platform, "ben").state is ReviewState.CONFIRMED
-    assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(her_picture, 60), room.platform).outcome is Outcome.REFUSE
 
 
 @pytest.mark.threat("insider-decides")
 def test_confirmation_of_a_reviewer_removed_meanwhile_does_not_count(
-    room: Room, claim: ClaimId, hers: Any
+    room: Room, claim: ClaimId, her_picture: Any
 ) -> None:
     add_reviewer("ana", room.platform)
-    case = judge_upload(jpeg(hers), room.platform).case
+    case = judge_upload(jpeg(her_picture), room.platform).case
     confirm_case(case, room.platform, "ana")
     racing = replace(room.platform, reviews=RemovingQueue(room.platform.reviews, "ana"))  # type: ignore[arg-type]
     with pytest.raises(SecondPersonNeeded):
@@ -71,27 +71,31 @@ def test_confirmation_of_a_reviewer_removed_meanwhile_does_not_count(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("claim")
-def test_two_people_confirm_a_flood_as_one_item(room: Room, hers: Any) -> None:
-    cases = [judge_upload(jpeg(hers, quality), room.platform).case for quality in range(40, 47)]
+def test_two_people_confirm_a_flood_as_one_item(room: Room, her_picture: Any) -> None:
+    cases = [
+        judge_upload(jpeg(her_picture, quality), room.platform).case for quality in range(40, 47)
+    ]
     confirm_case(cases[0], room.platform, "ana")
-    judge_upload(jpeg(hers, 48), room.platform)  # it joins; the first confirmation still counts
+    judge_upload(
+        jpeg(her_picture, 48), room.platform
+    )  # it joins; the first confirmation still counts
     assert set(confirm_case(cases[0], room.platform, "ben").also) >= set(cases[1:])
 
 
 @pytest.mark.usefixtures("claim")
-def test_case_released_by_one_person_cannot_be_confirmed(room: Room, hers: Any) -> None:
-    case = judge_upload(jpeg(hers), room.platform).case
+def test_case_released_by_one_person_cannot_be_confirmed(room: Room, her_picture: Any) -> None:
+    case = judge_upload(jpeg(her_picture), room.platform).case
     confirm_case(case, room.platform, "ana")
     assert release_case(case, room.platform, "ben").state is ReviewState.RELEASED
     with pytest.raises(AlreadyDecided):
         confirm_case(case, room.platform, "cara")
-    assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(jpeg(her_picture, 60), room.platform).outcome is Outcome.LET_THROUGH
 
 
 def test_first_confirmer_sees_the_case_again_if_one_person_suffices(
-    room: Room, claim: ClaimId, hers: Any
+    room: Room, claim: ClaimId, her_picture: Any
 ) -> None:
-    case = judge_upload(jpeg(hers), room.platform).case
+    case = judge_upload(jpeg(her_picture), room.platform).case
     confirm_case(case, room.platform, "ana")
     assert next_review(room.platform, by="ana") is None
     alone = replace(room.platform, limits=replace(room.platform.limits, confirmers=1))

@@ -94,11 +94,11 @@ def test_view_has_no_detail_finer_than_a_thirty_second() -> None:
 @pytest.mark.real
 @pytest.mark.threat("reviewer-harm")
 def test_view_is_decoded_in_the_sandbox(
-    tmp_path: Path, film: bytes, hers: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, film: bytes, her_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The platform is opened as by a server; its own process decodes nothing."""
     with open_platform(tmp_path / "gate") as (platform, _):
-        for case, upload in (("p", jpeg(hers)), ("c", film)):
+        for case, upload in (("p", jpeg(her_picture)), ("c", film)):
             review = Review(Decision(Outcome.HOLD, case), platform.clock.now(), ReviewState.WAITING)
             platform.reviews.record_upload(review, upload)
             with monkeypatch.context() as here:

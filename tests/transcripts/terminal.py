@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 from entrenous.__main__ import FEATURE_FUNCTIONS
 from entrenous.cli import run
-from tests.ready import done
+from tests.ready import run_program
 
 NAME = re.compile(r"\b[1-9][0-9]*-[a-z]+-[a-z]+\b")  # a message's name, like 7-lunar-otter
 TIME = re.compile(
@@ -85,12 +85,12 @@ def steps_of(lines: Iterable[str]) -> list[Step]:
 Run = Callable[[Sequence[str], Path, Mapping[str, str], bytes], Printed]
 
 
-def run_program(
+def run_as_process(
     words: Sequence[str], folder: Path, environment: Mapping[str, str], given: bytes
 ) -> Printed:
     """Run a command as its own process."""
     command = [sys.executable, "-m", "entrenous", *words]
-    finished = done(command, cwd=folder, env=dict(environment), typed=given)
+    finished = run_program(command, cwd=folder, env=dict(environment), typed=given)
     return Printed(finished.returncode, finished.stdout.decode(), finished.stderr.decode())
 
 
@@ -123,7 +123,7 @@ class Terminal:
     home: Path
     passphrase: str = "seven small otters swim"
     extra: Mapping[str, str] = field(default_factory=dict)
-    run: Run = run_program
+    run: Run = run_as_process
 
     def types(self, line: str, given: Sequence[str] = ()) -> Printed:
         """Run ``[NAME=value ...] entrenous ...`` with the lines ``given`` as its standard input."""

@@ -25,7 +25,7 @@ from entrenous.base.environment import SystemClock
 from entrenous.carry.http.relay_app import relay_app
 from tests.carry.relays import disk_relay, served
 from tests.clips import wander, written
-from tests.ready import begun
+from tests.ready import start_program
 from tests.serving.certificates import certificate
 from tests.transcripts.terminal import Terminal, remembered, run_in_process, steps_of
 from tests.vaults import make_vaults_open_quickly
@@ -82,7 +82,7 @@ class World:
     def run_relay(self, *where: str) -> str:
         """Start a relay as a program, and return its URL."""
         command = [sys.executable, "-m", "entrenous", "relay", "run", "--json", *where]
-        relay = begun(command, stdout=subprocess.PIPE, cwd=self.terminal.folder)
+        relay = start_program(command, stdout=subprocess.PIPE, cwd=self.terminal.folder)
         self.serving.callback(relay.communicate)
         self.serving.callback(relay.terminate)
         assert relay.stdout is not None

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def village() -> Village:
     village = Village()
-    ana, ben = village.settles("ana"), village.settles("ben")
-    ana.adds(ben)
+    ana, ben = village.set_up_person("ana"), village.set_up_person("ben")
+    ana.add_contact(ben)
     return village
 
 
@@ -51,8 +51,8 @@ def test_photo_arrives_as_the_recipients_own_copy(village: Village) -> None:
 
 
 def test_two_people_get_different_copies(village: Village) -> None:
-    ana, ben, caro = village.people["ana"], village.people["ben"], village.settles("caro")
-    ana.adds(caro)
+    ana, ben, caro = village.people["ana"], village.people["ben"], village.set_up_person("caro")
+    ana.add_contact(caro)
     ana.sends(photo(), ben, caro)
     copies = [open_message(newest_name(who), who.device).files[0].data for who in (ben, caro)]
     assert copies[0] != copies[1]
@@ -69,7 +69,7 @@ def test_opened_message_opens_again_later(village: Village) -> None:
     ana.sends(photo(), ben)
     name = newest_name(ben)
     first = open_message(name, ben.device)
-    village.clock.wind(days=1)
+    village.clock.advance(days=1)
     assert open_message(name, ben.device) == first
 
 
@@ -114,8 +114,8 @@ def test_recall_after_opening_deletes_the_message(village: Village) -> None:
 
 @pytest.mark.threat("others-rights")
 def test_nobody_else_can_take_a_message_back(village: Village) -> None:
-    ana, ben, caro = village.people["ana"], village.people["ben"], village.settles("caro")
-    caro.adds(ben)
+    ana, ben, caro = village.people["ana"], village.people["ben"], village.set_up_person("caro")
+    caro.add_contact(ben)
     posted = ana.sends(photo(), ben)
     with pytest.raises(UnknownMessage):
         recall_message(posted.name, caro.device)
@@ -126,7 +126,7 @@ def test_unopened_message_expires(village: Village) -> None:
     ana, ben = village.people["ana"], village.people["ben"]
     ana.sends(photo(), ben, days=2)
     name = newest_name(ben)
-    village.clock.wind(days=3)
+    village.clock.advance(days=3)
     with pytest.raises(Expired):
         open_message(name, ben.device)
     assert received_messages(ben.device)[-1].manifest is None

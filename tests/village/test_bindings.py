@@ -53,9 +53,9 @@ CHANGES: dict[str, tuple[Change, type[EntrenousError]]] = {
 @made_once
 def sent() -> Room:
     room = Room()
-    ana, ben, caro = (room.settles(name) for name in ("ana", "ben", "caro"))
-    ana.adds(ben)
-    ana.adds(caro)
+    ana, ben, caro = (room.set_up_person(name) for name in ("ana", "ben", "caro"))
+    ana.add_contact(ben)
+    ana.add_contact(caro)
     ana.sends(SMALL, ben, caro, opens=3)
     fetch_messages(ben.device)
     return room

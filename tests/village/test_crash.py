@@ -60,7 +60,7 @@ def ben(friends: Room) -> Person:
 @made_once
 def friends() -> Room:
     room = Room()
-    room.settles("ana").adds(room.settles("ben"))
+    room.set_up_person("ana").add_contact(room.set_up_person("ben"))
     return room
 
 
@@ -266,7 +266,7 @@ def test_crash_while_adding_somebody_can_be_repeated(
     friends: Room, ana: Person, ben: Person
 ) -> None:
     def survives(moments: int) -> bool:
-        dan = friends.settles(f"dan {moments}")
+        dan = friends.set_up_person(f"dan {moments}")
         link = make_invite_link(dan.device)
         is_alive = survived(lambda device: add_person(link, dan.name, device), ana.device, moments)
         known = [contact.name for contact in contacts(ana.device)]
@@ -292,7 +292,7 @@ def test_crash_while_being_added_is_completed_later(
     """Ben's device dies while it processes the use of his invite and answers it."""
 
     def survives(moments: int) -> bool:
-        dan = friends.settles(f"dan {moments}")
+        dan = friends.set_up_person(f"dan {moments}")
         add_person(make_invite_link(ben.device), "ben", dan.device)
         is_alive = survived(fetch_messages, ben.device, moments)
         for one in (ben, dan, ben, dan):

@@ -45,8 +45,8 @@ OLD_DEVICE_STEP, NEW_DEVICE_STEP, REVOKING_STEP = size(5, 1), size(9, 3), size(7
 @made_once
 def home() -> Room:
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben")
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
+    ana.add_contact(ben)
     return room
 
 

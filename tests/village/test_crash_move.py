@@ -63,7 +63,7 @@ def test_crash_at_every_third_point_of_a_move_loses_nothing(town: Room) -> None:
         assert [take_undecryptable_count(one.device) for one in (ana, ben, cleo)] == [0, 0, 0], (
             moments
         )
-        town.clock.wind(seconds=1)
+        town.clock.advance(seconds=1)
         return is_alive
 
     assert deaths_until_survival(survives) > 8

@@ -106,7 +106,7 @@ def test_crash_of_one_device_does_not_stop_the_move_of_both(
         is_alive = survived(step, room[who].device, 1 + apart * (turn // 2), ())
         town.complete_move(target)
         town.check_messages_arrive()
-        room.clock.wind(seconds=1)
+        room.clock.advance(seconds=1)
         return is_alive and signs
 
     assert deaths_until_survival(survives) > 4

@@ -29,7 +29,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from tests.village.sealed import sends_as_it_is
-from tests.village.world import RELAY, LoadedDice, Village, photo
+from tests.village.world import RELAY, SeededRandom, Village, photo
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def village() -> Village:
     village = Village()
-    village.settles("ana")
+    village.set_up_person("ana")
     return village
 
 
@@ -59,7 +59,9 @@ def ben(village: Village, folder: Path) -> Iterator[Device]:
     """Yield Ben's device, whose vault is on disk and whom Ana has added."""
     vault, ana = SqlcipherVault(folder / "home", Secret(b"k" * 32)), village.people["ana"]
     ledger = VaultLedger(vault)
-    device = Device(village.clock, LoadedDice("ben"), vault, ledger, village.courier, read_picture)
+    device = Device(
+        village.clock, SeededRandom("ben"), vault, ledger, village.courier, read_picture
+    )
     set_up("ben", RELAY, device)
     add_person(make_invite_link(device), "ben", ana.device)
     fetch_messages(device)
@@ -171,6 +173,6 @@ def test_what_may_be_opened_again_stays_sealed(
         assert open_message(received.name, ben).files == (sent,)
         assert len(names_of_kept_files(folder) - before) == 2
         assert contains_nothing_of(sent.data, files(folder))
-    village.clock.wind(days=2)
+    village.clock.advance(days=2)
     received_messages(ben)
     assert names_of_kept_files(folder) == before

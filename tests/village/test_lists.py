@@ -25,7 +25,7 @@ from entrenous.send.people.people_nouns import (
 from entrenous.send.send import send_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
-from tests.send.cards import another_device, becomes, identity_of, issue_card
+from tests.send.cards import another_device, becomes, identity_of, issue_key_bundle
 from tests.send.send_device import SMALL, Person, Room, made_once
 from tests.send.test_guard import draft
 from tests.village.households import bare, catch_up, link, links
@@ -41,9 +41,9 @@ Trick = Callable[..., Any]
 def home() -> Room:
     """Return Ana, Ben and Caro, who all know each other."""
     room = Room()
-    ana, ben, caro = (room.settles(name) for name in ("ana", "ben", "caro"))
+    ana, ben, caro = (room.set_up_person(name) for name in ("ana", "ben", "caro"))
     for one, other in ((ana, ben), (ana, caro), (ben, caro)):
-        one.adds(other)
+        one.add_contact(other)
     return room
 
 
@@ -64,9 +64,9 @@ def show_card(card: bytes, of: Person) -> Trick:
 @pytest.mark.threat("server-adds-device")
 def test_a_list_that_the_relay_made_is_not_taken(home: Room) -> None:
     """The relay waits until somebody asks for a list, and shows one with a device of its own."""
-    ana, ben, thief = home["ana"], home["ben"], home.settles("thief")
+    ana, ben, thief = home["ana"], home["ben"], home.set_up_person("thief")
     before = identity_of(ana)
-    issue_card(ana)
+    issue_key_bundle(ana)
     mine = read_key_bundle(own_device(ana.device).card)
     others = read_key_bundle(own_device(thief.device).card)
     added = replace(mine, certificates=(*mine.certificates, *others.certificates))
@@ -78,7 +78,7 @@ def test_a_list_that_the_relay_made_is_not_taken(home: Room) -> None:
     for card in forged:
         with ben.courier.playing(key_bundle=show_card(card, ana)):
             fetch_messages(ben.device)
-        home.clock.wind(hours=9)
+        home.clock.advance(hours=9)
     assert (device_count("ana", ben), contact_named("ana", ben.device).person.epoch) == (1, 1)
     assert ben.sends(SMALL, ana).devices == {"ana": 1}
     assert before.device == own_device(ana.device).key.device
@@ -87,7 +87,7 @@ def test_a_list_that_the_relay_made_is_not_taken(home: Room) -> None:
 def test_newer_list_named_by_a_letter_is_fetched(home: Room) -> None:
     ana, ben = home["ana"], home["ben"]
     mark_keys_compared("ana", ben.device)
-    issue_card(ana)
+    issue_key_bundle(ana)
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
@@ -103,14 +103,14 @@ def test_withheld_list_is_reported_after_three_tries_in_a_day(home: Room) -> Non
     """The relay keeps showing the earlier list."""
     ana, ben = home["ana"], home["ben"]
     old = own_device(ana.device).card
-    issue_card(ana)
+    issue_key_bundle(ana)
     ana.sends(SMALL, ben)
     reports = []
     with ben.courier.playing(key_bundle=show_card(old, ana)):
         for _ in range(6):
             fetch_messages(ben.device)
             reports.append(contradictions(ben))
-            home.clock.wind(hours=4)
+            home.clock.advance(hours=4)
     assert reports == [[], [], [], [], [("ana", DeviceListContradiction.HELD_BACK)], []]
     assert contact_named("ana", ben.device).person.epoch == 1
 
@@ -138,7 +138,7 @@ def test_two_lists_of_one_epoch_freeze_the_person(home: Room) -> None:
 def fork(ana: Person, ben: Person) -> None:
     """Let Ben take a list of Ana's, and Ana make another one of the same epoch instead."""
     honest = identity_of(ana)
-    issue_card(ana, further=(another_device(ana),))
+    issue_key_bundle(ana, further=(another_device(ana),))
     me = own_device(ana.device)
     shown = seal_key_bundle(me.card, me.person.id, me.home.mailbox)
     ana.device.courier.publish_key_bundle(me.home.relay_url, me.home.mailbox, me.home.owner, shown)
@@ -147,7 +147,7 @@ def fork(ana: Person, ben: Person) -> None:
     assert device_count("ana", ben) == 2
     take_contact_changes(ben.device)
     becomes(ana, honest)
-    issue_card(ana, name="Ana")
+    issue_key_bundle(ana, name="Ana")
 
 
 @pytest.mark.threat("server-adds-device")
@@ -178,7 +178,7 @@ def test_who_only_claims_another_list_freezes_nobody(home: Room) -> None:
     caro.sends(SMALL, ana, ben)
     for _ in range(3):
         fetch_messages(ben.device)
-        home.clock.wind(hours=9)
+        home.clock.advance(hours=9)
     assert contradictions(ben) == [("ana", DeviceListContradiction.SPLIT)]
     assert not contact_named("ana", ben.device).forked
     assert ben.sends(SMALL, ana).devices == {"ana": 1}
@@ -201,17 +201,17 @@ def test_a_claim_of_a_list_far_ahead_does_not_keep_the_real_one_away(home: Room)
     caro.sends(SMALL, ana, ben)
     for _ in range(3):
         fetch_messages(ben.device)
-        home.clock.wind(hours=9)
+        home.clock.advance(hours=9)
     assert contradictions(ben) == [("ana", DeviceListContradiction.HELD_BACK)]
     old = own_device(ana.device).card
-    issue_card(ana)
+    issue_key_bundle(ana)
     ana.sends(SMALL, ben)
     with ben.courier.playing(key_bundle=show_card(old, ana)):
         fetch_messages(ben.device)
     named = DEVICE_LIST_TO_FETCH_TABLE.load(ana.id.hex(), ben.device.vault)
     assert named is not None
     assert (named.head.epoch, named.own) == (2, True)
-    home.clock.wind(hours=9)
+    home.clock.advance(hours=9)
     publish_card(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
@@ -223,7 +223,7 @@ def test_newer_list_is_accepted_whatever_was_claimed_before(home: Room) -> None:
     ana, ben, caro = home["ana"], home["ben"], home["caro"]
     make_believe(caro, "ana", 2**40)
     caro.sends(SMALL, ana, ben)
-    issue_card(ana)
+    issue_key_bundle(ana)
     publish_card(ana)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).person.epoch == 2
@@ -240,7 +240,7 @@ def test_claimed_newer_own_list_is_reported_as_a_claim(home: Room) -> None:
     caro.sends(SMALL, ana)
     for _ in range(4):
         fetch_messages(ana.device)
-        home.clock.wind(hours=9)
+        home.clock.advance(hours=9)
     assert contradictions(ana) == [("", DeviceListContradiction.SPLIT)]
 
 
@@ -311,7 +311,7 @@ def test_a_message_that_waits_for_somebody_frozen_does_not_leave(home: Room) -> 
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
     assert contact_named("ana", ben.device).forked
-    home.clock.wind(seconds=61)
+    home.clock.advance(seconds=61)
     (why,) = flush_outbox(ben.device).stayed.values()
     assert isinstance(why, ContradictoryLists)
     assert ana.received() == before

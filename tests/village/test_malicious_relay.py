@@ -51,9 +51,9 @@ pytestmark = pytest.mark.slow
 def room() -> Room:
     """Ana knows Ben and Caro, and they her."""
     room = Room()
-    ana = room.settles("ana")
+    ana = room.set_up_person("ana")
     for name in ("ben", "caro"):
-        ana.adds(room.settles(name))
+        ana.add_contact(room.set_up_person(name))
     return room
 
 
@@ -178,7 +178,7 @@ def test_letters_of_two_envelopes_that_were_swapped_open_nothing(
     room: Room, ana: Person, ben: Person
 ) -> None:
     caro = room["caro"]
-    caro.adds(ben)
+    caro.add_contact(ben)
     before = undecryptable_count(ben)
     ana.sends(SMALL, ben)
     caro.sends(SMALL, ben)
@@ -345,7 +345,7 @@ SWAPS: dict[str, Callable[[Any, Any], Any]] = {
 @pytest.mark.threat("server-adds-device")
 @pytest.mark.parametrize("swap", SWAPS)
 def test_keys_that_are_not_of_that_device_are_not_sealed_to(room: Room, swap: str) -> None:
-    ben, dan, mallory = room["ben"], room.settles("dan"), room["caro"]
+    ben, dan, mallory = room["ben"], room.set_up_person("dan"), room["caro"]
 
     def swapped(honest: Honest, url: str, *arguments: Any) -> Any:
         return SWAPS[swap](honest(url, *arguments), prekeys_of(honest, mallory, url))
@@ -369,7 +369,7 @@ def test_keys_that_are_not_of_that_device_are_not_sealed_to(room: Room, swap: st
     "error", [NotUnderstood(), TooMany(retry_after_s=60), WrongToken(), RelayUnreachable(host="x")]
 )
 def test_contact_is_not_half_added_if_the_relay_refuses(room: Room, error: EntrenousError) -> None:
-    ben, dan = room["ben"], room.settles("dan")
+    ben, dan = room["ben"], room.set_up_person("dan")
     link = make_invite_link(ben.device)
     for call in ("key_bundle", "claim_prekeys"):
         with dan.courier.playing(**{call: failing(error)}), pytest.raises(type(error)):
@@ -522,7 +522,7 @@ def test_note_that_arrives_before_its_message_still_recalls_it(ana: Person, ben:
 @pytest.mark.threat("server-adds-device")
 def test_a_relay_cannot_say_who_somebody_is(room: Room, ana: Person) -> None:
     """It shows Caro's key bundle at Ben's mailbox, sealed like his."""
-    ben, dan = room["ben"], room.settles("dan")
+    ben, dan = room["ben"], room.set_up_person("dan")
     true, other = own_device(ben.device), own_device(room["caro"].device)
     shown = seal_key_bundle(other.card, true.person.id, true.home.mailbox)
     link = make_invite_link(ben.device)
@@ -542,8 +542,8 @@ def test_false_prekey_count_loses_no_letter(
     with ben.courier.playing(prekey_count=lambda *_: count):
         for _ in range(3):
             fetch_messages(ben.device)
-    dan = room.settles("dan")
-    dan.adds(ben)
+    dan = room.set_up_person("dan")
+    dan.add_contact(ben)
     for one in (ana, dan):
         one.sends(SMALL, ben)
     assert (len(open_all(ben)), undecryptable_count(ben)) == (2, 0)

@@ -32,7 +32,7 @@ from tests.send.room_text import writes
 from tests.send.send_device import THERE, Person, Room, made_once
 from tests.village.households import links
 from tests.village.malicious_relay import Honest, MaliciousCourier
-from tests.village.world import LoadedDice
+from tests.village.world import SeededRandom
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def room() -> Room:
     """Return Ana and Ben at one relay, who are not contacts."""
     room = Room()
     for name in ("ana", "ben"):
-        room.settles(name)
+        room.set_up_person(name)
     return room
 
 
@@ -55,7 +55,7 @@ def thief_of(who: Person, room: Room) -> Device:
     vault._drawers = {name: dict(records) for name, records in who.vault._drawers.items()}
     vault.put(OWN_RECORDS, "signing-seed", b"a seed of the thief's own, of 32"[:32])
     courier = MaliciousCourier(room.honest)
-    return replace(who.device, vault=vault, courier=courier, dice=LoadedDice("thief"))
+    return replace(who.device, vault=vault, courier=courier, dice=SeededRandom("thief"))
 
 
 def publish(device: Device, *, reaches: bool = True) -> Prekeys:
@@ -160,12 +160,12 @@ def test_a_batch_of_the_mailbox_before_a_move_is_refused(room: Room) -> None:
 @pytest.mark.threat("quantum-forger")
 def test_forged_prekey_does_not_make_a_silent_device_look_active(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
-    ana.adds(ben)
+    ana.add_contact(ben)
     fetch_messages(ana.device)
     contact = contact_named("ben", ana.device)
     (key,) = contact.person.devices
     before = last_heard_at(contact, key, ana.device)
-    room.clock.wind(days=30)
+    room.clock.advance(days=30)
     forged = publish(thief_of(ben, room), reaches=False)
     with changing_prekeys(ana, lambda true: with_keys_of(true, forged, SWAPS[-1])):
         update_last_heard_from_prekey(contact, key, ana.device)
@@ -176,7 +176,7 @@ def test_forged_prekey_does_not_make_a_silent_device_look_active(room: Room) -> 
 @pytest.mark.threat("quantum-forger")
 def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(room: Room) -> None:
     ana, ben = room["ana"], room["ben"]
-    ana.adds(ben)
+    ana.add_contact(ben)
     mark_keys_compared("ana", ben.device)
     writes(ana, "ben")
     fetch_messages(ben.device)
@@ -185,7 +185,7 @@ def test_an_opened_receipt_that_is_signed_without_mldsa_is_refused(room: Room) -
     owed = OWED_RECEIPT_TABLE.load(key, thief.vault)
     assert owed is not None
     OWED_RECEIPT_TABLE.store(replace(owed, event=ReceiptEvent.OPENED), key, thief.vault)
-    room.clock.wind(minutes=16)
+    room.clock.advance(minutes=16)
     queue_due_receipts(thief)
     flush_outbox(thief)
     fetch_messages(ana.device)

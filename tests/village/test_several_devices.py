@@ -49,8 +49,8 @@ pytestmark = pytest.mark.slow
 def home() -> Room:
     """Return Ana with a laptop ("ana") and a phone, and her contact Ben at another relay."""
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben", THERE)
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    ana.add_contact(ben)
     phone = links(room, ana, "phone", "phone")
     catch_up(ben, phone, ana, ben, phone, ana)
     return room
@@ -139,7 +139,7 @@ def test_devices_get_in_touch_though_the_linking_device_is_lost(home: Room) -> N
     poll_new_device(there, tablet.device)
     for _ in range(12):
         catch_up(tablet, phone, ana, ben)
-        home.clock.wind(days=1)
+        home.clock.advance(days=1)
     assert in_touch(ana, phone, tablet)
 
 

@@ -91,7 +91,7 @@ class Conversation:
         """Let ``who`` write, and the other one fetch and open the message."""
         ana, ben = self.room["ana"], self.room["ben"]
         sender, other = (ana, ben) if who == "ana" else (ben, ana)
-        self.room.clock.wind(minutes=1)
+        self.room.clock.advance(minutes=1)
         if opens is None:
             writes(sender, other.name)
         else:
@@ -122,7 +122,7 @@ class Conversation:
 def conversation(request: pytest.FixtureRequest) -> Iterator[Conversation]:
     """Let sessions begin with a one-time key, or with the fallback key after the last of these."""
     room = Room()
-    people = [room.settles(name) for name in ("ana", "ben")]
+    people = [room.set_up_person(name) for name in ("ana", "ben")]
     conversation = Conversation(room, {one.name: Recording(one) for one in people})
     with ExitStack() as stack:
         for one in people:
@@ -131,7 +131,7 @@ def conversation(request: pytest.FixtureRequest) -> Iterator[Conversation]:
             if request.param == "fallback key":
                 tricks["claim_prekeys"] = changed(lambda keys: replace(keys, one_time=None))
             stack.enter_context(one.courier.playing(**tricks))
-        people[0].adds(people[1])
+        people[0].add_contact(people[1])
         yield replace(conversation, uses_fallback_key=request.param == "fallback key")
 
 
@@ -218,7 +218,7 @@ def test_first_letter_is_safe_once_its_prekey_has_expired(
     conversation.exchange_messages(1)
     early = conversation.letters()
     for days in (8, 15):
-        conversation.room.clock.wind(days=days)
+        conversation.room.clock.advance(days=days)
         conversation.fetch_all()
     conversation.exchange_messages(1)
     assert any(letter.key.peer is None for _, letter in early)

@@ -23,7 +23,7 @@ from entrenous.send.open import WriteFile, open_message, show_received_message
 from entrenous.send.recall import recall_message
 from entrenous.send.status import query_sent_messages
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, served
+from tests.carry.relays import DeterministicRandomSource, Post, SettableClock, disk_relay, served
 from tests.carry.test_expire import arrive
 from tests.send.room_text import writes
 from tests.send.send_device import SMALL, Person, Room, made_once
@@ -48,7 +48,7 @@ def test_a_hundred_openers_on_three_devices_are_one_opening() -> None:
 @pytest.mark.threat("view-once-bypass")
 @pytest.mark.usefixtures("socket_enabled")
 def test_it_is_one_opening_over_http_from_threads_too(tmp_path: Path) -> None:
-    dice, clock = CountingDice(), WoundClock()
+    dice, clock = DeterministicRandomSource(), SettableClock()
     posts = [Post(dice=dice) for _ in range(DEVICES)]
     with (
         disk_relay(tmp_path, clock) as relay,
@@ -82,7 +82,7 @@ def test_a_recall_before_the_first_view_takes_the_share_within_a_second(tmp_path
 
     async def scenario() -> tuple[float, int]:
         post = Post()
-        with disk_relay(tmp_path, WoundClock()) as relay:
+        with disk_relay(tmp_path, SettableClock()) as relay:
             await arrive(relay, post, 1)
             others = [_another(post) for _ in range(1000)]
             await asyncio.gather(
@@ -110,7 +110,7 @@ def _another(post: Post) -> Post:
 @made_once
 def friends() -> Room:
     room = Room()
-    room.settles("ana").adds(room.settles("ben"))
+    room.set_up_person("ana").add_contact(room.set_up_person("ben"))
     return room
 
 
@@ -238,8 +238,8 @@ def test_message_recalled_before_the_first_view_never_opens(friends: Room, ben: 
 def test_two_devices_of_one_person_open_it_once_between_them(first: str) -> None:
     """The device that opens first shows the message; the other one is told that it was opened."""
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben")
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
+    ana.add_contact(ben)
     phone = links(room, ana, "phone", "phone")
     catch_up(ben, phone, ana, ben, phone, ana)
     assert ben.sends(SMALL, ana, opens=1).devices == {"ana": 2}

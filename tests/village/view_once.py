@@ -19,7 +19,7 @@ from entrenous.base.errors import UsedUp
 from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
 from entrenous.carry.release import finish_attempt, release_key_share
-from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay
+from tests.carry.relays import DeterministicRandomSource, Post, SettableClock, disk_relay
 from tests.carry.test_expire import arrive
 
 OPENERS = 100
@@ -30,13 +30,13 @@ def race(seed: int) -> Counter[str]:
     """Run one race on a new disk, and count what the openers were told."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        disk_relay(Path(folder), WoundClock()) as relay,
+        disk_relay(Path(folder), SettableClock()) as relay,
     ):
         return asyncio.run(_race(relay, Random(seed)))
 
 
 async def _race(relay: Relay, dice: Random) -> Counter[str]:
-    counting = CountingDice()
+    counting = DeterministicRandomSource()
     posts = [Post(dice=counting) for _ in range(DEVICES)]
     for post in posts:
         post.group = posts[0].group

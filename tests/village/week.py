@@ -32,7 +32,7 @@ from entrenous.send.open import open_message
 from entrenous.send.people.keep_contacts import mark_keys_compared
 from tests.in_memory.courier import InProcess, Run
 from tests.send.room_text import writes
-from tests.village.world import RELAY, Village, Villager, WoundClock
+from tests.village.world import RELAY, SettableClock, Village, Villager
 
 NAMES = ("ana", "ben", "caro", "dan", "eva")
 DAYS = 7
@@ -117,7 +117,7 @@ class Week:
         ]
 
 
-def simulate_day(day: int, people: list[Villager], clock: WoundClock) -> None:
+def simulate_day(day: int, people: list[Villager], clock: SettableClock) -> None:
     """Let everybody write, fetch and open some messages for a day.
 
     Two people write so much that they are given further tokens every day.
@@ -125,10 +125,10 @@ def simulate_day(day: int, people: list[Villager], clock: WoundClock) -> None:
     for far in (0, 2):
         for _ in range(33):
             writes(people[far], people[1].name)
-        clock.wind(seconds=61)
+        clock.advance(seconds=61)
         fetch_messages(people[1].device)
     for place, one in enumerate(people):
-        clock.wind(seconds=61)
+        clock.advance(seconds=61)
         fetch_messages(one.device)
         for far in (1, 2, 1 + day % 3):
             writes(one, people[(place + far) % len(people)].name, text=f"day {day}, {far}")
@@ -195,9 +195,9 @@ def simulate_week(mail: RowStore, run: Run, end_day: Callable[[Relay], None]) ->
     village.relay = replace(village.relay, mail=mail)
     tap = Tap({RELAY: relay_app(village.relay)}, run)
     courier = HttpCourier(httpx.Client(transport=tap, trust_env=False))
-    people = [village.settles(name, courier) for name in NAMES]
+    people = [village.set_up_person(name, courier) for name in NAMES]
     for one, other in itertools.combinations(people, 2):
-        one.adds(other)
+        one.add_contact(other)
     for one in people:
         for contact in contacts(one.device):
             mark_keys_compared(contact.name, one.device)
@@ -206,13 +206,13 @@ def simulate_week(mail: RowStore, run: Run, end_day: Callable[[Relay], None]) ->
     with recorded_log(log):
         for day in range(DAYS):
             simulate_day(day, people, village.clock)
-            village.clock.wind(hours=8)
+            village.clock.advance(hours=8)
             for one in people:
                 fetch_messages(one.device)
             rows.extend(rows_of(village.relay, run))
             days.append(Day(len(tap.asked), len(rows)))
             end_day(village.relay)
-            village.clock.wind(hours=16)
+            village.clock.advance(hours=16)
     return Week(tuple(people), tuple(tap.asked), tuple(rows), tuple(days), "\n".join(log))
 
 

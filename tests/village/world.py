@@ -32,7 +32,7 @@ RELAY = "http://127.0.0.1:7001"
 
 
 @dataclass
-class WoundClock:
+class SettableClock:
     """A clock that stands still until a test winds it."""
 
     moment: datetime = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -40,20 +40,20 @@ class WoundClock:
     def now(self) -> datetime:
         return self.moment
 
-    def wind(self, **by: float) -> None:
+    def advance(self, **by: float) -> None:
         self.moment += timedelta(**by)
 
 
 @dataclass
-class LoadedDice:
+class SeededRandom:
     """A source of random bytes whose sequence follows from a seed."""
 
     seed: str
-    thrown: int = 0
+    calls: int = 0
 
     def token(self, size: int) -> bytes:
-        self.thrown += 1
-        return hashlib.shake_256(f"{self.seed} {self.thrown}".encode()).digest(size)
+        self.calls += 1
+        return hashlib.shake_256(f"{self.seed} {self.calls}".encode()).digest(size)
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Villager:
     device: Device
     vault: MemoryVault
 
-    def adds(self, other: "Villager") -> None:
+    def add_contact(self, other: "Villager") -> None:
         """Add another person by an invite, let both fetch, and compare keys."""
         add_person(make_invite_link(other.device), other.name, self.device)
         fetch_messages(other.device)
@@ -93,20 +93,20 @@ class Villager:
 class Village:
     """People who share a relay and a clock."""
 
-    clock: WoundClock = field(default_factory=WoundClock)
+    clock: SettableClock = field(default_factory=SettableClock)
     people: dict[str, Villager] = field(default_factory=dict)
     relay: Relay = field(init=False)
     courier: Courier = field(init=False)
 
     def __post_init__(self) -> None:
-        self.relay, self.courier = village_relay(RELAY, self.clock, LoadedDice("relay"))
+        self.relay, self.courier = village_relay(RELAY, self.clock, SeededRandom("relay"))
 
-    def settles(self, name: str, courier: Courier | None = None) -> Villager:
+    def set_up_person(self, name: str, courier: Courier | None = None) -> Villager:
         """Set up somebody's device; ``courier`` may be one that misbehaves."""
         vault = MemoryVault()
         device = Device(
             clock=self.clock,
-            dice=LoadedDice(name),
+            dice=SeededRandom(name),
             vault=vault,
             ledger=VaultLedger(vault),
             courier=courier or self.courier,

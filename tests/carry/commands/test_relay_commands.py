@@ -10,7 +10,7 @@ import pytest
 from entrenous.cli import run
 from entrenous.wire.encodings import to_base64url
 from tests.carry.operate.test_backup_files import fill
-from tests.carry.relays import Post, WoundClock, disk_relay
+from tests.carry.relays import Post, SettableClock, disk_relay
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -24,7 +24,7 @@ def relay_json(capsys: pytest.CaptureFixture[str], *arguments: str, status: int 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Return the folder of a relay with one message."""
-    with disk_relay(tmp_path / "relay", WoundClock()) as relay:
+    with disk_relay(tmp_path / "relay", SettableClock()) as relay:
         asyncio.run(fill(relay, Post()))
     (tmp_path / "relay").chmod(0o700)
     return tmp_path / "relay"

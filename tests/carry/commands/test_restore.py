@@ -17,8 +17,8 @@ from entrenous.base.errors import NoSuchEnvelope, TakenBack, UsedUp
 from entrenous.cli import run
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.carry.relays import CountingDice, Post
-from tests.ready import begun
+from tests.carry.relays import DeterministicRandomSource, Post
+from tests.ready import start_program
 
 pytestmark = pytest.mark.real
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.real
 def running_relay(folder: Path) -> Iterator[str]:
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--data", str(folder)]
     command = [*program, "--listen", "127.0.0.1:0", "--json"]
-    with begun(command, stdout=subprocess.PIPE) as process:
+    with start_program(command, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             yield json.loads(process.stdout.readline())["url"]
@@ -38,7 +38,9 @@ def running_relay(folder: Path) -> Iterator[str]:
 
 
 def sent(courier: HttpCourier, url: str, number: int) -> Post:
-    post = Post(until=datetime.now(UTC) + timedelta(days=3), dice=CountingDice(1000 * number))
+    post = Post(
+        until=datetime.now(UTC) + timedelta(days=3), dice=DeterministicRandomSource(1000 * number)
+    )
     courier.create_mailbox(url, post.mailbox, post.owner)
     courier.register_token(url, post.mailbox, post.owner, post.granted())
     courier.upload_blob(url, post.token, post.deposit(), post.blob)

@@ -14,7 +14,7 @@ import pytest
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
 from tests.carry.relays import Post
-from tests.ready import begun, done
+from tests.ready import run_program, start_program
 
 pytestmark = pytest.mark.real
 
@@ -80,7 +80,7 @@ def test_waiting_clients_do_not_delay_a_stop(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--listen"]
     post = Post()
     with (
-        begun(
+        start_program(
             [*program, "127.0.0.1:0", "--data", str(tmp_path / "relay")], stdout=subprocess.PIPE
         ) as process,
         ThreadPoolExecutor(1) as threads,
@@ -114,7 +114,7 @@ def test_taken_metrics_address_is_named_in_the_error(tmp_path: Path) -> None:
         settings = tmp_path / "relay.toml"
         settings.write_text(f'listen = "127.0.0.1:0"\nmetrics_listen = "{taken}"\n')
         program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings)]
-        result = done(program, text=True)
+        result = run_program(program, text=True)
     assert result.returncode == 6
     assert f"cannot serve its metrics at {taken}" in result.stderr
     assert "Change metrics_listen" in " ".join(result.stderr.split())

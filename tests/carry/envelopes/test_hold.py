@@ -33,7 +33,7 @@ from entrenous.crypto.hashing import token_hash
 from tests.carry.minute import expire
 from tests.carry.relays import (
     Post,
-    WoundClock,
+    SettableClock,
     disk_relay,
     memory_relay,
     new_relay,
@@ -41,7 +41,7 @@ from tests.carry.relays import (
     stored_blobs,
     stream,
 )
-from tests.in_memory.courier import at_once
+from tests.in_memory.courier import run_sync
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -99,7 +99,7 @@ def test_a_request_cancelled_while_its_blob_is_given_loses_nothing(tmp_path: Pat
         await expire(relay)
         assert await download(relay, post) == post.blob
 
-    with disk_relay(tmp_path, WoundClock()) as relay:
+    with disk_relay(tmp_path, SettableClock()) as relay:
         asyncio.run(story(relay))
         assert (
             count_rows(relay, StoredBlob),
@@ -147,7 +147,7 @@ def test_interrupted_upload_can_be_resumed(relay: Relay) -> None:
 
 
 def test_upload_slower_than_a_day_does_not_complete() -> None:
-    clock = WoundClock()
+    clock = SettableClock()
     relay, post = new_relay(clock), Post()
     run(create_mailbox_with_token(relay, post))
 
@@ -197,12 +197,12 @@ def test_other_blob_with_the_same_id_cannot_resume_the_upload() -> None:
 
 
 def test_upload_cannot_be_resumed_after_a_day() -> None:
-    clock = WoundClock()
+    clock = SettableClock()
     relay, post = new_relay(clock), Post()
     run(create_mailbox_with_token(relay, post))
     with pytest.raises(ConnectionError):
         run(upload_blob(post.deposit(), post.token, interrupted(post.blob[:9]), relay))
-    clock.wind(hours=24)
+    clock.advance(hours=24)
     run(expire(relay))
     with pytest.raises(NoSuchBlob):
         run(find_upload_progress(post.blob_id, post.withdraw, relay))
@@ -217,21 +217,21 @@ def test_upload_interrupted_anywhere_arrives_unchanged(
 ) -> None:
     """Each resumption starts at or before the end of the stored bytes."""
     relay, post = memory_relay(), Post()
-    at_once(create_mailbox_with_token(relay, post))
+    run_sync(create_mailbox_with_token(relay, post))
     stored_bytes = 0
     for overlap, stop in interruptions:
         start = max(0, stored_bytes - overlap)
         rest = interrupted(post.blob[start : max(start, stop)])
         with pytest.raises(ConnectionError):
-            at_once(upload_blob(post.deposit(), post.token, rest, relay, start))
-        stored_bytes, _ = at_once(find_upload_progress(post.blob_id, post.withdraw, relay))
+            run_sync(upload_blob(post.deposit(), post.token, rest, relay, start))
+        stored_bytes, _ = run_sync(find_upload_progress(post.blob_id, post.withdraw, relay))
         assert stored_bytes >= start
-    assert at_once(
+    assert run_sync(
         upload_blob(
             post.deposit(), post.token, stream(post.blob[stored_bytes:]), relay, stored_bytes
         )
     )
-    assert at_once(download(relay, post)) == post.blob
+    assert run_sync(download(relay, post)) == post.blob
 
 
 class NearlyFullDisk(FileBlobs):
@@ -340,7 +340,7 @@ def test_upload_survives_a_brief_store_failure(tmp_path: Path) -> None:
 
 
 def test_slow_unwanted_upload_ends_within_a_minute() -> None:
-    clock, post, sent_offsets = WoundClock(), Post(), list[int]()
+    clock, post, sent_offsets = SettableClock(), Post(), list[int]()
     relay = new_relay(clock)
 
     async def deleted() -> AsyncIterator[bytes]:
@@ -348,7 +348,7 @@ def test_slow_unwanted_upload_ends_within_a_minute() -> None:
             if start == 1000:
                 await delete_mailbox_with_contents(post.mailbox, post.owner, relay)
             sent_offsets.append(start)
-            clock.wind(seconds=9)
+            clock.advance(seconds=9)
             yield post.blob[start : start + 10]
 
     async def story() -> None:
@@ -362,7 +362,7 @@ def test_slow_unwanted_upload_ends_within_a_minute() -> None:
 
 def test_upload_continues_while_the_database_is_unreachable() -> None:
     """Each minute, the relay tries again to check whether the upload is still wanted."""
-    clock, post = WoundClock(), Post()
+    clock, post = SettableClock(), Post()
     relay = new_relay(clock)
     real_read, attempts = relay.mail.read, list[str]()
 
@@ -373,7 +373,7 @@ def test_upload_continues_while_the_database_is_unreachable() -> None:
     async def chunks() -> AsyncIterator[bytes]:
         relay.mail.read = unreachable  # type: ignore[method-assign, assignment]
         async for chunk in stream(post.blob):
-            clock.wind(minutes=1)
+            clock.advance(minutes=1)
             yield chunk
         relay.mail.read = real_read  # type: ignore[method-assign]
 

@@ -11,7 +11,7 @@ from entrenous.base.secret import Secret
 from entrenous.carry.relay import Relay
 from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.withdraw import envelope_status, withdraw
-from tests.carry.relays import Post, WoundClock, disk_relay, new_relay, run
+from tests.carry.relays import Post, SettableClock, disk_relay, new_relay, run
 from tests.carry.test_expire import arrive
 
 
@@ -26,7 +26,7 @@ async def open_concurrently(relay: Relay, post: Post, attempts: int) -> list[obj
 @pytest.mark.parametrize("opens", [1, 3])
 def test_concurrent_openings_never_exceed_the_limit(tmp_path: Path, opens: int) -> None:
     post = Post()
-    with disk_relay(tmp_path, WoundClock()) as relay:
+    with disk_relay(tmp_path, SettableClock()) as relay:
         asyncio.run(arrive(relay, post, opens))
         outcomes = asyncio.run(open_concurrently(relay, post, 100))
     assert sum(isinstance(one, Secret) for one in outcomes) == opens
@@ -36,7 +36,7 @@ def test_concurrent_openings_never_exceed_the_limit(tmp_path: Path, opens: int) 
 @pytest.mark.usefixtures("socket_enabled")
 def test_withdrawal_during_a_race_reports_the_openings(tmp_path: Path) -> None:
     post = Post()
-    with disk_relay(tmp_path, WoundClock()) as relay:
+    with disk_relay(tmp_path, SettableClock()) as relay:
         asyncio.run(arrive(relay, post))
 
         async def all_at_once() -> tuple[list[object], list[object], int]:

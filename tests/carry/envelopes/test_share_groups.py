@@ -22,9 +22,16 @@ from entrenous.carry.release import finish_attempt, release_key_share
 from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState
 from tests.carry.minute import expire
-from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
+from tests.carry.relays import (
+    NOON,
+    DeterministicRandomSource,
+    Post,
+    SettableClock,
+    disk_relay,
+    memory_relay,
+)
 from tests.carry.test_expire import arrive, blobs_in, count
-from tests.in_memory.courier import at_once
+from tests.in_memory.courier import run_sync
 from tests.sizes import size
 
 CONTENT = (StoredShare, StoredAttempt, StoredBlob)
@@ -32,7 +39,7 @@ CONTENT = (StoredShare, StoredAttempt, StoredBlob)
 
 def posts_for_devices(number: int, until: int = 7) -> list[Post]:
     """Return the envelopes of one message for ``number`` devices of one person."""
-    dice = CountingDice()
+    dice = DeterministicRandomSource()
     posts = [Post(until=NOON + timedelta(days=until), dice=dice) for _ in range(number)]
     for post in posts:
         post.group = posts[0].group
@@ -40,22 +47,22 @@ def posts_for_devices(number: int, until: int = 7) -> list[Post]:
 
 
 def open_share(relay: Relay, post: Post, attempt: bytes) -> Secret:
-    return at_once(release_key_share(post.id, post.open, attempt, relay))
+    return run_sync(release_key_share(post.id, post.open, attempt, relay))
 
 
 @pytest.mark.threat("n-plus-one-views")
 def test_one_device_opens_and_no_other_does() -> None:
     relay, (phone, tablet, laptop) = memory_relay(), posts_for_devices(3)
     for post in (phone, tablet, laptop):
-        at_once(arrive(relay, post, 1))
-    at_once(acknowledge(tablet.mailbox, tablet.owner, tablet.id, relay))
+        run_sync(arrive(relay, post, 1))
+    run_sync(acknowledge(tablet.mailbox, tablet.owner, tablet.id, relay))
     attempt = phone.attempt()
     assert open_share(relay, phone, attempt) == phone.share
     for other in (tablet, laptop):
         with pytest.raises(UsedUp):
             open_share(relay, other, other.attempt())
     assert open_share(relay, phone, attempt) == phone.share
-    at_once(finish_attempt(phone.id, phone.open, attempt, relay))
+    run_sync(finish_attempt(phone.id, phone.open, attempt, relay))
     assert count(relay, *CONTENT) == blobs_in(relay) == 0
     for post in (phone, tablet, laptop):
         with pytest.raises(UsedUp):
@@ -65,53 +72,53 @@ def test_one_device_opens_and_no_other_does() -> None:
 def test_unfetched_letter_stays_when_its_group_is_used_up() -> None:
     relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
     for post in (phone, laptop):
-        at_once(arrive(relay, post, 1))
+        run_sync(arrive(relay, post, 1))
     attempt = phone.attempt()
     open_share(relay, phone, attempt)
-    at_once(finish_attempt(phone.id, phone.open, attempt, relay))
-    (letter,) = at_once(list_waiting_envelopes(laptop.mailbox, laptop.owner, 0, 10, relay))
+    run_sync(finish_attempt(phone.id, phone.open, attempt, relay))
+    (letter,) = run_sync(list_waiting_envelopes(laptop.mailbox, laptop.owner, 0, 10, relay))
     assert letter.sealed == laptop.sealed
     with pytest.raises(UsedUp):
         open_share(relay, laptop, laptop.attempt())
-    at_once(acknowledge(laptop.mailbox, laptop.owner, laptop.id, relay))
-    status = at_once(envelope_status(laptop.id, laptop.withdraw, relay))
+    run_sync(acknowledge(laptop.mailbox, laptop.owner, laptop.id, relay))
+    status = run_sync(envelope_status(laptop.id, laptop.withdraw, relay))
     assert (status.state, status.opened) == (EnvelopeState.DELIVERED, 0)
-    assert at_once(envelope_status(phone.id, phone.withdraw, relay)).opened == 1
+    assert run_sync(envelope_status(phone.id, phone.withdraw, relay)).opened == 1
 
 
 def test_group_is_deleted_only_after_every_attempt_finished() -> None:
     relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
     for post in (phone, laptop):
-        at_once(arrive(relay, post, 2))
+        run_sync(arrive(relay, post, 2))
     one, two = phone.attempt(), laptop.attempt()
     open_share(relay, phone, one)
     open_share(relay, laptop, two)
-    at_once(finish_attempt(phone.id, phone.open, one, relay))
+    run_sync(finish_attempt(phone.id, phone.open, one, relay))
     assert open_share(relay, laptop, two) == laptop.share
     assert blobs_in(relay) == 2
-    at_once(finish_attempt(laptop.id, laptop.open, two, relay))
+    run_sync(finish_attempt(laptop.id, laptop.open, two, relay))
     assert blobs_in(relay) == 0
 
 
 def test_envelope_posted_to_a_used_up_group_has_no_content() -> None:
     relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
-    at_once(arrive(relay, phone, 1))
+    run_sync(arrive(relay, phone, 1))
     attempt = phone.attempt()
     open_share(relay, phone, attempt)
-    at_once(finish_attempt(phone.id, phone.open, attempt, relay))
-    at_once(arrive(relay, laptop, 1))
-    at_once(expire(relay))
+    run_sync(finish_attempt(phone.id, phone.open, attempt, relay))
+    run_sync(arrive(relay, laptop, 1))
+    run_sync(expire(relay))
     assert count(relay, *CONTENT) == blobs_in(relay) == 0
-    assert not at_once(accept(laptop.envelope(1), laptop.token, relay))  # a repeated post
+    assert not run_sync(accept(laptop.envelope(1), laptop.token, relay))  # a repeated post
     with pytest.raises(UsedUp):
         open_share(relay, laptop, laptop.attempt())
 
 
 def test_group_refuses_a_different_number_of_openings() -> None:
     relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
-    at_once(arrive(relay, phone, 1))
+    run_sync(arrive(relay, phone, 1))
     with pytest.raises(IdInUse):
-        at_once(arrive(relay, laptop, 2))
+        run_sync(arrive(relay, laptop, 2))
     assert open_share(relay, phone, phone.attempt()) == phone.share
     share = phone.envelope(1).share
     assert share is not None
@@ -159,7 +166,7 @@ def test_fetched_letters_free_no_room_in_a_group(tmp_path: Path) -> None:
         with pytest.raises(MailboxFull):
             await accept(*more_envelopes(post, 1), post.token, relay)
 
-    with disk_relay(tmp_path, WoundClock()) as relay:
+    with disk_relay(tmp_path, SettableClock()) as relay:
         asyncio.run(story(relay))
     assert SHARES_PER_GROUP_MAX >= 2 * DEVICES_MAX
 
@@ -168,19 +175,19 @@ def test_groups_are_counted_independently() -> None:
     relay, (phone, laptop) = memory_relay(), posts_for_devices(2)
     laptop.group = laptop.dice.token(16)
     for post in (phone, laptop):
-        at_once(arrive(relay, post, 1))
+        run_sync(arrive(relay, post, 1))
         assert open_share(relay, post, post.attempt()) == post.share
 
 
 def test_group_is_deleted_with_its_last_envelope() -> None:
-    clock = WoundClock()
+    clock = SettableClock()
     relay, (phone, laptop) = memory_relay(clock), posts_for_devices(2)
     laptop.until = NOON + timedelta(days=9)
     for post in (laptop, phone):
-        at_once(arrive(relay, post, 1))
+        run_sync(arrive(relay, post, 1))
     for days, left in ((8, 1), (1, 0)):
-        clock.wind(days=days)
-        at_once(expire(relay))
+        clock.advance(days=days)
+        run_sync(expire(relay))
         assert count(relay, StoredShareGroup) == left
 
 
@@ -201,7 +208,7 @@ def test_concurrent_openings_on_three_devices_never_exceed_the_limit(
     tmp_path: Path, opens: int
 ) -> None:
     posts = posts_for_devices(3)
-    with disk_relay(tmp_path, WoundClock()) as relay:
+    with disk_relay(tmp_path, SettableClock()) as relay:
         for post in posts:
             asyncio.run(arrive(relay, post, opens))
         outcomes = asyncio.run(open_concurrently(relay, posts, 100))
@@ -223,7 +230,7 @@ class GroupOpenings(RuleBasedStateMachine):
         self.finished = set[tuple[int, bytes]]()
         self.taken_back = set[int]()
         for post in self.posts:
-            at_once(arrive(self.relay, post, opens))
+            run_sync(arrive(self.relay, post, opens))
 
     def is_used_up(self) -> bool:
         left = {one for one in self.given - self.finished if one[0] not in self.taken_back}
@@ -238,11 +245,11 @@ class GroupOpenings(RuleBasedStateMachine):
         ask = partial(release_key_share, post.id, post.open, attempt, self.relay)
         known, over = opening in self.given and not self.ended, opening in self.finished
         if device not in self.taken_back and not over and (known or self.counted() < self.opens):
-            assert at_once(ask()) == post.share
+            assert run_sync(ask()) == post.share
             self.given.add(opening)
             return
         with pytest.raises((TakenBack, UsedUp)):
-            at_once(ask())
+            run_sync(ask())
 
     @property
     def ended(self) -> bool:
@@ -254,7 +261,7 @@ class GroupOpenings(RuleBasedStateMachine):
     @rule(device=DEVICE_NUMBERS, attempt=ATTEMPTS)
     def finish(self, device: int, attempt: bytes) -> None:
         post = self.posts[device]
-        at_once(finish_attempt(post.id, post.open, attempt, self.relay))
+        run_sync(finish_attempt(post.id, post.open, attempt, self.relay))
         if (device, attempt) in self.given and device not in self.taken_back:
             self.finished.add((device, attempt))
             self.over = self.over or self.is_used_up()
@@ -262,12 +269,12 @@ class GroupOpenings(RuleBasedStateMachine):
     @rule(device=DEVICE_NUMBERS)
     def deliver(self, device: int) -> None:
         post = self.posts[device]
-        at_once(acknowledge(post.mailbox, post.owner, post.id, self.relay))
+        run_sync(acknowledge(post.mailbox, post.owner, post.id, self.relay))
 
     @rule(device=DEVICE_NUMBERS)
     def take_back(self, device: int) -> None:
         post = self.posts[device]
-        status = at_once(withdraw(post.id, post.withdraw, self.relay))
+        status = run_sync(withdraw(post.id, post.withdraw, self.relay))
         assert status.opened == len({one for one in self.given if one[0] == device})
         self.taken_back.add(device)
 

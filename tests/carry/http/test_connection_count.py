@@ -14,7 +14,7 @@ import pytest
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.serving.tls import TlsCertificate
 from tests.carry.relays import memory_relay, served
-from tests.ready import begun
+from tests.ready import start_program
 from tests.serving.certificates import certificate
 from tests.serving.slow_clients import assert_refuses_endless_heads, connected, send_malformed
 
@@ -36,7 +36,7 @@ def relay_with_file_limit(folder: Path, files: int = FILES) -> Iterator[tuple[in
     """Start a relay that may open that many files; yield its process id and its port."""
     words = ("relay", "run", "--data", str(folder), "--listen", "127.0.0.1:0", "--json")
     program = [sys.executable, "-c", RUN, str(files), *words]
-    with begun(program, stdout=subprocess.PIPE) as process:
+    with start_program(program, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             yield process.pid, httpx.URL(json.loads(process.stdout.readline())["url"]).port or 0
@@ -89,7 +89,7 @@ def test_strangers_leave_no_line_in_the_log(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "entrenous", *words]
     with (
         (tmp_path / "log").open("wb") as log,
-        begun(program, stdout=subprocess.PIPE, stderr=log) as process,
+        start_program(program, stdout=subprocess.PIPE, stderr=log) as process,
     ):
         try:
             assert process.stdout is not None

@@ -19,8 +19,15 @@ from entrenous.base.errors import DiskFull, NotARelay, RelayFull, RelayUnreachab
 from entrenous.carry.http.relay_app import relay_app
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import Envelope, EnvelopeState, WaitingEnvelope
-from tests.carry.relays import CountingDice, Post, WoundClock, disk_relay, fetched, served
-from tests.ready import begun
+from tests.carry.relays import (
+    DeterministicRandomSource,
+    Post,
+    SettableClock,
+    disk_relay,
+    fetched,
+    served,
+)
+from tests.ready import start_program
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
@@ -47,7 +54,7 @@ print("closed", flush=True)
 def relay_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start a relay and return its process and URL; kill it at the end if it still runs."""
     command = [sys.executable, "-c", RUN, str(folder)]
-    with begun(command, stdout=subprocess.PIPE, text=True) as process:
+    with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield process, process.stdout.readline().strip()
@@ -93,7 +100,7 @@ def soon() -> datetime:
 @pytest.mark.threat("relay-killed")
 def test_a_relay_that_is_killed_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
     """After three kills with four senders, every acknowledged letter is there exactly once."""
-    post = Post(until=soon(), sealed=CountingDice().token(4096))
+    post = Post(until=soon(), sealed=DeterministicRandomSource().token(4096))
     senders: list[Sender] = []
     for round_ in range(3):
         with relay_process(tmp_path) as (process, url), new_relay_client() as web:
@@ -130,7 +137,7 @@ def with_ids_from(post: Post, sender: int) -> Post:
     """Return the same mailbox and token with other ids."""
     own_post = Post(until=post.until, sealed=post.sealed)
     own_post.mailbox, own_post.token = post.mailbox, post.token
-    own_post.dice = CountingDice(1_000_000 * (sender + 1))
+    own_post.dice = DeterministicRandomSource(1_000_000 * (sender + 1))
     return own_post
 
 
@@ -147,7 +154,7 @@ def test_relay_stops_cleanly(tmp_path: Path) -> None:
 def test_relay_with_a_full_disk_reports_it_and_still_deletes(tmp_path: Path) -> None:
     post = Post(sealed=bytes(100_000))
     with (
-        disk_relay(tmp_path, WoundClock(), bytes_max=700_000) as relay,
+        disk_relay(tmp_path, SettableClock(), bytes_max=700_000) as relay,
         served(relay_app(relay)) as url,
         new_relay_client() as web,
     ):
@@ -172,7 +179,7 @@ def post_all(courier: HttpCourier, url: str, post: Post, letters: list[Envelope]
 def test_server_that_is_no_relay_is_refused(tmp_path: Path) -> None:
     """The server answers 200 to everything, as sign-in pages do."""
     script = "import http.server as h\n" + NO_RELAY
-    with begun(
+    with start_program(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=tmp_path
     ) as process:
         assert process.stdout is not None
@@ -206,9 +213,9 @@ def test_an_old_tls_is_not_spoken() -> None:
 def test_large_blob_is_transferred_unchanged(tmp_path: Path) -> None:
     """Ten megabytes up and down; they are not in the database, and gone once finished."""
     post = Post()
-    post.blob = CountingDice().token(10_000_000)
+    post.blob = DeterministicRandomSource().token(10_000_000)
     with (
-        disk_relay(tmp_path, WoundClock()) as relay,
+        disk_relay(tmp_path, SettableClock()) as relay,
         served(relay_app(relay)) as url,
         new_relay_client() as web,
     ):

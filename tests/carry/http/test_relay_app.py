@@ -13,15 +13,15 @@ from entrenous.carry.relay import Relay
 from entrenous.device.client.http_courier import HttpCourier
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_json import write_envelope
-from tests.carry.relays import Post, WoundClock, fetched, memory_relay, served
-from tests.in_memory.courier import at_once, memory_courier
+from tests.carry.relays import Post, SettableClock, fetched, memory_relay, served
+from tests.in_memory.courier import memory_courier, run_sync
 
 URL = "https://relay.test"
 
 
 @pytest.fixture
 def relay() -> Relay:
-    return memory_relay(WoundClock())
+    return memory_relay(SettableClock())
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_body_is_not_read_beyond_its_limit(relay: Relay) -> None:
         "root_path": "",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
     }
-    at_once(relay_app(relay)(scope, receive, send))  # type: ignore[arg-type]
+    run_sync(relay_app(relay)(scope, receive, send))  # type: ignore[arg-type]
     assert sent[0]["status"] == 413
     assert pieces == 5
 
@@ -341,8 +341,8 @@ def test_a_bug_is_500_and_logged_without_values(
 @pytest.mark.usefixtures("socket_enabled")
 def test_implausible_clock_is_logged(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
     """Once a minute, with the number of days only; a failed sweep is another event."""
-    at_once(expire_due(relay))
-    relay.clock.wind(days=400)  # type: ignore[attr-defined]
+    run_sync(expire_due(relay))
+    relay.clock.advance(days=400)  # type: ignore[attr-defined]
     with served(relay_app(relay)):  # type: ignore[arg-type]
         pass
     (record,) = [record for record in caplog.records if record.name == "entrenous.relay"]

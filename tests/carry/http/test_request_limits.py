@@ -18,7 +18,7 @@ from tests.carry.http.test_relay_app import URL, bearer
 from tests.carry.http.test_resumed_uploads import blob_path, upload_headers
 from tests.carry.relays import NOON, Post, memory_relay
 from tests.in_memory.blobs import MemoryBlobs
-from tests.in_memory.courier import at_once, memory_courier
+from tests.in_memory.courier import memory_courier, run_sync
 
 
 def limited_relay(limits: RelayLimits, post: Post, blobs: MemoryBlobs | None = None) -> Relay:
@@ -195,7 +195,7 @@ def test_large_body_is_not_read_without_a_valid_token(method: str, path: str, le
         "root_path": "",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
     }
-    at_once(relay_app(limited_relay(RelayLimits(), post))(scope, receive, send))
+    run_sync(relay_app(limited_relay(RelayLimits(), post))(scope, receive, send))
     assert responses[0]["status"] == 401
 
 

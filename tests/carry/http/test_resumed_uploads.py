@@ -24,9 +24,9 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_json import read_upload_progress
 from tests.carry.http.test_relay_app import URL, bearer
-from tests.carry.relays import CountingDice, Post, memory_relay
-from tests.in_memory.courier import at_once, memory_courier
-from tests.ready import begun
+from tests.carry.relays import DeterministicRandomSource, Post, memory_relay
+from tests.in_memory.courier import memory_courier, run_sync
+from tests.ready import start_program
 
 MB = 1 << 20
 
@@ -91,7 +91,7 @@ def test_resumed_upload_may_have_an_empty_rest(web: httpx.Client, post: Post, re
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        at_once(upload_blob(post.deposit(), post.token, all_of_it(), relay))
+        run_sync(upload_blob(post.deposit(), post.token, all_of_it(), relay))
     url = URL + blob_path(post)
     assert read_upload_progress(web.get(url, headers=bearer(post.withdraw)).content) == (5000, 5000)
     rest = upload_headers(post, **{"Entrenous-Offset": "5000", "Content-Length": "0"})
@@ -115,11 +115,11 @@ def test_upload_progress_needs_the_withdraw_token(web: httpx.Client, post: Post)
 
 
 @contextmanager
-def running_relay(folder: Path, *, anew: bool = False) -> Iterator[tuple[Any, str]]:
+def running_relay(folder: Path, *, fresh_process: bool = False) -> Iterator[tuple[Any, str]]:
     """Start ``entrenous relay run``; yield its process and its ``HOST:PORT``."""
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--json", "--data", str(folder)]
     program += ["--listen", "127.0.0.1:0"]
-    with begun(program, anew=anew, stdout=subprocess.PIPE) as process:
+    with start_program(program, fresh_process=fresh_process, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             yield process, json.loads(process.stdout.readline())["url"].removeprefix("http://")
@@ -158,7 +158,7 @@ def uploaded_bytes(address: str, post: Post) -> int:
 
 def large_post(size: int) -> Post:
     post = Post(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
-    post.blob = CountingDice().token(MB) * (size // MB)
+    post.blob = DeterministicRandomSource().token(MB) * (size // MB)
     return post
 
 
@@ -201,7 +201,7 @@ def test_killed_at_half_an_upload_goes_on_where_it_was(tmp_path: Path) -> None:
 @pytest.mark.real
 def test_a_relay_stays_small_while_a_large_blob_passes(tmp_path: Path) -> None:
     post = large_post(256 * MB)
-    with running_relay(tmp_path, anew=True) as (process, address):
+    with running_relay(tmp_path, fresh_process=True) as (process, address):
         create_mailbox_with_token(address, post)
         assert (
             send_request(

@@ -18,9 +18,9 @@ from entrenous.base.errors import RelayNotAuthenticated, RelayUnreachable
 from entrenous.base.identifiers import MailboxId
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
-from tests.carry.relays import CountingDice, Post, fetched
+from tests.carry.relays import DeterministicRandomSource, Post, fetched
 from tests.nginx import needs_nginx, nginx
-from tests.ready import begun, done
+from tests.ready import run_program, start_program
 from tests.real.stage import wait_until
 from tests.serving.certificates import Pair, certificate, renewed, version_of
 from tests.serving.slow_clients import connected
@@ -35,7 +35,7 @@ def running_relay(folder: Path, toml: str) -> Iterator[tuple[subprocess.Popen[by
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings", str(settings)]
     with (
         (folder / "log").open("ab") as log,
-        begun(
+        start_program(
             [*program, "--json"], stdout=subprocess.PIPE, stderr=log, start_new_session=True
         ) as process,
     ):
@@ -56,7 +56,7 @@ def courier_to(pair: Pair) -> Iterator[HttpCourier]:
 def exchange_message(courier: HttpCourier, url: str) -> None:
     """Make one request of each kind: a mailbox, a blob of 3 MB, a letter, an opening."""
     post = Post(until=datetime.now(UTC).replace(microsecond=0) + timedelta(days=3))
-    post.blob = CountingDice().token(3_000_000)
+    post.blob = DeterministicRandomSource().token(3_000_000)
     courier.create_mailbox(url, post.mailbox, post.owner)
     courier.register_token(url, post.mailbox, post.owner, post.granted())
     courier.upload_blob(url, post.token, post.deposit(), post.blob)
@@ -157,7 +157,7 @@ def test_certificate_that_does_not_match_its_key_stops_the_start(tmp_path: Path)
     (tmp_path / "key.pem").write_text("no key")
     (tmp_path / "relay.toml").write_text('tls_cert = "cert.pem"\ntls_key = "key.pem"')
     program = [sys.executable, "-m", "entrenous", "relay", "run", "--settings"]
-    result = done([*program, str(tmp_path / "relay.toml")], text=True)
+    result = run_program([*program, str(tmp_path / "relay.toml")], text=True)
     assert result.returncode == 3
     assert "cannot be used" in result.stderr
     assert not (tmp_path / "relay-data").exists()

@@ -19,7 +19,7 @@ from entrenous.serving.connection_limits import LimitedProtocol
 from entrenous.serving.tls import TlsCertificate
 from entrenous.wire.encodings import to_base64url
 from tests.carry.relays import NOON, Post, memory_relay, served
-from tests.ready import begun
+from tests.ready import start_program
 from tests.serving.certificates import Pair, certificate
 from tests.serving.slow_clients import connected
 
@@ -51,7 +51,7 @@ def test_unread_pages_take_little_memory(tmp_path: Path) -> None:
     words = ("relay", "run", "--data", str(tmp_path), "--listen", "127.0.0.1:0", "--json")
     program = [sys.executable, "-m", "entrenous", *words]
     with (
-        begun(program, stdout=subprocess.PIPE) as process,
+        start_program(program, stdout=subprocess.PIPE) as process,
         ExitStack() as strangers,
         new_relay_client() as web,
     ):

@@ -21,7 +21,7 @@ from entrenous.carry.wake_ups import LocalWakeUps
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.encodings import to_base64url
 from tests.carry.http.test_connection_count import relay_with_file_limit
-from tests.carry.relays import CountingDice, Post, memory_relay, served
+from tests.carry.relays import DeterministicRandomSource, Post, memory_relay, served
 from tests.real.stage import wait_until
 
 pytestmark = pytest.mark.real
@@ -31,7 +31,7 @@ NEIGHBOUR = Path(__file__).with_name("neighbour.py")
 
 
 def mailboxes(port: int, number: int) -> list[MailboxWithOwner]:
-    dice, url = CountingDice(), f"http://127.0.0.1:{port}"
+    dice, url = DeterministicRandomSource(), f"http://127.0.0.1:{port}"
     made = [(MailboxId(dice.token(16)), Secret(dice.token(32))) for _ in range(number)]
     with new_relay_client() as web:
         for mailbox, owner in made:

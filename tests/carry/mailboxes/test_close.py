@@ -38,9 +38,16 @@ from entrenous.carry.withdraw import envelope_status, withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, SendTokenChanges
 from tests.carry.minute import expire
-from tests.carry.relays import NOON, CountingDice, Post, WoundClock, disk_relay, memory_relay
+from tests.carry.relays import (
+    NOON,
+    DeterministicRandomSource,
+    Post,
+    SettableClock,
+    disk_relay,
+    memory_relay,
+)
 from tests.carry.test_expire import OF_PEOPLE, blobs_in, count, found_in, parts_of
-from tests.in_memory.courier import at_once
+from tests.in_memory.courier import run_sync
 from tests.in_memory.mail import Look, MemoryMail
 
 # The event loop's wake-up channel is a socket pair.
@@ -76,38 +83,38 @@ def relay() -> Relay:
 @pytest.mark.parametrize("before", ["waiting", "delivered", "opened", "half opened"])
 def test_every_envelope_ends_and_its_sender_is_notified(relay: Relay, before: str) -> None:
     post = Post()
-    at_once(fill_mailbox(relay, post))
+    run_sync(fill_mailbox(relay, post))
     attempt = post.attempt()
     if before in ("delivered", "opened"):
-        at_once(acknowledge(post.mailbox, post.owner, post.id, relay))
+        run_sync(acknowledge(post.mailbox, post.owner, post.id, relay))
     if before in ("opened", "half opened"):
-        at_once(release_key_share(post.id, post.open, attempt, relay))
+        run_sync(release_key_share(post.id, post.open, attempt, relay))
     if before == "opened":
-        at_once(finish_attempt(post.id, post.open, attempt, relay))
-    at_once(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
-    status = at_once(envelope_status(post.id, post.withdraw, relay))
+        run_sync(finish_attempt(post.id, post.open, attempt, relay))
+    run_sync(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
+    status = run_sync(envelope_status(post.id, post.withdraw, relay))
     assert status.state is EnvelopeState.REVOKED
     assert status.opened == ("opened" in before)
     for again in (attempt, post.attempt()):
         with pytest.raises(NoSuchEnvelope):
-            at_once(release_key_share(post.id, post.open, again, relay))
+            run_sync(release_key_share(post.id, post.open, again, relay))
     with pytest.raises(NoSuchBlob):
-        at_once(find_blob(post.blob_id, post.fetch, relay))
-    assert at_once(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.REVOKED
+        run_sync(find_blob(post.blob_id, post.fetch, relay))
+    assert run_sync(withdraw(post.id, post.withdraw, relay)).state is EnvelopeState.REVOKED
     assert blobs_in(relay) == 0
 
 
 def test_closed_mailbox_leaves_only_its_name_and_tombstones(relay: Relay) -> None:
     post = Post()
-    at_once(fill_mailbox(relay, post))
-    at_once(delete_mailbox_with_contents(post.mailbox, post.owner, relay))
+    run_sync(fill_mailbox(relay, post))
+    run_sync(delete_mailbox_with_contents(post.mailbox, post.owner, relay))
     assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox, StoredEnvelope) == 2
     with pytest.raises(NoSuchMailbox):
-        at_once(find_key_bundle(post.mailbox, post.token, relay))
-    relay.clock.wind(days=30)  # type: ignore[attr-defined]
-    at_once(expire(relay))
+        run_sync(find_key_bundle(post.mailbox, post.token, relay))
+    relay.clock.advance(days=30)  # type: ignore[attr-defined]
+    run_sync(expire(relay))
     assert count(relay, *OF_PEOPLE) == 0
-    assert at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay)) is True
+    assert run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay)) is True
 
 
 class BatchRecordingMail(MemoryMail):
@@ -131,10 +138,10 @@ def large_mailbox(post: Post) -> tuple[BatchRecordingMail, Relay]:
     """Return a relay whose mailbox has one message and a thousand tokens, and its store."""
     mail = BatchRecordingMail()
     relay = replace(memory_relay(), mail=mail)
-    at_once(fill_mailbox(relay, post))
+    run_sync(fill_mailbox(relay, post))
     locks = tuple(number.to_bytes(32, "big") for number in range(1000))
     batch = SendTokenChanges(locks, (), NOON + timedelta(days=1))
-    at_once(add_and_drop_send_tokens(post.mailbox, post.owner, batch, relay))
+    run_sync(add_and_drop_send_tokens(post.mailbox, post.owner, batch, relay))
     mail.sizes.clear()
     return mail, relay
 
@@ -142,7 +149,7 @@ def large_mailbox(post: Post) -> tuple[BatchRecordingMail, Relay]:
 def test_large_mailbox_is_deleted_in_batches() -> None:
     post = Post()
     mail, relay = large_mailbox(post)
-    at_once(delete_mailbox_with_contents(post.mailbox, post.owner, relay))
+    run_sync(delete_mailbox_with_contents(post.mailbox, post.owner, relay))
     assert max(mail.sizes) == 500
     assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox, StoredEnvelope) == 2
 
@@ -154,18 +161,18 @@ def test_sweep_finishes_a_crashed_deletion(transactions: int) -> None:
     mail, relay = large_mailbox(post)
     mail.fails_after = transactions
     with pytest.raises(DiskFailed):
-        at_once(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
+        run_sync(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
     mail.fails_after = 10**9
     assert count(relay, StoredMailbox, StoredLock) == 0
     with pytest.raises(NoSuchMailbox):
-        at_once(accept(post.letter(), post.token, relay))
+        run_sync(accept(post.letter(), post.token, relay))
     with pytest.raises(IdInUse):
-        at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-    at_once(expire(relay))
+        run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
+    run_sync(expire(relay))
     assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox, StoredEnvelope) == 2
     assert max(mail.sizes) <= 500
-    relay.clock.wind(days=30)  # type: ignore[attr-defined]
-    at_once(expire(relay))
+    relay.clock.advance(days=30)  # type: ignore[attr-defined]
+    run_sync(expire(relay))
     assert count(relay, *OF_PEOPLE) == 0
 
 
@@ -174,24 +181,26 @@ def test_closing_a_mailbox_can_be_repeated() -> None:
     mail, relay = large_mailbox(post)
     mail.fails_after = 1
     with pytest.raises(DiskFailed):
-        at_once(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
+        run_sync(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
     mail.fails_after = 10**9
-    at_once(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
+    run_sync(delete_mailbox_with_contents(post.mailbox, CLOSE, relay))
     assert count(relay, *OF_PEOPLE) == 2
 
 
 def test_closing_a_mailbox_leaves_others_unchanged(relay: Relay) -> None:
-    dice = CountingDice(thrown=100)
+    dice = DeterministicRandomSource(calls=100)
     mine, others = Post(), Post(dice=dice)
-    at_once(fill_mailbox(relay, mine))
-    at_once(fill_mailbox(relay, others))
+    run_sync(fill_mailbox(relay, mine))
+    run_sync(fill_mailbox(relay, others))
     before = count(relay, *OF_PEOPLE)
-    at_once(delete_mailbox_with_contents(mine.mailbox, CLOSE, relay))
-    at_once(delete_mailbox_with_contents(mine.mailbox, CLOSE, relay))
+    run_sync(delete_mailbox_with_contents(mine.mailbox, CLOSE, relay))
+    run_sync(delete_mailbox_with_contents(mine.mailbox, CLOSE, relay))
     assert (
-        at_once(release_key_share(others.id, others.open, others.attempt(), relay)) == others.share
+        run_sync(release_key_share(others.id, others.open, others.attempt(), relay)) == others.share
     )
-    assert at_once(envelope_status(others.id, others.withdraw, relay)).state is EnvelopeState.OPENED
+    assert (
+        run_sync(envelope_status(others.id, others.withdraw, relay)).state is EnvelopeState.OPENED
+    )
     assert count(relay, StoredMailbox, StoredLock) == 2
     assert count(relay, *OF_PEOPLE) < before
 
@@ -211,18 +220,18 @@ def test_upload_to_a_closed_mailbox_does_not_complete(relay: Relay) -> None:
         await upload_blob(post.deposit(), post.token, chunks(), relay)
 
     with pytest.raises(NoSuchBlob):
-        at_once(story())
+        run_sync(story())
     assert count(relay, *OF_PEOPLE) == count(relay, DeletedMailbox) == 1
     assert blobs_in(relay) == 0
 
 
 def test_closing_a_mailbox_deletes_incomplete_blobs(relay: Relay) -> None:
     post = Post()
-    at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
+    run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
     until = NOON + timedelta(hours=1)
     upload = StoredUpload(BlobId(b"B" * 16), "name", post.mailbox, 9, b"", b"", b"", until)
-    at_once(relay.mail.transact(lambda tx: tx.put(upload)))
-    at_once(delete_mailbox_with_contents(post.mailbox, post.owner, relay))
+    run_sync(relay.mail.transact(lambda tx: tx.put(upload)))
+    run_sync(delete_mailbox_with_contents(post.mailbox, post.owner, relay))
     assert count(relay, StoredUpload, OrphanBlob) == 0
 
 
@@ -236,7 +245,7 @@ def test_closing_a_mailbox_deletes_blobs_that_no_letter_came_for(relay: Relay) -
         assert (count(relay, StoredBlob), blobs_in(relay)) == (1, 1)
         await delete_mailbox_with_contents(post.mailbox, CLOSE, relay)
 
-    at_once(story())
+    run_sync(story())
     assert (count(relay, StoredBlob), blobs_in(relay)) == (0, 0)
 
 
@@ -244,7 +253,7 @@ def test_closing_a_mailbox_deletes_blobs_that_no_letter_came_for(relay: Relay) -
 def test_the_key_is_not_on_the_medium_any_more(tmp_path: Path) -> None:
     """Nor are letter, share and blob: all files in the relay's folder are searched."""
     post = Post()
-    with disk_relay(tmp_path, WoundClock()) as relay:
+    with disk_relay(tmp_path, SettableClock()) as relay:
         asyncio.run(fill_mailbox(relay, post))
         lock = asyncio.run(relay.mail.read(lambda view: view.get(StoredLock, post.mailbox)))
         assert lock is not None

@@ -45,12 +45,12 @@ from entrenous.wire.relay_nouns import (
     UnlockAnswer,
     VaultUnlock,
 )
-from tests.carry.relays import CountingDice, WoundClock, disk_relay, memory_relay
-from tests.in_memory.courier import at_once
+from tests.carry.relays import DeterministicRandomSource, SettableClock, disk_relay, memory_relay
+from tests.in_memory.courier import run_sync
 from tests.sizes import size
 
 MACHINE = Path(__file__).parents[3] / "docs/machines/device.md"
-DICE = CountingDice()
+DICE = DeterministicRandomSource()
 BOX = MailboxId(DICE.token(16))
 OWNER, CLOSE, UNLOCK, OTHER = (Secret(DICE.token(32)) for _ in range(4))
 
@@ -76,19 +76,19 @@ async def settle(relay: Relay) -> None:
 @pytest.fixture
 def relay() -> Relay:
     relay = memory_relay()
-    at_once(settle(relay))
+    run_sync(settle(relay))
     return relay
 
 
 def request_try(relay: Relay, number: int) -> UnlockAnswer:
-    return at_once(count_try_and_evaluate(BOX, UNLOCK, BLINDED[number], relay))
+    return run_sync(count_try_and_evaluate(BOX, UNLOCK, BLINDED[number], relay))
 
 
 def test_answers_to_one_passphrase_unblind_to_one_value(relay: Relay) -> None:
     passphrase = Secret(b"a passphrase, stretched")
     blinds = [scalar_from_random(number.to_bytes(64, "big")) for number in (1, 2)]
     answers = [
-        at_once(count_try_and_evaluate(BOX, UNLOCK, blind(passphrase, one), relay))
+        run_sync(count_try_and_evaluate(BOX, UNLOCK, blind(passphrase, one), relay))
         for one in blinds
     ]
     values = [finalize(passphrase, *pair) for pair in zip(blinds, (a.evaluated for a in answers))]  # noqa: B905
@@ -115,45 +115,45 @@ def test_repeated_unlock_request_is_not_counted_again(relay: Relay) -> None:
 
 def test_invalid_unlock_request_is_not_counted(relay: Relay) -> None:
     with pytest.raises(NotAPoint):
-        at_once(count_try_and_evaluate(BOX, UNLOCK, bytes(32), relay))
+        run_sync(count_try_and_evaluate(BOX, UNLOCK, bytes(32), relay))
     assert request_try(relay, 0).tries_left == 9
 
 
 def test_nobody_does_what_is_another_ones(relay: Relay) -> None:
     for wrong in (OWNER, CLOSE, OTHER):
         with pytest.raises(WrongToken):
-            at_once(count_try_and_evaluate(BOX, wrong, BLINDED[0], relay))
+            run_sync(count_try_and_evaluate(BOX, wrong, BLINDED[0], relay))
     for wrong in (UNLOCK, OTHER):
         with pytest.raises(WrongToken):
-            at_once(record_unlock_and_restore_tries(BOX, wrong, vault_unlock(1, 1), relay))
+            run_sync(record_unlock_and_restore_tries(BOX, wrong, vault_unlock(1, 1), relay))
         with pytest.raises(WrongToken):
-            at_once(restore_all_tries(BOX, wrong, relay))
+            run_sync(restore_all_tries(BOX, wrong, relay))
         with pytest.raises(WrongToken):
-            at_once(delete_mailbox_with_contents(BOX, wrong, relay))
+            run_sync(delete_mailbox_with_contents(BOX, wrong, relay))
         with pytest.raises(WrongToken):
-            at_once(replace_close_token_hash(BOX, wrong, token_hash(OTHER), relay))
+            run_sync(replace_close_token_hash(BOX, wrong, token_hash(OTHER), relay))
     with pytest.raises(WrongToken):
-        at_once(record_unlock_and_restore_tries(BOX, CLOSE, vault_unlock(1, 1), relay))
+        run_sync(record_unlock_and_restore_tries(BOX, CLOSE, vault_unlock(1, 1), relay))
     with pytest.raises(WrongToken):
-        at_once(replace_close_token_hash(BOX, CLOSE, token_hash(OTHER), relay))
+        run_sync(replace_close_token_hash(BOX, CLOSE, token_hash(OTHER), relay))
     assert request_try(relay, 0).tries_left == 9
 
 
 def test_lock_is_created_once(relay: Relay) -> None:
-    stored = at_once(relay.mail.read(lambda view: view.get(StoredLock, BOX)))
-    assert at_once(create_lock(BOX, OWNER, token_hash(UNLOCK), relay)) is False
+    stored = run_sync(relay.mail.read(lambda view: view.get(StoredLock, BOX)))
+    assert run_sync(create_lock(BOX, OWNER, token_hash(UNLOCK), relay)) is False
     with pytest.raises(LockExists):
-        at_once(create_lock(BOX, OWNER, token_hash(OTHER), relay))
-    assert at_once(relay.mail.read(lambda view: view.get(StoredLock, BOX))) == stored
+        run_sync(create_lock(BOX, OWNER, token_hash(OTHER), relay))
+    assert run_sync(relay.mail.read(lambda view: view.get(StoredLock, BOX))) == stored
 
 
 def test_two_locks_have_different_keys(relay: Relay) -> None:
     other = MailboxId(DICE.token(16))
-    at_once(create_mailbox(other, token_hash(OWNER), relay))
+    run_sync(create_mailbox(other, token_hash(OWNER), relay))
     with pytest.raises(NoSuchMailbox):
-        at_once(count_try_and_evaluate(other, UNLOCK, BLINDED[0], relay))
-    assert at_once(create_lock(other, OWNER, token_hash(UNLOCK), relay)) is True
-    answer = at_once(count_try_and_evaluate(other, UNLOCK, BLINDED[0], relay))
+        run_sync(count_try_and_evaluate(other, UNLOCK, BLINDED[0], relay))
+    assert run_sync(create_lock(other, OWNER, token_hash(UNLOCK), relay)) is True
+    answer = run_sync(count_try_and_evaluate(other, UNLOCK, BLINDED[0], relay))
     assert answer.evaluated != request_try(relay, 0).evaluated
 
 
@@ -165,7 +165,7 @@ def test_opening_restores_tries_and_requires_a_later_generation(relay: Relay) ->
         vault_unlock(5, 2, 1),
         vault_unlock(5, 3, 1, 2),
     ):
-        at_once(
+        run_sync(
             record_unlock_and_restore_tries(BOX, OWNER, unlock, relay)
         )  # as if the previous answer was lost
     assert request_try(relay, 1).tries_left == 9
@@ -177,9 +177,9 @@ def test_opening_restores_tries_and_requires_a_later_generation(relay: Relay) ->
         vault_unlock(1, 6),
     ):
         with pytest.raises(RolledBack):
-            at_once(record_unlock_and_restore_tries(BOX, OWNER, refused, relay))
+            run_sync(record_unlock_and_restore_tries(BOX, OWNER, refused, relay))
     assert request_try(relay, 2).tries_left == 9  # a refused unlock restores the tries, too
-    at_once(record_unlock_and_restore_tries(BOX, OWNER, vault_unlock(6, 4), relay))
+    run_sync(record_unlock_and_restore_tries(BOX, OWNER, vault_unlock(6, 4), relay))
 
 
 @pytest.mark.threat("stolen-device")
@@ -187,24 +187,24 @@ def test_new_unlock_token_keeps_key_and_tries(relay: Relay) -> None:
     answer = request_try(relay, 0)
     for wrong in (UNLOCK, CLOSE, OTHER):
         with pytest.raises(WrongToken):
-            at_once(replace_unlock_token_hash(BOX, wrong, token_hash(OTHER), relay))
+            run_sync(replace_unlock_token_hash(BOX, wrong, token_hash(OTHER), relay))
     for _ in range(2):
-        at_once(replace_unlock_token_hash(BOX, OWNER, token_hash(OTHER), relay))
+        run_sync(replace_unlock_token_hash(BOX, OWNER, token_hash(OTHER), relay))
     with pytest.raises(WrongToken):
         request_try(relay, 0)
-    again = at_once(count_try_and_evaluate(BOX, OTHER, BLINDED[0], relay))
+    again = run_sync(count_try_and_evaluate(BOX, OTHER, BLINDED[0], relay))
     assert again == answer  # the key is the same, and the request was counted before
-    assert at_once(count_try_and_evaluate(BOX, OTHER, BLINDED[1], relay)).tries_left == 8
-    at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
+    assert run_sync(count_try_and_evaluate(BOX, OTHER, BLINDED[1], relay)).tries_left == 8
+    run_sync(delete_mailbox_with_contents(BOX, CLOSE, relay))
     with pytest.raises(NoLock):
-        at_once(replace_unlock_token_hash(BOX, OWNER, token_hash(UNLOCK), relay))
+        run_sync(replace_unlock_token_hash(BOX, OWNER, token_hash(UNLOCK), relay))
 
 
 def test_missing_lock_cannot_be_renewed(relay: Relay) -> None:
     other = MailboxId(DICE.token(16))
-    at_once(create_mailbox(other, token_hash(OWNER), relay))
+    run_sync(create_mailbox(other, token_hash(OWNER), relay))
     with pytest.raises(NoSuchMailbox):
-        at_once(replace_unlock_token_hash(other, OWNER, token_hash(OTHER), relay))
+        run_sync(replace_unlock_token_hash(other, OWNER, token_hash(OTHER), relay))
 
 
 @pytest.mark.threat("database-changed")
@@ -213,7 +213,7 @@ def test_unknown_lock_is_not_reported_as_deleted(relay: Relay) -> None:
     other = MailboxId(DICE.token(16))
     for box, error in ((other, NoSuchMailbox), (BOX, NoLock)):
         if box == BOX:
-            at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
+            run_sync(delete_mailbox_with_contents(BOX, CLOSE, relay))
         for request in (
             count_try_and_evaluate(box, UNLOCK, BLINDED[0], relay),
             record_unlock_and_restore_tries(box, OWNER, vault_unlock(1, 1), relay),
@@ -221,34 +221,34 @@ def test_unknown_lock_is_not_reported_as_deleted(relay: Relay) -> None:
             replace_unlock_token_hash(box, OWNER, token_hash(UNLOCK), relay),
         ):
             with pytest.raises(error):
-                at_once(request)
+                run_sync(request)
 
 
 def test_close_token_restores_tries(relay: Relay) -> None:
     for number in range(10):
         request_try(relay, number)
-    at_once(restore_all_tries(BOX, CLOSE, relay))
+    run_sync(restore_all_tries(BOX, CLOSE, relay))
     assert request_try(relay, 10).tries_left == 9
 
 
 def test_replaced_close_token_is_no_longer_valid(relay: Relay) -> None:
-    at_once(replace_close_token_hash(BOX, OWNER, token_hash(OTHER), relay))
+    run_sync(replace_close_token_hash(BOX, OWNER, token_hash(OTHER), relay))
     with pytest.raises(WrongToken):
-        at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
-    at_once(delete_mailbox_with_contents(BOX, OTHER, relay))
+        run_sync(delete_mailbox_with_contents(BOX, CLOSE, relay))
+    run_sync(delete_mailbox_with_contents(BOX, OTHER, relay))
 
 
 def test_a_deleted_mailbox_has_no_lock_and_its_name_is_taken(relay: Relay) -> None:
-    at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
-    at_once(delete_mailbox_with_contents(BOX, CLOSE, relay))
+    run_sync(delete_mailbox_with_contents(BOX, CLOSE, relay))
+    run_sync(delete_mailbox_with_contents(BOX, CLOSE, relay))
     with pytest.raises(NoLock):
         request_try(relay, 0)
     with pytest.raises(IdInUse):
-        at_once(create_mailbox(BOX, token_hash(OWNER), relay, token_hash(CLOSE)))
+        run_sync(create_mailbox(BOX, token_hash(OWNER), relay, token_hash(CLOSE)))
     with pytest.raises(NoSuchMailbox):
-        at_once(create_lock(BOX, OWNER, token_hash(UNLOCK), relay))
+        run_sync(create_lock(BOX, OWNER, token_hash(UNLOCK), relay))
     with pytest.raises(NoLock):
-        at_once(record_unlock_and_restore_tries(BOX, OWNER, vault_unlock(9, 1), relay))
+        run_sync(record_unlock_and_restore_tries(BOX, OWNER, vault_unlock(9, 1), relay))
 
 
 @pytest.mark.threat("stolen-device")
@@ -259,7 +259,7 @@ def test_ten_of_fifty_concurrent_tries_are_answered(tmp_path: Path) -> None:
         requests = (count_try_and_evaluate(BOX, UNLOCK, one, relay) for one in BLINDED[:50])
         return list(await asyncio.gather(*requests, return_exceptions=True))
 
-    with disk_relay(tmp_path, WoundClock()) as relay:
+    with disk_relay(tmp_path, SettableClock()) as relay:
         outcomes = asyncio.run(race(relay))
     answered = [one for one in outcomes if isinstance(one, UnlockAnswer)]
     assert sorted(one.tries_left for one in answered) == list(range(10))
@@ -280,7 +280,7 @@ class Tries(RuleBasedStateMachine):
         return memory_relay()
 
     def run(self, work: object) -> object:
-        return at_once(work)  # type: ignore[arg-type]
+        return run_sync(work)  # type: ignore[arg-type]
 
     @initialize()
     def begin(self) -> None:
@@ -363,7 +363,7 @@ class TriesOnDisk(Tries):
     def open_relay(self) -> Relay:
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.runner = self.stack.enter_context(asyncio.Runner())
-        return self.stack.enter_context(disk_relay(folder, WoundClock()))
+        return self.stack.enter_context(disk_relay(folder, SettableClock()))
 
     def run(self, work: object) -> object:
         return self.runner.run(work)  # type: ignore[arg-type]

@@ -21,7 +21,7 @@ from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import BlobDeposit, Envelope, Prekeys, SendToken, ShareDeposit
 from tests.carry.minute import expire
-from tests.carry.relays import Post, WoundClock, new_relay, run, stream
+from tests.carry.relays import Post, SettableClock, new_relay, run, stream
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -31,12 +31,12 @@ Limit = Callable[[str, int], None]
 
 
 @pytest.fixture
-def clock() -> WoundClock:
-    return WoundClock()
+def clock() -> SettableClock:
+    return SettableClock()
 
 
 @pytest.fixture
-def relay(clock: WoundClock) -> Relay:
+def relay(clock: SettableClock) -> Relay:
     return new_relay(clock)
 
 
@@ -79,7 +79,7 @@ def test_unreferenced_blobs_count_against_a_mailboxs_limit(
 
 
 def test_full_mailbox_blocks_no_other_and_unreferenced_blobs_expire(
-    relay: Relay, clock: WoundClock, post: Post, limit: Limit
+    relay: Relay, clock: SettableClock, post: Post, limit: Limit
 ) -> None:
     limit("UNREFERENCED_BLOB_BYTES_MAX", 5000)
     upload(relay, post, post.deposit())
@@ -87,7 +87,7 @@ def test_full_mailbox_blocks_no_other_and_unreferenced_blobs_expire(
     run(create_mailbox(ben.mailbox, token_hash(ben.owner), relay))
     run(register_send_token(ben.mailbox, ben.owner, ben.granted(), relay))
     assert upload(relay, ben, ben.deposit())
-    clock.wind(days=1)
+    clock.advance(days=1)
     run(expire(relay))
     assert upload(relay, post, other_deposit(post))
 

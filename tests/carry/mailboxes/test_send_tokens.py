@@ -24,7 +24,7 @@ from entrenous.carry.relay import Relay
 from entrenous.carry.send_tokens import add_and_drop_send_tokens, register_send_token
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import Prekeys, SendTokenChanges
-from tests.carry.relays import NOON, Post, WoundClock, new_relay, run
+from tests.carry.relays import NOON, Post, SettableClock, new_relay, run
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -41,12 +41,12 @@ def locks(*numbers: int) -> tuple[bytes, ...]:
 
 
 @pytest.fixture
-def clock() -> WoundClock:
-    return WoundClock()
+def clock() -> SettableClock:
+    return SettableClock()
 
 
 @pytest.fixture
-def relay(clock: WoundClock) -> Relay:
+def relay(clock: SettableClock) -> Relay:
     return new_relay(clock)
 
 
@@ -97,22 +97,22 @@ def test_batch_adds_and_drops_tokens_in_one_transaction(post: Post, relay: Relay
 
 
 def test_only_the_owner_adds_tokens_and_expired_ones_are_refused(
-    post: Post, relay: Relay, clock: WoundClock
+    post: Post, relay: Relay, clock: SettableClock
 ) -> None:
     batch = SendTokenChanges(locks(1), (), UNTIL)
     with pytest.raises(WrongToken):
         run(add_and_drop_send_tokens(post.mailbox, post.token, batch, relay))
-    clock.wind(days=100)
+    clock.advance(days=100)
     with pytest.raises(Expired):
         run(add_and_drop_send_tokens(post.mailbox, post.owner, batch, relay))
     assert not is_valid(post, 1, relay)
 
 
-def test_batch_tokens_expire(post: Post, relay: Relay, clock: WoundClock) -> None:
+def test_batch_tokens_expire(post: Post, relay: Relay, clock: SettableClock) -> None:
     change_tokens(post, relay, locks(1))
-    clock.wind(days=99)
+    clock.advance(days=99)
     assert is_valid(post, 1, relay)
-    clock.wind(days=1)
+    clock.advance(days=1)
     assert not is_valid(post, 1, relay)
 
 
@@ -145,7 +145,9 @@ def test_a_batch_names_each_lock_once_and_not_too_many(size: int) -> None:
 
 
 @pytest.mark.threat("prekey-depletion")
-def test_single_use_token_claims_few_prekeys(post: Post, relay: Relay, clock: WoundClock) -> None:
+def test_single_use_token_claims_few_prekeys(
+    post: Post, relay: Relay, clock: SettableClock
+) -> None:
     """A claim whose answer was lost may be repeated, but nobody may use up all prekeys."""
     device = DeviceId(b"D" * 16)
     keys = Prekeys((b"one", b"two"), b"fallback", b"xwing")
@@ -155,6 +157,6 @@ def test_single_use_token_claims_few_prekeys(post: Post, relay: Relay, clock: Wo
         run(claim_prekeys(post.mailbox, token(1), device, relay))
     with pytest.raises(TooMany):
         run(claim_prekeys(post.mailbox, token(1), device, relay))
-    clock.wind(hours=1)
+    clock.advance(hours=1)
     bundle = run(claim_prekeys(post.mailbox, token(1), device, relay))
     assert (bundle.one_time, bundle.fallback) == (None, b"fallback")

@@ -23,7 +23,7 @@ from entrenous.carry.relay import Relay
 from entrenous.carry.relay_rows import StoredBlob, StoredEnvelope, StoredLetter
 from entrenous.carry.send_tokens import register_send_token
 from entrenous.crypto.hashing import sha256, token_hash
-from tests.carry.relays import NOON, Post, WoundClock, disk_relay, stream
+from tests.carry.relays import NOON, Post, SettableClock, disk_relay, stream
 
 # The event loop's wake-up channel is a socket pair.
 pytestmark = pytest.mark.usefixtures("socket_enabled")
@@ -39,7 +39,7 @@ async def fill(relay: Relay, post: Post) -> None:
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Relay]:
     """Yield a relay with one message, which is open while it is backed up."""
-    with disk_relay(tmp_path / "relay", WoundClock()) as relay:
+    with disk_relay(tmp_path / "relay", SettableClock()) as relay:
         asyncio.run(fill(relay, Post()))
         yield relay
 
@@ -55,7 +55,7 @@ def test_backup_restores_identical_files(tmp_path: Path) -> None:
     assert (saved.made_at, saved.missing, len(saved.blobs)) == (NOON, (), 1)
     assert (saved.blobs[0].size, saved.blobs[0].sha256) == (5000, sha256(Post().blob).hex())
     restore(tmp_path / "backup", tmp_path / "again")
-    with disk_relay(tmp_path / "again", WoundClock()) as relay:
+    with disk_relay(tmp_path / "again", SettableClock()) as relay:
         kinds = (StoredBlob, StoredEnvelope, StoredLetter)
         rows = [asyncio.run(relay.mail.read(lambda view, of=of: view.count(of))) for of in kinds]
     assert rows == [1, 1, 1]
@@ -145,7 +145,7 @@ def test_damaged_blob_is_left_out_and_the_rest_restored(tmp_path: Path, what: st
 def test_blob_arriving_during_backup_is_complete_or_absent(running: Relay, tmp_path: Path) -> None:
     """The database is copied first, and then the blobs that its copy lists."""
     other = Post()
-    other.dice.thrown = 500
+    other.dice.calls = 500
     other.__post_init__()
     asyncio.run(fill(running, other))
     saved = save_backup(tmp_path / "relay", tmp_path / "backup", NOON)

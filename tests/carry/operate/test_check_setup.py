@@ -19,7 +19,7 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.carry.relay_settings import RelayLimits, RelaySettings
 from entrenous.serving.host_checks import free_bytes
 from tests.carry.operate.test_backup_files import fill
-from tests.carry.relays import Post, WoundClock, disk_relay, memory_relay, served
+from tests.carry.relays import Post, SettableClock, disk_relay, memory_relay, served
 from tests.serving.certificates import Pair, certificate
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -32,7 +32,7 @@ def settings(tmp_path: Path) -> RelaySettings:
     """Return the settings of a sound relay that has a certificate and is not running."""
     data = tmp_path / "relay"
     data.mkdir(mode=0o700)
-    with disk_relay(data, WoundClock()) as relay:
+    with disk_relay(data, SettableClock()) as relay:
         asyncio.run(fill(relay, Post()))
     pair = certificate(tmp_path)
     return RelaySettings(data, "127.0.0.1:0", pair.cert, pair.key)

@@ -39,7 +39,7 @@ from entrenous.stop.exchange_nouns import (
 )
 from entrenous.stop.exchange_serving import update_exchange_state
 from tests.stop.exchange.exchange_for_tests import Room, bits
-from tests.stop.platform_for_tests import WoundClock
+from tests.stop.platform_for_tests import SettableClock
 
 pytestmark = pytest.mark.slow
 
@@ -125,14 +125,14 @@ def test_round_trip_with_withdrawals_over_a_bad_connection(ours: tuple[Room, Fet
     for number in range(2100):
         room.feed.put(f"c{number}", bits(number))
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=20)
+    room.clock.advance(seconds=20)
     done = fetch_source(source, fetcher, room.exchange, room.platform)
     assert (done.made, done.refused) == (2100, 0)
     for number in range(10):
         room.feed.withdraw(f"c{number}")
     room.feed.put("new", bits(5000))
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=20)
+    room.clock.advance(seconds=20)
     done = fetch_source(source, fetcher, room.exchange, room.platform)
     assert (done.made, done.withdrawn) == (1, 10)
     assert registered_hashes(room) == {bits(number) for number in range(10, 2100)} | {bits(5000)}
@@ -143,7 +143,7 @@ def test_fetch_resumes_within_a_page_sequence(ours: tuple[Room, Fetcher]) -> Non
     for number in range(2100):
         room.feed.put(f"c{number}", bits(number))
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=20)
+    room.clock.advance(seconds=20)
     pages = fetcher.pages("")
     first = next(pages)
     pages.close()  # type: ignore[attr-defined]
@@ -314,7 +314,7 @@ def test_ncmec_entries_are_parsed() -> None:
         entry("f", AT),
     )
     web = http_of(lambda _: httpx.Response(200, content=ncmec_page(*found)))
-    [page] = NcmecFetcher(web, WoundClock()).pages("")
+    [page] = NcmecFetcher(web, SettableClock()).pages("")
     at_s = 1767225600
     assert page.records == (
         SourceRecord("7-a", at_s, (bits(1), bits(2))),
@@ -336,14 +336,14 @@ def test_ncmec_entries_are_parsed() -> None:
 def test_malformed_ncmec_pages_are_refused(body: bytes) -> None:
     with pytest.raises(BadPage):
         list(
-            NcmecFetcher(http_of(lambda _: httpx.Response(200, content=body)), WoundClock()).pages(
-                ""
-            )
+            NcmecFetcher(
+                http_of(lambda _: httpx.Response(200, content=body)), SettableClock()
+            ).pages("")
         )
 
 
 def test_ncmec_next_page_expires_after_twelve_hours() -> None:
-    clock, asked = WoundClock(), list[str]()
+    clock, asked = SettableClock(), list[str]()
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.raw_path.decode())
@@ -352,10 +352,10 @@ def test_ncmec_next_page_expires_after_twelve_hours() -> None:
 
     fetcher = NcmecFetcher(http_of(answer), clock)
     first = next(fetcher.pages(""))
-    clock.wind(hours=11)
+    clock.advance(hours=11)
     list(fetcher.pages(first.checkpoint))
     assert asked[-1] == "/v2/entries?start=5&size=1&max=9"
-    clock.wind(hours=2)
+    clock.advance(hours=2)
     list(fetcher.pages(first.checkpoint))
     assert asked[-2].startswith("/v2/entries?from=1970-01-01T00")
 
@@ -369,7 +369,7 @@ def update(number: int, at: int, **other: Any) -> dict[str, Any]:
 
 
 def test_update_dated_ahead_hides_nothing() -> None:
-    clock = WoundClock()
+    clock = SettableClock()
     broken = update("2", 9 * 10**14, indicator="broken")
     ahead = update("3", int(clock.now().timestamp()) + 10 * 24 * 3600)
     page = {"data": [update("1", 100), broken, ahead]}
@@ -478,7 +478,7 @@ def content(number: int, **other: Any) -> dict[str, Any]:
 
 
 def test_hma_bank_is_read_by_number_across_gaps() -> None:
-    now_s = int(WoundClock().now().timestamp())
+    now_s = int(SettableClock().now().timestamp())
     contents = {
         1: content(1),
         150: content(150),
@@ -491,7 +491,7 @@ def test_hma_bank_is_read_by_number_across_gaps() -> None:
         157: content(157, bank="B"),
         1300: content(1300),
     }
-    pages = list(HmaFetcher(http_of(hma(contents)), "B", WoundClock()).pages(""))
+    pages = list(HmaFetcher(http_of(hma(contents)), "B", SettableClock()).pages(""))
     found = [record for page in pages for record in page.records]
     live = {record.key for record in found if not record.is_withdrawal}
     assert live == {"1", "150", "154"}  # 1300 lies behind a gap of 1,000
@@ -506,9 +506,9 @@ def test_content_of_other_banks_is_no_gap() -> None:
     other = {"name": "C", "matching_enabled_ratio": 1.0}
     contents = {number: content(number, bank=other) for number in range(1, 1_500)}
     contents[1_500] = content(1_500)
-    assert [one.key for one in records(HmaFetcher(http_of(hma(contents)), "B", WoundClock()))] == [
-        "1500"
-    ]
+    assert [
+        one.key for one in records(HmaFetcher(http_of(hma(contents)), "B", SettableClock()))
+    ] == ["1500"]
 
 
 def test_hinted_next_number_is_used() -> None:
@@ -525,7 +525,7 @@ def test_hinted_next_number_is_used() -> None:
         after = min((one for one in contents if one > asked[-1]), default=None)
         return httpx.Response(404, json={"message": "none", "next": after})
 
-    fetcher = HmaFetcher(http_of(answer), "B", WoundClock())
+    fetcher = HmaFetcher(http_of(answer), "B", SettableClock())
     (page,) = fetcher.pages("")
     assert [one.key for one in page.records] == ["5000", "9000"]
     assert asked == [1, 5_000, 5_001, 9_000, 9_001]
@@ -539,20 +539,20 @@ def test_invalid_next_number_is_ignored(said: str) -> None:
             return httpx.Response(200, json={"name": "B"})
         return httpx.Response(404, text=said)
 
-    pages = list(HmaFetcher(http_of(answer), "B", WoundClock()).pages(""))
+    pages = list(HmaFetcher(http_of(answer), "B", SettableClock()).pages(""))
     assert pages[-1].checkpoint == "1001 1000"
 
 
 def test_wrong_or_missing_hma_bank_is_an_error() -> None:
     with pytest.raises(BadPage):
-        list(HmaFetcher(http_of(hma({}, name="C")), "B", WoundClock()).pages(""))
+        list(HmaFetcher(http_of(hma({}, name="C")), "B", SettableClock()).pages(""))
     with pytest.raises(SourceRefused):
-        list(HmaFetcher(http_of(lambda _: httpx.Response(404)), "B", WoundClock()).pages(""))
+        list(HmaFetcher(http_of(lambda _: httpx.Response(404)), "B", SettableClock()).pages(""))
 
 
 def test_hma_fetch_resumes() -> None:
     contents = {number: content(number) for number in range(1, 251)}
-    fetcher = HmaFetcher(http_of(hma(contents)), "B", WoundClock())
+    fetcher = HmaFetcher(http_of(hma(contents)), "B", SettableClock())
     first = next(fetcher.pages(""))
     assert len(records(fetcher, first.checkpoint)) == 150
 
@@ -605,7 +605,9 @@ NEEDLES = JUDGES / "pdq" / "reg-test-input" / "needles.txt"
 
 
 @pytest.mark.skipif(not NEEDLES.exists(), reason="Meta's PDQ test data are not here")
-def test_meta_needle_hashes_are_read(room: Room, judged: Callable[[str, int], None]) -> None:
+def test_meta_needle_hashes_are_read(
+    room: Room, record_vectors: Callable[[str, int], None]
+) -> None:
     source = Source("needles", SourceKind.FILE, str(NEEDLES), THEIRS)
     room.exchange.sources.add(source)
     fetcher = HashFileFetcher("needles", NEEDLES)
@@ -614,4 +616,4 @@ def test_meta_needle_hashes_are_read(room: Room, judged: Callable[[str, int], No
     assert (done.refused, registered_hashes(room)) == (0, wanted)
     again = fetch_source(source, fetcher, room.exchange, room.platform)
     assert (again.made, again.withdrawn) == (0, 0)
-    judged("PDQ needles", len(wanted))
+    record_vectors("PDQ needles", len(wanted))

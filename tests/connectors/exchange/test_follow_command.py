@@ -20,7 +20,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.store.exchange_partners import hold_source_lock
 from entrenous.stop.store.open_gate import open_exchange, open_platform
 from tests.postgres import Cluster
-from tests.ready import begun, done
+from tests.ready import run_program, start_program
 
 EVERY = timedelta(minutes=60)
 HASHES = ["0f" * 32, "1f" * 32, "2f" * 32]
@@ -113,7 +113,7 @@ def test_automatic_fetch_never_fetches_a_source_twice_at_once(
 def test_automatic_fetch_is_off_by_default(tmp_path: Path) -> None:
     with gate(tmp_path / "gate") as (_, exchange):
         exchange.sources.add(source("theirs", tmp_path / "not-there.csv"))
-    ended = done(exchange_fetch_command(tmp_path / "gate"), typed=b"")
+    ended = run_program(exchange_fetch_command(tmp_path / "gate"), typed=b"")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
@@ -126,7 +126,7 @@ def test_automatic_fetch_ends_with_its_gate(tmp_path: Path) -> None:
             bank = BankName("theirs")
             exchange.sources.add(Source("theirs", SourceKind.HMA, place, bank, "BANK"))
         (data / "gate.toml").write_text("fetch_minutes = 60\n")
-        with begun(exchange_fetch_command(data), stdin=subprocess.PIPE) as process:
+        with start_program(exchange_fetch_command(data), stdin=subprocess.PIPE) as process:
             silent.settimeout(60)
             connection, _ = silent.accept()
             assert process.stdin is not None

@@ -17,7 +17,7 @@ from entrenous.stop.exchange_serving import update_exchange_state
 from entrenous.stop.registration import Claim, ClaimState, Registration, Stance
 from tests.connectors.exchange.conftest import URL, AsgiTransport
 from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits
-from tests.stop.platform_for_tests import WoundClock
+from tests.stop.platform_for_tests import SettableClock
 
 BEGINNING = "1970-01-01T00:00:00Z"
 
@@ -63,7 +63,7 @@ def test_pages_contain_every_entry_once(room: Room, web: httpx.Client, key: str)
     for number in range(1010):
         room.feed.put(f"c{number}", bits(number))
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=10)
+    room.clock.advance(seconds=10)
     found = read_range(web, key, BEGINNING, iso(room.clock.now()), size=3)
     assert names(found) == [("image", f"c{number}") for number in range(1010)]
     prints = {one.descendant("fingerprints", "pdq").text for one in found}  # type: ignore[union-attr]
@@ -75,9 +75,9 @@ def test_adjacent_ranges_neither_miss_nor_repeat(room: Room, web: httpx.Client, 
     for number in range(9):
         room.feed.put(f"c{number}", bits(number))
         update_exchange_state(room.exchange)
-        room.clock.wind(seconds=number % 3)
+        room.clock.advance(seconds=number % 3)
         edges.append(iso(room.clock.now()))
-    room.clock.wind(seconds=5)
+    room.clock.advance(seconds=5)
     update_exchange_state(room.exchange)
     edges.append(iso(room.clock.now()))
     found = [name for a, b in pairwise(edges) for name in names(read_range(web, key, a, b))]
@@ -88,13 +88,13 @@ def test_ended_claim_is_a_deleted_image(room: Room, web: httpx.Client, key: str)
     room.feed.put("hers", bits(1))
     room.feed.put("disputed", bits(2))
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=10)
+    room.clock.advance(seconds=10)
     since = iso(room.clock.now())
     assert len(read_range(web, key, BEGINNING, since)) == 2
     room.feed.withdraw("hers")
     room.feed.apply_event("disputed", ClaimState.SUSPENDED)
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=10)
+    room.clock.advance(seconds=10)
     found = read_range(web, key, since, iso(room.clock.now()))
     assert names(found) == [("deletedImage", "hers"), ("deletedImage", "disputed")]
     assert not room.lies_on_disk(bits(1))
@@ -104,14 +104,14 @@ def test_ncmec_serves_only_the_partner_s_banks(room: Room, web: httpx.Client, ke
     room.feed.put("hers", bits(1))
     room.feed.put("listed", bits(2), bank=BankName("other"))
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=10)
+    room.clock.advance(seconds=10)
     assert names(read_range(web, key, BEGINNING, iso(room.clock.now()))) == [("image", "hers")]
 
 
 def test_registered_hash_comes_last(room: Room, web: httpx.Client, key: str) -> None:
     room.feed.put("hers", bits(1), bits(2), state=ClaimState.CONFIRMED)
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=10)
+    room.clock.advance(seconds=10)
     [entry] = read_range(web, key, BEGINNING, iso(room.clock.now()))
     prints = entry.descendant("fingerprints")
     assert prints is not None
@@ -119,9 +119,9 @@ def test_registered_hash_comes_last(room: Room, web: httpx.Client, key: str) -> 
 
 
 def test_range_in_the_future_is_refused(room: Room, web: httpx.Client, key: str) -> None:
-    room.clock.wind(hours=9)
+    room.clock.advance(hours=9)
     ahead = iso(room.clock.now())
-    room.clock.wind(hours=-9)
+    room.clock.advance(hours=-9)
     answer = web.get(
         "/ncmec/v2/entries", params={"from": BEGINNING, "to": ahead}, auth=("friends", key)
     )
@@ -135,17 +135,17 @@ def test_range_slightly_ahead_waits_and_misses_nothing(
 ) -> None:
     room.feed.put("hers", bits(1))
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=10)
+    room.clock.advance(seconds=10)
     to = iso(room.clock.now() + timedelta(seconds=65))
     query = {"from": BEGINNING, "to": to}
     answer = web.get("/ncmec/v2/entries", params=query, auth=("friends", key))
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "65")
-    room.clock.wind(seconds=30)
+    room.clock.advance(seconds=30)
     room.feed.withdraw("hers")
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=35)
+    room.clock.advance(seconds=35)
     found = read_range(web, key, BEGINNING, to)
-    room.clock.wind(minutes=10)
+    room.clock.advance(minutes=10)
     found += read_range(web, key, to, iso(room.clock.now()))
     assert ("deletedImage", "hers") in names(found)
 
@@ -155,16 +155,16 @@ def test_slow_clock_dates_nothing_into_a_served_range(
     room: Room, web: httpx.Client, key: str
 ) -> None:
     """Two processes serve; the one with the slow clock sees the withdrawal first."""
-    ahead = replace(room.exchange, clock=WoundClock(room.clock.now() + timedelta(seconds=64)))
+    ahead = replace(room.exchange, clock=SettableClock(room.clock.now() + timedelta(seconds=64)))
     room.feed.put("hers", bits(1))
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=2)
+    room.clock.advance(seconds=2)
     to = iso(ahead.clock.now())
     with httpx.Client(transport=AsgiTransport(exchange_app(ahead)), base_url=URL) as other:
         assert names(read_range(other, key, BEGINNING, to)) == [("image", "hers")]
     room.feed.withdraw("hers")
     update_exchange_state(room.exchange)
-    room.clock.wind(minutes=10)
+    room.clock.advance(minutes=10)
     assert names(read_range(web, key, to, iso(room.clock.now()))) == [("deletedImage", "hers")]
 
 
@@ -172,9 +172,9 @@ def test_slow_clock_dates_nothing_into_a_served_range(
 def test_half_hour_offsets_warn_of_local_time(
     room: Room, web: httpx.Client, key: str, behind_s: int, *, warned: bool
 ) -> None:
-    room.clock.wind(seconds=-behind_s)
+    room.clock.advance(seconds=-behind_s)
     to = iso(room.clock.now())
-    room.clock.wind(seconds=behind_s)
+    room.clock.advance(seconds=behind_s)
     answer = web.get(
         "/ncmec/v2/entries", params={"from": BEGINNING, "to": to}, auth=("friends", key)
     )
@@ -198,7 +198,7 @@ def test_members_lists_known_partners(room: Room, web: httpx.Client) -> None:
     assert known == {"our-gate", "giver", "friends"}
     room.feed.put("brought", bits(1), bank=giver.submission_bank)
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=10)
+    room.clock.advance(seconds=10)
     [entry] = read_range(web, key, BEGINNING, iso(room.clock.now()))
     member = entry.descendant("member")
     assert member is not None

@@ -26,7 +26,7 @@ from entrenous.stop.store.engine import exclusive_write
 from entrenous.stop.store.exchange_served import SERVED_TO_TABLE
 from tests.connectors.exchange.conftest import URL, AsgiTransport
 from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, Room, bits
-from tests.stop.platform_for_tests import WoundClock
+from tests.stop.platform_for_tests import SettableClock
 
 pytestmark = pytest.mark.slow
 
@@ -73,10 +73,10 @@ def test_next_start_time_misses_nothing(room: Room, web: httpx.Client) -> None:
     start, found = 10, dict[str, str]()
     for number in range(12):
         room.feed.put(f"c{number}", bits(number))
-        room.clock.wind(seconds=number % 3 * 0.4)  # several within a second
+        room.clock.advance(seconds=number % 3 * 0.4)  # several within a second
         more, start = fetch_all(web, key, start)
         found |= more
-    room.clock.wind(seconds=2)
+    room.clock.advance(seconds=2)
     found |= fetch_all(web, key, start)[0]
     assert set(found) == {bits(number).hex() for number in range(12)}
 
@@ -86,7 +86,7 @@ def test_client_killed_between_pages_resumes_anywhere(room: Room, web: httpx.Cli
     for number in range(20):
         room.feed.put(f"c{number}", bits(number))
         update_exchange_state(room.exchange)
-        room.clock.wind(seconds=1)
+        room.clock.advance(seconds=1)
     page = fetch(web, key, startTimestamp=10, pageSize=6)
     first = {one["hashValue"] for one in page["hashRecords"]}
     rest, _ = fetch_all(web, key, page["nextSetTimestamp"])
@@ -100,7 +100,7 @@ def test_withdrawal_is_served_once_and_then_deleted(room: Room, web: httpx.Clien
     room.feed.put("hers", bits(1))
     _, start = fetch_all(web, key)
     assert room.lies_on_disk(bits(1))
-    room.clock.wind(seconds=5)
+    room.clock.advance(seconds=5)
     room.feed.withdraw("hers")
     assert fetch_all(web, late)[0] == {}  # it never had the hash
     page = fetch(web, key, startTimestamp=start)
@@ -109,7 +109,7 @@ def test_withdrawal_is_served_once_and_then_deleted(room: Room, web: httpx.Clien
     assert record["CSPFeedbacks"] == [
         {"feedbackValue": "NotBlocked", "tags": ["withdrawn"], "source": "our-gate"}
     ]
-    room.clock.wind(seconds=5)
+    room.clock.advance(seconds=5)
     assert fetch_all(web, key, start)[0] == {bits(1).hex(): "Withdrawn"}  # if its answer was lost
     assert fetch_all(web, key, page["nextSetTimestamp"])[0] == {}
     assert not room.lies_on_disk(bits(1))
@@ -121,11 +121,11 @@ def test_killed_client_still_gets_the_withdrawal(room: Room, web: httpx.Client) 
     for number in range(3):
         room.feed.put(f"c{number}", bits(number))
     _, start = fetch_all(web, key)
-    room.clock.wind(minutes=10)
+    room.clock.advance(minutes=10)
     room.feed.withdraw("c1")
     for number in range(3, 6):
         room.feed.put(f"c{number}", bits(number))
-    room.clock.wind(minutes=10)
+    room.clock.advance(minutes=10)
     page = fetch(web, key, startTimestamp=start, pageSize=1)
     for _ in range(2):  # the client is killed before it stores any page
         token = page["nextPageToken"]
@@ -140,16 +140,16 @@ def test_killed_client_still_gets_the_withdrawal(room: Room, web: httpx.Client) 
 def test_clock_ahead_hides_no_withdrawal(room: Room) -> None:
     """Two processes serve; the next start time is sent to the other one."""
     _, key = room.partner()
-    ahead = replace(room.exchange, clock=WoundClock(room.clock.now() + timedelta(seconds=64)))
+    ahead = replace(room.exchange, clock=SettableClock(room.clock.now() + timedelta(seconds=64)))
     room.feed.put("hers", bits(1))
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=60)
+    room.clock.advance(seconds=60)
     with httpx.Client(transport=AsgiTransport(exchange_app(ahead)), base_url=URL) as other:
         _, start = fetch_all(other, key)
-    room.clock.wind(seconds=2)
+    room.clock.advance(seconds=2)
     room.feed.withdraw("hers")
     update_exchange_state(room.exchange)
-    room.clock.wind(minutes=10)
+    room.clock.advance(minutes=10)
     with httpx.Client(transport=AsgiTransport(exchange_app(room.exchange)), base_url=URL) as web:
         assert fetch_all(web, key, start)[0] == {bits(1).hex(): "Withdrawn"}
 
@@ -167,12 +167,12 @@ def test_tombstones_expire_after_35_days(room: Room, web: httpx.Client) -> None:
     _, key = room.partner()
     room.feed.put("hers", bits(1))
     fetch_all(web, key)
-    room.clock.wind(seconds=5)
+    room.clock.advance(seconds=5)
     room.feed.withdraw("hers")
-    room.clock.wind(days=34)
+    room.clock.advance(days=34)
     update_exchange_state(room.exchange)
     assert room.lies_on_disk(bits(1))
-    room.clock.wind(days=2)
+    room.clock.advance(days=2)
     update_exchange_state(room.exchange)
     assert not room.lies_on_disk(bits(1))
 
@@ -183,10 +183,10 @@ def test_other_partners_requests_expire_tombstones(room: Room, web: httpx.Client
     _, other = room.partner("others")
     room.feed.put("hers", bits(1))
     fetch_all(web, key)
-    room.clock.wind(seconds=5)
+    room.clock.advance(seconds=5)
     room.feed.withdraw("hers")
     fetch_all(web, other)
-    room.clock.wind(days=36)
+    room.clock.advance(days=36)
     fetch_all(web, other)
     assert not room.lies_on_disk(bits(1))
 
@@ -217,7 +217,7 @@ def test_hash_without_served_record_is_deleted_at_once(room: Room, web: httpx.Cl
     fetch_all(web, key)
     with exclusive_write(room.exchange.served.engine) as db:  # type: ignore[attr-defined]
         db.execute(SERVED_TO_TABLE.delete())
-    room.clock.wind(seconds=5)
+    room.clock.advance(seconds=5)
     room.feed.withdraw("hers")
     update_exchange_state(room.exchange)
     assert not room.lies_on_disk(bits(1))
@@ -236,7 +236,7 @@ def test_removed_partner_delays_no_deletion(room: Room, web: httpx.Client) -> No
     _, key = room.partner()
     room.feed.put("hers", bits(1))
     fetch_all(web, key)
-    room.clock.wind(seconds=5)
+    room.clock.advance(seconds=5)
     room.feed.withdraw("hers")
     update_exchange_state(room.exchange)
     room.exchange.partners.remove("friends")
@@ -250,7 +250,7 @@ def test_hash_stays_active_while_a_claim_remains(room: Room, web: httpx.Client) 
     room.feed.put("also hers", bits(1))
     assert fetch_all(web, key)[0] == {bits(1).hex(): "Active"}
     for claim, status in (("hers", "Active"), ("also hers", "Withdrawn")):
-        room.clock.wind(seconds=5)
+        room.clock.advance(seconds=5)
         room.feed.withdraw(claim)
         assert fetch_all(web, key)[0] == {bits(1).hex(): status}
 
@@ -266,11 +266,11 @@ def test_withdrawal_during_a_page_is_still_served(room: Room, web: httpx.Client)
     seen = update_exchange_state(room.exchange)
     page = room.feed.changes(0, 10)
     room.exchange.served.record_served(other, page[:1], seen.number)
-    room.clock.wind(seconds=5)
+    room.clock.advance(seconds=5)
     room.feed.withdraw("hers")
     update_exchange_state(room.exchange)
     room.exchange.served.record_served(partner, page[1:], seen.number)
-    room.clock.wind(seconds=5)
+    room.clock.advance(seconds=5)
     assert fetch_all(web, key)[0][bits(1).hex()] == "Withdrawn"
 
 
@@ -279,7 +279,7 @@ def test_tombstone_of_another_partner_is_hidden(room: Room, web: httpx.Client) -
     _, key = room.partner()
     room.feed.put("theirs to forget", bits(1))
     fetch_all(web, other)
-    room.clock.wind(seconds=5)
+    room.clock.advance(seconds=5)
     room.feed.withdraw("theirs to forget")
     room.feed.put("hers", bits(1))
     [record] = fetch(web, key, startTimestamp=10)["hashRecords"]
@@ -292,7 +292,7 @@ def test_concurrent_serving_and_applying_miss_no_withdrawal(
     monkeypatch.setattr("entrenous.stop.store.exchange_served._CHANGES_PER_READ", 1)
     partner, _ = room.partner()
     served, changes = room.exchange.served, room.feed.changes
-    hers, filler = room.feed.put("hers", bits(1)), room.feed.put("filler", bits(2))
+    her_picture, filler = room.feed.put("hers", bits(1)), room.feed.put("filler", bits(2))
     page = changes(0, 9)
     served.record_served(partner, [one for one in page if one.claim == filler], 2)
     room.feed.withdraw("hers")
@@ -300,14 +300,14 @@ def test_concurrent_serving_and_applying_miss_no_withdrawal(
 
     def interleaved(after: int, limit: int) -> tuple[ClaimChange, ...]:
         if after == 3:  # her withdrawal was just applied to the served claims
-            served.record_served(partner, [one for one in page if one.claim == hers], 2)
+            served.record_served(partner, [one for one in page if one.claim == her_picture], 2)
         return changes(after, limit)
 
     monkeypatch.setattr(room.feed, "changes", interleaved)
     served.apply_next_changes(room.feed, 4)
     monkeypatch.setattr(room.feed, "changes", changes)
     served.apply_next_changes(room.feed, 4)
-    assert served.served_to(partner, [hers])[hers].state is ClaimState.WITHDRAWN
+    assert served.served_to(partner, [her_picture])[her_picture].state is ClaimState.WITHDRAWN
 
 
 def test_suspended_hash_is_deleted_and_returns_when_confirmed(
@@ -317,7 +317,7 @@ def test_suspended_hash_is_deleted_and_returns_when_confirmed(
     room.feed.put("hers", bits(1))
     fetch_all(web, key)
     for state, status in ((ClaimState.SUSPENDED, "Deleted"), (ClaimState.CONFIRMED, "Active")):
-        room.clock.wind(seconds=5)
+        room.clock.advance(seconds=5)
         room.feed.apply_event("hers", state)
         assert fetch_all(web, key)[0] == {bits(1).hex(): status}
 
@@ -368,7 +368,7 @@ def test_too_many_requests_have_retry_after(room: Room) -> None:
         allowed.take("friends", room.clock.now())
     with pytest.raises(TooManyRequests) as caught:
         allowed.take("friends", room.clock.now())
-    room.clock.wind(seconds=caught.value.facts["seconds"])  # type: ignore[arg-type]
+    room.clock.advance(seconds=caught.value.facts["seconds"])  # type: ignore[arg-type]
     allowed.take("friends", room.clock.now())
 
 

@@ -21,10 +21,10 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.open_gate import claim_listing_store, open_exchange
 from entrenous.stop.store.review_queue import ReviewQueue
 from tests.new_bank import engine_at
-from tests.stop.conftest import another, hers  # noqa: F401 - fixtures
+from tests.stop.conftest import her_picture, other_picture  # noqa: F401 - fixtures
 from tests.stop.http.conftest import (  # noqa: F401 - fixtures
     AsgiTransport,
-    WoundClock,
+    SettableClock,
     access,
     clock,
     device_gate,
@@ -37,7 +37,7 @@ OPERATOR = {"Authorization": "Bearer operator-token"}
 
 
 @contextmanager
-def a_platform(path: Path, clock: WoundClock) -> Iterator[Platform]:
+def a_platform(path: Path, clock: SettableClock) -> Iterator[Platform]:
     """Yield a platform on the database file, which is created if it is missing."""
     engine = engine_at(path)
     bank = BankStore(engine, clock)

@@ -20,7 +20,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
 from tests.connectors.hma.conftest import OPERATOR, a_client, a_platform
-from tests.stop.http.conftest import WoundClock
+from tests.stop.http.conftest import SettableClock
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 pytestmark = pytest.mark.slow
@@ -45,7 +45,7 @@ def add_signal(hma: httpx.Client, bank: str = "TEST", signal: str = HEX) -> int:
 
 @pytest.mark.parametrize("copies", [1, 2, 4, 8, 16])
 def test_a_small_bank_matches_also_after_a_restart(
-    tmp_path: Path, clock: WoundClock, access: GateAccess, copies: int
+    tmp_path: Path, clock: SettableClock, access: GateAccess, copies: int
 ) -> None:
     """HMA finds none of these once its index was saved (its issue 1318)."""
     ids = []
@@ -96,18 +96,20 @@ def test_one_hash_in_two_banks_is_deleted_from_one(hma: httpx.Client) -> None:
 
 
 def test_person_s_claim_is_found_but_not_changeable(
-    hma: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
+    hma: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
     protection = protect_picture(
-        picture(hers), adult=True, parts=True, gate=device_gate, device=a_device()
+        picture(her_picture), adult=True, parts=True, gate=device_gate, device=a_device()
     )
-    (found,) = hma.post("/m/lookup", files={"photo": ("x", jpeg(hers))}).json()["pdq"]["PEOPLE"]
+    (found,) = hma.post("/m/lookup", files={"photo": ("x", jpeg(her_picture))}).json()["pdq"][
+        "PEOPLE"
+    ]
     address = f"/c/bank/PEOPLE/content/{found['bank_content_id']}"
     assert hma.get(address).json()["note"] is None
     for answer in (hma.put(address, json=OFF), hma.delete(address)):
         assert answer.status_code == 403
     withdraw_protection(protection, device_gate, a_device())
-    assert hma.post("/m/lookup", files={"photo": ("x", jpeg(hers))}).json() == {"pdq": {}}
+    assert hma.post("/m/lookup", files={"photo": ("x", jpeg(her_picture))}).json() == {"pdq": {}}
     assert hma.get(address).status_code == 404
     assert platform.bank.claim(protection.claim).state is ClaimState.WITHDRAWN
 
@@ -147,9 +149,11 @@ def test_second_bank_is_fetched_completely(platform: Platform, hma: httpx.Client
 
 
 def test_parts_of_pictures_are_no_contents(
-    device_gate: RegistrationClient, platform: Platform, hers: Any
+    device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
-    protect_picture(picture(hers), adult=True, parts=True, gate=device_gate, device=a_device())
+    protect_picture(
+        picture(her_picture), adult=True, parts=True, gate=device_gate, device=a_device()
+    )
     entries = platform.bank.entries(0)
     (whole,) = [entry for entry in entries if not entry.part]
     people = get_bank_by_hma_name("PEOPLE", platform)
@@ -194,20 +198,22 @@ def test_two_banks_with_one_hma_name_are_refused(hma: httpx.Client, platform: Pl
 
 
 def test_released_bank_is_hidden(
-    web: httpx.Client, hma: httpx.Client, clock: WoundClock, hers: Any
+    web: httpx.Client, hma: httpx.Client, clock: SettableClock, her_picture: Any
 ) -> None:
     hma.post("/c/banks", json={"name": "TEST"})
-    hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(hers, 90))})
-    file = {"photo": ("x", jpeg(hers))}
+    hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(her_picture, 90))})
+    file = {"photo": ("x", jpeg(her_picture))}
     assert list(hma.post("/m/lookup", files=file).json()["pdq"]) == ["TEST"]
-    held = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR).json()
+    held = web.post(
+        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR
+    ).json()
     assert held["decision"] == "hold"
-    clock.wind(minutes=1)
+    clock.advance(minutes=1)
     done = web.post(f"/v1/reviews/{held['case']}", json={"decision": "release"}, headers=OPERATOR)
     assert done.status_code == 200
     assert hma.post("/m/lookup", files=file).json() == {"pdq": {}}
     assert (
-        web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR).json()[
+        web.post("/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR).json()[
             "decision"
         ]
         == "let through"
@@ -217,19 +223,23 @@ def test_released_bank_is_hidden(
     assert [bank["name"] for bank in hma.get("/c/banks").json()] == ["PEOPLE", "TEST"]
 
 
-def test_adding_a_hash_looks_back(web: httpx.Client, hma: httpx.Client, hers: Any) -> None:
-    upload = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR)
+def test_adding_a_hash_looks_back(web: httpx.Client, hma: httpx.Client, her_picture: Any) -> None:
+    upload = web.post("/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR)
     assert upload.json()["decision"] == "let through"
     hma.post("/c/banks", json={"name": "TEST"})
-    assert hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(hers))}).json()["id"]
+    assert hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(her_picture))}).json()["id"]
     assert web.get("/v1/reviews", headers=OPERATOR).json()["waiting"] == 1
 
 
 def test_gate_holds_matches_of_added_hashes(
-    web: httpx.Client, hma: httpx.Client, hers: Any
+    web: httpx.Client, hma: httpx.Client, her_picture: Any
 ) -> None:
     hma.post("/c/banks", json={"name": "TEST"})
-    hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(hers))}, data={"note": "from HMA"})
+    hma.post(
+        "/c/bank/TEST/content", files={"photo": ("x", jpeg(her_picture))}, data={"note": "from HMA"}
+    )
     assert hma.get("/c/bank/TEST/content/1").json()["note"] == "from HMA"
-    held = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR).json()
+    held = web.post(
+        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR
+    ).json()
     assert (held["decision"], held["matches"][0]["bank"]) == ("hold", "test")

@@ -22,7 +22,7 @@ from entrenous.stop.http.access import GateAccess
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.open_gate import open_exchange
 from tests.connectors.hma.conftest import OPERATOR, a_client, a_platform, an_app
-from tests.stop.http.conftest import WoundClock
+from tests.stop.http.conftest import SettableClock
 from tests.stop.platform_for_tests import jpeg, png
 
 HEX, NEAR, FAR = "5" * 64, "5" * 63 + "6", "a" * 64
@@ -287,7 +287,7 @@ ROWS = [
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Create a bank TEST with one content over the API; return the path of the database."""
     path = tmp_path_factory.mktemp("hma") / "gate.sqlite"
-    with a_platform(path, WoundClock()) as platform:
+    with a_platform(path, SettableClock()) as platform:
         create_built_in_banks(platform.bank)
         with a_client(platform, OPERATOR_ONLY) as hma:
             assert hma.post("/c/banks", json={"name": "TEST"}, headers=OPERATOR).status_code == 201
@@ -311,7 +311,7 @@ def fetched_once(platform: Platform, file: Path) -> None:
 
 
 @pytest.fixture
-def hma_client(prepared: Path, tmp_path: Path, clock: WoundClock) -> Iterator[httpx.Client]:
+def hma_client(prepared: Path, tmp_path: Path, clock: SettableClock) -> Iterator[httpx.Client]:
     """Yield an operator's client of a gate on a copy of that database."""
     path = shutil.copy(prepared, tmp_path / "copy.sqlite")
     with a_platform(path, clock) as platform, a_client(platform, OPERATOR_ONLY) as hma:
@@ -332,14 +332,14 @@ def test_hma_contract_table(hma_client: httpx.Client, row: Row) -> None:
         assert (answer.text if row.answer == ALIVE else answer.json()) == row.answer
 
 
-def test_hma_hash_equals_the_gate_s(hma: httpx.Client, hers: Any) -> None:
-    answer = hma.post("/h/hash", files={"photo": ("x.png", png(hers))})
+def test_hma_hash_equals_the_gate_s(hma: httpx.Client, her_picture: Any) -> None:
+    answer = hma.post("/h/hash", files={"photo": ("x.png", png(her_picture))})
     assert answer.status_code == 200
     hashed = answer.json()["pdq"]
     hma.post("/c/banks", json={"name": "TEST"})
-    added = hma.post("/c/bank/TEST/content", files={"photo": ("x.png", png(hers))})
+    added = hma.post("/c/bank/TEST/content", files={"photo": ("x.png", png(her_picture))})
     assert added.json() == {"id": 1, "signals": {"pdq": hashed}}
-    (hit,) = hma.post("/m/lookup", files={"photo": ("x", jpeg(hers))}).json()["pdq"]["TEST"]
+    (hit,) = hma.post("/m/lookup", files={"photo": ("x", jpeg(her_picture))}).json()["pdq"]["TEST"]
     assert hit["bank_content_id"] == 1
     assert 0 <= int(hit["distance"]) <= 10
 

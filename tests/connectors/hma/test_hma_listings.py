@@ -13,7 +13,7 @@ from entrenous.stop.registration import ClaimEvent, ClaimState, Registration
 from entrenous.stop.store.open_gate import claim_listing_store
 from tests.connectors.hma.conftest import OPERATOR
 from tests.connectors.hma.test_hma_contents import FAR, HEX, OFF, ON, add_signal, raw_matches
-from tests.stop.http.conftest import WoundClock
+from tests.stop.http.conftest import SettableClock
 from tests.stop.platform_for_tests import jpeg
 from tests.stop.store.bank_stores import claim
 
@@ -31,11 +31,13 @@ def content_id(hma: httpx.Client, address: str = ADDRESS) -> Any:
 
 
 @pytest.mark.parametrize("where", ["form", "query"])
-def test_hma_client_posts_its_first_content(hma: httpx.Client, hers: Any, where: str) -> None:
+def test_hma_client_posts_its_first_content(
+    hma: httpx.Client, her_picture: Any, where: str
+) -> None:
     hma.post("/c/banks", json={"name": "TEST"})
     words = {"metadata": json.dumps(METADATA), "note": "a note"}
     given: Any = {"data": words} if where == "form" else {"params": words}
-    made = hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(hers))}, **given)
+    made = hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(her_picture))}, **given)
     assert made.status_code == 200, made.text
     address = f"/c/bank/TEST/content/{made.json()['id']}"
     shown = hma.get(address, params=WITH_METADATA).json()
@@ -69,7 +71,7 @@ def test_content_id_survives_switching_off_and_on(hma: httpx.Client) -> None:
 
 
 def test_content_is_off_until_a_time(
-    hma: httpx.Client, platform: Platform, clock: WoundClock
+    hma: httpx.Client, platform: Platform, clock: SettableClock
 ) -> None:
     hma.post("/c/banks", json={"name": "TEST"})
     hma.post("/c/bank/TEST/signal", json={"pdq": HEX, "note": "n", "metadata": METADATA})
@@ -79,9 +81,9 @@ def test_content_is_off_until_a_time(
     off = hma.put(ADDRESS, json={"disable_until_ts": until}).json()
     assert (off["disable_until_ts"], raw_matches(hma)) == (until, [])
     listings = claim_listing_store(platform)
-    clock.wind(seconds=3599)
+    clock.advance(seconds=3599)
     assert relist_due_claims(platform, listings) == 0
-    clock.wind(seconds=1)
+    clock.advance(seconds=1)
     assert [relist_due_claims(platform, listings) for _ in range(2)] == [1, 0]
     shown = hma.get(ADDRESS).json()
     assert (shown["disable_until_ts"], shown["note"], raw_matches(hma)) == (1, "n", [1])
@@ -91,14 +93,14 @@ def test_content_is_off_until_a_time(
 
 
 def test_switching_by_hand_clears_the_time(
-    hma: httpx.Client, platform: Platform, clock: WoundClock
+    hma: httpx.Client, platform: Platform, clock: SettableClock
 ) -> None:
     add_signal(hma)
     until = {"disable_until_ts": int(clock.now().timestamp()) + 60}
     for by_hand, on in ((ON, 1), (OFF, 0)):
         hma.put(ADDRESS, json=until)
         hma.put(ADDRESS, json=by_hand)
-        clock.wind(seconds=120)
+        clock.advance(seconds=120)
         assert relist_due_claims(platform, claim_listing_store(platform)) == 0
         assert hma.get(ADDRESS).json()["disable_until_ts"] == on
         hma.put(ADDRESS, json=ON)
@@ -106,7 +108,7 @@ def test_switching_by_hand_clears_the_time(
 
 
 def test_crash_before_switching_off_leaves_it_on(
-    hma: httpx.Client, platform: Platform, clock: WoundClock, monkeypatch: pytest.MonkeyPatch
+    hma: httpx.Client, platform: Platform, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_signal(hma)
 
@@ -119,19 +121,23 @@ def test_crash_before_switching_off_leaves_it_on(
         with pytest.raises(ZeroDivisionError):
             hma.put(ADDRESS, json=until)
     assert (hma.get(ADDRESS).json()["disable_until_ts"], raw_matches(hma)) == (1, [1])
-    clock.wind(seconds=60)
+    clock.advance(seconds=60)
     listings = claim_listing_store(platform)
     assert relist_due_claims(platform, listings) == 0
     assert listings.claims_to_relist(clock.now()) == ()
 
 
 def test_changed_note_is_shown_to_reviewers(
-    web: httpx.Client, hma: httpx.Client, hers: Any
+    web: httpx.Client, hma: httpx.Client, her_picture: Any
 ) -> None:
     hma.post("/c/banks", json={"name": "TEST"})
-    hma.post("/c/bank/TEST/content", files={"photo": ("x", jpeg(hers))}, data={"note": "first"})
+    hma.post(
+        "/c/bank/TEST/content", files={"photo": ("x", jpeg(her_picture))}, data={"note": "first"}
+    )
     assert hma.put(ADDRESS, json={"note": "new", "disable_until_ts": 1}).json()["note"] == "new"
-    held = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR).json()
+    held = web.post(
+        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR
+    ).json()
     review = web.get(f"/v1/reviews/{held['case']}", headers=OPERATOR)
     assert review.json()["matches"][0]["reason"] == "new"
 

@@ -27,9 +27,9 @@ from tests.stop.platform_for_tests import jpeg, png, screenshot_crop
 
 
 @pytest.fixture
-def hma_with_picture(hma: httpx.Client, hers: Any) -> httpx.Client:
+def hma_with_picture(hma: httpx.Client, her_picture: Any) -> httpx.Client:
     hma.post("/c/banks", json={"name": "TEST"})
-    hma.post("/c/bank/TEST/content", files={"photo": ("x.png", png(hers))})
+    hma.post("/c/bank/TEST/content", files={"photo": ("x.png", png(her_picture))})
     return hma
 
 
@@ -40,22 +40,28 @@ def banks_found(hma: httpx.Client, data: bytes) -> list[str]:
 
 
 def test_rotated_framed_and_inverted_pictures_are_found(
-    hma_with_picture: httpx.Client, hers: Any, another: Any
+    hma_with_picture: httpx.Client, her_picture: Any, other_picture: Any
 ) -> None:
-    framed = np.pad(hers, ((60, 60), (40, 40), (0, 0)), constant_values=255)
-    for edited in (hers[:, ::-1], np.rot90(hers), np.rot90(hers, 2), 255 - hers, framed):
+    framed = np.pad(her_picture, ((60, 60), (40, 40), (0, 0)), constant_values=255)
+    for edited in (
+        her_picture[:, ::-1],
+        np.rot90(her_picture),
+        np.rot90(her_picture, 2),
+        255 - her_picture,
+        framed,
+    ):
         assert banks_found(hma_with_picture, jpeg(edited)) == ["TEST"]
-    assert banks_found(hma_with_picture, jpeg(another)) == []
+    assert banks_found(hma_with_picture, jpeg(other_picture)) == []
 
 
-def test_crops_are_not_matched_by_hma(hma_with_picture: httpx.Client, hers: Any) -> None:
-    assert banks_found(hma_with_picture, screenshot_crop(hers)) == []
+def test_crops_are_not_matched_by_hma(hma_with_picture: httpx.Client, her_picture: Any) -> None:
+    assert banks_found(hma_with_picture, screenshot_crop(her_picture)) == []
 
 
 @pytest.mark.parametrize("cut", [9000, 200, 20])
-def test_broken_picture_is_a_client_error(hma: httpx.Client, hers: Any, cut: int) -> None:
+def test_broken_picture_is_a_client_error(hma: httpx.Client, her_picture: Any, cut: int) -> None:
     for address in ("/h/hash", "/m/lookup"):
-        answer = hma.post(address, files={"photo": ("x", jpeg(hers)[:cut])})
+        answer = hma.post(address, files={"photo": ("x", jpeg(her_picture)[:cut])})
         assert answer.status_code == 400
         assert set(answer.json()) == {"message"}
 

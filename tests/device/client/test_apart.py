@@ -16,7 +16,7 @@ from tests.carry.relays import Post, fetched
 from tests.in_memory.courier import InProcess
 from tests.vaults import create_device, make_vaults_open_quickly, open_device
 from tests.village.relay import village_relay
-from tests.village.world import LoadedDice, WoundClock
+from tests.village.world import SeededRandom, SettableClock
 
 BEN, CARO, OWN = Secret(b"b" * 32), Secret(b"c" * 32), Secret(b"o" * 32)
 
@@ -116,7 +116,7 @@ def test_every_courier_request_pauses_by_its_token_subject(monkeypatch: pytest.M
     monkeypatch.setattr(
         http_courier, "UnlinkingPauses", lambda longest_s, *_: world.make_pauses(longest_s)
     )
-    app = relay_app(village_relay(url, WoundClock(), LoadedDice("relay"))[0])
+    app = relay_app(village_relay(url, SettableClock(), SeededRandom("relay"))[0])
     client = httpx.Client(transport=InProcess({url: app}))
     courier = http_courier.HttpCourier(client, pause_s=4.0)
     own: list[Callable[[], object]] = [

@@ -42,7 +42,7 @@ from entrenous.crypto.hashing import sha256, token_hash
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.wire.relay_nouns import EnvelopeState, Prekeys, SendToken
 from tests.carry.minute import sweep_until_now
-from tests.carry.relays import NOON, Post, WoundClock, disk_relay, fetched, memory_relay, served
+from tests.carry.relays import NOON, Post, SettableClock, disk_relay, fetched, memory_relay, served
 from tests.in_memory.courier import memory_courier
 
 DEVICE = DeviceId(b"D" * 16)
@@ -54,12 +54,12 @@ class Town:
 
     url: str
     courier: HttpCourier
-    clock: WoundClock
+    clock: SettableClock
     delete_expired: Callable[[], None] = lambda: None
 
     def pass_days(self, days: int) -> None:
         """Let this many days pass, and let the relay delete what has expired."""
-        self.clock.wind(days=days)
+        self.clock.advance(days=days)
         self.delete_expired()
 
     def mailbox_with_message(self, opens: int | None = None, *, blobs: bool = True) -> Post:
@@ -84,7 +84,7 @@ class Town:
 
 @pytest.fixture(params=["memory", pytest.param("http", marks=pytest.mark.real)])
 def town(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
-    clock = WoundClock()
+    clock = SettableClock()
     if request.param == "memory":
         app = relay_app(memory_relay(clock))
         url = "https://relay.test"
@@ -235,11 +235,11 @@ def test_claims_are_limited_for_an_hour(town: Town) -> None:
     courier.publish_prekeys(url, post.mailbox, post.owner, DEVICE, keys)
     for _ in range(20):
         courier.claim_prekeys(url, post.mailbox, post.token, DEVICE)
-    town.clock.wind(minutes=10)
+    town.clock.advance(minutes=10)
     with pytest.raises(TooMany) as refused:
         courier.claim_prekeys(url, post.mailbox, post.token, DEVICE)
     assert refused.value.facts == {"retry_after_s": 3000}
-    town.clock.wind(seconds=3000)
+    town.clock.advance(seconds=3000)
     courier.claim_prekeys(url, post.mailbox, post.token, DEVICE)
 
 
@@ -422,7 +422,7 @@ def test_two_openings_end_with_the_second_finish(town: Town) -> None:
     one, two = post.attempt(), post.attempt()
     courier.open_share(url, post.id, post.open, one)
     courier.open_share(url, post.id, post.open, two)
-    town.clock.wind(hours=1)
+    town.clock.advance(hours=1)
     courier.open_share(url, post.id, post.open, one)
     courier.finish_opening(url, post.id, post.open, one)
     assert fetched(courier, url, post.blob_id, post.fetch) == post.blob
@@ -435,7 +435,7 @@ def test_first_opening_time_is_reported(town: Town) -> None:
     courier, url, post = town.courier, town.url, town.mailbox_with_message(opens=2)
     for _ in range(2):
         courier.open_share(url, post.id, post.open, post.attempt())
-        town.clock.wind(hours=1)
+        town.clock.advance(hours=1)
     status = courier.envelope_status(url, post.id, post.withdraw)
     assert (status.opened, status.opened_at) == (2, NOON)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from entrenous.cli import run
-from tests.ready import done
+from tests.ready import run_program
 from tests.respond.watch.site import Site, photo, picture, reply, serve_site
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -75,7 +75,7 @@ def test_no_address_and_no_picture_is_in_output_or_files(
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     command = [sys.executable, "-m", "entrenous", "evidence", "capture", case]
-    ended = done(
+    ended = run_program(
         [*command, "--sighting", "1", "--yes", "--json"],
         env={**os.environ, "TMPDIR": str(temporary), "HOME": str(tmp_path)},
         cwd=tmp_path,

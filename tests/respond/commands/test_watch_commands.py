@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from entrenous.cli import run
-from tests.ready import done
+from tests.ready import run_program
 from tests.respond.watch.site import Site, photo, picture, reply, serve_site
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -86,7 +86,7 @@ def test_no_address_and_no_picture_is_in_output_logs_or_files(
     cli("case", "watch", case, "--on", "1", "--yes")
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    ended = done(
+    ended = run_program(
         [sys.executable, "-m", "entrenous", "case", "watch", "--once"],
         env={**os.environ, "TMPDIR": str(temporary), "HOME": str(tmp_path)},
         cwd=tmp_path,

@@ -25,7 +25,7 @@ def case(room: Room) -> Case:
     opened = room.opens()
     add_sighting(opened.name, seen(), room.device)
     draft_and_store_notice(opened.name, "us-tida-removal", room.device)
-    room.clock.wind(days=1)
+    room.clock.advance(days=1)
     add_sighting(opened.name, seen("https://pictures.example/p/124"), room.device)
     draft_and_store_notice(opened.name, "us-tida-removal", room.device)
     draft_and_store_notice(opened.name, "us-dmca-512c", room.device)

@@ -177,7 +177,7 @@ class Watching:
 
     def check_due(self, time_max_s: float = 20.0, **later: float) -> list[CheckedSighting]:
         """Advance the clock by ``later`` and check due sightings; each call requests robots.txt."""
-        self.room.clock.wind(**later)
+        self.room.clock.advance(**later)
         web = PoliteWeb(
             PublicWeb(time_max_s=time_max_s), lambda: self.pauses.now_s, self.pauses.sleep
         )

@@ -225,13 +225,13 @@ def test_reappearance_after_a_removal_suggests_the_same_notice(
     device, clock = watching.room.device, watching.room.clock
     draft_and_store_notice(watching.case, "us-tida-removal", device, (1,))
     for event in (NoticeEvent.SEND, NoticeEvent.REMOVAL):
-        clock.wind(hours=1)
+        clock.advance(hours=1)
         record_notice_event(watching.case, 1, event, clock.now(), device)
     assert watching.check_due(days=1)[0].is_back is True
     step = next_step(find_case(watching.case, device), clock.now())
     again = f"entrenous case notice {watching.case} --route us-tida-removal --sighting 1"
     assert again in step
-    clock.wind(hours=1)
+    clock.advance(hours=1)
     draft_and_store_notice(watching.case, "us-tida-removal", device, (1,))
     assert "is back" not in next_step(find_case(watching.case, device), clock.now())
     assert watching.check_due(days=2)[0].is_back is False

@@ -203,8 +203,8 @@ def test_sent_lists_waiting_and_newest_messages_but_all_in_json(street: Street) 
 
 
 def test_inbox_is_filtered_by_people_and_circles(street: Street) -> None:
-    street.settles("caro")
-    street.adds("caro", "ben")
+    street.set_up_person("caro")
+    street.add_contact("caro", "ben")
     caros = street.does("caro", "send", "--text", "hi", "--to", "ben", "--confirm", "ben")
     by = {one["from"]: one["message"] for one in street.does("ben", "inbox")["messages"]}
     assert by["caro"] == caros["message"]
@@ -233,8 +233,8 @@ def test_inbox_is_filtered_by_people_and_circles(street: Street) -> None:
 
 
 def test_sent_is_filtered_by_people_and_circles(street: Street) -> None:
-    street.settles("caro")
-    street.adds("ana", "caro")
+    street.set_up_person("caro")
+    street.add_contact("ana", "caro")
     both = ("--to", "ben", "--to", "caro", "--confirm", "ben", "--confirm", "caro")
     first = street.does("ana", "sent")["messages"][0]["message"]
     second = street.does("ana", "send", "--text", "both", *both)["message"]
@@ -251,8 +251,8 @@ def test_sent_is_filtered_by_people_and_circles(street: Street) -> None:
     street.types("ana", "circle", "add", "our choir", "--person", "caro")
     assert sent_to("our choir") == [second]
     assert street.types("ana", "sent", "--to", "erin").status == EXIT_STATUS_BY_FAMILY["not-found"]
-    street.settles("fay")
-    street.adds("ana", "fay")
+    street.set_up_person("fay")
+    street.add_contact("ana", "fay")
     assert (
         street.types("ana", "sent", "--to", "fay").out == "Nothing sent to fay from this device.\n"
     )

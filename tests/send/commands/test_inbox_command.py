@@ -127,8 +127,8 @@ def test_inbox_screens_state_what_cryptography_guarantees(street: Street) -> Non
 
 
 def test_other_recipients_are_shown(street: Street) -> None:
-    street.settles("caro")
-    street.adds("ana", "caro")
+    street.set_up_person("caro")
+    street.add_contact("ana", "caro")
     both = ("--to", "ben", "--confirm", "ben", "--to", "caro", "--confirm", "caro")
     sent = street.types("ana", "send", "--text", "dinner?", *both)
     assert sent.out.startswith("sent ")
@@ -141,7 +141,7 @@ def test_other_recipients_are_shown(street: Street) -> None:
     ]
     (shown,) = street.does("ben", "inbox")["messages"]
     assert shown["also"] == ["somebody"]
-    street.adds("ben", "caro")
+    street.add_contact("ben", "caro")
     assert "    also to caro" in street.types("ben", "inbox").out.splitlines()
     assert "also to caro" in street.types("ben", "open", name).out.splitlines()
     yes = ("send", "--text", "yes", "--reply", name)
@@ -153,11 +153,11 @@ def test_other_recipients_are_shown(street: Street) -> None:
 
 
 def test_equal_reactions_share_one_line(street: Street) -> None:
-    street.settles("caro")
-    street.adds("ana", "caro")
+    street.set_up_person("caro")
+    street.add_contact("ana", "caro")
     both = ("--to", "ben", "--confirm", "ben", "--to", "caro", "--confirm", "caro")
     name = street.does("ana", "send", "--text", "dinner?", *both)["message"]
-    street.adds("ben", "caro")
+    street.add_contact("ben", "caro")
     for who, sign in (("ben", "!"), ("caro", "!"), ("ana", "?")):
         if who != "ana":
             street.does(who, "inbox")

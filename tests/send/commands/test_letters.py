@@ -38,7 +38,7 @@ from tests.send.send_device import HERE, THERE
 from tests.vaults import make_vaults_open_quickly
 from tests.village.malicious_relay import Honest, MaliciousCourier, failing
 from tests.village.relay import copied_relay, village_relay
-from tests.village.world import LoadedDice, photo
+from tests.village.world import SeededRandom, photo
 
 pytestmark = pytest.mark.slow
 
@@ -66,7 +66,7 @@ class Said:
 
 
 def _two_relays() -> dict[str, Relay]:
-    return {url: village_relay(url, SystemClock(), LoadedDice(url))[0] for url in (HERE, THERE)}
+    return {url: village_relay(url, SystemClock(), SeededRandom(url))[0] for url in (HERE, THERE)}
 
 
 @cache
@@ -99,7 +99,7 @@ class Street:
         relays = {
             url: copied_relay(relay, relay.clock, replace(relay.dice))
             for url, relay in self.relays.items()
-            if isinstance(relay.dice, LoadedDice)
+            if isinstance(relay.dice, SeededRandom)
         }
         return Street(folder, monkeypatch, relays)
 
@@ -118,10 +118,10 @@ class Street:
         assert result.status == 0, result
         return json.loads(result.out)
 
-    def settles(self, who: str, relay: str = HERE) -> None:
+    def set_up_person(self, who: str, relay: str = HERE) -> None:
         self.does(who, "setup", "--name", who, "--relay", relay)
 
-    def adds(self, who: str, other: str) -> None:
+    def add_contact(self, who: str, other: str) -> None:
         link = self.does(other, "invite")["link"]
         self.does(who, "person", "add", link, "--as", other)
         for one in (other, who):

@@ -65,8 +65,8 @@ def test_truncated_file_is_named(street: Street) -> None:
 
 def test_guard_names_the_unsupported_file(street: Street) -> None:
     """If the caption names somebody else, the guard decodes the pictures first."""
-    street.settles("caro")
-    street.adds("ana", "caro")
+    street.set_up_person("caro")
+    street.add_contact("ana", "caro")
     result = street.types("ana", "send", "in/text.jpg", *TO_BEN, "--caption", "for you, caro")
     assert (result.status, result.err.startswith(NOT_SUPPORTED.format("text.jpg"))) == (7, True)
 

@@ -53,8 +53,8 @@ def test_person_is_renamed_blocked_and_unblocked(street: Street) -> None:
 
 def test_sent_and_recall_list_current_names(street: Street) -> None:
     for who in ("caro", "dora"):
-        street.settles(who, THERE)
-        street.adds("ana", who)
+        street.set_up_person(who, THERE)
+        street.add_contact("ana", who)
     to = [word for who in ("ben", "caro", "dora") for word in ("--to", who, "--confirm", who)]
     name = street.does("ana", "send", "--text", "at six", *to, "--undo", "0")["message"]
     street.types("ana", "person", "rename", "ben", "benjamin")
@@ -66,8 +66,8 @@ def test_sent_and_recall_list_current_names(street: Street) -> None:
 
 
 def test_blocked_circle_member_is_named(street: Street) -> None:
-    street.settles("caro")
-    street.adds("ana", "caro")
+    street.set_up_person("caro")
+    street.add_contact("ana", "caro")
     street.does("ana", "circle", "add", "all friends", "--person", "ben", "--person", "caro")
     assert "--to 'all friends'" in street.types("ana", "circle", "add", "all friends").out
     assert street.types("ana", "person", "block", "caro").status == 0
@@ -93,7 +93,7 @@ def test_invite_states_its_limits_and_last_use_is_reported(
     assert (made["for"], made["uses"]) == (None, 2)
     link = made["link"]
     for who, last in (("caro", False), ("dora", True)):
-        street.settles(who)
+        street.set_up_person(who)
         added = street.types(who, "person", "add", link, "--as", "Ben Okri")
         assert "next: entrenous send PHOTO --to 'Ben Okri'" in added.out
         assert ("used up the messages that this link allows" in added.err) is last
@@ -143,7 +143,7 @@ def test_first_and_later_users_of_a_link_are_reported(
 ) -> None:
     link = street.does("ben", "invite", "--for", "dora")["link"]
     for who in ("mallory", "dora"):
-        street.settles(who)
+        street.set_up_person(who)
         added = street.types(who, "person", "add", link, "--as", "ben").out
         assert "ben is added, and known by link" in added
     notices = street.types("ben", "inbox").err
@@ -177,8 +177,8 @@ def test_two_people_compare_face_to_face(street: Street) -> None:
         assert (noted.status, "keys are compared on this device" in noted.out) == (0, True)
         people = street.does(who, "person", "list")["people"]
         assert next(one for one in people if one["name"] == other)["trust"] == "compared"
-    street.settles("caro")
-    street.adds("ana", "caro")
+    street.set_up_person("caro")
+    street.add_contact("ana", "caro")
     wrong = street.types("ana", "person", "verify", "caro", "--scan", "bens.png")
     assert (wrong.status, "not the one that caro's device shows" in wrong.err) == (5, True)
     none = street.types("ana", "person", "verify", "ben", "--scan", "beach.jpg")

@@ -20,7 +20,7 @@ from entrenous.crypto.vault_key import stretch_passphrase
 from entrenous.device.client import http_courier
 from entrenous.device.store import vault_folder
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_YES
-from tests.carry.relays import WoundClock, disk_relay, served
+from tests.carry.relays import SettableClock, disk_relay, served
 from tests.real.stage import wait_until
 from tests.vaults import make_vaults_open_quickly
 
@@ -84,7 +84,7 @@ class Town:
     def does(self, who: str, *words: str) -> Any:
         return json.loads(self.types(who, *words, "--json"))
 
-    def settles(self, who: str, url: str) -> None:
+    def set_up_person(self, who: str, url: str) -> None:
         self.types(who, "setup", "--name", who, "--relay", url)
         if who != "ana":
             self.types("ana", "person", "add", self.does(who, "invite")["link"], "--as", who)
@@ -117,7 +117,7 @@ def town(
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "four or five unrelated words")
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
-    clock, town = WoundClock(SystemClock().now()), Town(tmp_path, monkeypatch, capsys)
+    clock, town = SettableClock(SystemClock().now()), Town(tmp_path, monkeypatch, capsys)
     with disk_relay(tmp_path / "here", clock) as here, disk_relay(tmp_path / "there", clock) as far:
         town.far_relay = WatchedRelay(relay_app(far), town.seen)
         with (
@@ -129,7 +129,7 @@ def town(
                 (here_url, here_url, there_url, there_url),
                 strict=True,
             ):
-                town.settles(who, url)
+                town.set_up_person(who, url)
             yield town
 
 

@@ -16,7 +16,7 @@ from entrenous.send.people.invite import queue_hellos
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import DEVICE_LIST_TO_FETCH_TABLE
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
-from tests.send.cards import issue_card
+from tests.send.cards import issue_key_bundle
 from tests.send.send_device import SMALL, THERE, Person, Room, made_once
 from tests.village.households import links
 from tests.village.malicious_relay import changed
@@ -29,9 +29,13 @@ pytestmark = pytest.mark.slow
 def three() -> Room:
     """Ana at one relay, Ben and Cleo at another; all are contacts of each other."""
     room = Room()
-    ana, ben, cleo = room.settles("ana"), room.settles("ben", THERE), room.settles("cleo", THERE)
+    ana, ben, cleo = (
+        room.set_up_person("ana"),
+        room.set_up_person("ben", THERE),
+        room.set_up_person("cleo", THERE),
+    )
     for one, other in ((ana, ben), (ana, cleo), (ben, cleo)):
-        one.adds(other)
+        one.add_contact(other)
     return room
 
 
@@ -53,7 +57,7 @@ def failed_queries(about: Person, by: Person) -> int:
 def test_another_persons_key_bundle_freezes_nobody(three: Room, whose: str) -> None:
     """Ben names a newer list of his own, and publishes another person's key bundle instead."""
     ana, ben = three["ana"], three["ben"]
-    issue_card(ben)
+    issue_key_bundle(ben)
     publish_bundle(ben, own_device(three[whose].device).card)
     ben.sends(SMALL, ana)
     take_contact_changes(ana.device)
@@ -67,15 +71,15 @@ def test_another_persons_key_bundle_freezes_nobody(three: Room, whose: str) -> N
 @pytest.mark.threat("server-adds-device")
 def test_key_bundle_of_another_identity_stops_no_fetch(three: Room) -> None:
     """Its lists begin after the epoch that Ana knows of Ben, so they contradict nothing known."""
-    ana, ben, other = three["ana"], three["ben"], three.settles("mallory", THERE)
+    ana, ben, other = three["ana"], three["ben"], three.set_up_person("mallory", THERE)
     for _ in range(4):
-        issue_card(other)
+        issue_key_bundle(other)
     card = read_key_bundle(own_device(other.device).card)
     publish_bundle(ben, write_key_bundle(replace(card, lists=card.lists[3:])))
     record_named_list_if_unknown(ben.id, DeviceListHead(2, bytes(32)), ana.device, own=True)
     for _ in range(2):
         fetch_messages(ana.device)
-        three.clock.wind(hours=9)
+        three.clock.advance(hours=9)
     assert contact_named("ben", ana.device).person.id == ben.id
     assert failed_queries(ben, ana) == 2
 
@@ -85,7 +89,7 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> 
     ana, ben, cleo = three["ana"], three["ben"], three["cleo"]
     fetch_messages(ana.device)
     block_contact("ben", ana.device)
-    issue_card(ben)
+    issue_key_bundle(ben)
     publish_bundle(ben, own_device(ben.device).card)
     queue_hellos(contact_named("cleo", ben.device), None, ben.device)
     flush_outbox(ben.device)
@@ -94,7 +98,7 @@ def test_blocked_persons_relay_is_queried_only_after_unblocking(three: Room) -> 
     before = ana.courier.calls["key_bundle"]
     for _ in range(2):
         fetch_messages(ana.device)
-        three.clock.wind(hours=9)
+        three.clock.advance(hours=9)
     assert ana.courier.calls["key_bundle"] == before
     unblock_contact("ben", ana.device)
     fetch_messages(ana.device)

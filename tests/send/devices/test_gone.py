@@ -23,8 +23,8 @@ def test_queued_copy_for_a_lost_device_is_not_sent() -> None:
     because the relay did not answer the first attempt.
     """
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben", THERE)
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    ana.add_contact(ben)
     catch_up(ben, ana, ben, ana)
     phone = links(room, ben, "phone", "phone")
     catch_up(ben, phone, ana, ben, phone, ana)

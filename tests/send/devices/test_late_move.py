@@ -64,7 +64,7 @@ from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once, 
 from tests.village.households import bare, catch_up, gets_ready, held, ids, in_touch, links
 from tests.village.malicious_relay import failing
 from tests.village.relay import village_relay
-from tests.village.world import LoadedDice
+from tests.village.world import SeededRandom
 
 ELSEWHERE = "http://127.0.0.1:7003"
 
@@ -310,7 +310,7 @@ def test_unused_mailbox_is_deleted_only_when_nobody_relies_on_it(town: Room) -> 
     gets_ready(ana, phone)
     cancel_move(ana.device)
     fetch_rounds(ana, phone)
-    town.clock.wind(days=PREPARED_MAILBOX_DAYS + 1)
+    town.clock.advance(days=PREPARED_MAILBOX_DAYS + 1)
     prepare_to_follow_moves(phone.device)
     catch_up(ana)
     move_all_devices(THERE, None, ana.device)
@@ -326,7 +326,7 @@ def test_vanished_relay_is_given_up_in_time(town: Room) -> None:
     gets_ready(ana, phone)
     move_all_devices(THERE, None, ana.device)
     fetch_rounds(phone, ana)
-    town.clock.wind(days=31)
+    town.clock.advance(days=31)
     fetch_rounds(phone, ana)
     assert [fetch_messages(one.device).problems for one in (ana, phone)] == [(), ()]
 
@@ -403,9 +403,12 @@ def test_older_list_leads_nobody_to_a_local_address(monkeypatch: pytest.MonkeyPa
     """Mallory's second list has a local relay; a letter that is received late names that list."""
     room = Room()
     for url in ("https://a.example", "https://m.example", "https://n.example"):
-        room.apps[url] = relay_app(village_relay(url, room.clock, LoadedDice(url))[0])
-    ana, mallory = room.settles("ana", "https://a.example"), room.settles("m", "https://m.example")
-    mallory.adds(ana)
+        room.apps[url] = relay_app(village_relay(url, room.clock, SeededRandom(url))[0])
+    ana, mallory = (
+        room.set_up_person("ana", "https://a.example"),
+        room.set_up_person("m", "https://m.example"),
+    )
+    mallory.add_contact(ana)
     catch_up(ana, mallory, ana)
     for url in (HERE, "https://n.example"):
         move_all_devices(url, None, mallory.device)

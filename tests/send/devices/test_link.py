@@ -153,12 +153,12 @@ def test_a_code_that_is_used_twice_links_nobody(room: Room, ana: Person, phone: 
 @pytest.mark.threat("linking-phish")
 def test_a_code_ends_after_ten_minutes(room: Room, ana: Person, phone: Person) -> None:
     here = start_on_old_device(None, ana.device)
-    room.clock.wind(minutes=10)
+    room.clock.advance(minutes=10)
     with pytest.raises(LinkEnded):
         poll_old_device(here, ana.device)
     with pytest.raises(LinkEnded):
         start_on_new_device(here.code, None, phone.device)
-    room.clock.wind(seconds=1)
+    room.clock.advance(seconds=1)
     fetch_messages(ana.device)
     assert not list(ana.device.vault.items(MAILBOX_TO_DELETE))
 
@@ -166,7 +166,7 @@ def test_a_code_ends_after_ten_minutes(room: Room, ana: Person, phone: Person) -
 @pytest.mark.threat("linking-phish")
 def test_late_yes_links_no_device(room: Room, ana: Person, phone: Person) -> None:
     here, _ = link_until_pictures(ana.device, phone.device)
-    room.clock.wind(minutes=10)
+    room.clock.advance(minutes=10)
     with pytest.raises(LinkEnded):
         confirm_on_old_device(here, ana.device)
     assert devices_of(ana) == 1
@@ -197,7 +197,7 @@ def test_broken_commitment_ends_linking(ana: Person, phone: Person, what: str) -
 @pytest.mark.threat("linking-phish")
 def test_somebody_in_between_shows_other_pictures(room: Room, ana: Person, phone: Person) -> None:
     """The attacker poses as each device to the other; the pictures differ, so both users say no."""
-    thief, boss = bare(room, "thief"), room.settles("boss")
+    thief, boss = bare(room, "thief"), room.set_up_person("boss")
     here = start_on_old_device(None, ana.device)
     facing_the_old = start_on_new_device(here.code, None, thief.device)
     facing_the_new = start_on_old_device(None, boss.device)
@@ -297,7 +297,7 @@ def test_a_new_device_that_is_granted_too_late_does_not_say_that_nothing_was_lin
 ) -> None:
     here, there = link_until_pictures(ana.device, phone.device)
     confirm_on_old_device(here, ana.device)
-    room.clock.wind(minutes=10)
+    room.clock.advance(minutes=10)
     with pytest.raises(LinkNotCompleted) as error:
         poll_new_device(confirm_on_new_device(there), phone.device)
     assert devices_of(ana) == 2
@@ -381,7 +381,7 @@ def test_grant_with_one_wrong_part_is_refused(
     here, there = link_until_pictures(ana.device, phone.device)
     there, before = confirm_on_new_device(there), own_device(ana.device).card
     waiting, grant = confirm_and_read_grant(here, there, ana.device, phone.device)
-    others = identity_of(room.settles("boss"))
+    others = identity_of(room.set_up_person("boss"))
     changed = {
         "proof": replace(grant, proof=bytes(32)),
         "card": replace(grant, card=before),
@@ -418,7 +418,7 @@ def test_a_grant_sent_on_to_another_device_is_refused(
 ) -> None:
     """A device that is being linked by somebody else receives Ana's grant instead."""
     here, there = link_until_pictures(ana.device, phone.device)
-    boss, other = room.settles("boss"), bare(room, "other")
+    boss, other = room.set_up_person("boss"), bare(room, "other")
     _, others = link_until_pictures(boss.device, other.device)
     here = confirm_on_old_device(here, ana.device)
     taken = phone.device.courier.waiting_envelopes(

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.slow
 def home() -> Room:
     """Ana with a laptop ("ana") and a phone, and Ben; all can write to each other."""
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben", THERE)
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    ana.add_contact(ben)
     links(room, ana, "phone", "phone")
     fetch_rounds(room)
     assert in_touch(ana, ben)
@@ -39,7 +39,7 @@ def home() -> Room:
 
 def fetch_rounds(room: Room) -> None:
     for _ in range(3):
-        room.clock.wind(minutes=1)
+        room.clock.advance(minutes=1)
         catch_up(room["ana"], room["phone"], room["ben"])
 
 
@@ -89,7 +89,7 @@ def test_person_forgotten_then_changed_elsewhere_is_known_to_both(
     home: Room,
 ) -> None:
     forget_contact("ben", home["ana"].device)
-    home.clock.wind(hours=1)
+    home.clock.advance(hours=1)
     rename_contact("ben", "Benedict", home["phone"].device)
     fetch_rounds(home)
     fetch_rounds(home)
@@ -127,7 +127,7 @@ def test_repeated_session_restarts_get_no_extra_tokens(home: Room) -> None:
     for _ in range(3 * REPLACED_TOKEN_RANGES_MAX):
         repair_sessions("ana", ben.device)
         flush_outbox(ben.device)
-        home.clock.wind(minutes=1)
+        home.clock.advance(minutes=1)
         fetch_messages(ana.device)
     assert len(ana.device.vault.keys(RETIRED_TOKEN_RANGE, whose)) == REPLACED_TOKEN_RANGES_MAX
     fetch_rounds(home)

@@ -104,7 +104,7 @@ def test_sync_works_after_a_move(town: Room) -> None:
     move_and_unlock(ana, phone, third)
     catch_up(ana, phone, third, ana, phone, third)
     town.silence(HERE)
-    town.settles("dora", THERE).adds(phone)
+    town.set_up_person("dora", THERE).add_contact(phone)
     catch_up(phone, ana, third)
     assert [contact_named("dora", one.device).name for one in (ana, third)] == ["dora"] * 2
     town.back(HERE)
@@ -138,7 +138,7 @@ def test_late_device_gets_what_was_sent_meanwhile(town: Room) -> None:
     assert ana.received() == 2
     assert recall_message(gone, cleo.device)
     catch_up(ana)
-    town.clock.wind(days=3)
+    town.clock.advance(days=3)
     ben.sends(SMALL, ana)
     catch_up(phone, ana, ben, cleo, phone)
     assert phone.home[0] == THERE
@@ -161,7 +161,7 @@ def test_old_mailbox_is_read_by_each_device_then_deleted(town: Room) -> None:
         assert one.opens_newest().files
         assert next_relay_lock(one.device)
         clear_next_relay_lock(one.device)
-    town.clock.wind(days=FORMER_MAILBOX_DAYS + 1)
+    town.clock.advance(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana, phone, ben)
     for one in (ana, phone):
         assert former_addresses(one.device) == ()
@@ -180,7 +180,7 @@ def test_move_can_be_cancelled(town: Room) -> None:
     assert cancel_move(ana.device) is None
     catch_up(ana, phone, ana)
     for _ in range(2):
-        town.clock.wind(days=PREPARED_MAILBOX_DAYS // 2)
+        town.clock.advance(days=PREPARED_MAILBOX_DAYS // 2)
         catch_up(ana, phone, ana)
     assert [prepared_mailboxes(one.device) for one in (ana, phone)] == [(), ()]
     for home in made:
@@ -282,7 +282,7 @@ def test_unreachable_new_relay_only_delays_the_move(town: Room) -> None:
 def test_local_relay_is_not_followed() -> None:
     room = Room()
     room.apps[ELSEWHERE] = room.apps[HERE]
-    ana = room.settles("ana", ELSEWHERE)
+    ana = room.set_up_person("ana", ELSEWHERE)
     phone = links(room, ana, "phone", "phone")
     with pytest.raises(WaitsForDevices):
         move_all_devices(THERE, None, ana.device)

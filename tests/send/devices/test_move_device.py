@@ -126,12 +126,12 @@ def test_uninformed_contacts_reach_the_old_mailbox_for_thirty_days(town: Room) -
             ben.sends(SMALL, ana)
             assert ana.received() == day + 1
             assert ana.opens_newest().files
-            town.clock.wind(days=9)
+            town.clock.advance(days=9)
     ben.sends(SMALL, ana)
     catch_up(ben)
     ben.sends(SMALL, ana)
     assert ana.received() == 5
-    town.clock.wind(days=4)
+    town.clock.advance(days=4)
     catch_up(ana)
     assert former_addresses(ana.device) == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
@@ -150,7 +150,7 @@ def test_queued_letters_go_to_the_old_relay_with_their_tokens(town: Room) -> Non
     catch_up(cleo, ana, cleo)
     cleo.sends(SMALL, ana)  # later letters do not wait for the queued one
     assert ana.opens_newest().files
-    town.clock.wind(days=REPLACED_TOKEN_RANGE_DAYS + 1)
+    town.clock.advance(days=REPLACED_TOKEN_RANGE_DAYS + 1)
     town.back(HERE)
     catch_up(cleo)
     assert ana.received() == 2
@@ -187,7 +187,7 @@ def test_lying_old_relay_delays_nobody(town: Room) -> None:
 
 
 def test_earlier_link_works_through_the_old_relay(town: Room) -> None:
-    ana, dora = town["ana"], town.settles("dora", THERE)
+    ana, dora = town["ana"], town.set_up_person("dora", THERE)
     link = make_invite_link(ana.device)
     move_and_unlock(ana)
     add_person(link, "ana", dora.device)
@@ -207,14 +207,14 @@ def test_contact_who_unblocks_after_a_move_is_told_of_it(town: Room) -> None:
     catch_up(ben, ana)
     move_and_unlock(ana)
     catch_up(ana, ben)
-    town.clock.wind(hours=1)
+    town.clock.advance(hours=1)
     unblock_contact("ana", ben.device)
     flush_outbox(ben.device)
     catch_up(ana)
     assert not ana.device.vault.keys(DEVICE_TO_GREET)
     catch_up(ben, ana)
     assert contact_named("ana", ben.device).person.relay_url == THERE
-    town.clock.wind(days=FORMER_MAILBOX_DAYS + 1)
+    town.clock.advance(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana, ben)
     ben.sends(SMALL, ana)
     assert ana.opens_newest().files
@@ -233,7 +233,7 @@ def test_uninformed_contact_is_told_again_once_a_day(town: Room) -> None:
             before = ana.courier.calls["post"]
             catch_up(ana)
             seen.append(ana.courier.calls["post"] > before)
-        town.clock.wind(hours=13)
+        town.clock.advance(hours=13)
     assert seen == [False, False, True, False]
     cleo.sends(SMALL, ana)
     catch_up(ana, cleo)
@@ -241,7 +241,7 @@ def test_uninformed_contact_is_told_again_once_a_day(town: Room) -> None:
 
 
 def test_queued_hello_is_repeated_with_its_invite(town: Room) -> None:
-    ana, dora = town["ana"], town.settles("dora", THERE)
+    ana, dora = town["ana"], town.set_up_person("dora", THERE)
     link = make_invite_link(dora.device)
     silent = failing(RelayUnreachable(relay=THERE))
     with ana.courier.playing(post=silent), pytest.raises(RelayUnreachable):
@@ -269,7 +269,7 @@ def test_old_tokens_are_not_registered_at_the_new_relay(town: Room) -> None:
     with ana.courier.playing(change_tokens=record_changes):
         move_and_unlock(ana)
         for _ in range(3):
-            town.clock.wind(days=REPLACED_TOKEN_RANGE_DAYS)
+            town.clock.advance(days=REPLACED_TOKEN_RANGE_DAYS)
             catch_up(ana, cleo, ana)
     (now,) = (token_range for _, token_range in issued_ranges(ana.device))
     known = {lock for one in old.values() for lock in _token_hashes(one.seed, 0, one.until)}
@@ -288,7 +288,7 @@ def test_late_tokens_for_the_old_mailbox_are_ignored(town: Room) -> None:
     ana, cleo = town["ana"], town["cleo"]
     peer = peer_key(ana.id, own_device(ana.device).key.device)
     theirs = peer_key(cleo.id, own_device(cleo.device).key.device)
-    town.clock.wind(days=TOKEN_RANGE_DAYS)
+    town.clock.advance(days=TOKEN_RANGE_DAYS)
     catch_up(cleo)  # this replacement waits at the old mailbox
     with ana.courier.playing(waiting_envelopes=lambda *_: []):
         move_and_unlock(ana)
@@ -324,7 +324,7 @@ def test_moving_there_and_back_again(town: Room) -> None:
     ana, ben, cleo = (town[name] for name in ("ana", "ben", "cleo"))
     move_and_unlock(ana)
     catch_up(ben, cleo, ana)
-    town.clock.wind(seconds=1)
+    town.clock.advance(seconds=1)
     move_and_unlock(ana, HERE)
     catch_up(ben, cleo, ana)
     for one in (ben, cleo):
@@ -379,15 +379,15 @@ def test_unreachable_old_relay_is_asked_once_an_hour(town: Room) -> None:
     with ana.courier.playing(waiting_envelopes=record_url):
         for _ in range(4):
             catch_up(ana)
-            town.clock.wind(minutes=20)
+            town.clock.advance(minutes=20)
         assert asked.count(HERE) == 2
-        town.clock.wind(days=2 * FORMER_MAILBOX_DAYS)
+        town.clock.advance(days=2 * FORMER_MAILBOX_DAYS)
         catch_up(ana, ana)
-        town.clock.wind(hours=1)  # until then her clock is implausible
+        town.clock.advance(hours=1)  # until then her clock is implausible
         catch_up(ana, ana)
         assert former_addresses(ana.device) == ()  # the old relay is given up
         asked.clear()
-        town.clock.wind(days=1)
+        town.clock.advance(days=1)
         catch_up(ana)
         assert HERE not in asked
 
@@ -419,7 +419,7 @@ def test_old_mailbox_is_kept_while_the_vault_unlocks_through_it(town: Room) -> N
     ana = town["ana"]
     old = home_of(ana)
     move_all_devices(THERE, None, ana.device)
-    town.clock.wind(days=FORMER_MAILBOX_DAYS + 1)
+    town.clock.advance(days=FORMER_MAILBOX_DAYS + 1)
     catch_up(ana)
     assert ana.device.courier.waiting_envelopes(HERE, old.mailbox, old.owner, 0) == []
     clear_next_relay_lock(ana.device)

@@ -17,14 +17,14 @@ OUTPUT = Secret(bytes(64))
 
 @pytest.fixture
 def ana() -> Person:
-    return Room().settles("ana")
+    return Room().set_up_person("ana")
 
 
 @pytest.mark.threat("stolen-device")
 def test_a_sheet_that_is_written_after_a_loss_shuts_the_device() -> None:
     """The sheet is not written before the relay has the new close token."""
     room = Room()
-    ana = room.settles("ana")
+    ana = room.set_up_person("ana")
     links(room, ana, "phone", "phone")
     room.silence(HERE)
     revoke_device("phone", lost=True, sheet=None, device=ana.device)

@@ -51,8 +51,8 @@ from tests.village.malicious_relay import failing
 def home() -> Room:
     """Ana with a laptop ("ana"), a phone and a tablet; Ben with one device at another relay."""
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben", THERE)
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    ana.add_contact(ben)
     phone, tablet = links(room, ana, "phone", "phone"), links(room, ana, "tablet", "tablet")
     catch_up(ana, phone, tablet, ben, phone, tablet, ana, ben)
     return room
@@ -173,7 +173,7 @@ def test_a_relay_that_does_not_know_a_device_has_not_shut_it(home: Room) -> None
         assert result == RevocationResult("phone", RevocationState.WAITS)
         fetch_messages(ana.device)
     assert [one.name for one in pending_device_mailbox_deletions(ana.device)] == ["phone"]
-    home.clock.wind(hours=2)
+    home.clock.advance(hours=2)
     fetch_messages(ana.device)
     assert pending_device_mailbox_deletions(ana.device) == ()
     with pytest.raises((NoSuchMailbox, WrongToken)):
@@ -256,14 +256,14 @@ def test_refused_revocation_is_reported_and_retried(home: Room) -> None:
     assert device_overview(ana.device).refused == device_overview(ana.device).to_close == ("phone",)
     problems = [fetch_messages(tablet.device).problems for _ in range(2)]
     assert [[type(error) for error in each] for each in problems] == [[RevocationTokenOutdated], []]
-    home.clock.wind(hours=2)
+    home.clock.advance(hours=2)
     assert fetch_messages(tablet.device).problems == (), "it was told"
     mail = own_device(phone.device).home
     assert mail.close is not None
     phone.device.courier.close_mailbox(
         HERE, mail.mailbox, mail.close
     )  # as revoking with the sheet does
-    home.clock.wind(hours=2)
+    home.clock.advance(hours=2)
     catch_up(ana, tablet)
     assert device_overview(ana.device).to_close == device_overview(tablet.device).to_close == ()
 

@@ -41,7 +41,9 @@ def test_published_bundle_is_padded_and_read_back(size: int) -> None:
 @pytest.mark.threat("hostile-network")
 def test_neither_a_name_nor_a_second_device_shows(room: Room) -> None:
     """Only a bundle with many devices or changes needs the next length."""
-    people = [room.settles(name) for name in ("Al", "Maximiliane von und zu Ravensburg", "caro")]
+    people = [
+        room.set_up_person(name) for name in ("Al", "Maximiliane von und zu Ravensburg", "caro")
+    ]
     links(room, people[-1], "phone", "phone")
     cards = [own_device(one.device).card for one in people]
     assert len({len(card) for card in cards}) == 3
@@ -54,7 +56,7 @@ def test_unpadded_bundle_is_still_read(room: Room) -> None:
     me = own_device(ben.device)
     before = seal_file(Secret(me.person.id), me.card, me.home.mailbox)
     with ana.courier.playing(key_bundle=changed(lambda _: before)):
-        ana.adds(ben)
+        ana.add_contact(ben)
     (contact,) = contacts(ana.device)
     assert (contact.person.id, contact.person.relay_url) == (ben.id, HERE)
 

@@ -38,7 +38,7 @@ from tests.archive.boxes import exported, imported
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room, made_once
 from tests.village.households import bare, catch_up, link, links
 from tests.village.malicious_relay import Honest, failing
-from tests.village.world import WoundClock
+from tests.village.world import SettableClock
 
 pytestmark = pytest.mark.slow
 
@@ -48,9 +48,9 @@ pytestmark = pytest.mark.slow
 def home() -> Room:
     """Ana with a laptop ("ana") and a phone; Ben, who is her contact; and Caro, who has none."""
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben", THERE)
-    room.settles("caro")
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    room.set_up_person("caro")
+    ana.add_contact(ben)
     phone = links(room, ana, "phone", "phone")
     catch_up(ben, phone, ana, ben)
     return room
@@ -68,7 +68,7 @@ def names(who: Person) -> list[str]:
 
 def test_contact_added_on_one_device_is_reachable_from_both(home: Room) -> None:
     ana, phone, caro = home["ana"], home["phone"], home["caro"]
-    phone.adds(caro)
+    phone.add_contact(caro)
     fetch_rounds(phone, ana, caro)
     assert names(ana) == names(phone) == ["ben", "caro"]
     assert contact_named("caro", ana.device).compared
@@ -82,24 +82,24 @@ def test_contact_added_on_one_device_is_reachable_from_both(home: Room) -> None:
 
 def test_names_circles_blocks_and_forgetting_are_synced(home: Room) -> None:
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
-    home.clock.wind(seconds=1)
+    home.clock.advance(seconds=1)
     rename_contact("ben", "Benedict", phone.device)
     create_or_extend_circle("friends", ["Benedict"], phone.device)
     fetch_rounds(phone, ana)
     assert names(ana) == ["Benedict"]
     assert [circle.name for circle in circles(ana.device.vault)] == ["friends"]
-    home.clock.wind(seconds=1)
+    home.clock.advance(seconds=1)
     block_contact("Benedict", ana.device)
     fetch_rounds(ana, phone)
     assert contact_named("Benedict", phone.device).blocked
-    home.clock.wind(seconds=1)
+    home.clock.advance(seconds=1)
     unblock_contact("Benedict", phone.device)
     remove_from_circle_or_delete("friends", [], phone.device)
     fetch_rounds(phone, ana, ben, phone, ana)
     assert not contact_named("Benedict", ana.device).blocked
     assert circles(ana.device.vault) == ()
     assert ben.sends(SMALL, ana).devices == {"ana": 2}
-    home.clock.wind(seconds=1)
+    home.clock.advance(seconds=1)
     forget_contact("Benedict", ana.device)
     fetch_rounds(ana, phone)
     assert names(ana) == names(phone) == []
@@ -111,7 +111,7 @@ def test_concurrent_changes_converge(home: Room) -> None:
     rename_contact("ben", "Benji", phone.device)
     fetch_rounds(ana, phone)
     assert names(ana) == names(phone)
-    home.clock.wind(seconds=1)
+    home.clock.advance(seconds=1)
     rename_contact(names(phone)[0], "Ben", phone.device)
     fetch_rounds(ana, phone)
     assert names(ana) == ["Ben"]
@@ -124,7 +124,7 @@ def test_frozen_contact_is_not_verified_by_another_device(
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     freeze_contact(fork_error(ben.id, DeviceListHead(1, bytes(32))), ana.device)
     catch_up(ana)
-    home.clock.wind(hours=1)
+    home.clock.advance(hours=1)
     rename_contact("ben", "Benjamin", phone.device)
     catch_up(phone, ana)
     (frozen,) = contacts(ana.device)
@@ -184,18 +184,18 @@ def test_earlier_block_holds_on_a_new_device(
 ) -> None:
     """This holds even if the letter about the block arrives after the one about the contact."""
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben")
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
+    ana.add_contact(ben)
     catch_up(ben, ana)
     block_contact("ben", ana.device)
     fetch_messages(ana.device)
-    room.clock.wind(seconds=60)
+    room.clock.advance(seconds=60)
     phone = bare(room, "phone")
     link(ana.device, phone.device, "phone")
     seen, withheld = set[bool](), list[Any]()
     if held_back is not None:
         fetch_messages(phone.device)
-        room.clock.wind(seconds=2)
+        room.clock.advance(seconds=2)
         fetch_messages(ana.device)
         withheld = phone.device.courier.waiting_envelopes(*phone.home, 0)[held_back : held_back + 1]
 
@@ -205,11 +205,11 @@ def test_earlier_block_holds_on_a_new_device(
     with phone.courier.playing(waiting_envelopes=withhold):
         for _ in range(3):
             for who in (phone, ana, ben):
-                room.clock.wind(seconds=2)
+                room.clock.advance(seconds=2)
                 fetch_messages(who.device)
     for _ in range(3):
         for who in (phone, ana, ben):
-            room.clock.wind(seconds=2)
+            room.clock.advance(seconds=2)
             fetch_messages(who.device)
         seen |= {one.blocked for who in (ana, phone) for one in contacts(who.device)}
     assert (names(ana), names(phone), seen) == (["ben"], ["ben"], {True})
@@ -229,7 +229,7 @@ def test_block_reaches_a_new_device_before_its_contact(home: Room) -> None:
     seen = list[tuple[str, bool]]()
     with tablet.courier.playing(waiting_envelopes=first_letter_only):
         while tablet.device.courier.waiting_envelopes(*tablet.home, 0):
-            home.clock.wind(seconds=5)
+            home.clock.advance(seconds=5)
             fetch_messages(tablet.device)
             seen += [(who.name, who.blocked) for who in contacts(tablet.device)]
     assert seen
@@ -241,7 +241,7 @@ def test_unencodable_record_blocks_no_other(home: Room) -> None:
     ana, phone, ben = home["ana"], home["phone"], home["ben"]
     known = contact_named("ben", ana.device)
     CONTACT_TABLE.store(replace(known, name="b" * 65), ben.id.hex(), ana.device.vault)
-    ana.adds(home["caro"])
+    ana.add_contact(home["caro"])
     fetch_rounds(home["caro"], ana, phone)
     assert names(phone) == ["ben", "caro"]
 
@@ -249,9 +249,9 @@ def test_unencodable_record_blocks_no_other(home: Room) -> None:
 def test_strangers_with_the_longest_name_are_synced(home: Room) -> None:
     ana, phone = home["ana"], home["phone"]
     longest = "n" * 64
-    strangers = [home.settles(longest) for _ in range(2)]
+    strangers = [home.set_up_person(longest) for _ in range(2)]
     for one in strangers:
-        one.adds(ana)
+        one.add_contact(ana)
         fetch_messages(one.device)
     fetch_rounds(ana, phone, *strangers)
     assert names(ana) == names(phone) == ["ben", "n" * 62 + " 2", longest]
@@ -260,13 +260,13 @@ def test_strangers_with_the_longest_name_are_synced(home: Room) -> None:
 def test_names_are_unique_on_all_devices(home: Room) -> None:
     """Two contacts are both named Kim, on one device each; the one with the lower id keeps it."""
     ana, phone = home["ana"], home["phone"]
-    caro, dan = home["caro"], home.settles("dan")
-    ana.adds(caro)
-    phone.adds(dan)
+    caro, dan = home["caro"], home.set_up_person("dan")
+    ana.add_contact(caro)
+    phone.add_contact(dan)
     rename_contact("caro", "Kim", ana.device)
     rename_contact("dan", "kim", phone.device)
     for _ in range(4):
-        home.clock.wind(seconds=1)
+        home.clock.advance(seconds=1)
         catch_up(phone, ana, caro, dan)
     first, second = sorted([caro.id, dan.id])
     kept = {caro.id: "Kim", dan.id: "kim"}
@@ -295,13 +295,13 @@ def test_change_of_case_in_a_name_is_synced(home: Room) -> None:
 def test_later_change_wins_despite_a_wrong_clock(home: Room) -> None:
     """The phone's clock is an hour ahead; a later change on the laptop still counts as newer."""
     ana, phone = home["ana"], home["phone"]
-    ahead = WoundClock()
-    ahead.wind(seconds=int((home.clock.now() - ahead.now()) / timedelta(seconds=1)) + 3600)
+    ahead = SettableClock()
+    ahead.advance(seconds=int((home.clock.now() - ahead.now()) / timedelta(seconds=1)) + 3600)
     rename_contact("ben", "Benno", phone.device)
     home.people["phone"] = phone = replace(phone, device=replace(phone.device, clock=ahead))
     fetch_rounds(phone, ana)
     assert names(ana) == ["Benno"]
-    home.clock.wind(seconds=5)
+    home.clock.advance(seconds=5)
     rename_contact("Benno", "Benji", ana.device)
     fetch_rounds(ana, phone)
     assert names(ana) == names(phone) == ["Benji"]
@@ -315,15 +315,15 @@ def test_earlier_change_sent_late_undoes_nothing(home: Room) -> None:
     """The laptop's change is two days older than the phone's, but is sent two days later."""
     ana, phone = home["ana"], home["phone"]
     for name in ("cleo", "dan"):
-        ana.adds(home.settles(name, THERE))
+        ana.add_contact(home.set_up_person(name, THERE))
     create_or_extend_circle("family", ["ben", "cleo"], ana.device)
     fetch_rounds(ana, phone)
     assert family_members(phone) == ["ben", "cleo"]
     create_or_extend_circle("family", ["dan"], ana.device)
-    home.clock.wind(days=2)
+    home.clock.advance(days=2)
     remove_from_circle_or_delete("family", ["cleo"], phone.device)
     catch_up(phone)
-    home.clock.wind(days=2)
+    home.clock.advance(days=2)
     fetch_rounds(ana, phone)
     assert family_members(ana) == family_members(phone) == ["ben"]
 
@@ -349,10 +349,10 @@ def test_every_change_is_dated_when_it_is_made(
     CONTACT_TABLE.store(known, known.person.id.hex(), ana.device.vault)
     fetch_rounds(ana, phone)
     change(ana, home)
-    home.clock.wind(days=2)
+    home.clock.advance(days=2)
     rename_contact("ben", "Benji", phone.device)
     catch_up(phone)
-    home.clock.wind(days=2)
+    home.clock.advance(days=2)
     fetch_rounds(ana, phone)
     assert names(ana) == names(phone) == ["Benji"]
 
@@ -360,16 +360,16 @@ def test_every_change_is_dated_when_it_is_made(
 def test_blocks_are_dated_when_they_are_made(home: Room) -> None:
     ana, phone = home["ana"], home["phone"]
     block_contact("ben", ana.device)
-    home.clock.wind(days=2)
+    home.clock.advance(days=2)
     block_contact("ben", phone.device)
     unblock_contact("ben", phone.device)
-    home.clock.wind(days=2)
+    home.clock.advance(days=2)
     fetch_rounds(phone, ana)
     assert not contact_named("ben", ana.device).blocked
     unblock_contact("ben", ana.device)
     block_contact("ben", ana.device)
     unblock_contact("ben", ana.device)
-    home.clock.wind(days=2)
+    home.clock.advance(days=2)
     block_contact("ben", phone.device)
     fetch_rounds(ana, phone)
     assert contact_named("ben", ana.device).blocked
@@ -380,10 +380,10 @@ def test_imported_records_are_dated_at_import(home: Room) -> None:
     archive = exported(ana.device)
     forget_contact("ben", ana.device)
     fetch_rounds(ana)
-    home.clock.wind(days=1)
+    home.clock.advance(days=1)
     imported(archive, ana.device)
     at = home.clock.now()
-    home.clock.wind(days=2)
+    home.clock.advance(days=2)
     fetch_rounds(ana)
     known = change_stamp_of(f"contact {ben.id.hex()}", ana.device)
     assert known is not None
@@ -398,7 +398,7 @@ def test_changes_by_letters_are_dated_even_if_the_relay_fails(home: Room) -> Non
         fetch_messages(ana.device)
     at = home.clock.now()
     assert names(ana) == ["ben", "caro"]
-    home.clock.wind(days=2)
+    home.clock.advance(days=2)
     fetch_rounds(ana)
     known = change_stamp_of(f"contact {caro.id.hex()}", ana.device)
     assert known is not None
@@ -411,7 +411,7 @@ def test_a_circle_never_gets_the_name_of_a_person(home: Room) -> None:
     create_or_extend_circle("Family", ["ben"], phone.device)
     rename_contact("ben", "Family", ana.device)
     for _ in range(3):
-        home.clock.wind(seconds=1)
+        home.clock.advance(seconds=1)
         catch_up(phone, ana)
     for one in (ana, phone):
         assert names(one) == ["Family"]

@@ -34,7 +34,7 @@ from entrenous.send.letter.write import (
 from entrenous.send.message.react import react
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
-from tests.send.cards import NOON, after, identity_of, instead, issue_card
+from tests.send.cards import NOON, after, identity_of, instead, issue_key_bundle
 from tests.send.send_device import SMALL, Person, Room
 from tests.village.households import catch_up, links
 
@@ -98,7 +98,7 @@ def test_nobody_takes_the_place_of_a_listed_device(friends: Room) -> None:
 
 def test_older_protocol_version_in_a_list_is_refused(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    issue_card(ana, speaks=ProtocolRange(3, 4))
+    issue_key_bundle(ana, speaks=ProtocolRange(3, 4))
     known = accept_contact_bundle(
         contact_named("ana", ben.device), own_device(ana.device).card, ben.device
     )
@@ -113,7 +113,7 @@ def test_direct_successor_list_needs_no_history(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     known = contact_named("ana", ben.device)
     store_contact(replace(known, trust=Trust.COMPARED), ben.device)
-    issue_card(ana)
+    issue_key_bundle(ana)
     card = newest(ana)
     taken = accept_contact_bundle(
         replace(known, trust=Trust.COMPARED), signed(ana, card.newest, card), ben.device
@@ -126,11 +126,11 @@ def test_list_with_a_local_relay_address_is_refused(monkeypatch: pytest.MonkeyPa
     """Our own relay is remote, so a contact's relay cannot be on this machine."""
     monkeypatch.setattr("tests.send.send_device.HERE", FAR)
     room = Room()
-    ana, ben = room.settles("ana", FAR), room.settles("ben", FAR)
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana", FAR), room.set_up_person("ben", FAR)
+    ana.add_contact(ben)
     catch_up(ben, ana, ben)
     known = contact_named("ana", ben.device)
-    issue_card(ana, relay_url="http://127.0.0.1:6379")
+    issue_key_bundle(ana, relay_url="http://127.0.0.1:6379")
     with pytest.raises(AddressOnThisMachine):
         accept_contact_bundle(known, own_device(ana.device).card, ben.device)
     (to,) = addressees(contact_named("ben", ana.device), ana.device)
@@ -161,13 +161,13 @@ def test_only_comparison_letters_go_to_a_frozen_contact(friends: Room) -> None:
     catch_up(ben, ana, ben)
     frozen = replace(contact_named("ana", ben.device), forked=True, trust=Trust.UNKNOWN)
     store_contact(frozen, ben.device)
-    issue_card(ana)
+    issue_key_bundle(ana)
     assert accept_contact_bundle(frozen, own_device(ana.device).card, ben.device) == frozen
     (received,) = received_messages(ben.device)
     with pytest.raises(NobodyToReactTo):
         react(received.name, "+", ben.device)
-    issue_card(ben)
+    issue_key_bundle(ben)
     queue_bundle_for_contacts(ben.device)
-    friends.clock.wind(days=100)  # all token ranges are due to be replaced
+    friends.clock.advance(days=100)  # all token ranges are due to be replaced
     fetch_messages(ben.device)
     assert ben.device.vault.keys(OUTBOX) == ()

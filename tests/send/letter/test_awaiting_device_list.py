@@ -72,7 +72,7 @@ def test_letter_is_kept_while_no_relay_shows_the_awaited_list(town: Room) -> Non
         assert phone.received() == 0
         assert phone.received() == 0
     assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (3, 0)
-    town.clock.wind(days=1)
+    town.clock.advance(days=1)
     assert phone.received() == 2
     first, second = received_messages(phone.device)
     assert first.sent_at <= second.sent_at
@@ -86,7 +86,7 @@ def test_message_recalled_while_awaiting_a_list_does_not_open(town: Room) -> Non
         fetch_messages(phone.device)
         recall_message(name, ben.device)
         fetch_messages(phone.device)
-    town.clock.wind(days=1)
+    town.clock.advance(days=1)
     fetch_messages(phone.device)
     (received,) = received_messages(phone.device)
     assert received.state is InboxState.TAKEN_BACK
@@ -97,7 +97,7 @@ def test_letter_awaiting_a_list_for_a_week_counts_as_undecryptable(town: Room) -
     ben.sends(SMALL, town["ana"])
     with lists_unavailable(phone):
         fetch_messages(phone.device)
-        town.clock.wind(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
+        town.clock.advance(days=AWAITING_DEVICE_LIST_DAYS_MAX + 1)
         fetch_messages(phone.device)
     assert (kept_letters(phone), take_undecryptable_count(phone.device)) == (0, 2)
     fetch_messages(phone.device)
@@ -132,8 +132,8 @@ def test_limit_of_awaiting_letters_is_per_sender(
 def test_letter_from_an_unknown_device_opens_after_its_list_arrives() -> None:
     """Ben's relay was unreachable when Ana's laptop announced her new device."""
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben", THERE)
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    ana.add_contact(ben)
     catch_up(ben, ana, ben)
     room.silence(THERE)
     new = bare(room, "new")
@@ -159,6 +159,6 @@ def test_unproven_device_list_claims_have_no_effect(town: Room) -> None:
     with phone.courier.playing(key_bundle=failing(WrongToken())):
         for _ in range(5):
             fetch_named_lists(phone.device)
-            town.clock.wind(days=1)
+            town.clock.advance(days=1)
     assert take_contact_changes(phone.device) == ()
     assert ben.received() == 0

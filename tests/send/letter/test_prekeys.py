@@ -18,7 +18,7 @@ from entrenous.send.letter.prekeys import publish_prekeys
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.wire.encodings import to_base64url
 from entrenous.wire.relay_nouns import Prekeys
-from tests.in_memory.courier import at_once
+from tests.in_memory.courier import run_sync
 from tests.send.send_device import HERE, THERE, Person, Room
 from tests.village.malicious_relay import Honest, failing
 from tests.village.week import Tap
@@ -76,7 +76,7 @@ def test_top_up_keeps_the_fallback_and_xwing_keys_under_a_new_signature(
     with ben.courier.playing(publish_prekeys=record_set, prekey_count=lambda *_: 0):
         publish_prekeys(ben.device)
         fetch_messages(ben.device)
-        room.clock.wind(days=7)
+        room.clock.advance(days=7)
         fetch_messages(ben.device)
     long_term = [[read_prekey(one).statement for one in (a.fallback, a.xwing)] for a in sets]
     assert long_term[0] == long_term[1]
@@ -104,20 +104,20 @@ def test_the_public_xwing_key_rotates_after_a_week_and_is_deleted_two_weeks_late
     ben = room["ben"]
     (first,) = (key.id for key in OWN_XWING_KEY_TABLE.all(ben.device.vault))
     for days, keys in ((6, 1), (1, 2), (6, 2), (1, 3), (6, 3)):
-        room.clock.wind(days=days)
+        room.clock.advance(days=days)
         fetch_messages(ben.device)
         assert public_key_count(ben) == keys
     assert ben.device.vault.get(OWN_XWING_KEY, first.hex()) is not None
-    room.clock.wind(days=1)
+    room.clock.advance(days=1)
     fetch_messages(ben.device)
     assert ben.device.vault.get(OWN_XWING_KEY, first.hex()) is None
 
 
 def test_after_a_long_absence_the_old_key_rotates_and_is_kept_for_a_fortnight(room: Room) -> None:
     ben = room["ben"]
-    room.clock.wind(days=100)
+    room.clock.advance(days=100)
     for days, keys in ((0, 2), (6, 2), (8, 2), (1, 2), (6, 3)):
-        room.clock.wind(days=days)
+        room.clock.advance(days=days)
         fetch_messages(ben.device)
         assert public_key_count(ben) == keys
     assert ben.courier.calls["publish_prekeys"] == 4
@@ -127,17 +127,17 @@ def test_a_letter_to_a_key_claimed_just_before_rotation_opens(
     room: Room,
 ) -> None:
     """Caro's relay was unreachable for a fortnight, so her letter uses an old key."""
-    ben, caro = room["ben"], room.settles("caro", THERE)
+    ben, caro = room["ben"], room.set_up_person("caro", THERE)
     link = make_invite_link(ben.device)
-    room.clock.wind(days=6)
+    room.clock.advance(days=6)
     with (
         caro.courier.playing(change_tokens=failing(RelayUnreachable(host="x"))),
         pytest.raises(RelayUnreachable),
     ):
         add_person(link, "ben", caro.device)
-    room.clock.wind(days=1)
+    room.clock.advance(days=1)
     fetch_messages(ben.device)
-    room.clock.wind(days=13)
+    room.clock.advance(days=13)
     fetch_messages(ben.device)
     fetch_messages(caro.device)
     assert received_hello(ben)
@@ -165,7 +165,7 @@ def test_a_refused_prekey_set_is_published_again(room: Room, error: Exception) -
         add_person(link, "ben", ana.device)
     assert received_hello(ben)
     publish_prekeys(ben.device)
-    caro = room.settles("caro")
+    caro = room.set_up_person("caro")
     with caro.courier.playing(claim_prekeys=without_one_time_keys):
         add_person(link, "ben", caro.device)
     fetch_messages(ben.device)
@@ -193,9 +193,9 @@ def test_a_prekey_set_without_acknowledgement_is_published_again(room: Room) -> 
 def test_prekeys_are_topped_up_before_letters_are_posted() -> None:
     """Then only one pause separates the requests, not two (docs/spec/relay.md section 14)."""
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben")
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
     add_person(make_invite_link(ben.device), "ben", ana.device)
-    tap = Tap(room.apps, at_once)
+    tap = Tap(room.apps, run_sync)
     courier = HttpCourier(httpx.Client(transport=tap))
     fetch_messages(replace(ben.device, courier=courier))  # Ana's hello arrives, and Ben answers it
     kinds = [

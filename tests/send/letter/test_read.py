@@ -50,7 +50,7 @@ from entrenous.send.letter.write import (
 from entrenous.send.people.keep_contacts import contact_named, forget_contact, store_contact
 from entrenous.wire.cbor import encode
 from entrenous.wire.relay_nouns import WaitingEnvelope
-from tests.send.cards import issue_card
+from tests.send.cards import issue_key_bundle
 from tests.send.send_device import SMALL, Person, Room
 from tests.village.malicious_relay import flipped
 
@@ -126,8 +126,8 @@ class LetterForge:
 @pytest.fixture(scope="module", params=["first letter", "later letter"])
 def room_before_letter(request: pytest.FixtureRequest, two_friends: Room) -> Room:
     room = two_friends.copied()
-    caro, ben = room.settles("caro"), room["ben"]
-    caro.adds(ben)
+    caro, ben = room.set_up_person("caro"), room["ben"]
+    caro.add_contact(ben)
     if request.param == "later letter":
         caro.sends(SMALL, ben)
         assert ben.received() == 1
@@ -263,9 +263,9 @@ def test_a_sender_with_two_conflicting_lists_is_detected(forge: LetterForge) -> 
 
 
 def test_a_letter_to_a_former_list_of_ours_must_name_it_correctly(forge: LetterForge) -> None:
-    issue_card(forge.reader)
+    issue_key_bundle(forge.reader)
     forge.assert_refused(forge.letter(header=lambda h: replace(h, to_head=bytes(32))))
-    issue_card(forge.reader)
+    issue_key_bundle(forge.reader)
     forge.assert_refused(forge.letter(header=lambda h: replace(h, to_epoch=2)))
     forge.read(forge.letter())
 

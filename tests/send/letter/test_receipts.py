@@ -69,14 +69,14 @@ def test_a_sender_gets_receipts_signed_by_the_recipients_device(compared_friends
     fetch_messages(ana.device)
     (before,) = copy_states(ana)
     assert (before.state, before.signed) == ("delivered", False)  # so far only the relay says so
-    compared_friends.clock.wind(minutes=16)
+    compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert copy_states(ana) == [
         CopyState("delivered", compared_friends.clock.now() - timedelta(minutes=16), signed=True)
     ]
     fetch_and_open(ben, name)
-    compared_friends.clock.wind(minutes=16)
+    compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     (after,) = copy_states(ana)
@@ -92,7 +92,7 @@ def test_receipts_for_one_device_share_one_letter(compared_friends: Room) -> Non
         writes(ana, "ben")
     fetch_messages(ben.device)
     assert len({one.due_at for one in owed_receipts(ben)}) == 1
-    compared_friends.clock.wind(minutes=16)
+    compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     assert fetch_messages(ana.device).came == 1
     assert [shown.signed for shown in copy_states(ana)] == [True] * 5
@@ -121,7 +121,7 @@ def test_people_without_the_right_to_receipts_get_no_reply(friends: Room, who: s
             open_message(name, device)
         if who == "forgets herself":
             unverify(ben)
-        friends.clock.wind(minutes=20)
+        friends.clock.advance(minutes=20)
         fetch_messages(device)
     assert ben.courier.calls["post"] == before
     assert owed_receipts(ben) == []
@@ -162,7 +162,7 @@ def test_receipt_that_differs_from_its_signed_leaf_is_refused(
     writes(ana, "ben")
     fetch_messages(ben.device)
     monkeypatch.setattr(receipts, "_make_receipt", changed_make_receipt(**fields))
-    compared_friends.clock.wind(minutes=16)
+    compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert take_undecryptable_count(ana.device) == 1
@@ -175,9 +175,9 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
     ana, ben, caro = (
         compared_friends["ana"],
         compared_friends["ben"],
-        compared_friends.settles("caro"),
+        compared_friends.set_up_person("caro"),
     )
-    ana.adds(caro)
+    ana.add_contact(caro)
     writes(ana, "ben", "caro")
     of_caro = next(
         copy for copy in COPY_DELIVERY_TABLE.all(ana.device.vault) if copy.person == caro.id
@@ -186,12 +186,12 @@ def test_a_receipt_for_somebody_elses_copy_is_refused_and_for_an_unknown_one_ign
     (mine,) = owed_receipts(ben)
     key = ben.device.vault.keys(OWED_RECEIPT)[0]
     OWED_RECEIPT_TABLE.store(replace(mine, envelope=of_caro.envelope), key, ben.device.vault)
-    compared_friends.clock.wind(minutes=16)
+    compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert take_undecryptable_count(ana.device) == 1
     OWED_RECEIPT_TABLE.store(replace(mine, envelope=bytes(16)), key, ben.device.vault)
-    compared_friends.clock.wind(minutes=16)
+    compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert take_undecryptable_count(ana.device) == 0
@@ -206,7 +206,7 @@ def test_a_receipt_is_refused_if_the_sender_altered_the_manifest(compared_friend
     (covered,) = RECEIPT_COVERAGE_TABLE.all(ana.device.vault)
     RECEIPT_COVERAGE_TABLE.store(replace(covered, manifest=bytes(32)), key, ana.device.vault)
     fetch_messages(ben.device)
-    compared_friends.clock.wind(minutes=16)
+    compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     assert take_undecryptable_count(ana.device) == 1
@@ -220,7 +220,7 @@ def test_receipt_under_the_list_of_its_letter_counts_though_a_newer_one_is_known
     writes(ana, "ben")
     fetch_messages(ben.device)
     fetch_messages(ana.device)
-    compared_friends.clock.wind(minutes=16)
+    compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     links(compared_friends, ben, "phone")
     accept_newest_list(ana, ben)
@@ -244,7 +244,7 @@ def test_a_recalled_copy_is_shown_as_recalled(compared_friends: Room) -> None:
     (shown,) = copy_states(ana)
     assert shown == CopyState("taken back", compared_friends.clock.now(), signed=False)
     fetch_messages(ben.device)
-    compared_friends.clock.wind(minutes=16)
+    compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     assert owed_receipts(ben) == []
 
@@ -286,7 +286,7 @@ def test_a_sender_is_told_that_a_view_once_message_was_exported(
     fetch_messages(ben.device)
     open_message(name, ben.device)
     show_received_message(name, lambda *_: None, ben.device, export=export)
-    compared_friends.clock.wind(minutes=16)
+    compared_friends.clock.advance(minutes=16)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
     (shown,) = copy_states(ana)

@@ -22,12 +22,12 @@ from entrenous.send.message.draft import WaitsInOutbox
 from entrenous.send.people.block import block_contact
 from entrenous.send.recall import recall_message
 from entrenous.wire.relay_nouns import EnvelopeState
-from tests.in_memory.courier import at_once
+from tests.in_memory.courier import run_sync
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
 from tests.village.households import catch_up, links
 from tests.village.malicious_relay import Honest
 from tests.village.relay import village_relay
-from tests.village.world import LoadedDice, WoundClock
+from tests.village.world import SeededRandom, SettableClock
 
 
 class RestorableRelay:
@@ -36,7 +36,7 @@ class RestorableRelay:
     def __init__(self) -> None:
         self.room = Room()
         self.relay: Relay
-        self.relay, _ = village_relay(HERE, self.room.clock, LoadedDice("restored"))
+        self.relay, _ = village_relay(HERE, self.room.clock, SeededRandom("restored"))
         self.room.apps[HERE] = relay_app(self.relay)
         self.backup: object = None
 
@@ -44,15 +44,15 @@ class RestorableRelay:
         self.backup = copy.deepcopy(self.relay.mail)
 
     def restore(self) -> None:
-        self.room.clock.wind(hours=7)
+        self.room.clock.advance(hours=7)
         vars(self.relay.mail).update(vars(copy.deepcopy(self.backup)))
-        at_once(delete_untrusted_rows(self.relay, frozenset(), with_shares=False))
+        run_sync(delete_untrusted_rows(self.relay, frozenset(), with_shares=False))
 
 
 @pytest.mark.threat("backups-revive")
 def test_a_revoked_device_is_revoked_again() -> None:
     town = RestorableRelay()
-    ana = town.room.settles("ana")
+    ana = town.room.set_up_person("ana")
     phone = links(town.room, ana, "phone", "phone")
     known = own_device(ana.device).home.close
     assert known is not None
@@ -69,21 +69,21 @@ def test_a_revoked_device_is_revoked_again() -> None:
         phone.device.courier.waiting_envelopes(url, mailbox, owner, 0)
     with pytest.raises(WrongToken):  # the token that the thief knew deletes nothing
         phone.device.courier.close_mailbox(url, ana.home[1], known)
-    town.room.clock.wind(hours=7)
+    town.room.clock.advance(hours=7)
     fetch_messages(ana.device)
 
 
 def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> None:
     """A restore is detected only once, and must not be missed because of a wrong clock."""
     town = RestorableRelay()
-    ana, ben = town.room.settles("ana"), town.room.settles("ben")
-    ana.adds(ben)
+    ana, ben = town.room.set_up_person("ana"), town.room.set_up_person("ben")
+    ana.add_contact(ben)
     name = ana.sends(SMALL, ben).name
     town.back_up()
     recall_message(name, ana.device)
     town.restore()
     right, before = ana.device, ana.courier.calls["withdraw"]
-    ahead = replace(right, clock=WoundClock(town.room.clock.moment + timedelta(days=400)))
+    ahead = replace(right, clock=SettableClock(town.room.clock.moment + timedelta(days=400)))
     fetch_messages(ahead)
     fetch_messages(right)
     assert ana.courier.calls["withdraw"] == before + 1
@@ -91,13 +91,13 @@ def test_recalls_are_repeated_after_a_restore_even_if_the_clock_is_ahead() -> No
 
 def test_old_recalls_are_not_repeated_after_a_restore() -> None:
     town = RestorableRelay()
-    ana = town.room.settles("ana")
+    ana = town.room.set_up_person("ana")
     phone = links(town.room, ana, "phone", "phone")
     revoke_device("phone", lost=False, sheet=None, device=ana.device)
     assert ana.device.vault.keys(DELETED_MAILBOX) == (phone.home[1].hex(),)
     repeat_requests_after_restore(ana.device)
     town.back_up()
-    town.room.clock.wind(days=EXPIRY_DAYS_MAX)
+    town.room.clock.advance(days=EXPIRY_DAYS_MAX)
     town.restore()
     fetch_messages(ana.device)
     assert ana.device.vault.keys(DELETED_MAILBOX) == ()
@@ -113,7 +113,7 @@ def other_relays_queried(town: Room, who: Person, days: int = 2) -> list[str]:
 
     with who.courier.playing(status=record_url):
         for _ in range(days):
-            town.clock.wind(hours=24)
+            town.clock.advance(hours=24)
             fetch_messages(who.device)
     assert urls.count(HERE) == days
     return [url for url in urls if url != HERE]
@@ -123,8 +123,8 @@ def other_relays_queried(town: Room, who: Person, days: int = 2) -> list[str]:
 def contacts_at_two_relays() -> tuple[Room, Person, Person]:
     """Ana, and her contact Eve at another relay."""
     town = Room()
-    ana, eve = town.settles("ana"), town.settles("eve", THERE)
-    ana.adds(eve)
+    ana, eve = town.set_up_person("ana"), town.set_up_person("eve", THERE)
+    ana.add_contact(eve)
     catch_up(eve, ana, eve, ana)
     return town, ana, eve
 
@@ -147,7 +147,7 @@ def test_relays_with_recent_recalls_are_asked_about_restores(
     recall_message(ana.sends(SMALL, eve).name, ana.device)
     block_contact("eve", ana.device)
     assert other_relays_queried(town, ana) == [THERE] * 2
-    town.clock.wind(days=EXPIRY_DAYS_MAX)
+    town.clock.advance(days=EXPIRY_DAYS_MAX)
     assert other_relays_queried(town, ana) == []
     assert ana.device.vault.keys(RELAY_RESTORE) == (HERE,)
 
@@ -190,13 +190,13 @@ def test_an_unresponsive_relay_is_asked_about_restores_an_hour_later(
         calls.append(url)
         raise RelayUnreachable(host=url)
 
-    town.clock.wind(hours=7)
+    town.clock.advance(hours=7)
     with ana.courier.playing(status=not_answering):
         for _ in range(3):
             fetch_messages(ana.device)
         assert len(calls) == 1
-        town.clock.wind(hours=1)
+        town.clock.advance(hours=1)
         fetch_messages(ana.device)
     assert len(calls) == 2
-    town.clock.wind(hours=1)
+    town.clock.advance(hours=1)
     assert other_relays_queried(town, ana, days=1) == [THERE]

@@ -118,10 +118,10 @@ def test_recalls_are_repeated_to_a_restored_relay(friends: Room) -> None:
         asked.append(envelope)
         return honest(url, envelope, token)
 
-    friends.clock.wind(days=1)
+    friends.clock.advance(days=1)
     at = friends.clock.now()
     for when, times in ((at, 1), (at, 1), (at, 1)):
-        friends.clock.wind(hours=7)
+        friends.clock.advance(hours=7)
         with ana.courier.playing(status=restored_status(when), withdraw=record_envelope):
             fetch_messages(ana.device)
         assert asked == [copy.envelope] * times
@@ -134,8 +134,8 @@ def _status_arguments(copy: CopyDelivery) -> tuple[Any, ...]:
 
 def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
     """Its backup predates both the removal of Caro and Ana's tokens."""
-    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
-    caro.adds(ben)
+    ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
+    caro.add_contact(ben)
     (of_caro,) = HELD_TOKEN_RANGE_TABLE.all(caro.device.vault)
     ranges = dict(_issued_ranges(ben))
     forget_contact("caro", ben.device)
@@ -145,7 +145,7 @@ def test_token_changes_are_repeated_to_a_restored_relay(friends: Room) -> None:
         _set_registered(friends, ben, token_range, registered=token_range.seed == of_caro.seed)
     with pytest.raises(WrongToken):
         friends.honest.key_bundle(url, mailbox, _next_token(ranges, ana))
-    friends.clock.wind(days=1)
+    friends.clock.advance(days=1)
     with ben.courier.playing(status=restored_status(friends.clock.now())):
         fetch_messages(ben.device)
     flush_outbox(ben.device)

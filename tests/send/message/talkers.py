@@ -23,9 +23,9 @@ def talkers() -> Room:
     """Return a room of Ana, Ben and Caro; Ana has both others as contacts."""
     room = Room()
     for name in ("ana", *FRIENDS):
-        room.settles(name)
+        room.set_up_person(name)
     for name in FRIENDS:
-        room["ana"].adds(room[name])
+        room["ana"].add_contact(room[name])
     for person in room.people.values():
         person.device = decoding_all_kinds(person.device)
     return room

@@ -127,7 +127,7 @@ def test_replies_name_their_message_and_circle_messages_their_circle() -> None:
     room = talkers()
     ana, ben = room["ana"], room["ben"]
     first, _ = send_and_open(room)
-    room.clock.wind(seconds=1)
+    room.clock.advance(seconds=1)
     circle = create_or_extend_circle("both", list(FRIENDS), ana.device)
     reply = reference_to_message(first.name, ana.device)
     draft = draft_to_friends(ana, reply=reply, circles=(circle.id,), confirmed=frozenset(["both"]))

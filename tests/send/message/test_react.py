@@ -59,8 +59,8 @@ def test_a_senders_own_reaction_reaches_all_recipients(three: Room) -> None:
 def test_a_reaction_from_a_person_without_a_copy_has_no_effect(three: Room) -> None:
     ana, ben = three["ana"], three["ben"]
     reference = reference_to_message(newest(ben), ben.device)
-    dan = three.settles("dan")
-    ana.adds(dan)
+    dan = three.set_up_person("dan")
+    ana.add_contact(dan)
     accept_reaction(Reaction(reference.sender, reference.message, "x"), dan.id, ana.device)
     accept_reaction(Reaction(ana.id, MessageId(bytes(16)), "x"), ben.id, ana.device)
     accept_reaction(Reaction(dan.id, reference.message, "x"), ben.id, ana.device)

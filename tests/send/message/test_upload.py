@@ -23,7 +23,7 @@ from entrenous.send.open import open_message
 from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.wire.relay_nouns import BlobDeposit
-from tests.in_memory.courier import at_once
+from tests.in_memory.courier import run_sync
 from tests.village.crashes import Crash
 from tests.village.world import Village, photo
 
@@ -80,7 +80,7 @@ class BreakingCourier:
 
         self.sent += len(part)
         with pytest.raises(ConnectionCut):
-            at_once(upload_blob(deposit, token, chunks(), self.relay, start))
+            run_sync(upload_blob(deposit, token, chunks(), self.relay, start))
 
 
 @cache
@@ -123,7 +123,7 @@ class Conversation:
 @pytest.fixture
 def conversation() -> Conversation:
     village = Village()
-    village.settles("ana").adds(village.settles("ben"))
+    village.set_up_person("ana").add_contact(village.set_up_person("ben"))
     return Conversation(village, BreakingCourier(village.courier, village.relay))
 
 

@@ -107,14 +107,14 @@ def test_only_queued_recalls_go_to_a_blocked_person(friends: Room) -> None:
 
 def test_blocked_person_is_not_greeted(room: Room) -> None:
     """One device of Ana blocks Eve before Ana's new device has greeted her."""
-    ana, eve = room["ana"], room.settles("eve", THERE)
-    ana.adds(eve)
+    ana, eve = room["ana"], room.set_up_person("eve", THERE)
+    ana.add_contact(eve)
     catch_up(eve, ana, eve, ana)
     room.silence(THERE)  # for as long as Eve likes: the relay is her own
     phone = links(room, ana, "phone", "phone")
     catch_up(ana, phone, ana, phone)
     assert phone.device.vault.keys(DEVICE_TO_GREET)
-    room.clock.wind(seconds=2)
+    room.clock.advance(seconds=2)
     block_contact("eve", ana.device)
     catch_up(ana, phone, ana, phone)
     assert contact_named("eve", phone.device).blocked

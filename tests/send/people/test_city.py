@@ -13,7 +13,7 @@ from entrenous.send.message.draft import Draft, MessagePolicy
 from entrenous.send.people.circle_members import create_or_extend_circle, resolve_recipients
 from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.send import send_message
-from tests.in_memory.courier import at_once
+from tests.in_memory.courier import run_sync
 from tests.send.send_device import HERE, Person, Room
 from tests.sizes import size
 
@@ -23,8 +23,8 @@ PEOPLE = size(32, 256)  # 256 is the maximum
 def circle_of_many() -> tuple[Room, Person, list[Person]]:
     """Return a room, Ana, and everybody in her circle."""
     room = Room()
-    ana = room.settles("ana")
-    people = [room.settles(f"friend {number}") for number in range(PEOPLE)]
+    ana = room.set_up_person("ana")
+    people = [room.set_up_person(f"friend {number}") for number in range(PEOPLE)]
     for one in people:
         add_person(make_invite_link(one.device), one.name, ana.device)
     fetch_messages(ana.device)
@@ -50,7 +50,7 @@ def test_each_of_many_people_gets_a_copy_of_her_own(monkeypatch: pytest.MonkeyPa
     assert sent.devices == {RecipientId(one.name): 1 for one in people}
 
     view = room.relays[HERE].mail
-    blobs = at_once(view.read(lambda rows: rows.find(StoredBlob)))
+    blobs = run_sync(view.read(lambda rows: rows.find(StoredBlob)))
     assert len({blob.envelope for blob in blobs}) == PEOPLE
     assert len({blob.sha256 for blob in blobs}) == len(blobs)
     for one in people[:: PEOPLE // 8]:

@@ -63,7 +63,7 @@ def test_mismatching_code_makes_a_person_known_by_link_unknown(
     by_link: Room, before: Trust
 ) -> None:
     """The code was made for Ana and Mallory, so it does not match Ben's keys."""
-    ana, mallory = by_link["ana"], by_link.settles("mallory")
+    ana, mallory = by_link["ana"], by_link.set_up_person("mallory")
     add_person(make_invite_link(ana.device), "ana", mallory.device)
     shown = qr_code_text_for("ana", mallory.device)
     store_contact(replace(contact_named("ben", ana.device), trust=before), ana.device)

@@ -99,9 +99,9 @@ def test_receiving_a_request_sends_no_answer(friends: Room) -> None:
 @pytest.mark.threat("identity-misbinding")
 def test_attacker_in_the_middle_is_detected(room: Room) -> None:
     """Mallory is "ben" to Ana and "ana" to Ben, and relays every step."""
-    ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory")
+    ana, ben, mallory = room["ana"], room["ben"], room.set_up_person("mallory")
     for one, name in ((ana, "ben"), (ben, "ana")):
-        one.adds(mallory)
+        one.add_contact(mallory)
         rename_contact("mallory", name, one.device)
     run_comparison(ana, mallory)
     shown = [auth_string_with("ben", ana.device)]
@@ -230,7 +230,7 @@ def test_comparison_expires_after_a_day(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     run_comparison(ana, ben)
     first = auth_string_with("ben", ana.device)
-    friends.clock.wind(hours=25)
+    friends.clock.advance(hours=25)
     with pytest.raises(NothingToCompare):
         auth_string_with("ben", ana.device)
     run_comparison(ana, ben)
@@ -238,8 +238,8 @@ def test_comparison_expires_after_a_day(friends: Room) -> None:
 
 
 def test_stranger_cannot_begin_a_comparison(friends: Room) -> None:
-    ana, caro = friends["ana"], friends.settles("caro")
-    caro.adds(ana)
+    ana, caro = friends["ana"], friends.set_up_person("caro")
+    caro.add_contact(ana)
     contact = contact_named("caro", ana.device)
     next_stage(caro, "ana")
     ana.device.vault.drop(CONTACT, contact.person.id.hex())

@@ -50,7 +50,7 @@ from entrenous.send.tokens.use import (
 from entrenous.wire.key_bundle import read_key_bundle, write_key_bundle
 from entrenous.wire.text import url_leads_to_this_machine
 from tests.in_memory.vault import MemoryVault
-from tests.send.cards import another_device, becomes, identity_of, issue_card
+from tests.send.cards import another_device, becomes, identity_of, issue_key_bundle
 from tests.send.send_device import HERE, SMALL, THERE, Person, Room
 from tests.village.households import catch_up
 from tests.village.malicious_relay import Honest, Trick, changed, failing, flipped
@@ -136,20 +136,20 @@ def test_invalid_name_is_refused(room: Room, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["ben", "BEN", "b\u200den"])
 def test_a_name_that_is_taken_is_refused_and_the_first_keeps_it(friends: Room, name: str) -> None:
-    ana, caro = friends["ana"], friends.settles("caro")
+    ana, caro = friends["ana"], friends.set_up_person("caro")
     with pytest.raises(NameTaken):
         add_person(make_invite_link(caro.device), name, ana.device)
     assert [(one.name, one.person.id) for one in contacts(ana.device)] == [
         ("ben", friends["ben"].id)
     ]
-    ana.adds(caro)
+    ana.add_contact(caro)
     assert caro.received() == 0
 
 
 @pytest.mark.threat("server-adds-device")
 def test_a_relay_that_swaps_the_card_is_found_out(room: Room) -> None:
     """An attacker in the middle shows her own, perfectly valid key bundle."""
-    ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory")
+    ana, ben, mallory = room["ana"], room["ben"], room.set_up_person("mallory")
     mallorys = own_device(mallory.device).card
     with (
         ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _: mallorys)),
@@ -203,7 +203,7 @@ def test_invite_admits_a_limited_number_of_letters(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
-    ana, ben, caro = room["ana"], room["ben"], room.settles("caro")
+    ana, ben, caro = room["ana"], room["ben"], room.set_up_person("caro")
     link = make_invite_link(ben.device)
     add_person(link, "ben", ana.device)
     with pytest.raises(WrongToken):
@@ -221,7 +221,7 @@ def test_person_added_again_keeps_valid_tokens(
 ) -> None:
     """Adding the same person twice does not use up the invite for others."""
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
-    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
+    ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     link = make_invite_link(ben.device)
     for _ in range(2):
         add_person(link, "ben", ana.device)
@@ -246,7 +246,7 @@ def test_last_user_of_an_invite_can_write_once_greeted(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.send.people.invite.INVITE_USES_PER_PERSON", 1)
-    ana, ben, caro = room["ana"], room["ben"], room.settles("caro")
+    ana, ben, caro = room["ana"], room["ben"], room.set_up_person("caro")
     link = make_invite_link(ben.device, people=2)
     of_ana = add_person(link, "ben", ana.device)
     assert would_relay_accept_next_letter(of_ana, ana.device)
@@ -263,7 +263,7 @@ def test_last_user_of_an_invite_can_write_once_greeted(
 def test_an_invite_ends_after_thirty_days(room: Room, days: int, *, valid: bool) -> None:
     ana, ben = room["ana"], room["ben"]
     link = make_invite_link(ben.device)
-    room.clock.wind(days=days)
+    room.clock.advance(days=days)
     if valid:
         add_person(link, "ben", ana.device)
     else:
@@ -315,7 +315,7 @@ def test_person_forgotten_and_added_again_can_write(friends: Room) -> None:
         ben.sends(SMALL, ana)
     before = ben.received(), ana.received()
     forget_contact("ben", ana.device)
-    ana.adds(ben)
+    ana.add_contact(ben)
     ana.sends(SMALL, ben)
     ben.sends(SMALL, ana)
     assert (ben.received(), ana.received()) == (before[0] + 1, before[1] + 1)
@@ -327,7 +327,7 @@ def test_person_who_forgot_us_and_added_us_again_can_write(friends: Room) -> Non
     ben.sends(SMALL, ana)
     assert ana.received() == 1
     forget_contact("ana", ben.device)
-    ben.adds(ana)
+    ben.add_contact(ana)
     ana.sends(SMALL, ben)
     ben.sends(SMALL, ana)
     assert (ana.received(), ben.received()) == (2, 1)
@@ -338,8 +338,8 @@ def test_somebody_forgotten_can_no_longer_reach_the_inbox(friends: Room) -> None
     forget_contact("ana", ben.device)
     ana.sends(SMALL, ben)
     assert ben.received() == 0
-    caro = friends.settles("caro")
-    caro.adds(ben)
+    caro = friends.set_up_person("caro")
+    caro.add_contact(ben)
     caro.sends(SMALL, ben)  # Ana's ignored letter blocks nobody else
     assert ben.received() == 1
 
@@ -380,11 +380,11 @@ def set_relay_address(url: str, who: Person) -> None:
 @pytest.mark.parametrize("url", LOOPBACK)
 def test_a_strangers_card_does_not_lead_a_device_to_its_own_machine(room: Room, url: str) -> None:
     """Mallory's key bundle says that her relay is a program on Ben's machine."""
-    ben, mallory = room["ben"], room.settles("mallory")
+    ben, mallory = room["ben"], room.set_up_person("mallory")
     remote = "https://relay.example"
     room.apps[remote] = room.apps[HERE]
     set_relay_address(remote, ben)
-    issue_card(mallory, same_epoch=True, relay_url=url)
+    issue_key_bundle(mallory, same_epoch=True, relay_url=url)
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     asked: list[str] = []
 
@@ -414,7 +414,7 @@ def test_neither_a_link_nor_the_card_behind_it_leads_to_ones_own_machine(
         add_person(link, "ben", ana.device)
     assert ana.courier.calls["key_bundle"] == 0
     set_relay_address(remote, ben)
-    redirected = issue_card(ben, same_epoch=True, relay_url=url)
+    redirected = issue_key_bundle(ben, same_epoch=True, relay_url=url)
     with (
         ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _: redirected)),
         pytest.raises(AddressOnThisMachine),
@@ -443,7 +443,7 @@ def test_local_addresses_are_recognized(url: str, *, local: bool) -> None:
 def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     old = own_device(ben.device).card
-    new = issue_card(ben, name="Benjamin")
+    new = issue_key_bundle(ben, name="Benjamin")
     with ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _: new)):
         add_person(make_invite_link(ben.device), "ben", ana.device)
     assert contact_named("ben", ana.device).person.epoch == 2
@@ -457,8 +457,8 @@ def test_a_newer_card_replaces_the_older_one_and_never_the_other_way_round(frien
 
 def test_different_key_bundle_of_the_same_epoch_is_refused(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    other = issue_card(ben, same_epoch=True, name="Another")
-    further = issue_card(ben)
+    other = issue_key_bundle(ben, same_epoch=True, name="Another")
+    further = issue_key_bundle(ben)
     for forked in (other, further):
         with ana.courier.playing(key_bundle=changed_key_bundle(ben, lambda _, now=forked: now)):  # noqa: SIM117
             with pytest.raises(ForkedDeviceList):
@@ -481,7 +481,7 @@ def test_link_of_a_contact_with_conflicting_lists_is_refused(friends: Room) -> N
     link = make_invite_link(ben.device)
     freeze_ben(friends)
     frozen = contact_named("ben", ana.device)
-    issue_card(ben)
+    issue_key_bundle(ben)
     with pytest.raises(ContradictoryLists, match=r"entrenous\s+person\s+forget\s+ben"):
         add_person(link, "benjamin", ana.device)
     assert contacts(ana.device) == (frozen,)
@@ -508,7 +508,7 @@ def test_hello_with_an_old_key_bundle_changes_nothing(friends: Room) -> None:
     """The hello may come from a device that is no longer on the newest list."""
     ana, ben = friends["ana"], friends["ben"]
     first = identity_of(ben)
-    issue_card(ben)
+    issue_key_bundle(ben)
     queue_hellos(contact_named("ana", ben.device), None, ben.device)
     fetch_messages(ben.device)
     fetch_messages(ana.device)
@@ -523,7 +523,7 @@ def test_hello_with_an_old_key_bundle_changes_nothing(friends: Room) -> None:
 
 @pytest.mark.slow
 def test_guest_with_an_unreachable_relay_delays_nobody(room: Room) -> None:
-    ana, ben, caro = room["ana"], room["ben"], room.settles("caro", THERE)
+    ana, ben, caro = room["ana"], room["ben"], room.set_up_person("caro", THERE)
     add_person(make_invite_link(ben.device), "ben", caro.device)
     add_person(make_invite_link(ben.device), "ben", ana.device)
     ana.sends(SMALL, ben)
@@ -545,8 +545,8 @@ def give_token(key: DeviceId, of: Person, who: Person) -> None:
 
 def test_guest_with_an_unreachable_relay_is_greeted_later(room: Room) -> None:
     """Her key bundle names a device that can only be reached through an unreachable relay."""
-    ana, ben, mallory = room["ana"], room["ben"], room.settles("mallory", THERE)
-    issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
+    ana, ben, mallory = room["ana"], room["ben"], room.set_up_person("mallory", THERE)
+    issue_key_bundle(mallory, same_epoch=True, further=(another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     give_token(another_device(mallory).certificate.device, mallory, ben)
     add_person(make_invite_link(ben.device), "ben", ana.device)
@@ -561,8 +561,8 @@ def test_guest_with_an_unreachable_relay_is_greeted_later(room: Room) -> None:
 
 
 def test_guest_with_invalid_keys_is_given_up(room: Room) -> None:
-    ben, mallory = room["ben"], room.settles("mallory", THERE)
-    issue_card(mallory, same_epoch=True, further=(another_device(mallory),))
+    ben, mallory = room["ben"], room.set_up_person("mallory", THERE)
+    issue_key_bundle(mallory, same_epoch=True, further=(another_device(mallory),))
     add_person(make_invite_link(ben.device), "ben", mallory.device)
     give_token(another_device(mallory).certificate.device, mallory, ben)
 
@@ -611,13 +611,13 @@ def test_offline_device_cannot_invite(room: Room) -> None:
 
 def test_expired_invite_admits_nobody(friends: Room) -> None:
     """By then the relay refuses the invite's own token, but accepts a token lent by a contact."""
-    ana, ben, eve = friends["ana"], friends["ben"], friends.settles("eve", THERE)
+    ana, ben, eve = friends["ana"], friends["ben"], friends.set_up_person("eve", THERE)
     catch_up(ben, ana, ben)
     old, lock = make_invite_link(ana.device), ana.device.vault.keys(INVITE)
     catch_up(ana)
-    friends.clock.wind(days=INVITE_DAYS + EXPIRY_DAYS_MAX + 1)
+    friends.clock.advance(days=INVITE_DAYS + EXPIRY_DAYS_MAX + 1)
     catch_up(ana, ben, ana, ben)
-    friends.clock.wind(hours=1)  # until then her clock is implausible
+    friends.clock.advance(hours=1)  # until then her clock is implausible
     lent, home = (
         iter(lend_tokens(ana.id, own_device(ana.device).key.device, 4, ben.device)),
         ana.home,

@@ -59,7 +59,7 @@ class Party:
 
     def joins(self, name: str, link: str) -> Person:
         """Let somebody add Ana by a link; Ana's device does not fetch yet."""
-        guest = self.guests.get(name) or self.room.people.get(name) or self.room.settles(name)
+        guest = self.guests.get(name) or self.room.people.get(name) or self.room.set_up_person(name)
         self.guests[name] = guest
         add_person(link, "ana", guest.device)
         return guest
@@ -74,7 +74,7 @@ class Party:
 def three_strangers() -> Room:
     room = Room()
     for name in ("ana", "ben", "mallory"):
-        room.settles(name)
+        room.set_up_person(name)
     return room
 
 
@@ -139,7 +139,7 @@ def test_guard_keeps_asking_about_a_doubly_used_link(party: Party, order: tuple[
     party.new_notices()
     for _ in range(5):
         party.ana.sends(SMALL, Person("ben", first.device, first.vault, first.courier))
-        party.room.clock.wind(minutes=1)
+        party.room.clock.advance(minutes=1)
     assert guard_reasons("ben", party.ana) == "", "nothing was odd until now"
     party.joins(order[1], link)
     party.new_notices()
@@ -148,7 +148,7 @@ def test_guard_keeps_asking_about_a_doubly_used_link(party: Party, order: tuple[
         with pytest.raises(GuardHasDoubts):
             send_message(draft("ben", party.ana), party.ana.device)
         send_message(draft("ben", party.ana, ["ben"]), party.ana.device)
-        party.room.clock.wind(minutes=1)
+        party.room.clock.advance(minutes=1)
 
 
 def test_guard_asks_once_about_a_singly_used_link(
@@ -192,7 +192,7 @@ def test_similar_names_are_reported_on_joining_and_before_the_first_picture(
     """The stranger calls herself Ben too, and comes first."""
     link = make_invite_link(party.ana.device, people=2)
     for seat in ("seat 1", "seat 2"):
-        guest = party.room.settles("Ben")
+        guest = party.room.set_up_person("Ben")
         party.guests[seat] = guest
         add_person(link, "ana", guest.device)
     first, second = party.new_notices()
@@ -205,7 +205,7 @@ def test_similar_names_are_reported_on_joining_and_before_the_first_picture(
 @pytest.mark.parametrize("order", list(permutations(["mallory", "ben"])), ids="-".join)
 def test_linked_device_reports_joins_and_doubts(party: Party, order: tuple[str, str]) -> None:
     phone = links(party.room, party.ana, "phone")
-    party.room.clock.wind(minutes=1)
+    party.room.clock.advance(minutes=1)
     link = make_invite_link(party.ana.device, name="ben")
     first = party.joins(order[0], link)
     party.new_notices()
@@ -229,7 +229,7 @@ def test_linked_device_reports_joins_and_doubts(party: Party, order: tuple[str, 
 def test_newly_linked_device_does_not_report_old_contacts(party: Party) -> None:
     party.joins("ben", make_invite_link(party.ana.device))
     party.new_notices()
-    party.room.clock.wind(minutes=1)
+    party.room.clock.advance(minutes=1)
     phone = links(party.room, party.ana, "phone")
     catch_up(party.ana, phone, party.ana, phone)
     assert [one.trust for one in contacts(phone.device)] == [Trust.BY_LINK]
@@ -240,7 +240,7 @@ def swap_link(party: Party) -> tuple[Person, Person]:
     """Let Mallory replace Ben's link to Ana by hers and use Ben's, so that Ana takes her for Ben,
     and Ben takes her for Ana. Return Ben and Mallory.
     """
-    ben, mallory = party.room["ben"], party.room.settles("ben")
+    ben, mallory = party.room["ben"], party.room.set_up_person("ben")
     bens = make_invite_link(ben.device, name="ana")
     mallorys_link = make_invite_link(mallory.device, name="ana")
     add_person(mallorys_link, "ben", party.ana.device)

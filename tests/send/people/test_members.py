@@ -52,7 +52,7 @@ pytestmark = pytest.mark.slow
 def family(friends: Room) -> Room:
     """Ana, whose circle "family" has the members Ben and Caro."""
     ana = friends["ana"]
-    ana.adds(friends.settles("caro"))
+    ana.add_contact(friends.set_up_person("caro"))
     create_or_extend_circle("family", ["ben", "caro"], ana.device)
     return friends
 
@@ -148,7 +148,7 @@ def test_guard_does_not_ask_within_the_circles_conversation(family: Room) -> Non
 def test_guard_names_new_circle_members(family: Room) -> None:
     ana = family["ana"]
     send_to_family(ana)
-    ana.adds(family.settles("zoe"))
+    ana.add_contact(family.set_up_person("zoe"))
     create_or_extend_circle("family", ["zoe"], ana.device)
     (doubt,) = inspect_draft(to_family(ana), ana.device).doubts
     assert "zoe is new in family" in doubt.why
@@ -167,8 +167,8 @@ def test_blocked_circle_members_are_left_out(family: Room) -> None:
 
 @pytest.mark.threat("wrong-recipient")
 def test_person_new_in_a_circle_stays_new_after_an_undone_message(friends: Room) -> None:
-    ana, caro = friends["ana"], friends.settles("caro")
-    ana.adds(caro)
+    ana, caro = friends["ana"], friends.set_up_person("caro")
+    ana.add_contact(caro)
     ana.sends(SMALL, friends["ben"], caro)
     create_or_extend_circle("family", ["ben"], ana.device)
 

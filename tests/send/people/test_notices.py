@@ -11,13 +11,13 @@ from entrenous.send.people.contact_history import record_contact_change, take_co
 from entrenous.send.people.invite import add_person, make_invite_link, queue_hellos
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.notices import dismiss_notice, unread_notices
-from tests.send.cards import another_device, issue_card
+from tests.send.cards import another_device, issue_key_bundle
 from tests.send.send_device import Room
 
 
 def test_key_bundle_with_a_new_device_is_reported(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
-    issue_card(ana, further=(another_device(ana),))
+    issue_key_bundle(ana, further=(another_device(ana),))
     queue_hellos(contact_named("ben", ana.device), None, ana.device)
     flush_outbox(ana.device)
     fetch_messages(ben.device)
@@ -67,7 +67,7 @@ def test_removed_devices_and_doubts_are_reported(friends: Room) -> None:
 
 def test_a_notice_stays_until_it_is_dismissed() -> None:
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben")
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
     add_person(make_invite_link(ana.device), "ana", ben.device)
     fetch_messages(ana.device)
     for _ in range(2):

@@ -53,7 +53,7 @@ def test_people_are_found_by_name_ignoring_case_and_by_id(friends: Room) -> None
     with pytest.raises(UnknownPerson, match="ben"):
         contact_named("ben2", ana.device)
     with pytest.raises(UnknownPerson, match="nobody yet"):
-        contact_named("ben", friends.settles("caro").device)
+        contact_named("ben", friends.set_up_person("caro").device)
 
 
 def test_mistyped_name_lists_similar_names_first(friends: Room) -> None:
@@ -73,8 +73,8 @@ def test_mistyped_name_lists_similar_names_first(friends: Room) -> None:
 
 @pytest.mark.parametrize("name", ["zoé", "ZOE\u0301", "zo\u200dé"])
 def test_spellings_of_one_name_mean_one_person(friends: Room, name: str) -> None:
-    ana, caro = friends["ana"], friends.settles("caro")
-    ana.adds(caro)
+    ana, caro = friends["ana"], friends.set_up_person("caro")
+    ana.add_contact(caro)
     store_contact(replace(contact_named("ben", ana.device), name="zoé"), ana.device)
     assert contact_named(name, ana.device).person.id == friends["ben"].id
     with pytest.raises(NameTaken):
@@ -112,8 +112,8 @@ def test_own_name_counts_as_free(friends: Room) -> None:
 
 def test_contact_with_an_unchanged_name_is_stored_despite_a_duplicate(friends: Room) -> None:
     """A duplicate name must not make the person's letters fail."""
-    ana, caro = friends["ana"], friends.settles("caro")
-    ana.adds(caro)
+    ana, caro = friends["ana"], friends.set_up_person("caro")
+    ana.add_contact(caro)
     known = contact_named("caro", ana.device)
     CONTACT_TABLE.store(replace(known, name="ben"), caro.id.hex(), ana.device.vault)
     store_contact(replace(known, name="ben", trust=Trust.UNKNOWN), ana.device)
@@ -123,8 +123,8 @@ def test_contact_with_an_unchanged_name_is_stored_despite_a_duplicate(friends: R
 def test_strangers_name_replaces_nobody(friends: Room) -> None:
     """Somebody who calls herself "ben" writes to Ana, who knows a Ben."""
     ana, ben = friends["ana"], friends["ben"]
-    other_ben = friends.settles("ben")
-    other_ben.adds(ana)
+    other_ben = friends.set_up_person("ben")
+    other_ben.add_contact(ana)
     assert [(one.name, one.compared) for one in contacts(ana.device)] == [
         ("ben", True),
         ("ben 2", False),
@@ -134,7 +134,7 @@ def test_strangers_name_replaces_nobody(friends: Room) -> None:
 
 def test_comparing_changes_only_that_persons_trust(friends: Room) -> None:
     ben = friends["ben"]
-    friends.settles("caro").adds(ben)
+    friends.set_up_person("caro").add_contact(ben)
     mark_keys_compared("ana", ben.device)
     assert {one.name: one.compared for one in contacts(ben.device)} == {"ana": True, "caro": False}
 
@@ -166,10 +166,10 @@ def test_forgotten_person_cannot_write_however_often_greeted(
     friends: Room,
 ) -> None:
     """Tokens of earlier hellos are withdrawn too; other people keep theirs."""
-    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
-    caro.adds(ben)
+    ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
+    caro.add_contact(ben)
     first = held_tokens_of(ana)
-    ana.adds(ben)
+    ana.add_contact(ben)
     second = held_tokens_of(ana)
     assert first.seed is not None
     assert second.seed is not None
@@ -224,7 +224,7 @@ def test_messages_for_a_forgotten_person_do_not_leave(friends: Room) -> None:
     with pytest.raises(WaitsInOutbox):
         send_message(replace(draft(ana, "ben", confirmed=("ben",)), undo_s=10), ana.device)
     forget_contact("ben", ana.device)
-    friends.clock.wind(seconds=11)
+    friends.clock.advance(seconds=11)
     fetch_messages(ana.device)
     assert ben.received() == 0
     assert query_sent_messages(ana.device)[0].copies[0].state_in_words == "refused"
@@ -237,8 +237,8 @@ INVISIBLE = ["͏", "ᅟ", "᠋", "឴", "⠀", "ㅤ", "️", "󠄁"]
 @pytest.mark.parametrize("invisible", INVISIBLE, ids=ascii)
 def test_invisible_characters_do_not_make_another_name(friends: Room, invisible: str) -> None:
     ana = friends["ana"]
-    impostor = friends.settles(f"b{invisible}e{invisible}n")
-    impostor.adds(ana)
+    impostor = friends.set_up_person(f"b{invisible}e{invisible}n")
+    impostor.add_contact(ana)
     fetch_messages(ana.device)
     (other,) = [one.name for one in contacts(ana.device) if one.name != "ben"]
     assert comparable_name(other) == "ben 2"
@@ -246,6 +246,6 @@ def test_invisible_characters_do_not_make_another_name(friends: Room, invisible:
 
 
 def test_invisible_name_becomes_nameless(friends: Room) -> None:
-    friends.settles("\u3164").adds(friends["ana"])
+    friends.set_up_person("\u3164").add_contact(friends["ana"])
     fetch_messages(friends["ana"].device)
     assert "nameless" in [one.name for one in contacts(friends["ana"].device)]

@@ -11,7 +11,7 @@ from entrenous.send.message.react import react
 from entrenous.send.people.keep_contacts import contact_named
 from entrenous.send.people.people_nouns import ContactProgramTooOld, OwnProgramTooOld
 from entrenous.send.send import send_message
-from tests.send.cards import issue_card
+from tests.send.cards import issue_key_bundle
 from tests.send.send_device import SMALL, Room
 from tests.send.test_guard import draft
 
@@ -19,7 +19,7 @@ from tests.send.test_guard import draft
 def set_protocols(name: str, versions: ProtocolRange, room: Room) -> None:
     """Change a person's protocol versions, and give Ana the new key bundle."""
     ana, other = room["ana"].device, room[name]
-    issue_card(other, speaks=versions)
+    issue_key_bundle(other, speaks=versions)
     accept_contact_bundle(contact_named(name, ana), own_device(other.device).card, ana)
 
 
@@ -30,7 +30,7 @@ def test_nothing_is_sealed_for_who_speaks_only_newer_protocols(
 ) -> None:
     ana = friends["ana"]
     for name in others:
-        ana.adds(friends.settles(name))
+        ana.add_contact(friends.set_up_person(name))
     set_protocols("ben", ProtocolRange(3, 4), friends)
     before = ana.vault._files.copy(), ana.device.vault.keys(OUTBOX)
     with pytest.raises(OwnProgramTooOld) as why:
@@ -71,8 +71,8 @@ def test_one_protocol_in_common_is_enough(friends: Room, versions: ProtocolRange
 
 @pytest.mark.slow
 def test_reaction_skips_contacts_without_a_common_protocol(friends: Room) -> None:
-    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
-    ana.adds(caro)
+    ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
+    ana.add_contact(caro)
     both = ana.sends(SMALL, ben, caro).name
     alone = ana.sends(SMALL, ben).name
     set_protocols("ben", ProtocolRange(3, 3), friends)

@@ -25,9 +25,9 @@ def test_both_sides_see_the_same_sixty_digits(friends: Room) -> None:
 
 
 def test_every_pair_has_its_own_safety_number(friends: Room) -> None:
-    ana, caro = friends["ana"], friends.settles("caro")
-    caro.adds(ana)
-    caro.adds(friends["ben"])
+    ana, caro = friends["ana"], friends.set_up_person("caro")
+    caro.add_contact(ana)
+    caro.add_contact(friends["ben"])
     numbers = {
         safety_number(name, one.device)
         for one in friends.people.values()

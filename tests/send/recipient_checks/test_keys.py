@@ -8,7 +8,7 @@ from entrenous.base.identifiers import DeviceId
 from entrenous.base.identity import Trust
 from entrenous.send.people.keep_contacts import contact_named, store_contact
 from tests.send.send_device import SMALL, Room
-from tests.send.test_guard import doubts
+from tests.send.test_guard import guard_reasons
 
 pytestmark = pytest.mark.slow
 
@@ -20,14 +20,16 @@ def test_a_new_device_is_asked_about(friends: Room) -> None:
     second = replace(known.person.devices[0], device=DeviceId(bytes(16)))
     moved = replace(known.person, devices=(*known.person.devices, second))
     store_contact(replace(known, person=moved), ana.device)
-    assert doubts(ana, "ben") == {"ben": "ben has a device that you have not sent anything to"}
+    assert guard_reasons(ana, "ben") == {
+        "ben": "ben has a device that you have not sent anything to"
+    }
     store_contact(known, ana.device)
-    assert doubts(ana, "ben") == {}, "one that went away is no danger"
+    assert guard_reasons(ana, "ben") == {}, "one that went away is no danger"
 
 
 def test_keys_that_no_longer_count_as_compared_are_asked_about(friends: Room) -> None:
     ana = friends["ana"]
     ana.sends(SMALL, friends["ben"])
     store_contact(replace(contact_named("ben", ana.device), trust=Trust.UNKNOWN), ana.device)
-    assert "no longer count as compared" in doubts(ana, "ben")["ben"]
-    assert "keys are unknown" in doubts(ana, "ben")["ben"]
+    assert "no longer count as compared" in guard_reasons(ana, "ben")["ben"]
+    assert "keys are unknown" in guard_reasons(ana, "ben")["ben"]

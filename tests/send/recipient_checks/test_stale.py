@@ -3,7 +3,7 @@
 from entrenous.base.errors import RelayUnreachable
 from entrenous.send.fetch import fetch_messages
 from tests.send.send_device import SMALL, Room
-from tests.send.test_guard import doubts
+from tests.send.test_guard import guard_reasons
 from tests.village.malicious_relay import failing
 
 SILENT = {"ben": "a device of ben has been silent for 22 days"}
@@ -12,59 +12,59 @@ SILENT = {"ben": "a device of ben has been silent for 22 days"}
 def test_a_silent_device_is_asked_about_once_in_three_weeks(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
-    friends.clock.wind(days=22)
-    assert doubts(ana, "ben") == SILENT
+    friends.clock.advance(days=22)
+    assert guard_reasons(ana, "ben") == SILENT
     ana.sends(SMALL, ben)
-    friends.clock.wind(days=5)
-    assert doubts(ana, "ben") == {}
-    friends.clock.wind(days=17)
-    assert "ben has been silent for 44 days" in doubts(ana, "ben")["ben"]
+    friends.clock.advance(days=5)
+    assert guard_reasons(ana, "ben") == {}
+    friends.clock.advance(days=17)
+    assert "ben has been silent for 44 days" in guard_reasons(ana, "ben")["ben"]
 
 
 def test_three_weeks_begin_when_the_guard_asks_and_end_with_their_last_day(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
-    friends.clock.wind(days=22)
+    friends.clock.advance(days=22)
     ana.sends(SMALL, ben)
-    assert doubts(ana, "ben") == {}
-    friends.clock.wind(days=21)
-    assert doubts(ana, "ben") == {}
-    friends.clock.wind(seconds=1)
-    assert "ben has been silent for 43 days" in doubts(ana, "ben")["ben"]
+    assert guard_reasons(ana, "ben") == {}
+    friends.clock.advance(days=21)
+    assert guard_reasons(ana, "ben") == {}
+    friends.clock.advance(seconds=1)
+    assert "ben has been silent for 43 days" in guard_reasons(ana, "ben")["ben"]
 
 
 def test_a_letter_is_a_sign_of_life(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
-    friends.clock.wind(days=20)
+    friends.clock.advance(days=20)
     ben.sends(SMALL, ana)
     fetch_messages(ana.device)
-    friends.clock.wind(days=20)
-    assert doubts(ana, "ben") == {}
+    friends.clock.advance(days=20)
+    assert guard_reasons(ana, "ben") == {}
 
 
 def test_a_fresh_prekey_at_the_relay_is_a_sign_of_life(friends: Room) -> None:
     """Ben only reads messages, but his program renews his prekeys."""
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
-    friends.clock.wind(days=15)
+    friends.clock.advance(days=15)
     fetch_messages(ben.device)
-    friends.clock.wind(days=10)
-    assert doubts(ana, "ben") == {}
+    friends.clock.advance(days=10)
+    assert guard_reasons(ana, "ben") == {}
 
 
 def test_an_unreachable_relay_is_no_sign_of_life(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
-    friends.clock.wind(days=22)
+    friends.clock.advance(days=22)
     with ana.courier.playing(claim_prekeys=failing(RelayUnreachable(host="x"))):
-        assert doubts(ana, "ben") == SILENT
+        assert guard_reasons(ana, "ben") == SILENT
 
 
 def test_the_relay_is_asked_for_prekey_dates_once_a_day_at_most(friends: Room) -> None:
     ana, ben = friends["ana"], friends["ben"]
     ana.sends(SMALL, ben)
-    friends.clock.wind(days=22)
+    friends.clock.advance(days=22)
     claims = []
 
     def record_claim(*arguments: object) -> object:
@@ -73,7 +73,7 @@ def test_the_relay_is_asked_for_prekey_dates_once_a_day_at_most(friends: Room) -
 
     with ana.courier.playing(claim_prekeys=record_claim):
         for _ in range(3):
-            doubts(ana, "ben")
-        friends.clock.wind(hours=25)
-        doubts(ana, "ben")
+            guard_reasons(ana, "ben")
+        friends.clock.advance(hours=25)
+        guard_reasons(ana, "ben")
     assert len(claims) == 2

@@ -32,8 +32,8 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_conversation_is_everybody_else_who_has_the_message(friends: Room) -> None:
-    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
-    ana.adds(caro)
+    ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
+    ana.add_contact(caro)
     sent = ana.sends(SMALL, ben, caro)
     assert participants_of_message(sent.name, ana.device).people == {ben.id, caro.id}
     assert contact_names_among(participants_of_message(sent.name, ana.device), ana.device) == [
@@ -98,9 +98,9 @@ def reply_draft(sender: Person, name: str) -> Draft:
 def three() -> Room:
     """Ana, who has written to her boss and to Cleo."""
     room = Room()
-    ana, boss, cleo = (room.settles(name) for name in ("ana", "boss", "cleo"))
+    ana, boss, cleo = (room.set_up_person(name) for name in ("ana", "boss", "cleo"))
     for one in (boss, cleo):
-        ana.adds(one)
+        ana.add_contact(one)
         for _ in range(3):
             writes(ana, one.name)
         one.received()
@@ -126,9 +126,9 @@ def test_the_guard_asks_about_recipients_claimed_by_a_sender(three: Room) -> Non
 @pytest.mark.threat("wrong-recipient")
 def test_the_guard_asks_once_about_many_claimed_recipients(three: Room) -> None:
     ana, cleo = three["ana"], three["cleo"]
-    others = [three.settles(f"friend {number}") for number in range(7)]
+    others = [three.set_up_person(f"friend {number}") for number in range(7)]
     for one in others:
-        ana.adds(one)
+        ana.add_contact(one)
         for _ in range(3):
             writes(ana, one.name)
     name = send_with_false_recipients(cleo, ana, *others)

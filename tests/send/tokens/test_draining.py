@@ -41,8 +41,8 @@ def test_messages_arrive_after_a_friend_claimed_all_one_time_keys(friends: Room)
     ]
     assert one_time_keys.count(None) > 100
     assert friends.honest.prekey_count(url, mailbox, owner, key) == 0
-    caro = friends.settles("caro")
-    caro.adds(ben)  # with the fallback key, as no one-time key is left
+    caro = friends.set_up_person("caro")
+    caro.add_contact(ben)  # with the fallback key, as no one-time key is left
     writes(caro, "ben")
     writes(ben, "caro")
     writes(ana, "ben")

@@ -45,7 +45,7 @@ from entrenous.send.tokens.token_ranges import (
 )
 from entrenous.send.tokens.use import lend_tokens, next_token_for, receive_lent_tokens
 from entrenous.wire.relay_nouns import SendTokenChanges
-from tests.send.cards import issue_card
+from tests.send.cards import issue_key_bundle
 from tests.send.room_text import writes
 from tests.send.send_device import Person, Room
 from tests.village.households import catch_up
@@ -138,7 +138,7 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: R
     ana, ben = friends["ana"], friends["ben"]
     before = held_tokens(ana)
     assert before.seed is not None
-    friends.clock.wind(days=91)
+    friends.clock.advance(days=91)
     fetch_messages(ben.device)
     friends.honest.key_bundle(*ben.home[:2], token=derive_send_token(before.seed, before.next))
     fetch_messages(ana.device)
@@ -146,7 +146,7 @@ def test_a_token_range_is_replaced_in_time_and_valid_for_another_week(friends: R
     after = held_tokens(ana)
     assert after.seed != before.seed
     assert after.next >= before.until  # so an index identifies its range
-    friends.clock.wind(days=8)
+    friends.clock.advance(days=8)
     fetch_messages(ben.device)
     fetch_messages(ben.device)
     assert ben.device.vault.keys(RETIRED_TOKEN_RANGE) == ()
@@ -166,7 +166,7 @@ def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
     unreachable = failing(RelayUnreachable(host="x"))
     with ana.courier.playing(post=unreachable), pytest.raises(WaitsInOutbox):
         writes(ana, "ben")
-    friends.clock.wind(days=91)
+    friends.clock.advance(days=91)
     # The letter itself expired long ago; only the token that it uses matters here.
     fetch_messages(ben.device)
     with ana.courier.playing(post=unreachable):
@@ -177,7 +177,7 @@ def test_an_item_whose_range_expired_leaves_with_a_token_of_the_new_one(
     HELD_TOKEN_RANGE_TABLE.store(
         noted, ana.device.vault.keys(HELD_TOKEN_RANGE)[0], ana.device.vault
     )
-    friends.clock.wind(days=8)
+    friends.clock.advance(days=8)
     fetch_messages(ben.device)
     tokens, trick = token_recorder()
     with ana.courier.playing(post=trick):
@@ -222,11 +222,11 @@ def test_an_unacknowledged_batch_is_sent_again_unchanged(room: Room) -> None:
 
 
 def test_a_first_range_is_registered_together_with_tokens_for_others(friends: Room) -> None:
-    ana, ben, caro = friends["ana"], friends["ben"], friends.settles("caro")
+    ana, ben, caro = friends["ana"], friends["ben"], friends.set_up_person("caro")
     before = issued_range(ben)
     batches, trick = batch_recorder()
     with ben.courier.playing(change_tokens=trick):
-        caro.adds(ben)
+        caro.add_contact(ben)
     (batch,) = batches
     assert len(batch.add) == 128
     assert list(batch.add) == sorted(batch.add)  # the order reveals nothing
@@ -265,7 +265,7 @@ def test_a_lent_token_is_used_once_and_only_by_its_borrower(friends: Room) -> No
     lent = lend_tokens(contact.person.id, key, 2, ana.device)
     assert [one.index for one in lent] == [0, 1]
     assert next_token_for(contact, key, ana.device) != lent[0].token
-    other = friends.settles("ana's other")
+    other = friends.set_up_person("ana's other")
     receive_lent_tokens(contact.person.id, key, lent, other.device)
     assert next_token_for(contact, key, other.device) == lent[0].token
     friends.honest.key_bundle(*ben.home[:2], lent[1].token)
@@ -279,7 +279,7 @@ def test_no_range_begins_at_an_index_that_cannot_be_encoded(friends: Room) -> No
     last = TokenRangeNote(Secret(b"s" * 32), TOKEN_RANGE_FIRST_INDEX_MAX)
     seal_and_queue_letter(last, to, outer_parts_without_content(eve.device), eve.device)
     for _ in range(3):
-        issue_card(eve)
+        issue_key_bundle(eve)
         card = KeyBundleNote(own_device(eve.device).card)
         seal_and_queue_letter(card, to, outer_parts_without_content(eve.device), eve.device)
         flush_outbox(eve.device)

@@ -83,7 +83,7 @@ def test_skipping_tokens_does_not_increase_registrations(friends: Room) -> None:
                     writes(ana, "ben")
                 fetch_messages(ben.device)
                 fetch_messages(ana.device)
-            friends.clock.wind(hours=25)
+            friends.clock.advance(hours=25)
         assert len([batch for batch in batches if batch.add]) <= 3
     token_range = issued_range(ben)
     still = [index for index in range(token_range.until) if is_accepted(seed, index, ben, friends)]
@@ -153,8 +153,8 @@ def test_a_refused_batch_is_sent_again_with_the_same_padding_withdrawals_first(
     friends: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two batches that differ only in padding would reveal the padding."""
-    ben, caro = friends["ben"], friends.settles("caro")
-    caro.adds(ben)
+    ben, caro = friends["ben"], friends.set_up_person("caro")
+    caro.add_contact(ben)
     fetch_messages(ben.device)
     batches, trick = batch_recorder()
     block_contact("ana", ben.device)
@@ -190,12 +190,12 @@ def test_a_delayed_batch_is_sent_with_a_later_expiry(friends: Room) -> None:
         for _ in range(2):
             problems = fetch_messages(ben.device).problems
             assert {type(problem) for problem in problems} == {RelayUnreachable}
-    friends.clock.wind(days=130)
+    friends.clock.advance(days=130)
     problems = fetch_messages(ben.device).problems
     assert Expired not in {type(problem) for problem in problems}
     assert ben.device.vault.keys(TOKEN_CHANGE_BATCH) == ()
-    caro = friends.settles("caro")
-    caro.adds(ben)
+    caro = friends.set_up_person("caro")
+    caro.add_contact(ben)
     for who in (ben, caro):
         fetch_messages(who.device)
     writes(ben, "caro")
@@ -213,7 +213,7 @@ def test_all_batches_of_a_day_expire_at_the_same_time(friends: Room) -> None:
                 PersonId(bytes(32)),
                 ben.device,
             )
-            friends.clock.wind(hours=hour, seconds=7)
+            friends.clock.advance(hours=hour, seconds=7)
             send_token_changes(ben.device)
     ends = {batch.expires_at for batch in batches}
     assert len(batches) == 2

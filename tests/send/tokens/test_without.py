@@ -31,7 +31,7 @@ from entrenous.terminal.output import join_wrapped_lines
 from tests.send.send_device import SMALL, THERE, Person, Room, made_once, town_of_three
 from tests.village.households import bare, catch_up, held, ids, in_touch, link, links
 from tests.village.malicious_relay import Honest
-from tests.village.world import WoundClock
+from tests.village.world import SettableClock
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +102,9 @@ def test_a_message_without_a_token_waits_while_the_clock_is_ahead(town: Room) ->
     had = drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben)
-    flush_outbox(replace(tablet.device, clock=WoundClock(town.clock.moment + timedelta(days=400))))
+    flush_outbox(
+        replace(tablet.device, clock=SettableClock(town.clock.moment + timedelta(days=400)))
+    )
     give_tokens(tablet, ben, had)
     fetch_messages(tablet.device)
     assert ben.received() == 1
@@ -133,8 +135,8 @@ def test_a_new_invite_is_not_delayed_by_a_message_without_a_token(town: Room) ->
 def test_the_last_lent_token_is_reserved_for_the_hello() -> None:
     """Ben's relay is unreachable when the new device learns of him; then it sends at once."""
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben", THERE)
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    ana.add_contact(ben)
     catch_up(ben, ana, ben)
     new = bare(room, "new")
     link(ana.device, new.device, "new")
@@ -166,7 +168,7 @@ def test_waiting_messages_do_not_use_up_a_range(town: Room, count: int) -> None:
     queue_small_letter(tablet, ben)
     for _ in range(3):
         catch_up(tablet, ben, tablet)
-        town.clock.wind(days=1)
+        town.clock.advance(days=1)
     assert outbox_size(tablet) == 0
 
 
@@ -218,7 +220,7 @@ def test_an_expired_message_without_a_token_does_not_wait(town: Room) -> None:
     drop_tokens(tablet, ben)
     with pytest.raises(WaitsInOutbox):
         tablet.sends(SMALL, ben, days=2)
-    town.clock.wind(days=3)
+    town.clock.advance(days=3)
     flush_outbox(tablet.device)
     assert outbox_size(tablet) == 0
 
@@ -227,7 +229,7 @@ def test_an_expired_letter_without_a_token_reports_it(town: Room) -> None:
     tablet, ben = town["tablet"], town["ben"]
     drop_tokens(tablet, ben)
     queue_small_letter(tablet, ben)
-    town.clock.wind(days=30)
+    town.clock.advance(days=30)
     (problem,) = flush_outbox(tablet.device).problems
     assert "waited on this device until it expired" in join_wrapped_lines(str(problem))
     assert outbox_size(tablet) == 0
@@ -241,7 +243,7 @@ def test_one_wrong_clock_reading_expires_no_waiting_letter(town: Room) -> None:
     queue_small_letter(tablet, ben)
     (key,) = tablet.device.vault.keys(OUTBOX)
     right = town.clock.moment
-    town.clock.wind(days=400)
+    town.clock.advance(days=400)
     fetch_messages(tablet.device)
     town.clock.moment = right
     assert key in tablet.device.vault.keys(OUTBOX)
@@ -272,8 +274,8 @@ def test_a_crash_loses_no_token(town: Room, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_devices_token_is_not_used_at_another_device() -> None:
     """Ben was invited by the laptop, and has no token for the new device."""
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben", THERE)
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben", THERE)
+    ana.add_contact(ben)
     catch_up(ben, ana, ben)
     new = links(room, ana, "new", "new")
     catch_up(ben, new, ana, ben)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from tests.ready import begun
+from tests.ready import start_program
 
 PATIENCE_S = 60
 #: Options for requests to a gate on this machine, over plain HTTP. Without verify=False, httpx
@@ -54,7 +54,7 @@ def running(
     program = [*under, sys.executable, "-m", "entrenous", *arguments]
     with ExitStack() as opened:
         errors = None if log is None else opened.enter_context(log.open("ab"))
-        started = begun(program, stdout=subprocess.PIPE, stderr=errors)
+        started = start_program(program, stdout=subprocess.PIPE, stderr=errors)
         server = opened.enter_context(started)
         try:
             assert server.stdout is not None

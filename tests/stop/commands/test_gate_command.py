@@ -16,7 +16,7 @@ from entrenous.fingerprint.pdq import fingerprint
 from entrenous.media.picture_reader import read_picture
 from entrenous.stop.banks import import_hashes
 from entrenous.stop.store.open_gate import open_platform
-from tests.ready import begun
+from tests.ready import start_program
 from tests.stop.commands.gates import PATIENCE_S, running
 from tests.village.world import photo
 
@@ -71,7 +71,7 @@ def _started(data: Path, log: Path, *words: str) -> Iterator[str]:
     """Run a gate with all its output in ``log``; yield the line that names its URL."""
     arguments = ["gate", "run", "--data", str(data), "--listen", "127.0.0.1:0", *words]
     program = [sys.executable, "-m", "entrenous", *arguments, "--no-slow-look", "--judges", "0"]
-    with log.open("wb") as output, begun(program, stdout=output, stderr=output) as server:
+    with log.open("wb") as output, start_program(program, stdout=output, stderr=output) as server:
         try:
             until = time.monotonic() + PATIENCE_S
             while not (lines := _url_lines(log.read_text())):
@@ -102,9 +102,9 @@ def _upload(url: str, token: str) -> dict[str, Any]:
 def test_running_gate_tells_uploaders_where_to_appeal(tmp_path: Path) -> None:
     """The page is the ``appeal_url`` of gate.toml."""
     data, log = tmp_path / "gate", tmp_path / "log"
-    page, hers = "https://platform.example/appeal?from=upload", photo(width_px=200)
+    page, her_picture = "https://platform.example/appeal?from=upload", photo(width_px=200)
     with open_platform(data) as (platform, _):
-        listed = f"{fingerprint(read_picture(hers)).hex}\n"
+        listed = f"{fingerprint(read_picture(her_picture)).hex}\n"
         import_hashes(listed, BankName("trial"), platform, confirmed=True)
     (data / "gate.toml").write_text(f'appeal_url = "{page}"\n')
     with running(data, "--no-slow-look", log=log) as gate:

@@ -20,10 +20,10 @@ from entrenous.stop.judge.judge_pool import (
 )
 from entrenous.stop.store.open_gate import open_platform
 from entrenous.stop.upload_record import Decision, Outcome
-from tests.ready import begun
+from tests.ready import start_program
 from tests.stop.commands.gates import PATIENCE_S, Running, running
 from tests.stop.platform_for_tests import (
-    NearGate,
+    InProcessGate,
     a_device,
     jpeg,
     judge_upload,
@@ -106,18 +106,22 @@ def ask_judge(judge: subprocess.Popen[bytes], upload: bytes, reference: str) -> 
 
 
 def test_a_judge_decides_as_the_gate_does(tmp_path: Path) -> None:
-    data, hers = tmp_path / "gate", skimage.data.astronaut()
+    data, her_picture = tmp_path / "gate", skimage.data.astronaut()
     with open_platform(data) as (platform, _):
         protect_picture(
-            picture(hers), adult=True, parts=False, gate=NearGate(platform), device=a_device()
+            picture(her_picture),
+            adult=True,
+            parts=False,
+            gate=InProcessGate(platform),
+            device=a_device(),
         )
-        expected = judge_upload(jpeg(hers), platform)
+        expected = judge_upload(jpeg(her_picture), platform)
     command, pipe = judge_command(data, slow_look=False), subprocess.PIPE
-    with begun(command, stdin=pipe, stdout=pipe) as judge:
+    with start_program(command, stdin=pipe, stdout=pipe) as judge:
         assert judge.stdout is not None
         assert judge.stdin is not None
         assert judge.stdout.read(len(READY_MESSAGE)) == READY_MESSAGE
-        held = ask_judge(judge, jpeg(hers), "post 17")
+        held = ask_judge(judge, jpeg(her_picture), "post 17")
         passed = ask_judge(judge, jpeg(skimage.data.coffee()), "")
         with pytest.raises(NotAPicture):
             ask_judge(judge, b"GIF no more", "")

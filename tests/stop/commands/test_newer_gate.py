@@ -10,7 +10,7 @@ import pytest
 from entrenous.base.errors import HOW_TO_UPDATE
 from entrenous.cli import run
 from entrenous.stop.store.open_gate import open_exchange, open_platform
-from tests.ready import done
+from tests.ready import run_program
 
 EXCHANGE_COMMANDS = [
     ("exchange", "list"),
@@ -56,7 +56,7 @@ def test_commands_refuse_a_newer_database_untouched(
 def test_gate_does_not_start_on_a_newer_database(tmp_path: Path, table: str) -> None:
     mark_as_newer(tmp_path, table)
     program = [sys.executable, "-m", "entrenous", "gate", "run", "--listen", "127.0.0.1:0"]
-    ended = done([*program, "--data", str(tmp_path)], text=True)
+    ended = run_program([*program, "--data", str(tmp_path)], text=True)
     assert ended.returncode == 3
     assert_asks_for_update(ended.stderr)
 

@@ -79,7 +79,7 @@ def street(
     street = Street(tmp_path, monkeypatch)
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-    street.settles("ana")
+    street.set_up_person("ana")
     yield street
     monkeypatch.undo()
 
@@ -264,8 +264,8 @@ def test_protect_registers_the_files_of_a_message(
     street: Street,
     platform: Platform,
 ) -> None:
-    street.settles("ben")
-    street.adds("ana", "ben")
+    street.set_up_person("ben")
+    street.add_contact("ana", "ben")
     to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
     (street.folder / "beach.jpg").write_bytes(photo(width_px=240))
     name = street.does("ana", "send", "note.ogg", "beach.jpg", *to_ben)["message"]
@@ -299,8 +299,8 @@ def test_protect_asks_once_per_kind_of_file(
     street: Street, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (street.folder / "beach.jpg").write_bytes(photo(width_px=240))
-    street.settles("ben")
-    street.adds("ana", "ben")
+    street.set_up_person("ben")
+    street.add_contact("ana", "ben")
     to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
     files = ("note.ogg", "beach.jpg", "note.ogg")
     name = street.does("ana", "send", *files, *to_ben)["message"]
@@ -324,8 +324,8 @@ def test_protect_asks_once_per_kind_of_file(
 
 
 def test_protect_refuses_messages_without_files(street: Street) -> None:
-    street.settles("ben")
-    street.adds("ana", "ben")
+    street.set_up_person("ben")
+    street.add_contact("ana", "ben")
     to_ben = ("--to", "ben", "--confirm", "ben", "--undo", "0")
     words = street.does("ana", "send", "--text", "hello", *to_ben)["message"]
     nothing = street.types("ana", "protect", "--message", words, *GATE)

@@ -33,7 +33,7 @@ Typed = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def hers() -> Any:
+def her_picture() -> Any:
     return skimage.data.astronaut()
 
 
@@ -49,7 +49,7 @@ def typed(capfd: pytest.CaptureFixture[str]) -> Typed:
 
 
 @pytest.fixture
-def data(tmp_path: Path, hers: Any) -> Path:
+def data(tmp_path: Path, her_picture: Any) -> Path:
     """Create a gate at which a match and an unreadable file wait for review."""
     folder = tmp_path / "gate"
     with open_platform(folder) as (platform, _):
@@ -59,7 +59,7 @@ def data(tmp_path: Path, hers: Any) -> Path:
         platform.bank.register(Registration(claim, (bytes(32),)))
         match = Match(PEOPLE_BANK, ClaimId("ab"), 4, "mirror")
         for decision, upload, reference, at in (
-            (Decision(Outcome.HOLD, CASE, (match,)), jpeg(hers), "post 17", AT),
+            (Decision(Outcome.HOLD, CASE, (match,)), jpeg(her_picture), "post 17", AT),
             (Decision(Outcome.HOLD, OTHER), b"broken", "", AT),
         ):
             bits = bytes(32) if upload != b"broken" else None
@@ -122,7 +122,7 @@ def test_review_shows_the_age_of_a_case(before: dict[str, int], said: str) -> No
 
 @pytest.mark.threat("reviewer-harm")
 def test_review_shows_a_blurred_view_by_default(
-    typed: Typed, data: Path, tmp_path: Path, hers: Any
+    typed: Typed, data: Path, tmp_path: Path, her_picture: Any
 ) -> None:
     view, clear = tmp_path / "view.png", tmp_path / "clear.jpg"
     status, said, _ = typed("review", "--data", data, "--show", CASE, "--out", view)
@@ -133,7 +133,7 @@ def test_review_shows_a_blurred_view_by_default(
     assert json.loads(shown[1]) == {
         "schema": "entrenous/gate-view/1", "case": CASE, "file": str(clear), "clear": True,
     }  # fmt: skip
-    assert clear.read_bytes() == jpeg(hers)
+    assert clear.read_bytes() == jpeg(her_picture)
     assert clear.stat().st_mode & 0o777 == 0o600
     rows = json.loads(typed("audit", "show", "--data", data, "--of", CASE, "--json")[1])["rows"]
     assert [(row["what"], row["details"]) for row in rows] == [
@@ -271,7 +271,9 @@ def test_unknown_case_is_reported(typed: Typed, data: Path, tmp_path: Path, case
 
 
 @pytest.mark.real
-def test_review_over_the_network(typed: Typed, data: Path, tmp_path: Path, hers: Any) -> None:
+def test_review_over_the_network(
+    typed: Typed, data: Path, tmp_path: Path, her_picture: Any
+) -> None:
     """A reviewer of a remote gate has its address and a token."""
     token = json.loads(typed("reviewer", "add", "ana", "--data", data, "--json")[1])["token"]
     (tmp_path / "ana").write_text(token)
@@ -280,7 +282,7 @@ def test_review_over_the_network(typed: Typed, data: Path, tmp_path: Path, hers:
         assert "you are ana at this gate" in typed(*where)[1]
         assert typed(*where, "--show", CASE, "--out", tmp_path / "view.png")[0] == 0
         assert typed(*where, "--show", CASE, "--out", tmp_path / "clear", "--clear")[0] == 0
-        assert (tmp_path / "clear").read_bytes() == jpeg(hers)
+        assert (tmp_path / "clear").read_bytes() == jpeg(her_picture)
         assert "is released" in typed(*where, "--decide", CASE, "release")[1]
         assert gate.ask(f"/v1/reviews/{CASE}")["state"] == "released"
     assert typed(*where)[0] == 6  # the gate has stopped

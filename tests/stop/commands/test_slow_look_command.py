@@ -12,11 +12,11 @@ import skimage.data
 from entrenous.device.client.http_courier import new_relay_client
 from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.store.open_gate import open_platform
-from tests.ready import done
+from tests.ready import run_program
 from tests.stop.commands.gates import PATIENCE_S, Running, running
 from tests.stop.judge.test_deferred_views import on_a_page
 from tests.stop.platform_for_tests import (
-    NearGate,
+    InProcessGate,
     a_device,
     jpeg,
     judge_upload,
@@ -34,11 +34,11 @@ def screenshot(pixels: Any) -> bytes:
 
 def upload_screenshot(gate: Running) -> Any:
     """Register her claim, and upload a screenshot that the first scan lets through."""
-    hers = skimage.data.astronaut()
+    her_picture = skimage.data.astronaut()
     with new_relay_client() as client:
         bank = RegistrationClient(gate.url, client)
-        protect_picture(picture(hers), adult=True, parts=False, gate=bank, device=a_device())
-    return gate.bring(screenshot(hers), "post 17").json()
+        protect_picture(picture(her_picture), adult=True, parts=False, gate=bank, device=a_device())
+    return gate.bring(screenshot(her_picture), "post 17").json()
 
 
 def test_running_gate_scans_after_its_answer(tmp_path: Path) -> None:
@@ -55,13 +55,13 @@ def test_running_gate_scans_after_its_answer(tmp_path: Path) -> None:
 
 
 def test_slow_look_command_makes_due_scans(tmp_path: Path) -> None:
-    data, hers = tmp_path / "gate", skimage.data.astronaut()
+    data, her_picture = tmp_path / "gate", skimage.data.astronaut()
     with open_platform(data) as (platform, _):
-        gate = NearGate(platform)
-        protect_picture(picture(hers), adult=True, parts=False, gate=gate, device=a_device())
-        case = judge_upload(screenshot(hers), platform).case
+        gate = InProcessGate(platform)
+        protect_picture(picture(her_picture), adult=True, parts=False, gate=gate, device=a_device())
+        case = judge_upload(screenshot(her_picture), platform).case
     program = [sys.executable, "-m", "entrenous", "gate", "slow-look", "--data", str(data)]
-    ended = done(program, text=True)
+    ended = run_program(program, text=True)
     assert (ended.returncode, ended.stdout) == (0, "Uploads searched: 1.\n")
     with open_platform(data) as (platform, _):
         assert [one.case for one in platform.reviews.published_to_review_or_remove("", 9)] == [case]

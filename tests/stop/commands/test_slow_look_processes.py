@@ -42,9 +42,9 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def uploads() -> Iterator[bytes]:
     """Yield different pictures."""
-    hers = skimage.data.astronaut()
+    her_picture = skimage.data.astronaut()
     for number in range(_UPLOADS):
-        yield jpeg(hers[number * 8 : 200 + number * 8, number * 5 : 200 + number * 5])
+        yield jpeg(her_picture[number * 8 : 200 + number * 8, number * 5 : 200 + number * 5])
 
 
 @pytest.mark.parametrize("kind", [pytest.param("sqlite", marks=pytest.mark.nightly), "postgres"])

@@ -26,7 +26,7 @@ from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.exchange_partners import ExchangePartnerStore, SourceStore
 from entrenous.stop.store.exchange_served import ServedClaimStore, prepare_exchange_tables
 from tests.new_bank import engine_at
-from tests.stop.platform_for_tests import WoundClock
+from tests.stop.platform_for_tests import SettableClock
 
 
 def bits(number: int) -> bytes:
@@ -72,7 +72,7 @@ class MemoryFeed:
 
 @dataclass
 class Room:
-    clock: WoundClock
+    clock: SettableClock
     feed: MemoryFeed
     bank: BankStore
     platform: Platform
@@ -95,8 +95,8 @@ class Room:
 
 
 @contextmanager
-def open_room(folder: Path, clock: WoundClock | None = None) -> Iterator[Room]:
-    clock = clock or WoundClock()
+def open_room(folder: Path, clock: SettableClock | None = None) -> Iterator[Room]:
+    clock = clock or SettableClock()
     engine = engine_at(folder / "bank.db")
     prepare_exchange_tables(engine)
     bank, feed = BankStore(engine, clock), MemoryFeed(clock)

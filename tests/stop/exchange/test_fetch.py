@@ -167,7 +167,7 @@ def test_fetch_killed_repeatedly_creates_no_duplicates(
         with monkeypatch.context() as patched, suppress(Killed):
             KillAfterChanges(room, patched, changes)
             fetch(room, source_with(*pages, stale_after=zero))
-        room.clock.wind(days=2)  # a new generation each time
+        room.clock.advance(days=2)  # a new generation each time
     fetch(room, source_with(*pages, stale_after=zero))
     assert protected_hashes(room) == {bits(1), bits(2), bits(3)}
     assert room.bank.count_claims_and_hashes().claims == 3
@@ -175,11 +175,11 @@ def test_fetch_killed_repeatedly_creates_no_duplicates(
 
 def test_stale_checkpoint_restarts_and_withdraws_missing(room: Room) -> None:
     fetch(room, source_with(records(1, 2, 3)))
-    room.clock.wind(days=29)
+    room.clock.advance(days=29)
     again = source_with(records(1, 2, 3))
     fetch(room, again)
     assert again.start_tokens == ["1"]
-    room.clock.wind(days=31)
+    room.clock.advance(days=31)
     fresh = source_with(records(1, 3))
     fetch(room, fresh)
     assert fresh.start_tokens == [""]
@@ -224,12 +224,12 @@ def test_replaced_list_needs_confirmation(room: Room) -> None:
 def test_unreadable_records_are_not_withdrawn(room: Room) -> None:
     zero = timedelta(0)
     fetch(room, source_with(records(*range(30)), stale_after=zero))
-    room.clock.wind(hours=1)
+    room.clock.advance(hours=1)
     unreadable = SourcePage(records(*range(10)), "1", ("record 1: it is not JSON",))
     rest = SourcePage(records(*range(10, 29)), "2")
     with pytest.raises(SourceUnreachable):
         fetch(room, ScriptedSource([unreadable, rest], zero, fails_before=1))
-    room.clock.wind(hours=1)
+    room.clock.advance(hours=1)
     done = fetch(room, ScriptedSource([unreadable, rest], zero))  # continues the same generation
     assert (done.refused, done.kept, done.withdrawn) == (0, 1, 0)  # type: ignore[attr-defined]
     assert len(protected_hashes(room)) == 30

@@ -23,7 +23,7 @@ from entrenous.stop.store.open_gate import open_exchange
 from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.upload_record import FoundBy
 from tests.stop.exchange.test_fetch import ScriptedSource
-from tests.stop.platform_for_tests import WoundClock, jpeg, judge_upload, picture
+from tests.stop.platform_for_tests import SettableClock, jpeg, judge_upload, picture
 from tests.stop.store.bank_stores import KINDS, open_new_engine
 
 SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", BankName("theirs"))
@@ -31,7 +31,7 @@ SOURCE = Source("charity", SourceKind.STOPNCII, "https://charity.example/v1", Ba
 
 @pytest.fixture(params=KINDS)
 def platform(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Platform]:
-    engine, clock = open_new_engine(request.param, request, tmp_path), WoundClock()
+    engine, clock = open_new_engine(request.param, request, tmp_path), SettableClock()
     bank = BankStore(engine, clock)
     create_built_in_banks(bank)
     index, reviews = FileIndex(tmp_path / "index", bank), ReviewQueue(engine, clock)
@@ -50,21 +50,21 @@ def assert_held_by_look_back(platform: Platform, case: str, bank: str) -> None:
     assert look_back_for_due_claims(platform) == 0
 
 
-def test_earlier_upload_waits_after_a_fetch(platform: Platform, hers: Any) -> None:
-    case = judge_upload(jpeg(hers), platform, "post 17").case
+def test_earlier_upload_waits_after_a_fetch(platform: Platform, her_picture: Any) -> None:
+    case = judge_upload(jpeg(her_picture), platform, "post 17").case
     exchange = open_exchange(platform)
     exchange.sources.add(SOURCE)
-    page = SourcePage((SourceRecord("k", 1, (fingerprint(picture(hers)).bits,)),), "1")
+    page = SourcePage((SourceRecord("k", 1, (fingerprint(picture(her_picture)).bits,)),), "1")
     fetch_source(SOURCE, ScriptedSource([page]), exchange, platform)
     assert_held_by_look_back(platform, case, "theirs")
     fetch_source(SOURCE, ScriptedSource([page]), exchange, platform)  # brings nothing new
     assert platform.reviews.count_due_work().look_backs == 0
 
 
-def test_earlier_upload_waits_after_a_submission(platform: Platform, hers: Any) -> None:
-    case = judge_upload(jpeg(hers), platform, "post 17").case
+def test_earlier_upload_waits_after_a_submission(platform: Platform, her_picture: Any) -> None:
+    case = judge_upload(jpeg(her_picture), platform, "post 17").case
     exchange = open_exchange(platform)
     key = add_exchange_partner("friends", [BankName("people")], exchange, submits=True)
     partner = authenticate_partner(key, exchange)
-    exchange.submissions.submit(partner, [fingerprint(picture(hers)).bits])
+    exchange.submissions.submit(partner, [fingerprint(picture(her_picture)).bits])
     assert_held_by_look_back(platform, case, "from-friends")

@@ -16,12 +16,12 @@ from entrenous.stop.exchange_serving import (
     update_exchange_state,
 )
 from tests.stop.exchange.exchange_for_tests import MemoryFeed, Room, bits
-from tests.stop.platform_for_tests import WoundClock
+from tests.stop.platform_for_tests import SettableClock
 
 
 @given(st.lists(st.integers(1, 500), max_size=30, unique=True), st.integers(0, 520))
 def test_newest_change_number_is_found_from_any_start(numbers: list[int], known: int) -> None:
-    feed = MemoryFeed(WoundClock())
+    feed = MemoryFeed(SettableClock())
     for number in sorted(numbers):
         feed.last = number - 1
         feed.put(f"c{number}", bits(number))
@@ -40,7 +40,7 @@ def test_search_without_new_changes_takes_one_query(room: Room) -> None:
 def test_first_mark_has_the_time_of_the_newest_change(room: Room) -> None:
     room.feed.put("a", bits(1))
     made_s = unix_seconds(room.clock.now())
-    room.clock.wind(hours=3)
+    room.clock.advance(hours=3)
     assert update_exchange_state(room.exchange) == ChangeTime(made_s, 1)
 
 
@@ -49,20 +49,20 @@ def test_change_in_a_marked_second_is_dated_in_the_next(room: Room) -> None:
     first = update_exchange_state(room.exchange)
     room.feed.put("b", bits(2))
     assert update_exchange_state(room.exchange) == first
-    room.clock.wind(seconds=1)
+    room.clock.advance(seconds=1)
     assert update_exchange_state(room.exchange) == ChangeTime(first.at_s + 1, 2)
 
 
 def test_late_commit_is_dated_after_queried_times(room: Room) -> None:
     room.feed.put("a", bits(1))
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=10)
+    room.clock.advance(seconds=10)
     asked_s = unix_seconds(room.clock.now())
     update_exchange_state(room.exchange)
     assert change_number_before(asked_s, room.exchange) == 1
-    room.clock.wind(seconds=-9)
+    room.clock.advance(seconds=-9)
     room.feed.put("late", bits(2))  # written by a process whose clock is behind
-    room.clock.wind(seconds=20)
+    room.clock.advance(seconds=20)
     update_exchange_state(room.exchange)
     assert change_number_before(asked_s, room.exchange) == 1
     assert unix_seconds_of_changes([2], room.exchange)[0] >= asked_s
@@ -71,7 +71,7 @@ def test_late_commit_is_dated_after_queried_times(room: Room) -> None:
 def test_future_start_time_begins_at_the_beginning(room: Room) -> None:
     room.feed.put("a", bits(1))
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=5)
+    room.clock.advance(seconds=5)
     now_s = unix_seconds(room.clock.now())
     assert change_number_before(now_s, room.exchange) == 1
     assert change_number_before(now_s + 3600, room.exchange) == 0
@@ -81,7 +81,7 @@ def test_old_marks_are_dropped_and_lose_nothing(room: Room) -> None:
     for number in range(1, 6):
         room.feed.put(f"c{number}", bits(number))
         update_exchange_state(room.exchange)
-        room.clock.wind(days=60)
+        room.clock.advance(days=60)
     oldest = room.exchange.served.change_times_over(0, 5)[0]
     assert oldest.number == 3  # the newest mark older than 100 days
     assert change_number_before(oldest.at_s, room.exchange) == 0
@@ -93,7 +93,7 @@ def test_concurrent_mark_of_another_process_wins(
 ) -> None:
     room.feed.put("a", bits(1))
     update_exchange_state(room.exchange)
-    room.clock.wind(seconds=5)
+    room.clock.advance(seconds=5)
     room.feed.put("b", bits(2))
     store = type(room.exchange.served)
     add_change_time = store.add_change_time

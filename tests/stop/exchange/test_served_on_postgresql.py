@@ -15,7 +15,7 @@ from entrenous.stop.store.exchange_served import (
 )
 from tests.postgres import Cluster
 from tests.stop.exchange.exchange_for_tests import PEOPLE_BANK, MemoryFeed, bits
-from tests.stop.platform_for_tests import WoundClock
+from tests.stop.platform_for_tests import SettableClock
 
 pytestmark = pytest.mark.real
 
@@ -32,7 +32,7 @@ def test_partners_tombstones_and_sources(postgres: Cluster) -> None:
 
 
 def _tombstones(engine: sa.Engine) -> None:
-    clock = WoundClock()
+    clock = SettableClock()
     feed, partners, served = (
         MemoryFeed(clock),
         ExchangePartnerStore(engine),
@@ -61,7 +61,7 @@ def _tombstones(engine: sa.Engine) -> None:
 
 
 def _sources(engine: sa.Engine) -> None:
-    sources, clock = SourceStore(engine), WoundClock()
+    sources, clock = SourceStore(engine), SettableClock()
     sources.add(Source("charity", SourceKind.NCMEC, "https://x.example", BankName("theirs")))
     known = [KnownRecord(bits(n), 1, 2**40, bits(0), ClaimId(f"c{n}")) for n in range(1200)]
     at = Checkpoint(1, anew=True, token="a", begun_at=clock.now())

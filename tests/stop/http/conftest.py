@@ -29,24 +29,24 @@ URL = "http://127.0.0.1:7802"
 SETTINGS = b'appeal_url = "https://platform.example/appeal"'
 
 
-class WoundClock:
+class SettableClock:
     def __init__(self) -> None:
         self.moment = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
     def now(self) -> datetime:
         return self.moment
 
-    def wind(self, **by: float) -> None:
+    def advance(self, **by: float) -> None:
         self.moment += timedelta(**by)
 
 
 @pytest.fixture
-def clock() -> WoundClock:
-    return WoundClock()
+def clock() -> SettableClock:
+    return SettableClock()
 
 
 @pytest.fixture
-def platform(tmp_path: Path, clock: WoundClock) -> Iterator[Platform]:
+def platform(tmp_path: Path, clock: SettableClock) -> Iterator[Platform]:
     engine = engine_at(tmp_path / "gate.sqlite")
     bank = BankStore(engine, clock)
     create_built_in_banks(bank)

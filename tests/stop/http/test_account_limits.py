@@ -20,7 +20,7 @@ from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from tests.stop.commands.gates import running, within_an_hour
-from tests.stop.http.conftest import URL, AsgiTransport, WoundClock
+from tests.stop.http.conftest import URL, AsgiTransport, SettableClock
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 pytestmark = pytest.mark.slow
@@ -42,17 +42,17 @@ def register(gate: RegistrationClient, pixels: Any) -> ClaimId:
 
 
 @pytest.fixture
-def quarantined(device_gate: RegistrationClient, hers: Any) -> bytes:
+def quarantined(device_gate: RegistrationClient, her_picture: Any) -> bytes:
     """Register a picture; return an upload of it that is quarantined."""
-    register(device_gate, hers)
-    return jpeg(hers)
+    register(device_gate, her_picture)
+    return jpeg(her_picture)
 
 
 @pytest.fixture
-def refused(device_gate: RegistrationClient, platform: Platform, hers: Any) -> bytes:
+def refused(device_gate: RegistrationClient, platform: Platform, her_picture: Any) -> bytes:
     """Register and confirm a picture; return an upload of it that is refused."""
-    platform.bank.apply_event(register(device_gate, hers), ClaimEvent.CONFIRM)
-    return jpeg(hers)
+    platform.bank.apply_event(register(device_gate, her_picture), ClaimEvent.CONFIRM)
+    return jpeg(her_picture)
 
 
 def upload(web: httpx.Client, data: bytes, headers: dict[str, str]) -> httpx.Response:
@@ -66,10 +66,14 @@ def comparable(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]
 @pytest.mark.threat("probing-registered")
 @pytest.mark.parametrize("who", [ANA, UPLOADER])
 def test_over_limit_match_and_miss_get_the_same_answer(
-    web: httpx.Client, clock: WoundClock, quarantined: bytes, another: Any, who: dict[str, str]
+    web: httpx.Client,
+    clock: SettableClock,
+    quarantined: bytes,
+    other_picture: Any,
+    who: dict[str, str],
 ) -> None:
-    hit, miss = quarantined, jpeg(another)
-    clock.wind(minutes=20)
+    hit, miss = quarantined, jpeg(other_picture)
+    clock.advance(minutes=20)
     assert [upload(web, data, who).status_code for data in (hit, hit, miss, hit)] == [200] * 4
     over_limit = [upload(web, data, who) for data in (hit, miss, b"no picture")]
     assert comparable(over_limit[0]) == comparable(over_limit[1]) == comparable(over_limit[2])
@@ -79,15 +83,17 @@ def test_over_limit_match_and_miss_get_the_same_answer(
     assert "Try again in 40 minutes" in problem["detail"]
     assert "here: https://platform.example/appeal" in problem["detail"]
     assert upload(web, miss, BEN).status_code == 200
-    clock.wind(hours=1)
+    clock.advance(hours=1)
     assert upload(web, hit, who).status_code == 200
 
 
 @pytest.mark.threat("probing-registered")
-def test_few_refusals_reach_the_limit(web: httpx.Client, refused: bytes, another: Any) -> None:
+def test_few_refusals_reach_the_limit(
+    web: httpx.Client, refused: bytes, other_picture: Any
+) -> None:
     answers = [upload(web, refused, ANA) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
-    assert comparable(upload(web, jpeg(another), ANA)) == comparable(answers[-1])
+    assert comparable(upload(web, jpeg(other_picture), ANA)) == comparable(answers[-1])
     assert upload(web, refused, BEN).json()["decision"] == "refuse"
 
 
@@ -106,14 +112,14 @@ def test_unknown_accounts_share_a_higher_limit(web: httpx.Client, refused: bytes
 
 @pytest.mark.threat("probing-registered")
 def test_unknown_accounts_are_limited_too(
-    web: httpx.Client, refused: bytes, another: Any, monkeypatch: pytest.MonkeyPatch
+    web: httpx.Client, refused: bytes, other_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Uploads without a match are not limited, since many people share this account."""
     monkeypatch.setattr(access_module, "_ANONYMOUS_LIMIT_FACTOR", 2)
-    assert {upload(web, jpeg(another), OPERATOR).status_code for _ in range(6)} == {200}
+    assert {upload(web, jpeg(other_picture), OPERATOR).status_code for _ in range(6)} == {200}
     answers = [upload(web, refused, OPERATOR) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200] * 4 + [429]
-    assert comparable(upload(web, jpeg(another), OPERATOR)) == comparable(answers[-1])
+    assert comparable(upload(web, jpeg(other_picture), OPERATOR)) == comparable(answers[-1])
     assert upload(web, refused, ANA).json()["decision"] == "refuse"
 
 
@@ -131,33 +137,40 @@ def test_shadow_mode_counts_no_uploads(web: httpx.Client, refused: bytes) -> Non
 
 
 @pytest.mark.parametrize("word", ["", "nothing", "everything", "All", "held,all"])
-def test_publishes_header_accepts_two_values(web: httpx.Client, another: Any, word: str) -> None:
-    answer = upload(web, jpeg(another), {**OPERATOR, "Entrenous-Publishes": word})
+def test_publishes_header_accepts_two_values(
+    web: httpx.Client, other_picture: Any, word: str
+) -> None:
+    answer = upload(web, jpeg(other_picture), {**OPERATOR, "Entrenous-Publishes": word})
     assert (answer.status_code, answer.json()["title"]) == (400, "Bad publishes")
-    assert upload(web, jpeg(another), {**UPLOADER, "Entrenous-Publishes": word}).status_code == 200
+    assert (
+        upload(web, jpeg(other_picture), {**UPLOADER, "Entrenous-Publishes": word}).status_code
+        == 200
+    )
 
 
-def test_account_header_of_an_uploader_is_ignored(web: httpx.Client, another: Any) -> None:
+def test_account_header_of_an_uploader_is_ignored(web: httpx.Client, other_picture: Any) -> None:
     odd = [{**UPLOADER, "Entrenous-Account": name} for name in "abcde"]
-    answers = [upload(web, jpeg(another), headers).status_code for headers in odd]
+    answers = [upload(web, jpeg(other_picture), headers).status_code for headers in odd]
     assert answers == [200] * 4 + [429]
     assert upload(web, b"x", {**UPLOADER, "Entrenous-Account": " "}).status_code == 429
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "x" * 129, "\xe9", "a\tb"])
-def test_malformed_account_name_is_refused(web: httpx.Client, another: Any, name: str) -> None:
+def test_malformed_account_name_is_refused(
+    web: httpx.Client, other_picture: Any, name: str
+) -> None:
     headers = {**OPERATOR, "Entrenous-Account": name.encode("latin-1")}
-    answer = web.post("/v1/uploads", files={"file": ("x", jpeg(another))}, headers=headers)
+    answer = web.post("/v1/uploads", files={"file": ("x", jpeg(other_picture))}, headers=headers)
     assert (answer.status_code, answer.json()["title"]) == (400, "Bad account")
 
 
 def test_upload_refused_as_busy_is_not_counted(
-    platform: Platform, access: GateAccess, another: Any
+    platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
     """An upload that a busy gate did not take may be sent again."""
     no_slots = replace(access, uploads_at_once=0)
     with httpx.Client(transport=AsgiTransport(gate_app(platform, no_slots)), base_url=URL) as web:
-        answers = [upload(web, jpeg(another), ANA) for _ in range(6)]
+        answers = [upload(web, jpeg(other_picture), ANA) for _ in range(6)]
     assert {answer.json()["title"] for answer in answers} == {"Gate busy"}
 
 
@@ -230,7 +243,9 @@ def _request(account: bytes, address: str = "192.0.2.1") -> Any:
 
 @pytest.mark.real
 @pytest.mark.threat("probing-registered")
-def test_account_limits_hold_in_a_running_gate_with_judges(tmp_path: Path, another: Any) -> None:
+def test_account_limits_hold_in_a_running_gate_with_judges(
+    tmp_path: Path, other_picture: Any
+) -> None:
     data = tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text("uploads_per_account = 3\n")
@@ -240,24 +255,24 @@ def test_account_limits_hold_in_a_running_gate_with_judges(tmp_path: Path, anoth
         httpx.Client(base_url=gate.url, timeout=60) as web,
     ):
         ana, ben = ({**gate.who, "Entrenous-Account": name} for name in ("ana", "ben"))
-        answers = [upload(web, jpeg(another), ana) for _ in range(4)]
+        answers = [upload(web, jpeg(other_picture), ana) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200] * 3 + [429]
         assert int(answers[-1].headers["retry-after"]) <= 3600
-        assert upload(web, jpeg(another), ben).status_code == 200
+        assert upload(web, jpeg(other_picture), ben).status_code == 200
         uploader = {"Authorization": f"Bearer {(data / 'uploader.token').read_text()}"}
-        answers = [upload(web, jpeg(another), uploader) for _ in range(4)]
+        answers = [upload(web, jpeg(other_picture), uploader) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200] * 3 + [429]
 
 
 @pytest.mark.real
 def test_gate_drop_sends_the_account(
-    tmp_path: Path, another: Any, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, other_picture: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text("uploads_per_account = 2\n")
     file = tmp_path / "x.jpg"
-    file.write_bytes(jpeg(another))
+    file.write_bytes(jpeg(other_picture))
     within_an_hour(60)
     with running(data, "--no-slow-look") as gate:
         options = ["--gate", gate.url, "--token-file", str(data / "operator.token")]

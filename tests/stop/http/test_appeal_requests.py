@@ -34,45 +34,47 @@ def next_review(web: httpx.Client) -> Any:
 
 
 def test_review_has_the_upload_s_reference(
-    web: httpx.Client, device_gate: RegistrationClient, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
-    protect(hers, device_gate)
-    case = upload(web, jpeg(hers), reference="post 17 é")["case"]
+    protect(her_picture, device_gate)
+    case = upload(web, jpeg(her_picture), reference="post 17 é")["case"]
     assert next_review(web)["reference"] == "post 17 é"
     done = web.post(f"/v1/reviews/{case}", json={"decision": "confirm"}, headers=OPERATOR).json()
     assert (done["reference"], done["state"], done["also"]) == ("post 17 é", "confirmed", [])
 
 
 def test_reference_header_of_an_upload_without_a_form(
-    web: httpx.Client, device_gate: RegistrationClient, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
-    protect(hers, device_gate)
+    protect(her_picture, device_gate)
     headers = {**OPERATOR, "Content-Type": "image/jpeg", "Entrenous-Reference": "post 17"}
-    assert web.post("/v1/uploads", content=jpeg(hers), headers=headers).status_code == 200
+    assert web.post("/v1/uploads", content=jpeg(her_picture), headers=headers).status_code == 200
     assert next_review(web)["reference"] == "post 17"
 
 
 @pytest.mark.parametrize("reference", ["x" * 201, "a\nb", "\x1b[31m"])
-def test_malformed_reference_is_refused(web: httpx.Client, hers: Any, reference: str) -> None:
-    files, data = {"file": ("x", jpeg(hers))}, {"reference": reference}
+def test_malformed_reference_is_refused(
+    web: httpx.Client, her_picture: Any, reference: str
+) -> None:
+    files, data = {"file": ("x", jpeg(her_picture))}, {"reference": reference}
     answer = web.post("/v1/uploads", files=files, data=data, headers=OPERATOR)
     assert answer.status_code == 400
     assert answer.json()["type"] == "urn:entrenous:malformed:bad-reference"
 
 
 def test_uploader_s_reference_is_ignored(
-    web: httpx.Client, device_gate: RegistrationClient, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
-    protect(hers, device_gate)
-    upload(web, jpeg(hers), UPLOADER, reference="the operator's post 1")
+    protect(her_picture, device_gate)
+    upload(web, jpeg(her_picture), UPLOADER, reference="the operator's post 1")
     assert next_review(web)["reference"] == ""
 
 
 def test_appeal_with_the_secret_succeeds(
-    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
-    platform.bank.apply_event(protect(hers, device_gate), ClaimEvent.CONFIRM)
-    refused = upload(web, jpeg(hers), UPLOADER)
+    platform.bank.apply_event(protect(her_picture, device_gate), ClaimEvent.CONFIRM)
+    refused = upload(web, jpeg(her_picture), UPLOADER)
     where = f"/v1/uploads/{refused['case']}/appeal"
     secret = {"Authorization": f"Bearer {refused['secret']}"}
     other = web.post(where, headers={"Authorization": f"Bearer {'A' * 22}"})
@@ -80,9 +82,9 @@ def test_appeal_with_the_secret_succeeds(
     for odd in ("A" * 21, "A" * 23, "not a secret", "\u00e9".encode()):
         headers = {"Authorization": b"Bearer " + (odd if isinstance(odd, bytes) else odd.encode())}
         assert web.post(where, headers=headers).text == other.text
-    wrong = web.post(where, files={"file": ("x", jpeg(hers, 51))}, headers=secret)
+    wrong = web.post(where, files={"file": ("x", jpeg(her_picture, 51))}, headers=secret)
     assert wrong.json()["type"] == "urn:entrenous:unproven:upload-file-differs"
-    asked = web.post(where, files={"file": ("x", jpeg(hers))}, headers=secret)
+    asked = web.post(where, files={"file": ("x", jpeg(her_picture))}, headers=secret)
     assert asked.json() == {
         "schema": "entrenous/appeal/1", "case": refused["case"], "state": "waiting",
     }  # fmt: skip
@@ -92,17 +94,17 @@ def test_appeal_with_the_secret_succeeds(
         "appeal",
         "refuse",
     )
-    assert web.get(shown["upload"], headers=OPERATOR).content == jpeg(hers)
+    assert web.get(shown["upload"], headers=OPERATOR).content == jpeg(her_picture)
     assert web.post(where, headers=secret).status_code == 409
 
 
 @pytest.mark.threat("probing-registered")
 def test_appeals_of_quarantined_and_accepted_uploads_look_the_same(
-    web: httpx.Client, device_gate: RegistrationClient, hers: Any, another: Any
+    web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
-    protect(hers, device_gate)
+    protect(her_picture, device_gate)
     answers = []
-    for pixels in (hers, another):
+    for pixels in (her_picture, other_picture):
         seen = upload(web, jpeg(pixels), UPLOADER)
         secret = {"Authorization": f"Bearer {seen['secret']}"}
         where = f"/v1/uploads/{seen['case']}/appeal"
@@ -115,10 +117,10 @@ def test_appeals_of_quarantined_and_accepted_uploads_look_the_same(
 
 @pytest.mark.slow
 def test_flood_is_one_review_over_http(
-    web: httpx.Client, device_gate: RegistrationClient, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
-    protect(hers, device_gate)
-    decisions = [upload(web, jpeg(hers, quality)) for quality in range(40, 46)]
+    protect(her_picture, device_gate)
+    decisions = [upload(web, jpeg(her_picture, quality)) for quality in range(40, 46)]
     assert {one["decision"] for one in decisions} == {"hold"}
     waiting = web.get("/v1/reviews", headers=OPERATOR).json()
     assert (waiting["waiting"], waiting["next"]["gathered"]) == (1, 5)
@@ -128,12 +130,12 @@ def test_flood_is_one_review_over_http(
 
 
 def test_registration_over_http_looks_back(
-    web: httpx.Client, device_gate: RegistrationClient, hers: Any, another: Any
+    web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
-    upload(web, jpeg(another), reference="post 1")
-    case = upload(web, jpeg(hers), reference="post 2")["case"]
+    upload(web, jpeg(other_picture), reference="post 1")
+    case = upload(web, jpeg(her_picture), reference="post 2")["case"]
     assert next_review(web) is None
-    protect(hers, device_gate)
+    protect(her_picture, device_gate)
     shown = next_review(web)
     assert (shown["case"], shown["found"], shown["reference"]) == (case, "look back", "post 2")
     # Its bytes are still stored for the deferred scan.

@@ -61,7 +61,7 @@ def test_an_sql_error_hides_its_parameters(platform: Platform) -> None:
 def test_failure_after_the_answer_logs_only_its_class(
     web: httpx.Client,
     device_gate: RegistrationClient,
-    hers: Any,
+    her_picture: Any,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -75,8 +75,8 @@ def test_failure_after_the_answer_logs_only_its_class(
         "entrenous.stop.http.registration_requests.look_back_for_newest_claims", full
     )
     with caplog.at_level(logging.DEBUG):
-        protect(hers, device_gate)
-        assert upload(web, jpeg(hers), OPERATOR)["decision"] == "hold"
+        protect(her_picture, device_gate)
+        assert upload(web, jpeg(her_picture), OPERATOR)["decision"] == "hold"
     records = [one for one in caplog.records if one.name == "entrenous.gate"]
     assert [one.getMessage() for one in records] == ["after an answer: BankUnreachable"] * 2
     assert all(one.exc_info is None for one in records)

@@ -20,7 +20,7 @@ from entrenous.stop.judge.deferred_scan import run_next_deferred_scan
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.upload_record import Decision, Outcome, RetroactiveMatches, Review, ReviewState
-from tests.stop.http.conftest import WoundClock
+from tests.stop.http.conftest import SettableClock
 from tests.stop.judge.test_deferred_views import on_a_page
 from tests.stop.platform_for_tests import a_device, jpeg, judge_upload, picture, protect_picture
 
@@ -44,10 +44,10 @@ def upload(web: httpx.Client, data: bytes, who: dict[str, str]) -> Any:
 
 @pytest.mark.slow
 def test_published_list_has_references(
-    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
-    protect(device_gate, hers)
-    answer = upload(web, jpeg(on_a_page(hers)), OPERATOR)
+    protect(device_gate, her_picture)
+    answer = upload(web, jpeg(on_a_page(her_picture)), OPERATOR)
     assert answer["decision"] == "let through"
     assert web.get("/v1/reviews/published", headers=OPERATOR).json()["cases"] == []
     counts = web.get("/v1/status", headers=OPERATOR).json()
@@ -58,23 +58,27 @@ def test_published_list_has_references(
     assert (shown["case"], shown["found"], shown["reference"], listed["more"]) == (
         answer["case"], "slow look", "post 17", False,
     )  # fmt: skip
-    assert web.get(shown["upload"], headers=OPERATOR).content == jpeg(on_a_page(hers))
+    assert web.get(shown["upload"], headers=OPERATOR).content == jpeg(on_a_page(her_picture))
     after = web.get("/v1/reviews/published", params={"after": shown["case"]}, headers=OPERATOR)
     assert after.json()["cases"] == []
     address = f"/v1/reviews/{shown['case']}"
     done = web.post(address, json={"decision": "confirm"}, headers=OPERATOR).json()
     assert (done["state"], done["upload"]) == ("confirmed", None)
-    assert upload(web, jpeg(on_a_page(hers)), OPERATOR)["decision"] == "hold"
+    assert upload(web, jpeg(on_a_page(her_picture)), OPERATOR)["decision"] == "hold"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("became", ["confirmed", "released", "closed"])
 def test_case_tells_why_it_left_the_published_list(
-    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any, became: str
+    web: httpx.Client,
+    device_gate: RegistrationClient,
+    platform: Platform,
+    her_picture: Any,
+    became: str,
 ) -> None:
     """Released and withdrawn cases leave the list; a confirmed one stays, to be removed."""
-    claim = protect(device_gate, hers)
-    case = upload(web, jpeg(on_a_page(hers)), OPERATOR)["case"]
+    claim = protect(device_gate, her_picture)
+    case = upload(web, jpeg(on_a_page(her_picture)), OPERATOR)["case"]
     assert run_next_deferred_scan(platform)
     address = f"/v1/reviews/{case}"
     assert web.get(address, headers=OPERATOR).json()["state"] == "waiting"
@@ -94,9 +98,9 @@ def test_case_tells_why_it_left_the_published_list(
 
 @pytest.mark.slow
 def test_published_list_is_paged(
-    web: httpx.Client, platform: Platform, device_gate: RegistrationClient, hers: Any
+    web: httpx.Client, platform: Platform, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
-    claim = platform.bank.claim(protect(device_gate, hers))
+    claim = platform.bank.claim(protect(device_gate, her_picture))
     match = Match(claim.bank, claim.id, 3, "as it is")
     for number in range(PUBLISHED_PER_PAGE_MAX + 2):
         decision = Decision(Outcome.LET_THROUGH, f"{number:04}")
@@ -121,35 +125,35 @@ def test_invalid_case_name_is_not_queried(web: httpx.Client) -> None:
 
 
 def test_uploader_sees_no_difference_after_a_scan(
-    web: httpx.Client, device_gate: RegistrationClient, hers: Any, another: Any
+    web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
-    protect(device_gate, hers)
-    answers = [upload(web, jpeg(one), UPLOADER) for one in (on_a_page(hers), another)]
+    protect(device_gate, her_picture)
+    answers = [upload(web, jpeg(one), UPLOADER) for one in (on_a_page(her_picture), other_picture)]
     for one in answers:
         del one["case"], one["secret"]
     assert answers[0] == answers[1]
 
 
 def test_upload_link_exists_only_while_bytes_are_stored(
-    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
     """A gate killed after its answer leaves a quarantined case without bytes."""
-    protect(device_gate, hers)
-    case = decide_upload(jpeg(hers), platform).case
+    protect(device_gate, her_picture)
+    case = decide_upload(jpeg(her_picture), platform).case
     shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
     assert (shown["case"], shown["upload"]) == (case, None)
-    platform.reviews.store_review_bytes(case, jpeg(hers), 3)
+    platform.reviews.store_review_bytes(case, jpeg(her_picture), 3)
     shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
     assert web.get(shown["upload"], headers=OPERATOR).status_code == 200
 
 
 def test_appeal_without_a_file_has_no_upload_link(
-    web: httpx.Client, device_gate: RegistrationClient, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
-    protect(device_gate, hers)
-    case = upload(web, jpeg(hers), OPERATOR)["case"]
+    protect(device_gate, her_picture)
+    case = upload(web, jpeg(her_picture), OPERATOR)["case"]
     web.post(f"/v1/reviews/{case}", json={"decision": "confirm"}, headers=OPERATOR)
-    again = upload(web, jpeg(hers), UPLOADER)
+    again = upload(web, jpeg(her_picture), UPLOADER)
     secret = {"Authorization": f"Bearer {again['secret']}"}
     assert web.post(f"/v1/uploads/{again['case']}/appeal", headers=secret).status_code == 200
     shown = web.get("/v1/reviews", headers=OPERATOR).json()["next"]
@@ -157,15 +161,18 @@ def test_appeal_without_a_file_has_no_upload_link(
 
 
 def test_gate_resumes_work_of_a_killed_one(
-    platform: Platform, device_gate: RegistrationClient, hers: Any, monkeypatch: pytest.MonkeyPatch
+    platform: Platform,
+    device_gate: RegistrationClient,
+    her_picture: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The first gate acknowledged a claim without a look-back; the next gate does it."""
-    case = judge_upload(jpeg(hers), platform).case
+    case = judge_upload(jpeg(her_picture), platform).case
     monkeypatch.setattr(
         "entrenous.stop.http.registration_requests.look_back_for_newest_claims",
         lambda _platform: None,
     )
-    protect(device_gate, hers)
+    protect(device_gate, her_picture)
     app = gate_app(platform, GateAccess(Secret(b"o")))
 
     async def run_until_found() -> None:
@@ -179,13 +186,13 @@ def test_gate_resumes_work_of_a_killed_one(
 
 
 def test_skipped_scans_are_logged_once(
-    platform: Platform, clock: WoundClock, hers: Any, caplog: pytest.LogCaptureFixture
+    platform: Platform, clock: SettableClock, her_picture: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     none = replace(platform, limits=replace(platform.limits, slow_looks=1))
     works: tuple[Callable[[], object], ...] = minutely_tasks(none)
     for _ in range(3):
-        judge_upload(jpeg(hers), none)
-    clock.wind(minutes=2)
+        judge_upload(jpeg(her_picture), none)
+    clock.advance(minutes=2)
     with caplog.at_level(logging.WARNING):
         for work in (*works, *works):
             work()
@@ -194,11 +201,11 @@ def test_skipped_scans_are_logged_once(
 
 
 def test_no_skipped_scans_are_logged_when_scans_are_off(
-    platform: Platform, clock: WoundClock, hers: Any, caplog: pytest.LogCaptureFixture
+    platform: Platform, clock: SettableClock, her_picture: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     # A gate with scans decided, and was killed before it stored the bytes.
-    decide_upload(jpeg(hers), platform)
-    clock.wind(minutes=2)
+    decide_upload(jpeg(her_picture), platform)
+    clock.advance(minutes=2)
     none = replace(platform, limits=replace(platform.limits, slow_looks=0))
     with caplog.at_level(logging.WARNING):
         for work in minutely_tasks(none):
@@ -208,11 +215,11 @@ def test_no_skipped_scans_are_logged_when_scans_are_off(
 
 
 def test_wrong_clock_is_logged(
-    platform: Platform, clock: WoundClock, caplog: pytest.LogCaptureFixture
+    platform: Platform, clock: SettableClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
         for work in minutely_tasks(platform):
             work()
-        clock.wind(days=60)
+        clock.advance(days=60)
     (logged,) = [one for one in caplog.records if one.name == "entrenous.gate"]
     assert (logged.levelname, logged.getMessage()) == ("WARNING", "clock ahead by 60 days")

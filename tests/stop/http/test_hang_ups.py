@@ -30,7 +30,7 @@ from entrenous.stop.http.answers import on_bug
 from entrenous.stop.http.gate_app import gate_app
 from entrenous.stop.platform import Platform
 from tests.connectors.hma.conftest import an_app
-from tests.ready import begun
+from tests.ready import start_program
 from tests.serving.slow_clients import assert_refuses_endless_heads, send_malformed
 from tests.stop.http.conftest import URL, AsgiTransport
 
@@ -130,7 +130,7 @@ def test_strangers_cannot_fill_the_log(tmp_path: Path) -> None:
     program = [sys.executable, "-m", "entrenous", *words, "--judges", "0", "--no-slow-look"]
     with (
         log_file.open("wb") as log,
-        begun(program, stdout=subprocess.PIPE, stderr=log) as gate,
+        start_program(program, stdout=subprocess.PIPE, stderr=log) as gate,
     ):
         try:
             assert gate.stdout is not None

@@ -66,13 +66,15 @@ def run(scenario: Callable[[], Awaitable[Any]]) -> Any:
 
 
 def test_idle_appeals_without_a_secret_take_no_slot(
-    platform: Platform, access: GateAccess, another: Any
+    platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, access)
-        first = await upload_for_appeal(app, another)
+        first = await upload_for_appeal(app, other_picture)
         async with idle_senders(app, 40, "/v1/uploads/none/appeal", "A" * 22) as web:
-            upload = await web.post("/v1/uploads", content=jpeg(another), headers=OPERATOR | IMAGE)
+            upload = await web.post(
+                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR | IMAGE
+            )
             asked = await web.post(first["where"], headers=first["headers"])
             return [upload.status_code, asked.status_code]
 
@@ -80,15 +82,19 @@ def test_idle_appeals_without_a_secret_take_no_slot(
 
 
 def test_idle_appeals_with_a_secret_take_no_slot_of_an_upload(
-    platform: Platform, access: GateAccess, another: Any
+    platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, access)
-        first, second = [await upload_for_appeal(app, another) for _ in range(2)]
+        first, second = [await upload_for_appeal(app, other_picture) for _ in range(2)]
         async with idle_senders(app, 20, first["where"], first["secret"]) as web:
-            upload = await web.post("/v1/uploads", content=jpeg(another), headers=OPERATOR | IMAGE)
+            upload = await web.post(
+                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR | IMAGE
+            )
             with_file = [
-                await web.post(one["where"], content=jpeg(another), headers=one["headers"] | IMAGE)
+                await web.post(
+                    one["where"], content=jpeg(other_picture), headers=one["headers"] | IMAGE
+                )
                 for one in (first, second)
             ]
             without = await web.post(first["where"], headers=first["headers"])
@@ -98,11 +104,11 @@ def test_idle_appeals_with_a_secret_take_no_slot_of_an_upload(
 
 
 def test_appeals_with_files_have_few_slots_of_their_own(
-    platform: Platform, access: GateAccess, another: Any
+    platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, GateAccess(access.operator, uploads_at_once=2))
-        first, second = [await upload_for_appeal(app, another) for _ in range(2)]
+        first, second = [await upload_for_appeal(app, other_picture) for _ in range(2)]
         async with idle_senders(app, 1, first["where"], first["secret"]) as web:
             return [
                 (await web.post(second["where"], headers=second["headers"] | kind)).status_code
@@ -113,13 +119,15 @@ def test_appeals_with_files_have_few_slots_of_their_own(
 
 
 def test_idle_uploaders_do_not_stop_the_operator(
-    platform: Platform, access: GateAccess, another: Any
+    platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, access)
         async with idle_senders(app, 20, "/v1/uploads", "uploader-token") as web:
             return [
-                (await web.post("/v1/uploads", content=jpeg(another), headers=who)).status_code
+                (
+                    await web.post("/v1/uploads", content=jpeg(other_picture), headers=who)
+                ).status_code
                 for who in (OPERATOR | IMAGE, {"Authorization": "Bearer uploader-token"} | IMAGE)
             ]
 
@@ -146,7 +154,7 @@ def test_appeal_body_is_read_only_after_its_secret(platform: Platform, access: G
 
 
 def test_received_upload_waits_for_its_turn(
-    platform: Platform, access: GateAccess, another: Any
+    platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
     """Uploads beyond the number that is judged at once wait instead of failing."""
     codes: list[int] = []
@@ -157,7 +165,7 @@ def test_received_upload_waits_for_its_turn(
 
         async def send(web: httpx.AsyncClient, token: str) -> None:
             headers = IMAGE | {"Authorization": f"Bearer {token}"}
-            answer = await web.post("/v1/uploads", content=jpeg(another), headers=headers)
+            answer = await web.post("/v1/uploads", content=jpeg(other_picture), headers=headers)
             codes.append(answer.status_code)
 
         async with (
@@ -172,7 +180,7 @@ def test_received_upload_waits_for_its_turn(
 
 
 def test_concurrent_judging_is_one_more_than_processors(
-    platform: Platform, access: GateAccess, another: Any, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, access: GateAccess, other_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.stop.http.upload_requests.processor_count", lambda: 1)
     lock, inside, most = threading.Lock(), 0, 0
@@ -194,7 +202,9 @@ def test_concurrent_judging_is_one_more_than_processors(
         transport = httpx.ASGITransport(gate_app(replace(platform, read_picture=counted), access))
 
         async def send(web: httpx.AsyncClient) -> None:
-            answer = await web.post("/v1/uploads", content=jpeg(another), headers=OPERATOR | IMAGE)
+            answer = await web.post(
+                "/v1/uploads", content=jpeg(other_picture), headers=OPERATOR | IMAGE
+            )
             codes.append(answer.status_code)
 
         async with (
@@ -210,7 +220,7 @@ def test_concurrent_judging_is_one_more_than_processors(
 
 
 def test_waiting_too_long_for_a_turn_raises_busy(
-    platform: Platform, access: GateAccess, another: Any, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, access: GateAccess, other_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("entrenous.stop.http.upload_requests._SLOT_WAIT_S_MAX", 0.05)
     started, go_on = threading.Event(), threading.Event()
@@ -227,7 +237,7 @@ def test_waiting_too_long_for_a_turn_raises_busy(
 
         async def send(web: httpx.AsyncClient, token: str) -> None:
             headers = IMAGE | {"Authorization": f"Bearer {token}"}
-            answer = await web.post("/v1/uploads", content=jpeg(another), headers=headers)
+            answer = await web.post("/v1/uploads", content=jpeg(other_picture), headers=headers)
             codes.append(answer.status_code)
 
         async with (
@@ -256,11 +266,11 @@ async def upload_for_appeal(app: Starlette, pixels: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("secret_is_valid", [True, False])
 def test_appeal_is_accepted_once_and_only_with_its_secret(
-    platform: Platform, access: GateAccess, another: Any, *, secret_is_valid: bool
+    platform: Platform, access: GateAccess, other_picture: Any, *, secret_is_valid: bool
 ) -> None:
     async def scenario() -> list[int]:
         app = gate_app(platform, access)
-        first = await upload_for_appeal(app, another)
+        first = await upload_for_appeal(app, other_picture)
         headers = first["headers"] if secret_is_valid else {"Authorization": f"Bearer {'A' * 22}"}
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gate") as web:
@@ -299,7 +309,7 @@ class _OneJudge:
 
 
 def test_two_concurrent_pictures_start_the_judges(
-    platform: Platform, access: GateAccess, another: Any
+    platform: Platform, access: GateAccess, other_picture: Any
 ) -> None:
     judges, answers = _OneJudge(), list[Any]()
 
@@ -309,7 +319,7 @@ def test_two_concurrent_pictures_start_the_judges(
         async def send(web: httpx.AsyncClient) -> None:
             headers = OPERATOR | IMAGE | {"Entrenous-Reference": "post 17"}
             answers.append(
-                (await web.post("/v1/uploads", content=jpeg(another), headers=headers)).json()
+                (await web.post("/v1/uploads", content=jpeg(other_picture), headers=headers)).json()
             )
 
         async with httpx.AsyncClient(

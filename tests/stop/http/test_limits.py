@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from entrenous.stop.http.access import HourlyLimit, client_names_with_factors
 from entrenous.stop.nouns import GateBusy, GateLimits
-from tests.stop.http.conftest import WoundClock
+from tests.stop.http.conftest import SettableClock
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -78,8 +78,8 @@ def test_limit_error_says_how_long_to_wait(minute: int, second: int, wait: int) 
     assert refused.value.facts == {"retry_after_s": wait}
 
 
-def test_limit_answer_has_retry_after(web: httpx.Client, clock: WoundClock) -> None:
-    clock.wind(minutes=20)
+def test_limit_answer_has_retry_after(web: httpx.Client, clock: SettableClock) -> None:
+    clock.advance(minutes=20)
     answers = [web.post("/v1/claims", content=b"") for _ in range(5)]
     assert [answer.status_code for answer in answers] == [400] * 4 + [429]
     assert answers[-1].headers["retry-after"] == "2400"

@@ -28,7 +28,7 @@ from entrenous.stop.nouns import PEOPLE_BANK, Bank
 from entrenous.stop.platform import Platform
 from entrenous.stop.store.gate_figures import count_platform_figures
 from entrenous.stop.upload_record import Outcome
-from tests.stop.http.conftest import URL, AsgiTransport, WoundClock
+from tests.stop.http.conftest import URL, AsgiTransport, SettableClock
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
@@ -95,12 +95,12 @@ def test_metrics_need_a_token(web: httpx.Client, token: dict[str, str]) -> None:
 
 
 def test_metrics_token_opens_nothing_else(
-    platform: Platform, access: GateAccess, count_rows: Any, hers: Any
+    platform: Platform, access: GateAccess, count_rows: Any, her_picture: Any
 ) -> None:
     app = gate_app(platform, replace(access, metrics=Secret(b"figures")), count_rows=count_rows)
     shown = {"Authorization": "Bearer figures"}
     with httpx.Client(transport=AsgiTransport(app), base_url=URL, headers=shown) as web:
-        held = upload(web, hers)["case"]
+        held = upload(web, her_picture)["case"]
         assert web.get("/v1/metrics").status_code == 200
         others = [
             ("GET", "/v1/status"),
@@ -116,17 +116,21 @@ def test_metrics_token_opens_nothing_else(
 
 
 def test_uploads_reviews_answers_and_the_queue_are_counted(
-    web: httpx.Client, device_gate: RegistrationClient, clock: WoundClock, hers: Any, another: Any
+    web: httpx.Client,
+    device_gate: RegistrationClient,
+    clock: SettableClock,
+    her_picture: Any,
+    other_picture: Any,
 ) -> None:
-    protect(device_gate, hers)
-    upload(web, another)
-    held = upload(web, hers)
-    clock.wind(hours=2)
+    protect(device_gate, her_picture)
+    upload(web, other_picture)
+    held = upload(web, her_picture)
+    clock.advance(hours=2)
     decided = web.post(
         f"/v1/reviews/{held['case']}", json={"decision": "confirm"}, headers=OPERATOR
     )
     assert decided.status_code == 200
-    upload(web, hers)
+    upload(web, her_picture)
     web.get("/v1/claims/nothing")
     metrics = read_metrics(web)
     for decision in Outcome:
@@ -148,13 +152,17 @@ def test_uploads_reviews_answers_and_the_queue_are_counted(
 
 
 def test_queue_metrics_are_refreshed_once_a_minute(
-    web: httpx.Client, platform: Platform, device_gate: RegistrationClient, clock: Any, hers: Any
+    web: httpx.Client,
+    platform: Platform,
+    device_gate: RegistrationClient,
+    clock: Any,
+    her_picture: Any,
 ) -> None:
-    protect(device_gate, hers)
-    upload(web, hers)
-    clock.wind(hours=30)
+    protect(device_gate, her_picture)
+    upload(web, her_picture)
+    clock.advance(hours=30)
     assert metric(read_metrics(web), "review_oldest_seconds") == 30 * 3600
-    clock.wind(hours=1)
+    clock.advance(hours=1)
     assert metric(read_metrics(web), "review_oldest_seconds") == 30 * 3600
     access = GateAccess(Secret(b"operator-token"))
     fresh = gate_app(platform, access, count_rows=lambda: (count_platform_figures(platform), None))
@@ -165,18 +173,18 @@ def test_queue_metrics_are_refreshed_once_a_minute(
 
 
 def test_shadow_metrics_are_by_bank_and_distance(
-    web: httpx.Client, platform: Platform, hers: Any, device_gate: RegistrationClient
+    web: httpx.Client, platform: Platform, her_picture: Any, device_gate: RegistrationClient
 ) -> None:
     trial = BankName("trial")
     platform.bank.set_bank(Bank(trial, shadow=True))
     platform.bank.set_bank(replace(platform.bank.bank(PEOPLE_BANK), shadow=True))
-    decision = upload(web, hers)
+    decision = upload(web, her_picture)
     assert decision["matches"] == []
     (accepted,) = platform.reviews.stored_picture_hashes(0, 10)
     near = int.from_bytes(accepted.bits, "big") ^ 0b10101
     import_hashes(near.to_bytes(32, "big").hex(), trial, platform, confirmed=True, looks_back=False)
-    protect(device_gate, hers)
-    assert upload(web, hers)["shadow"] == "refuse"
+    protect(device_gate, her_picture)
+    assert upload(web, her_picture)["shadow"] == "refuse"
     metrics = read_metrics(web)
     assert metric(metrics, "shadow_total", bank="trial", decision="refuse", distance="2") == 1
     (people,) = [
@@ -187,10 +195,10 @@ def test_shadow_metrics_are_by_bank_and_distance(
 
 
 def test_metrics_reveal_no_person(
-    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
-    claim = protect(device_gate, hers)
-    held = upload(web, hers, reference=REFERENCE)
+    claim = protect(device_gate, her_picture)
+    held = upload(web, her_picture, reference=REFERENCE)
     web.get(f"/v1/claims/{claim.claim}")
     web.get(f"/v1/reviews/{held['case']}/upload", headers=OPERATOR)
     text = scrape(web)

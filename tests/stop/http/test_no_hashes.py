@@ -18,7 +18,7 @@ from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Claim, ClaimState, Registration
 from entrenous.stop.store.open_gate import GateTokens, open_exchange
 from entrenous.wire.encodings import to_base64url
-from tests.stop.http.conftest import URL, AsgiTransport, WoundClock
+from tests.stop.http.conftest import URL, AsgiTransport, SettableClock
 from tests.stop.platform_for_tests import jpeg, judge_upload, picture
 
 Quarantined = tuple[bytes, bytes, str]
@@ -31,9 +31,9 @@ STRANGERS = {
 
 
 @pytest.fixture
-def bits(platform: Platform, hers: Any) -> bytes:
+def bits(platform: Platform, her_picture: Any) -> bytes:
     """Register a hash, both of a whole picture and of a part; return it."""
-    whole = fingerprint(picture(hers))
+    whole = fingerprint(picture(her_picture))
     claim = Claim(
         CLAIM, PEOPLE_BANK, ClaimState.WAITING, "pdq", whole.quality, platform.clock.now()
     )
@@ -42,9 +42,9 @@ def bits(platform: Platform, hers: Any) -> bytes:
 
 
 @pytest.fixture
-def quarantined(platform: Platform, bits: bytes, hers: Any) -> Quarantined:
+def quarantined(platform: Platform, bits: bytes, her_picture: Any) -> Quarantined:
     """Quarantine a matching upload; return the registered hash, the upload and its case."""
-    upload = jpeg(hers)
+    upload = jpeg(her_picture)
     return bits, upload, judge_upload(upload, platform).case
 
 
@@ -81,7 +81,7 @@ def gives_away(answer: httpx.Response, bits: bytes) -> bool:
 @pytest.mark.threat("hash-inversion")
 @pytest.mark.parametrize("who", STRANGERS)
 def test_no_route_reveals_a_hash_to_a_stranger(
-    app: Starlette, clock: WoundClock, quarantined: Quarantined, who: str
+    app: Starlette, clock: SettableClock, quarantined: Quarantined, who: str
 ) -> None:
     bits, upload, case = quarantined
     bodies = ((upload, "image/jpeg"), (b'{"decision": "confirm"}', "application/json"))
@@ -90,7 +90,7 @@ def test_no_route_reveals_a_hash_to_a_stranger(
     with httpx.Client(transport=AsgiTransport(app), base_url=URL) as web:
         for method, path in requests:
             for body, kind in bodies:
-                clock.wind(minutes=1)  # so that no rate limit hides the handler's answer
+                clock.advance(minutes=1)  # so that no rate limit hides the handler's answer
                 headers = STRANGERS[who] | {"Content-Type": kind}
                 content = None if method == "GET" else body
                 answer = web.request(method, path, content=content, headers=headers)

@@ -11,29 +11,29 @@ from entrenous.stop.client.registration_client import RegistrationClient
 from entrenous.stop.partners import OPINION_CONTEXT, add_partner, signed_bytes_of_opinion
 from entrenous.stop.platform import Platform
 from entrenous.stop.registration import Opinion, Stance
-from tests.stop.http.conftest import WoundClock
+from tests.stop.http.conftest import SettableClock
 from tests.stop.platform_for_tests import a_device, picture, protect_picture, write_opinion
 
 KEYS = [Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in range(1, 4)]
 
 
 @pytest.fixture
-def claim(device_gate: RegistrationClient, platform: Platform, hers: Any) -> ClaimId:
+def claim(device_gate: RegistrationClient, platform: Platform, her_picture: Any) -> ClaimId:
     for number, key in enumerate(KEYS[:3]):
         add_partner(f"platform {number}", key.public_key().public_bytes_raw().hex(), platform)
     asked = protect_picture(
-        picture(hers), adult=True, parts=False, gate=device_gate, device=a_device()
+        picture(her_picture), adult=True, parts=False, gate=device_gate, device=a_device()
     )
     return asked.claim
 
 
-def body(claim: ClaimId, key: Ed25519PrivateKey, clock: WoundClock) -> bytes:
+def body(claim: ClaimId, key: Ed25519PrivateKey, clock: SettableClock) -> bytes:
     said = Opinion(claim, Stance.DISPUTED, clock.now(), key.public_key().public_bytes_raw())
     return write_opinion(said, key.sign(OPINION_CONTEXT + b"\x00" + signed_bytes_of_opinion(said)))
 
 
 def test_three_opinions_suspend_a_claim(
-    web: httpx.Client, claim: ClaimId, clock: WoundClock
+    web: httpx.Client, claim: ClaimId, clock: SettableClock
 ) -> None:
     states = []
     for key in (KEYS[0], KEYS[0], KEYS[1], KEYS[2]):
@@ -43,7 +43,9 @@ def test_three_opinions_suspend_a_claim(
     assert states == ["waiting", "waiting", "waiting", "suspended"]
 
 
-def test_invalid_opinions_are_refused(web: httpx.Client, claim: ClaimId, clock: WoundClock) -> None:
+def test_invalid_opinions_are_refused(
+    web: httpx.Client, claim: ClaimId, clock: SettableClock
+) -> None:
     good = body(claim, KEYS[0], clock)
     stranger = body(claim, Ed25519PrivateKey.generate(), clock)
     cases = {

@@ -18,7 +18,7 @@ from entrenous.stop.protect import withdraw_protection
 from entrenous.stop.registration import ClaimState
 from entrenous.stop.store.open_gate import open_platform
 from tests.postgres import Cluster
-from tests.ready import begun
+from tests.ready import start_program
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture, screenshot_crop
 
 pytestmark = pytest.mark.real
@@ -42,7 +42,7 @@ with open_platform(Path(sys.argv[1])) as (platform, _):
 @contextmanager
 def running(data: Path) -> Iterator[str]:
     command = [sys.executable, "-c", PROGRAM, str(data)]
-    with begun(command, stdout=subprocess.PIPE, text=True) as process:
+    with start_program(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield process.stdout.readline().strip()
@@ -65,27 +65,27 @@ def decision(url: str, data: bytes) -> str:
 
 
 def test_claims_and_withdrawals_survive_sigkill(
-    tmp_path: Path, outside: httpx.Client, hers: Any, another: Any
+    tmp_path: Path, outside: httpx.Client, her_picture: Any, other_picture: Any
 ) -> None:
     data = tmp_path / "gate"
     with running(data) as url:
         gate = RegistrationClient(url, outside)
         protection = protect_picture(
-            picture(hers), adult=True, parts=True, gate=gate, device=a_device()
+            picture(her_picture), adult=True, parts=True, gate=gate, device=a_device()
         )
     with pytest.raises(GateUnreachable):
         RegistrationClient(url, outside).status(protection.claim)
     with running(data) as url:
-        assert decision(url, screenshot_crop(hers)) == "hold"
-        assert decision(url, jpeg(another)) == "let through"
+        assert decision(url, screenshot_crop(her_picture)) == "hold"
+        assert decision(url, jpeg(other_picture)) == "let through"
         gate = RegistrationClient(url, outside)
         assert withdraw_protection(protection, gate, a_device()).state is ClaimState.WITHDRAWN
     with running(data) as url:
-        assert decision(url, screenshot_crop(hers)) == "let through"
+        assert decision(url, screenshot_crop(her_picture)) == "let through"
 
 
 def test_two_gates_share_a_postgresql(
-    tmp_path: Path, postgres: Cluster, outside: httpx.Client, hers: Any
+    tmp_path: Path, postgres: Cluster, outside: httpx.Client, her_picture: Any
 ) -> None:
     """A claim acknowledged by one matches the other's next upload, and survives SIGKILL."""
     url = postgres.fresh()
@@ -95,19 +95,19 @@ def test_two_gates_share_a_postgresql(
         (folder / "gate.toml").write_text(f'database = "{url}"\nclaims_per_hour = 50\n')
     with running(folders[0]) as one, running(folders[1]) as two:
         gates = [RegistrationClient(where, outside) for where in (one, two)]
-        assert decision(two, jpeg(hers)) == "let through"
+        assert decision(two, jpeg(her_picture)) == "let through"
         protection = protect_picture(
-            picture(hers), adult=True, parts=False, gate=gates[0], device=a_device()
+            picture(her_picture), adult=True, parts=False, gate=gates[0], device=a_device()
         )
-        assert decision(two, jpeg(hers)) == "hold"
+        assert decision(two, jpeg(her_picture)) == "hold"
         assert withdraw_protection(protection, gates[1], a_device()).state is ClaimState.WITHDRAWN
-        assert decision(one, jpeg(hers)) == "let through"
+        assert decision(one, jpeg(her_picture)) == "let through"
         kept = protect_picture(
-            picture(hers), adult=True, parts=False, gate=gates[1], device=a_device()
+            picture(her_picture), adult=True, parts=False, gate=gates[1], device=a_device()
         )
     with running(folders[0]) as one:
         assert RegistrationClient(one, outside).status(kept.claim).state is ClaimState.WAITING
-        assert decision(one, jpeg(hers)) == "hold"
+        assert decision(one, jpeg(her_picture)) == "hold"
     assert not (folders[0] / "bank.db").exists()
     with open_platform(folders[0]) as (platform, _):
         verify_audit_log(platform.bank)

@@ -33,7 +33,7 @@ from entrenous.stop.registration import (
     holder_token_hash,
 )
 from entrenous.stop.registration_format import write_registration_request
-from tests.stop.http.conftest import WoundClock
+from tests.stop.http.conftest import SettableClock
 from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_picture
 
 OPERATOR = {"Authorization": "Bearer operator-token"}
@@ -53,20 +53,20 @@ def decision(web: httpx.Client, data: bytes) -> str:
 
 @pytest.mark.slow
 def test_register_query_and_withdraw(
-    web: httpx.Client, device_gate: RegistrationClient, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, her_picture: Any
 ) -> None:
-    protection = protect(hers, device_gate)
+    protection = protect(her_picture, device_gate)
     assert device_gate.status(protection.claim).state is ClaimState.WAITING
-    assert decision(web, jpeg(hers)) == "hold"
+    assert decision(web, jpeg(her_picture)) == "hold"
     assert withdraw_protection(protection, device_gate, a_device()).state is ClaimState.WITHDRAWN
     assert device_gate.status(protection.claim).state is ClaimState.WITHDRAWN
-    assert decision(web, jpeg(hers)) == "let through"
+    assert decision(web, jpeg(her_picture)) == "let through"
     withdraw_protection(protection, device_gate, a_device())
 
 
 @pytest.mark.slow
-def test_wrong_token_or_claim_is_refused(device_gate: RegistrationClient, hers: Any) -> None:
-    protection = protect(hers, device_gate)
+def test_wrong_token_or_claim_is_refused(device_gate: RegistrationClient, her_picture: Any) -> None:
+    protection = protect(her_picture, device_gate)
     with pytest.raises(NotTheHolder):
         withdraw_protection(replace(protection, token=Secret(bytes(32))), device_gate, a_device())
     for ask in (
@@ -111,12 +111,12 @@ def test_gate_refuses_flat_frames_and_quiet_sounds(device_gate: RegistrationClie
 
 
 @pytest.mark.threat("claims-flood")
-def test_claims_per_hour_are_limited(device_gate: RegistrationClient, clock: WoundClock) -> None:
+def test_claims_per_hour_are_limited(device_gate: RegistrationClient, clock: SettableClock) -> None:
     first, *again = [device_gate.register(REQUEST) for _ in range(4)]
     assert again == [first] * 3  # one holder's token makes one claim, however often it is sent
     with pytest.raises(GateBusy):
         device_gate.register(REQUEST)
-    clock.wind(hours=1)
+    clock.advance(hours=1)
     device_gate.register(REQUEST)
 
 

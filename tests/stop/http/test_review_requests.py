@@ -24,24 +24,26 @@ NO_SUCH = "urn:entrenous:not-found:no-such-review"
 
 
 @pytest.fixture
-def case(web: httpx.Client, device_gate: RegistrationClient, hers: Any) -> str:
-    protect_picture(picture(hers), adult=True, parts=False, gate=device_gate, device=a_device())
-    answer = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR)
+def case(web: httpx.Client, device_gate: RegistrationClient, her_picture: Any) -> str:
+    protect_picture(
+        picture(her_picture), adult=True, parts=False, gate=device_gate, device=a_device()
+    )
+    answer = web.post("/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR)
     return str(answer.json()["case"])
 
 
-def test_view_and_confirm_a_case(web: httpx.Client, case: str, hers: Any) -> None:
+def test_view_and_confirm_a_case(web: httpx.Client, case: str, her_picture: Any) -> None:
     listed = web.get("/v1/reviews", headers=OPERATOR).json()
     assert (listed["waiting"], listed["next"]["case"]) == (1, case)
     shown = web.get(listed["next"]["upload"], headers=OPERATOR)
-    assert shown.content == jpeg(hers)
+    assert shown.content == jpeg(her_picture)
     assert shown.headers["content-disposition"] == "attachment"
     assert shown.headers["content-type"] == "application/octet-stream"
     done = web.post(f"/v1/reviews/{case}", json={"decision": "confirm"}, headers=OPERATOR)
     assert done.json()["state"] == "confirmed"
     assert web.get("/v1/reviews", headers=OPERATOR).json()["next"] is None
     assert web.get(f"/v1/reviews/{case}/upload", headers=OPERATOR).status_code == 404
-    again = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR)
+    again = web.post("/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR)
     assert again.json()["decision"] == "refuse"
 
 
@@ -88,19 +90,21 @@ def test_review_shows_each_claim_s_state(web: httpx.Client, case: str, platform:
 
 
 def test_the_holders_reason_is_shown_in_a_review_and_nowhere_else(
-    web: httpx.Client, platform: Platform, hers: Any
+    web: httpx.Client, platform: Platform, her_picture: Any
 ) -> None:
-    bits = fingerprint(picture(hers)).bits
+    bits = fingerprint(picture(her_picture)).bits
     claim = Claim(ClaimId("a"), PEOPLE_BANK, ClaimState.WAITING, "pdq", 90, platform.clock.now())
     platform.bank.register(Registration(replace(claim, reason="my former partner has it"), (bits,)))
-    answer = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR).json()
+    answer = web.post(
+        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR
+    ).json()
     assert set(answer["matches"][0]) == {"bank", "distance", "how"}
     shown = web.get(f"/v1/reviews/{answer['case']}", headers=OPERATOR).json()
     assert shown["matches"][0]["reason"] == "my former partner has it"
 
 
-def test_queue_continues_after_a_case(web: httpx.Client, case: str, hers: Any) -> None:
-    again = web.post("/v1/uploads", files={"file": ("x", jpeg(hers, 60))}, headers=OPERATOR)
+def test_queue_continues_after_a_case(web: httpx.Client, case: str, her_picture: Any) -> None:
+    again = web.post("/v1/uploads", files={"file": ("x", jpeg(her_picture, 60))}, headers=OPERATOR)
 
     def next_after(seen: str) -> Any:
         answer = web.get("/v1/reviews", params={"after": seen}, headers=OPERATOR).json()

@@ -27,9 +27,11 @@ Bearers = dict[str, dict[str, str]]
 
 
 @pytest.fixture
-def case(web: httpx.Client, device_gate: RegistrationClient, hers: Any) -> str:
-    protect_picture(picture(hers), adult=True, parts=False, gate=device_gate, device=a_device())
-    answer = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=OPERATOR)
+def case(web: httpx.Client, device_gate: RegistrationClient, her_picture: Any) -> str:
+    protect_picture(
+        picture(her_picture), adult=True, parts=False, gate=device_gate, device=a_device()
+    )
+    answer = web.post("/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=OPERATOR)
     return str(answer.json()["case"])
 
 
@@ -65,11 +67,13 @@ def test_log_names_the_deciding_reviewer(
 
 
 def test_reviewer_token_opens_only_reviews(
-    web: httpx.Client, case: str, bearers: Bearers, platform: Platform, hers: Any
+    web: httpx.Client, case: str, bearers: Bearers, platform: Platform, her_picture: Any
 ) -> None:
     for path in ("/v1/reviews/published", "/v1/status", "/v1/metrics"):
         assert web.get(path, headers=bearers["ana"]).status_code == 401
-    upload = web.post("/v1/uploads", files={"file": ("x", jpeg(hers))}, headers=bearers["ana"])
+    upload = web.post(
+        "/v1/uploads", files={"file": ("x", jpeg(her_picture))}, headers=bearers["ana"]
+    )
     assert upload.status_code == 401
     platform.reviews.remove_reviewer("ana")
     for method, path in (
@@ -84,7 +88,7 @@ def test_reviewer_token_opens_only_reviews(
 
 @pytest.mark.threat("insider-decides")
 def test_two_people_confirm(
-    web_for_two: httpx.Client, case: str, bearers: Bearers, platform: Platform, hers: Any
+    web_for_two: httpx.Client, case: str, bearers: Bearers, platform: Platform, her_picture: Any
 ) -> None:
     address = f"/v1/reviews/{case}"
     first = web_for_two.post(address, json=CONFIRM, headers=bearers["ana"])
@@ -95,7 +99,9 @@ def test_two_people_confirm(
         409,
         "urn:entrenous:refused:second-person-needed",
     )
-    held = web_for_two.post("/v1/uploads", files={"file": ("x", jpeg(hers, 60))}, headers=OPERATOR)
+    held = web_for_two.post(
+        "/v1/uploads", files={"file": ("x", jpeg(her_picture, 60))}, headers=OPERATOR
+    )
     assert held.json()["decision"] == "hold"  # one confirmation refuses nothing
     (match,) = platform.reviews.review(case).decision.matches
     assert platform.bank.claim(match.claim).state is ClaimState.WAITING
@@ -142,7 +148,7 @@ def test_removed_reviewer_s_confirmation_does_not_count(
 
 @pytest.mark.threat("reviewer-harm")
 def test_view_is_small_grey_and_blurred(
-    web: httpx.Client, case: str, bearers: Bearers, platform: Platform, hers: Any
+    web: httpx.Client, case: str, bearers: Bearers, platform: Platform, her_picture: Any
 ) -> None:
     shown = web.get(f"/v1/reviews/{case}", headers=bearers["ana"]).json()
     answer = web.get(shown["view"], headers=bearers["ana"])
@@ -150,14 +156,16 @@ def test_view_is_small_grey_and_blurred(
     assert answer.headers["cache-control"] == "no-store"
     view = Image.open(io.BytesIO(answer.content))
     assert (view.mode, view.size, view.format) == ("L", (256, 256), "PNG")
-    assert _detail(np.asarray(view, np.float64)) < _detail(_grey(hers)) / 20
+    assert _detail(np.asarray(view, np.float64)) < _detail(_grey(her_picture)) / 20
     small = np.asarray(view.resize((8, 8), Image.Resampling.BOX), np.float64)
-    hers_small = Image.fromarray(_grey(hers).astype(np.uint8)).resize((8, 8), Image.Resampling.BOX)
+    hers_small = Image.fromarray(_grey(her_picture).astype(np.uint8)).resize(
+        (8, 8), Image.Resampling.BOX
+    )
     correlation = np.corrcoef(small.ravel(), np.asarray(hers_small, np.float64).ravel())[0, 1]
     assert correlation > 0.98  # it still resembles the picture
     assert events(platform, "upload seen") == [(case, {"by": "ana", "as": "view"})]
     clear = web.get(shown["upload"], headers=bearers["ben"])
-    assert clear.content == jpeg(hers)
+    assert clear.content == jpeg(her_picture)
     assert events(platform, "upload seen")[1:] == [(case, {"by": "ben", "as": "bytes"})]
 
 

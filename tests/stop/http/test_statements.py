@@ -15,10 +15,12 @@ from tests.stop.platform_for_tests import a_device, jpeg, picture, protect_pictu
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
 def test_upload_runs_few_identical_statements(
-    platform: Platform, device_gate: RegistrationClient, hers: Any, another: Any
+    platform: Platform, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
-    protect_picture(picture(hers), adult=True, parts=True, gate=device_gate, device=a_device())
-    decide_upload(jpeg(another), platform)  # so that the index is up to date
+    protect_picture(
+        picture(her_picture), adult=True, parts=True, gate=device_gate, device=a_device()
+    )
+    decide_upload(jpeg(other_picture), platform)  # so that the index is up to date
     assert isinstance(platform.bank, BankStore)
     statements: list[str] = []
 
@@ -27,7 +29,7 @@ def test_upload_runs_few_identical_statements(
 
     sa.event.listen(platform.bank.engine, "before_cursor_execute", record)
     statements_per_upload = []
-    for pixels in (hers, another):
+    for pixels in (her_picture, other_picture):
         statements.clear()
         decide_upload(jpeg(pixels), platform)
         statements_per_upload.append([one for one in statements if not one.startswith("BEGIN")])

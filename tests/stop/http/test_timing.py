@@ -69,15 +69,19 @@ def small(pixels: Any) -> Any:
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
 def test_quarantined_and_accepted_uploads_take_equally_long(
-    platform: Platform, access: GateAccess, device_gate: RegistrationClient, hers: Any, another: Any
+    platform: Platform,
+    access: GateAccess,
+    device_gate: RegistrationClient,
+    her_picture: Any,
+    other_picture: Any,
 ) -> None:
     """With a large upload, whose storing takes longer than the allowed margin."""
     protect_picture(
-        picture(small(hers)), adult=True, parts=False, gate=device_gate, device=a_device()
+        picture(small(her_picture)), adult=True, parts=False, gate=device_gate, device=a_device()
     )
     singly = replace(platform, limits=GateLimits(held_per_hash=ROUNDS + 1))  # none is a flood
     app = gate_app(singly, GateAccess(access.operator, Secret(b"u")))
-    bodies = {"held": upload(hers), "accepted": upload(another)}
+    bodies = {"held": upload(her_picture), "accepted": upload(other_picture)}
     took: dict[str, list[float]] = {"held": [], "accepted": []}
 
     async def ask() -> None:
@@ -127,13 +131,13 @@ def test_sign_test_detects_a_difference() -> None:
 @pytest.mark.real
 @pytest.mark.threat("probing-registered")
 def test_running_gate_takes_as_long_for_match_and_miss(
-    tmp_path: Path, hers: Any, another: Any
+    tmp_path: Path, her_picture: Any, other_picture: Any
 ) -> None:
     """Over HTTP, as an uploader measures it, with deferred scans and background work."""
     data = tmp_path / "gate"
     data.mkdir()
     (data / "gate.toml").write_text("held_per_hash = 1000\nuploads_per_account = 0\n")
-    bodies = [upload(pixels, 2_000_000) for pixels in (hers, another)]
+    bodies = [upload(pixels, 2_000_000) for pixels in (her_picture, other_picture)]
     ratios: list[float] = []
     with running(data) as gate:
         conn = HTTPConnection(gate.url.removeprefix("http://"), timeout=60)
@@ -149,7 +153,7 @@ def test_running_gate_takes_as_long_for_match_and_miss(
             assert (answer.status, json.loads(content)["decision"]) == (200, "let through")
             return took
 
-        for hit, pixels in enumerate((hers, another)):
+        for hit, pixels in enumerate((her_picture, other_picture)):
             with registered(gate, pixels):
                 seconds(bodies[0])  # warms the gate up
                 before = gate.ask("/v1/status")["reviews"]

@@ -31,22 +31,22 @@ def upload(web: httpx.Client, data: bytes, role: dict[str, str]) -> Any:
 
 @pytest.mark.slow
 def test_match_is_held_with_bank_distance_and_kind(
-    web: httpx.Client, device_gate: RegistrationClient, hers: Any, another: Any
+    web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
-    protect(hers, device_gate)
-    held = upload(web, screenshot_crop(hers), OPERATOR)
+    protect(her_picture, device_gate)
+    held = upload(web, screenshot_crop(her_picture), OPERATOR)
     assert (held["schema"], held["decision"]) == ("entrenous/decision/1", "hold")
     (match,) = held["matches"]
     assert (match["bank"], match["how"]) == ("people", "cut-out")
     assert 0 <= match["distance"] <= 31
-    passed = upload(web, jpeg(another), OPERATOR)
+    passed = upload(web, jpeg(other_picture), OPERATOR)
     assert (passed["decision"], passed["matches"]) == ("let through", [])
 
 
-def test_upload_without_a_form_is_judged(web: httpx.Client, another: Any) -> None:
+def test_upload_without_a_form_is_judged(web: httpx.Client, other_picture: Any) -> None:
     for kind in ("image/jpeg", "application/octet-stream"):
         answer = web.post(
-            "/v1/uploads", content=jpeg(another), headers={**OPERATOR, "Content-Type": kind}
+            "/v1/uploads", content=jpeg(other_picture), headers={**OPERATOR, "Content-Type": kind}
         )
         assert answer.json()["decision"] == "let through"
 
@@ -54,10 +54,13 @@ def test_upload_without_a_form_is_judged(web: httpx.Client, another: Any) -> Non
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
 def test_quarantined_and_accepted_uploads_get_the_same_answer(
-    web: httpx.Client, device_gate: RegistrationClient, hers: Any, another: Any
+    web: httpx.Client, device_gate: RegistrationClient, her_picture: Any, other_picture: Any
 ) -> None:
-    protect(hers, device_gate)
-    held, passed = upload(web, jpeg(hers), UPLOADER), upload(web, jpeg(another), UPLOADER)
+    protect(her_picture, device_gate)
+    held, passed = (
+        upload(web, jpeg(her_picture), UPLOADER),
+        upload(web, jpeg(other_picture), UPLOADER),
+    )
     for own in ("case", "secret"):
         assert held.pop(own) != passed.pop(own)
     assert held == passed
@@ -67,19 +70,21 @@ def test_quarantined_and_accepted_uploads_get_the_same_answer(
 
 @pytest.mark.slow
 def test_uploader_is_told_of_a_refusal_and_where_to_appeal(
-    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, hers: Any
+    web: httpx.Client, device_gate: RegistrationClient, platform: Platform, her_picture: Any
 ) -> None:
-    claim = protect(hers, device_gate).claim
+    claim = protect(her_picture, device_gate).claim
     platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    refused = upload(web, jpeg(hers), UPLOADER)
+    refused = upload(web, jpeg(her_picture), UPLOADER)
     assert (refused["decision"], refused["matches"]) == ("refuse", [])
     assert "https://platform.example/appeal" in refused["appeal"]
-    assert upload(web, jpeg(hers), OPERATOR)["matches"][0]["distance"] <= 8
+    assert upload(web, jpeg(her_picture), OPERATOR)["matches"][0]["distance"] <= 8
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "x"}])
-def test_upload_needs_a_token(web: httpx.Client, another: Any, header: dict[str, str]) -> None:
-    answer = web.post("/v1/uploads", files={"file": ("x.jpg", jpeg(another))}, headers=header)
+def test_upload_needs_a_token(
+    web: httpx.Client, other_picture: Any, header: dict[str, str]
+) -> None:
+    answer = web.post("/v1/uploads", files={"file": ("x.jpg", jpeg(other_picture))}, headers=header)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.headers["content-type"] == "application/problem+json"
@@ -187,5 +192,5 @@ def test_too_many_concurrent_uploads_are_busy(platform: Platform, access: GateAc
     assert anyio.run(scenario) == 429
 
 
-def test_an_unreadable_picture_is_held(web: httpx.Client, hers: Any) -> None:
-    assert upload(web, jpeg(hers)[:9000], OPERATOR)["decision"] == "hold"
+def test_an_unreadable_picture_is_held(web: httpx.Client, her_picture: Any) -> None:
+    assert upload(web, jpeg(her_picture)[:9000], OPERATOR)["decision"] == "hold"

@@ -24,7 +24,7 @@ from entrenous.stop.index.file_index import FileIndex
 from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_engine
-from tests.ready import begun
+from tests.ready import start_program
 from tests.stop.index.index_banks import agrees, fresh, register
 
 INITIAL_HASHES = 10_500  # hashes: enough that the index builds tables
@@ -85,7 +85,7 @@ def kill_once(folder: Path, seed: int, reported: Reported, shards: int) -> None:
     rng = np.random.default_rng(seed)
     command = [sys.executable, "-m", "tests.stop.index.index_kills", "--work", str(folder)]
     options = ["--seed", str(seed), "--shards", str(shards)]
-    with begun([*command, *options], stdout=subprocess.PIPE) as worker:
+    with start_program([*command, *options], stdout=subprocess.PIPE) as worker:
         assert worker.stdout is not None
         assert worker.stdout.readline() == b"ready\n"
         try:

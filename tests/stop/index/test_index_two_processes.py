@@ -15,7 +15,7 @@ from entrenous.stop.registration import ClaimEvent
 from entrenous.stop.store.bank_store import BankStore
 from entrenous.stop.store.engine import open_postgres_engine
 from tests.postgres import Cluster
-from tests.ready import begun
+from tests.ready import start_program
 from tests.stop.index.index_banks import fresh, register
 
 pytestmark = pytest.mark.real
@@ -27,7 +27,9 @@ WITHIN_S = 1.0  # the limit of the median, since the machine may be busy
 @contextmanager
 def other_process(folder: Path, url: str) -> Iterator[Callable[[bytes], int]]:
     command = [sys.executable, "-m", "tests.stop.index.asked", str(folder), url]
-    with begun(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with start_program(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         output, queries = process.stdout, process.stdin

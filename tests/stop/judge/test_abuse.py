@@ -18,13 +18,13 @@ from tests.stop.platform_for_tests import Room, jpeg, judge_upload, picture, png
 
 
 @pytest.fixture(scope="module")
-def hers() -> Any:
+def her_picture() -> Any:
     """Return a picture of 512 x 512 pixels; collisions are crafted at the size of uploads."""
     return skimage.data.astronaut()
 
 
 @pytest.fixture(scope="module")
-def another() -> Any:
+def other_picture() -> Any:
     return skimage.data.coffee()
 
 
@@ -40,15 +40,18 @@ ENCODINGS: dict[str, Callable[[Any], bytes]] = {
 @pytest.mark.slow
 @pytest.mark.threat("claim-censors")
 def test_a_famous_picture_is_held_at_most_released_and_never_held_again(
-    room: Room, hers: Any
+    room: Room, her_picture: Any
 ) -> None:
     """Registering a famous picture never refuses it; after one review it is no longer held."""
-    claim = room.protect(hers).claim
-    cases = {how: judge_upload(encode(hers), room.platform) for how, encode in ENCODINGS.items()}
+    claim = room.protect(her_picture).claim
+    cases = {
+        how: judge_upload(encode(her_picture), room.platform) for how, encode in ENCODINGS.items()
+    }
     assert {one.outcome for one in cases.values()} == {Outcome.HOLD}
     release_case(cases["as it is"].case, room.platform)
     again = {
-        how: judge_upload(encode(hers), room.platform).outcome for how, encode in ENCODINGS.items()
+        how: judge_upload(encode(her_picture), room.platform).outcome
+        for how, encode in ENCODINGS.items()
     }
     assert again == dict.fromkeys(ENCODINGS, Outcome.LET_THROUGH)
     assert room.platform.bank.claim(claim).state is ClaimState.WAITING
@@ -69,15 +72,15 @@ def craft_collision(looks_like: Any, hashes_like: Any) -> Any:
 @pytest.mark.slow
 @pytest.mark.threat("made-collision")
 def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
-    room: Room, hers: Any, another: Any
+    room: Room, her_picture: Any, other_picture: Any
 ) -> None:
-    collision = craft_collision(another, hers)
-    apart = distance(fingerprint(picture(collision)), fingerprint(picture(hers)))
+    collision = craft_collision(other_picture, her_picture)
+    apart = distance(fingerprint(picture(collision)), fingerprint(picture(her_picture)))
     assert apart <= PDQ_RADIUS_BITS
-    assert _fine_line_correlation(collision, another) > _fine_line_correlation(
-        collision, cv2.resize(hers, collision.shape[1::-1])
+    assert _fine_line_correlation(collision, other_picture) > _fine_line_correlation(
+        collision, cv2.resize(her_picture, collision.shape[1::-1])
     )
-    claim = room.protect(hers, parts=False).claim
+    claim = room.protect(her_picture, parts=False).claim
     decision = judge_upload(png(collision), room.platform)
     assert decision.outcome is Outcome.HOLD
     assert [match.distance for match in decision.matches] == [apart]
@@ -85,19 +88,19 @@ def test_a_collision_made_on_purpose_is_held_and_a_person_sees_the_upload(
     assert room.platform.reviews.upload_bytes(decision.case) == png(collision)
     release_case(decision.case, room.platform)
     assert judge_upload(png(collision), room.platform).outcome is Outcome.LET_THROUGH
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.HOLD
     assert room.platform.bank.claim(claim).disputes == 0  # it only resembles the registered picture
 
 
 @pytest.mark.slow
 @pytest.mark.threat("made-collision")
 def test_collision_with_a_confirmed_claim_is_refused_and_appeal_is_reviewed(
-    room: Room, hers: Any, another: Any
+    room: Room, her_picture: Any, other_picture: Any
 ) -> None:
     """The gate then refuses by the hash alone: it cannot distinguish the two pictures."""
-    collision = png(craft_collision(another, hers))
-    claim = room.protect(hers, parts=False).claim
-    confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
+    collision = png(craft_collision(other_picture, her_picture))
+    claim = room.protect(her_picture, parts=False).claim
+    confirm_case(judge_upload(jpeg(her_picture), room.platform).case, room.platform)
     decision = judge_upload(collision, room.platform)
     assert decision.outcome is Outcome.REFUSE
     assert decision.secret is not None
@@ -105,7 +108,7 @@ def test_collision_with_a_confirmed_claim_is_refused_and_appeal_is_reviewed(
     assert room.platform.reviews.upload_bytes(decision.case) == collision
     release_case(decision.case, room.platform)
     assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.REFUSE
 
 
 def _fine_line_correlation(one: Any, other: Any) -> float:

@@ -36,14 +36,14 @@ def judge(room: Room, data: bytes) -> tuple[Decision, Secret]:
     return decision, decision.secret
 
 
-def test_appealed_refusal_is_reviewed_with_the_file(room: Room, hers: Any) -> None:
-    decision, secret = judge_refused(room, hers)
+def test_appealed_refusal_is_reviewed_with_the_file(room: Room, her_picture: Any) -> None:
+    decision, secret = judge_refused(room, her_picture)
     assert decision.outcome is Outcome.REFUSE
-    submit_appeal(decision.case, secret, jpeg(hers), room.platform)
+    submit_appeal(decision.case, secret, jpeg(her_picture), room.platform)
     review = room.platform.reviews.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found) == (decision.case, FoundBy.APPEAL)
-    assert room.platform.reviews.upload_bytes(decision.case) == jpeg(hers)
+    assert room.platform.reviews.upload_bytes(decision.case) == jpeg(her_picture)
     with pytest.raises(AlreadyAppealed):
         submit_appeal(decision.case, secret, None, room.platform)
     release_case(decision.case, room.platform)
@@ -51,19 +51,19 @@ def test_appealed_refusal_is_reviewed_with_the_file(room: Room, hers: Any) -> No
     assert (claim.state, claim.disputes) == (ClaimState.CONFIRMED, 1)
 
 
-def test_only_the_sha256_of_a_refused_upload_is_kept(room: Room, hers: Any) -> None:
-    decision, secret = judge_refused(room, hers)
+def test_only_the_sha256_of_a_refused_upload_is_kept(room: Room, her_picture: Any) -> None:
+    decision, secret = judge_refused(room, her_picture)
     stored = room.platform.reviews.review(decision.case)
     assert stored.bits is None
     with pytest.raises(NoSuchReview):
         room.platform.reviews.upload_bytes(decision.case)
     with pytest.raises(UploadFileDiffers):
-        submit_appeal(decision.case, secret, jpeg(hers, 51), room.platform)
+        submit_appeal(decision.case, secret, jpeg(her_picture, 51), room.platform)
     submit_appeal(decision.case, secret, None, room.platform)
 
 
-def test_appeal_with_a_wrong_secret_is_refused(room: Room, hers: Any) -> None:
-    decision, secret = judge_refused(room, hers)
+def test_appeal_with_a_wrong_secret_is_refused(room: Room, her_picture: Any) -> None:
+    decision, secret = judge_refused(room, her_picture)
     other = Secret(bytes(16))
     for case, given_secret in ((decision.case, other), ("0000-0000-0000", secret)):
         with pytest.raises(NoSuchReview):
@@ -73,10 +73,10 @@ def test_appeal_with_a_wrong_secret_is_refused(room: Room, hers: Any) -> None:
 
 @pytest.mark.threat("probing-registered")
 def test_appeal_does_not_reveal_whether_an_upload_is_held(
-    room: Room, hers: Any, another: Any
+    room: Room, her_picture: Any, other_picture: Any
 ) -> None:
-    room.protect(hers, parts=False)
-    for pixels in (hers, another):
+    room.protect(her_picture, parts=False)
+    for pixels in (her_picture, other_picture):
         decision, secret = judge(room, jpeg(pixels))
         before = room.platform.reviews.review(decision.case)
         submit_appeal(decision.case, secret, b"whatever it is", room.platform)
@@ -85,65 +85,65 @@ def test_appeal_does_not_reveal_whether_an_upload_is_held(
         assert room.platform.reviews.review(decision.case) == before
 
 
-def test_upload_refused_by_a_reviewer_can_be_appealed(room: Room, hers: Any) -> None:
-    room.protect(hers, parts=False)
-    decision, secret = judge(room, jpeg(hers))
+def test_upload_refused_by_a_reviewer_can_be_appealed(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture, parts=False)
+    decision, secret = judge(room, jpeg(her_picture))
     confirm_case(decision.case, room.platform)
-    submit_appeal(decision.case, secret, jpeg(hers), room.platform)
+    submit_appeal(decision.case, secret, jpeg(her_picture), room.platform)
     assert release_case(decision.case, room.platform).found is FoundBy.APPEAL
     assert room.platform.reviews.review(decision.case).state is ReviewState.RELEASED
 
 
 @pytest.mark.slow
 def test_upload_released_on_appeal_is_not_refused_again(
-    room: Room, hers: Any, another: Any
+    room: Room, her_picture: Any, other_picture: Any
 ) -> None:
     """The order of decisions counts, not the clock, which runs backwards here."""
-    claim = room.protect(hers, parts=False).claim
-    confirm_case(judge(room, jpeg(hers))[0].case, room.platform)
-    decision, secret = judge(room, jpeg(hers))
+    claim = room.protect(her_picture, parts=False).claim
+    confirm_case(judge(room, jpeg(her_picture))[0].case, room.platform)
+    decision, secret = judge(room, jpeg(her_picture))
     assert decision.outcome is Outcome.REFUSE
-    submit_appeal(decision.case, secret, jpeg(hers), room.platform)
-    room.clock.wind(hours=-1)
+    submit_appeal(decision.case, secret, jpeg(her_picture), room.platform)
+    room.clock.advance(hours=-1)
     release_case(decision.case, room.platform)
     for quality in (50, 60):  # and a similar upload
-        assert judge(room, jpeg(hers, quality))[0].outcome is Outcome.LET_THROUGH
+        assert judge(room, jpeg(her_picture, quality))[0].outcome is Outcome.LET_THROUGH
     assert room.platform.bank.claim(claim).state is ClaimState.CONFIRMED
-    room.protect(another, parts=False)
-    assert judge(room, jpeg(another))[0].outcome is Outcome.HOLD
+    room.protect(other_picture, parts=False)
+    assert judge(room, jpeg(other_picture))[0].outcome is Outcome.HOLD
 
 
 @pytest.mark.slow
 def test_release_after_an_appeal_without_the_file_covers_that_file_only(
-    room: Room, hers: Any
+    room: Room, her_picture: Any
 ) -> None:
-    decision, secret = judge_refused(room, hers)
+    decision, secret = judge_refused(room, her_picture)
     submit_appeal(decision.case, secret, None, room.platform)
     release_case(decision.case, room.platform)
-    assert dry_run(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
-    assert judge(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
+    assert dry_run(jpeg(her_picture), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge(room, jpeg(her_picture))[0].outcome is Outcome.LET_THROUGH
     assert run_next_deferred_scan(room.platform)
     assert room.platform.reviews.count_waiting_items() == 0
-    assert judge(room, jpeg(hers, 51))[0].outcome is Outcome.REFUSE
+    assert judge(room, jpeg(her_picture, 51))[0].outcome is Outcome.REFUSE
 
 
 @pytest.mark.slow
-def test_confirmation_after_a_release_prevails(room: Room, hers: Any) -> None:
-    room.protect(hers)
-    release_case(judge(room, jpeg(hers))[0].case, room.platform)
-    assert judge(room, jpeg(hers))[0].outcome is Outcome.LET_THROUGH
-    room.clock.wind(minutes=1)
-    room.protect(hers)  # another person's claim, so that the upload is held again
-    case = judge(room, jpeg(hers))[0].case
-    room.clock.wind(hours=-1)
+def test_confirmation_after_a_release_prevails(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture)
+    release_case(judge(room, jpeg(her_picture))[0].case, room.platform)
+    assert judge(room, jpeg(her_picture))[0].outcome is Outcome.LET_THROUGH
+    room.clock.advance(minutes=1)
+    room.protect(her_picture)  # another person's claim, so that the upload is held again
+    case = judge(room, jpeg(her_picture))[0].case
+    room.clock.advance(hours=-1)
     confirm_case(case, room.platform)
-    assert judge(room, jpeg(hers))[0].outcome is Outcome.REFUSE
+    assert judge(room, jpeg(her_picture))[0].outcome is Outcome.REFUSE
 
 
-def test_releasing_a_look_alike_does_not_release_the_picture(room: Room, hers: Any) -> None:
-    decision, _ = judge_refused(room, hers)
+def test_releasing_a_look_alike_does_not_release_the_picture(room: Room, her_picture: Any) -> None:
+    decision, _ = judge_refused(room, her_picture)
     bits = room.platform.bank.whole_picture_hashes_of(decision.matches[0].claim)[0]
     alike = bytes([bits[0] ^ 0xFF]) + bits[1:]  # 8 of its bits differ
     entry = Claim(ClaimId("r"), RELEASED_BANK, ClaimState.CONFIRMED, "pdq", 100, room.clock.now())
     room.platform.bank.register(Registration(entry, (alike,)))
-    assert judge(room, jpeg(hers))[0].outcome is Outcome.REFUSE
+    assert judge(room, jpeg(her_picture))[0].outcome is Outcome.REFUSE

@@ -215,7 +215,7 @@ def test_frames_of_an_accepted_video_are_kept_for_a_time(
     assert 3 <= len(clip.frames) <= 240
     assert all(differing_bits(*pair) > 10 for pair in itertools.pairwise(clip.frames))
     assert reviews.stored_picture_hashes(0, 9) == ()
-    room.clock.wind(days=31)
+    room.clock.advance(days=31)
     delete_expired_upload_data(room.platform)
     kept = reviews.review(decision.case)
     assert (kept.bits, kept.upload_sha256, kept.reference) == (None, None, "")
@@ -412,7 +412,7 @@ def test_released_clip_file_passes_until_a_newer_claim(
     assert room.platform.bank.claim(claim).disputes == 1
     assert judge(room, upload).outcome is Outcome.LET_THROUGH
     assert judge(room, other).outcome is Outcome.HOLD
-    room.clock.wind(hours=1)
+    room.clock.advance(hours=1)
     register(room, film, name="later")
     assert judge(room, upload).outcome is Outcome.HOLD
 
@@ -445,7 +445,7 @@ def test_waiting_clip_gets_later_claims_and_a_released_one_is_looked_back_at(
     assert [match.claim for match in matches] == [first, second]
     release_case(case, room.platform)
     assert look_back([first, second], room.platform) == 0
-    room.clock.wind(days=1)
+    room.clock.advance(days=1)
     third = register(room, film, name="third")
     assert look_back([third], room.platform) == 1
     (found,) = room.platform.reviews.published_to_review_or_remove("", 9)
@@ -467,7 +467,7 @@ def test_clip_released_after_an_appeal_is_not_refused_again(
     assert decision.outcome is Outcome.REFUSE
     assert decision.secret is not None
     submit_appeal(decision.case, decision.secret, upload, room.platform)
-    room.clock.wind(hours=-1)
+    room.clock.advance(hours=-1)
     release_case(decision.case, room.platform)
     assert judge(room, upload).outcome is Outcome.LET_THROUGH
     assert judge(room, film).outcome is Outcome.REFUSE
@@ -546,7 +546,7 @@ def test_decoding_stops_at_the_scanned_length(room: Room, film: bytes) -> None:
 def test_clip_that_takes_too_long_to_decode_is_held(room: Room, film: bytes) -> None:
     class SlowClock:
         def now(self) -> Any:
-            room.clock.wind(seconds=10)
+            room.clock.advance(seconds=10)
             return room.clock.now()
 
     platform = replace(room.platform, clock=SlowClock())
@@ -613,9 +613,9 @@ def test_a_release_of_a_clip_says_nothing_of_claims_that_were_not_shown(
 ) -> None:
     room.protect(scene[20], parts=False)
     case = judge_upload(film, room.platform, "post 1").case
-    room.clock.wind(seconds=10)
-    hers = register(room, film)
+    room.clock.advance(seconds=10)
+    her_picture = register(room, film)
     release_case(case, room.platform)  # before a look-back for her claim
-    assert look_back([hers], room.platform) == 1
+    assert look_back([her_picture], room.platform) == 1
     assert room.platform.reviews.review(case).state is ReviewState.WAITING
     assert judge_upload(film, room.platform).outcome is Outcome.HOLD

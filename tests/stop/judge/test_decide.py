@@ -37,9 +37,9 @@ def _bordered(pixels: Any, width: int) -> Any:
 
 @pytest.mark.threat("claim-censors")
 @pytest.mark.parametrize("how", EDITS)
-def test_an_edited_upload_is_held_and_says_how(room: Room, hers: Any, how: str) -> None:
-    claim = room.protect(hers, parts=False).claim
-    decision = judge_upload(EDITS[how](hers), room.platform)
+def test_an_edited_upload_is_held_and_says_how(room: Room, her_picture: Any, how: str) -> None:
+    claim = room.protect(her_picture, parts=False).claim
+    decision = judge_upload(EDITS[how](her_picture), room.platform)
     assert decision.outcome is Outcome.HOLD
     (match,) = decision.matches
     assert (match.bank, match.claim, match.how, match.part) == (PEOPLE_BANK, claim, how, False)
@@ -47,11 +47,11 @@ def test_an_edited_upload_is_held_and_says_how(room: Room, hers: Any, how: str) 
 
 
 @pytest.mark.slow
-def test_cut_out_is_held_if_windows_were_registered(room: Room, hers: Any) -> None:
-    upload = screenshot_crop(hers)
-    room.protect(hers, parts=False)
+def test_cut_out_is_held_if_windows_were_registered(room: Room, her_picture: Any) -> None:
+    upload = screenshot_crop(her_picture)
+    room.protect(her_picture, parts=False)
     assert judge_upload(upload, room.platform).outcome is Outcome.LET_THROUGH
-    room.protect(hers, parts=True)
+    room.protect(her_picture, parts=True)
     decision = judge_upload(upload, room.platform)
     assert decision.outcome is Outcome.HOLD
     assert [(match.how, match.part) for match in decision.matches] == [("cut-out", True)]
@@ -82,11 +82,13 @@ class RecordingIndex:
 
 @pytest.mark.slow
 @pytest.mark.threat("probing-registered")
-def test_second_scan_depends_on_the_bank_alone(room: Room, hers: Any, another: Any) -> None:
-    uploads = (jpeg(hers), jpeg(another), screenshot_crop(hers))
-    room.protect(hers, parts=False)
+def test_second_scan_depends_on_the_bank_alone(
+    room: Room, her_picture: Any, other_picture: Any
+) -> None:
+    uploads = (jpeg(her_picture), jpeg(other_picture), screenshot_crop(her_picture))
+    room.protect(her_picture, parts=False)
     assert not any(scans_parts(room, one) for one in uploads)
-    room.protect(hers, parts=True)
+    room.protect(her_picture, parts=True)
     assert all(scans_parts(room, one) for one in uploads)
     count = room.platform.index.part_hash_count()
     for limits, expected in (
@@ -99,10 +101,10 @@ def test_second_scan_depends_on_the_bank_alone(room: Room, hers: Any, another: A
 
 
 @pytest.mark.slow
-def test_deferred_scan_finds_a_cut_out_if_the_bank_has_too_many_parts(hers: Any) -> None:
+def test_deferred_scan_finds_a_cut_out_if_the_bank_has_too_many_parts(her_picture: Any) -> None:
     room = Room(limits=GateLimits(second_look_hashes=1))
-    room.protect(hers, parts=True)
-    decision = judge_upload(screenshot_crop(hers), room.platform)
+    room.protect(her_picture, parts=True)
+    decision = judge_upload(screenshot_crop(her_picture), room.platform)
     assert decision.outcome is Outcome.LET_THROUGH
     assert run_next_deferred_scan(room.platform)
     (review,) = room.platform.reviews.published_to_review_or_remove("", 9)
@@ -110,24 +112,28 @@ def test_deferred_scan_finds_a_cut_out_if_the_bank_has_too_many_parts(hers: Any)
 
 
 @pytest.mark.slow
-def test_unrelated_photograph_is_let_through(room: Room, hers: Any, another: Any) -> None:
-    room.protect(hers)
-    decision = judge_upload(jpeg(another), room.platform)
+def test_unrelated_photograph_is_let_through(
+    room: Room, her_picture: Any, other_picture: Any
+) -> None:
+    room.protect(her_picture)
+    decision = judge_upload(jpeg(other_picture), room.platform)
     assert (decision.outcome, decision.matches) == (Outcome.LET_THROUGH, ())
     assert room.platform.reviews.count_waiting_items() == 0
 
 
 @pytest.mark.slow
-def test_confirmed_claim_refuses_a_whole_picture_and_holds_a_part(room: Room, hers: Any) -> None:
-    claim = room.protect(hers).claim
+def test_confirmed_claim_refuses_a_whole_picture_and_holds_a_part(
+    room: Room, her_picture: Any
+) -> None:
+    claim = room.protect(her_picture).claim
     room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
-    assert judge_upload(screenshot_crop(hers), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(screenshot_crop(her_picture), room.platform).outcome is Outcome.HOLD
 
 
-def test_each_bank_has_its_own_radius(room: Room, hers: Any) -> None:
-    room.protect(hers, parts=False)
-    upload = jpeg(cv2.GaussianBlur(hers, (0, 0), 3), 20)
+def test_each_bank_has_its_own_radius(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture, parts=False)
+    upload = jpeg(cv2.GaussianBlur(her_picture, (0, 0), 3), 20)
     (match,) = judge_upload(upload, room.platform).matches
     assert match.distance > 0
     room.platform.bank.set_bank(replace(Bank(PEOPLE_BANK), radius=match.distance - 1))
@@ -135,16 +141,16 @@ def test_each_bank_has_its_own_radius(room: Room, hers: Any) -> None:
 
 
 @pytest.mark.slow
-def test_two_claims_on_one_picture_give_two_matches(room: Room, hers: Any) -> None:
-    claims = {room.protect(hers).claim, room.protect(hers).claim}
-    matches = judge_upload(jpeg(hers), room.platform).matches
+def test_two_claims_on_one_picture_give_two_matches(room: Room, her_picture: Any) -> None:
+    claims = {room.protect(her_picture).claim, room.protect(her_picture).claim}
+    matches = judge_upload(jpeg(her_picture), room.platform).matches
     assert {match.claim for match in matches} == claims
 
 
-def test_unreadable_upload_is_held(room: Room, hers: Any) -> None:
-    decision = judge_upload(jpeg(hers)[:9000], room.platform)
+def test_unreadable_upload_is_held(room: Room, her_picture: Any) -> None:
+    decision = judge_upload(jpeg(her_picture)[:9000], room.platform)
     assert (decision.outcome, decision.matches) == (Outcome.HOLD, ())
-    assert room.platform.reviews.upload_bytes(decision.case) == jpeg(hers)[:9000]
+    assert room.platform.reviews.upload_bytes(decision.case) == jpeg(her_picture)[:9000]
 
 
 def test_file_that_is_not_a_picture_raises(room: Room) -> None:
@@ -153,20 +159,20 @@ def test_file_that_is_not_a_picture_raises(room: Room) -> None:
 
 
 @pytest.mark.slow
-def test_flat_upload_gets_a_decision(room: Room, hers: Any) -> None:
-    room.protect(hers)
+def test_flat_upload_gets_a_decision(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture)
     fog = np.full((300, 400, 3), 120, dtype=np.uint8)
     assert judge_upload(png(fog), room.platform).outcome is Outcome.LET_THROUGH
 
 
-def test_each_upload_gets_its_own_case_number(room: Room, another: Any) -> None:
-    cases = {judge_upload(jpeg(another), room.platform).case for _ in range(3)}
+def test_each_upload_gets_its_own_case_number(room: Room, other_picture: Any) -> None:
+    cases = {judge_upload(jpeg(other_picture), room.platform).case for _ in range(3)}
     assert len(cases) == 3
 
 
 @pytest.mark.slow
-def test_luma_only_decoding_finds_the_same_matches(room: Room, hers: Any) -> None:
-    room.protect(hers)
+def test_luma_only_decoding_finds_the_same_matches(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture)
     seen: list[bytes] = []
 
     def read_luma(untrusted_data: bytes, at_least_px: int) -> Picture:
@@ -174,24 +180,28 @@ def test_luma_only_decoding_finds_the_same_matches(room: Room, hers: Any) -> Non
         return read_picture(untrusted_data, at_least_px=at_least_px, luma=True)
 
     quicker = replace(room.platform, read_luma=read_luma)
-    upload = jpeg(hers)
+    upload = jpeg(her_picture)
     decision = judge_upload(upload, quicker)
     assert set(seen) == {upload}
     assert (decision.outcome, decision.matches[0].distance <= 4) == (Outcome.HOLD, True)
 
 
-def test_refused_upload_is_stored_with_the_platform_s_reference(room: Room, hers: Any) -> None:
-    room.protect(hers)
-    confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
-    refused = judge_upload(jpeg(hers), room.platform, "post 9")
+def test_refused_upload_is_stored_with_the_platform_s_reference(
+    room: Room, her_picture: Any
+) -> None:
+    room.protect(her_picture)
+    confirm_case(judge_upload(jpeg(her_picture), room.platform).case, room.platform)
+    refused = judge_upload(jpeg(her_picture), room.platform, "post 9")
     assert refused.outcome is Outcome.REFUSE
     assert room.platform.reviews.review(refused.case).reference == "post 9"
 
 
 @pytest.mark.parametrize("days", [0, 1])
-def test_hashes_of_an_accepted_upload_are_stored_for_look_backs_only(hers: Any, days: int) -> None:
+def test_hashes_of_an_accepted_upload_are_stored_for_look_backs_only(
+    her_picture: Any, days: int
+) -> None:
     room = Room(limits=GateLimits(look_back_days=days))
-    accepted = judge_upload(jpeg(hers), room.platform)
+    accepted = judge_upload(jpeg(her_picture), room.platform)
     assert accepted.outcome is Outcome.LET_THROUGH
     assert (room.platform.reviews.review(accepted.case).bits is None) == (days == 0)
 

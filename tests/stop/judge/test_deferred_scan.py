@@ -32,12 +32,12 @@ pytestmark = pytest.mark.slow
 
 
 def test_upload_found_by_the_deferred_scan_waits_with_its_bytes(
-    room: Room, hers: Any, another: Any
+    room: Room, her_picture: Any, other_picture: Any
 ) -> None:
-    protection = room.protect(hers, parts=False)
-    page = jpeg(on_a_page(hers))
+    protection = room.protect(her_picture, parts=False)
+    page = jpeg(on_a_page(her_picture))
     decision = judge_upload(page, room.platform, "post 17")
-    judge_upload(jpeg(another), room.platform, "post 18")
+    judge_upload(jpeg(other_picture), room.platform, "post 18")
     assert decision.outcome is Outcome.LET_THROUGH
     assert room.platform.reviews.count_due_work() == DueCounts(slow_looks=2, look_backs=1)
     assert [run_next_deferred_scan(room.platform) for _ in range(3)] == [True, True, False]
@@ -55,11 +55,13 @@ def test_upload_found_by_the_deferred_scan_waits_with_its_bytes(
 
 
 @pytest.mark.parametrize("parts", [False, True])
-def test_parts_are_scanned_only_if_the_bank_has_some(room: Room, hers: Any, parts: Any) -> None:
-    room.protect(hers, parts=parts)
+def test_parts_are_scanned_only_if_the_bank_has_some(
+    room: Room, her_picture: Any, parts: Any
+) -> None:
+    room.protect(her_picture, parts=parts)
     index = RecordingIndex(room.platform.index)
     platform = replace(room.platform, index=index)
-    page = jpeg(on_a_page(hers))
+    page = jpeg(on_a_page(her_picture))
     judge_upload(page, room.platform)
     assert run_next_deferred_scan(platform)
     assert (True in index.searched_parts) is parts
@@ -75,35 +77,37 @@ def judge_and_scan(room: Room, pixels: Any) -> str:
 
 
 def test_upload_confirmed_after_the_deferred_scan_is_held_before_publication(
-    room: Room, hers: Any
+    room: Room, her_picture: Any
 ) -> None:
     """The same page may surround other pictures, so a person reviews every such upload."""
-    protection = room.protect(hers, parts=False)
-    confirm_case(judge_and_scan(room, hers), room.platform)
+    protection = room.protect(her_picture, parts=False)
+    confirm_case(judge_and_scan(room, her_picture), room.platform)
     assert room.platform.bank.claim(protection.claim).state is ClaimState.WAITING
-    held = judge_upload(jpeg(on_a_page(hers)), room.platform)
+    held = judge_upload(jpeg(on_a_page(her_picture)), room.platform)
     assert held.outcome is Outcome.HOLD
-    confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
-    assert judge_upload(jpeg(on_a_page(hers)), room.platform).outcome is Outcome.HOLD
+    confirm_case(judge_upload(jpeg(her_picture), room.platform).case, room.platform)
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(on_a_page(her_picture)), room.platform).outcome is Outcome.HOLD
 
 
-def test_upload_released_after_the_deferred_scan_is_not_held_again(room: Room, hers: Any) -> None:
-    protection = room.protect(hers, parts=False)
-    release_case(judge_and_scan(room, hers), room.platform)
+def test_upload_released_after_the_deferred_scan_is_not_held_again(
+    room: Room, her_picture: Any
+) -> None:
+    protection = room.protect(her_picture, parts=False)
+    release_case(judge_and_scan(room, her_picture), room.platform)
     assert room.platform.bank.claim(protection.claim).disputes == 0  # it matched only as a part
-    judge_and_scan(room, hers)
+    judge_and_scan(room, her_picture)
     assert room.platform.reviews.count_waiting_items() == 0
-    room.clock.wind(minutes=1)
-    room.protect(hers, parts=False)
-    judge_and_scan(room, hers)
+    room.clock.advance(minutes=1)
+    room.protect(her_picture, parts=False)
+    judge_and_scan(room, her_picture)
     assert room.platform.reviews.count_waiting_items() == 1
 
 
 @pytest.mark.threat("withdrawal-ignored")
-def test_withdrawal_closes_a_deferred_match(room: Room, hers: Any) -> None:
-    protection = room.protect(hers, parts=False)
-    case = judge_and_scan(room, hers)
+def test_withdrawal_closes_a_deferred_match(room: Room, her_picture: Any) -> None:
+    protection = room.protect(her_picture, parts=False)
+    case = judge_and_scan(room, her_picture)
     withdraw_protection(protection, room.gate, room.device)
     assert room.platform.reviews.count_waiting_items() == 0
     assert room.platform.reviews.review(case).state is ReviewState.CLOSED
@@ -111,83 +115,83 @@ def test_withdrawal_closes_a_deferred_match(room: Room, hers: Any) -> None:
 
 @pytest.mark.parametrize("change", [{"shadow": True}, {"on_claimed": Outcome.LET_THROUGH}])
 def test_deferred_scan_holds_nothing_for_a_shadow_or_permissive_bank(
-    room: Room, hers: Any, change: Any
+    room: Room, her_picture: Any, change: Any
 ) -> None:
-    room.protect(hers, parts=False)
+    room.protect(her_picture, parts=False)
     set_policy(PEOPLE_BANK, PolicyChange(**change), room.platform)
-    judge_and_scan(room, hers)
+    judge_and_scan(room, her_picture)
     assert room.platform.reviews.count_waiting_items() == 0
     assert room.platform.reviews.count_due_work().slow_looks == 0
 
 
-def test_deferred_scan_finds_a_claim_made_after_the_answer(room: Room, hers: Any) -> None:
-    case = judge_upload(jpeg(hers), room.platform).case
-    protection = room.protect(hers, parts=False)
+def test_deferred_scan_finds_a_claim_made_after_the_answer(room: Room, her_picture: Any) -> None:
+    case = judge_upload(jpeg(her_picture), room.platform).case
+    protection = room.protect(her_picture, parts=False)
     assert run_next_deferred_scan(room.platform)
     (match,) = room.platform.reviews.review(case).decision.matches
     assert (match.claim, match.how, match.part) == (protection.claim, "as it is", False)
 
 
-def test_deferred_scan_gathers_a_flood_into_one_item(hers: Any) -> None:
+def test_deferred_scan_gathers_a_flood_into_one_item(her_picture: Any) -> None:
     room = Room(limits=GateLimits(held_per_hash=2))
-    room.protect(hers, parts=False)
+    room.protect(her_picture, parts=False)
     for _ in range(4):
-        judge_and_scan(room, hers)
+        judge_and_scan(room, her_picture)
     assert room.platform.reviews.count_waiting_items() == 1
     assert len(room.platform.reviews.published_to_review_or_remove("", 9)) == 4
 
 
-def test_only_accepted_uploads_get_a_deferred_scan(room: Room, hers: Any) -> None:
-    room.protect(hers, parts=False)
-    for data in (jpeg(hers), jpeg(hers)[:400]):  # held: one matches, one is truncated
+def test_only_accepted_uploads_get_a_deferred_scan(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture, parts=False)
+    for data in (jpeg(her_picture), jpeg(her_picture)[:400]):  # held: one matches, one is truncated
         assert judge_upload(data, room.platform).outcome is Outcome.HOLD
     assert not run_next_deferred_scan(room.platform)
     assert room.platform.reviews.count_due_work().slow_looks == 0
 
 
-def test_deferred_scans_can_be_turned_off(hers: Any) -> None:
+def test_deferred_scans_can_be_turned_off(her_picture: Any) -> None:
     room = Room(limits=GateLimits(slow_looks=0))
-    judge_upload(jpeg(hers), room.platform)
-    room.clock.wind(hours=1)
+    judge_upload(jpeg(her_picture), room.platform)
+    room.clock.advance(hours=1)
     assert not run_next_deferred_scan(room.platform)
     assert skip_overdue_deferred_scans(room.platform) == 0
     assert room.platform.reviews.count_due_work() == DueCounts()
 
 
-def test_scans_without_room_or_bytes_are_skipped_and_counted(hers: Any) -> None:
+def test_scans_without_room_or_bytes_are_skipped_and_counted(her_picture: Any) -> None:
     room = Room(limits=GateLimits(slow_looks=1))
-    first = decide_upload(jpeg(hers), room.platform)
-    store_upload_bytes_if_needed(first, jpeg(hers), room.platform)
-    second = decide_upload(jpeg(hers), room.platform)
-    store_upload_bytes_if_needed(second, jpeg(hers), room.platform)  # no room
-    decide_upload(jpeg(hers), room.platform)  # the gate is killed here
+    first = decide_upload(jpeg(her_picture), room.platform)
+    store_upload_bytes_if_needed(first, jpeg(her_picture), room.platform)
+    second = decide_upload(jpeg(her_picture), room.platform)
+    store_upload_bytes_if_needed(second, jpeg(her_picture), room.platform)  # no room
+    decide_upload(jpeg(her_picture), room.platform)  # the gate is killed here
     assert skip_overdue_deferred_scans(room.platform) == 0
-    room.clock.wind(seconds=61)
+    room.clock.advance(seconds=61)
     assert skip_overdue_deferred_scans(room.platform) == 2
     assert room.platform.reviews.count_due_work() == DueCounts(1, 2)
     assert run_next_deferred_scan(room.platform)
     assert room.platform.reviews.count_due_work() == DueCounts(0, 2)
 
 
-def test_deferred_scan_is_tried_three_times_if_decoding_fails(room: Room, hers: Any) -> None:
+def test_deferred_scan_is_tried_three_times_if_decoding_fails(room: Room, her_picture: Any) -> None:
     def fail_to_decode(_data: bytes) -> Picture:
         raise PictureDecodingFailed
 
-    judge_upload(jpeg(hers), room.platform)
+    judge_upload(jpeg(her_picture), room.platform)
     failing = replace(room.platform, read_picture=fail_to_decode)
     for _ in range(3):
         with pytest.raises(PictureDecodingFailed):
             run_next_deferred_scan(failing)
         assert not run_next_deferred_scan(failing)
-        room.clock.wind(minutes=2)
+        room.clock.advance(minutes=2)
     assert not run_next_deferred_scan(failing)
     assert skip_overdue_deferred_scans(room.platform) == 1
 
 
-def test_hash_is_stored_once_the_deferred_scan_finds_a_match(hers: Any) -> None:
+def test_hash_is_stored_once_the_deferred_scan_finds_a_match(her_picture: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
-    room.protect(hers, parts=False)
-    case = judge_upload(jpeg(on_a_page(hers)), room.platform, "post 17").case
+    room.protect(her_picture, parts=False)
+    case = judge_upload(jpeg(on_a_page(her_picture)), room.platform, "post 17").case
     delete_expired_upload_data(room.platform)
     before = room.platform.reviews.review(case)
     assert (before.bits, before.upload_sha256, before.reference) == (None, None, "post 17")
@@ -196,14 +200,14 @@ def test_hash_is_stored_once_the_deferred_scan_finds_a_match(hers: Any) -> None:
     assert after.bits is not None
     assert after.upload_sha256 is not None
     confirm_case(case, room.platform)
-    assert judge_upload(jpeg(on_a_page(hers)), room.platform).outcome is Outcome.HOLD
+    assert judge_upload(jpeg(on_a_page(her_picture)), room.platform).outcome is Outcome.HOLD
 
 
 def test_answers_write_equally_much_with_and_without_a_deferred_scan(
-    room: Room, hers: Any, another: Any, monkeypatch: pytest.MonkeyPatch
+    room: Room, her_picture: Any, other_picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the answer, one row without bytes is written; the bytes follow later."""
-    room.protect(hers, parts=False)
+    room.protect(her_picture, parts=False)
     written = list[bytes | None]()
     record = ReviewQueue.record_upload
 
@@ -212,19 +216,19 @@ def test_answers_write_equally_much_with_and_without_a_deferred_scan(
         record(self, review, data)
 
     monkeypatch.setattr(ReviewQueue, "record_upload", record_and_note)
-    for pixels in (hers, another, np.zeros((300, 300, 3), np.uint8)):
+    for pixels in (her_picture, other_picture, np.zeros((300, 300, 3), np.uint8)):
         decide_upload(png(pixels), room.platform)
     assert written == [None] * 3
     assert room.platform.reviews.count_due_work().slow_looks == 0
 
 
-def test_no_scan_is_given_up_while_the_clock_is_ahead(room: Room, hers: Any) -> None:
-    room.protect(hers, parts=False)
-    judge_upload(jpeg(on_a_page(hers)), room.platform)
+def test_no_scan_is_given_up_while_the_clock_is_ahead(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture, parts=False)
+    judge_upload(jpeg(on_a_page(her_picture)), room.platform)
     record_clock(room.platform)
-    room.clock.wind(days=400)
+    room.clock.advance(days=400)
     record_clock(room.platform)
     assert clock_days_ahead(room.platform) == 400
     assert skip_overdue_deferred_scans(room.platform) == 0
-    room.clock.wind(days=-400)
+    room.clock.advance(days=-400)
     assert run_next_deferred_scan(room.platform)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
-def hers() -> Any:
+def her_picture() -> Any:
     """Return a picture of 512 x 512 pixels, the size that the edits below expect."""
     return skimage.data.astronaut()
 
@@ -102,9 +102,9 @@ WITHOUT_WINDOWS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("how", WITH_WINDOWS)
-def test_edited_pictures_are_found_by_windows(room: Room, hers: Any, how: str) -> None:
-    claim = room.protect(hers).claim
-    upload = picture(WITH_WINDOWS[how](hers))
+def test_edited_pictures_are_found_by_windows(room: Room, her_picture: Any, how: str) -> None:
+    claim = room.protect(her_picture).claim
+    upload = picture(WITH_WINDOWS[how](her_picture))
     assert not list(find_hits(hash_whole_picture(upload).whole, room.platform, part=False))
     ((match, _),) = best_deferred_hits(upload, room.platform)
     assert (match.claim, match.part) == (claim, True)
@@ -112,22 +112,22 @@ def test_edited_pictures_are_found_by_windows(room: Room, hers: Any, how: str) -
 
 
 @pytest.mark.parametrize("how", WITHOUT_WINDOWS)
-def test_edited_pictures_are_found_without_windows(room: Room, hers: Any, how: str) -> None:
-    claim = room.protect(hers, parts=False).claim
-    ((match, _),) = best_deferred_hits(picture(WITHOUT_WINDOWS[how](hers)), room.platform)
+def test_edited_pictures_are_found_without_windows(room: Room, her_picture: Any, how: str) -> None:
+    claim = room.protect(her_picture, parts=False).claim
+    ((match, _),) = best_deferred_hits(picture(WITHOUT_WINDOWS[how](her_picture)), room.platform)
     assert (match.claim, match.how, match.part) == (claim, how, True)
 
 
-def test_unrelated_picture_is_not_found_by_the_deferred_scan(room: Room, hers: Any) -> None:
-    room.protect(hers)
+def test_unrelated_picture_is_not_found_by_the_deferred_scan(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture)
     for pixels in (skimage.data.coffee(), on_a_page(skimage.data.rocket())):
         assert best_deferred_hits(picture(pixels), room.platform) == []
 
 
-def test_released_tile_of_a_collage_releases_no_other_tile(room: Room, hers: Any) -> None:
-    room.protect(hers)
+def test_released_tile_of_a_collage_releases_no_other_tile(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture)
     room.platform.bank.register(release_of(picture(skimage.data.coffee()), room))
-    hits = best_deferred_hits(picture(in_a_collage(hers)), room.platform)
+    hits = best_deferred_hits(picture(in_a_collage(her_picture)), room.platform)
     assert [claim.bank for _, claim in hits if claim.bank == RELEASED_BANK] == []
     assert len(hits) == 1
 
@@ -136,35 +136,35 @@ def view_part_flags(upload: Picture, *, has_parts: bool) -> list[bool]:
     return [batch.part for batch in views_for_deferred_scan(upload, lambda: has_parts)]
 
 
-def test_no_views_of_parts_are_made_if_the_bank_has_none(hers: Any) -> None:
-    upload = picture(on_a_page(hers))
+def test_no_views_of_parts_are_made_if_the_bank_has_none(her_picture: Any) -> None:
+    upload = picture(on_a_page(her_picture))
     without = view_part_flags(upload, has_parts=False)
     every = view_part_flags(upload, has_parts=True)
     assert without == [part for part in every if not part] != []
     assert any(every)
 
 
-def test_index_is_asked_for_parts_after_it_caught_up(room: Room, hers: Any) -> None:
+def test_index_is_asked_for_parts_after_it_caught_up(room: Room, her_picture: Any) -> None:
     """Before its first look-up, an index reports no parts."""
-    claim = room.protect(hers).claim
+    claim = room.protect(her_picture).claim
     assert room.platform.index.part_hash_count() == 0
-    ((match, _),) = best_deferred_hits(picture(written_over(hers)), room.platform)
+    ((match, _),) = best_deferred_hits(picture(written_over(her_picture)), room.platform)
     assert (match.claim, match.how) == (claim, "partly covered")
 
 
-def test_number_of_deferred_views_is_bounded(hers: Any) -> None:
-    framed = np.pad(on_a_page(hers), ((30, 30), (30, 30), (0, 0)))
-    nested = written_over(hers)
+def test_number_of_deferred_views_is_bounded(her_picture: Any) -> None:
+    framed = np.pad(on_a_page(her_picture), ((30, 30), (30, 30), (0, 0)))
+    nested = written_over(her_picture)
     for level in (0, 255, 100):
         nested = np.pad(nested, ((9, 9), (9, 9), (0, 0)), constant_values=level)
-    for pixels in (hers, framed, nested, in_a_collage(hers)):
+    for pixels in (her_picture, framed, nested, in_a_collage(her_picture)):
         batches = list(views_for_deferred_scan(picture(pixels)))
         assert sum(len(one.views) for one in batches if not one.part) <= 11_668
         assert sum(len(one.views) for one in batches if one.part) <= 26_000
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 300), (300, 4), (64, 64)])
-def test_flat_and_tiny_pictures_can_be_scanned(room: Room, hers: Any, shape: Any) -> None:
-    room.protect(hers)
+def test_flat_and_tiny_pictures_can_be_scanned(room: Room, her_picture: Any, shape: Any) -> None:
+    room.protect(her_picture)
     plain = np.full((*shape, 3), 120, dtype=np.uint8)
     assert best_deferred_hits(picture(plain), room.platform) == []

@@ -28,7 +28,7 @@ from entrenous.stop.protect import fingerprint_picture, register_fingerprints
 from entrenous.stop.register import accepted_embedding_model
 from entrenous.stop.registration import ClaimEvent, Consent, Protection
 from tests.embedder import FineEmbedder
-from tests.stop.platform_for_tests import NearGate, Room, picture
+from tests.stop.platform_for_tests import InProcessGate, Room, picture
 
 pytestmark = pytest.mark.slow
 
@@ -36,13 +36,13 @@ AGREED = Consent(adult=True, parts=False, embedding=True)
 
 
 @pytest.fixture(scope="module")
-def hers() -> Any:
+def her_picture() -> Any:
     """Return a picture of 512 x 512 pixels, since the network is given windows of it."""
     return skimage.data.astronaut()
 
 
 @pytest.fixture(scope="module")
-def another() -> Any:
+def other_picture() -> Any:
     return skimage.data.coffee()
 
 
@@ -51,7 +51,7 @@ def room(room: Room) -> Room:
     """Give the platform and the device an embedding network."""
     comparison = EmbeddingComparison(FineEmbedder(), RegisteredEmbeddings(room.bank))
     room.platform = replace(room.platform, embedding_comparison=comparison)
-    room.gate = NearGate(room.platform)
+    room.gate = InProcessGate(room.platform)
     room.device = replace(room.device, embedder=FineEmbedder())
     return room
 
@@ -74,9 +74,9 @@ def comparison_of(room: Room) -> EmbeddingComparison:
     return room.platform.embedding_comparison
 
 
-def test_look_alike_upload_is_found_as_a_part(room: Room, hers: Any) -> None:
-    protection = register(hers, room)
-    upload = picture(cv2.resize(hers, (300, 400)))
+def test_look_alike_upload_is_found_as_a_part(room: Room, her_picture: Any) -> None:
+    protection = register(her_picture, room)
+    upload = picture(cv2.resize(her_picture, (300, 400)))
     ((entry, (match, claim)), *_) = find_lookalike_hits(upload, comparison_of(room), room.bank)
     assert (match.claim, match.how, match.part) == (protection.claim, "looks alike", True)
     assert match.distance < 40
@@ -94,70 +94,76 @@ def test_flat_squares_need_a_higher_cosine() -> None:
     assert cosine_thresholds_of_squares((flat, photograph, flat)) == (0.7, 0.6, 0.7)
 
 
-def test_deferred_scan_finds_a_look_alike(room: Room, hers: Any, another: Any) -> None:
-    protection = register(hers, room)
-    upload = picture(lit_by(another, hers))
+def test_deferred_scan_finds_a_look_alike(room: Room, her_picture: Any, other_picture: Any) -> None:
+    protection = register(her_picture, room)
+    upload = picture(lit_by(other_picture, her_picture))
     plain = replace(room.platform, embedding_comparison=None)
     assert best_deferred_hits(upload, plain) == []
     ((match, _),) = best_deferred_hits(upload, room.platform)
     assert (match.claim, match.how, match.part) == (protection.claim, "looks alike", True)
 
 
-def test_look_alike_within_a_larger_picture_is_found(room: Room, hers: Any, another: Any) -> None:
-    protection = register(hers, room)
-    tiles = [cv2.resize(one, (300, 300)) for one in (another, hers)]
+def test_look_alike_within_a_larger_picture_is_found(
+    room: Room, her_picture: Any, other_picture: Any
+) -> None:
+    protection = register(her_picture, room)
+    tiles = [cv2.resize(one, (300, 300)) for one in (other_picture, her_picture)]
     upload = picture(np.vstack([np.hstack(tiles), np.hstack(tiles[:1] * 2)]))
     found = find_lookalike_hits(upload, comparison_of(room), room.bank)
     assert {match.claim for _, (match, _) in found} == {protection.claim}
 
 
-def test_unrelated_picture_is_no_look_alike(room: Room, hers: Any, another: Any) -> None:
-    register(hers, room)
-    assert find_lookalike_hits(picture(another), comparison_of(room), room.bank) == []
+def test_unrelated_picture_is_no_look_alike(
+    room: Room, her_picture: Any, other_picture: Any
+) -> None:
+    register(her_picture, room)
+    assert find_lookalike_hits(picture(other_picture), comparison_of(room), room.bank) == []
 
 
-def test_network_is_not_run_if_no_embedding_is_registered(room: Room, hers: Any) -> None:
+def test_network_is_not_run_if_no_embedding_is_registered(room: Room, her_picture: Any) -> None:
     class UnusedEmbedder(FineEmbedder):
         def embed(self, _squares: Any) -> Any:
             raise AssertionError
 
-    register(hers, room, replace(AGREED, embedding=False))
+    register(her_picture, room, replace(AGREED, embedding=False))
     comparison = replace(comparison_of(room), embedder=UnusedEmbedder())
-    assert find_lookalike_hits(picture(hers), comparison, room.bank) == []
+    assert find_lookalike_hits(picture(her_picture), comparison, room.bank) == []
 
 
-def test_claim_without_embedding_is_not_found_by_that_of_another(room: Room, hers: Any) -> None:
+def test_claim_without_embedding_is_not_found_by_that_of_another(
+    room: Room, her_picture: Any
+) -> None:
     """Both have the same hash."""
-    agreed = register(hers, room)
-    register(hers, room, replace(AGREED, embedding=False))
-    found = find_lookalike_hits(picture(hers), comparison_of(room), room.bank)
+    agreed = register(her_picture, room)
+    register(her_picture, room, replace(AGREED, embedding=False))
+    found = find_lookalike_hits(picture(her_picture), comparison_of(room), room.bank)
     assert {match.claim for _, (match, _) in found} == {agreed.claim}
 
 
 @pytest.mark.parametrize("event", [ClaimEvent.WITHDRAW, ClaimEvent.SUSPEND])
 def test_inactive_claim_is_not_found_by_its_embedding(
-    room: Room, hers: Any, event: ClaimEvent
+    room: Room, her_picture: Any, event: ClaimEvent
 ) -> None:
-    room.bank.apply_event(register(hers, room).claim, event)
-    assert find_lookalike_hits(picture(hers), comparison_of(room), room.bank) == []
+    room.bank.apply_event(register(her_picture, room).claim, event)
+    assert find_lookalike_hits(picture(her_picture), comparison_of(room), room.bank) == []
 
 
-def test_nothing_is_sent_to_a_gate_that_compares_none(room: Room, hers: Any) -> None:
-    room.gate = NearGate(replace(room.platform, embedding_comparison=None))
+def test_nothing_is_sent_to_a_gate_that_compares_none(room: Room, her_picture: Any) -> None:
+    room.gate = InProcessGate(replace(room.platform, embedding_comparison=None))
     with pytest.raises(PlatformTakesNoEmbedding, match="without --embedding"):
-        register(hers, room)
+        register(her_picture, room)
     assert room.gate.sent == []
 
 
-def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, hers: Any) -> None:
+def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, her_picture: Any) -> None:
     """The device does not ask first; the rest of its claim is stored."""
-    fingerprints = fingerprint_picture(picture(hers), AGREED, room.device)
+    fingerprints = fingerprint_picture(picture(her_picture), AGREED, room.device)
     assert fingerprints.embedding is not None
     other = replace(
         fingerprints, embedding=Embedding(fingerprints.embedding.numbers, "another-network")
     )
 
-    class ChangedGate(NearGate):
+    class ChangedGate(InProcessGate):
         def accepted_embedding_model(self) -> str | None:
             return "another-network"
 
@@ -166,12 +172,14 @@ def test_gate_stores_no_embedding_that_it_does_not_compare(room: Room, hers: Any
     assert room.bank.whole_picture_hashes_of(protection.claim) == (fingerprints.whole.bits,)
 
 
-def test_a_device_without_a_network_makes_none(room: Room, hers: Any) -> None:
+def test_a_device_without_a_network_makes_none(room: Room, her_picture: Any) -> None:
     device: Device = replace(room.device, embedder=None)
     with pytest.raises(EmbeddingModelMissing, match=r"Python 3\.12"):
-        fingerprint_picture(picture(hers), AGREED, device)
+        fingerprint_picture(picture(her_picture), AGREED, device)
     assert (
-        fingerprint_picture(picture(hers), replace(AGREED, embedding=False), device).embedding
+        fingerprint_picture(
+            picture(her_picture), replace(AGREED, embedding=False), device
+        ).embedding
         is None
     )
 

@@ -50,11 +50,11 @@ def protect(room: Room, pixels: Any) -> Any:
 
 @pytest.mark.parametrize("how", EDITS)
 def test_an_upload_that_was_let_through_is_found_by_a_new_claim(
-    room: Room, hers: Any, another: Any, how: str
+    room: Room, her_picture: Any, other_picture: Any, how: str
 ) -> None:
-    case = judge_upload(EDITS[how](hers), room.platform, "post 17").case
-    judge_upload(jpeg(another), room.platform, "post 18")
-    claim = protect(room, hers).claim
+    case = judge_upload(EDITS[how](her_picture), room.platform, "post 17").case
+    judge_upload(jpeg(other_picture), room.platform, "post 18")
+    claim = protect(room, her_picture).claim
     review = room.platform.reviews.next_waiting_upload()
     assert review is not None
     assert (review.case, review.found, review.reference) == (case, FoundBy.LOOK_BACK, "post 17")
@@ -67,40 +67,40 @@ def test_an_upload_that_was_let_through_is_found_by_a_new_claim(
 
 
 def test_confirming_a_look_back_confirms_the_claim_and_deletes_the_hash(
-    room: Room, hers: Any
+    room: Room, her_picture: Any
 ) -> None:
-    case = judge_upload(jpeg(hers), room.platform, "post 17").case
-    protect(room, hers)
+    case = judge_upload(jpeg(her_picture), room.platform, "post 17").case
+    protect(room, her_picture)
     assert confirm_case(case, room.platform).reference == "post 17"
     stored = room.platform.reviews.review(case)
     assert (stored.state, stored.bits, stored.reference) == (ReviewState.CONFIRMED, None, "post 17")
     room.clock.moment += PUBLISHED_LISTING_PERIOD  # until then it is listed for removal
     delete_expired_upload_data(room.platform)
     assert room.platform.reviews.review(case).reference == ""
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.REFUSE
 
 
-def test_upload_released_after_a_look_back_is_not_held_again(room: Room, hers: Any) -> None:
-    case = judge_upload(jpeg(hers), room.platform).case
-    claim = protect(room, hers).claim
+def test_upload_released_after_a_look_back_is_not_held_again(room: Room, her_picture: Any) -> None:
+    case = judge_upload(jpeg(her_picture), room.platform).case
+    claim = protect(room, her_picture).claim
     release_case(case, room.platform)
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.LET_THROUGH
     assert look_back([claim], room.platform) == 0
 
 
 @pytest.mark.threat("released-first")
 @pytest.mark.parametrize("found", ["late", "as it came"])
-def test_claim_after_a_release_is_reviewed_again(room: Room, hers: Any, found: str) -> None:
+def test_claim_after_a_release_is_reviewed_again(room: Room, her_picture: Any, found: str) -> None:
     """Otherwise a publisher could claim a picture first, have it released, and keep it online."""
     if found == "late":
-        case = judge_upload(jpeg(hers), room.platform, "post 17").case
-        protect(room, hers)
+        case = judge_upload(jpeg(her_picture), room.platform, "post 17").case
+        protect(room, her_picture)
     else:
-        room.protect(hers, parts=False)
-        case = judge_upload(jpeg(hers), room.platform, "post 17").case
+        room.protect(her_picture, parts=False)
+        case = judge_upload(jpeg(her_picture), room.platform, "post 17").case
     release_case(case, room.platform)
-    room.clock.wind(days=1)
-    second = protect(room, hers)
+    room.clock.advance(days=1)
+    second = protect(room, her_picture)
     review = room.platform.reviews.review(case)
     assert (review.state, review.found) == (ReviewState.WAITING, FoundBy.LOOK_BACK)
     assert ([one.claim for one in review.decision.matches], review.reference) == (
@@ -109,83 +109,85 @@ def test_claim_after_a_release_is_reviewed_again(room: Room, hers: Any, found: s
     )
     withdraw_protection(second, room.gate, room.device)
     assert room.platform.reviews.count_waiting_items() == 0
-    protect(room, hers)
+    protect(room, her_picture)
     assert room.platform.reviews.count_waiting_items() == 1
     confirm_case(case, room.platform)
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.REFUSE
 
 
-def test_released_upload_is_kept_for_a_time_only(room: Room, hers: Any) -> None:
-    case = judge_upload(jpeg(hers), room.platform).case
-    protect(room, hers)
+def test_released_upload_is_kept_for_a_time_only(room: Room, her_picture: Any) -> None:
+    case = judge_upload(jpeg(her_picture), room.platform).case
+    protect(room, her_picture)
     release_case(case, room.platform)
-    room.clock.wind(days=31)
+    room.clock.advance(days=31)
     delete_expired_upload_data(room.platform)
     stored = room.platform.reviews.review(case)
     assert (stored.state, stored.bits, stored.upload_sha256) == (ReviewState.RELEASED, None, None)
-    protect(room, hers)
+    protect(room, her_picture)
     assert room.platform.reviews.count_waiting_items() == 0
 
 
 @pytest.mark.threat("withdrawal-ignored")
 def test_withdrawal_closes_a_look_back_match_and_the_next_claim_finds_it(
-    room: Room, hers: Any
+    room: Room, her_picture: Any
 ) -> None:
-    case = judge_upload(jpeg(hers), room.platform, "post 17").case
+    case = judge_upload(jpeg(her_picture), room.platform, "post 17").case
     before = room.platform.reviews.review(case)
-    withdraw_protection(protect(room, hers), room.gate, room.device)
+    withdraw_protection(protect(room, her_picture), room.gate, room.device)
     assert room.platform.reviews.count_waiting_items() == 0
     assert room.platform.reviews.review(case) == before
-    protect(room, hers)
+    protect(room, her_picture)
     assert room.platform.reviews.count_waiting_items() == 1
 
 
-def test_hashes_of_accepted_uploads_are_kept_for_a_time_only(room: Room, hers: Any) -> None:
-    judge_upload(jpeg(hers), room.platform)
-    room.clock.wind(days=29)
+def test_hashes_of_accepted_uploads_are_kept_for_a_time_only(room: Room, her_picture: Any) -> None:
+    judge_upload(jpeg(her_picture), room.platform)
+    room.clock.advance(days=29)
     delete_expired_upload_data(room.platform)
     assert len(room.platform.reviews.stored_picture_hashes(0, 9)) == 1
-    room.clock.wind(days=2)
+    room.clock.advance(days=2)
     delete_expired_upload_data(room.platform)
     assert room.platform.reviews.stored_picture_hashes(0, 9) == ()
-    protect(room, hers)
+    protect(room, her_picture)
     assert room.platform.reviews.count_waiting_items() == 0
 
 
-def test_look_back_finds_nothing_if_no_hashes_are_kept(hers: Any) -> None:
+def test_look_back_finds_nothing_if_no_hashes_are_kept(her_picture: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
-    case = judge_upload(jpeg(hers), room.platform).case
+    case = judge_upload(jpeg(her_picture), room.platform).case
     assert room.platform.reviews.review(case).bits is None
-    protect(room, hers)
+    protect(room, her_picture)
     assert room.platform.reviews.count_waiting_items() == 0
 
 
-def test_look_back_skips_claims_of_shadow_or_permissive_banks(room: Room, hers: Any) -> None:
-    judge_upload(jpeg(hers), room.platform)
+def test_look_back_skips_claims_of_shadow_or_permissive_banks(room: Room, her_picture: Any) -> None:
+    judge_upload(jpeg(her_picture), room.platform)
     set_policy(PEOPLE_BANK, PolicyChange(shadow=True), room.platform)
-    protect(room, hers)
+    protect(room, her_picture)
     set_policy(
         PEOPLE_BANK, PolicyChange(shadow=False, on_claimed=Outcome.LET_THROUGH), room.platform
     )
-    claim = protect(room, hers).claim
+    claim = protect(room, her_picture).claim
     assert room.platform.reviews.count_waiting_items() == 0
     confirmed = room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
     assert look_back([confirmed.id], room.platform) == 1
 
 
-def test_look_back_for_two_claims_gives_two_matches_of_one_case(room: Room, hers: Any) -> None:
-    judge_upload(jpeg(hers), room.platform)
-    claims = [room.protect(hers).claim for _ in range(2)]
+def test_look_back_for_two_claims_gives_two_matches_of_one_case(
+    room: Room, her_picture: Any
+) -> None:
+    judge_upload(jpeg(her_picture), room.platform)
+    claims = [room.protect(her_picture).claim for _ in range(2)]
     assert look_back(claims, room.platform) == 1
     review = room.platform.reviews.next_waiting_upload()
     assert review is not None
     assert {match.claim for match in review.decision.matches} == set(claims)
 
 
-def test_look_back_left_by_a_killed_gate_is_done_later(room: Room, hers: Any) -> None:
+def test_look_back_left_by_a_killed_gate_is_done_later(room: Room, her_picture: Any) -> None:
     """The gate is killed after it answered the claim, and another one makes the look-back."""
-    case = judge_upload(jpeg(hers), room.platform).case
-    claim = room.protect(hers, parts=False).claim
+    case = judge_upload(jpeg(her_picture), room.platform).case
+    claim = room.protect(her_picture, parts=False).claim
     assert room.platform.reviews.count_due_work().look_backs == 1
     assert look_back_for_due_claims(room.platform) == 1
     assert room.platform.reviews.review(case).decision.matches[0].claim == claim
@@ -193,19 +195,21 @@ def test_look_back_left_by_a_killed_gate_is_done_later(room: Room, hers: Any) ->
     assert look_back_for_due_claims(room.platform) == 0
 
 
-def test_look_back_interrupted_by_a_kill_is_repeated(room: Room, hers: Any) -> None:
-    judge_upload(jpeg(hers), room.platform)
-    room.protect(hers, parts=False)
+def test_look_back_interrupted_by_a_kill_is_repeated(room: Room, her_picture: Any) -> None:
+    judge_upload(jpeg(her_picture), room.platform)
+    room.protect(her_picture, parts=False)
     # A gate leases the look-back and is killed.
     assert len(room.platform.reviews.lease_look_backs(room.clock.now() + LEASE_DURATION, 9)) == 1
     assert look_back_for_due_claims(room.platform) == 0
-    room.clock.wind(minutes=2)
+    room.clock.advance(minutes=2)
     assert look_back_for_due_claims(room.platform) == 1
 
 
-def test_upload_that_matches_sixty_claims_names_all_of_them(room: Room, hers: Any) -> None:
-    cases = [judge_upload(jpeg(hers), room.platform).case for _ in range(2)]
-    fingerprints = fingerprint_picture(picture(hers), Consent(adult=True, parts=False), room.device)
+def test_upload_that_matches_sixty_claims_names_all_of_them(room: Room, her_picture: Any) -> None:
+    cases = [judge_upload(jpeg(her_picture), room.platform).case for _ in range(2)]
+    fingerprints = fingerprint_picture(
+        picture(her_picture), Consent(adult=True, parts=False), room.device
+    )
     protections = [register_fingerprints(fingerprints, room.gate, room.device) for _ in range(60)]
     look_back_for_due_claims(room.platform)
     matched = {one.claim for one in room.platform.reviews.review(cases[0]).decision.matches}
@@ -222,10 +226,10 @@ def test_upload_that_matches_sixty_claims_names_all_of_them(room: Room, hers: An
 
 
 @pytest.mark.threat("released-first")
-def test_withdrawal_of_the_first_claim_keeps_the_second_match(room: Room, hers: Any) -> None:
+def test_withdrawal_of_the_first_claim_keeps_the_second_match(room: Room, her_picture: Any) -> None:
     """Otherwise a publisher could claim a picture first, withdraw later, and keep it online."""
-    case = judge_upload(jpeg(hers), room.platform, "post 17").case
-    first, second = protect(room, hers), protect(room, hers)
+    case = judge_upload(jpeg(her_picture), room.platform, "post 17").case
+    first, second = protect(room, her_picture), protect(room, her_picture)
     withdraw_protection(first, room.gate, room.device)
     review = room.platform.reviews.review(case)
     assert review.state is ReviewState.WAITING
@@ -235,10 +239,10 @@ def test_withdrawal_of_the_first_claim_keeps_the_second_match(room: Room, hers: 
     ]
 
 
-def test_waiting_upload_gets_a_later_claim(room: Room, hers: Any) -> None:
-    first = room.protect(hers, parts=False).claim
-    case = judge_upload(jpeg(hers), room.platform).case
-    second = protect(room, hers).claim
+def test_waiting_upload_gets_a_later_claim(room: Room, her_picture: Any) -> None:
+    first = room.protect(her_picture, parts=False).claim
+    case = judge_upload(jpeg(her_picture), room.platform).case
+    second = protect(room, her_picture).claim
     review = room.platform.reviews.review(case)
     assert (review.found, review.state) == (FoundBy.UPLOAD, ReviewState.WAITING)
     assert [match.claim for match in review.decision.matches] == [first, second]
@@ -250,15 +254,15 @@ def test_waiting_upload_gets_a_later_claim(room: Room, hers: Any) -> None:
 
 
 def test_confirmed_cut_out_is_found_among_accepted_uploads(
-    room: Room, hers: Any, another: Any
+    room: Room, her_picture: Any, other_picture: Any
 ) -> None:
     """A look-back finds a cut-out only after a reviewer confirmed another copy of it."""
     room.platform.bank.set_bank(Bank(PEOPLE_BANK))
-    piece = hers[: hers.shape[0] * 4 // 5, : hers.shape[1] * 4 // 5]
+    piece = her_picture[: her_picture.shape[0] * 4 // 5, : her_picture.shape[1] * 4 // 5]
     earlier = judge_upload(jpeg(piece), room.platform, "post 1")
     assert earlier.outcome is Outcome.LET_THROUGH
-    judge_upload(jpeg(another), room.platform, "post 2")
-    room.protect(hers)  # with windows
+    judge_upload(jpeg(other_picture), room.platform, "post 2")
+    room.protect(her_picture)  # with windows
     assert look_back_for_due_claims(room.platform) == 1
     assert room.platform.reviews.count_waiting_items() == 0
     later = judge_upload(jpeg(piece, 60), room.platform, "post 3")
@@ -269,28 +273,30 @@ def test_confirmed_cut_out_is_found_among_accepted_uploads(
     assert (found.case, found.reference, found.found) == (earlier.case, "post 1", FoundBy.LOOK_BACK)
 
 
-def test_repeated_look_back_does_not_hold_a_released_upload(room: Room, hers: Any) -> None:
+def test_repeated_look_back_does_not_hold_a_released_upload(room: Room, her_picture: Any) -> None:
     """A release after the claim protects similar uploads until the claim is confirmed."""
-    claim = room.protect(hers, parts=False).claim
-    first = judge_upload(jpeg(hers), room.platform)
+    claim = room.protect(her_picture, parts=False).claim
+    first = judge_upload(jpeg(her_picture), room.platform)
     release_case(first.case, room.platform)
-    again = judge_upload(jpeg(hers, 60), room.platform)
+    again = judge_upload(jpeg(her_picture, 60), room.platform)
     assert again.outcome is Outcome.LET_THROUGH
     look_back_for_due_claims(room.platform)
     room.platform.bank.add_upload_hashes([claim], b"\x55" * 32, confirmed=True)
     assert look_back_for_due_claims(room.platform) == 1
     assert room.platform.reviews.count_waiting_items() == 0
     room.platform.bank.apply_event(claim, ClaimEvent.CONFIRM)
-    assert judge_upload(jpeg(hers, 60), room.platform).outcome is Outcome.REFUSE
+    assert judge_upload(jpeg(her_picture, 60), room.platform).outcome is Outcome.REFUSE
     assert look_back_for_due_claims(room.platform) == 1
     found = [one.case for one in room.platform.reviews.published_to_review_or_remove("", 9)]
     assert found == [first.case, again.case]
 
 
-def test_operator_can_repeat_look_backs_for_a_former_shadow_bank(room: Room, hers: Any) -> None:
+def test_operator_can_repeat_look_backs_for_a_former_shadow_bank(
+    room: Room, her_picture: Any
+) -> None:
     shadow = set_policy(PEOPLE_BANK, PolicyChange(shadow=True), room.platform)
-    case = judge_upload(jpeg(hers), room.platform).case
-    protect(room, hers)
+    case = judge_upload(jpeg(her_picture), room.platform).case
+    protect(room, her_picture)
     assert schedule_look_backs(shadow, room.platform) == 0
     look_back_for_due_claims(room.platform)
     live = set_policy(PEOPLE_BANK, PolicyChange(shadow=False), room.platform)
@@ -302,40 +308,42 @@ def test_operator_can_repeat_look_backs_for_a_former_shadow_bank(room: Room, her
     ]
 
 
-def test_nothing_expires_while_the_clock_is_ahead(room: Room, hers: Any) -> None:
-    judge_upload(jpeg(hers), room.platform, "post 17")
+def test_nothing_expires_while_the_clock_is_ahead(room: Room, her_picture: Any) -> None:
+    judge_upload(jpeg(her_picture), room.platform, "post 17")
     record_clock(room.platform)
     assert clock_days_ahead(room.platform) == 0
     correct_time = room.clock.moment
-    room.clock.wind(days=400)
+    room.clock.advance(days=400)
     for _ in range(59):
         record_clock(room.platform)
         assert clock_days_ahead(room.platform) == 400
         delete_expired_upload_data(room.platform)
-        room.clock.wind(minutes=1)
+        room.clock.advance(minutes=1)
     room.clock.moment = correct_time + timedelta(hours=1)
     record_clock(room.platform)
     assert clock_days_ahead(room.platform) == 0
-    protect(room, hers)
+    protect(room, her_picture)
     assert room.platform.reviews.count_waiting_items() == 1
 
 
-def test_data_expires_an_hour_after_a_long_downtime(room: Room, hers: Any) -> None:
-    judge_upload(jpeg(hers), room.platform)
+def test_data_expires_an_hour_after_a_long_downtime(room: Room, her_picture: Any) -> None:
+    judge_upload(jpeg(her_picture), room.platform)
     record_clock(room.platform)
-    room.clock.wind(days=60)
+    room.clock.advance(days=60)
     for _ in range(62):
         record_clock(room.platform)
-        room.clock.wind(minutes=1)
+        room.clock.advance(minutes=1)
     delete_expired_upload_data(room.platform)
     assert room.platform.reviews.stored_picture_hashes(0, 9) == ()
 
 
-def test_claim_made_while_the_clock_was_ahead_is_looked_back_for(room: Room, hers: Any) -> None:
-    judge_upload(jpeg(hers), room.platform, "post 17")
+def test_claim_made_while_the_clock_was_ahead_is_looked_back_for(
+    room: Room, her_picture: Any
+) -> None:
+    judge_upload(jpeg(her_picture), room.platform, "post 17")
     correct_time = room.clock.moment
-    room.clock.wind(days=400)
-    room.protect(hers, parts=False)  # no look-back was made meanwhile
+    room.clock.advance(days=400)
+    room.protect(her_picture, parts=False)  # no look-back was made meanwhile
     room.clock.moment = correct_time + timedelta(hours=1)
     assert look_back_for_due_claims(room.platform, 10) == 1
     assert look_back_for_due_claims(room.platform, 10) == 0

@@ -47,10 +47,10 @@ def review_of(room: Room, case: str) -> Review:
 @pytest.mark.threat("shadow-acts")
 @pytest.mark.parametrize("publishes", [PublishedAnyway.HELD, PublishedAnyway.ALL])
 def test_published_match_is_listed_until_removed(
-    room: Room, hers: Any, publishes: PublishedAnyway
+    room: Room, her_picture: Any, publishes: PublishedAnyway
 ) -> None:
-    room.protect(hers)
-    decision = judge_upload(jpeg(hers), room.platform, "post 17", publishes)
+    room.protect(her_picture)
+    decision = judge_upload(jpeg(her_picture), room.platform, "post 17", publishes)
     assert (decision.outcome, decision.listed) == (Outcome.HOLD, True)
     assert listed_states(room) == {decision.case: ReviewState.WAITING}
     waits = review_of(room, decision.case)
@@ -67,13 +67,15 @@ def test_published_match_is_listed_until_removed(
 
 @pytest.mark.slow
 @pytest.mark.threat("shadow-acts")
-def test_a_hook_in_shadow_says_that_it_publishes_what_is_refused(room: Room, hers: Any) -> None:
-    room.protect(hers)
-    confirm_case(judge_upload(jpeg(hers), room.platform).case, room.platform)
-    decision = judge_in_shadow(room, jpeg(hers), "post 18")
+def test_a_hook_in_shadow_says_that_it_publishes_what_is_refused(
+    room: Room, her_picture: Any
+) -> None:
+    room.protect(her_picture)
+    confirm_case(judge_upload(jpeg(her_picture), room.platform).case, room.platform)
+    decision = judge_in_shadow(room, jpeg(her_picture), "post 18")
     assert (decision.outcome, decision.listed) == (Outcome.REFUSE, True)
     assert listed_states(room) == {decision.case: ReviewState.WAITING}
-    again = judge_upload(jpeg(hers), room.platform)
+    again = judge_upload(jpeg(her_picture), room.platform)
     assert (again.outcome, again.listed) == (Outcome.REFUSE, False)  # by a hook that enforces it
     confirm_case(decision.case, room.platform)
     assert listed_states(room) == {decision.case: ReviewState.CONFIRMED}
@@ -81,12 +83,14 @@ def test_a_hook_in_shadow_says_that_it_publishes_what_is_refused(room: Room, her
 
 @pytest.mark.slow
 @pytest.mark.threat("shadow-acts")
-def test_upload_passed_in_shadow_is_listed_after_a_confirmation(room: Room, hers: Any) -> None:
+def test_upload_passed_in_shadow_is_listed_after_a_confirmation(
+    room: Room, her_picture: Any
+) -> None:
     """The claim and the confirmation of another upload both come later."""
-    first = judge_in_shadow(room, jpeg(hers), "post 17")
+    first = judge_in_shadow(room, jpeg(her_picture), "post 17")
     assert (first.outcome, first.listed, listed_states(room)) == (Outcome.LET_THROUGH, False, {})
-    room.protect(hers)
-    held = judge_upload(jpeg(hers, 60), room.platform)
+    room.protect(her_picture)
+    held = judge_upload(jpeg(her_picture, 60), room.platform)
     confirm_case(held.case, room.platform)
     while look_back_for_due_claims(room.platform):
         pass
@@ -95,11 +99,15 @@ def test_upload_passed_in_shadow_is_listed_after_a_confirmation(room: Room, hers
 
 
 @pytest.mark.slow
-def test_only_published_uploads_are_listed(room: Room, hers: Any, another: Any) -> None:
-    room.protect(hers)
-    held = judge_upload(jpeg(hers), room.platform)
-    unreadable = judge_upload(jpeg(another)[:9000], room.platform, publishes=PublishedAnyway.HELD)
-    fine = judge_upload(jpeg(another), room.platform, publishes=PublishedAnyway.HELD)
+def test_only_published_uploads_are_listed(
+    room: Room, her_picture: Any, other_picture: Any
+) -> None:
+    room.protect(her_picture)
+    held = judge_upload(jpeg(her_picture), room.platform)
+    unreadable = judge_upload(
+        jpeg(other_picture)[:9000], room.platform, publishes=PublishedAnyway.HELD
+    )
+    fine = judge_upload(jpeg(other_picture), room.platform, publishes=PublishedAnyway.HELD)
     assert [one.outcome for one in (held, unreadable, fine)] == [
         Outcome.HOLD,
         Outcome.HOLD,
@@ -107,31 +115,33 @@ def test_only_published_uploads_are_listed(room: Room, hers: Any, another: Any) 
     ]
     assert not any(one.listed for one in (held, unreadable, fine))
     confirm_case(held.case, room.platform)
-    refused = judge_upload(jpeg(hers), room.platform, publishes=PublishedAnyway.HELD)
+    refused = judge_upload(jpeg(her_picture), room.platform, publishes=PublishedAnyway.HELD)
     assert (refused.outcome, refused.listed, listed_states(room)) == (Outcome.REFUSE, False, {})
-    broken = judge_in_shadow(room, jpeg(hers)[:9000])
+    broken = judge_in_shadow(room, jpeg(her_picture)[:9000])
     assert broken.listed
     assert listed_states(room) == {broken.case: ReviewState.WAITING}
 
 
 @pytest.mark.slow
-def test_released_upload_is_delisted_and_not_held_again(room: Room, hers: Any) -> None:
-    room.protect(hers)
-    case = judge_upload(jpeg(hers), room.platform, publishes=PublishedAnyway.HELD).case
+def test_released_upload_is_delisted_and_not_held_again(room: Room, her_picture: Any) -> None:
+    room.protect(her_picture)
+    case = judge_upload(jpeg(her_picture), room.platform, publishes=PublishedAnyway.HELD).case
     release_case(case, room.platform)
     assert (listed_states(room), review_of(room, case).state) == ({}, ReviewState.RELEASED)
-    assert judge_upload(jpeg(hers), room.platform).outcome is Outcome.LET_THROUGH
+    assert judge_upload(jpeg(her_picture), room.platform).outcome is Outcome.LET_THROUGH
 
 
 @pytest.mark.slow
-def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(room: Room, hers: Any) -> None:
-    protection = room.protect(hers)
-    case = judge_upload(jpeg(hers), room.platform, "post 17", PublishedAnyway.HELD).case
+def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(
+    room: Room, her_picture: Any
+) -> None:
+    protection = room.protect(her_picture)
+    case = judge_upload(jpeg(her_picture), room.platform, "post 17", PublishedAnyway.HELD).case
     withdraw_claim(protection.claim, protection.token, room.platform)
     closed = review_of(room, case)
     assert (listed_states(room), closed.state) == ({}, ReviewState.CLOSED)
     assert (closed.decision.outcome, closed.has_bytes) == (Outcome.LET_THROUGH, False)
-    room.protect(hers)
+    room.protect(her_picture)
     while look_back_for_due_claims(room.platform):
         pass
     assert listed_states(room) == {case: ReviewState.WAITING}
@@ -140,10 +150,10 @@ def test_withdrawal_delists_an_upload_and_a_later_claim_finds_it(room: Room, her
 
 @pytest.mark.slow
 @pytest.mark.threat("released-first")
-def test_registered_page_is_still_scanned(room: Room, hers: Any) -> None:
+def test_registered_page_is_still_scanned(room: Room, her_picture: Any) -> None:
     """Otherwise nobody would scan a page that its publisher registered and then withdrew."""
-    room.protect(hers, parts=False)
-    page = on_a_page(hers)
+    room.protect(her_picture, parts=False)
+    page = on_a_page(her_picture)
     his = room.protect(page, parts=False)
     case = judge_upload(jpeg(page), room.platform, "post 17", PublishedAnyway.HELD).case
     assert {match.claim for match in review_of(room, case).decision.matches} == {his.claim}
@@ -155,12 +165,12 @@ def test_registered_page_is_still_scanned(room: Room, hers: Any) -> None:
 
 
 @pytest.mark.slow
-def test_flood_of_published_uploads_is_one_item(room: Room, hers: Any) -> None:
+def test_flood_of_published_uploads_is_one_item(room: Room, her_picture: Any) -> None:
     room.platform = replace(room.platform, limits=GateLimits(held_per_hash=3))
-    room.protect(hers)
+    room.protect(her_picture)
     cases = [
         judge_upload(
-            jpeg(hers, quality), room.platform, f"post {quality}", PublishedAnyway.HELD
+            jpeg(her_picture, quality), room.platform, f"post {quality}", PublishedAnyway.HELD
         ).case
         for quality in range(60, 67)
     ]
@@ -174,16 +184,18 @@ def test_flood_of_published_uploads_is_one_item(room: Room, hers: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.threat("shadow-acts")
-def test_one_switch_has_the_whole_gate_in_shadow(room: Room, hers: Any, another: Any) -> None:
+def test_one_switch_has_the_whole_gate_in_shadow(
+    room: Room, her_picture: Any, other_picture: Any
+) -> None:
     """This covers claims, cut-outs, unreadable uploads, and confirmed claims."""
     room.platform = replace(room.platform, limits=GateLimits(shadow=True))
-    room.protect(hers)
-    waiting = judge_upload(jpeg(hers), room.platform, "post 1")
-    part = judge_upload(screenshot_crop(hers), room.platform, "post 2")
-    unreadable = judge_upload(jpeg(hers)[:9000], room.platform, "post 3")
-    fine = judge_upload(jpeg(another), room.platform, "post 4")
+    room.protect(her_picture)
+    waiting = judge_upload(jpeg(her_picture), room.platform, "post 1")
+    part = judge_upload(screenshot_crop(her_picture), room.platform, "post 2")
+    unreadable = judge_upload(jpeg(her_picture)[:9000], room.platform, "post 3")
+    fine = judge_upload(jpeg(other_picture), room.platform, "post 4")
     confirm_case(waiting.case, room.platform)
-    confirmed = judge_upload(jpeg(hers), room.platform, "post 5")
+    confirmed = judge_upload(jpeg(her_picture), room.platform, "post 5")
     every = (waiting, part, unreadable, fine, confirmed)
     assert {one.outcome for one in every} == {Outcome.LET_THROUGH}
     assert [one.would for one in every] == [
@@ -202,5 +214,5 @@ def test_one_switch_has_the_whole_gate_in_shadow(room: Room, hers: Any, another:
         "post 5": ReviewState.WAITING,
     }
     room.platform = replace(room.platform, limits=GateLimits())
-    live = judge_upload(jpeg(hers), room.platform)
+    live = judge_upload(jpeg(her_picture), room.platform)
     assert (live.outcome, live.would, live.listed) == (Outcome.REFUSE, None, False)

@@ -71,9 +71,9 @@ def protect_and_look_back(room: Room, pixels: Any) -> None:
     look_back([claim], room.platform)
 
 
-def test_claim_made_while_an_upload_is_judged_is_not_missed(room: Room, hers: Any) -> None:
+def test_claim_made_while_an_upload_is_judged_is_not_missed(room: Room, her_picture: Any) -> None:
     decision = judge_during(
-        room, hers, lambda: protect_and_look_back(room, hers), after_look_up=True
+        room, her_picture, lambda: protect_and_look_back(room, her_picture), after_look_up=True
     )
     assert decision.outcome is Outcome.LET_THROUGH
     review = room.platform.reviews.next_waiting_upload()
@@ -87,11 +87,13 @@ def test_claim_made_while_an_upload_is_judged_is_not_missed(room: Room, hers: An
 
 @pytest.mark.slow
 def test_first_claim_with_parts_made_while_a_cut_out_is_judged_is_not_missed(
-    room: Room, hers: Any
+    room: Room, her_picture: Any
 ) -> None:
-    high, wide = hers.shape[:2]
-    cut = hers[high // 5 :, : wide * 4 // 5]
-    decision = judge_during(room, cut, lambda: room.protect(hers, parts=True), after_look_up=True)
+    high, wide = her_picture.shape[:2]
+    cut = her_picture[high // 5 :, : wide * 4 // 5]
+    decision = judge_during(
+        room, cut, lambda: room.protect(her_picture, parts=True), after_look_up=True
+    )
     assert decision.outcome is Outcome.LET_THROUGH
     review = room.platform.reviews.next_waiting_upload()
     assert review is not None
@@ -101,35 +103,43 @@ def test_first_claim_with_parts_made_while_a_cut_out_is_judged_is_not_missed(
 
 @pytest.mark.parametrize("change", [{"shadow": True}, {"on_claimed": Outcome.LET_THROUGH}])
 def test_shadow_claim_made_while_an_upload_is_judged_holds_nothing(
-    room: Room, hers: Any, change: Any
+    room: Room, her_picture: Any, change: Any
 ) -> None:
     set_policy(PEOPLE_BANK, PolicyChange(**change), room.platform)
-    judge_during(room, hers, lambda: protect_and_look_back(room, hers), after_look_up=True)
+    judge_during(
+        room, her_picture, lambda: protect_and_look_back(room, her_picture), after_look_up=True
+    )
     assert room.platform.reviews.count_waiting_items() == 0
 
 
-def test_claim_made_while_judging_holds_nothing_without_look_backs(hers: Any) -> None:
+def test_claim_made_while_judging_holds_nothing_without_look_backs(her_picture: Any) -> None:
     room = Room(limits=GateLimits(look_back_days=0))
-    judge_during(room, hers, lambda: protect_and_look_back(room, hers), after_look_up=True)
+    judge_during(
+        room, her_picture, lambda: protect_and_look_back(room, her_picture), after_look_up=True
+    )
     assert room.platform.reviews.count_waiting_items() == 0
 
 
-def test_list_imported_into_a_new_bank_while_judging_counts(room: Room, hers: Any) -> None:
-    listed = fingerprint(picture(hers)).hex
+def test_list_imported_into_a_new_bank_while_judging_counts(room: Room, her_picture: Any) -> None:
+    listed = fingerprint(picture(her_picture)).hex
 
     def import_list() -> None:
         import_hashes(listed, BankName("list"), room.platform, confirmed=True)
 
-    assert judge_during(room, hers, import_list, after_look_up=False).outcome is Outcome.REFUSE
+    assert (
+        judge_during(room, her_picture, import_list, after_look_up=False).outcome is Outcome.REFUSE
+    )
 
 
-def test_refusal_after_a_look_back_can_be_appealed_with_the_file(room: Room, hers: Any) -> None:
-    decision = judge_upload(jpeg(hers), room.platform)
-    protect_and_look_back(room, hers)
+def test_refusal_after_a_look_back_can_be_appealed_with_the_file(
+    room: Room, her_picture: Any
+) -> None:
+    decision = judge_upload(jpeg(her_picture), room.platform)
+    protect_and_look_back(room, her_picture)
     confirm_case(decision.case, room.platform)
     assert decision.secret is not None
-    submit_appeal(decision.case, decision.secret, jpeg(hers), room.platform)
-    assert room.platform.reviews.upload_bytes(decision.case) == jpeg(hers)
+    submit_appeal(decision.case, decision.secret, jpeg(her_picture), room.platform)
+    assert room.platform.reviews.upload_bytes(decision.case) == jpeg(her_picture)
 
 
 class OvertakenBank(BankStore):
@@ -149,12 +159,12 @@ class OvertakenBank(BankStore):
 
 @pytest.mark.parametrize("same", [True, False])
 def test_concurrent_identical_requests_make_one_claim(
-    room: Room, hers: Any, tmp_path: Path, *, same: bool
+    room: Room, her_picture: Any, tmp_path: Path, *, same: bool
 ) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
     first = BankStore(engine, room.clock)
     create_built_in_banks(first)
-    whole = fingerprint(picture(hers))
+    whole = fingerprint(picture(her_picture))
     request = ClaimRequest(PicturePrint(whole), b"\x07" * 32)
     other = request if same else replace(request, holder_sha256=b"\x07" * 31 + b"\x08")
     second = OvertakenBank(engine, room.clock)
@@ -172,7 +182,7 @@ def test_concurrent_identical_requests_make_one_claim(
 
 @pytest.mark.parametrize("decide", [release_case, confirm_case])
 def test_deciding_thousands_of_claims_takes_few_statements(
-    room: Room, hers: Any, tmp_path: Path, decide: Callable[[str, Platform], Review]
+    room: Room, her_picture: Any, tmp_path: Path, decide: Callable[[str, Platform], Review]
 ) -> None:
     """Uploads wait while a decision is written, so 300 claims must be as quick as three."""
     engine = open_engine(tmp_path / "gate.sqlite")
@@ -180,9 +190,9 @@ def test_deciding_thousands_of_claims_takes_few_statements(
     create_built_in_banks(bank)
     index = FileIndex(tmp_path / "index", bank)
     platform = replace(room.platform, bank=bank, reviews=reviews, index=index)
-    listed = "\n".join([fingerprint(picture(hers)).hex] * 300)
+    listed = "\n".join([fingerprint(picture(her_picture)).hex] * 300)
     import_hashes(listed, PEOPLE_BANK, platform)
-    case = judge_upload(jpeg(hers), platform).case
+    case = judge_upload(jpeg(her_picture), platform).case
     statements: list[str] = []
     sa.event.listen(engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     decide(case, platform)

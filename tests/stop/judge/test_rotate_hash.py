@@ -33,10 +33,10 @@ def test_rotating_back_restores_the_hash(bits: bytes) -> None:
         assert hashes_of_reoriented_uploads(turn)[how] == bits
 
 
-def test_orientations_of_a_hash_are_far_apart(hers: Any) -> None:
+def test_orientations_of_a_hash_are_far_apart(her_picture: Any) -> None:
     orientations = list(
         hash_orientations(
-            orientation_fingerprints(picture(hers))[UNCHANGED_ORIENTATION_NAME].bits
+            orientation_fingerprints(picture(her_picture))[UNCHANGED_ORIENTATION_NAME].bits
         ).values()
     )
     pairs = itertools.combinations(orientations, 2)

@@ -14,24 +14,24 @@ def differing_bits(one: bytes, other: bytes) -> int:
     return (int.from_bytes(one, "big") ^ int.from_bytes(other, "big")).bit_count()
 
 
-def test_first_scan_has_sixteen_hashes_and_sixteen_for_each_border(hers: Any) -> None:
-    assert len(hash_whole_picture(picture(hers)).whole) == 16
-    framed = np.pad(hers, ((40, 40), (40, 40), (0, 0)))
+def test_first_scan_has_sixteen_hashes_and_sixteen_for_each_border(her_picture: Any) -> None:
+    assert len(hash_whole_picture(picture(her_picture)).whole) == 16
+    framed = np.pad(her_picture, ((40, 40), (40, 40), (0, 0)))
     twice = np.pad(framed, ((30, 30), (30, 30), (0, 0)), constant_values=255)
     assert len(hash_whole_picture(picture(framed)).whole) == 32
     assert len(hash_whole_picture(picture(twice)).whole) == 48
 
 
-def test_first_hash_is_of_the_unedited_upload(hers: Any) -> None:
-    seen = hash_whole_picture(picture(hers))
+def test_first_hash_is_of_the_unedited_upload(her_picture: Any) -> None:
+    seen = hash_whole_picture(picture(her_picture))
     assert seen.whole[0] == ("as it is", seen.bits)
-    assert seen.bits == fingerprint(picture(hers)).bits
-    assert hash_parts(picture(hers), seen)
+    assert seen.bits == fingerprint(picture(her_picture)).bits
+    assert hash_parts(picture(her_picture), seen)
 
 
-def test_views_describe_their_edits(hers: Any) -> None:
-    done = np.pad(255 - np.fliplr(hers), ((50, 50), (50, 50), (0, 0)), constant_values=90)
-    wanted = fingerprint(picture(hers)).bits
+def test_views_describe_their_edits(her_picture: Any) -> None:
+    done = np.pad(255 - np.fliplr(her_picture), ((50, 50), (50, 50), (0, 0)), constant_values=90)
+    wanted = fingerprint(picture(her_picture)).bits
     how, bits = min(
         hash_whole_picture(picture(done)).whole, key=lambda view: differing_bits(view[1], wanted)
     )
@@ -45,9 +45,9 @@ def test_flat_upload_has_no_windows() -> None:
 
 
 @pytest.mark.slow
-def test_windows_inside_a_border_are_scanned(hers: Any) -> None:
-    framed = picture(np.pad(hers, ((40, 40), (40, 40), (0, 0))))
-    bare = picture(hers)
+def test_windows_inside_a_border_are_scanned(her_picture: Any) -> None:
+    framed = picture(np.pad(her_picture, ((40, 40), (40, 40), (0, 0))))
+    bare = picture(her_picture)
     assert len(hash_parts(bare, hash_whole_picture(bare))) == 8 * 313
     assert len(hash_parts(framed, hash_whole_picture(framed))) == 2 * 8 * 313
 

@@ -20,9 +20,9 @@ Reads = tuple[Platform, list[int]]
 
 
 @pytest.fixture
-def large(hers: Any) -> Any:
+def large(her_picture: Any) -> Any:
     """Return the picture enlarged to four times its width and height."""
-    return np.repeat(np.repeat(hers, 4, axis=0), 4, axis=1)
+    return np.repeat(np.repeat(her_picture, 4, axis=0), 4, axis=1)
 
 
 def recording_platform(room: Room) -> Reads:
@@ -57,9 +57,9 @@ def test_picture_with_a_border_is_decoded_with_more_pixels(room: Room, large: An
     assert decision.matches[0].how == "border removed"
 
 
-def test_picture_at_full_size_is_decoded_once(room: Room, hers: Any) -> None:
+def test_picture_at_full_size_is_decoded_once(room: Room, her_picture: Any) -> None:
     platform, sides = recording_platform(room)
-    small = jpeg(np.pad(hers[::4, ::4], ((20, 20), (20, 20), (0, 0))))
+    small = jpeg(np.pad(her_picture[::4, ::4], ((20, 20), (20, 20), (0, 0))))
     _, seen = first_scan(small, platform)
     assert seen.has_border
     assert sides == [WHOLE_COMPARISON_SIDE_PX_MIN]

@@ -22,11 +22,11 @@ def claim(name: str) -> Claim:
 
 @pytest.mark.slow
 def test_voice_note_inside_an_upload_matches_as_a_part() -> None:
-    hers, rest = voice(12.0, seed=1), music(12.0, seed=2)
+    her_picture, rest = voice(12.0, seed=1), music(12.0, seed=2)
     index = SoundIndex.of(
-        [make_sound_fingerprint(rest, 16_000), make_sound_fingerprint(hers, 16_000)]
+        [make_sound_fingerprint(rest, 16_000), make_sound_fingerprint(her_picture, 16_000)]
     )
-    upload = OPUS_24(np.concatenate([music(8.0, seed=3), hers]), 16_000)
+    upload = OPUS_24(np.concatenate([music(8.0, seed=3), her_picture]), 16_000)
     alike = index.find_matching_sounds(sound_views(*upload))
     ((match, of),) = sound_hits(alike, {0: [claim("rest")], 1: [claim("hers")]})
     assert of.id == match.claim == "hers"

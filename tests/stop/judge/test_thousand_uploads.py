@@ -16,7 +16,7 @@ from entrenous.stop.review import next_review, release_case
 from entrenous.stop.upload_record import Outcome, ReviewState
 from tests.sizes import size
 from tests.stop.platform_for_tests import (
-    NearGate,
+    InProcessGate,
     Room,
     a_device,
     jpeg,
@@ -51,11 +51,11 @@ def platform(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Itera
 @pytest.mark.slow
 @pytest.mark.threat("uploads-flood")
 def test_a_thousand_uploads_of_one_picture_are_one_item(
-    platform: Platform, hers: Any, count: int
+    platform: Platform, her_picture: Any, count: int
 ) -> None:
     """The picture is small, so that judging takes only a few seconds."""
-    small = cv2.resize(hers, (96, 96), interpolation=cv2.INTER_AREA)
-    gate = NearGate(platform)
+    small = cv2.resize(her_picture, (96, 96), interpolation=cv2.INTER_AREA)
+    gate = InProcessGate(platform)
     protect_picture(picture(small), adult=True, parts=False, gate=gate, device=a_device())
     encodings = [jpeg(small, quality) for quality in range(50, 100, 5)]
     decisions = [judge_upload(encodings[number % 10], platform) for number in range(count)]
@@ -71,8 +71,8 @@ def test_a_thousand_uploads_of_one_picture_are_one_item(
     released = release_case(first.case, platform)
     decided = {first.case, *released.also}
     for _ in range(len(encodings) - 1):  # each encoding of so small a picture differs a little
-        if (another := next_review(platform)) is not None:
-            decided |= {another.case, *release_case(another.case, platform).also}
+        if (other_picture := next_review(platform)) is not None:
+            decided |= {other_picture.case, *release_case(other_picture.case, platform).also}
     assert decided == {one.case for one in decisions}
     assert (platform.reviews.count_waiting_items(), next_review(platform)) == (0, None)
     for one in (decisions[1], decisions[count // 2], decisions[-1]):

@@ -29,13 +29,13 @@ ONE, TWO, THREE = (bytes([n]) * 32 for n in (1, 2, 3))
 
 
 @dataclass
-class WoundClock:
+class SettableClock:
     moment: datetime = AT
 
     def now(self) -> datetime:
         return self.moment
 
-    def wind(self, **by: float) -> None:
+    def advance(self, **by: float) -> None:
         self.moment += timedelta(**by)
 
 
@@ -45,13 +45,13 @@ class Stores:
 
     bank: BankStore
     reviews: ReviewQueue
-    clock: WoundClock = field(default_factory=WoundClock)
+    clock: SettableClock = field(default_factory=SettableClock)
 
 
 @contextmanager
 def stores(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Stores]:
     """Open new stores, with the bank "people"."""
-    clock = WoundClock()
+    clock = SettableClock()
     engine = open_new_engine(kind, request, folder)
     opened = Stores(BankStore(engine, clock), ReviewQueue(engine, clock, cipher=CIPHER), clock)
     opened.bank.set_bank(Bank(PEOPLE))

@@ -38,7 +38,7 @@ def make_every_change(gate: Stores) -> None:
     """Make one change of every kind that is logged."""
     bank = gate.bank
     bank.register(Registration(claim("a"), (ONE,), (TWO,)), Registration(claim("b"), (TWO,)))
-    gate.clock.wind(minutes=1)
+    gate.clock.advance(minutes=1)
     bank.apply_event(A, ClaimEvent.CONFIRM)
     bank.apply_event(A, ClaimEvent.CONFIRM)  # confirmed already: nothing is logged
     bank.add_upload_hashes([A], THREE, confirmed=True)

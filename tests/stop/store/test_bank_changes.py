@@ -70,7 +70,7 @@ def test_claim_has_the_number_of_the_change_that_confirmed_it(bank: BankStore) -
 def test_change_has_bank_kind_and_time(gate: Stores) -> None:
     gate.bank.set_bank(Bank(BankName("list")))
     gate.bank.register(Registration(claim("a"), (ONE,)))
-    gate.clock.wind(hours=1)
+    gate.clock.advance(hours=1)
     gate.bank.apply_event(A, WITHDRAW)
     (change,) = gate.bank.changes(0, 10)
     assert (change.bank, change.kind, change.at) == ("people", "pdq", AT + timedelta(hours=1))

@@ -136,7 +136,7 @@ def test_sounds_are_stored_once_and_numbers_never_reused(gate: Stores) -> None:
 def test_latest_release_of_a_file_counts(gate: Stores) -> None:
     assert gate.bank.release_of_file(ONE) is None
     gate.bank.release_file(ONE, gate.clock.now())
-    gate.clock.wind(hours=1)
+    gate.clock.advance(hours=1)
     gate.bank.release_file(TWO, gate.clock.now())
     first = gate.bank.release_of_file(ONE)
     assert first is not None

@@ -133,10 +133,10 @@ def test_scan_of_a_killed_process_is_taken_three_times_in_all(gate: Stores) -> N
     record_for_scan(queue, "b")
     for _ in range(3):
         assert queue.lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
-        gate.clock.wind(seconds=119)
+        gate.clock.advance(seconds=119)
         assert queue.lease_deferred_scan(LEASE) is None
         assert queue.skip_overdue_deferred_scans(AT) == 0
-        gate.clock.wind(seconds=1)
+        gate.clock.advance(seconds=1)
     assert queue.lease_deferred_scan(LEASE) is None
     assert queue.skip_overdue_deferred_scans(AT) == 1
     assert queue.count_due_work() == DueCounts(slow_looks_skipped=1)
@@ -166,9 +166,9 @@ def test_bytes_for_a_deferred_scan_are_kept_for_a_day(queue: ReviewQueue) -> Non
 def test_skipped_scans_are_counted_for_a_day(gate: Stores) -> None:
     gate.reviews.record_upload(accepted("b"), None)
     gate.reviews.skip_overdue_deferred_scans(AT + timedelta(seconds=1))
-    gate.clock.wind(hours=23)
+    gate.clock.advance(hours=23)
     assert gate.reviews.count_due_work().slow_looks_skipped == 1
-    gate.clock.wind(hours=2)
+    gate.clock.advance(hours=2)
     assert gate.reviews.count_due_work().slow_looks_skipped == 0
 
 
@@ -198,12 +198,12 @@ def test_scan_encrypted_by_another_gate_is_left_until_too_many_tries(
         assert taken == UploadForDeferredScan("d", b"d" * 100)
         gate.reviews.finish_deferred_scan("d")
         assert gate.reviews.lease_deferred_scan(LEASE) is None
-        gate.clock.wind(minutes=2)
+        gate.clock.advance(minutes=2)
         assert other.lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
         other.finish_deferred_scan("b")
         for _ in range(2):
             assert gate.reviews.lease_deferred_scan(LEASE) is None
-            gate.clock.wind(minutes=2)
+            gate.clock.advance(minutes=2)
         assert gate.reviews.skip_overdue_deferred_scans(AT) == 1
         assert gate.reviews.count_due_work().slow_looks_skipped == 1
 
@@ -381,7 +381,7 @@ def test_look_back_becomes_due_with_the_claim(gate: Stores) -> None:
     assert list(taken) == ["z"]
     assert queue.lease_look_backs(until, 9) == {}
     queue.finish_look_backs(until, taken)
-    gate.clock.wind(minutes=2)  # the process that leased x was killed
+    gate.clock.advance(minutes=2)  # the process that leased x was killed
     until = gate.clock.now() + LEASE
     taken = queue.lease_look_backs(until, 9)
     assert list(taken) == ["x"]
@@ -393,7 +393,7 @@ def test_look_back_becomes_due_with_the_claim(gate: Stores) -> None:
 def test_look_back_taken_by_a_clock_ahead_is_due(gate: Stores, *, is_taken: bool) -> None:
     """It may have become due or been leased then; other look backs are due as well."""
     correct_time = gate.clock.moment
-    gate.clock.wind(days=400)
+    gate.clock.advance(days=400)
     gate.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
     if is_taken:
         assert list(gate.reviews.lease_look_backs(gate.clock.now() + LEASE, 9)) == ["x"]
@@ -403,7 +403,7 @@ def test_look_back_taken_by_a_clock_ahead_is_due(gate: Stores, *, is_taken: bool
     taken = [claim for _ in range(2) for claim in gate.reviews.lease_look_backs(until, 9)]
     assert sorted(taken) == ["x", "y"]
     assert gate.reviews.lease_look_backs(until, 9) == {}
-    gate.clock.wind(minutes=2)
+    gate.clock.advance(minutes=2)
     again = gate.reviews.lease_look_backs(gate.clock.now() + LEASE, 9)
     assert sorted(again) == ["x", "y"]
     gate.reviews.finish_look_backs(gate.clock.now() + LEASE, again)
@@ -413,7 +413,7 @@ def test_look_back_taken_by_a_clock_ahead_is_due(gate: Stores, *, is_taken: bool
 def test_scan_taken_by_a_clock_ahead_is_due(gate: Stores) -> None:
     correct_time = gate.clock.moment
     assert record_for_scan(gate.reviews, "b")
-    gate.clock.wind(days=400)
+    gate.clock.advance(days=400)
     assert gate.reviews.lease_deferred_scan(LEASE) is not None
     gate.clock.moment = correct_time
     assert gate.reviews.lease_deferred_scan(LEASE) == UploadForDeferredScan("b", b"b" * 100)
@@ -426,7 +426,7 @@ def test_leases_tolerate_different_clocks(gate: Stores) -> None:
     gate.bank.register(Registration(claim("x"), (TWO,), looks_back=True))
     assert gate.reviews.lease_deferred_scan(LEASE) is not None
     assert gate.reviews.lease_look_backs(gate.clock.now() + LEASE, 9)
-    gate.clock.wind(minutes=-1)
+    gate.clock.advance(minutes=-1)
     assert gate.reviews.lease_deferred_scan(LEASE) is None
     assert gate.reviews.lease_look_backs(gate.clock.now() + LEASE, 9) == {}
 
@@ -436,13 +436,13 @@ def test_clock_mark_is_stored(gate: Stores) -> None:
     assert gate.reviews.clock_mark() is None
     for _ in range(3):
         gate.reviews.record_clock(minute)
-        gate.clock.wind(minutes=1)
+        gate.clock.advance(minutes=1)
     assert gate.reviews.clock_mark() == ClockMark(AT)  # unchanged, as minutes passed as expected
-    gate.clock.wind(days=400)
+    gate.clock.advance(days=400)
     wrong_time = gate.clock.now()
     gate.reviews.record_clock(minute)
     assert gate.reviews.clock_mark() == ClockMark(AT, wrong_time)
-    gate.clock.wind(minutes=1)
+    gate.clock.advance(minutes=1)
     gate.reviews.record_clock(minute)
     assert gate.reviews.clock_mark() == ClockMark(AT, wrong_time + minute, 60)
     gate.clock.moment = AT + minute
@@ -468,7 +468,7 @@ def test_extended_claim_is_due_for_a_look_back_again(gate: Stores, how: str) -> 
     until = gate.clock.now() + LEASE
     first = queue.lease_look_backs(until, 9)
     assert list(first) == ["x"]
-    gate.clock.wind(seconds=1)
+    gate.clock.advance(seconds=1)
     make_due(8)
     queue.finish_look_backs(until, first)
     assert queue.count_due_work().look_backs == 1
@@ -502,7 +502,7 @@ def test_look_backs_are_scheduled_for_a_whole_bank(
 def test_newest_claim_is_looked_back_for_first(gate: Stores) -> None:
     for name in "xyz":
         gate.bank.register(Registration(claim(name), (TWO,), looks_back=True))
-    gate.clock.wind(seconds=1)
+    gate.clock.advance(seconds=1)
     gate.bank.register(Registration(claim("hers"), (TWO,), looks_back=True))
     until = gate.clock.now() + LEASE
     assert list(gate.reviews.lease_look_backs(until, 2)) == ["hers", "x"]

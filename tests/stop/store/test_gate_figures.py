@@ -19,7 +19,7 @@ from entrenous.stop.store.review_queue import ReviewQueue
 from entrenous.stop.store.schema import UPLOAD_TABLE
 from entrenous.stop.store.upload_encryption import UploadCipher
 from entrenous.stop.upload_record import Appeal, Decision, DueCounts, Outcome, Review, ReviewState
-from tests.stop.store.bank_stores import AT, ONE, TWO, WoundClock, claim, open_new_engine
+from tests.stop.store.bank_stores import AT, ONE, TWO, SettableClock, claim, open_new_engine
 
 TRIAL = BankName("trial")
 DUE = DueCounts(3, 2, 1)
@@ -28,7 +28,7 @@ DUE = DueCounts(3, 2, 1)
 @dataclass
 class Gate:
     engine: sa.Engine
-    clock: WoundClock
+    clock: SettableClock
     bank: BankStore
     reviews: ReviewQueue
 
@@ -49,7 +49,7 @@ class Gate:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.real)])
 def gate(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gate]:
-    engine, clock = open_new_engine(request.param, request, tmp_path), WoundClock()
+    engine, clock = open_new_engine(request.param, request, tmp_path), SettableClock()
     bank = BankStore(engine, clock)
     for name in ("people", "trial"):
         bank.set_bank(Bank(BankName(name), shadow=name == "trial"))
@@ -74,15 +74,15 @@ def test_claims_are_counted_by_kind_and_state(gate: Gate) -> None:
 def test_oldest_wait_begins_in_the_review_queue(gate: Gate) -> None:
     """An upload waits from its arrival, an appeal from its own; overdue is more than a day."""
     gate.upload("refused", Outcome.REFUSE)
-    gate.clock.wind(days=9)
+    gate.clock.advance(days=9)
     gate.reviews.record_appeal(Appeal("refused", TWO, gate.clock.now()), None)
-    gate.clock.wind(hours=2)
+    gate.clock.advance(hours=2)
     gate.upload("held", Outcome.HOLD)
     assert gate.figures().waiting == 2
     assert gate.figures().oldest_wait == timedelta(hours=2)
-    gate.clock.wind(hours=22)
+    gate.clock.advance(hours=22)
     assert not gate.figures().is_overdue
-    gate.clock.wind(minutes=1)
+    gate.clock.advance(minutes=1)
     assert gate.figures().is_overdue
     gate.decide("refused", ReviewState.RELEASED)
     assert gate.figures().oldest_wait == timedelta(hours=22, minutes=1)
@@ -90,13 +90,13 @@ def test_oldest_wait_begins_in_the_review_queue(gate: Gate) -> None:
 
 def test_wait_of_a_retroactive_match_begins_when_found(gate: Gate) -> None:
     gate.upload("old", Outcome.LET_THROUGH)
-    gate.clock.wind(days=9)
+    gate.clock.advance(days=9)
     with gate.engine.begin() as db:  # as a look back does
         now = (gate.clock.now() - datetime(1970, 1, 1, tzinfo=AT.tzinfo)) // timedelta(
             microseconds=1
         )
         db.execute(UPLOAD_TABLE.update().values(state="waiting", outcome="hold", waits_since=now))
-    gate.clock.wind(hours=3)
+    gate.clock.advance(hours=3)
     assert gate.figures().oldest_wait == timedelta(hours=3)
     gate.decide("old", ReviewState.CONFIRMED)
     assert gate.figures().review_s == 3 * 3600
@@ -105,19 +105,19 @@ def test_wait_of_a_retroactive_match_begins_when_found(gate: Gate) -> None:
 def test_review_median_is_over_decisions(gate: Gate) -> None:
     for hours, case in ((1, "one"), (2, "two"), (30, "three")):
         gate.upload(case, Outcome.HOLD)
-        gate.clock.wind(hours=hours)
+        gate.clock.advance(hours=hours)
         gate.decide(case, ReviewState.CONFIRMED if hours > 1 else ReviewState.RELEASED)
     assert gate.figures().review_s == 2 * 3600
 
 
 def test_appealed_case_does_not_count_as_zero_wait(gate: Gate) -> None:
     gate.upload("held", Outcome.HOLD)
-    gate.clock.wind(hours=4)
+    gate.clock.advance(hours=4)
     gate.decide("held", ReviewState.CONFIRMED)
-    gate.clock.wind(hours=1)
+    gate.clock.advance(hours=1)
     gate.reviews.record_appeal(Appeal("held", TWO, gate.clock.now()), None)
     assert gate.figures().review_s is None
-    gate.clock.wind(hours=6)
+    gate.clock.advance(hours=6)
     gate.decide("held", ReviewState.RELEASED)
     assert gate.figures().review_s == 6 * 3600
 
@@ -126,7 +126,7 @@ def test_shadow_tally_counts_nearest_match_per_bank(gate: Gate) -> None:
     shadow_match, farther = (Match(TRIAL, ClaimId("a"), bits, "as it is") for bits in (5, 20))
     live_match = Match(BankName("people"), ClaimId("b"), 0, "mirror")
     gate.upload("too old", Outcome.LET_THROUGH, shadow_match, would=Outcome.REFUSE)
-    gate.clock.wind(days=31)
+    gate.clock.advance(days=31)
     gate.upload("one", Outcome.LET_THROUGH, farther, shadow_match, live_match, would=Outcome.REFUSE)
     gate.upload("two", Outcome.LET_THROUGH, shadow_match, would=Outcome.REFUSE)
     gate.upload("three", Outcome.LET_THROUGH, replace(shadow_match, distance=4), would=Outcome.HOLD)

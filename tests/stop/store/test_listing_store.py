@@ -19,7 +19,7 @@ from tests.stop.store.bank_stores import (
     ONE,
     PEOPLE,
     TWO,
-    WoundClock,
+    SettableClock,
     claim,
     open_new_engine,
 )
@@ -37,7 +37,9 @@ class ListingStores:
 @pytest.fixture(params=KINDS)
 def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ListingStores]:
     engine = open_new_engine(request.param, request, tmp_path)
-    opened = ListingStores(BankStore(engine, WoundClock()), ClaimListingStore(engine, WoundClock()))
+    opened = ListingStores(
+        BankStore(engine, SettableClock()), ClaimListingStore(engine, SettableClock())
+    )
     opened.bank.set_bank(Bank(PEOPLE))
     opened.bank.register(Registration(claim("a"), (ONE,)), Registration(claim("b"), (TWO,)))
     yield opened
@@ -95,10 +97,10 @@ def test_invalid_content_id_is_refused(content_id: str) -> None:
 
 def test_sqlite_file_keeps_no_withdrawn_content_id(tmp_path: Path) -> None:
     engine = open_engine(tmp_path / "gate.sqlite")
-    bank = BankStore(engine, WoundClock())
+    bank = BankStore(engine, SettableClock())
     bank.set_bank(Bank(PEOPLE))
     bank.register(Registration(claim("a"), (ONE,)))
-    ClaimListingStore(engine, WoundClock()).set_listing([A], ClaimListing("upload-of-somebody"))
+    ClaimListingStore(engine, SettableClock()).set_listing([A], ClaimListing("upload-of-somebody"))
     assert b"upload-of-somebody" in _bytes(tmp_path)
     bank.withdraw(A)
     assert b"upload-of-somebody" not in _bytes(tmp_path)

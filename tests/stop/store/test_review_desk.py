@@ -185,17 +185,17 @@ def test_flood_alert_is_sent_once_and_at_most_hourly(gate: Stores) -> None:
     flood(gate, "b", 8)
     assert due_alerts() == (Alert(AlertKind.FLOOD, 1, reported_floods=1),)
     assert due_alerts() == ()  # another process has taken it
-    gate.clock.wind(hours=1)
+    gate.clock.advance(hours=1)
     (alert,) = due_alerts()  # it was never recorded as sent
     gate.reviews.record_alert_sent(alert)
-    gate.clock.wind(hours=1)
+    gate.clock.advance(hours=1)
     assert due_alerts() == ()
     for name, entry in (("c", 9), ("d", 10)):
         flood(gate, name, entry)
     (alert,) = due_alerts()
     assert (alert.kind, alert.reported_floods) == (AlertKind.FLOOD, 2)
     gate.reviews.decide_case("c0", ReviewState.RELEASED, no_effect)
-    gate.clock.wind(hours=1)
+    gate.clock.advance(hours=1)
     assert [one.count for one in due_alerts()] == [2]  # the floods b and d
 
 
@@ -222,22 +222,22 @@ def test_long_waiting_items_send_an_alert(gate: Stores) -> None:
 
     for case in "ab":
         gate.reviews.record_upload(waiting(case, entry=None), None)
-    gate.clock.wind(hours=24)
+    gate.clock.advance(hours=24)
     assert due_alerts() == ()
-    gate.clock.wind(minutes=1)
+    gate.clock.advance(minutes=1)
     assert due_alerts() == (Alert(AlertKind.WAITING, 2),)
-    gate.clock.wind(minutes=59)
+    gate.clock.advance(minutes=59)
     assert due_alerts() == ()
     gate.reviews.decide_case("a", ReviewState.RELEASED, no_effect)
-    gate.clock.wind(minutes=1)
+    gate.clock.advance(minutes=1)
     assert due_alerts() == (Alert(AlertKind.WAITING, 1),)
 
 
 def test_alert_sent_by_a_clock_ahead_is_sent_again(gate: Stores) -> None:
     gate.reviews.record_upload(waiting("a", entry=None), None)
-    gate.clock.wind(days=400)
+    gate.clock.advance(days=400)
     assert gate.reviews.take_due_alerts(gate.clock.now() - DAY, 20)
-    gate.clock.wind(days=-398)
+    gate.clock.advance(days=-398)
     assert gate.reviews.take_due_alerts(gate.clock.now() - DAY, 20) == (
         Alert(AlertKind.WAITING, 1),
     )
@@ -248,13 +248,13 @@ def test_retroactive_match_waits_from_when_it_was_found(gate: Stores) -> None:
     gate.bank.register(Registration(claim("c"), (ONE,)))
     accepted = Decision(Outcome.LET_THROUGH, "p")
     gate.reviews.record_upload(Review(accepted, AT, ReviewState.CLOSED, ONE), None)
-    gate.clock.wind(hours=30)
+    gate.clock.advance(hours=30)
     found_matches = RetroactiveMatches(
         "p", (Match(PEOPLE, ClaimId("c"), 0, "as it is"),), 1, FoundBy.LOOK_BACK
     )
     assert gate.reviews.hold_retroactively(found_matches, 20)
     assert gate.reviews.take_due_alerts(gate.clock.now() - DAY, 20) == ()
-    gate.clock.wind(hours=25)
+    gate.clock.advance(hours=25)
     assert gate.reviews.take_due_alerts(gate.clock.now() - DAY, 20) == (
         Alert(AlertKind.WAITING, 1),
     )

@@ -26,9 +26,9 @@ from entrenous.carry.send_tokens import register_send_token
 from entrenous.carry.withdraw import withdraw
 from entrenous.crypto.hashing import token_hash
 from entrenous.wire.relay_nouns import EnvelopeState, EnvelopeStatus
-from tests.carry.relays import CountingDice, Post, WoundClock, stream
+from tests.carry.relays import DeterministicRandomSource, Post, SettableClock, stream
 from tests.in_memory.blobs import MemoryBlobs
-from tests.in_memory.courier import at_once
+from tests.in_memory.courier import run_sync
 from tests.in_memory.mail import MemoryMail
 
 Work = Coroutine[Any, Any, Any]
@@ -112,7 +112,7 @@ class ExploredRelay:
     """A relay with two mailboxes of one person, and a copy of one message for each on its way."""
 
     def __init__(self, opens: int | None) -> None:
-        dice = CountingDice()
+        dice = DeterministicRandomSource()
         self.opens = opens
         self.posts = (Post(dice=dice), Post(dice=dice))
         self.posts[1].group = self.posts[0].group
@@ -130,11 +130,11 @@ class ExploredRelay:
 
     def begin(self) -> Disk:
         """Return the disk with both mailboxes and the blobs of both copies, but no letters."""
-        relay = Relay(MemoryMail(), MemoryBlobs(), WoundClock(), CountingDice())
+        relay = Relay(MemoryMail(), MemoryBlobs(), SettableClock(), DeterministicRandomSource())
         for post in self.posts:
-            at_once(create_mailbox(post.mailbox, token_hash(post.owner), relay))
-            at_once(register_send_token(post.mailbox, post.owner, post.granted(uses=1), relay))
-            at_once(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
+            run_sync(create_mailbox(post.mailbox, token_hash(post.owner), relay))
+            run_sync(register_send_token(post.mailbox, post.owner, post.granted(uses=1), relay))
+            run_sync(upload_blob(post.deposit(), post.token, stream(post.blob), relay))
         self._names = list(relay.blobs._blobs)
         return Disk(self.rows.number(relay.mail._transaction._rows), (True, True))
 
@@ -165,10 +165,10 @@ class ExploredRelay:
     def _run(self, rows: int, request: Request) -> tuple[int, str]:
         mail = _GroupMail()
         mail._transaction = self.rows.mail(rows)._transaction
-        relay = Relay(mail, MemoryBlobs(), WoundClock(), CountingDice())
+        relay = Relay(mail, MemoryBlobs(), SettableClock(), DeterministicRandomSource())
         before = self._state(mail, request.copy)
         try:
-            at_once(self._work(request, relay))
+            run_sync(self._work(request, relay))
         except _StopAtCommit:
             answer_text = _in_words(mail.answer, self.posts[request.copy])
             self._answers[request, answer_text] = mail.answer
@@ -182,19 +182,21 @@ class ExploredRelay:
         mail._transaction = self.rows.mail(disk.rows)._transaction
         mail.done, mail.replays, mail.answer = True, True, answer
         blobs = self._blobs(disk)
-        relay = Relay(mail, blobs, WoundClock(), CountingDice())
+        relay = Relay(mail, blobs, SettableClock(), DeterministicRandomSource())
         with suppress(NoSuchEnvelope):  # this tells the sender that it never came
-            at_once(self._work(request, relay))
+            run_sync(self._work(request, relay))
         blobs_there = tuple(name in blobs._blobs for name in self._names)
         return Disk(self.rows.number(mail._transaction._rows), (blobs_there[0], blobs_there[1]))
 
     def _find_letter_and_blob(self, disk: Disk, copy: int) -> tuple[bool, bool]:
         post = self.posts[copy]
         blobs = self._blobs(disk)
-        relay = Relay(self.rows.mail(disk.rows), blobs, WoundClock(), CountingDice())
-        letters = at_once(list_waiting_envelopes(post.mailbox, post.owner, 0, 50, relay))
+        relay = Relay(
+            self.rows.mail(disk.rows), blobs, SettableClock(), DeterministicRandomSource()
+        )
+        letters = run_sync(list_waiting_envelopes(post.mailbox, post.owner, 0, 50, relay))
         try:
-            stored = at_once(find_blob(post.blob_id, post.fetch, relay))
+            stored = run_sync(find_blob(post.blob_id, post.fetch, relay))
         except EntrenousError:
             return bool(letters), False
         return bool(letters), stored.name in blobs._blobs

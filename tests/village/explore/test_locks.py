@@ -32,9 +32,9 @@ from entrenous.crypto.hashing import token_hash
 from entrenous.crypto.oprf import blind, scalar_from_random
 from entrenous.wire.relay_nouns import VaultUnlock
 from tests.carry.mailboxes.test_device_lock import BOX, CLOSE, OTHER, OWNER, UNLOCK, settle
-from tests.carry.relays import CountingDice, WoundClock
+from tests.carry.relays import DeterministicRandomSource, SettableClock
 from tests.in_memory.blobs import MemoryBlobs
-from tests.in_memory.courier import at_once
+from tests.in_memory.courier import run_sync
 from tests.in_memory.mail import MemoryMail
 from tests.village.explore.relay import RowStates
 
@@ -72,7 +72,7 @@ class Locks:
 
     def begin(self) -> SearchState:
         relay = _relay(MemoryMail())
-        at_once(settle(relay))
+        run_sync(settle(relay))
         return SearchState(self.rows.number(relay.mail._transaction._rows))
 
     def next_states(self, state: SearchState) -> Iterator[SearchState]:
@@ -115,7 +115,7 @@ class Locks:
         mail = self.rows.mail(rows)
         before = mail._transaction.get(StoredLock, BOX)
         try:
-            at_once(_work(what, _relay(mail)))
+            run_sync(_work(what, _relay(mail)))
             refused = None
         except EntrenousError as why:
             refused = type(why)
@@ -168,7 +168,7 @@ def _work(what: str, relay: Relay) -> Coroutine[Any, Any, object]:
 
 
 def _relay(mail: MemoryMail) -> Relay:
-    return Relay(mail, MemoryBlobs(), WoundClock(), CountingDice())
+    return Relay(mail, MemoryBlobs(), SettableClock(), DeterministicRandomSource())
 
 
 def search(events: int) -> tuple[Locks, int]:

@@ -41,7 +41,7 @@ from tests.village.malicious_relay import Honest
 from tests.village.relay import village_relay
 from tests.village.siege.run import fresh_seeds
 from tests.village.sim.dice import dice_for
-from tests.village.world import LoadedDice
+from tests.village.world import SeededRandom
 
 ELSEWHERE: Final = "http://127.0.0.1:7003"
 RELAYS: Final = (HERE, THERE, ELSEWHERE)
@@ -79,11 +79,15 @@ class Town:
         self.dice, self.steps = dice_for("moving", seed), steps
         self.outcome = Outcome(seed)
         self.room = room = Room()
-        relay = village_relay(ELSEWHERE, room.clock, LoadedDice(ELSEWHERE))[0]
+        relay = village_relay(ELSEWHERE, room.clock, SeededRandom(ELSEWHERE))[0]
         room.apps[ELSEWHERE] = relay_app(relay)
-        ana, ben, cleo = room.settles("ana"), room.settles("ben"), room.settles("cleo", THERE)
-        ana.adds(ben)
-        cleo.adds(ana)
+        ana, ben, cleo = (
+            room.set_up_person("ana"),
+            room.set_up_person("ben"),
+            room.set_up_person("cleo", THERE),
+        )
+        ana.add_contact(ben)
+        cleo.add_contact(ana)
         self.watched = ExitStack()
         self.posted: dict[str, set[EnvelopeId]] = {}
         for one in (ana, ben, cleo):
@@ -183,7 +187,7 @@ class Town:
             self.room.silence(self.silent_relay)
 
     def time_passes(self, _who: Person) -> None:
-        self.room.clock.wind(days=self.dice.choice((0.1, 1)))
+        self.room.clock.advance(days=self.dice.choice((0.1, 1)))
 
     def _household_of(self, who: Person) -> list[Person]:
         return next(one for one in self.households if any(who is each for each in one))
@@ -211,7 +215,7 @@ class Town:
         if self.silent_relay is not None:
             self.room.back(self.silent_relay)
         for _ in range(_ROUNDS):
-            self.room.clock.wind(days=1 / 12)
+            self.room.clock.advance(days=1 / 12)
             for one in self.everybody:
                 with suppress(EntrenousError):
                     fetch_messages(one.device)

@@ -37,7 +37,7 @@ from entrenous.send.recall import recall_message
 from entrenous.send.send import send_message
 from entrenous.send.set_up import set_up
 from entrenous.send.status import query_sent_messages
-from tests.send.cards import issue_card
+from tests.send.cards import issue_key_bundle
 from tests.village.adversary import CALLS_MAX, TooManyCalls
 from tests.village.siege.oracle import Oracle
 from tests.village.siege.world import (
@@ -213,7 +213,7 @@ class Siege:
 
     def changes_the_list(self, who: Villager) -> None:
         """Issue a new device list, and publish it."""
-        card, me = issue_card(who), own_device(who.device)  # type: ignore[arg-type]
+        card, me = issue_key_bundle(who), own_device(who.device)  # type: ignore[arg-type]
         shown = seal_key_bundle(card, me.person.id, me.home.mailbox)
         home = me.home
         self._attempt(
@@ -251,7 +251,7 @@ class Siege:
             self._attempt("leaves", who, lambda: delete_mailbox(who))
 
     def time_passes(self, _who: Villager) -> None:
-        self.village.clock.wind(minutes=self.dice.choice((1, 70, 1500)))
+        self.village.clock.advance(minutes=self.dice.choice((1, 70, 1500)))
 
 
 def _add_and_compare(link: str, name: str, who: Villager) -> None:

@@ -19,7 +19,7 @@ from tests.in_memory.courier import memory_courier
 from tests.in_memory.mail import MemoryMail
 from tests.in_memory.vault import MemoryVault
 from tests.village.adversary import Adversary
-from tests.village.world import LoadedDice, Villager, WoundClock, photo
+from tests.village.world import SeededRandom, SettableClock, Villager, photo
 
 HOMES = {
     "ana": "http://127.0.0.1:7001",
@@ -47,7 +47,7 @@ class BesiegedVillage:
     """People, their relays, and the adversary between them; everything follows from ``seed``."""
 
     def __init__(self, seed: int, settled: SettledState | None = None) -> None:
-        self.seed, self.clock = seed, WoundClock()
+        self.seed, self.clock = seed, SettableClock()
         self.mails = {url: MemoryMail() for url in sorted(set(HOMES.values()))}
         self.honest = _courier(self.mails, self.clock, seed)
         self.adversary = Adversary(self.honest, seed)
@@ -60,7 +60,7 @@ class BesiegedVillage:
         vault = MemoryVault()
         device = Device(
             self.clock,
-            LoadedDice(f"{name} {dice} {self.seed}"),
+            SeededRandom(f"{name} {dice} {self.seed}"),
             vault,
             VaultLedger(vault),
             self.adversary.courier_for(name),  # type: ignore[arg-type]
@@ -114,7 +114,7 @@ def settled_people() -> SettledState:
     for name, url in HOMES.items():
         set_up(name, url, village.people[name].device)
     for one, other in FRIENDS:
-        village.people[one].adds(village.people[other])
+        village.people[one].add_contact(village.people[other])
     for who in village.people.values():
         home = own_device(who.device).home
         who.device.courier.create_lock(lock_of_device(who), home.owner)
@@ -123,10 +123,10 @@ def settled_people() -> SettledState:
     return SettledState(vaults, rows, village.adversary)
 
 
-def _courier(mails: Mapping[str, MemoryMail], clock: WoundClock, seed: int) -> Courier:
+def _courier(mails: Mapping[str, MemoryMail], clock: SettableClock, seed: int) -> Courier:
     return memory_courier(
         {
-            url: relay_app(Relay(mail, MemoryBlobs(), clock, LoadedDice(f"{url} {seed}")))
+            url: relay_app(Relay(mail, MemoryBlobs(), clock, SeededRandom(f"{url} {seed}")))
             for url, mail in mails.items()
         }
     )

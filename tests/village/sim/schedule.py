@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from random import Random
 
-from tests.village.world import WoundClock
+from tests.village.world import SettableClock
 
 Event = Callable[[], None]
 
@@ -20,7 +20,7 @@ class Schedule:
     of it.
     """
 
-    clock: WoundClock
+    clock: SettableClock
     dice: Random
     _heap: list[tuple[datetime, float, int, Event]] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)

@@ -15,7 +15,7 @@ from tests.village.sim.faults import Fate, Faults
 from tests.village.sim.network import SimNetwork
 from tests.village.sim.schedule import Schedule
 from tests.village.sim.stores import SimVault
-from tests.village.world import WoundClock
+from tests.village.world import SettableClock
 
 WRITES = st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers()), max_size=12)
 
@@ -81,7 +81,7 @@ def test_deleted_file_does_not_come_back_after_a_crash() -> None:
 
 def test_events_due_during_a_wait_run_meanwhile_and_in_order() -> None:
     log = list[str]()
-    schedule = Schedule(WoundClock(), Random(0))
+    schedule = Schedule(SettableClock(), Random(0))
 
     def slow() -> None:
         log.append("begins")
@@ -93,7 +93,7 @@ def test_events_due_during_a_wait_run_meanwhile_and_in_order() -> None:
     schedule.after(300, lambda: log.append("later"))
     schedule.wait(15)
     assert log == ["begins", "second", "ends"]
-    assert schedule.clock.now() == WoundClock().now().replace(minute=1, second=10)
+    assert schedule.clock.now() == SettableClock().now().replace(minute=1, second=10)
 
 
 ARRIVALS = {Fate.WELL: 1, Fate.LOST: 0, Fate.ANSWER_LOST: 1, Fate.DOUBLED: 2, Fate.LATE: 1}
@@ -102,7 +102,7 @@ ARRIVALS = {Fate.WELL: 1, Fate.LOST: 0, Fate.ANSWER_LOST: 1, Fate.DOUBLED: 2, Fa
 @pytest.mark.parametrize("fate", Fate)
 def test_request_meets_its_fate(fate: Fate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Faults, "fate", lambda *_: fate)
-    schedule, arrived = Schedule(WoundClock(), Random(1)), list[bytes]()
+    schedule, arrived = Schedule(SettableClock(), Random(1)), list[bytes]()
 
     def answers(request: httpx.Request) -> httpx.Response:
         arrived.append(request.content)

@@ -20,7 +20,7 @@ from entrenous.send.people.invite import add_person, make_invite_link
 from entrenous.send.people.keep_contacts import mark_keys_compared
 from entrenous.send.set_up import set_up
 from tests.carry.minute import expire
-from tests.in_memory.courier import InProcess, at_once
+from tests.in_memory.courier import InProcess, run_sync
 from tests.village.crashes import Crash, DyingCourier, Fuse
 from tests.village.households import link
 from tests.village.sim.dice import dice_for
@@ -29,7 +29,7 @@ from tests.village.sim.faults import QUIET, Faults
 from tests.village.sim.network import DeviceTransport, SimNetwork
 from tests.village.sim.schedule import Schedule
 from tests.village.sim.stores import SimBlobs, SimMail, SimVault
-from tests.village.world import LoadedDice, WoundClock
+from tests.village.world import SeededRandom, SettableClock
 
 Disks = Mapping[str, dict[Place, Any]]  # what is durable, by host and disk
 OnAnswer = Callable[[httpx.Request, httpx.Response], None]
@@ -55,7 +55,7 @@ class Host:
     def __post_init__(self) -> None:
         dice = dice_for(f"disks of {self.name}", self.seed)
         self.records, self.files = SimDisk(self.fuse, dice), SimDisk(self.fuse, dice)
-        self._tokens = LoadedDice(f"{self.name} {self.seed}")  # not started anew at boot
+        self._tokens = SeededRandom(f"{self.name} {self.seed}")  # not started anew at boot
         self.boot()
 
     @property
@@ -95,7 +95,7 @@ class RelayHost:
 
     url: str
     seed: int
-    clock: WoundClock
+    clock: SettableClock
     fuse: Fuse = field(default_factory=no_fuse)
     down: bool = False
     boots: int = 0
@@ -103,7 +103,7 @@ class RelayHost:
     def __post_init__(self) -> None:
         dice = dice_for(f"disks of {self.url}", self.seed)
         self.rows, self.blobs = SimDisk(self.fuse, dice), SimDisk(self.fuse, dice)
-        self._tokens = LoadedDice(f"{self.url} {self.seed}")
+        self._tokens = SeededRandom(f"{self.url} {self.seed}")
         self.boot()
 
     @property
@@ -125,7 +125,7 @@ class RelayHost:
     def sweep(self) -> None:
         """Delete expired rows, as a relay does every minute."""
         if not self.down:
-            self._run_until_crash(lambda: at_once(expire(self.relay)))
+            self._run_until_crash(lambda: run_sync(expire(self.relay)))
 
     def _run_until_crash(self, work: Callable[[], Any]) -> Any:
         try:
@@ -147,7 +147,7 @@ class World:
     """All devices, their relays and the network; without ``faults`` nothing goes wrong."""
 
     def __init__(self, names: tuple[str, ...], seed: int, disks: Disks | None = None) -> None:
-        self.schedule = Schedule(WoundClock(), dice_for("schedule", seed))
+        self.schedule = Schedule(SettableClock(), dice_for("schedule", seed))
         self.relays = {url: RelayHost(url, seed, self.schedule.clock) for url in RELAYS}
         self.network = SimNetwork(self.schedule, dice_for("network", seed), self.answer)
         self.faults: Faults = QUIET

@@ -14,7 +14,7 @@ from entrenous.cli import run
 from entrenous.device.client.http_courier import HttpCourier, new_relay_client
 from entrenous.device.relay_lock_client import mailbox_address
 from entrenous.terminal.session import EXIT_YES
-from tests.carry.relays import WoundClock, disk_relay, served
+from tests.carry.relays import SettableClock, disk_relay, served
 from tests.vaults import make_vaults_open_quickly, open_device
 
 WORDS = "four or five unrelated words"
@@ -80,7 +80,9 @@ def town(
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
     monkeypatch.setenv("ENTRENOUS_UNDO", "0")
     with ExitStack() as relay:
-        mail = relay.enter_context(disk_relay(tmp_path / "relay", WoundClock(SystemClock().now())))
+        mail = relay.enter_context(
+            disk_relay(tmp_path / "relay", SettableClock(SystemClock().now()))
+        )
         url = relay.enter_context(served(relay_app(mail)))
         town = Town(tmp_path, url, relay, monkeypatch, capsys)
         town.types("ana", "setup", "--name", "Ana", "--relay", url)

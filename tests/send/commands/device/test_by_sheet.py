@@ -12,7 +12,7 @@ from entrenous.carry.http.relay_app import relay_app
 from entrenous.send.devices.own_devices import REVOKED_BY_SHEET_CHECKLIST
 from entrenous.send.formats.identity_formats import read_sheet, write_sheet
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR
-from tests.carry.relays import WoundClock, disk_relay, served
+from tests.carry.relays import SettableClock, disk_relay, served
 from tests.send.commands.device.conftest import Town
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -71,7 +71,7 @@ def test_unknown_mailbox_is_not_reported_as_shut(town: Town) -> None:
     (town.folder / "other").mkdir()
     sheet = read_sheet(town.sheet.read_text())
     with (
-        disk_relay(town.folder / "other", WoundClock()) as other,
+        disk_relay(town.folder / "other", SettableClock()) as other,
         served(relay_app(other)) as url,
     ):
         town.sheet.write_text(write_sheet(replace(sheet, relay_url=url)))
@@ -95,7 +95,7 @@ def test_device_unknown_to_its_relay_can_move_with_its_sheet(
     assert "can no longer be unlocked" not in output
     (town.folder / "other").mkdir()
     with (
-        disk_relay(town.folder / "other", WoundClock(SystemClock().now())) as other,
+        disk_relay(town.folder / "other", SettableClock(SystemClock().now())) as other,
         served(relay_app(other)) as url,
     ):
         town.types("ana", "device", "move", "--relay", url, "--recovery", str(town.sheet))

@@ -22,7 +22,7 @@ from entrenous.send.devices.device_wording import describe_passphrase_change
 from entrenous.send.formats.identity_formats import read_sheet
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR, EXIT_YES
 from entrenous.wire.relay_nouns import RelayLock
-from tests.carry.relays import WoundClock, disk_relay, served
+from tests.carry.relays import SettableClock, disk_relay, served
 from tests.vaults import make_vaults_open_quickly, open_device
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
@@ -39,7 +39,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", FIRST)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
-    with disk_relay(tmp_path / "relay", WoundClock()) as relay, served(relay_app(relay)) as url:
+    with disk_relay(tmp_path / "relay", SettableClock()) as relay, served(relay_app(relay)) as url:
         assert run(["setup", "--name", "ana", "--relay", url], {}) == EXIT_YES
         yield tmp_path / "ana"
 

@@ -28,11 +28,11 @@ from entrenous.send.devices.own_devices import (
 from entrenous.send.fetch import fetch_messages
 from entrenous.send.people.people_nouns import ContactChange, DeviceListContradiction
 from entrenous.terminal.session import EXIT_STATUS_BY_FAMILY, EXIT_USAGE_ERROR, EXIT_YES
-from tests.carry.relays import WoundClock, disk_relay, served
+from tests.carry.relays import SettableClock, disk_relay, served
 from tests.send.commands.device.conftest import Town
 from tests.vaults import create_device, make_vaults_open_quickly, no_relay, open_device
 from tests.village.households import link
-from tests.village.world import WoundClock as Clock
+from tests.village.world import SettableClock as Clock
 
 pytestmark = [pytest.mark.real, pytest.mark.usefixtures("socket_enabled")]
 
@@ -47,7 +47,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("ENTRENOUS_HOME", str(tmp_path / "ana"))
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", WORDS)
     monkeypatch.setenv("ENTRENOUS_PATIENCE", "0")
-    with disk_relay(tmp_path / "relay", WoundClock()) as relay, served(relay_app(relay)) as url:
+    with disk_relay(tmp_path / "relay", SettableClock()) as relay, served(relay_app(relay)) as url:
         assert run(["setup", "--name", "ana", "--relay", url], {}) == EXIT_YES
         yield tmp_path / "ana"
 

@@ -29,7 +29,7 @@ from tests.village.households import bare
 @pytest.fixture
 def room() -> Room:
     room = Room()
-    room.settles("ana")
+    room.set_up_person("ana")
     return room
 
 
