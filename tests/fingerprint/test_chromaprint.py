@@ -32,7 +32,7 @@ def ours(samples: NDArray[np.float32], rate_hz: int) -> Words:
 
 
 def theirs(samples: NDArray[np.float32], rate_hz: int) -> Words:
-    """The output of fpcalc (Debian's libchromaprint-tools) for 16-bit samples on standard input."""
+    """Return the words of fpcalc (Debian's libchromaprint-tools) for samples on its stdin."""
     assert FPCALC is not None
     options = ["-raw", "-json", "-length", "0", "-format", "s16le", "-channels", "1"]
     done = subprocess.run(
@@ -59,14 +59,14 @@ def material() -> dict[str, NDArray[np.float32]]:
 
 @pytest.mark.real
 @pytest.mark.skipif(FPCALC is None, reason="fpcalc is not here (Debian: libchromaprint-tools)")
-def test_words_equal_libchromaprint_bit_for_bit(judged: Callable[[str, int], None]) -> None:
+def test_words_equal_libchromaprint_bit_for_bit(record_vectors: Callable[[str, int], None]) -> None:
     count = 0
     for name, samples in material().items():
         same = resample_for_chromaprint(samples, 16_000)
         expected = theirs(same, RATE_HZ)
         assert np.array_equal(ours(samples, 16_000), expected), name
         count += len(expected)
-    judged("libchromaprint", count)
+    record_vectors("libchromaprint", count)
 
 
 @pytest.mark.real

@@ -1,4 +1,4 @@
-"""The network, if the extra is installed; otherwise the error says how to install it."""
+"""The embedding network, or without the extra, the error that says how to install it."""
 
 from importlib.util import find_spec
 from typing import Any
@@ -28,8 +28,8 @@ def turned(pixels: Any) -> Any:
 
 @needs_extra
 def test_edits_look_alike_and_strangers_do_not() -> None:
-    hers = skimage.data.astronaut()
-    edits = [hers, hers[90:450, 60:430], np.fliplr(hers), turned(hers)]
+    her_picture = skimage.data.astronaut()
+    edits = [her_picture, her_picture[90:450, 60:430], np.fliplr(her_picture), turned(her_picture)]
     others = [skimage.data.coffee(), skimage.data.chelsea(), skimage.data.rocket()]
     seen = embedding_rows(
         OnnxEmbedder().embed(

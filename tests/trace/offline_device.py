@@ -16,12 +16,12 @@ from entrenous.trace.originals import OriginalsCache
 from entrenous.watermark.verdict import Trace
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
-from tests.village.world import RELAY, LoadedDice, WoundClock
+from tests.village.world import RELAY, SeededRandom, SettableClock
 
 
 def offline_device() -> Device:
-    clock, dice, vault = WoundClock(), LoadedDice("ana"), MemoryVault()
-    courier = village_relay(RELAY, clock, LoadedDice("relay"))[1]
+    clock, dice, vault = SettableClock(), SeededRandom("ana"), MemoryVault()
+    courier = village_relay(RELAY, clock, SeededRandom("relay"))[1]
     return Device(clock, dice, vault, VaultLedger(vault), courier, read_picture)
 
 
@@ -36,7 +36,7 @@ def photo_of(name: str) -> Image.Image:
 
 
 def marked_for(device: Device, photo: Image.Image, *people: str) -> tuple[str, dict[str, bytes]]:
-    """The message's name, and each person's copy of a photograph."""
+    """Mark a photo for these people; return the message's name, and each person's copy."""
     made = list(
         mark_picture_copies(as_jpeg(photo, 95), [RecipientId(one) for one in people], None, device)
     )
@@ -46,5 +46,5 @@ def marked_for(device: Device, photo: Image.Image, *people: str) -> tuple[str, d
 def trace_picture(
     untrusted_data: bytes, device: Device, originals: OriginalsCache | None = None
 ) -> Trace:
-    """Trace a found picture; nothing is stored."""
+    """Trace a found picture; return what the device records of it."""
     return picture.trace_picture(untrusted_data, device, originals=originals).trace

@@ -1,4 +1,4 @@
-"""A sender's desk: three marked copies of one photo, a leak of one of them, and its trace."""
+"""A sender's device, marked copies of one photo, a leak, and the trace of the leak."""
 
 import io
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from entrenous.send.copies.mark_file import mark_picture_copies
 from entrenous.trace.picture import PictureTrace, trace_picture
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
-from tests.village.world import RELAY, LoadedDice, WoundClock
+from tests.village.world import RELAY, SeededRandom, SettableClock
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Desk:
 
 
 def photo() -> Image.Image:
-    """A small photo with so many feature points that one search finds enough of them."""
+    """Return a small photo with enough feature points for one search to succeed."""
     return Image.fromarray(np.asarray(skimage.data.coffee())).resize((360, 240))
 
 
@@ -43,20 +43,18 @@ def opened(data: bytes) -> Image.Image:
 
 
 def piece_of(data: bytes, quality: int = 70) -> bytes:
-    """Three quarters of a picture's area, saved again."""
+    """Return three quarters of the area of a picture of 360 x 240 pixels, as a JPEG."""
     return as_jpeg(Image.open(io.BytesIO(data)).crop((16, 12, 332, 220)), quality)
 
 
 def device_with_nothing() -> Device:
-    clock, dice, vault = WoundClock(), LoadedDice("ana"), MemoryVault()
-    courier = village_relay(RELAY, clock, LoadedDice("relay"))[1]
+    clock, dice, vault = SettableClock(), SeededRandom("ana"), MemoryVault()
+    courier = village_relay(RELAY, clock, SeededRandom("relay"))[1]
     return Device(clock, dice, vault, VaultLedger(vault), courier, read_picture)
 
 
 def desk(names: tuple[str, ...], leaked: str | None = None) -> Desk:
-    """Mark a photo for these people; a crop of the copy of ``leaked``, or of the original, is
-    found.
-    """
+    """Mark a photo for ``names``, and trace a crop of one copy, or of the original if None."""
     device, original = device_with_nothing(), as_jpeg(photo(), 95)
     labels = [RecipientId(name) for name in names]
     copies = {

@@ -23,7 +23,7 @@ from entrenous.watermark.verdict import Finding, NothingToWeigh, Trace
 from tests.clips import Rgb, beep, decoded, wander, written
 from tests.in_memory.vault import MemoryVault
 from tests.village.relay import village_relay
-from tests.village.world import RELAY, LoadedDice, WoundClock
+from tests.village.world import RELAY, SeededRandom, SettableClock
 
 pytestmark = pytest.mark.slow
 
@@ -32,8 +32,8 @@ Marked = tuple[Device, bytes, dict[str, bytes]]
 
 
 def offline_device() -> Device:
-    clock, dice, vault = WoundClock(), LoadedDice("ana"), MemoryVault()
-    courier = village_relay(RELAY, clock, LoadedDice("relay"))[1]
+    clock, dice, vault = SettableClock(), SeededRandom("ana"), MemoryVault()
+    courier = village_relay(RELAY, clock, SeededRandom("relay"))[1]
     ledger = VaultLedger(vault)
     return Device(
         clock,

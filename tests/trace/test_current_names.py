@@ -25,15 +25,15 @@ class Leaked(Room):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ana, ben = self.settles("ana"), self.settles("ben")
+        self.ana, ben = self.set_up_person("ana"), self.set_up_person("ben")
         self.ben = ben.id
-        self.ana.adds(ben)
+        self.ana.add_contact(ben)
         self.ana.sends(as_jpeg(photo(), 95), ben)
         self.leak = piece_of(ben.opens_newest().files[0].data)
 
     def knows_another(self, who: Person) -> None:
-        """Ana adds another person, whom she also calls Ben."""
-        who.adds(self.settles("caro"))
+        """Let Ana, on one of her devices, add another person whom she also calls Ben."""
+        who.add_contact(self.set_up_person("caro"))
         rename_contact("caro", "ben", who.device)
 
     def named(self, who: Person) -> str:
@@ -58,7 +58,7 @@ def test_later_holder_of_a_reused_name_is_not_named(room: Leaked) -> None:
 
 
 def test_later_holder_of_a_reused_name_is_not_named_after_reading_an_archive(room: Leaked) -> None:
-    anew = room.settles("ana anew")
+    anew = room.set_up_person("ana anew")
     room.knows_another(anew)
     imported(exported(room.ana.device), anew.device)
     assert room.named(anew) == "ben 2"

@@ -1,4 +1,4 @@
-"""Many untrusted pictures decoded by forked, equally confined children. Real processes."""
+"""Forked, equally confined child processes decode many untrusted pictures."""
 
 import io
 import os
@@ -41,7 +41,7 @@ forks.main(1 << 31, 20, forks.PictureFormat(sys.argv[3]))
 
 
 def liars(code: str, *, wall_s: float = 10.0, pictures_per_child: int = 1) -> DecoderPool:
-    """Pools whose children send this instead of decoding."""
+    """Return a pool whose children send the value of ``code`` instead of decoding."""
     command = (sys.executable, "-c", FORKS.replace("{code}", code))
     limits = Limits(wall_s=wall_s)
     return DecoderPool(limits=limits, pictures_per_child=pictures_per_child, command=command)
@@ -129,7 +129,7 @@ def test_a_child_that_never_answers_is_ended_in_time(files: Files) -> None:
 
 
 def test_left_over_answer_is_never_used_for_another_picture(files: Files) -> None:
-    """The child sends N and more unasked bytes; the next child has pipes of its own."""
+    """The child sends an answer (N) and surplus bytes; the next child has its own pipes."""
     with liars("b'NP' + bytes(40)") as jails:
         for _ in range(3):
             with pytest.raises(NotAPicture):
@@ -164,7 +164,7 @@ def outcome(jails: DecoderPool, data: bytes) -> object:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="children are counted in /proc")
 @pytest.mark.threat("decoder-attack")
-def test_an_odd_file_is_the_last_that_its_child_sees(files: Files) -> None:
+def test_decoder_process_ends_after_a_damaged_file(files: Files) -> None:
     with DecoderPool(pictures_per_child=100) as jails:
         seen = set()
         for data in (files["jpeg"], files["jpeg"][:-400], files["jpeg"]):
@@ -186,7 +186,7 @@ def test_child_of_a_large_picture_is_not_reused() -> None:
 
 
 def test_child_that_writes_unasked_is_not_reused(files: Files) -> None:
-    """The child answers and writes more, which must never be taken for an answer."""
+    """The surplus bytes after its answer must never be taken for an answer."""
     code = "b''.join(real(data, px, luma=luma)) + b'N' * 40"
     picture = read_picture(files["jpeg"])
     with liars(code, pictures_per_child=100) as jails:

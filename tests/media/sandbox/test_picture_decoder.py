@@ -1,4 +1,4 @@
-"""The sandbox: same pictures, same errors, and a child without other rights. Real processes."""
+"""A sandboxed child without other rights decodes pictures as in-process decoding does."""
 
 import os
 import platform
@@ -38,7 +38,7 @@ ON_LINUX = platform.system() == "Linux" and platform.machine() in ("x86_64", "aa
 
 
 def liar(code: str, *, wall_s: float = 10.0) -> PictureDecoder:
-    """A decoder whose child runs this instead of decoding."""
+    """Return a decoder whose child runs ``code`` instead of decoding."""
     return PictureDecoder(
         limits=Limits(wall_s=wall_s), command=(sys.executable, "-I", "-c", READY + code)
     )
@@ -256,8 +256,8 @@ ESCAPES = {
     not ON_LINUX, reason="seccomp and the list of calls: Linux on x86_64 or aarch64"
 )
 @pytest.mark.parametrize("threads", [False, True])
-def test_behind_the_walls_nothing_else_can_be_done(tmp_path: Path, *, threads: bool) -> None:
-    """Each attempt works, or could, before confinement, and raises OSError after it."""
+def test_confined_process_can_do_nothing_else(tmp_path: Path, *, threads: bool) -> None:
+    """Each attempt is possible before confinement, and raises an error after it."""
     (tmp_path / "victim").write_text("still here")
     code = (
         "import mmap, os, resource, socket, sys\n"
@@ -284,7 +284,7 @@ def test_behind_the_walls_nothing_else_can_be_done(tmp_path: Path, *, threads: b
 def test_the_child_sees_nothing_of_its_parent(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither its environment, nor its folder, nor its open files."""
+    """It has neither its parent's environment, nor its folder, nor its open files."""
     monkeypatch.setenv("ENTRENOUS_PASSPHRASE", "hunter2")
     with Path(os.devnull).open() as _, PictureDecoder(kinds=(PictureFormat.PNG,)) as jail:
         jail.read(files["png"])

@@ -1,4 +1,4 @@
-"""Receipts of recipients' devices expose a sender who edits her ledger after sending."""
+"""Receipts from recipients' devices expose senders who edit their ledger after sending."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -50,7 +50,7 @@ pytestmark = pytest.mark.slow
 
 @dataclass(frozen=True)
 class Case:
-    """Ana's picture went to ben and caro, whose devices signed; ben's copy was found."""
+    """Ana sent a picture to ben and caro, whose devices signed receipts; ben's copy leaked."""
 
     ana: Person
     ben: Person
@@ -60,7 +60,7 @@ class Case:
     originals: OriginalsCache = field(default_factory=lambda: OriginalsCache(read_picture))
 
     def disclosed(self, *, blind: bool = False) -> WrittenReport:
-        """The report as Ana's device writes it from its current ledger."""
+        """Return the report that Ana's device writes from its current ledger."""
         seen = trace_picture(self.leak, self.ana.device, originals=self.originals)
         number = seen.trace.number
         proofs = receipt_proofs(self.message.id, self.ana.device)
@@ -73,15 +73,15 @@ class Case:
 @pytest.fixture(scope="module")
 def case() -> Case:
     room, original = Room(), as_jpeg(photo(), 95)
-    ana, ben, caro = (room.settles(name) for name in ("ana", "ben", "caro"))
+    ana, ben, caro = (room.set_up_person(name) for name in ("ana", "ben", "caro"))
     for one in (ben, caro):
-        ana.adds(one)
+        ana.add_contact(one)
         mark_keys_compared("ana", one.device)
     ana.sends(original, ben, caro)
     copy = ben.opens_newest().files[0].data
-    fetch_messages(caro.device)  # she never opens hers
+    fetch_messages(caro.device)  # caro never opens her copy
     assert len(received_messages(caro.device)) == 1
-    room.clock.wind(minutes=16)
+    room.clock.advance(minutes=16)
     for one in (ben, caro, ana):
         fetch_messages(one.device)
     (message,) = ana.device.ledger.messages()
@@ -132,7 +132,7 @@ def test_a_ledger_that_was_edited_after_sending_is_refused(case: Case) -> None:
 
 @pytest.fixture
 def swapped(case: Case) -> Iterator[WrittenReport]:
-    """Ana exchanges the names of ben and caro and changes nothing else."""
+    """Yield a report after Ana exchanged the labels of ben and caro, and nothing else."""
     (picture,) = case.message.pictures
     ben, caro = picture.copies
     labels = replace(ben, to=caro.to), replace(caro, to=ben.to)
@@ -184,12 +184,12 @@ def test_receipts_that_name_different_senders_are_refused(
 
 def test_a_receipt_from_before_a_change_of_the_list_is_proven_by_the_newer_card() -> None:
     room = Room()
-    ana, ben = room.settles("ana"), room.settles("ben")
-    ana.adds(ben)
+    ana, ben = room.set_up_person("ana"), room.set_up_person("ben")
+    ana.add_contact(ben)
     mark_keys_compared("ana", ben.device)
     ana.sends(SMALL, ben)
     fetch_messages(ben.device)
-    room.clock.wind(minutes=16)
+    room.clock.advance(minutes=16)
     fetch_messages(ben.device)
     links(room, ben, "phone")
     with ana.device.vault.transaction():
